@@ -1,0 +1,63 @@
+//! Measurements of Ringfence beside its peers.
+//!
+//! Not a test: nothing here judges a pull request by a clock. Absolute figures move from machine to machine, so
+//! everything is measured side by side in one run, in interleaved rounds, and reported as a ratio. What *is* judged
+//! is the work: a run in which a forged request was admitted, or a genuine one refused, ends with exit code 1.
+//!
+//! `bench/README.md` says how to run each and what the goals are.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "tables go to stdout, progress to stderr")]
+
+mod arguments;
+mod bare_hyper;
+mod gate;
+mod histogram;
+mod load;
+mod official;
+mod process;
+mod proxies;
+mod startup;
+mod tls;
+mod upstream;
+mod verify;
+mod webhook;
+
+use arguments::Arguments;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: ringfence-bench COMMAND [--option value]…
+
+  verify    nanoseconds for one request in process, against the bare HMAC of the same bytes
+  official  the same request in the official Node and Python libraries
+  gate      proxies side by side: CPU time a request, latency, memory
+  startup   time to the first answer, and memory when idle
+  load      the load generator alone, against a server that runs already
+  upstream  the trivial application alone
+  bare-hyper  a proxy of hyper alone, for reference
+
+See bench/README.md for the options of each.";
+
+fn main() -> ExitCode {
+    let mut words = std::env::args().skip(1);
+    let command = words.next().unwrap_or_default();
+    let outcome = Arguments::parse(words).and_then(|arguments| match command.as_str() {
+        "verify" => verify::run(&arguments),
+        "official" => official::run(&arguments),
+        "gate" => gate::run(&arguments),
+        "startup" => startup::run(&arguments),
+        "load" => load::run(&arguments),
+        "upstream" => upstream::run(&arguments),
+        "bare-hyper" => bare_hyper::run(&arguments),
+        _ => Err(USAGE.into()),
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What every command ends with: nothing, or a sentence for the person who ran it.
+type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;

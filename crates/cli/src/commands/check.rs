@@ -1,0 +1,201 @@
+//! `ringfence check`: is this configuration right, and what does it mean?
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use ringfence_gateway::settings::{Check, Mode, PathRule, Replay, Route, Tls};
+use ringfence_signature::Strict;
+use serde_json::{Value, json};
+
+use crate::config::units::{show_bytes, show_duration};
+use crate::config::{self, ConfigError, Loaded, Problem};
+use crate::exit::{Answer, Failure};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", required_unless_present = "print_example")]
+    config: Option<PathBuf>,
+    /// Print a commented configuration with everything that this version reads
+    #[arg(long, conflicts_with_all = ["config", "json"])]
+    print_example: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
+    let Some(file) = &arguments.config else { return Ok(Answer::text(config::EXAMPLE)) };
+    match config::load(file) {
+        Ok(loaded) if arguments.json => Ok(Answer::text(format!("{}\n", as_json(&loaded)))),
+        Ok(loaded) => Ok(Answer::text(as_text(&loaded))),
+        Err(error) if arguments.json => Err(Failure::from(error.clone()).json(errors_as_json(&error))),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// For people: the parts, then each route with what it demands, then what deserves a second look.
+fn as_text(loaded: &Loaded) -> String {
+    let settings = &loaded.settings;
+    let mut text = format!("{}: this configuration is right\n\n", loaded.file.display());
+    let gate_tls = match &settings.tls {
+        None => "plain HTTP".to_owned(),
+        Some(Tls::Files(paths)) => format!("TLS, certificate {}", paths.chain.display()),
+        Some(Tls::Acme(acme)) => format!("TLS, certificate by ACME for {}", acme.domains.join(", ")),
+    };
+    let mut row = |name: &str, value: &str| _ = writeln!(text, "{name:<13} {value}");
+    if let Some(address) = settings.listen.gate {
+        let proxy = if settings.listen.proxy_protocol { ", PROXY protocol from trusted_proxies" } else { "" };
+        row("gate", &format!("{address} ({gate_tls}{proxy})"));
+    }
+    if let Some(address) = settings.listen.forward_auth {
+        row("forward-auth", &address.to_string());
+    }
+    if let Some(address) = settings.listen.admin {
+        row("admin", &address.to_string());
+    }
+    row("accounts", &accounts(loaded));
+    for route in &settings.routes {
+        row("", "");
+        row("route", &format!("{}{}", shown_path(route), methods(route)));
+        row("  called as", &route.public_url.to_string());
+        let leads_to = match route.mode {
+            Mode::Enforce => format!("http://{}", route.upstream.authority()),
+            Mode::Shadow => "nowhere: shadow mode answers 204 and records what it would have said".to_owned(),
+        };
+        row("  leads to", &leads_to);
+        row("  check", &demands(route));
+        row("  replay", replay_word(route.replay));
+        row(
+            "  caps",
+            &format!("body {}, timeout {}", show_bytes(route.body_cap), show_duration(route.timeout)),
+        );
+    }
+    for (number, warning) in loaded.warnings.iter().enumerate() {
+        let empty_line = if number == 0 { "\n" } else { "" };
+        _ = writeln!(text, "{empty_line}warning: {}", warning.in_file(&loaded.file));
+    }
+    // Rows without a value have spaces at their end; lines of a terminal should not.
+    text.lines().map(str::trim_end).fold(String::new(), |lines, line| lines + line + "\n")
+}
+
+/// For scripts.
+fn as_json(loaded: &Loaded) -> Value {
+    let settings = &loaded.settings;
+    let address = |address: Option<std::net::SocketAddr>| address.map(|address| address.to_string());
+    let routes: Vec<_> = settings
+        .routes
+        .iter()
+        .map(|route| {
+            json!({
+                "path": path_text(route),
+                "host": route.host,
+                "public_url": route.public_url.to_string(),
+                "upstream": format!("http://{}", route.upstream.authority()),
+                "check": check_word(&route.check),
+                "mode": mode_word(route.mode),
+                "strict": strict_word(route.strict),
+                "replay": replay_word(route.replay),
+                "accounts": route.accounts.as_ref().map(|sids| sids.iter().map(ToString::to_string).collect::<Vec<_>>()),
+            })
+        })
+        .collect();
+    json!({
+        "ok": true,
+        "gate": address(settings.listen.gate),
+        "forward_auth": address(settings.listen.forward_auth),
+        "admin": address(settings.listen.admin),
+        "tls": match &settings.tls { None => "none", Some(Tls::Files(_)) => "files", Some(Tls::Acme(_)) => "acme" },
+        "accounts": settings.keyring.accounts().count(),
+        "routes": routes,
+        "warnings": problems_as_json(&loaded.warnings),
+    })
+}
+
+fn errors_as_json(error: &ConfigError) -> Value {
+    json!({ "ok": false, "file": shown(error.file()), "errors": problems_as_json(error.problems()) })
+}
+
+fn problems_as_json(problems: &[Problem]) -> Vec<Value> {
+    problems.iter().map(|problem| json!({ "line": problem.line(), "text": problem.text() })).collect()
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn accounts(loaded: &Loaded) -> String {
+    let keyring = &loaded.settings.keyring;
+    let sids: Vec<_> = keyring.accounts().map(ToString::to_string).collect();
+    match sids.as_slice() {
+        [] => "none".to_owned(),
+        [sid] => format!("1: {sid}"),
+        [first, .., last] => format!("{}: {first} … {last}", sids.len()),
+    }
+}
+
+fn demands(route: &Route) -> String {
+    let check = check_word(&route.check);
+    if matches!(route.check, Check::Basic(_)) {
+        return check.to_owned();
+    }
+    let accounts = match &route.accounts {
+        None => "any account".to_owned(),
+        Some(sids) if sids.len() == 1 => "1 account".to_owned(),
+        Some(sids) => format!("{} accounts", sids.len()),
+    };
+    let strict = match route.strict {
+        Strict::Refuse => "parameters held to their shape",
+        Strict::Report => "parameters of an odd shape reported",
+        Strict::Off => "shape of parameters not looked at",
+    };
+    let refusal = route.refusal_status.as_u16();
+    format!("{check}, {accounts}, {strict}; refused with {refusal}")
+}
+
+fn shown_path(route: &Route) -> String {
+    let more = if matches!(route.path, PathRule::Prefix(_)) { "…" } else { "" };
+    format!("{}{more}", route.label)
+}
+
+fn path_text(route: &Route) -> &str {
+    let (PathRule::Exact(text) | PathRule::Prefix(text)) = &route.path;
+    text
+}
+
+fn methods(route: &Route) -> String {
+    let names: Vec<_> = route.methods.iter().map(|method| method.as_str()).collect();
+    format!(" ({})", names.join(", "))
+}
+
+fn check_word(check: &Check) -> &'static str {
+    match check {
+        Check::Signature => "signature",
+        Check::Basic(_) => "basic",
+        Check::SignatureAndBasic(_) => "signature+basic",
+    }
+}
+
+fn mode_word(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Enforce => "enforce",
+        Mode::Shadow => "shadow",
+    }
+}
+
+fn strict_word(strict: Strict) -> &'static str {
+    match strict {
+        Strict::Refuse => "refuse",
+        Strict::Report => "report",
+        Strict::Off => "off",
+    }
+}
+
+fn replay_word(replay: Replay) -> &'static str {
+    match replay {
+        Replay::Auto => "auto",
+        Replay::Off => "off",
+        Replay::AnswerAgain => "answer-again",
+        Replay::Refuse => "refuse",
+    }
+}

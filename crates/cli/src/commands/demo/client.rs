@@ -1,0 +1,99 @@
+//! Sends one request, byte for byte as it is told, and reads the answer. Forgeries are often not well-formed, so
+//! no HTTP library would send them.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// The key of RFC 6455's own example.
+pub(super) const WEBSOCKET_KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A request to be written as it stands.
+#[derive(Debug, Clone)]
+pub(super) struct Outgoing {
+    pub(super) method: String,
+    pub(super) target: String,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Vec<u8>,
+}
+
+/// What came back.
+#[derive(Debug, Clone)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) head: String,
+    pub(super) body: Vec<u8>,
+}
+
+impl Outgoing {
+    pub(super) fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(super) fn without(mut self, name: &str) -> Self {
+        self.headers.retain(|(given, _)| !given.eq_ignore_ascii_case(name));
+        self
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let mut text = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
+        for (name, value) in &self.headers {
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
+        let upgrade = self.headers.iter().any(|(name, _)| name == "upgrade");
+        if !upgrade {
+            text.push_str(&format!("content-length: {}\r\nconnection: close\r\n", self.body.len()));
+        }
+        text.push_str("\r\n");
+        let mut bytes = text.into_bytes();
+        bytes.extend_from_slice(&self.body);
+        bytes
+    }
+}
+
+/// Sends a request on a connection of its own. Of a 101 only the head is read.
+pub(super) async fn send(address: SocketAddr, outgoing: &Outgoing) -> anyhow::Result<Reply> {
+    let exchange = async {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(&outgoing.bytes()).await?;
+        let mut bytes = Vec::new();
+        let head_end = loop {
+            if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+                break at;
+            }
+            if stream.read_buf(&mut bytes).await? == 0 {
+                bail!("the connection ended within the answer's head");
+            }
+        };
+        let head = String::from_utf8_lossy(&bytes[..head_end]).into_owned();
+        let status: u16 = head
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok())
+            .context("the answer has no status")?;
+        if status != 101 {
+            stream.read_to_end(&mut bytes).await?;
+        }
+        Ok(Reply { status, head, body: bytes.split_off(head_end + 4) })
+    };
+    timeout(PATIENCE, exchange).await.context("no answer in time")?
+}
+
+/// Fetches a page of the admin listener.
+pub(super) async fn get(address: SocketAddr, target: &str) -> anyhow::Result<String> {
+    let outgoing = Outgoing {
+        method: "GET".to_owned(),
+        target: target.to_owned(),
+        headers: vec![("host".to_owned(), address.to_string())],
+        body: Vec::new(),
+    };
+    let reply = send(address, &outgoing).await?;
+    Ok(String::from_utf8_lossy(&reply.body).into_owned())
+}

@@ -1,0 +1,236 @@
+//! `ringfence serve`: the product, from its start to its stop.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use listenfd::ListenFd;
+use ringfence_gateway::{Gateway, Listeners, StartError};
+use ringfence_model::Clock;
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::config::{self, Loaded};
+use crate::exit;
+use crate::logging;
+
+/// The clock of this machine.
+#[derive(Debug)]
+pub(crate) struct SystemClock;
+
+impl Clock for SystemClock {
+    fn unix_seconds(&self) -> u64 {
+        // Before 1970 only on a machine whose clock is not set; proofs made then are refused as too old.
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    }
+
+    fn monotonic(&self) -> Instant {
+        Instant::now()
+    }
+}
+
+/// Runs until SIGTERM or SIGINT.
+pub(crate) fn run(file: &Path) -> ExitCode {
+    // 1. The configuration, before any port is bound.
+    let loaded = match config::load(file) {
+        Ok(loaded) => loaded,
+        Err(error) => return exit::wrong_configuration(&error),
+    };
+    let _log_writer = logging::start(&loaded.log);
+    for warning in &loaded.warnings {
+        tracing::warn!(line = warning.line(), "{}", warning.text());
+    }
+    // 2. One small runtime here for signals, the admin listener and ACME; the workers bring their own.
+    let runtime =
+        match tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build() {
+            Ok(runtime) => runtime,
+            Err(error) => return exit::unavailable(&format!("cannot start a runtime: {error}"), None),
+        };
+    runtime.block_on(serve(file.to_owned(), loaded))
+}
+
+async fn serve(file: PathBuf, loaded: Loaded) -> ExitCode {
+    // 3. Signals are caught before the start is told, so none is lost.
+    let mut signals = match Signals::new() {
+        Ok(signals) => signals,
+        Err(error) => return exit::unavailable(&format!("cannot catch signals: {error}"), None),
+    };
+    // 4. Sockets: those that systemd holds, then our own.
+    let listen = loaded.settings.listen.clone();
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let started = handed_over()
+        .bind(&listen)
+        .and_then(|listeners| Gateway::start(loaded.settings, listeners, Arc::new(SystemClock), workers));
+    let gateway = match started {
+        Ok(gateway) => gateway,
+        Err(error) => return start_failed(&error),
+    };
+    tracing::info!(
+        gate = gateway.gate_address().map(tracing::field::display),
+        forward_auth = gateway.forward_auth_address().map(tracing::field::display),
+        admin = gateway.admin_address().map(tracing::field::display),
+        workers,
+        version = env!("CARGO_PKG_VERSION"),
+        "ready"
+    );
+    notify(&[NotifyState::Ready]);
+    // 5. The life of the process.
+    let mut watchdog = watchdog_interval();
+    loop {
+        tokio::select! {
+            asked = signals.next() => match asked {
+                Asked::Reload => reload(&file, &gateway),
+                Asked::Stop => break,
+            },
+            () = tick(&mut watchdog) => notify(&[NotifyState::Watchdog]),
+        }
+    }
+    // 6. The stop waits on another thread, so that the admin listener still says what goes on.
+    notify(&[NotifyState::Stopping]);
+    let stopped = tokio::task::spawn_blocking(move || gateway.stop());
+    tokio::select! {
+        _joined = stopped => tracing::info!("stopped"),
+        () = signals.stop() => tracing::warn!("stopped at once, as asked a second time"),
+    }
+    ExitCode::SUCCESS
+}
+
+/// Reads the configuration again. One that is wrong changes nothing.
+fn reload(file: &Path, gateway: &Gateway) {
+    // systemd counts the reload from this point on its own clock.
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(_) => notify(&[NotifyState::Reloading]),
+    }
+    match config::load(file) {
+        Err(error) => {
+            gateway.reload_refused();
+            tracing::error!("the new configuration is wrong, the old one runs on: {error}");
+        }
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                tracing::warn!(line = warning.line(), "{}", warning.text());
+            }
+            match gateway.reload(loaded.settings) {
+                Err(error) => tracing::error!("the new configuration is wrong, the old one runs on: {error}"),
+                Ok(reloaded) if reloaded.needs_restart.is_empty() => tracing::info!("reloaded"),
+                Ok(reloaded) => tracing::warn!(
+                    needs_restart = reloaded.needs_restart.join(", "),
+                    "reloaded, but for what only a restart changes"
+                ),
+            }
+        }
+    }
+    notify(&[NotifyState::Ready]);
+}
+
+/// The sockets that systemd opened for us, by the names of `FileDescriptorName=` in its socket unit.
+fn handed_over() -> Listeners {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the binary's edge: systemd speaks through the environment"
+    )]
+    let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
+    let mut sockets = ListenFd::from_env();
+    let mut listeners = Listeners::default();
+    for index in 0..sockets.len() {
+        let name = names.split(':').nth(index).unwrap_or("");
+        let place = match name {
+            "forward_auth" => &mut listeners.forward_auth,
+            "admin" => &mut listeners.admin,
+            _ => &mut listeners.gate,
+        };
+        match sockets.take_tcp_listener(index) {
+            Ok(Some(listener)) => *place = Some(listener),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(name, %error, "a socket from systemd is not for TCP and is left alone")
+            }
+        }
+    }
+    listeners
+}
+
+fn start_failed(error: &StartError) -> ExitCode {
+    match error {
+        StartError::Bind { address, source } => {
+            let hint = match source.kind() {
+                std::io::ErrorKind::AddrInUse => {
+                    Some(format!("see who has it: ss -ltnp 'sport = :{}'", address.port()))
+                }
+                std::io::ErrorKind::PermissionDenied => {
+                    Some("ports below 1024 need CAP_NET_BIND_SERVICE, or a socket from systemd".to_owned())
+                }
+                _ => None,
+            };
+            exit::unavailable(&error.to_string(), hint.as_deref())
+        }
+        StartError::Tls(_) | StartError::Acme(_) => exit::wrong_configuration(error),
+        StartError::Worker(_) => exit::unavailable(&error.to_string(), None),
+    }
+}
+
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "systemd was not told");
+    }
+}
+
+/// Half of what systemd waits for a sign of life, where it waits for one.
+fn watchdog_interval() -> Option<tokio::time::Interval> {
+    let patience = sd_notify::watchdog_enabled()?;
+    Some(tokio::time::interval((patience / 2).max(Duration::from_millis(1))))
+}
+
+async fn tick(interval: &mut Option<tokio::time::Interval>) {
+    match interval {
+        Some(interval) => {
+            interval.tick().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+/// What the operator asks for by a signal.
+enum Asked {
+    Reload,
+    Stop,
+}
+
+impl Signals {
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.hang_up.recv() => Asked::Reload,
+            () = stop(&mut self.terminate, &mut self.interrupt) => Asked::Stop,
+        }
+    }
+
+    async fn stop(&mut self) {
+        stop(&mut self.terminate, &mut self.interrupt).await;
+    }
+}
+
+async fn stop(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

@@ -1,0 +1,254 @@
+//! `ringfence verify`: did Twilio send this request?
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use ringfence_gateway::settings::{Check, PathRule, Route};
+use ringfence_signature::{AccountSid, Accounts, Allowed, Keyring, Policy, Scratch, Strict, Verdict, verify};
+use serde_json::json;
+
+use super::input::{Given, GivenUrl, RequestArguments};
+use super::keys::KeyArguments;
+use super::vectors;
+use crate::config;
+use crate::exit::{Answer, Failure};
+
+const EXAMPLES: &str = "\
+Examples:
+  ringfence verify --url 'https://hooks.example.com/sms' --param Body=Hi --signature 'p7dM…='
+  ringfence verify --http request.txt --public-url https://hooks.example.com
+  ringfence verify --http request.txt --config ringfence.toml
+  ringfence verify --vectors signature.jsonl
+
+The exit code is 0 for allow and 1 for refuse. `ringfence explain`, with the same arguments, says why.";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) subject: SubjectArguments,
+    /// Also demand that well-known parameters have their shape, as the gate does by default
+    #[arg(long, help_heading = "Judgement")]
+    strict: bool,
+    /// Judge a file of requests with expected verdicts, one JSON object a line
+    #[arg(long, value_name = "FILE", help_heading = "Judgement", conflicts_with_all = ["url", "http", "config", "token_env", "token_file", "token",
+        "account", "signature", "strict"])]
+    vectors: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+}
+
+/// One request, and by whose keys it is judged.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SubjectArguments {
+    #[command(flatten)]
+    request: RequestArguments,
+    #[command(flatten)]
+    key: KeyArguments,
+    /// The account that the key belongs to; a request that names another is then refused
+    #[arg(long, value_name = "SID", help_heading = "Key")]
+    account: Option<AccountSid>,
+    /// Take keys, public URL, accounts and strictness from the route of this configuration
+    #[arg(long, value_name = "FILE", help_heading = "Key", conflicts_with_all = ["token_env", "token_file", "token",
+        "shared_key", "account"])]
+    config: Option<PathBuf>,
+}
+
+/// One request that is ready to be judged.
+pub(crate) struct Subject {
+    pub(crate) given: Given,
+    pub(crate) keyring: Keyring,
+    pub(crate) accounts: Option<Vec<AccountSid>>,
+    pub(crate) strict: Strict,
+    pub(crate) try_userinfo: bool,
+    pub(crate) notes: Vec<String>,
+    /// Hosts and prefixes of other routes: what may have been called instead.
+    pub(crate) other_hosts: Vec<String>,
+}
+
+/// What there is to judge.
+pub(crate) enum Prepared {
+    /// A request and the keys.
+    Subject(Box<Subject>),
+    /// The gate would not even look at the signature; the sentence says why.
+    NoRoute(String),
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
+    if let Some(path) = &arguments.vectors {
+        return vectors::run(path, arguments.json);
+    }
+    let strict = if arguments.strict { Some(Strict::Refuse) } else { None };
+    let subject = match arguments.subject.prepare(strict)? {
+        Prepared::Subject(subject) => subject,
+        Prepared::NoRoute(why) => return Ok(no_route(&why, arguments.json)),
+    };
+    let verdict =
+        verify(&subject.given.request(), &subject.keyring, &subject.policy(), &mut Scratch::default());
+    let is_no = matches!(verdict, Verdict::Refuse(_));
+    let output = if arguments.json {
+        format!("{}\n", verdict_as_json(&verdict))
+    } else {
+        let mut text = verdict_as_text(&verdict);
+        if is_no {
+            text.push_str("hint: `ringfence explain` with the same arguments says what is probably wrong\n");
+        }
+        text
+    };
+    Ok(Answer { output: output.into_bytes(), notes: subject.notes, is_no })
+}
+
+impl SubjectArguments {
+    /// Reads the request and the keys.
+    pub(crate) fn prepare(&self, strict: Option<Strict>) -> Result<Prepared, Failure> {
+        let mut given = self.request.read()?;
+        if let Some(path) = &self.config {
+            return prepare_by_config(given, path, strict);
+        }
+        given.guess_base()?;
+        let mut notes = std::mem::take(&mut given.notes);
+        let key = self.key.read()?;
+        let keyring = key.keyring(self.account)?;
+        notes.extend(key.notes);
+        Ok(Prepared::Subject(Box::new(Subject {
+            try_userinfo: given.has_userinfo(),
+            keyring,
+            accounts: None,
+            strict: strict.unwrap_or(Strict::Off),
+            other_hosts: given.other_hosts.clone(),
+            notes,
+            given,
+        })))
+    }
+}
+
+fn prepare_by_config(mut given: Given, path: &Path, strict: Option<Strict>) -> Result<Prepared, Failure> {
+    let settings = config::load(path)?.settings;
+    let route = match find_route(&settings.routes, &given) {
+        Ok(route) => route,
+        Err(why) => return Ok(Prepared::NoRoute(format!("{why}, by {}", path.display()))),
+    };
+    if matches!(route.check, Check::Basic(_)) {
+        return Ok(Prepared::NoRoute(format!(
+            "the route {} asks for a password alone (check = \"basic\"), so its signature is not looked at",
+            route.label
+        )));
+    }
+    let mut notes = std::mem::take(&mut given.notes);
+    notes.push(format!("note: judged as the route {} of {} asks", route.label, path.display()));
+    if let GivenUrl::Target(target) = &given.url {
+        given.url = GivenUrl::Under(route.public_url.clone(), target.clone());
+    }
+    let mut other_hosts = given.other_hosts.clone();
+    other_hosts.extend(settings.routes.iter().map(|other| other.public_url.authority()));
+    other_hosts.sort();
+    other_hosts.dedup();
+    Ok(Prepared::Subject(Box::new(Subject {
+        try_userinfo: given.has_userinfo() || matches!(route.check, Check::SignatureAndBasic(_)),
+        accounts: route.accounts.clone(),
+        strict: strict.unwrap_or(route.strict),
+        other_hosts,
+        notes,
+        given,
+        keyring: settings.keyring,
+    })))
+}
+
+impl Subject {
+    /// What is asked of it.
+    pub(crate) fn policy(&self) -> Policy<'_> {
+        Policy {
+            accounts: self.accounts.as_deref().map_or(Accounts::Any, Accounts::Listed),
+            strict: self.strict,
+            try_userinfo: self.try_userinfo,
+            parent_may_stand_in: false,
+        }
+    }
+}
+
+/// The route that the gate would take: one for the host before one for any, an exact path before a prefix, a
+/// longer prefix before a shorter one.
+fn find_route<'a>(routes: &'a [Route], given: &Given) -> Result<&'a Route, String> {
+    let path = String::from_utf8_lossy(given.path()).into_owned();
+    let host = given.host.as_deref().map(without_port);
+    let rank = |route: &Route| {
+        let for_host = match (&route.host, host) {
+            (Some(wanted), Some(host)) if !wanted.eq_ignore_ascii_case(host) => return None,
+            (wanted, _) => wanted.is_some(),
+        };
+        match &route.path {
+            PathRule::Exact(exact) if *exact == path => Some((for_host, true, exact.len())),
+            PathRule::Prefix(prefix) if path.starts_with(prefix.as_str()) => {
+                Some((for_host, false, prefix.len()))
+            }
+            PathRule::Exact(_) | PathRule::Prefix(_) => None,
+        }
+    };
+    let takes_path: Vec<_> = routes.iter().filter_map(|route| Some((rank(route)?, route))).collect();
+    let takes_method = |route: &Route| route.methods.iter().any(|method| method.as_str() == given.method);
+    match takes_path.iter().filter(|(_, route)| takes_method(route)).max_by_key(|(rank, _)| *rank) {
+        Some((_, route)) => Ok(route),
+        None if takes_path.is_empty() => Err(format!("no route takes {path}, so the gate answers 404")),
+        None => Err(format!("no route takes {} for {path}, so the gate answers 405", given.method)),
+    }
+}
+
+fn without_port(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    }
+}
+
+/// The answer where no signature is looked at.
+pub(crate) fn no_route(why: &str, as_json: bool) -> Answer {
+    let output = if as_json {
+        format!("{}\n", json!({ "verdict": "refuse", "reason": "no_route", "sentence": why }))
+    } else {
+        format!("refuse: {why}\n")
+    };
+    Answer { output: output.into_bytes(), notes: Vec::new(), is_no: true }
+}
+
+/// For people.
+pub(crate) fn verdict_as_text(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Allow(allowed) => allowed_as_text(allowed),
+        Verdict::Refuse(refusal) => format!("refuse: {refusal} ({})\n", refusal.as_str()),
+    }
+}
+
+fn allowed_as_text(allowed: &Allowed) -> String {
+    let key = match allowed.key.as_str() {
+        "shared" => "SharedKey".to_owned(),
+        kind => format!("{kind} auth token"),
+    };
+    let whose = match allowed.account {
+        Some(account) => format!("the {key} of {account}"),
+        None => "the given key".to_owned(),
+    };
+    let mut text = format!("allow: signed with {whose}\nurl form: {}\n", allowed.candidate.as_str());
+    if let Some(finding) = &allowed.finding {
+        _ = writeln!(text, "strict: {finding}");
+    }
+    text
+}
+
+/// For scripts.
+pub(crate) fn verdict_as_json(verdict: &Verdict) -> serde_json::Value {
+    match verdict {
+        Verdict::Allow(allowed) => json!({
+            "verdict": "allow",
+            "account": allowed.account.map(|account| account.to_string()),
+            "key": allowed.key.as_str(),
+            "matched": allowed.candidate.as_str(),
+            "finding": allowed.finding.as_ref().map(ToString::to_string),
+        }),
+        Verdict::Refuse(refusal) => json!({
+            "verdict": "refuse",
+            "reason": refusal.as_str(),
+            "sentence": refusal.to_string(),
+        }),
+    }
+}

@@ -1,0 +1,186 @@
+//! `[[account]]`: whose signatures are checked, and with which keys.
+
+use std::collections::BTreeMap;
+
+use ringfence_signature::{AccountKeys, AccountSid, Algorithm, MAX_KEYS};
+
+use super::Surroundings;
+use super::problems::Problems;
+use super::raw::{Field, Section, Table, alternatives};
+use super::secret;
+
+pub(super) const SECTION: Section = Section {
+    name: "[[account]]",
+    keys: &[
+        "sid",
+        "auth_token",
+        "secondary_auth_token",
+        "previous_auth_tokens",
+        "shared_keys",
+        "parent",
+        "subaccounts",
+    ],
+    later: &[],
+};
+
+pub(super) const SHARED_KEY: Section =
+    Section { name: "shared_keys of [[account]]", keys: &["id", "secret", "algorithm"], later: &[] };
+
+const SID_FORM: &str = "AC and 32 hexadecimal digits";
+const SHARED_KEY_FORM: &str = "[{ id = \"…\", secret = { env = \"NAME\" }, algorithm = \"HMAC_SHA256\" }]";
+
+/// An account that has at least one key here.
+pub(super) struct Account {
+    pub(super) sid: AccountSid,
+    pub(super) keys: AccountKeys,
+    pub(super) keys_len: usize,
+    /// Whether it can sign anew for an upstream that verifies by itself.
+    pub(super) has_auth_token: bool,
+}
+
+/// Reads all accounts.
+pub(super) fn resolve(
+    tables: &[Table<'_>],
+    around: &Surroundings<'_>,
+    problems: &mut Problems<'_>,
+) -> Vec<Account> {
+    let mut lines = BTreeMap::new();
+    let mut shared_key_lines = BTreeMap::new();
+    let mut accounts = Vec::new();
+    for table in tables {
+        if let Some(account) = one(table, around, &mut shared_key_lines, problems) {
+            match lines.insert(account.sid, problems.line(table.offset())) {
+                None => accounts.push(account),
+                Some(line) => {
+                    table.wrong("sid", format_args!("line {line} has this account already"), problems)
+                }
+            }
+        }
+    }
+    accounts
+}
+
+fn one(
+    table: &Table<'_>,
+    around: &Surroundings<'_>,
+    shared_key_lines: &mut BTreeMap<String, usize>,
+    problems: &mut Problems<'_>,
+) -> Option<Account> {
+    let errors_before = problems.errors_len();
+    let sid = table.required("sid", SID_FORM, problems).and_then(|field| account_sid(field, problems));
+    // Secrets are read even where the SID is wrong, so that all problems come at once.
+    let mut keys = sid.map_or_else(AccountKeys::anonymous, AccountKeys::new);
+    let mut keys_len = 0;
+    if let Some(token) = token(table.find("auth_token"), around, problems) {
+        keys = keys.primary(token.expose());
+        keys_len += 1;
+    }
+    if let Some(token) = token(table.find("secondary_auth_token"), around, problems) {
+        keys = keys.secondary(token.expose());
+        keys_len += 1;
+    }
+    let form = format!("a list of secrets, [{}]", secret::FORM);
+    let previous = table.find("previous_auth_tokens").and_then(|field| field.list(&form, problems));
+    for field in previous.unwrap_or_default() {
+        if let Some(token) = token(Some(field), around, problems) {
+            keys = keys.previous(token.expose());
+            keys_len += 1;
+        }
+    }
+    let shared = table.find("shared_keys").and_then(|field| field.list(SHARED_KEY_FORM, problems));
+    for field in shared.unwrap_or_default() {
+        if let Some((id, secret, algorithm)) = shared_key(field, around, shared_key_lines, problems) {
+            keys = keys.shared_key(&id, secret.expose(), algorithm);
+            keys_len += 1;
+        }
+    }
+    if let Some(parent) = table.find("parent").and_then(|field| account_sid(field, problems)) {
+        if Some(parent) == sid {
+            table.wrong("parent", "an account is not its own parent", problems);
+        }
+        keys = keys.child_of(parent);
+    }
+    if table.find("subaccounts").and_then(|field| field.boolean(problems)) == Some(true) {
+        table.wrong(
+            "subaccounts",
+            "this version does not find subaccounts by itself; remove it and give each its own [[account]] with \
+             `parent`",
+            problems,
+        );
+    }
+    if problems.errors_len() > errors_before {
+        return None;
+    }
+    if keys_len == 0 {
+        table.wrong(
+            "auth_token",
+            format_args!("the account has no key, so nothing of it could be checked; write {}", secret::FORM),
+            problems,
+        );
+    }
+    if keys_len > MAX_KEYS {
+        problems.error(
+            table.offset(),
+            format!(
+                "[[account]] has {keys_len} keys, and at most {MAX_KEYS} are tried; remove what is retired"
+            ),
+        );
+    }
+    Some(Account { sid: sid?, keys, keys_len, has_auth_token: table.has("auth_token") })
+}
+
+/// Reads an account's SID, and says what was typed instead.
+pub(super) fn account_sid(field: Field<'_>, problems: &mut Problems<'_>) -> Option<AccountSid> {
+    field.parse(SID_FORM, problems, |text| {
+        AccountSid::parse(text.as_bytes()).ok_or(if text.starts_with("SK") {
+            "is an API key, which cannot check webhooks"
+        } else {
+            "is not an account's SID"
+        })
+    })
+}
+
+fn token(
+    field: Option<Field<'_>>,
+    around: &Surroundings<'_>,
+    problems: &mut Problems<'_>,
+) -> Option<ringfence_model::Secret> {
+    let field = field?;
+    let token = secret::read(field, around, problems)?;
+    let text = token.expose();
+    if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        field.doubtful("this does not look like an auth token, which is 32 hexadecimal digits", problems);
+    }
+    Some(token)
+}
+
+fn shared_key(
+    field: Field<'_>,
+    around: &Surroundings<'_>,
+    lines: &mut BTreeMap<String, usize>,
+    problems: &mut Problems<'_>,
+) -> Option<(String, ringfence_model::Secret, Algorithm)> {
+    let table = field.table(&SHARED_KEY, super::SECTIONS, SHARED_KEY_FORM, problems)?;
+    let id = table.required("id", "the SharedKey's id, as Twilio's console shows it", problems);
+    let secret = table.required("secret", secret::FORM, problems);
+    // Pinned here because the header that names it is not signed: it could be made to pick the weaker one.
+    let names = ["HMAC_SHA256", "HMAC_SHA1"];
+    let algorithm = table.required("algorithm", &alternatives(&names), problems);
+    let id = id?.parse("the SharedKey's id", problems, |text| {
+        if text.is_empty()
+            || !text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',' && byte != b'=')
+        {
+            Err("is not the id of a SharedKey")
+        } else {
+            Ok(text.to_owned())
+        }
+    });
+    let secret = secret::read(secret?, around, problems);
+    let algorithm =
+        algorithm?.choice(&[(names[0], Algorithm::HmacSha256), (names[1], Algorithm::HmacSha1)], problems);
+    let id = id?;
+    if let Some(line) = lines.insert(id.clone(), problems.line(field.offset())) {
+        table.wrong("id", format_args!("line {line} has this SharedKey already"), problems);
+    }
+    Some((id, secret?, algorithm?))
+}

@@ -1,0 +1,113 @@
+//! `[listen]`: the addresses of the data plane, and the peers whose word about a request counts.
+
+use std::net::SocketAddr;
+
+use ringfence_gateway::forwarded::TrustedPeers;
+use ringfence_gateway::settings::Listen;
+
+use super::problems::Problems;
+use super::raw::{Section, Table};
+
+pub(super) const SECTION: Section = Section {
+    name: "[listen]",
+    keys: &["gate", "forward_auth", "admin", "trusted_proxies", "proxy_protocol"],
+    later: &["egress", "second_factor", "console"],
+};
+
+const ADDRESS: &str = "an IP address and a port, such as \"127.0.0.1:8443\"";
+const NETWORKS: &str = "a list of addresses and networks, such as [\"10.0.0.0/8\", \"192.0.2.7\"]";
+
+pub(super) fn resolve(table: Option<Table<'_>>, problems: &mut Problems<'_>) -> Listen {
+    let Some(table) = table else {
+        problems.error_of_file("there is no [listen], so nothing would be served; add [listen] with `gate`");
+        return Listen::default();
+    };
+    let errors_before = problems.errors_len();
+    let gate = address(&table, "gate", problems);
+    let forward_auth = address(&table, "forward_auth", problems);
+    let admin = address(&table, "admin", problems);
+    let proxy_protocol =
+        table.find("proxy_protocol").and_then(|field| field.boolean(problems)).unwrap_or(false);
+    let trusted_proxies = trusted_peers(&table, problems);
+    if problems.errors_len() > errors_before {
+        return Listen::default();
+    }
+
+    if gate.is_none() && forward_auth.is_none() && admin.is_none() {
+        problems.error(
+            table.offset(),
+            format!("[listen] has no address, so nothing would be served; add `gate`, {ADDRESS}"),
+        );
+    }
+    let listeners = [("gate", gate), ("forward_auth", forward_auth), ("admin", admin)];
+    for (number, (key, address)) in listeners.iter().enumerate() {
+        let Some(address) = address.filter(|address| address.port() != 0) else { continue };
+        if let Some((other, _)) = listeners.iter().take(number).find(|(_, other)| *other == Some(address)) {
+            table.wrong(
+                key,
+                format_args!("{address} is the address of `{other}` already; write another"),
+                problems,
+            );
+        }
+    }
+    if proxy_protocol && trusted_proxies.is_empty() {
+        table.wrong(
+            "proxy_protocol",
+            "only listed peers may send its header, and `trusted_proxies` lists none; list the load balancer there",
+            problems,
+        );
+    }
+    if proxy_protocol && gate.is_none() {
+        table.wrong("proxy_protocol", "it is for the gate, which has no address; add `gate`", problems);
+    }
+    if forward_auth.is_some() && trusted_proxies.is_empty() {
+        table.wrong(
+            "forward_auth",
+            "the proxies that ask tell the request in forwarded headers, which count only from `trusted_proxies`, \
+             and that lists none; list the proxies there, such as [\"127.0.0.1\"]",
+            problems,
+        );
+    }
+    if admin.is_some_and(|address| !address.ip().is_loopback()) {
+        table.doubtful(
+            "admin",
+            "whoever reaches this address reads the metrics without a password; 127.0.0.1 keeps it to this machine",
+            problems,
+        );
+    }
+    Listen { gate, forward_auth, admin, proxy_protocol, trusted_proxies }
+}
+
+fn address(table: &Table<'_>, key: &'static str, problems: &mut Problems<'_>) -> Option<SocketAddr> {
+    table.find(key)?.parse(ADDRESS, problems, |text| {
+        text.parse().map_err(|_| match text.rsplit_once(':') {
+            None => "has no port",
+            Some((host, _))
+                if host.bytes().any(|byte| byte.is_ascii_alphabetic()) && !host.starts_with('[') =>
+            {
+                "has a name where an IP address must be"
+            }
+            Some(("", _)) => "has no IP address (0.0.0.0 is every one of this machine)",
+            Some(_) => "is not an IP address and a port",
+        })
+    })
+}
+
+fn trusted_peers(table: &Table<'_>, problems: &mut Problems<'_>) -> TrustedPeers {
+    let Some(list) = table.find("trusted_proxies").and_then(|field| field.list(NETWORKS, problems)) else {
+        return TrustedPeers::default();
+    };
+    let mut texts = Vec::with_capacity(list.len());
+    for field in list {
+        let Some(text) = field.as_text() else {
+            field.wrong_type("a text", NETWORKS, problems);
+            continue;
+        };
+        // One by one, so that each mistake is shown on its own line.
+        match TrustedPeers::parse([text]) {
+            Ok(_) => texts.push(text),
+            Err(error) => field.wrong(error, problems),
+        }
+    }
+    TrustedPeers::parse(texts).unwrap_or_default()
+}

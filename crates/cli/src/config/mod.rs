@@ -1,0 +1,215 @@
+//! The configuration: one TOML file in, what is meant out, or everything that is wrong with it.
+//!
+//! `raw` holds what was typed; each section's file holds its keys, defaults, units and cross-field rules, and
+//! makes the gateway's settings of it. The result cannot be wrong: nothing after this module parses text.
+//! Here, and nowhere below, files and the environment are read.
+
+mod account;
+mod limits;
+mod listen;
+mod log;
+mod problems;
+mod raw;
+mod route;
+pub(crate) mod secret;
+#[cfg(test)]
+mod tests;
+mod tls;
+pub(crate) mod units;
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use ringfence_gateway::settings::Settings;
+use ringfence_signature::Keyring;
+use toml::de::DeTable;
+
+pub(crate) use log::{Log, LogFormat};
+pub(crate) use problems::{ConfigError, Problem};
+
+use account::Account;
+use problems::Problems;
+use raw::{Field, Section, TOP_LEVEL, Table};
+
+/// The commented example, which is also the page that people start from.
+pub(crate) const EXAMPLE: &str = include_str!("../../ringfence.example.toml");
+
+/// A configuration that is right.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// The file it was read from.
+    pub(crate) file: PathBuf,
+    /// What the data plane needs.
+    pub(crate) settings: Settings,
+    /// What the process logs, and how.
+    pub(crate) log: Log,
+    /// What works and deserves a second look, in the order of the lines.
+    pub(crate) warnings: Vec<Problem>,
+}
+
+/// What a configuration may refer to outside itself.
+pub(crate) struct Surroundings<'a> {
+    /// Relative paths begin here: the folder of the configuration file.
+    pub(crate) folder: &'a Path,
+    /// The value of an environment variable.
+    pub(crate) env: &'a dyn Fn(&str) -> Option<String>,
+    /// Tells whether a certificate is still valid.
+    pub(crate) now: SystemTime,
+}
+
+/// Reads a configuration file, the secrets it points to, and says what they mean together.
+///
+/// It is called at start and again at every reload; it changes nothing.
+pub(crate) fn load(file: &Path) -> Result<Loaded, ConfigError> {
+    let text = std::fs::read(file)
+        .map_err(|error| ConfigError::of_file(file, format!("cannot read the configuration: {error}")))?;
+    let text = String::from_utf8(text)
+        .map_err(|_| ConfigError::of_file(file, "the file is not UTF-8 text, as TOML demands".to_owned()))?;
+    let folder = file.parent().unwrap_or(Path::new(""));
+    resolve(&text, file, &Surroundings { folder, env: &environment, now: SystemTime::now() })
+}
+
+/// Says what the text of a configuration file means. `file` only names it in messages.
+pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Result<Loaded, ConfigError> {
+    let mut problems = Problems::new(text);
+    let (document, syntax_errors) = DeTable::parse_recoverable(text);
+    if !syntax_errors.is_empty() {
+        // What a broken file means is a guess; a guess would only add wrong problems to the right ones.
+        for error in &syntax_errors {
+            let offset = error.span().map_or(0, |span| span.start);
+            problems.error(offset, format!("this is not TOML: {}", error.message()));
+        }
+        return match problems.finish(file) {
+            Err(error) => Err(error),
+            Ok(_) => Err(ConfigError::of_file(file, "this is not TOML".to_owned())),
+        };
+    }
+
+    let root = Table::of_document(&document, &ROOT, SECTIONS, &mut problems);
+    let listen = listen::resolve(table(&root, "listen", &listen::SECTION, &mut problems), &mut problems);
+    let tls = tls::resolve(table(&root, "tls", &tls::SECTION, &mut problems), around, &mut problems);
+    let limits = limits::resolve(table(&root, "limits", &limits::SECTION, &mut problems), &mut problems);
+    let log = log::resolve(table(&root, "log", &log::SECTION, &mut problems), &mut problems);
+    let errors_before = problems.errors_len();
+    let account_tables = tables(&root, "account", &account::SECTION, &mut problems);
+    let accounts = account::resolve(&account_tables, around, &mut problems);
+    // What accounts there are is known only where all of them could be read.
+    let known_accounts = (problems.errors_len() == errors_before).then_some(accounts.as_slice());
+    let route_tables = tables(&root, "route", &route::SECTION, &mut problems);
+    let routes = route::resolve(&route_tables, known_accounts, around, &mut problems);
+
+    check_parts_together(&root, &listen, tls.is_some(), !route_tables.is_empty(), &mut problems);
+    let keyring = keyring(accounts, &mut problems);
+    let warnings = problems.finish(file)?;
+    let Some(keyring) = keyring else {
+        return Err(ConfigError::of_file(file, "the accounts cannot be used together".to_owned()));
+    };
+    let settings = Settings { listen, tls, limits, keyring, routes };
+    Ok(Loaded { file: file.to_owned(), settings, log, warnings })
+}
+
+/// Rules between sections.
+fn check_parts_together(
+    root: &Table<'_>,
+    listen: &ringfence_gateway::settings::Listen,
+    has_tls: bool,
+    has_routes: bool,
+    problems: &mut Problems<'_>,
+) {
+    let at = |key| root.find(key).map_or(root.offset(), |field| field.offset());
+    let takes_requests = listen.gate.is_some() || listen.forward_auth.is_some();
+    if takes_requests && !has_routes {
+        problems.error(
+            at("listen"),
+            "there is no [[route]], so every request would be refused; add one with path, public_url, upstream \
+             and check",
+        );
+    }
+    if has_tls && listen.gate.is_none() {
+        problems
+            .error(at("tls"), "[tls] is for the gate, and [listen] gives the gate no address; add `gate`");
+    }
+    let Some(gate) = listen.gate else { return };
+    let listen_table = root.find("listen").and_then(|field| field.as_table(&listen::SECTION));
+    if let Some(table) = listen_table
+        && !has_tls
+        && !gate.ip().is_loopback()
+        && listen.trusted_proxies.is_empty()
+    {
+        table.doubtful(
+            "gate",
+            format_args!(
+                "{gate} without [tls]: whoever is on the way reads and captures webhooks in clear; \
+                 add [tls], or listen on 127.0.0.1, or list the proxy that ends TLS in trusted_proxies"
+            ),
+            problems,
+        );
+    }
+}
+
+/// All keys of all accounts; what could be wrong with them was looked at account by account.
+fn keyring(accounts: Vec<Account>, problems: &mut Problems<'_>) -> Option<Keyring> {
+    if problems.errors_len() > 0 {
+        return None;
+    }
+    let keys = accounts.into_iter().map(|account| account.keys);
+    match Keyring::new(keys) {
+        Ok(keyring) => Some(keyring),
+        Err(error) => {
+            problems.error_of_file(error.to_string());
+            None
+        }
+    }
+}
+
+/// The value of an environment variable, if it is set and is text.
+pub(crate) fn environment(name: &str) -> Option<String> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the binary's edge: the one place that reads the environment"
+    )]
+    std::env::var(name).ok()
+}
+
+/// The table `[key]`, if it was typed.
+fn table<'a>(
+    root: &Table<'a>,
+    key: &'static str,
+    section: &'static Section,
+    problems: &mut Problems<'_>,
+) -> Option<Table<'a>> {
+    root.find(key)?.table(section, SECTIONS, &format!("a table that begins with {}", section.name), problems)
+}
+
+/// The tables `[[key]]`, in their order.
+fn tables<'a>(
+    root: &Table<'a>,
+    key: &'static str,
+    section: &'static Section,
+    problems: &mut Problems<'_>,
+) -> Vec<Table<'a>> {
+    let Some(field) = root.find(key) else { return Vec::new() };
+    let form = format!("{}, with two brackets, before each of them", section.name);
+    let Some(list) = field.list(&form, problems) else { return Vec::new() };
+    let open = |field: &Field<'a>| field.table(section, SECTIONS, &form, problems);
+    list.iter().filter_map(open).collect()
+}
+
+const ROOT: Section = Section {
+    name: TOP_LEVEL,
+    keys: &["listen", "tls", "limits", "log", "account", "route"],
+    later: &["store", "twilio", "limit", "notify", "second_factor", "egress"],
+};
+
+/// Every table there is, for the documentation's test and for "this key belongs elsewhere".
+const SECTIONS: &[&Section] = &[
+    &listen::SECTION,
+    &tls::SECTION,
+    &tls::ACME,
+    &limits::SECTION,
+    &log::SECTION,
+    &account::SECTION,
+    &account::SHARED_KEY,
+    &route::SECTION,
+    &route::BASIC,
+];

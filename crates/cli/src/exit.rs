@@ -1,0 +1,142 @@
+//! How a command ends: an answer, or a failure that says what happened and what to type.
+
+use std::fmt::{self, Display};
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use crate::config::ConfigError;
+
+/// What a command found out.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// What goes to standard output, as it is.
+    pub(crate) output: Vec<u8>,
+    /// What a person should know besides; each goes to standard error as a line.
+    pub(crate) notes: Vec<String>,
+    /// Whether the question was answered with no: a refused request, a wrong vector.
+    pub(crate) is_no: bool,
+}
+
+/// Why a command could not answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    kind: FailureKind,
+    message: String,
+    hint: Option<String>,
+    /// For standard output, where a script asked for JSON.
+    json: Option<serde_json::Value>,
+}
+
+/// Whose turn it is now. Scripts tell them apart by the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FailureKind {
+    /// The command was called in a way that makes no sense, or given input that it cannot read: 2, as clap has it.
+    Usage,
+    /// The configuration is wrong: 64.
+    Configuration,
+    /// Something outside is unavailable, an address or a file to write: 69.
+    Unavailable,
+}
+
+impl Answer {
+    /// Yes, and this is what there is to say.
+    pub(crate) fn text(output: impl Into<Vec<u8>>) -> Self {
+        Self { output: output.into(), ..Self::default() }
+    }
+}
+
+impl Failure {
+    /// Wrong usage, or unreadable input.
+    pub(crate) fn usage(message: impl Display) -> Self {
+        Self::new(FailureKind::Usage, message)
+    }
+
+    /// Something outside is unavailable.
+    pub(crate) fn unavailable(message: impl Display) -> Self {
+        Self::new(FailureKind::Unavailable, message)
+    }
+
+    /// The configuration is wrong, although its file could be read.
+    pub(crate) fn configuration(message: impl Display) -> Self {
+        Self::new(FailureKind::Configuration, message)
+    }
+
+    /// Adds what to type or to change.
+    pub(crate) fn hint(mut self, hint: impl Display) -> Self {
+        self.hint = Some(hint.to_string());
+        self
+    }
+
+    /// Says the same to a script, on standard output.
+    pub(crate) fn json(mut self, json: serde_json::Value) -> Self {
+        self.json = Some(json);
+        self
+    }
+
+    fn new(kind: FailureKind, message: impl Display) -> Self {
+        Self { kind, message: message.to_string(), hint: None, json: None }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        let hint = match error.problems().len() {
+            1 => "mend the line; `ringfence check --print-example` shows a whole configuration".to_owned(),
+            number => {
+                format!("mend these {number}; `ringfence check --print-example` shows a whole configuration")
+            }
+        };
+        Self::configuration(error).hint(hint)
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A message of several problems has one a line, and each is an error by itself.
+        for (number, line) in self.message.lines().enumerate() {
+            let end = if number == 0 { "" } else { "\n" };
+            write!(formatter, "{end}error: {line}")?;
+        }
+        match &self.hint {
+            Some(hint) => write!(formatter, "\nhint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// For a command that prints by itself: its configuration is wrong.
+pub(crate) fn wrong_configuration(error: &(impl Display + ?Sized)) -> ExitCode {
+    finish(Err(Failure::configuration(error)))
+}
+
+/// For a command that prints by itself: something outside is unavailable.
+pub(crate) fn unavailable(message: &str, hint: Option<&str>) -> ExitCode {
+    let failure = Failure::unavailable(message);
+    finish(Err(match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }))
+}
+
+/// Prints how a command ended and gives its exit code. A reader that went away (`| head`) is no failure.
+pub(crate) fn finish(result: Result<Answer, Failure>) -> ExitCode {
+    let code = match &result {
+        Ok(Answer { is_no: false, .. }) => 0,
+        Ok(Answer { is_no: true, .. }) => 1,
+        Err(Failure { kind: FailureKind::Usage, .. }) => 2,
+        Err(Failure { kind: FailureKind::Configuration, .. }) => 64,
+        Err(Failure { kind: FailureKind::Unavailable, .. }) => 69,
+    };
+    match result {
+        Ok(answer) => {
+            for note in &answer.notes {
+                _ = writeln!(io::stderr(), "{note}");
+            }
+            let mut stdout = io::stdout().lock();
+            _ = stdout.write_all(&answer.output).and_then(|()| stdout.flush());
+        }
+        Err(Failure { json: Some(json), .. }) => _ = writeln!(io::stdout(), "{json}"),
+        Err(failure) => _ = writeln!(io::stderr(), "{failure}"),
+    }
+    ExitCode::from(code)
+}

@@ -1,0 +1,73 @@
+//! `ringfence`: one program, one command line. Only here are files, the environment and the clock read; the
+//! crates below take what they need as arguments.
+
+mod commands;
+mod config;
+mod exit;
+mod logging;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use commands::{check, demo, explain, serve, sign, verify};
+
+/// Measured: fewer cycles a request than the system's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A security gateway for applications built on Twilio: only Twilio gets in.
+#[derive(Debug, Parser)]
+#[command(name = "ringfence", version, arg_required_else_help = true, after_help = EXAMPLES, max_term_width = 100)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show it on this machine: an application, the gate before it, genuine and forged requests.
+    Demo {
+        /// End after the tour, with exit code 0 only if everything went as told
+        #[arg(long)]
+        exit: bool,
+    },
+    /// Run the gate.
+    Serve {
+        /// The configuration; a SIGHUP reads it again
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Is this configuration right? Nothing is started, no port is bound.
+    Check(check::Arguments),
+    /// Make the request that Twilio would send, signature included.
+    Sign(sign::Arguments),
+    /// Did Twilio send this request? Or: does a file of requests get the right verdicts?
+    Verify(verify::Arguments),
+    /// Why is this request refused, and what is to be changed?
+    Explain(explain::Arguments),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  ringfence demo
+  ringfence check --print-example > ringfence.toml
+  ringfence serve --config ringfence.toml
+  ringfence sign --url https://hooks.example.com/sms --param Body=Hi --curl
+  ringfence explain --config ringfence.toml --http refused-request.txt
+
+Exit codes: 0 fine; 1 the answer is no; 2 wrong usage; 64 wrong configuration;
+69 something outside is unavailable.";
+
+fn main() -> ExitCode {
+    let result = match CommandLine::parse().command {
+        Command::Demo { exit } => return demo::run(exit),
+        Command::Serve { config } => return serve::run(&config),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Sign(arguments) => sign::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+    };
+    exit::finish(result)
+}

@@ -1,0 +1,143 @@
+//! The decision: may this request pass? A function from bytes to a [`VerifiedWebhook`] or a [`Reason`]; it does
+//! no I/O.
+//!
+//! `VerifiedWebhook` is the proof that the check was made: its field is private, [`admit`] is its only
+//! constructor, and everything that talks to an upstream demands one.
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
+use http::Method;
+use ringfence_signature::{
+    AccountSid, Accounts, Allowed, Keyring, Policy, Request, Scratch, Verdict, check_header, verify,
+};
+
+use crate::basic::{BasicRefusal, BasicUsers};
+use crate::http_rules::{Head, SETTINGS, SIGNATURE};
+use crate::reason::Reason;
+use crate::settings::{Check, Route};
+
+/// A complete request that passed every check of its route.
+#[derive(Debug)]
+pub(crate) struct VerifiedWebhook {
+    body: Bytes,
+    allowed: Option<Allowed>,
+}
+
+impl VerifiedWebhook {
+    /// The body, byte for byte as it was verified.
+    pub(crate) fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// What the signature proved; `None` on a route that asks for Basic credentials alone.
+    pub(crate) fn allowed(&self) -> Option<&Allowed> {
+        self.allowed.as_ref()
+    }
+
+    /// The account whose key signed.
+    pub(crate) fn account(&self) -> Option<&AccountSid> {
+        self.allowed.as_ref()?.account.as_ref()
+    }
+}
+
+/// A request whose body has arrived whole.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Received<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) head: Head<'a>,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) body: &'a Bytes,
+}
+
+/// Whether a request can pass at all, by its head alone: so that a stranger without a signature or credentials
+/// makes nobody read and keep a body.
+pub(crate) fn admissible(route: &Route, headers: &HeaderMap) -> Result<(), Reason> {
+    if let Check::Basic(users) | Check::SignatureAndBasic(users) = &route.check {
+        check_basic(users, headers)?;
+    }
+    match route.check {
+        Check::Basic(_) => Ok(()),
+        Check::Signature | Check::SignatureAndBasic(_) => {
+            let signature = headers.get(SIGNATURE).map(|value| value.as_bytes());
+            check_header(signature).map_err(Reason::Signature)
+        }
+    }
+}
+
+/// Decides about one request, by the check of its route.
+pub(crate) fn admit(
+    route: &Route,
+    keyring: &Keyring,
+    received: &Received<'_>,
+    scratch: &mut Scratch,
+) -> Result<VerifiedWebhook, Reason> {
+    let allowed = match &route.check {
+        Check::Signature => Some(check_signature(route, keyring, received, None, scratch)?),
+        Check::Basic(users) => {
+            check_basic(users, received.headers)?;
+            None
+        }
+        Check::SignatureAndBasic(users) => {
+            let credentials = check_basic(users, received.headers)?;
+            Some(check_signature(route, keyring, received, Some(&credentials), scratch)?)
+        }
+    };
+    Ok(VerifiedWebhook { body: received.body.clone(), allowed })
+}
+
+/// The presented `user:password`, if it is somebody's.
+fn check_basic(users: &BasicUsers, headers: &HeaderMap) -> Result<Vec<u8>, Reason> {
+    match users.check(headers.get(AUTHORIZATION).map(|value| value.as_bytes())) {
+        Ok(found) => Ok(found.userinfo().to_vec()),
+        Err(BasicRefusal::Missing) => Err(Reason::BasicMissing),
+        Err(BasicRefusal::Malformed) => Err(Reason::BasicMalformed),
+        Err(BasicRefusal::WrongCredentials) => Err(Reason::BasicWrong),
+    }
+}
+
+fn check_signature(
+    route: &Route,
+    keyring: &Keyring,
+    received: &Received<'_>,
+    credentials: Option<&[u8]>,
+    scratch: &mut Scratch,
+) -> Result<Allowed, Reason> {
+    match verify(&signed_request(route, received, credentials), keyring, &policy(route), scratch) {
+        Verdict::Allow(allowed) => Ok(allowed),
+        Verdict::Refuse(refusal) => Err(Reason::Signature(refusal)),
+    }
+}
+
+/// The request as the verifier sees it: under the public URL of the configuration. Twilio takes the credentials
+/// that a URL carries out of what it signs on some products and leaves them in on others, so those that were
+/// just proven good are offered as a candidate.
+pub(crate) fn signed_request<'a>(
+    route: &'a Route,
+    received: &Received<'a>,
+    credentials: Option<&'a [u8]>,
+) -> Request<'a> {
+    let mut url = route.public_url.receive(received.head.target.as_bytes());
+    if let Some(credentials) = credentials {
+        url = url.with_userinfo(credentials);
+    }
+    let field = |name| received.headers.get(name).map(|value: &http::HeaderValue| value.as_bytes());
+    Request {
+        method: received.method.as_str(),
+        url,
+        websocket: received.head.websocket,
+        content_type: field(CONTENT_TYPE),
+        body: received.body,
+        signature: field(SIGNATURE),
+        settings: field(SETTINGS),
+    }
+}
+
+/// What the route asks of a signature.
+pub(crate) fn policy(route: &Route) -> Policy<'_> {
+    Policy {
+        accounts: route.accounts.as_deref().map_or(Accounts::Any, Accounts::Listed),
+        strict: route.strict,
+        try_userinfo: route.public_url.has_userinfo() || matches!(route.check, Check::SignatureAndBasic(_)),
+        parent_may_stand_in: false,
+    }
+}

@@ -1,0 +1,138 @@
+//! The request to the upstream, made anew: our request line, our framing, the fields that may pass, and what the
+//! upstream needs to trust it. Nothing of the inbound framing survives, so no disagreement about it can.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, HeaderMap};
+use http::{Method, request::Parts};
+use ringfence_signature::Request;
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+use crate::admission::{Received, VerifiedWebhook, signed_request};
+use crate::forwarded::{is_named_by_connection, is_stripped};
+use crate::http_rules::{SETTINGS, SIGNATURE};
+use crate::proof::{ACCOUNT_HEADER, PROOF_HEADER};
+use crate::settings::Route;
+use crate::snapshot::{ActiveRoute, Snapshot};
+use crate::upstream::{Client, Exchange, Outcome, UpstreamError};
+
+/// The form of the URL that was signed.
+pub(crate) const MATCHED_HEADER: &str = "x-ringfence-matched";
+
+/// Everything that one forwarding needs besides the proof that it may happen.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Forward<'a> {
+    pub(crate) active: &'a ActiveRoute,
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) parts: &'a Parts,
+    pub(crate) target: &'a str,
+    pub(crate) websocket: bool,
+    pub(crate) client: IpAddr,
+    pub(crate) now_unix: u64,
+    pub(crate) deadline: Instant,
+}
+
+/// Sends a verified request upstream.
+pub(crate) async fn forward(
+    client: &Client,
+    forward: &Forward<'_>,
+    webhook: &VerifiedWebhook,
+) -> Result<Outcome, UpstreamError> {
+    let head = request_head(forward, webhook);
+    let method = &forward.parts.method;
+    client
+        .send(Exchange {
+            address: &forward.active.route.upstream,
+            head: &head,
+            body: webhook.body().clone(),
+            method_is_head: method == Method::HEAD,
+            idempotent: method == Method::GET || method == Method::HEAD,
+            deadline: forward.deadline,
+            upgrade: forward.websocket,
+        })
+        .await
+}
+
+/// The whole head, ready to be written.
+fn request_head(forward: &Forward<'_>, webhook: &VerifiedWebhook) -> Vec<u8> {
+    let route = &forward.active.route;
+    let mut head = HeadWriter(Vec::with_capacity(1024));
+    head.0.extend_from_slice(forward.parts.method.as_str().as_bytes());
+    head.0.push(b' ');
+    head.0.extend_from_slice(forward.target.as_bytes());
+    head.0.extend_from_slice(b" HTTP/1.1\r\n");
+    head.0.extend_from_slice(&forward.active.fixed_fields);
+    head.passed_fields(&forward.parts.headers, route.resign.is_some());
+    head.field("x-forwarded-for", forward.client.to_string().as_bytes());
+    if let Some(allowed) = webhook.allowed() {
+        if let Some(account) = &allowed.account {
+            head.field(ACCOUNT_HEADER, account.as_str().as_bytes());
+        }
+        head.field(MATCHED_HEADER, allowed.candidate.as_str().as_bytes());
+    }
+    if let Some(proof) = &route.proof {
+        let body: [u8; 32] = Sha256::digest(webhook.body()).into();
+        let method = forward.parts.method.as_str();
+        let value = proof.make(forward.now_unix, method, forward.target, &body, webhook.account());
+        head.field(PROOF_HEADER, value.as_bytes());
+    }
+    if let Some(signature) = signed_anew(forward, webhook) {
+        head.field(SIGNATURE.as_str(), signature.as_bytes());
+    }
+    if forward.websocket {
+        head.field("connection", b"Upgrade");
+        head.field("upgrade", b"websocket");
+    } else if has_body(&forward.parts.method, webhook.body()) {
+        head.field("content-length", webhook.body().len().to_string().as_bytes());
+    }
+    head.0.extend_from_slice(b"\r\n");
+    head.0
+}
+
+/// A signature for the upstream's own URL, by the primary token of the account that signed the first one.
+fn signed_anew(forward: &Forward<'_>, webhook: &VerifiedWebhook) -> Option<String> {
+    let route: &Route = &forward.active.route;
+    let url = route.resign.as_ref()?;
+    let received = Received {
+        method: &forward.parts.method,
+        head: crate::http_rules::Head {
+            authority: "",
+            target: forward.target,
+            websocket: forward.websocket,
+        },
+        headers: &forward.parts.headers,
+        body: webhook.body(),
+    };
+    let request = Request { url: url.receive(forward.target.as_bytes()), ..signed_request(route, &received, None) };
+    forward.snapshot.keyring.sign(webhook.account()?, &request)
+}
+
+/// RFC 9110 section 8.6: a method that anticipates content says so even when there is none.
+fn has_body(method: &Method, body: &Bytes) -> bool {
+    !body.is_empty() || matches!(*method, Method::POST | Method::PUT | Method::PATCH)
+}
+
+/// Writes header fields in wire form. Names and values come from `http`'s types, which hold no line break.
+struct HeadWriter(Vec<u8>);
+
+impl HeadWriter {
+    fn field(&mut self, name: &str, value: &[u8]) {
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(b": ");
+        self.0.extend_from_slice(value);
+        self.0.extend_from_slice(b"\r\n");
+    }
+
+    /// The fields of the request that may pass.
+    fn passed_fields(&mut self, headers: &HeaderMap, signed_anew: bool) {
+        let connection = headers.get(CONNECTION).is_some();
+        for (name, value) in headers {
+            let replaced = signed_anew && (*name == SIGNATURE || *name == SETTINGS);
+            if !replaced && !is_stripped(name) && !(connection && is_named_by_connection(name, headers)) {
+                self.field(name.as_str(), value.as_bytes());
+            }
+        }
+    }
+}

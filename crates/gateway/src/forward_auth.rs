@@ -1,0 +1,201 @@
+//! Forward-auth: another proxy holds the request and asks whether it may pass. It answers 200, 401 or 403 and
+//! nothing else, since nginx makes a 500 of anything else.
+//!
+//! A signature covers a form's parameters, so a proxy that does not hand over the body cannot have a form
+//! checked. Such a request is refused at once, and the log says what to change; it is never waited for and never
+//! waved through on its URL alone.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap, UPGRADE};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body;
+use hyper::body::Incoming;
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+use crate::admission::{Received, VerifiedWebhook};
+use crate::explain::offer_explanation;
+use crate::forward::MATCHED_HEADER;
+use crate::gate::{count_admitted, decide, log_refusal, read_body};
+use crate::http_rules::{self, Head};
+use crate::proof::{ACCOUNT_HEADER, PROOF_HEADER};
+use crate::reason::Reason;
+use crate::respond::{self, GateBody};
+use crate::route_table::{self, Found};
+use crate::server::Worker;
+use crate::settings::Mode;
+use crate::snapshot::ActiveRoute;
+
+/// A GET subrequest whose `Content-Length` is the original's promises bytes that nginx never sends; a proxy that
+/// does send them sends them with the head.
+const PROMISED_BODY_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// Answers one question.
+pub(crate) async fn handle(worker: &Worker, peer: IpAddr, request: Request<Incoming>) -> Response<GateBody> {
+    let (parts, body) = request.into_parts();
+    let snapshot = worker.shared.snapshot.load_full();
+    if !snapshot.trusted_proxies.contains(peer) {
+        return refuse(worker, None, Reason::UntrustedPeer, &parts.method, peer);
+    }
+    let asked = match Asked::of(&parts) {
+        Ok(asked) => asked,
+        Err(reason) => return refuse(worker, None, reason, &parts.method, peer),
+    };
+    let active = match route_table::find(&snapshot.routes, asked.head.authority, asked.head.target, &asked.method) {
+        Found::Route(active) => active,
+        Found::OtherMethods(active) => {
+            return refuse(worker, Some(active), Reason::MethodNotAllowed, &asked.method, peer);
+        }
+        Found::Nothing => return refuse(worker, None, Reason::NoRoute, &asked.method, peer),
+    };
+    let limits = &snapshot.limits;
+    let Some(_in_work) = worker.shared.metrics.enter(limits.in_flight_max) else {
+        return refuse(worker, Some(active), Reason::Overloaded, &asked.method, peer);
+    };
+    let promised = parts.method == Method::GET && !body.is_end_stream();
+    let body_timeout = if promised { PROMISED_BODY_TIMEOUT } else { limits.body_timeout };
+    let may_discard = !parts.headers.contains_key(EXPECT);
+    let body = match read_body(body, active.route.body_cap, Instant::now() + body_timeout, may_discard).await {
+        Ok(body) => body,
+        Err(Reason::BodyTimeout) if promised => {
+            return refuse(worker, Some(active), Reason::FormWithoutBody, &asked.method, peer);
+        }
+        Err(reason) => return refuse(worker, Some(active), reason, &asked.method, peer),
+    };
+    if body.is_empty() && asked.had_a_body(&parts) {
+        return refuse(worker, Some(active), Reason::FormWithoutBody, &asked.method, peer);
+    }
+    let received = Received { method: &asked.method, head: asked.head, headers: &parts.headers, body: &body };
+    match decide(active, &snapshot, &received) {
+        Ok(webhook) => {
+            count_admitted(active, &webhook);
+            let now_unix = worker.shared.clock.unix_seconds();
+            admitted(active, &asked, &webhook, now_unix)
+        }
+        Err(reason) => {
+            if let Reason::Signature(refusal) = reason {
+                let now_unix = worker.shared.clock.unix_seconds();
+                offer_explanation(active, &snapshot, &received, refusal, now_unix);
+            }
+            refuse(worker, Some(active), reason, &asked.method, peer)
+        }
+    }
+}
+
+/// The request that the proxy holds.
+struct Asked<'a> {
+    method: Method,
+    head: Head<'a>,
+}
+
+impl<'a> Asked<'a> {
+    fn of(parts: &'a Parts) -> Result<Self, Reason> {
+        let own = http_rules::check(parts)?;
+        let headers = &parts.headers;
+        let method = match text(headers, &["x-forwarded-method", "x-original-method"])? {
+            Some(method) => {
+                Method::from_bytes(method.as_bytes()).map_err(|_| Reason::BadRequest("forwarded_method_malformed"))?
+            }
+            None => parts.method.clone(),
+        };
+        let target = text(headers, &["x-forwarded-uri", "x-original-uri"])?.unwrap_or(own.target);
+        if !target.starts_with('/') || !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Reason::BadRequest("forwarded_uri_malformed"));
+        }
+        let authority = text(headers, &["x-forwarded-host"])?.unwrap_or(own.authority);
+        let websocket = [UPGRADE.as_str(), "x-forwarded-upgrade"].iter().any(|name| {
+            headers.get(*name).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        });
+        Ok(Self { method, head: Head { authority, target, websocket } })
+    }
+
+    /// Whether the request may have a body although none was handed over. In doubt it may.
+    fn had_a_body(&self, parts: &Parts) -> bool {
+        let headers = &parts.headers;
+        let told = |name: &str| headers.get(name).is_some_and(|value| !value.is_empty() && value != "0");
+        if told("x-original-content-length") || told("x-original-transfer-encoding") {
+            return true;
+        }
+        if matches!(self.method, Method::GET | Method::HEAD) {
+            return false;
+        }
+        let form = headers.get(CONTENT_TYPE).is_some_and(|value| {
+            value.as_bytes().to_ascii_lowercase().starts_with(b"application/x-www-form-urlencoded")
+        });
+        let known_empty =
+            parts.method == self.method && headers.get(CONTENT_LENGTH).is_some_and(|value| value == "0");
+        form || !known_empty
+    }
+}
+
+/// The first of these fields that is there, as text.
+fn text<'a>(headers: &'a HeaderMap, names: &[&str]) -> Result<Option<&'a str>, Reason> {
+    match names.iter().find_map(|name| headers.get(*name)) {
+        None => Ok(None),
+        Some(value) => {
+            value.to_str().map(Some).map_err(|_| Reason::BadRequest("forwarded_field_not_ascii"))
+        }
+    }
+}
+
+/// 200, with what the proxy may copy into the request to the upstream.
+fn admitted(
+    active: &ActiveRoute,
+    asked: &Asked<'_>,
+    webhook: &VerifiedWebhook,
+    now_unix: u64,
+) -> Response<GateBody> {
+    let mut response = respond::empty(StatusCode::OK);
+    let headers = response.headers_mut();
+    if let Some(allowed) = webhook.allowed() {
+        let account = allowed.account.and_then(|account| HeaderValue::from_str(account.as_str()).ok());
+        if let Some(account) = account {
+            headers.insert(ACCOUNT_HEADER, account);
+        }
+        headers.insert(MATCHED_HEADER, HeaderValue::from_static(allowed.candidate.as_str()));
+    }
+    if let Some(proof) = &active.route.proof {
+        let body: [u8; 32] = Sha256::digest(webhook.body()).into();
+        let (method, target) = (asked.method.as_str(), asked.head.target);
+        headers.insert(PROOF_HEADER, proof.make(now_unix, method, target, &body, webhook.account()));
+    }
+    response
+}
+
+/// 401 or 403; 200 on a route that only watches.
+fn refuse(
+    worker: &Worker,
+    active: Option<&ActiveRoute>,
+    reason: Reason,
+    method: &Method,
+    peer: IpAddr,
+) -> Response<GateBody> {
+    match active {
+        Some(active) => active.metrics.refused(reason),
+        None => worker.shared.metrics.refused_without_route(reason),
+    }
+    let route = active.map(|active| &active.route);
+    let mut response = if route.is_some_and(|route| route.mode == Mode::Shadow) {
+        respond::empty(StatusCode::OK)
+    } else {
+        respond::refusal(reason, route)
+    };
+    if !matches!(response.status(), StatusCode::OK | StatusCode::UNAUTHORIZED) {
+        response = respond::empty(StatusCode::FORBIDDEN);
+    }
+    let label = route.map_or("", |route| &*route.label);
+    log_refusal(label, reason, response.status(), method, peer);
+    if reason == Reason::FormWithoutBody {
+        tracing::warn!(
+            route = label,
+            hint = "the proxy asks without the request's body, so its signature cannot be checked: on nginx and \
+                    Caddy proxy through the gate; on Traefik set forwardBody and preserveRequestMethod; on Envoy \
+                    set with_request_body",
+            "a request came for checking without its body"
+        );
+    }
+    response
+}

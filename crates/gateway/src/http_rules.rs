@@ -1,0 +1,197 @@
+//! Strict HTTP, before anything else: rules that keep the gate and an upstream from reading one request in two
+//! ways. hyper has parsed the wire; these are the things it lets pass (two `Host` fields, none, an
+//! absolute-form target that names another host) and that a gateway must not.
+//!
+//! Sources: RFC 9112 section 3.2 (Host), RFC 9110 section 7.2, RFC 6455 section 4.1 (WebSocket handshake).
+
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, UPGRADE};
+use http::request::Parts;
+use http::{Method, Version};
+use ringfence_signature::{SETTINGS_HEADER, SIGNATURE_HEADER};
+
+use crate::forwarded::check_forwarding_headers;
+use crate::reason::Reason;
+
+/// `X-Twilio-Signature`.
+pub(crate) const SIGNATURE: HeaderName = HeaderName::from_static(SIGNATURE_HEADER);
+/// `X-Twilio-Webhooks-Signature-Settings`.
+pub(crate) const SETTINGS: HeaderName = HeaderName::from_static(SETTINGS_HEADER);
+
+/// What the rules found in a request head that keeps them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head<'a> {
+    /// The one authority the request names, as sent, with its port.
+    pub(crate) authority: &'a str,
+    /// The origin-form target: path and query, byte for byte.
+    pub(crate) target: &'a str,
+    /// Whether it opens a WebSocket.
+    pub(crate) websocket: bool,
+}
+
+/// Checks the head of a webhook.
+pub(crate) fn check_webhook(parts: &Parts) -> Result<Head<'_>, Reason> {
+    Ok(Head { websocket: is_websocket(parts)?, ..check(parts)? })
+}
+
+/// Checks any request head; whether it opens a WebSocket is not asked.
+pub(crate) fn check(parts: &Parts) -> Result<Head<'_>, Reason> {
+    check_repeats(&parts.headers)?;
+    check_forwarding_headers(&parts.headers).map_err(|refusal| Reason::BadRequest(refusal.as_str()))?;
+    let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
+    if !target.starts_with('/') {
+        return Err(Reason::BadRequest("target_not_a_path"));
+    }
+    if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Reason::BadRequest("target_not_ascii"));
+    }
+    Ok(Head { authority: authority(parts)?, target, websocket: false })
+}
+
+/// Fields that are read here and must not be read twice with two results.
+fn check_repeats(headers: &HeaderMap) -> Result<(), Reason> {
+    // A map with as many fields as names repeats none: the common case costs two loads.
+    if headers.len() == headers.keys_len() {
+        return Ok(());
+    }
+    let once = [
+        (SIGNATURE, "repeated_signature"),
+        (SETTINGS, "repeated_signature_settings"),
+        (CONTENT_TYPE, "repeated_content_type"),
+        (AUTHORIZATION, "repeated_authorization"),
+        (HOST, "repeated_host"),
+    ];
+    match once.iter().find(|(name, _)| headers.get_all(name).iter().nth(1).is_some()) {
+        Some((_, rule)) => Err(Reason::BadRequest(rule)),
+        None => Ok(()),
+    }
+}
+
+/// The one authority: `Host` in HTTP/1.1, `:authority` in HTTP/2, and where both are there they must agree.
+fn authority(parts: &Parts) -> Result<&str, Reason> {
+    let host = match parts.headers.get(HOST) {
+        Some(value) => Some(value.to_str().map_err(|_| Reason::BadRequest("host_not_ascii"))?),
+        None => None,
+    };
+    let absolute = parts.uri.authority().map(http::uri::Authority::as_str);
+    match (host, absolute) {
+        (Some(""), _) | (None, None) => Err(Reason::BadRequest("no_host")),
+        (None, Some(_)) if parts.version < Version::HTTP_2 => Err(Reason::BadRequest("no_host")),
+        (Some(host), Some(absolute)) if !host.eq_ignore_ascii_case(absolute) => {
+            Err(Reason::BadRequest("host_differs_from_target"))
+        }
+        (Some(authority), _) | (None, Some(authority)) => {
+            if authority.bytes().all(is_authority_byte) {
+                Ok(authority)
+            } else {
+                Err(Reason::BadRequest("host_malformed"))
+            }
+        }
+    }
+}
+
+fn is_authority_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']' | b'_' | b'~' | b'%')
+}
+
+/// Whether the head opens a WebSocket; half a handshake is refused rather than forwarded as something else.
+fn is_websocket(parts: &Parts) -> Result<bool, Reason> {
+    let Some(upgrade) = parts.headers.get(UPGRADE) else { return Ok(false) };
+    if !upgrade.as_bytes().eq_ignore_ascii_case(b"websocket") || parts.version != Version::HTTP_11 {
+        // Another protocol (h2c, say) is never switched to: the header goes, the request stays.
+        return Ok(false);
+    }
+    let named = parts.headers.get_all(CONNECTION).iter().any(|value| has_token(value.as_bytes(), b"upgrade"));
+    let complete = named
+        && parts.method == Method::GET
+        && parts.headers.contains_key(http::header::SEC_WEBSOCKET_KEY)
+        && parts.headers.get(http::header::SEC_WEBSOCKET_VERSION).is_some_and(|value| value == "13");
+    if complete { Ok(true) } else { Err(Reason::BadRequest("websocket_handshake_incomplete")) }
+}
+
+/// Whether a comma-separated list of tokens has one, in any case.
+pub(crate) fn has_token(list: &[u8], token: &[u8]) -> bool {
+    list.split(|byte| *byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(token))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Request;
+
+    fn parts(build: impl FnOnce(http::request::Builder) -> http::request::Builder) -> Parts {
+        build(Request::builder().method("POST").uri("/sms?x=1")).body(()).expect("a request").into_parts().0
+    }
+
+    fn refused(build: impl FnOnce(http::request::Builder) -> http::request::Builder) -> &'static str {
+        check_webhook(&parts(build)).expect_err("refused").as_str()
+    }
+
+    #[test]
+    fn a_head_without_a_host_is_refused() {
+        assert_eq!(refused(|request| request), "no_host");
+        assert_eq!(refused(|request| request.header("host", "")), "no_host");
+        assert_eq!(refused(|request| request.uri("http://a.example/sms")), "no_host");
+    }
+
+    #[test]
+    fn two_fields_of_a_name_that_is_read_once_are_refused() {
+        for (name, rule) in [
+            ("host", "repeated_host"),
+            ("x-twilio-signature", "repeated_signature"),
+            ("x-twilio-webhooks-signature-settings", "repeated_signature_settings"),
+            ("content-type", "repeated_content_type"),
+            ("authorization", "repeated_authorization"),
+        ] {
+            assert_eq!(refused(|request| request.header(name, "a").header(name, "a")), rule);
+        }
+    }
+
+    #[test]
+    fn an_absolute_target_that_names_another_host_is_refused() {
+        let rule = refused(|request| request.uri("http://a.example/sms").header("host", "b.example"));
+        assert_eq!(rule, "host_differs_from_target");
+        let same = parts(|request| request.uri("http://A.example/sms").header("host", "a.example"));
+        assert_eq!(check(&same).map(|head| head.target), Ok("/sms"));
+    }
+
+    #[test]
+    fn a_host_with_odd_bytes_is_refused() {
+        assert_eq!(refused(|request| request.header("host", "a.example/evil")), "host_malformed");
+        assert_eq!(refused(|request| request.header("host", "u@a.example")), "host_malformed");
+    }
+
+    #[test]
+    fn a_target_that_is_not_a_path_is_refused() {
+        let rule = refused(|request| request.method("OPTIONS").uri("*").header("host", "a.example"));
+        assert_eq!(rule, "target_not_a_path");
+    }
+
+    #[test]
+    fn half_a_websocket_handshake_is_refused() {
+        let rule = refused(|request| {
+            request.method("GET").header("host", "a").header("upgrade", "websocket").header("connection", "upgrade")
+        });
+        assert_eq!(rule, "websocket_handshake_incomplete");
+    }
+
+    #[test]
+    fn a_whole_websocket_handshake_is_seen() {
+        let handshake = parts(|request| {
+            request
+                .method("GET")
+                .header("host", "a.example")
+                .header("upgrade", "WebSocket")
+                .header("connection", "keep-alive, Upgrade")
+                .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+                .header("sec-websocket-version", "13")
+        });
+        assert_eq!(check_webhook(&handshake).map(|head| head.websocket), Ok(true));
+    }
+
+    #[test]
+    fn the_target_is_kept_byte_for_byte() {
+        let raw = parts(|request| request.uri("/a%2Fb//c/./d?x=%41&y=1+2").header("host", "a.example:8443"));
+        let head = check(&raw).expect("a plain request");
+        assert_eq!((head.target, head.authority), ("/a%2Fb//c/./d?x=%41&y=1+2", "a.example:8443"));
+    }
+}

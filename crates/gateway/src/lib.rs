@@ -1,0 +1,42 @@
+//! The data plane: TLS, the gate, forward-auth.
+//!
+//! A webhook takes this path, and no other leads to an upstream:
+//!
+//! ```text
+//! server ──▶ http_rules ──▶ route_table ──▶ admission ──▶ replay ──▶ forward ──▶ upstream
+//! accept,     one Host,      which route     Basic and     a repeat    a new       HTTP/1.1
+//! TLS         plain names    takes it        signature:    gets its    request     keep-alive
+//!                                            Verified-     first       head of
+//!                                            Webhook       answer      our own
+//! ```
+//!
+//! What is absent: no database, no sessions, no HTML; no decision reads a clock or the environment; nothing
+//! is sent upstream before the body is complete and verified; no path is decoded or normalised.
+
+pub mod acme;
+mod admin;
+mod admission;
+pub mod basic;
+mod explain;
+mod forward;
+mod forward_auth;
+pub mod forwarded;
+mod gate;
+mod http_rules;
+mod metrics;
+mod preface;
+pub mod proof;
+mod proxy_protocol;
+mod reason;
+mod replay;
+mod respond;
+mod route_table;
+mod server;
+pub mod settings;
+mod snapshot;
+pub mod tls;
+pub mod upstream;
+mod websocket;
+
+pub use reason::Reason;
+pub use server::{Gateway, Listeners, ReloadError, Reloaded, StartError};

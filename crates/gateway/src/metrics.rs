@@ -1,0 +1,248 @@
+//! What the data plane counts. Names follow the Prometheus conventions; labels hold routes and reasons, never a
+//! number, an account or a token.
+//!
+//! The counters of a route are looked up once, when a configuration takes effect, so that a request only adds.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::reason::Reason;
+use crate::replay::ReplayCache;
+
+/// Every metric of the data plane, for as long as the process lives; reloads keep the counts.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    verdicts: Family<VerdictLabels, Counter>,
+    matched: Family<MatchedLabels, Counter>,
+    findings: Family<FindingLabels, Counter>,
+    upstream_errors: Family<UpstreamLabels, Counter>,
+    durations: Durations,
+    /// Connections open on the gate.
+    pub(crate) connections: Gauge,
+    /// TLS handshakes and PROXY protocol headers that failed.
+    pub(crate) handshakes_failed: Counter,
+    /// Reloads that took effect.
+    pub(crate) reloads: Counter,
+    /// Reloads whose configuration was wrong, so that the old one stayed.
+    pub(crate) reloads_refused: Counter,
+    in_flight: Arc<AtomicU64>,
+}
+
+/// A function pointer, so that the type can be named.
+type Durations = Family<RouteLabels, Histogram, fn() -> Histogram>;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VerdictLabels {
+    route: Arc<str>,
+    verdict: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MatchedLabels {
+    route: Arc<str>,
+    candidate: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FindingLabels {
+    route: Arc<str>,
+    finding: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct UpstreamLabels {
+    route: Arc<str>,
+    error: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    route: Arc<str>,
+}
+
+/// The metrics of one route, ready to add to.
+#[derive(Debug, Clone)]
+pub(crate) struct RouteMetrics {
+    route: Arc<str>,
+    allowed: Counter,
+    durations: Histogram,
+    metrics: Arc<Metrics>,
+}
+
+impl Metrics {
+    /// All metrics at zero. `replay` is asked for its own counts at each scrape.
+    pub(crate) fn new(replay: &ReplayCache) -> Arc<Self> {
+        let mut registry = Registry::with_prefix("ringfence");
+        let verdicts = Family::default();
+        registry.register("requests", "Requests by route, verdict and reason", verdicts.clone());
+        let matched = Family::default();
+        registry.register("matched", "Admitted requests by the form of the URL that was signed", matched.clone());
+        let findings = Family::default();
+        registry.register("strict_findings", "What strict mode found where it only reports", findings.clone());
+        let upstream_errors = Family::default();
+        registry.register("upstream_errors", "Upstreams that failed, by error", upstream_errors.clone());
+        let durations = Durations::new_with_constructor(|| Histogram::new(DURATION_BUCKETS));
+        registry.register_with_unit(
+            "request_duration",
+            "From the request head to the answer head",
+            Unit::Seconds,
+            durations.clone(),
+        );
+        let connections = Gauge::default();
+        registry.register("connections", "Connections open on the gate", connections.clone());
+        let handshakes_failed = Counter::default();
+        registry.register(
+            "handshakes_failed",
+            "TLS handshakes and PROXY protocol headers that failed",
+            handshakes_failed.clone(),
+        );
+        let reloads = Counter::default();
+        registry.register("reloads", "Configurations that took effect after the first", reloads.clone());
+        let reloads_refused = Counter::default();
+        registry.register("reloads_refused", "Configurations that were wrong and changed nothing", reloads_refused.clone());
+        let in_flight = Arc::new(AtomicU64::new(0));
+        registry.register_collector(Box::new(Scraped { replay: replay.clone(), in_flight: Arc::clone(&in_flight) }));
+        Arc::new(Self {
+            registry,
+            verdicts,
+            matched,
+            findings,
+            upstream_errors,
+            durations,
+            connections,
+            handshakes_failed,
+            reloads,
+            reloads_refused,
+            in_flight,
+        })
+    }
+
+    /// The text that Prometheus scrapes.
+    pub(crate) fn exposition(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("writing to a string does not fail");
+        text
+    }
+
+    /// The counters of one route.
+    pub(crate) fn route(self: &Arc<Self>, label: &Arc<str>) -> RouteMetrics {
+        let verdict = VerdictLabels { route: Arc::clone(label), verdict: "allow", reason: "" };
+        RouteMetrics {
+            route: Arc::clone(label),
+            allowed: self.verdicts.get_or_create_owned(&verdict),
+            durations: self.durations.get_or_create_owned(&RouteLabels { route: Arc::clone(label) }),
+            metrics: Arc::clone(self),
+        }
+    }
+
+    /// Takes a place among the requests in work, if fewer than `max` are.
+    pub(crate) fn enter(self: &Arc<Self>, max: usize) -> Option<InFlight> {
+        let guard = InFlight(Arc::clone(&self.in_flight));
+        (self.in_flight.fetch_add(1, Ordering::Relaxed) < max as u64).then_some(guard)
+    }
+
+    /// Counts a refusal that no route made.
+    pub(crate) fn refused_without_route(&self, reason: Reason) {
+        self.count_refusal(&Arc::from(""), reason);
+    }
+
+    fn count_refusal(&self, route: &Arc<str>, reason: Reason) {
+        let labels = VerdictLabels { route: Arc::clone(route), verdict: "refuse", reason: reason.as_str() };
+        self.verdicts.get_or_create(&labels).inc();
+    }
+}
+
+impl RouteMetrics {
+    /// Counts an admitted request and the form of its URL.
+    pub(crate) fn allowed(&self, candidate: &'static str) {
+        self.allowed.inc();
+        // As received is what nearly every request is; the total less the others says how many.
+        if candidate != "as-received" {
+            let labels = MatchedLabels { route: Arc::clone(&self.route), candidate };
+            self.metrics.matched.get_or_create(&labels).inc();
+        }
+    }
+
+    /// Counts a refused request.
+    pub(crate) fn refused(&self, reason: Reason) {
+        self.metrics.count_refusal(&self.route, reason);
+    }
+
+    /// Counts what strict mode found where it only reports.
+    pub(crate) fn finding(&self, finding: &'static str) {
+        let labels = FindingLabels { route: Arc::clone(&self.route), finding };
+        self.metrics.findings.get_or_create(&labels).inc();
+    }
+
+    /// Counts a failure of the upstream.
+    pub(crate) fn upstream_error(&self, error: &'static str) {
+        let labels = UpstreamLabels { route: Arc::clone(&self.route), error };
+        self.metrics.upstream_errors.get_or_create(&labels).inc();
+    }
+
+    /// Notes how long a request took to its answer's head.
+    pub(crate) fn duration(&self, seconds: f64) {
+        self.durations.observe(seconds);
+    }
+}
+
+/// From well under a loopback exchange to Twilio's limit of 15 s.
+const DURATION_BUCKETS: [f64; 14] =
+    [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0];
+
+/// A place among the requests in work, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct InFlight(Arc<AtomicU64>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What is read off at each scrape.
+#[derive(Debug)]
+struct Scraped {
+    replay: ReplayCache,
+    in_flight: Arc<AtomicU64>,
+}
+
+impl prometheus_client::collector::Collector for Scraped {
+    fn encode(
+        &self,
+        mut encoder: prometheus_client::encoding::DescriptorEncoder<'_>,
+    ) -> Result<(), std::fmt::Error> {
+        use prometheus_client::encoding::EncodeMetric;
+        let counts = self.replay.figures();
+        let gauges = [
+            ("in_flight", "Requests in work", self.in_flight.load(Ordering::Relaxed)),
+            ("replay_kept_bytes", "Memory held for answers to repeats", counts.kept_bytes),
+            ("replay_entries", "Requests remembered", counts.entries),
+        ];
+        for (name, help, value) in gauges {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        let counters = [
+            ("replay_answered", "Repeats that got the first one's answer", counts.answered),
+            ("replay_refused", "Repeats that were refused", counts.refused),
+            ("replay_pushed_out", "Requests forgotten before their time because memory was full", counts.pushed_out),
+            ("replay_expired", "Requests forgotten at the end of their time", counts.expired),
+        ];
+        for (name, help, value) in counters {
+            let counter = ConstCounter::new(value);
+            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,176 @@
+//! What the data plane needs to know, already meant: no text is left to parse and no pair of values can
+//! contradict each other. `cli` makes it from the configuration file; nothing here reads files or the
+//! environment.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use ringfence_signature::{AccountSid, Keyring, PublicUrl, Strict};
+
+use crate::acme::AcmeSettings;
+use crate::basic::BasicUsers;
+use crate::forwarded::TrustedPeers;
+use crate::proof::ProofKey;
+use crate::tls::CertificatePaths;
+use crate::upstream::UpstreamAddress;
+
+/// The whole data plane: where it listens, whom it trusts, and where each path leads.
+#[derive(Debug)]
+pub struct Settings {
+    /// The addresses. They are read once, at start: a reload does not move a listener.
+    pub listen: Listen,
+    /// TLS on the gate; `None` is plain HTTP, for a gate behind another end of TLS.
+    pub tls: Option<Tls>,
+    /// Caps and timeouts of every connection.
+    pub limits: Limits,
+    /// The keys of all accounts.
+    pub keyring: Keyring,
+    /// The routes, in the order of the file; the most specific that matches wins, whatever the order.
+    pub routes: Vec<Route>,
+}
+
+/// Where the data plane listens. A part without an address is off.
+#[derive(Debug, Clone, Default)]
+pub struct Listen {
+    /// Twilio reaches this.
+    pub gate: Option<SocketAddr>,
+    /// Proxies that ask "may this request pass?" reach this.
+    pub forward_auth: Option<SocketAddr>,
+    /// `/livez`, `/readyz`, `/metrics`.
+    pub admin: Option<SocketAddr>,
+    /// Whether listed peers begin each connection to the gate with a PROXY protocol header (v1 or v2).
+    pub proxy_protocol: bool,
+    /// The peers whose forwarded headers and PROXY protocol count.
+    pub trusted_proxies: TrustedPeers,
+}
+
+/// Where the gate's certificate comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tls {
+    /// PEM files, read again at every reload.
+    Files(CertificatePaths),
+    /// A certificate authority that speaks ACME, over TLS-ALPN-01.
+    Acme(AcmeSettings),
+}
+
+/// Caps and timeouts of every connection, so that a slow or greedy peer costs little.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Connections open at once on the gate; further ones wait in the kernel's queue.
+    pub connections_max: usize,
+    /// Requests in work at once; further ones get a 503 with `Retry-After`.
+    pub in_flight_max: usize,
+    /// Bytes of a request head, at least 8,192.
+    pub head_bytes_max: usize,
+    /// For a request head to be complete, counted from the accept or the answer before it; so it is also how
+    /// long an idle connection stays open.
+    pub head_timeout: Duration,
+    /// From the end of the head to the last byte of the body.
+    pub body_timeout: Duration,
+    /// For a TLS handshake or a PROXY protocol header.
+    pub handshake_timeout: Duration,
+    /// How long a stop waits for requests in work; at least Twilio's 15 s.
+    pub drain: Duration,
+    /// Bytes that the replay cache may hold.
+    pub replay_memory_bytes: usize,
+    /// How long an answer is kept for a repeat of its request.
+    pub replay_ttl: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 10_000,
+            in_flight_max: 1_024,
+            head_bytes_max: 32 * 1024,
+            head_timeout: Duration::from_secs(20),
+            body_timeout: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(10),
+            drain: Duration::from_secs(20),
+            replay_memory_bytes: 64 * 1024 * 1024,
+            replay_ttl: Duration::from_secs(24 * 60 * 60),
+        }
+    }
+}
+
+/// A public path of the gate, the check it demands, and the upstream it leads to.
+#[derive(Debug)]
+pub struct Route {
+    /// Names the route in logs and metrics: its path as configured (with its host, where it has one).
+    pub label: Arc<str>,
+    /// The `Host` this route is for; `None` takes any.
+    pub host: Option<String>,
+    /// The path, compared byte for byte with the raw target; nothing is decoded or normalised.
+    pub path: PathRule,
+    /// The methods let through; others get a 405. At least one.
+    pub methods: Vec<Method>,
+    /// Scheme, authority and any path before the target, as Twilio was given them.
+    pub public_url: PublicUrl,
+    /// Where a verified request goes.
+    pub upstream: UpstreamAddress,
+    /// What a request must prove.
+    pub check: Check,
+    /// Whether a verdict has consequences.
+    pub mode: Mode,
+    /// What happens when well-known parameters do not have their shape.
+    pub strict: Strict,
+    /// The accounts let through; `None` is every account that has a key here.
+    pub accounts: Option<Vec<AccountSid>>,
+    /// What happens when the same signed request comes again.
+    pub replay: Replay,
+    /// What a refused signature is answered with: 403, or 401 as some want it.
+    pub refusal_status: StatusCode,
+    /// Bytes of a request body; more is a 413.
+    pub body_cap: usize,
+    /// For the upstream's answer head, within Twilio's 15 s.
+    pub timeout: Duration,
+    /// Makes the short-lived proof for the upstream; `None` adds none.
+    pub proof: Option<ProofKey>,
+    /// The URL under which the upstream itself verifies: the request is signed anew for it.
+    pub resign: Option<PublicUrl>,
+}
+
+/// Which raw paths a route takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PathRule {
+    /// This path and no other.
+    Exact(String),
+    /// Every path that begins with this; it ends with `/`.
+    Prefix(String),
+}
+
+/// What a request must prove. There is no variant for "nothing".
+#[derive(Debug)]
+pub enum Check {
+    /// `X-Twilio-Signature`.
+    Signature,
+    /// HTTP Basic credentials.
+    Basic(BasicUsers),
+    /// Both.
+    SignatureAndBasic(BasicUsers),
+}
+
+/// Whether a verdict has consequences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Refused requests are refused, others are forwarded.
+    Enforce,
+    /// Verdicts are recorded, 204 is answered, nothing is forwarded: for mirrored traffic.
+    Shadow,
+}
+
+/// What happens when the same signed request comes again within the time to live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replay {
+    /// As `AnswerAgain` for requests about a message or a usage trigger; as `Off` for all others, since a
+    /// `<Gather>` loop repeats itself honestly.
+    Auto,
+    /// Every repeat is forwarded.
+    Off,
+    /// A repeat gets the first one's answer.
+    AnswerAgain,
+    /// A repeat is refused.
+    Refuse,
+}

@@ -1,0 +1,90 @@
+//! What a request reads of the configuration: one immutable value, swapped whole at a reload.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ringfence_signature::Keyring;
+use sha2::{Digest, Sha256};
+
+use crate::forwarded::TrustedPeers;
+use crate::metrics::{Metrics, RouteMetrics};
+use crate::settings::{Limits, Route, Settings};
+
+/// The configuration in force.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) routes: Vec<ActiveRoute>,
+    pub(crate) keyring: Keyring,
+    pub(crate) limits: Limits,
+    pub(crate) trusted_proxies: TrustedPeers,
+}
+
+/// A route with what is worked out once from it.
+#[derive(Debug)]
+pub(crate) struct ActiveRoute {
+    pub(crate) route: Route,
+    pub(crate) metrics: RouteMetrics,
+    /// The fields of every request head to the upstream that do not change between requests.
+    pub(crate) fixed_fields: Vec<u8>,
+    /// Tells this route from others in the replay cache; the same after a reload.
+    pub(crate) replay_id: u32,
+    /// When, in seconds since 1970, a refusal may next be explained in the log.
+    explain_at: AtomicU64,
+}
+
+impl AsRef<Route> for ActiveRoute {
+    fn as_ref(&self) -> &Route {
+        &self.route
+    }
+}
+
+impl Snapshot {
+    pub(crate) fn new(settings: Settings, metrics: &Arc<Metrics>) -> Self {
+        Self {
+            routes: settings.routes.into_iter().map(|route| ActiveRoute::new(route, metrics)).collect(),
+            keyring: settings.keyring,
+            limits: settings.limits,
+            trusted_proxies: settings.listen.trusted_proxies,
+        }
+    }
+}
+
+impl ActiveRoute {
+    fn new(route: Route, metrics: &Arc<Metrics>) -> Self {
+        let digest = Sha256::digest(route.label.as_bytes());
+        Self {
+            metrics: metrics.route(&route.label),
+            fixed_fields: fixed_fields(&route),
+            replay_id: u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]),
+            explain_at: AtomicU64::new(0),
+            route,
+        }
+    }
+
+    /// Whether this refusal is the one of its second that gets an explanation: trials cost far more than a
+    /// verdict, and an attacker must not be able to order them.
+    pub(crate) fn may_explain(&self, now_unix: u64) -> bool {
+        let next = self.explain_at.load(Ordering::Relaxed);
+        now_unix >= next
+            && self
+                .explain_at
+                .compare_exchange(next, now_unix + 1, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+}
+
+/// `Host` and what the upstream is told of the public side. An upstream that verifies by itself sees the URL it
+/// was signed for: the public one, or the one of `resign`.
+fn fixed_fields(route: &Route) -> Vec<u8> {
+    let seen = route.resign.as_ref().unwrap_or(&route.public_url);
+    let scheme = match seen.scheme() {
+        "wss" => "https",
+        "ws" => "http",
+        scheme => scheme,
+    };
+    format!(
+        "host: {0}\r\nx-forwarded-host: {0}\r\nx-forwarded-proto: {scheme}\r\n",
+        seen.authority()
+    )
+    .into_bytes()
+}

@@ -1,0 +1,39 @@
+//! WebSockets (Media Streams, ConversationRelay): the handshake is verified like any webhook; after the
+//! upstream's 101 the bytes pass both ways unread.
+
+use bytes::Bytes;
+use http::header::{CONNECTION, UPGRADE};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncWriteExt, copy_bidirectional};
+use tokio::net::TcpStream;
+
+use crate::respond::GateBody;
+use crate::server::Tracker;
+
+/// The 101 for the caller; the tunnel opens once hyper has written it, and counts as work until it closes.
+pub(crate) fn open(
+    caller: OnUpgrade,
+    mut upstream: TcpStream,
+    first_bytes: Bytes,
+    upstream_headers: HeaderMap,
+    tracker: &Tracker,
+) -> Response<GateBody> {
+    let guard = tracker.enter();
+    tokio::spawn(async move {
+        let _guard = guard;
+        let Ok(caller) = caller.await else { return };
+        let mut caller = TokioIo::new(caller);
+        if caller.write_all(&first_bytes).await.is_ok() {
+            // A side that goes away ends the tunnel; there is nobody to tell.
+            let _ended = copy_bidirectional(&mut caller, &mut upstream).await;
+        }
+    });
+    let mut response = Response::new(GateBody::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    *response.headers_mut() = upstream_headers;
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+    response
+}

@@ -1,0 +1,131 @@
+//! 100,000 mutated requests: none admitted, none a 500, and the gate as well as before.
+
+use ringfence_testkit::RawClient;
+use tokio::task::JoinSet;
+
+use crate::world::{ACCOUNT, World, call, sms, twilio, url, wire};
+
+const MUTANTS: usize = 100_000;
+const CLIENTS: usize = 8;
+
+/// xorshift64*: the same mutants at every run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, below: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        usize::try_from(self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33).unwrap() % below
+    }
+}
+
+/// The requests that are mutated; each is genuine as it stands.
+fn genuine() -> Vec<Vec<u8>> {
+    vec![
+        wire(&twilio().form(&url("/twilio/sms"), sms(ACCOUNT))),
+        wire(&twilio().form(&url("/twilio/voice?x=1"), call(ACCOUNT))),
+        wire(&twilio().json(&url("/twilio/events"), "[{\"specversion\":\"1.0\"}]")),
+        wire(&twilio().get(&url("/twilio/status?MessageStatus=delivered"))),
+    ]
+}
+
+/// One to three changes of what is signed: the target, the signature, the content type or the body. Changes that
+/// leave the signed meaning as it was are left out, so every mutant is a forgery.
+fn mutate(request: &[u8], dice: &mut Dice) -> Vec<u8> {
+    loop {
+        let mut bytes = request.to_vec();
+        for _ in 0..=dice.roll(3) {
+            let at = dice.roll(bytes.len());
+            match dice.roll(6) {
+                0 => bytes[at] = u8::try_from(dice.roll(256)).unwrap(),
+                1 => bytes[at] ^= 1 << dice.roll(8),
+                2 => bytes.insert(at, u8::try_from(dice.roll(256)).unwrap()),
+                3 => drop(bytes.remove(at)),
+                4 => {
+                    let end = (at + dice.roll(40)).min(bytes.len());
+                    let piece = bytes[at..end].to_vec();
+                    let to = dice.roll(bytes.len());
+                    bytes.splice(to..to, piece);
+                }
+                _ => bytes.truncate(at.max(1)),
+            }
+        }
+        if meaning(&bytes) != meaning(request) {
+            return bytes;
+        }
+    }
+}
+
+/// What of a request is signed or decides about the check, as far as it is well-formed.
+fn meaning(request: &[u8]) -> Option<(Vec<u8>, Vec<Vec<u8>>, Vec<u8>)> {
+    let end = request.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let (head, body) = (&request[..end], &request[end + 4..]);
+    let mut lines = head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let mut first = lines.next()?.split(|byte| *byte == b' ');
+    let (method, target) = (first.next()?, first.next()?);
+    let method: &[u8] = if method == b"GET" { b"GET" } else { b"POST" };
+    let _ = method;
+    let wanted = [&b"x-twilio-signature"[..], b"content-type", b"content-length", b"transfer-encoding", b"host"];
+    let mut fields: Vec<Vec<u8>> = lines
+        .map(|line| line.to_ascii_lowercase())
+        .filter(|line| wanted.iter().any(|name| line.starts_with(name)))
+        .map(|line| line.iter().filter(|byte| !byte.is_ascii_whitespace()).copied().collect())
+        .collect();
+    fields.sort();
+    let mut parameters: Vec<(Vec<u8>, Vec<u8>)> = ringfence_signature::fields(body)
+        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+        .collect();
+    parameters.sort();
+    parameters.dedup();
+    let mut joined = Vec::new();
+    for (name, value) in parameters {
+        joined.extend(name);
+        joined.extend(value);
+    }
+    // Host and content length do not enter the signature: a mutant that differs in nothing else is genuine.
+    fields.retain(|field| !field.starts_with(b"host") && !field.starts_with(b"content-length"));
+    Some((target.to_vec(), fields, joined))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn none_of_100_000_mutated_requests_is_admitted_and_none_is_a_500() {
+    let world = World::with(|settings| {
+        settings.limits.head_timeout = std::time::Duration::from_millis(20);
+        settings.limits.body_timeout = std::time::Duration::from_millis(20);
+    })
+    .await;
+    let gate = world.gate();
+    let mut clients = JoinSet::new();
+    for client in 0..CLIENTS {
+        clients.spawn(async move {
+            let mut dice = Dice(0x9e37_79b9_7f4a_7c15 ^ (client as u64 + 1));
+            let originals = genuine();
+            let mut answers = 0;
+            for _ in 0..MUTANTS / CLIENTS {
+                let mutant = mutate(&originals[dice.roll(originals.len())], &mut dice);
+                let mut connection = RawClient::connect(gate).await.unwrap();
+                if connection.send(&mutant).await.is_err() {
+                    continue;
+                }
+                let _half_closed = connection.finish().await;
+                if let Ok(response) = connection.read_response().await {
+                    let shown = String::from_utf8_lossy(&mutant).into_owned();
+                    assert!((400..500).contains(&response.status), "{} for {shown}", response.status);
+                    answers += 1;
+                }
+            }
+            answers
+        });
+    }
+    let mut answers = 0;
+    while let Some(done) = clients.join_next().await {
+        answers += done.unwrap();
+    }
+    assert!(answers > MUTANTS / 2, "most mutants are whole enough to be answered: {answers}");
+    let admitted: Vec<_> = world.upstream.requests();
+    assert!(admitted.is_empty(), "{admitted:?}");
+    for original in genuine() {
+        assert_eq!(world.send(original).await.status, 200, "the gate is as well as before");
+    }
+}

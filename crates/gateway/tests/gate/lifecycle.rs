@@ -1,0 +1,145 @@
+//! Start, reload, stop, and peers that dawdle.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringfence_gateway::settings::Tls;
+use ringfence_gateway::tls::CertificatePaths;
+use ringfence_testkit::{Answer, RawClient, Upstream, certificates};
+
+use crate::world::{ACCOUNT, World, call, settings, twilio, url, wire};
+
+async fn admin(world: &World, target: &str) -> (u16, String) {
+    let address = world.gateway.admin_address().unwrap();
+    let request = format!("GET {target} HTTP/1.1\r\nhost: admin\r\n\r\n");
+    let response = RawClient::connect(address).await.unwrap().exchange(request).await.unwrap();
+    (response.status, response.text().to_owned())
+}
+
+#[tokio::test]
+async fn the_admin_listener_tells_life_and_readiness() {
+    let world = World::new().await;
+    assert_eq!(admin(&world, "/livez").await, (200, "alive\n".to_owned()));
+    assert_eq!(admin(&world, "/readyz").await, (200, "ready\n".to_owned()));
+    assert_eq!(admin(&world, "/nothing").await.0, 404);
+    assert!(admin(&world, "/metrics").await.1.ends_with("# EOF\n"));
+}
+
+#[tokio::test]
+async fn a_sender_of_half_a_head_is_hung_up_on() {
+    let world = World::with(|settings| settings.limits.head_timeout = Duration::from_millis(50)).await;
+    let mut client = RawClient::connect(world.gate()).await.unwrap();
+    client.send("POST /twilio/sms HTTP/1.1\r\nHost: hooks").await.unwrap();
+    assert!(client.is_closed().await);
+}
+
+#[tokio::test]
+async fn a_sender_of_half_a_body_gets_a_408() {
+    let world = World::with(|settings| settings.limits.body_timeout = Duration::from_millis(50)).await;
+    let request = wire(&twilio().form(&url("/twilio/voice"), call(ACCOUNT)));
+    let mut client = RawClient::connect(world.gate()).await.unwrap();
+    client.send(&request[..request.len() - 5]).await.unwrap();
+    assert_eq!(client.read_response().await.unwrap().status, 408);
+    assert_eq!(world.upstream.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn a_thousand_idle_connections_hold_up_nobody() {
+    let world = World::new().await;
+    let mut idle = Vec::new();
+    for _ in 0..1000 {
+        idle.push(RawClient::connect(world.gate()).await.unwrap());
+    }
+    let response = world.send_signed(&twilio().form(&url("/twilio/voice"), call(ACCOUNT))).await;
+    assert_eq!(response.status, 200);
+    assert!(world.metric("ringfence_connections").await >= 1000);
+}
+
+#[tokio::test]
+async fn more_requests_in_work_than_the_limit_get_a_503() {
+    let world = World::with(|settings| settings.limits.in_flight_max = 0).await;
+    let response = world.send_signed(&twilio().form(&url("/twilio/voice"), call(ACCOUNT))).await;
+    assert_eq!((response.status, response.header("retry-after")), (503, Some("1")));
+}
+
+#[tokio::test]
+async fn a_reload_takes_effect_on_open_connections() {
+    let world = World::new().await;
+    let request = wire(&twilio().form(&url("/twilio/voice"), call(ACCOUNT)));
+    let mut client = RawClient::connect(world.gate()).await.unwrap();
+    assert_eq!(client.exchange(&request).await.unwrap().status, 200);
+    let mut changed = settings(world.upstream.address());
+    changed.routes.clear();
+    let reloaded = world.gateway.reload(changed).unwrap();
+    assert_eq!(reloaded.needs_restart, Vec::<&str>::new());
+    assert_eq!(client.exchange(&request).await.unwrap().status, 404);
+    assert_eq!(world.metric("ringfence_reloads_total").await, 1);
+}
+
+#[tokio::test]
+async fn a_reload_says_what_only_a_restart_changes() {
+    let world = World::new().await;
+    let mut changed = settings(world.upstream.address());
+    changed.listen.gate = Some("127.0.0.1:1".parse().unwrap());
+    changed.limits.replay_memory_bytes = 1;
+    let reloaded = world.gateway.reload(changed).unwrap();
+    assert_eq!(reloaded.needs_restart, ["listen.gate", "limits.replay_memory"]);
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_the_request_in_work_and_takes_no_other() {
+    let (go, waiting) = tokio::sync::watch::channel(false);
+    let upstream = Upstream::start(move |_| {
+        let mut waiting = waiting.clone();
+        async move {
+            waiting.wait_for(|go| *go).await.unwrap();
+            Answer::new(200, "done")
+        }
+    })
+    .await;
+    let world = World::before(upstream, |_| {});
+    let gate = world.gate();
+    let mut idle = RawClient::connect(gate).await.unwrap();
+    let mut client = RawClient::connect(gate).await.unwrap();
+    client.send(wire(&twilio().form(&url("/twilio/voice"), call(ACCOUNT)))).await.unwrap();
+    while world.upstream.requests().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let World { gateway, upstream: _upstream, .. } = world;
+    let admin = gateway.admin_address().unwrap();
+    let stopping = tokio::task::spawn_blocking(move || gateway.stop());
+    assert!(idle.is_closed().await, "idle connections close at once");
+    let ready = RawClient::connect(admin).await.unwrap().exchange("GET /readyz HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert_eq!(ready.unwrap().status, 503);
+    go.send(true).unwrap();
+    assert_eq!(client.read_response().await.unwrap().text(), "done");
+    stopping.await.unwrap();
+    assert!(RawClient::connect(gate).await.is_err(), "nobody listens any more");
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_served_without_dropping_a_connection() {
+    let certificates = certificates();
+    let paths = CertificatePaths { chain: certificates.chain_path(), key: certificates.key_path() };
+    let tls = || Some(Tls::Files(paths.clone()));
+    let world = World::with(|settings| settings.tls = tls()).await;
+    let client_config = certificates.client_config(&[b"http/1.1"]);
+    let request = wire(&twilio().form(&url("/twilio/voice"), call(ACCOUNT)));
+    let connect = || RawClient::connect_tls(world.gate(), "localhost", Arc::clone(&client_config));
+    let mut old = connect().await.unwrap();
+    assert_eq!(old.exchange(&request).await.unwrap().status, 200);
+    let served = old.handshake().certificates[0].clone();
+
+    std::fs::write(&paths.key, "not a key").unwrap();
+    let mut changed = settings(world.upstream.address());
+    changed.tls = tls();
+    assert!(world.gateway.reload(changed).is_err(), "a wrong key replaces nothing");
+    assert_eq!(connect().await.unwrap().handshake().certificates[0], served);
+
+    let renewed = certificates.renew();
+    let mut changed = settings(world.upstream.address());
+    changed.tls = tls();
+    world.gateway.reload(changed).unwrap();
+    assert_eq!(old.exchange(&request).await.unwrap().status, 200, "the old connection goes on");
+    assert_eq!(connect().await.unwrap().handshake().certificates[0], renewed);
+}

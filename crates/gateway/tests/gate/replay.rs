@@ -1,0 +1,96 @@
+//! What a captured request gains by coming again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use ringfence_gateway::settings::Replay;
+use ringfence_testkit::{Answer, Upstream};
+
+use crate::world::{ACCOUNT, World, call, sms, twilio, url};
+
+#[tokio::test]
+async fn a_repeated_message_is_answered_again_and_not_forwarded() {
+    let world = World::new().await;
+    let signed = twilio().form(&url("/twilio/sms"), sms(ACCOUNT));
+    let first = world.send_signed(&signed).await;
+    let second = world.send_signed(&signed).await;
+    assert_eq!((second.status, second.text()), (200, first.text()));
+    assert_eq!(second.header("content-type"), Some("text/xml"));
+    assert_eq!(world.upstream.requests().len(), 1);
+    assert_eq!(world.metric("ringfence_replay_answered_total").await, 1);
+}
+
+#[tokio::test]
+async fn a_repeated_call_is_forwarded() {
+    let world = World::new().await;
+    let signed = twilio().form(&url("/twilio/voice"), call(ACCOUNT));
+    world.send_signed(&signed).await;
+    world.send_signed(&signed).await;
+    assert_eq!(world.upstream.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_route_may_refuse_every_repeat() {
+    let world = World::with(|settings| settings.routes[0].replay = Replay::Refuse).await;
+    let signed = twilio().form(&url("/twilio/voice"), call(ACCOUNT));
+    assert_eq!(world.send_signed(&signed).await.status, 200);
+    assert_eq!(world.send_signed(&signed).await.status, 403);
+    assert_eq!(world.upstream.requests().len(), 1);
+    assert_eq!(world.refused("replayed").await, 1);
+}
+
+#[tokio::test]
+async fn a_day_later_the_request_is_forwarded_again() {
+    let world = World::new().await;
+    let signed = twilio().form(&url("/twilio/sms"), sms(ACCOUNT));
+    world.send_signed(&signed).await;
+    world.clock.advance(Duration::from_secs(24 * 60 * 60 + 1));
+    world.send_signed(&signed).await;
+    assert_eq!(world.upstream.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_failed_first_is_forwarded_anew() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let upstream = Upstream::start(move |_| {
+        let status = if count.fetch_add(1, Ordering::SeqCst) == 0 { 500 } else { 200 };
+        async move { Answer::new(status, "answer") }
+    })
+    .await;
+    let world = World::before(upstream, |_| {});
+    let signed = twilio().form(&url("/twilio/sms"), sms(ACCOUNT));
+    assert_eq!(world.send_signed(&signed).await.status, 500);
+    assert_eq!(world.send_signed(&signed).await.status, 200);
+    assert_eq!(world.send_signed(&signed).await.status, 200);
+    assert_eq!(world.upstream.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn repeats_during_the_first_wait_for_it_and_get_its_answer() {
+    let (go, waiting) = tokio::sync::watch::channel(false);
+    let upstream = Upstream::start(move |_| {
+        let mut waiting = waiting.clone();
+        async move {
+            waiting.wait_for(|go| *go).await.unwrap();
+            Answer::new(200, "once")
+        }
+    })
+    .await;
+    let world = Arc::new(World::before(upstream, |_| {}));
+    let signed = twilio().form(&url("/twilio/sms"), sms(ACCOUNT));
+    let repeats: Vec<_> = (0..20)
+        .map(|_| {
+            let (world, signed) = (Arc::clone(&world), signed.clone());
+            tokio::spawn(async move { world.send_signed(&signed).await })
+        })
+        .collect();
+    while world.metric("ringfence_connections").await < 20 || world.upstream.requests().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    go.send(true).unwrap();
+    for repeat in repeats {
+        assert_eq!(repeat.await.unwrap().text(), "once");
+    }
+    assert_eq!(world.upstream.requests().len(), 1);
+}

@@ -1,0 +1,230 @@
+//! A gate before an application, and a Twilio that signs.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use http::{Method, StatusCode};
+use ringfence_gateway::settings::{Check, Limits, Listen, Mode, PathRule, Replay, Route, Settings};
+use ringfence_gateway::{Gateway, Listeners};
+use ringfence_model::Clock;
+use ringfence_signature::{AccountKeys, AccountSid, Keyring, PublicUrl, Signed, Signer, Strict};
+use ringfence_testkit::{Answer, RawClient, Response, Upstream};
+
+pub(crate) const ACCOUNT: &str = "AC00000000000000000000000000000001";
+pub(crate) const NEIGHBOUR: &str = "AC00000000000000000000000000000002";
+pub(crate) const TOKEN: &str = "11111111111111111111111111111111";
+pub(crate) const NEIGHBOUR_TOKEN: &str = "22222222222222222222222222222222";
+pub(crate) const PUBLIC_URL: &str = "https://hooks.example.com";
+
+/// A clock that a test moves.
+#[derive(Debug)]
+pub(crate) struct ManualClock {
+    start: Instant,
+    passed: Mutex<Duration>,
+}
+
+impl ManualClock {
+    pub(crate) fn advance(&self, by: Duration) {
+        *self.passed.lock().unwrap() += by;
+    }
+}
+
+impl Clock for ManualClock {
+    fn unix_seconds(&self) -> u64 {
+        1_800_000_000 + self.passed.lock().unwrap().as_secs()
+    }
+
+    fn monotonic(&self) -> Instant {
+        self.start + *self.passed.lock().unwrap()
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) gateway: Gateway,
+    pub(crate) upstream: Upstream,
+    pub(crate) clock: Arc<ManualClock>,
+}
+
+impl World {
+    /// One route, `/twilio/`, with the defaults of the product.
+    pub(crate) async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// The same with other settings.
+    pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let upstream = Upstream::start(|request| async move {
+            Answer::new(200, format!("<Response>{}</Response>", request.target)).header("content-type", "text/xml")
+        })
+        .await;
+        Self::before(upstream, change)
+    }
+
+    /// The gate before a given application.
+    pub(crate) fn before(upstream: Upstream, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = settings(upstream.address());
+        change(&mut settings);
+        let clock = Arc::new(ManualClock { start: Instant::now(), passed: Mutex::default() });
+        let listeners = Listeners::default().bind(&settings.listen).unwrap();
+        let gateway = Gateway::start(settings, listeners, Arc::clone(&clock) as Arc<dyn Clock>, 2).unwrap();
+        Self { gateway, upstream, clock }
+    }
+
+    pub(crate) fn gate(&self) -> SocketAddr {
+        self.gateway.gate_address().unwrap()
+    }
+
+    /// Sends bytes on a connection of their own.
+    pub(crate) async fn send(&self, request: impl AsRef<[u8]>) -> Response {
+        RawClient::connect(self.gate()).await.unwrap().exchange(request).await.unwrap()
+    }
+
+    pub(crate) async fn send_signed(&self, signed: &Signed) -> Response {
+        self.send(wire(signed)).await
+    }
+
+    /// The metrics page.
+    pub(crate) async fn metrics(&self) -> String {
+        let admin = self.gateway.admin_address().unwrap();
+        let request = "GET /metrics HTTP/1.1\r\nhost: admin\r\n\r\n";
+        let response = RawClient::connect(admin).await.unwrap().exchange(request).await.unwrap();
+        response.text().to_owned()
+    }
+
+    /// How often requests were refused for this reason.
+    pub(crate) async fn refused(&self, reason: &str) -> u64 {
+        let wanted = format!("reason=\"{reason}\"");
+        let metrics = self.metrics().await;
+        let lines = metrics.lines().filter(|line| line.contains("verdict=\"refuse\"") && line.contains(&wanted));
+        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+    }
+
+    /// The value of a metric without labels.
+    pub(crate) async fn metric(&self, name: &str) -> i64 {
+        let metrics = self.metrics().await;
+        let line = metrics.lines().find(|line| line.split(' ').next() == Some(name));
+        line.unwrap_or_else(|| panic!("no metric {name} in\n{metrics}")).rsplit(' ').next().unwrap().parse().unwrap()
+    }
+
+    /// Asserts that a request is refused with this status for this reason, without a word, and reaches nobody.
+    #[track_caller]
+    pub(crate) fn assert_refused(&self, response: &Response, status: u16, reason: &str, count: u64) {
+        assert_eq!(response.status, status);
+        assert_eq!(response.text(), "", "a refusal says nothing");
+        assert_eq!(count, 1, "refused for {reason}");
+        assert_eq!(self.upstream.requests().len(), 0, "nothing reaches the application");
+    }
+}
+
+pub(crate) fn settings(upstream: SocketAddr) -> Settings {
+    let loopback = Some("127.0.0.1:0".parse().unwrap());
+    Settings {
+        listen: Listen { gate: loopback, forward_auth: loopback, admin: loopback, ..Listen::default() },
+        tls: None,
+        limits: Limits::default(),
+        keyring: Keyring::new([
+            AccountKeys::new(sid(ACCOUNT)).primary(TOKEN),
+            AccountKeys::new(sid(NEIGHBOUR)).primary(NEIGHBOUR_TOKEN).child_of(sid(ACCOUNT)),
+        ])
+        .unwrap(),
+        routes: vec![route(upstream)],
+    }
+}
+
+pub(crate) fn route(upstream: SocketAddr) -> Route {
+    Route {
+        label: Arc::from("/twilio/"),
+        host: None,
+        path: PathRule::Prefix("/twilio/".to_owned()),
+        methods: vec![Method::GET, Method::POST],
+        public_url: PublicUrl::parse(PUBLIC_URL).unwrap(),
+        upstream: format!("http://{upstream}").parse().unwrap(),
+        check: Check::Signature,
+        mode: Mode::Enforce,
+        strict: Strict::Refuse,
+        accounts: None,
+        replay: Replay::Auto,
+        refusal_status: StatusCode::FORBIDDEN,
+        body_cap: 64 * 1024,
+        timeout: Duration::from_secs(14),
+        proof: None,
+        resign: None,
+    }
+}
+
+pub(crate) fn sid(text: &str) -> AccountSid {
+    text.parse().unwrap()
+}
+
+pub(crate) fn twilio() -> Signer {
+    Signer::token(TOKEN)
+}
+
+pub(crate) fn url(path: &str) -> String {
+    format!("{PUBLIC_URL}{path}")
+}
+
+/// An inbound SMS, each with a SID of its own.
+pub(crate) fn sms(account: &str) -> Vec<(String, String)> {
+    static NUMBER: AtomicU64 = AtomicU64::new(1);
+    let message = format!("SM{:032x}", NUMBER.fetch_add(1, Ordering::Relaxed));
+    let fields = [
+        ("ToCountry", "US"),
+        ("SmsMessageSid", &message),
+        ("NumMedia", "0"),
+        ("FromZip", "94103"),
+        ("FromCity", "SAN FRANCISCO"),
+        ("Body", "It's 100% ok & fine?"),
+        ("To", "+14155550100"),
+        ("MessageSid", &message),
+        ("AccountSid", account),
+        ("From", "+14155550101"),
+        ("ApiVersion", "2010-04-01"),
+    ];
+    fields.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
+}
+
+/// A call, which replays honestly.
+pub(crate) fn call(account: &str) -> Vec<(String, String)> {
+    let fields = [
+        ("AccountSid", account),
+        ("CallSid", "CA0123456789abcdef0123456789abcdef"),
+        ("CallStatus", "ringing"),
+        ("From", "+14155550101"),
+        ("To", "+14155550100"),
+    ];
+    fields.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
+}
+
+/// A signed request as it goes over the wire.
+pub(crate) fn wire(signed: &Signed) -> Vec<u8> {
+    wire_with(signed, &[])
+}
+
+/// The same with further header lines.
+pub(crate) fn wire_with(signed: &Signed, extra: &[&str]) -> Vec<u8> {
+    let mut text = format!("{} {} HTTP/1.1\r\nHost: hooks.example.com\r\n", signed.method, signed.target());
+    for (name, value) in &signed.headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    for line in extra {
+        text.push_str(line);
+        text.push_str("\r\n");
+    }
+    if signed.method != "GET" {
+        text.push_str(&format!("Content-Length: {}\r\n", signed.body.len()));
+    }
+    text.push_str("\r\n");
+    let mut bytes = text.into_bytes();
+    bytes.extend_from_slice(&signed.body);
+    bytes
+}
+
+/// `request` with the first `from` replaced.
+pub(crate) fn replaced(request: &[u8], from: &str, to: &str) -> Vec<u8> {
+    let text = String::from_utf8(request.to_vec()).unwrap();
+    assert!(text.contains(from), "{from} is not in {text}");
+    text.replacen(from, to, 1).into_bytes()
+}

@@ -1,0 +1,385 @@
+use super::*;
+use crate::{AccountKeys, Algorithm, Candidate, ReceivedUrl, Signer, Strict};
+
+const TOKEN: &str = "f0e1d2c3b4a5968778695a4b3c2d1e0f";
+const ACCOUNT: &str = "AC0123456789abcdef0123456789abcdef";
+const OTHER: &str = "AC00000000000000000000000000000009";
+const FORM: &[u8] = b"application/x-www-form-urlencoded";
+const URL: &str = "https://hooks.example.com/twilio/sms?tenant=7&name=a%20b";
+const BODY: &str =
+    "AccountSid=AC0123456789abcdef0123456789abcdef&Body=Hi+there&From=%2B14155550101&To=%2B14155550100";
+
+fn keyring() -> Keyring {
+    let account = AccountKeys::new(ACCOUNT.parse().unwrap()).primary(TOKEN);
+    let other =
+        AccountKeys::new(OTHER.parse().unwrap()).primary("another token").secondary("a secondary token");
+    Keyring::new([account, other]).unwrap()
+}
+
+/// What is said of a form request that was signed with one URL and body and came with others.
+fn explain_form(signed: (&str, &str), received: (&str, &str), hints: &Hints<'_>) -> Explanation {
+    let signed = Signer::token(TOKEN).form_body(signed.0, signed.1);
+    let signature = signed.header(crate::SIGNATURE_HEADER).unwrap();
+    let request = Request {
+        method: "POST",
+        url: ReceivedUrl::parse(received.0.as_bytes()),
+        websocket: false,
+        content_type: Some(FORM),
+        body: received.1.as_bytes(),
+        signature: Some(signature.as_bytes()),
+        settings: None,
+    };
+    explain_with(&request, &keyring(), &Policy::default(), hints)
+}
+
+#[track_caller]
+fn found(explanation: &Explanation, expected: &[Cause]) {
+    let causes: Vec<Cause> = explanation.findings.iter().map(|found| found.cause).collect();
+    assert_eq!(causes, expected, "{explanation}");
+    assert!(explanation.trials <= TRIALS_MAX);
+}
+
+#[track_caller]
+fn url_cause(signed: &str, received: &str, expected: &[Cause]) {
+    found(&explain_form((signed, BODY), (received, BODY), &Hints::default()), expected);
+}
+
+#[track_caller]
+fn body_cause(signed: &str, received: &str, expected: &[Cause]) {
+    found(&explain_form((URL, signed), (URL, received), &Hints::default()), expected);
+}
+
+#[test]
+fn an_admitted_request_has_nothing_to_explain() {
+    let explanation = explain_form((URL, BODY), (URL, BODY), &Hints::default());
+    assert_eq!(explanation, Explanation { refusal: None, findings: Vec::new(), trials: 0 });
+}
+
+#[test]
+fn a_changed_origin_is_found() {
+    url_cause(URL, &URL.replace("https", "http"), &[Cause::Scheme]);
+    url_cause(&URL.replace(".com", ".com:8443"), URL, &[Cause::Port]);
+    url_cause(URL, &URL.replace("https", "http").replace(".com", ".com:3000"), &[Cause::Scheme]);
+    url_cause(&URL.replace("hooks", "HOOKS"), URL, &[]);
+    url_cause(URL, &URL.replace("hooks.", "HOOKS."), &[Cause::Host]);
+    url_cause(URL, &URL.replace("https://", "https://www."), &[Cause::Host]);
+    url_cause(
+        &URL.replace("https://", "https://u:p@"),
+        &URL.replace("https://", "https://u:p@").replace("sms", "sms/"),
+        &[Cause::TrailingSlash],
+    );
+    url_cause(URL, &URL.replace("https://", "https://u:p@"), &[Cause::Userinfo]);
+    url_cause(URL, &format!("{URL}#rc=2&rp=all"), &[Cause::Fragment]);
+}
+
+#[test]
+fn what_the_proxy_was_called_is_found_with_hints() {
+    let hints = Hints {
+        other_hosts: &["app.internal", "hooks.example.com", "hooks.example.com:8443"],
+        other_prefixes: &["/prod"],
+    };
+    let behind = "http://localhost:3000/twilio/sms?tenant=7&name=a%20b";
+    found(&explain_form((URL, BODY), (behind, BODY), &hints), &[Cause::Host, Cause::Scheme]);
+    let with_port = URL.replace(".com", ".com:8443");
+    let explanation =
+        explain_form((&with_port, BODY), ("https://app:80/twilio/sms?tenant=7&name=a%20b", BODY), &hints);
+    found(&explanation, &[Cause::Host]);
+    assert_eq!(explanation.findings[0].detail.as_deref(), Some("signed for hooks.example.com"));
+    let prefixed = URL.replace(".com/", ".com/prod/");
+    found(&explain_form((&prefixed, BODY), (URL, BODY), &hints), &[Cause::PathPrefix]);
+    found(
+        &explain_form((URL, BODY), ("/twilio/sms?tenant=7&name=a%20b", BODY), &hints),
+        &[Cause::Host, Cause::Scheme],
+    );
+}
+
+#[test]
+fn a_changed_path_is_found() {
+    url_cause(&URL.replace("sms", "sms/"), URL, &[Cause::TrailingSlash]);
+    url_cause(URL, &URL.replace("sms", "sms/"), &[Cause::TrailingSlash]);
+    url_cause(URL, &URL.replace("/twilio", "/api/twilio"), &[Cause::PathPrefix]);
+    url_cause(&URL.replace("sms", "a%2fb//c"), &URL.replace("sms", "a%2Fb//c"), &[Cause::PathRewritten]);
+    url_cause(&URL.replace("/sms", "//sms"), URL, &[]);
+    url_cause(URL, &URL.replace("/sms", "//sms"), &[Cause::PathRewritten]);
+}
+
+#[test]
+fn a_changed_query_is_found() {
+    let with = |query: &str| format!("https://hooks.example.com/sms{query}");
+    url_cause(&with("?b=1&a=2"), &with("?a=2&b=1"), &[Cause::QueryOrder]);
+    url_cause(&with("?a=%c3%a9"), &with("?a=%C3%A9"), &[Cause::QueryHexCase]);
+    url_cause(&with("?a=x+y"), &with("?a=x%20y"), &[Cause::PlusOrPercent20]);
+    url_cause(&with("?a=x%20y"), &with("?a=x+y"), &[Cause::PlusOrPercent20]);
+    url_cause(&with("?a=x'y@z"), &with("?a=x%27y%40z"), &[Cause::QueryEncoding]);
+    url_cause(&with("?a=x%3Ay"), &with("?a=x:y"), &[Cause::QueryEncoding]);
+    url_cause(&with("?"), &with(""), &[Cause::EmptyQuery]);
+    url_cause(&with(""), &with("?"), &[Cause::EmptyQuery]);
+    url_cause(&with(""), &with("?a=1"), &[Cause::QueryDropped]);
+    url_cause(&with("?b=1&a=2"), &with("/?a=2&b=1"), &[Cause::TrailingSlash, Cause::QueryOrder]);
+}
+
+#[test]
+fn what_a_framework_does_to_fields_is_found() {
+    body_cause("Body=Hi+", "Body=Hi", &[Cause::FieldTrimmed]);
+    body_cause(
+        "Body=Hi&FromCity=&FromZip=&ToState=&From=%2B1",
+        "Body=Hi&From=%2B1",
+        &[Cause::BlankFieldsDropped],
+    );
+    body_cause(
+        "CallSid=CA1&FromCity=&CallerCity=&Digits=1&ToZip=&CalledZip=",
+        "CallSid=CA1&Digits=1",
+        &[Cause::BlankFieldsDropped],
+    );
+    body_cause("Body=a%0D%0Ab", "Body=a%0Ab", &[Cause::LineEndings]);
+    body_cause("From=%2B14155550101&Body=a+b", "From=+14155550101&Body=a+b", &[Cause::PlusInField]);
+    body_cause("Body=%C3%A9", "Body=%E9", &[Cause::FieldEncoding]);
+    body_cause("Body=50%2541", "Body=50%252541", &[Cause::FieldEncoding]);
+    body_cause("Body=%26", "Body=%26amp%3B", &[Cause::FieldEncoding]);
+    let explanation = explain_form((URL, "Body=Hi&FromCity="), (URL, "Body=Hi"), &Hints::default());
+    assert_eq!(explanation.findings[0].detail.as_deref(), Some("FromCity"));
+}
+
+#[test]
+fn what_home_made_senders_do_is_found() {
+    // Signed over text that no reader of forms makes, so the text goes into the URL of a GET.
+    let signs = |text: &str, received: &str, expected| {
+        let signed = Signer::token(TOKEN).get(&format!("https://h.example/{text}"));
+        let request = Request {
+            method: "POST",
+            url: ReceivedUrl::parse(b"https://h.example/"),
+            websocket: false,
+            content_type: Some(FORM),
+            body: received.as_bytes(),
+            signature: signed.header(crate::SIGNATURE_HEADER).map(str::as_bytes),
+            settings: None,
+        };
+        found(&explain(&request, &keyring_without_account(), &Policy::default()), &[expected]);
+    };
+    signs("b1a2", "b=1&a=2", Cause::Unsorted);
+    signs("a1B2", "B=2&a=1", Cause::Unsorted);
+    signs("a2", "a=1&a=2", Cause::Duplicates);
+    signs("a1,2", "a=1&a=2", Cause::Duplicates);
+    signs("b=1&a=2", "b=1&a=2", Cause::RawBodySigned);
+    signs("", "b=1&a=2", Cause::FormNotSigned);
+}
+
+fn keyring_without_account() -> Keyring {
+    Keyring::new([AccountKeys::anonymous().primary(TOKEN)]).unwrap()
+}
+
+fn other_body(url: &str, content_type: Option<&[u8]>, body: &[u8], signature: &str) -> Explanation {
+    let request = Request {
+        method: "POST",
+        url: ReceivedUrl::parse(url.as_bytes()),
+        websocket: false,
+        content_type,
+        body,
+        signature: Some(signature.as_bytes()),
+        settings: None,
+    };
+    explain(&request, &keyring_without_account(), &Policy::default())
+}
+
+fn signature_of(signed: &crate::Signed) -> &str {
+    signed.header(crate::SIGNATURE_HEADER).unwrap()
+}
+
+#[test]
+fn a_wrong_body_hash_is_named_by_its_kind() {
+    let json = Some(&b"application/json"[..]);
+    let body = br#"{"a":1}"#;
+    let kind = |query: &str, cause| {
+        let url = format!("https://h.example/j{query}");
+        let signed = Signer::token(TOKEN).get(&url);
+        found(&other_body(&url, json, body, signature_of(&signed)), &[cause]);
+    };
+    kind("", Cause::BodyHashMissing);
+    kind(
+        "?bodySHA256=015ABD7F5CC57A2DD94B7590F04AD8084273905EE33EC5CEBEAE62276A97F862",
+        Cause::BodyHashUpperCase,
+    );
+    kind("?bodySHA256=AVq9f1zFei3ZS3WQ8ErYCEJzkF7jPsXOvq5iJ2qX-GI=", Cause::BodyHashBase64);
+    kind(
+        "?bodySHA256=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        Cause::BodyHashWrong,
+    );
+    kind("?bodySHA256=1&bodySHA256=2", Cause::BodyHashRepeated);
+
+    let signed = Signer::token(TOKEN).json("https://h.example/j?x=1", *body);
+    found(
+        &other_body("https://h.example/j?x=1", json, body, signature_of(&signed)),
+        &[Cause::BodyHashDropped],
+    );
+    let explanation = other_body(&signed.url, json, b"{\"a\":1}\n", signature_of(&signed));
+    found(&explanation, &[Cause::BodyHashWrong]);
+    assert!(explanation.findings[0].detail.is_some(), "{explanation}");
+}
+
+#[test]
+fn a_form_that_came_as_something_else_is_found() {
+    let signed =
+        Signer::token(TOKEN).form_body("https://h.example/j", "property=value&boolean=true&note=a%22b%C3%A9");
+    let json = br#"{"property": "value", "boolean": true, "note":"a\"b\u00e9"}"#;
+    found(
+        &other_body("https://h.example/j", Some(b"application/json"), json, signature_of(&signed)),
+        &[Cause::JsonAsForm],
+    );
+    let explanation =
+        other_body("https://h.example/j", Some(b"text/plain"), &signed.body, signature_of(&signed));
+    found(&explanation, &[Cause::ContentType]);
+    let explanation = other_body(
+        "https://h.example/j?property=value&boolean=true&note=a%22b%C3%A9",
+        None,
+        b"",
+        signature_of(&signed),
+    );
+    found(&explanation, &[Cause::QueryAsForm]);
+}
+
+#[test]
+fn a_damaged_signature_is_mended_to_look_further() {
+    let signed = Signer::token(TOKEN).form_body(URL, "a=1");
+    let signature = signature_of(&signed);
+    let quoted = format!("\"{signature}\"");
+    let hex = variants::hex(&general_purpose::STANDARD.decode(signature).unwrap());
+    for damaged in [
+        quoted,
+        signature.trim_end_matches('=').to_owned(),
+        signature.replace('+', "-").replace('/', "_") + " ",
+        hex,
+    ] {
+        found(&other_body(URL, Some(FORM), b"a=1", &damaged), &[Cause::SignatureDamaged]);
+    }
+    found(&other_body(URL, Some(FORM), b"a=1", "hello"), &[Cause::SignatureNotBase64]);
+    found(&other_body(URL, Some(FORM), b"a=1", ""), &[Cause::NoSignature]);
+}
+
+#[test]
+fn somebody_elses_key_is_named_by_its_account() {
+    let signed = Signer::token("another token").form_body(URL, BODY);
+    let explanation = explain(&signed.request(), &keyring(), &Policy::default());
+    found(&explanation, &[Cause::AccountMismatch, Cause::OtherKey]);
+    assert_eq!(
+        explanation.findings[1].detail.as_deref(),
+        Some("account AC00000000000000000000000000000009, primary key")
+    );
+
+    // With the wrong scheme as well, and with a secondary token.
+    let signed = Signer::token("a secondary token").form_body(URL, BODY);
+    let url = URL.replace("https", "http");
+    let request = Request { url: ReceivedUrl::parse(url.as_bytes()), ..signed.request() };
+    found(&explain(&request, &keyring(), &Policy::default()), &[Cause::OtherKey, Cause::Scheme]);
+}
+
+#[test]
+fn reasons_that_need_no_trial_are_said_at_once() {
+    let signed = Signer::token(TOKEN).form_body(URL, BODY.replace("Body=Hi", "Bodyh="));
+    let policy = Policy { strict: Strict::Refuse, ..Policy::default() };
+    let explanation = explain(&signed.request(), &keyring(), &policy);
+    found(&explanation, &[Cause::StrictMode]);
+    assert!(explanation.to_string().contains("Body"), "{explanation}");
+
+    let signed = Signer::shared_key("k1", TOKEN, Algorithm::HmacSha256).form_body(URL, BODY);
+    let explanation = explain(&signed.request(), &keyring(), &Policy::default());
+    assert_eq!(explanation.findings[0].cause, Cause::UnknownSharedKey);
+}
+
+#[test]
+fn where_nothing_fits_the_usual_causes_are_listed() {
+    let signed = Signer::token("not in the keyring").form_body(URL, BODY);
+    let explanation = explain(&signed.request(), &keyring(), &Policy::default());
+    found(&explanation, &[]);
+    assert!(explanation.trials > 500, "{}", explanation.trials);
+    for cause in Explanation::UNEXPLAINED {
+        assert!(explanation.to_string().contains(cause.remedy()));
+    }
+}
+
+#[test]
+fn a_large_keyring_and_a_large_body_stay_within_the_bounds() {
+    let accounts = (0..3_000)
+        .map(|n| AccountKeys::new(format!("AC{n:032}").parse().unwrap()).primary(&format!("token {n}")));
+    let keyring = Keyring::new(accounts).unwrap();
+    let signed = Signer::token(TOKEN).form_body(URL, BODY);
+    assert!(explain(&signed.request(), &keyring, &Policy::default()).trials <= TRIALS_MAX);
+
+    let signed = Signer::token(TOKEN).form_body(URL, format!("Body={}", "x".repeat(1024 * 1024)));
+    let explanation = explain(&signed.request(), &keyring, &Policy::default());
+    assert!(explanation.trials < 200, "{}", explanation.trials);
+}
+
+/// No secret, signature or whole canonical string leaves an explanation, whatever is explained.
+#[test]
+fn nothing_secret_is_ever_said() {
+    #[derive(serde::Deserialize)]
+    struct Vector {
+        auth_token: String,
+        method: String,
+        url: String,
+        content_type: Option<String>,
+        body: String,
+        signature: Option<String>,
+    }
+    let mut told = 0;
+    for line in include_str!("../../tests/vectors/signature.jsonl").lines().step_by(4) {
+        let vector: Vector = serde_json::from_str(line).unwrap();
+        if vector.auth_token.is_empty() {
+            continue;
+        }
+        let signature = vector.signature.unwrap_or_default();
+        // With another token as well, so that admitted ones are explained too.
+        for token in [vector.auth_token.clone(), format!("{}x", vector.auth_token)] {
+            let request = Request {
+                method: &vector.method,
+                url: ReceivedUrl::parse(vector.url.as_bytes()),
+                websocket: false,
+                content_type: vector.content_type.as_deref().map(str::as_bytes),
+                body: vector.body.as_bytes(),
+                signature: Some(signature.as_bytes()),
+                settings: None,
+            };
+            let keys = Keyring::new([AccountKeys::anonymous().primary(&token)]).unwrap();
+            let hints = Hints { other_hosts: &["hooks.example.com"], other_prefixes: &["/api"] };
+            let explanation = explain_with(
+                &request,
+                &keys,
+                &Policy { strict: Strict::Refuse, ..Policy::default() },
+                &hints,
+            );
+            let said = format!("{explanation}{explanation:?}{:?}", explanation.refusal);
+            // The suite's token `12345` is short enough to be part of a number.
+            assert!(!said.contains(&token), "{said}");
+            assert!(signature.len() < 8 || !said.contains(&signature), "{said}");
+            let canonical = crate::canonical::canonical_string(
+                &request.url,
+                Candidate::AS_RECEIVED,
+                if request.is_form() { request.body } else { b"" },
+            );
+            for window in canonical.windows(41) {
+                assert!(
+                    memchr::memmem::find(said.as_bytes(), window).is_none(),
+                    "{}",
+                    String::from_utf8_lossy(window)
+                );
+            }
+            told += usize::from(explanation.refusal.is_some());
+        }
+    }
+    assert!(told > 75, "{told}");
+}
+
+#[test]
+fn every_cause_has_its_own_name_and_whole_sentences() {
+    let names: std::collections::HashSet<_> = Cause::ALL.iter().map(|cause| cause.as_str()).collect();
+    assert_eq!(names.len(), Cause::ALL.len());
+    for cause in Cause::ALL {
+        for sentence in [cause.problem(), cause.remedy()] {
+            assert!(
+                sentence.ends_with('.') && sentence.starts_with(char::is_uppercase)
+                    || sentence.starts_with("bodySHA256"),
+                "{sentence}"
+            );
+        }
+    }
+}

@@ -1,0 +1,399 @@
+//! Form bodies and queries, as bytes: what was sent, not what a framework would have made of it.
+//!
+//! `+` is a space and `%XX` is decoded once; a bad escape stays as it is, `;` is data, nothing is trimmed and
+//! blanks are kept. There are no strings here: Twilio signs bytes, and sorts them as bytes.
+//!
+//! [`fields`] is the plain reader for everybody. [`FormBuffer`] is the same reader for the hot path: one pass
+//! decodes all fields into one buffer, names are sorted by an integer made of their first bytes, and what is
+//! signed is then copied in order. The two are held to the same answers by a test.
+
+use std::borrow::Cow;
+
+/// More fields than this are refused: a genuine request has a few dozen.
+pub(crate) const MAX_FIELDS: usize = 10_000;
+
+/// Reads the fields of a form body or a query in the order they came, duplicates included. Any bytes will do.
+///
+/// ```
+/// let fields: Vec<_> = ringfence_signature::fields(b"Body=a+b%21&Empty&&100%=;").collect();
+/// assert_eq!(fields.len(), 3);
+/// assert_eq!((&*fields[0].0, &*fields[0].1), (&b"Body"[..], &b"a b!"[..]));
+/// assert_eq!((&*fields[1].0, &*fields[1].1), (&b"Empty"[..], &b""[..]));
+/// assert_eq!((&*fields[2].0, &*fields[2].1), (&b"100%"[..], &b";"[..]));
+/// ```
+pub fn fields(body: &[u8]) -> impl Iterator<Item = (Cow<'_, [u8]>, Cow<'_, [u8]>)> {
+    body.split(|&byte| byte == b'&').filter(|piece| !piece.is_empty()).map(|piece| {
+        let (name, value) = match memchr::memchr(b'=', piece) {
+            Some(at) => (&piece[..at], &piece[at + 1..]),
+            None => (piece, &[][..]),
+        };
+        (decode(name), decode(value))
+    })
+}
+
+fn decode(raw: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr2(b'%', b'+', raw).is_none() {
+        return Cow::Borrowed(raw);
+    }
+    let mut decoded = Vec::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        match byte {
+            b'+' => decoded.push(b' '),
+            b'%' => match unescape(tail) {
+                Some(unescaped) => {
+                    decoded.push(unescaped);
+                    rest = &tail[2..];
+                }
+                None => decoded.push(b'%'),
+            },
+            _ => decoded.push(byte),
+        }
+    }
+    Cow::Owned(decoded)
+}
+
+/// The byte that the two hexadecimal digits after a `%` mean.
+fn unescape(after_percent: &[u8]) -> Option<u8> {
+    let &[high, low, ..] = after_percent else { return None };
+    let (high, low) = (HEX[usize::from(high)], HEX[usize::from(low)]);
+    // Both are below 16, or one of them is the mark of a byte that is no digit.
+    ((high | low) < 16).then_some(high << 4 | low)
+}
+
+/// The value of each hexadecimal digit, and 255 for every other byte.
+const HEX: [u8; 256] = {
+    let mut table = [255; 256];
+    let mut digit = 0_u8;
+    while digit < 16 {
+        let character = b"0123456789abcdef"[digit as usize];
+        table[character as usize] = digit;
+        table[character.to_ascii_uppercase() as usize] = digit;
+        digit += 1;
+    }
+    table
+};
+
+/// The form has more than [`MAX_FIELDS`] fields, or more bytes than 32 bits can count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooManyFields;
+
+/// Decoded fields in the order in which they are signed. Used again for every request, so that nothing is
+/// allocated once it has grown.
+#[derive(Default)]
+pub(crate) struct FormBuffer {
+    /// All names and values, decoded, one after the other as they came; then at least [`SLACK`] bytes of no
+    /// meaning, so that fixed-size copies need no care at the end.
+    decoded: Vec<u8>,
+    /// Where each field is in `decoded`, as they came.
+    spans: Vec<Span>,
+    /// One integer for each field that is signed, sorted: see [`sort_key`].
+    order: Vec<u128>,
+}
+
+#[derive(Clone, Copy)]
+struct Span {
+    start: u32,
+    name_end: u32,
+    end: u32,
+}
+
+/// Copies of short fields are this long whatever their length: one or two vector moves instead of a call.
+pub(crate) const SLACK: usize = 32;
+
+/// A buffer that one large request blew up is not kept longer than that request.
+const KEPT_BYTES: usize = 256 * 1024;
+
+impl FormBuffer {
+    /// Forgets all fields.
+    pub(crate) fn clear(&mut self) {
+        self.spans.clear();
+        self.order.clear();
+    }
+
+    /// Reads a form body or a query, in place of what was here.
+    pub(crate) fn read(&mut self, raw: &[u8]) -> Result<(), TooManyFields> {
+        self.clear();
+        if u32::try_from(raw.len()).is_err() {
+            return Err(TooManyFields);
+        }
+        grow(&mut self.decoded, raw.len() + SLACK);
+        self.decode(raw)?;
+        self.order.sort_unstable();
+        self.settle_ties();
+        Ok(())
+    }
+
+    /// Writes what is signed of the fields into `out` from `at` on, and says where that ends. `out` needs
+    /// [`SLACK`] bytes more than [`decoded_len`](Self::decoded_len) after `at`.
+    pub(crate) fn write_signed(&self, out: &mut [u8], at: usize) -> usize {
+        let mut at = at;
+        for key in &self.order {
+            let Span { start, end, .. } = self.spans[index_of(*key)];
+            at += copy_short(&self.decoded, start as usize, out, at, (end - start) as usize);
+        }
+        at
+    }
+
+    /// How many bytes all fields have together, duplicates included.
+    pub(crate) fn decoded_len(&self) -> usize {
+        self.spans.last().map_or(0, |span| span.end as usize)
+    }
+
+    pub(crate) fn fields(&self) -> Fields<'_> {
+        Fields { decoded: &self.decoded, spans: &self.spans, order: &self.order }
+    }
+
+    /// The one pass over the raw bytes: from one byte that does not mean itself to the next, copying what lies
+    /// between. Finding those bytes for a whole block at once keeps the processor from waiting on each.
+    #[expect(clippy::cast_possible_truncation, reason = "`read` made sure that every offset fits 32 bits")]
+    fn decode(&mut self, raw: &[u8]) -> Result<(), TooManyFields> {
+        let out = &mut self.decoded[..];
+        // Where to read and write next; where the field began, on both sides.
+        let (mut from, mut to) = (0, 0);
+        let (mut piece_from, mut start) = (0, 0);
+        let mut name: Option<(usize, u128)> = None;
+        for block_start in (0..=raw.len()).step_by(64) {
+            let mut marks = marks(&raw[block_start..]);
+            while marks != 0 {
+                let at = block_start + marks.trailing_zeros() as usize;
+                marks &= marks - 1;
+                to += copy_short(raw, from, out, to, at - from);
+                from = at + 1;
+                match raw.get(at) {
+                    Some(b'=') if name.is_none() => name = Some((to, sort_prefix(out, start, to))),
+                    // The end of the body ends the last field as an `&` does.
+                    Some(b'&') | None => {
+                        if at > piece_from {
+                            let index = self.spans.len();
+                            if index == MAX_FIELDS {
+                                return Err(TooManyFields);
+                            }
+                            let (name_end, prefix) = name.unwrap_or_else(|| (to, sort_prefix(out, start, to)));
+                            self.order.push(prefix | index as u128);
+                            let (start, name_end, end) = (start as u32, name_end as u32, to as u32);
+                            self.spans.push(Span { start, name_end, end });
+                        }
+                        start = to;
+                        name = None;
+                        piece_from = from;
+                    }
+                    Some(&byte) => {
+                        out[to] = match byte {
+                            b'+' => b' ',
+                            b'%' => unescape(&raw[from..]).inspect(|_| from += 2).unwrap_or(b'%'),
+                            _ => byte,
+                        };
+                        to += 1;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts fields in order whose names begin alike, or are the same, and takes out pairs that came twice.
+    fn settle_ties(&mut self) {
+        let same_start = |a: &u128, b: &u128| a >> INDEX_BITS == b >> INDEX_BITS;
+        if self.order.windows(2).all(|pair| !same_start(&pair[0], &pair[1])) {
+            return;
+        }
+        let (decoded, spans) = (&self.decoded[..], &self.spans[..]);
+        let pair = |key: &u128| spans[index_of(*key)].pair(decoded);
+        for run in self.order.chunk_by_mut(same_start) {
+            if run.len() > 1 {
+                run.sort_unstable_by(|a, b| pair(a).cmp(&pair(b)));
+            }
+        }
+        self.order.dedup_by(|a, b| same_start(a, b) && pair(a) == pair(b));
+    }
+}
+
+/// The decoded fields of a form body (or of the query, where there is no form body), sorted by name and then
+/// by value, bytewise; a pair that came twice is there once. Cheap to iterate: slices of one buffer.
+#[derive(Clone, Copy)]
+pub(crate) struct Fields<'a> {
+    decoded: &'a [u8],
+    spans: &'a [Span],
+    order: &'a [u128],
+}
+
+impl<'a> Fields<'a> {
+    /// Each name with each of its values.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        let (decoded, spans) = (self.decoded, self.spans);
+        self.order.iter().map(move |key| spans[index_of(*key)].pair(decoded))
+    }
+}
+
+impl Span {
+    fn pair(self, decoded: &[u8]) -> (&[u8], &[u8]) {
+        let field = &decoded[self.start as usize..self.end as usize];
+        field.split_at((self.name_end - self.start) as usize)
+    }
+}
+
+const INDEX_BITS: u32 = 32;
+
+/// An integer that sorts as the first twelve bytes of the name do; the field's index goes into the bits below.
+fn sort_prefix(decoded: &[u8], start: usize, name_end: usize) -> u128 {
+    let first_bytes = decoded[start..].first_chunk::<16>().map_or(0, |bytes| u128::from_be_bytes(*bytes));
+    let kept_bytes = (name_end - start).min(12);
+    let beyond_name = u128::MAX >> (8 * kept_bytes);
+    first_bytes & !beyond_name
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the low 32 bits are the index; it is below MAX_FIELDS")]
+fn index_of(key: u128) -> usize {
+    key as u32 as usize
+}
+
+/// A bit for each of the first 64 bytes that is `%`, `&`, `+` or `=`, the first byte's lowest; where there are
+/// fewer bytes, a bit for the end too.
+fn marks(bytes: &[u8]) -> u64 {
+    let mut padded = [0; 64];
+    let (block, end) = match bytes.first_chunk::<64>() {
+        Some(block) => (block, 0),
+        None => {
+            padded[..bytes.len()].copy_from_slice(bytes);
+            (&padded, 1 << bytes.len())
+        }
+    };
+    // A loop that compilers turn into vector instructions, and then a multiplication for each eight bytes that
+    // moves their lowest bits side by side.
+    let mut flags = [0_u8; 64];
+    for (flag, byte) in flags.iter_mut().zip(block) {
+        *flag = u8::from(*byte == b'%') | u8::from(*byte == b'&') | u8::from(*byte == b'+') | u8::from(*byte == b'=');
+    }
+    let mut marks = end;
+    for (index, eight) in flags.as_chunks::<8>().0.iter().enumerate() {
+        let gathered = u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+        marks |= gathered << (8 * index);
+    }
+    marks
+}
+
+/// Copies `len` bytes and returns `len`. Short ones are copied as a block of [`SLACK`] bytes, which is one or two
+/// vector moves; what is written too much is written over later.
+#[inline]
+fn copy_short(from: &[u8], from_at: usize, to: &mut [u8], to_at: usize, len: usize) -> usize {
+    if len <= SLACK
+        && let Some(source) = from[from_at..].first_chunk::<SLACK>()
+        && let Some(target) = to[to_at..].first_chunk_mut::<SLACK>()
+    {
+        *target = *source;
+    } else {
+        to[to_at..to_at + len].copy_from_slice(&from[from_at..from_at + len]);
+    }
+    len
+}
+
+/// Makes `buffer` at least `needed` bytes long, whatever is in them.
+pub(crate) fn grow(buffer: &mut Vec<u8>, needed: usize) {
+    if buffer.len() > KEPT_BYTES && needed <= KEPT_BYTES {
+        *buffer = Vec::new();
+    }
+    if buffer.len() < needed {
+        buffer.resize(needed, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn signed(raw: &[u8]) -> Vec<u8> {
+        let mut form = FormBuffer::default();
+        form.read(raw).unwrap();
+        let mut out = vec![0; form.decoded_len() + SLACK];
+        let end = form.write_signed(&mut out, 0);
+        out.truncate(end);
+        out
+    }
+
+    /// The same by the plain reader and the standard library's maps.
+    fn signed_plainly(raw: &[u8]) -> Vec<u8> {
+        let pairs: std::collections::BTreeSet<_> = fields(raw).collect();
+        pairs.into_iter().flat_map(|(name, value)| [name, value]).collect::<Vec<_>>().concat()
+    }
+
+    #[track_caller]
+    fn check(raw: &str, expected: &str) {
+        assert_eq!(String::from_utf8_lossy(&signed(raw.as_bytes())), expected);
+        assert_eq!(String::from_utf8_lossy(&signed_plainly(raw.as_bytes())), expected);
+    }
+
+    #[test]
+    fn bad_escapes_and_semicolons_are_data() {
+        check("Body=100%", "Body100%");
+        check("Body=%", "Body%");
+        check("Body=%4", "Body%4");
+        check("Body=%zz%4g&a=%%41", "Body%zz%4ga%A");
+        check("Body=a;b&c=%3b", "Bodya;bc;");
+    }
+
+    #[test]
+    fn escapes_are_decoded_once() {
+        check("Body=%2541&B%6fdz=%2B+", "Body%41Bodz+ ");
+    }
+
+    #[test]
+    fn blanks_are_kept_and_empty_pieces_skipped() {
+        check("&&b=&a&&=v&", "vab");
+        check("", "");
+        check("&", "");
+        check("=", "");
+    }
+
+    #[test]
+    fn only_the_first_equals_sign_ends_the_name() {
+        check("a=b=c", "ab=c");
+        check("a%3Db=c", "a=bc");
+    }
+
+    #[test]
+    fn names_that_begin_alike_are_sorted_to_their_end() {
+        check("MediaContentType1=b&MediaContentType10=c&MediaContentType0=a", "MediaContentType0aMediaContentType1bMediaContentType10c");
+        check("a%00=2&a=1", "a1a\u{0}2");
+        check("abcdefghijkl=1&abcdefghijk=2&abcdefghijklm=3", "abcdefghijk2abcdefghijkl1abcdefghijklm3");
+    }
+
+    #[test]
+    fn values_of_one_name_are_sorted_and_said_once() {
+        check("Digits=5678&Digits=1234&Digits=1234", "Digits1234Digits5678");
+        check("a=10&a=9&a=", "aa10a9");
+    }
+
+    #[test]
+    fn ten_thousand_fields_are_read_and_one_more_is_refused() {
+        let mut form = FormBuffer::default();
+        let body = "a=1&".repeat(MAX_FIELDS);
+        assert_eq!(form.read(body.as_bytes()), Ok(()));
+        assert_eq!(form.fields().iter().count(), 1);
+        assert_eq!(form.read(format!("{body}b").as_bytes()), Err(TooManyFields));
+        assert_eq!(form.read("&".repeat(1 << 20).as_bytes()), Ok(()));
+    }
+
+    #[test]
+    fn a_buffer_that_grew_large_is_given_back() {
+        let mut form = FormBuffer::default();
+        form.read(&vec![b'a'; 1 << 20]).unwrap();
+        form.read(b"a=1").unwrap();
+        assert!(form.decoded.capacity() < KEPT_BYTES);
+    }
+
+    proptest! {
+        #[test]
+        fn both_readers_agree_on_any_bytes(raw in proptest::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert_eq!(signed(&raw), signed_plainly(&raw));
+        }
+
+        #[test]
+        fn both_readers_agree_on_what_looks_like_a_form(raw in "([ab]{0,3}|abcdefghijkl|[&=%+]|%[0-9a-fA-F]{2}|%00|é){0,60}") {
+            prop_assert_eq!(signed(raw.as_bytes()), signed_plainly(raw.as_bytes()));
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! Strict mode: after a good signature, well-known parameters must look like what they are.
+//!
+//! What Twilio signs is `URL name value name value …` without any delimiter, so one signature fits many requests:
+//! `Body=hello` and `Bodyh=ello` give the same string, and whoever chose the text of a message can have seen it
+//! signed. Moving text across a boundary leaves traces: a parameter loses its shape, a name is glued to a value,
+//! a parameter that always comes is gone, or the parameters stand in the URL. Those traces are refused here.
+//!
+//! This is not a schema. Twilio adds parameters without notice, and applications add their own, so a name that
+//! nobody knows passes with any value that does not contain another parameter.
+//!
+//! The one idea: the signed text cannot be dropped, only moved. To forge a `From`, the genuine one has to end up
+//! *inside* something else, and whatever can hold it is looked at.
+
+mod names;
+mod shapes;
+
+use std::fmt;
+
+use names::{FORM_ONLY_STEMS, Kind, Known, Role, find};
+
+use crate::{Request, form::Fields};
+
+/// What strict mode holds against a request whose signature is good. It names a parameter that is well known,
+/// and never shows a value nor a name that the sender made up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Finding {
+    /// The parameter's value cannot be what its name says.
+    WrongShape(&'static str),
+    /// The parameter came several times with different values, and Twilio sends it once.
+    Repeated(&'static str),
+    /// A parameter's name has characters that Twilio does not use in names, or is empty or very long.
+    OddName,
+    /// A parameter's name is this well-known name with something glued to it.
+    ExtendedName(&'static str),
+    /// A parameter's name is the beginning of this well-known name, and its value goes on with the rest of it.
+    CutName(&'static str),
+    /// A value has this other parameter inside it, name and value.
+    Swallowed(&'static str),
+    /// The parameter always comes with requests of this kind, and is missing.
+    Missing(&'static str),
+    /// The URL contains this parameter, name and value without a `=` between them.
+    InUrl(&'static str),
+}
+
+impl Finding {
+    /// A stable name of the finding for logs and metrics, without the parameter.
+    ///
+    /// ```
+    /// use ringfence_signature::Finding;
+    ///
+    /// assert_eq!(Finding::Missing("From").as_str(), "missing");
+    /// ```
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::WrongShape(_) => "wrong_shape",
+            Self::Repeated(_) => "repeated",
+            Self::OddName => "odd_name",
+            Self::ExtendedName(_) => "extended_name",
+            Self::CutName(_) => "cut_name",
+            Self::Swallowed(_) => "swallowed",
+            Self::Missing(_) => "missing",
+            Self::InUrl(_) => "in_url",
+        }
+    }
+
+    /// The well-known parameter concerned; empty for [`Finding::OddName`].
+    pub const fn parameter(self) -> &'static str {
+        match self {
+            Self::WrongShape(name)
+            | Self::Repeated(name)
+            | Self::ExtendedName(name)
+            | Self::CutName(name)
+            | Self::Swallowed(name)
+            | Self::Missing(name)
+            | Self::InUrl(name) => name,
+            Self::OddName => "",
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WrongShape(name) => {
+                write!(formatter, "{name} does not have the shape that Twilio gives it")
+            }
+            Self::Repeated(name) => write!(formatter, "{name} came more than once"),
+            Self::OddName => {
+                formatter.write_str("a parameter's name has characters that Twilio does not use")
+            }
+            Self::ExtendedName(name) => {
+                write!(formatter, "a parameter's name is {name} with text glued to it")
+            }
+            Self::CutName(name) => write!(formatter, "the name {name} is cut in two"),
+            Self::Swallowed(name) => write!(formatter, "a value has {name} and its value inside it"),
+            Self::Missing(name) => write!(formatter, "{name} is missing, which Twilio always sends here"),
+            Self::InUrl(name) => write!(formatter, "the URL has {name} and its value inside it"),
+        }
+    }
+}
+
+/// The name as static text, if it is a well-known parameter's: fit to be shown, since no sender made it up.
+pub(crate) fn known_name(name: &[u8]) -> Option<&'static str> {
+    find(name).map(|known| known.name)
+}
+
+/// Looks at one request whose signature is good. `None` means that nothing speaks against it.
+pub(crate) fn check(fields: &Fields<'_>, request: &Request<'_>) -> Option<Finding> {
+    let is_form = request.is_form() && !request.body.is_empty();
+    // Without a form body nothing of the request was signed without delimiters, except what may have been moved
+    // into the URL. The query's own parameters are the application's business and may have any shape.
+    check_parts(|| is_form.then(|| fields.iter()).into_iter().flatten(), is_form, request.url.target())
+}
+
+fn check_parts<'a, I>(fields: impl Fn() -> I, is_form: bool, target: &[u8]) -> Option<Finding>
+where
+    I: Iterator<Item = (&'a [u8], &'a [u8])>,
+{
+    let mut seen = Seen::default();
+    for (name, value) in fields() {
+        if let Some(finding) = check_field(name, value, &mut seen) {
+            return Some(finding);
+        }
+    }
+    let in_target = || check_target(target, is_form, &seen);
+    let query_as_form = || is_form.then(|| whole_webhook_in_query(target, fields())).flatten();
+    seen.missing().or_else(in_target).or_else(query_as_form)
+}
+
+/// What was seen of a request so far.
+#[derive(Default)]
+struct Seen<'a> {
+    first: Option<(&'a [u8], &'a [u8])>,
+    previous: Option<&'static Known>,
+    account: bool,
+    body: bool,
+    /// `MessageSid` of an SMS or MMS; a Conversations message (`IM…`) has an author and no addresses.
+    message: bool,
+    conversation: bool,
+    message_status: bool,
+    direction: bool,
+    from: Option<&'a [u8]>,
+    to: Option<&'a [u8]>,
+}
+
+impl<'a> Seen<'a> {
+    /// A client of the Voice SDK places calls `From` `client:…` and chooses its parameters itself, `To` included.
+    fn is_from_client(&self) -> bool {
+        self.from.is_some_and(|from| from.starts_with(b"client:"))
+    }
+
+    fn note(&mut self, known: &'static Known, value: &'a [u8]) {
+        match known.role {
+            Role::Account => self.account = true,
+            Role::Body => self.body = true,
+            Role::MessageSid => {
+                self.conversation = value.starts_with(b"IM");
+                self.message = !self.conversation;
+            }
+            Role::MessageStatus => self.message_status = true,
+            Role::Direction => self.direction = true,
+            Role::From => self.from = Some(value),
+            Role::To => self.to = Some(value),
+            Role::Other => {}
+        }
+    }
+
+    /// An inbound message and every request about the course of a call have both addresses. A request that has
+    /// only one of them had the other moved into a value.
+    fn missing(&self) -> Option<Finding> {
+        let inbound_message = self.message && self.body && !self.message_status;
+        let one_of_two =
+            self.account && (self.body || self.direction) && self.from.is_some() != self.to.is_some();
+        if !inbound_message && (!one_of_two || self.conversation || self.is_from_client()) {
+            return None;
+        }
+        match (self.from, self.to) {
+            (None, _) => Some(Finding::Missing("From")),
+            (_, None) => Some(Finding::Missing("To")),
+            _ => None,
+        }
+    }
+}
+
+fn check_field<'a>(name: &'a [u8], value: &'a [u8], seen: &mut Seen<'a>) -> Option<Finding> {
+    if seen.first.is_none() {
+        seen.first = Some((name, value));
+    }
+    let Some(known) = find(name) else {
+        seen.previous = None;
+        return check_unknown_name(name, value).or_else(|| shapes::swallowed(value, true));
+    };
+    // Fields come sorted, so the same name twice is twice in a row.
+    let repeated = seen.previous.is_some_and(|previous| std::ptr::eq(previous, known));
+    seen.previous = Some(known);
+    if repeated && !known.may_repeat() {
+        return Some(Finding::Repeated(known.name));
+    }
+    seen.note(known, value);
+    let fits = shapes::fits(known.kind, value) || (known.role == Role::To && seen.is_from_client());
+    if !fits {
+        return Some(Finding::WrongShape(known.name));
+    }
+    match known.kind {
+        // What a person wrote or said may mention anything, also `From +1…`; a whole SID parameter it may not.
+        Kind::HumanText => shapes::swallowed(value, false),
+        // A plain number has no room for anything; the address of a channel may.
+        Kind::Address | Kind::Party if matches!(value, [] | [b'+' | b'0'..=b'9', ..]) => None,
+        Kind::Text | Kind::Address | Kind::Party => shapes::swallowed(value, true),
+        _ => None,
+    }
+}
+
+/// Names end at 128 bytes: the longest of Twilio's is a third of that.
+const NAME_BYTES_MAX: usize = 128;
+
+fn check_unknown_name(name: &[u8], value: &[u8]) -> Option<Finding> {
+    if name.is_empty() || name.len() > NAME_BYTES_MAX {
+        return Some(Finding::OddName);
+    }
+    // A caller's SIP headers are handed on under their own names, and a token has more characters than ours.
+    let is_sip_header = name.starts_with(b"SipHeader_");
+    let allowed = |byte: &u8| match byte {
+        b'_' | b'.' | b'-' | b'[' | b']' => true,
+        b'!' | b'#' | b'$' | b'\'' | b'*' | b'^' | b'`' | b'|' | b'~' => is_sip_header,
+        _ => byte.is_ascii_alphanumeric(),
+    };
+    if !name.iter().all(allowed) {
+        return Some(Finding::OddName);
+    }
+    if is_sip_header {
+        return None;
+    }
+    if let Some(stem) = names::find_numbered(name) {
+        return (!shapes::fits(stem.kind, value)).then_some(Finding::WrongShape(stem.name));
+    }
+    let extended =
+        extended_text(name).or_else(|| extended_sid(name)).or_else(|| extended_address(name, value));
+    extended.map(Finding::ExtendedName).or_else(|| cut_name(name, value).map(Finding::CutName))
+}
+
+/// `B=odyHello` and `Fro=m+14155550101`, but not `B=1`, `T=one`.
+fn cut_name(name: &[u8], value: &[u8]) -> Option<&'static str> {
+    const CUT: [(&str, [u8; 2]); 10] = [
+        ("AccountSid", *b"AC"),
+        ("CallSid", *b"CA"),
+        ("MessageSid", *b"SM"),
+        ("MessageSid", *b"MM"),
+        ("SmsMessageSid", *b"SM"),
+        ("SmsSid", *b"SM"),
+        ("SmsMessageSid", *b"MM"),
+        ("SmsSid", *b"MM"),
+        ("UsageTriggerSid", *b"UT"),
+        ("MessagingServiceSid", *b"MG"),
+    ];
+    if name.len() > 18 {
+        return None;
+    }
+    let rest_of = |known: &str| value.strip_prefix(known.as_bytes().strip_prefix(name)?);
+    let sid = CUT.iter().find(|(known, prefix)| {
+        rest_of(known).is_some_and(|rest| shapes::sid_prefix_len(rest, *prefix) == 34)
+    });
+    let address = || {
+        ["From", "To", "Caller", "Called"]
+            .into_iter()
+            .find(|known| rest_of(known).is_some_and(shapes::starts_like_address))
+    };
+    let text = || FORM_ONLY_STEMS.into_iter().find(|known| rest_of(known).is_some());
+    sid.map(|(known, _)| *known).or_else(address).or_else(text)
+}
+
+/// `Bodyh=ello`: text that a stranger chose, cut anywhere.
+fn extended_text(name: &[u8]) -> Option<&'static str> {
+    FORM_ONLY_STEMS.iter().find(|stem| name.starts_with(stem.as_bytes())).copied()
+}
+
+/// `AccountSidAC0123…` and `smsAccountSid`: a SID's name with something glued to either end.
+fn extended_sid(name: &[u8]) -> Option<&'static str> {
+    for end in 3..=name.len() {
+        if &name[end - 3..end] != b"Sid" {
+            continue;
+        }
+        for start in 0..end - 3 {
+            let Some(known) =
+                find(&name[start..end]).filter(|known| matches!(known.kind, Kind::Account | Kind::Sid(_)))
+            else {
+                continue;
+            };
+            // `TransferCallSid` may be tomorrow's parameter, while `7CallSid` is the end of a URL. In front of
+            // `AccountSid`, which is first of all and so next to the URL, nothing new is believed.
+            let word =
+                start > 0 && end == name.len() && name[0].is_ascii_uppercase() && known.name != "AccountSid";
+            return (!word).then_some(known.name);
+        }
+    }
+    // Without the name: 32 hex digits and more are in no name, but in every SID.
+    let longest_hex = name.split(|byte| !byte.is_ascii_hexdigit()).map(<[u8]>::len).max();
+    (longest_hex >= Some(24)).then_some("AccountSid")
+}
+
+/// `From1=4155550100` and `Calledclient=…`, but not `FromSomething`, nor `Token` and `Total`.
+fn extended_address(name: &[u8], value: &[u8]) -> Option<&'static str> {
+    for stem in ["From", "Caller", "Called", "To"] {
+        let Some(rest) = name.strip_prefix(stem.as_bytes()) else { continue };
+        let glued = match rest.first() {
+            Some(b'0'..=b'9') => true,
+            Some(b'a'..=b'z') => stem != "To" || shapes::starts_with_scheme(rest, value),
+            _ => false,
+        };
+        if glued {
+            return Some(stem);
+        }
+    }
+    None
+}
+
+/// Parameters moved into the URL, wholly (`…/smsAccountSidAC0123…`) or in part (`…/smsAcc` and `ountSid=AC0123…`).
+/// `AccountSid` sorts before nearly all others, so it is what a URL would have to swallow first.
+fn check_target(target: &[u8], is_form: bool, seen: &Seen<'_>) -> Option<Finding> {
+    const NAME: &[u8] = b"AccountSid";
+    for at in find_all(target, NAME) {
+        let after = &target[at + NAME.len()..];
+        let sid = shapes::sid_prefix_len(after, *b"AC");
+        // Cut inside: the rest of the SID would be the first name. Only then is it missing among the fields.
+        if sid == 34 || (sid == after.len() && is_form && !seen.account) {
+            return Some(Finding::InUrl("AccountSid"));
+        }
+    }
+    let (name, value) = seen.first?;
+    let cut_inside_the_name = name.len() < NAME.len()
+        && NAME.ends_with(name)
+        && target.ends_with(&NAME[..NAME.len() - name.len()])
+        && shapes::sid_prefix_len(value, *b"AC") == 34;
+    cut_inside_the_name.then_some(Finding::InUrl("AccountSid"))
+}
+
+/// The other direction: a webhook sent by GET has everything in its query, so its tail could be cut off and sent
+/// as a form. An application that puts its own query into the next URL does no such thing: there the form has
+/// one of the SIDs that the query has, and a forger cannot know the SID of a message that he has yet to send.
+fn whole_webhook_in_query<'a>(
+    target: &[u8],
+    fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+) -> Option<Finding> {
+    let query = &target[memchr::memchr(b'?', target)?..];
+    find_all(query, b"ApiVersion=").next()?;
+    find_all(query, b"AccountSid=AC").next()?;
+    let mut sids =
+        fields.filter(|(name, value)| name.ends_with(b"Sid") && *name != b"AccountSid" && value.len() == 34);
+    let same_thing = sids.any(|(_, value)| memchr::memmem::find(query, value).is_some());
+    (!same_thing).then_some(Finding::InUrl("ApiVersion"))
+}
+
+/// Where a text with a rare first letter stands. For the short texts here this is several times cheaper than
+/// making a searcher.
+fn find_all<'a>(text: &'a [u8], wanted: &'static [u8]) -> impl Iterator<Item = usize> + use<'a> {
+    memchr::memchr_iter(wanted[0], text).filter(move |at| text[*at..].starts_with(wanted))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,259 @@
+//! The shapes of well-known values, and the search for one parameter inside another's value.
+
+use super::{Finding, names::Kind};
+
+/// Whether a value can be of this kind.
+pub(super) fn fits(kind: Kind, value: &[u8]) -> bool {
+    match kind {
+        Kind::HumanText | Kind::Text => true,
+        Kind::Account => is_sid(value, &[*b"AC"]),
+        Kind::Sid(prefixes) => value.is_empty() || is_sid(value, prefixes),
+        Kind::Address => is_address(value, 6),
+        // What a caller's network passes off as his number may be very short, and carries names as well.
+        Kind::Party => is_address(value, 2) || is_sender_name(value),
+        Kind::Number => is_number(value),
+        Kind::Version => is_version(value),
+        Kind::Url => is_url(value),
+        Kind::MediaType => is_all(value, 128, TEXT),
+        Kind::Word => is_all(value, 64, WORD),
+        Kind::Digits => is_all(value, 128, KEYED),
+        Kind::Place => is_all(value, 64, PLACE),
+        Kind::Code => is_all(value, 16, CODE),
+    }
+}
+
+const WORD: u8 = 1;
+const KEYED: u8 = 2;
+const PLACE: u8 = 4;
+const CODE: u8 = 8;
+const TEXT: u8 = 16;
+const DIGIT: u8 = 32;
+
+/// The sets to which each byte belongs.
+static SETS: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0_u8;
+    loop {
+        let mut sets = 0;
+        if !byte.is_ascii_control() {
+            sets |= TEXT;
+            if !matches!(byte, b'+' | b':' | b'=' | b'@') {
+                sets |= PLACE;
+            }
+        }
+        if byte.is_ascii_digit() {
+            sets |= DIGIT;
+        }
+        if byte.is_ascii_alphanumeric() {
+            sets |= WORD | KEYED | CODE;
+        }
+        sets |= match byte {
+            b'-' | b' ' => WORD | CODE,
+            b'_' | b'.' => WORD,
+            b'*' | b'#' | b',' => KEYED,
+            _ => 0,
+        };
+        table[byte as usize] = sets;
+        if byte == u8::MAX {
+            break table;
+        }
+        byte += 1;
+    }
+};
+
+fn is_all(value: &[u8], len_max: usize, set: u8) -> bool {
+    value.len() <= len_max && value.iter().fold(set, |left, byte| left & SETS[usize::from(*byte)]) != 0
+}
+
+/// Two letters and 32 hex digits. No prefixes given means any two capitals.
+fn is_sid(value: &[u8], prefixes: &[[u8; 2]]) -> bool {
+    let Ok(sid) = <&[u8; 34]>::try_from(value) else { return false };
+    let prefix = [sid[0], sid[1]];
+    let prefix_fits = if prefixes.is_empty() {
+        prefix[0].is_ascii_uppercase() && prefix[1].is_ascii_uppercase()
+    } else {
+        prefixes.contains(&prefix)
+    };
+    // Without a branch a byte, so that the compiler may look at sixteen at once.
+    prefix_fits && sid[2..].iter().fold(true, |all, byte| all & is_hex(*byte))
+}
+
+const fn is_hex(byte: u8) -> bool {
+    byte.wrapping_sub(b'0') < 10 || (byte | 0x20).wrapping_sub(b'a') < 6
+}
+
+/// How many bytes of the text agree with the SID that could start here: 34 for a whole one.
+pub(super) fn sid_prefix_len(text: &[u8], prefix: [u8; 2]) -> usize {
+    let letters = text.iter().zip(prefix).take_while(|(byte, letter)| *byte == letter).count();
+    if letters < 2 {
+        return letters;
+    }
+    2 + text[2..].iter().take(32).take_while(|byte| is_hex(**byte)).count()
+}
+
+/// The channels whose addresses are written `channel:address`.
+const SCHEMES: [&[u8]; 18] = [
+    b"whatsapp",
+    b"client",
+    b"sip",
+    b"sips",
+    b"messenger",
+    b"rcs",
+    b"sim",
+    b"instagram",
+    b"viber",
+    b"line",
+    b"telegram",
+    b"googlebm",
+    b"chat",
+    b"email",
+    b"tel",
+    b"wireless",
+    b"fb",
+    b"conference",
+];
+
+fn is_address(value: &[u8], digits_min: usize) -> bool {
+    match value {
+        [] => true,
+        [b'+', digits @ ..] => is_digits(digits, digits_min, 15),
+        [b'0'..=b'9', ..] if is_digits(value, 3, 15) => true,
+        _ => is_channel_address(value),
+    }
+}
+
+fn is_digits(value: &[u8], min: usize, max: usize) -> bool {
+    value.len() >= min && is_all(value, max, DIGIT)
+}
+
+/// `client:alice`, `sip:bob@example.com:5060;transport=udp`, `whatsapp:+34600000000`, and channels yet to come.
+fn is_channel_address(value: &[u8]) -> bool {
+    if value.len() > 512 || value.iter().any(u8::is_ascii_control) {
+        return false;
+    }
+    let Some(colon) = memchr::memchr(b':', value) else { return false };
+    let (scheme, address) = (&value[..colon], &value[colon + 1..]);
+    let is_scheme = (2..=20).contains(&scheme.len())
+        && scheme[0].is_ascii_lowercase()
+        && scheme
+            .iter()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(byte));
+    match address {
+        [] => false,
+        [b'+', digits @ ..] => is_scheme && is_digits(digits, 6, 15),
+        _ => is_scheme,
+    }
+}
+
+/// An alphanumeric sender of at most eleven characters, a word for a withheld number (`Anonymous`, `Restricted`,
+/// `unavailable`), or the bare `user@host` of a SIP caller.
+fn is_sender_name(value: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b" &+_-.'!".contains(byte);
+    let short_name =
+        value.len() <= 11 && value.iter().all(plain) && value.iter().any(u8::is_ascii_alphabetic);
+    let user_at_host = || {
+        value.len() <= 256
+            && value.iter().all(u8::is_ascii_graphic)
+            && memchr::memchr_iter(b'@', value).count() == 1
+    };
+    short_name || user_at_host()
+}
+
+/// `12`, `-1` (a recording that has no length), `0.9128386`; empty where there is none.
+fn is_number(value: &[u8]) -> bool {
+    let digits = value.strip_prefix(b"-").unwrap_or(value);
+    value.len() <= 24
+        && (value.is_empty() || digits.first().is_some_and(u8::is_ascii_digit))
+        && digits.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.' || b"eE-".contains(byte))
+}
+
+/// `2010-04-01`, and `v2` of the newer products.
+fn is_version(value: &[u8]) -> bool {
+    match value {
+        [b'v', digits @ ..] => is_digits(digits, 1, 3),
+        [year @ .., b'-', m1, m2, b'-', d1, d2] => {
+            is_digits(year, 4, 4) && [m1, m2, d1, d2].into_iter().all(u8::is_ascii_digit)
+        }
+        _ => value.is_empty(),
+    }
+}
+
+fn is_url(value: &[u8]) -> bool {
+    let host_on = value.strip_prefix(b"https://").or_else(|| value.strip_prefix(b"http://"));
+    value.is_empty()
+        || (value.len() <= 8192
+            && host_on.is_some_and(|rest| !rest.is_empty())
+            && value.iter().all(|byte| *byte > b' ' && *byte != 0x7f))
+}
+
+/// Another parameter inside a value. Always: a SID's name with a SID glued to it (37 bytes that nobody writes by
+/// chance). With `addresses`: also `From`, `To`, `Caller`, `Called` with an address glued to it.
+pub(super) fn swallowed(value: &[u8], addresses: bool) -> Option<Finding> {
+    if value.len() >= 37
+        && let Some(finding) = swallowed_sid(value)
+    {
+        return Some(finding);
+    }
+    if addresses && value.len() >= 8 { swallowed_address(value) } else { None }
+}
+
+fn swallowed_sid(value: &[u8]) -> Option<Finding> {
+    const NAMES: [&str; 8] = [
+        "AccountSid",
+        "SmsMessageSid",
+        "MessageSid",
+        "SmsSid",
+        "CallSid",
+        "MessagingServiceSid",
+        "RecordingSid",
+        "ConferenceSid",
+    ];
+    // The last place where it could begin leaves room for `Sid` and the SID.
+    for at in memchr::memchr_iter(b'S', &value[..value.len() - 36]) {
+        let is_glued = &value[at..at + 3] == b"Sid" && is_sid(&value[at + 3..at + 37], &[]);
+        if is_glued && at > 0 && value[at - 1].is_ascii_alphabetic() {
+            let name = NAMES.iter().find(|name| value[..at + 3].ends_with(name.as_bytes()));
+            return Some(Finding::Swallowed(name.copied().unwrap_or("Sid")));
+        }
+    }
+    None
+}
+
+const ADDRESS_NAMES: [&str; 4] = ["From", "To", "Caller", "Called"];
+
+fn swallowed_address(value: &[u8]) -> Option<Finding> {
+    let name_before =
+        |text: &[u8]| ADDRESS_NAMES.iter().find(|name| text.ends_with(name.as_bytes())).copied();
+    for at in memchr::memchr2_iter(b'+', b':', value) {
+        let before = &value[..at];
+        // A letter must stand before it; in JSON and in times none does.
+        if !before.last().is_some_and(u8::is_ascii_alphabetic) {
+            continue;
+        }
+        let name = if value[at] == b'+' {
+            name_before(before)
+                .filter(|_| value[at + 1..].iter().take(6).take_while(|b| b.is_ascii_digit()).count() == 6)
+        } else {
+            SCHEMES.iter().filter_map(|scheme| before.strip_suffix(*scheme)).find_map(name_before)
+        };
+        if let Some(name) = name {
+            return Some(Finding::Swallowed(name));
+        }
+    }
+    None
+}
+
+/// Whether text begins with an address that cannot be a word: `+`, a digit, or a channel.
+pub(super) fn starts_like_address(text: &[u8]) -> bool {
+    matches!(text, [b'+' | b'0'..=b'9', ..]) || starts_with_scheme(b"", text)
+}
+
+/// Whether `rest` and `value` together begin with an address of a channel: `To` + `c` = `lient:alice`.
+pub(super) fn starts_with_scheme(rest: &[u8], value: &[u8]) -> bool {
+    SCHEMES.iter().any(|scheme| {
+        let whole = || scheme.iter().chain(b":");
+        let text = || rest.iter().chain(value);
+        rest.len() <= scheme.len()
+            && whole().zip(text()).filter(|(left, right)| left == right).count() == scheme.len() + 1
+    })
+}

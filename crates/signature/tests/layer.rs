@@ -1,0 +1,166 @@
+//! The `tower` layer in front of an axum router, in process and without a network.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![cfg(feature = "tower")]
+
+use std::sync::{Arc, Mutex};
+
+use axum::{
+    Extension, Router,
+    body::{Body, Bytes},
+    http::{Request, Response, StatusCode},
+    routing::{any, post},
+};
+use http_body_util::BodyExt as _;
+use ringfence_signature::{
+    AccountKeys, AccountSid, Allowed, Keyring, PublicUrl, Signed, Signer, Strict,
+    layer::{KeyringHandle, VerifyLayer},
+};
+use tower_service::Service as _;
+
+const ACCOUNT: &str = "AC0123456789abcdef0123456789abcdef";
+const TOKEN: &str = "swordfish";
+const URL: &str = "https://hooks.example.com/sms?tenant=7";
+
+fn account() -> AccountSid {
+    ACCOUNT.parse().unwrap()
+}
+
+fn keyring(token: &str) -> Keyring {
+    Keyring::new([AccountKeys::new(account()).primary(token)]).unwrap()
+}
+
+fn layer() -> VerifyLayer {
+    VerifyLayer::new(PublicUrl::parse("https://hooks.example.com").unwrap(), keyring(TOKEN))
+}
+
+fn application(layer: VerifyLayer) -> Router {
+    let echo = |Extension(allowed): Extension<Allowed>, body: Bytes| async move {
+        assert_eq!(allowed.account, Some(account()));
+        body
+    };
+    Router::new().route("/sms", post(echo)).route("/media", any(async || "upgraded")).layer(layer)
+}
+
+fn message() -> Signed {
+    Signer::token(TOKEN).form(
+        URL,
+        [("AccountSid", ACCOUNT), ("Body", "Hi & bye ✓"), ("From", "+14155550101"), ("To", "+14155550100")],
+    )
+}
+
+fn http_request(signed: &Signed) -> Request<Body> {
+    let mut request = Request::builder().method(signed.method).uri(&*signed.target());
+    for (name, value) in &signed.headers {
+        request = request.header(*name, value);
+    }
+    request.body(Body::from(signed.body.clone())).unwrap()
+}
+
+async fn send(router: &mut Router, request: Request<Body>) -> (StatusCode, Bytes) {
+    let response: Response<Body> = router.call(request).await.unwrap();
+    let status = response.status();
+    (status, response.into_body().collect().await.unwrap().to_bytes())
+}
+
+#[tokio::test]
+async fn a_request_without_a_signature_gets_an_empty_403() {
+    let (status, body) =
+        send(&mut application(layer()), Request::post("/sms").body(Body::from("Body=x")).unwrap()).await;
+    assert_eq!((status, body.len()), (StatusCode::FORBIDDEN, 0));
+}
+
+#[tokio::test]
+async fn a_forgery_is_refused_and_its_reason_told_to_the_operator_alone() {
+    let reasons = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&reasons);
+    let layer = layer().refusal_status(StatusCode::UNAUTHORIZED).on_refusal(move |refusal, parts| {
+        told.lock().unwrap().push((refusal.as_str(), parts.uri.to_string()));
+    });
+    let mut forged = message();
+    forged.body.extend(b"&Extra=1");
+    let (status, body) = send(&mut application(layer), http_request(&forged)).await;
+    assert_eq!((status, body.len()), (StatusCode::UNAUTHORIZED, 0));
+    assert_eq!(*reasons.lock().unwrap(), [("signature_mismatch", "/sms?tenant=7".to_owned())]);
+}
+
+#[tokio::test]
+async fn two_signatures_or_two_content_types_are_refused() {
+    let mut request = http_request(&message());
+    let signature = request.headers()["x-twilio-signature"].clone();
+    request.headers_mut().append("x-twilio-signature", signature);
+    assert_eq!(send(&mut application(layer()), request).await.0, StatusCode::FORBIDDEN);
+
+    let mut request = http_request(&message());
+    request.headers_mut().append("content-type", "application/json".parse().unwrap());
+    assert_eq!(send(&mut application(layer()), request).await.0, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_body_over_the_cap_gets_413_and_one_at_the_cap_passes() {
+    let signed = message();
+    let small = layer().body_bytes_max(signed.body.len() - 1);
+    assert_eq!(send(&mut application(small), http_request(&signed)).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+    // The same without a length known in advance.
+    let small = layer().body_bytes_max(signed.body.len() - 1);
+    let unsized_request = http_request(&signed).map(|body| Body::new(body.map_frame(|frame| frame)));
+    assert_eq!(send(&mut application(small), unsized_request).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+
+    let exact = layer().body_bytes_max(signed.body.len());
+    assert_eq!(send(&mut application(exact), http_request(&signed)).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn strict_mode_refuses_moved_text() {
+    let signed = Signer::token(TOKEN).form(
+        URL,
+        [("AccountSid", ACCOUNT), ("Bodyh", "ello"), ("From", "+14155550101"), ("To", "+14155550100")],
+    );
+    assert_eq!(send(&mut application(layer()), http_request(&signed)).await.0, StatusCode::OK);
+    assert_eq!(
+        send(&mut application(layer().strict(Strict::Refuse)), http_request(&signed)).await.0,
+        StatusCode::FORBIDDEN
+    );
+}
+
+#[tokio::test]
+async fn an_account_that_is_not_listed_is_refused() {
+    let other = "AC00000000000000000000000000000009".parse().unwrap();
+    assert_eq!(
+        send(&mut application(layer().accounts([other])), http_request(&message())).await.0,
+        StatusCode::FORBIDDEN
+    );
+    assert_eq!(
+        send(&mut application(layer().accounts([account()])), http_request(&message())).await.0,
+        StatusCode::OK
+    );
+}
+
+#[tokio::test]
+async fn the_application_gets_the_verified_body() {
+    let signed = message();
+    let (status, body) = send(&mut application(layer()), http_request(&signed)).await;
+    assert_eq!((status, &body[..]), (StatusCode::OK, &signed.body[..]));
+
+    let signed = Signer::token(TOKEN).json("https://hooks.example.com/sms", r#"{"a":1}"#);
+    let (status, body) = send(&mut application(layer()), http_request(&signed)).await;
+    assert_eq!((status, &body[..]), (StatusCode::OK, &br#"{"a":1}"#[..]));
+}
+
+#[tokio::test]
+async fn a_websocket_handshake_is_checked_as_one() {
+    let signed = Signer::token(TOKEN).websocket("wss://hooks.example.com/media");
+    let mut handshake = http_request(&signed);
+    assert_eq!(send(&mut application(layer()), http_request(&signed)).await.0, StatusCode::FORBIDDEN);
+    handshake.headers_mut().insert("upgrade", "websocket".parse().unwrap());
+    assert_eq!(send(&mut application(layer()), handshake).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_rotated_token_holds_from_the_next_request_on() {
+    let handle = KeyringHandle::new(keyring("old"));
+    let mut router =
+        application(VerifyLayer::new(PublicUrl::parse("https://hooks.example.com").unwrap(), handle.clone()));
+    assert_eq!(send(&mut router, http_request(&message())).await.0, StatusCode::FORBIDDEN);
+    handle.replace(keyring(TOKEN));
+    assert_eq!(send(&mut router, http_request(&message())).await.0, StatusCode::OK);
+}
