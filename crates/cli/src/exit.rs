@@ -30,7 +30,7 @@ pub(crate) struct Failure {
 /// Whose turn it is now. Scripts tell them apart by the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FailureKind {
-    /// The command was called in a way that makes no sense, or given input that it cannot read: 2, as clap has it.
+    /// The command was called in a way that makes no sense, or given what it cannot read: 2, as clap has it.
     Usage,
     /// The configuration is wrong: 64.
     Configuration,
@@ -80,11 +80,10 @@ impl Failure {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        let hint = match error.problems().len() {
-            1 => "mend the line; `ringfence check --print-example` shows a whole configuration".to_owned(),
-            number => {
-                format!("mend these {number}; `ringfence check --print-example` shows a whole configuration")
-            }
+        let hint = if error.problems().iter().any(|problem| problem.line().is_some()) {
+            "`ringfence check --print-example` shows every key with its meaning"
+        } else {
+            "`ringfence check --print-example > ringfence.toml` makes one to begin with"
         };
         Self::configuration(error).hint(hint)
     }

@@ -19,7 +19,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// A security gateway for applications built on Twilio: only Twilio gets in.
 #[derive(Debug, Parser)]
-#[command(name = "ringfence", version, arg_required_else_help = true, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "ringfence", version, arg_required_else_help = true)]
+#[command(after_help = EXAMPLES, max_term_width = 100)]
 struct CommandLine {
     #[command(subcommand)]
     command: Command,

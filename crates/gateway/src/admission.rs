@@ -5,8 +5,8 @@
 //! constructor, and everything that talks to an upstream demands one.
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use http::Method;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use ringfence_signature::{
     AccountSid, Accounts, Allowed, Keyring, Policy, Request, Scratch, Verdict, check_header, verify,
 };

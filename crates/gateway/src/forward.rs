@@ -97,15 +97,12 @@ fn signed_anew(forward: &Forward<'_>, webhook: &VerifiedWebhook) -> Option<Strin
     let url = route.resign.as_ref()?;
     let received = Received {
         method: &forward.parts.method,
-        head: crate::http_rules::Head {
-            authority: "",
-            target: forward.target,
-            websocket: forward.websocket,
-        },
+        head: crate::http_rules::Head { authority: "", target: forward.target, websocket: forward.websocket },
         headers: &forward.parts.headers,
         body: webhook.body(),
     };
-    let request = Request { url: url.receive(forward.target.as_bytes()), ..signed_request(route, &received, None) };
+    let request =
+        Request { url: url.receive(forward.target.as_bytes()), ..signed_request(route, &received, None) };
     forward.snapshot.keyring.sign(webhook.account()?, &request)
 }
 

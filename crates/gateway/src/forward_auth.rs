@@ -25,9 +25,9 @@ use crate::proof::{ACCOUNT_HEADER, PROOF_HEADER};
 use crate::reason::Reason;
 use crate::respond::{self, GateBody};
 use crate::route_table::{self, Found};
-use crate::server::Worker;
 use crate::settings::Mode;
 use crate::snapshot::ActiveRoute;
+use crate::worker::Worker;
 
 /// A GET subrequest whose `Content-Length` is the original's promises bytes that nginx never sends; a proxy that
 /// does send them sends them with the head.
@@ -44,13 +44,14 @@ pub(crate) async fn handle(worker: &Worker, peer: IpAddr, request: Request<Incom
         Ok(asked) => asked,
         Err(reason) => return refuse(worker, None, reason, &parts.method, peer),
     };
-    let active = match route_table::find(&snapshot.routes, asked.head.authority, asked.head.target, &asked.method) {
-        Found::Route(active) => active,
-        Found::OtherMethods(active) => {
-            return refuse(worker, Some(active), Reason::MethodNotAllowed, &asked.method, peer);
-        }
-        Found::Nothing => return refuse(worker, None, Reason::NoRoute, &asked.method, peer),
-    };
+    let active =
+        match route_table::find(&snapshot.routes, asked.head.authority, asked.head.target, &asked.method) {
+            Found::Route(active) => active,
+            Found::OtherMethods(active) => {
+                return refuse(worker, Some(active), Reason::MethodNotAllowed, &asked.method, peer);
+            }
+            Found::Nothing => return refuse(worker, None, Reason::NoRoute, &asked.method, peer),
+        };
     let limits = &snapshot.limits;
     let Some(_in_work) = worker.shared.metrics.enter(limits.in_flight_max) else {
         return refuse(worker, Some(active), Reason::Overloaded, &asked.method, peer);
@@ -58,7 +59,8 @@ pub(crate) async fn handle(worker: &Worker, peer: IpAddr, request: Request<Incom
     let promised = parts.method == Method::GET && !body.is_end_stream();
     let body_timeout = if promised { PROMISED_BODY_TIMEOUT } else { limits.body_timeout };
     let may_discard = !parts.headers.contains_key(EXPECT);
-    let body = match read_body(body, active.route.body_cap, Instant::now() + body_timeout, may_discard).await {
+    let body = match read_body(body, active.route.body_cap, Instant::now() + body_timeout, may_discard).await
+    {
         Ok(body) => body,
         Err(Reason::BodyTimeout) if promised => {
             return refuse(worker, Some(active), Reason::FormWithoutBody, &asked.method, peer);
@@ -96,9 +98,8 @@ impl<'a> Asked<'a> {
         let own = http_rules::check(parts)?;
         let headers = &parts.headers;
         let method = match text(headers, &["x-forwarded-method", "x-original-method"])? {
-            Some(method) => {
-                Method::from_bytes(method.as_bytes()).map_err(|_| Reason::BadRequest("forwarded_method_malformed"))?
-            }
+            Some(method) => Method::from_bytes(method.as_bytes())
+                .map_err(|_| Reason::BadRequest("forwarded_method_malformed"))?,
             None => parts.method.clone(),
         };
         let target = text(headers, &["x-forwarded-uri", "x-original-uri"])?.unwrap_or(own.target);
@@ -135,9 +136,7 @@ impl<'a> Asked<'a> {
 fn text<'a>(headers: &'a HeaderMap, names: &[&str]) -> Result<Option<&'a str>, Reason> {
     match names.iter().find_map(|name| headers.get(*name)) {
         None => Ok(None),
-        Some(value) => {
-            value.to_str().map(Some).map_err(|_| Reason::BadRequest("forwarded_field_not_ascii"))
-        }
+        Some(value) => value.to_str().map(Some).map_err(|_| Reason::BadRequest("forwarded_field_not_ascii")),
     }
 }
 

@@ -24,11 +24,11 @@ use crate::reason::Reason;
 use crate::replay::{Begin, Keep, KeptAnswer, Known, Recorder, Recording, ReplayKey, Ticket};
 use crate::respond::{self, GateBody};
 use crate::route_table::{self, Found};
-use crate::server::Worker;
 use crate::settings::{Mode, Replay, Route};
 use crate::snapshot::{ActiveRoute, Snapshot};
 use crate::upstream::{Answer, Outcome, Stage, UpstreamError};
 use crate::websocket;
+use crate::worker::Worker;
 
 /// Answers one request. Never fails: every way out is an answer.
 pub(crate) async fn handle(worker: &Worker, peer: IpAddr, request: Request<Incoming>) -> Response<GateBody> {
@@ -73,13 +73,14 @@ impl<'a> Exchange<'a> {
                 return (None, self.refuse_without_route(Reason::BadRequest(error.as_str()), parts));
             }
         }
-        let active = match route_table::find(&self.snapshot.routes, head.authority, head.target, &parts.method) {
-            Found::Route(active) => active,
-            Found::OtherMethods(active) => {
-                return (Some(active), self.refuse(active, Reason::MethodNotAllowed, parts));
-            }
-            Found::Nothing => return (None, self.refuse_without_route(Reason::NoRoute, parts)),
-        };
+        let active =
+            match route_table::find(&self.snapshot.routes, head.authority, head.target, &parts.method) {
+                Found::Route(active) => active,
+                Found::OtherMethods(active) => {
+                    return (Some(active), self.refuse(active, Reason::MethodNotAllowed, parts));
+                }
+                Found::Nothing => return (None, self.refuse_without_route(Reason::NoRoute, parts)),
+            };
         let response = match self.admitted(active, parts, head, body).await {
             Err(reason) => self.refuse(active, reason, parts),
             Ok(webhook) if active.route.mode == Mode::Shadow => {
@@ -190,7 +191,9 @@ impl<'a> Exchange<'a> {
                 Begin::Known(Known::WithoutAnswer) => return Ok(None),
                 Begin::Running(waiter) => match timeout_at(deadline, waiter.wait()).await {
                     Ok(next) => begin = next,
-                    Err(_) => return Err(upstream_failed(active, &UpstreamError::TimedOut(Stage::Answering))),
+                    Err(_) => {
+                        return Err(upstream_failed(active, &UpstreamError::TimedOut(Stage::Answering)));
+                    }
                 },
             }
         }

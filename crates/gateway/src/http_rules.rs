@@ -169,7 +169,11 @@ mod tests {
     #[test]
     fn half_a_websocket_handshake_is_refused() {
         let rule = refused(|request| {
-            request.method("GET").header("host", "a").header("upgrade", "websocket").header("connection", "upgrade")
+            request
+                .method("GET")
+                .header("host", "a")
+                .header("upgrade", "websocket")
+                .header("connection", "upgrade")
         });
         assert_eq!(rule, "websocket_handshake_incomplete");
     }

@@ -37,6 +37,7 @@ mod snapshot;
 pub mod tls;
 pub mod upstream;
 mod websocket;
+mod worker;
 
 pub use reason::Reason;
 pub use server::{Gateway, Listeners, ReloadError, Reloaded, StartError};

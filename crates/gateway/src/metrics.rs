@@ -86,9 +86,17 @@ impl Metrics {
         let verdicts = Family::default();
         registry.register("requests", "Requests by route, verdict and reason", verdicts.clone());
         let matched = Family::default();
-        registry.register("matched", "Admitted requests by the form of the URL that was signed", matched.clone());
+        registry.register(
+            "matched",
+            "Admitted requests by the form of the URL that was signed",
+            matched.clone(),
+        );
         let findings = Family::default();
-        registry.register("strict_findings", "What strict mode found where it only reports", findings.clone());
+        registry.register(
+            "strict_findings",
+            "What strict mode found where it only reports",
+            findings.clone(),
+        );
         let upstream_errors = Family::default();
         registry.register("upstream_errors", "Upstreams that failed, by error", upstream_errors.clone());
         let durations = Durations::new_with_constructor(|| Histogram::new(DURATION_BUCKETS));
@@ -109,9 +117,16 @@ impl Metrics {
         let reloads = Counter::default();
         registry.register("reloads", "Configurations that took effect after the first", reloads.clone());
         let reloads_refused = Counter::default();
-        registry.register("reloads_refused", "Configurations that were wrong and changed nothing", reloads_refused.clone());
+        registry.register(
+            "reloads_refused",
+            "Configurations that were wrong and changed nothing",
+            reloads_refused.clone(),
+        );
         let in_flight = Arc::new(AtomicU64::new(0));
-        registry.register_collector(Box::new(Scraped { replay: replay.clone(), in_flight: Arc::clone(&in_flight) }));
+        registry.register_collector(Box::new(Scraped {
+            replay: replay.clone(),
+            in_flight: Arc::clone(&in_flight),
+        }));
         Arc::new(Self {
             registry,
             verdicts,
@@ -236,7 +251,11 @@ impl prometheus_client::collector::Collector for Scraped {
         let counters = [
             ("replay_answered", "Repeats that got the first one's answer", counts.answered),
             ("replay_refused", "Repeats that were refused", counts.refused),
-            ("replay_pushed_out", "Requests forgotten before their time because memory was full", counts.pushed_out),
+            (
+                "replay_pushed_out",
+                "Requests forgotten before their time because memory was full",
+                counts.pushed_out,
+            ),
             ("replay_expired", "Requests forgotten at the end of their time", counts.expired),
         ];
         for (name, help, value) in counters {

@@ -80,7 +80,8 @@ pub(crate) fn refusal(reason: Reason, route: Option<&Route>) -> Response<GateBod
     let headers = response.headers_mut();
     match reason {
         Reason::MethodNotAllowed => {
-            let methods: Vec<&str> = route.iter().flat_map(|route| &route.methods).map(|m| m.as_str()).collect();
+            let methods: Vec<&str> =
+                route.iter().flat_map(|route| &route.methods).map(|m| m.as_str()).collect();
             if let Ok(allow) = HeaderValue::from_str(&methods.join(", ")) {
                 headers.insert(ALLOW, allow);
             }

@@ -58,7 +58,9 @@ fn rank(route: &Route, authority: &str, path: &str) -> Option<Rank> {
     };
     match &route.path {
         PathRule::Exact(exact) if exact == path => Some((for_host, true, exact.len())),
-        PathRule::Prefix(prefix) if path.starts_with(prefix.as_str()) => Some((for_host, false, prefix.len())),
+        PathRule::Prefix(prefix) if path.starts_with(prefix.as_str()) => {
+            Some((for_host, false, prefix.len()))
+        }
         PathRule::Exact(_) | PathRule::Prefix(_) => None,
     }
 }

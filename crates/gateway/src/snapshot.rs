@@ -82,9 +82,6 @@ fn fixed_fields(route: &Route) -> Vec<u8> {
         "ws" => "http",
         scheme => scheme,
     };
-    format!(
-        "host: {0}\r\nx-forwarded-host: {0}\r\nx-forwarded-proto: {scheme}\r\n",
-        seen.authority()
-    )
-    .into_bytes()
+    format!("host: {0}\r\nx-forwarded-host: {0}\r\nx-forwarded-proto: {scheme}\r\n", seen.authority())
+        .into_bytes()
 }

@@ -10,7 +10,7 @@ use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use tokio::net::TcpStream;
 
 use crate::respond::GateBody;
-use crate::server::Tracker;
+use crate::worker::Tracker;
 
 /// The 101 for the caller; the tunnel opens once hyper has written it, and counts as work until it closes.
 pub(crate) fn open(

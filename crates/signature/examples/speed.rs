@@ -43,7 +43,8 @@ fn main() {
 
     let mut check = |request: &Request<'_>, policy: &Policy<'_>| {
         time(|| {
-            let parsed = Request { url: ReceivedUrl::parse(black_box(URL.as_bytes())), ..*black_box(request) };
+            let parsed =
+                Request { url: ReceivedUrl::parse(black_box(URL.as_bytes())), ..*black_box(request) };
             black_box(verify(&parsed, &keyring, policy, &mut scratch));
         })
     };
@@ -60,8 +61,14 @@ fn main() {
         round.sort_unstable();
         round[ROUNDS / 2].as_secs_f64() * 1e9 / f64::from(TURNS)
     });
-    println!("{} parameters, {} bytes, {} signed", fields(BODY.as_bytes()).count(), BODY.len(), canonical.len());
-    for (name, nanoseconds) in ["bare HMAC-SHA1", "genuine", "genuine, strict", "forged"].iter().zip(medians) {
+    println!(
+        "{} parameters, {} bytes, {} signed",
+        fields(BODY.as_bytes()).count(),
+        BODY.len(),
+        canonical.len()
+    );
+    for (name, nanoseconds) in ["bare HMAC-SHA1", "genuine", "genuine, strict", "forged"].iter().zip(medians)
+    {
         println!("{name:16} {nanoseconds:7.0} ns {:6.2} x", nanoseconds / medians[0]);
     }
 }

@@ -170,7 +170,8 @@ impl FormBuffer {
                             if index == MAX_FIELDS {
                                 return Err(TooManyFields);
                             }
-                            let (name_end, prefix) = name.unwrap_or_else(|| (to, sort_prefix(out, start, to)));
+                            let (name_end, prefix) =
+                                name.unwrap_or_else(|| (to, sort_prefix(out, start, to)));
                             self.order.push(prefix | index as u128);
                             let (start, name_end, end) = (start as u32, name_end as u32, to as u32);
                             self.spans.push(Span { start, name_end, end });
@@ -253,18 +254,20 @@ fn index_of(key: u128) -> usize {
 /// fewer bytes, a bit for the end too.
 fn marks(bytes: &[u8]) -> u64 {
     let mut padded = [0; 64];
-    let (block, end) = match bytes.first_chunk::<64>() {
-        Some(block) => (block, 0),
-        None => {
-            padded[..bytes.len()].copy_from_slice(bytes);
-            (&padded, 1 << bytes.len())
-        }
+    let (block, end) = if let Some(block) = bytes.first_chunk::<64>() {
+        (block, 0)
+    } else {
+        padded[..bytes.len()].copy_from_slice(bytes);
+        (&padded, 1 << bytes.len())
     };
     // A loop that compilers turn into vector instructions, and then a multiplication for each eight bytes that
     // moves their lowest bits side by side.
     let mut flags = [0_u8; 64];
     for (flag, byte) in flags.iter_mut().zip(block) {
-        *flag = u8::from(*byte == b'%') | u8::from(*byte == b'&') | u8::from(*byte == b'+') | u8::from(*byte == b'=');
+        *flag = u8::from(*byte == b'%')
+            | u8::from(*byte == b'&')
+            | u8::from(*byte == b'+')
+            | u8::from(*byte == b'=');
     }
     let mut marks = end;
     for (index, eight) in flags.as_chunks::<8>().0.iter().enumerate() {
@@ -356,7 +359,10 @@ mod tests {
 
     #[test]
     fn names_that_begin_alike_are_sorted_to_their_end() {
-        check("MediaContentType1=b&MediaContentType10=c&MediaContentType0=a", "MediaContentType0aMediaContentType1bMediaContentType10c");
+        check(
+            "MediaContentType1=b&MediaContentType10=c&MediaContentType0=a",
+            "MediaContentType0aMediaContentType1bMediaContentType10c",
+        );
         check("a%00=2&a=1", "a1a\u{0}2");
         check("abcdefghijkl=1&abcdefghijk=2&abcdefghijklm=3", "abcdefghijk2abcdefghijkl1abcdefghijklm3");
     }

@@ -102,7 +102,13 @@ pub struct AccountKeys {
 impl AccountKeys {
     /// An account without keys yet.
     pub fn new(account: AccountSid) -> Self {
-        Self { account: Some(account), parent: None, keys: Vec::new(), shared: Vec::new(), has_empty_secret: false }
+        Self {
+            account: Some(account),
+            parent: None,
+            keys: Vec::new(),
+            shared: Vec::new(),
+            has_empty_secret: false,
+        }
     }
 
     /// Keys that belong to no account: `AccountSid` is then not checked. For checking a single request by hand,
@@ -175,8 +181,13 @@ pub struct Keyring {
 impl Keyring {
     /// Takes the keys of all accounts, in the order in which accounts are to be tried where none is named.
     pub fn new(accounts: impl IntoIterator<Item = AccountKeys>) -> Result<Self, KeyringError> {
-        let mut keyring =
-            Self { accounts: Vec::new(), by_sid: HashMap::new(), by_shared_key: HashMap::new(), parents: Vec::new(), anonymous: None };
+        let mut keyring = Self {
+            accounts: Vec::new(),
+            by_sid: HashMap::new(),
+            by_shared_key: HashMap::new(),
+            parents: Vec::new(),
+            anonymous: None,
+        };
         for given in accounts {
             let account = given.account;
             if given.has_empty_secret {
@@ -188,8 +199,7 @@ impl Keyring {
             if given.keys.len() > MAX_KEYS {
                 return Err(KeyringError::TooManyKeys { account, count: given.keys.len() });
             }
-            let index = u32::try_from(keyring.accounts.len())
-                .map_err(|_| KeyringError::TooManyAccounts)?;
+            let index = u32::try_from(keyring.accounts.len()).map_err(|_| KeyringError::TooManyAccounts)?;
             let is_duplicate = match account {
                 Some(sid) => keyring.by_sid.insert(sid, index).is_some(),
                 None => keyring.anonymous.replace(index).is_some(),
@@ -417,7 +427,8 @@ mod tests {
 
     #[test]
     fn no_secret_is_printed() {
-        let keys = AccountKeys::new(account()).primary("swordfish").shared_key("id", "tuna", Algorithm::HmacSha256);
+        let keys =
+            AccountKeys::new(account()).primary("swordfish").shared_key("id", "tuna", Algorithm::HmacSha256);
         let printed = format!("{keys:?}");
         let printed = printed + &format!("{:?}", Keyring::new([keys]).unwrap());
         assert!(!printed.contains("swordfish") && !printed.contains("tuna"), "{printed}");

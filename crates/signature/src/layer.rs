@@ -4,7 +4,7 @@
 //! application the same verdicts as the gate, in process.
 //!
 //! The one idea: what is verified is what is handed on. The body is read whole, judged, and put back as the very
-//! bytes that were judged, together with an [`Allowed`](crate::Allowed) in the request's extensions, so that a
+//! bytes that were judged, together with an [`Allowed`] in the request's extensions, so that a
 //! handler which asks for that extension cannot run without the check.
 
 use std::{

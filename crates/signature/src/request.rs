@@ -66,7 +66,13 @@ mod tests {
             }
             .is_form()
         };
-        for no in ["", ";", "application/json", "application/x-www-form-urlencoded2", "multipart/form-data; boundary=x"] {
+        for no in [
+            "",
+            ";",
+            "application/json",
+            "application/x-www-form-urlencoded2",
+            "multipart/form-data; boundary=x",
+        ] {
             assert!(!is_form(Some(no)), "{no}");
         }
         assert!(!is_form(Some("application/x-www-form-urlencoded, application/json")));

@@ -7,8 +7,8 @@ use std::{borrow::Cow, fmt};
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 
 use crate::{
-    AccountSid, Algorithm, Candidate, KeyKind, Keyring, ReceivedUrl, Request, SETTINGS_HEADER, SIGNATURE_HEADER, body_hash,
-    canonical::canonical_string, key::Key,
+    AccountSid, Algorithm, Candidate, KeyKind, Keyring, ReceivedUrl, Request, SETTINGS_HEADER,
+    SIGNATURE_HEADER, body_hash, canonical::canonical_string, key::Key,
 };
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -139,7 +139,9 @@ impl Keyring {
     pub fn sign(&self, account: &AccountSid, request: &Request<'_>) -> Option<String> {
         let keys = &self.find(account)?.keys;
         let token = |kind| keys.iter().find(|key| key.kind == kind);
-        let key = token(KeyKind::Primary).or_else(|| token(KeyKind::Secondary)).or_else(|| token(KeyKind::Previous))?;
+        let key = token(KeyKind::Primary)
+            .or_else(|| token(KeyKind::Secondary))
+            .or_else(|| token(KeyKind::Previous))?;
         let form = if request.is_form() { request.body } else { b"" };
         Some(BASE64.encode(key.sign(&canonical_string(&request.url, Candidate::AS_RECEIVED, form))))
     }

@@ -17,6 +17,7 @@ mod shapes;
 use std::fmt;
 
 use names::{FORM_ONLY_STEMS, Kind, Known, Role, find};
+use shapes::Within;
 
 use crate::{Request, form::Fields};
 
@@ -109,14 +110,19 @@ pub(crate) fn check(fields: &Fields<'_>, request: &Request<'_>) -> Option<Findin
     let is_form = request.is_form() && !request.body.is_empty();
     // Without a form body nothing of the request was signed without delimiters, except what may have been moved
     // into the URL. The query's own parameters are the application's business and may have any shape.
-    check_parts(|| is_form.then(|| fields.iter()).into_iter().flatten(), is_form, request.url.target())
+    let target = request.url.target();
+    if is_form {
+        check_parts(|| fields.iter(), true, target)
+    } else {
+        check_parts(std::iter::empty, false, target)
+    }
 }
 
 fn check_parts<'a, I>(fields: impl Fn() -> I, is_form: bool, target: &[u8]) -> Option<Finding>
 where
     I: Iterator<Item = (&'a [u8], &'a [u8])>,
 {
-    let mut seen = Seen::default();
+    let mut seen = Seen { first: fields().next(), ..Seen::default() };
     for (name, value) in fields() {
         if let Some(finding) = check_field(name, value, &mut seen) {
             return Some(finding);
@@ -182,33 +188,48 @@ impl<'a> Seen<'a> {
     }
 }
 
+#[inline]
 fn check_field<'a>(name: &'a [u8], value: &'a [u8], seen: &mut Seen<'a>) -> Option<Finding> {
-    if seen.first.is_none() {
-        seen.first = Some((name, value));
-    }
     let Some(known) = find(name) else {
         seen.previous = None;
-        return check_unknown_name(name, value).or_else(|| shapes::swallowed(value, true));
+        return check_unknown_name(name, value).or_else(|| shapes::swallowed(value, Within::Text));
     };
     // Fields come sorted, so the same name twice is twice in a row.
     let repeated = seen.previous.is_some_and(|previous| std::ptr::eq(previous, known));
     seen.previous = Some(known);
+    if known.role != Role::Other {
+        seen.note(known, value);
+    }
+    let fits = shapes::fits(known.kind, value);
+    if fits && !repeated && !shapes::has_room(known.kind, value) {
+        return None;
+    }
+    check_roomy_field(known, value, fits, repeated, seen)
+}
+
+/// What few fields need: kept apart so that the loop over all fields stays small.
+#[inline(never)]
+fn check_roomy_field(
+    known: &'static Known,
+    value: &[u8],
+    fits: bool,
+    repeated: bool,
+    seen: &Seen<'_>,
+) -> Option<Finding> {
     if repeated && !known.may_repeat() {
         return Some(Finding::Repeated(known.name));
     }
-    seen.note(known, value);
-    let fits = shapes::fits(known.kind, value) || (known.role == Role::To && seen.is_from_client());
-    if !fits {
+    let is_clients_own = known.role == Role::To && seen.is_from_client();
+    if !fits && !is_clients_own {
         return Some(Finding::WrongShape(known.name));
     }
-    match known.kind {
+    let within = match known.kind {
         // What a person wrote or said may mention anything, also `From +1…`; a whole SID parameter it may not.
-        Kind::HumanText => shapes::swallowed(value, false),
-        // A plain number has no room for anything; the address of a channel may.
-        Kind::Address | Kind::Party if matches!(value, [] | [b'+' | b'0'..=b'9', ..]) => None,
-        Kind::Text | Kind::Address | Kind::Party => shapes::swallowed(value, true),
-        _ => None,
-    }
+        Kind::HumanText => Within::HumanText,
+        Kind::Place => Within::Place,
+        _ => Within::Text,
+    };
+    shapes::swallowed(value, within)
 }
 
 /// Names end at 128 bytes: the longest of Twilio's is a third of that.

@@ -50,9 +50,15 @@ impl PublicUrl {
             None => (host_and_port, None),
         };
         if !is_host(host) {
-            return Err(if host.is_empty() { PublicUrlError::MissingHost } else { PublicUrlError::InvalidHost });
+            return Err(if host.is_empty() {
+                PublicUrlError::MissingHost
+            } else {
+                PublicUrlError::InvalidHost
+            });
         }
-        if port.is_some_and(|port| port.parse::<u16>().map_or(true, |number| number == 0) || port.starts_with('+')) {
+        if port.is_some_and(|port| {
+            port.parse::<u16>().map_or(true, |number| number == 0) || port.starts_with('+')
+        }) {
             return Err(PublicUrlError::InvalidPort);
         }
         Ok(Self {
@@ -147,7 +153,9 @@ fn from_utf8(bytes: &[u8]) -> Option<&str> {
 fn is_host(host: &str) -> bool {
     match host.strip_prefix('[') {
         Some(address) => address.strip_suffix(']').is_some_and(|it| it.parse::<std::net::Ipv6Addr>().is_ok()),
-        None => !host.is_empty() && !host.contains(['[', ']', ':', '@', '\\', '<', '>', '"', '%', '^', '|', ',']),
+        None => {
+            !host.is_empty() && !host.contains(['[', ']', ':', '@', '\\', '<', '>', '"', '%', '^', '|', ','])
+        }
     }
 }
 
@@ -179,7 +187,9 @@ impl<'a> ReceivedUrl<'a> {
         let is_of_scheme = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
         let scheme_len = full_url.iter().position(|byte| !is_of_scheme(byte)).unwrap_or(full_url.len());
         let (scheme, rest) = full_url.split_at(scheme_len);
-        let Some(rest) = rest.strip_prefix(b"://") else { return Self::opaque(full_url) };
+        let Some(rest) = rest.strip_prefix(b"://").filter(|_| scheme_len > 0) else {
+            return Self::opaque(full_url);
+        };
         let authority_len = memchr::memchr3(b'/', b'?', b'#', rest).unwrap_or(rest.len());
         let (authority, target) = rest.split_at(authority_len);
         let (userinfo, host_and_port) = match memchr::memrchr(b'@', authority) {
@@ -227,14 +237,19 @@ impl<'a> ReceivedUrl<'a> {
 
     /// The forms in which Twilio may have signed this URL, the likeliest first; at most eight, the same for every
     /// URL of one shape.
-    pub(crate) fn candidates(&self, websocket: bool, try_userinfo: bool) -> impl Iterator<Item = Candidate> + use<> {
+    pub(crate) fn candidates(
+        &self,
+        websocket: bool,
+        try_userinfo: bool,
+    ) -> impl Iterator<Item = Candidate> + use<> {
         let scheme = self.scheme.and_then(Scheme::parse);
         let other_port = match (self.scheme, self.port) {
             (None, _) => None,
             (Some(_), Some(_)) => Some(Port::Removed),
             (Some(_), None) => scheme.map(|_| Port::DefaultAdded),
         };
-        let other_scheme = (websocket && matches!(scheme, Some(Scheme::Http | Scheme::Https))).then_some(true);
+        let other_scheme =
+            (websocket && matches!(scheme, Some(Scheme::Http | Scheme::Https))).then_some(true);
         let other_userinfo = match (self.userinfo, self.extra_userinfo) {
             _ if !try_userinfo || self.scheme.is_none() => None,
             (Some(_), _) => Some(Userinfo::Removed),
@@ -289,8 +304,7 @@ const PREFIX_PIECES: usize = 8;
 /// Shows the URL without its userinfo, which may be a password.
 impl fmt::Display for ReceivedUrl<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown =
-            Candidate { port: Port::AsReceived, websocket: false, userinfo: Userinfo::Removed };
+        let shown = Candidate { port: Port::AsReceived, websocket: false, userinfo: Userinfo::Removed };
         for piece in self.prefix(shown) {
             f.write_str(&String::from_utf8_lossy(piece))?;
         }
@@ -437,7 +451,8 @@ mod tests {
         assert_eq!(candidates("https://h:8443/a", false, None), expected);
         let expected = ["as-received HTTP://H", "default-port-added HTTP://H:80"];
         assert_eq!(candidates("HTTP://H", false, None), expected);
-        let expected = ["as-received https://[2001:db8::1]/", "default-port-added https://[2001:db8::1]:443/"];
+        let expected =
+            ["as-received https://[2001:db8::1]/", "default-port-added https://[2001:db8::1]:443/"];
         assert_eq!(candidates("https://[2001:db8::1]/", false, None), expected);
     }
 
@@ -458,7 +473,8 @@ mod tests {
         let all = candidates("https://u:p@h:1/m?x", true, None);
         assert_eq!(all.len(), 8);
         assert_eq!(all[7], "port-removed+userinfo-removed https://h/m?x");
-        let urls: std::collections::BTreeSet<_> = all.iter().map(|it| it.split_once(' ').unwrap().1).collect();
+        let urls: std::collections::BTreeSet<_> =
+            all.iter().map(|it| it.split_once(' ').unwrap().1).collect();
         assert_eq!(urls.len(), 8);
         let added = candidates("http://h/", true, Some("u:p"));
         assert_eq!(added.len(), 8);

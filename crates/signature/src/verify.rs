@@ -6,14 +6,14 @@
 
 use std::fmt;
 
-use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
-
 use crate::{
-    AccountSid, Candidate, Finding, KeyKind, Keyring, MAX_KEYS, Request, body_hash,
+    AccountSid, Candidate, Finding, KeyKind, Keyring, Request, body_hash,
     canonical::CanonicalString,
-    form::{Fields, FormBuffer, TooManyFields},
-    key::{Account, Key},
+    claims::Claims,
+    form::{FormBuffer, TooManyFields},
+    header::{Settings, Signature},
     strict,
+    trial::Keys,
 };
 
 /// Which accounts may call.
@@ -190,7 +190,12 @@ pub fn check_header(signature: Option<&[u8]>) -> Result<(), Refusal> {
 ///
 /// At most [`MAX_KEYS`](crate::MAX_KEYS) keys and eight forms of the URL are tried. It stops at the first that
 /// matches; each comparison takes the same time wherever the signatures differ.
-pub fn verify(request: &Request<'_>, keyring: &Keyring, policy: &Policy<'_>, scratch: &mut Scratch) -> Verdict {
+pub fn verify(
+    request: &Request<'_>,
+    keyring: &Keyring,
+    policy: &Policy<'_>,
+    scratch: &mut Scratch,
+) -> Verdict {
     match judge(request, keyring, policy, scratch) {
         Ok(allowed) => Verdict::Allow(allowed),
         Err(refusal) => Verdict::Refuse(refusal),
@@ -246,237 +251,4 @@ fn judge(
         },
     };
     Ok(Allowed { account, key: key.kind, candidate, subject: claims.subject, finding })
-}
-
-/// The signature header, decoded: the canonical base64 of 20 or 32 bytes and nothing else.
-#[derive(Clone, Copy)]
-pub(crate) struct Signature {
-    bytes: [u8; 33],
-    len: usize,
-}
-
-impl Signature {
-    pub(crate) fn parse(header: Option<&[u8]>) -> Result<Self, Refusal> {
-        let header = header.unwrap_or_default();
-        if header.is_empty() {
-            return Err(Refusal::MissingSignature);
-        }
-        if !matches!(header.len(), 28 | 44) {
-            return Err(Refusal::MalformedSignature);
-        }
-        let mut bytes = [0; 33];
-        let len = BASE64.decode_slice(header, &mut bytes).map_err(|_| Refusal::MalformedSignature)?;
-        if matches!(len, 20 | 32) { Ok(Self { bytes, len }) } else { Err(Refusal::MalformedSignature) }
-    }
-
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-
-    fn fits(&self, key: &Key) -> bool {
-        self.len == key.algorithm().signature_len()
-    }
-}
-
-/// The settings header, `key=ID,algorithm=NAME`. It is not signed: it can select a key, never how the key signs.
-struct Settings<'a> {
-    key: Option<&'a [u8]>,
-    algorithm: Option<&'a [u8]>,
-}
-
-impl<'a> Settings<'a> {
-    fn parse(header: Option<&'a [u8]>) -> Self {
-        let mut settings = Self { key: None, algorithm: None };
-        for piece in header.unwrap_or_default().split(|&byte| byte == b',') {
-            let Some(at) = memchr::memchr(b'=', piece) else { continue };
-            let (name, value) = (piece[..at].trim_ascii(), piece[at + 1..].trim_ascii());
-            let slot = if name.eq_ignore_ascii_case(b"key") {
-                &mut settings.key
-            } else if name.eq_ignore_ascii_case(b"algorithm") {
-                &mut settings.algorithm
-            } else {
-                continue;
-            };
-            if !value.is_empty() && slot.is_none() {
-                *slot = Some(value);
-            }
-        }
-        settings
-    }
-
-    /// Whether the stated algorithm, if one is stated, is the key's own.
-    fn agrees_with(&self, key: &Key) -> bool {
-        self.algorithm.is_none_or(|stated| stated.eq_ignore_ascii_case(key.algorithm().as_str().as_bytes()))
-    }
-}
-
-/// What the parameters say of the request: hints until a key has matched, demands afterwards.
-struct Claims {
-    /// The first account SID that is one.
-    account: Option<AccountSid>,
-    /// Whether `AccountSid` is there at all.
-    names_account: bool,
-    /// Whether some `AccountSid` is no account SID, or several are there that differ.
-    is_torn: bool,
-    subject: Subject,
-}
-
-impl Claims {
-    /// `fields` are the form's, or the query's where there is no form; `other_query` is the query beside a form.
-    fn of(fields: Fields<'_>, other_query: Option<&[u8]>) -> Self {
-        let mut claims =
-            Self { account: None, names_account: false, is_torn: false, subject: Subject::Other };
-        for (name, value) in fields.iter() {
-            match name {
-                b"AccountSid" => claims.name_account(value),
-                b"MessageSid" | b"SmsSid" | b"SmsMessageSid" => claims.subject = Subject::Message,
-                b"CallSid" if claims.subject == Subject::Other => claims.subject = Subject::Call,
-                b"UsageTriggerSid" if claims.subject == Subject::Other => claims.subject = Subject::UsageTrigger,
-                _ => {}
-            }
-        }
-        if let Some(query) = other_query {
-            for (name, value) in crate::fields(query) {
-                if *name == *b"AccountSid" {
-                    claims.name_account(&value);
-                }
-            }
-        }
-        claims
-    }
-
-    fn name_account(&mut self, value: &[u8]) {
-        self.names_account = true;
-        let account = AccountSid::parse(value);
-        match self.account {
-            None => self.account = account,
-            Some(_) if self.account != account => self.is_torn = true,
-            Some(_) => {}
-        }
-        self.is_torn |= account.is_none();
-    }
-
-    /// Which account the request speaks for, now that `signer` has signed it.
-    fn admit(&self, signer: AccountSid, keyring: &Keyring, policy: &Policy<'_>) -> Result<AccountSid, Refusal> {
-        let account = self.account.unwrap_or(signer);
-        let may_speak_for_it = account == signer
-            || (policy.parent_may_stand_in && keyring.parent_of(&account) == Some(signer));
-        if self.is_torn || !may_speak_for_it {
-            return Err(Refusal::AccountMismatch);
-        }
-        match policy.accounts {
-            Accounts::Listed(listed) if !listed.contains(&account) => Err(Refusal::AccountNotAllowed),
-            _ => Ok(account),
-        }
-    }
-}
-
-/// The keys to try, the likeliest first.
-struct Keys<'k> {
-    keys: [Option<(&'k Account, &'k Key)>; MAX_KEYS],
-    /// What to say if none of them signed.
-    no_match: Refusal,
-}
-
-impl<'k> Keys<'k> {
-    fn choose(
-        keyring: &'k Keyring,
-        policy: &Policy<'_>,
-        settings: &Settings<'_>,
-        claims: &Claims,
-        signature: Signature,
-    ) -> Result<Self, Refusal> {
-        let mut chosen = Chosen { keys: [None; MAX_KEYS], count: 0, was_any_passed_over: false };
-        let mut no_match = Refusal::SignatureMismatch;
-        let fits = |key: &Key| signature.fits(key);
-        match settings.key {
-            Some(id) => match keyring.find_shared_key(id) {
-                Some((account, key)) => {
-                    chosen.add(account, key, fits(key) && settings.agrees_with(key));
-                }
-                // Keys without an account come from a hand that need not know the id.
-                None => match keyring.anonymous() {
-                    Some(account) => {
-                        chosen.add_all(account, |key| fits(key) && settings.agrees_with(key));
-                    }
-                    None => return Err(Refusal::UnknownSharedKey),
-                },
-            },
-            None => {
-                if let Some(named) = claims.account.as_ref().and_then(|sid| keyring.find(sid)) {
-                    chosen.add_all(named, fits);
-                    // The parent of a named child comes next, since it may stand in for it.
-                    if let Some(parent) = named.parent.as_ref().and_then(|sid| keyring.find(sid)) {
-                        chosen.add_all(parent, fits);
-                    }
-                } else if claims.names_account {
-                    no_match = Refusal::UnknownAccount;
-                }
-                // Where an account is named, a match of another's key only tells the reason for the refusal.
-                match policy.accounts {
-                    Accounts::Listed(listed) => {
-                        let listed = listed.iter().filter_map(|sid| keyring.find(sid));
-                        for account in keyring.anonymous().into_iter().chain(listed).take(MAX_KEYS) {
-                            chosen.add_all(account, fits);
-                        }
-                    }
-                    Accounts::Any => {
-                        for account in keyring.parents().take(MAX_KEYS) {
-                            chosen.add_all(account, fits);
-                        }
-                    }
-                }
-            }
-        }
-        match (chosen.count, chosen.was_any_passed_over) {
-            (0, true) => Err(Refusal::AlgorithmMismatch),
-            (0, false) => Err(Refusal::UnknownAccount),
-            _ => Ok(Self { keys: chosen.keys, no_match }),
-        }
-    }
-
-    fn find_signer(
-        &self,
-        request: &Request<'_>,
-        policy: &Policy<'_>,
-        canonical: &mut CanonicalString,
-        signature: Signature,
-    ) -> Option<(&'k Account, &'k Key, Candidate)> {
-        for candidate in request.url.candidates(request.websocket, policy.try_userinfo) {
-            let message = canonical.of(&request.url, candidate);
-            for (account, key) in self.keys.iter().flatten() {
-                if key.signed(message, signature.as_bytes()) {
-                    return Some((account, key, candidate));
-                }
-            }
-        }
-        None
-    }
-}
-
-struct Chosen<'k> {
-    keys: [Option<(&'k Account, &'k Key)>; MAX_KEYS],
-    count: usize,
-    /// Whether a key was left out because it signs by another algorithm.
-    was_any_passed_over: bool,
-}
-
-impl<'k> Chosen<'k> {
-    fn add_all(&mut self, account: &'k Account, fits: impl Fn(&Key) -> bool) {
-        let is_there = self.keys.iter().flatten().any(|(other, _)| std::ptr::eq(*other, account));
-        if !is_there {
-            for key in &account.keys {
-                self.add(account, key, fits(key));
-            }
-        }
-    }
-
-    fn add(&mut self, account: &'k Account, key: &'k Key, fits: bool) {
-        if !fits {
-            self.was_any_passed_over = true;
-        } else if let Some(slot) = self.keys.get_mut(self.count) {
-            *slot = Some((account, key));
-            self.count += 1;
-        }
-    }
 }

@@ -1,10 +1,12 @@
 //! Every vector gets the verdict it deserves. The files are data: see `vectors/README.md`.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of tests may fail like tests")]
+
 use std::collections::BTreeMap;
 
 use ringfence_signature::{
-    AccountKeys, AccountSid, Algorithm, Keyring, Policy, ReceivedUrl, Refusal, Request, SETTINGS_HEADER, Scratch,
-    Subject, Verdict, verify,
+    AccountKeys, AccountSid, Algorithm, Keyring, Policy, ReceivedUrl, Refusal, Request, SETTINGS_HEADER,
+    Scratch, Subject, Verdict, verify,
 };
 use serde::Deserialize;
 
@@ -39,7 +41,8 @@ impl Vector {
 
     fn verify(&self, scratch: &mut Scratch) -> Verdict {
         let algorithm = Algorithm::parse(&self.algorithm).unwrap();
-        let id = self.settings().and_then(|it| it.split(',').find_map(|piece| piece.trim().strip_prefix("key")));
+        let id =
+            self.settings().and_then(|it| it.split(',').find_map(|piece| piece.trim().strip_prefix("key")));
         let keys = match id {
             Some(id) => {
                 let id = id.trim_start_matches([' ', '=']);
@@ -90,7 +93,9 @@ fn every_vector_that_is_no_question_of_policy_gets_its_verdict() {
 fn where_the_url_matched_it_is_the_body_that_is_refused() {
     let mut scratch = Scratch::default();
     for vector in Vector::all().iter().filter(|vector| !vector.expect && !vector.optional) {
-        let Verdict::Refuse(refusal) = vector.verify(&mut scratch) else { panic!("{} is admitted", vector.id) };
+        let Verdict::Refuse(refusal) = vector.verify(&mut scratch) else {
+            panic!("{} is admitted", vector.id)
+        };
         let is_of_the_body = matches!(
             refusal,
             Refusal::BodyHashMissing
@@ -99,14 +104,6 @@ fn where_the_url_matched_it_is_the_body_that_is_refused() {
                 | Refusal::BodyHashMismatch
         );
         assert_eq!(is_of_the_body, vector.match_variant.is_some(), "{}: {refusal:?}", vector.id);
-    }
-}
-
-#[test]
-fn the_url_is_never_as_it_was_received_when_a_port_was_signed_away() {
-    let variants: Vec<_> = Vector::all().into_iter().filter_map(|vector| vector.match_variant).collect();
-    for variant in ["as-received", "port-removed", "default-port-added"] {
-        assert!(variants.iter().any(|it| it == variant), "no vector has {variant}");
     }
 }
 
@@ -143,5 +140,5 @@ fn a_usage_trigger_that_fired_is_admitted_for_its_account() {
 }
 
 fn escape(value: &str) -> String {
-    value.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    value.bytes().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat()
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use ringfence_gateway::settings::{Check, Mode, PathRule, Replay, Route, Tls};
-use ringfence_signature::Strict;
+use ringfence_signature::{AccountSid, Strict};
 use serde_json::{Value, json};
 
 use crate::config::units::{show_bytes, show_duration};
@@ -83,6 +83,12 @@ fn as_text(loaded: &Loaded) -> String {
 fn as_json(loaded: &Loaded) -> Value {
     let settings = &loaded.settings;
     let address = |address: Option<std::net::SocketAddr>| address.map(|address| address.to_string());
+    let sids = |sids: &Vec<AccountSid>| sids.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let tls = match &settings.tls {
+        None => "none",
+        Some(Tls::Files(_)) => "files",
+        Some(Tls::Acme(_)) => "acme",
+    };
     let routes: Vec<_> = settings
         .routes
         .iter()
@@ -96,7 +102,7 @@ fn as_json(loaded: &Loaded) -> Value {
                 "mode": mode_word(route.mode),
                 "strict": strict_word(route.strict),
                 "replay": replay_word(route.replay),
-                "accounts": route.accounts.as_ref().map(|sids| sids.iter().map(ToString::to_string).collect::<Vec<_>>()),
+                "accounts": route.accounts.as_ref().map(sids),
             })
         })
         .collect();
@@ -105,7 +111,7 @@ fn as_json(loaded: &Loaded) -> Value {
         "gate": address(settings.listen.gate),
         "forward_auth": address(settings.listen.forward_auth),
         "admin": address(settings.listen.admin),
-        "tls": match &settings.tls { None => "none", Some(Tls::Files(_)) => "files", Some(Tls::Acme(_)) => "acme" },
+        "tls": tls,
         "accounts": settings.keyring.accounts().count(),
         "routes": routes,
         "warnings": problems_as_json(&loaded.warnings),

@@ -341,7 +341,7 @@ fn encode(text: &str, form: &mut String) {
         match byte {
             b' ' => form.push('+'),
             b'*' | b'-' | b'.' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
-                form.push(char::from(byte))
+                form.push(char::from(byte));
             }
             _ => _ = write!(form, "%{byte:02X}"),
         }

@@ -154,7 +154,8 @@ fn request_line_pieces(line: &[u8]) -> Option<(String, Vec<u8>)> {
         _ => rest,
     };
     let target = target.trim_ascii();
-    if target.is_empty() {
+    let is_target = target.starts_with(b"/") || target.windows(3).any(|bytes| bytes == b"://");
+    if !is_target {
         return None;
     }
     Some((String::from_utf8_lossy(method).into_owned(), target.to_vec()))
@@ -196,6 +197,7 @@ mod tests {
         assert_eq!(refused("\n\r\n"), SavedRequestError::Empty);
         assert_eq!(refused("{\"not\": \"http\"}"), SavedRequestError::RequestLine);
         assert_eq!(refused("POST\n"), SavedRequestError::RequestLine);
+        assert_eq!(refused("some words"), SavedRequestError::RequestLine);
         assert_eq!(refused("POST /a HTTP/1.1\nHost: h\nFrom=%2B1\n"), SavedRequestError::Header { line: 3 });
         assert_eq!(refused("POST /a HTTP/1.1\n folded: h\n\n"), SavedRequestError::Header { line: 2 });
     }

@@ -31,8 +31,8 @@ pub(crate) struct Arguments {
     #[arg(long, help_heading = "Judgement")]
     strict: bool,
     /// Judge a file of requests with expected verdicts, one JSON object a line
-    #[arg(long, value_name = "FILE", help_heading = "Judgement", conflicts_with_all = ["url", "http", "config", "token_env", "token_file", "token",
-        "account", "signature", "strict"])]
+    #[arg(long, value_name = "FILE", help_heading = "Judgement", conflicts_with_all = ["url", "http", "config",
+        "token_env", "token_file", "token", "shared_key", "account", "signature", "strict"])]
     vectors: Option<PathBuf>,
     /// Print JSON
     #[arg(long, help_heading = "Output")]

@@ -52,7 +52,7 @@ pub(super) fn resolve(
             match lines.insert(account.sid, problems.line(table.offset())) {
                 None => accounts.push(account),
                 Some(line) => {
-                    table.wrong("sid", format_args!("line {line} has this account already"), problems)
+                    table.wrong("sid", format_args!("line {line} has this account already"), problems);
                 }
             }
         }

@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(bytes("1MB"), Ok(1_000_000));
         assert_eq!(duration("14s"), Ok(Duration::from_secs(14)));
         assert_eq!(duration("500 ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("24h"), Ok(Duration::from_secs(86_400)));
+        assert_eq!(duration("24h"), Ok(Duration::from_hours(24)));
     }
 
     #[test]

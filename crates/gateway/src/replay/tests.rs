@@ -282,10 +282,7 @@ fn each_part_of_a_request_makes_another_key() {
 fn no_byte_can_move_from_one_part_of_a_key_to_the_next() {
     let account = AccountSid::parse(b"AC00000000000000000000000000000001").unwrap();
     let moved = [account.as_str().as_bytes(), b"signature"].concat();
-    assert_ne!(
-        ReplayKey::new(1, Some(&account), b"signature"),
-        ReplayKey::new(1, None, &moved)
-    );
+    assert_ne!(ReplayKey::new(1, Some(&account), b"signature"), ReplayKey::new(1, None, &moved));
 }
 
 // --- Answers ---

@@ -20,7 +20,8 @@ async fn ask(world: &World, question: &str) -> Response {
 
 /// A question as a proxy asks it that hands over the body (or not).
 fn question(signed: &Signed, method: &str, with_body: bool, lines: &[&str]) -> String {
-    let mut text = format!("{method} /check HTTP/1.1\r\nHost: gate\r\nX-Forwarded-Method: {}\r\n", signed.method);
+    let mut text =
+        format!("{method} /check HTTP/1.1\r\nHost: gate\r\nX-Forwarded-Method: {}\r\n", signed.method);
     text.push_str(&format!("X-Forwarded-Uri: {}\r\n", signed.target()));
     for (name, value) in &signed.headers {
         text.push_str(&format!("{name}: {value}\r\n"));
@@ -50,10 +51,18 @@ async fn a_form_without_its_body_is_refused_at_once() {
     let world = World::with(trust_loopback).await;
     let signed = twilio().form(&url("/twilio/voice"), call(ACCOUNT));
     for (method, line) in [("GET", "X-A: b"), ("POST", "X-A: b"), ("POST", "Content-Length: 0")] {
-        assert_eq!(ask(&world, &question(&signed, method, false, &[line])).await.status, 403, "{method} {line}");
+        assert_eq!(
+            ask(&world, &question(&signed, method, false, &[line])).await.status,
+            403,
+            "{method} {line}"
+        );
     }
     let promised = format!("Content-Length: {}", signed.body.len());
-    assert_eq!(ask(&world, &question(&signed, "GET", false, &[&promised])).await.status, 403, "as nginx does");
+    assert_eq!(
+        ask(&world, &question(&signed, "GET", false, &[&promised])).await.status,
+        403,
+        "as nginx does"
+    );
     assert_eq!(world.refused("form_without_body").await, 4);
 }
 
@@ -114,11 +123,18 @@ async fn a_genuine_form_with_its_body_passes() {
 #[tokio::test]
 async fn get_websocket_and_basic_need_no_body() {
     let world = World::with(trust_loopback).await;
-    assert_eq!(ask(&world, &question(&twilio().get(&url("/twilio/x?a=1")), "GET", false, &[])).await.status, 200);
+    assert_eq!(
+        ask(&world, &question(&twilio().get(&url("/twilio/x?a=1")), "GET", false, &[])).await.status,
+        200
+    );
     let media = twilio().websocket("wss://hooks.example.com/twilio/media");
     let lines = ["X-Forwarded-Upgrade: websocket"];
     assert_eq!(ask(&world, &question(&media, "GET", false, &lines)).await.status, 200);
-    assert_eq!(ask(&world, &question(&media, "GET", false, &[])).await.status, 403, "not told of the upgrade");
+    assert_eq!(
+        ask(&world, &question(&media, "GET", false, &[])).await.status,
+        403,
+        "not told of the upgrade"
+    );
 
     let users = || BasicUsers::new([("u".to_owned(), PasswordCheck::Plain(Secret::new("p")))]).unwrap();
     let world = World::with(|settings| {
@@ -128,7 +144,10 @@ async fn get_websocket_and_basic_need_no_body() {
     .await;
     let unsigned = "GET /twilio/x HTTP/1.1\r\nHost: a\r\n\r\n";
     let challenged = ask(&world, unsigned).await;
-    assert_eq!((challenged.status, challenged.header("www-authenticate")), (401, Some("Basic realm=\"Twilio only!\"")));
+    assert_eq!(
+        (challenged.status, challenged.header("www-authenticate")),
+        (401, Some("Basic realm=\"Twilio only!\""))
+    );
     let right = "GET /twilio/x HTTP/1.1\r\nHost: a\r\nAuthorization: Basic dTpw\r\n\r\n";
     assert_eq!(ask(&world, right).await.status, 200);
 }

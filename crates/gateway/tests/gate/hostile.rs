@@ -36,6 +36,9 @@ fn mutate(request: &[u8], dice: &mut Dice) -> Vec<u8> {
     loop {
         let mut bytes = request.to_vec();
         for _ in 0..=dice.roll(3) {
+            if bytes.is_empty() {
+                break;
+            }
             let at = dice.roll(bytes.len());
             match dice.roll(6) {
                 0 => bytes[at] = u8::try_from(dice.roll(256)).unwrap(),
@@ -57,35 +60,45 @@ fn mutate(request: &[u8], dice: &mut Dice) -> Vec<u8> {
     }
 }
 
-/// What of a request is signed or decides about the check, as far as it is well-formed.
-fn meaning(request: &[u8]) -> Option<(Vec<u8>, Vec<Vec<u8>>, Vec<u8>)> {
+/// What of a request is signed: the target, the signature, and the body as its content type has it read. Method,
+/// `Host` and the rest of the head are not: a mutant that differs in nothing else is genuine.
+fn meaning(request: &[u8]) -> Option<(Vec<u8>, Vec<Vec<u8>>, bool, Vec<u8>)> {
     let end = request.windows(4).position(|window| window == b"\r\n\r\n")?;
     let (head, body) = (&request[..end], &request[end + 4..]);
     let mut lines = head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-    let mut first = lines.next()?.split(|byte| *byte == b' ');
-    let (method, target) = (first.next()?, first.next()?);
-    let method: &[u8] = if method == b"GET" { b"GET" } else { b"POST" };
-    let _ = method;
-    let wanted = [&b"x-twilio-signature"[..], b"content-type", b"content-length", b"transfer-encoding", b"host"];
-    let mut fields: Vec<Vec<u8>> = lines
-        .map(|line| line.to_ascii_lowercase())
-        .filter(|line| wanted.iter().any(|name| line.starts_with(name)))
-        .map(|line| line.iter().filter(|byte| !byte.is_ascii_whitespace()).copied().collect())
-        .collect();
-    fields.sort();
-    let mut parameters: Vec<(Vec<u8>, Vec<u8>)> = ringfence_signature::fields(body)
-        .map(|(name, value)| (name.into_owned(), value.into_owned()))
-        .collect();
-    parameters.sort();
-    parameters.dedup();
-    let mut joined = Vec::new();
-    for (name, value) in parameters {
-        joined.extend(name);
-        joined.extend(value);
+    let target = lines.next()?.split(|byte| *byte == b' ').nth(1)?;
+    let field = |line: &[u8], name: &str| {
+        let value = line.strip_prefix(format!("{name}:").as_bytes())?;
+        Some(value.trim_ascii().to_vec())
+    };
+    let (mut signatures, mut is_form, mut length) = (Vec::new(), false, 0);
+    for line in lines {
+        let lower = line.to_ascii_lowercase();
+        if field(&lower, "x-twilio-signature").is_some() {
+            signatures.push(line[b"x-twilio-signature:".len()..].trim_ascii().to_vec());
+        }
+        if let Some(value) = field(&lower, "content-length") {
+            length = std::str::from_utf8(&value).ok()?.parse().ok()?;
+        }
+        if let Some(value) = field(&lower, "content-type") {
+            let media_type =
+                value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii().to_vec();
+            is_form |= media_type == b"application/x-www-form-urlencoded";
+        }
     }
-    // Host and content length do not enter the signature: a mutant that differs in nothing else is genuine.
-    fields.retain(|field| !field.starts_with(b"host") && !field.starts_with(b"content-length"));
-    Some((target.to_vec(), fields, joined))
+    // What follows the body is the next request on the connection.
+    let body = &body[..body.len().min(length)];
+    Some((target.to_vec(), signatures, is_form, if is_form { parameters(body) } else { body.to_vec() }))
+}
+
+/// The names and values of a form in the order and number in which they are signed.
+fn parameters(body: &[u8]) -> Vec<u8> {
+    let fields = ringfence_signature::fields(body);
+    let mut fields: Vec<(Vec<u8>, Vec<u8>)> =
+        fields.map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+    fields.sort();
+    fields.dedup();
+    fields.into_iter().flat_map(|(name, value)| [name, value].concat()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,7 +12,9 @@ use ringfence_signature::{
 use ringfence_testkit::{Answer, RawClient, RawUpstream, Upstream};
 use sha2::{Digest, Sha256};
 
-use crate::world::{ACCOUNT, NEIGHBOUR, NEIGHBOUR_TOKEN, TOKEN, World, call, sid, sms, twilio, url, wire, wire_with};
+use crate::world::{
+    ACCOUNT, NEIGHBOUR, NEIGHBOUR_TOKEN, TOKEN, World, call, sid, sms, twilio, url, wire, wire_with,
+};
 
 #[tokio::test]
 async fn a_genuine_form_reaches_the_application_byte_for_byte() {
@@ -69,7 +71,10 @@ async fn json_get_and_shared_keys_pass() {
         settings.keyring = Keyring::new([keys]).unwrap();
     })
     .await;
-    assert_eq!(world.send_signed(&twilio().json(&url("/twilio/events?x=1"), "[{\"a\":1}]")).await.status, 200);
+    assert_eq!(
+        world.send_signed(&twilio().json(&url("/twilio/events?x=1"), "[{\"a\":1}]")).await.status,
+        200
+    );
     assert_eq!(world.send_signed(&twilio().get(&url("/twilio/status?a=%20b+c"))).await.status, 200);
     let shared = Signer::shared_key("key_1", "shared secret", Algorithm::HmacSha256);
     assert_eq!(world.send_signed(&shared.form(&url("/twilio/sms"), sms(ACCOUNT))).await.status, 200);
@@ -87,7 +92,8 @@ async fn the_proof_holds_for_this_request_and_this_minute_alone() {
     let seen = world.upstream.only_request();
     let body: [u8; 32] = Sha256::digest(&seen.body).into();
     let account = sid(ACCOUNT);
-    let proven = Proven { method: "POST", target: "/twilio/sms?x=1", body_sha256: &body, account: Some(&account) };
+    let proven =
+        Proven { method: "POST", target: "/twilio/sms?x=1", body_sha256: &body, account: Some(&account) };
     let proof = seen.header("x-ringfence-proof").map(str::as_bytes);
     let key = ProofKey::new(&secret).unwrap();
     let now = world.clock.unix_seconds();
@@ -206,7 +212,12 @@ async fn a_dead_upstream_is_a_502_and_a_slow_one_a_504() {
     assert_eq!((response.status, response.text()), (502, ""));
     let response = world.send_signed(&twilio().form(&url("/slow"), call(ACCOUNT))).await;
     assert_eq!((response.status, response.text()), (504, ""));
-    assert!(world.metrics().await.contains("ringfence_upstream_errors_total{route=\"/twilio/\",error=\"connect\"} 1"));
+    assert!(
+        world
+            .metrics()
+            .await
+            .contains("ringfence_upstream_errors_total{route=\"/twilio/\",error=\"connect\"} 1")
+    );
 }
 
 #[tokio::test]

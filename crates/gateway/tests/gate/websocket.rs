@@ -14,7 +14,8 @@ const HANDSHAKE: [&str; 4] = [
 
 async fn world_before(upstream: &RawUpstream) -> World {
     let address = upstream.address();
-    World::with(move |settings| settings.routes[0].upstream = format!("http://{address}").parse().unwrap()).await
+    World::with(move |settings| settings.routes[0].upstream = format!("http://{address}").parse().unwrap())
+        .await
 }
 
 #[tokio::test]
@@ -31,7 +32,11 @@ async fn a_form_signature_does_not_open_a_websocket() {
     let upstream = RawUpstream::silent().await;
     let world = world_before(&upstream).await;
     let signed = twilio().websocket("wss://hooks.example.com/twilio/other");
-    let moved = String::from_utf8(wire_with(&signed, &HANDSHAKE)).unwrap().replacen("/twilio/other", "/twilio/media", 1);
+    let moved = String::from_utf8(wire_with(&signed, &HANDSHAKE)).unwrap().replacen(
+        "/twilio/other",
+        "/twilio/media",
+        1,
+    );
     assert_eq!(world.send(moved).await.status, 403);
     assert_eq!(upstream.connections(), 0);
 }
@@ -41,7 +46,10 @@ async fn a_signed_handshake_opens_a_tunnel_both_ways() {
     let upstream = RawUpstream::start(|_, mut stream| async move {
         let head = read_request(&mut stream).await;
         let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
-        assert!(head.contains("upgrade: websocket\r\n") && head.contains("connection: upgrade\r\n"), "{head}");
+        assert!(
+            head.contains("upgrade: websocket\r\n") && head.contains("connection: upgrade\r\n"),
+            "{head}"
+        );
         assert!(head.contains("x-ringfence-matched: as-received+wss\r\n"), "{head}");
         let answer = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                       Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nearly";
@@ -77,7 +85,10 @@ async fn an_upgrade_to_something_else_is_an_ordinary_request() {
     let upstream = RawUpstream::replying("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
     let world = world_before(&upstream).await;
     let signed = twilio().get(&url("/twilio/x"));
-    let request = wire_with(&signed, &["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk"]);
+    let request = wire_with(
+        &signed,
+        &["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk"],
+    );
     assert_eq!(world.send(request).await.status, 200);
     assert_eq!(world.send(wire(&signed)).await.status, 200);
 }

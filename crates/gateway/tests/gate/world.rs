@@ -56,7 +56,8 @@ impl World {
     /// The same with other settings.
     pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let upstream = Upstream::start(|request| async move {
-            Answer::new(200, format!("<Response>{}</Response>", request.target)).header("content-type", "text/xml")
+            Answer::new(200, format!("<Response>{}</Response>", request.target))
+                .header("content-type", "text/xml")
         })
         .await;
         Self::before(upstream, change)
@@ -97,7 +98,8 @@ impl World {
     pub(crate) async fn refused(&self, reason: &str) -> u64 {
         let wanted = format!("reason=\"{reason}\"");
         let metrics = self.metrics().await;
-        let lines = metrics.lines().filter(|line| line.contains("verdict=\"refuse\"") && line.contains(&wanted));
+        let lines =
+            metrics.lines().filter(|line| line.contains("verdict=\"refuse\"") && line.contains(&wanted));
         lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
     }
 
@@ -105,7 +107,12 @@ impl World {
     pub(crate) async fn metric(&self, name: &str) -> i64 {
         let metrics = self.metrics().await;
         let line = metrics.lines().find(|line| line.split(' ').next() == Some(name));
-        line.unwrap_or_else(|| panic!("no metric {name} in\n{metrics}")).rsplit(' ').next().unwrap().parse().unwrap()
+        line.unwrap_or_else(|| panic!("no metric {name} in\n{metrics}"))
+            .rsplit(' ')
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap()
     }
 
     /// Asserts that a request is refused with this status for this reason, without a word, and reaches nobody.

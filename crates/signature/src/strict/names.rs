@@ -125,23 +125,16 @@ const FREE: u8 = u8::MAX;
 const SLOTS: usize = 1024;
 static INDEX: [u8; SLOTS] = index();
 
-/// Four bytes of the name and its length tell nearly all of them apart.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a name longer than 32 bits can count is found nowhere anyway"
-)]
+/// Its length and four of its bytes tell nearly every name from all others.
 const fn hash(name: &[u8]) -> usize {
     let len = name.len();
     if len == 0 {
         return 0;
     }
-    let mix = (name[0] as u32)
-        .wrapping_mul(0x9e37_79b1)
-        .wrapping_add((name[len - 1] as u32).wrapping_mul(0x85eb_ca6b))
-        .wrapping_add((name[len / 2] as u32).wrapping_mul(0xc2b2_ae35))
-        .wrapping_add((name[len / 4] as u32).wrapping_mul(0x27d4_eb2f))
-        .wrapping_add((len as u32).wrapping_mul(0x1656_67b1));
-    ((mix ^ (mix >> 15)).wrapping_mul(0x2c1b_3c6d) >> 22) as usize
+    let [first, last] = [name[0] as u64, name[len - 1] as u64];
+    let [middle, behind] = [name[len / 2] as u64, name[len / 2 + len / 8] as u64];
+    let mix = first | last << 8 | middle << 16 | behind << 24 | (len as u64) << 32;
+    (mix.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54) as usize
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the line below it stops the build before that")]

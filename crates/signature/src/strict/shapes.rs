@@ -22,6 +22,18 @@ pub(super) fn fits(kind: Kind, value: &[u8]) -> bool {
     }
 }
 
+/// Whether a value of the right shape may still have another parameter inside it. A plain number cannot, while the
+/// address of a channel can; nor can the name of a city without a digit.
+#[inline]
+pub(super) fn has_room(kind: Kind, value: &[u8]) -> bool {
+    match kind {
+        Kind::HumanText | Kind::Text => true,
+        Kind::Address | Kind::Party => !matches!(value, [] | [b'+' | b'0'..=b'9', ..]),
+        Kind::Place => value.len() >= 5 && value.iter().any(u8::is_ascii_digit),
+        _ => false,
+    }
+}
+
 const WORD: u8 = 1;
 const KEYED: u8 = 2;
 const PLACE: u8 = 4;
@@ -186,15 +198,29 @@ fn is_url(value: &[u8]) -> bool {
             && value.iter().all(|byte| *byte > b' ' && *byte != 0x7f))
 }
 
+/// Where another parameter is looked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Within {
+    /// What a person wrote, who may mention addresses.
+    HumanText,
+    /// A city.
+    Place,
+    /// Anything else.
+    Text,
+}
+
 /// Another parameter inside a value. Always: a SID's name with a SID glued to it (37 bytes that nobody writes by
-/// chance). With `addresses`: also `From`, `To`, `Caller`, `Called` with an address glued to it.
-pub(super) fn swallowed(value: &[u8], addresses: bool) -> Option<Finding> {
+/// chance). Outside of what people wrote also `From`, `To`, `Caller`, `Called` with an address glued to it.
+pub(super) fn swallowed(value: &[u8], within: Within) -> Option<Finding> {
     if value.len() >= 37
         && let Some(finding) = swallowed_sid(value)
     {
         return Some(finding);
     }
-    if addresses && value.len() >= 8 { swallowed_address(value) } else { None }
+    if within == Within::HumanText || value.len() < 5 {
+        return None;
+    }
+    swallowed_address(value, within == Within::Place)
 }
 
 fn swallowed_sid(value: &[u8]) -> Option<Finding> {
@@ -219,25 +245,27 @@ fn swallowed_sid(value: &[u8]) -> Option<Finding> {
     None
 }
 
-const ADDRESS_NAMES: [&str; 4] = ["From", "To", "Caller", "Called"];
+const ADDRESS_NAMES: [&[u8]; 4] = [b"From", b"Caller", b"Called", b"To"];
 
-fn swallowed_address(value: &[u8]) -> Option<Finding> {
-    let name_before =
-        |text: &[u8]| ADDRESS_NAMES.iter().find(|name| text.ends_with(name.as_bytes())).copied();
-    for at in memchr::memchr2_iter(b'+', b':', value) {
-        let before = &value[..at];
-        // A letter must stand before it; in JSON and in times none does.
-        if !before.last().is_some_and(u8::is_ascii_alphabetic) {
+/// `From+14155550101`, `Towhatsapp:+34600000000`, `Caller22395`. Two letters and digits stand in many a token by
+/// chance, so `To` needs more than digits after it, except in the name of a city.
+fn swallowed_address(value: &[u8], is_place: bool) -> Option<Finding> {
+    for at in memchr::memchr3_iter(b'F', b'C', b'T', value) {
+        let Some((name, after)) =
+            ADDRESS_NAMES.iter().find_map(|name| Some((*name, value[at..].strip_prefix(*name)?)))
+        else {
             continue;
-        }
-        let name = if value[at] == b'+' {
-            name_before(before)
-                .filter(|_| value[at + 1..].iter().take(6).take_while(|b| b.is_ascii_digit()).count() == 6)
-        } else {
-            SCHEMES.iter().filter_map(|scheme| before.strip_suffix(*scheme)).find_map(name_before)
         };
-        if let Some(name) = name {
-            return Some(Finding::Swallowed(name));
+        let digits = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let is_address = match after.first() {
+            Some(b'+') => digits(&after[1..]) >= 6,
+            Some(b'0'..=b'9') if is_place => digits(after) >= 3,
+            Some(b'0'..=b'9') => name != b"To" && digits(after) >= 5,
+            Some(b'a'..=b'z') => starts_with_scheme(b"", after),
+            _ => false,
+        };
+        if is_address {
+            return str::from_utf8(name).ok().map(Finding::Swallowed);
         }
     }
     None

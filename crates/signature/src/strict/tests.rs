@@ -62,6 +62,8 @@ fn an_address_that_a_value_swallowed_is_missed_or_found() {
         format!("{ACCOUNT}&Body=hi&From=%2B19990000000&{holder}From%2B14155550101&To=%2B14155550100")
     };
     refused(&carved("FromCity=X"), Finding::WrongShape("FromCity"));
+    refused(&carved("FromCity=X").replace("From%2B14155550101", "From22395"), Finding::Swallowed("From"));
+    refused(&carved("Garbage=x").replace("From%2B14155550101", "From22395"), Finding::Swallowed("From"));
     refused(&carved("FromZip=1"), Finding::WrongShape("FromZip"));
     refused(&carved("Garbage="), Finding::Swallowed("From"));
     refused(&carved("Label=a "), Finding::Swallowed("From"));

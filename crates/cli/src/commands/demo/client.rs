@@ -27,7 +27,6 @@ pub(super) struct Outgoing {
 #[derive(Debug, Clone)]
 pub(super) struct Reply {
     pub(super) status: u16,
-    pub(super) head: String,
     pub(super) body: Vec<u8>,
 }
 
@@ -81,7 +80,7 @@ pub(super) async fn send(address: SocketAddr, outgoing: &Outgoing) -> anyhow::Re
         if status != 101 {
             stream.read_to_end(&mut bytes).await?;
         }
-        Ok(Reply { status, head, body: bytes.split_off(head_end + 4) })
+        Ok(Reply { status, body: bytes.split_off(head_end + 4) })
     };
     timeout(PATIENCE, exchange).await.context("no answer in time")?
 }

@@ -252,7 +252,7 @@ fn forged(world: &World) -> Vec<Stop> {
         Stop {
             what: "X_Forwarded_For, which some servers read as X-Forwarded-For",
             outgoing: good.clone().header("x_forwarded_for", "127.0.0.1"),
-            told: Told::Refused(400, "underscore_header"),
+            told: Told::Refused(400, "header_underscore"),
         },
         Stop {
             what: "a media request with a wrong password",
