@@ -230,7 +230,7 @@ class World(contextlib.ExitStack):
         """`ringfence serve` with this configuration; the port of its gate, by which it is known to be up."""
         config = self.write(f"{name}.toml", text)
         port = int(re.search(r'gate = "127\.0\.0\.1:(\d+)"', text)[1])
-        return self.start(name, [binary, "serve", "--config", config], port)
+        return self.start(name, [os.path.abspath(binary), "serve", "--config", config], port)
 
     def log(self, name):
         return self.logs[name].read_text(errors="replace")

@@ -22,7 +22,7 @@ pub(crate) fn start(log: &Log) -> WorkerGuard {
     match log.format {
         LogFormat::Text => builder.init(),
         LogFormat::Json => {
-            builder.json().flatten_event(true).with_current_span(false).with_span_list(false).init()
+            builder.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
         }
     }
     guard

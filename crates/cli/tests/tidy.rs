@@ -10,6 +10,15 @@ const LINES_MAX: usize = 600;
 /// Files that are longer, each with the reason why they stay whole. A path that is no longer too long must go.
 const LONG_FILES: &[(&str, &str)] = &[];
 
+/// The files that give names to reasons for refusing a request.
+const REASONS_ARE_IN: &[&str] = &[
+    "crates/signature/src/verify.rs",
+    "crates/gateway/src/reason.rs",
+    "crates/gateway/src/http_rules.rs",
+    "crates/gateway/src/forwarded.rs",
+    "crates/gateway/src/forward_auth.rs",
+];
+
 #[test]
 fn every_workspace_member_has_a_reason_beside_it() {
     let manifest = read(&root().join("Cargo.toml"));
@@ -112,6 +121,21 @@ fn every_exception_from_a_lint_says_why() {
 }
 
 #[test]
+fn every_reason_for_refusing_is_in_the_documentation() {
+    let page = read(&root().join("docs/running.md"));
+    let listed = section(&page, "## Reasons", "\n## ");
+    let mut found = 0;
+    for file in REASONS_ARE_IN {
+        let text = read(&root().join(file));
+        for reason in reasons(text.split("#[cfg(test)]").next().unwrap_or_default()) {
+            assert!(listed.contains(&format!("`{reason}`")), "docs/running.md lacks `{reason}` of {file}");
+            found += 1;
+        }
+    }
+    assert!(found > 40, "the reasons were not found in the code: {found}");
+}
+
+#[test]
 fn links_in_the_documentation_lead_somewhere() {
     let mut wrong = Vec::new();
     for page in files_ending(&root(), "md") {
@@ -133,6 +157,13 @@ fn a_link_that_leads_nowhere_is_found() {
     assert!(problem_with_link(&page, "README.md#licence").is_none());
     assert!(problem_with_link(&page, "https://example.com/").is_none());
     assert_eq!(links("see [a](b.md), `[no](code)` and [c](d.md#e)"), ["b.md", "d.md#e"]);
+}
+
+/// The names of reasons in a source file: what a `match` arm, a rule of HTTP or the table of fields gives.
+fn reasons(text: &str) -> Vec<&str> {
+    let before = ["=> \"", "BadRequest(\"", ", \"repeated_"];
+    let quoted = |line| Some(section(line, "\"", "\"")).filter(|name: &&str| !name.is_empty());
+    text.lines().filter(|line| before.iter().any(|mark| line.contains(mark))).filter_map(quoted).collect()
 }
 
 /// The names in the dependency table that have neither a comment on their line nor one above their group; a

@@ -1,39 +1,69 @@
 //! Explanations of refused signatures, for the log: what was probably wrong and what to change.
 //!
-//! The trials cost far more than a verdict, so they run on another thread and at most once a second for each
-//! route: an attacker cannot order them.
+//! The trials cost far more than a verdict, so they run on a thread of their own, one at a time in the whole
+//! process, and at most once a second for each route: an attacker cannot order them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use ringfence_signature::{Refusal, explain};
+use ringfence_signature::{Hints, Refusal, explain_with};
 
 use crate::admission::{Received, policy, signed_request};
 use crate::http_rules::Head;
+use crate::server::Shared;
 use crate::snapshot::{ActiveRoute, Snapshot};
 
-/// Explains this refusal in the log, unless another of the same route was explained within the second or there
-/// is nothing to try.
+/// Larger bodies are not explained: each trial reads the whole of it.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Explains this refusal in the log, unless one is being explained, another of the same route was within the
+/// second, or there is nothing to try.
 pub(crate) fn offer_explanation(
+    shared: &Arc<Shared>,
     active: &ActiveRoute,
     snapshot: &Arc<Snapshot>,
     received: &Received<'_>,
     refusal: Refusal,
-    now_unix: u64,
 ) {
     let nothing_to_try = matches!(refusal, Refusal::MissingSignature | Refusal::MalformedSignature);
-    if nothing_to_try || !active.may_explain(now_unix) {
+    if nothing_to_try
+        || received.body.len() > BODY_BYTES_MAX
+        || !active.may_explain(shared.clock.unix_seconds())
+        || shared.explaining.swap(true, Ordering::Acquire)
+    {
         return;
     }
+    let running = Running(Arc::clone(shared));
     let snapshot = Arc::clone(snapshot);
-    let label = Arc::clone(&active.route.label);
+    let index = active.index;
     let (method, headers, body) = (received.method.clone(), received.headers.clone(), received.body.clone());
-    let (target, websocket) = (received.head.target.to_owned(), received.head.websocket);
-    tokio::task::spawn_blocking(move || {
-        let Some(active) = snapshot.routes.iter().find(|active| active.route.label == label) else { return };
-        let head = Head { authority: "", target: &target, websocket };
+    let (authority, target) = (received.head.authority.to_owned(), received.head.target.to_owned());
+    let websocket = received.head.websocket;
+    let job = move || {
+        let _running = running;
+        let active = &snapshot.routes[index];
+        let head = Head { authority: &authority, target: &target, websocket };
         let received = Received { method: &method, head, headers: &headers, body: &body };
         let request = signed_request(&active.route, &received, None);
-        let explanation = explain(&request, &snapshot.keyring, &policy(&active.route));
-        tracing::info!(route = &*label, hint = ?explanation, "a refused request explained");
-    });
+        let forwarded = headers.get("x-forwarded-host").and_then(|host| host.to_str().ok());
+        let hosts: Vec<&str> = [authority.as_str()].into_iter().chain(forwarded).collect();
+        let hints = Hints { other_hosts: &hosts, ..Hints::default() };
+        let explanation =
+            explain_with(&request, &snapshot.keyring, &policy(&active.route), &hints).to_string();
+        // On one line, like everything in the log.
+        let hint = explanation.split_whitespace().collect::<Vec<_>>().join(" ");
+        tracing::info!(route = &*active.route.label, hint, "a refused request explained");
+    };
+    // Where no thread can be had, the refusal stays unexplained.
+    let _thread = std::thread::Builder::new().name("ringfence-explain".to_owned()).spawn(job);
+}
+
+/// Lets the next explanation begin when this one has ended, however it ends.
+struct Running(Arc<Shared>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let explaining: &AtomicBool = &self.0.explaining;
+        explaining.store(false, Ordering::Release);
+    }
 }

@@ -46,9 +46,11 @@ pub(crate) async fn forward(
         .send(Exchange {
             address: &forward.active.route.upstream,
             head: &head,
-            body: webhook.body().clone(),
+            // A handshake was refused long before if it had a body; here it has none whatever happened.
+            body: if forward.websocket { Bytes::new() } else { webhook.body().clone() },
             method_is_head: method == Method::HEAD,
-            idempotent: method == Method::GET || method == Method::HEAD,
+            // GET would be by the book, but webhooks act whatever their method.
+            idempotent: method == Method::HEAD,
             deadline: forward.deadline,
             upgrade: forward.websocket,
         })
@@ -127,7 +129,9 @@ impl HeadWriter {
         let connection = headers.get(CONNECTION).is_some();
         for (name, value) in headers {
             let replaced = signed_anew && (*name == SIGNATURE || *name == SETTINGS);
-            if !replaced && !is_stripped(name) && !(connection && is_named_by_connection(name, headers)) {
+            let dropped =
+                replaced || is_stripped(name) || (connection && is_named_by_connection(name, headers));
+            if !dropped {
                 self.field(name.as_str(), value.as_bytes());
             }
         }

@@ -8,6 +8,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap, UPGRADE};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
@@ -17,15 +18,17 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use crate::admission::{Received, VerifiedWebhook};
+use crate::connection::Connection;
 use crate::explain::offer_explanation;
 use crate::forward::MATCHED_HEADER;
-use crate::gate::{count_admitted, decide, log_refusal, read_body};
-use crate::http_rules::{self, Head};
+use crate::gate::{BodyBound, count_admitted, decide, known_method, log_refusal, read_body};
+use crate::http_rules::{self, Head, SIGNATURE};
 use crate::proof::{ACCOUNT_HEADER, PROOF_HEADER};
 use crate::reason::Reason;
+use crate::replay::{Begin, ReplayKey};
 use crate::respond::{self, GateBody};
 use crate::route_table::{self, Found};
-use crate::settings::Mode;
+use crate::settings::{Check, Mode, Replay};
 use crate::snapshot::ActiveRoute;
 use crate::worker::Worker;
 
@@ -34,7 +37,8 @@ use crate::worker::Worker;
 const PROMISED_BODY_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Answers one question.
-pub(crate) async fn handle(worker: &Worker, peer: IpAddr, request: Request<Incoming>) -> Response<GateBody> {
+pub(crate) async fn handle(connection: &Connection, request: Request<Incoming>) -> Response<GateBody> {
+    let (worker, peer) = (&*connection.worker, connection.peer);
     let (parts, body) = request.into_parts();
     let snapshot = worker.shared.snapshot.load_full();
     if !snapshot.trusted_proxies.contains(peer) {
@@ -53,36 +57,69 @@ pub(crate) async fn handle(worker: &Worker, peer: IpAddr, request: Request<Incom
             Found::Nothing => return refuse(worker, None, Reason::NoRoute, &asked.method, peer),
         };
     let limits = &snapshot.limits;
-    let Some(_in_work) = worker.shared.metrics.enter(limits.in_flight_max) else {
-        return refuse(worker, Some(active), Reason::Overloaded, &asked.method, peer);
-    };
     let promised = parts.method == Method::GET && !body.is_end_stream();
     let body_timeout = if promised { PROMISED_BODY_TIMEOUT } else { limits.body_timeout };
-    let may_discard = !parts.headers.contains_key(EXPECT);
-    let body = match read_body(body, active.route.body_cap, Instant::now() + body_timeout, may_discard).await
-    {
+    let bound = BodyBound {
+        cap: active.route.body_cap,
+        deadline: Instant::now() + body_timeout,
+        may_discard: !parts.headers.contains_key(EXPECT),
+        memory: &worker.shared.body_memory,
+        memory_max: limits.body_memory_bytes,
+    };
+    let body = match read_body(body, &bound).await {
         Ok(body) => body,
+        Err(Reason::BodyTimeout) if promised && matches!(active.route.check, Check::Basic(_)) => Bytes::new(),
         Err(Reason::BodyTimeout) if promised => {
             return refuse(worker, Some(active), Reason::FormWithoutBody, &asked.method, peer);
         }
         Err(reason) => return refuse(worker, Some(active), reason, &asked.method, peer),
     };
-    if body.is_empty() && asked.had_a_body(&parts) {
+    // Basic credentials cover no body, so there the proxy need not hand it over.
+    let body_counts = !matches!(active.route.check, Check::Basic(_));
+    if body_counts && body.is_empty() && asked.had_a_body(&parts) {
         return refuse(worker, Some(active), Reason::FormWithoutBody, &asked.method, peer);
     }
     let received = Received { method: &asked.method, head: asked.head, headers: &parts.headers, body: &body };
     match decide(active, &snapshot, &received) {
         Ok(webhook) => {
+            if is_refused_repeat(worker, active, &parts.headers, &webhook) {
+                return refuse(worker, Some(active), Reason::Replayed, &asked.method, peer);
+            }
             count_admitted(active, &webhook);
             let now_unix = worker.shared.clock.unix_seconds();
             admitted(active, &asked, &webhook, now_unix)
         }
         Err(reason) => {
             if let Reason::Signature(refusal) = reason {
-                let now_unix = worker.shared.clock.unix_seconds();
-                offer_explanation(active, &snapshot, &received, refusal, now_unix);
+                offer_explanation(&worker.shared, active, &snapshot, &received, refusal);
             }
             refuse(worker, Some(active), reason, &asked.method, peer)
+        }
+    }
+}
+
+/// Whether the route refuses repeats and this is one. Other modes of replay have no place here, where no answer is
+/// seen: a repeat is the proxy's to forward.
+fn is_refused_repeat(
+    worker: &Worker,
+    active: &ActiveRoute,
+    headers: &HeaderMap,
+    webhook: &VerifiedWebhook,
+) -> bool {
+    let route = &active.route;
+    if route.replay != Replay::Refuse || route.mode == Mode::Shadow || webhook.allowed().is_none() {
+        return false;
+    }
+    let signature = headers.get(SIGNATURE).map_or(&b""[..], |value| value.as_bytes());
+    let key = ReplayKey::new(active.replay_id, webhook.account(), signature);
+    match worker.shared.replay.begin(key, worker.shared.clock.monotonic()) {
+        Begin::First(ticket) => {
+            ticket.complete(None);
+            false
+        }
+        Begin::Running(_) | Begin::Known(_) => {
+            worker.shared.replay.count_refused();
+            true
         }
     }
 }
@@ -132,12 +169,18 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// The first of these fields that is there, as text.
+/// The one value that these fields have, as text. Where the proxy writes one of them and passes on another that its
+/// client wrote, they differ, and nobody can say which is the proxy's.
 fn text<'a>(headers: &'a HeaderMap, names: &[&str]) -> Result<Option<&'a str>, Reason> {
-    match names.iter().find_map(|name| headers.get(*name)) {
-        None => Ok(None),
-        Some(value) => value.to_str().map(Some).map_err(|_| Reason::BadRequest("forwarded_field_not_ascii")),
+    let mut found = None;
+    for value in names.iter().filter_map(|name| headers.get(*name)) {
+        let value = value.to_str().map_err(|_| Reason::BadRequest("forwarded_field_not_ascii"))?;
+        if found.is_some_and(|other| other != value) {
+            return Err(Reason::BadRequest("forwarded_fields_disagree"));
+        }
+        found = Some(value);
     }
+    Ok(found)
 }
 
 /// 200, with what the proxy may copy into the request to the upstream.
@@ -186,7 +229,7 @@ fn refuse(
         response = respond::empty(StatusCode::FORBIDDEN);
     }
     let label = route.map_or("", |route| &*route.label);
-    log_refusal(label, reason, response.status(), method, peer);
+    log_refusal(label, reason, response.status(), known_method(method), peer);
     if reason == Reason::FormWithoutBody {
         tracing::warn!(
             route = label,

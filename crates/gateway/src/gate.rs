@@ -2,7 +2,10 @@
 
 use std::cell::RefCell;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -12,14 +15,18 @@ use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use ringfence_signature::{Scratch, Subject};
+use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::admission::{Received, VerifiedWebhook, admissible, admit};
+use crate::connection::Connection;
 use crate::explain::offer_explanation;
 use crate::forward::{Forward, forward};
 use crate::forwarded::client_address;
 use crate::http_rules::{self, Head, SIGNATURE};
+use crate::metrics::InFlight;
 use crate::reason::Reason;
 use crate::replay::{Begin, Keep, KeptAnswer, Known, Recorder, Recording, ReplayKey, Ticket};
 use crate::respond::{self, GateBody};
@@ -31,13 +38,15 @@ use crate::websocket;
 use crate::worker::Worker;
 
 /// Answers one request. Never fails: every way out is an answer.
-pub(crate) async fn handle(worker: &Worker, peer: IpAddr, request: Request<Incoming>) -> Response<GateBody> {
+pub(crate) async fn handle(connection: &Arc<Connection>, request: Request<Incoming>) -> Response<GateBody> {
+    let worker = &connection.worker;
     let started = worker.shared.clock.monotonic();
     let snapshot = worker.shared.snapshot.load_full();
-    let (mut parts, body) = request.into_parts();
+    let (parts, body) = request.into_parts();
     // Until its forwarded headers are read and believed, the client is the peer.
-    let exchange = Exchange { worker, client: peer, snapshot: &snapshot, now: Instant::now() };
-    let (found, response) = exchange.answer(&mut parts, body).await;
+    let exchange =
+        Exchange { worker, connection, client: connection.peer, snapshot: &snapshot, now: Instant::now() };
+    let (found, response) = exchange.answer(parts, body).await;
     if let Some(active) = found {
         let elapsed = worker.shared.clock.monotonic().saturating_duration_since(started);
         active.metrics.duration(elapsed.as_secs_f64());
@@ -48,7 +57,8 @@ pub(crate) async fn handle(worker: &Worker, peer: IpAddr, request: Request<Incom
 /// What stays the same while one request is worked on.
 #[derive(Clone, Copy)]
 struct Exchange<'a> {
-    worker: &'a Worker,
+    worker: &'a Arc<Worker>,
+    connection: &'a Arc<Connection>,
     client: IpAddr,
     snapshot: &'a Arc<Snapshot>,
     /// For timers; it moves with the runtime's clock.
@@ -58,36 +68,37 @@ struct Exchange<'a> {
 impl<'a> Exchange<'a> {
     async fn answer(
         mut self,
-        parts: &mut Parts,
+        mut parts: Parts,
         body: Incoming,
     ) -> (Option<&'a ActiveRoute>, Response<GateBody>) {
         // hyper hides the way to the raw connection in the extensions; it is taken out before they are borrowed.
-        let upgrade = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
-        let head = match http_rules::check_webhook(parts) {
+        let upgrade = parts.extensions.remove::<OnUpgrade>();
+        let head = match http_rules::check_webhook(&parts) {
             Ok(head) => head,
-            Err(reason) => return (None, self.refuse_without_route(reason, parts)),
+            Err(reason) => return (None, self.refuse_without_route(reason, &parts)),
         };
         match client_address(self.client, &parts.headers, &self.snapshot.trusted_proxies) {
             Ok(client) => self.client = client,
             Err(error) => {
-                return (None, self.refuse_without_route(Reason::BadRequest(error.as_str()), parts));
+                return (None, self.refuse_without_route(Reason::BadRequest(error.as_str()), &parts));
             }
         }
         let active =
             match route_table::find(&self.snapshot.routes, head.authority, head.target, &parts.method) {
                 Found::Route(active) => active,
                 Found::OtherMethods(active) => {
-                    return (Some(active), self.refuse(active, Reason::MethodNotAllowed, parts));
+                    return (Some(active), self.refuse(active, Reason::MethodNotAllowed, &parts));
                 }
-                Found::Nothing => return (None, self.refuse_without_route(Reason::NoRoute, parts)),
+                Found::Nothing => return (None, self.refuse_without_route(Reason::NoRoute, &parts)),
             };
-        let response = match self.admitted(active, parts, head, body).await {
-            Err(reason) => self.refuse(active, reason, parts),
+        let websocket = head.websocket;
+        let response = match self.admitted(active, &parts, head, body).await {
+            Err(reason) => self.refuse(active, reason, &parts),
             Ok(webhook) if active.route.mode == Mode::Shadow => {
-                drop(webhook);
+                count_admitted(active, &webhook);
                 respond::empty(StatusCode::NO_CONTENT)
             }
-            Ok(webhook) => self.deliver(active, parts, head, webhook, upgrade).await,
+            Ok(webhook) => self.deliver(active, parts, websocket, webhook, upgrade).await,
         };
         (Some(active), response)
     }
@@ -101,23 +112,24 @@ impl<'a> Exchange<'a> {
         body: Incoming,
     ) -> Result<VerifiedWebhook, Reason> {
         let limits = &self.snapshot.limits;
-        let _in_work = self.worker.shared.metrics.enter(limits.in_flight_max).ok_or(Reason::Overloaded)?;
         let deadline = self.now + limits.body_timeout;
         let may_discard = !parts.headers.contains_key(EXPECT);
         if let Err(reason) = admissible(&active.route, &parts.headers) {
             discard_if(may_discard, body, deadline).await;
             return Err(reason);
         }
-        let body = read_body(body, active.route.body_cap, deadline, may_discard).await?;
+        let bound = BodyBound {
+            cap: active.route.body_cap,
+            deadline,
+            may_discard,
+            memory: &self.worker.shared.body_memory,
+            memory_max: limits.body_memory_bytes,
+        };
+        let body = read_body(body, &bound).await?;
         let received = Received { method: &parts.method, head, headers: &parts.headers, body: &body };
         let verdict = decide(active, self.snapshot, &received);
-        match &verdict {
-            Ok(webhook) => count_admitted(active, webhook),
-            Err(Reason::Signature(refusal)) => {
-                let now_unix = self.worker.shared.clock.unix_seconds();
-                offer_explanation(active, self.snapshot, &received, *refusal, now_unix);
-            }
-            Err(_) => {}
+        if let Err(Reason::Signature(refusal)) = verdict {
+            offer_explanation(&self.worker.shared, active, self.snapshot, &received, refusal);
         }
         verdict
     }
@@ -126,41 +138,42 @@ impl<'a> Exchange<'a> {
     async fn deliver(
         self,
         active: &ActiveRoute,
-        parts: &Parts,
-        head: Head<'_>,
+        parts: Parts,
+        websocket: bool,
         webhook: VerifiedWebhook,
-        upgrade: Option<hyper::upgrade::OnUpgrade>,
+        upgrade: Option<OnUpgrade>,
     ) -> Response<GateBody> {
         let route = &active.route;
         let deadline = self.now + route.timeout;
-        let ticket = match repeats(route, &webhook, head.websocket) {
+        // Only verified requests compete for places: strangers cannot take them.
+        let Some(in_work) = self.worker.shared.metrics.enter(self.snapshot.limits.in_flight_max) else {
+            return self.refuse(active, Reason::Overloaded, &parts);
+        };
+        let ticket = match repeats(route, &webhook) {
             Repeats::Forwarded => None,
             Repeats::Remembered(keep) => {
-                match self.first_or_answer(active, parts, &webhook, keep, deadline).await {
+                match self.first_or_answer(active, &parts, &webhook, keep, deadline).await {
                     Ok(ticket) => ticket.map(|ticket| (ticket, keep)),
                     Err(response) => return response,
                 }
             }
         };
-        let job = Forward {
-            active,
-            snapshot: self.snapshot,
+        count_admitted(active, &webhook);
+        let is_remembered = ticket.is_some();
+        let delivery = Delivery {
+            worker: Arc::clone(self.worker),
+            upgrade: upgrade.map(|upgrade| (upgrade, Arc::clone(self.connection))),
+            snapshot: Arc::clone(self.snapshot),
+            route: active.index,
             parts,
-            target: head.target,
-            websocket: head.websocket,
+            websocket,
             client: self.client,
-            now_unix: self.worker.shared.clock.unix_seconds(),
             deadline,
+            webhook,
+            ticket,
+            in_work,
         };
-        match forward(&self.worker.client, &job, &webhook).await {
-            Ok(Outcome::Answer(answer)) => answered(answer, ticket),
-            Ok(Outcome::Upgraded { headers, stream, leftover }) => match upgrade {
-                Some(caller) => websocket::open(caller, stream, leftover, headers, &self.worker.tracker),
-                None => respond::empty(StatusCode::BAD_GATEWAY),
-            },
-            // The ticket drops: a failed first is forgotten, and a repeat is forwarded anew.
-            Err(error) => upstream_failed(active, &error),
-        }
+        if is_remembered { RunToEnd::new(delivery.run()).await } else { delivery.run().await }
     }
 
     /// A ticket for the first of its kind, an answer for a repeat; nothing where the first was so long ago, or so
@@ -186,6 +199,7 @@ impl<'a> Exchange<'a> {
                 }
                 Begin::Known(Known::Answer(kept)) => {
                     replay.count_answered();
+                    count_admitted(active, webhook);
                     return Err(kept_answer(&kept));
                 }
                 Begin::Known(Known::WithoutAnswer) => return Ok(None),
@@ -206,15 +220,103 @@ impl<'a> Exchange<'a> {
         } else {
             respond::refusal(reason, Some(&active.route))
         };
-        log_refusal(&active.route.label, reason, response.status(), &parts.method, self.client);
+        log_refusal(&active.route.label, reason, response.status(), known_method(&parts.method), self.client);
         response
     }
 
     fn refuse_without_route(self, reason: Reason, parts: &Parts) -> Response<GateBody> {
         self.worker.shared.metrics.refused_without_route(reason);
         let response = respond::refusal(reason, None);
-        log_refusal("", reason, response.status(), &parts.method, self.client);
+        log_refusal("", reason, response.status(), known_method(&parts.method), self.client);
         response
+    }
+}
+
+/// A verified request on its way upstream. It owns what it needs, so that it can outlive the caller's connection.
+struct Delivery {
+    worker: Arc<Worker>,
+    upgrade: Option<(OnUpgrade, Arc<Connection>)>,
+    snapshot: Arc<Snapshot>,
+    route: usize,
+    parts: Parts,
+    websocket: bool,
+    client: IpAddr,
+    deadline: Instant,
+    webhook: VerifiedWebhook,
+    ticket: Option<(Ticket, Keep)>,
+    in_work: InFlight,
+}
+
+impl Delivery {
+    async fn run(self) -> Response<GateBody> {
+        let active = &self.snapshot.routes[self.route];
+        let job = Forward {
+            active,
+            snapshot: &self.snapshot,
+            parts: &self.parts,
+            target: http_rules::target(&self.parts),
+            websocket: self.websocket,
+            client: self.client,
+            now_unix: self.worker.shared.clock.unix_seconds(),
+            deadline: self.deadline,
+        };
+        match forward(&self.worker.client, &job, &self.webhook).await {
+            Ok(Outcome::Answer(answer)) => answered(answer, self.ticket, self.in_work),
+            Ok(Outcome::Upgraded { headers, stream, leftover }) => {
+                if let Some((ticket, _)) = self.ticket {
+                    ticket.complete(None);
+                }
+                match self.upgrade {
+                    Some((caller, connection)) => {
+                        websocket::open(caller, connection, stream, leftover, headers)
+                    }
+                    None => respond::empty(StatusCode::BAD_GATEWAY),
+                }
+            }
+            // The ticket drops: a failed first is forgotten, and a repeat is forwarded anew.
+            Err(error) => upstream_failed(active, &error),
+        }
+    }
+}
+
+/// Runs a future to its end even if whoever waits for it goes away: a caller that hangs up early must not make
+/// the gate forget that the request went upstream, or the same request could be had done again and again.
+struct RunToEnd<F: Future + Send + 'static>(Option<Pin<Box<F>>>)
+where
+    F::Output: Send;
+
+impl<F: Future + Send + 'static> RunToEnd<F>
+where
+    F::Output: Send,
+{
+    fn new(future: F) -> Self {
+        Self(Some(Box::pin(future)))
+    }
+}
+
+impl<F: Future + Send + 'static> Future for RunToEnd<F>
+where
+    F::Output: Send,
+{
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let Some(future) = &mut self.0 else { return Poll::Pending };
+        let output = ready!(future.as_mut().poll(context));
+        self.0 = None;
+        Poll::Ready(output)
+    }
+}
+
+impl<F: Future + Send + 'static> Drop for RunToEnd<F>
+where
+    F::Output: Send,
+{
+    fn drop(&mut self) {
+        // Without a runtime the process is ending, and there is no later.
+        if let (Some(future), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(future);
+        }
     }
 }
 
@@ -249,56 +351,113 @@ pub(crate) fn count_admitted(active: &ActiveRoute, webhook: &VerifiedWebhook) {
 }
 
 /// One line for each refusal, with nothing in it that a caller could have made personal or long.
-pub(crate) fn log_refusal(route: &str, reason: Reason, status: StatusCode, method: &Method, client: IpAddr) {
+pub(crate) fn log_refusal(
+    route: &str,
+    reason: Reason,
+    status: StatusCode,
+    method: &'static str,
+    client: IpAddr,
+) {
     tracing::info!(
         route,
         reason = reason.as_str(),
         status = status.as_u16(),
-        method = method.as_str(),
+        method,
         client = %client,
         "request refused"
     );
 }
 
+/// A method that HTTP knows; any other is the caller's text, of any length.
+pub(crate) fn known_method(method: &Method) -> &'static str {
+    const KNOWN: [(Method, &str); 9] = [
+        (Method::POST, "POST"),
+        (Method::GET, "GET"),
+        (Method::PUT, "PUT"),
+        (Method::DELETE, "DELETE"),
+        (Method::HEAD, "HEAD"),
+        (Method::OPTIONS, "OPTIONS"),
+        (Method::PATCH, "PATCH"),
+        (Method::CONNECT, "CONNECT"),
+        (Method::TRACE, "TRACE"),
+    ];
+    KNOWN.iter().find(|(known, _)| known == method).map_or("other", |(_, name)| name)
+}
+
+/// What a body may take.
+pub(crate) struct BodyBound<'a> {
+    /// Bytes of this body.
+    pub(crate) cap: usize,
+    /// When it must be whole.
+    pub(crate) deadline: Instant,
+    /// Whether a body over the cap may be read on and thrown away.
+    pub(crate) may_discard: bool,
+    /// Bytes of all bodies that arrive in more than one piece, and how many there may be: whoever sends them is
+    /// not known yet.
+    pub(crate) memory: &'a AtomicUsize,
+    pub(crate) memory_max: usize,
+}
+
 /// The whole body, if it fits and comes in time.
-///
-pub(crate) async fn read_body(
-    mut body: Incoming,
-    cap: usize,
-    deadline: Instant,
-    may_discard: bool,
-) -> Result<Bytes, Reason> {
+pub(crate) async fn read_body(mut body: Incoming, bound: &BodyBound<'_>) -> Result<Bytes, Reason> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    let too_large = body.size_hint().lower() > cap as u64;
-    let read = async {
-        if too_large {
-            return Err(Reason::BodyTooLarge);
-        }
-        let Some(first) = next_piece(&mut body).await? else { return Ok(Bytes::new()) };
-        if first.len() > cap {
-            return Err(Reason::BodyTooLarge);
-        }
-        if body.is_end_stream() {
-            return Ok(first);
-        }
-        let mut whole = BytesMut::from(first);
-        while let Some(piece) = next_piece(&mut body).await? {
-            if whole.len() + piece.len() > cap {
-                return Err(Reason::BodyTooLarge);
-            }
-            whole.extend_from_slice(&piece);
-        }
-        Ok(whole.freeze())
-    };
-    match timeout_at(deadline, read).await {
+    match timeout_at(bound.deadline, collect(&mut body, bound)).await {
         Err(_) => Err(Reason::BodyTimeout),
         Ok(Err(Reason::BodyTooLarge)) => {
-            discard_if(may_discard, body, deadline).await;
+            discard_if(bound.may_discard, body, bound.deadline).await;
             Err(Reason::BodyTooLarge)
         }
         Ok(result) => result,
+    }
+}
+
+async fn collect(body: &mut Incoming, bound: &BodyBound<'_>) -> Result<Bytes, Reason> {
+    if body.size_hint().lower() > bound.cap as u64 {
+        return Err(Reason::BodyTooLarge);
+    }
+    // Nearly every webhook arrives with its head in one piece, which is then passed on without a copy.
+    let Some(first) = next_piece(body).await? else { return Ok(Bytes::new()) };
+    if first.len() > bound.cap {
+        return Err(Reason::BodyTooLarge);
+    }
+    if body.is_end_stream() {
+        return Ok(first);
+    }
+    let mut held = Held { memory: bound.memory, bytes: 0 };
+    held.take(first.len(), bound.memory_max)?;
+    let mut whole = BytesMut::from(first);
+    while let Some(piece) = next_piece(body).await? {
+        if whole.len() + piece.len() > bound.cap {
+            return Err(Reason::BodyTooLarge);
+        }
+        held.take(piece.len(), bound.memory_max)?;
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole.freeze())
+}
+
+/// Memory of an unfinished body, given back when it is whole or given up.
+struct Held<'a> {
+    memory: &'a AtomicUsize,
+    bytes: usize,
+}
+
+impl Held<'_> {
+    fn take(&mut self, bytes: usize, max: usize) -> Result<(), Reason> {
+        self.bytes += bytes;
+        if self.memory.fetch_add(bytes, Ordering::Relaxed) + bytes > max {
+            Err(Reason::Overloaded)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.memory.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -346,35 +505,41 @@ enum Repeats {
     Remembered(Keep),
 }
 
-/// Without a signature there is nothing that ties a repeat to its first.
-fn repeats(route: &Route, webhook: &VerifiedWebhook, websocket: bool) -> Repeats {
-    let Some(allowed) = webhook.allowed().filter(|_| !websocket) else { return Repeats::Forwarded };
+/// Without a signature there is nothing that ties a repeat to its first. What was signed as a WebSocket handshake
+/// has no answer to give again; what merely arrives as one, with headers that nobody signed, is like any other.
+fn repeats(route: &Route, webhook: &VerifiedWebhook) -> Repeats {
+    let Some(allowed) = webhook.allowed() else { return Repeats::Forwarded };
     match (route.replay, allowed.subject) {
+        (Replay::Refuse, _) => Repeats::Remembered(Keep::Fact),
+        _ if allowed.candidate.websocket => Repeats::Forwarded,
         (Replay::AnswerAgain, _) | (Replay::Auto, Subject::Message | Subject::UsageTrigger) => {
             Repeats::Remembered(Keep::Answer)
         }
-        (Replay::Refuse, _) => Repeats::Remembered(Keep::Fact),
         (Replay::Auto | Replay::Off, _) => Repeats::Forwarded,
     }
 }
 
 /// The upstream's answer, kept for a repeat where it can be.
-fn answered(answer: Answer, ticket: Option<(Ticket, Keep)>) -> Response<GateBody> {
+fn answered(answer: Answer, ticket: Option<(Ticket, Keep)>, in_work: InFlight) -> Response<GateBody> {
     let Answer { status, headers, body } = answer;
-    let Some((ticket, keep)) = ticket else { return response(status, headers, GateBody::Answer(body)) };
+    let Some((ticket, keep)) = ticket else {
+        return response(status, headers, GateBody::answer(body, in_work));
+    };
+    // An answer that ends where the connection does may have been cut: it is not given again.
+    let keep = if body.ends_by_close() { Keep::Fact } else { keep };
     let mut recording = Recording::new(ticket, keep, status, &headers);
     let body = if let Some(whole) = body.as_whole() {
         recording.data(whole);
         recording.end();
-        GateBody::Answer(body)
+        GateBody::answer(body, in_work)
     } else {
-        GateBody::Recorded(Box::new(Recorder::new(recording, body)))
+        GateBody::recorded(Recorder::new(recording, body), in_work)
     };
     response(status, headers, body)
 }
 
-fn kept_answer(kept: &Arc<KeptAnswer>) -> Response<GateBody> {
-    response(kept.status(), kept.headers().clone(), GateBody::Full(kept.body().clone()))
+fn kept_answer(kept: &KeptAnswer) -> Response<GateBody> {
+    response(kept.status(), kept.headers(), GateBody::full(kept.body()))
 }
 
 fn response(status: StatusCode, headers: HeaderMap, body: GateBody) -> Response<GateBody> {

@@ -4,7 +4,10 @@
 //!
 //! Sources: RFC 9112 section 3.2 (Host), RFC 9110 section 7.2, RFC 6455 section 4.1 (WebSocket handshake).
 
-use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, UPGRADE};
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName,
+    TRANSFER_ENCODING, UPGRADE,
+};
 use http::request::Parts;
 use http::{Method, Version};
 use ringfence_signature::{SETTINGS_HEADER, SIGNATURE_HEADER};
@@ -36,8 +39,9 @@ pub(crate) fn check_webhook(parts: &Parts) -> Result<Head<'_>, Reason> {
 /// Checks any request head; whether it opens a WebSocket is not asked.
 pub(crate) fn check(parts: &Parts) -> Result<Head<'_>, Reason> {
     check_repeats(&parts.headers)?;
+    check_content(&parts.headers)?;
     check_forwarding_headers(&parts.headers).map_err(|refusal| Reason::BadRequest(refusal.as_str()))?;
-    let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
+    let target = target(parts);
     if !target.starts_with('/') {
         return Err(Reason::BadRequest("target_not_a_path"));
     }
@@ -45,6 +49,32 @@ pub(crate) fn check(parts: &Parts) -> Result<Head<'_>, Reason> {
         return Err(Reason::BadRequest("target_not_ascii"));
     }
     Ok(Head { authority: authority(parts)?, target, websocket: false })
+}
+
+/// The origin-form target of a request, byte for byte; empty where there is none.
+pub(crate) fn target(parts: &Parts) -> &str {
+    parts.uri.path_and_query().map_or("", |target| target.as_str())
+}
+
+/// What no signature covers and what would have the application read other bytes than were verified.
+fn check_content(headers: &HeaderMap) -> Result<(), Reason> {
+    if headers
+        .get(CONTENT_ENCODING)
+        .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+    {
+        return Err(Reason::BadRequest("content_encoding"));
+    }
+    let Some(content_type) = headers.get(CONTENT_TYPE) else { return Ok(()) };
+    let mut pieces = content_type.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    let is_form =
+        pieces.next().is_some_and(|media| media.eq_ignore_ascii_case(b"application/x-www-form-urlencoded"));
+    let is_utf8 = |piece: &[u8]| {
+        [&b"charset=utf-8"[..], b"charset=\"utf-8\""].iter().any(|utf8| piece.eq_ignore_ascii_case(utf8))
+    };
+    if is_form && pieces.any(|piece| !piece.is_empty() && !is_utf8(piece)) {
+        return Err(Reason::BadRequest("form_not_utf8"));
+    }
+    Ok(())
 }
 
 /// Fields that are read here and must not be read twice with two results.
@@ -57,6 +87,7 @@ fn check_repeats(headers: &HeaderMap) -> Result<(), Reason> {
         (SIGNATURE, "repeated_signature"),
         (SETTINGS, "repeated_signature_settings"),
         (CONTENT_TYPE, "repeated_content_type"),
+        (CONTENT_ENCODING, "repeated_content_encoding"),
         (AUTHORIZATION, "repeated_authorization"),
         (HOST, "repeated_host"),
     ];
@@ -105,7 +136,15 @@ fn is_websocket(parts: &Parts) -> Result<bool, Reason> {
         && parts.method == Method::GET
         && parts.headers.contains_key(http::header::SEC_WEBSOCKET_KEY)
         && parts.headers.get(http::header::SEC_WEBSOCKET_VERSION).is_some_and(|value| value == "13");
-    if complete { Ok(true) } else { Err(Reason::BadRequest("websocket_handshake_incomplete")) }
+    if !complete {
+        return Err(Reason::BadRequest("websocket_handshake_incomplete"));
+    }
+    // A handshake has no body (RFC 6455 section 4.1), and after it the upstream would take one for frames.
+    let has_length = parts.headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0");
+    if has_length || parts.headers.contains_key(TRANSFER_ENCODING) {
+        return Err(Reason::BadRequest("websocket_with_body"));
+    }
+    Ok(true)
 }
 
 /// Whether a comma-separated list of tokens has one, in any case.
@@ -164,6 +203,27 @@ mod tests {
     fn a_target_that_is_not_a_path_is_refused() {
         let rule = refused(|request| request.method("OPTIONS").uri("*").header("host", "a.example"));
         assert_eq!(rule, "target_not_a_path");
+    }
+
+    #[test]
+    fn a_body_that_could_be_read_another_way_is_refused() {
+        let form = "application/x-www-form-urlencoded";
+        assert_eq!(
+            refused(|request| request.header("host", "a").header("content-encoding", "gzip")),
+            "content_encoding"
+        );
+        for odd in ["charset=utf-16", "charset=iso-8859-1", "boundary=x", "charset = utf-8; charset=utf-7"] {
+            let content_type = format!("{form}; {odd}");
+            assert_eq!(
+                refused(|request| request.header("host", "a").header("content-type", content_type)),
+                "form_not_utf8"
+            );
+        }
+        for plain in [form, "Application/X-WWW-Form-Urlencoded;charset=UTF-8", "text/plain; charset=latin1"] {
+            assert!(
+                check(&parts(|request| request.header("host", "a").header("content-type", plain))).is_ok()
+            );
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod acme;
 mod admin;
 mod admission;
 pub mod basic;
+mod connection;
 mod explain;
 mod forward;
 mod forward_auth;

@@ -16,6 +16,7 @@ mod kept;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -125,8 +126,36 @@ pub(crate) struct ReplayFigures {
 
 /// What makes two requests the same request: 32 bytes of SHA-256 over parts whose lengths are hashed too, so that
 /// no byte can move from one part to the next and give the same key.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ReplayKey([u8; 32]);
+
+/// A key is a hash already: eight of its bytes, others than those that choose the shard, serve the table as they are.
+impl Hash for ReplayKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let last = self.0.last_chunk().expect("32 bytes have a last eight");
+        state.write_u64(u64::from_be_bytes(*last));
+    }
+}
+
+/// Takes the one number that a [`ReplayKey`] gives.
+#[derive(Default)]
+struct TakeNumber(u64);
+
+impl Hasher for TakeNumber {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 impl ReplayKey {
     /// The key of a request whose signature was verified: the signature, under its route and account.
@@ -169,7 +198,7 @@ pub(crate) enum Begin {
 #[derive(Debug, Clone)]
 pub(crate) enum Known {
     /// Its answer, to be given again.
-    Answer(Arc<KeptAnswer>),
+    Answer(KeptAnswer),
     /// Only that it happened: its answer was too large, or the route does not answer again.
     WithoutAnswer,
 }
@@ -187,12 +216,8 @@ impl Ticket {
     /// The request ended well: from now on it is known, with this answer or without one.
     pub(crate) fn complete(mut self, answer: Option<KeptAnswer>) {
         self.settled = true;
-        let waiting = self.inner.shard(&self.key).finish(
-            self.key,
-            answer.map(Arc::new),
-            self.began,
-            self.inner.shard_budget,
-        );
+        let waiting =
+            self.inner.shard(&self.key).finish(self.key, answer, self.began, self.inner.shard_budget);
         wake(waiting);
     }
 
@@ -261,7 +286,7 @@ fn begin(inner: &Arc<Inner>, key: ReplayKey, now: Instant) -> Begin {
     let mut shard = inner.shard(&key);
     shard.expire(now, inner.time_to_live);
     match shard.entries.get_mut(&key) {
-        Some(Entry::Finished(Some(answer))) => Begin::Known(Known::Answer(Arc::clone(answer))),
+        Some(Entry::Finished(Some(answer))) => Begin::Known(Known::Answer(answer.clone())),
         Some(Entry::Finished(None)) => Begin::Known(Known::WithoutAnswer),
         Some(Entry::Running(waiting)) => {
             let done = waiting.get_or_insert_with(|| Arc::new(Semaphore::new(0)));
@@ -278,7 +303,7 @@ fn begin(inner: &Arc<Inner>, key: ReplayKey, now: Instant) -> Begin {
 /// One part of the memory. `finished` names exactly the entries that are `Finished`, oldest first.
 #[derive(Default)]
 struct Shard {
-    entries: HashMap<ReplayKey, Entry>,
+    entries: HashMap<ReplayKey, Entry, BuildHasherDefault<TakeNumber>>,
     finished: VecDeque<(Instant, ReplayKey)>,
     bytes: usize,
     pushed_out: u64,
@@ -289,7 +314,7 @@ enum Entry {
     /// A ticket is out. Only that ticket ends this state, so a key never has two. The semaphore is made by the
     /// first who waits, so that a request without a repeat pays nothing for it.
     Running(Option<Arc<Semaphore>>),
-    Finished(Option<Arc<KeptAnswer>>),
+    Finished(Option<KeptAnswer>),
 }
 
 impl Shard {
@@ -303,7 +328,7 @@ impl Shard {
     fn finish(
         &mut self,
         key: ReplayKey,
-        answer: Option<Arc<KeptAnswer>>,
+        answer: Option<KeptAnswer>,
         began: Instant,
         budget: usize,
     ) -> Option<Arc<Semaphore>> {

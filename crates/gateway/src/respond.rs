@@ -2,32 +2,93 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_LENGTH, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use tokio::runtime::Handle;
+use tokio::time::timeout;
 
 use crate::basic::CHALLENGE;
+use crate::connection::Working;
+use crate::metrics::InFlight;
 use crate::reason::Reason;
 use crate::replay::Recorder;
 use crate::settings::Route;
 use crate::upstream::{AnswerBody, UpstreamError};
 
-/// The body of an answer.
+/// The body of an answer, and the place among the requests in work that it holds to its end.
 #[derive(Debug)]
-pub(crate) enum GateBody {
+pub(crate) struct GateBody {
+    kind: Kind,
+    _in_work: Option<InFlight>,
+    _working: Option<Working>,
+}
+
+#[derive(Debug)]
+enum Kind {
     /// Nothing, or what is known whole.
     Full(Bytes),
     /// Streamed from the upstream.
     Answer(AnswerBody),
     /// Streamed from the upstream and kept for a repeat of the request.
-    Recorded(Box<Recorder<AnswerBody>>),
+    Recorded(ReadToEnd),
+}
+
+/// An answer that is read from the upstream to its end even if the caller hangs up within it, so that a repeat of
+/// the request finds it. It keeps its place among the requests in work so long. `None` only while it is dropped.
+#[derive(Debug)]
+struct ReadToEnd {
+    body: Option<Box<Recorder<AnswerBody>>>,
+    in_work: Option<InFlight>,
+}
+
+/// What is left of an answer nobody waits for may take so long; Twilio itself waits no longer for a whole one.
+const READ_TO_END_MAX: Duration = Duration::from_secs(15);
+
+impl Drop for ReadToEnd {
+    fn drop(&mut self) {
+        let unsettled = self.body.take().filter(|body| !body.is_settled());
+        let in_work = self.in_work.take();
+        // Without a runtime the process is ending, and there is no later.
+        if let (Some(mut body), Ok(runtime)) = (unsettled, Handle::try_current()) {
+            runtime.spawn(async move {
+                let _in_work = in_work;
+                let read = async { while let Some(Ok(_)) = body.frame().await {} };
+                // Too slow is as good as broken off: forgotten.
+                let _ended = timeout(READ_TO_END_MAX, read).await;
+            });
+        }
+    }
 }
 
 impl GateBody {
+    /// The same, with its connection told that a request is in work until the body's end.
+    pub(crate) fn working(self, working: Working) -> Self {
+        Self { _working: Some(working), ..self }
+    }
+
     pub(crate) fn empty() -> Self {
-        Self::Full(Bytes::new())
+        Self::full(Bytes::new())
+    }
+
+    pub(crate) fn full(bytes: Bytes) -> Self {
+        Self { kind: Kind::Full(bytes), _in_work: None, _working: None }
+    }
+
+    pub(crate) fn answer(body: AnswerBody, in_work: InFlight) -> Self {
+        Self { kind: Kind::Answer(body), _in_work: Some(in_work), _working: None }
+    }
+
+    pub(crate) fn recorded(body: Recorder<AnswerBody>, in_work: InFlight) -> Self {
+        Self {
+            kind: Kind::Recorded(ReadToEnd { body: Some(Box::new(body)), in_work: Some(in_work) }),
+            _in_work: None,
+            _working: None,
+        }
     }
 }
 
@@ -39,27 +100,30 @@ impl Body for GateBody {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
-        match self.get_mut() {
-            Self::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Self::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Self::Answer(body) => Pin::new(body).poll_frame(context),
-            Self::Recorded(body) => Pin::new(body.as_mut()).poll_frame(context),
+        match &mut self.get_mut().kind {
+            Kind::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Kind::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Kind::Answer(body) => Pin::new(body).poll_frame(context),
+            Kind::Recorded(ReadToEnd { body: Some(body), .. }) => Pin::new(body.as_mut()).poll_frame(context),
+            Kind::Recorded(ReadToEnd { body: None, .. }) => Poll::Ready(None),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Full(bytes) => bytes.is_empty(),
-            Self::Answer(body) => body.is_end_stream(),
-            Self::Recorded(body) => body.is_end_stream(),
+        match &self.kind {
+            Kind::Full(bytes) => bytes.is_empty(),
+            Kind::Answer(body) => body.is_end_stream(),
+            Kind::Recorded(ends) => ends.body.as_ref().is_none_or(|body| body.is_end_stream()),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Answer(body) => body.size_hint(),
-            Self::Recorded(body) => body.size_hint(),
+        match &self.kind {
+            Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Answer(body) => body.size_hint(),
+            Kind::Recorded(ends) => {
+                ends.body.as_ref().map_or_else(SizeHint::default, |body| body.size_hint())
+            }
         }
     }
 }

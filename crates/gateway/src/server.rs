@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use crate::acme::{Acme, AcmeError};
 use crate::admin;
 use crate::metrics::Metrics;
 use crate::replay::ReplayCache;
-use crate::settings::{Listen, Settings, Tls};
+use crate::settings::{Limits, Listen, Settings, Tls};
 use crate::snapshot::Snapshot;
 use crate::tls::{self, CertificateStore, TlsError};
 use crate::worker::start_worker;
@@ -116,8 +117,14 @@ pub(crate) struct Shared {
     pub(crate) replay: ReplayCache,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) draining: watch::Sender<bool>,
+    /// Whether a refusal is being explained.
+    pub(crate) explaining: AtomicBool,
+    /// Bytes of bodies that are still arriving.
+    pub(crate) body_memory: AtomicUsize,
     pub(crate) tls: Option<TlsEnd>,
+    /// Places for connections; the two listeners do not take each other's.
     pub(crate) connections: Arc<Semaphore>,
+    pub(crate) forward_auth_connections: Arc<Semaphore>,
     pub(crate) proxy_protocol: bool,
 }
 
@@ -180,7 +187,8 @@ impl Shared {
 pub struct Gateway {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
-    drain: Duration,
+    /// As they were at the start; some of them take effect only then.
+    limits: Limits,
     listen: Listen,
     tls: Option<Tls>,
     gate_address: Option<SocketAddr>,
@@ -198,18 +206,21 @@ impl Gateway {
         workers: usize,
     ) -> Result<Self, StartError> {
         let tls = settings.tls.as_ref().map(TlsEnd::start).transpose()?;
-        let (listen, tls_settings, drain) =
-            (settings.listen.clone(), settings.tls.clone(), settings.limits.drain);
-        let limits = &settings.limits;
+        let (listen, tls_settings, limits) =
+            (settings.listen.clone(), settings.tls.clone(), settings.limits.clone());
+        let drain = limits.drain;
         let replay = ReplayCache::new(limits.replay_memory_bytes, limits.replay_ttl);
         let metrics = Metrics::new(&replay);
         let shared = Arc::new(Shared {
             connections: Arc::new(Semaphore::new(limits.connections_max)),
+            forward_auth_connections: Arc::new(Semaphore::new(limits.connections_max)),
             snapshot: ArcSwap::from_pointee(Snapshot::new(settings, &metrics)),
             metrics,
             replay,
             clock,
             draining: watch::Sender::new(false),
+            explaining: AtomicBool::new(false),
+            body_memory: AtomicUsize::new(0),
             tls,
             proxy_protocol: listen.proxy_protocol,
         });
@@ -227,13 +238,16 @@ impl Gateway {
         let forward_auth_address =
             listeners.forward_auth.as_ref().and_then(|listener| listener.local_addr().ok());
         let workers = (0..workers.max(1))
-            .map(|index| start_worker(index, &shared, &listeners.gate, &listeners.forward_auth, drain))
+            .map(|index| {
+                let (gate, forward_auth) = (listeners.gate.as_ref(), listeners.forward_auth.as_ref());
+                start_worker(index, &shared, gate, forward_auth, drain)
+            })
             .collect::<Result<_, _>>()
             .map_err(StartError::Worker)?;
         Ok(Self {
             shared,
             workers,
-            drain,
+            limits,
             listen,
             tls: tls_settings,
             gate_address,
@@ -264,7 +278,7 @@ impl Gateway {
     }
 
     fn needs_restart(&self, settings: &Settings) -> Vec<&'static str> {
-        let running = self.shared.snapshot.load();
+        let running = &self.limits;
         let (old, new) = (&self.listen, &settings.listen);
         let differences = [
             ("listen.gate", old.gate != new.gate),
@@ -272,12 +286,10 @@ impl Gateway {
             ("listen.admin", old.admin != new.admin),
             ("listen.proxy_protocol", old.proxy_protocol != new.proxy_protocol),
             ("tls", self.tls != settings.tls),
-            ("limits.connections", running.limits.connections_max != settings.limits.connections_max),
-            (
-                "limits.replay_memory",
-                running.limits.replay_memory_bytes != settings.limits.replay_memory_bytes,
-            ),
-            ("limits.replay_ttl", running.limits.replay_ttl != settings.limits.replay_ttl),
+            ("limits.connections", running.connections_max != settings.limits.connections_max),
+            ("limits.replay_memory", running.replay_memory_bytes != settings.limits.replay_memory_bytes),
+            ("limits.drain", running.drain != settings.limits.drain),
+            ("limits.replay_ttl", running.replay_ttl != settings.limits.replay_ttl),
         ];
         differences.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
     }
@@ -305,7 +317,7 @@ impl Gateway {
     /// Takes no further connection, lets the requests in work end (for as long as `limits.drain`), and returns
     /// when every worker has.
     pub fn stop(self) {
-        tracing::info!(drain_s = self.drain.as_secs(), "draining");
+        tracing::info!(drain_s = self.limits.drain.as_secs(), "draining");
         self.shared.draining.send_replace(true);
         for worker in self.workers {
             if worker.join().is_err() {
@@ -317,7 +329,7 @@ impl Gateway {
 
 /// Gives memory back on a gate without traffic.
 async fn sweep(shared: Arc<Shared>) {
-    let mut every_minute = tokio::time::interval(Duration::from_secs(60));
+    let mut every_minute = tokio::time::interval(Duration::from_mins(1));
     loop {
         every_minute.tick().await;
         shared.replay.sweep(shared.clock.monotonic());

@@ -60,8 +60,10 @@ pub enum Tls {
 pub struct Limits {
     /// Connections open at once on the gate; further ones wait in the kernel's queue.
     pub connections_max: usize,
-    /// Requests in work at once; further ones get a 503 with `Retry-After`.
+    /// Verified requests in work at once, to the end of their answers; further ones get a 503 with `Retry-After`.
     pub in_flight_max: usize,
+    /// Bytes of all bodies that are still arriving; what would exceed it gets a 503 with `Retry-After`.
+    pub body_memory_bytes: usize,
     /// Bytes of a request head, at least 8,192.
     pub head_bytes_max: usize,
     /// For a request head to be complete, counted from the accept or the answer before it; so it is also how
@@ -84,13 +86,14 @@ impl Default for Limits {
         Self {
             connections_max: 10_000,
             in_flight_max: 1_024,
+            body_memory_bytes: 256 * 1024 * 1024,
             head_bytes_max: 32 * 1024,
             head_timeout: Duration::from_secs(20),
             body_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(10),
             drain: Duration::from_secs(20),
             replay_memory_bytes: 64 * 1024 * 1024,
-            replay_ttl: Duration::from_secs(24 * 60 * 60),
+            replay_ttl: Duration::from_hours(24),
         }
     }
 }

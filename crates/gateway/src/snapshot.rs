@@ -22,6 +22,8 @@ pub(crate) struct Snapshot {
 /// A route with what is worked out once from it.
 #[derive(Debug)]
 pub(crate) struct ActiveRoute {
+    /// Its place among the routes of its snapshot.
+    pub(crate) index: usize,
     pub(crate) route: Route,
     pub(crate) metrics: RouteMetrics,
     /// The fields of every request head to the upstream that do not change between requests.
@@ -41,7 +43,12 @@ impl AsRef<Route> for ActiveRoute {
 impl Snapshot {
     pub(crate) fn new(settings: Settings, metrics: &Arc<Metrics>) -> Self {
         Self {
-            routes: settings.routes.into_iter().map(|route| ActiveRoute::new(route, metrics)).collect(),
+            routes: settings
+                .routes
+                .into_iter()
+                .enumerate()
+                .map(|(index, route)| ActiveRoute::new(index, route, metrics))
+                .collect(),
             keyring: settings.keyring,
             limits: settings.limits,
             trusted_proxies: settings.listen.trusted_proxies,
@@ -50,9 +57,15 @@ impl Snapshot {
 }
 
 impl ActiveRoute {
-    fn new(route: Route, metrics: &Arc<Metrics>) -> Self {
-        let digest = Sha256::digest(route.label.as_bytes());
+    fn new(index: usize, route: Route, metrics: &Arc<Metrics>) -> Self {
+        let mut hash = Sha256::new_with_prefix(route.label.as_bytes());
+        for method in &route.methods {
+            hash.update(b" ");
+            hash.update(method.as_str().as_bytes());
+        }
+        let digest = hash.finalize();
         Self {
+            index,
             metrics: metrics.route(&route.label),
             fixed_fields: fixed_fields(&route),
             replay_id: u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]),

@@ -1,6 +1,8 @@
 //! WebSockets (Media Streams, ConversationRelay): the handshake is verified like any webhook; after the
 //! upstream's 101 the bytes pass both ways unread.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
@@ -9,20 +11,22 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use tokio::net::TcpStream;
 
+use crate::connection::{Connection, keep_alive};
 use crate::respond::GateBody;
-use crate::worker::Tracker;
 
 /// The 101 for the caller; the tunnel opens once hyper has written it, and counts as work until it closes.
 pub(crate) fn open(
     caller: OnUpgrade,
+    connection: Arc<Connection>,
     mut upstream: TcpStream,
     first_bytes: Bytes,
     upstream_headers: HeaderMap,
-    tracker: &Tracker,
 ) -> Response<GateBody> {
-    let guard = tracker.enter();
+    // A peer that vanished without a word is noticed, here as on the caller's side.
+    keep_alive(&upstream);
     tokio::spawn(async move {
-        let _guard = guard;
+        // The tunnel is still the caller's connection: it counts as one, and a stop waits for it.
+        let _connection = connection;
         let Ok(caller) = caller.await else { return };
         let mut caller = TokioIo::new(caller);
         if caller.write_all(&first_bytes).await.is_ok() {

@@ -21,8 +21,9 @@ impl AccountSid {
     /// ```
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let sid: [u8; Self::LEN] = bytes.try_into().ok()?;
-        let well_formed = sid.starts_with(b"AC") && sid[2..].iter().all(u8::is_ascii_hexdigit);
-        well_formed.then_some(Self(sid))
+        // Without a branch a byte, so that the compiler may look at sixteen at once.
+        let is_hex = sid[2..].iter().fold(true, |all, byte| all & byte.is_ascii_hexdigit());
+        (sid.starts_with(b"AC") && is_hex).then_some(Self(sid))
     }
 
     /// The SID as text.

@@ -3,7 +3,7 @@
 //! Anybody can write `AccountSid` into a request, so it is a hint while the keys to try are chosen; once a key
 //! has matched it is a demand, and every occurrence of it has to agree with the key's account.
 
-use crate::{AccountSid, Accounts, Keyring, Policy, Refusal, Subject, form::Fields};
+use crate::{AccountSid, Accounts, Keyring, Policy, Refusal, Subject, form::Fields, names::Role};
 
 /// What the parameters say of the request: hints until a key has matched, demands afterwards.
 pub(crate) struct Claims {
@@ -21,13 +21,13 @@ impl Claims {
     pub(crate) fn of(fields: Fields<'_>, other_query: Option<&[u8]>) -> Self {
         let mut claims =
             Self { account: None, names_account: false, is_torn: false, subject: Subject::Other };
-        // Most names are sorted out by their last letters, at a third of the cost.
-        for (name, value) in fields.iter().filter(|(name, _)| name.ends_with(b"Sid")) {
-            match name {
-                b"AccountSid" => claims.name_account(value),
-                b"MessageSid" | b"SmsSid" | b"SmsMessageSid" => claims.subject = Subject::Message,
-                b"CallSid" if claims.subject == Subject::Other => claims.subject = Subject::Call,
-                b"UsageTriggerSid" if claims.subject == Subject::Other => {
+        for field in fields.iter() {
+            let Some(known) = field.known else { continue };
+            match known.role {
+                Role::Account => claims.name_account(field.value),
+                Role::MessageSid | Role::SmsSid => claims.subject = Subject::Message,
+                Role::CallSid if claims.subject == Subject::Other => claims.subject = Subject::Call,
+                Role::UsageTriggerSid if claims.subject == Subject::Other => {
                     claims.subject = Subject::UsageTrigger;
                 }
                 _ => {}

@@ -4,10 +4,13 @@
 //! blanks are kept. There are no strings here: Twilio signs bytes, and sorts them as bytes.
 //!
 //! [`fields`] is the plain reader for everybody. [`FormBuffer`] is the same reader for the hot path: one pass
-//! decodes all fields into one buffer, names are sorted by an integer made of their first bytes, and what is
-//! signed is then copied in order. The two are held to the same answers by a test.
+//! decodes all fields into one buffer and looks each name up, and what is signed is then copied in order. Where all
+//! names are well known their ranks are that order; others are sorted by an integer made of their first bytes. The
+//! two readers are held to the same answers by a test.
 
 use std::borrow::Cow;
+
+use crate::names::{Known, Rank};
 
 /// More fields than this are refused: a genuine request has a few dozen.
 pub(crate) const MAX_FIELDS: usize = 10_000;
@@ -88,8 +91,11 @@ pub(crate) struct FormBuffer {
     decoded: Vec<u8>,
     /// Where each field is in `decoded`, as they came.
     spans: Vec<Span>,
-    /// One integer for each field that is signed, sorted: see [`sort_key`].
-    order: Vec<u128>,
+    /// Which fields are signed, in order: indices of `spans`.
+    order: Vec<u16>,
+    by_rank: ByRank,
+    /// See [`sort_key`]. Of no meaning where all names are well known.
+    sort_keys: Vec<u128>,
 }
 
 #[derive(Clone, Copy)]
@@ -97,6 +103,7 @@ struct Span {
     start: u32,
     name_end: u32,
     end: u32,
+    rank: Rank,
 }
 
 /// Copies of short fields are this long whatever their length: one or two vector moves instead of a call.
@@ -110,6 +117,7 @@ impl FormBuffer {
     pub(crate) fn clear(&mut self) {
         self.spans.clear();
         self.order.clear();
+        self.by_rank.clear();
     }
 
     /// Reads a form body or a query, in place of what was here.
@@ -120,8 +128,11 @@ impl FormBuffer {
         }
         grow(&mut self.decoded, raw.len() + SLACK);
         self.decode(raw)?;
-        self.order.sort_unstable();
-        self.settle_ties();
+        if self.by_rank.is_all {
+            self.by_rank.write_order(&mut self.order);
+        } else {
+            self.sort();
+        }
         Ok(())
     }
 
@@ -129,8 +140,8 @@ impl FormBuffer {
     /// [`SLACK`] bytes more than [`decoded_len`](Self::decoded_len) after `at`.
     pub(crate) fn write_signed(&self, out: &mut [u8], at: usize) -> usize {
         let mut at = at;
-        for key in &self.order {
-            let Span { start, end, .. } = self.spans[index_of(*key)];
+        for index in &self.order {
+            let Span { start, end, .. } = self.spans[usize::from(*index)];
             at += copy_short(&self.decoded, start as usize, out, at, (end - start) as usize);
         }
         at
@@ -153,7 +164,7 @@ impl FormBuffer {
         // Where to read and write next; where the field began, on both sides.
         let (mut from, mut to) = (0, 0);
         let (mut piece_from, mut start) = (0, 0);
-        let mut name: Option<(usize, u128)> = None;
+        let mut name: Option<usize> = None;
         for block_start in (0..=raw.len()).step_by(64) {
             let mut marks = marks(&raw[block_start..]);
             while marks != 0 {
@@ -161,53 +172,96 @@ impl FormBuffer {
                 marks &= marks - 1;
                 to += copy_short(raw, from, out, to, at - from);
                 from = at + 1;
-                match raw.get(at) {
-                    Some(b'=') if name.is_none() => name = Some((to, sort_prefix(out, start, to))),
+                let byte = raw.get(at).copied();
+                if byte == Some(b'=') && name.is_none() {
+                    name = Some(to);
+                } else if byte.is_none_or(|byte| byte == b'&') {
                     // The end of the body ends the last field as an `&` does.
-                    Some(b'&') | None => {
-                        if at > piece_from {
-                            let index = self.spans.len();
-                            if index == MAX_FIELDS {
-                                return Err(TooManyFields);
-                            }
-                            let (name_end, prefix) =
-                                name.unwrap_or_else(|| (to, sort_prefix(out, start, to)));
-                            self.order.push(prefix | index as u128);
-                            let (start, name_end, end) = (start as u32, name_end as u32, to as u32);
-                            self.spans.push(Span { start, name_end, end });
+                    if at > piece_from {
+                        let index = self.spans.len();
+                        if index == MAX_FIELDS {
+                            return Err(TooManyFields);
                         }
-                        start = to;
-                        name = None;
-                        piece_from = from;
+                        let name_end = name.unwrap_or(to);
+                        let rank = Rank::of(&out[start..], name_end - start);
+                        self.by_rank.note(rank, index as u16);
+                        let (start, name_end, end) = (start as u32, name_end as u32, to as u32);
+                        self.spans.push(Span { start, name_end, end, rank });
                     }
-                    Some(&byte) => {
-                        out[to] = match byte {
-                            b'+' => b' ',
-                            b'%' => unescape(&raw[from..]).inspect(|_| from += 2).unwrap_or(b'%'),
-                            _ => byte,
-                        };
-                        to += 1;
-                    }
+                    start = to;
+                    name = None;
+                    piece_from = from;
+                } else {
+                    out[to] = match byte {
+                        Some(b'+') => b' ',
+                        Some(b'%') => unescape(&raw[from..]).inspect(|_| from += 2).unwrap_or(b'%'),
+                        other => other.unwrap_or_default(),
+                    };
+                    to += 1;
                 }
             }
         }
         Ok(())
     }
 
-    /// Puts fields in order whose names begin alike, or are the same, and takes out pairs that came twice.
-    fn settle_ties(&mut self) {
-        let same_start = |a: &u128, b: &u128| a >> INDEX_BITS == b >> INDEX_BITS;
-        if self.order.windows(2).all(|pair| !same_start(&pair[0], &pair[1])) {
-            return;
-        }
+    /// Puts the fields in order where not all names are well known, or not all different, and takes out pairs that
+    /// came twice.
+    fn sort(&mut self) {
         let (decoded, spans) = (&self.decoded[..], &self.spans[..]);
-        let pair = |key: &u128| spans[index_of(*key)].pair(decoded);
-        for run in self.order.chunk_by_mut(same_start) {
+        self.sort_keys.clear();
+        self.sort_keys.extend(spans.iter().enumerate().map(|(index, span)| sort_key(*span, index, decoded)));
+        self.sort_keys.sort_unstable();
+        // Names that begin alike, or are the same, are told apart in full.
+        let same_start = |a: &u128, b: &u128| a >> INDEX_BITS == b >> INDEX_BITS;
+        let pair = |key: &u128| spans[usize::from(index_of(*key))].pair(decoded);
+        for run in self.sort_keys.chunk_by_mut(same_start) {
             if run.len() > 1 {
                 run.sort_unstable_by(|a, b| pair(a).cmp(&pair(b)));
             }
         }
-        self.order.dedup_by(|a, b| same_start(a, b) && pair(a) == pair(b));
+        self.sort_keys.dedup_by(|a, b| same_start(a, b) && pair(a) == pair(b));
+        self.order.extend(self.sort_keys.iter().map(|key| index_of(*key)));
+    }
+}
+
+/// Which fields have the well-known names: the order of signing without a comparison, where there are no others.
+struct ByRank {
+    /// A bit for each rank that a field has.
+    ranks: [u64; Rank::END / 64],
+    /// Which field that is; of no meaning for other ranks.
+    indices: [u16; Rank::END],
+    /// Whether every field has a well-known name, and none the same as another.
+    is_all: bool,
+}
+
+impl Default for ByRank {
+    fn default() -> Self {
+        Self { ranks: [0; Rank::END / 64], indices: [0; Rank::END], is_all: true }
+    }
+}
+
+impl ByRank {
+    fn clear(&mut self) {
+        self.ranks = [0; Rank::END / 64];
+        self.is_all = true;
+    }
+
+    fn note(&mut self, rank: Rank, index: u16) {
+        let (word, bit) = (rank.index() / 64, 1 << (rank.index() % 64));
+        self.is_all &= rank.known().is_some() && self.ranks[word] & bit == 0;
+        self.ranks[word] |= bit;
+        self.indices[rank.index()] = index;
+    }
+
+    /// Writes which fields there are, in the order of their ranks.
+    fn write_order(&self, order: &mut Vec<u16>) {
+        for (ranks, indices) in self.ranks.iter().zip(self.indices.as_chunks::<64>().0) {
+            let mut ranks = *ranks;
+            while ranks != 0 {
+                order.push(indices[ranks.trailing_zeros() as usize]);
+                ranks &= ranks - 1;
+            }
+        }
     }
 }
 
@@ -217,14 +271,27 @@ impl FormBuffer {
 pub(crate) struct Fields<'a> {
     decoded: &'a [u8],
     spans: &'a [Span],
-    order: &'a [u128],
+    order: &'a [u16],
+}
+
+/// One decoded field.
+#[derive(Clone, Copy)]
+pub(crate) struct Field<'a> {
+    pub(crate) name: &'a [u8],
+    pub(crate) value: &'a [u8],
+    /// What is known of parameters of that name.
+    pub(crate) known: Option<&'static Known>,
 }
 
 impl<'a> Fields<'a> {
     /// Each name with each of its values.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Field<'a>> + use<'a> {
         let (decoded, spans) = (self.decoded, self.spans);
-        self.order.iter().map(move |key| spans[index_of(*key)].pair(decoded))
+        self.order.iter().map(move |index| {
+            let span = spans[usize::from(*index)];
+            let (name, value) = span.pair(decoded);
+            Field { name, value, known: span.rank.known() }
+        })
     }
 }
 
@@ -235,19 +302,20 @@ impl Span {
     }
 }
 
-const INDEX_BITS: u32 = 32;
+const INDEX_BITS: u32 = u16::BITS;
+const _: () = assert!(MAX_FIELDS < 1 << INDEX_BITS, "an index takes the lowest bits of a sort key");
 
-/// An integer that sorts as the first twelve bytes of the name do; the field's index goes into the bits below.
-fn sort_prefix(decoded: &[u8], start: usize, name_end: usize) -> u128 {
-    let first_bytes = decoded[start..].first_chunk::<16>().map_or(0, |bytes| u128::from_be_bytes(*bytes));
-    let kept_bytes = (name_end - start).min(12);
+/// An integer that sorts as the first fourteen bytes of the name do; the field's index is in the bits below.
+fn sort_key(span: Span, index: usize, decoded: &[u8]) -> u128 {
+    let first_bytes = decoded[span.start as usize..].first_chunk::<16>();
+    let kept_bytes = (span.name_end - span.start).min(14);
     let beyond_name = u128::MAX >> (8 * kept_bytes);
-    first_bytes & !beyond_name
+    first_bytes.map_or(0, |bytes| u128::from_be_bytes(*bytes)) & !beyond_name | index as u128
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the low 32 bits are the index; it is below MAX_FIELDS")]
-fn index_of(key: u128) -> usize {
-    key as u32 as usize
+#[expect(clippy::cast_possible_truncation, reason = "the low bits are the index")]
+fn index_of(key: u128) -> u16 {
+    key as u16
 }
 
 /// A bit for each of the first 64 bytes that is `%`, `&`, `+` or `=`, the first byte's lowest; where there are

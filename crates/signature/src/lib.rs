@@ -78,6 +78,7 @@ mod header;
 mod key;
 #[cfg(feature = "tower")]
 pub mod layer;
+mod names;
 mod request;
 mod sign;
 mod strict;

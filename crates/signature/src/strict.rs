@@ -11,15 +11,17 @@
 //! The one idea: the signed text cannot be dropped, only moved. To forge a `From`, the genuine one has to end up
 //! *inside* something else, and whatever can hold it is looked at.
 
-mod names;
 mod shapes;
 
 use std::fmt;
 
-use names::{FORM_ONLY_STEMS, Kind, Known, Role, find};
-use shapes::Within;
+use shapes::{Fit, Within};
 
-use crate::{Request, form::Fields};
+use crate::{
+    Request,
+    form::{Field, Fields},
+    names::{self, FORM_ONLY_STEMS, Kind, Known, Role, find},
+};
 
 /// What strict mode holds against a request whose signature is good. It names a parameter that is well known,
 /// and never shows a value nor a name that the sender made up.
@@ -112,99 +114,102 @@ pub(crate) fn check(fields: &Fields<'_>, request: &Request<'_>) -> Option<Findin
     // into the URL. The query's own parameters are the application's business and may have any shape.
     let target = request.url.target();
     if is_form {
-        check_parts(|| fields.iter(), true, target)
+        check_fields(|| fields.iter(), true, target)
     } else {
-        check_parts(std::iter::empty, false, target)
+        check_fields(std::iter::empty, false, target)
     }
 }
 
-fn check_parts<'a, I>(fields: impl Fn() -> I, is_form: bool, target: &[u8]) -> Option<Finding>
+fn check_fields<'a, I>(fields: impl Fn() -> I, is_form: bool, target: &[u8]) -> Option<Finding>
 where
-    I: Iterator<Item = (&'a [u8], &'a [u8])>,
+    I: Iterator<Item = Field<'a>>,
 {
-    let mut seen = Seen { first: fields().next(), ..Seen::default() };
-    for (name, value) in fields() {
-        if let Some(finding) = check_field(name, value, &mut seen) {
+    let mut seen = Seen::default();
+    for field in fields() {
+        if let Some(finding) = check_field(field, &mut seen) {
             return Some(finding);
         }
     }
-    let in_target = || check_target(target, is_form, &seen);
+    let in_target = || check_target(target, is_form, &seen, fields().next());
     let query_as_form = || is_form.then(|| whole_webhook_in_query(target, fields())).flatten();
     seen.missing().or_else(in_target).or_else(query_as_form)
+}
+
+/// The same for pairs that no form reader looked up.
+#[cfg(test)]
+fn check_parts<'a, I>(pairs: impl Fn() -> I, is_form: bool, target: &[u8]) -> Option<Finding>
+where
+    I: Iterator<Item = (&'a [u8], &'a [u8])>,
+{
+    let field = |(name, value)| Field { name, value, known: find(name) };
+    check_fields(|| pairs().map(field), is_form, target)
 }
 
 /// What was seen of a request so far.
 #[derive(Default)]
 struct Seen<'a> {
-    first: Option<(&'a [u8], &'a [u8])>,
     previous: Option<&'static Known>,
-    account: bool,
-    body: bool,
-    /// `MessageSid` of an SMS or MMS; a Conversations message (`IM…`) has an author and no addresses.
-    message: bool,
-    conversation: bool,
-    message_status: bool,
-    direction: bool,
-    from: Option<&'a [u8]>,
-    to: Option<&'a [u8]>,
+    /// A bit for each role that a parameter had, and its value. Written for every field, since that takes less than
+    /// to ask whether it will be read.
+    roles: u16,
+    values: [&'a [u8]; Role::COUNT],
 }
 
 impl<'a> Seen<'a> {
-    /// A client of the Voice SDK places calls `From` `client:…` and chooses its parameters itself, `To` included.
-    fn is_from_client(&self) -> bool {
-        self.from.is_some_and(|from| from.starts_with(b"client:"))
+    fn note(&mut self, role: Role, value: &'a [u8]) {
+        self.roles |= 1 << role as u16;
+        self.values[role as usize] = value;
     }
 
-    fn note(&mut self, known: &'static Known, value: &'a [u8]) {
-        match known.role {
-            Role::Account => self.account = true,
-            Role::Body => self.body = true,
-            Role::MessageSid => {
-                self.conversation = value.starts_with(b"IM");
-                self.message = !self.conversation;
-            }
-            Role::MessageStatus => self.message_status = true,
-            Role::Direction => self.direction = true,
-            Role::From => self.from = Some(value),
-            Role::To => self.to = Some(value),
-            Role::Other => {}
-        }
+    fn value(&self, role: Role) -> Option<&'a [u8]> {
+        self.has(role).then(|| self.values[role as usize])
+    }
+
+    fn has(&self, role: Role) -> bool {
+        self.roles & 1 << role as u16 != 0
+    }
+
+    /// A client of the Voice SDK places calls `From` `client:…` and chooses its parameters itself, `To` included.
+    fn is_from_client(&self) -> bool {
+        self.value(Role::From).is_some_and(|from| from.starts_with(b"client:"))
     }
 
     /// An inbound message and every request about the course of a call have both addresses. A request that has
     /// only one of them had the other moved into a value.
     fn missing(&self) -> Option<Finding> {
-        let inbound_message = self.message && self.body && !self.message_status;
-        let one_of_two =
-            self.account && (self.body || self.direction) && self.from.is_some() != self.to.is_some();
-        if !inbound_message && (!one_of_two || self.conversation || self.is_from_client()) {
+        let (from, to, body) = (self.has(Role::From), self.has(Role::To), self.has(Role::Body));
+        // A Conversations message (`IM…`) has an author and no addresses.
+        let sid = self.value(Role::MessageSid);
+        let is_conversation = sid.is_some_and(|sid| sid.starts_with(b"IM"));
+        let inbound_message = sid.is_some() && !is_conversation && body && !self.has(Role::MessageStatus);
+        let one_of_two = self.has(Role::Account) && (body || self.has(Role::Direction)) && from != to;
+        if !inbound_message && (!one_of_two || is_conversation || self.is_from_client()) {
             return None;
         }
-        match (self.from, self.to) {
-            (None, _) => Some(Finding::Missing("From")),
-            (_, None) => Some(Finding::Missing("To")),
+        match (from, to) {
+            (false, _) => Some(Finding::Missing("From")),
+            (_, false) => Some(Finding::Missing("To")),
             _ => None,
         }
     }
 }
 
 #[inline]
-fn check_field<'a>(name: &'a [u8], value: &'a [u8], seen: &mut Seen<'a>) -> Option<Finding> {
-    let Some(known) = find(name) else {
+fn check_field<'a>(field: Field<'a>, seen: &mut Seen<'a>) -> Option<Finding> {
+    let Field { name, value, known } = field;
+    let Some(known) = known else {
         seen.previous = None;
         return check_unknown_name(name, value).or_else(|| shapes::swallowed(value, Within::Text));
     };
     // Fields come sorted, so the same name twice is twice in a row.
     let repeated = seen.previous.is_some_and(|previous| std::ptr::eq(previous, known));
     seen.previous = Some(known);
-    if known.role != Role::Other {
-        seen.note(known, value);
-    }
-    let fits = shapes::fits(known.kind, value);
-    if fits && !repeated && !shapes::has_room(known.kind, value) {
+    seen.note(known.role, value);
+    let fit = shapes::fit(known.kind, value);
+    if fit == Fit::Tight && !repeated {
         return None;
     }
-    check_roomy_field(known, value, fits, repeated, seen)
+    check_roomy_field(known, value, fit, repeated, seen)
 }
 
 /// What few fields need: kept apart so that the loop over all fields stays small.
@@ -212,7 +217,7 @@ fn check_field<'a>(name: &'a [u8], value: &'a [u8], seen: &mut Seen<'a>) -> Opti
 fn check_roomy_field(
     known: &'static Known,
     value: &[u8],
-    fits: bool,
+    fit: Fit,
     repeated: bool,
     seen: &Seen<'_>,
 ) -> Option<Finding> {
@@ -220,7 +225,7 @@ fn check_roomy_field(
         return Some(Finding::Repeated(known.name));
     }
     let is_clients_own = known.role == Role::To && seen.is_from_client();
-    if !fits && !is_clients_own {
+    if fit == Fit::Wrong && !is_clients_own {
         return Some(Finding::WrongShape(known.name));
     }
     let within = match known.kind {
@@ -253,7 +258,7 @@ fn check_unknown_name(name: &[u8], value: &[u8]) -> Option<Finding> {
         return None;
     }
     if let Some(stem) = names::find_numbered(name) {
-        return (!shapes::fits(stem.kind, value)).then_some(Finding::WrongShape(stem.name));
+        return (shapes::fit(stem.kind, value) == Fit::Wrong).then_some(Finding::WrongShape(stem.name));
     }
     let extended =
         extended_text(name).or_else(|| extended_sid(name)).or_else(|| extended_address(name, value));
@@ -337,17 +342,17 @@ fn extended_address(name: &[u8], value: &[u8]) -> Option<&'static str> {
 
 /// Parameters moved into the URL, wholly (`…/smsAccountSidAC0123…`) or in part (`…/smsAcc` and `ountSid=AC0123…`).
 /// `AccountSid` sorts before nearly all others, so it is what a URL would have to swallow first.
-fn check_target(target: &[u8], is_form: bool, seen: &Seen<'_>) -> Option<Finding> {
+fn check_target(target: &[u8], is_form: bool, seen: &Seen<'_>, first: Option<Field<'_>>) -> Option<Finding> {
     const NAME: &[u8] = b"AccountSid";
     for at in find_all(target, NAME) {
         let after = &target[at + NAME.len()..];
         let sid = shapes::sid_prefix_len(after, *b"AC");
         // Cut inside: the rest of the SID would be the first name. Only then is it missing among the fields.
-        if sid == 34 || (sid == after.len() && is_form && !seen.account) {
+        if sid == 34 || (sid == after.len() && is_form && !seen.has(Role::Account)) {
             return Some(Finding::InUrl("AccountSid"));
         }
     }
-    let (name, value) = seen.first?;
+    let Field { name, value, .. } = first?;
     let cut_inside_the_name = name.len() < NAME.len()
         && NAME.ends_with(name)
         && target.ends_with(&NAME[..NAME.len() - name.len()])
@@ -358,16 +363,14 @@ fn check_target(target: &[u8], is_form: bool, seen: &Seen<'_>) -> Option<Finding
 /// The other direction: a webhook sent by GET has everything in its query, so its tail could be cut off and sent
 /// as a form. An application that puts its own query into the next URL does no such thing: there the form has
 /// one of the SIDs that the query has, and a forger cannot know the SID of a message that he has yet to send.
-fn whole_webhook_in_query<'a>(
-    target: &[u8],
-    fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-) -> Option<Finding> {
+fn whole_webhook_in_query<'a>(target: &[u8], fields: impl Iterator<Item = Field<'a>>) -> Option<Finding> {
     let query = &target[memchr::memchr(b'?', target)?..];
     find_all(query, b"ApiVersion=").next()?;
     find_all(query, b"AccountSid=AC").next()?;
-    let mut sids =
-        fields.filter(|(name, value)| name.ends_with(b"Sid") && *name != b"AccountSid" && value.len() == 34);
-    let same_thing = sids.any(|(_, value)| memchr::memmem::find(query, value).is_some());
+    let mut sids = fields.filter(|Field { name, value, .. }| {
+        name.ends_with(b"Sid") && *name != b"AccountSid" && value.len() == 34
+    });
+    let same_thing = sids.any(|field| memchr::memmem::find(query, field.value).is_some());
     (!same_thing).then_some(Finding::InUrl("ApiVersion"))
 }
 

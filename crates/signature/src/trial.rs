@@ -38,7 +38,8 @@ impl<'k> Keys<'k> {
             }
         } else {
             let named = claims.account.as_ref().and_then(|sid| keyring.find(sid));
-            if named.is_none() && claims.names_account {
+            // Keys without an account may be anybody's, so an account that has none here is not the fault.
+            if named.is_none() && claims.names_account && keyring.anonymous().is_none() {
                 no_match = Refusal::UnknownAccount;
             }
             chosen.add_by_account(keyring, policy, claims, named, |key| signature.fits(key));

@@ -14,7 +14,6 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use ringfence_gateway::{Gateway, Listeners};
 
@@ -74,7 +73,7 @@ async fn demonstrate(exit_after_tour: bool) -> anyhow::Result<ExitCode> {
     let application = application::start(listen_on(8480)?)?;
     let text = configuration(application.address, &secrets);
     let around =
-        Surroundings { folder: Path::new(""), env: &|name| secrets.find(name), now: SystemTime::now() };
+        Surroundings { folder: Path::new(""), env: &|name| secrets.find(name), now: config::wall_clock() };
     let loaded = config::resolve(&text, Path::new("demo.toml"), &around)?;
     let listeners =
         Listeners { gate: Some(listen_on(8443)?), admin: Some(listen_on(9400)?), ..Listeners::default() };
@@ -196,7 +195,7 @@ fn listen_on(port: u16) -> std::io::Result<TcpListener> {
 fn random_hex() -> std::io::Result<String> {
     let mut bytes = [0; 16];
     std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
 }
 
 /// Standard output, for people. A reader that went away ends nothing.

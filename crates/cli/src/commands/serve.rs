@@ -1,10 +1,13 @@
 //! `ringfence serve`: the product, from its start to its stop.
 
 use std::env;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use listenfd::ListenFd;
 use ringfence_gateway::{Gateway, Listeners, StartError};
@@ -23,7 +26,7 @@ pub(crate) struct SystemClock;
 impl Clock for SystemClock {
     fn unix_seconds(&self) -> u64 {
         // Before 1970 only on a machine whose clock is not set; proofs made then are refused as too old.
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+        config::wall_clock().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
     }
 
     fn monotonic(&self) -> Instant {
@@ -48,7 +51,10 @@ pub(crate) fn run(file: &Path) -> ExitCode {
             Ok(runtime) => runtime,
             Err(error) => return exit::unavailable(&format!("cannot start a runtime: {error}"), None),
         };
-    runtime.block_on(serve(file.to_owned(), loaded))
+    let code = runtime.block_on(serve(file.to_owned(), loaded));
+    // A second signal does not wait for what the first one still waits for.
+    runtime.shutdown_background();
+    code
 }
 
 async fn serve(file: PathBuf, loaded: Loaded) -> ExitCode {
@@ -143,10 +149,16 @@ fn handed_over() -> Listeners {
             _ => &mut listeners.gate,
         };
         match sockets.take_tcp_listener(index) {
+            Ok(Some(_)) if place.is_some() => {
+                tracing::warn!(
+                    name,
+                    "a second socket of this name from systemd is left alone: one for each part"
+                );
+            }
             Ok(Some(listener)) => *place = Some(listener),
             Ok(None) => {}
             Err(error) => {
-                tracing::warn!(name, %error, "a socket from systemd is not for TCP and is left alone")
+                tracing::warn!(name, %error, "a socket from systemd is not for TCP and is left alone");
             }
         }
     }
@@ -172,10 +184,29 @@ fn start_failed(error: &StartError) -> ExitCode {
     }
 }
 
+/// Tells systemd, where there is one.
 fn notify(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "systemd was not told");
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the binary's edge: systemd speaks through the environment"
+    )]
+    let socket = env::var_os("NOTIFY_SOCKET");
+    let abstract_name = socket.as_ref().and_then(|socket| socket.as_bytes().strip_prefix(b"@"));
+    let told = match abstract_name {
+        Some(name) => notify_abstract(name, states),
+        None => sd_notify::notify(states),
+    };
+    if let Err(error) = told {
+        tracing::warn!(%error, "systemd could not be told");
     }
+}
+
+/// The same over a socket in the abstract name space, which `sd_notify` does not know.
+fn notify_abstract(name: &[u8], states: &[NotifyState<'_>]) -> std::io::Result<()> {
+    let text: String = states.iter().map(|state| format!("{state}\n")).collect();
+    let address = SocketAddr::from_abstract_name(name)?;
+    UnixDatagram::unbound()?.send_to_addr(text.as_bytes(), &address)?;
+    Ok(())
 }
 
 /// Half of what systemd waits for a sign of life, where it waits for one.

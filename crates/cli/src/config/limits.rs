@@ -13,6 +13,7 @@ pub(super) const SECTION: Section = Section {
     keys: &[
         "connections",
         "in_flight",
+        "body_memory",
         "head_cap",
         "head_timeout",
         "body_timeout",
@@ -38,6 +39,7 @@ pub(super) fn resolve(table: Option<Table<'_>>, problems: &mut Problems<'_>) -> 
     let Some(table) = table else { return limits };
     integer(&table, "connections", 1, 1_000_000, &mut limits.connections_max, problems);
     integer(&table, "in_flight", 1, 100_000, &mut limits.in_flight_max, problems);
+    size(&table, "body_memory", 1_024 * KIB, 64 * GIB, &mut limits.body_memory_bytes, problems);
     // hyper cannot read a head with a smaller buffer; a larger one is a present to an attacker.
     size(&table, "head_cap", 8 * KIB, 1_024 * KIB, &mut limits.head_bytes_max, problems);
     size(&table, "replay_memory", 1_024 * KIB, 64 * GIB, &mut limits.replay_memory_bytes, problems);

@@ -66,7 +66,7 @@ pub(crate) fn load(file: &Path) -> Result<Loaded, ConfigError> {
     let text = String::from_utf8(text)
         .map_err(|_| ConfigError::of_file(file, "the file is not UTF-8 text, as TOML demands".to_owned()))?;
     let folder = file.parent().unwrap_or(Path::new(""));
-    resolve(&text, file, &Surroundings { folder, env: &environment, now: SystemTime::now() })
+    resolve(&text, file, &Surroundings { folder, env: &environment, now: wall_clock() })
 }
 
 /// Says what the text of a configuration file means. `file` only names it in messages.
@@ -160,6 +160,15 @@ fn keyring(accounts: Vec<Account>, problems: &mut Problems<'_>) -> Option<Keyrin
             None
         }
     }
+}
+
+/// What time it is.
+pub(crate) fn wall_clock() -> SystemTime {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the binary's edge: the one place that reads the wall clock"
+    )]
+    SystemTime::now()
 }
 
 /// The value of an environment variable, if it is set and is text.

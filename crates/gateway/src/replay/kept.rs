@@ -12,7 +12,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::StatusCode;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, TRAILER, TRANSFER_ENCODING,
@@ -35,49 +35,100 @@ pub(crate) fn keepable(status: StatusCode, headers: &HeaderMap, length: u64) -> 
             <= MAX_KEPT_HEADERS
 }
 
-/// A complete answer, to be given again.
-#[derive(Debug)]
+/// A complete answer, to be given again: one allocation of exactly its size, since tens of thousands lie in memory
+/// and nearly all of them are only ever thrown away. The head is packed before the body:
+///
+/// ```text
+/// status  2 bytes
+/// fields  for each: length of its name (2), length of its value (2), name, value
+/// body    from `body_start` to the end
+/// ```
+#[derive(Debug, Clone)]
 pub(crate) struct KeptAnswer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Bytes,
-    bytes: usize,
+    packed: Bytes,
+    body_start: usize,
 }
 
 impl KeptAnswer {
     /// Copies a whole answer at once, for tests, or gives `None` if it is not [`keepable`].
-    ///
-    /// Left out are `Set-Cookie` (see the module) and the headers of one connection's framing, which are made
-    /// anew for each answer.
     #[cfg(test)]
     pub(crate) fn new(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Option<Self> {
-        keepable(status, headers, body.len() as u64)
-            .then(|| Self::assemble(status, copy_headers(headers), Box::from(body)))
+        keepable(status, headers, body.len() as u64).then(|| {
+            let mut draft = Draft::new(status, headers, body.len());
+            draft.packed.extend_from_slice(body);
+            draft.finish()
+        })
     }
 
     /// The status, always 2xx.
     pub(crate) fn status(&self) -> StatusCode {
-        self.status
+        let status = self.packed.first_chunk().copied().map(u16::from_be_bytes);
+        status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(StatusCode::OK)
     }
 
     /// The headers, without `Set-Cookie`, `Content-Length`, `Transfer-Encoding`, `Connection` and `Trailer`.
-    pub(crate) fn headers(&self) -> &HeaderMap {
-        &self.headers
+    pub(crate) fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let mut at = 2;
+        while at < self.body_start {
+            let (name, value) = self.lengths(at);
+            let (name_start, value_start) = (at + 4, at + 4 + name);
+            at = value_start + value;
+            // What was a header is one again: neither fails.
+            let name = HeaderName::from_bytes(&self.packed[name_start..value_start]);
+            let value = HeaderValue::from_maybe_shared(self.packed.slice(value_start..at));
+            if let (Ok(name), Ok(value)) = (name, value) {
+                headers.append(name, value);
+            }
+        }
+        headers
     }
 
-    /// The whole body; a clone costs no copy.
-    pub(crate) fn body(&self) -> &Bytes {
-        &self.body
+    /// The whole body, without a copy.
+    pub(crate) fn body(&self) -> Bytes {
+        self.packed.slice(self.body_start..)
     }
 
-    /// What this answer takes of the budget.
+    /// What this answer takes of the budget: its bytes, a word of the allocator's, and the shared count that is made
+    /// when it is first given again.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.packed.len() + 16 + 48
     }
 
-    fn assemble(status: StatusCode, headers: HeaderMap, body: Box<[u8]>) -> Self {
-        let bytes = SHARED_BYTES + header_bytes(&headers) + body.len();
-        Self { status, headers, body: Bytes::from(body), bytes }
+    fn lengths(&self, at: usize) -> (usize, usize) {
+        let length = |at: usize| usize::from(u16::from_be_bytes([self.packed[at], self.packed[at + 1]]));
+        (length(at), length(at + 2))
+    }
+}
+
+/// An answer that is being packed.
+#[derive(Debug)]
+struct Draft {
+    packed: Vec<u8>,
+    body_start: usize,
+}
+
+impl Draft {
+    /// Packs the head of a [`keepable`] answer, and makes room for a body of this length.
+    fn new(status: StatusCode, headers: &HeaderMap, body_length: usize) -> Self {
+        let fields = kept_headers(headers).map(|(name, value)| 4 + name.as_str().len() + value.len());
+        let body_start = 2 + fields.sum::<usize>();
+        let mut packed = Vec::with_capacity(body_start + body_length);
+        packed.extend_from_slice(&status.as_u16().to_be_bytes());
+        for (name, value) in kept_headers(headers) {
+            let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
+            for length in [name.len(), value.len()] {
+                // `keepable` holds all of them together under 16 KiB.
+                packed.extend_from_slice(&u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes());
+            }
+            packed.extend_from_slice(name);
+            packed.extend_from_slice(value);
+        }
+        Self { packed, body_start }
+    }
+
+    fn finish(self) -> KeptAnswer {
+        KeptAnswer { packed: Bytes::from(self.packed.into_boxed_slice()), body_start: self.body_start }
     }
 }
 
@@ -108,13 +159,6 @@ struct Open {
     received: u64,
 }
 
-#[derive(Debug)]
-struct Draft {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Vec<u8>,
-}
-
 impl Recording {
     /// Begins with the head of the answer, after its hop-by-hop headers were removed.
     pub(crate) fn new(ticket: Ticket, keep: Keep, status: StatusCode, headers: &HeaderMap) -> Self {
@@ -123,14 +167,9 @@ impl Recording {
             return Self { open: None };
         }
         let expected = content_length(headers);
-        let copy =
-            (keep == Keep::Answer && keepable(status, headers, expected.unwrap_or(0))).then(|| Draft {
-                status,
-                headers: copy_headers(headers),
-                body: Vec::with_capacity(
-                    expected.and_then(|length| usize::try_from(length).ok()).unwrap_or(0),
-                ),
-            });
+        let length = expected.unwrap_or(0);
+        let copy = (keep == Keep::Answer && keepable(status, headers, length))
+            .then(|| Draft::new(status, headers, usize::try_from(length).unwrap_or(0)));
         Self { open: Some(Open { ticket, copy, expected, received: 0 }) }
     }
 
@@ -140,8 +179,8 @@ impl Recording {
         let Some(open) = &mut self.open else { return };
         open.received += piece.len() as u64;
         if let Some(copy) = &mut open.copy {
-            if copy.body.len() + piece.len() <= MAX_KEPT_BODY {
-                copy.body.extend_from_slice(piece);
+            if copy.packed.len() - copy.body_start + piece.len() <= MAX_KEPT_BODY {
+                copy.packed.extend_from_slice(piece);
             } else {
                 open.copy = None;
             }
@@ -158,10 +197,7 @@ impl Recording {
             open.ticket.fail();
             return;
         }
-        open.ticket.complete(
-            open.copy
-                .map(|copy| KeptAnswer::assemble(copy.status, copy.headers, copy.body.into_boxed_slice())),
-        );
+        open.ticket.complete(open.copy.map(Draft::finish));
     }
 
     /// The body broke off: nothing is remembered.
@@ -191,6 +227,13 @@ impl<B: Body<Data = Bytes>> Recorder<B> {
             recording.end();
         }
         Self { body, recording }
+    }
+}
+
+impl<B> Recorder<B> {
+    /// Whether nothing that is still to come changes what is remembered.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.recording.open.is_none()
     }
 }
 
@@ -235,38 +278,7 @@ fn kept_headers(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &Head
     headers.iter().filter(|(name, _)| !LEFT_OUT.contains(name))
 }
 
-/// Copies all values into one buffer of exactly their size.
-fn copy_headers(headers: &HeaderMap) -> HeaderMap {
-    let mut values = BytesMut::with_capacity(kept_headers(headers).map(|(_, value)| value.len()).sum());
-    let mut copy = HeaderMap::with_capacity(headers.keys_len());
-    for (_, value) in kept_headers(headers) {
-        values.extend_from_slice(value.as_bytes());
-    }
-    let mut values = values.freeze();
-    for (name, value) in kept_headers(headers) {
-        // What was a header value is one again: this never fails.
-        if let Ok(value) = HeaderValue::from_maybe_shared(values.split_to(value.len())) {
-            copy.append(name.clone(), value);
-        }
-    }
-    copy
-}
-
 /// `None` also for a length that is no number: the end of the stream decides then.
 fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-/// The answer itself behind its `Arc`, and for each of its four allocations (this, header table, header values,
-/// body) a word of the allocator's and one shared count.
-const SHARED_BYTES: usize = size_of::<KeptAnswer>() + 16 + 4 * (16 + 32);
-
-/// A header map keeps a place for each header it could take, 4/3 as many index words, and the text. A name that
-/// is not in a standard is an allocation with a shared count of its own; all are charged as such.
-fn header_bytes(headers: &HeaderMap) -> usize {
-    const PLACE: usize = size_of::<HeaderName>() + size_of::<HeaderValue>() + 32;
-    const NAME: usize = 80;
-    let repeated = headers.len() - headers.keys_len();
-    let text: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    headers.capacity() * (PLACE + 8) + headers.keys_len() * NAME + repeated * 2 * PLACE + text
 }

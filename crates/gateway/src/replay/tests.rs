@@ -316,7 +316,7 @@ fn a_kept_answer_hands_nobody_a_session() {
     expected.insert(CONTENT_TYPE, HeaderValue::from_static("text/xml"));
     expected.append("x-two", HeaderValue::from_static("a"));
     expected.append("x-two", HeaderValue::from_static("b"));
-    assert_eq!((kept.status(), kept.headers()), (StatusCode::CREATED, &expected));
+    assert_eq!((kept.status(), kept.headers()), (StatusCode::CREATED, expected));
 }
 
 #[test]
@@ -327,7 +327,7 @@ fn a_kept_answer_holds_no_slice_of_a_read_buffer() {
     headers.insert("x-name", HeaderValue::from_maybe_shared(buffer.slice(100..110)).unwrap());
     assert!(range.contains(&headers["x-name"].as_bytes().as_ptr()), "the test's own premise");
     let kept = KeptAnswer::new(StatusCode::OK, &headers, &buffer.slice(200..300)).unwrap();
-    assert_eq!(kept.headers(), &headers);
+    assert_eq!(kept.headers(), headers);
     assert!(!range.contains(&kept.headers()["x-name"].as_bytes().as_ptr()));
     assert!(!range.contains(&kept.body().as_ptr()));
 }

@@ -74,6 +74,11 @@ impl AnswerBody {
         }
     }
 
+    /// Whether only the end of the connection will say that the body has ended, so that a cut one looks whole.
+    pub fn ends_by_close(&self) -> bool {
+        matches!(&self.0, State::Streaming(streaming) if matches!(streaming.rest, Rest::UntilClose))
+    }
+
     pub(super) fn whole(bytes: Bytes) -> Self {
         Self(State::Whole(bytes))
     }

@@ -180,6 +180,8 @@ impl Client {
         let mut running = Running { connection, exchange, sending: Sending::default(), answered: false };
         let Head { length, status, headers, framing, keep } = running.head().await?;
         running.connection.buffer.advance(length);
+        // An upstream that was asked to switch may have a mind of its own about what follows: never used again.
+        let keep = if exchange.upgrade { Keep::No } else { keep };
         if status == StatusCode::SWITCHING_PROTOCOLS {
             let (stream, buffer) = running.connection.into_parts();
             return Ok(Outcome::Upgraded { headers, stream, leftover: buffer.freeze() });

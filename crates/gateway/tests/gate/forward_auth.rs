@@ -2,7 +2,7 @@
 
 use ringfence_gateway::basic::{BasicUsers, PasswordCheck};
 use ringfence_gateway::forwarded::TrustedPeers;
-use ringfence_gateway::settings::{Check, Settings};
+use ringfence_gateway::settings::{Check, Replay, Settings};
 use ringfence_model::Secret;
 use ringfence_signature::Signed;
 use ringfence_testkit::{RawClient, Response};
@@ -22,15 +22,15 @@ async fn ask(world: &World, question: &str) -> Response {
 fn question(signed: &Signed, method: &str, with_body: bool, lines: &[&str]) -> String {
     let mut text =
         format!("{method} /check HTTP/1.1\r\nHost: gate\r\nX-Forwarded-Method: {}\r\n", signed.method);
-    text.push_str(&format!("X-Forwarded-Uri: {}\r\n", signed.target()));
+    text.extend(["X-Forwarded-Uri: ", &signed.target(), "\r\n"]);
     for (name, value) in &signed.headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
+        text.extend([name, ": ", value, "\r\n"]);
     }
     for line in lines {
-        text.push_str(&format!("{line}\r\n"));
+        text.extend([line, "\r\n"]);
     }
     if with_body {
-        text.push_str(&format!("Content-Length: {}\r\n\r\n", signed.body.len()));
+        text.extend(["Content-Length: ", &signed.body.len().to_string(), "\r\n\r\n"]);
         text.push_str(std::str::from_utf8(&signed.body).unwrap());
     } else {
         text.push_str("\r\n");
@@ -150,4 +150,40 @@ async fn get_websocket_and_basic_need_no_body() {
     );
     let right = "GET /twilio/x HTTP/1.1\r\nHost: a\r\nAuthorization: Basic dTpw\r\n\r\n";
     assert_eq!(ask(&world, right).await.status, 200);
+}
+
+#[tokio::test]
+async fn two_families_of_forwarded_fields_must_agree() {
+    let world = World::with(trust_loopback).await;
+    let signed = twilio().get(&url("/twilio/x?a=1"));
+    let same = question(&signed, "GET", false, &["X-Original-URI: /twilio/x?a=1"]);
+    assert_eq!(ask(&world, &same).await.status, 200);
+    let other = question(&signed, "GET", false, &["X-Original-URI: /twilio/y"]);
+    assert_eq!(ask(&world, &other).await.status, 403);
+    assert_eq!(world.refused("forwarded_fields_disagree").await, 1);
+}
+
+#[tokio::test]
+async fn a_route_that_refuses_repeats_refuses_them_here_too() {
+    let world = World::with(|settings| {
+        trust_loopback(settings);
+        settings.routes[0].replay = Replay::Refuse;
+    })
+    .await;
+    let asked = question(&twilio().get(&url("/twilio/x?a=1")), "GET", false, &[]);
+    assert_eq!(ask(&world, &asked).await.status, 200);
+    assert_eq!(ask(&world, &asked).await.status, 403);
+}
+
+#[tokio::test]
+async fn a_post_with_basic_credentials_needs_no_body() {
+    let users = BasicUsers::new([("u".to_owned(), PasswordCheck::Plain(Secret::new("p")))]).unwrap();
+    let world = World::with(|settings| {
+        trust_loopback(settings);
+        settings.routes[0].check = Check::Basic(users);
+    })
+    .await;
+    let asked = "GET /check HTTP/1.1\r\nHost: a\r\nX-Forwarded-Method: POST\r\nX-Forwarded-Uri: /twilio/x\r\n\
+                 Authorization: Basic dTpw\r\n\r\n";
+    assert_eq!(ask(&world, asked).await.status, 200);
 }

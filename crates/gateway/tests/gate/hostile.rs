@@ -60,13 +60,27 @@ fn mutate(request: &[u8], dice: &mut Dice) -> Vec<u8> {
     }
 }
 
-/// What of a request is signed: the target, the signature, and the body as its content type has it read. Method,
-/// `Host` and the rest of the head are not: a mutant that differs in nothing else is genuine.
-fn meaning(request: &[u8]) -> Option<(Vec<u8>, Vec<Vec<u8>>, bool, Vec<u8>)> {
-    let end = request.windows(4).position(|window| window == b"\r\n\r\n")?;
-    let (head, body) = (&request[..end], &request[end + 4..]);
+/// What of a request is signed. Method, `Host` and the rest of the head are not: a mutant that differs in nothing
+/// else is genuine.
+#[derive(PartialEq)]
+struct Meaning {
+    target: Vec<u8>,
+    signatures: Vec<Vec<u8>>,
+    is_form: bool,
+    /// As the content type has it read.
+    body: Vec<u8>,
+}
+
+fn meaning(request: &[u8]) -> Option<Meaning> {
+    // Empty lines before a request are nobody's, and a line may end without its carriage return (RFC 9112, 2.2).
+    let request = &request[request.iter().position(|byte| !b"\r\n".contains(byte))?..];
+    let ends = [&b"\n\r\n"[..], b"\n\n"];
+    let found = |end: &&[u8]| Some(request.windows(end.len()).position(|window| window == *end)? + end.len());
+    let (head, body) = request.split_at(ends.iter().filter_map(found).min()?);
     let mut lines = head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     let target = lines.next()?.split(|byte| *byte == b' ').nth(1)?;
+    // A fragment is no part of a target; hyper drops it.
+    let target = target.split(|byte| *byte == b'#').next()?.to_vec();
     let field = |line: &[u8], name: &str| {
         let value = line.strip_prefix(format!("{name}:").as_bytes())?;
         Some(value.trim_ascii().to_vec())
@@ -88,7 +102,12 @@ fn meaning(request: &[u8]) -> Option<(Vec<u8>, Vec<Vec<u8>>, bool, Vec<u8>)> {
     }
     // What follows the body is the next request on the connection.
     let body = &body[..body.len().min(length)];
-    Some((target.to_vec(), signatures, is_form, if is_form { parameters(body) } else { body.to_vec() }))
+    Some(Meaning {
+        target,
+        signatures,
+        is_form,
+        body: if is_form { parameters(body) } else { body.to_vec() },
+    })
 }
 
 /// The names and values of a form in the order and number in which they are signed.

@@ -55,10 +55,64 @@ async fn a_thousand_idle_connections_hold_up_nobody() {
 }
 
 #[tokio::test]
-async fn more_requests_in_work_than_the_limit_get_a_503() {
-    let world = World::with(|settings| settings.limits.in_flight_max = 0).await;
-    let response = world.send_signed(&twilio().form(&url("/twilio/voice"), call(ACCOUNT))).await;
+async fn more_verified_requests_in_work_than_the_limit_get_a_503() {
+    let (go, waiting) = tokio::sync::watch::channel(false);
+    let upstream = Upstream::start(move |_| {
+        let mut waiting = waiting.clone();
+        async move {
+            waiting.wait_for(|go| *go).await.unwrap();
+            Answer::new(200, "done")
+        }
+    })
+    .await;
+    let world = World::before(upstream, |settings| settings.limits.in_flight_max = 1);
+    let request = wire(&twilio().form(&url("/twilio/voice"), call(ACCOUNT)));
+    let mut first = RawClient::connect(world.gate()).await.unwrap();
+    first.send(&request).await.unwrap();
+    while world.upstream.requests().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let response = world.send(&request).await;
     assert_eq!((response.status, response.header("retry-after")), (503, Some("1")));
+    go.send(true).unwrap();
+    assert_eq!(first.read_response().await.unwrap().status, 200);
+    assert_eq!(world.send(&request).await.status, 200, "the place is free again");
+}
+
+#[tokio::test]
+async fn strangers_with_half_a_body_take_no_place_from_anybody() {
+    let world = World::with(|settings| settings.limits.in_flight_max = 1).await;
+    let head = "POST /twilio/sms HTTP/1.1\r\nHost: a\r\nX-Twilio-Signature: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n";
+    let mut strangers = Vec::new();
+    for _ in 0..20 {
+        let mut stranger = RawClient::connect(world.gate()).await.unwrap();
+        stranger.send(format!("{head}Content-Length: 100\r\n\r\nhalf")).await.unwrap();
+        strangers.push(stranger);
+    }
+    let response = world.send_signed(&twilio().form(&url("/twilio/voice"), call(ACCOUNT))).await;
+    assert_eq!(response.status, 200);
+}
+
+#[tokio::test]
+async fn bodies_of_strangers_take_no_more_memory_than_allowed() {
+    let world = World::with(|settings| settings.limits.body_memory_bytes = 10_000).await;
+    let signed = twilio().form(&url("/twilio/voice"), [("Body", "x".repeat(50_000))]);
+    let response = world.send_signed(&signed).await;
+    assert_eq!((response.status, response.header("retry-after")), (503, Some("1")));
+    assert_eq!(world.refused("overloaded").await, 1);
+}
+
+/// An HTTP/2 peer that says what it must and then nothing holds a connection only so long.
+#[tokio::test]
+async fn a_silent_http2_peer_is_hung_up_on() {
+    let world = World::with(|settings| settings.limits.head_timeout = Duration::from_millis(50)).await;
+    let settings_frame = b"\0\0\0\x04\0\0\0\0\0";
+    let preface = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], settings_frame].concat();
+    for said in [&b"P"[..], b"PRI * ", b"PRI * HTTP/2.0\r\n", &preface] {
+        let mut client = RawClient::connect(world.gate()).await.unwrap();
+        client.send(said).await.unwrap();
+        while !client.read_some().await.unwrap_or_default().is_empty() {}
+    }
 }
 
 #[tokio::test]

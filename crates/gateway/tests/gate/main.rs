@@ -1,5 +1,6 @@
 //! The gate as its neighbours meet it: real sockets, a real upstream, requests signed as Twilio signs them, and
 //! everything that is not.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests may fail like tests")]
 
 mod forward_auth;
 mod hostile;

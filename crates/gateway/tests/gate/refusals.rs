@@ -226,3 +226,18 @@ async fn a_refused_caller_may_go_on_with_its_connection() {
     assert_eq!(client.exchange(&forged).await.unwrap().status, 403);
     assert_eq!(client.exchange(signed_sms()).await.unwrap().status, 200);
 }
+
+#[tokio::test]
+async fn an_encoded_body_is_refused_since_nobody_signed_the_coding() {
+    let signed = twilio().form(&url("/twilio/sms"), sms(ACCOUNT));
+    refuses(wire_with(&signed, &["Content-Encoding: gzip"]), 400, "content_encoding").await;
+}
+
+#[tokio::test]
+async fn what_is_not_http_is_counted_too() {
+    let world = World::new().await;
+    assert_eq!(world.send("POST /twilio/sms HTTP/1.1\r\nHost : a\r\n\r\n").await.status, 400);
+    let head = format!("GET /twilio/sms HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(200_000));
+    assert_eq!(world.send(head).await.status, 431);
+    assert_eq!((world.refused("malformed_http").await, world.refused("head_too_large").await), (1, 1));
+}

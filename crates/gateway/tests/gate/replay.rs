@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ringfence_gateway::settings::Replay;
-use ringfence_testkit::{Answer, Upstream};
+use ringfence_testkit::{Answer, RawClient, Upstream};
 
-use crate::world::{ACCOUNT, World, call, sms, twilio, url};
+use crate::world::{ACCOUNT, World, call, sms, twilio, url, wire};
 
 #[tokio::test]
 async fn a_repeated_message_is_answered_again_and_not_forwarded() {
@@ -93,4 +93,47 @@ async fn repeats_during_the_first_wait_for_it_and_get_its_answer() {
         assert_eq!(repeat.await.unwrap().text(), "once");
     }
     assert_eq!(world.upstream.requests().len(), 1);
+}
+
+/// Otherwise whoever captured a request could have it done any number of times, hanging up each time.
+#[tokio::test]
+async fn a_first_whose_caller_hung_up_is_remembered_all_the_same() {
+    for streamed in [false, true] {
+        let (go, waiting) = tokio::sync::watch::channel(false);
+        let upstream = Upstream::start(move |_| {
+            let mut waiting = waiting.clone();
+            async move {
+                if !streamed {
+                    waiting.wait_for(|go| *go).await.unwrap();
+                    return Answer::new(200, "once");
+                }
+                let (mut sender, answer) = Answer::streamed(200, 4);
+                tokio::spawn(async move {
+                    sender.send_data("on".into()).await.unwrap();
+                    waiting.wait_for(|go| *go).await.unwrap();
+                    sender.send_data("ce".into()).await.unwrap();
+                });
+                answer
+            }
+        })
+        .await;
+        let world = World::before(upstream, |settings| settings.routes[0].replay = Replay::AnswerAgain);
+        let signed = twilio().form(&url("/twilio/voice"), call(ACCOUNT));
+        let mut first = RawClient::connect(world.gate()).await.unwrap();
+        first.send(wire(&signed)).await.unwrap();
+        while world.upstream.requests().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        if streamed {
+            first.read_head().await.unwrap();
+        }
+        drop(first);
+        // The gate has seen that the caller is gone when nobody but the scraper is connected.
+        while world.metric("ringfence_connections").await > 0 {
+            tokio::task::yield_now().await;
+        }
+        go.send(true).unwrap();
+        assert_eq!(world.send_signed(&signed).await.text(), "once", "streamed: {streamed}");
+        assert_eq!(world.upstream.requests().len(), 1, "streamed: {streamed}");
+    }
 }

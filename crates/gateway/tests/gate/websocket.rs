@@ -1,5 +1,6 @@
 //! Media Streams and ConversationRelay: a verified handshake, then bytes both ways.
 
+use ringfence_gateway::settings::Replay;
 use ringfence_testkit::{RawClient, RawUpstream, read_request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -28,7 +29,24 @@ async fn an_unsigned_handshake_is_refused_and_no_connection_is_opened() {
 }
 
 #[tokio::test]
-async fn a_form_signature_does_not_open_a_websocket() {
+async fn a_handshake_with_a_body_is_refused_before_anything_is_sent() {
+    let upstream = RawUpstream::silent().await;
+    let world = world_before(&upstream).await;
+    let smuggled = "POST /admin HTTP/1.1\r\nHost: a\r\n\r\n";
+    let signed = twilio().json(&url("/twilio/media"), smuggled);
+    let mut captured = signed.clone();
+    captured.method = "GET";
+    for framing in [format!("Content-Length: {}", smuggled.len()), "Transfer-Encoding: chunked".to_owned()] {
+        let lines = [&HANDSHAKE[..], &[framing.as_str()]].concat();
+        let response = world.send(wire_with(&captured, &lines)).await;
+        assert_eq!(response.status, 400, "{framing}");
+    }
+    assert_eq!(world.refused("websocket_with_body").await, 2);
+    assert_eq!(upstream.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_handshake_signed_for_another_path_is_refused() {
     let upstream = RawUpstream::silent().await;
     let world = world_before(&upstream).await;
     let signed = twilio().websocket("wss://hooks.example.com/twilio/other");
@@ -91,4 +109,21 @@ async fn an_upgrade_to_something_else_is_an_ordinary_request() {
     );
     assert_eq!(world.send(request).await.status, 200);
     assert_eq!(world.send(wire(&signed)).await.status, 200);
+}
+
+/// Three headers that nobody signed must not switch the protection off.
+#[tokio::test]
+async fn a_repeat_dressed_as_a_handshake_is_a_repeat() {
+    let world = World::with(|settings| settings.routes[0].replay = Replay::Refuse).await;
+    let signed = twilio().get(&url("/twilio/status?MessageSid=SM1"));
+    assert_eq!(world.send(wire(&signed)).await.status, 200);
+    assert_eq!(world.send(wire_with(&signed, &HANDSHAKE)).await.status, 403);
+    let media = twilio().websocket("wss://hooks.example.com/twilio/media");
+    assert_eq!(
+        world.send(wire_with(&media, &HANDSHAKE)).await.status,
+        200,
+        "an application that does not switch"
+    );
+    assert_eq!(world.send(wire_with(&media, &HANDSHAKE)).await.status, 403);
+    assert_eq!(world.upstream.requests().len(), 2);
 }

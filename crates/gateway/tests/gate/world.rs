@@ -214,14 +214,14 @@ pub(crate) fn wire(signed: &Signed) -> Vec<u8> {
 pub(crate) fn wire_with(signed: &Signed, extra: &[&str]) -> Vec<u8> {
     let mut text = format!("{} {} HTTP/1.1\r\nHost: hooks.example.com\r\n", signed.method, signed.target());
     for (name, value) in &signed.headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
+        text.extend([name, ": ", value, "\r\n"]);
     }
     for line in extra {
         text.push_str(line);
         text.push_str("\r\n");
     }
     if signed.method != "GET" {
-        text.push_str(&format!("Content-Length: {}\r\n", signed.body.len()));
+        text.extend(["Content-Length: ", &signed.body.len().to_string(), "\r\n"]);
     }
     text.push_str("\r\n");
     let mut bytes = text.into_bytes();

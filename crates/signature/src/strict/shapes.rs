@@ -1,36 +1,48 @@
 //! The shapes of well-known values, and the search for one parameter inside another's value.
 
-use super::{Finding, names::Kind};
+use super::Finding;
+use crate::names::Kind;
 
-/// Whether a value can be of this kind.
-pub(super) fn fits(kind: Kind, value: &[u8]) -> bool {
-    match kind {
-        Kind::HumanText | Kind::Text => true,
-        Kind::Account => is_sid(value, &[*b"AC"]),
-        Kind::Sid(prefixes) => value.is_empty() || is_sid(value, prefixes),
-        Kind::Address => is_address(value, 6),
-        // What a caller's network passes off as his number may be very short, and carries names as well.
-        Kind::Party => is_address(value, 2) || is_sender_name(value),
-        Kind::Number => is_number(value),
-        Kind::Version => is_version(value),
-        Kind::Url => is_url(value),
-        Kind::MediaType => is_all(value, 128, TEXT),
-        Kind::Word => is_all(value, 64, WORD),
-        Kind::Digits => is_all(value, 128, KEYED),
-        Kind::Place => is_all(value, 64, PLACE),
-        Kind::Code => is_all(value, 16, CODE),
-    }
+/// How a value goes with what its name says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// It cannot be of this kind.
+    Wrong,
+    /// It is of this kind, and nothing else is in it.
+    Tight,
+    /// It is of this kind, and may still have another parameter inside it. A plain number cannot, while the address
+    /// of a channel can; nor can the name of a city without a digit.
+    Roomy,
 }
 
-/// Whether a value of the right shape may still have another parameter inside it. A plain number cannot, while the
-/// address of a channel can; nor can the name of a city without a digit.
+/// Whether a value can be of this kind.
 #[inline]
-pub(super) fn has_room(kind: Kind, value: &[u8]) -> bool {
+pub(super) fn fit(kind: Kind, value: &[u8]) -> Fit {
+    let tight = |fits: bool| if fits { Fit::Tight } else { Fit::Wrong };
     match kind {
-        Kind::HumanText | Kind::Text => true,
-        Kind::Address | Kind::Party => !matches!(value, [] | [b'+' | b'0'..=b'9', ..]),
-        Kind::Place => value.len() >= 5 && value.iter().any(u8::is_ascii_digit),
-        _ => false,
+        Kind::HumanText | Kind::Text => Fit::Roomy,
+        Kind::Account => tight(is_sid(value, &[*b"AC"])),
+        Kind::Sid(prefixes) => tight(value.is_empty() || is_sid(value, prefixes)),
+        Kind::Address => fit_address(value, 6),
+        // What a caller's network passes off as his number may be very short, and carries names as well.
+        Kind::Party => match fit_address(value, 2) {
+            Fit::Wrong if is_sender_name(value) => match value {
+                [b'+' | b'0'..=b'9', ..] => Fit::Tight,
+                _ => Fit::Roomy,
+            },
+            fit => fit,
+        },
+        Kind::Number => tight(is_number(value)),
+        Kind::Version => tight(is_version(value)),
+        Kind::Url => tight(is_url(value)),
+        Kind::MediaType => tight(is_all(value, 128, TEXT)),
+        Kind::Word => tight(is_all(value, 64, WORD)),
+        Kind::Digits => tight(is_all(value, 128, KEYED)),
+        Kind::Place if value.len() >= 5 && is_all(value, 64, PLACE) && !is_all(value, 64, NO_DIGIT) => {
+            Fit::Roomy
+        }
+        Kind::Place => tight(is_all(value, 64, PLACE)),
+        Kind::Code => tight(is_all(value, 16, CODE)),
     }
 }
 
@@ -40,6 +52,8 @@ const PLACE: u8 = 4;
 const CODE: u8 = 8;
 const TEXT: u8 = 16;
 const DIGIT: u8 = 32;
+const NO_DIGIT: u8 = 64;
+const NUMERIC: u8 = 128;
 
 /// The sets to which each byte belongs.
 static SETS: [u8; 256] = {
@@ -53,16 +67,17 @@ static SETS: [u8; 256] = {
                 sets |= PLACE;
             }
         }
-        if byte.is_ascii_digit() {
-            sets |= DIGIT;
-        }
+        sets |= if byte.is_ascii_digit() { DIGIT | NUMERIC } else { NO_DIGIT };
         if byte.is_ascii_alphanumeric() {
             sets |= WORD | KEYED | CODE;
         }
         sets |= match byte {
-            b'-' | b' ' => WORD | CODE,
-            b'_' | b'.' => WORD,
+            b'-' => WORD | CODE | NUMERIC,
+            b' ' => WORD | CODE,
+            b'.' => WORD | NUMERIC,
+            b'_' => WORD,
             b'*' | b'#' | b',' => KEYED,
+            b'e' | b'E' => NUMERIC,
             _ => 0,
         };
         table[byte as usize] = sets;
@@ -74,7 +89,32 @@ static SETS: [u8; 256] = {
 };
 
 fn is_all(value: &[u8], len_max: usize, set: u8) -> bool {
-    value.len() <= len_max && value.iter().fold(set, |left, byte| left & SETS[usize::from(*byte)]) != 0
+    value.len() <= len_max && sets_of(value) & set != 0
+}
+
+/// The sets to which all bytes belong. Short values are looked at as two blocks of a fixed length that overlap,
+/// since the end of a loop that runs a few times is the dearest thing in it: no processor foresees it.
+fn sets_of(value: &[u8]) -> u8 {
+    match value.len() {
+        0 => u8::MAX,
+        1..4 => sets_of_all(&[value[0], value[value.len() / 2], value[value.len() - 1]]),
+        4..8 => sets_of_ends::<4>(value),
+        8..=16 => sets_of_ends::<8>(value),
+        _ => sets_of_all(value),
+    }
+}
+
+#[inline]
+fn sets_of_ends<const BLOCK: usize>(value: &[u8]) -> u8 {
+    match (value.first_chunk::<BLOCK>(), value.last_chunk::<BLOCK>()) {
+        (Some(start), Some(end)) => sets_of_all(start) & sets_of_all(end),
+        _ => sets_of_all(value),
+    }
+}
+
+#[inline]
+fn sets_of_all(bytes: &[u8]) -> u8 {
+    bytes.iter().fold(u8::MAX, |sets, byte| sets & SETS[usize::from(*byte)])
 }
 
 /// Two letters and 32 hex digits. No prefixes given means any two capitals.
@@ -125,12 +165,14 @@ const SCHEMES: [&[u8]; 18] = [
     b"conference",
 ];
 
-fn is_address(value: &[u8], digits_min: usize) -> bool {
+fn fit_address(value: &[u8], digits_min: usize) -> Fit {
     match value {
-        [] => true,
-        [b'+', digits @ ..] => is_digits(digits, digits_min, 15),
-        [b'0'..=b'9', ..] if is_digits(value, 3, 15) => true,
-        _ => is_channel_address(value),
+        [] => Fit::Tight,
+        [b'+', digits @ ..] if is_digits(digits, digits_min, 15) => Fit::Tight,
+        [b'0'..=b'9', ..] if is_digits(value, 3, 15) => Fit::Tight,
+        [b'+', ..] => Fit::Wrong,
+        _ if !is_channel_address(value) => Fit::Wrong,
+        _ => Fit::Roomy,
     }
 }
 
@@ -176,7 +218,7 @@ fn is_number(value: &[u8]) -> bool {
     let digits = value.strip_prefix(b"-").unwrap_or(value);
     value.len() <= 24
         && (value.is_empty() || digits.first().is_some_and(u8::is_ascii_digit))
-        && digits.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.' || b"eE-".contains(byte))
+        && is_all(digits, 24, NUMERIC)
 }
 
 /// `2010-04-01`, and `v2` of the newer products.

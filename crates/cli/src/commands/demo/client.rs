@@ -44,11 +44,11 @@ impl Outgoing {
     fn bytes(&self) -> Vec<u8> {
         let mut text = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
         for (name, value) in &self.headers {
-            text.push_str(&format!("{name}: {value}\r\n"));
+            text.extend([name, ": ", value, "\r\n"]);
         }
         let upgrade = self.headers.iter().any(|(name, _)| name == "upgrade");
         if !upgrade {
-            text.push_str(&format!("content-length: {}\r\nconnection: close\r\n", self.body.len()));
+            text.extend(["content-length: ", &self.body.len().to_string(), "\r\nconnection: close\r\n"]);
         }
         text.push_str("\r\n");
         let mut bytes = text.into_bytes();

@@ -209,14 +209,14 @@ fn forged(world: &World) -> Vec<Stop> {
         outgoing
     };
     let mut bodied = wire(&twilio.get(&url("/twilio/status"))).header("content-type", "application/json");
-    bodied.method = "POST".to_owned();
+    "POST".clone_into(&mut bodied.method);
     bodied.body = b"{\"evil\":true}".to_vec();
     let mut swapped = wire(&twilio.json(&url("/twilio/events"), "[1]"));
     swapped.body = b"[2]".to_vec();
     let mut elsewhere = good.clone();
-    elsewhere.target = "/twilio/admin".to_owned();
+    "/twilio/admin".clone_into(&mut elsewhere.target);
     let mut cleaner = good.clone();
-    cleaner.target = "/twilio/x/../sms".to_owned();
+    "/twilio/x/../sms".clone_into(&mut cleaner.target);
     vec![
         refused("no signature at all", good.clone().without("x-twilio-signature"), "missing_signature"),
         refused(

@@ -172,7 +172,7 @@ async fn an_upgrade_hands_over_the_connection_with_what_it_said_already() {
 }
 
 #[tokio::test]
-async fn an_upgrade_may_be_declined() {
+async fn an_upgrade_may_be_declined_and_its_connection_is_not_used_again() {
     let upstream = Upstream::saying("HTTP/1.1 426 No\r\nUpgrade: h2c\r\nContent-Length: 2\r\n\r\nno").await;
     let client = client();
     let answer = answer(&client, Exchange { upgrade: true, ..upstream.get() }).await;
@@ -180,7 +180,7 @@ async fn an_upgrade_may_be_declined() {
         (answer.status, answer.headers.contains_key(header::UPGRADE)),
         (StatusCode::UPGRADE_REQUIRED, false)
     );
-    assert_eq!(client.idle(), 1);
+    assert_eq!(client.idle(), 0);
 }
 
 const LARGE: usize = 20_000_000;

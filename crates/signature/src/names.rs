@@ -1,12 +1,15 @@
-//! The well-known parameters of Twilio's webhooks. Data, and a lookup in constant time.
+//! The well-known parameters of Twilio's webhooks: data, and a lookup in constant time.
 //!
 //! A name that is missing here costs a little time and loses the check of its shape; nothing else. Names and
 //! examples are from the webhook references of Messaging, Voice, Conversations, `TaskRouter`, Studio, Sync, Verify
 //! and Usage Triggers.
+//!
+//! The one idea: a name is looked up once, when it is read, and from then on it is its rank in this table. The
+//! table is in the order of the names' bytes, so ranks put fields in the order in which they are signed.
 
 /// What a parameter's value looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// What a person wrote or said: anything.
     HumanText,
     /// Other text: anything, except what looks like another parameter.
@@ -38,19 +41,24 @@ pub(super) enum Kind {
 }
 
 /// One well-known parameter.
-#[derive(Debug)]
-pub(super) struct Known {
-    pub(super) name: &'static str,
-    pub(super) kind: Kind,
-    pub(super) role: Role,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) role: Role,
+    key: Key,
 }
 
-/// Parameters that tell what kind of request this is.
+/// Parameters that tell what kind of request this is, and whose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(crate) enum Role {
     Account,
     Body,
     MessageSid,
+    /// `SmsSid` and `SmsMessageSid`, the older names of the same.
+    SmsSid,
+    CallSid,
+    UsageTriggerSid,
     MessageStatus,
     Direction,
     From,
@@ -59,11 +67,18 @@ pub(super) enum Role {
     Other,
 }
 
+impl Role {
+    pub(crate) const COUNT: usize = Self::Other as usize + 1;
+}
+
 const fn role(name: &str) -> Role {
     match name.as_bytes() {
         b"AccountSid" => Role::Account,
         b"Body" => Role::Body,
         b"MessageSid" => Role::MessageSid,
+        b"SmsSid" | b"SmsMessageSid" => Role::SmsSid,
+        b"CallSid" => Role::CallSid,
+        b"UsageTriggerSid" => Role::UsageTriggerSid,
         b"MessageStatus" => Role::MessageStatus,
         b"Direction" => Role::Direction,
         b"From" => Role::From,
@@ -73,43 +88,116 @@ const fn role(name: &str) -> Role {
 }
 
 impl Known {
+    const fn new(kind: Kind, name: &'static str) -> Self {
+        Self { name, kind, role: role(name), key: Key::of(name.as_bytes(), name.len()) }
+    }
+
     /// Lists of things may come under one name; what has one value must have one.
-    pub(super) const fn may_repeat(&self) -> bool {
+    pub(crate) const fn may_repeat(&self) -> bool {
         matches!(self.kind, Kind::Text | Kind::Digits | Kind::MediaType)
     }
 }
 
-/// The parameter of that name.
-pub(super) fn find(name: &[u8]) -> Option<&'static Known> {
-    let mut slot = hash(name);
-    loop {
-        let index = INDEX[slot];
-        if index == FREE {
-            return None;
+/// Where a well-known parameter stands in the table, or that a name is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rank(u8);
+
+impl Rank {
+    /// Of a name that nobody knows.
+    const NONE: Self = Self(u8::MAX);
+    /// No rank is as high as this.
+    pub(crate) const END: usize = 256;
+
+    /// The rank of a name, which is the first `len` bytes of `text`. Some bytes behind it make this quicker.
+    #[inline]
+    pub(crate) fn of(text: &[u8], len: usize) -> Self {
+        let key = Key::of(text, len);
+        let mut slot = key.hash();
+        loop {
+            let rank = INDEX[slot];
+            let Some(known) = rank.known() else { return Self::NONE };
+            if known.key.is(key) && (len <= 16 || known.name.as_bytes() == &text[..len]) {
+                return rank;
+            }
+            slot = (slot + 1) % SLOTS;
         }
-        let known = &KNOWN[index as usize];
-        if known.name.as_bytes() == name {
-            return Some(known);
-        }
-        slot = (slot + 1) % SLOTS;
+    }
+
+    /// The parameter that stands here.
+    #[inline]
+    pub(crate) fn known(self) -> Option<&'static Known> {
+        KNOWN.get(self.index())
+    }
+
+    /// A number below [`END`](Self::END); for two well-known names, the lower is that of the name which sorts first.
+    pub(crate) fn index(self) -> usize {
+        usize::from(self.0)
     }
 }
 
+/// The parameter of that name.
+pub(crate) fn find(name: &[u8]) -> Option<&'static Known> {
+    Rank::of(name, name.len()).known()
+}
+
+/// All of a name that is not longer than 16 bytes, in integers.
+#[derive(Clone, Copy, Debug)]
+struct Key {
+    len: usize,
+    /// The first eight bytes, or all there are.
+    first: u64,
+    /// The last eight bytes, or all there are.
+    last: u64,
+}
+
+impl Key {
+    #[inline]
+    const fn of(text: &[u8], len: usize) -> Self {
+        let last_at = len.saturating_sub(8);
+        let within = if len < 8 { (1 << (8 * len)) - 1 } else { u64::MAX };
+        Self { len, first: eight_bytes(text, 0) & within, last: eight_bytes(text, last_at) & within }
+    }
+
+    const fn is(self, other: Self) -> bool {
+        self.first == other.first && self.last == other.last && self.len == other.len
+    }
+
+    /// A slot of the index that few other names have.
+    #[expect(clippy::cast_possible_truncation, reason = "ten bits are left of the product")]
+    const fn hash(self) -> usize {
+        let mix = self.first ^ self.last.rotate_left(21) ^ self.len as u64;
+        (mix.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54) as usize
+    }
+}
+
+/// The eight bytes at `at`, with zeros for those that are not there.
+#[inline]
+const fn eight_bytes(text: &[u8], at: usize) -> u64 {
+    let (_, text) = text.split_at(at);
+    if let Some(bytes) = text.first_chunk() {
+        return u64::from_le_bytes(*bytes);
+    }
+    let mut bytes = [0; 8];
+    let (start, _) = bytes.split_at_mut(text.len());
+    start.copy_from_slice(text);
+    u64::from_le_bytes(bytes)
+}
+
 /// The parameter that comes numbered, such as `MediaUrl0`; its stem's name alone is not one.
-pub(super) fn find_numbered(name: &[u8]) -> Option<&'static Known> {
+pub(crate) fn find_numbered(name: &[u8]) -> Option<&'static Known> {
     let digits = name.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let stem = &name[..name.len() - digits];
     NUMBERED.iter().find(|known| (1..=3).contains(&digits) && known.name.as_bytes() == stem)
 }
 
 static NUMBERED: [Known; 3] = [
-    Known { name: "MediaUrl", kind: Kind::Url, role: Role::Other },
-    Known { name: "MediaContentType", kind: Kind::MediaType, role: Role::Other },
-    Known { name: "MediaSid", kind: Kind::Sid(&[]), role: Role::Other },
+    Known::new(Kind::Url, "MediaUrl"),
+    Known::new(Kind::MediaType, "MediaContentType"),
+    Known::new(Kind::Sid(&[]), "MediaSid"),
 ];
 
 /// Text that strangers choose: a longer name that begins with one of these is that text's beginning.
-pub(super) const FORM_ONLY_STEMS: [&str; 9] = [
+pub(crate) const FORM_ONLY_STEMS: [&str; 9] = [
     "Body",
     "SpeechResult",
     "StableSpeechResult",
@@ -121,45 +209,62 @@ pub(super) const FORM_ONLY_STEMS: [&str; 9] = [
     "ButtonPayload",
 ];
 
-const FREE: u8 = u8::MAX;
 const SLOTS: usize = 1024;
-static INDEX: [u8; SLOTS] = index();
-
-/// Its length and four of its bytes tell nearly every name from all others.
-const fn hash(name: &[u8]) -> usize {
-    let len = name.len();
-    if len == 0 {
-        return 0;
-    }
-    let [first, last] = [name[0] as u64, name[len - 1] as u64];
-    let [middle, behind] = [name[len / 2] as u64, name[len / 2 + len / 8] as u64];
-    let mix = first | last << 8 | middle << 16 | behind << 24 | (len as u64) << 32;
-    (mix.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54) as usize
-}
+static INDEX: [Rank; SLOTS] = index();
 
 #[expect(clippy::cast_possible_truncation, reason = "the line below it stops the build before that")]
-const fn index() -> [u8; SLOTS] {
-    assert!(KNOWN.len() < FREE as usize, "an index of the table is one byte");
-    let mut table = [FREE; SLOTS];
+const fn index() -> [Rank; SLOTS] {
+    assert!(KNOWN.len() < Rank::NONE.0 as usize, "a rank is one byte");
+    let mut table = [Rank::NONE; SLOTS];
     let mut at = 0;
     while at < KNOWN.len() {
-        let mut slot = hash(KNOWN[at].name.as_bytes());
-        while table[slot] != FREE {
+        let mut slot = KNOWN[at].key.hash();
+        while table[slot].0 != Rank::NONE.0 {
             slot = (slot + 1) % SLOTS;
         }
-        table[slot] = at as u8;
+        table[slot] = Rank(at as u8);
         at += 1;
     }
     table
 }
 
+static KNOWN: [Known; LISTED.len()] = sorted();
+
+/// What is listed below by kind, in the order of the names' bytes.
+const fn sorted() -> [Known; LISTED.len()] {
+    let mut table = [Known::new(Kind::Text, ""); LISTED.len()];
+    let mut count = 0;
+    while count < table.len() {
+        let (kind, name) = LISTED[count];
+        let mut at = count;
+        while at > 0 && is_before(name.as_bytes(), table[at - 1].name.as_bytes()) {
+            table[at] = table[at - 1];
+            at -= 1;
+        }
+        table[at] = Known::new(kind, name);
+        count += 1;
+    }
+    table
+}
+
+const fn is_before(left: &[u8], right: &[u8]) -> bool {
+    let mut at = 0;
+    while at < left.len() && at < right.len() {
+        if left[at] != right[at] {
+            return left[at] < right[at];
+        }
+        at += 1;
+    }
+    left.len() < right.len()
+}
+
 macro_rules! known {
     ($($kind:expr => $($name:literal)+;)+) => {
-        &[$($(Known { name: $name, kind: $kind, role: role($name) },)+)+]
+        &[$($(($kind, $name),)+)+]
     };
 }
 
-static KNOWN: &[Known] = known! {
+const LISTED: &[(Kind, &str)] = known! {
     Kind::Account => "AccountSid";
     Kind::Sid(&[*b"AC"]) => "ParentAccountSid" "OwnerAccountSid" "SubAccountSid" "SubaccountSid" "MessagingAccountSid";
     Kind::Sid(&[*b"SM", *b"MM", *b"IM"]) => "MessageSid";
@@ -224,6 +329,6 @@ static KNOWN: &[Known] = known! {
 
 /// The whole table, for the test that looks for names given twice.
 #[cfg(test)]
-pub(super) fn all() -> impl Iterator<Item = &'static Known> {
+pub(crate) fn all() -> impl Iterator<Item = &'static Known> {
     KNOWN.iter()
 }

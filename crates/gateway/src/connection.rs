@@ -1,0 +1,331 @@
+//! One accepted connection: handshakes, the protocol, and the limits that end it.
+
+use std::convert::Infallible;
+use std::future::{Future, pending};
+use std::net::{IpAddr, SocketAddr};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
+
+use crate::preface::{self, Protocol};
+use crate::reason::Reason;
+use crate::respond::GateBody;
+use crate::server::Shared;
+use crate::settings::Limits;
+use crate::worker::Worker;
+use crate::{acme, forward_auth, gate, proxy_protocol};
+
+/// An accepted connection, for as long as anything of it lives: its task, or the tunnel that it became.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) worker: Arc<Worker>,
+    /// The address that it comes from, or the one that PROXY protocol names.
+    pub(crate) peer: IpAddr,
+    begun: AtomicU64,
+    in_work: AtomicU64,
+    is_counted: bool,
+    _place: OwnedSemaphorePermit,
+}
+
+/// A caller that takes none of the bytes we owe it for so long is gone.
+const UNREAD_MAX: Duration = Duration::from_secs(30);
+
+/// After so long without a byte the kernel asks whether the peer is still there.
+const KEEPALIVE_AFTER: Duration = Duration::from_mins(1);
+
+/// More than any proxy takes from its own clients.
+const ASKED_HEAD_BYTES_MAX: usize = 256 * 1024;
+const ASKED_HEADERS_MAX: usize = 2_000;
+
+/// Serves a connection to the gate.
+pub(crate) async fn serve_gate(
+    worker: Arc<Worker>,
+    mut stream: TcpStream,
+    address: SocketAddr,
+    place: OwnedSemaphorePermit,
+) {
+    // Answers are written whole; waiting to fill a segment only adds latency.
+    let _best_effort = stream.set_nodelay(true);
+    // hyper has no time limit for an answer that is not read; the kernel has.
+    #[cfg(target_os = "linux")]
+    let _best_effort = SockRef::from(&stream).set_tcp_user_timeout(Some(UNREAD_MAX));
+    let shared = Arc::clone(&worker.shared);
+    let (limits, trusted) = {
+        let snapshot = shared.snapshot.load();
+        (snapshot.limits.clone(), snapshot.trusted_proxies.contains(address.ip()))
+    };
+    let mut connection = Connection::new(worker, address, place, true);
+    if shared.proxy_protocol && trusted {
+        match timeout(limits.handshake_timeout, proxy_protocol::read_header(&mut stream)).await {
+            Ok(Ok(client)) => {
+                connection.peer = client.map_or(connection.peer, |client| client.ip().to_canonical());
+            }
+            _ => return handshake_failed(&connection, "PROXY protocol header"),
+        }
+    }
+    let connection = Arc::new(connection);
+    let Some(tls) = &shared.tls else { return serve_plain(connection, &limits, stream).await };
+    match timeout(limits.handshake_timeout, tls.acceptor.accept(stream)).await {
+        // The authority wanted the handshake and nothing else.
+        Ok(Ok(stream)) if acme::is_challenge(stream.get_ref().1) => {}
+        Ok(Ok(stream)) => {
+            let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
+            serve_webhooks(connection, &limits, stream, protocol).await;
+        }
+        _ => handshake_failed(&connection, "TLS handshake"),
+    }
+}
+
+/// Serves a connection of a proxy that asks.
+pub(crate) async fn serve_forward_auth(
+    worker: Arc<Worker>,
+    stream: TcpStream,
+    address: SocketAddr,
+    place: OwnedSemaphorePermit,
+) {
+    let _best_effort = stream.set_nodelay(true);
+    let mut limits = worker.shared.snapshot.load().limits.clone();
+    // What the asking proxy let pass is answered with a verdict, never with a 431, of which nginx makes a 500.
+    limits.head_bytes_max = limits.head_bytes_max.max(ASKED_HEAD_BYTES_MAX);
+    let connection = Arc::new(Connection::new(worker, address, place, false));
+    let asked = Arc::clone(&connection);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let asked = Arc::clone(&asked);
+        async move { Ok::<_, Infallible>(forward_auth::handle(&asked, request).await) }
+    });
+    serve_http(&connection, &limits, stream, service, Protocol::Http1, Some(ASKED_HEADERS_MAX)).await;
+}
+
+async fn serve_plain(connection: Arc<Connection>, limits: &Limits, stream: TcpStream) {
+    let mut draining = connection.worker.shared.draining.subscribe();
+    let protocol = tokio::select! {
+        biased;
+        protocol = timeout(limits.head_timeout, preface::protocol(&stream)) => protocol,
+        _ = draining.wait_for(|draining| *draining) => return,
+    };
+    if let Ok(protocol) = protocol {
+        serve_webhooks(connection, limits, stream, protocol).await;
+    }
+}
+
+async fn serve_webhooks<S>(connection: Arc<Connection>, limits: &Limits, stream: S, protocol: Protocol)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let serving = Arc::clone(&connection);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let connection = Arc::clone(&serving);
+        async move {
+            // hyper counts for HTTP/1.1 by itself.
+            let working = (protocol != Protocol::Http1).then(|| connection.begin());
+            let response = gate::handle(&connection, request).await;
+            Ok::<_, Infallible>(match working {
+                Some(working) => response.map(|body| body.working(working)),
+                None => response,
+            })
+        }
+    });
+    // hyper's own limit, 100, is kept: naming it would cost an allocation a request.
+    serve_http(&connection, limits, stream, service, protocol, None).await;
+}
+
+/// Serves HTTP to the connection's end, or to the end of the request in work once the drain begins.
+async fn serve_http<S, V>(
+    connection: &Connection,
+    limits: &Limits,
+    stream: S,
+    service: V,
+    protocol: Protocol,
+    headers_max: Option<usize>,
+) where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    V: Service<Request<Incoming>, Response = Response<GateBody>, Error = Infallible>
+        + Send
+        + Sync
+        + Clone
+        + 'static,
+    V::Future: Send + 'static,
+{
+    let shared = &connection.worker.shared;
+    let io = TokioIo::new(stream);
+    let quiet = connection.quiet(limits.head_timeout);
+    match protocol {
+        Protocol::Http1 => {
+            let mut builder = http1::Builder::new();
+            builder
+                .timer(TokioTimer::new())
+                .header_read_timeout(limits.head_timeout)
+                .max_buf_size(limits.head_bytes_max);
+            if let Some(headers_max) = headers_max {
+                builder.max_headers(headers_max);
+            }
+            let http = builder.serve_connection(io, service).with_upgrades();
+            // hyper's own time limit for a head also ends idle connections here.
+            let ended = until_drained(shared, limits, http, |http| http.graceful_shutdown(), pending()).await;
+            if let Err(error) = ended {
+                refused_by_hyper(connection, &error);
+            }
+        }
+        Protocol::Http2 => {
+            let mut builder = http2::Builder::new(TokioExecutor::new());
+            builder
+                .timer(TokioTimer::new())
+                .max_concurrent_streams(STREAMS_MAX)
+                .max_header_list_size(u32::try_from(limits.head_bytes_max).unwrap_or(u32::MAX))
+                // A peer that vanished without a word is noticed, and its connection ends.
+                .keep_alive_interval(limits.head_timeout)
+                .keep_alive_timeout(limits.head_timeout);
+            let http = builder.serve_connection(io, service);
+            // How it ends is the peer's affair.
+            let _ended = until_drained(shared, limits, http, |http| http.graceful_shutdown(), quiet).await;
+        }
+        Protocol::Unclear => {
+            let mut builder = auto::Builder::new(TokioExecutor::new());
+            builder
+                .http1()
+                .timer(TokioTimer::new())
+                .header_read_timeout(limits.head_timeout)
+                .max_buf_size(limits.head_bytes_max);
+            builder
+                .http2()
+                .timer(TokioTimer::new())
+                .max_concurrent_streams(STREAMS_MAX)
+                .max_header_list_size(u32::try_from(limits.head_bytes_max).unwrap_or(u32::MAX));
+            let http = builder.serve_connection_with_upgrades(io, service);
+            // How it ends is the peer's affair.
+            let _ended = until_drained(shared, limits, http, |http| http.graceful_shutdown(), quiet).await;
+        }
+    }
+}
+
+/// Streams of one HTTP/2 connection; Envoy's edge guidance.
+const STREAMS_MAX: u32 = 100;
+
+/// Runs a connection until it ends by itself. Once the drain begins, or nothing goes on any more, it is asked to
+/// end, and after the drain's time it is closed whatever goes on.
+async fn until_drained<C, E>(
+    shared: &Shared,
+    limits: &Limits,
+    http: C,
+    shut_down: fn(Pin<&mut C>),
+    quiet: impl Future<Output = Quiet>,
+) -> Result<(), E>
+where
+    C: Future<Output = Result<(), E>>,
+{
+    let mut http = pin!(http);
+    let mut draining = shared.draining.subscribe();
+    tokio::select! {
+        biased;
+        ended = http.as_mut() => return ended,
+        _ = draining.wait_for(|draining| *draining) => {}
+        quiet = quiet => if quiet == Quiet::Ever { return Ok(()) },
+    }
+    shut_down(http.as_mut());
+    timeout(limits.drain, http).await.unwrap_or(Ok(()))
+}
+
+/// hyper answers what is not HTTP by itself, with a 400 or a 431; that is a refusal like any other. All else that
+/// ends a connection is the peer's affair: a reset, a time-out.
+fn refused_by_hyper(connection: &Connection, error: &hyper::Error) {
+    let (rule, status) = if error.is_parse_too_large() {
+        ("head_too_large", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+    } else if error.is_parse() {
+        ("malformed_http", StatusCode::BAD_REQUEST)
+    } else {
+        return;
+    };
+    let reason = Reason::BadRequest(rule);
+    connection.worker.shared.metrics.refused_without_route(reason);
+    gate::log_refusal("", reason, status, "", connection.peer);
+}
+
+fn handshake_failed(connection: &Connection, what: &'static str) {
+    connection.worker.shared.metrics.handshakes_failed.inc();
+    tracing::info!(client = %connection.peer, what, "handshake failed");
+}
+
+/// Has the kernel find out when the other side of a quiet connection has vanished.
+pub(crate) fn keep_alive(stream: &TcpStream) {
+    let _best_effort =
+        SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_AFTER));
+}
+
+/// How quiet a connection is.
+#[derive(Debug, PartialEq, Eq)]
+enum Quiet {
+    /// Not one request has come.
+    Ever,
+    /// No request has come for a while, and none is in work.
+    ByNow,
+}
+
+impl Connection {
+    fn new(worker: Arc<Worker>, address: SocketAddr, place: OwnedSemaphorePermit, is_counted: bool) -> Self {
+        if is_counted {
+            worker.shared.metrics.connections.inc();
+        }
+        Self {
+            worker,
+            peer: address.ip().to_canonical(),
+            begun: AtomicU64::new(0),
+            in_work: AtomicU64::new(0),
+            is_counted,
+            _place: place,
+        }
+    }
+
+    fn begin(self: &Arc<Self>) -> Working {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.in_work.fetch_add(1, Ordering::Relaxed);
+        Working(Arc::clone(self))
+    }
+
+    /// Ends when nothing has gone on for this long, and at most twice as long. For the protocol that has no time
+    /// limit of its own: an HTTP/2 peer may open no stream, or no further one, and answer every ping.
+    async fn quiet(&self, patience: Duration) -> Quiet {
+        loop {
+            let before = self.begun.load(Ordering::Relaxed);
+            tokio::time::sleep(patience).await;
+            let is_idle =
+                self.in_work.load(Ordering::Relaxed) == 0 && self.begun.load(Ordering::Relaxed) == before;
+            match (is_idle, before) {
+                (true, 0) => return Quiet::Ever,
+                (true, _) => return Quiet::ByNow,
+                (false, _) => {}
+            }
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if self.is_counted {
+            self.worker.shared.metrics.connections.dec();
+        }
+    }
+}
+
+/// A request in work on a connection, to the end of its answer.
+#[derive(Debug)]
+pub(crate) struct Working(Arc<Connection>);
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.0.in_work.fetch_sub(1, Ordering::Relaxed);
+    }
+}
