@@ -7,6 +7,7 @@
 use bytes::Bytes;
 use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
+use ringfence_model::Secret;
 use ringfence_signature::{
     AccountSid, Accounts, Allowed, Keyring, Policy, Request, Scratch, Verdict, check_header, verify,
 };
@@ -49,46 +50,53 @@ pub(crate) struct Received<'a> {
     pub(crate) body: &'a Bytes,
 }
 
+/// A request whose head lets it pass so far: where its route asks for Basic credentials, they are somebody's.
+#[derive(Debug)]
+pub(crate) struct Admissible {
+    /// The presented `user:password`.
+    credentials: Option<Secret>,
+}
+
 /// Whether a request can pass at all, by its head alone: so that a stranger without a signature or credentials
 /// makes nobody read and keep a body.
-pub(crate) fn admissible(route: &Route, headers: &HeaderMap) -> Result<(), Reason> {
-    if let Check::Basic(users) | Check::SignatureAndBasic(users) = &route.check {
-        check_basic(users, headers)?;
-    }
+pub(crate) fn admissible(route: &Route, headers: &HeaderMap) -> Result<Admissible, Reason> {
+    let credentials = match &route.check {
+        Check::Signature => None,
+        Check::Basic(users) | Check::SignatureAndBasic(users) => Some(check_basic(users, headers)?),
+    };
     match route.check {
-        Check::Basic(_) => Ok(()),
+        Check::Basic(_) => {}
         Check::Signature | Check::SignatureAndBasic(_) => {
             let signature = headers.get(SIGNATURE).map(|value| value.as_bytes());
-            check_header(signature).map_err(Reason::Signature)
+            check_header(signature).map_err(Reason::Signature)?;
         }
     }
+    Ok(Admissible { credentials })
 }
 
 /// Decides about one request, by the check of its route.
 pub(crate) fn admit(
     route: &Route,
     keyring: &Keyring,
+    admissible: &Admissible,
     received: &Received<'_>,
     scratch: &mut Scratch,
 ) -> Result<VerifiedWebhook, Reason> {
+    let credentials = admissible.credentials.as_ref().map(|credentials| credentials.expose().as_bytes());
     let allowed = match &route.check {
-        Check::Signature => Some(check_signature(route, keyring, received, None, scratch)?),
-        Check::Basic(users) => {
-            check_basic(users, received.headers)?;
-            None
-        }
-        Check::SignatureAndBasic(users) => {
-            let credentials = check_basic(users, received.headers)?;
-            Some(check_signature(route, keyring, received, Some(&credentials), scratch)?)
+        Check::Basic(_) => None,
+        Check::Signature | Check::SignatureAndBasic(_) => {
+            Some(check_signature(route, keyring, received, credentials, scratch)?)
         }
     };
     Ok(VerifiedWebhook { body: received.body.clone(), allowed })
 }
 
 /// The presented `user:password`, if it is somebody's.
-fn check_basic(users: &BasicUsers, headers: &HeaderMap) -> Result<Vec<u8>, Reason> {
+fn check_basic(users: &BasicUsers, headers: &HeaderMap) -> Result<Secret, Reason> {
     match users.check(headers.get(AUTHORIZATION).map(|value| value.as_bytes())) {
-        Ok(found) => Ok(found.userinfo().to_vec()),
+        // Configured names and passwords are text, so what matched one is.
+        Ok(found) => Ok(Secret::new(String::from_utf8_lossy(found.userinfo()))),
         Err(BasicRefusal::Missing) => Err(Reason::BasicMissing),
         Err(BasicRefusal::Malformed) => Err(Reason::BasicMalformed),
         Err(BasicRefusal::WrongCredentials) => Err(Reason::BasicWrong),

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HeaderMap};
+use http::header::{CONNECTION, COOKIE, HeaderMap};
 use http::{Method, request::Parts};
 use ringfence_signature::Request;
 use sha2::{Digest, Sha256};
@@ -124,11 +124,25 @@ impl HeadWriter {
         self.0.extend_from_slice(b"\r\n");
     }
 
+    /// RFC 9113 section 8.2.3: HTTP/2 may send cookies apart, HTTP/1.1 takes them as one field.
+    fn cookies(&mut self, headers: &HeaderMap) {
+        let mut cookies = headers.get_all(COOKIE).iter();
+        let Some(first) = cookies.next() else { return };
+        self.0.extend_from_slice(b"cookie: ");
+        self.0.extend_from_slice(first.as_bytes());
+        for cookie in cookies {
+            self.0.extend_from_slice(b"; ");
+            self.0.extend_from_slice(cookie.as_bytes());
+        }
+        self.0.extend_from_slice(b"\r\n");
+    }
+
     /// The fields of the request that may pass.
     fn passed_fields(&mut self, headers: &HeaderMap, signed_anew: bool) {
         let connection = headers.get(CONNECTION).is_some();
+        self.cookies(headers);
         for (name, value) in headers {
-            let replaced = signed_anew && (*name == SIGNATURE || *name == SETTINGS);
+            let replaced = *name == COOKIE || signed_anew && (*name == SIGNATURE || *name == SETTINGS);
             let dropped =
                 replaced || is_stripped(name) || (connection && is_named_by_connection(name, headers));
             if !dropped {

@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use crate::admission::{Received, VerifiedWebhook};
+use crate::admission::{Received, VerifiedWebhook, admissible};
 use crate::connection::Connection;
 use crate::explain::offer_explanation;
 use crate::forward::MATCHED_HEADER;
@@ -56,6 +56,10 @@ pub(crate) async fn handle(connection: &Connection, request: Request<Incoming>) 
             }
             Found::Nothing => return refuse(worker, None, Reason::NoRoute, &asked.method, peer),
         };
+    let admissible = match admissible(&active.route, &parts.headers) {
+        Ok(admissible) => admissible,
+        Err(reason) => return refuse(worker, Some(active), reason, &asked.method, peer),
+    };
     let limits = &snapshot.limits;
     let promised = parts.method == Method::GET && !body.is_end_stream();
     let body_timeout = if promised { PROMISED_BODY_TIMEOUT } else { limits.body_timeout };
@@ -80,7 +84,7 @@ pub(crate) async fn handle(connection: &Connection, request: Request<Incoming>) 
         return refuse(worker, Some(active), Reason::FormWithoutBody, &asked.method, peer);
     }
     let received = Received { method: &asked.method, head: asked.head, headers: &parts.headers, body: &body };
-    match decide(active, &snapshot, &received) {
+    match decide(active, &snapshot, &admissible, &received) {
         Ok(webhook) => {
             if is_refused_repeat(worker, active, &parts.headers, &webhook) {
                 return refuse(worker, Some(active), Reason::Replayed, &asked.method, peer);

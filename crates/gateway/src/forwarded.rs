@@ -203,9 +203,14 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// Headers that tell of another address, host, scheme, path or method than the request has. Names are lower case.
 fn is_forwarding(name: &[u8]) -> bool {
     match name.first() {
-        Some(b'f') => name == b"forwarded",
+        Some(b'f') => {
+            matches!(
+                name,
+                b"forwarded" | b"forwarded-for" | b"fastly-client-ip" | b"fly-client-ip" | b"front-end-https"
+            )
+        }
         Some(b't') => name == b"true-client-ip",
-        Some(b'c') => name == b"cf-connecting-ip",
+        Some(b'c') => matches!(name, b"cf-connecting-ip" | b"client-ip"),
         Some(b'x') => match name.get(2) {
             Some(b'f') => name.starts_with(b"x-forwarded"),
             Some(b'r') => name.starts_with(b"x-real-") || name == b"x-rewrite-url",
@@ -213,6 +218,9 @@ fn is_forwarding(name: &[u8]) -> bool {
             Some(b'c') => matches!(name, b"x-client-ip" | b"x-cluster-client-ip"),
             Some(b'h') => matches!(name, b"x-host" | b"x-http-method" | b"x-http-method-override"),
             Some(b'm') => name == b"x-method-override",
+            Some(b's') => matches!(name, b"x-scheme" | b"x-script-name"),
+            Some(b'u') => matches!(name, b"x-url-scheme"),
+            Some(b'a') => matches!(name, b"x-appengine-user-ip" | b"x-azure-clientip"),
             _ => false,
         },
         _ => false,

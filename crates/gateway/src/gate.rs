@@ -20,7 +20,7 @@ use ringfence_signature::{Scratch, Subject};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
-use crate::admission::{Received, VerifiedWebhook, admissible, admit};
+use crate::admission::{Admissible, Received, VerifiedWebhook, admissible, admit};
 use crate::connection::Connection;
 use crate::explain::offer_explanation;
 use crate::forward::{Forward, forward};
@@ -114,10 +114,13 @@ impl<'a> Exchange<'a> {
         let limits = &self.snapshot.limits;
         let deadline = self.now + limits.body_timeout;
         let may_discard = !parts.headers.contains_key(EXPECT);
-        if let Err(reason) = admissible(&active.route, &parts.headers) {
-            discard_if(may_discard, body, deadline).await;
-            return Err(reason);
-        }
+        let admissible = match admissible(&active.route, &parts.headers) {
+            Ok(admissible) => admissible,
+            Err(reason) => {
+                discard_if(may_discard, body, deadline).await;
+                return Err(reason);
+            }
+        };
         let bound = BodyBound {
             cap: active.route.body_cap,
             deadline,
@@ -127,7 +130,7 @@ impl<'a> Exchange<'a> {
         };
         let body = read_body(body, &bound).await?;
         let received = Received { method: &parts.method, head, headers: &parts.headers, body: &body };
-        let verdict = decide(active, self.snapshot, &received);
+        let verdict = decide(active, self.snapshot, &admissible, &received);
         if let Err(Reason::Signature(refusal)) = verdict {
             offer_explanation(&self.worker.shared, active, self.snapshot, &received, refusal);
         }
@@ -145,10 +148,6 @@ impl<'a> Exchange<'a> {
     ) -> Response<GateBody> {
         let route = &active.route;
         let deadline = self.now + route.timeout;
-        // Only verified requests compete for places: strangers cannot take them.
-        let Some(in_work) = self.worker.shared.metrics.enter(self.snapshot.limits.in_flight_max) else {
-            return self.refuse(active, Reason::Overloaded, &parts);
-        };
         let ticket = match repeats(route, &webhook) {
             Repeats::Forwarded => None,
             Repeats::Remembered(keep) => {
@@ -157,6 +156,10 @@ impl<'a> Exchange<'a> {
                     Err(response) => return response,
                 }
             }
+        };
+        // Only verified requests compete for places: strangers cannot take them, nor can repeats.
+        let Some(in_work) = self.worker.shared.metrics.enter(self.snapshot.limits.in_flight_max) else {
+            return self.refuse(active, Reason::Overloaded, &parts);
         };
         count_admitted(active, &webhook);
         let is_remembered = ticket.is_some();
@@ -324,12 +327,13 @@ where
 pub(crate) fn decide(
     active: &ActiveRoute,
     snapshot: &Snapshot,
+    admissible: &Admissible,
     received: &Received<'_>,
 ) -> Result<VerifiedWebhook, Reason> {
     thread_local! {
         static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
     }
-    SCRATCH.with_borrow_mut(|scratch| admit(&active.route, &snapshot.keyring, received, scratch))
+    SCRATCH.with_borrow_mut(|scratch| admit(&active.route, &snapshot.keyring, admissible, received, scratch))
 }
 
 /// Counts what the check of an admitted request found.

@@ -91,8 +91,8 @@ pub(crate) struct FormBuffer {
     decoded: Vec<u8>,
     /// Where each field is in `decoded`, as they came.
     spans: Vec<Span>,
-    /// Which fields are signed, in order: indices of `spans`.
-    order: Vec<u16>,
+    /// The fields that are signed, in order.
+    signed: Vec<Span>,
     by_rank: ByRank,
     /// See [`sort_key`]. Of no meaning where all names are well known.
     sort_keys: Vec<u128>,
@@ -116,7 +116,7 @@ impl FormBuffer {
     /// Forgets all fields.
     pub(crate) fn clear(&mut self) {
         self.spans.clear();
-        self.order.clear();
+        self.signed.clear();
         self.by_rank.clear();
     }
 
@@ -129,7 +129,7 @@ impl FormBuffer {
         grow(&mut self.decoded, raw.len() + SLACK);
         self.decode(raw)?;
         if self.by_rank.is_all {
-            self.by_rank.write_order(&mut self.order);
+            self.by_rank.write_order(&self.spans, &mut self.signed);
         } else {
             self.sort();
         }
@@ -140,9 +140,8 @@ impl FormBuffer {
     /// [`SLACK`] bytes more than [`decoded_len`](Self::decoded_len) after `at`.
     pub(crate) fn write_signed(&self, out: &mut [u8], at: usize) -> usize {
         let mut at = at;
-        for index in &self.order {
-            let Span { start, end, .. } = self.spans[usize::from(*index)];
-            at += copy_short(&self.decoded, start as usize, out, at, (end - start) as usize);
+        for Span { start, end, .. } in &self.signed {
+            at += copy_short(&self.decoded, *start as usize, out, at, (end - start) as usize);
         }
         at
     }
@@ -153,7 +152,7 @@ impl FormBuffer {
     }
 
     pub(crate) fn fields(&self) -> Fields<'_> {
-        Fields { decoded: &self.decoded, spans: &self.spans, order: &self.order }
+        Fields { decoded: &self.decoded, spans: &self.signed }
     }
 
     /// The one pass over the raw bytes: from one byte that does not mean itself to the next, copying what lies
@@ -220,7 +219,7 @@ impl FormBuffer {
             }
         }
         self.sort_keys.dedup_by(|a, b| same_start(a, b) && pair(a) == pair(b));
-        self.order.extend(self.sort_keys.iter().map(|key| index_of(*key)));
+        self.signed.extend(self.sort_keys.iter().map(|key| spans[usize::from(index_of(*key))]));
     }
 }
 
@@ -253,12 +252,13 @@ impl ByRank {
         self.indices[rank.index()] = index;
     }
 
-    /// Writes which fields there are, in the order of their ranks.
-    fn write_order(&self, order: &mut Vec<u16>) {
+    /// Writes the fields in the order of their ranks.
+    fn write_order(&self, spans: &[Span], signed: &mut Vec<Span>) {
         for (ranks, indices) in self.ranks.iter().zip(self.indices.as_chunks::<64>().0) {
             let mut ranks = *ranks;
             while ranks != 0 {
-                order.push(indices[ranks.trailing_zeros() as usize]);
+                let index = indices[ranks.trailing_zeros() as usize];
+                signed.push(spans[usize::from(index)]);
                 ranks &= ranks - 1;
             }
         }
@@ -271,7 +271,6 @@ impl ByRank {
 pub(crate) struct Fields<'a> {
     decoded: &'a [u8],
     spans: &'a [Span],
-    order: &'a [u16],
 }
 
 /// One decoded field.
@@ -286,9 +285,8 @@ pub(crate) struct Field<'a> {
 impl<'a> Fields<'a> {
     /// Each name with each of its values.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Field<'a>> + use<'a> {
-        let (decoded, spans) = (self.decoded, self.spans);
-        self.order.iter().map(move |index| {
-            let span = spans[usize::from(*index)];
+        let decoded = self.decoded;
+        self.spans.iter().map(move |span| {
             let (name, value) = span.pair(decoded);
             Field { name, value, known: span.rank.known() }
         })

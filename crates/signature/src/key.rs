@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, fmt};
 
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, KeyInit, Mac, digest::CtOutput};
 use sha1::Sha1;
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
@@ -358,22 +358,25 @@ impl Key {
     /// a signature of another length than the algorithm's never matches.
     pub(crate) fn signed(&self, message: &[u8], signature: &[u8]) -> bool {
         match &self.state {
-            State::Sha1(state) => {
-                state.clone().chain_update(message).finalize().into_bytes().ct_eq(signature).into()
-            }
-            State::Sha256(state) => {
-                state.clone().chain_update(message).finalize().into_bytes().ct_eq(signature).into()
-            }
+            State::Sha1(state) => mac(state, message).into_bytes().ct_eq(signature).into(),
+            State::Sha256(state) => mac(state, message).into_bytes().ct_eq(signature).into(),
         }
     }
 
     /// The signature of `message`, before base64.
     pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
         match &self.state {
-            State::Sha1(state) => state.clone().chain_update(message).finalize().into_bytes().to_vec(),
-            State::Sha256(state) => state.clone().chain_update(message).finalize().into_bytes().to_vec(),
+            State::Sha1(state) => mac(state, message).into_bytes().to_vec(),
+            State::Sha256(state) => mac(state, message).into_bytes().to_vec(),
         }
     }
+}
+
+/// The HMAC of one message. It is made in place: state that is moved is copied, and each copy has to be wiped.
+fn mac<M: Mac + Clone>(state: &M, message: &[u8]) -> CtOutput<M> {
+    let mut mac = state.clone();
+    mac.update(message);
+    mac.finalize()
 }
 
 impl fmt::Debug for Key {

@@ -174,9 +174,14 @@ impl Key {
 #[inline]
 const fn eight_bytes(text: &[u8], at: usize) -> u64 {
     let (_, text) = text.split_at(at);
-    if let Some(bytes) = text.first_chunk() {
-        return u64::from_le_bytes(*bytes);
+    match text.first_chunk() {
+        Some(bytes) => u64::from_le_bytes(*bytes),
+        None => fewer_bytes(text),
     }
+}
+
+#[cold]
+const fn fewer_bytes(text: &[u8]) -> u64 {
     let mut bytes = [0; 8];
     let (start, _) = bytes.split_at_mut(text.len());
     start.copy_from_slice(text);

@@ -108,6 +108,7 @@ pub(crate) fn known_name(name: &[u8]) -> Option<&'static str> {
 }
 
 /// Looks at one request whose signature is good. `None` means that nothing speaks against it.
+#[inline(never)]
 pub(crate) fn check(fields: &Fields<'_>, request: &Request<'_>) -> Option<Finding> {
     let is_form = request.is_form() && !request.body.is_empty();
     // Without a form body nothing of the request was signed without delimiters, except what may have been moved
@@ -125,8 +126,12 @@ where
     I: Iterator<Item = Field<'a>>,
 {
     let mut seen = Seen::default();
+    let mut previous: Option<&'static Known> = None;
     for field in fields() {
-        if let Some(finding) = check_field(field, &mut seen) {
+        // Fields come sorted, so the same name twice is twice in a row.
+        let repeated = matches!((previous, field.known), (Some(a), Some(b)) if std::ptr::eq(a, b));
+        previous = field.known;
+        if let Some(finding) = check_field(field, repeated, &mut seen) {
             return Some(finding);
         }
     }
@@ -148,9 +153,7 @@ where
 /// What was seen of a request so far.
 #[derive(Default)]
 struct Seen<'a> {
-    previous: Option<&'static Known>,
-    /// A bit for each role that a parameter had, and its value. Written for every field, since that takes less than
-    /// to ask whether it will be read.
+    /// A bit for each role that a parameter had, and its value.
     roles: u16,
     values: [&'a [u8]; Role::COUNT],
 }
@@ -195,16 +198,14 @@ impl<'a> Seen<'a> {
 }
 
 #[inline]
-fn check_field<'a>(field: Field<'a>, seen: &mut Seen<'a>) -> Option<Finding> {
+fn check_field<'a>(field: Field<'a>, repeated: bool, seen: &mut Seen<'a>) -> Option<Finding> {
     let Field { name, value, known } = field;
     let Some(known) = known else {
-        seen.previous = None;
         return check_unknown_name(name, value).or_else(|| shapes::swallowed(value, Within::Text));
     };
-    // Fields come sorted, so the same name twice is twice in a row.
-    let repeated = seen.previous.is_some_and(|previous| std::ptr::eq(previous, known));
-    seen.previous = Some(known);
-    seen.note(known.role, value);
+    if known.role != Role::Other {
+        seen.note(known.role, value);
+    }
     let fit = shapes::fit(known.kind, value);
     if fit == Fit::Tight && !repeated {
         return None;
