@@ -1,6 +1,8 @@
 //! The request to the upstream, made anew: our request line, our framing, the fields that may pass, and what the
 //! upstream needs to trust it. Nothing of the inbound framing survives, so no disagreement about it can.
 
+use std::fmt::Display;
+use std::io::Write as _;
 use std::net::IpAddr;
 
 use bytes::Bytes;
@@ -67,7 +69,7 @@ fn request_head(forward: &Forward<'_>, webhook: &VerifiedWebhook) -> Vec<u8> {
     head.0.extend_from_slice(b" HTTP/1.1\r\n");
     head.0.extend_from_slice(&forward.active.fixed_fields);
     head.passed_fields(&forward.parts.headers, route.resign.is_some());
-    head.field("x-forwarded-for", forward.client.to_string().as_bytes());
+    head.shown("x-forwarded-for", forward.client);
     if let Some(allowed) = webhook.allowed() {
         if let Some(account) = &allowed.account {
             head.field(ACCOUNT_HEADER, account.as_str().as_bytes());
@@ -87,7 +89,7 @@ fn request_head(forward: &Forward<'_>, webhook: &VerifiedWebhook) -> Vec<u8> {
         head.field("connection", b"Upgrade");
         head.field("upgrade", b"websocket");
     } else if has_body(&forward.parts.method, webhook.body()) {
-        head.field("content-length", webhook.body().len().to_string().as_bytes());
+        head.shown("content-length", webhook.body().len());
     }
     head.0.extend_from_slice(b"\r\n");
     head.0
@@ -122,6 +124,12 @@ impl HeadWriter {
         self.0.extend_from_slice(b": ");
         self.0.extend_from_slice(value);
         self.0.extend_from_slice(b"\r\n");
+    }
+
+    /// A value that is written as it is shown.
+    fn shown(&mut self, name: &str, value: impl Display) {
+        // Writing to memory does not fail.
+        let _never = write!(self.0, "{name}: {value}\r\n");
     }
 
     /// RFC 9113 section 8.2.3: HTTP/2 may send cookies apart, HTTP/1.1 takes them as one field.

@@ -26,7 +26,7 @@ use crate::explain::offer_explanation;
 use crate::forward::{Forward, forward};
 use crate::forwarded::client_address;
 use crate::http_rules::{self, Head, SIGNATURE};
-use crate::metrics::InFlight;
+use crate::metrics::{InFlight, RouteMetrics};
 use crate::reason::Reason;
 use crate::replay::{Begin, Keep, KeptAnswer, Known, Recorder, Recording, ReplayKey, Ticket};
 use crate::respond::{self, GateBody};
@@ -264,7 +264,7 @@ impl Delivery {
             deadline: self.deadline,
         };
         match forward(&self.worker.client, &job, &self.webhook).await {
-            Ok(Outcome::Answer(answer)) => answered(answer, self.ticket, self.in_work),
+            Ok(Outcome::Answer(answer)) => answered(answer, self.ticket, self.in_work, &active.metrics),
             Ok(Outcome::Upgraded { headers, stream, leftover }) => {
                 if let Some((ticket, _)) = self.ticket {
                     ticket.complete(None);
@@ -524,10 +524,15 @@ fn repeats(route: &Route, webhook: &VerifiedWebhook) -> Repeats {
 }
 
 /// The upstream's answer, kept for a repeat where it can be.
-fn answered(answer: Answer, ticket: Option<(Ticket, Keep)>, in_work: InFlight) -> Response<GateBody> {
+fn answered(
+    answer: Answer,
+    ticket: Option<(Ticket, Keep)>,
+    in_work: InFlight,
+    route: &RouteMetrics,
+) -> Response<GateBody> {
     let Answer { status, headers, body } = answer;
     let Some((ticket, keep)) = ticket else {
-        return response(status, headers, GateBody::answer(body, in_work));
+        return response(status, headers, GateBody::answer(body, in_work, route));
     };
     // An answer that ends where the connection does may have been cut: it is not given again.
     let keep = if body.ends_by_close() { Keep::Fact } else { keep };
@@ -535,9 +540,9 @@ fn answered(answer: Answer, ticket: Option<(Ticket, Keep)>, in_work: InFlight) -
     let body = if let Some(whole) = body.as_whole() {
         recording.data(whole);
         recording.end();
-        GateBody::answer(body, in_work)
+        GateBody::answer(body, in_work, route)
     } else {
-        GateBody::recorded(Recorder::new(recording, body), in_work)
+        GateBody::recorded(Recorder::new(recording, body), in_work, route)
     };
     response(status, headers, body)
 }

@@ -16,6 +16,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::reason::Reason;
 use crate::replay::ReplayCache;
+use crate::upstream::UpstreamError;
 
 /// Every metric of the data plane, for as long as the process lives; reloads keep the counts.
 #[derive(Debug)]
@@ -203,6 +204,12 @@ impl RouteMetrics {
     pub(crate) fn upstream_error(&self, error: &'static str) {
         let labels = UpstreamLabels { route: Arc::clone(&self.route), error };
         self.metrics.upstream_errors.get_or_create(&labels).inc();
+    }
+
+    /// Counts and logs an answer that broke off after its head was passed on.
+    pub(crate) fn broke_off(&self, error: &UpstreamError) {
+        self.upstream_error(error.kind());
+        tracing::error!(route = &*self.route, error = %error, "upstream failed within its answer");
     }
 
     /// Notes how long a request took to its answer's head.

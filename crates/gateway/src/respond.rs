@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::basic::CHALLENGE;
 use crate::connection::Working;
-use crate::metrics::InFlight;
+use crate::metrics::{InFlight, RouteMetrics};
 use crate::reason::Reason;
 use crate::replay::Recorder;
 use crate::settings::Route;
@@ -24,6 +24,8 @@ use crate::upstream::{AnswerBody, UpstreamError};
 #[derive(Debug)]
 pub(crate) struct GateBody {
     kind: Kind,
+    /// Told when a streamed answer breaks off.
+    route: Option<RouteMetrics>,
     _in_work: Option<InFlight>,
     _working: Option<Working>,
 }
@@ -76,19 +78,17 @@ impl GateBody {
     }
 
     pub(crate) fn full(bytes: Bytes) -> Self {
-        Self { kind: Kind::Full(bytes), _in_work: None, _working: None }
+        Self { kind: Kind::Full(bytes), route: None, _in_work: None, _working: None }
     }
 
-    pub(crate) fn answer(body: AnswerBody, in_work: InFlight) -> Self {
-        Self { kind: Kind::Answer(body), _in_work: Some(in_work), _working: None }
+    pub(crate) fn answer(body: AnswerBody, in_work: InFlight, route: &RouteMetrics) -> Self {
+        let route = body.as_whole().is_none().then(|| route.clone());
+        Self { kind: Kind::Answer(body), route, _in_work: Some(in_work), _working: None }
     }
 
-    pub(crate) fn recorded(body: Recorder<AnswerBody>, in_work: InFlight) -> Self {
-        Self {
-            kind: Kind::Recorded(ReadToEnd { body: Some(Box::new(body)), in_work: Some(in_work) }),
-            _in_work: None,
-            _working: None,
-        }
+    pub(crate) fn recorded(body: Recorder<AnswerBody>, in_work: InFlight, route: &RouteMetrics) -> Self {
+        let body = ReadToEnd { body: Some(Box::new(body)), in_work: Some(in_work) };
+        Self { kind: Kind::Recorded(body), route: Some(route.clone()), _in_work: None, _working: None }
     }
 }
 
@@ -100,13 +100,18 @@ impl Body for GateBody {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
-        match &mut self.get_mut().kind {
+        let this = self.get_mut();
+        let polled = match &mut this.kind {
             Kind::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
             Kind::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Kind::Answer(body) => Pin::new(body).poll_frame(context),
             Kind::Recorded(ReadToEnd { body: Some(body), .. }) => Pin::new(body.as_mut()).poll_frame(context),
             Kind::Recorded(ReadToEnd { body: None, .. }) => Poll::Ready(None),
+        };
+        if let (Poll::Ready(Some(Err(error))), Some(route)) = (&polled, &this.route) {
+            route.broke_off(error);
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

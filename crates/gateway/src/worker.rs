@@ -115,7 +115,7 @@ async fn accept<F>(
             (Err(error), _) => {
                 // Out of file descriptors, mostly: waiting lets connections end, spinning would not. It is said
                 // once in five seconds.
-                if failures % 100 == 0 {
+                if failures.is_multiple_of(100) {
                     tracing::error!(%error, "cannot accept a connection");
                 }
                 failures += 1;

@@ -112,11 +112,12 @@ impl Rank {
     #[inline]
     pub(crate) fn of(text: &[u8], len: usize) -> Self {
         let key = Key::of(text, len);
-        let mut slot = key.hash();
+        let mut slot = key.hash(len);
         loop {
             let rank = INDEX[slot];
             let Some(known) = rank.known() else { return Self::NONE };
-            if known.key.is(key) && (len <= 16 || known.name.as_bytes() == &text[..len]) {
+            let is_alike = known.key.is(key) && known.name.len() == len;
+            if is_alike && (len <= 16 || known.name.as_bytes() == &text[..len]) {
                 return rank;
             }
             slot = (slot + 1) % SLOTS;
@@ -140,10 +141,9 @@ pub(crate) fn find(name: &[u8]) -> Option<&'static Known> {
     Rank::of(name, name.len()).known()
 }
 
-/// All of a name that is not longer than 16 bytes, in integers.
+/// With its length all of a name that is not longer than 16 bytes, in integers.
 #[derive(Clone, Copy, Debug)]
 struct Key {
-    len: usize,
     /// The first eight bytes, or all there are.
     first: u64,
     /// The last eight bytes, or all there are.
@@ -155,17 +155,16 @@ impl Key {
     const fn of(text: &[u8], len: usize) -> Self {
         let last_at = len.saturating_sub(8);
         let within = if len < 8 { (1 << (8 * len)) - 1 } else { u64::MAX };
-        Self { len, first: eight_bytes(text, 0) & within, last: eight_bytes(text, last_at) & within }
+        Self { first: eight_bytes(text, 0) & within, last: eight_bytes(text, last_at) & within }
     }
 
     const fn is(self, other: Self) -> bool {
-        self.first == other.first && self.last == other.last && self.len == other.len
+        self.first == other.first && self.last == other.last
     }
 
     /// A slot of the index that few other names have.
-    #[expect(clippy::cast_possible_truncation, reason = "ten bits are left of the product")]
-    const fn hash(self) -> usize {
-        let mix = self.first ^ self.last.rotate_left(21) ^ self.len as u64;
+    const fn hash(self, len: usize) -> usize {
+        let mix = self.first ^ self.last.rotate_left(21) ^ len as u64;
         (mix.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54) as usize
     }
 }
@@ -223,7 +222,7 @@ const fn index() -> [Rank; SLOTS] {
     let mut table = [Rank::NONE; SLOTS];
     let mut at = 0;
     while at < KNOWN.len() {
-        let mut slot = KNOWN[at].key.hash();
+        let mut slot = KNOWN[at].key.hash(KNOWN[at].name.len());
         while table[slot].0 != Rank::NONE.0 {
             slot = (slot + 1) % SLOTS;
         }

@@ -143,7 +143,9 @@ impl Keyring {
             .or_else(|| token(KeyKind::Secondary))
             .or_else(|| token(KeyKind::Previous))?;
         let form = if request.is_form() { request.body } else { b"" };
-        Some(BASE64.encode(key.sign(&canonical_string(&request.url, Candidate::AS_RECEIVED, form))))
+        // Of a handshake Twilio signs the URL with `ws` or `wss`, whatever the gateway was told.
+        let candidate = Candidate { websocket: request.websocket, ..Candidate::AS_RECEIVED };
+        Some(BASE64.encode(key.sign(&canonical_string(&request.url, candidate, form))))
     }
 }
 

@@ -261,8 +261,10 @@ fn check_unknown_name(name: &[u8], value: &[u8]) -> Option<Finding> {
     if let Some(stem) = names::find_numbered(name) {
         return (shapes::fit(stem.kind, value) == Fit::Wrong).then_some(Finding::WrongShape(stem.name));
     }
-    let extended =
-        extended_text(name).or_else(|| extended_sid(name)).or_else(|| extended_address(name, value));
+    let extended = extended_text(name)
+        .or_else(|| extended_sid(name))
+        .or_else(|| extended_address(name, value))
+        .or_else(|| glued_end(name, value));
     extended.map(Finding::ExtendedName).or_else(|| cut_name(name, value).map(Finding::CutName))
 }
 
@@ -339,6 +341,17 @@ fn extended_address(name: &[u8], value: &[u8]) -> Option<&'static str> {
         }
     }
     None
+}
+
+/// `FromAFrom=+14155550100`: whoever writes another `From` into a message's text has to leave the genuine one
+/// somewhere, and the end of a name of his own making is where it fits. `DeliverTo=Jane` is nobody's address.
+fn glued_end(name: &[u8], value: &[u8]) -> Option<&'static str> {
+    let ends_in = |stem: &&'static str| name.ends_with(stem.as_bytes());
+    // A sender may be a word, and a body anything; a recipient is an address.
+    let of_any_value = ["Body", "From", "Caller"].into_iter().find(ends_in);
+    let of_an_address =
+        || ["To", "Called"].into_iter().find(ends_in).filter(|_| shapes::starts_like_address(value));
+    of_any_value.or_else(of_an_address)
 }
 
 /// Parameters moved into the URL, wholly (`…/smsAccountSidAC0123…`) or in part (`…/smsAcc` and `ountSid=AC0123…`).

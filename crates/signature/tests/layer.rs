@@ -1,6 +1,6 @@
 //! The `tower` layer in front of an axum router, in process and without a network.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![cfg(feature = "tower")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::{Arc, Mutex};
 

@@ -12,6 +12,9 @@ use crate::config::{self, ConfigError, Loaded, Problem};
 use crate::exit::{Answer, Failure};
 
 #[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "ringfence check --config <FILE> [--json]\n       ringfence check --print-example"
+)]
 pub(crate) struct Arguments {
     /// The configuration file
     #[arg(long, value_name = "FILE", required_unless_present = "print_example")]
@@ -65,7 +68,7 @@ fn as_text(loaded: &Loaded) -> String {
         };
         row("  leads to", &leads_to);
         row("  check", &demands(route));
-        row("  replay", replay_word(route.replay));
+        row("  replay", replay_meaning(route.replay));
         row(
             "  caps",
             &format!("body {}, timeout {}", show_bytes(route.body_cap), show_duration(route.timeout)),
@@ -194,6 +197,15 @@ fn strict_word(strict: Strict) -> &'static str {
         Strict::Refuse => "refuse",
         Strict::Report => "report",
         Strict::Off => "off",
+    }
+}
+
+fn replay_meaning(replay: Replay) -> &'static str {
+    match replay {
+        Replay::Auto => "auto: repeats of messages and usage triggers get the first answer again",
+        Replay::Off => "off: repeats are forwarded",
+        Replay::AnswerAgain => "answer-again: repeats get the first answer again",
+        Replay::Refuse => "refuse: repeats are refused",
     }
 }
 

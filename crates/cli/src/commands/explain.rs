@@ -10,9 +10,10 @@ const EXAMPLES: &str = "\
 Examples:
   ringfence explain --http request.txt --config ringfence.toml
   ringfence explain --http request.txt --public-url https://hooks.example.com
-  ringfence explain --url 'http://hooks.example.com/sms' --param Body=Hi --signature 'p7dM…='
+  ringfence explain --url 'http://hooks.example.com/sms' --param Body=Hi \\
+      --signature 'p7dM…='
 
-It signs altered forms of the request with the key until one fits the signature. It prints no secret and no
+It signs altered forms of the request with the key until one fits the signature. It prints no secret and no \
 signature. The exit code is 0 for a request that is admitted and 1 for one that is refused.";
 
 #[derive(Debug, clap::Args)]

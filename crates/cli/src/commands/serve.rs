@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use listenfd::ListenFd;
+use ringfence_gateway::settings::Listen;
 use ringfence_gateway::{Gateway, Listeners, StartError};
 use ringfence_model::Clock;
 use sd_notify::NotifyState;
@@ -66,7 +67,7 @@ async fn serve(file: PathBuf, loaded: Loaded) -> ExitCode {
     // 4. Sockets: those that systemd holds, then our own.
     let listen = loaded.settings.listen.clone();
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let started = handed_over()
+    let started = handed_over(&listen)
         .bind(&listen)
         .and_then(|listeners| Gateway::start(loaded.settings, listeners, Arc::new(SystemClock), workers));
     let gateway = match started {
@@ -95,13 +96,26 @@ async fn serve(file: PathBuf, loaded: Loaded) -> ExitCode {
     }
     // 6. The stop waits on another thread, so that the admin listener still says what goes on.
     notify(&[NotifyState::Stopping]);
-    let stopped = tokio::task::spawn_blocking(move || gateway.stop());
-    tokio::select! {
-        _joined = stopped => tracing::info!("stopped"),
-        () = signals.stop() => tracing::warn!("stopped at once, as asked a second time"),
+    let mut stopped = tokio::task::spawn_blocking(move || gateway.stop());
+    let asked = tokio::time::Instant::now();
+    loop {
+        tokio::select! {
+            _joined = &mut stopped => {
+                tracing::info!("stopped");
+                break;
+            }
+            // Some send a signal to the process and to its group at once; that is one wish, not two.
+            () = signals.stop() => if asked.elapsed() > ONE_WISH {
+                tracing::warn!("stopped at once, as asked a second time");
+                break;
+            },
+        }
     }
     ExitCode::SUCCESS
 }
+
+/// Signals closer together than this ask for the same thing.
+const ONE_WISH: Duration = Duration::from_millis(500);
 
 /// Reads the configuration again. One that is wrong changes nothing.
 fn reload(file: &Path, gateway: &Gateway) {
@@ -133,7 +147,7 @@ fn reload(file: &Path, gateway: &Gateway) {
 }
 
 /// The sockets that systemd opened for us, by the names of `FileDescriptorName=` in its socket unit.
-fn handed_over() -> Listeners {
+fn handed_over(listen: &Listen) -> Listeners {
     #[expect(
         clippy::disallowed_methods,
         reason = "the binary's edge: systemd speaks through the environment"
@@ -143,12 +157,15 @@ fn handed_over() -> Listeners {
     let mut listeners = Listeners::default();
     for index in 0..sockets.len() {
         let name = names.split(':').nth(index).unwrap_or("");
-        let place = match name {
-            "forward_auth" => &mut listeners.forward_auth,
-            "admin" => &mut listeners.admin,
-            _ => &mut listeners.gate,
+        let (place, is_on) = match name {
+            "forward_auth" => (&mut listeners.forward_auth, listen.forward_auth.is_some()),
+            "admin" => (&mut listeners.admin, listen.admin.is_some()),
+            _ => (&mut listeners.gate, listen.gate.is_some()),
         };
         match sockets.take_tcp_listener(index) {
+            Ok(Some(_)) if !is_on => {
+                tracing::warn!(name, "a socket from systemd is left alone: [listen] does not name its part");
+            }
             Ok(Some(_)) if place.is_some() => {
                 tracing::warn!(
                     name,
@@ -203,7 +220,7 @@ fn notify(states: &[NotifyState<'_>]) {
 
 /// The same over a socket in the abstract name space, which `sd_notify` does not know.
 fn notify_abstract(name: &[u8], states: &[NotifyState<'_>]) -> std::io::Result<()> {
-    let text: String = states.iter().map(|state| format!("{state}\n")).collect();
+    let text = states.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     let address = SocketAddr::from_abstract_name(name)?;
     UnixDatagram::unbound()?.send_to_addr(text.as_bytes(), &address)?;
     Ok(())

@@ -10,10 +10,11 @@ use crate::exit::{Answer, Failure};
 
 const EXAMPLES: &str = "\
 Examples:
-  ringfence sign --url https://hooks.example.com/sms --param From=+15550001234 --param Body=Hi
-  ringfence sign --url https://hooks.example.com/events --json-body event.json --curl | sh
+  ringfence sign --url https://hooks.example.com/sms --param Body=Hi
+  ringfence sign --url https://hooks.example.com/sms --param Body=Hi --curl | sh
+  ringfence sign --url https://hooks.example.com/events --json-body event.json
   ringfence sign --url https://hooks.example.com/media --websocket
-  ringfence sign --url https://hooks.example.com/sms --param Body=Hi --http > request.txt
+  ringfence sign --url https://hooks.example.com/sms --param Body=Hi --http > FILE
 
 The key is read from TWILIO_AUTH_TOKEN, --token-env or --token-file; it is never printed.";
 

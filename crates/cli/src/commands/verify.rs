@@ -15,7 +15,8 @@ use crate::exit::{Answer, Failure};
 
 const EXAMPLES: &str = "\
 Examples:
-  ringfence verify --url 'https://hooks.example.com/sms' --param Body=Hi --signature 'p7dM…='
+  ringfence verify --url 'https://hooks.example.com/sms' --param Body=Hi \\
+      --signature 'p7dM…='
   ringfence verify --http request.txt --public-url https://hooks.example.com
   ringfence verify --http request.txt --config ringfence.toml
   ringfence verify --vectors signature.jsonl

@@ -38,11 +38,49 @@ pub(super) struct Account {
     pub(super) has_auth_token: bool,
 }
 
+/// All accounts of the file, found by their SIDs.
+pub(super) struct KnownAccounts<'a> {
+    by_sid: BTreeMap<AccountSid, &'a Account>,
+    without_auth_token: Option<AccountSid>,
+}
+
+impl<'a> KnownAccounts<'a> {
+    pub(super) fn new(accounts: &'a [Account]) -> Self {
+        Self {
+            by_sid: accounts.iter().map(|account| (account.sid, account)).collect(),
+            without_auth_token: accounts
+                .iter()
+                .find(|account| !account.has_auth_token)
+                .map(|first| first.sid),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_sid.is_empty()
+    }
+
+    pub(super) fn has(&self, sid: AccountSid) -> bool {
+        self.by_sid.contains_key(&sid)
+    }
+
+    /// 0 for an account that is not there.
+    pub(super) fn keys_len(&self, sid: AccountSid) -> usize {
+        self.by_sid.get(&sid).map_or(0, |account| account.keys_len)
+    }
+
+    /// One of the listed accounts, or of all, that could not sign anew.
+    pub(super) fn without_auth_token(&self, listed: Option<&[AccountSid]>) -> Option<AccountSid> {
+        let Some(listed) = listed else { return self.without_auth_token };
+        let lacks = |sid: &AccountSid| self.by_sid.get(sid).is_some_and(|account| !account.has_auth_token);
+        listed.iter().copied().find(lacks)
+    }
+}
+
 /// Reads all accounts.
 pub(super) fn resolve(
     tables: &[Table<'_>],
     around: &Surroundings<'_>,
-    problems: &mut Problems<'_>,
+    problems: &mut Problems,
 ) -> Vec<Account> {
     let mut lines = BTreeMap::new();
     let mut shared_key_lines = BTreeMap::new();
@@ -64,7 +102,7 @@ fn one(
     table: &Table<'_>,
     around: &Surroundings<'_>,
     shared_key_lines: &mut BTreeMap<String, usize>,
-    problems: &mut Problems<'_>,
+    problems: &mut Problems,
 ) -> Option<Account> {
     let errors_before = problems.errors_len();
     let sid = table.required("sid", SID_FORM, problems).and_then(|field| account_sid(field, problems));
@@ -130,7 +168,7 @@ fn one(
 }
 
 /// Reads an account's SID, and says what was typed instead.
-pub(super) fn account_sid(field: Field<'_>, problems: &mut Problems<'_>) -> Option<AccountSid> {
+pub(super) fn account_sid(field: Field<'_>, problems: &mut Problems) -> Option<AccountSid> {
     field.parse(SID_FORM, problems, |text| {
         AccountSid::parse(text.as_bytes()).ok_or(if text.starts_with("SK") {
             "is an API key, which cannot check webhooks"
@@ -143,7 +181,7 @@ pub(super) fn account_sid(field: Field<'_>, problems: &mut Problems<'_>) -> Opti
 fn token(
     field: Option<Field<'_>>,
     around: &Surroundings<'_>,
-    problems: &mut Problems<'_>,
+    problems: &mut Problems,
 ) -> Option<ringfence_model::Secret> {
     let field = field?;
     let token = secret::read(field, around, problems)?;
@@ -158,7 +196,7 @@ fn shared_key(
     field: Field<'_>,
     around: &Surroundings<'_>,
     lines: &mut BTreeMap<String, usize>,
-    problems: &mut Problems<'_>,
+    problems: &mut Problems,
 ) -> Option<(String, ringfence_model::Secret, Algorithm)> {
     let table = field.table(&SHARED_KEY, super::SECTIONS, SHARED_KEY_FORM, problems)?;
     let id = table.required("id", "the SharedKey's id, as Twilio's console shows it", problems);

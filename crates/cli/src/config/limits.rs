@@ -34,7 +34,7 @@ const GIB: usize = 1 << 30;
 /// Twilio waits so long for an answer; a stop that waits less breaks calls that are in work.
 const TWILIO_WAITS: Duration = Duration::from_secs(15);
 
-pub(super) fn resolve(table: Option<Table<'_>>, problems: &mut Problems<'_>) -> Limits {
+pub(super) fn resolve(table: Option<Table<'_>>, problems: &mut Problems) -> Limits {
     let mut limits = Limits::default();
     let Some(table) = table else { return limits };
     integer(&table, "connections", 1, 1_000_000, &mut limits.connections_max, problems);
@@ -57,7 +57,7 @@ fn integer(
     least: usize,
     most: usize,
     limit: &mut usize,
-    problems: &mut Problems<'_>,
+    problems: &mut Problems,
 ) {
     if let Some(number) = table.find(key).and_then(|field| field.integer(least, most, problems)) {
         *limit = number;
@@ -70,7 +70,7 @@ fn size(
     least: usize,
     most: usize,
     limit: &mut usize,
-    problems: &mut Problems<'_>,
+    problems: &mut Problems,
 ) {
     let form = format!("a size from \"{}\" to \"{}\"", units::show_bytes(least), units::show_bytes(most));
     let read = |text: &str| match units::bytes(text)? {
@@ -89,7 +89,7 @@ fn time(
     least: Duration,
     most: Duration,
     limit: &mut Duration,
-    problems: &mut Problems<'_>,
+    problems: &mut Problems,
 ) {
     let form =
         format!("a time from \"{}\" to \"{}\"", units::show_duration(least), units::show_duration(most));

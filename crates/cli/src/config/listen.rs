@@ -1,6 +1,6 @@
 //! `[listen]`: the addresses of the data plane, and the peers whose word about a request counts.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ringfence_gateway::forwarded::TrustedPeers;
 use ringfence_gateway::settings::Listen;
@@ -17,7 +17,7 @@ pub(super) const SECTION: Section = Section {
 const ADDRESS: &str = "an IP address and a port, such as \"127.0.0.1:8443\"";
 const NETWORKS: &str = "a list of addresses and networks, such as [\"10.0.0.0/8\", \"192.0.2.7\"]";
 
-pub(super) fn resolve(table: Option<Table<'_>>, problems: &mut Problems<'_>) -> Listen {
+pub(super) fn resolve(table: Option<Table<'_>>, problems: &mut Problems) -> Listen {
     let Some(table) = table else {
         problems.error_of_file("there is no [listen], so nothing would be served; add [listen] with `gate`");
         return Listen::default();
@@ -78,7 +78,7 @@ pub(super) fn resolve(table: Option<Table<'_>>, problems: &mut Problems<'_>) -> 
     Listen { gate, forward_auth, admin, proxy_protocol, trusted_proxies }
 }
 
-fn address(table: &Table<'_>, key: &'static str, problems: &mut Problems<'_>) -> Option<SocketAddr> {
+fn address(table: &Table<'_>, key: &'static str, problems: &mut Problems) -> Option<SocketAddr> {
     table.find(key)?.parse(ADDRESS, problems, |text| {
         text.parse().map_err(|_| match text.rsplit_once(':') {
             None => "has no port",
@@ -93,7 +93,7 @@ fn address(table: &Table<'_>, key: &'static str, problems: &mut Problems<'_>) ->
     })
 }
 
-fn trusted_peers(table: &Table<'_>, problems: &mut Problems<'_>) -> TrustedPeers {
+fn trusted_peers(table: &Table<'_>, problems: &mut Problems) -> TrustedPeers {
     let Some(list) = table.find("trusted_proxies").and_then(|field| field.list(NETWORKS, problems)) else {
         return TrustedPeers::default();
     };
@@ -109,5 +109,45 @@ fn trusted_peers(table: &Table<'_>, problems: &mut Problems<'_>) -> TrustedPeers
             Err(error) => field.wrong(error, problems),
         }
     }
+    if is_everybody(&texts) {
+        table.wrong(
+            "trusted_proxies",
+            "these networks together hold everybody, so anyone could write any address; list the proxies",
+            problems,
+        );
+    }
     TrustedPeers::parse(texts).unwrap_or_default()
+}
+
+/// Whether networks hold all of IPv4, or all of the IPv6 that is routed on the internet (`2000::/3`).
+fn is_everybody(networks: &[&str]) -> bool {
+    let mut ranges: Vec<_> = networks.iter().filter_map(|network| range(network)).collect();
+    ranges.sort_unstable();
+    let holds = |first: u128, last: u128| {
+        let mut next = Some(first);
+        for (begin, end) in &ranges {
+            match next {
+                Some(wanted) if *begin <= wanted && wanted <= *end => next = end.checked_add(1),
+                _ => {}
+            }
+        }
+        next.is_none_or(|next| next > last)
+    };
+    let mapped = |address: Ipv4Addr| address.to_ipv6_mapped().to_bits();
+    holds(mapped(Ipv4Addr::UNSPECIFIED), mapped(Ipv4Addr::BROADCAST)) || holds(1 << 125, (1 << 126) - 1)
+}
+
+/// The first and the last address of a network, IPv4 as it is mapped into IPv6.
+fn range(network: &str) -> Option<(u128, u128)> {
+    let (address, prefix) = match network.split_once('/') {
+        Some((address, prefix)) => (address, Some(prefix.parse::<u32>().ok()?)),
+        None => (network, None),
+    };
+    let (first, bits) = match address.parse().ok()? {
+        IpAddr::V4(address) => (address.to_ipv6_mapped().to_bits(), 32),
+        IpAddr::V6(address) => (address.to_bits(), 128),
+    };
+    let free = u32::checked_sub(bits, prefix.unwrap_or(bits))?;
+    let size = 1_u128.checked_shl(free).map_or(u128::MAX, |size| size - 1);
+    Some((first, first | size))
 }

@@ -31,7 +31,7 @@ impl Default for Log {
     }
 }
 
-pub(super) fn resolve(table: Option<Table<'_>>, problems: &mut Problems<'_>) -> Log {
+pub(super) fn resolve(table: Option<Table<'_>>, problems: &mut Problems) -> Log {
     let mut log = Log::default();
     let Some(table) = table else { return log };
     if let Some(field) = table.find("format") {

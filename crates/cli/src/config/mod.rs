@@ -8,6 +8,7 @@ mod account;
 mod limits;
 mod listen;
 mod log;
+mod machine;
 mod problems;
 mod raw;
 mod route;
@@ -27,9 +28,10 @@ use toml::de::DeTable;
 pub(crate) use log::{Log, LogFormat};
 pub(crate) use problems::{ConfigError, Problem};
 
-use account::Account;
+use account::{Account, KnownAccounts};
 use problems::Problems;
 use raw::{Field, Section, TOP_LEVEL, Table};
+use route::Rest;
 
 /// The commented example, which is also the page that people start from.
 pub(crate) const EXAMPLE: &str = include_str!("../../ringfence.example.toml");
@@ -76,8 +78,14 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
     if !syntax_errors.is_empty() {
         // What a broken file means is a guess; a guess would only add wrong problems to the right ones.
         for error in &syntax_errors {
-            let offset = error.span().map_or(0, |span| span.start);
-            problems.error(offset, format!("this is not TOML: {}", error.message()));
+            let span = error.span().unwrap_or_default();
+            let what = match text.get(span.clone()) {
+                Some(key) if error.message() == "duplicate key" => {
+                    format!("`{}` is there twice; remove one of them", key.escape_debug())
+                }
+                _ => format!("this is not TOML: {}", error.message()),
+            };
+            problems.error(span.start, what);
         }
         return match problems.finish(file) {
             Err(error) => Err(error),
@@ -94,9 +102,10 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
     let account_tables = tables(&root, "account", &account::SECTION, &mut problems);
     let accounts = account::resolve(&account_tables, around, &mut problems);
     // What accounts there are is known only where all of them could be read.
-    let known_accounts = (problems.errors_len() == errors_before).then_some(accounts.as_slice());
+    let known_accounts = (problems.errors_len() == errors_before).then(|| KnownAccounts::new(&accounts));
     let route_tables = tables(&root, "route", &route::SECTION, &mut problems);
-    let routes = route::resolve(&route_tables, known_accounts, around, &mut problems);
+    let rest = Rest { listen: &listen, accounts: known_accounts };
+    let routes = route::resolve(&route_tables, &rest, around, &mut problems);
 
     check_parts_together(&root, &listen, tls.is_some(), !route_tables.is_empty(), &mut problems);
     let keyring = keyring(accounts, &mut problems);
@@ -114,7 +123,7 @@ fn check_parts_together(
     listen: &ringfence_gateway::settings::Listen,
     has_tls: bool,
     has_routes: bool,
-    problems: &mut Problems<'_>,
+    problems: &mut Problems,
 ) {
     let at = |key| root.find(key).map_or(root.offset(), |field| field.offset());
     let takes_requests = listen.gate.is_some() || listen.forward_auth.is_some();
@@ -148,7 +157,7 @@ fn check_parts_together(
 }
 
 /// All keys of all accounts; what could be wrong with them was looked at account by account.
-fn keyring(accounts: Vec<Account>, problems: &mut Problems<'_>) -> Option<Keyring> {
+fn keyring(accounts: Vec<Account>, problems: &mut Problems) -> Option<Keyring> {
     if problems.errors_len() > 0 {
         return None;
     }
@@ -185,7 +194,7 @@ fn table<'a>(
     root: &Table<'a>,
     key: &'static str,
     section: &'static Section,
-    problems: &mut Problems<'_>,
+    problems: &mut Problems,
 ) -> Option<Table<'a>> {
     root.find(key)?.table(section, SECTIONS, &format!("a table that begins with {}", section.name), problems)
 }
@@ -195,7 +204,7 @@ fn tables<'a>(
     root: &Table<'a>,
     key: &'static str,
     section: &'static Section,
-    problems: &mut Problems<'_>,
+    problems: &mut Problems,
 ) -> Vec<Table<'a>> {
     let Some(field) = root.find(key) else { return Vec::new() };
     let form = format!("{}, with two brackets, before each of them", section.name);

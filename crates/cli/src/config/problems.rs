@@ -21,15 +21,17 @@ pub(crate) struct Problem {
 }
 
 /// Collects problems and warnings while a file is read.
-pub(super) struct Problems<'a> {
-    source: &'a str,
+pub(super) struct Problems {
+    /// Where each line ends, so that a file of many routes and many problems is read in one go.
+    line_ends: Vec<usize>,
     errors: Vec<Problem>,
     warnings: Vec<Problem>,
 }
 
-impl<'a> Problems<'a> {
-    pub(super) fn new(source: &'a str) -> Self {
-        Self { source, errors: Vec::new(), warnings: Vec::new() }
+impl Problems {
+    pub(super) fn new(source: &str) -> Self {
+        let line_ends = source.match_indices('\n').map(|(offset, _)| offset).collect();
+        Self { line_ends, errors: Vec::new(), warnings: Vec::new() }
     }
 
     /// Notes a problem at a byte offset of the file.
@@ -65,8 +67,7 @@ impl<'a> Problems<'a> {
 
     /// The line, counted from 1, that a byte offset is on.
     pub(super) fn line(&self, offset: usize) -> usize {
-        let before = self.source.as_bytes().get(..offset).unwrap_or(self.source.as_bytes());
-        before.split(|byte| *byte == b'\n').count()
+        self.line_ends.partition_point(|end| *end < offset) + 1
     }
 
     fn problem(&self, offset: usize, text: String) -> Problem {

@@ -48,7 +48,7 @@ impl<'a> Table<'a> {
         document: &'a Spanned<DeTable<'a>>,
         section: &'static Section,
         all: &[&Section],
-        problems: &mut Problems<'_>,
+        problems: &mut Problems,
     ) -> Self {
         let table = Self { section, entries: document.get_ref(), offset: 0 };
         table.report_unknown_keys(all, problems);
@@ -67,7 +67,7 @@ impl<'a> Table<'a> {
         &self,
         key: &'static str,
         form: &str,
-        problems: &mut Problems<'_>,
+        problems: &mut Problems,
     ) -> Option<Field<'a>> {
         let found = self.find(key);
         if found.is_none() {
@@ -87,7 +87,7 @@ impl<'a> Table<'a> {
     }
 
     /// Notes a problem of `key`, on its own line where it was typed, else on the table's.
-    pub(super) fn wrong(&self, key: &'static str, what: impl Display, problems: &mut Problems<'_>) {
+    pub(super) fn wrong(&self, key: &'static str, what: impl Display, problems: &mut Problems) {
         match self.find(key) {
             Some(field) => field.wrong(what, problems),
             None => problems.error(self.offset, format!("`{key}` in {}: {what}", self.section.name)),
@@ -95,12 +95,12 @@ impl<'a> Table<'a> {
     }
 
     /// Notes a warning about `key`, on its own line where it was typed, else on the table's.
-    pub(super) fn doubtful(&self, key: &'static str, what: impl Display, problems: &mut Problems<'_>) {
+    pub(super) fn doubtful(&self, key: &'static str, what: impl Display, problems: &mut Problems) {
         let offset = self.find(key).map_or(self.offset, |field| field.offset);
         problems.warning(offset, format!("`{key}` in {}: {what}", self.section.name));
     }
 
-    fn report_unknown_keys(&self, all: &[&Section], problems: &mut Problems<'_>) {
+    fn report_unknown_keys(&self, all: &[&Section], problems: &mut Problems) {
         for (key, _) in self.entries {
             let name = key.get_ref().as_ref();
             let section = self.section;
@@ -139,12 +139,12 @@ impl<'a> Field<'a> {
     }
 
     /// Notes a problem of this value. `what` must not hold a secret.
-    pub(super) fn wrong(&self, what: impl Display, problems: &mut Problems<'_>) {
+    pub(super) fn wrong(&self, what: impl Display, problems: &mut Problems) {
         problems.error(self.offset, format!("`{}` in {}: {what}", self.key, self.section.name));
     }
 
     /// Notes a warning about this value. `what` must not hold a secret.
-    pub(super) fn doubtful(&self, what: impl Display, problems: &mut Problems<'_>) {
+    pub(super) fn doubtful(&self, what: impl Display, problems: &mut Problems) {
         problems.warning(self.offset, format!("`{}` in {}: {what}", self.key, self.section.name));
     }
 
@@ -160,7 +160,7 @@ impl<'a> Field<'a> {
     pub(super) fn parse<T, E: Display>(
         &self,
         form: &str,
-        problems: &mut Problems<'_>,
+        problems: &mut Problems,
         read: impl FnOnce(&'a str) -> Result<T, E>,
     ) -> Option<T> {
         let Some(text) = self.as_text() else {
@@ -177,11 +177,7 @@ impl<'a> Field<'a> {
     }
 
     /// One of a few words.
-    pub(super) fn choice<T: Copy>(
-        &self,
-        words: &[(&'static str, T)],
-        problems: &mut Problems<'_>,
-    ) -> Option<T> {
+    pub(super) fn choice<T: Copy>(&self, words: &[(&'static str, T)], problems: &mut Problems) -> Option<T> {
         let names: Vec<_> = words.iter().map(|(name, _)| *name).collect();
         let form = alternatives(&names);
         let Some(text) = self.as_text() else {
@@ -200,7 +196,7 @@ impl<'a> Field<'a> {
     }
 
     /// `true` or `false`.
-    pub(super) fn boolean(&self, problems: &mut Problems<'_>) -> Option<bool> {
+    pub(super) fn boolean(&self, problems: &mut Problems) -> Option<bool> {
         if let DeValue::Boolean(value) = self.value {
             return Some(*value);
         }
@@ -209,7 +205,7 @@ impl<'a> Field<'a> {
     }
 
     /// A whole number from `least` to `most`, both included.
-    pub(super) fn integer(&self, least: usize, most: usize, problems: &mut Problems<'_>) -> Option<usize> {
+    pub(super) fn integer(&self, least: usize, most: usize, problems: &mut Problems) -> Option<usize> {
         let form = format!("a whole number from {least} to {most}, without quotes");
         let DeValue::Integer(digits) = self.value else {
             self.wrong_type("a whole number", &form, problems);
@@ -224,7 +220,7 @@ impl<'a> Field<'a> {
     }
 
     /// The values of a list.
-    pub(super) fn list(&self, form: &str, problems: &mut Problems<'_>) -> Option<Vec<Self>> {
+    pub(super) fn list(&self, form: &str, problems: &mut Problems) -> Option<Vec<Self>> {
         let DeValue::Array(values) = self.value else {
             self.wrong_type("a list", form, problems);
             return None;
@@ -243,7 +239,7 @@ impl<'a> Field<'a> {
         section: &'static Section,
         all: &[&Section],
         form: &str,
-        problems: &mut Problems<'_>,
+        problems: &mut Problems,
     ) -> Option<Table<'a>> {
         let DeValue::Table(entries) = self.value else {
             self.wrong_type("a table", form, problems);
@@ -268,7 +264,7 @@ impl<'a> Field<'a> {
     }
 
     /// The value is not echoed: it could be a secret in the wrong place.
-    pub(super) fn wrong_type(&self, expected: &str, form: &str, problems: &mut Problems<'_>) {
+    pub(super) fn wrong_type(&self, expected: &str, form: &str, problems: &mut Problems) {
         let is = match self.value {
             DeValue::String(_) => "a text",
             DeValue::Integer(_) => "a whole number",

@@ -4,20 +4,20 @@
 //! for a password alone would look like protection and be none.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::{Method, StatusCode};
 use ringfence_gateway::basic::{BasicUsers, PasswordCheck};
 use ringfence_gateway::proof::ProofKey;
-use ringfence_gateway::settings::{Check, Mode, PathRule, Replay, Route};
+use ringfence_gateway::settings::{Check, Listen, Mode, PathRule, Replay, Route};
 use ringfence_gateway::upstream::UpstreamAddress;
 use ringfence_model::Secret;
 use ringfence_signature::{AccountSid, MAX_KEYS, PublicUrl, Strict};
 
 use super::Surroundings;
-use super::account::{Account, account_sid};
+use super::account::{KnownAccounts, account_sid};
+use super::machine::{is_on_this_machine, own_listener};
 use super::problems::Problems;
 use super::raw::{Field, Section, Table};
 use super::secret;
@@ -75,17 +75,24 @@ enum CheckWord {
     SignatureAndBasic,
 }
 
+/// What the rest of the file says and routes must fit to.
+pub(super) struct Rest<'a> {
+    pub(super) listen: &'a Listen,
+    /// Nothing where not all of them could be read.
+    pub(super) accounts: Option<KnownAccounts<'a>>,
+}
+
 /// Reads all routes.
 pub(super) fn resolve(
     tables: &[Table<'_>],
-    accounts: Option<&[Account]>,
+    rest: &Rest<'_>,
     around: &Surroundings<'_>,
-    problems: &mut Problems<'_>,
+    problems: &mut Problems,
 ) -> Vec<Route> {
     let mut taken = BTreeMap::<String, Vec<(Vec<Method>, usize)>>::new();
     let mut routes = Vec::new();
     for table in tables {
-        let Some(route) = one(table, accounts, around, problems) else { continue };
+        let Some(route) = one(table, rest, around, problems) else { continue };
         let others = taken.entry(route.label.to_string()).or_default();
         let overlaps = |methods: &[Method]| methods.iter().any(|method| route.methods.contains(method));
         match others.iter().find(|(methods, _)| overlaps(methods)) {
@@ -106,11 +113,12 @@ pub(super) fn resolve(
 
 fn one(
     table: &Table<'_>,
-    accounts: Option<&[Account]>,
+    rest: &Rest<'_>,
     around: &Surroundings<'_>,
-    problems: &mut Problems<'_>,
+    problems: &mut Problems,
 ) -> Option<Route> {
     let errors_before = problems.errors_len();
+    let accounts = rest.accounts.as_ref();
 
     // What must be there.
     let path = table.required("path", PATH_FORM, problems).and_then(|field| path(field, problems));
@@ -159,6 +167,19 @@ fn one(
     // What must fit together.
     if let Some(check) = check {
         check_fits(table, check, accounts, listed.as_deref(), problems);
+    }
+    if let Some(key) = upstream.as_ref().and_then(|upstream| own_listener(upstream, rest.listen)) {
+        let what = format_args!("this is `{key}` of [listen], our own address; write the application's");
+        table.wrong("upstream", what, problems);
+    }
+    if rest.listen.forward_auth.is_some() && replay == Replay::AnswerAgain && check != Some(CheckWord::Basic)
+    {
+        table.doubtful(
+            "replay",
+            "a proxy that asks over `forward_auth` forwards by itself, so there is no answer to give again and a \
+             repeat passes; only \"refuse\" has an effect there",
+            problems,
+        );
     }
     let is_elsewhere = upstream.as_ref().is_some_and(|upstream| !is_on_this_machine(upstream));
     if is_elsewhere && mode == Mode::Enforce && !table.has("proof_key") {
@@ -211,9 +232,9 @@ fn one(
 fn check_fits(
     table: &Table<'_>,
     check: CheckWord,
-    accounts: Option<&[Account]>,
+    accounts: Option<&KnownAccounts<'_>>,
     listed: Option<&[AccountSid]>,
-    problems: &mut Problems<'_>,
+    problems: &mut Problems,
 ) {
     if check == CheckWord::Signature && table.has("basic") {
         table.wrong(
@@ -250,19 +271,17 @@ fn check_fits(
             problems,
         );
     }
-    if table.has("resign_url") {
-        let signs_here = |account: &&Account| listed.is_none_or(|listed| listed.contains(&account.sid));
-        if let Some(account) = accounts.iter().filter(signs_here).find(|account| !account.has_auth_token) {
-            table.wrong(
-                "resign_url",
-                format_args!("{} has no auth_token to sign with; add it to its [[account]]", account.sid),
-                problems,
-            );
-        }
+    if table.has("resign_url")
+        && let Some(sid) = accounts.without_auth_token(listed)
+    {
+        table.wrong(
+            "resign_url",
+            format_args!("{sid} has no auth_token to sign with; add it to its [[account]]"),
+            problems,
+        );
     }
     let Some(listed) = listed else { return };
-    let keys: usize =
-        accounts.iter().filter(|account| listed.contains(&account.sid)).map(|account| account.keys_len).sum();
+    let keys: usize = listed.iter().map(|sid| accounts.keys_len(*sid)).sum();
     if keys > MAX_KEYS {
         table.doubtful(
             "accounts",
@@ -276,7 +295,7 @@ fn check_fits(
 }
 
 /// The public URL comes before the whole path of a request, so its own path is easily written twice.
-fn warn_of_doubled_path(table: &Table<'_>, public_url: &PublicUrl, path: &str, problems: &mut Problems<'_>) {
+fn warn_of_doubled_path(table: &Table<'_>, public_url: &PublicUrl, path: &str, problems: &mut Problems) {
     let path = path.trim_end_matches('/');
     let base = public_url.to_string();
     if !path.is_empty() && base.ends_with(path) {
@@ -291,7 +310,7 @@ fn warn_of_doubled_path(table: &Table<'_>, public_url: &PublicUrl, path: &str, p
     }
 }
 
-fn path(field: Field<'_>, problems: &mut Problems<'_>) -> Option<PathRule> {
+fn path(field: Field<'_>, problems: &mut Problems) -> Option<PathRule> {
     let path = field.parse(PATH_FORM, problems, |text| {
         if !text.starts_with('/') {
             Err("does not begin with /")
@@ -306,7 +325,7 @@ fn path(field: Field<'_>, problems: &mut Problems<'_>) -> Option<PathRule> {
     Some(if path.ends_with('/') { PathRule::Prefix(path) } else { PathRule::Exact(path) })
 }
 
-fn host(field: Field<'_>, problems: &mut Problems<'_>) -> Option<String> {
+fn host(field: Field<'_>, problems: &mut Problems) -> Option<String> {
     field.parse("a name such as \"hooks.example.com\", without scheme or port", problems, |text| {
         if let Some(inside) = text.strip_prefix('[') {
             let address =
@@ -322,7 +341,7 @@ fn host(field: Field<'_>, problems: &mut Problems<'_>) -> Option<String> {
     })
 }
 
-fn methods(field: Field<'_>, problems: &mut Problems<'_>) -> Option<Vec<Method>> {
+fn methods(field: Field<'_>, problems: &mut Problems) -> Option<Vec<Method>> {
     let list = field.list(METHODS_FORM, problems)?;
     if list.is_empty() {
         field.wrong(
@@ -342,7 +361,7 @@ fn methods(field: Field<'_>, problems: &mut Problems<'_>) -> Option<Vec<Method>>
     (methods.len() == list.len()).then_some(methods)
 }
 
-fn url(field: Field<'_>, problems: &mut Problems<'_>) -> Option<PublicUrl> {
+fn url(field: Field<'_>, problems: &mut Problems) -> Option<PublicUrl> {
     let Some(text) = field.as_text() else {
         field.wrong_type("a text", URL_FORM, problems);
         return None;
@@ -362,7 +381,7 @@ fn url(field: Field<'_>, problems: &mut Problems<'_>) -> Option<PublicUrl> {
     }
 }
 
-fn upstream_address(field: Field<'_>, problems: &mut Problems<'_>) -> Option<UpstreamAddress> {
+fn upstream_address(field: Field<'_>, problems: &mut Problems) -> Option<UpstreamAddress> {
     if field.as_text() == Some("breaker") {
         field.wrong(
             format_args!("\"breaker\" (usage triggers) is not in this version yet; write {UPSTREAM_FORM}"),
@@ -375,16 +394,7 @@ fn upstream_address(field: Field<'_>, problems: &mut Problems<'_>) -> Option<Ups
     })
 }
 
-fn is_on_this_machine(upstream: &UpstreamAddress) -> bool {
-    let authority = upstream.authority();
-    if authority == "localhost" || authority.starts_with("localhost:") {
-        return true;
-    }
-    let address = authority.parse::<SocketAddr>().map(|address| address.ip());
-    address.or_else(|_| authority.trim_matches(['[', ']']).parse::<IpAddr>()).is_ok_and(|ip| ip.is_loopback())
-}
-
-fn check_word(field: Field<'_>, problems: &mut Problems<'_>) -> Option<CheckWord> {
+fn check_word(field: Field<'_>, problems: &mut Problems) -> Option<CheckWord> {
     let words = [
         ("signature", CheckWord::Signature),
         ("basic", CheckWord::Basic),
@@ -398,12 +408,12 @@ fn choice<T: Copy>(
     key: &'static str,
     words: &[(&'static str, T)],
     default: T,
-    problems: &mut Problems<'_>,
+    problems: &mut Problems,
 ) -> T {
     table.find(key).and_then(|field| field.choice(words, problems)).unwrap_or(default)
 }
 
-fn refusal_status(field: Field<'_>, problems: &mut Problems<'_>) -> Option<StatusCode> {
+fn refusal_status(field: Field<'_>, problems: &mut Problems) -> Option<StatusCode> {
     match field.integer(401, 403, problems)? {
         401 => Some(StatusCode::UNAUTHORIZED),
         403 => Some(StatusCode::FORBIDDEN),
@@ -414,7 +424,7 @@ fn refusal_status(field: Field<'_>, problems: &mut Problems<'_>) -> Option<Statu
     }
 }
 
-fn body_cap(field: Field<'_>, problems: &mut Problems<'_>) -> Option<usize> {
+fn body_cap(field: Field<'_>, problems: &mut Problems) -> Option<usize> {
     field.parse("a size up to \"64 MiB\", such as \"1 MiB\"", problems, |text| match units::bytes(text)? {
         0 => Err("lets no body through".to_owned()),
         bytes if bytes > BODY_CAP_MAX => Err("is too much to hold in memory for each request".to_owned()),
@@ -422,7 +432,7 @@ fn body_cap(field: Field<'_>, problems: &mut Problems<'_>) -> Option<usize> {
     })
 }
 
-fn timeout(field: Field<'_>, problems: &mut Problems<'_>) -> Option<Duration> {
+fn timeout(field: Field<'_>, problems: &mut Problems) -> Option<Duration> {
     field.parse("a time up to \"15s\", such as \"14s\"", problems, |text| match units::duration(text)? {
         time if time < TIMEOUT_MIN => Err("is too short for any answer".to_owned()),
         time if time > TIMEOUT_MAX => Err("is longer than Twilio waits, which is 15s".to_owned()),
@@ -432,8 +442,8 @@ fn timeout(field: Field<'_>, problems: &mut Problems<'_>) -> Option<Duration> {
 
 fn listed_accounts(
     field: Field<'_>,
-    accounts: Option<&[Account]>,
-    problems: &mut Problems<'_>,
+    accounts: Option<&KnownAccounts<'_>>,
+    problems: &mut Problems,
 ) -> Option<Vec<AccountSid>> {
     if field.as_text().is_some() {
         field.choice(&[("any", ())], problems);
@@ -449,7 +459,7 @@ fn listed_accounts(
     let mut sids = Vec::with_capacity(list.len());
     for item in list {
         let Some(sid) = account_sid(item, problems) else { continue };
-        if accounts.is_some_and(|accounts| accounts.iter().all(|account| account.sid != sid)) {
+        if accounts.is_some_and(|accounts| !accounts.has(sid)) {
             item.wrong(
                 format_args!("{sid} has no keys here; add an [[account]] for it, or correct that one"),
                 problems,
@@ -460,11 +470,7 @@ fn listed_accounts(
     Some(sids)
 }
 
-fn basic_users(
-    field: Field<'_>,
-    around: &Surroundings<'_>,
-    problems: &mut Problems<'_>,
-) -> Option<BasicUsers> {
+fn basic_users(field: Field<'_>, around: &Surroundings<'_>, problems: &mut Problems) -> Option<BasicUsers> {
     let list = field.list(BASIC_FORM, problems)?;
     if list.is_empty() {
         field.wrong(
@@ -483,7 +489,7 @@ fn basic_users(
 fn basic_user(
     field: Field<'_>,
     around: &Surroundings<'_>,
-    problems: &mut Problems<'_>,
+    problems: &mut Problems,
 ) -> Option<(String, PasswordCheck)> {
     let table = field.table(&BASIC, super::SECTIONS, BASIC_FORM, problems)?;
     let user = table.required("user", "a name such as \"twilio\"", problems);
@@ -503,7 +509,7 @@ fn basic_user(
 fn password_hash(
     field: Field<'_>,
     around: &Surroundings<'_>,
-    problems: &mut Problems<'_>,
+    problems: &mut Problems,
 ) -> Option<PasswordCheck> {
     let hex = match field.as_text() {
         Some(text) => Secret::new(text),
@@ -530,12 +536,12 @@ fn sha256_of_hex(text: &str) -> Option<[u8; 32]> {
     Some(hash)
 }
 
-fn proof_key(field: Field<'_>, around: &Surroundings<'_>, problems: &mut Problems<'_>) -> Option<ProofKey> {
+fn proof_key(field: Field<'_>, around: &Surroundings<'_>, problems: &mut Problems) -> Option<ProofKey> {
     let secret = secret::read(field, around, problems)?;
     ProofKey::new(&secret).map_err(|error| field.wrong(error, problems)).ok()
 }
 
-fn twiml(field: Field<'_>, problems: &mut Problems<'_>) {
+fn twiml(field: Field<'_>, problems: &mut Problems) {
     if field.choice(&[("pass", true), ("limits", false)], problems) == Some(false) {
         field.wrong(
             "\"limits\" is not in this version yet, so TwiML would not be held to any limit; write \"pass\"",

@@ -1,5 +1,7 @@
 //! Where a secret comes from: the environment, a file, or (with a warning) the configuration itself.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use ringfence_model::Secret;
@@ -13,12 +15,9 @@ pub(super) const FORM: &str = "{ env = \"NAME\" } or { file = \"PATH\" }";
 
 pub(super) const SECTION: Section = Section { name: "a secret", keys: &["env", "file"], later: &[] };
 
-/// Reads the secret that `field` points to. An empty one is a problem: it would be known to everybody.
-pub(super) fn read(
-    field: Field<'_>,
-    around: &Surroundings<'_>,
-    problems: &mut Problems<'_>,
-) -> Option<Secret> {
+/// Reads the secret that `field` points to. An empty one is a problem, and so is white space alone, which is what
+/// `echo > FILE` leaves: it would be known to everybody.
+pub(super) fn read(field: Field<'_>, around: &Surroundings<'_>, problems: &mut Problems) -> Option<Secret> {
     let secret = if let Some(literal) = field.as_text() {
         field.doubtful(format_args!("the secret itself stands in the file; better {FORM}"), problems);
         Secret::new(literal)
@@ -32,17 +31,18 @@ pub(super) fn read(
         field.wrong("the secret is empty", problems);
         return None;
     }
-    if secret.expose().trim() != secret.expose() {
+    let trimmed = secret.expose().trim();
+    if trimmed.is_empty() {
+        field.wrong("the secret is nothing but white space, as if it were empty", problems);
+        return None;
+    }
+    if trimmed != secret.expose() {
         field.doubtful("the secret begins or ends with white space, which is part of it", problems);
     }
     Some(secret)
 }
 
-fn read_from_outside(
-    field: Field<'_>,
-    around: &Surroundings<'_>,
-    problems: &mut Problems<'_>,
-) -> Option<Secret> {
+fn read_from_outside(field: Field<'_>, around: &Surroundings<'_>, problems: &mut Problems) -> Option<Secret> {
     let table = field.table(&SECTION, &[], FORM, problems)?;
     match (table.find("env"), table.find("file")) {
         (Some(name), None) => {
@@ -86,10 +86,22 @@ fn read_from_outside(
     }
 }
 
+/// No token, password or key is as long.
+const FILE_BYTES_MAX: u64 = 16 * 1024;
+
 /// Reads a secret from a file, without one newline at its end; says also whether every user may read it.
 pub(crate) fn read_file(path: &Path) -> Result<(Secret, bool), String> {
-    let text =
-        std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let cannot = |error| format!("cannot read {}: {error}", path.display());
+    let mut text = String::new();
+    // One byte more than allowed tells a longer file, and an endless one such as a device ends here.
+    let file = File::open(path).map_err(cannot)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(cannot)?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(format!(
+            "{} holds more than {FILE_BYTES_MAX} bytes, so it is no secret's file; name another",
+            path.display()
+        ));
+    }
     let line = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
     Ok((Secret::new(line), is_readable_by_all(path)))
 }

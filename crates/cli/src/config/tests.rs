@@ -32,6 +32,8 @@ fn read(text: &str) -> Result<Loaded, ConfigError> {
         "PASSWORD" | "TWILIO_PASSWORD" => Some("correct horse".to_owned()),
         "KEY" => Some("0123456789abcdef0123456789abcdef0123456789abcdef".to_owned()),
         "EMPTY" => Some(String::new()),
+        "BLANK" => Some(" \n".to_owned()),
+        "PADDED" => Some("0123456789abcdef0123456789abcdef ".to_owned()),
         _ => None,
     };
     let around = Surroundings { folder: Path::new("/nowhere"), env: &env, now: SystemTime::UNIX_EPOCH };
@@ -128,7 +130,16 @@ fn a_file_that_is_no_toml_names_the_line() {
     assert!(error.starts_with("r.toml:2: this is not TOML: "), "{error}");
     let error =
         read("[listen]\ngate = \"127.0.0.1:1\"\ngate = \"127.0.0.1:1\"\n").expect_err("twice").to_string();
-    assert!(error.starts_with("r.toml:3: this is not TOML: duplicate key"), "{error}");
+    assert!(error.starts_with("r.toml:3: `gate` is there twice; remove one of them"), "{error}");
+    let error = read(&format!("{SOUND}\n[listen]\n")).expect_err("twice").to_string();
+    assert!(error.starts_with("r.toml:14: `listen` is there twice"), "{error}");
+}
+
+#[test]
+fn a_problem_is_on_the_line_of_its_first_byte() {
+    let problems = Problems::new("a\n\nbc\n");
+    let lines: Vec<_> = (0..8).map(|offset| problems.line(offset)).collect();
+    assert_eq!(lines, [1, 1, 2, 3, 3, 3, 4, 4]);
 }
 
 #[test]
@@ -296,6 +307,10 @@ fn a_secret_that_is_not_there_is_refused() {
     );
     refused_with("{ env = \"TOKEN\" }", "{ env = \"EMPTY\" }", "the secret is empty");
     refused_with("{ env = \"TOKEN\" }", "\"\"", "the secret is empty");
+    for blank in ["{ env = \"BLANK\" }", "\" \\n\"", "\"\\t\""] {
+        refused_with("{ env = \"TOKEN\" }", blank, "nothing but white space");
+    }
+    refused_with("{ env = \"TOKEN\" }", "{ file = \"/dev/zero\" }", "holds more than 16384 bytes");
     refused_with("{ env = \"TOKEN\" }", "{ file = \"missing\" }", "cannot read /nowhere/missing");
     refused_with("{ env = \"TOKEN\" }", "{ env = \"TOKEN\", file = \"x\" }", "a secret has one source");
     refused_with("{ env = \"TOKEN\" }", "{}", "a secret has one source");
@@ -316,6 +331,9 @@ fn listeners_must_be_there_apart_and_complete() {
         "trusted_proxies = [\"0.0.0.0/0\"]",
         "would believe forwarded headers from everybody",
     );
+    for all in ["\"0.0.0.0/1\", \"128.0.0.0/1\"", "\"2000::/4\", \"3000::/4\"", "\"::/1\", \"8000::/1\""] {
+        refused("[listen]", &format!("trusted_proxies = [{all}]"), "these networks together hold everybody");
+    }
     refused("[listen]", "trusted_proxies = [\"10.1.2.3/8\"]", "write 10.0.0.0/8");
     refused("[listen]", "trusted_proxies = [\"proxy\"]", "neither an IP address nor a network");
     let error = read("").expect_err("nothing").to_string();
@@ -376,6 +394,62 @@ fn what_works_and_is_risky_is_a_warning() {
     let first = first
         .replace("{ env = \"TOKEN\" }", &format!("{{ env = \"TOKEN\" }}\nprevious_auth_tokens = [{keys}]"));
     warned(&format!("{first}{second}"), "these accounts have 10 keys together");
+}
+
+#[test]
+fn white_space_around_a_secret_is_a_warning() {
+    warned(&SOUND.replace("\"TOKEN\"", "\"PADDED\""), "begins or ends with white space, which is part of it");
+}
+
+#[test]
+fn an_upstream_that_is_our_own_address_is_refused() {
+    for own in ["http://127.0.0.1:8443", "http://localhost:8443"] {
+        refused_with("\"http://127.0.0.1:3000\"", &format!("\"{own}\""), "this is `gate` of [listen]");
+    }
+    let admin = SOUND.replace("[listen]", "[listen]\nadmin = \"127.0.0.1:3000\"");
+    let error = read(&admin).expect_err("the admin listener").to_string();
+    assert!(error.contains("`upstream` in [[route]]: this is `admin` of [listen]"), "{error}");
+}
+
+#[test]
+fn networks_that_leave_somebody_out_are_taken() {
+    for some in
+        ["\"0.0.0.0/1\", \"128.0.0.0/2\"", "\"10.0.0.0/8\", \"fd00::/8\", \"192.0.2.7\"", "\"2000::/4\""]
+    {
+        let text = SOUND.replace("[listen]", &format!("[listen]\ntrusted_proxies = [{some}]"));
+        assert!(read(&text).is_ok(), "{some}");
+    }
+}
+
+#[test]
+fn an_answer_that_forward_auth_cannot_give_again_is_a_warning() {
+    let asked = |text: &str| {
+        text.replace(
+            "[listen]",
+            "[listen]\nforward_auth = \"127.0.0.1:1\"\ntrusted_proxies = [\"127.0.0.1\"]",
+        )
+    };
+    warned(&asked(&with_route("replay = \"answer-again\"")), "only \"refuse\" has an effect there");
+    for line in ["replay = \"refuse\"", ""] {
+        assert_eq!(read(&asked(&with_route(line))).expect("it is right").warnings, []);
+    }
+    assert_eq!(read(&with_route("replay = \"answer-again\"")).expect("it is right").warnings, []);
+}
+
+/// Reading grows with the file, not with its square: a line is found without counting from the beginning.
+#[test]
+fn twenty_thousand_routes_are_read_in_one_go() {
+    let route = SOUND.split_once("[[route]]").expect("a route").1;
+    let mut text = SOUND.to_owned();
+    for number in 0..20_000 {
+        text += "[[route]]";
+        text += &route.replace("/twilio/", &format!("/{number}/"));
+    }
+    let begun = std::time::Instant::now();
+    assert_eq!(read(&text).expect("it is right").settings.routes.len(), 20_001);
+    // Generous even for a build without optimisation; counting lines anew for each route took minutes there.
+    let taken = begun.elapsed();
+    assert!(taken < Duration::from_secs(20), "{taken:?}");
 }
 
 #[test]

@@ -30,7 +30,7 @@ const EXPIRES_SOON: Duration = Duration::from_hours(7 * 24);
 pub(super) fn resolve(
     table: Option<Table<'_>>,
     around: &Surroundings<'_>,
-    problems: &mut Problems<'_>,
+    problems: &mut Problems,
 ) -> Option<Tls> {
     let table = table?;
     if let Some(field) = table.find("acme") {
@@ -59,7 +59,7 @@ pub(super) fn resolve(
 }
 
 /// A certificate that ends soon still works today; nobody else tells the operator.
-fn warn_of_expiry(table: &Table<'_>, store: &CertificateStore, now: SystemTime, problems: &mut Problems<'_>) {
+fn warn_of_expiry(table: &Table<'_>, store: &CertificateStore, now: SystemTime, problems: &mut Problems) {
     let Some(validity) = store.validity() else { return };
     if now > validity.not_after {
         table.doubtful("certificate", "it has expired, so Twilio will not connect; renew it", problems);
@@ -70,7 +70,7 @@ fn warn_of_expiry(table: &Table<'_>, store: &CertificateStore, now: SystemTime, 
     }
 }
 
-fn acme(field: Field<'_>, around: &Surroundings<'_>, problems: &mut Problems<'_>) -> Option<AcmeSettings> {
+fn acme(field: Field<'_>, around: &Surroundings<'_>, problems: &mut Problems) -> Option<AcmeSettings> {
     let table = field.table(&ACME, super::SECTIONS, ACME_FORM, problems)?;
     let domains = table.required("domains", "a list of names, such as [\"hooks.example.com\"]", problems);
     let contact = table.required("contact", "the mail address of whoever renews certificates", problems);
@@ -133,7 +133,7 @@ fn domain(text: &str) -> Result<String, &'static str> {
     Ok(text.to_ascii_lowercase())
 }
 
-fn path(field: Field<'_>, around: &Surroundings<'_>, problems: &mut Problems<'_>) -> Option<PathBuf> {
+fn path(field: Field<'_>, around: &Surroundings<'_>, problems: &mut Problems) -> Option<PathBuf> {
     field.parse(
         "a path",
         problems,
@@ -142,11 +142,7 @@ fn path(field: Field<'_>, around: &Surroundings<'_>, problems: &mut Problems<'_>
 }
 
 /// A path whose file is there now. What it holds is looked at by whoever uses it.
-fn readable_file(
-    field: Field<'_>,
-    around: &Surroundings<'_>,
-    problems: &mut Problems<'_>,
-) -> Option<PathBuf> {
+fn readable_file(field: Field<'_>, around: &Surroundings<'_>, problems: &mut Problems) -> Option<PathBuf> {
     let path = path(field, around, problems)?;
     if let Err(error) = std::fs::File::open(&path) {
         field.wrong(format_args!("cannot read {}: {error}", path.display()), problems);

@@ -124,6 +124,22 @@ async fn an_application_that_verifies_by_itself_gets_a_signature_for_its_own_url
     let keyring = Keyring::new([AccountKeys::new(sid(ACCOUNT)).primary(TOKEN)]).unwrap();
     let verdict = verify(&request, &keyring, &Policy::default(), &mut Scratch::default());
     assert!(matches!(verdict, Verdict::Allow(_)), "{verdict:?}");
+
+    let handshake = twilio().websocket("wss://hooks.example.com/twilio/media");
+    let lines = [
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Version: 13",
+    ];
+    world.send(wire_with(&handshake, &lines)).await;
+    let seen = world.upstream.requests().pop().unwrap();
+    let expected = twilio().websocket("ws://app.internal:3000/twilio/media");
+    assert_eq!(
+        seen.header("x-twilio-signature"),
+        expected.header("x-twilio-signature"),
+        "a handshake as such"
+    );
 }
 
 fn trust_loopback(settings: &mut Settings) {
@@ -231,4 +247,10 @@ async fn an_upstream_that_dies_inside_its_answer_is_not_a_clean_end() {
     let mut client = RawClient::connect(world.gate()).await.unwrap();
     let signed = twilio().form(&url("/twilio/voice"), call(ACCOUNT));
     assert!(client.exchange(wire(&signed)).await.is_err(), "the caller must see that the answer was cut");
+    assert!(
+        world
+            .metrics()
+            .await
+            .contains("ringfence_upstream_errors_total{route=\"/twilio/\",error=\"cut_short\"} 1")
+    );
 }

@@ -50,6 +50,22 @@ fn text_moved_from_a_message_into_a_name_is_refused() {
     refused(&format!("{ACCOUNT}&CallSidCA01={}", "0".repeat(30)), Finding::ExtendedName("CallSid"));
 }
 
+/// The text of a message, cut so that its writer becomes another: the genuine sender ends up behind a made-up name.
+#[test]
+fn a_genuine_sender_at_the_end_of_a_made_up_name_is_refused() {
+    for glue in ["A", "Ab", "Address", "B", ".a", "AFromB"] {
+        let body = format!(
+            "{ACCOUNT}&Body=hi&From=%2B15559999999&From{glue}From=%2B15550001234&FromCity=X&To=%2B14155550100"
+        );
+        refused(&body, Finding::ExtendedName("From"));
+    }
+    let spoken =
+        format!("{ACCOUNT}&SpeechResult=x&To=%2B15557777777&ToATo=%2B15550006789&From=%2B14155550101");
+    refused(&spoken, Finding::ExtendedName("To"));
+    refused(&format!("{ACCOUNT}&Body=hi&From=client%3Aa&HelloFrom=anonymous"), Finding::ExtendedName("From"));
+    admitted(&format!("{ACCOUNT}&ForwardedFrom=%2B14155550101&DeliverTo=Jane"));
+}
+
 #[test]
 fn an_address_that_a_value_swallowed_is_missed_or_found() {
     refused(&format!("{ACCOUNT}&Body=helloFrom%2B14155550101&To=%2B14155550100"), Finding::Missing("From"));
