@@ -108,17 +108,6 @@ pub enum BasicRefusal {
     WrongCredentials,
 }
 
-impl BasicRefusal {
-    /// The reason as a metric label.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Missing => "basic_missing",
-            Self::Malformed => "basic_malformed",
-            Self::WrongCredentials => "basic_wrong_credentials",
-        }
-    }
-}
-
 /// Why a list of users is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BasicUsersError {

@@ -176,8 +176,11 @@ fn tell(found: Match, request: &Request<'_>, findings: &mut Vec<Found>) {
         findings.retain(|found| found.cause != Cause::UnknownAccount);
         findings.push(Found { cause: Cause::OtherKey, detail: Some(owner), proven: true });
     }
+    let labelled = found.changes.iter().any(|(cause, _)| *cause == Cause::LabelledAsForm);
     findings.extend(found.changes.into_iter().map(|(cause, detail)| Found { cause, detail, proven: true }));
-    if !request.is_form() && !found.covers_body {
+    let uncovered =
+        if labelled { !variants::hash_holds(request) } else { !request.is_form() && !found.covers_body };
+    if uncovered {
         let (cause, detail) = variants::body_hash_fault(request);
         findings.push(Found { cause, detail, proven: true });
     }

@@ -171,6 +171,10 @@ causes! {
     ContentType = "content_type",
         "The body is a form and was signed as one, but its Content-Type says otherwise.",
         "Hand on the Content-Type header as it came.";
+    /// A body that is no form came with the content type of one.
+    LabelledAsForm = "labelled_as_form",
+        "The body is not a form and was signed by its hash in the URL, but its Content-Type says that it is a form.",
+        "A proxy, a framework or a client library changed the Content-Type: hand it on as it came (application/json, mostly).";
     /// JSON whose members were signed as fields.
     JsonAsForm = "json_as_form",
         "Form fields were signed, and the body came as JSON.",
@@ -191,6 +195,10 @@ causes! {
     BlankFieldsDropped = "blank_fields_dropped",
         "Fields without a value were signed and did not come.",
         "Check the raw body; frameworks drop blank fields or make null of them (Laravel: ConvertEmptyStringsToNull).";
+    /// Blank fields that were put in.
+    BlankFieldsAdded = "blank_fields_added",
+        "Fields without a value came that were not signed: something on the way put them in.",
+        "Check the raw body; find what fills in missing fields as blank ones (a form model, a replay tool, a gateway).";
     /// `\n` against `\r\n`.
     LineEndings = "line_endings",
         "Line ends in a field were changed.",
@@ -205,8 +213,8 @@ causes! {
         "Hand on the raw body; decode it once, as bytes or as UTF-8.";
     /// Repeated fields.
     Duplicates = "duplicates",
-        "A field came several times, and only one of them, or all of them joined, was signed.",
-        "Twilio signs each different value once, sorted; mend the sender.";
+        "A field was repeated at one end, and at the other it was one value, or all of them joined.",
+        "Twilio signs each different value once, sorted: check the raw body, and mend the sender if it is not Twilio.";
     /// Fields in the order in which they came.
     Unsorted = "unsorted",
         "The fields were signed in the order in which they came, or in another wrong order.",

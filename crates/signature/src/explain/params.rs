@@ -2,7 +2,7 @@
 
 use super::{
     Cause, json, rewrite,
-    variants::{Change, Piece},
+    variants::{self, Change, Piece},
 };
 use crate::{Request, fields, strict::known_name};
 
@@ -30,11 +30,10 @@ pub(super) fn variants(request: &Request<'_>) -> Vec<Piece> {
     }
     // More than Twilio sends would only burn time and memory.
     if received.len() > FIELDS_MAX || request.body.len() > BODY_BYTES_MAX {
-        return vec![(None, signed(&received)), (Some((Cause::FormNotSigned, None)), Vec::new())];
+        return vec![(None, signed(&received)), (Some(variants::body_not_signed(request)), Vec::new())];
     }
-    let mut variants: Vec<(Change, Vec<u8>)> = Vec::new();
+    let mut variants: Vec<(Change, Vec<u8>)> = vec![(variants::body_not_signed(request), Vec::new())];
     let mut add = |cause, text| variants.push(((cause, None), text));
-    add(Cause::FormNotSigned, Vec::new());
     add(Cause::RawBodySigned, request.body.to_vec());
     for values in [
         |value: &[u8]| rewrite::replace(value, b" ", b"+"),
@@ -61,6 +60,7 @@ pub(super) fn variants(request: &Request<'_>) -> Vec<Piece> {
     for text in with_duplicates_settled(&received) {
         add(Cause::Duplicates, text);
     }
+    variants.extend(without_blanks(&received));
     for (at, (name, _)) in received.iter().enumerate().take(60) {
         for (before, after) in
             [("", " "), ("", "\n"), ("", "\r\n"), (" ", ""), ("", "  "), (" ", " "), ("\n", "")]
@@ -80,7 +80,54 @@ pub(super) fn variants(request: &Request<'_>) -> Vec<Piece> {
     }
     // Last, because there are so many of them.
     pieces.extend(blanks);
+    pieces.extend(padded_pairs(&received));
     pieces
+}
+
+/// Blank fields taken out that something put in: all of them, then each one, then each two.
+fn without_blanks(received: &[Field]) -> Vec<(Change, Vec<u8>)> {
+    let blanks: Vec<usize> = (0..received.len()).filter(|at| received[*at].1.is_empty()).take(60).collect();
+    let mut sets = vec![blanks.clone()];
+    sets.extend(blanks.iter().map(|at| vec![*at]));
+    let few = &blanks[..blanks.len().min(10)];
+    sets.extend(
+        few.iter().enumerate().flat_map(|(nth, one)| few[..nth].iter().map(|other| vec![*other, *one])),
+    );
+    let without = |set: &Vec<usize>| {
+        let kept = received.iter().enumerate().filter(|(at, _)| !set.contains(at));
+        let kept: Vec<Field> = kept.map(|(_, field)| field.clone()).collect();
+        ((Cause::BlankFieldsAdded, known_names(received, set)), signed(&kept))
+    };
+    sets.iter().filter(|set| !set.is_empty()).map(without).collect()
+}
+
+/// White space put back at the end of two fields at once: `Body` first, and others that hold words.
+fn padded_pairs(received: &[Field]) -> Vec<Piece> {
+    let is_text = |(name, value): &Field| {
+        !name.ends_with(b"Sid") && value.iter().any(|byte| byte.is_ascii_alphabetic() || !byte.is_ascii())
+    };
+    let mut texts: Vec<usize> = (0..received.len()).filter(|at| is_text(&received[*at])).collect();
+    texts.sort_by_key(|at| received[*at].0 != b"Body");
+    texts.truncate(10);
+    let mut pieces = Vec::new();
+    for (nth, one) in texts.iter().enumerate() {
+        for other in &texts[nth + 1..] {
+            for (end, other_end) in [(b" ", b" "), (b"\n", b"\n"), (b" ", b"\n"), (b"\n", b" ")] {
+                let mut padded = received.to_vec();
+                padded[*one].1.extend(end);
+                padded[*other].1.extend(other_end);
+                let detail = known_names(received, &[*one, *other]);
+                pieces.push((Some((Cause::FieldTrimmed, detail)), signed(&padded)));
+            }
+        }
+    }
+    pieces
+}
+
+/// The names of these fields, where all of them are names that Twilio uses.
+fn known_names(received: &[Field], places: &[usize]) -> Option<String> {
+    let names: Option<Vec<&str>> = places.iter().map(|at| known_name(&received[*at].0)).collect();
+    names.filter(|names| names.len() <= 9).map(|names| names.join(", "))
 }
 
 /// Fields and query mixed up: the query cut at each place, and what follows signed as fields.
@@ -220,6 +267,7 @@ fn with_duplicates_settled(received: &[Field]) -> Vec<Vec<u8>> {
     let mut repeated = sorted.clone();
     repeated.sort();
     vec![
+        split_at_commas(received),
         one(|group| group[0].1.clone()),
         one(|group| group[group.len() - 1].1.clone()),
         one(|group| group.iter().map(|(_, value)| value.clone()).collect::<Vec<_>>().join(&b',')),
@@ -227,6 +275,14 @@ fn with_duplicates_settled(received: &[Field]) -> Vec<Vec<u8>> {
         concat(sorted.iter()),
         concat(repeated.iter()),
     ]
+}
+
+/// What a framework joined with commas, as the several values that were signed.
+fn split_at_commas(received: &[Field]) -> Vec<u8> {
+    let values = |(name, value): &Field| -> Vec<Field> {
+        value.split(|byte| *byte == b',').map(|one| (name.clone(), one.to_vec())).collect()
+    };
+    signed(&received.iter().flat_map(values).collect::<Vec<_>>())
 }
 
 fn to_crlf(value: &[u8]) -> Vec<u8> {

@@ -238,6 +238,158 @@ fn a_form_that_came_as_something_else_is_found() {
 }
 
 #[test]
+fn json_that_came_labelled_as_a_form_is_told_from_a_form_that_nobody_signed() {
+    let body = br#"[{"type":"com.twilio.x","data":{"a":"b=c&d"}}]"#;
+    let signed = Signer::token(TOKEN).json("https://h.example/j?x=1", *body);
+    let explanation = other_body(&signed.url, Some(FORM), body, signature_of(&signed));
+    found(&explanation, &[Cause::LabelledAsForm]);
+    assert_eq!(explanation.findings[0].detail.as_deref(), Some("the hash in the URL fits the body"));
+    let behind = signed.url.replace("https", "http");
+    found(
+        &other_body(&behind, Some(FORM), body, signature_of(&signed)),
+        &[Cause::Scheme, Cause::LabelledAsForm],
+    );
+    let other = other_body(&signed.url, Some(FORM), br#"[{"type":1}]"#, signature_of(&signed));
+    found(&other, &[Cause::LabelledAsForm, Cause::BodyHashWrong]);
+    // A large one is not taken apart, and is told all the same.
+    let large = format!("[\"{}\"]", "x&y=".repeat(9_000));
+    let signed = Signer::token(TOKEN).json("https://h.example/j", large.clone());
+    found(
+        &other_body(&signed.url, Some(FORM), large.as_bytes(), signature_of(&signed)),
+        &[Cause::LabelledAsForm],
+    );
+
+    // A hash that is not the body's does not make a form into something else.
+    let signed = Signer::token(TOKEN).json("https://h.example/j", *b"");
+    found(&other_body(&signed.url, Some(FORM), b"a=1&b=2", signature_of(&signed)), &[Cause::FormNotSigned]);
+}
+
+#[test]
+fn a_form_that_came_labelled_as_json_is_found_whoever_it_names() {
+    let accounts = (10..40).map(|n| AccountKeys::new(format!("AC{n:032}").parse().unwrap()).primary("x"));
+    let account = AccountKeys::new(ACCOUNT.parse().unwrap()).primary(TOKEN);
+    let keyring = Keyring::new(accounts.chain([account])).unwrap();
+    let signed = Signer::token(TOKEN).form_body(URL, BODY);
+    let request = Request { content_type: Some(b"application/json"), ..signed.request() };
+    found(&explain(&request, &keyring, &Policy::default()), &[Cause::ContentType]);
+}
+
+#[test]
+fn blank_fields_that_were_put_in_are_found() {
+    let added = |signed: &str, received: &str, detail: Option<&str>| {
+        let explanation = explain_form((URL, signed), (URL, received), &Hints::default());
+        found(&explanation, &[Cause::BlankFieldsAdded]);
+        assert_eq!(explanation.findings[0].detail.as_deref(), detail);
+    };
+    added("Body=Hi&From=%2B1", "Body=Hi&From=%2B1&FromZip=", Some("FromZip"));
+    added("Body=Hi", "Body=Hi&FromZip=&ToZip=&ToCity=", Some("FromZip, ToZip, ToCity"));
+    added("Body=Hi&FromCity=&ToCity=", "Body=Hi&FromCity=&FromZip=&ToCity=", Some("FromZip"));
+    added("Body=Hi&ToCity=", "Body=Hi&FromCity=&FromZip=&ToCity=", Some("FromCity, FromZip"));
+    // A name that no Twilio request has may be a secret that somebody mistyped.
+    added("Body=Hi", "Body=Hi&hunter2=", None);
+}
+
+#[test]
+fn white_space_trimmed_from_two_fields_is_found() {
+    let explanation = explain_form(
+        (URL, "Body=Hi+&FromCity=&ProfileName=Ann%0A&From=%2B1"),
+        (URL, "Body=Hi&FromCity=&ProfileName=Ann&From=%2B1"),
+        &Hints::default(),
+    );
+    found(&explanation, &[Cause::FieldTrimmed]);
+    assert_eq!(explanation.findings[0].detail.as_deref(), Some("Body, ProfileName"));
+}
+
+/// A message as Twilio sends it, so that what is tried first has everything to find it among.
+const SMS: &str = "ToCountry=US&ToState=NY&SmsMessageSid=SM0123456789abcdef0123456789abcdef&NumMedia=0&ToCity=NEW+YORK\
+    &FromZip=94105&SmsSid=SM0123456789abcdef0123456789abcdef&FromState=CA&SmsStatus=received&FromCity=SAN+FRANCISCO\
+    &Body=Hello+there+%F0%9F%91%8B&FromCountry=US&To=%2B14155550100&ToZip=&NumSegments=1\
+    &MessageSid=SM0123456789abcdef0123456789abcdef&AccountSid=AC0123456789abcdef0123456789abcdef\
+    &From=%2B14155550101&ApiVersion=2010-04-01";
+
+#[test]
+fn the_typical_mistakes_with_a_whole_message_are_each_named_first() {
+    const URL: &str = "https://hooks.example.com/twilio/sms?tenant=7&name=a%20b&area=x";
+    #[track_caller]
+    fn first(signed: (&str, &str), received: (&str, &str), expected: Cause) {
+        let hints = Hints { other_hosts: &["hooks.example.com"], other_prefixes: &[] };
+        let explanation = explain_form(signed, received, &hints);
+        assert_eq!(explanation.findings.first().map(|it| it.cause), Some(expected), "{explanation}");
+        assert!(explanation.findings[0].proven && explanation.trials <= TRIALS_MAX, "{}", explanation.trials);
+    }
+    let url = |from: &str, to: &str, cause| first((URL, SMS), (&URL.replace(from, to), SMS), cause);
+    url("https", "http", Cause::Scheme);
+    url("hooks.example.com", "app.internal", Cause::Host);
+    url("example.com", "example.com.", Cause::Host);
+    url("/sms", "/sms/", Cause::TrailingSlash);
+    url("/twilio", "/api/twilio", Cause::PathPrefix);
+    url("%20", "+", Cause::PlusOrPercent20);
+    url("tenant=7&name=a%20b&area=x", "area=x&name=a%20b&tenant=7", Cause::QueryOrder);
+    first((&URL.replace(".com", ".com:8443"), SMS), (URL, SMS), Cause::Port);
+    first((&URL.replace("=x", "=x%3A%2F"), SMS), (&URL.replace("=x", "=x:/"), SMS), Cause::QueryEncoding);
+
+    let body = |from: &str, to: &str, cause| {
+        assert!(SMS.contains(from));
+        first((URL, SMS), (URL, &SMS.replace(from, to)), cause);
+        // Behind a proxy that ends TLS, the proxy is named first, and then what the framework did.
+        if cause != Cause::BlankFieldsDropped {
+            first((URL, SMS), (&URL.replace("https", "http"), &SMS.replace(from, to)), Cause::Scheme);
+        }
+    };
+    body("&ToZip=", "", Cause::BlankFieldsDropped);
+    body("&ApiVersion", "&ErrorCode=&ApiVersion", Cause::BlankFieldsAdded);
+    body("=%2B1", "=+1", Cause::PlusInField);
+    let spaced = SMS.replace("%8B&", "%8B+&");
+    first((URL, &spaced), (URL, SMS), Cause::FieldTrimmed);
+    let spaced = spaced.replace("SAN+FRANCISCO", "SAN+FRANCISCO+");
+    first((URL, &spaced), (URL, SMS), Cause::FieldTrimmed);
+    let repeated = format!("{SMS}&MediaUrl0=a&MediaUrl0=b");
+    first((URL, &repeated), (URL, &format!("{SMS}&MediaUrl0=a,b")), Cause::Duplicates);
+    first((URL, &format!("{SMS}&Tag=b")), (URL, &format!("{SMS}&Tag=a&Tag=b")), Cause::Duplicates);
+
+    // Two at once are still within the bounds.
+    let twice = URL.replace("/sms", "/sms/").replace("%20", "+");
+    first((URL, SMS), (&twice, SMS), Cause::TrailingSlash);
+    first((URL, SMS), (&URL.replace("/sms", "/sms/"), &format!("{SMS}&ErrorCode=")), Cause::TrailingSlash);
+
+    // The form came as a GET, and the reverse.
+    let signed = Signer::token(TOKEN).form_body("https://h.example/sms", SMS);
+    let request = Request {
+        method: "GET",
+        url: ReceivedUrl::parse(
+            Box::leak(format!("https://h.example/sms?{SMS}").into_boxed_str()).as_bytes(),
+        ),
+        content_type: None,
+        body: b"",
+        ..signed.request()
+    };
+    assert_eq!(explain(&request, &keyring(), &Policy::default()).findings[0].cause, Cause::QueryAsForm);
+    let signed = Signer::token(TOKEN).get(URL);
+    let request = Request { content_type: Some(FORM), body: SMS.as_bytes(), ..signed.request() };
+    assert_eq!(explain(&request, &keyring(), &Policy::default()).findings[0].cause, Cause::FormNotSigned);
+
+    // Tokens: another account's, and a secondary one that is not the one Twilio signs with yet.
+    for token in ["another token", "a secondary token"] {
+        let signed = Signer::token(token).form_body(URL, SMS);
+        let explanation = explain(&signed.request(), &keyring(), &Policy::default());
+        assert!(
+            explanation.to_string().contains("account AC00000000000000000000000000000009"),
+            "{explanation}"
+        );
+    }
+    let keys = AccountKeys::new(ACCOUNT.parse().unwrap()).primary("not promoted yet");
+    let signed = Signer::token(TOKEN).form_body(URL, SMS);
+    let explanation = explain(&signed.request(), &Keyring::new([keys]).unwrap(), &Policy::default());
+    assert!(explanation.findings.is_empty());
+    let usual = explanation.to_string();
+    let token = usual.find(Cause::WrongToken.problem()).unwrap();
+    assert!(
+        token < usual.find(Cause::BodyAltered.problem()).unwrap() && usual.contains("secondary"),
+        "{usual}"
+    );
+}
+
+#[test]
 fn a_damaged_signature_is_mended_to_look_further() {
     let signed = Signer::token(TOKEN).form_body(URL, "a=1");
     let signature = signature_of(&signed);

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use super::{
-    Cause, Hints, TRIALS_MAX, owner,
+    Cause, Hints, TRIALS_MAX, json, owner,
     variants::{self, Change, Variant},
 };
 use crate::{AccountSid, Accounts, Keyring, Policy, Request, fields, key::Account};
@@ -148,6 +148,13 @@ fn near_and_far<'a>(
 }
 
 fn named_account(request: &Request<'_>) -> Option<AccountSid> {
-    let raw = if request.is_form() { request.body } else { request.url.query().unwrap_or_default() };
-    fields(raw).find(|(name, _)| &name[..] == b"AccountSid").and_then(|(_, value)| AccountSid::parse(&value))
+    let named = |raw| fields(raw).find(|(name, _)| &name[..] == b"AccountSid");
+    let named = |raw| named(raw).and_then(|(_, value)| AccountSid::parse(&value));
+    let query = request.url.query().unwrap_or_default();
+    let [first, second] = if request.is_form() { [request.body, query] } else { [query, request.body] };
+    // The other place counts where the content type was changed, or the form became a query.
+    named(first).or_else(|| named(second)).or_else(|| {
+        let members = json::flat_members(request.body)?;
+        members.iter().find(|(name, _)| name == b"AccountSid").and_then(|(_, value)| AccountSid::parse(value))
+    })
 }

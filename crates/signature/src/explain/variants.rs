@@ -231,8 +231,22 @@ fn body_hashes(request: &Request<'_>) -> Vec<Vec<u8>> {
         .collect()
 }
 
-fn hash_holds(request: &Request<'_>) -> bool {
+pub(super) fn hash_holds(request: &Request<'_>) -> bool {
     matches!(&body_hashes(request)[..], [one] if *one == hex(&Sha256::digest(request.body)).as_bytes())
+}
+
+/// What it means that the URL alone was signed where a form came with it.
+pub(super) fn body_not_signed(request: &Request<'_>) -> Change {
+    if hash_holds(request) {
+        return (Cause::LabelledAsForm, Some("the hash in the URL fits the body".to_owned()));
+    }
+    let is_json = matches!(request.body.trim_ascii_start().first(), Some(b'{' | b'['));
+    let cause = if is_json && !body_hashes(request).is_empty() {
+        Cause::LabelledAsForm
+    } else {
+        Cause::FormNotSigned
+    };
+    (cause, None)
 }
 
 /// What is wrong with the body's hash, where the URL's signature is good and the hash does not hold.
