@@ -354,11 +354,10 @@ fn the_typical_mistakes_with_a_whole_message_are_each_named_first() {
 
     // The form came as a GET, and the reverse.
     let signed = Signer::token(TOKEN).form_body("https://h.example/sms", SMS);
+    let as_query = format!("https://h.example/sms?{SMS}");
     let request = Request {
         method: "GET",
-        url: ReceivedUrl::parse(
-            Box::leak(format!("https://h.example/sms?{SMS}").into_boxed_str()).as_bytes(),
-        ),
+        url: ReceivedUrl::parse(as_query.as_bytes()),
         content_type: None,
         body: b"",
         ..signed.request()
