@@ -31,7 +31,7 @@ mod proxy_protocol;
 mod reason;
 mod replay;
 mod respond;
-mod route_table;
+pub mod route_table;
 mod server;
 pub mod settings;
 mod snapshot;

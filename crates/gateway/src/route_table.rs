@@ -6,7 +6,7 @@ use crate::settings::{PathRule, Route};
 
 /// What the table says of a path and a method.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Found<'a, T> {
+pub enum Found<'a, T> {
     /// This route takes it.
     Route(&'a T),
     /// A route takes the path, but none of them this method.
@@ -18,7 +18,7 @@ pub(crate) enum Found<'a, T> {
 /// Finds the most specific route: one for the host before one for any, an exact path before a prefix, a longer
 /// prefix before a shorter one. Only then does the method count, so that a broad route never takes over what a
 /// narrow one turns away.
-pub(crate) fn find<'a, T: AsRef<Route>>(
+pub fn find<'a, T: AsRef<Route>>(
     routes: &'a [T],
     authority: &str,
     target: &str,

@@ -135,6 +135,12 @@ pub struct Route {
     pub resign: Option<PublicUrl>,
 }
 
+impl AsRef<Route> for Route {
+    fn as_ref(&self) -> &Route {
+        self
+    }
+}
+
 /// Which raw paths a route takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PathRule {

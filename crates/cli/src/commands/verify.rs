@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use ringfence_gateway::settings::{Check, PathRule, Route};
+use hyper::Method;
+use ringfence_gateway::route_table::{self, Found};
+use ringfence_gateway::settings::{Check, Route};
 use ringfence_signature::{AccountSid, Accounts, Allowed, Keyring, Policy, Scratch, Strict, Verdict, verify};
 use serde_json::json;
 
@@ -168,37 +170,27 @@ impl Subject {
     }
 }
 
-/// The route that the gate would take: one for the host before one for any, an exact path before a prefix, a
-/// longer prefix before a shorter one.
+/// The route that the gate would take. Where nobody knows the host, the first that any host leads to.
 fn find_route<'a>(routes: &'a [Route], given: &Given) -> Result<&'a Route, String> {
     let path = String::from_utf8_lossy(given.path()).into_owned();
-    let host = given.host.as_deref().map(without_port);
-    let rank = |route: &Route| {
-        let for_host = match (&route.host, host) {
-            (Some(wanted), Some(host)) if !wanted.eq_ignore_ascii_case(host) => return None,
-            (wanted, _) => wanted.is_some(),
-        };
-        match &route.path {
-            PathRule::Exact(exact) if *exact == path => Some((for_host, true, exact.len())),
-            PathRule::Prefix(prefix) if path.starts_with(prefix.as_str()) => {
-                Some((for_host, false, prefix.len()))
-            }
-            PathRule::Exact(_) | PathRule::Prefix(_) => None,
-        }
+    let method = Method::from_bytes(given.method.as_bytes())
+        .map_err(|_| format!("{:?} is no method, so the gate answers 400", given.method))?;
+    let hosts = match &given.host {
+        Some(host) => vec![host.as_str()],
+        None => std::iter::once("").chain(routes.iter().filter_map(|route| route.host.as_deref())).collect(),
     };
-    let takes_path: Vec<_> = routes.iter().filter_map(|route| Some((rank(route)?, route))).collect();
-    let takes_method = |route: &Route| route.methods.iter().any(|method| method.as_str() == given.method);
-    match takes_path.iter().filter(|(_, route)| takes_method(route)).max_by_key(|(rank, _)| *rank) {
-        Some((_, route)) => Ok(route),
-        None if takes_path.is_empty() => Err(format!("no route takes {path}, so the gate answers 404")),
-        None => Err(format!("no route takes {} for {path}, so the gate answers 405", given.method)),
-    }
-}
-
-fn without_port(authority: &str) -> &str {
-    match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => authority,
+    let found: Vec<_> =
+        hosts.into_iter().map(|host| route_table::find(routes, host, &path, &method)).collect();
+    let route = found.iter().find_map(|found| match found {
+        Found::Route(route) => Some(*route),
+        Found::OtherMethods(_) | Found::Nothing => None,
+    });
+    match route {
+        Some(route) => Ok(route),
+        None if found.iter().all(|found| matches!(found, Found::Nothing)) => {
+            Err(format!("no route takes {path}, so the gate answers 404"))
+        }
+        None => Err(format!("no route takes {method} for {path}, so the gate answers 405")),
     }
 }
 

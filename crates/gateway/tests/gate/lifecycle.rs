@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use ringfence_gateway::settings::Tls;
 use ringfence_gateway::tls::CertificatePaths;
-use ringfence_testkit::{Answer, RawClient, Upstream, certificates};
+use ringfence_testkit::{RawClient, certificates};
 
-use crate::world::{ACCOUNT, World, call, settings, twilio, url, wire};
+use crate::world::{ACCOUNT, World, call, settings, twilio, url, waiting_upstream, wire};
 
 async fn admin(world: &World, target: &str) -> (u16, String) {
     let address = world.gateway.admin_address().unwrap();
@@ -56,15 +56,7 @@ async fn a_thousand_idle_connections_hold_up_nobody() {
 
 #[tokio::test]
 async fn more_verified_requests_in_work_than_the_limit_get_a_503() {
-    let (go, waiting) = tokio::sync::watch::channel(false);
-    let upstream = Upstream::start(move |_| {
-        let mut waiting = waiting.clone();
-        async move {
-            waiting.wait_for(|go| *go).await.unwrap();
-            Answer::new(200, "done")
-        }
-    })
-    .await;
+    let (go, upstream) = waiting_upstream("done").await;
     let world = World::before(upstream, |settings| settings.limits.in_flight_max = 1);
     let request = wire(&twilio().form(&url("/twilio/voice"), call(ACCOUNT)));
     let mut first = RawClient::connect(world.gate()).await.unwrap();
@@ -141,15 +133,7 @@ async fn a_reload_says_what_only_a_restart_changes() {
 
 #[tokio::test]
 async fn a_stop_waits_for_the_request_in_work_and_takes_no_other() {
-    let (go, waiting) = tokio::sync::watch::channel(false);
-    let upstream = Upstream::start(move |_| {
-        let mut waiting = waiting.clone();
-        async move {
-            waiting.wait_for(|go| *go).await.unwrap();
-            Answer::new(200, "done")
-        }
-    })
-    .await;
+    let (go, upstream) = waiting_upstream("done").await;
     let world = World::before(upstream, |_| {});
     let gate = world.gate();
     let mut idle = RawClient::connect(gate).await.unwrap();

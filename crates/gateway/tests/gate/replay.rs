@@ -7,7 +7,7 @@ use std::time::Duration;
 use ringfence_gateway::settings::Replay;
 use ringfence_testkit::{Answer, RawClient, Upstream};
 
-use crate::world::{ACCOUNT, World, call, sms, twilio, url, wire};
+use crate::world::{ACCOUNT, World, call, sms, twilio, url, waiting_upstream, wire};
 
 #[tokio::test]
 async fn a_repeated_message_is_answered_again_and_not_forwarded() {
@@ -68,15 +68,7 @@ async fn a_failed_first_is_forwarded_anew() {
 
 #[tokio::test]
 async fn repeats_during_the_first_wait_for_it_and_get_its_answer() {
-    let (go, waiting) = tokio::sync::watch::channel(false);
-    let upstream = Upstream::start(move |_| {
-        let mut waiting = waiting.clone();
-        async move {
-            waiting.wait_for(|go| *go).await.unwrap();
-            Answer::new(200, "once")
-        }
-    })
-    .await;
+    let (go, upstream) = waiting_upstream("once").await;
     let world = Arc::new(World::before(upstream, |_| {}));
     let signed = twilio().form(&url("/twilio/sms"), sms(ACCOUNT));
     let repeats: Vec<_> = (0..20)

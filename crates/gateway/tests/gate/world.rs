@@ -11,6 +11,7 @@ use ringfence_gateway::{Gateway, Listeners};
 use ringfence_model::Clock;
 use ringfence_signature::{AccountKeys, AccountSid, Keyring, PublicUrl, Signed, Signer, Strict};
 use ringfence_testkit::{Answer, RawClient, Response, Upstream};
+use tokio::sync::watch;
 
 pub(crate) const ACCOUNT: &str = "AC00000000000000000000000000000001";
 pub(crate) const NEIGHBOUR: &str = "AC00000000000000000000000000000002";
@@ -123,6 +124,20 @@ impl World {
         assert_eq!(count, 1, "refused for {reason}");
         assert_eq!(self.upstream.requests().len(), 0, "nothing reaches the application");
     }
+}
+
+/// An application that answers only once it is told to.
+pub(crate) async fn waiting_upstream(body: &'static str) -> (watch::Sender<bool>, Upstream) {
+    let (go, waiting) = watch::channel(false);
+    let upstream = Upstream::start(move |_| {
+        let mut waiting = waiting.clone();
+        async move {
+            waiting.wait_for(|go| *go).await.unwrap();
+            Answer::new(200, body)
+        }
+    })
+    .await;
+    (go, upstream)
 }
 
 pub(crate) fn settings(upstream: SocketAddr) -> Settings {
