@@ -4,6 +4,7 @@
 
 mod forward_auth;
 mod hostile;
+mod http2;
 mod lifecycle;
 mod passing;
 mod refusals;
