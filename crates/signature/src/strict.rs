@@ -185,6 +185,10 @@ impl<'a> Seen<'a> {
         let sid = self.value(Role::MessageSid);
         let is_conversation = sid.is_some_and(|sid| sid.starts_with(b"IM"));
         let inbound_message = sid.is_some() && !is_conversation && body && !self.has(Role::MessageStatus);
+        // No call sends a message's text along, and no message a call's SID: one was cut out of the other.
+        if inbound_message && self.has(Role::CallSid) {
+            return Some(Finding::Swallowed("CallSid"));
+        }
         let one_of_two = self.has(Role::Account) && (body || self.has(Role::Direction)) && from != to;
         if !inbound_message && (!one_of_two || is_conversation || self.is_from_client()) {
             return None;

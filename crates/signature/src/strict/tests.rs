@@ -67,6 +67,17 @@ fn a_genuine_sender_at_the_end_of_a_made_up_name_is_refused() {
 }
 
 #[test]
+fn a_call_in_the_text_of_a_message_is_refused() {
+    let (message, call) = (format!("SM{}", "1".repeat(32)), format!("CA{}", "2".repeat(32)));
+    refused(
+        &format!(
+            "{ACCOUNT}&Body=hi&CallSid={call}&From=%2B14155550101&To=%2B14155550100&MessageSid={message}"
+        ),
+        Finding::Swallowed("CallSid"),
+    );
+}
+
+#[test]
 fn an_address_that_a_value_swallowed_is_missed_or_found() {
     refused(&format!("{ACCOUNT}&Body=helloFrom%2B14155550101&To=%2B14155550100"), Finding::Missing("From"));
     refused(
