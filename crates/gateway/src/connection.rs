@@ -232,8 +232,9 @@ where
     tokio::select! {
         biased;
         ended = http.as_mut() => return ended,
-        _ = draining.wait_for(|draining| *draining) => {}
+        // First of the two, since it knows of connections that there is nothing to wait for on.
         quiet = quiet => if quiet == Quiet::Ever { return Ok(()) },
+        _ = draining.wait_for(|draining| *draining) => {}
     }
     shut_down(http.as_mut());
     timeout(limits.drain, http).await.unwrap_or(Ok(()))
@@ -295,15 +296,21 @@ impl Connection {
         Working(Arc::clone(self))
     }
 
-    /// Ends when nothing has gone on for this long, and at most twice as long. For the protocol that has no time
-    /// limit of its own: an HTTP/2 peer may open no stream, or no further one, and answer every ping.
+    /// Ends when nothing has gone on for this long, and at most twice as long, or when the drain begins. For the
+    /// protocol that has no time limit of its own: an HTTP/2 peer may open no stream, or no further one, and answer
+    /// every ping.
     async fn quiet(&self, patience: Duration) -> Quiet {
+        let mut draining = self.worker.shared.draining.subscribe();
         loop {
             let before = self.begun.load(Ordering::Relaxed);
-            tokio::time::sleep(patience).await;
-            let is_idle =
-                self.in_work.load(Ordering::Relaxed) == 0 && self.begun.load(Ordering::Relaxed) == before;
-            match (is_idle, before) {
+            let is_draining = tokio::select! {
+                biased;
+                _ = draining.wait_for(|draining| *draining) => true,
+                () = tokio::time::sleep(patience) => false,
+            };
+            let begun = self.begun.load(Ordering::Relaxed);
+            let is_idle = begun == before && self.in_work.load(Ordering::Relaxed) == 0;
+            match (is_idle || is_draining, begun) {
                 (true, 0) => return Quiet::Ever,
                 (true, _) => return Quiet::ByNow,
                 (false, _) => {}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ringfence_gateway::settings::Tls;
 use ringfence_gateway::tls::CertificatePaths;
-use ringfence_testkit::{RawClient, certificates};
+use ringfence_testkit::{PATIENCE, RawClient, certificates};
 
 use crate::world::{ACCOUNT, World, call, settings, twilio, url, waiting_upstream, wire};
 
@@ -153,6 +153,20 @@ async fn a_stop_waits_for_the_request_in_work_and_takes_no_other() {
     assert_eq!(client.read_response().await.unwrap().text(), "done");
     stopping.await.unwrap();
     assert!(RawClient::connect(gate).await.is_err(), "nobody listens any more");
+}
+
+/// Otherwise any stranger could make every stop take as long as it may.
+#[tokio::test]
+async fn a_stop_does_not_wait_for_http2_peers_that_say_nothing() {
+    let world = World::new().await;
+    let mut silent = RawClient::connect(world.gate()).await.unwrap();
+    silent.send("PRI * HTTP/2.0\r\n").await.unwrap();
+    while world.metric("ringfence_connections").await == 0 {
+        tokio::task::yield_now().await;
+    }
+    let World { gateway, .. } = world;
+    let stopping = tokio::task::spawn_blocking(move || gateway.stop());
+    tokio::time::timeout(PATIENCE, stopping).await.expect("it stops at once").unwrap();
 }
 
 #[tokio::test]
