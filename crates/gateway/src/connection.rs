@@ -41,6 +41,7 @@ pub(crate) struct Connection {
 }
 
 /// A caller that takes none of the bytes we owe it for so long is gone.
+#[cfg(target_os = "linux")]
 const UNREAD_MAX: Duration = Duration::from_secs(30);
 
 /// After so long without a byte the kernel asks whether the peer is still there.

@@ -179,8 +179,8 @@ impl<'a> Exchange<'a> {
         if is_remembered { RunToEnd::new(delivery.run()).await } else { delivery.run().await }
     }
 
-    /// A ticket for the first of its kind, an answer for a repeat; nothing where the first was so long ago, or so
-    /// long, that no answer was kept and the route wants one.
+    /// A ticket for the first of its kind, an answer for a repeat; nothing where the first ended well with an answer
+    /// that could not be kept, so that a repeat is forwarded.
     async fn first_or_answer(
         self,
         active: &ActiveRoute,

@@ -1,9 +1,7 @@
 //! `ringfence serve`: the product, from its start to its stop.
 
 use std::env;
-use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -219,11 +217,20 @@ fn notify(states: &[NotifyState<'_>]) {
 }
 
 /// The same over a socket in the abstract name space, which `sd_notify` does not know.
+#[cfg(target_os = "linux")]
 fn notify_abstract(name: &[u8], states: &[NotifyState<'_>]) -> std::io::Result<()> {
-    let text = states.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+    let lines: Vec<String> = states.iter().map(ToString::to_string).collect();
     let address = SocketAddr::from_abstract_name(name)?;
-    UnixDatagram::unbound()?.send_to_addr(text.as_bytes(), &address)?;
+    UnixDatagram::unbound()?.send_to_addr(lines.join("\n").as_bytes(), &address)?;
     Ok(())
+}
+
+/// Only Linux has that name space.
+#[cfg(not(target_os = "linux"))]
+fn notify_abstract(_name: &[u8], _states: &[NotifyState<'_>]) -> std::io::Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
 }
 
 /// Half of what systemd waits for a sign of life, where it waits for one.
