@@ -1,0 +1,1 @@
+//! The sandbox: a Twilio-compatible server for development and tests.
