@@ -7,3 +7,5 @@ mod secret;
 
 pub use clock::Clock;
 pub use secret::Secret;
+mod sid; pub use sid::{Sid, InvalidSid};
+mod phone_number; pub use phone_number::{PhoneNumber, InvalidPhoneNumber};

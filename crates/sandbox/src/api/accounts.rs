@@ -1,0 +1,141 @@
+//! Accounts and subaccounts: <https://www.twilio.com/docs/iam/api/account>.
+
+use ringfence_model::Sid;
+use ringfence_twilio::wire::{self, AccountStatus, Rfc2822};
+
+use super::operation::{Access, Operation, Product, Verb};
+use super::{Refusal, Reply, Request, list_2010, params};
+use crate::world::World;
+use crate::world::accounts::{self, Account};
+
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation::new(Product::Api, Verb::Post, "/2010-04-01/Accounts.json", create)
+        .creates()
+        .only(Access::Parent),
+    Operation::new(Product::Api, Verb::Get, "/2010-04-01/Accounts.json", list).only(Access::AuthToken),
+    Operation::new(Product::Api, Verb::Get, "/2010-04-01/Accounts/{Sid}.json", fetch).only(Access::AuthToken),
+    Operation::new(Product::Api, Verb::Post, "/2010-04-01/Accounts/{Sid}.json", update)
+        .only(Access::AuthToken),
+];
+
+/// Twilio's own bound for a friendly name.
+const FRIENDLY_NAME_MAX: usize = 64;
+/// How many subaccounts a parent may have unless Twilio was asked for more.
+const SUBACCOUNTS_MAX: usize = 1000;
+
+fn create(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
+    let friendly_name = params::friendly_name(&request.form, FRIENDLY_NAME_MAX)?
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| format!("SubAccount Created at {}", world.now.strftime("%Y-%m-%d %I:%M %p")));
+    let parent = request.account;
+    let open =
+        world.accounts.family(parent).filter(|it| !it.is_parent() && it.status != AccountStatus::Closed);
+    if open.count() >= SUBACCOUNTS_MAX {
+        return Err(Refusal::bad_request(21480, "Account has reached the maximum number of subaccounts"));
+    }
+    let sid = accounts::create(world, parent, friendly_name);
+    shown(world, request, sid).map(|account| Reply::created(&account))
+}
+
+fn list(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
+    let name = params::some(&request.query, "FriendlyName");
+    let status = params::some(&request.query, "Status").map(AccountStatus::from);
+    let rows = world
+        .accounts
+        .family(request.caller.account)
+        .filter(|account| name.is_none_or(|name| account.friendly_name == name))
+        .filter(|account| status.as_ref().is_none_or(|status| account.status == *status));
+    list_2010(request, "accounts", rows, |account| account.sid, |account| wire_account(account))
+}
+
+fn fetch(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
+    shown(world, request, request.account).map(|account| Reply::ok(&account))
+}
+
+fn update(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
+    let friendly_name = params::friendly_name(&request.form, FRIENDLY_NAME_MAX)?;
+    let status = match params::some(&request.form, "Status").map(AccountStatus::from) {
+        Some(AccountStatus::Other(text)) => return Err(Refusal::invalid("Status", &text)),
+        status => status,
+    };
+    if let Some(status) = status {
+        may_change_status(world, request, &status)?;
+        accounts::set_status(world, request.account, status);
+    }
+    let now = world.now;
+    if let (Some(name), Some(account)) = (friendly_name, world.accounts.find_mut(request.account)) {
+        account.friendly_name = name;
+        account.updated = now;
+        world.touch();
+    }
+    shown(world, request, request.account).map(|account| Reply::ok(&account))
+}
+
+/// A parent has no status to change; a subaccount's is the parent's to change; closed is final.
+fn may_change_status(world: &World, request: &Request, status: &AccountStatus) -> Result<(), Refusal> {
+    let account = world.accounts.find(request.account).ok_or_else(|| request.not_found())?;
+    if account.is_parent() {
+        return Err(Refusal::bad_request(
+            20001,
+            "The status of a main account cannot be changed through the API",
+        ));
+    }
+    if request.caller.account == account.sid && !world.settings.subaccounts_change_own_status {
+        return Err(Refusal::new(
+            401,
+            20003,
+            "The status of a subaccount can only be changed with the credentials of its main account",
+        ));
+    }
+    if account.status == AccountStatus::Closed && *status != AccountStatus::Closed {
+        return Err(Refusal::bad_request(20006, "A closed account cannot be opened again"));
+    }
+    Ok(())
+}
+
+fn shown(world: &World, request: &Request, sid: Sid) -> Result<wire::Account, Refusal> {
+    world.accounts.find(sid).map(wire_account).ok_or_else(|| request.not_found())
+}
+
+fn wire_account(account: &Account) -> wire::Account {
+    let uri = format!("/2010-04-01/Accounts/{}", account.sid);
+    wire::Account {
+        sid: account.sid.to_string(),
+        owner_account_sid: account.owner.to_string(),
+        friendly_name: account.friendly_name.clone(),
+        status: account.status.clone(),
+        kind: wire::AccountKind::Full,
+        auth_token: ringfence_model::Secret::new(&account.auth_token),
+        date_created: Rfc2822(account.created),
+        date_updated: Rfc2822(account.updated),
+        subresource_uris: SUBRESOURCES
+            .iter()
+            .map(|(name, path)| ((*name).to_owned(), format!("{uri}/{path}.json")))
+            .collect(),
+        uri: format!("{uri}.json"),
+    }
+}
+
+/// What an account leads to, as Twilio lists it.
+const SUBRESOURCES: &[(&str, &str)] = &[
+    ("addresses", "Addresses"),
+    ("applications", "Applications"),
+    ("authorized_connect_apps", "AuthorizedConnectApps"),
+    ("available_phone_numbers", "AvailablePhoneNumbers"),
+    ("balance", "Balance"),
+    ("calls", "Calls"),
+    ("conferences", "Conferences"),
+    ("connect_apps", "ConnectApps"),
+    ("incoming_phone_numbers", "IncomingPhoneNumbers"),
+    ("keys", "Keys"),
+    ("messages", "Messages"),
+    ("notifications", "Notifications"),
+    ("outgoing_caller_ids", "OutgoingCallerIds"),
+    ("queues", "Queues"),
+    ("recordings", "Recordings"),
+    ("short_codes", "SMS/ShortCodes"),
+    ("signing_keys", "SigningKeys"),
+    ("sip", "SIP"),
+    ("transcriptions", "Transcriptions"),
+    ("usage", "Usage"),
+];

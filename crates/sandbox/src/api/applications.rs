@@ -1,0 +1,5 @@
+//! `applications`.
+
+use super::Operation;
+
+pub(super) const OPERATIONS: &[Operation] = &[];

@@ -1,0 +1,5 @@
+//! `auth_tokens`.
+
+use super::Operation;
+
+pub(super) const OPERATIONS: &[Operation] = &[];

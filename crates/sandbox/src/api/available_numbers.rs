@@ -1,0 +1,5 @@
+//! `available_numbers`.
+
+use super::Operation;
+
+pub(super) const OPERATIONS: &[Operation] = &[];

@@ -1,0 +1,5 @@
+//! `balance`.
+
+use super::Operation;
+
+pub(super) const OPERATIONS: &[Operation] = &[];

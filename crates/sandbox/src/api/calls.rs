@@ -1,0 +1,5 @@
+//! `calls`.
+
+use super::Operation;
+
+pub(super) const OPERATIONS: &[Operation] = &[];

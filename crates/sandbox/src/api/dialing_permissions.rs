@@ -1,0 +1,5 @@
+//! `dialing_permissions`.
+
+use super::Operation;
+
+pub(super) const OPERATIONS: &[Operation] = &[];

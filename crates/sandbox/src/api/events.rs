@@ -1,0 +1,5 @@
+//! `events`.
+
+use super::Operation;
+
+pub(super) const OPERATIONS: &[Operation] = &[];

@@ -1,0 +1,5 @@
+//! `geo_permissions`.
+
+use super::Operation;
+
+pub(super) const OPERATIONS: &[Operation] = &[];

@@ -1,0 +1,5 @@
+//! `keys`.
+
+use super::Operation;
+
+pub(super) const OPERATIONS: &[Operation] = &[];

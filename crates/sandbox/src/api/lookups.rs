@@ -1,0 +1,5 @@
+//! `lookups`.
+
+use super::Operation;
+
+pub(super) const OPERATIONS: &[Operation] = &[];

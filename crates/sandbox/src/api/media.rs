@@ -1,0 +1,5 @@
+//! `media`.
+
+use super::Operation;
+
+pub(super) const OPERATIONS: &[Operation] = &[];

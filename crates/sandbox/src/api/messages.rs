@@ -1,0 +1,5 @@
+//! `messages`.
+
+use super::Operation;
+
+pub(super) const OPERATIONS: &[Operation] = &[];

@@ -1,0 +1,5 @@
+//! `messaging_services`.
+
+use super::Operation;
+
+pub(super) const OPERATIONS: &[Operation] = &[];

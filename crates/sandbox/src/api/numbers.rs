@@ -1,0 +1,5 @@
+//! `numbers`.
+
+use super::Operation;
+
+pub(super) const OPERATIONS: &[Operation] = &[];

@@ -1,0 +1,5 @@
+//! `pricing`.
+
+use super::Operation;
+
+pub(super) const OPERATIONS: &[Operation] = &[];

@@ -1,0 +1,5 @@
+//! `recordings`.
+
+use super::Operation;
+
+pub(super) const OPERATIONS: &[Operation] = &[];

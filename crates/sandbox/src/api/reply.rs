@@ -1,0 +1,47 @@
+//! Answers that say yes.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+/// What is answered.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) content_type: &'static str,
+    pub(crate) body: Bytes,
+    /// A redirect's target.
+    pub(crate) location: Option<String>,
+}
+
+impl Reply {
+    pub(crate) fn ok(body: &impl Serialize) -> Self {
+        Self::json(200, body)
+    }
+
+    pub(crate) fn created(body: &impl Serialize) -> Self {
+        Self::json(201, body)
+    }
+
+    pub(crate) fn accepted(body: &impl Serialize) -> Self {
+        Self::json(202, body)
+    }
+
+    /// 204: it is gone.
+    pub(crate) fn deleted() -> Self {
+        Self { status: 204, content_type: "", body: Bytes::new(), location: None }
+    }
+
+    /// Bytes that are no JSON: a picture, a recording.
+    pub(crate) fn file(content_type: &'static str, body: Bytes) -> Self {
+        Self { status: 200, content_type, body, location: None }
+    }
+
+    pub(crate) fn redirect(status: u16, location: String) -> Self {
+        Self { status, content_type: "text/plain", body: Bytes::new(), location: Some(location) }
+    }
+
+    fn json(status: u16, body: &impl Serialize) -> Self {
+        let body = serde_json::to_vec(body).expect("wire shapes have text keys and finite numbers");
+        Self { status, content_type: "application/json", body: body.into(), location: None }
+    }
+}

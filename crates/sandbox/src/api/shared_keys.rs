@@ -1,0 +1,5 @@
+//! `shared_keys`.
+
+use super::Operation;
+
+pub(super) const OPERATIONS: &[Operation] = &[];

@@ -1,0 +1,5 @@
+//! `usage_records`.
+
+use super::Operation;
+
+pub(super) const OPERATIONS: &[Operation] = &[];

@@ -1,0 +1,5 @@
+//! `usage_triggers`.
+
+use super::Operation;
+
+pub(super) const OPERATIONS: &[Operation] = &[];

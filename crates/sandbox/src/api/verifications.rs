@@ -1,0 +1,5 @@
+//! `verifications`.
+
+use super::Operation;
+
+pub(super) const OPERATIONS: &[Operation] = &[];

@@ -1,0 +1,5 @@
+//! `verify_services`.
+
+use super::Operation;
+
+pub(super) const OPERATIONS: &[Operation] = &[];

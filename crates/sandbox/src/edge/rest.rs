@@ -1,0 +1,167 @@
+//! Twilio's API over HTTP: a request is read, its faults on demand happen, the world answers.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use ringfence_twilio::wire::Form;
+
+use super::{Body, Dropped, State};
+use crate::api::{self, Base, Incoming, Product, Refusal, Reply};
+use crate::world::faults;
+
+/// Larger than anything that Twilio's API takes.
+const BODY_MAX: usize = 1024 * 1024;
+
+/// Answers one request, or lets the connection break where a fault wants that.
+pub(super) async fn answer<B>(
+    state: &State,
+    request: Request<B>,
+    https: bool,
+) -> Result<Response<Body>, Dropped>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (head, body) = request.into_parts();
+    let path = head.uri.path();
+    let fault =
+        state.engine.with(|world| world.faults.take_api(head.method.as_str(), path)).unwrap_or_default();
+    if fault.latency_ms > 0 {
+        tokio::time::sleep(Duration::from_millis(fault.latency_ms)).await;
+    }
+    if fault.drop == faults::Dropped::Before {
+        return Err(Dropped);
+    }
+    let result = if fault.status > 0 {
+        Err(on_demand(&fault))
+    } else {
+        let body = Limited::new(body, BODY_MAX).collect().await;
+        match body.map_err(|error| unreadable(&*error)).and_then(|body| read(&head, &body.to_bytes(), https))
+        {
+            Ok(incoming) => state.engine.with(|world| api::handle(&state.router, world, incoming)),
+            Err(refusal) => Err(refusal),
+        }
+    };
+    if fault.drop == faults::Dropped::After {
+        return Err(Dropped);
+    }
+    Ok(match result {
+        Ok(reply) => accept(reply),
+        Err(refusal) => refuse(&refusal),
+    })
+}
+
+/// Takes a request apart. The body is a form or nothing.
+fn read(head: &http::request::Parts, body: &[u8], https: bool) -> Result<Incoming, Refusal> {
+    let host = head
+        .headers
+        .get(HOST)
+        .and_then(|host| host.to_str().ok())
+        .or_else(|| head.uri.authority().map(http::uri::Authority::as_str))
+        .unwrap_or("localhost");
+    let path = head.uri.path();
+    let scheme = if https { "https" } else { "http" };
+    let (product, base, path) = match (Product::of_host(host), prefixed(path)) {
+        (Some(None), _) => return Err(unknown_product(host)),
+        (Some(product), _) => (product, Base::Twilio, path),
+        (None, Some((label, product, rest))) => {
+            let product = product.ok_or_else(|| unknown_product(label))?;
+            (Some(product), Base::Own(format!("{scheme}://{host}/{label}")), rest)
+        }
+        (None, None) => (None, Base::Own(format!("{scheme}://{host}")), path),
+    };
+    let is_form = head
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|it| it.to_str().ok())
+        .is_none_or(|it| it.trim().to_ascii_lowercase().starts_with("application/x-www-form-urlencoded"));
+    if !is_form && !body.is_empty() {
+        return Err(Refusal::new(
+            415,
+            20415,
+            "The body must have the content type application/x-www-form-urlencoded",
+        ));
+    }
+    Ok(Incoming {
+        method: head.method.clone(),
+        product,
+        path: path.to_owned(),
+        query: Form::parse(head.uri.query().unwrap_or_default().as_bytes()),
+        form: Form::parse(body),
+        credentials: credentials(&head.headers),
+        base,
+    })
+}
+
+/// `/verify.twilio.com/v2/Services`: the product as the first segment, for clients that keep it.
+fn prefixed(path: &str) -> Option<(&str, Option<Product>, &str)> {
+    let first = path.strip_prefix('/')?.split('/').next()?;
+    let product = Product::of_host(first)?;
+    Some((first, product, &path[first.len() + 1..]))
+}
+
+fn unknown_product(host: &str) -> Refusal {
+    let labels: Vec<_> = Product::ALL.into_iter().map(Product::label).collect();
+    let host = api::shortened(host);
+    Refusal::new(404, 20404, format!("The sandbox has no {host}; it has {} of twilio.com", labels.join(", ")))
+}
+
+fn credentials(headers: &HeaderMap) -> Option<(String, String)> {
+    let text = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, encoded) = text.split_once(' ')?;
+    let decoded = BASE64.decode(encoded.trim()).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
+    let (user, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
+    Some((user.to_owned(), password.to_owned()))
+}
+
+fn unreadable(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Refusal {
+    if error.is::<http_body_util::LengthLimitError>() {
+        Refusal::new(413, 20413, format!("The body is larger than {BODY_MAX} bytes"))
+    } else {
+        Refusal::bad_request(20001, "The body could not be read")
+    }
+}
+
+fn on_demand(fault: &faults::ApiFault) -> Refusal {
+    let (code, message) = match (fault.status, fault.code) {
+        (429, 0) => (20429, "Too Many Requests"),
+        (_, 0) => (20500, "Internal Server Error"),
+        (_, code) => (code, "A fault on demand"),
+    };
+    let status = if (200..=599).contains(&fault.status) { fault.status } else { 503 };
+    let retry_after_s = (fault.retry_after_s > 0).then_some(fault.retry_after_s);
+    Refusal { retry_after_s, ..Refusal::new(status, code, message) }
+}
+
+fn accept(reply: Reply) -> Response<Body> {
+    let mut response = Response::new(Body::from(reply.body));
+    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK);
+    let headers = response.headers_mut();
+    if !reply.content_type.is_empty() {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    }
+    if let Some(location) = reply.location.and_then(|location| HeaderValue::try_from(location).ok()) {
+        headers.insert(LOCATION, location);
+    }
+    response
+}
+
+fn refuse(refusal: &Refusal) -> Response<Body> {
+    let body = serde_json::to_vec(&refusal.error).expect("an error is text and numbers");
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = StatusCode::from_u16(refusal.error.status).unwrap_or(StatusCode::BAD_REQUEST);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if refusal.error.status == 401 {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"Twilio API\""));
+    }
+    if let Some(seconds) = refusal.retry_after_s {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}

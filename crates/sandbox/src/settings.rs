@@ -1,0 +1,201 @@
+//! What a test may want otherwise: delays, lags, and where Twilio's documents leave the behaviour open.
+//!
+//! `GET /_sandbox/settings` shows them, `PATCH /_sandbox/settings` changes those that it names. Every duration has
+//! its unit in its name.
+
+use serde::{Deserialize, Serialize};
+
+/// Everything that can be set while the sandbox runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Usage records and triggers see what was used this long ago, and nothing younger. 0: at once.
+    pub usage_lag_s: u64,
+    /// Usage triggers are compared with the usage records once in this time; at least 1.
+    pub trigger_interval_s: u64,
+    /// Whether a parent's triggers count what its subaccounts use. Twilio's documents do not say; its usage records
+    /// do include subaccounts.
+    pub trigger_includes_subaccounts: bool,
+    /// Whose auth token signs the webhook of a subaccount's trigger. Twilio's documents do not say.
+    pub trigger_signed_by: SignedBy,
+    /// What a suspended or closed account meets.
+    pub suspended: SuspendedRule,
+    /// Twilio wants the parent's credentials for a change of status; an old guide of its own had subaccounts suspend
+    /// themselves.
+    pub subaccounts_change_own_status: bool,
+    /// How messages travel.
+    pub messages: MessageSettings,
+    /// How calls go.
+    pub calls: CallSettings,
+    /// "HTTP Basic authentication for media access" of the console: media and recordings demand credentials.
+    pub media_requires_auth: bool,
+    /// Requests a second that one account may make before it gets a 429 with code 20429; 0: any number.
+    pub requests_per_second: u32,
+    /// Whether the certificates of https webhook URLs are checked, as Twilio does by default.
+    pub verify_certificates: bool,
+    /// What is kept.
+    pub keep: Keep,
+}
+
+/// Whose auth token signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignedBy {
+    /// The account that owns the trigger.
+    Account,
+    /// Its parent.
+    Parent,
+}
+
+/// Which requests fail while an account is suspended or closed, and how.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SuspendedRule {
+    /// The HTTP status; 401 and 403 are both met in practice.
+    pub status: u16,
+    /// The error code: 20005, 20003, 20403 and 10001 are all documented somewhere.
+    pub code: u32,
+    /// What fails with the account's own credentials.
+    pub own_credentials: Refused,
+    /// What fails with the parent's credentials.
+    pub parent_credentials: Refused,
+}
+
+/// A class of requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refused {
+    /// Every request.
+    All,
+    /// Requests that create something (messages, calls, triggers, numbers); reads and updates pass.
+    Creates,
+    /// None.
+    Nothing,
+}
+
+/// Delays of a message, each counted from the step before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MessageSettings {
+    /// From `queued` to `sending`.
+    pub queued_ms: u64,
+    /// From `sending` to `sent`.
+    pub sending_ms: u64,
+    /// From `sent` to `delivered`.
+    pub delivery_ms: u64,
+    /// From `sent` until the price is there.
+    pub price_ms: u64,
+    /// How many segments one sender may send a second; the rest waits in the queue. 0: any number.
+    pub per_second: u32,
+    /// A sender whose queue would take longer than this gets error 21611 (Twilio: four hours).
+    pub queue_limit_s: u64,
+}
+
+/// Delays of a call, and how phones behave that nobody has told otherwise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CallSettings {
+    /// From `queued` to `ringing`.
+    pub queued_ms: u64,
+    /// From `ringing` to what `phones` says.
+    pub ringing_ms: u64,
+    /// What the phones of the world do when they ring.
+    pub phones: PhoneBehaviour,
+    /// How quickly `Say` speaks.
+    pub words_per_minute: u32,
+    /// How long somebody talks into a `Record`, and how long a played file lasts.
+    pub talk_s: u32,
+    /// From the end of a call until its price is there.
+    pub price_ms: u64,
+}
+
+/// What a phone does when it rings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PhoneBehaviour {
+    /// Answered by a person.
+    Answer,
+    /// Answered by a machine: it hears everything and presses no key.
+    Voicemail,
+    /// The line is busy.
+    Busy,
+    /// Nobody answers; the call ends when its timeout is over.
+    NoAnswer,
+    /// The network cannot complete the call.
+    Fail,
+    /// Rings until somebody answers or declines it on the phone page.
+    ByHand,
+}
+
+/// How many rows are kept before the oldest are dropped.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Keep {
+    /// Messages.
+    pub messages: usize,
+    /// Calls.
+    pub calls: usize,
+    /// Webhook deliveries in the log.
+    pub deliveries: usize,
+    /// Events of Monitor.
+    pub events: usize,
+    /// Verifications.
+    pub verifications: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            usage_lag_s: 60,
+            trigger_interval_s: 60,
+            trigger_includes_subaccounts: true,
+            trigger_signed_by: SignedBy::Account,
+            suspended: SuspendedRule::default(),
+            subaccounts_change_own_status: false,
+            messages: MessageSettings::default(),
+            calls: CallSettings::default(),
+            media_requires_auth: false,
+            requests_per_second: 0,
+            verify_certificates: true,
+            keep: Keep::default(),
+        }
+    }
+}
+
+impl Default for SuspendedRule {
+    fn default() -> Self {
+        Self { status: 403, code: 20005, own_credentials: Refused::All, parent_credentials: Refused::Creates }
+    }
+}
+
+impl Default for MessageSettings {
+    fn default() -> Self {
+        Self {
+            queued_ms: 100,
+            sending_ms: 200,
+            delivery_ms: 700,
+            price_ms: 1000,
+            per_second: 0,
+            queue_limit_s: 4 * 3600,
+        }
+    }
+}
+
+impl Default for CallSettings {
+    fn default() -> Self {
+        Self {
+            queued_ms: 200,
+            ringing_ms: 2000,
+            phones: PhoneBehaviour::Answer,
+            words_per_minute: 150,
+            talk_s: 3,
+            price_ms: 2000,
+        }
+    }
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self { messages: 100_000, calls: 20_000, deliveries: 20_000, events: 20_000, verifications: 20_000 }
+    }
+}

@@ -1,0 +1,163 @@
+//! Accounts and subaccounts, their status and their auth tokens.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use ringfence_model::Sid;
+use ringfence_twilio::wire::AccountStatus;
+
+use super::World;
+use super::events;
+
+/// All accounts. There is always the main one.
+#[derive(Debug)]
+pub(crate) struct Accounts {
+    main: Sid,
+    /// In the order in which they were made; few enough to be looked through where they are listed.
+    accounts: Vec<Account>,
+    places: HashMap<Sid, usize>,
+    /// For limits of rate: the second, and how many requests each account has made in it.
+    requests: (i64, HashMap<Sid, u32>),
+}
+
+/// An account at Twilio.
+#[derive(Debug, Clone)]
+pub(crate) struct Account {
+    pub(crate) sid: Sid,
+    /// The parent; a parent owns itself.
+    pub(crate) owner: Sid,
+    pub(crate) friendly_name: String,
+    pub(crate) status: AccountStatus,
+    pub(crate) auth_token: String,
+    pub(crate) secondary_auth_token: Option<(String, Timestamp)>,
+    pub(crate) created: Timestamp,
+    pub(crate) updated: Timestamp,
+    /// Used up by this account and, for a parent, by its subaccounts.
+    pub(crate) credit_micros: i64,
+}
+
+impl Account {
+    pub(crate) fn is_parent(&self) -> bool {
+        self.owner == self.sid
+    }
+}
+
+impl Accounts {
+    pub(super) fn new(sid: Sid, auth_token: String, now: Timestamp) -> Self {
+        let main = Account {
+            sid,
+            owner: sid,
+            friendly_name: "Sandbox".to_owned(),
+            status: AccountStatus::Active,
+            auth_token,
+            secondary_auth_token: None,
+            created: now,
+            updated: now,
+            credit_micros: 1_000_000_000,
+        };
+        let mut accounts =
+            Self { main: sid, accounts: Vec::new(), places: HashMap::new(), requests: (0, HashMap::new()) };
+        accounts.push(main);
+        accounts
+    }
+
+    /// The account that the sandbox began with.
+    pub(crate) fn main(&self) -> Sid {
+        self.main
+    }
+
+    pub(crate) fn find(&self, sid: Sid) -> Option<&Account> {
+        self.accounts.get(*self.places.get(&sid)?)
+    }
+
+    pub(crate) fn find_mut(&mut self, sid: Sid) -> Option<&mut Account> {
+        self.accounts.get_mut(*self.places.get(&sid)?)
+    }
+
+    /// All, newest first.
+    pub(crate) fn newest_first(&self) -> impl Iterator<Item = &Account> {
+        self.accounts.iter().rev()
+    }
+
+    /// This account and those that it owns, newest first.
+    pub(crate) fn family(&self, parent: Sid) -> impl Iterator<Item = &Account> {
+        self.newest_first().filter(move |account| account.owner == parent || account.sid == parent)
+    }
+
+    /// The parent of an account; itself where it is one.
+    pub(crate) fn owner(&self, sid: Sid) -> Sid {
+        self.find(sid).map_or(sid, |account| account.owner)
+    }
+
+    /// The status that counts: a suspended parent suspends its children.
+    pub(crate) fn effective_status(&self, sid: Sid) -> AccountStatus {
+        let Some(account) = self.find(sid) else { return AccountStatus::Closed };
+        match self.find(account.owner).map(|owner| &owner.status) {
+            Some(AccountStatus::Active) => account.status.clone(),
+            Some(status) if account.status == AccountStatus::Active => status.clone(),
+            _ => account.status.clone(),
+        }
+    }
+
+    pub(crate) fn is_active(&self, sid: Sid) -> bool {
+        self.effective_status(sid) == AccountStatus::Active
+    }
+
+    /// Counts a request; `false` where the account has made `per_second` of them in this second. 0: no bound.
+    pub(crate) fn count_request(&mut self, sid: Sid, now: Timestamp, per_second: u32) -> bool {
+        if per_second == 0 {
+            return true;
+        }
+        let (second, counts) = &mut self.requests;
+        if *second != now.as_second() {
+            *second = now.as_second();
+            counts.clear();
+        }
+        let count = counts.entry(sid).or_default();
+        *count += 1;
+        *count <= per_second
+    }
+
+    fn push(&mut self, account: Account) {
+        self.places.insert(account.sid, self.accounts.len());
+        self.accounts.push(account);
+    }
+}
+
+/// Makes a subaccount.
+pub(crate) fn create(world: &mut World, parent: Sid, friendly_name: String) -> Sid {
+    let sid = world.ids.sid(*b"AC");
+    let auth_token = world.ids.token();
+    let now = world.now;
+    world.accounts.push(Account {
+        sid,
+        owner: parent,
+        friendly_name,
+        status: AccountStatus::Active,
+        auth_token,
+        secondary_auth_token: None,
+        created: now,
+        updated: now,
+        credit_micros: 0,
+    });
+    events::record(world, parent, "account.created", sid);
+    world.touch();
+    sid
+}
+
+/// Changes the status of a subaccount. Suspending neither ends calls nor empties queues: a message whose turn comes
+/// while its account is not active fails with 30002. Closing is final and gives the numbers back.
+pub(crate) fn set_status(world: &mut World, sid: Sid, status: AccountStatus) {
+    let now = world.now;
+    let Some(account) = world.accounts.find_mut(sid) else { return };
+    if account.status == status {
+        return;
+    }
+    account.status = status.clone();
+    account.updated = now;
+    if status == AccountStatus::Closed {
+        super::numbers::release_all(world, sid);
+    }
+    events::record(world, sid, "account.updated", sid);
+    world.touch();
+}
