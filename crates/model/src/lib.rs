@@ -7,5 +7,7 @@ mod secret;
 
 pub use clock::Clock;
 pub use secret::Secret;
-mod sid; pub use sid::{Sid, InvalidSid};
-mod phone_number; pub use phone_number::{PhoneNumber, InvalidPhoneNumber};
+mod sid;
+pub use sid::{InvalidSid, Sid};
+mod phone_number;
+pub use phone_number::{InvalidPhoneNumber, PhoneNumber};

@@ -9,7 +9,6 @@ mod client;
 mod signer;
 mod tour;
 
-use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::ExitCode;
@@ -17,6 +16,7 @@ use std::sync::Arc;
 
 use ringfence_gateway::{Gateway, Listeners};
 
+use super::paper::Paper;
 use super::serve::SystemClock;
 use crate::config::{self, Surroundings};
 use crate::exit;
@@ -196,17 +196,4 @@ fn random_hex() -> std::io::Result<String> {
     let mut bytes = [0; 16];
     std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut bytes)?;
     Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
-}
-
-/// Standard output, for people. A reader that went away ends nothing.
-pub(super) struct Paper(std::io::Stdout);
-
-impl Paper {
-    fn new() -> Self {
-        Self(std::io::stdout())
-    }
-
-    pub(super) fn line(&mut self, text: &str) {
-        let _reader_gone = writeln!(self.0, "{text}").and_then(|()| self.0.flush());
-    }
 }

@@ -23,7 +23,7 @@ pub(super) fn bytes(text: &str) -> Result<usize, String> {
 }
 
 /// A time: `500ms`, `14s`, `2m`, `24h`, `7d`. The error completes the sentence "`text` …".
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text)?;
     let milliseconds = match unit {
         "ms" => 1,

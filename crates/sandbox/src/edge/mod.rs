@@ -12,12 +12,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use jiff::Timestamp;
 use ringfence_model::{Clock, Sid};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use tokio::task::JoinSet;
 
 pub(crate) use engine::Engine;
@@ -47,8 +47,8 @@ pub struct SandboxOptions {
     pub virtual_clock: bool,
     /// What can be changed later as well.
     pub settings: Settings,
-    /// Certificate authorities (DER) to trust for webhooks beside the public ones.
-    pub webhook_roots: Vec<Vec<u8>>,
+    /// Certificate authorities (PEM) to trust for webhooks beside the public ones.
+    pub webhook_ca: Option<String>,
 }
 
 /// A running sandbox. It serves while [`Sandbox::serve`] is polled.
@@ -71,6 +71,9 @@ pub enum SandboxError {
     /// The listener cannot be used.
     #[error("the listener cannot be used: {0}")]
     Listener(#[from] std::io::Error),
+    /// A certificate authority for webhooks is no certificate in PEM.
+    #[error("the certificate authority for webhooks is no PEM: {0}")]
+    Pem(#[from] rustls::pki_types::pem::Error),
     /// A certificate authority for webhooks cannot be used.
     #[error("a certificate authority for webhooks cannot be used: {0}")]
     Tls(#[from] rustls::Error),
@@ -83,7 +86,9 @@ impl Sandbox {
         listener: &TcpListener,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, SandboxError> {
-        let roots: Vec<_> = options.webhook_roots.into_iter().map(Into::into).collect();
+        let roots = options.webhook_ca.map_or(Ok(Vec::new()), |pem| {
+            CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>()
+        })?;
         let sender = sender::Sender::new(&roots)?;
         let seconds = i64::try_from(clock.unix_seconds()).unwrap_or(i64::MAX);
         let world = World::new(Beginning {
@@ -140,11 +145,11 @@ impl Sandbox {
         self.state.engine.with(|world| world.accounts.find(account).map(|account| account.auth_token.clone()))
     }
 
-    /// A number that the main account owns.
-    pub fn phone_number(&self) -> Option<String> {
+    /// The numbers that the main account owns, oldest first.
+    pub fn phone_numbers(&self) -> Vec<String> {
         self.state.engine.with(|world| {
             let main = world.accounts.main();
-            world.numbers.of(main).last().map(|number| number.phone_number.to_string())
+            world.numbers.of(main).rev().map(|number| number.phone_number.to_string()).collect()
         })
     }
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use ringfence_signature::{Algorithm, Signed, Signer};
 
 use super::client::{Outgoing, WEBSOCKET_KEY, get, send};
-use super::{PARENT, PUBLIC_URL, Paper, SHARED_KEY_ID, TENANT, World};
+use super::{PARENT, PUBLIC_URL, SHARED_KEY_ID, TENANT, World};
+use crate::commands::paper::Paper;
 
 /// What should come of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,16 @@
+//! What commands print that go on running: line by line, as it happens.
+
+use std::io::Write as _;
+
+/// Standard output, for people. A reader that went away ends nothing.
+pub(crate) struct Paper(std::io::Stdout);
+
+impl Paper {
+    pub(crate) fn new() -> Self {
+        Self(std::io::stdout())
+    }
+
+    pub(crate) fn line(&mut self, text: &str) {
+        let _reader_gone = writeln!(self.0, "{text}").and_then(|()| self.0.flush());
+    }
+}
