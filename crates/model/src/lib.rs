@@ -3,11 +3,13 @@
 //! Nothing here does I/O, and nothing here knows another crate of Ringfence.
 
 mod clock;
+mod phone_number;
 mod secret;
+mod segments;
+mod sid;
 
 pub use clock::Clock;
-pub use secret::Secret;
-mod sid;
-pub use sid::{InvalidSid, Sid};
-mod phone_number;
 pub use phone_number::{InvalidPhoneNumber, PhoneNumber};
+pub use secret::Secret;
+pub use segments::{Encoding, Segments};
+pub use sid::{InvalidSid, Sid};

@@ -1,6 +1,6 @@
 //! Accounts and subaccounts: <https://www.twilio.com/docs/iam/api/account>.
 
-use ringfence_model::Sid;
+use ringfence_model::{Secret, Sid};
 use ringfence_twilio::wire::{self, AccountStatus, Rfc2822};
 
 use super::operation::{Access, Operation, Product, Verb};
@@ -105,9 +105,9 @@ fn wire_account(account: &Account) -> wire::Account {
         friendly_name: account.friendly_name.clone(),
         status: account.status.clone(),
         kind: wire::AccountKind::Full,
-        auth_token: ringfence_model::Secret::new(&account.auth_token),
-        date_created: Rfc2822(account.created),
-        date_updated: Rfc2822(account.updated),
+        auth_token: Some(Secret::new(&account.auth_token)),
+        date_created: Some(Rfc2822(account.created)),
+        date_updated: Some(Rfc2822(account.updated)),
         subresource_uris: SUBRESOURCES
             .iter()
             .map(|(name, path)| ((*name).to_owned(), format!("{uri}/{path}.json")))

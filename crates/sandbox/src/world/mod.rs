@@ -175,6 +175,7 @@ impl World {
         let keep = self.settings.keep.clone();
         self.messages.set_cap(keep.messages);
         self.media.set_cap(keep.messages);
+        self.phones.set_cap(keep.messages);
         self.calls.set_cap(keep.calls);
         self.recordings.set_cap(keep.calls);
         self.events.set_cap(keep.events);

@@ -1,1 +1,1 @@
-//! TwiML, read.
+//! TwiML: what an application answers, read into verbs.
