@@ -1,11 +1,12 @@
 //! The actors of Ringfence's tests: certificates, a scripted application behind the gate, and clients that send
-//! exactly the bytes they are told to.
+//! exactly the bytes they are told to; and Twilio's OpenAPI documents as judges of what goes over the wire.
 //!
 //! For tests only: everything here panics, with a sentence, when it cannot do its part, because a test whose actor
 //! is missing has failed. Everything stays on loopback, and nothing waits longer than [`PATIENCE`], so that a hang in
 //! the code under test is a failed test and not a stuck run.
 
 mod certificates;
+pub mod openapi;
 mod raw_client;
 mod upstream;
 
