@@ -70,6 +70,7 @@ pub struct Balance {
 }
 
 /// Writes a secret onto the wire, where it is meant to be read.
+#[expect(clippy::ref_option, reason = "serde hands over the field as it is")]
 pub(super) fn expose<S: Serializer>(secret: &Option<Secret>, serializer: S) -> Result<S::Ok, S::Error> {
     secret.as_ref().map(Secret::expose).serialize(serializer)
 }

@@ -1,0 +1,173 @@
+//! XML into a tree, within bounds: no DTD, no entities but the five of XML, no more depth than TwiML needs.
+
+use quick_xml::Reader;
+use quick_xml::XmlVersion;
+use quick_xml::events::{BytesStart, Event};
+
+use super::InvalidTwiml;
+
+/// Twilio takes no longer answers: <https://www.twilio.com/docs/api/errors/11750>.
+const BYTES_MAX: usize = 64 * 1024;
+/// `Response`, `Gather`, `Say`, a phoneme of SSML inside another, and some more.
+const DEPTH_MAX: usize = 16;
+
+/// An element with what is in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Element {
+    /// Its name, with a case: `Say` is a verb, `say` is none.
+    pub name: String,
+    /// Names and values, as they stand.
+    pub attributes: Vec<(String, String)>,
+    /// Elements and text in their order.
+    pub nodes: Vec<Node>,
+}
+
+/// What stands in an element.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Node {
+    /// Another element.
+    Element(Element),
+    /// Text, with its entities resolved.
+    Text(String),
+}
+
+impl Element {
+    /// The value of an attribute.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The elements directly in it.
+    pub fn elements(&self) -> impl Iterator<Item = &Self> {
+        self.nodes.iter().filter_map(|node| match node {
+            Node::Element(element) => Some(element),
+            Node::Text(_) => None,
+        })
+    }
+
+    /// All text in it at any depth, white space at its ends taken off and the rest folded, as it is spoken or dialled.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        self.gather_text(&mut text);
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// The text directly in it, as it stands, white space at its ends taken off: a message keeps its lines.
+    pub fn own_text(&self) -> String {
+        let own: String = self
+            .nodes
+            .iter()
+            .filter_map(|node| match node {
+                Node::Text(text) => Some(text.as_str()),
+                Node::Element(_) => None,
+            })
+            .collect();
+        own.trim().to_owned()
+    }
+
+    fn gather_text(&self, text: &mut String) {
+        for node in &self.nodes {
+            match node {
+                Node::Text(own) => text.push_str(own),
+                Node::Element(element) => {
+                    text.push(' ');
+                    element.gather_text(text);
+                    text.push(' ');
+                }
+            }
+        }
+    }
+}
+
+/// Reads a document into its root element.
+pub(super) fn parse(bytes: &[u8]) -> Result<Element, InvalidTwiml> {
+    if bytes.len() > BYTES_MAX {
+        return Err(InvalidTwiml::TooLarge);
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| InvalidTwiml::NotUtf8)?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim_start();
+    let mut reader = Reader::from_str(text);
+    let mut open: Vec<Element> = Vec::new();
+    let mut root = None;
+    loop {
+        let event = reader.read_event().map_err(|error| not_xml(&error))?;
+        match event {
+            Event::Start(start) => {
+                if open.len() >= DEPTH_MAX {
+                    return Err(InvalidTwiml::TooDeep);
+                }
+                open.push(element(&start)?);
+            }
+            Event::Empty(start) => close(element(&start)?, &mut open, &mut root)?,
+            Event::End(_) => {
+                let ended =
+                    open.pop().ok_or_else(|| InvalidTwiml::NotXml("an end without a start".to_owned()))?;
+                close(ended, &mut open, &mut root)?;
+            }
+            Event::Text(text) => put_text(&text.xml10_content(), &mut open)?,
+            Event::CData(text) => put_text(&text.xml10_content(), &mut open)?,
+            Event::GeneralRef(reference) => {
+                let resolved = match reference.resolve_char_ref().map_err(|error| not_xml(&error))? {
+                    Some(char) => char.to_string(),
+                    None => entity(&reference.xml10_content())?.to_owned(),
+                };
+                put_text(&resolved, &mut open)?;
+            }
+            // An entity that is declared could stand for anything, of any size.
+            Event::DocType(_) => return Err(InvalidTwiml::NotXml("a DTD is not taken".to_owned())),
+            Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
+            Event::Eof => break,
+        }
+    }
+    match (open.pop(), root) {
+        (Some(unclosed), _) => Err(InvalidTwiml::NotXml(format!("<{}> is not closed", unclosed.name))),
+        (None, None) => Err(InvalidTwiml::NotXml("there is no element in it".to_owned())),
+        (None, Some(root)) => Ok(root),
+    }
+}
+
+fn element(start: &BytesStart<'_>) -> Result<Element, InvalidTwiml> {
+    let mut attributes = Vec::new();
+    for attribute in start.attributes() {
+        let attribute = attribute.map_err(|error| not_xml(&error))?;
+        let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|error| not_xml(&error))?;
+        attributes.push((attribute.key.into_inner().to_owned(), value.into_owned()));
+    }
+    Ok(Element { name: start.name().into_inner().to_owned(), attributes, nodes: Vec::new() })
+}
+
+fn close(ended: Element, open: &mut [Element], root: &mut Option<Element>) -> Result<(), InvalidTwiml> {
+    match open.last_mut() {
+        Some(parent) => parent.nodes.push(Node::Element(ended)),
+        None if root.is_some() => return Err(InvalidTwiml::NotXml("there are two roots".to_owned())),
+        None => *root = Some(ended),
+    }
+    Ok(())
+}
+
+fn put_text(text: &str, open: &mut [Element]) -> Result<(), InvalidTwiml> {
+    match open.last_mut() {
+        Some(parent) => match parent.nodes.last_mut() {
+            Some(Node::Text(before)) => before.push_str(text),
+            _ => parent.nodes.push(Node::Text(text.to_owned())),
+        },
+        None if text.trim().is_empty() => {}
+        None => return Err(InvalidTwiml::NotXml("there is text outside the root".to_owned())),
+    }
+    Ok(())
+}
+
+fn entity(name: &str) -> Result<&'static str, InvalidTwiml> {
+    match name {
+        "amp" => Ok("&"),
+        "lt" => Ok("<"),
+        "gt" => Ok(">"),
+        "quot" => Ok("\""),
+        "apos" => Ok("'"),
+        _ => Err(InvalidTwiml::NotXml(format!("&{name}; is not an entity of XML"))),
+    }
+}
+
+fn not_xml(error: &dyn std::fmt::Display) -> InvalidTwiml {
+    InvalidTwiml::NotXml(error.to_string())
+}
