@@ -3,6 +3,8 @@
 //! `wire` and `twiml` do no I/O and are shared by the client and by servers that speak like Twilio (feature
 //! `wire`). The client is the feature `client`.
 
+#[cfg(feature = "client")]
+pub mod client;
 #[cfg(feature = "wire")]
 pub mod twiml;
 #[cfg(feature = "wire")]

@@ -14,7 +14,8 @@ pub struct ApiError {
     /// A page about the code.
     #[serde(default)]
     pub more_info: String,
-    /// The HTTP status, once more.
+    /// The HTTP status, once more; 0 where the body has none.
+    #[serde(default)]
     pub status: u16,
 }
 
