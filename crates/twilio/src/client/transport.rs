@@ -131,16 +131,11 @@ fn not_sent_or_no_answer(host: String, error: &HyperError) -> Problem {
 
 /// Whether TLS refused, rather than the network: a certificate, or a protocol that the other side does not speak.
 fn is_about_tls(error: &(dyn StdError + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        // An I/O error hides what it wraps from `source`.
-        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if error.is::<rustls::Error>() || wrapped.is_some_and(|error| error.is::<rustls::Error>()) {
-            return true;
-        }
-        next = error.source();
-    }
-    false
+    // An I/O error hides what it wraps from `source`.
+    let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    error.is::<rustls::Error>()
+        || wrapped.is_some_and(|error| is_about_tls(error))
+        || error.source().is_some_and(is_about_tls)
 }
 
 /// An error and its causes, in one line.
