@@ -1,4 +1,5 @@
 //! The client over real connections on loopback: what is reused, what times out, whom it trusts.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests may fail like tests")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,7 @@ const ACCOUNT: Sid = Sid::new(*b"AC", 1);
 const BALANCE: &str = r#"{"account_sid":"AC1","balance":"0.05","currency":"USD"}"#;
 const SHORT: Duration = Duration::from_millis(50);
 
-fn settings(base: String) -> Settings {
+fn settings(base: &str) -> Settings {
     let pause = Duration::from_millis(1);
     Settings {
         base: base.parse().unwrap(),
@@ -32,7 +33,7 @@ fn client(settings: Settings) -> Client {
 }
 
 fn at(upstream: &Upstream) -> Client {
-    client(settings(format!("http://{}", upstream.address())))
+    client(settings(&format!("http://{}", upstream.address())))
 }
 
 async fn fetch(client: &Client) -> Result<Balance, Error> {
@@ -76,7 +77,7 @@ async fn a_read_is_repeated_after_a_broken_connection_and_a_create_is_not() {
         }
     })
     .await;
-    let client = client(settings(format!("http://{}", twilio.address())));
+    let client = client(settings(&format!("http://{}", twilio.address())));
     assert_eq!(fetch(&client).await.unwrap().currency, "USD");
     assert_eq!(twilio.connections(), 2);
     let error = send(&client).await;
@@ -88,14 +89,14 @@ async fn a_read_is_repeated_after_a_broken_connection_and_a_create_is_not() {
 async fn an_answer_that_breaks_off_is_no_answer() {
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", BALANCE.len() + 1);
     let twilio = RawUpstream::replying(format!("{head}{BALANCE}")).await;
-    let error = fetch(&client(settings(format!("http://{}", twilio.address())))).await.unwrap_err();
+    let error = fetch(&client(settings(&format!("http://{}", twilio.address())))).await.unwrap_err();
     assert!(matches!(error.problem, Problem::NoAnswer { .. }), "{error}");
     assert_eq!((error.tries, twilio.connections()), (3, 3), "reading it again is harmless");
 }
 
 #[tokio::test]
 async fn a_port_that_nobody_listens_on_is_unreachable_and_nothing_was_sent() {
-    let error = send(&client(settings(format!("http://127.0.0.1:{}", free_port())))).await;
+    let error = send(&client(settings(&format!("http://127.0.0.1:{}", free_port())))).await;
     assert!(matches!(error.problem, Problem::Unreachable { .. }), "{error}");
     assert_eq!((error.carried_out(), error.tries), (CarriedOut::No, 3), "so a create may be tried again");
     assert!(error.to_string().contains("refused"), "{error}");
@@ -104,7 +105,7 @@ async fn a_port_that_nobody_listens_on_is_unreachable_and_nothing_was_sent() {
 #[tokio::test]
 async fn a_server_that_never_answers_leaves_the_request_in_doubt() {
     let twilio = RawUpstream::silent().await;
-    let settings = Settings { timeout: SHORT, ..settings(format!("http://{}", twilio.address())) };
+    let settings = Settings { timeout: SHORT, ..settings(&format!("http://{}", twilio.address())) };
     let error = send(&client(settings)).await;
     assert!(matches!(error.problem, Problem::NoAnswer { .. }), "{error}");
     assert_eq!((error.carried_out(), error.tries, twilio.connections()), (CarriedOut::InDoubt, 1, 1));
@@ -113,7 +114,7 @@ async fn a_server_that_never_answers_leaves_the_request_in_doubt() {
 #[tokio::test]
 async fn a_tls_handshake_that_never_ends_is_a_connection_that_was_not_made() {
     let twilio = RawUpstream::silent().await;
-    let settings = Settings { connect_timeout: SHORT, ..settings(format!("https://{}", twilio.address())) };
+    let settings = Settings { connect_timeout: SHORT, ..settings(&format!("https://{}", twilio.address())) };
     let error = send(&client(settings)).await;
     assert!(matches!(error.problem, Problem::Unreachable { .. }), "{error}");
     assert_eq!((error.carried_out(), error.tries), (CarriedOut::No, 3));
@@ -123,15 +124,9 @@ async fn a_tls_handshake_that_never_ends_is_a_connection_that_was_not_made() {
 async fn an_answer_that_is_too_long_is_not_read_stated_or_not() {
     for stated in [true, false] {
         let long = "x".repeat(2000);
-        let twilio = match stated {
-            true => {
-                RawUpstream::replying(format!("HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n{long}")).await
-            }
-            false => {
-                RawUpstream::replying(format!("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{long}")).await
-            }
-        };
-        let settings = Settings { answer_max: 1999, ..settings(format!("http://{}", twilio.address())) };
+        let framing = if stated { "Content-Length: 2000" } else { "Connection: close" };
+        let twilio = RawUpstream::replying(format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n{long}")).await;
+        let settings = Settings { answer_max: 1999, ..settings(&format!("http://{}", twilio.address())) };
         let error = fetch(&client(settings)).await.unwrap_err();
         let problem = Problem::Unreadable { status: 200, why: Unreadable::TooLarge(1999) };
         assert_eq!((error.problem, error.tries), (problem, 1), "stated: {stated}");
@@ -178,7 +173,7 @@ async fn twilios_words_come_through_whole_and_are_shown_without_numbers() {
 async fn retry_after_of_a_real_answer_is_kept() {
     let twilio = Upstream::start(|_| async { Answer::new(429, "{}").header("retry-after", "3600") }).await;
     let error = fetch(&at(&twilio)).await.unwrap_err();
-    assert_eq!((error.retry_after(), error.tries), (Some(Duration::from_secs(3600)), 1));
+    assert_eq!((error.retry_after(), error.tries), (Some(Duration::from_hours(1)), 1));
 }
 
 /// A server with TLS that answers each connection once.
@@ -215,13 +210,13 @@ async fn tls_server(certificates: &Certificates) -> RawUpstream {
 async fn a_certificate_of_an_unknown_authority_or_for_another_name_is_refused() {
     let own = certificates_for(&["127.0.0.1"]);
     let twilio = tls_server(&own).await;
-    let error = send(&client(settings(format!("https://{}", twilio.address())))).await;
+    let error = send(&client(settings(&format!("https://{}", twilio.address())))).await;
     assert!(matches!(error.problem, Problem::Untrusted { .. }), "{error:?}");
     assert_eq!((error.carried_out(), error.tries, error.fault()), (CarriedOut::No, 1, Fault::Network));
 
     let other = certificates_for(&["api.twilio.com"]);
     let twilio = tls_server(&other).await;
-    let mut trusting = settings(format!("https://{}", twilio.address()));
+    let mut trusting = settings(&format!("https://{}", twilio.address()));
     trusting.trust_pem(&std::fs::read(other.authority_path()).unwrap()).unwrap();
     let error = fetch(&client(trusting)).await.unwrap_err();
     assert!(matches!(error.problem, Problem::Untrusted { .. }), "{error:?}");
@@ -231,7 +226,7 @@ async fn a_certificate_of_an_unknown_authority_or_for_another_name_is_refused() 
 async fn a_certificate_of_an_authority_of_the_settings_is_accepted() {
     let own = certificates_for(&["127.0.0.1"]);
     let twilio = tls_server(&own).await;
-    let mut trusting = settings(format!("https://{}", twilio.address()));
+    let mut trusting = settings(&format!("https://{}", twilio.address()));
     assert_eq!(trusting.trust_pem(&std::fs::read(own.authority_path()).unwrap()), Ok(1));
     assert_eq!(fetch(&client(trusting)).await.unwrap().balance, "0.05");
 }
@@ -239,7 +234,7 @@ async fn a_certificate_of_an_authority_of_the_settings_is_accepted() {
 #[tokio::test]
 async fn a_server_without_tls_is_not_talked_to_where_tls_is_wanted() {
     let twilio = RawUpstream::replying("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await;
-    let error = fetch(&client(settings(format!("https://{}", twilio.address())))).await.unwrap_err();
+    let error = fetch(&client(settings(&format!("https://{}", twilio.address())))).await.unwrap_err();
     assert_eq!((error.carried_out(), error.fault()), (CarriedOut::No, Fault::Network), "{error}");
 }
 

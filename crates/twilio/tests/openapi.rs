@@ -3,6 +3,7 @@
 //!
 //! A server answers each request with the examples of the operation that it means, one after another. What the client
 //! sent is then held against the document.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests may fail like tests")]
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
