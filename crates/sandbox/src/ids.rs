@@ -36,6 +36,11 @@ impl Ids {
         format!("{:0width$}", self.number(*b"##") % modulus, width = length as usize)
     }
 
+    /// A number that this seed always gives for `of`: for what is looked at and not made, as numbers for sale.
+    pub(crate) fn fixed(&self, of: u64) -> u64 {
+        mix(self.seed.wrapping_add(mix(of)))
+    }
+
     /// The next number of this kind.
     fn number(&mut self, kind: [u8; 2]) -> u128 {
         let count = self.counts.entry(kind).or_default();

@@ -14,7 +14,14 @@ mod settings;
 mod table;
 mod world;
 
-pub use edge::{Sandbox, SandboxError, SandboxOptions};
+pub use api::OperationName;
+pub use edge::{Authority, AuthorityError, Sandbox, SandboxError, SandboxOptions};
 pub use settings::{
-    CallSettings, Keep, MessageSettings, PhoneBehaviour, Refused, Settings, SignedBy, SuspendedRule,
+    CallSettings, GeoDefault, Keep, MessageSettings, PhoneBehaviour, Refused, Settings, SignedBy,
+    SuspendedRule, VerifySettings,
 };
+
+/// Every operation of Twilio's API that the sandbox has, in the order of its resources.
+pub fn operations() -> impl Iterator<Item = OperationName> {
+    api::operations().map(api::Operation::name)
+}

@@ -18,6 +18,11 @@ pub struct Settings {
     pub trigger_includes_subaccounts: bool,
     /// Whose auth token signs the webhook of a subaccount's trigger. Twilio's documents do not say.
     pub trigger_signed_by: SignedBy,
+    /// Whether usage triggers may watch, and usage records be asked for, categories that the sandbox has never heard of.
+    /// Twilio wants one of those that it supports; the sandbox may not know the newest.
+    pub unknown_usage_categories: bool,
+    /// Which countries may be texted and called before anybody changes a geo permission.
+    pub geo_default: GeoDefault,
     /// What a suspended or closed account meets.
     pub suspended: SuspendedRule,
     /// Twilio wants the parent's credentials for a change of status; an old guide of its own had subaccounts suspend
@@ -33,8 +38,41 @@ pub struct Settings {
     pub requests_per_second: u32,
     /// Whether the certificates of https webhook URLs are checked, as Twilio does by default.
     pub verify_certificates: bool,
+    /// Whether numbers cost their monthly rent.
+    pub number_rent: bool,
+    /// How verifications go.
+    pub verify: VerifySettings,
+    /// Changes of SharedKeys' settings and rules take effect after this time (Twilio: 30 to 60 s).
+    pub shared_key_delay_s: u64,
     /// What is kept.
     pub keep: Keep,
+}
+
+/// Limits of Verify. Twilio's own: <https://www.twilio.com/docs/verify/api/rate-limits-and-timeouts>.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct VerifySettings {
+    /// A code is valid for this long.
+    pub ttl_s: u64,
+    /// Codes sent for one verification before error 60203.
+    pub sends: usize,
+    /// Checks of one verification before error 60202.
+    pub checks: u32,
+    /// Requests to start a verification that one number may get in a second before error 60212; 0: any number.
+    /// Twilio does not say where its own limit is.
+    pub starts_per_second: usize,
+    /// Times that one verification may be fetched in a minute before error 20429; 0: any number.
+    pub fetches_per_minute: usize,
+}
+
+/// The geo permissions of a new account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GeoDefault {
+    /// Every country may be texted and called; numbers known for special rates and toll fraud may not be called.
+    All,
+    /// Only the United States and Canada: Twilio opens the home country alone.
+    Home,
 }
 
 /// Whose auth token signs.
@@ -133,6 +171,8 @@ pub enum PhoneBehaviour {
 pub struct Keep {
     /// Messages.
     pub messages: usize,
+    /// Texts shown on phones, which are what people read and not what programs list.
+    pub texts: usize,
     /// Calls.
     pub calls: usize,
     /// Webhook deliveries in the log.
@@ -143,6 +183,23 @@ pub struct Keep {
     pub verifications: usize,
 }
 
+impl Settings {
+    /// What makes no sense, in a sentence.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let status = self.suspended.status;
+        if self.trigger_interval_s == 0 {
+            return Err("`trigger_interval_s` must be at least 1".to_owned());
+        }
+        if !(400..=599).contains(&status) {
+            return Err(format!("`suspended.status` is {status}, which is no error: 400 to 599"));
+        }
+        if self.calls.words_per_minute == 0 {
+            return Err("`calls.words_per_minute` must be at least 1".to_owned());
+        }
+        Ok(())
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -150,6 +207,8 @@ impl Default for Settings {
             trigger_interval_s: 60,
             trigger_includes_subaccounts: true,
             trigger_signed_by: SignedBy::Account,
+            unknown_usage_categories: false,
+            geo_default: GeoDefault::All,
             suspended: SuspendedRule::default(),
             subaccounts_change_own_status: false,
             messages: MessageSettings::default(),
@@ -157,8 +216,17 @@ impl Default for Settings {
             media_requires_auth: false,
             requests_per_second: 0,
             verify_certificates: true,
+            number_rent: false,
+            verify: VerifySettings::default(),
+            shared_key_delay_s: 0,
             keep: Keep::default(),
         }
+    }
+}
+
+impl Default for VerifySettings {
+    fn default() -> Self {
+        Self { ttl_s: 600, sends: 5, checks: 5, starts_per_second: 0, fetches_per_minute: 60 }
     }
 }
 
@@ -196,6 +264,13 @@ impl Default for CallSettings {
 
 impl Default for Keep {
     fn default() -> Self {
-        Self { messages: 100_000, calls: 20_000, deliveries: 20_000, events: 20_000, verifications: 20_000 }
+        Self {
+            messages: 100_000,
+            texts: 20_000,
+            calls: 20_000,
+            deliveries: 20_000,
+            events: 20_000,
+            verifications: 20_000,
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Rows in the order in which they were made, found by SID: every list of the sandbox.
 //!
-//! Lists are told newest first, as Twilio does. A table may have a cap; the oldest row then makes room.
+//! Lists are told newest first, as Twilio does. A table may have a cap; the oldest row then makes room. A table of
+//! many rows may know which are whose, so that a list of one account does not look at the rows of all.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -13,6 +14,9 @@ pub(crate) trait Row {
     fn account(&self) -> Sid;
 }
 
+/// How many removed rows are remembered.
+const REMEMBERED: usize = 10_000;
+
 /// Rows by SID and by age.
 #[derive(Debug, Clone)]
 pub(crate) struct Table<T> {
@@ -21,16 +25,32 @@ pub(crate) struct Table<T> {
     /// The place of the row at the front; it grows as old rows go.
     first: u64,
     places: HashMap<Sid, u64>,
+    /// The places of each account's rows, oldest first; `None`: looked for.
+    owners: Option<HashMap<Sid, VecDeque<u64>>>,
+    /// Where rows were that have been removed lately: a page may begin after one of them.
+    removed: HashMap<Sid, u64>,
     cap: usize,
 }
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { rows: VecDeque::new(), first: 0, places: HashMap::new(), cap: usize::MAX }
+        Self {
+            rows: VecDeque::new(),
+            first: 0,
+            places: HashMap::new(),
+            owners: None,
+            removed: HashMap::new(),
+            cap: usize::MAX,
+        }
     }
 }
 
 impl<T: Row> Table<T> {
+    /// A table that knows which rows are whose. Its rows never change their account.
+    pub(crate) fn by_account() -> Self {
+        Self { owners: Some(HashMap::new()), ..Self::default() }
+    }
+
     /// At most this many rows; beyond it the oldest are dropped.
     pub(crate) fn set_cap(&mut self, cap: usize) {
         self.cap = cap.max(1);
@@ -40,6 +60,9 @@ impl<T: Row> Table<T> {
     pub(crate) fn insert(&mut self, row: T) {
         let place = self.first + self.rows.len() as u64;
         self.places.insert(row.sid(), place);
+        if let Some(owners) = &mut self.owners {
+            owners.entry(row.account()).or_default().push_back(place);
+        }
         self.rows.push_back(Some(row));
         self.make_room();
     }
@@ -65,7 +88,12 @@ impl<T: Row> Table<T> {
     pub(crate) fn remove_of(&mut self, account: Sid, sid: Sid) -> Option<T> {
         self.find_of(account, sid)?;
         let position = self.position(sid)?;
-        self.places.remove(&sid);
+        let place = self.places.remove(&sid)?;
+        self.disown(account, place);
+        if self.removed.len() >= REMEMBERED {
+            self.removed.clear();
+        }
+        self.removed.insert(sid, place);
         let row = self.rows.get_mut(position)?.take();
         self.trim();
         row
@@ -78,7 +106,33 @@ impl<T: Row> Table<T> {
 
     /// The rows of one account, newest first.
     pub(crate) fn of(&self, account: Sid) -> impl DoubleEndedIterator<Item = &T> {
-        self.newest_first().filter(move |row| row.account() == account)
+        self.of_before(account, u64::MAX)
+    }
+
+    /// The rows of one account that are older than this one, newest first. It may have been removed lately; of one
+    /// that made room for others nothing older is left.
+    pub(crate) fn of_after(&self, account: Sid, sid: Sid) -> impl DoubleEndedIterator<Item = &T> {
+        let place = self.places.get(&sid).or_else(|| self.removed.get(&sid));
+        self.of_before(account, place.copied().unwrap_or(0))
+    }
+
+    /// The rows of one account in front of this place.
+    fn of_before(&self, account: Sid, end: u64) -> impl DoubleEndedIterator<Item = &T> {
+        let known = self.owners.as_ref().map(|owners| {
+            let places = owners.get(&account);
+            let count = places.map_or(0, |places| places.partition_point(|place| *place < end));
+            places.into_iter().flat_map(move |places| places.range(..count).rev())
+        });
+        let known = known.into_iter().flatten().filter_map(|place| self.at(*place));
+        let all = self.owners.is_none().then(|| {
+            let count = usize::try_from(end.saturating_sub(self.first)).unwrap_or(usize::MAX);
+            self.rows.range(..count.min(self.rows.len())).rev().flatten()
+        });
+        known.chain(all.into_iter().flatten().filter(move |row| row.account() == account))
+    }
+
+    fn at(&self, place: u64) -> Option<&T> {
+        self.rows.get(usize::try_from(place.checked_sub(self.first)?).ok()?)?.as_ref()
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
@@ -109,10 +163,24 @@ impl<T: Row> Table<T> {
 
     fn drop_front(&mut self) {
         if let Some(front) = self.rows.pop_front() {
+            let place = self.first;
             self.first += 1;
             if let Some(row) = front {
                 self.places.remove(&row.sid());
+                self.disown(row.account(), place);
             }
+        }
+    }
+
+    /// Forgets that an account has a row in this place.
+    fn disown(&mut self, account: Sid, place: u64) {
+        let Some(owners) = &mut self.owners else { return };
+        let Some(places) = owners.get_mut(&account) else { return };
+        if let Ok(at) = places.binary_search(&place) {
+            places.remove(at);
+        }
+        if places.is_empty() {
+            owners.remove(&account);
         }
     }
 }
@@ -160,6 +228,34 @@ mod tests {
         assert_eq!(table.newest_first().map(|thing| thing.0).collect::<Vec<_>>(), [4, 3]);
         assert!(table.find(sid(1)).is_none());
         assert_eq!(table.len(), 2);
+    }
+
+    #[test]
+    fn a_table_by_account_tells_the_same_as_one_that_looks() {
+        let (mut looks, mut knows) = (Table::default(), Table::by_account());
+        for table in [&mut looks, &mut knows] {
+            table.set_cap(50);
+            for number in 1..=100 {
+                table.insert(Thing(number, number % 3));
+                if number % 5 == 0 {
+                    table.remove_of(account((number - 2) % 3), sid(number - 2));
+                }
+            }
+        }
+        for owner in 0..4 {
+            let numbers = |table: &Table<Thing>| table.of(account(owner)).map(|it| it.0).collect::<Vec<_>>();
+            assert_eq!(numbers(&looks), numbers(&knows), "all of {owner}");
+            for start in [40, 60, 61, 78, 98, 100] {
+                let numbers = |table: &Table<Thing>| {
+                    table.of_after(account(owner), sid(start)).map(|it| it.0).collect::<Vec<_>>()
+                };
+                assert_eq!(numbers(&looks), numbers(&knows), "{owner} after {start}");
+                assert!(numbers(&knows).iter().all(|number| *number < start));
+            }
+        }
+        assert!(knows.find(sid(98)).is_none() && knows.of_after(account(0), sid(98)).count() > 10, "removed");
+        assert_eq!(knows.of_after(account(0), sid(2)).count(), 0, "made room for others");
+        assert!(knows.of(account(0)).count() > 10);
     }
 
     #[test]

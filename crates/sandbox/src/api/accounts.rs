@@ -62,11 +62,8 @@ fn update(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
         may_change_status(world, request, &status)?;
         accounts::set_status(world, request.account, status);
     }
-    let now = world.now;
-    if let (Some(name), Some(account)) = (friendly_name, world.accounts.find_mut(request.account)) {
-        account.friendly_name = name;
-        account.updated = now;
-        world.touch();
+    if let Some(name) = friendly_name {
+        accounts::rename(world, request.account, name);
     }
     shown(world, request, request.account).map(|account| Reply::ok(&account))
 }

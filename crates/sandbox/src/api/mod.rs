@@ -9,10 +9,13 @@ mod applications;
 mod auth_tokens;
 mod available_numbers;
 mod balance;
+mod call_orders;
 mod calls;
+mod dates;
 mod dialing_permissions;
 mod events;
 mod geo_permissions;
+mod hooks;
 mod keys;
 mod lookups;
 mod media;
@@ -29,6 +32,8 @@ mod refusal;
 mod reply;
 mod router;
 mod shared_keys;
+#[cfg(test)]
+pub(crate) mod testing;
 mod usage_records;
 mod usage_triggers;
 mod verifications;
@@ -38,15 +43,16 @@ use ringfence_model::Sid;
 use ringfence_twilio::wire::Form;
 use subtle::ConstantTimeEq;
 
+pub use operation::OperationName;
 pub(crate) use operation::{Access, Kind, Operation, Product};
-pub(crate) use page::{list_2010, list_v1};
+pub(crate) use page::{list_2010, list_2010_from, list_v1, page_token};
 pub(crate) use refusal::{Refusal, shortened};
 pub(crate) use reply::Reply;
 pub(crate) use router::Router;
 
 use crate::settings::Refused;
-use crate::world::World;
 use crate::world::accounts::Account;
+use crate::world::{World, events as audit};
 
 /// Every operation that the sandbox has.
 pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
@@ -154,7 +160,10 @@ impl Request {
 
 /// Carries a request out.
 pub(crate) fn handle(router: &Router, world: &mut World, incoming: Incoming) -> Result<Reply, Refusal> {
-    let caller = authenticate(world, incoming.credentials.as_ref())?;
+    let caller = match authenticate(world, incoming.credentials.as_ref()) {
+        Ok(caller) => caller,
+        Err(refusal) => open_file(router, world, &incoming).ok_or(refusal)?,
+    };
     let (operation, params) = router.find(&incoming.method, incoming.product, &incoming.path)?;
     let account = account_meant(world, operation, &params, caller, &incoming.path)?;
     check_access(world, operation, caller, account, &incoming.path)?;
@@ -172,7 +181,8 @@ pub(crate) fn handle(router: &Router, world: &mut World, incoming: Incoming) -> 
         account,
         base: incoming.base,
     };
-    (operation.handler)(world, &request)
+    let actor = caller.key.unwrap_or(caller.account);
+    audit::acting(world, actor, |world| (operation.handler)(world, &request))
 }
 
 /// HTTP Basic: an account's SID with its primary or secondary auth token, or an API key with its secret.
@@ -195,6 +205,23 @@ pub(crate) fn authenticate(world: &World, credentials: Option<&(String, String)>
         Some(account) if is_its_token(account) => Ok(Caller { account: sid, key: None }),
         _ => Err(Refusal::unauthenticated()),
     }
+}
+
+/// Whether a path of the v2010 API asks for JSON, where there is something else as well.
+fn names_json(path: &str) -> bool {
+    path.strip_suffix(".json").is_some()
+}
+
+/// A file that needs no credentials is fetched in the name of its own account. Recordings and media of messages are
+/// such files unless HTTP Basic is wanted for them: their SIDs are hard to guess, and that is all.
+fn open_file(router: &Router, world: &World, incoming: &Incoming) -> Option<Caller> {
+    if world.settings.media_requires_auth || incoming.credentials.is_some() || names_json(&incoming.path) {
+        return None;
+    }
+    let (operation, params) = router.find(&incoming.method, incoming.product, &incoming.path).ok()?;
+    let (_, account) = params.iter().find(|(name, _)| name == operation.account_param())?;
+    let account = Sid::parse(account).ok().filter(|_| operation.access == Access::OpenFile)?;
+    world.accounts.find(account).map(|account| Caller { account: account.sid, key: None })
 }
 
 /// The account in the path, if the template has one; a parent may act for its subaccounts there and nowhere else.
@@ -226,7 +253,7 @@ fn check_access(
     path: &str,
 ) -> Result<(), Refusal> {
     match operation.access {
-        Access::Any => Ok(()),
+        Access::Any | Access::OpenFile => Ok(()),
         // Standard API keys reach neither accounts nor keys.
         Access::AuthToken if caller.key.is_some() => Err(Refusal::unauthenticated()),
         Access::AuthToken => Ok(()),

@@ -3,6 +3,17 @@
 use super::{Refusal, Reply, Request};
 use crate::world::World;
 
+/// The name of an operation that the sandbox has, for whoever wants to know what there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OperationName {
+    /// The first label of its host: `api`, `verify`.
+    pub product: &'static str,
+    /// `GET`, `POST`, `PATCH` or `DELETE`.
+    pub method: &'static str,
+    /// Its path, as Twilio's OpenAPI documents write it.
+    pub path: &'static str,
+}
+
 /// What the sandbox does for one method and path.
 #[derive(Debug)]
 pub(crate) struct Operation {
@@ -44,6 +55,8 @@ pub(crate) enum Access {
     AuthToken,
     /// The auth token of a parent account.
     Parent,
+    /// Anybody, where the settings leave media open and the path has no `.json`; else as [`Access::Any`].
+    OpenFile,
 }
 
 /// One of Twilio's products, each with a host of its own.
@@ -122,6 +135,11 @@ impl Operation {
             Verb::Post | Verb::Patch | Verb::Delete => Kind::Change,
         };
         Self { product, method, path, kind, access: Access::Any, handler }
+    }
+
+    /// Its name.
+    pub(crate) fn name(&self) -> OperationName {
+        OperationName { product: self.product.label(), method: self.method.as_str(), path: self.path }
     }
 
     /// It makes something that may cost.

@@ -3,6 +3,8 @@
 //! A page begins after the row that its token names, so rows that arrive at the top meanwhile move nothing. Pages
 //! of the older API name their relatives by path, those of the newer ones by absolute URLs under `meta`.
 
+use std::iter::Peekable;
+
 use ringfence_model::Sid;
 use ringfence_twilio::wire::Form;
 use serde::Serialize;
@@ -24,12 +26,26 @@ pub(crate) fn list_2010<R, W: Serialize>(
     wire: impl FnMut(&R) -> W,
 ) -> Result<Reply, Refusal> {
     let cut = Cut::of(request, rows, |row| sid(row).to_string(), wire)?;
-    let mut body = cut.links(|query| format!("{}?{query}", request.path), "uri");
-    let start = cut.page * cut.size;
-    body.insert("start".to_owned(), json!(start));
-    body.insert("end".to_owned(), json!((start + cut.shown.len()).saturating_sub(1).max(start)));
-    body.insert(key.to_owned(), Value::Array(cut.shown));
-    Ok(Reply::ok(&body))
+    Ok(cut.reply_2010(request, key))
+}
+
+/// A page of the v2010 API of rows that begin after [`page_token`] already: of a table with many rows, where
+/// looking for the token in all of them would take long.
+pub(crate) fn list_2010_from<R, W: Serialize>(
+    request: &Request,
+    key: &str,
+    rows: impl Iterator<Item = R>,
+    sid: impl Fn(&R) -> Sid,
+    wire: impl FnMut(&R) -> W,
+) -> Result<Reply, Refusal> {
+    let cut = Cut::after_token(request, rows.peekable(), |row| sid(row).to_string(), wire)?;
+    Ok(cut.reply_2010(request, key))
+}
+
+/// The row after which a page begins. A token that is none names a row that is not there.
+pub(crate) fn page_token(request: &Request) -> Option<Sid> {
+    let token = some(&request.query, "PageToken")?;
+    Some(Sid::parse(token.strip_prefix("PA").unwrap_or(token)).unwrap_or(Sid::new(*b"PA", 0)))
 }
 
 /// A page of the other products. `name` tells rows apart: a SID, or an ISO code of a country.
@@ -65,23 +81,31 @@ impl Cut {
         request: &Request,
         rows: impl Iterator<Item = R>,
         name: impl Fn(&R) -> String,
+        wire: impl FnMut(&R) -> W,
+    ) -> Result<Self, Refusal> {
+        let mut rows = rows.peekable();
+        if let Some(token) = some(&request.query, "PageToken") {
+            let token = token.strip_prefix("PA").unwrap_or(token);
+            for row in rows.by_ref() {
+                if name(&row) == token {
+                    break;
+                }
+            }
+        }
+        Self::after_token(request, rows, name, wire)
+    }
+
+    /// Of rows that begin after the token, if there is one.
+    fn after_token<R, W: Serialize>(
+        request: &Request,
+        mut rows: Peekable<impl Iterator<Item = R>>,
+        name: impl Fn(&R) -> String,
         mut wire: impl FnMut(&R) -> W,
     ) -> Result<Self, Refusal> {
         let size = whole(&request.query, "PageSize")?.unwrap_or(PAGE_SIZE_DEFAULT).clamp(1, PAGE_SIZE_MAX);
         let page = whole(&request.query, "Page")?.unwrap_or(0).min(usize::MAX / PAGE_SIZE_MAX - 1);
-        let mut rows = rows.peekable();
-        match some(&request.query, "PageToken").map(|token| token.strip_prefix("PA").unwrap_or(token)) {
-            Some(token) => {
-                for row in rows.by_ref() {
-                    if name(&row) == token {
-                        break;
-                    }
-                }
-            }
-            None if page > 0 => {
-                rows.nth(page * size - 1);
-            }
-            None => {}
+        if some(&request.query, "PageToken").is_none() && page > 0 {
+            rows.nth(page * size - 1);
         }
         let mut shown = Vec::new();
         let mut last = None;
@@ -96,6 +120,15 @@ impl Cut {
         let filters = request.query.pairs().filter(|(name, _)| !about_pages.contains(name));
         let filters = filters.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         Ok(Self { shown, page, size, filters, next_after })
+    }
+
+    fn reply_2010(self, request: &Request, key: &str) -> Reply {
+        let mut body = self.links(|query| format!("{}?{query}", request.path), "uri");
+        let start = self.page * self.size;
+        body.insert("start".to_owned(), json!(start));
+        body.insert("end".to_owned(), json!((start + self.shown.len()).saturating_sub(1).max(start)));
+        body.insert(key.to_owned(), Value::Array(self.shown));
+        Reply::ok(&body)
     }
 
     /// Links to this page and its neighbours, named `first_page_uri` or `first_page_url`.

@@ -3,28 +3,35 @@
 //! Paths under `/_sandbox/` are ours (control, phones); `CONNECT` makes it an HTTPS proxy for Twilio's hosts; all
 //! else is Twilio's API.
 
+mod authority;
+mod connections;
+mod control;
+mod deliveries;
 mod engine;
+mod guard;
+mod pages;
+mod problem;
+mod proxy;
 mod rest;
 mod sender;
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use jiff::Timestamp;
-use ringfence_model::{Clock, Sid};
+use ringfence_model::{Clock, PhoneNumber, Sid};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
 
+pub use authority::{Authority, AuthorityError};
 pub(crate) use engine::Engine;
 
 use crate::api;
 use crate::settings::Settings;
-use crate::world::{Beginning, World};
+use crate::world::{Beginning, World, messages};
 
 /// The bodies of answers.
 type Body = axum::body::Body;
@@ -45,10 +52,18 @@ pub struct SandboxOptions {
     pub auth_token: Option<String>,
     /// Time stands still and is moved by [`Sandbox::advance`] or the control API.
     pub virtual_clock: bool,
+    /// When a virtual clock begins; the present if absent. A real clock is where it is.
+    pub start: Option<Timestamp>,
     /// What can be changed later as well.
     pub settings: Settings,
     /// Certificate authorities (PEM) to trust for webhooks beside the public ones.
     pub webhook_ca: Option<String>,
+    /// What certifies the hosts of the HTTPS proxy; a new one if absent.
+    pub authority: Option<Arc<Authority>>,
+    /// Names under which the control API may be reached, beside addresses, `localhost`, names without a dot, and
+    /// those under `.internal`, `.localhost` and `.test`. Others are refused, since any name on the web may be made
+    /// to point to this machine.
+    pub host_names: Vec<String>,
 }
 
 /// A running sandbox. It serves while [`Sandbox::serve`] is polled.
@@ -63,6 +78,12 @@ struct State {
     engine: Arc<Engine>,
     router: api::Router,
     address: SocketAddr,
+    authority: Arc<Authority>,
+    host_names: Vec<String>,
+    /// How a reset begins again.
+    beginning: Beginning,
+    /// No new requests; streams end.
+    stopping: watch::Sender<bool>,
 }
 
 /// Why a sandbox could not begin.
@@ -77,62 +98,81 @@ pub enum SandboxError {
     /// A certificate authority for webhooks cannot be used.
     #[error("a certificate authority for webhooks cannot be used: {0}")]
     Tls(#[from] rustls::Error),
+    /// The authority of the proxy could not be made.
+    #[error("the authority of the HTTPS proxy cannot be used: {0}")]
+    Authority(#[from] AuthorityError),
+    /// A setting has a value that makes no sense.
+    #[error("the settings cannot be used: {0}")]
+    Settings(String),
 }
 
 impl Sandbox {
-    /// Makes the world. `listener` decides the address; nothing is served before [`Sandbox::serve`].
+    /// Makes the world. `listener` decides the address; nothing is served, and no webhook leaves, before
+    /// [`Sandbox::serve`].
     pub fn new(
         options: SandboxOptions,
         listener: &TcpListener,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, SandboxError> {
+        options.settings.check().map_err(SandboxError::Settings)?;
         let roots = options.webhook_ca.map_or(Ok(Vec::new()), |pem| {
             CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>()
         })?;
         let sender = sender::Sender::new(&roots)?;
+        let authority = match options.authority {
+            Some(authority) => authority,
+            None => Arc::new(Authority::new(clock.unix_seconds())?),
+        };
         let seconds = i64::try_from(clock.unix_seconds()).unwrap_or(i64::MAX);
-        let world = World::new(Beginning {
+        let present = Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH);
+        let beginning = Beginning {
             seed: options.seed,
-            now: Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH),
+            now: options.start.filter(|_| options.virtual_clock).unwrap_or(present),
             settings: options.settings,
             account_sid: options.account_sid,
             auth_token: options.auth_token,
-        });
+            base: format!("http://{}", listener.local_addr()?),
+        };
+        let world = World::new(beginning.clone());
         let state = State {
             engine: Engine::new(world, clock, options.virtual_clock, sender),
             router: api::Router::new(api::operations()),
             address: listener.local_addr()?,
+            authority,
+            host_names: options.host_names,
+            beginning,
+            stopping: watch::Sender::new(false),
         };
         Ok(Self { state: Arc::new(state) })
     }
 
-    /// Accepts connections until the future is dropped.
+    /// Serves until the future is dropped.
     pub async fn serve(&self, listener: TcpListener) -> Result<Infallible, SandboxError> {
+        self.serve_until(listener, std::future::pending()).await?;
+        // What never ends has no result; the compiler knows less of `pending` than we do.
+        std::future::pending().await
+    }
+
+    /// Serves until `stop` ends; requests under way get a moment to end as well.
+    pub async fn serve_until(
+        &self,
+        listener: TcpListener,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), SandboxError> {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let mut tasks = JoinSet::new();
-        tasks.spawn(Arc::clone(&self.state.engine).keep_time());
-        loop {
-            let stream = tokio::select! {
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, _peer)) => stream,
-                    Err(error) => {
-                        // Out of file descriptors, most likely: others end soon.
-                        tracing::warn!(%error, "a connection could not be accepted");
-                        tokio::time::sleep(Duration::from_millis(50)).await;
-                        continue;
-                    }
-                },
-                Some(_ended) = tasks.join_next() => continue,
-            };
-            let _no_delay = stream.set_nodelay(true);
-            tasks.spawn(serve_connection(Arc::clone(&self.state), stream));
-        }
+        connections::serve(&self.state, listener, stop).await;
+        Ok(())
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.state.address
+    }
+
+    /// The certificate (PEM) that a client must trust to use the sandbox as its HTTPS proxy.
+    pub fn ca_pem(&self) -> &str {
+        self.state.authority.certificate_pem()
     }
 
     /// The main account.
@@ -158,30 +198,64 @@ impl Sandbox {
         self.state.engine.advance(by).await.ok()
     }
 
+    /// Returns when no webhook is under way.
+    pub async fn settle(&self) {
+        self.state.engine.settle().await;
+    }
+
     /// The time in the sandbox.
     pub fn now(&self) -> Timestamp {
         self.state.engine.with(|world| world.now)
     }
-}
 
-async fn serve_connection(state: Arc<State>, stream: tokio::net::TcpStream) {
-    let service =
-        hyper::service::service_fn(move |request| serve_request(Arc::clone(&state), request, false));
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_secs(30))
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    if let Err(error) = connection.await {
-        tracing::debug!(%error, "a connection ended early");
+    /// Texts a number of the sandbox from a phone outside. The inbound message, or `None` where no account owns the
+    /// number.
+    pub fn send(&self, from: PhoneNumber, to: PhoneNumber, body: &str) -> Option<Sid> {
+        let inbound = messages::Inbound { from, to, body: body.to_owned(), media: Vec::new() };
+        self.state.engine.with(|world| messages::receive(world, inbound))
+    }
+
+    /// The settings as they are now.
+    pub fn settings(&self) -> Settings {
+        self.state.engine.with(|world| world.settings.clone())
+    }
+
+    /// Changes settings while it runs; they count from the next moment on.
+    pub fn change_settings(&self, change: impl FnOnce(&mut Settings)) -> Result<(), SandboxError> {
+        self.state.engine.with(|world| {
+            let mut settings = world.settings.clone();
+            change(&mut settings);
+            settings.check().map_err(SandboxError::Settings)?;
+            world.change_settings(settings);
+            Ok(())
+        })
+    }
+
+    /// Begins again: the same seed, accounts and settings as at first, and nothing of what happened since.
+    pub fn reset(&self) {
+        self.state.reset(self.state.beginning.clone());
+    }
+
+    /// Everything that it knows, as `GET /_sandbox/snapshot` shows it.
+    pub fn snapshot(&self) -> serde_json::Value {
+        self.state.engine.with(|world| control::snapshot::of(world, self.state.engine.is_virtual()))
     }
 }
 
-/// One request, whatever it is for. `https`: it came through TLS that the sandbox ended.
-async fn serve_request(
-    state: Arc<State>,
-    request: Request<Incoming>,
-    https: bool,
-) -> Result<Response<Body>, Dropped> {
-    rest::answer(&state, request, https).await
+/// Returns when the sandbox stops.
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    if stopping.wait_for(|stopping| *stopping).await.is_err() {
+        // Nobody can stop it any more.
+        std::future::pending().await
+    }
+}
+
+impl State {
+    fn reset(&self, beginning: Beginning) {
+        let is_virtual = self.engine.is_virtual();
+        self.engine.begin_anew(|present, _| {
+            let now = if is_virtual { beginning.now } else { present };
+            World::new(Beginning { now, ..beginning })
+        });
+    }
 }

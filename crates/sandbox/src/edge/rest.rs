@@ -16,6 +16,8 @@ use crate::world::faults;
 
 /// Larger than anything that Twilio's API takes.
 const BODY_MAX: usize = 1024 * 1024;
+/// Longer than any client takes to send it.
+const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// Answers one request, or lets the connection break where a fault wants that.
 pub(super) async fn answer<B>(
@@ -40,9 +42,7 @@ where
     let result = if fault.status > 0 {
         Err(on_demand(&fault))
     } else {
-        let body = Limited::new(body, BODY_MAX).collect().await;
-        match body.map_err(|error| unreadable(&*error)).and_then(|body| read(&head, &body.to_bytes(), https))
-        {
+        match read_body(body).await.and_then(|body| read(&head, &body, https)) {
             Ok(incoming) => state.engine.with(|world| api::handle(&state.router, world, incoming)),
             Err(refusal) => Err(refusal),
         }
@@ -56,13 +56,26 @@ where
     })
 }
 
+async fn read_body<B>(body: B) -> Result<Bytes, Refusal>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    match tokio::time::timeout(BODY_TIME, Limited::new(body, BODY_MAX).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) => Err(unreadable(&*error)),
+        Err(_) => Err(Refusal::new(408, 20408, "The body did not arrive in time")),
+    }
+}
+
 /// Takes a request apart. The body is a form or nothing.
 fn read(head: &http::request::Parts, body: &[u8], https: bool) -> Result<Incoming, Refusal> {
+    // A client of the proxy writes whole URLs, and the name there counts (RFC 9112, section 3.2.2).
     let host = head
-        .headers
-        .get(HOST)
-        .and_then(|host| host.to_str().ok())
-        .or_else(|| head.uri.authority().map(http::uri::Authority::as_str))
+        .uri
+        .authority()
+        .map(http::uri::Authority::as_str)
+        .or_else(|| head.headers.get(HOST).and_then(|host| host.to_str().ok()))
         .unwrap_or("localhost");
     let path = head.uri.path();
     let scheme = if https { "https" } else { "http" };

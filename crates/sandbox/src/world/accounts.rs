@@ -153,11 +153,54 @@ pub(crate) fn set_status(world: &mut World, sid: Sid, status: AccountStatus) {
     if account.status == status {
         return;
     }
-    account.status = status.clone();
+    let previous = std::mem::replace(&mut account.status, status.clone());
     account.updated = now;
     if status == AccountStatus::Closed {
         super::numbers::release_all(world, sid);
     }
-    events::record(world, sid, "account.updated", sid);
+    events::record_change(world, sid, "account.updated", sid, "status", previous.as_str(), status.as_str());
     world.touch();
+}
+
+/// Gives an account another name.
+pub(crate) fn rename(world: &mut World, sid: Sid, friendly_name: String) {
+    let now = world.now;
+    let Some(account) = world.accounts.find_mut(sid) else { return };
+    let previous = std::mem::replace(&mut account.friendly_name, friendly_name.clone());
+    account.updated = now;
+    events::record_change(world, sid, "account.updated", sid, "friendly_name", &previous, &friendly_name);
+    world.touch();
+}
+
+/// Makes a second auth token, valid for requests at once. `None`: there is one already.
+pub(crate) fn create_secondary_token(world: &mut World, sid: Sid) -> Option<String> {
+    let (token, now) = (world.ids.token(), world.now);
+    let account = world.accounts.find_mut(sid).filter(|it| it.secondary_auth_token.is_none())?;
+    account.secondary_auth_token = Some((token.clone(), now));
+    events::record(world, sid, "auth-token.created", sid);
+    world.touch();
+    Some(token)
+}
+
+/// Takes the second auth token away. `false`: there was none.
+pub(crate) fn delete_secondary_token(world: &mut World, sid: Sid) -> bool {
+    let taken = world.accounts.find_mut(sid).and_then(|account| account.secondary_auth_token.take());
+    if taken.is_some() {
+        events::record(world, sid, "auth-token.deleted", sid);
+        world.touch();
+    }
+    taken.is_some()
+}
+
+/// The second auth token becomes the only one, and signs from now on; the first opens nothing any more. Tells when
+/// the token was made; `None`: there was none.
+pub(crate) fn promote_secondary_token(world: &mut World, sid: Sid) -> Option<Timestamp> {
+    let now = world.now;
+    let account = world.accounts.find_mut(sid)?;
+    let (token, made) = account.secondary_auth_token.take()?;
+    account.auth_token = token;
+    account.updated = now;
+    events::record(world, sid, "auth-token.promoted", sid);
+    world.touch();
+    Some(made)
 }

@@ -1,8 +1,10 @@
-//! What goes wrong on demand: slow answers, 5xx, 429, dropped connections, lost and doubled webhooks.
+//! What goes wrong on demand: slow answers, 5xx, 429, dropped connections, lost and doubled webhooks, usage data that
+//! is late.
 //!
 //! A fault names what it hits and how often; it is used up and then gone. Faults are tried in the order in which
 //! they were added; the first that fits is the one that happens.
 
+use ringfence_twilio::wire::Iso8601;
 use serde::{Deserialize, Serialize};
 
 /// The faults that are still to come.
@@ -10,6 +12,19 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Faults {
     pub(crate) api: Vec<ApiFault>,
     pub(crate) webhooks: Vec<WebhookFault>,
+    /// Changed by [`usage::set_delay`](super::usage::set_delay) alone.
+    pub(crate) usage: UsageDelay,
+}
+
+/// How usage data is later than the settings say.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct UsageDelay {
+    /// Added to the lag of the settings.
+    pub(crate) extra_lag_s: u64,
+    /// Until this time usage records and triggers see nothing new at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) frozen_until: Option<Iso8601>,
 }
 
 /// What happens to a request of the API.

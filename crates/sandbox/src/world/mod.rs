@@ -7,18 +7,23 @@
 
 pub(crate) mod accounts;
 pub(crate) mod applications;
+pub(crate) mod caller_ids;
 pub(crate) mod calls;
 pub(crate) mod events;
 pub(crate) mod faults;
 pub(crate) mod geo;
 pub(crate) mod keys;
+pub(crate) mod lookups;
 pub(crate) mod media;
 pub(crate) mod messages;
 pub(crate) mod messaging_services;
+pub(crate) mod numbering;
 pub(crate) mod numbers;
 pub(crate) mod phones;
 pub(crate) mod recordings;
 pub(crate) mod shared_keys;
+#[cfg(test)]
+pub(crate) mod testing;
 pub(crate) mod triggers;
 pub(crate) mod usage;
 pub(crate) mod verify;
@@ -43,12 +48,15 @@ pub(crate) struct World {
     agenda: Agenda<Due>,
     /// What must be sent, in order; the engine takes it.
     pub(crate) outgoing: Vec<webhooks::Outgoing>,
+    /// How the sandbox's own URLs begin in what it sends: where applications reach it.
+    pub(crate) base: String,
     /// Grows with each change that a person could see.
     revision: u64,
 
     pub(crate) accounts: accounts::Accounts,
     pub(crate) keys: Table<keys::Key>,
-    pub(crate) numbers: Table<numbers::IncomingNumber>,
+    pub(crate) numbers: numbers::Numbers,
+    pub(crate) caller_ids: caller_ids::CallerIds,
     pub(crate) applications: Table<applications::Application>,
     pub(crate) messages: messages::Messages,
     pub(crate) messaging_services: Table<messaging_services::MessagingService>,
@@ -61,6 +69,9 @@ pub(crate) struct World {
     pub(crate) geo: geo::Geo,
     pub(crate) shared_keys: shared_keys::SharedKeys,
     pub(crate) events: Table<events::Event>,
+    pub(crate) alerts: events::Alerts,
+    /// Who acts now, for the audit trail.
+    pub(crate) acting: events::Acting,
     pub(crate) phones: phones::Phones,
     pub(crate) webhooks: webhooks::Webhooks,
     pub(crate) faults: faults::Faults,
@@ -77,6 +88,10 @@ pub(crate) enum Due {
     Webhook(Sid),
     /// Usage triggers are compared with the usage records.
     Triggers,
+    /// Another month of a number's rent.
+    NumberRent(Sid),
+    /// The call that validates a caller ID is over.
+    CallerId(Sid),
 }
 
 /// How a world begins.
@@ -87,6 +102,8 @@ pub(crate) struct Beginning {
     pub(crate) settings: Settings,
     pub(crate) account_sid: Option<Sid>,
     pub(crate) auth_token: Option<String>,
+    /// Where the sandbox itself is reached, for URLs of media: `http://127.0.0.1:4010`.
+    pub(crate) base: String,
 }
 
 impl World {
@@ -102,14 +119,16 @@ impl World {
             ids,
             agenda: Agenda::default(),
             outgoing: Vec::new(),
+            base: beginning.base,
             revision: 0,
             accounts: accounts::Accounts::new(sid, token, now),
             keys: Table::default(),
-            numbers: Table::default(),
+            numbers: numbers::Numbers::default(),
+            caller_ids: caller_ids::CallerIds::default(),
             applications: Table::default(),
             messages: messages::Messages::default(),
             messaging_services: Table::default(),
-            media: Table::default(),
+            media: Table::by_account(),
             calls: calls::Calls::default(),
             recordings: Table::default(),
             usage: usage::Usage::default(),
@@ -118,6 +137,8 @@ impl World {
             geo: geo::Geo::default(),
             shared_keys: shared_keys::SharedKeys::default(),
             events: Table::default(),
+            alerts: events::Alerts::default(),
+            acting: events::Acting::default(),
             phones: phones::Phones::default(),
             webhooks: webhooks::Webhooks::default(),
             faults: faults::Faults::default(),
@@ -170,17 +191,26 @@ impl World {
         self.revision
     }
 
+    /// Other settings from now on.
+    pub(crate) fn change_settings(&mut self, settings: Settings) {
+        self.settings = settings;
+        self.apply_caps();
+        self.touch();
+    }
+
     /// Makes the tables keep what the settings say.
     pub(crate) fn apply_caps(&mut self) {
         let keep = self.settings.keep.clone();
         self.messages.set_cap(keep.messages);
         self.media.set_cap(keep.messages);
-        self.phones.set_cap(keep.messages);
+        self.phones.set_cap(keep.texts);
         self.calls.set_cap(keep.calls);
         self.recordings.set_cap(keep.calls);
         self.events.set_cap(keep.events);
+        self.alerts.set_cap(keep.events);
         self.verify.set_cap(keep.verifications);
         self.webhooks.set_cap(keep.deliveries);
+        triggers::keep_interval(self);
     }
 
     fn happen(&mut self, due: Due) {
@@ -189,6 +219,8 @@ impl World {
             Due::Call(sid, step) => calls::advance(self, sid, step),
             Due::Webhook(delivery) => webhooks::send(self, delivery),
             Due::Triggers => triggers::evaluate(self),
+            Due::NumberRent(sid) => numbers::rent_is_due(self, sid),
+            Due::CallerId(sid) => caller_ids::conclude(self, sid),
         }
     }
 }

@@ -3,10 +3,11 @@
 //! Every text that reaches or leaves a phone is shown here, whichever product sent it. Calls are found among the
 //! calls.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use ringfence_model::{PhoneNumber, Sid};
+use serde::{Deserialize, Serialize};
 
 use super::World;
 use crate::settings::PhoneBehaviour;
@@ -17,6 +18,33 @@ use crate::table::{Row, Table};
 pub(crate) struct Phones {
     pub(crate) texts: Table<Text>,
     behaviours: HashMap<PhoneNumber, PhoneBehaviour>,
+    deliveries: HashMap<PhoneNumber, Delivery>,
+    /// Phones that are on the page although nothing has happened on them.
+    added: BTreeSet<PhoneNumber>,
+}
+
+/// What becomes of texts to a phone. The codes are those that a message then ends with:
+/// <https://www.twilio.com/docs/messaging/guides/debugging-tools#error-codes>.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Delivery {
+    /// They arrive.
+    #[default]
+    Delivered,
+    /// They arrive, and the carrier does not say so: the message stays `sent`.
+    NoReceipt,
+    /// Switched off, or out of reach: 30003.
+    Unreachable,
+    /// Blocked by the carrier: 30004.
+    Blocked,
+    /// The number is not in service: 30005.
+    Unknown,
+    /// A landline: 30006.
+    Landline,
+    /// Taken for spam by the carrier: 30007.
+    Filtered,
+    /// Nobody knows why: 30008.
+    Lost,
 }
 
 /// A text on a phone.
@@ -53,6 +81,21 @@ impl Phones {
         self.texts.set_cap(cap);
     }
 
+    /// Puts a phone onto the page.
+    pub(crate) fn add(&mut self, phone: PhoneNumber) {
+        self.added.insert(phone);
+    }
+
+    /// Takes a phone that was added off the page. `false`: it was not added.
+    pub(crate) fn remove(&mut self, phone: PhoneNumber) -> bool {
+        self.added.remove(&phone)
+    }
+
+    /// The phones that were added, by number.
+    pub(crate) fn added(&self) -> impl Iterator<Item = PhoneNumber> {
+        self.added.iter().copied()
+    }
+
     /// What this phone was told to do when it rings, if it was told.
     pub(crate) fn behaviour(&self, phone: PhoneNumber) -> Option<PhoneBehaviour> {
         self.behaviours.get(&phone).copied()
@@ -63,6 +106,19 @@ impl Phones {
         match behaviour {
             Some(behaviour) => self.behaviours.insert(phone, behaviour),
             None => self.behaviours.remove(&phone),
+        };
+    }
+
+    /// What becomes of texts to this phone.
+    pub(crate) fn delivery(&self, phone: PhoneNumber) -> Delivery {
+        self.deliveries.get(&phone).copied().unwrap_or_default()
+    }
+
+    /// Decides what becomes of texts to this phone; `None`: they arrive, as at first.
+    pub(crate) fn set_delivery(&mut self, phone: PhoneNumber, delivery: Option<Delivery>) {
+        match delivery {
+            Some(delivery) => self.deliveries.insert(phone, delivery),
+            None => self.deliveries.remove(&phone),
         };
     }
 }
@@ -87,4 +143,11 @@ pub(crate) fn show(world: &mut World, text: NewText) -> Sid {
     world.phones.texts.insert(Text { sid, at, account, phone, other, outgoing, body, media, message });
     world.touch();
     sid
+}
+
+/// A text on a phone became this message of an account.
+pub(super) fn is_message(world: &mut World, text: Sid, message: Sid) {
+    if let Some(text) = world.phones.texts.find_mut(text) {
+        text.message = Some(message);
+    }
 }

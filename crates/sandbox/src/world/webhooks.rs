@@ -7,6 +7,7 @@
 //! Connection overrides in the fragment of a URL follow
 //! <https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides>.
 
+mod by_hand;
 mod overrides;
 mod signing;
 
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 use ringfence_model::Sid;
 use serde::Serialize;
 
+pub(crate) use by_hand::{ByHand, Forgery, deliver_by_hand, send_again};
 pub(crate) use overrides::Overrides;
 pub(crate) use signing::SignedRequest;
 
@@ -48,6 +50,11 @@ impl Method {
             Self::Get => "GET",
             Self::Post => "POST",
         }
+    }
+
+    /// `GET` or `POST`, in any case.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        [Self::Get, Self::Post].into_iter().find(|method| text.eq_ignore_ascii_case(method.as_str()))
     }
 }
 
@@ -106,7 +113,12 @@ pub(crate) struct Delivery {
     pub(crate) state: DeliveryState,
     /// The fallback URL is being asked.
     pub(crate) on_fallback: bool,
-    forge: bool,
+    /// What is wrong with it on demand.
+    pub(crate) forgery: Option<Forgery>,
+    /// Parameters beside those of the webhook, of one that somebody made by hand.
+    extra_params: Vec<(String, String)>,
+    /// This request again, byte for byte, in place of one made for it.
+    replayed: Option<SignedRequest>,
     tries_here: u32,
 }
 
@@ -186,11 +198,12 @@ impl Webhooks {
 /// Hands a webhook over: faults on demand are applied, then it leaves at once.
 pub(crate) fn deliver(world: &mut World, webhook: Webhook) -> Sid {
     let fault = world.faults.take_webhook(webhook.kind, &webhook.target.url).unwrap_or_default();
+    let forgery = fault.forge.then_some(Forgery::WrongToken);
     if fault.double {
-        let twin = log(world, webhook.clone(), fault.forge);
+        let twin = log(world, webhook.clone(), forgery);
         world.plan_in_ms(fault.delay_ms, Due::Webhook(twin));
     }
-    let delivery = log(world, webhook, fault.forge);
+    let delivery = log(world, webhook, forgery);
     if fault.lose {
         if let Some(delivery) = world.webhooks.log.find_mut(delivery) {
             delivery.state = DeliveryState::Lost;
@@ -203,7 +216,7 @@ pub(crate) fn deliver(world: &mut World, webhook: Webhook) -> Sid {
     delivery
 }
 
-fn log(world: &mut World, webhook: Webhook, forge: bool) -> Sid {
+fn log(world: &mut World, webhook: Webhook, forgery: Option<Forgery>) -> Sid {
     let sid = world.ids.sid(*b"WH");
     let at = world.now;
     world.webhooks.log.insert(Delivery {
@@ -214,7 +227,9 @@ fn log(world: &mut World, webhook: Webhook, forge: bool) -> Sid {
         tries: Vec::new(),
         state: DeliveryState::Pending,
         on_fallback: false,
-        forge,
+        forgery,
+        extra_params: Vec::new(),
+        replayed: None,
         tries_here: 0,
     });
     world.touch();
@@ -228,7 +243,10 @@ pub(super) fn send(world: &mut World, sid: Sid) {
         (Some(fallback), true) => fallback.clone(),
         _ => delivery.webhook.target.clone(),
     };
-    let request = signing::sign(world, delivery, &target, delivery.forge);
+    let request = match &delivery.replayed {
+        Some(request) => request.clone(),
+        None => signing::sign(world, delivery, &target),
+    };
     let overrides = Overrides::parse(&target.url);
     let Some(delivery) = world.webhooks.log.find_mut(sid) else { return };
     delivery.tries_here += 1;
@@ -275,6 +293,12 @@ fn go_on(world: &mut World, then: &Then, ended: Ended) {
 }
 
 impl Delivery {
+    /// All parameters, in the order in which they are sent.
+    pub(crate) fn params(&self) -> impl Iterator<Item = (&str, &str)> {
+        let params = self.webhook.params.iter().map(|(name, value)| (*name, value.as_str()));
+        params.chain(self.extra_params.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+    }
+
     /// Whether this result is worth another try, and when. Usage triggers have a rule of their own: three quick
     /// retries after a 5xx.
     fn again_after_ms(&self, result: &TryResult) -> Option<u64> {

@@ -62,3 +62,28 @@ pub struct DialingPermissions {
     #[serde(default)]
     pub links: BTreeMap<String, String>,
 }
+
+/// Answer of `voice.twilio.com/v1/DialingPermissions/BulkCountryUpdates`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BulkCountryUpdate {
+    /// How many countries were changed.
+    pub update_count: u32,
+    /// `accepted`.
+    pub update_request: Option<String>,
+}
+
+/// Numbers of special services: `…/Countries/{IsoCode}/HighRiskSpecialPrefixes`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HighRiskSpecialPrefix {
+    /// `+37181`.
+    pub prefix: String,
+}
+
+/// Settings of voice: `voice.twilio.com/v1/Settings`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoiceSettings {
+    /// Whether a subaccount has the dialing permissions of its parent.
+    pub dialing_permissions_inheritance: bool,
+    /// Where it is.
+    pub url: String,
+}

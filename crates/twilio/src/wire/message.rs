@@ -96,3 +96,20 @@ pub struct Message {
     #[serde(default)]
     pub subresource_uris: BTreeMap<String, String>,
 }
+
+/// What an account says of one of its messages: <https://www.twilio.com/docs/messaging/api/message-feedback-resource>.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MessageFeedback {
+    /// `AC…`.
+    pub account_sid: String,
+    /// `SM…`, or `MM…`.
+    pub message_sid: String,
+    /// `confirmed` or `unconfirmed`.
+    pub outcome: String,
+    /// When it was said.
+    pub date_created: Option<Rfc2822>,
+    /// When it changed last.
+    pub date_updated: Option<Rfc2822>,
+    /// Where it is, relative to the host.
+    pub uri: String,
+}

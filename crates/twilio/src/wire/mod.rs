@@ -7,7 +7,9 @@
 mod account;
 mod application;
 mod auth_token;
+mod available_number;
 mod call;
+mod caller_id;
 mod date;
 mod error;
 mod event;
@@ -15,31 +17,48 @@ mod form;
 mod geo;
 mod incoming_number;
 mod key;
+mod media;
 mod message;
+mod messaging_service;
 mod open_enum;
 mod page;
 mod price;
 mod pricing;
+mod recording;
 mod usage_record;
 mod usage_trigger;
+mod verify;
 
 pub use account::{Account, AccountKind, AccountStatus, Balance};
 pub use application::Application;
 pub use auth_token::{PromotedAuthToken, SecondaryAuthToken};
+pub use available_number::{AvailableCountry, AvailableNumber};
 pub use call::{Call, CallDirection, CallStatus};
+pub use caller_id::{OutgoingCallerId, ValidationRequest};
 pub use date::{Iso8601, Rfc2822};
 pub use error::ApiError;
 pub use event::Event;
 pub use form::Form;
-pub use geo::{DialingPermissions, GeoPermission, GeoPermissions};
+pub use geo::{
+    BulkCountryUpdate, DialingPermissions, GeoPermission, GeoPermissions, HighRiskSpecialPrefix,
+    VoiceSettings,
+};
 pub use incoming_number::{Capabilities, IncomingPhoneNumber};
 pub use key::{Key, NewKey};
-pub use message::{Message, MessageDirection, MessageStatus};
+pub use media::Media;
+pub use message::{Message, MessageDirection, MessageFeedback, MessageStatus};
+pub use messaging_service::{AlphaSender, MessagingService, ServicePhoneNumber};
 pub use page::{Meta, Page2010};
 pub use price::{InvalidPrice, Price};
 pub use pricing::{
-    CallPrice, CarrierPrices, MessagingCountry, NumberTypePrice, PhoneNumberCountry, PrefixPrice,
-    PricedCountry, VoiceCountry, VoiceNumber,
+    BasePrice, CallPrice, CarrierPrices, MessagingCountry, NumberTypePrice, PhoneNumberCountry, PrefixPrice,
+    PrefixPriceV1, PricedCountry, VoiceCountry, VoiceCountryV1, VoiceNumber, VoiceNumberV1,
 };
+pub use recording::{Recording, RecordingSource, RecordingStatus};
 pub use usage_record::UsageRecord;
 pub use usage_trigger::{Recurring, TriggerBy, UsageTrigger};
+pub use verify::{
+    AttemptsSummary, RelyingParty, SendCodeAttempt, Verification, VerificationAttempt, VerificationChannel,
+    VerificationCheck, VerificationStatus, VerifyBucket, VerifyPasskeys, VerifyPush, VerifyRateLimit,
+    VerifyService, VerifyTotp, VerifyWhatsapp,
+};

@@ -25,6 +25,21 @@ impl Price {
     pub const fn micros(micros: i64) -> Self {
         Self { micros }
     }
+
+    /// Without digits that say nothing, as usage records and price lists have it: `0`, `0.38`, `498.84515`.
+    pub fn to_plain_string(self) -> String {
+        let sign = if self.micros < 0 { "-" } else { "" };
+        let (whole, fraction) =
+            (self.micros.unsigned_abs() / 1_000_000, self.micros.unsigned_abs() % 1_000_000);
+        let text = format!("{sign}{whole}.{fraction:06}");
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    }
+}
+
+/// Writes a price as [`Price::to_plain_string`] has it.
+#[expect(clippy::ref_option, reason = "serde hands over the field as it is")]
+pub(super) fn plain<S: Serializer>(price: &Option<Price>, serializer: S) -> Result<S::Ok, S::Error> {
+    price.map(Price::to_plain_string).serialize(serializer)
 }
 
 impl FromStr for Price {
@@ -126,6 +141,15 @@ mod tests {
         assert_eq!(micros("2192.84855"), Ok(2_192_848_550));
         assert_eq!(serde_json::from_str::<Price>("2192.84855").unwrap(), Price::micros(2_192_848_550));
         assert_eq!(serde_json::from_str::<Price>("7").unwrap(), Price::micros(7_000_000));
+    }
+
+    #[test]
+    fn usage_records_and_price_lists_have_no_idle_digits() {
+        for (micros, text) in
+            [(0, "0"), (380_000, "0.38"), (498_845_150, "498.84515"), (-1, "-0.000001"), (70_000_000, "70")]
+        {
+            assert_eq!(Price::micros(micros).to_plain_string(), text);
+        }
     }
 
     #[test]

@@ -52,8 +52,10 @@ pub struct NumberTypePrice {
     /// `local`, `mobile`, `shortcode`, `toll free`.
     pub number_type: Option<String>,
     /// The list price.
+    #[serde(serialize_with = "super::price::plain")]
     pub base_price: Option<Price>,
     /// This account's price.
+    #[serde(serialize_with = "super::price::plain")]
     pub current_price: Option<Price>,
 }
 
@@ -84,11 +86,75 @@ pub struct PrefixPrice {
     #[serde(alias = "prefixes")]
     pub destination_prefixes: Vec<String>,
     /// The list price.
+    #[serde(serialize_with = "super::price::plain")]
     pub base_price: Option<Price>,
     /// This account's price.
+    #[serde(serialize_with = "super::price::plain")]
     pub current_price: Option<Price>,
     /// For people.
     pub friendly_name: Option<String>,
+}
+
+/// What calls to and from one country cost in the older API: `/v1/Voice/Countries/{IsoCountry}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoiceCountryV1 {
+    /// For people.
+    pub country: Option<String>,
+    /// ISO 3166: `US`.
+    pub iso_country: String,
+    /// A minute out, by prefix.
+    pub outbound_prefix_prices: Vec<PrefixPriceV1>,
+    /// A minute in, by kind of number.
+    pub inbound_call_prices: Vec<NumberTypePrice>,
+    /// `USD`.
+    pub price_unit: String,
+    /// Where it is.
+    pub url: String,
+}
+
+/// What a minute to one set of prefixes costs, whoever calls.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrefixPriceV1 {
+    /// Who is called.
+    pub prefixes: Vec<String>,
+    /// The list price.
+    #[serde(serialize_with = "super::price::plain")]
+    pub base_price: Option<Price>,
+    /// This account's price.
+    #[serde(serialize_with = "super::price::plain")]
+    pub current_price: Option<Price>,
+    /// For people.
+    pub friendly_name: Option<String>,
+}
+
+/// What calls to one number cost in the older API: `/v1/Voice/Numbers/{Number}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoiceNumberV1 {
+    /// The number that was asked for.
+    pub number: String,
+    /// For people.
+    pub country: Option<String>,
+    /// ISO 3166: `US`.
+    pub iso_country: Option<String>,
+    /// A minute out.
+    pub outbound_call_price: Option<BasePrice>,
+    /// A minute in, if it is a number of Twilio's.
+    pub inbound_call_price: Option<NumberTypePrice>,
+    /// `USD`.
+    pub price_unit: String,
+    /// Where it is.
+    pub url: String,
+}
+
+/// A price by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BasePrice {
+    /// The list price.
+    #[serde(serialize_with = "super::price::plain")]
+    pub base_price: Option<Price>,
+    /// This account's price.
+    #[serde(serialize_with = "super::price::plain")]
+    pub current_price: Option<Price>,
 }
 
 /// What calls to one number cost: `/v2/Voice/Numbers/{DestinationNumber}`.
@@ -119,8 +185,10 @@ pub struct CallPrice {
     #[serde(default)]
     pub origination_prefixes: Vec<String>,
     /// The list price.
+    #[serde(serialize_with = "super::price::plain")]
     pub base_price: Option<Price>,
     /// This account's price.
+    #[serde(serialize_with = "super::price::plain")]
     pub current_price: Option<Price>,
 }
 

@@ -28,6 +28,7 @@ pub struct UsageRecord {
     /// The last day.
     pub end_date: Option<String>,
     /// Positive.
+    #[serde(serialize_with = "super::price::plain")]
     pub price: Option<Price>,
     /// In small letters here: `usd`.
     pub price_unit: Option<String>,

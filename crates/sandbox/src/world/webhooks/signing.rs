@@ -7,8 +7,11 @@
 use ringfence_model::Sid;
 use ringfence_signature::Signer;
 
-use super::{Delivery, Method, Target, Then};
+use super::{Delivery, Forgery, Method, Target, Then};
 use crate::world::{World, shared_keys};
+
+/// The header with the signature.
+const SIGNATURE: &str = "x-twilio-signature";
 
 /// A request that is ready to leave.
 #[derive(Debug, Clone)]
@@ -24,24 +27,46 @@ pub(crate) struct SignedRequest {
     pub(crate) credentials: Option<(String, String)>,
 }
 
-/// Makes the request of a delivery.
-pub(super) fn sign(world: &World, delivery: &Delivery, target: &Target, forge: bool) -> SignedRequest {
+impl SignedRequest {
+    /// The signature that it carries.
+    pub(crate) fn signature(&self) -> Option<&str> {
+        self.headers.iter().find(|(name, _)| *name == SIGNATURE).map(|(_, value)| value.as_str())
+    }
+
+    /// What the signature is of: the URL, then each parameter of the form, sorted by name, name and value without
+    /// anything between. Of a forged request this is what a verifier computes, not what was signed.
+    pub(crate) fn string_to_sign(&self) -> String {
+        let mut params: Vec<_> = form_urlencoded::parse(&self.body).collect();
+        params.sort();
+        params.dedup();
+        let mut text = self.signed_url.clone();
+        for (name, value) in params {
+            text.push_str(&name);
+            text.push_str(&value);
+        }
+        text
+    }
+}
+
+/// Makes the request of a delivery, forged where that is wanted.
+pub(super) fn sign(world: &World, delivery: &Delivery, target: &Target) -> SignedRequest {
     let webhook = &delivery.webhook;
+    let params: Vec<(&str, &str)> = delivery.params().collect();
     let (url, credentials) = take_credentials(target.url.split('#').next().unwrap_or_default());
     let url = match target.method {
-        Method::Get => with_query(&url, &webhook.params),
+        Method::Get => with_query(&url, &params),
         Method::Post => url,
     };
     let drop_port = !matches!(webhook.then, Then::Nothing | Then::Trigger(_));
     let signed_url = if drop_port { without_https_port(&url) } else { url.clone() };
-    let signer = if forge {
-        Signer::token("a key that is not the account's")
-    } else {
-        signer_for(world, webhook.account, &url)
+    let signer = match delivery.forgery {
+        Some(Forgery::WrongToken) => Signer::token("a key that is not the account's"),
+        Some(Forgery::OtherAccount(other)) => signer_for(world, other, &url),
+        _ => signer_for(world, webhook.account, &url),
     };
     let signed = match target.method {
         Method::Get => signer.get(&signed_url),
-        Method::Post => signer.form(&signed_url, webhook.params.iter().map(|(name, value)| (name, value))),
+        Method::Post => signer.form(&signed_url, params.iter().copied()),
     };
     let mut headers: Vec<(&'static str, String)> = signed
         .headers
@@ -55,7 +80,39 @@ pub(super) fn sign(world: &World, delivery: &Delivery, target: &Target, forge: b
     headers.push(("accept", "*/*".to_owned()));
     headers.push(("x-home-region", "us1".to_owned()));
     headers.push(("i-twilio-idempotency-token", idempotency_token(delivery.sid)));
-    SignedRequest { method: target.method, url, signed_url, headers, body: signed.body, credentials }
+    let mut request =
+        SignedRequest { method: target.method, url, signed_url, headers, body: signed.body, credentials };
+    match delivery.forgery {
+        Some(Forgery::NoSignature) => request.headers.retain(|(name, _)| *name != SIGNATURE),
+        Some(Forgery::ChangedBody) => change(&mut request, &params),
+        Some(Forgery::WrongToken | Forgery::OtherAccount(_)) | None => {}
+    }
+    request
+}
+
+/// Changes the last parameter after it was signed.
+fn change(request: &mut SignedRequest, params: &[(&str, &str)]) {
+    let mut changed: Vec<(&str, String)> =
+        params.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    match changed.last_mut() {
+        Some((_, value)) => value.push('!'),
+        None => changed.push(("Body", "changed on the way".to_owned())),
+    }
+    match request.method {
+        Method::Get => {
+            let bare = request.url.len() - query_length(params);
+            request.url = with_query(&request.url[..bare], &changed);
+        }
+        Method::Post => {
+            let mut form = form_urlencoded::Serializer::new(String::new());
+            request.body = form.extend_pairs(&changed).finish().into_bytes();
+        }
+    }
+}
+
+/// How much [`with_query`] has added: the separator counts where there is one.
+fn query_length(params: &[(&str, &str)]) -> usize {
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(params).finish().len()
 }
 
 /// The key that signs for an account and a URL: a SharedKey whose rule fits, else the primary auth token.
@@ -82,7 +139,7 @@ fn take_credentials(url: &str) -> (String, Option<(String, String)>) {
     (format!("{scheme}://{}", &rest[at + 1..]), Some((decode(user), decode(password))))
 }
 
-fn with_query(url: &str, params: &[(&'static str, String)]) -> String {
+fn with_query<V: AsRef<str>>(url: &str, params: &[(&str, V)]) -> String {
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(params).finish();
     let separator = match url.find('?') {
         None => "?",
@@ -117,7 +174,7 @@ mod tests {
 
     #[test]
     fn the_parameters_of_a_get_join_the_query() {
-        let params = [("From", "+1".to_owned())];
+        let params = [("From", "+1")];
         assert_eq!(with_query("http://a.example/", &params), "http://a.example/?From=%2B1");
         assert_eq!(with_query("http://a.example/?b=c", &params), "http://a.example/?b=c&From=%2B1");
         assert_eq!(with_query("http://a.example/?", &params), "http://a.example/?From=%2B1");

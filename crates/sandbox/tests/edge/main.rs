@@ -1,0 +1,9 @@
+//! The sandbox from outside, on real sockets: its control API, its phones, its proxy, and how it starts and stops.
+
+mod control;
+mod foreign;
+mod kit;
+mod lifecycle;
+mod pages;
+mod proxy;
+mod webhooks;

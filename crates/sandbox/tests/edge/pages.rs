@@ -1,0 +1,106 @@
+//! The phones: they show everything, run nothing that they show, and say when something changes.
+
+use ringfence_testkit::{RawClient, Upstream};
+use serde_json::json;
+
+use crate::kit::start;
+
+const HOSTILE: &str = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>";
+
+#[tokio::test]
+async fn what_others_write_is_shown_and_not_run() {
+    let sandbox = start();
+    let application = Upstream::saying("<script>alert('answer')</script>").await;
+    let url = format!("http://{}/sms?<script>", application.address());
+    let sent = sandbox
+        .post("/_sandbox/webhooks", &json!({ "url": url, "params": { "Body": HOSTILE } }).to_string())
+        .await;
+    sandbox
+        .twilio("POST", "/2010-04-01/Accounts.json", "FriendlyName=%3Cscript%3Ealert(1)%3C%2Fscript%3E")
+        .await;
+    let delivery = format!("/_sandbox/deliveries/{}", sent["sid"].as_str().unwrap());
+    for target in ["/_sandbox/phones", "/_sandbox/", &delivery] {
+        let page = sandbox.page(target).await;
+        assert!(!page.contains("<script>") && !page.contains("<img src=x"), "{target}: {page}");
+        assert!(page.contains("script"), "{target} shows it all the same");
+    }
+}
+
+#[tokio::test]
+async fn the_page_of_a_webhook_shows_request_signature_and_answer() {
+    let sandbox = start();
+    let application = Upstream::saying("the answer itself").await;
+    let url = format!("http://{}/sms", application.address());
+    let body = json!({ "url": url, "params": { "Body": "Hello there" } }).to_string();
+    let sent = sandbox.post("/_sandbox/webhooks", &body).await;
+    let page = sandbox.page(&format!("/_sandbox/deliveries/{}", sent["sid"].as_str().unwrap())).await;
+    let signature = sent["request"]["signature"].as_str().unwrap().replace('+', "&#43;").replace('=', "=");
+    for expected in
+        ["Hello there", "the answer itself", "x-twilio-signature", &format!("{url}BodyHello there")]
+    {
+        assert!(page.contains(expected), "{expected}: {page}");
+    }
+    assert!(
+        page.contains(&signature) || page.contains(sent["request"]["signature"].as_str().unwrap()),
+        "{page}"
+    );
+}
+
+#[tokio::test]
+async fn forms_work_without_a_script() {
+    let sandbox = start();
+    let browser = "Accept: text/html\r\nContent-Type: application/x-www-form-urlencoded\r\n";
+    let response = sandbox.ask("POST", "/_sandbox/phones/add", browser, "number=%2B12025550143").await;
+    assert_eq!((response.status, response.header("location")), (303, Some("/_sandbox/phones")));
+    let page = sandbox.page("/_sandbox/phones").await;
+    assert!(page.contains("+12025550143"), "{page}");
+
+    let form = "number=%2B12025550143&behaviour=busy";
+    assert_eq!(sandbox.ask("POST", "/_sandbox/phones/behaviour", browser, form).await.status, 303);
+    let page = sandbox.page("/_sandbox/phones").await;
+    assert!(page.contains("<option value=\"busy\" selected>"), "{page}");
+
+    assert_eq!(
+        sandbox.ask("POST", "/_sandbox/phones/remove", browser, "number=%2B12025550143").await.status,
+        303
+    );
+    assert!(!sandbox.page("/_sandbox/phones").await.contains("phone-12025550143"));
+}
+
+#[tokio::test]
+async fn a_form_that_cannot_be_carried_out_says_why() {
+    let sandbox = start();
+    let form = "from=%2B12025550143&to=%2B12025550199&body=Hi";
+    let page = sandbox.ask("POST", "/_sandbox/phones/text", "Accept: text/html\r\n", form).await;
+    assert_eq!(page.status, 404);
+    assert!(page.text().contains("no account owns +12025550199"), "{}", page.text());
+    let script = sandbox.ask("POST", "/_sandbox/phones/text", "Accept: application/json\r\n", form).await;
+    assert!(script.text().starts_with('{'), "{}", script.text());
+    assert_eq!(sandbox.ask("POST", "/_sandbox/phones/add", "", "number=nobody").await.status, 400);
+    assert_eq!(sandbox.ask("POST", "/_sandbox/phones/add", "", "nothing").await.status, 400);
+}
+
+#[tokio::test]
+async fn a_change_is_told_to_whoever_follows() {
+    let sandbox = start();
+    let mut follower = RawClient::connect(sandbox.address()).await.unwrap();
+    let host = sandbox.address();
+    follower.send(format!("GET /_sandbox/events HTTP/1.1\r\nHost: {host}\r\n\r\n")).await.unwrap();
+    let head = follower.read_head().await.unwrap();
+    assert_eq!(head.header("content-type"), Some("text/event-stream"));
+    let mut seen = String::from_utf8(follower.read_some().await.unwrap()).unwrap();
+    assert_eq!(seen.matches("event: revision").count(), 1, "it says at once where it stands: {seen}");
+    sandbox.post("/_sandbox/faults", r#"{"api": [{"status": 503}]}"#).await;
+    while seen.matches("event: revision").count() < 2 {
+        seen.push_str(&String::from_utf8(follower.read_some().await.unwrap()).unwrap());
+    }
+}
+
+#[tokio::test]
+async fn programs_get_the_phones_as_json() {
+    let sandbox = start();
+    sandbox.json("PUT", "/_sandbox/phones/+12025550143", r#"{"behaviour": "by-hand"}"#).await;
+    let phones = sandbox.get("/_sandbox/phones").await;
+    assert_eq!(phones["phones"][0]["number"], json!("+12025550143"));
+    assert_eq!(phones["phones"][0]["behaviour"], json!("by-hand"));
+}
