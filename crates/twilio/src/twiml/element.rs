@@ -4,7 +4,7 @@ use quick_xml::Reader;
 use quick_xml::XmlVersion;
 use quick_xml::events::{BytesStart, Event};
 
-use super::InvalidTwiml;
+use super::{InvalidTwiml, encoding};
 
 /// Twilio takes no longer answers: <https://www.twilio.com/docs/api/errors/11750>.
 const BYTES_MAX: usize = 64 * 1024;
@@ -84,8 +84,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Element, InvalidTwiml> {
     if bytes.len() > BYTES_MAX {
         return Err(InvalidTwiml::TooLarge);
     }
-    let text = std::str::from_utf8(bytes).map_err(|_| InvalidTwiml::NotUtf8)?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim_start();
+    let text = encoding::decode(bytes)?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text).trim_start();
     let mut reader = Reader::from_str(text);
     let mut open: Vec<Element> = Vec::new();
     let mut root = None;

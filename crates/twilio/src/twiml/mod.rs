@@ -8,13 +8,14 @@
 //! <https://www.twilio.com/docs/voice/twiml> and <https://www.twilio.com/docs/messaging/twiml>.
 
 mod element;
+mod encoding;
 mod read;
 mod verb;
 
 pub use element::{Element, Node};
 pub use verb::{
-    Dial, DialTarget, Gather, GatherInput, Message, Method, Pause, Play, Record, RecordingCallback, Redirect,
-    Reject, RejectReason, Say, Verb,
+    CallCallback, Dial, DialNoun, DialTarget, Gather, GatherInput, Message, Method, Pause, Play, Record,
+    RecordingCallback, Redirect, Reject, RejectReason, Say, Verb,
 };
 
 /// A document that was read.
@@ -56,8 +57,8 @@ pub enum InvalidTwiml {
     #[error("the document is larger than 64 KiB")]
     TooLarge,
     /// Bytes that are not UTF-8.
-    #[error("the document is not UTF-8")]
-    NotUtf8,
+    #[error("the document is not in the encoding that it names, or in UTF-8")]
+    NotText,
     /// Elements in elements, deeper than TwiML goes.
     #[error("elements stand in each other too deep")]
     TooDeep,
@@ -75,7 +76,7 @@ impl InvalidTwiml {
     pub fn code(&self) -> u32 {
         match self {
             Self::TooLarge => 11750,
-            Self::NotUtf8 | Self::TooDeep | Self::NotXml(_) => 12100,
+            Self::NotText | Self::TooDeep | Self::NotXml(_) => 12100,
             Self::NotResponse(_) => 12200,
         }
     }

@@ -1,8 +1,8 @@
 //! From elements to verbs. Attributes that are absent or cannot be meant have Twilio's defaults.
 
 use super::verb::{
-    Dial, DialTarget, Gather, GatherInput, Message, Method, Pause, Play, Record, RecordingCallback, Redirect,
-    Reject, RejectReason, Say, Verb,
+    CallCallback, Dial, DialNoun, DialTarget, Gather, GatherInput, Message, Method, Pause, Play, Record,
+    RecordingCallback, Redirect, Reject, RejectReason, Say, Verb,
 };
 use super::{Element, Node, Response, Warning};
 
@@ -18,7 +18,6 @@ const OTHER_VERBS: &[&str] = &[
     "Refer",
     "Siprec",
     "Stream",
-    "Sms",
     "Transcription",
 ];
 /// Nouns of `Dial` that are kept as they stand.
@@ -62,7 +61,8 @@ impl Reader {
             "Gather" => Verb::Gather(self.gather(element)),
             "Record" => Verb::Record(self.record(element)),
             "Dial" => Verb::Dial(self.dial(element)),
-            "Message" => Verb::Message(self.message(element)),
+            // `Sms` is its name of before 2014, which is still understood.
+            "Message" | "Sms" => Verb::Message(self.message(element)),
             "Redirect" => {
                 Verb::Redirect(Redirect { url: element.text(), method: self.method(element, "method") })
             }
@@ -135,10 +135,6 @@ impl Reader {
             Some(keys) if keys.chars().all(|key| matches!(key, '0'..='9' | '#' | '*')) => keys.to_owned(),
             Some(_) => self.invalid(element, "finishOnKey", "1234567890*#".to_owned()),
         };
-        let recording_callback = owned(element, "recordingStatusCallback").map(|url| RecordingCallback {
-            url,
-            method: self.method(element, "recordingStatusCallbackMethod"),
-        });
         Record {
             action: owned(element, "action"),
             method: self.method(element, "method"),
@@ -146,8 +142,26 @@ impl Reader {
             finish_on_key,
             max_length_s: self.number(element, "maxLength", 3600, 1, 14_400),
             play_beep: self.flag(element, "playBeep", true),
-            recording_callback,
+            recording_callback: self.recording_callback(element),
         }
+    }
+
+    fn recording_callback(&mut self, element: &Element) -> Option<RecordingCallback> {
+        let url = owned(element, "recordingStatusCallback")?;
+        Some(RecordingCallback {
+            url,
+            method: self.method(element, "recordingStatusCallbackMethod"),
+            events: words(element, "recordingStatusCallbackEvent"),
+        })
+    }
+
+    fn call_callback(&mut self, element: &Element) -> Option<CallCallback> {
+        let url = owned(element, "statusCallback")?;
+        Some(CallCallback {
+            url,
+            method: self.method(element, "statusCallbackMethod"),
+            events: words(element, "statusCallbackEvent"),
+        })
     }
 
     fn dial(&mut self, element: &Element) -> Dial {
@@ -160,11 +174,10 @@ impl Reader {
         }
         let own = element.own_text();
         if targets.is_empty() && !own.is_empty() {
-            let method = Method::Post;
-            targets.push(DialTarget::Number {
-                number: own,
+            targets.push(DialTarget {
+                noun: DialNoun::Number(own),
                 url: None,
-                method,
+                method: Method::Post,
                 send_digits: None,
                 status_callback: None,
             });
@@ -182,25 +195,27 @@ impl Reader {
             caller_id: owned(element, "callerId"),
             hangup_on_star: self.flag(element, "hangupOnStar", false),
             record: owned(element, "record"),
+            recording_callback: self.recording_callback(element),
         }
     }
 
-    fn dial_target(&mut self, noun: &Element) -> Option<DialTarget> {
-        Some(match noun.name.as_str() {
-            "Number" => DialTarget::Number {
-                number: noun.text(),
-                url: owned(noun, "url"),
-                method: self.method(noun, "method"),
-                send_digits: owned(noun, "sendDigits"),
-                status_callback: owned(noun, "statusCallback"),
-            },
-            "Sip" => DialTarget::Sip(noun.text()),
-            "Client" => DialTarget::Client(match noun.elements().find(|it| it.name == "Identity") {
+    fn dial_target(&mut self, element: &Element) -> Option<DialTarget> {
+        let noun = match element.name.as_str() {
+            "Number" => DialNoun::Number(element.text()),
+            "Sip" => DialNoun::Sip(element.text()),
+            "Client" => DialNoun::Client(match element.elements().find(|it| it.name == "Identity") {
                 Some(identity) => identity.text(),
-                None => noun.own_text(),
+                None => element.own_text(),
             }),
-            name if OTHER_TARGETS.contains(&name) => DialTarget::Other(noun.clone()),
+            name if OTHER_TARGETS.contains(&name) => DialNoun::Other(element.clone()),
             _ => return None,
+        };
+        Some(DialTarget {
+            noun,
+            url: owned(element, "url"),
+            method: self.method(element, "method"),
+            send_digits: owned(element, "sendDigits"),
+            status_callback: self.call_callback(element),
         })
     }
 
@@ -290,4 +305,9 @@ impl Reader {
 
 fn owned(element: &Element, attribute: &str) -> Option<String> {
     element.attribute(attribute).filter(|value| !value.is_empty()).map(str::to_owned)
+}
+
+/// Words with white space between them.
+fn words(element: &Element, attribute: &str) -> Vec<String> {
+    element.attribute(attribute).unwrap_or_default().split_whitespace().map(str::to_owned).collect()
 }

@@ -29,7 +29,7 @@ fn what_is_no_twiml_is_refused_with_twilios_code() {
         assert_eq!(refused(text), 12100, "{text}");
     }
     assert_eq!(refused("<html><body/></html>"), 12200);
-    assert_eq!(parse(&[b'<', 0xff]).unwrap_err(), InvalidTwiml::NotUtf8);
+    assert_eq!(parse(&[b'<', 0xff]).unwrap_err(), InvalidTwiml::NotText);
     assert_eq!(refused(&" ".repeat(64 * 1024 + 1)), 11750);
     assert_eq!(refused(&"<Response>".repeat(1000)), 12100);
 }
@@ -76,12 +76,22 @@ fn whom_to_dial_is_read_in_both_forms() {
     else {
         panic!("one verb")
     };
-    assert!(matches!(&dial.targets[..], [DialTarget::Number { number, .. }] if number == "+14155550100"));
-    let text = "<Response><Dial timeLimit='60'><Number url='/w'>+1</Number><Client>jo</Client>\
+    assert!(
+        matches!(&dial.targets[..], [DialTarget { noun: DialNoun::Number(number), .. }] if number == "+14155550100")
+    );
+    let text = "<Response><Dial timeLimit='60'><Number url='/w'>+1</Number>\
+        <Client url='/w' statusCallback='/s' statusCallbackEvent=' ringing  answered '>jo</Client>\
         <Client><Identity>al</Identity></Client><Sip>sip:a@b</Sip><Conference>c</Conference></Dial></Response>";
     let [Verb::Dial(dial)] = &verbs(text)[..] else { panic!("one verb") };
     assert_eq!((dial.targets.len(), dial.time_limit_s, dial.timeout_s), (5, Some(60), 30));
-    assert!(matches!(&dial.targets[2], DialTarget::Client(name) if name == "al"));
+    let client = &dial.targets[1];
+    assert_eq!((&client.noun, client.url.as_deref()), (&DialNoun::Client("jo".to_owned()), Some("/w")));
+    let callback = client.status_callback.as_ref().unwrap();
+    assert_eq!(
+        (callback.url.as_str(), &callback.events[..]),
+        ("/s", &["ringing".to_owned(), "answered".to_owned()][..])
+    );
+    assert!(matches!(&dial.targets[2].noun, DialNoun::Client(name) if name == "al"));
 }
 
 #[test]

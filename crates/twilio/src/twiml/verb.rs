@@ -110,6 +110,8 @@ pub struct RecordingCallback {
     pub url: String,
     /// How.
     pub method: Method,
+    /// `in-progress`, `completed`, `absent`; empty: that it is complete.
+    pub events: Vec<String>,
 }
 
 /// `<Record>`: <https://www.twilio.com/docs/voice/twiml/record>.
@@ -150,24 +152,41 @@ pub struct Dial {
     pub hangup_on_star: bool,
     /// `do-not-record`, `record-from-answer`…
     pub record: Option<String>,
+    /// Told when the file is there.
+    pub recording_callback: Option<RecordingCallback>,
 }
 
-/// Whom a [`Dial`] calls.
+/// Whom to tell of the progress of a call that a [`Dial`] makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DialTarget {
+pub struct CallCallback {
+    /// The URL.
+    pub url: String,
+    /// How.
+    pub method: Method,
+    /// `initiated`, `ringing`, `answered`, `completed`; empty: the end alone.
+    pub events: Vec<String>,
+}
+
+/// Whom a [`Dial`] calls, and what comes with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DialTarget {
+    /// Whom.
+    pub noun: DialNoun,
+    /// A document that the called hears before the connection.
+    pub url: Option<String>,
+    /// How that is asked for.
+    pub method: Method,
+    /// Keys to press once it is answered.
+    pub send_digits: Option<String>,
+    /// Told about the call.
+    pub status_callback: Option<CallCallback>,
+}
+
+/// A noun of [`Dial`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DialNoun {
     /// A phone number, as it stands.
-    Number {
-        /// The number.
-        number: String,
-        /// A document that the called hears before the connection.
-        url: Option<String>,
-        /// How that is asked for.
-        method: Method,
-        /// Keys to press once it is answered.
-        send_digits: Option<String>,
-        /// Told about the call.
-        status_callback: Option<String>,
-    },
+    Number(String),
     /// A SIP address.
     Sip(String),
     /// A client of the Voice SDK.

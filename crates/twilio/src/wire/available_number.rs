@@ -23,7 +23,7 @@ pub struct AvailableCountry {
 }
 
 /// A number for sale. Where it is known only in North America.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AvailableNumber {
     /// As people of its country write it.
     pub friendly_name: String,
@@ -35,10 +35,10 @@ pub struct AvailableNumber {
     pub locality: Option<String>,
     /// Its rate center.
     pub rate_center: Option<String>,
-    /// Degrees. The document's schema says a number, its examples show text; clients take both.
-    pub latitude: Option<f64>,
-    /// Degrees.
-    pub longitude: Option<f64>,
+    /// Degrees: `19.720000`. The document's schema says a number, its examples show text; clients take both.
+    pub latitude: Option<String>,
+    /// Degrees: `-155.090000`.
+    pub longitude: Option<String>,
     /// Its state or province: `HI`.
     pub region: Option<String>,
     /// Its postal code.

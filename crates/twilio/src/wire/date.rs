@@ -48,7 +48,9 @@ impl<'de> Deserialize<'de> for Rfc2822 {
 impl<'de> Deserialize<'de> for Iso8601 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map(Self).map_err(de::Error::custom)
+        text.parse()
+            .map(Self)
+            .map_err(|_| de::Error::custom("no time; it is written like 2026-12-01T00:00:00Z"))
     }
 }
 

@@ -89,8 +89,8 @@ pub struct IncomingPhoneNumber {
     pub origin: Option<String>,
     /// `in-use`.
     pub status: Option<String>,
-    /// `local`, `mobile`, `tollfree`.
-    #[serde(rename = "type", default)]
+    /// `local`, `mobile`, `tollfree`. Absent in the lists of one kind.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// `2010-04-01`.
     pub api_version: Option<String>,
