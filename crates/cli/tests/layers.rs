@@ -41,7 +41,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Only for tests: it stands beside the layers, so it may use what the tests of every crate may use.
     ("testkit", &["model", "signature", "twilio"]),
     // Measures whatever there is to measure; nothing is built on it.
-    ("bench", &["model", "signature", "breaker", "second-factor", "twilio", "store", "gateway", "testkit"]),
+    (
+        "bench",
+        &[
+            "model",
+            "signature",
+            "breaker",
+            "second-factor",
+            "twilio",
+            "store",
+            "gateway",
+            "sandbox",
+            "testkit",
+        ],
+    ),
 ];
 
 /// Crates that take only the wire shapes of `twilio`, never its client: `(user, feature)`.

@@ -1,6 +1,7 @@
 //! Writes the list of operations in `docs/sandbox.md`: which of Twilio's the sandbox has, and which not.
 //!
 //!     cargo run -p ringfence-sandbox --example operations
+#![expect(clippy::format_push_string, reason = "it is run now and then, by hand")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -19,14 +20,14 @@ fn main() {
 }
 
 /// The page with its list as the code has it now.
-pub fn rewritten(page: &str) -> String {
+pub(crate) fn rewritten(page: &str) -> String {
     let (before, rest) = page.split_once(BEGIN).expect("the page says where the list begins");
     let (_, after) = rest.split_once(END).expect("the page says where the list ends");
     format!("{before}{BEGIN}\n{}\n{END}{after}", list())
 }
 
 /// Where the page is.
-pub fn path() -> PathBuf {
+pub(crate) fn path() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/sandbox.md")
 }
 

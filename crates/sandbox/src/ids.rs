@@ -52,6 +52,11 @@ impl Ids {
     }
 }
 
+/// The number that a SID carries behind its letters.
+pub(crate) fn number_of(sid: Sid) -> u128 {
+    u128::from_str_radix(&sid.to_string()[2..], 16).expect("a SID is two letters and 32 hex digits")
+}
+
 /// The finaliser of `SplitMix64` (Steele, Lea, Flood 2014): one bit of input moves half the bits of output.
 pub(crate) fn mix(number: u64) -> u64 {
     let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -28,6 +28,8 @@ pub struct Settings {
     /// Twilio wants the parent's credentials for a change of status; an old guide of its own had subaccounts suspend
     /// themselves.
     pub subaccounts_change_own_status: bool,
+    /// How many subaccounts a parent may have that are not closed, before error 21480. Twilio gives more to whoever asks.
+    pub subaccounts_max: usize,
     /// How messages travel.
     pub messages: MessageSettings,
     /// How calls go.
@@ -42,7 +44,7 @@ pub struct Settings {
     pub number_rent: bool,
     /// How verifications go.
     pub verify: VerifySettings,
-    /// Changes of SharedKeys' settings and rules take effect after this time (Twilio: 30 to 60 s).
+    /// Rules of the Webhooks configuration API come and go after this time (Twilio: 30 to 60 s).
     pub shared_key_delay_s: u64,
     /// What is kept.
     pub keep: Keep,
@@ -211,6 +213,7 @@ impl Default for Settings {
             geo_default: GeoDefault::All,
             suspended: SuspendedRule::default(),
             subaccounts_change_own_status: false,
+            subaccounts_max: 1000,
             messages: MessageSettings::default(),
             calls: CallSettings::default(),
             media_requires_auth: false,

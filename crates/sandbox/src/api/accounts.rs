@@ -20,8 +20,6 @@ pub(super) const OPERATIONS: &[Operation] = &[
 
 /// Twilio's own bound for a friendly name.
 const FRIENDLY_NAME_MAX: usize = 64;
-/// How many subaccounts a parent may have unless Twilio was asked for more.
-const SUBACCOUNTS_MAX: usize = 1000;
 
 fn create(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
     let friendly_name = params::friendly_name(&request.form, FRIENDLY_NAME_MAX)?
@@ -30,7 +28,7 @@ fn create(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
     let parent = request.account;
     let open =
         world.accounts.family(parent).filter(|it| !it.is_parent() && it.status != AccountStatus::Closed);
-    if open.count() >= SUBACCOUNTS_MAX {
+    if open.count() >= world.settings.subaccounts_max {
         return Err(Refusal::bad_request(21480, "Account has reached the maximum number of subaccounts"));
     }
     let sid = accounts::create(world, parent, friendly_name);
@@ -39,7 +37,10 @@ fn create(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
 
 fn list(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
     let name = params::some(&request.query, "FriendlyName");
-    let status = params::some(&request.query, "Status").map(AccountStatus::from);
+    let status = match params::some(&request.query, "Status").map(AccountStatus::from) {
+        Some(AccountStatus::Other(text)) => return Err(Refusal::invalid("Status", &text)),
+        status => status,
+    };
     let rows = world
         .accounts
         .family(request.caller.account)
@@ -55,27 +56,29 @@ fn fetch(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
 fn update(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
     let friendly_name = params::friendly_name(&request.form, FRIENDLY_NAME_MAX)?;
     let status = match params::some(&request.form, "Status").map(AccountStatus::from) {
-        Some(AccountStatus::Other(text)) => return Err(Refusal::invalid("Status", &text)),
+        Some(AccountStatus::Other(_)) => {
+            return Err(Refusal::bad_request(21475, "Unable to update Status, invalid Status."));
+        }
         status => status,
     };
     if let Some(status) = status {
         may_change_status(world, request, &status)?;
-        accounts::set_status(world, request.account, status);
+        accounts::set_status(world, request.account, &status);
     }
     if let Some(name) = friendly_name {
-        accounts::rename(world, request.account, name);
+        accounts::rename(world, request.account, &name);
     }
     shown(world, request, request.account).map(|account| Reply::ok(&account))
 }
 
-/// A parent has no status to change; a subaccount's is the parent's to change; closed is final.
+/// A parent has no status to change; a subaccount's is the parent's to change; closed is final; and what Twilio itself
+/// has suspended stays so. The codes are those of <https://www.twilio.com/docs/api/errors/21475> and what follows there.
 fn may_change_status(world: &World, request: &Request, status: &AccountStatus) -> Result<(), Refusal> {
     let account = world.accounts.find(request.account).ok_or_else(|| request.not_found())?;
+    let of_subaccount =
+        |code, why| Err(Refusal::bad_request(code, format!("Unable to update Status for subaccount, {why}")));
     if account.is_parent() {
-        return Err(Refusal::bad_request(
-            20001,
-            "The status of a main account cannot be changed through the API",
-        ));
+        return Err(Refusal::bad_request(21477, "Unable to update Status for parent accounts"));
     }
     if request.caller.account == account.sid && !world.settings.subaccounts_change_own_status {
         return Err(Refusal::new(
@@ -85,7 +88,13 @@ fn may_change_status(world: &World, request: &Request, status: &AccountStatus) -
         ));
     }
     if account.status == AccountStatus::Closed && *status != AccountStatus::Closed {
-        return Err(Refusal::bad_request(20006, "A closed account cannot be opened again"));
+        return of_subaccount(21479, "subaccount has been closed.");
+    }
+    if !world.accounts.is_active(account.owner) {
+        return of_subaccount(21476, "parent account is suspended.");
+    }
+    if account.suspended_by_twilio && *status != AccountStatus::Suspended {
+        return of_subaccount(21478, "subaccount has been suspended by Twilio");
     }
     Ok(())
 }
@@ -136,3 +145,6 @@ const SUBRESOURCES: &[(&str, &str)] = &[
     ("transcriptions", "Transcriptions"),
     ("usage", "Usage"),
 ];
+
+#[cfg(test)]
+mod tests;

@@ -115,7 +115,7 @@ fn shown(world: &World, request: &Request, sid: Sid) -> Result<wire::Application
     row.map(wire_application).ok_or_else(|| request.not_found())
 }
 
-fn wire_application(row: &Application) -> wire::Application {
+pub(super) fn wire_application(row: &Application) -> wire::Application {
     let hooks = &row.hooks;
     let idle = hooks.idle_methods;
     let (sms_url, sms_method) = hooks::shown(hooks.sms.as_ref(), idle.sms);

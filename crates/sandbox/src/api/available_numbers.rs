@@ -2,6 +2,7 @@
 //!
 //! The stock is endless and made up: the seed and the question decide what is found, so the same search finds the
 //! same numbers until somebody buys one of them.
+#![expect(clippy::unnecessary_wraps, reason = "handlers have one signature, whether they can refuse or not")]
 
 mod places;
 
@@ -16,7 +17,7 @@ use super::{Refusal, Reply, Request, numbers::capabilities, params, shortened};
 use crate::world::World;
 use crate::world::numbering::{self, Country};
 use crate::world::numbers;
-use places::{OFFERS, Offer, PLACES, Place};
+use places::{OFFERS, Offer, Place};
 
 const LIST: &str = "/2010-04-01/Accounts/{AccountSid}/AvailablePhoneNumbers.json";
 const COUNTRY: &str = "/2010-04-01/Accounts/{AccountSid}/AvailablePhoneNumbers/{CountryCode}.json";
@@ -31,6 +32,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::new(Product::Api, Verb::Get, MOBILE, mobile),
     Operation::new(Product::Api, Verb::Get, TOLL_FREE, toll_free),
 ];
+
+/// Whether a number can do something.
+type Has = fn(Capabilities) -> bool;
 
 fn list(_world: &mut World, request: &Request) -> Result<Reply, Refusal> {
     let countries: Vec<_> = OFFERS.iter().filter_map(|offer| wire_country(request, offer)).collect();
@@ -76,11 +80,9 @@ fn search(
     let query = &request.query;
     let wanted = Wanted::read(query, country, beginnings)?;
     let most = params::number(query, "PageSize", 1, 1000)?.unwrap_or(SHOWN_DEFAULT);
-    let found = if params::flag(query, "Beta")? == Some(true) {
-        Vec::new()
-    } else {
-        wanted.find(world, usize::try_from(most).unwrap_or(usize::MAX))
-    };
+    // No number is new to Twilio here, so there is nothing to leave out.
+    params::flag(query, "Beta")?;
+    let found = wanted.find(world, usize::try_from(most).unwrap_or(usize::MAX));
     let found: Vec<_> = found.into_iter().map(|number| wire_number(number, country)).collect();
     Ok(Reply::ok(&json!({ "available_phone_numbers": found, "uri": with_json(&request.path) })))
 }
@@ -100,10 +102,7 @@ struct Wanted<'a> {
 
 impl<'a> Wanted<'a> {
     fn read(query: &'a Form, country: &'static Country, offered: &[&str]) -> Result<Self, Refusal> {
-        let beginnings = match params::some(query, "AreaCode") {
-            Some(area) => vec![area_code(area, country)?],
-            None => in_region(query, country, offered),
-        };
+        let beginnings = places::beginnings(query, country, offered)?;
         let contains = params::some(query, "Contains").unwrap_or_default();
         let pattern = contains.trim_start_matches('+');
         let is_pattern = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'*';
@@ -113,7 +112,7 @@ impl<'a> Wanted<'a> {
                 format!("Contains is not valid: {}", shortened(contains)),
             ));
         }
-        let asks: [(&str, fn(Capabilities) -> bool); 4] = [
+        let asks: [(&str, Has); 4] = [
             ("SmsEnabled", |it| it.sms),
             ("MmsEnabled", |it| it.mms),
             ("VoiceEnabled", |it| it.voice),
@@ -188,34 +187,6 @@ fn on_keypad(letter: u8) -> u8 {
     }
 }
 
-/// An area code of North America.
-fn area_code(area: &str, country: &Country) -> Result<String, Refusal> {
-    let is_one = area.len() == 3 && area.bytes().all(|byte| byte.is_ascii_digit());
-    if is_one && !area.starts_with(['0', '1']) && country.calling_code() == 1 {
-        Ok(area.to_owned())
-    } else {
-        Err(Refusal::bad_request(21451, format!("The AreaCode provided, {}, is not valid.", shortened(area))))
-    }
-}
-
-/// The beginnings that fit the wanted state or city; all where nobody wants one.
-fn in_region(query: &Form, country: &Country, offered: &[&str]) -> Vec<String> {
-    let region = params::some(query, "InRegion");
-    let locality = params::some(query, "InLocality");
-    let postal_code = params::some(query, "InPostalCode");
-    if region.is_none() && locality.is_none() && postal_code.is_none() {
-        return offered.iter().map(|&it| it.to_owned()).collect();
-    }
-    let same = |wanted: Option<&str>, is: &str| wanted.is_none_or(|wanted| wanted.eq_ignore_ascii_case(is));
-    let fits = |place: &&Place| {
-        same(region, place.region)
-            && same(locality, place.locality)
-            && same(postal_code, place.postal_code)
-            && place.iso == country.iso
-    };
-    PLACES.iter().filter(fits).map(|place| place.area_code.to_owned()).collect()
-}
-
 fn wire_country(request: &Request, offer: &Offer) -> Option<AvailableCountry> {
     let country = numbering::country_by_iso(offer.iso)?;
     let uri = format!("/2010-04-01/Accounts/{}/AvailablePhoneNumbers/{}", request.account, offer.iso);
@@ -239,18 +210,16 @@ fn wire_country(request: &Request, offer: &Offer) -> Option<AvailableCountry> {
 }
 
 fn wire_number(number: PhoneNumber, country: &Country) -> AvailableNumber {
-    let digits = number.digits().to_string();
-    let place =
-        PLACES.iter().find(|place| place.iso == country.iso && digits.get(1..4) == Some(place.area_code));
+    let place = places::of(number).filter(|place| place.iso == country.iso);
     let words = |text: fn(&Place) -> &'static str| place.map(|place| text(place).to_owned());
     AvailableNumber {
         friendly_name: numbering::friendly(number),
         phone_number: number.to_string(),
         lata: words(|place| place.lata),
         locality: words(|place| place.locality),
-        rate_center: place.map(|place| place.locality.to_ascii_uppercase()),
-        latitude: place.map(|place| place.latitude),
-        longitude: place.map(|place| place.longitude),
+        rate_center: place.map(Place::rate_center),
+        latitude: place.map(|place| format!("{:.6}", place.latitude)),
+        longitude: place.map(|place| format!("{:.6}", place.longitude)),
         region: words(|place| place.region),
         postal_code: words(|place| place.postal_code),
         iso_country: country.iso.to_owned(),
@@ -290,12 +259,55 @@ mod tests {
             ("US/Local?Contains=%25%25", (400, 21401)),
             ("US/Local?PageSize=0", (400, 20001)),
             ("US/Local?SmsEnabled=maybe", (400, 20001)),
+            ("US/Local?Beta=maybe", (400, 20001)),
+            ("US/Local?NearNumber=abc", (400, 20001)),
+            ("US/Local?NearLatLong=91,0", (400, 20001)),
+            ("US/Local?NearLatLong=37.8", (400, 20001)),
+            ("US/Local?NearLatLong=37.8,-122.2&Distance=501", (400, 20001)),
         ] {
             assert_eq!(error(api.get(&format!("{path}/{rest}"))), expected, "{rest}");
         }
         assert!(search(&mut api, "US/Local?FaxEnabled=true").is_empty());
         assert!(search(&mut api, "US/Local?InRegion=ZZ").is_empty());
         assert!(search(&mut api, "US/Local?AreaCode=212&Contains=4155550100").is_empty());
+        assert!(search(&mut api, "US/Local?AreaCode=800").is_empty(), "that is toll-free");
+        assert!(search(&mut api, "US/TollFree?AreaCode=212").is_empty(), "that is not");
+        assert!(search(&mut api, "US/TollFree?InRegion=CA").is_empty());
+        assert!(search(&mut api, "US/Local?NearLatLong=0,0").is_empty(), "there is the sea");
+        assert!(search(&mut api, "GB/Local?NearNumber=%2B442071234567").is_empty());
+    }
+
+    #[test]
+    fn what_is_near_is_found_by_a_number_or_a_point() {
+        let mut api = Api::new();
+        let areas = |api: &mut Api, query: &str| {
+            let found = search(api, &format!("US/Local?{query}"));
+            found.iter().map(|number| number[2..5].to_owned()).collect::<std::collections::BTreeSet<_>>()
+        };
+        // San Francisco and Oakland are eight miles from each other, Seattle is 680.
+        let bay = ["415", "510"].map(str::to_owned).into();
+        assert_eq!(areas(&mut api, "NearLatLong=37.8,-122.3"), bay);
+        assert_eq!(areas(&mut api, "NearNumber=%2B14155550100"), bay);
+        assert_eq!(areas(&mut api, "NearNumber=%2B14155550100&Distance=5"), ["415".to_owned()].into());
+        assert!(areas(&mut api, "NearNumber=%2B14155550100&Distance=500").contains("213"));
+        assert_eq!(areas(&mut api, "NearNumber=%2B19075550100"), ["907".to_owned()].into(), "at least there");
+        assert_eq!(
+            areas(&mut api, "InRegion=%2B12135550100"),
+            ["213", "415", "510"].map(str::to_owned).into()
+        );
+        assert_eq!(areas(&mut api, "InLata=722&InRateCenter=OAKLAND"), ["510".to_owned()].into());
+        assert_eq!(areas(&mut api, "InPostalCode=%2B12065550100"), ["206".to_owned()].into());
+    }
+
+    #[test]
+    fn a_place_is_written_as_in_twilios_examples() {
+        let mut api = Api::new();
+        let path = format!("/2010-04-01/Accounts/{}/AvailablePhoneNumbers/US/Local?AreaCode=808", api.main);
+        let (_, body) = api.get(&path);
+        let number = &body["available_phone_numbers"][0];
+        assert_eq!(number["latitude"], "19.720000");
+        assert_eq!(number["longitude"], "-155.090000");
+        assert_eq!(number["rate_center"], "HILO");
     }
 
     #[test]
@@ -305,6 +317,8 @@ mod tests {
         assert!(search(&mut api, "US/Local?Contains=STORM").iter().all(|it| it.ends_with("78676")));
         assert!(search(&mut api, "US/Local?Contains=510555****").iter().all(|it| it.starts_with("+1510555")));
         assert!(search(&mut api, "US/Local?InRegion=HI").iter().all(|it| it.starts_with("+1808")));
+        assert!(search(&mut api, "US/TollFree?AreaCode=888").iter().all(|it| it.starts_with("+1888")));
+        assert_eq!(search(&mut api, "US/Local?Beta=true"), search(&mut api, "US/Local"));
         assert!(search(&mut api, "US/TollFree").iter().all(|it| it.starts_with("+18")));
         assert!(search(&mut api, "GB/Mobile").iter().all(|it| it.starts_with("+447") && it.len() == 13));
         assert_eq!(search(&mut api, "US/Local?PageSize=7").len(), 7);

@@ -160,22 +160,11 @@ pub(super) fn fallback(form: &Form) -> Result<Option<Target>, Refusal> {
     url(form, "FallbackUrl")?.map(|url| target(form, url, "FallbackMethod")).transpose()
 }
 
-/// Who is told of the progress. Twilio takes events that it does not know without a word (and warns with 21626).
+/// Who is told of the progress.
 pub(super) fn callbacks(form: &Form) -> Result<Option<Callbacks>, Refusal> {
     let Some(url) = url(form, "StatusCallback")? else { return Ok(None) };
     let target = target(form, url, "StatusCallbackMethod")?;
-    let mut events = Events::NONE;
-    for word in words(form, "StatusCallbackEvent") {
-        match word {
-            "initiated" => events.initiated = true,
-            "ringing" => events.ringing = true,
-            "answered" => events.answered = true,
-            "completed" => events.completed = true,
-            _ => {}
-        }
-    }
-    let events = if events == Events::NONE { Events::COMPLETED } else { events };
-    Ok(Some(Callbacks { target, events }))
+    Ok(Some(Callbacks { target, events: Events::of(words(form, "StatusCallbackEvent")) }))
 }
 
 /// The words of a parameter that may come more than once, or hold several with spaces between them.
@@ -234,18 +223,7 @@ pub(super) fn recording(form: &Form) -> Result<recordings::Orders, Refusal> {
         Some("outbound") => "outbound",
         Some(other) => return Err(Refusal::invalid("RecordingTrack", other)),
     };
-    let mut events = recordings::Events::NONE;
-    for word in words(form, "RecordingStatusCallbackEvent") {
-        match word {
-            "in-progress" => events.in_progress = true,
-            "completed" => events.completed = true,
-            "absent" => events.absent = true,
-            _ => {}
-        }
-    }
-    if events == recordings::Events::NONE {
-        events = recordings::Events::COMPLETED;
-    }
+    let events = recordings::Events::of(words(form, "RecordingStatusCallbackEvent"));
     let callback = url(form, "RecordingStatusCallback")?
         .map(|url| target(form, url, "RecordingStatusCallbackMethod"))
         .transpose()?

@@ -114,7 +114,7 @@ fn shown(world: &World, request: &Request, sid: Sid) -> Result<wire::Call, Refus
     world.calls.find_of(request.account, sid).map(wire_call).ok_or_else(|| request.not_found())
 }
 
-fn wire_call(call: &Call) -> wire::Call {
+pub(super) fn wire_call(call: &Call) -> wire::Call {
     let uri = format!("/2010-04-01/Accounts/{}/Calls/{}", call.account, call.sid);
     wire::Call {
         sid: call.sid.to_string(),

@@ -1,8 +1,9 @@
 //! Filters by time: `StartTime`, `StartTime<` and `StartTime>` of a list.
 //!
-//! A value is a day in GMT or an instant. Plain, it means that day; `<` means before it, `>` on it or after it, as
-//! Twilio's OpenAPI document says of calls and recordings. Clients write `StartTime>=2026-11-25` in a URL, which is
-//! the name `StartTime>` with a value.
+//! A value is a day in GMT or an instant. Plain, both mean that day: the SDKs write a day as its midnight. `>` means on
+//! it or after it. `<` means before it, as Twilio's OpenAPI document says of calls and recordings, or on it or before
+//! it, as it says of messages. Clients write `StartTime>=2026-11-25` in a URL, which is the name `StartTime>` with a
+//! value.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -18,18 +19,26 @@ pub(super) struct Dates {
 }
 
 impl Dates {
-    /// Reads the filters of one name.
+    /// Reads the filters of one name; what `<` names is not in the list.
     pub(super) fn of(request: &Request, name: &str) -> Result<Self, Refusal> {
+        Self::read(request, name, |before| before.0)
+    }
+
+    /// Reads the filters of one name; the day or the second that `<` names is in the list.
+    pub(super) fn to_the_end_of(request: &Request, name: &str) -> Result<Self, Refusal> {
+        Self::read(request, name, |before| before.1)
+    }
+
+    fn read(request: &Request, name: &str, end: fn(Span) -> Timestamp) -> Result<Self, Refusal> {
         let read = |name: String| match params::some(&request.query, &name) {
             None => Ok(None),
-            Some(text) => instant(text).map(Some).ok_or_else(|| Refusal::invalid(&name, text)),
+            Some(text) => span(text).map(Some).ok_or_else(|| Refusal::invalid(&name, text)),
         };
-        let day = read(name.to_owned())?.map(|at| TimeZone::UTC.to_datetime(at).date());
-        let after = read(format!("{name}>"))?;
-        let before = read(format!("{name}<"))?;
-        let tomorrow = day.and_then(|day| day.tomorrow().ok()).and_then(start);
-        let until = [before, tomorrow].into_iter().flatten().min();
-        Ok(Self { from: after.max(day.and_then(start)), until })
+        let day = read(name.to_owned())?.and_then(|(at, _)| whole(TimeZone::UTC.to_datetime(at).date()));
+        let after = read(format!("{name}>"))?.map(|after| after.0);
+        let before = read(format!("{name}<"))?.map(end);
+        let until = [before, day.map(|day| day.1)].into_iter().flatten().min();
+        Ok(Self { from: after.max(day.map(|day| day.0)), until })
     }
 
     /// What has no time lies between nothing.
@@ -41,11 +50,19 @@ impl Dates {
     }
 }
 
-fn instant(text: &str) -> Option<Timestamp> {
+/// The beginning of a day or of a second, and that of the next.
+type Span = (Timestamp, Timestamp);
+
+fn span(text: &str) -> Option<Span> {
     if text.len() == "2026-11-25".len() {
-        return start(text.parse::<Date>().ok()?);
+        return whole(text.parse().ok()?);
     }
-    text.parse::<Timestamp>().ok().filter(|at| at.checked_add(SignedDuration::from_hours(24)).is_ok())
+    let at: Timestamp = text.parse().ok()?;
+    Some((at, at.checked_add(SignedDuration::from_secs(1)).ok()?))
+}
+
+fn whole(day: Date) -> Option<Span> {
+    Some((start(day)?, start(day.tomorrow().ok()?)?))
 }
 
 fn start(day: Date) -> Option<Timestamp> {

@@ -64,7 +64,7 @@ fn fetch(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
 fn update(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
     let sid = request.sid("Sid")?;
     if let Some(name) = params::friendly_name(&request.form, FRIENDLY_NAME_MAX)? {
-        keys::rename(world, request.account, sid, name);
+        keys::rename(world, request.account, sid, &name);
     }
     fetch(world, request)
 }

@@ -6,6 +6,7 @@
 use ringfence_model::Sid;
 use ringfence_twilio::wire::{self, Rfc2822};
 
+use super::dates::Dates;
 use super::operation::{Access, Operation, Product, Verb};
 use super::{Refusal, Reply, Request, list_2010};
 use crate::world::World;
@@ -36,7 +37,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
 fn list(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
     let message = request.sid("MessageSid")?;
     let message = world.messages.find_of(request.account, message).ok_or_else(|| request.not_found())?;
-    let rows = message.media.iter().filter_map(|sid| world.media.find(*sid));
+    let created = Dates::of(request, "DateCreated")?;
+    let files = message.media.iter().filter_map(|sid| world.media.find(*sid));
+    let rows = files.filter(|media| created.contain(Some(media.created)));
     list_2010(request, "media_list", rows, |media| media.sid, |media| wire_media(media))
 }
 

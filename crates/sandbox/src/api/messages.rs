@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use ringfence_model::Sid;
 use ringfence_twilio::wire::{self, Price, Rfc2822};
 
+use super::dates::Dates;
 use super::operation::{Operation, Product, Verb};
 use super::{Refusal, Reply, Request, list_2010_from, page_token, params};
 use crate::world::World;
@@ -58,7 +57,7 @@ fn draft(world: &World, request: &Request) -> Result<Draft, Refusal> {
             _ => {}
         }
     }
-    for name in ["ForceDelivery", "ProvideFeedback", "SendAsMms", "ShortenUrls"] {
+    for name in ["ForceDelivery", "ProvideFeedback", "ShortenUrls"] {
         params::flag(form, name)?;
     }
     let media: Vec<String> = form.all("MediaUrl").filter(|url| !url.is_empty()).map(str::to_owned).collect();
@@ -71,6 +70,7 @@ fn draft(world: &World, request: &Request) -> Result<Draft, Refusal> {
         service,
         body: form.get("Body").unwrap_or_default().to_owned(),
         media,
+        as_mms: params::flag(form, "SendAsMms")?.unwrap_or(false),
         status_callback: status_callback(world, request)?,
         smart_encoded: params::flag(form, "SmartEncoded")?,
         validity_s: validity(request)?,
@@ -166,7 +166,7 @@ fn list(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
     let to = params::some(query, "To").map(|to| parse_phone(to).ok_or(()));
     let from = params::some(query, "From")
         .map(|from| parse_phone(from).map_or_else(|| from.to_owned(), |number| number.to_string()));
-    let dates = Dates::of(request)?;
+    let dates = Dates::to_the_end_of(request, "DateSent")?;
     let rows = world
         .messages
         .of(request.account, page_token(request))
@@ -176,50 +176,6 @@ fn list(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
         })
         .filter(|message| dates.contain(message.sent()));
     list_2010_from(request, "messages", rows, |message| message.sid, |message| wire_message(message))
-}
-
-/// The bounds of `DateSent`: days in GMT, or instants.
-struct Dates {
-    from: Option<Timestamp>,
-    until: Option<Timestamp>,
-}
-
-impl Dates {
-    fn of(request: &Request) -> Result<Self, Refusal> {
-        let read = |name: &str| match params::some(&request.query, name) {
-            None => Ok(None),
-            Some(text) => span(text).map(Some).ok_or_else(|| Refusal::invalid(name, text)),
-        };
-        let (on, after, before) = (read("DateSent")?, read("DateSent>")?, read("DateSent<")?);
-        let first = |one: Option<Timestamp>, other: Option<Timestamp>| one.max(other);
-        let until = match (on.map(|on| on.1), before.map(|before| before.1)) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        };
-        Ok(Self { from: first(on.map(|on| on.0), after.map(|after| after.0)), until })
-    }
-
-    /// What was not sent has no date, so it is in no span of dates.
-    fn contain(&self, sent: Option<Timestamp>) -> bool {
-        match sent {
-            None => self.from.is_none() && self.until.is_none(),
-            Some(sent) => {
-                self.from.is_none_or(|from| sent >= from) && self.until.is_none_or(|until| sent < until)
-            }
-        }
-    }
-}
-
-/// A day and the next one; or a second and the next one, since SDKs write dates with their time.
-fn span(text: &str) -> Option<(Timestamp, Timestamp)> {
-    if let Ok(day) = text.parse::<Date>()
-        && text.len() == 10
-    {
-        let start = |day: Date| TimeZone::UTC.to_timestamp(day.at(0, 0, 0, 0)).ok();
-        return Some((start(day)?, start(day.tomorrow().ok()?)?));
-    }
-    let at: Timestamp = text.parse().ok()?;
-    Some((at, at.checked_add(SignedDuration::from_secs(1)).ok()?))
 }
 
 fn fetch(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
@@ -278,7 +234,7 @@ fn shown(world: &World, request: &Request, sid: Sid) -> Result<wire::Message, Re
     world.messages.find_of(request.account, sid).map(wire_message).ok_or_else(|| request.not_found())
 }
 
-fn wire_message(message: &Message) -> wire::Message {
+pub(super) fn wire_message(message: &Message) -> wire::Message {
     let uri = format!("/2010-04-01/Accounts/{}/Messages/{}", message.account, message.sid);
     let mut subresource_uris = BTreeMap::from([("media".to_owned(), format!("{uri}/Media.json"))]);
     if message.direction != Direction::Inbound {

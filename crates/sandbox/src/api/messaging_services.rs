@@ -80,14 +80,14 @@ fn delete(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
     Ok(Reply::deleted())
 }
 
-/// What a request says of a service. A URL that is there and empty takes one away.
+/// What a request says of a service.
 struct Changes {
     friendly_name: Option<String>,
-    inbound_request_url: Option<Option<String>>,
+    inbound_request_url: Option<Url>,
     inbound_method: Option<Method>,
-    fallback_url: Option<Option<String>>,
+    fallback_url: Option<Url>,
     fallback_method: Option<Method>,
-    status_callback: Option<Option<String>>,
+    status_callback: Option<Url>,
     sticky_sender: Option<bool>,
     smart_encoding: Option<bool>,
     area_code_geomatch: Option<bool>,
@@ -100,12 +100,15 @@ struct Changes {
     usecase: Option<String>,
 }
 
+/// A URL that is there; an empty one takes the old one away.
+struct Url(Option<String>);
+
 impl Changes {
     fn of(request: &Request) -> Result<Self, Refusal> {
         let form = &request.form;
         let url = |name: &str| match form.get(name) {
             None => Ok(None),
-            Some(_) => params::url(form, name).map(Some),
+            Some(_) => params::url(form, name).map(|url| Some(Url(url))),
         };
         let method = |name: &str| match params::some(form, name) {
             None => Ok(None),
@@ -144,11 +147,11 @@ impl Changes {
         let now = world.now;
         let Some(service) = world.messaging_services.find_mut_of(account, sid) else { return };
         set(&mut service.friendly_name, self.friendly_name);
-        set(&mut service.inbound_request_url, self.inbound_request_url);
+        set(&mut service.inbound_request_url, self.inbound_request_url.map(|url| url.0));
         set(&mut service.inbound_method, self.inbound_method);
-        set(&mut service.fallback_url, self.fallback_url);
+        set(&mut service.fallback_url, self.fallback_url.map(|url| url.0));
         set(&mut service.fallback_method, self.fallback_method);
-        set(&mut service.status_callback, self.status_callback);
+        set(&mut service.status_callback, self.status_callback.map(|url| url.0));
         set(&mut service.sticky_sender, self.sticky_sender);
         set(&mut service.smart_encoding, self.smart_encoding);
         set(&mut service.area_code_geomatch, self.area_code_geomatch);

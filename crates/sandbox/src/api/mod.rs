@@ -31,12 +31,16 @@ mod recordings;
 mod refusal;
 mod reply;
 mod router;
+mod safe_list;
+pub(crate) mod shapes;
 mod shared_keys;
 #[cfg(test)]
 pub(crate) mod testing;
 mod usage_records;
 mod usage_triggers;
 mod verifications;
+mod verify_attempts;
+mod verify_rate_limits;
 mod verify_services;
 
 use ringfence_model::Sid;
@@ -75,10 +79,13 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         outgoing_caller_ids::OPERATIONS,
         pricing::OPERATIONS,
         recordings::OPERATIONS,
+        safe_list::OPERATIONS,
         shared_keys::OPERATIONS,
         usage_records::OPERATIONS,
         usage_triggers::OPERATIONS,
         verifications::OPERATIONS,
+        verify_attempts::OPERATIONS,
+        verify_rate_limits::OPERATIONS,
         verify_services::OPERATIONS,
     ]
     .into_iter()
@@ -151,9 +158,21 @@ impl Request {
 
     /// An absolute URL of a path of this product.
     pub(crate) fn url(&self, path: &str) -> String {
+        self.url_of(self.operation.product, path)
+    }
+
+    /// An absolute URL of a path of another product.
+    pub(crate) fn url_of(&self, product: Product, path: &str) -> String {
         match &self.base {
-            Base::Own(base) => format!("{base}{path}"),
-            Base::Twilio => format!("https://{}.twilio.com{path}", self.operation.product.label()),
+            Base::Own(base) => {
+                // The product as the first segment is the asked one's; another has its own there.
+                let asked = format!("/{}.twilio.com", self.operation.product.label());
+                match base.strip_suffix(&asked) {
+                    Some(root) => format!("{root}/{}.twilio.com{path}", product.label()),
+                    None => format!("{base}{path}"),
+                }
+            }
+            Base::Twilio => format!("https://{}.twilio.com{path}", product.label()),
         }
     }
 }
@@ -224,7 +243,8 @@ fn open_file(router: &Router, world: &World, incoming: &Incoming) -> Option<Call
     world.accounts.find(account).map(|account| Caller { account: account.sid, key: None })
 }
 
-/// The account in the path, if the template has one; a parent may act for its subaccounts there and nowhere else.
+/// The account in the path, if the template has one; a parent's auth token may act for its subaccounts there and
+/// nowhere else. A parent's API keys reach the parent alone (<https://www.twilio.com/docs/iam/api/subaccounts>).
 fn account_meant(
     world: &World,
     operation: &Operation,
@@ -237,10 +257,10 @@ fn account_meant(
     };
     let account = Sid::parse(text).map_err(|_| Refusal::not_found(path))?;
     let known = world.accounts.find(account).ok_or_else(|| Refusal::not_found(path))?;
-    if account == caller.account || known.owner == caller.account {
+    if account == caller.account || (known.owner == caller.account && caller.key.is_none()) {
         Ok(account)
     } else {
-        // Twilio answers as for wrong credentials, so that nobody learns which accounts exist.
+        // Twilio answers as for wrong credentials.
         Err(Refusal::unauthenticated())
     }
 }
@@ -253,11 +273,9 @@ fn check_access(
     path: &str,
 ) -> Result<(), Refusal> {
     match operation.access {
-        Access::Any | Access::OpenFile => Ok(()),
         // Standard API keys reach neither accounts nor keys.
-        Access::AuthToken if caller.key.is_some() => Err(Refusal::unauthenticated()),
-        Access::AuthToken => Ok(()),
-        Access::Parent if caller.key.is_some() => Err(Refusal::unauthenticated()),
+        Access::AuthToken | Access::Parent if caller.key.is_some() => Err(Refusal::unauthenticated()),
+        Access::Any | Access::OpenFile | Access::AuthToken => Ok(()),
         Access::Parent if world.accounts.owner(caller.account) == caller.account => {
             debug_assert!(caller.account == account || world.accounts.owner(account) == caller.account);
             Ok(())

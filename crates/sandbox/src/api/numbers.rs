@@ -43,7 +43,7 @@ fn create(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
             return Err(Refusal::bad_request(21421, "An AreaCode or a PhoneNumber must be provided"));
         }
     };
-    buy(world, request, number)
+    buy(world, request, number, wire_number)
 }
 
 fn create_local(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
@@ -64,10 +64,13 @@ fn create_kind(world: &mut World, request: &Request, kind: &str) -> Result<Reply
     if number.digits() != MAGIC_VALID && kind_of(number) != kind {
         return Err(Refusal::bad_request(21421, format!("{number} is not a valid {kind} number")));
     }
-    buy(world, request, number)
+    buy(world, request, number, of_one_kind)
 }
 
-fn buy(world: &mut World, request: &Request, number: PhoneNumber) -> Result<Reply, Refusal> {
+/// How a number is told.
+type Tell = fn(&IncomingNumber) -> wire::IncomingPhoneNumber;
+
+fn buy(world: &mut World, request: &Request, number: PhoneNumber, tell: Tell) -> Result<Reply, Refusal> {
     // Everything that may be wrong is read before the number is bought.
     let mut draft = IncomingNumber {
         sid: request.account,
@@ -87,7 +90,7 @@ fn buy(world: &mut World, request: &Request, number: PhoneNumber) -> Result<Repl
         row.papers = draft.papers;
     }
     let row = world.numbers.find(sid).ok_or_else(|| request.not_found())?;
-    Ok(Reply::created(&wire_number(row)))
+    Ok(Reply::created(&tell(row)))
 }
 
 /// A number that can be bought.
@@ -156,7 +159,8 @@ fn list_kind(world: &World, request: &Request, kind: Option<&str>) -> Result<Rep
         .filter(|row| name.is_none_or(|name| row.friendly_name == name))
         .filter(|row| pattern.is_none_or(|pattern| fits(row.phone_number, pattern)))
         .filter(|_| beta != Some(true) && origin.is_none_or(|origin| origin == ORIGIN));
-    list_2010(request, "incoming_phone_numbers", rows, |row| row.sid, |row| wire_number(row))
+    let tell: Tell = if kind.is_some() { of_one_kind } else { wire_number };
+    list_2010(request, "incoming_phone_numbers", rows, |row| row.sid, |row| tell(row))
 }
 
 /// All numbers of the sandbox are Twilio's own, none hosted.
@@ -281,7 +285,12 @@ pub(super) fn capabilities(number: PhoneNumber) -> Capabilities {
     Capabilities { mms, ..Capabilities::default() }
 }
 
-fn wire_number(row: &IncomingNumber) -> wire::IncomingPhoneNumber {
+/// Among numbers of one kind Twilio does not name the kind again.
+fn of_one_kind(row: &IncomingNumber) -> wire::IncomingPhoneNumber {
+    wire::IncomingPhoneNumber { kind: None, ..wire_number(row) }
+}
+
+pub(super) fn wire_number(row: &IncomingNumber) -> wire::IncomingPhoneNumber {
     let (hooks, papers) = (&row.hooks, &row.papers);
     let idle = hooks.idle_methods;
     let (sms_url, sms_method) = hooks::shown(hooks.sms.as_ref(), idle.sms);
@@ -368,7 +377,7 @@ mod tests {
         assert_eq!(error(api.post(&path, &wrong_method)), (400, 21403));
         let local = format!("{path}/TollFree");
         assert_eq!(error(api.post(&local, &[("PhoneNumber", "+14155550123")])), (400, 21421));
-        assert_eq!(api.world.numbers.len(), 2, "nothing was bought");
+        assert_eq!(api.world.numbers.newest_first().count(), 2, "nothing was bought");
     }
 
     #[test]
@@ -430,7 +439,7 @@ mod tests {
         let to_other = [("AccountSid", to_other[0].1.as_str())];
         let by_itself = api.as_account(&child).post(&child_path, &to_other);
         assert_eq!(error(by_itself), (403, 21474), "a subaccount gives nothing away");
-        crate::world::accounts::set_status(&mut api.world, other.sid, wire::AccountStatus::Suspended);
+        crate::world::accounts::set_status(&mut api.world, other.sid, &wire::AccountStatus::Suspended);
         assert_eq!(error(api.as_main().post(&child_path, &to_other)), (400, 21472));
         let seen = |api: &Api, account| {
             let events = api.world.events.of(account).filter(|it| it.event_type == "phone-number.updated");

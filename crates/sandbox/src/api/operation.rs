@@ -102,6 +102,10 @@ impl Product {
         }
     }
 
+    #[expect(
+        clippy::option_option,
+        reason = "not a host of Twilio's, and one that the sandbox lacks, are two things"
+    )]
     /// The product of a host: `api.twilio.com`, `api.dublin.ie1.twilio.com`. `None`: not a host of Twilio's;
     /// `Some(None)`: one that the sandbox does not have.
     pub(crate) fn of_host(host: &str) -> Option<Option<Self>> {

@@ -99,7 +99,7 @@ fn shown(world: &World, request: &Request, sid: Sid) -> Result<Reply, Refusal> {
     row.map(|row| Reply::ok(&wire_caller_id(row))).ok_or_else(|| request.not_found())
 }
 
-fn wire_caller_id(row: &CallerId) -> OutgoingCallerId {
+pub(super) fn wire_caller_id(row: &CallerId) -> OutgoingCallerId {
     OutgoingCallerId {
         sid: row.sid.to_string(),
         account_sid: row.account.to_string(),

@@ -102,7 +102,10 @@ impl Cut {
         name: impl Fn(&R) -> String,
         mut wire: impl FnMut(&R) -> W,
     ) -> Result<Self, Refusal> {
-        let size = whole(&request.query, "PageSize")?.unwrap_or(PAGE_SIZE_DEFAULT).clamp(1, PAGE_SIZE_MAX);
+        let size = whole(&request.query, "PageSize")?.unwrap_or(PAGE_SIZE_DEFAULT).max(1);
+        if size > PAGE_SIZE_MAX {
+            return Err(Refusal::bad_request(20007, "Page size too large"));
+        }
         let page = whole(&request.query, "Page")?.unwrap_or(0).min(usize::MAX / PAGE_SIZE_MAX - 1);
         if some(&request.query, "PageToken").is_none() && page > 0 {
             rows.nth(page * size - 1);

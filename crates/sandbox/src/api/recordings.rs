@@ -81,14 +81,12 @@ fn fetch(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
     let (name, kind) = text.rsplit_once('.').unwrap_or((text, ""));
     let sid = Sid::parse(name).map_err(|_| request.not_found())?;
     let recording = world.recordings.find_of(request.account, sid).ok_or_else(|| request.not_found())?;
-    let sound = |content_type, body| match recording.is_running() {
-        false => Ok(Reply::file(content_type, body)),
-        true => Err(request.not_found()),
-    };
     match kind {
-        "" if request.path.ends_with(".json") => Ok(Reply::ok(&wire_recording(world, recording))),
-        "" | "wav" => sound("audio/x-wav", recording.wav()),
-        "mp3" => sound("audio/mpeg", recording.mp3()),
+        "" if super::names_json(&request.path) => Ok(Reply::ok(&wire_recording(world, recording))),
+        // There is no file while it is recorded.
+        _ if recording.is_running() => Err(request.not_found()),
+        "" | "wav" => Ok(Reply::file("audio/x-wav", recording.wav())),
+        "mp3" => Ok(Reply::file("audio/mpeg", recording.mp3())),
         _ => Err(request.not_found()),
     }
 }
@@ -111,7 +109,7 @@ fn start(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
     let orders = read::recording(&request.form)?;
     recordings::start(world, call, Source::StartCallRecordingApi, orders)
         .and_then(|sid| world.recordings.find(sid))
-        .map(|recording| Reply::created(&wire_of_call(recording)))
+        .map(|recording| Reply::created(&wire_of_call(world, recording)))
         .ok_or_else(|| request.not_found())
 }
 
@@ -123,11 +121,17 @@ fn list_of_call(world: &mut World, request: &Request) -> Result<Reply, Refusal> 
         .recordings
         .of(request.account)
         .filter(|recording| recording.call == call && created.contain(Some(recording.started)));
-    list_2010(request, "recordings", rows, |recording| recording.sid, |recording| wire_of_call(recording))
+    list_2010(
+        request,
+        "recordings",
+        rows,
+        |recording| recording.sid,
+        |recording| wire_of_call(world, recording),
+    )
 }
 
 fn fetch_of_call(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
-    find(world, request).map(|recording| Reply::ok(&wire_of_call(recording)))
+    find(world, request).map(|recording| Reply::ok(&wire_of_call(world, recording)))
 }
 
 /// Holds a recording, goes on with it, or stops it. `Twilio.CURRENT` stands for the one that goes on.
@@ -143,7 +147,7 @@ fn update(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
         other => return Err(Refusal::invalid("Status", other)),
     }
     let recording = world.recordings.find_of(request.account, sid).ok_or_else(|| request.not_found())?;
-    Ok(Reply::ok(&wire_of_call(recording)))
+    Ok(Reply::ok(&wire_of_call(world, recording)))
 }
 
 /// The recording of the path, of its call where that stands there too.
@@ -171,13 +175,14 @@ fn wire_recording(world: &World, recording: &Recording) -> wire::Recording {
         media_url: Some(recordings::media_url(world, recording)),
         subresource_uris: [sub("add_on_results", "AddOnResults"), sub("transcriptions", "Transcriptions")]
             .into(),
-        ..wire_of_call(recording)
+        ..wire_of_call(world, recording)
     }
 }
 
 /// As the call's list has it.
-fn wire_of_call(recording: &Recording) -> wire::Recording {
+pub(super) fn wire_of_call(world: &World, recording: &Recording) -> wire::Recording {
     let Recording { sid, account, call, .. } = recording;
+    let price_micros = recording.price_micros(world.now);
     wire::Recording {
         sid: sid.to_string(),
         account_sid: account.to_string(),
@@ -188,8 +193,8 @@ fn wire_of_call(recording: &Recording) -> wire::Recording {
         channels: u32::from(recording.channels),
         duration: (!recording.is_running()).then(|| recording.duration_s(recording.updated).to_string()),
         start_time: Some(Rfc2822(recording.started)),
-        price: recording.price_micros.map(|micros| Price::micros(micros.saturating_neg())),
-        price_unit: recording.price_micros.map(|_| "USD".to_owned()),
+        price: price_micros.map(|micros| Price::micros(micros.saturating_neg())),
+        price_unit: price_micros.map(|_| "USD".to_owned()),
         error_code: None,
         encryption_details: None,
         api_version: Some("2010-04-01".to_owned()),

@@ -35,8 +35,12 @@ impl Refusal {
         Self::new(403, 20403, format!("The credentials do not allow access to {path}"))
     }
 
+    /// Nothing is at this path. Twilio names the path as it knows it: with `/2010-04-01`, and without `/v1` or `/v2`.
     pub(crate) fn not_found(path: &str) -> Self {
-        Self::new(404, 20404, format!("The requested resource {path} was not found"))
+        let versioned =
+            path.strip_prefix("/v").filter(|rest| rest.starts_with(|it: char| it.is_ascii_digit()));
+        let at = versioned.and_then(|_| path[1..].find('/')).map_or(0, |slash| slash + 1);
+        Self::new(404, 20404, format!("The requested resource {} was not found", &path[at..]))
     }
 
     pub(crate) fn method_not_allowed(method: &str, path: &str) -> Self {
@@ -74,5 +78,25 @@ pub(crate) fn shortened(text: &str) -> String {
     match text.char_indices().nth(ENOUGH) {
         None => text.to_owned(),
         Some((at, _)) => format!("{}…", &text[..at]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_found_is_named_without_the_version_of_its_product() {
+        for (path, named) in [
+            ("/v2/Services/VA1/VerificationCheck", "/Services/VA1/VerificationCheck"),
+            ("/2010-04-01/Accounts/AC1/Calls/CA1.json", "/2010-04-01/Accounts/AC1/Calls/CA1.json"),
+            ("/v1/", "/"),
+            ("/v1", "/v1"),
+            ("/voice/x", "/voice/x"),
+            ("", ""),
+        ] {
+            let message = Refusal::not_found(path).error.message;
+            assert_eq!(message, format!("The requested resource {named} was not found"));
+        }
     }
 }

@@ -9,8 +9,6 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) content_type: &'static str,
     pub(crate) body: Bytes,
-    /// A redirect's target.
-    pub(crate) location: Option<String>,
 }
 
 impl Reply {
@@ -28,20 +26,16 @@ impl Reply {
 
     /// 204: it is gone.
     pub(crate) fn deleted() -> Self {
-        Self { status: 204, content_type: "", body: Bytes::new(), location: None }
+        Self { status: 204, content_type: "", body: Bytes::new() }
     }
 
     /// Bytes that are no JSON: a picture, a recording.
     pub(crate) fn file(content_type: &'static str, body: Bytes) -> Self {
-        Self { status: 200, content_type, body, location: None }
-    }
-
-    pub(crate) fn redirect(status: u16, location: String) -> Self {
-        Self { status, content_type: "text/plain", body: Bytes::new(), location: Some(location) }
+        Self { status: 200, content_type, body }
     }
 
     fn json(status: u16, body: &impl Serialize) -> Self {
         let body = serde_json::to_vec(body).expect("wire shapes have text keys and finite numbers");
-        Self { status, content_type: "application/json", body: body.into(), location: None }
+        Self { status, content_type: "application/json", body: body.into() }
     }
 }

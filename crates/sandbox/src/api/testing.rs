@@ -92,6 +92,15 @@ impl Api {
         self.ask(http::Method::POST, path, form)
     }
 
+    pub(crate) fn patch(&mut self, path: &str, form: &[(&str, &str)]) -> (u16, Value) {
+        self.ask(http::Method::PATCH, path, form)
+    }
+
+    /// A number of the main account.
+    pub(crate) fn number(&self) -> String {
+        self.world.numbers.of(self.main).next().unwrap().phone_number.to_string()
+    }
+
     pub(crate) fn delete(&mut self, path: &str) -> (u16, Value) {
         self.ask(http::Method::DELETE, path, &[])
     }

@@ -5,67 +5,31 @@
 //! also where nothing was used; the rarer ones only where something was.
 
 use jiff::Span as Days;
-use jiff::civil::Date;
+use jiff::civil::{Date, date};
 use ringfence_model::Sid;
 use ringfence_twilio::wire::{self, Price};
 
 use super::operation::{Operation, Product, Verb};
-use super::{Refusal, Reply, Request, list_2010, params};
+use super::{Refusal, Reply, Request, list_2010_from, page_token, params};
 use crate::ids;
 use crate::world::World;
-use crate::world::usage::{self, categories};
+use crate::world::usage::{self, Whose, categories};
 
 pub(super) const OPERATIONS: &[Operation] = &[
-    Operation::new(Product::Api, Verb::Get, "/2010-04-01/Accounts/{AccountSid}/Usage/Records.json", list),
-    Operation::new(
-        Product::Api,
-        Verb::Get,
-        "/2010-04-01/Accounts/{AccountSid}/Usage/Records/AllTime.json",
-        list,
-    ),
-    Operation::new(
-        Product::Api,
-        Verb::Get,
-        "/2010-04-01/Accounts/{AccountSid}/Usage/Records/Daily.json",
-        list,
-    ),
-    Operation::new(
-        Product::Api,
-        Verb::Get,
-        "/2010-04-01/Accounts/{AccountSid}/Usage/Records/Monthly.json",
-        list,
-    ),
-    Operation::new(
-        Product::Api,
-        Verb::Get,
-        "/2010-04-01/Accounts/{AccountSid}/Usage/Records/Yearly.json",
-        list,
-    ),
-    Operation::new(
-        Product::Api,
-        Verb::Get,
-        "/2010-04-01/Accounts/{AccountSid}/Usage/Records/Today.json",
-        list,
-    ),
-    Operation::new(
-        Product::Api,
-        Verb::Get,
-        "/2010-04-01/Accounts/{AccountSid}/Usage/Records/Yesterday.json",
-        list,
-    ),
-    Operation::new(
-        Product::Api,
-        Verb::Get,
-        "/2010-04-01/Accounts/{AccountSid}/Usage/Records/ThisMonth.json",
-        list,
-    ),
-    Operation::new(
-        Product::Api,
-        Verb::Get,
-        "/2010-04-01/Accounts/{AccountSid}/Usage/Records/LastMonth.json",
-        list,
-    ),
+    records("/2010-04-01/Accounts/{AccountSid}/Usage/Records.json"),
+    records("/2010-04-01/Accounts/{AccountSid}/Usage/Records/AllTime.json"),
+    records("/2010-04-01/Accounts/{AccountSid}/Usage/Records/Daily.json"),
+    records("/2010-04-01/Accounts/{AccountSid}/Usage/Records/Monthly.json"),
+    records("/2010-04-01/Accounts/{AccountSid}/Usage/Records/Yearly.json"),
+    records("/2010-04-01/Accounts/{AccountSid}/Usage/Records/Today.json"),
+    records("/2010-04-01/Accounts/{AccountSid}/Usage/Records/Yesterday.json"),
+    records("/2010-04-01/Accounts/{AccountSid}/Usage/Records/ThisMonth.json"),
+    records("/2010-04-01/Accounts/{AccountSid}/Usage/Records/LastMonth.json"),
 ];
+
+const fn records(path: &'static str) -> Operation {
+    Operation::new(Product::Api, Verb::Get, path, list)
+}
 
 /// What an account's records lead to, by name and by path.
 const SUBRESOURCES: [(&str, &str); 8] = [
@@ -78,6 +42,9 @@ const SUBRESOURCES: [(&str, &str); 8] = [
     ("yearly", "Yearly"),
     ("yesterday", "Yesterday"),
 ];
+
+/// The year in which Twilio began: nobody can have used anything before.
+const BEGINNING: Date = date(2008, 1, 1);
 
 /// One row: a category in a span of days.
 #[derive(Debug, Clone, Copy)]
@@ -99,37 +66,54 @@ enum Cut {
 fn list(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
     usage::catch_up(world);
     let include_subaccounts = params::flag(&request.query, "IncludeSubaccounts")?.unwrap_or(true);
-    let accounts = usage::whose(world, request.account, include_subaccounts);
-    let (start, end, cut) = span(world, request, &accounts)?;
-    let categories = categories_asked_for(world, request, &accounts)?;
-    let rows = categories
-        .into_iter()
-        .flat_map(|category| spans(start, end, cut).map(move |(start, end)| Row { category, start, end }));
-    list_2010(request, "usage_records", rows, Row::name, |row| wire_record(world, request, &accounts, row))
+    let whose = usage::whose(world, request.account, include_subaccounts);
+    let (start, end, cut) = span(world, request, whose)?;
+    let categories = categories_asked_for(world, request, whose)?;
+    let (shown_already, first_end) =
+        page_token(request).map_or((0, end), |token| go_on(token, &categories, end));
+    let rows = categories.iter().enumerate().skip(shown_already).flat_map(|(place, category)| {
+        let end = if place == shown_already { first_end } else { end };
+        spans(start, end, cut).map(|(start, end)| Row { category, start, end })
+    });
+    list_2010_from(request, "usage_records", rows, Row::name, |row| wire_record(world, request, whose, row))
+}
+
+/// Where the rows after this one begin: how many categories have been shown to their end, and the last day of the
+/// next one. There may be thousands of rows in front of it, so they are not looked at.
+fn go_on(token: Sid, categories: &[&str], end: Date) -> (usize, Date) {
+    let number = ids::number_of(token);
+    let category = categories.iter().position(|category| u128::from(hash(category)) == number >> 64);
+    let days =
+        i64::try_from(number & u128::from(u64::MAX)).ok().and_then(|days| Days::new().try_days(days).ok());
+    let before = days.and_then(|days| Date::ZERO.checked_add(days).ok()).and_then(|day| day.yesterday().ok());
+    match (category, before) {
+        (Some(place), Some(before)) => (place, before.min(end)),
+        _ => (categories.len(), end),
+    }
 }
 
 /// The span of days that the subresource and the parameters mean. A subresource with dates of its own (`Today`) keeps
-/// them.
-fn span(world: &World, request: &Request, accounts: &[Sid]) -> Result<(Date, Date, Cut), Refusal> {
+/// them. Of days, months and years none is told that lies before [`BEGINNING`] or is yet to come, so that no request
+/// means millions of rows.
+fn span(world: &World, request: &Request, whose: Whose) -> Result<(Date, Date, Cut), Refusal> {
     let today = usage::today(world);
-    let start = date(request, "StartDate", today)?;
-    let end = date(request, "EndDate", today)?.unwrap_or(today);
-    let since = || {
-        let created = world.accounts.find(request.account).map_or(today, |it| usage::day(it.created));
-        usage::first_day(world, accounts).map_or(created, |day| day.min(created))
-    };
-    let asked_for = |cut| (start.unwrap_or_else(since), end, cut);
+    let start = day_asked_for(request, "StartDate", today)?;
+    let end = day_asked_for(request, "EndDate", today)?.unwrap_or(today);
+    let created = world.accounts.find(request.account).map_or(today, |it| usage::day(it.created));
+    let first = usage::first_day(world, whose).map_or(created, |day| day.min(created));
+    let start = start.unwrap_or(first);
+    let pieces = |cut| (start.max(first.min(BEGINNING)), end.min(today), cut);
     let yesterday = today.yesterday().unwrap_or(today);
     let last_month = today.first_of_month().yesterday().unwrap_or(today);
     Ok(match subresource(request) {
-        "Daily" => asked_for(Cut::Days),
-        "Monthly" => asked_for(Cut::Months),
-        "Yearly" => asked_for(Cut::Years),
+        "Daily" => pieces(Cut::Days),
+        "Monthly" => pieces(Cut::Months),
+        "Yearly" => pieces(Cut::Years),
         "Today" => (today, today, Cut::Not),
         "Yesterday" => (yesterday, yesterday, Cut::Not),
         "ThisMonth" => (today.first_of_month(), today, Cut::Not),
         "LastMonth" => (last_month.first_of_month(), last_month, Cut::Not),
-        _ => asked_for(Cut::Not),
+        _ => (start, end, Cut::Not),
     })
 }
 
@@ -140,7 +124,7 @@ fn subresource(request: &Request) -> &'static str {
 }
 
 /// A day as `2026-11-25`, or so many days from today as `-30days`.
-fn date(request: &Request, name: &str, today: Date) -> Result<Option<Date>, Refusal> {
+fn day_asked_for(request: &Request, name: &str, today: Date) -> Result<Option<Date>, Refusal> {
     let Some(text) = params::some(&request.query, name) else { return Ok(None) };
     let day = if text.starts_with(['+', '-']) { offset(text, today) } else { civil(text) };
     day.map(Some).ok_or_else(|| Refusal::invalid(name, text))
@@ -161,9 +145,9 @@ fn offset(text: &str, today: Date) -> Option<Date> {
 fn categories_asked_for<'a>(
     world: &'a World,
     request: &'a Request,
-    accounts: &[Sid],
+    whose: Whose,
 ) -> Result<Vec<&'a str>, Refusal> {
-    let used = usage::used_categories(world, accounts);
+    let used = usage::used_categories(world, whose);
     if let Some(category) = params::some(&request.query, "Category") {
         let known = categories::find(category).is_some() || used.contains(category);
         return if known || world.settings.unknown_usage_categories {
@@ -195,17 +179,20 @@ fn spans(start: Date, end: Date, cut: Cut) -> impl Iterator<Item = (Date, Date)>
 }
 
 impl Row<'_> {
-    /// Tells rows apart on their way from page to page; no SID of Twilio's.
+    /// Tells rows apart on their way from page to page: the category and the day, from which [`go_on`] finds the next. No
+    /// SID of Twilio's.
     fn name(&self) -> Sid {
-        let fold = |number: u64, byte| ids::mix(number ^ u64::from(byte));
-        let category = self.category.bytes().fold(0, fold);
-        let day = self.start.duration_since(Date::ZERO).as_secs().unsigned_abs();
-        Sid::new(*b"UR", u128::from(category) << 64 | u128::from(day))
+        let days = self.start.duration_since(Date::ZERO).as_hours().unsigned_abs() / 24;
+        Sid::new(*b"UR", u128::from(hash(self.category)) << 64 | u128::from(days))
     }
 }
 
-fn wire_record(world: &World, request: &Request, accounts: &[Sid], row: &Row<'_>) -> wire::UsageRecord {
-    let amounts = usage::between(world, accounts, row.category, row.start, row.end);
+fn hash(category: &str) -> u64 {
+    category.bytes().fold(0, |number, byte| ids::mix(number ^ u64::from(byte)))
+}
+
+fn wire_record(world: &World, request: &Request, whose: Whose, row: &Row<'_>) -> wire::UsageRecord {
+    let amounts = usage::between(world, whose, row.category, row.start, row.end);
     let price = Price::micros(amounts.price_micros);
     let category = categories::find(row.category);
     let is_total = row.category == categories::TOTAL_PRICE;

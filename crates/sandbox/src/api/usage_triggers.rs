@@ -56,7 +56,7 @@ fn create(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
     let friendly_name = friendly_name
         .unwrap_or_else(|| format!("Trigger for {category} at {by} of {value}", by = by.as_str()));
     let sid = world.ids.sid(*b"UT");
-    world.triggers.table.insert(Trigger {
+    let trigger = Trigger {
         sid,
         account: request.account,
         friendly_name,
@@ -68,9 +68,9 @@ fn create(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
         fired: None,
         created: world.now,
         updated: world.now,
-    });
+    };
+    triggers::add(world, trigger);
     events::record(world, request.account, "usage-trigger.created", sid);
-    world.touch();
     shown(world, request, sid).map(|trigger| Reply::created(&trigger))
 }
 
@@ -138,12 +138,8 @@ fn delete(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
 /// A positive decimal number, or `+` and how much more than now.
 fn trigger_value(text: &str, now_at: i64) -> Result<i64, Refusal> {
     let invalid = || Refusal::invalid("TriggerValue", text);
-    let micros = text.parse::<Price>().map_err(|_| invalid())?.micros;
-    let micros = match text.strip_prefix('+') {
-        Some(_) => now_at.max(0).checked_add(micros).ok_or_else(invalid)?,
-        None => micros,
-    };
-    if micros > 0 && !text.starts_with("+-") { Ok(micros) } else { Err(invalid()) }
+    let micros = text.parse::<Price>().ok().map(|it| it.micros).filter(|it| *it > 0).ok_or_else(invalid)?;
+    if text.starts_with('+') { now_at.max(0).checked_add(micros).ok_or_else(invalid) } else { Ok(micros) }
 }
 
 fn callback_method(form: &Form) -> Result<Option<Method>, Refusal> {
@@ -161,7 +157,7 @@ fn shown(world: &World, request: &Request, sid: Sid) -> Result<wire::UsageTrigge
     Ok(wire_trigger(world, trigger))
 }
 
-fn wire_trigger(world: &World, trigger: &Trigger) -> wire::UsageTrigger {
+pub(super) fn wire_trigger(world: &World, trigger: &Trigger) -> wire::UsageTrigger {
     let current = triggers::current_micros(world, trigger);
     wire::UsageTrigger {
         sid: trigger.sid.to_string(),

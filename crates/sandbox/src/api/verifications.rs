@@ -4,9 +4,7 @@
 //! No answer ever has the code in it.
 
 use ringfence_model::{PhoneNumber, Sid};
-use ringfence_twilio::wire::{
-    self, Form, Iso8601, SendCodeAttempt, VerificationChannel, VerificationStatus,
-};
+use ringfence_twilio::wire::{self, Form, Iso8601, SendCodeAttempt, VerificationChannel, VerificationStatus};
 use serde_json::{Value, json};
 
 use super::operation::{Operation, Product, Verb};
@@ -31,7 +29,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
 fn start(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
     let service = meant(world, request)?;
     let start = read_start(request, service)?;
-    let sid = verify::start(world, start).map_err(|refused| refuse(request, refused))?;
+    let sid = verify::start(world, &start).map_err(|refused| refuse(request, refused))?;
     let verification = world.verify.verifications.find(sid).ok_or_else(|| request.not_found())?;
     Ok(Reply::created(&wire_verification(world, request, verification)))
 }
@@ -74,11 +72,9 @@ fn read_start(request: &Request, service: &Service) -> Result<Start, Refusal> {
 fn channel(text: &str) -> Result<VerificationChannel, Refusal> {
     match VerificationChannel::from(text.to_ascii_lowercase().as_str()) {
         VerificationChannel::Auto => Ok(VerificationChannel::Sms),
-        VerificationChannel::Email | VerificationChannel::Sna => Err(Refusal::new(
-            403,
-            60223,
-            format!("Delivery channel disabled: {}", text.to_ascii_uppercase()),
-        )),
+        VerificationChannel::Email | VerificationChannel::Sna => {
+            Err(Refusal::new(403, 60223, format!("Delivery channel disabled: {}", text.to_ascii_uppercase())))
+        }
         VerificationChannel::Other(_) => Err(invalid("Channel", text)),
         channel => Ok(channel),
     }
@@ -108,9 +104,7 @@ fn refuse(request: &Request, refused: StartRefused) -> Refusal {
         StartRefused::RateLimited => Refusal::new(429, 20429, "Too many requests"),
         StartRefused::MaxSends => Refusal::new(429, 60203, "Max send attempts reached"),
         StartRefused::MaxChecks => max_checks(),
-        StartRefused::Landline => {
-            Refusal::new(403, 60205, "SMS is not supported by landline phone number")
-        }
+        StartRefused::Landline => Refusal::new(403, 60205, "SMS is not supported by landline phone number"),
     }
 }
 
@@ -221,7 +215,9 @@ fn wire_verification(world: &World, request: &Request, row: &Verification) -> wi
 /// What is known of the number, where the service looks numbers up.
 fn lookup(world: &World, row: &Verification) -> Value {
     match PhoneNumber::parse(&row.to) {
-        Ok(number) if row.looked_up => json!({ "carrier": super::lookups::carrier_v1(&lookups::line(world, number)) }),
+        Ok(number) if row.looked_up => {
+            json!({ "carrier": super::lookups::carrier_v1(&lookups::line(world, number)) })
+        }
         _ => json!({}),
     }
 }

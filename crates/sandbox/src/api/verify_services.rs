@@ -175,10 +175,8 @@ fn shown(world: &World, request: &Request, sid: Sid) -> Result<VerifyService, Re
 fn wire_service(request: &Request, row: &Service) -> VerifyService {
     let url = request.url(&format!("/v2/Services/{}", row.sid));
     let rules = &row.rules;
-    let links: BTreeMap<_, _> = LINKS
-        .iter()
-        .map(|(name, path)| ((*name).to_owned(), format!("{url}/{path}")))
-        .collect();
+    let links: BTreeMap<_, _> =
+        LINKS.iter().map(|(name, path)| ((*name).to_owned(), format!("{url}/{path}"))).collect();
     VerifyService {
         sid: row.sid.to_string(),
         account_sid: row.account.to_string(),

@@ -57,9 +57,12 @@ pub enum AuthorityError {
     /// The certificate is no PEM.
     #[error("the certificate is no PEM: {0}")]
     Pem(#[from] pem::Error),
-    /// The key is not the certificate's, or the certificate is no longer valid.
+    /// The key is not the certificate's.
     #[error("its certificates would not be accepted: {0}")]
     NotAccepted(rustls::Error),
+    /// Its time is over, or it is no certificate at all.
+    #[error("the certificate is not valid any more")]
+    Expired,
 }
 
 impl Authority {
@@ -75,6 +78,12 @@ impl Authority {
         let der = CertificateDer::from_pem_slice(certificate.as_bytes())?;
         let authority = Self::of(der, certificate.to_owned(), KeyPair::from_pem(key)?, unix_seconds)?;
         authority.check(unix_seconds)?;
+        // Verifiers do not look at the dates of what they trust, and clients may.
+        let end = x509_parser::parse_x509_certificate(&authority.certificate)
+            .map_or(0, |(_, certificate)| certificate.validity().not_after.timestamp());
+        if u64::try_from(end).unwrap_or(0) < unix_seconds {
+            return Err(AuthorityError::Expired);
+        }
         Ok(authority)
     }
 
@@ -224,13 +233,17 @@ mod tests {
     const NOW: u64 = 1_795_000_000;
 
     fn accepts(authority: &Authority, leaf: &CertificateDer<'_>, name: &str) -> bool {
+        accepts_at(NOW, authority, leaf, name)
+    }
+
+    fn accepts_at(now: u64, authority: &Authority, leaf: &CertificateDer<'_>, name: &str) -> bool {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(authority.certificate.clone()).unwrap();
         let provider = Arc::new(aws_lc_rs::default_provider());
         let verifier =
             WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
         let name = ServerName::try_from(name.to_owned()).unwrap();
-        let now = UnixTime::since_unix_epoch(Duration::from_secs(NOW));
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
         verifier.verify_server_cert(leaf, &[], &name, &[], now).is_ok()
     }
 
@@ -258,10 +271,10 @@ mod tests {
     #[test]
     fn an_authority_lives_on_in_its_pem() {
         let first = Authority::new(NOW).unwrap();
-        let again =
-            Authority::from_pem(first.certificate_pem(), first.key_pem(), NOW + 86_400 * 300).unwrap();
+        let later = NOW + 86_400 * 300;
+        let again = Authority::from_pem(first.certificate_pem(), first.key_pem(), later).unwrap();
         let leaf = again.certified("api.twilio.com").unwrap();
-        assert!(accepts(&first, &leaf.cert[0], "api.twilio.com"));
+        assert!(accepts_at(later, &first, &leaf.cert[0], "api.twilio.com"));
     }
 
     #[test]
@@ -270,7 +283,7 @@ mod tests {
         let wrong = Authority::from_pem(one.certificate_pem(), other.key_pem(), NOW);
         assert!(matches!(wrong, Err(AuthorityError::NotAccepted(_))));
         let late = Authority::from_pem(one.certificate_pem(), one.key_pem(), NOW + 86_400 * 4000);
-        assert!(matches!(late, Err(AuthorityError::NotAccepted(_))));
+        assert!(matches!(late, Err(AuthorityError::Expired)));
         assert!(matches!(
             Authority::from_pem("no certificate", one.key_pem(), NOW),
             Err(AuthorityError::Pem(_))

@@ -1,6 +1,7 @@
 //! Connections: accepted, told apart (HTTP, TLS, a tunnel), served, and ended with grace.
 
 use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use tower_service::Service as _;
 
 use super::authority::ByName;
-use super::{Body, Dropped, State, control, guard, proxy, rest, stopped};
+use super::{Body, Dropped, State, control, guard, pages, proxy, rest, stopped};
 
 /// How many are open at once; the next waits in the system's queue.
 const CONNECTIONS_MAX: usize = 4096;
@@ -33,6 +34,8 @@ const GRACE: Duration = Duration::from_secs(2);
 struct Shared {
     state: Arc<State>,
     control: axum::Router,
+    /// The other side's address.
+    from: IpAddr,
 }
 
 /// The other side wants to speak TLS on this connection from now on.
@@ -44,7 +47,8 @@ struct Tunnel {
 /// Accepts until `stop` ends. Everything that was started ends with this future.
 pub(super) async fn serve(state: &Arc<State>, listener: TcpListener, stop: impl Future<Output = ()>) {
     state.stopping.send_replace(false);
-    let shared = Shared { state: Arc::clone(state), control: control::router(Arc::clone(state)) };
+    let from = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    let shared = Shared { state: Arc::clone(state), control: control::router(Arc::clone(state)), from };
     let mut workers = JoinSet::new();
     workers.spawn(Arc::clone(&state.engine).keep_time());
     workers.spawn(Arc::clone(&state.engine).send_webhooks());
@@ -54,8 +58,8 @@ pub(super) async fn serve(state: &Arc<State>, listener: TcpListener, stop: impl 
     loop {
         tokio::select! {
             () = &mut stop => break,
-            Some((stream, place)) = accept(&listener, &places) => {
-                let shared = shared.clone();
+            Some((stream, from, place)) = accept(&listener, &places) => {
+                let shared = Shared { from, ..shared.clone() };
                 connections.spawn(async move {
                     serve_connection(shared, stream).await;
                     drop(place);
@@ -76,13 +80,13 @@ pub(super) async fn serve(state: &Arc<State>, listener: TcpListener, stop: impl 
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
     let place = Arc::clone(places).acquire_owned().await.ok()?;
     loop {
         match listener.accept().await {
-            Ok((stream, _peer)) => {
+            Ok((stream, peer)) => {
                 let _no_delay = stream.set_nodelay(true);
-                return Some((stream, place));
+                return Some((stream, peer.ip(), place));
             }
             Err(error) => {
                 // Out of file descriptors, most likely: others end soon.
@@ -98,16 +102,23 @@ async fn serve_connection(shared: Shared, stream: TcpStream) {
     /// The first byte of a TLS handshake (RFC 8446, section 5.1); no method of HTTP begins with it.
     const TLS_HANDSHAKE: u8 = 22;
     let mut first = [0];
-    match timeout(HEAD_TIME, stream.peek(&mut first)).await {
-        Ok(Ok(1..)) if first[0] == TLS_HANDSHAKE => return serve_tls(&shared, stream, None).await,
-        Ok(Ok(1..)) => {}
-        _ => return,
+    let mut stopping = shared.state.stopping.subscribe();
+    tokio::select! {
+        peeked = timeout(HEAD_TIME, stream.peek(&mut first)) => match peeked {
+            Ok(Ok(1..)) => {}
+            _ => return,
+        },
+        // Browsers open connections ahead and say nothing on them; a stop does not wait for these.
+        () = stopped(&mut stopping) => return,
+    }
+    if first[0] == TLS_HANDSHAKE {
+        return serve_tls(&shared, stream, None).await;
     }
     let Some(tunnel) = speak_http(&shared, stream, false).await else { return };
-    match timeout(HANDSHAKE_TIME, tunnel.upgrade).await {
-        Ok(Ok(stream)) => serve_tls(&shared, TokioIo::new(stream), Some(tunnel.host)).await,
-        _ => tracing::debug!("a tunnel was asked for and not used"),
-    }
+    let Ok(Ok(stream)) = timeout(HANDSHAKE_TIME, tunnel.upgrade).await else {
+        return tracing::debug!("a tunnel was asked for and not used");
+    };
+    serve_tls(&shared, TokioIo::new(stream), Some(tunnel.host)).await;
 }
 
 async fn serve_tls<S>(shared: &Shared, stream: S, tunnel_to: Option<String>)
@@ -185,15 +196,19 @@ async fn serve_request(
     if let Err(problem) = proxy::check_target(request.uri(), state.address) {
         return Ok(problem.respond());
     }
+    let for_people = pages::wants_html(request.headers());
+    if for_people && guard::is_front_door(&request) {
+        return Ok(guard::seal(pages::to_phones()));
+    }
     if !guard::is_ours(&request) {
-        return rest::answer(state, request, https).await;
+        return rest::answer(state, request, https, shared.from).await;
     }
-    if let Err(problem) = guard::check(&state.host_names, &request) {
-        return Ok(problem.respond());
-    }
-    let mut control = shared.control.clone();
-    Ok(match control.call(request.map(Body::new)).await {
-        Ok(response) => guard::seal(response),
-        Err(never) => match never {},
-    })
+    let response = match guard::check(&state.host_names, &request) {
+        Err(problem) => problem.respond(),
+        Ok(()) => match shared.control.clone().call(request.map(Body::new)).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        },
+    };
+    Ok(guard::seal(if for_people { pages::for_people(response) } else { response }))
 }

@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::world::webhooks::{Delivery, DeliveryState, FailureKind, Forgery, SignedRequest, Try, TryResult};
+use crate::api::shortened;
+use crate::world::webhooks::{
+    Answer, Delivery, DeliveryState, FailureKind, Forgery, SignedRequest, Try, TryResult,
+};
 
 /// A delivery.
 #[derive(Debug, Clone, Serialize)]
@@ -50,6 +53,9 @@ pub(super) struct Attempt {
     pub(super) status: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) content_type: Option<String>,
+    /// Where the application sent us.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) location: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) body: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,6 +65,68 @@ pub(super) struct Attempt {
     /// Twilio's code for it, where it is no success.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error_code: Option<u32>,
+}
+
+impl Shown {
+    pub(super) fn is_forged(&self) -> bool {
+        self.signature_is != GENUINE
+    }
+
+    /// The application refused a forged webhook.
+    pub(super) fn is_repelled(&self) -> bool {
+        let is_refused = |attempt: &Attempt| attempt.status.is_some_and(|it| (400..500).contains(&it));
+        self.is_forged() && self.tries.last().is_some_and(is_refused)
+    }
+
+    /// In a few words, what it tells: who, and what of it.
+    pub(super) fn about(&self) -> String {
+        let param = |wanted: &str| {
+            let found = self.params.iter().find(|(name, _)| name == wanted);
+            found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+        };
+        let who = match (param("From"), param("To")) {
+            (Some(from), Some(to)) => Some(format!("{from} → {to}")),
+            _ => None,
+        };
+        let what = match param("Body") {
+            Some(body) if self.kind != "message-status" => Some(shortened(body)),
+            _ => {
+                ["Digits", "SpeechResult", "MessageStatus", "CallStatus", "RecordingStatus", "UsageCategory"]
+                    .iter()
+                    .find_map(|name| param(name).map(shortened))
+            }
+        };
+        who.into_iter().chain(what).collect::<Vec<_>>().join(" · ")
+    }
+
+    /// In a word, how it ended, with the name of the pill that shows it.
+    pub(super) fn verdict(&self) -> (&'static str, &'static str) {
+        match self.state {
+            "done" if self.is_forged() => ("taken", "failed"),
+            _ if self.is_repelled() => ("refused", "done"),
+            state => (state, state),
+        }
+    }
+
+    /// What the signature is made of and with, in a sentence.
+    pub(super) fn how_signed(&self) -> String {
+        let with = match self.signature_is {
+            GENUINE => "the account's auth token",
+            "of another account" => "the auth token of another account",
+            "made with a wrong token" => "a token that is no account's",
+            _ => "the auth token",
+        };
+        let what = match self.method {
+            "GET" => "The URL with its query",
+            _ => "The URL, then each parameter of the form, sorted by name, without anything between",
+        };
+        format!("{what}: HMAC-SHA1 with {with}, in base64.")
+    }
+
+    /// It ended as it should: a genuine one was taken, a forged one refused.
+    pub(super) fn went_well(&self) -> bool {
+        if self.is_forged() { self.is_repelled() } else { self.tries.last().is_some_and(Attempt::is_good) }
+    }
 }
 
 impl Attempt {
@@ -71,7 +139,9 @@ impl Attempt {
         match (self.status, self.failure) {
             (Some(status), _) => status.to_string(),
             (None, Some(FailureKind::BadUrl)) => "bad URL".to_owned(),
+            (None, Some(FailureKind::Host)) => "unknown host".to_owned(),
             (None, Some(FailureKind::Connect)) => "no connection".to_owned(),
+            (None, Some(FailureKind::Certificate)) => "certificate refused".to_owned(),
             (None, Some(FailureKind::Tls)) => "TLS failed".to_owned(),
             (None, Some(FailureKind::Timeout)) => "timed out".to_owned(),
             (None, Some(FailureKind::Broken) | None) => "broke off".to_owned(),
@@ -106,9 +176,12 @@ pub(super) fn state_name(state: DeliveryState) -> &'static str {
     }
 }
 
+/// What a webhook is that nobody forged.
+const GENUINE: &str = "genuine";
+
 fn forgery_name(forgery: Option<Forgery>) -> &'static str {
     match forgery {
-        None => "genuine",
+        None => GENUINE,
         Some(Forgery::NoSignature) => "missing",
         Some(Forgery::WrongToken) => "made with a wrong token",
         Some(Forgery::ChangedBody) => "of other parameters",
@@ -136,16 +209,18 @@ fn attempt(tried: &Try) -> Attempt {
         sent_credentials: tried.sent_credentials,
         status: None,
         content_type: None,
+        location: None,
         body: None,
         failure: None,
         detail: None,
         error_code: None,
     };
     match &tried.result {
-        TryResult::Answered { status, content_type, body } => {
-            attempt.status = Some(*status);
-            attempt.content_type = Some(content_type.clone());
-            attempt.body = Some(String::from_utf8_lossy(body).into_owned());
+        TryResult::Answered(answer) => {
+            attempt.status = Some(answer.status);
+            attempt.content_type = Some(answer.content_type.clone());
+            attempt.location.clone_from(&answer.location);
+            attempt.body = Some(String::from_utf8_lossy(&answer.body).into_owned());
         }
         TryResult::Failed { kind, detail } => {
             attempt.failure = Some(*kind);
@@ -165,32 +240,43 @@ fn problem(delivery: &Delivery) -> Option<String> {
     }
     let last = delivery.tries.last()?;
     let text = match &last.result {
-        TryResult::Answered { status: 200..=299, .. } if delivery.forgery.is_some() => {
+        TryResult::Answered(Answer { status: 200..=299, .. }) if delivery.forgery.is_some() => {
             "The application took a forged webhook for a genuine one.".to_owned()
         }
-        TryResult::Answered { status: 200..=299, .. } => return None,
-        TryResult::Answered { status: 400..=499, .. } if delivery.forgery.is_some() => return None,
-        TryResult::Answered { status: status @ (401 | 403), .. } => format!(
+        TryResult::Answered(Answer { status: 200..=299, .. }) => return None,
+        TryResult::Answered(Answer { status: 400..=499, .. }) if delivery.forgery.is_some() => return None,
+        TryResult::Answered(Answer { status: status @ (401 | 403), .. }) => format!(
             "The application refused it with {status}. The signature is genuine: does the application compute it \
              over the URL as it was signed, and with this account's auth token?"
         ),
-        TryResult::Answered { status: 404, .. } => {
+        TryResult::Answered(Answer { status: 404, .. }) => {
             "The application answered 404: it has nothing at this path and method.".to_owned()
         }
-        TryResult::Answered { status: status @ 300..=399, .. } => {
-            format!("The application answered {status}; the sandbox follows no redirects.")
+        TryResult::Answered(Answer { status: status @ 300..=399, .. }) => {
+            let why = if last.result.code() == 11215 {
+                "again, after too many redirects"
+            } else {
+                "which is followed only with 301, 302, 303 or 307 and a Location"
+            };
+            format!("The application answered {status}, {why}.")
         }
-        TryResult::Answered { status, .. } => {
+        TryResult::Answered(Answer { status, .. }) => {
             format!("The application answered {status}; only a 2xx counts.")
         }
         TryResult::Failed { kind: FailureKind::BadUrl, detail } => {
             format!("The URL cannot be asked: {detail}.")
         }
-        TryResult::Failed { kind: FailureKind::Connect, detail } => {
-            format!("No connection: {detail}. Does the application listen there?")
+        TryResult::Failed { kind: FailureKind::Host, detail } => {
+            format!("The host is not known: {detail}.")
         }
-        TryResult::Failed { kind: FailureKind::Tls, detail } => format!(
-            "TLS failed: {detail}. Twilio refuses such certificates too; to allow them here, start with \
+        TryResult::Failed { kind: FailureKind::Connect, detail } => {
+            format!("No connection: {detail}. Does the application listen at this host and port?")
+        }
+        TryResult::Failed { kind: FailureKind::Tls, detail } => {
+            format!("TLS failed: {detail}. Does the application speak HTTPS at this port?")
+        }
+        TryResult::Failed { kind: FailureKind::Certificate, detail } => format!(
+            "The certificate was refused: {detail}. Twilio refuses such certificates too; to allow them here, start with \
              --webhook-ca, or set verify_certificates to false."
         ),
         TryResult::Failed { kind: FailureKind::Timeout, detail } => format!("Too slow: {detail}."),

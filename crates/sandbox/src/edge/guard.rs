@@ -27,6 +27,13 @@ pub(super) fn is_ours<B>(request: &Request<B>) -> bool {
         && host(request).is_none_or(|host| Product::of_host(host).is_none())
 }
 
+/// The root, asked for by this sandbox's own address: where a person begins who has only that.
+pub(super) fn is_front_door<B>(request: &Request<B>) -> bool {
+    request.method() == Method::GET
+        && request.uri().path() == "/"
+        && host(request).is_none_or(|host| Product::of_host(host).is_none())
+}
+
 /// Refuses what a foreign page could have caused.
 pub(super) fn check<B>(host_names: &[String], request: &Request<B>) -> Result<(), Problem> {
     let Some(host) = host(request) else {

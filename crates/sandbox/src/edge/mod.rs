@@ -246,7 +246,7 @@ impl Sandbox {
 async fn stopped(stopping: &mut watch::Receiver<bool>) {
     if stopping.wait_for(|stopping| *stopping).await.is_err() {
         // Nobody can stop it any more.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

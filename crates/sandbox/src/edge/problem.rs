@@ -46,6 +46,12 @@ impl Problem {
         self
     }
 
+    /// What to do about it, where nothing better was said.
+    pub(super) fn hint_if_none(mut self, hint: impl Into<String>) -> Self {
+        self.hint.get_or_insert_with(|| hint.into());
+        self
+    }
+
     pub(super) fn error(&self) -> &str {
         &self.error
     }
@@ -62,6 +68,8 @@ impl Problem {
         let mut response = Response::new(Body::from(format!("{body}\n")));
         *response.status_mut() = self.status;
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        // A person gets it as a page.
+        response.extensions_mut().insert(self.clone());
         response
     }
 }

@@ -1,11 +1,12 @@
 //! Twilio's API over HTTP: a request is read, its faults on demand happen, the world answers.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use ringfence_twilio::wire::Form;
@@ -24,6 +25,7 @@ pub(super) async fn answer<B>(
     state: &State,
     request: Request<B>,
     https: bool,
+    from: IpAddr,
 ) -> Result<Response<Body>, Dropped>
 where
     B: http_body::Body<Data = Bytes>,
@@ -43,7 +45,10 @@ where
         Err(on_demand(&fault))
     } else {
         match read_body(body).await.and_then(|body| read(&head, &body, https)) {
-            Ok(incoming) => state.engine.with(|world| api::handle(&state.router, world, incoming)),
+            Ok(incoming) => state.engine.with(|world| {
+                world.acting.source_ip = from;
+                api::handle(&state.router, world, incoming)
+            }),
             Err(refusal) => Err(refusal),
         }
     };
@@ -88,27 +93,40 @@ fn read(head: &http::request::Parts, body: &[u8], https: bool) -> Result<Incomin
         }
         (None, None) => (None, Base::Own(format!("{scheme}://{host}")), path),
     };
-    let is_form = head
-        .headers
-        .get(CONTENT_TYPE)
-        .and_then(|it| it.to_str().ok())
-        .is_none_or(|it| it.trim().to_ascii_lowercase().starts_with("application/x-www-form-urlencoded"));
-    if !is_form && !body.is_empty() {
-        return Err(Refusal::new(
-            415,
-            20415,
-            "The body must have the content type application/x-www-form-urlencoded",
-        ));
-    }
+    let content_type = head.headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or("");
+    let content_type = content_type.trim().to_ascii_lowercase();
+    let form = match content_type.as_str() {
+        _ if body.is_empty() => Form::new(),
+        kind if kind.is_empty() || kind.starts_with("application/x-www-form-urlencoded") => Form::parse(body),
+        kind if kind.starts_with("application/json") && path.starts_with("/v1/Webhooks/") => json_form(body)?,
+        _ => {
+            return Err(Refusal::new(
+                415,
+                20415,
+                "The body must have the content type application/x-www-form-urlencoded",
+            ));
+        }
+    };
     Ok(Incoming {
         method: head.method.clone(),
         product,
         path: path.to_owned(),
         query: Form::parse(head.uri.query().unwrap_or_default().as_bytes()),
-        form: Form::parse(body),
+        form,
         credentials: credentials(&head.headers),
         base,
     })
+}
+
+/// The newest products take JSON. Its members are read as fields; what is no text stays JSON.
+fn json_form(body: &[u8]) -> Result<Form, Refusal> {
+    let members: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(body)
+        .map_err(|error| Refusal::bad_request(20001, format!("The body is no JSON object: {error}")))?;
+    let text = |value| match value {
+        serde_json::Value::String(text) => text,
+        other => other.to_string(),
+    };
+    Ok(members.into_iter().map(|(name, value)| (name, text(value))).collect())
 }
 
 /// `/verify.twilio.com/v2/Services`: the product as the first segment, for clients that keep it.
@@ -157,9 +175,6 @@ fn accept(reply: Reply) -> Response<Body> {
     let headers = response.headers_mut();
     if !reply.content_type.is_empty() {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
-    }
-    if let Some(location) = reply.location.and_then(|location| HeaderValue::try_from(location).ok()) {
-        headers.insert(LOCATION, location);
     }
     response
 }

@@ -1,31 +1,29 @@
 //! Sends webhooks over the network, within the timeouts that each asks for.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Full};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::{HttpConnector, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
-use crate::world::webhooks::{FailureKind, Method, Outgoing, Overrides, SignedRequest, TryResult};
+use crate::world::webhooks::{Answer, FailureKind, Method, Outgoing, Overrides, SignedRequest, TryResult};
 
-/// What is read of an answer; TwiML ends at 64 KiB, a status callback's answer is for the log.
+/// What is read of an answer; TwiML ends at 64 KiB, a status callback's answer is for the log. The rest is nobody's.
 const ANSWER_MAX: usize = 256 * 1024;
 
 /// The client for webhooks. Connections are kept.
 #[derive(Debug)]
 pub(crate) struct Sender {
-    checked: rustls::ClientConfig,
-    unchecked: rustls::ClientConfig,
-    /// One client for each connect timeout that somebody asked for, and for each way of checking certificates.
-    clients: Mutex<HashMap<(Duration, bool), HttpClient>>,
+    checked: HttpClient,
+    unchecked: HttpClient,
     /// Sockets are few where many webhooks leave at once.
     places: tokio::sync::Semaphore,
 }
@@ -51,9 +49,8 @@ impl Sender {
             .with_custom_certificate_verifier(Arc::new(AnyCertificate(Arc::clone(&provider))))
             .with_no_client_auth();
         Ok(Self {
-            checked,
-            unchecked,
-            clients: Mutex::default(),
+            checked: client(checked),
+            unchecked: client(unchecked),
             places: tokio::sync::Semaphore::new(AT_ONCE),
         })
     }
@@ -61,27 +58,14 @@ impl Sender {
     /// Makes one try. Also says whether credentials were sent after a 401.
     pub(crate) async fn send(&self, outgoing: &Outgoing, verify_certificates: bool) -> (TryResult, bool) {
         let _place = self.places.acquire().await;
-        let client = self.client(outgoing.overrides.connect, verify_certificates);
+        let client = if verify_certificates { &self.checked } else { &self.unchecked };
         let mut sent_credentials = false;
-        let trial = try_twice(&client, outgoing, &mut sent_credentials);
+        let trial = try_twice(client, outgoing, &mut sent_credentials);
         let result = match tokio::time::timeout(outgoing.overrides.total, trial).await {
             Ok(result) => result,
             Err(_) => failed(FailureKind::Timeout, "no complete answer within the total timeout"),
         };
         (result, sent_credentials)
-    }
-
-    fn client(&self, connect: Duration, verify_certificates: bool) -> HttpClient {
-        const DIFFERENT: usize = 64;
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if clients.len() >= DIFFERENT {
-            clients.clear();
-        }
-        let config = if verify_certificates { &self.checked } else { &self.unchecked };
-        clients
-            .entry((connect, verify_certificates))
-            .or_insert_with(|| client(config.clone(), connect))
-            .clone()
     }
 }
 
@@ -89,7 +73,7 @@ impl Sender {
 async fn try_twice(client: &HttpClient, outgoing: &Outgoing, sent_credentials: &mut bool) -> TryResult {
     let first = exchange(client, &outgoing.request, &outgoing.overrides, None).await;
     match (&first, &outgoing.request.credentials) {
-        (TryResult::Answered { status: 401, .. }, Some((user, password))) => {
+        (TryResult::Answered(Answer { status: 401, .. }), Some((user, password))) => {
             *sent_credentials = true;
             let basic = format!("Basic {}", BASE64.encode(format!("{user}:{password}")));
             exchange(client, &outgoing.request, &outgoing.overrides, Some(&basic)).await
@@ -112,33 +96,72 @@ async fn exchange(
     if let Some(authorization) = authorization {
         builder = builder.header(http::header::AUTHORIZATION, authorization);
     }
-    let request = match builder.body(Full::new(Bytes::from(request.body.clone()))) {
+    let mut request = match builder.body(Full::new(Bytes::from(request.body.clone()))) {
         Ok(request) => request,
         Err(error) => return failed(FailureKind::BadUrl, &error.to_string()),
     };
-    let limit = overrides.connect + overrides.read;
-    let response = match tokio::time::timeout(limit, client.request(request)).await {
-        Err(_) => return failed(FailureKind::Timeout, "no answer within the read timeout"),
-        Ok(Err(error)) => return failed_request(&error),
-        Ok(Ok(response)) => response,
+    let mut connection = capture_connection(&mut request);
+    let mut response = std::pin::pin!(client.request(request));
+    // Two times one after the other: until there is a connection, and from then until the answer begins.
+    let connecting = async {
+        tokio::select! {
+            biased;
+            answered = &mut response => Some(answered),
+            () = async { drop(connection.wait_for_connection_metadata().await) } => None,
+        }
+    };
+    let answered = match tokio::time::timeout(overrides.connect, connecting).await {
+        Err(_) => return failed(FailureKind::Connect, "no connection within the connect timeout"),
+        Ok(Some(answered)) => answered,
+        Ok(None) => match tokio::time::timeout(overrides.read, response).await {
+            Err(_) => return failed(FailureKind::Timeout, "no answer within the read timeout"),
+            Ok(answered) => answered,
+        },
+    };
+    let response = match answered {
+        Err(error) => return failed_request(&error),
+        Ok(response) => response,
     };
     let (head, body) = response.into_parts();
-    let content_type =
-        head.headers.get(http::header::CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or("");
-    match Limited::new(body, ANSWER_MAX).collect().await {
-        Ok(body) => TryResult::Answered {
+    let texts = |name| head.headers.get_all(name).iter().filter_map(|it| it.to_str().ok()).map(str::to_owned);
+    match read(body, overrides.read).await {
+        Ok(body) => TryResult::Answered(Answer {
             status: head.status.as_u16(),
-            content_type: content_type.to_owned(),
-            body: body.to_bytes(),
-        },
-        Err(error) => failed(FailureKind::Broken, &error.to_string()),
+            content_type: texts(http::header::CONTENT_TYPE).next().unwrap_or_default(),
+            location: texts(http::header::LOCATION).next(),
+            cookies: texts(http::header::SET_COOKIE).collect(),
+            body,
+        }),
+        Err(failure) => failure,
     }
 }
 
+/// A body to its end, or to more than anybody needs of it. The read timeout also holds between its pieces.
+async fn read(mut body: hyper::body::Incoming, pause: Duration) -> Result<Bytes, TryResult> {
+    let late = |_| failed(FailureKind::Timeout, "the answer paused for longer than the read timeout");
+    let mut read = BytesMut::new();
+    while let Some(frame) = tokio::time::timeout(pause, body.frame()).await.map_err(late)? {
+        let frame = frame.map_err(|error| failed(FailureKind::Broken, &error.to_string()))?;
+        if let Ok(data) = frame.into_data() {
+            read.extend_from_slice(&data[..data.len().min(ANSWER_MAX - read.len())]);
+        }
+        if read.len() == ANSWER_MAX {
+            break;
+        }
+    }
+    Ok(read.freeze())
+}
+
 fn failed_request(error: &hyper_util::client::legacy::Error) -> TryResult {
-    let detail = causes(error);
-    let kind = if find_cause::<rustls::Error>(error).is_some() || detail.contains("certificate") {
-        FailureKind::Tls
+    let detail = cause(error);
+    let kind = if let Some(error) = causes(error).find_map(tls_error) {
+        match error {
+            rustls::Error::InvalidCertificate(_) => FailureKind::Certificate,
+            _ => FailureKind::Tls,
+        }
+    } else if causes(error).any(|cause| cause.to_string() == "dns error") {
+        // The connector's own word for it; its type is private.
+        FailureKind::Host
     } else if error.is_connect() {
         FailureKind::Connect
     } else {
@@ -151,24 +174,32 @@ fn failed(kind: FailureKind, detail: &str) -> TryResult {
     TryResult::Failed { kind, detail: detail.to_owned() }
 }
 
-fn find_cause<'a, E: std::error::Error + 'static>(
+/// What rustls says. It travels inside [`std::io::Error`]s, one in another, and these name as their source only what
+/// is below what they hold.
+fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    let held = error.downcast_ref::<std::io::Error>()?.get_ref()?;
+    held.downcast_ref().or_else(|| tls_error(held))
+}
+
+/// An error and what lies under it.
+fn causes<'a>(
     error: &'a (dyn std::error::Error + 'static),
-) -> Option<&'a E> {
-    std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
 }
 
-/// The whole chain: hyper's own words say little without what is below them.
-fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let chain: Vec<String> =
-        std::iter::successors(Some(error), |error| error.source()).map(|error| error.to_string()).collect();
-    chain.join(": ")
+/// What lies at the bottom: hyper's own words above it say little.
+fn cause(error: &(dyn std::error::Error + 'static)) -> String {
+    causes(error).last().unwrap_or(error).to_string()
 }
 
-fn client(config: rustls::ClientConfig, connect: Duration) -> HttpClient {
+fn client(config: rustls::ClientConfig) -> HttpClient {
+    /// Nobody can ask for a longer one; what a shorter one gave up is given up by then too.
+    const CONNECT_MAX: Duration = Duration::from_secs(10);
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_nodelay(true);
-    http.set_connect_timeout(Some(connect));
+    http.set_connect_timeout(Some(CONNECT_MAX));
     let https = HttpsConnectorBuilder::new()
         .with_tls_config(config)
         .https_or_http()

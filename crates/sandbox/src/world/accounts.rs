@@ -14,7 +14,7 @@ use super::events;
 pub(crate) struct Accounts {
     main: Sid,
     /// In the order in which they were made; few enough to be looked through where they are listed.
-    accounts: Vec<Account>,
+    rows: Vec<Account>,
     places: HashMap<Sid, usize>,
     /// For limits of rate: the second, and how many requests each account has made in it.
     requests: (i64, HashMap<Sid, u32>),
@@ -28,6 +28,8 @@ pub(crate) struct Account {
     pub(crate) owner: Sid,
     pub(crate) friendly_name: String,
     pub(crate) status: AccountStatus,
+    /// It was Twilio itself that suspended it: its parent cannot undo that.
+    pub(crate) suspended_by_twilio: bool,
     pub(crate) auth_token: String,
     pub(crate) secondary_auth_token: Option<(String, Timestamp)>,
     pub(crate) created: Timestamp,
@@ -49,6 +51,7 @@ impl Accounts {
             owner: sid,
             friendly_name: "Sandbox".to_owned(),
             status: AccountStatus::Active,
+            suspended_by_twilio: false,
             auth_token,
             secondary_auth_token: None,
             created: now,
@@ -56,7 +59,7 @@ impl Accounts {
             credit_micros: 1_000_000_000,
         };
         let mut accounts =
-            Self { main: sid, accounts: Vec::new(), places: HashMap::new(), requests: (0, HashMap::new()) };
+            Self { main: sid, rows: Vec::new(), places: HashMap::new(), requests: (0, HashMap::new()) };
         accounts.push(main);
         accounts
     }
@@ -67,16 +70,16 @@ impl Accounts {
     }
 
     pub(crate) fn find(&self, sid: Sid) -> Option<&Account> {
-        self.accounts.get(*self.places.get(&sid)?)
+        self.rows.get(*self.places.get(&sid)?)
     }
 
     pub(crate) fn find_mut(&mut self, sid: Sid) -> Option<&mut Account> {
-        self.accounts.get_mut(*self.places.get(&sid)?)
+        self.rows.get_mut(*self.places.get(&sid)?)
     }
 
     /// All, newest first.
     pub(crate) fn newest_first(&self) -> impl Iterator<Item = &Account> {
-        self.accounts.iter().rev()
+        self.rows.iter().rev()
     }
 
     /// This account and those that it owns, newest first.
@@ -119,8 +122,8 @@ impl Accounts {
     }
 
     fn push(&mut self, account: Account) {
-        self.places.insert(account.sid, self.accounts.len());
-        self.accounts.push(account);
+        self.places.insert(account.sid, self.rows.len());
+        self.rows.push(account);
     }
 }
 
@@ -134,6 +137,7 @@ pub(crate) fn create(world: &mut World, parent: Sid, friendly_name: String) -> S
         owner: parent,
         friendly_name,
         status: AccountStatus::Active,
+        suspended_by_twilio: false,
         auth_token,
         secondary_auth_token: None,
         created: now,
@@ -147,28 +151,37 @@ pub(crate) fn create(world: &mut World, parent: Sid, friendly_name: String) -> S
 
 /// Changes the status of a subaccount. Suspending neither ends calls nor empties queues: a message whose turn comes
 /// while its account is not active fails with 30002. Closing is final and gives the numbers back.
-pub(crate) fn set_status(world: &mut World, sid: Sid, status: AccountStatus) {
+pub(crate) fn set_status(world: &mut World, sid: Sid, status: &AccountStatus) {
     let now = world.now;
     let Some(account) = world.accounts.find_mut(sid) else { return };
-    if account.status == status {
+    if account.status == *status {
         return;
     }
     let previous = std::mem::replace(&mut account.status, status.clone());
     account.updated = now;
-    if status == AccountStatus::Closed {
+    if *status == AccountStatus::Closed {
         super::numbers::release_all(world, sid);
     }
     events::record_change(world, sid, "account.updated", sid, "status", previous.as_str(), status.as_str());
     world.touch();
 }
 
+/// Twilio itself suspends an account, be it a main one, or lets it go on: what fraud and unpaid bills lead to.
+pub(crate) fn set_suspended_by_twilio(world: &mut World, sid: Sid, suspended: bool) {
+    let status = if suspended { AccountStatus::Suspended } else { AccountStatus::Active };
+    set_status(world, sid, &status);
+    if let Some(account) = world.accounts.find_mut(sid) {
+        account.suspended_by_twilio = suspended;
+    }
+}
+
 /// Gives an account another name.
-pub(crate) fn rename(world: &mut World, sid: Sid, friendly_name: String) {
+pub(crate) fn rename(world: &mut World, sid: Sid, friendly_name: &str) {
     let now = world.now;
     let Some(account) = world.accounts.find_mut(sid) else { return };
-    let previous = std::mem::replace(&mut account.friendly_name, friendly_name.clone());
+    let previous = std::mem::replace(&mut account.friendly_name, friendly_name.to_owned());
     account.updated = now;
-    events::record_change(world, sid, "account.updated", sid, "friendly_name", &previous, &friendly_name);
+    events::record_change(world, sid, "account.updated", sid, "friendly_name", &previous, friendly_name);
     world.touch();
 }
 

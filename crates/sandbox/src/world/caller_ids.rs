@@ -63,8 +63,7 @@ pub(crate) fn begin(world: &mut World, proof: Proof) -> (Sid, String) {
     let code = world.ids.digits(6);
     let twiml = "<Response><Gather numDigits=\"6\"><Say>Please enter the code shown on your screen.</Say></Gather>\
                  </Response>";
-    let call = calls::speak(world, proof.account, VALIDATION_CALLER, proof.phone_number, twiml)
-        .unwrap_or_else(|| world.ids.sid(*b"CA"));
+    let call = calls::speak(world, proof.account, VALIDATION_CALLER, proof.phone_number, twiml);
     let seconds = proof.delay_s + world.settings.calls.ringing_ms / 1000 + TYPING_S;
     world.caller_ids.pending.insert(call, proof);
     world.plan_in_ms(seconds * 1000, Due::CallerId(call));
@@ -93,14 +92,7 @@ pub(super) fn conclude(world: &mut World, call: Sid) {
     params.extend(proven.map(|sid| ("OutgoingCallerIdSid", sid.to_string())));
     webhooks::deliver(
         world,
-        Webhook {
-            account: proof.account,
-            kind: "caller-id",
-            target,
-            fallback: None,
-            params,
-            then: Then::Nothing,
-        },
+        Webhook { account: proof.account, kind: "caller-id", target, params, then: Then::Nothing },
     );
 }
 

@@ -16,6 +16,10 @@ use crate::table::{Row, Table};
 
 /// One entry of the audit trail.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "`event_type` is Twilio's name, and `type` is a word of Rust's"
+)]
 pub(crate) struct Event {
     pub(crate) sid: Sid,
     pub(crate) account: Sid,
@@ -144,6 +148,11 @@ pub(crate) enum LogLevel {
 }
 
 impl LogLevel {
+    /// 12200 is what Twilio passes over in a document; everything else stops something.
+    pub(crate) fn of(code: u32) -> Self {
+        if matches!(code, 12200 | 14101..=14107) { Self::Warning } else { Self::Error }
+    }
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",

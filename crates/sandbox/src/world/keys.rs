@@ -39,12 +39,12 @@ pub(crate) fn create(world: &mut World, account: Sid, friendly_name: String) -> 
 }
 
 /// Gives a key another name. `false`: it is not there.
-pub(crate) fn rename(world: &mut World, account: Sid, sid: Sid, friendly_name: String) -> bool {
+pub(crate) fn rename(world: &mut World, account: Sid, sid: Sid, friendly_name: &str) -> bool {
     let now = world.now;
     let Some(key) = world.keys.find_mut_of(account, sid) else { return false };
-    let previous = std::mem::replace(&mut key.friendly_name, friendly_name.clone());
+    let previous = std::mem::replace(&mut key.friendly_name, friendly_name.to_owned());
     key.updated = now;
-    events::record_change(world, account, "api-key.updated", sid, "friendly_name", &previous, &friendly_name);
+    events::record_change(world, account, "api-key.updated", sid, "friendly_name", &previous, friendly_name);
     world.touch();
     true
 }

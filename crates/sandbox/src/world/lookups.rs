@@ -40,7 +40,7 @@ pub(crate) fn line(world: &World, number: PhoneNumber) -> Line {
     }
     let kind = numbering::line_kind(number);
     let carrier = match kind {
-        LineKind::Mobile => Some(mobile_carrier(number)),
+        LineKind::Mobile => Some(mobile_carrier(world, number)),
         LineKind::Landline => Some(LANDLINE),
         LineKind::FixedVoip => Some(FIXED_VOIP),
         LineKind::NonFixedVoip => Some(TWILIO),
@@ -49,23 +49,18 @@ pub(crate) fn line(world: &World, number: PhoneNumber) -> Line {
     Line { kind, carrier }
 }
 
-/// How risky it is to text a number: numbers that end in `96` are known for pumping, premium lines and countries
-/// that pumping comes from are suspect, the rest is not.
-pub(crate) fn pumping_risk(number: PhoneNumber) -> PumpingRisk {
-    /// Where Twilio's guide to fraud sees most of it: <https://www.twilio.com/docs/usage/anti-fraud-developer-guide>.
-    const SUSPECT: &[&str] = &["LV", "LT", "RS", "SO", "CG", "CD", "TD", "GM", "SL", "GN"];
+/// How risky it is to text a number: numbers that end in `96` are known for pumping, countries that pumping comes from
+/// and lines that are no mobile phones are suspect, the rest is not.
+pub(crate) fn pumping_risk(world: &World, number: PhoneNumber) -> PumpingRisk {
     let iso = numbering::country_of(number).map_or("", |country| country.iso);
     let spread = u8::try_from(mix(number.digits()) % 10).unwrap_or(0);
-    match number.digits() % 100 {
-        96 => PumpingRisk { carrier_risk: "high", score: 90 + spread, blocked: true },
-        _ if SUSPECT.contains(&iso) => {
-            PumpingRisk { carrier_risk: "moderate", score: 60 + spread, blocked: false }
-        }
-        _ if numbering::line_kind(number) != LineKind::Mobile => {
-            PumpingRisk { carrier_risk: "mild", score: 25 + spread, blocked: false }
-        }
-        _ => PumpingRisk { carrier_risk: "low", score: spread, blocked: false },
-    }
+    let (carrier_risk, least) = match number.digits() % 100 {
+        96 => return PumpingRisk { carrier_risk: "high", score: 90 + spread, blocked: true },
+        _ if world.prices.is_high_risk(iso) => ("moderate", 60),
+        _ if numbering::line_kind(number) != LineKind::Mobile => ("mild", 25),
+        _ => ("low", 0),
+    };
+    PumpingRisk { carrier_risk, score: least + spread, blocked: false }
 }
 
 /// The name behind a number, made up, where Lookup has one: in North America.
@@ -83,49 +78,20 @@ pub(crate) fn caller_name(number: PhoneNumber) -> Option<(String, &'static str)>
     }
 }
 
-/// Networks by country, by the codes of ITU-T E.212.
-fn mobile_carrier(number: PhoneNumber) -> Carrier {
-    let networks: &[(&'static str, &'static str, &'static str)] =
-        match numbering::country_of(number).map_or("", |country| country.iso) {
-            "US" => &[
-                ("T-Mobile USA, Inc.", "310", "260"),
-                ("AT&T Wireless", "310", "410"),
-                ("Verizon Wireless", "311", "480"),
-            ],
-            "CA" => &[("Rogers Wireless", "302", "720"), ("Bell Mobility", "302", "610")],
-            "GB" => &[("O2 UK", "234", "10"), ("Vodafone UK", "234", "15"), ("EE", "234", "30")],
-            "DE" => &[("Telekom Deutschland", "262", "01"), ("Vodafone Germany", "262", "02")],
-            "FR" => &[("Orange France", "208", "01"), ("SFR", "208", "10")],
-            "ES" => &[("Movistar", "214", "07"), ("Vodafone Spain", "214", "01")],
-            "IT" => &[("TIM", "222", "01"), ("Vodafone Italy", "222", "10")],
-            "NL" => &[("KPN", "204", "08"), ("Vodafone Netherlands", "204", "04")],
-            "AU" => &[("Telstra", "505", "01"), ("Optus", "505", "02")],
-            "IN" => &[("Airtel", "404", "45"), ("Vodafone Idea", "404", "20")],
-            "BR" => &[("Vivo", "724", "06"), ("Claro Brasil", "724", "05")],
-            "MX" => &[("Telcel", "334", "020")],
-            "CO" => &[("Colombia Movil (Tigo)", "732", "103")],
-            "LV" => &[("LMT", "247", "01"), ("Tele2 Latvia", "247", "02")],
-            "LT" => &[("Telia Lietuva", "246", "01")],
-            "RS" => &[("Yettel Serbia", "220", "01")],
-            "SO" => &[("Hormuud", "637", "25")],
-            _ => &[],
-        };
-    let position = mix(number.digits()) % (networks.len().max(1) as u64);
-    match usize::try_from(position).ok().and_then(|position| networks.get(position)) {
-        Some((name, country, network)) => Carrier {
-            name,
-            mobile_country_code: Some(country),
-            mobile_network_code: Some(network),
+/// The network that its price is of, or one that is nobody's.
+fn mobile_carrier(world: &World, number: PhoneNumber) -> Carrier {
+    world.prices.network(number).map_or(
+        Carrier { name: "Sandbox Mobile", mobile_country_code: None, mobile_network_code: None },
+        |network| Carrier {
+            name: network.name,
+            mobile_country_code: Some(network.mcc),
+            mobile_network_code: Some(network.mnc),
         },
-        None => Carrier { name: "Sandbox Mobile", mobile_country_code: None, mobile_network_code: None },
-    }
+    )
 }
 
-const TWILIO: Carrier = Carrier {
-    name: "Twilio - SMS/MMS-SVR",
-    mobile_country_code: None,
-    mobile_network_code: None,
-};
+const TWILIO: Carrier =
+    Carrier { name: "Twilio - SMS/MMS-SVR", mobile_country_code: None, mobile_network_code: None };
 const LANDLINE: Carrier =
     Carrier { name: "Sandbox Telephone", mobile_country_code: None, mobile_network_code: None };
 const FIXED_VOIP: Carrier =

@@ -156,7 +156,7 @@ impl World {
     pub(crate) fn pass_time(&mut self, until: Timestamp, pause_for_webhooks: bool) {
         while let Some((at, due)) = self.agenda.pop_due(until) {
             self.now = self.now.max(at);
-            self.happen(due);
+            self.happen(&due);
             if pause_for_webhooks && !self.outgoing.is_empty() {
                 return;
             }
@@ -213,8 +213,8 @@ impl World {
         triggers::keep_interval(self);
     }
 
-    fn happen(&mut self, due: Due) {
-        match due {
+    fn happen(&mut self, due: &Due) {
+        match *due {
             Due::Message(sid, step) => messages::advance(self, sid, step),
             Due::Call(sid, step) => calls::advance(self, sid, step),
             Due::Webhook(delivery) => webhooks::send(self, delivery),

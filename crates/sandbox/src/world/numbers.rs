@@ -116,10 +116,6 @@ impl Numbers {
         self.rows.newest_first()
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.rows.len()
-    }
-
     fn insert(&mut self, row: IncomingNumber) {
         self.by_number.insert(row.phone_number, row.sid);
         self.rows.insert(row);

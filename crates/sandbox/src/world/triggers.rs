@@ -4,6 +4,8 @@
 //! minute of a day, and is seen in the next, fires nothing; and a firing that got lost is not repeated before the next
 //! period begins.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use ringfence_model::Sid;
@@ -16,11 +18,17 @@ use crate::settings::SignedBy;
 use crate::table::{Row, Table};
 
 /// All usage triggers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Triggers {
     pub(crate) table: Table<Trigger>,
     /// When they are compared next. A `Due` that comes before was planned for another interval and means nothing.
     next: Option<Timestamp>,
+    /// The day on which they were compared last, and whether parents' included subaccounts then. While both stay,
+    /// only those need a look that are new or whose account has used something, so that a year of a virtual clock
+    /// passes quickly.
+    compared: Option<(Date, bool)>,
+    /// The accounts that have got a trigger since.
+    renewed: BTreeSet<Sid>,
 }
 
 /// A usage trigger.
@@ -48,6 +56,12 @@ pub(crate) enum Period {
     Day,
     Month,
     Year,
+}
+
+impl Default for Triggers {
+    fn default() -> Self {
+        Self { table: Table::by_account(), next: None, compared: None, renewed: BTreeSet::new() }
+    }
 }
 
 impl Row for Trigger {
@@ -129,11 +143,11 @@ pub(crate) fn measure(
     by: &TriggerBy,
     period: Option<Period>,
 ) -> i64 {
-    let accounts = usage::whose(world, account, world.settings.trigger_includes_subaccounts);
+    let whose = usage::whose(world, account, world.settings.trigger_includes_subaccounts);
     let today = usage::today(world);
     let Amounts { count, usage, price_micros } = match period {
-        None => usage::ever(world, &accounts, category),
-        Some(period) => usage::between(world, &accounts, category, period.start(today), today),
+        None => usage::ever(world, whose, category),
+        Some(period) => usage::between(world, whose, category, period.start(today), today),
     };
     let millionths = |number| i64::try_from(number).unwrap_or(i64::MAX).saturating_mul(1_000_000);
     match by {
@@ -161,7 +175,14 @@ pub(super) fn keep_interval(world: &mut World) {
     }
 }
 
-/// Compares every trigger with what has been used.
+/// Begins to watch. A trigger that is reached already fires when triggers are compared next.
+pub(crate) fn add(world: &mut World, trigger: Trigger) {
+    world.triggers.renewed.insert(trigger.account);
+    world.triggers.table.insert(trigger);
+    world.touch();
+}
+
+/// Compares triggers with what has been used.
 pub(super) fn evaluate(world: &mut World) {
     if world.triggers.next.is_some_and(|next| world.now < next) {
         return;
@@ -170,13 +191,23 @@ pub(super) fn evaluate(world: &mut World) {
     keep_interval(world);
     usage::catch_up(world);
     let today = usage::today(world);
+    let present = (today, world.settings.trigger_includes_subaccounts);
+    let all_again = world.triggers.compared.replace(present) != Some(present);
+    let mut concerned = std::mem::take(&mut world.triggers.renewed);
+    concerned.append(&mut usage::take_grown(world));
     let reached = |trigger: &&Trigger| {
         !trigger.has_fired(today)
             && world.accounts.find(trigger.account).is_some_and(|it| it.status != AccountStatus::Closed)
             && current_micros(world, trigger) >= trigger.value_micros
     };
     // Oldest first, so that of several thresholds the lower one, which is usually made first, is told first.
-    let fires: Vec<Sid> = world.triggers.table.newest_first().rev().filter(reached).map(Row::sid).collect();
+    let table = &world.triggers.table;
+    let fires: Vec<Sid> = if all_again {
+        table.newest_first().rev().filter(reached).map(Row::sid).collect()
+    } else {
+        let of_them = concerned.iter().flat_map(|account| table.of(*account).rev());
+        of_them.filter(reached).map(Row::sid).collect()
+    };
     for sid in fires {
         fire(world, sid);
     }
@@ -210,7 +241,7 @@ fn fire(world: &mut World, sid: Sid) {
     let then = Then::Trigger(sid);
     webhooks::deliver(
         world,
-        Webhook { account, kind: "usage-trigger", target: trigger.callback, fallback: None, params, then },
+        Webhook { account, kind: "usage-trigger", target: trigger.callback, params, then },
     );
     world.touch();
 }

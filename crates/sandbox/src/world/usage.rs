@@ -2,7 +2,8 @@
 //!
 //! The one idea: what is booked stays young, to the second, until the lag has passed; then it is folded into sums by
 //! account, category and day, which are all that usage records and triggers see. So memory grows with categories and
-//! days, not with messages. What has been seen stays seen: a longer lag, or a freeze on demand, makes the data stand
+//! days, not with messages. A parent has a second set of sums, of its whole family, so that asking about thousands of
+//! subaccounts takes no longer than asking about one. What has been seen stays seen: a longer lag, or a freeze on demand, makes the data stand
 //! still until time has caught up.
 
 pub(crate) mod categories;
@@ -15,6 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use ringfence_model::Sid;
 
 use super::World;
+use super::accounts::Accounts;
 use super::faults::UsageDelay;
 use categories::TOTAL_PRICE;
 
@@ -24,15 +26,17 @@ pub(crate) struct Usage {
     names: Names,
     /// What nobody sees yet, by the second in which it was used.
     young: BTreeMap<i64, HashMap<Key, Amounts>>,
-    sums: HashMap<Key, Sums>,
+    sums: HashMap<Whose, HashMap<usize, Sums>>,
     /// Everything used up to this time is in the sums.
     as_of: Option<Timestamp>,
+    /// The accounts whose sums, or whose family's, have grown since somebody last took them from here.
+    grown: BTreeSet<Sid>,
     /// What each account has spent, without any lag: its parent's balance is less by it at once.
     spent: HashMap<Sid, i64>,
 }
 
 /// Something used just now.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Use {
     pub(crate) account: Sid,
     /// Every category that counts it, from `sms` to `sms-outbound-longcode`; `totalprice` is added by itself.
@@ -56,6 +60,15 @@ pub(crate) struct Amounts {
 /// An account and a category of its usage.
 type Key = (Sid, usize);
 
+/// Whose usage is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Whose {
+    /// That of an account alone.
+    Account(Sid),
+    /// That of a parent and of all its subaccounts.
+    Family(Sid),
+}
+
 #[derive(Debug, Default)]
 struct Sums {
     ever: Amounts,
@@ -67,9 +80,9 @@ pub(crate) fn book(world: &mut World, used: Use) {
     let at = world.now.as_second();
     let amounts = Amounts { count: used.count, usage: used.usage, price_micros: used.price_micros };
     for category in used.categories {
-        world.usage.add(at, used.account, category, amounts);
+        world.usage.add(&world.accounts, at, used.account, category, amounts);
     }
-    world.usage.add_price(at, used.account, used.price_micros);
+    world.usage.add_price(&world.accounts, at, used.account, used.price_micros);
 }
 
 /// Books anything, as a test wants it: also into the categories that lie above, and into `totalprice`. `at` may lie
@@ -86,11 +99,13 @@ pub(crate) fn book_by_hand(
     catch_up(world);
     let at = at.unwrap_or(world.now).as_second();
     let amounts = Amounts { count, usage, price_micros };
-    let total = std::iter::once(category).filter(|category| *category != TOTAL_PRICE);
-    for category in total.chain(categories::above(category)) {
-        world.usage.add(at, account, category, amounts);
+    if category != TOTAL_PRICE {
+        world.usage.add(&world.accounts, at, account, category, amounts);
     }
-    world.usage.add_price(at, account, price_micros);
+    for category in categories::above(category) {
+        world.usage.add(&world.accounts, at, account, category, amounts);
+    }
+    world.usage.add_price(&world.accounts, at, account, price_micros);
     world.touch();
 }
 
@@ -110,7 +125,12 @@ pub(crate) fn catch_up(world: &mut World) {
     let lag_s = world.settings.usage_lag_s.saturating_add(delay.extra_lag_s);
     let lag = SignedDuration::from_secs(i64::try_from(lag_s).unwrap_or(i64::MAX));
     let as_of = world.now.checked_sub(lag).unwrap_or(Timestamp::MIN);
-    world.usage.fold(as_of);
+    world.usage.fold(&world.accounts, as_of);
+}
+
+/// The accounts whose usage records show more than when this was asked last.
+pub(crate) fn take_grown(world: &mut World) -> BTreeSet<Sid> {
+    std::mem::take(&mut world.usage.grown)
 }
 
 /// Up to when usage data is complete.
@@ -129,44 +149,41 @@ pub(crate) fn day(at: Timestamp) -> Date {
 }
 
 /// Whose usage counts as an account's: its own and, for a parent, that of its subaccounts.
-pub(crate) fn whose(world: &World, account: Sid, include_subaccounts: bool) -> Vec<Sid> {
+pub(crate) fn whose(world: &World, account: Sid, include_subaccounts: bool) -> Whose {
     if include_subaccounts && world.accounts.owner(account) == account {
-        world.accounts.family(account).map(|it| it.sid).collect()
+        Whose::Family(account)
     } else {
-        vec![account]
+        Whose::Account(account)
     }
 }
 
-/// What these accounts together are known to have used of a category from one day to another, both included.
-pub(crate) fn between(world: &World, accounts: &[Sid], category: &str, from: Date, to: Date) -> Amounts {
+/// What is known to have been used of a category from one day to another, both included.
+pub(crate) fn between(world: &World, whose: Whose, category: &str, from: Date, to: Date) -> Amounts {
     let mut total = Amounts::default();
-    if from > to {
-        return total;
-    }
-    for sums in world.usage.sums_of(accounts, category) {
+    if from <= to
+        && let Some(sums) = world.usage.sums_of(whose, category)
+    {
         sums.days.range(from..=to).for_each(|(_, amounts)| total.add(*amounts));
     }
     total
 }
 
-/// What these accounts together are known to have used of a category since they exist.
-pub(crate) fn ever(world: &World, accounts: &[Sid], category: &str) -> Amounts {
-    let mut total = Amounts::default();
-    world.usage.sums_of(accounts, category).for_each(|sums| total.add(sums.ever));
-    total
+/// What is known to have been used of a category since there are accounts.
+pub(crate) fn ever(world: &World, whose: Whose, category: &str) -> Amounts {
+    world.usage.sums_of(whose, category).map(|sums| sums.ever).unwrap_or_default()
 }
 
-/// The categories of which these accounts are known to have used something.
-pub(crate) fn used_categories<'a>(world: &'a World, accounts: &[Sid]) -> BTreeSet<&'a str> {
+/// The categories of which something is known to have been used.
+pub(crate) fn used_categories(world: &World, whose: Whose) -> BTreeSet<&str> {
     let names = &world.usage.names.names;
-    let of_them = world.usage.sums.keys().filter(|(account, _)| accounts.contains(account));
-    of_them.filter_map(|(_, name)| names.get(*name)).map(String::as_str).collect()
+    let used = world.usage.sums.get(&whose).into_iter().flat_map(HashMap::keys);
+    used.filter_map(|name| names.get(*name)).map(String::as_str).collect()
 }
 
-/// The first day on which these accounts are known to have used something.
-pub(crate) fn first_day(world: &World, accounts: &[Sid]) -> Option<Date> {
-    let of_them = world.usage.sums.iter().filter(|((account, _), _)| accounts.contains(account));
-    of_them.filter_map(|(_, sums)| sums.days.keys().next()).min().copied()
+/// The first day on which something is known to have been used.
+pub(crate) fn first_day(world: &World, whose: Whose) -> Option<Date> {
+    let sums = world.usage.sums.get(&whose).into_iter().flat_map(HashMap::values);
+    sums.filter_map(|sums| sums.days.keys().next()).min().copied()
 }
 
 /// What an account has spent until now, whether its usage records show it or not.
@@ -175,23 +192,23 @@ pub(crate) fn spent_micros(world: &World, account: Sid) -> i64 {
 }
 
 impl Usage {
-    fn add(&mut self, at: i64, account: Sid, category: &str, amounts: Amounts) {
+    fn add(&mut self, accounts: &Accounts, at: i64, account: Sid, category: &str, amounts: Amounts) {
         let key = (account, self.names.number(category));
         if self.as_of.is_some_and(|as_of| at <= as_of.as_second()) {
-            self.sums.entry(key).or_default().add(day_of(at), amounts);
+            self.sum(accounts, key, day_of(at), amounts);
         } else {
             self.young.entry(at).or_default().entry(key).or_default().add(amounts);
         }
     }
 
     /// The price of everything; neither counted nor measured.
-    fn add_price(&mut self, at: i64, account: Sid, price_micros: i64) {
-        self.add(at, account, TOTAL_PRICE, Amounts { count: 0, usage: 0, price_micros });
+    fn add_price(&mut self, accounts: &Accounts, at: i64, account: Sid, price_micros: i64) {
+        self.add(accounts, at, account, TOTAL_PRICE, Amounts { count: 0, usage: 0, price_micros });
         let spent = self.spent.entry(account).or_default();
         *spent = spent.saturating_add(price_micros);
     }
 
-    fn fold(&mut self, as_of: Timestamp) {
+    fn fold(&mut self, accounts: &Accounts, as_of: Timestamp) {
         if self.as_of.is_some_and(|seen| as_of <= seen) {
             return;
         }
@@ -199,14 +216,22 @@ impl Usage {
         while let Some(entry) = self.young.first_entry().filter(|entry| *entry.key() <= as_of.as_second()) {
             let (second, used) = entry.remove_entry();
             for (key, amounts) in used {
-                self.sums.entry(key).or_default().add(day_of(second), amounts);
+                self.sum(accounts, key, day_of(second), amounts);
             }
         }
     }
 
-    fn sums_of<'a>(&'a self, accounts: &'a [Sid], category: &str) -> impl Iterator<Item = &'a Sums> {
-        let name = self.names.numbers.get(category).copied();
-        accounts.iter().filter_map(move |account| self.sums.get(&(*account, name?)))
+    /// Adds to the sums of the account and to those of its family.
+    fn sum(&mut self, accounts: &Accounts, (account, category): Key, day: Date, amounts: Amounts) {
+        let owner = accounts.owner(account);
+        for whose in [Whose::Account(account), Whose::Family(owner)] {
+            self.sums.entry(whose).or_default().entry(category).or_default().add(day, amounts);
+        }
+        self.grown.extend([account, owner]);
+    }
+
+    fn sums_of(&self, whose: Whose, category: &str) -> Option<&Sums> {
+        self.sums.get(&whose)?.get(self.names.numbers.get(category)?)
     }
 }
 

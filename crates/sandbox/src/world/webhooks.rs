@@ -1,15 +1,20 @@
 //! Webhooks: made, signed as Twilio signs them, tried again, logged, and their answers led back.
 //!
 //! A [`Webhook`] says whom to ask and what the answer is for ([`Then`]). It becomes a [`Delivery`] in the log. Each
-//! try is an [`Outgoing`] that the engine performs; [`answered`] decides whether to try again, to turn to the
-//! fallback URL, or to go on with the answer.
+//! try is an [`Outgoing`] that the engine performs; [`answered`] decides whether to follow a redirect, to try again,
+//! or to go on with the answer. Fallback URLs are for whoever asked: an answer can be of no use for other reasons too.
 //!
 //! Connection overrides in the fragment of a URL follow
 //! <https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides>.
 
 mod by_hand;
+mod cookies;
+mod links;
 mod overrides;
+mod redirects;
 mod signing;
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -17,10 +22,12 @@ use ringfence_model::Sid;
 use serde::Serialize;
 
 pub(crate) use by_hand::{ByHand, Forgery, deliver_by_hand, send_again};
+pub(super) use links::join;
 pub(crate) use overrides::Overrides;
 pub(crate) use signing::SignedRequest;
 
-use super::{Due, World, calls, messages, triggers};
+use super::events::{self, AlertedWebhook, LogLevel, NewAlert};
+use super::{Due, World, calls, messages, shared_keys, triggers};
 use crate::table::{Row, Table};
 
 /// The log of deliveries.
@@ -29,6 +36,9 @@ pub(crate) struct Webhooks {
     pub(crate) log: Table<Delivery>,
     /// How many have left and not been answered.
     pub(crate) in_flight: usize,
+    /// The one whose answer is being carried out right now.
+    current: Option<Sid>,
+    cookies: cookies::Cookies,
 }
 
 /// A method that a webhook can have.
@@ -65,15 +75,32 @@ pub(crate) struct Target {
     pub(crate) method: Method,
 }
 
+/// Every kind of webhook, as the log of deliveries and faults name it.
+pub(crate) const KINDS: [&str; 14] = [
+    "message",
+    "message-status",
+    "voice",
+    "gather-action",
+    "dial-action",
+    "record-action",
+    "call-status",
+    "recording-status",
+    "amd-status",
+    "caller-id",
+    "usage-trigger",
+    "by-hand",
+    "forged",
+    "replay",
+];
+
 /// A webhook to be sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Webhook {
     /// The account whose key signs it.
     pub(crate) account: Sid,
-    /// What it is, in the log and for faults: `message`, `message-status`, `voice`, `call-status`, `usage-trigger`…
+    /// What it is, one of [`KINDS`].
     pub(crate) kind: &'static str,
     pub(crate) target: Target,
-    pub(crate) fallback: Option<Target>,
     pub(crate) params: Vec<(&'static str, String)>,
     pub(crate) then: Then,
 }
@@ -95,9 +122,13 @@ pub(crate) enum Then {
 #[derive(Debug, Clone)]
 pub(crate) enum Ended {
     /// An answer with a 2xx status.
-    Answer { content_type: String, body: Bytes, url: String },
-    /// None, or one with another status. The code is Twilio's (11200: HTTP retrieval failure, 11205: connection
-    /// failure, 11237: certificate).
+    Answer {
+        content_type: String,
+        body: Bytes,
+        /// Where it came from, if the application sent us elsewhere for it: relative URLs are seen from there.
+        moved_to: Option<Target>,
+    },
+    /// None, or one with another status. The code is Twilio's: [`TryResult::code`].
     Failed { code: u32 },
 }
 
@@ -111,15 +142,21 @@ pub(crate) struct Delivery {
     pub(crate) request: Option<SignedRequest>,
     pub(crate) tries: Vec<Try>,
     pub(crate) state: DeliveryState,
-    /// The fallback URL is being asked.
-    pub(crate) on_fallback: bool,
+    /// Where the application sent us, and how often in a row.
+    moved_to: Option<Target>,
+    redirects: u32,
     /// What is wrong with it on demand.
     pub(crate) forgery: Option<Forgery>,
+    /// Somebody sent it on purpose, through the control API, and sees the answer there.
+    by_hand: bool,
     /// Parameters beside those of the webhook, of one that somebody made by hand.
     extra_params: Vec<(String, String)>,
     /// This request again, byte for byte, in place of one made for it.
     replayed: Option<SignedRequest>,
-    tries_here: u32,
+    /// Tries at the webhook's own URL; what was asked after redirects is part of one.
+    beginnings: u32,
+    /// What all requests took together.
+    spent_ms: u64,
 }
 
 /// Where a delivery stands.
@@ -151,9 +188,21 @@ pub(crate) struct Try {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum TryResult {
     /// An answer, whatever its status. The body is cut at what the engine reads.
-    Answered { status: u16, content_type: String, body: Bytes },
+    Answered(Answer),
     /// No answer.
     Failed { kind: FailureKind, detail: String },
+}
+
+/// What an application answered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) content_type: String,
+    /// The header of this name, as it stands.
+    pub(crate) location: Option<String>,
+    /// The `Set-Cookie` headers.
+    pub(crate) cookies: Vec<String>,
+    pub(crate) body: Bytes,
 }
 
 /// Why there was no answer.
@@ -162,9 +211,13 @@ pub(crate) enum TryResult {
 pub(crate) enum FailureKind {
     /// The URL cannot be asked at all.
     BadUrl,
+    /// Nobody knows the host.
+    Host,
     /// No connection, or none in time.
     Connect,
-    /// The certificate was refused, or TLS failed otherwise.
+    /// The certificate was refused.
+    Certificate,
+    /// TLS failed otherwise.
     Tls,
     /// Connected, but no answer in time.
     Timeout,
@@ -188,6 +241,9 @@ impl Row for Delivery {
         self.webhook.account
     }
 }
+
+/// How often in a row an application may send us elsewhere. Twilio names no number.
+const REDIRECTS_MAX: u32 = 10;
 
 impl Webhooks {
     pub(super) fn set_cap(&mut self, cap: usize) {
@@ -217,6 +273,7 @@ pub(crate) fn deliver(world: &mut World, webhook: Webhook) -> Sid {
 }
 
 fn log(world: &mut World, webhook: Webhook, forgery: Option<Forgery>) -> Sid {
+    debug_assert!(KINDS.contains(&webhook.kind), "{} is a kind that nobody can ask for", webhook.kind);
     let sid = world.ids.sid(*b"WH");
     let at = world.now;
     world.webhooks.log.insert(Delivery {
@@ -226,11 +283,14 @@ fn log(world: &mut World, webhook: Webhook, forgery: Option<Forgery>) -> Sid {
         request: None,
         tries: Vec::new(),
         state: DeliveryState::Pending,
-        on_fallback: false,
+        moved_to: None,
+        redirects: 0,
         forgery,
+        by_hand: false,
         extra_params: Vec::new(),
         replayed: None,
-        tries_here: 0,
+        beginnings: 0,
+        spent_ms: 0,
     });
     world.touch();
     sid
@@ -239,17 +299,16 @@ fn log(world: &mut World, webhook: Webhook, forgery: Option<Forgery>) -> Sid {
 /// Signs a delivery and puts it among what has to leave.
 pub(super) fn send(world: &mut World, sid: Sid) {
     let Some(delivery) = world.webhooks.log.find(sid) else { return };
-    let target = match (&delivery.webhook.fallback, delivery.on_fallback) {
-        (Some(fallback), true) => fallback.clone(),
-        _ => delivery.webhook.target.clone(),
-    };
     let request = match &delivery.replayed {
         Some(request) => request.clone(),
-        None => signing::sign(world, delivery, &target),
+        None => signing::sign(world, delivery),
     };
-    let overrides = Overrides::parse(&target.url);
+    let overrides = delivery.overrides();
+    shared_keys::count(world);
     let Some(delivery) = world.webhooks.log.find_mut(sid) else { return };
-    delivery.tries_here += 1;
+    if delivery.moved_to.is_none() {
+        delivery.beginnings += 1;
+    }
     delivery.request = Some(request.clone());
     world.webhooks.in_flight += 1;
     world.outgoing.push(Outgoing { delivery: sid, request, overrides });
@@ -259,37 +318,92 @@ pub(super) fn send(world: &mut World, sid: Sid) {
 pub(crate) fn answered(world: &mut World, sid: Sid, tried: Try) {
     world.webhooks.in_flight = world.webhooks.in_flight.saturating_sub(1);
     world.touch();
+    let (result, took_ms) = (tried.result.clone(), tried.took_ms);
+    if let TryResult::Answered(answer) = &result {
+        cookies::keep(world, sid, &answer.cookies);
+    }
     let Some(delivery) = world.webhooks.log.find_mut(sid) else { return };
-    let (result, url) = (tried.result.clone(), tried.url.clone());
     delivery.tries.push(tried);
-    if let TryResult::Answered { status: 200..=299, content_type, body } = result {
+    delivery.spent_ms = delivery.spent_ms.saturating_add(took_ms);
+    if let TryResult::Answered(Answer { status: 200..=299, content_type, body, .. }) = result {
         delivery.state = DeliveryState::Done;
-        let then = delivery.webhook.then.clone();
-        return go_on(world, &then, Ended::Answer { content_type, body, url });
+        let moved_to = delivery.moved_to.clone();
+        return go_on(world, sid, Ended::Answer { content_type, body, moved_to });
     }
-    if let Some(delay_ms) = delivery.again_after_ms(&result) {
-        return world.plan_in_ms(delay_ms, Due::Webhook(sid));
-    }
-    if delivery.webhook.fallback.is_some() && !delivery.on_fallback {
-        delivery.on_fallback = true;
-        delivery.tries_here = 0;
-        let failed_url = delivery.webhook.target.url.clone();
-        delivery.webhook.params.push(("ErrorCode", result.code().to_string()));
-        delivery.webhook.params.push(("ErrorUrl", failed_url));
+    if let Some(next) = delivery.sent_to(&result) {
+        delivery.moved_to = Some(next);
+        delivery.redirects += 1;
         return send(world, sid);
     }
+    if let Some(delay_ms) = delivery.again_after_ms(&result) {
+        delivery.moved_to = None;
+        delivery.redirects = 0;
+        return world.plan_in_ms(delay_ms, Due::Webhook(sid));
+    }
     delivery.state = DeliveryState::Failed;
-    let then = delivery.webhook.then.clone();
-    go_on(world, &then, Ended::Failed { code: result.code() });
+    go_on(world, sid, Ended::Failed { code: result.code() });
 }
 
-fn go_on(world: &mut World, then: &Then, ended: Ended) {
+fn go_on(world: &mut World, sid: Sid, ended: Ended) {
+    let Some(delivery) = world.webhooks.log.find(sid) else { return };
+    let (then, account, by_hand) = (delivery.webhook.then.clone(), delivery.account(), delivery.by_hand);
+    world.webhooks.current = Some(sid);
     match then {
-        Then::Nothing => {}
-        Then::Message(sid) => messages::answered(world, *sid, ended),
-        Then::Call(sid, turn) => calls::answered(world, *sid, *turn, ended),
-        Then::Trigger(sid) => triggers::answered(world, *sid, &ended),
+        Then::Nothing if by_hand => {}
+        Then::Nothing => {
+            if let Ended::Failed { code } = ended {
+                alert(world, account, code, account, "A callback was not answered with a 2xx");
+            }
+        }
+        Then::Message(message) => messages::answered(world, message, ended),
+        Then::Call(call, turn) => calls::answered(world, call, turn, ended),
+        Then::Trigger(trigger) => {
+            if let Ended::Failed { code } = ended {
+                alert(
+                    world,
+                    account,
+                    code,
+                    trigger,
+                    "The webhook of a usage trigger was not answered with a 2xx",
+                );
+            }
+            triggers::answered(world, trigger, &ended);
+        }
     }
+    world.webhooks.current = None;
+}
+
+/// Tells the debugger what went wrong, with the webhook whose answer is being carried out.
+pub(crate) fn alert(world: &mut World, account: Sid, code: u32, resource: Sid, text: &str) {
+    let current = world.webhooks.current.and_then(|sid| world.webhooks.log.find(sid));
+    let webhook = current.and_then(alerted);
+    let level = LogLevel::of(code);
+    events::alert(world, NewAlert { account, code, level, resource, text: text.to_owned(), webhook });
+}
+
+fn alerted(delivery: &Delivery) -> Option<AlertedWebhook> {
+    let request = delivery.request.as_ref()?;
+    let headers = |pairs: &[(&str, &str)]| {
+        let lines: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        lines.join("&")
+    };
+    let (content_type, body) = match delivery.tries.last().map(|tried| &tried.result) {
+        Some(TryResult::Answered(answer)) => {
+            (answer.content_type.as_str(), String::from_utf8_lossy(&answer.body).into_owned())
+        }
+        Some(TryResult::Failed { detail, .. }) => ("", detail.clone()),
+        None => ("", String::new()),
+    };
+    let sent: Vec<(&str, &str)> =
+        request.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    Some(AlertedWebhook {
+        url: request.url.clone(),
+        method: request.method,
+        variables: form_urlencoded::Serializer::new(String::new()).extend_pairs(delivery.params()).finish(),
+        request_headers: headers(&sent),
+        response_headers: headers(&[("content-type", content_type)]),
+        response_body: body,
+    })
 }
 
 impl Delivery {
@@ -299,32 +413,64 @@ impl Delivery {
         params.chain(self.extra_params.iter().map(|(name, value)| (name.as_str(), value.as_str())))
     }
 
+    /// Where the next request goes.
+    fn target(&self) -> &Target {
+        self.moved_to.as_ref().unwrap_or(&self.webhook.target)
+    }
+
+    /// What the fragment of the webhook's own URL asks for. The total time is what is left of it, but for a usage
+    /// trigger, whose retries are requests of their own.
+    fn overrides(&self) -> Overrides {
+        let mut overrides = Overrides::parse(&self.webhook.target.url);
+        if !matches!(self.webhook.then, Then::Trigger(_)) {
+            overrides.total = overrides.total.saturating_sub(Duration::from_millis(self.spent_ms));
+        }
+        overrides
+    }
+
+    /// Where an application sends us instead. A request that is repeated byte for byte fits no other URL.
+    fn sent_to(&self, result: &TryResult) -> Option<Target> {
+        match result {
+            TryResult::Answered(answer) if self.redirects < REDIRECTS_MAX && self.replayed.is_none() => {
+                redirects::target(self.target(), answer)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether this result is worth another try, and when. Usage triggers have a rule of their own: three quick
     /// retries after a 5xx.
     fn again_after_ms(&self, result: &TryResult) -> Option<u64> {
         const QUICKLY_MS: u64 = 1000;
-        if matches!(self.webhook.then, Then::Trigger(_)) {
-            let is_5xx = matches!(result, TryResult::Answered { status: 500..=599, .. });
-            return (is_5xx && self.tries_here <= 3).then_some(QUICKLY_MS);
-        }
-        let target = match (&self.webhook.fallback, self.on_fallback) {
-            (Some(fallback), true) => fallback,
-            _ => &self.webhook.target,
+        let is_worth_it = if matches!(self.webhook.then, Then::Trigger(_)) {
+            let is_5xx = matches!(result, TryResult::Answered(Answer { status: 500..=599, .. }));
+            is_5xx && self.beginnings <= 3
+        } else {
+            let overrides = self.overrides();
+            self.beginnings <= overrides.retry_count
+                && !overrides.total.is_zero()
+                && overrides.retries(result)
         };
-        let overrides = Overrides::parse(&target.url);
-        (self.tries_here <= overrides.retry_count && overrides.retries(result)).then_some(QUICKLY_MS)
+        is_worth_it.then_some(QUICKLY_MS)
     }
 }
 
 impl TryResult {
-    /// Twilio's error code for it.
+    /// Twilio's error code for it: <https://www.twilio.com/docs/api/errors>, from 11100 on.
     pub(crate) fn code(&self) -> u32 {
         match self {
-            Self::Answered { .. } => 11200,
-            Self::Failed { kind: FailureKind::BadUrl, .. } => 11100,
-            Self::Failed { kind: FailureKind::Tls, .. } => 11237,
-            Self::Failed { kind: FailureKind::Connect | FailureKind::Timeout, .. } => 11205,
-            Self::Failed { kind: FailureKind::Broken, .. } => 11206,
+            Self::Answered(answer @ Answer { status: 300..=399, .. }) => {
+                if redirects::location(answer).is_some() { 11215 } else { 11216 }
+            }
+            Self::Answered(_) => 11200,
+            Self::Failed { kind, .. } => match kind {
+                FailureKind::BadUrl => 11100,
+                FailureKind::Host => 11210,
+                FailureKind::Tls => 11220,
+                FailureKind::Certificate => 11237,
+                FailureKind::Connect | FailureKind::Timeout => 11205,
+                FailureKind::Broken => 11206,
+            },
         }
     }
 }

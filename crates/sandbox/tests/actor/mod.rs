@@ -84,7 +84,7 @@ impl Actor {
 
     pub(crate) async fn advance(&self, seconds: u64) {
         let moved = self.sandbox.advance(Duration::from_secs(seconds));
-        let moved = tokio::time::timeout(Duration::from_secs(60), moved).await;
+        let moved = tokio::time::timeout(Duration::from_mins(1), moved).await;
         moved.expect("moving the clock ends").expect("the clock is virtual");
     }
 }

@@ -40,10 +40,14 @@ async fn a_stop_ends_idle_connections_and_streams() {
     stream.send("GET /_sandbox/events HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("it reads");
     assert_eq!(stream.read_head().await.expect("a head").status, 200);
 
+    let mut silent = RawClient::connect(sandbox.address()).await.expect("it listens");
+
+    let asked = std::time::Instant::now();
     stop.send(()).expect("it waits for that");
     let ended = tokio::time::timeout(Duration::from_secs(10), serving).await.expect("it stops");
     ended.expect("no panic").expect("no error");
-    assert!(idle.is_closed().await);
+    assert!(asked.elapsed() < Duration::from_secs(2), "nothing that is idle uses up the time of grace");
+    assert!(idle.is_closed().await && silent.is_closed().await);
     assert!(RawClient::connect(sandbox.address()).await.is_err(), "nobody listens any more");
 }
 
@@ -68,7 +72,7 @@ async fn settings_and_resets_by_hand() {
     sandbox.change_settings(|settings| settings.usage_lag_s = 3).expect("a good value");
     assert!(sandbox.change_settings(|settings| settings.trigger_interval_s = 0).is_err());
     assert_eq!((sandbox.settings().usage_lag_s, sandbox.settings().trigger_interval_s), (3, 60));
-    sandbox.advance(Duration::from_secs(3600)).await.expect("the clock is virtual");
+    sandbox.advance(Duration::from_hours(1)).await.expect("the clock is virtual");
     sandbox.reset();
     assert_eq!(sandbox.snapshot(), before);
 }

@@ -134,3 +134,27 @@ async fn the_log_is_searched_by_url_kind_and_state() {
         assert_eq!(list["total"], json!(2), "{query}");
     }
 }
+
+#[tokio::test]
+async fn why_an_application_could_not_be_asked_is_told_apart() {
+    let sandbox = start();
+    let silent = Upstream::start(|_| std::future::pending()).await;
+    let plain = Upstream::saying("ok").await;
+    let nobody = ringfence_testkit::free_port();
+    for (url, failure, code) in [
+        (format!("http://{}/#rt=100", silent.address()), "timeout", 11205),
+        (format!("http://{}/#tt=100", silent.address()), "timeout", 11205),
+        (format!("http://127.0.0.1:{nobody}/#rc=0"), "connect", 11205),
+        (format!("https://{}/#rc=0", plain.address()), "tls", 11220),
+    ] {
+        let delivery = sandbox.post("/_sandbox/webhooks", &json!({ "url": url }).to_string()).await;
+        let tried = &delivery["tries"][0];
+        assert_eq!(
+            (&tried["failure"], &tried["error_code"]),
+            (&json!(failure), &json!(code)),
+            "{url}: {tried}"
+        );
+        let took_ms = tried["took_ms"].as_u64().expect("how long it took");
+        assert!(took_ms < 4000, "no longer than it may: {took_ms} ms at {url}");
+    }
+}

@@ -3,6 +3,12 @@
 //! Each request begins as one that an operation wants, as Twilio's documents describe it, and is then spoiled: its
 //! method, host, path, credentials, parameters. Many stay good enough to be carried out, so the world fills up with
 //! odd things, and time passes over them.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::format_push_string,
+    reason = "the helpers of tests may fail like tests, and need not be quick"
+)]
 
 #[path = "../actor/mod.rs"]
 mod actor;
@@ -17,7 +23,7 @@ use serde_json::Value;
 use actor::{Actor, Request, basic};
 use odd::{Dice, Shape};
 
-const REQUESTS: usize = 12_000;
+const REQUESTS: usize = 8_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_request_however_odd_gets_a_500_or_an_answer_that_is_not_twilios() {
@@ -56,15 +62,17 @@ async fn no_request_however_odd_gets_a_500_or_an_answer_that_is_not_twilios() {
     assert_eq!(response.status, 201, "{}", response.text());
 }
 
+fn is_uri(target: &str) -> bool {
+    target.bytes().all(|byte| byte.is_ascii_graphic() && !b"<>\"\\^`{|}#".contains(&byte))
+}
+
 /// What is wrong with an answer.
 fn judge(request: &Request, response: &Response) -> Result<(), String> {
     let content_type = response.header("content-type").unwrap_or_default();
     let is_json = content_type == "application/json";
     match response.status {
-        // A target that no URI may be is turned away by the HTTP library, before Twilio's API begins.
-        400 if response.body.is_empty() && !request.target.bytes().all(|byte| byte.is_ascii_graphic()) => {
-            Ok(())
-        }
+        // A target that no URI may be (RFC 3986) is turned away by the HTTP library, before Twilio's API begins.
+        400 if response.body.is_empty() && !is_uri(&request.target) => Ok(()),
         _ if request.method == "HEAD" && response.status < 500 => Ok(()),
         204 if response.body.is_empty() => Ok(()),
         200..=202 if is_json => parse(response).map(drop),
@@ -104,7 +112,7 @@ impl Pool {
             if self.sids.len() < MOST {
                 self.sids.push(sid.to_owned());
             } else {
-                self.sids[dice.roll(MOST)] = sid.to_owned();
+                sid.clone_into(&mut self.sids[dice.roll(MOST)]);
             }
         }
     }

@@ -70,9 +70,8 @@ pub(crate) fn request(dice: &mut Dice, shapes: &[Shape], actor: &Actor, sids: &[
     let spoiled = dice.roll(3);
     let mut method = shape.name.method.to_owned();
     if dice.one_in(12) {
-        method = dice
-            .one_of(&["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "BREW"])
-            .to_owned();
+        dice.one_of(&["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "BREW"])
+            .clone_into(&mut method);
     }
     let mut target = path(dice, shape, actor, sids);
     let fields: String = fields(dice, shape, sids, spoiled).join("&");
@@ -186,6 +185,7 @@ fn fields(dice: &mut Dice, shape: &Shape, sids: &[String], spoiled: usize) -> Ve
             [] => sensible(dice, name, sids),
             choices => choices[dice.roll(choices.len())].clone(),
         };
+        let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
         fields.push(format!("{name}={}", utf8_percent_encode(&value, NON_ALPHANUMERIC)));
     }
     for _ in 0..spoiled {

@@ -7,6 +7,27 @@ use ringfence_testkit::Response;
 use ringfence_testkit::openapi::{Document, Operation};
 use serde_json::Value;
 
+/// Where the documents are narrower than Twilio: the end of an operation's path, what is found wrong there, and why it
+/// is right nevertheless.
+const TOO_NARROW: &[(&str, &str, &str)] = &[
+    (
+        "/Usage/Triggers",
+        "recurring: must not be null",
+        "the API's own pages: without it a trigger fires once",
+    ),
+    (
+        "/v1/Events",
+        "actor_sid: does not fit",
+        "an actor that is an account (`actor_type`) has the account's SID",
+    ),
+    (
+        "/v1/Messaging/Countries",
+        "mcc: must not be null",
+        "the row of all other networks has no network's code",
+    ),
+    ("/v1/Messaging/Countries", "mnc: must not be null", "the same"),
+];
+
 /// What was seen, and what was wrong with it.
 pub(crate) struct Judge {
     documents: Vec<Document>,
@@ -57,8 +78,11 @@ impl Judge {
             },
         };
         let problems = operation.check_response(response.status, body.as_ref());
-        let problems: BTreeSet<_> =
-            problems.into_iter().map(|problem| format!("{title}: {problem}")).collect();
+        let problems: BTreeSet<_> = problems
+            .into_iter()
+            .map(|problem| format!("{title}: {problem}"))
+            .filter(|it| !is_known(it))
+            .collect();
         let told = operations().find(|it| {
             format!("{}.twilio.com", it.product) == host
                 && it.method == method
@@ -67,6 +91,10 @@ impl Judge {
         self.complaints.extend(problems);
         self.called.extend(told);
     }
+}
+
+fn is_known(complaint: &str) -> bool {
+    TOO_NARROW.iter().any(|(place, problem, _)| complaint.contains(place) && complaint.contains(problem))
 }
 
 fn find<'d>(documents: &'d [Document], method: &str, host: &str, path: &str) -> Option<Operation<'d>> {

@@ -92,6 +92,11 @@ impl Story<'_> {
         self.actor.advance(30).await;
         self.get("messaging", &format!("{pool}/{number}")).await;
         self.delete("messaging", &format!("{pool}/{number}")).await;
+        let senders = format!("{one}/AlphaSenders");
+        let sender = self.post("messaging", &senders, &[("AlphaSender", "Acme")]).await;
+        self.get("messaging", &senders).await;
+        self.get("messaging", &format!("{senders}/{}", sid(&sender))).await;
+        self.delete("messaging", &format!("{senders}/{}", sid(&sender))).await;
         self.delete("messaging", &one).await;
     }
 
@@ -229,10 +234,10 @@ impl Story<'_> {
         let attempts = self.get("verify", "/v2/Attempts?PageSize=1").await;
         self.get("verify", &format!("/v2/Attempts/{}", sid(&attempts["attempts"][0]))).await;
         self.get("verify", "/v2/Attempts/Summary").await;
-        let safe = self.post("verify", "/v2/SafeList/Numbers", &[("PhoneNumber", PHONE)]).await;
-        assert_eq!(safe["phone_number"], PHONE);
-        self.get("verify", &format!("/v2/SafeList/Numbers/{PHONE}")).await;
-        self.delete("verify", &format!("/v2/SafeList/Numbers/{PHONE}")).await;
+        self.post("verify", "/v2/SafeList/Numbers", &[("PhoneNumber", PHONE)]).await;
+        let listed = format!("/v2/SafeList/Numbers/{PHONE}");
+        self.get("verify", &listed).await;
+        self.delete("verify", &listed).await;
         self.delete("verify", &one).await;
     }
 
@@ -292,7 +297,7 @@ impl Story<'_> {
         self.delete("accounts", "/v1/AuthTokens/Secondary").await;
         self.post("accounts", "/v1/AuthTokens/Secondary", &[]).await;
         let promoted = self.post("accounts", "/v1/AuthTokens/Promote", &[]).await;
-        self.actor.token = promoted["auth_token"].as_str().unwrap_or_default().to_owned();
+        promoted["auth_token"].as_str().unwrap_or_default().clone_into(&mut self.actor.token);
         self.get("api", "/2010-04-01/Accounts.json").await;
     }
 

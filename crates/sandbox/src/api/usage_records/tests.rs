@@ -12,7 +12,7 @@ fn with_calls_on(now: &str, days: &[&str]) -> World {
     let mut world = new_world(now);
     let main = world.accounts.main();
     for day in days {
-        let then = at(&format!("{day}T12:00:00Z"));
+        let then = at(&format!("{day}T10:00:00Z"));
         book_by_hand(&mut world, main, "calls-outbound", 1, 2, 1_000_000, Some(then));
     }
     world
@@ -218,4 +218,44 @@ fn a_page_goes_on_where_the_last_one_ended_though_a_day_has_begun_meanwhile() {
     pass(&mut world, 120);
     let next = get(&mut world, as_main, page["next_page_uri"].as_str().unwrap());
     expect(next["usage_records"].as_array().unwrap(), &[("2026-11-24", "2026-11-24", "0")]);
+}
+
+#[test]
+fn pages_of_all_categories_show_each_row_once() {
+    let mut world = with_calls_on("2026-11-25T12:00:00Z", &["2026-11-23"]);
+    let main = world.accounts.main();
+    let mut target = Some(format!("/2010-04-01/Accounts/{main}/Usage/Records/Daily.json?PageSize=100"));
+    let mut rows = Vec::new();
+    while let Some(next) = target {
+        let page = get(&mut world, as_main, &next);
+        let shown = page["usage_records"].as_array().unwrap();
+        rows.extend(shown.iter().map(|row| (row["category"].to_string(), row["start_date"].to_string())));
+        target = page["next_page_uri"].as_str().map(str::to_owned);
+    }
+    let categories = categories::all().iter().filter(|it| it.common).count();
+    assert_eq!(rows.len(), 3 * categories);
+    rows.sort_unstable();
+    rows.dedup();
+    assert_eq!(rows.len(), 3 * categories);
+}
+
+#[test]
+fn days_on_which_nothing_can_have_been_used_have_no_rows() {
+    let mut world = with_calls_on("2026-11-25T12:00:00Z", &["2026-11-24"]);
+    let rows = records(&mut world, "/Daily.json?Category=calls&StartDate=-1days&EndDate=%2B400days");
+    expect(&rows, &[("2026-11-25", "2026-11-25", "0"), ("2026-11-24", "2026-11-24", "1")]);
+    let rows = records(&mut world, "/Yearly.json?Category=calls&StartDate=0001-01-01&EndDate=9999-12-31");
+    assert_eq!((rows.len(), &rows[18]["start_date"]), (19, &json!("2008-01-01")));
+    assert!(records(&mut world, "/Monthly.json?Category=calls&EndDate=2007-12-31").is_empty());
+}
+
+#[test]
+fn a_token_that_names_no_row_leads_to_an_empty_page() {
+    let mut world = with_calls_on("2026-11-25T12:00:00Z", &["2026-11-24"]);
+    for token in
+        ["PA", "PAnothing", "PAUR00000000000000000000000000000001", "PASMffffffffffffffffffffffffffffffff"]
+    {
+        let rows = records(&mut world, &format!("/Daily.json?PageToken={token}"));
+        assert!(rows.is_empty(), "{token}");
+    }
 }

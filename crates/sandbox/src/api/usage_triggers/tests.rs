@@ -208,6 +208,6 @@ fn a_category_nobody_has_heard_of_is_taken_if_the_settings_say_so() {
     assert_eq!(made["usage_category"], "a b&c");
     let record = made["usage_record_uri"].as_str().unwrap();
     assert!(record.ends_with("?Category=a+b%26c"), "{record}");
-    let found: Value = get(&mut world, as_main, &record.to_owned());
+    let found: Value = get(&mut world, as_main, record);
     assert_eq!(found["usage_records"][0]["category"], "a b&c");
 }

@@ -3,6 +3,7 @@ use serde_json::Value;
 
 use crate::api::Product;
 use crate::api::testing::{Api, error};
+use crate::world::calls::{self, LineKind};
 use crate::world::verify;
 
 const TO: &str = "+14155550123";
@@ -188,6 +189,38 @@ fn a_payment_is_approved_with_its_own_amount_and_payee_only() {
     };
     assert_eq!(check("€3999"), false);
     assert_eq!(check("€39.99"), true);
+}
+
+#[test]
+fn a_code_is_spoken_digit_by_digit_and_only_to_a_person_where_a_key_is_demanded() {
+    for key_first in ["false", "true"] {
+        let mut bank = Bank::new(&[("DtmfInputRequired", key_first)]);
+        let form = [("To", TO), ("Channel", "call")];
+        let (_, started) = bank.api.post(&format!("{}/Verifications", bank.path), &form);
+        assert_eq!(started["send_code_attempts"][0]["channel"], "CALL");
+        let digits: Vec<_> = bank.code(&started).chars().map(String::from).collect();
+        let attempt =
+            format!("/v2/Attempts/{}", started["send_code_attempts"][0]["attempt_sid"].as_str().unwrap());
+        assert_eq!(bank.api.get(&attempt).1["channel_data"]["call_status"], "queued");
+        let call = bank.api.world.verify.attempts.newest_first().next().unwrap().call.unwrap();
+        bank.api.pass_s(5);
+        assert_eq!(bank.api.get(&attempt).1["channel_data"]["call_status"], "in-progress");
+        if key_first == "true" {
+            assert!(!said(&bank, call).contains(&digits.join(", ")), "nobody has pressed a key");
+            assert!(calls::press(&mut bank.api.world, call, "1"));
+        }
+        bank.api.pass_s(60);
+        assert_eq!(said(&bank, call).matches(&digits.join(", ")).count(), 2, "{}", said(&bank, call));
+        assert_eq!(bank.api.get(&attempt).1["channel_data"]["call_status"], "completed");
+        assert_eq!(bank.api.world.phones.texts.len(), 0);
+    }
+}
+
+/// All that was said in a call.
+fn said(bank: &Bank, call: Sid) -> String {
+    let lines = &bank.api.world.calls.find(call).unwrap().lines;
+    let said = lines.iter().filter(|line| line.kind == LineKind::Said).map(|line| line.text.as_str());
+    said.collect::<Vec<_>>().join("\n")
 }
 
 #[test]

@@ -6,11 +6,12 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::{endpoints_at, explain};
 use crate::edge::Body;
 use crate::edge::problem::Problem;
 
@@ -27,6 +28,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        let example = example(request.method(), request.uri().path());
         let bytes = read(request.into_body()).await?;
         let text = if bytes.trim_ascii().is_empty() { b"{}" } else { bytes.as_ref() };
         // Read as a value first: that it is no JSON at all, and that a field is wrong, are two errors.
@@ -35,11 +37,19 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
                 .hint("like {\"name\": \"value\"}; in a shell, put it between single quotes")
         })?;
         if !value.is_object() {
-            return Err(Problem::bad_request("the body must be a JSON object"));
+            return Err(Problem::bad_request("the body must be a JSON object").hint_if_none(example));
         }
-        serde_json::from_value(value).map(Self).map_err(|error| {
-            Problem::bad_request(error.to_string()).hint("GET /_sandbox/ shows an example for each endpoint")
-        })
+        explain::read(value).map(Self).map_err(|problem| problem.hint_if_none(example))
+    }
+}
+
+/// What a body of this endpoint looks like.
+fn example(method: &Method, path: &str) -> String {
+    let example = endpoints_at(path).find(|it| *method == it.method).map_or("", |it| it.example);
+    if example.is_empty() {
+        "GET /_sandbox/ shows an example for each endpoint".to_owned()
+    } else {
+        format!("like {example}")
     }
 }
 
@@ -78,7 +88,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     async fn from_request_parts(parts: &mut http::request::Parts, _state: &S) -> Result<Self, Problem> {
         axum::extract::Query::try_from_uri(&parts.uri)
             .map(|axum::extract::Query(query)| Self(query))
-            .map_err(|error| Problem::bad_request(error.body_text()))
+            .map_err(|error| in_form(&error.body_text()))
     }
 }
 
@@ -97,6 +107,16 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Form<T> {
         axum::Form::from_request(request, state)
             .await
             .map(|axum::Form(form)| Self(form))
-            .map_err(|error| Problem::bad_request(error.to_string()))
+            .map_err(|error| in_form(&error.body_text()))
+    }
+}
+
+/// An error in a form or a query, where axum writes the name before it.
+fn in_form(text: &str) -> Problem {
+    let text =
+        text.split_once(": ").filter(|(start, _)| start.starts_with("Failed to")).map_or(text, |it| it.1);
+    match text.split_once(": ") {
+        Some((name, message)) if !name.contains(' ') => explain::explain(name, message),
+        _ => explain::explain("", text),
     }
 }

@@ -1,19 +1,22 @@
-//! `/_sandbox/calls`: somebody calls a number, and what is done on the phone during a call.
+//! `/_sandbox/calls`: somebody calls a number, what is heard on the phone, and what is done there during a call.
 
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use serde::Deserialize;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::messages::nobody_owns;
+use super::messages::not_taken;
 use super::{Json, Problem, phone_number, sid};
 use crate::api::shortened;
 use crate::edge;
-use crate::world::calls;
+use crate::world::calls::{self, LineKind, WaitsFor};
 
 /// More keys than anybody presses at once.
 const DIGITS_MAX: usize = 64;
+/// Longer than anybody speaks at once.
+const WORDS_MAX: usize = 1000;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,7 +33,72 @@ pub(super) struct Keys {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct Words {
+    words: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
+
+/// A call as the phone has it.
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::edge) struct Shown {
+    pub(in crate::edge) sid: String,
+    pub(in crate::edge) account: String,
+    pub(in crate::edge) from: String,
+    pub(in crate::edge) to: String,
+    pub(in crate::edge) direction: &'static str,
+    pub(in crate::edge) status: String,
+    pub(in crate::edge) answered_by: Option<&'static str>,
+    /// What it wants of the person with the phone.
+    pub(in crate::edge) waits_for: WaitsFor,
+    /// Of a product of Twilio's own: not among the account's calls.
+    pub(in crate::edge) hidden: bool,
+    pub(in crate::edge) created: Timestamp,
+    pub(in crate::edge) ended: Option<Timestamp>,
+    pub(in crate::edge) duration_s: Option<u64>,
+    /// What was said and pressed, oldest first.
+    pub(in crate::edge) lines: Vec<Line>,
+}
+
+/// A line of what was said and pressed.
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::edge) struct Line {
+    pub(in crate::edge) at: Timestamp,
+    pub(in crate::edge) kind: LineKind,
+    pub(in crate::edge) text: String,
+}
+
+/// Makes a call ready to be shown.
+pub(in crate::edge) fn shown(call: &calls::Call) -> Shown {
+    let line = |line: &calls::Line| Line { at: line.at, kind: line.kind, text: line.text.clone() };
+    Shown {
+        sid: call.sid.to_string(),
+        account: call.account.to_string(),
+        from: call.from.to_string(),
+        to: call.to.to_string(),
+        direction: call.direction.as_str(),
+        status: call.status().as_str().to_owned(),
+        answered_by: call.answered_by,
+        waits_for: call.waits_for(),
+        hidden: call.hidden,
+        created: call.created,
+        ended: call.ended(),
+        duration_s: call.duration_s(),
+        lines: call.lines.iter().map(line).collect(),
+    }
+}
+
+/// What was said and pressed so far, and what the call waits for.
+pub(super) async fn show(
+    State(state): State<Arc<edge::State>>,
+    Path(call): Path<String>,
+) -> Result<Json<Shown>, Problem> {
+    let call = sid("call", &call)?;
+    let found = state.engine.with(|world| world.calls.find(call).map(shown));
+    found.map(Json).ok_or_else(|| Problem::not_found(format!("there is no call {call}")))
+}
 
 pub(super) async fn receive(
     State(state): State<Arc<edge::State>>,
@@ -44,10 +112,11 @@ pub(super) async fn receive(
 pub(in crate::edge) fn call_number(state: &edge::State, from: &str, to: &str) -> Result<String, Problem> {
     let (from, to) = (phone_number("from", from)?, phone_number("to", to)?);
     let sid = state.engine.with(|world| {
+        let sid = calls::receive(world, from, to)?;
         world.phones.add(from);
-        calls::receive(world, from, to)
+        Some(sid)
     });
-    sid.map(|sid| sid.to_string()).ok_or_else(|| nobody_owns(&to.to_string()))
+    sid.map(|sid| sid.to_string()).ok_or_else(|| not_taken(state, to))
 }
 
 pub(super) async fn press(
@@ -70,6 +139,29 @@ pub(in crate::edge) fn press_keys(state: &edge::State, call: &str, digits: &str)
         Ok(())
     } else {
         Err(Problem::conflict(format!("{call} is no call in progress")))
+    }
+}
+
+pub(super) async fn speak(
+    State(state): State<Arc<edge::State>>,
+    Path(call): Path<String>,
+    Json(words): Json<Words>,
+) -> Result<Json<Value>, Problem> {
+    say(&state, &call, &words.words)?;
+    Ok(Json(json!({ "sid": call })))
+}
+
+pub(in crate::edge) fn say(state: &edge::State, call: &str, words: &str) -> Result<(), Problem> {
+    if words.trim().is_empty() || words.len() > WORDS_MAX {
+        return Err(Problem::bad_request(format!("`words` is {:?}", shortened(words)))
+            .hint(format!("something to say, of at most {WORDS_MAX} bytes")));
+    }
+    let call = sid("call", call)?;
+    if state.engine.with(|world| calls::say_into(world, call, words)) {
+        Ok(())
+    } else {
+        Err(Problem::conflict(format!("{call} does not listen for words"))
+            .hint("only a Gather with the input \"speech\" does"))
     }
 }
 

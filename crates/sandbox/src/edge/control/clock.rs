@@ -12,7 +12,7 @@ use crate::api::shortened;
 use crate::edge;
 
 /// A decade of minutes is five million evaluations of triggers: enough, and still an answer.
-const FURTHEST: Duration = Duration::from_secs(10 * 366 * 86_400);
+const FURTHEST: Duration = Duration::from_hours(10 * 366 * 24);
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -145,9 +145,9 @@ mod tests {
         for text in ["", "60", "s", "-1s", "1.5h", "60 parsecs", "9223372036854775807d", "1h30", "ämin"] {
             assert!(duration(text).is_err(), "{text}");
         }
-        assert_eq!(duration("60s"), Ok(Duration::from_secs(60)));
+        assert_eq!(duration("60s"), Ok(Duration::from_mins(1)));
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
-        assert_eq!(duration(" 7d "), Ok(Duration::from_secs(7 * 86_400)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_mins(90)));
+        assert_eq!(duration(" 7d "), Ok(Duration::from_hours(7 * 24)));
     }
 }

@@ -8,7 +8,7 @@ use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
 use super::body::Query;
-use super::{Json, Problem, account, sid};
+use super::{Json, Problem, account, sid, webhook_kind};
 use crate::edge::deliveries::{Shown, show as shown, state_name};
 use crate::edge::{self, pages};
 
@@ -43,6 +43,9 @@ pub(super) async fn list(
         return Err(Problem::bad_request(format!("`state` is {:?}", crate::api::shortened(text)))
             .hint(STATES.join(", ")));
     }
+    if let Some(kind) = wanted.kind.as_deref() {
+        webhook_kind("kind", kind)?;
+    }
     let limit = wanted.limit.unwrap_or(LIMIT).min(LIMIT_MAX);
     state.engine.with(|world| {
         let owner = match wanted.account.as_deref() {
@@ -76,5 +79,9 @@ pub(super) async fn show(
         Problem::not_found(format!("there is no delivery {delivery}"))
             .hint("the oldest are dropped when there are more than `keep.deliveries` of the settings")
     })?;
-    Ok(if pages::wants_html(&headers) { pages::delivery_page(found) } else { Json(found).into_response() })
+    Ok(if pages::wants_html(&headers) {
+        pages::delivery_page(format!("http://{}", state.address), found)
+    } else {
+        Json(found).into_response()
+    })
 }

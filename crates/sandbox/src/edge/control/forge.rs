@@ -69,7 +69,10 @@ pub(super) async fn send(
 }
 
 fn forge(world: &mut World, wanted: Wanted) -> Result<Sid, Problem> {
-    let url = wanted.url.as_deref().ok_or_else(|| Problem::bad_request("missing field `url`"))?;
+    let url = wanted
+        .url
+        .as_deref()
+        .ok_or_else(|| Problem::bad_request("`url` is missing").hint("like http://localhost:3000/sms"))?;
     let target = target(url, wanted.method.as_deref())?;
     let account = account(world, wanted.account.as_deref())?;
     let forgery = match wanted.how {
@@ -112,9 +115,9 @@ fn replay(world: &mut World, wanted: &Wanted) -> Result<Sid, Problem> {
 
 /// What a genuine one of this kind would say.
 fn usual(world: &World, account: Sid, kind: Kind) -> Vec<(String, String)> {
+    const STRANGER: &str = "+12025550143";
     let number = world.numbers.of(account).next().or_else(|| world.numbers.newest_first().next());
     let number = number.map_or_else(|| "+15005550006".to_owned(), |number| number.phone_number.to_string());
-    const STRANGER: &str = "+12025550143";
     let sid = |prefix: &str| format!("{prefix}{}", &account.to_string()[2..]);
     let mut params: Vec<(&str, String)> = match kind {
         Kind::Message => vec![

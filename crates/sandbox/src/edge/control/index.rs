@@ -11,12 +11,15 @@ use serde::Serialize;
 use super::{ENDPOINTS, Endpoint, Json};
 use crate::edge::{self, pages};
 
+/// The number that the examples call.
+const EXAMPLE_NUMBER: &str = "+14155550100";
+
 #[derive(Debug, Serialize, Template)]
 #[template(path = "index.html")]
 pub(super) struct Shown {
     address: String,
     accounts: Vec<Account>,
-    numbers: Vec<Number>,
+    numbers: Vec<Owned>,
     endpoints: &'static [Endpoint],
 }
 
@@ -30,8 +33,9 @@ struct Account {
 }
 
 #[derive(Debug, Serialize)]
-struct Number {
-    phone_number: String,
+struct Owned {
+    #[serde(rename = "phone_number")]
+    number: String,
     account: String,
     sms_url: Option<String>,
     voice_url: Option<String>,
@@ -46,8 +50,28 @@ pub(super) async fn show(State(state): State<Arc<edge::State>>, headers: HeaderM
     if pages::wants_html(&headers) { pages::html(&shown) } else { Json(shown).into_response() }
 }
 
+impl Shown {
+    /// How it is called from a shell, with a number that there is.
+    fn command(&self, endpoint: &Endpoint) -> String {
+        let method =
+            if endpoint.method == "POST" { String::new() } else { format!("-X {} ", endpoint.method) };
+        let number = self.numbers.first().map_or(EXAMPLE_NUMBER, |owned| owned.number.as_str());
+        let path = endpoint.path.replace("{number}", "+12025550143").replace("{sid}", "SID");
+        let example = endpoint.example.replace(EXAMPLE_NUMBER, number);
+        format!("curl {method}{}{path} -d '{example}'", self.address)
+    }
+}
+
+impl Endpoint {
+    /// What it does, taken apart at back-quotes: each part, and whether it is code.
+    fn does_in_parts(&self) -> impl Iterator<Item = (&'static str, bool)> {
+        self.does.split('`').enumerate().map(|(at, part)| (part, at % 2 == 1))
+    }
+}
+
+/// Oldest first: the main account and its numbers are what everybody looks for.
 fn shown(state: &edge::State) -> Shown {
-    state.engine.with(|world| Shown {
+    let mut shown = state.engine.with(|world| Shown {
         address: format!("http://{}", state.address),
         accounts: world
             .accounts
@@ -63,13 +87,16 @@ fn shown(state: &edge::State) -> Shown {
         numbers: world
             .numbers
             .newest_first()
-            .map(|number| Number {
-                phone_number: number.phone_number.to_string(),
+            .rev()
+            .map(|number| Owned {
+                number: number.phone_number.to_string(),
                 account: number.account.to_string(),
                 sms_url: number.hooks.sms.as_ref().map(|target| target.url.clone()),
                 voice_url: number.hooks.voice.as_ref().map(|target| target.url.clone()),
             })
             .collect(),
         endpoints: ENDPOINTS,
-    })
+    });
+    shown.accounts.reverse();
+    shown
 }

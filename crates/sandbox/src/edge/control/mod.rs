@@ -4,11 +4,13 @@
 //! JSON in, JSON out, one file for each endpoint. A refusal is `{"error": …, "hint": …}` with a status that says
 //! whose turn it is. [`ENDPOINTS`] is what there is, as the index shows it.
 
+mod accounts;
 pub(super) mod body;
 mod ca;
 pub(super) mod calls;
 pub(super) mod clock;
 mod deliveries;
+pub(super) mod explain;
 mod faults;
 mod forge;
 mod index;
@@ -17,13 +19,15 @@ mod phones;
 mod reset;
 mod settings;
 pub(super) mod snapshot;
+mod usage;
+mod verifications;
 mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::{get, post, put};
+use axum::routing::{get, patch, post, put};
 use http::StatusCode;
 use ringfence_model::{PhoneNumber, Sid};
 use serde::Serialize;
@@ -32,6 +36,7 @@ use self::body::Json;
 use super::problem::Problem;
 use super::{State, pages};
 use crate::world::World;
+use crate::world::webhooks::KINDS;
 
 /// An endpoint of the control API.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -61,8 +66,8 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
     endpoint(
         "PUT",
         "/_sandbox/phones/{number}",
-        r#"{"behaviour": "busy"}"#,
-        "what a phone does when it rings: answer, voicemail, busy, no-answer, fail, by-hand; null: what the settings say",
+        r#"{"behaviour": "busy", "delivery": "unreachable"}"#,
+        "what a phone does when it rings (answer, voicemail, busy, no-answer, fail, by-hand) and what becomes of texts to it (delivered, no-receipt, unreachable, blocked, unknown, landline, filtered, lost); null: as at first",
     ),
     endpoint("DELETE", "/_sandbox/phones/{number}", "", "takes a phone that was added off the page"),
     endpoint(
@@ -77,9 +82,40 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
         r#"{"from": "+12025550143", "to": "+14155550100"}"#,
         "calls a number from a phone",
     ),
+    endpoint(
+        "GET",
+        "/_sandbox/calls/{sid}",
+        "",
+        "a call as the phone has it: what was said and pressed, and what it waits for",
+    ),
     endpoint("POST", "/_sandbox/calls/{sid}/keys", r#"{"digits": "12#"}"#, "presses keys on the phone"),
+    endpoint(
+        "POST",
+        "/_sandbox/calls/{sid}/words",
+        r#"{"words": "Sales, please"}"#,
+        "says something to a call that listens for speech",
+    ),
     endpoint("POST", "/_sandbox/calls/{sid}/answer", "", "picks a ringing phone up"),
     endpoint("POST", "/_sandbox/calls/{sid}/hang-up", "", "hangs the phone up, or declines the call"),
+    endpoint(
+        "PATCH",
+        "/_sandbox/accounts/{sid}",
+        r#"{"suspended_by_twilio": true}"#,
+        "suspends an account as Twilio itself does, main accounts too: no parent can undo it; false: it goes on",
+    ),
+    endpoint("GET", "/_sandbox/verifications", "", "verifications, newest first, with their codes; ?to="),
+    endpoint(
+        "GET",
+        "/_sandbox/usage",
+        "",
+        "what accounts have used, as far as usage records and triggers see it",
+    ),
+    endpoint(
+        "POST",
+        "/_sandbox/usage",
+        r#"{"category": "sms-outbound", "count": 100, "price": "0.79"}"#,
+        "books usage without sending anything; `account`, `usage` and `at` if wanted",
+    ),
     endpoint("GET", "/_sandbox/clock", "", "the time, and what is planned"),
     endpoint(
         "POST",
@@ -99,7 +135,7 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
         "POST",
         "/_sandbox/faults",
         r#"{"api": [{"path": "/Messages", "status": 503, "times": 2}]}"#,
-        "lets requests fail (latency_ms, status, drop) or webhooks (lose, double, delay_ms, forge)",
+        "lets requests fail (latency_ms, status, drop) or webhooks (lose, double, delay_ms, forge), or usage data be late: {\"usage\": {\"extra_lag_s\": 3600}}, or stand still until `frozen_until`",
     ),
     endpoint("DELETE", "/_sandbox/faults", "", "nothing goes wrong any more"),
     endpoint(
@@ -138,7 +174,7 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
 ];
 
 /// Longer than any answer takes, advances of the clock and their webhooks aside.
-const WEBHOOK_TIME: Duration = Duration::from_secs(60);
+const WEBHOOK_TIME: Duration = Duration::from_mins(1);
 
 pub(super) fn router(state: Arc<State>) -> Router {
     Router::new()
@@ -150,10 +186,15 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .route("/_sandbox/faults", get(faults::show).post(faults::add).delete(faults::remove))
         .route("/_sandbox/messages", post(messages::receive))
         .route("/_sandbox/calls", post(calls::receive))
+        .route("/_sandbox/calls/{sid}", get(calls::show))
+        .route("/_sandbox/calls/{sid}/words", post(calls::speak))
         .route("/_sandbox/calls/{sid}/keys", post(calls::press))
         .route("/_sandbox/calls/{sid}/answer", post(calls::answer))
         .route("/_sandbox/calls/{sid}/hang-up", post(calls::hang_up))
         .route("/_sandbox/phones/{number}", put(phones::change).delete(phones::remove))
+        .route("/_sandbox/accounts/{sid}", patch(accounts::change))
+        .route("/_sandbox/verifications", get(verifications::list))
+        .route("/_sandbox/usage", get(usage::show).post(usage::book))
         .route("/_sandbox/deliveries", get(deliveries::list))
         .route("/_sandbox/deliveries/{sid}", get(deliveries::show))
         .route("/_sandbox/webhooks", post(webhooks::send))
@@ -167,13 +208,34 @@ pub(super) fn router(state: Arc<State>) -> Router {
 }
 
 async fn unknown(uri: http::Uri) -> Problem {
+    let mut paths: Vec<&str> = ENDPOINTS.iter().map(|endpoint| endpoint.path).collect();
+    paths.dedup();
+    let meant = explain::nearest(uri.path().trim_end_matches('/'), &paths);
+    let meant = meant.map_or_else(String::new, |path| format!("did you mean {path}? "));
     Problem::not_found(format!("there is no {}", crate::api::shortened(uri.path())))
-        .hint("GET /_sandbox/ lists what there is")
+        .hint(format!("{meant}GET /_sandbox/ lists what there is"))
 }
 
 async fn wrong_method(method: http::Method, uri: http::Uri) -> Problem {
     let error = format!("{method} is not what {} takes", crate::api::shortened(uri.path()));
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, error).hint("GET /_sandbox/ lists the methods")
+    let methods: Vec<&str> = endpoints_at(uri.path()).map(|endpoint| endpoint.method).collect();
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, error).hint(match methods.as_slice() {
+        [] => "GET /_sandbox/ lists what there is".to_owned(),
+        methods => format!("it takes {}", methods.join(", ")),
+    })
+}
+
+/// The endpoints at a path, one for each method.
+fn endpoints_at(path: &str) -> impl Iterator<Item = &'static Endpoint> {
+    ENDPOINTS.iter().filter(move |endpoint| {
+        let mut there = path.split('/');
+        let fits = endpoint.path.split('/').all(|wanted| {
+            there
+                .next()
+                .is_some_and(|given| wanted == given || (wanted.starts_with('{') && !given.is_empty()))
+        });
+        fits && there.next().is_none()
+    })
 }
 
 /// Reads a phone number; a `+` that a URL lost is put back.
@@ -184,6 +246,17 @@ pub(super) fn phone_number(name: &str, text: &str) -> Result<PhoneNumber, Proble
         Problem::bad_request(format!("`{name}` is {:?}: {error}", crate::api::shortened(text)))
             .hint("like +12025550143")
     })
+}
+
+/// A kind of webhook that there is; a misspelt one would silently fit none.
+fn webhook_kind(name: &str, text: &str) -> Result<(), Problem> {
+    if KINDS.contains(&text) {
+        return Ok(());
+    }
+    let meant = explain::nearest(text, &KINDS);
+    let meant = meant.map_or_else(String::new, |kind| format!("; did you mean {kind:?}?"));
+    Err(Problem::bad_request(format!("`{name}` is {:?}{meant}", crate::api::shortened(text)))
+        .hint(format!("it may be {}", KINDS.join(", "))))
 }
 
 /// Reads the SID of something that there should be.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde_json::Value;
 
-use super::{Json, Problem};
+use super::{Json, Problem, explain};
 use crate::edge;
 use crate::settings::Settings;
 
@@ -22,9 +22,12 @@ pub(super) async fn change(
         let mut value =
             serde_json::to_value(&world.settings).expect("settings have text keys and finite numbers");
         merge(&mut value, patch);
-        let settings: Settings = serde_json::from_value(value).map_err(|error| {
-            Problem::bad_request(error.to_string()).hint("GET /_sandbox/settings shows what there is")
-        })?;
+        if let Some((name, limit)) = too_long(&value, "") {
+            return Err(Problem::bad_request(format!("`{name}` is longer than ten years"))
+                .hint(format!("at most {limit}")));
+        }
+        let settings: Settings = explain::read(value)
+            .map_err(|problem| problem.hint_if_none("GET /_sandbox/settings shows what there is"))?;
         settings.check().map_err(Problem::bad_request)?;
         world.change_settings(settings.clone());
         Ok(Json(settings))
@@ -45,6 +48,21 @@ fn merge(value: &mut Value, patch: Value) {
         }
         (value, patch) => *value = patch,
     }
+}
+
+/// The first time that nobody waits for, as its name ends, and what it may be at most.
+fn too_long(value: &Value, name: &str) -> Option<(String, u64)> {
+    const TEN_YEARS_S: u64 = 10 * 366 * 24 * 3600;
+    if let Value::Object(fields) = value {
+        let dot = if name.is_empty() { "" } else { "." };
+        return fields.iter().find_map(|(field, value)| too_long(value, &format!("{name}{dot}{field}")));
+    }
+    let limit = match name {
+        _ if name.ends_with("_ms") => TEN_YEARS_S * 1000,
+        _ if name.ends_with("_s") => TEN_YEARS_S,
+        _ => return None,
+    };
+    value.as_u64().filter(|given| *given > limit).map(|_| (name.to_owned(), limit))
 }
 
 #[cfg(test)]

@@ -58,8 +58,11 @@ pub(super) fn target(url: &str, method: Option<&str>) -> Result<Target, Problem>
     let is_url =
         ["http://", "https://"].iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme));
     if !is_url {
-        return Err(Problem::bad_request(format!("`url` is {:?}", shortened(url)))
-            .hint("like http://localhost:3000/sms"));
+        return Err(Problem::bad_request(format!(
+            "`url` is {:?}, which is no URL of the web",
+            shortened(url)
+        ))
+        .hint("like http://localhost:3000/sms"));
     }
     if let Some(method) =
         method.filter(|it| !["GET", "POST"].iter().any(|known| known.eq_ignore_ascii_case(it)))
@@ -84,7 +87,8 @@ pub(super) fn params(params: BTreeMap<String, Value>) -> Result<Vec<(String, Str
                 Value::Bool(is_so) => is_so.to_string(),
                 Value::Null => String::new(),
                 Value::Array(_) | Value::Object(_) => {
-                    return Err(Problem::bad_request(format!("`params.{}` is no text", shortened(&name))));
+                    return Err(Problem::bad_request(format!("`params.{}` is no text", shortened(&name)))
+                        .hint("a text, a number, true or false, or a list of these"));
                 }
             };
             pairs.push((name.clone(), text));

@@ -1,20 +1,23 @@
 //! What the forms of the phones do. With the script the answer is empty and the page stays; without it the answer is
-//! a redirect back to the phones, or a page that says what was wrong.
+//! a redirect back to the phone, or the phones again with what was wrong and what was typed.
 
 use std::sync::Arc;
 
-use askama::Template;
-use axum::extract::State;
+use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Redirect, Response};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
+use http::request::Parts;
+use ringfence_model::{PhoneNumber, Sid};
 use serde::Deserialize;
 
+use super::phones::{self, Typed, Wanted};
 use super::{html_with, wants_html};
 use crate::edge;
-use crate::edge::control::body::Form;
-use crate::edge::control::{calls, clock, messages, phone_number};
+use crate::edge::control::body::{Form, Query};
+use crate::edge::control::{calls, clock, explain, messages, phone_number};
 use crate::edge::problem::Problem;
 use crate::settings::PhoneBehaviour;
+use crate::world::phones::Delivery;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Phone {
@@ -27,6 +30,9 @@ pub(super) struct Behave {
     /// Empty: what the settings say.
     #[serde(default)]
     behaviour: String,
+    /// Empty: as it was.
+    #[serde(default)]
+    delivery: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -38,10 +44,12 @@ pub(super) struct Send {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Call {
+pub(super) struct OnCall {
     call: String,
     #[serde(default)]
     digits: String,
+    #[serde(default)]
+    words: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -49,121 +57,150 @@ pub(super) struct Advance {
     advance: String,
 }
 
-pub(super) async fn add(
-    State(state): State<Arc<edge::State>>,
-    headers: HeaderMap,
-    Form(phone): Form<Phone>,
-) -> Response {
+/// Where a form stood, and who sent it.
+pub(super) struct Desk {
+    state: Arc<edge::State>,
+    /// Only one phone was shown.
+    alone: Wanted,
+    /// There is no script, so the answer is a page.
+    wants_page: bool,
+}
+
+impl FromRequestParts<Arc<edge::State>> for Desk {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<edge::State>) -> Result<Self, Problem> {
+        let Query(alone) = Query::from_request_parts(parts, state).await?;
+        Ok(Self { state: Arc::clone(state), alone, wants_page: wants_html(&parts.headers) })
+    }
+}
+
+impl Desk {
+    /// `at` is the phone that the page should come back to.
+    fn done(&self, at: Option<PhoneNumber>, typed: Typed, result: Result<(), Problem>) -> Response {
+        match (result, self.wants_page) {
+            (Ok(()), false) => StatusCode::NO_CONTENT.into_response(),
+            (Err(problem), false) => problem.into_response(),
+            (Ok(()), true) => Redirect::to(&self.alone.place(at)).into_response(),
+            (Err(problem), true) => {
+                let status = problem.status;
+                match phones::page_again(&self.state, &self.alone, typed, &problem) {
+                    Ok(page) => html_with(status, &page),
+                    Err(problem) => problem.into_response(),
+                }
+            }
+        }
+    }
+
+    /// What is done during a call, on the phone that has it.
+    fn on_call(&self, call: &OnCall, result: Result<(), Problem>) -> Response {
+        let sid = Sid::parse(&call.call).ok();
+        let at = self.state.engine.with(|world| world.calls.find(sid?)?.phone());
+        let typed =
+            Typed { action: "words", on: call.call.clone(), text: call.words.clone(), ..Typed::default() };
+        self.done(at, typed, result)
+    }
+
+    fn on_composer(&self, send: &Send, result: Result<(), Problem>) -> Response {
+        let typed = Typed {
+            action: "text",
+            on: send.from.trim().to_owned(),
+            to: send.to.clone(),
+            text: send.body.clone(),
+        };
+        self.done(phone_number("from", &send.from).ok(), typed, result)
+    }
+
+    fn on_phone(&self, number: &str, result: Result<(), Problem>) -> Response {
+        let typed = Typed { action: "add", text: number.to_owned(), ..Typed::default() };
+        self.done(phone_number("number", number).ok(), typed, result)
+    }
+}
+
+pub(super) async fn add(desk: Desk, Form(phone): Form<Phone>) -> Response {
     let added = phone_number("number", &phone.number).map(|number| {
-        state.engine.with(|world| {
+        desk.state.engine.with(|world| {
             world.phones.add(number);
             world.touch();
         });
     });
-    done(&headers, added)
+    desk.on_phone(&phone.number, added)
 }
 
-pub(super) async fn remove(
-    State(state): State<Arc<edge::State>>,
-    headers: HeaderMap,
-    Form(phone): Form<Phone>,
-) -> Response {
+pub(super) async fn remove(desk: Desk, Form(phone): Form<Phone>) -> Response {
     let removed = phone_number("number", &phone.number).map(|number| {
-        state.engine.with(|world| {
+        desk.state.engine.with(|world| {
             world.phones.remove(number);
             world.touch();
         });
     });
-    done(&headers, removed)
+    desk.done(None, Typed::default(), removed)
 }
 
-pub(super) async fn behave(
-    State(state): State<Arc<edge::State>>,
-    headers: HeaderMap,
-    Form(behave): Form<Behave>,
-) -> Response {
-    done(&headers, change_behaviour(&state, &behave))
+pub(super) async fn behave(desk: Desk, Form(behave): Form<Behave>) -> Response {
+    let at = phone_number("number", &behave.number).ok();
+    let changed = change_behaviour(&desk.state, &behave);
+    desk.done(at, Typed::default(), changed)
 }
 
 fn change_behaviour(state: &edge::State, behave: &Behave) -> Result<(), Problem> {
     let number = phone_number("number", &behave.number)?;
     let behaviour: Option<PhoneBehaviour> = match behave.behaviour.as_str() {
         "" => None,
-        word => Some(
-            serde_json::from_value(word.into()).map_err(|error| Problem::bad_request(error.to_string()))?,
-        ),
+        word => Some(one_of("behaviour", word)?),
+    };
+    let delivery: Option<Delivery> = match behave.delivery.as_str() {
+        "" => None,
+        word => Some(one_of("delivery", word)?),
     };
     state.engine.with(|world| {
         world.phones.add(number);
         world.phones.set_behaviour(number, behaviour);
+        if delivery.is_some() {
+            world.phones.set_delivery(number, delivery);
+        }
         world.touch();
     });
     Ok(())
 }
 
-pub(super) async fn text(
-    State(state): State<Arc<edge::State>>,
-    headers: HeaderMap,
-    Form(text): Form<Send>,
-) -> Response {
-    let sent = messages::text_number(&state, &text.from, &text.to, text.body, Vec::new());
-    done(&headers, sent.map(drop))
+fn one_of<T: serde::de::DeserializeOwned>(name: &str, word: &str) -> Result<T, Problem> {
+    serde_json::from_value(word.into()).map_err(|error| explain::explain(name, &error.to_string()))
 }
 
-pub(super) async fn call(
-    State(state): State<Arc<edge::State>>,
-    headers: HeaderMap,
-    Form(call): Form<Send>,
-) -> Response {
-    done(&headers, calls::call_number(&state, &call.from, &call.to).map(drop))
+pub(super) async fn text(desk: Desk, Form(text): Form<Send>) -> Response {
+    // A browser sends the lines of a text with CR LF, whatever was typed; a phone has LF.
+    let body = text.body.replace("\r\n", "\n");
+    let sent = messages::text_number(&desk.state, &text.from, &text.to, body, Vec::new());
+    desk.on_composer(&text, sent.map(drop))
 }
 
-pub(super) async fn press(
-    State(state): State<Arc<edge::State>>,
-    headers: HeaderMap,
-    Form(call): Form<Call>,
-) -> Response {
-    done(&headers, calls::press_keys(&state, &call.call, &call.digits))
+pub(super) async fn call(desk: Desk, Form(call): Form<Send>) -> Response {
+    let called = calls::call_number(&desk.state, &call.from, &call.to);
+    desk.on_composer(&call, called.map(drop))
 }
 
-pub(super) async fn answer(
-    State(state): State<Arc<edge::State>>,
-    headers: HeaderMap,
-    Form(call): Form<Call>,
-) -> Response {
-    done(&headers, calls::pick_up(&state, &call.call))
+pub(super) async fn press(desk: Desk, Form(call): Form<OnCall>) -> Response {
+    let pressed = calls::press_keys(&desk.state, &call.call, &call.digits);
+    desk.on_call(&call, pressed)
 }
 
-pub(super) async fn hang_up(
-    State(state): State<Arc<edge::State>>,
-    headers: HeaderMap,
-    Form(call): Form<Call>,
-) -> Response {
-    done(&headers, calls::put_down(&state, &call.call))
+pub(super) async fn speak(desk: Desk, Form(call): Form<OnCall>) -> Response {
+    let said = calls::say(&desk.state, &call.call, &call.words);
+    desk.on_call(&call, said)
 }
 
-pub(super) async fn advance(
-    State(state): State<Arc<edge::State>>,
-    headers: HeaderMap,
-    Form(wanted): Form<Advance>,
-) -> Response {
-    done(&headers, clock::advance_by(&state, &wanted.advance).await)
+pub(super) async fn answer(desk: Desk, Form(call): Form<OnCall>) -> Response {
+    let answered = calls::pick_up(&desk.state, &call.call);
+    desk.on_call(&call, answered)
 }
 
-#[derive(Debug, Template)]
-#[template(path = "problem.html")]
-struct ProblemPage<'a> {
-    error: &'a str,
-    hint: Option<&'a str>,
+pub(super) async fn hang_up(desk: Desk, Form(call): Form<OnCall>) -> Response {
+    let ended = calls::put_down(&desk.state, &call.call);
+    desk.on_call(&call, ended)
 }
 
-fn done(headers: &HeaderMap, result: Result<(), Problem>) -> Response {
-    match (result, wants_html(headers)) {
-        (Ok(()), true) => Redirect::to("/_sandbox/phones").into_response(),
-        (Ok(()), false) => StatusCode::NO_CONTENT.into_response(),
-        (Err(problem), true) => {
-            html_with(problem.status, &ProblemPage { error: problem.error(), hint: problem.hint_text() })
-        }
-        (Err(problem), false) => problem.into_response(),
-    }
+pub(super) async fn advance(desk: Desk, Form(wanted): Form<Advance>) -> Response {
+    let moved = clock::advance_by(&desk.state, &wanted.advance).await;
+    desk.done(None, Typed::default(), moved)
 }

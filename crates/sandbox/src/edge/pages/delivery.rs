@@ -9,9 +9,11 @@ use crate::edge::deliveries::Shown;
 #[derive(Debug, Template)]
 #[template(path = "delivery.html")]
 struct DeliveryPage {
+    /// Where the sandbox is.
+    address: String,
     delivery: Shown,
 }
 
-pub(in crate::edge) fn page(delivery: Shown) -> Response {
-    html(&DeliveryPage { delivery })
+pub(in crate::edge) fn page(address: String, delivery: Shown) -> Response {
+    html(&DeliveryPage { address, delivery })
 }

@@ -4,6 +4,7 @@
 
 mod actions;
 mod assets;
+mod call;
 mod delivery;
 mod events;
 mod phones;
@@ -13,11 +14,12 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::Router;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, ALLOW, CONNECTION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
+use super::problem::Problem;
 use super::{Body, State};
 
 pub(super) use delivery::page as delivery_page;
@@ -31,6 +33,7 @@ pub(super) fn router() -> Router<Arc<State>> {
         .route("/_sandbox/phones/text", post(actions::text))
         .route("/_sandbox/phones/call", post(actions::call))
         .route("/_sandbox/phones/keys", post(actions::press))
+        .route("/_sandbox/phones/words", post(actions::speak))
         .route("/_sandbox/phones/answer", post(actions::answer))
         .route("/_sandbox/phones/hang-up", post(actions::hang_up))
         .route("/_sandbox/phones/clock", post(actions::advance))
@@ -49,6 +52,31 @@ pub(super) fn wants_html(headers: &HeaderMap) -> bool {
 
 pub(super) fn html(page: &impl Template) -> Response {
     html_with(StatusCode::OK, page)
+}
+
+/// What was refused, as a page: a person reads no JSON.
+pub(super) fn for_people(response: Response) -> Response {
+    let Some(problem) = response.extensions().get::<Problem>() else { return response };
+    let page = ProblemPage { error: problem.error(), hint: problem.hint_text() };
+    let mut page = html_with(problem.status, &page);
+    for name in [ALLOW, CONNECTION] {
+        if let Some(value) = response.headers().get(&name) {
+            page.headers_mut().insert(name, value.clone());
+        }
+    }
+    page
+}
+
+/// From the front door to where people want to go.
+pub(super) fn to_phones() -> Response {
+    Redirect::to("/_sandbox/phones").into_response()
+}
+
+#[derive(Debug, Template)]
+#[template(path = "problem.html")]
+struct ProblemPage<'a> {
+    error: &'a str,
+    hint: Option<&'a str>,
 }
 
 fn html_with(status: StatusCode, page: &impl Template) -> Response {

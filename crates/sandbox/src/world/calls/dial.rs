@@ -5,13 +5,13 @@
 
 use jiff::Timestamp;
 use ringfence_model::{PhoneNumber, Sid};
-use ringfence_twilio::twiml::{self, DialTarget};
+use ringfence_twilio::twiml::{self, DialNoun, DialTarget};
 
 use super::life::{self, NewCall};
 use super::script::{self, Lasts};
 use super::{
     Call, Callbacks, Doing, End, Endpoint, Entry, Events, LineKind, Orders, State, Step, TIME_LIMIT_S, hooks,
-    phone, seconds_between,
+    phone, record, seconds_between,
 };
 use crate::world::webhooks::Target;
 use crate::world::{Due, World, geo, recordings};
@@ -24,7 +24,7 @@ pub(super) struct Dialling {
     connected: Option<(Sid, Timestamp)>,
     pub(super) hangup_on_star: bool,
     action: Option<Target>,
-    record: bool,
+    record: Option<recordings::Orders>,
     recording: Option<Sid>,
 }
 
@@ -33,7 +33,7 @@ const LEGS_MAX: usize = 10;
 
 pub(super) fn begin(world: &mut World, sid: Sid, dial: &twiml::Dial) {
     let action = dial.action.as_deref().and_then(|url| script::target(world, sid, Some(url), dial.method));
-    let record = dial.record.as_deref().is_some_and(|word| word != "do-not-record" && word != "false");
+    let record = recording(world, sid, dial);
     let mut dialling = Dialling {
         legs: Vec::new(),
         connected: None,
@@ -47,11 +47,11 @@ pub(super) fn begin(world: &mut World, sid: Sid, dial: &twiml::Dial) {
             for target in dial.targets.iter().take(LEGS_MAX) {
                 match leg(world, sid, dial, &from, target) {
                     Ok(leg) => dialling.legs.push(leg),
-                    Err(why) => phone::note(world, sid, &why),
+                    Err(undialled) => undialled.tell(world, sid),
                 }
             }
         }
-        Err(why) => phone::note(world, sid, &why),
+        Err(undialled) => undialled.tell(world, sid),
     }
     let Some(call) = world.calls.find_mut(sid) else { return };
     call.turn_to(Doing::Dialling(dialling.clone()));
@@ -68,9 +68,41 @@ pub(super) fn begin(world: &mut World, sid: Sid, dial: &twiml::Dial) {
     }
 }
 
+/// How it is recorded, if it is.
+fn recording(world: &World, sid: Sid, dial: &twiml::Dial) -> Option<recordings::Orders> {
+    let word = dial.record.as_deref().filter(|word| *word != "do-not-record" && *word != "false")?;
+    let channels = if word.ends_with("-dual") { 2 } else { 1 };
+    let callback =
+        dial.recording_callback.as_ref().and_then(|callback| record::callback(world, sid, callback));
+    Some(recordings::Orders { channels, callback, ..recordings::Orders::default() })
+}
+
+/// Why somebody is not called. What has a code of Twilio's is told to the debugger too.
+struct Undialled {
+    code: Option<u32>,
+    why: String,
+}
+
+impl Undialled {
+    fn error(code: u32, why: String) -> Self {
+        Self { code: Some(code), why }
+    }
+
+    fn note(why: String) -> Self {
+        Self { code: None, why }
+    }
+
+    fn tell(self, world: &mut World, sid: Sid) {
+        match self.code {
+            Some(code) => script::complain(world, sid, code, &self.why),
+            None => phone::note(world, sid, &self.why),
+        }
+    }
+}
+
 /// What the called see: a number of the account's, or one of the two in this call.
-fn caller_id(world: &World, sid: Sid, wanted: Option<&str>) -> Result<Endpoint, String> {
-    let call = world.calls.find(sid).ok_or_else(String::new)?;
+fn caller_id(world: &World, sid: Sid, wanted: Option<&str>) -> Result<Endpoint, Undialled> {
+    let call = world.calls.find(sid).ok_or_else(gone)?;
     let Some(wanted) = wanted else { return Ok(call.from.clone()) };
     let endpoint = Endpoint::parse(wanted);
     match endpoint {
@@ -78,7 +110,11 @@ fn caller_id(world: &World, sid: Sid, wanted: Option<&str>) -> Result<Endpoint, 
         Some(endpoint) => return Ok(endpoint),
         None => {}
     }
-    Err(format!("Error 13214: {wanted} is no caller ID that the account may show."))
+    Err(Undialled::error(13214, format!("{wanted} is no caller ID that the account may show")))
+}
+
+fn gone() -> Undialled {
+    Undialled::note("The call is no longer there.".to_owned())
 }
 
 fn may_show(world: &World, call: &Call, number: PhoneNumber) -> bool {
@@ -94,44 +130,42 @@ fn leg(
     dial: &twiml::Dial,
     from: &Endpoint,
     target: &DialTarget,
-) -> Result<Sid, String> {
-    let call = world.calls.find(sid).ok_or_else(String::new)?;
+) -> Result<Sid, Undialled> {
+    let call = world.calls.find(sid).ok_or_else(gone)?;
     let (account, root, hidden) = (call.account, call.root, call.hidden);
-    let mut orders = Orders {
-        entry: Entry::Connect,
+    let to = match &target.noun {
+        DialNoun::Number(number) => Endpoint::parse(number)
+            .filter(|endpoint| endpoint.phone().is_some())
+            .ok_or_else(|| Undialled::error(13223, format!("{number} is no phone number")))?,
+        DialNoun::Client(name) => Endpoint::Client(name.clone()),
+        DialNoun::Sip(address) => Endpoint::Sip(address.clone()),
+        DialNoun::Other(element) => {
+            let why = format!("<{}> is passed over: the sandbox does not dial it.", element.name);
+            return Err(Undialled::note(why));
+        }
+    };
+    let whisper = target.url.as_deref().and_then(|url| script::target(world, sid, Some(url), target.method));
+    let callbacks = target.status_callback.as_ref().and_then(|callback| {
+        let target = script::target(world, sid, Some(&callback.url), callback.method)?;
+        Some(Callbacks { target, events: Events::of(callback.events.iter().map(String::as_str)) })
+    });
+    let orders = Orders {
+        entry: whisper.map_or(Entry::Connect, Entry::Document),
+        callbacks,
+        send_digits: target.send_digits.clone().unwrap_or_default(),
         timeout_s: u64::from(dial.timeout_s).min(600),
         time_limit_s: dial.time_limit_s.map_or(TIME_LIMIT_S, u64::from),
         ..Orders::default()
     };
-    let to = match target {
-        DialTarget::Number { number, url, method, send_digits, status_callback } => {
-            if let Some(whisper) = url {
-                let target = script::target(world, sid, Some(whisper), *method);
-                orders.entry = target.map_or(Entry::Connect, Entry::Document);
-            }
-            orders.send_digits = send_digits.clone().unwrap_or_default();
-            orders.callbacks = status_callback
-                .as_deref()
-                .and_then(|url| script::target(world, sid, Some(url), twiml::Method::Post))
-                .map(|target| Callbacks { target, events: Events::COMPLETED });
-            Endpoint::parse(number)
-                .filter(|endpoint| endpoint.phone().is_some())
-                .ok_or_else(|| format!("Error 13223: {number} is no phone number."))?
-        }
-        DialTarget::Client(name) => Endpoint::Client(name.clone()),
-        DialTarget::Sip(address) => Endpoint::Sip(address.clone()),
-        DialTarget::Other(element) => {
-            return Err(format!("<{}> is passed over: the sandbox does not dial it.", element.name));
-        }
-    };
     if !world.accounts.is_active(account) {
-        return Err("Error 10001: the account is not active, so it makes no new calls.".to_owned());
+        let why = "the account is not active, so it makes no new calls".to_owned();
+        return Err(Undialled::error(10001, why));
     }
     if to.phone().is_some_and(|number| !geo::may_call(world, account, number)) {
-        return Err(format!("Error 13227: the account may not call {to}."));
+        return Err(Undialled::error(13227, format!("the account may not call {to}")));
     }
     if !life::may_go_on(world, root) {
-        return Err("Too many calls come of one.".to_owned());
+        return Err(Undialled::note("Too many calls come of one.".to_owned()));
     }
     phone::line(world, sid, LineKind::Dialled, to.to_string());
     Ok(life::place(world, NewCall { account, parent: Some(sid), from: from.clone(), to, orders, hidden }))
@@ -152,13 +186,12 @@ pub(super) fn connect(world: &mut World, leg: Sid) {
     if !belongs_to_a_dial(world, leg) {
         return life::end(world, leg, End::Completed);
     }
-    let Some(Dialling { legs, record, .. }) = dialling(world, parent) else { return };
+    let Some(Dialling { legs, record: orders, .. }) = dialling(world, parent) else { return };
     change(world, parent, |dialling| dialling.connected = Some((leg, now)));
     for other in legs.into_iter().filter(|other| *other != leg) {
         life::end(world, other, End::Canceled);
     }
-    if record {
-        let orders = recordings::Orders::default();
+    if let Some(orders) = orders {
         let recording = recordings::start(world, parent, recordings::Source::DialVerb, orders);
         change(world, parent, |dialling| dialling.recording = recording);
     }

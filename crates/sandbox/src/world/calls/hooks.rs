@@ -4,10 +4,11 @@
 //! <https://www.twilio.com/docs/voice/api/call-resource#statuscallbackevent>; their names were checked against
 //! requests of Twilio's that people have published.
 
+use jiff::Timestamp;
 use ringfence_model::Sid;
 use ringfence_twilio::wire::Rfc2822;
 
-use super::{Asked, Call, Direction, Doing, Endpoint, State, script};
+use super::{Asked, Call, Direction, Doing, Endpoint, State, script, seconds_between};
 use crate::world::World;
 use crate::world::messages::place_of;
 use crate::world::recordings;
@@ -33,9 +34,19 @@ impl Events {
     /// What Twilio tells unless it was told otherwise.
     pub(crate) const COMPLETED: Self =
         Self { initiated: false, ringing: false, answered: false, completed: true };
-    /// For adding to.
-    pub(crate) const NONE: Self =
-        Self { initiated: false, ringing: false, answered: false, completed: false };
+    /// Those that these words name; the end alone where they name none. Twilio takes words that it does not know
+    /// without a word (and warns with 21626).
+    pub(crate) fn of<'a>(words: impl Iterator<Item = &'a str>) -> Self {
+        let none = Self { completed: false, ..Self::COMPLETED };
+        let named = words.fold(none, |events, word| match word {
+            "initiated" => Self { initiated: true, ..events },
+            "ringing" => Self { ringing: true, ..events },
+            "answered" => Self { answered: true, ..events },
+            "completed" => Self { completed: true, ..events },
+            _ => events,
+        });
+        if named == none { Self::COMPLETED } else { named }
+    }
 
     fn has(self, event: Event) -> bool {
         match event {
@@ -99,7 +110,7 @@ pub(super) fn tell(
     target: Target,
     params: Vec<(&'static str, String)>,
 ) {
-    webhooks::deliver(world, Webhook { account, kind, target, fallback: None, params, then: Then::Nothing });
+    webhooks::deliver(world, Webhook { account, kind, target, params, then: Then::Nothing });
 }
 
 /// Asks what the call does next. What it did until now is over.
@@ -128,9 +139,9 @@ fn ask_at(
     extra: Vec<(&'static str, String)>,
     is_fallback: bool,
 ) {
+    let now = world.now;
     let Some(call) = world.calls.find_mut(sid) else { return };
-    call.documents += 1;
-    if call.documents > DOCUMENTS_MAX {
+    if !call.documents.count(now) {
         return script::give_up(world, sid, "the call asked for too many documents");
     }
     call.asked = Some(Asked { url: target.url.clone(), is_fallback });
@@ -139,12 +150,35 @@ fn ask_at(
     let mut params = params(call);
     params.extend(extra);
     let then = Then::Call(sid, turn);
-    webhooks::deliver(world, Webhook { account, kind, target, fallback: None, params, then });
+    webhooks::deliver(world, Webhook { account, kind, target, params, then });
 }
 
-/// A document that redirects to itself would keep a call busy for ever, since an answer takes no time of the
-/// virtual clock. No conversation needs so many.
-const DOCUMENTS_MAX: u32 = 1000;
+/// How many documents a call has asked for.
+///
+/// A document that redirects to itself would keep a call busy for ever, since an answer takes no time of the virtual
+/// clock; one that says a word in between would keep it busy for as long as a call may last. No conversation needs
+/// so many: a caller who waits for four hours and hears something new every five seconds has heard 2,880.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Documents {
+    all: u32,
+    /// When the present span began, and how many there were in it.
+    span: Option<(Timestamp, u32)>,
+}
+
+impl Documents {
+    const MOST: u32 = 10_000;
+    const MOST_IN_A_SPAN: u32 = 200;
+    const SPAN_S: u64 = 10;
+
+    /// Counts one more; `false`: it is too many.
+    fn count(&mut self, now: Timestamp) -> bool {
+        let (since, in_span) =
+            self.span.filter(|(since, _)| seconds_between(*since, now) <= Self::SPAN_S).unwrap_or((now, 0));
+        self.span = Some((since, in_span + 1));
+        self.all += 1;
+        self.all <= Self::MOST && in_span < Self::MOST_IN_A_SPAN
+    }
+}
 
 /// What every request about a call says.
 pub(super) fn params(call: &Call) -> Vec<(&'static str, String)> {

@@ -7,7 +7,7 @@ use ringfence_model::Sid;
 use super::hooks::{self, Event};
 use super::{
     Call, Callbacks, Direction, Doing, End, Endpoint, Entry, Far, Line, LineKind, Orders, State, Step, Talk,
-    detection, dial, phone, record, script, seconds_between,
+    detection, dial, ms_between, phone, record, script,
 };
 use crate::settings::PhoneBehaviour;
 use crate::world::usage::{self, Use};
@@ -78,7 +78,7 @@ pub(super) fn insert(
         events: 0,
         asked: None,
         recordings: Vec::new(),
-        documents: 0,
+        documents: hooks::Documents::default(),
         root: root.unwrap_or(sid),
         chain: 0,
     });
@@ -104,10 +104,12 @@ pub(super) fn initiate(world: &mut World, sid: Sid) {
 /// the sandbox's own asks its application.
 pub(super) fn ring(world: &mut World, sid: Sid) {
     let dialled = world.now;
-    let Some(call) = world.calls.find_mut(sid) else { return };
-    if !matches!(call.state, State::Queued) {
-        return;
+    let Some(call) = world.calls.find(sid).filter(|call| matches!(call.state, State::Queued)) else { return };
+    if !world.accounts.is_active(call.account) {
+        phone::note(world, sid, "Error 10001: the account is not active, so its queue is not worked off.");
+        return end(world, sid, End::Failed);
     }
+    let Some(call) = world.calls.find_mut(sid) else { return };
     call.state = State::Ringing { dialled };
     call.turn += 1;
     let (turn, to, timeout_ms) = (call.turn, call.to.phone(), call.orders.timeout_s.saturating_mul(1000));
@@ -294,8 +296,8 @@ pub(crate) fn set_time_limit(world: &mut World, sid: Sid, time_limit_s: u64) {
     let Some(call) = world.calls.find_mut(sid) else { return };
     call.orders.time_limit_s = time_limit_s;
     if let Some(talk) = call.talk() {
-        let left_s = time_limit_s.saturating_sub(seconds_between(talk.answered, now));
-        world.plan_in_ms(left_s.saturating_mul(1000), Due::Call(sid, Step::TimeLimit));
+        let left_ms = time_limit_s.saturating_mul(1000).saturating_sub(ms_between(talk.answered, now));
+        world.plan_in_ms(left_ms, Due::Call(sid, Step::TimeLimit));
     }
 }
 
@@ -310,7 +312,8 @@ pub(crate) fn set_callbacks(world: &mut World, sid: Sid, callbacks: Callbacks) {
 pub(super) fn check_time_limit(world: &mut World, sid: Sid) {
     let now = world.now;
     let is_up = world.calls.find(sid).is_some_and(|call| {
-        call.talk().is_some_and(|talk| seconds_between(talk.answered, now) >= call.orders.time_limit_s)
+        let limit_ms = call.orders.time_limit_s.saturating_mul(1000);
+        call.talk().is_some_and(|talk| ms_between(talk.answered, now) >= limit_ms)
     });
     if is_up {
         phone::note(world, sid, "The call lasted as long as it may.");

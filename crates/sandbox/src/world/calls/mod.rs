@@ -23,7 +23,7 @@ use ringfence_twilio::wire::CallStatus;
 
 pub(crate) use detection::Detection;
 pub(crate) use endpoint::Endpoint;
-pub(crate) use hooks::{Callbacks, Event, Events};
+pub(crate) use hooks::{Callbacks, Events};
 pub(crate) use life::{NewCall, Redirected, cancel, hang_up, place, redirect, set_callbacks, set_time_limit};
 pub(crate) use phone::{
     Line, LineKind, WaitsFor, on_phone, pick_up, press, put_down, receive, say_into, speak,
@@ -80,8 +80,7 @@ pub(crate) struct Call {
     asked: Option<Asked>,
     /// What was recorded of it, or is.
     pub(super) recordings: Vec<Sid>,
-    /// Documents asked for so far.
-    documents: u32,
+    documents: hooks::Documents,
     /// The call that began the chain of calls that this one is part of; itself for most.
     root: Sid,
     /// Calls made so far by the chain that began with this one.
@@ -284,7 +283,14 @@ pub(super) fn answered(world: &mut World, sid: Sid, turn: u64, ended: Ended) {
         return;
     }
     match ended {
-        Ended::Answer { content_type, body, .. } => script::read(world, sid, &content_type, &body),
+        Ended::Answer { content_type, body, moved_to } => {
+            if let (Some(moved_to), Some(call)) = (moved_to, world.calls.find_mut(sid))
+                && let Some(asked) = &mut call.asked
+            {
+                asked.url = moved_to.url;
+            }
+            script::read(world, sid, &content_type, &body);
+        }
         Ended::Failed { code } => script::trouble(world, sid, code, "the application could not be asked"),
     }
 }
@@ -356,7 +362,7 @@ impl Call {
     }
 
     /// The phone outside, where one is at the other end.
-    fn phone(&self) -> Option<PhoneNumber> {
+    pub(crate) fn phone(&self) -> Option<PhoneNumber> {
         match (self.far, self.direction) {
             (Far::Call(_), _) => None,
             (Far::Outside, Direction::Inbound) => self.from.phone(),
@@ -423,13 +429,17 @@ impl Default for Orders {
 
 /// Whether the account may show this number as who calls: one that it owns, or a verified one.
 pub(crate) fn may_call_from(world: &World, account: Sid, number: PhoneNumber) -> bool {
-    super::numbers::owns(world, account, number)
+    super::numbers::owns(world, account, number) || super::caller_ids::is_proven(world, account, number)
 }
 
 /// How long a call lasts at most unless it was told otherwise: four hours.
 pub(crate) const TIME_LIMIT_S: u64 = 4 * 3600;
 
 /// Begun seconds between two times.
-pub(super) fn seconds_between(from: Timestamp, to: Timestamp) -> u64 {
-    u64::try_from(to.duration_since(from).as_millis()).unwrap_or(0).div_ceil(1000)
+fn seconds_between(from: Timestamp, to: Timestamp) -> u64 {
+    ms_between(from, to).div_ceil(1000)
+}
+
+fn ms_between(from: Timestamp, to: Timestamp) -> u64 {
+    u64::try_from(to.duration_since(from).as_millis()).unwrap_or(0)
 }

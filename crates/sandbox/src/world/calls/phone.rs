@@ -8,11 +8,12 @@ use serde::Serialize;
 use super::life::{self, AnsweredBy, NewCall};
 use super::{
     Call, Callbacks, Direction, Doing, End, Endpoint, Entry, Events, Far, Orders, State, dial, gather, hooks,
-    record,
+    record, script,
 };
 use crate::world::World;
-use crate::world::messages::{self, Draft, join};
+use crate::world::messages::{self, Draft};
 use crate::world::numbers::{self, IncomingNumber};
+use crate::world::webhooks::{self, join};
 
 /// A line of what was said and pressed, as the phone shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +92,9 @@ pub(crate) fn receive(world: &mut World, from: PhoneNumber, to: PhoneNumber) -> 
     if world.accounts.is_active(number.account) {
         begin_inbound(world, sid);
     } else {
-        note(world, sid, "Error 10003: the account is not active, so the call is rejected.");
+        let text = "The account is not active, so the call is rejected";
+        note(world, sid, &format!("Error 10003: {text}."));
+        webhooks::alert(world, number.account, 10003, sid, text);
         life::end(world, sid, End::Failed);
     }
     Some(sid)
@@ -172,17 +175,11 @@ pub(super) fn answer_inbound(world: &mut World, sid: Sid) {
 
 /// A product of Twilio's own calls a phone and carries out this TwiML: a code of Verify. It is on the phone, and not
 /// among the account's calls; it costs what that product books.
-pub(crate) fn speak(
-    world: &mut World,
-    account: Sid,
-    from: &str,
-    to: PhoneNumber,
-    twiml: &str,
-) -> Option<Sid> {
+pub(crate) fn speak(world: &mut World, account: Sid, from: &str, to: PhoneNumber, twiml: &str) -> Sid {
     let from = Endpoint::parse(from).unwrap_or_else(|| Endpoint::Name(from.to_owned()));
     let orders = Orders { entry: Entry::Twiml(twiml.to_owned()), ..Orders::default() };
     let to = Endpoint::Phone(to);
-    Some(life::place(world, NewCall { account, parent: None, from, to, orders, hidden: true }))
+    life::place(world, NewCall { account, parent: None, from, to, orders, hidden: true })
 }
 
 /// Somebody presses keys on the phone. `false`: there is no such call in progress.
@@ -294,13 +291,13 @@ pub(super) fn send_message(world: &mut World, sid: Sid, message: &twiml::Message
         )
     };
     if !world.accounts.is_active(call.account) {
-        return note(world, sid, "Error 30002: the account is not active, so the message is not sent.");
+        return script::complain(world, sid, 30002, "the account is not active, so the message is not sent");
     }
     match messages::send(world, draft) {
         Ok(message) => note(world, sid, &format!("A message is sent: {message}.")),
         Err(unsendable) => {
-            let text = format!("Error {}: the message is not sent. {}", unsendable.code, unsendable.message);
-            note(world, sid, &text);
+            let text = format!("the message is not sent. {}", unsendable.message);
+            script::complain(world, sid, unsendable.code.into(), &text);
         }
     }
 }

@@ -4,7 +4,7 @@
 //! phone page a key or hanging up ends it earlier.
 
 use ringfence_model::Sid;
-use ringfence_twilio::twiml::Record;
+use ringfence_twilio::twiml::{self, Record};
 
 use super::script::{self, Lasts};
 use super::{Call, Doing, LineKind, hooks, phone};
@@ -19,10 +19,7 @@ pub(super) struct Recording {
 }
 
 pub(super) fn begin(world: &mut World, sid: Sid, record: Record) {
-    let callback = record.recording_callback.as_ref().and_then(|callback| {
-        let target = script::callback(world, sid, &callback.url, hooks::method(callback.method))?;
-        Some(recordings::Callback { target, events: recordings::Events::COMPLETED })
-    });
+    let callback = record.recording_callback.as_ref().and_then(|it| callback(world, sid, it));
     let orders = recordings::Orders { callback, ..recordings::Orders::default() };
     let Some(recording) = recordings::start(world, sid, recordings::Source::RecordVerb, orders) else {
         return;
@@ -33,6 +30,17 @@ pub(super) fn begin(world: &mut World, sid: Sid, record: Record) {
     let silence_s = record.timeout_s.min(record.max_length_s.saturating_sub(talk_s));
     let lasts = Lasts::Ms((u64::from(talk_s) + u64::from(silence_s)) * 1000);
     script::wait(world, sid, lasts, Doing::Recording(Recording { record, recording }));
+}
+
+/// Whom TwiML wants told of a recording.
+pub(super) fn callback(
+    world: &World,
+    sid: Sid,
+    callback: &twiml::RecordingCallback,
+) -> Option<recordings::Callback> {
+    let target = script::target(world, sid, Some(&callback.url), callback.method)?;
+    let events = recordings::Events::of(callback.events.iter().map(String::as_str));
+    Some(recordings::Callback { target, events })
 }
 
 fn spoken_s(world: &World, record: &Record) -> u32 {

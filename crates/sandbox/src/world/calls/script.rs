@@ -10,8 +10,7 @@ use ringfence_twilio::twiml::{self, RejectReason, Say, Verb};
 use super::life;
 use super::{Call, Direction, Doing, End, LineKind, State, Step, dial, gather, hooks, phone, record};
 
-use crate::world::messages::join;
-use crate::world::webhooks::{Method, Target};
+use crate::world::webhooks::{self, Target, join};
 use crate::world::{Due, World};
 
 /// A document, and how far it was carried out.
@@ -64,6 +63,7 @@ fn document(content_type: &str, body: &[u8]) -> Result<twiml::Response, (u32, St
 fn carry_out(world: &mut World, sid: Sid, response: twiml::Response) {
     for warning in &response.warnings {
         phone::note(world, sid, &format!("Warning 12200: {warning}."));
+        alert(world, sid, 12200, &warning.to_string());
     }
     let Some(call) = world.calls.find(sid) else { return };
     if let (State::Ringing { .. }, Direction::Inbound) = (&call.state, call.direction) {
@@ -87,12 +87,24 @@ fn carry_out(world: &mut World, sid: Sid, response: twiml::Response) {
 
 /// There is no document, or none that can be used.
 pub(super) fn trouble(world: &mut World, sid: Sid, code: u32, why: &str) {
-    phone::note(world, sid, &format!("Error {code}: {why}."));
+    complain(world, sid, code, why);
     let Some(call) = world.calls.find(sid) else { return };
     let was_fallback = call.asked.as_ref().is_some_and(|asked| asked.is_fallback);
     match call.orders.fallback.clone().filter(|_| !was_fallback) {
         Some(fallback) => hooks::ask_fallback(world, sid, fallback, code),
         None => apologise(world, sid),
+    }
+}
+
+/// Something went wrong, and the call goes on: its phone shows it, and the debugger.
+pub(super) fn complain(world: &mut World, sid: Sid, code: u32, why: &str) {
+    phone::note(world, sid, &format!("Error {code}: {why}."));
+    alert(world, sid, code, why);
+}
+
+fn alert(world: &mut World, sid: Sid, code: u32, why: &str) {
+    if let Some(account) = world.calls.find(sid).map(|call| call.account) {
+        webhooks::alert(world, account, code, sid, why);
     }
 }
 
@@ -178,16 +190,15 @@ pub(super) fn wait(world: &mut World, sid: Sid, lasts: Lasts, doing: Doing) {
 pub(super) fn perform(world: &mut World, sid: Sid, verb: &Verb) -> Lasts {
     let (kind, text, once_ms, times) = match verb {
         Verb::Say(say) => (LineKind::Said, say.text.clone(), speech_ms(world, &say.text), say.times),
-        Verb::Play(play) => match &play.digits {
-            Some(digits) => {
+        Verb::Play(play) => {
+            if let Some(digits) = &play.digits {
                 phone::send_keys(world, sid, digits);
                 (LineKind::Played, digits.clone(), keys_ms(digits), play.times)
-            }
-            None => {
+            } else {
                 let ms = u64::from(world.settings.calls.talk_s) * 1000;
                 (LineKind::Played, play.url.clone(), ms, play.times)
             }
-        },
+        }
         Verb::Pause(pause) => return Lasts::Ms(u64::from(pause.length_s) * 1000),
         _ => return Lasts::Ms(0),
     };
@@ -231,12 +242,6 @@ pub(super) fn target(world: &World, sid: Sid, url: Option<&str>, method: twiml::
         None => return None,
     };
     Some(Target { url, method: hooks::method(method) })
-}
-
-/// A URL that is told something, and need not answer.
-pub(super) fn callback(world: &World, sid: Sid, url: &str, method: Method) -> Option<Target> {
-    let target = target(world, sid, Some(url), twiml::Method::Post)?;
-    Some(Target { method, ..target })
 }
 
 /// A verb with an `action` is over: the action says how to go on, and where it leads nowhere, the next verb does.

@@ -52,7 +52,7 @@ fn png(colour: [u8; 3]) -> Vec<u8> {
     file
 }
 
-/// One pixel: GIF89a with a table of two colours, both the same.
+/// One pixel: `GIF89a` with a table of two colours, both the same.
 fn gif([red, green, blue]: [u8; 3]) -> Vec<u8> {
     let mut file = b"GIF89a\x01\0\x01\0\x80\0\0".to_vec();
     file.extend([red, green, blue, red, green, blue]);

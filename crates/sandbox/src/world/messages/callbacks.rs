@@ -16,7 +16,6 @@ pub(super) fn tell(world: &mut World, sid: Sid) {
         account: message.account,
         kind: "message-status",
         target: Target { url: url.to_owned(), method: Method::Post },
-        fallback: None,
         params: params(world, message),
         then: Then::Nothing,
     };

@@ -19,11 +19,15 @@ pub(crate) struct Draft {
     pub(crate) body: String,
     /// URLs.
     pub(crate) media: Vec<String>,
+    /// Goes as one MMS even without media.
+    pub(crate) as_mms: bool,
     pub(crate) status_callback: Option<String>,
     /// `None`: as its Messaging Service says.
     pub(crate) smart_encoded: Option<bool>,
     pub(crate) validity_s: Option<u16>,
     pub(crate) send_at: Option<Timestamp>,
+    /// Of a reply: how many answers to answers led to it.
+    pub(crate) answers: u8,
 }
 
 /// Why a message is not sent.
@@ -60,10 +64,12 @@ impl Draft {
             to: to.into(),
             body: String::new(),
             media: Vec::new(),
+            as_mms: false,
             status_callback: None,
             smart_encoded: None,
             validity_s: None,
             send_at: None,
+            answers: 0,
         }
     }
 }
@@ -131,7 +137,10 @@ fn check_content(draft: &Draft) -> Result<(), Unsendable> {
         return Err(Unsendable::new(21603, "A 'From' phone number is required."));
     }
     if draft.body.is_empty() && draft.media.is_empty() {
-        return Err(Unsendable::new(21619, "A text message body or media urls must be specified."));
+        return Err(match draft.service {
+            None => Unsendable::new(21602, "Message body is required."),
+            Some(_) => Unsendable::new(21619, "A text message body or media urls must be specified."),
+        });
     }
     // No character has fewer bytes than one, so short texts need not be counted.
     if draft.body.len() > BODY_MAX && draft.body.chars().count() > BODY_MAX {
@@ -183,6 +192,8 @@ fn sender(
     match from.number().and_then(|number| number.digits().checked_sub(MAGIC)) {
         Some(1) => return Err(invalid_sender(text)),
         Some(8) => return Err(queue_full()),
+        // The one that may be used is among the numbers that everybody owns.
+        Some(0..=9) if !owns(world, account, &from) => return Err(not_capable(text)),
         _ => {}
     }
     if let Some(service) = service {
@@ -192,17 +203,8 @@ fn sender(
             return Err(Unsendable::code(21711));
         }
     }
-    let may_use = match &from {
-        Address::Number(number) => numbers::owns(world, account, *number),
-        // Short codes are leased, which is not to be had here; names need no registration in most countries.
-        Address::Name(name) => !is_short_code(name),
-    };
-    if !may_use {
-        let message = format!(
-            "The From phone number {text} is not a valid, SMS-capable inbound phone number or short code for your \
-             account."
-        );
-        return Err(Unsendable::new(21606, message));
+    if !owns(world, account, &from) {
+        return Err(not_owned(world, account, &from));
     }
     if from.number() == Some(to) {
         return Err(Unsendable::new(21266, format!("'To' and 'From' number cannot be the same: {to}")));
@@ -211,6 +213,33 @@ fn sender(
         return Err(not_routable(&to.to_string(), text));
     }
     Ok(from)
+}
+
+fn owns(world: &World, account: Sid, from: &Address) -> bool {
+    match from {
+        Address::Number(number) => numbers::owns(world, account, *number),
+        // Short codes are leased, which is not to be had here; names need no registration in most countries.
+        Address::Name(name) => !is_short_code(name),
+    }
+}
+
+/// A number of Twilio's that is another account's, or none of Twilio's at all.
+fn not_owned(world: &World, account: Sid, from: &Address) -> Unsendable {
+    if from.number().is_some_and(|number| numbers::find_by_number(world, number).is_some()) {
+        let message = format!("Mismatch between the 'From' number {from} and the account {account}");
+        return Unsendable::new(21660, message);
+    }
+    let message = format!("'From' {from} is not a Twilio phone number or Short Code country mismatch");
+    Unsendable::new(21659, message)
+}
+
+/// What Twilio's test credentials say of a number that is theirs and cannot text.
+fn not_capable(text: &str) -> Unsendable {
+    let message = format!(
+        "The 'From' phone number {text} is not a valid message-capable Twilio phone number for this \
+         destination/account"
+    );
+    Unsendable::new(21606, message)
 }
 
 pub(super) fn queue_full() -> Unsendable {

@@ -37,8 +37,8 @@ use ringfence_twilio::wire::{MessageDirection, MessageStatus};
 pub(crate) use address::{Address, is_sender_name, parse_phone};
 pub(crate) use checks::{Draft, Unsendable};
 pub(crate) use codes::description;
+pub(super) use inbound::answered;
 pub(crate) use inbound::{Inbound, receive};
-pub(super) use inbound::{answered, join};
 pub(super) use outbound::advance;
 pub(crate) use outbound::{cancel, send};
 pub(crate) use places::country_of;
@@ -82,6 +82,8 @@ pub(crate) struct Message {
     /// Positive. What it cost is known when it is sent, and told later.
     price_micros: u32,
     priced: bool,
+    /// How many answers to answers led to it, where two numbers of the sandbox write to each other.
+    answers: u8,
     /// Seconds that it may wait in the queue.
     validity_s: u16,
     status_callback: Option<Arc<str>>,
@@ -97,8 +99,8 @@ pub(crate) struct Message {
 struct Conversation {
     asked: Target,
     fallback: Option<Target>,
-    /// How often the application has sent us elsewhere.
-    redirects: u8,
+    /// How many documents were asked for.
+    documents: u8,
 }
 
 /// Where a message stands.
@@ -169,8 +171,9 @@ impl Messages {
         older.into_iter().flatten().chain(all.into_iter().flatten())
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.rows.len()
+    /// All messages, newest first.
+    pub(crate) fn newest_first(&self) -> impl DoubleEndedIterator<Item = &Message> {
+        self.rows.newest_first()
     }
 
     /// The number from which a Messaging Service writes to somebody.

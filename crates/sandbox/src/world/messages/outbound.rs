@@ -21,7 +21,8 @@ pub(crate) fn send(world: &mut World, draft: Draft) -> Result<Sid, Unsendable> {
     let validity_s = draft.validity_s.or(settings.map(|it| it.validity_s)).unwrap_or(VALIDITY_S);
     let callback = draft.status_callback.or_else(|| settings.and_then(|it| it.status_callback.clone()));
     let body = if smart { smart_encoding::encode(&draft.body) } else { draft.body };
-    let segments = count_segments(&body, draft.media.is_empty());
+    let is_text = draft.media.is_empty() && !draft.as_mms;
+    let segments = count_segments(&body, is_text);
     let (status, step, delay_ms) = match (draft.send_at, service, &from) {
         (Some(at), _, _) => {
             let wait = at.duration_since(world.now).as_millis();
@@ -33,7 +34,7 @@ pub(crate) fn send(world: &mut World, draft: Draft) -> Result<Sid, Unsendable> {
         }
         (None, _, _) => (Status::Accepted, Step::Queue, world.settings.messages.queued_ms),
     };
-    let sid = world.ids.sid(if draft.media.is_empty() { *b"SM" } else { *b"MM" });
+    let sid = world.ids.sid(if is_text { *b"SM" } else { *b"MM" });
     let media = media::attach(world, draft.account, sid, draft.media);
     let now = world.now.as_second();
     let status_callback = world.messages.share(callback.as_deref());
@@ -51,6 +52,7 @@ pub(crate) fn send(world: &mut World, draft: Draft) -> Result<Sid, Unsendable> {
         error: None,
         price_micros: 0,
         priced: false,
+        answers: draft.answers,
         validity_s,
         status_callback,
         created: now,
@@ -135,7 +137,7 @@ fn start(world: &mut World, sid: Sid) {
 /// From here on it costs, whatever becomes of it.
 fn sent(world: &mut World, sid: Sid) {
     let Some(message) = world.messages.rows.find(sid) else { return };
-    let (account, segments, is_text) = (message.account, message.segments, message.media.is_empty());
+    let (account, segments, is_text) = (message.account, message.segments, message.sid.is("SM"));
     let price_micros = if is_text {
         world.prices.message_out_micros(message.to) * i64::from(segments)
     } else {
@@ -188,13 +190,14 @@ fn deliver(world: &mut World, sid: Sid) {
 /// The recipient is a number of the sandbox: the message arrives there as any other.
 fn hand_over(world: &mut World, sid: Sid, from: PhoneNumber) {
     let Some(message) = world.messages.rows.find(sid) else { return };
+    let answers = message.answers;
     let inbound = Inbound {
         from,
         to: message.to,
         body: message.body.clone().into(),
         media: media::sources(world, &message.media),
     };
-    match inbound::arrive(world, inbound) {
+    match inbound::arrive(world, inbound, answers) {
         inbound::Arrival::Refused => fail(world, sid, Status::Undelivered, 30003),
         inbound::Arrival::Logged(_) | inbound::Arrival::Dropped => {
             change(world, sid, |message| message.status = Status::Delivered);

@@ -46,8 +46,7 @@ pub(super) fn plan(iso: &str) -> Plan {
         "CN" => of("", (8, 11), &["1"], &[3, 4]),
         "IN" => of("0", (10, 10), &["6", "7", "8", "9"], &[5]),
         "ZA" => of("0", (9, 9), &["6", "7", "8"], &[2, 3]),
-        "IL" => of("0", (8, 9), &["5"], &[2, 3]),
-        "AE" | "SA" => of("0", (8, 9), &["5"], &[2, 3]),
+        "AE" | "IL" | "SA" => of("0", (8, 9), &["5"], &[2, 3]),
         "TR" => of("0", (10, 10), &["5"], &[3, 3, 2]),
         "RU" => of("8", (10, 10), &["9"], &[3, 3, 2]),
         "LV" => of("", (8, 8), &["2"], &[2, 3]),
@@ -70,6 +69,32 @@ pub(super) fn plan(iso: &str) -> Plan {
 fn is_north_american(iso: &str) -> bool {
     COUNTRIES.iter().any(|country| country.iso == iso && (country.prefix == 1 || country.prefix >= 1000))
 }
+
+/// The continents as Twilio's API names them, each with the ISO codes of its countries.
+pub(super) const CONTINENTS: &[(&str, &str)] = &[
+    (
+        "AFRICA",
+        "AO BF BI BJ BW CD CF CG CI CM CV DJ DZ EG ER ET GA GH GM GN GQ GW KE KM LR LS LY MA MG ML MR MU MW \
+         MZ NA NE NG RE RW SC SD SH SL SN SO SS ST SZ TD TG TN TZ UG ZA ZM ZW",
+    ),
+    (
+        "ASIA",
+        "AE AF AM AZ BD BH BN BT CN GE HK ID IL IN IQ IR JO JP KG KH KP KR KW KZ LA LB LK MM MN MO MV MY NP \
+         OM PH PK PS QA SA SG SY TH TJ TL TM TR TW UZ VN YE",
+    ),
+    (
+        "EUROPE",
+        "AD AL AT BA BE BG BY CH CY CZ DE DK EE ES FI FO FR GB GI GR HR HU IE IS IT LI LT LU LV MC MD ME MK \
+         MT NL NO PL PT RO RS RU SE SI SK SM UA XK",
+    ),
+    (
+        "NORTH_AMERICA",
+        "AG AI AW BB BM BS BZ CA CR CU CW DM DO GD GL GP GT HN HT JM KN KY LC MQ MS MX NI PA PM PR SV SX TC \
+         TT US VC VG VI",
+    ),
+    ("OCEANIA", "AS AU CK FJ FM GU KI MH MP NC NR NU NZ PF PG PW SB TK TO TV VU WF WS"),
+    ("SOUTH_AMERICA", "AR BO BR CL CO EC FK GF GY PE PY SR UY VE"),
+];
 
 /// By prefix, in order.
 #[rustfmt::skip]

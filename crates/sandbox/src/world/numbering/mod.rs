@@ -4,14 +4,14 @@
 //! numbers begin with, and it takes the numbers that are set aside for fiction for real ones, since tests use them.
 //!
 //! In North America digits do not tell a mobile phone from a landline. There the last two digits decide, so that a
-//! test can choose: `99` is a landline, `98` a fixed and `97` a non-fixed VoIP line, `96` is a mobile
+//! test can choose: `99` is a landline, `98` a fixed and `97` a non-fixed `VoIP` line, `96` is a mobile
 //! phone that is known for SMS pumping; everything else is a mobile phone.
 
 mod countries;
 
 use ringfence_model::PhoneNumber;
 
-use countries::{COUNTRIES, Plan, plan};
+use countries::{CONTINENTS, COUNTRIES, Plan, plan};
 
 /// A country, by the digits that lead to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +40,8 @@ pub(crate) enum LineKind {
 pub(crate) enum Invalid {
     TooShort,
     TooLong,
-    InvalidButPossible,
-    InvalidCountryCode,
+    PossibleOnly,
+    CountryCode,
     NotANumber,
 }
 
@@ -64,8 +64,8 @@ impl Invalid {
         match self {
             Self::TooShort => "TOO_SHORT",
             Self::TooLong => "TOO_LONG",
-            Self::InvalidButPossible => "INVALID_BUT_POSSIBLE",
-            Self::InvalidCountryCode => "INVALID_COUNTRY_CODE",
+            Self::PossibleOnly => "INVALID_BUT_POSSIBLE",
+            Self::CountryCode => "INVALID_COUNTRY_CODE",
             Self::NotANumber => "NOT_A_NUMBER",
         }
     }
@@ -87,6 +87,22 @@ pub(crate) fn country_of(number: PhoneNumber) -> Option<&'static Country> {
 /// The country with this ISO code, in any case; of those that share one, the first.
 pub(crate) fn country_by_iso(iso: &str) -> Option<&'static Country> {
     COUNTRIES.iter().find(|country| country.iso.eq_ignore_ascii_case(iso))
+}
+
+/// A country's continent, as `NORTH_AMERICA`; empty for a code that no country has.
+pub(crate) fn continent(iso: &str) -> &'static str {
+    let has = |(_, countries): &&(&str, &str)| countries.split(' ').any(|it| it == iso);
+    CONTINENTS.iter().find(has).map_or("", |(name, _)| name)
+}
+
+/// All countries, by prefix; a country that has several comes as often.
+pub(crate) fn countries() -> impl Iterator<Item = &'static Country> {
+    COUNTRIES.iter()
+}
+
+/// What the national part of a country's mobile numbers begins with; empty where digits do not tell.
+pub(crate) fn mobile_beginnings(iso: &str) -> &'static [&'static str] {
+    plan(iso).mobile
 }
 
 fn by_prefix(prefix: u16) -> Option<&'static Country> {
@@ -122,7 +138,7 @@ pub(crate) fn read(text: &str, country: Option<&'static Country>) -> Result<Phon
         16.. => return Err(Invalid::TooLong),
         _ => {}
     }
-    let number = PhoneNumber::parse(&format!("+{number}")).map_err(|_| Invalid::InvalidCountryCode)?;
+    let number = PhoneNumber::parse(&format!("+{number}")).map_err(|_| Invalid::CountryCode)?;
     check(number).map(|()| number)
 }
 
@@ -131,7 +147,7 @@ const US: Country = Country { prefix: 1, iso: "US", name: "United States" };
 
 /// Whether the number can exist in its country.
 pub(crate) fn check(number: PhoneNumber) -> Result<(), Invalid> {
-    let country = country_of(number).ok_or(Invalid::InvalidCountryCode)?;
+    let country = country_of(number).ok_or(Invalid::CountryCode)?;
     let national = national_digits(number, country);
     let Plan { shortest, longest, .. } = plan(country.iso);
     if national.len() < shortest {
@@ -142,7 +158,7 @@ pub(crate) fn check(number: PhoneNumber) -> Result<(), Invalid> {
     }
     let begins_with_0_or_1 = |part: &str| part.starts_with(['0', '1']);
     if country.calling_code() == 1 && (begins_with_0_or_1(&national) || begins_with_0_or_1(&national[3..])) {
-        return Err(Invalid::InvalidButPossible);
+        return Err(Invalid::PossibleOnly);
     }
     Ok(())
 }
@@ -245,10 +261,10 @@ mod tests {
             ("+1415555010", Invalid::TooShort),
             ("+141599299600", Invalid::TooLong),
             ("+14155550100123456", Invalid::TooLong),
-            ("+10155550100", Invalid::InvalidButPossible),
-            ("+14151550100", Invalid::InvalidButPossible),
-            ("+2101234567", Invalid::InvalidCountryCode),
-            ("+0441234567", Invalid::InvalidCountryCode),
+            ("+10155550100", Invalid::PossibleOnly),
+            ("+14151550100", Invalid::PossibleOnly),
+            ("+2101234567", Invalid::CountryCode),
+            ("+0441234567", Invalid::CountryCode),
         ] {
             assert_eq!(read(text, None), Err(expected), "{text}");
         }
@@ -281,6 +297,9 @@ mod tests {
 
     #[test]
     fn the_table_is_sorted_and_names_each_prefix_once() {
+        let continents =
+            |iso| CONTINENTS.iter().filter(|(_, all)| all.split(' ').any(|it| it == iso)).count();
+        assert!(COUNTRIES.iter().all(|country| continents(country.iso) == 1));
         assert!(COUNTRIES.windows(2).all(|pair| pair[0].prefix < pair[1].prefix));
     }
 

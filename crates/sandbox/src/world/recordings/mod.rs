@@ -3,7 +3,7 @@
 
 mod sound;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use ringfence_model::Sid;
 use ringfence_twilio::wire::Rfc2822;
 
@@ -26,8 +26,8 @@ pub(crate) struct Recording {
     pub(crate) started: Timestamp,
     pub(crate) updated: Timestamp,
     pub(crate) state: State,
-    /// What it cost, positive, once it is over.
-    pub(crate) price_micros: Option<i64>,
+    /// What it cost, positive, and from when on that is told.
+    price: Option<(Timestamp, i64)>,
     callback: Option<Callback>,
 }
 
@@ -87,8 +87,18 @@ pub(crate) struct Events {
 impl Events {
     /// What Twilio tells unless it was told otherwise.
     pub(crate) const COMPLETED: Self = Self { in_progress: false, completed: true, absent: false };
-    /// For adding to.
-    pub(crate) const NONE: Self = Self { in_progress: false, completed: false, absent: false };
+
+    /// Those that these words name; where they name none, [`COMPLETED`](Self::COMPLETED).
+    pub(crate) fn of<'a>(words: impl Iterator<Item = &'a str>) -> Self {
+        let none = Self { completed: false, ..Self::COMPLETED };
+        let named = words.fold(none, |events, word| match word {
+            "in-progress" => Self { in_progress: true, ..events },
+            "completed" => Self { completed: true, ..events },
+            "absent" => Self { absent: true, ..events },
+            _ => events,
+        });
+        if named == none { Self::COMPLETED } else { named }
+    }
 }
 
 impl Row for Recording {
@@ -122,7 +132,7 @@ pub(crate) fn start(world: &mut World, call: Sid, source: Source, orders: Orders
         started: now,
         updated: now,
         state: State::Running { since: now, before_ms: 0 },
-        price_micros: None,
+        price: None,
         callback,
     });
     if let Some(call) = world.calls.find_mut(call) {
@@ -192,8 +202,10 @@ fn book(world: &mut World, sid: Sid, duration_s: u64) {
     const A_MINUTE_MICROS: i64 = 2_500;
     let minutes = duration_s.div_ceil(60);
     let price_micros = A_MINUTE_MICROS.saturating_mul(i64::try_from(minutes).unwrap_or(i64::MAX));
+    let later = SignedDuration::from_millis(i64::try_from(world.settings.calls.price_ms).unwrap_or(i64::MAX));
+    let told_at = world.now.checked_add(later).unwrap_or(Timestamp::MAX);
     let Some(recording) = world.recordings.find_mut(sid) else { return };
-    recording.price_micros = Some(price_micros);
+    recording.price = Some((told_at, price_micros));
     let account = recording.account;
     usage::book(world, Use { account, categories: &["recordings"], count: 1, usage: minutes, price_micros });
 }
@@ -229,7 +241,7 @@ fn tell(world: &mut World, sid: Sid) {
     }
     let (account, target) = (recording.account, callback.target);
     let kind = "recording-status";
-    webhooks::deliver(world, Webhook { account, kind, target, fallback: None, params, then: Then::Nothing });
+    webhooks::deliver(world, Webhook { account, kind, target, params, then: Then::Nothing });
 }
 
 fn milliseconds_between(from: Timestamp, to: Timestamp) -> u64 {
@@ -251,6 +263,11 @@ impl Recording {
             State::Completed { duration_s } => duration_s,
             State::Absent => 0,
         }
+    }
+
+    /// What it cost, positive, once that is told.
+    pub(crate) fn price_micros(&self, now: Timestamp) -> Option<i64> {
+        self.price.filter(|(told_at, _)| *told_at <= now).map(|(_, micros)| micros)
     }
 
     pub(crate) fn status(&self) -> &'static str {

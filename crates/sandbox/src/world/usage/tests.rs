@@ -13,7 +13,7 @@ fn text(world: &mut World, account: Sid) {
 fn seen(world: &mut World) -> u64 {
     catch_up(world);
     let (main, day) = (world.accounts.main(), today(world));
-    between(world, &[main], "sms", day, day).count
+    between(world, Whose::Account(main), "sms", day, day).count
 }
 
 #[test]
@@ -92,8 +92,8 @@ fn usage_belongs_to_the_day_on_which_it_was_used_not_to_that_on_which_it_is_seen
     pass(&mut world, 60);
     assert_eq!(seen(&mut world), 0, "it is December");
     let november = "2026-11-30".parse().unwrap();
-    assert_eq!(between(&world, &[main], "sms", november, november).count, 1);
-    assert_eq!(ever(&world, &[main], "sms").usage, 2);
+    assert_eq!(between(&world, Whose::Account(main), "sms", november, november).count, 1);
+    assert_eq!(ever(&world, Whose::Account(main), "sms").usage, 2);
 }
 
 #[test]
@@ -104,7 +104,10 @@ fn the_total_price_is_booked_once_however_many_categories_count_it() {
     assert_eq!(spent_micros(&world, main), 16_600, "the balance knows at once");
     pass(&mut world, 60);
     catch_up(&mut world);
-    assert_eq!(ever(&world, &[main], TOTAL_PRICE), Amounts { count: 0, usage: 0, price_micros: 16_600 });
+    assert_eq!(
+        ever(&world, Whose::Account(main), TOTAL_PRICE),
+        Amounts { count: 0, usage: 0, price_micros: 16_600 }
+    );
 }
 
 #[test]
@@ -116,7 +119,7 @@ fn a_parent_counts_its_subaccounts_and_a_subaccount_only_itself() {
     text(&mut world, sub);
     pass(&mut world, 60);
     catch_up(&mut world);
-    let count = |account, with| ever(&world, &whose(&world, account, with), "sms").count;
+    let count = |account, with| ever(&world, whose(&world, account, with), "sms").count;
     assert_eq!((count(main, true), count(main, false), count(sub, true)), (2, 1, 1));
 }
 
@@ -128,12 +131,12 @@ fn what_is_booked_by_hand_counts_in_the_wider_categories_and_may_lie_in_the_past
     book_by_hand(&mut world, main, "sms-inbound-shortcode", 3, 4, 50_000, then);
     let october = "2026-10-31".parse().unwrap();
     for category in ["sms-inbound-shortcode", "sms-inbound", "sms"] {
-        assert_eq!(between(&world, &[main], category, october, october).count, 3, "{category}");
+        assert_eq!(between(&world, Whose::Account(main), category, october, october).count, 3, "{category}");
     }
-    assert_eq!(ever(&world, &[main], TOTAL_PRICE).price_micros, 50_000);
+    assert_eq!(ever(&world, Whose::Account(main), TOTAL_PRICE).price_micros, 50_000);
     book_by_hand(&mut world, main, TOTAL_PRICE, 1, 1, 1_000_000, then);
-    assert_eq!(ever(&world, &[main], TOTAL_PRICE).price_micros, 1_050_000, "booked once");
-    assert_eq!(first_day(&world, &[main]), Some(october));
+    assert_eq!(ever(&world, Whose::Account(main), TOTAL_PRICE).price_micros, 1_050_000, "booked once");
+    assert_eq!(first_day(&world, Whose::Account(main)), Some(october));
 }
 
 #[test]
@@ -146,8 +149,13 @@ fn old_usage_takes_no_more_memory_however_much_of_it_there_was() {
         catch_up(&mut world);
     }
     assert!(world.usage.young.len() <= 60);
-    let days: usize = world.usage.sums.values().map(|sums| sums.days.len()).sum();
-    assert_eq!(days, 4, "three categories and the total price, on one day");
+    let sums = world.usage.sums.values().flat_map(HashMap::values);
+    let days: usize = sums.map(|sums| sums.days.len()).sum();
+    assert_eq!(
+        days,
+        2 * 4,
+        "three categories and the total price on one day, of the account and of its family"
+    );
 }
 
 #[test]
@@ -159,6 +167,6 @@ fn sums_do_not_overflow() {
         book_by_hand(&mut world, main, "calls", u64::MAX, u64::MAX, i64::MAX, None);
     }
     catch_up(&mut world);
-    assert_eq!(ever(&world, &[main], "calls").count, u64::MAX);
+    assert_eq!(ever(&world, Whose::Account(main), "calls").count, u64::MAX);
     assert_eq!(spent_micros(&world, main), i64::MAX);
 }

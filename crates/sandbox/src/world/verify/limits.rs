@@ -108,9 +108,8 @@ pub(super) fn count_named(world: &mut World, service: Sid, named: &[(String, Str
         .into_iter()
         .map(|(bucket, value)| ((bucket.sid, value.to_owned()), bucket.max, bucket.interval_s))
         .collect();
-    let longest = counted.iter().map(|(_, _, interval_s)| *interval_s).max().unwrap_or(0);
     let in_buckets = &mut world.verify.starts.in_buckets;
-    tidy(in_buckets, now, longest.max(KEPT_S));
+    tidy(in_buckets, now, INTERVAL_MAX_S);
     let is_full = |(key, max, interval_s): &((Sid, String), u64, u64)| {
         in_buckets.get_mut(key).is_some_and(|starts| {
             forget_older(starts, now, *interval_s);
@@ -126,8 +125,8 @@ pub(super) fn count_named(world: &mut World, service: Sid, named: &[(String, Str
     true
 }
 
-/// The longest interval that a bucket can have: a day.
-const KEPT_S: u64 = 24 * 3600;
+/// The longest interval that a bucket of the sandbox can have: a day. Twilio's documents name no bound.
+pub(crate) const INTERVAL_MAX_S: u64 = 24 * 3600;
 
 /// Drops the times that lie this long back or longer.
 pub(super) fn forget_older(times: &mut VecDeque<Timestamp>, now: Timestamp, seconds: u64) {

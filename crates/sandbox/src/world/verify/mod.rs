@@ -11,7 +11,7 @@ mod texts;
 use std::collections::{HashMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
-use ringfence_model::Sid;
+use ringfence_model::{PhoneNumber, Sid};
 use ringfence_twilio::wire::{
     VerificationChannel, VerificationStatus, VerifyPasskeys, VerifyPush, VerifyTotp, VerifyWhatsapp,
 };
@@ -19,7 +19,7 @@ use ringfence_twilio::wire::{
 use super::World;
 use super::usage::{self, Use};
 use crate::table::{Row, Table};
-pub(crate) use limits::{Bucket, RateLimit};
+pub(crate) use limits::{Bucket, INTERVAL_MAX_S, RateLimit, buckets_of, remove_rate_limit};
 pub(crate) use sending::{Start, StartRefused, start};
 
 /// Everything of Verify.
@@ -30,6 +30,8 @@ pub(crate) struct Verify {
     pub(crate) attempts: Table<Attempt>,
     pub(crate) rate_limits: Table<RateLimit>,
     pub(crate) buckets: Table<Bucket>,
+    /// Numbers that are never blocked, by account.
+    pub(crate) safe: HashMap<(Sid, PhoneNumber), Sid>,
     /// The live verification, or the one that was live last, of each service and recipient.
     latest: HashMap<(Sid, String), Sid>,
     starts: limits::Starts,
@@ -106,6 +108,8 @@ pub(crate) struct Attempt {
     pub(crate) channel: VerificationChannel,
     pub(crate) code_length: usize,
     pub(crate) locale: String,
+    /// The call that spoke it.
+    pub(crate) call: Option<Sid>,
     pub(crate) price_micros: i64,
     pub(crate) converted: bool,
     pub(crate) created: Timestamp,
@@ -169,7 +173,7 @@ pub(crate) fn remove_service(world: &mut World, account: Sid, sid: Sid) -> bool 
     let limits: Vec<Sid> =
         world.verify.rate_limits.of(account).filter(|it| it.service == sid).map(Row::sid).collect();
     for limit in limits {
-        limits::remove_rate_limit(world, account, limit);
+        remove_rate_limit(world, account, limit);
     }
     world.touch();
     true
@@ -189,7 +193,7 @@ fn is_over(world: &World, verification: &Verification) -> bool {
     world.now.duration_since(verification.created) >= ttl
 }
 
-/// The code of a verification that waits for it. Twilio never tells it; the control API of the sandbox may.
+/// The code of a verification that waits for it. Nobody is told it but the phone.
 pub(crate) fn code(world: &World, sid: Sid) -> Option<&str> {
     let verification = world.verify.verifications.find(sid)?;
     (status_of(world, verification) == VerificationStatus::Pending).then_some(verification.code.as_str())

@@ -46,7 +46,7 @@ pub(crate) enum StartRefused {
 }
 
 /// Starts a verification, or sends the code of the live one again.
-pub(crate) fn start(world: &mut World, start: Start) -> Result<Sid, StartRefused> {
+pub(crate) fn start(world: &mut World, start: &Start) -> Result<Sid, StartRefused> {
     let service = world.verify.services.find(start.service).ok_or(StartRefused::NoService)?;
     let rules = service.rules.clone();
     let to = start.to.to_string();
@@ -72,8 +72,8 @@ pub(crate) fn start(world: &mut World, start: Start) -> Result<Sid, StartRefused
     if !limits::count_named(world, start.service, &start.rate_limits) {
         return Err(StartRefused::RateLimited);
     }
-    let sid = live.unwrap_or_else(|| begin(world, &start, &rules));
-    send(world, sid, &start, &rules);
+    let sid = live.unwrap_or_else(|| begin(world, start, &rules));
+    send(world, sid, start, &rules);
     Ok(sid)
 }
 
@@ -121,22 +121,21 @@ fn send(world: &mut World, sid: Sid, start: &Start, rules: &ServiceRules) {
     let code = verification.code.clone();
     let locale = texts::locale(start.locale.as_deref());
     let name = start.name.as_deref().unwrap_or(&rules.friendly_name);
-    let price_micros = match start.channel {
-        VerificationChannel::Call => {
-            let twiml = texts::spoken(locale, name, &code, rules.dtmf_input_required);
-            calls::speak(world, start.account, SENDER, start.to, &twiml);
-            world.prices.call_out_micros(start.to)
-        }
-        _ => {
-            let body = texts::written(locale, name, &code, rules.do_not_share_warning, start.app_hash.as_deref());
-            show(world, start, body);
-            world.prices.message_out_micros(start.to)
-        }
-    };
-    let categories: &'static [&'static str] = match start.channel {
-        VerificationChannel::Call => &["authy-calls-outbound"],
-        _ => &["authy-sms-outbound"],
-    };
+    let mut call = None;
+    let price_micros;
+    let categories: &'static [&'static str];
+    if start.channel == VerificationChannel::Call {
+        let twiml = texts::spoken(locale, name, &code, rules.dtmf_input_required);
+        call = Some(calls::speak(world, start.account, SENDER, start.to, &twiml));
+        price_micros = world.prices.call_out_micros(start.to);
+        categories = &["authy-calls-outbound"];
+    } else {
+        let app_hash = start.app_hash.as_deref();
+        let body = texts::written(locale, name, &code, rules.do_not_share_warning, app_hash);
+        show(world, start, body);
+        price_micros = world.prices.message_out_micros(start.to);
+        categories = &["authy-sms-outbound"];
+    }
     usage::book(world, Use { account: start.account, categories, count: 1, usage: 1, price_micros });
     world.verify.attempts.insert(Attempt {
         sid: attempt,
@@ -147,6 +146,7 @@ fn send(world: &mut World, sid: Sid, start: &Start, rules: &ServiceRules) {
         channel: start.channel.clone(),
         code_length: code.len(),
         locale: locale.to_owned(),
+        call,
         price_micros,
         converted: false,
         created: now,

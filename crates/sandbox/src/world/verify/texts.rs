@@ -162,7 +162,10 @@ mod tests {
 
     #[test]
     fn a_text_says_who_it_is_from_and_what_the_code_is() {
-        assert_eq!(written("en", "Owl Bank", "123456", false, None), "Your Owl Bank verification code is: 123456");
+        assert_eq!(
+            written("en", "Owl Bank", "123456", false, None),
+            "Your Owl Bank verification code is: 123456"
+        );
         let warned = written("en", "Owl", "1234", true, Some("He42w354ol9"));
         assert!(warned.starts_with("<#> Your Owl verification code is: 1234. Don't share"), "{warned}");
         assert!(warned.ends_with("\nHe42w354ol9"));

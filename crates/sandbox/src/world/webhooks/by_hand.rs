@@ -33,9 +33,10 @@ pub(crate) struct ByHand {
 /// Sends it at once. Faults on demand do not touch it; nobody waits for its answer but whoever reads the log.
 pub(crate) fn deliver_by_hand(world: &mut World, by_hand: ByHand) -> Sid {
     let ByHand { account, kind, target, params, forgery } = by_hand;
-    let webhook = Webhook { account, kind, target, fallback: None, params: Vec::new(), then: Then::Nothing };
+    let webhook = Webhook { account, kind, target, params: Vec::new(), then: Then::Nothing };
     let sid = log(world, webhook, forgery);
     if let Some(delivery) = world.webhooks.log.find_mut(sid) {
+        delivery.by_hand = true;
         delivery.extra_params = params;
     }
     send(world, sid);
@@ -50,9 +51,10 @@ pub(crate) fn send_again(world: &mut World, earlier: Sid) -> Option<Sid> {
     else {
         return None;
     };
-    let webhook = Webhook { kind: "replay", fallback: None, then: Then::Nothing, ..webhook };
+    let webhook = Webhook { kind: "replay", then: Then::Nothing, ..webhook };
     let sid = log(world, webhook, None);
     if let Some(delivery) = world.webhooks.log.find_mut(sid) {
+        delivery.by_hand = true;
         delivery.extra_params = extra_params;
         delivery.replayed = Some(request);
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{FailureKind, TryResult};
+use super::{Answer, FailureKind, TryResult};
 
 /// Timeouts and retries of one webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,13 +33,12 @@ impl Overrides {
         let mut overrides = Self::default();
         let fragment = url.split_once('#').map_or("", |(_, fragment)| fragment);
         for (name, value) in fragment.split('&').filter_map(|pair| pair.split_once('=')) {
-            let milliseconds = |least| {
-                value.parse().ok().filter(|it| (least..=15_000).contains(it)).map(Duration::from_millis)
-            };
+            let milliseconds =
+                |most| value.parse().ok().filter(|it| (100..=most).contains(it)).map(Duration::from_millis);
             match name {
-                "ct" => overrides.connect = milliseconds(100).unwrap_or(overrides.connect),
-                "rt" => overrides.read = milliseconds(100).unwrap_or(overrides.read),
-                "tt" => overrides.total = milliseconds(100).unwrap_or(overrides.total),
+                "ct" => overrides.connect = milliseconds(10_000).unwrap_or(overrides.connect),
+                "rt" => overrides.read = milliseconds(15_000).unwrap_or(overrides.read),
+                "tt" => overrides.total = milliseconds(15_000).unwrap_or(overrides.total),
                 "rc" => {
                     overrides.retry_count =
                         value.parse().ok().filter(|it| *it <= 5).unwrap_or(overrides.retry_count);
@@ -54,11 +53,16 @@ impl Overrides {
     /// Whether a try that ended so is worth another.
     pub(super) fn retries(&self, result: &TryResult) -> bool {
         match result {
-            TryResult::Answered { status: 400..=499, .. } => self.policy.on_4xx,
-            TryResult::Answered { status: 500..=599, .. } => self.policy.on_5xx,
-            TryResult::Failed { kind: FailureKind::Connect | FailureKind::Tls, .. } => self.policy.on_connect,
-            TryResult::Failed { kind: FailureKind::Timeout | FailureKind::Broken, .. } => self.policy.on_read,
-            TryResult::Answered { .. } | TryResult::Failed { kind: FailureKind::BadUrl, .. } => false,
+            TryResult::Answered(Answer { status: 400..=499, .. }) => self.policy.on_4xx,
+            TryResult::Answered(Answer { status: 500..=599, .. }) => self.policy.on_5xx,
+            TryResult::Answered(_) => false,
+            TryResult::Failed { kind, .. } => match kind {
+                FailureKind::Host | FailureKind::Connect | FailureKind::Certificate | FailureKind::Tls => {
+                    self.policy.on_connect
+                }
+                FailureKind::Timeout | FailureKind::Broken => self.policy.on_read,
+                FailureKind::BadUrl => false,
+            },
         }
     }
 }
@@ -87,7 +91,7 @@ mod tests {
     use super::*;
 
     fn answered(status: u16) -> TryResult {
-        TryResult::Answered { status, content_type: String::new(), body: bytes::Bytes::new() }
+        TryResult::Answered(Answer { status, ..Answer::default() })
     }
 
     fn failed(kind: FailureKind) -> TryResult {

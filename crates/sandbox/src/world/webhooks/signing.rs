@@ -7,7 +7,7 @@
 use ringfence_model::Sid;
 use ringfence_signature::Signer;
 
-use super::{Delivery, Forgery, Method, Target, Then};
+use super::{Delivery, Forgery, Method, Then, cookies};
 use crate::world::{World, shared_keys};
 
 /// The header with the signature.
@@ -49,20 +49,25 @@ impl SignedRequest {
 }
 
 /// Makes the request of a delivery, forged where that is wanted.
-pub(super) fn sign(world: &World, delivery: &Delivery, target: &Target) -> SignedRequest {
+pub(super) fn sign(world: &World, delivery: &Delivery) -> SignedRequest {
     let webhook = &delivery.webhook;
-    let params: Vec<(&str, &str)> = delivery.params().collect();
-    let (url, credentials) = take_credentials(target.url.split('#').next().unwrap_or_default());
+    let target = delivery.target();
+    // Whoever follows a redirect with a GET asks for what stands there and nothing more, as a browser does.
+    let params: Vec<(&str, &str)> = match (&delivery.moved_to, target.method) {
+        (Some(_), Method::Get) => Vec::new(),
+        _ => delivery.params().collect(),
+    };
+    let (bare, credentials) = take_credentials(target.url.split('#').next().unwrap_or_default());
     let url = match target.method {
-        Method::Get => with_query(&url, &params),
-        Method::Post => url,
+        Method::Get => with_query(&bare, &params),
+        Method::Post => bare.clone(),
     };
     let drop_port = !matches!(webhook.then, Then::Nothing | Then::Trigger(_));
     let signed_url = if drop_port { without_https_port(&url) } else { url.clone() };
     let signer = match delivery.forgery {
         Some(Forgery::WrongToken) => Signer::token("a key that is not the account's"),
-        Some(Forgery::OtherAccount(other)) => signer_for(world, other, &url),
-        _ => signer_for(world, webhook.account, &url),
+        Some(Forgery::OtherAccount(other)) => signer_for(world, other, &bare),
+        _ => signer_for(world, webhook.account, &bare),
     };
     let signed = match target.method {
         Method::Get => signer.get(&signed_url),
@@ -80,6 +85,9 @@ pub(super) fn sign(world: &World, delivery: &Delivery, target: &Target) -> Signe
     headers.push(("accept", "*/*".to_owned()));
     headers.push(("x-home-region", "us1".to_owned()));
     headers.push(("i-twilio-idempotency-token", idempotency_token(delivery.sid)));
+    if let Some(cookies) = cookies::header(world, delivery, &url) {
+        headers.push(("cookie", cookies));
+    }
     let mut request =
         SignedRequest { method: target.method, url, signed_url, headers, body: signed.body, credentials };
     match delivery.forgery {
@@ -115,7 +123,8 @@ fn query_length(params: &[(&str, &str)]) -> usize {
     form_urlencoded::Serializer::new(String::new()).extend_pairs(params).finish().len()
 }
 
-/// The key that signs for an account and a URL: a SharedKey whose rule fits, else the primary auth token.
+/// The key that signs for an account and a URL as it was configured, without what the webhook adds to it: a SharedKey
+/// whose rule fits, else the primary auth token.
 fn signer_for(world: &World, account: Sid, url: &str) -> Signer {
     if let Some(signer) = shared_keys::signer(world, account, url) {
         return signer;
@@ -140,6 +149,9 @@ fn take_credentials(url: &str) -> (String, Option<(String, String)>) {
 }
 
 fn with_query<V: AsRef<str>>(url: &str, params: &[(&str, V)]) -> String {
+    if params.is_empty() {
+        return url.to_owned();
+    }
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(params).finish();
     let separator = match url.find('?') {
         None => "?",

@@ -23,6 +23,8 @@ fn whom_nobody_can_call_is_not_dialled() {
         stage.pass_ms(0);
         assert_eq!(stage.said(call), ["After it."], "{dial}");
         assert!(why.is_empty() || stage.noted(call, why), "{dial}: {:?}", stage.found(call).lines);
+        let alerted = stage.world.alerts.newest_first().any(|alert| alert.new.code.to_string() == why);
+        assert_eq!(alerted, why.starts_with("132"), "what has a code is told to the debugger: {dial}");
         assert!(stage.world.calls.newest_first().all(|it| it.sid == call));
     }
 }
@@ -31,7 +33,8 @@ fn whom_nobody_can_call_is_not_dialled() {
 fn the_action_is_told_that_nobody_was_dialled() {
     let mut stage = Stage::new();
     stage.app("/dialled", "<Response/>");
-    dialling(&mut stage, "<Dial action='/dialled'>nobody</Dial>");
+    stage.answer_calls_with("<Response><Dial action='/dialled'>nobody</Dial></Response>");
+    stage.receive();
     let told = stage.last("dial-action");
     assert_eq!((told.param("DialCallStatus"), told.has("DialCallSid")), ("failed", false));
 }
@@ -42,6 +45,26 @@ fn a_thousand_dials_to_nobody_are_harmless() {
     let call = stage.call(&format!("<Response>{}<Say>end</Say></Response>", "<Dial/>".repeat(9000)));
     stage.pass_s(3);
     assert_eq!(stage.said(call), ["end"]);
+}
+
+#[test]
+fn a_client_hears_a_document_first_and_its_progress_is_told() {
+    let mut stage = Stage::new();
+    stage.app("/whisper", "<Response><Say>A call for you.</Say></Response>");
+    stage.app("/leg", "");
+    let call = dialling(
+        &mut stage,
+        "<Dial><Client url='/whisper' statusCallback='/leg' statusCallbackEvent='initiated ringing answered completed'>\
+         <Identity>jo</Identity><Parameter name='a' value='b'/></Client></Dial>",
+    );
+    let leg = stage.leg_of(call);
+    assert_eq!(stage.fetch(leg)["to"], "client:jo");
+    stage.pass_s(10);
+    assert_eq!(stage.said(leg), ["A call for you."]);
+    assert_eq!(stage.said(call), ["After it."]);
+    let told: Vec<_> = stage.seen("call-status").iter().map(|it| it.param("CallStatus").to_owned()).collect();
+    assert_eq!(told, ["initiated", "ringing", "in-progress", "completed"]);
+    assert!(stage.seen("call-status").iter().all(|it| it.param("ParentCallSid") == call.to_string()));
 }
 
 #[test]
@@ -255,6 +278,40 @@ fn a_number_that_dials_itself_does_not_go_on_for_ever() {
     assert_eq!(stage.status(call), "completed");
     assert!(stage.world.calls.newest_first().count() <= 60);
     assert!(stage.world.calls.newest_first().all(Call::is_over));
+}
+
+#[test]
+fn two_numbers_that_dial_each_other_do_not_go_on_for_ever() {
+    let mut settings = Settings::default();
+    (settings.calls.queued_ms, settings.calls.ringing_ms) = (0, 0);
+    let mut stage = Stage::with(settings);
+    let child = crate::world::accounts::create(&mut stage.world, stage.main, "child".to_owned());
+    let (one, other) = (stage.number, stage.buy(child));
+    stage.answer_calls_with(&format!(
+        "<Response><Dial action='/in'><Number>{other}</Number><Number>{other}</Number></Dial></Response>"
+    ));
+    stage.app("/other", &format!("<Response><Dial action='/other'>{one}</Dial></Response>"));
+    let row = numbers::find_by_number(&stage.world, other).unwrap().sid;
+    let target = Target { url: "https://app.example/other".to_owned(), method: Method::Post };
+    stage.world.numbers.find_mut(row).unwrap().hooks.voice = Some(target);
+    stage.receive();
+    stage.pass_s(5 * 3600);
+    assert!(stage.world.calls.newest_first().count() <= 60);
+    assert!(stage.world.calls.newest_first().all(Call::is_over));
+}
+
+#[test]
+fn the_progress_of_a_leg_is_told_as_it_was_asked_for() {
+    let mut stage = Stage::new();
+    stage.app("/leg", "");
+    dialling(
+        &mut stage,
+        "<Dial><Number statusCallback='/leg' statusCallbackMethod='GET' \
+         statusCallbackEvent='initiated ringing answered completed'>+12065550188</Number></Dial>",
+    );
+    stage.pass_s(20);
+    assert_eq!(stage.told("/leg"), ["initiated", "ringing", "in-progress", "completed"]);
+    assert_eq!(stage.last("call-status").method, Method::Get);
 }
 
 #[test]

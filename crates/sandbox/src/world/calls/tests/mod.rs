@@ -77,7 +77,14 @@ impl Stage {
 
     fn with(settings: Settings) -> Self {
         let now: Timestamp = "2026-11-25T12:00:00Z".parse().unwrap();
-        let world = World::new(Beginning { seed: 7, now, settings, account_sid: None, auth_token: None, base: String::new() });
+        let world = World::new(Beginning {
+            seed: 7,
+            now,
+            settings,
+            account_sid: None,
+            auth_token: None,
+            base: String::new(),
+        });
         let main = world.accounts.main();
         let token = world.accounts.find(main).unwrap().auth_token.clone();
         let number = world.numbers.of(main).next_back().unwrap().phone_number;
@@ -87,7 +94,7 @@ impl Stage {
 
     fn raw(
         &mut self,
-        credentials: Option<(Sid, String)>,
+        credentials: impl Into<Option<(Sid, String)>>,
         method: &str,
         path: &str,
         fields: &[(&str, &str)],
@@ -99,15 +106,15 @@ impl Stage {
             path: path.to_owned(),
             query: Form::parse(query.as_bytes()),
             form: fields.iter().copied().collect(),
-            credentials: credentials.map(|(user, password)| (user.to_string(), password)),
+            credentials: credentials.into().map(|(user, password)| (user.to_string(), password)),
             base: Base::Own("http://127.0.0.1:4010".to_owned()),
         };
         api::handle(&self.router, &mut self.world, incoming)
             .map_err(|refusal| (refusal.error.status, refusal.error.code))
     }
 
-    fn main_credentials(&self) -> Option<(Sid, String)> {
-        Some((self.main, self.token.clone()))
+    fn main_credentials(&self) -> (Sid, String) {
+        (self.main, self.token.clone())
     }
 
     /// A request about one of the main account's things.
@@ -187,7 +194,12 @@ impl Stage {
                 let Target { method, .. } = webhook.target;
                 self.seen.push(Seen { kind: webhook.kind, url, method, params: webhook.params });
                 let content_type = content_type.to_owned();
-                let result = TryResult::Answered { status, content_type, body: Bytes::from(body) };
+                let result = TryResult::Answered(webhooks::Answer {
+                    status,
+                    content_type,
+                    body: Bytes::from(body),
+                    ..webhooks::Answer::default()
+                });
                 let url = outgoing.request.url;
                 let tried = Try { at: self.world.now, url, result, took_ms: 1, sent_credentials: false };
                 webhooks::answered(&mut self.world, outgoing.delivery, tried);

@@ -44,9 +44,30 @@ fn what_is_said_is_recorded_until_it_is_silent() {
     assert_eq!((told.param("RecordingStatus"), told.param("RecordingSource")), ("completed", "RecordVerb"));
     assert_eq!(told.param("RecordingSid"), asked.param("RecordingSid"));
     let shown = one(&mut stage);
-    assert_eq!((&shown["duration"], &shown["price"]), (&"3".into(), &"-0.00250".into()));
+    assert_eq!(
+        (&shown["duration"], &shown["price"], &shown["price_unit"]),
+        (&"3".into(), &Value::Null, &Value::Null)
+    );
+    stage.pass_s(2);
+    let priced = one(&mut stage);
+    assert_eq!((&priced["price"], &priced["price_unit"]), (&"-0.00250".into(), &"USD".into()));
     assert_eq!(shown["media_url"], asked.param("RecordingUrl"));
     assert_eq!(shown["call_sid"], call.to_string());
+}
+
+#[test]
+fn the_events_of_a_recording_that_twiml_names_are_told() {
+    let mut stage = Stage::new();
+    stage.app("/status", "");
+    stage.app("/done", "<Response/>");
+    stage.call(
+        "<Response><Record action='/done' recordingStatusCallback='/status' \
+         recordingStatusCallbackEvent='in-progress completed'/></Response>",
+    );
+    stage.pass_s(20);
+    let told: Vec<_> =
+        stage.seen("recording-status").iter().map(|it| it.param("RecordingStatus").to_owned()).collect();
+    assert_eq!(told, ["in-progress", "completed"]);
 }
 
 #[test]
@@ -120,13 +141,17 @@ fn a_whole_call_is_recorded_and_its_end_says_where() {
 fn a_dial_is_recorded_where_that_was_asked_for() {
     let mut stage = Stage::new();
     stage.app("/dialled", "<Response/>");
+    stage.app("/recording", "");
     stage.answer_calls_with(
-        "<Response><Dial record='record-from-answer' action='/dialled'>+12065550188</Dial></Response>",
+        "<Response><Dial record='record-from-answer-dual' recordingStatusCallback='/recording' action='/dialled'>\
+         +12065550188</Dial></Response>",
     );
     stage.receive();
     stage.pass_s(20);
     let told = stage.last("dial-action").clone();
     assert_eq!(told.param("RecordingDuration"), "3");
+    let told = stage.last("recording-status").clone();
+    assert_eq!((told.param("RecordingStatus"), told.param("RecordingChannels")), ("completed", "2"));
     assert_eq!(one(&mut stage)["source"], "DialVerb");
 }
 
@@ -161,7 +186,8 @@ fn a_live_call_is_recorded_held_and_stopped_by_requests() {
 #[test]
 fn the_sound_is_as_long_as_the_recording_says() {
     let mut stage = Stage::new();
-    stage.call("<Response><Record/></Response>");
+    stage.app("/done", "<Response/>");
+    stage.call("<Response><Record action='/done'/></Response>");
     stage.pass_s(20);
     let recording = sid(&one(&mut stage));
     let path = format!("/2010-04-01/Accounts/{}/Recordings/{recording}", stage.main);
@@ -182,7 +208,8 @@ fn the_sound_is_as_long_as_the_recording_says() {
 #[test]
 fn the_sound_needs_credentials_where_the_settings_say_so_and_the_rest_always() {
     let mut stage = Stage::new();
-    stage.call("<Response><Record/></Response>");
+    stage.app("/done", "<Response/>");
+    stage.call("<Response><Record action='/done'/></Response>");
     stage.pass_s(20);
     let recording = sid(&one(&mut stage));
     let path = format!("/2010-04-01/Accounts/{}/Recordings/{recording}", stage.main);

@@ -71,9 +71,18 @@ fn a_redirect_to_itself_does_not_go_on_for_ever() {
     let mut stage = Stage::new();
     let call = stage.call("<Response><Redirect/></Response>");
     stage.pass_s(30);
-    assert_eq!(stage.seen("voice").len(), 1000);
+    assert_eq!(stage.seen("voice").len(), 200);
     assert!(stage.noted(call, "too many documents"));
     assert_eq!(stage.status(call), "completed");
+}
+
+#[test]
+fn a_caller_may_be_kept_waiting_for_as_long_as_a_call_lasts() {
+    let mut stage = Stage::new();
+    let call = stage.call("<Response><Play>music.mp3</Play><Pause length='2'/><Redirect/></Response>");
+    stage.pass_s(5 * 3600);
+    assert_eq!(stage.fetch(call)["duration"], "14400");
+    assert_eq!(stage.seen("voice").len(), 2880);
 }
 
 #[test]

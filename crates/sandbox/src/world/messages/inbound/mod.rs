@@ -3,7 +3,6 @@
 //! <https://www.twilio.com/docs/messaging/guides/webhook-request>, <https://www.twilio.com/docs/messaging/twiml>.
 
 mod answer;
-mod links;
 mod request;
 
 use std::collections::HashMap;
@@ -11,7 +10,6 @@ use std::collections::HashMap;
 use ringfence_model::{PhoneNumber, Sid};
 
 pub(in crate::world) use answer::answered;
-pub(in crate::world) use links::join;
 
 use super::opt_out::Keyword;
 use super::{Address, Conversation, Direction, Message, Status, Step, checks, outbound};
@@ -79,7 +77,7 @@ pub(crate) fn receive(world: &mut World, inbound: Inbound) -> Option<Sid> {
         message: None,
     };
     let shown = phones::show(world, text);
-    match arrive(world, inbound) {
+    match arrive(world, inbound, 0) {
         Arrival::Logged(sid) => {
             phones::is_message(world, shown, sid);
             Some(sid)
@@ -88,8 +86,8 @@ pub(crate) fn receive(world: &mut World, inbound: Inbound) -> Option<Sid> {
     }
 }
 
-/// A message has come to Twilio.
-pub(super) fn arrive(world: &mut World, inbound: Inbound) -> Arrival {
+/// A message has come to Twilio, after so many answers to answers.
+pub(super) fn arrive(world: &mut World, inbound: Inbound, answers: u8) -> Arrival {
     let Some(number) = numbers::find_by_number(world, inbound.to) else { return Arrival::Refused };
     let account = number.account;
     if !world.accounts.is_active(account) {
@@ -102,12 +100,12 @@ pub(super) fn arrive(world: &mut World, inbound: Inbound) -> Arrival {
     let arrival = match route {
         None => Arrival::Dropped,
         Some(route) => {
-            let sid = log(world, account, service, inbound);
+            let sid = log(world, account, service, inbound, answers);
             if let Some(target) = route.target {
                 request::ask(
                     world,
                     sid,
-                    Conversation { asked: target, fallback: route.fallback, redirects: 0 },
+                    Conversation { asked: target, fallback: route.fallback, documents: 1 },
                     &[],
                 );
             }
@@ -120,7 +118,7 @@ pub(super) fn arrive(world: &mut World, inbound: Inbound) -> Arrival {
     arrival
 }
 
-fn log(world: &mut World, account: Sid, service: Option<Sid>, inbound: Inbound) -> Sid {
+fn log(world: &mut World, account: Sid, service: Option<Sid>, inbound: Inbound, answers: u8) -> Sid {
     let Inbound { from, to, body, media } = inbound;
     let is_text = media.is_empty();
     let segments = outbound::count_segments(&body, is_text);
@@ -142,6 +140,7 @@ fn log(world: &mut World, account: Sid, service: Option<Sid>, inbound: Inbound) 
         error: None,
         price_micros: u32::try_from(price_micros).unwrap_or(0),
         priced: false,
+        answers,
         validity_s: 0,
         status_callback: None,
         created: now,

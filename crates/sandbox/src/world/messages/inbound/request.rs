@@ -20,7 +20,6 @@ pub(super) fn ask(world: &mut World, sid: Sid, conversation: Conversation, more:
         account: message.account,
         kind: "message",
         target: conversation.asked.clone(),
-        fallback: conversation.fallback.clone(),
         params,
         then: Then::Message(sid),
     };

@@ -4,6 +4,8 @@ use ringfence_model::PhoneNumber;
 use ringfence_twilio::wire::AccountStatus;
 
 use super::super::{Inbound, receive};
+use crate::settings::Settings;
+
 use super::{Bench, PHONE, answered, sid_of, target};
 use crate::world::webhooks::{FailureKind, Method, TryResult};
 use crate::world::{accounts, numbers};
@@ -85,10 +87,10 @@ fn a_message_to_a_number_that_nobody_owns_or_whose_account_is_suspended_reaches_
     let sid = numbers::buy(&mut bench.world, child, to);
     bench.world.numbers.find_mut(sid).unwrap().hooks.sms = Some(target(APP));
     let inbound = Inbound { from, to, body: "hi".to_owned(), media: Vec::new() };
-    accounts::set_status(&mut bench.world, child, AccountStatus::Suspended);
+    accounts::set_status(&mut bench.world, child, &AccountStatus::Suspended);
     assert_eq!(receive(&mut bench.world, inbound.clone()), None);
     assert!(bench.left().is_empty());
-    accounts::set_status(&mut bench.world, child, AccountStatus::Active);
+    accounts::set_status(&mut bench.world, child, &AccountStatus::Active);
     assert!(receive(&mut bench.world, inbound).is_some());
     assert_eq!(bench.left().len(), 1);
     assert_eq!(bench.phone(), ["> hi", "> hi", "> hi"], "the phone sent it all the same");
@@ -145,7 +147,8 @@ fn an_answer_that_cannot_be_carried_out_shows_on_the_message() {
         (answered(200, "text/xml", "<Answer/>"), 12200),
         (answered(200, "application/json", "{}"), 12300),
         (answered(500, "text/xml", "<Response/>"), 11200),
-        (answered(302, "text/xml", "<Response/>"), 11200),
+        (answered(302, "text/xml", "<Response/>"), 11216),
+        (answered(200, "text/xml", "<Response><message>a</message></Response>"), 12200),
         (answered(200, "text/xml", "<Response><Message/></Response>"), 14103),
         (answered(200, "text/xml", "<Response><Message to='x'>a</Message></Response>"), 14101),
         (answered(200, "text/xml", "<Response><Message from='+14155559999'>a</Message></Response>"), 14102),
@@ -209,7 +212,8 @@ fn a_redirect_goes_on_elsewhere_and_a_circle_ends() {
         rounds += 1;
         assert!(rounds < 100);
     }
-    assert_eq!(error_of(&mut bench, &sid), Some(11215));
+    assert_eq!(rounds, 48, "fifty documents with the first two");
+    assert_eq!(error_of(&mut bench, &sid), Some(14106));
 }
 
 #[test]
@@ -328,6 +332,35 @@ fn what_is_sent_to_another_number_of_the_sandbox_arrives_there() {
     );
     assert_ne!(webhook.param("MessageSid"), sent);
     assert!(bench.world.phones.texts.newest_first().next().is_none(), "no phone has seen it");
+}
+
+#[test]
+fn two_numbers_of_the_sandbox_that_answer_each_other_come_to_an_end() {
+    for delays_ms in [0, 100] {
+        let mut settings = Settings::default();
+        let messages = &mut settings.messages;
+        (messages.queued_ms, messages.sending_ms, messages.delivery_ms) =
+            (delays_ms, delays_ms, delays_ms * 8);
+        let mut bench = Bench::with(settings);
+        bench.listen(APP);
+        let other = PhoneNumber::parse("+14155559999").unwrap();
+        let sid = numbers::buy(&mut bench.world, bench.main, other);
+        bench.world.numbers.find_mut(sid).unwrap().hooks.sms = Some(target(APP));
+        let (from, to) = (bench.number.to_string(), other.to_string());
+        bench.create(&[("To", &to), ("From", &from), ("Body", "ping")]).unwrap();
+        let (mut rounds, mut last) = (0, String::new());
+        for _ in 0..2000 {
+            bench.pass_ms(1000);
+            while let Some(webhook) = bench.left().pop() {
+                rounds += 1;
+                last = webhook.param("MessageSid").to_owned();
+                bench.answer_twiml(&webhook, "<Response><Message>pong</Message></Response>");
+                bench.pass_ms(0);
+            }
+        }
+        assert!((15..=101).contains(&rounds), "{rounds} rounds with delays of {delays_ms} ms");
+        assert_eq!(error_of(&mut bench, &last), Some(14107));
+    }
 }
 
 #[test]

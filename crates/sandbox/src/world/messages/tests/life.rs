@@ -1,7 +1,7 @@
 //! The lives of messages that go out.
 
 use ringfence_model::PhoneNumber;
-use ringfence_twilio::wire::AccountStatus;
+use ringfence_twilio::wire::{AccountStatus, Price};
 
 use super::{Bench, PHONE, sid_of};
 use crate::settings::Settings;
@@ -90,6 +90,22 @@ fn a_text_that_does_not_arrive_says_why() {
 }
 
 #[test]
+fn thousands_of_messages_are_told_of_one_by_one_and_in_order() {
+    let mut bench = Bench::new();
+    let from = bench.number.to_string();
+    let fields = [("To", PHONE), ("From", from.as_str()), ("Body", "hello"), ("StatusCallback", CALLBACK)];
+    let sids: Vec<String> = (0..3000).map(|_| sid_of(&bench.create(&fields).unwrap())).collect();
+    bench.pass_ms(60_000);
+    let left = bench.left();
+    let told = |status: &str| -> Vec<String> {
+        let of_status = left.iter().filter(|webhook| webhook.param("MessageStatus") == status);
+        of_status.map(|webhook| webhook.param("MessageSid").to_owned()).collect()
+    };
+    assert_eq!(left.len(), 2 * sids.len());
+    assert!(told("sent") == sids && told("delivered") == sids);
+}
+
+#[test]
 fn without_a_receipt_a_text_arrives_and_stays_sent() {
     let mut bench = Bench::new();
     bench.world.phones.set_delivery(PhoneNumber::parse(PHONE).unwrap(), Some(Delivery::NoReceipt));
@@ -108,7 +124,7 @@ fn what_is_queued_when_its_account_is_suspended_fails_and_costs_nothing() {
     let early = sid_of(&bench.json("POST", &format!("{path}.json"), &fields).unwrap());
     bench.pass_ms(150);
     let late = sid_of(&bench.json("POST", &format!("{path}.json"), &fields).unwrap());
-    accounts::set_status(&mut bench.world, child, AccountStatus::Suspended);
+    accounts::set_status(&mut bench.world, child, &AccountStatus::Suspended);
     bench.pass_ms(5000);
     let mut end = |sid: &str| {
         let message = bench.json("GET", &format!("{path}/{sid}.json"), &[]).unwrap();
@@ -187,6 +203,20 @@ fn a_message_with_media_is_one_whatever_its_text() {
     let types: Vec<_> =
         list["media_list"].as_array().unwrap().iter().map(|it| it["content_type"].clone()).collect();
     assert_eq!(types, ["image/png", "image/jpeg"]);
+}
+
+#[test]
+fn a_long_text_goes_as_one_mms_where_that_is_asked_for() {
+    let mut bench = Bench::new();
+    let (from, long) = (bench.number.to_string(), "a".repeat(500));
+    let fields = [("To", PHONE), ("From", &*from), ("Body", &*long), ("SendAsMms", "true")];
+    let message = bench.create(&fields).unwrap();
+    let sid = sid_of(&message);
+    assert!(sid.starts_with("MM"));
+    assert_eq!((&message["num_media"], &message["num_segments"]), (&"0".into(), &"1".into()));
+    bench.pass_ms(60_000);
+    let micros = bench.world.prices.media_out_micros(PhoneNumber::parse(PHONE).unwrap());
+    assert_eq!(bench.fetch(&sid)["price"], Price::micros(-micros).to_string());
 }
 
 #[test]

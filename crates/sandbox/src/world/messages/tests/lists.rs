@@ -70,6 +70,9 @@ fn filters_leave_what_fits() {
         ("From=%2B15005550006", &["three"]),
         ("DateSent=2026-11-25", &["two", "one"]),
         ("DateSent=2026-11-26", &["three"]),
+        // A day as the SDKs write it.
+        ("DateSent=2026-11-25T00%3A00%3A00Z", &["two", "one"]),
+        ("DateSent=2026-11-26T23%3A59%3A59Z", &["three"]),
         ("DateSent%3C=2026-11-25", &["two", "one"]),
         ("DateSent%3E=2026-11-26", &["three"]),
         ("DateSent%3E=2026-11-25T12%3A04%3A30Z", &["three", "two", "one"]),

@@ -56,7 +56,14 @@ impl Bench {
 
     fn with(settings: Settings) -> Self {
         let now: Timestamp = "2026-11-25T12:04:30Z".parse().unwrap();
-        let world = World::new(Beginning { seed: 7, now, settings, account_sid: None, auth_token: None, base: String::new() });
+        let world = World::new(Beginning {
+            seed: 7,
+            now,
+            settings,
+            account_sid: None,
+            auth_token: None,
+            base: String::new(),
+        });
         let main = world.accounts.main();
         let token = world.accounts.find(main).unwrap().auth_token.clone();
         let number = world.numbers.of(main).next_back().unwrap().phone_number;
@@ -179,7 +186,12 @@ impl Bench {
 
 fn answered(status: u16, content_type: &str, body: &str) -> TryResult {
     let body = Bytes::copy_from_slice(body.as_bytes());
-    TryResult::Answered { status, content_type: content_type.to_owned(), body }
+    TryResult::Answered(webhooks::Answer {
+        status,
+        content_type: content_type.to_owned(),
+        body,
+        ..webhooks::Answer::default()
+    })
 }
 
 fn target(url: &str) -> Target {

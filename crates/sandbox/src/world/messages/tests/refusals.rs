@@ -1,7 +1,8 @@
 //! What is refused, and with which code.
 
 use super::{Bench, PHONE};
-use crate::world::accounts;
+use crate::world::{accounts, numbers};
+use ringfence_model::PhoneNumber;
 use ringfence_twilio::wire::AccountStatus;
 
 /// The code of a refused message with these fields in place of or beside those of a good one.
@@ -14,7 +15,7 @@ fn code(fields: &[(&str, &str)]) -> u32 {
         all.push((name, value));
     }
     let refused = bench.create(&all);
-    assert_eq!(bench.world.messages.len(), 0, "nothing is made of {fields:?}");
+    assert_eq!(bench.world.messages.of(bench.main, None).count(), 0, "nothing is made of {fields:?}");
     let (status, code) = refused.unwrap_err();
     assert_eq!(status, 400, "{code}");
     code
@@ -24,7 +25,7 @@ fn code(fields: &[(&str, &str)]) -> u32 {
 fn what_is_missing_has_a_code_of_its_own() {
     assert_eq!(code(&[("To", "")]), 21604);
     assert_eq!(code(&[("From", "")]), 21603);
-    assert_eq!(code(&[("Body", "")]), 21619);
+    assert_eq!(code(&[("Body", "")]), 21602);
 }
 
 #[test]
@@ -35,13 +36,23 @@ fn numbers_that_cannot_be_meant_are_refused() {
     for from in ["+1415555", "a name that is too long", "!"] {
         assert_eq!(code(&[("From", from)]), 21212, "{from}");
     }
-    assert_eq!(code(&[("From", "+14155559999")]), 21606, "a number that nobody owns");
-    assert_eq!(code(&[("From", "12345")]), 21606, "a short code");
+    assert_eq!(code(&[("From", "+14155559999")]), 21659, "a number that nobody owns");
+    assert_eq!(code(&[("From", "12345")]), 21659, "a short code");
     assert_eq!(code(&[("From", "Ringfence")]), 21612, "a name is not delivered to the United States");
     let own = Bench::new().number.to_string();
     assert_eq!(code(&[("To", &own)]), 21266);
     assert_eq!(code(&[("To", "whatsapp:+12025550123")]), 21910);
     assert_eq!(code(&[("From", "whatsapp:+12025550123")]), 63007);
+}
+
+#[test]
+fn a_sender_of_another_account_is_told_from_one_of_nobodys() {
+    let mut bench = Bench::new();
+    let number = PhoneNumber::parse("+14155559998").unwrap();
+    let child = accounts::create(&mut bench.world, bench.main, "child".to_owned());
+    numbers::buy(&mut bench.world, child, number);
+    let fields = [("To", PHONE), ("From", "+14155559998"), ("Body", "hello")];
+    assert_eq!(bench.create(&fields).unwrap_err(), (400, 21660));
 }
 
 #[test]
@@ -118,7 +129,7 @@ fn a_suspended_account_sends_nothing_and_a_stranger_sees_nothing() {
     let child = accounts::create(&mut bench.world, bench.main, "child".to_owned());
     let path = format!("/2010-04-01/Accounts/{child}/Messages/{sid}.json");
     assert_eq!(bench.request("GET", &path, &[]).unwrap_err(), (404, 20404));
-    accounts::set_status(&mut bench.world, child, AccountStatus::Suspended);
+    accounts::set_status(&mut bench.world, child, &AccountStatus::Suspended);
     let path = format!("/2010-04-01/Accounts/{child}/Messages.json");
     let fields = [("To", PHONE), ("From", "+15005550006"), ("Body", "hello")];
     assert_eq!(bench.request("POST", &path, &fields).unwrap_err(), (403, 20005));

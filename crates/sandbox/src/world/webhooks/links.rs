@@ -1,4 +1,4 @@
-//! Relative URLs in TwiML.
+//! Relative URLs in TwiML and in redirects.
 
 /// A reference, seen from the document that it stands in (RFC 3986, 5.2, for http and https). Empty: the document
 /// itself. The base's credentials go along, its fragment does not.
@@ -30,19 +30,8 @@ pub(in crate::world) fn join(base: &str, reference: &str) -> String {
     format!("{scheme}://{authority}{}{tail}", without_dots(&wanted))
 }
 
-/// Whether both are the same document, whatever their query, fragment and credentials.
-pub(super) fn is_same_document(one: &str, other: &str) -> bool {
-    let bare = |url: &str| {
-        let url = url.split(['?', '#']).next().unwrap_or_default();
-        let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let host = authority.rsplit('@').next().unwrap_or_default();
-        format!("{scheme}://{host}{}", path.trim_end_matches('/'))
-    };
-    bare(one) == bare(other)
-}
-
-fn has_scheme(reference: &str) -> bool {
+/// Whether a reference names its own scheme, whichever it is.
+pub(super) fn has_scheme(reference: &str) -> bool {
     reference.split_once(':').is_some_and(|(scheme, _)| {
         scheme.starts_with(|it: char| it.is_ascii_alphabetic())
             && scheme.bytes().all(|it| it.is_ascii_alphanumeric() || b"+-.".contains(&it))
@@ -95,11 +84,5 @@ mod tests {
         assert_eq!(join(base, "http://other.example/x"), "http://other.example/x");
         assert_eq!(join(base, "//other.example/x"), "https://other.example/x");
         assert_eq!(join("http://app.example", "x"), "http://app.example/x");
-    }
-
-    #[test]
-    fn a_document_is_known_again_by_host_and_path() {
-        assert!(is_same_document("https://u:p@app.example/sms#rc=1", "https://app.example/sms?Body=x"));
-        assert!(!is_same_document("https://app.example/sms", "https://app.example/fallback"));
     }
 }
