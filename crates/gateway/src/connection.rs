@@ -164,6 +164,7 @@ async fn serve_http<S, V>(
     let shared = &connection.worker.shared;
     let io = TokioIo::new(stream);
     let quiet = connection.quiet(limits.head_timeout);
+    let was_used = || connection.begun.load(Ordering::Relaxed) > 0;
     match protocol {
         Protocol::Http1 => {
             let mut builder = http1::Builder::new();
@@ -176,7 +177,9 @@ async fn serve_http<S, V>(
             }
             let http = builder.serve_connection(io, service).with_upgrades();
             // hyper's own time limit for a head also ends idle connections here.
-            let ended = until_drained(shared, limits, http, |http| http.graceful_shutdown(), pending()).await;
+            let ended =
+                until_drained(shared, limits, http, |http| http.graceful_shutdown(), pending(), || true)
+                    .await;
             if let Err(error) = ended {
                 refused_by_hyper(connection, &error);
             }
@@ -192,7 +195,8 @@ async fn serve_http<S, V>(
                 .keep_alive_timeout(limits.head_timeout);
             let http = builder.serve_connection(io, service);
             // How it ends is the peer's affair.
-            let _ended = until_drained(shared, limits, http, |http| http.graceful_shutdown(), quiet).await;
+            let _ended =
+                until_drained(shared, limits, http, |http| http.graceful_shutdown(), quiet, was_used).await;
         }
         Protocol::Unclear => {
             let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -208,7 +212,8 @@ async fn serve_http<S, V>(
                 .max_header_list_size(u32::try_from(limits.head_bytes_max).unwrap_or(u32::MAX));
             let http = builder.serve_connection_with_upgrades(io, service);
             // How it ends is the peer's affair.
-            let _ended = until_drained(shared, limits, http, |http| http.graceful_shutdown(), quiet).await;
+            let _ended =
+                until_drained(shared, limits, http, |http| http.graceful_shutdown(), quiet, was_used).await;
         }
     }
 }
@@ -217,25 +222,32 @@ async fn serve_http<S, V>(
 const STREAMS_MAX: u32 = 100;
 
 /// Runs a connection until it ends by itself. Once the drain begins, or nothing goes on any more, it is asked to
-/// end, and after the drain's time it is closed whatever goes on.
+/// end, and after the drain's time it is closed whatever goes on. One over which no request has come is closed at
+/// once; `was_used` says whether one has, and is true where hyper itself knows.
 async fn until_drained<C, E>(
     shared: &Shared,
     limits: &Limits,
     http: C,
     shut_down: fn(Pin<&mut C>),
     quiet: impl Future<Output = Quiet>,
+    was_used: impl Fn() -> bool,
 ) -> Result<(), E>
 where
     C: Future<Output = Result<(), E>>,
 {
     let mut http = pin!(http);
     let mut draining = shared.draining.subscribe();
-    tokio::select! {
+    let quiet = tokio::select! {
         biased;
         ended = http.as_mut() => return ended,
-        // First of the two, since it knows of connections that there is nothing to wait for on.
-        quiet = quiet => if quiet == Quiet::Ever { return Ok(()) },
-        _ = draining.wait_for(|draining| *draining) => {}
+        quiet = quiet => quiet,
+        // The two are woken one after the other, and either may be the first to see that the drain has begun.
+        _ = draining.wait_for(|draining| *draining) => {
+            if was_used() { Quiet::ByNow } else { Quiet::Ever }
+        }
+    };
+    if quiet == Quiet::Ever {
+        return Ok(());
     }
     shut_down(http.as_mut());
     timeout(limits.drain, http).await.unwrap_or(Ok(()))

@@ -51,7 +51,13 @@ async fn a_thousand_idle_connections_hold_up_nobody() {
     }
     let response = world.send_signed(&twilio().form(&url("/twilio/voice"), call(ACCOUNT))).await;
     assert_eq!(response.status, 200);
-    assert!(world.metric("ringfence_connections").await >= 1000);
+    // A worker may still be taking its share of them.
+    let taken = async {
+        while world.metric("ringfence_connections").await < 1000 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, taken).await.expect("all of them are held");
 }
 
 #[tokio::test]
