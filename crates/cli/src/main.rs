@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{check, demo, explain, serve, sign, verify};
+use commands::{check, demo, explain, sandbox, serve, sign, verify};
 
 /// Measured: fewer cycles a request than the system's allocator.
 #[global_allocator]
@@ -40,6 +40,8 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Run a Twilio of your own on this machine, with phones in the browser.
+    Sandbox(sandbox::Arguments),
     /// Is this configuration right? Nothing is started, no port is bound.
     Check(check::Arguments),
     /// Make the request that Twilio would send, signature included.
@@ -53,6 +55,7 @@ enum Command {
 const EXAMPLES: &str = "\
 Examples:
   ringfence demo
+  ringfence sandbox --listen 127.0.0.1:4010
   ringfence check --print-example > ringfence.toml
   ringfence serve --config ringfence.toml
   ringfence sign --url https://hooks.example.com/sms --param Body=Hi --curl
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
     let result = match CommandLine::parse().command {
         Command::Demo { exit } => return demo::run(exit),
         Command::Serve { config } => return serve::run(&config),
+        Command::Sandbox(arguments) => return sandbox::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Sign(arguments) => sign::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),

@@ -6,6 +6,7 @@ pub(crate) mod explain;
 mod input;
 mod keys;
 mod paper;
+pub(crate) mod sandbox;
 mod saved_request;
 pub(crate) mod serve;
 pub(crate) mod sign;

@@ -59,10 +59,14 @@ async fn answer(
     let who = account.map_or_else(String::new, |account| format!(" from {account}"));
     let path = request.uri().path().to_owned();
     let length = request.into_body().collect().await.map_or(0, |body| body.to_bytes().len());
-    let text = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response><Message>request {number} at {path}{who}, {length} bytes\
-         </Message></Response>\n"
-    );
+    let told = format!("This is request {number} at {path}{who}, {length} bytes.");
+    let told = told.replace('&', "&amp;").replace('<', "&lt;");
+    let verbs = if path.contains("voice") {
+        format!("<Say>{told}</Say><Hangup/>")
+    } else {
+        format!("<Message>{told}</Message>")
+    };
+    let text = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response>{verbs}</Response>\n");
     let mut response = Response::new(Full::new(Bytes::from(text)));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/xml"));
     Ok(response)

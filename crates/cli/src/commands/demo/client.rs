@@ -31,13 +31,12 @@ pub(super) struct Reply {
 }
 
 impl Outgoing {
-    pub(super) fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.to_owned(), value.to_owned()));
-        self
+    pub(super) fn new(method: &str, target: &str) -> Self {
+        Self { method: method.to_owned(), target: target.to_owned(), headers: Vec::new(), body: Vec::new() }
     }
 
-    pub(super) fn without(mut self, name: &str) -> Self {
-        self.headers.retain(|(given, _)| !given.eq_ignore_ascii_case(name));
+    pub(super) fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -87,12 +86,7 @@ pub(super) async fn send(address: SocketAddr, outgoing: &Outgoing) -> anyhow::Re
 
 /// Fetches a page of the admin listener.
 pub(super) async fn get(address: SocketAddr, target: &str) -> anyhow::Result<String> {
-    let outgoing = Outgoing {
-        method: "GET".to_owned(),
-        target: target.to_owned(),
-        headers: vec![("host".to_owned(), address.to_string())],
-        body: Vec::new(),
-    };
+    let outgoing = Outgoing::new("GET", target).header("host", &address.to_string());
     let reply = send(address, &outgoing).await?;
     Ok(String::from_utf8_lossy(&reply.body).into_owned())
 }

@@ -1,11 +1,16 @@
 //! The tour: each stop sends one request through the real gate and says what should come of it.
+//!
+//! What the sandbox sends goes by itself; what it never sends (JSON, WebSockets, requests that are broken on purpose)
+//! is made here, with its tokens or from what it sent.
 
 use std::collections::BTreeMap;
 
 use ringfence_signature::{Algorithm, Signed, Signer};
+use serde_json::json;
 
 use super::client::{Outgoing, WEBSOCKET_KEY, get, send};
-use super::{PARENT, PUBLIC_URL, SHARED_KEY_ID, TENANT, World};
+use super::twilio::Delivery;
+use super::{PUBLIC_URL, SHARED_KEY_ID, World};
 use crate::commands::paper::Paper;
 
 /// What should come of a request.
@@ -21,20 +26,49 @@ enum Told {
 
 struct Stop {
     what: &'static str,
-    outgoing: Outgoing,
+    act: Act,
     told: Told,
+}
+
+/// Who sends it.
+enum Act {
+    /// We do, byte for byte.
+    Send(Outgoing),
+    /// The sandbox: a phone calls the tenant's number.
+    CallTenant,
+    /// The sandbox sends an earlier webhook once more.
+    Replay(Delivery),
+    /// The sandbox sends a genuine webhook with these parameters in the query.
+    Get,
+    /// The sandbox forges an inbound message, in the way that its control API names so.
+    Forge(&'static str),
+}
+
+/// What a stop brought.
+struct Outcome {
+    status: u16,
+    /// Empty where the sandbox sent it, which tells no more.
+    body: Vec<u8>,
 }
 
 /// Sends every request of the tour; says how many did not go as told.
 pub(super) async fn give(world: &World, out: &mut Paper) -> anyhow::Result<usize> {
     let mut wrong = 0;
-    out.line("Genuine requests, signed as Twilio signs them:");
-    for stop in genuine(world) {
+    out.line("Genuine requests, sent by the sandbox or signed as Twilio signs them:");
+    let text = world.twilio.text(&world.twilio.parent, "It's 100% ok & fine? \u{1f680}").await?;
+    let told = text.status == 200 && world.application.seen() == 1;
+    wrong += usize::from(!told);
+    let mark = if told { "ok " } else { "WRONG" };
+    out.line(&format!(
+        "  {mark} {:<62} {} admitted",
+        "a text from a phone to the application's number", text.status
+    ));
+    for stop in genuine(world, &text) {
         wrong += usize::from(!visit(world, &stop, out).await?);
     }
     out.line("");
     out.line("Forgeries; the caller hears only the status, the reason is the operator's:");
-    for stop in forged(world) {
+    for stop in forged(world, &text) {
         wrong += usize::from(!visit(world, &stop, out).await?);
     }
     Ok(wrong)
@@ -42,27 +76,49 @@ pub(super) async fn give(world: &World, out: &mut Paper) -> anyhow::Result<usize
 
 async fn visit(world: &World, stop: &Stop, out: &mut Paper) -> anyhow::Result<bool> {
     let (seen, reasons) = (world.application.seen(), refusals(world).await?);
-    let reply = send(world.gate, &stop.outgoing).await?;
+    let outcome = perform(world, &stop.act).await?;
     let reached = world.application.seen() - seen;
     let reason = newest(&reasons, &refusals(world).await?);
     let as_told = match stop.told {
-        Told::Admitted(status) => reply.status == status && reached == 1 && reason.is_none(),
-        Told::AnsweredAgain => reply.status == 200 && reached == 0 && reason.is_none(),
+        Told::Admitted(status) => outcome.status == status && reached == 1 && reason.is_none(),
+        Told::AnsweredAgain => outcome.status == 200 && reached == 0 && reason.is_none(),
         Told::Refused(status, told) => {
-            reply.status == status && reached == 0 && reason.as_deref() == Some(told) && reply.body.is_empty()
+            outcome.status == status
+                && reached == 0
+                && reason.as_deref() == Some(told)
+                && outcome.body.is_empty()
         }
     };
-    let outcome = match (&reason, reached) {
-        (Some(reason), _) => format!("{} refused: {reason}", reply.status),
-        (None, 0) => format!("{} answered from memory, the application did not see it", reply.status),
-        (None, _) => format!("{} admitted", reply.status),
+    let shown = match (&reason, reached) {
+        (Some(reason), _) => format!("{} refused: {reason}", outcome.status),
+        (None, 0) => format!("{} answered from memory, the application did not see it", outcome.status),
+        (None, _) => format!("{} admitted", outcome.status),
     };
     let mark = if as_told { "ok " } else { "WRONG" };
-    out.line(&format!("  {mark} {:<62} {outcome}", stop.what));
+    out.line(&format!("  {mark} {:<62} {shown}", stop.what));
     if !as_told {
         out.line(&format!("        told: {:?}; the application saw {reached} of it", stop.told));
     }
     Ok(as_told)
+}
+
+async fn perform(world: &World, act: &Act) -> anyhow::Result<Outcome> {
+    let twilio = &world.twilio;
+    let url = |path: &str| format!("http://{}/twilio/{path}", world.gate);
+    let delivery = match act {
+        Act::Send(outgoing) => {
+            let reply = send(world.gate, outgoing).await?;
+            return Ok(Outcome { status: reply.status, body: reply.body });
+        }
+        Act::CallTenant => twilio.call(&twilio.tenant).await?,
+        Act::Replay(earlier) => twilio.replay(earlier).await?,
+        Act::Get => {
+            let params = json!({ "MessageSid": format!("SM{:032x}", 7), "MessageStatus": "delivered" });
+            twilio.webhook(&url("status"), "GET", params).await?
+        }
+        Act::Forge(how) => twilio.forge(how, &url("sms")).await?,
+    };
+    Ok(Outcome { status: delivery.status, body: Vec::new() })
 }
 
 /// Refusals so far, by reason, as the metrics tell them.
@@ -111,19 +167,6 @@ fn sms(account: &str, number: u32) -> Vec<(String, String)> {
     .to_vec()
 }
 
-fn call(account: &str) -> Vec<(String, String)> {
-    [
-        ("AccountSid", account),
-        ("CallSid", "CA00000000000000000000000000000001"),
-        ("CallStatus", "ringing"),
-        ("Direction", "inbound"),
-        ("From", "+14155550100"),
-        ("To", "+14155550199"),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .to_vec()
-}
-
 /// A signed request as it goes over the wire.
 fn wire(signed: &Signed) -> Outgoing {
     let mut outgoing = Outgoing {
@@ -136,133 +179,122 @@ fn wire(signed: &Signed) -> Outgoing {
     outgoing
 }
 
-fn genuine(world: &World) -> Vec<Stop> {
-    let twilio = Signer::token(&world.secrets.parent_token);
-    let tenant = Signer::token(&world.secrets.tenant_token);
+fn genuine(world: &World, text: &Delivery) -> Vec<Stop> {
+    let parent = &world.twilio.parent;
+    let twilio = Signer::token(&parent.token);
     let shared = Signer::shared_key(SHARED_KEY_ID, &world.secrets.shared_key, Algorithm::HmacSha256);
     let url = |path: &str| format!("{PUBLIC_URL}{path}");
-    let stop = |what, outgoing, told| Stop { what, outgoing, told };
-    let inbound = wire(&twilio.form(&url("/twilio/sms"), sms(PARENT, 1)));
+    let admitted = |what, outgoing| Stop { what, act: Act::Send(outgoing), told: Told::Admitted(200) };
     vec![
-        stop("an inbound SMS", inbound.clone(), Told::Admitted(200)),
-        stop("the same SMS again, as in a retry or a replay", inbound, Told::AnsweredAgain),
-        stop(
-            "a call, from a subaccount with its own token",
-            wire(&tenant.form(&url("/twilio/voice"), call(TENANT))),
-            Told::Admitted(200),
-        ),
-        stop(
+        Stop {
+            what: "the same webhook again, as in a retry or a replay",
+            act: Act::Replay(text.clone()),
+            told: Told::AnsweredAgain,
+        },
+        Stop {
+            what: "a call to a subaccount's number, signed with its own token",
+            act: Act::CallTenant,
+            told: Told::Admitted(200),
+        },
+        Stop { what: "a GET with its fields in the query", act: Act::Get, told: Told::Admitted(200) },
+        admitted(
             "an Event Streams batch in JSON, its body bound by bodySHA256",
-            wire(&twilio.json(&url("/twilio/events"), "[{\"specversion\":\"1.0\"}]")),
-            Told::Admitted(200),
+            wire(&twilio.json(&url("/hooks/events"), "[{\"specversion\":\"1.0\"}]")),
         ),
-        stop(
-            "a GET with its fields in the query",
-            wire(&twilio.get(&url("/twilio/status?MessageStatus=delivered"))),
-            Told::Admitted(200),
-        ),
-        stop(
+        admitted(
             "a form signed with a SharedKey (HMAC-SHA256)",
-            wire(&shared.form(&url("/twilio/sms"), sms(PARENT, 2))),
-            Told::Admitted(200),
+            wire(&shared.form(&url("/hooks/sms"), sms(&parent.sid, 2))),
         ),
-        stop(
+        admitted(
             "a URL that Twilio signed with its default port, :443",
-            wire(&twilio.form(&format!("{PUBLIC_URL}:443/twilio/sms"), sms(PARENT, 3))),
-            Told::Admitted(200),
+            wire(&twilio.form(&format!("{PUBLIC_URL}:443/hooks/sms"), sms(&parent.sid, 3))),
         ),
-        stop(
-            "a WebSocket handshake for a media stream",
-            wire(&twilio.websocket("wss://hooks.example.com/twilio/media"))
-                .header("connection", "Upgrade")
-                .header("upgrade", "websocket")
-                .header("sec-websocket-key", WEBSOCKET_KEY)
-                .header("sec-websocket-version", "13"),
-            Told::Admitted(101),
-        ),
-        stop(
+        Stop {
+            what: "a WebSocket handshake for a media stream",
+            act: Act::Send(
+                wire(&twilio.websocket("wss://hooks.example.com/hooks/media"))
+                    .header("connection", "Upgrade")
+                    .header("upgrade", "websocket")
+                    .header("sec-websocket-key", WEBSOCKET_KEY)
+                    .header("sec-websocket-version", "13"),
+            ),
+            told: Told::Admitted(101),
+        },
+        admitted(
             "a media request with HTTP Basic credentials",
-            basic("/media/1").header("authorization", &world.secrets.basic_credentials()),
-            Told::Admitted(200),
+            hooked("GET", "/media/1").header("authorization", &world.secrets.basic_credentials()),
         ),
     ]
 }
 
-fn basic(target: &str) -> Outgoing {
-    Outgoing {
-        method: "GET".to_owned(),
-        target: target.to_owned(),
-        headers: vec![("host".to_owned(), "hooks.example.com".to_owned())],
-        body: Vec::new(),
-    }
+fn hooked(method: &str, target: &str) -> Outgoing {
+    Outgoing::new(method, target).header("host", "hooks.example.com")
 }
 
-fn forged(world: &World) -> Vec<Stop> {
-    let twilio = Signer::token(&world.secrets.parent_token);
-    let tenant = Signer::token(&world.secrets.tenant_token);
-    let stranger = Signer::token("00000000000000000000000000000000");
+fn forged(world: &World, text: &Delivery) -> Vec<Stop> {
+    let twilio = Signer::token(&world.twilio.parent.token);
     let url = |path: &str| format!("{PUBLIC_URL}{path}");
-    let good = wire(&twilio.form(&url("/twilio/sms"), sms(PARENT, 9)));
-    let refused = |what, outgoing, reason| Stop { what, outgoing, told: Told::Refused(403, reason) };
+    let refused =
+        |what, outgoing, reason| Stop { what, act: Act::Send(outgoing), told: Told::Refused(403, reason) };
+    let forged = |what, how, reason| Stop { what, act: Act::Forge(how), told: Told::Refused(403, reason) };
+    // What somebody can make of a genuine request that he has seen.
+    let good = &text.request;
     let replaced = |from: &str, to: &str| {
         let mut outgoing = good.clone();
         outgoing.body = String::from_utf8_lossy(&outgoing.body).replacen(from, to, 1).into_bytes();
         outgoing
     };
-    let mut bodied = wire(&twilio.get(&url("/twilio/status"))).header("content-type", "application/json");
+    let mut bodied = wire(&twilio.get(&url("/hooks/status"))).header("content-type", "application/json");
     "POST".clone_into(&mut bodied.method);
     bodied.body = b"{\"evil\":true}".to_vec();
-    let mut swapped = wire(&twilio.json(&url("/twilio/events"), "[1]"));
+    let mut swapped = wire(&twilio.json(&url("/hooks/events"), "[1]"));
     swapped.body = b"[2]".to_vec();
     let mut elsewhere = good.clone();
     "/twilio/admin".clone_into(&mut elsewhere.target);
     let mut cleaner = good.clone();
     "/twilio/x/../sms".clone_into(&mut cleaner.target);
     vec![
-        refused("no signature at all", good.clone().without("x-twilio-signature"), "missing_signature"),
+        forged("no signature at all", "no-signature", "missing_signature"),
+        forged("a signature by a stranger's token", "wrong-token", "signature_mismatch"),
+        forged("a parameter changed after it was signed", "changed-body", "signature_mismatch"),
+        forged(
+            "a tenant that signs, with its own token, for its neighbour",
+            "other-account",
+            "account_mismatch",
+        ),
         refused(
-            "a signature by a stranger's token",
-            wire(&stranger.form(&url("/twilio/sms"), sms(PARENT, 9))),
+            "another sender written into a genuine text",
+            replaced("From=%2B1202", "From=%2B1203"),
             "signature_mismatch",
         ),
         refused(
-            "another sender written into a genuine SMS",
-            replaced("From=%2B14155550100", "From=%2B14155559999"),
-            "signature_mismatch",
-        ),
-        refused(
-            "a second sender added to a genuine SMS",
+            "a second sender added to a genuine text",
             replaced("From=", "From=%2B1999&From="),
             "signature_mismatch",
         ),
-        refused("a genuine SMS sent to another path", elsewhere, "signature_mismatch"),
+        refused("a genuine text sent to another path", elsewhere, "signature_mismatch"),
         refused("the same path, spelled another way", cleaner, "signature_mismatch"),
-        refused("text moved across a parameter's border: Bodyx=…", replaced("Body=I", "BodyI="), "strict"),
-        refused(
-            "a tenant that signs, with its own token, for its neighbour",
-            wire(&tenant.form(&url("/twilio/sms"), sms(PARENT, 9))),
-            "account_mismatch",
-        ),
+        refused("text moved across a parameter's border: BodyI=…", replaced("Body=I", "BodyI="), "strict"),
         refused("a JSON body swapped under a genuine signature", swapped, "body_hash_mismatch"),
         refused("a JSON body under the signature of a bare URL", bodied, "body_hash_missing"),
         Stop {
             what: "a second Host header",
-            outgoing: good.clone().header("host", "evil.example"),
+            act: Act::Send(good.clone().header("host", "evil.example")),
             told: Told::Refused(400, "repeated_host"),
         },
         Stop {
             what: "X_Forwarded_For, which some servers read as X-Forwarded-For",
-            outgoing: good.clone().header("x_forwarded_for", "127.0.0.1"),
+            act: Act::Send(good.clone().header("x_forwarded_for", "127.0.0.1")),
             told: Told::Refused(400, "header_underscore"),
         },
         Stop {
             what: "a media request with a wrong password",
-            outgoing: basic("/media/1").header("authorization", "Basic dHdpbGlvOnR3aWxpbw=="),
+            act: Act::Send(hooked("GET", "/media/1").header("authorization", "Basic dHdpbGlvOnR3aWxpbw==")),
             told: Told::Refused(401, "basic_wrong"),
         },
         Stop {
             what: "a path that no route names",
-            outgoing: basic("/admin"),
+            act: Act::Send(hooked("GET", "/admin")),
             told: Told::Refused(404, "no_route"),
         },
     ]

@@ -1,0 +1,173 @@
+//! The sandbox as Twilio: an account with a number, a tenant with another, both pointed at the gate; and how the tour
+//! asks for a text, a call or a forgery.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use ringfence_sandbox::{Sandbox, SandboxOptions, Settings};
+use ringfence_twilio::wire::Form;
+use serde_json::{Value, json};
+
+use super::client::{Outgoing, send};
+use crate::commands::serve::SystemClock;
+
+/// The phone that texts and calls in the tour.
+pub(super) const PHONE: &str = "+12025550143";
+
+/// A sandbox at work, and who is in it.
+#[derive(Debug, Clone)]
+pub(super) struct Twilio {
+    pub(super) address: SocketAddr,
+    sandbox: Sandbox,
+    pub(super) parent: Account,
+    pub(super) tenant: Account,
+}
+
+/// An account at the sandbox.
+#[derive(Debug, Clone)]
+pub(super) struct Account {
+    pub(super) sid: String,
+    pub(super) token: String,
+    pub(super) number: String,
+}
+
+/// A webhook as the sandbox's log tells it, with the answer that it got.
+#[derive(Debug, Clone)]
+pub(super) struct Delivery {
+    pub(super) sid: String,
+    pub(super) status: u16,
+    /// As it left.
+    pub(super) request: Outgoing,
+}
+
+/// Starts a sandbox whose webhooks go to the gate under `hooks`, as `http://127.0.0.1:8443`.
+pub(super) async fn start(listener: TcpListener, seed: u64, hooks: &str) -> anyhow::Result<Twilio> {
+    let mut settings = Settings::default();
+    settings.calls.ringing_ms = 500;
+    let options = SandboxOptions { seed, settings, ..SandboxOptions::default() };
+    let sandbox = Sandbox::new(options, &listener, Arc::new(SystemClock))?;
+    let (address, serving) = (sandbox.address(), sandbox.clone());
+    tokio::spawn(async move {
+        let Err(error) = serving.serve(listener).await;
+        tracing::error!(%error, "the sandbox stopped");
+    });
+    let sid = sandbox.account_sid();
+    let token = sandbox.auth_token(sid).context("the main account has a token")?;
+    let nobody = Account { sid: String::new(), token: String::new(), number: String::new() };
+    let parent = Account { sid: sid.to_string(), token, number: String::new() };
+    let mut twilio = Twilio { address, sandbox, parent, tenant: nobody };
+    twilio.furnish(hooks).await?;
+    Ok(twilio)
+}
+
+impl Twilio {
+    /// A number each for the account and for a new subaccount, and where what arrives there goes.
+    async fn furnish(&mut self, hooks: &str) -> anyhow::Result<()> {
+        let made = self.api(&self.parent, "", &[("FriendlyName", "A tenant")]).await?;
+        self.tenant.sid = text_of(&made, "sid")?;
+        self.tenant.token = text_of(&made, "auth_token")?;
+        let (sms, voice) = (format!("{hooks}/twilio/sms"), format!("{hooks}/twilio/voice"));
+        let urls = [("AreaCode", "415"), ("SmsUrl", sms.as_str()), ("VoiceUrl", voice.as_str())];
+        for account in [self.parent.clone(), self.tenant.clone()] {
+            let path = format!("/{}/IncomingPhoneNumbers", account.sid);
+            let bought = self.api(&account, &path, &urls).await?;
+            let number = text_of(&bought, "phone_number")?;
+            if account.sid == self.parent.sid {
+                self.parent.number = number;
+            } else {
+                self.tenant.number = number;
+            }
+        }
+        Ok(())
+    }
+
+    /// Somebody texts an account's number; ends when the application has answered.
+    pub(super) async fn text(&self, to: &Account, body: &str) -> anyhow::Result<Delivery> {
+        self.control("messages", &json!({ "from": PHONE, "to": to.number, "body": body })).await?;
+        self.sandbox.settle().await;
+        self.last("message").await
+    }
+
+    /// Somebody calls an account's number; ends when the application has answered.
+    pub(super) async fn call(&self, to: &Account) -> anyhow::Result<Delivery> {
+        self.control("calls", &json!({ "from": PHONE, "to": to.number })).await?;
+        self.sandbox.settle().await;
+        self.last("voice").await
+    }
+
+    /// A genuine webhook with these parameters.
+    pub(super) async fn webhook(&self, url: &str, method: &str, params: Value) -> anyhow::Result<Delivery> {
+        delivery(&self.control("webhooks", &json!({ "url": url, "method": method, "params": params })).await?)
+    }
+
+    /// A forged one; `how` as the control API names it.
+    pub(super) async fn forge(&self, how: &str, url: &str) -> anyhow::Result<Delivery> {
+        delivery(&self.control("forge", &json!({ "how": how, "url": url })).await?)
+    }
+
+    /// An earlier one once more, byte for byte.
+    pub(super) async fn replay(&self, earlier: &Delivery) -> anyhow::Result<Delivery> {
+        delivery(&self.control("forge", &json!({ "how": "replay", "delivery": earlier.sid })).await?)
+    }
+
+    async fn last(&self, kind: &str) -> anyhow::Result<Delivery> {
+        let target = format!("/_sandbox/deliveries?limit=1&kind={kind}");
+        let list = self.ask(Outgoing::new("GET", &target)).await?;
+        delivery(list["deliveries"].get(0).with_context(|| format!("no webhook of kind {kind} has left"))?)
+    }
+
+    async fn control(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let mut outgoing =
+            Outgoing::new("POST", &format!("/_sandbox/{path}")).header("content-type", "application/json");
+        outgoing.body = body.to_string().into_bytes();
+        self.ask(outgoing).await
+    }
+
+    /// A POST to Twilio's API, below the accounts.
+    async fn api(&self, account: &Account, path: &str, form: &[(&str, &str)]) -> anyhow::Result<Value> {
+        let credentials = BASE64.encode(format!("{}:{}", account.sid, account.token));
+        let mut outgoing = Outgoing::new("POST", &format!("/2010-04-01/Accounts{path}.json"))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("authorization", &format!("Basic {credentials}"));
+        outgoing.body = form.iter().copied().collect::<Form>().encode().into_bytes();
+        self.ask(outgoing).await
+    }
+
+    async fn ask(&self, outgoing: Outgoing) -> anyhow::Result<Value> {
+        let outgoing = outgoing.header("host", &self.address.to_string());
+        let reply = send(self.address, &outgoing).await?;
+        let text = String::from_utf8_lossy(&reply.body);
+        if !(200..300).contains(&reply.status) {
+            bail!("the sandbox answered {} to {}: {text}", reply.status, outgoing.target);
+        }
+        serde_json::from_str(&text).with_context(|| format!("the sandbox's answer to {}", outgoing.target))
+    }
+}
+
+fn delivery(shown: &Value) -> anyhow::Result<Delivery> {
+    let request = &shown["request"];
+    let url = text_of(request, "url")?;
+    let target = url.splitn(4, '/').nth(3).map_or_else(|| "/".to_owned(), |rest| format!("/{rest}"));
+    let mut outgoing =
+        Outgoing::new(&text_of(request, "method")?, &target).header("host", "hooks.example.com");
+    for header in request["headers"].as_array().context("a request has headers")? {
+        if let (Some(name), Some(value)) = (header[0].as_str(), header[1].as_str()) {
+            outgoing = outgoing.header(name, value);
+        }
+    }
+    outgoing.body = text_of(request, "body")?.into_bytes();
+    let last = shown["tries"].as_array().and_then(|tries| tries.last());
+    let status = last.and_then(|last| last["status"].as_u64()).and_then(|status| u16::try_from(status).ok());
+    Ok(Delivery {
+        sid: text_of(shown, "sid")?,
+        status: status.with_context(|| format!("nobody answered {url}: {}", shown["problem"]))?,
+        request: outgoing,
+    })
+}
+
+fn text_of(value: &Value, name: &str) -> anyhow::Result<String> {
+    value[name].as_str().map(str::to_owned).with_context(|| format!("{name} is not in {value}"))
+}
