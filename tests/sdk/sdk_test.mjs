@@ -12,6 +12,7 @@ const twilio = require("twilio");
 const { SANDBOX, WAY, TWILIO_ACCOUNT_SID: MAIN, TWILIO_AUTH_TOKEN: TOKEN } = process.env;
 const PRODUCTS = ["api", "accounts", "lookups", "messaging", "monitor", "pricing", "verify", "voice"];
 const MAGIC = "+15005550006"; // the sender that every account may use
+const DAY = 24 * 60 * 60 * 1000;
 const HELLO = "<Response><Say>Hello there</Say></Response>";
 
 async function main() {
@@ -23,7 +24,7 @@ async function main() {
     try {
       await topic(connect(MAIN, TOKEN));
     } catch (error) {
-      say(false, `${topic.name}: the whole story is told`, error.stack);
+      say(false, `${topic.name.toLowerCase()} is told to its end`, error.stack);
     }
   }
   process.exit(0);
@@ -59,9 +60,9 @@ async function accounts(client) {
 
 async function suspension(client) {
   const { sid, own, account } = await subaccount(client, "suspended");
-  await refused("a main account is not suspended", 400, 20001, account(MAIN).update({ status: "suspended" }));
+  await refused("a main account is not suspended", 400, 21477, account(MAIN).update({ status: "suspended" }));
   await refused("a subaccount does not suspend itself", 401, 20003, own.api.v2010.accounts(sid).update({ status: "suspended" }));
-  await refused("a status that does not exist is refused", 400, 20001, account(sid).update({ status: "bogus" }));
+  await refused("a status that does not exist is refused", 400, 21475, account(sid).update({ status: "bogus" }));
   const queued = await own.messages.create({ from: MAGIC, to: "+14155550101", body: "on its way" });
   say((await account(sid).update({ status: "suspended" })).status === "suspended", "the main account suspends a subaccount");
   await refused("a suspended account sends nothing", 403, 20005, own.messages.create({ from: MAGIC, to: "+14155550101", body: "no" }));
@@ -78,7 +79,7 @@ async function suspension(client) {
   say(sent.status === "queued", "a resumed account sends again");
   await account(sid).update({ status: "closed" });
   await refused("a closed account sends nothing", 403, 20005, own.messages.create({ from: MAGIC, to: "+14155550101", body: "no" }));
-  await refused("closing is final", 400, null, account(sid).update({ status: "active" }));
+  await refused("closing is final", 400, 21479, account(sid).update({ status: "active" }));
 }
 
 // ------------------------------------------------------------------ messages and calls
@@ -92,13 +93,18 @@ async function messages(client) {
   const delivered = await own.messages(message.sid).fetch();
   say(delivered.status === "delivered" && delivered.dateSent instanceof Date, "it is delivered in time");
   say(Number(delivered.price) < 0 && delivered.priceUnit === "USD", "its price is filled in later, negative");
+  const midnight = new Date(delivered.dateSent);
+  midnight.setUTCHours(0, 0, 0);
+  const day = async (at) => (await own.messages.list({ dateSent: at })).map((it) => it.sid).join();
+  say((await day(midnight)) === message.sid, "messages are found by the day on which they were sent", await day(midnight));
+  say((await day(new Date(midnight - DAY))) === "", "and not by another day");
   const long = await own.messages.create({ from: MAGIC, to: "+14155550111", body: "ü€🎉".repeat(40) });
   say(long.numSegments === "3", "160 UTF-16 units outside GSM-7 are three segments");
   for (let i = 0; i < 55; i += 1) await own.messages.create({ from: MAGIC, to: "+14155550112", body: `number ${i}` });
   const all = await own.messages.list({ to: "+14155550112", pageSize: 20 });
   say(all.length === 55 && new Set(all.map((it) => it.body)).size === 55, "55 messages to one number come over pages of 20");
   say(all[0].body === "number 54", "the newest message comes first");
-  const tomorrow = new Date(Date.now() + 3 * 86400e3);
+  const tomorrow = new Date(Date.now() + 3 * DAY);
   say((await own.messages.list({ dateSentAfter: tomorrow })).length === 0, "no message was sent the day after tomorrow");
   const redacted = await own.messages(message.sid).update({ body: "" });
   say(redacted.body === "" && (await own.messages(message.sid).fetch()).body === "", "a body is redacted");
@@ -119,7 +125,7 @@ async function messages(client) {
   await refused("the magic sender that is invalid", 400, 21212, send({ from: "+15005550001" }));
   await refused("the magic sender that is not owned", 400, 21606, send({ from: "+15005550007" }));
   await refused("the magic sender whose queue is full", 400, 21611, send({ from: "+15005550008" }));
-  await refused("a sender that somebody else owns", 400, 21606, send({ from: "+14155559999" }));
+  await refused("a sender that nobody owns", 400, 21659, send({ from: "+14155559999" }));
   await refused("neither a body nor media", 400, 21602, send({ body: "" }));
   await refused("a body of more than 1600 characters", 400, 21617, send({ body: "x".repeat(1601) }));
 }
@@ -241,6 +247,8 @@ async function usageRecords(client) {
   const [sms] = await own.usage.records.list({ category: "sms" });
   say(Number(sms?.count) === 3 && Number(sms?.usage) === 3, "what was sent is counted");
   say(Number(sms?.price) > 0 && sms?.priceUnit === "usd", "what it cost is positive here");
+  const typed = sms.startDate instanceof Date && sms.price === String(Number(sms.price));
+  say(typed, "the library reads a record's dates and prices", `${sms.startDate} ${sms.price}`);
   const records = own.usage.records;
   const periods = {
     allTime: records.allTime, daily: records.daily, monthly: records.monthly, yearly: records.yearly,
@@ -250,6 +258,9 @@ async function usageRecords(client) {
     const [row] = await list.list({ category: "sms", limit: 1 });
     say(Number(row?.count) === 3, `${name} has it`, JSON.stringify(row));
   }
+  const daily = await records.daily.list({ category: "sms", startDate: new Date(sms.startDate - 2 * DAY) });
+  const days = daily.map((it) => it.count).join();
+  say(days === "3,0,0", "each day that was asked for has its row, the newest first", days);
   for (const [name, list] of Object.entries({ yesterday: records.yesterday, lastMonth: records.lastMonth })) {
     const rows = await list.list({ category: "sms" });
     say(rows.every((row) => Number(row.count ?? 0) === 0), `${name} does not have it`);
@@ -363,11 +374,11 @@ async function pricing(client) {
   const [price] = germany.outboundSmsPrices;
   say(germany.priceUnit === "USD" && Number(price.prices[0].current_price) > 0, "a country has prices by network");
   const us = await voice.countries("US").fetch();
-  say(us.outboundPrefixPrices.length > 0 && Number(us.outboundPrefixPrices[0].current_price) > 0, "a country has prices by prefix");
+  say(us.outboundPrefixPrices.length > 0 && Number(us.outboundPrefixPrices[0].currentPrice) > 0, "a country has prices by prefix");
   const second = await client.pricing.v2.voice.countries("US").fetch();
-  say(second.outboundPrefixPrices[0].destination_prefixes.length > 0, "in version 2 too, with destinations");
+  say(second.outboundPrefixPrices[0].destinationPrefixes.length > 0, "in version 2 too, with destinations");
   const number = await client.pricing.v2.voice.numbers("+14155550101").fetch();
-  say(number.isoCountry === "US" && Number(number.outboundCallPrices[0].current_price) > 0, "a number has a price");
+  say(number.isoCountry === "US" && Number(number.outboundCallPrices[0].currentPrice) > 0, "a number has a price");
   const rent = await phoneNumbers.countries("US").fetch();
   say(rent.phoneNumberPrices.length > 0, "numbers have a rent");
   await refused("a country that does not exist has none", 404, 20404, messaging.countries("XX").fetch());
@@ -387,6 +398,10 @@ async function numbers(client) {
   const { own } = await subaccount(client, "numbers");
   const offered = await own.availablePhoneNumbers("US").local.list({ areaCode: 415, limit: 5 });
   say(offered.length === 5 && offered.every((it) => it.phoneNumber.startsWith("+1415")), "numbers are offered in an area");
+  say(Number(offered[0].latitude) === 37.77, "the library reads where they are", offered[0].latitude);
+  const near = await own.availablePhoneNumbers("US").local.list({ nearNumber: "+14155550100" });
+  const areas = [...new Set(near.map((it) => it.phoneNumber.slice(0, 5)))].sort().join();
+  say(areas === "+1415,+1510", "numbers are offered near another", areas);
   const bought = await own.incomingPhoneNumbers.create({ phoneNumber: offered[0].phoneNumber, smsUrl: "https://app.example/sms" });
   say(/^PN/.test(bought.sid) && bought.phoneNumber === offered[0].phoneNumber && bought.smsUrl === "https://app.example/sms", "one of them is bought");
   await refused("a number is bought once", 400, 21422, own.incomingPhoneNumbers.create({ phoneNumber: offered[0].phoneNumber }));
@@ -396,7 +411,7 @@ async function numbers(client) {
   const sent = await own.messages.create({ from: bought.phoneNumber, to: "+14155550201", body: "mine" });
   say(sent.from === bought.phoneNumber, "it is a sender from then on");
   say(await own.incomingPhoneNumbers(bought.sid).remove(), "it is released");
-  await refused("and no sender any more", 400, 21606, own.messages.create({ from: bought.phoneNumber, to: "+14155550201", body: "gone" }));
+  await refused("and no sender any more", 400, 21659, own.messages.create({ from: bought.phoneNumber, to: "+14155550201", body: "gone" }));
 }
 
 async function applications(client) {
@@ -431,6 +446,8 @@ async function geoPermissions(client) {
   await own.accounts.v1.messagingGeopermissions.update({ permissions: [{ country_code: "DE", type: "country", enabled: false }] });
   say((await ask()).enabled === false, "the permission is taken back");
   await refused("and no message goes there", 400, 21408, own.messages.create({ from: MAGIC, to: "+4915112345678", body: "x" }));
+  // A subaccount has its parent's dialing permissions until it is told to have its own.
+  await own.voice.v1.dialingPermissions.settings().update({ dialingPermissionsInheritance: false });
   const set = (enabled) =>
     own.voice.v1.dialingPermissions.bulkCountryUpdates.create({
       updateRequest: JSON.stringify([{
@@ -443,6 +460,8 @@ async function geoPermissions(client) {
   say((await own.calls.create({ from: MAGIC, to: "+4930123456", twiml: HELLO })).status === "queued", "and are made");
   say((await set(false)).updateCount === 1, "that permission is taken back");
   await refused("and nobody is called there", 400, 21215, own.calls.create({ from: MAGIC, to: "+4930123456", twiml: HELLO }));
+  const africa = await own.voice.v1.dialingPermissions.countries.list({ continent: "Africa" });
+  say(africa.some((it) => it.isoCode === "ZW"), "countries are found by their continent");
   const all = await own.voice.v1.dialingPermissions.countries.list({ pageSize: 20 });
   say(all.length > 50 && new Set(all.map((it) => it.isoCode)).size === all.length, "all countries come over pages of absolute URLs", all.length);
 }
@@ -517,7 +536,8 @@ const advance = (time) => control("POST", "/_sandbox/clock", { advance: time });
 /** The digits in the last text on a phone. */
 async function codeOn(number) {
   const { phones } = await control("GET", `/_sandbox/phones?number=${encodeURIComponent(number)}`);
-  return phones[0].texts.at(-1)?.body.match(/\d{4,10}/)?.[0];
+  const texts = phones[0].thread.filter((it) => it.kind === "text");
+  return texts.at(-1)?.body.match(/\d{4,10}/)?.[0];
 }
 
 /** An application that remembers its requests while `act` runs. */

@@ -19,6 +19,6 @@ app.post("/sms", express.urlencoded({ extended: false }), twilio.webhook(), (req
 app.listen(port, "127.0.0.1", async () => {
   const client = twilio(process.env.TWILIO_ACCOUNT_SID, process.env.TWILIO_AUTH_TOKEN);
   const [number] = await client.incomingPhoneNumbers.list({ phoneNumber: process.env.TWILIO_NUMBER });
-  await number.update({ smsUrl: `http://127.0.0.1:${port}/sms` });
+  await client.incomingPhoneNumbers(number.sid).update({ smsUrl: `http://127.0.0.1:${port}/sms` });
   console.log("ready");
 });
