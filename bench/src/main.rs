@@ -15,6 +15,7 @@ mod load;
 mod official;
 mod process;
 mod proxies;
+mod sandbox;
 mod startup;
 mod tls;
 mod upstream;
@@ -30,10 +31,12 @@ usage: ringfence-bench COMMAND [--option value]…
   verify    nanoseconds for one request in process, against the bare HMAC of the same bytes
   official  the same request in the official Node and Python libraries
   gate      proxies side by side: CPU time a request, latency, memory
+  sandbox   messages accepted, webhooks delivered, memory, against a bare hyper server
   startup   time to the first answer, and memory when idle
   load      the load generator alone, against a server that runs already
   upstream  the trivial application alone
   bare-hyper  a proxy of hyper alone, for reference
+  bare-hyper-server  a server of hyper alone, for reference
 
 See bench/README.md for the options of each.";
 
@@ -44,10 +47,12 @@ fn main() -> ExitCode {
         "verify" => verify::run(&arguments),
         "official" => official::run(&arguments),
         "gate" => gate::run(&arguments),
+        "sandbox" => sandbox::run(&arguments),
         "startup" => startup::run(&arguments),
         "load" => load::run(&arguments),
         "upstream" => upstream::run(&arguments),
         "bare-hyper" => bare_hyper::run(&arguments),
+        "bare-hyper-server" => sandbox::bare(&arguments),
         _ => Err(USAGE.into()),
     });
     match outcome {
