@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::{Base, Incoming, Product, Router, operations};
 use crate::settings::Settings;
-use crate::world::{Beginning, World, accounts};
+use crate::world::testing::world_of;
+use crate::world::{World, accounts};
 
 pub(crate) use ask::*;
 
@@ -32,14 +33,7 @@ pub(crate) struct Credentials {
 impl Api {
     /// A new world, asked by its main account.
     pub(crate) fn new() -> Self {
-        let world = World::new(Beginning {
-            seed: 1,
-            now: Timestamp::from_second(1_800_000_000).unwrap(),
-            settings: Settings::default(),
-            account_sid: None,
-            auth_token: None,
-            base: String::new(),
-        });
+        let world = world_of(1, Timestamp::from_second(1_800_000_000).unwrap(), Settings::default());
         let main = world.accounts.main();
         let mut api = Self {
             world,

@@ -260,7 +260,8 @@ mod tests {
 
     use super::*;
     use crate::settings::Settings;
-    use crate::world::{Beginning, Due};
+    use crate::world::Due;
+    use crate::world::testing::world_of;
 
     /// Stands where it was put, and counts how often it was asked.
     #[derive(Debug)]
@@ -287,14 +288,8 @@ mod tests {
     }
 
     fn engine(clock: Arc<Standing>, is_virtual: bool) -> Arc<Engine> {
-        let world = World::new(Beginning {
-            seed: 1,
-            now: Timestamp::from_second(1_700_000_000).unwrap(),
-            settings: Settings { trigger_interval_s: 3600, ..Settings::default() },
-            account_sid: None,
-            auth_token: None,
-            base: String::new(),
-        });
+        let settings = Settings { trigger_interval_s: 3600, ..Settings::default() };
+        let world = world_of(1, Timestamp::from_second(1_700_000_000).unwrap(), settings);
         Engine::new(world, clock, is_virtual, Sender::new(&[]).unwrap())
     }
 
@@ -339,16 +334,7 @@ mod tests {
         engine.advance(Duration::from_secs(90)).await.unwrap();
         let mut follower = engine.follow();
         let seen = *follower.borrow_and_update();
-        engine.begin_anew(|now, old| {
-            World::new(Beginning {
-                seed: 1,
-                now,
-                settings: old.settings.clone(),
-                account_sid: None,
-                auth_token: None,
-                base: String::new(),
-            })
-        });
+        engine.begin_anew(|now, old| world_of(1, now, old.settings.clone()));
         assert!(*follower.borrow_and_update() > seen);
     }
 }

@@ -12,14 +12,12 @@ pub(crate) fn at(text: &str) -> Timestamp {
 
 /// A new world at this time, with the settings as they are by default.
 pub(crate) fn new_world(now: &str) -> World {
-    World::new(Beginning {
-        seed: 1,
-        now: at(now),
-        settings: Settings::default(),
-        account_sid: None,
-        auth_token: None,
-        base: String::new(),
-    })
+    world_of(1, at(now), Settings::default())
+}
+
+/// A new world of this seed, with an account that comes from it.
+pub(crate) fn world_of(seed: u64, now: Timestamp, settings: Settings) -> World {
+    World::new(Beginning { seed, now, settings, account_sid: None, auth_token: None, base: String::new() })
 }
 
 /// Time passes, and what is due happens.

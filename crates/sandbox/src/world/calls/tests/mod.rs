@@ -11,7 +11,7 @@ mod twiml;
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use ringfence_model::{PhoneNumber, Sid};
 use ringfence_twilio::wire::Form;
 use serde_json::Value;
@@ -19,8 +19,9 @@ use serde_json::Value;
 use crate::api::{self, Base, Incoming, Reply, Router};
 use crate::settings::{PhoneBehaviour, Settings};
 use crate::world::calls::{self, Call, LineKind};
+use crate::world::testing::{at, world_of};
 use crate::world::webhooks::{self, Method, Target, Try, TryResult};
-use crate::world::{Beginning, World, numbers};
+use crate::world::{World, numbers};
 
 /// A phone of the world outside.
 const PHONE: &str = "+12025550123";
@@ -76,15 +77,7 @@ impl Stage {
     }
 
     fn with(settings: Settings) -> Self {
-        let now: Timestamp = "2026-11-25T12:00:00Z".parse().unwrap();
-        let world = World::new(Beginning {
-            seed: 7,
-            now,
-            settings,
-            account_sid: None,
-            auth_token: None,
-            base: String::new(),
-        });
+        let world = world_of(7, at("2026-11-25T12:00:00Z"), settings);
         let main = world.accounts.main();
         let token = world.accounts.find(main).unwrap().auth_token.clone();
         let number = world.numbers.of(main).next_back().unwrap().phone_number;

@@ -7,15 +7,15 @@ mod refusals;
 mod services;
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use ringfence_model::{PhoneNumber, Sid};
 use ringfence_twilio::wire::Form;
 use serde_json::Value;
 
 use crate::api::{self, Base, Incoming, Reply, Router};
 use crate::settings::Settings;
+use crate::world::testing::{at, world_of};
 use crate::world::webhooks::{self, Method, Target, Try, TryResult};
-use crate::world::{Beginning, World, numbers};
+use crate::world::{World, numbers};
 
 /// A phone of the world outside.
 const PHONE: &str = "+12025550123";
@@ -55,15 +55,7 @@ impl Bench {
     }
 
     fn with(settings: Settings) -> Self {
-        let now: Timestamp = "2026-11-25T12:04:30Z".parse().unwrap();
-        let world = World::new(Beginning {
-            seed: 7,
-            now,
-            settings,
-            account_sid: None,
-            auth_token: None,
-            base: String::new(),
-        });
+        let world = world_of(7, at("2026-11-25T12:04:30Z"), settings);
         let main = world.accounts.main();
         let token = world.accounts.find(main).unwrap().auth_token.clone();
         let number = world.numbers.of(main).next_back().unwrap().phone_number;
