@@ -2,12 +2,16 @@
 //!
 //! Nothing here does I/O, and nothing here knows another crate of Ringfence.
 
+mod actor;
+mod amount;
 mod clock;
 mod phone_number;
 mod secret;
 mod segments;
 mod sid;
 
+pub use actor::Actor;
+pub use amount::{Amount, InvalidAmount};
 pub use clock::Clock;
 pub use phone_number::{InvalidPhoneNumber, PhoneNumber};
 pub use secret::Secret;

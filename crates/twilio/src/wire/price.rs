@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use ringfence_model::Amount;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// An amount in millionths of its currency, which stands beside it as `price_unit`.
@@ -28,11 +29,7 @@ impl Price {
 
     /// Without digits that say nothing, as usage records and price lists have it: `0`, `0.38`, `498.84515`.
     pub fn to_plain_string(self) -> String {
-        let sign = if self.micros < 0 { "-" } else { "" };
-        let (whole, fraction) =
-            (self.micros.unsigned_abs() / 1_000_000, self.micros.unsigned_abs() % 1_000_000);
-        let text = format!("{sign}{whole}.{fraction:06}");
-        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        Amount::from_micros(self.micros).to_string()
     }
 }
 
@@ -45,24 +42,9 @@ pub(super) fn plain<S: Serializer>(price: &Option<Price>, serializer: S) -> Resu
 impl FromStr for Price {
     type Err = InvalidPrice;
 
-    /// Reads `-12.3456789`: an optional sign, digits, and perhaps a point and digits. No exponent, no spaces.
+    /// Reads what [`Amount`] reads.
     fn from_str(text: &str) -> Result<Self, InvalidPrice> {
-        let (negative, digits) = match text.strip_prefix('-') {
-            Some(digits) => (true, digits),
-            None => (false, text.strip_prefix('+').unwrap_or(text)),
-        };
-        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-        let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-        if (whole.is_empty() && fraction.is_empty()) || !all_digits(whole) || !all_digits(fraction) {
-            return Err(InvalidPrice);
-        }
-        let (kept, rest) = fraction.split_at(fraction.len().min(6));
-        let whole: i64 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| InvalidPrice)? };
-        let kept: i64 = format!("{kept:0<6}").parse().map_err(|_| InvalidPrice)?;
-        let up = i64::from(rest.bytes().any(|digit| digit != b'0'));
-        let micros =
-            whole.checked_mul(1_000_000).and_then(|it| it.checked_add(kept + up)).ok_or(InvalidPrice)?;
-        Ok(Self { micros: if negative { -micros } else { micros } })
+        text.parse().map(|amount: Amount| Self::micros(amount.micros())).map_err(|_| InvalidPrice)
     }
 }
 
