@@ -1,0 +1,20 @@
+//! Limits on what an account may spend, and the breakers that hold them.
+//!
+//! Everything here is a function of its arguments: no clock, no network, no database. A [`Limit`] is the operator's
+//! rule; a [`State`] is where one limit stands for one [`Subject`]; [`step`] says what an observation makes of it and
+//! what must be done. Whoever performs the effects may crash, repeat itself and hear things late or twice: the
+//! laws that make this harmless stand at [`step`] and are tested as properties.
+
+mod limit;
+mod scope;
+mod state;
+mod step;
+#[cfg(test)]
+mod tests;
+mod window;
+
+pub use limit::{Action, Counts, Limit, LimitProblem, Measure, Per, Probe, Reset, Threshold};
+pub use scope::{NamePattern, Scope, ScopedAccount, Subject};
+pub use state::{Over, Phase, Settled, State, TrippedBy};
+pub use step::{Effect, Observation, step};
+pub use window::{Period, Window};

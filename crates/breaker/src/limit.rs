@@ -1,0 +1,247 @@
+//! The operator's rule, and what is wrong with one that cannot work.
+
+use std::fmt;
+
+use ringfence_model::Amount;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{Scope, Window};
+
+/// A limit, as the operator wants it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    /// Its name, unique among the limits. Breakers, triggers at Twilio and audit rows refer to it.
+    pub name: String,
+    /// Whom it holds for.
+    pub scope: Scope,
+    /// Whether each account has the amount, or all have it together.
+    pub per: Per,
+    /// What is counted.
+    pub measure: Measure,
+    /// Of which usage: one of Twilio's usage categories.
+    pub category: String,
+    /// How long it counts before it begins anew.
+    pub window: Window,
+    /// At which amount it trips.
+    pub at: Threshold,
+    /// At how many hundredths of the amount a warning is given, ascending.
+    pub warn: Vec<u8>,
+    /// What is done when it trips.
+    pub then: Vec<Action>,
+    /// How much more may be spent in the same window after a reset.
+    pub probe: Probe,
+    /// Who lifts a trip.
+    pub reset: Reset,
+    /// Whether it acts, or only watches and reports.
+    pub enforce: bool,
+}
+
+/// Whether a limit holds for each account or for their sum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Per {
+    /// Each account may spend the amount.
+    Account,
+    /// All accounts of the scope may spend it between them.
+    Together,
+}
+
+/// What Twilio counts (`TriggerBy`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Measure {
+    /// Money, in the account's currency.
+    Price,
+    /// The unit of the category: minutes, segments, bytes.
+    Usage,
+    /// How often: messages, calls.
+    Count,
+}
+
+/// At which amount a limit trips: when the amount is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Threshold {
+    /// At this amount in a window.
+    At(Amount),
+    /// When so much more was used than at the moment of the first look. For [`Window::Alltime`] alone.
+    More(Amount),
+}
+
+/// What is done when a limit trips. Each is read back until it is so, and can be undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// The account is suspended at Twilio. Twilio suspends subaccounts only.
+    Suspend,
+    /// The people of `[notify]` are told.
+    Notify,
+    /// Calls that are queued, ringing or in progress are ended: a suspension leaves them running.
+    EndCalls,
+    /// Messages that are queued or scheduled are cancelled, where Twilio allows it.
+    CancelQueued,
+    /// The permissions to call and to text other countries are taken away.
+    CloseGeo,
+    /// The account's API keys are deleted. New ones must be made by hand afterwards.
+    RevokeKeys,
+}
+
+/// What a limit counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// What is counted.
+    pub measure: Measure,
+    /// Of which usage.
+    pub category: String,
+    /// How long.
+    pub window: Window,
+}
+
+impl Counts {
+    /// Whether the limit counts this.
+    pub fn are_of(&self, limit: &Limit) -> bool {
+        self.measure == limit.measure && self.window == limit.window && self.category == limit.category
+    }
+}
+
+/// How much more may be spent in the same window after a reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Probe {
+    /// So many hundredths of the limit.
+    Percent(u32),
+    /// So much.
+    Amount(Amount),
+}
+
+/// Who lifts a trip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reset {
+    /// An operator.
+    Manual,
+    /// The next window, or an operator before.
+    NextWindow,
+}
+
+impl Action {
+    /// All of them, in the order in which they are carried out.
+    pub const ALL: [Self; 6] =
+        [Self::Suspend, Self::EndCalls, Self::CancelQueued, Self::CloseGeo, Self::RevokeKeys, Self::Notify];
+
+    /// As it is typed.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Suspend => "suspend",
+            Self::Notify => "notify",
+            Self::EndCalls => "end-calls",
+            Self::CancelQueued => "cancel-queued",
+            Self::CloseGeo => "close-geo",
+            Self::RevokeKeys => "revoke-keys",
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// Why a limit cannot work. `key` is where in the configuration it is put right.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{what}")]
+pub struct LimitProblem {
+    /// The key of the limit's section.
+    pub key: &'static str,
+    /// What is wrong, and what to type instead.
+    pub what: String,
+}
+
+impl Limit {
+    /// Everything that keeps it from working; empty where it is right.
+    pub fn problems(&self) -> Vec<LimitProblem> {
+        let mut problems = Vec::new();
+        let mut wrong = |key, what: String| problems.push(LimitProblem { key, what });
+        match (self.at, self.window) {
+            (Threshold::At(amount) | Threshold::More(amount), _) if amount <= Amount::ZERO => {
+                wrong("at", format!("the limit must be more than 0, not {amount}"));
+            }
+            (Threshold::More(amount), window) if window != Window::Alltime => wrong(
+                "at",
+                format!(
+                    "\"+{amount}\" counts from the first look on and never begins anew: it needs window = \"alltime\"; write \"{amount}\" for a limit of each window"
+                ),
+            ),
+            _ => {}
+        }
+        if self.then.contains(&Action::Suspend) && self.may_contain_a_parent() {
+            wrong(
+                "then",
+                "Twilio cannot suspend a parent account, and this scope has one: use scope = \"subaccounts\", or other actions (end-calls, cancel-queued, close-geo, revoke-keys, notify)".to_owned(),
+            );
+        }
+        if self.then.is_empty() && self.enforce {
+            wrong("then", "nothing is done when it trips: name an action, such as \"suspend\" or \"notify\", or set enforce = false".to_owned());
+        }
+        if self.warn.iter().any(|level| !(1..=99).contains(level)) {
+            wrong("warn", "a warning is given at 1 to 99 per cent".to_owned());
+        }
+        if matches!(self.probe, Probe::Percent(0))
+            || matches!(self.probe, Probe::Amount(it) if it <= Amount::ZERO)
+        {
+            wrong(
+                "probe",
+                "a reset must allow something to be spent, or the limit would trip again at once".to_owned(),
+            );
+        }
+        if self.reset == Reset::NextWindow && self.window == Window::Alltime {
+            wrong("reset", "window = \"alltime\" has no next window: only an operator can lift it, so write reset = \"manual\"".to_owned());
+        }
+        if matches!(self.window, Window::Rolling { seconds: 0 }) {
+            wrong("window", "a rolling window must be at least a second long".to_owned());
+        }
+        problems
+    }
+
+    /// Whether the scope holds parents, as far as it can be told without knowing the accounts.
+    pub const fn may_contain_a_parent(&self) -> bool {
+        matches!(self.scope, Scope::Parent | Scope::All)
+    }
+
+    /// How much may be spent.
+    pub const fn amount(&self) -> Amount {
+        match self.at {
+            Threshold::At(amount) | Threshold::More(amount) => amount,
+        }
+    }
+
+    /// What must have been used for so many hundredths of the limit to be reached. `baseline` is what was used at the
+    /// first look; a limit that counts from there on has no such amount before it.
+    pub fn reached_at(&self, percent: u32, baseline: Option<Amount>) -> Option<Amount> {
+        let part = self.amount().percent(percent);
+        match self.at {
+            Threshold::At(_) => Some(part),
+            Threshold::More(_) => baseline.map(|it| it.saturating_add(part)),
+        }
+    }
+
+    /// The amount at which it trips.
+    pub fn threshold(&self, baseline: Option<Amount>) -> Option<Amount> {
+        self.reached_at(100, baseline)
+    }
+
+    /// What a reset allows.
+    pub fn probe_amount(&self) -> Amount {
+        match self.probe {
+            Probe::Percent(percent) => self.amount().percent(percent),
+            Probe::Amount(amount) => amount,
+        }
+    }
+
+    /// What it counts. A breaker whose limit begins to count something else begins anew.
+    pub fn counts(&self) -> Counts {
+        Counts { measure: self.measure, category: self.category.clone(), window: self.window }
+    }
+}

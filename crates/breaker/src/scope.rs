@@ -1,0 +1,127 @@
+//! Whom a limit holds for.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use ringfence_model::Sid;
+use serde::{Deserialize, Serialize};
+
+/// The accounts that a limit holds for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// One account.
+    Account(Sid),
+    /// The parent accounts themselves, without their subaccounts.
+    Parent,
+    /// Every subaccount.
+    Subaccounts,
+    /// Subaccounts that are created after the limit was applied first.
+    NewSubaccounts,
+    /// Subaccounts whose friendly name matches.
+    Name(NamePattern),
+    /// Parents and subaccounts.
+    All,
+}
+
+/// What a scope is asked about.
+#[derive(Debug, Clone, Copy)]
+pub struct ScopedAccount<'a> {
+    /// The account.
+    pub sid: Sid,
+    /// Its parent; none where it is one itself.
+    pub parent: Option<Sid>,
+    /// Its name at Twilio.
+    pub friendly_name: &'a str,
+    /// When it was created at Twilio.
+    pub created: Timestamp,
+}
+
+impl Scope {
+    /// Whether the account is in it. `since` is when the limit was applied first.
+    pub fn contains(&self, account: &ScopedAccount<'_>, since: Timestamp) -> bool {
+        match self {
+            Self::Account(sid) => *sid == account.sid,
+            Self::Parent => account.parent.is_none(),
+            Self::Subaccounts => account.parent.is_some(),
+            Self::NewSubaccounts => account.parent.is_some() && account.created >= since,
+            Self::Name(pattern) => account.parent.is_some() && pattern.matches(account.friendly_name),
+            Self::All => true,
+        }
+    }
+}
+
+/// A friendly name in which `*` stands for any characters and `?` for one. Case counts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NamePattern(String);
+
+impl NamePattern {
+    /// A pattern. Every text is one; an empty one matches only an empty name.
+    pub fn new(pattern: &str) -> Self {
+        Self(pattern.to_owned())
+    }
+
+    /// Whether the whole name matches. The time is at most the product of both lengths.
+    pub fn matches(&self, name: &str) -> bool {
+        let pattern: Vec<char> = self.0.chars().collect();
+        let name: Vec<char> = name.chars().collect();
+        let (mut at_pattern, mut at_name) = (0, 0);
+        // Where the last star was, and how much of the name it has taken so far.
+        let mut star: Option<(usize, usize)> = None;
+        while at_name < name.len() {
+            match pattern.get(at_pattern) {
+                Some('*') => {
+                    star = Some((at_pattern, at_name));
+                    at_pattern += 1;
+                }
+                Some(wanted) if *wanted == '?' || *wanted == name[at_name] => {
+                    at_pattern += 1;
+                    at_name += 1;
+                }
+                _ => match &mut star {
+                    // The star takes one more.
+                    Some((star_at, taken)) => {
+                        *taken += 1;
+                        (at_pattern, at_name) = (*star_at + 1, *taken);
+                    }
+                    None => return false,
+                },
+            }
+        }
+        pattern[at_pattern..].iter().all(|it| *it == '*')
+    }
+}
+
+impl fmt::Display for NamePattern {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// What one breaker watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// One account of the limit's scope.
+    Account(Sid),
+    /// All of them together.
+    Together,
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Account(sid) => sid.fmt(formatter),
+            Self::Together => formatter.write_str("together"),
+        }
+    }
+}
+
+impl FromStr for Subject {
+    type Err = ringfence_model::InvalidSid;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "together" { Ok(Self::Together) } else { Sid::parse(text).map(Self::Account) }
+    }
+}
