@@ -1,5 +1,6 @@
 //! The actors of Ringfence's tests: certificates, a scripted application behind the gate, and clients that send
-//! exactly the bytes they are told to; and Twilio's OpenAPI documents as judges of what goes over the wire.
+//! exactly the bytes they are told to; Twilio's OpenAPI documents as judges of what goes over the wire; and a
+//! PostgreSQL of the tests' own.
 //!
 //! For tests only: everything here panics, with a sentence, when it cannot do its part, because a test whose actor
 //! is missing has failed. Everything stays on loopback, and nothing waits longer than [`PATIENCE`], so that a hang in
@@ -7,6 +8,7 @@
 
 mod certificates;
 pub mod openapi;
+mod postgres;
 mod raw_client;
 mod upstream;
 
@@ -14,6 +16,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 pub use certificates::{Certificates, certificates, certificates_for};
+pub use postgres::{PostgresDatabase, peers_are_required};
 pub use raw_client::{Handshake, RawClient, Response, exchange};
 pub use upstream::{Answer, RawUpstream, Recorded, Upstream, read_request};
 

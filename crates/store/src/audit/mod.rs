@@ -1,0 +1,212 @@
+//! The audit log: who did what, when, in the transaction that did it.
+//!
+//! Rows are only ever added. Chaining them by hash while they are written would make every writer wait for every other,
+//! so a job does it afterwards ([`seal`](mod@seal)) over rows that are committed, and signs the end of the chain. Whoever
+//! then changes, removes, inserts or reorders a row has to forge a signature, and [`verify`] tells the row. What nobody
+//! can find from inside is a log whose end was cut off together with its heads: for that, heads go elsewhere, as lines.
+
+mod chain;
+mod export;
+mod seal;
+mod verify;
+
+use jiff::Timestamp;
+use ringfence_model::Actor;
+
+pub use chain::Head;
+pub use export::ExportOf;
+pub(crate) use seal::Horizon;
+pub use seal::Sealed;
+pub use verify::{Finding, Verified};
+
+pub(crate) use chain::{make_signing_key, rewrite_checkpoint};
+
+use crate::error::{Error, SealedError};
+use crate::people;
+use crate::seal::Place;
+use crate::sql::{Row, Transaction, storable, values};
+use crate::{Result, Store};
+
+/// What is written beside a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewAudit {
+    /// What was done, as `thing.verb`: `breaker.trip`. Never changes: people search for it.
+    pub action: String,
+    /// To what: `account AC…`.
+    pub target: String,
+    /// What else to know, as JSON. No secret and nothing personal: that cannot be erased from here.
+    pub detail: serde_json::Value,
+    /// A person and a text about them, sealed with that person's key, which can be erased.
+    pub personal: Option<(String, String)>,
+}
+
+impl NewAudit {
+    /// A row without detail.
+    pub fn new(action: &str, target: impl Into<String>) -> Self {
+        let detail = serde_json::Value::Object(serde_json::Map::new());
+        Self { action: action.to_owned(), target: target.into(), detail, personal: None }
+    }
+
+    /// With this detail.
+    #[must_use]
+    pub fn with(self, detail: serde_json::Value) -> Self {
+        Self { detail, ..self }
+    }
+
+    /// With a text about a person, which is unreadable once [the person is erased](Store::erase_person).
+    #[must_use]
+    pub fn about(self, person: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { personal: Some((person.into(), text.into())), ..self }
+    }
+}
+
+/// A row of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditRow {
+    /// Counts up, with gaps.
+    pub id: i64,
+    /// When, by the clock of the node.
+    pub at: Timestamp,
+    /// Who.
+    pub actor: Actor,
+    /// What was done.
+    pub action: String,
+    /// To what.
+    pub target: String,
+    /// What else to know.
+    pub detail: serde_json::Value,
+    /// The person that the sealed text is about.
+    pub person: Option<String>,
+    /// That text; `None` where there is none, and once the person is erased.
+    pub personal: Option<String>,
+}
+
+impl Store {
+    /// Adds a row by itself, for what changes nothing else in the store.
+    pub async fn audit(&self, by: &Actor, audit: NewAudit, now: Timestamp) -> Result<i64> {
+        self.write((by.clone(), audit, now), |(by, audit, now), transaction| {
+            Box::pin(async move { append(transaction, by, audit, *now).await })
+        })
+        .await
+    }
+
+    /// The newest rows before `before` (all, if `None`), newest first; of one target, if one is given.
+    pub async fn audit_rows(
+        &self,
+        target: Option<&str>,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<AuditRow>> {
+        let before = before.unwrap_or(i64::MAX);
+        let rows = match target {
+            None => {
+                let sql = "SELECT a.*, k.key FROM audit a LEFT JOIN person_keys k ON k.person = a.person \
+                           WHERE a.id < $1 ORDER BY a.id DESC LIMIT $2";
+                self.fetch(sql, values![before, limit]).await?
+            }
+            Some(target) => {
+                let sql = "SELECT a.*, k.key FROM audit a LEFT JOIN person_keys k ON k.person = a.person \
+                           WHERE a.id < $1 AND a.target = $3 ORDER BY a.id DESC LIMIT $2";
+                self.fetch(sql, values![before, limit, target]).await?
+            }
+        };
+        rows.iter().map(|row| self.audit_row(row)).collect()
+    }
+
+    /// Reads a row that was joined with the key of its person.
+    fn audit_row(&self, row: &Row) -> Result<AuditRow> {
+        let stored = Stored::read(row, "id")?;
+        let id = stored.id;
+        let actor = Actor::from_parts(&stored.actor_kind, &stored.actor_name)
+            .ok_or_else(|| Error::corrupt(format!("audit.actor_kind of {id}"), "nobody is of this kind"))?;
+        let personal = match (&stored.person, &stored.personal) {
+            (Some(person), Some(sealed)) => {
+                let identity = personal_identity(&stored.action, &stored.target, stored.at_micros);
+                let place = Place { table: "audit", column: "personal", row: &identity };
+                match people::open(&self.keys, person, row.maybe_bytes("key")?.as_deref(), place, sealed) {
+                    Ok(text) => Some(text.to_string()),
+                    Err(SealedError::Erased { .. }) => None,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            _ => None,
+        };
+        Ok(AuditRow {
+            id,
+            at: row.time("at")?,
+            actor,
+            action: stored.action,
+            target: stored.target,
+            detail: row.json("detail")?,
+            person: stored.person,
+            personal,
+        })
+    }
+}
+
+/// Adds a row in the transaction of what it tells. Gives back its id.
+pub(crate) async fn append(
+    transaction: &mut Transaction,
+    by: &Actor,
+    audit: &NewAudit,
+    now: Timestamp,
+) -> Result<i64> {
+    let (mut person, mut sealed) = (None, None);
+    if let Some((whose, text)) = &audit.personal {
+        // Names as they are stored, since they are a part of what is sealed.
+        let (whose, target) = (storable(whose.clone()), storable(audit.target.clone()));
+        let identity = personal_identity(&audit.action, &target, now.as_microsecond());
+        let place = Place { table: "audit", column: "personal", row: &identity };
+        sealed = Some(people::key(transaction, &whose, now).await?.seal(place, text.as_bytes()));
+        person = Some(whose);
+    }
+    let insert = "INSERT INTO audit (at, actor_kind, actor_name, action, target, detail, person, personal) \
+                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id";
+    let bound = values![
+        now,
+        by.kind(),
+        by.name(),
+        &audit.action,
+        &audit.target,
+        audit.detail.to_string(),
+        person,
+        sealed
+    ];
+    let row = transaction.find(insert, bound).await?;
+    row.ok_or_else(|| Error::corrupt("audit", "an insert gave back no id"))?.int("id")
+}
+
+/// What a sealed text belongs to: the row has no id yet when it is sealed.
+fn personal_identity(action: &str, target: &str, at_micros: i64) -> String {
+    format!("{action} {target} {at_micros}")
+}
+
+/// A row as it is stored, which is what is hashed.
+#[derive(Debug)]
+struct Stored {
+    id: i64,
+    at_micros: i64,
+    actor_kind: String,
+    actor_name: String,
+    action: String,
+    target: String,
+    detail: String,
+    person: Option<String>,
+    personal: Option<Vec<u8>>,
+}
+
+impl Stored {
+    fn read(row: &Row, id_column: &str) -> Result<Self> {
+        Ok(Self {
+            id: row.int(id_column)?,
+            at_micros: row.int("at")?,
+            actor_kind: row.text("actor_kind")?,
+            actor_name: row.text("actor_name")?,
+            action: row.text("action")?,
+            target: row.text("target")?,
+            detail: row.text("detail")?,
+            person: row.maybe_text("person")?,
+            personal: row.maybe_bytes("personal")?,
+        })
+    }
+}

@@ -1,0 +1,123 @@
+//! What Ringfence remembers: the only crate that knows SQL.
+//!
+//! A [`Store`] is opened once, on SQLite (the embedded default: one file) or PostgreSQL (several nodes). It has one file
+//! for each table, with the methods that read and write it. Three rules hold for all of them:
+//!
+//! - **A method is a transaction.** Steps that belong together are one method; callers never see a transaction. Writes
+//!   go through one task that commits many of them at once, and are answered after the commit.
+//! - **Who did it is written with what was done.** A method that changes what people decide about takes `by: &Actor` and
+//!   writes its audit row in the same transaction. What only keeps the machine running (claims, leases, signs of
+//!   life, chaining) writes none.
+//! - **Secrets and personal data are sealed** with a master key that is not in the database.
+//!
+//! The store reads no clock: `now` is an argument. It does take random bytes from the system, for nonces, keys and
+//! tokens, since nobody should be able to choose those.
+//!
+//! What happens outside is not done here: an effect is a row of the [outbox](Store::claim_effects), written with the
+//! decision, and performed by whoever claims it.
+
+mod accounts;
+mod audit;
+mod backup;
+mod breakers;
+mod epoch;
+mod error;
+mod hex;
+mod keys;
+mod limits;
+mod migrate;
+mod nodes;
+mod observations;
+mod open;
+mod outbox;
+mod people;
+mod reseal;
+mod retention;
+mod seal;
+mod sql;
+mod taken;
+mod tokens;
+mod triggers;
+mod write;
+
+use std::sync::{Arc, Mutex};
+
+pub use accounts::{Account, SeenAccount, Synchronised, Wanted, Wish, WishedBy};
+pub use audit::{AuditRow, ExportOf, Finding, Head, NewAudit, Sealed, Verified};
+pub use backup::{Over, restore};
+pub use breakers::{Breaker, BreakerChange, Step};
+pub use epoch::Epoch;
+pub use error::{Away, BackupError, Error, OpenError, SealedError};
+pub use keys::{Keys, MasterKey};
+pub use limits::{AppliedLimit, LimitsApplied, NewLimit};
+pub use nodes::{Lease, Life, Node};
+pub use observations::{NewObservation, Observation, Seen};
+pub use open::Location;
+pub use outbox::{Added, Claim, Effect, EffectEnd, NewEffect};
+pub use retention::Forget;
+pub use tokens::{NewToken, Token};
+pub use triggers::{NewTrigger, Trigger};
+
+use crate::seal::Keyring;
+use crate::sql::{Pool, Row, Value};
+use crate::write::{Act, Writer};
+
+/// The result of everything that the store does.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The store: see [the crate](crate). Open it once, share it by reference or in an `Arc`.
+pub struct Store {
+    pool: Pool,
+    writer: Writer,
+    keys: Arc<Keyring>,
+    location: Location,
+    /// What the last run of the sealer was waiting for.
+    horizon: Mutex<Option<audit::Horizon>>,
+    /// Since when, by this node's clock, each node has given no sign of life.
+    silence: Mutex<nodes::Silence>,
+}
+
+impl Store {
+    /// Carries out a write in the next batch, and answers after its commit.
+    async fn write<D, T>(&self, data: D, act: Act<D, T>) -> Result<T>
+    where
+        D: Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        self.writer.write(data, act).await
+    }
+
+    /// The rows of a statement that changes nothing.
+    async fn fetch(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>> {
+        self.pool.fetch(sql, values).await
+    }
+
+    /// The first row of a statement that changes nothing.
+    async fn find(&self, sql: &'static str, values: Vec<Value>) -> Result<Option<Row>> {
+        self.pool.find(sql, values).await
+    }
+
+    /// Where the store is.
+    pub fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// Commits what is queued and closes all connections.
+    pub async fn close(self) {
+        self.writer.finish().await;
+        self.pool.close().await;
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Store").field("location", &self.location).finish_non_exhaustive()
+    }
+}
+
+/// Random bytes of the system.
+fn random<const LENGTH: usize>() -> [u8; LENGTH] {
+    let mut bytes = [0; LENGTH];
+    aws_lc_rs::rand::fill(&mut bytes).expect("the system gives random bytes once it has started");
+    bytes
+}

@@ -1,0 +1,204 @@
+//! Opening: the file or the server, the keys, the tables, the epoch.
+
+use std::fmt;
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use ringfence_model::Secret;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+use crate::error::{Error, OpenError};
+use crate::keys::{Keys, MasterKey, sync_directory};
+use crate::seal::{self, Keyring, Place};
+use crate::sql::{Pool, Transaction, values};
+use crate::write::Writer;
+use crate::{Result, Store, audit, epoch, hex, migrate};
+
+/// How long a statement waits for SQLite's lock: another program's transaction, such as a command that trips a breaker.
+const BUSY: Duration = Duration::from_secs(5);
+/// How long a request waits for a connection.
+const ACQUIRE: Duration = Duration::from_secs(5);
+/// Connections that read a SQLite file; one more writes.
+const SQLITE_READERS: u32 = 4;
+/// Connections to PostgreSQL that one node opens at most. Writes need one.
+const POSTGRES_CONNECTIONS: u32 = 10;
+
+/// The text that is sealed to know at the next start whether the key is the right one.
+const KEY_CHECK: &[u8] = b"ringfence";
+const KEY_CHECK_PLACE: Place<'_> = Place { table: "secrets", column: "value", row: "key-check" };
+
+/// Where a store is.
+#[derive(Clone)]
+pub enum Location {
+    /// A file, which is made on the first start, of mode 0600. Its folder must be there, on a local disk.
+    Sqlite(PathBuf),
+    /// A URL: `postgres://user:password@host/database?sslmode=verify-full`.
+    Postgres(Secret),
+}
+
+/// A password in a URL is not printed.
+impl fmt::Debug for Location {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(formatter, "Sqlite({})", path.display()),
+            Self::Postgres(_) => formatter.write_str("Postgres(…)"),
+        }
+    }
+}
+
+impl Store {
+    /// Opens the store, makes or upgrades its tables, and begins a new [epoch](crate::Epoch) where the database turns out to
+    /// have been restored or promoted. It needs tokio's runtime for as long as it lives.
+    pub async fn open(location: &Location, keys: &Keys, now: Timestamp) -> Result<Self> {
+        // 1. The keys, before anything is made.
+        let keys = Arc::new(keyring(location, keys)?);
+
+        // 2. The connections. On SQLite the one that writes also makes the file.
+        let (writing, pool) = match location {
+            Location::Sqlite(path) => {
+                make_file(path)?;
+                let writing = SqlitePoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE);
+                let writing = writing.idle_timeout(None).max_lifetime(None);
+                let writing = Pool::Sqlite(writing.connect_with(sqlite(path)).await?);
+                let reading = SqlitePoolOptions::new().max_connections(SQLITE_READERS);
+                let reading = reading.acquire_timeout(ACQUIRE).idle_timeout(None).max_lifetime(None);
+                (writing, Pool::Sqlite(reading.connect_lazy_with(sqlite(path).read_only(true))))
+            }
+            Location::Postgres(url) => {
+                let pool = PgPoolOptions::new()
+                    .max_connections(POSTGRES_CONNECTIONS)
+                    .acquire_timeout(ACQUIRE)
+                    .connect_with(postgres(url)?)
+                    .await?;
+                (Pool::Postgres(pool.clone()), Pool::Postgres(pool))
+            }
+        };
+
+        // 3. Tables, keys, epoch, in one transaction: a start that is refused leaves nothing changed.
+        let mut transaction = writing.begin(&keys).await?;
+        let prepared = prepare(&mut transaction, now).await;
+        match prepared {
+            Ok(()) => transaction.commit().await?,
+            Err(error) => {
+                transaction.rollback().await;
+                return Err(error);
+            }
+        }
+
+        let writer = Writer::start(writing, Arc::clone(&keys));
+        Ok(Self {
+            pool,
+            writer,
+            keys,
+            location: location.clone(),
+            horizon: Mutex::default(),
+            silence: Mutex::default(),
+        })
+    }
+}
+
+async fn prepare(transaction: &mut Transaction, now: Timestamp) -> Result<()> {
+    migrate::migrate(transaction, now).await?;
+    check_key(transaction).await?;
+    audit::make_signing_key(transaction).await?;
+    epoch::begin_if_moved(transaction, now).await
+}
+
+/// The options of every connection to SQLite.
+pub(crate) fn sqlite(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        // With WAL, NORMAL would lose the last commits in a power failure.
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY)
+        // What was deleted is overwritten: an erased key is not found in a free page.
+        .pragma("secure_delete", "ON")
+        .pragma("trusted_schema", "OFF")
+}
+
+fn postgres(url: &Secret) -> Result<PgConnectOptions> {
+    let options: PgConnectOptions = url.expose().parse().map_err(OpenError::Url)?;
+    Ok(options.application_name("ringfence").options([
+        // A peer that hangs in a transaction must not stop this node for ever.
+        ("lock_timeout", "10s"),
+        ("statement_timeout", "60s"),
+        ("idle_in_transaction_session_timeout", "60s"),
+        // An answer means that it is on disk, whatever the database's default is.
+        ("synchronous_commit", "on"),
+    ]))
+}
+
+/// SQLite would make the file with the permissions of the umask.
+fn make_file(path: &Path) -> Result<()> {
+    let failed = |source| OpenError::File { path: path.to_owned(), source };
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => Ok(sync_directory(path).map_err(failed)?),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(failed(error).into()),
+    }
+}
+
+fn keyring(location: &Location, keys: &Keys) -> Result<Keyring> {
+    match (keys, location) {
+        (Keys::Given { current, previous }, _) => Ok(Keyring::new(current, previous)),
+        (Keys::BesideSqlite, Location::Postgres(_)) => Err(OpenError::MasterKeyDemanded.into()),
+        (Keys::BesideSqlite, Location::Sqlite(database)) => {
+            let path = MasterKey::path_beside(database);
+            let is_there = |path: &Path| path.try_exists().unwrap_or(true);
+            let has_content = database.metadata().is_ok_and(|metadata| metadata.len() > 0);
+            let key = if is_there(&path) {
+                MasterKey::read(&path)?
+            } else if has_content {
+                return Err(OpenError::MasterKeyMissing { path }.into());
+            } else {
+                MasterKey::make(&path)?
+            };
+            Ok(Keyring::new(&key, &[]))
+        }
+    }
+}
+
+/// Refuses a key that the database was not sealed with.
+async fn check_key(transaction: &mut Transaction) -> Result<()> {
+    let keys = Arc::clone(&transaction.keys);
+    let stored = read_secret(transaction, KEY_CHECK_PLACE.row).await?;
+    let Some(sealed) = stored else {
+        let sealed = keys.seal(KEY_CHECK_PLACE, KEY_CHECK);
+        return insert_secret(transaction, KEY_CHECK_PLACE.row, sealed).await;
+    };
+    let wanted = seal::key_id(&sealed).map(|id| hex::write(&id)).unwrap_or_default();
+    if !keys.ids().contains(&wanted) {
+        return Err(OpenError::MasterKeyWrong { wanted, given: keys.ids().join(", ") }.into());
+    }
+    if keys.open(KEY_CHECK_PLACE, &sealed)?.as_slice() != KEY_CHECK {
+        return Err(seal::forged(KEY_CHECK_PLACE).into());
+    }
+    Ok(())
+}
+
+/// A sealed secret of the store's own.
+pub(crate) async fn read_secret(
+    transaction: &mut Transaction,
+    name: &'static str,
+) -> Result<Option<Vec<u8>>> {
+    let row = transaction.find("SELECT value FROM secrets WHERE name = $1", values![name]).await?;
+    row.map(|row| row.bytes("value")).transpose()
+}
+
+pub(crate) async fn insert_secret(
+    transaction: &mut Transaction,
+    name: &'static str,
+    sealed: Vec<u8>,
+) -> Result<(), Error> {
+    let insert = "INSERT INTO secrets (name, value) VALUES ($1, $2)";
+    transaction.execute(insert, values![name, sealed]).await?;
+    Ok(())
+}

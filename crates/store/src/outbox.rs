@@ -1,0 +1,333 @@
+//! What must happen outside: written with the decision, performed later, at least once, by one node at a time.
+//!
+//! An effect has a key that makes it the same effect again, so a decision that is made twice acts once. Who performs it
+//! claims it first; a claim belongs to the life of a node and is free again when that node is [buried](Store::bury_silent)
+//! or its worker lets it run out. What was claimed by somebody else meanwhile cannot be ended by whoever lost it.
+//! Payloads and errors are sealed, since they hold addresses and what outsiders answered.
+
+use jiff::Timestamp;
+use ringfence_model::{Actor, Sid};
+
+use crate::audit::{self, NewAudit};
+use crate::error::Error;
+use crate::nodes::{Life, must_live};
+use crate::seal::{Keyring, Place};
+use crate::sql::{Row, Transaction, storable, values};
+use crate::{Result, Store};
+
+/// Something that must happen outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEffect {
+    /// What performs it: `suspend`, `mail`. Each kind waits only for its own, so a mail server that hangs stops no
+    /// suspension.
+    pub kind: String,
+    /// What makes it the same effect again. One that is about a single account has the form `kind/AC…/…`, by which
+    /// [`Store::waiting_of_account`] finds it.
+    pub key: String,
+    /// What its performer needs to know.
+    pub payload: serde_json::Value,
+    /// Not before this time; `None` is at once, whatever the clocks of the nodes say.
+    pub not_before: Option<Timestamp>,
+}
+
+/// Whether something was added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Added {
+    /// It is new.
+    New,
+    /// One with this key is there already, waiting or ended, and nothing was written.
+    Before,
+}
+
+/// An effect as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Effect {
+    /// Its number.
+    pub id: i64,
+    /// What performs it.
+    pub kind: String,
+    /// What makes it the same effect again.
+    pub key: String,
+    /// What its performer needs to know.
+    pub payload: serde_json::Value,
+    /// When it was decided.
+    pub created_at: Timestamp,
+    /// When it may be tried next; `None` is at once.
+    pub not_before: Option<Timestamp>,
+    /// How often somebody set out to perform it.
+    pub attempts: u64,
+    /// Why the last try failed.
+    pub last_error: Option<String>,
+    /// The life of the node that is at it.
+    pub claimed_by: Option<String>,
+    /// When and how it ended; `None` while it waits.
+    pub end: Option<(Timestamp, EffectEnd)>,
+}
+
+/// How an effect ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EffectEnd {
+    /// It happened.
+    Done,
+    /// It was given up.
+    GivenUp,
+}
+
+/// The right to perform an effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// What to perform.
+    pub effect: Effect,
+    holder: String,
+    number: i64,
+}
+
+impl Store {
+    /// Adds an effect by itself. Those that follow from a decision are a part of its [step](crate::Step).
+    pub async fn add_effect(&self, by: &Actor, effect: NewEffect, now: Timestamp) -> Result<Added> {
+        self.write((by.clone(), effect, now), |(by, effect, now), transaction| {
+            Box::pin(add(transaction, by, effect, *now))
+        })
+        .await
+    }
+
+    /// Claims effects of a kind that are due, the longest due first, until `until` by this node's clock: a claim that its
+    /// own node has let run out can be taken again by that node.
+    pub async fn claim_effects(
+        &self,
+        me: &Life,
+        kind: &str,
+        limit: usize,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<Claim>> {
+        let data = (me.clone(), kind.to_owned(), limit, until, now);
+        let rows = self
+            .write(data, |(me, kind, limit, until, now), transaction| {
+                Box::pin(async move {
+                    must_live(transaction, me).await?;
+                    // The condition stands twice: where another node was quicker, PostgreSQL looks again at the outer one.
+                    let claim = "UPDATE outbox SET claimed_by = $1, claimed_until = $2, claim = claim + 1, \
+                                 attempts = attempts + 1 WHERE id IN (SELECT id FROM outbox WHERE kind = $3 \
+                                 AND ended_at IS NULL AND not_before <= $4 AND (claimed_by IS NULL \
+                                 OR (claimed_by = $1 AND claimed_until <= $4)) ORDER BY not_before, id LIMIT $5) \
+                                 AND ended_at IS NULL AND (claimed_by IS NULL OR (claimed_by = $1 \
+                                 AND claimed_until <= $4)) RETURNING *";
+                    let bound = values![me.to_string(), *until, kind, *now, *limit];
+                    let rows = transaction.fetch(claim, bound).await?;
+                    rows.iter()
+                        .map(|row| {
+                            let effect = read(&transaction.keys, row)?;
+                            Ok(Claim { effect, holder: me.to_string(), number: row.int("claim")? })
+                        })
+                        .collect::<Result<Vec<_>>>()
+                })
+            })
+            .await?;
+        let mut claims = rows;
+        claims.sort_by_key(|claim| (claim.effect.not_before, claim.effect.id));
+        Ok(claims)
+    }
+
+    /// Keeps a claim for longer. A conflict says that it was lost: stop.
+    pub async fn renew_claim(&self, claim: &Claim, until: Timestamp) -> Result<()> {
+        self.write((claim.clone(), until), |(claim, until), transaction| {
+            Box::pin(async move {
+                let update = "UPDATE outbox SET claimed_until = $4 WHERE id = $1 AND claimed_by = $2 \
+                              AND claim = $3 AND ended_at IS NULL";
+                let bound = values![claim.effect.id, &claim.holder, claim.number, *until];
+                lost_if(transaction.execute(update, bound).await? == 0, claim)
+            })
+        })
+        .await
+    }
+
+    /// It happened. A conflict says that the claim was lost: another node performs it again.
+    pub async fn complete_effect(&self, by: &Actor, claim: &Claim, now: Timestamp) -> Result<()> {
+        self.write((by.clone(), claim.clone(), now), |(by, claim, now), transaction| {
+            Box::pin(async move {
+                end(transaction, claim, EffectEnd::Done, *now).await?;
+                note(transaction, by, "effect.done", &claim.effect, *now).await
+            })
+        })
+        .await
+    }
+
+    /// It did not happen. It is tried again from `again` on; `None` gives it up, which a person should hear of.
+    pub async fn fail_effect(
+        &self,
+        by: &Actor,
+        claim: &Claim,
+        error: &str,
+        again: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<()> {
+        let data = (by.clone(), claim.clone(), storable(error.to_owned()), again, now);
+        self.write(data, |(by, claim, error, again, now), transaction| {
+            Box::pin(async move {
+                let place = Place { table: "outbox", column: "last_error", row: &claim.effect.key };
+                let sealed = transaction.keys.seal(place, error.as_bytes());
+                let update = "UPDATE outbox SET last_error = $4 WHERE id = $1 AND claimed_by = $2 AND claim = $3 \
+                              AND ended_at IS NULL";
+                let bound = values![claim.effect.id, &claim.holder, claim.number, sealed];
+                lost_if(transaction.execute(update, bound).await? == 0, claim)?;
+                let Some(again) = again else {
+                    end(transaction, claim, EffectEnd::GivenUp, *now).await?;
+                    return note(transaction, by, "effect.give-up", &claim.effect, *now).await;
+                };
+                let update = "UPDATE outbox SET claimed_by = NULL, claimed_until = NULL, not_before = $2 WHERE id = $1";
+                transaction.execute(update, values![claim.effect.id, *again]).await?;
+                note(transaction, by, "effect.fail", &claim.effect, *now).await
+            })
+        })
+        .await
+    }
+
+    /// Lets an effect that was given up be tried again, at once.
+    pub async fn retry_effect(&self, by: &Actor, key: &str, now: Timestamp) -> Result<()> {
+        self.write((by.clone(), key.to_owned(), now), |(by, key, now), transaction| {
+            Box::pin(async move {
+                let update = "UPDATE outbox SET ended_at = NULL, outcome = NULL, claimed_by = NULL, \
+                              claimed_until = NULL, not_before = 0 WHERE dedupe_key = $1 AND outcome = 'given-up' \
+                              RETURNING *";
+                let row = transaction.find(update, values![key]).await?;
+                let row = row.ok_or_else(|| Error::missing(format!("effect {key} that was given up")))?;
+                let effect = read(&transaction.keys, &row)?;
+                note(transaction, by, "effect.retry", &effect, *now).await
+            })
+        })
+        .await
+    }
+
+    /// What waits to happen or is being performed, the longest due first.
+    pub async fn waiting_effects(&self, limit: usize) -> Result<Vec<Effect>> {
+        let sql = "SELECT * FROM outbox WHERE ended_at IS NULL ORDER BY not_before, id LIMIT $1";
+        self.fetch(sql, values![limit]).await?.iter().map(|row| read(&self.keys, row)).collect()
+    }
+
+    /// What waits to happen to one account or is being performed, in the order in which it was decided: effects whose keys
+    /// [name it](NewEffect::key).
+    pub async fn waiting_of_account(&self, account: Sid) -> Result<Vec<Effect>> {
+        let sql = "SELECT * FROM outbox WHERE account = $1 AND ended_at IS NULL ORDER BY id";
+        self.fetch(sql, values![account]).await?.iter().map(|row| read(&self.keys, row)).collect()
+    }
+
+    /// When the next effect of this kind is due that nobody performs; `None` if none waits.
+    pub async fn next_effect_at(&self, kind: &str) -> Result<Option<Timestamp>> {
+        let sql = "SELECT min(not_before) AS due FROM outbox \
+                   WHERE kind = $1 AND ended_at IS NULL AND claimed_by IS NULL";
+        match self.find(sql, values![kind]).await? {
+            Some(row) => row.maybe_time("due"),
+            None => Ok(None),
+        }
+    }
+
+    /// One effect by its key, ended or not.
+    pub async fn find_effect(&self, key: &str) -> Result<Option<Effect>> {
+        let row = self.find("SELECT * FROM outbox WHERE dedupe_key = $1", values![key]).await?;
+        row.map(|row| read(&self.keys, &row)).transpose()
+    }
+}
+
+/// Adds an effect in the transaction that decided it.
+pub(crate) async fn add(
+    transaction: &mut Transaction,
+    by: &Actor,
+    effect: &NewEffect,
+    now: Timestamp,
+) -> Result<Added> {
+    let key = storable(effect.key.clone());
+    let place = Place { table: "outbox", column: "payload", row: &key };
+    let payload = transaction.keys.seal(place, effect.payload.to_string().as_bytes());
+    let insert = "INSERT INTO outbox (kind, dedupe_key, account, payload, created_at, not_before) \
+                  VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (dedupe_key) DO NOTHING";
+    let not_before = effect.not_before.map_or(0, Timestamp::as_microsecond);
+    let bound = values![&effect.kind, &key, account_of(effect), payload, now, not_before];
+    if transaction.execute(insert, bound).await? == 0 {
+        return Ok(Added::Before);
+    }
+    let audit =
+        NewAudit::new("effect.add", format!("effect {key}")).with(serde_json::json!({ "kind": effect.kind }));
+    audit::append(transaction, by, &audit, now).await?;
+    Ok(Added::New)
+}
+
+/// The account that an effect's key names, `kind/AC…/…`.
+fn account_of(effect: &NewEffect) -> Option<Sid> {
+    let (account, _) = effect.key.strip_prefix(&effect.kind)?.strip_prefix('/')?.split_once('/')?;
+    Sid::parse(account).ok().filter(|sid| sid.is("AC"))
+}
+
+async fn end(transaction: &mut Transaction, claim: &Claim, end: EffectEnd, now: Timestamp) -> Result<()> {
+    let update = "UPDATE outbox SET ended_at = $4, outcome = $5, claimed_by = NULL, claimed_until = NULL \
+                  WHERE id = $1 AND claimed_by = $2 AND claim = $3 AND ended_at IS NULL";
+    let bound = values![claim.effect.id, &claim.holder, claim.number, now, end.word()];
+    lost_if(transaction.execute(update, bound).await? == 0, claim)
+}
+
+async fn note(
+    transaction: &mut Transaction,
+    by: &Actor,
+    action: &str,
+    effect: &Effect,
+    now: Timestamp,
+) -> Result<()> {
+    let audit = NewAudit::new(action, format!("effect {}", effect.key))
+        .with(serde_json::json!({ "kind": effect.kind, "attempts": effect.attempts }));
+    audit::append(transaction, by, &audit, now).await?;
+    Ok(())
+}
+
+fn lost_if(lost: bool, claim: &Claim) -> Result<()> {
+    if lost {
+        return Err(Error::conflict(format!("the claim of effect {}", claim.effect.key)));
+    }
+    Ok(())
+}
+
+fn read(keys: &Keyring, row: &Row) -> Result<Effect> {
+    let key = row.text("dedupe_key")?;
+    let place = Place { table: "outbox", column: "payload", row: &key };
+    let payload = keys.open(place, &row.bytes("payload")?)?;
+    let payload = serde_json::from_slice(&payload)
+        .map_err(|error| Error::corrupt(format!("outbox.payload of {key}"), error.to_string()))?;
+    let place = Place { column: "last_error", ..place };
+    let last_error = match row.maybe_bytes("last_error")? {
+        Some(sealed) => Some(keys.open_text(place, &sealed)?.to_string()),
+        None => None,
+    };
+    let not_before = row.time("not_before")?;
+    let end = match row.maybe_time("ended_at")? {
+        Some(at) => Some((at, EffectEnd::of(&row.text("outcome")?, &key)?)),
+        None => None,
+    };
+    Ok(Effect {
+        id: row.int("id")?,
+        kind: row.text("kind")?,
+        payload,
+        created_at: row.time("created_at")?,
+        not_before: (not_before != Timestamp::UNIX_EPOCH).then_some(not_before),
+        attempts: row.count("attempts")?,
+        last_error,
+        claimed_by: row.maybe_text("claimed_by")?,
+        end,
+        key,
+    })
+}
+
+impl EffectEnd {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::GivenUp => "given-up",
+        }
+    }
+
+    fn of(word: &str, key: &str) -> Result<Self> {
+        match word {
+            "done" => Ok(Self::Done),
+            "given-up" => Ok(Self::GivenUp),
+            _ => Err(Error::corrupt(format!("outbox.outcome of {key}"), format!("`{word}` is no outcome"))),
+        }
+    }
+}

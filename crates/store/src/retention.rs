@@ -1,0 +1,109 @@
+//! Forgetting: what is old enough goes, a batch at a time.
+//!
+//! Nothing that still matters can be old enough: an effect that waits, an observation that nobody settled, an audit row
+//! that is not sealed. Of the audit log the beginning goes, up to a signed head, which then signs where the rest begins: the
+//! chain verifies from there.
+
+use jiff::Timestamp;
+use ringfence_model::Actor;
+
+use crate::audit::{self, NewAudit};
+use crate::sql::{Transaction, values};
+use crate::{Result, Store};
+
+/// What grows with time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Forget {
+    /// Sealed rows of the audit log.
+    Audit,
+    /// Observations that were settled.
+    Observations,
+    /// Effects that happened or were given up. The same effect can be added again after that.
+    Effects,
+    /// Accounts that Twilio's list no longer has, with their tokens.
+    Accounts,
+    /// API tokens that are revoked or have expired.
+    Tokens,
+}
+
+impl Store {
+    /// Deletes at most `batch` rows that ended before `before`; says how many. A job calls it again as long as there are
+    /// some, so that other writes come in between.
+    pub async fn forget(
+        &self,
+        by: &Actor,
+        what: Forget,
+        before: Timestamp,
+        batch: usize,
+        now: Timestamp,
+    ) -> Result<u64> {
+        self.write((by.clone(), what, before, batch, now), |(by, what, before, batch, now), transaction| {
+            Box::pin(async move {
+                let rows = match what {
+                    Forget::Audit => forget_audit(transaction, *before, *batch, *now).await?,
+                    Forget::Observations => {
+                        let delete = "DELETE FROM observations WHERE key IN (SELECT key FROM observations \
+                                      WHERE processed_at < $1 ORDER BY processed_at LIMIT $2)";
+                        transaction.execute(delete, values![*before, *batch]).await?
+                    }
+                    Forget::Effects => {
+                        let delete = "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox \
+                                      WHERE ended_at < $1 ORDER BY ended_at LIMIT $2)";
+                        transaction.execute(delete, values![*before, *batch]).await?
+                    }
+                    Forget::Accounts => {
+                        let delete = "DELETE FROM accounts WHERE sid IN (SELECT sid FROM accounts \
+                                      WHERE gone_at < $1 ORDER BY gone_at LIMIT $2)";
+                        transaction.execute(delete, values![*before, *batch]).await?
+                    }
+                    Forget::Tokens => {
+                        let delete = "DELETE FROM tokens WHERE id IN (SELECT id FROM tokens \
+                                      WHERE revoked_at < $1 OR expires_at < $1 ORDER BY id LIMIT $2)";
+                        transaction.execute(delete, values![*before, *batch]).await?
+                    }
+                };
+                if rows > 0 {
+                    let audit = NewAudit::new("store.forget", what.word())
+                        .with(serde_json::json!({ "before": before.to_string(), "rows": rows }));
+                    audit::append(transaction, by, &audit, *now).await?;
+                }
+                Ok(rows)
+            })
+        })
+        .await
+    }
+}
+
+/// Deletes the beginning of the log. It ends where the first row is that must stay, and one row earlier at least than
+/// the chain: the end of the chain is what the next row is chained to.
+async fn forget_audit(
+    transaction: &mut Transaction,
+    before: Timestamp,
+    batch: usize,
+    now: Timestamp,
+) -> Result<u64> {
+    // Times in the log are those of several clocks, so the first row that must stay counts, not the last that need not.
+    let last = "SELECT c.seq, c.audit_id, c.hash FROM audit_chain c WHERE c.audit_id < (SELECT coalesce(min(id), \
+                (SELECT max(audit_id) FROM audit_chain)) FROM audit WHERE at >= $1) \
+                AND c.seq < (SELECT max(seq) FROM audit_chain) AND c.seq <= (SELECT min(seq) FROM audit_chain) + $2 - 1 \
+                ORDER BY c.seq DESC LIMIT 1";
+    let Some(row) = transaction.find(last, values![before, batch]).await? else { return Ok(0) };
+    let (seq, audit_id, hash) = (row.int("seq")?, row.int("audit_id")?, row.bytes("hash")?);
+    // The checkpoint comes first: rows after it cannot be deleted.
+    audit::rewrite_checkpoint(transaction, seq, audit_id, &hash, now).await?;
+    transaction.execute("DELETE FROM audit_chain WHERE seq <= $1", values![seq]).await?;
+    transaction.execute("DELETE FROM audit_heads WHERE seq <= $1", values![seq]).await?;
+    transaction.execute("DELETE FROM audit WHERE id <= $1", values![audit_id]).await
+}
+
+impl Forget {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Audit => "audit",
+            Self::Observations => "observations",
+            Self::Effects => "effects",
+            Self::Accounts => "accounts",
+            Self::Tokens => "tokens",
+        }
+    }
+}

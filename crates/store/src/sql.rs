@@ -1,0 +1,355 @@
+//! One SQL text, two databases.
+//!
+//! Statements are written once, in what SQLite and PostgreSQL both understand (`$1`, `ON CONFLICT`, `RETURNING`), with
+//! three types of values: whole numbers, texts, bytes. Times are microseconds since 1970. This module alone knows that
+//! there are two drivers; everything else takes a [`Transaction`] or a [`Pool`].
+//!
+//! A statement is a `&'static str`, so nothing that came from outside can become a part of one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use ringfence_model::Sid;
+use sqlx::postgres::{PgPool, PgRow, Postgres};
+use sqlx::sqlite::{Sqlite, SqlitePool, SqliteRow};
+use sqlx::{AssertSqlSafe, Row as _};
+
+use crate::error::{Away, Error};
+use crate::seal::Keyring;
+
+/// How long a statement may take that changes nothing.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// What is bound to a place of a statement. PostgreSQL wants to know the type of an absent value too.
+#[derive(Debug, Clone)]
+pub(crate) enum Value {
+    Int(Option<i64>),
+    Text(Option<String>),
+    Bytes(Option<Vec<u8>>),
+}
+
+/// The values of a statement in order, each of any type that a [`Value`] can be made of.
+macro_rules! values {
+    ($($value:expr),* $(,)?) => { vec![$($crate::sql::Value::from($value)),*] };
+}
+pub(crate) use values;
+
+/// The connections that read.
+#[derive(Debug, Clone)]
+pub(crate) enum Pool {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+/// A transaction, and the keys that its statements seal with.
+pub(crate) struct Transaction {
+    pub(crate) connection: Connection,
+    pub(crate) keys: Arc<Keyring>,
+}
+
+pub(crate) enum Connection {
+    Sqlite(sqlx::Transaction<'static, Sqlite>),
+    Postgres(sqlx::Transaction<'static, Postgres>),
+}
+
+/// A row of a result.
+pub(crate) enum Row {
+    Sqlite(SqliteRow),
+    Postgres(PgRow),
+}
+
+macro_rules! query {
+    ($sql:expr, $values:expr) => {{
+        let mut query = sqlx::query($sql);
+        for value in $values {
+            query = match value {
+                Value::Int(value) => query.bind(value),
+                Value::Text(value) => query.bind(value),
+                Value::Bytes(value) => query.bind(value),
+            };
+        }
+        query
+    }};
+}
+
+impl Pool {
+    /// The rows of a statement that changes nothing.
+    pub(crate) async fn fetch(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, Error> {
+        // The server itself ends a statement sooner; this is for one that vanished without a word.
+        match tokio::time::timeout(PATIENCE, self.fetch_patiently(sql, values)).await {
+            Ok(rows) => rows,
+            Err(_) => Err(Error::Away { reason: Away::Unreachable, in_doubt: false, source: None }),
+        }
+    }
+
+    async fn fetch_patiently(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, Error> {
+        Ok(match self {
+            Self::Sqlite(pool) => {
+                query!(sql, values).fetch_all(pool).await?.into_iter().map(Row::Sqlite).collect()
+            }
+            Self::Postgres(pool) => {
+                query!(sql, values).fetch_all(pool).await?.into_iter().map(Row::Postgres).collect()
+            }
+        })
+    }
+
+    /// The first row of a statement that changes nothing.
+    pub(crate) async fn find(&self, sql: &'static str, values: Vec<Value>) -> Result<Option<Row>, Error> {
+        Ok(self.fetch(sql, values).await?.into_iter().next())
+    }
+
+    /// Begins a transaction that writes. On SQLite it has the only write lock from here on, so it cannot fail halfway
+    /// because another one was quicker.
+    pub(crate) async fn begin(&self, keys: &Arc<Keyring>) -> Result<Transaction, Error> {
+        let connection = match self {
+            Self::Sqlite(pool) => Connection::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Postgres(pool) => Connection::Postgres(pool.begin().await?),
+        };
+        Ok(Transaction { connection, keys: Arc::clone(keys) })
+    }
+
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Sqlite(pool) => pool.close().await,
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+impl Transaction {
+    /// How many rows the statement changed.
+    pub(crate) async fn execute(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64, Error> {
+        Ok(match &mut self.connection {
+            Connection::Sqlite(transaction) => {
+                query!(sql, values).execute(&mut **transaction).await?.rows_affected()
+            }
+            Connection::Postgres(transaction) => {
+                query!(sql, values).execute(&mut **transaction).await?.rows_affected()
+            }
+        })
+    }
+
+    /// The rows that the statement gives back.
+    pub(crate) async fn fetch(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, Error> {
+        Ok(match &mut self.connection {
+            Connection::Sqlite(transaction) => {
+                let rows = query!(sql, values).fetch_all(&mut **transaction).await?;
+                rows.into_iter().map(Row::Sqlite).collect()
+            }
+            Connection::Postgres(transaction) => {
+                let rows = query!(sql, values).fetch_all(&mut **transaction).await?;
+                rows.into_iter().map(Row::Postgres).collect()
+            }
+        })
+    }
+
+    /// The first row that the statement gives back. The statement runs to its end.
+    pub(crate) async fn find(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Option<Row>, Error> {
+        Ok(self.fetch(sql, values).await?.into_iter().next())
+    }
+
+    /// Runs statements without values, several at once: savepoints, migrations. The text is the program's own.
+    pub(crate) async fn run(&mut self, sql: String) -> Result<(), Error> {
+        match &mut self.connection {
+            Connection::Sqlite(transaction) => {
+                sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **transaction).await?;
+            }
+            Connection::Postgres(transaction) => {
+                sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **transaction).await?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn commit(self) -> Result<(), Error> {
+        let committed = match self.connection {
+            Connection::Sqlite(transaction) => transaction.commit().await,
+            Connection::Postgres(transaction) => transaction.commit().await,
+        };
+        committed.map_err(|error| Error::from(error).while_committing())
+    }
+
+    pub(crate) async fn rollback(self) {
+        // What fails here is a broken connection, whose transaction the database gives up by itself.
+        let _ = match self.connection {
+            Connection::Sqlite(transaction) => transaction.rollback().await,
+            Connection::Postgres(transaction) => transaction.rollback().await,
+        };
+    }
+
+    pub(crate) fn is_sqlite(&self) -> bool {
+        matches!(self.connection, Connection::Sqlite(_))
+    }
+}
+
+macro_rules! column {
+    ($row:expr, $column:expr) => {
+        match $row {
+            Row::Sqlite(row) => row.try_get($column),
+            Row::Postgres(row) => row.try_get($column),
+        }
+        .map_err(Error::from)
+    };
+}
+
+impl Row {
+    pub(crate) fn int(&self, column: &str) -> Result<i64, Error> {
+        column!(self, column)
+    }
+
+    pub(crate) fn maybe_int(&self, column: &str) -> Result<Option<i64>, Error> {
+        column!(self, column)
+    }
+
+    pub(crate) fn text(&self, column: &str) -> Result<String, Error> {
+        column!(self, column)
+    }
+
+    pub(crate) fn maybe_text(&self, column: &str) -> Result<Option<String>, Error> {
+        column!(self, column)
+    }
+
+    pub(crate) fn bytes(&self, column: &str) -> Result<Vec<u8>, Error> {
+        column!(self, column)
+    }
+
+    pub(crate) fn maybe_bytes(&self, column: &str) -> Result<Option<Vec<u8>>, Error> {
+        column!(self, column)
+    }
+
+    pub(crate) fn time(&self, column: &str) -> Result<Timestamp, Error> {
+        time(self.int(column)?, column)
+    }
+
+    pub(crate) fn maybe_time(&self, column: &str) -> Result<Option<Timestamp>, Error> {
+        self.maybe_int(column)?.map(|micros| time(micros, column)).transpose()
+    }
+
+    pub(crate) fn sid(&self, column: &str) -> Result<Sid, Error> {
+        let text = self.text(column)?;
+        Sid::parse(&text).map_err(|error| Error::corrupt(format!("column {column}"), error.to_string()))
+    }
+
+    pub(crate) fn maybe_sid(&self, column: &str) -> Result<Option<Sid>, Error> {
+        match self.maybe_text(column)? {
+            Some(_) => self.sid(column).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A whole number that is never negative, such as a count.
+    pub(crate) fn count(&self, column: &str) -> Result<u64, Error> {
+        let value = self.int(column)?;
+        u64::try_from(value)
+            .map_err(|_| Error::corrupt(format!("column {column}"), format!("{value} is negative")))
+    }
+
+    /// JSON that Ringfence wrote.
+    pub(crate) fn json<T: serde::de::DeserializeOwned>(&self, column: &str) -> Result<T, Error> {
+        serde_json::from_str(&self.text(column)?)
+            .map_err(|error| Error::corrupt(format!("column {column}"), error.to_string()))
+    }
+}
+
+fn time(micros: i64, column: &str) -> Result<Timestamp, Error> {
+    Timestamp::from_microsecond(micros)
+        .map_err(|error| Error::corrupt(format!("column {column}"), error.to_string()))
+}
+
+/// A text as both databases take it: PostgreSQL has no NUL in texts, and a name from outside must not be a reason to
+/// lose what comes with it.
+pub(crate) fn storable(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
+}
+
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Self::Int(Some(value))
+    }
+}
+
+impl From<Option<i64>> for Value {
+    fn from(value: Option<i64>) -> Self {
+        Self::Int(value)
+    }
+}
+
+/// A number of rows, or of anything else that fits into memory.
+impl From<usize> for Value {
+    fn from(value: usize) -> Self {
+        Self::Int(Some(i64::try_from(value).unwrap_or(i64::MAX)))
+    }
+}
+
+impl From<String> for Value {
+    fn from(value: String) -> Self {
+        Self::Text(Some(storable(value)))
+    }
+}
+
+impl From<&String> for Value {
+    fn from(value: &String) -> Self {
+        value.clone().into()
+    }
+}
+
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        value.to_owned().into()
+    }
+}
+
+impl From<Option<String>> for Value {
+    fn from(value: Option<String>) -> Self {
+        Self::Text(value.map(storable))
+    }
+}
+
+impl From<Option<&str>> for Value {
+    fn from(value: Option<&str>) -> Self {
+        value.map(str::to_owned).into()
+    }
+}
+
+impl From<Sid> for Value {
+    fn from(value: Sid) -> Self {
+        value.to_string().into()
+    }
+}
+
+impl From<Option<Sid>> for Value {
+    fn from(value: Option<Sid>) -> Self {
+        value.map(|sid| sid.to_string()).into()
+    }
+}
+
+impl From<Vec<u8>> for Value {
+    fn from(value: Vec<u8>) -> Self {
+        Self::Bytes(Some(value))
+    }
+}
+
+impl From<&[u8]> for Value {
+    fn from(value: &[u8]) -> Self {
+        value.to_vec().into()
+    }
+}
+
+impl From<Option<Vec<u8>>> for Value {
+    fn from(value: Option<Vec<u8>>) -> Self {
+        Self::Bytes(value)
+    }
+}
+
+impl From<Timestamp> for Value {
+    fn from(value: Timestamp) -> Self {
+        value.as_microsecond().into()
+    }
+}
+
+impl From<Option<Timestamp>> for Value {
+    fn from(value: Option<Timestamp>) -> Self {
+        Self::Int(value.map(Timestamp::as_microsecond))
+    }
+}

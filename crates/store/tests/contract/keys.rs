@@ -1,0 +1,189 @@
+use std::fmt::Write as _;
+
+use ringfence_model::{Secret, Sid};
+use ringfence_store::{
+    Error, ExportOf, Forget, Keys, MasterKey, NewAudit, NewEffect, NewToken, SealedError, SeenAccount, Store,
+};
+use serde_json::json;
+
+use crate::world::{Database, World, after, on_both, operator, seal, start};
+
+on_both! {
+    no_secret_is_found_in_the_database_or_a_backup,
+    the_master_key_is_rotated_while_the_store_runs,
+    a_previous_key_that_is_still_needed_is_named,
+    the_beginning_of_the_log_is_forgotten_and_the_rest_verifies,
+    what_still_matters_is_not_forgotten,
+}
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+fn account(number: u128) -> SeenAccount {
+    SeenAccount {
+        created: None,
+        changed: None,
+        sid: Sid::new(*b"AC", number),
+        parent: None,
+        friendly_name: "Anna Karenina Ltd".into(),
+        status: "active".into(),
+        auth_token: Some(Secret::new(TOKEN)),
+    }
+}
+
+fn mail(key: &str) -> NewEffect {
+    let payload = json!({ "to": "anna@example.com", "body": "+14155550123" });
+    NewEffect { kind: "mail".into(), key: key.into(), payload, not_before: None }
+}
+
+/// Stores one of everything that is secret or personal; gives back what must not be seen.
+async fn fill(store: &Store) -> Vec<String> {
+    store.synchronise_accounts(&operator(), vec![account(1)], true, start()).await.unwrap();
+    store.add_effect(&operator(), mail("m"), start()).await.unwrap();
+    let life = store.join("one", "h", start()).await.unwrap();
+    let claim = store.claim_effects(&life, "mail", 1, after(9), start()).await.unwrap().remove(0);
+    store.fail_effect(&operator(), &claim, "no such user: vronsky", Some(after(9)), start()).await.unwrap();
+    let audit = NewAudit::new("notice.send", "x").about("p1", "told levin@example.com");
+    store.audit(&operator(), audit, start()).await.unwrap();
+    let token = NewToken { name: "ci".into(), scopes: vec![], networks: vec![], expires_at: None };
+    let (_, bearer) = store.create_token(&operator(), token, start()).await.unwrap();
+    let mut secrets: Vec<String> =
+        [TOKEN, "Karenina", "anna@", "4155550123", "vronsky", "levin"].map(str::to_owned).to_vec();
+    secrets.push(bearer.expose().trim_start_matches("rf_").to_owned());
+    secrets.push("07".repeat(32)); // the master key
+    secrets
+}
+
+fn must_lack(bytes: &[u8], secrets: &[String]) {
+    for secret in secrets {
+        let plain = secret.as_bytes();
+        // As text, and as the digits in which a dump writes bytes.
+        let mut digits = String::new();
+        for byte in plain {
+            write!(digits, "{byte:02x}").expect("a text takes all");
+        }
+        for form in [plain, digits.as_bytes()] {
+            let found = bytes.windows(form.len()).any(|window| window.eq_ignore_ascii_case(form));
+            assert!(!found, "{secret} is in it");
+        }
+    }
+    assert!(!bytes.windows(32).any(|window| window == [7; 32]), "the master key is in it");
+}
+
+async fn no_secret_is_found_in_the_database_or_a_backup(world: World) {
+    let secrets = fill(&world.store).await;
+    let mut bytes = world.bytes();
+    if let Database::Sqlite(directory) = &world.database {
+        let backup = directory.path().join("backup");
+        world.store.backup(&operator(), &backup, start()).await.unwrap();
+        bytes.extend(std::fs::read(backup).unwrap());
+    }
+    let known = Sid::new(*b"AC", 1).to_string();
+    assert!(bytes.windows(34).any(|window| window == known.as_bytes()), "what is no secret is seen");
+    must_lack(&bytes, &secrets);
+}
+
+async fn the_master_key_is_rotated_while_the_store_runs(world: World) {
+    let store = &world.store;
+    fill(store).await;
+    let (old, new) = (MasterKey::from_bytes([7; 32]), MasterKey::from_bytes([8; 32]));
+    let both = Keys::Given { current: new.clone(), previous: vec![old] };
+    let rotating = Store::open(&world.location, &both, start()).await.unwrap();
+
+    // A batch at a time; what is written by a node with the old key meanwhile is carried over too.
+    let first = rotating.reseal(&operator(), 2, after(1)).await.unwrap();
+    assert_eq!(first, 2);
+    store.add_effect(&operator(), mail("late"), after(1)).await.unwrap();
+    let mut rounds = 0;
+    while rotating.reseal(&operator(), 3, after(2)).await.unwrap() > 0 {
+        rounds += 1;
+    }
+    assert!(rounds >= 2, "{rounds}");
+    rotating.close().await;
+
+    let alone = Keys::Given { current: new, previous: Vec::new() };
+    let rotated = Store::open(&world.location, &alone, start()).await.unwrap();
+    let kept = rotated.find_account(Sid::new(*b"AC", 1)).await.unwrap().unwrap();
+    assert_eq!(kept.auth_token, Some(Secret::new(TOKEN)));
+    assert_eq!(kept.friendly_name, "Anna Karenina Ltd");
+    for effect in rotated.waiting_effects(9).await.unwrap() {
+        assert_eq!(effect.payload["to"], "anna@example.com");
+    }
+    let rows = rotated.audit_rows(Some("x"), None, 9).await.unwrap();
+    assert_eq!(rows[0].personal.as_deref(), Some("told levin@example.com"));
+    seal(&rotated).await;
+    assert_eq!(rotated.verify_audit(&[]).await.unwrap().findings, []);
+}
+
+async fn a_previous_key_that_is_still_needed_is_named(world: World) {
+    fill(&world.store).await;
+    let (old, new) = (MasterKey::from_bytes([7; 32]), MasterKey::from_bytes([8; 32]));
+    let id = old.id();
+    let both = Keys::Given { current: new.clone(), previous: vec![old] };
+    let rotating = Store::open(&world.location, &both, start()).await.unwrap();
+    rotating.reseal(&operator(), 2, after(1)).await.unwrap(); // the store's own secrets come first
+    let alone = Keys::Given { current: new, previous: Vec::new() };
+    let early = Store::open(&world.location, &alone, start()).await.unwrap();
+    let refused = early.accounts().await.unwrap_err();
+    let Error::Sealed(SealedError::UnknownKey { key_id, .. }) = &refused else { panic!("{refused:?}") };
+    assert_eq!(*key_id, id);
+}
+
+async fn the_beginning_of_the_log_is_forgotten_and_the_rest_verifies(world: World) {
+    let store = &world.store;
+    for number in 0..20 {
+        store
+            .audit(&operator(), NewAudit::new("thing.do", format!("thing {number}")), after(number))
+            .await
+            .unwrap();
+    }
+    assert_eq!(
+        store.forget(&operator(), Forget::Audit, after(99), 99, after(20)).await.unwrap(),
+        0,
+        "nothing is sealed"
+    );
+    seal(store).await;
+
+    let mut forgotten = 0;
+    loop {
+        let rows = store.forget(&operator(), Forget::Audit, after(10), 4, after(21)).await.unwrap();
+        assert!(rows <= 4);
+        if rows == 0 {
+            break;
+        }
+        forgotten += rows;
+        assert_eq!(store.verify_audit(&[]).await.unwrap().findings, []);
+    }
+    assert_eq!(forgotten, 11, "the row of the beginning and those of the first ten seconds");
+    assert_eq!(store.audit_rows(Some("thing 9"), None, 1).await.unwrap(), []);
+    assert_eq!(store.audit_rows(Some("thing 10"), None, 1).await.unwrap().len(), 1);
+    assert_eq!(store.export_audit(0, 1, ExportOf::WithPersonal).await.unwrap().len(), 1);
+
+    seal(store).await;
+    let verified = store.verify_audit(&[]).await.unwrap();
+    assert_eq!((verified.unsealed, verified.findings), (0, vec![]));
+    // Even when everything is old, the end of the chain stays.
+    while store.forget(&operator(), Forget::Audit, after(9999), 50, after(23)).await.unwrap() > 0 {
+        seal(store).await;
+        assert_eq!(store.verify_audit(&[]).await.unwrap().findings, []);
+        if store.audit_rows(None, None, 9).await.unwrap().len() <= 2 {
+            break; // each forgetting is itself a row
+        }
+    }
+}
+
+async fn what_still_matters_is_not_forgotten(world: World) {
+    let store = &world.store;
+    store.add_effect(&operator(), mail("waits"), start()).await.unwrap();
+    store.synchronise_accounts(&operator(), vec![account(1)], true, start()).await.unwrap();
+    let token = NewToken { name: "ci".into(), scopes: vec![], networks: vec![], expires_at: None };
+    let (token, _) = store.create_token(&operator(), token, start()).await.unwrap();
+    for what in [Forget::Effects, Forget::Accounts, Forget::Tokens, Forget::Observations] {
+        assert_eq!(store.forget(&operator(), what, after(9999), 99, after(1)).await.unwrap(), 0, "{what:?}");
+    }
+    store.synchronise_accounts(&operator(), vec![], true, after(2)).await.unwrap();
+    store.revoke_token(&operator(), &token.id, after(2)).await.unwrap();
+    for what in [Forget::Accounts, Forget::Tokens] {
+        assert_eq!(store.forget(&operator(), what, after(2), 99, after(3)).await.unwrap(), 0, "{what:?}");
+        assert_eq!(store.forget(&operator(), what, after(3), 99, after(3)).await.unwrap(), 1, "{what:?}");
+    }
+}

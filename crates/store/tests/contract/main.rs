@@ -1,0 +1,16 @@
+//! One promise, both databases: every test here runs on SQLite and on a real PostgreSQL.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+mod accounts;
+mod audit;
+mod backup;
+mod breakers;
+mod durability;
+mod keys;
+mod nodes;
+mod observations;
+mod opening;
+mod outbox;
+mod world;
+mod writing;
