@@ -1,0 +1,301 @@
+//! What is written because a breaker moved: its new state, what the audit log says, what must happen, whom to tell. Pure.
+//!
+//! All of it is one transaction ([`Store::step`](ringfence_store::Store::step)), so nothing is ever decided and not
+//! ordered, or ordered and not on record. What is ordered names the account and the limit and no more: whoever performs it
+//! asks what must be so at that moment ([`crate::wanted`]).
+
+use jiff::Timestamp;
+use ringfence_breaker::{Action, Effect, Limit, Observation, Phase, State, Subject, step};
+use ringfence_model::{Actor, Amount, Sid};
+use ringfence_store::{Breaker, BreakerChange, NewAudit, NewEffect, Step};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::notices::{Account, Allowance, Cause, Event, Notice, Operator, Usage, Who};
+
+/// A limit with the accounts of its scope that one breaker watches: one account, or all together.
+#[derive(Debug, Clone, Copy)]
+pub struct Watched<'a> {
+    /// The rule.
+    pub limit: &'a Limit,
+    /// What the breaker watches.
+    pub subject: Subject,
+    /// The accounts that its actions meet.
+    pub accounts: &'a [Account],
+    /// The currency of prices, or the unit of the category, for people.
+    pub unit: &'a str,
+}
+
+/// Who moves a breaker, and why.
+#[derive(Debug, Clone, Copy)]
+pub struct By<'a> {
+    /// Who.
+    pub actor: &'a Actor,
+    /// The reason that an operator gave.
+    pub reason: Option<&'a str>,
+}
+
+/// What is ordered at Twilio for one account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// Which account.
+    pub account: Account,
+    /// The limit that ordered it.
+    pub limit: String,
+    /// What is to be in force, or taken back.
+    pub action: Action,
+    /// When the breaker moved.
+    pub at: Timestamp,
+    /// Whether it takes the action back. Only such an order makes an account active again, and only where nothing else
+    /// holds it.
+    #[serde(default)]
+    pub lifts: bool,
+}
+
+/// The kinds of effects, as the store keeps them.
+pub mod kind {
+    /// The account's status is to be what it must be.
+    pub const STATUS: &str = "status";
+    /// Calls are to be ended.
+    pub const END_CALLS: &str = "end-calls";
+    /// Messages that wait are to be called back.
+    pub const CANCEL_QUEUED: &str = "cancel-queued";
+    /// Countries are to be closed, or opened again.
+    pub const GEO: &str = "geo";
+    /// API keys are to be revoked.
+    pub const REVOKE_KEYS: &str = "revoke-keys";
+    /// People are to be told: one delivery is ordered for each of them.
+    pub const NOTICE: &str = "notice";
+    /// One of them is to be told.
+    pub const DELIVERY: &str = "delivery";
+
+    /// What is done at Twilio, what matters most first.
+    pub const AT_TWILIO: [&str; 5] = [STATUS, END_CALLS, CANCEL_QUEUED, GEO, REVOKE_KEYS];
+}
+
+/// What an observation makes of a breaker, as it is to be written; none where nothing changes.
+///
+/// `known` is the breaker as it was read, if it was ever kept. `settles` is the key of the webhook that told of it: it
+/// is settled even where it changes nothing.
+pub fn decide(
+    watched: &Watched<'_>,
+    known: Option<&Breaker<State>>,
+    observation: &Observation,
+    by: &By<'_>,
+    settles: Option<&str>,
+    now: Timestamp,
+) -> Option<Step> {
+    let before = known.map_or_else(|| State::new(watched.limit, now), |breaker| breaker.state.clone());
+    let version = known.map_or(0, |breaker| breaker.version);
+    let (after, effects) = step(watched.limit, before.clone(), observation, now);
+    let mut written = Step { observation: settles.map(str::to_owned), ..Step::default() };
+    if after == before && effects.is_empty() {
+        return settles.map(|_| written);
+    }
+    let news = news(watched, &before, &after, &effects, by, now);
+    written.changes.push(BreakerChange {
+        limit: watched.limit.name.clone(),
+        subject: watched.subject.to_string(),
+        version,
+        state: json!(after),
+        audit: audited(watched, &before, &after, &effects, by),
+    });
+    written.effects = orders(watched, &effects, version + 1, now);
+    written.effects.extend(news.into_iter().map(|event| told(&Notice { at: now, event })));
+    Some(written)
+}
+
+/// A notice, as it waits to be delivered.
+pub fn told(notice: &Notice) -> NewEffect {
+    NewEffect { kind: kind::NOTICE.to_owned(), key: notice.key(), payload: json!(notice), not_before: None }
+}
+
+/// The account's status is to be what it must be: beside what breakers order, after an act of an operator.
+pub fn status_order(account: &Account, limit: &str, key: &str, lifts: bool, now: Timestamp) -> NewEffect {
+    let order =
+        Order { account: account.clone(), limit: limit.to_owned(), action: Action::Suspend, at: now, lifts };
+    ordered(kind::STATUS, &order, key)
+}
+
+fn ordered(kind: &str, order: &Order, key: &str) -> NewEffect {
+    NewEffect {
+        kind: kind.to_owned(),
+        key: format!("{kind}/{}/{key}", order.account.sid),
+        payload: json!(order),
+        not_before: None,
+    }
+}
+
+/// What must be done at Twilio, for each account.
+fn orders(watched: &Watched<'_>, effects: &[Effect], version: i64, now: Timestamp) -> Vec<NewEffect> {
+    let mut orders = Vec::new();
+    for effect in effects {
+        let (action, is_undone) = match effect {
+            Effect::Do(action) => (*action, false),
+            Effect::Undo(action) => (*action, true),
+            Effect::Warn(_) | Effect::WouldTrip => continue,
+        };
+        let kind = match action {
+            Action::Suspend => kind::STATUS,
+            Action::CloseGeo => kind::GEO,
+            // What was ended, called back or revoked is not there any more; nothing can be given back.
+            Action::EndCalls | Action::CancelQueued | Action::RevokeKeys if is_undone => continue,
+            Action::EndCalls => kind::END_CALLS,
+            Action::CancelQueued => kind::CANCEL_QUEUED,
+            Action::RevokeKeys => kind::REVOKE_KEYS,
+            Action::Notify => continue,
+        };
+        for account in watched.accounts {
+            let limit = watched.limit.name.clone();
+            let key = format!("{limit}/{version}");
+            let order = Order { account: account.clone(), limit, action, at: now, lifts: is_undone };
+            orders.push(ordered(kind, &order, &key));
+        }
+    }
+    orders
+}
+
+/// What people are to be told. A trip and its end only where the limit says `notify`; warnings always, since they were
+/// asked for by their levels.
+fn news(
+    watched: &Watched<'_>,
+    before: &State,
+    after: &State,
+    effects: &[Effect],
+    by: &By<'_>,
+    now: Timestamp,
+) -> Vec<Event> {
+    let Watched { limit, .. } = *watched;
+    let who = match (watched.subject, watched.accounts) {
+        (Subject::Account(_), [account]) => Who::Account(account.clone()),
+        _ => Who::Together,
+    };
+    let mut news = Vec::new();
+    let mut tripped = false;
+    let mut lifted = false;
+    for effect in effects {
+        match effect {
+            Effect::Warn(level) => {
+                let usage = usage(watched, after);
+                news.push(Event::Warning {
+                    who: who.clone(),
+                    limit: limit.name.clone(),
+                    usage,
+                    level: *level,
+                });
+            }
+            Effect::WouldTrip => news.push(Event::WouldTrip {
+                who: who.clone(),
+                limit: limit.name.clone(),
+                usage: usage(watched, after),
+                would: at_twilio(limit),
+            }),
+            Effect::Do(_) => tripped = true,
+            Effect::Undo(_) => lifted = true,
+        }
+    }
+    if !limit.then.contains(&Action::Notify) {
+        return news;
+    }
+    // A window can lift a trip and its first usage can trip it again, in one step.
+    if lifted {
+        news.push(lifting(watched, before, after, who.clone(), by));
+    }
+    if tripped {
+        let cause = match &after.phase {
+            Phase::Tripped { by: why, .. } if why.over.is_none() => Cause::Operator(operator(by)),
+            _ => Cause::Usage(usage(watched, after)),
+        };
+        let lifts = match limit.reset {
+            ringfence_breaker::Reset::NextWindow => limit.window.period(now).end,
+            ringfence_breaker::Reset::Manual => None,
+        };
+        let lifts = lifts.filter(|_| matches!(cause, Cause::Usage(_)));
+        let ordered = at_twilio(limit);
+        news.push(Event::Tripped { who, limit: limit.name.clone(), cause, ordered, lifts });
+    }
+    news
+}
+
+fn lifting(watched: &Watched<'_>, before: &State, after: &State, who: Who, by: &By<'_>) -> Event {
+    let limit = watched.limit.name.clone();
+    if after.window > before.window && by.reason.is_none() {
+        return Event::Lifted { who, limit, window: watched.limit.window, since: after.window };
+    }
+    let allowed = match &after.phase {
+        Phase::Probing { allowance, .. } => Some(Allowance {
+            amount: *allowance,
+            measure: watched.limit.measure,
+            unit: watched.unit.to_owned(),
+        }),
+        Phase::Passing | Phase::Tripped { .. } => None,
+    };
+    Event::Reset { who, limit, operator: operator(by), allowed }
+}
+
+fn operator(by: &By<'_>) -> Operator {
+    Operator { by: by.actor.to_string(), reason: by.reason.unwrap_or_default().to_owned() }
+}
+
+fn usage(watched: &Watched<'_>, state: &State) -> Usage {
+    let Watched { limit, unit, .. } = *watched;
+    let (since, used) = match &state.phase {
+        Phase::Tripped { by, .. } => {
+            by.over.map_or((state.window, state.seen), |over| (over.window, over.amount))
+        }
+        Phase::Passing | Phase::Probing { .. } => (state.window, state.seen),
+    };
+    let settled = state.settled.filter(|settled| settled.window == since);
+    let trips_at = settled
+        .map(|settled| settled.trips_at)
+        .or_else(|| limit.threshold(state.baseline))
+        .unwrap_or(Amount::ZERO);
+    Usage {
+        measure: limit.measure,
+        category: limit.category.clone(),
+        unit: unit.to_owned(),
+        window: limit.window,
+        since,
+        used,
+        trips_at,
+    }
+}
+
+fn at_twilio(limit: &Limit) -> Vec<Action> {
+    Action::ALL.into_iter().filter(|it| *it != Action::Notify && limit.then.contains(it)).collect()
+}
+
+/// What the audit log says; nothing where the breaker took note of a number and stays what it was.
+fn audited(
+    watched: &Watched<'_>,
+    before: &State,
+    after: &State,
+    effects: &[Effect],
+    by: &By<'_>,
+) -> Option<NewAudit> {
+    let has = |wanted: fn(&Effect) -> bool| effects.iter().any(wanted);
+    let action = if has(|it| matches!(it, Effect::Do(_))) {
+        "breaker.trip"
+    } else if has(|it| matches!(it, Effect::WouldTrip)) {
+        "breaker.would-trip"
+    } else if has(|it| matches!(it, Effect::Undo(_))) {
+        if by.reason.is_some() { "breaker.reset" } else { "breaker.lift" }
+    } else if has(|it| matches!(it, Effect::Warn(_))) {
+        "breaker.warn"
+    } else if before.phase == after.phase {
+        return None;
+    } else {
+        "breaker.change"
+    };
+    let target = format!("breaker {} of {}", watched.limit.name, watched.subject);
+    let accounts: Vec<Sid> = watched.accounts.iter().map(|account| account.sid).collect();
+    Some(NewAudit::new(action, target).with(json!({
+        "before": before,
+        "after": after,
+        "reason": by.reason,
+        "accounts": accounts,
+    })))
+}
+
+#[cfg(test)]
+mod tests;

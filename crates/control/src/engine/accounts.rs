@@ -1,0 +1,102 @@
+//! The accounts are as Twilio lists them, and as their breakers want them.
+
+use ringfence_model::{Actor, Sid};
+use ringfence_store::{Account, SeenAccount, Synchronised};
+use ringfence_twilio::client::{self, AccountFilter, Client};
+use ringfence_twilio::wire::{self, AccountStatus};
+
+use super::{Engine, named};
+use crate::decide::{kind, status_order};
+use crate::notices::{Event, Notice};
+use crate::wanted::Because;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct SynchronisedAccounts {
+    /// What is different from what was known.
+    pub changes: Synchronised,
+    /// Parents whose list could not be read; what is known of their subaccounts stays.
+    pub unread: Vec<(Sid, client::Error)>,
+}
+
+impl Engine {
+    /// Takes over what Twilio says of all accounts, and has those suspended again that must be and are not.
+    pub async fn synchronise_accounts(&self) -> ringfence_store::Result<SynchronisedAccounts> {
+        let mut found = SynchronisedAccounts::default();
+        let mut seen: Vec<SeenAccount> = Vec::new();
+        for (known, client) in self.clients.configured() {
+            let listed = if known.finds_subaccounts {
+                client.accounts().list(&AccountFilter::default()).page_size(1000).all().await
+            } else {
+                client.accounts().fetch(known.sid).await.map(|account| vec![account])
+            };
+            match listed {
+                Ok(accounts) => seen.extend(accounts.iter().filter_map(as_seen)),
+                Err(error) => found.unread.push((known.sid, error)),
+            }
+        }
+        // An account may be in the configuration and in its parent's list.
+        seen.sort_by_key(|account| (account.sid, account.auth_token.is_none()));
+        seen.dedup_by_key(|account| account.sid);
+        let by = Actor::job("accounts");
+        let is_complete = found.unread.is_empty();
+        found.changes = self.store.synchronise_accounts(&by, seen, is_complete, self.now()).await?;
+        for account in self.store.accounts().await? {
+            if account.status == AccountStatus::Active.as_str() && account.gone_at.is_none() {
+                self.hold_suspended(&account, &found.changes).await?;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Orders the suspension of an account that is active and must not be, unless that is on its way already.
+    async fn hold_suspended(&self, account: &Account, changes: &Synchronised) -> ringfence_store::Result<()> {
+        let Some(because) = self.why_suspended(account).await? else { return Ok(()) };
+        let waiting = self.store.waiting_of_account(account.sid).await?;
+        if waiting.iter().any(|effect| effect.kind == kind::STATUS) {
+            return Ok(());
+        }
+        // The list may be older than our suspension: only what Twilio shows now is worth an alarm.
+        let Some(parent) = self.clients.parents(account) else { return Ok(()) };
+        let Some(now_seen) = fetch_active(&parent, account.sid).await else { return Ok(()) };
+        let changed = now_seen.date_updated.map_or(self.now(), |at| at.0);
+        let by = Actor::job("accounts");
+        let limit = match because {
+            Because::Limits(names) => names.into_iter().next().unwrap_or_default(),
+            Because::Operator => String::new(),
+        };
+        let was_suspended = changes
+            .changed
+            .iter()
+            .any(|(sid, before, _)| *sid == account.sid && before == AccountStatus::Suspended.as_str());
+        if was_suspended {
+            let event = Event::ActiveAgain { account: named(account), limit: limit.clone(), changed };
+            self.tell(&by, &Notice { at: self.now(), event }).await?;
+        }
+        let key = format!("again/{changed}");
+        let order = status_order(&named(account), &limit, &key, false, self.now());
+        self.store.add_effect(&by, order, self.now()).await?;
+        self.ordered.notify_waiters();
+        Ok(())
+    }
+}
+
+async fn fetch_active(parent: &Client, account: Sid) -> Option<wire::Account> {
+    let account = parent.accounts().fetch(account).await.ok()?;
+    (account.status == AccountStatus::Active).then_some(account)
+}
+
+fn as_seen(account: &wire::Account) -> Option<SeenAccount> {
+    let sid = Sid::parse(&account.sid).ok()?;
+    // Twilio names a parent as its own owner.
+    let parent = Sid::parse(&account.owner_account_sid).ok().filter(|owner| *owner != sid);
+    Some(SeenAccount {
+        sid,
+        parent,
+        friendly_name: account.friendly_name.clone(),
+        status: account.status.as_str().to_owned(),
+        auth_token: account.auth_token.clone(),
+        created: account.date_created.map(|at| at.0),
+        changed: account.date_updated.map(|at| at.0),
+    })
+}

@@ -1,0 +1,118 @@
+//! The control plane at work: what is observed moves breakers, what was ordered is done, until it is so.
+//!
+//! An [`Engine`] keeps nothing that matters: whatever it decides is in the store before anything follows from it, so it
+//! may be dropped at any await and another one goes on. What it does remember (sums over accounts, currencies) only
+//! saves questions.
+
+mod accounts;
+mod acts;
+mod clients;
+mod observe;
+mod orders;
+mod outbox;
+mod reading;
+mod triggered;
+mod triggers;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
+use ringfence_breaker::ScopedAccount;
+use ringfence_model::{Clock, Sid};
+use ringfence_store::{Account, Store};
+use tokio::sync::Notify;
+
+pub use accounts::SynchronisedAccounts;
+pub use acts::ActRefused;
+pub use clients::{Clients, KnownAccount};
+pub use outbox::Worked;
+pub use reading::ReadingFailed;
+pub use triggered::Triggered;
+pub use triggers::{Applied, Planned, Triggers, Trouble};
+
+use crate::notices::{self, Notifier};
+use crate::usage::Sum;
+use crate::wanted::AppliedLimit;
+
+/// Everything that the control plane of one node needs.
+#[derive(Debug)]
+pub struct Setup {
+    /// Where everything is kept.
+    pub store: Arc<Store>,
+    /// How Twilio is asked.
+    pub clients: Clients,
+    /// The limits, in the order of the configuration.
+    pub limits: Vec<AppliedLimit>,
+    /// How people are told; none where nobody is.
+    pub notifier: Option<Notifier>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The control plane of one node.
+#[derive(Debug)]
+pub struct Engine {
+    store: Arc<Store>,
+    clients: Clients,
+    limits: Vec<AppliedLimit>,
+    notifier: Option<Notifier>,
+    clock: Arc<dyn Clock>,
+    /// What the accounts of a limit used together, by the limit's name.
+    sums: Mutex<HashMap<String, Sum>>,
+    /// The currency of each account, as its usage records say.
+    currencies: Mutex<HashMap<Sid, String>>,
+    ordered: Notify,
+}
+
+impl Engine {
+    /// An engine at rest: its methods are called by whoever knows when.
+    pub fn new(setup: Setup) -> Self {
+        let Setup { store, clients, limits, notifier, clock } = setup;
+        Self {
+            store,
+            clients,
+            limits,
+            notifier,
+            clock,
+            sums: Mutex::default(),
+            currencies: Mutex::default(),
+            ordered: Notify::new(),
+        }
+    }
+
+    /// Where everything is kept.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The limits, in the order of the configuration.
+    pub fn limits(&self) -> &[AppliedLimit] {
+        &self.limits
+    }
+
+    /// Comes back when this node has ordered something since the last time.
+    pub async fn ordered(&self) {
+        self.ordered.notified().await;
+    }
+
+    fn now(&self) -> Timestamp {
+        let micros = i64::try_from(self.clock.unix_micros()).unwrap_or(i64::MAX);
+        Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX)
+    }
+}
+
+/// An account, as a limit's scope looks at it.
+fn scoped(account: &Account) -> ScopedAccount<'_> {
+    ScopedAccount {
+        sid: account.sid,
+        parent: account.parent,
+        friendly_name: &account.friendly_name,
+        created: account.created,
+    }
+}
+
+/// An account, as people are told of it.
+fn named(account: &Account) -> notices::Account {
+    notices::Account { sid: account.sid, name: account.friendly_name.clone() }
+}

@@ -1,0 +1,115 @@
+//! One observation moves one breaker, in one transaction.
+
+use std::sync::PoisonError;
+
+use ringfence_breaker::{Measure, Observation, State, Subject};
+use ringfence_model::Sid;
+use ringfence_store::{Account, Result, Step};
+
+use super::{Engine, named, scoped};
+use crate::decide::{By, Watched, decide};
+use crate::notices;
+use crate::wanted::AppliedLimit;
+
+/// So often somebody else may be quicker before this node gives way for now. What was observed is observed again.
+const TRIES: usize = 20;
+
+impl Engine {
+    /// Moves a breaker, and orders what follows. `settles` is the key of the delivery that told of it.
+    ///
+    /// Where another node moves the same breaker at the same time, one of them decides again from what the other wrote.
+    pub(crate) async fn observe(
+        &self,
+        applied: &AppliedLimit,
+        subject: Subject,
+        observation: &Observation,
+        by: &By<'_>,
+        settles: Option<&str>,
+    ) -> Result<()> {
+        let mut accounts: Option<Vec<notices::Account>> = None;
+        let unit = self.unit(applied, subject);
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let limit = &applied.limit;
+            let known = self.store.find_breaker::<State>(&limit.name, &subject.to_string()).await?;
+            let now = self.now();
+            // Most observations change nothing that concerns an account: who they are is asked when something does.
+            let nobody = Watched { limit, subject, accounts: &[], unit: &unit };
+            let step = match decide(&nobody, known.as_ref(), observation, by, settles, now) {
+                None => return Ok(()),
+                Some(step) if step.effects.is_empty() && !moves(&step) => step,
+                Some(_) => {
+                    let of_scope = match accounts.take() {
+                        Some(accounts) => accounts,
+                        None => self.accounts_of(applied, subject).await?,
+                    };
+                    let watched = Watched { accounts: &of_scope, ..nobody };
+                    let step = decide(&watched, known.as_ref(), observation, by, settles, now);
+                    accounts = Some(of_scope);
+                    step.unwrap_or_default()
+                }
+            };
+            let has_orders = !step.effects.is_empty();
+            match self.store.step(by.actor, step, now).await {
+                Ok(()) => {
+                    if has_orders {
+                        self.ordered.notify_waiters();
+                        self.ordered.notify_one();
+                    }
+                    return Ok(());
+                }
+                Err(error) if error.is_settled_conflict() => return Ok(()),
+                Err(error) if error.is_conflict() && tries < TRIES => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Notes that a delivery moves no breaker.
+    pub(crate) async fn settle(&self, by: &By<'_>, key: &str) -> Result<()> {
+        let step = Step { observation: Some(key.to_owned()), ..Step::default() };
+        match self.store.step(by.actor, step, self.now()).await {
+            Err(error) if error.is_settled_conflict() => Ok(()),
+            done => done,
+        }
+    }
+
+    /// The accounts that the breaker's actions meet.
+    async fn accounts_of(&self, applied: &AppliedLimit, subject: Subject) -> Result<Vec<notices::Account>> {
+        let accounts: Vec<Account> = match subject {
+            Subject::Account(sid) => self.store.find_account(sid).await?.into_iter().collect(),
+            Subject::Together => self.store.accounts().await?,
+        };
+        let is_meant = |account: &&Account| {
+            account.gone_at.is_none() && applied.subject(&scoped(account)) == Some(subject)
+        };
+        Ok(accounts.iter().filter(is_meant).map(named).collect())
+    }
+
+    /// What amounts of this breaker are of, for people.
+    fn unit(&self, applied: &AppliedLimit, subject: Subject) -> String {
+        let limit = &applied.limit;
+        if limit.measure != Measure::Price {
+            return limit.category.clone();
+        }
+        let currencies = self.currencies.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = match subject {
+            Subject::Account(sid) => currencies.get(&sid),
+            Subject::Together => currencies.values().next(),
+        };
+        known.cloned().unwrap_or_default()
+    }
+
+    pub(super) fn learn_currency(&self, account: Sid, currency: &str) {
+        let mut currencies = self.currencies.lock().unwrap_or_else(PoisonError::into_inner);
+        if currencies.get(&account).is_none_or(|known| known != currency) {
+            currencies.insert(account, currency.to_owned());
+        }
+    }
+}
+
+/// Whether the audit log names accounts because of it.
+fn moves(step: &Step) -> bool {
+    step.changes.iter().any(|change| change.audit.is_some())
+}

@@ -1,0 +1,179 @@
+//! What was ordered is performed, each kind for itself: a mail server that hangs holds back no suspension.
+
+use jiff::{SignedDuration, Timestamp};
+use ringfence_model::Actor;
+use ringfence_store::{Claim, Life, NewEffect, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::Engine;
+use super::orders::{Carried, NotCarried};
+use crate::decide::{Order, kind, told};
+use crate::effects::NotDone;
+use crate::notices::{Attempt, Destination, Event, Notice, Outcome};
+
+/// A claim lasts so long; Twilio's client gives up long before.
+const CLAIM: SignedDuration = SignedDuration::from_mins(5);
+
+/// An order at Twilio waits at most so long for its next try.
+const TRY_AGAIN_AT_MOST: i64 = 60;
+
+/// What Twilio refuses for good is asked for again only as often: the credentials may be mended meanwhile.
+const REFUSED_AGAIN: SignedDuration = SignedDuration::from_mins(5);
+
+/// A delivery waits at most so long for its next try.
+const DELIVER_AGAIN_AT_MOST: i64 = 15 * 60;
+
+/// A notice that reached nobody in this time is given up; the audit log and `status` still have what it told.
+const TOLD_WITHIN: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// What one turn of the outbox did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Worked {
+    /// Done, or nothing to do any more.
+    pub done: usize,
+    /// To be tried again.
+    pub failed: usize,
+}
+
+/// One notice for one recipient.
+#[derive(Debug, Serialize, Deserialize)]
+struct Delivery {
+    to: Destination,
+    notice: Notice,
+}
+
+/// How a claim ends.
+enum End {
+    Done,
+    Again(String, Timestamp),
+    GiveUp(String),
+}
+
+impl Engine {
+    /// Performs up to `at_most` effects of a kind that are due, one after another.
+    pub async fn work(&self, me: &Life, kind: &str, at_most: usize) -> Result<Worked> {
+        let now = self.now();
+        let until = now.saturating_add(CLAIM).unwrap_or(Timestamp::MAX);
+        let mut worked = Worked::default();
+        for claim in self.store.claim_effects(me, kind, at_most, until, now).await? {
+            let by = Actor::job(kind);
+            let end = match kind {
+                kind::NOTICE => self.spread(&claim).await?,
+                kind::DELIVERY => self.deliver(&claim).await,
+                _ => self.order(kind, &claim).await?,
+            };
+            let now = self.now();
+            let ended = match end {
+                End::Done => {
+                    worked.done += 1;
+                    self.store.complete_effect(&by, &claim, now).await
+                }
+                End::Again(why, again) => {
+                    worked.failed += 1;
+                    self.store.fail_effect(&by, &claim, &why, Some(again), now).await
+                }
+                End::GiveUp(why) => {
+                    worked.failed += 1;
+                    self.store.fail_effect(&by, &claim, &why, None, now).await
+                }
+            };
+            match ended {
+                // Another node has it now, and does it again: everything here may be done twice.
+                Err(error) if error.is_conflict() => {}
+                ended => ended?,
+            }
+        }
+        Ok(worked)
+    }
+
+    async fn order(&self, kind: &str, claim: &Claim) -> Result<End> {
+        let Ok(order) = serde_json::from_value::<Order>(claim.effect.payload.clone()) else {
+            return Ok(End::GiveUp("the order cannot be read".to_owned()));
+        };
+        let by = Actor::job(kind);
+        let (end, news) = match self.carry_out(kind, &order).await {
+            Ok(Carried::InForce) => (End::Done, self.news_of(&order)),
+            Ok(Carried::Nothing) | Err(NotCarried::NotDone(NotDone::Closed)) => (End::Done, None),
+            // Nobody here can lift it, however often it is asked for.
+            Err(NotCarried::NotDone(NotDone::SuspendedByTwilio)) => {
+                let event = Event::SuspendedByTwilio { account: order.account.clone(), changed: order.at };
+                (End::Done, Some(Notice { at: self.now(), event }))
+            }
+            Err(NotCarried::Store(error)) => return Err(error),
+            Err(error) => {
+                let may_come_soon = match &error {
+                    NotCarried::NotDone(not_done) => not_done.is_transient(),
+                    NotCarried::Unsettled => true,
+                    NotCarried::NoCredentials | NotCarried::Store(_) => false,
+                };
+                let why = error.to_string();
+                let trouble = self.trouble_of(&order, claim.effect.attempts, &why);
+                let pause = if may_come_soon {
+                    back_off(1, claim.effect.attempts, TRY_AGAIN_AT_MOST)
+                } else {
+                    REFUSED_AGAIN
+                };
+                (End::Again(why, self.after(pause)), trouble)
+            }
+        };
+        if let Some(notice) = news {
+            self.tell(&by, &notice).await?;
+        }
+        Ok(end)
+    }
+
+    /// Orders that people are told.
+    pub(crate) async fn tell(&self, by: &Actor, notice: &Notice) -> Result<()> {
+        self.store.add_effect(by, told(notice), self.now()).await?;
+        self.ordered.notify_waiters();
+        Ok(())
+    }
+
+    /// One delivery for each recipient, so that a failure of one is no second message to another.
+    async fn spread(&self, claim: &Claim) -> Result<End> {
+        let Ok(notice) = serde_json::from_value::<Notice>(claim.effect.payload.clone()) else {
+            return Ok(End::GiveUp("the notice cannot be read".to_owned()));
+        };
+        let by = Actor::job(kind::NOTICE);
+        for to in self.notifier.iter().flat_map(|notifier| notifier.destinations(&notice)) {
+            let key = format!("{}/{to}/{}", kind::DELIVERY, notice.key());
+            let payload = json!(Delivery { to, notice: notice.clone() });
+            let effect = NewEffect { kind: kind::DELIVERY.to_owned(), key, payload, not_before: None };
+            self.store.add_effect(&by, effect, self.now()).await?;
+        }
+        self.ordered.notify_waiters();
+        Ok(End::Done)
+    }
+
+    async fn deliver(&self, claim: &Claim) -> End {
+        let Ok(delivery) = serde_json::from_value::<Delivery>(claim.effect.payload.clone()) else {
+            return End::GiveUp("the delivery cannot be read".to_owned());
+        };
+        let Some(notifier) = &self.notifier else {
+            return End::GiveUp("there is no [notify] any more".to_owned());
+        };
+        let now = self.now();
+        let created = claim.effect.created_at;
+        let first = (claim.effect.attempts > 1).then_some(created);
+        match notifier.deliver(&delivery.notice, &delivery.to, Attempt { now, first }).await {
+            Outcome::Delivered => End::Done,
+            Outcome::Refused(why) => End::GiveUp(why),
+            Outcome::TryLater(why) if now.duration_since(created) > TOLD_WITHIN => End::GiveUp(why),
+            Outcome::TryLater(why) => {
+                let pause = back_off(5, claim.effect.attempts, DELIVER_AGAIN_AT_MOST);
+                End::Again(why, self.after(pause))
+            }
+        }
+    }
+
+    fn after(&self, pause: SignedDuration) -> Timestamp {
+        self.now().saturating_add(pause).unwrap_or(Timestamp::MAX)
+    }
+}
+
+/// Twice as long after each try.
+fn back_off(first_secs: i64, tries: u64, at_most_secs: i64) -> SignedDuration {
+    let doublings = u32::try_from(tries.saturating_sub(1)).unwrap_or(u32::MAX).min(20);
+    SignedDuration::from_secs(first_secs.saturating_mul(1 << doublings).min(at_most_secs))
+}

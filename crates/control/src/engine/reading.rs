@@ -1,0 +1,107 @@
+//! An account's usage records are read, and every breaker of it observes what they say.
+
+use std::sync::PoisonError;
+
+use ringfence_breaker::{Observation, Subject, Threshold};
+use ringfence_model::{Actor, Sid};
+use ringfence_store::Account;
+use ringfence_twilio::client;
+
+use super::{Engine, scoped};
+use crate::decide::By;
+use crate::usage::{MixedCurrencies, Unreadable, Used, readings, used};
+use crate::wanted::AppliedLimit;
+
+/// Why an account's usage is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadingFailed {
+    /// Nobody's credentials reach it.
+    #[error("there are no credentials that reach {0}")]
+    NoCredentials(Sid),
+    /// Twilio did not say.
+    #[error(transparent)]
+    Twilio(#[from] client::Error),
+    /// Twilio said what cannot be understood.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// The limit has no sum.
+    #[error("the limit \"{limit}\" has no sum: {why}")]
+    Mixed {
+        /// Its name.
+        limit: String,
+        /// Why.
+        why: MixedCurrencies,
+    },
+    /// It could not be written down.
+    #[error(transparent)]
+    Store(#[from] ringfence_store::Error),
+}
+
+impl Engine {
+    /// Reads what an account used and lets its breakers observe it. How many requests it took.
+    ///
+    /// One thing that cannot be read keeps no other from being observed; the first such is the error.
+    pub async fn read_usage(&self, account: &Account, job: &str) -> Result<usize, ReadingFailed> {
+        let actor = Actor::job(job);
+        let by = By { actor: &actor, reason: None };
+        let of_account: Vec<(&AppliedLimit, Subject)> =
+            self.limits.iter().filter_map(|limit| Some((limit, limit.subject(&scoped(account))?))).collect();
+        let readings = readings(of_account.iter().map(|(applied, _)| &applied.limit));
+        if readings.is_empty() {
+            return Ok(0);
+        }
+        let client = self.clients.for_account(account).ok_or(ReadingFailed::NoCredentials(account.sid))?;
+        let mut failed = None;
+        for reading in &readings {
+            // A parent's records hold its subaccounts' usage too, which is counted where it arises.
+            let (span, filter) = reading.request(self.now(), false);
+            let records = client.usage_records(account.sid).list(span, &filter).page_size(1000).all().await?;
+            for (applied, subject) in &of_account {
+                if applied.limit.window != reading.window {
+                    continue;
+                }
+                for record in &records {
+                    let result = match used(&applied.limit, record) {
+                        Ok(None) => continue,
+                        Ok(Some(used)) => self.observe_used(applied, *subject, account.sid, used, &by).await,
+                        Err(error) => Err(error.into()),
+                    };
+                    if let Err(error) = result {
+                        failed.get_or_insert(error);
+                    }
+                }
+            }
+        }
+        failed.map_or(Ok(readings.len()), Err)
+    }
+
+    async fn observe_used(
+        &self,
+        applied: &AppliedLimit,
+        subject: Subject,
+        account: Sid,
+        used: Used,
+        by: &By<'_>,
+    ) -> Result<(), ReadingFailed> {
+        if let Some(currency) = &used.currency {
+            self.learn_currency(account, currency);
+        }
+        let used = match subject {
+            Subject::Account(_) => used,
+            Subject::Together => self.sum(applied, account, &used)?,
+        };
+        if matches!(applied.limit.at, Threshold::More(_)) {
+            let baseline = Observation::Baseline { amount: used.amount };
+            self.observe(applied, subject, &baseline, by, None).await?;
+        }
+        Ok(self.observe(applied, subject, &used.observation(), by, None).await?)
+    }
+
+    fn sum(&self, applied: &AppliedLimit, account: Sid, used: &Used) -> Result<Used, ReadingFailed> {
+        let limit = &applied.limit;
+        let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
+        let sum = sums.entry(limit.name.clone()).or_default();
+        sum.add(limit.window, account, used)
+            .map_err(|why| ReadingFailed::Mixed { limit: limit.name.clone(), why })
+    }
+}

@@ -1,0 +1,102 @@
+//! What usage triggers told: kept by the gate, taken from the store here.
+//!
+//! A trigger that fires trips at once, since the money goes on flowing meanwhile; then the usage records are read, which
+//! say how much it is and move every other breaker of the account.
+
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use ringfence_breaker::{Observation, Subject};
+use ringfence_model::{Actor, Amount, Sid};
+use ringfence_store::{Observation as Delivery, Result};
+use serde::Deserialize;
+
+use super::{Engine, ReadingFailed};
+use crate::decide::By;
+use crate::wanted::AppliedLimit;
+
+/// The source of deliveries of usage triggers, as the gate writes it.
+const SOURCE: &str = "trigger";
+
+/// So many are taken from the store at once.
+const AT_ONCE: usize = 100;
+
+/// What a trigger says: <https://www.twilio.com/docs/usage/api/usage-trigger>.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Callback {
+    usage_trigger_sid: Option<String>,
+    date_fired: Option<String>,
+    current_value: Option<String>,
+}
+
+/// What became of the deliveries that were there.
+#[derive(Debug, Default)]
+pub struct Triggered {
+    /// How many are dealt with.
+    pub settled: usize,
+    /// Accounts whose usage could not be read afterwards. The next poll reads it.
+    pub unread: Vec<(Sid, ReadingFailed)>,
+}
+
+impl Engine {
+    /// Deals with what triggers have told and nobody has dealt with yet. Safe to be done by several nodes at once.
+    pub async fn take_triggered(&self) -> Result<Triggered> {
+        let mut triggered = Triggered::default();
+        for delivery in self.store.unprocessed_observations(AT_ONCE).await? {
+            self.take_delivery(&delivery).await?;
+            triggered.settled += 1;
+            let Ok(sid) = Sid::parse(&delivery.account) else { continue };
+            if let Some(account) = self.store.find_account(sid).await?
+                && let Err(error) = self.read_usage(&account, "confirm").await
+            {
+                triggered.unread.push((sid, error));
+            }
+        }
+        Ok(triggered)
+    }
+
+    async fn take_delivery(&self, delivery: &Delivery) -> Result<()> {
+        let actor = Actor::Twilio(delivery.account.clone());
+        let by = By { actor: &actor, reason: None };
+        match self.understood(delivery).await? {
+            Some((applied, subject, observation)) => {
+                self.observe(applied, subject, &observation, &by, Some(&delivery.key)).await
+            }
+            // A trigger that is not ours, or a number that is none: the records say what there is to know.
+            None => self.settle(&by, &delivery.key).await,
+        }
+    }
+
+    /// The breaker that a delivery is about, and what it observes.
+    async fn understood(&self, delivery: &Delivery) -> Result<Option<(&AppliedLimit, Subject, Observation)>> {
+        if delivery.source != SOURCE {
+            return Ok(None);
+        }
+        let Ok(fired) = serde_json::from_value::<Callback>(delivery.payload.clone()) else { return Ok(None) };
+        let Some(trigger) = fired.usage_trigger_sid.as_deref().and_then(|sid| Sid::parse(sid).ok()) else {
+            return Ok(None);
+        };
+        let Some(trigger) = self.store.find_trigger(trigger).await? else { return Ok(None) };
+        // Whoever has one account's token must not speak of another's trigger.
+        if trigger.account.to_string() != delivery.account {
+            return Ok(None);
+        }
+        let applied = self.limits.iter().find(|applied| applied.limit.name == trigger.limit);
+        let subject = Subject::from_str(&trigger.subject).ok();
+        let amount: Option<Amount> = fired.current_value.and_then(|text| text.parse().ok());
+        let at = fired.date_fired.as_deref().and_then(date).unwrap_or(delivery.received_at);
+        Ok(match (applied, subject, amount) {
+            (Some(applied), Some(subject), Some(amount)) => {
+                Some((applied, subject, Observation::Usage { at, amount }))
+            }
+            _ => None,
+        })
+    }
+}
+
+/// `Thu, 04 Oct 2012 20:00:00 +0000`, or as newer resources write dates.
+fn date(text: &str) -> Option<Timestamp> {
+    rfc2822::parse(text).map(|zoned| zoned.timestamp()).or_else(|_| text.parse()).ok()
+}

@@ -1,0 +1,433 @@
+//! What there is to tell.
+//!
+//! The one idea: a notice holds facts and no text, so that it can wait in the outbox across releases, and so that the
+//! same fact, found out twice, has the same [`Notice::key`].
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use ringfence_breaker::{Action, Measure, Window};
+use ringfence_model::{Amount, Sid};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+/// Something that people should know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// When it came about, or was found out.
+    pub at: Timestamp,
+    /// What it is.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What came about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Event {
+    /// A warning level of a limit was reached.
+    Warning {
+        /// Whose.
+        who: Who,
+        /// The limit's name.
+        limit: String,
+        /// How much was used.
+        usage: Usage,
+        /// The level, in per cent of the limit.
+        level: u8,
+    },
+    /// A limit was reached, or an operator stopped spending, and actions were ordered.
+    Tripped {
+        /// Whose.
+        who: Who,
+        /// The limit's name.
+        limit: String,
+        /// Why.
+        cause: Cause,
+        /// What was ordered, [`Action::Notify`] aside.
+        ordered: Vec<Action>,
+        /// When the next window lifts it; nothing where an operator must.
+        #[serde(default)]
+        lifts: Option<Timestamp>,
+    },
+    /// A limit that only watches was reached: nothing was done.
+    WouldTrip {
+        /// Whose.
+        who: Who,
+        /// The limit's name.
+        limit: String,
+        /// How much was used.
+        usage: Usage,
+        /// What would have been done.
+        would: Vec<Action>,
+    },
+    /// What was ordered is so: it was read back from Twilio.
+    InForce {
+        /// Where.
+        account: Account,
+        /// The limit's name.
+        limit: String,
+        /// What is in force.
+        actions: Vec<Action>,
+        /// When the limit tripped.
+        tripped: Timestamp,
+    },
+    /// What was ordered could not be done so far. It is tried again.
+    ActionFails {
+        /// Where.
+        account: Account,
+        /// The limit's name.
+        limit: String,
+        /// What should be done.
+        action: Action,
+        /// When the limit tripped.
+        tripped: Timestamp,
+        /// What went wrong the last time.
+        why: String,
+        /// How often it was tried.
+        tries: u32,
+    },
+    /// Somebody made an account active again that must be suspended.
+    ActiveAgain {
+        /// Which.
+        account: Account,
+        /// The limit that is tripped.
+        limit: String,
+        /// When it was changed at Twilio (`date_updated`). It tells one act from the next.
+        changed: Timestamp,
+    },
+    /// A usage trigger of ours was deleted or changed by somebody else, and put back.
+    TriggerRestored {
+        /// Where.
+        account: Account,
+        /// The limit that it belongs to.
+        limit: String,
+        /// The one that was deleted or changed: `UT…`.
+        trigger: Sid,
+        /// What happened to it.
+        change: TriggerChange,
+    },
+    /// An operator lifted a trip.
+    Reset {
+        /// Whose.
+        who: Who,
+        /// The limit's name.
+        limit: String,
+        /// Who, and why.
+        operator: Operator,
+        /// How much more may be used in this window.
+        #[serde(default)]
+        allowed: Option<Allowance>,
+    },
+    /// The next window lifted a trip.
+    Lifted {
+        /// Whose.
+        who: Who,
+        /// The limit's name.
+        limit: String,
+        /// Its window.
+        window: Window,
+        /// When the window began that lifted it.
+        since: Timestamp,
+    },
+    /// Twilio itself suspended an account. Only Twilio can lift that.
+    SuspendedByTwilio {
+        /// Which.
+        account: Account,
+        /// When it was changed at Twilio (`date_updated`).
+        changed: Timestamp,
+    },
+    /// Somebody wants to see whether notices arrive.
+    Test {
+        /// Who.
+        by: String,
+    },
+}
+
+/// Whom it concerns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Who {
+    /// One account.
+    Account(Account),
+    /// All accounts of the limit's scope together.
+    Together,
+}
+
+/// An account, as people know it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// `AC…`.
+    pub sid: Sid,
+    /// Its friendly name at Twilio. Whoever owns the account chose it, so it may hold anything.
+    pub name: String,
+}
+
+/// How much was used of a limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// What is counted.
+    pub measure: Measure,
+    /// The usage category: `totalprice`.
+    pub category: String,
+    /// The currency (`USD`), or the unit of the category (`minutes`).
+    pub unit: String,
+    /// The limit's window.
+    pub window: Window,
+    /// When this run of it began.
+    pub since: Timestamp,
+    /// What was used in it.
+    pub used: Amount,
+    /// At which amount the limit trips.
+    pub trips_at: Amount,
+}
+
+/// Why a limit tripped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// It was reached.
+    Usage(Usage),
+    /// Somebody stopped spending.
+    Operator(Operator),
+}
+
+/// Somebody who did something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operator {
+    /// Who, as the audit log names them.
+    pub by: String,
+    /// The reason that they gave.
+    pub reason: String,
+}
+
+/// How much more may be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Allowance {
+    /// So much.
+    pub amount: Amount,
+    /// What is counted.
+    pub measure: Measure,
+    /// The currency, or the unit.
+    pub unit: String,
+}
+
+/// What somebody did to a trigger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TriggerChange {
+    /// It was not there any more.
+    Deleted,
+    /// It was another one.
+    Changed {
+        /// What was different, in words: `the callback URL`.
+        what: String,
+        /// When it was changed at Twilio (`date_updated`).
+        changed: Timestamp,
+    },
+}
+
+/// How much it matters. A channel takes what matters at least so much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// Good to know.
+    Info,
+    /// Somebody should look at it today.
+    Warning,
+    /// Somebody should look at it now.
+    Critical,
+}
+
+/// The text names no severity.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a severity is \"info\", \"warning\" or \"critical\"")]
+pub struct UnknownSeverity;
+
+impl Notice {
+    /// What tells this event from all others: the same one gives the same key, whichever node found it out and how
+    /// often. Text of printable ASCII without spaces, of any length.
+    pub fn key(&self) -> String {
+        let parts: Vec<String> = match &self.event {
+            Event::Warning { who, limit, usage, level } => {
+                vec![limit.clone(), who.key(), usage.since.to_string(), level.to_string()]
+            }
+            Event::Tripped { who, limit, .. } | Event::Reset { who, limit, .. } => {
+                vec![limit.clone(), who.key(), self.at.to_string()]
+            }
+            Event::WouldTrip { who, limit, usage, .. } => {
+                vec![limit.clone(), who.key(), usage.since.to_string()]
+            }
+            Event::InForce { account, limit, actions, tripped } => {
+                let actions: Vec<_> = actions.iter().map(|action| action.name()).collect();
+                vec![limit.clone(), account.sid.to_string(), tripped.to_string(), actions.join("+")]
+            }
+            Event::ActionFails { account, limit, action, tripped, tries, .. } => vec![
+                limit.clone(),
+                account.sid.to_string(),
+                tripped.to_string(),
+                action.to_string(),
+                tries.to_string(),
+            ],
+            Event::ActiveAgain { account, limit, changed } => {
+                vec![limit.clone(), account.sid.to_string(), changed.to_string()]
+            }
+            Event::TriggerRestored { account, trigger, change, .. } => {
+                let when = match change {
+                    TriggerChange::Deleted => "deleted".to_owned(),
+                    TriggerChange::Changed { changed, .. } => changed.to_string(),
+                };
+                vec![account.sid.to_string(), trigger.to_string(), when]
+            }
+            Event::Lifted { who, limit, since, .. } => vec![limit.clone(), who.key(), since.to_string()],
+            Event::SuspendedByTwilio { account, changed } => {
+                vec![account.sid.to_string(), changed.to_string()]
+            }
+            Event::Test { .. } => vec![self.at.to_string()],
+        };
+        let encoded = parts.iter().map(|part| utf8_percent_encode(part, NON_ALPHANUMERIC).to_string());
+        std::iter::once(self.event.kind().to_owned()).chain(encoded).collect::<Vec<_>>().join("/")
+    }
+
+    /// A short name for the key: 32 hexadecimal digits. A message's `Message-ID` and a webhook's `webhook-id` are made
+    /// of it, so that a receiver can tell a repetition.
+    pub fn id(&self) -> String {
+        short_hash(&self.key())
+    }
+
+    /// How much it matters.
+    pub fn severity(&self) -> Severity {
+        match &self.event {
+            Event::Tripped { .. }
+            | Event::ActionFails { .. }
+            | Event::ActiveAgain { .. }
+            | Event::SuspendedByTwilio { .. } => Severity::Critical,
+            Event::Warning { .. }
+            | Event::WouldTrip { .. }
+            | Event::InForce { .. }
+            | Event::TriggerRestored { .. } => Severity::Warning,
+            Event::Reset { .. } | Event::Lifted { .. } | Event::Test { .. } => Severity::Info,
+        }
+    }
+
+    /// Whom it concerns, where it concerns somebody.
+    pub fn account(&self) -> Option<&Account> {
+        match &self.event {
+            Event::Warning { who, .. }
+            | Event::Tripped { who, .. }
+            | Event::WouldTrip { who, .. }
+            | Event::Reset { who, .. }
+            | Event::Lifted { who, .. } => who.account(),
+            Event::InForce { account, .. }
+            | Event::ActionFails { account, .. }
+            | Event::ActiveAgain { account, .. }
+            | Event::TriggerRestored { account, .. }
+            | Event::SuspendedByTwilio { account, .. } => Some(account),
+            Event::Test { .. } => None,
+        }
+    }
+
+    /// The limit's name, where it is about one.
+    pub fn limit(&self) -> Option<&str> {
+        match &self.event {
+            Event::Warning { limit, .. }
+            | Event::Tripped { limit, .. }
+            | Event::WouldTrip { limit, .. }
+            | Event::Reset { limit, .. }
+            | Event::Lifted { limit, .. }
+            | Event::InForce { limit, .. }
+            | Event::ActionFails { limit, .. }
+            | Event::ActiveAgain { limit, .. }
+            | Event::TriggerRestored { limit, .. } => Some(limit),
+            Event::SuspendedByTwilio { .. } | Event::Test { .. } => None,
+        }
+    }
+
+    /// How much was used, where it is about that.
+    pub fn usage(&self) -> Option<&Usage> {
+        match &self.event {
+            Event::Warning { usage, .. }
+            | Event::WouldTrip { usage, .. }
+            | Event::Tripped { cause: Cause::Usage(usage), .. } => Some(usage),
+            _ => None,
+        }
+    }
+}
+
+impl Event {
+    /// Its name, which never changes: people's programs depend on it.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Warning { .. } => "warning",
+            Self::Tripped { .. } => "tripped",
+            Self::WouldTrip { .. } => "would-trip",
+            Self::InForce { .. } => "in-force",
+            Self::ActionFails { .. } => "action-fails",
+            Self::ActiveAgain { .. } => "active-again",
+            Self::TriggerRestored { .. } => "trigger-restored",
+            Self::Reset { .. } => "reset",
+            Self::Lifted { .. } => "lifted",
+            Self::SuspendedByTwilio { .. } => "suspended-by-twilio",
+            Self::Test { .. } => "test",
+        }
+    }
+}
+
+impl Who {
+    /// The account, if it is one.
+    pub const fn account(&self) -> Option<&Account> {
+        match self {
+            Self::Account(account) => Some(account),
+            Self::Together => None,
+        }
+    }
+
+    /// As it is typed in commands, and as the breaker names it.
+    pub(super) fn key(&self) -> String {
+        match self {
+            Self::Account(account) => account.sid.to_string(),
+            Self::Together => "together".to_owned(),
+        }
+    }
+}
+
+impl Severity {
+    /// As it is typed.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+impl FromStr for Severity {
+    type Err = UnknownSeverity;
+
+    fn from_str(text: &str) -> Result<Self, UnknownSeverity> {
+        [Self::Info, Self::Warning, Self::Critical]
+            .into_iter()
+            .find(|it| it.name() == text)
+            .ok_or(UnknownSeverity)
+    }
+}
+
+/// The first 16 bytes of SHA-256, in hexadecimal.
+pub(super) fn short_hash(text: &str) -> String {
+    use fmt::Write as _;
+    let mut hex = String::with_capacity(32);
+    for byte in &Sha256::digest(text.as_bytes())[..16] {
+        // Writing to a string does not fail.
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
+}

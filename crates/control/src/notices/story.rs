@@ -1,0 +1,369 @@
+//! What each notice says, in plain English: a headline, what happened and what was done, and what to type next.
+//!
+//! The channels differ in form only; all of them take their words from here.
+
+use ringfence_breaker::Action;
+use ringfence_model::Amount;
+
+use super::notice::{Account, Cause, Event, Notice, Operator, TriggerChange, Usage, Who};
+use super::text::{self, Desk, moment, name, one_line, period, shell_word};
+
+/// What a notice says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Story {
+    /// One line without an end.
+    pub(super) headline: String,
+    /// What happened, what was done, what it means.
+    pub(super) paragraphs: Vec<String>,
+    /// What to type next: why, and the command.
+    pub(super) commands: Vec<(&'static str, String)>,
+}
+
+const LOOK: &str = "To see where every limit stands";
+const LIFT: &str = "To lift it";
+
+impl Story {
+    pub(super) fn of(notice: &Notice, desk: &Desk) -> Self {
+        let commands = Commands { config: &desk.config };
+        let headline = headline(&notice.event);
+        let (paragraphs, commands) = match &notice.event {
+            Event::Warning { who, limit, usage, level } => (
+                vec![
+                    spent(usage),
+                    format!(
+                        "That is at least {level} % of the limit {}. Nothing was stopped. When {} is reached, the limit trips.",
+                        quoted(limit),
+                        text::trips_at(usage),
+                    ),
+                    whose(who),
+                ],
+                vec![(LOOK, commands.status())],
+            ),
+            Event::Tripped { who, limit, cause, ordered, lifts } => {
+                let why = match cause {
+                    Cause::Usage(usage) => {
+                        format!("{} The limit {} is {}.", spent(usage), quoted(limit), text::trips_at(usage))
+                    }
+                    Cause::Operator(operator) => {
+                        format!("An operator tripped the limit {}. {}", quoted(limit), by(operator))
+                    }
+                };
+                let until = match lifts {
+                    Some(lifts) => {
+                        format!("It stays so until the next window begins, at {}, or until an operator lifts it.", moment(*lifts))
+                    }
+                    None => "It stays so until an operator lifts it.".to_owned(),
+                };
+                (
+                    vec![why, ordered_now(ordered), until, whose(who)],
+                    vec![(LOOK, commands.status()), (LIFT, commands.reset(limit, who))],
+                )
+            }
+            Event::WouldTrip { who, limit, usage, would } => (
+                vec![
+                    format!("{} The limit {} is {}.", spent(usage), quoted(limit), text::trips_at(usage)),
+                    would_do(would),
+                    whose(who),
+                ],
+                vec![("To see what the limits that only watch would have done", commands.report())],
+            ),
+            Event::InForce { account, limit, actions, tripped } => (
+                vec![
+                    format!("Read back from Twilio: {}.", listed(actions.iter().copied().map(is_so))),
+                    format!("The limit {} tripped at {}.", quoted(limit), moment(*tripped)),
+                    known_as(account),
+                ],
+                vec![(LIFT, commands.reset(limit, &Who::Account(account.clone())))],
+            ),
+            Event::ActionFails { account, limit, action, tripped, why, tries } => (
+                vec![
+                    format!(
+                        "The limit {} tripped at {}, and {} was ordered. After {} it is still not so, and money may still be spent.",
+                        quoted(limit),
+                        moment(*tripped),
+                        action_name(*action),
+                        times(*tries),
+                    ),
+                    format!("The last answer: {}", sentence(&text::said(why))),
+                    format!("It is tried again until it succeeds. Meanwhile {}.", by_hand(*action)),
+                    known_as(account),
+                ],
+                vec![(LOOK, commands.status())],
+            ),
+            Event::ActiveAgain { account, limit, changed } => (
+                vec![
+                    format!(
+                        "The limit {} is tripped, so the account must be suspended. At {} somebody with access to Twilio changed it, and it was found active. It is being suspended again.",
+                        quoted(limit),
+                        moment(*changed),
+                    ),
+                    "If that was one of you: lift the trip with Ringfence instead, or it is suspended each time. If it was not, somebody else has credentials of the parent account: change them.".to_owned(),
+                    known_as(account),
+                ],
+                vec![(LIFT, commands.reset(limit, &Who::Account(account.clone())))],
+            ),
+            Event::TriggerRestored { account, limit, trigger, change } => {
+                let what = match change {
+                    TriggerChange::Deleted => "was deleted".to_owned(),
+                    TriggerChange::Changed { what, changed } => {
+                        format!("was changed at {} ({})", moment(*changed), one_line(what, 160))
+                    }
+                };
+                (
+                    vec![
+                        format!(
+                            "The usage trigger {trigger}, which watches the limit {}, {what}, and not by Ringfence. It was put back. Usage was watched by reading Twilio's records in the meantime.",
+                            quoted(limit),
+                        ),
+                        "If that was none of you, somebody else has credentials of the account: change them.".to_owned(),
+                        known_as(account),
+                    ],
+                    vec![("To compare the triggers with the configuration", commands.plan())],
+                )
+            }
+            Event::Reset { who, limit, operator, allowed } => {
+                let until = match allowed {
+                    Some(allowed) if allowed.amount > Amount::ZERO => format!(
+                        "{} more may be used in this window, then the limit trips again.",
+                        text::amount(allowed.amount, allowed.measure, &allowed.unit),
+                    ),
+                    _ => "What was stopped is being released.".to_owned(),
+                };
+                (
+                    vec![
+                        format!("An operator lifted the trip of the limit {}. {}", quoted(limit), by(operator)),
+                        until,
+                        whose(who),
+                    ],
+                    vec![(LOOK, commands.status())],
+                )
+            }
+            Event::Lifted { who, limit, window, since } => (
+                vec![
+                    format!(
+                        "The limit {} counts anew in {}, and is set to lift its trip then. What was stopped is being released.",
+                        quoted(limit),
+                        period(*window, *since),
+                    ),
+                    whose(who),
+                ],
+                vec![(LOOK, commands.status())],
+            ),
+            Event::SuspendedByTwilio { account, changed } => (
+                vec![
+                    format!(
+                        "The account was found suspended at {}, and Ringfence did not order it. Twilio says that its parent cannot make it active again, so Twilio itself suspended it.",
+                        moment(*changed),
+                    ),
+                    "Only Twilio can lift that: see the account's page in the Console of Twilio, or write to Twilio's support.".to_owned(),
+                    known_as(account),
+                ],
+                vec![("To see all accounts", commands.accounts())],
+            ),
+            Event::Test { by } => (
+                vec![
+                    format!("{} asked for this, to see whether notices arrive. Nothing happened, and nothing has to be done.", by_name(by)),
+                ],
+                Vec::new(),
+            ),
+        };
+        Self { headline, paragraphs, commands }
+    }
+}
+
+fn headline(event: &Event) -> String {
+    match event {
+        Event::Warning { who, limit, usage, level } => {
+            format!("{} has used {level} % of {}: {}", text::who_first(who), quoted(limit), text::used(usage))
+        }
+        Event::Tripped { who, limit, cause, ordered, .. } => {
+            let done =
+                if ordered.contains(&Action::Suspend) { "is being suspended" } else { "is over its limit" };
+            match cause {
+                Cause::Usage(usage) => {
+                    format!(
+                        "{} {done}: {} reached {}",
+                        text::who_first(who),
+                        text::used(usage),
+                        quoted(limit)
+                    )
+                }
+                Cause::Operator(_) => {
+                    format!("{} is stopped by an operator: {}", text::who_first(who), quoted(limit))
+                }
+            }
+        }
+        Event::WouldTrip { who, limit, usage, .. } => {
+            format!(
+                "{} would have been stopped: {} reached {}",
+                text::who_first(who),
+                text::used(usage),
+                quoted(limit)
+            )
+        }
+        Event::InForce { account, actions, .. } if actions.contains(&Action::Suspend) => {
+            format!("{} is suspended", text::account(account))
+        }
+        Event::InForce { account, .. } => format!("{} is stopped", text::account(account)),
+        Event::ActionFails { account, action, tries, .. } => {
+            format!("{}: {} FAILS, after {}", text::account(account), action_name(*action), times(*tries))
+        }
+        Event::ActiveAgain { account, .. } => {
+            format!("{} was made active again although it must be suspended", text::account(account))
+        }
+        Event::TriggerRestored { account, change, .. } => {
+            let what = if *change == TriggerChange::Deleted { "deleted" } else { "changed" };
+            format!("A usage trigger of {} was {what} by somebody else, and put back", text::account(account))
+        }
+        Event::Reset { who, limit, operator, .. } => {
+            format!("{} is lifted for {} by {}", quoted(limit), text::who(who), by_name(&operator.by))
+        }
+        Event::Lifted { who, limit, .. } => {
+            format!("{} is lifted for {} by its next window", quoted(limit), text::who(who))
+        }
+        Event::SuspendedByTwilio { account, .. } => {
+            format!("{} was suspended by Twilio itself", text::account(account))
+        }
+        Event::Test { .. } => "This is a test".to_owned(),
+    }
+}
+
+/// A limit's name, where it stands within a sentence.
+pub(super) fn quoted(limit: &str) -> String {
+    format!("\"{}\"", name(limit))
+}
+
+fn spent(usage: &Usage) -> String {
+    let what = if usage.category == "totalprice" {
+        String::new()
+    } else {
+        format!(" of {}", one_line(&usage.category, 64))
+    };
+    format!("{}{what} used in {}.", text::used(usage), period(usage.window, usage.since))
+}
+
+fn ordered_now(ordered: &[Action]) -> String {
+    let actions = listed(ordered.iter().copied().filter(|it| *it != Action::Notify).map(action_name));
+    if actions.is_empty() {
+        return "Nothing but this notice was ordered: money can still be spent.".to_owned();
+    }
+    format!(
+        "Ordered, and repeated until it is so: {actions}. Another notice follows when Twilio confirms it, or if it fails."
+    )
+}
+
+fn would_do(would: &[Action]) -> String {
+    let actions = listed(would.iter().copied().filter(|it| *it != Action::Notify).map(action_name));
+    let actions = if actions.is_empty() { "nothing but a notice".to_owned() } else { actions };
+    format!(
+        "This limit only watches (enforce = false), so nothing was done. It would have ordered: {actions}."
+    )
+}
+
+fn action_name(action: Action) -> &'static str {
+    match action {
+        Action::Suspend => "the suspension",
+        Action::Notify => "the notice",
+        Action::EndCalls => "the end of all calls",
+        Action::CancelQueued => "the cancellation of queued messages",
+        Action::CloseGeo => "the withdrawal of permissions to call and text abroad",
+        Action::RevokeKeys => "the deletion of the API keys",
+    }
+}
+
+fn is_so(action: Action) -> &'static str {
+    match action {
+        Action::Suspend => "the account is suspended",
+        Action::Notify => "people were told",
+        Action::EndCalls => "no call is in progress",
+        Action::CancelQueued => "no queued message is left that can be cancelled",
+        Action::CloseGeo => "calls and messages abroad are not permitted",
+        Action::RevokeKeys => "the account's API keys are deleted",
+    }
+}
+
+/// What a person can do at Twilio while Ringfence cannot.
+fn by_hand(action: Action) -> &'static str {
+    match action {
+        Action::Suspend => "suspend the account in the Console of Twilio (Account, Subaccounts)",
+        Action::Notify => "look at the settings of [notify]",
+        Action::EndCalls => "end the calls in the Console of Twilio (Monitor, Logs, Calls)",
+        Action::CancelQueued => "cancel the messages in the Console of Twilio (Monitor, Logs, Messaging)",
+        Action::CloseGeo => {
+            "take the permissions away in the Console of Twilio (Voice and Messaging, Settings, Geo permissions)"
+        }
+        Action::RevokeKeys => "delete the keys in the Console of Twilio (Account, API keys)",
+    }
+}
+
+fn whose(who: &Who) -> String {
+    who.account()
+        .map_or_else(|| "It concerns all accounts of the limit's scope together.".to_owned(), known_as)
+}
+
+fn known_as(account: &Account) -> String {
+    let name = name(&account.name);
+    if name.is_empty() {
+        format!("Account: {}", account.sid)
+    } else {
+        format!("Account: {} ({name})", account.sid)
+    }
+}
+
+fn by(operator: &Operator) -> String {
+    let reason = one_line(&operator.reason, 300);
+    let reason = if reason.is_empty() { "no reason given".to_owned() } else { sentence(&reason) };
+    format!("By {}: {reason}", by_name(&operator.by))
+}
+
+fn by_name(by: &str) -> String {
+    let by = name(by);
+    if by.is_empty() { "somebody".to_owned() } else { by }
+}
+
+fn sentence(text: &str) -> String {
+    if text.ends_with(['.', '!', '?', '…']) { text.to_owned() } else { format!("{text}.") }
+}
+
+fn times(tries: u32) -> String {
+    if tries == 1 { "1 try".to_owned() } else { format!("{tries} tries") }
+}
+
+fn listed(parts: impl Iterator<Item = &'static str>) -> String {
+    parts.collect::<Vec<_>>().join("; ")
+}
+
+struct Commands<'a> {
+    config: &'a str,
+}
+
+impl Commands<'_> {
+    fn config(&self) -> String {
+        shell_word(self.config)
+    }
+
+    fn status(&self) -> String {
+        format!("ringfence status --config {}", self.config())
+    }
+
+    fn report(&self) -> String {
+        format!("ringfence report --config {}", self.config())
+    }
+
+    fn plan(&self) -> String {
+        format!("ringfence limits plan --config {}", self.config())
+    }
+
+    fn accounts(&self) -> String {
+        format!("ringfence account list --config {}", self.config())
+    }
+
+    fn reset(&self, limit: &str, who: &Who) -> String {
+        format!(
+            "ringfence reset --config {} {} {} --reason \"...\"",
+            self.config(),
+            shell_word(limit),
+            who.key()
+        )
+    }
+}

@@ -1,0 +1,4 @@
+mod fixtures;
+mod keys;
+mod rendering;
+mod settings;

@@ -1,0 +1,75 @@
+//! What an account must be like, because of its breakers and because an operator says so. Pure.
+//!
+//! Effects of a step say what changed; this says what must be so now. Whoever performs a suspension asks here at that
+//! moment, so that an order which was overtaken by a reset, or by another trip, does no harm however late it comes.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use ringfence_breaker::{Action, Limit, Per, ScopedAccount, State, Subject};
+
+/// A limit as it is applied: with the moment from which on it counts new subaccounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppliedLimit {
+    /// The rule.
+    pub limit: Limit,
+    /// When it was applied first.
+    pub since: Timestamp,
+}
+
+impl AppliedLimit {
+    /// The breaker that watches this account under this limit; none where it is not in the scope.
+    pub fn subject(&self, account: &ScopedAccount<'_>) -> Option<Subject> {
+        self.limit.scope.contains(account, self.since).then_some(match self.limit.per {
+            Per::Account => Subject::Account(account.sid),
+            Per::Together => Subject::Together,
+        })
+    }
+}
+
+/// The breakers of all limits, by the limit's name and the subject.
+pub type Breakers = HashMap<(String, Subject), State>;
+
+/// Why an account must be suspended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Because {
+    /// An operator said so.
+    Operator,
+    /// These limits, in the order of the configuration, are tripped.
+    Limits(Vec<String>),
+}
+
+/// Whether an account must be suspended, and why. `held` is whether an operator suspended it.
+///
+/// A parent is never suspended: Twilio does not do it.
+pub fn must_be_suspended(
+    account: &ScopedAccount<'_>,
+    held: bool,
+    limits: &[AppliedLimit],
+    breakers: &Breakers,
+) -> Option<Because> {
+    account.parent?;
+    if held {
+        return Some(Because::Operator);
+    }
+    let tripped: Vec<String> =
+        in_force(account, limits, breakers, Action::Suspend).map(|limit| limit.name.clone()).collect();
+    (!tripped.is_empty()).then_some(Because::Limits(tripped))
+}
+
+/// The limits whose breaker stops this account, and which order this action.
+pub fn in_force<'l>(
+    account: &ScopedAccount<'_>,
+    limits: &'l [AppliedLimit],
+    breakers: &Breakers,
+    action: Action,
+) -> impl Iterator<Item = &'l Limit> {
+    limits.iter().filter(move |applied| applied.limit.then.contains(&action)).filter_map(move |applied| {
+        let subject = applied.subject(account)?;
+        let state = breakers.get(&(applied.limit.name.clone(), subject))?;
+        state.stops().then_some(&applied.limit)
+    })
+}
+
+#[cfg(test)]
+mod tests;
