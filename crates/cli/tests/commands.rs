@@ -192,6 +192,79 @@ fn a_right_configuration_is_told_in_a_table() {
     assert_eq!(json["routes"][0]["check"], "signature");
 }
 
+/// What limits need, beside what `CONFIG` has.
+const LIMITS: &str = r#"
+[store]
+url = "sqlite:ringfence.db"
+
+[[route]]
+path = "/triggers"
+public_url = "https://hooks.example.com"
+upstream = "breaker"
+check = "signature"
+
+[[limit]]
+name = "fifty a day"
+scope = "subaccounts"
+window = "daily"
+at = "50"
+
+[[limit]]
+name = "in all"
+scope = "subaccounts"
+per = "together"
+category = "totalprice"
+window = "monthly"
+at = "1000.50"
+warn = [50, 80]
+then = ["notify"]
+reset = "next window"
+enforce = false
+
+[notify]
+mail = { smtp = "smtp://localhost:25", from = "ringfence@example.com", to = ["ops@example.com"] }
+sms = { account = "AC00000000000000000000000000000000", from = "+15550006789", to = ["+15550001234"] }
+"#;
+
+fn with_limits() -> String {
+    CONFIG.replace("[[route]]", "subaccounts = true\n\n[[route]]") + LIMITS
+}
+
+#[test]
+fn limits_are_told_in_words() {
+    let files = Files::new();
+    let config = files.write("r.toml", &with_limits());
+    let run = run(&["check", "--config", &config])
+        .code(0)
+        .says("limit         fifty a day: each subaccount, price of totalprice, daily, at 50: suspend, notify; warns at 80 %; lifted by hand\n")
+        .says("limit         in all: all subaccounts together, price of totalprice, monthly, at 1000.5: only watches, and would do: notify; warns at 50 and 80 %; lifted by the next window\n")
+        .says("leads to    the circuit breaker: usage triggers")
+        .says("triggers call https://hooks.example.com/triggers")
+        .says("notices       mail from ringfence@example.com to ops@example.com over localhost:25 (without TLS)")
+        .says("ringfence.db (sealed with a key that will be made at ")
+        .says("no limit holds for the sum");
+    assert!(!run.out.contains("0001234"), "{}", run.out);
+    let json = self::run(&["check", "--config", &config, "--json"]).code(0).out;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let control = &json["control"];
+    assert_eq!(
+        (&control["limits"][1]["at"], &control["limits"][1]["per"]),
+        (&"1000.5".into(), &"together".into())
+    );
+    assert_eq!(control["trigger_url"], "https://hooks.example.com/triggers");
+    assert_eq!(json["routes"][1]["upstream"], "breaker");
+}
+
+#[test]
+fn serve_refuses_limits_that_nothing_would_hold() {
+    let files = Files::new();
+    let config = files.write("r.toml", &with_limits());
+    run(&["serve", "--config", &config])
+        .code(64)
+        .prints_nothing()
+        .complains("limits are configured, and this build has no control plane to hold them");
+}
+
 #[test]
 fn the_printed_example_is_a_right_configuration() {
     let files = Files::new();

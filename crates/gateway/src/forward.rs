@@ -18,7 +18,7 @@ use crate::http_rules::{SETTINGS, SIGNATURE};
 use crate::proof::{ACCOUNT_HEADER, PROOF_HEADER};
 use crate::settings::Route;
 use crate::snapshot::{ActiveRoute, Snapshot};
-use crate::upstream::{Client, Exchange, Outcome, UpstreamError};
+use crate::upstream::{Client, Exchange, Outcome, UpstreamAddress, UpstreamError};
 
 /// The form of the URL that was signed.
 pub(crate) const MATCHED_HEADER: &str = "x-ringfence-matched";
@@ -27,6 +27,7 @@ pub(crate) const MATCHED_HEADER: &str = "x-ringfence-matched";
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Forward<'a> {
     pub(crate) active: &'a ActiveRoute,
+    pub(crate) address: &'a UpstreamAddress,
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) parts: &'a Parts,
     pub(crate) target: &'a str,
@@ -46,7 +47,7 @@ pub(crate) async fn forward(
     let method = &forward.parts.method;
     client
         .send(Exchange {
-            address: &forward.active.route.upstream,
+            address: forward.address,
             head: &head,
             // A handshake was refused long before if it had a body; here it has none whatever happened.
             body: if forward.websocket { Bytes::new() } else { webhook.body().clone() },

@@ -1,5 +1,6 @@
 //! Forward-auth: another proxy holds the request and asks whether it may pass. It answers 200, 401 or 403 and
-//! nothing else, since nginx makes a 500 of anything else.
+//! nothing else, since nginx makes a 500 of anything else. The one exception wants that: a delivery for the circuit
+//! breaker that nobody takes is a 503, so that Twilio comes again.
 //!
 //! A signature covers a form's parameters, so a proxy that does not hand over the body cannot have a form
 //! checked. Such a request is refused at once, and the log says what to change; it is never waited for and never
@@ -21,14 +22,14 @@ use crate::admission::{Received, VerifiedWebhook, admissible};
 use crate::connection::Connection;
 use crate::explain::offer_explanation;
 use crate::forward::MATCHED_HEADER;
-use crate::gate::{BodyBound, count_admitted, decide, known_method, log_refusal, read_body};
+use crate::gate::{BodyBound, count_admitted, decide, known_method, log_refusal, read_body, without_breaker};
 use crate::http_rules::{self, Head, SIGNATURE};
 use crate::proof::{ACCOUNT_HEADER, PROOF_HEADER};
 use crate::reason::Reason;
 use crate::replay::{Begin, ReplayKey};
 use crate::respond::{self, GateBody};
 use crate::route_table::{self, Found};
-use crate::settings::{Check, Mode, Replay};
+use crate::settings::{Check, Mode, Replay, Upstream};
 use crate::snapshot::ActiveRoute;
 use crate::worker::Worker;
 
@@ -90,6 +91,10 @@ pub(crate) async fn handle(connection: &Connection, request: Request<Incoming>) 
                 return refuse(worker, Some(active), Reason::Replayed, &asked.method, peer);
             }
             count_admitted(active, &webhook);
+            // A 200 would send the delivery to the application behind the proxy, and the breaker would never hear of it.
+            if active.route.upstream == Upstream::Breaker {
+                return without_breaker(&active.route);
+            }
             let now_unix = worker.shared.clock.unix_seconds();
             admitted(active, &asked, &webhook, now_unix)
         }

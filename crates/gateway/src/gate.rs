@@ -31,9 +31,9 @@ use crate::reason::Reason;
 use crate::replay::{Begin, Keep, KeptAnswer, Known, Recorder, Recording, ReplayKey, Ticket};
 use crate::respond::{self, GateBody};
 use crate::route_table::{self, Found};
-use crate::settings::{Mode, Replay, Route};
+use crate::settings::{Mode, Replay, Route, Upstream};
 use crate::snapshot::{ActiveRoute, Snapshot};
-use crate::upstream::{Answer, Outcome, Stage, UpstreamError};
+use crate::upstream::{Answer, Outcome, Stage, UpstreamAddress, UpstreamError};
 use crate::websocket;
 use crate::worker::Worker;
 
@@ -253,8 +253,13 @@ struct Delivery {
 impl Delivery {
     async fn run(self) -> Response<GateBody> {
         let active = &self.snapshot.routes[self.route];
+        let Upstream::Application(address) = &active.route.upstream else {
+            // The ticket drops here too, so that Twilio's next try is not answered from memory.
+            return without_breaker(&active.route);
+        };
         let job = Forward {
             active,
+            address,
             snapshot: &self.snapshot,
             parts: &self.parts,
             target: http_rules::target(&self.parts),
@@ -564,10 +569,21 @@ fn upstream_failed(active: &ActiveRoute, error: &UpstreamError) -> Response<Gate
     active.metrics.upstream_error(error.kind());
     tracing::error!(
         route = &*active.route.label,
-        upstream = active.route.upstream.authority(),
+        upstream = active.route.upstream.address().map(UpstreamAddress::authority),
         error = %error,
         status = status.as_u16(),
         "upstream failed"
     );
     respond::empty(status)
+}
+
+/// 503: a delivery for the breaker that nobody here takes. Twilio comes again after it, and whoever reads the log knows
+/// why nothing happened.
+pub(crate) fn without_breaker(route: &Route) -> Response<GateBody> {
+    tracing::error!(
+        route = &*route.label,
+        status = StatusCode::SERVICE_UNAVAILABLE.as_u16(),
+        "a usage trigger was verified, and there is no circuit breaker here to take it: nothing was done about it"
+    );
+    respond::empty(StatusCode::SERVICE_UNAVAILABLE)
 }

@@ -2,7 +2,9 @@
 //! contradict each other. `cli` makes it from the configuration file; nothing here reads files or the
 //! environment.
 
+use std::fmt;
 use std::net::SocketAddr;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use crate::basic::BasicUsers;
 use crate::forwarded::TrustedPeers;
 use crate::proof::ProofKey;
 use crate::tls::CertificatePaths;
-use crate::upstream::UpstreamAddress;
+use crate::upstream::{AddressError, UpstreamAddress};
 
 /// The whole data plane: where it listens, whom it trusts, and where each path leads.
 #[derive(Debug)]
@@ -112,7 +114,7 @@ pub struct Route {
     /// Scheme, authority and any path before the target, as Twilio was given them.
     pub public_url: PublicUrl,
     /// Where a verified request goes.
-    pub upstream: UpstreamAddress,
+    pub upstream: Upstream,
     /// What a request must prove.
     pub check: Check,
     /// Whether a verdict has consequences.
@@ -138,6 +140,44 @@ pub struct Route {
 impl AsRef<Route> for Route {
     fn as_ref(&self) -> &Route {
         self
+    }
+}
+
+/// Where a verified request goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Upstream {
+    /// To the operator's application.
+    Application(UpstreamAddress),
+    /// To the circuit breaker: usage triggers, which are taken here and reach no application.
+    Breaker,
+}
+
+impl Upstream {
+    /// The application's address, where there is one.
+    pub fn address(&self) -> Option<&UpstreamAddress> {
+        match self {
+            Self::Application(address) => Some(address),
+            Self::Breaker => None,
+        }
+    }
+}
+
+impl FromStr for Upstream {
+    type Err = AddressError;
+
+    /// Reads `breaker` or an address.
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        if text == "breaker" { Ok(Self::Breaker) } else { text.parse().map(Self::Application) }
+    }
+}
+
+impl fmt::Display for Upstream {
+    /// As it is typed.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Application(address) => write!(formatter, "http://{}", address.authority()),
+            Self::Breaker => formatter.write_str("breaker"),
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! `ringfence check`: is this configuration right, and what does it mean?
 
+mod control;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use ringfence_gateway::settings::{Check, Mode, PathRule, Replay, Route, Tls};
+use ringfence_gateway::settings::{Check, Mode, PathRule, Replay, Route, Tls, Upstream};
 use ringfence_signature::{AccountSid, Strict};
 use serde_json::{Value, json};
 
@@ -63,7 +65,10 @@ fn as_text(loaded: &Loaded) -> String {
         row("route", &format!("{}{}", shown_path(route), methods(route)));
         row("  called as", &route.public_url.to_string());
         let leads_to = match route.mode {
-            Mode::Enforce => format!("http://{}", route.upstream.authority()),
+            Mode::Enforce => match route.upstream {
+                Upstream::Breaker => "the circuit breaker: usage triggers".to_owned(),
+                Upstream::Application(_) => route.upstream.to_string(),
+            },
             Mode::Shadow => "nowhere: shadow mode answers 204 and records what it would have said".to_owned(),
         };
         row("  leads to", &leads_to);
@@ -73,6 +78,9 @@ fn as_text(loaded: &Loaded) -> String {
             "  caps",
             &format!("body {}, timeout {}", show_bytes(route.body_cap), show_duration(route.timeout)),
         );
+    }
+    for (name, value) in control::rows(&loaded.control) {
+        row(name, &value);
     }
     for (number, warning) in loaded.warnings.iter().enumerate() {
         let empty_line = if number == 0 { "\n" } else { "" };
@@ -100,7 +108,7 @@ fn as_json(loaded: &Loaded) -> Value {
                 "path": path_text(route),
                 "host": route.host,
                 "public_url": route.public_url.to_string(),
-                "upstream": format!("http://{}", route.upstream.authority()),
+                "upstream": route.upstream.to_string(),
                 "check": check_word(&route.check),
                 "mode": mode_word(route.mode),
                 "strict": strict_word(route.strict),
@@ -117,6 +125,7 @@ fn as_json(loaded: &Loaded) -> Value {
         "tls": tls,
         "accounts": settings.keyring.accounts().count(),
         "routes": routes,
+        "control": control::as_json(&loaded.control),
         "warnings": problems_as_json(&loaded.warnings),
     })
 }

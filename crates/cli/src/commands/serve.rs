@@ -14,7 +14,7 @@ use ringfence_model::Clock;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::config::{self, Loaded};
+use crate::config::{self, ConfigError, Loaded};
 use crate::exit;
 use crate::logging;
 
@@ -26,6 +26,12 @@ impl Clock for SystemClock {
     fn unix_seconds(&self) -> u64 {
         // Before 1970 only on a machine whose clock is not set; proofs made then are refused as too old.
         config::wall_clock().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    }
+
+    fn unix_micros(&self) -> u64 {
+        let since = config::wall_clock().duration_since(UNIX_EPOCH).unwrap_or_default();
+        // Full in the year 586,000.
+        u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
     }
 
     fn monotonic(&self) -> Instant {
@@ -40,6 +46,9 @@ pub(crate) fn run(file: &Path) -> ExitCode {
         Ok(loaded) => loaded,
         Err(error) => return exit::wrong_configuration(&error),
     };
+    if let Err(error) = needs_no_control_plane(&loaded) {
+        return exit::wrong_configuration(&error);
+    }
     let _log_writer = logging::start(&loaded.log);
     for warning in &loaded.warnings {
         tracing::warn!(line = warning.line(), "{}", warning.text());
@@ -54,6 +63,20 @@ pub(crate) fn run(file: &Path) -> ExitCode {
     // A second signal does not wait for what the first one still waits for.
     runtime.shutdown_background();
     code
+}
+
+/// This build has the data plane alone: what only a control plane holds is refused, since it would silently do nothing.
+fn needs_no_control_plane(loaded: &Loaded) -> Result<(), ConfigError> {
+    match loaded.control.is_needed_for() {
+        None => Ok(()),
+        Some(why) => Err(ConfigError::of_file(
+            &loaded.file,
+            format!(
+                "{why}, and this build has no control plane to hold them: nobody would be suspended; take them out of \
+                 the configuration to run the gate alone"
+            ),
+        )),
+    }
 }
 
 async fn serve(file: PathBuf, loaded: Loaded) -> ExitCode {
@@ -122,7 +145,7 @@ fn reload(file: &Path, gateway: &Gateway) {
         Ok(now) => notify(&[NotifyState::Reloading, now]),
         Err(_) => notify(&[NotifyState::Reloading]),
     }
-    match config::load(file) {
+    match config::load(file).and_then(|loaded| needs_no_control_plane(&loaded).map(|()| loaded)) {
         Err(error) => {
             gateway.reload_refused();
             tracing::error!("the new configuration is wrong, the old one runs on: {error}");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ringfence_model::{Secret, Sid};
 use ringfence_signature::{AccountKeys, AccountSid, Algorithm, MAX_KEYS};
 
 use super::Surroundings;
@@ -34,8 +35,19 @@ pub(super) struct Account {
     pub(super) sid: AccountSid,
     pub(super) keys: AccountKeys,
     pub(super) keys_len: usize,
-    /// Whether it can sign anew for an upstream that verifies by itself.
-    pub(super) has_auth_token: bool,
+    /// What signs anew for an upstream that verifies by itself, and what Twilio's API is asked with.
+    pub(super) auth_token: Option<Secret>,
+    /// The account that it is a subaccount of.
+    pub(super) parent: Option<AccountSid>,
+    /// Whether its subaccounts are found at Twilio.
+    pub(super) finds_subaccounts: bool,
+}
+
+impl Account {
+    /// Whether it has this SID, however its digits are written.
+    pub(super) fn is(&self, sid: Sid) -> bool {
+        Sid::parse(self.sid.as_str()) == Ok(sid)
+    }
 }
 
 /// All accounts of the file, found by their SIDs.
@@ -50,7 +62,7 @@ impl<'a> KnownAccounts<'a> {
             by_sid: accounts.iter().map(|account| (account.sid, account)).collect(),
             without_auth_token: accounts
                 .iter()
-                .find(|account| !account.has_auth_token)
+                .find(|account| account.auth_token.is_none())
                 .map(|first| first.sid),
         }
     }
@@ -71,7 +83,8 @@ impl<'a> KnownAccounts<'a> {
     /// One of the listed accounts, or of all, that could not sign anew.
     pub(super) fn without_auth_token(&self, listed: Option<&[AccountSid]>) -> Option<AccountSid> {
         let Some(listed) = listed else { return self.without_auth_token };
-        let lacks = |sid: &AccountSid| self.by_sid.get(sid).is_some_and(|account| !account.has_auth_token);
+        let lacks =
+            |sid: &AccountSid| self.by_sid.get(sid).is_some_and(|account| account.auth_token.is_none());
         listed.iter().copied().find(lacks)
     }
 }
@@ -79,6 +92,7 @@ impl<'a> KnownAccounts<'a> {
 /// Reads all accounts.
 pub(super) fn resolve(
     tables: &[Table<'_>],
+    has_store: bool,
     around: &Surroundings<'_>,
     problems: &mut Problems,
 ) -> Vec<Account> {
@@ -86,7 +100,7 @@ pub(super) fn resolve(
     let mut shared_key_lines = BTreeMap::new();
     let mut accounts = Vec::new();
     for table in tables {
-        if let Some(account) = one(table, around, &mut shared_key_lines, problems) {
+        if let Some(account) = one(table, has_store, around, &mut shared_key_lines, problems) {
             match lines.insert(account.sid, problems.line(table.offset())) {
                 None => accounts.push(account),
                 Some(line) => {
@@ -100,6 +114,7 @@ pub(super) fn resolve(
 
 fn one(
     table: &Table<'_>,
+    has_store: bool,
     around: &Surroundings<'_>,
     shared_key_lines: &mut BTreeMap<String, usize>,
     problems: &mut Problems,
@@ -109,7 +124,8 @@ fn one(
     // Secrets are read even where the SID is wrong, so that all problems come at once.
     let mut keys = sid.map_or_else(AccountKeys::anonymous, AccountKeys::new);
     let mut keys_len = 0;
-    if let Some(token) = token(table.find("auth_token"), around, problems) {
+    let auth_token = token(table.find("auth_token"), around, problems);
+    if let Some(token) = &auth_token {
         keys = keys.primary(token.expose());
         keys_len += 1;
     }
@@ -132,19 +148,17 @@ fn one(
             keys_len += 1;
         }
     }
-    if let Some(parent) = table.find("parent").and_then(|field| account_sid(field, problems)) {
+    let parent = table.find("parent").and_then(|field| account_sid(field, problems));
+    if let Some(parent) = parent {
         if Some(parent) == sid {
             table.wrong("parent", "an account is not its own parent", problems);
         }
         keys = keys.child_of(parent);
     }
-    if table.find("subaccounts").and_then(|field| field.boolean(problems)) == Some(true) {
-        table.wrong(
-            "subaccounts",
-            "this version does not find subaccounts by itself; remove it and give each its own [[account]] with \
-             `parent`",
-            problems,
-        );
+    let finds_subaccounts =
+        table.find("subaccounts").and_then(|field| field.boolean(problems)).unwrap_or(false);
+    if finds_subaccounts {
+        can_find_subaccounts(table, has_store, problems);
     }
     if problems.errors_len() > errors_before {
         return None;
@@ -164,7 +178,21 @@ fn one(
             ),
         );
     }
-    Some(Account { sid: sid?, keys, keys_len, has_auth_token: table.has("auth_token") })
+    Some(Account { sid: sid?, keys, keys_len, auth_token, parent, finds_subaccounts })
+}
+
+/// What it takes to find the subaccounts of an account at Twilio.
+fn can_find_subaccounts(table: &Table<'_>, has_store: bool, problems: &mut Problems) {
+    let lacks = if table.has("parent") {
+        "a subaccount has no subaccounts; remove it here and write it in the parent's [[account]]"
+    } else if !table.has("auth_token") {
+        "subaccounts are found with their parent's auth token, and this account has none here; add auth_token"
+    } else if !has_store {
+        "what is found is kept in the store, and there is none; add [store] with url = \"sqlite:ringfence.db\""
+    } else {
+        return;
+    };
+    table.wrong("subaccounts", lacks, problems);
 }
 
 /// Reads an account's SID, and says what was typed instead.
@@ -178,11 +206,7 @@ pub(super) fn account_sid(field: Field<'_>, problems: &mut Problems) -> Option<A
     })
 }
 
-fn token(
-    field: Option<Field<'_>>,
-    around: &Surroundings<'_>,
-    problems: &mut Problems,
-) -> Option<ringfence_model::Secret> {
+fn token(field: Option<Field<'_>>, around: &Surroundings<'_>, problems: &mut Problems) -> Option<Secret> {
     let field = field?;
     let token = secret::read(field, around, problems)?;
     let text = token.expose();
@@ -197,7 +221,7 @@ fn shared_key(
     around: &Surroundings<'_>,
     lines: &mut BTreeMap<String, usize>,
     problems: &mut Problems,
-) -> Option<(String, ringfence_model::Secret, Algorithm)> {
+) -> Option<(String, Secret, Algorithm)> {
     let table = field.table(&SHARED_KEY, super::SECTIONS, SHARED_KEY_FORM, problems)?;
     let id = table.required("id", "the SharedKey's id, as Twilio's console shows it", problems);
     let secret = table.required("secret", secret::FORM, problems);

@@ -5,17 +5,23 @@
 //! Here, and nowhere below, files and the environment are read.
 
 mod account;
+pub(crate) mod control;
+mod limit;
 mod limits;
 mod listen;
 mod log;
 mod machine;
+pub(crate) mod notify;
 mod problems;
 mod raw;
 mod route;
 pub(crate) mod secret;
+pub(crate) mod store;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod trigger_route;
+mod twilio;
 pub(crate) mod units;
 
 use std::path::{Path, PathBuf};
@@ -29,6 +35,7 @@ pub(crate) use log::{Log, LogFormat};
 pub(crate) use problems::{ConfigError, Problem};
 
 use account::{Account, KnownAccounts};
+use control::{Control, Credentials};
 use problems::Problems;
 use raw::{Field, Section, TOP_LEVEL, Table};
 use route::Rest;
@@ -43,6 +50,8 @@ pub(crate) struct Loaded {
     pub(crate) file: PathBuf,
     /// What the data plane needs.
     pub(crate) settings: Settings,
+    /// What the control plane needs.
+    pub(crate) control: Control,
     /// What the process logs, and how.
     pub(crate) log: Log,
     /// What works and deserves a second look, in the order of the lines.
@@ -98,23 +107,49 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
     let tls = tls::resolve(table(&root, "tls", &tls::SECTION, &mut problems), around, &mut problems);
     let limits = limits::resolve(table(&root, "limits", &limits::SECTION, &mut problems), &mut problems);
     let log = log::resolve(table(&root, "log", &log::SECTION, &mut problems), &mut problems);
+    let has_store = root.has("store");
+    let store = store::resolve(table(&root, "store", &store::SECTION, &mut problems), around, &mut problems);
+    let twilio =
+        twilio::resolve(table(&root, "twilio", &twilio::SECTION, &mut problems), around, &mut problems);
     let errors_before = problems.errors_len();
     let account_tables = tables(&root, "account", &account::SECTION, &mut problems);
-    let accounts = account::resolve(&account_tables, around, &mut problems);
+    let accounts = account::resolve(&account_tables, has_store, around, &mut problems);
     // What accounts there are is known only where all of them could be read.
-    let known_accounts = (problems.errors_len() == errors_before).then(|| KnownAccounts::new(&accounts));
+    let all_accounts = (problems.errors_len() == errors_before).then_some(accounts.as_slice());
     let route_tables = tables(&root, "route", &route::SECTION, &mut problems);
-    let rest = Rest { listen: &listen, accounts: known_accounts };
+    let rest = Rest { listen: &listen, has_store, accounts: all_accounts.map(KnownAccounts::new) };
     let routes = route::resolve(&route_tables, &rest, around, &mut problems);
+    let notify_table = table(&root, "notify", &notify::SECTION, &mut problems);
+    let notify = notify::resolve(notify_table, all_accounts, around, &mut problems);
+    let limit_tables = tables(&root, "limit", &limit::SECTION, &mut problems);
+    let limits_typed = limit::resolve(&limit_tables, all_accounts, &mut problems);
+    let takes_triggers =
+        |table: &Table<'_>| table.find("upstream").and_then(|field| field.as_text()) == Some("breaker");
+    let rest = control::Rest {
+        accounts: all_accounts,
+        has_store,
+        notify_table,
+        notify: notify.as_ref(),
+        has_trigger_route: route_tables.iter().any(takes_triggers),
+    };
+    control::check(&limits_typed, &rest, &mut problems);
 
     check_parts_together(&root, &listen, tls.is_some(), !route_tables.is_empty(), &mut problems);
+    let control = Control {
+        limits: limits_typed.into_iter().map(|typed| typed.limit).collect(),
+        credentials: Credentials::of(&accounts),
+        store,
+        twilio,
+        notify,
+        trigger_url: trigger_route::url(&routes),
+    };
     let keyring = keyring(accounts, &mut problems);
     let warnings = problems.finish(file)?;
     let Some(keyring) = keyring else {
         return Err(ConfigError::of_file(file, "the accounts cannot be used together".to_owned()));
     };
     let settings = Settings { listen, tls, limits, keyring, routes };
-    Ok(Loaded { file: file.to_owned(), settings, log, warnings })
+    Ok(Loaded { file: file.to_owned(), settings, control, log, warnings })
 }
 
 /// Rules between sections.
@@ -215,8 +250,8 @@ fn tables<'a>(
 
 const ROOT: Section = Section {
     name: TOP_LEVEL,
-    keys: &["listen", "tls", "limits", "log", "account", "route"],
-    later: &["store", "twilio", "limit", "notify", "second_factor", "egress"],
+    keys: &["listen", "tls", "limits", "log", "store", "twilio", "account", "route", "limit", "notify"],
+    later: &["second_factor", "egress"],
 };
 
 /// Every table there is, for the documentation's test and for "this key belongs elsewhere".
@@ -230,4 +265,13 @@ const SECTIONS: &[&Section] = &[
     &account::SHARED_KEY,
     &route::SECTION,
     &route::BASIC,
+    &store::SECTION,
+    &twilio::SECTION,
+    &limit::SECTION,
+    &limit::SCOPE,
+    &notify::SECTION,
+    &notify::MAIL,
+    &notify::WEBHOOK,
+    &notify::SMS,
+    &notify::CALL,
 ];

@@ -84,7 +84,7 @@ impl ConfigError {
     }
 
     /// A problem of the file as a whole.
-    pub(super) fn of_file(file: &Path, text: String) -> Self {
+    pub(crate) fn of_file(file: &Path, text: String) -> Self {
         Self::new(file, vec![Problem { line: None, text }])
     }
 

@@ -176,6 +176,20 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// As [`parse`](Field::parse), for what may hold a password or is personal: it is not echoed.
+    pub(super) fn parse_unshown<T, E: Display>(
+        &self,
+        form: &str,
+        problems: &mut Problems,
+        read: impl FnOnce(&'a str) -> Result<T, E>,
+    ) -> Option<T> {
+        let Some(text) = self.as_text() else {
+            self.wrong_type("a text", form, problems);
+            return None;
+        };
+        read(text).map_err(|what| self.wrong(format_args!("this {what}; write {form}"), problems)).ok()
+    }
+
     /// One of a few words.
     pub(super) fn choice<T: Copy>(&self, words: &[(&'static str, T)], problems: &mut Problems) -> Option<T> {
         let names: Vec<_> = words.iter().map(|(name, _)| *name).collect();
@@ -288,7 +302,7 @@ pub(super) fn alternatives(words: &[&str]) -> String {
 }
 
 /// The word that was most likely meant: a few letters off, transpositions counted once.
-fn nearest<'w>(typed: &str, words: &[&'w str]) -> Option<&'w str> {
+pub(super) fn nearest<'w>(typed: &str, words: &[&'w str]) -> Option<&'w str> {
     let typed = typed.to_ascii_lowercase().replace('-', "_");
     let distance = |word: &str| strsim::damerau_levenshtein(&typed, word);
     let best = words.iter().copied().min_by_key(|word| distance(word))?;

@@ -10,8 +10,7 @@ use std::time::Duration;
 use hyper::{Method, StatusCode};
 use ringfence_gateway::basic::{BasicUsers, PasswordCheck};
 use ringfence_gateway::proof::ProofKey;
-use ringfence_gateway::settings::{Check, Listen, Mode, PathRule, Replay, Route};
-use ringfence_gateway::upstream::UpstreamAddress;
+use ringfence_gateway::settings::{Check, Listen, Mode, PathRule, Replay, Route, Upstream};
 use ringfence_model::Secret;
 use ringfence_signature::{AccountSid, MAX_KEYS, PublicUrl, Strict};
 
@@ -21,6 +20,7 @@ use super::machine::{is_on_this_machine, own_listener};
 use super::problems::Problems;
 use super::raw::{Field, Section, Table};
 use super::secret;
+use super::trigger_route;
 use super::units;
 
 pub(super) const SECTION: Section = Section {
@@ -52,7 +52,7 @@ pub(super) const BASIC: Section =
 
 const PATH_FORM: &str = "a path such as \"/twilio/\" (a prefix, as it ends with /) or \"/sms\" (exact)";
 const URL_FORM: &str = "a URL such as \"https://hooks.example.com\"";
-const UPSTREAM_FORM: &str = "an address such as \"http://127.0.0.1:3000\"";
+const UPSTREAM_FORM: &str = "an address such as \"http://127.0.0.1:3000\", or \"breaker\" for usage triggers";
 const CHECK_FORM: &str = "\"signature\", \"basic\" or \"signature+basic\"; there is no default, so that nobody gets \
                           less than he meant";
 const BASIC_FORM: &str = "[{ user = \"twilio\", password = { env = \"NAME\" } }]";
@@ -69,7 +69,7 @@ const BODY_CAP_MAX: usize = 64 << 20;
 
 /// What a route asks for, as a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum CheckWord {
+pub(super) enum CheckWord {
     Signature,
     Basic,
     SignatureAndBasic,
@@ -78,6 +78,8 @@ enum CheckWord {
 /// What the rest of the file says and routes must fit to.
 pub(super) struct Rest<'a> {
     pub(super) listen: &'a Listen,
+    /// Whether there is a [store].
+    pub(super) has_store: bool,
     /// Nothing where not all of them could be read.
     pub(super) accounts: Option<KnownAccounts<'a>>,
 }
@@ -90,9 +92,21 @@ pub(super) fn resolve(
     problems: &mut Problems,
 ) -> Vec<Route> {
     let mut taken = BTreeMap::<String, Vec<(Vec<Method>, usize)>>::new();
+    let mut trigger_line = None;
     let mut routes = Vec::new();
     for table in tables {
         let Some(route) = one(table, rest, around, problems) else { continue };
+        if route.upstream == Upstream::Breaker
+            && let Some(line) = trigger_line.replace(problems.line(table.offset()))
+        {
+            table.wrong(
+                "upstream",
+                format_args!(
+                    "the route of line {line} takes usage triggers already, and they call one URL; remove one"
+                ),
+                problems,
+            );
+        }
         let others = taken.entry(route.label.to_string()).or_default();
         let overlaps = |methods: &[Method]| methods.iter().any(|method| route.methods.contains(method));
         match others.iter().find(|(methods, _)| overlaps(methods)) {
@@ -124,7 +138,8 @@ fn one(
     let path = table.required("path", PATH_FORM, problems).and_then(|field| path(field, problems));
     let public_url = table.required("public_url", URL_FORM, problems).and_then(|field| url(field, problems));
     let upstream = table.required("upstream", UPSTREAM_FORM, problems);
-    let upstream = upstream.and_then(|field| upstream_address(field, problems));
+    let upstream = upstream.and_then(|field| upstream_of(field, problems));
+    let application = upstream.as_ref().and_then(Upstream::address);
     let check = table.required("check", CHECK_FORM, problems).and_then(|field| check_word(field, problems));
 
     // What has a default.
@@ -168,7 +183,10 @@ fn one(
     if let Some(check) = check {
         check_fits(table, check, accounts, listed.as_deref(), problems);
     }
-    if let Some(key) = upstream.as_ref().and_then(|upstream| own_listener(upstream, rest.listen)) {
+    if upstream == Some(Upstream::Breaker) {
+        trigger_route::fits(table, check, mode, methods.as_deref(), rest, problems);
+    }
+    if let Some(key) = application.and_then(|application| own_listener(application, rest.listen)) {
         let what = format_args!("this is `{key}` of [listen], our own address; write the application's");
         table.wrong("upstream", what, problems);
     }
@@ -181,7 +199,7 @@ fn one(
             problems,
         );
     }
-    let is_elsewhere = upstream.as_ref().is_some_and(|upstream| !is_on_this_machine(upstream));
+    let is_elsewhere = application.is_some_and(|application| !is_on_this_machine(application));
     if is_elsewhere && mode == Mode::Enforce && !table.has("proof_key") {
         table.doubtful(
             "upstream",
@@ -381,16 +399,9 @@ fn url(field: Field<'_>, problems: &mut Problems) -> Option<PublicUrl> {
     }
 }
 
-fn upstream_address(field: Field<'_>, problems: &mut Problems) -> Option<UpstreamAddress> {
-    if field.as_text() == Some("breaker") {
-        field.wrong(
-            format_args!("\"breaker\" (usage triggers) is not in this version yet; write {UPSTREAM_FORM}"),
-            problems,
-        );
-        return None;
-    }
+fn upstream_of(field: Field<'_>, problems: &mut Problems) -> Option<Upstream> {
     field.parse(UPSTREAM_FORM, problems, |text| {
-        text.parse::<UpstreamAddress>().map_err(|error| format!("cannot be used: {error}"))
+        text.parse::<Upstream>().map_err(|error| format!("cannot be used: {error}"))
     })
 }
 

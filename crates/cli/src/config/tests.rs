@@ -1,5 +1,11 @@
 //! The configuration as a whole: refusals first, then what is meant, then that its pages tell all of it.
 
+mod limits;
+mod notices;
+mod pages;
+mod stores;
+mod triggers;
+
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -24,6 +30,41 @@ path = "/twilio/"
 public_url = "https://hooks.example.com"
 upstream = "http://127.0.0.1:3000"
 check = "signature"
+"#;
+
+/// A sound file with all that limits need; each test changes one thing.
+const ARMED: &str = r#"[listen]
+gate = "127.0.0.1:8443"
+
+[store]
+url = "sqlite:ringfence.db"
+
+[[account]]
+sid = "AC00000000000000000000000000000000"
+auth_token = { env = "TOKEN" }
+subaccounts = true
+
+[[route]]
+path = "/triggers"
+public_url = "https://hooks.example.com"
+upstream = "breaker"
+check = "signature"
+
+[[limit]]
+name = "fifty"
+scope = "subaccounts"
+window = "daily"
+at = "50"
+
+[[limit]]
+name = "in all"
+scope = "subaccounts"
+per = "together"
+window = "daily"
+at = "1000"
+
+[notify]
+mail = { smtp = "smtp://localhost:25", from = "ringfence@example.com", to = ["ops@example.com"] }
 "#;
 
 fn read(text: &str) -> Result<Loaded, ConfigError> {
@@ -61,6 +102,30 @@ fn refused_with(from: &str, to: &str, expected: &str) {
     let error = read(&SOUND.replacen(from, to, 1)).expect_err(to).to_string();
     assert_eq!(error.lines().count(), 1, "one mistake is told once:\n{error}");
     assert!(error.contains(expected), "{to}:\n{error}\ndoes not say\n{expected}");
+}
+
+/// The file with all that limits need, with one text replaced.
+#[track_caller]
+fn armed(from: &str, to: &str) -> String {
+    assert!(ARMED.contains(from), "{from}");
+    ARMED.replacen(from, to, 1)
+}
+
+/// It is refused with this one text, which may begin with the line.
+#[track_caller]
+fn armed_refused(from: &str, to: &str, expected: &str) {
+    let error = read(&armed(from, to)).expect_err(to).to_string();
+    assert_eq!(error.lines().count(), 1, "one mistake is told once:\n{error}");
+    assert!(error.contains(expected), "{to}:\n{error}\ndoes not say\n{expected}");
+}
+
+/// It is taken with this one warning.
+#[track_caller]
+fn armed_warned(from: &str, to: &str, expected: &str) {
+    let loaded = read(&armed(from, to)).unwrap_or_else(|error| panic!("{error}"));
+    let warnings: Vec<_> = loaded.warnings.iter().map(|it| it.in_file(Path::new("r.toml"))).collect();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains(expected), "{warnings:?}\ndo not say\n{expected}");
 }
 
 #[track_caller]
@@ -105,23 +170,15 @@ fn an_unknown_key_names_line_key_and_the_nearest_valid_one() {
 
 #[test]
 fn what_a_later_version_has_is_refused_and_never_ignored() {
-    for section in ["store", "twilio", "notify", "second_factor", "egress"] {
+    for section in ["second_factor", "egress"] {
         let text = format!("{SOUND}\n[{section}]\n");
         let error = read(&text).expect_err(section).to_string();
         assert!(error.contains(&format!("[{section}]: this version does not have it yet")), "{error}");
     }
-    let error = read(&format!("{SOUND}\n[[limit]]\nname = \"x\"\n")).expect_err("limit").to_string();
-    assert!(error.contains("[limit]: this version does not have it yet"), "{error}");
     for key in ["egress", "second_factor", "console"] {
         refused("[listen]", &format!("{key} = \"127.0.0.1:1\""), "this version does not have it yet");
     }
-    refused("auth_token = { env = \"TOKEN\" }", "subaccounts = true", "does not find subaccounts by itself");
     route_refused("twiml = \"limits\"", "not in this version yet");
-    refused_with(
-        "\"http://127.0.0.1:3000\"",
-        "\"breaker\"",
-        "\"breaker\" (usage triggers) is not in this version yet",
-    );
 }
 
 #[test]
@@ -491,62 +548,4 @@ fn everything_that_was_typed_is_meant() {
     assert_eq!(route.timeout, Duration::from_millis(500));
     assert_eq!(route.accounts.as_ref().map(Vec::len), Some(1));
     assert!(route.proof.is_some() && route.resign.is_some());
-}
-
-#[test]
-fn the_example_is_right_without_a_warning() {
-    let loaded = read(EXAMPLE).expect("the example is right");
-    assert_eq!(loaded.warnings, []);
-}
-
-#[test]
-fn the_example_shows_every_key() {
-    for section in SECTIONS {
-        for key in section.keys.iter().filter(|key| **key != "subaccounts") {
-            assert!(EXAMPLE.contains(&format!("{key} = ")) || EXAMPLE.contains(&format!(".{key}]")), "{key}");
-        }
-    }
-}
-
-#[test]
-fn the_limits_of_the_example_are_the_defaults() {
-    let lines = EXAMPLE.lines().skip_while(|line| !line.starts_with("# [limits]"));
-    let lines = lines.take_while(|line| line.starts_with("# ")).map(|line| &line[2..]);
-    let text: String = lines.flat_map(|line| [line, "\n"]).collect();
-    let loaded = read(&format!("{SOUND}\n{text}")).expect("the example's limits are right");
-    assert_eq!(format!("{:?}", loaded.settings.limits), format!("{:?}", Limits::default()));
-}
-
-#[test]
-fn the_documentation_tells_every_key_in_its_section() {
-    let page = include_str!("../../../../docs/configuration.md");
-    for section in SECTIONS {
-        let heading = format!("## `{}`", section.name);
-        let Some((_, after)) = page.split_once(&heading) else { panic!("no heading {heading}") };
-        let part = after.split("\n## ").next().unwrap_or(after);
-        for key in section.keys {
-            assert!(part.contains(&format!("| `{key}` |")), "{key} is not told under {heading}");
-        }
-    }
-}
-
-#[test]
-fn the_configurations_of_the_documentation_are_right() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/examples");
-    let mut seen = 0;
-    for entry in std::fs::read_dir(folder).expect("docs/examples") {
-        let path = entry.expect("an entry").path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
-            // The reader's secrets are not on this machine; where they come from is not what is asked here.
-            let text = std::fs::read_to_string(&path).expect("a text").replace("{ file = ", "{ env = ");
-            let env = |_: &str| Some("0123456789abcdef0123456789abcdef".to_owned());
-            let around =
-                Surroundings { folder: Path::new("/nowhere"), env: &env, now: SystemTime::UNIX_EPOCH };
-            if let Err(error) = resolve(&text, &path, &around) {
-                panic!("{error}");
-            }
-            seen += 1;
-        }
-    }
-    assert!(seen > 0, "no example was found");
 }

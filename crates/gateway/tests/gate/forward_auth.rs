@@ -1,8 +1,8 @@
-//! Another proxy asks: 200, 401 or 403, and nothing else.
+//! Another proxy asks: 200, 401 or 403, and nothing else but the 503 of a trigger that nobody takes.
 
 use ringfence_gateway::basic::{BasicUsers, PasswordCheck};
 use ringfence_gateway::forwarded::TrustedPeers;
-use ringfence_gateway::settings::{Check, Replay, Settings};
+use ringfence_gateway::settings::{Check, Replay, Settings, Upstream};
 use ringfence_model::Secret;
 use ringfence_signature::Signed;
 use ringfence_testkit::{RawClient, Response};
@@ -118,6 +118,16 @@ async fn a_genuine_form_with_its_body_passes() {
     assert_eq!(world.upstream.requests().len(), 0, "forward-auth forwards nothing");
     let sent_with_get = question(&signed, "GET", true, &[]);
     assert_eq!(ask(&world, &sent_with_get).await.status, 200, "a proxy that asks by GET and sends the body");
+}
+
+#[tokio::test]
+async fn a_trigger_for_the_breaker_is_not_let_through_to_the_application() {
+    let world = World::with(|settings| {
+        trust_loopback(settings);
+        settings.routes[0].upstream = Upstream::Breaker;
+    });
+    let signed = twilio().form(&url("/twilio/trigger"), call(ACCOUNT));
+    assert_eq!(ask(&world.await, &question(&signed, "POST", true, &[])).await.status, 503);
 }
 
 #[tokio::test]

@@ -237,6 +237,23 @@ async fn a_dead_upstream_is_a_502_and_a_slow_one_a_504() {
 }
 
 #[tokio::test]
+async fn a_verified_trigger_that_nobody_takes_is_a_503_each_time_and_reaches_no_application() {
+    let world = World::with(|settings| settings.routes[0].upstream = "breaker".parse().unwrap()).await;
+    let fields = [
+        ("AccountSid", ACCOUNT.to_owned()),
+        ("UsageTriggerSid", format!("UT{}", "1".repeat(32))),
+        ("IdempotencyToken", "once".to_owned()),
+    ];
+    let fields = fields.map(|(name, value)| (name.to_owned(), value));
+    let signed = twilio().form(&url("/twilio/trigger"), fields);
+    for _ in 0..2 {
+        let response = world.send_signed(&signed).await;
+        assert_eq!((response.status, response.text()), (503, ""));
+    }
+    assert_eq!(world.upstream.requests().len(), 0, "nothing reaches the application");
+}
+
+#[tokio::test]
 async fn an_upstream_that_dies_inside_its_answer_is_not_a_clean_end() {
     let upstream =
         RawUpstream::replying("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n").await;

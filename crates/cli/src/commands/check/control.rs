@@ -1,0 +1,245 @@
+//! What `ringfence check` says of the control plane: limits in words, and what holds them.
+
+use ringfence_breaker::{Action, Limit, Measure, Per, Probe, Reset, Scope, Threshold, Window};
+use serde_json::{Value, json};
+
+use crate::config::control::Control;
+use crate::config::notify::{Mail, Notify, Phone, SmtpTls, Webhook};
+use crate::config::store::{Database, MasterKey, Store};
+use crate::config::units::show_duration;
+
+/// For people: names and values, an empty row before a new part. Nothing where there is nothing to hold.
+pub(super) fn rows(control: &Control) -> Vec<(&'static str, String)> {
+    let mut rows = Vec::new();
+    if let Some(store) = &control.store {
+        rows.push(("store", shown_store(store)));
+    }
+    if control.is_needed_for().is_some() {
+        let client = &control.twilio.client;
+        rows.push((
+            "Twilio",
+            format!(
+                "{}, usage read every {}, timeout {}",
+                client.base,
+                show_duration(control.twilio.poll_interval),
+                show_duration(client.timeout)
+            ),
+        ));
+        rows.push(("credentials", credentials(control)));
+    }
+    if !control.limits.is_empty() {
+        let triggers = control.trigger_url.as_deref().unwrap_or("none: only the poll finds what was spent");
+        rows.push(("triggers call", triggers.to_owned()));
+    }
+    if let Some(notify) = &control.notify {
+        rows.extend(ways(notify).into_iter().map(|way| ("notices", way)));
+    }
+    if !rows.is_empty() {
+        rows.insert(0, ("", String::new()));
+    }
+    for (number, limit) in control.limits.iter().enumerate() {
+        if number == 0 {
+            rows.push(("", String::new()));
+        }
+        rows.push(("limit", in_words(limit)));
+    }
+    rows
+}
+
+/// For scripts.
+pub(super) fn as_json(control: &Control) -> Value {
+    let accounts: Vec<_> = control
+        .credentials
+        .iter()
+        .map(|account| {
+            json!({
+                "sid": account.account.to_string(),
+                "parent": account.parent.map(|parent| parent.to_string()),
+                "finds_subaccounts": account.finds_subaccounts,
+            })
+        })
+        .collect();
+    json!({
+        "store": control.store.as_ref().map(shown_database),
+        "base_url": control.twilio.client.base.to_string(),
+        "poll_interval_seconds": control.twilio.poll_interval.as_secs_f64(),
+        "trigger_url": control.trigger_url,
+        "credentials": accounts,
+        "limits": control.limits.iter().map(limit_as_json).collect::<Vec<_>>(),
+        "notify": control.notify.as_ref().map(ways).unwrap_or_default(),
+    })
+}
+
+/// A limit in one line: `fifty a day: each subaccount, price of totalprice, daily, at 50: suspend, notify; warns at
+/// 80 %; lifted by hand`.
+fn in_words(limit: &Limit) -> String {
+    let at = match limit.at {
+        Threshold::At(amount) => format!("at {amount}"),
+        Threshold::More(amount) => format!("at {amount} more than at the first look"),
+    };
+    let actions = if limit.then.is_empty() {
+        "nothing".to_owned()
+    } else {
+        limit.then.iter().map(|action| action.name()).collect::<Vec<_>>().join(", ")
+    };
+    let does = if limit.enforce { actions } else { format!("only watches, and would do: {actions}") };
+    let warns = match limit.warn.as_slice() {
+        [] => "no warning before".to_owned(),
+        levels => format!("warns at {} %", list(levels)),
+    };
+    let lifted = match limit.reset {
+        Reset::Manual => "lifted by hand",
+        Reset::NextWindow => "lifted by the next window",
+    };
+    format!(
+        "{}: {}, {} of {}, {}, {at}: {does}; {warns}; {lifted}",
+        limit.name,
+        whom(limit),
+        measure_word(limit.measure),
+        limit.category,
+        window_word(limit.window)
+    )
+}
+
+fn list(levels: &[u8]) -> String {
+    let words: Vec<_> = levels.iter().map(ToString::to_string).collect();
+    match words.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => words.concat(),
+    }
+}
+
+fn whom(limit: &Limit) -> String {
+    match (&limit.scope, limit.per) {
+        (Scope::Account(sid), _) => sid.to_string(),
+        (Scope::Parent, Per::Account) => "each parent account".to_owned(),
+        (Scope::Parent, Per::Together) => "all parent accounts together".to_owned(),
+        (Scope::Subaccounts, Per::Account) => "each subaccount".to_owned(),
+        (Scope::Subaccounts, Per::Together) => "all subaccounts together".to_owned(),
+        (Scope::NewSubaccounts, Per::Account) => "each subaccount created from now on".to_owned(),
+        (Scope::NewSubaccounts, Per::Together) => {
+            "all subaccounts together that are created from now on".to_owned()
+        }
+        (Scope::Name(name), Per::Account) => format!("each subaccount named {name}"),
+        (Scope::Name(name), Per::Together) => format!("all subaccounts together that are named {name}"),
+        (Scope::All, Per::Account) => "each account".to_owned(),
+        (Scope::All, Per::Together) => "all accounts together".to_owned(),
+    }
+}
+
+const fn measure_word(measure: Measure) -> &'static str {
+    match measure {
+        Measure::Price => "price",
+        Measure::Usage => "usage",
+        Measure::Count => "count",
+    }
+}
+
+fn window_word(window: Window) -> String {
+    match window {
+        Window::Minute => "by the minute".to_owned(),
+        Window::Hour => "by the hour".to_owned(),
+        Window::Rolling { seconds } => format!("within {seconds} s"),
+        Window::Daily => "daily".to_owned(),
+        Window::Monthly => "monthly".to_owned(),
+        Window::Yearly => "yearly".to_owned(),
+        Window::Alltime => "alltime".to_owned(),
+    }
+}
+
+fn limit_as_json(limit: &Limit) -> Value {
+    let scope = match &limit.scope {
+        Scope::Account(sid) => json!(sid.to_string()),
+        Scope::Parent => json!("parent"),
+        Scope::Subaccounts => json!("subaccounts"),
+        Scope::NewSubaccounts => json!("new-subaccounts"),
+        Scope::Name(name) => json!({ "name": name.to_string() }),
+        Scope::All => json!("all"),
+    };
+    json!({
+        "name": limit.name,
+        "scope": scope,
+        "per": if limit.per == Per::Account { "account" } else { "together" },
+        "measure": measure_word(limit.measure),
+        "category": limit.category,
+        "window": window_word(limit.window),
+        "at": match limit.at {
+            Threshold::At(amount) => amount.to_string(),
+            Threshold::More(amount) => format!("+{amount}"),
+        },
+        "warn": limit.warn,
+        "then": limit.then.iter().copied().map(Action::name).collect::<Vec<_>>(),
+        "probe": match limit.probe {
+            Probe::Percent(percent) => format!("{percent}%"),
+            Probe::Amount(amount) => amount.to_string(),
+        },
+        "reset": if limit.reset == Reset::Manual { "manual" } else { "next window" },
+        "enforce": limit.enforce,
+        "words": in_words(limit),
+    })
+}
+
+fn shown_store(store: &Store) -> String {
+    let key = match &store.master_key {
+        MasterKey::Given(_) => "sealed with the given key".to_owned(),
+        MasterKey::MadeAt(path) => format!("sealed with a key that will be made at {}", path.display()),
+    };
+    let previous = match store.previous_master_keys.len() {
+        0 => String::new(),
+        keys => format!(", {keys} before it"),
+    };
+    format!("{} ({key}{previous})", shown_database(store))
+}
+
+fn shown_database(store: &Store) -> String {
+    match &store.database {
+        Database::Sqlite(path) => format!("sqlite:{}", path.display()),
+        Database::Postgres { shown, .. } => shown.clone(),
+    }
+}
+
+fn credentials(control: &Control) -> String {
+    let parents = control.credentials.iter().filter(|account| account.parent.is_none()).count();
+    let subaccounts = control.credentials.len() - parents;
+    let found = control.credentials.iter().filter(|account| account.finds_subaccounts).count();
+    format!("{parents} parents ({found} with subaccounts to be found), {subaccounts} subaccounts")
+}
+
+/// Each way in which people are told, without a secret or a phone number.
+fn ways(notify: &Notify) -> Vec<String> {
+    let Notify { mail, webhook, sms, call } = notify;
+    let phone = |kind: &str, phone: &Phone| {
+        format!("{kind} to {} numbers, sent by {}", phone.to.len(), phone.account)
+    };
+    [
+        mail.as_ref().map(shown_mail),
+        webhook.as_ref().map(shown_webhook),
+        sms.as_ref().map(|it| phone("SMS", it)),
+        call.as_ref().map(|it| phone("call", it)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn shown_mail(mail: &Mail) -> String {
+    let tls = match mail.tls {
+        SmtpTls::None => "without TLS",
+        SmtpTls::StartTls => "STARTTLS",
+        SmtpTls::Implicit => "TLS",
+    };
+    let login = if mail.login.is_some() { ", with a password" } else { "" };
+    format!(
+        "mail from {} to {} over {}:{} ({tls}{login})",
+        mail.from,
+        mail.to.join(", "),
+        mail.host,
+        mail.port
+    )
+}
+
+fn shown_webhook(webhook: &Webhook) -> String {
+    let signed = if webhook.secret.is_some() { "signed" } else { "not signed" };
+    let body = if webhook.slack { ", as Slack reads it" } else { "" };
+    format!("webhook to {} ({signed}{body})", webhook.host)
+}

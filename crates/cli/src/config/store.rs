@@ -1,0 +1,243 @@
+//! `[store]`: where limits, breakers and the audit log are kept, and the key that seals what is secret in it.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use ringfence_model::Secret;
+
+use super::Surroundings;
+use super::problems::Problems;
+use super::raw::{Field, Section, Table};
+use super::secret;
+
+pub(super) const SECTION: Section =
+    Section { name: "[store]", keys: &["url", "master_key", "previous_master_keys"], later: &[] };
+
+const URL_FORM: &str = "\"sqlite:ringfence.db\" or \"postgres://user@host/ringfence\"";
+const KEY_FORM: &str = "{ file = \"PATH\" } or { env = \"NAME\" }, made with `openssl rand -hex 32`";
+
+/// What `openssl rand -base64 24` gives: less could be guessed.
+const KEY_BYTES_MIN: usize = 32;
+
+/// Where things are kept.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(crate) database: Database,
+    /// Seals what is secret in it.
+    pub(crate) master_key: MasterKey,
+    /// What was sealed with these can still be opened; it is sealed anew with the master key.
+    pub(crate) previous_master_keys: Vec<Secret>,
+}
+
+/// One of the two databases.
+#[derive(Debug)]
+pub(crate) enum Database {
+    /// A file, made at the first start.
+    Sqlite(PathBuf),
+    /// A server, for several nodes.
+    Postgres {
+        /// As typed; it may carry a password.
+        #[cfg_attr(not(test), expect(dead_code, reason = "it is for the control plane"))]
+        url: Secret,
+        /// Host and database, for people.
+        shown: String,
+    },
+}
+
+/// Where the master key comes from.
+#[derive(Debug)]
+pub(crate) enum MasterKey {
+    /// It was given.
+    Given(Secret),
+    /// It is not there yet, and is made at the first start. Only beside SQLite: nodes of one PostgreSQL must have the
+    /// same.
+    MadeAt(PathBuf),
+}
+
+pub(super) fn resolve(
+    table: Option<Table<'_>>,
+    around: &Surroundings<'_>,
+    problems: &mut Problems,
+) -> Option<Store> {
+    let table = table?;
+    let database =
+        table.required("url", URL_FORM, problems).and_then(|field| database(field, around, problems));
+    let form = format!("a list of secrets, [{}]", secret::FORM);
+    let previous = match table.find("previous_master_keys") {
+        Some(field) => field.list(&form, problems)?,
+        None => Vec::new(),
+    };
+    let previous_len = previous.len();
+    let previous: Vec<_> = previous.into_iter().filter_map(|field| key(field, around, problems)).collect();
+    let database = database?;
+    let master_key = master_key(&table, &database, around, problems)?;
+    if let MasterKey::Given(key) = &master_key
+        && previous.contains(key)
+    {
+        table.wrong(
+            "previous_master_keys",
+            "the master key itself is among them; leave it out, or make a new one",
+            problems,
+        );
+    }
+    (previous.len() == previous_len).then_some(Store { database, master_key, previous_master_keys: previous })
+}
+
+fn database(field: Field<'_>, around: &Surroundings<'_>, problems: &mut Problems) -> Option<Database> {
+    // A server's URL may carry a password, so it may come from where secrets come from.
+    let url = if field.is_table() {
+        secret::read(field, around, problems)?
+    } else if let Some(text) = field.as_text() {
+        Secret::new(text)
+    } else {
+        field.wrong_type("a URL", URL_FORM, problems);
+        return None;
+    };
+    let text = url.expose();
+    let read = if let Some(path) = text.strip_prefix("sqlite:") {
+        sqlite_path(path).map(|path| Database::Sqlite(around.resolve(path)))
+    } else if let Some(rest) = text.strip_prefix("postgres://").or_else(|| text.strip_prefix("postgresql://"))
+    {
+        server(rest).map(|server| {
+            if server.has_password && field.as_text().is_some() {
+                field.doubtful(
+                    "a password stands in the file; better url = { env = \"NAME\" }, or PGPASSWORD in the environment",
+                    problems,
+                );
+            }
+            if server.may_be_in_clear {
+                field.doubtful(
+                    "the connection may be in clear; add ?sslmode=verify-full, or whoever is on the way reads along",
+                    problems,
+                );
+            }
+            Database::Postgres { shown: server.shown, url: url.clone() }
+        })
+    } else {
+        Err("is neither SQLite nor PostgreSQL")
+    };
+    // The URL is not echoed: it may hold a password.
+    read.map_err(|what| field.wrong(format_args!("this {what}; write {URL_FORM}"), problems)).ok()
+}
+
+/// `ringfence.db`, or `///var/lib/ringfence.db` as others write it.
+fn sqlite_path(path: &str) -> Result<&str, &'static str> {
+    let path = path.strip_prefix("//").unwrap_or(path);
+    if path.is_empty() || path.ends_with('/') {
+        Err("names no file")
+    } else if path.starts_with(":memory:") {
+        Err("would be forgotten at every stop")
+    } else if path.contains(['?', '#']) {
+        Err("has a query, and how the file is opened is not for the operator to choose")
+    } else {
+        Ok(path)
+    }
+}
+
+struct Server {
+    shown: String,
+    has_password: bool,
+    may_be_in_clear: bool,
+}
+
+/// What can be told of a PostgreSQL URL without connecting: `user@host:port/database?parameters`.
+fn server(rest: &str) -> Result<Server, &'static str> {
+    if !rest.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("has characters in it that must be percent-encoded");
+    }
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (authority, database) = rest.split_once('/').ok_or("names no database")?;
+    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let has_password = user.contains(':');
+    let parameter = |name: &str| {
+        query
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value)
+    };
+    let host = if host.is_empty() { parameter("host").unwrap_or_default() } else { host };
+    if host.is_empty() {
+        return Err("names no host");
+    }
+    if database.is_empty() || database.contains('/') {
+        return Err("names no database");
+    }
+    let is_socket = host.starts_with('/') || host.to_ascii_lowercase().starts_with("%2f");
+    let is_encrypted = matches!(parameter("sslmode"), Some("require" | "verify-ca" | "verify-full"));
+    Ok(Server {
+        shown: format!("postgres://{host}/{database}"),
+        has_password,
+        may_be_in_clear: !(is_socket || is_encrypted || is_loopback(host_of(host))),
+    })
+}
+
+/// The host of `host:port`, without the brackets of IPv6.
+fn host_of(authority: &str) -> &str {
+    if let Some(inside) = authority.strip_prefix('[') {
+        return inside.split(']').next().unwrap_or_default();
+    }
+    authority.split(':').next().unwrap_or_default()
+}
+
+/// Whether this host is this machine, as far as its name tells.
+pub(super) fn is_loopback(host: &str) -> bool {
+    let host = host.trim_matches(['[', ']']);
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+}
+
+fn master_key(
+    table: &Table<'_>,
+    database: &Database,
+    around: &Surroundings<'_>,
+    problems: &mut Problems,
+) -> Option<MasterKey> {
+    let field = table.find("master_key");
+    let Database::Sqlite(file) = database else {
+        let Some(field) = field else {
+            table.required("master_key", KEY_FORM, problems);
+            return None;
+        };
+        return key(field, around, problems).map(MasterKey::Given);
+    };
+    let path = match field {
+        None => {
+            let beside = file.with_extension("key");
+            Some(if beside == *file { file.with_extension("key.key") } else { beside })
+        }
+        Some(field) => field
+            .as_table(&secret::SECTION)
+            .filter(|table| !table.has("env"))
+            .and_then(|table| table.find("file")?.as_text())
+            .filter(|path| !path.is_empty())
+            .map(|path| around.resolve(path)),
+    };
+    match (path, field) {
+        (Some(path), _) if path.try_exists().is_ok_and(|exists| !exists) => Some(MasterKey::MadeAt(path)),
+        (_, Some(field)) => key(field, around, problems).map(MasterKey::Given),
+        (Some(path), None) => match secret::read_file(&path) {
+            Ok((key, _)) if key.expose().len() >= KEY_BYTES_MIN => Some(MasterKey::Given(key)),
+            Ok(_) => {
+                table.wrong("master_key", format_args!("{} {SHORT}", path.display()), problems);
+                None
+            }
+            Err(what) => {
+                table.wrong("master_key", what, problems);
+                None
+            }
+        },
+        (None, None) => None,
+    }
+}
+
+const SHORT: &str = "is too short for a key; make one with `openssl rand -hex 32`";
+
+fn key(field: Field<'_>, around: &Surroundings<'_>, problems: &mut Problems) -> Option<Secret> {
+    let key = secret::read(field, around, problems)?;
+    if key.expose().len() < KEY_BYTES_MIN {
+        field.wrong(format_args!("this {SHORT}"), problems);
+        return None;
+    }
+    Some(key)
+}

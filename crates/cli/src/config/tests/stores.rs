@@ -1,0 +1,203 @@
+//! `[store]` and `[twilio]`.
+
+use super::*;
+use crate::config::store::{Database, MasterKey, Store};
+
+fn store(lines: &str) -> Store {
+    let loaded = read(&format!("{SOUND}\n[store]\n{lines}\n")).unwrap_or_else(|error| panic!("{error}"));
+    loaded.control.store.expect("a store")
+}
+
+#[track_caller]
+fn refused_in(section: &str, lines: &str, expected: &str) {
+    let error = read(&format!("{SOUND}\n[{section}]\n{lines}\n")).expect_err(lines).to_string();
+    assert_eq!(error.lines().count(), 1, "one mistake is told once:\n{error}");
+    assert!(error.contains(expected), "{lines}:\n{error}\ndoes not say\n{expected}");
+}
+
+#[track_caller]
+fn warned_in(section: &str, lines: &str, expected: &str) {
+    warned(&format!("{SOUND}\n[{section}]\n{lines}\n"), expected);
+}
+
+#[test]
+fn a_store_is_a_file_or_a_server_and_is_named_whole() {
+    for (url, expected) in [
+        (
+            "\"ringfence.db\"",
+            "r.toml:15: `url` in [store]: this is neither SQLite nor PostgreSQL; write \"sqlite:ringfence.db\"",
+        ),
+        ("\"mysql://a@b/c\"", "is neither SQLite nor PostgreSQL"),
+        ("\"sqlite:\"", "names no file"),
+        ("\"sqlite:folder/\"", "names no file"),
+        ("\"sqlite::memory:\"", "would be forgotten at every stop"),
+        ("\"sqlite:a.db?mode=ro\"", "has a query"),
+        ("\"postgres://user@host\"", "names no database"),
+        ("\"postgres://user@host/\"", "names no database"),
+        ("\"postgres:///db\"", "names no host"),
+        ("\"postgres://user@host/a b\"", "must be percent-encoded"),
+        ("1", "this is a whole number, not a URL"),
+        ("{ env = \"NOWHERE\" }", "is not set"),
+    ] {
+        refused_in("store", &format!("url = {url}"), expected);
+    }
+    refused_in("store", "", "r.toml:14: [store] has no `url`");
+    refused_in("store", "ulr = \"sqlite:a.db\"\nurl = \"sqlite:a.db\"", "did you mean \"url\"?");
+    for (url, path) in [
+        ("sqlite:a.db", "/nowhere/a.db"),
+        ("sqlite:///var/a.db", "/var/a.db"),
+        ("sqlite:/var/a.db", "/var/a.db"),
+    ] {
+        let Database::Sqlite(file) = store(&format!("url = \"{url}\"")).database else { panic!("SQLite") };
+        assert_eq!(file, Path::new(path));
+    }
+    let text = "url = \"postgres://user:geheim@127.0.0.1:5432/ringfence\"\nmaster_key = { env = \"KEY\" }";
+    let store = store(text);
+    assert!(!format!("{store:?}").contains("geheim"));
+    let Database::Postgres { url, shown } = store.database else { panic!("PostgreSQL") };
+    assert_eq!(url.expose(), "postgres://user:geheim@127.0.0.1:5432/ringfence");
+    assert_eq!(shown, "postgres://127.0.0.1:5432/ringfence");
+}
+
+#[test]
+fn a_password_in_a_wrong_store_s_url_is_not_printed() {
+    let error =
+        read(&format!("{SOUND}\n[store]\nurl = \"postgres://user:geheim@host\"\n")).expect_err("no database");
+    assert!(!error.to_string().contains("geheim"), "{error}");
+}
+
+#[test]
+fn a_server_s_connection_is_looked_at_twice() {
+    let key = "master_key = { env = \"KEY\" }";
+    warned_in(
+        "store",
+        &format!("url = \"postgres://u:p@localhost/db\"\n{key}"),
+        "r.toml:15: `url` in [store]: a password stands in the file",
+    );
+    warned_in(
+        "store",
+        &format!("url = \"postgres://u@db.internal/db\"\n{key}"),
+        "the connection may be in clear",
+    );
+    for url in [
+        "postgres://u@localhost/db",
+        "postgres://u@[::1]:5432/db",
+        "postgres://u@db.internal/db?sslmode=verify-full",
+        "postgresql:///db?host=/run/postgresql",
+    ] {
+        let loaded = read(&format!("{SOUND}\n[store]\nurl = \"{url}\"\n{key}\n")).expect(url);
+        assert_eq!(loaded.warnings, [], "{url}");
+    }
+}
+
+#[test]
+fn a_master_key_is_made_beside_sqlite_and_demanded_on_postgresql() {
+    let MasterKey::MadeAt(path) = store("url = \"sqlite:a.db\"").master_key else { panic!("made") };
+    assert_eq!(path, Path::new("/nowhere/a.key"));
+    let MasterKey::MadeAt(path) = store("url = \"sqlite:a.key\"").master_key else { panic!("made") };
+    assert_eq!(path, Path::new("/nowhere/a.key.key"));
+    let MasterKey::MadeAt(path) =
+        store("url = \"sqlite:a.db\"\nmaster_key = { file = \"b.key\" }").master_key
+    else {
+        panic!("made")
+    };
+    assert_eq!(path, Path::new("/nowhere/b.key"));
+    let given = store(
+        "url = \"sqlite:a.db\"\nmaster_key = { env = \"KEY\" }\nprevious_master_keys = [\"0123456789abcdef0123456789abcdef\"]",
+    );
+    assert!(matches!(given.master_key, MasterKey::Given(_)));
+    assert_eq!(given.previous_master_keys.len(), 1);
+
+    let postgres = "url = \"postgres://u@localhost/db\"";
+    refused_in("store", postgres, "r.toml:14: [store] has no `master_key`; write { file = \"PATH\" }");
+    refused_in(
+        "store",
+        &format!("{postgres}\nmaster_key = {{ file = \"b.key\" }}"),
+        "cannot read /nowhere/b.key",
+    );
+    refused_in("store", "url = \"sqlite:a.db\"\nmaster_key = \"short\"", "is too short for a key");
+    refused_in("store", "url = \"sqlite:a.db\"\nmaster_key = { env = \"NOWHERE\" }", "is not set");
+    refused_in(
+        "store",
+        "url = \"sqlite:a.db\"\nmaster_key = { env = \"KEY\", file = \"a\" }",
+        "a secret has one source",
+    );
+    refused_in(
+        "store",
+        "url = \"sqlite:a.db\"\nprevious_master_keys = [{ env = \"PASSWORD\" }]",
+        "is too short for a key",
+    );
+    refused_in(
+        "store",
+        "url = \"sqlite:a.db\"\nmaster_key = { env = \"KEY\" }\nprevious_master_keys = [{ env = \"KEY\" }]",
+        "r.toml:17: `previous_master_keys` in [store]: the master key itself is among them",
+    );
+}
+
+#[test]
+fn a_key_that_is_there_already_is_read_and_never_made_anew() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite:{}", folder.path().join("a.db").display());
+    let key = folder.path().join("a.key");
+    std::fs::write(&key, "0123456789abcdef0123456789abcdef\n").expect("a file");
+    let MasterKey::Given(secret) = store(&format!("url = \"{url}\"")).master_key else { panic!("given") };
+    assert_eq!(secret.expose(), "0123456789abcdef0123456789abcdef");
+    std::fs::write(&key, "short").expect("a file");
+    refused_in("store", &format!("url = \"{url}\""), "a.key is too short for a key");
+}
+
+#[test]
+fn twilio_is_reached_over_tls_and_in_time() {
+    for (line, expected) in [
+        (
+            "base_url = \"http://api.twilio.com\"",
+            "r.toml:15: `base_url` in [twilio]: Twilio is reached over https only",
+        ),
+        ("base_url = \"https://verify.twilio.com\"", "give the one that stands for all products"),
+        ("base_url = \"https://user:geheim@sandbox.example\"", "no user name or password"),
+        ("base_url = \"api.twilio.com\"", "write \"https://api.twilio.com\""),
+        ("base_url = 1", "not a text"),
+        ("poll_interval = \"0s\"", "is too short; write a time from \"1s\" to \"1h\""),
+        ("poll_interval = 60", "this is a whole number, not a text"),
+        ("timeout = \"3m\"", "is too long; write a time from \"1s\" to \"2m\""),
+        ("ca_file = \"missing.pem\"", "cannot be read"),
+        ("timout = \"3s\"", "did you mean \"timeout\"?"),
+    ] {
+        refused_in("twilio", line, expected);
+    }
+    warned_in(
+        "twilio",
+        "base_url = \"http://sandbox.internal:4010\"",
+        "shows the auth tokens to whoever is on the way",
+    );
+    let twilio = |lines: &str| {
+        let loaded = read(&format!("{SOUND}\n[twilio]\n{lines}\n")).expect(lines);
+        assert_eq!(loaded.warnings, [], "{lines}");
+        loaded.control.twilio
+    };
+    for base in [
+        "http://127.0.0.1:4010",
+        "http://localhost:4010",
+        "http://[::1]:4010",
+        "https://api.dublin.ie1.twilio.com",
+    ] {
+        assert_eq!(twilio(&format!("base_url = \"{base}\"")).client.base.to_string(), base);
+    }
+    let set = twilio("timeout = \"2s\"\npoll_interval = \"30s\"");
+    assert_eq!((set.client.timeout, set.poll_interval), (Duration::from_secs(2), Duration::from_secs(30)));
+    assert!(set.client.connect_timeout < set.client.timeout);
+    let patient = twilio("timeout = \"2m\"").client;
+    assert!(patient.deadline > patient.timeout * 2);
+}
+
+#[test]
+fn an_authority_s_file_must_hold_a_certificate() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("ca.pem");
+    std::fs::write(&path, "nothing").expect("a file");
+    let line = format!("ca_file = \"{}\"", path.display());
+    refused_in("twilio", &line, "the file has no certificate in it");
+    std::fs::write(&path, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").expect("a file");
+    let loaded = read(&format!("{SOUND}\n[twilio]\n{line}\n")).expect("it is taken as it is");
+    assert_eq!(loaded.control.twilio.client.extra_roots.len(), 1);
+}
