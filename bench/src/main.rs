@@ -9,6 +9,7 @@
 
 mod arguments;
 mod bare_hyper;
+mod breaker;
 mod gate;
 mod histogram;
 mod load;
@@ -29,6 +30,7 @@ const USAGE: &str = "\
 usage: ringfence-bench COMMAND [--option value]…
 
   verify    nanoseconds for one request in process, against the bare HMAC of the same bytes
+  breaker   nanoseconds for one step of a breaker
   official  the same request in the official Node and Python libraries
   gate      proxies side by side: CPU time a request, latency, memory
   sandbox   messages accepted, webhooks delivered, memory, against a bare hyper server
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
     let command = words.next().unwrap_or_default();
     let outcome = Arguments::parse(words).and_then(|arguments| match command.as_str() {
         "verify" => verify::run(&arguments),
+        "breaker" => breaker::run(&arguments),
         "official" => official::run(&arguments),
         "gate" => gate::run(&arguments),
         "sandbox" => sandbox::run(&arguments),
