@@ -4,18 +4,20 @@
 //! `VerifiedWebhook` is the proof that the check was made: its field is private, [`admit`] is its only
 //! constructor, and everything that talks to an upstream demands one.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use ringfence_model::Secret;
 use ringfence_signature::{
-    AccountSid, Accounts, Allowed, Keyring, Policy, Request, Scratch, Verdict, check_header, verify,
+    AccountSid, Accounts, Allowed, Keyring, Policy, Request, Scratch, Verdict, check_header, fields, verify,
 };
 
 use crate::basic::{BasicRefusal, BasicUsers};
 use crate::http_rules::{Head, SETTINGS, SIGNATURE};
 use crate::reason::Reason;
-use crate::settings::{Check, Route};
+use crate::settings::{Check, Route, Upstream};
 
 /// A complete request that passed every check of its route.
 #[derive(Debug)]
@@ -140,12 +142,21 @@ pub(crate) fn signed_request<'a>(
     }
 }
 
+/// The parameters, read where the verifier reads them: those of a form, or of the query where there is no form.
+pub(crate) fn parameters<'a>(
+    request: &Request<'a>,
+) -> impl Iterator<Item = (Cow<'a, [u8]>, Cow<'a, [u8]>)> + use<'a> {
+    let has_form = !request.body.is_empty() && request.is_form();
+    fields(if has_form { request.body } else { request.url.query().unwrap_or_default() })
+}
+
 /// What the route asks of a signature.
 pub(crate) fn policy(route: &Route) -> Policy<'_> {
     Policy {
         accounts: route.accounts.as_deref().map_or(Accounts::Any, Accounts::Listed),
         strict: route.strict,
         try_userinfo: route.public_url.has_userinfo() || matches!(route.check, Check::SignatureAndBasic(_)),
-        parent_may_stand_in: false,
+        // Which of the two signs for a trigger under a subaccount, Twilio does not say.
+        parent_may_stand_in: route.upstream == Upstream::Breaker,
     }
 }

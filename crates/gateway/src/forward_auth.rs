@@ -19,10 +19,11 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use crate::admission::{Received, VerifiedWebhook, admissible};
+use crate::body::{BodyBound, read_body};
 use crate::connection::Connection;
 use crate::explain::offer_explanation;
 use crate::forward::MATCHED_HEADER;
-use crate::gate::{BodyBound, count_admitted, decide, known_method, log_refusal, read_body, without_breaker};
+use crate::gate::{count_admitted, decide, known_method, log_refusal, without_breaker};
 use crate::http_rules::{self, Head, SIGNATURE};
 use crate::proof::{ACCOUNT_HEADER, PROOF_HEADER};
 use crate::reason::Reason;
@@ -101,6 +102,7 @@ pub(crate) async fn handle(connection: &Connection, request: Request<Incoming>) 
         Err(reason) => {
             if let Reason::Signature(refusal) = reason {
                 offer_explanation(&worker.shared, active, &snapshot, &received, refusal);
+                worker.shared.hooks.tell_stale(&active.route, &received, refusal);
             }
             refuse(worker, Some(active), reason, &asked.method, peer)
         }

@@ -4,28 +4,27 @@ use std::cell::RefCell;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
 use http::header::{EXPECT, HeaderMap};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
-use http_body::Body;
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use ringfence_signature::{Scratch, Subject};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
-use crate::admission::{Admissible, Received, VerifiedWebhook, admissible, admit};
+use crate::admission::{
+    Admissible, Received, VerifiedWebhook, admissible, admit, parameters, signed_request,
+};
+use crate::body::{BodyBound, discard_if, read_body};
 use crate::connection::Connection;
 use crate::explain::offer_explanation;
 use crate::forward::{Forward, forward};
 use crate::forwarded::client_address;
 use crate::http_rules::{self, Head, SIGNATURE};
+use crate::intake;
 use crate::metrics::{InFlight, RouteMetrics};
 use crate::reason::Reason;
 use crate::replay::{Begin, Keep, KeptAnswer, Known, Recorder, Recording, ReplayKey, Ticket};
@@ -33,6 +32,7 @@ use crate::respond::{self, GateBody};
 use crate::route_table::{self, Found};
 use crate::settings::{Mode, Replay, Route, Upstream};
 use crate::snapshot::{ActiveRoute, Snapshot};
+use crate::trigger::Fired;
 use crate::upstream::{Answer, Outcome, Stage, UpstreamAddress, UpstreamError};
 use crate::websocket;
 use crate::worker::Worker;
@@ -133,6 +133,7 @@ impl<'a> Exchange<'a> {
         let verdict = decide(active, self.snapshot, &admissible, &received);
         if let Err(Reason::Signature(refusal)) = verdict {
             offer_explanation(&self.worker.shared, active, self.snapshot, &received, refusal);
+            self.worker.shared.hooks.tell_stale(&active.route, &received, refusal);
         }
         verdict
     }
@@ -148,6 +149,10 @@ impl<'a> Exchange<'a> {
     ) -> Response<GateBody> {
         let route = &active.route;
         let deadline = self.now + route.timeout;
+        // Before the memory of repeats is asked: only what the store has may be answered with 200.
+        if route.upstream == Upstream::Breaker {
+            return self.take_trigger(active, &parts, websocket, &webhook, deadline).await;
+        }
         let ticket = match repeats(route, &webhook) {
             Repeats::Forwarded => None,
             Repeats::Remembered(keep) => {
@@ -177,6 +182,38 @@ impl<'a> Exchange<'a> {
             in_work,
         };
         if is_remembered { RunToEnd::new(delivery.run()).await } else { delivery.run().await }
+    }
+
+    /// Takes a usage trigger. It needs no place among the requests in work, and has its own.
+    async fn take_trigger(
+        self,
+        active: &ActiveRoute,
+        parts: &Parts,
+        websocket: bool,
+        webhook: &VerifiedWebhook,
+        deadline: Instant,
+    ) -> Response<GateBody> {
+        count_admitted(active, webhook);
+        let shared = &self.worker.shared;
+        // Without a signature nobody proves which account it is about.
+        let (Some(taker), Some(_)) = (&shared.taker, webhook.allowed()) else {
+            return without_breaker(&active.route);
+        };
+        let head = Head { authority: "", target: http_rules::target(parts), websocket };
+        let received =
+            Received { method: &parts.method, head, headers: &parts.headers, body: webhook.body() };
+        let label = &active.route.label;
+        let (outcome, response) =
+            match Fired::read(parameters(&signed_request(&active.route, &received, None))) {
+                Err(why) => intake::malformed(label, why),
+                Ok(fired) => {
+                    // The write holds the worker, so that a stop waits for it.
+                    let held = Arc::clone(self.worker);
+                    intake::answer(label, taker.keep(fired, shared.clock.unix_micros(), deadline, held).await)
+                }
+            };
+        shared.metrics.trigger(outcome);
+        response
     }
 
     /// A ticket for the first of its kind, an answer for a repeat; nothing where the first ended well with an answer
@@ -254,7 +291,7 @@ impl Delivery {
     async fn run(self) -> Response<GateBody> {
         let active = &self.snapshot.routes[self.route];
         let Upstream::Application(address) = &active.route.upstream else {
-            // The ticket drops here too, so that Twilio's next try is not answered from memory.
+            // `deliver` lets no trigger come so far.
             return without_breaker(&active.route);
         };
         let job = Forward {
@@ -391,121 +428,6 @@ pub(crate) fn known_method(method: &Method) -> &'static str {
         (Method::TRACE, "TRACE"),
     ];
     KNOWN.iter().find(|(known, _)| known == method).map_or("other", |(_, name)| name)
-}
-
-/// What a body may take.
-pub(crate) struct BodyBound<'a> {
-    /// Bytes of this body.
-    pub(crate) cap: usize,
-    /// When it must be whole.
-    pub(crate) deadline: Instant,
-    /// Whether a body over the cap may be read on and thrown away.
-    pub(crate) may_discard: bool,
-    /// Bytes of all bodies that arrive in more than one piece, and how many there may be: whoever sends them is
-    /// not known yet.
-    pub(crate) memory: &'a AtomicUsize,
-    pub(crate) memory_max: usize,
-}
-
-/// The whole body, if it fits and comes in time.
-pub(crate) async fn read_body(mut body: Incoming, bound: &BodyBound<'_>) -> Result<Bytes, Reason> {
-    if body.is_end_stream() {
-        return Ok(Bytes::new());
-    }
-    match timeout_at(bound.deadline, collect(&mut body, bound)).await {
-        Err(_) => Err(Reason::BodyTimeout),
-        Ok(Err(Reason::BodyTooLarge)) => {
-            discard_if(bound.may_discard, body, bound.deadline).await;
-            Err(Reason::BodyTooLarge)
-        }
-        Ok(result) => result,
-    }
-}
-
-async fn collect(body: &mut Incoming, bound: &BodyBound<'_>) -> Result<Bytes, Reason> {
-    if body.size_hint().lower() > bound.cap as u64 {
-        return Err(Reason::BodyTooLarge);
-    }
-    // Nearly every webhook arrives with its head in one piece, which is then passed on without a copy.
-    let Some(first) = next_piece(body).await? else { return Ok(Bytes::new()) };
-    if first.len() > bound.cap {
-        return Err(Reason::BodyTooLarge);
-    }
-    if body.is_end_stream() {
-        return Ok(first);
-    }
-    let mut held = Held { memory: bound.memory, bytes: 0 };
-    held.take(first.len(), bound.memory_max)?;
-    let mut whole = BytesMut::from(first);
-    while let Some(piece) = next_piece(body).await? {
-        if whole.len() + piece.len() > bound.cap {
-            return Err(Reason::BodyTooLarge);
-        }
-        held.take(piece.len(), bound.memory_max)?;
-        whole.extend_from_slice(&piece);
-    }
-    Ok(whole.freeze())
-}
-
-/// Memory of an unfinished body, given back when it is whole or given up.
-struct Held<'a> {
-    memory: &'a AtomicUsize,
-    bytes: usize,
-}
-
-impl Held<'_> {
-    fn take(&mut self, bytes: usize, max: usize) -> Result<(), Reason> {
-        self.bytes += bytes;
-        if self.memory.fetch_add(bytes, Ordering::Relaxed) + bytes > max {
-            Err(Reason::Overloaded)
-        } else {
-            Ok(())
-        }
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        self.memory.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
-/// Reads on and throws away the body of a refused request, up to a bound, so that the caller sees the answer
-/// rather than a reset; not where it waits for a 100 (`Expect`) and has not sent the body yet.
-async fn discard_if(may_discard: bool, mut body: Incoming, deadline: Instant) {
-    if !may_discard || body.is_end_stream() {
-        return;
-    }
-    let read = async {
-        let mut seen = 0;
-        while let Ok(Some(piece)) = next_piece(&mut body).await {
-            seen += piece.len();
-            if seen > DISCARD_BYTES_MAX {
-                return;
-            }
-        }
-    };
-    // However it ends, the answer is the same.
-    let _ended = timeout_at(deadline.min(Instant::now() + DISCARD_TIME_MAX), read).await;
-}
-
-/// How long and how much of a refused body is read on before the answer.
-const DISCARD_TIME_MAX: Duration = Duration::from_secs(2);
-const DISCARD_BYTES_MAX: usize = 16 * 1024 * 1024;
-
-async fn next_piece(body: &mut Incoming) -> Result<Option<Bytes>, Reason> {
-    loop {
-        match body.frame().await {
-            None => return Ok(None),
-            Some(Err(_)) => return Err(Reason::BodyBroken),
-            // Trailers are dropped: nobody signs them.
-            Some(Ok(frame)) => {
-                if let Ok(data) = frame.into_data() {
-                    return Ok(Some(data));
-                }
-            }
-        }
-    }
 }
 
 /// What a repeat of a request meets.

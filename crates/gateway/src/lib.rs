@@ -10,20 +10,26 @@
 //!                                            Webhook       answer      our own
 //! ```
 //!
-//! What is absent: no database, no sessions, no HTML; no decision reads a clock or the environment; nothing
+//! One kind of webhook ends here: a usage trigger, on the route of the circuit breaker, goes from admission to `intake`,
+//! which keeps it in the store and answers.
+//!
+//! What is absent: no database on any other way, no sessions, no HTML; no decision reads a clock or the environment; nothing
 //! is sent upstream before the body is complete and verified; no path is decoded or normalised.
 
 pub mod acme;
 mod admin;
 mod admission;
 pub mod basic;
+mod body;
 mod connection;
 mod explain;
 mod forward;
 mod forward_auth;
 pub mod forwarded;
 mod gate;
+mod hooks;
 mod http_rules;
+mod intake;
 mod metrics;
 mod preface;
 pub mod proof;
@@ -36,9 +42,12 @@ mod server;
 pub mod settings;
 mod snapshot;
 pub mod tls;
+mod trigger;
 pub mod upstream;
 mod websocket;
 mod worker;
 
+pub use hooks::{Hooks, OnStale, Readiness};
+pub use intake::Intake;
 pub use reason::Reason;
 pub use server::{Gateway, Listeners, ReloadError, Reloaded, StartError};

@@ -14,6 +14,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::intake::Outcome;
 use crate::reason::Reason;
 use crate::replay::ReplayCache;
 use crate::upstream::UpstreamError;
@@ -27,6 +28,7 @@ pub(crate) struct Metrics {
     findings: Family<FindingLabels, Counter>,
     upstream_errors: Family<UpstreamLabels, Counter>,
     durations: Durations,
+    triggers: Family<TriggerLabels, Counter>,
     /// Connections open on the gate.
     pub(crate) connections: Gauge,
     /// TLS handshakes and PROXY protocol headers that failed.
@@ -71,6 +73,11 @@ struct RouteLabels {
     route: Arc<str>,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TriggerLabels {
+    outcome: &'static str,
+}
+
 /// The metrics of one route, ready to add to.
 #[derive(Debug, Clone)]
 pub(crate) struct RouteMetrics {
@@ -107,6 +114,16 @@ impl Metrics {
             Unit::Seconds,
             durations.clone(),
         );
+        let triggers = Family::default();
+        registry.register(
+            "trigger_deliveries",
+            "Verified usage triggers by what became of them",
+            triggers.clone(),
+        );
+        // An alert on the first that was not kept needs the zero before it.
+        for outcome in Outcome::ALL {
+            drop(triggers.get_or_create(&TriggerLabels { outcome: outcome.as_str() }));
+        }
         let connections = Gauge::default();
         registry.register("connections", "Connections open on the gate", connections.clone());
         let handshakes_failed = Counter::default();
@@ -135,6 +152,7 @@ impl Metrics {
             findings,
             upstream_errors,
             durations,
+            triggers,
             connections,
             handshakes_failed,
             reloads,
@@ -165,6 +183,11 @@ impl Metrics {
     pub(crate) fn enter(self: &Arc<Self>, max: usize) -> Option<InFlight> {
         let guard = InFlight(Arc::clone(&self.in_flight));
         (self.in_flight.fetch_add(1, Ordering::Relaxed) < max as u64).then_some(guard)
+    }
+
+    /// Counts a verified usage trigger.
+    pub(crate) fn trigger(&self, outcome: Outcome) {
+        self.triggers.get_or_create(&TriggerLabels { outcome: outcome.as_str() }).inc();
     }
 
     /// Counts a refusal that no route made.

@@ -21,6 +21,8 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::acme::{Acme, AcmeError};
 use crate::admin;
+use crate::hooks::Hooks;
+use crate::intake::Taker;
 use crate::metrics::Metrics;
 use crate::replay::ReplayCache;
 use crate::settings::{Limits, Listen, Settings, Tls};
@@ -122,6 +124,8 @@ pub(crate) struct Shared {
     /// Bytes of bodies that are still arriving.
     pub(crate) body_memory: AtomicUsize,
     pub(crate) tls: Option<TlsEnd>,
+    pub(crate) hooks: Hooks,
+    pub(crate) taker: Option<Taker>,
     /// Places for connections; the two listeners do not take each other's.
     pub(crate) connections: Arc<Semaphore>,
     pub(crate) forward_auth_connections: Arc<Semaphore>,
@@ -169,15 +173,15 @@ impl fmt::Debug for TlsEnd {
 
 impl Shared {
     /// Whether requests should be sent here; if not, why.
-    pub(crate) fn readiness(&self) -> Result<(), &'static str> {
+    pub(crate) fn readiness(&self) -> Result<(), String> {
         if *self.draining.borrow() {
-            return Err("draining");
+            return Err("draining".to_owned());
         }
         match &self.tls {
             Some(TlsEnd { certificates: Certificates::Acme(ready), .. }) if !ready() => {
-                Err("waiting for the first certificate")
+                Err("waiting for the first certificate".to_owned())
             }
-            _ => Ok(()),
+            _ => self.hooks.readiness.as_ref().map_or(Ok(()), |ready| ready()),
         }
     }
 }
@@ -198,12 +202,14 @@ pub struct Gateway {
 
 impl Gateway {
     /// Starts `workers` threads on the listeners. Must be called inside a tokio runtime, which serves the admin
-    /// listener and ACME, so that a busy data plane still answers `/livez`.
+    /// listener and ACME, so that a busy data plane still answers `/livez`. What is handed over with `hooks` stays for
+    /// the life of the process; a reload does not change it.
     pub fn start(
         settings: Settings,
         listeners: Listeners,
         clock: Arc<dyn Clock>,
         workers: usize,
+        hooks: Hooks,
     ) -> Result<Self, StartError> {
         let tls = settings.tls.as_ref().map(TlsEnd::start).transpose()?;
         let (listen, tls_settings, limits) =
@@ -222,6 +228,8 @@ impl Gateway {
             explaining: AtomicBool::new(false),
             body_memory: AtomicUsize::new(0),
             tls,
+            taker: hooks.intake.clone().map(Taker::new),
+            hooks,
             proxy_protocol: listen.proxy_protocol,
         });
         tokio::spawn(sweep(Arc::clone(&shared)));

@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,9 @@ use zeroize::Zeroizing;
 use crate::error::OpenError;
 use crate::hex;
 
+/// Far more than a key's file has; an endless one, such as a device, ends here.
+const FILE_BYTES_MAX: u64 = 1024;
+
 /// 32 random bytes that seal everything. Its `Debug` shows only the [id](Self::id).
 #[derive(Clone)]
 pub struct MasterKey(Zeroizing<[u8; 32]>);
@@ -24,9 +27,14 @@ pub struct MasterKey(Zeroizing<[u8; 32]>);
 /// The keys that a store is opened with.
 #[derive(Debug, Clone)]
 pub enum Keys {
-    /// The key in a file beside the SQLite database (its name and `.key`), made on the first start. Refused on
-    /// PostgreSQL.
-    BesideSqlite,
+    /// The key is in a file, which the first start makes where the database is SQLite and new. A database that is there
+    /// already has a key already, so its file is never made anew; nor is it for PostgreSQL, which is shared.
+    InFile {
+        /// The file; [`MasterKey::path_beside`] has the usual one.
+        current: PathBuf,
+        /// As in [`Given`](Self::Given).
+        previous: Vec<MasterKey>,
+    },
     /// Keys from the caller: what is sealed from now on is sealed with `current`; what was sealed with one of
     /// `previous` can be read, and [`Store::reseal`](crate::Store::reseal) carries it over.
     Given {
@@ -77,19 +85,21 @@ impl MasterKey {
 
     /// The key in the file, which only its owner may read.
     pub fn read(path: &Path) -> Result<Self, OpenError> {
-        let file = |source| OpenError::File { path: path.to_owned(), source };
-        let mode = fs::metadata(path).map_err(file)?.permissions().mode() & 0o777;
+        let failed = |source| OpenError::File { path: path.to_owned(), source };
+        let file = File::open(path).map_err(failed)?;
+        let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
             return Err(OpenError::Exposed { path: path.to_owned(), mode });
         }
-        Self::parse(&Secret::new(fs::read_to_string(path).map_err(file)?))
+        let mut text = Zeroizing::new(String::new());
+        file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(failed)?;
+        Self::parse(&Secret::new(text.as_str()))
     }
 
-    /// The file beside a SQLite database: its name and `.key`.
+    /// The usual file beside a SQLite database: `ringfence.key` beside `ringfence.db`. It never is the database itself.
     pub fn path_beside(database: &Path) -> PathBuf {
-        let mut name = database.as_os_str().to_owned();
-        name.push(".key");
-        PathBuf::from(name)
+        let beside = database.with_extension("key");
+        if beside == database { database.with_extension("key.key") } else { beside }
     }
 
     /// Makes a key in a new file of mode 0600, durably: what it seals would be lost with it. A file that is there
@@ -155,6 +165,17 @@ mod tests {
         assert_eq!(MasterKey::read(&path).unwrap().id(), made.id());
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         assert!(matches!(MasterKey::read(&path), Err(OpenError::Exposed { mode: 0o640, .. })));
+    }
+
+    #[test]
+    fn the_file_beside_a_database_is_never_the_database() {
+        for (database, key) in [
+            ("ringfence.db", "ringfence.key"),
+            ("/var/lib/ringfence", "/var/lib/ringfence.key"),
+            ("a.key", "a.key.key"),
+        ] {
+            assert_eq!(MasterKey::path_beside(Path::new(database)), Path::new(key));
+        }
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub use keys::{Keys, MasterKey};
 pub use limits::{AppliedLimit, LimitsApplied, NewLimit};
 pub use nodes::{Lease, Life, Node};
 pub use observations::{NewObservation, Observation, Seen};
-pub use open::Location;
+pub use open::{Location, Version};
 pub use outbox::{Added, Claim, Effect, EffectEnd, NewEffect};
 pub use retention::Forget;
 pub use tokens::{NewToken, Token};
@@ -71,6 +71,7 @@ pub struct Store {
     writer: Writer,
     keys: Arc<Keyring>,
     location: Location,
+    version: Version,
     /// What the last run of the sealer was waiting for.
     horizon: Mutex<Option<audit::Horizon>>,
     /// Since when, by this node's clock, each node has given no sign of life.
@@ -100,6 +101,11 @@ impl Store {
     /// Where the store is.
     pub fn location(&self) -> &Location {
         &self.location
+    }
+
+    /// Of which version its tables are, and were.
+    pub fn version(&self) -> Version {
+        self.version
     }
 
     /// Commits what is queued and closes all connections.

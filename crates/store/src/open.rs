@@ -42,6 +42,15 @@ pub enum Location {
     Postgres(Secret),
 }
 
+/// Of which version the tables are: each migration adds one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version {
+    /// Of which version they were when the store was opened; 0 where there were none.
+    pub found: i64,
+    /// Of which version they are now.
+    pub current: i64,
+}
+
 /// A password in a URL is not printed.
 impl fmt::Debug for Location {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -83,13 +92,16 @@ impl Store {
         // 3. Tables, keys, epoch, in one transaction: a start that is refused leaves nothing changed.
         let mut transaction = writing.begin(&keys).await?;
         let prepared = prepare(&mut transaction, now).await;
-        match prepared {
-            Ok(()) => transaction.commit().await?,
+        let found = match prepared {
+            Ok(found) => {
+                transaction.commit().await?;
+                found
+            }
             Err(error) => {
                 transaction.rollback().await;
                 return Err(error);
             }
-        }
+        };
 
         let writer = Writer::start(writing, Arc::clone(&keys));
         Ok(Self {
@@ -97,17 +109,20 @@ impl Store {
             writer,
             keys,
             location: location.clone(),
+            version: Version { found, current: migrate::NEWEST },
             horizon: Mutex::default(),
             silence: Mutex::default(),
         })
     }
 }
 
-async fn prepare(transaction: &mut Transaction, now: Timestamp) -> Result<()> {
-    migrate::migrate(transaction, now).await?;
+/// Gives back the version that was found.
+async fn prepare(transaction: &mut Transaction, now: Timestamp) -> Result<i64> {
+    let found = migrate::migrate(transaction, now).await?;
     check_key(transaction).await?;
     audit::make_signing_key(transaction).await?;
-    epoch::begin_if_moved(transaction, now).await
+    epoch::begin_if_moved(transaction, now).await?;
+    Ok(found)
 }
 
 /// The options of every connection to SQLite.
@@ -149,19 +164,21 @@ fn make_file(path: &Path) -> Result<()> {
 fn keyring(location: &Location, keys: &Keys) -> Result<Keyring> {
     match (keys, location) {
         (Keys::Given { current, previous }, _) => Ok(Keyring::new(current, previous)),
-        (Keys::BesideSqlite, Location::Postgres(_)) => Err(OpenError::MasterKeyDemanded.into()),
-        (Keys::BesideSqlite, Location::Sqlite(database)) => {
-            let path = MasterKey::path_beside(database);
+        (Keys::InFile { current, previous }, Location::Postgres(_)) => match current.try_exists() {
+            Ok(false) => Err(OpenError::MasterKeyDemanded.into()),
+            _ => Ok(Keyring::new(&MasterKey::read(current)?, previous)),
+        },
+        (Keys::InFile { current: path, previous }, Location::Sqlite(database)) => {
             let is_there = |path: &Path| path.try_exists().unwrap_or(true);
             let has_content = database.metadata().is_ok_and(|metadata| metadata.len() > 0);
-            let key = if is_there(&path) {
-                MasterKey::read(&path)?
+            let key = if is_there(path) {
+                MasterKey::read(path)?
             } else if has_content {
-                return Err(OpenError::MasterKeyMissing { path }.into());
+                return Err(OpenError::MasterKeyMissing { path: path.clone() }.into());
             } else {
-                MasterKey::make(&path)?
+                MasterKey::make(path)?
             };
-            Ok(Keyring::new(&key, &[]))
+            Ok(Keyring::new(&key, previous))
         }
     }
 }

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use ringfence_gateway::{Gateway, Listeners};
+use ringfence_gateway::{Gateway, Hooks, Listeners};
 
 use super::paper::Paper;
 use super::serve::SystemClock;
@@ -71,7 +71,7 @@ async fn demonstrate(exit_after_tour: bool) -> anyhow::Result<ExitCode> {
     let loaded = config::resolve(&text, Path::new("demo.toml"), &around)?;
     let listeners =
         Listeners { gate: Some(gate_listener), admin: Some(listen_on(9400)?), ..Listeners::default() };
-    let gateway = Gateway::start(loaded.settings, listeners, Arc::new(SystemClock), 1)?;
+    let gateway = Gateway::start(loaded.settings, listeners, Arc::new(SystemClock), 1, Hooks::default())?;
     let (Some(gate), Some(admin)) = (gateway.gate_address(), gateway.admin_address()) else {
         anyhow::bail!("the gate has no address");
     };

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use listenfd::ListenFd;
 use ringfence_gateway::settings::Listen;
-use ringfence_gateway::{Gateway, Listeners, StartError};
+use ringfence_gateway::{Gateway, Hooks, Listeners, StartError};
 use ringfence_model::Clock;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -88,9 +88,9 @@ async fn serve(file: PathBuf, loaded: Loaded) -> ExitCode {
     // 4. Sockets: those that systemd holds, then our own.
     let listen = loaded.settings.listen.clone();
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let started = handed_over(&listen)
-        .bind(&listen)
-        .and_then(|listeners| Gateway::start(loaded.settings, listeners, Arc::new(SystemClock), workers));
+    let started = handed_over(&listen).bind(&listen).and_then(|listeners| {
+        Gateway::start(loaded.settings, listeners, Arc::new(SystemClock), workers, Hooks::default())
+    });
     let gateway = match started {
         Ok(gateway) => gateway,
         Err(error) => return start_failed(&error),

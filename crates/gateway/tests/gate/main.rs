@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests may fail like tests")]
 
 mod forward_auth;
+mod hooks;
 mod hostile;
 mod http2;
 mod lifecycle;
@@ -10,5 +11,6 @@ mod passing;
 mod refusals;
 mod replay;
 mod tenants;
+mod triggers;
 mod websocket;
 mod world;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
 use ringfence_gateway::settings::{Check, Limits, Listen, Mode, PathRule, Replay, Route, Settings};
-use ringfence_gateway::{Gateway, Listeners};
+use ringfence_gateway::{Gateway, Hooks, Listeners};
 use ringfence_model::Clock;
 use ringfence_signature::{AccountKeys, AccountSid, Keyring, PublicUrl, Signed, Signer, Strict};
 use ringfence_testkit::{Answer, RawClient, Response, Upstream};
@@ -66,11 +66,17 @@ impl World {
 
     /// The gate before a given application.
     pub(crate) fn before(upstream: Upstream, change: impl FnOnce(&mut Settings)) -> Self {
+        Self::hooked(upstream, Hooks::default(), change)
+    }
+
+    /// The gate before a given application, with what the rest of Ringfence hangs into it.
+    pub(crate) fn hooked(upstream: Upstream, hooks: Hooks, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = settings(upstream.address());
         change(&mut settings);
         let clock = Arc::new(ManualClock { start: Instant::now(), passed: Mutex::default() });
         let listeners = Listeners::default().bind(&settings.listen).unwrap();
-        let gateway = Gateway::start(settings, listeners, Arc::clone(&clock) as Arc<dyn Clock>, 2).unwrap();
+        let (workers, shared_clock) = (2, Arc::clone(&clock) as Arc<dyn Clock>);
+        let gateway = Gateway::start(settings, listeners, shared_clock, workers, hooks).unwrap();
         Self { gateway, upstream, clock }
     }
 
@@ -87,12 +93,16 @@ impl World {
         self.send(wire(signed)).await
     }
 
+    /// A page of the admin listener.
+    pub(crate) async fn admin(&self, path: &str) -> Response {
+        let admin = self.gateway.admin_address().unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: admin\r\n\r\n");
+        RawClient::connect(admin).await.unwrap().exchange(request).await.unwrap()
+    }
+
     /// The metrics page.
     pub(crate) async fn metrics(&self) -> String {
-        let admin = self.gateway.admin_address().unwrap();
-        let request = "GET /metrics HTTP/1.1\r\nhost: admin\r\n\r\n";
-        let response = RawClient::connect(admin).await.unwrap().exchange(request).await.unwrap();
-        response.text().to_owned()
+        self.admin("/metrics").await.text().to_owned()
     }
 
     /// How often requests were refused for this reason.

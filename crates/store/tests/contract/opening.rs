@@ -1,9 +1,18 @@
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use ringfence_model::Secret;
 use ringfence_store::{Error, Keys, Location, MasterKey, OpenError, Store};
 
 use crate::world::{World, after, keys, on_both, operator, start};
+
+fn in_file(path: &str) -> Keys {
+    Keys::InFile { current: path.into(), previous: Vec::new() }
+}
+
+fn beside(database: &Path) -> Keys {
+    Keys::InFile { current: MasterKey::path_beside(database), previous: Vec::new() }
+}
 
 on_both! {
     a_newer_database_is_refused,
@@ -77,7 +86,7 @@ async fn nodes_that_start_at_once_make_the_tables_once(world: World) {
 #[tokio::test]
 async fn postgresql_demands_a_master_key() {
     let location = Location::Postgres(Secret::new("postgres://nobody@localhost:1/none"));
-    let refused = Store::open(&location, &Keys::BesideSqlite, start()).await.unwrap_err();
+    let refused = Store::open(&location, &in_file("/nowhere/key"), start()).await.unwrap_err();
     assert!(
         matches!(&refused, Error::Open(error) if matches!(**error, OpenError::MasterKeyDemanded)),
         "{refused}"
@@ -106,7 +115,8 @@ async fn a_url_with_a_password_is_not_printed() {
 async fn sqlite_and_its_key_are_made_for_their_owner_alone() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ringfence.db");
-    let store = Store::open(&Location::Sqlite(path.clone()), &Keys::BesideSqlite, start()).await.unwrap();
+    let store = Store::open(&Location::Sqlite(path.clone()), &beside(&path), start()).await.unwrap();
+    assert_eq!(store.version().found, 0, "it was made");
     store.epoch(start()).await.unwrap();
     let mut files = 0;
     for entry in std::fs::read_dir(directory.path()).unwrap() {
@@ -116,7 +126,9 @@ async fn sqlite_and_its_key_are_made_for_their_owner_alone() {
     }
     assert!(files >= 2, "the database and its key");
     store.close().await;
-    Store::open(&Location::Sqlite(path), &Keys::BesideSqlite, start()).await.unwrap();
+    let store = Store::open(&Location::Sqlite(path.clone()), &beside(&path), start()).await.unwrap();
+    let version = store.version();
+    assert_eq!((version.found, version.found > 0), (version.current, true), "it was there already");
 }
 
 #[tokio::test]
@@ -124,9 +136,9 @@ async fn a_key_that_is_missing_beside_a_database_is_not_made_anew() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ringfence.db");
     let location = Location::Sqlite(path.clone());
-    Store::open(&location, &Keys::BesideSqlite, start()).await.unwrap().close().await;
+    Store::open(&location, &beside(&path), start()).await.unwrap().close().await;
     std::fs::remove_file(MasterKey::path_beside(&path)).unwrap();
-    let refused = Store::open(&location, &Keys::BesideSqlite, start()).await.unwrap_err();
+    let refused = Store::open(&location, &beside(&path), start()).await.unwrap_err();
     assert!(matches!(&refused, Error::Open(error) if matches!(**error, OpenError::MasterKeyMissing { .. })));
     assert!(!MasterKey::path_beside(&path).exists());
 }

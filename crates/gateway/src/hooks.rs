@@ -1,0 +1,57 @@
+//! What the rest of Ringfence hangs into the data plane. The two planes never import each other: `cli`, which knows
+//! both, hands over what the gate may call, and the gate works the same where nothing is handed over.
+
+use std::fmt;
+use std::sync::Arc;
+
+use ringfence_model::Sid;
+use ringfence_signature::Refusal;
+
+use crate::Intake;
+use crate::admission::{Received, parameters, signed_request};
+use crate::settings::Route;
+
+/// Told of an account whose keys may be out of date.
+pub type OnStale = Arc<dyn Fn(Sid) + Send + Sync>;
+/// Whether requests should be sent here; if not, why, in one line.
+pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+/// What the data plane calls beside its own work. Each may be called from any worker at any time, so it returns at
+/// once and leaves what takes time to a task of its own.
+#[derive(Default, Clone)]
+pub struct Hooks {
+    /// Takes usage triggers; without it they are answered with 503.
+    pub intake: Option<Intake>,
+    /// Told of the account that a request names whose signature no known key made: the account may be new, or have a
+    /// new token. Strangers can have it called as often as they like, with any account.
+    pub on_stale: Option<OnStale>,
+    /// Asked by `/readyz`, once the data plane itself is ready.
+    pub readiness: Option<Readiness>,
+}
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Hooks")
+            .field("intake", &self.intake.is_some())
+            .field("on_stale", &self.on_stale.is_some())
+            .field("readiness", &self.readiness.is_some())
+            .finish()
+    }
+}
+
+impl Hooks {
+    /// Passes on whose keys may be out of date, after a refusal that newer keys might not have made.
+    pub(crate) fn tell_stale(&self, route: &Route, received: &Received<'_>, refusal: Refusal) {
+        let Some(on_stale) = &self.on_stale else { return };
+        if !matches!(refusal, Refusal::UnknownAccount | Refusal::SignatureMismatch) {
+            return;
+        }
+        let request = signed_request(route, received, None);
+        let named = parameters(&request).find(|(name, _)| **name == *b"AccountSid");
+        let account = named.as_ref().and_then(|(_, value)| Sid::parse(str::from_utf8(value).ok()?).ok());
+        if let Some(account) = account.filter(|account| account.is("AC")) {
+            on_stale(account);
+        }
+    }
+}
