@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{check, demo, explain, sandbox, serve, sign, verify};
+use commands::{api_token, audit, check, demo, explain, migrate, sandbox, serve, sign, store, verify};
 
 /// Measured: fewer cycles a request than the system's allocator.
 #[global_allocator]
@@ -50,6 +50,14 @@ enum Command {
     Verify(verify::Arguments),
     /// Why is this request refused, and what is to be changed?
     Explain(explain::Arguments),
+    /// Make the store, or bring its tables to what this version reads.
+    Migrate(migrate::Arguments),
+    /// Is the audit log whole? What is in it?
+    Audit(audit::Arguments),
+    /// Who may use the API, and for what?
+    ApiToken(api_token::Arguments),
+    /// Copy a SQLite store while it is in use, and put a copy back.
+    Store(store::Arguments),
 }
 
 const EXAMPLES: &str = "\
@@ -60,6 +68,7 @@ Examples:
   ringfence serve --config ringfence.toml
   ringfence sign --url https://hooks.example.com/sms --param Body=Hi --curl
   ringfence explain --config ringfence.toml --http refused-request.txt
+  ringfence audit verify --config ringfence.toml --heads audit-heads
 
 Exit codes: 0 fine; 1 the answer is no; 2 wrong usage; 64 wrong configuration;
 69 something outside is unavailable.";
@@ -73,6 +82,10 @@ fn main() -> ExitCode {
         Command::Sign(arguments) => sign::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Migrate(arguments) => migrate::run(&arguments),
+        Command::Audit(arguments) => audit::run(&arguments),
+        Command::ApiToken(arguments) => api_token::run(&arguments),
+        Command::Store(arguments) => store::run(&arguments),
     };
     exit::finish(result)
 }

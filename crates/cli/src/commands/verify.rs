@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use hyper::Method;
 use ringfence_gateway::route_table::{self, Found};
-use ringfence_gateway::settings::{Check, Route};
+use ringfence_gateway::settings::{Check, Route, Upstream};
 use ringfence_signature::{AccountSid, Accounts, Allowed, Keyring, Policy, Scratch, Strict, Verdict, verify};
 use serde_json::json;
 
@@ -65,6 +65,8 @@ pub(crate) struct Subject {
     pub(crate) accounts: Option<Vec<AccountSid>>,
     pub(crate) strict: Strict,
     pub(crate) try_userinfo: bool,
+    /// Whether the parent's token may have signed it: Twilio does not say which of the two signs a subaccount's trigger.
+    pub(crate) parent_may_stand_in: bool,
     pub(crate) notes: Vec<String>,
     /// Hosts and prefixes of other routes: what may have been called instead.
     pub(crate) other_hosts: Vec<String>,
@@ -116,6 +118,7 @@ impl SubjectArguments {
         notes.extend(key.notes);
         Ok(Prepared::Subject(Box::new(Subject {
             try_userinfo: given.has_userinfo(),
+            parent_may_stand_in: false,
             keyring,
             accounts: None,
             strict: strict.unwrap_or(Strict::Off),
@@ -149,6 +152,7 @@ fn prepare_by_config(mut given: Given, path: &Path, strict: Option<Strict>) -> R
     other_hosts.dedup();
     Ok(Prepared::Subject(Box::new(Subject {
         try_userinfo: given.has_userinfo() || matches!(route.check, Check::SignatureAndBasic(_)),
+        parent_may_stand_in: route.upstream == Upstream::Breaker,
         accounts: route.accounts.clone(),
         strict: strict.unwrap_or(route.strict),
         other_hosts,
@@ -165,7 +169,7 @@ impl Subject {
             accounts: self.accounts.as_deref().map_or(Accounts::Any, Accounts::Listed),
             strict: self.strict,
             try_userinfo: self.try_userinfo,
-            parent_may_stand_in: false,
+            parent_may_stand_in: self.parent_may_stand_in,
         }
     }
 }

@@ -1,9 +1,10 @@
 //! `[store]`: where limits, breakers and the audit log are kept, and the key that seals what is secret in it.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ringfence_model::Secret;
+use ringfence_store::{MasterKey as StoreKey, OpenError};
 
 use super::Surroundings;
 use super::problems::Problems;
@@ -16,9 +17,6 @@ pub(super) const SECTION: Section =
 const URL_FORM: &str = "\"sqlite:ringfence.db\" or \"postgres://user@host/ringfence\"";
 const KEY_FORM: &str = "{ file = \"PATH\" } or { env = \"NAME\" }, made with `openssl rand -hex 32`";
 
-/// What `openssl rand -base64 24` gives: less could be guessed.
-const KEY_BYTES_MIN: usize = 32;
-
 /// Where things are kept.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -26,7 +24,17 @@ pub(crate) struct Store {
     /// Seals what is secret in it.
     pub(crate) master_key: MasterKey,
     /// What was sealed with these can still be opened; it is sealed anew with the master key.
-    pub(crate) previous_master_keys: Vec<Secret>,
+    pub(crate) previous_master_keys: Vec<StoreKey>,
+}
+
+impl Store {
+    /// Where it is, for people: without a password.
+    pub(crate) fn shown(&self) -> String {
+        match &self.database {
+            Database::Sqlite(path) => format!("sqlite:{}", path.display()),
+            Database::Postgres { shown, .. } => shown.clone(),
+        }
+    }
 }
 
 /// One of the two databases.
@@ -37,7 +45,6 @@ pub(crate) enum Database {
     /// A server, for several nodes.
     Postgres {
         /// As typed; it may carry a password.
-        #[cfg_attr(not(test), expect(dead_code, reason = "it is for the control plane"))]
         url: Secret,
         /// Host and database, for people.
         shown: String,
@@ -48,9 +55,9 @@ pub(crate) enum Database {
 #[derive(Debug)]
 pub(crate) enum MasterKey {
     /// It was given.
-    Given(Secret),
-    /// It is not there yet, and is made at the first start. Only beside SQLite: nodes of one PostgreSQL must have the
-    /// same.
+    Given(StoreKey),
+    /// Neither it nor the database is there yet, and both are made at the first start. Only beside SQLite: nodes of one
+    /// PostgreSQL must have the same.
     MadeAt(PathBuf),
 }
 
@@ -72,7 +79,7 @@ pub(super) fn resolve(
     let database = database?;
     let master_key = master_key(&table, &database, around, problems)?;
     if let MasterKey::Given(key) = &master_key
-        && previous.contains(key)
+        && previous.iter().any(|previous| previous.id() == key.id())
     {
         table.wrong(
             "previous_master_keys",
@@ -194,7 +201,7 @@ fn master_key(
     problems: &mut Problems,
 ) -> Option<MasterKey> {
     let field = table.find("master_key");
-    let Database::Sqlite(file) = database else {
+    let Database::Sqlite(database) = database else {
         let Some(field) = field else {
             table.required("master_key", KEY_FORM, problems);
             return None;
@@ -202,26 +209,21 @@ fn master_key(
         return key(field, around, problems).map(MasterKey::Given);
     };
     let path = match field {
-        None => {
-            let beside = file.with_extension("key");
-            Some(if beside == *file { file.with_extension("key.key") } else { beside })
-        }
-        Some(field) => field
-            .as_table(&secret::SECTION)
-            .filter(|table| !table.has("env"))
-            .and_then(|table| table.find("file")?.as_text())
-            .filter(|path| !path.is_empty())
-            .map(|path| around.resolve(path)),
+        None => Some(StoreKey::path_beside(database)),
+        Some(field) => file_of(field, around),
     };
     match (path, field) {
-        (Some(path), _) if path.try_exists().is_ok_and(|exists| !exists) => Some(MasterKey::MadeAt(path)),
-        (_, Some(field)) => key(field, around, problems).map(MasterKey::Given),
-        (Some(path), None) => match secret::read_file(&path) {
-            Ok((key, _)) if key.expose().len() >= KEY_BYTES_MIN => Some(MasterKey::Given(key)),
-            Ok(_) => {
-                table.wrong("master_key", format_args!("{} {SHORT}", path.display()), problems);
-                None
+        (Some(path), _) if path.try_exists().is_ok_and(|exists| !exists) => {
+            if database.metadata().is_ok_and(|metadata| metadata.len() > 0) {
+                // The store says the same; to be told before the start is better.
+                table.wrong("master_key", OpenError::MasterKeyMissing { path }, problems);
+                return None;
             }
+            Some(MasterKey::MadeAt(path))
+        }
+        (_, Some(field)) => key(field, around, problems).map(MasterKey::Given),
+        (Some(path), None) => match read_file(&path) {
+            Ok(key) => Some(MasterKey::Given(key)),
             Err(what) => {
                 table.wrong("master_key", what, problems);
                 None
@@ -231,13 +233,27 @@ fn master_key(
     }
 }
 
-const SHORT: &str = "is too short for a key; make one with `openssl rand -hex 32`";
+/// A key of the store. In a file it is for its owner alone, which is more than is asked of other secrets: it opens all
+/// of them.
+fn key(field: Field<'_>, around: &Surroundings<'_>, problems: &mut Problems) -> Option<StoreKey> {
+    let read = match file_of(field, around) {
+        Some(path) => read_file(&path),
+        None => StoreKey::parse(&secret::read(field, around, problems)?).map_err(|error| error.to_string()),
+    };
+    read.map_err(|what| field.wrong(what, problems)).ok()
+}
 
-fn key(field: Field<'_>, around: &Surroundings<'_>, problems: &mut Problems) -> Option<Secret> {
-    let key = secret::read(field, around, problems)?;
-    if key.expose().len() < KEY_BYTES_MIN {
-        field.wrong(format_args!("this {SHORT}"), problems);
-        return None;
-    }
-    Some(key)
+/// The file that holds it, where it is in a file and nowhere else.
+fn file_of(field: Field<'_>, around: &Surroundings<'_>) -> Option<PathBuf> {
+    let table = field.as_table(&secret::SECTION).filter(|table| !table.has("env"))?;
+    let path = table.find("file")?.as_text().filter(|path| !path.is_empty())?;
+    Some(around.resolve(path))
+}
+
+fn read_file(path: &Path) -> Result<StoreKey, String> {
+    StoreKey::read(path).map_err(|error| match error {
+        OpenError::MasterKeyMalformed => format!("{} holds no key: {error}", path.display()),
+        OpenError::File { source, .. } => format!("cannot read {}: {source}", path.display()),
+        other => other.to_string(),
+    })
 }

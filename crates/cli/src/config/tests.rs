@@ -71,7 +71,7 @@ fn read(text: &str) -> Result<Loaded, ConfigError> {
     let env = |name: &str| match name {
         "TOKEN" | "TWILIO_AUTH_TOKEN" => Some("0123456789abcdef0123456789abcdef".to_owned()),
         "PASSWORD" | "TWILIO_PASSWORD" => Some("correct horse".to_owned()),
-        "KEY" => Some("0123456789abcdef0123456789abcdef0123456789abcdef".to_owned()),
+        "KEY" => Some("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef".to_owned()),
         "EMPTY" => Some(String::new()),
         "BLANK" => Some(" \n".to_owned()),
         "PADDED" => Some("0123456789abcdef0123456789abcdef ".to_owned()),

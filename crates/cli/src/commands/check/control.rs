@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::config::control::Control;
 use crate::config::notify::{Mail, Notify, Phone, SmtpTls, Webhook};
-use crate::config::store::{Database, MasterKey, Store};
+use crate::config::store::{MasterKey, Store};
 use crate::config::units::show_duration;
 
 /// For people: names and values, an empty row before a new part. Nothing where there is nothing to hold.
@@ -60,7 +60,7 @@ pub(super) fn as_json(control: &Control) -> Value {
         })
         .collect();
     json!({
-        "store": control.store.as_ref().map(shown_database),
+        "store": control.store.as_ref().map(Store::shown),
         "base_url": control.twilio.client.base.to_string(),
         "poll_interval_seconds": control.twilio.poll_interval.as_secs_f64(),
         "trigger_url": control.trigger_url,
@@ -188,14 +188,7 @@ fn shown_store(store: &Store) -> String {
         0 => String::new(),
         keys => format!(", {keys} before it"),
     };
-    format!("{} ({key}{previous})", shown_database(store))
-}
-
-fn shown_database(store: &Store) -> String {
-    match &store.database {
-        Database::Sqlite(path) => format!("sqlite:{}", path.display()),
-        Database::Postgres { shown, .. } => shown.clone(),
-    }
+    format!("{} ({key}{previous})", store.shown())
 }
 
 fn credentials(control: &Control) -> String {

@@ -1,7 +1,17 @@
 //! `[store]` and `[twilio]`.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+
+use ringfence_model::Secret;
+use ringfence_store::MasterKey as StoreKey;
+
 use super::*;
 use crate::config::store::{Database, MasterKey, Store};
+
+/// What everything is told that is no key of the store.
+const NO_KEY: &str = "a master key is 64 hexadecimal digits, for example from `openssl rand -hex 32`";
+const KEY_TEXT: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n";
 
 fn store(lines: &str) -> Store {
     let loaded = read(&format!("{SOUND}\n[store]\n{lines}\n")).unwrap_or_else(|error| panic!("{error}"));
@@ -103,7 +113,7 @@ fn a_master_key_is_made_beside_sqlite_and_demanded_on_postgresql() {
     };
     assert_eq!(path, Path::new("/nowhere/b.key"));
     let given = store(
-        "url = \"sqlite:a.db\"\nmaster_key = { env = \"KEY\" }\nprevious_master_keys = [\"0123456789abcdef0123456789abcdef\"]",
+        "url = \"sqlite:a.db\"\nmaster_key = { env = \"KEY\" }\nprevious_master_keys = [\"fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210\"]",
     );
     assert!(matches!(given.master_key, MasterKey::Given(_)));
     assert_eq!(given.previous_master_keys.len(), 1);
@@ -115,18 +125,14 @@ fn a_master_key_is_made_beside_sqlite_and_demanded_on_postgresql() {
         &format!("{postgres}\nmaster_key = {{ file = \"b.key\" }}"),
         "cannot read /nowhere/b.key",
     );
-    refused_in("store", "url = \"sqlite:a.db\"\nmaster_key = \"short\"", "is too short for a key");
+    refused_in("store", "url = \"sqlite:a.db\"\nmaster_key = \"short\"", NO_KEY);
     refused_in("store", "url = \"sqlite:a.db\"\nmaster_key = { env = \"NOWHERE\" }", "is not set");
     refused_in(
         "store",
         "url = \"sqlite:a.db\"\nmaster_key = { env = \"KEY\", file = \"a\" }",
         "a secret has one source",
     );
-    refused_in(
-        "store",
-        "url = \"sqlite:a.db\"\nprevious_master_keys = [{ env = \"PASSWORD\" }]",
-        "is too short for a key",
-    );
+    refused_in("store", "url = \"sqlite:a.db\"\nprevious_master_keys = [{ env = \"PASSWORD\" }]", NO_KEY);
     refused_in(
         "store",
         "url = \"sqlite:a.db\"\nmaster_key = { env = \"KEY\" }\nprevious_master_keys = [{ env = \"KEY\" }]",
@@ -137,13 +143,52 @@ fn a_master_key_is_made_beside_sqlite_and_demanded_on_postgresql() {
 #[test]
 fn a_key_that_is_there_already_is_read_and_never_made_anew() {
     let folder = tempfile::tempdir().expect("a folder");
-    let url = format!("sqlite:{}", folder.path().join("a.db").display());
-    let key = folder.path().join("a.key");
-    std::fs::write(&key, "0123456789abcdef0123456789abcdef\n").expect("a file");
-    let MasterKey::Given(secret) = store(&format!("url = \"{url}\"")).master_key else { panic!("given") };
-    assert_eq!(secret.expose(), "0123456789abcdef0123456789abcdef");
-    std::fs::write(&key, "short").expect("a file");
-    refused_in("store", &format!("url = \"{url}\""), "a.key is too short for a key");
+    let path = |name| folder.path().join(name).display().to_string();
+    let url = format!("url = \"sqlite:{}\"", path("a.db"));
+    let write = |name, text: &str, mode| {
+        std::fs::write(path(name), text).expect("a file");
+        std::fs::set_permissions(path(name), Permissions::from_mode(mode)).expect("permissions");
+    };
+    // Named or not, the file is judged alike.
+    for name in ["a.key", "b.key"] {
+        let lines = match name {
+            "a.key" => url.clone(),
+            _ => format!("{url}\nmaster_key = {{ file = \"{}\" }}", path(name)),
+        };
+        // 48 bytes of Base64 are as good a secret, and no key.
+        for text in ["short", "9u8YH1UsdZ0nqUqTtdSfJ3nIl0oXzK8vUoTQF3Zb4nM0cXkq", &"0".repeat(65)] {
+            write(name, text, 0o600);
+            refused_in("store", &lines, &format!("{} holds no key: {NO_KEY}", path(name)));
+        }
+        write(name, KEY_TEXT, 0o640);
+        refused_in(
+            "store",
+            &lines,
+            &format!("{} may be read by others (mode 640): chmod 600 it", path(name)),
+        );
+        write(name, KEY_TEXT, 0o600);
+        let MasterKey::Given(key) = store(&lines).master_key else { panic!("given") };
+        assert_eq!(key.id(), StoreKey::parse(&Secret::new(KEY_TEXT)).expect("a key").id());
+    }
+}
+
+#[test]
+fn a_database_without_its_key_gets_no_new_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let database = folder.path().join("a.db");
+    let url = format!("url = \"sqlite:{}\"", database.display());
+    std::fs::write(&database, "").expect("a file");
+    assert!(
+        matches!(store(&url).master_key, MasterKey::MadeAt(_)),
+        "an interrupted start left an empty file"
+    );
+    std::fs::write(&database, "something").expect("a file");
+    refused_in("store", &url, "r.toml:14: `master_key` in [store]: there is a database, but its master key");
+    refused_in(
+        "store",
+        &format!("{url}\nmaster_key = {{ file = \"c.key\" }}"),
+        "r.toml:16: `master_key` in [store]: there is a database, but its master key /nowhere/c.key is missing: put it back",
+    );
 }
 
 #[test]

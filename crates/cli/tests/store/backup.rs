@@ -1,0 +1,80 @@
+//! `ringfence store backup` and `store restore`.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::installation::{Installation, shown};
+
+/// An installation with one token, and a backup of it.
+fn with_a_backup() -> (Installation, String) {
+    let installation = Installation::new();
+    installation.run(&["api-token", "create", "--name", "before"]).code(0);
+    let backup = shown(&installation.path("backup"));
+    installation
+        .run(&["store", "backup", &backup])
+        .code(0)
+        .says(&format!("is copied to {backup}; its master key"));
+    (installation, backup)
+}
+
+fn remove(installation: &Installation) {
+    for name in ["ringfence.db", "ringfence.db-wal", "ringfence.db-shm"] {
+        _ = fs::remove_file(installation.path(name));
+    }
+}
+
+#[test]
+fn a_backup_replaces_no_file() {
+    let (installation, backup) = with_a_backup();
+    installation.run(&["store", "backup", &backup]).code(2).prints_nothing().complains("is there already");
+}
+
+#[test]
+fn what_is_no_backup_is_not_restored() {
+    let (installation, _backup) = with_a_backup();
+    remove(&installation);
+    let letter = installation.write("letter", &"this is a letter ".repeat(500));
+    installation.run(&["store", "restore", &letter]).code(2).prints_nothing().complains("is not a backup");
+    installation.run(&["store", "restore", "/nowhere/b"]).code(69).prints_nothing().complains("/nowhere/b");
+    assert!(!installation.path("ringfence.db").exists());
+}
+
+#[test]
+fn a_restore_replaces_nothing_unless_it_is_told_to_and_forgets_nothing_unless_that_is_meant() {
+    let (installation, backup) = with_a_backup();
+    installation.run(&["api-token", "create", "--name", "after"]).code(0);
+    let run = installation.run(&["store", "restore", &backup]).code(2).prints_nothing();
+    run.complains("is there already").complains("hint: --replace older or --replace anything");
+    let run = installation.run(&["store", "restore", &backup, "--replace", "older"]).code(2).prints_nothing();
+    run.complains("is newer than the backup");
+    installation.run(&["api-token", "list"]).code(0).says("after");
+
+    let json =
+        installation.run(&["store", "restore", &backup, "--replace", "anything", "--json"]).code(0).json();
+    let aside = json["replaced"].as_str().expect("the old store");
+    assert!(fs::metadata(aside).is_ok_and(|metadata| metadata.len() > 0), "{aside}");
+    let run = installation.run(&["api-token", "list"]).code(0).says("before");
+    assert!(!run.out.contains("after"), "{}", run.out);
+}
+
+#[test]
+fn a_store_is_not_restored_without_the_key_of_the_backup() {
+    let (installation, backup) = with_a_backup();
+    remove(&installation);
+    let key = installation.path("ringfence.key");
+    let bytes = fs::read(&key).expect("the key");
+    fs::remove_file(&key).expect("the key");
+    let run = installation.run(&["store", "restore", &backup]).code(64).prints_nothing();
+    run.complains("the master key").complains("hint: put back the key that the backup was made with");
+    assert!(!installation.path("ringfence.db").exists() && !key.exists());
+
+    fs::write(&key, bytes).expect("the key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).expect("permissions");
+    installation.run(&["store", "restore", &backup]).code(0).says("ringfence.db is restored from");
+    installation.run(&["api-token", "list"]).code(0).says("before");
+    let rows = installation.in_store(async |store| store.audit_rows(None, None, 5).await.expect("rows"));
+    assert!(
+        rows.iter().any(|row| row.action == "store.restore" && row.actor.kind() == "command-line"),
+        "{rows:?}"
+    );
+}
