@@ -380,3 +380,52 @@ async fn an_operators_hold_outlives_a_reset() {
     node.work().await;
     assert_eq!(node.world.status(account).await, AccountStatus::Active);
 }
+
+#[tokio::test]
+async fn a_trigger_whose_row_was_lost_in_a_crash_is_taken_for_ours_again() {
+    let node = Node::start(vec![fifty_a_day(Per::Account, vec![Action::Suspend])]).await;
+    node.world.subaccount("one").await;
+    node.engine.synchronise_accounts().await.expect("synchronised");
+    let triggers =
+        Triggers { callback_url: "https://hooks.example.com/trigger".to_owned(), mark: Mark::new("test") };
+    let by = Actor::job("triggers");
+    let apply = async || {
+        let accounts = node.store.accounts().await.expect("accounts");
+        let planned = node.engine.plan_triggers(&triggers, &accounts).await.expect("planned");
+        node.engine.apply_triggers(&triggers, &planned.plan, &by).await.expect("applied").changed
+    };
+    assert_eq!(apply().await, 1);
+    let before = node.store.triggers().await.expect("triggers");
+    node.store.remove_trigger(&by, before[0].sid, "as a crash does", node.now()).await.expect("removed");
+    assert_eq!(apply().await, 0, "Twilio has it already");
+    let after = node.store.triggers().await.expect("triggers");
+    assert_eq!((after.len(), after[0].sid, &after[0].limit), (1, before[0].sid, &before[0].limit));
+}
+
+#[tokio::test]
+async fn countries_that_were_closed_open_again_although_the_reset_finds_the_account_suspended() {
+    let node = Node::start(vec![fifty_a_day(Per::Account, vec![Action::CloseGeo])]).await;
+    let (account, client) = node.world.subaccount("one").await;
+    node.engine.synchronise_accounts().await.expect("synchronised");
+    let (by, own) = (Actor::CommandLine("ops".to_owned()), Subject::Account(account));
+    let open = async || {
+        let countries = client.sms_geo_permissions().list(&[]).await.expect("countries");
+        countries.iter().filter(|country| country.enabled).count()
+    };
+    let before = open().await;
+    assert!(before > 0);
+    node.engine.trip("fifty a day", own, &by, "pumped").await.expect("tripped");
+    node.work().await;
+    assert_eq!(open().await, 0);
+    node.engine.suspend_account(account, &by, "pumped").await.expect("held");
+    node.work().await;
+    node.engine.reset("fifty a day", own, None, &by, "mended").await.expect("lifted");
+    node.work().await;
+    let waiting = node.store.waiting_of_account(account).await.expect("effects");
+    assert!(waiting.iter().any(|effect| effect.kind == kind::GEO), "it goes on being tried: {waiting:?}");
+    node.engine.resume_account(account, &by, "mended").await.expect("resumed");
+    node.work().await;
+    node.advance(600).await;
+    node.work().await;
+    assert!(open().await > before / 2, "all but those that only the console opens");
+}

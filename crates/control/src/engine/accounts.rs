@@ -5,10 +5,11 @@ use ringfence_store::{Account, SeenAccount, Synchronised};
 use ringfence_twilio::client::{self, AccountFilter, Client};
 use ringfence_twilio::wire::{self, AccountStatus};
 
-use super::{Engine, named};
+use super::orders::is_held;
+use super::{Engine, named, scoped};
 use crate::decide::{kind, status_order};
 use crate::notices::{Event, Notice};
-use crate::wanted::Because;
+use crate::wanted::{Because, must_be_suspended};
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -28,6 +29,9 @@ impl Engine {
             let listed = if known.finds_subaccounts {
                 client.accounts().list(&AccountFilter::default()).page_size(1000).all().await
             } else {
+                // A suspended account's own credentials are refused, its parent's are not.
+                let client =
+                    known.parent.and_then(|parent| self.clients.of(parent)).unwrap_or(client.clone());
                 client.accounts().fetch(known.sid).await.map(|account| vec![account])
             };
             match listed {
@@ -41,8 +45,12 @@ impl Engine {
         let by = Actor::job("accounts");
         let is_complete = found.unread.is_empty();
         found.changes = self.store.synchronise_accounts(&by, seen, is_complete, self.now()).await?;
+        let breakers = self.breakers().await?;
         for account in self.store.accounts().await? {
-            if account.status == AccountStatus::Active.as_str() && account.gone_at.is_none() {
+            let is_active = account.status == AccountStatus::Active.as_str() && account.gone_at.is_none();
+            let must_not_be =
+                must_be_suspended(&scoped(&account), is_held(&account), &self.limits, &breakers).is_some();
+            if is_active && must_not_be {
                 self.hold_suspended(&account, &found.changes).await?;
             }
         }
@@ -73,10 +81,10 @@ impl Engine {
             let event = Event::ActiveAgain { account: named(account), limit: limit.clone(), changed };
             self.tell(&by, &Notice { at: self.now(), event }).await?;
         }
-        let key = format!("again/{changed}");
-        let order = status_order(&named(account), &limit, &key, false, self.now());
-        self.store.add_effect(&by, order, self.now()).await?;
-        self.ordered.notify_waiters();
+        let now = self.now();
+        let order = status_order(&named(account), &limit, &format!("again/{now}"), false, now);
+        self.store.add_effect(&by, order, now).await?;
+        self.announce();
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use ringfence_store::{Account, Step, Wanted, Wish, WishedBy};
 
 use super::{Engine, named, scoped};
 use crate::decide::{By, status_order};
-use crate::wanted::AppliedLimit;
+use crate::wanted::{AppliedLimit, in_force};
 
 /// Why an operator's act was refused. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -102,15 +102,10 @@ impl Engine {
     /// Lets an account go that an operator held. Refused while breakers hold it.
     pub async fn resume_account(&self, sid: Sid, actor: &Actor, reason: &str) -> Result<(), ActRefused> {
         let account = self.subaccount(sid, reason).await?;
-        let mut limits = Vec::new();
-        for applied in &self.limits {
-            if let Some(subject) = applied.subject(&scoped(&account))
-                && self.state(applied, subject).await?.stops()
-                && applied.limit.then.contains(&Action::Suspend)
-            {
-                limits.push(format!("\"{}\"", applied.limit.name));
-            }
-        }
+        let breakers = self.breakers_of(&account).await?;
+        let limits: Vec<_> = in_force(&scoped(&account), &self.limits, &breakers, Action::Suspend)
+            .map(|limit| format!("\"{}\"", limit.name))
+            .collect();
         if !limits.is_empty() {
             return Err(ActRefused::Held { account: sid, limits });
         }
@@ -130,7 +125,7 @@ impl Engine {
         let order = status_order(&named(account), "", &format!("{word}/{now}"), lifts, now);
         let step = Step { wants: vec![(account.sid, wanted)], effects: vec![order], ..Step::default() };
         self.store.step(actor, step, now).await?;
-        self.ordered.notify_waiters();
+        self.announce();
         Ok(())
     }
 
@@ -153,7 +148,9 @@ impl Engine {
             Subject::Together => applied.limit.per == Per::Together,
             Subject::Account(sid) => {
                 let account = self.store.find_account(sid).await?.ok_or(ActRefused::NoAccount(sid))?;
+                // A trip outlives the account's place in the scope, and so must the way to lift it.
                 applied.subject(&scoped(&account)) == Some(subject)
+                    || self.state(applied, subject).await?.stops()
             }
         };
         if holds {

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use ringfence_breaker::ScopedAccount;
 use ringfence_model::{Clock, Sid};
 use ringfence_store::{Account, Store};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 pub use accounts::SynchronisedAccounts;
 pub use acts::ActRefused;
@@ -62,7 +62,7 @@ pub struct Engine {
     sums: Mutex<HashMap<String, Sum>>,
     /// The currency of each account, as its usage records say.
     currencies: Mutex<HashMap<Sid, String>>,
-    ordered: Notify,
+    ordered: watch::Sender<()>,
 }
 
 impl Engine {
@@ -77,7 +77,7 @@ impl Engine {
             clock,
             sums: Mutex::default(),
             currencies: Mutex::default(),
-            ordered: Notify::new(),
+            ordered: watch::Sender::new(()),
         }
     }
 
@@ -91,9 +91,13 @@ impl Engine {
         &self.limits
     }
 
-    /// Comes back when this node has ordered something since the last time.
-    pub async fn ordered(&self) {
-        self.ordered.notified().await;
+    /// Changes whenever this node has ordered something, so that whoever performs orders need not look again and again.
+    pub fn orders(&self) -> watch::Receiver<()> {
+        self.ordered.subscribe()
+    }
+
+    fn announce(&self) {
+        self.ordered.send_replace(());
     }
 
     fn now(&self) -> Timestamp {

@@ -54,8 +54,7 @@ impl Engine {
             match self.store.step(by.actor, step, now).await {
                 Ok(()) => {
                     if has_orders {
-                        self.ordered.notify_waiters();
-                        self.ordered.notify_one();
+                        self.announce();
                     }
                     return Ok(());
                 }
@@ -77,12 +76,15 @@ impl Engine {
 
     /// The accounts that the breaker's actions meet.
     async fn accounts_of(&self, applied: &AppliedLimit, subject: Subject) -> Result<Vec<notices::Account>> {
+        let is_meant = |account: &&Account| match subject {
+            Subject::Account(_) => true,
+            Subject::Together => {
+                account.gone_at.is_none() && applied.subject(&scoped(account)) == Some(subject)
+            }
+        };
         let accounts: Vec<Account> = match subject {
             Subject::Account(sid) => self.store.find_account(sid).await?.into_iter().collect(),
             Subject::Together => self.store.accounts().await?,
-        };
-        let is_meant = |account: &&Account| {
-            account.gone_at.is_none() && applied.subject(&scoped(account)) == Some(subject)
         };
         Ok(accounts.iter().filter(is_meant).map(named).collect())
     }

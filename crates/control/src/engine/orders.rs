@@ -124,7 +124,7 @@ impl Engine {
     }
 
     /// The breakers that watch the account, alone or with others.
-    async fn breakers_of(&self, account: &Account) -> ringfence_store::Result<Breakers> {
+    pub(super) async fn breakers_of(&self, account: &Account) -> ringfence_store::Result<Breakers> {
         let mut breakers: Breakers = HashMap::new();
         for subject in [Subject::Account(account.sid), Subject::Together] {
             for breaker in self.store.breakers_of::<State>(&subject.to_string()).await? {
@@ -132,6 +132,14 @@ impl Engine {
             }
         }
         Ok(breakers)
+    }
+
+    /// All breakers that were ever moved.
+    pub(super) async fn breakers(&self) -> ringfence_store::Result<Breakers> {
+        let kept = self.store.breakers::<State>().await?.into_iter();
+        Ok(kept
+            .filter_map(|breaker| Some(((breaker.limit, breaker.subject.parse().ok()?), breaker.state)))
+            .collect())
     }
 
     /// The store knows what the account was made, so that a change by somebody else is seen as one.
@@ -161,33 +169,28 @@ impl Engine {
         let client = self.clients.own(account).ok_or(NotCarried::NoCredentials)?;
         let kept = self.store.find_taken(account.sid, GEO).await?;
         let kept: Option<ClosedGeo> = kept.and_then(|kept| serde_json::from_value(kept).ok());
-        let done = if self.is_in_force(account, Action::CloseGeo).await? {
-            async {
+        if self.is_in_force(account, Action::CloseGeo).await? {
+            let closed = async {
                 let open = find_open_geo(&client).await?;
                 self.store.keep_taken(&by, account.sid, GEO, json!(open), self.now()).await?;
                 close_geo(&client, &open).await?;
                 Ok(Carried::InForce)
-            }
-            .await
-        } else if let Some(kept) = kept {
-            async {
-                open_geo(&client, &kept).await?;
-                self.store.give_back(&by, account.sid, GEO, self.now()).await?;
-                Ok(Carried::InForce)
-            }
-            .await
-        } else {
-            Ok(Carried::Nothing)
-        };
-        match done {
-            // A suspended account reaches no country, and its own credentials, which this takes, reach nothing.
-            Err(NotCarried::NotDone(NotDone::Twilio(error)))
-                if error.inactive() == Some(Inactive::Certain) =>
-            {
-                Ok(Carried::Nothing)
-            }
-            done => done,
+            };
+            return match closed.await {
+                // A suspended account reaches no country, and its own credentials, which this takes, reach nothing.
+                Err(NotCarried::NotDone(NotDone::Twilio(error)))
+                    if error.inactive() == Some(Inactive::Certain) =>
+                {
+                    Ok(Carried::Nothing)
+                }
+                closed => closed,
+            };
         }
+        let Some(kept) = kept else { return Ok(Carried::Nothing) };
+        // While the account is still suspended this fails, and is tried again: it must not stay closed.
+        open_geo(&client, &kept).await?;
+        self.store.give_back(&by, account.sid, GEO, self.now()).await?;
+        Ok(Carried::InForce)
     }
 
     /// What people are told when an order is in force, if the limit tells anything.
@@ -220,4 +223,9 @@ impl Engine {
             },
         })
     }
+}
+
+/// Whether an operator said that the account is to be suspended.
+pub(super) fn is_held(account: &Account) -> bool {
+    matches!(&account.wanted, Wanted::Suspended(wish) if wish.by == WishedBy::Operator)
 }

@@ -12,8 +12,8 @@ use crate::decide::{Order, kind, told};
 use crate::effects::NotDone;
 use crate::notices::{Attempt, Destination, Event, Notice, Outcome};
 
-/// A claim lasts so long; Twilio's client gives up long before.
-const CLAIM: SignedDuration = SignedDuration::from_mins(5);
+/// A claim lasts so long. It ends with the node that holds it, so it is as long as Twilio's client may ever take.
+const CLAIM: SignedDuration = SignedDuration::from_mins(10);
 
 /// An order at Twilio waits at most so long for its next try.
 const TRY_AGAIN_AT_MOST: i64 = 60;
@@ -51,13 +51,15 @@ enum End {
 }
 
 impl Engine {
-    /// Performs up to `at_most` effects of a kind that are due, one after another.
+    /// Performs up to `at_most` effects of a kind that are due, one after another. Each is claimed when its turn comes,
+    /// so that others may take what this node has not come to; several may be at it at once.
     pub async fn work(&self, me: &Life, kind: &str, at_most: usize) -> Result<Worked> {
-        let now = self.now();
-        let until = now.saturating_add(CLAIM).unwrap_or(Timestamp::MAX);
+        let by = Actor::job(kind);
         let mut worked = Worked::default();
-        for claim in self.store.claim_effects(me, kind, at_most, until, now).await? {
-            let by = Actor::job(kind);
+        for _ in 0..at_most {
+            let now = self.now();
+            let until = now.saturating_add(CLAIM).unwrap_or(Timestamp::MAX);
+            let Some(claim) = self.store.claim_effects(me, kind, 1, until, now).await?.pop() else { break };
             let end = match kind {
                 kind::NOTICE => self.spread(&claim).await?,
                 kind::DELIVERY => self.deliver(&claim).await,
@@ -126,7 +128,7 @@ impl Engine {
     /// Orders that people are told.
     pub(crate) async fn tell(&self, by: &Actor, notice: &Notice) -> Result<()> {
         self.store.add_effect(by, told(notice), self.now()).await?;
-        self.ordered.notify_waiters();
+        self.announce();
         Ok(())
     }
 
@@ -142,7 +144,7 @@ impl Engine {
             let effect = NewEffect { kind: kind::DELIVERY.to_owned(), key, payload, not_before: None };
             self.store.add_effect(&by, effect, self.now()).await?;
         }
-        self.ordered.notify_waiters();
+        self.announce();
         Ok(End::Done)
     }
 

@@ -55,7 +55,14 @@ impl Engine {
         for reading in &readings {
             // A parent's records hold its subaccounts' usage too, which is counted where it arises.
             let (span, filter) = reading.request(self.now(), false);
-            let records = client.usage_records(account.sid).list(span, &filter).page_size(1000).all().await?;
+            let list = client.usage_records(account.sid).list(span, &filter).page_size(1000);
+            let records = match list.all().await {
+                Ok(records) => records,
+                Err(error) => {
+                    failed.get_or_insert(ReadingFailed::Twilio(error));
+                    continue;
+                }
+            };
             for (applied, subject) in &of_account {
                 if applied.limit.window != reading.window {
                     continue;

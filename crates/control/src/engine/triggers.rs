@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{Engine, named, scoped};
 use crate::notices::{self, Event, Notice, TriggerChange};
-use crate::plan::{Change, Mark, Plan, Wanted, plan, redirected};
+use crate::plan::{Change, Kept, Mark, Plan, Wanted, plan, redirected};
 
 /// What triggers call, and whose they are.
 #[derive(Debug, Clone)]
@@ -84,6 +84,14 @@ impl Engine {
     ) -> ringfence_store::Result<Applied> {
         let known = self.store.triggers().await?;
         let mut applied = Applied::default();
+        // A node may have died between Twilio's answer and its row: without one the trigger's webhook means nothing.
+        for kept in &plan.kept {
+            if !known.iter().any(|it| it.sid == kept.trigger)
+                && let Some(wanted) = self.wanted_trigger(kept).await?
+            {
+                self.keep(triggers, &wanted, kept.trigger, by).await?;
+            }
+        }
         for change in &plan.changes {
             let Some(account) = self.store.find_account(change.account()).await? else { continue };
             let Some(client) = self.clients.for_account(&account) else {
@@ -218,6 +226,11 @@ impl Engine {
             wanted.extend(Wanted::of(&applied.limit, account.sid, baseline));
         }
         Ok(wanted)
+    }
+
+    async fn wanted_trigger(&self, kept: &Kept) -> ringfence_store::Result<Option<Wanted>> {
+        let Some(account) = self.store.find_account(kept.account).await? else { return Ok(None) };
+        Ok(self.wanted_triggers(&account).await?.into_iter().find(|wanted| wanted.limit == kept.limit))
     }
 
     async fn baseline(&self, limit: &str, subject: Subject) -> ringfence_store::Result<Option<Amount>> {

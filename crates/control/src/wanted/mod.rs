@@ -58,6 +58,9 @@ pub fn must_be_suspended(
 }
 
 /// The limits whose breaker stops this account, and which order this action.
+///
+/// A trip of its own holds an account even where it has left the limit's scope since: whoever may rename an account must
+/// not free it.
 pub fn in_force<'l>(
     account: &ScopedAccount<'_>,
     limits: &'l [AppliedLimit],
@@ -65,7 +68,10 @@ pub fn in_force<'l>(
     action: Action,
 ) -> impl Iterator<Item = &'l Limit> {
     limits.iter().filter(move |applied| applied.limit.then.contains(&action)).filter_map(move |applied| {
-        let subject = applied.subject(account)?;
+        let subject = match applied.limit.per {
+            Per::Account => Subject::Account(account.sid),
+            Per::Together => applied.subject(account)?,
+        };
         let state = breakers.get(&(applied.limit.name.clone(), subject))?;
         state.stops().then_some(&applied.limit)
     })

@@ -1,4 +1,4 @@
-use ringfence_breaker::{Measure, Observation, Probe, Reset, Scope, Threshold, Window, step};
+use ringfence_breaker::{Measure, NamePattern, Observation, Probe, Reset, Scope, Threshold, Window, step};
 use ringfence_model::{Amount, Sid};
 
 use super::*;
@@ -80,4 +80,15 @@ fn a_neighbours_trip_is_not_ones_own_unless_the_limit_is_for_all_together() {
     assert!(must_be_suspended(&other, false, &limits, &own).is_none());
     let all = tripped(&[(&limits[1], Subject::Together)]);
     assert!(must_be_suspended(&other, false, &limits, &all).is_some());
+}
+
+#[test]
+fn an_account_that_was_renamed_out_of_the_scope_stays_held() {
+    let mut limit = applied("customers", Per::Account, vec![Action::Suspend]);
+    limit.limit.scope = Scope::Name(NamePattern::new("customer-*"));
+    let limits = [limit];
+    let child = account(2, Some(PARENT));
+    assert_eq!(limits[0].subject(&child), None, "its name is another one now");
+    let breakers = tripped(&[(&limits[0], Subject::Account(child.sid))]);
+    assert!(must_be_suspended(&child, false, &limits, &breakers).is_some());
 }
