@@ -54,7 +54,8 @@ enum Command {
     Migrate(migrate::Arguments),
     /// Is the audit log whole? What is in it?
     Audit(audit::Arguments),
-    /// Who may use the API, and for what?
+    /// Who may use the API, and for what? Not listed before there is an API that a token opens.
+    #[command(hide = true)]
     ApiToken(api_token::Arguments),
     /// Copy a SQLite store while it is in use, and put a copy back.
     Store(store::Arguments),

@@ -256,13 +256,19 @@ fn limits_are_told_in_words() {
 }
 
 #[test]
-fn serve_refuses_limits_that_nothing_would_hold() {
+fn serve_refuses_limits_that_nothing_would_hold_and_check_says_so_before() {
     let files = Files::new();
     let config = files.write("r.toml", &with_limits());
     run(&["serve", "--config", &config])
         .code(64)
         .prints_nothing()
         .complains("limits are configured, and this build has no control plane to hold them");
+    run(&["check", "--config", &config])
+        .code(0)
+        .complains("warning: `ringfence serve` refuses to start: limits are configured");
+    let json = run(&["check", "--config", &config, "--json"]).code(0).out;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert!(json["refused_by_serve"].is_string(), "{json}");
 }
 
 #[test]

@@ -33,7 +33,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     let Some(file) = &arguments.config else { return Ok(Answer::text(config::EXAMPLE)) };
     match config::load(file) {
         Ok(loaded) if arguments.json => Ok(Answer::text(format!("{}\n", as_json(&loaded)))),
-        Ok(loaded) => Ok(Answer::text(as_text(&loaded))),
+        Ok(loaded) => {
+            let mut answer = Answer::text(as_text(&loaded));
+            let not_served = loaded.control.why_not_served();
+            answer
+                .notes
+                .extend(not_served.map(|why| format!("warning: `ringfence serve` refuses to start: {why}")));
+            Ok(answer)
+        }
         Err(error) if arguments.json => Err(Failure::from(error.clone()).json(errors_as_json(&error))),
         Err(error) => Err(error.into()),
     }
@@ -73,7 +80,10 @@ fn as_text(loaded: &Loaded) -> String {
         };
         row("  leads to", &leads_to);
         row("  check", &demands(route));
-        row("  replay", replay_meaning(route.replay));
+        match route.upstream {
+            Upstream::Breaker => row("  repeats", "known by the store, which keeps each delivery once"),
+            Upstream::Application(_) => row("  replay", replay_meaning(route.replay)),
+        }
         row(
             "  caps",
             &format!("body {}, timeout {}", show_bytes(route.body_cap), show_duration(route.timeout)),
@@ -126,6 +136,7 @@ fn as_json(loaded: &Loaded) -> Value {
         "accounts": settings.keyring.accounts().count(),
         "routes": routes,
         "control": control::as_json(&loaded.control),
+        "refused_by_serve": loaded.control.why_not_served(),
         "warnings": problems_as_json(&loaded.warnings),
     })
 }

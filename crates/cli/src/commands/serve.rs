@@ -67,15 +67,9 @@ pub(crate) fn run(file: &Path) -> ExitCode {
 
 /// This build has the data plane alone: what only a control plane holds is refused, since it would silently do nothing.
 fn needs_no_control_plane(loaded: &Loaded) -> Result<(), ConfigError> {
-    match loaded.control.is_needed_for() {
+    match loaded.control.why_not_served() {
         None => Ok(()),
-        Some(why) => Err(ConfigError::of_file(
-            &loaded.file,
-            format!(
-                "{why}, and this build has no control plane to hold them: nobody would be suspended; take them out of \
-                 the configuration to run the gate alone"
-            ),
-        )),
+        Some(why) => Err(ConfigError::of_file(&loaded.file, why)),
     }
 }
 

@@ -56,6 +56,19 @@ impl Control {
     }
 }
 
+impl Control {
+    /// Why `serve` of this version does not run with this configuration; nothing where it does. One place says it, so that
+    /// `check` never calls fine what `serve` then refuses.
+    pub(crate) fn why_not_served(&self) -> Option<String> {
+        self.is_needed_for().map(|why| {
+            format!(
+                "{why}, and this build has no control plane to hold them: nobody would be suspended; take them out of the \
+                 configuration to run the gate alone"
+            )
+        })
+    }
+}
+
 impl Credentials {
     /// Of all accounts that have an auth token.
     pub(super) fn of(accounts: &[Account]) -> Vec<Self> {

@@ -195,7 +195,14 @@ fn credentials(control: &Control) -> String {
     let parents = control.credentials.iter().filter(|account| account.parent.is_none()).count();
     let subaccounts = control.credentials.len() - parents;
     let found = control.credentials.iter().filter(|account| account.finds_subaccounts).count();
-    format!("{parents} parents ({found} with subaccounts to be found), {subaccounts} subaccounts")
+    let count = |number: usize, noun: &str| {
+        if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+    };
+    format!(
+        "{} ({found} with subaccounts to be found), {}",
+        count(parents, "parent"),
+        count(subaccounts, "subaccount")
+    )
 }
 
 /// Each way in which people are told, without a secret or a phone number.
