@@ -23,7 +23,7 @@ use crate::body::{BodyBound, read_body};
 use crate::connection::Connection;
 use crate::explain::offer_explanation;
 use crate::forward::MATCHED_HEADER;
-use crate::gate::{count_admitted, decide, known_method, log_refusal, without_breaker};
+use crate::gate::{NotTaken, count_admitted, decide, known_method, log_refusal, not_taken};
 use crate::http_rules::{self, Head, SIGNATURE};
 use crate::proof::{ACCOUNT_HEADER, PROOF_HEADER};
 use crate::reason::Reason;
@@ -94,7 +94,7 @@ pub(crate) async fn handle(connection: &Connection, request: Request<Incoming>) 
             count_admitted(active, &webhook);
             // A 200 would send the delivery to the application behind the proxy, and the breaker would never hear of it.
             if active.route.upstream == Upstream::Breaker {
-                return without_breaker(&active.route);
+                return not_taken(&active.route, NotTaken::ForwardAuth);
             }
             let now_unix = worker.shared.clock.unix_seconds();
             admitted(active, &asked, &webhook, now_unix)

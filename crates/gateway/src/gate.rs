@@ -197,7 +197,7 @@ impl<'a> Exchange<'a> {
         let shared = &self.worker.shared;
         // Without a signature nobody proves which account it is about.
         let (Some(taker), Some(_)) = (&shared.taker, webhook.allowed()) else {
-            return without_breaker(&active.route);
+            return not_taken(&active.route, NotTaken::NoBreaker);
         };
         let head = Head { authority: "", target: http_rules::target(parts), websocket };
         let received =
@@ -292,7 +292,7 @@ impl Delivery {
         let active = &self.snapshot.routes[self.route];
         let Upstream::Application(address) = &active.route.upstream else {
             // `deliver` lets no trigger come so far.
-            return without_breaker(&active.route);
+            return not_taken(&active.route, NotTaken::NoBreaker);
         };
         let job = Forward {
             active,
@@ -499,13 +499,26 @@ fn upstream_failed(active: &ActiveRoute, error: &UpstreamError) -> Response<Gate
     respond::empty(status)
 }
 
-/// 503: a delivery for the breaker that nobody here takes. Twilio comes again after it, and whoever reads the log knows
-/// why nothing happened.
-pub(crate) fn without_breaker(route: &Route) -> Response<GateBody> {
+/// 503: a delivery for the breaker that nobody here takes, and why. Twilio comes again after it, and whoever reads the
+/// log knows why nothing happened.
+pub(crate) fn not_taken(route: &Route, why: NotTaken) -> Response<GateBody> {
     tracing::error!(
         route = &*route.label,
         status = StatusCode::SERVICE_UNAVAILABLE.as_u16(),
-        "a usage trigger was verified, and there is no circuit breaker here to take it: nothing was done about it"
+        "a usage trigger was verified and nothing was done about it: {}",
+        match why {
+            NotTaken::NoBreaker => "there is no circuit breaker here to take it",
+            NotTaken::ForwardAuth => {
+                "triggers are taken by the gate itself, so their URL must lead there and not to a proxy that only asks"
+            }
+        }
     );
     respond::empty(StatusCode::SERVICE_UNAVAILABLE)
+}
+
+/// Why a delivery for the breaker was not taken.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum NotTaken {
+    NoBreaker,
+    ForwardAuth,
 }
