@@ -135,7 +135,16 @@ impl Node {
 
     /// A trigger of ours fires, as the gate keeps it.
     async fn fire(&self, account: Sid, trigger: Sid, amount: &str, key: &str) {
-        let payload = json!({ "UsageTriggerSid": trigger, "CurrentValue": amount, "AccountSid": account });
+        self.fire_on(account, trigger, amount, key, None).await;
+    }
+
+    async fn fire_on(&self, account: Sid, trigger: Sid, amount: &str, key: &str, fired: Option<&str>) {
+        let payload = json!({
+            "UsageTriggerSid": trigger,
+            "CurrentValue": amount,
+            "AccountSid": account,
+            "DateFired": fired,
+        });
         let observation = NewObservation {
             key: key.to_owned(),
             source: "trigger".to_owned(),
@@ -192,6 +201,23 @@ async fn a_trigger_that_speaks_of_anothers_account_trips_nothing() {
         assert_eq!(node.world.status(account).await, AccountStatus::Active);
     }
     assert_eq!(node.engine.take_triggered().await.expect("taken").settled, 0, "it is settled");
+}
+
+#[tokio::test]
+async fn nobody_is_held_to_a_limit_for_a_day_that_was_over_when_it_was_applied() {
+    let node = Node::start(vec![fifty_a_day(Per::Account, vec![Action::Suspend])]).await;
+    let (account, _) = node.world.subaccount("one").await;
+    node.engine.synchronise_accounts().await.expect("synchronised");
+    let trigger = node.add_trigger(account).await;
+    for (key, fired, status) in [
+        ("a", "Sat, 28 Feb 2026 23:59:59 +0000", AccountStatus::Active),
+        ("b", "Sun, 01 Mar 2026 00:00:00 +0000", AccountStatus::Suspended),
+    ] {
+        node.fire_on(account, trigger, "1000", key, Some(fired)).await;
+        assert_eq!(node.engine.take_triggered().await.expect("taken").settled, 1);
+        node.work().await;
+        assert_eq!(node.world.status(account).await, status, "{fired}");
+    }
 }
 
 #[tokio::test]

@@ -26,6 +26,14 @@ impl Engine {
         by: &By<'_>,
         settles: Option<&str>,
     ) -> Result<()> {
+        if let Observation::Usage { at, .. } = observation
+            && applied.came_after(*at)
+        {
+            return match settles {
+                Some(key) => self.settle(by, key).await,
+                None => Ok(()),
+            };
+        }
         let mut accounts: Option<Vec<notices::Account>> = None;
         let unit = self.unit(applied, subject);
         let mut tries = 0;

@@ -18,6 +18,11 @@ pub struct AppliedLimit {
 }
 
 impl AppliedLimit {
+    /// Whether the window of this moment had ended before the limit was applied: nobody is held to a rule that came later.
+    pub fn came_after(&self, at: Timestamp) -> bool {
+        self.limit.window.period(at).end.is_some_and(|end| end <= self.since)
+    }
+
     /// The breaker that watches this account under this limit; none where it is not in the scope.
     pub fn subject(&self, account: &ScopedAccount<'_>) -> Option<Subject> {
         self.limit.scope.contains(account, self.since).then_some(match self.limit.per {
