@@ -2,8 +2,12 @@
 //! both, hands over what the gate may call, and the gate works the same where nothing is handed over.
 
 use std::fmt;
+use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use http::{Request, Response};
 use ringfence_model::Sid;
 use ringfence_signature::Refusal;
 
@@ -16,6 +20,11 @@ pub type OnStale = Arc<dyn Fn(Sid) + Send + Sync>;
 /// Whether requests should be sent here; if not, why, in one line.
 pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
+/// An answer of an [`AdminApi`] that is being made.
+pub type AdminAnswer = Pin<Box<dyn Future<Output = Response<Bytes>> + Send>>;
+/// Answers requests to the admin listener, from the peer of the connection.
+pub type AdminApi = Arc<dyn Fn(SocketAddr, Request<Bytes>) -> AdminAnswer + Send + Sync>;
+
 /// What the data plane calls beside its own work. Each may be called from any worker at any time, so it returns at
 /// once and leaves what takes time to a task of its own.
 #[derive(Default, Clone)]
@@ -27,6 +36,10 @@ pub struct Hooks {
     pub on_stale: Option<OnStale>,
     /// Asked by `/readyz`, once the data plane itself is ready.
     pub readiness: Option<Readiness>,
+    /// Asked for everything under `/v1/` and for `/openapi.json` on the admin listener, whatever the method, with a body
+    /// of up to 64 KiB. It decides by itself who may ask: the listener knows nobody and has no TLS. Up to 64 requests
+    /// are in its work at once; one that panics is answered with 500 and goes into the log.
+    pub admin: Option<AdminApi>,
 }
 
 impl fmt::Debug for Hooks {
@@ -36,6 +49,7 @@ impl fmt::Debug for Hooks {
             .field("intake", &self.intake.is_some())
             .field("on_stale", &self.on_stale.is_some())
             .field("readiness", &self.readiness.is_some())
+            .field("admin", &self.admin.is_some())
             .finish()
     }
 }

@@ -23,8 +23,8 @@ use crate::trigger::{Fired, Malformed};
 /// Takes usage triggers.
 #[derive(Clone)]
 pub struct Intake {
-    /// Where they are kept.
-    pub store: Arc<Store>,
+    /// Where they are kept; nothing while that is not there yet.
+    pub store: Arc<dyn Fn() -> Option<Arc<Store>> + Send + Sync>,
     /// Told after one was kept, so that whoever deals with them need not look again and again. It returns at once.
     pub woken: Arc<dyn Fn() + Send + Sync>,
 }
@@ -72,6 +72,8 @@ impl Outcome {
 pub(crate) enum NotKept {
     #[error("no place is free for it")]
     Overloaded,
+    #[error("the store is not there yet")]
+    NoStore,
     #[error(transparent)]
     Store(#[from] ringfence_store::Error),
     #[error("the store did not answer in time")]
@@ -94,8 +96,9 @@ impl Taker {
         deadline: Instant,
         held: impl Send + 'static,
     ) -> Result<Seen, NotKept> {
+        let Some(store) = (self.intake.store)() else { return Err(NotKept::NoStore) };
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return Err(NotKept::Overloaded) };
-        let Intake { store, woken } = self.intake.clone();
+        let woken = Arc::clone(&self.intake.woken);
         let write = tokio::spawn(async move {
             let by = Actor::Twilio(fired.account.to_string());
             let seen = store.observe(&by, fired.into_observation(), timestamp(now_micros)).await;
@@ -116,7 +119,10 @@ impl Taker {
 
 impl fmt::Debug for Taker {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Taker").field("store", &self.intake.store).finish_non_exhaustive()
+        formatter
+            .debug_struct("Taker")
+            .field("places", &self.places.available_permits())
+            .finish_non_exhaustive()
     }
 }
 

@@ -30,6 +30,7 @@ mod gate;
 mod hooks;
 mod http_rules;
 mod intake;
+mod keys;
 mod metrics;
 mod preface;
 pub mod proof;
@@ -47,7 +48,8 @@ pub mod upstream;
 mod websocket;
 mod worker;
 
-pub use hooks::{Hooks, OnStale, Readiness};
+pub use hooks::{AdminAnswer, AdminApi, Hooks, OnStale, Readiness};
 pub use intake::Intake;
+pub use keys::{Keys, LearntAccount};
 pub use reason::Reason;
 pub use server::{Gateway, Listeners, ReloadError, Reloaded, StartError};

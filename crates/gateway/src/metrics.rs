@@ -17,6 +17,7 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::intake::Outcome;
 use crate::reason::Reason;
 use crate::replay::ReplayCache;
+use crate::snapshot::Snapshot;
 use crate::upstream::UpstreamError;
 
 /// Every metric of the data plane, for as long as the process lives; reloads keep the counts.
@@ -29,6 +30,7 @@ pub(crate) struct Metrics {
     upstream_errors: Family<UpstreamLabels, Counter>,
     durations: Durations,
     triggers: Family<TriggerLabels, Counter>,
+    accounts: Family<SourceLabels, Gauge>,
     /// Connections open on the gate.
     pub(crate) connections: Gauge,
     /// TLS handshakes and PROXY protocol headers that failed.
@@ -78,6 +80,11 @@ struct TriggerLabels {
     outcome: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SourceLabels {
+    source: &'static str,
+}
+
 /// The metrics of one route, ready to add to.
 #[derive(Debug, Clone)]
 pub(crate) struct RouteMetrics {
@@ -124,6 +131,12 @@ impl Metrics {
         for outcome in Outcome::ALL {
             drop(triggers.get_or_create(&TriggerLabels { outcome: outcome.as_str() }));
         }
+        let accounts = Family::default();
+        registry.register(
+            "accounts",
+            "Accounts whose webhooks can be verified, by where their keys come from",
+            accounts.clone(),
+        );
         let connections = Gauge::default();
         registry.register("connections", "Connections open on the gate", connections.clone());
         let handshakes_failed = Counter::default();
@@ -153,6 +166,7 @@ impl Metrics {
             upstream_errors,
             durations,
             triggers,
+            accounts,
             connections,
             handshakes_failed,
             reloads,
@@ -188,6 +202,16 @@ impl Metrics {
     /// Counts a verified usage trigger.
     pub(crate) fn trigger(&self, outcome: Outcome) {
         self.triggers.get_or_create(&TriggerLabels { outcome: outcome.as_str() }).inc();
+    }
+
+    /// Notes whose webhooks can be verified from now on. An account that is configured and learnt is configured.
+    pub(crate) fn accounts(&self, snapshot: &Snapshot) {
+        let configured = snapshot.configured.accounts().count();
+        let learnt = snapshot.keyring.accounts().count().saturating_sub(configured);
+        for (source, count) in [("configured", configured), ("learnt", learnt)] {
+            let gauge = self.accounts.get_or_create(&SourceLabels { source });
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
     }
 
     /// Counts a refusal that no route made.

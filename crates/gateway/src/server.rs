@@ -7,8 +7,8 @@
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use crate::acme::{Acme, AcmeError};
 use crate::admin;
 use crate::hooks::Hooks;
 use crate::intake::Taker;
+use crate::keys::{Keys, LearntKeys};
 use crate::metrics::Metrics;
 use crate::replay::ReplayCache;
 use crate::settings::{Limits, Listen, Settings, Tls};
@@ -114,7 +115,9 @@ pub struct Reloaded {
 /// What every worker shares.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    /// Whoever stores another one holds `learnt`.
     pub(crate) snapshot: ArcSwap<Snapshot>,
+    pub(crate) learnt: Mutex<LearntKeys>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) replay: ReplayCache,
     pub(crate) clock: Arc<dyn Clock>,
@@ -217,10 +220,14 @@ impl Gateway {
         let drain = limits.drain;
         let replay = ReplayCache::new(limits.replay_memory_bytes, limits.replay_ttl);
         let metrics = Metrics::new(&replay);
+        let learnt = LearntKeys::default();
+        let snapshot = Snapshot::new(settings, &learnt, &metrics);
+        metrics.accounts(&snapshot);
         let shared = Arc::new(Shared {
             connections: Arc::new(Semaphore::new(limits.connections_max)),
             forward_auth_connections: Arc::new(Semaphore::new(limits.connections_max)),
-            snapshot: ArcSwap::from_pointee(Snapshot::new(settings, &metrics)),
+            snapshot: ArcSwap::from_pointee(snapshot),
+            learnt: Mutex::new(learnt),
             metrics,
             replay,
             clock,
@@ -281,7 +288,10 @@ impl Gateway {
             tracing::info!("another certificate is served from now on");
         }
         let needs_restart = self.needs_restart(&settings);
-        self.shared.snapshot.store(Arc::new(Snapshot::new(settings, &self.shared.metrics)));
+        let learnt = self.shared.hold_learnt();
+        let snapshot = Snapshot::new(settings, &learnt, &self.shared.metrics);
+        self.shared.metrics.accounts(&snapshot);
+        self.shared.snapshot.store(Arc::new(snapshot));
         Ok(Reloaded { needs_restart })
     }
 
@@ -305,6 +315,11 @@ impl Gateway {
     /// Notes that a configuration was too wrong to be offered to [`Gateway::reload`].
     pub fn reload_refused(&self) {
         self.shared.metrics.reloads_refused.inc();
+    }
+
+    /// Gives this gate the keys of accounts that are found while it runs. A reload keeps them.
+    pub fn keys(&self) -> Keys {
+        Keys::of(&self.shared)
     }
 
     /// Where the gate listens.
@@ -335,12 +350,14 @@ impl Gateway {
     }
 }
 
-/// Gives memory back on a gate without traffic.
+/// Gives memory back on a gate without traffic, and ends keys whose time is over.
 async fn sweep(shared: Arc<Shared>) {
     let mut every_minute = tokio::time::interval(Duration::from_mins(1));
     loop {
         every_minute.tick().await;
-        shared.replay.sweep(shared.clock.monotonic());
+        let now = shared.clock.monotonic();
+        shared.replay.sweep(now);
+        shared.retire_keys(now);
     }
 }
 

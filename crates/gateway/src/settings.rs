@@ -40,7 +40,7 @@ pub struct Listen {
     pub gate: Option<SocketAddr>,
     /// Proxies that ask "may this request pass?" reach this.
     pub forward_auth: Option<SocketAddr>,
-    /// `/livez`, `/readyz`, `/metrics`.
+    /// `/livez`, `/readyz`, `/metrics`, and the API of [`Hooks::admin`](crate::Hooks::admin). It speaks no TLS.
     pub admin: Option<SocketAddr>,
     /// Whether listed peers begin each connection to the gate with a PROXY protocol header (v1 or v2).
     pub proxy_protocol: bool,

@@ -7,13 +7,18 @@ use ringfence_signature::Keyring;
 use sha2::{Digest, Sha256};
 
 use crate::forwarded::TrustedPeers;
+use crate::keys::LearntKeys;
 use crate::metrics::{Metrics, RouteMetrics};
 use crate::settings::{Limits, Route, Settings};
 
 /// The configuration in force.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
-    pub(crate) routes: Vec<ActiveRoute>,
+    /// Shared by the snapshots of one configuration, which differ in what was learnt.
+    pub(crate) routes: Arc<[ActiveRoute]>,
+    /// The configured keys alone.
+    pub(crate) configured: Arc<Keyring>,
+    /// All keys that count.
     pub(crate) keyring: Keyring,
     pub(crate) limits: Limits,
     pub(crate) trusted_proxies: TrustedPeers,
@@ -41,7 +46,7 @@ impl AsRef<Route> for ActiveRoute {
 }
 
 impl Snapshot {
-    pub(crate) fn new(settings: Settings, metrics: &Arc<Metrics>) -> Self {
+    pub(crate) fn new(settings: Settings, learnt: &LearntKeys, metrics: &Arc<Metrics>) -> Self {
         Self {
             routes: settings
                 .routes
@@ -49,9 +54,21 @@ impl Snapshot {
                 .enumerate()
                 .map(|(index, route)| ActiveRoute::new(index, route, metrics))
                 .collect(),
-            keyring: settings.keyring,
+            keyring: learnt.on(&settings.keyring),
+            configured: Arc::new(settings.keyring),
             limits: settings.limits,
             trusted_proxies: settings.listen.trusted_proxies,
+        }
+    }
+
+    /// The same configuration with other keys learnt.
+    pub(crate) fn with_learnt(&self, learnt: &LearntKeys) -> Self {
+        Self {
+            routes: Arc::clone(&self.routes),
+            configured: Arc::clone(&self.configured),
+            keyring: learnt.on(&self.configured),
+            limits: self.limits.clone(),
+            trusted_proxies: self.trusted_proxies.clone(),
         }
     }
 }

@@ -12,6 +12,8 @@ use subtle::ConstantTimeEq;
 
 use crate::AccountSid;
 
+mod learnt;
+
 /// The most keys one account may have, and the most that are tried for one request.
 pub const MAX_KEYS: usize = 8;
 
@@ -168,12 +170,12 @@ impl fmt::Debug for AccountKeys {
 }
 
 /// All keys that may sign, as an immutable snapshot. Replace it whole when configuration changes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Keyring {
     accounts: Vec<Account>,
     by_sid: HashMap<AccountSid, u32>,
     by_shared_key: HashMap<Box<[u8]>, SharedKeyPlace>,
-    /// Accounts that are nobody's child, in the order they were given.
+    /// Accounts that were given as nobody's child, in the order they were given.
     parents: Vec<u32>,
     anonymous: Option<u32>,
 }
@@ -310,14 +312,14 @@ fn name(account: Option<&AccountSid>) -> &str {
     account.map_or("the account without a SID", AccountSid::as_str)
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct SharedKeyPlace {
     account: u32,
     key: usize,
 }
 
 /// One account of the snapshot.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Account {
     /// `None` for anonymous keys.
     pub(crate) sid: Option<AccountSid>,
@@ -326,6 +328,7 @@ pub(crate) struct Account {
 }
 
 /// HMAC state made of one secret.
+#[derive(Clone)]
 pub(crate) struct Key {
     pub(crate) kind: KeyKind,
     state: State,

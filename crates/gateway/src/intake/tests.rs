@@ -24,6 +24,11 @@ fn soon() -> Instant {
     Instant::now() + Duration::from_mins(1)
 }
 
+fn given(store: Store) -> Arc<dyn Fn() -> Option<Arc<Store>> + Send + Sync> {
+    let store = Arc::new(store);
+    Arc::new(move || Some(Arc::clone(&store)))
+}
+
 /// A taker on a new SQLite file, and the times that it woke somebody.
 async fn taker() -> (Taker, mpsc::UnboundedReceiver<()>, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
@@ -37,7 +42,15 @@ async fn taker() -> (Taker, mpsc::UnboundedReceiver<()>, tempfile::TempDir) {
     .unwrap();
     let (sender, woken) = mpsc::unbounded_channel();
     let woken_by = Arc::new(move || sender.send(()).unwrap());
-    (Taker::new(Intake { store: Arc::new(store), woken: woken_by }), woken, folder)
+    (Taker::new(Intake { store: given(store), woken: woken_by }), woken, folder)
+}
+
+#[tokio::test]
+async fn while_the_store_is_not_there_yet_nothing_is_taken_and_the_sender_comes_again() {
+    let taker = Taker::new(Intake { store: Arc::new(|| None), woken: Arc::new(|| panic!("for nothing")) });
+    let kept = taker.keep(fired("a"), NOW, soon(), ()).await;
+    assert!(matches!(kept, Err(NotKept::NoStore)));
+    assert_eq!(answer("/triggers", kept).1.status(), StatusCode::SERVICE_UNAVAILABLE);
 }
 
 #[tokio::test]
@@ -46,7 +59,7 @@ async fn without_a_place_nothing_is_stored_and_with_one_again_it_is() {
     let all = u32::try_from(PLACES).unwrap();
     let taken = Arc::clone(&taker.places).try_acquire_many_owned(all).unwrap();
     assert!(matches!(taker.keep(fired("a"), NOW, soon(), ()).await, Err(NotKept::Overloaded)));
-    assert_eq!(taker.intake.store.find_observation(&key("a")).await.unwrap(), None);
+    assert_eq!((taker.intake.store)().unwrap().find_observation(&key("a")).await.unwrap(), None);
     drop(taken);
     assert_eq!(taker.keep(fired("a"), NOW, soon(), ()).await.unwrap(), Seen::New);
     assert_eq!(taker.places.available_permits(), PLACES);
@@ -61,7 +74,7 @@ async fn a_caller_who_hangs_up_takes_nothing_along() {
         assert!(keep.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     }
     assert_eq!(woken.recv().await, Some(()));
-    let stored = taker.intake.store.find_observation(&key("a")).await.unwrap().unwrap();
+    let stored = (taker.intake.store)().unwrap().find_observation(&key("a")).await.unwrap().unwrap();
     assert_eq!(stored.received_at, timestamp(NOW));
     assert_eq!(let_go.recv().await, None, "what it held to its end is let go");
 }

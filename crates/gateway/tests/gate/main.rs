@@ -2,10 +2,12 @@
 //! everything that is not.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests may fail like tests")]
 
+mod admin;
 mod forward_auth;
 mod hooks;
 mod hostile;
 mod http2;
+mod keys;
 mod lifecycle;
 mod passing;
 mod refusals;

@@ -37,7 +37,8 @@ impl Breaker {
         let woken_by = Arc::new(move || {
             counted.fetch_add(1, Ordering::SeqCst);
         });
-        let intake = Intake { store: Arc::clone(&store), woken: woken_by };
+        let kept_in = Arc::clone(&store);
+        let intake = Intake { store: Arc::new(move || Some(Arc::clone(&kept_in))), woken: woken_by };
         let hooks = Hooks { intake: Some(intake), ..Hooks::default() };
         let world = World::hooked(Upstream::saying("application").await, hooks, |settings| {
             let address = settings.routes[0].upstream.address().unwrap().authority().parse().unwrap();

@@ -1,0 +1,211 @@
+//! Keys that are learnt while the gate runs: the control plane finds accounts and their auth tokens at Twilio, and their
+//! webhooks are verified from then on.
+//!
+//! The one idea: there are two sources, each of which is replaced whole, the configuration by a reload and what was
+//! learnt by [`Keys::learn`], and whoever replaces one makes a new snapshot of both, under one lock. Requests read
+//! snapshots and never wait for it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use ringfence_model::{Secret, Sid};
+use ringfence_signature::{AccountKeys, AccountSid, Keyring};
+
+use crate::server::Shared;
+
+/// For so long after a learnt auth token has changed, the one before it still counts.
+const PREVIOUS_FOR: Duration = Duration::from_mins(5);
+
+/// An account and its auth token, as the control plane found them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LearntAccount {
+    /// Its SID, `AC…`.
+    pub sid: Sid,
+    /// The account that it is a subaccount of; Twilio's way to say that there is none, the account itself, means the same
+    /// as `None`.
+    pub parent: Option<Sid>,
+    /// What Twilio signs its webhooks with.
+    pub auth_token: Secret,
+}
+
+/// Gives a running gate the keys of further accounts. Clones lead to the same gate; after its end they do nothing.
+#[derive(Clone)]
+pub struct Keys(Weak<Shared>);
+
+impl Keys {
+    pub(crate) fn of(shared: &Arc<Shared>) -> Self {
+        Self(Arc::downgrade(shared))
+    }
+
+    /// Replaces everything that was learnt before: an account that is not in `accounts` loses its learnt keys at once.
+    /// What is learnt only adds to the configuration: configured keys stay and are tried first, and a route that lists
+    /// accounts admits none besides. Requests in work are decided by what held when they came. It costs well under a
+    /// millisecond for a thousand accounts, and nothing where nothing is new.
+    ///
+    /// When the token of an account differs from the one learnt before, that one counts for five minutes more (six, where
+    /// nothing is learnt meanwhile): around a change Twilio signs with either, and a token that somebody stole could
+    /// have been used for as long before it was changed. To end it at once, leave the account out and learn it again.
+    ///
+    /// An entry that is no account's, or whose token is empty, is left out, and the log says how many were.
+    pub fn learn(&self, accounts: Vec<LearntAccount>) {
+        let Some(shared) = self.0.upgrade() else { return };
+        let given = accounts.len();
+        let tokens: BTreeMap<AccountSid, Learnt> = accounts.into_iter().filter_map(usable).collect();
+        if tokens.len() < given {
+            let left_out = given - tokens.len();
+            tracing::warn!(left_out, "accounts were learnt twice, or without a SID or an auth token");
+        }
+        let now = shared.clock.monotonic();
+        shared.change_learnt(|learnt| learnt.replace(tokens, now));
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Keys(…)")
+    }
+}
+
+fn usable(account: LearntAccount) -> Option<(AccountSid, Learnt)> {
+    let read = |sid: Sid| AccountSid::parse(sid.to_string().as_bytes());
+    let sid = read(account.sid)?;
+    if account.auth_token.is_empty() {
+        return None;
+    }
+    let parent = account.parent.and_then(read);
+    Some((sid, Learnt { parent, token: account.auth_token, previous: None }))
+}
+
+/// What was learnt last.
+#[derive(Debug, Default)]
+pub(crate) struct LearntKeys(BTreeMap<AccountSid, Learnt>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Learnt {
+    parent: Option<AccountSid>,
+    token: Secret,
+    /// The token before this one, and until when it counts.
+    previous: Option<(Secret, Instant)>,
+}
+
+impl LearntKeys {
+    /// Whether anything is different now.
+    fn replace(&mut self, mut new: BTreeMap<AccountSid, Learnt>, now: Instant) -> bool {
+        for (sid, account) in &mut new {
+            let Some(before) = self.0.get(sid) else { continue };
+            account.previous = if before.token == account.token {
+                before.previous.clone()
+            } else {
+                now.checked_add(PREVIOUS_FOR).map(|until| (before.token.clone(), until))
+            };
+        }
+        let mut new = Self(new);
+        new.retire(now);
+        let is_different = new.0 != self.0;
+        *self = new;
+        is_different
+    }
+
+    /// Drops previous tokens whose time is over; whether there were any.
+    fn retire(&mut self, now: Instant) -> bool {
+        let mut were_any = false;
+        for account in self.0.values_mut() {
+            if account.previous.as_ref().is_some_and(|(_, until)| *until <= now) {
+                account.previous = None;
+                were_any = true;
+            }
+        }
+        were_any
+    }
+
+    /// The configured keys and these.
+    pub(crate) fn on(&self, configured: &Keyring) -> Keyring {
+        configured.with_learnt(self.0.iter().map(|(sid, account)| {
+            let mut keys = AccountKeys::new(*sid).primary(account.token.expose());
+            if let Some((token, _)) = &account.previous {
+                keys = keys.previous(token.expose());
+            }
+            match account.parent {
+                Some(parent) => keys.child_of(parent),
+                None => keys,
+            }
+        }))
+    }
+}
+
+impl Shared {
+    /// Changes what is learnt, and puts it in force if the change says that it is different.
+    fn change_learnt(&self, change: impl FnOnce(&mut LearntKeys) -> bool) {
+        let mut learnt = self.hold_learnt();
+        if change(&mut learnt) {
+            let snapshot = self.snapshot.load_full().with_learnt(&learnt);
+            self.metrics.accounts(&snapshot);
+            self.snapshot.store(Arc::new(snapshot));
+        }
+    }
+
+    /// Keeps everybody else from making a snapshot meanwhile.
+    pub(crate) fn hold_learnt(&self) -> MutexGuard<'_, LearntKeys> {
+        // Whoever panicked had changed nothing or all of it.
+        self.learnt.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends previous tokens whose time is over.
+    pub(crate) fn retire_keys(&self, now: Instant) {
+        self.change_learnt(|learnt| learnt.retire(now));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(token: &str) -> BTreeMap<AccountSid, Learnt> {
+        let sid = Sid::new(*b"AC", 1);
+        let account = LearntAccount { sid, parent: Some(sid), auth_token: Secret::new(token) };
+        usable(account).into_iter().collect()
+    }
+
+    #[test]
+    fn what_is_no_account_or_has_no_token_is_no_key() {
+        for (prefix, token) in [(*b"SK", "token"), (*b"AC", "")] {
+            let sid = Sid::new(prefix, 1);
+            assert_eq!(usable(LearntAccount { sid, parent: None, auth_token: Secret::new(token) }), None);
+        }
+    }
+
+    #[test]
+    fn the_token_before_counts_until_its_time_is_over_and_only_once() {
+        let start = Instant::now();
+        let mut learnt = LearntKeys::default();
+        assert!(learnt.replace(one("old"), start));
+        assert!(!learnt.replace(one("old"), start), "nothing is new");
+        assert!(learnt.replace(one("new"), start));
+        let almost = start + PREVIOUS_FOR.saturating_sub(Duration::from_millis(1));
+        assert!(!learnt.replace(one("new"), almost), "the same list does not prolong it");
+        assert!(!learnt.retire(almost));
+        assert!(learnt.retire(start + PREVIOUS_FOR));
+        assert!(learnt.0.values().all(|account| account.previous.is_none()));
+    }
+
+    #[test]
+    fn an_account_that_was_forgotten_comes_back_without_its_former_token() {
+        let start = Instant::now();
+        let mut learnt = LearntKeys::default();
+        learnt.replace(one("old"), start);
+        learnt.replace(BTreeMap::new(), start);
+        learnt.replace(one("new"), start);
+        assert!(learnt.0.values().all(|account| account.previous.is_none()));
+    }
+
+    #[test]
+    fn no_token_is_printed() {
+        let mut learnt = LearntKeys::default();
+        learnt.replace(one("swordfish"), Instant::now());
+        learnt.replace(one("tuna"), Instant::now());
+        let printed = format!("{learnt:?} {:?}", learnt.on(&Keyring::new([]).unwrap()));
+        assert!(!printed.contains("swordfish") && !printed.contains("tuna"), "{printed}");
+    }
+}

@@ -1,0 +1,202 @@
+//! Accounts that are found while the gate runs: their webhooks pass from then on, and nobody else's do.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use ringfence_gateway::settings::{PathRule, Upstream as Leads};
+use ringfence_gateway::{Keys, LearntAccount};
+use ringfence_model::{Secret, Sid};
+use ringfence_signature::{AccountKeys, Keyring, Signer};
+use ringfence_testkit::Upstream;
+
+use crate::world::{
+    ACCOUNT, NEIGHBOUR, NEIGHBOUR_TOKEN, TOKEN, World, call, route, settings, sid, twilio, url,
+    waiting_upstream, wire,
+};
+
+const NEW: &str = "AC00000000000000000000000000000003";
+const NEW_TOKEN: &str = "33333333333333333333333333333333";
+
+fn found(account: &str, parent: &str, token: &str) -> LearntAccount {
+    LearntAccount {
+        sid: Sid::parse(account).unwrap(),
+        parent: Some(Sid::parse(parent).unwrap()),
+        auth_token: Secret::new(token),
+    }
+}
+
+/// A gate before an application, and what gives it keys.
+async fn gate() -> (World, Keys) {
+    let world = World::before(Upstream::saying("application").await, |_| {});
+    let keys = world.gateway.keys();
+    (world, keys)
+}
+
+async fn status(world: &World, token: &str, account: &str) -> u16 {
+    let signed = Signer::token(token).form(&url("/twilio/voice"), call(account));
+    world.send_signed(&signed).await.status
+}
+
+async fn accounts(world: &World) -> (i64, i64) {
+    let count =
+        async |source: &str| world.metric(&format!("ringfence_accounts{{source=\"{source}\"}}")).await;
+    (count("configured").await, count("learnt").await)
+}
+
+#[tokio::test]
+async fn a_new_account_is_refused_until_it_is_learnt_and_again_once_it_is_gone() {
+    let (world, keys) = gate().await;
+    assert_eq!(status(&world, NEW_TOKEN, NEW).await, 403);
+    assert_eq!(world.refused("unknown_account").await, 1);
+    keys.learn(vec![found(NEW, ACCOUNT, NEW_TOKEN)]);
+    assert_eq!(status(&world, NEW_TOKEN, NEW).await, 200);
+    assert_eq!(accounts(&world).await, (2, 1));
+    keys.clone().learn(vec![]);
+    assert_eq!(status(&world, NEW_TOKEN, NEW).await, 403);
+    assert_eq!((world.refused("unknown_account").await, world.upstream.requests().len()), (2, 1));
+    assert_eq!(accounts(&world).await, (2, 0));
+}
+
+#[tokio::test]
+async fn a_learnt_token_opens_no_other_account() {
+    let (world, keys) = gate().await;
+    keys.learn(vec![found(NEW, ACCOUNT, NEW_TOKEN)]);
+    for account in [ACCOUNT, NEIGHBOUR] {
+        assert_eq!(status(&world, NEW_TOKEN, account).await, 403);
+    }
+    for token in [TOKEN, NEIGHBOUR_TOKEN] {
+        assert_eq!(status(&world, token, NEW).await, 403, "not even its parent's");
+    }
+    assert_eq!(world.upstream.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn configured_keys_hold_whatever_is_learnt() {
+    let (world, keys) = gate().await;
+    keys.learn(vec![found(ACCOUNT, ACCOUNT, NEW_TOKEN), found(NEIGHBOUR, NEW, NEW_TOKEN)]);
+    for token in [TOKEN, NEW_TOKEN] {
+        assert_eq!(status(&world, token, ACCOUNT).await, 200);
+    }
+    assert_eq!(status(&world, NEIGHBOUR_TOKEN, NEIGHBOUR).await, 200);
+    assert_eq!(accounts(&world).await, (2, 0), "they are configured all the same");
+    keys.learn(vec![]);
+    assert_eq!(status(&world, TOKEN, ACCOUNT).await, 200);
+    assert_eq!(status(&world, NEIGHBOUR_TOKEN, NEIGHBOUR).await, 200);
+    assert_eq!(status(&world, NEW_TOKEN, ACCOUNT).await, 403);
+}
+
+#[tokio::test]
+async fn a_route_that_lists_accounts_admits_no_learnt_one_besides() {
+    let world = World::with(|settings| settings.routes[0].accounts = Some(vec![sid(ACCOUNT)])).await;
+    world.gateway.keys().learn(vec![found(NEW, ACCOUNT, NEW_TOKEN)]);
+    assert_eq!(status(&world, NEW_TOKEN, NEW).await, 403);
+    assert_eq!(world.refused("account_not_allowed").await, 1);
+    let listed = World::with(|settings| settings.routes[0].accounts = Some(vec![sid(NEW)])).await;
+    listed.gateway.keys().learn(vec![found(NEW, ACCOUNT, NEW_TOKEN)]);
+    assert_eq!(status(&listed, NEW_TOKEN, NEW).await, 200, "one that it lists it admits");
+}
+
+#[tokio::test]
+async fn a_trigger_under_a_learnt_subaccount_may_be_signed_by_its_parent() {
+    let world = World::with(|settings| {
+        let address = settings.routes[0].upstream.address().unwrap().authority().parse().unwrap();
+        let mut trigger = route(address);
+        trigger.path = PathRule::Exact("/trigger".to_owned());
+        trigger.upstream = Leads::Breaker;
+        settings.routes.push(trigger);
+    })
+    .await;
+    let by_parent = wire(&twilio().form(&url("/trigger"), call(NEW)));
+    assert_eq!(world.send(&by_parent).await.status, 403);
+    world.gateway.keys().learn(vec![found(NEW, ACCOUNT, NEW_TOKEN)]);
+    assert_eq!(world.send(&by_parent).await.status, 503, "admitted, though nobody takes triggers here");
+}
+
+#[tokio::test]
+async fn the_token_before_a_change_counts_for_five_minutes() {
+    let (world, keys) = gate().await;
+    let rotated = "44444444444444444444444444444444";
+    keys.learn(vec![found(NEW, ACCOUNT, NEW_TOKEN)]);
+    keys.learn(vec![found(NEW, ACCOUNT, rotated)]);
+    for token in [NEW_TOKEN, rotated] {
+        assert_eq!(status(&world, token, NEW).await, 200);
+    }
+    world.clock.advance(Duration::from_mins(5));
+    keys.learn(vec![found(NEW, ACCOUNT, rotated)]);
+    assert_eq!(status(&world, NEW_TOKEN, NEW).await, 403);
+    assert_eq!(status(&world, rotated, NEW).await, 200);
+}
+
+#[tokio::test]
+async fn a_reload_keeps_what_was_learnt_and_forgets_what_was_configured() {
+    let (world, keys) = gate().await;
+    keys.learn(vec![found(NEW, ACCOUNT, NEW_TOKEN)]);
+    let mut changed = settings(world.upstream.address());
+    changed.keyring = Keyring::new([AccountKeys::new(sid(ACCOUNT)).primary(TOKEN)]).unwrap();
+    world.gateway.reload(changed).unwrap();
+    assert_eq!(status(&world, NEW_TOKEN, NEW).await, 200);
+    assert_eq!(status(&world, NEIGHBOUR_TOKEN, NEIGHBOUR).await, 403);
+    assert_eq!(accounts(&world).await, (1, 1));
+    keys.learn(vec![]);
+    assert_eq!(status(&world, NEW_TOKEN, NEW).await, 403, "also of the new configuration");
+    assert_eq!(status(&world, TOKEN, ACCOUNT).await, 200);
+}
+
+/// Either of them makes the snapshot that requests read, from what both of them said.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn of_reloads_and_lists_that_come_together_neither_is_lost() {
+    let (world, keys) = gate().await;
+    let world = Arc::new(world);
+    let ended = Arc::new(AtomicBool::new(false));
+    let (reloading, over) = (Arc::clone(&world), Arc::clone(&ended));
+    let reloads = tokio::task::spawn_blocking(move || {
+        let mut count = 0;
+        while count < 200 || !over.load(Ordering::SeqCst) {
+            let mut changed = settings(reloading.upstream.address());
+            changed.routes[0].refusal_status =
+                if count % 2 == 0 { http::StatusCode::UNAUTHORIZED } else { http::StatusCode::FORBIDDEN };
+            reloading.gateway.reload(changed).unwrap();
+            count += 1;
+        }
+        let mut last = settings(reloading.upstream.address());
+        last.routes[0].refusal_status = http::StatusCode::UNAUTHORIZED;
+        reloading.gateway.reload(last).unwrap();
+    });
+    for round in 0..100 {
+        keys.learn(vec![found(NEW, ACCOUNT, NEW_TOKEN)]);
+        assert_eq!(status(&world, NEW_TOKEN, NEW).await, 200, "round {round}");
+        keys.learn(vec![]);
+        assert_ne!(status(&world, NEW_TOKEN, NEW).await, 200, "round {round}");
+    }
+    ended.store(true, Ordering::SeqCst);
+    reloads.await.unwrap();
+    assert_eq!(status(&world, NEW_TOKEN, NEW).await, 401, "the last configuration is in force");
+}
+
+#[tokio::test]
+async fn a_request_in_work_ends_by_the_keys_that_let_it_in() {
+    let (go, upstream) = waiting_upstream("done").await;
+    let world = World::before(upstream, |_| {});
+    let keys = world.gateway.keys();
+    keys.learn(vec![found(NEW, ACCOUNT, NEW_TOKEN)]);
+    let request = wire(&Signer::token(NEW_TOKEN).form(&url("/twilio/voice"), call(NEW)));
+    let mut client = ringfence_testkit::RawClient::connect(world.gate()).await.unwrap();
+    client.send(&request).await.unwrap();
+    while world.upstream.requests().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    keys.learn(vec![]);
+    go.send(true).unwrap();
+    assert_eq!(client.read_response().await.unwrap().text(), "done");
+    assert_eq!(client.exchange(&request).await.unwrap().status, 403);
+}
+
+#[tokio::test]
+async fn keys_of_a_gate_that_has_stopped_do_nothing() {
+    let (world, keys) = gate().await;
+    let World { gateway, .. } = world;
+    tokio::task::spawn_blocking(move || gateway.stop()).await.unwrap();
+    keys.learn(vec![found(NEW, ACCOUNT, NEW_TOKEN)]);
+    assert_eq!(format!("{keys:?}"), "Keys(…)");
+}
