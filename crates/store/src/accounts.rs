@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use ringfence_model::{Actor, Secret, Sid};
 use serde_json::json;
 
@@ -53,7 +53,7 @@ pub struct Account {
     pub changed_at: Option<Timestamp>,
     /// When it was first seen.
     pub first_seen: Timestamp,
-    /// When it was last seen.
+    /// When it was last seen, to the hour.
     pub last_seen: Timestamp,
     /// Since when Twilio's list no longer has it.
     pub gone_at: Option<Timestamp>,
@@ -139,6 +139,26 @@ impl Store {
         .await
     }
 
+    /// Notes what one account has been made, or was found to be. Says whether that is news.
+    pub async fn note_status(&self, by: &Actor, sid: Sid, status: &str, now: Timestamp) -> Result<bool> {
+        self.write((by.clone(), sid, status.to_owned(), now), |(by, sid, status, now), transaction| {
+            Box::pin(async move {
+                let row =
+                    transaction.find("SELECT status FROM accounts WHERE sid = $1", values![*sid]).await?;
+                let before = row.ok_or_else(|| Error::missing(format!("account {sid}")))?.text("status")?;
+                if before == *status {
+                    return Ok(false);
+                }
+                let update = "UPDATE accounts SET status = $2 WHERE sid = $1";
+                transaction.execute(update, values![*sid, status]).await?;
+                let detail = json!({ "from": before, "to": status });
+                note(transaction, by, "account.status", *sid, detail, *now).await?;
+                Ok(true)
+            })
+        })
+        .await
+    }
+
     /// Says what we want of an account from now on. [`Missing`](Error::Missing) if it was never seen.
     pub async fn want_account(&self, by: &Actor, sid: Sid, wanted: Wanted, now: Timestamp) -> Result<()> {
         self.write((by.clone(), sid, wanted, now), |(by, sid, wanted, now), transaction| {
@@ -188,6 +208,19 @@ pub(crate) async fn want(
     note(transaction, by, "account.want", sid, detail, now).await
 }
 
+/// A thousand accounts are listed every minute, and hardly any has changed.
+fn says_nothing_new(seen: &SeenAccount, before: &Account, now: Timestamp) -> bool {
+    let is_unsaid_or = |new: Option<Timestamp>, old: Option<Timestamp>| new.is_none() || new == old;
+    before.gone_at.is_none()
+        && before.parent == seen.parent
+        && before.status == seen.status
+        && before.friendly_name == storable(seen.friendly_name.clone())
+        && (seen.auth_token.is_none() || seen.auth_token == before.auth_token)
+        && is_unsaid_or(seen.created, Some(before.created))
+        && is_unsaid_or(seen.changed, before.changed_at)
+        && now.duration_since(before.last_seen).abs() < SignedDuration::from_hours(1)
+}
+
 async fn see(
     transaction: &mut Transaction,
     by: &Actor,
@@ -196,6 +229,9 @@ async fn see(
     outcome: &mut Synchronised,
     now: Timestamp,
 ) -> Result<()> {
+    if before.as_ref().is_some_and(|before| says_nothing_new(seen, before, now)) {
+        return Ok(());
+    }
     let sid = seen.sid.to_string();
     let name = storable(seen.friendly_name.clone());
     let name = transaction.keys.seal(place("friendly_name", &sid), name.as_bytes());

@@ -80,7 +80,7 @@ pub enum Away {
     #[error("it refuses the user or the password, or has no database of this name")]
     Denied,
     /// All connections of this node are in use.
-    #[error("all connections to it are in use")]
+    #[error("no connection to it was to be had in time: it does not answer, or all are in use")]
     Crowded,
     /// The disk is full.
     #[error("its disk is full; make room")]
@@ -243,6 +243,11 @@ impl Error {
     /// Whether the same request may succeed later without anybody doing anything to the request.
     pub fn is_away(&self) -> bool {
         matches!(self, Self::Away { .. })
+    }
+
+    /// Whether it is away and may be there again without anybody doing anything.
+    pub fn may_come_back(&self) -> bool {
+        matches!(self, Self::Away { reason, .. } if !matches!(reason, Away::Denied | Away::Closed))
     }
 
     /// Whether somebody else was quicker: the caller reads again and decides again.

@@ -43,7 +43,7 @@ mod write;
 use std::sync::{Arc, Mutex};
 
 pub use accounts::{Account, SeenAccount, Synchronised, Wanted, Wish, WishedBy};
-pub use audit::{AuditRow, ExportOf, Finding, Head, NewAudit, Sealed, Verified};
+pub use audit::{AuditRow, ExportOf, Finding, Head, NewAudit, Sealed, SealedSoFar, Verified};
 pub use backup::{Over, restore};
 pub use breakers::{Breaker, BreakerChange, Step};
 pub use epoch::Epoch;
@@ -53,7 +53,7 @@ pub use limits::{AppliedLimit, LimitsApplied, NewLimit};
 pub use nodes::{Lease, Life, Node};
 pub use observations::{NewObservation, Observation, Seen};
 pub use open::{Location, Version};
-pub use outbox::{Added, Claim, Effect, EffectEnd, NewEffect};
+pub use outbox::{Added, Claim, Effect, EffectEnd, NewEffect, Unfinished};
 pub use retention::Forget;
 pub use tokens::{NewToken, Token};
 pub use triggers::{NewTrigger, Trigger};

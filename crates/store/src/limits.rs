@@ -20,6 +20,8 @@ pub struct NewLimit {
     pub definition: serde_json::Value,
     /// A hash of what it says, by which a change is noticed.
     pub hash: String,
+    /// From when on it holds, if it is new or says something else.
+    pub since: Timestamp,
 }
 
 /// A limit that was applied.
@@ -31,7 +33,7 @@ pub struct AppliedLimit {
     pub definition: serde_json::Value,
     /// A hash of what it says.
     pub hash: String,
-    /// When it was applied, in this form.
+    /// From when on it holds.
     pub applied_at: Timestamp,
 }
 
@@ -72,7 +74,7 @@ impl Store {
                                   ON CONFLICT (name) DO UPDATE SET definition = excluded.definition, \
                                   hash = excluded.hash, applied_at = excluded.applied_at";
                     let definition = limit.definition.to_string();
-                    transaction.execute(upsert, values![&limit.name, definition, &limit.hash, *now]).await?;
+                    transaction.execute(upsert, values![&limit.name, definition, &limit.hash, limit.since]).await?;
                     let (names, action) = action;
                     names.push(limit.name.clone());
                     let audit = NewAudit::new(action, format!("limit {}", limit.name))

@@ -8,7 +8,7 @@
 use jiff::Timestamp;
 
 use crate::error::{Error, OpenError};
-use crate::sql::{Transaction, values};
+use crate::sql::{Pool, Transaction, values};
 
 /// The lock of PostgreSQL that only one migration holds: an arbitrary number, the same in every version.
 const LOCK: i64 = 0x7269_6e67_6665_6e63;
@@ -27,15 +27,34 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../migrations/1.postgres.sql"),
     },
     Migration { both: include_str!("../migrations/2.sql"), sqlite: "", postgres: "" },
+    Migration { both: include_str!("../migrations/3.sql"), sqlite: "", postgres: "" },
 ];
 
 /// The version that this program writes.
-pub(crate) const NEWEST: i64 = 2;
-const _: () = assert!(MIGRATIONS.len() == 2, "the version is the number of the last migration");
+pub(crate) const NEWEST: i64 = 3;
+const _: () = assert!(MIGRATIONS.len() == 3, "the version is the number of the last migration");
 
 /// Brings the database to [`NEWEST`]. Says which version it was of; 0 is an empty one.
 pub(crate) async fn migrate(transaction: &mut Transaction, now: Timestamp) -> Result<i64, Error> {
     migrate_to(transaction, NEWEST, now).await
+}
+
+/// Of which version a database is; 0 where it has no tables of ours. It changes nothing.
+pub(crate) async fn version(pool: &Pool) -> Result<i64, Error> {
+    let table = match pool {
+        Pool::Sqlite(_) => {
+            "SELECT count(*) AS tables FROM sqlite_schema WHERE type = 'table' AND name = 'schema_version'"
+        }
+        Pool::Postgres(_) => {
+            "SELECT count(*) AS tables FROM pg_tables WHERE tablename = 'schema_version' \
+             AND schemaname = ANY (current_schemas(false))"
+        }
+    };
+    if pool.find(table, values![]).await?.map_or(Ok(0), |row| row.int("tables"))? == 0 {
+        return Ok(0);
+    }
+    let version = "SELECT coalesce(max(version), 0) AS version FROM schema_version";
+    pool.find(version, values![]).await?.map_or(Ok(0), |row| row.int("version"))
 }
 
 async fn migrate_to(transaction: &mut Transaction, version: i64, now: Timestamp) -> Result<i64, Error> {
@@ -90,7 +109,6 @@ mod tests {
     use super::*;
     use crate::keys::{Keys, MasterKey};
     use crate::seal::Keyring;
-    use crate::sql::Pool;
     use crate::{Location, Store};
 
     const KEY: [u8; 32] = [5; 32];

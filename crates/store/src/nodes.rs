@@ -194,6 +194,12 @@ impl Store {
         .await
     }
 
+    /// The jobs that some node does.
+    pub async fn held_jobs(&self) -> Result<Vec<String>> {
+        let sql = "SELECT name FROM leases WHERE holder IS NOT NULL ORDER BY name";
+        self.fetch(sql, values![]).await?.iter().map(|row| row.text("name")).collect()
+    }
+
     /// Whether the lease still holds. Before an effect that must not happen twice, ask.
     pub async fn holds(&self, lease: &Lease) -> Result<bool> {
         let sql = "SELECT fence FROM leases WHERE name = $1 AND holder = $2 AND fence = $3";

@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use ringfence_model::Secret;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::Connection as _;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use tokio::time::timeout;
 
 use crate::error::{Error, OpenError};
 use crate::keys::{Keys, MasterKey, sync_directory};
@@ -51,6 +53,11 @@ pub struct Version {
     pub current: i64,
 }
 
+impl Version {
+    /// The version that this program reads and writes.
+    pub const NEWEST: i64 = migrate::NEWEST;
+}
+
 /// A password in a URL is not printed.
 impl fmt::Debug for Location {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -62,6 +69,30 @@ impl fmt::Debug for Location {
 }
 
 impl Store {
+    /// Of which version the store is, without opening it: nothing is made, upgraded or written. 0 where there is none.
+    pub async fn find_version(location: &Location) -> Result<i64> {
+        let pool = match location {
+            Location::Sqlite(path) => {
+                let failed = |source| OpenError::File { path: path.clone(), source };
+                // An empty file is what a first start leaves that was interrupted.
+                if !path.try_exists().map_err(failed)? || path.metadata().map_err(failed)?.len() == 0 {
+                    return Ok(0);
+                }
+                // A reader of a file in WAL mode needs the right to write beside it, so this is no `read_only`.
+                let options = SqlitePoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE);
+                let connect = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY);
+                Pool::Sqlite(options.connect_with(connect).await?)
+            }
+            Location::Postgres(url) => {
+                let options = PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE);
+                Pool::Postgres(options.connect_with(postgres(url)?).await?)
+            }
+        };
+        let version = migrate::version(&pool).await;
+        pool.close().await;
+        version
+    }
+
     /// Opens the store, makes or upgrades its tables, and begins a new [epoch](crate::Epoch) where the database turns out to
     /// have been restored or promoted. It needs tokio's runtime for as long as it lives.
     pub async fn open(location: &Location, keys: &Keys, now: Timestamp) -> Result<Self> {
@@ -80,10 +111,16 @@ impl Store {
                 (writing, Pool::Sqlite(reading.connect_lazy_with(sqlite(path).read_only(true))))
             }
             Location::Postgres(url) => {
+                let options = postgres(url)?;
+                // A pool would only say that it waited in vain; one connection says why.
+                match timeout(ACQUIRE, PgConnection::connect_with(&options)).await {
+                    Ok(first) => first?.close().await?,
+                    Err(_) => return Err(Error::from(sqlx::Error::PoolTimedOut)),
+                }
                 let pool = PgPoolOptions::new()
                     .max_connections(POSTGRES_CONNECTIONS)
                     .acquire_timeout(ACQUIRE)
-                    .connect_with(postgres(url)?)
+                    .connect_with(options)
                     .await?;
                 (Pool::Postgres(pool.clone()), Pool::Postgres(pool))
             }
@@ -148,6 +185,8 @@ fn postgres(url: &Secret) -> Result<PgConnectOptions> {
         ("idle_in_transaction_session_timeout", "60s"),
         // An answer means that it is on disk, whatever the database's default is.
         ("synchronous_commit", "on"),
+        // That a table is there already is no news.
+        ("client_min_messages", "warning"),
     ]))
 }
 

@@ -82,6 +82,17 @@ pub struct Claim {
     number: i64,
 }
 
+/// How much has yet to happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Unfinished {
+    /// What waits or is being performed, what failed before among it.
+    pub waiting: u64,
+    /// What waits and has failed before.
+    pub failing: u64,
+    /// What was given up.
+    pub given_up: u64,
+}
+
 impl Store {
     /// Adds an effect by itself. Those that follow from a decision are a part of its [step](crate::Step).
     pub async fn add_effect(&self, by: &Actor, effect: NewEffect, now: Timestamp) -> Result<Added> {
@@ -205,6 +216,34 @@ impl Store {
         self.fetch(sql, values![limit]).await?.iter().map(|row| read(&self.keys, row)).collect()
     }
 
+    /// What waits to happen or is being performed, what fails most often first.
+    pub async fn troubled_effects(&self, limit: usize) -> Result<Vec<Effect>> {
+        let sql = "SELECT * FROM outbox WHERE ended_at IS NULL \
+                   ORDER BY CASE WHEN last_error IS NULL THEN 0 ELSE attempts END DESC, id LIMIT $1";
+        self.fetch(sql, values![limit]).await?.iter().map(|row| read(&self.keys, row)).collect()
+    }
+
+    /// What was given up, the newest first.
+    pub async fn given_up_effects(&self, limit: usize) -> Result<Vec<Effect>> {
+        let sql = "SELECT * FROM outbox WHERE outcome = 'given-up' ORDER BY id DESC LIMIT $1";
+        self.fetch(sql, values![limit]).await?.iter().map(|row| read(&self.keys, row)).collect()
+    }
+
+    /// How much has yet to happen.
+    pub async fn unfinished_effects(&self) -> Result<Unfinished> {
+        let waiting =
+            "SELECT count(*) AS waiting, count(last_error) AS failing FROM outbox WHERE ended_at IS NULL";
+        let given_up = "SELECT count(*) AS given_up FROM outbox WHERE outcome = 'given-up'";
+        let mut unfinished = Unfinished::default();
+        if let Some(row) = self.find(waiting, values![]).await? {
+            (unfinished.waiting, unfinished.failing) = (row.count("waiting")?, row.count("failing")?);
+        }
+        if let Some(row) = self.find(given_up, values![]).await? {
+            unfinished.given_up = row.count("given_up")?;
+        }
+        Ok(unfinished)
+    }
+
     /// What waits to happen to one account or is being performed, in the order in which it was decided: effects whose keys
     /// [name it](NewEffect::key).
     pub async fn waiting_of_account(&self, account: Sid) -> Result<Vec<Effect>> {
@@ -219,6 +258,16 @@ impl Store {
         match self.find(sql, values![kind]).await? {
             Some(row) => row.maybe_time("due"),
             None => Ok(None),
+        }
+    }
+
+    /// How many effects of this kind are due that nobody performs, up to `at_most`.
+    pub async fn count_due(&self, kind: &str, at_most: usize, now: Timestamp) -> Result<usize> {
+        let sql = "SELECT count(*) AS due FROM (SELECT 1 FROM outbox WHERE kind = $1 AND ended_at IS NULL \
+                   AND claimed_by IS NULL AND not_before <= $2 LIMIT $3) AS waiting";
+        match self.find(sql, values![kind, now, at_most]).await? {
+            Some(row) => Ok(usize::try_from(row.count("due")?).unwrap_or(usize::MAX)),
+            None => Ok(0),
         }
     }
 

@@ -10,6 +10,8 @@ mod export;
 mod seal;
 mod verify;
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use ringfence_model::Actor;
 
@@ -81,6 +83,15 @@ pub struct AuditRow {
     pub personal: Option<String>,
 }
 
+/// How far the log is chained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SealedSoFar {
+    /// The latest signed head: its place in the chain, the row that it signs, and when.
+    pub head: Option<(i64, i64, Timestamp)>,
+    /// Rows that are not chained yet.
+    pub unsealed: u64,
+}
+
 impl Store {
     /// Adds a row by itself, for what changes nothing else in the store.
     pub async fn audit(&self, by: &Actor, audit: NewAudit, now: Timestamp) -> Result<i64> {
@@ -111,6 +122,38 @@ impl Store {
             }
         };
         rows.iter().map(|row| self.audit_row(row)).collect()
+    }
+
+    /// What happened to breakers after the row `after` (0: from the beginning), oldest first.
+    pub async fn audit_of_breakers(&self, after: i64, limit: usize) -> Result<Vec<AuditRow>> {
+        // The condition on the target is that of the index.
+        let sql = "SELECT a.*, k.key FROM audit a LEFT JOIN person_keys k ON k.person = a.person \
+                   WHERE a.target LIKE 'breaker %' AND a.id > $1 ORDER BY a.id LIMIT $2";
+        self.fetch(sql, values![after, limit]).await?.iter().map(|row| self.audit_row(row)).collect()
+    }
+
+    /// When one of two things was last done to each breaker, by the target.
+    pub async fn last_done_to_breakers(
+        &self,
+        action: &str,
+        or_action: &str,
+    ) -> Result<HashMap<String, Timestamp>> {
+        let sql = "SELECT target, at FROM audit WHERE id IN (SELECT max(id) FROM audit \
+                   WHERE target LIKE 'breaker %' AND action IN ($1, $2) GROUP BY target)";
+        let rows = self.fetch(sql, values![action, or_action]).await?;
+        rows.iter().map(|row| Ok((row.text("target")?, row.time("at")?))).collect()
+    }
+
+    /// How far the log is chained, and how much of it is not.
+    pub async fn sealed_so_far(&self) -> Result<SealedSoFar> {
+        let head = "SELECT seq, audit_id, signed_at FROM audit_heads ORDER BY seq DESC LIMIT 1";
+        let head = match self.find(head, values![]).await? {
+            Some(row) => Some((row.int("seq")?, row.int("audit_id")?, row.time("signed_at")?)),
+            None => None,
+        };
+        let count = "SELECT count(*) AS rows FROM audit WHERE id > $1";
+        let unsealed = self.find(count, values![head.map_or(0, |(_, audit_id, _)| audit_id)]).await?;
+        Ok(SealedSoFar { head, unsealed: unsealed.map_or(Ok(0), |row| row.count("rows"))? })
     }
 
     /// Reads a row that was joined with the key of its person.

@@ -67,7 +67,7 @@ async fn accounts_follow_what_twilio_says(world: World) {
     assert_eq!(outcome.changed, [(sid(2), "active".to_owned(), "suspended".to_owned())]);
     assert_eq!(outcome.gone, [sid(3)]);
     let gone = store.find_account(sid(3)).await.unwrap().unwrap();
-    assert_eq!((gone.gone_at, gone.last_seen), (Some(after(2)), after(1)));
+    assert_eq!((gone.gone_at, gone.last_seen), (Some(after(2)), start()), "seen, to the hour");
 
     let third = vec![seen(1, "active"), seen(2, "suspended"), seen(3, "active")];
     let outcome = store.synchronise_accounts(&operator(), third, true, after(3)).await.unwrap();
@@ -172,10 +172,12 @@ async fn a_wish_is_written_with_the_step_that_leads_to_it(world: World) {
 
 async fn limits_are_applied_as_a_difference(world: World) {
     let store = &world.store;
+    let since = |hash: &str| if hash == "2" { after(7) } else { start() };
     let limit = |name: &str, hash: &str| NewLimit {
         name: name.into(),
         definition: json!({ "threshold": hash }),
         hash: hash.into(),
+        since: since(hash),
     };
     let outcome = store
         .apply_limits(&operator(), vec![limit("a", "1"), limit("b", "1"), limit("c", "1")], start())
@@ -190,7 +192,7 @@ async fn limits_are_applied_as_a_difference(world: World) {
     );
     let applied = store.applied_limits().await.unwrap();
     let kept: Vec<_> = applied.iter().map(|it| (it.name.as_str(), it.hash.as_str(), it.applied_at)).collect();
-    assert_eq!(kept, [("a", "1", start()), ("b", "2", after(1)), ("d", "1", after(1))]);
+    assert_eq!(kept, [("a", "1", start()), ("b", "2", after(7)), ("d", "1", start())]);
     assert_eq!(
         store.audit_rows(Some("limit b"), None, 9).await.unwrap()[0].detail["definition"]["threshold"],
         "2"

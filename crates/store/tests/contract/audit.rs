@@ -1,4 +1,4 @@
-use ringfence_store::{ExportOf, Finding, Head, NewAudit};
+use ringfence_store::{ExportOf, Finding, Head, NewAudit, SealedSoFar};
 use serde_json::{Value, json};
 use sqlx::Connection as _;
 
@@ -19,6 +19,8 @@ on_both! {
     an_erased_person_leaves_the_chain_whole,
     an_export_goes_on_where_it_was_interrupted,
     rows_come_newest_first_and_by_target,
+    what_happened_to_breakers_is_told_apart_from_everything_else,
+    a_log_says_how_much_of_it_is_sealed,
 }
 
 /// Ten rows, sealed in three runs.
@@ -303,4 +305,48 @@ async fn the_sealer_waits_for_a_transaction_that_took_an_id_and_is_open() {
     assert_eq!((verified.unsealed, verified.findings), (0, vec![]));
     let lines = world.store.export_audit(1, 2, ExportOf::WithPersonal).await.unwrap();
     assert!(lines[0].contains("slow") && lines[1].contains("quick"), "{lines:?}");
+}
+
+async fn what_happened_to_breakers_is_told_apart_from_everything_else(world: World) {
+    let store = &world.store;
+    let mut ids = Vec::new();
+    for (second, action, target) in [
+        (1, "breaker.trip", "breaker daily of AC1"),
+        (2, "breaker.trip", "breakers"),
+        (3, "effect.add", "effect breaker daily"),
+        (4, "breaker.reset", "breaker daily of AC1"),
+        (5, "breaker.would-trip", "breaker daily of AC2"),
+        (6, "breaker.trip", "breaker daily of AC1"),
+        (7, "breaker.warn", "breaker daily of AC1"),
+    ] {
+        let id = store.audit(&operator(), NewAudit::new(action, target), after(second)).await.unwrap();
+        if target.starts_with("breaker ") {
+            ids.push(id);
+        }
+    }
+    let first = store.audit_of_breakers(0, 3).await.unwrap();
+    let rest = store.audit_of_breakers(first[2].id, 3).await.unwrap();
+    let found: Vec<_> = first.iter().chain(&rest).map(|row| row.id).collect();
+    assert_eq!(found, ids);
+
+    let mut last: Vec<_> = store
+        .last_done_to_breakers("breaker.trip", "breaker.would-trip")
+        .await
+        .unwrap()
+        .into_iter()
+        .collect();
+    last.sort();
+    let wanted = [("breaker daily of AC1", 6), ("breaker daily of AC2", 5)];
+    assert_eq!(last, wanted.map(|(target, second)| (target.to_owned(), after(second))));
+}
+
+async fn a_log_says_how_much_of_it_is_sealed(world: World) {
+    let before = world.store.sealed_so_far().await.unwrap();
+    assert_eq!(before.head, None);
+    let heads = sealed(&world).await;
+    let last = heads.last().unwrap();
+    let head = Some((last.seq, last.audit_id, last.signed_at));
+    assert_eq!(world.store.sealed_so_far().await.unwrap(), SealedSoFar { head, unsealed: 0 });
+    world.store.audit(&operator(), NewAudit::new("thing.do", "thing"), after(20)).await.unwrap();
+    assert_eq!(world.store.sealed_so_far().await.unwrap(), SealedSoFar { head, unsealed: 1 });
 }

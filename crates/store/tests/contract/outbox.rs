@@ -1,5 +1,5 @@
 use ringfence_model::Sid;
-use ringfence_store::{Added, EffectEnd, Error, Life, NewEffect, Store};
+use ringfence_store::{Added, EffectEnd, Error, Life, NewEffect, Store, Unfinished};
 use serde_json::json;
 
 use crate::world::{World, after, on_both, operator, seconds, start};
@@ -17,6 +17,7 @@ on_both! {
     what_waits_for_an_account_is_found_by_its_key,
     one_kind_does_not_wait_for_another,
     claims_of_many_at_once_are_disjoint,
+    what_fails_and_what_was_given_up_is_counted_and_comes_first,
 }
 
 fn effect(kind: &str, key: &str) -> NewEffect {
@@ -223,4 +224,30 @@ async fn claims_of_many_at_once_are_disjoint(world: World) {
     let claimed = keys.len();
     keys.dedup();
     assert_eq!((claimed, keys.len()), (60, 60));
+}
+
+async fn what_fails_and_what_was_given_up_is_counted_and_comes_first(world: World) {
+    let store = &world.store;
+    let me = join(store, "one").await;
+    for key in ["given up", "done", "fails", "waits"] {
+        add(store, key).await;
+    }
+    for key in ["given up", "done", "fails"] {
+        let claim = store.claim_effects(&me, "suspend", 1, after(10), start()).await.unwrap().remove(0);
+        assert_eq!(claim.effect.key, key);
+        match key {
+            "done" => store.complete_effect(&operator(), &claim, after(1)).await.unwrap(),
+            "fails" => store.fail_effect(&operator(), &claim, "503", Some(after(9)), after(1)).await.unwrap(),
+            _ => store.fail_effect(&operator(), &claim, "403", None, after(1)).await.unwrap(),
+        }
+    }
+    add(store, "waits too").await;
+    let keys = |effects: Vec<ringfence_store::Effect>| -> Vec<String> {
+        effects.into_iter().map(|effect| effect.key).collect()
+    };
+    assert_eq!(keys(store.troubled_effects(9).await.unwrap()), ["fails", "waits", "waits too"]);
+    assert_eq!(keys(store.troubled_effects(1).await.unwrap()), ["fails"]);
+    assert_eq!(keys(store.given_up_effects(9).await.unwrap()), ["given up"]);
+    let counted = Unfinished { waiting: 3, failing: 1, given_up: 1 };
+    assert_eq!(store.unfinished_effects().await.unwrap(), counted);
 }
