@@ -31,7 +31,7 @@ pub(crate) use engine::Engine;
 
 use crate::api;
 use crate::settings::Settings;
-use crate::world::{Beginning, World, messages};
+use crate::world::{Beginning, World, messages, usage};
 
 /// The bodies of answers.
 type Body = axum::body::Body;
@@ -213,6 +213,15 @@ impl Sandbox {
     pub fn send(&self, from: PhoneNumber, to: PhoneNumber, body: &str) -> Option<Sid> {
         let inbound = messages::Inbound { from, to, body: body.to_owned(), media: Vec::new() };
         self.state.engine.with(|world| messages::receive(world, inbound))
+    }
+
+    /// Books what an account used at this moment, in millionths of a dollar, also into the categories above this one. Usage
+    /// records and triggers see it after the lag, as they do with `POST /_sandbox/usage`.
+    pub fn book(&self, account: Sid, category: &str, count: u64, price_micros: i64) {
+        self.state.engine.with(|world| {
+            usage::book_by_hand(world, account, category, count, count, price_micros, None);
+            usage::catch_up(world);
+        });
     }
 
     /// The settings as they are now.
