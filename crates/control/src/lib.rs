@@ -3,10 +3,13 @@
 //! It knows Twilio through its REST API and the world through the store; it never sees a webhook or an outgoing
 //! request itself. Decisions are `ringfence_breaker`'s; here they are carried out, again and again until they are so.
 
+pub mod api;
 pub mod decide;
 pub mod effects;
 pub mod engine;
+pub mod node;
 pub mod notices;
 pub mod plan;
 pub mod usage;
+pub mod views;
 pub mod wanted;

@@ -1,179 +1,25 @@
-//! The engine on a real store, with a Twilio of our own: what is observed ends in what is so at Twilio.
+//! The engine on a real store, with a Twilio of our own: what is observed ends in what is so at Twilio, what is so can be
+//! seen, and what is wanted can be asked for.
 
+#[path = "engine/api.rs"]
+mod api;
+#[path = "engine/node.rs"]
+mod node;
+#[path = "engine/shape.rs"]
+mod shape;
+#[path = "engine/views.rs"]
+mod views;
 mod world;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
-
-use jiff::Timestamp;
-use ringfence_breaker::{Action, Limit, Measure, Per, Probe, Reset, Scope, Subject, Threshold, Window};
+use ringfence_breaker::{Action, Per, Subject};
 use ringfence_control::decide::kind;
-use ringfence_control::engine::{ActRefused, Clients, Engine, KnownAccount, Setup, Triggers};
+use ringfence_control::engine::{ActRefused, Triggers};
 use ringfence_control::plan::Mark;
-use ringfence_control::wanted::AppliedLimit;
-use ringfence_model::{Actor, Amount, Clock, Secret, Sid};
-use ringfence_sandbox::Settings;
-use ringfence_store::{Keys, Life, Location, MasterKey, NewObservation, NewTrigger, Store};
+use ringfence_model::{Actor, Sid};
 use ringfence_twilio::client::{NewUsageTrigger, TriggerFilter};
 use ringfence_twilio::wire::AccountStatus;
-use serde_json::json;
 
-use self::world::World;
-
-/// The engine's clock, which goes with the sandbox's.
-#[derive(Debug)]
-struct Hands {
-    unix_seconds: AtomicU64,
-    begin: Instant,
-}
-
-impl Clock for Hands {
-    fn unix_seconds(&self) -> u64 {
-        self.unix_seconds.load(Ordering::SeqCst)
-    }
-
-    fn monotonic(&self) -> Instant {
-        self.begin + Duration::from_secs(self.unix_seconds())
-    }
-}
-
-struct Node {
-    world: World,
-    engine: Engine,
-    store: Arc<Store>,
-    clock: Arc<Hands>,
-    me: Life,
-    _folder: tempfile::TempDir,
-}
-
-fn fifty_a_day(per: Per, then: Vec<Action>) -> Limit {
-    Limit {
-        name: "fifty a day".to_owned(),
-        scope: Scope::Subaccounts,
-        per,
-        measure: Measure::Price,
-        category: "totalprice".to_owned(),
-        window: Window::Daily,
-        at: Threshold::At(Amount::from_units(50)),
-        warn: vec![80],
-        then,
-        probe: Probe::Percent(10),
-        reset: Reset::Manual,
-        enforce: true,
-    }
-}
-
-impl Node {
-    async fn start(limits: Vec<Limit>) -> Self {
-        let world = World::start(Settings::default());
-        let folder = tempfile::tempdir().expect("a folder");
-        let clock = Arc::new(Hands { unix_seconds: AtomicU64::new(1_772_366_400), begin: Instant::now() });
-        let now = Timestamp::from_second(1_772_366_400).expect("a time");
-        let keys = Keys::Given { current: MasterKey::from_bytes([7; 32]), previous: Vec::new() };
-        let location = Location::Sqlite(folder.path().join("ringfence.db"));
-        let store = Arc::new(Store::open(&location, &keys, now).await.expect("a store"));
-        let parent = world.sandbox.account_sid();
-        let known = KnownAccount {
-            sid: parent,
-            parent: None,
-            auth_token: Secret::new(world.sandbox.auth_token(parent).expect("the main account")),
-            finds_subaccounts: true,
-        };
-        let base = format!("http://{}", world.sandbox.address()).parse().expect("a URL");
-        let settings = ringfence_twilio::client::Settings::at(base);
-        let clients = Clients::new(&settings, vec![known]).expect("clients");
-        let limits = limits.into_iter().map(|limit| AppliedLimit { limit, since: now }).collect();
-        let me = store.join("one", "hash", now).await.expect("a life");
-        let setup = Setup {
-            store: Arc::clone(&store),
-            clients,
-            limits,
-            notifier: None,
-            clock: Arc::clone(&clock) as _,
-        };
-        Self { world, engine: Engine::new(setup), store, clock, me, _folder: folder }
-    }
-
-    async fn advance(&self, seconds: u64) {
-        self.world.advance(seconds).await;
-        self.clock.unix_seconds.fetch_add(seconds, Ordering::SeqCst);
-    }
-
-    /// An account used so much, on top of what it has.
-    async fn spend(&self, account: Sid, price: &str) {
-        let usage = format!(
-            r#"{{"account": "{account}", "category": "sms-outbound", "count": 1, "price": "{price}"}}"#
-        );
-        self.world.control("POST", "usage", &usage).await;
-    }
-
-    /// Performs what is due until nothing is.
-    async fn work(&self) {
-        loop {
-            let mut done = 0;
-            for kind in kind::AT_TWILIO.into_iter().chain([kind::NOTICE]) {
-                done += self.engine.work(&self.me, kind, 100).await.expect("the store is there").done;
-            }
-            if done == 0 {
-                break;
-            }
-        }
-    }
-
-    /// Reads everybody's usage.
-    async fn poll(&self) {
-        for account in self.store.accounts().await.expect("accounts") {
-            self.engine.read_usage(&account, "poll").await.expect("usage is read");
-        }
-    }
-
-    async fn audit_actions(&self) -> Vec<String> {
-        let rows = self.store.audit_rows(None, None, 10_000).await.expect("rows");
-        rows.into_iter().map(|row| row.action).collect()
-    }
-
-    /// A trigger of ours fires, as the gate keeps it.
-    async fn fire(&self, account: Sid, trigger: Sid, amount: &str, key: &str) {
-        self.fire_on(account, trigger, amount, key, None).await;
-    }
-
-    async fn fire_on(&self, account: Sid, trigger: Sid, amount: &str, key: &str, fired: Option<&str>) {
-        let payload = json!({
-            "UsageTriggerSid": trigger,
-            "CurrentValue": amount,
-            "AccountSid": account,
-            "DateFired": fired,
-        });
-        let observation = NewObservation {
-            key: key.to_owned(),
-            source: "trigger".to_owned(),
-            account: account.to_string(),
-            payload,
-        };
-        let by = Actor::Twilio(account.to_string());
-        self.store.observe(&by, observation, self.now()).await.expect("kept");
-    }
-
-    async fn add_trigger(&self, account: Sid) -> Sid {
-        let sid = Sid::new(*b"UT", 7);
-        let trigger = NewTrigger {
-            sid,
-            account,
-            limit: "fifty a day".to_owned(),
-            subject: account.to_string(),
-            value: "50".to_owned(),
-            definition: json!({}),
-        };
-        self.store.add_trigger(&Actor::job("test"), trigger, self.now()).await.expect("kept");
-        sid
-    }
-
-    fn now(&self) -> Timestamp {
-        let seconds = i64::try_from(self.clock.unix_seconds()).expect("a time");
-        Timestamp::from_second(seconds).expect("a time")
-    }
-}
+use self::node::{Node, fifty_a_day};
 
 #[tokio::test]
 async fn an_account_below_its_limit_is_left_alone() {
@@ -285,6 +131,27 @@ async fn an_account_that_somebody_made_active_again_is_suspended_again_and_repor
     assert_eq!(kinds, [kind::NOTICE, kind::STATUS]);
     node.work().await;
     assert_eq!(node.world.status(account).await, AccountStatus::Suspended);
+}
+
+#[tokio::test]
+async fn what_somebody_else_had_suspended_before_a_trip_stays_so_after_the_reset_until_an_operator_resumes_it()
+ {
+    let node = Node::start(vec![fifty_a_day(Per::Account, vec![Action::Suspend])]).await;
+    let (account, _) = node.world.subaccount("in arrears").await;
+    node.spend(account, "60").await;
+    node.world.parent.accounts().set_status(account, &AccountStatus::Suspended).await.expect("suspended");
+    node.engine.synchronise_accounts().await.expect("synchronised");
+    node.advance(3600).await;
+    node.poll().await;
+    node.work().await;
+    let anna = Actor::CommandLine("anna".to_owned());
+    let subject = Subject::Account(account);
+    node.engine.reset("fifty a day", subject, None, &anna, "it was a mistake").await.expect("a reset");
+    node.work().await;
+    assert_eq!(node.world.status(account).await, AccountStatus::Suspended, "it is not ours to resume");
+    node.engine.resume_account(account, &anna, "they have paid").await.expect("resumed");
+    node.work().await;
+    assert_eq!(node.world.status(account).await, AccountStatus::Active);
 }
 
 #[tokio::test]

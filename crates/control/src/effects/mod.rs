@@ -15,7 +15,7 @@ pub use cancel_queued::{Cancelled, cancel_queued};
 pub use end_calls::{Ended, end_calls};
 pub use geo::{ClosedGeo, OpenVoice, close_geo, find_open_geo, open_geo};
 pub use keys::{RevokedKey, revoke_keys};
-pub use status::{Standing, resume, suspend};
+pub use status::{Standing, resume, standing, suspend};
 
 /// Why an effect is not in force.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

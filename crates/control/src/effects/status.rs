@@ -23,7 +23,7 @@ pub enum Standing {
 pub async fn suspend(parent: &Client, account: Sid) -> Result<Standing, NotDone> {
     let asked = parent.accounts().set_status(account, &AccountStatus::Suspended).await;
     // Even a refusal says little: an account that is closed refuses, and so does one that is suspended by Twilio.
-    let standing = match read(parent, account).await {
+    let standing = match standing(parent, account).await {
         Ok(standing) => standing,
         Err(error) => return Err(asked.err().map_or(error, NotDone::Twilio)),
     };
@@ -42,7 +42,7 @@ pub async fn resume(parent: &Client, account: Sid) -> Result<Standing, NotDone> 
     {
         return Err(NotDone::SuspendedByTwilio);
     }
-    let standing = match read(parent, account).await {
+    let standing = match standing(parent, account).await {
         Ok(standing) => standing,
         Err(error) => return Err(asked.err().map_or(error, NotDone::Twilio)),
     };
@@ -54,7 +54,8 @@ pub async fn resume(parent: &Client, account: Sid) -> Result<Standing, NotDone> 
     }
 }
 
-async fn read(parent: &Client, account: Sid) -> Result<Standing, NotDone> {
+/// What Twilio says of an account now.
+pub async fn standing(parent: &Client, account: Sid) -> Result<Standing, NotDone> {
     let account = parent.accounts().fetch(account).await?;
     match account.status {
         AccountStatus::Active => Ok(Standing::Active),

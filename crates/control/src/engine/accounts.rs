@@ -2,7 +2,7 @@
 
 use ringfence_model::{Actor, Sid};
 use ringfence_store::{Account, SeenAccount, Synchronised};
-use ringfence_twilio::client::{self, AccountFilter, Client};
+use ringfence_twilio::client::{self, AccountFilter, Client, Inactive};
 use ringfence_twilio::wire::{self, AccountStatus};
 
 use super::orders::is_held;
@@ -16,17 +16,65 @@ use crate::wanted::{Because, must_be_suspended};
 pub struct SynchronisedAccounts {
     /// What is different from what was known.
     pub changes: Synchronised,
-    /// Parents whose list could not be read; what is known of their subaccounts stays.
-    pub unread: Vec<(Sid, client::Error)>,
+    /// Accounts of the configuration that could not be read; what is known of their subaccounts stays.
+    pub unread: Vec<(Sid, NotListed)>,
+}
+
+/// Why the accounts behind one of the configuration are not known.
+#[derive(Debug, thiserror::Error)]
+pub enum NotListed {
+    /// Twilio does not know the token.
+    #[error(
+        "Twilio refuses its auth token: write the one that the console shows into its [[account]], or find out who changed it"
+    )]
+    WrongToken,
+    /// Twilio knows who asks and does not let them.
+    #[error("its credentials may not read accounts: they need the rights of the account's auth token")]
+    NoRights,
+    /// It is suspended or closed.
+    #[error("it is suspended or closed itself, so nothing behind it can be read or suspended")]
+    Inactive,
+    /// It has a parent, so no account has it as theirs.
+    #[error(
+        "it is no parent, but a subaccount of {0}: write the parent into [[account]] with subaccounts = true, or leave subaccounts out here"
+    )]
+    NotAParent(Sid),
+    /// Twilio has no such account.
+    #[error("Twilio has no such account")]
+    Unknown,
+    /// Twilio did not answer, or not so that it could be understood.
+    #[error(transparent)]
+    Twilio(client::Error),
+}
+
+impl From<client::Error> for NotListed {
+    fn from(error: client::Error) -> Self {
+        match (error.status(), error.inactive()) {
+            (_, Some(Inactive::Certain)) => Self::Inactive,
+            (Some(401), _) => Self::WrongToken,
+            (Some(403), _) => Self::NoRights,
+            (Some(404), _) => Self::Unknown,
+            _ => Self::Twilio(error),
+        }
+    }
+}
+
+/// What Twilio lists.
+#[derive(Debug, Default)]
+pub struct ListedAccounts {
+    /// Each account once.
+    pub accounts: Vec<SeenAccount>,
+    /// Accounts of the configuration that could not be read, and so nothing behind them.
+    pub unread: Vec<(Sid, NotListed)>,
 }
 
 impl Engine {
-    /// Takes over what Twilio says of all accounts, and has those suspended again that must be and are not.
-    pub async fn synchronise_accounts(&self) -> ringfence_store::Result<SynchronisedAccounts> {
-        let mut found = SynchronisedAccounts::default();
-        let mut seen: Vec<SeenAccount> = Vec::new();
+    /// What Twilio says of all accounts at this moment. It changes nothing.
+    pub async fn list_accounts(&self) -> ListedAccounts {
+        let mut listed = ListedAccounts::default();
+        let seen = &mut listed.accounts;
         for (known, client) in self.clients.configured() {
-            let listed = if known.finds_subaccounts {
+            let answer = if known.finds_subaccounts {
                 client.accounts().list(&AccountFilter::default()).page_size(1000).all().await
             } else {
                 // A suspended account's own credentials are refused, its parent's are not.
@@ -34,14 +82,29 @@ impl Engine {
                     known.parent.and_then(|parent| self.clients.of(parent)).unwrap_or(client.clone());
                 client.accounts().fetch(known.sid).await.map(|account| vec![account])
             };
-            match listed {
-                Ok(accounts) => seen.extend(accounts.iter().filter_map(as_seen)),
-                Err(error) => found.unread.push((known.sid, error)),
+            match answer {
+                Ok(accounts) => {
+                    let accounts: Vec<SeenAccount> = accounts.iter().filter_map(as_seen).collect();
+                    let parent =
+                        accounts.iter().find(|it| it.sid == known.sid).and_then(|account| account.parent);
+                    if let (true, Some(parent)) = (known.finds_subaccounts, parent) {
+                        listed.unread.push((known.sid, NotListed::NotAParent(parent)));
+                    }
+                    seen.extend(accounts);
+                }
+                Err(error) => listed.unread.push((known.sid, error.into())),
             }
         }
         // An account may be in the configuration and in its parent's list.
         seen.sort_by_key(|account| (account.sid, account.auth_token.is_none()));
         seen.dedup_by_key(|account| account.sid);
+        listed
+    }
+
+    /// Takes over what Twilio says of all accounts, and has those suspended again that must be and are not.
+    pub async fn synchronise_accounts(&self) -> ringfence_store::Result<SynchronisedAccounts> {
+        let ListedAccounts { accounts: seen, unread } = self.list_accounts().await;
+        let mut found = SynchronisedAccounts { unread, ..SynchronisedAccounts::default() };
         let by = Actor::job("accounts");
         let is_complete = found.unread.is_empty();
         found.changes = self.store.synchronise_accounts(&by, seen, is_complete, self.now()).await?;

@@ -23,7 +23,7 @@ pub struct KnownAccount {
 }
 
 /// Clients with the credentials of all accounts that are known.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Clients {
     configured: BTreeMap<Sid, (KnownAccount, Client)>,
 }

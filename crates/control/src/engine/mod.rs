@@ -15,15 +15,15 @@ mod triggered;
 mod triggers;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use ringfence_breaker::ScopedAccount;
 use ringfence_model::{Clock, Sid};
-use ringfence_store::{Account, Store};
+use ringfence_store::{Account, Claim, Store};
 use tokio::sync::watch;
 
-pub use accounts::SynchronisedAccounts;
+pub use accounts::{ListedAccounts, NotListed, SynchronisedAccounts};
 pub use acts::ActRefused;
 pub use clients::{Clients, KnownAccount};
 pub use outbox::Worked;
@@ -45,7 +45,7 @@ pub struct Setup {
     /// The limits, in the order of the configuration.
     pub limits: Vec<AppliedLimit>,
     /// How people are told; none where nobody is.
-    pub notifier: Option<Notifier>,
+    pub notifier: Option<Arc<Notifier>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -56,13 +56,15 @@ pub struct Engine {
     store: Arc<Store>,
     clients: Clients,
     limits: Vec<AppliedLimit>,
-    notifier: Option<Notifier>,
+    notifier: Option<Arc<Notifier>>,
     clock: Arc<dyn Clock>,
     /// What the accounts of a limit used together, by the limit's name.
     sums: Mutex<HashMap<String, Sum>>,
     /// The currency of each account, as its usage records say.
     currencies: Mutex<HashMap<Sid, String>>,
     ordered: watch::Sender<()>,
+    /// Claims whose work broke off.
+    dropped: Mutex<Vec<Claim>>,
 }
 
 impl Engine {
@@ -78,6 +80,7 @@ impl Engine {
             sums: Mutex::default(),
             currencies: Mutex::default(),
             ordered: watch::Sender::new(()),
+            dropped: Mutex::default(),
         }
     }
 
@@ -96,11 +99,16 @@ impl Engine {
         self.ordered.subscribe()
     }
 
+    /// The currency of each account whose prices this node has seen.
+    pub(crate) fn known_currencies(&self) -> HashMap<Sid, String> {
+        self.currencies.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn announce(&self) {
         self.ordered.send_replace(());
     }
 
-    fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         let micros = i64::try_from(self.clock.unix_micros()).unwrap_or(i64::MAX);
         Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX)
     }

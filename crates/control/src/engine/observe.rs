@@ -2,8 +2,8 @@
 
 use std::sync::PoisonError;
 
-use ringfence_breaker::{Measure, Observation, State, Subject};
-use ringfence_model::Sid;
+use ringfence_breaker::{Measure, Observation, Phase, State, Subject};
+use ringfence_model::{Actor, Sid};
 use ringfence_store::{Account, Result, Step};
 
 use super::{Engine, named, scoped};
@@ -59,8 +59,12 @@ impl Engine {
                 }
             };
             let has_orders = !step.effects.is_empty();
+            let moves = step.changes.iter().find_map(|change| Some(change.audit.as_ref()?.action.clone()));
             match self.store.step(by.actor, step, now).await {
                 Ok(()) => {
+                    if let Some(action) = moves {
+                        tracing::warn!(action, limit = limit.name, %subject, "a breaker moved");
+                    }
                     if has_orders {
                         self.announce();
                     }
@@ -71,6 +75,25 @@ impl Engine {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Lets the breakers that do not just pass see what time it is, and what their limits say now: a window that has ended
+    /// may lift a trip. How many there are.
+    pub async fn tick(&self) -> Result<usize> {
+        let actor = Actor::job("windows");
+        let by = By { actor: &actor, reason: None };
+        let mut ticked = 0;
+        for breaker in self.store.breakers::<State>().await? {
+            if matches!(breaker.state.phase, Phase::Passing) {
+                continue;
+            }
+            let applied = self.limits.iter().find(|applied| applied.limit.name == breaker.limit);
+            if let (Some(applied), Ok(subject)) = (applied, breaker.subject.parse()) {
+                self.observe(applied, subject, &Observation::Tick, &by, None).await?;
+                ticked += 1;
+            }
+        }
+        Ok(ticked)
     }
 
     /// Notes that a delivery moves no breaker.

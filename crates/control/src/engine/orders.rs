@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use ringfence_breaker::{Action, State, Subject};
 use ringfence_model::Actor;
-use ringfence_store::{Account, SeenAccount, Wanted, WishedBy};
-use ringfence_twilio::client::Inactive;
+use ringfence_store::{Account, Wanted, WishedBy};
+use ringfence_twilio::client::{Client, Inactive};
+use ringfence_twilio::wire::AccountStatus;
 use serde_json::json;
 
 use super::{Engine, scoped};
@@ -21,6 +22,7 @@ const TURNS: usize = 5;
 
 /// What was taken from an account so that it can be given back.
 const GEO: &str = "geo";
+const ACTIVE: &str = "active";
 
 /// How an order ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,11 +91,14 @@ impl Engine {
                 Some(_) => {
                     let parent = self.clients.parents(account).ok_or(NotCarried::NoCredentials)?;
                     may_resume = true;
+                    self.note_what_is_taken(account, &parent).await?;
                     Some(effects::suspend(&parent, account.sid).await?)
                 }
-                None if may_resume => {
+                None if may_resume && self.may_make_active(account).await? => {
                     let parent = self.clients.parents(account).ok_or(NotCarried::NoCredentials)?;
-                    Some(effects::resume(&parent, account.sid).await?)
+                    let standing = effects::resume(&parent, account.sid).await?;
+                    self.store.give_back(&Actor::job("status"), account.sid, ACTIVE, self.now()).await?;
+                    Some(standing)
                 }
                 None => None,
             };
@@ -106,6 +111,33 @@ impl Engine {
             }
         }
         Err(NotCarried::Unsettled)
+    }
+
+    /// Before the first suspension: whether it was active, and is to be so again. Somebody else may have suspended it, and
+    /// then it is not ours to resume.
+    async fn note_what_is_taken(&self, account: &Account, parent: &Client) -> Result<(), NotCarried> {
+        if self.store.find_taken(account.sid, ACTIVE).await?.is_some() {
+            return Ok(());
+        }
+        // What the list said last is enough where it was active: no question delays the suspension.
+        let is_active = account.status == AccountStatus::Active.as_str()
+            || effects::standing(parent, account.sid).await? == Standing::Active;
+        if is_active {
+            self.store
+                .keep_taken(&Actor::job("status"), account.sid, ACTIVE, json!(true), self.now())
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Whether a suspension that nothing wants any more is ours to end: we made it, or an operator says so.
+    async fn may_make_active(&self, account: &Account) -> ringfence_store::Result<bool> {
+        let account = self.store.find_account(account.sid).await?;
+        let is_wished = account.as_ref().is_some_and(|account| matches!(account.wanted, Wanted::Active(_)));
+        match account {
+            Some(account) if !is_wished => Ok(self.store.find_taken(account.sid, ACTIVE).await?.is_some()),
+            _ => Ok(is_wished),
+        }
     }
 
     /// Why the account must be suspended at this moment; none where nothing and nobody wants it.
@@ -149,17 +181,8 @@ impl Engine {
             Standing::Suspended => "suspended",
             Standing::Closed => "closed",
         };
-        let seen = SeenAccount {
-            sid: account.sid,
-            parent: account.parent,
-            friendly_name: account.friendly_name.clone(),
-            status: status.to_owned(),
-            auth_token: None,
-            created: None,
-            changed: None,
-        };
         let by = Actor::job("status");
-        self.store.synchronise_accounts(&by, vec![seen], false, self.now()).await?;
+        self.store.note_status(&by, account.sid, status, self.now()).await?;
         Ok(())
     }
 

@@ -1,8 +1,10 @@
 //! What was ordered is performed, each kind for itself: a mail server that hangs holds back no suspension.
 
+use std::sync::PoisonError;
+
 use jiff::{SignedDuration, Timestamp};
 use ringfence_model::Actor;
-use ringfence_store::{Claim, Life, NewEffect, Result};
+use ringfence_store::{Claim, Effect, Life, NewEffect, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -43,6 +45,26 @@ struct Delivery {
     notice: Notice,
 }
 
+/// A claim that is being worked on. Dropped before its end, it is let go at the next turn.
+struct Held<'a> {
+    engine: &'a Engine,
+    claim: Option<Claim>,
+}
+
+impl Held<'_> {
+    fn end(mut self) {
+        self.claim = None;
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if let Some(claim) = self.claim.take() {
+            self.engine.dropped.lock().unwrap_or_else(PoisonError::into_inner).push(claim);
+        }
+    }
+}
+
 /// How a claim ends.
 enum End {
     Done,
@@ -56,10 +78,12 @@ impl Engine {
     pub async fn work(&self, me: &Life, kind: &str, at_most: usize) -> Result<Worked> {
         let by = Actor::job(kind);
         let mut worked = Worked::default();
+        self.free_dropped().await?;
         for _ in 0..at_most {
             let now = self.now();
             let until = now.saturating_add(CLAIM).unwrap_or(Timestamp::MAX);
             let Some(claim) = self.store.claim_effects(me, kind, 1, until, now).await?.pop() else { break };
+            let held = Held { engine: self, claim: Some(claim.clone()) };
             let end = match kind {
                 kind::NOTICE => self.spread(&claim).await?,
                 kind::DELIVERY => self.deliver(&claim).await,
@@ -82,11 +106,30 @@ impl Engine {
             };
             match ended {
                 // Another node has it now, and does it again: everything here may be done twice.
-                Err(error) if error.is_conflict() => {}
-                ended => ended?,
+                Err(error) if error.is_conflict() => held.end(),
+                ended => {
+                    ended?;
+                    held.end();
+                }
             }
         }
         Ok(worked)
+    }
+
+    /// Lets claims go whose work broke off, because the store was away or whoever was at it was dropped: they would run
+    /// out only after minutes.
+    pub(crate) async fn free_dropped(&self) -> Result<()> {
+        let by = Actor::job("outbox");
+        loop {
+            let next = self.dropped.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let Some(claim) = next else { return Ok(()) };
+            let now = self.now();
+            let held = Held { engine: self, claim: Some(claim.clone()) };
+            match self.store.fail_effect(&by, &claim, "it broke off", Some(now), now).await {
+                Err(error) if !error.is_conflict() => return Err(error),
+                _ => held.end(),
+            }
+        }
     }
 
     async fn order(&self, kind: &str, claim: &Claim) -> Result<End> {
@@ -95,7 +138,11 @@ impl Engine {
         };
         let by = Actor::job(kind);
         let (end, news) = match self.carry_out(kind, &order).await {
-            Ok(Carried::InForce) => (End::Done, self.news_of(&order)),
+            Ok(Carried::InForce) => {
+                let (account, limit) = (order.account.sid, &order.limit);
+                tracing::info!(kind, %account, limit, lifts = order.lifts, "carried out at Twilio, and read back");
+                (End::Done, self.news_of(&order))
+            }
             Ok(Carried::Nothing) | Err(NotCarried::NotDone(NotDone::Closed)) => (End::Done, None),
             // Nobody here can lift it, however often it is asked for.
             Err(NotCarried::NotDone(NotDone::SuspendedByTwilio)) => {
@@ -110,6 +157,8 @@ impl Engine {
                     NotCarried::NoCredentials | NotCarried::Store(_) => false,
                 };
                 let why = error.to_string();
+                let (account, tries) = (order.account.sid, claim.effect.attempts);
+                tracing::warn!(kind, %account, tries, why, "not carried out at Twilio, and tried again");
                 let trouble = self.trouble_of(&order, claim.effect.attempts, &why);
                 let pause = if may_come_soon {
                     back_off(1, claim.effect.attempts, TRY_AGAIN_AT_MOST)
@@ -167,6 +216,13 @@ impl Engine {
                 End::Again(why, self.after(pause))
             }
         }
+    }
+
+    /// Whether an order at Twilio that waits was refused in a way that trying again soon does not mend: by wrong credentials,
+    /// say. Ask soon after the try.
+    pub fn is_refused(&self, effect: &Effect) -> bool {
+        let soon = self.after(SignedDuration::from_secs(TRY_AGAIN_AT_MOST + 30));
+        effect.last_error.is_some() && effect.not_before.is_some_and(|again| again > soon)
     }
 
     fn after(&self, pause: SignedDuration) -> Timestamp {

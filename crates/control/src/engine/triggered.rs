@@ -1,8 +1,9 @@
 //! What usage triggers told: kept by the gate, taken from the store here.
 //!
-//! A trigger that fires trips at once, since the money goes on flowing meanwhile; then the usage records are read, which
-//! say how much it is and move every other breaker of the account.
+//! A trigger that fires trips at once, since the money goes on flowing meanwhile; the usage records, which say how much
+//! it is, are read when all that fired have tripped.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use jiff::Timestamp;
@@ -12,7 +13,7 @@ use ringfence_model::{Actor, Amount, Sid};
 use ringfence_store::{Observation as Delivery, Result};
 use serde::Deserialize;
 
-use super::{Engine, ReadingFailed};
+use super::Engine;
 use crate::decide::By;
 use crate::wanted::AppliedLimit;
 
@@ -36,8 +37,8 @@ struct Callback {
 pub struct Triggered {
     /// How many are dealt with.
     pub settled: usize,
-    /// Accounts whose usage could not be read afterwards. The next poll reads it.
-    pub unread: Vec<(Sid, ReadingFailed)>,
+    /// The accounts that they told of: their usage records say how much it is, and move every other breaker.
+    pub accounts: BTreeSet<Sid>,
 }
 
 impl Engine {
@@ -47,12 +48,7 @@ impl Engine {
         for delivery in self.store.unprocessed_observations(AT_ONCE).await? {
             self.take_delivery(&delivery).await?;
             triggered.settled += 1;
-            let Ok(sid) = Sid::parse(&delivery.account) else { continue };
-            if let Some(account) = self.store.find_account(sid).await?
-                && let Err(error) = self.read_usage(&account, "confirm").await
-            {
-                triggered.unread.push((sid, error));
-            }
+            triggered.accounts.extend(Sid::parse(&delivery.account));
         }
         Ok(triggered)
     }

@@ -18,7 +18,7 @@ mod smtp;
 mod story;
 #[cfg(test)]
 mod tests;
-mod text;
+pub(crate) mod text;
 mod webhook;
 
 pub use channel::{Attempt, ClientOf, Destination, Notifier, Outcome};
@@ -30,4 +30,4 @@ pub use settings::{
     WebhookSettings,
 };
 pub use smtp::{SmtpProblem, SmtpStep};
-pub use text::Desk;
+pub use text::{Desk, one_line, shell_word};

@@ -2,6 +2,7 @@
 //!
 //! The channels differ in form only; all of them take their words from here.
 
+use jiff::Timestamp;
 use ringfence_breaker::Action;
 use ringfence_model::Amount;
 
@@ -21,6 +22,7 @@ pub(super) struct Story {
 
 const LOOK: &str = "To see where every limit stands";
 const LIFT: &str = "To lift it";
+const HOW_TO_LIFT: &str = "To see how to lift it";
 
 impl Story {
     pub(super) fn of(notice: &Notice, desk: &Desk) -> Self {
@@ -70,17 +72,17 @@ impl Story {
             Event::InForce { account, limit, actions, tripped } => (
                 vec![
                     format!("Read back from Twilio: {}.", listed(actions.iter().copied().map(is_so))),
-                    format!("The limit {} tripped at {}.", quoted(limit), moment(*tripped)),
+                    format!("{}.", tripped_at(limit, *tripped)),
                     known_as(account),
                 ],
-                vec![(LIFT, commands.reset(limit, &Who::Account(account.clone())))],
+                // The limit may hold for many accounts together; `status` has the command that lifts just this.
+                vec![(HOW_TO_LIFT, commands.status())],
             ),
             Event::ActionFails { account, limit, action, tripped, why, tries } => (
                 vec![
                     format!(
-                        "The limit {} tripped at {}, and {} was ordered. After {} it is still not so, and money may still be spent.",
-                        quoted(limit),
-                        moment(*tripped),
+                        "{}, and {} was ordered. After {} it is still not so, and money may still be spent.",
+                        tripped_at(limit, *tripped),
                         action_name(*action),
                         times(*tries),
                     ),
@@ -93,14 +95,22 @@ impl Story {
             Event::ActiveAgain { account, limit, changed } => (
                 vec![
                     format!(
-                        "The limit {} is tripped, so the account must be suspended. At {} somebody with access to Twilio changed it, and it was found active. It is being suspended again.",
-                        quoted(limit),
+                        "{}, so the account must be suspended. At {} somebody with access to Twilio changed it, and it was found active. It is being suspended again.",
+                        if limit.is_empty() {
+                            "An operator holds it".to_owned()
+                        } else {
+                            format!("The limit {} is tripped", quoted(limit))
+                        },
                         moment(*changed),
                     ),
-                    "If that was one of you: lift the trip with Ringfence instead, or it is suspended each time. If it was not, somebody else has credentials of the parent account: change them.".to_owned(),
+                    "If that was one of you: let it go with Ringfence instead, or it is suspended each time. If it was not, somebody else has credentials of the parent account: change them.".to_owned(),
                     known_as(account),
                 ],
-                vec![(LIFT, commands.reset(limit, &Who::Account(account.clone())))],
+                vec![if limit.is_empty() {
+                    (LIFT, commands.resume(account))
+                } else {
+                    (HOW_TO_LIFT, commands.status())
+                }],
             ),
             Event::TriggerRestored { account, limit, trigger, change } => {
                 let what = match change {
@@ -233,6 +243,15 @@ pub(super) fn quoted(limit: &str) -> String {
     format!("\"{}\"", name(limit))
 }
 
+/// The beginning of a sentence. No limit stands where an operator said it of the account itself.
+fn tripped_at(limit: &str, at: Timestamp) -> String {
+    if limit.is_empty() {
+        format!("An operator said so at {}", moment(at))
+    } else {
+        format!("The limit {} tripped at {}", quoted(limit), moment(at))
+    }
+}
+
 fn spent(usage: &Usage) -> String {
     let what = if usage.category == "totalprice" {
         String::new()
@@ -358,12 +377,12 @@ impl Commands<'_> {
         format!("ringfence account list --config {}", self.config())
     }
 
+    fn resume(&self, account: &Account) -> String {
+        format!("ringfence account resume {} --config {} --reason \"...\"", account.sid, self.config())
+    }
+
     fn reset(&self, limit: &str, who: &Who) -> String {
-        format!(
-            "ringfence reset --config {} {} {} --reason \"...\"",
-            self.config(),
-            shell_word(limit),
-            who.key()
-        )
+        let account = who.account().map(|account| format!(" --account {}", account.sid)).unwrap_or_default();
+        format!("ringfence reset {}{account} --config {} --reason \"...\"", shell_word(limit), self.config())
     }
 }

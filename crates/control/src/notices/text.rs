@@ -24,7 +24,7 @@ impl Default for Desk {
 
 /// A text that somebody else chose, in one line of at most `max` characters: control characters, line ends and what
 /// turns the direction of writing become spaces, so that it can neither begin a header nor look like another line.
-pub(super) fn one_line(text: &str, max: usize) -> String {
+pub fn one_line(text: &str, max: usize) -> String {
     let mut line = String::new();
     let visible = text.chars().map(|char| if is_unfit(char) { ' ' } else { char });
     for word in visible.collect::<String>().split_whitespace() {
@@ -121,7 +121,7 @@ pub(super) fn period(window: Window, since: Timestamp) -> String {
 }
 
 /// A word of a shell's command line. What a shell would read something into stands in single quotes.
-pub(super) fn shell_word(text: &str) -> String {
+pub fn shell_word(text: &str) -> String {
     let text = one_line(text, 200);
     let plain = |char: char| char.is_ascii_alphanumeric() || "-_./:@+,".contains(char);
     if !text.is_empty() && text.chars().all(plain) {

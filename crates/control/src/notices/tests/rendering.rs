@@ -42,7 +42,7 @@ fn a_mail_says_what_happened_what_was_done_and_what_to_type() {
              \n    ringfence status --config /etc/ringfence/ringfence.toml\n\
              \n\
              To lift it:\n\
-             \n    ringfence reset --config /etc/ringfence/ringfence.toml \"fifty a day\" {SID} --reason \"...\"\n\
+             \n    ringfence reset \"fifty a day\" --account {SID} --config /etc/ringfence/ringfence.toml --reason \"...\"\n\
              \n\
              Time: 2026-11-26 01:50:42 GMT\n\
              Notice: {}\n",
@@ -86,10 +86,22 @@ fn a_failed_suspension_says_that_money_may_still_be_spent_and_where_to_do_it_by_
 fn only_a_trip_that_the_next_window_lifts_names_a_time() {
     let text = mail_text(&all("a", "x")[2], &desk()).replace('\n', " ");
     assert!(text.contains("until the next window begins, at 2026-11-27 00:00:00 GMT, or"), "{text}");
-    assert!(
-        text.contains("ringfence reset --config /etc/ringfence/ringfence.toml x together --reason"),
-        "{text}"
-    );
+    assert!(text.contains("ringfence reset x --config /etc/ringfence/ringfence.toml --reason"), "{text}");
+}
+
+#[test]
+fn what_an_operator_holds_is_let_go_by_a_command_and_no_limit_is_named() {
+    for number in [5, 6] {
+        let mut notice = all("customer-17", "x").remove(number);
+        if let Event::ActionFails { limit, .. } | Event::ActiveAgain { limit, .. } = &mut notice.event {
+            limit.clear();
+        }
+        let text = mail_text(&notice, &desk()).replace('\n', " ");
+        assert!(text.contains("An operator ") && !text.contains("\"\""), "{text}");
+        let resume =
+            format!("ringfence account resume {SID} --config /etc/ringfence/ringfence.toml --reason");
+        assert_eq!(text.contains(&resume), number == 6, "{text}");
+    }
 }
 
 #[test]
@@ -111,7 +123,7 @@ fn a_name_is_neither_a_header_nor_a_line_of_its_own() {
 #[test]
 fn a_command_with_a_strange_name_is_one_that_a_shell_takes_as_it_is_meant() {
     let text = mail_text(&tripped("a", "it's $(reboot) \"now\""), &desk());
-    assert!(text.contains(r#" 'it'\''s $(reboot) "now"' AC01"#), "{text}");
+    assert!(text.contains(r#" 'it'\''s $(reboot) "now"' --account AC01"#), "{text}");
 }
 
 #[test]

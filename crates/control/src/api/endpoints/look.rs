@@ -1,0 +1,112 @@
+//! How it stands.
+
+use bytes::Bytes;
+use http::Method;
+
+use super::super::access::Scope;
+use super::super::problem::{Kind, Problem};
+use super::super::query::{CURSOR, Form, PAGE_SIZE, Parameter};
+use super::{Call, Endpoint, json};
+use crate::views::{AuditRows, Limits, Nodes, Report, Status};
+
+pub(super) const STATUS: Endpoint = Endpoint {
+    method: Method::GET,
+    path: "/v1/status",
+    name: "getStatus",
+    summary: "How it stands: what is tripped, what is near it, what is not as it should be.",
+    scope: Scope::Read,
+    query: &[],
+    body: None,
+    answer: |shapes| shapes.subschema_for::<Status>(),
+    refusals: &[],
+    run: |call| Box::pin(status(call)),
+};
+
+pub(super) const LIMITS: Endpoint = Endpoint {
+    method: Method::GET,
+    path: "/v1/limits",
+    name: "listLimits",
+    summary: "The limits that hold, in the order of the configuration.",
+    scope: Scope::Read,
+    query: &[],
+    body: None,
+    answer: |shapes| shapes.subschema_for::<Limits>(),
+    refusals: &[],
+    run: |call| Box::pin(async move { json(&call.engine.views().limits()) }),
+};
+
+pub(super) const REPORT: Endpoint = Endpoint {
+    method: Method::GET,
+    path: "/v1/report",
+    name: "getReport",
+    summary: "What limits that only watch would have done: is it safe to let them act?",
+    scope: Scope::Read,
+    query: &[
+        Parameter {
+            name: "limit",
+            form: Form::Text,
+            description: "Of this limit alone, whether it acts or not.",
+        },
+        Parameter {
+            name: "all",
+            form: Form::Flag,
+            description: "Whether limits that act are reported too; not if it is not given.",
+        },
+        Parameter {
+            name: "since",
+            form: Form::Time,
+            description: "What came before does not count; everything since the limit holds if it is not given.",
+        },
+    ],
+    body: None,
+    answer: |shapes| shapes.subschema_for::<Report>(),
+    refusals: &[Kind::NoLimit],
+    run: |call| Box::pin(report(call)),
+};
+
+pub(super) const AUDIT: Endpoint = Endpoint {
+    method: Method::GET,
+    path: "/v1/audit",
+    name: "listAudit",
+    summary: "The audit log, newest first.",
+    scope: Scope::Read,
+    query: &[
+        Parameter {
+            name: "target",
+            form: Form::Text,
+            description: "What was done to this alone: `account AC…`, `breaker LIMIT of AC…`, `token tk_…`.",
+        },
+        CURSOR,
+        PAGE_SIZE,
+    ],
+    body: None,
+    answer: |shapes| shapes.subschema_for::<AuditRows>(),
+    refusals: &[],
+    run: |call| Box::pin(audit(call)),
+};
+
+pub(super) const NODES: Endpoint = Endpoint {
+    method: Method::GET,
+    path: "/v1/nodes",
+    name: "listNodes",
+    summary: "The nodes at work.",
+    scope: Scope::Read,
+    query: &[],
+    body: None,
+    answer: |shapes| shapes.subschema_for::<Nodes>(),
+    refusals: &[],
+    run: |call| Box::pin(async move { json(&call.engine.views().nodes().await?) }),
+};
+
+async fn status(call: Call<'_>) -> Result<Bytes, Problem> {
+    json(&call.engine.views().status().await?)
+}
+
+async fn report(call: Call<'_>) -> Result<Bytes, Problem> {
+    let (limit, all, since) = (call.query.text("limit"), call.query.flag("all"), call.query.time("since"));
+    json(&call.engine.views().report(limit, all, since).await?)
+}
+
+async fn audit(call: Call<'_>) -> Result<Bytes, Problem> {
+    json(&call.engine.views().audit(call.query.text("target"), &call.query.page()).await?)
+}

@@ -1,0 +1,151 @@
+//! Which limits hold: those that were applied last, and every node at work has the same.
+//!
+//! Two nodes with different limits would undo each other's decisions. So the limits that were applied last are in the store, and a
+//! node whose own differ does nothing until it is the only one, or until nobody at work has the applied ones any more
+//! (a new configuration has reached every node). `limits apply` makes a node's limits the applied ones at once.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use ringfence_breaker::Limit;
+use ringfence_model::Actor;
+use ringfence_store::{self as store, LimitsApplied, NewLimit, Node, Store};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::wanted::AppliedLimit;
+
+/// The operator's limits with what tells them from others.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    limits: Vec<Limit>,
+    hash: String,
+}
+
+/// How a node's limits stand to those that were applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Agreement {
+    /// They are the same; since when each holds.
+    Agreed(Vec<AppliedLimit>),
+    /// Nobody at work holds to what was applied: these may be applied.
+    Free,
+    /// These nodes are at work with the applied limits, which are others.
+    Differs(Vec<String>),
+}
+
+impl Limits {
+    /// The limits of a configuration.
+    pub fn new(limits: Vec<Limit>) -> Self {
+        let each = limits.iter().map(|limit| (limit.name.as_str(), hash_of(limit)));
+        let hash = hash_of_all(each.collect());
+        Self { limits, hash }
+    }
+
+    /// The same for the same limits, in whatever order.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// The limits, in the order of the configuration.
+    pub fn as_slice(&self) -> &[Limit] {
+        &self.limits
+    }
+
+    /// Compares these limits with those that were applied. `me` is left out of the nodes at work.
+    pub async fn agreement(&self, store: &Store, me: Option<&str>) -> store::Result<Agreement> {
+        let applied = store.applied_limits().await?;
+        let hash =
+            hash_of_all(applied.iter().map(|limit| (limit.name.as_str(), limit.hash.clone())).collect());
+        if hash == self.hash {
+            return Ok(Agreement::Agreed(self.since(&applied)));
+        }
+        let holds = |node: &Node| node.limits_hash == hash && Some(node.node.as_str()) != me;
+        let others: Vec<_> = store.nodes().await?.into_iter().filter(holds).map(|node| node.node).collect();
+        Ok(if others.is_empty() { Agreement::Free } else { Agreement::Differs(others) })
+    }
+
+    /// Makes these the limits that hold, on every node that has them. The others stop deciding.
+    pub async fn apply(&self, store: &Store, by: &Actor, now: Timestamp) -> store::Result<LimitsApplied> {
+        let applied = store.applied_limits().await?;
+        let new = self.limits.iter().map(|limit| NewLimit {
+            name: limit.name.clone(),
+            definition: json!(limit),
+            hash: hash_of(limit),
+            since: would_hold_since(limit, &applied, now),
+        });
+        store.apply_limits(by, new.collect(), now).await
+    }
+
+    /// What [`Self::apply`] would change, and the limits as they would hold then. It changes nothing.
+    pub async fn preview(
+        &self,
+        store: &Store,
+        now: Timestamp,
+    ) -> store::Result<(LimitsApplied, Vec<AppliedLimit>)> {
+        let applied = store.applied_limits().await?;
+        let mut changes = LimitsApplied::default();
+        let mut limits = Vec::new();
+        for limit in &self.limits {
+            match applied.iter().find(|it| it.name == limit.name) {
+                None => changes.added.push(limit.name.clone()),
+                Some(before) if before.hash != hash_of(limit) => changes.changed.push(limit.name.clone()),
+                Some(_) => {}
+            }
+            limits.push(AppliedLimit { since: would_hold_since(limit, &applied, now), limit: limit.clone() });
+        }
+        let is_gone = |name: &String| !self.limits.iter().any(|limit| limit.name == *name);
+        changes.removed = applied.into_iter().map(|it| it.name).filter(is_gone).collect();
+        Ok((changes, limits))
+    }
+
+    /// The limits that hold, whatever a configuration says; by name. None where another version wrote what this one cannot
+    /// read.
+    pub async fn applied(store: &Store) -> store::Result<Option<Vec<AppliedLimit>>> {
+        let read = |it: store::AppliedLimit| {
+            let limit = serde_json::from_value(it.definition).ok()?;
+            Some(AppliedLimit { since: it.applied_at, limit })
+        };
+        Ok(store.applied_limits().await?.into_iter().map(read).collect())
+    }
+
+    fn since(&self, applied: &[store::AppliedLimit]) -> Vec<AppliedLimit> {
+        let since = |limit: &Limit| applied.iter().find(|it| it.name == limit.name).map(|it| it.applied_at);
+        let with = |limit: &Limit| Some(AppliedLimit { since: since(limit)?, limit: limit.clone() });
+        self.limits.iter().filter_map(with).collect()
+    }
+}
+
+/// From when on a limit holds if it is applied now. One that was changed goes on counting the subaccounts that it counted as
+/// new.
+fn would_hold_since(limit: &Limit, applied: &[store::AppliedLimit], now: Timestamp) -> Timestamp {
+    applied
+        .iter()
+        .find(|it| it.name == limit.name)
+        .filter(|before| before.definition.get("scope") == json!(limit).get("scope"))
+        .map_or(now, |before| before.applied_at)
+}
+
+fn hash_of(limit: &Limit) -> String {
+    hex(&Sha256::digest(json!(limit).to_string()))
+}
+
+fn hash_of_all(mut each: Vec<(&str, String)>) -> String {
+    each.sort_unstable();
+    let mut all = Sha256::new();
+    for (name, hash) in each {
+        // A name may hold anything, so its length says where it ends.
+        all.update(name.len().to_be_bytes());
+        all.update(name);
+        all.update(hash);
+    }
+    hex(&all.finalize())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a text cannot fail.
+        let _written = write!(text, "{byte:02x}");
+    }
+    text
+}

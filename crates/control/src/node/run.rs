@@ -1,0 +1,230 @@
+//! The pulse and the work of a node, each in a task of its own, until it is stopped.
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::{AtWork, Done, Idle, Job, Node};
+use crate::decide::kind;
+
+/// A sign of life.
+const PULSE: Duration = Duration::from_secs(1);
+
+/// What this node was not told of (another one ordered it, its time has come) is found after this time.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Other nodes may have learnt of accounts.
+const ACCOUNTS_AGAIN: Duration = Duration::from_secs(5);
+
+/// The kinds of effects, and how many are performed at once. None waits for another kind.
+pub(super) const KINDS: [(&str, usize); 7] = [
+    (kind::STATUS, 8),
+    (kind::END_CALLS, 4),
+    (kind::CANCEL_QUEUED, 4),
+    (kind::GEO, 4),
+    (kind::REVOKE_KEYS, 2),
+    (kind::NOTICE, 1),
+    (kind::DELIVERY, 4),
+];
+
+impl Job {
+    /// How often it is done, and that is how late it finds what nobody told it.
+    fn every(self, poll_interval: Duration) -> Duration {
+        match self {
+            Self::Accounts | Self::Usage => poll_interval,
+            Self::Triggers => Duration::from_mins(5),
+            Self::Windows => Duration::from_secs(5),
+            Self::Seal => Duration::from_secs(2),
+            Self::Forget => Duration::from_hours(1),
+        }
+    }
+}
+
+impl Node {
+    /// Works until `stop` says so, then leaves. What was under way is dropped: another node, or the next run, goes on with it.
+    pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        loop {
+            let mut tasks = self.start();
+            tokio::select! {
+                () = asked(&mut stop) => {
+                    tasks.shutdown().await;
+                    break;
+                }
+                ended = tasks.join_next() => {
+                    tracing::error!(?ended, "a task of the control plane ended, which none should: all are started anew");
+                    tasks.shutdown().await;
+                    sleep(PULSE).await;
+                }
+            }
+        }
+        if let Err(error) = self.leave().await {
+            tracing::warn!(%error, "the others will notice only by its silence that this node is gone");
+        }
+    }
+
+    fn start(self: &Arc<Self>) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(Arc::clone(self).pulse());
+        tasks.spawn(Arc::clone(self).take());
+        tasks.spawn(Arc::clone(self).confirm_all());
+        tasks.spawn(Arc::clone(self).look());
+        tasks.spawn(Arc::clone(self).feed());
+        for job in Job::ALL {
+            tasks.spawn(Arc::clone(self).repeat(job));
+        }
+        for (kind, at_once) in KINDS {
+            tasks.spawn(Arc::clone(self).perform(kind, at_once));
+        }
+        tasks
+    }
+
+    async fn pulse(self: Arc<Self>) {
+        let mut log = Log::of("the control plane");
+        loop {
+            let began = Instant::now();
+            log.note(self.turn().await.err());
+            sleep_until(began + PULSE).await;
+        }
+    }
+
+    async fn take(self: Arc<Self>) {
+        let mut log = Log::of("usage triggers");
+        loop {
+            let taken = self.take_triggers().await;
+            let more = matches!(taken, Ok(1..));
+            log.note(taken.err());
+            if !more {
+                tokio::select! {
+                    () = self.triggered.notified() => {}
+                    () = sleep(LOOK) => {}
+                }
+            }
+        }
+    }
+
+    async fn confirm_all(self: Arc<Self>) {
+        let mut log = Log::of("usage after a trigger");
+        loop {
+            self.confirming.notified().await;
+            match self.confirm().await {
+                Ok(done) => log.note_done(&done),
+                Err(error) => log.note(Some(error)),
+            }
+        }
+    }
+
+    async fn look(self: Arc<Self>) {
+        let mut log = Log::of("accounts");
+        loop {
+            match self.stale.wait(self.setup.clock.monotonic()) {
+                None => self.stale.noted.notified().await,
+                Some(Duration::ZERO) => match self.look_again().await {
+                    Ok(Some(done)) => log.note_done(&done),
+                    Ok(None) => sleep(LOOK).await,
+                    Err(error) => log.note(Some(error)),
+                },
+                Some(wait) => sleep(wait).await,
+            }
+        }
+    }
+
+    async fn feed(self: Arc<Self>) {
+        let mut log = Log::of("accounts for the gate");
+        loop {
+            log.note(self.tell_accounts().await.err());
+            sleep(ACCOUNTS_AGAIN).await;
+        }
+    }
+
+    async fn repeat(self: Arc<Self>, job: Job) {
+        let mut log = Log::of(job.name());
+        let asked = &self.asked[&job];
+        loop {
+            if !self.has(job) {
+                asked.notified().await;
+            }
+            let began = Instant::now();
+            match self.do_job(job).await {
+                Ok(Some(done)) => log.note_done(&done),
+                Ok(None) => {}
+                Err(error) => log.note(Some(error)),
+            }
+            // Asked for again and again, it still leaves the others room.
+            sleep(Duration::from_millis(200)).await;
+            tokio::select! {
+                () = asked.notified() => {}
+                () = sleep_until(began + job.every(self.setup.poll_interval)) => {}
+            }
+        }
+    }
+
+    async fn perform(self: Arc<Self>, kind: &'static str, at_once: usize) {
+        let mut at_work = self.at_work.subscribe();
+        loop {
+            let now: Result<AtWork, Idle> = at_work.borrow_and_update().clone();
+            tokio::select! {
+                biased;
+                changed = at_work.changed() => if changed.is_err() { return },
+                () = self.perform_with(now, kind, at_once) => {}
+            }
+        }
+    }
+
+    /// Never ends.
+    async fn perform_with(&self, at_work: Result<AtWork, Idle>, kind: &'static str, at_once: usize) {
+        let Ok(at_work) = at_work else { return std::future::pending().await };
+        let mut log = Log::of(kind);
+        let mut orders = at_work.engine.orders();
+        loop {
+            orders.borrow_and_update();
+            log.note(self.work_off(&at_work, kind, at_once).await.err());
+            tokio::select! {
+                // The engine lives as long as this does.
+                _ = orders.changed() => {}
+                () = sleep(LOOK) => {}
+            }
+        }
+    }
+}
+
+/// Ends when it says so, or when nobody is left to say it.
+async fn asked(stop: &mut watch::Receiver<bool>) {
+    let _nobody_left = stop.wait_for(|stop| *stop).await;
+}
+
+/// Says what goes wrong when it begins, when it becomes something else, and when it is over; not every second.
+struct Log {
+    what: &'static str,
+    last: Option<String>,
+}
+
+impl Log {
+    fn of(what: &'static str) -> Self {
+        Self { what, last: None }
+    }
+
+    fn note(&mut self, error: Option<impl Display>) {
+        let error = error.map(|error| error.to_string());
+        if error == self.last {
+            return;
+        }
+        if let Some(error) = &error {
+            tracing::warn!(job = self.what, error, "not done, and tried again");
+        } else {
+            tracing::info!(job = self.what, "done again");
+        }
+        self.last = error;
+    }
+
+    fn note_done(&mut self, done: &Done) {
+        let first = done.troubles.first();
+        self.note(first.map(|(sid, why)| match done.troubles.len() {
+            1 => format!("{sid}: {why}"),
+            n => format!("{n} accounts, the first of which is {sid}: {why}"),
+        }));
+    }
+}

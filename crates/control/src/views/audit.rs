@@ -1,0 +1,87 @@
+//! The audit log, newest first.
+
+use jiff::Timestamp;
+use ringfence_model::Actor;
+use ringfence_store::AuditRow;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{NotSeen, Page, Views, schema};
+
+/// A page of the audit log, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct AuditRows {
+    /// The rows of the page.
+    pub rows: Vec<AuditRowView>,
+    /// The cursor of the next page, which is older, if there is one.
+    pub next: Option<String>,
+}
+
+/// A row of the audit log. Texts about people stay in the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "AuditRow")]
+pub struct AuditRowView {
+    /// Counts up, with gaps.
+    pub id: i64,
+    /// When, by the clock of the node that did it.
+    #[schemars(schema_with = "schema::time")]
+    pub at: Timestamp,
+    /// Who did it.
+    pub actor: ActorView,
+    /// What was done, as `thing.verb`: `breaker.trip`.
+    pub action: String,
+    /// To what: `account AC…`.
+    pub target: String,
+    /// What else there is to know; each action has its own.
+    #[schemars(schema_with = "object")]
+    pub detail: serde_json::Value,
+}
+
+/// Who did something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Actor")]
+pub struct ActorView {
+    /// `token`, `command-line`, `job` or `twilio`.
+    pub kind: String,
+    /// The token, the system's user, the job, or the account whose key signed it.
+    pub name: String,
+}
+
+impl Views<'_> {
+    /// A page of the log; of one target (`account AC…`, `breaker LIMIT of AC…`), if one is given.
+    pub async fn audit(&self, target: Option<&str>, page: &Page) -> Result<AuditRows, NotSeen> {
+        let before = match &page.cursor {
+            Some(cursor) => Some(cursor.parse::<i64>().map_err(|_| NotSeen::Cursor)?),
+            None => None,
+        };
+        let size = page.size.max(1);
+        let mut rows = self.store.audit_rows(target, before, size.saturating_add(1)).await?;
+        let has_more = rows.len() > size;
+        rows.truncate(size);
+        let next = rows.last().filter(|_| has_more).map(|row| row.id.to_string());
+        Ok(AuditRows { rows: rows.into_iter().map(AuditRowView::of).collect(), next })
+    }
+}
+
+impl AuditRowView {
+    fn of(row: AuditRow) -> Self {
+        Self {
+            id: row.id,
+            at: row.at,
+            actor: ActorView::of(&row.actor),
+            action: row.action,
+            target: row.target,
+            detail: row.detail,
+        }
+    }
+}
+
+impl ActorView {
+    fn of(actor: &Actor) -> Self {
+        Self { kind: actor.kind().to_owned(), name: actor.name().to_owned() }
+    }
+}
+
+fn object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "type": "object" })
+}

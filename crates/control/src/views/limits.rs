@@ -1,0 +1,133 @@
+//! The limits that hold.
+
+use jiff::Timestamp;
+use ringfence_breaker::{Action, Measure, Per, Reset, Scope, Threshold, Window};
+use ringfence_model::Sid;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{Views, schema};
+use crate::wanted::AppliedLimit;
+
+/// The limits, in the order of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Limits {
+    /// Each of them.
+    pub limits: Vec<LimitView>,
+}
+
+/// A limit, as the configuration has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Limit")]
+pub struct LimitView {
+    /// Its name.
+    pub name: String,
+    /// Whom it holds for.
+    pub scope: ScopeView,
+    /// Whether each account may use the amount, or all of them together.
+    #[schemars(schema_with = "schema::per")]
+    pub per: Per,
+    /// What is counted: money, the category's unit, or how often.
+    #[schemars(schema_with = "schema::measure")]
+    pub measure: Measure,
+    /// Of which of Twilio's usage categories.
+    pub category: String,
+    /// How long it counts before it begins anew, in GMT: `daily`, `monthly`, `yearly`, `alltime`.
+    pub window: String,
+    /// The amount at which it trips.
+    #[schemars(schema_with = "schema::decimal")]
+    pub at: String,
+    /// Whether the amount counts from what was used at the first look on.
+    pub counts_from_first_look: bool,
+    /// At how many per cent of the amount people are warned.
+    pub warn_percent: Vec<u8>,
+    /// What is done when it trips.
+    #[schemars(schema_with = "schema::actions")]
+    pub actions: Vec<Action>,
+    /// How much more a reset allows, if it does not say otherwise.
+    #[schemars(schema_with = "schema::decimal")]
+    pub reset_allows: String,
+    /// Who lifts a trip: an operator alone, or the next window too.
+    #[schemars(schema_with = "schema::reset")]
+    pub reset: Reset,
+    /// Whether it acts, or only watches.
+    pub enforce: bool,
+    /// Since when it holds.
+    #[schemars(schema_with = "schema::time")]
+    pub since: Timestamp,
+}
+
+/// Whom a limit holds for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Scope")]
+#[serde(rename_all = "kebab-case", tag = "of")]
+pub enum ScopeView {
+    /// One account.
+    Account {
+        /// Which.
+        #[schemars(schema_with = "schema::account_sid")]
+        account: Sid,
+    },
+    /// The parent accounts themselves.
+    Parent,
+    /// Every subaccount.
+    Subaccounts,
+    /// Subaccounts that are created after the limit was applied first.
+    NewSubaccounts,
+    /// Subaccounts whose friendly name matches.
+    Name {
+        /// `*` stands for any characters, `?` for one.
+        pattern: String,
+    },
+    /// Parents and subaccounts.
+    All,
+}
+
+impl Views<'_> {
+    /// The limits that hold.
+    pub fn limits(&self) -> Limits {
+        Limits { limits: self.limits.iter().map(LimitView::of).collect() }
+    }
+}
+
+impl LimitView {
+    pub(super) fn of(applied: &AppliedLimit) -> Self {
+        let AppliedLimit { limit, since } = applied;
+        Self {
+            name: limit.name.clone(),
+            scope: match &limit.scope {
+                Scope::Account(sid) => ScopeView::Account { account: *sid },
+                Scope::Parent => ScopeView::Parent,
+                Scope::Subaccounts => ScopeView::Subaccounts,
+                Scope::NewSubaccounts => ScopeView::NewSubaccounts,
+                Scope::Name(pattern) => ScopeView::Name { pattern: pattern.to_string() },
+                Scope::All => ScopeView::All,
+            },
+            per: limit.per,
+            measure: limit.measure,
+            category: limit.category.clone(),
+            window: window(limit.window),
+            at: limit.amount().to_string(),
+            counts_from_first_look: matches!(limit.at, Threshold::More(_)),
+            warn_percent: limit.warn.clone(),
+            actions: limit.then.clone(),
+            reset_allows: limit.probe_amount().to_string(),
+            reset: limit.reset,
+            enforce: limit.enforce,
+            since: *since,
+        }
+    }
+}
+
+/// A window in the configuration's word.
+pub(super) fn window(window: Window) -> String {
+    match window {
+        Window::Minute => "minute".to_owned(),
+        Window::Hour => "hour".to_owned(),
+        Window::Rolling { seconds } => format!("rolling {seconds}s"),
+        Window::Daily => "daily".to_owned(),
+        Window::Monthly => "monthly".to_owned(),
+        Window::Yearly => "yearly".to_owned(),
+        Window::Alltime => "alltime".to_owned(),
+    }
+}

@@ -1,0 +1,162 @@
+//! What there is to see: the shapes in which commands print an installation and the API answers of it.
+//!
+//! The one idea: a view holds plain values and is made in one place, so that `ringfence status --json` and
+//! `GET /v1/status` are the same document. Amounts are decimal texts, with their currency where it is known; times are
+//! RFC 3339; no view has a field that could hold a token or a secret.
+
+mod accounts;
+mod audit;
+mod breakers;
+mod limits;
+mod nodes;
+mod orders;
+mod page;
+mod plan;
+mod report;
+pub(crate) mod schema;
+mod status;
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use ringfence_breaker::{Measure, ScopedAccount, State, Subject};
+use ringfence_model::Sid;
+use ringfence_store::{Account, Breaker, Store};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+pub use accounts::{AccountView, Accounts, WantedStatus, WhyWanted};
+pub use audit::{ActorView, AuditRowView, AuditRows};
+pub use breakers::{BreakerFilter, BreakerView, Breakers, PhaseName, ProbingView, TrippedView};
+pub use limits::{LimitView, Limits, ScopeView};
+pub use nodes::{NodeView, Nodes};
+pub use orders::{OrderState, OrderView, Orders};
+pub use page::{Page, SIZE_MAX};
+pub use plan::{ChangeView, PlanView, PlannedChange, UnreadAccount};
+pub use report::{Report, ReportedLimit, ReportedTrip, ReportedWarning, Verdict};
+pub use status::{AccountsStatus, AuditStatus, LimitStatus, SealedUpTo, Status};
+
+use crate::engine::Engine;
+use crate::wanted::AppliedLimit;
+
+/// Where views are made: the store, and the limits that hold, at one moment.
+#[derive(Debug)]
+pub struct Views<'a> {
+    store: &'a Store,
+    limits: &'a [AppliedLimit],
+    /// As far as they are known: usage records tell them.
+    currencies: HashMap<Sid, String>,
+    now: Timestamp,
+}
+
+/// Why there is nothing to see.
+#[derive(Debug, thiserror::Error)]
+pub enum NotSeen {
+    /// No limit has this name.
+    #[error("there is no limit \"{0}\"; the configuration names them")]
+    NoLimit(String),
+    /// Twilio's list never had it.
+    #[error("{0} is no account that is known here")]
+    NoAccount(Sid),
+    /// The cursor is not one of ours.
+    #[error("the cursor is none that an answer gave as `next`")]
+    Cursor,
+    /// The store did not answer.
+    #[error(transparent)]
+    Store(#[from] ringfence_store::Error),
+}
+
+/// An account, as others name it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "AccountName")]
+pub struct NamedAccount {
+    /// Its SID.
+    #[schemars(schema_with = "schema::account_sid")]
+    pub sid: Sid,
+    /// Its name at Twilio; empty where the account is not known any more.
+    pub friendly_name: String,
+}
+
+impl Engine {
+    /// What there is to see now, with the currencies that this node has learnt.
+    pub fn views(&self) -> Views<'_> {
+        Views {
+            store: self.store(),
+            limits: self.limits(),
+            currencies: self.known_currencies(),
+            now: self.now(),
+        }
+    }
+}
+
+impl<'a> Views<'a> {
+    /// What there is to see at `now`, without currencies.
+    pub fn new(store: &'a Store, limits: &'a [AppliedLimit], now: Timestamp) -> Self {
+        Self { store, limits, currencies: HashMap::new(), now }
+    }
+
+    fn limit(&self, name: &str) -> Result<&'a AppliedLimit, NotSeen> {
+        let found = self.limits.iter().find(|applied| applied.limit.name == name);
+        found.ok_or_else(|| NotSeen::NoLimit(name.to_owned()))
+    }
+
+    /// The currency of a breaker's amounts; none where they are not money, or nobody has seen a price yet.
+    fn currency(&self, applied: &AppliedLimit, subject: Subject) -> Option<String> {
+        if applied.limit.measure != Measure::Price {
+            return None;
+        }
+        match subject {
+            Subject::Account(sid) => self.currencies.get(&sid).cloned(),
+            // A sum over accounts of several currencies is refused, so any of them tells.
+            Subject::Together => self.currencies.values().next().cloned(),
+        }
+    }
+}
+
+/// Accounts and breakers, as they were read together.
+struct Known {
+    accounts: Vec<Account>,
+    breakers: HashMap<(String, Subject), Breaker<State>>,
+}
+
+impl Known {
+    async fn read(store: &Store) -> ringfence_store::Result<Self> {
+        let breakers = store.breakers::<State>().await?.into_iter();
+        let breakers = breakers
+            .filter_map(|breaker| Some(((breaker.limit.clone(), breaker.subject.parse().ok()?), breaker)))
+            .collect();
+        Ok(Self { accounts: store.accounts().await?, breakers })
+    }
+
+    fn account(&self, sid: Sid) -> Option<&Account> {
+        // They come from the store by SID.
+        let place = self.accounts.binary_search_by_key(&sid, |account| account.sid).ok()?;
+        self.accounts.get(place)
+    }
+
+    fn name(&self, sid: Sid) -> NamedAccount {
+        let friendly_name =
+            self.account(sid).map(|account| account.friendly_name.clone()).unwrap_or_default();
+        NamedAccount { sid, friendly_name }
+    }
+
+    fn named(&self, subject: Subject) -> Option<NamedAccount> {
+        match subject {
+            Subject::Account(sid) => Some(self.name(sid)),
+            Subject::Together => None,
+        }
+    }
+
+    fn breaker(&self, limit: &str, subject: Subject) -> Option<&Breaker<State>> {
+        self.breakers.get(&(limit.to_owned(), subject))
+    }
+}
+
+fn scoped(account: &Account) -> ScopedAccount<'_> {
+    ScopedAccount {
+        sid: account.sid,
+        parent: account.parent,
+        friendly_name: &account.friendly_name,
+        created: account.created,
+    }
+}

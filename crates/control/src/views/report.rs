@@ -1,0 +1,353 @@
+//! What limits did, and what those that only watch would have done: is it safe to let them act?
+//!
+//! It is read off the audit log, which has every trip and warning, and off the breakers as they stand.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use ringfence_breaker::{Phase, State, Subject};
+use ringfence_model::Amount;
+use ringfence_store::AuditRow;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::breakers::percent_of;
+use super::limits::window;
+use super::{Known, NamedAccount, NotSeen, Views, schema};
+use crate::wanted::AppliedLimit;
+
+/// Rows of the log that are read at once.
+const AT_ONCE: usize = 1000;
+
+/// So many trips and warnings of a limit are told one by one: those that went furthest.
+const SHOWN: usize = 100;
+
+/// What limits did or would have done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Report {
+    /// The moment of it.
+    #[schemars(schema_with = "schema::time")]
+    pub at: Timestamp,
+    /// One limit after the other, in the order of the configuration.
+    pub limits: Vec<ReportedLimit>,
+}
+
+/// What one limit did or would have done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ReportedLimit {
+    /// Its name.
+    pub limit: String,
+    /// Whether it acts, or only watches.
+    pub enforce: bool,
+    /// Since when it is reported: since it holds, or since the report was told to begin.
+    #[schemars(schema_with = "schema::time")]
+    pub since: Timestamp,
+    /// What it comes to.
+    pub verdict: Verdict,
+    /// The same in words.
+    pub summary: String,
+    /// For how many accounts it was reached.
+    pub accounts: usize,
+    /// Each time that it was reached, the furthest above first.
+    pub trips: Vec<ReportedTrip>,
+    /// How many more of those there are.
+    pub trips_left_out: usize,
+    /// Each time that it was nearly reached and was not, the nearest first.
+    pub warnings: Vec<ReportedWarning>,
+    /// How many more of those there are.
+    pub warnings_left_out: usize,
+}
+
+/// What a report comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// It only watches, for a whole window at least, and would have stopped nothing.
+    SafeToEnforce,
+    /// It only watches, and would have stopped somebody.
+    WouldHaveStopped,
+    /// It only watches, and has seen too little to say.
+    TooEarly,
+    /// It acts, and has stopped somebody.
+    Stopped,
+    /// It acts, and has stopped nobody.
+    StoppedNothing,
+}
+
+/// A window in which the limit was reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ReportedTrip {
+    /// The account; null where the limit holds for all accounts together.
+    pub account: Option<NamedAccount>,
+    /// When it was seen first.
+    #[schemars(schema_with = "schema::time")]
+    pub at: Timestamp,
+    /// The window that it was reached in.
+    #[schemars(schema_with = "schema::time")]
+    pub window_start: Timestamp,
+    /// Whether the limit acted.
+    pub enforced: bool,
+    /// The most that was seen to be used in that window.
+    #[schemars(schema_with = "schema::decimal")]
+    pub used: String,
+    /// How much of it is above the amount of the limit, as it is now.
+    #[schemars(schema_with = "schema::decimal")]
+    pub above: String,
+    /// What was used, in per cent of the limit.
+    pub percent: Option<u64>,
+    /// The currency of the amounts; null where they are not money, or where it is not known yet.
+    pub currency: Option<String>,
+}
+
+/// A window in which the limit was nearly reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ReportedWarning {
+    /// The account; null where the limit holds for all accounts together.
+    pub account: Option<NamedAccount>,
+    /// When it was seen.
+    #[schemars(schema_with = "schema::time")]
+    pub at: Timestamp,
+    /// The window that it was seen in.
+    #[schemars(schema_with = "schema::time")]
+    pub window_start: Timestamp,
+    /// The highest warning level that was reached, in per cent of the limit.
+    pub level: u8,
+    /// What was used when it was reached.
+    #[schemars(schema_with = "schema::decimal")]
+    pub used: String,
+    /// The currency of the amount; null where it is not money, or where it is not known yet.
+    pub currency: Option<String>,
+}
+
+/// What was found in one window of one subject.
+struct Run {
+    at: Timestamp,
+    used: Amount,
+    enforced: bool,
+    /// As it was at the time, of a limit that counts from there on.
+    baseline: Option<Amount>,
+}
+
+/// Of one limit, by subject and the start of the window.
+#[derive(Default)]
+struct Found {
+    trips: BTreeMap<(Subject, Timestamp), Run>,
+    warnings: BTreeMap<(Subject, Timestamp), (Timestamp, u8, Amount)>,
+}
+
+impl Views<'_> {
+    /// What limits would have done that only watch, since `since` (since they hold, if none is given): of the limit of this
+    /// name, or of all that only watch; with `all`, of those that act too.
+    pub async fn report(
+        &self,
+        limit: Option<&str>,
+        all: bool,
+        since: Option<Timestamp>,
+    ) -> Result<Report, NotSeen> {
+        let wanted: Vec<&AppliedLimit> = match limit {
+            Some(name) => vec![self.limit(name)?],
+            None => self.limits.iter().filter(|applied| all || !applied.limit.enforce).collect(),
+        };
+        let known = Known::read(self.store).await?;
+        let mut found: BTreeMap<&str, Found> = BTreeMap::new();
+        for applied in &wanted {
+            found.insert(&applied.limit.name, Found::default());
+        }
+        let mut after = 0;
+        loop {
+            let rows = self.store.audit_of_breakers(after, AT_ONCE).await?;
+            for row in &rows {
+                let Some((name, subject)) = breaker_of(&row.target) else { continue };
+                let (Some(found), Ok(applied)) = (found.get_mut(name), self.limit(name)) else { continue };
+                if row.at >= begin(applied, since) {
+                    found.take(subject, row);
+                }
+            }
+            match rows.last() {
+                Some(last) if rows.len() == AT_ONCE => after = last.id,
+                _ => break,
+            }
+        }
+        let limits = wanted.into_iter().map(|applied| {
+            let found = found.remove(applied.limit.name.as_str()).unwrap_or_default();
+            self.reported(&known, applied, found, begin(applied, since))
+        });
+        Ok(Report { at: self.now, limits: limits.collect() })
+    }
+
+    fn reported(
+        &self,
+        known: &Known,
+        applied: &AppliedLimit,
+        found: Found,
+        since: Timestamp,
+    ) -> ReportedLimit {
+        let limit = &applied.limit;
+        let accounts: BTreeSet<Subject> = found.trips.keys().map(|(subject, _)| *subject).collect();
+        let warned = found.warnings.into_iter().filter(|(key, _)| !found.trips.contains_key(key));
+        let mut warnings: Vec<_> = warned
+            .map(|((subject, window_start), (at, level, used))| ReportedWarning {
+                account: known.named(subject),
+                at,
+                window_start,
+                level,
+                used: used.to_string(),
+                currency: self.currency(applied, subject),
+            })
+            .collect();
+        warnings.sort_by_key(|it| (std::cmp::Reverse(it.level), it.at));
+        let mut trips: Vec<_> = found
+            .trips
+            .into_iter()
+            .map(|((subject, window_start), run)| {
+                let threshold = limit.threshold(run.baseline).unwrap_or(Amount::ZERO);
+                let above = run.used.micros().saturating_sub(threshold.micros()).max(0);
+                let trip = ReportedTrip {
+                    account: known.named(subject),
+                    at: run.at,
+                    window_start,
+                    enforced: run.enforced,
+                    used: run.used.to_string(),
+                    above: Amount::from_micros(above).to_string(),
+                    percent: percent_of(run.used, threshold),
+                    currency: self.currency(applied, subject),
+                };
+                (above, trip)
+            })
+            .collect();
+        trips.sort_by_key(|(above, trip)| (std::cmp::Reverse(*above), trip.at));
+        let trips: Vec<_> = trips.into_iter().map(|(_, trip)| trip).collect();
+        let is_seen = known.breakers.keys().any(|(name, _)| *name == limit.name);
+        let verdict = match (limit.enforce, trips.is_empty()) {
+            (true, false) => Verdict::Stopped,
+            (true, true) => Verdict::StoppedNothing,
+            (false, false) => Verdict::WouldHaveStopped,
+            (false, true) if is_seen && self.has_seen_a_window(applied, since) => Verdict::SafeToEnforce,
+            (false, true) => Verdict::TooEarly,
+        };
+        let summary = in_words(verdict, applied, &trips, accounts.len(), is_seen, since);
+        let (trips_left_out, warnings_left_out) =
+            (trips.len().saturating_sub(SHOWN), warnings.len().saturating_sub(SHOWN));
+        ReportedLimit {
+            limit: limit.name.clone(),
+            enforce: limit.enforce,
+            since,
+            verdict,
+            summary,
+            accounts: accounts.len(),
+            trips: trips.into_iter().take(SHOWN).collect(),
+            trips_left_out,
+            warnings: warnings.into_iter().take(SHOWN).collect(),
+            warnings_left_out,
+        }
+    }
+
+    /// Whether a window has begun and ended since: less says little of what a whole one brings.
+    fn has_seen_a_window(&self, applied: &AppliedLimit, since: Timestamp) -> bool {
+        let window = applied.limit.window;
+        let Some(begun) = window.period(since).end else { return true };
+        // A report that begins with a window has all of it.
+        let first = if window.period(since).start == since { since } else { begun };
+        window.period(first).end.is_none_or(|end| end <= self.now)
+    }
+}
+
+impl Found {
+    fn take(&mut self, subject: Subject, row: &AuditRow) {
+        let Some(after) = row.detail.get("after") else { return };
+        let Ok(state) = serde_json::from_value::<State>(after.clone()) else { return };
+        match &state.phase {
+            Phase::Tripped { by, enforced } => {
+                // What an operator stopped says nothing about the limit.
+                let Some(over) = by.over else { return };
+                let run = self.trips.entry((subject, over.window)).or_insert(Run {
+                    at: row.at,
+                    used: over.amount,
+                    enforced: *enforced,
+                    baseline: state.baseline,
+                });
+                run.used = run.used.max(over.amount);
+                run.enforced |= *enforced;
+            }
+            Phase::Passing | Phase::Probing { .. } if row.action == "breaker.warn" => {
+                let warning = (row.at, state.warned, state.seen);
+                let kept = self.warnings.entry((subject, state.window)).or_insert(warning);
+                if state.warned > kept.1 {
+                    *kept = warning;
+                }
+            }
+            Phase::Passing | Phase::Probing { .. } => {}
+        }
+    }
+}
+
+/// The breaker that an audit row is about. A limit's name may hold anything; a subject holds no space.
+fn breaker_of(target: &str) -> Option<(&str, Subject)> {
+    let (limit, subject) = target.strip_prefix("breaker ")?.rsplit_once(" of ")?;
+    Some((limit, subject.parse().ok()?))
+}
+
+fn begin(applied: &AppliedLimit, since: Option<Timestamp>) -> Timestamp {
+    since.map_or(applied.since, |since| since.max(applied.since))
+}
+
+fn in_words(
+    verdict: Verdict,
+    applied: &AppliedLimit,
+    trips: &[ReportedTrip],
+    accounts: usize,
+    is_seen: bool,
+    since: Timestamp,
+) -> String {
+    let since = day(since);
+    let mut text = match verdict {
+        Verdict::SafeToEnforce => {
+            return format!("safe to enforce: nothing would have been stopped since {since}");
+        }
+        Verdict::StoppedNothing => return format!("it has stopped nothing since {since}"),
+        Verdict::TooEarly if !is_seen => {
+            return format!("too early to say: nothing was seen since {since}; leave it watching");
+        }
+        Verdict::TooEarly => {
+            return format!(
+                "too early to say: nothing would have been stopped since {since}, but no whole window ({}) has passed; leave it watching",
+                window(applied.limit.window)
+            );
+        }
+        Verdict::WouldHaveStopped => "it would have tripped".to_owned(),
+        Verdict::Stopped => "it has tripped".to_owned(),
+    };
+    let who = match (trips.first().map(|trip| &trip.account), accounts) {
+        (Some(None), _) => "the sum of all accounts".to_owned(),
+        (_, 1) => "1 account".to_owned(),
+        (_, many) => format!("{many} accounts"),
+    };
+    let times = if trips.len() == 1 { "once".to_owned() } else { format!("{} times", trips.len()) };
+    // Writing to a text cannot fail.
+    _ = write!(text, " {times} for {who} since {since}");
+    if let Some(worst) = trips.first() {
+        let of = match &worst.account {
+            Some(account) if account.friendly_name.is_empty() => format!("{} with ", account.sid),
+            Some(account) => format!("{} ({}) with ", account.sid, account.friendly_name),
+            None => String::new(),
+        };
+        let unit = worst.currency.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
+        _ = write!(
+            text,
+            "; furthest above: {of}{}{unit} in the window of {}, at a limit of {}",
+            worst.used,
+            day(worst.window_start),
+            applied.limit.amount()
+        );
+    }
+    if verdict == Verdict::WouldHaveStopped {
+        text.push_str("; raise the limit, or enforce it if these should have been stopped");
+    }
+    text
+}
+
+/// The date of a time in GMT, for people.
+fn day(at: Timestamp) -> String {
+    at.to_string().chars().take(10).collect()
+}

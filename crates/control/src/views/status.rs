@@ -1,0 +1,186 @@
+//! How it stands, at one glance: what is tripped, what is near it, what is not as it should be.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::accounts::states;
+use super::breakers::Since;
+use super::{AccountView, BreakerView, Known, LimitView, Nodes, Orders, PhaseName, Views, schema};
+
+/// So many breakers that pass are shown, the nearest to their limits.
+const NEAREST: usize = 10;
+
+/// So many of a kind are shown.
+const SHOWN: usize = 100;
+
+/// How it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Status {
+    /// The moment of it.
+    #[schemars(schema_with = "schema::time")]
+    pub at: Timestamp,
+    /// Whether nothing needs a person: nothing is tripped, fails or is not as wanted.
+    pub is_quiet: bool,
+    /// Each limit, with how its breakers stand.
+    pub limits: Vec<LimitStatus>,
+    /// Breakers that are not passing.
+    pub breakers: Vec<BreakerView>,
+    /// How many more of those there are: `GET /v1/breakers` has them all.
+    pub breakers_left_out: usize,
+    /// Breakers that pass and have seen something, the nearest to their limits first.
+    pub nearest: Vec<BreakerView>,
+    /// The accounts.
+    pub accounts: AccountsStatus,
+    /// What was ordered and has yet to happen.
+    pub orders: Orders,
+    /// The nodes at work.
+    pub nodes: Nodes,
+    /// The audit log.
+    pub audit: AuditStatus,
+}
+
+/// How the breakers of a limit stand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct LimitStatus {
+    /// The limit.
+    pub limit: LimitView,
+    /// How many are tripped.
+    pub tripped: usize,
+    /// How many are probing.
+    pub probing: usize,
+    /// How many pass, those that have seen nothing yet among them.
+    pub passing: usize,
+    /// How many have seen nothing yet.
+    pub unseen: usize,
+}
+
+/// The accounts, counted, and those that are not as they should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct AccountsStatus {
+    /// How many there are.
+    pub known: usize,
+    /// How many have each status at Twilio.
+    pub by_status: BTreeMap<String, usize>,
+    /// How many Twilio's list no longer has. They count nowhere else.
+    pub gone: usize,
+    /// Those that are not what they are to be.
+    pub not_as_wanted: Vec<AccountView>,
+    /// How many more of those there are.
+    pub left_out: usize,
+}
+
+/// How far the audit log is sealed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct AuditStatus {
+    /// The latest signed head of its chain; null where nothing was sealed yet.
+    pub sealed: Option<SealedUpTo>,
+    /// Rows that are not sealed yet.
+    pub unsealed_rows: u64,
+}
+
+/// A signed head.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct SealedUpTo {
+    /// Its place in the chain.
+    pub seq: i64,
+    /// The row that it signs.
+    pub row: i64,
+    /// When it was signed.
+    #[schemars(schema_with = "schema::time")]
+    pub at: Timestamp,
+}
+
+impl Views<'_> {
+    /// How it stands.
+    pub async fn status(&self) -> ringfence_store::Result<Status> {
+        let known = Known::read(self.store).await?;
+        let since = Since::read(self).await?;
+        let mut limits: Vec<_> = self.limits.iter().map(LimitStatus::of).collect();
+        let (mut breakers, mut nearest, mut breakers_left_out) = (Vec::new(), Vec::new(), 0);
+        for (phase, percent, place) in self.by_urgency(&known) {
+            let (limit, subject) = place;
+            let is_seen = known.breaker(&self.limits[limit].limit.name, subject).is_some();
+            limits[limit].count(phase, is_seen);
+            if phase != PhaseName::Passing {
+                if breakers.len() < SHOWN {
+                    breakers.push(self.view(&known, &since, place));
+                } else {
+                    breakers_left_out += 1;
+                }
+            } else if nearest.len() < NEAREST && percent.is_some_and(|percent| percent > 0) {
+                nearest.push(self.view(&known, &since, place));
+            }
+        }
+        let accounts = self.accounts_status(&known);
+        let orders = self.orders(SHOWN).await?;
+        let nodes = self.nodes().await?;
+        let sealed = self.store.sealed_so_far().await?;
+        let is_quiet = breakers.iter().all(|breaker| breaker.phase != PhaseName::Tripped)
+            && accounts.not_as_wanted.is_empty()
+            && orders.failing == 0
+            && orders.given_up == 0
+            && nodes.limits_agree;
+        Ok(Status {
+            at: self.now,
+            is_quiet,
+            limits,
+            breakers,
+            breakers_left_out,
+            nearest,
+            accounts,
+            orders,
+            nodes,
+            audit: AuditStatus {
+                sealed: sealed.head.map(|(seq, row, at)| SealedUpTo { seq, row, at }),
+                unsealed_rows: sealed.unsealed,
+            },
+        })
+    }
+
+    fn accounts_status(&self, known: &Known) -> AccountsStatus {
+        let breakers = states(known);
+        let mut status = AccountsStatus {
+            known: 0,
+            by_status: BTreeMap::new(),
+            gone: 0,
+            not_as_wanted: Vec::new(),
+            left_out: 0,
+        };
+        for account in &known.accounts {
+            if account.gone_at.is_some() {
+                status.gone += 1;
+                continue;
+            }
+            status.known += 1;
+            *status.by_status.entry(account.status.clone()).or_default() += 1;
+            let view = self.account_view(account, &breakers);
+            if view.is_as_wanted {
+                continue;
+            }
+            if status.not_as_wanted.len() < SHOWN {
+                status.not_as_wanted.push(view);
+            } else {
+                status.left_out += 1;
+            }
+        }
+        status
+    }
+}
+
+impl LimitStatus {
+    fn of(applied: &crate::wanted::AppliedLimit) -> Self {
+        Self { limit: LimitView::of(applied), tripped: 0, probing: 0, passing: 0, unseen: 0 }
+    }
+
+    fn count(&mut self, phase: PhaseName, is_seen: bool) {
+        match phase {
+            PhaseName::Tripped => self.tripped += 1,
+            PhaseName::Probing => self.probing += 1,
+            PhaseName::Passing => self.passing += 1,
+        }
+        self.unseen += usize::from(!is_seen);
+    }
+}

@@ -1,0 +1,319 @@
+//! Nodes of one installation: who works, who waits and says why, and who takes over.
+
+mod world;
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use ringfence_breaker::{Action, Limit, Measure, Per, Probe, Reset, Scope, Threshold, Window};
+use ringfence_control::engine::{Clients, KnownAccount};
+use ringfence_control::node::{Idle, Job, Keep, Limits, Node, Setup};
+use ringfence_model::{Actor, Amount, Clock, Secret, Sid};
+use ringfence_sandbox::Settings;
+use ringfence_store::{Keys, Location, MasterKey, Store};
+use ringfence_twilio::client::TriggerFilter;
+use ringfence_twilio::wire::AccountStatus;
+
+use self::world::World;
+
+const BEGIN: u64 = 1_772_366_400;
+
+/// A clock that is moved by hand.
+#[derive(Debug)]
+struct Hands {
+    unix_seconds: AtomicU64,
+    begin: Instant,
+}
+
+impl Clock for Hands {
+    fn unix_seconds(&self) -> u64 {
+        self.unix_seconds.load(Ordering::SeqCst)
+    }
+
+    fn monotonic(&self) -> Instant {
+        self.begin + Duration::from_secs(self.unix_seconds() - BEGIN)
+    }
+}
+
+/// One store, one Twilio, one clock; nodes come and go.
+struct Installation {
+    world: World,
+    store: Arc<Store>,
+    clock: Arc<Hands>,
+    told: Arc<AtomicUsize>,
+    accounts: Arc<Mutex<Vec<Sid>>>,
+    _folder: tempfile::TempDir,
+}
+
+fn at_most(units: i64) -> Limit {
+    Limit {
+        name: "a day".to_owned(),
+        scope: Scope::Subaccounts,
+        per: Per::Account,
+        measure: Measure::Price,
+        category: "totalprice".to_owned(),
+        window: Window::Daily,
+        at: Threshold::At(Amount::from_units(units)),
+        warn: vec![80],
+        then: vec![Action::Suspend],
+        probe: Probe::Percent(10),
+        reset: Reset::Manual,
+        enforce: true,
+    }
+}
+
+impl Installation {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let keys = Keys::Given { current: MasterKey::from_bytes([7; 32]), previous: Vec::new() };
+        let location = Location::Sqlite(folder.path().join("ringfence.db"));
+        let now = Timestamp::from_second(BEGIN.cast_signed()).expect("a time");
+        Self {
+            world: World::start(Settings::default()),
+            store: Arc::new(Store::open(&location, &keys, now).await.expect("a store")),
+            clock: Arc::new(Hands { unix_seconds: AtomicU64::new(BEGIN), begin: Instant::now() }),
+            told: Arc::default(),
+            accounts: Arc::default(),
+            _folder: folder,
+        }
+    }
+
+    async fn node(&self, name: &str, limits: Vec<Limit>) -> Node {
+        let parent = self.world.sandbox.account_sid();
+        let known = KnownAccount {
+            sid: parent,
+            parent: None,
+            auth_token: Secret::new(self.world.sandbox.auth_token(parent).expect("the main account")),
+            finds_subaccounts: true,
+        };
+        let base = format!("http://{}", self.world.sandbox.address()).parse().expect("a URL");
+        let settings = ringfence_twilio::client::Settings::at(base);
+        let (told, accounts) = (Arc::clone(&self.told), Arc::clone(&self.accounts));
+        Node::new(Setup {
+            name: name.to_owned(),
+            store: Arc::clone(&self.store),
+            clients: Clients::new(&settings, vec![known]).expect("clients"),
+            limits: Limits::new(limits),
+            notifier: None,
+            clock: Arc::clone(&self.clock) as _,
+            callback_url: Some("https://gate.example.com/triggers".to_owned()),
+            poll_interval: Duration::from_mins(1),
+            keep: Keep::default(),
+            on_accounts: Some(Arc::new(move |seen| {
+                told.fetch_add(1, Ordering::SeqCst);
+                *accounts.lock().expect("nobody panicked") = seen.iter().map(|account| account.sid).collect();
+            })),
+        })
+        .await
+        .expect("a node")
+    }
+
+    /// A second passes, and each node gives its sign of life.
+    async fn second(&self, nodes: &[&Node]) {
+        self.clock.unix_seconds.fetch_add(1, Ordering::SeqCst);
+        for node in nodes {
+            node.turn().await.expect("the store is there");
+        }
+    }
+}
+
+fn jobs(node: &Node) -> usize {
+    Job::ALL.into_iter().filter(|job| node.has(*job)).count()
+}
+
+#[tokio::test]
+async fn a_node_whose_limits_differ_does_nothing_and_says_who_has_others() {
+    let here = Installation::new().await;
+    let old = here.node("old", vec![at_most(50)]).await;
+    old.turn().await.expect("the store is there");
+    let new = here.node("new", vec![at_most(10)]).await;
+    here.second(&[&old, &new]).await;
+    assert_eq!(old.readiness(), Ok(()));
+    assert_eq!(new.readiness(), Err(Idle::Differs(vec!["old".to_owned()])));
+    let why = new.readiness().expect_err("it is not ready").to_string();
+    assert!(why.contains("old is at work with") && why.contains("limits apply"), "{why}");
+    assert_eq!((jobs(&old), jobs(&new)), (Job::ALL.len(), 0));
+    for job in Job::ALL {
+        assert!(new.do_job(job).await.expect("the store is there").is_none());
+    }
+}
+
+#[tokio::test]
+async fn new_limits_hold_when_the_last_node_with_old_ones_has_gone() {
+    let here = Installation::new().await;
+    let old = here.node("old", vec![at_most(50)]).await;
+    let new = here.node("new", vec![at_most(10)]).await;
+    old.turn().await.expect("the store is there");
+    here.second(&[&old, &new]).await;
+    old.leave().await.expect("the store is there");
+    here.second(&[&new]).await;
+    assert_eq!(new.readiness(), Ok(()));
+    let limits = new.at_work().expect("it works").engine.limits().to_vec();
+    assert_eq!(limits[0].limit, at_most(10));
+    assert_eq!(
+        limits[0].since,
+        Timestamp::from_second(BEGIN.cast_signed()).expect("a time"),
+        "its scope is the same"
+    );
+    assert_eq!(jobs(&new), Job::ALL.len());
+}
+
+#[tokio::test]
+async fn limits_that_an_operator_applies_hold_at_once_and_the_others_stop_deciding() {
+    let here = Installation::new().await;
+    let old = here.node("old", vec![at_most(50)]).await;
+    let new = here.node("new", vec![at_most(10)]).await;
+    old.turn().await.expect("the store is there");
+    here.second(&[&old, &new]).await;
+    let by = Actor::CommandLine("anna".to_owned());
+    let now = Timestamp::from_second(BEGIN.cast_signed() + 2).expect("a time");
+    let applied = Limits::new(vec![at_most(10)]).apply(&here.store, &by, now).await.expect("applied");
+    assert_eq!(applied.changed, ["a day"]);
+    here.second(&[&old, &new, &old, &new]).await;
+    assert_eq!(old.readiness(), Err(Idle::Differs(vec!["new".to_owned()])));
+    assert_eq!(new.readiness(), Ok(()));
+    assert_eq!((jobs(&old), jobs(&new)), (0, Job::ALL.len()));
+}
+
+#[tokio::test]
+async fn a_node_that_dies_is_replaced_within_seconds_and_one_that_was_only_silent_joins_again() {
+    let here = Installation::new().await;
+    let limits = || vec![at_most(50)];
+    let (one, two) = (here.node("one", limits()).await, here.node("two", limits()).await);
+    here.second(&[&one, &two]).await;
+    assert_eq!((jobs(&one), jobs(&two)), (Job::ALL.len(), 0));
+    let mut seconds = 0;
+    while jobs(&two) == 0 {
+        here.second(&[&two]).await;
+        seconds += 1;
+    }
+    assert!((5..=7).contains(&seconds), "after {seconds} s");
+    // It wakes up, believes for a moment that it has its jobs, and is told by the store.
+    for job in Job::ALL {
+        assert!(one.do_job(job).await.expect("the store is there").is_none());
+    }
+    here.second(&[&one, &two]).await;
+    assert_eq!(here.store.nodes().await.expect("nodes").len(), 2);
+    assert_eq!((jobs(&one), jobs(&two)), (0, Job::ALL.len()));
+}
+
+#[tokio::test]
+async fn a_subaccount_made_a_minute_ago_is_known_to_the_gate_and_has_its_trigger() {
+    let here = Installation::new().await;
+    let node = here.node("one", vec![at_most(50)]).await;
+    node.turn().await.expect("the store is there");
+    node.do_job(Job::Accounts).await.expect("done");
+    let (account, client) = here.world.subaccount("new").await;
+    assert!(!here.accounts.lock().expect("nobody panicked").contains(&account));
+    node.do_job(Job::Accounts).await.expect("done");
+    assert!(here.accounts.lock().expect("nobody panicked").contains(&account));
+    let done = node.do_job(Job::Triggers).await.expect("done").expect("it is this node's");
+    assert_eq!((done.count, done.troubles.len()), (1, 0));
+    let triggers =
+        client.usage_triggers(account).list(&TriggerFilter::default()).all().await.expect("listed");
+    assert_eq!(triggers.len(), 1);
+    let told = here.told.load(Ordering::SeqCst);
+    node.do_job(Job::Accounts).await.expect("done");
+    assert_eq!(here.told.load(Ordering::SeqCst), told, "nothing is told that is known");
+}
+
+#[tokio::test]
+async fn failed_signatures_have_twilio_asked_once_a_minute_and_on_a_node_that_does_no_jobs() {
+    let here = Installation::new().await;
+    let limits = || vec![at_most(50)];
+    let (one, two) = (here.node("one", limits()).await, here.node("two", limits()).await);
+    here.second(&[&one, &two]).await;
+    let (account, _) = here.world.subaccount("new").await;
+    assert!(two.look_again().await.expect("looked").is_none(), "nobody needs it");
+    two.stale(account);
+    assert!(two.look_again().await.expect("looked").is_some());
+    assert!(here.accounts.lock().expect("nobody panicked").contains(&account));
+    for second in 0..59 {
+        here.clock.unix_seconds.fetch_add(1, Ordering::SeqCst);
+        two.stale(account);
+        assert!(two.look_again().await.expect("looked").is_none(), "{second} s later");
+    }
+    here.clock.unix_seconds.fetch_add(1, Ordering::SeqCst);
+    assert!(two.look_again().await.expect("looked").is_some());
+}
+
+#[tokio::test]
+async fn what_a_dead_node_had_ordered_and_not_done_is_done_by_the_next() {
+    let here = Installation::new().await;
+    let limits = || vec![at_most(50)];
+    let (one, two) = (here.node("one", limits()).await, here.node("two", limits()).await);
+    let (account, _) = here.world.subaccount("spender").await;
+    here.second(&[&one, &two]).await;
+    one.do_job(Job::Accounts).await.expect("done");
+    let usage =
+        format!(r#"{{"account": "{account}", "category": "sms-outbound", "count": 1, "price": "60"}}"#);
+    here.world.control("POST", "usage", &usage).await;
+    here.world.advance(3600).await;
+    here.clock.unix_seconds.fetch_add(3600, Ordering::SeqCst);
+    here.second(&[&one, &two]).await;
+    one.do_job(Job::Usage).await.expect("done").expect("it is this node's");
+    here.world
+        .fault(r#"{"api": [{"method": "POST", "path": "/Accounts", "status": 503, "times": 1}]}"#)
+        .await;
+    {
+        // It is at it when it dies.
+        let mut working = std::pin::pin!(one.work());
+        let claimed = async {
+            while here.store.waiting_of_account(account).await.expect("effects")[0].claimed_by.is_none() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = claimed => {}
+            _ = &mut working => panic!("it cannot be done"),
+        }
+    }
+    while jobs(&two) == 0 {
+        here.second(&[&two]).await;
+    }
+    while here.world.status(account).await != AccountStatus::Suspended {
+        assert!(two.work().await.expect("the store is there") > 0, "there is nothing to do any more");
+        here.second(&[&two]).await;
+    }
+}
+
+#[tokio::test]
+async fn what_broke_off_on_a_node_that_lives_is_taken_up_again_at_its_next_turn() {
+    let here = Installation::new().await;
+    let node = here.node("one", vec![at_most(50)]).await;
+    let (account, _) = here.world.subaccount("spender").await;
+    here.second(&[&node]).await;
+    node.do_job(Job::Accounts).await.expect("done");
+    let usage =
+        format!(r#"{{"account": "{account}", "category": "sms-outbound", "count": 1, "price": "60"}}"#);
+    here.world.control("POST", "usage", &usage).await;
+    here.world.advance(3600).await;
+    here.clock.unix_seconds.fetch_add(3600, Ordering::SeqCst);
+    node.do_job(Job::Usage).await.expect("done").expect("it is this node's");
+    here.world
+        .fault(r#"{"api": [{"method": "POST", "path": "/Accounts", "latency_ms": 200, "times": 1}]}"#)
+        .await;
+    {
+        let mut working = std::pin::pin!(node.work());
+        // What is taken from the account is noted under the claim, before Twilio is asked.
+        let begun = async {
+            while here.store.find_taken(account, "active").await.expect("taken").is_none() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = begun => {}
+            _ = &mut working => panic!("Twilio takes its time"),
+        }
+    }
+    // Time stands still: nobody waits for the claim to run out.
+    for _ in 0..100 {
+        node.work().await.expect("the store is there");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(here.world.status(account).await, AccountStatus::Suspended);
+}
