@@ -15,6 +15,8 @@ pub(crate) struct Answer {
     pub(crate) notes: Vec<String>,
     /// Whether the question was answered with no: a refused request, a wrong vector.
     pub(crate) is_no: bool,
+    /// Whether something outside kept the answer from being whole. It outweighs `is_no`.
+    pub(crate) is_unavailable: bool,
 }
 
 /// Why a command could not answer.
@@ -36,6 +38,8 @@ pub(crate) enum FailureKind {
     Configuration,
     /// Something outside is unavailable, an address or a file to write: 69.
     Unavailable,
+    /// It was understood and refused, as things stand: 1.
+    Refused,
 }
 
 impl Answer {
@@ -59,6 +63,11 @@ impl Failure {
     /// The configuration is wrong, although its file could be read.
     pub(crate) fn configuration(message: impl Display) -> Self {
         Self::new(FailureKind::Configuration, message)
+    }
+
+    /// It was understood, and cannot be done as things stand.
+    pub(crate) fn refused(message: impl Display) -> Self {
+        Self::new(FailureKind::Refused, message)
     }
 
     /// Adds what to type or to change.
@@ -120,11 +129,11 @@ pub(crate) fn unavailable(message: &str, hint: Option<&str>) -> ExitCode {
 /// Prints how a command ended and gives its exit code. A reader that went away (`| head`) is no failure.
 pub(crate) fn finish(result: Result<Answer, Failure>) -> ExitCode {
     let code = match &result {
+        Ok(Answer { is_unavailable: true, .. }) | Err(Failure { kind: FailureKind::Unavailable, .. }) => 69,
         Ok(Answer { is_no: false, .. }) => 0,
-        Ok(Answer { is_no: true, .. }) => 1,
+        Ok(Answer { is_no: true, .. }) | Err(Failure { kind: FailureKind::Refused, .. }) => 1,
         Err(Failure { kind: FailureKind::Usage, .. }) => 2,
         Err(Failure { kind: FailureKind::Configuration, .. }) => 64,
-        Err(Failure { kind: FailureKind::Unavailable, .. }) => 69,
     };
     match result {
         Ok(answer) => {

@@ -3,6 +3,7 @@
 
 mod commands;
 mod config;
+mod control_plane;
 mod exit;
 mod logging;
 
@@ -11,13 +12,16 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{api_token, audit, check, demo, explain, migrate, sandbox, serve, sign, store, verify};
+use commands::{
+    account, api_token, audit, check, demo, explain, limits, migrate, report, reset, sandbox, serve, sign,
+    status, store, trip, verify,
+};
 
 /// Measured: fewer cycles a request than the system's allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// A security gateway for applications built on Twilio: only Twilio gets in.
+/// A security gateway for applications built on Twilio: only Twilio gets in, and no account spends past its limit.
 #[derive(Debug, Parser)]
 #[command(name = "ringfence", version, arg_required_else_help = true)]
 #[command(after_help = EXAMPLES, max_term_width = 100)]
@@ -34,7 +38,7 @@ enum Command {
         #[arg(long)]
         exit: bool,
     },
-    /// Run the gate.
+    /// Run the product: the gate, and what holds the limits.
     Serve {
         /// The configuration; a SIGHUP reads it again
         #[arg(long, value_name = "FILE")]
@@ -50,29 +54,43 @@ enum Command {
     Verify(verify::Arguments),
     /// Why is this request refused, and what is to be changed?
     Explain(explain::Arguments),
+    /// Compare the limits and their usage triggers at Twilio with the configuration, and make them so.
+    Limits(limits::Arguments),
+    /// What is tripped, what is near it, what does not get through?
+    Status(status::Arguments),
+    /// Stop spending now: trip a limit by hand.
+    Trip(trip::Arguments),
+    /// Lift a trip, and learn how much more may be spent.
+    Reset(reset::Arguments),
+    /// What would the limits have done that only watch? Is it safe to enforce them?
+    Report(report::Arguments),
+    /// List accounts, suspend one, let it go.
+    Account(account::Arguments),
     /// Make the store, or bring its tables to what this version reads.
     Migrate(migrate::Arguments),
     /// Is the audit log whole? What is in it?
     Audit(audit::Arguments),
-    /// Who may use the API, and for what? Not listed before there is an API that a token opens.
-    #[command(hide = true)]
+    /// Who may use the API, and for what?
     ApiToken(api_token::Arguments),
     /// Copy a SQLite store while it is in use, and put a copy back.
     Store(store::Arguments),
 }
 
-const EXAMPLES: &str = "\
-Examples:
+const EXAMPLES: &str = r#"Examples:
   ringfence demo
   ringfence sandbox --listen 127.0.0.1:4010
   ringfence check --print-example > ringfence.toml
   ringfence serve --config ringfence.toml
   ringfence sign --url https://hooks.example.com/sms --param Body=Hi --curl
   ringfence explain --config ringfence.toml --http refused-request.txt
+  ringfence limits plan --config ringfence.toml
+  ringfence status --config ringfence.toml
+  ringfence trip "fifty a day" --account AC… --config ringfence.toml --reason "stolen key"
+  ringfence reset "fifty a day" --account AC… --config ringfence.toml --reason "key changed"
   ringfence audit verify --config ringfence.toml --heads audit-heads
 
 Exit codes: 0 fine; 1 the answer is no; 2 wrong usage; 64 wrong configuration;
-69 something outside is unavailable.";
+69 something outside is unavailable."#;
 
 fn main() -> ExitCode {
     let result = match CommandLine::parse().command {
@@ -83,6 +101,12 @@ fn main() -> ExitCode {
         Command::Sign(arguments) => sign::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Limits(arguments) => limits::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Trip(arguments) => trip::run(&arguments),
+        Command::Reset(arguments) => reset::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
+        Command::Account(arguments) => account::run(&arguments),
         Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::ApiToken(arguments) => api_token::run(&arguments),

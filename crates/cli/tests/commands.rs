@@ -234,7 +234,7 @@ fn with_limits() -> String {
 fn limits_are_told_in_words() {
     let files = Files::new();
     let config = files.write("r.toml", &with_limits());
-    let run = run(&["check", "--config", &config])
+    let run = run(&["check", "--config", &config, "--offline"])
         .code(0)
         .says("limit         fifty a day: each subaccount, price of totalprice, daily, at 50: suspend, notify; warns at 80 %; lifted by hand\n")
         .says("limit         in all: all subaccounts together, price of totalprice, monthly, at 1000.5: only watches, and would do: notify; warns at 50 and 80 %; lifted by the next window\n")
@@ -244,7 +244,7 @@ fn limits_are_told_in_words() {
         .says("ringfence.db (sealed with a key that will be made at ")
         .says("no limit holds for the sum");
     assert!(!run.out.contains("0001234"), "{}", run.out);
-    let json = self::run(&["check", "--config", &config, "--json"]).code(0).out;
+    let json = self::run(&["check", "--config", &config, "--json", "--offline"]).code(0).out;
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     let control = &json["control"];
     assert_eq!(
@@ -256,19 +256,18 @@ fn limits_are_told_in_words() {
 }
 
 #[test]
-fn serve_refuses_limits_that_nothing_would_hold_and_check_says_so_before() {
+fn check_refuses_a_mail_server_that_is_not_there_with_the_line_and_the_remedy() {
+    // A port that was ours a moment ago, and that nobody listens on.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port");
     let files = Files::new();
-    let config = files.write("r.toml", &with_limits());
-    run(&["serve", "--config", &config])
+    let config = files.write("r.toml", &with_limits().replace("localhost:25", &free.to_string()));
+    let line = with_limits().lines().position(|line| line.contains("smtp =")).expect("a line") + 1;
+    run(&["check", "--config", &config])
         .code(64)
         .prints_nothing()
-        .complains("limits are configured, and this build has no control plane to hold them");
-    run(&["check", "--config", &config])
-        .code(0)
-        .complains("warning: `ringfence serve` refuses to start: limits are configured");
-    let json = run(&["check", "--config", &config, "--json"]).code(0).out;
-    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
-    assert!(json["refused_by_serve"].is_string(), "{json}");
+        .complains(&format!("r.toml:{line}: smtp of [notify]: the mail server {free} cannot be reached"))
+        .complains("--offline");
+    run(&["check", "--config", &config, "--offline"]).code(0);
 }
 
 #[test]

@@ -26,6 +26,21 @@ enum Command {
     Verify(VerifyArguments),
     /// Print the sealed rows as lines of JSON, oldest first.
     Export(ExportArguments),
+    /// Print the signed heads of the chain, one a line, to be kept elsewhere.
+    Heads(HeadsArguments),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example, from another machine every hour:\n  ssh ringfence ringfence audit heads --config /etc/ringfence.toml > heads"
+)]
+struct HeadsArguments {
+    /// The configuration, whose [store] says where the store is
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Only heads after this place in the chain, the first number of a line
+    #[arg(long, value_name = "SEQ", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..))]
+    after: i64,
 }
 
 #[derive(Debug, clap::Args)]
@@ -60,6 +75,24 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         Command::Export(arguments) => {
             with_store::run(&arguments.config, async |opened| export(arguments, opened).await)
         }
+        Command::Heads(arguments) => {
+            with_store::run(&arguments.config, async |opened| heads(arguments.after, opened).await)
+        }
+    }
+}
+
+/// All of them after a place, page by page.
+async fn heads(mut after: i64, opened: &Opened) -> Result<Answer, Failure> {
+    let mut output = String::new();
+    loop {
+        let heads = opened.store.audit_heads(after, PAGE).await.map_err(|error| failure(&error))?;
+        for head in &heads {
+            _ = writeln!(output, "{}", head.to_line().trim_end());
+        }
+        match heads.last() {
+            Some(last) if heads.len() == PAGE => after = last.seq,
+            _ => return Ok(Answer::text(output)),
+        }
     }
 }
 
@@ -70,7 +103,7 @@ fn verify(arguments: &VerifyArguments) -> Result<Answer, Failure> {
         let verified = opened.store.verify_audit(outside).await.map_err(|error| failure(&error))?;
         let is_whole = verified.findings.is_empty();
         let output = if arguments.store.json { as_json(&verified) } else { as_text(&verified) };
-        let mut answer = Answer { output: output.into_bytes(), notes: Vec::new(), is_no: !is_whole };
+        let mut answer = Answer { output: output.into_bytes(), is_no: !is_whole, ..Answer::default() };
         if is_whole && heads.is_none() {
             answer.notes.push(
                 "note: without --heads, a log whose end was cut off together with its heads looks whole"

@@ -1,21 +1,28 @@
 //! `ringfence check`: is this configuration right, and what does it mean?
+//!
+//! It asks the mail server whether it would take mail, since a trip that nobody hears of is found out too late; nothing
+//! is sent. `--offline` asks nobody.
 
 mod control;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
+use ringfence_control::notices::{Notifier, Settings};
 use ringfence_gateway::settings::{Check, Mode, PathRule, Replay, Route, Tls, Upstream};
 use ringfence_signature::{AccountSid, Strict};
 use serde_json::{Value, json};
 
+use crate::commands::with_store;
 use crate::config::units::{show_bytes, show_duration};
 use crate::config::{self, ConfigError, Loaded, Problem};
 use crate::exit::{Answer, Failure};
 
 #[derive(Debug, clap::Args)]
 #[command(
-    override_usage = "ringfence check --config <FILE> [--json]\n       ringfence check --print-example"
+    override_usage = "ringfence check --config <FILE> [--offline] [--json]\n       ringfence check --print-example"
 )]
 pub(crate) struct Arguments {
     /// The configuration file
@@ -24,6 +31,9 @@ pub(crate) struct Arguments {
     /// Print a commented configuration with everything that this version reads
     #[arg(long, conflicts_with_all = ["config", "json"])]
     print_example: bool,
+    /// Do not ask the mail server whether it can be reached
+    #[arg(long)]
+    offline: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -31,18 +41,40 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     let Some(file) = &arguments.config else { return Ok(Answer::text(config::EXAMPLE)) };
-    match config::load(file) {
+    let loaded = config::load(file).and_then(|loaded| {
+        if arguments.offline { Ok(loaded) } else { mail_goes_out(&loaded).map(|()| loaded) }
+    });
+    match loaded {
         Ok(loaded) if arguments.json => Ok(Answer::text(format!("{}\n", as_json(&loaded)))),
-        Ok(loaded) => {
-            let mut answer = Answer::text(as_text(&loaded));
-            let not_served = loaded.control.why_not_served();
-            answer
-                .notes
-                .extend(not_served.map(|why| format!("warning: `ringfence serve` refuses to start: {why}")));
-            Ok(answer)
-        }
+        Ok(loaded) => Ok(Answer::text(as_text(&loaded))),
         Err(error) if arguments.json => Err(Failure::from(error.clone()).json(errors_as_json(&error))),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// So long a mail server has to say that it is there.
+const PROBE: Duration = Duration::from_secs(10);
+
+/// Whether the mail server of [notify] can be reached and takes the credentials.
+fn mail_goes_out(loaded: &Loaded) -> Result<(), ConfigError> {
+    let Some(mail) = loaded.control.notify.as_ref().and_then(|notify| notify.mail.as_ref()) else {
+        return Ok(());
+    };
+    let wrong = |text: String| ConfigError::on_line(&loaded.file, mail.line, text);
+    let settings = loaded.control.notify.as_ref().map(|notify| notify.settings());
+    let settings = settings.transpose().map_err(|problem| wrong(problem.to_string()))?.unwrap_or_default();
+    let probed = with_store::block_on(async {
+        // Only mail is asked, so nobody's credentials at Twilio are needed.
+        let settings = Settings { mail: settings.mail, timeout: PROBE, ..Settings::default() };
+        let notifier = Notifier::new(settings, Arc::new(|_| None)).map_err(Failure::configuration)?;
+        Ok(notifier.probe_mail().await)
+    });
+    match probed {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(problem)) => Err(wrong(format!(
+            "smtp of [notify]: {problem}; correct the address, start the server, or check the rest alone with --offline"
+        ))),
+        Err(failure) => Err(wrong(failure.to_string())),
     }
 }
 
@@ -136,7 +168,6 @@ fn as_json(loaded: &Loaded) -> Value {
         "accounts": settings.keyring.accounts().count(),
         "routes": routes,
         "control": control::as_json(&loaded.control),
-        "refused_by_serve": loaded.control.why_not_served(),
         "warnings": problems_as_json(&loaded.warnings),
     })
 }

@@ -49,7 +49,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     } else {
         verdict_as_text(&verdict)
     };
-    Ok(Answer { output: output.into_bytes(), notes: subject.notes, is_no })
+    Ok(Answer { output: output.into_bytes(), notes: subject.notes, is_no, ..Answer::default() })
 }
 
 fn as_json(verdict: &Verdict, explanation: &Explanation) -> serde_json::Value {

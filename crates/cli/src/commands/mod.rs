@@ -1,19 +1,30 @@
 //! One file a command. In each: the arguments, `run`, helpers, tests.
 
+pub(crate) mod account;
+mod act;
 pub(crate) mod api_token;
 pub(crate) mod audit;
+mod carry;
 pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod explain;
 mod input;
 mod keys;
+pub(crate) mod limits;
 pub(crate) mod migrate;
+mod outcome;
 mod paper;
+pub(crate) mod report;
+pub(crate) mod reset;
 pub(crate) mod sandbox;
 mod saved_request;
 pub(crate) mod serve;
 pub(crate) mod sign;
+pub(crate) mod status;
 pub(crate) mod store;
+pub(crate) mod trip;
 mod vectors;
 pub(crate) mod verify;
+mod with_engine;
 mod with_store;
+mod words;

@@ -1,20 +1,24 @@
 //! `ringfence serve`: the product, from its start to its stop.
 
+mod control;
+
 use std::env;
+use std::fmt::Display;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use listenfd::ListenFd;
 use ringfence_gateway::settings::Listen;
-use ringfence_gateway::{Gateway, Hooks, Listeners, StartError};
+use ringfence_gateway::{Gateway, Keys, Listeners, StartError};
 use ringfence_model::Clock;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::config::{self, ConfigError, Loaded};
+use self::control::{ControlPlane, Wanted};
+use crate::config::{self, Loaded};
 use crate::exit;
 use crate::logging;
 
@@ -42,53 +46,60 @@ impl Clock for SystemClock {
 /// Runs until SIGTERM or SIGINT.
 pub(crate) fn run(file: &Path) -> ExitCode {
     // 1. The configuration, before any port is bound.
-    let loaded = match config::load(file) {
+    let mut loaded = match config::load(file) {
         Ok(loaded) => loaded,
         Err(error) => return exit::wrong_configuration(&error),
     };
-    if let Err(error) = needs_no_control_plane(&loaded) {
-        return exit::wrong_configuration(&error);
-    }
     let _log_writer = logging::start(&loaded.log);
     for warning in &loaded.warnings {
         tracing::warn!(line = warning.line(), "{}", warning.text());
     }
-    // 2. One small runtime here for signals, the admin listener and ACME; the workers bring their own.
+    // 2. The store, and a control plane that does nothing yet.
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let keys = Arc::new(OnceLock::new());
+    let control = match ControlPlane::prepare(&mut loaded, &clock, &keys) {
+        Ok(control) => control,
+        Err(failure) => return exit::finish(Err(failure)),
+    };
+    // 3. One small runtime here for signals, the admin listener and ACME; the workers bring their own.
     let runtime =
         match tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build() {
             Ok(runtime) => runtime,
             Err(error) => return exit::unavailable(&format!("cannot start a runtime: {error}"), None),
         };
-    let code = runtime.block_on(serve(file.to_owned(), loaded));
+    let code = runtime.block_on(serve(file.to_owned(), loaded, clock, control, &keys));
     // A second signal does not wait for what the first one still waits for.
     runtime.shutdown_background();
     code
 }
 
-/// This build has the data plane alone: what only a control plane holds is refused, since it would silently do nothing.
-fn needs_no_control_plane(loaded: &Loaded) -> Result<(), ConfigError> {
-    match loaded.control.why_not_served() {
-        None => Ok(()),
-        Some(why) => Err(ConfigError::of_file(&loaded.file, why)),
-    }
-}
-
-async fn serve(file: PathBuf, loaded: Loaded) -> ExitCode {
-    // 3. Signals are caught before the start is told, so none is lost.
+async fn serve(
+    file: PathBuf,
+    loaded: Loaded,
+    clock: Arc<dyn Clock>,
+    mut control: Option<ControlPlane>,
+    keys: &OnceLock<Keys>,
+) -> ExitCode {
+    // 4. Signals are caught before the start is told, so none is lost.
     let mut signals = match Signals::new() {
         Ok(signals) => signals,
         Err(error) => return exit::unavailable(&format!("cannot catch signals: {error}"), None),
     };
-    // 4. Sockets: those that systemd holds, then our own.
+    // 5. Sockets: those that systemd holds, then our own.
     let listen = loaded.settings.listen.clone();
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let started = handed_over(&listen).bind(&listen).and_then(|listeners| {
-        Gateway::start(loaded.settings, listeners, Arc::new(SystemClock), workers, Hooks::default())
+        let hooks = control.as_ref().map(ControlPlane::hooks).unwrap_or_default();
+        Gateway::start(loaded.settings, listeners, clock, workers, hooks)
     });
     let gateway = match started {
         Ok(gateway) => gateway,
         Err(error) => return start_failed(&error),
     };
+    _ = keys.set(gateway.keys());
+    if let Some(control) = &mut control {
+        control.start();
+    }
     tracing::info!(
         gate = gateway.gate_address().map(tracing::field::display),
         forward_auth = gateway.forward_auth_address().map(tracing::field::display),
@@ -98,24 +109,28 @@ async fn serve(file: PathBuf, loaded: Loaded) -> ExitCode {
         "ready"
     );
     notify(&[NotifyState::Ready]);
-    // 5. The life of the process.
+    // 6. The life of the process.
     let mut watchdog = watchdog_interval();
     loop {
         tokio::select! {
             asked = signals.next() => match asked {
-                Asked::Reload => reload(&file, &gateway),
+                Asked::Reload => reload(&file, &gateway, control.as_ref()),
                 Asked::Stop => break,
             },
             () = tick(&mut watchdog) => notify(&[NotifyState::Watchdog]),
         }
     }
-    // 6. The stop waits on another thread, so that the admin listener still says what goes on.
+    // 7. The stop waits on another thread, so that the admin listener still says what goes on.
     notify(&[NotifyState::Stopping]);
     let mut stopped = tokio::task::spawn_blocking(move || gateway.stop());
     let asked = tokio::time::Instant::now();
     loop {
         tokio::select! {
             _joined = &mut stopped => {
+                // Last, so that triggers which came meanwhile are still dealt with here where there is time.
+                if let Some(control) = &mut control {
+                    control.stop().await;
+                }
                 tracing::info!("stopped");
                 break;
             }
@@ -133,32 +148,51 @@ async fn serve(file: PathBuf, loaded: Loaded) -> ExitCode {
 const ONE_WISH: Duration = Duration::from_millis(500);
 
 /// Reads the configuration again. One that is wrong changes nothing.
-fn reload(file: &Path, gateway: &Gateway) {
+fn reload(file: &Path, gateway: &Gateway, control: Option<&ControlPlane>) {
     // systemd counts the reload from this point on its own clock.
     match NotifyState::monotonic_usec_now() {
         Ok(now) => notify(&[NotifyState::Reloading, now]),
         Err(_) => notify(&[NotifyState::Reloading]),
     }
-    match config::load(file).and_then(|loaded| needs_no_control_plane(&loaded).map(|()| loaded)) {
-        Err(error) => {
-            gateway.reload_refused();
-            tracing::error!("the new configuration is wrong, the old one runs on: {error}");
-        }
-        Ok(loaded) => {
-            for warning in &loaded.warnings {
-                tracing::warn!(line = warning.line(), "{}", warning.text());
-            }
-            match gateway.reload(loaded.settings) {
-                Err(error) => tracing::error!("the new configuration is wrong, the old one runs on: {error}"),
-                Ok(reloaded) if reloaded.needs_restart.is_empty() => tracing::info!("reloaded"),
-                Ok(reloaded) => tracing::warn!(
-                    needs_restart = reloaded.needs_restart.join(", "),
-                    "reloaded, but for what only a restart changes"
-                ),
-            }
-        }
+    match try_reload(file, gateway, control) {
+        Err(error) => tracing::error!("the new configuration is wrong, the old one runs on: {error}"),
+        Ok(needs_restart) if needs_restart.is_empty() => tracing::info!("reloaded"),
+        Ok(needs_restart) => tracing::warn!(
+            needs_restart = needs_restart.join(", "),
+            "reloaded, but for what only a restart changes"
+        ),
     }
     notify(&[NotifyState::Ready]);
+}
+
+/// Puts the file in force, the gate's part and the control plane's; names what waits for a restart.
+fn try_reload(
+    file: &Path,
+    gateway: &Gateway,
+    control: Option<&ControlPlane>,
+) -> Result<Vec<&'static str>, String> {
+    let refused = |error: &dyn Display| {
+        gateway.reload_refused();
+        error.to_string()
+    };
+    let loaded = config::load(file).map_err(|error| refused(&error))?;
+    let wanted = match control {
+        Some(_) => Some(Wanted::of(&loaded).map_err(|failure| refused(&failure))?),
+        None => None,
+    };
+    for warning in &loaded.warnings {
+        tracing::warn!(line = warning.line(), "{}", warning.text());
+    }
+    let needs_store =
+        control.map_or(loaded.control.store.is_some(), |control| control.needs_restart(&loaded));
+    let mut needs_restart = gateway.reload(loaded.settings).map_err(|error| error.to_string())?.needs_restart;
+    if needs_store {
+        needs_restart.push("store");
+    }
+    if let (Some(control), Some(wanted)) = (control, wanted) {
+        control.replace(wanted);
+    }
+    Ok(needs_restart)
 }
 
 /// The sockets that systemd opened for us, by the names of `FileDescriptorName=` in its socket unit.

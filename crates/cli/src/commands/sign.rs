@@ -64,7 +64,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     } else {
         as_text(&signed)
     };
-    Ok(Answer { output, notes: key.notes, is_no: false })
+    Ok(Answer { output, notes: key.notes, ..Answer::default() })
 }
 
 fn sign(signer: &Signer, composed: Composed) -> Signed {

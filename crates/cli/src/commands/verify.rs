@@ -101,7 +101,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         }
         text
     };
-    Ok(Answer { output: output.into_bytes(), notes: subject.notes, is_no })
+    Ok(Answer { output: output.into_bytes(), notes: subject.notes, is_no, ..Answer::default() })
 }
 
 impl SubjectArguments {
@@ -205,7 +205,7 @@ pub(crate) fn no_route(why: &str, as_json: bool) -> Answer {
     } else {
         format!("refuse: {why}\n")
     };
-    Answer { output: output.into_bytes(), notes: Vec::new(), is_no: true }
+    Answer { output: output.into_bytes(), is_no: true, ..Answer::default() }
 }
 
 /// For people.

@@ -73,6 +73,15 @@ pub(crate) fn configured(loaded: &Loaded) -> Result<&Configured, Failure> {
 
 /// Opens the store, and makes or upgrades its tables where that is to be done.
 pub(crate) async fn open(configured: &Configured, now: Timestamp) -> Result<Store, Failure> {
+    try_open(configured, now).await.map_err(|error| {
+        let is_away = error.is_away();
+        let failure = failure(&error);
+        if is_away { failure.hint(format!("the store is {}", configured.shown())) } else { failure }
+    })
+}
+
+/// The same, for whoever can wait for it.
+pub(crate) async fn try_open(configured: &Configured, now: Timestamp) -> Result<Store, Error> {
     let location = match &configured.database {
         Database::Sqlite(path) => Location::Sqlite(path.clone()),
         Database::Postgres { url, .. } => Location::Postgres(url.clone()),
@@ -82,12 +91,7 @@ pub(crate) async fn open(configured: &Configured, now: Timestamp) -> Result<Stor
         MasterKey::Given(key) => Keys::Given { current: key.clone(), previous },
         MasterKey::MadeAt(path) => Keys::InFile { current: path.clone(), previous },
     };
-    let opened = Store::open(&location, &keys, now).await;
-    opened.map_err(|error| {
-        let is_away = error.is_away();
-        let failure = failure(&error);
-        if is_away { failure.hint(format!("the store is {}", configured.shown())) } else { failure }
-    })
+    Store::open(&location, &keys, now).await
 }
 
 /// Whose turn it is after the store refused something.

@@ -35,14 +35,13 @@ pub(crate) struct Credentials {
     pub(crate) account: Sid,
     /// Nothing for a parent.
     pub(crate) parent: Option<Sid>,
-    #[cfg_attr(not(test), expect(dead_code, reason = "it is for the control plane"))]
     pub(crate) auth_token: Secret,
     /// Whether its subaccounts are found at Twilio.
     pub(crate) finds_subaccounts: bool,
 }
 
 impl Control {
-    /// Why `serve` must have a control plane; nothing where the data plane alone does all that is configured.
+    /// What a control plane is needed for; nothing where the data plane alone does all that is configured.
     pub(crate) fn is_needed_for(&self) -> Option<&'static str> {
         if !self.limits.is_empty() {
             Some("limits are configured")
@@ -53,19 +52,6 @@ impl Control {
         } else {
             None
         }
-    }
-}
-
-impl Control {
-    /// Why `serve` of this version does not run with this configuration; nothing where it does. One place says it, so that
-    /// `check` never calls fine what `serve` then refuses.
-    pub(crate) fn why_not_served(&self) -> Option<String> {
-        self.is_needed_for().map(|why| {
-            format!(
-                "{why}, and this build has no control plane to hold them: nobody would be suspended; take them out of the \
-                 configuration to run the gate alone"
-            )
-        })
     }
 }
 

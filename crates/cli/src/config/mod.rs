@@ -12,6 +12,7 @@ mod listen;
 mod log;
 mod machine;
 pub(crate) mod notify;
+mod notify_settings;
 mod problems;
 mod raw;
 mod route;
@@ -37,6 +38,7 @@ pub(crate) use problems::{ConfigError, Problem};
 use account::{Account, KnownAccounts};
 use control::{Control, Credentials};
 use problems::Problems;
+pub(crate) use raw::nearest;
 use raw::{Field, Section, TOP_LEVEL, Table};
 use route::Rest;
 

@@ -52,6 +52,8 @@ pub(crate) struct Mail {
     pub(crate) tls: SmtpTls,
     pub(crate) from: String,
     pub(crate) to: Vec<String>,
+    /// The line of `smtp`, counted from 1.
+    pub(crate) line: usize,
     /// User and password, where the server asks for them.
     pub(crate) login: Option<(String, Secret)>,
 }
@@ -71,7 +73,6 @@ pub(crate) enum SmtpTls {
 #[derive(Debug)]
 pub(crate) struct Webhook {
     /// Chat services have secrets in it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "it is for the control plane"))]
     pub(crate) url: Secret,
     /// Its host, for people.
     pub(crate) host: String,
@@ -87,7 +88,6 @@ pub(crate) struct Phone {
     /// Sends them; it has its auth token here.
     pub(crate) account: Sid,
     /// A number of that account's; for messages a messaging service's SID too.
-    #[cfg_attr(not(test), expect(dead_code, reason = "it is for the control plane"))]
     pub(crate) from: String,
     pub(crate) to: Vec<PhoneNumber>,
 }
@@ -108,6 +108,11 @@ pub(super) fn resolve(
     };
     if !SECTION.keys.iter().any(|key| table.has(key)) {
         problems.error(table.offset(), format!("[notify] tells nobody; add mail = {MAIL_FORM}"));
+    }
+    // What else the control plane could not work with is wrong here, and not only when it starts.
+    if let Err(problem) = notify.settings() {
+        problems.error(table.offset(), format!("[notify]: {}: {problem}", problem.key));
+        return None;
     }
     Some(notify)
 }
@@ -151,7 +156,8 @@ fn mail(field: Field<'_>, around: &Surroundings<'_>, problems: &mut Problems) ->
             );
         }
     }
-    Some(Mail { host, port, tls, from: from?, to: to?, login: user.zip(password) })
+    let line = problems.line(table.find("smtp").map_or(table.offset(), |field| field.offset()));
+    Some(Mail { host, port, tls, from: from?, to: to?, line, login: user.zip(password) })
 }
 
 /// The error completes the sentence "this …".

@@ -88,6 +88,11 @@ impl ConfigError {
         Self::new(file, vec![Problem { line: None, text }])
     }
 
+    /// A problem on a line that was read without one.
+    pub(crate) fn on_line(file: &Path, line: usize, text: String) -> Self {
+        Self::new(file, vec![Problem { line: Some(line), text }])
+    }
+
     /// The file that was read.
     pub(crate) fn file(&self) -> &Path {
         &self.file

@@ -302,7 +302,7 @@ pub(super) fn alternatives(words: &[&str]) -> String {
 }
 
 /// The word that was most likely meant: a few letters off, transpositions counted once.
-pub(super) fn nearest<'w>(typed: &str, words: &[&'w str]) -> Option<&'w str> {
+pub(crate) fn nearest<'w>(typed: &str, words: &[&'w str]) -> Option<&'w str> {
     let typed = typed.to_ascii_lowercase().replace('-', "_");
     let distance = |word: &str| strsim::damerau_levenshtein(&typed, word);
     let best = words.iter().copied().min_by_key(|word| distance(word))?;

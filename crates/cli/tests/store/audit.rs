@@ -49,7 +49,10 @@ fn a_log_that_was_put_back_in_time_is_found_by_a_head_that_was_kept_elsewhere() 
     let (installation, _head) = with_a_log();
     let before = std::fs::read(installation.path("ringfence.db")).expect("the database");
     installation.run(&["api-token", "create", "--name", "thief"]).code(0);
-    let kept = installation.write("heads", &format!("\n{}\n", installation.seal()));
+    let head = installation.seal();
+    let printed = installation.run(&["audit", "heads"]).code(0);
+    assert_eq!(printed.out.lines().last(), Some(head.trim_end()), "what is kept is what was signed");
+    let kept = installation.write("heads", &format!("\n{}", printed.out));
     installation.run(&["audit", "verify", "--heads", &kept]).code(0).says("the log is whole; 5 sealed rows");
 
     std::fs::write(installation.path("ringfence.db"), before).expect("the database");

@@ -76,10 +76,11 @@ fn what_must_be_there_is_asked_for_and_the_rest_has_defaults() {
 fn everything_that_was_typed_of_a_limit_is_meant() {
     let limit = first(
         "window = \"daily\"\nat = \"50\"",
-        "per = \"together\"\nmeasure = \"count\"\ncategory = \"sms-outbound\"\nwindow = \"alltime\"\nat = \"+50\"\n\
+        "per = \"account\"\nmeasure = \"count\"\ncategory = \"sms-outbound\"\nwindow = \"alltime\"\nat = \"+50\"\n\
          warn = [90, 50, 90]\nthen = [\"notify\", \"end-calls\"]\nprobe = \"5\"\nenforce = false",
     );
-    assert_eq!((limit.per, limit.measure, limit.window), (Per::Together, Measure::Count, Window::Alltime));
+    assert_eq!((limit.per, limit.measure, limit.window), (Per::Account, Measure::Count, Window::Alltime));
+    assert_eq!(first("at = \"50\"", "at = \"50\"\nper = \"together\"").per, Per::Together);
     assert_eq!((limit.category.as_str(), limit.warn.as_slice()), ("sms-outbound", &[50, 90][..]));
     assert_eq!(limit.at, Threshold::More(Amount::from_units(50)));
     assert_eq!(limit.then, [Action::Notify, Action::EndCalls]);
@@ -90,6 +91,15 @@ fn everything_that_was_typed_of_a_limit_is_meant() {
     {
         assert_eq!(first("window = \"daily\"", &format!("window = \"{text}\"")).window, window);
     }
+}
+
+#[test]
+fn a_sum_that_would_count_from_now_on_is_refused() {
+    armed_refused(
+        "window = \"daily\"\nat = \"50\"",
+        "per = \"together\"\nwindow = \"alltime\"\nat = \"+50\"",
+        "a sum of several accounts cannot count from now on; write the whole amount without +",
+    );
 }
 
 #[test]

@@ -1,0 +1,101 @@
+//! `ringfence report`: what limits that only watch would have done. Is it safe to let them act?
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use ringfence_control::views::{Report, ReportedLimit, ReportedTrip, ReportedWarning};
+
+use super::with_engine::{self, Missing, not_seen};
+use super::with_store::StoreArguments;
+use super::words::{moment, whom, wrapped};
+use crate::exit::{Answer, Failure};
+
+/// So many trips and warnings of a limit are told; `--json` has more.
+const SHOWN: usize = 10;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+A limit with enforce = false watches: it stops nothing and is reported here. When the report says that it is safe, write
+enforce = true, and `ringfence limits apply`.
+
+Examples:
+  ringfence report --config ringfence.toml
+  ringfence report \"fifty a day\" --since 2026-11-01 --config ringfence.toml
+  ringfence report --all --config ringfence.toml")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    store: StoreArguments,
+    /// Only this limit
+    #[arg(value_name = "LIMIT")]
+    limit: Option<String>,
+    /// Of limits that act, too
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
+    /// From this day on, in GMT, such as 2026-11-01; since the limit holds if not given
+    #[arg(long, value_name = "DATE", value_parser = parse_since)]
+    since: Option<Timestamp>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
+    with_engine::run(&arguments.store.config, Missing::Refuse, async |installation| {
+        let (engine, notes) = installation.holding().await?;
+        let limit = arguments.limit.as_deref();
+        let report = engine.views().report(limit, arguments.all, arguments.since).await.map_err(not_seen)?;
+        let output =
+            if arguments.store.json { format!("{}\n", serde_json::json!(report)) } else { as_text(&report) };
+        Ok(Answer { output: output.into_bytes(), notes, ..Answer::default() })
+    })
+}
+
+fn as_text(report: &Report) -> String {
+    if report.limits.is_empty() {
+        return "no limit only watches; --all reports of those that act\n".to_owned();
+    }
+    let parts: Vec<String> = report.limits.iter().map(limit_text).collect();
+    parts.join("\n")
+}
+
+fn limit_text(limit: &ReportedLimit) -> String {
+    let acts = if limit.enforce { "it acts" } else { "it only watches" };
+    let mut text = format!("\"{}\"   {acts}\n", limit.limit);
+    text.push_str(&wrapped(&limit.summary, 2));
+    list(&mut text, &limit.trips, limit.trips_left_out, trip_text);
+    if limit.trips.is_empty() {
+        list(&mut text, &limit.warnings, limit.warnings_left_out, warning_text);
+    }
+    text
+}
+
+fn list<T>(text: &mut String, items: &[T], left_out: usize, shown: impl Fn(&T) -> String) {
+    for item in items.iter().take(SHOWN) {
+        _ = writeln!(text, "    {}", shown(item));
+    }
+    let more = items.len().saturating_sub(SHOWN) + left_out;
+    if more > 0 {
+        _ = writeln!(text, "    … and {more} more; --json has them");
+    }
+}
+
+fn trip_text(trip: &ReportedTrip) -> String {
+    let unit = trip.currency.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
+    let percent = trip.percent.map(|percent| format!(" ({percent} %)")).unwrap_or_default();
+    format!("{}\n      {}: {}{unit}{percent}", whom(trip.account.as_ref()), moment(trip.at), trip.used)
+}
+
+fn warning_text(warning: &ReportedWarning) -> String {
+    let unit = warning.currency.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
+    format!(
+        "{}\n      {}: {}{unit}, {} % of it",
+        whom(warning.account.as_ref()),
+        moment(warning.at),
+        warning.used,
+        warning.level
+    )
+}
+
+fn parse_since(text: &str) -> Result<Timestamp, String> {
+    let day: Date = text.parse().map_err(|_| "write a day such as 2026-11-01".to_owned())?;
+    TimeZone::UTC.to_timestamp(day.at(0, 0, 0, 0)).map_err(|_| "no such day can be told".to_owned())
+}

@@ -1,0 +1,306 @@
+//! The control plane beside the gate: started where the configuration needs one, and started anew by a reload.
+//!
+//! It has threads of its own, so that a thousand accounts that are read keep neither signals nor `/livez` waiting. The gate
+//! knows of it only what `Hooks` carries, and goes on verifying whatever becomes of it: a database that is away at the
+//! start is waited for in the background.
+
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+use ringfence_control::api::{Api, ApiSetup};
+use ringfence_control::engine::Clients;
+use ringfence_control::node::{Keep, Limits, Node, OnAccounts, Setup};
+use ringfence_control::notices::Notifier;
+use ringfence_gateway::{AdminApi, Hooks, Intake, Keys, LearntAccount};
+use ringfence_model::Clock;
+use ringfence_store::{Account, Store};
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::commands::with_store;
+use crate::config::Loaded;
+use crate::config::store::{self as configured, Database, MasterKey};
+use crate::control_plane;
+use crate::exit::Failure;
+
+/// How long to wait before a database that is away is tried again.
+const OPEN_AGAIN: Duration = Duration::from_secs(2);
+
+/// The control plane of this process.
+pub(super) struct ControlPlane {
+    /// There until it is dropped.
+    runtime: Option<Runtime>,
+    shared: Arc<Shared>,
+    /// What is to run; nothing once it is to stop.
+    wanted: watch::Sender<Option<Wanted>>,
+    running: Option<JoinHandle<()>>,
+}
+
+/// What the gate's hooks and the node's keeper share.
+struct Shared {
+    configured: configured::Store,
+    clock: Arc<dyn Clock>,
+    on_accounts: OnAccounts,
+    /// The store, once it is open.
+    store: OnceLock<Arc<Store>>,
+    /// The node that is at work.
+    node: RwLock<Option<Arc<Node>>>,
+}
+
+/// What a configuration wants of it.
+#[derive(Clone)]
+pub(super) struct Wanted {
+    clients: Clients,
+    limits: Limits,
+    notifier: Option<Arc<Notifier>>,
+    callback_url: Option<String>,
+    poll_interval: Duration,
+    keep: Keep,
+}
+
+impl ControlPlane {
+    /// Opens the store and prepares what does nothing yet; nothing where the gate alone does all that is configured. It
+    /// blocks, and must not be called inside a runtime.
+    pub(super) fn prepare(
+        loaded: &mut Loaded,
+        clock: &Arc<dyn Clock>,
+        keys: &Arc<OnceLock<Keys>>,
+    ) -> Result<Option<Self>, Failure> {
+        let wanted = Wanted::of(loaded)?;
+        let Some(configured) = loaded.control.store.take() else { return Ok(None) };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .max_blocking_threads(8)
+            .thread_name("control")
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::unavailable(format!("cannot start a runtime: {error}")))?;
+        let keys = Arc::clone(keys);
+        let shared = Arc::new(Shared {
+            configured,
+            clock: Arc::clone(clock),
+            on_accounts: Arc::new(move |accounts| {
+                if let Some(keys) = keys.get() {
+                    keys.learn(accounts.iter().filter_map(learnt).collect());
+                }
+            }),
+            store: OnceLock::new(),
+            node: RwLock::default(),
+        });
+        match runtime.block_on(shared.open()) {
+            Ok(()) => {}
+            // The gate does not wait for it. What is wrong for good stops the start.
+            Err(NotOpen::Away(why)) => {
+                tracing::error!(store = shared.configured.shown(), why, "the store is away, and waited for");
+            }
+            Err(NotOpen::Failed(failure)) => return Err(failure),
+        }
+        Ok(Some(Self {
+            runtime: Some(runtime),
+            shared,
+            wanted: watch::Sender::new(Some(wanted)),
+            running: None,
+        }))
+    }
+
+    /// What the gate calls.
+    pub(super) fn hooks(&self) -> Hooks {
+        let of = |shared: &Arc<Shared>| Arc::clone(shared);
+        let (store, woken, stale, ready) =
+            (of(&self.shared), of(&self.shared), of(&self.shared), of(&self.shared));
+        Hooks {
+            intake: Some(Intake {
+                store: Arc::new(move || store.store.get().cloned()),
+                woken: Arc::new(move || woken.with_node(|node| node.wake())),
+            }),
+            on_stale: Some(Arc::new(move |account| stale.with_node(|node| node.stale(account)))),
+            readiness: Some(Arc::new(move || match ready.node() {
+                Some(node) => node.readiness().map_err(|idle| idle.to_string()),
+                None => Ok(()),
+            })),
+            admin: Some(self.admin()),
+        }
+    }
+
+    /// The API. It is there as long as the gate is; what it asks changes with each reload.
+    fn admin(&self) -> AdminApi {
+        let shared = Arc::clone(&self.shared);
+        let api = Api::new(ApiSetup {
+            engine: Arc::new(move || match shared.node() {
+                Some(node) => node.at_work().map(|at_work| at_work.engine).map_err(|idle| idle.to_string()),
+                None => Err("the control plane has not begun yet: it waits for the store".to_owned()),
+            }),
+        });
+        Arc::new(move |peer, request| {
+            let api = api.clone();
+            Box::pin(async move { api.answer(peer, request).await })
+        })
+    }
+
+    /// Sets it to work.
+    pub(super) fn start(&mut self) {
+        let wanted = self.wanted.subscribe();
+        let keeper = keep_running(Arc::clone(&self.shared), wanted);
+        self.running = self.runtime.as_ref().map(|runtime| runtime.spawn(keeper));
+    }
+
+    /// Whether the configuration names another store, which only a restart opens.
+    pub(super) fn needs_restart(&self, loaded: &Loaded) -> bool {
+        let shown = loaded.control.store.as_ref().map(configured::Store::shown);
+        shown != Some(self.shared.configured.shown())
+    }
+
+    /// Puts another configuration in the place of the one that runs.
+    pub(super) fn replace(&self, wanted: Wanted) {
+        self.wanted.send_replace(Some(wanted));
+    }
+
+    /// Stops: its jobs are others' at once.
+    pub(super) async fn stop(&mut self) {
+        self.wanted.send_replace(None);
+        if let Some(running) = self.running.take()
+            && let Err(error) = running.await
+        {
+            tracing::error!(%error, "the control plane ended by itself");
+        }
+    }
+}
+
+impl Drop for ControlPlane {
+    /// Without waiting for what cannot be interrupted: this may be inside another runtime, which must not block.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Wanted {
+    /// What the control plane could not work with is the error.
+    pub(super) fn of(loaded: &Loaded) -> Result<Self, Failure> {
+        let control = &loaded.control;
+        let clients = control_plane::clients(control).map_err(Failure::configuration)?;
+        let notifier = control_plane::notifier(control, &clients, &loaded.file)
+            .map_err(|problem| Failure::configuration(format!("[notify] {}: {problem}", problem.key)))?;
+        Ok(Self {
+            clients,
+            limits: control_plane::limits(control),
+            notifier,
+            callback_url: control.trigger_url.clone(),
+            poll_interval: control.twilio.poll_interval,
+            keep: Keep::default(),
+        })
+    }
+
+    fn setup(self, shared: &Shared, store: &Arc<Store>) -> Setup {
+        let Self { clients, limits, notifier, callback_url, poll_interval, keep } = self;
+        Setup {
+            name: control_plane::name_of_node(),
+            store: Arc::clone(store),
+            clients,
+            limits,
+            notifier,
+            clock: Arc::clone(&shared.clock),
+            callback_url,
+            poll_interval,
+            keep,
+            on_accounts: Some(Arc::clone(&shared.on_accounts)),
+        }
+    }
+}
+
+/// Why the store is not open.
+enum NotOpen {
+    /// It may be in a moment.
+    Away(String),
+    /// It will not.
+    Failed(Failure),
+}
+
+impl Shared {
+    async fn open(&self) -> Result<(), NotOpen> {
+        let now = with_store::now().map_err(NotOpen::Failed)?;
+        let is_server = matches!(self.configured.database, Database::Postgres { .. });
+        let store = match with_store::try_open(&self.configured, now).await {
+            Ok(store) => store,
+            Err(error) if is_server && error.may_come_back() => return Err(NotOpen::Away(error.to_string())),
+            Err(error) => return Err(NotOpen::Failed(with_store::failure(&error))),
+        };
+        if let MasterKey::MadeAt(path) = &self.configured.master_key {
+            tracing::warn!(
+                path = %path.display(),
+                "the master key was made; keep a copy of it, and not with the backups"
+            );
+        }
+        // Only one is ever at it.
+        let _first = self.store.set(Arc::new(store));
+        Ok(())
+    }
+
+    fn node(&self) -> Option<Arc<Node>> {
+        self.node.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn with_node(&self, act: impl FnOnce(&Node)) {
+        if let Some(node) = self.node() {
+            act(&node);
+        }
+    }
+}
+
+/// Runs a node for each configuration that is wanted, one after another, until none is.
+async fn keep_running(shared: Arc<Shared>, mut wanted: watch::Receiver<Option<Wanted>>) {
+    loop {
+        let Some(now) = wanted.borrow_and_update().clone() else { return };
+        let Some(node) = begin(&shared, now).await else {
+            tokio::select! {
+                changed = wanted.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(OPEN_AGAIN) => {}
+            }
+            continue;
+        };
+        *shared.node.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&node));
+        let (stop, stopped) = watch::channel(false);
+        let running = node.run(stopped);
+        tokio::pin!(running);
+        tokio::select! {
+            () = &mut running => {}
+            _ = wanted.changed() => {
+                stop.send_replace(true);
+                running.await;
+            }
+        }
+    }
+}
+
+/// A node, if the store can be had.
+async fn begin(shared: &Shared, wanted: Wanted) -> Option<Arc<Node>> {
+    if shared.store.get().is_none() {
+        match shared.open().await {
+            Ok(()) => tracing::info!(store = shared.configured.shown(), "the store is there"),
+            Err(NotOpen::Away(why)) => {
+                tracing::debug!(why, "the store is still away");
+                return None;
+            }
+            Err(NotOpen::Failed(failure)) => {
+                tracing::error!("the store cannot be opened: {failure}");
+                return None;
+            }
+        }
+    }
+    let store = shared.store.get()?;
+    match Node::new(wanted.setup(shared, store)).await {
+        Ok(node) => Some(Arc::new(node)),
+        Err(error) => {
+            tracing::warn!(%error, "the control plane cannot begin, and tries again");
+            None
+        }
+    }
+}
+
+/// An account with its token, for the gate; one that Twilio no longer lists has none that counts.
+fn learnt(account: &Account) -> Option<LearntAccount> {
+    let auth_token = account.auth_token.clone().filter(|_| account.gone_at.is_none())?;
+    Some(LearntAccount { sid: account.sid, parent: account.parent, auth_token })
+}

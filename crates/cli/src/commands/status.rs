@@ -1,0 +1,210 @@
+//! `ringfence status`: what is tripped, what is near it, what does not get through, and who is at work.
+
+use std::fmt::Write as _;
+
+use jiff::{SignedDuration, Timestamp};
+use ringfence_breaker::Subject;
+use ringfence_control::views::{BreakerView, NodeView, OrderState, OrderView, PhaseName, Status};
+
+use super::account::why;
+use super::act::{account_name, with_name};
+use super::trip::reset_command;
+use super::with_engine::{self, Installation, Missing, store};
+use super::with_store::StoreArguments;
+use super::words::{ago, count, moment, used, whom, wrapped};
+use crate::exit::{Answer, Failure};
+
+/// So many of a kind are told; `--json` has more.
+const SHOWN: usize = 20;
+
+/// A node whose last sign of life is older is silent. Clocks of machines are apart by less.
+const SILENT: SignedDuration = SignedDuration::from_secs(90);
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  ringfence status --config ringfence.toml
+  ringfence status --config ringfence.toml --check || page-somebody
+
+Exit codes: 0; with --check 1 if something needs a person: a limit is tripped, an account is not as it is to be, an order
+fails, nodes have different limits, or no node is at work. 69 if the store does not answer.")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    store: StoreArguments,
+    /// Exit code 1 if something needs a person
+    #[arg(long)]
+    check: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
+    with_engine::run(&arguments.store.config, Missing::Refuse, async |installation| {
+        let (engine, notes) = installation.holding().await?;
+        let status = engine.views().status().await.map_err(store)?;
+        let needs_a_person =
+            !status.is_quiet || status.nodes.nodes.iter().all(|node| is_silent(status.at, node));
+        let output = if arguments.store.json {
+            format!("{}\n", serde_json::json!(status))
+        } else {
+            as_text(&status, installation)
+        };
+        Ok(Answer {
+            output: output.into_bytes(),
+            notes,
+            is_no: arguments.check && needs_a_person,
+            ..Answer::default()
+        })
+    })
+}
+
+fn as_text(status: &Status, installation: &Installation) -> String {
+    let mut text = String::new();
+    // 1. What is stopped, and what was let go on probation.
+    let is = |phase: PhaseName| move |breaker: &&BreakerView| breaker.phase == phase;
+    let tripped: Vec<_> = status.breakers.iter().filter(is(PhaseName::Tripped)).collect();
+    if status.limits.is_empty() {
+        text.push_str("no limit holds\n");
+    } else if tripped.is_empty() {
+        text.push_str("nothing is tripped\n");
+    } else {
+        part(&mut text, "TRIPPED", &tripped, |breaker| tripped_text(breaker, installation));
+    }
+    let probing: Vec<_> = status.breakers.iter().filter(is(PhaseName::Probing)).collect();
+    part(&mut text, "PROBING", &probing, |breaker| {
+        let until = breaker.window_end.map(|end| format!(", until {}", moment(end))).unwrap_or_default();
+        format!("{}      used {}{until}\n", heading(breaker), used(breaker))
+    });
+    if status.breakers_left_out > 0 {
+        _ = writeln!(text, "  … and {} more that are tripped or probing", status.breakers_left_out);
+    }
+    // 2. What comes near.
+    let near: Vec<_> = status.nearest.iter().collect();
+    part(&mut text, "NEAREST TO THEIR LIMITS", &near, |breaker| {
+        format!("{}      used {}\n", heading(breaker), used(breaker))
+    });
+    // 3. What is not as it is to be.
+    let accounts: Vec<_> = status.accounts.not_as_wanted.iter().collect();
+    part(&mut text, "ACCOUNTS THAT ARE NOT AS THEY ARE TO BE", &accounts, |account| {
+        let name = with_name(account.sid, &account.friendly_name);
+        let why = why(account).unwrap_or_default();
+        format!("  {name}\n      is {} at Twilio; {why}\n", account.status)
+    });
+    let troubled: Vec<_> = status
+        .orders
+        .orders
+        .iter()
+        .filter(|order| {
+            matches!(order.state, OrderState::Failing | OrderState::GivenUp) || order.attempts > 1
+        })
+        .collect();
+    part(&mut text, "ORDERS THAT FAIL", &troubled, |order| order_text(status.at, order));
+    // 4. Who is at work, and on how much.
+    text.push('\n');
+    text.push_str(&nodes_text(status, installation));
+    let accounts = &status.accounts;
+    let by_status: Vec<_> =
+        accounts.by_status.iter().map(|(status, number)| format!("{number} {status}")).collect();
+    let by_status = if by_status.is_empty() { String::new() } else { format!(" ({})", by_status.join(", ")) };
+    _ = writeln!(
+        text,
+        "{}, {}{by_status}, {} waiting",
+        count(status.limits.len(), "limit"),
+        count(accounts.known, "account"),
+        count(usize::try_from(status.orders.waiting).unwrap_or(usize::MAX), "order"),
+    );
+    text
+}
+
+/// A part of the page, if there is something in it.
+fn part<T>(text: &mut String, title: &str, items: &[T], shown: impl Fn(&T) -> String) {
+    if items.is_empty() {
+        return;
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    _ = writeln!(text, "{title}");
+    for item in items.iter().take(SHOWN) {
+        text.push_str(&shown(item));
+    }
+    if items.len() > SHOWN {
+        _ = writeln!(text, "  … and {} more; --json has them", items.len() - SHOWN);
+    }
+}
+
+fn heading(breaker: &BreakerView) -> String {
+    format!("  \"{}\"\n      {}\n", breaker.limit, whom(breaker.account.as_ref()))
+}
+
+fn tripped_text(breaker: &BreakerView, installation: &Installation) -> String {
+    let mut text = heading(breaker);
+    let Some(tripped) = &breaker.tripped else { return text };
+    let since = tripped.since.map(|at| format!(" since {}", moment(at))).unwrap_or_default();
+    let by = match (&tripped.over_by_use_of, tripped.by_operator) {
+        (Some(amount), false) => format!("by the use of {amount}"),
+        (Some(amount), true) => format!("by the use of {amount}, and by an operator"),
+        (None, _) => "by an operator".to_owned(),
+    };
+    let acts = if tripped.enforced { "" } else { "; it only watches, so nothing was stopped" };
+    _ = writeln!(text, "      tripped{since} {by}{acts}");
+    _ = writeln!(text, "      used {} in this window", used(breaker));
+    let subject = breaker.account.as_ref().map_or(Subject::Together, |account| Subject::Account(account.sid));
+    _ = writeln!(text, "      to lift it:\n        {}", reset_command(installation, &breaker.limit, subject));
+    text
+}
+
+fn order_text(now: Timestamp, order: &OrderView) -> String {
+    let what = match (order.action, order.takes_back) {
+        (Some(action), false) => action.name().to_owned(),
+        (Some(action), true) => format!("take back {}", action.name()),
+        (None, _) => order.kind.clone(),
+    };
+    let whose = order
+        .account
+        .as_ref()
+        .map(|account| format!(" {}", with_name(account.sid, &account.friendly_name)))
+        .unwrap_or_default();
+    let mut text = format!("  {what}{whose}\n");
+    let tries = count(usize::try_from(order.attempts).unwrap_or(usize::MAX), "try").replace("trys", "tries");
+    let state = match order.state {
+        OrderState::GivenUp => "given up".to_owned(),
+        OrderState::InWork => "being tried now".to_owned(),
+        OrderState::Waiting | OrderState::Failing => match order.next_try {
+            Some(at) if at > now => format!("next try in {} s", at.duration_since(now).as_secs().max(1)),
+            _ => "next try at once".to_owned(),
+        },
+    };
+    _ = writeln!(text, "      ordered {} ago, {tries}, {state}", ago(now, order.ordered_at));
+    if let Some(error) = &order.last_error {
+        text.push_str(&wrapped(error, 6));
+    }
+    text
+}
+
+fn nodes_text(status: &Status, installation: &Installation) -> String {
+    let mut text = String::new();
+    let nodes = &status.nodes.nodes;
+    if nodes.iter().all(|node| is_silent(status.at, node)) {
+        _ = writeln!(
+            text,
+            "no node is at work, so nobody looks at what is spent; start\n      {}",
+            installation.command("serve")
+        );
+    }
+    for node in nodes {
+        let sign = ago(status.at, node.seen_at);
+        let is = if is_silent(status.at, node) { "silent" } else { "at work" };
+        let limits =
+            if status.nodes.limits_agree { String::new() } else { format!(", limits {}", node.limits_hash) };
+        _ = writeln!(text, "node {} {is}, last sign {sign} ago{limits}", account_name(&node.name));
+    }
+    if !status.nodes.limits_agree {
+        text.push_str(
+            "the nodes have different limits, and those that differ from the applied ones do nothing\n",
+        );
+    }
+    text
+}
+
+fn is_silent(now: Timestamp, node: &NodeView) -> bool {
+    now.duration_since(node.seen_at) > SILENT
+}

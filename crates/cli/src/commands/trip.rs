@@ -1,0 +1,135 @@
+//! `ringfence trip`: an operator stops spending now.
+
+use ringfence_breaker::{Action, Subject};
+use ringfence_control::notices::shell_word;
+use ringfence_control::views::{AccountView, Page};
+use ringfence_control::wanted::AppliedLimit;
+use ringfence_model::Sid;
+
+use super::act::{self, ActArguments, Target, Verb, scoped, with_name};
+use super::carry;
+use super::outcome::Outcome;
+use super::with_engine::{self, Installation, Missing, not_seen, refused, store};
+use crate::exit::{Answer, Failure};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+What `then` of the limit says is done at Twilio, and stays so until `ringfence reset`. It needs no running `serve`.
+
+Examples:
+  ringfence trip \"fifty a day\" --account AC00000000000000000000000000000001 --config ringfence.toml --reason \"stolen key\"
+  ringfence trip \"a thousand a day in all\" --config ringfence.toml --reason \"attack, stop everybody\"
+
+Exit codes: 0 it is so at Twilio; 1 refused; 2 wrong usage; 64 the configuration has other limits than those that hold;
+69 it is ordered, and Twilio or the store does not answer.")]
+pub(crate) struct Arguments {
+    /// The limit; may be left out where only one can be meant
+    #[arg(value_name = "LIMIT")]
+    limit: Option<String>,
+    /// The account, by its SID or its name; not for a limit that accounts have together
+    #[arg(long, value_name = "ACCOUNT")]
+    account: Option<String>,
+    #[command(flatten)]
+    act: ActArguments,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
+    let reason = arguments.act.reason()?;
+    with_engine::run(&arguments.act.store.config, Missing::Refuse, async |installation| {
+        let engine = installation.agreed().await?;
+        let limit = arguments.limit.as_deref();
+        let account = arguments.account.as_deref();
+        let target = act::target(installation, &engine, Verb::Trip, limit, account).await?;
+        let Target { applied, subject, .. } = &target;
+        let name = &applied.limit.name;
+        engine.trip(name, *subject, &installation.by, &reason).await.map_err(refused)?;
+
+        let accounts = accounts_of(installation, applied, *subject).await?;
+        let orders = orders(installation, &accounts, name, false).await?;
+        let carried = carry::carry_out(installation, &engine, orders, arguments.act.patience()).await;
+        let views = engine.views();
+        let actions: Vec<_> = at_twilio(applied).collect();
+        let mut closing = Vec::new();
+        if actions.is_empty() {
+            closing.push(
+                "  nothing is done at Twilio: `then` of this limit names nothing that stops an account"
+                    .to_owned(),
+            );
+        }
+        closing.push(format!("to lift it:\n      {}", reset_command(installation, name, *subject)));
+        let outcome = Outcome {
+            installation,
+            headline: format!("\"{name}\" is tripped for {}", target.whom(accounts.len())),
+            closing,
+            breaker: Some(views.breaker(name, *subject).await.map_err(not_seen)?),
+            accounts: seen(&views.accounts(&Page::all()).await.map_err(not_seen)?.accounts, &accounts),
+            actions,
+            lifts: false,
+            carried,
+            is_left: arguments.act.patience().is_none(),
+        };
+        Ok(outcome.answer(arguments.act.store.json))
+    })
+}
+
+impl Target<'_> {
+    /// For people.
+    pub(crate) fn whom(&self, accounts: usize) -> String {
+        match &self.account {
+            Some(account) => with_name(account.sid, &account.friendly_name),
+            None if accounts == 1 => "the 1 account of its scope".to_owned(),
+            None => format!("the {accounts} accounts of its scope together"),
+        }
+    }
+}
+
+/// What the limit does at Twilio.
+pub(crate) fn at_twilio(applied: &AppliedLimit) -> impl Iterator<Item = Action> + '_ {
+    Action::ALL.into_iter().filter(|action| *action != Action::Notify && applied.limit.then.contains(action))
+}
+
+/// The command that lifts a trip.
+pub(crate) fn reset_command(installation: &Installation, limit: &str, subject: Subject) -> String {
+    let whose = match subject {
+        Subject::Account(sid) => format!(" --account {sid}"),
+        Subject::Together => String::new(),
+    };
+    installation.command(&format!("reset {}{whose} --reason \"...\"", shell_word(limit)))
+}
+
+/// The accounts that a breaker's actions meet.
+pub(crate) async fn accounts_of(
+    installation: &Installation,
+    applied: &AppliedLimit,
+    subject: Subject,
+) -> Result<Vec<Sid>, Failure> {
+    if let Subject::Account(sid) = subject {
+        return Ok(vec![sid]);
+    }
+    let accounts = installation.store.accounts().await.map_err(store)?.into_iter();
+    let of_scope = accounts.filter(|account| account.gone_at.is_none());
+    Ok(of_scope
+        .filter(|account| applied.subject(&scoped(account)) == Some(subject))
+        .map(|account| account.sid)
+        .collect())
+}
+
+/// What this act ordered, or what an earlier one ordered that still waits.
+pub(crate) async fn orders(
+    installation: &Installation,
+    accounts: &[Sid],
+    limit: &str,
+    lifts: bool,
+) -> Result<Vec<carry::Ordered>, Failure> {
+    let fresh = carry::ordered(installation, accounts, limit, installation.now).await.map_err(store)?;
+    if !fresh.is_empty() {
+        return Ok(fresh);
+    }
+    let earlier = carry::ordered(installation, accounts, limit, jiff::Timestamp::UNIX_EPOCH).await;
+    Ok(earlier.map_err(store)?.into_iter().filter(|(_, order)| order.lifts == lifts).collect())
+}
+
+/// The accounts that an act is about, as they are now.
+pub(crate) fn seen(all: &[AccountView], accounts: &[Sid]) -> Vec<AccountView> {
+    all.iter().filter(|account| accounts.binary_search(&account.sid).is_ok()).cloned().collect()
+}

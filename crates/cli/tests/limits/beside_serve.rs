@@ -1,0 +1,83 @@
+//! The commands beside a running `serve`, on the same database.
+
+use ringfence_testkit::PostgresDatabase;
+
+use crate::world::{LIMITS, Run, World};
+
+fn has(text: &'static str) -> impl Fn(&Run) -> bool {
+    move |run| run.out.contains(text)
+}
+
+#[test]
+fn on_postgresql_an_operator_and_serve_work_on_the_same_breakers() {
+    let Some(database) = PostgresDatabase::create() else { return };
+    let store = format!("url = \"{}\"\nmaster_key = {{ env = \"STORE_KEY\" }}", database.url());
+    let world = World::with(&store, LIMITS);
+    let account = world.subaccount("Customer 7");
+    assert_eq!(world.run(&["status"]).code(69).out, "", "there are no tables yet");
+    world.run(&["limits", "plan"]).code(1);
+    assert_eq!(database.psql("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").trim(), "0");
+
+    let serving = world.serve();
+    world.until(&["limits", "plan"], |run| run.code == 0);
+    let status = world.until(&["status", "--check"], |run| run.code == 0);
+    status.says("nothing is tripped").says(" at work, last sign ");
+
+    // What is spent trips by itself; the operator lets it spend 5 more, and that trips again.
+    world.spend(account, "60");
+    let tripped = world.until(&["status"], has("by the use of 60")).out;
+    world.until(&["account", "list"], has("held suspended by limit \"fifty a day\""));
+    assert_eq!(world.status(account), "suspended");
+    let command = tripped.split("to lift it:").nth(1).unwrap();
+    let reset = world.type_in(command).code(0).says("active at Twilio, read back");
+    reset.says("5 more may be used until ").says("it stands at 60 and trips again at 65");
+    assert_eq!(world.status(account), "active");
+    world.spend(account, "5");
+    world.until(&["account", "list"], has("held suspended by limit \"fifty a day\""));
+
+    // An operator's own act, whoever of the two carries it out.
+    let other = world.subaccount("Customer 8");
+    world.run(&["trip", "fifty a day", "--account", "Customer 8", "--reason", "x"]).code(0);
+    assert_eq!(world.status(other), "suspended");
+    serving.stop();
+    world.run(&["audit", "verify"]).code(0);
+}
+
+#[test]
+fn limits_that_were_applied_are_not_taken_back_by_a_serve_with_others() {
+    let world = World::new();
+    let account = world.subaccount("Customer 7");
+    let serving = world.serve();
+    world.until(&["limits", "plan"], |run| run.code == 0);
+    world.configure("new.toml", &LIMITS.replace("\"50\"", "\"40\""));
+    let applied = world.run_with("new.toml", &["limits", "apply"]).code(0).says("~ \"fifty a day\"");
+    applied.complains("runs with other limits, and holds none until it is reloaded");
+    // Each time that it gives a sign of life, it looks at what holds.
+    let sign = |run: &Run| run.json()["nodes"]["nodes"][0]["seen_at"].clone();
+    for _ in 0..3 {
+        let before = sign(&world.run(&["status", "--json"]).code(0));
+        world.until(&["status", "--json"], |run| sign(run) != before);
+    }
+    world.run_with("new.toml", &["limits", "plan"]).code(0);
+    assert_eq!(world.triggers(account)[0].trigger_value, "40.000000");
+    assert!(serving.stop().contains("other limits were applied while this node ran"));
+}
+
+#[test]
+fn a_limit_that_only_watches_stops_nobody_and_is_reported() {
+    let limits = "[[limit]]\nname = \"watched\"\nscope = \"subaccounts\"\nwindow = \"daily\"\nat = \"50\"\n\
+                  then = [\"suspend\"]\nenforce = false\n";
+    let world = World::with("url = \"sqlite:ringfence.db\"", limits);
+    let account = world.subaccount("Customer 7");
+    let serving = world.serve();
+    world.until(&["limits", "plan"], |run| run.code == 0);
+    world.run(&["report"]).code(0).says("\"watched\"").says("too early to say");
+    world.spend(account, "60");
+    let report = world.until(&["report"], has("it would have tripped"));
+    report.says("it only watches").says(&account.to_string());
+    assert_eq!(world.run(&["report", "--json"]).json()["limits"][0]["verdict"], "would-have-stopped");
+    assert_eq!(world.status(account), "active");
+    world.run(&["status"]).code(0).says("it only watches, so nothing was stopped");
+    world.run(&["report", "watchd"]).code(2).complains("there is no limit \"watchd\"");
+    serving.stop();
+}

@@ -1,0 +1,8 @@
+//! The commands of the circuit breaker: the real program, with a sandbox as Twilio.
+
+mod acts;
+mod api;
+mod beside_serve;
+mod documentation;
+mod plan;
+mod world;

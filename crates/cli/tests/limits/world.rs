@@ -1,0 +1,341 @@
+//! An installation with a Twilio of its own in this process, and the real program on it.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use ringfence_model::{Clock, Secret, Sid};
+use ringfence_sandbox::{Sandbox, SandboxOptions, Settings};
+use ringfence_twilio::client::{self, Client, Credentials, NewUsageTrigger, TriggerFilter};
+use ringfence_twilio::wire::UsageTrigger;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+/// What the tests hold accounts to, if they say nothing else.
+pub(crate) const LIMITS: &str = "\
+[[limit]]
+name = \"fifty a day\"
+scope = \"subaccounts\"
+window = \"daily\"
+at = \"50\"
+then = [\"suspend\", \"end-calls\"]
+
+[[limit]]
+name = \"all together\"
+scope = \"subaccounts\"
+per = \"together\"
+window = \"daily\"
+at = \"1000\"
+then = [\"suspend\"]
+";
+
+/// What a run of the program left.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Run {
+    #[track_caller]
+    pub(crate) fn code(self, expected: i32) -> Self {
+        assert_eq!(self.code, expected, "\nstdout:\n{}\nstderr:\n{}", self.out, self.err);
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn says(self, expected: &str) -> Self {
+        assert!(self.out.contains(expected), "{expected:?} is not in stdout:\n{}", self.out);
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn complains(self, expected: &str) -> Self {
+        assert!(self.err.contains(expected), "{expected:?} is not in stderr:\n{}", self.err);
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.out).expect("JSON on stdout")
+    }
+}
+
+pub(crate) struct World {
+    folder: TempDir,
+    store: String,
+    pub(crate) runtime: Runtime,
+    sandbox: Sandbox,
+    parent: Client,
+    gate_port: u16,
+}
+
+#[derive(Debug)]
+struct Real(Instant);
+
+impl Clock for Real {
+    fn monotonic(&self) -> Instant {
+        self.0 + self.0.elapsed()
+    }
+
+    fn unix_seconds(&self) -> u64 {
+        u64::try_from(Timestamp::now().as_second()).expect("this is after 1970")
+    }
+}
+
+impl World {
+    /// On SQLite, with [`LIMITS`].
+    pub(crate) fn new() -> Self {
+        Self::with("url = \"sqlite:ringfence.db\"", LIMITS)
+    }
+
+    pub(crate) fn with(store: &str, limits: &str) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+        let settings = Settings { usage_lag_s: 0, trigger_interval_s: 1, ..Settings::default() };
+        let options = SandboxOptions {
+            seed: 7,
+            auth_token: Some(TOKEN.to_owned()),
+            settings,
+            ..SandboxOptions::default()
+        };
+        let sandbox = {
+            let _inside = runtime.enter();
+            Sandbox::new(options, &listener, Arc::new(Real(Instant::now()))).expect("a sandbox")
+        };
+        let server = sandbox.clone();
+        runtime.spawn(async move { server.serve(listener).await });
+        let base = format!("http://{}", sandbox.address()).parse().expect("a URL");
+        let credentials = Credentials::auth_token(sandbox.account_sid(), Secret::new(TOKEN));
+        let parent = Client::new(client::Settings::at(base), credentials).expect("a client");
+        let world = Self {
+            folder: tempfile::tempdir().expect("a temporary folder"),
+            store: store.to_owned(),
+            runtime,
+            sandbox,
+            parent,
+            gate_port: ringfence_testkit::free_port(),
+        };
+        world.configure("ringfence.toml", limits);
+        world
+    }
+
+    /// Writes a configuration with these limits; the same installation otherwise.
+    pub(crate) fn configure(&self, name: &str, limits: &str) {
+        self.configure_for(name, limits, &format!("http://{}", self.sandbox.address()));
+    }
+
+    pub(crate) fn configure_for(&self, name: &str, limits: &str, twilio: &str) {
+        let (sid, gate, store) = (self.sandbox.account_sid(), self.gate_port, &self.store);
+        let text = format!(
+            "[listen]\ngate = \"127.0.0.1:{gate}\"\n\n[[account]]\nsid = \"{sid}\"\n\
+             auth_token = {{ env = \"TWILIO_AUTH_TOKEN\" }}\nsubaccounts = true\n\n[store]\n{store}\n\n\
+             [twilio]\nbase_url = \"{twilio}\"\npoll_interval = \"1s\"\ntimeout = \"2s\"\n\n\
+             [[route]]\npath = \"/triggers\"\npublic_url = \"http://127.0.0.1:{gate}\"\nupstream = \"breaker\"\n\
+             check = \"signature\"\n\n{limits}"
+        );
+        fs::write(self.path(name), text).expect("a file");
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The names of the files there are.
+    pub(crate) fn files(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.folder.path()).expect("the folder");
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringfence"));
+        command
+            .current_dir(self.folder.path())
+            .args(arguments)
+            .env_clear()
+            .env("TWILIO_AUTH_TOKEN", TOKEN)
+            .env("STORE_KEY", "0a".repeat(32))
+            .env("SUDO_USER", "alice")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command with `--config ringfence.toml`.
+    #[track_caller]
+    pub(crate) fn run(&self, arguments: &[&str]) -> Run {
+        self.run_with("ringfence.toml", arguments)
+    }
+
+    #[track_caller]
+    pub(crate) fn run_with(&self, config: &str, arguments: &[&str]) -> Run {
+        let output =
+            self.command(arguments).args(["--config", config]).output().expect("the program starts and ends");
+        let run = Run {
+            code: output.status.code().expect("an exit code"),
+            out: String::from_utf8(output.stdout).expect("text"),
+            err: String::from_utf8(output.stderr).expect("text"),
+        };
+        assert!(!run.out.contains(TOKEN) && !run.err.contains(TOKEN), "the token was printed: {run:?}");
+        run
+    }
+
+    /// Types a command that the program told somebody to type, with a reason.
+    #[track_caller]
+    pub(crate) fn type_in(&self, said: &str) -> Run {
+        let line = said.lines().find_map(|line| line.split_once("ringfence ")).expect("a command").1;
+        let line = line.split("   #").next().expect("the command").replace("\"...\"", "\"as told\"");
+        let mut words = Vec::new();
+        for (number, part) in line.split('"').enumerate() {
+            match number % 2 {
+                0 => words.extend(part.split_whitespace().map(str::to_owned)),
+                _ => words.push(part.to_owned()),
+            }
+        }
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let output = self.command(&words).output().expect("the program starts and ends");
+        Run {
+            code: output.status.code().expect("an exit code"),
+            out: String::from_utf8(output.stdout).expect("text"),
+            err: String::from_utf8(output.stderr).expect("text"),
+        }
+    }
+
+    /// One that goes on by itself.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
+        self.command(arguments)
+            .args(["--config", "ringfence.toml"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts")
+    }
+
+    /// `serve`, ready.
+    pub(crate) fn serve(&self) -> Serving {
+        let mut child = self.start(&["serve"]);
+        let mut log = BufReader::new(child.stderr.take().expect("a pipe"));
+        let mut seen = String::new();
+        while !seen.contains(" ready ") {
+            assert_ne!(log.read_line(&mut seen).expect("text"), 0, "it ended:\n{seen}");
+        }
+        // Its log must be read, or it is lost.
+        let reader = std::thread::spawn(move || {
+            let mut rest = String::new();
+            _ = log.read_to_string(&mut rest);
+            seen + &rest
+        });
+        Serving { child, reader: Some(reader) }
+    }
+
+    /// Runs a command again and again until it is so.
+    #[track_caller]
+    pub(crate) fn until(&self, arguments: &[&str], is_so: impl Fn(&Run) -> bool) -> Run {
+        let began = Instant::now();
+        loop {
+            let run = self.run(arguments);
+            if is_so(&run) {
+                return run;
+            }
+            assert!(began.elapsed() < Duration::from_secs(30), "it never came to be: {run:?}");
+        }
+    }
+
+    pub(crate) fn subaccount(&self, name: &str) -> Sid {
+        let account = self.runtime.block_on(self.parent.accounts().create(Some(name))).expect("a subaccount");
+        Sid::parse(&account.sid).expect("a SID")
+    }
+
+    pub(crate) fn status(&self, account: Sid) -> String {
+        let account = self.runtime.block_on(self.parent.accounts().fetch(account)).expect("the account");
+        account.status.as_str().to_owned()
+    }
+
+    pub(crate) fn triggers(&self, account: Sid) -> Vec<UsageTrigger> {
+        let resource = self.parent.usage_triggers(account);
+        self.runtime.block_on(resource.list(&TriggerFilter::default()).all()).expect("triggers")
+    }
+
+    /// A trigger that somebody else made.
+    pub(crate) fn foreign_trigger(&self, account: Sid) -> String {
+        let trigger = NewUsageTrigger {
+            callback_url: "http://127.0.0.1:9/theirs".to_owned(),
+            trigger_value: "7".to_owned(),
+            usage_category: "sms".to_owned(),
+            callback_method: None,
+            friendly_name: Some("theirs".to_owned()),
+            recurring: None,
+            trigger_by: None,
+        };
+        let created = self.runtime.block_on(self.parent.usage_triggers(account).create(&trigger));
+        created.expect("a trigger").sid
+    }
+
+    /// Asks the sandbox for what Twilio does not offer.
+    #[track_caller]
+    pub(crate) fn control(&self, method: &str, what: &str, body: &str) {
+        let address = self.sandbox.address();
+        let mut stream = TcpStream::connect(address).expect("a connection");
+        let request = format!(
+            "{method} /_sandbox/{what} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 2"), "{answer}");
+    }
+
+    /// An account spends money.
+    pub(crate) fn spend(&self, account: Sid, price: &str) {
+        let body = format!(
+            "{{\"account\": \"{account}\", \"category\": \"sms-outbound\", \"count\": 1, \"price\": \"{price}\"}}"
+        );
+        self.control("POST", "usage", &body);
+    }
+
+    /// The sealed rows of the audit log whose action this is. `serve` seals; without it nothing is.
+    pub(crate) fn audited(&self, action: &str) -> Vec<serde_json::Value> {
+        let run = self.run(&["audit", "export"]).code(0);
+        let rows = run.out.lines().map(|line| serde_json::from_str(line).expect("a row"));
+        rows.filter(|row: &serde_json::Value| row["action"] == action).collect()
+    }
+}
+
+/// A `serve` at work. It is stopped with this value.
+pub(crate) struct Serving {
+    child: Child,
+    reader: Option<std::thread::JoinHandle<String>>,
+}
+
+impl Serving {
+    /// Stops it in good order, and gives its log.
+    pub(crate) fn stop(mut self) -> String {
+        let asked = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill");
+        assert!(asked.success());
+        assert!(self.child.wait().expect("it ends").success());
+        self.reader.take().expect("it is taken once").join().expect("its log")
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
