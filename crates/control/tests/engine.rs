@@ -3,6 +3,8 @@
 
 #[path = "engine/api.rs"]
 mod api;
+#[path = "world/limits.rs"]
+mod limits;
 #[path = "engine/node.rs"]
 mod node;
 #[path = "engine/shape.rs"]
@@ -16,6 +18,7 @@ use ringfence_control::decide::kind;
 use ringfence_control::engine::{ActRefused, Triggers};
 use ringfence_control::plan::Mark;
 use ringfence_model::{Actor, Sid};
+use ringfence_store::{BreakerChange, Step};
 use ringfence_twilio::client::{NewUsageTrigger, TriggerFilter};
 use ringfence_twilio::wire::AccountStatus;
 
@@ -64,6 +67,32 @@ async fn nobody_is_held_to_a_limit_for_a_day_that_was_over_when_it_was_applied()
         node.work().await;
         assert_eq!(node.world.status(account).await, status, "{fired}");
     }
+}
+
+#[tokio::test]
+async fn a_delivery_that_cannot_be_dealt_with_keeps_no_other_back() {
+    let node = Node::start(vec![fifty_a_day(Per::Account, vec![Action::Suspend])]).await;
+    let (broken, _) = node.world.subaccount("broken").await;
+    let (account, _) = node.world.subaccount("spender").await;
+    node.engine.synchronise_accounts().await.expect("synchronised");
+    let change = BreakerChange {
+        limit: "fifty a day".to_owned(),
+        subject: broken.to_string(),
+        version: 0,
+        state: serde_json::json!("no state"),
+        audit: None,
+    };
+    let step = Step { changes: vec![change], ..Step::default() };
+    let now = "2026-03-01T12:00:00Z".parse().expect("a time");
+    node.store.step(&Actor::job("test"), step, now).await.expect("written");
+    for (number, account) in [broken, account].into_iter().enumerate() {
+        let trigger = node.add_trigger(account).await;
+        node.fire(account, trigger, "50.01", &number.to_string()).await;
+    }
+    let taken = node.engine.take_triggered().await.expect("the store is there");
+    assert_eq!((taken.settled, taken.failed.is_some()), (1, true));
+    node.work().await;
+    assert_eq!(node.world.status(account).await, AccountStatus::Suspended);
 }
 
 #[tokio::test]

@@ -140,6 +140,19 @@ impl Store {
         Ok(claims)
     }
 
+    /// Lets go what this life has claimed of a kind and not ended: for whoever knows that nobody is at it, such as after a
+    /// store that was away, when even the answer to a claim may be lost. How many there were.
+    pub async fn release_claims(&self, me: &Life, kind: &str) -> Result<u64> {
+        self.write((me.clone(), kind.to_owned()), |(me, kind), transaction| {
+            Box::pin(async move {
+                let update = "UPDATE outbox SET claimed_by = NULL, claimed_until = NULL \
+                              WHERE claimed_by = $1 AND kind = $2 AND ended_at IS NULL";
+                transaction.execute(update, values![me.to_string(), kind]).await
+            })
+        })
+        .await
+    }
+
     /// Keeps a claim for longer. A conflict says that it was lost: stop.
     pub async fn renew_claim(&self, claim: &Claim, until: Timestamp) -> Result<()> {
         self.write((claim.clone(), until), |(claim, until), transaction| {
@@ -261,11 +274,12 @@ impl Store {
         }
     }
 
-    /// How many effects of this kind are due that nobody performs, up to `at_most`.
-    pub async fn count_due(&self, kind: &str, at_most: usize, now: Timestamp) -> Result<usize> {
+    /// How many effects of this kind this life could [claim](Self::claim_effects) now, up to `at_most`.
+    pub async fn count_due(&self, me: &Life, kind: &str, at_most: usize, now: Timestamp) -> Result<usize> {
         let sql = "SELECT count(*) AS due FROM (SELECT 1 FROM outbox WHERE kind = $1 AND ended_at IS NULL \
-                   AND claimed_by IS NULL AND not_before <= $2 LIMIT $3) AS waiting";
-        match self.find(sql, values![kind, now, at_most]).await? {
+                   AND not_before <= $2 AND (claimed_by IS NULL OR (claimed_by = $4 AND claimed_until <= $2)) \
+                   LIMIT $3) AS waiting";
+        match self.find(sql, values![kind, now, at_most, me.to_string()]).await? {
             Some(row) => Ok(usize::try_from(row.count("due")?).unwrap_or(usize::MAX)),
             None => Ok(0),
         }

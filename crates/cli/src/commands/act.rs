@@ -6,10 +6,10 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
-use ringfence_breaker::{Per, Phase, ScopedAccount, State, Subject};
+use ringfence_breaker::{Per, Phase, State, Subject};
 use ringfence_control::engine::Engine;
 use ringfence_control::notices::{one_line, shell_word};
-use ringfence_control::wanted::AppliedLimit;
+use ringfence_control::wanted::{AppliedLimit, scoped};
 use ringfence_model::Sid;
 use ringfence_store::Account;
 
@@ -331,15 +331,6 @@ pub(crate) fn with_name(sid: impl Display, name: &str) -> String {
 /// A name that somebody else chose, harmless on a terminal and short.
 pub(crate) fn account_name(name: &str) -> String {
     one_line(name, 40)
-}
-
-pub(crate) fn scoped(account: &Account) -> ScopedAccount<'_> {
-    ScopedAccount {
-        sid: account.sid,
-        parent: account.parent,
-        friendly_name: &account.friendly_name,
-        created: account.created,
-    }
 }
 
 fn quoted(names: &[&str]) -> String {

@@ -31,7 +31,7 @@ const QUIET: Duration = Duration::from_secs(1);
 const AT_ONCE: usize = 8;
 
 /// A node whose last sign of life is older is not counted on. Clocks of machines are apart by less.
-const SILENT: SignedDuration = SignedDuration::from_secs(90);
+pub(crate) const SILENT: SignedDuration = SignedDuration::from_secs(90);
 
 /// An order, as the outbox has it, and what it says.
 pub(crate) type Ordered = (Effect, Order);
@@ -219,7 +219,7 @@ impl Worker<'_> {
         }
         let now = self.now();
         for kind in kind::AT_TWILIO {
-            let due = self.installation.store.count_due(kind, AT_ONCE, now).await?;
+            let due = self.installation.store.count_due(&life, kind, AT_ONCE, now).await?;
             for _ in 0..due {
                 let (engine, life) = (Arc::clone(self.engine), life.clone());
                 self.workers.spawn(async move {

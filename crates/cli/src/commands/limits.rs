@@ -1,23 +1,29 @@
 //! `ringfence limits`: the limits of the configuration against those that hold, and the usage triggers that they want against
 //! those at Twilio; first as a difference, then made so.
 
-mod brought;
 mod diff;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
-use ringfence_control::engine::{Engine, ListedAccounts, NotListed, Triggers};
+use ringfence_control::engine::{Brought, Engine, ListedAccounts, NotListed, Triggers};
 use ringfence_control::plan::Mark;
 use ringfence_model::Sid;
-use ringfence_store::{Account, Keys, LimitsApplied, Location, MasterKey, SeenAccount, Store, Wanted};
+use ringfence_store::{Account, Keys, LimitsApplied, Location, MasterKey, Node, SeenAccount, Store, Wanted};
 
-use self::brought::{Brought, bring};
 use self::diff::Difference;
 use super::with_engine::{self, Installation, Missing, store};
 use super::with_store::{self, StoreArguments};
 use crate::config;
 use crate::exit::{Answer, Failure};
+
+/// Every node looks each second whether its limits still hold, and lets go what it was doing for others. What this
+/// command changes at Twilio comes after that, or it would be changed back.
+const NOTICED: Duration = Duration::from_secs(2);
+
+/// For so many accounts Twilio is asked at the same time.
+const AT_ONCE: usize = 8;
 
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true)]
@@ -110,7 +116,7 @@ async fn planned(installation: &Installation, as_json: bool) -> Result<Answer, F
     }
     let accounts = merged(installation, seen).await?;
     let brought = match triggers(installation).await? {
-        Some(triggers) => bring(&engine, &triggers, &accounts, None).await.map_err(store)?,
+        Some(triggers) => engine.bring_triggers(&triggers, &accounts, None, AT_ONCE).await.map_err(store)?,
         None => Brought::default(),
     };
     difference(installation, &engine, changes, brought, unread, &accounts, false)
@@ -129,6 +135,9 @@ fn apply(arguments: &ApplyArguments) -> Result<Answer, Failure> {
         }
         // 2. The limits, which every node that has them holds from now on.
         let changes = limits.apply(kept, by, *now).await.map_err(store)?;
+        if changes != LimitsApplied::default() && !others(installation).await?.is_empty() {
+            tokio::time::sleep(NOTICED).await;
+        }
         let engine = installation.agreed().await?;
         // 3. The accounts, and the triggers of each.
         let found = engine.synchronise_accounts().await.map_err(store)?;
@@ -140,7 +149,9 @@ fn apply(arguments: &ApplyArguments) -> Result<Answer, Failure> {
             .filter(|account| account.gone_at.is_none())
             .collect();
         let brought = match triggers(installation).await? {
-            Some(triggers) => bring(&engine, &triggers, &accounts, Some(by)).await.map_err(store)?,
+            Some(triggers) => {
+                engine.bring_triggers(&triggers, &accounts, Some(by), AT_ONCE).await.map_err(store)?
+            }
             None => Brought::default(),
         };
         let mut difference =
@@ -175,7 +186,7 @@ async fn difference(
             change.account.friendly_name.clone_from(&account.friendly_name);
         }
     }
-    let is_refused = brought.is_refused;
+    let is_refused = brought.troubles().all(|(_, trouble)| trouble.is_refusal());
     let failed = brought.failed.iter().map(|(sid, why)| (*sid, why.to_string()));
     let unlisted: Vec<_> = unlisted.iter().map(|(sid, why)| (*sid, why.to_string())).collect();
     let mut notes = Vec::new();
@@ -198,20 +209,24 @@ async fn difference(
     })
 }
 
+/// Nodes that have other limits than the configuration.
+async fn others(installation: &Installation) -> Result<Vec<Node>, Failure> {
+    let mut nodes = installation.store.nodes().await.map_err(store)?;
+    nodes.retain(|node| node.limits_hash != installation.limits.hash());
+    Ok(nodes)
+}
+
 /// Who has to be told of the new limits.
 async fn nodes(installation: &Installation) -> Result<Vec<String>, Failure> {
-    let nodes = installation.store.nodes().await.map_err(store)?;
-    let others = nodes.iter().filter(|node| node.limits_hash != installation.limits.hash());
-    let mut notes: Vec<_> = others
-        .map(|node| {
-            format!(
-                "note: {} runs with other limits, and holds none until it is reloaded with this configuration: \
-                 systemctl reload ringfence, or kill -HUP",
-                node.node
-            )
-        })
-        .collect();
-    if nodes.is_empty() {
+    let told = |node: Node| {
+        format!(
+            "note: {} runs with other limits, and holds none until it is reloaded with this configuration: \
+             systemctl reload ringfence, or kill -HUP",
+            node.node
+        )
+    };
+    let mut notes: Vec<_> = others(installation).await?.into_iter().map(told).collect();
+    if installation.store.nodes().await.map_err(store)?.is_empty() {
         notes.push(format!("note: no node is at work; {} holds the limits", installation.command("serve")));
     }
     Ok(notes)

@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use ringfence_breaker::Subject;
 use ringfence_control::views::{BreakerView, NodeView, OrderState, OrderView, PhaseName, Status};
 
 use super::account::why;
 use super::act::{account_name, with_name};
+use super::carry::SILENT;
 use super::trip::reset_command;
 use super::with_engine::{self, Installation, Missing, store};
 use super::with_store::StoreArguments;
@@ -16,9 +17,6 @@ use crate::exit::{Answer, Failure};
 
 /// So many of a kind are told; `--json` has more.
 const SHOWN: usize = 20;
-
-/// A node whose last sign of life is older is silent. Clocks of machines are apart by less.
-const SILENT: SignedDuration = SignedDuration::from_secs(90);
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

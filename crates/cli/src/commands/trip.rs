@@ -3,10 +3,10 @@
 use ringfence_breaker::{Action, Subject};
 use ringfence_control::notices::shell_word;
 use ringfence_control::views::{AccountView, Page};
-use ringfence_control::wanted::AppliedLimit;
+use ringfence_control::wanted::{AppliedLimit, scoped};
 use ringfence_model::Sid;
 
-use super::act::{self, ActArguments, Target, Verb, scoped, with_name};
+use super::act::{self, ActArguments, Target, Verb, with_name};
 use super::carry;
 use super::outcome::Outcome;
 use super::with_engine::{self, Installation, Missing, not_seen, refused, store};

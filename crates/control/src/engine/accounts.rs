@@ -6,10 +6,10 @@ use ringfence_twilio::client::{self, AccountFilter, Client, Inactive};
 use ringfence_twilio::wire::{self, AccountStatus};
 
 use super::orders::is_held;
-use super::{Engine, named, scoped};
+use super::{Engine, named};
 use crate::decide::{kind, status_order};
 use crate::notices::{Event, Notice};
-use crate::wanted::{Because, must_be_suspended};
+use crate::wanted::{Because, must_be_suspended, scoped};
 
 /// What was found.
 #[derive(Debug, Default)]

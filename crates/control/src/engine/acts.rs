@@ -4,9 +4,9 @@ use ringfence_breaker::{Action, Observation, Per, Phase, State, Subject};
 use ringfence_model::{Actor, Amount, Sid};
 use ringfence_store::{Account, Step, Wanted, Wish, WishedBy};
 
-use super::{Engine, named, scoped};
+use super::{Engine, named};
 use crate::decide::{By, status_order};
-use crate::wanted::{AppliedLimit, in_force};
+use crate::wanted::{AppliedLimit, in_force, scoped};
 
 /// Why an operator's act was refused. Nothing was changed.
 #[derive(Debug, thiserror::Error)]

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod acts;
+mod bring;
 mod clients;
 mod observe;
 mod orders;
@@ -18,13 +19,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
-use ringfence_breaker::ScopedAccount;
 use ringfence_model::{Clock, Sid};
-use ringfence_store::{Account, Claim, Store};
+use ringfence_store::{Account, Store};
 use tokio::sync::watch;
 
 pub use accounts::{ListedAccounts, NotListed, SynchronisedAccounts};
 pub use acts::ActRefused;
+pub use bring::Brought;
 pub use clients::{Clients, KnownAccount};
 pub use outbox::Worked;
 pub use reading::ReadingFailed;
@@ -63,8 +64,6 @@ pub struct Engine {
     /// The currency of each account, as its usage records say.
     currencies: Mutex<HashMap<Sid, String>>,
     ordered: watch::Sender<()>,
-    /// Claims whose work broke off.
-    dropped: Mutex<Vec<Claim>>,
 }
 
 impl Engine {
@@ -80,7 +79,6 @@ impl Engine {
             sums: Mutex::default(),
             currencies: Mutex::default(),
             ordered: watch::Sender::new(()),
-            dropped: Mutex::default(),
         }
     }
 
@@ -111,16 +109,6 @@ impl Engine {
     pub(crate) fn now(&self) -> Timestamp {
         let micros = i64::try_from(self.clock.unix_micros()).unwrap_or(i64::MAX);
         Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX)
-    }
-}
-
-/// An account, as a limit's scope looks at it.
-fn scoped(account: &Account) -> ScopedAccount<'_> {
-    ScopedAccount {
-        sid: account.sid,
-        parent: account.parent,
-        friendly_name: &account.friendly_name,
-        created: account.created,
     }
 }
 

@@ -6,10 +6,10 @@ use ringfence_breaker::{Measure, Observation, Phase, State, Subject};
 use ringfence_model::{Actor, Sid};
 use ringfence_store::{Account, Result, Step};
 
-use super::{Engine, named, scoped};
+use super::{Engine, named};
 use crate::decide::{By, Watched, decide};
 use crate::notices;
-use crate::wanted::AppliedLimit;
+use crate::wanted::{AppliedLimit, scoped};
 
 /// So often somebody else may be quicker before this node gives way for now. What was observed is observed again.
 const TRIES: usize = 20;

@@ -9,13 +9,13 @@ use ringfence_twilio::client::{Client, Inactive};
 use ringfence_twilio::wire::AccountStatus;
 use serde_json::json;
 
-use super::{Engine, scoped};
+use super::Engine;
 use crate::decide::{Order, kind};
 use crate::effects::{
     self, ClosedGeo, NotDone, Standing, cancel_queued, close_geo, end_calls, find_open_geo, open_geo,
 };
 use crate::notices::{Event, Notice};
-use crate::wanted::{Because, Breakers, in_force, must_be_suspended};
+use crate::wanted::{Because, Breakers, in_force, must_be_suspended, scoped};
 
 /// What was wanted may change while Twilio is asked; it settles as soon as nobody changes it any more.
 const TURNS: usize = 5;
@@ -119,7 +119,8 @@ impl Engine {
         if self.store.find_taken(account.sid, ACTIVE).await?.is_some() {
             return Ok(());
         }
-        // What the list said last is enough where it was active: no question delays the suspension.
+        // What the list said last is enough where it was active: no question delays the suspension. So whoever suspends it
+        // between that list and the trip is not told from us.
         let is_active = account.status == AccountStatus::Active.as_str()
             || effects::standing(parent, account.sid).await? == Standing::Active;
         if is_active {

@@ -1,7 +1,5 @@
 //! What was ordered is performed, each kind for itself: a mail server that hangs holds back no suspension.
 
-use std::sync::PoisonError;
-
 use jiff::{SignedDuration, Timestamp};
 use ringfence_model::Actor;
 use ringfence_store::{Claim, Effect, Life, NewEffect, Result};
@@ -45,26 +43,6 @@ struct Delivery {
     notice: Notice,
 }
 
-/// A claim that is being worked on. Dropped before its end, it is let go at the next turn.
-struct Held<'a> {
-    engine: &'a Engine,
-    claim: Option<Claim>,
-}
-
-impl Held<'_> {
-    fn end(mut self) {
-        self.claim = None;
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        if let Some(claim) = self.claim.take() {
-            self.engine.dropped.lock().unwrap_or_else(PoisonError::into_inner).push(claim);
-        }
-    }
-}
-
 /// How a claim ends.
 enum End {
     Done,
@@ -74,16 +52,16 @@ enum End {
 
 impl Engine {
     /// Performs up to `at_most` effects of a kind that are due, one after another. Each is claimed when its turn comes,
-    /// so that others may take what this node has not come to; several may be at it at once.
+    /// so that others may take what this node has not come to; several may be at it at once. After an error, or where it
+    /// was dropped, what it had claimed stays claimed: whoever goes on with this life calls
+    /// [`Store::release_claims`](ringfence_store::Store::release_claims) first.
     pub async fn work(&self, me: &Life, kind: &str, at_most: usize) -> Result<Worked> {
         let by = Actor::job(kind);
         let mut worked = Worked::default();
-        self.free_dropped().await?;
         for _ in 0..at_most {
             let now = self.now();
             let until = now.saturating_add(CLAIM).unwrap_or(Timestamp::MAX);
             let Some(claim) = self.store.claim_effects(me, kind, 1, until, now).await?.pop() else { break };
-            let held = Held { engine: self, claim: Some(claim.clone()) };
             let end = match kind {
                 kind::NOTICE => self.spread(&claim).await?,
                 kind::DELIVERY => self.deliver(&claim).await,
@@ -106,30 +84,11 @@ impl Engine {
             };
             match ended {
                 // Another node has it now, and does it again: everything here may be done twice.
-                Err(error) if error.is_conflict() => held.end(),
-                ended => {
-                    ended?;
-                    held.end();
-                }
+                Err(error) if error.is_conflict() => {}
+                ended => ended?,
             }
         }
         Ok(worked)
-    }
-
-    /// Lets claims go whose work broke off, because the store was away or whoever was at it was dropped: they would run
-    /// out only after minutes.
-    pub(crate) async fn free_dropped(&self) -> Result<()> {
-        let by = Actor::job("outbox");
-        loop {
-            let next = self.dropped.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let Some(claim) = next else { return Ok(()) };
-            let now = self.now();
-            let held = Held { engine: self, claim: Some(claim.clone()) };
-            match self.store.fail_effect(&by, &claim, "it broke off", Some(now), now).await {
-                Err(error) if !error.is_conflict() => return Err(error),
-                _ => held.end(),
-            }
-        }
     }
 
     async fn order(&self, kind: &str, claim: &Claim) -> Result<End> {

@@ -7,10 +7,10 @@ use ringfence_model::{Actor, Sid};
 use ringfence_store::Account;
 use ringfence_twilio::client;
 
-use super::{Engine, scoped};
+use super::Engine;
 use crate::decide::By;
 use crate::usage::{MixedCurrencies, Unreadable, Used, readings, used};
-use crate::wanted::AppliedLimit;
+use crate::wanted::{AppliedLimit, scoped};
 
 /// Why an account's usage is not known.
 #[derive(Debug, thiserror::Error)]

@@ -39,6 +39,8 @@ pub struct Triggered {
     pub settled: usize,
     /// The accounts that they told of: their usage records say how much it is, and move every other breaker.
     pub accounts: BTreeSet<Sid>,
+    /// Why one of them could not be dealt with. It comes again, and keeps no other back.
+    pub failed: Option<ringfence_store::Error>,
 }
 
 impl Engine {
@@ -46,8 +48,12 @@ impl Engine {
     pub async fn take_triggered(&self) -> Result<Triggered> {
         let mut triggered = Triggered::default();
         for delivery in self.store.unprocessed_observations(AT_ONCE).await? {
-            self.take_delivery(&delivery).await?;
-            triggered.settled += 1;
+            match self.take_delivery(&delivery).await {
+                Ok(()) => triggered.settled += 1,
+                // Then it is the same for all.
+                Err(error) if error.is_away() => return Err(error),
+                Err(error) => triggered.failed = triggered.failed.or(Some(error)),
+            }
             triggered.accounts.extend(Sid::parse(&delivery.account));
         }
         Ok(triggered)

@@ -9,9 +9,10 @@ use ringfence_twilio::client::{self, Client, TriggerFilter};
 use ringfence_twilio::wire::UsageTrigger;
 use serde_json::json;
 
-use super::{Engine, named, scoped};
+use super::{Engine, named};
 use crate::notices::{self, Event, Notice, TriggerChange};
 use crate::plan::{Change, Kept, Mark, Plan, Wanted, plan, redirected};
+use crate::wanted::scoped;
 
 /// What triggers call, and whose they are.
 #[derive(Debug, Clone)]

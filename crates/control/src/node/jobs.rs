@@ -150,9 +150,6 @@ impl Pace {
     }
 }
 
-/// Accounts whose triggers are compared in one go.
-const CHUNK: usize = 10;
-
 /// Rows that are deleted in one transaction, and how many of these there are in one run.
 const BATCH: usize = 500;
 const BATCHES_MAX: usize = 200;
@@ -186,7 +183,7 @@ impl Node {
             self.to_confirm.lock().unwrap_or_else(PoisonError::into_inner).extend(triggered.accounts);
             self.confirming.notify_one();
         }
-        Ok(triggered.settled)
+        triggered.failed.map_or(Ok(triggered.settled), Err)
     }
 
     /// Reads what the accounts used that a trigger told of.
@@ -300,33 +297,10 @@ impl Node {
         let Some(callback_url) = &self.setup.callback_url else { return Ok(Done::default()) };
         let triggers = Triggers { callback_url: callback_url.clone(), mark: self.mark.clone() };
         let accounts: Vec<_> = self.setup.store.accounts().await?.into_iter().filter(is_there).collect();
-        let mut waiting = accounts.chunks(CHUNK);
-        let mut at_it: JoinSet<store::Result<Done>> = JoinSet::new();
-        let mut done = Done::default();
-        loop {
-            while at_it.len() < self.pace.at_once()
-                && let Some(chunk) = waiting.next()
-            {
-                let (engine, triggers, chunk) = (Arc::clone(engine), triggers.clone(), chunk.to_vec());
-                at_it.spawn(async move {
-                    let planned = engine.plan_triggers(&triggers, &chunk).await?;
-                    let by = Actor::job(Job::Triggers.name());
-                    let applied = engine.apply_triggers(&triggers, &planned.plan, &by).await?;
-                    let troubles = planned.unread.into_iter().chain(applied.failed);
-                    let troubles = troubles.map(|(sid, trouble)| (sid, trouble.to_string())).collect();
-                    Ok(Done { count: applied.changed, troubles })
-                });
-            }
-            match at_it.join_next().await {
-                None => return Ok(done),
-                Some(Err(_)) => return Err(JobFailed::Panicked),
-                Some(Ok(part)) => {
-                    let part = part?;
-                    done.count += part.count;
-                    done.troubles.extend(part.troubles);
-                }
-            }
-        }
+        let by = Actor::job(Job::Triggers.name());
+        let brought = engine.bring_triggers(&triggers, &accounts, Some(&by), self.pace.at_once()).await?;
+        let troubles = brought.troubles().map(|(sid, trouble)| (*sid, trouble.to_string())).collect();
+        Ok(Done { count: brought.changed, troubles })
     }
 
     async fn seal(&self) -> Result<Done, JobFailed> {
@@ -417,7 +391,8 @@ impl Node {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&job)
     }
 
-    /// The work of the outbox, of one kind, as long as there is some that is due; several at once.
+    /// The work of the outbox, of one kind, as long as there is some that is due; several at once. Nobody else works on
+    /// this kind in the name of this node meanwhile.
     pub(super) async fn work_off(
         &self,
         at_work: &AtWork,
@@ -425,10 +400,14 @@ impl Node {
         at_once: usize,
     ) -> store::Result<usize> {
         let mut ended = 0;
-        at_work.engine.free_dropped().await?;
+        // Until this has come to its end in good order, nobody knows what it had claimed.
+        if !self.working.lock().unwrap_or_else(PoisonError::into_inner).insert(kind) {
+            self.setup.store.release_claims(&at_work.life, kind).await?;
+        }
         loop {
-            let due = self.setup.store.count_due(kind, at_once, self.now()).await?;
+            let due = self.setup.store.count_due(&at_work.life, kind, at_once, self.now()).await?;
             if due == 0 {
+                self.working.lock().unwrap_or_else(PoisonError::into_inner).remove(kind);
                 return Ok(ended);
             }
             let mut workers = JoinSet::new();
@@ -441,7 +420,7 @@ impl Node {
                     let worked = worked?;
                     ended += worked.done + worked.failed;
                 } else {
-                    // Its claims run out, so it is tried again.
+                    // Its claim runs out, which is soon enough for what would panic again.
                     tracing::error!(kind, "an effect's worker panicked");
                 }
             }

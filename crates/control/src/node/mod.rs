@@ -96,6 +96,8 @@ pub struct Node {
     /// The life in which it last gave a sign.
     life: Mutex<Option<Life>>,
     leases: Mutex<BTreeMap<Job, Lease>>,
+    /// Kinds of effects that are being performed, or whose performing broke off.
+    working: Mutex<BTreeSet<&'static str>>,
     /// Asks for a job before its time.
     asked: BTreeMap<Job, Notify>,
     triggered: Notify,
@@ -116,6 +118,7 @@ impl Node {
             has_agreed: AtomicBool::new(false),
             life: Mutex::default(),
             leases: Mutex::default(),
+            working: Mutex::default(),
             asked: Job::ALL.into_iter().map(|job| (job, Notify::new())).collect(),
             triggered: Notify::new(),
             to_confirm: Mutex::default(),

@@ -7,8 +7,8 @@ use ringfence_store::{Account, Wanted, Wish};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Known, NotSeen, Page, Views, schema, scoped};
-use crate::wanted::{Because, Breakers, must_be_suspended};
+use super::{Known, NotSeen, Page, Views, schema};
+use crate::wanted::{Because, Breakers, must_be_suspended, scoped};
 
 /// A page of accounts, by SID.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]

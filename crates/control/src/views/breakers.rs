@@ -10,8 +10,8 @@ use ringfence_store::Breaker;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Known, NamedAccount, NotSeen, Page, Views, schema, scoped};
-use crate::wanted::AppliedLimit;
+use super::{Known, NamedAccount, NotSeen, Page, Views, schema};
+use crate::wanted::{AppliedLimit, scoped};
 
 /// A page of breakers: by limit, in the order of the configuration, then by account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]

@@ -19,7 +19,7 @@ mod status;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use ringfence_breaker::{Measure, ScopedAccount, State, Subject};
+use ringfence_breaker::{Measure, State, Subject};
 use ringfence_model::Sid;
 use ringfence_store::{Account, Breaker, Store};
 use schemars::JsonSchema;
@@ -149,14 +149,5 @@ impl Known {
 
     fn breaker(&self, limit: &str, subject: Subject) -> Option<&Breaker<State>> {
         self.breakers.get(&(limit.to_owned(), subject))
-    }
-}
-
-fn scoped(account: &Account) -> ScopedAccount<'_> {
-    ScopedAccount {
-        sid: account.sid,
-        parent: account.parent,
-        friendly_name: &account.friendly_name,
-        created: account.created,
     }
 }

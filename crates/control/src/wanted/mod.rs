@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use ringfence_breaker::{Action, Limit, Per, ScopedAccount, State, Subject};
+use ringfence_store::Account;
 
 /// A limit as it is applied: with the moment from which on it counts new subaccounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +30,16 @@ impl AppliedLimit {
             Per::Account => Subject::Account(account.sid),
             Per::Together => Subject::Together,
         })
+    }
+}
+
+/// An account, as a limit's scope looks at it.
+pub fn scoped(account: &Account) -> ScopedAccount<'_> {
+    ScopedAccount {
+        sid: account.sid,
+        parent: account.parent,
+        friendly_name: &account.friendly_name,
+        created: account.created,
     }
 }
 

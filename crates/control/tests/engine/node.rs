@@ -5,15 +5,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use ringfence_breaker::{Action, Limit, Measure, Per, Probe, Reset, Scope, Threshold, Window};
+use ringfence_breaker::Limit;
 use ringfence_control::decide::kind;
 use ringfence_control::engine::{Clients, Engine, KnownAccount, Setup};
 use ringfence_control::wanted::AppliedLimit;
-use ringfence_model::{Actor, Amount, Clock, Secret, Sid};
+use ringfence_model::{Actor, Clock, Secret, Sid};
 use ringfence_sandbox::Settings;
 use ringfence_store::{Keys, Life, Location, MasterKey, NewObservation, NewTrigger, Store};
 use serde_json::json;
 
+pub(crate) use crate::limits::fifty_a_day;
 use crate::world::World;
 
 /// The engine's clock, which goes with the sandbox's.
@@ -40,23 +41,6 @@ pub(crate) struct Node {
     pub(crate) clock: Arc<Hands>,
     pub(crate) me: Life,
     _folder: tempfile::TempDir,
-}
-
-pub(crate) fn fifty_a_day(per: Per, then: Vec<Action>) -> Limit {
-    Limit {
-        name: "fifty a day".to_owned(),
-        scope: Scope::Subaccounts,
-        per,
-        measure: Measure::Price,
-        category: "totalprice".to_owned(),
-        window: Window::Daily,
-        at: Threshold::At(Amount::from_units(50)),
-        warn: vec![80],
-        then,
-        probe: Probe::Percent(10),
-        reset: Reset::Manual,
-        enforce: true,
-    }
 }
 
 impl Node {
@@ -158,7 +142,7 @@ impl Node {
     }
 
     pub(crate) async fn add_trigger(&self, account: Sid) -> Sid {
-        let sid = Sid::new(*b"UT", 7);
+        let sid = Sid::parse(&account.to_string().replacen("AC", "UT", 1)).expect("a SID of its own");
         let trigger = NewTrigger {
             sid,
             account,

@@ -8,6 +8,8 @@ on_both! {
     a_claim_that_was_lost_ends_nothing,
     an_effect_is_claimed_by_one_node,
     a_node_takes_its_own_claim_again_when_it_has_run_out,
+    what_could_be_claimed_is_counted_own_claims_that_have_run_out_among_it,
+    claims_of_one_kind_that_nobody_works_on_are_let_go,
     a_dead_node_loses_its_claims,
     a_node_that_was_buried_claims_nothing,
     what_is_not_due_waits,
@@ -73,6 +75,34 @@ async fn a_node_takes_its_own_claim_again_when_it_has_run_out(world: World) {
     store.renew_claim(&claim, after(20)).await.unwrap();
     assert!(store.claim_effects(&one, "suspend", 9, after(30), after(19)).await.unwrap().is_empty());
     assert_eq!(store.claim_effects(&one, "suspend", 9, after(30), after(20)).await.unwrap().len(), 1);
+}
+
+async fn what_could_be_claimed_is_counted_own_claims_that_have_run_out_among_it(world: World) {
+    let store = &world.store;
+    let (one, two) = (join(store, "one").await, join(store, "two").await);
+    add(store, "a").await;
+    add(store, "b").await;
+    assert_eq!(store.count_due(&one, "suspend", 9, start()).await.unwrap(), 2);
+    assert_eq!(store.count_due(&one, "suspend", 1, start()).await.unwrap(), 1);
+    assert_eq!(store.count_due(&one, "mail", 9, start()).await.unwrap(), 0);
+    store.claim_effects(&one, "suspend", 1, after(10), start()).await.unwrap();
+    assert_eq!(store.count_due(&one, "suspend", 9, after(9)).await.unwrap(), 1);
+    assert_eq!(store.count_due(&one, "suspend", 9, after(10)).await.unwrap(), 2);
+    assert_eq!(store.count_due(&two, "suspend", 9, after(10)).await.unwrap(), 1, "another's do not run out");
+}
+
+async fn claims_of_one_kind_that_nobody_works_on_are_let_go(world: World) {
+    let store = &world.store;
+    let (one, two) = (join(store, "one").await, join(store, "two").await);
+    add(store, "a").await;
+    let lost = store.claim_effects(&one, "suspend", 9, after(9999), start()).await.unwrap().remove(0);
+    assert_eq!(store.release_claims(&two, "suspend").await.unwrap(), 0, "they are another's");
+    assert_eq!(store.release_claims(&one, "mail").await.unwrap(), 0, "they are of another kind");
+    assert_eq!(store.release_claims(&one, "suspend").await.unwrap(), 1);
+    let again = store.claim_effects(&one, "suspend", 9, after(9999), start()).await.unwrap().remove(0);
+    assert!(store.complete_effect(&operator(), &lost, after(1)).await.unwrap_err().is_conflict());
+    store.complete_effect(&operator(), &again, after(1)).await.unwrap();
+    assert_eq!(store.release_claims(&one, "suspend").await.unwrap(), 0, "what has ended stays so");
 }
 
 async fn a_dead_node_loses_its_claims(world: World) {
