@@ -115,7 +115,7 @@ impl Outcome<'_> {
                 match (action, self.lifts) {
                     (Action::Suspend, false) => suspended(account),
                     (Action::Suspend, true) => {
-                        let (stuck, words) = resumed(account, is_done);
+                        let (stuck, words) = resumed(account, is_done, self.breaker.is_some());
                         is_stuck |= stuck;
                         words
                     }
@@ -162,7 +162,7 @@ fn suspended(account: &AccountView) -> String {
     }
 }
 
-fn resumed(account: &AccountView, is_done: bool) -> (bool, String) {
+fn resumed(account: &AccountView, is_done: bool, by_reset: bool) -> (bool, String) {
     let held = account.why.as_ref().filter(|_| account.wanted == Some(WantedStatus::Suspended));
     if let Some(why) = held {
         let limits = why.limits.iter().map(|limit| format!("the limit \"{limit}\" holds it too"));
@@ -174,6 +174,14 @@ fn resumed(account: &AccountView, is_done: bool) -> (bool, String) {
         "active" => (false, "active at Twilio, read back".to_owned()),
         "closed" => (true, "closed at Twilio, for good".to_owned()),
         _ if account.gone_at.is_some() => (true, "no longer in Twilio's list of accounts".to_owned()),
+        // A reset takes back what its limit did, and no more.
+        status if is_done && by_reset => (
+            true,
+            format!(
+                "still {status}: it was so before the limit tripped, by somebody else or by Twilio; `ringfence account \
+                 resume` ends what is not Twilio's"
+            ),
+        ),
         status if is_done => {
             (true, format!("still {status}: Twilio itself holds it, so only Twilio's support can lift that"))
         }

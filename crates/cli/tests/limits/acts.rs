@@ -221,3 +221,20 @@ fn a_store_that_somebody_has_locked_is_away_and_the_act_is_not_claimed() {
     assert_eq!(world.status(account), "active");
     world.run(&["status"]).code(0).says("nothing is tripped");
 }
+
+#[test]
+fn a_reset_says_that_it_does_not_end_what_somebody_else_had_begun_and_what_does() {
+    let (world, account) = applied();
+    let sid = account.to_string();
+    world.suspend(account);
+    // It is in the list of accounts before the trip, as it is within a poll of `serve`.
+    world.run(&["limits", "apply"]).code(0);
+    world
+        .run(&["trip", "fifty a day", "--account", &sid, "--reason", "x"])
+        .code(0)
+        .says("suspended at Twilio");
+    let run = world.run(&["reset", "fifty a day", "--account", &sid, "--reason", "x"]).code(1);
+    run.says("still suspended: it was so before the limit tripped").says("`ringfence account resume`");
+    assert_eq!(world.status(account), "suspended");
+    world.run(&["account", "resume", &sid, "--reason", "x"]).code(0).says("active at Twilio, read back");
+}

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use ringfence_model::{Clock, Secret, Sid};
 use ringfence_sandbox::{Sandbox, SandboxOptions, Settings};
 use ringfence_twilio::client::{self, Client, Credentials, NewUsageTrigger, TriggerFilter};
-use ringfence_twilio::wire::UsageTrigger;
+use ringfence_twilio::wire::{AccountStatus, UsageTrigger};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -264,6 +264,13 @@ impl World {
     pub(crate) fn status(&self, account: Sid) -> String {
         let account = self.runtime.block_on(self.parent.accounts().fetch(account)).expect("the account");
         account.status.as_str().to_owned()
+    }
+
+    /// Somebody suspends an account at Twilio, past Ringfence.
+    pub(crate) fn suspend(&self, account: Sid) {
+        let accounts = self.parent.accounts();
+        let asked = accounts.set_status(account, &AccountStatus::Suspended);
+        self.runtime.block_on(asked).expect("suspended");
     }
 
     pub(crate) fn triggers(&self, account: Sid) -> Vec<UsageTrigger> {
