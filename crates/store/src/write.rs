@@ -110,29 +110,20 @@ async fn work(pool: Pool, keys: Arc<Keyring>, mut jobs: mpsc::Receiver<Box<dyn J
     pool.close().await;
 }
 
-/// Carries out a batch and answers it, except those that others stood in the way of: they are given back, to be
-/// tried alone.
+/// Carries out a batch and answers it, except where another node stood in its way: then nothing of it was done, and it is
+/// given back, to be tried one by one.
 async fn commit(pool: &Pool, keys: &Arc<Keyring>, mut batch: Batch) -> Batch {
     let mut outcomes = run(pool, keys, &mut batch).await;
     if outcomes.as_ref().is_err_and(Error::is_broken_connection) {
         // A connection of the pool may have died while it was idle, as all do when the database is started anew.
         outcomes = run(pool, keys, &mut batch).await;
     }
-    let mut alone = Batch::new();
     match outcomes {
-        Ok(outcomes) => {
-            for (job, outcome) in batch.into_iter().zip(outcomes) {
-                match outcome {
-                    Err(error) if error.is_contention() => alone.push(job),
-                    outcome => job.answer(outcome),
-                }
-            }
-        }
-        // One write of the batch fell victim to a deadlock in a way that took the transaction with it.
-        Err(error) if error.is_contention() => alone = batch,
+        Ok(outcomes) => batch.into_iter().zip(outcomes).for_each(|(job, outcome)| job.answer(outcome)),
+        Err(error) if error.is_contention() => return batch,
         Err(error) => batch.into_iter().for_each(|job| job.answer(Err(error.clone()))),
     }
-    alone
+    Batch::new()
 }
 
 async fn commit_alone(pool: &Pool, keys: &Arc<Keyring>, job: Box<dyn Job>) {
@@ -195,7 +186,8 @@ async fn run_each(
         // Going to the next savepoint is one message, not two: it is half of the way of a small write.
         match &outcome {
             Ok(()) => transaction.run("RELEASE SAVEPOINT one; SAVEPOINT one".to_owned()).await?,
-            Err(error) if error.is_away() && !error.is_contention() => return Err(error.clone()),
+            // After a deadlock too: whoever went on would keep the other node waiting, and find the next one.
+            Err(error) if error.is_away() => return Err(error.clone()),
             Err(_) => transaction.run("ROLLBACK TO SAVEPOINT one".to_owned()).await?,
         }
         outcomes.push(outcome);
