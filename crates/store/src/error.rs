@@ -292,6 +292,11 @@ impl Error {
         matches!(code(source).as_deref(), Some("40P01" | "40001"))
     }
 
+    /// Somebody else holds the lock.
+    pub(crate) fn is_locked(&self) -> bool {
+        matches!(self, Self::Away { reason: Away::Locked, .. })
+    }
+
     /// The connection broke before the commit, so nothing of the transaction remains.
     pub(crate) fn is_broken_connection(&self) -> bool {
         matches!(self, Self::Away { reason: Away::Unreachable, in_doubt: false, .. })

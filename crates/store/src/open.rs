@@ -12,8 +12,10 @@ use jiff::Timestamp;
 use ringfence_model::Secret;
 use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use tokio::time::timeout;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use tokio::time::{Instant, timeout};
 
 use crate::error::{Error, OpenError};
 use crate::keys::{Keys, MasterKey, sync_directory};
@@ -24,6 +26,8 @@ use crate::{Result, Store, audit, epoch, hex, migrate};
 
 /// How long a statement waits for SQLite's lock: another program's transaction, such as a command that trips a breaker.
 const BUSY: Duration = Duration::from_secs(5);
+/// After how long a start tries again what SQLite does not wait for.
+const BUSY_AGAIN: Duration = Duration::from_millis(20);
 /// How long a request waits for a connection.
 const ACQUIRE: Duration = Duration::from_secs(5);
 /// Connections that read a SQLite file; one more writes.
@@ -105,7 +109,7 @@ impl Store {
                 make_file(path)?;
                 let writing = SqlitePoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE);
                 let writing = writing.idle_timeout(None).max_lifetime(None);
-                let writing = Pool::Sqlite(writing.connect_with(sqlite(path)).await?);
+                let writing = Pool::Sqlite(connect_sqlite(writing, path).await?);
                 let reading = SqlitePoolOptions::new().max_connections(SQLITE_READERS);
                 let reading = reading.acquire_timeout(ACQUIRE).idle_timeout(None).max_lifetime(None);
                 (writing, Pool::Sqlite(reading.connect_lazy_with(sqlite(path).read_only(true))))
@@ -160,6 +164,20 @@ async fn prepare(transaction: &mut Transaction, now: Timestamp) -> Result<i64> {
     audit::make_signing_key(transaction).await?;
     epoch::begin_if_moved(transaction, now).await?;
     Ok(found)
+}
+
+/// The first connection, which also turns a new file to WAL. For that SQLite needs the file alone, and does not wait: of two
+/// that start at once one is told at once that it is locked (<https://www.sqlite.org/wal.html>, section 2.2).
+async fn connect_sqlite(pool: SqlitePoolOptions, path: &Path) -> Result<SqlitePool> {
+    let give_up = Instant::now() + BUSY;
+    loop {
+        match pool.clone().connect_with(sqlite(path)).await.map_err(Error::from) {
+            Err(error) if error.is_locked() && Instant::now() < give_up => {
+                tokio::time::sleep(BUSY_AGAIN).await;
+            }
+            other => return other,
+        }
+    }
 }
 
 /// The options of every connection to SQLite.
