@@ -5,6 +5,7 @@ use std::process;
 use std::sync::Arc;
 
 use ringfence_control::engine::{Clients, KnownAccount};
+use ringfence_control::heads::Carrier;
 use ringfence_control::node::Limits;
 use ringfence_control::notices::{self, Notifier, SettingsProblem};
 use ringfence_twilio::client::InvalidSettings;
@@ -40,6 +41,12 @@ pub(crate) fn notifier(
     let clients = clients.clone();
     let notifier = Notifier::new(settings, Arc::new(move |sid| clients.of(sid)))?;
     Ok(Some(Arc::new(notifier)))
+}
+
+/// Where heads of the audit log are carried.
+pub(crate) fn carriers(control: &Control) -> Result<Vec<Arc<Carrier>>, SettingsProblem> {
+    let settings = control.store.iter().flat_map(|store| store.audit_heads.iter().cloned());
+    settings.map(|settings| Carrier::new(settings).map(Arc::new)).collect()
 }
 
 /// The machine and the process: two on one machine are two nodes.

@@ -7,6 +7,7 @@ pub mod api;
 pub mod decide;
 pub mod effects;
 pub mod engine;
+pub mod heads;
 pub mod node;
 pub mod notices;
 pub mod plan;

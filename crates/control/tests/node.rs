@@ -101,6 +101,7 @@ impl Installation {
             callback_url: Some("https://gate.example.com/triggers".to_owned()),
             poll_interval: Duration::from_mins(1),
             keep: Keep::default(),
+            carriers: Vec::new(),
             on_accounts: Some(Arc::new(move |seen| {
                 told.fetch_add(1, Ordering::SeqCst);
                 *accounts.lock().expect("nobody panicked") = seen.iter().map(|account| account.sid).collect();

@@ -6,6 +6,8 @@
 
 mod account;
 pub(crate) mod control;
+mod heads;
+mod keep;
 mod limit;
 mod limits;
 mod listen;
@@ -268,6 +270,8 @@ const SECTIONS: &[&Section] = &[
     &route::SECTION,
     &route::BASIC,
     &store::SECTION,
+    &heads::SECTION,
+    &keep::SECTION,
     &twilio::SECTION,
     &limit::SECTION,
     &limit::SCOPE,

@@ -3,16 +3,21 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use ringfence_control::heads::CarrierSettings;
+use ringfence_control::node::Keep;
 use ringfence_model::Secret;
 use ringfence_store::{MasterKey as StoreKey, OpenError};
 
 use super::Surroundings;
 use super::problems::Problems;
 use super::raw::{Field, Section, Table};
-use super::secret;
+use super::{heads, keep, secret};
 
-pub(super) const SECTION: Section =
-    Section { name: "[store]", keys: &["url", "master_key", "previous_master_keys"], later: &[] };
+pub(super) const SECTION: Section = Section {
+    name: "[store]",
+    keys: &["url", "master_key", "previous_master_keys", "audit_heads", "keep"],
+    later: &[],
+};
 
 const URL_FORM: &str = "\"sqlite:ringfence.db\" or \"postgres://user@host/ringfence\"";
 const KEY_FORM: &str = "{ file = \"PATH\" } or { env = \"NAME\" }, made with `openssl rand -hex 32`";
@@ -25,6 +30,10 @@ pub(crate) struct Store {
     pub(crate) master_key: MasterKey,
     /// What was sealed with these can still be opened; it is sealed anew with the master key.
     pub(crate) previous_master_keys: Vec<StoreKey>,
+    /// Where signed heads of the audit log are carried.
+    pub(crate) audit_heads: Vec<CarrierSettings>,
+    /// How long what is over is kept.
+    pub(crate) keep: Keep,
 }
 
 impl Store {
@@ -76,6 +85,11 @@ pub(super) fn resolve(
     };
     let previous_len = previous.len();
     let previous: Vec<_> = previous.into_iter().filter_map(|field| key(field, around, problems)).collect();
+    let audit_heads = match table.find("audit_heads") {
+        Some(field) => heads::resolve(field, around, problems),
+        None => Some(Vec::new()),
+    };
+    let keep = keep::resolve(table.find("keep"), problems);
     let database = database?;
     let master_key = master_key(&table, &database, around, problems)?;
     if let MasterKey::Given(key) = &master_key
@@ -87,7 +101,14 @@ pub(super) fn resolve(
             problems,
         );
     }
-    (previous.len() == previous_len).then_some(Store { database, master_key, previous_master_keys: previous })
+    let audit_heads = audit_heads?;
+    (previous.len() == previous_len).then_some(Store {
+        database,
+        master_key,
+        previous_master_keys: previous,
+        audit_heads,
+        keep,
+    })
 }
 
 fn database(field: Field<'_>, around: &Surroundings<'_>, problems: &mut Problems) -> Option<Database> {

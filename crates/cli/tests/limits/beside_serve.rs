@@ -1,6 +1,11 @@
 //! The commands beside a running `serve`, on the same database.
 
-use ringfence_testkit::PostgresDatabase;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
+
+use ringfence_testkit::{Answer, PostgresDatabase, Upstream};
 
 use crate::world::{LIMITS, Run, World};
 
@@ -80,4 +85,60 @@ fn a_limit_that_only_watches_stops_nobody_and_is_reported() {
     world.run(&["status"]).code(0).says("it only watches, so nothing was stopped");
     world.run(&["report", "watchd"]).code(2).complains("there is no limit \"watchd\"");
     serving.stop();
+}
+
+#[test]
+fn heads_of_the_audit_log_go_where_its_end_cannot_be_cut_off() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("log");
+    let syslog = UnixDatagram::bind(&socket).expect("a socket");
+    syslog.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let receiver = runtime.block_on(Upstream::start(async |_| Answer::new(204, "")));
+    let store = format!(
+        "url = \"sqlite:ringfence.db\"\naudit_heads = [{{ file = \"heads\" }}, {{ syslog = \"{}\" }}, \
+         {{ webhook = \"http://{}/heads\", secret = {{ env = \"STORE_KEY\" }} }}]",
+        socket.display(),
+        receiver.address()
+    );
+    let world = World::with(&store, LIMITS);
+    world.run(&["check"]).code(0).says("heads to    the file ").says("heads to    syslog at ");
+    let (heads, copy) = (world.path("heads"), world.path("copy.db"));
+    let (heads, copy) = (heads.display().to_string(), copy.display().to_string());
+    let verify = ["audit", "verify", "--heads", heads.as_str()];
+
+    let serving = world.serve();
+    world.until(&verify, |run| run.code == 0);
+    assert_eq!(fs::metadata(&heads).expect("the file").permissions().mode() & 0o777, 0o600);
+    let mut message = [0; 2048];
+    let length = syslog.recv(&mut message).expect("a message");
+    let message = str::from_utf8(&message[..length]).expect("text");
+    let first = fs::read_to_string(&heads).expect("the file");
+    assert!(message.starts_with("<85>ringfence[") && message.contains(": audit head "), "{message}");
+    world.until(&["status"], |_| !receiver.requests().is_empty());
+    let posted = &receiver.requests()[0];
+    assert!(posted.header("webhook-signature").is_some_and(|signature| signature.starts_with("v1,")));
+    serving.stop();
+
+    // What happens from here on is taken back together with its heads, and the head that is outside says so.
+    world.run(&["store", "backup", &copy]).code(0);
+    let account = world.subaccount("Customer 7");
+    let serving = world.serve();
+    world.spend(account, "60");
+    world.until(&["account", "list"], has("held suspended by limit \"fifty a day\""));
+    world.until(&verify, |run| {
+        run.code == 0 && fs::read_to_string(&heads).is_ok_and(|text| text.len() > first.len())
+    });
+    serving.stop();
+    world.run(&["store", "restore", &copy, "--replace", "anything"]).code(0);
+    world.run(&["audit", "verify"]).code(0);
+    world.run(&verify).code(1).says("the log is not whole");
+    // The service says it too, when it carries the next one.
+    let serving = world.serve();
+    world.until(&["status"], |_| fs::read_to_string(&heads).is_ok_and(|text| text.lines().count() > 2));
+    let log = serving.stop();
+    assert!(
+        log.contains("the audit log ends at ") || log.contains("the audit log does not say at "),
+        "{log}"
+    );
 }

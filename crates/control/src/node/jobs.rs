@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 
 use super::{AtWork, Node};
 use crate::engine::{Engine, ReadingFailed, Triggers};
+use crate::heads::{Carried, Carrier, NotCarried};
 
 /// What one node at a time does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,6 +66,19 @@ pub struct Keep {
     pub accounts: Option<Duration>,
     /// API tokens that open nothing any more.
     pub tokens: Option<Duration>,
+}
+
+impl Keep {
+    /// All of them, with their names.
+    pub const fn all(&self) -> [(&'static str, Option<Duration>); 5] {
+        [
+            ("audit", self.audit),
+            ("observations", self.observations),
+            ("effects", self.effects),
+            ("accounts", self.accounts),
+            ("tokens", self.tokens),
+        ]
+    }
 }
 
 /// What one run of a job did.
@@ -318,6 +332,14 @@ impl Node {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Carries the newest head of the audit log to one place, if this node is the one that seals. None where it is not.
+    pub async fn carry_head(&self, carrier: &Carrier) -> Result<Option<Carried>, NotCarried> {
+        if !self.has(Job::Seal) {
+            return Ok(None);
+        }
+        carrier.turn(&self.setup.store, self.now()).await.map(Some)
     }
 
     async fn forget(&self) -> Result<Done, JobFailed> {

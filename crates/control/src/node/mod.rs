@@ -23,6 +23,7 @@ pub use agreement::{Agreement, Limits};
 pub use jobs::{Done, Job, JobFailed, Keep};
 
 use crate::engine::{self, Clients, Engine};
+use crate::heads::Carrier;
 use crate::notices::Notifier;
 use crate::plan::Mark;
 
@@ -52,6 +53,8 @@ pub struct Setup {
     pub poll_interval: Duration,
     /// How long what is over is kept.
     pub keep: Keep,
+    /// Where signed heads of the audit log are carried, by the node that seals it.
+    pub carriers: Vec<Arc<Carrier>>,
     /// Told of all accounts, after any of them has changed: the gate verifies their webhooks.
     pub on_accounts: Option<OnAccounts>,
 }

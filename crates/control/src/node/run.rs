@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{AtWork, Done, Idle, Job, Node};
 use crate::decide::kind;
+use crate::heads::{Carried, Carrier, NotCarried};
 
 /// A sign of life.
 const PULSE: Duration = Duration::from_secs(1);
@@ -19,6 +20,13 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// Other nodes may have learnt of accounts.
 const ACCOUNTS_AGAIN: Duration = Duration::from_secs(5);
+
+/// A head of the audit log is carried so soon after it was signed, and the next one to the same place so much later: what
+/// happens seldom is outside at once, and a busy day sends a head a minute and not one for each row.
+const CARRY_SOON: Duration = Duration::from_secs(5);
+const CARRY_AGAIN: Duration = Duration::from_mins(1);
+/// Where heads are not taken, the pauses grow to this.
+const CARRY_AGAIN_AT_MOST: Duration = Duration::from_mins(5);
 
 /// The kinds of effects, and how many are performed at once. None waits for another kind.
 pub(super) const KINDS: [(&str, usize); 7] = [
@@ -75,6 +83,9 @@ impl Node {
         tasks.spawn(Arc::clone(self).feed());
         for job in Job::ALL {
             tasks.spawn(Arc::clone(self).repeat(job));
+        }
+        for carrier in &self.setup.carriers {
+            tasks.spawn(Arc::clone(self).carry_heads(Arc::clone(carrier)));
         }
         for (kind, at_once) in KINDS {
             tasks.spawn(Arc::clone(self).perform(kind, at_once));
@@ -155,6 +166,33 @@ impl Node {
         }
     }
 
+    /// Each place has a task of its own, so that one that hangs keeps heads from no other, and never the sealer waiting.
+    async fn carry_heads(self: Arc<Self>, carrier: Arc<Carrier>) {
+        let mut log = Log::of(carrier.name());
+        let mut doubt = None;
+        let mut pause = CARRY_SOON;
+        loop {
+            sleep(pause).await;
+            match self.carry_head(&carrier).await {
+                Ok(carried) => {
+                    log.note(None::<NotCarried>);
+                    let Carried { seq, doubt: found } = carried.unwrap_or_default();
+                    pause = if seq.is_some() { CARRY_AGAIN } else { CARRY_SOON };
+                    if let Some(found) = &found
+                        && doubt.as_ref() != Some(found)
+                    {
+                        tracing::error!(carrier = carrier.name(), "{found}");
+                    }
+                    doubt = found;
+                }
+                Err(error) => {
+                    pause = (pause * 2).min(CARRY_AGAIN_AT_MOST);
+                    log.note(Some(error));
+                }
+            }
+        }
+    }
+
     async fn repeat(self: Arc<Self>, job: Job) {
         let mut log = Log::of(job.name());
         let asked = &self.asked[&job];
@@ -213,13 +251,13 @@ async fn asked(stop: &mut watch::Receiver<bool>) {
 
 /// Says what goes wrong when it begins, when it becomes something else, and when it is over; not every second.
 struct Log {
-    what: &'static str,
+    what: String,
     last: Option<String>,
 }
 
 impl Log {
-    fn of(what: &'static str) -> Self {
-        Self { what, last: None }
+    fn of(what: impl Into<String>) -> Self {
+        Self { what: what.into(), last: None }
     }
 
     fn note(&mut self, error: Option<impl Display>) {
@@ -228,9 +266,9 @@ impl Log {
             return;
         }
         if let Some(error) = &error {
-            tracing::warn!(job = self.what, error, "not done, and tried again");
+            tracing::warn!(job = &*self.what, error, "not done, and tried again");
         } else {
-            tracing::info!(job = self.what, "done again");
+            tracing::info!(job = &*self.what, "done again");
         }
         self.last = error;
     }

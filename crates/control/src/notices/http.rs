@@ -21,19 +21,19 @@ use super::settings::SettingsProblem;
 const ANSWER_MAX: usize = 1024;
 
 /// Sends requests, each on a connection of its own, since there are few. Redirects are not followed.
-pub(super) struct Poster {
+pub(crate) struct Poster {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     timeout: Duration,
 }
 
 /// The head of an answer, and its text where it is short.
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     pub(super) text: String,
 }
 
 impl Poster {
-    pub(super) fn new(
+    pub(crate) fn new(
         extra_roots: &[CertificateDer<'static>],
         timeout: Duration,
     ) -> Result<Self, SettingsProblem> {
@@ -63,7 +63,7 @@ impl Poster {
     }
 
     /// Sends a request once and waits for its answer. What went wrong names neither the path nor the headers.
-    pub(super) async fn post(&self, request: Request<Full<Bytes>>) -> Result<Answer, String> {
+    pub(crate) async fn post(&self, request: Request<Full<Bytes>>) -> Result<Answer, String> {
         let exchange = async {
             let response = self.client.request(request).await.map_err(|error| cause(&error))?;
             Ok(self.read(response).await)

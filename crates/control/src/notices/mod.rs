@@ -31,3 +31,7 @@ pub use settings::{
 };
 pub use smtp::{SmtpProblem, SmtpStep};
 pub use text::{Desk, one_line, shell_word};
+
+// For whoever else posts something signed.
+pub(crate) use http::Poster;
+pub(crate) use webhook::signed_post;

@@ -314,7 +314,7 @@ impl WebhookSettings {
     }
 
     /// Where it goes, without what may be a secret.
-    pub(super) fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         self.url.authority().map_or("", |authority| authority.as_str())
     }
 }

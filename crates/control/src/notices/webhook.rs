@@ -46,18 +46,27 @@ impl Webhook {
     fn request(&self, notice: &Notice, desk: &Desk, now: Timestamp) -> Option<Request<Full<Bytes>>> {
         let slack = self.settings.slack;
         let body = if slack { render::slack_json(notice, desk) } else { render::webhook_json(notice, desk) };
-        let body = body.to_string();
-        let (id, time) = (notice.id(), now.as_second().to_string());
-        let mut request = Request::post(self.settings.url.clone())
-            .header(CONTENT_TYPE, "application/json")
-            .header(USER_AGENT, concat!("ringfence/", env!("CARGO_PKG_VERSION")))
-            .header("webhook-id", &id)
-            .header("webhook-timestamp", &time);
-        if let Some(key) = self.settings.key.as_ref().and_then(signing_key) {
-            request = request.header("webhook-signature", signature(&key, &id, &time, &body)?);
-        }
-        request.body(Full::from(body)).ok()
+        signed_post(&self.settings, &notice.id(), body.to_string(), now)
     }
+}
+
+/// A request with this body, signed where there is a key. The id stays the same for the same thing.
+pub(crate) fn signed_post(
+    settings: &WebhookSettings,
+    id: &str,
+    body: String,
+    now: Timestamp,
+) -> Option<Request<Full<Bytes>>> {
+    let time = now.as_second().to_string();
+    let mut request = Request::post(settings.url.clone())
+        .header(CONTENT_TYPE, "application/json")
+        .header(USER_AGENT, concat!("ringfence/", env!("CARGO_PKG_VERSION")))
+        .header("webhook-id", id)
+        .header("webhook-timestamp", &time);
+    if let Some(key) = settings.key.as_ref().and_then(signing_key) {
+        request = request.header("webhook-signature", signature(&key, id, &time, &body)?);
+    }
+    request.body(Full::from(body)).ok()
 }
 
 /// `v1,` and the HMAC-SHA256 of id, time and body, joined by full stops, in base64.

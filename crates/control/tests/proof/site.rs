@@ -90,6 +90,7 @@ impl Site {
             callback_url: Some(self.callback_url()),
             poll_interval: Duration::from_mins(1),
             keep: self.keep,
+            carriers: Vec::new(),
             on_accounts: None,
         });
         Machine { node: node.await.expect("a node"), store, name: name.to_owned() }

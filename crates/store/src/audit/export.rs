@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Head, Store};
 use crate::audit::chain::SigningKey;
-use crate::sql::values;
+use crate::sql::{Row, values};
 use crate::{Result, hex};
 
 /// Whether the texts about people leave the store: what has left it cannot be erased any more.
@@ -56,17 +56,26 @@ impl Store {
         let sql = "SELECT seq, audit_id, hash, signed_at, signature FROM audit_heads WHERE seq > $1 \
                    ORDER BY seq LIMIT $2";
         let rows = self.fetch(sql, values![after, limit]).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(Head {
-                    seq: row.int("seq")?,
-                    audit_id: row.int("audit_id")?,
-                    hash: row.bytes("hash")?,
-                    signed_at: row.time("signed_at")?,
-                    signature: row.bytes("signature")?,
-                    public_key: public_key.clone(),
-                })
-            })
-            .collect()
+        rows.iter().map(|row| head(row, &public_key)).collect()
     }
+
+    /// The newest signed head: it proves all that the others do.
+    pub async fn last_audit_head(&self) -> Result<Option<Head>> {
+        let sql =
+            "SELECT seq, audit_id, hash, signed_at, signature FROM audit_heads ORDER BY seq DESC LIMIT 1";
+        let Some(row) = self.find(sql, values![]).await? else { return Ok(None) };
+        let public_key = SigningKey::of_pool(&self.pool, &self.keys).await?.public();
+        head(&row, &public_key).map(Some)
+    }
+}
+
+fn head(row: &Row, public_key: &[u8]) -> Result<Head> {
+    Ok(Head {
+        seq: row.int("seq")?,
+        audit_id: row.int("audit_id")?,
+        hash: row.bytes("hash")?,
+        signed_at: row.time("signed_at")?,
+        signature: row.bytes("signature")?,
+        public_key: public_key.to_vec(),
+    })
 }

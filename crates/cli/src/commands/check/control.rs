@@ -1,18 +1,25 @@
 //! What `ringfence check` says of the control plane: limits in words, and what holds them.
 
+use std::time::Duration;
+
 use ringfence_breaker::{Action, Limit, Measure, Per, Probe, Reset, Scope, Threshold, Window};
-use serde_json::{Value, json};
+use ringfence_control::node::Keep;
+use serde_json::{Map, Value, json};
 
 use crate::config::control::Control;
 use crate::config::notify::{Mail, Notify, Phone, SmtpTls, Webhook};
 use crate::config::store::{MasterKey, Store};
 use crate::config::units::show_duration;
 
+const DAY: Duration = Duration::from_hours(24);
+
 /// For people: names and values, an empty row before a new part. Nothing where there is nothing to hold.
 pub(super) fn rows(control: &Control) -> Vec<(&'static str, String)> {
     let mut rows = Vec::new();
     if let Some(store) = &control.store {
         rows.push(("store", shown_store(store)));
+        rows.push(("  kept", kept(&store.keep)));
+        rows.extend(store.audit_heads.iter().map(|place| ("  heads to", place.to_string())));
     }
     if control.is_needed_for().is_some() {
         let client = &control.twilio.client;
@@ -61,6 +68,15 @@ pub(super) fn as_json(control: &Control) -> Value {
         .collect();
     json!({
         "store": control.store.as_ref().map(Store::shown),
+        "audit_heads": control.store.as_ref().map(|store| {
+            store.audit_heads.iter().map(ToString::to_string).collect::<Vec<_>>()
+        }),
+        "keep_days": control.store.as_ref().map(|store| {
+            let days = |(name, time): (&str, Option<Duration>)| {
+                (name.to_owned(), json!(time.map(|time| time.as_secs() / DAY.as_secs())))
+            };
+            store.keep.all().map(days).into_iter().collect::<Map<_, _>>()
+        }),
         "base_url": control.twilio.client.base.to_string(),
         "poll_interval_seconds": control.twilio.poll_interval.as_secs_f64(),
         "trigger_url": control.trigger_url,
@@ -189,6 +205,14 @@ fn shown_store(store: &Store) -> String {
         keys => format!(", {keys} before it"),
     };
     format!("{} ({key}{previous})", store.shown())
+}
+
+/// `audit 365d, observations 90d, …`.
+fn kept(keep: &Keep) -> String {
+    let shown = |(name, time): (&str, Option<Duration>)| {
+        format!("{name} {}", time.map_or_else(|| "forever".to_owned(), show_duration))
+    };
+    keep.all().map(shown).join(", ")
 }
 
 fn credentials(control: &Control) -> String {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ringfence_control::api::{Api, ApiSetup};
 use ringfence_control::engine::Clients;
+use ringfence_control::heads::Carrier;
 use ringfence_control::node::{Keep, Limits, Node, OnAccounts, Setup};
 use ringfence_control::notices::Notifier;
 use ringfence_gateway::{AdminApi, Hooks, Intake, Keys, LearntAccount};
@@ -57,6 +58,7 @@ pub(super) struct Wanted {
     callback_url: Option<String>,
     poll_interval: Duration,
     keep: Keep,
+    carriers: Vec<Arc<Carrier>>,
 }
 
 impl ControlPlane {
@@ -183,18 +185,21 @@ impl Wanted {
         let clients = control_plane::clients(control).map_err(Failure::configuration)?;
         let notifier = control_plane::notifier(control, &clients, &loaded.file)
             .map_err(|problem| Failure::configuration(format!("[notify] {}: {problem}", problem.key)))?;
+        let carriers = control_plane::carriers(control)
+            .map_err(|problem| Failure::configuration(format!("`audit_heads` in [store]: {problem}")))?;
         Ok(Self {
             clients,
             limits: control_plane::limits(control),
             notifier,
             callback_url: control.trigger_url.clone(),
             poll_interval: control.twilio.poll_interval,
-            keep: Keep::default(),
+            keep: control.store.as_ref().map_or_else(Keep::default, |store| store.keep),
+            carriers,
         })
     }
 
     fn setup(self, shared: &Shared, store: &Arc<Store>) -> Setup {
-        let Self { clients, limits, notifier, callback_url, poll_interval, keep } = self;
+        let Self { clients, limits, notifier, callback_url, poll_interval, keep, carriers } = self;
         Setup {
             name: control_plane::name_of_node(),
             store: Arc::clone(store),
@@ -205,6 +210,7 @@ impl Wanted {
             callback_url,
             poll_interval,
             keep,
+            carriers,
             on_accounts: Some(Arc::clone(&shared.on_accounts)),
         }
     }

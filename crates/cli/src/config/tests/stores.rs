@@ -192,6 +192,88 @@ fn a_database_without_its_key_gets_no_new_one() {
 }
 
 #[test]
+fn where_heads_go_is_one_place_an_entry_and_a_webhook_is_signed() {
+    let url = "url = \"sqlite:a.db\"";
+    for (heads, expected) in [
+        ("\"syslog\"", "`audit_heads` in [store]: this is a text, not a list"),
+        ("[\"heads\"]", "this is not \"syslog\"; write a list of { file = \"PATH\" }"),
+        ("[1]", "this is a whole number, not a table"),
+        ("[{}]", "it names no place"),
+        ("[{ file = \"a\", syslog = \"b\" }]", "each entry is one place"),
+        ("[{ fiel = \"a\" }]", "did you mean \"file\"?"),
+        ("[{ file = \"\" }]", "is empty"),
+        ("[{ file = \"heads/\" }]", "names no file"),
+        ("[{ file = \"a\", secret = { env = \"KEY\" } }]", "only a webhook is signed with it"),
+        ("[{ file = \"a\" }, { file = \"a\" }]", "the same place is there twice"),
+        ("[\"syslog\", { syslog = \"/dev/log\" }]", "the same place is there twice"),
+        ("[\"syslog\", \"syslog\"]", "the same place is there twice"),
+        ("[{ webhook = \"https://a.example/geheim\" }]", "audit_heads of [store] has no `secret`"),
+        (
+            "[{ webhook = \"a.example/geheim\", secret = { env = \"KEY\" } }]",
+            "`webhook` in audit_heads of [store]",
+        ),
+        ("[{ webhook = \"https://a.example/geheim\", secret = { env = \"NOWHERE\" } }]", "is not set"),
+        ("[{ webhook = 1, secret = { env = \"KEY\" } }]", "this is a whole number, not a URL"),
+    ] {
+        let lines = format!("{url}\naudit_heads = {heads}");
+        let unknown = heads.contains("fiel ");
+        let error = read(&format!("{SOUND}\n[store]\n{lines}\n")).expect_err(heads).to_string();
+        assert!(unknown || error.lines().count() == 1, "one mistake is told once:\n{error}");
+        assert!(error.contains("r.toml:16: ") && error.contains(expected), "{heads}:\n{error}");
+        assert!(!error.contains("geheim"), "{error}");
+    }
+    let nine = (0..9).map(|number| format!("{{ file = \"{number}\" }}")).collect::<Vec<_>>().join(", ");
+    refused_in("store", &format!("{url}\naudit_heads = [{nine}]"), "the list has more than 8");
+    warned_in(
+        "store",
+        &format!(
+            "{url}\naudit_heads = [{{ webhook = \"http://a.example/x\", secret = {{ env = \"KEY\" }} }}]"
+        ),
+        "heads go over the network in clear",
+    );
+    let heads = "audit_heads = [{ file = \"heads\" }, \"syslog\", { syslog = \"/run/log\" }, \
+                 { webhook = \"https://a.example/geheim\", secret = { env = \"KEY\" } }]";
+    let places: Vec<_> =
+        store(&format!("{url}\n{heads}")).audit_heads.iter().map(ToString::to_string).collect();
+    let expected =
+        ["the file /nowhere/heads", "syslog at /dev/log", "syslog at /run/log", "the webhook to a.example"];
+    assert_eq!(places, expected);
+    assert!(store(url).audit_heads.is_empty());
+}
+
+#[test]
+fn what_is_over_is_kept_long_enough_to_be_of_use() {
+    let url = "url = \"sqlite:a.db\"";
+    for (keep, expected) in [
+        ("\"1y\"", "`keep` in [store]: this is a text, not a table"),
+        ("{ audti = \"1y\" }", "unknown key \"audti\" in keep of [store]; did you mean \"audit\"?"),
+        ("{ audit = 365 }", "this is a whole number, not a text"),
+        ("{ audit = \"365\" }", "\"365\" has no unit"),
+        ("{ audit = \"29d\" }", "\"29d\" is too short; write a time from \"30d\""),
+        ("{ audit = \"101y\" }", "is too long"),
+        ("{ audit = \"99999999999999999y\" }", "is too long"),
+        ("{ audit = \"y\" }", "does not begin with a whole number"),
+        ("{ audit = \"always\" }", "\"always\" does not begin with a whole number"),
+        ("{ observations = \"6d\" }", "is too short"),
+        ("{ effects = \"167h\" }", "is too short"),
+        ("{ accounts = \"0d\" }", "is too short"),
+        ("{ tokens = \"23h\" }", "is too short"),
+    ] {
+        refused_in("store", &format!("{url}\nkeep = {keep}"), expected);
+    }
+    let days = |lines: &str| {
+        let keep = store(&format!("{url}\n{lines}")).keep;
+        keep.all().map(|(_, time)| time.map(|time| time.as_secs() / 86_400))
+    };
+    assert_eq!(days(""), [Some(365), Some(90), Some(90), Some(30), Some(30)]);
+    assert_eq!(days("keep = {}"), days(""));
+    assert_eq!(
+        days("keep = { audit = \"forever\", observations = \"1y\", effects = \"168h\", tokens = \"1d\" }"),
+        [None, Some(365), Some(7), Some(30), Some(1)]
+    );
+}
+
+#[test]
 fn twilio_is_reached_over_tls_and_in_time() {
     for (line, expected) in [
         (
