@@ -1,24 +1,32 @@
-//! `ringfence demo`: an application, the gate before it, and the sandbox as Twilio, in one process on loopback
-//! ports; then a tour that shows who gets in and who does not, and why.
+//! `ringfence demo`: an application, Ringfence before it, and the sandbox as Twilio, in one process on loopback ports; then
+//! a tour that shows who gets in and who does not, and why, and what becomes of an account that spends past its limit.
 //!
-//! The parts are the real ones: the sandbox sends what Twilio would send, the gate is configured by a file's text and
+//! The parts are the real ones: the sandbox sends what Twilio would send, Ringfence runs on a file as `serve` does and is
 //! reached over sockets, and the reasons shown are read from its metrics, since a caller is never told.
 
 mod application;
 mod client;
+mod installation;
+mod mail;
+mod spending;
 mod tour;
 mod twilio;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use ringfence_gateway::{Gateway, Hooks, Listeners};
+use anyhow::{Context, anyhow};
+use ringfence_gateway::Listeners;
+use ringfence_model::Clock;
+use tokio::signal::unix::{SignalKind, signal};
 
+use self::installation::{Installation, Parts};
 use super::paper::Paper;
 use super::serve::SystemClock;
-use crate::config::{self, Surroundings};
+use super::serve::control::{self, ControlPlane};
+use crate::config;
 use crate::exit;
 
 /// The SharedKey of the demonstration.
@@ -41,68 +49,118 @@ pub(super) struct World {
     pub(super) admin: SocketAddr,
     pub(super) application: application::Application,
     twilio: twilio::Twilio,
+    mail: mail::MailServer,
     pub(super) secrets: Secrets,
+    /// The configuration that it runs on.
+    config: PathBuf,
+}
+
+/// What is there before Ringfence is.
+struct Prepared {
+    world: World,
+    listeners: Listeners,
+    installation: Installation,
 }
 
 /// Starts everything, gives the tour, and stays until Ctrl-C unless `exit` is set. The exit code is 0 only if
-/// every request of the tour went as told.
+/// everything in the tour went as told.
 pub(crate) fn run(exit_after_tour: bool) -> ExitCode {
-    let runtime =
-        match tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build() {
-            Ok(runtime) => runtime,
-            Err(error) => return exit::unavailable(&format!("cannot start a runtime: {error}"), None),
-        };
-    match runtime.block_on(demonstrate(exit_after_tour)) {
+    match demonstrate(exit_after_tour) {
         Ok(code) => code,
-        Err(error) => exit::unavailable(&format!("the demo cannot start: {error:#}"), None),
+        Err(error) => exit::unavailable(&format!("the demo cannot go on: {error:#}"), None),
     }
 }
 
-async fn demonstrate(exit_after_tour: bool) -> anyhow::Result<ExitCode> {
+fn demonstrate(exit_after_tour: bool) -> anyhow::Result<ExitCode> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build()?;
+    // The folder goes last.
+    let Prepared { world, listeners, installation: _folder } = runtime.block_on(prepare())?;
+
+    // From here on as `serve` does it.
+    let mut loaded = config::load(&world.config)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let keys = Arc::new(OnceLock::new());
+    let mut control =
+        ControlPlane::prepare(&mut loaded, &clock, &keys).map_err(|failure| anyhow!("{failure}"))?;
+    runtime.block_on(async {
+        let gateway = control::start(loaded.settings, listeners, clock, 1, control.as_mut(), &keys)?;
+        let code = tour(&world, exit_after_tour).await;
+        tokio::task::spawn_blocking(move || gateway.stop()).await?;
+        if let Some(control) = &mut control {
+            control.stop().await;
+        }
+        code
+    })
+}
+
+/// Starts the application, the sandbox and the mail server, and writes the configuration.
+async fn prepare() -> anyhow::Result<Prepared> {
     let secrets =
         Secrets { shared_key: random_hex()?, proof_key: random_hex()?, basic_password: random_hex()? };
     let application = application::start(listen_on(8480)?)?;
-    let gate_listener = listen_on(8443)?;
-    let hooks = format!("http://{}", gate_listener.local_addr()?);
-    let twilio = twilio::start(listen_on(4010)?, random_seed()?, &hooks).await?;
-    let text = configuration(application.address, &hooks, &twilio);
-    let env = |name: &str| secrets.find(name, &twilio);
-    let around = Surroundings { folder: Path::new(""), env: &env, now: config::wall_clock() };
-    let loaded = config::resolve(&text, Path::new("demo.toml"), &around)?;
-    let listeners =
-        Listeners { gate: Some(gate_listener), admin: Some(listen_on(9400)?), ..Listeners::default() };
-    let gateway = Gateway::start(loaded.settings, listeners, Arc::new(SystemClock), 1, Hooks::default())?;
-    let (Some(gate), Some(admin)) = (gateway.gate_address(), gateway.admin_address()) else {
-        anyhow::bail!("the gate has no address");
+    let mail = mail::start(listen_on(2525)?)?;
+    let (gate, admin) = (listen_on(8443)?, listen_on(9400)?);
+    let (gate_address, admin_address) = (gate.local_addr()?, admin.local_addr()?);
+    let twilio = twilio::start(listen_on(4010)?, random_seed()?, &format!("http://{gate_address}")).await?;
+    let parts = Parts {
+        gate: gate_address,
+        admin: admin_address,
+        application: application.address,
+        sandbox: twilio.address,
+        mail: mail.address,
+        parent: &twilio.parent.sid,
+        parent_token: &twilio.parent.token,
     };
-    let world = World { gate, admin, application, twilio, secrets };
+    let installation = Installation::make(&parts, &secrets).context("cannot write the configuration")?;
+    let config = installation.file();
+    let world =
+        World { gate: gate_address, admin: admin_address, application, twilio, mail, secrets, config };
+    let listeners = Listeners { gate: Some(gate), admin: Some(admin), ..Listeners::default() };
+    Ok(Prepared { world, listeners, installation })
+}
 
+async fn tour(world: &World, exit_after_tour: bool) -> anyhow::Result<ExitCode> {
     let mut out = Paper::new();
-    out.line("Ringfence demo: only Twilio gets in");
+    out.line("Ringfence demo: only Twilio gets in, and no account spends past its limit");
     out.line("");
-    out.line(&format!("  application   http://{}/   knows nothing of signatures", world.application.address));
-    out.line(&format!("  gate          http://{gate}/   stands before it"));
-    out.line(&format!(
-        "  sandbox       http://{}/   plays Twilio, with phones in the browser",
-        world.twilio.address
-    ));
-    out.line(&format!("  admin         http://{admin}/metrics"));
+    for (name, address, what) in [
+        ("application", format!("http://{}/", world.application.address), "knows nothing of signatures"),
+        ("gate", format!("http://{}/", world.gate), "stands before it"),
+        ("sandbox", format!("http://{}/", world.twilio.address), "plays Twilio, with phones in the browser"),
+        ("mail server", format!("smtp://{}", world.mail.address), "takes what the operator is told"),
+        ("admin", format!("http://{}/metrics", world.admin), "for the operator alone"),
+    ] {
+        out.line(&format!("  {name:<13} {address:<31} {what}"));
+    }
+    out.line(&format!("  configuration {}", world.config.display()));
     out.line("");
-    let wrong = tour::give(&world, &mut out).await?;
+    spending::ready(world).await?;
+    let mut wrong = tour::give(world, &mut out).await?;
+    out.line("");
+    wrong += spending::give(world, &mut out).await?;
     out.line("");
     if wrong == 0 {
         out.line("Everything went as told.");
     } else {
-        out.line(&format!("{wrong} of the requests above did NOT go as told."));
+        out.line(&format!("{wrong} of the above did NOT go as told."));
     }
     if !exit_after_tour {
-        invite(&mut out, &world);
-        tokio::signal::ctrl_c().await?;
+        invite(&mut out, world);
+        stop_asked().await?;
         out.line("");
         out.line("Stopped.");
     }
-    tokio::task::spawn_blocking(move || gateway.stop()).await?;
     Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Ctrl-C, or SIGTERM: the folder is removed after both.
+async fn stop_asked() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        asked = tokio::signal::ctrl_c() => asked,
+        _ = terminate.recv() => Ok(()),
+    }
 }
 
 fn invite(out: &mut Paper, world: &World) {
@@ -123,6 +181,9 @@ fn invite(out: &mut Paper, world: &World) {
     ));
     out.line("  # why it was refused, as the operator sees it");
     out.line(&format!("  curl -s http://{}/metrics | grep verdict", world.admin));
+    out.line("  # what is spent, what is tripped, and who did what");
+    out.line(&format!("  ringfence status --config {}", world.config.display()));
+    out.line(&format!("  ringfence audit export --config {}", world.config.display()));
     out.line("");
     out.line(
         "Next: `ringfence check --print-example > ringfence.toml`, fill it in, `ringfence serve --config ringfence.toml`.",
@@ -130,61 +191,7 @@ fn invite(out: &mut Paper, world: &World) {
     out.line("Ctrl-C stops the demo.");
 }
 
-/// The configuration of the demonstration: what anybody could write for the product.
-fn configuration(application: SocketAddr, hooks: &str, twilio: &twilio::Twilio) -> String {
-    let (parent, tenant) = (&twilio.parent.sid, &twilio.tenant.sid);
-    format!(
-        r#"
-[listen]
-gate = "127.0.0.1:8443"
-admin = "127.0.0.1:9400"
-
-[[account]]
-sid = "{parent}"
-auth_token = {{ env = "PARENT_TOKEN" }}
-shared_keys = [{{ id = "{SHARED_KEY_ID}", secret = {{ env = "SHARED_KEY" }}, algorithm = "HMAC_SHA256" }}]
-
-[[account]]
-sid = "{tenant}"
-parent = "{parent}"
-auth_token = {{ env = "TENANT_TOKEN" }}
-
-[[route]]
-path = "/twilio/"
-public_url = "{hooks}"
-upstream = "http://{application}"
-check = "signature"
-proof_key = {{ env = "PROOF_KEY" }}
-
-[[route]]
-path = "/hooks/"
-public_url = "{PUBLIC_URL}"
-upstream = "http://{application}"
-check = "signature"
-
-[[route]]
-path = "/media/"
-public_url = "{PUBLIC_URL}"
-upstream = "http://{application}"
-check = "basic"
-basic = [{{ user = "twilio", password = {{ env = "BASIC_PASSWORD" }} }}]
-"#
-    )
-}
-
 impl Secrets {
-    fn find(&self, name: &str, twilio: &twilio::Twilio) -> Option<String> {
-        let secret = match name {
-            "PARENT_TOKEN" => &twilio.parent.token,
-            "TENANT_TOKEN" => &twilio.tenant.token,
-            "SHARED_KEY" => &self.shared_key,
-            "PROOF_KEY" => &self.proof_key,
-            "BASIC_PASSWORD" => &self.basic_password,
-            _ => return None,
-        };
-        Some(secret.clone())
-    }
-
     pub(super) fn basic_credentials(&self) -> String {
         use base64::Engine as _;
         let text = format!("twilio:{}", self.basic_password);

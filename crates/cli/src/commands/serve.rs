@@ -1,6 +1,6 @@
 //! `ringfence serve`: the product, from its start to its stop.
 
-mod control;
+pub(super) mod control;
 
 use std::env;
 use std::fmt::Display;
@@ -89,17 +89,12 @@ async fn serve(
     let listen = loaded.settings.listen.clone();
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let started = handed_over(&listen).bind(&listen).and_then(|listeners| {
-        let hooks = control.as_ref().map(ControlPlane::hooks).unwrap_or_default();
-        Gateway::start(loaded.settings, listeners, clock, workers, hooks)
+        control::start(loaded.settings, listeners, clock, workers, control.as_mut(), keys)
     });
     let gateway = match started {
         Ok(gateway) => gateway,
         Err(error) => return start_failed(&error),
     };
-    _ = keys.set(gateway.keys());
-    if let Some(control) = &mut control {
-        control.start();
-    }
     tracing::info!(
         gate = gateway.gate_address().map(tracing::field::display),
         forward_auth = gateway.forward_auth_address().map(tracing::field::display),

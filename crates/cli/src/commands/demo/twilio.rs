@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use ringfence_model::Amount;
 use ringfence_sandbox::{Sandbox, SandboxOptions, Settings};
 use ringfence_twilio::wire::Form;
 use serde_json::{Value, json};
@@ -47,6 +48,10 @@ pub(super) struct Delivery {
 pub(super) async fn start(listener: TcpListener, seed: u64, hooks: &str) -> anyhow::Result<Twilio> {
     let mut settings = Settings::default();
     settings.calls.ringing_ms = 500;
+    // Twilio counts once a minute; nobody wants to watch that.
+    settings.usage_lag_s = 0;
+    settings.trigger_interval_s = 1;
+    (settings.messages.queued_ms, settings.messages.sending_ms) = (5, 5);
     let options = SandboxOptions { seed, settings, ..SandboxOptions::default() };
     let sandbox = Sandbox::new(options, &listener, Arc::new(SystemClock))?;
     let (address, serving) = (sandbox.address(), sandbox.clone());
@@ -113,31 +118,81 @@ impl Twilio {
         delivery(&self.control("forge", &json!({ "how": "replay", "delivery": earlier.sid })).await?)
     }
 
+    /// The values at which an account's usage triggers fire.
+    pub(super) async fn triggers_at(&self, account: &Account) -> anyhow::Result<Vec<Amount>> {
+        let list = self.read(&format!("/{}/Usage/Triggers.json", account.sid)).await?;
+        let triggers = list["usage_triggers"].as_array().context("usage triggers are a list")?;
+        let at = |trigger| text_of(trigger, "trigger_value")?.parse().ok().context("a value is no amount");
+        triggers.iter().map(at).collect()
+    }
+
+    /// What an account has spent today.
+    pub(super) async fn spent_today(&self, account: &Account) -> anyhow::Result<Amount> {
+        let path = format!("/{}/Usage/Records/Today.json?Category=totalprice", account.sid);
+        let list = self.read(&path).await?;
+        let price = list["usage_records"]
+            .get(0)
+            .map_or_else(|| Ok("0".to_owned()), |record| text_of(record, "price"));
+        price?.parse().ok().context("a price is no amount")
+    }
+
+    /// `active` or `suspended`.
+    pub(super) async fn status(&self, account: &Account) -> anyhow::Result<String> {
+        text_of(&self.read(&format!("/{}.json", account.sid)).await?, "status")
+    }
+
+    /// Whoever has an account's token sends a message from its number; gives the status of the answer.
+    pub(super) async fn send(&self, account: &Account, to: &str, body: &str) -> anyhow::Result<u16> {
+        let form = [("From", account.number.as_str()), ("To", to), ("Body", body)];
+        let outgoing = self.post(account, &format!("/{}/Messages", account.sid), &form);
+        let status = send(self.address, &outgoing).await?.status;
+        self.sandbox.settle().await;
+        Ok(status)
+    }
+
     async fn last(&self, kind: &str) -> anyhow::Result<Delivery> {
-        let target = format!("/_sandbox/deliveries?limit=1&kind={kind}");
-        let list = self.ask(Outgoing::new("GET", &target)).await?;
+        let list = self.ask(self.control_request("GET", &format!("deliveries?limit=1&kind={kind}"))).await?;
         delivery(list["deliveries"].get(0).with_context(|| format!("no webhook of kind {kind} has left"))?)
     }
 
     async fn control(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        let mut outgoing =
-            Outgoing::new("POST", &format!("/_sandbox/{path}")).header("content-type", "application/json");
+        let mut outgoing = self.control_request("POST", path).header("content-type", "application/json");
         outgoing.body = body.to_string().into_bytes();
         self.ask(outgoing).await
     }
 
+    /// A request to what the sandbox has beside Twilio's API.
+    fn control_request(&self, method: &str, path: &str) -> Outgoing {
+        Outgoing::new(method, &format!("/_sandbox/{path}")).header("host", &self.address.to_string())
+    }
+
     /// A POST to Twilio's API, below the accounts.
     async fn api(&self, account: &Account, path: &str, form: &[(&str, &str)]) -> anyhow::Result<Value> {
-        let credentials = BASE64.encode(format!("{}:{}", account.sid, account.token));
-        let mut outgoing = Outgoing::new("POST", &format!("/2010-04-01/Accounts{path}.json"))
-            .header("content-type", "application/x-www-form-urlencoded")
-            .header("authorization", &format!("Basic {credentials}"));
+        self.ask(self.post(account, path, form)).await
+    }
+
+    fn post(&self, account: &Account, path: &str, form: &[(&str, &str)]) -> Outgoing {
+        let mut outgoing = self
+            .request("POST", account, &format!("{path}.json"))
+            .header("content-type", "application/x-www-form-urlencoded");
         outgoing.body = form.iter().copied().collect::<Form>().encode().into_bytes();
-        self.ask(outgoing).await
+        outgoing
+    }
+
+    /// What the parent account sees.
+    async fn read(&self, path: &str) -> anyhow::Result<Value> {
+        self.ask(self.request("GET", &self.parent, path)).await
+    }
+
+    /// A request to Twilio's API.
+    fn request(&self, method: &str, account: &Account, path: &str) -> Outgoing {
+        let credentials = BASE64.encode(format!("{}:{}", account.sid, account.token));
+        Outgoing::new(method, &format!("/2010-04-01/Accounts{path}"))
+            .header("host", &self.address.to_string())
+            .header("authorization", &format!("Basic {credentials}"))
     }
 
     async fn ask(&self, outgoing: Outgoing) -> anyhow::Result<Value> {
-        let outgoing = outgoing.header("host", &self.address.to_string());
         let reply = send(self.address, &outgoing).await?;
         let text = String::from_utf8_lossy(&reply.body);
         if !(200..300).contains(&reply.status) {

@@ -12,7 +12,8 @@ use ringfence_control::engine::Clients;
 use ringfence_control::heads::Carrier;
 use ringfence_control::node::{Keep, Limits, Node, OnAccounts, Setup};
 use ringfence_control::notices::Notifier;
-use ringfence_gateway::{AdminApi, Hooks, Intake, Keys, LearntAccount};
+use ringfence_gateway::settings::Settings;
+use ringfence_gateway::{AdminApi, Gateway, Hooks, Intake, Keys, LearntAccount, Listeners, StartError};
 use ringfence_model::Clock;
 use ringfence_store::{Account, Store};
 use tokio::runtime::Runtime;
@@ -29,13 +30,32 @@ use crate::exit::Failure;
 const OPEN_AGAIN: Duration = Duration::from_secs(2);
 
 /// The control plane of this process.
-pub(super) struct ControlPlane {
+pub(in crate::commands) struct ControlPlane {
     /// There until it is dropped.
     runtime: Option<Runtime>,
     shared: Arc<Shared>,
     /// What is to run; nothing once it is to stop.
     wanted: watch::Sender<Option<Wanted>>,
     running: Option<JoinHandle<()>>,
+}
+
+/// Starts the gate with a control plane behind its hooks, then sets that to work. `keys` is the one that it was prepared
+/// with.
+pub(in crate::commands) fn start(
+    settings: Settings,
+    listeners: Listeners,
+    clock: Arc<dyn Clock>,
+    workers: usize,
+    control: Option<&mut ControlPlane>,
+    keys: &OnceLock<Keys>,
+) -> Result<Gateway, StartError> {
+    let hooks = control.as_ref().map(|control| control.hooks()).unwrap_or_default();
+    let gateway = Gateway::start(settings, listeners, clock, workers, hooks)?;
+    _ = keys.set(gateway.keys());
+    if let Some(control) = control {
+        control.start();
+    }
+    Ok(gateway)
 }
 
 /// What the gate's hooks and the node's keeper share.
@@ -64,7 +84,7 @@ pub(super) struct Wanted {
 impl ControlPlane {
     /// Opens the store and prepares what does nothing yet; nothing where the gate alone does all that is configured. It
     /// blocks, and must not be called inside a runtime.
-    pub(super) fn prepare(
+    pub(in crate::commands) fn prepare(
         loaded: &mut Loaded,
         clock: &Arc<dyn Clock>,
         keys: &Arc<OnceLock<Keys>>,
@@ -107,7 +127,7 @@ impl ControlPlane {
     }
 
     /// What the gate calls.
-    pub(super) fn hooks(&self) -> Hooks {
+    fn hooks(&self) -> Hooks {
         let of = |shared: &Arc<Shared>| Arc::clone(shared);
         let (store, woken, stale, ready) =
             (of(&self.shared), of(&self.shared), of(&self.shared), of(&self.shared));
@@ -141,7 +161,7 @@ impl ControlPlane {
     }
 
     /// Sets it to work.
-    pub(super) fn start(&mut self) {
+    fn start(&mut self) {
         let wanted = self.wanted.subscribe();
         let keeper = keep_running(Arc::clone(&self.shared), wanted);
         self.running = self.runtime.as_ref().map(|runtime| runtime.spawn(keeper));
@@ -159,7 +179,7 @@ impl ControlPlane {
     }
 
     /// Stops: its jobs are others' at once.
-    pub(super) async fn stop(&mut self) {
+    pub(in crate::commands) async fn stop(&mut self) {
         self.wanted.send_replace(None);
         if let Some(running) = self.running.take()
             && let Err(error) = running.await
