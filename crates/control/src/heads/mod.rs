@@ -56,6 +56,8 @@ pub struct Carrier {
     way: Way,
     /// What was carried last, as far as this process knows.
     last: Mutex<Option<Head>>,
+    /// What does not agree, as it was told last.
+    told: Mutex<Option<Doubt>>,
 }
 
 enum Way {
@@ -141,7 +143,7 @@ impl Carrier {
                 Way::Webhook(Box::new(webhook::HeadHook::new(settings, TIMEOUT)?))
             }
         };
-        Ok(Self { name, way, last: Mutex::default() })
+        Ok(Self { name, way, last: Mutex::default(), told: Mutex::default() })
     }
 
     /// Where it carries to, for people; without secrets.
@@ -163,6 +165,8 @@ impl Carrier {
             Some(last) => doubt(store, last, newest.as_ref()).await?,
             None => None,
         };
+        // Before anything is carried: that may fail, or this process end.
+        self.tell(doubt.as_ref());
         let Some(newest) = newest.filter(|newest| last.as_ref() != Some(newest)) else {
             return Ok(Carried { seq: None, doubt });
         };
@@ -170,6 +174,17 @@ impl Carrier {
         let seq = Some(newest.seq);
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(newest);
         Ok(Carried { seq, doubt })
+    }
+
+    /// Says once what does not agree.
+    fn tell(&self, doubt: Option<&Doubt>) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(doubt) = doubt
+            && told.as_ref() != Some(doubt)
+        {
+            tracing::error!(carrier = self.name, "{doubt}");
+        }
+        *told = doubt.cloned();
     }
 
     /// Carries one head. It ends within seconds.

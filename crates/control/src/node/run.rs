@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{AtWork, Done, Idle, Job, Node};
 use crate::decide::kind;
-use crate::heads::{Carried, Carrier, NotCarried};
+use crate::heads::{Carrier, NotCarried};
 
 /// A sign of life.
 const PULSE: Duration = Duration::from_secs(1);
@@ -169,21 +169,14 @@ impl Node {
     /// Each place has a task of its own, so that one that hangs keeps heads from no other, and never the sealer waiting.
     async fn carry_heads(self: Arc<Self>, carrier: Arc<Carrier>) {
         let mut log = Log::of(carrier.name());
-        let mut doubt = None;
         let mut pause = CARRY_SOON;
         loop {
             sleep(pause).await;
             match self.carry_head(&carrier).await {
                 Ok(carried) => {
                     log.note(None::<NotCarried>);
-                    let Carried { seq, doubt: found } = carried.unwrap_or_default();
-                    pause = if seq.is_some() { CARRY_AGAIN } else { CARRY_SOON };
-                    if let Some(found) = &found
-                        && doubt.as_ref() != Some(found)
-                    {
-                        tracing::error!(carrier = carrier.name(), "{found}");
-                    }
-                    doubt = found;
+                    let is_carried = carried.is_some_and(|carried| carried.seq.is_some());
+                    pause = if is_carried { CARRY_AGAIN } else { CARRY_SOON };
                 }
                 Err(error) => {
                     pause = (pause * 2).min(CARRY_AGAIN_AT_MOST);
