@@ -318,3 +318,45 @@ async fn what_broke_off_on_a_node_that_lives_is_taken_up_again_at_its_next_turn(
     }
     assert_eq!(here.world.status(account).await, AccountStatus::Suspended);
 }
+
+#[tokio::test]
+async fn an_account_for_which_twilio_takes_its_time_keeps_no_other_waiting() {
+    let here = Installation::new().await;
+    let node = Arc::new(here.node("one", vec![at_most(50)]).await);
+    let (slow, _) = here.world.subaccount("slow").await;
+    let (other, _) = here.world.subaccount("other").await;
+    here.second(&[&node]).await;
+    node.do_job(Job::Accounts).await.expect("done");
+    let spend = async |account: Sid| {
+        let usage =
+            format!(r#"{{"account": "{account}", "category": "sms-outbound", "count": 1, "price": "60"}}"#);
+        here.world.control("POST", "usage", &usage).await;
+        // Less than a claim lasts.
+        here.world.advance(120).await;
+        here.clock.unix_seconds.fetch_add(120, Ordering::SeqCst);
+        here.second(&[&node]).await;
+        node.do_job(Job::Usage).await.expect("done").expect("it is this node's");
+    };
+    spend(slow).await;
+    here.world
+        .fault(r#"{"api": [{"method": "POST", "path": "/Accounts", "latency_ms": 600000, "times": 1}]}"#)
+        .await;
+    let worker = Arc::clone(&node);
+    let working = tokio::spawn(async move { worker.work().await });
+    while here.store.find_taken(slow, "active").await.expect("taken").is_none() {
+        tokio::task::yield_now().await;
+    }
+    // Only now the other one's turn comes.
+    spend(other).await;
+    let is_suspended = async {
+        while here.world.status(other).await != AccountStatus::Suspended {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), is_suspended)
+        .await
+        .expect("it does not wait for the slow one");
+    assert_eq!(here.world.status(slow).await, AccountStatus::Active, "Twilio still takes its time");
+    assert!(!working.is_finished());
+    working.abort();
+}

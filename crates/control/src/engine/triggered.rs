@@ -3,8 +3,10 @@
 //! A trigger that fires trips at once, since the money goes on flowing meanwhile; the usage records, which say how much
 //! it is, are read when all that fired have tripped.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::resume_unwind;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
@@ -12,6 +14,7 @@ use ringfence_breaker::{Observation, Subject};
 use ringfence_model::{Actor, Amount, Sid};
 use ringfence_store::{Observation as Delivery, Result};
 use serde::Deserialize;
+use tokio::task::JoinSet;
 
 use super::Engine;
 use crate::decide::By;
@@ -21,7 +24,9 @@ use crate::wanted::AppliedLimit;
 const SOURCE: &str = "trigger";
 
 /// So many are taken from the store at once.
-const AT_ONCE: usize = 100;
+const TAKEN: usize = 100;
+/// Those of so many accounts are dealt with at once.
+const AT_ONCE: usize = 16;
 
 /// What a trigger says: <https://www.twilio.com/docs/usage/api/usage-trigger>.
 #[derive(Debug, Deserialize)]
@@ -43,11 +48,46 @@ pub struct Triggered {
     pub failed: Option<ringfence_store::Error>,
 }
 
+impl Triggered {
+    fn add(&mut self, other: Self) {
+        self.settled += other.settled;
+        self.accounts.extend(other.accounts);
+        self.failed = self.failed.take().or(other.failed);
+    }
+}
+
 impl Engine {
     /// Deals with what triggers have told and nobody has dealt with yet. Safe to be done by several nodes at once.
-    pub async fn take_triggered(&self) -> Result<Triggered> {
+    ///
+    /// Those of one account one after another, since they move the same breakers; several accounts at once, so that their
+    /// writes share commits.
+    pub async fn take_triggered(self: &Arc<Self>) -> Result<Triggered> {
+        let mut of_accounts: BTreeMap<String, Vec<Delivery>> = BTreeMap::new();
+        for delivery in self.store.unprocessed_observations(TAKEN).await? {
+            of_accounts.entry(delivery.account.clone()).or_default().push(delivery);
+        }
+        let mut waiting = of_accounts.into_values();
+        let mut dealing = JoinSet::new();
         let mut triggered = Triggered::default();
-        for delivery in self.store.unprocessed_observations(AT_ONCE).await? {
+        loop {
+            while dealing.len() < AT_ONCE
+                && let Some(deliveries) = waiting.next()
+            {
+                let engine = Arc::clone(self);
+                dealing.spawn(async move { engine.take_deliveries(deliveries).await });
+            }
+            match dealing.join_next().await {
+                None => return Ok(triggered),
+                Some(Ok(dealt)) => triggered.add(dealt?),
+                // Nobody cancels it.
+                Some(Err(ended)) => resume_unwind(ended.into_panic()),
+            }
+        }
+    }
+
+    async fn take_deliveries(&self, deliveries: Vec<Delivery>) -> Result<Triggered> {
+        let mut triggered = Triggered::default();
+        for delivery in deliveries {
             match self.take_delivery(&delivery).await {
                 Ok(()) => triggered.settled += 1,
                 // Then it is the same for all.

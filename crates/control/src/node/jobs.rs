@@ -415,36 +415,47 @@ impl Node {
 
     /// The work of the outbox, of one kind, as long as there is some that is due; several at once. Nobody else works on
     /// this kind in the name of this node meanwhile.
+    ///
+    /// What is ordered while others wait for Twilio has a worker at once, as long as there is one to spare.
     pub(super) async fn work_off(
         &self,
         at_work: &AtWork,
         kind: &'static str,
         at_once: usize,
     ) -> store::Result<usize> {
-        let mut ended = 0;
+        let AtWork { engine, life, .. } = at_work;
         // Until this has come to its end in good order, nobody knows what it had claimed.
         if !self.working.lock().unwrap_or_else(PoisonError::into_inner).insert(kind) {
-            self.setup.store.release_claims(&at_work.life, kind).await?;
+            self.setup.store.release_claims(life, kind).await?;
         }
+        let mut orders = engine.orders();
+        let mut workers = JoinSet::new();
+        let mut ended = 0;
         loop {
-            let due = self.setup.store.count_due(&at_work.life, kind, at_once, self.now()).await?;
-            if due == 0 {
-                self.working.lock().unwrap_or_else(PoisonError::into_inner).remove(kind);
-                return Ok(ended);
-            }
-            let mut workers = JoinSet::new();
-            for _ in 0..due {
-                let (engine, life) = (Arc::clone(&at_work.engine), at_work.life.clone());
-                workers.spawn(async move { engine.work(&life, kind, TURNS).await });
-            }
-            while let Some(worked) = workers.join_next().await {
-                if let Ok(worked) = worked {
-                    let worked = worked?;
-                    ended += worked.done + worked.failed;
-                } else {
-                    // Its claim runs out, which is soon enough for what would panic again.
-                    tracing::error!(kind, "an effect's worker panicked");
+            orders.borrow_and_update();
+            let spare = at_once.saturating_sub(workers.len());
+            if spare > 0 {
+                let due = self.setup.store.count_due(life, kind, spare, self.now()).await?;
+                for _ in 0..due {
+                    let (engine, life) = (Arc::clone(engine), life.clone());
+                    workers.spawn(async move { engine.work(&life, kind, TURNS).await });
                 }
+            }
+            tokio::select! {
+                worked = workers.join_next() => match worked {
+                    None => {
+                        self.working.lock().unwrap_or_else(PoisonError::into_inner).remove(kind);
+                        return Ok(ended);
+                    }
+                    Some(Ok(worked)) => {
+                        let worked = worked?;
+                        ended += worked.done + worked.failed;
+                    }
+                    // Its claim runs out, which is soon enough for what would panic again.
+                    Some(Err(_)) => tracing::error!(kind, "an effect's worker panicked"),
+                },
+                // The engine lives as long as its workers do.
+                _ = orders.changed(), if spare > 0 => {}
             }
         }
     }
