@@ -5,4 +5,5 @@ mod api;
 mod beside_serve;
 mod documentation;
 mod plan;
+mod processes;
 mod world;

@@ -18,6 +18,9 @@ use tokio::runtime::Runtime;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
+/// For what takes moments, on a machine that has other things to do.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
+
 /// What the tests hold accounts to, if they say nothing else.
 pub(crate) const LIMITS: &str = "\
 [[limit]]
@@ -218,8 +221,12 @@ impl World {
 
     /// One that goes on by itself.
     pub(crate) fn start(&self, arguments: &[&str]) -> Child {
+        self.start_with("ringfence.toml", arguments)
+    }
+
+    fn start_with(&self, config: &str, arguments: &[&str]) -> Child {
         self.command(arguments)
-            .args(["--config", "ringfence.toml"])
+            .args(["--config", config])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -228,7 +235,11 @@ impl World {
 
     /// `serve`, ready.
     pub(crate) fn serve(&self) -> Serving {
-        let mut child = self.start(&["serve"]);
+        self.serve_with("ringfence.toml")
+    }
+
+    pub(crate) fn serve_with(&self, config: &str) -> Serving {
+        let mut child = self.start_with(config, &["serve"]);
         let mut log = BufReader::new(child.stderr.take().expect("a pipe"));
         let mut seen = String::new();
         while !seen.contains(" ready ") {
@@ -252,7 +263,7 @@ impl World {
             if is_so(&run) {
                 return run;
             }
-            assert!(began.elapsed() < Duration::from_secs(30), "it never came to be: {run:?}");
+            assert!(began.elapsed() < PATIENCE, "it never came to be: {run:?}");
         }
     }
 
@@ -295,7 +306,7 @@ impl World {
 
     /// Asks the sandbox for what Twilio does not offer.
     #[track_caller]
-    pub(crate) fn control(&self, method: &str, what: &str, body: &str) {
+    pub(crate) fn control(&self, method: &str, what: &str, body: &str) -> serde_json::Value {
         let address = self.sandbox.address();
         let mut stream = TcpStream::connect(address).expect("a connection");
         let request = format!(
@@ -306,6 +317,8 @@ impl World {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
         assert!(answer.starts_with("HTTP/1.1 2"), "{answer}");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        serde_json::from_str(body).expect("JSON")
     }
 
     /// An account spends money.
@@ -331,6 +344,18 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
+    /// The process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it in the middle of whatever it does (`kill -9`).
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("it is there");
+        let status = self.child.wait().expect("it ends");
+        assert_eq!(status.code(), None, "a signal ended it");
+    }
+
     /// Stops it in good order, and gives its log.
     pub(crate) fn stop(mut self) -> String {
         let asked = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill");
