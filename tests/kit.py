@@ -1,4 +1,4 @@
-"""What tests/peers, tests/official and tests/sdk share: requests as Twilio makes them, an application, processes, ports.
+"""What the folders here share: requests as Twilio makes them, an application, processes, ports.
 
 The signature is computed here once more, in a few lines of the standard library, so that the gate is not judged
 by its own code.
