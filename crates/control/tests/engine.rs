@@ -13,11 +13,11 @@ mod shape;
 mod views;
 mod world;
 
-use ringfence_breaker::{Action, Per, Subject};
+use ringfence_breaker::{Action, Limit, Per, State, Subject, Threshold, Window};
 use ringfence_control::decide::kind;
 use ringfence_control::engine::{ActRefused, Triggers};
 use ringfence_control::plan::Mark;
-use ringfence_model::{Actor, Sid};
+use ringfence_model::{Actor, Amount, Sid};
 use ringfence_store::{BreakerChange, Step};
 use ringfence_twilio::client::{NewUsageTrigger, TriggerFilter};
 use ringfence_twilio::wire::AccountStatus;
@@ -137,6 +137,55 @@ async fn many_accounts_are_stopped_together_where_none_alone_is_over() {
     node.poll().await;
     node.work().await;
     for account in [one, other] {
+        assert_eq!(node.world.status(account).await, AccountStatus::Suspended);
+    }
+}
+
+#[tokio::test]
+async fn what_accounts_may_use_together_from_now_on_counts_from_when_all_of_them_were_read() {
+    let limit = Limit {
+        window: Window::Alltime,
+        at: Threshold::More(Amount::from_units(50)),
+        ..fifty_a_day(Per::Together, vec![Action::Suspend])
+    };
+    let node = Node::start(vec![limit]).await;
+    let mut accounts = Vec::new();
+    for (name, before) in [("one", "100"), ("other", "200"), ("third", "0")] {
+        let (account, _) = node.world.subaccount(name).await;
+        node.spend(account, before).await;
+        accounts.push(account);
+    }
+    node.engine.synchronise_accounts().await.expect("synchronised");
+    node.advance(3600).await;
+    let baseline = async || {
+        let breaker =
+            node.store.find_breaker::<State>("fifty a day", "together").await.expect("the store is there");
+        breaker.and_then(|breaker| breaker.state.baseline)
+    };
+    let read = async |account| {
+        let account =
+            node.store.find_account(account).await.expect("the store is there").expect("it is known");
+        node.engine.read_usage(&account, "poll").await.expect("usage is read");
+    };
+    for account in &accounts[..2] {
+        read(*account).await;
+        read(*account).await;
+        assert_eq!(baseline().await, None, "not all of them were read");
+    }
+    read(accounts[2]).await;
+    assert_eq!(baseline().await, Some(Amount::from_units(300)));
+    // 49.99 more, then a cent.
+    node.spend(accounts[0], "30").await;
+    node.spend(accounts[2], "19.99").await;
+    node.advance(3600).await;
+    node.poll().await;
+    node.work().await;
+    assert_eq!(node.world.status(accounts[0]).await, AccountStatus::Active);
+    node.spend(accounts[1], "0.01").await;
+    node.advance(3600).await;
+    node.poll().await;
+    node.work().await;
+    for account in accounts {
         assert_eq!(node.world.status(account).await, AccountStatus::Suspended);
     }
 }

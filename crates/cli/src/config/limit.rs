@@ -8,7 +8,7 @@ mod amount;
 
 use std::collections::BTreeMap;
 
-use ringfence_breaker::{Action, Limit, Measure, NamePattern, Per, Probe, Reset, Scope, Threshold, Window};
+use ringfence_breaker::{Action, Limit, Measure, NamePattern, Per, Probe, Reset, Scope, Window};
 use ringfence_model::{Amount, Sid};
 use ringfence_twilio::wire::UsageCategory;
 
@@ -157,14 +157,6 @@ fn one(table: &Table<'_>, accounts: Option<&[Account]>, problems: &mut Problems)
             "Twilio cannot suspend a parent account, and this account is one here; if it is a subaccount, name its \
              `parent` in its [[account]], else write other actions (end-calls, cancel-queued, close-geo, \
              revoke-keys, notify)",
-            problems,
-        );
-    }
-    // What all of them had used before is known only after each of them was read, and this version does not wait for it.
-    if limit.per == Per::Together && matches!(limit.at, Threshold::More(_)) {
-        table.wrong(
-            "at",
-            "a sum of several accounts cannot count from now on; write the whole amount without +, or per = \"account\"",
             problems,
         );
     }

@@ -2,14 +2,14 @@
 
 use std::sync::PoisonError;
 
-use ringfence_breaker::{Observation, Subject, Threshold};
+use ringfence_breaker::{Observation, State, Subject, Threshold};
 use ringfence_model::{Actor, Sid};
 use ringfence_store::Account;
 use ringfence_twilio::client;
 
 use super::Engine;
 use crate::decide::By;
-use crate::usage::{MixedCurrencies, Unreadable, Used, readings, used};
+use crate::usage::{MixedCurrencies, Unreadable, Used, nothing_ever, readings, used};
 use crate::wanted::{AppliedLimit, scoped};
 
 /// Why an account's usage is not known.
@@ -67,15 +67,25 @@ impl Engine {
                 if applied.limit.window != reading.window {
                     continue;
                 }
+                let mut is_told = false;
                 for record in &records {
                     let result = match used(&applied.limit, record) {
                         Ok(None) => continue,
                         Ok(Some(used)) => self.observe_used(applied, *subject, account.sid, used, &by).await,
                         Err(error) => Err(error.into()),
                     };
+                    is_told = true;
                     if let Err(error) = result {
                         failed.get_or_insert(error);
                     }
+                }
+                // A sum that begins when everybody was heard of does not wait for one that never used any of it.
+                if !is_told
+                    && begins_with_all(applied, *subject)
+                    && let Err(error) =
+                        self.observe_used(applied, *subject, account.sid, nothing_ever(), &by).await
+                {
+                    failed.get_or_insert(error);
                 }
             }
         }
@@ -97,6 +107,9 @@ impl Engine {
             Subject::Account(_) => used,
             Subject::Together => self.sum(applied, account, &used)?,
         };
+        if begins_with_all(applied, subject) && !self.may_begin(applied).await? {
+            return Ok(());
+        }
         if matches!(applied.limit.at, Threshold::More(_)) {
             let baseline = Observation::Baseline { amount: used.amount };
             self.observe(applied, subject, &baseline, by, None).await?;
@@ -111,4 +124,29 @@ impl Engine {
         sum.add(limit.window, account, used)
             .map_err(|why| ReadingFailed::Mixed { limit: limit.name.clone(), why })
     }
+
+    /// Whether a sum is there to count from: it was resolved before, or each account of the scope was heard of. One that
+    /// cannot be read is among what `serve` says goes wrong; until it can be, the limit has no beginning and holds nobody.
+    async fn may_begin(&self, applied: &AppliedLimit) -> Result<bool, ReadingFailed> {
+        let limit = &applied.limit;
+        let breaker = self.store.find_breaker::<State>(&limit.name, &Subject::Together.to_string()).await?;
+        if breaker.is_some_and(|breaker| breaker.state.baseline.is_some()) {
+            return Ok(true);
+        }
+        let accounts = self.store.accounts().await?;
+        let of_scope = accounts
+            .iter()
+            .filter(|account| account.gone_at.is_none() && account.status != "closed")
+            .filter(|account| applied.subject(&scoped(account)) == Some(Subject::Together));
+        let sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = nothing_ever().at;
+        Ok(sums
+            .get(&limit.name)
+            .is_some_and(|sum| sum.has(limit.window, at, of_scope.map(|account| account.sid))))
+    }
+}
+
+/// Whether a limit counts from what several accounts had used together at the first look.
+const fn begins_with_all(applied: &AppliedLimit, subject: Subject) -> bool {
+    matches!((applied.limit.at, subject), (Threshold::More(_), Subject::Together))
 }

@@ -94,6 +94,11 @@ pub struct Unreadable {
     pub what: &'static str,
 }
 
+/// What an account used of which no record tells: nothing, since the beginning.
+pub fn nothing_ever() -> Used {
+    Used { at: Timestamp::UNIX_EPOCH, amount: Amount::ZERO, currency: None }
+}
+
 /// What a record says of a limit; none where it is about another category.
 ///
 /// A field that is null counts as nothing used: Twilio leaves out what did not occur.
@@ -166,6 +171,12 @@ impl Sum {
             self.of_window.pop_first();
         }
         Ok(Used { at: used.at, amount, currency: self.currency.clone() })
+    }
+
+    /// Whether each of these was heard of in the window of `at`.
+    pub fn has(&self, window: Window, at: Timestamp, mut accounts: impl Iterator<Item = Sid>) -> bool {
+        let of_window = self.of_window.get(&window.period(at).start);
+        accounts.all(|account| of_window.is_some_and(|heard| heard.contains_key(&account)))
     }
 }
 

@@ -85,21 +85,17 @@ fn everything_that_was_typed_of_a_limit_is_meant() {
     assert_eq!(limit.at, Threshold::More(Amount::from_units(50)));
     assert_eq!(limit.then, [Action::Notify, Action::EndCalls]);
     assert_eq!((limit.probe, limit.enforce), (Probe::Amount(Amount::from_units(5)), false));
+    let together = "per = \"together\"\nwindow = \"alltime\"\nat = \"+50\"";
+    assert_eq!(
+        first("window = \"daily\"\nat = \"50\"", together).at,
+        Threshold::More(Amount::from_units(50))
+    );
     assert_eq!(first("at = \"50\"", "at = \"50\"\nreset = \"next window\"").reset, Reset::NextWindow);
     for (text, window) in
         [("monthly", Window::Monthly), ("yearly", Window::Yearly), ("alltime", Window::Alltime)]
     {
         assert_eq!(first("window = \"daily\"", &format!("window = \"{text}\"")).window, window);
     }
-}
-
-#[test]
-fn a_sum_that_would_count_from_now_on_is_refused() {
-    armed_refused(
-        "window = \"daily\"\nat = \"50\"",
-        "per = \"together\"\nwindow = \"alltime\"\nat = \"+50\"",
-        "a sum of several accounts cannot count from now on; write the whole amount without +",
-    );
 }
 
 #[test]
