@@ -179,6 +179,30 @@ async fn limits_that_an_operator_applies_hold_at_once_and_the_others_stop_decidi
 }
 
 #[tokio::test]
+async fn limits_that_were_applied_while_nobody_has_them_are_held_by_whoever_is_at_work() {
+    let here = Installation::new().await;
+    let (one, two) = (here.node("one", vec![at_most(50)]).await, here.node("two", vec![at_most(50)]).await);
+    here.second(&[&one, &two]).await;
+    let by = Actor::CommandLine("anna".to_owned());
+    let now = Timestamp::from_second(BEGIN.cast_signed() + 2).expect("a time");
+    Limits::new(vec![at_most(10)]).apply(&here.store, &by, now).await.expect("applied");
+    for _ in 0..3 {
+        here.second(&[&one, &two]).await;
+        for node in [&one, &two] {
+            assert_eq!(node.readiness(), Ok(()));
+            let limits = node.at_work().expect("it works").engine.limits().to_vec();
+            assert_eq!(limits.iter().map(|applied| &applied.limit).collect::<Vec<_>>(), [&at_most(10)]);
+        }
+        assert_eq!(jobs(&one) + jobs(&two), Job::ALL.len());
+    }
+    // As soon as a node has them from its own configuration, the others are to be brought to it too.
+    let reloaded = here.node("three", vec![at_most(10)]).await;
+    here.second(&[&reloaded, &one, &two]).await;
+    assert_eq!(reloaded.readiness(), Ok(()));
+    assert_eq!(one.readiness(), Err(Idle::Differs(vec!["three".to_owned()])));
+}
+
+#[tokio::test]
 async fn a_node_that_dies_is_replaced_within_seconds_and_one_that_was_only_silent_joins_again() {
     let here = Installation::new().await;
     let limits = || vec![at_most(50)];

@@ -57,8 +57,8 @@ struct PlanArguments {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 It asks nothing; `ringfence limits plan` shows before what it does. A single `serve` applies its limits by itself when it
-starts or is reloaded. Where several run, or this file has other limits than a `serve` at work, that one holds no limits
-any more until it is reloaded with this configuration.
+starts or is reloaded. A `serve` at work holds what is applied here, whatever its own file says,
+until it is reloaded: so give it this configuration too.
 
 Example:
   ringfence limits apply --config ringfence.toml
@@ -220,8 +220,8 @@ async fn others(installation: &Installation) -> Result<Vec<Node>, Failure> {
 async fn nodes(installation: &Installation) -> Result<Vec<String>, Failure> {
     let told = |node: Node| {
         format!(
-            "note: {} runs with other limits, and holds none until it is reloaded with this configuration: \
-             systemctl reload ringfence, or kill -HUP",
+            "note: {} runs with another configuration. It holds these limits from now on, until it is reloaded or \
+             restarted: then what its file says holds. Give it this configuration",
             node.node
         )
     };

@@ -56,7 +56,9 @@ fn limits_that_were_applied_are_not_taken_back_by_a_serve_with_others() {
     world.until(&["limits", "plan"], |run| run.code == 0);
     world.configure("new.toml", &LIMITS.replace("\"50\"", "\"40\""));
     let applied = world.run_with("new.toml", &["limits", "apply"]).code(0).says("~ \"fifty a day\"");
-    applied.complains("runs with other limits, and holds none until it is reloaded");
+    applied.complains(
+        "runs with another configuration. It holds these limits from now on, until it is reloaded",
+    );
     // Each time that it gives a sign of life, it looks at what holds.
     let sign = |run: &Run| run.json()["nodes"]["nodes"][0]["seen_at"].clone();
     for _ in 0..3 {
@@ -65,6 +67,9 @@ fn limits_that_were_applied_are_not_taken_back_by_a_serve_with_others() {
     }
     world.run_with("new.toml", &["limits", "plan"]).code(0);
     assert_eq!(world.triggers(account)[0].trigger_value, "40.000000");
+    // And it holds them.
+    world.spend(account, "45");
+    world.until(&["account", "list"], has("held suspended by limit \"fifty a day\""));
     assert!(serving.stop().contains("other limits were applied while this node ran"));
 }
 

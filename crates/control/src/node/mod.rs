@@ -81,10 +81,10 @@ pub enum Idle {
         held_by(.0)
     )]
     Differs(Vec<String>),
-    /// Others were applied while it ran, and no node has these.
+    /// Others were applied while it ran, by a version whose limits this one cannot read.
     #[error(
-        "other limits were applied while this node ran (`ringfence limits apply`), and it holds none until it is reloaded with \
-         the configuration that has them"
+        "limits that this version cannot read were applied while this node ran (`ringfence limits apply`), and it holds none \
+         until it is upgraded, or reloaded with a configuration that it can read"
     )]
     Replaced,
 }
@@ -178,11 +178,22 @@ impl Node {
             tracing::warn!(node = buried.node, "a node gives no sign of life: its work goes to others");
         }
         match self.setup.limits.agreement(store, Some(life.node())).await? {
-            Agreement::Agreed(limits) => self.begin(life.clone(), limits),
-            // Somebody applied others while this node ran: it must not put its own back.
+            Agreement::Agreed(limits) => {
+                self.begin(life.clone(), limits);
+            }
+            // Somebody applied others while this node ran: it must not put its own back, and nobody else holds those.
             Agreement::Free if self.has_agreed.load(Ordering::Relaxed) => {
-                self.rest(&Idle::Replaced);
-                return self.give_up_jobs().await;
+                let Some(limits) = Limits::applied(store).await? else {
+                    self.rest(&Idle::Replaced);
+                    return self.give_up_jobs().await;
+                };
+                if self.begin(life.clone(), limits) {
+                    tracing::warn!(
+                        node = self.setup.name,
+                        "other limits were applied while this node ran: it holds those until it is reloaded, and then \
+                         what its configuration says"
+                    );
+                }
             }
             Agreement::Free => {
                 let by = Actor::job("limits");
@@ -190,7 +201,9 @@ impl Node {
                 tracing::info!(added = ?applied.added, changed = ?applied.changed, removed = ?applied.removed, "limits applied");
                 // Another node may have done the same with others: whoever is last has them, and both look.
                 match self.setup.limits.agreement(store, Some(life.node())).await? {
-                    Agreement::Agreed(limits) => self.begin(life.clone(), limits),
+                    Agreement::Agreed(limits) => {
+                        self.begin(life.clone(), limits);
+                    }
                     Agreement::Free | Agreement::Differs(_) => return Ok(()),
                 }
             }
@@ -226,8 +239,8 @@ impl Node {
         Ok(life)
     }
 
-    /// Works in this life and with these limits, if it does not already.
-    fn begin(&self, life: Life, limits: Vec<crate::wanted::AppliedLimit>) {
+    /// Works in this life and with these limits; whether it did not already.
+    fn begin(&self, life: Life, limits: Vec<crate::wanted::AppliedLimit>) -> bool {
         self.has_agreed.store(true, Ordering::Relaxed);
         self.at_work.send_if_modified(|at_work| {
             if let Ok(at_work) = at_work
@@ -246,7 +259,7 @@ impl Node {
             });
             *at_work = Ok(AtWork { engine: Arc::new(engine), life });
             true
-        });
+        })
     }
 
     fn rest(&self, why: &Idle) {
