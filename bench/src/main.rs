@@ -10,18 +10,24 @@
 mod arguments;
 mod bare_hyper;
 mod breaker;
+mod database;
 mod gate;
 mod histogram;
+mod installation;
 mod load;
 mod official;
+mod polling;
 mod process;
 mod proxies;
 mod sandbox;
 mod startup;
+mod suspension;
 mod tls;
 mod upstream;
 mod verify;
 mod webhook;
+mod wire;
+mod writes;
 
 use arguments::Arguments;
 use std::process::ExitCode;
@@ -30,7 +36,11 @@ const USAGE: &str = "\
 usage: ringfence-bench COMMAND [--option value]…
 
   verify    nanoseconds for one request in process, against the bare HMAC of the same bytes
-  breaker   nanoseconds for one step of a breaker
+  control   the next four, one after another
+  breaker   nanoseconds for one step of a breaker, by what it observes
+  writes    the store's writes on SQLite and PostgreSQL, alone and together, against a bare INSERT
+  polling   requests to Twilio for a thousand subaccounts, and how long a round takes
+  suspension  milliseconds from a usage trigger's webhook to the request that suspends
   official  the same request in the official Node and Python libraries
   gate      proxies side by side: CPU time a request, latency, memory
   sandbox   messages accepted, webhooks delivered, memory, against a bare hyper server
@@ -47,7 +57,11 @@ fn main() -> ExitCode {
     let command = words.next().unwrap_or_default();
     let outcome = Arguments::parse(words).and_then(|arguments| match command.as_str() {
         "verify" => verify::run(&arguments),
+        "control" => control(&arguments),
         "breaker" => breaker::run(&arguments),
+        "writes" => writes::run(&arguments),
+        "polling" => polling::run(&arguments),
+        "suspension" => suspension::run(&arguments),
         "official" => official::run(&arguments),
         "gate" => gate::run(&arguments),
         "sandbox" => sandbox::run(&arguments),
@@ -65,6 +79,17 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The circuit breaker, from the decision alone to the whole way.
+fn control(arguments: &Arguments) -> Outcome {
+    breaker::run(arguments)?;
+    println!();
+    writes::run(arguments)?;
+    println!();
+    polling::run(arguments)?;
+    println!();
+    suspension::run(arguments)
 }
 
 /// What every command ends with: nothing, or a sentence for the person who ran it.

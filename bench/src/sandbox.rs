@@ -243,7 +243,11 @@ async fn client(
 }
 
 /// Sends a request and reads one whole answer.
-async fn ask<'a>(stream: &mut TcpStream, request: &[u8], buffer: &'a mut [u8]) -> Result<&'a [u8], String> {
+pub(crate) async fn ask<'a>(
+    stream: &mut TcpStream,
+    request: &[u8],
+    buffer: &'a mut [u8],
+) -> Result<&'a [u8], String> {
     stream.write_all(request).await.map_err(|error| error.to_string())?;
     let mut filled = 0;
     loop {

@@ -264,7 +264,8 @@ impl Template {
     }
 }
 
-fn form_encoded(value: &str) -> String {
+/// As Twilio writes values into a form.
+pub(crate) fn form_encoded(value: &str) -> String {
     let mut encoded = String::new();
     for byte in value.bytes() {
         match byte {

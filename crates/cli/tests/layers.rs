@@ -51,6 +51,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "twilio",
             "store",
             "gateway",
+            // Both planes in one process, as in `serve`: how long a trigger takes from one to the end of the other.
+            "control",
             "sandbox",
             "testkit",
         ],

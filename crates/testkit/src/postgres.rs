@@ -5,6 +5,7 @@
 //! file; a small shell script, started with the cluster, stops the server and removes the folder some seconds after
 //! nobody holds that lock any more. A lock is released by the kernel however a process ends, so a panic leaves nothing.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -46,8 +47,15 @@ struct Cluster {
     socket: PathBuf,
 }
 
-/// This process's share of the cluster, held until the process ends.
-static SHARE: Mutex<Option<(File, Cluster)>> = Mutex::new(None);
+/// This process's shares of clusters, by their folder, held until the process ends.
+static SHARES: Mutex<BTreeMap<PathBuf, (File, Cluster)>> = Mutex::new(BTreeMap::new());
+
+/// Whether a commit waits for the disk. The content of a test's database need not survive anything, so none does there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Commits {
+    AtOnce,
+    OnDisk,
+}
 
 impl PostgresDatabase {
     /// A database of its own for a test. `None`, and a line that says so, where PostgreSQL is not installed and nothing
@@ -56,15 +64,28 @@ impl PostgresDatabase {
     /// # Panics
     ///
     /// If PostgreSQL is installed and does not work, or is not installed and `RINGFENCE_REQUIRE_PEERS` is 1.
-    #[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
     pub fn create() -> Option<Self> {
+        Self::create_in(Commits::AtOnce)
+    }
+
+    /// The same in a cluster that waits for the disk at each commit, as those of operators do: for measurements.
+    ///
+    /// # Panics
+    ///
+    /// As [`create`](Self::create) does.
+    pub fn create_durable() -> Option<Self> {
+        Self::create_in(Commits::OnDisk)
+    }
+
+    #[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
+    fn create_in(commits: Commits) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let Some(binaries) = find_binaries() else {
             assert!(!peers_are_required(), "PostgreSQL is missing (Debian: apt-get install postgresql)");
             println!("skipped: PostgreSQL is not installed (Debian: apt-get install postgresql)");
             return None;
         };
-        let cluster = share_cluster(binaries);
+        let cluster = share_cluster(binaries, commits);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("test_{}_{count}", std::process::id());
         // Another process of this number may have been killed and have left its database.
@@ -154,13 +175,17 @@ fn find_binaries() -> Option<PathBuf> {
 }
 
 /// The cluster of all test processes, started if it does not run, and this process's share of it.
-fn share_cluster(binaries: PathBuf) -> Cluster {
-    let mut share = SHARE.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, cluster)) = &*share {
+fn share_cluster(binaries: PathBuf, commits: Commits) -> Cluster {
+    // Not under the target folder: the path of a socket has at most 107 bytes.
+    let what_for = match commits {
+        Commits::AtOnce => "tests",
+        Commits::OnDisk => "bench",
+    };
+    let folder = std::env::temp_dir().join(format!("ringfence-{what_for}-{}", own_uid()));
+    let mut shares = SHARES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, cluster)) = shares.get(&folder) {
         return cluster.clone();
     }
-    // Not under the target folder: the path of a socket has at most 107 bytes.
-    let folder = std::env::temp_dir().join(format!("ringfence-tests-{}", own_uid()));
     fs::create_dir_all(&folder).expect("a folder can be made in the temporary one");
     assert_eq!(
         fs::metadata(&folder).expect("the folder was just made").uid(),
@@ -186,15 +211,15 @@ fn share_cluster(binaries: PathBuf) -> Cluster {
     let cluster = if !running.is_empty() && cluster.is_ready() {
         cluster
     } else {
-        start_cluster(&folder, cluster.binaries)
+        start_cluster(&folder, cluster.binaries, commits)
     };
     drop(start);
-    *share = Some((users, cluster.clone()));
+    shares.insert(folder, (users, cluster.clone()));
     cluster
 }
 
 #[expect(clippy::zombie_processes, reason = "the server and its reaper outlive this process, by design")]
-fn start_cluster(folder: &Path, binaries: PathBuf) -> Cluster {
+fn start_cluster(folder: &Path, binaries: PathBuf, commits: Commits) -> Cluster {
     // 1. Its folder, which belongs to the user that it runs as: PostgreSQL refuses to run as root.
     let user = server_user();
     let data = folder.join(format!("new-{}", std::process::id()));
@@ -204,7 +229,7 @@ fn start_cluster(folder: &Path, binaries: PathBuf) -> Cluster {
         run_plain(Command::new("chown").arg(user).arg(&data));
     }
 
-    // 2. The cluster. Its content need not survive anything, so nothing waits for a disk.
+    // 2. The cluster. It need not survive its making.
     let initdb = binaries.join("initdb");
     let arguments = ["-A", "trust", "-U", "ringfence", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "-D"];
     run_plain(as_user(user.as_deref(), &initdb).args(arguments).arg(data.join("db")));
@@ -213,7 +238,11 @@ fn start_cluster(folder: &Path, binaries: PathBuf) -> Cluster {
     let log = File::create(folder.join("log")).expect("a file can be made in our own folder");
     let mut server = as_user(user.as_deref(), &binaries.join("postgres"));
     server.arg("-D").arg(data.join("db")).arg("-k").arg(&data).args(["-c", "listen_addresses="]);
-    for setting in ["fsync=off", "full_page_writes=off", "max_connections=300", "log_min_messages=warning"] {
+    let at_once: &[&str] = match commits {
+        Commits::AtOnce => &["fsync=off", "full_page_writes=off"],
+        Commits::OnDisk => &[],
+    };
+    for setting in [at_once, &["max_connections=300", "log_min_messages=warning"]].concat() {
         server.args(["-c", setting]);
     }
     server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).process_group(0);

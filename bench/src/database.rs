@@ -1,0 +1,97 @@
+//! The databases that a store can be on, each new and empty, and a connection without the store as a yardstick.
+//!
+//! Both wait for the disk at each commit, as an operator's do, and their files are in the temporary folder: on one disk.
+
+use jiff::Timestamp;
+use ringfence_model::Secret;
+use ringfence_store::{Keys, Location, MasterKey, Store};
+use ringfence_testkit::PostgresDatabase;
+use sqlx::postgres::PgConnection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
+use tempfile::TempDir;
+
+use crate::Outcome;
+
+/// A new database, gone with this value.
+pub(crate) enum Database {
+    Sqlite(TempDir),
+    Postgres(PostgresDatabase),
+}
+
+impl Database {
+    /// One of each kind that this machine has.
+    pub(crate) fn all() -> Outcome<Vec<Self>> {
+        let postgres = PostgresDatabase::create_durable().map(Self::Postgres);
+        Ok([Self::sqlite()?].into_iter().chain(postgres).collect())
+    }
+
+    pub(crate) fn sqlite() -> Outcome<Self> {
+        Ok(Self::Sqlite(tempfile::tempdir()?))
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "SQLite",
+            Self::Postgres(_) => "PostgreSQL",
+        }
+    }
+
+    fn location(&self) -> Location {
+        match self {
+            Self::Sqlite(folder) => Location::Sqlite(folder.path().join("ringfence.db")),
+            Self::Postgres(database) => Location::Postgres(Secret::new(database.url())),
+        }
+    }
+
+    pub(crate) async fn open(&self, now: Timestamp) -> Outcome<Store> {
+        let keys = Keys::Given { current: MasterKey::from_bytes([7; 32]), previous: Vec::new() };
+        Ok(Store::open(&self.location(), &keys, now).await?)
+    }
+
+    /// After the store has been opened: it makes the file.
+    pub(crate) async fn bare(&self) -> Outcome<Bare> {
+        Ok(match self.location() {
+            Location::Sqlite(path) => {
+                let options = SqliteConnectOptions::new()
+                    .filename(path)
+                    .journal_mode(SqliteJournalMode::Wal)
+                    .synchronous(SqliteSynchronous::Full);
+                let mut connection = options.connect().await?;
+                connection
+                    .execute("CREATE TABLE yardstick (id INTEGER PRIMARY KEY, line TEXT NOT NULL)")
+                    .await?;
+                Bare::Sqlite(connection)
+            }
+            Location::Postgres(url) => {
+                let mut connection = PgConnection::connect(url.expose()).await?;
+                let table = "CREATE TABLE yardstick (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, line TEXT NOT NULL)";
+                connection.execute(table).await?;
+                Bare::Postgres(connection)
+            }
+        })
+    }
+}
+
+/// A connection to the same file or server that knows nothing of the store.
+pub(crate) enum Bare {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+}
+
+impl Bare {
+    /// `INSERT` and `COMMIT` of a row of 200 bytes: the least that a lasting write costs here.
+    pub(crate) async fn insert(&mut self) -> Outcome {
+        let insert = "INSERT INTO yardstick (line) VALUES ($1)";
+        let line = "x".repeat(200);
+        let rows = match self {
+            Self::Sqlite(connection) => {
+                sqlx::query(insert).bind(line).execute(connection).await?.rows_affected()
+            }
+            Self::Postgres(connection) => {
+                sqlx::query(insert).bind(line).execute(connection).await?.rows_affected()
+            }
+        };
+        if rows == 1 { Ok(()) } else { Err(format!("WRONG: {rows} rows were written, not 1").into()) }
+    }
+}
