@@ -125,7 +125,8 @@ pub(crate) async fn carry_out(
     let mut carried =
         Carried { standing: Standing::Done, undone: orders, others_at_work: false, trouble: None };
     if let (Some(patience), false) = (patience, carried.undone.is_empty()) {
-        let name = control_plane::name_of_node();
+        // Not that of the process alone: the demo has a node in it already, which would be taken for gone.
+        let name = format!("{}/command", control_plane::name_of_node());
         let mut worker = Worker { installation, engine, name: &name, life: None, workers: JoinSet::new() };
         let followed = tokio::select! {
             followed = worker.follow(&mut carried.undone, patience) => followed,
