@@ -20,12 +20,12 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Context, anyhow};
 use ringfence_gateway::Listeners;
 use ringfence_model::Clock;
-use tokio::signal::unix::{SignalKind, signal};
 
 use self::installation::{Installation, Parts};
 use super::paper::Paper;
 use super::serve::SystemClock;
 use super::serve::control::{self, ControlPlane};
+use super::stop::StopSignals;
 use crate::config;
 use crate::exit;
 
@@ -85,12 +85,24 @@ fn demonstrate(exit_after_tour: bool) -> anyhow::Result<ExitCode> {
         ControlPlane::prepare(&mut loaded, &clock, &keys).map_err(|failure| anyhow!("{failure}"))?;
     runtime.block_on(async {
         let gateway = control::start(loaded.settings, listeners, clock, 1, control.as_mut(), &keys)?;
-        let code = tour(&world, exit_after_tour).await;
+        // Whenever somebody has seen enough, all of this is stopped and the folder removed.
+        let mut stop = StopSignals::catch()?;
+        let mut out = Paper::new();
+        let told = tokio::select! {
+            wrong = tour(&world, &mut out) => wrong.map(Some),
+            () = stop.next() => Ok(None),
+        };
+        if matches!(told, Ok(Some(_))) && !exit_after_tour {
+            invite(&mut out, &world);
+            stop.next().await;
+            out.line("");
+            out.line("Stopped.");
+        }
         tokio::task::spawn_blocking(move || gateway.stop()).await?;
         if let Some(control) = &mut control {
             control.stop().await;
         }
-        code
+        Ok(if told? == Some(0) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     })
 }
 
@@ -120,8 +132,8 @@ async fn prepare() -> anyhow::Result<Prepared> {
     Ok(Prepared { world, listeners, installation })
 }
 
-async fn tour(world: &World, exit_after_tour: bool) -> anyhow::Result<ExitCode> {
-    let mut out = Paper::new();
+/// Everything that there is to see; how much of it did not go as told.
+async fn tour(world: &World, out: &mut Paper) -> anyhow::Result<usize> {
     out.line("Ringfence demo: only Twilio gets in, and no account spends past its limit");
     out.line("");
     for (name, address, what) in [
@@ -136,31 +148,16 @@ async fn tour(world: &World, exit_after_tour: bool) -> anyhow::Result<ExitCode> 
     out.line(&format!("  configuration {}", world.config.display()));
     out.line("");
     spending::ready(world).await?;
-    let mut wrong = tour::give(world, &mut out).await?;
+    let mut wrong = tour::give(world, out).await?;
     out.line("");
-    wrong += spending::give(world, &mut out).await?;
+    wrong += spending::give(world, out).await?;
     out.line("");
     if wrong == 0 {
         out.line("Everything went as told.");
     } else {
         out.line(&format!("{wrong} of the above did NOT go as told."));
     }
-    if !exit_after_tour {
-        invite(&mut out, world);
-        stop_asked().await?;
-        out.line("");
-        out.line("Stopped.");
-    }
-    Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Ctrl-C, or SIGTERM: the folder is removed after both.
-async fn stop_asked() -> std::io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        asked = tokio::signal::ctrl_c() => asked,
-        _ = terminate.recv() => Ok(()),
-    }
+    Ok(wrong)
 }
 
 fn invite(out: &mut Paper, world: &World) {

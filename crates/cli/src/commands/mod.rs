@@ -21,6 +21,7 @@ mod saved_request;
 pub(crate) mod serve;
 pub(crate) mod sign;
 pub(crate) mod status;
+mod stop;
 pub(crate) mod store;
 pub(crate) mod trip;
 mod vectors;

@@ -12,10 +12,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use ringfence_model::{Clock as _, Sid};
 use ringfence_sandbox::{Authority, Sandbox, SandboxOptions, Settings};
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::paper::Paper;
 use super::serve::SystemClock;
+use super::stop::StopSignals;
 use crate::config::units;
 use crate::exit::{self, Answer, Failure};
 
@@ -92,9 +92,9 @@ async fn serve(arguments: &Arguments) -> Result<Answer, Failure> {
     })?;
     let sandbox = Sandbox::new(options, &listener, Arc::new(SystemClock)).map_err(Failure::usage)?;
     // Whoever has read that it runs may stop it, and is to find it ending in good order.
-    let asked_to_stop = asked_to_stop().map_err(Failure::unavailable)?;
+    let mut stop = StopSignals::catch().map_err(Failure::unavailable)?;
     introduce(&sandbox, arguments);
-    sandbox.serve_until(listener, asked_to_stop).await.map_err(Failure::unavailable)?;
+    sandbox.serve_until(listener, async move { stop.next().await }).await.map_err(Failure::unavailable)?;
     Ok(Answer::text("\nStopped. Nothing is kept.\n"))
 }
 
@@ -153,18 +153,6 @@ fn write(path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
 
 fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::unavailable(format!("cannot write {}: {error}", path.display()))
-}
-
-/// Listens for Ctrl-C and SIGTERM from now on; the future ends at the first of them.
-fn asked_to_stop() -> std::io::Result<impl Future<Output = ()>> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
 }
 
 /// Who to be and how to point an SDK at it: everything needed to begin, ready to be copied, in a terminal of 80

@@ -18,6 +18,7 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::control::{ControlPlane, Wanted};
+use super::stop::StopSignals;
 use crate::config::{self, Loaded};
 use crate::exit;
 use crate::logging;
@@ -81,7 +82,7 @@ async fn serve(
     keys: &OnceLock<Keys>,
 ) -> ExitCode {
     // 4. Signals are caught before the start is told, so none is lost.
-    let mut signals = match Signals::new() {
+    let mut signals = match Signals::catch() {
         Ok(signals) => signals,
         Err(error) => return exit::unavailable(&format!("cannot catch signals: {error}"), None),
     };
@@ -130,7 +131,7 @@ async fn serve(
                 break;
             }
             // Some send a signal to the process and to its group at once; that is one wish, not two.
-            () = signals.stop() => if asked.elapsed() > ONE_WISH {
+            () = signals.stop.next() => if asked.elapsed() > ONE_WISH {
                 tracing::warn!("stopped at once, as asked a second time");
                 break;
             },
@@ -295,19 +296,8 @@ async fn tick(interval: &mut Option<tokio::time::Interval>) {
 }
 
 struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
+    stop: StopSignals,
     hang_up: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
 }
 
 /// What the operator asks for by a signal.
@@ -317,21 +307,14 @@ enum Asked {
 }
 
 impl Signals {
+    fn catch() -> std::io::Result<Self> {
+        Ok(Self { stop: StopSignals::catch()?, hang_up: signal(SignalKind::hangup())? })
+    }
+
     async fn next(&mut self) -> Asked {
         tokio::select! {
             _ = self.hang_up.recv() => Asked::Reload,
-            () = stop(&mut self.terminate, &mut self.interrupt) => Asked::Stop,
+            () = self.stop.next() => Asked::Stop,
         }
-    }
-
-    async fn stop(&mut self) {
-        stop(&mut self.terminate, &mut self.interrupt).await;
-    }
-}
-
-async fn stop(terminate: &mut Signal, interrupt: &mut Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
     }
 }

@@ -46,11 +46,15 @@ pub(super) async fn give(world: &World, out: &mut Paper) -> anyhow::Result<usize
     let mut sent = 0;
     let mut spent = Amount::ZERO;
     while spent < LIMIT_AT && sent < MESSAGES_MAX {
-        let status = twilio.send(tenant, PUMPED, &body).await?;
-        anyhow::ensure!(status == 201, "the thief's message {} got {status}", sent + 1);
-        sent += 1;
+        match twilio.send(tenant, PUMPED, &body).await? {
+            201 => sent += 1,
+            // Stopped before this has seen that the limit is reached.
+            403 => break,
+            status => bail!("the thief's message {} got {status}", sent + 1),
+        }
         spent = twilio.spent_today(tenant).await?;
     }
+    spent = twilio.spent_today(tenant).await?.max(spent);
     show.line(
         spent >= LIMIT_AT,
         "the thief texts numbers abroad that pay him a share",

@@ -1,0 +1,108 @@
+//! `ringfence demo`, as somebody who tries it meets it.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// A demo at work. Its folder for temporary files is its own.
+struct Demo {
+    child: Child,
+    out: BufReader<ChildStdout>,
+    temporary: TempDir,
+    seen: String,
+}
+
+impl Demo {
+    fn start(arguments: &[&str]) -> Self {
+        let temporary = TempDir::new().expect("a folder");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_ringfence"))
+            .arg("demo")
+            .args(arguments)
+            .env("TMPDIR", temporary.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let out = BufReader::new(child.stdout.take().expect("a pipe"));
+        Self { child, out, temporary, seen: String::new() }
+    }
+
+    /// Reads on until a line has this in it.
+    #[track_caller]
+    fn reads(&mut self, what: &str) -> String {
+        loop {
+            let mut line = String::new();
+            assert!(self.out.read_line(&mut line).expect("text") > 0, "{what} is not in\n{}", self.seen);
+            self.seen.push_str(&line);
+            if line.contains(what) {
+                return line;
+            }
+        }
+    }
+
+    fn terminate(&self) {
+        let asked = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill");
+        assert!(asked.success());
+    }
+
+    /// Its exit code and all that it printed. Nothing may be left of it.
+    #[track_caller]
+    fn ends(mut self) -> (Option<i32>, String) {
+        self.out.read_to_string(&mut self.seen).expect("text");
+        let code = self.child.wait().expect("it ends").code();
+        let left: Vec<_> = std::fs::read_dir(self.temporary.path()).expect("the folder").collect();
+        assert!(left.is_empty(), "{left:?}");
+        (code, self.seen)
+    }
+}
+
+fn ringfence(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ringfence")).args(arguments).output().expect("the program starts")
+}
+
+#[test]
+fn it_shows_who_gets_in_and_what_becomes_of_a_thief_and_leaves_nothing_behind() {
+    let (code, shown) = Demo::start(&["--exit"]).ends();
+    assert_eq!(code, Some(0), "{shown}");
+    for part in [
+        "403 refused: signature_mismatch",
+        "a usage trigger waits at Twilio, which Ringfence put there     at 50 USD",
+        "the thief's next message                                       403, refused by Twilio",
+        "| Subject: [Ringfence] Critical: A tenant is being suspended",
+        "$ ringfence reset \"fifty a day\" --account \"A tenant\"",
+        "active at Twilio, read back",
+        "\nEverything went as told.\n",
+    ] {
+        assert!(shown.contains(part), "{part} is not in\n{shown}");
+    }
+}
+
+#[test]
+fn while_it_runs_on_every_command_works_on_it() {
+    let mut demo = Demo::start(&[]);
+    let line = demo.reads("  configuration ");
+    let config = line.trim_start().trim_start_matches("configuration").trim();
+    demo.reads("Ctrl-C stops the demo.");
+    // At once after the reset, which is a command in the same process and must not take the node's place.
+    let status = ringfence(&["status", "--config", config]);
+    let text = String::from_utf8(status.stdout).expect("text");
+    assert!(status.status.success() && text.contains(" at work, last sign "), "{text}");
+    assert!(text.contains("PROBING\n  \"fifty a day\""), "{text}");
+    for command in [&["check"][..], &["audit", "verify"], &["limits", "plan"]] {
+        let ended = ringfence(&[command, &["--config", config]].concat());
+        assert!(ended.status.success(), "{command:?}: {ended:?}");
+    }
+    demo.terminate();
+    let (code, shown) = demo.ends();
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(shown.ends_with("\nStopped.\n"), "{shown}");
+}
+
+#[test]
+fn whoever_has_seen_enough_before_its_end_leaves_nothing_behind_either() {
+    let mut demo = Demo::start(&[]);
+    demo.reads("Genuine requests");
+    demo.terminate();
+    let (code, shown) = demo.ends();
+    assert_eq!(code, Some(1), "not everything was seen:\n{shown}");
+}
