@@ -13,7 +13,7 @@ mod shape;
 mod views;
 mod world;
 
-use ringfence_breaker::{Action, Limit, Per, State, Subject, Threshold, Window};
+use ringfence_breaker::{Action, Limit, Measure, Per, State, Subject, Threshold, Window};
 use ringfence_control::decide::kind;
 use ringfence_control::engine::{ActRefused, Triggers};
 use ringfence_control::plan::Mark;
@@ -188,6 +188,32 @@ async fn what_accounts_may_use_together_from_now_on_counts_from_when_all_of_them
     for account in accounts {
         assert_eq!(node.world.status(account).await, AccountStatus::Suspended);
     }
+}
+
+#[tokio::test]
+async fn an_account_that_never_used_any_of_it_keeps_no_sum_from_beginning() {
+    // A category that is listed only for whoever has used it, unless it alone is asked for.
+    let rare = "marketplace-mobile-commons-opt-out-classifier";
+    let rarely = Limit {
+        name: "rarely".to_owned(),
+        category: rare.to_owned(),
+        measure: Measure::Count,
+        window: Window::Alltime,
+        at: Threshold::More(Amount::from_units(5)),
+        ..fifty_a_day(Per::Together, vec![Action::Suspend])
+    };
+    let money = Limit { window: Window::Alltime, ..fifty_a_day(Per::Account, vec![Action::Suspend]) };
+    let node = Node::start(vec![rarely, money]).await;
+    let (one, _) = node.world.subaccount("one").await;
+    node.world.subaccount("other").await;
+    let usage = format!(r#"{{"account": "{one}", "category": "{rare}", "count": 3, "price": "0.1"}}"#);
+    node.world.control("POST", "usage", &usage).await;
+    node.engine.synchronise_accounts().await.expect("synchronised");
+    node.advance(3600).await;
+    node.poll().await;
+    let breaker = node.store.find_breaker::<State>("rarely", "together").await.expect("the store is there");
+    let baseline = breaker.and_then(|breaker| breaker.state.baseline);
+    assert_eq!(baseline, Some(Amount::from_units(3)));
 }
 
 #[tokio::test]
