@@ -12,7 +12,7 @@ use ringfence_control::engine::{Clients, KnownAccount};
 use ringfence_control::node::{Idle, Job, Keep, Limits, Node, Setup};
 use ringfence_model::{Actor, Amount, Clock, Secret, Sid};
 use ringfence_sandbox::Settings;
-use ringfence_store::{Keys, Location, MasterKey, Store};
+use ringfence_store::{Keys, Location, MasterKey, NewLimit, Store};
 use ringfence_twilio::client::TriggerFilter;
 use ringfence_twilio::wire::AccountStatus;
 
@@ -200,6 +200,29 @@ async fn limits_that_were_applied_while_nobody_has_them_are_held_by_whoever_is_a
     here.second(&[&reloaded, &one, &two]).await;
     assert_eq!(reloaded.readiness(), Ok(()));
     assert_eq!(one.readiness(), Err(Idle::Differs(vec!["three".to_owned()])));
+}
+
+#[tokio::test]
+async fn limits_that_another_version_wrote_and_this_one_cannot_read_are_held_by_nobody() {
+    let here = Installation::new().await;
+    let node = here.node("one", vec![at_most(50)]).await;
+    here.second(&[&node]).await;
+    let limit = NewLimit {
+        name: "a day".to_owned(),
+        definition: serde_json::json!({ "name": "a day", "scope": "the moon" }),
+        hash: "of another version".to_owned(),
+        since: Timestamp::from_second(BEGIN.cast_signed()).expect("a time"),
+    };
+    let by = Actor::CommandLine("anna".to_owned());
+    here.store.apply_limits(&by, vec![limit], Timestamp::UNIX_EPOCH).await.expect("applied");
+    for _ in 0..2 {
+        here.second(&[&node]).await;
+        assert_eq!(node.at_work().expect_err("it cannot work"), Idle::Replaced);
+        assert_eq!(node.readiness(), Ok(()), "the gate verifies all the same");
+        assert_eq!(jobs(&node), 0, "whoever can read them may have them");
+    }
+    // It has not put its own back.
+    assert_eq!(Limits::applied(&here.store).await.expect("the store is there"), None);
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 //!
 //! Two nodes with different limits would undo each other's decisions. So the limits that were applied last are in the store, and a
 //! node whose own differ does nothing until it is the only one, or until nobody at work has the applied ones any more
-//! (a new configuration has reached every node). `limits apply` makes a node's limits the applied ones at once.
+//! (a new configuration has reached every node). `limits apply` makes the limits of a file the applied ones at once; where
+//! no node has that file, those at work hold what it says until they are reloaded, so that no limit is ever held by nobody.
 
 use std::fmt::Write as _;
 
@@ -64,7 +65,7 @@ impl Limits {
         Ok(if others.is_empty() { Agreement::Free } else { Agreement::Differs(others) })
     }
 
-    /// Makes these the limits that hold, on every node that has them. The others stop deciding.
+    /// Makes these the limits that hold. Nodes that have others stop deciding, if any at work has these; else they hold these.
     pub async fn apply(&self, store: &Store, by: &Actor, now: Timestamp) -> store::Result<LimitsApplied> {
         let applied = store.applied_limits().await?;
         let new = self.limits.iter().map(|limit| NewLimit {
