@@ -19,6 +19,10 @@ pub enum Actor {
     Token(String),
     /// An operator at the command line: the name of the system's user.
     CommandLine(String),
+    /// A person who is signed in: their id, which says nothing about them.
+    Person(String),
+    /// An application, by its credential: the credential's SID, never its secret.
+    Application(String),
     /// A job of Ringfence's own: its name.
     Job(String),
     /// Twilio, by a webhook that was verified: the account whose key signed it.
@@ -36,6 +40,8 @@ impl Actor {
         match self {
             Self::Token(_) => "token",
             Self::CommandLine(_) => "command-line",
+            Self::Person(_) => "person",
+            Self::Application(_) => "application",
             Self::Job(_) => "job",
             Self::Twilio(_) => "twilio",
         }
@@ -44,7 +50,12 @@ impl Actor {
     /// The name within its kind.
     pub fn name(&self) -> &str {
         match self {
-            Self::Token(name) | Self::CommandLine(name) | Self::Job(name) | Self::Twilio(name) => name,
+            Self::Token(name)
+            | Self::CommandLine(name)
+            | Self::Person(name)
+            | Self::Application(name)
+            | Self::Job(name)
+            | Self::Twilio(name) => name,
         }
     }
 
@@ -54,6 +65,8 @@ impl Actor {
         match kind {
             "token" => Some(Self::Token(name)),
             "command-line" => Some(Self::CommandLine(name)),
+            "person" => Some(Self::Person(name)),
+            "application" => Some(Self::Application(name)),
             "job" => Some(Self::Job(name)),
             "twilio" => Some(Self::Twilio(name)),
             _ => None,
@@ -83,6 +96,8 @@ mod tests {
         let actors = [
             Actor::Token("a".into()),
             Actor::CommandLine("b".into()),
+            Actor::Person("e".into()),
+            Actor::Application("f".into()),
             Actor::job("c"),
             Actor::Twilio("d".into()),
         ];

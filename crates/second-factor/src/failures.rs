@@ -1,0 +1,150 @@
+//! Failures in a row, and what they cost: the count that a new code, a new challenge or another channel does not reset.
+//!
+//! A limit for each challenge alone bounds nothing, since challenges can be begun anew (NIST SP 800-63B-4, 3.1.3.2: a new
+//! secret does not reset the count). So failures are counted across challenges, from one success to the next.
+//!
+//! Two rules stand side by side. A person of the console has a counter for each factor, which moves only after a right
+//! password, and a factor with too many failures is worth nothing until it is bound anew. The users of an application
+//! have a counter for each application and number, which anybody at a public form can move: so it only ever delays.
+
+use jiff::{SignedDuration, Timestamp};
+
+/// Which rule a counter follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// A factor of a person of the console.
+    Person,
+    /// A number of a user of an application.
+    Application,
+}
+
+/// A person's factor must be bound anew after so many failures in a row. NIST SP 800-63B-4, 3.2.2 allows 100 at most;
+/// with 20 the chance of guessing six digits between two successes is 2 in 100,000.
+pub const BOUND_ANEW_AFTER: u32 = 20;
+
+/// From this failure on there are pauses.
+pub const DELAYED_FROM: u32 = 5;
+
+/// The first pause; each further failure doubles it.
+const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(30);
+
+/// No pause is longer (NIST SP 800-63B-4, 3.2.2: 30 seconds to an hour).
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
+
+/// Failures of one factor, or of one number, since its last success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Failures {
+    /// How many in a row.
+    pub count: u32,
+    /// When the last of them was; `None` exactly where there is none.
+    pub last: Option<Timestamp>,
+}
+
+/// Why a code is not even compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Barred {
+    /// Not before this time.
+    Until(Timestamp),
+    /// Not with this factor, until it is bound anew.
+    BoundAnew,
+}
+
+impl Failures {
+    /// Whether a code may be compared now.
+    pub fn admit(self, rule: Rule, now: Timestamp) -> Result<(), Barred> {
+        if rule == Rule::Person && self.count >= BOUND_ANEW_AFTER {
+            return Err(Barred::BoundAnew);
+        }
+        match self.until() {
+            Some(until) if now < until => Err(Barred::Until(until)),
+            _ => Ok(()),
+        }
+    }
+
+    /// With one more, which is counted before the code is compared.
+    #[must_use]
+    pub fn counted(self, now: Timestamp) -> Self {
+        // A clock that went back does not end a pause early.
+        let last = self.last.map_or(now, |last| last.max(now));
+        Self { count: self.count.saturating_add(1), last: Some(last) }
+    }
+
+    /// The end of the pause, where there is one.
+    pub fn until(self) -> Option<Timestamp> {
+        let over = self.count.checked_sub(DELAYED_FROM)?;
+        // Beyond the eighth doubling it is an hour anyway.
+        let pause = FIRST_PAUSE.saturating_mul(1 << over.min(8)).min(LONGEST_PAUSE);
+        Some(self.last?.saturating_add(pause).unwrap_or(Timestamp::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).expect("a time of the test")
+    }
+
+    fn after(count: u32, last: Timestamp) -> Failures {
+        Failures { count, last: Some(last) }
+    }
+
+    #[test]
+    fn after_twenty_failures_a_persons_factor_is_bound_anew_however_long_he_waits() {
+        let failures = after(BOUND_ANEW_AFTER, at(0));
+        assert_eq!(failures.admit(Rule::Person, at(0)), Err(Barred::BoundAnew));
+        assert_eq!(failures.admit(Rule::Person, at(100_000_000)), Err(Barred::BoundAnew));
+        assert_eq!(after(BOUND_ANEW_AFTER - 1, at(0)).admit(Rule::Person, at(3_600)), Ok(()));
+    }
+
+    #[test]
+    fn a_number_of_an_application_is_only_ever_delayed() {
+        let failures = after(1_000_000, at(0));
+        assert_eq!(failures.admit(Rule::Application, at(3_599)), Err(Barred::Until(at(3_600))));
+        assert_eq!(failures.admit(Rule::Application, at(3_600)), Ok(()));
+    }
+
+    #[test]
+    fn from_the_fifth_failure_on_the_pauses_double_up_to_an_hour() {
+        assert_eq!(after(4, at(0)).until(), None);
+        let pauses: Vec<i64> = (5..14)
+            .map(|count| {
+                after(count, at(0)).until().expect("there is a pause").as_second() - at(0).as_second()
+            })
+            .collect();
+        assert_eq!(pauses, [30, 60, 120, 240, 480, 960, 1_920, 3_600, 3_600]);
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_ends_no_pause() {
+        let failures = after(5, at(100)).counted(at(0));
+        assert_eq!(failures.until(), Some(at(160)));
+    }
+
+    #[test]
+    fn guessing_between_two_successes_is_as_unlikely_as_promised() {
+        // One challenge: five guesses at six digits. Between two successes of a person: twenty.
+        let codes = crate::code::CodeLength::SIX.codes();
+        assert!(5_000_000 / codes <= 5, "5 in a million for a challenge");
+        assert!(u64::from(BOUND_ANEW_AFTER) * 100_000 / codes <= 2, "2 in 100,000 for a person");
+    }
+
+    proptest! {
+        /// Whatever an attacker does and however long he waits, he never has more guesses than allowed.
+        #[test]
+        fn no_order_of_attempts_gives_a_person_more_than_twenty_guesses(waits in prop::collection::vec(0_i64..8_000, 0..200)) {
+            let (mut failures, mut now, mut guesses) = (Failures::default(), at(0), 0);
+            for wait in waits {
+                now += SignedDuration::from_secs(wait);
+                if failures.admit(Rule::Person, now).is_ok() {
+                    failures = failures.counted(now);
+                    guesses += 1;
+                }
+            }
+            prop_assert!(guesses <= BOUND_ANEW_AFTER);
+        }
+    }
+}

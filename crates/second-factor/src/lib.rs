@@ -1,0 +1,8 @@
+//! The second factor: what is true of codes, challenges, failures, trusted devices and policies, and what follows from it.
+//!
+//! Nothing here does I/O, reads a clock or makes a random byte: time and randomness are arguments, and the answer to
+//! "may he?" is a value. The rules are NIST SP 800-63B-4's for authenticators, and Twilio Verify's where an application
+//! expects those; each says where it comes from.
+
+pub mod code;
+pub mod failures;
