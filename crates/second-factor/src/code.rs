@@ -24,6 +24,11 @@ impl CodeKey {
     pub fn new(bytes: [u8; 32]) -> Self {
         Self(Zeroizing::new(bytes))
     }
+
+    /// The bytes, for the other derivations of this crate.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.0.as_slice()
+    }
 }
 
 impl fmt::Debug for CodeKey {
@@ -88,8 +93,7 @@ pub struct Code(Zeroizing<String>);
 impl Code {
     /// The code of what it is bound to.
     pub fn derive(key: &CodeKey, bound: &Bound<'_>, length: CodeLength) -> Self {
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(key.0.as_slice()).expect("HMAC takes a key of any length");
+        let mut mac = Hmac::<Sha256>::new_from_slice(key.bytes()).expect("HMAC takes a key of any length");
         mac.update(DOMAIN);
         let number = bound.number.digits().to_be_bytes();
         for part in
