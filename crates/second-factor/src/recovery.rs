@@ -5,8 +5,6 @@
 
 use std::fmt;
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::base32;
@@ -18,7 +16,8 @@ pub const COUNT: usize = 10;
 /// Random bytes of one.
 pub const BYTES: usize = 10;
 
-const DOMAIN: &[u8] = b"ringfence recovery code 1";
+/// What keeps these tags apart from others under the same key.
+const PURPOSE: &str = "recovery code";
 
 /// A recovery code, or a code that an administrator gives out so that a factor can be bound.
 #[derive(Clone)]
@@ -51,12 +50,7 @@ impl RecoveryCode {
 
     /// What is kept of it.
     pub fn tag(&self, key: &CodeKey, person: &str) -> [u8; 32] {
-        let mut mac = Hmac::<Sha256>::new_from_slice(key.bytes()).expect("HMAC takes a key of any length");
-        mac.update(DOMAIN);
-        mac.update(&(person.len() as u64).to_be_bytes());
-        mac.update(person.as_bytes());
-        mac.update(self.0.as_bytes());
-        mac.finalize().into_bytes().into()
+        key.tag(PURPOSE, &[person, &self.0])
     }
 
     /// For people: four groups of four. Never log what this returns.
