@@ -11,4 +11,5 @@ pub mod failures;
 pub mod password;
 pub mod policy;
 pub mod recovery;
+pub mod tag;
 pub mod totp;

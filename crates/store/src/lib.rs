@@ -22,6 +22,7 @@ mod backup;
 mod breakers;
 mod epoch;
 mod error;
+mod factor_keys;
 mod failures;
 mod hex;
 mod keys;
@@ -50,6 +51,7 @@ pub use backup::{Over, restore};
 pub use breakers::{Breaker, BreakerChange, Step};
 pub use epoch::Epoch;
 pub use error::{Away, BackupError, Error, OpenError, SealedError};
+pub use factor_keys::FactorKeys;
 pub use keys::{Keys, MasterKey};
 pub use limits::{AppliedLimit, LimitsApplied, NewLimit};
 pub use nodes::{Lease, Life, Node};
@@ -78,6 +80,8 @@ pub struct Store {
     keys: Arc<Keyring>,
     location: Location,
     version: Version,
+    /// The keys of the second factor, once they were needed.
+    factor_keys: tokio::sync::OnceCell<Arc<FactorKeys>>,
     /// What the last run of the sealer was waiting for.
     horizon: Mutex<Option<audit::Horizon>>,
     /// Since when, by this node's clock, each node has given no sign of life.
@@ -125,6 +129,16 @@ impl std::fmt::Debug for Store {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Store").field("location", &self.location).finish_non_exhaustive()
     }
+}
+
+/// Random bytes for the salt of a password.
+pub fn random_salt() -> [u8; 16] {
+    random()
+}
+
+/// Random bytes for what an authenticator application shares.
+pub fn random_seed() -> [u8; 20] {
+    random()
 }
 
 /// Random bytes of the system.
