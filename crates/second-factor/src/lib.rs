@@ -4,5 +4,9 @@
 //! "may he?" is a value. The rules are NIST SP 800-63B-4's for authenticators, and Twilio Verify's where an application
 //! expects those; each says where it comes from.
 
+pub mod challenge;
 pub mod code;
+pub mod country;
 pub mod failures;
+pub mod pumping;
+pub mod tag;

@@ -20,8 +20,12 @@ mod accounts;
 mod audit;
 mod backup;
 mod breakers;
+mod challenges;
+mod conversions;
 mod epoch;
 mod error;
+mod factor_keys;
+mod failures;
 mod hex;
 mod keys;
 mod limits;
@@ -31,6 +35,7 @@ mod observations;
 mod open;
 mod outbox;
 mod people;
+mod rates;
 mod reseal;
 mod retention;
 mod seal;
@@ -46,8 +51,14 @@ pub use accounts::{Account, SeenAccount, Synchronised, Wanted, Wish, WishedBy};
 pub use audit::{AuditRow, ExportOf, Finding, Head, NewAudit, Sealed, SealedSoFar, Verified};
 pub use backup::{Over, restore};
 pub use breakers::{Breaker, BreakerChange, Step};
+pub use challenges::{
+    Begun, CONSOLE, Challenge, Check, Checked, CodeSend, Counter, End, Expected, NewChallenge, NotChecked,
+    NotSent, Resend, SendFilter, SendOutcome, Summary, ToSend, Which,
+};
+pub use conversions::StoppedPrefix;
 pub use epoch::Epoch;
 pub use error::{Away, BackupError, Error, OpenError, SealedError};
+pub use factor_keys::FactorKeys;
 pub use keys::{Keys, MasterKey};
 pub use limits::{AppliedLimit, LimitsApplied, NewLimit};
 pub use nodes::{Lease, Life, Node};
@@ -72,6 +83,8 @@ pub struct Store {
     keys: Arc<Keyring>,
     location: Location,
     version: Version,
+    /// The keys of the second factor, once they were needed.
+    factor_keys: tokio::sync::OnceCell<Arc<FactorKeys>>,
     /// What the last run of the sealer was waiting for.
     horizon: Mutex<Option<audit::Horizon>>,
     /// Since when, by this node's clock, each node has given no sign of life.

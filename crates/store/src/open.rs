@@ -151,6 +151,7 @@ impl Store {
             keys,
             location: location.clone(),
             version: Version { found, current: migrate::NEWEST },
+            factor_keys: tokio::sync::OnceCell::new(),
             horizon: Mutex::default(),
             silence: Mutex::default(),
         })

@@ -64,6 +64,7 @@ const COLUMNS: &[Column] = &[
     column!("outbox", "last_error", "dedupe_key"),
     column!("accounts", "friendly_name", "sid"),
     column!("accounts", "auth_token", "sid"),
+    column!("challenges", "sealed", "sid"),
 ];
 
 /// The statements above say 9.
