@@ -18,6 +18,13 @@ impl Store {
     }
 }
 
+/// Failures of a subject, without locking them.
+pub(crate) async fn look(transaction: &mut Transaction, subject: &str) -> Result<Failures> {
+    let select = "SELECT count, last FROM failures WHERE subject = $1";
+    let row = transaction.find(select, values![subject]).await?;
+    row.map_or(Ok(Failures::default()), |row| read(&row))
+}
+
 /// Counts a failure in advance, before anything is compared; where the attempt turns out right, [`forget`] takes it back
 /// with all others. Where the subject is barred nothing is counted.
 pub(crate) async fn count(

@@ -20,6 +20,8 @@ mod accounts;
 mod audit;
 mod backup;
 mod breakers;
+mod challenges;
+mod conversions;
 mod epoch;
 mod error;
 mod factor_keys;
@@ -34,6 +36,7 @@ mod open;
 mod outbox;
 mod people;
 mod persons;
+mod rates;
 mod reseal;
 mod retention;
 mod seal;
@@ -49,6 +52,11 @@ pub use accounts::{Account, SeenAccount, Synchronised, Wanted, Wish, WishedBy};
 pub use audit::{AuditRow, ExportOf, Finding, Head, NewAudit, Sealed, SealedSoFar, Verified};
 pub use backup::{Over, restore};
 pub use breakers::{Breaker, BreakerChange, Step};
+pub use challenges::{
+    Begun, CONSOLE, Challenge, Check, Checked, CodeSend, Counter, End, Expected, NewChallenge, NotChecked,
+    NotSent, Resend, SendFilter, SendOutcome, Summary, ToSend, Which,
+};
+pub use conversions::StoppedPrefix;
 pub use epoch::Epoch;
 pub use error::{Away, BackupError, Error, OpenError, SealedError};
 pub use factor_keys::FactorKeys;
