@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use ringfence_model::Actor;
 use ringfence_second_factor::policy::Demands;
 use ringfence_second_factor::recovery::RecoveryCode;
-use ringfence_store::{Grant, Person, Purpose, Role, Session, Stage, Where};
+use ringfence_store::{Grant, Person, Purpose, Role, Session, Stage, Store, Where};
 
 use super::{People, Refused, Result};
 
@@ -22,35 +22,43 @@ pub struct Invitation {
     pub expires_at: Timestamp,
 }
 
+/// Adds somebody. They sign in once they have bound a factor with the code.
+pub async fn add(
+    store: &Store,
+    by: &Actor,
+    login: &str,
+    grants: Vec<Grant>,
+    now: Timestamp,
+) -> Result<Invitation> {
+    if !is_mail_address(login) {
+        return Err(Refused::Invalid("a login is a mail address, such as maria@example.com"));
+    }
+    if grants.is_empty() {
+        return Err(Refused::Invalid("somebody without a role can do nothing: give at least one"));
+    }
+    let person = store.add_person(by, login, grants, now).await?;
+    invite(store, by, person, now).await
+}
+
+/// Takes all factors of somebody away, with every session and device, and gives out a code to bind new ones.
+pub async fn reset_second_factor(
+    store: &Store,
+    by: &Actor,
+    person: Person,
+    now: Timestamp,
+) -> Result<Invitation> {
+    store.remove_all_factors(by, &person.id, now).await?;
+    invite(store, by, person, now).await
+}
+
+/// Gives out a code to bind factors with, in the place of one that was given out before.
+pub async fn invite(store: &Store, by: &Actor, person: Person, now: Timestamp) -> Result<Invitation> {
+    let code = store.give_out_code(by, &person.id, Purpose::Bind, BIND_GOOD_FOR, now).await?;
+    let expires_at = now.saturating_add(BIND_GOOD_FOR).unwrap_or(Timestamp::MAX);
+    Ok(Invitation { person, code, expires_at })
+}
+
 impl People {
-    /// Adds somebody. They sign in once they have bound a factor with the code.
-    pub async fn add(&self, by: &Actor, login: &str, grants: Vec<Grant>) -> Result<Invitation> {
-        if !is_mail_address(login) {
-            return Err(Refused::Invalid("a login is a mail address, such as maria@example.com"));
-        }
-        if grants.is_empty() {
-            return Err(Refused::Invalid("somebody without a role can do nothing: give at least one"));
-        }
-        let person = self.store.add_person(by, login, grants, self.now()).await?;
-        self.invite(by, person).await
-    }
-
-    /// Takes all factors of somebody away, and gives out a code to bind new ones.
-    pub async fn reset_second_factor(&self, by: &Actor, person: &str) -> Result<Invitation> {
-        self.store.remove_all_factors(by, person, self.now()).await?;
-        let missing = || Refused::Invalid("there is no such person");
-        let person = self.store.person(person).await?.ok_or_else(missing)?;
-        self.invite(by, person).await
-    }
-
-    /// Gives out another code to somebody who has not bound a factor yet.
-    pub async fn invite(&self, by: &Actor, person: Person) -> Result<Invitation> {
-        let now = self.now();
-        let code = self.store.give_out_code(by, &person.id, Purpose::Bind, BIND_GOOD_FOR, now).await?;
-        let expires_at = now.saturating_add(BIND_GOOD_FOR).unwrap_or(Timestamp::MAX);
-        Ok(Invitation { person, code, expires_at })
-    }
-
     /// Whether a session may do what wants this role there; what is dangerous wants the second factor of the last minutes
     /// besides.
     pub fn authorise(&self, session: &Session, role: Role, place: Where, dangerous: bool) -> Result<Actor> {

@@ -20,7 +20,7 @@ use ringfence_second_factor::password::Weak;
 use ringfence_second_factor::policy::{Demands, Kind, Policy};
 use ringfence_store::{self as store, Person, Role, Session, Store, Where};
 
-pub use administer::Invitation;
+pub use administer::{Invitation, add, invite, reset_second_factor};
 pub use bind::{Bindable, NewTotp};
 pub use password::{Busy, Hasher};
 pub use second_factor::Answer;

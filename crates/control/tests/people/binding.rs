@@ -1,4 +1,4 @@
-use ringfence_control::people::{Refused, Step};
+use ringfence_control::people::{self, Refused, Step};
 use ringfence_second_factor::password::Weak;
 use ringfence_store::Role;
 
@@ -10,7 +10,8 @@ async fn a_password_alone_binds_no_factor() {
     let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
     house.bound("other@example.com", vec![everywhere(Role::Owner)]).await;
     let person = house.store.person_by_login(&maria.login).await.unwrap().unwrap().0;
-    let invitation = house.people.reset_second_factor(&operator(), &person.id).await.unwrap();
+    let invitation =
+        people::reset_second_factor(&house.store, &operator(), person, house.people.now()).await.unwrap();
     let refused = why(house.sign_in(&maria.login, PASSWORD, &home()).await);
     assert!(matches!(refused, Refused::NothingBound), "{refused:?}");
     // The code alone does not either: whoever finds the mail lacks the password.
@@ -29,7 +30,7 @@ async fn a_code_is_good_once_and_a_day() {
     house.wait(24 * 3_600);
     let refused = why(house.people.begin_binding(&code, &secret(PASSWORD), &home()).await);
     assert!(matches!(refused, Refused::WrongCode), "{refused:?}");
-    let second = house.people.invite(&operator(), first.person).await.unwrap();
+    let second = people::invite(&house.store, &operator(), first.person, house.people.now()).await.unwrap();
     let code = secret(&second.code.spelled().to_lowercase().replace('-', " "));
     // A password that cannot be taken does not use it up.
     let refused = why(house.people.begin_binding(&code, &secret("password123"), &home()).await);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use ringfence_control::people::{
-    Answer, Credentials, Hasher, Invitation, Known, People, Refused, Result, Rules, Step, Visitor,
+    self, Answer, Credentials, Hasher, Invitation, Known, People, Refused, Result, Rules, Step, Visitor,
 };
 use ringfence_model::{Actor, Clock, Secret, Sid};
 use ringfence_second_factor::policy::{Demands, Policy};
@@ -97,7 +97,7 @@ impl House {
     }
 
     pub(crate) async fn invite(&self, login: &str, grants: Vec<Grant>) -> Invitation {
-        self.people.add(&operator(), login, grants).await.unwrap()
+        people::add(&self.store, &operator(), login, grants, self.people.now()).await.unwrap()
     }
 
     /// Somebody with a password, an authenticator application and recovery codes.

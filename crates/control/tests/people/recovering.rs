@@ -1,5 +1,5 @@
 use jiff::SignedDuration;
-use ringfence_control::people::{Refused, Step};
+use ringfence_control::people::{self, Known, Refused, Step};
 use ringfence_store::{Grant, Purpose, Role};
 
 use crate::house::{House, PASSWORD, account, everywhere, home, operator, secret, why};
@@ -22,7 +22,7 @@ async fn a_password_that_was_reset_by_mail_still_demands_the_second_factor() {
     assert!(matches!(refused, Refused::WrongCode), "it is good once: {refused:?}");
     // Sessions and devices are over, the old password is none, and the new one alone opens nothing.
     assert!(house.people.session(&inside).await.unwrap().is_none());
-    let known = ringfence_control::people::Known { devices: vec![device], ..Default::default() };
+    let known = Known { devices: vec![device], ..Default::default() };
     assert!(matches!(why(house.sign_in(&op.login, PASSWORD, &home()).await), Refused::Wrong));
     let step = house.sign_in_with(&op.login, OTHER, &known, &home()).await.unwrap();
     assert!(matches!(step, Step::Ask { .. }), "{step:?}");
@@ -86,8 +86,8 @@ async fn the_mailed_link_locks_and_only_an_owner_unlocks() {
 async fn a_login_is_a_mail_address_and_somebody_has_a_role() {
     let house = House::new().await;
     let add = |login: &'static str, grants| {
-        let people = &house.people;
-        async move { people.add(&operator(), login, grants).await }
+        let house = &house;
+        async move { people::add(&house.store, &operator(), login, grants, house.people.now()).await }
     };
     assert!(matches!(why(add("maria", vec![everywhere(Role::Owner)]).await), Refused::Invalid(_)));
     assert!(matches!(why(add("maria@example.com", vec![]).await), Refused::Invalid(_)));
