@@ -68,6 +68,8 @@ pub mod kind {
     pub const NOTICE: &str = "notice";
     /// One of them is to be told.
     pub const DELIVERY: &str = "delivery";
+    /// One mail to a person about their own sign-in.
+    pub const LETTER: &str = "letter";
 
     /// What is done at Twilio, what matters most first.
     pub const AT_TWILIO: [&str; 5] = [STATUS, END_CALLS, CANCEL_QUEUED, GEO, REVOKE_KEYS];

@@ -83,7 +83,7 @@ impl Engine {
     }
 
     /// Where everything is kept.
-    pub fn store(&self) -> &Store {
+    pub fn store(&self) -> &Arc<Store> {
         &self.store
     }
 

@@ -88,6 +88,7 @@ impl Site {
             notifier: Some(Arc::new(self.notifier())),
             clock: Arc::new(clock),
             callback_url: Some(self.callback_url()),
+            console_url: None,
             poll_interval: Duration::from_mins(1),
             keep: self.keep,
             carriers: Vec::new(),

@@ -228,6 +228,7 @@ impl Wanted {
             notifier,
             clock: Arc::clone(&shared.clock),
             callback_url,
+            console_url: None,
             poll_interval,
             keep,
             carriers,
