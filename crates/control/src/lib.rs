@@ -11,6 +11,8 @@ pub mod heads;
 pub mod node;
 pub mod notices;
 pub mod plan;
+pub mod second_factor;
 pub mod usage;
+pub mod verify;
 pub mod views;
 pub mod wanted;

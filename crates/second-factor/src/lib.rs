@@ -10,3 +10,4 @@ pub mod country;
 pub mod failures;
 pub mod pumping;
 pub mod tag;
+pub mod words;

@@ -68,6 +68,8 @@ pub mod kind {
     pub const NOTICE: &str = "notice";
     /// One of them is to be told.
     pub const DELIVERY: &str = "delivery";
+    /// A code is to be sent.
+    pub const CODE: &str = "code";
 
     /// What is done at Twilio, what matters most first.
     pub const AT_TWILIO: [&str; 5] = [STATUS, END_CALLS, CANCEL_QUEUED, GEO, REVOKE_KEYS];

@@ -226,6 +226,7 @@ impl Wanted {
             clients,
             limits,
             notifier,
+            second_factor: None,
             clock: Arc::clone(&shared.clock),
             callback_url,
             poll_interval,
