@@ -10,6 +10,7 @@ pub mod engine;
 pub mod heads;
 pub mod node;
 pub mod notices;
+pub mod people;
 pub mod plan;
 pub mod second_factor;
 pub mod usage;

@@ -4,10 +4,16 @@
 //! "may he?" is a value. The rules are NIST SP 800-63B-4's for authenticators, and Twilio Verify's where an application
 //! expects those; each says where it comes from.
 
+mod base32;
 pub mod challenge;
 pub mod code;
 pub mod country;
+pub mod device;
 pub mod failures;
+pub mod password;
+pub mod policy;
 pub mod pumping;
+pub mod recovery;
 pub mod tag;
+pub mod totp;
 pub mod words;

@@ -37,6 +37,7 @@ mod observations;
 mod open;
 mod outbox;
 mod people;
+mod persons;
 mod rates;
 mod reseal;
 mod retention;
@@ -70,6 +71,10 @@ pub use nodes::{Lease, Life, Node};
 pub use observations::{NewObservation, Observation, Seen};
 pub use open::{Location, Version};
 pub use outbox::{Added, Claim, Effect, EffectEnd, NewEffect, Unfinished};
+pub use persons::{
+    AccountPolicy, Device, DeviceUsed, Factor, FactorSecret, Grant, NewDevice, NewFactor, NewSession, Person,
+    Purpose, Redeemed, Role, Session, SignIn, SignInOutcome, Stage, Where, normal_login,
+};
 pub use retention::Forget;
 pub use tokens::{NewToken, Token};
 pub use triggers::{NewTrigger, Trigger};
@@ -138,6 +143,16 @@ impl std::fmt::Debug for Store {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Store").field("location", &self.location).finish_non_exhaustive()
     }
+}
+
+/// Random bytes for the salt of a password.
+pub fn random_salt() -> [u8; 16] {
+    random()
+}
+
+/// Random bytes for what an authenticator application shares.
+pub fn random_seed() -> [u8; 20] {
+    random()
 }
 
 /// Random bytes of the system.
