@@ -12,6 +12,8 @@ pub mod node;
 pub mod notices;
 pub mod people;
 pub mod plan;
+pub mod second_factor;
 pub mod usage;
+pub mod verify;
 pub mod views;
 pub mod wanted;

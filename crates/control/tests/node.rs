@@ -97,6 +97,7 @@ impl Installation {
             clients: Clients::new(&settings, vec![known]).expect("clients"),
             limits: Limits::new(limits),
             notifier: None,
+            second_factor: None,
             clock: Arc::clone(&self.clock) as _,
             callback_url: Some("https://gate.example.com/triggers".to_owned()),
             console_url: None,

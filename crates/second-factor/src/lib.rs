@@ -16,3 +16,4 @@ pub mod pumping;
 pub mod recovery;
 pub mod tag;
 pub mod totp;
+pub mod words;

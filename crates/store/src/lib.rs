@@ -17,11 +17,13 @@
 //! decision, and performed by whoever claims it.
 
 mod accounts;
+mod applications;
 mod audit;
 mod backup;
 mod breakers;
 mod challenges;
 mod conversions;
+mod credentials;
 mod epoch;
 mod error;
 mod factor_keys;
@@ -44,11 +46,13 @@ mod sql;
 mod taken;
 mod tokens;
 mod triggers;
+mod verify_limits;
 mod write;
 
 use std::sync::{Arc, Mutex};
 
 pub use accounts::{Account, SeenAccount, Synchronised, Wanted, Wish, WishedBy};
+pub use applications::Application;
 pub use audit::{AuditRow, ExportOf, Finding, Head, NewAudit, Sealed, SealedSoFar, Verified};
 pub use backup::{Over, restore};
 pub use breakers::{Breaker, BreakerChange, Step};
@@ -57,6 +61,7 @@ pub use challenges::{
     NotSent, Resend, SendFilter, SendOutcome, Summary, ToSend, Which,
 };
 pub use conversions::StoppedPrefix;
+pub use credentials::{Credential, NewCredential};
 pub use epoch::Epoch;
 pub use error::{Away, BackupError, Error, OpenError, SealedError};
 pub use factor_keys::FactorKeys;
@@ -73,6 +78,7 @@ pub use persons::{
 pub use retention::Forget;
 pub use tokens::{NewToken, Token};
 pub use triggers::{NewTrigger, Trigger};
+pub use verify_limits::{NotLimited, VerifyBucket, VerifyLimit};
 
 use crate::seal::Keyring;
 use crate::sql::{Pool, Row, Value};

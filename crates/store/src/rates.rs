@@ -2,8 +2,19 @@
 
 use ringfence_second_factor::pumping::Budget;
 
-use crate::Result;
 use crate::sql::{Transaction, values};
+use crate::{Result, Store};
+
+impl Store {
+    /// Takes one from each budget; or nothing from any, and gives back one that has nothing left.
+    pub async fn take_budgets(&self, mut budgets: Vec<Budget>) -> Result<Option<Budget>> {
+        budgets.sort();
+        self.write(budgets, |budgets, transaction| {
+            Box::pin(async move { Ok(take(transaction, budgets).await?.cloned()) })
+        })
+        .await
+    }
+}
 
 /// Takes one from each budget; or nothing from any, and says which one has nothing left. The budgets are sorted, so that
 /// no two transactions wait for each other crosswise.

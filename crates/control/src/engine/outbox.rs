@@ -11,6 +11,7 @@ use super::orders::{Carried, NotCarried};
 use crate::decide::{Order, kind, told};
 use crate::effects::NotDone;
 use crate::notices::{Attempt, Destination, Event, Letter, Notice, Outcome};
+use crate::second_factor::CodeEnd;
 
 /// A claim lasts so long. It ends with the node that holds it, so it is as long as Twilio's client may ever take.
 const CLAIM: SignedDuration = SignedDuration::from_mins(10);
@@ -53,6 +54,16 @@ enum End {
     GiveUp(String),
 }
 
+impl From<CodeEnd> for End {
+    fn from(end: CodeEnd) -> Self {
+        match end {
+            CodeEnd::Done => Self::Done,
+            CodeEnd::Again(why, again) => Self::Again(why, again),
+            CodeEnd::GiveUp(why) => Self::GiveUp(why),
+        }
+    }
+}
+
 impl Engine {
     /// Performs up to `at_most` effects of a kind that are due, one after another. Each is claimed when its turn comes,
     /// so that others may take what this node has not come to; several may be at it at once. After an error, or where it
@@ -69,6 +80,7 @@ impl Engine {
                 kind::NOTICE => self.spread(&claim).await?,
                 kind::DELIVERY => self.deliver(&claim).await,
                 kind::LETTER => self.post(&claim).await,
+                kind::CODE => self.send_code(&claim).await?.into(),
                 _ => self.order(kind, &claim).await?,
             };
             let now = self.now();

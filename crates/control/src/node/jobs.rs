@@ -70,17 +70,20 @@ pub struct Keep {
     pub accounts: Option<Duration>,
     /// API tokens that open nothing any more.
     pub tokens: Option<Duration>,
+    /// Challenges of the second factor that are over, and what they counted in.
+    pub challenges: Option<Duration>,
 }
 
 impl Keep {
     /// All of them, with their names.
-    pub const fn all(&self) -> [(&'static str, Option<Duration>); 5] {
+    pub const fn all(&self) -> [(&'static str, Option<Duration>); 6] {
         [
             ("audit", self.audit),
             ("observations", self.observations),
             ("effects", self.effects),
             ("accounts", self.accounts),
             ("tokens", self.tokens),
+            ("challenges", self.challenges),
         ]
     }
 }
@@ -366,6 +369,8 @@ impl Node {
             (Forget::Effects, keep.effects),
             (Forget::Accounts, keep.accounts),
             (Forget::Tokens, keep.tokens),
+            (Forget::Challenges, keep.challenges),
+            (Forget::Rates, keep.challenges),
             (Forget::Audit, keep.audit),
         ];
         for (what, time) in kept {

@@ -29,7 +29,7 @@ const CARRY_AGAIN: Duration = Duration::from_mins(1);
 const CARRY_AGAIN_AT_MOST: Duration = Duration::from_mins(5);
 
 /// The kinds of effects, and how many are performed at once. None waits for another kind.
-pub(super) const KINDS: [(&str, usize); 8] = [
+pub(super) const KINDS: [(&str, usize); 9] = [
     (kind::STATUS, 8),
     (kind::END_CALLS, 4),
     (kind::CANCEL_QUEUED, 4),
@@ -38,6 +38,7 @@ pub(super) const KINDS: [(&str, usize); 8] = [
     (kind::NOTICE, 1),
     (kind::DELIVERY, 4),
     (kind::LETTER, 2),
+    (kind::CODE, 16),
 ];
 
 impl Job {

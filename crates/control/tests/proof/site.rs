@@ -86,6 +86,7 @@ impl Site {
             clients: Clients::new(&settings, vec![known]).expect("clients"),
             limits: Limits::new(self.limits.clone()),
             notifier: Some(Arc::new(self.notifier())),
+            second_factor: None,
             clock: Arc::new(clock),
             callback_url: Some(self.callback_url()),
             console_url: None,

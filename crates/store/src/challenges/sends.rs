@@ -1,14 +1,15 @@
 //! Each time that a code was sent: what is still to be sent, and what came of it.
 
 use jiff::Timestamp;
-use ringfence_model::Sid;
+use ringfence_model::{PhoneNumber, Sid};
 use ringfence_second_factor::challenge::{Channel, State};
 use ringfence_second_factor::code::Code;
 use ringfence_second_factor::country::Country;
 
 use super::{Challenge, read};
 use crate::error::Error;
-use crate::sql::{Row, Transaction, values};
+use crate::factor_keys::FactorKeys;
+use crate::sql::{Row, Transaction, Value, values};
 use crate::{Result, Store};
 
 /// What became of a send.
@@ -63,6 +64,8 @@ pub struct SendFilter {
     pub application: Option<String>,
     /// Of this challenge.
     pub challenge: Option<Sid>,
+    /// To this number.
+    pub number: Option<PhoneNumber>,
     /// In this way.
     pub channel: Option<Channel>,
     /// To this country.
@@ -91,14 +94,15 @@ macro_rules! filtered {
             $before,
             " WHERE ($1 = '' OR application = $1) AND ($2 = '' OR challenge = $2) AND ($3 = '' OR channel = $3) \
              AND ($4 = '' OR country = $4) AND ($5 < 0 OR (converted_at IS NOT NULL AND $5 = 1) \
-             OR (converted_at IS NULL AND $5 = 0)) AND asked_at >= $6 AND asked_at < $7",
+             OR (converted_at IS NULL AND $5 = 0)) AND asked_at >= $6 AND asked_at < $7 \
+             AND ($8 = '' OR challenge IN (SELECT sid FROM challenges WHERE number_tag = $8))",
             $after
         )
     };
 }
 
 impl SendFilter {
-    fn bound(&self) -> Vec<crate::sql::Value> {
+    fn bound(&self, keys: &FactorKeys) -> Vec<Value> {
         values![
             self.application.clone().unwrap_or_default(),
             self.challenge.map(|sid| sid.to_string()).unwrap_or_default(),
@@ -107,6 +111,7 @@ impl SendFilter {
             self.converted.map_or(-1, i64::from),
             self.since.unwrap_or(Timestamp::MIN),
             self.until.unwrap_or(Timestamp::MAX),
+            self.number.map(|number| keys.number(number)).unwrap_or_default(),
         ]
     }
 }
@@ -162,8 +167,9 @@ impl Store {
 
     /// Sends, the newest first, after so many others.
     pub async fn code_sends(&self, filter: &SendFilter, after: usize, limit: usize) -> Result<Vec<CodeSend>> {
-        let select = filtered!("SELECT * FROM code_sends", " ORDER BY asked_at DESC, sid LIMIT $8 OFFSET $9");
-        let mut bound = filter.bound();
+        let select =
+            filtered!("SELECT * FROM code_sends", " ORDER BY asked_at DESC, sid LIMIT $9 OFFSET $10");
+        let mut bound = filter.bound(&*self.factor_keys().await?);
         bound.extend(values![limit, after]);
         self.fetch(select, bound).await?.iter().map(read_send).collect()
     }
@@ -172,7 +178,7 @@ impl Store {
     pub async fn summarise_code_sends(&self, filter: &SendFilter) -> Result<Summary> {
         let select =
             filtered!("SELECT count(*) AS total, count(converted_at) AS converted FROM code_sends", "");
-        let row = self.find(select, filter.bound()).await?;
+        let row = self.find(select, filter.bound(&*self.factor_keys().await?)).await?;
         row.map_or(Ok(Summary::default()), |row| {
             Ok(Summary { total: row.count("total")?, converted: row.count("converted")? })
         })

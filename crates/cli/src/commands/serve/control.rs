@@ -142,6 +142,8 @@ impl ControlPlane {
                 None => Ok(()),
             })),
             admin: Some(self.admin()),
+            console: None,
+            second_factor: None,
         }
     }
 
@@ -226,6 +228,7 @@ impl Wanted {
             clients,
             limits,
             notifier,
+            second_factor: None,
             clock: Arc::clone(&shared.clock),
             callback_url,
             console_url: None,
