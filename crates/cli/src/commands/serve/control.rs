@@ -7,13 +7,17 @@
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use ringfence_control::api::{Api, ApiSetup};
-use ringfence_control::engine::Clients;
+use ringfence_console::{Console, ConsoleSetup};
+use ringfence_control::api::{Api, ApiSetup, EngineSource};
+use ringfence_control::engine::{Clients, Engine};
 use ringfence_control::heads::Carrier;
 use ringfence_control::node::{Keep, Limits, Node, OnAccounts, Setup};
 use ringfence_control::notices::Notifier;
+use ringfence_control::people::{Hasher, Rules};
 use ringfence_gateway::settings::Settings;
-use ringfence_gateway::{AdminApi, Gateway, Hooks, Intake, Keys, LearntAccount, Listeners, StartError};
+use ringfence_gateway::{
+    AdminApi, Gateway, Hooks, Hosted, Intake, Keys, LearntAccount, Listeners, StartError,
+};
 use ringfence_model::Clock;
 use ringfence_store::{Account, Store};
 use tokio::runtime::Runtime;
@@ -76,6 +80,8 @@ pub(super) struct Wanted {
     limits: Limits,
     notifier: Option<Arc<Notifier>>,
     callback_url: Option<String>,
+    /// What is demanded of people.
+    rules: Rules,
     poll_interval: Duration,
     keep: Keep,
     carriers: Vec<Arc<Carrier>>,
@@ -142,7 +148,7 @@ impl ControlPlane {
                 None => Ok(()),
             })),
             admin: Some(self.admin()),
-            console: None,
+            console: Some(self.console()),
             second_factor: None,
         }
     }
@@ -150,15 +156,39 @@ impl ControlPlane {
     /// The API. It is there as long as the gate is; what it asks changes with each reload.
     fn admin(&self) -> AdminApi {
         let shared = Arc::clone(&self.shared);
-        let api = Api::new(ApiSetup {
-            engine: Arc::new(move || match shared.node() {
-                Some(node) => node.at_work().map(|at_work| at_work.engine).map_err(|idle| idle.to_string()),
-                None => Err("the control plane has not begun yet: it waits for the store".to_owned()),
-            }),
-        });
+        let api = Api::new(ApiSetup { engine: Arc::new(move || shared.engine()) });
         Arc::new(move |peer, request| {
             let api = api.clone();
             Box::pin(async move { api.answer(peer, request).await })
+        })
+    }
+
+    /// The console. Like the API it is there as long as the gate is.
+    fn console(&self) -> Hosted {
+        let shared = Arc::clone(&self.shared);
+        let wanted = self.wanted.subscribe();
+        let hasher = Hasher::new(std::thread::available_parallelism().map_or(1, usize::from));
+        let engine: EngineSource = {
+            let shared = Arc::clone(&shared);
+            Arc::new(move || shared.engine())
+        };
+        Arc::new(move |caller, request| {
+            // While it stops there is no configuration any more, nor an engine.
+            let (rules, mails, callback_url) = match &*wanted.borrow() {
+                Some(wanted) => (wanted.rules.clone(), wanted.mails(), wanted.callback_url.clone()),
+                None => (Rules::default(), false, None),
+            };
+            let console = Console::new(ConsoleSetup {
+                engine: Arc::clone(&engine),
+                clock: Arc::clone(&shared.clock),
+                gate: None,
+                rules,
+                hasher: hasher.clone(),
+                mails,
+                callback_url: Arc::new(move || callback_url.clone()),
+            });
+            let caller = ringfence_console::Caller { address: caller.address, is_https: caller.is_https };
+            Box::pin(async move { console.answer(caller, request).await })
         })
     }
 
@@ -214,14 +244,20 @@ impl Wanted {
             limits: control_plane::limits(control),
             notifier,
             callback_url: control.trigger_url.clone(),
+            rules: Rules { console_url: control.console.url.clone(), ..Rules::default() },
             poll_interval: control.twilio.poll_interval,
             keep: control.store.as_ref().map_or_else(Keep::default, |store| store.keep),
             carriers,
         })
     }
 
+    /// Whether mail reaches people.
+    fn mails(&self) -> bool {
+        self.notifier.as_ref().is_some_and(|notifier| notifier.has_mail()) && self.rules.console_url.is_some()
+    }
+
     fn setup(self, shared: &Shared, store: &Arc<Store>) -> Setup {
-        let Self { clients, limits, notifier, callback_url, poll_interval, keep, carriers } = self;
+        let Self { clients, limits, notifier, callback_url, rules, poll_interval, keep, carriers } = self;
         Setup {
             name: control_plane::name_of_node(),
             store: Arc::clone(store),
@@ -231,7 +267,7 @@ impl Wanted {
             second_factor: None,
             clock: Arc::clone(&shared.clock),
             callback_url,
-            console_url: None,
+            console_url: rules.console_url,
             poll_interval,
             keep,
             carriers,
@@ -266,6 +302,14 @@ impl Shared {
         // Only one is ever at it.
         let _first = self.store.set(Arc::new(store));
         Ok(())
+    }
+
+    /// What decides and acts, while it may.
+    fn engine(&self) -> Result<Arc<Engine>, String> {
+        match self.node() {
+            Some(node) => node.at_work().map(|at_work| at_work.engine).map_err(|idle| idle.to_string()),
+            None => Err("the control plane has not begun yet: it waits for the store".to_owned()),
+        }
     }
 
     fn node(&self) -> Option<Arc<Node>> {
