@@ -4,6 +4,7 @@
 //! refused here, since it would look like protection and be none. What can be held and leaves a gap is a warning.
 
 use ringfence_breaker::{Action, Limit, Measure, Per, Scope, Window};
+use ringfence_control::second_factor;
 use ringfence_model::{Amount, Secret, Sid};
 use ringfence_twilio::wire::UsageCategory;
 
@@ -25,6 +26,7 @@ pub(crate) struct Control {
     pub(crate) store: Option<Store>,
     pub(crate) twilio: Twilio,
     pub(crate) notify: Option<Notify>,
+    pub(crate) second_factor: Option<second_factor::Settings>,
     /// What usage triggers call.
     pub(crate) trigger_url: Option<String>,
 }
@@ -49,6 +51,8 @@ impl Control {
             Some("subaccounts are to be found at Twilio")
         } else if self.trigger_url.is_some() {
             Some("a route takes usage triggers")
+        } else if self.second_factor.is_some() {
+            Some("codes are sent")
         } else {
             None
         }
@@ -198,6 +202,17 @@ fn no_token(table: &Table<'_>, sid: Sid, problems: &mut Problems) {
     );
 }
 
+/// Whether a limit can suspend this account.
+pub(super) fn can_suspend(typed: &Typed<'_>, sid: Sid, accounts: &[Account]) -> bool {
+    let is_child = accounts.iter().any(|account| account.is(sid) && account.parent.is_some());
+    let may_hold = match &typed.limit.scope {
+        Scope::Account(other) => *other == sid,
+        Scope::Parent => false,
+        Scope::Subaccounts | Scope::NewSubaccounts | Scope::Name(_) | Scope::All => is_child,
+    };
+    may_hold && typed.limit.enforce && typed.limit.then.contains(&Action::Suspend)
+}
+
 /// A suspended account sends no messages, least of all about its suspension.
 fn warn_of_silenced_sender(
     limits: &[Typed<'_>],
@@ -206,20 +221,11 @@ fn warn_of_silenced_sender(
     table: Option<Table<'_>>,
     problems: &mut Problems,
 ) {
-    let suspends = |sid: Sid| {
-        let is_child = accounts.iter().any(|account| account.is(sid) && account.parent.is_some());
-        move |typed: &&Typed<'_>| {
-            let may_hold = match &typed.limit.scope {
-                Scope::Account(other) => *other == sid,
-                Scope::Parent => false,
-                Scope::Subaccounts | Scope::NewSubaccounts | Scope::Name(_) | Scope::All => is_child,
-            };
-            may_hold && typed.limit.enforce && typed.limit.then.contains(&Action::Suspend)
-        }
-    };
     for (key, phone) in [("sms", &notify.sms), ("call", &notify.call)] {
         let Some(phone) = phone else { continue };
-        if let (Some(table), Some(typed)) = (table, limits.iter().find(suspends(phone.account))) {
+        if let (Some(table), Some(typed)) =
+            (table, limits.iter().find(|typed| can_suspend(typed, phone.account, accounts)))
+        {
             table.doubtful(
                 key,
                 format_args!(

@@ -18,6 +18,7 @@ mod notify_settings;
 mod problems;
 mod raw;
 mod route;
+pub(crate) mod second_factor;
 pub(crate) mod secret;
 pub(crate) mod store;
 #[cfg(test)]
@@ -138,6 +139,9 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
         has_trigger_route: route_tables.iter().any(takes_triggers),
     };
     control::check(&limits_typed, &rest, &mut problems);
+    let rest = second_factor::Rest { accounts: all_accounts, has_store, limits: &limits_typed };
+    let second_factor_table = table(&root, "second_factor", &second_factor::SECTION, &mut problems);
+    let second_factor = second_factor::resolve(second_factor_table, &rest, &mut problems);
 
     let parts = Parts { has_tls: tls.is_some(), has_routes: !route_tables.is_empty(), has_store };
     check_parts_together(&root, &listen, &parts, &mut problems);
@@ -147,6 +151,7 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
         store,
         twilio,
         notify,
+        second_factor,
         trigger_url: trigger_route::url(&routes),
     };
     let keyring = keyring(accounts, &mut problems);
@@ -189,6 +194,13 @@ fn check_parts_together(root: &Table<'_>, listen: &Listen, parts: &Parts, proble
     }
     for (key, address) in hosted {
         let (Some(table), Some(address)) = (&listen_table, address) else { continue };
+        if key == "second_factor" && has_store && !root.has("second_factor") {
+            table.doubtful(
+                key,
+                "there is no [second_factor], so no code goes out and every request is answered with 503; add one",
+                problems,
+            );
+        }
         if !has_store {
             table.wrong(
                 key,
@@ -283,8 +295,20 @@ fn tables<'a>(
 
 const ROOT: Section = Section {
     name: TOP_LEVEL,
-    keys: &["listen", "tls", "limits", "log", "store", "twilio", "account", "route", "limit", "notify"],
-    later: &["second_factor", "egress"],
+    keys: &[
+        "listen",
+        "tls",
+        "limits",
+        "log",
+        "store",
+        "twilio",
+        "account",
+        "route",
+        "limit",
+        "notify",
+        "second_factor",
+    ],
+    later: &["egress"],
 };
 
 /// Every table there is, for the documentation's test and for "this key belongs elsewhere".
@@ -309,4 +333,5 @@ const SECTIONS: &[&Section] = &[
     &notify::WEBHOOK,
     &notify::SMS,
     &notify::CALL,
+    &second_factor::SECTION,
 ];

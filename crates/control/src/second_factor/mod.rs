@@ -38,6 +38,9 @@ pub struct Settings {
     pub limits: Arc<Limits>,
     /// How long a code is good, up to ten minutes.
     pub lifetime: SignedDuration,
+    /// What the URLs in answers to applications begin with, `https://2fa.example.com`; without it they begin with the
+    /// `Host` of the request.
+    pub public_url: Option<String>,
 }
 
 /// How codes go out.

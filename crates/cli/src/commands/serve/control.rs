@@ -7,13 +7,17 @@
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use ringfence_control::api::{Api, ApiSetup};
+use ringfence_control::api::{Api, ApiSetup, EngineSource};
 use ringfence_control::engine::Clients;
 use ringfence_control::heads::Carrier;
 use ringfence_control::node::{Keep, Limits, Node, OnAccounts, Setup};
 use ringfence_control::notices::Notifier;
+use ringfence_control::second_factor;
+use ringfence_control::verify::{Verify, VerifySetup};
 use ringfence_gateway::settings::Settings;
-use ringfence_gateway::{AdminApi, Gateway, Hooks, Intake, Keys, LearntAccount, Listeners, StartError};
+use ringfence_gateway::{
+    AdminApi, Gateway, Hooks, Hosted, Intake, Keys, LearntAccount, Listeners, StartError,
+};
 use ringfence_model::Clock;
 use ringfence_store::{Account, Store};
 use tokio::runtime::Runtime;
@@ -75,6 +79,7 @@ pub(super) struct Wanted {
     clients: Clients,
     limits: Limits,
     notifier: Option<Arc<Notifier>>,
+    second_factor: Option<second_factor::Settings>,
     callback_url: Option<String>,
     poll_interval: Duration,
     keep: Keep,
@@ -143,22 +148,34 @@ impl ControlPlane {
             })),
             admin: Some(self.admin()),
             console: None,
-            second_factor: None,
+            second_factor: Some(self.second_factor()),
         }
     }
 
     /// The API. It is there as long as the gate is; what it asks changes with each reload.
     fn admin(&self) -> AdminApi {
-        let shared = Arc::clone(&self.shared);
-        let api = Api::new(ApiSetup {
-            engine: Arc::new(move || match shared.node() {
-                Some(node) => node.at_work().map(|at_work| at_work.engine).map_err(|idle| idle.to_string()),
-                None => Err("the control plane has not begun yet: it waits for the store".to_owned()),
-            }),
-        });
+        let api = Api::new(ApiSetup { engine: self.engine() });
         Arc::new(move |peer, request| {
             let api = api.clone();
             Box::pin(async move { api.answer(peer, request).await })
+        })
+    }
+
+    /// The service of the second factor. It is there as long as the gate is; what it asks changes with each reload.
+    fn second_factor(&self) -> Hosted {
+        let verify = Verify::new(VerifySetup { engine: self.engine() });
+        Arc::new(move |caller, request| {
+            let verify = verify.clone();
+            Box::pin(async move { verify.answer(caller.address, caller.is_https, request).await })
+        })
+    }
+
+    /// The engine of the moment, or why there is none.
+    fn engine(&self) -> EngineSource {
+        let shared = Arc::clone(&self.shared);
+        Arc::new(move || match shared.node() {
+            Some(node) => node.at_work().map(|at_work| at_work.engine).map_err(|idle| idle.to_string()),
+            None => Err("the control plane has not begun yet: it waits for the store".to_owned()),
         })
     }
 
@@ -213,6 +230,7 @@ impl Wanted {
             clients,
             limits: control_plane::limits(control),
             notifier,
+            second_factor: control.second_factor.clone(),
             callback_url: control.trigger_url.clone(),
             poll_interval: control.twilio.poll_interval,
             keep: control.store.as_ref().map_or_else(Keep::default, |store| store.keep),
@@ -221,14 +239,15 @@ impl Wanted {
     }
 
     fn setup(self, shared: &Shared, store: &Arc<Store>) -> Setup {
-        let Self { clients, limits, notifier, callback_url, poll_interval, keep, carriers } = self;
+        let Self { clients, limits, notifier, second_factor, callback_url, poll_interval, keep, carriers } =
+            self;
         Setup {
             name: control_plane::name_of_node(),
             store: Arc::clone(store),
             clients,
             limits,
             notifier,
-            second_factor: None,
+            second_factor,
             clock: Arc::clone(&shared.clock),
             callback_url,
             poll_interval,
