@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use ringfence_control::second_factor::{Application, ApplicationSettings};
 use ringfence_model::Sid;
+use ringfence_store::StoppedPrefix;
 use serde_json::{Value, json};
 
 use super::with_store::{self, Opened, StoreArguments, failure};
@@ -23,6 +24,10 @@ enum Command {
     Add(AddArguments),
     /// All applications, the newest first.
     List(StoreArguments),
+    /// The prefixes of numbers that codes are not sent to, since nobody enters them.
+    Stopped(StoreArguments),
+    /// Let codes be sent to a prefix again.
+    Resume(ResumeArguments),
     /// Remove an application and revoke its credentials, at once and for good.
     Remove(RemoveArguments),
 }
@@ -49,6 +54,18 @@ struct AddArguments {
     /// Let it bring its own codes
     #[arg(long)]
     custom_codes: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct ResumeArguments {
+    #[command(flatten)]
+    store: StoreArguments,
+    /// Its SID, as `list` shows it
+    #[arg(value_name = "SID")]
+    sid: String,
+    /// The prefix, as `stopped` shows it
+    #[arg(long, value_name = "PREFIX")]
+    prefix: String,
 }
 
 #[derive(Debug, clap::Args)]
@@ -81,6 +98,38 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
                 as_table(&applications)
             }))
         }),
+        Command::Stopped(arguments) => with_store::run(&arguments.config, async |opened| {
+            let stopped = opened.store.stopped_prefixes(opened.now).await.map_err(|error| failure(&error))?;
+            Ok(Answer::text(if arguments.json {
+                let stopped: Vec<_> = stopped
+                    .iter()
+                    .map(|it| json!({ "application": it.application, "prefix": it.prefix, "until": seconds(it.until) }))
+                    .collect();
+                format!("{}\n", Value::from(stopped))
+            } else {
+                as_stopped(&stopped)
+            }))
+        }),
+        Command::Resume(arguments) => {
+            let sid = parse_sid(&arguments.sid)?.to_string();
+            with_store::run(&arguments.store.config, async |opened| {
+                let prefix = &arguments.prefix;
+                opened.store.resume_prefix(&opened.by, &sid, prefix, opened.now).await.map_err(|error| {
+                    let is_unknown = matches!(error, ringfence_store::Error::Missing { .. });
+                    let failure = failure(&error);
+                    if is_unknown {
+                        failure.hint("`ringfence application stopped` shows them")
+                    } else {
+                        failure
+                    }
+                })?;
+                Ok(Answer::text(if arguments.store.json {
+                    format!("{}\n", json!({ "application": sid, "prefix": prefix, "state": "resumed" }))
+                } else {
+                    format!("codes of {sid} go to {prefix} again\n")
+                }))
+            })
+        }
         Command::Remove(arguments) => {
             let sid = parse_sid(&arguments.sid)?;
             with_store::run(&arguments.store.config, async |opened| {
@@ -168,6 +217,17 @@ fn as_table(applications: &[Application]) -> String {
             countries => countries.join(","),
         };
         _ = writeln!(text, "{:<34} {:<6} {countries:<20} {name}", sid.to_string(), settings.digits);
+    }
+    text
+}
+
+fn as_stopped(stopped: &[StoppedPrefix]) -> String {
+    if stopped.is_empty() {
+        return "no prefix is stopped\n".to_owned();
+    }
+    let mut text = format!("{:<34} {:<16} UNTIL\n", "APPLICATION", "PREFIX");
+    for StoppedPrefix { application, prefix, until } in stopped {
+        _ = writeln!(text, "{application:<34} {prefix:<16} {}", seconds(*until));
     }
     text
 }

@@ -80,6 +80,8 @@ pub(super) struct Rest<'a> {
     /// Nothing where not all of them could be read.
     pub(super) accounts: Option<&'a [Account]>,
     pub(super) has_store: bool,
+    /// Whether there is a [second_factor], which has things to tell too.
+    pub(super) sends_codes: bool,
     /// Where [notify] is, if it is there; and what it says, if that could be read.
     pub(super) notify_table: Option<Table<'a>>,
     pub(super) notify: Option<&'a Notify>,
@@ -90,7 +92,7 @@ pub(super) struct Rest<'a> {
 /// Notes what limits lack and where they leave a gap.
 pub(super) fn check(limits: &[Typed<'_>], rest: &Rest<'_>, problems: &mut Problems) {
     let Some(first) = limits.first() else {
-        if let Some(notify) = rest.notify_table {
+        if let Some(notify) = rest.notify_table.filter(|_| !rest.sends_codes) {
             problems.warning(notify.offset(), "[notify]: there is no [[limit]], so there is nothing to tell");
         }
         return;

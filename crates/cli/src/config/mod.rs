@@ -134,6 +134,7 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
     let rest = control::Rest {
         accounts: all_accounts,
         has_store,
+        sends_codes: root.has("second_factor"),
         notify_table,
         notify: notify.as_ref(),
         has_trigger_route: route_tables.iter().any(takes_triggers),

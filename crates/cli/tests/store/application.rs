@@ -26,6 +26,13 @@ fn what_is_not_there_is_named() {
     let run = installation.run(&["application", "remove", sid]).code(2).prints_nothing();
     run.complains(&format!("there is no application {sid}"))
         .complains("`ringfence application list` shows them");
+    let resume = ["application", "resume", sid, "--prefix", "+1415555"];
+    installation
+        .run(&resume)
+        .code(2)
+        .prints_nothing()
+        .complains("`ringfence application stopped` shows them");
+    assert_eq!(installation.run(&["application", "stopped"]).code(0).out, "no prefix is stopped\n");
     installation.run(&["application", "remove", "x"]).code(2).complains("is VA and 32 hexadecimal digits");
     let create = ["key", "create", "--application", "Owl", "--name", "ci"];
     installation.run(&create).code(2).prints_nothing().complains("there is no application Owl");
