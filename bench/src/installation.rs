@@ -131,6 +131,7 @@ impl Installation {
             clients: Clients::new(&ClientSettings::at(base), vec![known])?,
             limits: Limits::new(limits),
             notifier: None,
+            second_factor: None,
             clock: Arc::clone(&clock),
             callback_url: Some(format!("{PUBLIC_URL}{TRIGGER_PATH}")),
             console_url: None,

@@ -82,7 +82,7 @@ fn new(expected: Expected) -> NewChallenge {
 
 async fn begin_at(store: &Store, new: NewChallenge, now: Timestamp) -> (Challenge, Sid) {
     match store.begin_challenge(&application(), new, now).await.unwrap() {
-        Begun::Sent { challenge, send } => (*challenge, send),
+        Begun::Sent { challenge, send, .. } => (*challenge, send),
         Begun::Not(not) => panic!("{not:?}"),
     }
 }
@@ -387,7 +387,10 @@ async fn a_prefix_where_nobody_enters_a_code_is_stopped_and_reported(world: Worl
     let until = loop {
         let new = NewChallenge { number: to(sent), ..new(expected("VA1")) };
         match store.begin_challenge(&application(), new, start()).await.unwrap() {
-            Begun::Sent { .. } => sent += 1,
+            Begun::Sent { stops, .. } => {
+                sent += 1;
+                assert_eq!(stops.is_some(), sent == STOPPED_AFTER, "the one that stops it says so");
+            }
             Begun::Not(NotSent::Stopped(until)) => break until,
             Begun::Not(not) => panic!("{not:?}"),
         }
