@@ -23,10 +23,10 @@ use tokio::time::timeout;
 use crate::preface::{self, Protocol};
 use crate::reason::Reason;
 use crate::respond::GateBody;
-use crate::server::Shared;
+use crate::server::{Shared, TlsEnd};
 use crate::settings::Limits;
 use crate::worker::Worker;
-use crate::{acme, forward_auth, gate, proxy_protocol};
+use crate::{acme, forward_auth, gate, hosted, proxy_protocol};
 
 /// An accepted connection, for as long as anything of it lives: its task, or the tunnel that it became.
 #[derive(Debug)]
@@ -34,10 +34,19 @@ pub(crate) struct Connection {
     pub(crate) worker: Arc<Worker>,
     /// The address that it comes from, or the one that PROXY protocol names.
     pub(crate) peer: IpAddr,
+    part: Part,
     begun: AtomicU64,
     in_work: AtomicU64,
-    is_counted: bool,
     _place: OwnedSemaphorePermit,
+}
+
+/// The listener that a connection came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Gate,
+    ForwardAuth,
+    Console,
+    SecondFactor,
 }
 
 /// A caller that takes none of the bytes we owe it for so long is gone.
@@ -51,8 +60,9 @@ const KEEPALIVE_AFTER: Duration = Duration::from_mins(1);
 const ASKED_HEAD_BYTES_MAX: usize = 256 * 1024;
 const ASKED_HEADERS_MAX: usize = 2_000;
 
-/// Serves a connection to the gate.
-pub(crate) async fn serve_gate(
+/// Serves a connection to the gate, or to one of the parts that somebody else answers for.
+pub(crate) async fn serve_part(
+    part: Part,
     worker: Arc<Worker>,
     mut stream: TcpStream,
     address: SocketAddr,
@@ -68,8 +78,8 @@ pub(crate) async fn serve_gate(
         let snapshot = shared.snapshot.load();
         (snapshot.limits.clone(), snapshot.trusted_proxies.contains(address.ip()))
     };
-    let mut connection = Connection::new(worker, address, place, true);
-    if shared.proxy_protocol && trusted {
+    let mut connection = Connection::new(worker, address, place, part);
+    if shared.proxy_protocol && trusted && part == Part::Gate {
         match timeout(limits.handshake_timeout, proxy_protocol::read_header(&mut stream)).await {
             Ok(Ok(client)) => {
                 connection.peer = client.map_or(connection.peer, |client| client.ip().to_canonical());
@@ -78,14 +88,14 @@ pub(crate) async fn serve_gate(
         }
     }
     let connection = Arc::new(connection);
-    let Some(tls) = &shared.tls else { return serve_plain(connection, &limits, stream).await };
+    let Some(tls) = connection.tls() else { return serve_plain(connection, &limits, stream).await };
     match timeout(limits.handshake_timeout, tls.acceptor.accept(stream)).await {
         // The authority wanted the handshake and nothing else.
         Ok(Ok(stream)) if acme::is_challenge(stream.get_ref().1) => {}
         Ok(Ok(stream)) => {
             let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
-            serve_webhooks(connection, &limits, stream, protocol).await;
+            serve_requests(connection, &limits, stream, protocol).await;
         }
         _ => handshake_failed(&connection, "TLS handshake"),
     }
@@ -102,7 +112,7 @@ pub(crate) async fn serve_forward_auth(
     let mut limits = worker.shared.snapshot.load().limits.clone();
     // What the asking proxy let pass is answered with a verdict, never with a 431, of which nginx makes a 500.
     limits.head_bytes_max = limits.head_bytes_max.max(ASKED_HEAD_BYTES_MAX);
-    let connection = Arc::new(Connection::new(worker, address, place, false));
+    let connection = Arc::new(Connection::new(worker, address, place, Part::ForwardAuth));
     let asked = Arc::clone(&connection);
     let service = service_fn(move |request: Request<Incoming>| {
         let asked = Arc::clone(&asked);
@@ -119,11 +129,11 @@ async fn serve_plain(connection: Arc<Connection>, limits: &Limits, stream: TcpSt
         _ = draining.wait_for(|draining| *draining) => return,
     };
     if let Ok(protocol) = protocol {
-        serve_webhooks(connection, limits, stream, protocol).await;
+        serve_requests(connection, limits, stream, protocol).await;
     }
 }
 
-async fn serve_webhooks<S>(connection: Arc<Connection>, limits: &Limits, stream: S, protocol: Protocol)
+async fn serve_requests<S>(connection: Arc<Connection>, limits: &Limits, stream: S, protocol: Protocol)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -133,7 +143,12 @@ where
         async move {
             // hyper counts for HTTP/1.1 by itself.
             let working = (protocol != Protocol::Http1).then(|| connection.begin());
-            let response = gate::handle(&connection, request).await;
+            let shared = &connection.worker.shared;
+            let response = match connection.part {
+                Part::Gate | Part::ForwardAuth => gate::handle(&connection, request).await,
+                Part::Console => hosted::handle(&shared.console, &connection, request).await,
+                Part::SecondFactor => hosted::handle(&shared.second_factor, &connection, request).await,
+            };
             Ok::<_, Infallible>(match working {
                 Some(working) => response.map(|body| body.working(working)),
                 None => response,
@@ -263,6 +278,10 @@ fn refused_by_hyper(connection: &Connection, error: &hyper::Error) {
     } else {
         return;
     };
+    // The counters are the gate's.
+    if matches!(connection.part, Part::Console | Part::SecondFactor) {
+        return;
+    }
     let reason = Reason::BadRequest(rule);
     connection.worker.shared.metrics.refused_without_route(reason);
     gate::log_refusal("", reason, status, "", connection.peer);
@@ -289,8 +308,8 @@ enum Quiet {
 }
 
 impl Connection {
-    fn new(worker: Arc<Worker>, address: SocketAddr, place: OwnedSemaphorePermit, is_counted: bool) -> Self {
-        if is_counted {
+    fn new(worker: Arc<Worker>, address: SocketAddr, place: OwnedSemaphorePermit, part: Part) -> Self {
+        if part == Part::Gate {
             worker.shared.metrics.connections.inc();
         }
         Self {
@@ -298,9 +317,21 @@ impl Connection {
             peer: address.ip().to_canonical(),
             begun: AtomicU64::new(0),
             in_work: AtomicU64::new(0),
-            is_counted,
+            part,
             _place: place,
         }
+    }
+
+    /// What its TLS is done with, where it has some.
+    fn tls(&self) -> Option<&TlsEnd> {
+        let shared = &self.worker.shared;
+        let is_tls = match self.part {
+            Part::Gate => true,
+            Part::ForwardAuth => false,
+            Part::Console => shared.console.is_tls,
+            Part::SecondFactor => shared.second_factor.is_tls,
+        };
+        shared.tls.as_ref().filter(|_| is_tls)
     }
 
     fn begin(self: &Arc<Self>) -> Working {
@@ -334,7 +365,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if self.is_counted {
+        if self.part == Part::Gate {
             self.worker.shared.metrics.connections.dec();
         }
     }

@@ -183,6 +183,11 @@ pub fn is_stripped(name: &HeaderName) -> bool {
     }
 }
 
+/// Whether in this header somebody may speak for somebody else.
+pub(crate) fn is_claim(name: &HeaderName) -> bool {
+    is_forwarding(name.as_str().as_bytes())
+}
+
 /// Whether `Connection` names this header, which then belongs to the client's connection only. Twilio's own
 /// headers and what authenticates cannot be removed in this way: the request is forwarded with what was verified.
 pub fn is_named_by_connection(name: &HeaderName, headers: &HeaderMap) -> bool {

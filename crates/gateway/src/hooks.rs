@@ -2,7 +2,7 @@
 //! both, hands over what the gate may call, and the gate works the same where nothing is handed over.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -20,10 +20,22 @@ pub type OnStale = Arc<dyn Fn(Sid) + Send + Sync>;
 /// Whether requests should be sent here; if not, why, in one line.
 pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
-/// An answer of an [`AdminApi`] that is being made.
-pub type AdminAnswer = Pin<Box<dyn Future<Output = Response<Bytes>> + Send>>;
+/// An answer that is being made.
+pub type Answer = Pin<Box<dyn Future<Output = Response<Bytes>> + Send>>;
 /// Answers requests to the admin listener, from the peer of the connection.
-pub type AdminApi = Arc<dyn Fn(SocketAddr, Request<Bytes>) -> AdminAnswer + Send + Sync>;
+pub type AdminApi = Arc<dyn Fn(SocketAddr, Request<Bytes>) -> Answer + Send + Sync>;
+/// Answers requests to a listener of its own. Each has one `Host`, a path for its target and at most one `Cookie`, and
+/// none has a header in which a proxy speaks for somebody else.
+pub type Hosted = Arc<dyn Fn(Caller, Request<Bytes>) -> Answer + Send + Sync>;
+
+/// Who sent a request to a [`Hosted`] listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    /// The client: the peer of the connection, or, where that is a listed proxy, whom the proxy speaks for.
+    pub address: IpAddr,
+    /// Whether the client used TLS: with us, or with a listed proxy that says so in `X-Forwarded-Proto`.
+    pub is_https: bool,
+}
 
 /// What the data plane calls beside its own work. Each may be called from any worker at any time, so it returns at
 /// once and leaves what takes time to a task of its own.
@@ -40,6 +52,11 @@ pub struct Hooks {
     /// of up to 64 KiB. It decides by itself who may ask: the listener knows nobody and has no TLS. Up to 64 requests
     /// are in its work at once; one that panics is answered with 500 and goes into the log.
     pub admin: Option<AdminApi>,
+    /// Asked for everything on the console's listener, with a body of up to 64 KiB. Up to 256 requests are in its work
+    /// at once; one that panics is answered with 500 and goes into the log.
+    pub console: Option<Hosted>,
+    /// The same for the second factor's listener, with up to 1,024 requests.
+    pub second_factor: Option<Hosted>,
 }
 
 impl fmt::Debug for Hooks {
@@ -50,6 +67,8 @@ impl fmt::Debug for Hooks {
             .field("on_stale", &self.on_stale.is_some())
             .field("readiness", &self.readiness.is_some())
             .field("admin", &self.admin.is_some())
+            .field("console", &self.console.is_some())
+            .field("second_factor", &self.second_factor.is_some())
             .finish()
     }
 }

@@ -21,7 +21,8 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::acme::{Acme, AcmeError};
 use crate::admin;
-use crate::hooks::Hooks;
+use crate::hooks::{Hooks, Hosted};
+use crate::hosted::HostedEnd;
 use crate::intake::Taker;
 use crate::keys::{Keys, LearntKeys};
 use crate::metrics::Metrics;
@@ -29,6 +30,7 @@ use crate::replay::ReplayCache;
 use crate::settings::{Limits, Listen, Settings, Tls};
 use crate::snapshot::Snapshot;
 use crate::tls::{self, CertificateStore, TlsError};
+use crate::whole::Desk;
 use crate::worker::start_worker;
 
 /// The sockets of the data plane, bound before anything runs.
@@ -40,6 +42,10 @@ pub struct Listeners {
     pub forward_auth: Option<StdTcpListener>,
     /// For `/livez`, `/readyz` and `/metrics`.
     pub admin: Option<StdTcpListener>,
+    /// For people.
+    pub console: Option<StdTcpListener>,
+    /// For applications that ask for a second factor.
+    pub second_factor: Option<StdTcpListener>,
 }
 
 impl Listeners {
@@ -48,6 +54,8 @@ impl Listeners {
         bind_if_missing(&mut self.gate, listen.gate)?;
         bind_if_missing(&mut self.forward_auth, listen.forward_auth)?;
         bind_if_missing(&mut self.admin, listen.admin)?;
+        bind_if_missing(&mut self.console, listen.console)?;
+        bind_if_missing(&mut self.second_factor, listen.second_factor)?;
         Ok(self)
     }
 }
@@ -71,6 +79,10 @@ fn bind(address: SocketAddr) -> io::Result<StdTcpListener> {
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
+
+/// Requests in the work of the hooks at once: people are few; a check of a code waits for a commit, and many share one.
+const CONSOLE_IN_WORK_MAX: usize = 256;
+const SECOND_FACTOR_IN_WORK_MAX: usize = 1024;
 
 /// Connections the kernel holds for us while every worker is busy.
 const BACKLOG: i32 = 4096;
@@ -129,13 +141,15 @@ pub(crate) struct Shared {
     pub(crate) tls: Option<TlsEnd>,
     pub(crate) hooks: Hooks,
     pub(crate) taker: Option<Taker>,
-    /// Places for connections; the two listeners do not take each other's.
+    /// Places for connections; no listener takes another's.
     pub(crate) connections: Arc<Semaphore>,
     pub(crate) forward_auth_connections: Arc<Semaphore>,
+    pub(crate) console: HostedEnd,
+    pub(crate) second_factor: HostedEnd,
     pub(crate) proxy_protocol: bool,
 }
 
-/// How connections to the gate are taken over TLS.
+/// How connections are taken over TLS.
 pub(crate) struct TlsEnd {
     pub(crate) acceptor: TlsAcceptor,
     certificates: Certificates,
@@ -201,6 +215,8 @@ pub struct Gateway {
     gate_address: Option<SocketAddr>,
     forward_auth_address: Option<SocketAddr>,
     admin_address: Option<SocketAddr>,
+    console_address: Option<SocketAddr>,
+    second_factor_address: Option<SocketAddr>,
 }
 
 impl Gateway {
@@ -209,7 +225,7 @@ impl Gateway {
     /// the life of the process; a reload does not change it.
     pub fn start(
         settings: Settings,
-        listeners: Listeners,
+        mut listeners: Listeners,
         clock: Arc<dyn Clock>,
         workers: usize,
         hooks: Hooks,
@@ -218,6 +234,19 @@ impl Gateway {
         let (listen, tls_settings, limits) =
             (settings.listen.clone(), settings.tls.clone(), settings.limits.clone());
         let drain = limits.drain;
+        // What leaves this machine is under TLS where there is a certificate; what does not needs none.
+        let hosted = |hook: &Option<Hosted>, listener: &Option<StdTcpListener>, name, in_work_max| {
+            let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+            let is_tls = tls.is_some() && address.is_some_and(|address| !address.ip().is_loopback());
+            HostedEnd::new(hook.clone(), Desk::new(name, in_work_max), is_tls, limits.connections_max)
+        };
+        let console = hosted(&hooks.console, &listeners.console, "console", CONSOLE_IN_WORK_MAX);
+        let second_factor = hosted(
+            &hooks.second_factor,
+            &listeners.second_factor,
+            "second factor's API",
+            SECOND_FACTOR_IN_WORK_MAX,
+        );
         let replay = ReplayCache::new(limits.replay_memory_bytes, limits.replay_ttl);
         let metrics = Metrics::new(&replay);
         let learnt = LearntKeys::default();
@@ -226,6 +255,8 @@ impl Gateway {
         let shared = Arc::new(Shared {
             connections: Arc::new(Semaphore::new(limits.connections_max)),
             forward_auth_connections: Arc::new(Semaphore::new(limits.connections_max)),
+            console,
+            second_factor,
             snapshot: ArcSwap::from_pointee(snapshot),
             learnt: Mutex::new(learnt),
             metrics,
@@ -240,7 +271,7 @@ impl Gateway {
             proxy_protocol: listen.proxy_protocol,
         });
         tokio::spawn(sweep(Arc::clone(&shared)));
-        let admin_address = match listeners.admin {
+        let admin_address = match listeners.admin.take() {
             None => None,
             Some(listener) => {
                 let listener = into_tokio(listener).map_err(StartError::Worker)?;
@@ -252,11 +283,11 @@ impl Gateway {
         let gate_address = listeners.gate.as_ref().and_then(|listener| listener.local_addr().ok());
         let forward_auth_address =
             listeners.forward_auth.as_ref().and_then(|listener| listener.local_addr().ok());
+        let console_address = listeners.console.as_ref().and_then(|listener| listener.local_addr().ok());
+        let second_factor_address =
+            listeners.second_factor.as_ref().and_then(|listener| listener.local_addr().ok());
         let workers = (0..workers.max(1))
-            .map(|index| {
-                let (gate, forward_auth) = (listeners.gate.as_ref(), listeners.forward_auth.as_ref());
-                start_worker(index, &shared, gate, forward_auth, drain)
-            })
+            .map(|index| start_worker(index, &shared, &listeners, drain))
             .collect::<Result<_, _>>()
             .map_err(StartError::Worker)?;
         Ok(Self {
@@ -268,6 +299,8 @@ impl Gateway {
             gate_address,
             forward_auth_address,
             admin_address,
+            console_address,
+            second_factor_address,
         })
     }
 
@@ -302,6 +335,8 @@ impl Gateway {
             ("listen.gate", old.gate != new.gate),
             ("listen.forward_auth", old.forward_auth != new.forward_auth),
             ("listen.admin", old.admin != new.admin),
+            ("listen.console", old.console != new.console),
+            ("listen.second_factor", old.second_factor != new.second_factor),
             ("listen.proxy_protocol", old.proxy_protocol != new.proxy_protocol),
             ("tls", self.tls != settings.tls),
             ("limits.connections", running.connections_max != settings.limits.connections_max),
@@ -335,6 +370,16 @@ impl Gateway {
     /// Where the admin listener is.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin_address
+    }
+
+    /// Where the console is.
+    pub fn console_address(&self) -> Option<SocketAddr> {
+        self.console_address
+    }
+
+    /// Where the second factor's API is.
+    pub fn second_factor_address(&self) -> Option<SocketAddr> {
+        self.second_factor_address
     }
 
     /// Takes no further connection, lets the requests in work end (for as long as `limits.drain`), and returns

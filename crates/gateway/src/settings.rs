@@ -23,7 +23,8 @@ use crate::upstream::{AddressError, UpstreamAddress};
 pub struct Settings {
     /// The addresses. They are read once, at start: a reload does not move a listener.
     pub listen: Listen,
-    /// TLS on the gate; `None` is plain HTTP, for a gate behind another end of TLS.
+    /// TLS on the gate, and on those listeners of the console and the second factor that are not on loopback; `None` is
+    /// plain HTTP, behind another end of TLS.
     pub tls: Option<Tls>,
     /// Caps and timeouts of every connection.
     pub limits: Limits,
@@ -42,6 +43,10 @@ pub struct Listen {
     pub forward_auth: Option<SocketAddr>,
     /// `/livez`, `/readyz`, `/metrics`, and the API of [`Hooks::admin`](crate::Hooks::admin). It speaks no TLS.
     pub admin: Option<SocketAddr>,
+    /// People reach the console here, through [`Hooks::console`](crate::Hooks::console).
+    pub console: Option<SocketAddr>,
+    /// Applications reach the second factor here, through [`Hooks::second_factor`](crate::Hooks::second_factor).
+    pub second_factor: Option<SocketAddr>,
     /// Whether listed peers begin each connection to the gate with a PROXY protocol header (v1 or v2).
     pub proxy_protocol: bool,
     /// The peers whose forwarded headers and PROXY protocol count.

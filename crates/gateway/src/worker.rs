@@ -12,8 +12,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
-use crate::connection::{serve_forward_auth, serve_gate};
-use crate::server::{Shared, into_tokio};
+use crate::connection::{Part, serve_forward_auth, serve_part};
+use crate::server::{Listeners, Shared, into_tokio};
 use crate::upstream;
 
 /// One thread's share. A stop waits until the last handle of it is gone, so whatever works holds one.
@@ -29,12 +29,18 @@ pub(crate) struct Worker {
 pub(crate) fn start_worker(
     index: usize,
     shared: &Arc<Shared>,
-    gate: Option<&StdTcpListener>,
-    forward_auth: Option<&StdTcpListener>,
+    listeners: &Listeners,
     drain: Duration,
 ) -> io::Result<JoinHandle<()>> {
-    let gate = gate.map(StdTcpListener::try_clone).transpose()?;
-    let forward_auth = forward_auth.map(StdTcpListener::try_clone).transpose()?;
+    let own =
+        |listener: &Option<StdTcpListener>| listener.as_ref().map(StdTcpListener::try_clone).transpose();
+    let listeners = Listeners {
+        gate: own(&listeners.gate)?,
+        forward_auth: own(&listeners.forward_auth)?,
+        admin: None,
+        console: own(&listeners.console)?,
+        second_factor: own(&listeners.second_factor)?,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -42,7 +48,7 @@ pub(crate) fn start_worker(
         .build()?;
     let shared = Arc::clone(shared);
     std::thread::Builder::new().name(format!("ringfence-{index}")).spawn(move || {
-        let worked = runtime.block_on(run_worker(shared, gate, forward_auth, drain));
+        let worked = runtime.block_on(run_worker(shared, listeners, drain));
         if let Err(error) = worked {
             tracing::error!(%error, "a worker could not take over its listeners");
         }
@@ -51,21 +57,31 @@ pub(crate) fn start_worker(
     })
 }
 
-async fn run_worker(
-    shared: Arc<Shared>,
-    gate: Option<StdTcpListener>,
-    forward_auth: Option<StdTcpListener>,
-    drain: Duration,
-) -> io::Result<()> {
+async fn run_worker(shared: Arc<Shared>, listeners: Listeners, drain: Duration) -> io::Result<()> {
     let (held, mut idle) = mpsc::channel(1);
     let client = upstream::Client::new(upstream::Settings::default());
     let worker = Arc::new(Worker { shared, client, held });
-    let gate = gate.map(into_tokio).transpose()?;
-    let forward_auth = forward_auth.map(into_tokio).transpose()?;
+    let gate = listeners.gate.map(into_tokio).transpose()?;
+    let forward_auth = listeners.forward_auth.map(into_tokio).transpose()?;
+    let console = listeners.console.map(into_tokio).transpose()?;
+    let second_factor = listeners.second_factor.map(into_tokio).transpose()?;
     let housekeeping = tokio::spawn(close_idle(worker.client.clone()));
     tokio::join!(
-        accept(gate, &worker, &worker.shared.connections, serve_gate),
+        accept(gate, &worker, &worker.shared.connections, |worker, stream, address, place| {
+            serve_part(Part::Gate, worker, stream, address, place)
+        }),
         accept(forward_auth, &worker, &worker.shared.forward_auth_connections, serve_forward_auth),
+        accept(console, &worker, &worker.shared.console.connections, |worker, stream, address, place| {
+            serve_part(Part::Console, worker, stream, address, place)
+        }),
+        accept(
+            second_factor,
+            &worker,
+            &worker.shared.second_factor.connections,
+            |worker, stream, address, place| {
+                serve_part(Part::SecondFactor, worker, stream, address, place)
+            }
+        ),
     );
     housekeeping.abort();
     drop(worker);

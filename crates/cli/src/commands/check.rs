@@ -98,6 +98,12 @@ fn as_text(loaded: &Loaded) -> String {
     if let Some(address) = settings.listen.admin {
         row("admin", &address.to_string());
     }
+    let listen = &settings.listen;
+    for (name, address) in [("console", listen.console), ("second factor", listen.second_factor)] {
+        let Some(address) = address else { continue };
+        let how = if address.ip().is_loopback() { "plain HTTP" } else { gate_tls.as_str() };
+        row(name, &format!("{address} ({how})"));
+    }
     row("accounts", &accounts(loaded));
     for route in &settings.routes {
         row("", "");
@@ -164,6 +170,8 @@ fn as_json(loaded: &Loaded) -> Value {
         "gate": address(settings.listen.gate),
         "forward_auth": address(settings.listen.forward_auth),
         "admin": address(settings.listen.admin),
+        "console": address(settings.listen.console),
+        "second_factor": address(settings.listen.second_factor),
         "tls": tls,
         "accounts": settings.keyring.accounts().count(),
         "routes": routes,

@@ -100,6 +100,8 @@ async fn serve(
         gate = gateway.gate_address().map(tracing::field::display),
         forward_auth = gateway.forward_auth_address().map(tracing::field::display),
         admin = gateway.admin_address().map(tracing::field::display),
+        console = gateway.console_address().map(tracing::field::display),
+        second_factor = gateway.second_factor_address().map(tracing::field::display),
         workers,
         version = env!("CARGO_PKG_VERSION"),
         "ready"
@@ -205,6 +207,8 @@ fn handed_over(listen: &Listen) -> Listeners {
         let (place, is_on) = match name {
             "forward_auth" => (&mut listeners.forward_auth, listen.forward_auth.is_some()),
             "admin" => (&mut listeners.admin, listen.admin.is_some()),
+            "console" => (&mut listeners.console, listen.console.is_some()),
+            "second_factor" => (&mut listeners.second_factor, listen.second_factor.is_some()),
             _ => (&mut listeners.gate, listen.gate.is_some()),
         };
         match sockets.take_tcp_listener(index) {

@@ -10,8 +10,8 @@ use super::raw::{Section, Table};
 
 pub(super) const SECTION: Section = Section {
     name: "[listen]",
-    keys: &["gate", "forward_auth", "admin", "trusted_proxies", "proxy_protocol"],
-    later: &["egress", "second_factor", "console"],
+    keys: &["gate", "forward_auth", "admin", "console", "second_factor", "trusted_proxies", "proxy_protocol"],
+    later: &["egress"],
 };
 
 const ADDRESS: &str = "an IP address and a port, such as \"127.0.0.1:8443\"";
@@ -26,6 +26,8 @@ pub(super) fn resolve(table: Option<Table<'_>>, problems: &mut Problems) -> List
     let gate = address(&table, "gate", problems);
     let forward_auth = address(&table, "forward_auth", problems);
     let admin = address(&table, "admin", problems);
+    let console = address(&table, "console", problems);
+    let second_factor = address(&table, "second_factor", problems);
     let proxy_protocol =
         table.find("proxy_protocol").and_then(|field| field.boolean(problems)).unwrap_or(false);
     let trusted_proxies = trusted_peers(&table, problems);
@@ -33,13 +35,19 @@ pub(super) fn resolve(table: Option<Table<'_>>, problems: &mut Problems) -> List
         return Listen::default();
     }
 
-    if gate.is_none() && forward_auth.is_none() && admin.is_none() {
+    let listeners = [
+        ("gate", gate),
+        ("forward_auth", forward_auth),
+        ("admin", admin),
+        ("console", console),
+        ("second_factor", second_factor),
+    ];
+    if listeners.iter().all(|(_, address)| address.is_none()) {
         problems.error(
             table.offset(),
             format!("[listen] has no address, so nothing would be served; add `gate`, {ADDRESS}"),
         );
     }
-    let listeners = [("gate", gate), ("forward_auth", forward_auth), ("admin", admin)];
     for (number, (key, address)) in listeners.iter().enumerate() {
         let Some(address) = address.filter(|address| address.port() != 0) else { continue };
         if let Some((other, _)) = listeners.iter().take(number).find(|(_, other)| *other == Some(address)) {
@@ -75,7 +83,7 @@ pub(super) fn resolve(table: Option<Table<'_>>, problems: &mut Problems) -> List
             problems,
         );
     }
-    Listen { gate, forward_auth, admin, proxy_protocol, trusted_proxies }
+    Listen { gate, forward_auth, admin, console, second_factor, proxy_protocol, trusted_proxies }
 }
 
 fn address(table: &Table<'_>, key: &'static str, problems: &mut Problems) -> Option<SocketAddr> {

@@ -21,7 +21,13 @@ pub(super) fn own_listener(upstream: &UpstreamAddress, listen: &Listen) -> Optio
         listener.port() != 0 && listener.port() == address.port() && is_same
     };
     let addresses = addresses(upstream);
-    let listeners = [("gate", listen.gate), ("forward_auth", listen.forward_auth), ("admin", listen.admin)];
+    let listeners = [
+        ("gate", listen.gate),
+        ("forward_auth", listen.forward_auth),
+        ("admin", listen.admin),
+        ("console", listen.console),
+        ("second_factor", listen.second_factor),
+    ];
     let own = |listener: Option<SocketAddr>| {
         listener.is_some_and(|listener| addresses.iter().any(|address| leads_to(listener, address)))
     };

@@ -27,10 +27,11 @@ mod trigger_route;
 mod twilio;
 pub(crate) mod units;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use ringfence_gateway::settings::Settings;
+use ringfence_gateway::settings::{Listen, Settings};
 use ringfence_signature::Keyring;
 use toml::de::DeTable;
 
@@ -138,7 +139,8 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
     };
     control::check(&limits_typed, &rest, &mut problems);
 
-    check_parts_together(&root, &listen, tls.is_some(), !route_tables.is_empty(), &mut problems);
+    let parts = Parts { has_tls: tls.is_some(), has_routes: !route_tables.is_empty(), has_store };
+    check_parts_together(&root, &listen, &parts, &mut problems);
     let control = Control {
         limits: limits_typed.into_iter().map(|typed| typed.limit).collect(),
         credentials: Credentials::of(&accounts),
@@ -156,14 +158,16 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
     Ok(Loaded { file: file.to_owned(), settings, control, log, warnings })
 }
 
-/// Rules between sections.
-fn check_parts_together(
-    root: &Table<'_>,
-    listen: &ringfence_gateway::settings::Listen,
+/// Which sections there are.
+struct Parts {
     has_tls: bool,
     has_routes: bool,
-    problems: &mut Problems,
-) {
+    has_store: bool,
+}
+
+/// Rules between sections.
+fn check_parts_together(root: &Table<'_>, listen: &Listen, parts: &Parts, problems: &mut Problems) {
+    let &Parts { has_tls, has_routes, has_store } = parts;
     let at = |key| root.find(key).map_or(root.offset(), |field| field.offset());
     let takes_requests = listen.gate.is_some() || listen.forward_auth.is_some();
     if takes_requests && !has_routes {
@@ -173,12 +177,37 @@ fn check_parts_together(
              and check",
         );
     }
-    if has_tls && listen.gate.is_none() {
-        problems
-            .error(at("tls"), "[tls] is for the gate, and [listen] gives the gate no address; add `gate`");
+    let listen_table = root.find("listen").and_then(|field| field.as_table(&listen::SECTION));
+    let hosted = [("console", listen.console), ("second_factor", listen.second_factor)];
+    let is_public = |address: Option<SocketAddr>| address.is_some_and(|address| !address.ip().is_loopback());
+    if has_tls && listen.gate.is_none() && !hosted.iter().any(|(_, address)| is_public(*address)) {
+        problems.error(
+            at("tls"),
+            "[tls] is for the gate, and for `console` and `second_factor` off loopback, and [listen] gives none of \
+             them an address; add `gate`",
+        );
+    }
+    for (key, address) in hosted {
+        let (Some(table), Some(address)) = (&listen_table, address) else { continue };
+        if !has_store {
+            table.wrong(
+                key,
+                "what it shows and keeps is in the store, and there is no [store]; add one, such as \
+                 url = \"sqlite:ringfence.db\"",
+                problems,
+            );
+        } else if is_public(Some(address)) && !has_tls && listen.trusted_proxies.is_empty() {
+            table.wrong(
+                key,
+                format_args!(
+                    "{address} without [tls]: passwords and codes would travel in clear; add [tls], or listen on \
+                     127.0.0.1, or list the proxy that ends TLS in trusted_proxies"
+                ),
+                problems,
+            );
+        }
     }
     let Some(gate) = listen.gate else { return };
-    let listen_table = root.find("listen").and_then(|field| field.as_table(&listen::SECTION));
     if let Some(table) = listen_table
         && !has_tls
         && !gate.ip().is_loopback()

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
-use ringfence_gateway::{AdminAnswer, Hooks};
+use ringfence_gateway::{Answer, Hooks};
 use ringfence_testkit::{PATIENCE, RawClient, Response, Upstream};
 use tokio::sync::watch;
 
@@ -17,7 +17,7 @@ async fn with_api<F>(api: impl Fn(std::net::SocketAddr, Request<Bytes>) -> F + S
 where
     F: Future<Output = http::Response<Bytes>> + Send + 'static,
 {
-    let admin = Arc::new(move |peer, request| Box::pin(api(peer, request)) as AdminAnswer);
+    let admin = Arc::new(move |peer, request| Box::pin(api(peer, request)) as Answer);
     let hooks = Hooks { admin: Some(admin), ..Hooks::default() };
     World::hooked(Upstream::saying("application").await, hooks, |_| {})
 }

@@ -5,6 +5,7 @@
 mod admin;
 mod forward_auth;
 mod hooks;
+mod hosted;
 mod hostile;
 mod http2;
 mod keys;

@@ -142,6 +142,8 @@ impl ControlPlane {
                 None => Ok(()),
             })),
             admin: Some(self.admin()),
+            console: None,
+            second_factor: None,
         }
     }
 

@@ -1,0 +1,119 @@
+//! The listeners of the console and of the second factor: what reaches them is checked as HTTP, told from whom it comes,
+//! and handed over whole. Everything else about them is the business of whoever made the hook.
+//!
+//! The one idea: behind this border a request has one form, however it came. One `Host`, a target that is a path, one
+//! `Cookie`, and no header in which anybody speaks for somebody else: that is in [`Caller`] already.
+
+use std::sync::Arc;
+
+use http::header::{COOKIE, HOST, HeaderMap, HeaderName};
+use http::request::Parts;
+use http::{HeaderValue, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use tokio::sync::Semaphore;
+
+use crate::connection::Connection;
+use crate::forwarded::{self, TrustedPeers, client_address};
+use crate::hooks::{Caller, Hosted};
+use crate::http_rules;
+use crate::reason::Reason;
+use crate::respond::GateBody;
+use crate::whole::{Desk, text};
+
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// One such listener.
+#[derive(Debug)]
+pub(crate) struct HostedEnd {
+    hook: Option<Hook>,
+    desk: Desk,
+    /// Whether connections begin with a TLS handshake.
+    pub(crate) is_tls: bool,
+    /// Places for connections; no listener takes another's.
+    pub(crate) connections: Arc<Semaphore>,
+}
+
+/// What makes the answers, in a form that can be shown.
+struct Hook(Hosted);
+
+impl std::fmt::Debug for Hook {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Hook(…)")
+    }
+}
+
+impl HostedEnd {
+    pub(crate) fn new(hook: Option<Hosted>, desk: Desk, is_tls: bool, connections_max: usize) -> Self {
+        let connections = Arc::new(Semaphore::new(connections_max));
+        Self { hook: hook.map(Hook), desk, is_tls, connections }
+    }
+}
+
+/// Answers one request.
+pub(crate) async fn handle(
+    end: &HostedEnd,
+    connection: &Connection,
+    request: Request<Incoming>,
+) -> Response<GateBody> {
+    let Some(Hook(hook)) = &end.hook else {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "nobody answers here\n").map(GateBody::full);
+    };
+    let (mut parts, body) = request.into_parts();
+    let caller = {
+        let snapshot = connection.worker.shared.snapshot.load();
+        prepare(&mut parts, connection, end.is_tls, &snapshot.trusted_proxies)
+    };
+    let caller = match caller {
+        Ok(caller) => caller,
+        Err(reason) => {
+            tracing::info!(client = %connection.peer, reason = reason.as_str(), "not a sound request");
+            let why = format!("this request is refused: {reason}\n");
+            return text(StatusCode::BAD_REQUEST, why).map(GateBody::full);
+        }
+    };
+    let hook = Arc::clone(hook);
+    let answer = end.desk.ask(Request::from_parts(parts, body), move |request| hook(caller, request)).await;
+    answer.map(GateBody::full)
+}
+
+/// Gives the request its one form, and says who sent it.
+fn prepare(
+    parts: &mut Parts,
+    connection: &Connection,
+    is_tls: bool,
+    trusted: &TrustedPeers,
+) -> Result<Caller, Reason> {
+    let head = http_rules::check(parts)?;
+    let host = HeaderValue::from_str(head.authority).map_err(|_| Reason::BadRequest("host_malformed"))?;
+    let target = head.target.parse().map_err(|_| Reason::BadRequest("target_not_a_path"))?;
+    let peer = connection.peer;
+    let address =
+        client_address(peer, &parts.headers, trusted).map_err(|error| Reason::BadRequest(error.as_str()))?;
+    let is_https = is_tls || (trusted.contains(peer) && says_https(&parts.headers));
+    parts.uri = target;
+    parts.headers.insert(HOST, host);
+    join_cookies(&mut parts.headers);
+    let claims: Vec<_> = parts.headers.keys().filter(|name| forwarded::is_claim(name)).cloned().collect();
+    for name in claims {
+        parts.headers.remove(name);
+    }
+    Ok(Caller { address, is_https })
+}
+
+/// Whether a proxy says that its client came over TLS.
+fn says_https(headers: &HeaderMap) -> bool {
+    headers.get(X_FORWARDED_PROTO).is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"))
+}
+
+/// HTTP/2 may bring cookies in several fields, which mean one (RFC 9113 section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs: Vec<_> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if crumbs.len() < 2 {
+        return;
+    }
+    // Made of values, with nothing between them that a value could not have.
+    let joined = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]));
+    if let Ok(joined) = joined {
+        headers.insert(COOKIE, joined);
+    }
+}
