@@ -24,12 +24,32 @@ impl CodeKey {
     pub fn new(bytes: [u8; 32]) -> Self {
         Self(Zeroizing::new(bytes))
     }
+
+    /// An HMAC-SHA-256 of these parts, for what must be found again without being readable, such as a login or a number.
+    pub fn tag(&self, purpose: &str, parts: &[&str]) -> [u8; 32] {
+        let mut mac = self.mac();
+        mac.update(b"ringfence tag 1");
+        for part in std::iter::once(&purpose).chain(parts) {
+            update(&mut mac, part.as_bytes());
+        }
+        mac.finalize().into_bytes().into()
+    }
+
+    fn mac(&self) -> Hmac<Sha256> {
+        Hmac::new_from_slice(self.0.as_slice()).expect("HMAC takes a key of any length")
+    }
 }
 
 impl fmt::Debug for CodeKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("CodeKey(…)")
     }
+}
+
+/// A part after its length, so that no two lists of parts are the same bytes.
+fn update(mac: &mut Hmac<Sha256>, part: &[u8]) {
+    mac.update(&(part.len() as u64).to_be_bytes());
+    mac.update(part);
 }
 
 /// How many digits a code has: 6 to 10. NIST SP 800-63B-4, 3.1.3.2 demands six; Twilio's ten are the most that people
@@ -88,16 +108,13 @@ pub struct Code(Zeroizing<String>);
 impl Code {
     /// The code of what it is bound to.
     pub fn derive(key: &CodeKey, bound: &Bound<'_>, length: CodeLength) -> Self {
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(key.0.as_slice()).expect("HMAC takes a key of any length");
+        let mut mac = key.mac();
         mac.update(DOMAIN);
         let number = bound.number.digits().to_be_bytes();
         for part in
             [bound.challenge.as_bytes(), bound.application.as_bytes(), bound.purpose.as_bytes(), &number]
         {
-            // Each part after its length, so that no two lists of parts are the same bytes.
-            mac.update(&(part.len() as u64).to_be_bytes());
-            mac.update(part);
+            update(&mut mac, part);
         }
         mac.update(&[length.0]);
         let tag = mac.finalize().into_bytes();

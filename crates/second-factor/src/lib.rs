@@ -4,5 +4,11 @@
 //! "may he?" is a value. The rules are NIST SP 800-63B-4's for authenticators, and Twilio Verify's where an application
 //! expects those; each says where it comes from.
 
+mod base32;
 pub mod code;
+pub mod device;
 pub mod failures;
+pub mod password;
+pub mod policy;
+pub mod recovery;
+pub mod totp;

@@ -22,6 +22,7 @@ mod backup;
 mod breakers;
 mod epoch;
 mod error;
+mod failures;
 mod hex;
 mod keys;
 mod limits;
@@ -31,6 +32,7 @@ mod observations;
 mod open;
 mod outbox;
 mod people;
+mod persons;
 mod reseal;
 mod retention;
 mod seal;
@@ -54,6 +56,10 @@ pub use nodes::{Lease, Life, Node};
 pub use observations::{NewObservation, Observation, Seen};
 pub use open::{Location, Version};
 pub use outbox::{Added, Claim, Effect, EffectEnd, NewEffect, Unfinished};
+pub use persons::{
+    AccountPolicy, Device, DeviceUsed, Factor, FactorSecret, Grant, NewDevice, NewFactor, NewSession, Person,
+    Purpose, Redeemed, Role, Session, SignIn, SignInOutcome, Stage, Where, normal_login,
+};
 pub use retention::Forget;
 pub use tokens::{NewToken, Token};
 pub use triggers::{NewTrigger, Trigger};

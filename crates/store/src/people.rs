@@ -22,9 +22,7 @@ impl Store {
     pub async fn erase_person(&self, by: &Actor, person: &str, now: Timestamp) -> Result<bool> {
         self.write((by.clone(), person.to_owned(), now), |(by, person, now), transaction| {
             Box::pin(async move {
-                let erase = "UPDATE person_keys SET key = NULL, erased_at = $2 \
-                             WHERE person = $1 AND key IS NOT NULL";
-                let erased = transaction.execute(erase, values![person, *now]).await? > 0;
+                let erased = erase(transaction, person, *now).await?;
                 if erased {
                     let audit = NewAudit::new("person.erase", format!("person {person}"));
                     audit::append(transaction, by, &audit, *now).await?;
@@ -34,6 +32,12 @@ impl Store {
         })
         .await
     }
+}
+
+/// Erases the key of a person; whether there was one.
+pub(crate) async fn erase(transaction: &mut Transaction, person: &str, now: Timestamp) -> Result<bool> {
+    let erase = "UPDATE person_keys SET key = NULL, erased_at = $2 WHERE person = $1 AND key IS NOT NULL";
+    Ok(transaction.execute(erase, values![person, now]).await? > 0)
 }
 
 /// The key of a person, which is made if there is none.

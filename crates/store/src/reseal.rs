@@ -64,6 +64,15 @@ const COLUMNS: &[Column] = &[
     column!("outbox", "last_error", "dedupe_key"),
     column!("accounts", "friendly_name", "sid"),
     column!("accounts", "auth_token", "sid"),
+    column!("persons", "login", "id"),
+    column!("persons", "password", "id"),
+    column!("factors", "secret", "id"),
+    column!("sessions", "address", "id"),
+    column!("sessions", "agent", "id"),
+    column!("devices", "address", "id"),
+    column!("devices", "agent", "id"),
+    column!("sign_ins", "address", "id"),
+    column!("sign_ins", "agent", "id"),
 ];
 
 /// The statements above say 9.

@@ -1,8 +1,12 @@
 use std::fmt::Write as _;
 
-use ringfence_model::{Secret, Sid};
+use jiff::SignedDuration;
+use ringfence_model::{PhoneNumber, Secret, Sid};
+use ringfence_second_factor::policy::Assurance;
+use ringfence_second_factor::totp::Seed;
 use ringfence_store::{
-    Error, ExportOf, Forget, Keys, MasterKey, NewAudit, NewEffect, NewToken, SealedError, SeenAccount, Store,
+    Error, ExportOf, FactorSecret, Forget, Keys, MasterKey, NewAudit, NewDevice, NewEffect, NewFactor,
+    NewSession, NewToken, SealedError, SeenAccount, Stage, Store, Where,
 };
 use serde_json::json;
 
@@ -46,10 +50,50 @@ async fn fill(store: &Store) -> Vec<String> {
     store.audit(&operator(), audit, start()).await.unwrap();
     let token = NewToken { name: "ci".into(), scopes: vec![], networks: vec![], expires_at: None };
     let (_, bearer) = store.create_token(&operator(), token, start()).await.unwrap();
-    let mut secrets: Vec<String> =
-        [TOKEN, "Karenina", "anna@", "4155550123", "vronsky", "levin"].map(str::to_owned).to_vec();
+    let mut secrets = fill_people(store).await;
+    secrets.extend([TOKEN, "Karenina", "anna@", "4155550123", "vronsky", "levin"].map(str::to_owned));
     secrets.push(bearer.expose().trim_start_matches("rf_").to_owned());
     secrets.push("07".repeat(32)); // the master key
+    secrets
+}
+
+/// The same of people who sign in.
+async fn fill_people(store: &Store) -> Vec<String> {
+    let by = operator();
+    let person = store.add_person(&by, "oblonsky@example.com", vec![], start()).await.unwrap().id;
+    store.set_password(&by, &person, &Secret::new("$argon2id$shcherbatsky"), start()).await.unwrap();
+    let mut secrets = Vec::new();
+    let number = PhoneNumber::parse("+14155550177").unwrap();
+    for secret in [
+        FactorSecret::Phone(number),
+        FactorSecret::Totp(Seed::new(*b"a seed of kitty's 20")),
+        FactorSecret::Passkey("a passkey of dolly's".into()),
+    ] {
+        store.add_factor(&by, &person, NewFactor { secret, verified: true }, start()).await.unwrap();
+    }
+    for code in store.new_recovery_codes(&by, &person, start()).await.unwrap() {
+        secrets.push(code.spelled().to_string());
+        secrets.push(code.spelled().replace('-', ""));
+    }
+    let (address, agent) = ("2001:db8::karamazov".to_owned(), "Smerdyakov/5.0".to_owned());
+    let session = NewSession {
+        person: person.clone(),
+        place: Where::Everywhere,
+        stage: Stage::Inside,
+        assurance: Assurance::Password,
+        sign_in: store.begin_sign_in(&person, &address, &agent, start()).await.unwrap(),
+        address: address.clone(),
+        agent: agent.clone(),
+    };
+    secrets.push(store.begin_session(session, None, start()).await.unwrap().expose().to_owned());
+    let trusted_for = SignedDuration::from_hours(1);
+    let device = NewDevice { person, place: Where::Everywhere, address, agent, trusted_for };
+    let device = store.trust_device(&by, device, start()).await.unwrap();
+    secrets.push(device.expose().split_once('.').unwrap().1.to_owned());
+    secrets.extend(
+        ["oblonsky", "shcherbatsky", "4155550177", "of kitty's", "of dolly's", "karamazov", "Smerdyakov"]
+            .map(str::to_owned),
+    );
     secrets
 }
 

@@ -12,5 +12,6 @@ mod nodes;
 mod observations;
 mod opening;
 mod outbox;
+mod persons;
 mod world;
 mod writing;

@@ -1,0 +1,346 @@
+//! Second factors of people.
+//!
+//! Attempts are counted before anything is compared, in the transaction that compares: however many come at once, each
+//! has its own count, and one that is right is taken once.
+
+use jiff::Timestamp;
+use ringfence_model::{Actor, PhoneNumber};
+use ringfence_second_factor::failures::{Barred, Rule};
+use ringfence_second_factor::policy::Kind;
+use ringfence_second_factor::recovery::{self, RecoveryCode};
+use ringfence_second_factor::totp::{Seed, Step};
+use serde_json::json;
+
+use super::{devices, find, key, note};
+use crate::error::Error;
+use crate::failures;
+use crate::seal::{Keyring, Place};
+use crate::sql::{Row, Transaction, values};
+use crate::{Result, Store, hex};
+
+/// The purpose of saved recovery codes among the codes that are good once.
+const RECOVERY: &str = "recovery";
+
+/// What a factor is made of.
+#[derive(Debug, Clone)]
+pub enum FactorSecret {
+    /// A phone.
+    Phone(PhoneNumber),
+    /// An authenticator application.
+    Totp(Seed),
+    /// Saved recovery codes, which are kept apart.
+    RecoveryCodes,
+    /// A passkey, as the library that checks it writes it down.
+    Passkey(String),
+}
+
+impl FactorSecret {
+    /// The kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Phone(_) => Kind::Phone,
+            Self::Totp(_) => Kind::Totp,
+            Self::RecoveryCodes => Kind::RecoveryCode,
+            Self::Passkey(_) => Kind::Passkey,
+        }
+    }
+}
+
+/// A factor to add.
+#[derive(Debug, Clone)]
+pub struct NewFactor {
+    /// What it is made of.
+    pub secret: FactorSecret,
+    /// Whether it was shown to work, and so counts from now on.
+    pub verified: bool,
+}
+
+/// A factor as it is stored.
+#[derive(Debug, Clone)]
+pub struct Factor {
+    /// What it is called in the audit log.
+    pub id: String,
+    /// Whose.
+    pub person: String,
+    /// What it is made of.
+    pub secret: FactorSecret,
+    /// When it was added.
+    pub created_at: Timestamp,
+    /// Since when it counts.
+    pub verified_at: Option<Timestamp>,
+    /// When it last let somebody in.
+    pub used_at: Option<Timestamp>,
+}
+
+impl Store {
+    /// Adds a factor; a phone that is not verified yet takes the place of another that never was.
+    pub async fn add_factor(
+        &self,
+        by: &Actor,
+        person: &str,
+        factor: NewFactor,
+        now: Timestamp,
+    ) -> Result<String> {
+        let id = format!("fa_{}", hex::write(&crate::random::<8>()));
+        let data = (by.clone(), id.clone(), person.to_owned(), factor, now);
+        self.write(data, |(by, id, person, factor, now), transaction| {
+            Box::pin(async move {
+                find(transaction, person).await?;
+                let kind = factor.secret.kind();
+                let delete = "DELETE FROM factors WHERE person = $1 AND kind = $2 AND verified_at IS NULL";
+                transaction.execute(delete, values![person, kind.word()]).await?;
+                add(transaction, by, id, person, factor, *now).await
+            })
+        })
+        .await?;
+        Ok(id)
+    }
+
+    /// Makes new recovery codes in the place of those that are left, and gives them out this once.
+    pub async fn new_recovery_codes(
+        &self,
+        by: &Actor,
+        person: &str,
+        now: Timestamp,
+    ) -> Result<Vec<RecoveryCode>> {
+        let codes: Vec<RecoveryCode> =
+            (0..recovery::COUNT).map(|_| RecoveryCode::new(crate::random())).collect();
+        let id = format!("fa_{}", hex::write(&crate::random::<8>()));
+        let data = (by.clone(), id, person.to_owned(), codes.clone(), now);
+        self.write(data, |(by, id, person, codes, now), transaction| {
+            Box::pin(async move {
+                find(transaction, person).await?;
+                let kind = Kind::RecoveryCode.word();
+                let delete = "DELETE FROM single_use_codes WHERE person = $1 AND purpose = $2";
+                transaction.execute(delete, values![person, RECOVERY]).await?;
+                let delete = "DELETE FROM factors WHERE person = $1 AND kind = $2";
+                transaction.execute(delete, values![person, kind]).await?;
+                let key = key(transaction).await?;
+                for code in codes {
+                    let insert = "INSERT INTO single_use_codes (tag, person, purpose, created_at) \
+                                  VALUES ($1, $2, $3, $4)";
+                    let tag = code.tag(&key, person);
+                    transaction.execute(insert, values![tag.as_slice(), person, RECOVERY, *now]).await?;
+                }
+                let factor = NewFactor { secret: FactorSecret::RecoveryCodes, verified: true };
+                add(transaction, by, id, person, &factor, *now).await
+            })
+        })
+        .await?;
+        Ok(codes)
+    }
+
+    /// How many recovery codes a person has left.
+    pub async fn recovery_codes_left(&self, person: &str) -> Result<u64> {
+        let sql = "SELECT count(*) AS codes FROM single_use_codes WHERE person = $1 AND purpose = $2 \
+                   AND used_at IS NULL";
+        let row = self.find(sql, values![person, RECOVERY]).await?;
+        row.map_or(Ok(0), |row| row.count("codes"))
+    }
+
+    /// All factors of a person, the oldest first.
+    pub async fn factors(&self, person: &str) -> Result<Vec<Factor>> {
+        let sql = "SELECT * FROM factors WHERE person = $1 ORDER BY created_at, id";
+        self.fetch(sql, values![person]).await?.iter().map(|row| read(&self.keys, row)).collect()
+    }
+
+    /// Takes a factor away. A phone takes the trusted devices with it, since their trust rests on it.
+    pub async fn remove_factor(
+        &self,
+        by: &Actor,
+        person: &str,
+        factor: &str,
+        now: Timestamp,
+    ) -> Result<Factor> {
+        let data = (by.clone(), person.to_owned(), factor.to_owned(), now);
+        self.write(data, |(by, person, factor, now), transaction| {
+            Box::pin(async move {
+                let delete = "DELETE FROM factors WHERE id = $1 AND person = $2 RETURNING *";
+                let row = transaction.find(delete, values![factor, person]).await?;
+                let row = row.ok_or_else(|| Error::missing(format!("factor {factor}")))?;
+                let removed = read(&transaction.keys, &row)?;
+                match removed.secret.kind() {
+                    Kind::RecoveryCode => {
+                        let delete = "DELETE FROM single_use_codes WHERE person = $1 AND purpose = $2";
+                        transaction.execute(delete, values![person, RECOVERY]).await?;
+                    }
+                    Kind::Phone => {
+                        devices::end_all(transaction, person, None, "the number was changed", *now).await?;
+                    }
+                    Kind::Totp | Kind::Passkey => {}
+                }
+                failures::reset(transaction, &subject(factor)).await?;
+                let detail = json!({ "factor": factor, "kind": removed.secret.kind().word() });
+                note(transaction, by, "factor.remove", person, detail, *now).await?;
+                Ok(removed)
+            })
+        })
+        .await
+    }
+
+    /// Takes all factors of a person away, and with them every session and device: what follows is bound anew, with a code
+    /// that an administrator gives out.
+    pub async fn remove_all_factors(&self, by: &Actor, person: &str, now: Timestamp) -> Result<()> {
+        self.write((by.clone(), person.to_owned(), now), |(by, person, now), transaction| {
+            Box::pin(async move {
+                find(transaction, person).await?;
+                let delete = "DELETE FROM factors WHERE person = $1 RETURNING id";
+                for row in transaction.fetch(delete, values![person]).await? {
+                    failures::reset(transaction, &subject(&row.text("id")?)).await?;
+                }
+                let delete = "DELETE FROM single_use_codes WHERE person = $1 AND purpose = $2";
+                transaction.execute(delete, values![person, RECOVERY]).await?;
+                super::end_trust(transaction, person, "the second factor was reset", *now).await?;
+                note(transaction, by, "factor.reset", person, json!({}), *now).await
+            })
+        })
+        .await
+    }
+
+    /// Whether somebody typed the code that the application shows now. A right one verifies the factor.
+    pub async fn check_totp(
+        &self,
+        by: &Actor,
+        factor: &Factor,
+        typed: &str,
+        now: Timestamp,
+    ) -> Result<Result<bool, Barred>> {
+        let data = (by.clone(), factor.id.clone(), typed.to_owned(), now);
+        self.write(data, |(by, id, typed, now), transaction| {
+            Box::pin(async move {
+                if let Err(barred) = failures::count(transaction, &subject(id), Rule::Person, *now).await? {
+                    return Ok(Err(barred));
+                }
+                let row = transaction.find("SELECT * FROM factors WHERE id = $1", values![id]).await?;
+                let row = row.ok_or_else(|| Error::missing(format!("factor {id}")))?;
+                let factor = read(&transaction.keys, &row)?;
+                let FactorSecret::Totp(seed) = &factor.secret else { return Ok(Ok(false)) };
+                let last = row.maybe_int("last_step")?.map(Step::from_number);
+                let Some(step) = seed.check(typed, last, *now) else { return Ok(Ok(false)) };
+                let update = "UPDATE factors SET last_step = $2, used_at = $3, \
+                              verified_at = coalesce(verified_at, $3) WHERE id = $1";
+                transaction.execute(update, values![id, step.number(), *now]).await?;
+                passed(transaction, by, &factor, *now).await?;
+                Ok(Ok(true))
+            })
+        })
+        .await
+    }
+
+    /// Whether somebody typed a recovery code that is left; it is gone then. How many are left is the answer.
+    pub async fn use_recovery_code(
+        &self,
+        by: &Actor,
+        factor: &Factor,
+        typed: &RecoveryCode,
+        now: Timestamp,
+    ) -> Result<Result<bool, Barred>> {
+        let data = (by.clone(), factor.clone(), typed.clone(), now);
+        self.write(data, |(by, factor, typed, now), transaction| {
+            Box::pin(async move {
+                if let Err(barred) = failures::count(transaction, &subject(&factor.id), Rule::Person, *now).await? {
+                    return Ok(Err(barred));
+                }
+                let tag = typed.tag(&key(transaction).await?, &factor.person);
+                let update = "UPDATE single_use_codes SET used_at = $4 WHERE tag = $1 AND person = $2 AND purpose = $3 \
+                              AND used_at IS NULL";
+                let bound = values![tag.as_slice(), &factor.person, RECOVERY, *now];
+                if transaction.execute(update, bound).await? == 0 {
+                    return Ok(Ok(false));
+                }
+                let update = "UPDATE factors SET used_at = $2 WHERE id = $1";
+                transaction.execute(update, values![&factor.id, *now]).await?;
+                passed(transaction, by, factor, *now).await?;
+                Ok(Ok(true))
+            })
+        })
+        .await
+    }
+
+    /// A phone whose code was typed counts from now on.
+    pub async fn verify_factor(&self, by: &Actor, factor: &Factor, now: Timestamp) -> Result<()> {
+        self.write((by.clone(), factor.clone(), now), |(by, factor, now), transaction| {
+            Box::pin(async move {
+                let update =
+                    "UPDATE factors SET used_at = $2, verified_at = coalesce(verified_at, $2) WHERE id = $1";
+                if transaction.execute(update, values![&factor.id, *now]).await? == 0 {
+                    return Err(Error::missing(format!("factor {}", factor.id)));
+                }
+                passed(transaction, by, factor, *now).await
+            })
+        })
+        .await
+    }
+}
+
+/// What the failures of a factor are counted under.
+pub(crate) fn subject(factor: &str) -> String {
+    format!("factor/{factor}")
+}
+
+async fn passed(transaction: &mut Transaction, by: &Actor, factor: &Factor, now: Timestamp) -> Result<()> {
+    failures::reset(transaction, &subject(&factor.id)).await?;
+    let action = if factor.verified_at.is_none() { "factor.verify" } else { "factor.use" };
+    let detail = json!({ "factor": factor.id, "kind": factor.secret.kind().word() });
+    note(transaction, by, action, &factor.person, detail, now).await
+}
+
+async fn add(
+    transaction: &mut Transaction,
+    by: &Actor,
+    id: &str,
+    person: &str,
+    factor: &NewFactor,
+    now: Timestamp,
+) -> Result<()> {
+    let kind = factor.secret.kind();
+    let secret: Option<Vec<u8>> = match &factor.secret {
+        FactorSecret::Phone(number) => Some(number.to_string().into_bytes()),
+        FactorSecret::Totp(seed) => Some(seed.bytes().to_vec()),
+        FactorSecret::Passkey(text) => Some(text.clone().into_bytes()),
+        FactorSecret::RecoveryCodes => None,
+    };
+    let sealed = secret.map(|secret| transaction.keys.seal(place(id), &secret));
+    let verified_at = factor.verified.then_some(now);
+    let insert = "INSERT INTO factors (id, person, kind, secret, created_at, verified_at) \
+                  VALUES ($1, $2, $3, $4, $5, $6)";
+    transaction.execute(insert, values![id, person, kind.word(), sealed, now, verified_at]).await?;
+    let detail = json!({ "factor": id, "kind": kind.word() });
+    note(transaction, by, "factor.add", person, detail, now).await
+}
+
+fn place(id: &str) -> Place<'_> {
+    Place { table: "factors", column: "secret", row: id }
+}
+
+fn read(keys: &Keyring, row: &Row) -> Result<Factor> {
+    let id = row.text("id")?;
+    let corrupt = |why: &str| Error::corrupt(place(&id).to_string(), why);
+    let kind = row.text("kind")?;
+    let secret = match row.maybe_bytes("secret")? {
+        Some(sealed) => Some(keys.open(place(&id), &sealed)?),
+        None => None,
+    };
+    let text = |secret: &[u8]| String::from_utf8(secret.to_vec()).map_err(|_| corrupt("it is no text"));
+    let secret = match (Kind::from_word(&kind), secret) {
+        (Some(Kind::RecoveryCode), _) => FactorSecret::RecoveryCodes,
+        (Some(Kind::Phone), Some(secret)) => {
+            let number = PhoneNumber::parse(&text(&secret)?);
+            FactorSecret::Phone(number.map_err(|_| corrupt("it is no phone number"))?)
+        }
+        (Some(Kind::Totp), Some(secret)) => {
+            let bytes = secret.as_slice().try_into();
+            FactorSecret::Totp(Seed::new(bytes.map_err(|_| corrupt("it has not 20 bytes"))?))
+        }
+        (Some(Kind::Passkey), Some(secret)) => FactorSecret::Passkey(text(&secret)?),
+        (None, _) | (Some(_), None) => return Err(corrupt("its kind and its secret do not belong together")),
+    };
+    Ok(Factor {
+        person: row.text("person")?,
+        secret,
+        created_at: row.time("created_at")?,
+        verified_at: row.maybe_time("verified_at")?,
+        used_at: row.maybe_time("used_at")?,
+        id,
+    })
+}

@@ -1,0 +1,275 @@
+//! People who sign in: who they are, what they may do, how they prove it.
+//!
+//! A person is an id that says nothing, a login (a mail address) that is sealed and found by its tag, and rows in the
+//! tables beside this file. What ends trust ends it here, in the transaction that gives the reason: a changed password
+//! ends sessions and trusted devices, a removed person leaves nothing but the audit log.
+
+mod devices;
+mod factors;
+mod roles;
+mod sessions;
+mod sign_ins;
+mod single_use;
+
+use jiff::Timestamp;
+use ringfence_model::{Actor, Secret};
+use ringfence_second_factor::code::CodeKey;
+use serde_json::json;
+
+pub use devices::{Device, DeviceUsed, NewDevice};
+pub use factors::{Factor, FactorSecret, NewFactor};
+pub use roles::{AccountPolicy, Grant, Role, Where};
+pub use sessions::{NewSession, Session, Stage};
+pub use sign_ins::{SignIn, SignInOutcome};
+pub use single_use::{Purpose, Redeemed};
+
+use crate::audit::{self, NewAudit};
+use crate::error::Error;
+use crate::open::{insert_secret, read_secret};
+use crate::seal::{Keyring, Place};
+use crate::sql::{Row, Transaction, values};
+use crate::{Result, Store, hex, people};
+
+/// The key of tags and recovery codes, of which there is one.
+const KEY: Place<'static> = Place { table: "secrets", column: "value", row: "people-key" };
+
+/// Somebody who signs in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// What they are called in the audit log.
+    pub id: String,
+    /// The mail address that they sign in with, in lower case.
+    pub login: String,
+    /// What they may do, and where.
+    pub grants: Vec<Grant>,
+    /// Whether they have set a password.
+    pub has_password: bool,
+    /// When they last set it.
+    pub password_changed_at: Option<Timestamp>,
+    /// Since when nobody can sign in as them.
+    pub locked_at: Option<Timestamp>,
+    /// When they were added.
+    pub created_at: Timestamp,
+}
+
+/// A login as it is compared: without spaces around it, in lower case.
+pub fn normal_login(login: &str) -> String {
+    login.trim().to_lowercase()
+}
+
+impl Store {
+    /// Adds a person. A conflict says that somebody has this login.
+    pub async fn add_person(
+        &self,
+        by: &Actor,
+        login: &str,
+        grants: Vec<Grant>,
+        now: Timestamp,
+    ) -> Result<Person> {
+        let id = format!("ps_{}", hex::write(&crate::random::<8>()));
+        let data = (by.clone(), id, normal_login(login), grants, now);
+        self.write(data, |(by, id, login, grants, now), transaction| {
+            Box::pin(async move {
+                let tag = login_tag(transaction, login).await?;
+                let sealed = transaction.keys.seal(place("login", id), login.as_bytes());
+                let insert = "INSERT INTO persons (id, login_tag, login, created_at) VALUES ($1, $2, $3, $4) \
+                              ON CONFLICT (login_tag) DO NOTHING";
+                if transaction.execute(insert, values![id, tag, sealed, *now]).await? == 0 {
+                    return Err(Error::conflict("a person with this login"));
+                }
+                let audit = NewAudit::new("person.add", format!("person {id}")).about(id, login);
+                audit::append(transaction, by, &audit, *now).await?;
+                for grant in grants {
+                    roles::set(transaction, by, id, grant, *now).await?;
+                }
+                find(transaction, id).await
+            })
+        })
+        .await
+    }
+
+    /// The person with this id.
+    pub async fn person(&self, id: &str) -> Result<Option<Person>> {
+        let row = self.find("SELECT * FROM persons WHERE id = $1", values![id]).await?;
+        let Some(row) = row else { return Ok(None) };
+        let grants =
+            self.fetch("SELECT * FROM roles WHERE person = $1 ORDER BY account", values![id]).await?;
+        Ok(Some(read(&self.keys, &row, &grants)?))
+    }
+
+    /// The person who signs in so, with the hash of their password.
+    pub async fn person_by_login(&self, login: &str) -> Result<Option<(Person, Option<Secret>)>> {
+        self.write(normal_login(login), |login, transaction| {
+            Box::pin(async move {
+                let tag = login_tag(transaction, login).await?;
+                let row =
+                    transaction.find("SELECT * FROM persons WHERE login_tag = $1", values![tag]).await?;
+                let Some(row) = row else { return Ok(None) };
+                let id = row.text("id")?;
+                let password = match row.maybe_bytes("password")? {
+                    Some(sealed) => {
+                        let text = transaction.keys.open_text(place("password", &id), &sealed)?;
+                        Some(Secret::new(text.as_str()))
+                    }
+                    None => None,
+                };
+                Ok(Some((find(transaction, &id).await?, password)))
+            })
+        })
+        .await
+    }
+
+    /// Everybody, those who came first at the front.
+    pub async fn persons(&self) -> Result<Vec<Person>> {
+        let rows = self.fetch("SELECT * FROM persons ORDER BY created_at, id", values![]).await?;
+        let grants = self.fetch("SELECT * FROM roles ORDER BY account", values![]).await?;
+        rows.iter().map(|row| read(&self.keys, row, &grants)).collect()
+    }
+
+    /// Whether there is anybody yet.
+    pub async fn has_persons(&self) -> Result<bool> {
+        Ok(self.find("SELECT id FROM persons LIMIT 1", values![]).await?.is_some())
+    }
+
+    /// Sets the hash of a password, which ends all sessions and trusted devices.
+    pub async fn set_password(&self, by: &Actor, person: &str, hash: &Secret, now: Timestamp) -> Result<()> {
+        let data = (by.clone(), person.to_owned(), hash.clone(), now);
+        self.write(data, |(by, person, hash, now), transaction| {
+            Box::pin(async move {
+                let sealed = transaction.keys.seal(place("password", person), hash.expose().as_bytes());
+                let update = "UPDATE persons SET password = $2, password_changed_at = $3 WHERE id = $1";
+                changed(transaction.execute(update, values![person, sealed, *now]).await?, person)?;
+                end_trust(transaction, person, "the password was changed", *now).await?;
+                note(transaction, by, "person.password", person, json!({}), *now).await
+            })
+        })
+        .await
+    }
+
+    /// Locks a person out, which ends all sessions and devices, or lets them in again. Says whether it changed anything.
+    pub async fn lock_person(&self, by: &Actor, person: &str, locked: bool, now: Timestamp) -> Result<bool> {
+        let data = (by.clone(), person.to_owned(), locked, now);
+        self.write(data, |(by, person, locked, now), transaction| {
+            Box::pin(async move {
+                find(transaction, person).await?;
+                let (update, action) = if *locked {
+                    ("UPDATE persons SET locked_at = $2 WHERE id = $1 AND locked_at IS NULL", "person.lock")
+                } else {
+                    let update =
+                        "UPDATE persons SET locked_at = NULL WHERE id = $1 AND locked_at IS NOT NULL AND $2 > 0";
+                    (update, "person.unlock")
+                };
+                if transaction.execute(update, values![person, *now]).await? == 0 {
+                    return Ok(false);
+                }
+                if *locked {
+                    end_trust(transaction, person, "the person was locked", *now).await?;
+                }
+                note(transaction, by, action, person, json!({}), *now).await?;
+                Ok(true)
+            })
+        })
+        .await
+    }
+
+    /// Removes a person and everything that is theirs; what the audit log says about them becomes unreadable.
+    pub async fn remove_person(&self, by: &Actor, person: &str, now: Timestamp) -> Result<()> {
+        self.write((by.clone(), person.to_owned(), now), |(by, person, now), transaction| {
+            Box::pin(async move {
+                roles::keep_an_owner(transaction, person, None).await?;
+                let deletes = [
+                    "DELETE FROM roles WHERE person = $1",
+                    "DELETE FROM factors WHERE person = $1",
+                    "DELETE FROM single_use_codes WHERE person = $1",
+                    "DELETE FROM sessions WHERE person = $1",
+                    "DELETE FROM devices WHERE person = $1",
+                    "DELETE FROM sign_ins WHERE person = $1",
+                ];
+                for delete in deletes {
+                    transaction.execute(delete, values![person]).await?;
+                }
+                let gone = transaction.execute("DELETE FROM persons WHERE id = $1", values![person]).await?;
+                changed(gone, person)?;
+                people::erase(transaction, person, *now).await?;
+                note(transaction, by, "person.remove", person, json!({}), *now).await
+            })
+        })
+        .await
+    }
+}
+
+/// Ends every session and trusted device of a person.
+async fn end_trust(transaction: &mut Transaction, person: &str, why: &str, now: Timestamp) -> Result<()> {
+    transaction.execute("DELETE FROM sessions WHERE person = $1", values![person]).await?;
+    devices::end_all(transaction, person, None, why, now).await?;
+    Ok(())
+}
+
+/// The key that tags are made with. It is made with the database.
+pub(crate) async fn make_key(transaction: &mut Transaction) -> Result<()> {
+    if read_secret(transaction, KEY.row).await?.is_some() {
+        return Ok(());
+    }
+    let sealed = transaction.keys.seal(KEY, &crate::random::<32>());
+    insert_secret(transaction, KEY.row, sealed).await
+}
+
+async fn key(transaction: &mut Transaction) -> Result<CodeKey> {
+    let missing = || Error::corrupt(KEY.to_string(), "it is missing");
+    let sealed = read_secret(transaction, KEY.row).await?.ok_or_else(missing)?;
+    let bytes = transaction.keys.open(KEY, &sealed)?;
+    let bytes = bytes.as_slice().try_into();
+    Ok(CodeKey::new(bytes.map_err(|_| Error::corrupt(KEY.to_string(), "it has not 32 bytes"))?))
+}
+
+async fn login_tag(transaction: &mut Transaction, login: &str) -> Result<Vec<u8>> {
+    Ok(key(transaction).await?.tag("login", &[login]).to_vec())
+}
+
+async fn find(transaction: &mut Transaction, id: &str) -> Result<Person> {
+    let row = transaction.find("SELECT * FROM persons WHERE id = $1", values![id]).await?;
+    let row = row.ok_or_else(|| Error::missing(format!("person {id}")))?;
+    let grants = "SELECT * FROM roles WHERE person = $1 ORDER BY account";
+    let grants = transaction.fetch(grants, values![id]).await?;
+    read(&transaction.keys, &row, &grants)
+}
+
+fn read(keys: &Keyring, row: &Row, grants: &[Row]) -> Result<Person> {
+    let id = row.text("id")?;
+    let mut own = Vec::new();
+    for grant in grants {
+        if grant.text("person")? == id {
+            own.push(roles::read(grant)?);
+        }
+    }
+    Ok(Person {
+        login: keys.open_text(place("login", &id), &row.bytes("login")?)?.as_str().to_owned(),
+        grants: own,
+        has_password: row.maybe_bytes("password")?.is_some(),
+        password_changed_at: row.maybe_time("password_changed_at")?,
+        locked_at: row.maybe_time("locked_at")?,
+        created_at: row.time("created_at")?,
+        id,
+    })
+}
+
+fn place<'a>(column: &'static str, id: &'a str) -> Place<'a> {
+    Place { table: "persons", column, row: id }
+}
+
+fn changed(rows: u64, person: &str) -> Result<()> {
+    if rows == 0 { Err(Error::missing(format!("person {person}"))) } else { Ok(()) }
+}
+
+async fn note(
+    transaction: &mut Transaction,
+    by: &Actor,
+    action: &str,
+    person: &str,
+    detail: serde_json::Value,
+    now: Timestamp,
+) -> Result<()> {
+    let audit = NewAudit::new(action, format!("person {person}")).with(detail);
+    audit::append(transaction, by, &audit, now).await?;
+    Ok(())
+}

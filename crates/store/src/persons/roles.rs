@@ -1,0 +1,229 @@
+//! What people may do and where, and what accounts demand of whoever signs in to them.
+
+use jiff::Timestamp;
+use ringfence_model::{Actor, Sid};
+use ringfence_second_factor::policy::{Demands, Policy};
+use serde_json::json;
+
+use super::{find, note};
+use crate::audit::{self, NewAudit};
+use crate::error::Error;
+use crate::sql::{Row, Transaction, values};
+use crate::{Result, Store};
+
+/// What somebody may do. Each may also do what those before it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Look.
+    Auditor,
+    /// Trip and reset breakers, suspend and resume accounts.
+    Operator,
+    /// Everything: people, policies, credentials, limits.
+    Owner,
+}
+
+/// Where: one account, or the whole installation with all its accounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Where {
+    /// All accounts, and what belongs to none.
+    Everywhere,
+    /// One account.
+    Account(Sid),
+}
+
+/// A role somewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grant {
+    /// Where.
+    pub place: Where,
+    /// What.
+    pub role: Role,
+}
+
+/// What an account demands, as it was set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccountPolicy {
+    /// Of which account; everywhere: of whoever signs in to the installation as a whole.
+    pub place: Where,
+    /// What.
+    pub demands: Demands,
+    /// Since when.
+    pub set_at: Timestamp,
+}
+
+impl Role {
+    /// All of them, the narrowest first.
+    pub const ALL: [Self; 3] = [Self::Auditor, Self::Operator, Self::Owner];
+
+    /// As people write it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Auditor => "auditor",
+            Self::Operator => "operator",
+            Self::Owner => "owner",
+        }
+    }
+
+    /// The role of this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.word() == word)
+    }
+}
+
+impl Where {
+    /// As it is stored: `*`, or the SID.
+    pub fn text(self) -> String {
+        match self {
+            Self::Everywhere => "*".to_owned(),
+            Self::Account(sid) => sid.to_string(),
+        }
+    }
+
+    /// What [`text`](Self::text) wrote.
+    pub fn from_text(text: &str) -> Option<Self> {
+        match text {
+            "*" => Some(Self::Everywhere),
+            sid => Sid::parse(sid).ok().filter(|sid| sid.is("AC")).map(Self::Account),
+        }
+    }
+
+    /// Whether a grant here counts there too.
+    pub fn covers(self, other: Self) -> bool {
+        self == Self::Everywhere || self == other
+    }
+}
+
+/// The widest role that these grants give there.
+pub(crate) fn role_at(grants: &[Grant], place: Where) -> Option<Role> {
+    grants.iter().filter(|grant| grant.place.covers(place)).map(|grant| grant.role).max()
+}
+
+impl super::Person {
+    /// The widest role that they have there.
+    pub fn role(&self, place: Where) -> Option<Role> {
+        role_at(&self.grants, place)
+    }
+}
+
+impl Store {
+    /// Gives a role somewhere, in the place of the one that was there. The last owner of everything stays one.
+    pub async fn set_role(&self, by: &Actor, person: &str, grant: Grant, now: Timestamp) -> Result<()> {
+        let data = (by.clone(), person.to_owned(), grant, now);
+        self.write(data, |(by, person, grant, now), transaction| {
+            Box::pin(async move {
+                find(transaction, person).await?;
+                keep_an_owner(transaction, person, Some(*grant)).await?;
+                set(transaction, by, person, grant, *now).await
+            })
+        })
+        .await
+    }
+
+    /// Takes a role away. Says whether there was one. The last owner of everything stays one.
+    pub async fn remove_role(&self, by: &Actor, person: &str, place: Where, now: Timestamp) -> Result<bool> {
+        let data = (by.clone(), person.to_owned(), place, now);
+        self.write(data, |(by, person, place, now), transaction| {
+            Box::pin(async move {
+                if *place == Where::Everywhere {
+                    keep_an_owner(transaction, person, None).await?;
+                }
+                let delete = "DELETE FROM roles WHERE person = $1 AND account = $2";
+                let removed = transaction.execute(delete, values![person, place.text()]).await? > 0;
+                if removed {
+                    let detail = json!({ "account": place.text() });
+                    note(transaction, by, "role.remove", person, detail, *now).await?;
+                }
+                Ok(removed)
+            })
+        })
+        .await
+    }
+
+    /// Sets what an account demands.
+    pub async fn set_policy(&self, by: &Actor, place: Where, demands: Demands, now: Timestamp) -> Result<()> {
+        self.write((by.clone(), place, demands, now), |(by, place, demands, now), transaction| {
+            Box::pin(async move {
+                let upsert = "INSERT INTO policies (account, policy, strong, set_at) VALUES ($1, $2, $3, $4) \
+                              ON CONFLICT (account) DO UPDATE SET policy = excluded.policy, \
+                              strong = excluded.strong, set_at = excluded.set_at";
+                let (word, strong) = (demands.policy.word(), i64::from(demands.strong));
+                transaction.execute(upsert, values![place.text(), word, strong, *now]).await?;
+                // What was trusted under another policy is asked again.
+                super::devices::end_all_of_account(transaction, *place, "the policy was changed", *now)
+                    .await?;
+                let audit = NewAudit::new("policy.set", format!("policy {}", place.text()))
+                    .with(json!({ "policy": word, "strong": demands.strong }));
+                audit::append(transaction, by, &audit, *now).await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// What accounts demand, where it was set.
+    pub async fn policies(&self) -> Result<Vec<AccountPolicy>> {
+        let rows = self.fetch("SELECT * FROM policies ORDER BY account", values![]).await?;
+        rows.iter().map(read_policy).collect()
+    }
+}
+
+/// Refuses what would leave nobody who may do everything. `then` is what this person would have everywhere.
+pub(super) async fn keep_an_owner(
+    transaction: &mut Transaction,
+    person: &str,
+    then: Option<Grant>,
+) -> Result<()> {
+    if then.is_some_and(|then| then.place != Where::Everywhere || then.role == Role::Owner) {
+        return Ok(());
+    }
+    // Of two who take the last right from each other at once, one waits here for the other.
+    let lock = "UPDATE roles SET role = role WHERE account = '*' AND role = 'owner'";
+    transaction.execute(lock, values![]).await?;
+    let owners = "SELECT person FROM roles WHERE account = '*' AND role = 'owner'";
+    let owners = transaction.fetch(owners, values![]).await?;
+    let mut others = false;
+    let mut is_one = false;
+    for owner in owners {
+        if owner.text("person")? == person { is_one = true } else { others = true }
+    }
+    if is_one && !others {
+        return Err(Error::conflict("the last owner of everything stays one; whether there is another"));
+    }
+    Ok(())
+}
+
+pub(super) async fn set(
+    transaction: &mut Transaction,
+    by: &Actor,
+    person: &str,
+    grant: &Grant,
+    now: Timestamp,
+) -> Result<()> {
+    let upsert = "INSERT INTO roles (person, account, role) VALUES ($1, $2, $3) \
+                  ON CONFLICT (person, account) DO UPDATE SET role = excluded.role";
+    transaction.execute(upsert, values![person, grant.place.text(), grant.role.word()]).await?;
+    let detail = json!({ "account": grant.place.text(), "role": grant.role.word() });
+    note(transaction, by, "role.set", person, detail, now).await
+}
+
+pub(super) fn read(row: &Row) -> Result<Grant> {
+    let (place, role) = (row.text("account")?, row.text("role")?);
+    let corrupt = |text: &str| Error::corrupt("roles", format!("`{text}` is not known"));
+    Ok(Grant {
+        place: Where::from_text(&place).ok_or_else(|| corrupt(&place))?,
+        role: Role::from_word(&role).ok_or_else(|| corrupt(&role))?,
+    })
+}
+
+fn read_policy(row: &Row) -> Result<AccountPolicy> {
+    let (place, policy) = (row.text("account")?, row.text("policy")?);
+    let corrupt = |text: &str| Error::corrupt("policies", format!("`{text}` is not known"));
+    Ok(AccountPolicy {
+        place: Where::from_text(&place).ok_or_else(|| corrupt(&place))?,
+        demands: Demands {
+            policy: Policy::from_word(&policy).ok_or_else(|| corrupt(&policy))?,
+            strong: row.int("strong")? != 0,
+        },
+        set_at: row.time("set_at")?,
+    })
+}

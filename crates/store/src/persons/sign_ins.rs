@@ -1,0 +1,154 @@
+//! Sign-ins whose password was right, and what became of them: what their owner is told.
+
+use jiff::Timestamp;
+use ringfence_model::Actor;
+use serde_json::json;
+
+use super::note;
+use crate::error::Error;
+use crate::seal::{Keyring, Place};
+use crate::sql::{Row, values};
+use crate::{Result, Store, hex};
+
+/// What became of a sign-in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignInOutcome {
+    /// The second factor is asked for, and has not come.
+    Waiting,
+    /// The second factor was wrong at least once, and has not come.
+    Failed,
+    /// It is inside, on a computer that was trusted, or where no factor is asked for.
+    Known,
+    /// It is inside, from a device that was not known.
+    New,
+}
+
+impl SignInOutcome {
+    const ALL: [Self; 4] = [Self::Waiting, Self::Failed, Self::Known, Self::New];
+
+    /// As it is stored.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Failed => "failed",
+            Self::Known => "known",
+            Self::New => "new",
+        }
+    }
+}
+
+/// A sign-in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignIn {
+    /// Its id.
+    pub id: String,
+    /// Whose password was right.
+    pub person: String,
+    /// When.
+    pub at: Timestamp,
+    /// From where.
+    pub address: String,
+    /// With which browser.
+    pub agent: String,
+    /// What became of it.
+    pub outcome: SignInOutcome,
+    /// When its owner was told.
+    pub told_at: Option<Timestamp>,
+}
+
+impl Store {
+    /// A password was right.
+    pub async fn begin_sign_in(
+        &self,
+        person: &str,
+        address: &str,
+        agent: &str,
+        now: Timestamp,
+    ) -> Result<String> {
+        let id = format!("si_{}", hex::write(&crate::random::<8>()));
+        let data = (id.clone(), person.to_owned(), address.to_owned(), agent.to_owned(), now);
+        self.write(data, |(id, person, address, agent, now), transaction| {
+            Box::pin(async move {
+                let seal = |column: &'static str, text: &str| {
+                    transaction.keys.seal(place(column, id), text.as_bytes())
+                };
+                let (address, agent) = (seal("address", address), seal("agent", agent));
+                let insert = "INSERT INTO sign_ins (id, person, at, address, agent, outcome) \
+                              VALUES ($1, $2, $3, $4, $5, $6)";
+                let outcome = SignInOutcome::Waiting.word();
+                transaction.execute(insert, values![id, person, *now, address, agent, outcome]).await?;
+                let by = Actor::Person(person.clone());
+                note(transaction, &by, "sign-in.password", person, json!({ "sign_in": id }), *now).await
+            })
+        })
+        .await?;
+        Ok(id)
+    }
+
+    /// What became of it. One that is inside stays inside.
+    pub async fn end_sign_in(&self, id: &str, outcome: SignInOutcome, now: Timestamp) -> Result<()> {
+        self.write((id.to_owned(), outcome, now), |(id, outcome, now), transaction| {
+            Box::pin(async move {
+                let update = "UPDATE sign_ins SET outcome = $2 WHERE id = $1 AND outcome IN ('waiting', 'failed') \
+                              RETURNING person";
+                let Some(row) = transaction.find(update, values![id, outcome.word()]).await? else {
+                    return Ok(());
+                };
+                let person = row.text("person")?;
+                let action = match outcome {
+                    SignInOutcome::Waiting => return Ok(()),
+                    SignInOutcome::Failed => "sign-in.failed",
+                    SignInOutcome::Known | SignInOutcome::New => "sign-in.inside",
+                };
+                let by = Actor::Person(person.clone());
+                note(transaction, &by, action, &person, json!({ "sign_in": id }), *now).await
+            })
+        })
+        .await
+    }
+
+    /// Sign-ins of a person, the newest first.
+    pub async fn sign_ins(&self, person: &str, limit: usize) -> Result<Vec<SignIn>> {
+        let sql = "SELECT * FROM sign_ins WHERE person = $1 ORDER BY at DESC, id LIMIT $2";
+        self.fetch(sql, values![person, limit]).await?.iter().map(|row| read(&self.keys, row)).collect()
+    }
+
+    /// Sign-ins that their owners should hear of and have not: from a new device, or older than `waited` and not inside.
+    pub async fn sign_ins_to_tell(&self, waited: Timestamp, limit: usize) -> Result<Vec<SignIn>> {
+        let sql = "SELECT * FROM sign_ins WHERE told_at IS NULL AND (outcome = 'new' OR (at <= $1 \
+                   AND outcome IN ('waiting', 'failed'))) ORDER BY at, id LIMIT $2";
+        self.fetch(sql, values![waited, limit]).await?.iter().map(|row| read(&self.keys, row)).collect()
+    }
+
+    /// The owner was told of these.
+    pub async fn told_of_sign_in(&self, id: &str, now: Timestamp) -> Result<bool> {
+        self.write((id.to_owned(), now), |(id, now), transaction| {
+            Box::pin(async move {
+                let update = "UPDATE sign_ins SET told_at = $2 WHERE id = $1 AND told_at IS NULL";
+                Ok(transaction.execute(update, values![id, *now]).await? > 0)
+            })
+        })
+        .await
+    }
+}
+
+fn place<'a>(column: &'static str, id: &'a str) -> Place<'a> {
+    Place { table: "sign_ins", column, row: id }
+}
+
+fn read(keys: &Keyring, row: &Row) -> Result<SignIn> {
+    let (id, outcome) = (row.text("id")?, row.text("outcome")?);
+    let unknown = || Error::corrupt("sign_ins", format!("`{outcome}` is not known"));
+    let open = |column: &'static str| -> Result<String> {
+        Ok(keys.open_text(place(column, &id), &row.bytes(column)?)?.as_str().to_owned())
+    };
+    Ok(SignIn {
+        person: row.text("person")?,
+        at: row.time("at")?,
+        address: open("address")?,
+        agent: open("agent")?,
+        outcome: SignInOutcome::ALL.into_iter().find(|it| it.word() == outcome).ok_or_else(unknown)?,
+        told_at: row.maybe_time("told_at")?,
+        id,
+    })
+}

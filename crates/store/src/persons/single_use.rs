@@ -1,0 +1,114 @@
+//! Codes that are given out by somebody, to be used once: to bind a first factor, to reset a password, to lock.
+
+use jiff::{SignedDuration, Timestamp};
+use ringfence_model::Actor;
+use ringfence_second_factor::recovery::RecoveryCode;
+use serde_json::json;
+
+use super::{find, key, note};
+use crate::sql::values;
+use crate::{Result, Store};
+
+/// What a code is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To set a password where there is none, and to bind factors: an administrator gives it out.
+    Bind,
+    /// To set another password: it was mailed.
+    ResetPassword,
+    /// To lock the person out: it was mailed with a notice.
+    Lock,
+}
+
+impl Purpose {
+    /// As it is stored.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Bind => "bind",
+            Self::ResetPassword => "reset-password",
+            Self::Lock => "lock",
+        }
+    }
+}
+
+/// Whose code it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redeemed {
+    /// The person.
+    pub person: String,
+}
+
+impl Store {
+    /// Gives out a code in the place of those that were given out to the same person for the same thing.
+    pub async fn give_out_code(
+        &self,
+        by: &Actor,
+        person: &str,
+        purpose: Purpose,
+        good_for: SignedDuration,
+        now: Timestamp,
+    ) -> Result<RecoveryCode> {
+        let code = RecoveryCode::new(crate::random());
+        let data = (by.clone(), person.to_owned(), purpose, code.clone(), good_for, now);
+        self.write(data, |(by, person, purpose, code, good_for, now), transaction| {
+            Box::pin(async move {
+                find(transaction, person).await?;
+                let delete = "DELETE FROM single_use_codes WHERE person = $1 AND purpose = $2";
+                transaction.execute(delete, values![person, purpose.word()]).await?;
+                let tag = code.tag(&key(transaction).await?, purpose.word());
+                let expires_at = now.saturating_add(*good_for).unwrap_or(Timestamp::MAX);
+                let insert = "INSERT INTO single_use_codes (tag, person, purpose, created_at, expires_at) \
+                              VALUES ($1, $2, $3, $4, $5)";
+                let bound = values![tag.as_slice(), person, purpose.word(), *now, expires_at];
+                transaction.execute(insert, bound).await?;
+                let detail = json!({ "purpose": purpose.word(), "expires_at": expires_at.to_string() });
+                note(transaction, by, "code.give-out", person, detail, *now).await
+            })
+        })
+        .await?;
+        Ok(code)
+    }
+
+    /// Whose code this is, without using it: to show a page for it.
+    pub async fn look_at_code(
+        &self,
+        purpose: Purpose,
+        typed: &RecoveryCode,
+        now: Timestamp,
+    ) -> Result<Option<Redeemed>> {
+        self.write((purpose, typed.clone(), now), |(purpose, typed, now), transaction| {
+            Box::pin(async move {
+                let tag = typed.tag(&key(transaction).await?, purpose.word());
+                let select = "SELECT person FROM single_use_codes WHERE tag = $1 AND purpose = $2 \
+                              AND used_at IS NULL AND expires_at > $3";
+                let row = transaction.find(select, values![tag.as_slice(), purpose.word(), *now]).await?;
+                row.map(|row| Ok(Redeemed { person: row.text("person")? })).transpose()
+            })
+        })
+        .await
+    }
+
+    /// Uses a code; nobody uses it again.
+    pub async fn redeem_code(
+        &self,
+        purpose: Purpose,
+        typed: &RecoveryCode,
+        now: Timestamp,
+    ) -> Result<Option<Redeemed>> {
+        self.write((purpose, typed.clone(), now), |(purpose, typed, now), transaction| {
+            Box::pin(async move {
+                let tag = typed.tag(&key(transaction).await?, purpose.word());
+                let update = "UPDATE single_use_codes SET used_at = $3 WHERE tag = $1 AND purpose = $2 \
+                              AND used_at IS NULL AND expires_at > $3 RETURNING person";
+                let row = transaction.find(update, values![tag.as_slice(), purpose.word(), *now]).await?;
+                let Some(row) = row else { return Ok(None) };
+                let person = row.text("person")?;
+                let by = Actor::Person(person.clone());
+                let detail = json!({ "purpose": purpose.word() });
+                note(transaction, &by, "code.use", &person, detail, *now).await?;
+                Ok(Some(Redeemed { person }))
+            })
+        })
+        .await
+    }
+}

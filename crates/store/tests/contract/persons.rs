@@ -1,0 +1,434 @@
+use jiff::SignedDuration;
+use ringfence_model::{Actor, Secret, Sid};
+use ringfence_second_factor::failures::{BOUND_ANEW_AFTER, Barred};
+use ringfence_second_factor::policy::{Assurance, Demands, Kind, Policy};
+use ringfence_second_factor::recovery::RecoveryCode;
+use ringfence_second_factor::totp::Seed;
+use ringfence_store::{
+    DeviceUsed, Error, Factor, FactorSecret, Grant, NewDevice, NewFactor, NewSession, Person, Purpose, Role,
+    SignInOutcome, Stage, Store, Where,
+};
+
+use crate::world::{World, after, all, on_both, operator, start};
+
+on_both! {
+    a_login_is_one_persons_however_it_is_written,
+    the_last_owner_of_everything_stays_one,
+    two_owners_who_remove_each_other_leave_one,
+    a_role_somewhere_is_none_elsewhere,
+    of_many_right_codes_at_once_one_is_taken,
+    wrong_codes_at_once_are_counted_one_by_one,
+    after_twenty_wrong_codes_the_factor_is_worth_nothing,
+    a_recovery_code_is_good_once_and_for_its_owner,
+    new_recovery_codes_take_the_place_of_the_old,
+    a_given_out_code_is_good_once_in_its_time_and_for_its_purpose,
+    a_session_gets_a_new_token_at_each_step,
+    a_session_is_over_when_it_is_idle_or_old,
+    being_asked_again_makes_no_session_longer,
+    nobody_begins_a_session_of_a_person_who_is_locked,
+    a_changed_password_ends_sessions_and_devices,
+    a_copied_device_ends_for_both,
+    a_device_is_one_persons_and_one_accounts,
+    of_two_tabs_at_once_one_gets_the_new_secret,
+    another_policy_ends_the_trust_in_devices,
+    of_too_many_devices_the_longest_unused_gives_way,
+    a_removed_person_leaves_nothing,
+    a_sign_in_that_is_inside_is_not_told_as_failed,
+}
+
+fn everywhere(role: Role) -> Grant {
+    Grant { place: Where::Everywhere, role }
+}
+
+fn account(number: u128) -> Where {
+    Where::Account(Sid::new(*b"AC", number))
+}
+
+async fn person(store: &Store, login: &str, grants: Vec<Grant>) -> Person {
+    store.add_person(&operator(), login, grants, start()).await.unwrap()
+}
+
+async fn maria(store: &Store) -> Person {
+    person(store, "maria@example.com", vec![everywhere(Role::Owner)]).await
+}
+
+async fn factor(store: &Store, person: &Person, secret: FactorSecret) -> Factor {
+    let kind = secret.kind();
+    let new = NewFactor { secret, verified: true };
+    store.add_factor(&operator(), &person.id, new, start()).await.unwrap();
+    let factors = store.factors(&person.id).await.unwrap();
+    factors.into_iter().find(|factor| factor.secret.kind() == kind).unwrap()
+}
+
+fn session(person: &Person, stage: Stage) -> NewSession {
+    NewSession {
+        person: person.id.clone(),
+        place: Where::Everywhere,
+        stage,
+        assurance: Assurance::Password,
+        sign_in: "si_1".into(),
+        address: "203.0.113.7".into(),
+        agent: "Firefox on Linux".into(),
+    }
+}
+
+fn device(person: &Person, place: Where) -> NewDevice {
+    NewDevice {
+        person: person.id.clone(),
+        place,
+        address: "203.0.113.7".into(),
+        agent: "Firefox on Linux".into(),
+        trusted_for: SignedDuration::from_hours(30 * 24),
+    }
+}
+
+async fn a_login_is_one_persons_however_it_is_written(world: World) {
+    let maria = maria(&world.store).await;
+    let again = world.store.add_person(&operator(), " Maria@Example.COM ", vec![], start()).await;
+    assert!(matches!(again, Err(Error::Conflict { .. })), "{again:?}");
+    let (found, password) = world.store.person_by_login("MARIA@example.com").await.unwrap().unwrap();
+    assert_eq!((found, password), (maria, None));
+    assert_eq!(world.store.person_by_login("mario@example.com").await.unwrap(), None);
+}
+
+async fn the_last_owner_of_everything_stays_one(world: World) {
+    let (store, by) = (&world.store, operator());
+    let maria = maria(store).await;
+    let other = person(store, "other@example.com", vec![everywhere(Role::Operator)]).await;
+    let refused = [
+        store.set_role(&by, &maria.id, everywhere(Role::Operator), start()).await,
+        store.remove_role(&by, &maria.id, Where::Everywhere, start()).await.map(|_| ()),
+        store.remove_person(&by, &maria.id, start()).await,
+    ];
+    for refused in refused {
+        assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
+    }
+    store.set_role(&by, &other.id, everywhere(Role::Owner), start()).await.unwrap();
+    store.set_role(&by, &maria.id, everywhere(Role::Auditor), start()).await.unwrap();
+    let maria = store.person(&maria.id).await.unwrap().unwrap();
+    assert_eq!(maria.role(Where::Everywhere), Some(Role::Auditor));
+}
+
+async fn two_owners_who_remove_each_other_leave_one(world: World) {
+    let other_node = world.another().await;
+    let (one, two) = (
+        maria(&world.store).await,
+        person(&world.store, "two@example.com", vec![everywhere(Role::Owner)]).await,
+    );
+    let by = operator();
+    let removals = all([(&world.store, &one), (&other_node, &two)].into_iter().map(|(store, person)| {
+        let by = by.clone();
+        async move { store.remove_person(&by, &person.id, start()).await.is_ok() }
+    }))
+    .await;
+    assert_eq!(removals.iter().filter(|removed| **removed).count(), 1, "{removals:?}");
+    other_node.close().await;
+}
+
+async fn a_role_somewhere_is_none_elsewhere(world: World) {
+    let grant = Grant { place: account(1), role: Role::Operator };
+    let person = person(&world.store, "op@example.com", vec![grant]).await;
+    assert_eq!(person.role(account(1)), Some(Role::Operator));
+    assert_eq!(person.role(account(2)), None);
+    assert_eq!(person.role(Where::Everywhere), None);
+    assert!(world.store.remove_role(&operator(), &person.id, account(1), start()).await.unwrap());
+    let person = world.store.person(&person.id).await.unwrap().unwrap();
+    assert_eq!(person.role(account(1)), None);
+}
+
+async fn of_many_right_codes_at_once_one_is_taken(world: World) {
+    let maria = maria(&world.store).await;
+    let seed = Seed::new([3; 20]);
+    let totp = factor(&world.store, &maria, FactorSecret::Totp(seed.clone())).await;
+    let code = seed.code_at(start());
+    let other_node = world.another().await;
+    let by = operator();
+    let checks = all((0..16).map(|round| {
+        let store = if round % 2 == 0 { &world.store } else { &other_node };
+        store.check_totp(&by, &totp, &code, start())
+    }))
+    .await;
+    let taken = checks.iter().filter(|it| matches!(it, Ok(Ok(true)))).count();
+    assert_eq!(taken, 1, "{checks:?}");
+    other_node.close().await;
+}
+
+async fn wrong_codes_at_once_are_counted_one_by_one(world: World) {
+    let maria = maria(&world.store).await;
+    let totp = factor(&world.store, &maria, FactorSecret::Totp(Seed::new([3; 20]))).await;
+    let by = operator();
+    let checks = all((0..64).map(|_| world.store.check_totp(&by, &totp, "no code", start()))).await;
+    let compared = checks.iter().filter(|it| matches!(it, Ok(Ok(false)))).count();
+    let barred = checks.iter().filter(|it| matches!(it, Ok(Err(Barred::Until(_))))).count();
+    assert_eq!((compared, barred), (5, 59), "the fifth begins the pauses");
+}
+
+async fn after_twenty_wrong_codes_the_factor_is_worth_nothing(world: World) {
+    let (store, by) = (&world.store, operator());
+    let maria = maria(store).await;
+    let seed = Seed::new([3; 20]);
+    let totp = factor(store, &maria, FactorSecret::Totp(seed.clone())).await;
+    for hour in 0..i64::from(BOUND_ANEW_AFTER) {
+        let checked = store.check_totp(&by, &totp, "no code", after(hour * 3_600)).await.unwrap();
+        assert_eq!(checked, Ok(false), "{hour}");
+    }
+    let later = after(365 * 86_400);
+    let right = seed.code_at(later);
+    assert_eq!(store.check_totp(&by, &totp, &right, later).await.unwrap(), Err(Barred::BoundAnew));
+    // The other factors of the same person are not touched by it.
+    let codes = store.new_recovery_codes(&by, &maria.id, later).await.unwrap();
+    let recovery = store.factors(&maria.id).await.unwrap().pop().unwrap();
+    assert_eq!(store.use_recovery_code(&by, &recovery, &codes[0], later).await.unwrap(), Ok(true));
+    // Bound anew, it counts again.
+    store.remove_factor(&by, &maria.id, &totp.id, later).await.unwrap();
+    let totp = factor(store, &maria, FactorSecret::Totp(seed)).await;
+    assert_eq!(store.check_totp(&by, &totp, &right, later).await.unwrap(), Ok(true));
+}
+
+async fn a_recovery_code_is_good_once_and_for_its_owner(world: World) {
+    let (store, by) = (&world.store, operator());
+    let (maria, other) = (maria(store).await, person(store, "o@example.com", vec![]).await);
+    let codes = store.new_recovery_codes(&by, &maria.id, start()).await.unwrap();
+    store.new_recovery_codes(&by, &other.id, start()).await.unwrap();
+    let own = store.factors(&maria.id).await.unwrap().pop().unwrap();
+    let foreign = store.factors(&other.id).await.unwrap().pop().unwrap();
+    let code = RecoveryCode::typed(&codes[0].spelled()).unwrap();
+    assert_eq!(store.use_recovery_code(&by, &foreign, &code, start()).await.unwrap(), Ok(false));
+    let uses = all((0..4).map(|_| store.use_recovery_code(&by, &own, &code, start()))).await;
+    assert_eq!(uses.iter().filter(|it| matches!(it, Ok(Ok(true)))).count(), 1, "{uses:?}");
+    assert_eq!(store.recovery_codes_left(&maria.id).await.unwrap(), 9);
+    assert_eq!(store.recovery_codes_left(&other.id).await.unwrap(), 10);
+}
+
+async fn new_recovery_codes_take_the_place_of_the_old(world: World) {
+    let (store, by) = (&world.store, operator());
+    let maria = maria(store).await;
+    let old = store.new_recovery_codes(&by, &maria.id, start()).await.unwrap();
+    store.new_recovery_codes(&by, &maria.id, start()).await.unwrap();
+    let factors = store.factors(&maria.id).await.unwrap();
+    assert_eq!(factors.len(), 1);
+    let used = store.use_recovery_code(&by, &factors[0], &old[0], start()).await.unwrap();
+    assert_eq!((used, store.recovery_codes_left(&maria.id).await.unwrap()), (Ok(false), 10));
+}
+
+async fn a_given_out_code_is_good_once_in_its_time_and_for_its_purpose(world: World) {
+    let (store, by) = (&world.store, operator());
+    let maria = maria(store).await;
+    let hour = SignedDuration::from_hours(1);
+    let first = store.give_out_code(&by, &maria.id, Purpose::Bind, hour, start()).await.unwrap();
+    let code = store.give_out_code(&by, &maria.id, Purpose::Bind, hour, start()).await.unwrap();
+    let redeem = |purpose, code: &RecoveryCode, at| {
+        let code = code.clone();
+        async move { store.redeem_code(purpose, &code, at).await.unwrap().map(|it| it.person) }
+    };
+    assert_eq!(redeem(Purpose::Bind, &first, start()).await, None, "another took its place");
+    assert_eq!(redeem(Purpose::ResetPassword, &code, start()).await, None);
+    assert_eq!(redeem(Purpose::Bind, &code, after(3_600)).await, None, "too late");
+    assert!(store.look_at_code(Purpose::Bind, &code, start()).await.unwrap().is_some());
+    let uses = all((0..4).map(|_| redeem(Purpose::Bind, &code, after(3_599)))).await;
+    assert_eq!(uses.iter().flatten().collect::<Vec<_>>(), [&maria.id]);
+    assert_eq!(store.look_at_code(Purpose::Bind, &code, start()).await.unwrap(), None);
+}
+
+async fn a_session_gets_a_new_token_at_each_step(world: World) {
+    let store = &world.store;
+    let maria = maria(store).await;
+    let planted = Secret::new("planted by somebody");
+    let first =
+        store.begin_session(session(&maria, Stage::SecondFactor), Some(&planted), start()).await.unwrap();
+    let second = store.change_session(&first, session(&maria, Stage::Inside), start()).await.unwrap();
+    for old in [&planted, &first] {
+        assert!(store.session(old, start()).await.unwrap().is_none());
+        let again = store.change_session(old, session(&maria, Stage::Inside), start()).await;
+        assert!(matches!(again, Err(Error::Missing { .. })), "{again:?}");
+    }
+    let inside = store.session(&second, start()).await.unwrap().unwrap();
+    assert_eq!((inside.stage, inside.person.id), (Stage::Inside, maria.id.clone()));
+    // Somebody else's sign-in in the same browser ends this one.
+    let other = person(store, "o@example.com", vec![]).await;
+    store.begin_session(session(&other, Stage::SecondFactor), Some(&second), start()).await.unwrap();
+    assert!(store.session(&second, start()).await.unwrap().is_none());
+}
+
+async fn a_session_is_over_when_it_is_idle_or_old(world: World) {
+    let store = &world.store;
+    let maria = maria(store).await;
+    let idle = store.begin_session(session(&maria, Stage::Inside), None, start()).await.unwrap();
+    let used = store.begin_session(session(&maria, Stage::Inside), None, start()).await.unwrap();
+    let unfinished = store.begin_session(session(&maria, Stage::SecondFactor), None, start()).await.unwrap();
+    assert!(store.session(&unfinished, after(899)).await.unwrap().is_some());
+    assert!(store.session(&unfinished, after(900)).await.unwrap().is_none());
+    assert!(store.session(&idle, after(1_800)).await.unwrap().is_none());
+    for minute in (0..12 * 60).step_by(20) {
+        assert!(store.session(&used, after(minute * 60)).await.unwrap().is_some(), "{minute}");
+    }
+    assert_eq!(store.sessions(&maria.id, after(12 * 3_600 - 1)).await.unwrap().len(), 1);
+    assert!(store.session(&used, after(12 * 3_600)).await.unwrap().is_none());
+}
+
+async fn being_asked_again_makes_no_session_longer(world: World) {
+    let store = &world.store;
+    let maria = maria(store).await;
+    let first = store.begin_session(session(&maria, Stage::Inside), None, start()).await.unwrap();
+    let assurance = Assurance::SecondFactor { kind: Kind::Totp, at: after(600) };
+    let again = NewSession { assurance, ..session(&maria, Stage::Inside) };
+    let second = store.change_session(&first, again, after(600)).await.unwrap();
+    let found = store.session(&second, after(600)).await.unwrap().unwrap();
+    assert_eq!((found.assurance, found.expires_at), (assurance, after(12 * 3_600)));
+}
+
+async fn nobody_begins_a_session_of_a_person_who_is_locked(world: World) {
+    let (store, by) = (&world.store, operator());
+    let maria = maria(store).await;
+    let token = store.begin_session(session(&maria, Stage::Inside), None, start()).await.unwrap();
+    assert!(store.lock_person(&by, &maria.id, true, start()).await.unwrap());
+    assert!(!store.lock_person(&by, &maria.id, true, start()).await.unwrap(), "locked already");
+    assert!(store.session(&token, start()).await.unwrap().is_none());
+    let refused = store.begin_session(session(&maria, Stage::SecondFactor), None, start()).await;
+    assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
+    assert!(store.lock_person(&by, &maria.id, false, start()).await.unwrap());
+    store.begin_session(session(&maria, Stage::SecondFactor), None, start()).await.unwrap();
+}
+
+async fn a_changed_password_ends_sessions_and_devices(world: World) {
+    let (store, by) = (&world.store, operator());
+    let maria = maria(store).await;
+    let token = store.begin_session(session(&maria, Stage::Inside), None, start()).await.unwrap();
+    let secret = store.trust_device(&by, device(&maria, Where::Everywhere), start()).await.unwrap();
+    store.set_password(&by, &maria.id, &Secret::new("$argon2id$hash"), start()).await.unwrap();
+    assert!(store.session(&token, start()).await.unwrap().is_none());
+    let used =
+        store.use_device(&by, &secret, &maria.id, Where::Everywhere, "203.0.113.7", start()).await.unwrap();
+    assert_eq!(used, DeviceUsed::Refused);
+    let (_, hash) = store.person_by_login("maria@example.com").await.unwrap().unwrap();
+    assert_eq!(hash, Some(Secret::new("$argon2id$hash")));
+}
+
+async fn use_of(store: &Store, secret: &Secret, person: &Person, place: Where, second: i64) -> DeviceUsed {
+    let by = Actor::Person(person.id.clone());
+    store.use_device(&by, secret, &person.id, place, "203.0.113.7", after(second)).await.unwrap()
+}
+
+async fn a_copied_device_ends_for_both(world: World) {
+    let store = &world.store;
+    let maria = maria(store).await;
+    let stolen = store.trust_device(&operator(), device(&maria, account(1)), start()).await.unwrap();
+    let DeviceUsed::Trusted(next) = use_of(store, &stolen, &maria, account(1), 0).await else {
+        panic!("it is trusted");
+    };
+    assert_eq!(use_of(store, &stolen, &maria, account(1), 10).await, DeviceUsed::JustChanged);
+    assert_eq!(use_of(store, &stolen, &maria, account(1), 11).await, DeviceUsed::Copied);
+    assert_eq!(use_of(store, &next, &maria, account(1), 12).await, DeviceUsed::Refused);
+    assert_eq!(store.devices(&maria.id, after(12)).await.unwrap(), []);
+}
+
+async fn a_device_is_one_persons_and_one_accounts(world: World) {
+    let store = &world.store;
+    let (maria, other) = (maria(store).await, person(store, "o@example.com", vec![]).await);
+    let secret = store.trust_device(&operator(), device(&maria, account(1)), start()).await.unwrap();
+    assert_eq!(use_of(store, &secret, &other, account(1), 0).await, DeviceUsed::Refused);
+    assert_eq!(use_of(store, &secret, &maria, account(2), 0).await, DeviceUsed::Refused);
+    assert_eq!(use_of(store, &secret, &maria, Where::Everywhere, 0).await, DeviceUsed::Refused);
+    for forged in ["", ".", "dv_1", "dv_1.x"] {
+        assert_eq!(use_of(store, &Secret::new(forged), &maria, account(1), 0).await, DeviceUsed::Refused);
+    }
+    assert!(matches!(use_of(store, &secret, &maria, account(1), 0).await, DeviceUsed::Trusted(_)));
+}
+
+async fn of_two_tabs_at_once_one_gets_the_new_secret(world: World) {
+    let store = &world.store;
+    let other_node = world.another().await;
+    let maria = maria(store).await;
+    let secret = store.trust_device(&operator(), device(&maria, account(1)), start()).await.unwrap();
+    let uses = all((0..8).map(|tab| {
+        let store = if tab % 2 == 0 { store } else { &other_node };
+        use_of(store, &secret, &maria, account(1), 5)
+    }))
+    .await;
+    let changed = uses.iter().filter(|it| matches!(it, DeviceUsed::Trusted(_))).count();
+    let just = uses.iter().filter(|it| **it == DeviceUsed::JustChanged).count();
+    assert_eq!((changed, just), (1, 7), "{uses:?}");
+    other_node.close().await;
+}
+
+async fn another_policy_ends_the_trust_in_devices(world: World) {
+    let (store, by) = (&world.store, operator());
+    let maria = maria(store).await;
+    let one = store.trust_device(&by, device(&maria, account(1)), start()).await.unwrap();
+    let two = store.trust_device(&by, device(&maria, account(2)), start()).await.unwrap();
+    let demands = Demands { policy: Policy::EverySignIn, strong: true };
+    store.set_policy(&by, account(1), demands, start()).await.unwrap();
+    assert_eq!(use_of(store, &one, &maria, account(1), 0).await, DeviceUsed::Refused);
+    assert!(matches!(use_of(store, &two, &maria, account(2), 0).await, DeviceUsed::Trusted(_)));
+    let policies = store.policies().await.unwrap();
+    assert_eq!((policies.len(), policies[0].place, policies[0].demands), (1, account(1), demands));
+}
+
+async fn of_too_many_devices_the_longest_unused_gives_way(world: World) {
+    let store = &world.store;
+    let maria = maria(store).await;
+    let mut secrets = Vec::new();
+    for second in 0..11 {
+        let device = device(&maria, account(1));
+        secrets.push(store.trust_device(&operator(), device, after(second)).await.unwrap());
+    }
+    assert_eq!(store.devices(&maria.id, after(11)).await.unwrap().len(), 10);
+    assert_eq!(use_of(store, &secrets[0], &maria, account(1), 11).await, DeviceUsed::Refused);
+    assert!(matches!(use_of(store, &secrets[1], &maria, account(1), 11).await, DeviceUsed::Trusted(_)));
+    let ended = store.end_devices(&operator(), &maria.id, None, after(12)).await.unwrap();
+    assert_eq!((ended, store.devices(&maria.id, after(12)).await.unwrap().len()), (10, 0));
+}
+
+async fn a_removed_person_leaves_nothing(world: World) {
+    let (store, by) = (&world.store, operator());
+    let owner = maria(store).await;
+    let gone = person(store, "gone@example.com", vec![everywhere(Role::Owner)]).await;
+    store.new_recovery_codes(&by, &gone.id, start()).await.unwrap();
+    store.trust_device(&by, device(&gone, account(1)), start()).await.unwrap();
+    let token = store.begin_session(session(&gone, Stage::Inside), None, start()).await.unwrap();
+    store.begin_sign_in(&gone.id, "203.0.113.7", "Firefox", start()).await.unwrap();
+    store.remove_person(&by, &gone.id, start()).await.unwrap();
+    assert_eq!(store.person(&gone.id).await.unwrap(), None);
+    assert!(store.session(&token, start()).await.unwrap().is_none());
+    assert!(store.factors(&gone.id).await.unwrap().is_empty());
+    assert_eq!(store.devices(&gone.id, start()).await.unwrap(), []);
+    assert_eq!(store.sign_ins(&gone.id, 9).await.unwrap(), []);
+    assert_eq!(store.persons().await.unwrap(), [owner]);
+    let rows = store.audit_rows(Some(&format!("person {}", gone.id)), None, 99).await.unwrap();
+    assert!(rows.iter().any(|row| row.action == "person.remove"));
+    assert!(rows.iter().all(|row| row.personal.is_none()), "{rows:?}");
+    // Who comes again under the same login is somebody else.
+    person(store, "gone@example.com", vec![]).await;
+}
+
+async fn a_sign_in_that_is_inside_is_not_told_as_failed(world: World) {
+    let store = &world.store;
+    let maria = maria(store).await;
+    let begin = |second| store.begin_sign_in(&maria.id, "203.0.113.7", "Firefox on Linux", after(second));
+    let (known, new, failed) = (begin(0).await.unwrap(), begin(0).await.unwrap(), begin(0).await.unwrap());
+    let waiting = begin(1).await.unwrap();
+    for (id, outcome) in
+        [(&failed, SignInOutcome::Failed), (&known, SignInOutcome::Known), (&new, SignInOutcome::New)]
+    {
+        store.end_sign_in(id, outcome, after(2)).await.unwrap();
+    }
+    // Who is inside stays so, whatever another tab does.
+    store.end_sign_in(&known, SignInOutcome::Failed, after(3)).await.unwrap();
+    let told = |waited| async move {
+        let told = store.sign_ins_to_tell(waited, 9).await.unwrap();
+        let mut ids: Vec<String> = told.into_iter().map(|it| it.id).collect();
+        ids.sort();
+        ids
+    };
+    let sorted = |ids: &[&String]| {
+        let mut ids: Vec<String> = ids.iter().map(|it| (*it).clone()).collect();
+        ids.sort();
+        ids
+    };
+    assert_eq!(told(after(-1)).await, sorted(&[&new]));
+    assert_eq!(told(after(0)).await, sorted(&[&new, &failed]));
+    assert_eq!(told(after(1)).await, sorted(&[&new, &failed, &waiting]));
+    assert!(store.told_of_sign_in(&new, after(4)).await.unwrap());
+    assert!(!store.told_of_sign_in(&new, after(4)).await.unwrap(), "told once");
+    assert_eq!(told(after(0)).await, sorted(&[&failed]));
+}
