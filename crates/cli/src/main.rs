@@ -14,7 +14,7 @@ use clap::{Parser, Subcommand};
 
 use commands::{
     account, api_token, audit, check, demo, explain, limits, migrate, report, reset, sandbox, serve, sign,
-    status, store, trip, verify,
+    status, store, trip, user, verify,
 };
 
 /// Measured: fewer cycles a request than the system's allocator.
@@ -72,6 +72,8 @@ enum Command {
     Audit(audit::Arguments),
     /// Who may use the API, and for what?
     ApiToken(api_token::Arguments),
+    /// Who signs in to the console, and what may they do?
+    User(user::Arguments),
     /// Copy a SQLite store while it is in use, and put a copy back.
     Store(store::Arguments),
 }
@@ -110,6 +112,7 @@ fn main() -> ExitCode {
         Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::ApiToken(arguments) => api_token::run(&arguments),
+        Command::User(arguments) => user::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
     };
     exit::finish(result)

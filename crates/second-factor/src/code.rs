@@ -25,16 +25,6 @@ impl CodeKey {
         Self(Zeroizing::new(bytes))
     }
 
-    /// An HMAC-SHA-256 of these parts, for what must be found again without being readable, such as a login or a number.
-    pub fn tag(&self, purpose: &str, parts: &[&str]) -> [u8; 32] {
-        let mut mac = self.mac();
-        mac.update(b"ringfence tag 1");
-        for part in std::iter::once(&purpose).chain(parts) {
-            update(&mut mac, part.as_bytes());
-        }
-        mac.finalize().into_bytes().into()
-    }
-
     fn mac(&self) -> Hmac<Sha256> {
         Hmac::new_from_slice(self.0.as_slice()).expect("HMAC takes a key of any length")
     }

@@ -5,10 +5,15 @@
 //! expects those; each says where it comes from.
 
 mod base32;
+pub mod challenge;
 pub mod code;
+pub mod country;
 pub mod device;
 pub mod failures;
 pub mod password;
 pub mod policy;
+pub mod pumping;
 pub mod recovery;
+pub mod tag;
 pub mod totp;
+pub mod words;

@@ -8,7 +8,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use crate::base32;
-use crate::code::CodeKey;
+use crate::tag::TagKey;
 
 /// How many are made at once.
 pub const COUNT: usize = 10;
@@ -49,8 +49,10 @@ impl RecoveryCode {
     }
 
     /// What is kept of it.
-    pub fn tag(&self, key: &CodeKey, person: &str) -> [u8; 32] {
-        key.tag(PURPOSE, &[person, &self.0])
+    pub fn tag(&self, key: &TagKey, person: &str) -> String {
+        // A person is one word, so this is written in no other way.
+        let both = Zeroizing::new(format!("{person} {}", self.0.as_str()));
+        key.tag(PURPOSE, &both)
     }
 
     /// For people: four groups of four. Never log what this returns.
@@ -90,7 +92,7 @@ mod tests {
 
     #[test]
     fn it_is_read_however_it_was_copied() {
-        let key = CodeKey::new([1; 32]);
+        let key = TagKey::new([1; 32]);
         let spelled = code().spelled();
         let slips = spelled.replace('O', "0").replace('I', "1").replace('B', "8");
         for typed in [spelled.to_lowercase(), spelled.replace('-', ""), spelled.replace('-', "  "), slips] {
@@ -101,7 +103,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_differs_with_the_person_and_the_key() {
-        let (one, two) = (CodeKey::new([1; 32]), CodeKey::new([2; 32]));
+        let (one, two) = (TagKey::new([1; 32]), TagKey::new([2; 32]));
         assert_ne!(code().tag(&one, "ps_1"), code().tag(&one, "ps_2"));
         assert_ne!(code().tag(&one, "ps_1"), code().tag(&two, "ps_1"));
     }

@@ -1,7 +1,7 @@
 -- People who sign in. The login is sealed; its tag, an HMAC, is how it is found.
 CREATE TABLE persons (
     id                  TEXT PRIMARY KEY,
-    login_tag           {bytes} NOT NULL UNIQUE,
+    login_tag           TEXT NOT NULL UNIQUE,
     login               {bytes} NOT NULL,
     password            {bytes},
     password_changed_at {int},
@@ -40,7 +40,7 @@ CREATE INDEX factors_of_person ON factors (person);
 
 -- Saved recovery codes of a factor, and codes that administrators give out: each is good once.
 CREATE TABLE single_use_codes (
-    tag        {bytes} PRIMARY KEY,
+    tag        TEXT PRIMARY KEY,
     person     TEXT NOT NULL,
     purpose    TEXT NOT NULL,
     created_at {int} NOT NULL,

@@ -17,11 +17,16 @@
 //! decision, and performed by whoever claims it.
 
 mod accounts;
+mod applications;
 mod audit;
 mod backup;
 mod breakers;
+mod challenges;
+mod conversions;
+mod credentials;
 mod epoch;
 mod error;
+mod factor_keys;
 mod failures;
 mod hex;
 mod keys;
@@ -33,6 +38,7 @@ mod open;
 mod outbox;
 mod people;
 mod persons;
+mod rates;
 mod reseal;
 mod retention;
 mod seal;
@@ -40,16 +46,25 @@ mod sql;
 mod taken;
 mod tokens;
 mod triggers;
+mod verify_limits;
 mod write;
 
 use std::sync::{Arc, Mutex};
 
 pub use accounts::{Account, SeenAccount, Synchronised, Wanted, Wish, WishedBy};
+pub use applications::Application;
 pub use audit::{AuditRow, ExportOf, Finding, Head, NewAudit, Sealed, SealedSoFar, Verified};
 pub use backup::{Over, restore};
 pub use breakers::{Breaker, BreakerChange, Step};
+pub use challenges::{
+    Begun, CONSOLE, Challenge, Check, Checked, CodeSend, Counter, End, Expected, NewChallenge, NotChecked,
+    NotSent, Resend, SendFilter, SendOutcome, Summary, ToSend, Which,
+};
+pub use conversions::StoppedPrefix;
+pub use credentials::{Credential, NewCredential};
 pub use epoch::Epoch;
 pub use error::{Away, BackupError, Error, OpenError, SealedError};
+pub use factor_keys::FactorKeys;
 pub use keys::{Keys, MasterKey};
 pub use limits::{AppliedLimit, LimitsApplied, NewLimit};
 pub use nodes::{Lease, Life, Node};
@@ -63,6 +78,7 @@ pub use persons::{
 pub use retention::Forget;
 pub use tokens::{NewToken, Token};
 pub use triggers::{NewTrigger, Trigger};
+pub use verify_limits::{NotLimited, VerifyBucket, VerifyLimit};
 
 use crate::seal::Keyring;
 use crate::sql::{Pool, Row, Value};
@@ -78,6 +94,8 @@ pub struct Store {
     keys: Arc<Keyring>,
     location: Location,
     version: Version,
+    /// The keys of the second factor, once they were needed.
+    factor_keys: tokio::sync::OnceCell<Arc<FactorKeys>>,
     /// What the last run of the sealer was waiting for.
     horizon: Mutex<Option<audit::Horizon>>,
     /// Since when, by this node's clock, each node has given no sign of life.
@@ -125,6 +143,16 @@ impl std::fmt::Debug for Store {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Store").field("location", &self.location).finish_non_exhaustive()
     }
+}
+
+/// Random bytes for the salt of a password.
+pub fn random_salt() -> [u8; 16] {
+    random()
+}
+
+/// Random bytes for what an authenticator application shares.
+pub fn random_seed() -> [u8; 20] {
+    random()
 }
 
 /// Random bytes of the system.

@@ -22,7 +22,7 @@ use crate::keys::{Keys, MasterKey, sync_directory};
 use crate::seal::{self, Keyring, Place};
 use crate::sql::{Pool, Transaction, values};
 use crate::write::Writer;
-use crate::{Result, Store, audit, epoch, hex, migrate, persons};
+use crate::{Result, Store, audit, epoch, hex, migrate};
 
 /// How long a statement waits for SQLite's lock: another program's transaction, such as a command that trips a breaker.
 const BUSY: Duration = Duration::from_secs(5);
@@ -151,6 +151,7 @@ impl Store {
             keys,
             location: location.clone(),
             version: Version { found, current: migrate::NEWEST },
+            factor_keys: tokio::sync::OnceCell::new(),
             horizon: Mutex::default(),
             silence: Mutex::default(),
         })
@@ -162,7 +163,6 @@ async fn prepare(transaction: &mut Transaction, now: Timestamp) -> Result<i64> {
     let found = migrate::migrate(transaction, now).await?;
     check_key(transaction).await?;
     audit::make_signing_key(transaction).await?;
-    persons::make_key(transaction).await?;
     epoch::begin_if_moved(transaction, now).await?;
     Ok(found)
 }

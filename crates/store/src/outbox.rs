@@ -299,6 +299,21 @@ pub(crate) async fn add(
     effect: &NewEffect,
     now: Timestamp,
 ) -> Result<Added> {
+    if add_unnoted(transaction, effect, now).await? == Added::Before {
+        return Ok(Added::Before);
+    }
+    let audit = NewAudit::new("effect.add", format!("effect {}", effect.key))
+        .with(serde_json::json!({ "kind": effect.kind }));
+    audit::append(transaction, by, &audit, now).await?;
+    Ok(Added::New)
+}
+
+/// Adds an effect of a decision whose own row of the audit log says all about it.
+pub(crate) async fn add_unnoted(
+    transaction: &mut Transaction,
+    effect: &NewEffect,
+    now: Timestamp,
+) -> Result<Added> {
     let key = storable(effect.key.clone());
     let place = Place { table: "outbox", column: "payload", row: &key };
     let payload = transaction.keys.seal(place, effect.payload.to_string().as_bytes());
@@ -309,9 +324,6 @@ pub(crate) async fn add(
     if transaction.execute(insert, bound).await? == 0 {
         return Ok(Added::Before);
     }
-    let audit =
-        NewAudit::new("effect.add", format!("effect {key}")).with(serde_json::json!({ "kind": effect.kind }));
-    audit::append(transaction, by, &audit, now).await?;
     Ok(Added::New)
 }
 

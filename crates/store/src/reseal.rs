@@ -73,6 +73,7 @@ const COLUMNS: &[Column] = &[
     column!("devices", "agent", "id"),
     column!("sign_ins", "address", "id"),
     column!("sign_ins", "agent", "id"),
+    column!("challenges", "sealed", "sid"),
 ];
 
 /// The statements above say 9.

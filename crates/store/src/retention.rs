@@ -22,8 +22,12 @@ pub enum Forget {
     Effects,
     /// Accounts that Twilio's list no longer has, with their tokens.
     Accounts,
-    /// API tokens that are revoked or have expired.
+    /// API tokens that are revoked or have expired, and credentials of applications.
     Tokens,
+    /// Challenges whose time is over, with their sends, and failures of applications' numbers that cost nothing any more.
+    Challenges,
+    /// Windows of budgets that are over.
+    Rates,
 }
 
 impl Store {
@@ -59,6 +63,15 @@ impl Store {
                     Forget::Tokens => {
                         let delete = "DELETE FROM tokens WHERE id IN (SELECT id FROM tokens \
                                       WHERE revoked_at < $1 OR expires_at < $1 ORDER BY id LIMIT $2)";
+                        let tokens = transaction.execute(delete, values![*before, *batch]).await?;
+                        let delete = "DELETE FROM credentials WHERE sid IN (SELECT sid FROM credentials \
+                                      WHERE revoked_at < $1 OR expires_at < $1 ORDER BY sid LIMIT $2)";
+                        tokens + transaction.execute(delete, values![*before, *batch]).await?
+                    }
+                    Forget::Challenges => forget_challenges(transaction, *before, *batch).await?,
+                    Forget::Rates => {
+                        let delete = "DELETE FROM rates WHERE key IN (SELECT key FROM rates \
+                                      WHERE ends_at < $1 ORDER BY ends_at LIMIT $2)";
                         transaction.execute(delete, values![*before, *batch]).await?
                     }
                 };
@@ -72,6 +85,19 @@ impl Store {
         })
         .await
     }
+}
+
+/// Deletes challenges with their sends. Failures of a person's factor are never forgotten: they would give new guesses.
+async fn forget_challenges(transaction: &mut Transaction, before: Timestamp, batch: usize) -> Result<u64> {
+    let sends = "DELETE FROM code_sends WHERE challenge IN (SELECT sid FROM challenges \
+                 WHERE expires_at < $1 ORDER BY expires_at, sid LIMIT $2)";
+    transaction.execute(sends, values![before, batch]).await?;
+    let challenges = "DELETE FROM challenges WHERE sid IN (SELECT sid FROM challenges \
+                      WHERE expires_at < $1 ORDER BY expires_at, sid LIMIT $2)";
+    let challenges = transaction.execute(challenges, values![before, batch]).await?;
+    let failures = "DELETE FROM failures WHERE subject IN (SELECT subject FROM failures \
+                    WHERE last < $1 AND subject LIKE 'number/%' ORDER BY subject LIMIT $2)";
+    Ok(challenges + transaction.execute(failures, values![before, batch]).await?)
 }
 
 /// Deletes the beginning of the log. It ends where the first row is that must stay, and one row earlier at least than
@@ -104,6 +130,8 @@ impl Forget {
             Self::Effects => "effects",
             Self::Accounts => "accounts",
             Self::Tokens => "tokens",
+            Self::Challenges => "challenges",
+            Self::Rates => "rates",
         }
     }
 }

@@ -24,6 +24,7 @@ pub(crate) mod status;
 mod stop;
 pub(crate) mod store;
 pub(crate) mod trip;
+pub(crate) mod user;
 mod vectors;
 pub(crate) mod verify;
 mod with_engine;

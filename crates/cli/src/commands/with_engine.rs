@@ -141,6 +141,8 @@ impl Installation {
             clients: self.clients.clone(),
             limits,
             notifier: None,
+            // Codes are begun and sent by `serve` alone.
+            second_factor: None,
             clock: Arc::clone(&self.clock),
         }))
     }

@@ -13,7 +13,7 @@ use super::units;
 
 pub(super) const SECTION: Section = Section {
     name: "keep of [store]",
-    keys: &["audit", "observations", "effects", "accounts", "tokens"],
+    keys: &["audit", "observations", "effects", "accounts", "tokens", "challenges"],
     later: &[],
 };
 
@@ -31,6 +31,7 @@ const DEFAULT: Keep = Keep {
     effects: Some(Duration::from_hours(24 * 90)),
     accounts: Some(Duration::from_hours(24 * 30)),
     tokens: Some(Duration::from_hours(24 * 30)),
+    challenges: Some(Duration::from_hours(24 * 30)),
 };
 
 pub(super) fn resolve(field: Option<Field<'_>>, problems: &mut Problems) -> Keep {
@@ -44,6 +45,7 @@ pub(super) fn resolve(field: Option<Field<'_>>, problems: &mut Problems) -> Keep
         ("effects", 7, &mut keep.effects),
         ("accounts", 1, &mut keep.accounts),
         ("tokens", 1, &mut keep.tokens),
+        ("challenges", 1, &mut keep.challenges),
     ] {
         let Some(field) = table.find(key) else { continue };
         let form = format!("a time from \"{least_days}d\", such as \"90d\" or \"1y\", or \"forever\"");

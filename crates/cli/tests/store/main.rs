@@ -6,3 +6,4 @@ mod audit;
 mod backup;
 mod installation;
 mod opening;
+mod user;

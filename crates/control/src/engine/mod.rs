@@ -33,6 +33,7 @@ pub use triggered::Triggered;
 pub use triggers::{Applied, Planned, Triggers, Trouble};
 
 use crate::notices::{self, Notifier};
+use crate::second_factor;
 use crate::usage::Sum;
 use crate::wanted::AppliedLimit;
 
@@ -47,6 +48,8 @@ pub struct Setup {
     pub limits: Vec<AppliedLimit>,
     /// How people are told; none where nobody is.
     pub notifier: Option<Arc<Notifier>>,
+    /// How codes are sent; none where none are.
+    pub second_factor: Option<second_factor::Settings>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -58,6 +61,7 @@ pub struct Engine {
     clients: Clients,
     limits: Vec<AppliedLimit>,
     notifier: Option<Arc<Notifier>>,
+    pub(crate) second_factor: Option<second_factor::Settings>,
     clock: Arc<dyn Clock>,
     /// What the accounts of a limit used together, by the limit's name.
     sums: Mutex<HashMap<String, Sum>>,
@@ -69,12 +73,13 @@ pub struct Engine {
 impl Engine {
     /// An engine at rest: its methods are called by whoever knows when.
     pub fn new(setup: Setup) -> Self {
-        let Setup { store, clients, limits, notifier, clock } = setup;
+        let Setup { store, clients, limits, notifier, second_factor, clock } = setup;
         Self {
             store,
             clients,
             limits,
             notifier,
+            second_factor,
             clock,
             sums: Mutex::default(),
             currencies: Mutex::default(),
@@ -83,7 +88,7 @@ impl Engine {
     }
 
     /// Where everything is kept.
-    pub fn store(&self) -> &Store {
+    pub fn store(&self) -> &Arc<Store> {
         &self.store
     }
 
@@ -102,7 +107,12 @@ impl Engine {
         self.currencies.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn announce(&self) {
+    /// The ways to Twilio.
+    pub(crate) fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
+    pub(crate) fn announce(&self) {
         self.ordered.send_replace(());
     }
 

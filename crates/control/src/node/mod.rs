@@ -26,6 +26,7 @@ use crate::engine::{self, Clients, Engine};
 use crate::heads::Carrier;
 use crate::notices::Notifier;
 use crate::plan::Mark;
+use crate::second_factor;
 
 /// A node that gave no sign for so long is dead, and its jobs go to others. It gives one every second.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -45,6 +46,8 @@ pub struct Setup {
     pub limits: Limits,
     /// How people are told; none where nobody is.
     pub notifier: Option<Arc<Notifier>>,
+    /// How codes are sent; none where none are.
+    pub second_factor: Option<second_factor::Settings>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The URL of the gate's route for usage triggers; without one there are none.
@@ -53,6 +56,8 @@ pub struct Setup {
     pub poll_interval: Duration,
     /// How long what is over is kept.
     pub keep: Keep,
+    /// Where the console is, for links in mails.
+    pub console_url: Option<String>,
     /// Where signed heads of the audit log are carried, by the node that seals it.
     pub carriers: Vec<Arc<Carrier>>,
     /// Told of all accounts, after any of them has changed: the gate verifies their webhooks.
@@ -249,12 +254,13 @@ impl Node {
             {
                 return false;
             }
-            let Setup { store, clients, notifier, clock, .. } = &self.setup;
+            let Setup { store, clients, notifier, second_factor, clock, .. } = &self.setup;
             let engine = Engine::new(engine::Setup {
                 store: Arc::clone(store),
                 clients: clients.clone(),
                 limits,
                 notifier: notifier.clone(),
+                second_factor: second_factor.clone(),
                 clock: Arc::clone(clock),
             });
             *at_work = Ok(AtWork { engine: Arc::new(engine), life });

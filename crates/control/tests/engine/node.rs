@@ -69,6 +69,7 @@ impl Node {
             clients,
             limits,
             notifier: None,
+            second_factor: None,
             clock: Arc::clone(&clock) as _,
         };
         Self { world, engine: Arc::new(Engine::new(setup)), store, clock, me, _folder: folder }

@@ -11,7 +11,7 @@ use ringfence_second_factor::recovery::{self, RecoveryCode};
 use ringfence_second_factor::totp::{Seed, Step};
 use serde_json::json;
 
-use super::{devices, find, key, note};
+use super::{devices, find, note};
 use crate::error::Error;
 use crate::failures;
 use crate::seal::{Keyring, Place};
@@ -106,8 +106,10 @@ impl Store {
         let codes: Vec<RecoveryCode> =
             (0..recovery::COUNT).map(|_| RecoveryCode::new(crate::random())).collect();
         let id = format!("fa_{}", hex::write(&crate::random::<8>()));
-        let data = (by.clone(), id, person.to_owned(), codes.clone(), now);
-        self.write(data, |(by, id, person, codes, now), transaction| {
+        let keys = self.factor_keys().await?;
+        let tags: Vec<String> = codes.iter().map(|code| code.tag(&keys.tags, person)).collect();
+        let data = (by.clone(), id, person.to_owned(), tags, now);
+        self.write(data, |(by, id, person, tags, now), transaction| {
             Box::pin(async move {
                 find(transaction, person).await?;
                 let kind = Kind::RecoveryCode.word();
@@ -115,12 +117,10 @@ impl Store {
                 transaction.execute(delete, values![person, RECOVERY]).await?;
                 let delete = "DELETE FROM factors WHERE person = $1 AND kind = $2";
                 transaction.execute(delete, values![person, kind]).await?;
-                let key = key(transaction).await?;
-                for code in codes {
+                for tag in tags {
                     let insert = "INSERT INTO single_use_codes (tag, person, purpose, created_at) \
                                   VALUES ($1, $2, $3, $4)";
-                    let tag = code.tag(&key, person);
-                    transaction.execute(insert, values![tag.as_slice(), person, RECOVERY, *now]).await?;
+                    transaction.execute(insert, values![tag, person, RECOVERY, *now]).await?;
                 }
                 let factor = NewFactor { secret: FactorSecret::RecoveryCodes, verified: true };
                 add(transaction, by, id, person, &factor, *now).await
@@ -169,7 +169,7 @@ impl Store {
                     }
                     Kind::Totp | Kind::Passkey => {}
                 }
-                failures::reset(transaction, &subject(factor)).await?;
+                failures::forget(transaction, &subject(factor)).await?;
                 let detail = json!({ "factor": factor, "kind": removed.secret.kind().word() });
                 note(transaction, by, "factor.remove", person, detail, *now).await?;
                 Ok(removed)
@@ -186,7 +186,7 @@ impl Store {
                 find(transaction, person).await?;
                 let delete = "DELETE FROM factors WHERE person = $1 RETURNING id";
                 for row in transaction.fetch(delete, values![person]).await? {
-                    failures::reset(transaction, &subject(&row.text("id")?)).await?;
+                    failures::forget(transaction, &subject(&row.text("id")?)).await?;
                 }
                 let delete = "DELETE FROM single_use_codes WHERE person = $1 AND purpose = $2";
                 transaction.execute(delete, values![person, RECOVERY]).await?;
@@ -227,7 +227,7 @@ impl Store {
         .await
     }
 
-    /// Whether somebody typed a recovery code that is left; it is gone then. How many are left is the answer.
+    /// Whether somebody typed a recovery code that is left; it is gone then.
     pub async fn use_recovery_code(
         &self,
         by: &Actor,
@@ -235,16 +235,16 @@ impl Store {
         typed: &RecoveryCode,
         now: Timestamp,
     ) -> Result<Result<bool, Barred>> {
-        let data = (by.clone(), factor.clone(), typed.clone(), now);
-        self.write(data, |(by, factor, typed, now), transaction| {
+        let tag = typed.tag(&self.factor_keys().await?.tags, &factor.person);
+        let data = (by.clone(), factor.clone(), tag, now);
+        self.write(data, |(by, factor, tag, now), transaction| {
             Box::pin(async move {
                 if let Err(barred) = failures::count(transaction, &subject(&factor.id), Rule::Person, *now).await? {
                     return Ok(Err(barred));
                 }
-                let tag = typed.tag(&key(transaction).await?, &factor.person);
                 let update = "UPDATE single_use_codes SET used_at = $4 WHERE tag = $1 AND person = $2 AND purpose = $3 \
                               AND used_at IS NULL";
-                let bound = values![tag.as_slice(), &factor.person, RECOVERY, *now];
+                let bound = values![tag, &factor.person, RECOVERY, *now];
                 if transaction.execute(update, bound).await? == 0 {
                     return Ok(Ok(false));
                 }
@@ -279,7 +279,7 @@ pub(crate) fn subject(factor: &str) -> String {
 }
 
 async fn passed(transaction: &mut Transaction, by: &Actor, factor: &Factor, now: Timestamp) -> Result<()> {
-    failures::reset(transaction, &subject(&factor.id)).await?;
+    failures::forget(transaction, &subject(&factor.id)).await?;
     let action = if factor.verified_at.is_none() { "factor.verify" } else { "factor.use" };
     let detail = json!({ "factor": factor.id, "kind": factor.secret.kind().word() });
     note(transaction, by, action, &factor.person, detail, now).await

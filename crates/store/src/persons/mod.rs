@@ -4,6 +4,7 @@
 //! tables beside this file. What ends trust ends it here, in the transaction that gives the reason: a changed password
 //! ends sessions and trusted devices, a removed person leaves nothing but the audit log.
 
+mod attempts;
 mod devices;
 mod factors;
 mod roles;
@@ -13,7 +14,6 @@ mod single_use;
 
 use jiff::Timestamp;
 use ringfence_model::{Actor, Secret};
-use ringfence_second_factor::code::CodeKey;
 use serde_json::json;
 
 pub use devices::{Device, DeviceUsed, NewDevice};
@@ -25,13 +25,12 @@ pub use single_use::{Purpose, Redeemed};
 
 use crate::audit::{self, NewAudit};
 use crate::error::Error;
-use crate::open::{insert_secret, read_secret};
 use crate::seal::{Keyring, Place};
 use crate::sql::{Row, Transaction, values};
 use crate::{Result, Store, hex, people};
 
-/// The key of tags and recovery codes, of which there is one.
-const KEY: Place<'static> = Place { table: "secrets", column: "value", row: "people-key" };
+/// What tags of logins are made for.
+const LOGIN: &str = "login";
 
 /// Somebody who signs in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,10 +66,11 @@ impl Store {
         now: Timestamp,
     ) -> Result<Person> {
         let id = format!("ps_{}", hex::write(&crate::random::<8>()));
-        let data = (by.clone(), id, normal_login(login), grants, now);
-        self.write(data, |(by, id, login, grants, now), transaction| {
+        let login = normal_login(login);
+        let tag = self.factor_keys().await?.tags.tag(LOGIN, &login);
+        let data = (by.clone(), id, login, tag, grants, now);
+        self.write(data, |(by, id, login, tag, grants, now), transaction| {
             Box::pin(async move {
-                let tag = login_tag(transaction, login).await?;
                 let sealed = transaction.keys.seal(place("login", id), login.as_bytes());
                 let insert = "INSERT INTO persons (id, login_tag, login, created_at) VALUES ($1, $2, $3, $4) \
                               ON CONFLICT (login_tag) DO NOTHING";
@@ -99,24 +99,19 @@ impl Store {
 
     /// The person who signs in so, with the hash of their password.
     pub async fn person_by_login(&self, login: &str) -> Result<Option<(Person, Option<Secret>)>> {
-        self.write(normal_login(login), |login, transaction| {
-            Box::pin(async move {
-                let tag = login_tag(transaction, login).await?;
-                let row =
-                    transaction.find("SELECT * FROM persons WHERE login_tag = $1", values![tag]).await?;
-                let Some(row) = row else { return Ok(None) };
-                let id = row.text("id")?;
-                let password = match row.maybe_bytes("password")? {
-                    Some(sealed) => {
-                        let text = transaction.keys.open_text(place("password", &id), &sealed)?;
-                        Some(Secret::new(text.as_str()))
-                    }
-                    None => None,
-                };
-                Ok(Some((find(transaction, &id).await?, password)))
-            })
-        })
-        .await
+        let tag = self.factor_keys().await?.tags.tag(LOGIN, &normal_login(login));
+        let row = self.find("SELECT * FROM persons WHERE login_tag = $1", values![tag]).await?;
+        let Some(row) = row else { return Ok(None) };
+        let id = row.text("id")?;
+        let password = match row.maybe_bytes("password")? {
+            Some(sealed) => {
+                let text = self.keys.open_text(place("password", &id), &sealed)?;
+                Some(Secret::new(text.as_str()))
+            }
+            None => None,
+        };
+        // Somebody may have removed them between the two.
+        Ok(self.person(&id).await?.map(|person| (person, password)))
     }
 
     /// Everybody, those who came first at the front.
@@ -203,27 +198,6 @@ async fn end_trust(transaction: &mut Transaction, person: &str, why: &str, now: 
     transaction.execute("DELETE FROM sessions WHERE person = $1", values![person]).await?;
     devices::end_all(transaction, person, None, why, now).await?;
     Ok(())
-}
-
-/// The key that tags are made with. It is made with the database.
-pub(crate) async fn make_key(transaction: &mut Transaction) -> Result<()> {
-    if read_secret(transaction, KEY.row).await?.is_some() {
-        return Ok(());
-    }
-    let sealed = transaction.keys.seal(KEY, &crate::random::<32>());
-    insert_secret(transaction, KEY.row, sealed).await
-}
-
-async fn key(transaction: &mut Transaction) -> Result<CodeKey> {
-    let missing = || Error::corrupt(KEY.to_string(), "it is missing");
-    let sealed = read_secret(transaction, KEY.row).await?.ok_or_else(missing)?;
-    let bytes = transaction.keys.open(KEY, &sealed)?;
-    let bytes = bytes.as_slice().try_into();
-    Ok(CodeKey::new(bytes.map_err(|_| Error::corrupt(KEY.to_string(), "it has not 32 bytes"))?))
-}
-
-async fn login_tag(transaction: &mut Transaction, login: &str) -> Result<Vec<u8>> {
-    Ok(key(transaction).await?.tag("login", &[login]).to_vec())
 }
 
 async fn find(transaction: &mut Transaction, id: &str) -> Result<Person> {

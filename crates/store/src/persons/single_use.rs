@@ -5,7 +5,7 @@ use ringfence_model::Actor;
 use ringfence_second_factor::recovery::RecoveryCode;
 use serde_json::json;
 
-use super::{find, key, note};
+use super::{find, note};
 use crate::sql::values;
 use crate::{Result, Store};
 
@@ -49,17 +49,17 @@ impl Store {
         now: Timestamp,
     ) -> Result<RecoveryCode> {
         let code = RecoveryCode::new(crate::random());
-        let data = (by.clone(), person.to_owned(), purpose, code.clone(), good_for, now);
-        self.write(data, |(by, person, purpose, code, good_for, now), transaction| {
+        let tag = self.tag_of(purpose, &code).await?;
+        let data = (by.clone(), person.to_owned(), purpose, tag, good_for, now);
+        self.write(data, |(by, person, purpose, tag, good_for, now), transaction| {
             Box::pin(async move {
                 find(transaction, person).await?;
                 let delete = "DELETE FROM single_use_codes WHERE person = $1 AND purpose = $2";
                 transaction.execute(delete, values![person, purpose.word()]).await?;
-                let tag = code.tag(&key(transaction).await?, purpose.word());
                 let expires_at = now.saturating_add(*good_for).unwrap_or(Timestamp::MAX);
                 let insert = "INSERT INTO single_use_codes (tag, person, purpose, created_at, expires_at) \
                               VALUES ($1, $2, $3, $4, $5)";
-                let bound = values![tag.as_slice(), person, purpose.word(), *now, expires_at];
+                let bound = values![tag, person, purpose.word(), *now, expires_at];
                 transaction.execute(insert, bound).await?;
                 let detail = json!({ "purpose": purpose.word(), "expires_at": expires_at.to_string() });
                 note(transaction, by, "code.give-out", person, detail, *now).await
@@ -76,16 +76,11 @@ impl Store {
         typed: &RecoveryCode,
         now: Timestamp,
     ) -> Result<Option<Redeemed>> {
-        self.write((purpose, typed.clone(), now), |(purpose, typed, now), transaction| {
-            Box::pin(async move {
-                let tag = typed.tag(&key(transaction).await?, purpose.word());
-                let select = "SELECT person FROM single_use_codes WHERE tag = $1 AND purpose = $2 \
-                              AND used_at IS NULL AND expires_at > $3";
-                let row = transaction.find(select, values![tag.as_slice(), purpose.word(), *now]).await?;
-                row.map(|row| Ok(Redeemed { person: row.text("person")? })).transpose()
-            })
-        })
-        .await
+        let tag = self.tag_of(purpose, typed).await?;
+        let select = "SELECT person FROM single_use_codes WHERE tag = $1 AND purpose = $2 \
+                      AND used_at IS NULL AND expires_at > $3";
+        let row = self.find(select, values![tag, purpose.word(), now]).await?;
+        row.map(|row| Ok(Redeemed { person: row.text("person")? })).transpose()
     }
 
     /// Uses a code; nobody uses it again.
@@ -95,12 +90,12 @@ impl Store {
         typed: &RecoveryCode,
         now: Timestamp,
     ) -> Result<Option<Redeemed>> {
-        self.write((purpose, typed.clone(), now), |(purpose, typed, now), transaction| {
+        let tag = self.tag_of(purpose, typed).await?;
+        self.write((purpose, tag, now), |(purpose, tag, now), transaction| {
             Box::pin(async move {
-                let tag = typed.tag(&key(transaction).await?, purpose.word());
                 let update = "UPDATE single_use_codes SET used_at = $3 WHERE tag = $1 AND purpose = $2 \
                               AND used_at IS NULL AND expires_at > $3 RETURNING person";
-                let row = transaction.find(update, values![tag.as_slice(), purpose.word(), *now]).await?;
+                let row = transaction.find(update, values![tag, purpose.word(), *now]).await?;
                 let Some(row) = row else { return Ok(None) };
                 let person = row.text("person")?;
                 let by = Actor::Person(person.clone());
@@ -110,5 +105,9 @@ impl Store {
             })
         })
         .await
+    }
+
+    async fn tag_of(&self, purpose: Purpose, code: &RecoveryCode) -> Result<String> {
+        Ok(code.tag(&self.factor_keys().await?.tags, purpose.word()))
     }
 }

@@ -1,12 +1,18 @@
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use jiff::SignedDuration;
 use ringfence_model::{PhoneNumber, Secret, Sid};
+use ringfence_second_factor::challenge::Channel;
+use ringfence_second_factor::code::CodeLength;
+use ringfence_second_factor::country::Country;
 use ringfence_second_factor::policy::Assurance;
+use ringfence_second_factor::pumping::{Asker, Limits};
 use ringfence_second_factor::totp::Seed;
 use ringfence_store::{
-    Error, ExportOf, FactorSecret, Forget, Keys, MasterKey, NewAudit, NewDevice, NewEffect, NewFactor,
-    NewSession, NewToken, SealedError, SeenAccount, Stage, Store, Where,
+    Counter, Error, Expected, ExportOf, FactorSecret, Forget, Keys, MasterKey, NewAudit, NewChallenge,
+    NewDevice, NewEffect, NewFactor, NewSession, NewToken, SealedError, SeenAccount, Stage, Store, Where,
+    Which,
 };
 use serde_json::json;
 
@@ -50,8 +56,13 @@ async fn fill(store: &Store) -> Vec<String> {
     store.audit(&operator(), audit, start()).await.unwrap();
     let token = NewToken { name: "ci".into(), scopes: vec![], networks: vec![], expires_at: None };
     let (_, bearer) = store.create_token(&operator(), token, start()).await.unwrap();
+    let code = challenge(store).await;
     let mut secrets = fill_people(store).await;
-    secrets.extend([TOKEN, "Karenina", "anna@", "4155550123", "vronsky", "levin"].map(str::to_owned));
+    secrets.extend(
+        [TOKEN, "Karenina", "anna@", "4155550123", "vronsky", "levin", "4155550188", "Kitty"]
+            .map(str::to_owned),
+    );
+    secrets.push(code);
     secrets.push(bearer.expose().trim_start_matches("rf_").to_owned());
     secrets.push("07".repeat(32)); // the master key
     secrets
@@ -95,6 +106,30 @@ async fn fill_people(store: &Store) -> Vec<String> {
             .map(str::to_owned),
     );
     secrets
+}
+
+/// A challenge with a number, a name and a code of its own; gives back the code.
+async fn challenge(store: &Store) -> String {
+    let code = "Kareninas7";
+    let new = NewChallenge {
+        expected: Expected {
+            application: "VA1".into(),
+            purpose: "verification".into(),
+            binding: String::new(),
+        },
+        number: PhoneNumber::parse("+14155550188").unwrap(),
+        channel: Channel::Sms,
+        length: CodeLength::SIX,
+        lifetime: SignedDuration::from_mins(10),
+        custom_code: Some(Secret::new(code)),
+        details: json!({ "name": "Kitty" }),
+        counter: Counter::Number,
+        limits: Arc::new(Limits::shipped([Country::parse("US").unwrap()].into())),
+        asker: Asker { address: Some("192.0.2.188".parse().unwrap()), user: Some("Kitty".into()) },
+        own_budgets: Vec::new(),
+    };
+    store.begin_challenge(&operator(), new, start()).await.unwrap();
+    code.to_owned()
 }
 
 fn must_lack(bytes: &[u8], secrets: &[String]) {
@@ -149,7 +184,12 @@ async fn the_master_key_is_rotated_while_the_store_runs(world: World) {
     let kept = rotated.find_account(Sid::new(*b"AC", 1)).await.unwrap().unwrap();
     assert_eq!(kept.auth_token, Some(Secret::new(TOKEN)));
     assert_eq!(kept.friendly_name, "Anna Karenina Ltd");
-    for effect in rotated.waiting_effects(9).await.unwrap() {
+    let expected =
+        Expected { application: "VA1".into(), purpose: "verification".into(), binding: String::new() };
+    let waits = Which::Number(PhoneNumber::parse("+14155550188").unwrap());
+    let challenge = rotated.find_challenge(&expected, waits).await.unwrap().unwrap();
+    assert_eq!(challenge.details["name"], "Kitty");
+    for effect in rotated.waiting_effects(9).await.unwrap().into_iter().filter(|it| it.kind == "mail") {
         assert_eq!(effect.payload["to"], "anna@example.com");
     }
     let rows = rotated.audit_rows(Some("x"), None, 9).await.unwrap();

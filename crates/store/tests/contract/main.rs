@@ -6,6 +6,7 @@ mod accounts;
 mod audit;
 mod backup;
 mod breakers;
+mod challenges;
 mod durability;
 mod keys;
 mod nodes;

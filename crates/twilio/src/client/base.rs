@@ -19,6 +19,7 @@ pub(super) enum Product {
     Api,
     Monitor,
     Pricing,
+    Verify,
     Voice,
 }
 
@@ -30,6 +31,7 @@ impl Product {
             Self::Api => "api",
             Self::Monitor => "monitor",
             Self::Pricing => "pricing",
+            Self::Verify => "verify",
             Self::Voice => "voice",
         }
     }

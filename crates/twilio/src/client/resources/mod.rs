@@ -19,6 +19,7 @@ mod pricing;
 mod sms_geo_permissions;
 mod usage_records;
 mod usage_triggers;
+mod verifications;
 
 pub use accounts::{AccountFilter, Accounts};
 pub use applications::{ApplicationFilter, Applications};
@@ -34,6 +35,7 @@ pub use pricing::Pricing;
 pub use sms_geo_permissions::{SmsGeoChange, SmsGeoPermissions};
 pub use usage_records::{UsageFilter, UsageRecords, UsageSpan};
 pub use usage_triggers::{NewUsageTrigger, TriggerFilter, UsageTriggerChange, UsageTriggers};
+pub use verifications::{NewVerification, Verifications};
 
 use jiff::Timestamp;
 

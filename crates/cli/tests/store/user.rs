@@ -1,0 +1,70 @@
+//! `ringfence user`.
+
+use ringfence_second_factor::recovery::RecoveryCode;
+
+use crate::installation::Installation;
+
+const MARIA: &str = "maria@example.com";
+
+#[test]
+fn who_cannot_be_added_is_told_why() {
+    let installation = Installation::new();
+    for (arguments, expected) in [
+        (vec!["user", "add", "maria"], "a login is a mail address, such as maria@example.com"),
+        (vec!["user", "add", MARIA, "--role", "root"], "[possible values: auditor, operator, owner]"),
+        (vec!["user", "add", MARIA, "--account", "MG1"], "an account's SID is AC and 32 hexadecimal digits"),
+        (vec!["user", "lock", MARIA], "nobody signs in as maria@example.com"),
+        (vec!["user", "reset-second-factor", MARIA], "`ringfence user list` shows everybody"),
+    ] {
+        installation.run(&arguments).code(2).prints_nothing().complains(expected);
+    }
+    installation
+        .run(&["user", "list"])
+        .code(0)
+        .says("`ringfence user add --role owner MAIL` adds the first owner");
+    installation.run(&["user", "add", MARIA]).code(0);
+    let again = installation.run(&["user", "add", " MARIA@example.com"]).code(2).prints_nothing();
+    again.complains("somebody signs in as MARIA@example.com already");
+}
+
+#[test]
+fn a_code_is_shown_once_and_alone() {
+    let installation = Installation::new();
+    let added = installation.run(&["user", "add", MARIA, "--role", "owner"]).code(0);
+    let code = added.out.trim_end().to_owned();
+    assert!(RecoveryCode::typed(&code).is_some(), "{code}");
+    assert!(!added.err.contains(&code));
+    added.complains("sets a password and binds a second factor, on the console's page /bind, until 20");
+    let reset = installation.run(&["user", "reset-second-factor", MARIA, "--json"]).code(0).json();
+    let second = reset["code"].as_str().expect("a code");
+    assert!(RecoveryCode::typed(second).is_some() && second != code, "{second}");
+    assert_eq!(reset["roles"][0], serde_json::json!({ "account": "*", "role": "owner" }));
+    let database = std::fs::read(installation.path("ringfence.db")).expect("the database");
+    for secret in [code.as_str(), second, MARIA] {
+        assert!(!database.windows(secret.len()).any(|bytes| bytes == secret.as_bytes()), "{secret}");
+    }
+}
+
+#[test]
+fn people_are_listed_locked_and_removed_but_for_the_last_owner() {
+    let installation = Installation::new();
+    let account = "AC00000000000000000000000000000001";
+    installation.run(&["user", "add", MARIA, "--role", "owner"]).code(0);
+    installation.run(&["user", "add", "op@example.com", "--role", "operator", "--account", account]).code(0);
+    assert_eq!(
+        installation.run(&["user", "list"]).code(0).out,
+        format!("{MARIA}  owner  invited\nop@example.com     operator of {account}  invited\n")
+    );
+    let last = installation.run(&["user", "remove", MARIA]).code(2).prints_nothing();
+    last.complains("the last owner of everything stays")
+        .complains("hint: `ringfence user add --role owner` first");
+    installation.run(&["user", "lock", "op@example.com"]).code(0).says("op@example.com is locked\n");
+    installation.run(&["user", "lock", "op@example.com"]).code(0).says("op@example.com is locked already\n");
+    installation.run(&["user", "list"]).code(0).says("  locked\n");
+    installation.run(&["user", "unlock", "op@example.com", "--json"]).code(0).says("\"state\":\"unlocked\"");
+    installation.run(&["user", "remove", "op@example.com"]).code(0).says("op@example.com is removed\n");
+    assert_eq!(
+        installation.run(&["user", "list", "--json"]).code(0).json().as_array().map(Vec::len),
+        Some(1)
+    );
+}

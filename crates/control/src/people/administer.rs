@@ -1,0 +1,112 @@
+//! What an owner does for others: adds them, gives roles, sets policies, resets what was lost.
+
+use jiff::{SignedDuration, Timestamp};
+use ringfence_model::Actor;
+use ringfence_second_factor::policy::Demands;
+use ringfence_second_factor::recovery::RecoveryCode;
+use ringfence_store::{Grant, Person, Purpose, Role, Session, Stage, Store, Where};
+
+use super::{People, Refused, Result};
+
+/// A code to bind a first factor is good for so long (NIST SP 800-63B-4, 4.2.1.2: 24 hours by mail).
+const BIND_GOOD_FOR: SignedDuration = SignedDuration::from_hours(24);
+
+/// Whom to tell a code, and until when.
+#[derive(Debug, Clone)]
+pub struct Invitation {
+    /// Whom.
+    pub person: Person,
+    /// The code, shown this once.
+    pub code: RecoveryCode,
+    /// When it is over.
+    pub expires_at: Timestamp,
+}
+
+/// Adds somebody. They sign in once they have bound a factor with the code.
+pub async fn add(
+    store: &Store,
+    by: &Actor,
+    login: &str,
+    grants: Vec<Grant>,
+    now: Timestamp,
+) -> Result<Invitation> {
+    if !is_mail_address(login) {
+        return Err(Refused::Invalid("a login is a mail address, such as maria@example.com"));
+    }
+    if grants.is_empty() {
+        return Err(Refused::Invalid("somebody without a role can do nothing: give at least one"));
+    }
+    let person = store.add_person(by, login, grants, now).await?;
+    invite(store, by, person, now).await
+}
+
+/// Takes all factors of somebody away, with every session and device, and gives out a code to bind new ones.
+pub async fn reset_second_factor(
+    store: &Store,
+    by: &Actor,
+    person: Person,
+    now: Timestamp,
+) -> Result<Invitation> {
+    store.remove_all_factors(by, &person.id, now).await?;
+    invite(store, by, person, now).await
+}
+
+/// Gives out a code to bind factors with, in the place of one that was given out before.
+pub async fn invite(store: &Store, by: &Actor, person: Person, now: Timestamp) -> Result<Invitation> {
+    let code = store.give_out_code(by, &person.id, Purpose::Bind, BIND_GOOD_FOR, now).await?;
+    let expires_at = now.saturating_add(BIND_GOOD_FOR).unwrap_or(Timestamp::MAX);
+    Ok(Invitation { person, code, expires_at })
+}
+
+impl People {
+    /// Whether a session may do what wants this role there; what is dangerous wants the second factor of the last minutes
+    /// besides.
+    pub fn authorise(&self, session: &Session, role: Role, place: Where, dangerous: bool) -> Result<Actor> {
+        if session.stage != Stage::Inside {
+            return Err(Refused::Over);
+        }
+        // What an account demanded of this session says nothing of another's demands.
+        let here = session.place == Where::Everywhere || session.place == place;
+        if !here || session.person.role(place).is_none_or(|has| has < role) {
+            return Err(Refused::Forbidden);
+        }
+        if dangerous && !session.assurance.is_fresh(self.now()) {
+            return Err(Refused::AskAgain);
+        }
+        Ok(Actor::Person(session.person.id.clone()))
+    }
+
+    /// Sets what an account demands, by an owner of that account.
+    pub async fn set_policy(&self, session: &Session, place: Where, demands: Demands) -> Result<()> {
+        let by = self.authorise(session, Role::Owner, place, true)?;
+        if demands.at_least(self.rules.minimum) != demands {
+            return Err(Refused::Invalid("the installation's minimum demands more than this"));
+        }
+        Ok(self.store.set_policy(&by, place, demands, self.now()).await?)
+    }
+}
+
+/// Whether mail could reach it: what is wrong beyond that shows when it does not.
+fn is_mail_address(text: &str) -> bool {
+    let text = text.trim();
+    let fine =
+        |part: &str| !part.is_empty() && !part.contains(|it: char| it.is_whitespace() || it.is_control());
+    text.len() <= 254
+        && text.split_once('@').is_some_and(|(name, host)| fine(name) && fine(host) && !host.contains('@'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_mail_could_reach_is_no_login() {
+        for text in
+            ["", "maria", "@example.com", "maria@", "maria@@example.com", "ma ria@example.com", "a@b\n"]
+        {
+            assert_eq!(is_mail_address(text), text == "a@b\n", "{text:?}");
+        }
+        assert!(is_mail_address(" maria.lopez+ops@example.com "));
+        assert!(!is_mail_address(&format!("{}@example.com", "a".repeat(250))));
+    }
+}

@@ -1,0 +1,182 @@
+//! Binding a first factor: with a code that an owner gave out, never with a password alone.
+//!
+//! Whoever has only stolen a password finds a door without a handle. The code brings somebody to a session in which they
+//! set a password (or show the one they have), bind factors, and get recovery codes; then they are inside.
+
+use ringfence_model::{Actor, Secret};
+use ringfence_second_factor::failures::Rule;
+use ringfence_second_factor::password;
+use ringfence_second_factor::policy::{Assurance, Kind, Policy};
+use ringfence_second_factor::recovery::RecoveryCode;
+use ringfence_second_factor::totp::Seed;
+use ringfence_store::{
+    Factor, FactorSecret, NewFactor, NewSession, Person, Purpose, Session, SignInOutcome, Stage,
+};
+use zeroize::Zeroizing;
+
+use super::sign_in::{over, session_like};
+use super::{People, Refused, Result, Step, Visitor, first_place};
+
+/// What a code to bind is for.
+#[derive(Debug, Clone)]
+pub struct Bindable {
+    /// Whom.
+    pub person: Person,
+}
+
+/// An authenticator application to be bound.
+#[derive(Debug, Clone)]
+pub struct NewTotp {
+    /// The factor, which counts once its first code was typed.
+    pub factor: String,
+    /// What the application scans.
+    pub uri: Zeroizing<String>,
+    /// What is typed where nothing can be scanned.
+    pub spelled: Zeroizing<String>,
+}
+
+impl People {
+    /// Whose code this is: what the page shows before it is used.
+    pub async fn bindable(&self, code: &Secret) -> Result<Option<Bindable>> {
+        let Some(code) = RecoveryCode::typed(code.expose()) else { return Ok(None) };
+        let Some(found) = self.store.look_at_code(Purpose::Bind, &code, self.now()).await? else {
+            return Ok(None);
+        };
+        Ok(self.store.person(&found.person).await?.map(|person| Bindable { person }))
+    }
+
+    /// Uses a code, with the password that the person has, or sets as their first.
+    pub async fn begin_binding(&self, code: &Secret, password: &Secret, visitor: &Visitor) -> Result<Step> {
+        let now = self.now();
+        let Bindable { person } = self.bindable(code).await?.ok_or(Refused::WrongCode)?;
+        let code = RecoveryCode::typed(code.expose()).ok_or(Refused::WrongCode)?;
+        let by = Actor::Person(person.id.clone());
+        let place = first_place(&person).ok_or(Refused::Wrong)?;
+        let subject = self.store.subject("bind", &[&person.id]).await?;
+        if person.has_password {
+            self.store.count_attempt(&subject, Rule::Application, now).await??;
+            let (_, hash) = self.store.person_by_login(&person.login).await?.ok_or(Refused::WrongCode)?;
+            if !self.hasher.is(password, hash.as_ref()).await? {
+                return Err(Refused::Wrong);
+            }
+            self.store.forget_failures(&subject).await?;
+        } else {
+            self.judge(&person, password).await?;
+        }
+        // From here on nobody else uses it.
+        let redeemed = self.store.redeem_code(Purpose::Bind, &code, now).await?;
+        if redeemed.is_none_or(|redeemed| redeemed.person != person.id) {
+            return Err(Refused::WrongCode);
+        }
+        if !person.has_password {
+            let hash = self.hasher.hash(password, ringfence_store::random_salt()).await?;
+            self.store.set_password(&by, &person.id, &hash, now).await?;
+        }
+        let sign_in = self.store.begin_sign_in(&person.id, &visitor.address, &visitor.agent, now).await?;
+        let session = NewSession {
+            person: person.id.clone(),
+            place,
+            stage: Stage::Binding,
+            assurance: Assurance::Password,
+            sign_in,
+            address: visitor.address.clone(),
+            agent: visitor.agent.clone(),
+        };
+        Ok(Step::Bind { token: self.store.begin_session(session, None, now).await? })
+    }
+
+    /// An authenticator application to be bound, in the place of one that was begun and never confirmed.
+    pub async fn new_totp(&self, session: &Session) -> Result<NewTotp> {
+        self.may_bind(session)?;
+        let person = &session.person;
+        let seed = Seed::new(ringfence_store::random_seed());
+        let factor = NewFactor { secret: FactorSecret::Totp(seed.clone()), verified: false };
+        let by = Actor::Person(person.id.clone());
+        let factor = self.store.add_factor(&by, &person.id, factor, self.now()).await?;
+        Ok(self.shown(factor, &seed, person))
+    }
+
+    /// The authenticator application that was begun and waits for its first code.
+    pub async fn waiting_totp(&self, session: &Session) -> Result<Option<NewTotp>> {
+        self.may_bind(session)?;
+        let factors = self.store.factors(&session.person.id).await?;
+        let waiting = factors.into_iter().find_map(|factor| match factor.secret {
+            FactorSecret::Totp(seed) if factor.verified_at.is_none() => Some((factor.id, seed)),
+            _ => None,
+        });
+        Ok(waiting.map(|(factor, seed)| self.shown(factor, &seed, &session.person)))
+    }
+
+    fn shown(&self, factor: String, seed: &Seed, person: &Person) -> NewTotp {
+        NewTotp { factor, uri: seed.uri(&self.rules.issuer, &person.login), spelled: seed.spelled() }
+    }
+
+    /// The first code of an application that was begun: it counts from now on.
+    pub async fn confirm_totp(&self, session: &Session, typed: &Secret) -> Result<()> {
+        self.may_bind(session)?;
+        let factors = self.store.factors(&session.person.id).await?;
+        let is_begun =
+            |factor: &&Factor| factor.verified_at.is_none() && matches!(factor.secret, FactorSecret::Totp(_));
+        let factor = factors.iter().find(is_begun).ok_or(Refused::Over)?;
+        let by = Actor::Person(session.person.id.clone());
+        if !self.store.check_totp(&by, factor, typed.expose(), self.now()).await?? {
+            return Err(Refused::WrongCode);
+        }
+        // One application is enough: the one before would go on letting in whoever has it.
+        for old in factors.iter().filter(|old| old.id != factor.id && old.secret.kind() == Kind::Totp) {
+            self.store.remove_factor(&by, &session.person.id, &old.id, self.now()).await?;
+        }
+        Ok(())
+    }
+
+    /// New recovery codes, shown this once.
+    pub async fn new_recovery_codes(&self, session: &Session) -> Result<Vec<RecoveryCode>> {
+        self.may_bind(session)?;
+        let by = Actor::Person(session.person.id.clone());
+        Ok(self.store.new_recovery_codes(&by, &session.person.id, self.now()).await?)
+    }
+
+    /// Ends the binding: with a factor that was shown to work, and one that needs no Twilio.
+    pub async fn finish_binding(&self, token: &Secret, session: &Session, visitor: &Visitor) -> Result<Step> {
+        if session.stage != Stage::Binding {
+            return Err(Refused::Over);
+        }
+        let (person, now) = (&session.person, self.now());
+        let kinds = self.kinds(person).await?;
+        let demands = self.demands(person, session.place).await?;
+        let would_do = |kind: &&Kind| **kind != Kind::RecoveryCode && (!demands.strong || kind.is_strong());
+        let shown = kinds.iter().find(would_do).copied();
+        let assurance = match shown {
+            Some(kind) => Assurance::SecondFactor { kind, at: now },
+            None if demands.policy == Policy::Disabled => Assurance::Password,
+            None => return Err(Refused::NothingBound),
+        };
+        if shown.is_some() && !kinds.iter().any(|kind| kind.works_without_twilio()) {
+            return Err(Refused::Invalid("make recovery codes first: they work when Twilio does not"));
+        }
+        let to = session_like(session, session.place, Stage::Inside, assurance, visitor);
+        let token = self.store.change_session(token, to, now).await.map_err(over)?;
+        self.store.end_sign_in(&session.sign_in, SignInOutcome::New, now).await?;
+        Ok(Step::Inside { token, device: None })
+    }
+
+    /// Whether a session may bind factors now: one that a code of an owner's began, or one in which the second factor was
+    /// just shown.
+    pub(super) fn may_bind(&self, session: &Session) -> Result<()> {
+        match session.stage {
+            Stage::Binding => Ok(()),
+            Stage::Inside if session.assurance.is_fresh(self.now()) => Ok(()),
+            Stage::Inside => Err(Refused::AskAgain),
+            Stage::SecondFactor => Err(Refused::Over),
+        }
+    }
+
+    /// Whether a password can be taken by this person.
+    pub(super) async fn judge(&self, person: &Person, password: &Secret) -> Result<()> {
+        let mut alone = false;
+        for grant in &person.grants {
+            alone |= self.demands(person, grant.place).await?.policy == Policy::Disabled;
+        }
+        Ok(password::judge(password.expose(), &person.login, alone)?)
+    }
+}

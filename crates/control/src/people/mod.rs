@@ -1,0 +1,215 @@
+//! People: how they sign in, and what they may change about it.
+//!
+//! Each file is one thing that somebody does. Decisions are `second_factor`'s, and what they lead to is one transaction of
+//! the store each. Whoever asks is a [`Visitor`]: an address and a browser, which count for nothing but what the owner is
+//! told.
+
+mod administer;
+mod bind;
+mod letters;
+mod password;
+mod second_factor;
+mod security;
+mod sign_in;
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use ringfence_model::{Clock, Secret};
+use ringfence_second_factor::failures::Barred;
+use ringfence_second_factor::password::Weak;
+use ringfence_second_factor::policy::{Demands, Kind, Policy};
+use ringfence_store::{self as store, Person, Role, Session, Store, Where};
+
+pub use administer::{Invitation, add, invite, reset_second_factor};
+pub use bind::{Bindable, NewTotp};
+pub use letters::tell_sign_ins;
+pub use password::{Busy, Hasher};
+pub use second_factor::Answer;
+pub use sign_in::{Credentials, Known};
+
+/// What the installation demands of people.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// What no account may demand less than.
+    pub minimum: Demands,
+    /// How often owners are asked where nothing else was set.
+    pub administrators: Policy,
+    /// How long a computer is trusted.
+    pub trust_for: SignedDuration,
+    /// What authenticator applications call this installation.
+    pub issuer: String,
+    /// Where the console is, for links in mails; without it there are none.
+    pub console_url: Option<String>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            minimum: Demands { policy: Policy::Disabled, strong: false },
+            administrators: Policy::EverySignIn,
+            trust_for: SignedDuration::from_hours(30 * 24),
+            issuer: "Ringfence".to_owned(),
+            console_url: None,
+        }
+    }
+}
+
+/// Who asks, as far as it can be seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Visitor {
+    /// The address.
+    pub address: String,
+    /// The browser.
+    pub agent: String,
+}
+
+/// Where somebody who signs in is next.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// Asked for one of these.
+    Ask {
+        /// The token of the session that waits for it.
+        token: Secret,
+        /// What they have that would do.
+        kinds: Vec<Kind>,
+    },
+    /// Binding factors.
+    Bind {
+        /// The token of the session in which they do.
+        token: Secret,
+    },
+    /// Inside.
+    Inside {
+        /// The token of the session.
+        token: Secret,
+        /// What the browser keeps, where it is trusted from now on, or goes on to be.
+        device: Option<Secret>,
+    },
+}
+
+/// Why somebody gets no further.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// The login or the password is wrong, there is no such person, they are locked: one answer for all.
+    #[error("the address or the password is wrong")]
+    Wrong,
+    /// What was typed is not the code, or no code that is left.
+    #[error("this is not the code")]
+    WrongCode,
+    /// Too often wrong: not before this time.
+    #[error("too many wrong attempts: try again later")]
+    Later(Timestamp),
+    /// Too often wrong: this factor must be bound anew.
+    #[error(
+        "this factor was wrong too often and must be bound anew: use another one, or ask an owner for a code"
+    )]
+    BoundAnew,
+    /// The password is right, but there is no factor that would do: an owner gives out a code.
+    #[error("the second factor is demanded and none is bound: ask an owner for a code to bind one")]
+    NothingBound,
+    /// The session is over, or not at this step.
+    #[error("this sign-in is over: begin again")]
+    Over,
+    /// What is dangerous wants the second factor again.
+    #[error("the second factor is asked for again before this")]
+    AskAgain,
+    /// The role does not allow it.
+    #[error("your role does not allow this")]
+    Forbidden,
+    /// The password cannot be taken.
+    #[error(transparent)]
+    Weak(#[from] Weak),
+    /// It would leave somebody without a factor that the policy demands.
+    #[error("the last factor that would do cannot be taken away: bind another one first")]
+    LastFactor,
+    /// Something given is not what it should be.
+    #[error("{0}")]
+    Invalid(&'static str),
+    /// Too many at once.
+    #[error(transparent)]
+    Busy(#[from] Busy),
+    /// The store says no.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+impl From<Barred> for Refused {
+    fn from(barred: Barred) -> Self {
+        match barred {
+            Barred::Until(at) => Self::Later(at),
+            Barred::BoundAnew => Self::BoundAnew,
+        }
+    }
+}
+
+/// The result of what people do.
+pub type Result<T, E = Refused> = std::result::Result<T, E>;
+
+/// What carries it out.
+#[derive(Debug, Clone)]
+pub struct People {
+    store: Arc<Store>,
+    hasher: Hasher,
+    rules: Rules,
+    clock: Arc<dyn Clock>,
+}
+
+impl People {
+    /// With these rules.
+    pub fn new(store: Arc<Store>, hasher: Hasher, rules: Rules, clock: Arc<dyn Clock>) -> Self {
+        Self { store, hasher, rules, clock }
+    }
+
+    /// Where everything is kept.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The rules.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        let micros = i64::try_from(self.clock.unix_micros()).unwrap_or(i64::MAX);
+        Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX)
+    }
+
+    /// The session of a token, if it is not over.
+    pub async fn session(&self, token: &Secret) -> Result<Option<Session>> {
+        Ok(self.store.session(token, self.now()).await?)
+    }
+
+    /// What an account demands of a person: what was set for it, or what is usual, and never less than the minimum.
+    pub async fn demands(&self, person: &Person, place: Where) -> Result<Demands> {
+        let set = self.store.policies().await?.into_iter().find(|policy| policy.place == place);
+        let usual = || {
+            let is_owner = person.role(place) == Some(Role::Owner);
+            let policy = if is_owner { self.rules.administrators } else { Policy::OncePerComputer };
+            Demands { policy, strong: false }
+        };
+        Ok(set.map_or_else(usual, |set| set.demands).at_least(self.rules.minimum))
+    }
+
+    /// The kinds of factors of a person that count.
+    async fn kinds(&self, person: &Person) -> Result<Vec<Kind>> {
+        let factors = self.store.factors(&person.id).await?;
+        let mut kinds = Vec::new();
+        for factor in factors.iter().filter(|factor| factor.verified_at.is_some()) {
+            // Codes that are all used up are nothing to be asked for.
+            let kind = factor.secret.kind();
+            if kind != Kind::RecoveryCode || self.store.recovery_codes_left(&person.id).await? > 0 {
+                kinds.push(kind);
+            }
+        }
+        Ok(kinds)
+    }
+}
+
+/// Where a person is after signing in: everywhere if they may, else at their first account.
+fn first_place(person: &Person) -> Option<Where> {
+    let everywhere = person.role(Where::Everywhere).map(|_| Where::Everywhere);
+    everywhere.or_else(|| person.grants.first().map(|grant| grant.place))
+}

@@ -1,0 +1,116 @@
+//! Hashes of passwords: argon2id (RFC 9106) with the costs of OWASP's sheet, few at a time.
+//!
+//! A hash costs 19 MiB and some twenty milliseconds on purpose. So at most so many are computed at once as there are
+//! places, whoever waits longer than two seconds for one is told to come again, and a flood of sign-ins starves nothing
+//! else. What is stored is sealed with the master key besides, so a copy of the database alone cannot be tried.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+use argon2::{Algorithm, Argon2, Params, Version};
+use ringfence_model::Secret;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+/// KiB of memory, passes and lanes: OWASP Password Storage Cheat Sheet, argon2id.
+const COST: (u32, u32, u32) = (19 * 1_024, 2, 1);
+
+/// How long somebody waits for a place.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Too many passwords are being looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many passwords are being looked at: try again in some seconds")]
+pub struct Busy;
+
+/// Hashes and compares passwords.
+#[derive(Debug, Clone)]
+pub struct Hasher {
+    places: Arc<Semaphore>,
+    /// Of no password: what is compared with where there is nobody, so that it takes as long.
+    nobody: Arc<str>,
+}
+
+impl Hasher {
+    /// With so many places.
+    pub fn new(places: usize) -> Self {
+        let nobody = hash(&Secret::new("nobody has this password"), [0x5a; 16]);
+        Self { places: Arc::new(Semaphore::new(places.max(1))), nobody: nobody.expose().into() }
+    }
+
+    /// The hash of a password, with this salt.
+    pub async fn hash(&self, password: &Secret, salt: [u8; 16]) -> Result<Secret, Busy> {
+        let password = password.clone();
+        self.run(move || hash(&password, salt)).await
+    }
+
+    /// Whether it is the password of this hash. Without a hash it is not, and that takes as long to say.
+    pub async fn is(&self, password: &Secret, of: Option<&Secret>) -> Result<bool, Busy> {
+        let (password, is_somebody) = (password.clone(), of.is_some());
+        let of = of.cloned().unwrap_or_else(|| Secret::new(&*self.nobody));
+        let is_it = self
+            .run(move || argon2().verify_password(password.expose().as_bytes(), of.expose()).is_ok())
+            .await?;
+        Ok(is_it && is_somebody)
+    }
+
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
+        let place = timeout(PATIENCE, Arc::clone(&self.places).acquire_owned()).await;
+        let Ok(Ok(place)) = place else { return Err(Busy) };
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(place);
+            done
+        });
+        // Only a runtime that ends gives up what it was handed.
+        done.await.map_err(|_| Busy)
+    }
+}
+
+fn argon2() -> Argon2<'static> {
+    let (memory, passes, lanes) = COST;
+    let params = Params::new(memory, passes, lanes, None).expect("the costs are within what argon2 allows");
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+}
+
+fn hash(password: &Secret, salt: [u8; 16]) -> Secret {
+    let hash = argon2().hash_password_with_salt(password.expose().as_bytes(), &salt);
+    Secret::new(hash.expect("19 MiB can be had, and the salt has its length").to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(text: &str) -> Secret {
+        Secret::new(text)
+    }
+
+    #[tokio::test]
+    async fn only_the_password_itself_is_it() {
+        let hasher = Hasher::new(2);
+        let hash = hasher.hash(&secret("tulip cement orbit"), [7; 16]).await.unwrap();
+        assert!(hash.expose().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+        assert!(hasher.is(&secret("tulip cement orbit"), Some(&hash)).await.unwrap());
+        for wrong in ["", "tulip cement orbi", "tulip cement orbit ", "Tulip cement orbit"] {
+            assert!(!hasher.is(&secret(wrong), Some(&hash)).await.unwrap(), "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_has_any_password() {
+        let hasher = Hasher::new(2);
+        assert!(!hasher.is(&secret("nobody has this password"), None).await.unwrap());
+        assert!(!hasher.is(&secret("x"), Some(&secret("no hash at all"))).await.unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_finds_no_place_is_told_to_come_again() {
+        let hasher = Hasher::new(1);
+        let held = hasher.places.clone().acquire_owned().await.unwrap();
+        assert_eq!(hasher.is(&secret("x"), None).await, Err(Busy));
+        drop(held);
+        assert_eq!(hasher.is(&secret("x"), None).await, Ok(false));
+    }
+}

@@ -1,0 +1,124 @@
+//! The second factor: what somebody shows after the password, or again before what is dangerous.
+
+use ringfence_model::{Actor, Secret};
+use ringfence_second_factor::policy::{Assurance, Kind, Policy};
+use ringfence_second_factor::recovery::RecoveryCode;
+use ringfence_store::{Factor, NewDevice, Session, SignInOutcome, Stage};
+
+use super::sign_in::{over, session_like};
+use super::{People, Refused, Result, Step, Visitor};
+
+/// What somebody shows.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// What their authenticator application shows.
+    Totp(Secret),
+    /// One of their saved codes.
+    RecoveryCode(Secret),
+}
+
+impl Answer {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Totp(_) => Kind::Totp,
+            Self::RecoveryCode(_) => Kind::RecoveryCode,
+        }
+    }
+}
+
+impl People {
+    /// What somebody may show now, in a session that waits for it or asks again.
+    pub async fn may_show(&self, session: &Session) -> Result<Vec<Kind>> {
+        let demands = self.demands(&session.person, session.place).await?;
+        let mut kinds = self.kinds(&session.person).await?;
+        kinds.retain(|kind| !demands.strong || kind.is_strong());
+        kinds.sort_unstable();
+        kinds.dedup();
+        Ok(kinds)
+    }
+
+    /// Whether a computer can be trusted here.
+    pub async fn may_trust(&self, session: &Session) -> Result<bool> {
+        Ok(self.demands(&session.person, session.place).await?.policy == Policy::OncePerComputer)
+    }
+
+    /// Looks at what somebody shows. Where it is right they are inside, with a new token; where they ask for it and the
+    /// policy allows it, the computer is trusted from now on.
+    pub async fn show(
+        &self,
+        token: &Secret,
+        session: &Session,
+        answer: &Answer,
+        trust: bool,
+        visitor: &Visitor,
+    ) -> Result<Step> {
+        if session.stage == Stage::Binding {
+            return Err(Refused::Over);
+        }
+        let kind = answer.kind();
+        if !self.may_show(session).await?.contains(&kind) {
+            return Err(Refused::WrongCode);
+        }
+        let factor = self.factor(session, kind).await?;
+        match self.check(&factor, answer).await {
+            Ok(()) => self.let_in(token, session, kind, trust, visitor).await,
+            Err(refused) => {
+                if session.stage == Stage::SecondFactor {
+                    self.store.end_sign_in(&session.sign_in, SignInOutcome::Failed, self.now()).await?;
+                }
+                Err(refused)
+            }
+        }
+    }
+
+    async fn factor(&self, session: &Session, kind: Kind) -> Result<Factor> {
+        let factors = self.store.factors(&session.person.id).await?;
+        let mut good =
+            factors.into_iter().filter(|factor| factor.secret.kind() == kind && factor.verified_at.is_some());
+        good.next().ok_or(Refused::WrongCode)
+    }
+
+    async fn check(&self, factor: &Factor, answer: &Answer) -> Result<()> {
+        let (by, now) = (Actor::Person(factor.person.clone()), self.now());
+        let is_it = match answer {
+            Answer::Totp(typed) => self.store.check_totp(&by, factor, typed.expose(), now).await??,
+            Answer::RecoveryCode(typed) => match RecoveryCode::typed(typed.expose()) {
+                Some(code) => self.store.use_recovery_code(&by, factor, &code, now).await??,
+                // What cannot be a code is a slip of the fingers, and no guess.
+                None => false,
+            },
+        };
+        if is_it { Ok(()) } else { Err(Refused::WrongCode) }
+    }
+
+    async fn let_in(
+        &self,
+        token: &Secret,
+        session: &Session,
+        kind: Kind,
+        trust: bool,
+        visitor: &Visitor,
+    ) -> Result<Step> {
+        let (person, place, now) = (&session.person, session.place, self.now());
+        let is_known = self.knows(person, &visitor.address).await?;
+        let assurance = Assurance::SecondFactor { kind, at: now };
+        let to = session_like(session, place, Stage::Inside, assurance, visitor);
+        // Of two right answers at once one changes the session, so one computer is trusted.
+        let token = self.store.change_session(token, to, now).await.map_err(over)?;
+        let outcome = if is_known { SignInOutcome::Known } else { SignInOutcome::New };
+        self.store.end_sign_in(&session.sign_in, outcome, now).await?;
+        let mut device = None;
+        if trust && self.may_trust(session).await? {
+            let new = NewDevice {
+                person: person.id.clone(),
+                place,
+                address: visitor.address.clone(),
+                agent: visitor.agent.clone(),
+                trusted_for: self.rules.trust_for,
+            };
+            let by = Actor::Person(person.id.clone());
+            device = Some(self.store.trust_device(&by, new, now).await?);
+        }
+        Ok(Step::Inside { token, device })
+    }
+}

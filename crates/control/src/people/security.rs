@@ -1,0 +1,116 @@
+//! What somebody changes about their own sign-in. Whatever makes it weaker wants the second factor of the last minutes.
+
+use jiff::SignedDuration;
+use ringfence_model::{Actor, Secret};
+use ringfence_second_factor::failures::Rule;
+use ringfence_second_factor::policy::{Kind, Policy};
+use ringfence_second_factor::recovery::RecoveryCode;
+use ringfence_store::{Person, Purpose, Session, Stage};
+
+use super::{People, Refused, Result};
+
+/// A link to reset a password is good for so long.
+const RESET_GOOD_FOR: SignedDuration = SignedDuration::from_mins(30);
+
+impl People {
+    /// Changes the password, which ends all sessions and devices, this one too.
+    pub async fn change_password(&self, session: &Session, old: &Secret, new: &Secret) -> Result<()> {
+        if session.stage != Stage::Inside {
+            return Err(Refused::Over);
+        }
+        let (person, now) = (&session.person, self.now());
+        let subject = self.store.subject("change-password", &[&person.id]).await?;
+        self.store.count_attempt(&subject, Rule::Application, now).await??;
+        let (_, hash) = self.store.person_by_login(&person.login).await?.ok_or(Refused::Over)?;
+        if !self.hasher.is(old, hash.as_ref()).await? {
+            return Err(Refused::Wrong);
+        }
+        self.store.forget_failures(&subject).await?;
+        self.set_password(person, new).await
+    }
+
+    /// A code to set another password, for whoever reads the person's mail. `None` where there is nobody to give one to,
+    /// which whoever asked must not learn.
+    pub async fn begin_reset(&self, login: &str) -> Result<Option<(Person, RecoveryCode)>> {
+        let Some((person, _)) = self.store.person_by_login(login).await? else { return Ok(None) };
+        if person.locked_at.is_some() || !person.has_password {
+            return Ok(None);
+        }
+        let by = Actor::Person(person.id.clone());
+        let now = self.now();
+        let code =
+            self.store.give_out_code(&by, &person.id, Purpose::ResetPassword, RESET_GOOD_FOR, now).await?;
+        Ok(Some((person, code)))
+    }
+
+    /// Sets another password with a mailed code. It opens nothing by itself: the second factor is asked for as ever.
+    pub async fn reset_password(&self, code: &Secret, new: &Secret) -> Result<()> {
+        let now = self.now();
+        let code = RecoveryCode::typed(code.expose()).ok_or(Refused::WrongCode)?;
+        let found = self.store.look_at_code(Purpose::ResetPassword, &code, now).await?;
+        let person = match found {
+            Some(found) => self.store.person(&found.person).await?,
+            None => None,
+        };
+        let person = person.filter(|person| person.locked_at.is_none()).ok_or(Refused::WrongCode)?;
+        self.judge(&person, new).await?;
+        self.store.redeem_code(Purpose::ResetPassword, &code, now).await?.ok_or(Refused::WrongCode)?;
+        self.set_password(&person, new).await
+    }
+
+    async fn set_password(&self, person: &Person, new: &Secret) -> Result<()> {
+        self.judge(person, new).await?;
+        let hash = self.hasher.hash(new, ringfence_store::random_salt()).await?;
+        let by = Actor::Person(person.id.clone());
+        Ok(self.store.set_password(&by, &person.id, &hash, self.now()).await?)
+    }
+
+    /// Takes a factor away, unless the person would have none that does.
+    pub async fn remove_factor(&self, session: &Session, factor: &str) -> Result<()> {
+        if session.stage != Stage::Inside {
+            return Err(Refused::Over);
+        }
+        self.may_bind(session)?;
+        let person = &session.person;
+        let factors = self.store.factors(&person.id).await?;
+        let left: Vec<Kind> = factors
+            .iter()
+            .filter(|other| other.id != factor && other.verified_at.is_some())
+            .map(|other| other.secret.kind())
+            .collect();
+        for grant in &person.grants {
+            let demands = self.demands(person, grant.place).await?;
+            let does = |kind: &Kind| *kind != Kind::RecoveryCode && (!demands.strong || kind.is_strong());
+            let needs_no_twilio = left.iter().any(|kind| kind.works_without_twilio());
+            if demands.policy != Policy::Disabled && !(left.iter().any(does) && needs_no_twilio) {
+                return Err(Refused::LastFactor);
+            }
+        }
+        let by = Actor::Person(person.id.clone());
+        self.store.remove_factor(&by, &person.id, factor, self.now()).await?;
+        Ok(())
+    }
+
+    /// Ends the trust in one device, or in all.
+    pub async fn end_devices(&self, session: &Session, device: Option<&str>) -> Result<u64> {
+        let by = Actor::Person(session.person.id.clone());
+        Ok(self.store.end_devices(&by, &session.person.id, device, self.now()).await?)
+    }
+
+    /// Ends one other session, or all others.
+    pub async fn end_other_sessions(&self, session: &Session, other: Option<&str>) -> Result<u64> {
+        let by = Actor::Person(session.person.id.clone());
+        let (person, own) = (&session.person.id, Some(session.id.as_str()));
+        Ok(self.store.end_sessions(&by, person, other, own, self.now()).await?)
+    }
+
+    /// Locks the person whose mailed code this is: for whoever reads of a sign-in that was not theirs.
+    pub async fn lock_by_code(&self, code: &Secret) -> Result<Person> {
+        let now = self.now();
+        let code = RecoveryCode::typed(code.expose()).ok_or(Refused::WrongCode)?;
+        let found = self.store.redeem_code(Purpose::Lock, &code, now).await?.ok_or(Refused::WrongCode)?;
+        let by = Actor::Person(found.person.clone());
+        self.store.lock_person(&by, &found.person, true, now).await?;
+        self.store.person(&found.person).await?.ok_or(Refused::WrongCode)
+    }
+}

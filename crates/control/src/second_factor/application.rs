@@ -1,0 +1,196 @@
+//! An application and its settings, as they stand in the store.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use ringfence_model::Sid;
+use ringfence_second_factor::code::CodeLength;
+use ringfence_second_factor::country::Country;
+use ringfence_second_factor::pumping::Limits;
+use ringfence_second_factor::words::HOST_MAX;
+use ringfence_store as store;
+use serde::{Deserialize, Serialize};
+
+/// The longest name of an application: Twilio's.
+const NAME_MAX: usize = 32;
+
+/// More digits than this in a name are a phone number, which a text must not carry for somebody else.
+const NAME_DIGITS_MAX: usize = 4;
+
+/// How an application's codes look and what they demand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApplicationSettings {
+    /// How many digits a code has: 6 to 10.
+    pub digits: u8,
+    /// Where its codes go, of the countries of the configuration; all of those where it is empty.
+    pub countries: Vec<String>,
+    /// The host that its codes are entered at; a browser then offers them there and nowhere else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Whether the text says that the code is nobody else's business.
+    pub warning: bool,
+    /// Whether it may bring its own codes.
+    pub custom_codes: bool,
+}
+
+impl Default for ApplicationSettings {
+    fn default() -> Self {
+        Self {
+            digits: CodeLength::SIX.digits(),
+            countries: Vec::new(),
+            host: None,
+            warning: false,
+            custom_codes: false,
+        }
+    }
+}
+
+/// An application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Application {
+    /// `VA…`.
+    pub sid: Sid,
+    /// What its users know it by.
+    pub name: String,
+    /// How its codes look and what they demand.
+    pub settings: ApplicationSettings,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was changed last.
+    pub updated_at: Timestamp,
+}
+
+/// What is wrong with an application's name or settings.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ApplicationProblem {
+    /// The name is empty, or longer than Twilio's.
+    #[error("a name has 1 to {NAME_MAX} characters, none of them a control character")]
+    NameLength,
+    /// It looks like a phone number.
+    #[error("a name has no more than {NAME_DIGITS_MAX} digits: it must not look like a phone number")]
+    NameDigits,
+    /// The length of its codes.
+    #[error("a code has 6 to 10 digits")]
+    Digits,
+    /// It is no country.
+    #[error("`{0}` is no country: write the two capital letters of ISO 3166, such as US")]
+    Country(String),
+    /// The host cannot stand in a text.
+    #[error(
+        "`{0}` is no host that a text has room for: letters, digits, dots and hyphens, at most {HOST_MAX} of them"
+    )]
+    Host(String),
+}
+
+impl ApplicationSettings {
+    /// What is wrong with them, if anything is.
+    pub fn check(&self, name: &str) -> Result<(), ApplicationProblem> {
+        check_name(name)?;
+        CodeLength::new(self.digits).map_err(|_| ApplicationProblem::Digits)?;
+        for country in &self.countries {
+            Country::parse(country).map_err(|_| ApplicationProblem::Country(country.clone()))?;
+        }
+        match &self.host {
+            Some(host) if !is_host(host) => Err(ApplicationProblem::Host(host.clone())),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Application {
+    /// As it is stored. Settings that this version cannot read are an error of the store's.
+    pub fn read(stored: store::Application) -> store::Result<Self> {
+        let settings = serde_json::from_value(stored.settings).map_err(|error| store::Error::Corrupt {
+            place: format!("applications of {}", stored.sid),
+            why: error.to_string(),
+        })?;
+        let store::Application { sid, name, created_at, updated_at, .. } = stored;
+        Ok(Self { sid, name, settings, created_at, updated_at })
+    }
+
+    /// What is allowed to be sent for it: never more than the configuration allows.
+    pub fn limits(&self, configured: &Arc<Limits>) -> Arc<Limits> {
+        if self.settings.countries.is_empty() {
+            return Arc::clone(configured);
+        }
+        let own: BTreeSet<Country> =
+            self.settings.countries.iter().filter_map(|country| Country::parse(country).ok()).collect();
+        let countries = configured.countries.intersection(&own).copied().collect();
+        Arc::new(Limits { countries, ..(**configured).clone() })
+    }
+}
+
+/// Whether a name may stand in a text.
+pub(crate) fn check_name(name: &str) -> Result<(), ApplicationProblem> {
+    let length = name.chars().count();
+    if length == 0 || length > NAME_MAX || name.chars().any(char::is_control) {
+        return Err(ApplicationProblem::NameLength);
+    }
+    // In any script: what a phone makes a link of is not only ASCII.
+    if name.chars().filter(|letter| letter.is_numeric()).count() > NAME_DIGITS_MAX {
+        return Err(ApplicationProblem::NameDigits);
+    }
+    Ok(())
+}
+
+fn is_host(host: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    host.len() <= HOST_MAX && host.split('.').all(is_label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> ApplicationSettings {
+        ApplicationSettings::default()
+    }
+
+    #[test]
+    fn what_a_text_cannot_carry_is_refused() {
+        assert_eq!(settings().check("Owl Bank"), Ok(()));
+        for name in ["", &"x".repeat(33), "Owl\nBank"] {
+            assert_eq!(settings().check(name), Err(ApplicationProblem::NameLength), "{name}");
+        }
+        for name in ["call 55501", "call ٥٥٥٠١"] {
+            assert_eq!(settings().check(name), Err(ApplicationProblem::NameDigits), "{name}");
+        }
+        let digits = ApplicationSettings { digits: 5, ..settings() };
+        assert_eq!(digits.check("Owl"), Err(ApplicationProblem::Digits));
+        let country = ApplicationSettings { countries: vec!["UK".into()], ..settings() };
+        assert_eq!(country.check("Owl"), Err(ApplicationProblem::Country("UK".into())));
+        for host in ["", "a b", "-a.example", "a..example", "Example.com", &"a".repeat(37), "a/b", "a:443"] {
+            let settings = ApplicationSettings { host: Some(host.to_owned()), ..settings() };
+            assert!(matches!(settings.check("Owl"), Err(ApplicationProblem::Host(_))), "{host}");
+        }
+        let host = ApplicationSettings { host: Some("login.example.com".into()), ..settings() };
+        assert_eq!(host.check("Owl"), Ok(()));
+    }
+
+    #[test]
+    fn an_application_reaches_no_country_that_the_configuration_does_not_allow() {
+        let country = |text: &str| Country::parse(text).expect("a country of the test");
+        let configured = Arc::new(Limits::shipped([country("US"), country("CA")].into()));
+        let application = |countries: &[&str]| Application {
+            sid: Sid::new(*b"VA", 1),
+            name: "Owl".to_owned(),
+            settings: ApplicationSettings {
+                countries: countries.iter().map(|it| (*it).to_owned()).collect(),
+                ..settings()
+            },
+            created_at: Timestamp::UNIX_EPOCH,
+            updated_at: Timestamp::UNIX_EPOCH,
+        };
+        let reached = |countries: &[&str]| application(countries).limits(&configured).countries.clone();
+        assert_eq!(reached(&[]), configured.countries);
+        assert_eq!(reached(&["US", "GB"]), [country("US")].into());
+        assert_eq!(reached(&["GB"]), BTreeSet::new());
+    }
+}

@@ -1,0 +1,210 @@
+//! The second factor at work: codes go out, and come back to be checked.
+//!
+//! [`ringfence_second_factor`] says what may happen, the store counts and remembers, and here it is put together with who
+//! asks and what is configured. A start answers as soon as the code is on its way; [`sending`] sends it. Who asks over
+//! HTTP is for [`crate::verify`].
+
+mod application;
+mod sending;
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use ringfence_model::{Actor, PhoneNumber, Secret, Sid};
+use ringfence_second_factor::challenge::Channel;
+use ringfence_second_factor::code::CodeLength;
+use ringfence_second_factor::pumping::{Asker, Budget, Limits};
+use ringfence_store::{
+    Begun, Challenge, Check, Checked, Counter, End, Expected, NewChallenge, Result, Store, Which,
+};
+use serde::{Deserialize, Serialize};
+
+pub use application::{Application, ApplicationProblem, ApplicationSettings};
+
+pub(crate) use application::check_name;
+pub(crate) use sending::CodeEnd;
+
+use crate::engine::Engine;
+use crate::notices::Sender;
+
+/// What the second factor is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The account that the codes go out from.
+    pub account: Sid,
+    /// How they go out.
+    pub delivery: Delivery,
+    /// What is allowed to be sent.
+    pub limits: Arc<Limits>,
+    /// How long a code is good, up to ten minutes.
+    pub lifetime: SignedDuration,
+}
+
+/// How codes go out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delivery {
+    /// As text messages and calls of the account.
+    Programmable {
+        /// Who sends text messages.
+        sender: Sender,
+        /// Who calls; none where codes are not spoken.
+        caller: Option<PhoneNumber>,
+    },
+    /// By a service of Twilio's Verify, which is given our codes (`CustomCode`). It must have custom codes enabled.
+    Verify {
+        /// `VA…`, of the account.
+        service: Sid,
+    },
+}
+
+/// What is said with a code, kept with its challenge until it is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Details {
+    /// Who the code is from.
+    pub name: String,
+    /// In which language.
+    #[serde(default)]
+    pub locale: String,
+    /// The host that the code is entered at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Eleven characters for Android.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_hash: Option<String>,
+    /// Keys pressed after somebody answered a call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send_digits: Option<String>,
+    /// Whether the text says that the code is nobody else's business.
+    #[serde(default)]
+    pub warning: bool,
+}
+
+/// A code that somebody wants sent to a user of an application.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// Where to.
+    pub to: PhoneNumber,
+    /// How.
+    pub channel: Channel,
+    /// A code of the application's own.
+    pub custom_code: Option<Secret>,
+    /// Who it is from, in place of the application's name.
+    pub name: Option<String>,
+    /// In which language.
+    pub locale: Option<String>,
+    /// Eleven characters for Android.
+    pub app_hash: Option<String>,
+    /// Keys pressed after somebody answered a call.
+    pub send_digits: Option<String>,
+    /// Who wants it.
+    pub asker: Asker,
+    /// Budgets of the application's own.
+    pub own_budgets: Vec<Budget>,
+}
+
+/// What the users of applications do with codes.
+const PURPOSE: &str = "verification";
+
+impl Settings {
+    /// Whether codes can go out this way.
+    pub fn has_channel(&self, channel: Channel) -> bool {
+        !matches!((&self.delivery, channel), (Delivery::Programmable { caller: None, .. }, Channel::Call))
+    }
+}
+
+/// The second factor of an engine.
+#[derive(Debug, Clone, Copy)]
+pub struct SecondFactor<'e> {
+    engine: &'e Engine,
+    settings: &'e Settings,
+}
+
+impl Engine {
+    /// The second factor; `None` where none is configured.
+    pub fn second_factor(&self) -> Option<SecondFactor<'_>> {
+        self.second_factor.as_ref().map(|settings| SecondFactor { engine: self, settings })
+    }
+}
+
+impl<'e> SecondFactor<'e> {
+    /// What it is told.
+    pub fn settings(&self) -> &'e Settings {
+        self.settings
+    }
+
+    /// Where everything is kept.
+    pub fn store(&self) -> &'e Store {
+        self.engine.store()
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        self.engine.now()
+    }
+
+    /// Sends a code to a user of an application; where one waits already, the same once more.
+    pub async fn start(&self, by: &Actor, application: &Application, start: Start) -> Result<Begun> {
+        let settings = &application.settings;
+        let details = Details {
+            name: start.name.unwrap_or_else(|| application.name.clone()),
+            locale: start.locale.unwrap_or_default(),
+            host: settings.host.clone(),
+            app_hash: start.app_hash,
+            send_digits: start.send_digits,
+            warning: settings.warning,
+        };
+        self.begin(
+            by,
+            NewChallenge {
+                expected: expected(application.sid),
+                number: start.to,
+                channel: start.channel,
+                length: CodeLength::new(settings.digits).unwrap_or_default(),
+                lifetime: self.settings.lifetime,
+                custom_code: start.custom_code,
+                details: serde_json::json!(details),
+                counter: Counter::Number,
+                limits: application.limits(&self.settings.limits),
+                asker: start.asker,
+                own_budgets: start.own_budgets,
+            },
+        )
+        .await
+    }
+
+    /// Sends a code for whatever it is expected for, and has it sent at once.
+    pub async fn begin(&self, by: &Actor, new: NewChallenge) -> Result<Begun> {
+        let begun = self.store().begin_challenge(by, new, self.now()).await?;
+        if matches!(begun, Begun::Sent { .. }) {
+            self.engine.announce();
+        }
+        Ok(begun)
+    }
+
+    /// Checks a code that a user of an application entered.
+    pub async fn check(&self, by: &Actor, application: Sid, which: Which, code: Secret) -> Result<Checked> {
+        let check = Check { expected: expected(application), which, code, counter: Counter::Number };
+        self.store().check_challenge(by, check, self.now()).await
+    }
+
+    /// Ends what waits for a code, on the application's word. `None`: nothing waits there.
+    pub async fn end(
+        &self,
+        by: &Actor,
+        application: Sid,
+        which: Which,
+        end: End,
+    ) -> Result<Option<Challenge>> {
+        self.store().end_challenge(by, &expected(application), which, end, self.now()).await
+    }
+
+    /// A challenge of an application.
+    pub async fn find(&self, application: Sid, which: Which) -> Result<Option<Challenge>> {
+        self.store().find_challenge(&expected(application), which).await
+    }
+}
+
+/// What the users of an application are asked for.
+fn expected(application: Sid) -> Expected {
+    Expected { application: application.to_string(), purpose: PURPOSE.to_owned(), binding: String::new() }
+}

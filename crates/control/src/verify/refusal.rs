@@ -1,0 +1,140 @@
+//! Answers that say no, in Twilio's shape and with its codes: <https://www.twilio.com/docs/api/errors>.
+//!
+//! Nothing here repeats a phone number or a code that was sent, but for the path.
+
+use jiff::Timestamp;
+use ringfence_second_factor::failures::Barred;
+use ringfence_second_factor::pumping::Of;
+use ringfence_store::{Error, NotChecked, NotSent};
+use ringfence_twilio::wire::ApiError;
+
+/// An error that the caller is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) error: ApiError,
+    /// Seconds for a `Retry-After` header.
+    pub(super) retry_after_s: Option<u64>,
+    /// The methods for an `Allow` header.
+    pub(super) allow: Option<String>,
+}
+
+impl Refusal {
+    pub(super) fn new(status: u16, code: u32, message: impl Into<String>) -> Self {
+        Self { error: ApiError::new(status, code, message), retry_after_s: None, allow: None }
+    }
+
+    pub(super) fn bad_request(code: u32, message: impl Into<String>) -> Self {
+        Self::new(400, code, message)
+    }
+
+    /// No credentials, or wrong ones. Which of them it is nobody learns.
+    pub(super) fn unauthenticated() -> Self {
+        Self::new(401, 20003, "Authenticate")
+    }
+
+    /// Right credentials, and still not allowed.
+    pub(super) fn forbidden(why: &str) -> Self {
+        Self::new(403, 20403, why)
+    }
+
+    /// Nothing is at this path. Twilio names the path without its version.
+    pub(super) fn not_found(path: &str) -> Self {
+        let at = path.strip_prefix("/v2").unwrap_or(path);
+        Self::new(404, 20404, format!("The requested resource {} was not found", shortened(at)))
+    }
+
+    pub(super) fn method_not_allowed(method: &str, path: &str, allow: &str) -> Self {
+        let message = format!("Method not allowed: {method} {}", shortened(path));
+        Self { allow: Some(allow.to_owned()), ..Self::new(405, 20004, message) }
+    }
+
+    /// A parameter that must be there.
+    pub(super) fn missing(name: &str) -> Self {
+        Self::bad_request(20001, format!("Missing required parameter {name} in the post body"))
+    }
+
+    /// Verify's own code for a parameter that cannot be used.
+    pub(super) fn invalid(name: &str, value: &str) -> Self {
+        Self::bad_request(60200, format!("Invalid parameter `{name}`: {}", shortened(value)))
+    }
+
+    /// Ringfence cannot answer now: the store is away, or the control plane has not begun.
+    pub(super) fn unavailable(why: &str) -> Self {
+        Self { retry_after_s: Some(1), ..Self::new(503, 20503, format!("Service is unavailable: {why}")) }
+    }
+
+    pub(super) fn too_many_requests(until: Timestamp, now: Timestamp) -> Self {
+        Self::new(429, 20429, "Too many requests").after(until, now)
+    }
+
+    fn max_checks() -> Self {
+        Self::new(429, 60202, "Max check attempts reached")
+    }
+
+    /// With the seconds until a time.
+    pub(super) fn after(self, until: Timestamp, now: Timestamp) -> Self {
+        let wait = until.duration_since(now);
+        // The second in which it ends is waited for too.
+        let whole = wait.as_secs() + i64::from(wait.subsec_nanos() > 0);
+        let seconds = u64::try_from(whole).unwrap_or_default().max(1);
+        Self { retry_after_s: Some(seconds), ..self }
+    }
+
+    /// Why no code was sent.
+    pub(super) fn not_sent(not: NotSent, path: &str, now: Timestamp) -> Self {
+        match not {
+            NotSent::Over => Self::not_found(path),
+            NotSent::Country => Self::new(
+                403,
+                60605,
+                "The destination phone number has been blocked: its country is not allowed",
+            ),
+            NotSent::Stopped(until) => Self::new(
+                403,
+                60410,
+                "The destination phone number has been temporarily blocked: codes sent to its prefix are not entered",
+            )
+            .after(until, now),
+            NotSent::Budget(Of::Number, until) => {
+                Self::new(429, 60203, "Max send attempts reached").after(until, now)
+            }
+            NotSent::Budget(_, until) | NotSent::TooSoon(until) => Self::too_many_requests(until, now),
+            NotSent::MaxSends => Self::new(429, 60203, "Max send attempts reached"),
+            NotSent::MaxChecks(until) => Self::max_checks().after(until, now),
+            NotSent::Barred(barred) => Self::barred(barred, now),
+        }
+    }
+
+    /// Why a code was not compared.
+    pub(super) fn not_checked(not: NotChecked, path: &str, now: Timestamp) -> Self {
+        match not {
+            NotChecked::Missing => Self::not_found(path),
+            NotChecked::MaxChecks(until) => Self::max_checks().after(until, now),
+            NotChecked::Barred(barred) => Self::barred(barred, now),
+        }
+    }
+
+    fn barred(barred: Barred, now: Timestamp) -> Self {
+        match barred {
+            Barred::Until(until) => Self::max_checks().after(until, now),
+            Barred::BoundAnew => Self::max_checks(),
+        }
+    }
+}
+
+/// What the store could not do is nothing that the caller did.
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        tracing::warn!(%error, "the second factor could not answer");
+        Self::unavailable("the store did not answer as it should")
+    }
+}
+
+/// What a sender wrote, short enough to be repeated to it.
+fn shortened(text: &str) -> String {
+    const ENOUGH: usize = 64;
+    match text.char_indices().nth(ENOUGH) {
+        None => text.to_owned(),
+        Some((at, _)) => format!("{}…", &text[..at]),
+    }
+}

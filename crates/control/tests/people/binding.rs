@@ -1,0 +1,124 @@
+use ringfence_control::people::{self, Refused, Step};
+use ringfence_second_factor::password::Weak;
+use ringfence_store::Role;
+
+use crate::house::{House, PASSWORD, everywhere, home, operator, secret, why};
+
+#[tokio::test]
+async fn a_password_alone_binds_no_factor() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    house.bound("other@example.com", vec![everywhere(Role::Owner)]).await;
+    let person = house.store.person_by_login(&maria.login).await.unwrap().unwrap().0;
+    let invitation =
+        people::reset_second_factor(&house.store, &operator(), person, house.people.now()).await.unwrap();
+    let refused = why(house.sign_in(&maria.login, PASSWORD, &home()).await);
+    assert!(matches!(refused, Refused::NothingBound), "{refused:?}");
+    // The code alone does not either: whoever finds the mail lacks the password.
+    let code = secret(&invitation.code.spelled());
+    let refused = why(house.people.begin_binding(&code, &secret("another password"), &home()).await);
+    assert!(matches!(refused, Refused::Wrong), "{refused:?}");
+    let step = house.people.begin_binding(&code, &secret(PASSWORD), &home()).await.unwrap();
+    assert!(matches!(step, Step::Bind { .. }));
+}
+
+#[tokio::test]
+async fn a_code_is_good_once_and_a_day() {
+    let house = House::new().await;
+    let first = house.invite("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let code = secret(&first.code.spelled());
+    house.wait(24 * 3_600);
+    let refused = why(house.people.begin_binding(&code, &secret(PASSWORD), &home()).await);
+    assert!(matches!(refused, Refused::WrongCode), "{refused:?}");
+    let second = people::invite(&house.store, &operator(), first.person, house.people.now()).await.unwrap();
+    let code = secret(&second.code.spelled().to_lowercase().replace('-', " "));
+    // A password that cannot be taken does not use it up.
+    let refused = why(house.people.begin_binding(&code, &secret("password123"), &home()).await);
+    assert!(matches!(refused, Refused::Weak(Weak::Common)), "{refused:?}");
+    house.people.begin_binding(&code, &secret(PASSWORD), &home()).await.unwrap();
+    let refused = why(house.people.begin_binding(&code, &secret(PASSWORD), &home()).await);
+    assert!(matches!(refused, Refused::WrongCode), "{refused:?}");
+    for typed in ["", "AAAA-AAAA-AAAA-AAAA", "x"] {
+        let refused = why(house.people.begin_binding(&secret(typed), &secret(PASSWORD), &home()).await);
+        assert!(matches!(refused, Refused::WrongCode), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_inside_before_a_factor_was_shown_to_work_and_one_needs_no_twilio() {
+    let house = House::new().await;
+    let invitation = house.invite("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let code = secret(&invitation.code.spelled());
+    let Step::Bind { token } = house.people.begin_binding(&code, &secret(PASSWORD), &home()).await.unwrap()
+    else {
+        panic!("it leads to binding");
+    };
+    let session = house.session(&token).await;
+    let from = home();
+    let finish = || house.people.finish_binding(&token, &session, &from);
+    assert!(matches!(why(finish().await), Refused::NothingBound));
+    assert!(house.people.waiting_totp(&session).await.unwrap().is_none());
+    let new = house.people.new_totp(&session).await.unwrap();
+    let waiting = house.people.waiting_totp(&session).await.unwrap().unwrap();
+    assert_eq!(
+        (&waiting.factor, &waiting.uri),
+        (&new.factor, &new.uri),
+        "a page that is loaded again shows the same"
+    );
+    assert!(matches!(why(finish().await), Refused::NothingBound), "its code was not typed yet");
+    let refused = why(house.people.confirm_totp(&session, &secret("000000")).await);
+    assert!(matches!(refused, Refused::WrongCode), "{refused:?}");
+    // Recovery codes alone are what remains, and no factor to begin with.
+    house.people.new_recovery_codes(&session).await.unwrap();
+    assert!(matches!(why(finish().await), Refused::NothingBound));
+    let seed = house.seed(&invitation.person.id).await;
+    house.people.confirm_totp(&session, &secret(&seed.code_at(house.people.now()))).await.unwrap();
+    let Step::Inside { token: inside, .. } = finish().await.unwrap() else { panic!("inside") };
+    assert_eq!(house.session(&inside).await.assurance.level(), 2);
+    assert!(matches!(why(finish().await), Refused::Over), "of two tabs one goes on");
+}
+
+#[tokio::test]
+async fn a_new_application_takes_the_place_of_the_old_one() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let token = house.inside(&maria).await;
+    let session = house.session(&token).await;
+    house.people.new_totp(&session).await.unwrap();
+    let seed = house.seed(&session.person.id).await;
+    house.people.confirm_totp(&session, &secret(&seed.code_at(house.people.now()))).await.unwrap();
+    assert_eq!(house.store.factors(&session.person.id).await.unwrap().len(), 2, "it, and the recovery codes");
+}
+
+#[tokio::test]
+async fn a_session_whose_factor_was_shown_long_ago_is_asked_again_before_it_binds() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let token = house.inside(&maria).await;
+    house.wait(601);
+    let session = house.session(&token).await;
+    assert!(matches!(why(house.people.new_totp(&session).await), Refused::AskAgain));
+    assert!(matches!(why(house.people.new_recovery_codes(&session).await), Refused::AskAgain));
+    let dangerous = house.people.authorise(&session, Role::Owner, session.place, true);
+    assert!(matches!(dangerous, Err(Refused::AskAgain)));
+    // Shown again, it goes on.
+    let (token, _) = house.show(&maria, &token, false).await;
+    let session = house.session(&token).await;
+    house.people.new_totp(&session).await.unwrap();
+    house.people.authorise(&session, Role::Owner, session.place, true).unwrap();
+}
+
+#[tokio::test]
+async fn the_last_factor_that_would_do_is_not_taken_away() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let session = house.session(&house.inside(&maria).await).await;
+    for factor in house.store.factors(&session.person.id).await.unwrap() {
+        let removed = house.people.remove_factor(&session, &factor.id).await;
+        if factor.secret.kind() == ringfence_second_factor::policy::Kind::Totp {
+            assert!(matches!(why(removed), Refused::LastFactor));
+        } else {
+            removed.unwrap();
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! An installation with people, and a browser each.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use ringfence_control::people::{
+    self, Answer, Credentials, Hasher, Invitation, Known, People, Refused, Result, Rules, Step, Visitor,
+};
+use ringfence_model::{Actor, Clock, Secret, Sid};
+use ringfence_second_factor::policy::{Demands, Policy};
+use ringfence_second_factor::totp::Seed;
+use ringfence_store::{FactorSecret, Grant, Keys, Location, MasterKey, Role, Session, Store, Where};
+
+pub(crate) const PASSWORD: &str = "tulip cement orbit";
+
+/// A clock that is moved by hand.
+#[derive(Debug)]
+struct Hand {
+    micros: AtomicU64,
+    begin: Instant,
+}
+
+impl Clock for Hand {
+    fn unix_seconds(&self) -> u64 {
+        self.unix_micros() / 1_000_000
+    }
+
+    fn unix_micros(&self) -> u64 {
+        self.micros.load(Ordering::Relaxed)
+    }
+
+    fn monotonic(&self) -> Instant {
+        self.begin + Duration::from_micros(self.unix_micros())
+    }
+}
+
+pub(crate) struct House {
+    pub(crate) people: People,
+    pub(crate) store: Arc<Store>,
+    hand: Arc<Hand>,
+    _directory: tempfile::TempDir,
+}
+
+/// A person with a factor, and what their application shares.
+pub(crate) struct Bound {
+    pub(crate) login: String,
+    pub(crate) seed: Seed,
+    pub(crate) codes: Vec<Secret>,
+}
+
+pub(crate) fn secret(text: &str) -> Secret {
+    Secret::new(text)
+}
+
+pub(crate) fn operator() -> Actor {
+    Actor::CommandLine("alice".to_owned())
+}
+
+pub(crate) fn account(number: u128) -> Where {
+    Where::Account(Sid::new(*b"AC", number))
+}
+
+pub(crate) fn everywhere(role: Role) -> Grant {
+    Grant { place: Where::Everywhere, role }
+}
+
+pub(crate) fn at(address: &str) -> Visitor {
+    Visitor { address: address.to_owned(), agent: "Firefox on Linux".to_owned() }
+}
+
+pub(crate) fn home() -> Visitor {
+    at("203.0.113.7")
+}
+
+impl House {
+    pub(crate) async fn new() -> Self {
+        Self::with(Rules::default()).await
+    }
+
+    pub(crate) async fn with(rules: Rules) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let location = Location::Sqlite(directory.path().join("ringfence.db"));
+        let keys = Keys::Given { current: MasterKey::from_bytes([7; 32]), previous: Vec::new() };
+        let start: Timestamp = "2026-11-26T08:00:00Z".parse().unwrap();
+        let store = Arc::new(Store::open(&location, &keys, start).await.unwrap());
+        let micros = AtomicU64::new(u64::try_from(start.as_microsecond()).unwrap());
+        let hand = Arc::new(Hand { micros, begin: Instant::now() });
+        let clock: Arc<dyn Clock> = Arc::clone(&hand) as _;
+        let people = People::new(Arc::clone(&store), Hasher::new(2), rules, clock);
+        Self { people, store, hand, _directory: directory }
+    }
+
+    pub(crate) fn wait(&self, seconds: u64) {
+        self.hand.micros.fetch_add(seconds * 1_000_000, Ordering::Relaxed);
+    }
+
+    pub(crate) async fn invite(&self, login: &str, grants: Vec<Grant>) -> Invitation {
+        people::add(&self.store, &operator(), login, grants, self.people.now()).await.unwrap()
+    }
+
+    /// Somebody with a password, an authenticator application and recovery codes.
+    pub(crate) async fn bound(&self, login: &str, grants: Vec<Grant>) -> Bound {
+        let invitation = self.invite(login, grants).await;
+        let code = secret(&invitation.code.spelled());
+        let Step::Bind { token } =
+            self.people.begin_binding(&code, &secret(PASSWORD), &home()).await.unwrap()
+        else {
+            panic!("a code leads to binding");
+        };
+        let session = self.session(&token).await;
+        self.people.new_totp(&session).await.unwrap();
+        let seed = self.seed(&invitation.person.id).await;
+        let typed = secret(&seed.code_at(self.people.now()));
+        self.people.confirm_totp(&session, &typed).await.unwrap();
+        let codes = self.people.new_recovery_codes(&session).await.unwrap();
+        let codes = codes.iter().map(|code| secret(&code.spelled())).collect();
+        self.people.finish_binding(&token, &session, &home()).await.unwrap();
+        // The code of this step was shown, and is not taken again.
+        self.wait(30);
+        Bound { login: login.to_owned(), seed, codes }
+    }
+
+    /// What an authenticator application has scanned.
+    pub(crate) async fn seed(&self, person: &str) -> Seed {
+        let factors = self.store.factors(person).await.unwrap();
+        let mut seeds = factors.into_iter().filter_map(|factor| match factor.secret {
+            FactorSecret::Totp(seed) => Some(seed),
+            _ => None,
+        });
+        seeds.next_back().unwrap()
+    }
+
+    pub(crate) async fn session(&self, token: &Secret) -> Session {
+        self.people.session(token).await.unwrap().unwrap()
+    }
+
+    pub(crate) async fn sign_in(&self, login: &str, password: &str, from: &Visitor) -> Result<Step> {
+        self.sign_in_with(login, password, &Known::default(), from).await
+    }
+
+    pub(crate) async fn sign_in_with(
+        &self,
+        login: &str,
+        password: &str,
+        known: &Known,
+        from: &Visitor,
+    ) -> Result<Step> {
+        let typed = Credentials { login: login.to_owned(), password: secret(password) };
+        self.people.sign_in(&typed, known, from).await
+    }
+
+    /// The right password, and what is asked for then.
+    pub(crate) async fn asked(&self, bound: &Bound, from: &Visitor) -> Secret {
+        match self.sign_in(&bound.login, PASSWORD, from).await.unwrap() {
+            Step::Ask { token, .. } => token,
+            step => panic!("the second factor is asked for: {step:?}"),
+        }
+    }
+
+    /// What the application shows now, which is not taken twice: the next time is another step.
+    pub(crate) async fn show(&self, bound: &Bound, token: &Secret, trust: bool) -> (Secret, Option<Secret>) {
+        let session = self.session(token).await;
+        let answer = Answer::Totp(secret(&bound.seed.code_at(self.people.now())));
+        self.wait(30);
+        match self.people.show(token, &session, &answer, trust, &home()).await.unwrap() {
+            Step::Inside { token, device } => (token, device),
+            step => panic!("inside: {step:?}"),
+        }
+    }
+
+    /// Inside, with the second factor.
+    pub(crate) async fn inside(&self, bound: &Bound) -> Secret {
+        let token = self.asked(bound, &home()).await;
+        self.show(bound, &token, false).await.0
+    }
+
+    pub(crate) async fn set_policy(&self, place: Where, policy: Policy) {
+        let demands = Demands { policy, strong: false };
+        self.store.set_policy(&operator(), place, demands, self.people.now()).await.unwrap();
+    }
+}
+
+/// What refused it.
+pub(crate) fn why<T>(result: Result<T>) -> Refused {
+    match result {
+        Ok(_) => panic!("it is refused"),
+        Err(refused) => refused,
+    }
+}

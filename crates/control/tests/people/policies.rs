@@ -1,0 +1,168 @@
+use ringfence_control::people::{Known, Refused, Rules, Step};
+use ringfence_model::Secret;
+use ringfence_second_factor::policy::{Assurance, Demands, Policy};
+use ringfence_store::{Grant, Role, Stage};
+
+use crate::house::{Bound, House, PASSWORD, account, everywhere, home, secret, why};
+
+fn at_account(number: u128, role: Role) -> Grant {
+    Grant { place: account(number), role }
+}
+
+fn with(device: &Secret) -> Known {
+    Known { devices: vec![device.clone()], ..Known::default() }
+}
+
+async fn trusted(house: &House, person: &Bound) -> Secret {
+    let token = house.asked(person, &home()).await;
+    house.show(person, &token, true).await.1.unwrap()
+}
+
+#[tokio::test]
+async fn once_per_computer_asks_once_and_a_remembered_computer_is_no_second_factor() {
+    let house = House::new().await;
+    let op = house.bound("op@example.com", vec![at_account(1, Role::Operator)]).await;
+    let device = trusted(&house, &op).await;
+    let step = house.sign_in_with(&op.login, PASSWORD, &with(&device), &home()).await.unwrap();
+    let Step::Inside { token, device: Some(next) } = step else { panic!("it is trusted: {step:?}") };
+    let session = house.session(&token).await;
+    assert_eq!(session.assurance, Assurance::RememberedComputer);
+    let dangerous = house.people.authorise(&session, Role::Operator, account(1), true);
+    assert!(matches!(dangerous, Err(Refused::AskAgain)), "what is dangerous asks again");
+    // Another browser is asked, whoever else was trusted meanwhile.
+    house.asked(&op, &home()).await;
+    // After thirty days so is this one.
+    house.wait(30 * 24 * 3_600);
+    let step = house.sign_in_with(&op.login, PASSWORD, &with(&next), &home()).await.unwrap();
+    assert!(matches!(step, Step::Ask { .. }), "{step:?}");
+}
+
+#[tokio::test]
+async fn a_stolen_device_opens_neither_another_person_nor_another_account() {
+    let house = House::new().await;
+    let op = house
+        .bound("op@example.com", vec![at_account(1, Role::Operator), at_account(2, Role::Operator)])
+        .await;
+    let other = house.bound("other@example.com", vec![at_account(1, Role::Operator)]).await;
+    let device = trusted(&house, &op).await;
+    let step = house.sign_in_with(&other.login, PASSWORD, &with(&device), &home()).await.unwrap();
+    assert!(matches!(step, Step::Ask { .. }), "{step:?}");
+    let step = house.sign_in_with(&op.login, PASSWORD, &with(&device), &home()).await.unwrap();
+    let Step::Inside { token, device: Some(device) } = step else { panic!("it is trusted: {step:?}") };
+    let session = house.session(&token).await;
+    let step = house.people.go_to(&token, &session, account(2), &with(&device), &home()).await.unwrap();
+    assert!(matches!(step, Step::Ask { .. }), "{step:?}");
+}
+
+#[tokio::test]
+async fn a_copy_of_a_device_ends_the_trust_in_it() {
+    let house = House::new().await;
+    let op = house.bound("op@example.com", vec![at_account(1, Role::Operator)]).await;
+    let stolen = trusted(&house, &op).await;
+    let step = house.sign_in_with(&op.login, PASSWORD, &with(&stolen), &home()).await.unwrap();
+    let Step::Inside { device: Some(own), .. } = step else { panic!("it is trusted: {step:?}") };
+    house.wait(60);
+    for device in [&stolen, &own] {
+        let step = house.sign_in_with(&op.login, PASSWORD, &with(device), &home()).await.unwrap();
+        assert!(matches!(step, Step::Ask { .. }), "{step:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_sign_in_asks_on_a_trusted_computer_too() {
+    let house = House::new().await;
+    let op = house.bound("op@example.com", vec![at_account(1, Role::Operator)]).await;
+    let device = trusted(&house, &op).await;
+    house.set_policy(account(1), Policy::EverySignIn).await;
+    let step = house.sign_in_with(&op.login, PASSWORD, &with(&device), &home()).await.unwrap();
+    assert!(matches!(step, Step::Ask { .. }), "{step:?}");
+}
+
+#[tokio::test]
+async fn each_account_asks_for_what_it_demands_itself() {
+    let house = House::new().await;
+    let grants = vec![at_account(1, Role::Operator), at_account(2, Role::Auditor)];
+    let op = house.bound("op@example.com", grants).await;
+    house.set_policy(account(1), Policy::Disabled).await;
+    house.set_policy(account(2), Policy::EverySignIn).await;
+    let step = house.sign_in(&op.login, PASSWORD, &home()).await.unwrap();
+    let Step::Inside { token, .. } = step else { panic!("the first asks for nothing: {step:?}") };
+    let session = house.session(&token).await;
+    assert_eq!((session.place, session.assurance), (account(1), Assurance::Password));
+    // What this session may here it may not there.
+    let elsewhere = house.people.authorise(&session, Role::Auditor, account(2), false);
+    assert!(matches!(elsewhere, Err(Refused::Forbidden)));
+    let step = house.people.go_to(&token, &session, account(2), &Known::default(), &home()).await.unwrap();
+    let Step::Ask { token, .. } = step else { panic!("the second asks: {step:?}") };
+    assert_eq!(house.session(&token).await.stage, Stage::SecondFactor);
+    let (token, _) = house.show(&op, &token, false).await;
+    let session = house.session(&token).await;
+    assert_eq!(session.place, account(2));
+    assert!(house.people.authorise(&session, Role::Auditor, account(2), false).is_ok());
+    let more = house.people.authorise(&session, Role::Operator, account(2), false);
+    assert!(matches!(more, Err(Refused::Forbidden)));
+    // Back, and to where there is no role.
+    let third = house.people.go_to(&token, &session, account(3), &Known::default(), &home()).await;
+    assert!(matches!(why(third), Refused::Forbidden));
+    let step = house.people.go_to(&token, &session, account(1), &Known::default(), &home()).await.unwrap();
+    assert!(matches!(step, Step::Inside { .. }), "{step:?}");
+}
+
+#[tokio::test]
+async fn an_account_demands_no_less_than_the_installation() {
+    let minimum = Demands { policy: Policy::OncePerComputer, strong: false };
+    let house = House::with(Rules { minimum, ..Rules::default() }).await;
+    let owner = house.bound("owner@example.com", vec![at_account(1, Role::Owner)]).await;
+    let session = house.session(&house.inside(&owner).await).await;
+    let weaker = Demands { policy: Policy::Disabled, strong: false };
+    let refused = why(house.people.set_policy(&session, account(1), weaker).await);
+    assert!(matches!(refused, Refused::Invalid(_)), "{refused:?}");
+    // One that was set before the minimum was is no less than it now.
+    house.set_policy(account(1), Policy::Disabled).await;
+    house.asked(&owner, &home()).await;
+    let other = Demands { policy: Policy::EverySignIn, strong: true };
+    let elsewhere = house.people.set_policy(&session, account(2), other).await;
+    assert!(matches!(why(elsewhere), Refused::Forbidden), "another account's owner sets it there");
+    house.people.set_policy(&session, account(1), other).await.unwrap();
+}
+
+#[tokio::test]
+async fn where_a_password_is_all_there_is_it_is_longer() {
+    let house = House::new().await;
+    house.set_policy(account(1), Policy::Disabled).await;
+    let invitation = house.invite("op@example.com", vec![at_account(1, Role::Operator)]).await;
+    let code = secret(&invitation.code.spelled());
+    let refused = why(house.people.begin_binding(&code, &secret("tulip cement"), &home()).await);
+    assert!(matches!(refused, Refused::Weak(_)), "{refused:?}");
+    let step = house.people.begin_binding(&code, &secret(PASSWORD), &home()).await.unwrap();
+    let Step::Bind { token } = step else { panic!("{step:?}") };
+    // Nothing is demanded, so nothing need be bound.
+    let session = house.session(&token).await;
+    let step = house.people.finish_binding(&token, &session, &home()).await.unwrap();
+    let Step::Inside { token, .. } = step else { panic!("{step:?}") };
+    assert_eq!(house.session(&token).await.assurance, Assurance::Password);
+}
+
+#[tokio::test]
+async fn a_role_allows_what_it_allows_and_where() {
+    let house = House::new().await;
+    for (has, wants, allowed) in [
+        (Role::Auditor, Role::Auditor, true),
+        (Role::Auditor, Role::Operator, false),
+        (Role::Auditor, Role::Owner, false),
+        (Role::Operator, Role::Auditor, true),
+        (Role::Operator, Role::Operator, true),
+        (Role::Operator, Role::Owner, false),
+        (Role::Owner, Role::Auditor, true),
+        (Role::Owner, Role::Operator, true),
+        (Role::Owner, Role::Owner, true),
+    ] {
+        let login = format!("{}-{}@example.com", has.word(), wants.word());
+        let person = house.bound(&login, vec![everywhere(has)]).await;
+        let session = house.session(&house.inside(&person).await).await;
+        for place in [session.place, account(1)] {
+            let is_allowed = house.people.authorise(&session, wants, place, true).is_ok();
+            assert_eq!(is_allowed, allowed, "{has:?} {wants:?} {place:?}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+use jiff::SignedDuration;
+use ringfence_control::people::{self, Known, Refused, Step};
+use ringfence_store::{Grant, Purpose, Role};
+
+use crate::house::{House, PASSWORD, account, everywhere, home, operator, secret, why};
+
+const OTHER: &str = "harbour violin nine";
+
+#[tokio::test]
+async fn a_password_that_was_reset_by_mail_still_demands_the_second_factor() {
+    let house = House::new().await;
+    let op = house.bound("op@example.com", vec![Grant { place: account(1), role: Role::Operator }]).await;
+    let token = house.asked(&op, &home()).await;
+    let (inside, device) = house.show(&op, &token, true).await;
+    let device = device.unwrap();
+    let (_, code) = house.people.begin_reset("OP@example.com").await.unwrap().unwrap();
+    let code = secret(&code.spelled());
+    let refused = why(house.people.reset_password(&code, &secret("short")).await);
+    assert!(matches!(refused, Refused::Weak(_)), "{refused:?}");
+    house.people.reset_password(&code, &secret(OTHER)).await.unwrap();
+    let refused = why(house.people.reset_password(&code, &secret(OTHER)).await);
+    assert!(matches!(refused, Refused::WrongCode), "it is good once: {refused:?}");
+    // Sessions and devices are over, the old password is none, and the new one alone opens nothing.
+    assert!(house.people.session(&inside).await.unwrap().is_none());
+    let known = Known { devices: vec![device], ..Default::default() };
+    assert!(matches!(why(house.sign_in(&op.login, PASSWORD, &home()).await), Refused::Wrong));
+    let step = house.sign_in_with(&op.login, OTHER, &known, &home()).await.unwrap();
+    assert!(matches!(step, Step::Ask { .. }), "{step:?}");
+}
+
+#[tokio::test]
+async fn a_reset_is_for_whoever_has_a_password_and_is_over_after_half_an_hour() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    house.invite("invited@example.com", vec![everywhere(Role::Auditor)]).await;
+    for login in ["nobody@example.com", "invited@example.com", ""] {
+        assert!(house.people.begin_reset(login).await.unwrap().is_none(), "{login}");
+    }
+    let (person, code) = house.people.begin_reset(&maria.login).await.unwrap().unwrap();
+    house.wait(30 * 60);
+    let refused = why(house.people.reset_password(&secret(&code.spelled()), &secret(OTHER)).await);
+    assert!(matches!(refused, Refused::WrongCode), "{refused:?}");
+    house.store.lock_person(&operator(), &person.id, true, house.people.now()).await.unwrap();
+    assert!(house.people.begin_reset(&maria.login).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_changed_password_wants_the_old_one_and_ends_every_session() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let token = house.inside(&maria).await;
+    let session = house.session(&token).await;
+    let change = |old: &str, new: &str| {
+        let (old, new) = (secret(old), secret(new));
+        let (people, session) = (&house.people, &session);
+        async move { people.change_password(session, &old, &new).await }
+    };
+    assert!(matches!(why(change("wrong", OTHER).await), Refused::Wrong));
+    assert!(matches!(why(change(PASSWORD, "maria").await), Refused::Weak(_)));
+    change(PASSWORD, OTHER).await.unwrap();
+    assert!(house.people.session(&token).await.unwrap().is_none());
+    let step = house.sign_in(&maria.login, OTHER, &home()).await.unwrap();
+    assert!(matches!(step, Step::Ask { .. }), "{step:?}");
+}
+
+#[tokio::test]
+async fn the_mailed_link_locks_and_only_an_owner_unlocks() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let token = house.inside(&maria).await;
+    let person = house.session(&token).await.person;
+    let day = SignedDuration::from_hours(24);
+    let now = house.people.now();
+    let code = house.store.give_out_code(&operator(), &person.id, Purpose::Lock, day, now).await.unwrap();
+    let locked = house.people.lock_by_code(&secret(&code.spelled())).await.unwrap();
+    assert!(locked.locked_at.is_some());
+    assert!(house.people.session(&token).await.unwrap().is_none());
+    assert!(matches!(why(house.sign_in(&maria.login, PASSWORD, &home()).await), Refused::Wrong));
+    let again = why(house.people.lock_by_code(&secret(&code.spelled())).await);
+    assert!(matches!(again, Refused::WrongCode), "{again:?}");
+    house.store.lock_person(&operator(), &person.id, false, now).await.unwrap();
+    house.asked(&maria, &home()).await;
+}
+
+#[tokio::test]
+async fn a_login_is_a_mail_address_and_somebody_has_a_role() {
+    let house = House::new().await;
+    let add = |login: &'static str, grants| {
+        let house = &house;
+        async move { people::add(&house.store, &operator(), login, grants, house.people.now()).await }
+    };
+    assert!(matches!(why(add("maria", vec![everywhere(Role::Owner)]).await), Refused::Invalid(_)));
+    assert!(matches!(why(add("maria@example.com", vec![]).await), Refused::Invalid(_)));
+    add("maria@example.com", vec![everywhere(Role::Owner)]).await.unwrap();
+    assert!(matches!(why(add("maria@example.com", vec![everywhere(Role::Owner)]).await), Refused::Store(_)));
+}

@@ -1,0 +1,173 @@
+use ringfence_control::people::{Answer, Known, Refused, Step};
+use ringfence_second_factor::policy::Kind;
+use ringfence_store::{Role, SignInOutcome, Stage};
+
+use crate::house::{House, PASSWORD, at, everywhere, home, operator, secret, why};
+
+#[tokio::test]
+async fn whoever_is_not_let_in_learns_one_thing() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    house.bound("locked@example.com", vec![everywhere(Role::Auditor)]).await;
+    let locked = house.store.person_by_login("locked@example.com").await.unwrap().unwrap().0;
+    house.store.lock_person(&operator(), &locked.id, true, house.people.now()).await.unwrap();
+    house.invite("invited@example.com", vec![everywhere(Role::Auditor)]).await;
+    for (login, password) in [
+        (maria.login.as_str(), "tulip cement orbits"),
+        (maria.login.as_str(), ""),
+        ("nobody@example.com", PASSWORD),
+        ("locked@example.com", PASSWORD),
+        ("invited@example.com", PASSWORD),
+        ("invited@example.com", ""),
+        ("", ""),
+    ] {
+        let refused = why(house.sign_in(login, password, &home()).await);
+        assert!(matches!(refused, Refused::Wrong), "{login}: {refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_right_password_is_asked_for_the_second_factor_and_is_not_inside() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let Step::Ask { token, kinds } = house.sign_in(&maria.login, PASSWORD, &home()).await.unwrap() else {
+        panic!("it is asked for");
+    };
+    assert_eq!(kinds, [Kind::Totp, Kind::RecoveryCode]);
+    let session = house.session(&token).await;
+    assert_eq!(session.stage, Stage::SecondFactor);
+    let refused = house.people.authorise(&session, Role::Auditor, session.place, false);
+    assert!(matches!(refused, Err(Refused::Over)));
+    let (inside, device) = house.show(&maria, &token, true).await;
+    assert_eq!(device, None, "owners are asked at every sign-in, so no computer is trusted");
+    assert!(
+        house.people.session(&token).await.unwrap().is_none(),
+        "the token of the step before is worth nothing"
+    );
+    let session = house.session(&inside).await;
+    assert_eq!((session.stage, session.assurance.level()), (Stage::Inside, 2));
+    house.people.authorise(&session, Role::Owner, session.place, true).unwrap();
+}
+
+#[tokio::test]
+async fn a_wrong_a_used_or_anothers_code_lets_nobody_in() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let other = house.bound("other@example.com", vec![everywhere(Role::Owner)]).await;
+    let used = maria.seed.code_at(house.people.now()).to_string();
+    house.inside(&maria).await;
+    let token = house.asked(&maria, &home()).await;
+    let session = house.session(&token).await;
+    let others = other.seed.code_at(house.people.now()).to_string();
+    for typed in [used.as_str(), others.as_str(), "", "12345", "no code at all"] {
+        let answer = Answer::Totp(secret(typed));
+        let refused = why(house.people.show(&token, &session, &answer, false, &home()).await);
+        assert!(matches!(refused, Refused::WrongCode | Refused::Later(_)), "{typed}: {refused:?}");
+    }
+    let answer = Answer::RecoveryCode(other.codes[0].clone());
+    let refused = why(house.people.show(&token, &session, &answer, false, &home()).await);
+    assert!(matches!(refused, Refused::WrongCode), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_factor_that_was_wrong_too_often_is_worth_nothing_and_the_recovery_code_is() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    for _ in 0..20 {
+        let token = house.asked(&maria, &home()).await;
+        let session = house.session(&token).await;
+        let answer = Answer::Totp(secret("000000"));
+        let refused = why(house.people.show(&token, &session, &answer, false, &home()).await);
+        assert!(matches!(refused, Refused::WrongCode), "{refused:?}");
+        house.wait(3_600);
+    }
+    let token = house.asked(&maria, &home()).await;
+    let session = house.session(&token).await;
+    let right = Answer::Totp(secret(&maria.seed.code_at(house.people.now())));
+    let refused = why(house.people.show(&token, &session, &right, false, &home()).await);
+    assert!(matches!(refused, Refused::BoundAnew), "{refused:?}");
+    let code = Answer::RecoveryCode(maria.codes[0].clone());
+    let step = house.people.show(&token, &session, &code, false, &home()).await.unwrap();
+    assert!(matches!(step, Step::Inside { .. }));
+}
+
+#[tokio::test]
+async fn guessing_a_password_is_slowed_down_where_it_happens_and_the_owner_is_not() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    // From one address: after five there are pauses, for the right password as well.
+    let attacker = at("198.51.100.1");
+    for _ in 0..5 {
+        assert!(matches!(why(house.sign_in(&maria.login, "wrong", &attacker).await), Refused::Wrong));
+    }
+    assert!(matches!(why(house.sign_in(&maria.login, PASSWORD, &attacker).await), Refused::Later(_)));
+    // From a thousand: as many guesses as from one.
+    let elsewhere = at("198.51.100.2");
+    assert!(matches!(why(house.sign_in(&maria.login, PASSWORD, &elsewhere).await), Refused::Later(_)));
+    // The owner, from where she signed in before.
+    house.asked(&maria, &home()).await;
+    // Somebody who is nobody is slowed down as well, so the pause tells nothing.
+    for _ in 0..5 {
+        house.sign_in("nobody@example.com", "wrong", &attacker).await.unwrap_err();
+    }
+    let refused = why(house.sign_in("nobody@example.com", "wrong", &attacker).await);
+    assert!(matches!(refused, Refused::Later(_)), "{refused:?}");
+    // And after the pause the right password is right.
+    house.wait(3_600);
+    house.asked(&maria, &attacker).await;
+}
+
+#[tokio::test]
+async fn nobody_who_lacks_the_password_moves_the_second_factors_counter() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    for address in 0..50 {
+        let _ = house.sign_in(&maria.login, "wrong", &at(&format!("198.51.100.{address}"))).await;
+    }
+    house.inside(&maria).await;
+}
+
+#[tokio::test]
+async fn a_sign_in_ends_the_session_that_the_browser_had() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let before = house.inside(&maria).await;
+    let known = Known { session: Some(before.clone()), ..Known::default() };
+    house.sign_in_with(&maria.login, PASSWORD, &known, &home()).await.unwrap();
+    assert!(house.people.session(&before).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn what_became_of_a_sign_in_is_written_down_for_its_owner() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let token = house.asked(&maria, &at("198.51.100.1")).await;
+    let session = house.session(&token).await;
+    house.people.show(&token, &session, &Answer::Totp(secret("000000")), false, &home()).await.unwrap_err();
+    house.wait(1);
+    house.inside(&maria).await;
+    let sign_ins = house.store.sign_ins(&session.person.id, 9).await.unwrap();
+    let outcomes: Vec<_> = sign_ins.iter().map(|it| (it.address.as_str(), it.outcome)).collect();
+    assert_eq!(
+        outcomes,
+        [
+            ("203.0.113.7", SignInOutcome::Known),
+            ("198.51.100.1", SignInOutcome::Failed),
+            ("203.0.113.7", SignInOutcome::New),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn signing_out_ends_the_session() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let (one, two) = (house.inside(&maria).await, house.inside(&maria).await);
+    house.people.sign_out(&house.session(&one).await).await.unwrap();
+    assert!(house.people.session(&one).await.unwrap().is_none());
+    let session = house.session(&two).await;
+    let three = house.inside(&maria).await;
+    assert_eq!(house.people.end_other_sessions(&session, None).await.unwrap(), 2);
+    assert!(house.people.session(&three).await.unwrap().is_none());
+    assert!(house.people.session(&two).await.unwrap().is_some());
+}

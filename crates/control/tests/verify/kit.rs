@@ -1,0 +1,343 @@
+//! An application with a credential, the API before it, and the phones that its codes arrive at.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use jiff::{SignedDuration, Timestamp};
+use ringfence_control::decide::kind;
+use ringfence_control::engine::{Clients, Engine, KnownAccount, Setup};
+use ringfence_control::notices::Sender;
+use ringfence_control::second_factor::{ApplicationSettings, Delivery, Settings};
+use ringfence_control::verify::{Verify, VerifySetup};
+use ringfence_model::{Actor, Clock, PhoneNumber, Secret, Sid};
+use ringfence_sandbox::Settings as SandboxSettings;
+use ringfence_second_factor::country::Country;
+use ringfence_second_factor::pumping::Limits;
+use ringfence_store::{Application, Keys, Life, Location, MasterKey, NewCredential, Store};
+use ringfence_testkit::openapi::Document;
+use ringfence_twilio::client::{Backoff, CallFilter, MessageFilter};
+use ringfence_twilio::wire::{Call, Form, Message};
+use serde_json::{Value, json};
+
+use crate::world::World;
+
+pub(crate) const TO: &str = "+14155550123";
+
+/// The second factor's clock, which goes with the sandbox's.
+#[derive(Debug)]
+struct Hands(AtomicU64, Instant);
+
+impl Clock for Hands {
+    fn unix_seconds(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    fn monotonic(&self) -> Instant {
+        self.1 + Duration::from_secs(self.unix_seconds())
+    }
+}
+
+/// A user name and a password.
+#[derive(Clone)]
+pub(crate) struct Login {
+    pub(crate) user: String,
+    pub(crate) password: Secret,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
+    pub(crate) response: Response<Bytes>,
+}
+
+impl Answer {
+    /// The status and Twilio's code.
+    pub(crate) fn error(&self) -> (u16, u64) {
+        assert_eq!(self.body["status"], self.status, "{self:?}");
+        assert!(self.body["more_info"].as_str().is_some_and(|it| it.starts_with("https://www.twilio.com/")));
+        (self.status, self.body["code"].as_u64().expect("an error has a code"))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.response.headers().get(name).map(|value| value.to_str().expect("text"))
+    }
+}
+
+/// What else than the usual there is.
+pub(crate) struct Options {
+    pub(crate) limits: Limits,
+    pub(crate) settings: ApplicationSettings,
+    /// Codes go out by Twilio's Verify.
+    pub(crate) by_verify: bool,
+    pub(crate) can_call: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            limits: Limits::shipped(countries(&["US", "DE"])),
+            settings: ApplicationSettings::default(),
+            by_verify: false,
+            can_call: true,
+        }
+    }
+}
+
+pub(crate) fn countries(names: &[&str]) -> std::collections::BTreeSet<Country> {
+    names.iter().map(|name| Country::parse(name).expect("a country of the test")).collect()
+}
+
+pub(crate) struct Bank {
+    pub(crate) world: World,
+    pub(crate) store: Arc<Store>,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) application: Application,
+    pub(crate) login: Login,
+    verify: Verify,
+    clock: Arc<Hands>,
+    me: Life,
+    document: Document,
+    _folder: tempfile::TempDir,
+}
+
+impl Bank {
+    pub(crate) async fn open() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    pub(crate) async fn with(options: Options) -> Self {
+        let world = World::start(SandboxSettings::default());
+        let folder = tempfile::tempdir().expect("a folder");
+        let clock = Arc::new(Hands(AtomicU64::new(1_772_366_400), Instant::now()));
+        let now = Timestamp::from_second(1_772_366_400).expect("a time");
+        let keys = Keys::Given { current: MasterKey::from_bytes([7; 32]), previous: Vec::new() };
+        let location = Location::Sqlite(folder.path().join("ringfence.db"));
+        let store = Arc::new(Store::open(&location, &keys, now).await.expect("a store"));
+        let account = world.sandbox.account_sid();
+        let known = KnownAccount {
+            sid: account,
+            parent: None,
+            auth_token: Secret::new(world.sandbox.auth_token(account).expect("the main account")),
+            finds_subaccounts: false,
+        };
+        let base = format!("http://{}", world.sandbox.address()).parse().expect("a URL");
+        // One try each: what is done after a failure is the outbox's business here.
+        let backoff = Backoff { tries: 1, ..Backoff::default() };
+        let settings =
+            ringfence_twilio::client::Settings { backoff, ..ringfence_twilio::client::Settings::at(base) };
+        let clients = Clients::new(&settings, vec![known]).expect("clients");
+        let number = world.sandbox.phone_numbers().first().expect("a number").clone();
+        let delivery = if options.by_verify {
+            Delivery::Verify { service: verify_service(&world).await }
+        } else {
+            let caller = PhoneNumber::parse(&number).expect("a number");
+            Delivery::Programmable {
+                sender: Sender::Name(number),
+                caller: options.can_call.then_some(caller),
+            }
+        };
+        let second_factor = Settings {
+            account,
+            delivery,
+            limits: Arc::new(options.limits),
+            lifetime: SignedDuration::from_mins(10),
+        };
+        let engine = Arc::new(Engine::new(Setup {
+            store: Arc::clone(&store),
+            clients,
+            limits: Vec::new(),
+            notifier: None,
+            second_factor: Some(second_factor),
+            clock: Arc::clone(&clock) as _,
+        }));
+        let me = store.join("one", "hash", now).await.expect("a life");
+        let (application, login) = application(&store, &options.settings, "Owl Bank", &[], now).await;
+        let source = Arc::clone(&engine);
+        let setup = VerifySetup { engine: Arc::new(move || Ok(Arc::clone(&source))), public_url: None };
+        let document = Document::load("twilio_verify_v2");
+        let verify = Verify::new(setup);
+        Self { world, store, engine, application, login, verify, clock, me, document, _folder: folder }
+    }
+
+    /// Another application with a credential.
+    pub(crate) async fn neighbour(&self, scopes: &[&str]) -> (Application, Login) {
+        application(&self.store, &ApplicationSettings::default(), "Neighbour", scopes, self.now()).await
+    }
+
+    /// A credential of the application.
+    pub(crate) async fn credential(&self, scopes: &[&str], expires_at: Option<Timestamp>) -> (Sid, Login) {
+        credential(&self.store, self.application.sid, scopes, expires_at, self.now()).await
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_second(i64::try_from(self.clock.unix_seconds()).expect("a time")).expect("a time")
+    }
+
+    pub(crate) async fn advance(&self, seconds: u64) {
+        self.world.advance(seconds).await;
+        self.clock.0.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    pub(crate) fn service(&self) -> String {
+        format!("/v2/Services/{}", self.application.sid)
+    }
+
+    /// Asks as the application.
+    pub(crate) async fn ask(&self, method: &str, path: &str, form: &[(&str, &str)]) -> Answer {
+        self.ask_as(Some(&self.login), method, path, form).await
+    }
+
+    pub(crate) async fn ask_as(
+        &self,
+        login: Option<&Login>,
+        method: &str,
+        path: &str,
+        form: &[(&str, &str)],
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(path).header("host", "2fa.example.com");
+        if let Some(Login { user, password }) = login {
+            let encoded = BASE64.encode(format!("{user}:{}", password.expose()));
+            request = request.header("authorization", format!("Basic {encoded}"));
+        }
+        let form: Form = form.iter().copied().collect();
+        if method == "POST" {
+            request = request.header("content-type", "application/x-www-form-urlencoded");
+        }
+        let request = request.body(Bytes::from(form.encode())).expect("a request");
+        self.send(request).await
+    }
+
+    pub(crate) async fn send(&self, request: Request<Bytes>) -> Answer {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let response = self.verify.answer(IpAddr::from([127, 0, 0, 1]), false, request).await;
+        let status = response.status().as_u16();
+        assert!(status < 500, "{method} {path}: {response:?}");
+        let body = match &**response.body() {
+            [] => Value::Null,
+            body => serde_json::from_slice(body).expect("JSON"),
+        };
+        if status < 300 && method != Method::HEAD {
+            let operation = self.document.operation(method.as_str(), &path);
+            let operation = operation.expect("an operation of Twilio's");
+            let shown = (!body.is_null()).then_some(&body);
+            let problems = operation.check_response(status, shown);
+            assert_eq!(problems, Vec::<String>::new(), "{method} {path}: {body:#}");
+        }
+        Answer { status, body, response }
+    }
+
+    pub(crate) async fn start(&self, form: &[(&str, &str)]) -> Answer {
+        let given = |name: &str| form.iter().any(|(known, _)| *known == name);
+        let usual = [("To", TO), ("Channel", "sms")].into_iter().filter(|(name, _)| !given(name));
+        let form: Vec<_> = form.iter().copied().chain(usual).collect();
+        self.ask("POST", &format!("{}/Verifications", self.service()), &form).await
+    }
+
+    /// A start that has to succeed, and the code that arrives.
+    pub(crate) async fn started(&self) -> (Value, String) {
+        let answer = self.start(&[]).await;
+        assert_eq!(answer.status, 201, "{}", answer.body);
+        self.work().await;
+        (answer.body, self.code().await)
+    }
+
+    pub(crate) async fn check(&self, code: &str) -> Answer {
+        self.check_with(&[("To", TO), ("Code", code)]).await
+    }
+
+    pub(crate) async fn check_with(&self, form: &[(&str, &str)]) -> Answer {
+        self.ask("POST", &format!("{}/VerificationCheck", self.service()), form).await
+    }
+
+    /// Sends what is due; how many were done, and how many were not.
+    pub(crate) async fn work(&self) -> (usize, usize) {
+        let worked = self.engine.work(&self.me, kind::CODE, 1_000).await.expect("the store is there");
+        (worked.done, worked.failed)
+    }
+
+    pub(crate) async fn messages(&self) -> Vec<Message> {
+        let account = self.world.sandbox.account_sid();
+        self.world.parent.messages(account).list(&MessageFilter::default()).all().await.expect("a list")
+    }
+
+    pub(crate) async fn calls(&self) -> Vec<Call> {
+        let account = self.world.sandbox.account_sid();
+        self.world.parent.calls(account).list(&CallFilter::default()).all().await.expect("a list")
+    }
+
+    /// The code in the newest text.
+    pub(crate) async fn code(&self) -> String {
+        let messages = self.messages().await;
+        let body = messages.first().and_then(|message| message.body.clone()).expect("a text arrived");
+        code_in(&body)
+    }
+}
+
+/// The digits that stand together.
+fn code_in(body: &str) -> String {
+    let is_code = |word: &&str| word.len() >= 4 && word.bytes().all(|byte| byte.is_ascii_digit());
+    body.split(|letter: char| !letter.is_ascii_alphanumeric())
+        .find(is_code)
+        .expect("there is a code")
+        .to_owned()
+}
+
+pub(crate) fn wrong(code: &str) -> String {
+    code.chars().map(|digit| if digit == '9' { '0' } else { '9' }).collect()
+}
+
+async fn application(
+    store: &Store,
+    settings: &ApplicationSettings,
+    name: &str,
+    scopes: &[&str],
+    now: Timestamp,
+) -> (Application, Login) {
+    let by = Actor::CommandLine("ops".to_owned());
+    let application = store.add_application(&by, name, json!(settings), now).await.expect("an application");
+    let (_, login) = credential(store, application.sid, scopes, None, now).await;
+    (application, login)
+}
+
+async fn credential(
+    store: &Store,
+    application: Sid,
+    scopes: &[&str],
+    expires_at: Option<Timestamp>,
+    now: Timestamp,
+) -> (Sid, Login) {
+    let new = NewCredential {
+        kind: "verify".to_owned(),
+        application: Some(application),
+        name: "test".to_owned(),
+        scopes: scopes.iter().map(|it| (*it).to_owned()).collect(),
+        expires_at,
+    };
+    let by = Actor::CommandLine("ops".to_owned());
+    let (credential, password) = store.create_credential(&by, new, now).await.expect("a credential");
+    (credential.sid, Login { user: credential.sid.to_string(), password })
+}
+
+/// A service of the sandbox's Verify that takes codes of ours.
+async fn verify_service(world: &World) -> Sid {
+    let token = world.sandbox.auth_token(world.sandbox.account_sid()).expect("the main account");
+    let credentials = BASE64.encode(format!("{}:{token}", world.sandbox.account_sid()));
+    let form = "FriendlyName=Owl&CustomCodeEnabled=true";
+    let request = format!(
+        "POST /verify.twilio.com/v2/Services HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic {credentials}\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{form}",
+        form.len()
+    );
+    let answer = ringfence_testkit::exchange(world.sandbox.address(), request).await.expect("an answer");
+    assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
+    let body: Value = serde_json::from_slice(&answer.body).expect("JSON");
+    Sid::parse(body["sid"].as_str().expect("a SID")).expect("a SID")
+}

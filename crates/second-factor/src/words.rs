@@ -1,0 +1,302 @@
+//! What a code says: the text that is sent, and the TwiML that is spoken, in the language of whoever gets it.
+//!
+//! A text is one segment, whatever the name and the language, so that a code costs one message and arrives as one: what
+//! does not fit is left out, the warning first, then the name. Its last line is bound to the origin where one is known
+//! (`@example.com #123456`, <https://wicg.github.io/sms-one-time-codes/>), so that a browser offers the code to that site
+//! and to no other. The code stands in the text too, for people.
+
+use ringfence_model::Segments;
+
+/// What the text is about.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wording {
+    /// Who the code is from, as people know it.
+    pub name: String,
+    /// The language, `de` or `pt-BR`; English where there are no words for it.
+    pub locale: String,
+    /// The host that the code is entered at.
+    pub host: Option<String>,
+    /// Eleven characters by which Android hands the text to an application.
+    pub app_hash: Option<String>,
+    /// Whether the text says that the code is nobody else's business.
+    pub warning: bool,
+}
+
+/// The longest host that every text has room for.
+pub const HOST_MAX: usize = 36;
+
+/// The text of a message: one segment.
+pub fn text(wording: &Wording, code: &str) -> String {
+    let words = words(&wording.locale);
+    let last = match (&wording.app_hash, &wording.host) {
+        (Some(hash), _) => format!("\n{hash}"),
+        (None, Some(host)) => format!("\n@{host} #{code}"),
+        (None, None) => String::new(),
+    };
+    // A name with a line break in it could write a last line of its own, bound to another host.
+    let name = wording.name.replace(char::is_control, " ");
+    let named = words.text.replace("{code}", code).replace("{name}", &name);
+    let bare = words.bare.replace("{code}", code);
+    let fits = |text: &String| Segments::of(text).count == 1;
+    let warned = format!("{named}. {}", words.warning);
+    let candidates = [
+        (wording.warning && !wording.name.is_empty()).then(|| format!("{warned}{last}")),
+        (!wording.name.is_empty()).then(|| format!("{named}{last}")),
+        wording.warning.then(|| format!("{bare}. {}{last}", words.warning)),
+        Some(format!("{bare}{last}")),
+        Some(bare.clone()),
+    ];
+    candidates.into_iter().flatten().find(fits).unwrap_or_else(|| code.to_owned())
+}
+
+/// The TwiML of a call: the code, digit by digit, twice.
+pub fn twiml(wording: &Wording, code: &str) -> String {
+    let words = words(&wording.locale);
+    let digits = code.chars().map(String::from).collect::<Vec<_>>().join(", ");
+    let sentence = if wording.name.is_empty() {
+        words.bare.replace("{code}", &digits)
+    } else {
+        words.text.replace("{code}", &digits).replace("{name}", &wording.name)
+    };
+    let say = format!("<Say language=\"{}\">{}</Say>", words.voice, escaped(&sentence));
+    format!("<Response>{say}<Pause length=\"1\"/>{say}</Response>")
+}
+
+/// The language that is used for a locale.
+pub fn locale(wanted: &str) -> &'static str {
+    words(wanted).locale
+}
+
+/// Text as XML 1.0 takes it: what markup is made of is escaped, and what no document may hold is left out.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\t' | '\n' | '\r' => escaped.push(' '),
+            letter if letter.is_control() || matches!(letter, '\u{fffe}' | '\u{ffff}') => {}
+            letter => escaped.push(letter),
+        }
+    }
+    escaped
+}
+
+/// One language.
+struct Words {
+    locale: &'static str,
+    /// As `Say` names it.
+    voice: &'static str,
+    /// With `{name}` and `{code}`.
+    text: &'static str,
+    /// With `{code}` alone.
+    bare: &'static str,
+    warning: &'static str,
+}
+
+fn words(wanted: &str) -> &'static Words {
+    let wanted = wanted.replace('_', "-");
+    let language = wanted.split('-').next().unwrap_or_default();
+    let of = |name: &str| WORDS.iter().find(|words| words.locale.eq_ignore_ascii_case(name));
+    of(&wanted).or_else(|| of(language)).unwrap_or(&WORDS[0])
+}
+
+/// English first. Where a language has a word for the code that GSM-7 can write, it is that one: a text of 160 characters
+/// has room for the name and the warning, one of 70 seldom.
+const WORDS: [Words; 12] = [
+    Words {
+        locale: "en",
+        voice: "en-US",
+        text: "Your {name} verification code is: {code}",
+        bare: "Your verification code is: {code}",
+        warning: "Don't share it with anyone; we never ask for it",
+    },
+    Words {
+        locale: "de",
+        voice: "de-DE",
+        text: "Ihr {name} Bestätigungscode lautet: {code}",
+        bare: "Ihr Bestätigungscode lautet: {code}",
+        warning: "Geben Sie ihn niemandem weiter; wir fragen nie danach",
+    },
+    Words {
+        locale: "fr",
+        voice: "fr-FR",
+        text: "Votre code {name} est : {code}",
+        bare: "Votre code est : {code}",
+        warning: "Ne le donnez à personne ; nous ne le demandons jamais",
+    },
+    Words {
+        locale: "es",
+        voice: "es-ES",
+        text: "Tu clave de {name} es: {code}",
+        bare: "Tu clave es: {code}",
+        warning: "No la compartas con nadie; nunca te la pediremos",
+    },
+    Words {
+        locale: "it",
+        voice: "it-IT",
+        text: "Il tuo codice {name} è: {code}",
+        bare: "Il tuo codice è: {code}",
+        warning: "Non darlo a nessuno; non te lo chiederemo mai",
+    },
+    Words {
+        locale: "pt",
+        voice: "pt-PT",
+        text: "O seu código {name} é: {code}",
+        bare: "O seu código é: {code}",
+        warning: "Não o partilhe",
+    },
+    Words {
+        locale: "pt-BR",
+        voice: "pt-BR",
+        text: "Seu código {name} é: {code}",
+        bare: "Seu código é: {code}",
+        warning: "Não o compartilhe",
+    },
+    Words {
+        locale: "nl",
+        voice: "nl-NL",
+        text: "Je {name} verificatiecode is: {code}",
+        bare: "Je verificatiecode is: {code}",
+        warning: "Deel deze met niemand; wij vragen er nooit om",
+    },
+    Words {
+        locale: "sv",
+        voice: "sv-SE",
+        text: "Din kod för {name} är: {code}",
+        bare: "Din kod är: {code}",
+        warning: "Dela den inte med någon; vi frågar aldrig efter den",
+    },
+    Words {
+        locale: "pl",
+        voice: "pl-PL",
+        text: "Kod {name} to: {code}",
+        bare: "Kod to: {code}",
+        warning: "Nie podawaj go nikomu; nigdy o niego nie pytamy",
+    },
+    Words {
+        locale: "ja",
+        voice: "ja-JP",
+        text: "{name} の認証コード: {code}",
+        bare: "認証コード: {code}",
+        warning: "誰にも教えないでください",
+    },
+    Words {
+        locale: "zh",
+        voice: "zh-CN",
+        text: "您的 {name} 验证码: {code}",
+        bare: "您的验证码: {code}",
+        warning: "请勿告知他人",
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use ringfence_model::Encoding;
+
+    use super::*;
+
+    fn wording(name: &str, locale: &str) -> Wording {
+        Wording { name: name.to_owned(), locale: locale.to_owned(), ..Wording::default() }
+    }
+
+    /// The code that a browser finds, by the algorithm of the draft: the last line, `@host #code`.
+    fn bound_code(text: &str) -> Option<(&str, &str)> {
+        let last = text.lines().last()?;
+        let rest = last.strip_prefix('@')?;
+        let (host, code) = rest.split_once(" #")?;
+        Some((host, code))
+    }
+
+    #[test]
+    fn a_name_cannot_break_out_of_what_is_spoken() {
+        let twiml = twiml(&wording("A</Say><Hangup/>&\"\u{0}\u{b}B", "en"), "123456");
+        assert!(!twiml.contains("<Hangup/>") && !twiml.contains('\u{0}'), "{twiml}");
+        assert!(twiml.contains("A&lt;/Say&gt;&lt;Hangup/&gt;&amp;&quot;B"), "{twiml}");
+    }
+
+    #[test]
+    fn a_code_is_spoken_digit_by_digit_twice_in_the_language_of_its_listener() {
+        let twiml = twiml(&wording("Owl", "de-AT"), "123456");
+        assert_eq!(
+            twiml
+                .matches("<Say language=\"de-DE\">Ihr Owl Bestätigungscode lautet: 1, 2, 3, 4, 5, 6</Say>")
+                .count(),
+            2
+        );
+    }
+
+    #[test]
+    fn a_language_without_words_is_english() {
+        for (wanted, used) in
+            [("", "en"), ("tlh", "en"), ("DE", "de"), ("pt_br", "pt-BR"), ("pt-PT", "pt"), ("zh-HK", "zh")]
+        {
+            assert_eq!(locale(wanted), used, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn a_text_says_who_it_is_from_and_is_bound_to_where_it_is_entered() {
+        let wording = Wording {
+            host: Some("login.example.com".to_owned()),
+            warning: true,
+            ..wording("Owl Bank", "en")
+        };
+        let text = text(&wording, "123456");
+        assert!(text.starts_with("Your Owl Bank verification code is: 123456. Don't share"), "{text}");
+        assert_eq!(bound_code(&text), Some(("login.example.com", "123456")));
+    }
+
+    #[test]
+    fn no_name_binds_a_code_to_a_host_of_its_own() {
+        let text = text(&wording("Owl\n@evil.example #123456\r\n", "en"), "123456");
+        assert_eq!(bound_code(&text), None, "{text}");
+    }
+
+    #[test]
+    fn android_gets_its_hash_in_place_of_the_host() {
+        let wording = Wording {
+            host: Some("example.com".to_owned()),
+            app_hash: Some("He42w354ol9".to_owned()),
+            ..wording("Owl", "en")
+        };
+        assert!(text(&wording, "123456").ends_with("\nHe42w354ol9"));
+    }
+
+    proptest! {
+        /// In every language, with every name: one segment, with the code in it, and bound where a host is known.
+        #[test]
+        fn a_text_is_always_one_segment_with_the_code_in_it(
+            index in 0_usize..WORDS.len(),
+            name in ".{0,40}",
+            code in "[0-9]{4,10}",
+            host in prop::option::of("[a-z0-9.-]{1,36}"),
+            warning in any::<bool>(),
+        ) {
+            let wording = Wording {
+                name,
+                locale: WORDS[index].locale.to_owned(),
+                host: host.clone(),
+                app_hash: None,
+                warning,
+            };
+            let text = text(&wording, &code);
+            let segments = Segments::of(&text);
+            prop_assert_eq!(segments.count, 1, "{}", text);
+            let most = if segments.encoding == Encoding::Gsm7 { 160 } else { 70 };
+            prop_assert!(segments.units <= most);
+            prop_assert!(text.contains(&code));
+            prop_assert_eq!(bound_code(&text), host.as_deref().map(|host| (host, code.as_str())), "{}", text);
+        }
+
+        #[test]
+        fn what_is_spoken_fits_into_what_twilio_takes(name in ".{0,40}", code in "[0-9]{4,10}", index in 0_usize..WORDS.len()) {
+            let twiml = twiml(&wording(&name, WORDS[index].locale), &code);
+            prop_assert!(twiml.chars().count() <= 4_000);
+            prop_assert_eq!(twiml.matches("<Say").count(), 2);
+        }
+    }
+}

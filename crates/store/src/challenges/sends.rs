@@ -1,0 +1,238 @@
+//! Each time that a code was sent: what is still to be sent, and what came of it.
+
+use jiff::Timestamp;
+use ringfence_model::{PhoneNumber, Sid};
+use ringfence_second_factor::challenge::{Channel, State};
+use ringfence_second_factor::code::Code;
+use ringfence_second_factor::country::Country;
+
+use super::{Challenge, read};
+use crate::error::Error;
+use crate::factor_keys::FactorKeys;
+use crate::sql::{Row, Transaction, Value, values};
+use crate::{Result, Store};
+
+/// What became of a send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SendOutcome {
+    /// Nobody has sent it yet.
+    Waiting,
+    /// Twilio took it: the SID of the message or the call, where it gave one.
+    Sent(Option<Sid>),
+    /// It was not sent, or nobody can tell, and it never will be.
+    Failed,
+}
+
+/// A code that was sent, or will be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CodeSend {
+    /// `VL…`.
+    pub sid: Sid,
+    /// Of which challenge.
+    pub challenge: Sid,
+    /// Whose users.
+    pub application: String,
+    /// How.
+    pub channel: Channel,
+    /// Where to.
+    pub country: Country,
+    /// When it was asked for.
+    pub asked_at: Timestamp,
+    /// What became of it.
+    pub outcome: SendOutcome,
+    /// When its code was entered.
+    pub converted_at: Option<Timestamp>,
+    /// When something last happened to it.
+    pub updated_at: Timestamp,
+}
+
+/// A code to be sent now.
+#[derive(Debug)]
+pub struct ToSend {
+    /// The send.
+    pub send: CodeSend,
+    /// Its challenge, which waits for the code.
+    pub challenge: Challenge,
+    /// The code.
+    pub code: Code,
+}
+
+/// Which sends.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SendFilter {
+    /// Of this application.
+    pub application: Option<String>,
+    /// Of this challenge.
+    pub challenge: Option<Sid>,
+    /// To this number.
+    pub number: Option<PhoneNumber>,
+    /// In this way.
+    pub channel: Option<Channel>,
+    /// To this country.
+    pub country: Option<Country>,
+    /// Whose codes were entered, or were not.
+    pub converted: Option<bool>,
+    /// Not before this time.
+    pub since: Option<Timestamp>,
+    /// Before this time.
+    pub until: Option<Timestamp>,
+}
+
+/// How many codes were sent and entered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// Sent.
+    pub total: u64,
+    /// Of them, entered.
+    pub converted: u64,
+}
+
+/// The condition of a [`SendFilter`] over `code_sends`, from its first value on.
+macro_rules! filtered {
+    ($before:literal, $after:literal) => {
+        concat!(
+            $before,
+            " WHERE ($1 = '' OR application = $1) AND ($2 = '' OR challenge = $2) AND ($3 = '' OR channel = $3) \
+             AND ($4 = '' OR country = $4) AND ($5 < 0 OR (converted_at IS NOT NULL AND $5 = 1) \
+             OR (converted_at IS NULL AND $5 = 0)) AND asked_at >= $6 AND asked_at < $7 \
+             AND ($8 = '' OR challenge IN (SELECT sid FROM challenges WHERE number_tag = $8))",
+            $after
+        )
+    };
+}
+
+impl SendFilter {
+    fn bound(&self, keys: &FactorKeys) -> Vec<Value> {
+        values![
+            self.application.clone().unwrap_or_default(),
+            self.challenge.map(|sid| sid.to_string()).unwrap_or_default(),
+            self.channel.map_or("", Channel::as_str),
+            self.country.map(|country| country.to_string()).unwrap_or_default(),
+            self.converted.map_or(-1, i64::from),
+            self.since.unwrap_or(Timestamp::MIN),
+            self.until.unwrap_or(Timestamp::MAX),
+            self.number.map(|number| keys.number(number)).unwrap_or_default(),
+        ]
+    }
+}
+
+impl Store {
+    /// What is to be sent, if it still makes sense: the send has not happened, and its challenge waits for the code.
+    pub async fn code_to_send(&self, send: Sid, now: Timestamp) -> Result<Option<ToSend>> {
+        let keys = self.factor_keys().await?;
+        let Some(send) = self.find_code_send(send).await? else { return Ok(None) };
+        if send.outcome != SendOutcome::Waiting {
+            return Ok(None);
+        }
+        let row = self.find("SELECT * FROM challenges WHERE sid = $1", values![send.challenge]).await?;
+        let Some(challenge) = row.map(|row| read(&self.keys, &row)).transpose()? else { return Ok(None) };
+        if !matches!(challenge.course.at(now).state, State::Pending(_)) {
+            return Ok(None);
+        }
+        let code = challenge.code(&keys);
+        Ok(Some(ToSend { send, challenge, code }))
+    }
+
+    /// Writes down what became of a send.
+    pub async fn end_code_send(&self, send: Sid, outcome: SendOutcome, now: Timestamp) -> Result<()> {
+        self.write((send, outcome, now), |(send, outcome, now), transaction| {
+            Box::pin(async move {
+                let (word, message) = match outcome {
+                    SendOutcome::Waiting => ("waiting", None),
+                    SendOutcome::Sent(message) => ("sent", *message),
+                    SendOutcome::Failed => ("failed", None),
+                };
+                let update =
+                    "UPDATE code_sends SET outcome = $2, message = $3, updated_at = $4 WHERE sid = $1";
+                if transaction.execute(update, values![*send, word, message, *now]).await? == 0 {
+                    return Err(Error::missing(format!("send {send}")));
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// One send.
+    pub async fn find_code_send(&self, send: Sid) -> Result<Option<CodeSend>> {
+        let row = self.find("SELECT * FROM code_sends WHERE sid = $1", values![send]).await?;
+        row.map(|row| read_send(&row)).transpose()
+    }
+
+    /// The sends of a challenge, the first one first.
+    pub async fn sends_of_challenge(&self, challenge: Sid) -> Result<Vec<CodeSend>> {
+        let select = "SELECT * FROM code_sends WHERE challenge = $1 ORDER BY asked_at, sid";
+        self.fetch(select, values![challenge]).await?.iter().map(read_send).collect()
+    }
+
+    /// Sends, the newest first, after so many others.
+    pub async fn code_sends(&self, filter: &SendFilter, after: usize, limit: usize) -> Result<Vec<CodeSend>> {
+        let select =
+            filtered!("SELECT * FROM code_sends", " ORDER BY asked_at DESC, sid LIMIT $9 OFFSET $10");
+        let mut bound = filter.bound(&*self.factor_keys().await?);
+        bound.extend(values![limit, after]);
+        self.fetch(select, bound).await?.iter().map(read_send).collect()
+    }
+
+    /// How many codes were sent, and how many of them entered.
+    pub async fn summarise_code_sends(&self, filter: &SendFilter) -> Result<Summary> {
+        let select =
+            filtered!("SELECT count(*) AS total, count(converted_at) AS converted FROM code_sends", "");
+        let row = self.find(select, filter.bound(&*self.factor_keys().await?)).await?;
+        row.map_or(Ok(Summary::default()), |row| {
+            Ok(Summary { total: row.count("total")?, converted: row.count("converted")? })
+        })
+    }
+
+    /// The challenge of a send, whatever it is for.
+    pub async fn challenge_of_send(&self, send: &CodeSend) -> Result<Option<Challenge>> {
+        let row = self.find("SELECT * FROM challenges WHERE sid = $1", values![send.challenge]).await?;
+        row.map(|row| read(&self.keys, &row)).transpose()
+    }
+}
+
+pub(super) async fn insert(
+    transaction: &mut Transaction,
+    challenge: &Challenge,
+    send: Sid,
+    country: Country,
+    now: Timestamp,
+) -> Result<()> {
+    let insert = "INSERT INTO code_sends (sid, challenge, application, channel, country, asked_at, outcome, \
+                  updated_at) VALUES ($1, $2, $3, $4, $5, $6, 'waiting', $6)";
+    let application = &challenge.expected.application;
+    let bound = values![send, challenge.sid, application, challenge.channel.as_str(), country.as_str(), now];
+    transaction.execute(insert, bound).await?;
+    Ok(())
+}
+
+/// The code that went out last has led to an approval.
+pub(super) async fn converted(transaction: &mut Transaction, challenge: Sid, now: Timestamp) -> Result<()> {
+    let update = "UPDATE code_sends SET converted_at = $2, updated_at = $2 WHERE sid = (SELECT sid FROM code_sends \
+                  WHERE challenge = $1 ORDER BY asked_at DESC, sid DESC LIMIT 1)";
+    transaction.execute(update, values![challenge, now]).await?;
+    Ok(())
+}
+
+fn read_send(row: &Row) -> Result<CodeSend> {
+    let sid = row.sid("sid")?;
+    let corrupt =
+        |what: &str| Error::corrupt(format!("code_sends of {sid}"), format!("`{what}` is none of ours"));
+    let (channel, country, outcome) = (row.text("channel")?, row.text("country")?, row.text("outcome")?);
+    Ok(CodeSend {
+        sid,
+        challenge: row.sid("challenge")?,
+        application: row.text("application")?,
+        channel: Channel::from_word(&channel).ok_or_else(|| corrupt(&channel))?,
+        country: Country::parse(&country).map_err(|_| corrupt(&country))?,
+        asked_at: row.time("asked_at")?,
+        outcome: match outcome.as_str() {
+            "waiting" => SendOutcome::Waiting,
+            "sent" => SendOutcome::Sent(row.maybe_sid("message")?),
+            "failed" => SendOutcome::Failed,
+            other => return Err(corrupt(other)),
+        },
+        converted_at: row.maybe_time("converted_at")?,
+        updated_at: row.time("updated_at")?,
+    })
+}
