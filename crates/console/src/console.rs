@@ -9,9 +9,13 @@ use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, Request, Response};
 use jiff::Timestamp;
 use ringfence_control::api::EngineSource;
+use ringfence_control::engine::Engine;
+use ringfence_control::people::{Hasher, People, Rules};
 use ringfence_model::Clock;
 use ringfence_store::Where;
 
+use crate::cookies;
+use crate::door::Door;
 use crate::failed::Failed;
 use crate::form::Fields;
 use crate::routes::{self, Call, Open, Run};
@@ -59,6 +63,12 @@ pub struct ConsoleSetup {
     pub clock: Arc<dyn Clock>,
     /// What the gate has counted; none where there is no gate.
     pub gate: Option<Gate>,
+    /// What is demanded of people.
+    pub rules: Rules,
+    /// What compares their passwords.
+    pub hasher: Hasher,
+    /// Whether mail reaches them.
+    pub mails: bool,
     /// Where usage triggers are to call, for the plan; none where there is no such route.
     pub callback_url: Arc<dyn Fn() -> Option<String> + Send + Sync>,
 }
@@ -99,12 +109,17 @@ impl Console {
         guard::check(caller, request)?;
         let (route, piece) = routes::find(request.method(), request.uri().path())?;
         let query = Fields::of(request.uri().query().unwrap_or_default().as_bytes());
+        let now = self.now();
+        let engine = || (self.setup.engine)().map_err(Failed::Away);
         let (needs, run) = match route.run {
             Run::Open(run) => return run(Open { request, query }).await,
+            Run::Door(run) => {
+                let engine = engine()?;
+                return run(self.door(caller, request, &engine, query, now).await?).await;
+            }
             Run::Inside(needs, run) => (needs, run),
         };
-        let engine = (self.setup.engine)().map_err(Failed::Away)?;
-        let now = self.now();
+        let engine = engine()?;
         let found = SignedIn::look_up(engine.store(), request.headers(), caller.is_https, now).await?;
         let Some(signed_in) = found else {
             return Ok(words::redirect(&sign_in_before(request)));
@@ -113,6 +128,10 @@ impl Console {
         if needs.everywhere && signed_in.place() != Where::Everywhere || role < needs.role {
             return Err(Failed::Forbidden { needs: needs.role, everywhere: needs.everywhere, role });
         }
+        if needs.fresh && !signed_in.session().assurance.is_fresh(now) {
+            return Ok(words::redirect(&again_before(request)));
+        }
+        let people = self.people(&engine);
         let form = if request.method() == Method::POST {
             let form = Fields::of_form(request)?;
             signed_in.check_csrf(&form)?;
@@ -120,9 +139,44 @@ impl Console {
         } else {
             Fields::default()
         };
-        let call =
-            Call { console: &self.setup, engine: &engine, signed_in: &signed_in, piece, query, form, now };
+        let call = Call {
+            console: &self.setup,
+            engine: &engine,
+            signed_in: &signed_in,
+            people,
+            piece,
+            query,
+            form,
+            now,
+        };
         run(call).await
+    }
+
+    /// What the pages before somebody is inside are given.
+    async fn door<'a>(
+        &'a self,
+        caller: Caller,
+        request: &'a Request<Bytes>,
+        engine: &Engine,
+        query: Fields,
+        now: Timestamp,
+    ) -> Result<Door<'a>, Failed> {
+        let people = self.people(engine);
+        let session = match cookies::session(request.headers(), caller.is_https) {
+            Some(token) => {
+                people.session(&token).await.map_err(Failed::of_people)?.map(|session| (token, session))
+            }
+            None => None,
+        };
+        let is_form = request.method() == Method::POST;
+        let form = if is_form { Fields::of_form(request)? } else { Fields::default() };
+        let headers = request.headers();
+        Ok(Door { console: &self.setup, people, caller, headers, session, query, form, now })
+    }
+
+    fn people(&self, engine: &Engine) -> People {
+        let ConsoleSetup { hasher, rules, clock, .. } = &self.setup;
+        People::new(Arc::clone(engine.store()), hasher.clone(), rules.clone(), Arc::clone(clock))
     }
 
     fn now(&self) -> Timestamp {
@@ -139,6 +193,19 @@ fn sign_in_before(request: &Request<Bytes>) -> String {
         return "/sign-in".to_owned();
     }
     format!("/sign-in?to={}", words::query_value(target))
+}
+
+/// Where somebody shows the second factor again, and comes back from to what was asked for: to the form, where it was one.
+fn again_before(request: &Request<Bytes>) -> String {
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    let is_form = request.method() == Method::POST;
+    let back = match (is_form, request.uri().path().rsplit_once('/')) {
+        (false, _) => target,
+        // The acts of a page of people have no page of their own.
+        (true, Some((page, _))) if page.starts_with("/people/") => page,
+        (true, _) => request.uri().path(),
+    };
+    format!("/second-factor?to={}", words::query_value(back))
 }
 
 impl fmt::Debug for Console {

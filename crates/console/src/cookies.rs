@@ -30,7 +30,6 @@ pub(crate) fn session(headers: &HeaderMap, is_https: bool) -> Option<Secret> {
 }
 
 /// Has the browser keep this session until it is closed.
-#[cfg_attr(not(test), expect(dead_code, reason = "whoever signs somebody in sets it"))]
 pub(crate) fn set(token: &Secret, is_https: bool) -> Option<HeaderValue> {
     let secure = if is_https { "; Secure" } else { "" };
     let text = format!("{}={}; Path=/; HttpOnly; SameSite=Lax{secure}", name(is_https), token.expose());

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use ringfence_control::engine::ActRefused;
+use ringfence_control::people::Refused;
 use ringfence_control::views::NotSeen;
 use ringfence_store::Role;
 
@@ -31,6 +32,8 @@ pub(crate) enum Failed {
     Away(String),
     #[error("The store does not answer.")]
     Store(ringfence_store::Error),
+    #[error("This cannot be done now: {0}.")]
+    NotNow(String),
     #[error("The page could not be made.")]
     Render(#[from] askama::Error),
 }
@@ -50,6 +53,7 @@ impl Failed {
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Forbidden { .. } | Self::Foreign | Self::InClear | Self::StaleForm => StatusCode::FORBIDDEN,
             Self::NotAForm => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NotNow(_) => StatusCode::CONFLICT,
             Self::Away(_) | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Render(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -81,6 +85,7 @@ impl Failed {
                                 and try again."
                     .into()
             }
+            Self::NotNow(_) => "Go back to where you were, and try again.".into(),
             Self::NotAForm => "Programs use the API on the admin listener.".into(),
             Self::Away(_) | Self::Store(_) => {
                 "The gate goes on verifying. Try again in a moment; if it stays so, the \
@@ -135,6 +140,14 @@ impl From<NotSeen> for Failed {
 }
 
 impl Failed {
+    /// What people could not do for a reason that no form of theirs could mend.
+    pub(crate) fn of_people(refused: Refused) -> Self {
+        match refused {
+            Refused::Store(error) => Self::Store(error),
+            refused => Self::NotNow(refused.to_string()),
+        }
+    }
+
     /// What an act was refused for: words beside the form, or no page at all.
     pub(crate) fn of_act(refused: ActRefused) -> Result<String, Self> {
         match refused {

@@ -14,15 +14,21 @@ pub(crate) enum Section {
     Limits,
     Audit,
     Credentials,
+    People,
+    Policies,
+    Security,
 }
 
 /// Each with its name, its path, and who may see it.
-const SECTIONS: [(Section, &str, &str, Role, bool); 5] = [
+const SECTIONS: [(Section, &str, &str, Role, bool); 8] = [
     (Section::Overview, "Overview", "/", Role::Auditor, false),
     (Section::Accounts, "Accounts", "/accounts", Role::Auditor, false),
     (Section::Limits, "Limits", "/limits", Role::Auditor, false),
     (Section::Audit, "Audit", "/audit", Role::Auditor, false),
+    (Section::People, "People", "/people", Role::Owner, true),
+    (Section::Policies, "Policies", "/policies", Role::Owner, false),
     (Section::Credentials, "Credentials", "/credentials", Role::Owner, true),
+    (Section::Security, "My security", "/security", Role::Auditor, false),
 ];
 
 /// An entry of the navigation.
@@ -77,6 +83,12 @@ fn done(query: &Fields) -> Option<&'static str> {
         "reset" => Some("Reset. What the trip had ordered is being taken back."),
         "suspend" => Some("The suspension is ordered, and repeated until Twilio shows it."),
         "resume" => Some("The account is let go: it becomes active again at Twilio in a moment."),
+        "device" => Some("It is not trusted any more."),
+        "session" => Some("Ended."),
+        "role" => Some("The roles are changed, at once and on every node."),
+        "lock" => Some("Done, at once and on every node."),
+        "removed" => Some("Removed, with everything that was theirs."),
+        "policy" => Some("Set. It holds from the next sign-in on."),
         "revoke" => Some("The token is revoked."),
         _ => None,
     }

@@ -10,6 +10,7 @@
 mod assets;
 mod console;
 mod cookies;
+mod door;
 mod failed;
 mod form;
 mod frame;

@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use askama::filters::HtmlSafe;
+use qrcode::{Color, EcLevel, QrCode};
 
 /// A finished picture. Everything in it is a number or an escaped text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,26 @@ impl std::fmt::Display for Picture {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(&self.0)
     }
+}
+
+/// A QR code of a text; empty where the text is too long for one.
+pub(crate) fn code(text: &str) -> Picture {
+    let Ok(code) = QrCode::with_error_correction_level(text, EcLevel::M) else {
+        return Picture(String::new());
+    };
+    let width = code.width();
+    let side = width + 8; // four modules of quiet on each side
+    let mut path = String::new();
+    for (place, colour) in code.to_colors().into_iter().enumerate() {
+        if colour == Color::Dark {
+            _ = write!(path, "M{} {}h1v1h-1z", place % width + 4, place / width + 4);
+        }
+    }
+    Picture(format!(
+        "<svg class=\"qr\" viewBox=\"0 0 {side} {side}\" shape-rendering=\"crispEdges\" role=\"img\" \
+         aria-label=\"A code to scan; the secret beside it says the same\"><rect width=\"{side}\" height=\"{side}\" \
+         fill=\"#fff\"/><path d=\"{path}\" fill=\"#000\"/></svg>"
+    ))
 }
 
 /// How far something is used up. `class` colours the part that is used.
@@ -39,7 +60,7 @@ pub(crate) fn split(good: u64, bad: u64, label: &str) -> Picture {
     // In ten-thousandths; what is there at all is seen.
     let part = |count: u64| {
         let part = u128::from(count) * 10_000 / u128::from(whole.max(1));
-        u64::try_from(part).map_or(10_000, |part| part.min(10_000))
+        u64::try_from(part).unwrap_or(10_000)
     };
     let bad_width = if bad == 0 { 0 } else { part(bad).max(100) };
     let good_width = if good == 0 { 0 } else { (10_000 - bad_width).max(100) };
@@ -71,10 +92,13 @@ pub(crate) fn moments(moments: &[Moment], label: &str) -> Picture {
     let height = |percent: u64| 100 - (percent.min(top) * 96 / top);
     let line = height(100);
     let mut svg = format!(
-        "<svg class=\"moments\" viewBox=\"0 0 600 110\" role=\"img\" aria-label=\"{}\">\
+        "<svg class=\"moments\" viewBox=\"0 0 600 118\" role=\"img\" aria-label=\"{}\">\
          <line class=\"axis\" x1=\"0\" x2=\"600\" y1=\"101\" y2=\"101\"/>\
-         <line class=\"limit\" x1=\"0\" x2=\"600\" y1=\"{line}\" y2=\"{line}\"/>",
-        escaped(label)
+         <line class=\"limit\" x1=\"0\" x2=\"600\" y1=\"{line}\" y2=\"{line}\"/>\
+         <text x=\"4\" y=\"112\">30 days ago</text><text class=\"end\" x=\"596\" y=\"112\">now</text>\
+         <text x=\"4\" y=\"{}\">limit</text>",
+        escaped(label),
+        line - 3
     );
     for moment in moments {
         let (x, y) = (6 + moment.at.min(100) * 588 / 100, height(moment.percent));

@@ -1,5 +1,6 @@
 //! Every page and every act there is, and who may come.
 
+use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -7,13 +8,17 @@ use bytes::Bytes;
 use http::{Method, Request, Response};
 use jiff::Timestamp;
 use ringfence_control::engine::Engine;
+use ringfence_control::people::People;
 use ringfence_store::Role;
 
 use crate::assets;
 use crate::console::ConsoleSetup;
+use crate::door::{self, Door};
 use crate::failed::Failed;
 use crate::form::Fields;
-use crate::pages::{account, accounts, audit, breaker, credentials, limits, overview, sign_out};
+use crate::pages::{
+    account, accounts, audit, breaker, credentials, limits, overview, people, security, sign_out,
+};
 use crate::signed_in::SignedIn;
 
 /// An answer that is being made.
@@ -32,6 +37,8 @@ pub(crate) struct Route {
 pub(crate) enum Run {
     /// Everybody.
     Open(for<'a> fn(Open<'a>) -> Running<'a>),
+    /// Everybody: the pages before somebody is inside.
+    Door(for<'a> fn(Door<'a>) -> Running<'a>),
     /// Whoever is signed in and has the role.
     Inside(Needs, for<'a> fn(Call<'a>) -> Running<'a>),
 }
@@ -43,6 +50,8 @@ pub(crate) struct Needs {
     pub(crate) role: Option<Role>,
     /// Whether it must be for the whole installation.
     pub(crate) everywhere: bool,
+    /// Whether it is dangerous, and wants the second factor of the last minutes.
+    pub(crate) fresh: bool,
 }
 
 /// A request of anybody.
@@ -58,6 +67,8 @@ pub(crate) struct Call<'a> {
     pub(crate) console: &'a ConsoleSetup,
     pub(crate) engine: &'a Arc<Engine>,
     pub(crate) signed_in: &'a SignedIn,
+    /// What they may change about people, themselves first.
+    pub(crate) people: People,
     /// The piece of the path that varies.
     pub(crate) piece: &'a str,
     pub(crate) query: Fields,
@@ -70,6 +81,10 @@ const fn open(path: &'static str, run: for<'a> fn(Open<'a>) -> Running<'a>) -> R
     Route { method: Method::GET, path, run: Run::Open(run) }
 }
 
+const fn door(method: Method, path: &'static str, run: for<'a> fn(Door<'a>) -> Running<'a>) -> Route {
+    Route { method, path, run: Run::Door(run) }
+}
+
 const fn inside(
     method: Method,
     path: &'static str,
@@ -77,7 +92,18 @@ const fn inside(
     everywhere: bool,
     run: for<'a> fn(Call<'a>) -> Running<'a>,
 ) -> Route {
-    Route { method, path, run: Run::Inside(Needs { role: Some(role), everywhere }, run) }
+    Route { method, path, run: Run::Inside(Needs { role: Some(role), everywhere, fresh: false }, run) }
+}
+
+/// The same for what is dangerous: it gives more than it takes, or cannot be undone.
+const fn dangerous(
+    method: Method,
+    path: &'static str,
+    role: Role,
+    everywhere: bool,
+    run: for<'a> fn(Call<'a>) -> Running<'a>,
+) -> Route {
+    Route { method, path, run: Run::Inside(Needs { role: Some(role), everywhere, fresh: true }, run) }
 }
 
 use Role::{Auditor, Operator, Owner};
@@ -86,31 +112,72 @@ use Role::{Auditor, Operator, Owner};
 pub(crate) const ROUTES: &[Route] = &[
     open("/assets/console.css", assets::style),
     open("/assets/console.js", assets::script),
+    door(Method::GET, "/sign-in", |it| Box::pin(door::ask_sign_in(it))),
+    door(Method::POST, "/sign-in", |it| Box::pin(door::sign_in(it))),
+    door(Method::GET, "/second-factor", |it| Box::pin(door::ask_second_factor(it))),
+    door(Method::POST, "/second-factor", |it| Box::pin(door::second_factor(it))),
+    door(Method::GET, "/bind", |it| Box::pin(door::ask_bind(it))),
+    door(Method::POST, "/bind", |it| Box::pin(door::bind(it))),
+    door(Method::GET, "/bind/factors", |it| Box::pin(door::factors(it))),
+    door(Method::POST, "/bind/totp", |it| Box::pin(door::confirm(it))),
+    door(Method::POST, "/bind/codes", |it| Box::pin(door::codes(it))),
+    door(Method::POST, "/bind/finish", |it| Box::pin(door::finish(it))),
+    door(Method::GET, "/forgot", |it| Box::pin(ready(door::ask_forgot(&it)))),
+    door(Method::POST, "/forgot", |it| Box::pin(door::forgot(it))),
+    door(Method::GET, "/reset-password", |it| Box::pin(ready(door::ask_reset(&it)))),
+    door(Method::POST, "/reset-password", |it| Box::pin(door::reset(it))),
+    door(Method::GET, "/lock", |it| Box::pin(ready(door::ask_lock(&it)))),
+    door(Method::POST, "/lock", |it| Box::pin(door::lock(it))),
     inside(Method::GET, "/", Auditor, false, |call| Box::pin(overview::show(call))),
     inside(Method::GET, "/accounts", Auditor, false, |call| Box::pin(accounts::show(call))),
     inside(Method::GET, "/accounts/{}", Auditor, false, |call| Box::pin(account::show(call))),
     inside(Method::GET, "/accounts/{}/suspend", Operator, false, |call| Box::pin(account::ask_suspend(call))),
     inside(Method::POST, "/accounts/{}/suspend", Operator, false, |call| Box::pin(account::suspend(call))),
-    inside(Method::GET, "/accounts/{}/resume", Operator, false, |call| Box::pin(account::ask_resume(call))),
-    inside(Method::POST, "/accounts/{}/resume", Operator, false, |call| Box::pin(account::resume(call))),
+    dangerous(Method::GET, "/accounts/{}/resume", Operator, false, |call| {
+        Box::pin(account::ask_resume(call))
+    }),
+    dangerous(Method::POST, "/accounts/{}/resume", Operator, false, |call| Box::pin(account::resume(call))),
     inside(Method::GET, "/breakers/trip", Operator, false, |call| Box::pin(breaker::ask_trip(call))),
     inside(Method::POST, "/breakers/trip", Operator, false, |call| Box::pin(breaker::trip(call))),
-    inside(Method::GET, "/breakers/reset", Operator, false, |call| Box::pin(breaker::ask_reset(call))),
-    inside(Method::POST, "/breakers/reset", Operator, false, |call| Box::pin(breaker::reset(call))),
+    dangerous(Method::GET, "/breakers/reset", Operator, false, |call| Box::pin(breaker::ask_reset(call))),
+    dangerous(Method::POST, "/breakers/reset", Operator, false, |call| Box::pin(breaker::reset(call))),
     inside(Method::GET, "/limits", Auditor, false, |call| Box::pin(limits::show(call))),
     inside(Method::GET, "/limits/plan", Auditor, true, |call| Box::pin(limits::plan(call))),
     inside(Method::GET, "/audit", Auditor, false, |call| Box::pin(audit::show(call))),
     inside(Method::GET, "/audit/verify", Auditor, true, |call| Box::pin(audit::verify(call))),
     inside(Method::GET, "/credentials", Owner, true, |call| Box::pin(credentials::show(call))),
-    inside(Method::GET, "/credentials/{}/revoke", Owner, true, |call| {
+    dangerous(Method::GET, "/credentials/{}/revoke", Owner, true, |call| {
         Box::pin(credentials::ask_revoke(call))
     }),
-    inside(Method::POST, "/credentials/{}/revoke", Owner, true, |call| Box::pin(credentials::revoke(call))),
+    dangerous(Method::POST, "/credentials/{}/revoke", Owner, true, |call| {
+        Box::pin(credentials::revoke(call))
+    }),
+    dangerous(Method::GET, "/people", Owner, true, |call| Box::pin(people::show(call))),
+    dangerous(Method::POST, "/people", Owner, true, |call| Box::pin(people::add(call))),
+    dangerous(Method::GET, "/people/{}", Owner, true, |call| Box::pin(people::person(call))),
+    dangerous(Method::POST, "/people/{}/role", Owner, true, |call| Box::pin(people::set_role(call))),
+    dangerous(Method::POST, "/people/{}/remove-role", Owner, true, |call| {
+        Box::pin(people::remove_role(call))
+    }),
+    dangerous(Method::POST, "/people/{}/lock", Owner, true, |call| Box::pin(people::lock(call))),
+    dangerous(Method::POST, "/people/{}/reset", Owner, true, |call| Box::pin(people::reset(call))),
+    dangerous(Method::POST, "/people/{}/remove", Owner, true, |call| Box::pin(people::remove(call))),
+    dangerous(Method::GET, "/policies", Owner, false, |call| Box::pin(people::policies(call))),
+    dangerous(Method::POST, "/policies", Owner, false, |call| Box::pin(people::set_policy(call))),
+    inside(Method::GET, "/security", Auditor, false, |call| Box::pin(security::show(call))),
+    inside(Method::GET, "/security/password", Auditor, false, |call| {
+        Box::pin(ready(security::ask_password(&call)))
+    }),
+    inside(Method::POST, "/security/password", Auditor, false, |call| Box::pin(security::password(call))),
+    inside(Method::POST, "/security/devices", Auditor, false, |call| Box::pin(security::end_device(call))),
+    inside(Method::POST, "/security/sessions", Auditor, false, |call| Box::pin(security::end_session(call))),
     // Whose role was taken from them can leave all the same.
     Route {
         method: Method::POST,
         path: "/sign-out",
-        run: Run::Inside(Needs { role: None, everywhere: false }, |call| Box::pin(sign_out::sign_out(call))),
+        run: Run::Inside(Needs { role: None, everywhere: false, fresh: false }, |call| {
+            Box::pin(sign_out::sign_out(call))
+        }),
     },
 ];
 

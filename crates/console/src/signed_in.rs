@@ -81,13 +81,21 @@ impl SignedIn {
 
     /// Refuses a form that no page of this session made.
     pub(crate) fn check_csrf(&self, form: &Fields) -> Result<(), Failed> {
-        let is_ours: bool = form.get(FIELD).as_bytes().ct_eq(self.csrf.as_bytes()).into();
-        if is_ours { Ok(()) } else { Err(Failed::StaleForm) }
+        if is_same(form, &self.csrf) { Ok(()) } else { Err(Failed::StaleForm) }
     }
 }
 
+/// Whether a page of the session of this token made the form.
+pub(crate) fn is_csrf_of(token: &Secret, form: &Fields) -> bool {
+    is_same(form, &csrf_of(token))
+}
+
+fn is_same(form: &Fields, csrf: &str) -> bool {
+    form.get(FIELD).as_bytes().ct_eq(csrf.as_bytes()).into()
+}
+
 /// It follows from the session's token, which no other site can read, and says nothing about it.
-fn csrf_of(token: &Secret) -> String {
+pub(crate) fn csrf_of(token: &Secret) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(token.expose().as_bytes()).expect("any length is a key");
     mac.update(b"a form of the console");
     mac.finalize().into_bytes().iter().fold(String::with_capacity(64), |mut text, byte| {

@@ -78,6 +78,43 @@ pub(crate) fn many(number: usize, one: &str, more: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{} {more}", count(number as u64)) }
 }
 
+/// "1 minute", "2 minutes".
+pub(crate) fn minutes(number: i64) -> String {
+    if number == 1 { "1 minute".to_owned() } else { format!("{number} minutes") }
+}
+
+/// A browser and a system, as far as its own words tell: `Firefox on Linux`. What is not known is not repeated.
+pub(crate) fn browser(agent: &str) -> String {
+    // The order matters: everybody says that they are everybody who was there before them.
+    let browsers = [
+        ("Edg/", "Edge"),
+        ("OPR/", "Opera"),
+        ("Firefox/", "Firefox"),
+        ("FxiOS/", "Firefox"),
+        ("CriOS/", "Chrome"),
+        ("Chrome/", "Chrome"),
+        ("Safari/", "Safari"),
+        ("curl/", "curl"),
+    ];
+    let systems = [
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Android", "Android"),
+        ("Windows", "Windows"),
+        ("Mac OS X", "macOS"),
+        ("CrOS", "ChromeOS"),
+        ("Linux", "Linux"),
+    ];
+    let found = |names: &[(&str, &'static str)]| {
+        names.iter().find(|(sign, _)| agent.contains(sign)).map(|(_, name)| *name)
+    };
+    match (found(&browsers), found(&systems)) {
+        (Some(browser), Some(system)) => format!("{browser} on {system}"),
+        (Some(name), None) | (None, Some(name)) => name.to_owned(),
+        (None, None) => "an unknown browser".to_owned(),
+    }
+}
+
 /// A page.
 pub(crate) fn html(text: String) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(text));
@@ -97,6 +134,21 @@ pub(crate) fn redirect(to: &str) -> Response<Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_browser_is_told_in_few_words_and_nothing_is_repeated() {
+        let edge = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0 \
+                    Safari/537.36 Edg/141.0";
+        assert_eq!(browser(edge), "Edge on Windows");
+        assert_eq!(
+            browser("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+            "Firefox on Linux"
+        );
+        let phone = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1 Version/19.0 Mobile Safari/604.1";
+        assert_eq!(browser(phone), "Safari on iPhone");
+        assert_eq!(browser("curl/8.9"), "curl");
+        assert_eq!(browser("<script>alert(1)</script>\r\nX: y"), "an unknown browser");
+    }
 
     #[test]
     fn amounts_are_grouped_and_money_has_two_places() {

@@ -8,6 +8,7 @@ use ringfence_model::{Amount, Secret, Sid};
 use ringfence_twilio::wire::UsageCategory;
 
 use super::account::Account;
+use super::console::Console;
 use super::limit::Typed;
 use super::notify::Notify;
 use super::problems::Problems;
@@ -25,6 +26,8 @@ pub(crate) struct Control {
     pub(crate) store: Option<Store>,
     pub(crate) twilio: Twilio,
     pub(crate) notify: Option<Notify>,
+    /// What the console is told.
+    pub(crate) console: Console,
     /// What usage triggers call.
     pub(crate) trigger_url: Option<String>,
 }
@@ -76,6 +79,8 @@ pub(super) struct Rest<'a> {
     /// Nothing where not all of them could be read.
     pub(super) accounts: Option<&'a [Account]>,
     pub(super) has_store: bool,
+    /// Whether there are people who are mailed of their sign-ins.
+    pub(super) has_console: bool,
     /// Where [notify] is, if it is there; and what it says, if that could be read.
     pub(super) notify_table: Option<Table<'a>>,
     pub(super) notify: Option<&'a Notify>,
@@ -86,7 +91,7 @@ pub(super) struct Rest<'a> {
 /// Notes what limits lack and where they leave a gap.
 pub(super) fn check(limits: &[Typed<'_>], rest: &Rest<'_>, problems: &mut Problems) {
     let Some(first) = limits.first() else {
-        if let Some(notify) = rest.notify_table {
+        if let Some(notify) = rest.notify_table.filter(|_| !rest.has_console) {
             problems.warning(notify.offset(), "[notify]: there is no [[limit]], so there is nothing to tell");
         }
         return;

@@ -5,6 +5,7 @@
 //! Here, and nowhere below, files and the environment are read.
 
 mod account;
+mod console;
 pub(crate) mod control;
 mod heads;
 mod keep;
@@ -133,11 +134,17 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
     let rest = control::Rest {
         accounts: all_accounts,
         has_store,
+        has_console: listen.console.is_some(),
         notify_table,
         notify: notify.as_ref(),
         has_trigger_route: route_tables.iter().any(takes_triggers),
     };
     control::check(&limits_typed, &rest, &mut problems);
+    let console = console::resolve(
+        table(&root, "console", &console::SECTION, &mut problems),
+        listen.console,
+        &mut problems,
+    );
 
     let parts = Parts { has_tls: tls.is_some(), has_routes: !route_tables.is_empty(), has_store };
     check_parts_together(&root, &listen, &parts, &mut problems);
@@ -148,6 +155,7 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
         twilio,
         notify,
         trigger_url: trigger_route::url(&routes),
+        console,
     };
     let keyring = keyring(accounts, &mut problems);
     let warnings = problems.finish(file)?;
@@ -283,7 +291,9 @@ fn tables<'a>(
 
 const ROOT: Section = Section {
     name: TOP_LEVEL,
-    keys: &["listen", "tls", "limits", "log", "store", "twilio", "account", "route", "limit", "notify"],
+    keys: &[
+        "listen", "tls", "limits", "log", "store", "twilio", "account", "route", "limit", "notify", "console",
+    ],
     later: &["second_factor", "egress"],
 };
 
@@ -305,6 +315,7 @@ const SECTIONS: &[&Section] = &[
     &limit::SECTION,
     &limit::SCOPE,
     &notify::SECTION,
+    &console::SECTION,
     &notify::MAIL,
     &notify::WEBHOOK,
     &notify::SMS,

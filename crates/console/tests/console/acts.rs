@@ -60,6 +60,7 @@ async fn a_breaker_is_reset_with_a_reason_and_the_log_has_the_person() {
     page.says("12.50 USD more may be used");
     page.says("<span class=\"pill good\">active</span>");
     page.says("a campaign &#60;b&#62;");
+    page.says("by person op@example.com");
     let rows = world.store.audit_rows(Some(&format!("breaker fifty a day of {sid}")), None, 1).await.unwrap();
     assert_eq!((rows[0].action.as_str(), rows[0].actor.name()), ("breaker.reset", operator.person.as_str()));
     let again = operator.post("/breakers/reset", &fields).await;

@@ -90,7 +90,7 @@ async fn accounts_are_found_by_name_sid_and_standing_in_pages() {
     let owner = world.owner().await;
     let first = owner.get("/accounts").await;
     first.says("57 accounts");
-    let rows = |text: &str| text.matches("<th scope=\"row\">").count();
+    let rows = |text: &str| text.matches("<th scope=\"row\"").count();
     assert_eq!(rows(&first.text), 50);
     let (place, other) = (first.text.find("the hot one").unwrap(), first.text.find("customer 00").unwrap());
     assert!(place < other, "what deserves a look comes first");

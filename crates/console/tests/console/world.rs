@@ -12,6 +12,7 @@ use ringfence_breaker::{Action, Limit, Measure, Per, Probe, Reset, Scope, Thresh
 use ringfence_console::{Caller, Console, ConsoleSetup, Refusals, RouteCounts};
 use ringfence_control::decide::kind;
 use ringfence_control::engine::{Clients, Engine, KnownAccount, Setup};
+use ringfence_control::people::{Hasher, Rules};
 use ringfence_control::wanted::AppliedLimit;
 use ringfence_model::{Actor, Amount, Clock, Secret, Sid};
 use ringfence_sandbox::{Sandbox, SandboxOptions, Settings};
@@ -114,6 +115,9 @@ impl World {
             engine: Arc::new(move || Ok(Arc::clone(&at_work))),
             clock: Arc::clone(&clock) as _,
             gate: Some(Arc::new(counted)),
+            rules: Rules::default(),
+            hasher: Hasher::new(1),
+            mails: false,
             callback_url: Arc::new(|| Some("https://hooks.example.com/usage".to_owned())),
         });
         let world = Self { console, engine, store, parent, client, sandbox, clock, life, _folder: folder };

@@ -7,13 +7,19 @@
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use ringfence_control::api::{Api, ApiSetup};
-use ringfence_control::engine::Clients;
+use bytes::Bytes;
+use hyper::{Response, StatusCode};
+use ringfence_console::{Console, ConsoleSetup, Refusals, RouteCounts};
+use ringfence_control::api::{Api, ApiSetup, EngineSource};
+use ringfence_control::engine::{Clients, Engine};
 use ringfence_control::heads::Carrier;
 use ringfence_control::node::{Keep, Limits, Node, OnAccounts, Setup};
 use ringfence_control::notices::Notifier;
+use ringfence_control::people::{Hasher, Rules};
 use ringfence_gateway::settings::Settings;
-use ringfence_gateway::{AdminApi, Gateway, Hooks, Intake, Keys, LearntAccount, Listeners, StartError};
+use ringfence_gateway::{
+    AdminApi, Gateway, Hooks, Hosted, Intake, Keys, LearntAccount, Listeners, StartError, Verdicts,
+};
 use ringfence_model::Clock;
 use ringfence_store::{Account, Store};
 use tokio::runtime::Runtime;
@@ -37,6 +43,8 @@ pub(in crate::commands) struct ControlPlane {
     /// What is to run; nothing once it is to stop.
     wanted: watch::Sender<Option<Wanted>>,
     running: Option<JoinHandle<()>>,
+    /// Whether webhooks come in here.
+    has_gate: bool,
 }
 
 /// Starts the gate with a control plane behind its hooks, then sets that to work. `keys` is the one that it was prepared
@@ -53,6 +61,7 @@ pub(in crate::commands) fn start(
     let gateway = Gateway::start(settings, listeners, clock, workers, hooks)?;
     _ = keys.set(gateway.keys());
     if let Some(control) = control {
+        _ = control.shared.verdicts.set(gateway.verdicts());
         control.start();
     }
     Ok(gateway)
@@ -65,6 +74,8 @@ struct Shared {
     on_accounts: OnAccounts,
     /// The store, once it is open.
     store: OnceLock<Arc<Store>>,
+    /// What the gate says, once it runs.
+    verdicts: OnceLock<Verdicts>,
     /// The node that is at work.
     node: RwLock<Option<Arc<Node>>>,
 }
@@ -76,6 +87,8 @@ pub(super) struct Wanted {
     limits: Limits,
     notifier: Option<Arc<Notifier>>,
     callback_url: Option<String>,
+    /// What is demanded of people.
+    rules: Rules,
     poll_interval: Duration,
     keep: Keep,
     carriers: Vec<Arc<Carrier>>,
@@ -98,6 +111,8 @@ impl ControlPlane {
             .enable_all()
             .build()
             .map_err(|error| Failure::unavailable(format!("cannot start a runtime: {error}")))?;
+        let listen = &loaded.settings.listen;
+        let has_gate = listen.gate.is_some() || listen.forward_auth.is_some();
         let keys = Arc::clone(keys);
         let shared = Arc::new(Shared {
             configured,
@@ -108,6 +123,7 @@ impl ControlPlane {
                 }
             }),
             store: OnceLock::new(),
+            verdicts: OnceLock::new(),
             node: RwLock::default(),
         });
         match runtime.block_on(shared.open()) {
@@ -123,6 +139,7 @@ impl ControlPlane {
             shared,
             wanted: watch::Sender::new(Some(wanted)),
             running: None,
+            has_gate,
         }))
     }
 
@@ -142,7 +159,7 @@ impl ControlPlane {
                 None => Ok(()),
             })),
             admin: Some(self.admin()),
-            console: None,
+            console: Some(self.console()),
             second_factor: None,
         }
     }
@@ -150,15 +167,60 @@ impl ControlPlane {
     /// The API. It is there as long as the gate is; what it asks changes with each reload.
     fn admin(&self) -> AdminApi {
         let shared = Arc::clone(&self.shared);
-        let api = Api::new(ApiSetup {
-            engine: Arc::new(move || match shared.node() {
-                Some(node) => node.at_work().map(|at_work| at_work.engine).map_err(|idle| idle.to_string()),
-                None => Err("the control plane has not begun yet: it waits for the store".to_owned()),
-            }),
-        });
+        let api = Api::new(ApiSetup { engine: Arc::new(move || shared.engine()) });
         Arc::new(move |peer, request| {
             let api = api.clone();
             Box::pin(async move { api.answer(peer, request).await })
+        })
+    }
+
+    /// The console. Like the API it is there as long as the gate is.
+    fn console(&self) -> Hosted {
+        let shared = Arc::clone(&self.shared);
+        let wanted = self.wanted.subscribe();
+        let runtime = self.runtime.as_ref().map(|runtime| runtime.handle().clone());
+        let has_gate = self.has_gate;
+        let gate: ringfence_console::Gate = {
+            let shared = Arc::clone(&shared);
+            Arc::new(move || counts(shared.verdicts.get()))
+        };
+        let hasher = Hasher::new(std::thread::available_parallelism().map_or(1, usize::from));
+        let engine: EngineSource = {
+            let shared = Arc::clone(&shared);
+            Arc::new(move || shared.engine())
+        };
+        Arc::new(move |caller, request| {
+            // While it stops there is no configuration any more, nor an engine.
+            let (rules, mails, callback_url) = match &*wanted.borrow() {
+                Some(wanted) => (wanted.rules.clone(), wanted.mails(), wanted.callback_url.clone()),
+                None => (Rules::default(), false, None),
+            };
+            let console = Console::new(ConsoleSetup {
+                engine: Arc::clone(&engine),
+                clock: Arc::clone(&shared.clock),
+                gate: has_gate.then(|| Arc::clone(&gate)),
+                rules,
+                hasher: hasher.clone(),
+                mails,
+                callback_url: Arc::new(move || callback_url.clone()),
+            });
+            let caller = ringfence_console::Caller { address: caller.address, is_https: caller.is_https };
+            // Passwords are compared and the store is asked by our own threads: the gate's have other things to do.
+            let answer =
+                runtime.as_ref().map(|it| it.spawn(async move { console.answer(caller, request).await }));
+            Box::pin(async move {
+                let answered = match answer {
+                    Some(answer) => answer.await.map_err(|error| error.to_string()),
+                    None => Err("the control plane has stopped".to_owned()),
+                };
+                answered.unwrap_or_else(|error| {
+                    tracing::error!(error, "a request to the console failed");
+                    let mut response =
+                        Response::new(Bytes::from_static(b"this was not answered; the log says more\n"));
+                    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                    response
+                })
+            })
         })
     }
 
@@ -214,14 +276,20 @@ impl Wanted {
             limits: control_plane::limits(control),
             notifier,
             callback_url: control.trigger_url.clone(),
+            rules: Rules { console_url: control.console.url.clone(), ..Rules::default() },
             poll_interval: control.twilio.poll_interval,
             keep: control.store.as_ref().map_or_else(Keep::default, |store| store.keep),
             carriers,
         })
     }
 
+    /// Whether mail reaches people.
+    fn mails(&self) -> bool {
+        self.notifier.as_ref().is_some_and(|notifier| notifier.has_mail()) && self.rules.console_url.is_some()
+    }
+
     fn setup(self, shared: &Shared, store: &Arc<Store>) -> Setup {
-        let Self { clients, limits, notifier, callback_url, poll_interval, keep, carriers } = self;
+        let Self { clients, limits, notifier, callback_url, rules, poll_interval, keep, carriers } = self;
         Setup {
             name: control_plane::name_of_node(),
             store: Arc::clone(store),
@@ -231,7 +299,7 @@ impl Wanted {
             second_factor: None,
             clock: Arc::clone(&shared.clock),
             callback_url,
-            console_url: None,
+            console_url: rules.console_url,
             poll_interval,
             keep,
             carriers,
@@ -266,6 +334,14 @@ impl Shared {
         // Only one is ever at it.
         let _first = self.store.set(Arc::new(store));
         Ok(())
+    }
+
+    /// What decides and acts, while it may.
+    fn engine(&self) -> Result<Arc<Engine>, String> {
+        match self.node() {
+            Some(node) => node.at_work().map(|at_work| at_work.engine).map_err(|idle| idle.to_string()),
+            None => Err("the control plane has not begun yet: it waits for the store".to_owned()),
+        }
     }
 
     fn node(&self) -> Option<Arc<Node>> {
@@ -327,6 +403,25 @@ async fn begin(shared: &Shared, wanted: Wanted) -> Option<Arc<Node>> {
             None
         }
     }
+}
+
+/// What the gate has said, by route, as the console shows it.
+fn counts(verdicts: Option<&Verdicts>) -> Vec<RouteCounts> {
+    let mut routes: Vec<RouteCounts> = Vec::new();
+    // They come by route.
+    for verdict in verdicts.map(Verdicts::counts).unwrap_or_default() {
+        if routes.last().is_none_or(|last| last.route != *verdict.route) {
+            routes.push(RouteCounts { route: verdict.route.to_string(), admitted: 0, refused: Vec::new() });
+        }
+        let Some(route) = routes.last_mut() else { continue };
+        match verdict.refused_for {
+            None => route.admitted = verdict.count,
+            Some(reason) => {
+                route.refused.push(Refusals { reason: reason.to_owned(), count: verdict.count });
+            }
+        }
+    }
+    routes
 }
 
 /// An account with its token, for the gate; one that Twilio no longer lists has none that counts.
