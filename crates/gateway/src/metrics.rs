@@ -3,8 +3,9 @@
 //!
 //! The counters of a route are looked up once, when a configuration takes effect, so that a request only adds.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -19,12 +20,15 @@ use crate::reason::Reason;
 use crate::replay::ReplayCache;
 use crate::snapshot::Snapshot;
 use crate::upstream::UpstreamError;
+use crate::verdicts::VerdictCount;
 
 /// Every metric of the data plane, for as long as the process lives; reloads keep the counts.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
     verdicts: Family<VerdictLabels, Counter>,
+    /// The same counters, which a family does not list.
+    counted: Mutex<BTreeMap<VerdictLabels, Counter>>,
     matched: Family<MatchedLabels, Counter>,
     findings: Family<FindingLabels, Counter>,
     upstream_errors: Family<UpstreamLabels, Counter>,
@@ -45,7 +49,7 @@ pub(crate) struct Metrics {
 /// A function pointer, so that the type can be named.
 type Durations = Family<RouteLabels, Histogram, fn() -> Histogram>;
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 struct VerdictLabels {
     route: Arc<str>,
     verdict: &'static str,
@@ -161,6 +165,7 @@ impl Metrics {
         Arc::new(Self {
             registry,
             verdicts,
+            counted: Mutex::default(),
             matched,
             findings,
             upstream_errors,
@@ -187,7 +192,7 @@ impl Metrics {
         let verdict = VerdictLabels { route: Arc::clone(label), verdict: "allow", reason: "" };
         RouteMetrics {
             route: Arc::clone(label),
-            allowed: self.verdicts.get_or_create_owned(&verdict),
+            allowed: self.first_of(&verdict),
             durations: self.durations.get_or_create_owned(&RouteLabels { route: Arc::clone(label) }),
             metrics: Arc::clone(self),
         }
@@ -221,7 +226,31 @@ impl Metrics {
 
     fn count_refusal(&self, route: &Arc<str>, reason: Reason) {
         let labels = VerdictLabels { route: Arc::clone(route), verdict: "refuse", reason: reason.as_str() };
-        self.verdicts.get_or_create(&labels).inc();
+        // All but the first of its kind only add.
+        if let Some(counter) = self.verdicts.get(&labels) {
+            counter.inc();
+            return;
+        }
+        self.first_of(&labels).inc();
+    }
+
+    /// The counter of a verdict, which is listed from now on.
+    fn first_of(&self, labels: &VerdictLabels) -> Counter {
+        let counter = self.verdicts.get_or_create_owned(labels);
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        counted.insert(labels.clone(), counter.clone());
+        counter
+    }
+
+    /// How often each verdict was given.
+    pub(crate) fn verdicts(&self) -> Vec<VerdictCount> {
+        let counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = |(labels, counter): (&VerdictLabels, &Counter)| VerdictCount {
+            route: Arc::clone(&labels.route),
+            refused_for: (labels.verdict == "refuse").then_some(labels.reason),
+            count: counter.get(),
+        };
+        counted.iter().map(count).collect()
     }
 }
 

@@ -30,6 +30,7 @@ use crate::replay::ReplayCache;
 use crate::settings::{Limits, Listen, Settings, Tls};
 use crate::snapshot::Snapshot;
 use crate::tls::{self, CertificateStore, TlsError};
+use crate::verdicts::Verdicts;
 use crate::whole::Desk;
 use crate::worker::start_worker;
 
@@ -355,6 +356,11 @@ impl Gateway {
     /// Gives this gate the keys of accounts that are found while it runs. A reload keeps them.
     pub fn keys(&self) -> Keys {
         Keys::of(&self.shared)
+    }
+
+    /// Tells what this gate has said so far.
+    pub fn verdicts(&self) -> Verdicts {
+        Verdicts::of(&self.shared)
     }
 
     /// Where the gate listens.

@@ -4,15 +4,15 @@ use askama::Template;
 use bytes::Bytes;
 use http::Response;
 use jiff::SignedDuration;
-use ringfence_control::views::{AccountView, BreakerFilter, Page, PhaseName, WantedStatus};
+use ringfence_control::views::{AccountView, BreakerFilter, Page, WantedStatus};
 use ringfence_model::Sid;
 use ringfence_store::{AuditFilter, Role, Where};
 
 use super::accounts::Standing;
 use super::act::{Act, ask, ask_again, reason};
-use super::audit::Line as AuditLine;
+use super::audit::{Line as AuditLine, people};
 use super::breaker::refused_beside;
-use super::spending::Line;
+use super::spending::{Line, Standing as Stands, urgency};
 use super::{account_named, shown};
 use crate::failed::Failed;
 use crate::frame::{Frame, Section};
@@ -54,15 +54,16 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let is_everywhere = call.signed_in.place() == Where::Everywhere;
     let mut breakers = views.breakers(&filter, &Page::all()).await?.breakers;
     breakers.retain(|breaker| is_everywhere || breaker.account.is_some());
-    breakers.sort_by_key(|breaker| (breaker.phase, std::cmp::Reverse(breaker.percent)));
+    breakers.sort_by_key(urgency);
     let rows = AuditFilter { account: Some(sid), ..AuditFilter::default() };
     let rows = views.search_audit(&rows, &Page { cursor: None, size: AUDIT_SHOWN }).await?.rows;
+    let people = people(&call).await?;
     let moments = moments(&call, sid).await?;
     let may_act = call.signed_in.may(Role::Operator) && account.parent.is_some() && account.gone_at.is_none();
     let is_held = account.why.as_ref().is_some_and(|why| why.by_operator)
         && account.wanted == Some(WantedStatus::Suspended);
-    let is_tripped = breakers.iter().any(|breaker| breaker.phase == PhaseName::Tripped);
-    let lines: Vec<_> = breakers.iter().map(|breaker| Line::of(&call, breaker, &limits)).collect();
+    let is_tripped = breakers.iter().any(|breaker| Stands::of(breaker) == Stands::Stops);
+    let lines: Vec<_> = breakers.iter().map(|breaker| Line::of(&call, breaker, &limits).own()).collect();
     let view = View {
         sid: sid.to_string(),
         parent: account.parent.map(|parent| parent.to_string()),
@@ -75,7 +76,7 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
         moments: (!moments.is_empty()).then(|| {
             picture::moments(&moments, "When limits and their warnings were reached in the last 30 days")
         }),
-        audit: rows.into_iter().map(AuditLine::of).collect(),
+        audit: rows.into_iter().map(|row| AuditLine::of(row, &people)).collect(),
         may_suspend: may_act && !is_held,
         may_resume: may_act && (is_held || (account.status == "suspended" && !is_tripped)),
         is_parent: account.parent.is_none(),

@@ -9,7 +9,7 @@ use ringfence_control::views::{AccountView, BreakerFilter, BreakerView, Page, Wa
 use ringfence_model::Sid;
 
 use super::shown;
-use super::spending::Line;
+use super::spending::{Line, urgency};
 use crate::failed::Failed;
 use crate::frame::{Frame, Section};
 use crate::routes::Call;
@@ -105,12 +105,12 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
         }
     }
     for of_account in breakers.values_mut() {
-        of_account.sort_by_key(|breaker| (breaker.phase, std::cmp::Reverse(breaker.percent)));
+        of_account.sort_by_key(urgency);
     }
     // What deserves a look comes first; of the rest, whoever has used most.
     found.sort_by_cached_key(|account| {
         let nearest = breakers.get(&account.sid).and_then(|of_account| of_account.first());
-        let urgency = nearest.map(|it| (it.phase, std::cmp::Reverse(it.percent)));
+        let urgency = nearest.map(urgency);
         (account.gone_at.is_some(), account.is_as_wanted, urgency.is_none(), urgency, account.sid)
     });
     let total = found.len();

@@ -4,7 +4,7 @@ use askama::Template;
 use bytes::Bytes;
 use http::Response;
 use ringfence_control::views::{AuditRowView, Page};
-use ringfence_store::AuditFilter;
+use ringfence_store::{AuditFilter, Person};
 
 use super::shown;
 use crate::failed::Failed;
@@ -47,7 +47,9 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn of(row: AuditRowView) -> Self {
+    /// `people` are those whose names may be told.
+    pub(super) fn of(row: AuditRowView, people: &[Person]) -> Self {
+        let person = people.iter().find(|person| row.actor.kind == "person" && person.id == row.actor.name);
         let reason = row.detail.get("reason").and_then(|reason| reason.as_str()).map(str::to_owned);
         let is_empty = row.detail.as_object().is_none_or(serde_json::Map::is_empty);
         Self {
@@ -55,12 +57,20 @@ impl Line {
             at: row.at.to_string(),
             exactly: words::exactly(&row.at),
             actor_kind: row.actor.kind,
-            actor: row.actor.name,
+            actor: person.map_or(row.actor.name, |person| person.login.clone()),
             action: row.action,
             target: row.target,
             reason,
             detail: (!is_empty).then(|| serde_json::to_string_pretty(&row.detail).unwrap_or_default()),
         }
+    }
+}
+
+/// The people whose names whoever asks may see: everybody's, or their own.
+pub(super) async fn people(call: &Call<'_>) -> Result<Vec<Person>, Failed> {
+    match call.signed_in.only_account() {
+        Some(_) => Ok(vec![call.signed_in.person().clone()]),
+        None => Ok(call.engine.store().persons().await?),
     }
 }
 
@@ -70,6 +80,7 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let only = call.signed_in.only_account();
     let filter =
         AuditFilter { target: target.clone(), actor: actor.clone(), action: action.clone(), account: only };
+    let people = people(&call).await?;
     let cursor = call.query.filled("before").map(str::to_owned);
     let page = Page { cursor: cursor.clone(), size: SIZE };
     let found = call.engine.views().search_audit(&filter, &page).await?;
@@ -81,7 +92,7 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let view = View {
         older: found.next.map(|next| format!("{search}&before={next}")),
         newest: cursor.map(|_| search),
-        rows: found.rows.into_iter().map(Line::of).collect(),
+        rows: found.rows.into_iter().map(|row| Line::of(row, &people)).collect(),
         is_filtered,
         is_everywhere: only.is_none(),
         target,

@@ -4,11 +4,11 @@ use askama::Template;
 use bytes::Bytes;
 use http::Response;
 use jiff::SignedDuration;
-use ringfence_control::views::{BreakerFilter, LimitView, OrderState, Orders, Page, PhaseName};
+use ringfence_control::views::{BreakerFilter, LimitView, OrderState, Orders, Page};
 use ringfence_store::{SignIn, SignInOutcome, Where};
 
 use super::shown;
-use super::spending::Line;
+use super::spending::{Line, Standing, urgency};
 use crate::console::RouteCounts;
 use crate::failed::Failed;
 use crate::frame::{Frame, Section};
@@ -36,6 +36,7 @@ struct View {
     requests: Option<Requests>,
     tripped: usize,
     probing: usize,
+    would_trip: usize,
     passing: usize,
     has_limits: bool,
     stopped: Vec<Line>,
@@ -93,18 +94,21 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     // The sum of all accounts is nobody's who looks at one.
     let is_everywhere = call.signed_in.place() == Where::Everywhere;
     let mut all: Vec<_> = all.into_iter().filter(|it| is_everywhere || it.account.is_some()).collect();
-    all.sort_by_key(|breaker| (breaker.phase, std::cmp::Reverse(breaker.percent)));
-    let count = |phase: PhaseName| all.iter().filter(|breaker| breaker.phase == phase).count();
-    let (tripped, probing, passing) =
-        (count(PhaseName::Tripped), count(PhaseName::Probing), count(PhaseName::Passing));
-    let stopped = all.iter().filter(|breaker| breaker.phase != PhaseName::Passing);
+    all.sort_by_key(urgency);
+    let count = |standing: Standing| all.iter().filter(|breaker| Standing::of(breaker) == standing).count();
+    let (tripped, probing) = (count(Standing::Stops), count(Standing::OnTrial));
+    let (would_trip, passing) = (count(Standing::WouldStop), count(Standing::Passes));
+    let stopped = all.iter().filter(|breaker| Standing::of(breaker) < Standing::WouldStop);
     let stopped_left_out = stopped.clone().count().saturating_sub(STOPPED);
-    let near = all.iter().filter(|it| it.phase == PhaseName::Passing && it.percent.is_some_and(|it| it > 0));
+    let near = all
+        .iter()
+        .filter(|it| Standing::of(it) >= Standing::WouldStop && it.percent.is_some_and(|it| it > 0));
     let view = View {
         at: words::exactly(&call.now),
         requests: call.console.gate.as_ref().filter(|_| is_everywhere).map(|gate| Requests::of(&gate())),
         tripped,
         probing,
+        would_trip,
         passing,
         has_limits: !limits.is_empty(),
         stopped: stopped.take(STOPPED).map(|breaker| Line::of(&call, breaker, &limits)).collect(),

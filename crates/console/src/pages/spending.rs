@@ -7,12 +7,44 @@ use crate::picture::{self, Picture};
 use crate::routes::Call;
 use crate::words;
 
+/// How much a breaker deserves a look: what stops somebody, what is on trial, what would stop somebody if its limit did
+/// more than watch, what passes; each by how much of the limit is used.
+pub(crate) fn urgency(breaker: &BreakerView) -> (Standing, std::cmp::Reverse<Option<u64>>) {
+    (Standing::of(breaker), std::cmp::Reverse(breaker.percent))
+}
+
+/// What a breaker means for whoever it watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Standing {
+    /// It stops them.
+    Stops,
+    /// It lets them go on trial.
+    OnTrial,
+    /// It would stop them, but its limit only watches.
+    WouldStop,
+    /// It lets them pass.
+    Passes,
+}
+
+impl Standing {
+    pub(crate) fn of(breaker: &BreakerView) -> Self {
+        match breaker.phase {
+            PhaseName::Tripped if breaker.tripped.as_ref().is_some_and(|it| !it.enforced) => Self::WouldStop,
+            PhaseName::Tripped => Self::Stops,
+            PhaseName::Probing => Self::OnTrial,
+            PhaseName::Passing => Self::Passes,
+        }
+    }
+}
+
 /// One breaker.
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) limit: String,
     /// The account's name, or its SID where it has none; none where the limit holds for all together.
     pub(crate) account: Option<(String, String)>,
+    /// Whether the page is about that account, and need not name it.
+    pub(crate) is_own: bool,
     pub(crate) phase: &'static str,
     pub(crate) phase_word: &'static str,
     /// How it came to stand so, where it does not pass.
@@ -51,12 +83,13 @@ impl Line {
         Self {
             limit: breaker.limit.clone(),
             account,
+            is_own: false,
             phase: class(breaker, warnings),
-            phase_word: match breaker.phase {
-                PhaseName::Tripped if breaker.tripped.as_ref().is_some_and(|it| !it.enforced) => "would trip",
-                PhaseName::Tripped => "tripped",
-                PhaseName::Probing => "probing",
-                PhaseName::Passing => "passing",
+            phase_word: match Standing::of(breaker) {
+                Standing::Stops => "tripped",
+                Standing::OnTrial => "probing",
+                Standing::WouldStop => "would trip",
+                Standing::Passes => "passing",
             },
             why: why(call, breaker),
             used: words::amount(&breaker.used, currency),
@@ -68,16 +101,22 @@ impl Line {
             may_trip: may_act && !is_tripped,
         }
     }
+
+    /// On the page of the account that it is about.
+    pub(crate) fn own(self) -> Self {
+        Self { is_own: self.account.is_some(), ..self }
+    }
 }
 
 /// The colour: by where it stands, or by how near it is.
 fn class(breaker: &BreakerView, warnings: &[u8]) -> &'static str {
     let nearest = warnings.iter().min().copied().unwrap_or(80);
-    match breaker.phase {
-        PhaseName::Tripped => "tripped",
-        PhaseName::Probing => "probing",
-        PhaseName::Passing if breaker.percent.is_some_and(|percent| percent >= u64::from(nearest)) => "near",
-        PhaseName::Passing => "passing",
+    match Standing::of(breaker) {
+        Standing::Stops => "tripped",
+        Standing::OnTrial => "probing",
+        Standing::WouldStop => "would",
+        Standing::Passes if breaker.percent.is_some_and(|percent| percent >= u64::from(nearest)) => "near",
+        Standing::Passes => "passing",
     }
 }
 

@@ -63,3 +63,20 @@ async fn readyz_says_why_the_rest_of_ringfence_is_not_ready() {
     *why.lock().unwrap() = None;
     assert_eq!(world.admin("/readyz").await.status, 200);
 }
+
+#[tokio::test]
+async fn what_the_gate_said_is_counted_by_route_and_reason() {
+    let world = World::new().await;
+    let genuine = wire(&twilio().form(&url("/twilio/voice"), call(ACCOUNT)));
+    for _ in 0..3 {
+        assert_eq!(world.send(&genuine).await.status, 200);
+    }
+    for _ in 0..2 {
+        assert_eq!(world.send(replaced(&genuine, "x-twilio-signature", "x-other")).await.status, 403);
+    }
+    assert_eq!(world.send(replaced(&genuine, "/twilio/voice", "/elsewhere")).await.status, 404);
+    let counts = world.gateway.verdicts().counts();
+    let counts: Vec<_> = counts.iter().map(|it| (&*it.route, it.refused_for, it.count)).collect();
+    let no_signature = ("/twilio/", Some("no_signature"), 2);
+    assert_eq!(counts, [("", Some("no_route"), 1), ("/twilio/", None, 3), no_signature]);
+}

@@ -1,4 +1,4 @@
-use ringfence_store::{ExportOf, Finding, Head, NewAudit, SealedSoFar};
+use ringfence_store::{AuditFilter, ExportOf, Finding, Head, NewAudit, SealedSoFar};
 use serde_json::{Value, json};
 use sqlx::Connection as _;
 
@@ -19,6 +19,7 @@ on_both! {
     an_erased_person_leaves_the_chain_whole,
     an_export_goes_on_where_it_was_interrupted,
     rows_come_newest_first_and_by_target,
+    rows_are_found_by_parts_of_what_they_say_and_by_account,
     what_happened_to_breakers_is_told_apart_from_everything_else,
     a_log_says_how_much_of_it_is_sealed,
 }
@@ -266,6 +267,42 @@ async fn an_export_goes_on_where_it_was_interrupted(world: World) {
     assert!(places.into_iter().eq((1..=12).map(Some)));
     let whole = store.export_audit(0, 100, ExportOf::WithPersonal).await.unwrap().concat();
     assert!(whole.contains("ann@example.com"));
+}
+
+async fn rows_are_found_by_parts_of_what_they_say_and_by_account(world: World) {
+    let (one, two) = (format!("AC{}", "1".repeat(32)), format!("AC{}", "2".repeat(32)));
+    for (action, target) in [
+        ("account.new", format!("account {one}")),
+        ("breaker.trip", format!("breaker 100% of all_day of {one}")),
+        ("breaker.trip", format!("breaker night of {two}")),
+        ("breaker.trip", "breaker sum of together".to_owned()),
+        ("effect.add", format!("effect status/{one}/night/1")),
+    ] {
+        world.store.audit(&operator(), NewAudit::new(action, target), after(1)).await.unwrap();
+    }
+    let found = async |filter: AuditFilter, before: Option<i64>, limit: usize| {
+        let rows = world.store.search_audit(&filter, before, limit).await.unwrap();
+        rows.into_iter().map(|row| row.target).collect::<Vec<_>>()
+    };
+    let of = |text: &str| AuditFilter { target: Some(text.to_owned()), ..AuditFilter::default() };
+    let own = [format!("breaker 100% of all_day of {one}"), format!("account {one}")];
+    assert_eq!(found(of("100%"), None, 9).await, own[..1], "what is text is no pattern");
+    assert_eq!(found(of("ALL_day"), None, 9).await, own[..1], "case does not count");
+    for nothing in ["all%day", "allxday", "100!%", "100_ of"] {
+        assert_eq!(found(of(nothing), None, 9).await, Vec::<String>::new(), "{nothing}");
+    }
+    let account = AuditFilter { account: Some(one.parse().unwrap()), ..AuditFilter::default() };
+    assert_eq!(found(account.clone(), None, 9).await, own, "of this account alone, newest first");
+    assert_eq!(found(account.clone(), None, 1).await, own[..1]);
+    let newest = world.store.search_audit(&account, None, 1).await.unwrap()[0].id;
+    assert_eq!(found(account.clone(), Some(newest), 9).await, own[1..]);
+    let by = |actor: &str, action: &str| AuditFilter {
+        actor: Some(actor.to_owned()),
+        action: Some(action.to_owned()),
+        ..account.clone()
+    };
+    assert_eq!(found(by("command-line alice", "trip"), None, 9).await, own[..1], "all of it holds at once");
+    assert_eq!(found(by("bob", ""), None, 9).await, Vec::<String>::new());
 }
 
 async fn rows_come_newest_first_and_by_target(world: World) {

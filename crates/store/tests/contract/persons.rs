@@ -428,6 +428,9 @@ async fn a_sign_in_that_is_inside_is_not_told_as_failed(world: World) {
     assert_eq!(told(after(-1)).await, sorted(&[&new]));
     assert_eq!(told(after(0)).await, sorted(&[&new, &failed]));
     assert_eq!(told(after(1)).await, sorted(&[&new, &failed, &waiting]));
+    let since = async |at, limit| store.sign_ins_since(at, limit).await.unwrap().len();
+    assert_eq!((since(start(), 9).await, since(after(1), 9).await, since(start(), 2).await), (4, 1, 2));
+    assert_eq!(store.sign_ins_since(start(), 1).await.unwrap()[0].id, waiting, "the newest first");
     assert!(store.told_of_sign_in(&new, after(4)).await.unwrap());
     assert!(!store.told_of_sign_in(&new, after(4)).await.unwrap(), "told once");
     assert_eq!(told(after(0)).await, sorted(&[&failed]));

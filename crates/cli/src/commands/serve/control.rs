@@ -7,7 +7,9 @@
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use ringfence_console::{Console, ConsoleSetup};
+use bytes::Bytes;
+use hyper::{Response, StatusCode};
+use ringfence_console::{Console, ConsoleSetup, Refusals, RouteCounts};
 use ringfence_control::api::{Api, ApiSetup, EngineSource};
 use ringfence_control::engine::Clients;
 use ringfence_control::heads::Carrier;
@@ -18,7 +20,7 @@ use ringfence_control::second_factor;
 use ringfence_control::verify::{Verify, VerifySetup};
 use ringfence_gateway::settings::Settings;
 use ringfence_gateway::{
-    AdminApi, Gateway, Hooks, Hosted, Intake, Keys, LearntAccount, Listeners, StartError,
+    AdminApi, Gateway, Hooks, Hosted, Intake, Keys, LearntAccount, Listeners, StartError, Verdicts,
 };
 use ringfence_model::Clock;
 use ringfence_store::{Account, Store};
@@ -43,6 +45,8 @@ pub(in crate::commands) struct ControlPlane {
     /// What is to run; nothing once it is to stop.
     wanted: watch::Sender<Option<Wanted>>,
     running: Option<JoinHandle<()>>,
+    /// Whether webhooks come in here.
+    has_gate: bool,
 }
 
 /// Starts the gate with a control plane behind its hooks, then sets that to work. `keys` is the one that it was prepared
@@ -59,6 +63,7 @@ pub(in crate::commands) fn start(
     let gateway = Gateway::start(settings, listeners, clock, workers, hooks)?;
     _ = keys.set(gateway.keys());
     if let Some(control) = control {
+        _ = control.shared.verdicts.set(gateway.verdicts());
         control.start();
     }
     Ok(gateway)
@@ -71,6 +76,8 @@ struct Shared {
     on_accounts: OnAccounts,
     /// The store, once it is open.
     store: OnceLock<Arc<Store>>,
+    /// What the gate says, once it runs.
+    verdicts: OnceLock<Verdicts>,
     /// The node that is at work.
     node: RwLock<Option<Arc<Node>>>,
 }
@@ -107,6 +114,8 @@ impl ControlPlane {
             .enable_all()
             .build()
             .map_err(|error| Failure::unavailable(format!("cannot start a runtime: {error}")))?;
+        let listen = &loaded.settings.listen;
+        let has_gate = listen.gate.is_some() || listen.forward_auth.is_some();
         let keys = Arc::clone(keys);
         let shared = Arc::new(Shared {
             configured,
@@ -117,6 +126,7 @@ impl ControlPlane {
                 }
             }),
             store: OnceLock::new(),
+            verdicts: OnceLock::new(),
             node: RwLock::default(),
         });
         match runtime.block_on(shared.open()) {
@@ -132,6 +142,7 @@ impl ControlPlane {
             shared,
             wanted: watch::Sender::new(Some(wanted)),
             running: None,
+            has_gate,
         }))
     }
 
@@ -169,6 +180,12 @@ impl ControlPlane {
     fn console(&self) -> Hosted {
         let shared = Arc::clone(&self.shared);
         let wanted = self.wanted.subscribe();
+        let runtime = self.runtime.as_ref().map(|runtime| runtime.handle().clone());
+        let has_gate = self.has_gate;
+        let gate: ringfence_console::Gate = {
+            let shared = Arc::clone(&shared);
+            Arc::new(move || counts(shared.verdicts.get()))
+        };
         let hasher = Hasher::new(std::thread::available_parallelism().map_or(1, usize::from));
         let engine = self.engine();
         Arc::new(move |caller, request| {
@@ -180,14 +197,29 @@ impl ControlPlane {
             let console = Console::new(ConsoleSetup {
                 engine: Arc::clone(&engine),
                 clock: Arc::clone(&shared.clock),
-                gate: None,
+                gate: has_gate.then(|| Arc::clone(&gate)),
                 rules,
                 hasher: hasher.clone(),
                 mails,
                 callback_url: Arc::new(move || callback_url.clone()),
             });
             let caller = ringfence_console::Caller { address: caller.address, is_https: caller.is_https };
-            Box::pin(async move { console.answer(caller, request).await })
+            // Passwords are compared and the store is asked by our own threads: the gate's have other things to do.
+            let answer =
+                runtime.as_ref().map(|it| it.spawn(async move { console.answer(caller, request).await }));
+            Box::pin(async move {
+                let answered = match answer {
+                    Some(answer) => answer.await.map_err(|error| error.to_string()),
+                    None => Err("the control plane has stopped".to_owned()),
+                };
+                answered.unwrap_or_else(|error| {
+                    tracing::error!(error, "a request to the console failed");
+                    let mut response =
+                        Response::new(Bytes::from_static(b"this was not answered; the log says more\n"));
+                    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                    response
+                })
+            })
         })
     }
 
@@ -391,6 +423,25 @@ async fn begin(shared: &Shared, wanted: Wanted) -> Option<Arc<Node>> {
             None
         }
     }
+}
+
+/// What the gate has said, by route, as the console shows it.
+fn counts(verdicts: Option<&Verdicts>) -> Vec<RouteCounts> {
+    let mut routes: Vec<RouteCounts> = Vec::new();
+    // They come by route.
+    for verdict in verdicts.map(Verdicts::counts).unwrap_or_default() {
+        if routes.last().is_none_or(|last| last.route != *verdict.route) {
+            routes.push(RouteCounts { route: verdict.route.to_string(), admitted: 0, refused: Vec::new() });
+        }
+        let Some(route) = routes.last_mut() else { continue };
+        match verdict.refused_for {
+            None => route.admitted = verdict.count,
+            Some(reason) => {
+                route.refused.push(Refusals { reason: reason.to_owned(), count: verdict.count });
+            }
+        }
+    }
+    routes
 }
 
 /// An account with its token, for the gate; one that Twilio no longer lists has none that counts.

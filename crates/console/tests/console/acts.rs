@@ -1,0 +1,148 @@
+//! What people do here: each with a reason, under their name, by the engine's own methods.
+
+use ringfence_store::{Role, Where};
+
+use crate::world::World;
+
+#[tokio::test]
+async fn an_act_without_a_reason_is_not_done_and_what_was_typed_stays() {
+    let world = World::new().await;
+    let account = world.subaccount("customer").await.to_string();
+    world.spend(account.parse().unwrap(), "60").await;
+    let owner = world.owner().await;
+    let breaker = [("limit", "fifty a day"), ("account", account.as_str())];
+    let page =
+        owner.post("/breakers/reset", &[breaker[0], breaker[1], ("allow", "25"), ("reason", "  ")]).await;
+    assert_eq!(page.status, 422);
+    page.says("Say why: the audit log keeps it.");
+    page.says("name=\"allow\" value=\"25\"");
+    page.says("aria-invalid=\"true\"");
+    for (allow, said) in [
+        ("0", "More than 0"),
+        ("0.00", "More than 0"),
+        ("-1", "A number"),
+        ("1e3", "A number"),
+        ("5 USD", "A number"),
+    ] {
+        let fields = [breaker[0], breaker[1], ("allow", allow), ("reason", "because")];
+        let page = owner.post("/breakers/reset", &fields).await;
+        assert_eq!(page.status, 422, "{allow}");
+        page.says(said);
+    }
+    for (reason, said) in [("a\u{7}b", "without control characters"), (&"x".repeat(501), "At most 500")] {
+        let page = owner.post(&format!("/accounts/{account}/suspend"), &[("reason", reason)]).await;
+        assert_eq!(page.status, 422);
+        page.says(said);
+    }
+    owner.get("/").await.says("One breaker is");
+}
+
+#[tokio::test]
+async fn a_breaker_is_reset_with_a_reason_and_the_log_has_the_person() {
+    let world = World::new().await;
+    let account = world.subaccount("customer").await;
+    world.spend(account, "60").await;
+    world.work().await;
+    let operator = world.signed_in("op@example.com", Role::Operator, Where::Everywhere).await;
+    let page = operator.get("/").await;
+    page.says("reached with 60.00 USD");
+    page.says("/breakers/reset?limit=fifty%20a%20day");
+    let sid = account.to_string();
+    let form = operator.get(&format!("/breakers/reset?limit=fifty+a+day&account={sid}")).await;
+    form.says("60.00 USD was used in this window");
+    let fields =
+        [("limit", "fifty a day"), ("account", &sid), ("allow", "12.50"), ("reason", "a campaign <b>")];
+    let done = operator.post("/breakers/reset", &fields).await;
+    assert_eq!((done.status, done.header("location")), (303, format!("/accounts/{sid}?done=reset").as_str()));
+    world.work().await;
+    let page = operator.get(done.header("location")).await;
+    page.says("What the trip had ordered is being taken back");
+    page.says("12.50 USD more may be used");
+    page.says("<span class=\"pill good\">active</span>");
+    page.says("a campaign &#60;b&#62;");
+    page.says("by person op@example.com");
+    let rows = world.store.audit_rows(Some(&format!("breaker fifty a day of {sid}")), None, 1).await.unwrap();
+    assert_eq!((rows[0].action.as_str(), rows[0].actor.name()), ("breaker.reset", operator.person.as_str()));
+    let again = operator.post("/breakers/reset", &fields).await;
+    assert_eq!(again.status, 422);
+    again.says("is not tripped");
+}
+
+#[tokio::test]
+async fn an_account_is_suspended_and_resumed_at_twilio() {
+    let world = World::new().await;
+    let account = world.subaccount("customer").await;
+    let operator = world.signed_in("op@example.com", Role::Operator, Where::Account(account)).await;
+    let path = |what: &str| format!("/accounts/{account}/{what}");
+    let done = operator.post(&path("suspend"), &[("reason", "it calls at night")]).await;
+    assert_eq!(done.status, 303);
+    world.work().await;
+    let page = operator.get(done.header("location")).await;
+    page.says("<span class=\"pill bad\">suspended</span>");
+    page.says("it calls at night");
+    page.does_not_say("Suspend…");
+    let done = operator.post(&path("resume"), &[("reason", "it was the owner")]).await;
+    assert_eq!(done.status, 303);
+    world.work().await;
+    operator.get(&format!("/accounts/{account}")).await.says("<span class=\"pill good\">active</span>");
+}
+
+#[tokio::test]
+async fn what_the_engine_refuses_is_said_beside_the_form() {
+    let world = World::new().await;
+    let account = world.subaccount("customer").await;
+    world.spend(account, "60").await;
+    world.work().await;
+    let owner = world.owner().await;
+    let page = owner.post(&format!("/accounts/{account}/resume"), &[("reason", "because")]).await;
+    assert_eq!(page.status, 422);
+    page.says("is held by");
+    let parent = world.parent;
+    let page = owner.post(&format!("/accounts/{parent}/suspend"), &[("reason", "because")]).await;
+    assert_eq!(page.status, 422);
+    page.says("Twilio suspends only subaccounts");
+}
+
+#[tokio::test]
+async fn stopping_by_hand_trips_on_every_node_at_once() {
+    let world = World::new().await;
+    let account = world.subaccount("customer").await.to_string();
+    let owner = world.owner().await;
+    let form = owner.get(&format!("/breakers/trip?limit=fifty+a+day&account={account}")).await;
+    form.says("The account is suspended at Twilio");
+    let fields = [("limit", "fifty a day"), ("account", account.as_str()), ("reason", "stolen key")];
+    assert_eq!(owner.post("/breakers/trip", &fields).await.status, 303);
+    world.work().await;
+    let page = owner.get(&format!("/accounts/{account}")).await;
+    page.says("stopped by an operator");
+    page.says("<span class=\"pill bad\">suspended</span>");
+    let together = [("limit", "all together"), ("reason", "everything")];
+    let done = owner.post("/breakers/trip", &together).await;
+    assert_eq!((done.status, done.header("location")), (303, "/?done=trip"));
+}
+
+#[tokio::test]
+async fn a_token_is_revoked_and_the_session_that_leaves_is_over() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    let by = ringfence_model::Actor::CommandLine("ops".to_owned());
+    let token = ringfence_store::NewToken {
+        name: "dashboards".into(),
+        scopes: vec!["read".into()],
+        networks: vec![],
+        expires_at: None,
+    };
+    let (token, secret) = world.store.create_token(&by, token, world.now()).await.unwrap();
+    let listed = owner.get("/credentials").await;
+    listed.says("dashboards");
+    listed.does_not_say(secret.expose());
+    let done = owner.post(&format!("/credentials/{}/revoke", token.id), &[]).await;
+    assert_eq!(done.header("location"), "/credentials?done=revoke");
+    owner.get("/credentials").await.says("revoked 2026-03-01");
+    assert_eq!(world.store.find_token(&secret, world.now()).await.unwrap(), None);
+
+    let left = owner.post("/sign-out", &[]).await;
+    assert_eq!((left.status, left.header("location")), (303, "/sign-in"));
+    assert!(left.header("set-cookie").contains("Max-Age=0"));
+    assert_eq!(owner.get("/").await.status, 303, "the token opens nothing any more");
+}

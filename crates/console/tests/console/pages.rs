@@ -1,0 +1,156 @@
+//! What is shown.
+
+use ringfence_breaker::Per;
+use ringfence_store::{Role, SignInOutcome, Where};
+
+use crate::world::{World, limit};
+
+#[tokio::test]
+async fn what_people_have_named_stays_text_everywhere() {
+    let world = World::with(vec![limit("<i>night</i>", 50, Per::Account)]).await;
+    let account = world.subaccount("<script>alert(1)</script>\"'&").await;
+    world.spend(account, "60").await;
+    let owner = world.signed_in("<b>x</b>@example.com", Role::Owner, Where::Everywhere).await;
+    let evil = "%3Cscript%3Ealert(1)%3C%2Fscript%3E";
+    for path in [
+        "/",
+        "/accounts",
+        &format!("/accounts/{account}"),
+        &format!("/accounts/{account}/suspend"),
+        &format!("/breakers/reset?limit=%3Ci%3Enight%3C%2Fi%3E&account={account}"),
+        "/limits",
+        "/limits/plan",
+        "/audit",
+        &format!("/audit?target={evil}&actor={evil}&action={evil}"),
+        &format!("/accounts?q={evil}&show={evil}"),
+        &format!("/?done={evil}"),
+    ] {
+        let page = owner.get(path).await;
+        assert_eq!(page.status, 200, "{path}");
+        for markup in ["<script>alert", "<i>night", "<b>x</b>"] {
+            assert!(!page.text.contains(markup), "{path} has {markup}");
+        }
+    }
+    owner.get("/accounts").await.says("&#60;script&#62;alert(1)");
+}
+
+#[tokio::test]
+async fn an_empty_installation_says_what_to_do_next() {
+    let world = World::with(Vec::new()).await;
+    let owner = world.owner().await;
+    owner.get("/").await.says("Add a [[limit]] to the configuration");
+    owner.get("/limits").await.says("No limit is configured");
+    owner.get("/credentials").await.says("ringfence api-token create");
+    let page = owner.get(&format!("/accounts/{}", world.parent)).await;
+    page.says("No limit holds for this account");
+    page.says("Neither a limit nor a warning was reached");
+    let page = owner.get("/accounts?q=nobody").await;
+    page.says("No account matches");
+    owner.get("/audit?action=nothing.done").await.says("Nothing matches");
+}
+
+#[tokio::test]
+async fn the_overview_has_the_three_promises_in_figures() {
+    let world = World::new().await;
+    let (near, over) = (world.subaccount("nearly").await, world.subaccount("over it").await);
+    world.spend(near, "42.5").await;
+    world.spend(over, "61.25").await;
+    let owner = world.owner().await;
+    let person = &world.signed_in("a@example.com", Role::Auditor, Where::Everywhere).await.person;
+    let failed = world.store.begin_sign_in(person, "203.0.113.9", "curl", world.now()).await.unwrap();
+    world.store.end_sign_in(&failed, SignInOutcome::Failed, world.now()).await.unwrap();
+    let page = owner.get("/").await;
+    for said in [
+        "<dd>48,210</dd>",
+        "<dd>1,560</dd>",
+        "signature mismatch",
+        "61.25 USD</strong> <span class=\"quiet\">of 50.00 USD",
+        "122 %",
+        "42.50 USD</strong>",
+        "85 per cent",
+        "103.75 USD</strong> <span class=\"quiet\">of 400.00 USD",
+        "password right, second factor wrong",
+        "203.0.113.9",
+        "<dt>stopped</dt><dd>1</dd>",
+        "<dt>signed in</dt><dd>2</dd>",
+    ] {
+        page.says(said);
+    }
+}
+
+#[tokio::test]
+async fn accounts_are_found_by_name_sid_and_standing_in_pages() {
+    let world = World::new().await;
+    for number in 0..55 {
+        world.subaccount(&format!("customer {number:02}")).await;
+    }
+    let hot = world.subaccount("the hot one").await;
+    world.spend(hot, "60").await;
+    world.work().await;
+    let owner = world.owner().await;
+    let first = owner.get("/accounts").await;
+    first.says("57 accounts");
+    let rows = |text: &str| text.matches("<th scope=\"row\"").count();
+    assert_eq!(rows(&first.text), 50);
+    let (place, other) = (first.text.find("the hot one").unwrap(), first.text.find("customer 00").unwrap());
+    assert!(place < other, "what deserves a look comes first");
+    first.says("page=2");
+    assert_eq!(rows(&owner.get("/accounts?page=2").await.text), 7);
+    assert_eq!(
+        rows(&owner.get("/accounts?page=99").await.text),
+        7,
+        "a page that is not there is the last one"
+    );
+    owner.get("/accounts?q=CUSTOMER+5").await.says("5 accounts");
+    owner.get("/accounts?show=suspended").await.says("1 account");
+    let one = owner.get(&format!("/accounts?q={hot}")).await;
+    one.says("1 account");
+    one.says("the hot one");
+}
+
+#[tokio::test]
+async fn the_audit_log_is_searched_and_read_page_by_page() {
+    let world = World::new().await;
+    let account = world.subaccount("customer").await;
+    world.spend(account, "60").await;
+    let owner = world.owner().await;
+    let page = owner.get("/audit?action=BREAKER").await;
+    page.says("breaker.trip");
+    page.does_not_say("person.add");
+    owner.get("/audit?target=100%25").await.says("Nothing matches");
+    owner.get("/audit?action=breaker_trip").await.says("Nothing matches");
+    owner.get(&format!("/audit?actor=person+{}", owner.person)).await.says("sign-in");
+    for number in 0..60 {
+        let audit = ringfence_store::NewAudit::new("test.row", format!("row {number}"));
+        world.store.audit(&ringfence_model::Actor::job("test"), audit, world.now()).await.unwrap();
+    }
+    let first = owner.get("/audit?action=test.row").await;
+    first.says("row 59");
+    first.does_not_say("row 9<");
+    let (before, _) = first.text.split_once("\" rel=\"next\">Older").unwrap();
+    let link = before.rsplit_once("href=\"").unwrap().1.replace("&#38;", "&");
+    let second = owner.get(&link).await;
+    second.says("row 9<");
+    second.does_not_say("row 59");
+    second.says("Newest");
+}
+
+#[tokio::test]
+async fn the_log_verifies_and_says_so() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    world.store.seal_audit(world.now()).await.unwrap();
+    let page = owner.get("/audit/verify").await;
+    page.says("The log is whole");
+}
+
+#[tokio::test]
+async fn the_plan_shows_what_is_not_at_twilio_yet() {
+    let world = World::new().await;
+    let account = world.subaccount("customer").await;
+    let owner = world.owner().await;
+    let page = owner.get("/limits/plan").await;
+    page.says("create");
+    page.says(&account.to_string());
+    page.says("“fifty a day”");
+}

@@ -1,0 +1,164 @@
+//! The matrix: which role may open and do what, and where.
+
+use std::collections::BTreeSet;
+
+use ringfence_console::Console;
+use ringfence_model::Sid;
+use ringfence_store::{Grant, NewToken, Role, Where};
+
+use crate::world::{Browser, World};
+
+/// What each may, in the order auditor, operator, owner of everything; auditor, operator, owner of the account that the
+/// path is about. `y` is let in, `n` is refused with a 403.
+const MATRIX: [(&str, &str, &str); 34] = [
+    ("GET", "/", "yyy yyy"),
+    ("GET", "/accounts", "yyy yyy"),
+    ("GET", "/accounts/{}", "yyy yyy"),
+    ("GET", "/accounts/{}/suspend", "nyy nyy"),
+    ("POST", "/accounts/{}/suspend", "nyy nyy"),
+    ("GET", "/accounts/{}/resume", "nyy nyy"),
+    ("POST", "/accounts/{}/resume", "nyy nyy"),
+    ("GET", "/breakers/trip", "nyy nyy"),
+    ("POST", "/breakers/trip", "nyy nyy"),
+    ("GET", "/breakers/reset", "nyy nyy"),
+    ("POST", "/breakers/reset", "nyy nyy"),
+    ("GET", "/limits", "yyy yyy"),
+    ("GET", "/limits/plan", "yyy nnn"),
+    ("GET", "/audit", "yyy yyy"),
+    ("GET", "/audit/verify", "yyy nnn"),
+    ("GET", "/credentials", "nny nnn"),
+    ("GET", "/credentials/{}/revoke", "nny nnn"),
+    ("POST", "/credentials/{}/revoke", "nny nnn"),
+    ("GET", "/people", "nny nnn"),
+    ("POST", "/people", "nny nnn"),
+    ("GET", "/people/{}", "nny nnn"),
+    ("POST", "/people/{}/role", "nny nnn"),
+    ("POST", "/people/{}/remove-role", "nny nnn"),
+    ("POST", "/people/{}/lock", "nny nnn"),
+    ("POST", "/people/{}/reset", "nny nnn"),
+    ("POST", "/people/{}/remove", "nny nnn"),
+    ("GET", "/policies", "nny nny"),
+    ("POST", "/policies", "nny nny"),
+    ("GET", "/security", "yyy yyy"),
+    ("GET", "/security/password", "yyy yyy"),
+    ("POST", "/security/password", "yyy yyy"),
+    ("POST", "/security/devices", "yyy yyy"),
+    ("POST", "/security/sessions", "yyy yyy"),
+    ("POST", "/sign-out", "yyy yyy"),
+];
+
+/// Everybody's who has not signed in yet.
+const DOOR: [&str; 6] = ["/sign-in", "/second-factor", "/bind", "/forgot", "/reset-password", "/lock"];
+
+#[tokio::test]
+async fn each_role_may_what_the_matrix_says_and_no_more() {
+    let world = World::new().await;
+    let account = world.subaccount("customer").await;
+    let by = ringfence_model::Actor::CommandLine("ops".to_owned());
+    let token =
+        NewToken { name: "t".into(), scopes: vec!["read".into()], networks: vec![], expires_at: None };
+    let (token, _) = world.store.create_token(&by, token, world.now()).await.unwrap();
+    let grants = vec![Grant { place: Where::Everywhere, role: Role::Auditor }];
+    let nobody = world.store.add_person(&by, "nobody@example.com", grants, world.now()).await.unwrap();
+    for (number, role, place) in [
+        (0, Role::Auditor, Where::Everywhere),
+        (1, Role::Operator, Where::Everywhere),
+        (2, Role::Owner, Where::Everywhere),
+        (4, Role::Auditor, Where::Account(account)),
+        (5, Role::Operator, Where::Account(account)),
+        (6, Role::Owner, Where::Account(account)),
+    ] {
+        let browser = world.signed_in(&format!("{number}@example.com"), role, place).await;
+        for (method, path, allowed) in MATRIX {
+            let may = allowed.as_bytes()[number] == b'y';
+            let path = match path.split_once("{}") {
+                Some(("/people/", rest)) => format!("/people/{}{rest}", nobody.id),
+                Some(("/credentials/", rest)) => format!("/credentials/{}{rest}", token.id),
+                Some((before, rest)) => format!("{before}{account}{rest}"),
+                None => path.to_owned(),
+            };
+            let status = asked(&browser, method, &path, account).await;
+            // An act is let in without a reason, and stops at the form; an earlier one may have removed the person.
+            let let_in = [200, 303, 404, 422].contains(&status);
+            assert!(
+                let_in == may && (may || status == 403),
+                "{role:?} at {place:?}: {method} {path}: {status}"
+            );
+        }
+    }
+}
+
+async fn asked(browser: &Browser<'_>, method: &str, path: &str, account: Sid) -> u16 {
+    let account = account.to_string();
+    let breaker = [("limit", "fifty a day"), ("account", account.as_str())];
+    match method {
+        "GET" if path.starts_with("/breakers") => {
+            browser.get(&format!("{path}?limit=fifty+a+day&account={account}")).await.status
+        }
+        "GET" => browser.get(path).await.status,
+        _ if path.starts_with("/breakers") => browser.post(path, &breaker).await.status,
+        _ => browser.post(path, &[]).await.status,
+    }
+}
+
+#[test]
+fn the_matrix_has_every_page_and_every_act() {
+    let told: BTreeSet<_> = MATRIX.iter().map(|(method, path, _)| (*method, *path)).collect();
+    let there: BTreeSet<_> = Console::routes()
+        .filter(|(_, path)| !path.starts_with("/assets/"))
+        .filter(|(_, path)| !DOOR.iter().any(|door| path.starts_with(door)))
+        .map(|(method, path)| (method.as_str(), path))
+        .collect();
+    assert_eq!(told, there);
+}
+
+#[tokio::test]
+async fn whoever_has_one_account_sees_and_stops_no_other() {
+    let world = World::new().await;
+    let (own, other) = (world.subaccount("own customer").await, world.subaccount("somebody else").await);
+    world.spend(other, "60").await;
+    world.spend(own, "45").await;
+    let browser = world.signed_in("o@example.com", Role::Owner, Where::Account(own)).await;
+    let paths = [
+        format!("/accounts/{other}"),
+        format!("/accounts/{other}/suspend"),
+        format!("/breakers/trip?limit=fifty+a+day&account={other}"),
+        "/breakers/trip?limit=all+together".to_owned(),
+    ];
+    for path in paths {
+        assert_eq!(browser.get(&path).await.status, 404, "{path}");
+    }
+    let refused = browser.post(&format!("/accounts/{other}/suspend"), &[("reason", "because")]).await;
+    assert_eq!(refused.status, 404);
+    for limit in ["fifty a day", "all together"] {
+        let fields = [("limit", limit), ("account", &other.to_string()), ("reason", "because")];
+        assert_eq!(browser.post("/breakers/trip", &fields).await.status, 404);
+    }
+    let together = browser.post("/breakers/trip", &[("limit", "all together"), ("reason", "because")]).await;
+    assert_eq!(together.status, 404, "the sum of all is for those who look at all");
+    for path in ["/", "/limits", "/audit", &format!("/accounts/{own}")] {
+        let page = browser.get(path).await;
+        assert_eq!(page.status, 200, "{path}");
+        for secret in [&other.to_string(), "somebody else", "all together"] {
+            assert!(!page.text.contains(secret), "{path} tells of {secret}:\n{}", page.text);
+        }
+    }
+    assert_eq!(browser.get("/accounts").await.header("location"), format!("/accounts/{own}"));
+}
+
+#[tokio::test]
+async fn a_role_that_was_taken_away_counts_at_once_and_one_can_still_leave() {
+    let world = World::new().await;
+    let _owner = world.owner().await;
+    let browser = world.signed_in("a@example.com", Role::Auditor, Where::Everywhere).await;
+    let csrf = browser.csrf().await;
+    let by = ringfence_model::Actor::CommandLine("ops".to_owned());
+    world.store.remove_role(&by, &browser.person, Where::Everywhere, world.now()).await.unwrap();
+    let page = browser.get("/").await;
+    assert_eq!(page.status, 403);
+    page.says("you have no role here any more");
+    let request = browser.request("POST", "/sign-out");
+    let left = world.answer(request, format!("csrf={csrf}")).await;
+    assert_eq!(left.status(), 303);
+    assert_eq!(browser.get("/").await.header("location"), "/sign-in");
+}

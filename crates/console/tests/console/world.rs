@@ -1,0 +1,301 @@
+//! An installation with a console: a store in a folder, an engine, the sandbox as Twilio, people who are signed in.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use jiff::Timestamp;
+use ringfence_breaker::{Action, Limit, Measure, Per, Probe, Reset, Scope, Threshold, Window};
+use ringfence_console::{Caller, Console, ConsoleSetup, Refusals, RouteCounts};
+use ringfence_control::decide::kind;
+use ringfence_control::engine::{Clients, Engine, KnownAccount, Setup};
+use ringfence_control::people::{Hasher, Rules};
+use ringfence_control::wanted::AppliedLimit;
+use ringfence_model::{Actor, Amount, Clock, Secret, Sid};
+use ringfence_sandbox::{Sandbox, SandboxOptions, Settings};
+use ringfence_second_factor::policy::{Assurance, Kind};
+use ringfence_store::{
+    Grant, Keys, Life, Location, MasterKey, NewSession, Role, SignInOutcome, Stage, Store, Where,
+};
+use ringfence_twilio::client::{Client, Credentials};
+
+/// 2026-03-01 12:00 UTC.
+const BEGIN: u64 = 1_772_366_400;
+
+#[derive(Debug)]
+struct Hands {
+    unix_seconds: AtomicU64,
+    begin: Instant,
+}
+
+impl Clock for Hands {
+    fn unix_seconds(&self) -> u64 {
+        self.unix_seconds.load(Ordering::SeqCst)
+    }
+
+    fn monotonic(&self) -> Instant {
+        self.begin + Duration::from_secs(self.unix_seconds() - BEGIN)
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) console: Console,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) parent: Sid,
+    client: Client,
+    sandbox: Sandbox,
+    clock: Arc<Hands>,
+    life: Life,
+    _folder: tempfile::TempDir,
+}
+
+/// So much a day, on every subaccount.
+pub(crate) fn limit(name: &str, at: i64, per: Per) -> Limit {
+    Limit {
+        name: name.to_owned(),
+        scope: Scope::Subaccounts,
+        per,
+        measure: Measure::Price,
+        category: "totalprice".to_owned(),
+        window: Window::Daily,
+        at: Threshold::At(Amount::from_units(at)),
+        warn: vec![80],
+        then: vec![Action::Suspend, Action::EndCalls, Action::Notify],
+        probe: Probe::Percent(10),
+        reset: Reset::Manual,
+        enforce: true,
+    }
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::with(vec![limit("fifty a day", 50, Per::Account), limit("all together", 400, Per::Together)])
+            .await
+    }
+
+    pub(crate) async fn with(limits: Vec<Limit>) -> Self {
+        let clock = Arc::new(Hands { unix_seconds: AtomicU64::new(BEGIN), begin: Instant::now() });
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let options = SandboxOptions {
+            seed: 7,
+            virtual_clock: true,
+            settings: Settings::default(),
+            ..SandboxOptions::default()
+        };
+        let sandbox = Sandbox::new(options, &listener, Arc::clone(&clock) as _).unwrap();
+        let server = sandbox.clone();
+        tokio::spawn(async move { server.serve(listener).await });
+        let folder = tempfile::tempdir().unwrap();
+        let now = Timestamp::from_second(i64::try_from(BEGIN).unwrap()).unwrap();
+        let keys = Keys::Given { current: MasterKey::from_bytes([7; 32]), previous: Vec::new() };
+        let location = Location::Sqlite(folder.path().join("ringfence.db"));
+        let store = Arc::new(Store::open(&location, &keys, now).await.unwrap());
+        let parent = sandbox.account_sid();
+        let token = Secret::new(sandbox.auth_token(parent).unwrap());
+        let settings =
+            ringfence_twilio::client::Settings::at(format!("http://{}", sandbox.address()).parse().unwrap());
+        let client = Client::new(settings.clone(), Credentials::auth_token(parent, token.clone())).unwrap();
+        let known = KnownAccount { sid: parent, parent: None, auth_token: token, finds_subaccounts: true };
+        let clients = Clients::new(&settings, vec![known]).unwrap();
+        let life = store.join("one", "hash", now).await.unwrap();
+        let engine = Arc::new(Engine::new(Setup {
+            store: Arc::clone(&store),
+            clients,
+            limits: limits.into_iter().map(|limit| AppliedLimit { limit, since: now }).collect(),
+            notifier: None,
+            second_factor: None,
+            clock: Arc::clone(&clock) as _,
+        }));
+        let at_work = Arc::clone(&engine);
+        let console = Console::new(ConsoleSetup {
+            engine: Arc::new(move || Ok(Arc::clone(&at_work))),
+            clock: Arc::clone(&clock) as _,
+            gate: Some(Arc::new(counted)),
+            rules: Rules::default(),
+            hasher: Hasher::new(1),
+            mails: false,
+            callback_url: Arc::new(|| Some("https://hooks.example.com/usage".to_owned())),
+        });
+        let world = Self { console, engine, store, parent, client, sandbox, clock, life, _folder: folder };
+        world.engine.synchronise_accounts().await.unwrap();
+        world
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_second(i64::try_from(self.clock.unix_seconds()).unwrap()).unwrap()
+    }
+
+    pub(crate) async fn advance(&self, seconds: u64) {
+        self.sandbox.advance(Duration::from_secs(seconds)).await.unwrap();
+        self.clock.unix_seconds.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    pub(crate) async fn subaccount(&self, name: &str) -> Sid {
+        let account = self.client.accounts().create(Some(name)).await.unwrap();
+        self.engine.synchronise_accounts().await.unwrap();
+        Sid::parse(&account.sid).unwrap()
+    }
+
+    /// An account has used so much in all, and the engine has seen it.
+    pub(crate) async fn spend(&self, account: Sid, price: &str) {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+        let body = format!(
+            r#"{{"account": "{account}", "category": "sms-outbound", "count": 1, "price": "{price}"}}"#
+        );
+        let address = self.sandbox.address();
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let length = body.len();
+        let request = format!(
+            "POST /_sandbox/usage HTTP/1.1\r\nHost: {address}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 2"), "{answer}");
+        // Twilio's records are a while behind.
+        self.advance(120).await;
+        for account in self.store.accounts().await.unwrap() {
+            self.engine.read_usage(&account, "poll").await.unwrap();
+        }
+    }
+
+    /// Has what was ordered done.
+    pub(crate) async fn work(&self) {
+        loop {
+            let mut done = 0;
+            for kind in kind::AT_TWILIO {
+                done += self.engine.work(&self.life, kind, 100).await.unwrap().done;
+            }
+            if done == 0 {
+                break;
+            }
+        }
+        self.engine.synchronise_accounts().await.unwrap();
+    }
+
+    /// A person with this role there, signed in to look at it.
+    pub(crate) async fn signed_in(&self, login: &str, role: Role, place: Where) -> Browser<'_> {
+        let by = Actor::CommandLine("ops".to_owned());
+        let grants = vec![Grant { place, role }];
+        let person = self.store.add_person(&by, login, grants, self.now()).await.unwrap();
+        let token = self.session(&person.id, place, Stage::Inside).await;
+        Browser { world: self, token, person: person.id }
+    }
+
+    pub(crate) async fn owner(&self) -> Browser<'_> {
+        self.signed_in("owner@example.com", Role::Owner, Where::Everywhere).await
+    }
+
+    pub(crate) async fn session(&self, person: &str, place: Where, stage: Stage) -> Secret {
+        let sign_in = self.store.begin_sign_in(person, "198.51.100.7", "Firefox", self.now()).await.unwrap();
+        if stage == Stage::Inside {
+            self.store.end_sign_in(&sign_in, SignInOutcome::New, self.now()).await.unwrap();
+        }
+        let session = NewSession {
+            person: person.to_owned(),
+            place,
+            stage,
+            assurance: Assurance::SecondFactor { kind: Kind::Totp, at: self.now() },
+            sign_in,
+            address: "198.51.100.7".to_owned(),
+            agent: "Firefox".to_owned(),
+        };
+        self.store.begin_session(session, None, self.now()).await.unwrap()
+    }
+
+    pub(crate) async fn answer(
+        &self,
+        request: http::request::Builder,
+        body: impl Into<Bytes>,
+    ) -> Response<Bytes> {
+        let caller = Caller { address: [127, 0, 0, 1].into(), is_https: false };
+        self.console.answer(caller, request.body(body.into()).unwrap()).await
+    }
+}
+
+/// A browser in which somebody is signed in.
+pub(crate) struct Browser<'w> {
+    pub(crate) world: &'w World,
+    pub(crate) token: Secret,
+    pub(crate) person: String,
+}
+
+impl Browser<'_> {
+    /// A request with its cookie, as the browser sends it from one of our pages.
+    pub(crate) fn request(&self, method: &str, path: &str) -> http::request::Builder {
+        let request = Request::builder().method(method).uri(path).header("host", "localhost:9443");
+        let cookie = format!("ringfence={}", self.token.expose());
+        let request = request.header("cookie", cookie).header("sec-fetch-site", "same-origin");
+        if method == "POST" {
+            request
+                .header("origin", "http://localhost:9443")
+                .header("content-type", "application/x-www-form-urlencoded")
+        } else {
+            request
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Page {
+        Page::of(self.world.answer(self.request("GET", path), Bytes::new()).await)
+    }
+
+    /// Posts a form as one of our pages has it, with these fields filled in.
+    pub(crate) async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Page {
+        let csrf = self.csrf().await;
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("csrf", &csrf).extend_pairs(fields);
+        Page::of(self.world.answer(self.request("POST", path), form.finish()).await)
+    }
+
+    /// What our own forms carry, read off a page.
+    pub(crate) async fn csrf(&self) -> String {
+        let page = self.get("/limits").await;
+        let (_, after) = page.text.split_once("name=\"csrf\" value=\"").unwrap();
+        after.split('"').next().unwrap().to_owned()
+    }
+}
+
+/// An answer, as a person sees it.
+pub(crate) struct Page {
+    pub(crate) status: u16,
+    pub(crate) text: String,
+    pub(crate) response: Response<Bytes>,
+}
+
+impl Page {
+    pub(crate) fn of(response: Response<Bytes>) -> Self {
+        let text = String::from_utf8(response.body().to_vec()).unwrap();
+        Self { status: response.status().as_u16(), text, response }
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.response.headers().get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    #[track_caller]
+    pub(crate) fn says(&self, text: &str) {
+        assert!(self.text.contains(text), "{}\n\ndoes not say\n{text}", self.text);
+    }
+
+    #[track_caller]
+    pub(crate) fn does_not_say(&self, text: &str) {
+        assert!(!self.text.contains(text), "{}\n\nsays\n{text}", self.text);
+    }
+}
+
+fn counted() -> Vec<RouteCounts> {
+    let refused = |reason: &str, count| Refusals { reason: reason.to_owned(), count };
+    vec![
+        RouteCounts {
+            route: "/twilio/".to_owned(),
+            admitted: 48_210,
+            refused: vec![refused("signature_mismatch", 312), refused("no_signature", 41)],
+        },
+        RouteCounts { route: String::new(), admitted: 0, refused: vec![refused("no_route", 1_207)] },
+    ]
+}

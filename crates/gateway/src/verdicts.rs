@@ -1,0 +1,31 @@
+//! What the gate has said so far, counted: for whoever shows it to people. Monitoring reads the same numbers as metrics.
+
+use std::sync::Arc;
+
+use crate::server::Shared;
+
+/// Tells how often a running gate has said what.
+#[derive(Debug, Clone)]
+pub struct Verdicts(Arc<Shared>);
+
+/// How often one verdict was given on one route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerdictCount {
+    /// The route, as logs and metrics call it; empty for what reached none.
+    pub route: Arc<str>,
+    /// Why the requests were refused, as logs and metrics call it; none for those that were let in.
+    pub refused_for: Option<&'static str>,
+    /// How many.
+    pub count: u64,
+}
+
+impl Verdicts {
+    pub(crate) fn of(shared: &Arc<Shared>) -> Self {
+        Self(Arc::clone(shared))
+    }
+
+    /// Since the start of the process, by route.
+    pub fn counts(&self) -> Vec<VerdictCount> {
+        self.0.metrics.verdicts()
+    }
+}
