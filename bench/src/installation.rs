@@ -135,7 +135,6 @@ impl Installation {
             clock: Arc::clone(&clock),
             callback_url: Some(format!("{PUBLIC_URL}{TRIGGER_PATH}")),
             console_url: None,
-            second_factor: None,
             poll_interval: Duration::from_mins(1),
             keep: Keep::default(),
             carriers: Vec::new(),
