@@ -7,11 +7,12 @@ use ringfence_breaker::{Measure, Per, Reset};
 use ringfence_control::engine::Triggers;
 use ringfence_control::plan::Mark;
 use ringfence_control::views::{
-    BreakerFilter, ChangeView, LimitView, Page, PhaseName, PlannedChange, ScopeView, Verdict,
+    BreakerFilter, ChangeView, LimitView, Page, PlannedChange, ScopeView, Verdict,
 };
 use ringfence_store::Where;
 
 use super::shown;
+use super::spending::Standing;
 use crate::failed::Failed;
 use crate::frame::{Frame, Section};
 use crate::routes::Call;
@@ -37,6 +38,7 @@ struct Row {
     enforce: bool,
     since: String,
     tripped: usize,
+    would_trip: usize,
     probing: usize,
     passing: usize,
     verdict_class: &'static str,
@@ -57,8 +59,9 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
         is_everywhere || breakers.iter().any(|it| it.limit == limit.name && it.account.is_some())
     });
     let rows = limits.map(|limit| {
-        let count = |phase: PhaseName| {
-            breakers.iter().filter(|breaker| breaker.limit == limit.name && breaker.phase == phase).count()
+        let count = |standing: Standing| {
+            let own = breakers.iter().filter(|breaker| breaker.limit == limit.name);
+            own.filter(|breaker| Standing::of(breaker) == standing).count()
         };
         let reported = report.iter().find(|reported| reported.limit == limit.name);
         let currency = currency.as_deref().filter(|_| limit.measure == Measure::Price);
@@ -74,9 +77,10 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
             },
             enforce: limit.enforce,
             since: words::when(&limit.since),
-            tripped: count(PhaseName::Tripped),
-            probing: count(PhaseName::Probing),
-            passing: count(PhaseName::Passing),
+            tripped: count(Standing::Stops),
+            would_trip: count(Standing::WouldStop),
+            probing: count(Standing::OnTrial),
+            passing: count(Standing::Passes),
             verdict_class: match reported.map(|reported| reported.verdict) {
                 Some(Verdict::SafeToEnforce | Verdict::StoppedNothing) => "good",
                 Some(Verdict::WouldHaveStopped) => "near",

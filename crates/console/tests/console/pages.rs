@@ -79,6 +79,31 @@ async fn the_overview_has_the_three_promises_in_figures() {
 }
 
 #[tokio::test]
+async fn a_limit_that_only_watches_is_told_apart_from_one_that_stops() {
+    let mut watching = limit("watched", 5, Per::Account);
+    watching.enforce = false;
+    let world = World::with(vec![watching, limit("fifty a day", 50, Per::Account)]).await;
+    let (calm, hot) = (world.subaccount("calm").await, world.subaccount("hot").await);
+    world.spend(calm, "6").await;
+    world.spend(hot, "60").await;
+    let owner = world.owner().await;
+    let page = owner.get("/").await;
+    page.says("<dt>tripped</dt><dd>1</dd>");
+    page.says("<dt>would trip</dt><dd>2</dd>");
+    page.says("One breaker is");
+    page.says("the limit only watches");
+    let (stopped, nearest) = page.text.split_once("id=\"nearest\"").unwrap();
+    assert!(stopped.contains(">hot</a>") && !stopped.contains(">calm</a>"), "{stopped}");
+    assert!(nearest.contains(">calm</a>"), "{nearest}");
+    let page = owner.get("/limits").await;
+    page.says("0 tripped</span>, <span class=\"near\">2 would trip");
+    let page = owner.get(&format!("/accounts/{calm}")).await;
+    page.says("<strong>watched</strong>");
+    page.says("<span class=\"pill would\">would trip</span>");
+    page.does_not_say("pill tripped");
+}
+
+#[tokio::test]
 async fn accounts_are_found_by_name_sid_and_standing_in_pages() {
     let world = World::new().await;
     for number in 0..55 {
