@@ -80,7 +80,7 @@ pub(super) struct Rest<'a> {
     /// Nothing where not all of them could be read.
     pub(super) accounts: Option<&'a [Account]>,
     pub(super) has_store: bool,
-    /// Whether there is a [second_factor], which has things to tell too.
+    /// Whether codes are sent: then there are things to tell too.
     pub(super) sends_codes: bool,
     /// Where [notify] is, if it is there; and what it says, if that could be read.
     pub(super) notify_table: Option<Table<'a>>,
