@@ -134,6 +134,8 @@ impl Installation {
             second_factor: None,
             clock: Arc::clone(&clock),
             callback_url: Some(format!("{PUBLIC_URL}{TRIGGER_PATH}")),
+            console_url: None,
+            second_factor: None,
             poll_interval: Duration::from_mins(1),
             keep: Keep::default(),
             carriers: Vec::new(),

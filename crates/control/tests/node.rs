@@ -100,6 +100,7 @@ impl Installation {
             second_factor: None,
             clock: Arc::clone(&self.clock) as _,
             callback_url: Some("https://gate.example.com/triggers".to_owned()),
+            console_url: None,
             poll_interval: Duration::from_mins(1),
             keep: Keep::default(),
             carriers: Vec::new(),

@@ -53,7 +53,7 @@ use std::sync::{Arc, Mutex};
 
 pub use accounts::{Account, SeenAccount, Synchronised, Wanted, Wish, WishedBy};
 pub use applications::Application;
-pub use audit::{AuditRow, ExportOf, Finding, Head, NewAudit, Sealed, SealedSoFar, Verified};
+pub use audit::{AuditFilter, AuditRow, ExportOf, Finding, Head, NewAudit, Sealed, SealedSoFar, Verified};
 pub use backup::{Over, restore};
 pub use breakers::{Breaker, BreakerChange, Step};
 pub use challenges::{

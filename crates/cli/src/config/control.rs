@@ -4,6 +4,7 @@
 //! refused here, since it would look like protection and be none. What can be held and leaves a gap is a warning.
 
 use ringfence_breaker::{Action, Limit, Measure, Per, Scope, Window};
+use ringfence_control::people::Rules;
 use ringfence_control::second_factor;
 use ringfence_model::{Amount, Secret, Sid};
 use ringfence_twilio::wire::UsageCategory;
@@ -26,6 +27,8 @@ pub(crate) struct Control {
     pub(crate) store: Option<Store>,
     pub(crate) twilio: Twilio,
     pub(crate) notify: Option<Notify>,
+    /// What is demanded of the people of the console.
+    pub(crate) rules: Rules,
     pub(crate) second_factor: Option<second_factor::Settings>,
     /// What usage triggers call.
     pub(crate) trigger_url: Option<String>,
@@ -80,7 +83,9 @@ pub(super) struct Rest<'a> {
     /// Nothing where not all of them could be read.
     pub(super) accounts: Option<&'a [Account]>,
     pub(super) has_store: bool,
-    /// Whether codes are sent: then there are things to tell too.
+    /// Whether there are people who are mailed of their sign-ins.
+    pub(super) has_console: bool,
+    /// Whether there is a `[second_factor]`, which has things to tell too.
     pub(super) sends_codes: bool,
     /// Where [notify] is, if it is there; and what it says, if that could be read.
     pub(super) notify_table: Option<Table<'a>>,
@@ -92,7 +97,7 @@ pub(super) struct Rest<'a> {
 /// Notes what limits lack and where they leave a gap.
 pub(super) fn check(limits: &[Typed<'_>], rest: &Rest<'_>, problems: &mut Problems) {
     let Some(first) = limits.first() else {
-        if let Some(notify) = rest.notify_table.filter(|_| !rest.sends_codes) {
+        if let Some(notify) = rest.notify_table.filter(|_| !rest.has_console && !rest.sends_codes) {
             problems.warning(notify.offset(), "[notify]: there is no [[limit]], so there is nothing to tell");
         }
         return;

@@ -5,6 +5,7 @@
 //! Here, and nowhere below, files and the environment are read.
 
 mod account;
+mod console;
 pub(crate) mod control;
 mod heads;
 mod keep;
@@ -134,14 +135,26 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
     let rest = control::Rest {
         accounts: all_accounts,
         has_store,
+        has_console: listen.console.is_some(),
         sends_codes: root.has("second_factor"),
         notify_table,
         notify: notify.as_ref(),
         has_trigger_route: route_tables.iter().any(takes_triggers),
     };
     control::check(&limits_typed, &rest, &mut problems);
-    let rest = second_factor::Rest { accounts: all_accounts, has_store, limits: &limits_typed };
+    let console = console::resolve(
+        table(&root, "console", &console::SECTION, &mut problems),
+        listen.console,
+        &mut problems,
+    );
+    let rest = second_factor::Rest {
+        accounts: all_accounts,
+        has_store,
+        limits: &limits_typed,
+        is_a_service: listen.second_factor.is_some(),
+    };
     let second_factor_table = table(&root, "second_factor", &second_factor::SECTION, &mut problems);
+    let rules = second_factor::rules(second_factor_table, console.url, &mut problems);
     let second_factor = second_factor::resolve(second_factor_table, &rest, &mut problems);
 
     let parts = Parts { has_tls: tls.is_some(), has_routes: !route_tables.is_empty(), has_store };
@@ -154,6 +167,7 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
         notify,
         second_factor,
         trigger_url: trigger_route::url(&routes),
+        rules,
     };
     let keyring = keyring(accounts, &mut problems);
     let warnings = problems.finish(file)?;
@@ -307,6 +321,7 @@ const ROOT: Section = Section {
         "route",
         "limit",
         "notify",
+        "console",
         "second_factor",
     ],
     later: &["egress"],
@@ -330,6 +345,7 @@ const SECTIONS: &[&Section] = &[
     &limit::SECTION,
     &limit::SCOPE,
     &notify::SECTION,
+    &console::SECTION,
     &notify::MAIL,
     &notify::WEBHOOK,
     &notify::SMS,

@@ -7,10 +7,12 @@ use std::time::Duration;
 use hyper::Uri;
 use jiff::SignedDuration;
 use ringfence_control::notices::Sender;
+use ringfence_control::people::Rules;
 use ringfence_control::second_factor::{Delivery, Settings};
 use ringfence_model::{PhoneNumber, Sid};
 use ringfence_second_factor::challenge::LIFETIME_MAX;
 use ringfence_second_factor::country::Country;
+use ringfence_second_factor::policy::Policy;
 use ringfence_second_factor::pumping::{Cap, Limits};
 
 use super::account::{Account, account_sid};
@@ -36,9 +38,17 @@ pub(super) const SECTION: Section = Section {
         "per_prefix",
         "per_country",
         "in_total",
+        "minimum",
+        "administrators",
+        "trust_days",
     ],
-    later: &["minimum", "administrators", "trust_days"],
+    later: &[],
 };
+
+/// What only whoever sends codes needs.
+const OF_SENDING: [&str; 5] = ["account", "sender", "caller", "verify_service", "countries"];
+
+const POLICY_FORM: &str = "\"disabled\", \"once-per-computer\" or \"every-sign-in\"";
 
 const ACCOUNT_FORM: &str = "the SID of an [[account]]";
 const SENDER_FORM: &str = "a number such as \"+15550006789\", a messaging service's SID, or a sender's name";
@@ -61,6 +71,34 @@ pub(super) struct Rest<'a> {
     pub(super) accounts: Option<&'a [Account]>,
     pub(super) has_store: bool,
     pub(super) limits: &'a [Typed<'a>],
+    /// Whether applications ask for codes.
+    pub(super) is_a_service: bool,
+}
+
+/// What is demanded of the people of the console.
+pub(super) fn rules(table: Option<Table<'_>>, console_url: Option<String>, problems: &mut Problems) -> Rules {
+    let mut rules = Rules { console_url, ..Rules::default() };
+    let Some(table) = table else { return rules };
+    let mut policy = |key: &'static str| {
+        let field = table.find(key)?;
+        let policy = field.as_text().and_then(Policy::from_word);
+        if policy.is_none() {
+            table.wrong(key, format_args!("it is no policy; write {POLICY_FORM}"), problems);
+        }
+        policy
+    };
+    if let Some(minimum) = policy("minimum") {
+        rules.minimum.policy = minimum;
+    }
+    if let Some(administrators) = policy("administrators") {
+        rules.administrators = administrators;
+    }
+    if let Some(field) = table.find("trust_days")
+        && let Some(days) = field.integer(1, 90, problems)
+    {
+        rules.trust_for = SignedDuration::from_hours(24 * i64::try_from(days).unwrap_or(1));
+    }
+    rules
 }
 
 pub(super) fn resolve(
@@ -75,6 +113,10 @@ pub(super) fn resolve(
             "[second_factor] needs a [store] that remembers what was tried; add one with url = \
              \"sqlite:ringfence.db\"",
         );
+    }
+    // The console alone needs no account that sends: its rules stand here too.
+    if !rest.is_a_service && !OF_SENDING.iter().any(|key| table.find(key).is_some()) {
+        return None;
     }
     let account = table.required("account", ACCOUNT_FORM, problems);
     let account = account.and_then(|field| sender_account(field, rest, problems));

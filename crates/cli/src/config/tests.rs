@@ -1,5 +1,6 @@
 //! The configuration as a whole: refusals first, then what is meant, then that its pages tell all of it.
 
+mod console;
 mod limits;
 mod listeners;
 mod notices;

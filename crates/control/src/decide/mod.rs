@@ -68,6 +68,8 @@ pub mod kind {
     pub const NOTICE: &str = "notice";
     /// One of them is to be told.
     pub const DELIVERY: &str = "delivery";
+    /// One mail to a person about their own sign-in.
+    pub const LETTER: &str = "letter";
     /// A code is to be sent.
     pub const CODE: &str = "code";
 

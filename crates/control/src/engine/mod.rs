@@ -88,7 +88,7 @@ impl Engine {
     }
 
     /// Where everything is kept.
-    pub fn store(&self) -> &Store {
+    pub fn store(&self) -> &Arc<Store> {
         &self.store
     }
 

@@ -10,7 +10,7 @@ use super::Engine;
 use super::orders::{Carried, NotCarried};
 use crate::decide::{Order, kind, told};
 use crate::effects::NotDone;
-use crate::notices::{Attempt, Destination, Event, Notice, Outcome};
+use crate::notices::{Attempt, Destination, Event, Letter, Notice, Outcome};
 use crate::second_factor::CodeEnd;
 
 /// A claim lasts so long. It ends with the node that holds it, so it is as long as Twilio's client may ever take.
@@ -27,6 +27,9 @@ const DELIVER_AGAIN_AT_MOST: i64 = 15 * 60;
 
 /// A notice that reached nobody in this time is given up; the audit log and `status` still have what it told.
 const TOLD_WITHIN: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// A letter about somebody's sign-in that could not be mailed in this time says nothing new any more.
+const POSTED_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 
 /// What one turn of the outbox did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -76,6 +79,7 @@ impl Engine {
             let end = match kind {
                 kind::NOTICE => self.spread(&claim).await?,
                 kind::DELIVERY => self.deliver(&claim).await,
+                kind::LETTER => self.post(&claim).await,
                 kind::CODE => self.send_code(&claim).await?.into(),
                 _ => self.order(kind, &claim).await?,
             };
@@ -182,6 +186,28 @@ impl Engine {
             Outcome::Delivered => End::Done,
             Outcome::Refused(why) => End::GiveUp(why),
             Outcome::TryLater(why) if now.duration_since(created) > TOLD_WITHIN => End::GiveUp(why),
+            Outcome::TryLater(why) => {
+                let pause = back_off(5, claim.effect.attempts, DELIVER_AGAIN_AT_MOST);
+                End::Again(why, self.after(pause))
+            }
+        }
+    }
+
+    /// Mails a letter to the person that it is for.
+    async fn post(&self, claim: &Claim) -> End {
+        let Ok(letter) = serde_json::from_value::<Letter>(claim.effect.payload.clone()) else {
+            return End::GiveUp("the letter cannot be read".to_owned());
+        };
+        let Some(notifier) = &self.notifier else {
+            return End::GiveUp("there is no [notify] any more".to_owned());
+        };
+        let now = self.now();
+        match notifier.post(&letter, now).await {
+            Outcome::Delivered => End::Done,
+            Outcome::Refused(why) => End::GiveUp(why),
+            Outcome::TryLater(why) if now.duration_since(claim.effect.created_at) > POSTED_WITHIN => {
+                End::GiveUp(why)
+            }
             Outcome::TryLater(why) => {
                 let pause = back_off(5, claim.effect.attempts, DELIVER_AGAIN_AT_MOST);
                 End::Again(why, self.after(pause))

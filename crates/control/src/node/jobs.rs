@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use super::{AtWork, Node};
 use crate::engine::{Engine, ReadingFailed, Triggers};
 use crate::heads::{Carried, Carrier, NotCarried};
+use crate::people::tell_sign_ins;
 
 /// What one node at a time does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,12 +34,14 @@ pub enum Job {
     Seal,
     /// What is old enough is forgotten.
     Forget,
+    /// Owners are told of sign-ins that they should hear of.
+    SignIns,
 }
 
 impl Job {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Accounts, Self::Usage, Self::Triggers, Self::Windows, Self::Seal, Self::Forget];
+    pub const ALL: [Self; 7] =
+        [Self::Accounts, Self::Usage, Self::Triggers, Self::Windows, Self::Seal, Self::Forget, Self::SignIns];
 
     /// The name of its lease.
     pub const fn name(self) -> &'static str {
@@ -49,6 +52,7 @@ impl Job {
             Self::Windows => "windows",
             Self::Seal => "seal",
             Self::Forget => "forget",
+            Self::SignIns => "sign-ins",
         }
     }
 }
@@ -188,6 +192,7 @@ impl Node {
             Job::Windows => Done { count: at_work.engine.tick().await?, ..Done::default() },
             Job::Seal => self.seal().await?,
             Job::Forget => self.forget().await?,
+            Job::SignIns => self.tell_sign_ins().await?,
         };
         Ok(Some(done))
     }
@@ -343,6 +348,16 @@ impl Node {
             return Ok(None);
         }
         carrier.turn(&self.setup.store, self.now()).await.map(Some)
+    }
+
+    /// Without mail nobody is told: the console shows them all the same.
+    async fn tell_sign_ins(&self) -> store::Result<Done> {
+        let has_mail = self.setup.notifier.as_ref().is_some_and(|notifier| notifier.has_mail());
+        if !has_mail {
+            return Ok(Done::default());
+        }
+        let url = self.setup.console_url.as_deref();
+        Ok(Done { count: tell_sign_ins(&self.setup.store, url, self.now()).await?, ..Done::default() })
     }
 
     async fn forget(&self) -> Result<Done, JobFailed> {

@@ -56,6 +56,8 @@ pub struct Setup {
     pub poll_interval: Duration,
     /// How long what is over is kept.
     pub keep: Keep,
+    /// Where the console is, for links in mails.
+    pub console_url: Option<String>,
     /// Where signed heads of the audit log are carried, by the node that seals it.
     pub carriers: Vec<Arc<Carrier>>,
     /// Told of all accounts, after any of them has changed: the gate verifies their webhooks.

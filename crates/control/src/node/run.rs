@@ -29,7 +29,7 @@ const CARRY_AGAIN: Duration = Duration::from_mins(1);
 const CARRY_AGAIN_AT_MOST: Duration = Duration::from_mins(5);
 
 /// The kinds of effects, and how many are performed at once. None waits for another kind.
-pub(super) const KINDS: [(&str, usize); 8] = [
+pub(super) const KINDS: [(&str, usize); 9] = [
     (kind::STATUS, 8),
     (kind::END_CALLS, 4),
     (kind::CANCEL_QUEUED, 4),
@@ -37,6 +37,7 @@ pub(super) const KINDS: [(&str, usize); 8] = [
     (kind::REVOKE_KEYS, 2),
     (kind::NOTICE, 1),
     (kind::DELIVERY, 4),
+    (kind::LETTER, 2),
     (kind::CODE, 16),
 ];
 
@@ -49,6 +50,8 @@ impl Job {
             Self::Windows => Duration::from_secs(5),
             Self::Seal => Duration::from_secs(2),
             Self::Forget => Duration::from_hours(1),
+            // With the three minutes that a second factor may take, an owner hears of it within four.
+            Self::SignIns => Duration::from_secs(10),
         }
     }
 }

@@ -12,6 +12,7 @@ use ringfence_twilio::client::Client;
 use serde::{Deserialize, Serialize};
 
 use super::http::Poster;
+use super::letter::Letter;
 use super::notice::{Event, Notice, Severity, short_hash};
 use super::phone::{Caller, Texter};
 use super::settings::{Settings, SettingsProblem};
@@ -141,6 +142,19 @@ impl Notifier {
                 Some(client) => caller.deliver(&client, notice, &self.desk, attempt).await,
                 None => no_credentials(caller.account),
             },
+        }
+    }
+
+    /// Whether there is mail.
+    pub fn has_mail(&self) -> bool {
+        self.mailer.is_some()
+    }
+
+    /// Mails a letter. It ends within the settings' timeout.
+    pub async fn post(&self, letter: &Letter, now: Timestamp) -> Outcome {
+        match &self.mailer {
+            Some(mailer) => mailer.post(letter, &self.desk, now).await,
+            None => Outcome::Refused("[notify] has no mail any more".to_owned()),
         }
     }
 

@@ -9,6 +9,7 @@
 
 mod channel;
 mod http;
+mod letter;
 mod line_stream;
 mod notice;
 mod phone;
@@ -22,6 +23,7 @@ pub(crate) mod text;
 mod webhook;
 
 pub use channel::{Attempt, ClientOf, Destination, Notifier, Outcome};
+pub use letter::Letter;
 pub use notice::{
     Account, Allowance, Cause, Event, Notice, Operator, Severity, TriggerChange, UnknownSeverity, Usage, Who,
 };

@@ -21,6 +21,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::channel::Outcome;
+use super::letter::Letter;
 use super::line_stream::LineStream;
 use super::notice::{Notice, short_hash};
 use super::render;
@@ -157,11 +158,24 @@ impl Mailer {
         let Some(to) = self.settings.to.get(index) else {
             return Outcome::Refused("[notify] does not name this recipient any more".to_owned());
         };
-        match self.send(notice, to, desk, now).await {
-            Ok(()) => Outcome::Delivered,
-            Err(problem) if problem.is_final() => Outcome::Refused(problem.to_string()),
-            Err(problem) => Outcome::TryLater(problem.to_string()),
-        }
+        let sent = match self.message(notice, to, desk, now) {
+            Ok(message) => self.send(&message, to).await,
+            Err(problem) => Err(problem),
+        };
+        outcome(sent)
+    }
+
+    /// Mails a letter to whom it is for.
+    pub(super) async fn post(&self, letter: &Letter, desk: &Desk, now: Timestamp) -> Outcome {
+        let Ok(address) = letter.to.parse() else {
+            return Outcome::Refused("no mail can be sent to this login".to_owned());
+        };
+        let to = Mailbox::new(None, address);
+        let sent = match self.letter(letter, &to, desk, now) {
+            Ok(message) => self.send(&message, &to).await,
+            Err(problem) => Err(problem),
+        };
+        outcome(sent)
     }
 
     /// Connects, encrypts, signs in, and leaves.
@@ -171,14 +185,8 @@ impl Mailer {
         Ok(())
     }
 
-    async fn send(
-        &self,
-        notice: &Notice,
-        to: &Mailbox,
-        desk: &Desk,
-        now: Timestamp,
-    ) -> Result<(), SmtpProblem> {
-        let text = self.message(notice, to, desk, now)?.formatted();
+    async fn send(&self, message: &Message, to: &Mailbox) -> Result<(), SmtpProblem> {
+        let text = message.formatted();
         let deadline = Instant::now() + self.timeout;
         let mut connection = self.open(deadline).await?;
         let from = Some(self.settings.from.email.clone());
@@ -311,6 +319,36 @@ impl Mailer {
         }
         let text = SinglePart::plain(render::mail_text(notice, desk));
         message.singlepart(text).map_err(|error| SmtpProblem::Unwritable(error.to_string()))
+    }
+
+    /// To one person alone, whose address nobody else sees.
+    fn letter(
+        &self,
+        letter: &Letter,
+        to: &Mailbox,
+        desk: &Desk,
+        now: Timestamp,
+    ) -> Result<Message, SmtpProblem> {
+        let subject = match desk.installation.as_str() {
+            "" => format!("[Ringfence] {}", letter.subject),
+            installation => format!("[Ringfence {installation}] {}", letter.subject),
+        };
+        let message = Message::builder()
+            .from(self.settings.from.clone())
+            .to(to.clone())
+            .subject(one_line(&subject, 200))
+            .date(system_time(now))
+            .raw_header(header("Auto-Submitted", "auto-generated"));
+        let text = SinglePart::plain(letter.text.clone());
+        message.singlepart(text).map_err(|error| SmtpProblem::Unwritable(error.to_string()))
+    }
+}
+
+fn outcome(sent: Result<(), SmtpProblem>) -> Outcome {
+    match sent {
+        Ok(()) => Outcome::Delivered,
+        Err(problem) if problem.is_final() => Outcome::Refused(problem.to_string()),
+        Err(problem) => Outcome::TryLater(problem.to_string()),
     }
 }
 

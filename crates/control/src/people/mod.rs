@@ -6,6 +6,7 @@
 
 mod administer;
 mod bind;
+mod letters;
 mod password;
 mod second_factor;
 mod security;
@@ -22,6 +23,7 @@ use ringfence_store::{self as store, Person, Role, Session, Store, Where};
 
 pub use administer::{Invitation, add, invite, reset_second_factor};
 pub use bind::{Bindable, NewTotp};
+pub use letters::tell_sign_ins;
 pub use password::{Busy, Hasher};
 pub use second_factor::Answer;
 pub use sign_in::{Credentials, Known};
@@ -37,6 +39,8 @@ pub struct Rules {
     pub trust_for: SignedDuration,
     /// What authenticator applications call this installation.
     pub issuer: String,
+    /// Where the console is, for links in mails; without it there are none.
+    pub console_url: Option<String>,
 }
 
 impl Default for Rules {
@@ -46,6 +50,7 @@ impl Default for Rules {
             administrators: Policy::EverySignIn,
             trust_for: SignedDuration::from_hours(30 * 24),
             issuer: "Ringfence".to_owned(),
+            console_url: None,
         }
     }
 }

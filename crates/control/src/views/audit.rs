@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use ringfence_model::Actor;
-use ringfence_store::AuditRow;
+use ringfence_store::{AuditFilter, AuditRow};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -50,17 +50,35 @@ pub struct ActorView {
 impl Views<'_> {
     /// A page of the log; of one target (`account AC…`, `breaker LIMIT of AC…`), if one is given.
     pub async fn audit(&self, target: Option<&str>, page: &Page) -> Result<AuditRows, NotSeen> {
-        let before = match &page.cursor {
-            Some(cursor) => Some(cursor.parse::<i64>().map_err(|_| NotSeen::Cursor)?),
-            None => None,
-        };
+        let before = read_cursor(page)?;
         let size = page.size.max(1);
-        let mut rows = self.store.audit_rows(target, before, size.saturating_add(1)).await?;
+        let rows = self.store.audit_rows(target, before, size.saturating_add(1)).await?;
+        Ok(AuditRows::of(rows, size))
+    }
+}
+
+impl Views<'_> {
+    /// A page of the rows that the filter lets through.
+    pub async fn search_audit(&self, filter: &AuditFilter, page: &Page) -> Result<AuditRows, NotSeen> {
+        let before = read_cursor(page)?;
+        let size = page.size.max(1);
+        let rows = self.store.search_audit(filter, before, size.saturating_add(1)).await?;
+        Ok(AuditRows::of(rows, size))
+    }
+}
+
+impl AuditRows {
+    /// `rows` has one more than a page holds, where there are more.
+    fn of(mut rows: Vec<AuditRow>, size: usize) -> Self {
         let has_more = rows.len() > size;
         rows.truncate(size);
         let next = rows.last().filter(|_| has_more).map(|row| row.id.to_string());
-        Ok(AuditRows { rows: rows.into_iter().map(AuditRowView::of).collect(), next })
+        Self { rows: rows.into_iter().map(AuditRowView::of).collect(), next }
     }
+}
+
+fn read_cursor(page: &Page) -> Result<Option<i64>, NotSeen> {
+    page.cursor.as_deref().map(|cursor| cursor.parse().map_err(|_| NotSeen::Cursor)).transpose()
 }
 
 impl AuditRowView {

@@ -7,3 +7,4 @@ mod house;
 mod policies;
 mod recovering;
 mod signing_in;
+mod telling;

@@ -89,6 +89,7 @@ impl Site {
             second_factor: None,
             clock: Arc::new(clock),
             callback_url: Some(self.callback_url()),
+            console_url: None,
             poll_interval: Duration::from_mins(1),
             keep: self.keep,
             carriers: Vec::new(),

@@ -13,7 +13,7 @@ mod verify;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use ringfence_model::Actor;
+use ringfence_model::{Actor, Sid};
 
 pub use chain::Head;
 pub use export::ExportOf;
@@ -83,6 +83,19 @@ pub struct AuditRow {
     pub personal: Option<String>,
 }
 
+/// Which rows are wanted; all of them if it says nothing. Texts are found anywhere, whatever their case.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AuditFilter {
+    /// To what it was done.
+    pub target: Option<String>,
+    /// Who did it: the kind and the name, with a space between.
+    pub actor: Option<String>,
+    /// What was done.
+    pub action: Option<String>,
+    /// What was done to this account or to a breaker of it, and nothing else.
+    pub account: Option<Sid>,
+}
+
 /// How far the log is chained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SealedSoFar {
@@ -122,6 +135,35 @@ impl Store {
             }
         };
         rows.iter().map(|row| self.audit_row(row)).collect()
+    }
+
+    /// The newest rows before `before` (all, if `None`) that the filter lets through, newest first.
+    pub async fn search_audit(
+        &self,
+        filter: &AuditFilter,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<AuditRow>> {
+        let sql = "SELECT a.*, k.key FROM audit a LEFT JOIN person_keys k ON k.person = a.person \
+                   WHERE a.id < $1 AND lower(a.target) LIKE $3 ESCAPE '!' \
+                   AND lower(a.actor_kind || ' ' || a.actor_name) LIKE $4 ESCAPE '!' \
+                   AND lower(a.action) LIKE $5 ESCAPE '!' \
+                   AND (a.target LIKE $6 OR a.target LIKE $7) ORDER BY a.id DESC LIMIT $2";
+        // A SID has nothing that a pattern would read in another way.
+        let (account, breaker) = match filter.account {
+            Some(sid) => (format!("account {sid}"), format!("breaker % of {sid}")),
+            None => ("%".to_owned(), "%".to_owned()),
+        };
+        let bound = values![
+            before.unwrap_or(i64::MAX),
+            limit,
+            anywhere(filter.target.as_deref()),
+            anywhere(filter.actor.as_deref()),
+            anywhere(filter.action.as_deref()),
+            account,
+            breaker
+        ];
+        self.fetch(sql, bound).await?.iter().map(|row| self.audit_row(row)).collect()
     }
 
     /// What happened to breakers after the row `after` (0: from the beginning), oldest first.
@@ -252,4 +294,17 @@ impl Stored {
             personal: row.maybe_bytes("personal")?,
         })
     }
+}
+
+/// A pattern that finds this text anywhere. What a pattern means by `%` and `_` is text here.
+fn anywhere(text: Option<&str>) -> String {
+    let mut pattern = "%".to_owned();
+    for character in text.unwrap_or_default().to_lowercase().chars() {
+        if matches!(character, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(character);
+    }
+    pattern.push('%');
+    pattern
 }

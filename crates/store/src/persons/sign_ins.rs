@@ -113,6 +113,12 @@ impl Store {
         self.fetch(sql, values![person, limit]).await?.iter().map(|row| read(&self.keys, row)).collect()
     }
 
+    /// Everybody's sign-ins since then, the newest first.
+    pub async fn sign_ins_since(&self, since: Timestamp, limit: usize) -> Result<Vec<SignIn>> {
+        let sql = "SELECT * FROM sign_ins WHERE at >= $1 ORDER BY at DESC, id LIMIT $2";
+        self.fetch(sql, values![since, limit]).await?.iter().map(|row| read(&self.keys, row)).collect()
+    }
+
     /// Sign-ins that their owners should hear of and have not: from a new device, or older than `waited` and not inside.
     pub async fn sign_ins_to_tell(&self, waited: Timestamp, limit: usize) -> Result<Vec<SignIn>> {
         let sql = "SELECT * FROM sign_ins WHERE told_at IS NULL AND (outcome = 'new' OR (at <= $1 \

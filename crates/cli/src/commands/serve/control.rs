@@ -7,11 +7,13 @@
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
+use ringfence_console::{Console, ConsoleSetup};
 use ringfence_control::api::{Api, ApiSetup, EngineSource};
 use ringfence_control::engine::Clients;
 use ringfence_control::heads::Carrier;
 use ringfence_control::node::{Keep, Limits, Node, OnAccounts, Setup};
 use ringfence_control::notices::Notifier;
+use ringfence_control::people::{Hasher, Rules};
 use ringfence_control::second_factor;
 use ringfence_control::verify::{Verify, VerifySetup};
 use ringfence_gateway::settings::Settings;
@@ -81,6 +83,8 @@ pub(super) struct Wanted {
     notifier: Option<Arc<Notifier>>,
     second_factor: Option<second_factor::Settings>,
     callback_url: Option<String>,
+    /// What is demanded of people.
+    rules: Rules,
     poll_interval: Duration,
     keep: Keep,
     carriers: Vec<Arc<Carrier>>,
@@ -147,7 +151,7 @@ impl ControlPlane {
                 None => Ok(()),
             })),
             admin: Some(self.admin()),
-            console: None,
+            console: Some(self.console()),
             second_factor: Some(self.second_factor()),
         }
     }
@@ -158,6 +162,32 @@ impl ControlPlane {
         Arc::new(move |peer, request| {
             let api = api.clone();
             Box::pin(async move { api.answer(peer, request).await })
+        })
+    }
+
+    /// The console. Like the API it is there as long as the gate is.
+    fn console(&self) -> Hosted {
+        let shared = Arc::clone(&self.shared);
+        let wanted = self.wanted.subscribe();
+        let hasher = Hasher::new(std::thread::available_parallelism().map_or(1, usize::from));
+        let engine = self.engine();
+        Arc::new(move |caller, request| {
+            // While it stops there is no configuration any more, nor an engine.
+            let (rules, mails, callback_url) = match &*wanted.borrow() {
+                Some(wanted) => (wanted.rules.clone(), wanted.mails(), wanted.callback_url.clone()),
+                None => (Rules::default(), false, None),
+            };
+            let console = Console::new(ConsoleSetup {
+                engine: Arc::clone(&engine),
+                clock: Arc::clone(&shared.clock),
+                gate: None,
+                rules,
+                hasher: hasher.clone(),
+                mails,
+                callback_url: Arc::new(move || callback_url.clone()),
+            });
+            let caller = ringfence_console::Caller { address: caller.address, is_https: caller.is_https };
+            Box::pin(async move { console.answer(caller, request).await })
         })
     }
 
@@ -232,15 +262,30 @@ impl Wanted {
             notifier,
             second_factor: control.second_factor.clone(),
             callback_url: control.trigger_url.clone(),
+            rules: control.rules.clone(),
             poll_interval: control.twilio.poll_interval,
             keep: control.store.as_ref().map_or_else(Keep::default, |store| store.keep),
             carriers,
         })
     }
 
+    /// Whether mail reaches people.
+    fn mails(&self) -> bool {
+        self.notifier.as_ref().is_some_and(|notifier| notifier.has_mail()) && self.rules.console_url.is_some()
+    }
+
     fn setup(self, shared: &Shared, store: &Arc<Store>) -> Setup {
-        let Self { clients, limits, notifier, second_factor, callback_url, poll_interval, keep, carriers } =
-            self;
+        let Self {
+            clients,
+            limits,
+            notifier,
+            second_factor,
+            callback_url,
+            rules,
+            poll_interval,
+            keep,
+            carriers,
+        } = self;
         Setup {
             name: control_plane::name_of_node(),
             store: Arc::clone(store),
@@ -250,6 +295,7 @@ impl Wanted {
             second_factor,
             clock: Arc::clone(&shared.clock),
             callback_url,
+            console_url: rules.console_url,
             poll_interval,
             keep,
             carriers,

@@ -46,7 +46,6 @@ fn what_cannot_send_a_code_is_refused() {
         ("per_number = [\"5 per hour\"]", "is not a number of codes in a time"),
         ("in_total = [\"0 in 1h\"]", "allows none at all"),
         ("in_total = [\"5 in 1s\"]", "has a time that is not from 1m to 31d"),
-        ("trust_days = 30", "this version does not have it yet"),
     ] {
         sending_refused(&format!("{ENOUGH}{line}"), expected);
     }

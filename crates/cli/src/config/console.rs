@@ -1,0 +1,97 @@
+//! `[console]`: where people find it. Where it listens is [listen]'s.
+
+use std::net::SocketAddr;
+
+use hyper::Uri;
+
+use super::problems::Problems;
+use super::raw::{Section, Table};
+use super::store::is_loopback;
+
+pub(super) const SECTION: Section = Section { name: "[console]", keys: &["url"], later: &[] };
+
+const URL_FORM: &str = "what people type to reach it, such as \"https://ringfence.example.com\"";
+
+/// What the console is told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Console {
+    /// Where it is reached, without a path: links in mails begin with it. None where nobody said so and it is not on
+    /// this machine.
+    pub(crate) url: Option<String>,
+}
+
+pub(super) fn resolve(
+    table: Option<Table<'_>>,
+    listens_at: Option<SocketAddr>,
+    problems: &mut Problems,
+) -> Console {
+    let Some(table) = table else {
+        // Whoever is on this machine reaches it so.
+        let own = listens_at.filter(|address| address.ip().is_loopback() && address.port() != 0);
+        return Console { url: own.map(|address| format!("http://localhost:{}", address.port())) };
+    };
+    if listens_at.is_none() {
+        problems.error(
+            table.offset(),
+            "[console] is there, and [listen] has no `console`; add it, such as console = \"127.0.0.1:8400\"",
+        );
+    }
+    let Some(field) = table.find("url") else { return Console::default() };
+    let Some(text) = field.as_text() else {
+        field.wrong_type("a text", URL_FORM, problems);
+        return Console::default();
+    };
+    match checked(text) {
+        Ok(url) => Console { url: Some(url) },
+        Err(why) => {
+            table.wrong("url", why, problems);
+            Console::default()
+        }
+    }
+}
+
+/// The URL without the `/` that may end it.
+fn checked(text: &str) -> Result<String, String> {
+    let bare = text.strip_suffix('/').unwrap_or(text);
+    let uri: Uri =
+        bare.parse().map_err(|_| format!("`{}` is no URL; write {URL_FORM}", text.escape_debug()))?;
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return Err(format!("`{}` is no URL; write {URL_FORM}", text.escape_debug()));
+    };
+    if bare.len() != scheme.len() + 3 + authority.as_str().len() || authority.as_str().contains('@') {
+        return Err(format!("only scheme, host and port belong here; write {URL_FORM}"));
+    }
+    match scheme {
+        "https" => Ok(bare.to_owned()),
+        "http" if is_loopback(authority.host()) => Ok(bare.to_owned()),
+        _ => {
+            Err("passwords are typed there, so it begins with https:// unless it is on this machine"
+                .to_owned())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_could_not_type_or_should_not_is_refused() {
+        for text in [
+            "",
+            "ringfence.example.com",
+            "https://",
+            "https://a.example/console",
+            "https://a.example/?x",
+            "https://user@a.example",
+            "http://a.example",
+            "ftp://a.example",
+            "https://a.example//",
+        ] {
+            assert!(checked(text).is_err(), "{text}");
+        }
+        assert_eq!(checked("https://a.example:8443/").as_deref(), Ok("https://a.example:8443"));
+        assert_eq!(checked("http://127.0.0.1:8400").as_deref(), Ok("http://127.0.0.1:8400"));
+        assert_eq!(checked("http://localhost:8400").as_deref(), Ok("http://localhost:8400"));
+    }
+}

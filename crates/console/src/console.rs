@@ -1,0 +1,221 @@
+//! From a request to an answer: who asks, what for, may they.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http::{HeaderValue, Method, Request, Response};
+use jiff::Timestamp;
+use ringfence_control::api::EngineSource;
+use ringfence_control::engine::Engine;
+use ringfence_control::people::{Hasher, People, Rules};
+use ringfence_model::Clock;
+use ringfence_store::Where;
+
+use crate::cookies;
+use crate::door::Door;
+use crate::failed::Failed;
+use crate::form::Fields;
+use crate::routes::{self, Call, Open, Run};
+use crate::signed_in::SignedIn;
+use crate::{guard, words};
+
+/// Who sent a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    /// The client's address.
+    pub address: IpAddr,
+    /// Whether the client used TLS.
+    pub is_https: bool,
+}
+
+/// What the gate of this node has counted on a route since its start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteCounts {
+    /// The route, as logs and metrics call it; empty for what reached none.
+    pub route: String,
+    /// How many requests were let in.
+    pub admitted: u64,
+    /// How many were not, and why.
+    pub refused: Vec<Refusals>,
+}
+
+/// Requests that were refused for one reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusals {
+    /// The reason, as logs and metrics call it.
+    pub reason: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// Says what the gate of this node has counted.
+pub type Gate = Arc<dyn Fn() -> Vec<RouteCounts> + Send + Sync>;
+
+/// What the console needs.
+#[derive(Clone)]
+pub struct ConsoleSetup {
+    /// Whom it asks, and through whom it acts.
+    pub engine: EngineSource,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What the gate has counted; none where there is no gate.
+    pub gate: Option<Gate>,
+    /// What is demanded of people.
+    pub rules: Rules,
+    /// What compares their passwords.
+    pub hasher: Hasher,
+    /// Whether mail reaches them.
+    pub mails: bool,
+    /// Where usage triggers are to call, for the plan; none where there is no such route.
+    pub callback_url: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+}
+
+/// The console.
+#[derive(Clone)]
+pub struct Console {
+    setup: ConsoleSetup,
+}
+
+impl Console {
+    /// A console that asks this engine.
+    pub fn new(setup: ConsoleSetup) -> Self {
+        Self { setup }
+    }
+
+    /// The methods and paths that there are, `{}` standing for a piece that varies.
+    pub fn routes() -> impl Iterator<Item = (&'static Method, &'static str)> {
+        routes::ROUTES.iter().map(|route| (&route.method, route.path))
+    }
+
+    /// Answers a request whose body was read whole.
+    pub async fn answer(&self, caller: Caller, request: Request<Bytes>) -> Response<Bytes> {
+        let mut response = match self.try_answer(caller, &request).await {
+            Ok(response) => response,
+            Err(failed) => failed.response(),
+        };
+        if request.method() == Method::HEAD {
+            let length = HeaderValue::from(response.body().len());
+            response.headers_mut().insert(CONTENT_LENGTH, length);
+            *response.body_mut() = Bytes::new();
+        }
+        guard::seal(&mut response, caller.is_https);
+        response
+    }
+
+    async fn try_answer(&self, caller: Caller, request: &Request<Bytes>) -> Result<Response<Bytes>, Failed> {
+        guard::check(caller, request)?;
+        let (route, piece) = routes::find(request.method(), request.uri().path())?;
+        let query = Fields::of(request.uri().query().unwrap_or_default().as_bytes());
+        let now = self.now();
+        let engine = || (self.setup.engine)().map_err(Failed::Away);
+        let (needs, run) = match route.run {
+            Run::Open(run) => return run(Open { request, query }).await,
+            Run::Door(run) => {
+                let engine = engine()?;
+                return run(self.door(caller, request, &engine, query, now).await?).await;
+            }
+            Run::Inside(needs, run) => (needs, run),
+        };
+        let engine = engine()?;
+        let found = SignedIn::look_up(engine.store(), request.headers(), caller.is_https, now).await?;
+        let Some(signed_in) = found else {
+            return Ok(words::redirect(&sign_in_before(request)));
+        };
+        let role = signed_in.role();
+        if needs.everywhere && signed_in.place() != Where::Everywhere || role < needs.role {
+            return Err(Failed::Forbidden { needs: needs.role, everywhere: needs.everywhere, role });
+        }
+        if needs.fresh && !signed_in.session().assurance.is_fresh(now) {
+            return Ok(words::redirect(&again_before(request)));
+        }
+        let people = self.people(&engine);
+        let form = if request.method() == Method::POST {
+            let form = Fields::of_form(request)?;
+            signed_in.check_csrf(&form)?;
+            form
+        } else {
+            Fields::default()
+        };
+        let call = Call {
+            console: &self.setup,
+            engine: &engine,
+            signed_in: &signed_in,
+            people,
+            piece,
+            query,
+            form,
+            now,
+        };
+        run(call).await
+    }
+
+    /// What the pages before somebody is inside are given.
+    async fn door<'a>(
+        &'a self,
+        caller: Caller,
+        request: &'a Request<Bytes>,
+        engine: &Engine,
+        query: Fields,
+        now: Timestamp,
+    ) -> Result<Door<'a>, Failed> {
+        let people = self.people(engine);
+        let session = match cookies::session(request.headers(), caller.is_https) {
+            Some(token) => {
+                people.session(&token).await.map_err(Failed::of_people)?.map(|session| (token, session))
+            }
+            None => None,
+        };
+        let is_form = request.method() == Method::POST;
+        let form = if is_form { Fields::of_form(request)? } else { Fields::default() };
+        let headers = request.headers();
+        Ok(Door { console: &self.setup, people, caller, headers, session, query, form, now })
+    }
+
+    fn people(&self, engine: &Engine) -> People {
+        let ConsoleSetup { hasher, rules, clock, .. } = &self.setup;
+        People::new(Arc::clone(engine.store()), hasher.clone(), rules.clone(), Arc::clone(clock))
+    }
+
+    fn now(&self) -> Timestamp {
+        let micros = i64::try_from(self.setup.clock.unix_micros()).unwrap_or(i64::MAX);
+        Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX)
+    }
+}
+
+/// Where somebody who is not signed in goes, and comes back from to what was asked for. What was to be changed is not
+/// changed by coming back.
+fn sign_in_before(request: &Request<Bytes>) -> String {
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    if request.method() == Method::POST || target == "/" {
+        return "/sign-in".to_owned();
+    }
+    format!("/sign-in?to={}", words::query_value(target))
+}
+
+/// Where somebody shows the second factor again, and comes back from to what was asked for: to the form, where it was one.
+fn again_before(request: &Request<Bytes>) -> String {
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    let is_form = request.method() == Method::POST;
+    let back = match (is_form, request.uri().path().rsplit_once('/')) {
+        (false, _) => target,
+        // The acts of a page of people have no page of their own.
+        (true, Some((page, _))) if page.starts_with("/people/") => page,
+        (true, _) => request.uri().path(),
+    };
+    format!("/second-factor?to={}", words::query_value(back))
+}
+
+impl fmt::Debug for Console {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Console").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ConsoleSetup {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("ConsoleSetup").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,179 @@
+//! Binding a second factor with a code that an owner gave out, or anew by whoever has just shown theirs.
+
+use askama::Template;
+use bytes::Bytes;
+use http::Response;
+use ringfence_control::people::{NewTotp, Refused};
+use ringfence_model::Secret;
+use ringfence_second_factor::policy::Kind;
+use ringfence_store::{Session, Stage};
+
+use super::{Door, said, shown};
+use crate::failed::Failed;
+use crate::picture::{self, Picture};
+use crate::words;
+
+#[derive(Template)]
+#[template(path = "door/bind.html")]
+struct BindPage {
+    code: String,
+    /// Whose code it is, and whether they have a password already; nothing before a code was typed.
+    whose: Option<(String, bool)>,
+    problem: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "door/factors.html")]
+struct FactorsPage {
+    csrf: String,
+    login: String,
+    /// Whether they are inside already, and change what they have.
+    is_inside: bool,
+    has_totp: bool,
+    /// An application to be scanned.
+    picture: Picture,
+    uri: String,
+    spelled: String,
+    codes_left: u64,
+    /// New codes, shown this once.
+    codes: Vec<String>,
+    problem: Option<String>,
+    may_finish: bool,
+}
+
+pub(crate) async fn ask_bind(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
+    // A code in the address would be in histories and logs: a link has it behind a `#`, and is typed otherwise.
+    bind_page(&door, String::new(), None).await
+}
+
+pub(crate) async fn bind(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
+    let code = door.form.get("code").to_owned();
+    let password = door.form.raw("password");
+    if password.is_empty() {
+        // The first step: whose code is it?
+        let refused = match door.people.bindable(&Secret::new(&*code)).await.map_err(Failed::of_people)? {
+            Some(_) => None,
+            None => Some(Refused::WrongCode),
+        };
+        return bind_page(&door, code, refused).await;
+    }
+    match door.people.begin_binding(&Secret::new(&*code), &Secret::new(password), &door.visitor()).await {
+        Ok(step) => Ok(door.go(&step, "/")),
+        Err(refused) => bind_page(&door, code, Some(refused)).await,
+    }
+}
+
+async fn bind_page(
+    door: &Door<'_>,
+    code: String,
+    refused: Option<Refused>,
+) -> Result<Response<Bytes>, Failed> {
+    let found = door.people.bindable(&Secret::new(&*code)).await.map_err(Failed::of_people)?;
+    let page = BindPage {
+        code,
+        whose: found.map(|found| (found.person.login, found.person.has_password)),
+        problem: match &refused {
+            Some(Refused::WrongCode) => {
+                Some("This code is not known, used already, or older than a day. An owner can give you another one.".into())
+            }
+            Some(Refused::Wrong) => Some("This is not your password.".into()),
+            Some(refused) => Some(said(refused, door.now)?),
+            None => None,
+        },
+    };
+    shown(&page, refused.as_ref())
+}
+
+/// The session that may bind factors, or where to go instead.
+fn may_bind<'d>(door: &'d Door<'_>) -> Result<&'d Session, &'static str> {
+    match &door.session {
+        Some((_, session)) if session.stage == Stage::Binding => Ok(session),
+        Some((_, session)) if session.stage == Stage::Inside && session.assurance.is_fresh(door.now) => {
+            Ok(session)
+        }
+        Some((_, session)) if session.stage == Stage::Inside => Err("/second-factor?to=%2Fbind%2Ffactors"),
+        _ => Err("/sign-in"),
+    }
+}
+
+pub(crate) async fn factors(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
+    match may_bind(&door) {
+        Ok(session) => factors_page(&door, session, Vec::new(), None).await,
+        Err(elsewhere) => Ok(words::redirect(elsewhere)),
+    }
+}
+
+pub(crate) async fn confirm(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
+    let session = match may_bind(&door) {
+        Ok(session) => session,
+        Err(elsewhere) => return Ok(words::redirect(elsewhere)),
+    };
+    door.check_csrf()?;
+    if door.form.filled("begin").is_some() {
+        door.people.new_totp(session).await.map_err(Failed::of_people)?;
+        return Ok(words::redirect("/bind/factors"));
+    }
+    match door.people.confirm_totp(session, &Secret::new(door.form.get("code"))).await {
+        Ok(()) => Ok(words::redirect("/bind/factors")),
+        Err(refused) => factors_page(&door, session, Vec::new(), Some(refused)).await,
+    }
+}
+
+pub(crate) async fn codes(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
+    let session = match may_bind(&door) {
+        Ok(session) => session,
+        Err(elsewhere) => return Ok(words::redirect(elsewhere)),
+    };
+    door.check_csrf()?;
+    // They are on the answer itself, since they are nowhere else: a page that is loaded again makes new ones.
+    let codes = door.people.new_recovery_codes(session).await.map_err(Failed::of_people)?;
+    let codes = codes.iter().map(|code| code.spelled().as_str().to_owned()).collect();
+    factors_page(&door, session, codes, None).await
+}
+
+pub(crate) async fn finish(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
+    let Some((token, session)) = &door.session else { return Ok(words::redirect("/sign-in")) };
+    door.check_csrf()?;
+    match door.people.finish_binding(token, session, &door.visitor()).await {
+        Ok(step) => Ok(door.go(&step, "/")),
+        Err(Refused::Over) => Ok(words::redirect("/")),
+        Err(refused) => factors_page(&door, session, Vec::new(), Some(refused)).await,
+    }
+}
+
+async fn factors_page(
+    door: &Door<'_>,
+    session: &Session,
+    codes: Vec<String>,
+    refused: Option<Refused>,
+) -> Result<Response<Bytes>, Failed> {
+    let people = &door.people;
+    let factors = people.store().factors(&session.person.id).await?;
+    let counts = |kind| factors.iter().any(|it| it.secret.kind() == kind && it.verified_at.is_some());
+    let has_totp = counts(Kind::Totp);
+    let waiting = people.waiting_totp(session).await.map_err(Failed::of_people)?;
+    // Whoever has none gets one to scan at once.
+    let begun = match waiting {
+        None if !has_totp => Some(people.new_totp(session).await.map_err(Failed::of_people)?),
+        waiting => waiting,
+    };
+    let codes_left = people.store().recovery_codes_left(&session.person.id).await?;
+    let page = FactorsPage {
+        csrf: door.csrf(),
+        login: session.person.login.clone(),
+        is_inside: session.stage == Stage::Inside,
+        has_totp,
+        picture: picture::code(begun.as_ref().map_or("", |totp| &totp.uri)),
+        uri: text(begun.as_ref(), |totp| &totp.uri),
+        spelled: text(begun.as_ref(), |totp| &totp.spelled),
+        codes_left,
+        may_finish: has_totp && codes_left > 0 && session.stage == Stage::Binding,
+        codes,
+        problem: refused.as_ref().map(|refused| said(refused, door.now)).transpose()?,
+    };
+    shown(&page, refused.as_ref())
+}
+
+fn text<'t>(totp: Option<&'t NewTotp>, of: impl Fn(&'t NewTotp) -> &'t str) -> String {
+    totp.map(|totp| of(totp).to_owned()).unwrap_or_default()
+}

@@ -1,0 +1,78 @@
+//! Cookies of trusted devices: one for each person and account of this browser, named by the device.
+
+use http::header::COOKIE;
+use http::{HeaderMap, HeaderValue};
+use jiff::SignedDuration;
+use ringfence_model::Secret;
+
+const UNDER_TLS: &str = "__Host-ringfence-";
+const ON_LOOPBACK: &str = "ringfence-";
+
+/// More than these a browser of ours does not have: what else is sent is somebody's attempt.
+const MOST: usize = 16;
+
+fn prefix(is_https: bool) -> &'static str {
+    if is_https { UNDER_TLS } else { ON_LOOPBACK }
+}
+
+/// The secrets that the browser sends.
+pub(super) fn sent(headers: &HeaderMap, is_https: bool) -> Vec<Secret> {
+    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    cookies
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter_map(|(name, value)| {
+            let id = name.strip_prefix(prefix(is_https)).filter(|id| id.starts_with("dv_"))?;
+            (value.split('.').next() == Some(id)).then(|| Secret::new(value))
+        })
+        .take(MOST)
+        .collect()
+}
+
+/// Has the browser keep a secret for as long as the device is trusted.
+pub(super) fn set(secret: &Secret, trust_for: SignedDuration, is_https: bool) -> Option<HeaderValue> {
+    let id = secret.expose().split('.').next()?;
+    let secure = if is_https { "; Secure" } else { "" };
+    let text = format!(
+        "{}{id}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}{secure}",
+        prefix(is_https),
+        secret.expose(),
+        trust_for.as_secs(),
+    );
+    let mut value = HeaderValue::from_str(&text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent_of(cookies: &str, is_https: bool) -> Vec<String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(COOKIE, HeaderValue::from_str(cookies).expect("a value"));
+        sent(&headers, is_https).iter().map(|secret| secret.expose().to_owned()).collect()
+    }
+
+    #[test]
+    fn what_is_no_device_of_this_kind_is_not_sent_on() {
+        let cookies =
+            "ringfence=a; ringfence-dv_1=dv_2.x; ringfence-xx_1=xx_1.x; __Host-ringfence-dv_3=dv_3.x";
+        assert_eq!(sent_of(cookies, false), [""; 0]);
+        let many: Vec<String> = (0..40).map(|id| format!("ringfence-dv_{id}=dv_{id}.x")).collect();
+        assert_eq!(sent_of(&many.join("; "), false).len(), MOST);
+    }
+
+    #[test]
+    fn what_was_set_is_what_is_sent() {
+        for is_https in [true, false] {
+            let secret = Secret::new("dv_01.23");
+            let set = set(&secret, SignedDuration::from_hours(720), is_https).expect("a value");
+            let text = set.to_str().expect("a text");
+            assert!(text.contains("; HttpOnly; SameSite=Lax; Max-Age=2592000"), "{text}");
+            assert_eq!(text.contains("Secure"), is_https);
+            let pair = text.split(';').next().expect("a pair");
+            assert_eq!(sent_of(&format!("x=y; {pair}"), is_https), ["dv_01.23"]);
+        }
+    }
+}

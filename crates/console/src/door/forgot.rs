@@ -1,0 +1,60 @@
+//! A forgotten password: a mail with a link, whether or not anybody has that address, and another password.
+
+use askama::Template;
+use bytes::Bytes;
+use http::Response;
+use ringfence_control::people::Refused;
+use ringfence_model::Secret;
+
+use super::{Door, said, shown};
+use crate::failed::Failed;
+use crate::words;
+
+#[derive(Template)]
+#[template(path = "door/forgot.html")]
+struct ForgotPage {
+    login: String,
+    is_sent: bool,
+    may_reset: bool,
+}
+
+#[derive(Template)]
+#[template(path = "door/reset.html")]
+struct ResetPage {
+    code: String,
+    problem: Option<String>,
+}
+
+pub(crate) fn ask_forgot(door: &Door<'_>) -> Result<Response<Bytes>, Failed> {
+    shown(&ForgotPage { login: String::new(), is_sent: false, may_reset: door.console.mails }, None)
+}
+
+pub(crate) async fn forgot(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
+    let login = door.form.get("login").to_owned();
+    if door.console.mails && !login.is_empty() {
+        // One answer, whether there is such a person or not. How long it takes says nothing either: whatever is sent is
+        // sent later, by another.
+        door.people.mail_reset(&login, &door.visitor()).await.map_err(Failed::of_people)?;
+    }
+    shown(&ForgotPage { is_sent: !login.is_empty(), login, may_reset: door.console.mails }, None)
+}
+
+pub(crate) fn ask_reset(door: &Door<'_>) -> Result<Response<Bytes>, Failed> {
+    shown(&ResetPage { code: door.query.get("code").to_owned(), problem: None }, None)
+}
+
+pub(crate) async fn reset(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
+    let code = door.form.get("code").to_owned();
+    match door.people.reset_password(&Secret::new(&*code), &Secret::new(door.form.raw("password"))).await {
+        Ok(()) => Ok(words::redirect("/sign-in?done=password")),
+        Err(refused) => {
+            let problem = Some(match &refused {
+                Refused::WrongCode => {
+                    "This link is used already, or older than half an hour. Ask for another one.".into()
+                }
+                refused => said(refused, door.now)?,
+            });
+            shown(&ResetPage { code, problem }, Some(&refused))
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The door: the pages before somebody is inside, and where they show the second factor again.
+//!
+//! Each takes a [`Door`]: a request whose origin was checked, and the session of its cookie however far that has come. What
+//! the browser keeps is set here and nowhere else.
+
+mod bind;
+mod devices;
+mod forgot;
+mod lock;
+mod second_factor;
+mod sign_in;
+
+use askama::Template;
+use bytes::Bytes;
+use http::header::{RETRY_AFTER, SET_COOKIE};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use jiff::Timestamp;
+use ringfence_control::people::{People, Refused, Step, Visitor};
+use ringfence_model::Secret;
+use ringfence_store::Session;
+
+use crate::console::{Caller, ConsoleSetup};
+use crate::cookies;
+use crate::failed::Failed;
+use crate::form::Fields;
+use crate::pages::refused_in_words as said;
+use crate::signed_in;
+use crate::words;
+
+pub(crate) use bind::{ask_bind, bind, codes, confirm, factors, finish};
+pub(crate) use forgot::{ask_forgot, ask_reset, forgot, reset};
+pub(crate) use lock::{ask_lock, lock};
+pub(crate) use second_factor::{ask_second_factor, second_factor};
+pub(crate) use sign_in::{ask_sign_in, sign_in};
+
+/// A request at the door.
+pub(crate) struct Door<'a> {
+    pub(crate) console: &'a ConsoleSetup,
+    pub(crate) people: People,
+    pub(crate) caller: Caller,
+    pub(crate) headers: &'a HeaderMap,
+    /// The session of the cookie, with its token.
+    pub(crate) session: Option<(Secret, Session)>,
+    pub(crate) query: Fields,
+    pub(crate) form: Fields,
+    pub(crate) now: Timestamp,
+}
+
+impl Door<'_> {
+    /// Who asks, for the owner of what they ask for.
+    fn visitor(&self) -> Visitor {
+        let agent = self.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
+        Visitor { address: self.caller.address.to_string(), agent: words::browser(agent.unwrap_or_default()) }
+    }
+
+    /// Where somebody was going: a page of this console, and nothing else.
+    fn to(&self) -> String {
+        let to = self.form.filled("to").or_else(|| self.query.filled("to")).unwrap_or("/");
+        if is_own_page(to) { to.to_owned() } else { "/".to_owned() }
+    }
+
+    /// Refuses a form that no page of this session made.
+    fn check_csrf(&self) -> Result<(), Failed> {
+        match &self.session {
+            Some((token, _)) if signed_in::is_csrf_of(token, &self.form) => Ok(()),
+            _ => Err(Failed::StaleForm),
+        }
+    }
+
+    fn csrf(&self) -> String {
+        self.session.as_ref().map(|(token, _)| signed_in::csrf_of(token)).unwrap_or_default()
+    }
+
+    /// Where a step leads, with what the browser keeps from now on.
+    fn go(&self, step: &Step, to: &str) -> Response<Bytes> {
+        let (token, target) = match step {
+            Step::Ask { token, .. } => (token, with_to("/second-factor", to)),
+            Step::Bind { token } => (token, "/bind/factors".to_owned()),
+            Step::Inside { token, .. } => (token, to.to_owned()),
+        };
+        let mut response = words::redirect(&target);
+        let is_https = self.caller.is_https;
+        let mut keep = |cookie: Option<HeaderValue>| {
+            if let Some(cookie) = cookie {
+                response.headers_mut().append(SET_COOKIE, cookie);
+            }
+        };
+        keep(cookies::set(token, is_https));
+        if let Step::Inside { device: Some(device), .. } = step {
+            keep(devices::set(device, self.people.rules().trust_for, is_https));
+        }
+        response
+    }
+}
+
+/// A page of the door, with what is wrong.
+fn shown(page: &impl Template, refused: Option<&Refused>) -> Result<Response<Bytes>, Failed> {
+    let mut response = words::html(page.render()?);
+    match refused {
+        None => {}
+        Some(Refused::Later(_)) => *response.status_mut() = StatusCode::TOO_MANY_REQUESTS,
+        Some(Refused::Busy(_)) => {
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        Some(_) => *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY,
+    }
+    Ok(response)
+}
+
+/// Whether it is a path on this host: `//host` and `/\host` lead elsewhere, as does whatever has a control character.
+fn is_own_page(to: &str) -> bool {
+    let second = to.as_bytes().get(1).copied();
+    to.starts_with('/')
+        && !matches!(second, Some(b'/' | b'\\'))
+        && to.bytes().all(|byte| (b'!'..=b'~').contains(&byte) && byte != b'\\')
+}
+
+fn with_to(path: &str, to: &str) -> String {
+    if to == "/" { path.to_owned() } else { format!("{path}?to={}", words::query_value(to)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_leads_to_another_host_is_no_page_of_ours() {
+        for to in [
+            "",
+            "https://evil.example/",
+            "//evil.example",
+            "/\\evil.example",
+            "\\\\evil.example",
+            "/\t/evil.example",
+            "javascript:alert(1)",
+            "accounts",
+            "/a\r\nSet-Cookie: x=y",
+            "/a\\b",
+            "/ä",
+        ] {
+            assert!(!is_own_page(to), "{to:?}");
+        }
+        for to in ["/", "/accounts?q=a&page=2", "/accounts/AC1", "/a//b"] {
+            assert!(is_own_page(to), "{to}");
+        }
+    }
+}

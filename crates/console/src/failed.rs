@@ -1,0 +1,158 @@
+//! Why there is no page, as a page: what happened, and what to do now.
+
+use askama::Template;
+use bytes::Bytes;
+use http::header::{ALLOW, RETRY_AFTER};
+use http::{HeaderValue, Response, StatusCode};
+use ringfence_control::engine::ActRefused;
+use ringfence_control::people::Refused;
+use ringfence_control::views::NotSeen;
+use ringfence_store::Role;
+
+use crate::words;
+
+/// Why there is no page.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failed {
+    #[error("Nothing is at this address.")]
+    NotFound,
+    #[error("This address takes only {0}.")]
+    MethodNotAllowed(String),
+    #[error("Your role does not allow this.")]
+    Forbidden { needs: Option<Role>, everywhere: bool, role: Option<Role> },
+    #[error("Another site sent you here with something to do, and that was not done.")]
+    Foreign,
+    #[error("The console is reached over HTTPS only.")]
+    InClear,
+    #[error("This form is out of date, and nothing was changed.")]
+    StaleForm,
+    #[error("This is not a form of the console.")]
+    NotAForm,
+    #[error("The control plane is not at work: {0}.")]
+    Away(String),
+    #[error("The store does not answer.")]
+    Store(ringfence_store::Error),
+    #[error("This cannot be done now: {0}.")]
+    NotNow(String),
+    #[error("The page could not be made.")]
+    Render(#[from] askama::Error),
+}
+
+#[derive(Template)]
+#[template(path = "problem.html")]
+struct Page<'a> {
+    status: u16,
+    title: String,
+    hint: &'a str,
+}
+
+impl Failed {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Forbidden { .. } | Self::Foreign | Self::InClear | Self::StaleForm => StatusCode::FORBIDDEN,
+            Self::NotAForm => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NotNow(_) => StatusCode::CONFLICT,
+            Self::Away(_) | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Render(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn hint(&self) -> String {
+        match self {
+            Self::NotFound => {
+                "It may have moved, or you may not look at the account that it is about.".into()
+            }
+            Self::MethodNotAllowed(_) => "Use the buttons of the pages.".into(),
+            Self::Forbidden { needs, everywhere, role } => {
+                let place = if *everywhere { " for the whole installation" } else { "" };
+                let have = match role {
+                    Some(role) => format!("you look at this with the role {}", role.word()),
+                    None => "you have no role here any more".to_owned(),
+                };
+                let needs = needs.map_or("auditor", Role::word);
+                format!("It takes the role {needs}{place}, and {have}. An owner can give you another one.")
+            }
+            Self::Foreign => "Open the console itself, and do it there if you want it done.".into(),
+            Self::InClear => {
+                "Use the https:// address. If you did, the proxy that ends TLS must be listed in \
+                              trusted_proxies and send X-Forwarded-Proto: https."
+                    .into()
+            }
+            Self::StaleForm => {
+                "You have signed in again since, or the page was open for long. Go back, reload it, \
+                                and try again."
+                    .into()
+            }
+            Self::NotNow(_) => "Go back to where you were, and try again.".into(),
+            Self::NotAForm => "Programs use the API on the admin listener.".into(),
+            Self::Away(_) | Self::Store(_) => {
+                "The gate goes on verifying. Try again in a moment; if it stays so, the \
+                                               log of this node says more."
+                    .into()
+            }
+            Self::Render(_) => "This is a bug in Ringfence. The log of this node says more.".into(),
+        }
+    }
+
+    pub(crate) fn response(&self) -> Response<Bytes> {
+        match self {
+            Self::Store(error) => tracing::warn!(%error, "the store did not answer a page of the console"),
+            Self::Render(error) => tracing::error!(%error, "a page of the console could not be made"),
+            _ => {}
+        }
+        let (status, hint) = (self.status(), self.hint());
+        let page = Page { status: status.as_u16(), title: self.to_string(), hint: &hint };
+        let mut response = match page.render() {
+            Ok(text) => words::html(text),
+            Err(_) => Response::new(Bytes::from(format!("{self}\n{hint}\n"))),
+        };
+        *response.status_mut() = status;
+        match self {
+            Self::MethodNotAllowed(allowed) => {
+                if let Ok(allowed) = HeaderValue::from_str(allowed) {
+                    response.headers_mut().insert(ALLOW, allowed);
+                }
+            }
+            Self::Away(_) | Self::Store(_) => {
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("2"));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+impl From<ringfence_store::Error> for Failed {
+    fn from(error: ringfence_store::Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<NotSeen> for Failed {
+    fn from(not_seen: NotSeen) -> Self {
+        match not_seen {
+            NotSeen::NoLimit(_) | NotSeen::NoAccount(_) | NotSeen::Cursor => Self::NotFound,
+            NotSeen::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl Failed {
+    /// What people could not do for a reason that no form of theirs could mend.
+    pub(crate) fn of_people(refused: Refused) -> Self {
+        match refused {
+            Refused::Store(error) => Self::Store(error),
+            refused => Self::NotNow(refused.to_string()),
+        }
+    }
+
+    /// What an act was refused for: words beside the form, or no page at all.
+    pub(crate) fn of_act(refused: ActRefused) -> Result<String, Self> {
+        match refused {
+            ActRefused::Store(error) => Err(Self::Store(error)),
+            refused => Ok(refused.to_string()),
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What a form or a query says.
+
+use bytes::Bytes;
+use http::Request;
+use http::header::CONTENT_TYPE;
+
+use crate::failed::Failed;
+
+/// Names and values, in their order.
+#[derive(Debug, Default)]
+pub(crate) struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    /// Reads a query. A broken escape stands for itself, as the WHATWG has it.
+    pub(crate) fn of(text: &[u8]) -> Self {
+        Self(form_urlencoded::parse(text).into_owned().collect())
+    }
+
+    /// Reads the body of a form.
+    pub(crate) fn of_form(request: &Request<Bytes>) -> Result<Self, Failed> {
+        let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let essence = content_type.map(|value| value.split(';').next().unwrap_or_default().trim());
+        if essence.is_none_or(|essence| !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")) {
+            return Err(Failed::NotAForm);
+        }
+        Ok(Self::of(request.body()))
+    }
+
+    /// The value of a field, without spaces around it; empty where there is none.
+    pub(crate) fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.trim())
+    }
+
+    /// The value of a field as it was typed: a password may begin with a space.
+    pub(crate) fn raw(&self, name: &str) -> &str {
+        self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+    }
+
+    /// The value of a field that says something.
+    pub(crate) fn filled(&self, name: &str) -> Option<&str> {
+        Some(self.get(name)).filter(|value| !value.is_empty())
+    }
+}

@@ -1,0 +1,95 @@
+//! What stands around every page of somebody who is signed in.
+
+use ringfence_store::{Role, Where};
+
+use crate::form::Fields;
+use crate::routes::Call;
+use crate::signed_in::SignedIn;
+
+/// A part of the console, as the navigation has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Section {
+    Overview,
+    Accounts,
+    Limits,
+    Audit,
+    Credentials,
+    People,
+    Policies,
+    Security,
+}
+
+/// Each with its name, its path, and who may see it.
+const SECTIONS: [(Section, &str, &str, Role, bool); 8] = [
+    (Section::Overview, "Overview", "/", Role::Auditor, false),
+    (Section::Accounts, "Accounts", "/accounts", Role::Auditor, false),
+    (Section::Limits, "Limits", "/limits", Role::Auditor, false),
+    (Section::Audit, "Audit", "/audit", Role::Auditor, false),
+    (Section::People, "People", "/people", Role::Owner, true),
+    (Section::Policies, "Policies", "/policies", Role::Owner, false),
+    (Section::Credentials, "Credentials", "/credentials", Role::Owner, true),
+    (Section::Security, "My security", "/security", Role::Auditor, false),
+];
+
+/// An entry of the navigation.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) name: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) is_current: bool,
+}
+
+/// What stands around a page.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    pub(crate) login: String,
+    pub(crate) role: &'static str,
+    pub(crate) place: String,
+    pub(crate) csrf: String,
+    pub(crate) entries: Vec<Entry>,
+    /// What was just done.
+    pub(crate) done: Option<&'static str>,
+}
+
+impl Frame {
+    pub(crate) fn new(call: &Call<'_>, section: Section) -> Self {
+        let signed_in = call.signed_in;
+        let entries = SECTIONS.iter().filter(|(_, _, _, role, everywhere)| {
+            signed_in.may(*role) && (!everywhere || signed_in.place() == Where::Everywhere)
+        });
+        Self {
+            login: signed_in.person().login.clone(),
+            role: signed_in.role().map_or("no role", Role::word),
+            place: place(signed_in),
+            csrf: signed_in.csrf().to_owned(),
+            entries: entries
+                .map(|(it, name, path, ..)| Entry { name, path, is_current: *it == section })
+                .collect(),
+            done: done(&call.query),
+        }
+    }
+}
+
+fn place(signed_in: &SignedIn) -> String {
+    signed_in.only_account().map_or_else(|| "All accounts".to_owned(), |sid| sid.to_string())
+}
+
+/// What a redirect after a change says, in words of our own.
+fn done(query: &Fields) -> Option<&'static str> {
+    match query.get("done") {
+        "trip" => {
+            Some("Stopped. The actions of the limit are ordered, and repeated until Twilio shows them.")
+        }
+        "reset" => Some("Reset. What the trip had ordered is being taken back."),
+        "suspend" => Some("The suspension is ordered, and repeated until Twilio shows it."),
+        "resume" => Some("The account is let go: it becomes active again at Twilio in a moment."),
+        "device" => Some("It is not trusted any more."),
+        "session" => Some("Ended."),
+        "role" => Some("The roles are changed, at once and on every node."),
+        "lock" => Some("Done, at once and on every node."),
+        "removed" => Some("Removed, with everything that was theirs."),
+        "policy" => Some("Set. It holds from the next sign-in on."),
+        "revoke" => Some("The token is revoked."),
+        _ => None,
+    }
+}

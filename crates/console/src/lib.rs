@@ -1,0 +1,25 @@
+//! The console: what there is to see and to do, as pages for people.
+//!
+//! The one idea: there is a single table of [routes](mod@routes). Each row says who may come, and nothing is run before
+//! that was asked; a page that changes something takes a [`SignedIn`], which only a session of the store makes. What is
+//! shown is a view of `control`, what is done is a method of its engine: the same as on the command line and in the API.
+//!
+//! Pages are whole documents, rendered here, and work without a script; a small one keeps the overview fresh. A GET
+//! changes nothing. It knows requests and answers whole; who listens, and how they come over a socket, is the gateway's.
+
+mod assets;
+mod console;
+mod cookies;
+mod door;
+mod failed;
+mod form;
+mod frame;
+mod guard;
+mod pages;
+mod picture;
+mod routes;
+mod signed_in;
+mod words;
+
+pub use console::{Caller, Console, ConsoleSetup, Gate, Refusals, RouteCounts};
+pub use signed_in::SignedIn;

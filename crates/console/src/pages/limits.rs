@@ -1,0 +1,200 @@
+//! The limits: what is configured, how it stands, what it did or would have done, and what is at Twilio.
+
+use askama::Template;
+use bytes::Bytes;
+use http::Response;
+use ringfence_breaker::{Measure, Per, Reset};
+use ringfence_control::engine::Triggers;
+use ringfence_control::plan::Mark;
+use ringfence_control::views::{
+    BreakerFilter, ChangeView, LimitView, Page, PhaseName, PlannedChange, ScopeView, Verdict,
+};
+use ringfence_store::Where;
+
+use super::shown;
+use crate::failed::Failed;
+use crate::frame::{Frame, Section};
+use crate::routes::Call;
+use crate::words;
+
+#[derive(Template)]
+#[template(path = "limits.html")]
+struct View {
+    frame: Frame,
+    limits: Vec<Row>,
+    is_everywhere: bool,
+}
+
+#[derive(Debug)]
+struct Row {
+    name: String,
+    holds_for: String,
+    counts: String,
+    at: String,
+    warns: String,
+    then: String,
+    reset: &'static str,
+    enforce: bool,
+    since: String,
+    tripped: usize,
+    probing: usize,
+    passing: usize,
+    verdict_class: &'static str,
+    verdict: String,
+}
+
+pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
+    let views = call.engine.views();
+    let only = call.signed_in.only_account();
+    let filter = BreakerFilter { account: only, ..BreakerFilter::default() };
+    let breakers = views.breakers(&filter, &Page::all()).await?.breakers;
+    let is_everywhere = call.signed_in.place() == Where::Everywhere;
+    let report = if is_everywhere { views.report(None, true, None).await?.limits } else { Vec::new() };
+    let currency = breakers.iter().find_map(|breaker| breaker.currency.clone());
+    let limits = views.limits().limits.into_iter();
+    // Whoever looks at one account sees the limits that hold for it.
+    let limits = limits.filter(|limit| {
+        is_everywhere || breakers.iter().any(|it| it.limit == limit.name && it.account.is_some())
+    });
+    let rows = limits.map(|limit| {
+        let count = |phase: PhaseName| {
+            breakers.iter().filter(|breaker| breaker.limit == limit.name && breaker.phase == phase).count()
+        };
+        let reported = report.iter().find(|reported| reported.limit == limit.name);
+        let currency = currency.as_deref().filter(|_| limit.measure == Measure::Price);
+        Row {
+            holds_for: holds_for(&limit),
+            counts: counts(&limit),
+            at: words::amount(&limit.at, currency),
+            warns: limit.warn_percent.iter().map(|it| format!("{it} %")).collect::<Vec<_>>().join(", "),
+            then: limit.actions.iter().map(|action| action.name()).collect::<Vec<_>>().join(", "),
+            reset: match limit.reset {
+                Reset::Manual => "by an operator",
+                Reset::NextWindow => "by the next window, or an operator",
+            },
+            enforce: limit.enforce,
+            since: words::when(&limit.since),
+            tripped: count(PhaseName::Tripped),
+            probing: count(PhaseName::Probing),
+            passing: count(PhaseName::Passing),
+            verdict_class: match reported.map(|reported| reported.verdict) {
+                Some(Verdict::SafeToEnforce | Verdict::StoppedNothing) => "good",
+                Some(Verdict::WouldHaveStopped) => "near",
+                Some(Verdict::Stopped) => "bad",
+                Some(Verdict::TooEarly) | None => "quiet",
+            },
+            verdict: reported.map(|reported| reported.summary.clone()).unwrap_or_default(),
+            name: limit.name,
+        }
+    });
+    let view = View { limits: rows.collect(), is_everywhere, frame: Frame::new(&call, Section::Limits) };
+    shown(&view)
+}
+
+fn holds_for(limit: &LimitView) -> String {
+    let whom = match &limit.scope {
+        ScopeView::Account { account } => account.to_string(),
+        ScopeView::Parent => "parent accounts".to_owned(),
+        ScopeView::Subaccounts => "every subaccount".to_owned(),
+        ScopeView::NewSubaccounts => "subaccounts made since the limit".to_owned(),
+        ScopeView::Name { pattern } => format!("subaccounts named {pattern}"),
+        ScopeView::All => "all accounts".to_owned(),
+    };
+    match limit.per {
+        Per::Account => whom,
+        Per::Together => format!("{whom}, together"),
+    }
+}
+
+fn counts(limit: &LimitView) -> String {
+    let what = match limit.measure {
+        Measure::Price => "money",
+        Measure::Usage => "usage",
+        Measure::Count => "how often",
+    };
+    let since = if limit.counts_from_first_look { ", from the first look on" } else { "" };
+    format!("{what}, {}, {}{since}", limit.category, limit.window)
+}
+
+#[derive(Template)]
+#[template(path = "plan.html")]
+struct PlanPage {
+    frame: Frame,
+    /// Why there is no plan.
+    missing: Option<&'static str>,
+    changes: Vec<Change>,
+    kept: usize,
+    foreign: usize,
+    unread: Vec<(String, String)>,
+}
+
+#[derive(Debug)]
+struct Change {
+    class: &'static str,
+    word: &'static str,
+    sid: String,
+    account: String,
+    what: String,
+}
+
+pub(crate) async fn plan(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
+    let frame = Frame::new(&call, Section::Limits);
+    let Some(callback_url) = (call.console.callback_url)() else {
+        let missing = "There is no route with upstream = \"breaker\", so no usage trigger is made at Twilio: limits \
+                       are held by reading usage again and again. Add such a route and they are noticed sooner.";
+        let (changes, unread) = (Vec::new(), Vec::new());
+        return shown(&PlanPage { frame, missing: Some(missing), changes, kept: 0, foreign: 0, unread });
+    };
+    let store = call.engine.store();
+    let mark = Mark::new(&store.instance().await?);
+    let accounts = store.accounts().await?;
+    let planned = call.engine.plan_triggers(&Triggers { callback_url, mark }, &accounts).await?;
+    let plan = call.engine.views().plan(&planned).await?;
+    let named = |account: &ringfence_control::views::NamedAccount| {
+        if account.friendly_name.is_empty() { account.sid.to_string() } else { account.friendly_name.clone() }
+    };
+    let page = PlanPage {
+        frame,
+        missing: None,
+        changes: plan
+            .changes
+            .iter()
+            .map(|change| Change {
+                class: match change.change {
+                    PlannedChange::Create => "good",
+                    PlannedChange::Replace | PlannedChange::Redirect => "near",
+                    PlannedChange::Delete => "bad",
+                },
+                word: match change.change {
+                    PlannedChange::Create => "create",
+                    PlannedChange::Replace => "replace",
+                    PlannedChange::Redirect => "redirect",
+                    PlannedChange::Delete => "delete",
+                },
+                sid: change.account.sid.to_string(),
+                account: named(&change.account),
+                what: what_changes(change),
+            })
+            .collect(),
+        kept: plan.kept,
+        foreign: plan.foreign,
+        unread: plan.unread.iter().map(|it| (named(&it.account), it.why.clone())).collect(),
+    };
+    shown(&page)
+}
+
+fn what_changes(change: &ChangeView) -> String {
+    let mut parts = Vec::new();
+    if let Some(limit) = &change.limit {
+        parts.push(format!("“{limit}”"));
+    }
+    if let Some(name) = &change.trigger_name {
+        parts.push(name.clone());
+    }
+    let pieces = [&change.trigger_by, &change.category, &change.recurring];
+    parts.extend(pieces.into_iter().flatten().cloned());
+    if let Some(value) = &change.value {
+        parts.push(format!("at {}", words::amount(value, None)));
+    }
+    parts.join(", ")
+}

@@ -1,0 +1,67 @@
+//! The pages, one file each: what is asked for, as plain values, and the template that shows them.
+
+pub(crate) mod account;
+pub(crate) mod accounts;
+pub(crate) mod act;
+pub(crate) mod audit;
+pub(crate) mod breaker;
+pub(crate) mod credentials;
+pub(crate) mod limits;
+pub(crate) mod overview;
+pub(crate) mod people;
+pub(crate) mod security;
+pub(crate) mod sign_out;
+mod spending;
+
+use askama::Template;
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use jiff::Timestamp;
+use ringfence_control::people::Refused;
+use ringfence_model::Sid;
+
+use crate::failed::Failed;
+use crate::routes::Call;
+use crate::words;
+
+/// A finished page.
+fn shown(page: &impl Template) -> Result<Response<Bytes>, Failed> {
+    Ok(words::html(page.render()?))
+}
+
+/// A form that was refused, with what is wrong beside its fields.
+fn shown_again(page: &impl Template) -> Result<Response<Bytes>, Failed> {
+    let mut response = shown(page)?;
+    *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+    Ok(response)
+}
+
+/// What a refusal says; where the store is away there is no page.
+pub(crate) fn refused_in_words(refused: &Refused, now: Timestamp) -> Result<String, Failed> {
+    Ok(match refused {
+        Refused::Store(error) => return Err(Failed::Store(error.clone())),
+        Refused::Later(at) => {
+            let minutes = (at.duration_since(now).as_secs() + 59) / 60;
+            format!("Too many wrong attempts. Try again in {}.", words::minutes(minutes.max(1)))
+        }
+        refused => {
+            let mut text = refused.to_string();
+            if let Some(first) = text.get_mut(..1) {
+                first.make_ascii_uppercase();
+            }
+            if !text.ends_with('.') {
+                text.push('.');
+            }
+            text
+        }
+    })
+}
+
+/// The account that a path or a form names, if whoever asks may look at it. For whom it is not, it is not there.
+fn account_named(call: &Call<'_>, text: &str) -> Result<Sid, Failed> {
+    let sid = Sid::parse(text).ok().filter(|sid| sid.is("AC")).ok_or(Failed::NotFound)?;
+    match call.signed_in.only_account() {
+        Some(only) if only != sid => Err(Failed::NotFound),
+        _ => Ok(sid),
+    }
+}

@@ -1,0 +1,151 @@
+//! What somebody has to show for themselves, and where they are signed in: their own, and nobody else's.
+
+use askama::Template;
+use bytes::Bytes;
+use http::Response;
+use ringfence_control::people::Refused;
+use ringfence_model::Secret;
+use ringfence_second_factor::policy::Kind;
+use ringfence_store::{SignIn, SignInOutcome, Where};
+
+use super::{refused_in_words, shown, shown_again};
+use crate::failed::Failed;
+use crate::frame::{Frame, Section};
+use crate::routes::Call;
+use crate::words;
+
+/// Sign-ins that are shown.
+const SIGN_INS: usize = 15;
+
+#[derive(Template)]
+#[template(path = "security.html")]
+struct View {
+    frame: Frame,
+    level: u8,
+    password_changed: String,
+    has_totp: bool,
+    totp_since: String,
+    codes_left: u64,
+    devices: Vec<Device>,
+    sessions: Vec<Session>,
+    sign_ins: Vec<Attempt>,
+}
+
+#[derive(Debug)]
+struct Device {
+    id: String,
+    agent: String,
+    address: String,
+    place: String,
+    used: String,
+    until: String,
+}
+
+#[derive(Debug)]
+struct Session {
+    id: String,
+    agent: String,
+    address: String,
+    seen: String,
+    is_this: bool,
+}
+
+#[derive(Debug)]
+struct Attempt {
+    at: String,
+    class: &'static str,
+    what: &'static str,
+    agent: String,
+    address: String,
+}
+
+pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
+    let (store, person, now) = (call.engine.store(), call.signed_in.person(), call.now);
+    let factors = store.factors(&person.id).await?;
+    let totp = factors.iter().find(|it| it.secret.kind() == Kind::Totp && it.verified_at.is_some());
+    let this = &call.signed_in.session().id;
+    let devices = store.devices(&person.id, now).await?.into_iter().map(|device| Device {
+        place: match device.place {
+            Where::Everywhere => "all accounts".to_owned(),
+            Where::Account(sid) => sid.to_string(),
+        },
+        used: words::ago(&device.used_at, &now),
+        until: words::when(&device.expires_at),
+        id: device.id,
+        agent: device.agent,
+        address: device.address,
+    });
+    let sessions = store.sessions(&person.id, now).await?.into_iter().map(|session| Session {
+        is_this: session.id == *this,
+        seen: words::ago(&session.seen_at, &now),
+        id: session.id,
+        agent: session.agent,
+        address: session.address,
+    });
+    let sign_ins = store.sign_ins(&person.id, SIGN_INS).await?;
+    let view = View {
+        level: call.signed_in.session().assurance.level(),
+        password_changed: person.password_changed_at.map(|at| words::when(&at)).unwrap_or_default(),
+        has_totp: totp.is_some(),
+        totp_since: totp.and_then(|it| it.verified_at).map(|at| words::when(&at)).unwrap_or_default(),
+        codes_left: store.recovery_codes_left(&person.id).await?,
+        devices: devices.collect(),
+        sessions: sessions.collect(),
+        sign_ins: sign_ins.iter().map(attempt).collect(),
+        frame: Frame::new(&call, Section::Security),
+    };
+    shown(&view)
+}
+
+fn attempt(sign_in: &SignIn) -> Attempt {
+    let (class, what) = match sign_in.outcome {
+        SignInOutcome::Known => ("good", "signed in"),
+        SignInOutcome::New => ("near", "signed in on a new device"),
+        SignInOutcome::Waiting => ("bad", "password right, no second factor"),
+        SignInOutcome::Failed => ("bad", "password right, second factor wrong"),
+    };
+    Attempt {
+        at: words::exactly(&sign_in.at),
+        class,
+        what,
+        agent: sign_in.agent.clone(),
+        address: sign_in.address.clone(),
+    }
+}
+
+pub(crate) async fn end_device(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
+    let device = call.form.filled("device");
+    call.people.end_devices(call.signed_in.session(), device).await.map_err(Failed::of_people)?;
+    Ok(words::redirect("/security?done=device"))
+}
+
+pub(crate) async fn end_session(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
+    let session = call.form.filled("session");
+    call.people.end_other_sessions(call.signed_in.session(), session).await.map_err(Failed::of_people)?;
+    Ok(words::redirect("/security?done=session"))
+}
+
+#[derive(Template)]
+#[template(path = "password.html")]
+struct PasswordView {
+    frame: Frame,
+    wrong_old: Option<String>,
+    wrong_new: Option<String>,
+}
+
+pub(crate) fn ask_password(call: &Call<'_>) -> Result<Response<Bytes>, Failed> {
+    shown(&PasswordView { frame: Frame::new(call, Section::Security), wrong_old: None, wrong_new: None })
+}
+
+pub(crate) async fn password(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
+    let (old, new) = (Secret::new(call.form.raw("old")), Secret::new(call.form.raw("new")));
+    let (wrong_old, wrong_new) = match call.people.change_password(call.signed_in.session(), &old, &new).await
+    {
+        // Every session has ended, this one too.
+        Ok(()) => return Ok(words::redirect("/sign-in?done=password")),
+        Err(Refused::Wrong) => (Some("This is not your password.".to_owned()), None),
+        Err(refused @ Refused::Later(_)) => (Some(refused_in_words(&refused, call.now)?), None),
+        Err(refused) => (None, Some(refused_in_words(&refused, call.now)?)),
+    };
+    shown_again(&PasswordView { frame: Frame::new(&call, Section::Security), wrong_old, wrong_new })
+}

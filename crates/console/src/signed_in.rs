@@ -1,0 +1,107 @@
+//! Somebody who is inside: the only key to whatever is behind the sign-in.
+
+use hmac::{Hmac, KeyInit, Mac};
+use http::HeaderMap;
+use jiff::Timestamp;
+use ringfence_model::{Actor, Secret, Sid};
+use ringfence_store::{Person, Role, Session, Stage, Store, Where};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+
+use crate::cookies;
+use crate::failed::Failed;
+use crate::form::Fields;
+
+/// The field of a form that carries what only our own pages know.
+const FIELD: &str = "csrf";
+
+/// Somebody who is inside. It is made of a session of the store and of nothing else, anew for each request.
+#[derive(Debug)]
+pub struct SignedIn {
+    session: Session,
+    csrf: String,
+}
+
+impl SignedIn {
+    /// Whoever holds the session that the request's cookie names, if that session is inside and not over.
+    pub async fn look_up(
+        store: &Store,
+        headers: &HeaderMap,
+        is_https: bool,
+        now: Timestamp,
+    ) -> ringfence_store::Result<Option<Self>> {
+        let Some(token) = cookies::session(headers, is_https) else { return Ok(None) };
+        let session = store.session(&token, now).await?;
+        let inside = session.filter(|session| session.stage == Stage::Inside);
+        Ok(inside.map(|session| Self { session, csrf: csrf_of(&token) }))
+    }
+
+    /// The session.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Who they are.
+    pub fn person(&self) -> &Person {
+        &self.session.person
+    }
+
+    /// What they look at: one account, or everything.
+    pub fn place(&self) -> Where {
+        self.session.place
+    }
+
+    /// The only account that they look at; none where they look at everything.
+    pub fn only_account(&self) -> Option<Sid> {
+        match self.session.place {
+            Where::Everywhere => None,
+            Where::Account(sid) => Some(sid),
+        }
+    }
+
+    /// What they may do there; none where the role was taken from them since.
+    pub fn role(&self) -> Option<Role> {
+        self.session.person.role(self.session.place)
+    }
+
+    /// Whether they may do what takes this role.
+    pub fn may(&self, role: Role) -> bool {
+        self.role() >= Some(role)
+    }
+
+    /// As the audit log names them.
+    pub fn actor(&self) -> Actor {
+        Actor::Person(self.session.person.id.clone())
+    }
+
+    /// What each of our own forms carries.
+    pub fn csrf(&self) -> &str {
+        &self.csrf
+    }
+
+    /// Refuses a form that no page of this session made.
+    pub(crate) fn check_csrf(&self, form: &Fields) -> Result<(), Failed> {
+        if is_same(form, &self.csrf) { Ok(()) } else { Err(Failed::StaleForm) }
+    }
+}
+
+/// Whether a page of the session of this token made the form.
+pub(crate) fn is_csrf_of(token: &Secret, form: &Fields) -> bool {
+    is_same(form, &csrf_of(token))
+}
+
+fn is_same(form: &Fields, csrf: &str) -> bool {
+    form.get(FIELD).as_bytes().ct_eq(csrf.as_bytes()).into()
+}
+
+/// It follows from the session's token, which no other site can read, and says nothing about it.
+pub(crate) fn csrf_of(token: &Secret) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(token.expose().as_bytes()).expect("any length is a key");
+    mac.update(b"a form of the console");
+    mac.finalize().into_bytes().iter().fold(String::with_capacity(64), |mut text, byte| {
+        use std::fmt::Write as _;
+        // Writing to a text cannot fail.
+        _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,183 @@
+//! How things are written for people: times, amounts, kinds; and the answers that carry them.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, LOCATION};
+use http::{HeaderValue, Response, StatusCode};
+use jiff::Timestamp;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// What stays as it is in a value of a query.
+const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A value of a query.
+pub(crate) fn query_value(text: &str) -> String {
+    utf8_percent_encode(text, QUERY_VALUE).to_string()
+}
+
+/// A time in UTC, to the minute.
+pub(crate) fn when(at: &Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M").to_string()
+}
+
+/// A time in UTC, to the second.
+pub(crate) fn exactly(at: &Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// How long ago, in the largest unit that fits.
+pub(crate) fn ago(at: &Timestamp, now: &Timestamp) -> String {
+    let seconds = now.duration_since(*at).as_secs();
+    match seconds {
+        ..60 => "just now".to_owned(),
+        60..3_600 => format!("{} min ago", seconds / 60),
+        3_600..86_400 => format!("{} h ago", seconds / 3_600),
+        86_400..172_800 => "1 day ago".to_owned(),
+        _ => format!("{} days ago", seconds / 86_400),
+    }
+}
+
+/// An amount with its currency. Money has two places at least.
+pub(crate) fn amount(text: &str, currency: Option<&str>) -> String {
+    let Some(currency) = currency else { return grouped(text) };
+    let padded = match text.split_once('.') {
+        None => format!("{text}.00"),
+        Some((_, fraction)) if fraction.len() < 2 => format!("{text}0"),
+        Some(_) => text.to_owned(),
+    };
+    format!("{} {}", grouped(&padded), currency.to_uppercase())
+}
+
+/// A whole number for people: 1,234,567.
+pub(crate) fn count(number: u64) -> String {
+    grouped(&number.to_string())
+}
+
+fn grouped(text: &str) -> String {
+    let (sign, rest) = match text.strip_prefix('-') {
+        Some(rest) => ("-", rest),
+        None => ("", text),
+    };
+    let (whole, fraction) =
+        rest.split_once('.').map_or((rest, None), |(whole, fraction)| (whole, Some(fraction)));
+    let mut grouped = sign.to_owned();
+    for (index, digit) in whole.chars().enumerate() {
+        if index > 0 && (whole.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    if let Some(fraction) = fraction {
+        grouped.push('.');
+        grouped.push_str(fraction);
+    }
+    grouped
+}
+
+/// "1 account", "2 accounts".
+pub(crate) fn many(number: usize, one: &str, more: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{} {more}", count(number as u64)) }
+}
+
+/// "1 minute", "2 minutes".
+pub(crate) fn minutes(number: i64) -> String {
+    if number == 1 { "1 minute".to_owned() } else { format!("{number} minutes") }
+}
+
+/// A browser and a system, as far as its own words tell: `Firefox on Linux`. What is not known is not repeated.
+pub(crate) fn browser(agent: &str) -> String {
+    // The order matters: everybody says that they are everybody who was there before them.
+    let browsers = [
+        ("Edg/", "Edge"),
+        ("OPR/", "Opera"),
+        ("Firefox/", "Firefox"),
+        ("FxiOS/", "Firefox"),
+        ("CriOS/", "Chrome"),
+        ("Chrome/", "Chrome"),
+        ("Safari/", "Safari"),
+        ("curl/", "curl"),
+    ];
+    let systems = [
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Android", "Android"),
+        ("Windows", "Windows"),
+        ("Mac OS X", "macOS"),
+        ("CrOS", "ChromeOS"),
+        ("Linux", "Linux"),
+    ];
+    let found = |names: &[(&str, &'static str)]| {
+        names.iter().find(|(sign, _)| agent.contains(sign)).map(|(_, name)| *name)
+    };
+    match (found(&browsers), found(&systems)) {
+        (Some(browser), Some(system)) => format!("{browser} on {system}"),
+        (Some(name), None) | (None, Some(name)) => name.to_owned(),
+        (None, None) => "an unknown browser".to_owned(),
+    }
+}
+
+/// A page.
+pub(crate) fn html(text: String) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(text));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    response
+}
+
+/// Somewhere else, by GET. It is a path of ours, made here.
+pub(crate) fn redirect(to: &str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    let to = HeaderValue::from_str(to).unwrap_or(HeaderValue::from_static("/"));
+    response.headers_mut().insert(LOCATION, to);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_browser_is_told_in_few_words_and_nothing_is_repeated() {
+        let edge = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0 \
+                    Safari/537.36 Edg/141.0";
+        assert_eq!(browser(edge), "Edge on Windows");
+        assert_eq!(
+            browser("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+            "Firefox on Linux"
+        );
+        let phone = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1 Version/19.0 Mobile Safari/604.1";
+        assert_eq!(browser(phone), "Safari on iPhone");
+        assert_eq!(browser("curl/8.9"), "curl");
+        assert_eq!(browser("<script>alert(1)</script>\r\nX: y"), "an unknown browser");
+    }
+
+    #[test]
+    fn amounts_are_grouped_and_money_has_two_places() {
+        for (text, currency, shown) in [
+            ("0", None, "0"),
+            ("1234567.5", None, "1,234,567.5"),
+            ("999", Some("usd"), "999.00 USD"),
+            ("1000.5", Some("USD"), "1,000.50 USD"),
+            ("0.0079", Some("USD"), "0.0079 USD"),
+            ("-1234", Some("EUR"), "-1,234.00 EUR"),
+        ] {
+            assert_eq!(amount(text, currency), shown);
+        }
+    }
+
+    #[test]
+    fn times_are_told_in_the_largest_unit_that_fits() {
+        let now: Timestamp = "2026-03-01T12:00:00Z".parse().expect("a time");
+        for (seconds, shown) in [
+            (-5, "just now"),
+            (59, "just now"),
+            (60, "1 min ago"),
+            (3_599, "59 min ago"),
+            (3_600, "1 h ago"),
+            (86_400, "1 day ago"),
+            (172_800, "2 days ago"),
+        ] {
+            let at = now - jiff::SignedDuration::from_secs(seconds);
+            assert_eq!(ago(&at, &now), shown);
+        }
+    }
+}

@@ -1,0 +1,33 @@
+// Keeps the overview fresh: fetches the page again and puts its live part in the place of the old one. Everything works
+// without it. It stops where nobody is: a page that refreshed itself for ever would keep its session from ending.
+(() => {
+  "use strict";
+  const EVERY = 10_000, PATIENCE = 10 * 60_000;
+  const live = () => document.querySelector("[data-live]");
+  if (!live()) return;
+  let last = Date.now();
+  for (const event of ["pointerdown", "pointermove", "keydown", "scroll"]) {
+    addEventListener(event, () => { last = Date.now(); }, { passive: true });
+  }
+  const note = (text) => {
+    const place = document.querySelector("[data-live-note]");
+    if (place) place.textContent = text;
+  };
+  const refresh = async () => {
+    if (document.hidden) return;
+    if (Date.now() - last > PATIENCE) return note("Paused; as of");
+    // What somebody is at stays under their hands.
+    if (live().contains(document.activeElement) && document.activeElement !== document.body) return;
+    try {
+      const response = await fetch(location.pathname, { redirect: "error", headers: { Accept: "text/html" } });
+      if (!response.ok) throw new Error(String(response.status));
+      const fresh = new DOMParser().parseFromString(await response.text(), "text/html").querySelector("[data-live]");
+      if (fresh) live().replaceWith(document.adoptNode(fresh));
+      note("Live, as of");
+    } catch {
+      note("Not connected; as of");
+    }
+  };
+  note("Live, as of");
+  setInterval(refresh, EVERY);
+})();

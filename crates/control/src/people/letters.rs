@@ -1,0 +1,149 @@
+//! Mail to people about their own sign-in: a link to reset a password, a sign-in from a new device, one that knew the
+//! password and got no further.
+//!
+//! What is mailed is an effect of the outbox, added with the decision and performed by whoever posts letters, so nothing
+//! here waits for a mail server. A sign-in that got no further is told three minutes after it began, whatever is tried
+//! again meanwhile: a repeat is a sign-in of its own, and puts off nothing.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use ringfence_model::Actor;
+use ringfence_second_factor::failures::Rule;
+use ringfence_second_factor::recovery::RecoveryCode;
+use ringfence_store::{self as store, NewEffect, Person, Purpose, SignIn, SignInOutcome, Store};
+use serde_json::json;
+
+use super::{People, Result, Visitor};
+use crate::decide::kind;
+use crate::notices::Letter;
+
+/// How long the second factor may take before the owner is told.
+const WAITED: SignedDuration = SignedDuration::from_mins(3);
+
+/// A link to lock is good for so long: mail is read on Monday.
+const LOCK_GOOD_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// Sign-ins that are told at a time.
+const BATCH: usize = 200;
+
+/// Lines of one mail: whoever tries a hundred times fills no more than a page.
+const LINES: usize = 10;
+
+impl People {
+    /// Mails a link to set another password, if there is somebody to mail it to. Whoever asks too often gets no more.
+    pub async fn mail_reset(&self, login: &str, visitor: &Visitor) -> Result<()> {
+        let login = store::normal_login(login);
+        let now = self.now();
+        for subject in [
+            self.store.subject("reset-from", &[&visitor.address]).await?,
+            self.store.subject("reset", &[&login]).await?,
+        ] {
+            if self.store.count_attempt(&subject, Rule::Application, now).await?.is_err() {
+                return Ok(());
+            }
+        }
+        let Some(url) = &self.rules.console_url else { return Ok(()) };
+        let Some((person, code)) = self.begin_reset(&login).await? else { return Ok(()) };
+        let letter = Letter {
+            to: person.login.clone(),
+            subject: "Set another password".to_owned(),
+            text: format!(
+                "Somebody asked for another password for you, from {} with {}.\n\n\
+                 If it was you, set it here within half an hour:\n{}\n\n\
+                 The second factor is asked for as ever. If it was not you, there is nothing to do.\n",
+                visitor.address,
+                visitor.agent,
+                link(url, "reset-password", &code),
+            ),
+        };
+        Ok(post(&self.store, &person, "reset", &letter, now).await?)
+    }
+}
+
+/// Tells owners of sign-ins that they should hear of. How many mails that made.
+pub async fn tell_sign_ins(store: &Store, console_url: Option<&str>, now: Timestamp) -> store::Result<usize> {
+    let waited = now.saturating_sub(WAITED).unwrap_or(Timestamp::MIN);
+    let mut of_people: BTreeMap<String, Vec<SignIn>> = BTreeMap::new();
+    for sign_in in store.sign_ins_to_tell(waited, BATCH).await? {
+        of_people.entry(sign_in.person.clone()).or_default().push(sign_in);
+    }
+    let mut mails = 0;
+    for (person, sign_ins) in of_people {
+        if let Some(person) = store.person(&person).await? {
+            let lock = match console_url {
+                Some(url) => {
+                    let by = Actor::job("sign-ins");
+                    let code =
+                        store.give_out_code(&by, &person.id, Purpose::Lock, LOCK_GOOD_FOR, now).await?;
+                    Some(link(url, "lock", &code))
+                }
+                None => None,
+            };
+            // The same letter again is the same effect: where this node dies here, the next one adds it once.
+            post(store, &person, &sign_ins[0].id, &about(&person, &sign_ins, lock), now).await?;
+            mails += 1;
+        }
+        for sign_in in &sign_ins {
+            store.told_of_sign_in(&sign_in.id, now).await?;
+        }
+    }
+    Ok(mails)
+}
+
+fn about(person: &Person, sign_ins: &[SignIn], lock: Option<String>) -> Letter {
+    let is_inside = sign_ins.iter().any(|sign_in| sign_in.outcome == SignInOutcome::New);
+    let lines: Vec<String> = sign_ins.iter().take(LINES).map(line).collect();
+    let more = sign_ins.len().saturating_sub(LINES);
+    let more = if more > 0 { format!("\nand {more} more\n") } else { String::new() };
+    let (subject, first) = if is_inside {
+        ("A sign-in from a new device", "You signed in from a device that was not known:")
+    } else {
+        (
+            "Somebody knows your password",
+            "Somebody typed your password, and the second factor did not follow:",
+        )
+    };
+    let lock = match lock {
+        Some(link) => format!(
+            "If it was not you, lock yourself out here: every session ends, and an owner lets you in again.\n{link}\n"
+        ),
+        None => "If it was not you, have an owner lock you out: ringfence user lock.\n".to_owned(),
+    };
+    Letter {
+        to: person.login.clone(),
+        subject: subject.to_owned(),
+        text: format!("{first}\n\n{}{more}\n\n{lock}", lines.join("\n")),
+    }
+}
+
+fn line(sign_in: &SignIn) -> String {
+    let what = match sign_in.outcome {
+        SignInOutcome::Waiting => "no second factor",
+        SignInOutcome::Failed => "a wrong second factor",
+        SignInOutcome::Known | SignInOutcome::New => "signed in",
+    };
+    let at = sign_in.at.strftime("%Y-%m-%d %H:%M UTC");
+    format!("  {at}  {what}, from {} with {}", sign_in.address, sign_in.agent)
+}
+
+fn link(console_url: &str, page: &str, code: &RecoveryCode) -> String {
+    format!("{}/{page}?code={}", console_url.trim_end_matches('/'), code.spelled().as_str())
+}
+
+/// Adds a letter to what must happen.
+async fn post(
+    store: &Store,
+    person: &Person,
+    what: &str,
+    letter: &Letter,
+    now: Timestamp,
+) -> store::Result<()> {
+    let key = match what {
+        "reset" => format!("{}/{}/reset/{}", kind::LETTER, person.id, now.as_microsecond()),
+        sign_in => format!("{}/{}/{sign_in}", kind::LETTER, person.id),
+    };
+    let effect = NewEffect { kind: kind::LETTER.to_owned(), key, payload: json!(letter), not_before: None };
+    store.add_effect(&Actor::job("letters"), effect, now).await?;
+    Ok(())
+}

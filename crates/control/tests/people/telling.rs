@@ -1,0 +1,113 @@
+use ringfence_control::notices::Letter;
+use ringfence_control::people::{Rules, tell_sign_ins};
+use ringfence_store::{Grant, Role};
+
+use crate::house::{House, PASSWORD, account, at, everywhere, home, operator, secret};
+
+const URL: &str = "https://console.example.com/";
+
+async fn tell(house: &House) -> usize {
+    tell_sign_ins(&house.store, Some(URL), house.people.now()).await.unwrap()
+}
+
+/// What waits to be mailed; each is given out once.
+async fn letters(house: &House) -> Vec<Letter> {
+    let now = house.people.now();
+    let life = house.store.join("one", "h", now).await.unwrap();
+    let claims = house.store.claim_effects(&life, "letter", 99, now, now).await.unwrap();
+    for claim in &claims {
+        house.store.complete_effect(&operator(), claim, now).await.unwrap();
+    }
+    claims.into_iter().map(|claim| serde_json::from_value(claim.effect.payload).unwrap()).collect()
+}
+
+fn code_in(letter: &Letter) -> String {
+    letter.text.split("?code=").nth(1).unwrap().split_whitespace().next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_password_without_its_second_factor_is_told_after_three_minutes_whatever_is_tried_again() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    tell(&house).await;
+    letters(&house).await;
+    house.asked(&maria, &at("198.51.100.1")).await;
+    for _ in 0..8 {
+        house.wait(20);
+        assert_eq!(tell(&house).await, 0, "it may still come");
+        house.asked(&maria, &at("198.51.100.2")).await;
+    }
+    house.wait(20);
+    assert_eq!(tell(&house).await, 1);
+    let letter = letters(&house).await.pop().unwrap();
+    assert_eq!(
+        (letter.to.as_str(), letter.subject.as_str()),
+        ("maria@example.com", "Somebody knows your password")
+    );
+    assert!(
+        letter.text.contains("no second factor, from 198.51.100.1 with Firefox on Linux"),
+        "{}",
+        letter.text
+    );
+    assert!(
+        !letter.text.contains("198.51.100.2"),
+        "those are told when their time has come: {}",
+        letter.text
+    );
+    assert_eq!(tell(&house).await, 0, "told once");
+    // The link locks, which ends every session.
+    let code = code_in(&letter);
+    assert!(
+        letter.text.contains(&format!("https://console.example.com/lock?code={code}")),
+        "{}",
+        letter.text
+    );
+    assert!(house.people.lock_by_code(&secret(&code)).await.unwrap().locked_at.is_some());
+}
+
+#[tokio::test]
+async fn a_sign_in_from_a_new_device_is_told_at_once_and_one_from_a_known_address_is_not() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    assert_eq!(tell(&house).await, 1, "the first is new");
+    assert!(letters(&house).await[0].text.contains("signed in, from 203.0.113.7"));
+    house.inside(&maria).await;
+    house.wait(600);
+    assert_eq!(tell(&house).await, 0);
+}
+
+#[tokio::test]
+async fn a_hundred_attempts_make_one_mail_of_one_page() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    tell(&house).await;
+    letters(&house).await;
+    for _ in 0..25 {
+        house.asked(&maria, &at("198.51.100.1")).await;
+    }
+    house.wait(180);
+    assert_eq!(tell(&house).await, 1);
+    let letter = letters(&house).await.pop().unwrap();
+    assert!(letter.text.contains("and 15 more") && letter.text.lines().count() < 20, "{}", letter.text);
+}
+
+#[tokio::test]
+async fn a_link_to_reset_is_mailed_to_whoever_is_there_and_not_without_end() {
+    let rules = Rules { console_url: Some(URL.to_owned()), ..Rules::default() };
+    let house = House::with(rules).await;
+    let op = house.bound("op@example.com", vec![Grant { place: account(1), role: Role::Operator }]).await;
+    tell(&house).await;
+    letters(&house).await;
+    house.people.mail_reset("nobody@example.com", &home()).await.unwrap();
+    assert_eq!(letters(&house).await, []);
+    house.people.mail_reset("OP@example.com", &home()).await.unwrap();
+    let letter = letters(&house).await.pop().unwrap();
+    assert_eq!(letter.to, op.login);
+    house.people.reset_password(&secret(&code_in(&letter)), &secret("harbour violin nine")).await.unwrap();
+    assert!(house.sign_in(&op.login, PASSWORD, &home()).await.is_err());
+    for _ in 0..20 {
+        house.wait(1);
+        house.people.mail_reset(&op.login, &at("198.51.100.9")).await.unwrap();
+    }
+    assert!(letters(&house).await.len() <= 5, "whoever asks too often gets no more");
+}
