@@ -3,6 +3,9 @@
 
 #[path = "engine/api.rs"]
 mod api;
+#[expect(dead_code, reason = "other tests need more of it")]
+#[path = "world/database.rs"]
+mod database;
 #[path = "world/limits.rs"]
 mod limits;
 #[path = "engine/node.rs"]

@@ -270,6 +270,31 @@ async fn a_subaccount_made_a_minute_ago_is_known_to_the_gate_and_has_its_trigger
 }
 
 #[tokio::test]
+async fn it_is_told_of_each_of_two_nodes_which_jobs_it_does_and_who_took_them_over() {
+    let here = Installation::new().await;
+    let (one, two) = (here.node("one", vec![at_most(50)]).await, here.node("two", vec![at_most(50)]).await);
+    here.second(&[&one, &two]).await;
+    let told = async |node: &Node| {
+        let nodes = node.at_work().expect("it works").engine.views().nodes().await.expect("seen").nodes;
+        nodes.into_iter().map(|node| (node.name, node.jobs)).collect::<Vec<_>>()
+    };
+    let done_by = |node: &Node| {
+        let mut names: Vec<_> = Job::ALL.into_iter().filter(|job| node.has(*job)).map(Job::name).collect();
+        names.sort_unstable();
+        names.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(done_by(&one).len(), Job::ALL.len());
+    // Both say the same, whoever is asked.
+    for node in [&one, &two] {
+        assert_eq!(told(node).await, [("one".to_owned(), done_by(&one)), ("two".to_owned(), Vec::new())]);
+    }
+    one.leave().await.expect("the store is there");
+    here.second(&[&two]).await;
+    assert_eq!(done_by(&two).len(), Job::ALL.len());
+    assert_eq!(told(&two).await, [("two".to_owned(), done_by(&two))]);
+}
+
+#[tokio::test]
 async fn failed_signatures_have_twilio_asked_once_a_minute_and_on_a_node_that_does_no_jobs() {
     let here = Installation::new().await;
     let limits = || vec![at_most(50)];

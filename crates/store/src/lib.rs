@@ -67,7 +67,7 @@ pub use error::{Away, BackupError, Error, OpenError, SealedError};
 pub use factor_keys::FactorKeys;
 pub use keys::{Keys, MasterKey};
 pub use limits::{AppliedLimit, LimitsApplied, NewLimit};
-pub use nodes::{Lease, Life, Node};
+pub use nodes::{HeldJob, Lease, Life, Node};
 pub use observations::{NewObservation, Observation, Seen};
 pub use open::{Location, Version};
 pub use outbox::{Added, Claim, Effect, EffectEnd, NewEffect, Unfinished};

@@ -52,6 +52,21 @@ pub struct Lease {
     holder: String,
 }
 
+/// A job that some node does for now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldJob {
+    /// The name of the job.
+    pub name: String,
+    holder: String,
+}
+
+impl HeldJob {
+    /// Whether it is done in this life of a node.
+    pub fn is_of(&self, life: &Life) -> bool {
+        self.holder == life.to_string()
+    }
+}
+
 /// Per life: its last number, and when this node first saw it.
 pub(crate) type Silence = HashMap<String, (i64, Timestamp)>;
 
@@ -194,10 +209,11 @@ impl Store {
         .await
     }
 
-    /// The jobs that some node does.
-    pub async fn held_jobs(&self) -> Result<Vec<String>> {
-        let sql = "SELECT name FROM leases WHERE holder IS NOT NULL ORDER BY name";
-        self.fetch(sql, values![]).await?.iter().map(|row| row.text("name")).collect()
+    /// The jobs that some node does, by name.
+    pub async fn held_jobs(&self) -> Result<Vec<HeldJob>> {
+        let sql = "SELECT name, holder FROM leases WHERE holder IS NOT NULL ORDER BY name";
+        let read = |row: &Row| Ok(HeldJob { name: row.text("name")?, holder: row.text("holder")? });
+        self.fetch(sql, values![]).await?.iter().map(read).collect()
     }
 
     /// Whether the lease still holds. Before an effect that must not happen twice, ask.

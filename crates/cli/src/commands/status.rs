@@ -194,6 +194,9 @@ fn nodes_text(status: &Status, installation: &Installation) -> String {
         let limits =
             if status.nodes.limits_agree { String::new() } else { format!(", limits {}", node.limits_hash) };
         _ = writeln!(text, "node {} {is}, last sign {sign} ago{limits}", account_name(&node.name));
+        if !node.jobs.is_empty() {
+            _ = writeln!(text, "      does {}", node.jobs.join(", "));
+        }
     }
     if !status.nodes.limits_agree {
         text.push_str(

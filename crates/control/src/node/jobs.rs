@@ -401,7 +401,7 @@ impl Node {
         }
         let done_by_others = self.setup.store.held_jobs().await?;
         for job in Job::ALL {
-            if self.has(job) || done_by_others.iter().any(|it| it == job.name()) {
+            if self.has(job) || done_by_others.iter().any(|it| it.name == job.name()) {
                 continue;
             }
             if let Some(lease) = self.setup.store.acquire(life, job.name()).await? {

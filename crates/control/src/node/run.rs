@@ -29,8 +29,13 @@ const CARRY_AGAIN: Duration = Duration::from_mins(1);
 const CARRY_AGAIN_AT_MOST: Duration = Duration::from_mins(5);
 
 /// The kinds of effects, and how many are performed at once. None waits for another kind.
+///
+/// An order asks Twilio one thing after the other, so these are requests under way, and Twilio bounds those of an account: at a
+/// number that it does not publish and that others tell as about a hundred. A suspension goes by the parent's credentials, so
+/// all nodes together count there; with what polling adds (8 on one node), three nodes whose suspensions all wait stay below
+/// it. Whatever is above it is answered 429, was not done, and is tried again.
 pub(super) const KINDS: [(&str, usize); 9] = [
-    (kind::STATUS, 8),
+    (kind::STATUS, 16),
     (kind::END_CALLS, 4),
     (kind::CANCEL_QUEUED, 4),
     (kind::GEO, 4),

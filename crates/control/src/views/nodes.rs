@@ -34,12 +34,14 @@ pub struct NodeView {
     pub seen_at: Timestamp,
     /// The beginning of the hash of its limits: the same on nodes that have the same.
     pub limits_hash: String,
+    /// The jobs that it does, and no other node meanwhile: `accounts`, `usage`, `triggers`, `windows`, `seal`, `forget`.
+    pub jobs: Vec<String>,
 }
 
 impl Views<'_> {
     /// The nodes at work.
     pub async fn nodes(&self) -> ringfence_store::Result<Nodes> {
-        let nodes = self.store.nodes().await?;
+        let (nodes, jobs) = (self.store.nodes().await?, self.store.held_jobs().await?);
         let hashes: BTreeSet<_> = nodes.iter().map(|node| &node.limits_hash).collect();
         Ok(Nodes {
             limits_agree: hashes.len() <= 1,
@@ -50,6 +52,11 @@ impl Views<'_> {
                     since: node.joined_at,
                     seen_at: node.seen_at,
                     limits_hash: node.limits_hash.chars().take(HASH_SHOWN).collect(),
+                    jobs: jobs
+                        .iter()
+                        .filter(|job| job.is_of(&node.life))
+                        .map(|job| job.name.clone())
+                        .collect(),
                 })
                 .collect(),
         })

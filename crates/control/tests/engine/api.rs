@@ -1,4 +1,4 @@
-//! The API: who may, what it answers, and that its document says the same.
+//! The API: who may, what it answers, and that its document says the same; on both databases.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,10 +12,24 @@ use ringfence_model::{Actor, Sid};
 use ringfence_store::NewToken;
 use serde_json::{Value, json};
 
+use crate::database::{Database, on_both};
 use crate::node::{Node, fifty_a_day};
 use crate::shape;
 
 const LIMIT: &str = "fifty a day";
+
+on_both! {
+    no_endpoint_opens_for_a_token_that_is_missing_wrong_expired_revoked_or_from_elsewhere => no_endpoint_opens_for_a_token_that_is_missing_wrong_expired_revoked_or_from_elsewhere,
+    a_scope_opens_what_it_holds_and_nothing_beyond => a_scope_opens_what_it_holds_and_nothing_beyond,
+    a_token_opens_from_its_networks_however_the_socket_writes_the_address => a_token_opens_from_its_networks_however_the_socket_writes_the_address,
+    an_authorization_that_is_no_bearer_token_is_refused => an_authorization_that_is_no_bearer_token_is_refused,
+    the_document_needs_no_token_and_nothing_else_is_there => the_document_needs_no_token_and_nothing_else_is_there,
+    a_head_is_a_get_without_its_body => a_head_is_a_get_without_its_body,
+    what_is_wrong_with_a_query_is_named => what_is_wrong_with_a_query_is_named,
+    what_is_wrong_with_a_body_is_named_by_its_place_and_nothing_is_done => what_is_wrong_with_a_body_is_named_by_its_place_and_nothing_is_done,
+    acts_are_carried_out_and_the_audit_log_names_the_token => acts_are_carried_out_and_the_audit_log_names_the_token,
+    every_view_is_what_the_document_says_while_things_happen => every_view_is_what_the_document_says_while_things_happen,
+}
 
 /// An installation, its API, and an account in it.
 struct Served {
@@ -43,12 +57,12 @@ impl Answered {
 }
 
 impl Served {
-    async fn start() -> Self {
-        Self::with(vec![fifty_a_day(Per::Account, vec![Action::Suspend])]).await
+    async fn start(database: fn() -> Database) -> Self {
+        Self::with(database, vec![fifty_a_day(Per::Account, vec![Action::Suspend])]).await
     }
 
-    async fn with(limits: Vec<Limit>) -> Self {
-        let node = Node::start(limits).await;
+    async fn with(database: fn() -> Database, limits: Vec<Limit>) -> Self {
+        let node = Node::on(database(), limits).await;
         let (account, _) = node.world.subaccount("customer").await;
         node.engine.synchronise_accounts().await.expect("synchronised");
         let engine = Arc::clone(&node.engine);
@@ -178,9 +192,10 @@ fn request(method: Method, path: &str, token: Option<&str>, body: Option<&str>) 
     request.body(Bytes::copy_from_slice(body.unwrap_or_default().as_bytes())).expect("a request")
 }
 
-#[tokio::test]
-async fn no_endpoint_opens_for_a_token_that_is_missing_wrong_expired_revoked_or_from_elsewhere() {
-    let served = Served::start().await;
+async fn no_endpoint_opens_for_a_token_that_is_missing_wrong_expired_revoked_or_from_elsewhere(
+    database: fn() -> Database,
+) {
+    let served = Served::start(database).await;
     let soon = served.node.now().checked_add(1.minutes()).expect("a time");
     let (_, expired) = served.token_of("admin", &[], Some(soon)).await;
     let (id, revoked) = served.token_of("admin", &[], None).await;
@@ -211,9 +226,8 @@ async fn no_endpoint_opens_for_a_token_that_is_missing_wrong_expired_revoked_or_
     assert_eq!(served.node.audit_actions().await.len(), rows, "nothing was done");
 }
 
-#[tokio::test]
-async fn a_scope_opens_what_it_holds_and_nothing_beyond() {
-    let served = Served::start().await;
+async fn a_scope_opens_what_it_holds_and_nothing_beyond(database: fn() -> Database) {
+    let served = Served::start(database).await;
     let order = ["read", "operate", "admin"];
     let rank = |scope: &str| order.iter().position(|it| *it == scope);
     for scope in ["reed", "read", "operate", "admin"] {
@@ -235,9 +249,8 @@ async fn a_scope_opens_what_it_holds_and_nothing_beyond() {
     }
 }
 
-#[tokio::test]
-async fn a_token_opens_from_its_networks_however_the_socket_writes_the_address() {
-    let served = Served::start().await;
+async fn a_token_opens_from_its_networks_however_the_socket_writes_the_address(database: fn() -> Database) {
+    let served = Served::start(database).await;
     let (_, token) = served.token_of("read", &["10.0.0.0/8", "2001:db8::/32"], None).await;
     let ask =
         async |from| served.ask_from(from, "GET", "/v1/limits", Some(&token), None).await.status.as_u16();
@@ -249,9 +262,8 @@ async fn a_token_opens_from_its_networks_however_the_socket_writes_the_address()
     }
 }
 
-#[tokio::test]
-async fn an_authorization_that_is_no_bearer_token_is_refused() {
-    let served = Served::start().await;
+async fn an_authorization_that_is_no_bearer_token_is_refused(database: fn() -> Database) {
+    let served = Served::start(database).await;
     let token = served.token("read").await;
     let ask = async |values: &[&str]| {
         let mut sent = request(Method::GET, "/v1/limits", None, None);
@@ -273,9 +285,8 @@ async fn an_authorization_that_is_no_bearer_token_is_refused() {
     assert_eq!(in_query.code(), (401, "no-token"));
 }
 
-#[tokio::test]
-async fn the_document_needs_no_token_and_nothing_else_is_there() {
-    let served = Served::start().await;
+async fn the_document_needs_no_token_and_nothing_else_is_there(database: fn() -> Database) {
+    let served = Served::start(database).await;
     let asked = served.api.answer(peer("10.0.0.1"), request(Method::GET, "/openapi.json", None, None)).await;
     assert_eq!(asked.status(), StatusCode::OK);
     let token = served.token("admin").await;
@@ -301,9 +312,8 @@ async fn the_document_needs_no_token_and_nothing_else_is_there() {
     }
 }
 
-#[tokio::test]
-async fn a_head_is_a_get_without_its_body() {
-    let served = Served::start().await;
+async fn a_head_is_a_get_without_its_body(database: fn() -> Database) {
+    let served = Served::start(database).await;
     let token = served.token("read").await;
     for (path, token) in [("/v1/limits", Some(&*token)), ("/v1/limits", None), ("/openapi.json", None)] {
         let get = served.api.answer(peer("127.0.0.1"), request(Method::GET, path, token, None)).await;
@@ -314,9 +324,8 @@ async fn a_head_is_a_get_without_its_body() {
     }
 }
 
-#[tokio::test]
-async fn what_is_wrong_with_a_query_is_named() {
-    let served = Served::start().await;
+async fn what_is_wrong_with_a_query_is_named(database: fn() -> Database) {
+    let served = Served::start(database).await;
     let token = served.token("read").await;
     for (path, parameters) in [
         ("/v1/limits?x=1", vec!["x"]),
@@ -343,9 +352,8 @@ async fn what_is_wrong_with_a_query_is_named() {
     assert_eq!(served.ask("GET", since, Some(&token), None).await.status, StatusCode::OK);
 }
 
-#[tokio::test]
-async fn what_is_wrong_with_a_body_is_named_by_its_place_and_nothing_is_done() {
-    let served = Served::start().await;
+async fn what_is_wrong_with_a_body_is_named_by_its_place_and_nothing_is_done(database: fn() -> Database) {
+    let served = Served::start(database).await;
     let (token, account) = (served.token("operate").await, served.account);
     let rows = served.node.audit_actions().await.len();
     let long = format!("{{\"limit\": \"{LIMIT}\", \"reason\": \"{}\"}}", "x".repeat(501));
@@ -404,9 +412,8 @@ async fn what_is_wrong_with_a_body_is_named_by_its_place_and_nothing_is_done() {
     assert_eq!(answered.code(), (413, "too-large"));
 }
 
-#[tokio::test]
-async fn acts_are_carried_out_and_the_audit_log_names_the_token() {
-    let served = Served::start().await;
+async fn acts_are_carried_out_and_the_audit_log_names_the_token(database: fn() -> Database) {
+    let served = Served::start(database).await;
     let (id, token) = served.token_of("operate", &[], None).await;
     let (account, path) = (served.account, format!("/v1/accounts/{}", served.account));
     let breaker = json!({ "limit": LIMIT, "account": account, "reason": "leak" });
@@ -452,11 +459,11 @@ async fn acts_are_carried_out_and_the_audit_log_names_the_token() {
     assert!(!log.body.to_string().contains(&token));
 }
 
-#[tokio::test]
-async fn every_view_is_what_the_document_says_while_things_happen() {
+async fn every_view_is_what_the_document_says_while_things_happen(database: fn() -> Database) {
     let together =
         Limit { name: "all".to_owned(), enforce: false, ..fifty_a_day(Per::Together, vec![Action::Notify]) };
-    let served = Served::with(vec![fifty_a_day(Per::Account, vec![Action::Suspend]), together]).await;
+    let served =
+        Served::with(database, vec![fifty_a_day(Per::Account, vec![Action::Suspend]), together]).await;
     let token = served.token("read").await;
     served.node.spend(served.account, "61.25").await;
     served.node.advance(3600).await;

@@ -11,9 +11,10 @@ use ringfence_control::engine::{Clients, Engine, KnownAccount, Setup};
 use ringfence_control::wanted::AppliedLimit;
 use ringfence_model::{Actor, Clock, Secret, Sid};
 use ringfence_sandbox::Settings;
-use ringfence_store::{Keys, Life, Location, MasterKey, NewObservation, NewTrigger, Store};
+use ringfence_store::{Life, NewObservation, NewTrigger, Store};
 use serde_json::json;
 
+use crate::database::Database;
 pub(crate) use crate::limits::fifty_a_day;
 use crate::world::World;
 
@@ -40,18 +41,20 @@ pub(crate) struct Node {
     pub(crate) store: Arc<Store>,
     pub(crate) clock: Arc<Hands>,
     pub(crate) me: Life,
-    _folder: tempfile::TempDir,
+    _database: Database,
 }
 
 impl Node {
+    /// On SQLite.
     pub(crate) async fn start(limits: Vec<Limit>) -> Self {
+        Self::on(Database::sqlite(), limits).await
+    }
+
+    pub(crate) async fn on(database: Database, limits: Vec<Limit>) -> Self {
         let world = World::start(Settings::default());
-        let folder = tempfile::tempdir().expect("a folder");
         let clock = Arc::new(Hands { unix_seconds: AtomicU64::new(1_772_366_400), begin: Instant::now() });
         let now = Timestamp::from_second(1_772_366_400).expect("a time");
-        let keys = Keys::Given { current: MasterKey::from_bytes([7; 32]), previous: Vec::new() };
-        let location = Location::Sqlite(folder.path().join("ringfence.db"));
-        let store = Arc::new(Store::open(&location, &keys, now).await.expect("a store"));
+        let store = database.open(now).await;
         let parent = world.sandbox.account_sid();
         let known = KnownAccount {
             sid: parent,
@@ -72,7 +75,7 @@ impl Node {
             second_factor: None,
             clock: Arc::clone(&clock) as _,
         };
-        Self { world, engine: Arc::new(Engine::new(setup)), store, clock, me, _folder: folder }
+        Self { world, engine: Arc::new(Engine::new(setup)), store, clock, me, _database: database }
     }
 
     pub(crate) async fn advance(&self, seconds: u64) {

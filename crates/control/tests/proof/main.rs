@@ -7,6 +7,7 @@
 
 mod article;
 mod crashes;
+#[path = "../world/database.rs"]
 mod database;
 #[path = "../world/limits.rs"]
 mod limits;

@@ -9,6 +9,7 @@ on_both! {
     a_job_changes_hands_with_a_higher_fence,
     a_name_that_joins_again_frees_what_it_held,
     a_node_that_leaves_frees_its_jobs,
+    a_job_is_told_with_the_life_that_does_it_and_a_job_that_nobody_does_is_not,
     a_node_is_known_with_its_limits,
 }
 
@@ -78,6 +79,23 @@ async fn a_node_that_leaves_frees_its_jobs(world: World) {
     store.acquire(&one, "poll").await.unwrap().unwrap();
     store.leave(&one, after(1)).await.unwrap();
     assert!(store.acquire(&two, "poll").await.unwrap().is_some());
+}
+
+async fn a_job_is_told_with_the_life_that_does_it_and_a_job_that_nobody_does_is_not(world: World) {
+    let store = &world.store;
+    let one = store.join("one", "h", start()).await.unwrap();
+    let two = store.join("two", "h", start()).await.unwrap();
+    store.acquire(&one, "usage").await.unwrap().unwrap();
+    store.acquire(&two, "poll").await.unwrap().unwrap();
+    let given_up = store.acquire(&two, "seal").await.unwrap().unwrap();
+    store.release(&given_up).await.unwrap();
+    let held = store.held_jobs().await.unwrap();
+    let told: Vec<_> = held.iter().map(|it| (it.name.as_str(), it.is_of(&one), it.is_of(&two))).collect();
+    assert_eq!(told, [("poll", false, true), ("usage", true, false)]);
+    // A later life of the same name does not do what the earlier one did.
+    let again = store.join("one", "h", after(1)).await.unwrap();
+    let held = store.held_jobs().await.unwrap();
+    assert!(held.iter().all(|it| !it.is_of(&again) && !it.is_of(&one)), "{held:?}");
 }
 
 async fn a_node_is_known_with_its_limits(world: World) {
