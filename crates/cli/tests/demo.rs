@@ -71,6 +71,9 @@ fn it_shows_who_gets_in_and_what_becomes_of_a_thief_and_leaves_nothing_behind() 
         "| Subject: [Ringfence] Critical: A tenant is being suspended",
         "$ ringfence reset \"fifty a day\" --account \"A tenant\"",
         "active at Twilio, read back",
+        "a thief types her password                                         and is asked for a second factor",
+        "and is inside                                                      signed in",
+        "the same code once more                                            it was good once",
         "\nEverything went as told.\n",
     ] {
         assert!(shown.contains(part), "{part} is not in\n{shown}");

@@ -8,6 +8,7 @@ mod application;
 mod client;
 mod installation;
 mod mail;
+mod sign_in;
 mod spending;
 mod tour;
 mod twilio;
@@ -47,6 +48,7 @@ pub(super) struct Secrets {
 pub(super) struct World {
     pub(super) gate: SocketAddr,
     pub(super) admin: SocketAddr,
+    pub(super) console: SocketAddr,
     pub(super) application: application::Application,
     twilio: twilio::Twilio,
     mail: mail::MailServer,
@@ -112,35 +114,48 @@ async fn prepare() -> anyhow::Result<Prepared> {
         Secrets { shared_key: random_hex()?, proof_key: random_hex()?, basic_password: random_hex()? };
     let application = application::start(listen_on(8480)?)?;
     let mail = mail::start(listen_on(2525)?)?;
-    let (gate, admin) = (listen_on(8443)?, listen_on(9400)?);
+    let (gate, admin, console) = (listen_on(8443)?, listen_on(9400)?, listen_on(8400)?);
     let (gate_address, admin_address) = (gate.local_addr()?, admin.local_addr()?);
+    let console_address = console.local_addr()?;
     let twilio = twilio::start(listen_on(4010)?, random_seed()?, &format!("http://{gate_address}")).await?;
     let parts = Parts {
         gate: gate_address,
         admin: admin_address,
+        console: console_address,
         application: application.address,
         sandbox: twilio.address,
         mail: mail.address,
         parent: &twilio.parent.sid,
         parent_token: &twilio.parent.token,
+        parent_number: &twilio.parent.number,
     };
     let installation = Installation::make(&parts, &secrets).context("cannot write the configuration")?;
     let config = installation.file();
-    let world =
-        World { gate: gate_address, admin: admin_address, application, twilio, mail, secrets, config };
-    let listeners = Listeners { gate: Some(gate), admin: Some(admin), ..Listeners::default() };
+    let world = World {
+        gate: gate_address,
+        admin: admin_address,
+        console: console_address,
+        application,
+        twilio,
+        mail,
+        secrets,
+        config,
+    };
+    let listeners =
+        Listeners { gate: Some(gate), admin: Some(admin), console: Some(console), ..Listeners::default() };
     Ok(Prepared { world, listeners, installation })
 }
 
 /// Everything that there is to see; how much of it did not go as told.
 async fn tour(world: &World, out: &mut Paper) -> anyhow::Result<usize> {
-    out.line("Ringfence demo: only Twilio gets in, and no account spends past its limit");
+    out.line("Ringfence demo: only Twilio gets in, no account spends past its limit, and a password alone opens nothing");
     out.line("");
     for (name, address, what) in [
         ("application", format!("http://{}/", world.application.address), "knows nothing of signatures"),
         ("gate", format!("http://{}/", world.gate), "stands before it"),
         ("sandbox", format!("http://{}/", world.twilio.address), "plays Twilio, with phones in the browser"),
         ("mail server", format!("smtp://{}", world.mail.address), "takes what the operator is told"),
+        ("console", format!("http://{}/", world.console), "for people, behind a second factor"),
         ("admin", format!("http://{}/metrics", world.admin), "for the operator alone"),
     ] {
         out.line(&format!("  {name:<13} {address:<31} {what}"));
@@ -151,6 +166,8 @@ async fn tour(world: &World, out: &mut Paper) -> anyhow::Result<usize> {
     let mut wrong = tour::give(world, out).await?;
     out.line("");
     wrong += spending::give(world, out).await?;
+    out.line("");
+    wrong += sign_in::give(world, out).await?;
     out.line("");
     if wrong == 0 {
         out.line("Everything went as told.");

@@ -27,7 +27,16 @@ pub(super) struct Outgoing {
 #[derive(Debug, Clone)]
 pub(super) struct Reply {
     pub(super) status: u16,
+    head: String,
     pub(super) body: Vec<u8>,
+}
+
+impl Reply {
+    /// The values of a field, in their order.
+    pub(super) fn headers<'r>(&'r self, name: &'r str) -> impl Iterator<Item = &'r str> {
+        let fields = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
+        fields.filter(move |(it, _)| it.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
 }
 
 impl Outgoing {
@@ -79,7 +88,7 @@ pub(super) async fn send(address: SocketAddr, outgoing: &Outgoing) -> anyhow::Re
         if status != 101 {
             stream.read_to_end(&mut bytes).await?;
         }
-        Ok(Reply { status, body: bytes.split_off(head_end + 4) })
+        Ok(Reply { status, head, body: bytes.split_off(head_end + 4) })
     };
     timeout(PATIENCE, exchange).await.context("no answer in time")?
 }

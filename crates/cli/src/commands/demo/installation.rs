@@ -28,12 +28,15 @@ pub(super) struct Installation {
 pub(super) struct Parts<'a> {
     pub(super) gate: SocketAddr,
     pub(super) admin: SocketAddr,
+    pub(super) console: SocketAddr,
     pub(super) application: SocketAddr,
     pub(super) sandbox: SocketAddr,
     pub(super) mail: SocketAddr,
     /// The account whose credentials Ringfence has.
     pub(super) parent: &'a str,
     pub(super) parent_token: &'a str,
+    /// Its number, which codes come from.
+    pub(super) parent_number: &'a str,
 }
 
 impl Installation {
@@ -71,13 +74,14 @@ impl Installation {
 
 /// What anybody could write for the product.
 fn configuration(parts: &Parts<'_>) -> String {
-    let Parts { gate, admin, application, sandbox, mail, parent, .. } = parts;
+    let Parts { gate, admin, console, application, sandbox, mail, parent, parent_number, .. } = parts;
     format!(
         r#"# Of `ringfence demo`.
 
 [listen]
 gate = "{gate}"
 admin = "{admin}"
+console = "{console}"
 
 [store]
 url = "sqlite:ringfence.db"
@@ -132,6 +136,12 @@ scope = "subaccounts"
 per = "together"
 window = "daily"
 at = "1000"
+
+# Codes for whoever signs in to the console go out from here.
+[second_factor]
+account = "{parent}"
+sender = "{parent_number}"
+countries = ["US"]
 
 [notify.mail]
 smtp = "smtp://{mail}"

@@ -143,7 +143,10 @@ impl Show<'_> {
 }
 
 /// Asks until there is an answer.
-async fn until<T>(what: &str, ask: impl AsyncFn() -> anyhow::Result<Option<T>>) -> anyhow::Result<T> {
+pub(super) async fn until<T>(
+    what: &str,
+    ask: impl AsyncFn() -> anyhow::Result<Option<T>>,
+) -> anyhow::Result<T> {
     let asking = async {
         loop {
             match ask().await {

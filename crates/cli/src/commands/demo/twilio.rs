@@ -150,6 +150,13 @@ impl Twilio {
         Ok(status)
     }
 
+    /// What the phone of a number shows, as JSON.
+    pub(super) async fn phone(&self, number: &str) -> anyhow::Result<String> {
+        let number = number.trim_start_matches('+');
+        let shown = self.ask(self.control_request("GET", &format!("phones?number={number}"))).await?;
+        Ok(shown.to_string())
+    }
+
     async fn last(&self, kind: &str) -> anyhow::Result<Delivery> {
         let list = self.ask(self.control_request("GET", &format!("deliveries?limit=1&kind={kind}"))).await?;
         delivery(list["deliveries"].get(0).with_context(|| format!("no webhook of kind {kind} has left"))?)
