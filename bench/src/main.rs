@@ -10,6 +10,7 @@
 mod arguments;
 mod bare_hyper;
 mod breaker;
+mod challenges;
 mod database;
 mod gate;
 mod histogram;
@@ -39,6 +40,7 @@ usage: ringfence-bench COMMAND [--option value]…
   control   the next four, one after another
   breaker   nanoseconds for one step of a breaker, by what it observes
   writes    the store's writes on SQLite and PostgreSQL, alone and together, against a bare INSERT
+  challenges  codes started and checked a second on SQLite and PostgreSQL, and that one is accepted and five are compared
   polling   requests to Twilio for a thousand subaccounts, and how long a round takes
   suspension  milliseconds from a usage trigger's webhook to the request that suspends
   official  the same request in the official Node and Python libraries
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         "control" => control(&arguments),
         "breaker" => breaker::run(&arguments),
         "writes" => writes::run(&arguments),
+        "challenges" => challenges::run(&arguments),
         "polling" => polling::run(&arguments),
         "suspension" => suspension::run(&arguments),
         "official" => official::run(&arguments),

@@ -13,8 +13,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use commands::{
-    account, api_token, audit, check, demo, explain, limits, migrate, report, reset, sandbox, serve, sign,
-    status, store, trip, user, verify,
+    account, api_token, application, audit, check, demo, explain, key, limits, migrate, report, reset,
+    sandbox, serve, sign, status, store, trip, user, verify,
 };
 
 /// Measured: fewer cycles a request than the system's allocator.
@@ -72,6 +72,10 @@ enum Command {
     Audit(audit::Arguments),
     /// Who may use the API, and for what?
     ApiToken(api_token::Arguments),
+    /// For whom is the second factor a service?
+    Application(application::Arguments),
+    /// The credentials of applications.
+    Key(key::Arguments),
     /// Who signs in to the console, and what may they do?
     User(user::Arguments),
     /// Copy a SQLite store while it is in use, and put a copy back.
@@ -112,6 +116,8 @@ fn main() -> ExitCode {
         Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::ApiToken(arguments) => api_token::run(&arguments),
+        Command::Application(arguments) => application::run(&arguments),
+        Command::Key(arguments) => key::run(&arguments),
         Command::User(arguments) => user::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
     };

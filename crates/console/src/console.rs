@@ -115,7 +115,7 @@ impl Console {
             Run::Open(run) => return run(Open { request, query }).await,
             Run::Door(run) => {
                 let engine = engine()?;
-                return run(self.door(caller, request, &engine, query, now).await?).await;
+                return run(self.door(caller, request, engine, query, now).await?).await;
             }
             Run::Inside(needs, run) => (needs, run),
         };
@@ -157,11 +157,11 @@ impl Console {
         &'a self,
         caller: Caller,
         request: &'a Request<Bytes>,
-        engine: &Engine,
+        engine: Arc<Engine>,
         query: Fields,
         now: Timestamp,
     ) -> Result<Door<'a>, Failed> {
-        let people = self.people(engine);
+        let people = self.people(&engine);
         let session = match cookies::session(request.headers(), caller.is_https) {
             Some(token) => {
                 people.session(&token).await.map_err(Failed::of_people)?.map(|session| (token, session))
@@ -171,7 +171,7 @@ impl Console {
         let is_form = request.method() == Method::POST;
         let form = if is_form { Fields::of_form(request)? } else { Fields::default() };
         let headers = request.headers();
-        Ok(Door { console: &self.setup, people, caller, headers, session, query, form, now })
+        Ok(Door { console: &self.setup, people, engine, caller, headers, session, query, form, now })
     }
 
     fn people(&self, engine: &Engine) -> People {

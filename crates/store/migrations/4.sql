@@ -71,6 +71,7 @@ CREATE TABLE failures (
 CREATE TABLE rates (
     key     TEXT PRIMARY KEY,
     ends_at {int} NOT NULL,
+    most    {int} NOT NULL,
     count   {int} NOT NULL
 ) {strict};
 CREATE INDEX rates_ended ON rates (ends_at);

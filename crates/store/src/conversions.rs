@@ -81,25 +81,28 @@ pub(crate) async fn lock(
     read(&row.ok_or_else(|| Error::corrupt("conversions", "an upsert gave back no row"))?)
 }
 
-/// Counts a send to a prefix that was [locked](lock), and writes down where it stops the prefix.
+/// Counts a send to a prefix that was [locked](lock), and says where it stops the prefix from now on.
 pub(crate) async fn sent(
     transaction: &mut Transaction,
     by: &Actor,
     (application, prefix): (&str, &str),
     before: Conversion,
     now: Timestamp,
-) -> Result<std::result::Result<(), Stopped>> {
+) -> Result<std::result::Result<Option<StoppedPrefix>, Stopped>> {
     let after = match before.sent(now) {
         Ok(after) => after,
         Err(stopped) => return Ok(Err(stopped)),
     };
     write(transaction, application, prefix, after, now).await?;
+    let mut stops = None;
     if let Some(until) = after.stopped_until {
         let audit = NewAudit::new("prefix.stop", format!("application {application}"))
             .with(json!({ "prefix": prefix, "until": until.to_string(), "unconverted": after.balance }));
         audit::append(transaction, by, &audit, now).await?;
+        let (application, prefix) = (application.to_owned(), prefix.to_owned());
+        stops = Some(StoppedPrefix { application, prefix, until });
     }
-    Ok(Ok(()))
+    Ok(Ok(stops))
 }
 
 /// Counts a code that was entered.

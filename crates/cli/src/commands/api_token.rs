@@ -216,7 +216,7 @@ fn seconds(at: Timestamp) -> String {
     Timestamp::from_second(at.as_second()).unwrap_or(at).to_string()
 }
 
-fn parse_name(text: &str) -> Result<String, &'static str> {
+pub(super) fn parse_name(text: &str) -> Result<String, &'static str> {
     let text = text.trim();
     if text.is_empty() {
         Err("say what the token is for")
@@ -237,6 +237,15 @@ fn parse_life(text: &str) -> Result<Life, String> {
         Ok(Duration::ZERO) => Err("the token would be worthless at once".to_owned()),
         Ok(duration) => Ok(Life::For(duration)),
         Err(what) => Err(format!("it {what}; write a time such as 12h or 90d, or `never`")),
+    }
+}
+
+/// A time that is not over at once.
+pub(super) fn parse_time(text: &str) -> Result<Duration, String> {
+    match units::duration(text) {
+        Ok(Duration::ZERO) => Err("it would be worthless at once".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(what) => Err(format!("it {what}; write a time such as 12h or 90d")),
     }
 }
 

@@ -3,12 +3,14 @@
 pub(crate) mod account;
 mod act;
 pub(crate) mod api_token;
+pub(crate) mod application;
 pub(crate) mod audit;
 mod carry;
 pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod explain;
 mod input;
+pub(crate) mod key;
 mod keys;
 pub(crate) mod limits;
 pub(crate) mod migrate;

@@ -4,11 +4,12 @@
 //! refused here, since it would look like protection and be none. What can be held and leaves a gap is a warning.
 
 use ringfence_breaker::{Action, Limit, Measure, Per, Scope, Window};
+use ringfence_control::people::Rules;
+use ringfence_control::second_factor;
 use ringfence_model::{Amount, Secret, Sid};
 use ringfence_twilio::wire::UsageCategory;
 
 use super::account::Account;
-use super::console::Console;
 use super::limit::Typed;
 use super::notify::Notify;
 use super::problems::Problems;
@@ -26,8 +27,9 @@ pub(crate) struct Control {
     pub(crate) store: Option<Store>,
     pub(crate) twilio: Twilio,
     pub(crate) notify: Option<Notify>,
-    /// What the console is told.
-    pub(crate) console: Console,
+    /// What is demanded of the people of the console.
+    pub(crate) rules: Rules,
+    pub(crate) second_factor: Option<second_factor::Settings>,
     /// What usage triggers call.
     pub(crate) trigger_url: Option<String>,
 }
@@ -52,6 +54,8 @@ impl Control {
             Some("subaccounts are to be found at Twilio")
         } else if self.trigger_url.is_some() {
             Some("a route takes usage triggers")
+        } else if self.second_factor.is_some() {
+            Some("codes are sent")
         } else {
             None
         }
@@ -81,6 +85,8 @@ pub(super) struct Rest<'a> {
     pub(super) has_store: bool,
     /// Whether there are people who are mailed of their sign-ins.
     pub(super) has_console: bool,
+    /// Whether there is a `[second_factor]`, which has things to tell too.
+    pub(super) sends_codes: bool,
     /// Where [notify] is, if it is there; and what it says, if that could be read.
     pub(super) notify_table: Option<Table<'a>>,
     pub(super) notify: Option<&'a Notify>,
@@ -91,7 +97,7 @@ pub(super) struct Rest<'a> {
 /// Notes what limits lack and where they leave a gap.
 pub(super) fn check(limits: &[Typed<'_>], rest: &Rest<'_>, problems: &mut Problems) {
     let Some(first) = limits.first() else {
-        if let Some(notify) = rest.notify_table.filter(|_| !rest.has_console) {
+        if let Some(notify) = rest.notify_table.filter(|_| !rest.has_console && !rest.sends_codes) {
             problems.warning(notify.offset(), "[notify]: there is no [[limit]], so there is nothing to tell");
         }
         return;
@@ -203,6 +209,17 @@ fn no_token(table: &Table<'_>, sid: Sid, problems: &mut Problems) {
     );
 }
 
+/// Whether a limit can suspend this account.
+pub(super) fn can_suspend(typed: &Typed<'_>, sid: Sid, accounts: &[Account]) -> bool {
+    let is_child = accounts.iter().any(|account| account.is(sid) && account.parent.is_some());
+    let may_hold = match &typed.limit.scope {
+        Scope::Account(other) => *other == sid,
+        Scope::Parent => false,
+        Scope::Subaccounts | Scope::NewSubaccounts | Scope::Name(_) | Scope::All => is_child,
+    };
+    may_hold && typed.limit.enforce && typed.limit.then.contains(&Action::Suspend)
+}
+
 /// A suspended account sends no messages, least of all about its suspension.
 fn warn_of_silenced_sender(
     limits: &[Typed<'_>],
@@ -211,20 +228,11 @@ fn warn_of_silenced_sender(
     table: Option<Table<'_>>,
     problems: &mut Problems,
 ) {
-    let suspends = |sid: Sid| {
-        let is_child = accounts.iter().any(|account| account.is(sid) && account.parent.is_some());
-        move |typed: &&Typed<'_>| {
-            let may_hold = match &typed.limit.scope {
-                Scope::Account(other) => *other == sid,
-                Scope::Parent => false,
-                Scope::Subaccounts | Scope::NewSubaccounts | Scope::Name(_) | Scope::All => is_child,
-            };
-            may_hold && typed.limit.enforce && typed.limit.then.contains(&Action::Suspend)
-        }
-    };
     for (key, phone) in [("sms", &notify.sms), ("call", &notify.call)] {
         let Some(phone) = phone else { continue };
-        if let (Some(table), Some(typed)) = (table, limits.iter().find(suspends(phone.account))) {
+        if let (Some(table), Some(typed)) =
+            (table, limits.iter().find(|typed| can_suspend(typed, phone.account, accounts)))
+        {
             table.doubtful(
                 key,
                 format_args!(

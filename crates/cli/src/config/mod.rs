@@ -19,6 +19,7 @@ mod notify_settings;
 mod problems;
 mod raw;
 mod route;
+pub(crate) mod second_factor;
 pub(crate) mod secret;
 pub(crate) mod store;
 #[cfg(test)]
@@ -135,6 +136,7 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
         accounts: all_accounts,
         has_store,
         has_console: listen.console.is_some(),
+        sends_codes: root.has("second_factor"),
         notify_table,
         notify: notify.as_ref(),
         has_trigger_route: route_tables.iter().any(takes_triggers),
@@ -145,6 +147,15 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
         listen.console,
         &mut problems,
     );
+    let rest = second_factor::Rest {
+        accounts: all_accounts,
+        has_store,
+        limits: &limits_typed,
+        is_a_service: listen.second_factor.is_some(),
+    };
+    let second_factor_table = table(&root, "second_factor", &second_factor::SECTION, &mut problems);
+    let rules = second_factor::rules(second_factor_table, console.url, &mut problems);
+    let second_factor = second_factor::resolve(second_factor_table, &rest, &mut problems);
 
     let parts = Parts { has_tls: tls.is_some(), has_routes: !route_tables.is_empty(), has_store };
     check_parts_together(&root, &listen, &parts, &mut problems);
@@ -154,8 +165,9 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
         store,
         twilio,
         notify,
+        second_factor,
         trigger_url: trigger_route::url(&routes),
-        console,
+        rules,
     };
     let keyring = keyring(accounts, &mut problems);
     let warnings = problems.finish(file)?;
@@ -197,6 +209,13 @@ fn check_parts_together(root: &Table<'_>, listen: &Listen, parts: &Parts, proble
     }
     for (key, address) in hosted {
         let (Some(table), Some(address)) = (&listen_table, address) else { continue };
+        if key == "second_factor" && has_store && !root.has("second_factor") {
+            table.doubtful(
+                key,
+                "there is no [second_factor], so no code goes out and every request is answered with 503; add one",
+                problems,
+            );
+        }
         if !has_store {
             table.wrong(
                 key,
@@ -292,9 +311,20 @@ fn tables<'a>(
 const ROOT: Section = Section {
     name: TOP_LEVEL,
     keys: &[
-        "listen", "tls", "limits", "log", "store", "twilio", "account", "route", "limit", "notify", "console",
+        "listen",
+        "tls",
+        "limits",
+        "log",
+        "store",
+        "twilio",
+        "account",
+        "route",
+        "limit",
+        "notify",
+        "console",
+        "second_factor",
     ],
-    later: &["second_factor", "egress"],
+    later: &["egress"],
 };
 
 /// Every table there is, for the documentation's test and for "this key belongs elsewhere".
@@ -320,4 +350,5 @@ const SECTIONS: &[&Section] = &[
     &notify::WEBHOOK,
     &notify::SMS,
     &notify::CALL,
+    &second_factor::SECTION,
 ];

@@ -3,6 +3,7 @@
 mod acts;
 mod api;
 mod beside_serve;
+mod codes;
 mod documentation;
 mod plan;
 mod processes;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use ringfence_model::{Clock, Secret, Sid};
 use ringfence_sandbox::{Sandbox, SandboxOptions, Settings};
-use ringfence_twilio::client::{self, Client, Credentials, NewUsageTrigger, TriggerFilter};
+use ringfence_twilio::client::{self, Client, Credentials, MessageFilter, NewUsageTrigger, TriggerFilter};
 use ringfence_twilio::wire::{AccountStatus, UsageTrigger};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -265,6 +265,26 @@ impl World {
             }
             assert!(began.elapsed() < PATIENCE, "it never came to be: {run:?}");
         }
+    }
+
+    /// The main account.
+    pub(crate) fn account(&self) -> Sid {
+        self.sandbox.account_sid()
+    }
+
+    /// A number of the main account's.
+    pub(crate) fn number(&self) -> String {
+        self.sandbox.phone_numbers().first().expect("a number").clone()
+    }
+
+    /// The code in the newest text to this number, once there is one.
+    pub(crate) fn code_at(&self, to: &str) -> Option<String> {
+        let filter = MessageFilter { to: Some(to.to_owned()), ..MessageFilter::default() };
+        let messages = self.parent.messages(self.sandbox.account_sid());
+        let messages = self.runtime.block_on(messages.list(&filter).all()).expect("a list");
+        let body = messages.first()?.body.clone()?;
+        let is_code = |word: &&str| word.len() == 6 && word.bytes().all(|byte| byte.is_ascii_digit());
+        body.split(' ').find(is_code).map(str::to_owned)
     }
 
     pub(crate) fn subaccount(&self, name: &str) -> Sid {

@@ -2,6 +2,7 @@
 //! code.
 
 mod api_token;
+mod application;
 mod audit;
 mod backup;
 mod installation;

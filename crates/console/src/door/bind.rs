@@ -4,10 +4,12 @@ use askama::Template;
 use bytes::Bytes;
 use http::Response;
 use ringfence_control::people::{NewTotp, Refused};
-use ringfence_model::Secret;
+use ringfence_model::{PhoneNumber, Secret};
+use ringfence_second_factor::challenge::Channel;
 use ringfence_second_factor::policy::Kind;
 use ringfence_store::{Session, Stage};
 
+use super::second_factor::channel;
 use super::{Door, said, shown};
 use crate::failed::Failed;
 use crate::picture::{self, Picture};
@@ -38,6 +40,15 @@ struct FactorsPage {
     /// New codes, shown this once.
     codes: Vec<String>,
     problem: Option<String>,
+    /// What is wrong with the phone or its code.
+    phone_problem: Option<String>,
+    /// Whether codes can be sent at all, and spoken.
+    may_send: bool,
+    may_call: bool,
+    /// The number that counts, but for its middle.
+    phone: Option<String>,
+    /// The number that waits for its code.
+    waiting: Option<String>,
     may_finish: bool,
 }
 
@@ -119,6 +130,47 @@ pub(crate) async fn confirm(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
     }
 }
 
+pub(crate) async fn add_phone(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
+    let session = match may_bind(&door) {
+        Ok(session) => session,
+        Err(elsewhere) => return Ok(words::redirect(elsewhere)),
+    };
+    door.check_csrf()?;
+    // As people write it: with spaces, hyphens and brackets.
+    let typed: String = door
+        .form
+        .get("number")
+        .chars()
+        .filter(|it| !matches!(it, ' ' | '-' | '(' | ')' | '.' | '/'))
+        .collect();
+    let sent = match (PhoneNumber::parse(&typed), door.engine.second_factor()) {
+        (Err(_), _) => {
+            Err(Refused::Invalid("write the number with + and the country's code, such as +14155550100"))
+        }
+        (_, None) => Err(Refused::Invalid("this installation sends no codes: it has no [second_factor]")),
+        (Ok(number), Some(codes)) => {
+            let channel = channel(&door.form);
+            door.people.add_phone(codes, session, number, channel, &door.visitor()).await
+        }
+    };
+    match sent {
+        Ok(()) => Ok(words::redirect("/bind/factors")),
+        Err(refused) => phone_page(&door, session, refused).await,
+    }
+}
+
+pub(crate) async fn confirm_phone(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
+    let session = match may_bind(&door) {
+        Ok(session) => session,
+        Err(elsewhere) => return Ok(words::redirect(elsewhere)),
+    };
+    door.check_csrf()?;
+    match door.people.confirm_phone(session, &Secret::new(door.form.get("code"))).await {
+        Ok(()) => Ok(words::redirect("/bind/factors")),
+        Err(refused) => phone_page(&door, session, refused).await,
+    }
+}
+
 pub(crate) async fn codes(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
     let session = match may_bind(&door) {
         Ok(session) => session,
@@ -147,6 +199,23 @@ async fn factors_page(
     codes: Vec<String>,
     refused: Option<Refused>,
 ) -> Result<Response<Bytes>, Failed> {
+    let problem = refused.as_ref().map(|refused| said(refused, door.now)).transpose()?;
+    shown(&factors_view(door, session, codes, problem, None).await?, refused.as_ref())
+}
+
+/// The same with what is wrong beside the phone.
+async fn phone_page(door: &Door<'_>, session: &Session, refused: Refused) -> Result<Response<Bytes>, Failed> {
+    let problem = said(&refused, door.now)?;
+    shown(&factors_view(door, session, Vec::new(), None, Some(problem)).await?, Some(&refused))
+}
+
+async fn factors_view(
+    door: &Door<'_>,
+    session: &Session,
+    codes: Vec<String>,
+    problem: Option<String>,
+    phone_problem: Option<String>,
+) -> Result<FactorsPage, Failed> {
     let people = &door.people;
     let factors = people.store().factors(&session.person.id).await?;
     let counts = |kind| factors.iter().any(|it| it.secret.kind() == kind && it.verified_at.is_some());
@@ -158,7 +227,10 @@ async fn factors_page(
         waiting => waiting,
     };
     let codes_left = people.store().recovery_codes_left(&session.person.id).await?;
-    let page = FactorsPage {
+    let own = people.own_phone(session).await.map_err(Failed::of_people)?;
+    let waiting_phone = people.waiting_phone(session).await.map_err(Failed::of_people)?;
+    let service = door.engine.second_factor();
+    Ok(FactorsPage {
         csrf: door.csrf(),
         login: session.person.login.clone(),
         is_inside: session.stage == Stage::Inside,
@@ -167,11 +239,15 @@ async fn factors_page(
         uri: text(begun.as_ref(), |totp| &totp.uri),
         spelled: text(begun.as_ref(), |totp| &totp.spelled),
         codes_left,
-        may_finish: has_totp && codes_left > 0 && session.stage == Stage::Binding,
+        may_finish: (has_totp || own.is_some()) && codes_left > 0 && session.stage == Stage::Binding,
         codes,
-        problem: refused.as_ref().map(|refused| said(refused, door.now)).transpose()?,
-    };
-    shown(&page, refused.as_ref())
+        problem,
+        phone_problem,
+        may_send: service.is_some(),
+        may_call: service.is_some_and(|codes| codes.settings().has_channel(Channel::Call)),
+        phone: own.map(|number| format!("{number:?}")),
+        waiting: waiting_phone.map(|number| format!("{number:?}")),
+    })
 }
 
 fn text<'t>(totp: Option<&'t NewTotp>, of: impl Fn(&'t NewTotp) -> &'t str) -> String {

@@ -10,11 +10,14 @@ mod lock;
 mod second_factor;
 mod sign_in;
 
+use std::sync::Arc;
+
 use askama::Template;
 use bytes::Bytes;
 use http::header::{RETRY_AFTER, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use jiff::Timestamp;
+use ringfence_control::engine::Engine;
 use ringfence_control::people::{People, Refused, Step, Visitor};
 use ringfence_model::Secret;
 use ringfence_store::Session;
@@ -27,16 +30,17 @@ use crate::pages::refused_in_words as said;
 use crate::signed_in;
 use crate::words;
 
-pub(crate) use bind::{ask_bind, bind, codes, confirm, factors, finish};
+pub(crate) use bind::{add_phone, ask_bind, bind, codes, confirm, confirm_phone, factors, finish};
 pub(crate) use forgot::{ask_forgot, ask_reset, forgot, reset};
 pub(crate) use lock::{ask_lock, lock};
-pub(crate) use second_factor::{ask_second_factor, second_factor};
+pub(crate) use second_factor::{ask_second_factor, second_factor, send_code};
 pub(crate) use sign_in::{ask_sign_in, sign_in};
 
 /// A request at the door.
 pub(crate) struct Door<'a> {
     pub(crate) console: &'a ConsoleSetup,
     pub(crate) people: People,
+    pub(crate) engine: Arc<Engine>,
     pub(crate) caller: Caller,
     pub(crate) headers: &'a HeaderMap,
     /// The session of the cookie, with its token.
@@ -98,7 +102,9 @@ fn shown(page: &impl Template, refused: Option<&Refused>) -> Result<Response<Byt
     let mut response = words::html(page.render()?);
     match refused {
         None => {}
-        Some(Refused::Later(_)) => *response.status_mut() = StatusCode::TOO_MANY_REQUESTS,
+        Some(Refused::Later(_) | Refused::NoCodeBefore(_)) => {
+            *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+        }
         Some(Refused::Busy(_)) => {
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));

@@ -5,11 +5,13 @@ use bytes::Bytes;
 use http::Response;
 use ringfence_control::people::{Answer, Refused};
 use ringfence_model::Secret;
+use ringfence_second_factor::challenge::Channel;
 use ringfence_second_factor::policy::Kind;
 use ringfence_store::{Session, Stage};
 
 use super::{Door, said, shown, with_to};
 use crate::failed::Failed;
+use crate::form::Fields;
 use crate::words;
 
 #[derive(Template)]
@@ -22,6 +24,12 @@ struct Page {
     login: String,
     has_totp: bool,
     has_codes: bool,
+    /// The phone that a code can be sent to, but for its middle.
+    phone: Option<String>,
+    may_call: bool,
+    /// A code was just sent.
+    is_sent: bool,
+    tried_phone: bool,
     may_trust: bool,
     trust_days: i64,
     /// Whether a saved code was tried last.
@@ -31,7 +39,9 @@ struct Page {
 
 pub(crate) async fn ask_second_factor(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
     match &door.session {
-        Some((_, session)) if session.stage != Stage::Binding => page(&door, session, None, false).await,
+        Some((_, session)) if session.stage != Stage::Binding => {
+            page(&door, session, None, Tried::Totp).await
+        }
         _ => Ok(words::redirect(&with_to("/sign-in", &door.to()))),
     }
 }
@@ -41,24 +51,56 @@ pub(crate) async fn second_factor(door: Door<'_>) -> Result<Response<Bytes>, Fai
         return Ok(words::redirect(&with_to("/sign-in", &door.to())));
     };
     door.check_csrf()?;
-    let (answer, is_code) = match door.form.filled("recovery") {
-        Some(code) => (Answer::RecoveryCode(Secret::new(code)), true),
-        None => (Answer::Totp(Secret::new(door.form.get("code"))), false),
+    let typed = |name: &str| Secret::new(door.form.get(name));
+    let (answer, tried) = if door.form.has("recovery") {
+        (Answer::RecoveryCode(typed("recovery")), Tried::RecoveryCode)
+    } else if door.form.has("phone-code") {
+        (Answer::PhoneCode(typed("phone-code")), Tried::PhoneCode)
+    } else {
+        (Answer::Totp(typed("code")), Tried::Totp)
     };
     let trust = door.form.filled("trust").is_some();
     match door.people.show(token, session, &answer, trust, &door.visitor()).await {
         Ok(step) => Ok(door.go(&step, &door.to())),
         // Another tab was quicker.
         Err(Refused::Over) => Ok(words::redirect(&with_to("/sign-in", &door.to()))),
-        Err(refused) => page(&door, session, Some(refused), is_code).await,
+        Err(refused) => page(&door, session, Some(refused), tried).await,
     }
+}
+
+pub(crate) async fn send_code(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
+    let Some((_, session)) = &door.session else {
+        return Ok(words::redirect(&with_to("/sign-in", &door.to())));
+    };
+    door.check_csrf()?;
+    let sent = match door.engine.second_factor() {
+        Some(codes) => {
+            let channel = channel(&door.form);
+            door.people.send_code(codes, session, channel, &door.visitor()).await
+        }
+        None => Err(Refused::Invalid("this installation sends no codes any more")),
+    };
+    page(&door, session, sent.err(), Tried::PhoneCode).await
+}
+
+/// How a form wants a code sent.
+pub(super) fn channel(form: &Fields) -> Channel {
+    if form.get("channel") == "call" { Channel::Call } else { Channel::Sms }
+}
+
+/// What was tried last, beside which is told what is wrong with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tried {
+    Totp,
+    PhoneCode,
+    RecoveryCode,
 }
 
 async fn page(
     door: &Door<'_>,
     session: &Session,
     refused: Option<Refused>,
-    tried_code: bool,
+    tried: Tried,
 ) -> Result<Response<Bytes>, Failed> {
     let kinds = door.people.may_show(session).await.map_err(Failed::of_people)?;
     let page = Page {
@@ -68,10 +110,22 @@ async fn page(
         login: session.person.login.clone(),
         has_totp: kinds.contains(&Kind::Totp),
         has_codes: kinds.contains(&Kind::RecoveryCode),
+        phone: if kinds.contains(&Kind::Phone) {
+            let number = door.people.own_phone(session).await.map_err(Failed::of_people)?;
+            number.map(|number| format!("{number:?}"))
+        } else {
+            None
+        },
+        may_call: door
+            .engine
+            .second_factor()
+            .is_some_and(|codes| codes.settings().has_channel(Channel::Call)),
+        is_sent: tried == Tried::PhoneCode && refused.is_none(),
+        tried_phone: tried == Tried::PhoneCode,
         may_trust: session.stage == Stage::SecondFactor
             && door.people.may_trust(session).await.map_err(Failed::of_people)?,
         trust_days: door.people.rules().trust_for.as_hours() / 24,
-        tried_code,
+        tried_code: tried == Tried::RecoveryCode,
         problem: refused.as_ref().map(|refused| said(refused, door.now)).transpose()?,
     };
     shown(&page, refused.as_ref())

@@ -44,6 +44,15 @@ pub(crate) fn refused_in_words(refused: &Refused, now: Timestamp) -> Result<Stri
             let minutes = (at.duration_since(now).as_secs() + 59) / 60;
             format!("Too many wrong attempts. Try again in {}.", words::minutes(minutes.max(1)))
         }
+        Refused::NoCodeBefore(at) => {
+            let seconds = at.duration_since(now).as_secs().max(1);
+            let time = if seconds < 120 {
+                format!("{seconds} seconds")
+            } else {
+                words::minutes((seconds + 59) / 60)
+            };
+            format!("No code is sent so soon again. Type the one that came, or wait for {time}.")
+        }
         refused => {
             let mut text = refused.to_string();
             if let Some(first) = text.get_mut(..1) {

@@ -139,6 +139,19 @@ pub enum Event {
         /// When it was changed at Twilio (`date_updated`).
         changed: Timestamp,
     },
+    /// Codes of an application to one prefix of numbers are stopped, since nobody enters them.
+    PrefixStopped {
+        /// The application's SID: `VA…`.
+        application: Sid,
+        /// What its users know it by.
+        name: String,
+        /// `+1415555`: numbers that begin so and have four more digits.
+        prefix: String,
+        /// So many codes were sent there and not entered.
+        unconverted: u32,
+        /// Nothing is sent there before.
+        until: Timestamp,
+    },
     /// Somebody wants to see whether notices arrive.
     Test {
         /// Who.
@@ -285,6 +298,9 @@ impl Notice {
             Event::SuspendedByTwilio { account, changed } => {
                 vec![account.sid.to_string(), changed.to_string()]
             }
+            Event::PrefixStopped { application, prefix, until, .. } => {
+                vec![application.to_string(), prefix.clone(), until.to_string()]
+            }
             Event::Test { .. } => vec![self.at.to_string()],
         };
         let encoded = parts.iter().map(|part| utf8_percent_encode(part, NON_ALPHANUMERIC).to_string());
@@ -307,6 +323,7 @@ impl Notice {
             Event::Warning { .. }
             | Event::WouldTrip { .. }
             | Event::InForce { .. }
+            | Event::PrefixStopped { .. }
             | Event::TriggerRestored { .. } => Severity::Warning,
             Event::Reset { .. } | Event::Lifted { .. } | Event::Test { .. } => Severity::Info,
         }
@@ -325,7 +342,7 @@ impl Notice {
             | Event::ActiveAgain { account, .. }
             | Event::TriggerRestored { account, .. }
             | Event::SuspendedByTwilio { account, .. } => Some(account),
-            Event::Test { .. } => None,
+            Event::PrefixStopped { .. } | Event::Test { .. } => None,
         }
     }
 
@@ -341,7 +358,7 @@ impl Notice {
             | Event::ActionFails { limit, .. }
             | Event::ActiveAgain { limit, .. }
             | Event::TriggerRestored { limit, .. } => Some(limit),
-            Event::SuspendedByTwilio { .. } | Event::Test { .. } => None,
+            Event::SuspendedByTwilio { .. } | Event::PrefixStopped { .. } | Event::Test { .. } => None,
         }
     }
 
@@ -370,6 +387,7 @@ impl Event {
             Self::Reset { .. } => "reset",
             Self::Lifted { .. } => "lifted",
             Self::SuspendedByTwilio { .. } => "suspended-by-twilio",
+            Self::PrefixStopped { .. } => "prefix-stopped",
             Self::Test { .. } => "test",
         }
     }

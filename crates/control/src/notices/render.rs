@@ -92,6 +92,9 @@ fn details(event: &Event) -> Value {
             "allowed": allowed.as_ref().map(|it| json!({ "amount": it.amount.to_string(), "unit": it.unit })),
         }),
         Event::Lifted { window, since, .. } => json!({ "window": window, "window_start": seconds(*since) }),
+        Event::PrefixStopped { application, prefix, unconverted, until, .. } => json!({
+            "application": application, "prefix": prefix, "unconverted": unconverted, "until": seconds(*until),
+        }),
         Event::Test { by } => json!({ "by": by }),
     }
 }
@@ -180,6 +183,10 @@ fn short(notice: &Notice, desk: &Desk, room: usize) -> String {
         }
         Event::SuspendedByTwilio { account: it, .. } => {
             format!("{} was suspended by Twilio itself", account(it.sid.to_string(), &it.name))
+        }
+        Event::PrefixStopped { name, prefix, .. } => {
+            let of = readable(name, room.min(32)).map_or(String::new(), |it| format!(" of \"{it}\""));
+            format!("codes{of} to numbers that begin with {prefix} are stopped, since nobody enters them")
         }
         Event::Test { .. } => "this is a test".to_owned(),
     };

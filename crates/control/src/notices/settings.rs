@@ -364,7 +364,8 @@ impl CallSettings {
 }
 
 impl Sender {
-    fn parse(text: &str) -> Option<Self> {
+    /// Reads a number, a short code, an alphanumeric sender ID or the SID of a Messaging Service.
+    pub fn parse(text: &str) -> Option<Self> {
         if text.starts_with("MG") && text.len() == 34 {
             return Sid::parse(text).ok().map(Self::Service);
         }

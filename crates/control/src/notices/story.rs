@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 use ringfence_breaker::Action;
-use ringfence_model::Amount;
+use ringfence_model::{Amount, Sid};
 
 use super::notice::{Account, Cause, Event, Notice, Operator, TriggerChange, Usage, Who};
 use super::text::{self, Desk, moment, name, one_line, period, shell_word};
@@ -170,6 +170,21 @@ impl Story {
                 ],
                 vec![("To see all accounts", commands.accounts())],
             ),
+            Event::PrefixStopped { application, prefix, unconverted, until, .. } => (
+                vec![
+                    format!(
+                        "{unconverted} more codes were sent to numbers that begin with {prefix} and have four more digits than were entered. So it looks when somebody earns from the numbers that codes go to (SMS pumping).",
+                    ),
+                    format!(
+                        "Nothing is sent there until {}; all other numbers get their codes. See who asks for them: a form that anybody can fill in needs a limit for each address (DeviceIp).",
+                        moment(*until),
+                    ),
+                ],
+                vec![(
+                    "To send there again before, if it was a mistake",
+                    commands.resume_prefix(*application, prefix),
+                )],
+            ),
             Event::Test { by } => (
                 vec![
                     format!("{} asked for this, to see whether notices arrive. Nothing happened, and nothing has to be done.", by_name(by)),
@@ -233,6 +248,9 @@ fn headline(event: &Event) -> String {
         }
         Event::SuspendedByTwilio { account, .. } => {
             format!("{} was suspended by Twilio itself", text::account(account))
+        }
+        Event::PrefixStopped { name: application, prefix, .. } => {
+            format!("Codes of {} to numbers that begin with {prefix} are stopped", quoted(application))
         }
         Event::Test { .. } => "This is a test".to_owned(),
     }
@@ -379,6 +397,10 @@ impl Commands<'_> {
 
     fn resume(&self, account: &Account) -> String {
         format!("ringfence account resume {} --config {} --reason \"...\"", account.sid, self.config())
+    }
+
+    fn resume_prefix(&self, application: Sid, prefix: &str) -> String {
+        format!("ringfence application resume {application} --prefix {prefix} --config {}", self.config())
     }
 
     fn reset(&self, limit: &str, who: &Who) -> String {

@@ -122,6 +122,10 @@ impl People {
         if !self.store.check_totp(&by, factor, typed.expose(), self.now()).await?? {
             return Err(Refused::WrongCode);
         }
+        if session.stage == Stage::Inside {
+            self.tell_changed(&session.person, "An authenticator application was bound to your sign-in.")
+                .await?;
+        }
         // One application is enough: the one before would go on letting in whoever has it.
         for old in factors.iter().filter(|old| old.id != factor.id && old.secret.kind() == Kind::Totp) {
             self.store.remove_factor(&by, &session.person.id, &old.id, self.now()).await?;

@@ -61,6 +61,22 @@ impl People {
     }
 }
 
+impl People {
+    /// Tells a person that something about their sign-in was changed (NIST SP 800-63B-4, 4.6).
+    pub(super) async fn tell_changed(&self, person: &Person, what: &str) -> Result<()> {
+        let letter = Letter {
+            to: person.login.clone(),
+            subject: "Your sign-in was changed".to_owned(),
+            text: format!(
+                "{what}\n\nIf it was not you, have an owner lock you out now: ringfence user lock, or the page People.\n"
+            ),
+        };
+        let now = self.now();
+        let key = format!("{}/{}/changed/{}", kind::LETTER, person.id, now.as_microsecond());
+        Ok(add(&self.store, key, &letter, now).await?)
+    }
+}
+
 /// Tells owners of sign-ins that they should hear of. How many mails that made.
 pub async fn tell_sign_ins(store: &Store, console_url: Option<&str>, now: Timestamp) -> store::Result<usize> {
     let waited = now.saturating_sub(WAITED).unwrap_or(Timestamp::MIN);
@@ -143,6 +159,10 @@ async fn post(
         "reset" => format!("{}/{}/reset/{}", kind::LETTER, person.id, now.as_microsecond()),
         sign_in => format!("{}/{}/{sign_in}", kind::LETTER, person.id),
     };
+    add(store, key, letter, now).await
+}
+
+async fn add(store: &Store, key: String, letter: &Letter, now: Timestamp) -> store::Result<()> {
     let effect = NewEffect { kind: kind::LETTER.to_owned(), key, payload: json!(letter), not_before: None };
     store.add_effect(&Actor::job("letters"), effect, now).await?;
     Ok(())

@@ -8,6 +8,7 @@ mod administer;
 mod bind;
 mod letters;
 mod password;
+mod phone;
 mod second_factor;
 mod security;
 mod sign_in;
@@ -100,6 +101,9 @@ pub enum Refused {
     /// Too often wrong: not before this time.
     #[error("too many wrong attempts: try again later")]
     Later(Timestamp),
+    /// No code is sent before this time.
+    #[error("no code is sent so soon again: type the one that came, or wait")]
+    NoCodeBefore(Timestamp),
     /// Too often wrong: this factor must be bound anew.
     #[error(
         "this factor was wrong too often and must be bound anew: use another one, or ask an owner for a code"

@@ -13,6 +13,8 @@ use super::{People, Refused, Result, Step, Visitor};
 pub enum Answer {
     /// What their authenticator application shows.
     Totp(Secret),
+    /// The code that was sent to their phone.
+    PhoneCode(Secret),
     /// One of their saved codes.
     RecoveryCode(Secret),
 }
@@ -21,6 +23,7 @@ impl Answer {
     fn kind(&self) -> Kind {
         match self {
             Self::Totp(_) => Kind::Totp,
+            Self::PhoneCode(_) => Kind::Phone,
             Self::RecoveryCode(_) => Kind::RecoveryCode,
         }
     }
@@ -60,7 +63,7 @@ impl People {
             return Err(Refused::WrongCode);
         }
         let factor = self.factor(session, kind).await?;
-        match self.check(&factor, answer).await {
+        match self.check(session, &factor, answer).await {
             Ok(()) => self.let_in(token, session, kind, trust, visitor).await,
             Err(refused) => {
                 if session.stage == Stage::SecondFactor {
@@ -78,10 +81,11 @@ impl People {
         good.next().ok_or(Refused::WrongCode)
     }
 
-    async fn check(&self, factor: &Factor, answer: &Answer) -> Result<()> {
+    async fn check(&self, session: &Session, factor: &Factor, answer: &Answer) -> Result<()> {
         let (by, now) = (Actor::Person(factor.person.clone()), self.now());
         let is_it = match answer {
             Answer::Totp(typed) => self.store.check_totp(&by, factor, typed.expose(), now).await??,
+            Answer::PhoneCode(typed) => return self.check_code(session, factor, typed).await,
             Answer::RecoveryCode(typed) => match RecoveryCode::typed(typed.expose()) {
                 Some(code) => self.store.use_recovery_code(&by, factor, &code, now).await??,
                 // What cannot be a code is a slip of the fingers, and no guess.

@@ -62,7 +62,12 @@ impl People {
         self.judge(person, new).await?;
         let hash = self.hasher.hash(new, ringfence_store::random_salt()).await?;
         let by = Actor::Person(person.id.clone());
-        Ok(self.store.set_password(&by, &person.id, &hash, self.now()).await?)
+        self.store.set_password(&by, &person.id, &hash, self.now()).await?;
+        self.tell_changed(
+            person,
+            "Your password was changed, and every session and trusted computer has ended.",
+        )
+        .await
     }
 
     /// Takes a factor away, unless the person would have none that does.

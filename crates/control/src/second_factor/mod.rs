@@ -13,9 +13,10 @@ use jiff::{SignedDuration, Timestamp};
 use ringfence_model::{Actor, PhoneNumber, Secret, Sid};
 use ringfence_second_factor::challenge::Channel;
 use ringfence_second_factor::code::CodeLength;
-use ringfence_second_factor::pumping::{Asker, Budget, Limits};
+use ringfence_second_factor::pumping::{Asker, Budget, Limits, STOPPED_AFTER};
 use ringfence_store::{
-    Begun, Challenge, Check, Checked, Counter, End, Expected, NewChallenge, Result, Store, Which,
+    Begun, Challenge, Check, Checked, Counter, End, Expected, NewChallenge, Result, StoppedPrefix, Store,
+    Which,
 };
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +26,7 @@ pub(crate) use application::check_name;
 pub(crate) use sending::CodeEnd;
 
 use crate::engine::Engine;
-use crate::notices::Sender;
+use crate::notices::{Event, Notice, Sender};
 
 /// What the second factor is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +39,9 @@ pub struct Settings {
     pub limits: Arc<Limits>,
     /// How long a code is good, up to ten minutes.
     pub lifetime: SignedDuration,
+    /// What the URLs in answers to applications begin with, `https://2fa.example.com`; without it they begin with the
+    /// `Host` of the request.
+    pub public_url: Option<String>,
 }
 
 /// How codes go out.
@@ -153,23 +157,38 @@ impl<'e> SecondFactor<'e> {
             send_digits: start.send_digits,
             warning: settings.warning,
         };
-        self.begin(
-            by,
-            NewChallenge {
-                expected: expected(application.sid),
-                number: start.to,
-                channel: start.channel,
-                length: CodeLength::new(settings.digits).unwrap_or_default(),
-                lifetime: self.settings.lifetime,
-                custom_code: start.custom_code,
-                details: serde_json::json!(details),
-                counter: Counter::Number,
-                limits: application.limits(&self.settings.limits),
-                asker: start.asker,
-                own_budgets: start.own_budgets,
-            },
-        )
-        .await
+        let new = NewChallenge {
+            expected: expected(application.sid),
+            number: start.to,
+            channel: start.channel,
+            length: CodeLength::new(settings.digits).unwrap_or_default(),
+            lifetime: self.settings.lifetime,
+            custom_code: start.custom_code,
+            details: serde_json::json!(details),
+            counter: Counter::Number,
+            limits: application.limits(&self.settings.limits),
+            asker: start.asker,
+            own_budgets: start.own_budgets,
+        };
+        let begun = self.begin(by, new).await?;
+        if let Begun::Sent { stops: Some(stopped), .. } = &begun {
+            self.tell_stopped(by, application, stopped).await;
+        }
+        Ok(begun)
+    }
+
+    /// Orders that people are told of a prefix that was stopped. The audit log has it whatever becomes of this.
+    async fn tell_stopped(&self, by: &Actor, application: &Application, stopped: &StoppedPrefix) {
+        let event = Event::PrefixStopped {
+            application: application.sid,
+            name: application.name.clone(),
+            prefix: stopped.prefix.clone(),
+            unconverted: STOPPED_AFTER,
+            until: stopped.until,
+        };
+        if let Err(error) = self.engine.tell(by, &Notice { at: self.now(), event }).await {
+            tracing::warn!(%error, application = %application.sid, "a prefix is stopped, and nobody can be told");
+        }
     }
 
     /// Sends a code for whatever it is expected for, and has it sent at once.

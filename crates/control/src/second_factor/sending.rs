@@ -14,7 +14,7 @@ use ringfence_twilio::client::{
     CallFilter, CarriedOut, Client, Error, Fault, Instructions, MessageFilter, NewCall, NewMessage,
     NewVerification,
 };
-use ringfence_twilio::wire::VerificationChannel;
+use ringfence_twilio::wire::{SendCodeAttempt, VerificationChannel, VerificationStatus};
 use serde::Deserialize;
 
 use super::{Delivery, Details};
@@ -110,7 +110,10 @@ impl Engine {
         let (sender, caller) = match &settings.delivery {
             Delivery::Programmable { sender, caller } => (sender, caller),
             Delivery::Verify { service } => {
-                return Ok(by_verify(&client, *service, to_send, &details, first_try).await);
+                let sends = self.store().sends_of_challenge(to_send.challenge.sid).await?;
+                let is_new = known_messages(&sends).is_empty();
+                let sent = ByVerify { client: &client, service: *service, to_send, is_new, first_try };
+                return Ok(sent.send(&details).await);
             }
         };
         let known: Vec<Sid> = if first_try {
@@ -224,43 +227,60 @@ impl Sent<'_> {
 }
 
 /// One code by Twilio's Verify.
-async fn by_verify(
-    client: &Client,
+struct ByVerify<'a> {
+    client: &'a Client,
     service: Sid,
-    to_send: &ToSend,
-    details: &Details,
+    to_send: &'a ToSend,
+    /// Whether nothing of this challenge was sent before.
+    is_new: bool,
     first_try: bool,
-) -> Attempt {
-    let to = to_send.challenge.number.to_string();
-    if !first_try {
-        match client.verifications(service).fetch(&to).await {
-            Ok(waits) => {
-                let asked_at = to_send.send.asked_at;
-                let since = |it: &ringfence_twilio::wire::SendCodeAttempt| {
-                    it.time.0.duration_since(asked_at) >= -SignedDuration::from_secs(5)
-                };
-                if waits.send_code_attempts.iter().any(since) {
-                    return Attempt::Sent(Sid::parse(&waits.sid).ok());
-                }
+}
+
+impl ByVerify<'_> {
+    async fn send(&self, details: &Details) -> Attempt {
+        let to = self.to_send.challenge.number.to_string();
+        let verifications = self.client.verifications(self.service);
+        if !self.first_try {
+            match self.find(&to).await {
+                Ok(Some(sid)) => return Attempt::Sent(Some(sid)),
+                Ok(None) => {}
+                Err(error) => return not_looked_for(&error),
             }
-            Err(error) if error.is_not_found() => {}
-            Err(error) => return not_looked_for(&error),
         }
+        // What Verify still holds of an earlier challenge would be sent again, with the code of that one.
+        if self.is_new
+            && let Err(error) = verifications.end(&to, &VerificationStatus::Canceled).await
+            && !error.is_not_found()
+        {
+            return Attempt::Later(format!("what Verify holds of the number cannot be ended: {error}"));
+        }
+        let channel = match self.to_send.send.channel {
+            Channel::Sms => VerificationChannel::Sms,
+            Channel::Call => VerificationChannel::Call,
+        };
+        let new = NewVerification {
+            custom_code: Some(Secret::new(self.to_send.code.expose())),
+            custom_friendly_name: Some(details.name.clone()),
+            locale: Some(details.locale.clone()).filter(|locale| !locale.is_empty()),
+            send_digits: details.send_digits.clone(),
+            app_hash: details.app_hash.clone(),
+            ..NewVerification::new(to, channel)
+        };
+        attempt(verifications.start(&new).await.map(|verification| Sid::parse(&verification.sid).ok()))
     }
-    let channel = match to_send.send.channel {
-        Channel::Sms => VerificationChannel::Sms,
-        Channel::Call => VerificationChannel::Call,
-    };
-    let new = NewVerification {
-        custom_code: Some(Secret::new(to_send.code.expose())),
-        custom_friendly_name: Some(details.name.clone()),
-        locale: Some(details.locale.clone()).filter(|locale| !locale.is_empty()),
-        send_digits: details.send_digits.clone(),
-        app_hash: details.app_hash.clone(),
-        ..NewVerification::new(to, channel)
-    };
-    let started = client.verifications(service).start(&new).await;
-    attempt(started.map(|verification| Sid::parse(&verification.sid).ok()))
+
+    /// The verification that carries this send already. A moment before it was asked for is another one.
+    async fn find(&self, to: &str) -> std::result::Result<Option<Sid>, Error> {
+        let waits = match self.client.verifications(self.service).fetch(to).await {
+            Ok(waits) => waits,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let moment = SignedDuration::from_secs(5);
+        let asked_at = self.to_send.send.asked_at;
+        let is_ours = |it: &SendCodeAttempt| it.time.0.duration_since(asked_at) >= -moment;
+        Ok(waits.send_code_attempts.iter().any(is_ours).then(|| Sid::parse(&waits.sid).ok()).flatten())
+    }
 }
 
 fn not_looked_for(error: &Error) -> Attempt {

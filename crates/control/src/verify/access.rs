@@ -17,10 +17,10 @@ use super::refusal::Refusal;
 use crate::second_factor::{Application, SecondFactor};
 
 /// The kind of credential that opens this API.
-pub(super) const KIND: &str = "verify";
+pub const KIND: &str = "verify";
 
 /// What lets an application approve a verification on its own word.
-pub(super) const MAY_APPROVE: &str = "approve";
+pub const MAY_APPROVE: &str = "approve";
 
 /// A user name and a password, as they were sent.
 pub(super) struct Password {

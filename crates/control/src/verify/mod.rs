@@ -34,6 +34,8 @@ use ringfence_model::{Actor, Sid};
 use ringfence_twilio::wire::Form;
 use serde::Serialize;
 
+pub use self::access::{KIND, MAY_APPROVE};
+
 use self::access::Caller;
 use self::refusal::Refusal;
 use crate::engine::Engine;
@@ -47,9 +49,6 @@ pub type EngineSource = Arc<dyn Fn() -> Result<Arc<Engine>, String> + Send + Syn
 pub struct VerifySetup {
     /// Whom it asks.
     pub engine: EngineSource,
-    /// What the URLs in answers begin with, `https://2fa.example.com`; without it they begin with the `Host` of the
-    /// request.
-    pub public_url: Option<String>,
 }
 
 /// The API.
@@ -166,23 +165,25 @@ impl Verify {
             path: path.to_owned(),
             query: Form::parse(request.uri().query().unwrap_or_default().as_bytes()),
             form,
-            base_url: self.base_url(is_https, request),
+            base_url: base_url(factor, is_https, request),
         };
         (endpoint.run)(&call).await
     }
+}
 
-    fn base_url(&self, is_https: bool, request: &Request<Bytes>) -> String {
-        if let Some(url) = &self.setup.public_url {
-            return url.trim_end_matches('/').to_owned();
-        }
-        let scheme = if is_https { "https" } else { "http" };
-        let host = request.headers().get(http::header::HOST).and_then(|host| host.to_str().ok());
-        let host = host.or_else(|| request.uri().authority().map(http::uri::Authority::as_str));
-        // What is no host is not repeated.
-        let host = host
-            .filter(|host| host.parse::<http::uri::Authority>().is_ok_and(|it| !it.as_str().contains('@')));
-        format!("{scheme}://{}", host.unwrap_or("localhost"))
+/// What URLs in answers begin with.
+fn base_url(factor: SecondFactor<'_>, is_https: bool, request: &Request<Bytes>) -> String {
+    if let Some(url) = &factor.settings().public_url {
+        return url.trim_end_matches('/').to_owned();
     }
+    let scheme = if is_https { "https" } else { "http" };
+    let host = request.headers().get(http::header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.or_else(|| request.uri().authority().map(http::uri::Authority::as_str));
+    // What is no host is not repeated.
+    let is_host = |host: &&str| {
+        host.parse::<http::uri::Authority>().is_ok_and(|authority| !authority.as_str().contains('@'))
+    };
+    format!("{scheme}://{}", host.filter(is_host).unwrap_or("localhost"))
 }
 
 /// The endpoint that a request means, with what its path has for the names in braces.
@@ -329,6 +330,6 @@ impl fmt::Debug for Verify {
 
 impl fmt::Debug for VerifySetup {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("VerifySetup").field("public_url", &self.public_url).finish_non_exhaustive()
+        formatter.debug_struct("VerifySetup").finish_non_exhaustive()
     }
 }

@@ -96,6 +96,10 @@ impl House {
         self.hand.micros.fetch_add(seconds * 1_000_000, Ordering::Relaxed);
     }
 
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.hand) as _
+    }
+
     pub(crate) async fn invite(&self, login: &str, grants: Vec<Grant>) -> Invitation {
         people::add(&self.store, &operator(), login, grants, self.people.now()).await.unwrap()
     }

@@ -4,6 +4,7 @@
 
 mod binding;
 mod house;
+mod phones;
 mod policies;
 mod recovering;
 mod signing_in;

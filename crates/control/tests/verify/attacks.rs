@@ -160,6 +160,11 @@ async fn a_pumping_drill_stays_within_every_cap() {
     assert_eq!(codes.keys().copied().collect::<Vec<_>>(), [20_429, 60_410, 60_605], "{codes:?}");
     let stopped = bank.store.stopped_prefixes(bank.now()).await.expect("prefixes");
     assert!(stopped.iter().any(|it| it.prefix == "+4915112345"), "{stopped:?}");
+    let told = bank.store.waiting_effects(1_000).await.expect("effects");
+    let told: Vec<_> = told.iter().filter(|effect| effect.kind == "notice").collect();
+    assert_eq!(told.len(), stopped.len(), "people are told of each");
+    assert_eq!(told[0].payload["kind"], "prefix-stopped");
+    assert_eq!(told[0].payload["name"], "Owl Bank");
     bank.work().await;
     assert_eq!(bank.messages().await.len(), usize::try_from(sent.values().sum::<u32>()).expect("few"));
 }

@@ -149,6 +149,7 @@ impl Bank {
             delivery,
             limits: Arc::new(options.limits),
             lifetime: SignedDuration::from_mins(10),
+            public_url: None,
         };
         let engine = Arc::new(Engine::new(Setup {
             store: Arc::clone(&store),
@@ -161,7 +162,7 @@ impl Bank {
         let me = store.join("one", "hash", now).await.expect("a life");
         let (application, login) = application(&store, &options.settings, "Owl Bank", &[], now).await;
         let source = Arc::clone(&engine);
-        let setup = VerifySetup { engine: Arc::new(move || Ok(Arc::clone(&source))), public_url: None };
+        let setup = VerifySetup { engine: Arc::new(move || Ok(Arc::clone(&source))) };
         let document = Document::load("twilio_verify_v2");
         let verify = Verify::new(setup);
         Self { world, store, engine, application, login, verify, clock, me, document, _folder: folder }

@@ -145,6 +145,31 @@ async fn twilios_verify_carries_our_codes_and_we_check_them() {
 }
 
 #[tokio::test]
+async fn twilios_verify_never_carries_the_code_of_an_earlier_challenge() {
+    let bank = Bank::with(Options { by_verify: true, ..Options::default() }).await;
+    let mut codes = std::collections::BTreeSet::new();
+    for round in 0..2 {
+        bank.start(&[]).await;
+        assert_eq!(bank.work().await, (1, 0));
+        let waits = told_to_the_phone(&bank).await;
+        let code = waits["code"].as_str().expect("it waits for its code").to_owned();
+        assert_eq!(bank.check(&code).await.body["valid"], true, "round {round}");
+        codes.insert(code);
+    }
+    assert_eq!(codes.len(), 2);
+    // Sent again, it is the same.
+    bank.start(&[]).await;
+    bank.work().await;
+    let first = told_to_the_phone(&bank).await;
+    bank.advance(30).await;
+    bank.start(&[]).await;
+    assert_eq!(bank.work().await, (1, 0));
+    let again = told_to_the_phone(&bank).await;
+    assert_eq!((&again["sid"], &again["code"]), (&first["sid"], &first["code"]));
+    assert_eq!(again["sends"].as_array().map(Vec::len), Some(2));
+}
+
+#[tokio::test]
 async fn what_twilios_verify_may_have_sent_already_is_not_sent_again() {
     let bank = Bank::with(Options { by_verify: true, ..Options::default() }).await;
     bank.world

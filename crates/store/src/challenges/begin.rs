@@ -19,7 +19,7 @@ use crate::audit::{self, NewAudit};
 use crate::factor_keys::FactorKeys;
 use crate::outbox::{self, NewEffect};
 use crate::sql::{Transaction, values};
-use crate::{Result, Store, conversions, failures, rates};
+use crate::{Result, StoppedPrefix, Store, conversions, failures, rates};
 
 /// How often a start is tried again that another node was quicker with.
 const RACES_MAX: u32 = 3;
@@ -75,6 +75,8 @@ pub enum Begun {
         challenge: Box<Challenge>,
         /// `VL…`, this send.
         send: Sid,
+        /// The prefix that is stopped with it.
+        stops: Option<StoppedPrefix>,
     },
     /// Nothing was sent, and nothing counted.
     Not(NotSent),
@@ -191,8 +193,8 @@ async fn begin(
         Err(barred) => return Ok(Begun::Not(NotSent::Barred(barred))),
         Ok(()) => {}
     }
-    let send = match allow(transaction, keys, asked, &challenge, now).await? {
-        Ok(send) => send,
+    let allowed = match allow(transaction, keys, asked, &challenge, now).await? {
+        Ok(allowed) => allowed,
         Err(not) => return Ok(Begun::Not(not)),
     };
     let insert = "INSERT INTO challenges (sid, application, purpose, binding, number_tag, sealed, channel, digits, \
@@ -213,8 +215,8 @@ async fn begin(
     ];
     // Where another node was quicker with the same number, the index refuses this one, and it is asked again.
     transaction.execute(insert, bound).await?;
-    enqueue(transaction, asked.by, "challenge.start", &challenge, send, now).await?;
-    Ok(Begun::Sent { challenge: Box::new(challenge), send: send.0 })
+    enqueue(transaction, asked.by, "challenge.start", &challenge, &allowed, now).await?;
+    Ok(Begun::Sent { challenge: Box::new(challenge), send: allowed.send, stops: allowed.stops })
 }
 
 async fn resend(
@@ -237,18 +239,24 @@ async fn resend(
         }
     };
     challenge.channel = channel;
-    let send = match allow(transaction, keys, asked, &challenge, now).await? {
-        Ok(send) => send,
+    let allowed = match allow(transaction, keys, asked, &challenge, now).await? {
+        Ok(allowed) => allowed,
         Err(not) => return Ok(Begun::Not(not)),
     };
     challenge.now_at(course, now);
     write_course(transaction, &challenge, now).await?;
-    enqueue(transaction, asked.by, "challenge.resend", &challenge, send, now).await?;
-    Ok(Begun::Sent { challenge: Box::new(challenge), send: send.0 })
+    enqueue(transaction, asked.by, "challenge.resend", &challenge, &allowed, now).await?;
+    Ok(Begun::Sent { challenge: Box::new(challenge), send: allowed.send, stops: allowed.stops })
 }
 
-/// A send that was allowed, with the country that it goes to.
-type Allowed = (Sid, Country);
+/// A send that was allowed.
+struct Allowed {
+    send: Sid,
+    /// Where it goes to.
+    country: Country,
+    /// The prefix that is stopped with it.
+    stops: Option<StoppedPrefix>,
+}
 
 /// Whether the code may go out: it is then counted in every budget. Otherwise nothing is counted.
 async fn allow(
@@ -280,13 +288,14 @@ async fn allow(
     if let Some(used_up) = rates::take(transaction, &budgets).await? {
         return Ok(Err(NotSent::Budget(used_up.of, used_up.ends_at)));
     }
-    if let Some((prefix, before)) = conversion
-        && let Err(stopped) =
-            conversions::sent(transaction, asked.by, (application, prefix), before, now).await?
-    {
-        return Ok(Err(NotSent::Stopped(stopped.until)));
+    let mut stops = None;
+    if let Some((prefix, before)) = conversion {
+        match conversions::sent(transaction, asked.by, (application, prefix), before, now).await? {
+            Ok(stopped) => stops = stopped,
+            Err(stopped) => return Ok(Err(NotSent::Stopped(stopped.until))),
+        }
     }
-    Ok(Ok((Sid::new(*b"VL", u128::from_be_bytes(crate::random())), country)))
+    Ok(Ok(Allowed { send: Sid::new(*b"VL", u128::from_be_bytes(crate::random())), country, stops }))
 }
 
 async fn enqueue(
@@ -294,7 +303,7 @@ async fn enqueue(
     by: &Actor,
     action: &str,
     challenge: &Challenge,
-    (send, country): Allowed,
+    &Allowed { send, country, .. }: &Allowed,
     now: Timestamp,
 ) -> Result<()> {
     sends::insert(transaction, challenge, send, country, now).await?;

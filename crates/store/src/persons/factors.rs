@@ -273,6 +273,13 @@ impl Store {
     }
 }
 
+impl Factor {
+    /// What its failures are counted under, whoever compares.
+    pub fn subject(&self) -> String {
+        subject(&self.id)
+    }
+}
+
 /// What the failures of a factor are counted under.
 pub(crate) fn subject(factor: &str) -> String {
     format!("factor/{factor}")

@@ -7,7 +7,7 @@ use ringfence_second_factor::challenge::{Channel, State};
 use ringfence_second_factor::code::CodeLength;
 use ringfence_second_factor::country::Country;
 use ringfence_second_factor::failures::Barred;
-use ringfence_second_factor::pumping::{Asker, Cap, Limits, Of, STOPPED_AFTER};
+use ringfence_second_factor::pumping::{Asker, Budget, Cap, Limits, Of, STOPPED_AFTER};
 use ringfence_store::{
     Begun, CONSOLE, Challenge, Check, Checked, Counter, End, Error, Expected, NewChallenge, NotChecked,
     NotSent, Resend, SendOutcome, Store, Which,
@@ -27,6 +27,7 @@ on_both! {
     a_code_that_nobody_could_enter_is_not_sent,
     what_is_not_allowed_is_not_sent_and_not_counted,
     no_budget_is_ever_exceeded_on_two_nodes,
+    of_two_caps_of_one_window_the_lower_holds_and_many_budgets_are_all_counted,
     a_prefix_where_nobody_enters_a_code_is_stopped_and_reported,
     starts_at_once_make_one_challenge,
     a_challenge_with_too_many_checks_keeps_its_place_until_its_time_is_over,
@@ -82,7 +83,7 @@ fn new(expected: Expected) -> NewChallenge {
 
 async fn begin_at(store: &Store, new: NewChallenge, now: Timestamp) -> (Challenge, Sid) {
     match store.begin_challenge(&application(), new, now).await.unwrap() {
-        Begun::Sent { challenge, send } => (*challenge, send),
+        Begun::Sent { challenge, send, .. } => (*challenge, send),
         Begun::Not(not) => panic!("{not:?}"),
     }
 }
@@ -380,6 +381,34 @@ async fn no_budget_is_ever_exceeded_on_two_nodes(world: World) {
     assert_eq!(world.store.waiting_effects(99).await.unwrap().len(), 7);
 }
 
+async fn of_two_caps_of_one_window_the_lower_holds_and_many_budgets_are_all_counted(world: World) {
+    let store = &world.store;
+    let caps = |counts: &[u32]| counts.iter().map(|most| Cap { most: *most, seconds: 3_600 }).collect();
+    let limits = Arc::new(Limits { total: caps(&[9, 2, 5]), ..lenient() });
+    // More than one statement takes from.
+    let own: Vec<_> = (0..20)
+        .map(|it| Budget::new(Of::Own, &format!("own {it}"), Cap { most: 3, seconds: 3_600 }, start()))
+        .collect();
+    let begin = async |to: &str| {
+        let new = NewChallenge {
+            number: number(to),
+            limits: Arc::clone(&limits),
+            own_budgets: own.clone(),
+            ..new(expected("VA1"))
+        };
+        store.begin_challenge(&application(), new, start()).await.unwrap()
+    };
+    assert!(matches!(begin("+14155550101").await, Begun::Sent { .. }));
+    assert!(matches!(begin("+14155550102").await, Begun::Sent { .. }));
+    for to in ["+14155550103", "+14155550104"] {
+        let refused = begin(to).await;
+        assert!(matches!(refused, Begun::Not(NotSent::Budget(Of::Total, _))), "{refused:?}");
+    }
+    // What was refused took from none of them: each has one left.
+    assert_eq!(store.take_budgets(own.clone()).await.unwrap(), None);
+    assert!(store.take_budgets(own.clone()).await.unwrap().is_some());
+}
+
 async fn a_prefix_where_nobody_enters_a_code_is_stopped_and_reported(world: World) {
     let store = &world.store;
     let to = |index: u32| number(&format!("+1415555{index:04}"));
@@ -387,7 +416,10 @@ async fn a_prefix_where_nobody_enters_a_code_is_stopped_and_reported(world: Worl
     let until = loop {
         let new = NewChallenge { number: to(sent), ..new(expected("VA1")) };
         match store.begin_challenge(&application(), new, start()).await.unwrap() {
-            Begun::Sent { .. } => sent += 1,
+            Begun::Sent { stops, .. } => {
+                sent += 1;
+                assert_eq!(stops.is_some(), sent == STOPPED_AFTER, "the one that stops it says so");
+            }
             Begun::Not(NotSent::Stopped(until)) => break until,
             Begun::Not(not) => panic!("{not:?}"),
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ringfence_breaker::{Action, Limit, Measure, Per, Probe, Reset, Scope, Threshold, Window};
 use ringfence_control::node::Keep;
+use ringfence_control::second_factor::{self, Delivery};
 use serde_json::{Map, Value, json};
 
 use crate::config::control::Control;
@@ -40,6 +41,9 @@ pub(super) fn rows(control: &Control) -> Vec<(&'static str, String)> {
     }
     if let Some(notify) = &control.notify {
         rows.extend(ways(notify).into_iter().map(|way| ("notices", way)));
+    }
+    if let Some(second_factor) = &control.second_factor {
+        rows.push(("second factor", codes(second_factor)));
     }
     if !rows.is_empty() {
         rows.insert(0, ("", String::new()));
@@ -82,8 +86,21 @@ pub(super) fn as_json(control: &Control) -> Value {
         "trigger_url": control.trigger_url,
         "credentials": accounts,
         "limits": control.limits.iter().map(limit_as_json).collect::<Vec<_>>(),
+        "second_factor": control.second_factor.as_ref().map(codes),
         "notify": control.notify.as_ref().map(ways).unwrap_or_default(),
     })
+}
+
+/// From where codes go out, and to where.
+fn codes(settings: &second_factor::Settings) -> String {
+    let by = match &settings.delivery {
+        Delivery::Programmable { caller: None, .. } => "by SMS",
+        Delivery::Programmable { caller: Some(_), .. } => "by SMS and voice",
+        Delivery::Verify { .. } => "by Twilio's Verify",
+    };
+    let countries: Vec<_> = settings.limits.countries.iter().map(ToString::to_string).collect();
+    let minutes = show_duration(settings.lifetime.unsigned_abs());
+    format!("codes from {} {by} to {}, good for {minutes}", settings.account, countries.join(", "))
 }
 
 /// A limit in one line: `fifty a day: each subaccount, price of totalprice, daily, at 50: suspend, notify; warns at

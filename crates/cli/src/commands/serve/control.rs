@@ -11,11 +11,13 @@ use bytes::Bytes;
 use hyper::{Response, StatusCode};
 use ringfence_console::{Console, ConsoleSetup, Refusals, RouteCounts};
 use ringfence_control::api::{Api, ApiSetup, EngineSource};
-use ringfence_control::engine::{Clients, Engine};
+use ringfence_control::engine::Clients;
 use ringfence_control::heads::Carrier;
 use ringfence_control::node::{Keep, Limits, Node, OnAccounts, Setup};
 use ringfence_control::notices::Notifier;
 use ringfence_control::people::{Hasher, Rules};
+use ringfence_control::second_factor;
+use ringfence_control::verify::{Verify, VerifySetup};
 use ringfence_gateway::settings::Settings;
 use ringfence_gateway::{
     AdminApi, Gateway, Hooks, Hosted, Intake, Keys, LearntAccount, Listeners, StartError, Verdicts,
@@ -86,6 +88,7 @@ pub(super) struct Wanted {
     clients: Clients,
     limits: Limits,
     notifier: Option<Arc<Notifier>>,
+    second_factor: Option<second_factor::Settings>,
     callback_url: Option<String>,
     /// What is demanded of people.
     rules: Rules,
@@ -160,14 +163,13 @@ impl ControlPlane {
             })),
             admin: Some(self.admin()),
             console: Some(self.console()),
-            second_factor: None,
+            second_factor: Some(self.second_factor()),
         }
     }
 
     /// The API. It is there as long as the gate is; what it asks changes with each reload.
     fn admin(&self) -> AdminApi {
-        let shared = Arc::clone(&self.shared);
-        let api = Api::new(ApiSetup { engine: Arc::new(move || shared.engine()) });
+        let api = Api::new(ApiSetup { engine: self.engine() });
         Arc::new(move |peer, request| {
             let api = api.clone();
             Box::pin(async move { api.answer(peer, request).await })
@@ -185,10 +187,7 @@ impl ControlPlane {
             Arc::new(move || counts(shared.verdicts.get()))
         };
         let hasher = Hasher::new(std::thread::available_parallelism().map_or(1, usize::from));
-        let engine: EngineSource = {
-            let shared = Arc::clone(&shared);
-            Arc::new(move || shared.engine())
-        };
+        let engine = self.engine();
         Arc::new(move |caller, request| {
             // While it stops there is no configuration any more, nor an engine.
             let (rules, mails, callback_url) = match &*wanted.borrow() {
@@ -221,6 +220,24 @@ impl ControlPlane {
                     response
                 })
             })
+        })
+    }
+
+    /// The service of the second factor. It is there as long as the gate is; what it asks changes with each reload.
+    fn second_factor(&self) -> Hosted {
+        let verify = Verify::new(VerifySetup { engine: self.engine() });
+        Arc::new(move |caller, request| {
+            let verify = verify.clone();
+            Box::pin(async move { verify.answer(caller.address, caller.is_https, request).await })
+        })
+    }
+
+    /// The engine of the moment, or why there is none.
+    fn engine(&self) -> EngineSource {
+        let shared = Arc::clone(&self.shared);
+        Arc::new(move || match shared.node() {
+            Some(node) => node.at_work().map(|at_work| at_work.engine).map_err(|idle| idle.to_string()),
+            None => Err("the control plane has not begun yet: it waits for the store".to_owned()),
         })
     }
 
@@ -275,8 +292,9 @@ impl Wanted {
             clients,
             limits: control_plane::limits(control),
             notifier,
+            second_factor: control.second_factor.clone(),
             callback_url: control.trigger_url.clone(),
-            rules: Rules { console_url: control.console.url.clone(), ..Rules::default() },
+            rules: control.rules.clone(),
             poll_interval: control.twilio.poll_interval,
             keep: control.store.as_ref().map_or_else(Keep::default, |store| store.keep),
             carriers,
@@ -289,14 +307,24 @@ impl Wanted {
     }
 
     fn setup(self, shared: &Shared, store: &Arc<Store>) -> Setup {
-        let Self { clients, limits, notifier, callback_url, rules, poll_interval, keep, carriers } = self;
+        let Self {
+            clients,
+            limits,
+            notifier,
+            second_factor,
+            callback_url,
+            rules,
+            poll_interval,
+            keep,
+            carriers,
+        } = self;
         Setup {
             name: control_plane::name_of_node(),
             store: Arc::clone(store),
             clients,
             limits,
             notifier,
-            second_factor: None,
+            second_factor,
             clock: Arc::clone(&shared.clock),
             callback_url,
             console_url: rules.console_url,
@@ -334,14 +362,6 @@ impl Shared {
         // Only one is ever at it.
         let _first = self.store.set(Arc::new(store));
         Ok(())
-    }
-
-    /// What decides and acts, while it may.
-    fn engine(&self) -> Result<Arc<Engine>, String> {
-        match self.node() {
-            Some(node) => node.at_work().map(|at_work| at_work.engine).map_err(|idle| idle.to_string()),
-            None => Err("the control plane has not begun yet: it waits for the store".to_owned()),
-        }
     }
 
     fn node(&self) -> Option<Arc<Node>> {

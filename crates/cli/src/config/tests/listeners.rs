@@ -7,8 +7,12 @@ const BOTH: [&str; 2] = ["console", "second_factor"];
 /// A file with a store and these lines in [listen].
 fn stored(lines: &str) -> String {
     let text = SOUND.replacen("[listen]", &format!("[listen]\n{lines}"), 1);
-    format!("{text}\n[store]\nurl = \"sqlite:a.db\"\n")
+    format!("{text}\n[store]\nurl = \"sqlite:a.db\"\n{SENDING}")
 }
+
+/// What the second factor's listener is for.
+const SENDING: &str = "[second_factor]\naccount = \"AC00000000000000000000000000000000\"\n\
+                       sender = \"+15550006789\"\ncountries = [\"US\"]\n";
 
 #[track_caller]
 fn stored_refused(lines: &str, expected: &str) {

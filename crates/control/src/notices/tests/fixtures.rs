@@ -110,6 +110,13 @@ pub(super) fn all(name: &str, limit: &str) -> Vec<Notice> {
             since: at("2026-11-27T00:00:00Z"),
         },
         Event::SuspendedByTwilio { account: account(name), changed: earlier },
+        Event::PrefixStopped {
+            application: Sid::new(*b"VA", 7),
+            name: name.to_owned(),
+            prefix: "+1415555".to_owned(),
+            unconverted: 50,
+            until: at("2026-11-28T00:00:00Z"),
+        },
         Event::Test { by: name.to_owned() },
     ];
     events.into_iter().map(notice).collect()

@@ -1,0 +1,259 @@
+//! Challenges of the second factor: started and checked, on both databases with full sync, and the promise at scale.
+//!
+//! What is judged is the work: of 64 checks at once with the right code one is accepted, and of 256 with a wrong one five are
+//! compared, in every round; and what was started is there to be sent.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use ringfence_model::{Actor, PhoneNumber, Secret};
+use ringfence_second_factor::challenge::{CHECKS_MAX, Channel};
+use ringfence_second_factor::code::CodeLength;
+use ringfence_second_factor::country::Country;
+use ringfence_second_factor::pumping::{Asker, Cap, Limits};
+use ringfence_store::{
+    Begun, Challenge, Check, Checked, Counter, Expected, NewChallenge, NotChecked, Store, Which,
+};
+use tokio::task::JoinSet;
+
+use crate::Outcome;
+use crate::arguments::Arguments;
+use crate::database::Database;
+use crate::installation;
+
+/// What a task ends with.
+type Done<T> = Result<T, String>;
+
+/// Requests at once.
+const AT_ONCE: usize = 64;
+
+/// Checks of one challenge that its number is not paused for.
+const CHECKS_EACH: usize = 4;
+
+/// `challenges [--challenges N] [--right N] [--wrong N]`: so many challenges, and so many rounds of the promise.
+pub(crate) fn run(arguments: &Arguments) -> Outcome {
+    let challenges: usize = arguments.number("challenges", 4_000)?;
+    let (right, wrong): (usize, usize) = (arguments.number("right", 200)?, arguments.number("wrong", 50)?);
+    println!("| database | | a second | median | p99 |");
+    println!("| --- | --- | --- | --- | --- |");
+    installation::runtime("store", 2)?.block_on(async {
+        for database in Database::all()? {
+            measure(&database, challenges).await?;
+        }
+        for database in Database::all()? {
+            promise(&database, right, wrong).await?;
+        }
+        Ok(())
+    })
+}
+
+async fn measure(database: &Database, challenges: usize) -> Outcome {
+    let now = installation::now();
+    let store = Arc::new(database.open(now).await?);
+    store.factor_keys().await?;
+    let began = Instant::now();
+    let (started, mut times) = starts(&store, challenges, now).await?;
+    row(database, "starts", &mut times, began.elapsed());
+    let waiting = store.unfinished_effects().await?.waiting;
+    if waiting != challenges as u64 {
+        return Err(format!("WRONG: {challenges} codes were asked for, and {waiting} wait to be sent").into());
+    }
+    let began = Instant::now();
+    let mut times = checks(&store, started, now).await?;
+    row(database, "checks of a wrong code", &mut times, began.elapsed());
+    Ok(())
+}
+
+fn row(database: &Database, what: &str, times: &mut [Duration], elapsed: Duration) {
+    times.sort_unstable();
+    let at = |share: usize| times.get(times.len() * share / 100).copied().unwrap_or_default();
+    let millis = |time: Duration| time.as_secs_f64() * 1_000.0;
+    println!(
+        "| {} | {what}, {AT_ONCE} at once | {:.0} | {:.1} ms | {:.1} ms |",
+        database.name(),
+        times.len() as f64 / elapsed.as_secs_f64(),
+        millis(at(50)),
+        millis(at(99)),
+    );
+}
+
+async fn starts(
+    store: &Arc<Store>,
+    challenges: usize,
+    now: Timestamp,
+) -> Outcome<(Vec<Challenge>, Vec<Duration>)> {
+    let limits = Arc::new(limits()?);
+    let mut tasks = JoinSet::new();
+    for worker in 0..AT_ONCE {
+        let (store, limits) = (Arc::clone(store), Arc::clone(&limits));
+        tasks.spawn(async move {
+            let mut done = Vec::new();
+            for index in (worker..challenges).step_by(AT_ONCE) {
+                let began = Instant::now();
+                let challenge = start(&store, index, "", Arc::clone(&limits), now).await?;
+                done.push((challenge, began.elapsed()));
+            }
+            Done::Ok(done)
+        });
+    }
+    let mut all = Vec::with_capacity(challenges);
+    while let Some(done) = tasks.join_next().await {
+        all.extend(done??);
+    }
+    Ok(all.into_iter().unzip())
+}
+
+async fn checks(store: &Arc<Store>, challenges: Vec<Challenge>, now: Timestamp) -> Outcome<Vec<Duration>> {
+    let challenges = Arc::new(challenges);
+    let mut tasks = JoinSet::new();
+    for worker in 0..AT_ONCE {
+        let (store, challenges) = (Arc::clone(store), Arc::clone(&challenges));
+        tasks.spawn(async move {
+            let mut times = Vec::new();
+            for _ in 0..CHECKS_EACH {
+                for challenge in challenges.iter().skip(worker).step_by(AT_ONCE) {
+                    let began = Instant::now();
+                    let checked = check(&store, challenge, "no code", now).await?;
+                    times.push(began.elapsed());
+                    if !matches!(checked, Checked::Wrong(_)) {
+                        return Err(format!("WRONG: a wrong code was not compared: {checked:?}"));
+                    }
+                }
+            }
+            Done::Ok(times)
+        });
+    }
+    let mut all = Vec::new();
+    while let Some(times) = tasks.join_next().await {
+        all.extend(times??);
+    }
+    Ok(all)
+}
+
+/// Rounds of many checks at once.
+async fn promise(database: &Database, right: usize, wrong: usize) -> Outcome {
+    let now = installation::now();
+    let store = Arc::new(database.open(now).await?);
+    let limits = Arc::new(limits()?);
+    let began = Instant::now();
+    for round in 0..right {
+        let challenge = start(&store, round, "right", Arc::clone(&limits), now).await?;
+        let sends = store.sends_of_challenge(challenge.sid).await?;
+        let send = sends.first().ok_or("WRONG: nothing is to be sent")?.sid;
+        let to_send = store.code_to_send(send, now).await?.ok_or("WRONG: nothing is to be sent")?;
+        let checked = at_once(&store, &challenge, to_send.code.expose(), AT_ONCE, now).await?;
+        let accepted = checked.iter().filter(|it| matches!(it, Checked::Approved(_))).count();
+        if accepted != 1 {
+            return Err(format!("WRONG: a code was accepted {accepted} times").into());
+        }
+    }
+    for round in 0..wrong {
+        let challenge = start(&store, round, "wrong", Arc::clone(&limits), now).await?;
+        let checked = at_once(&store, &challenge, "no code", 256, now).await?;
+        let compared = checked.iter().filter(|it| matches!(it, Checked::Wrong(_))).count();
+        let refused = |it: &&Checked| matches!(it, Checked::Not(NotChecked::MaxChecks(_)));
+        if compared != CHECKS_MAX as usize || checked.iter().filter(refused).count() != 256 - compared {
+            return Err(format!("WRONG: {compared} wrong codes were compared").into());
+        }
+    }
+    println!(
+        "{}: {right} rounds of {AT_ONCE} right codes at once, one accepted in each; {wrong} rounds of 256 wrong ones, five \
+         compared in each; {:.0} s",
+        database.name(),
+        began.elapsed().as_secs_f64()
+    );
+    Ok(())
+}
+
+async fn at_once(
+    store: &Arc<Store>,
+    challenge: &Challenge,
+    code: &str,
+    count: usize,
+    now: Timestamp,
+) -> Outcome<Vec<Checked>> {
+    let mut tasks = JoinSet::new();
+    for _ in 0..count {
+        let (store, challenge, code) = (Arc::clone(store), challenge.clone(), code.to_owned());
+        tasks.spawn(async move { check(&store, &challenge, &code, now).await });
+    }
+    let mut all = Vec::with_capacity(count);
+    while let Some(checked) = tasks.join_next().await {
+        all.push(checked??);
+    }
+    Ok(all)
+}
+
+async fn start(
+    store: &Store,
+    index: usize,
+    binding: &str,
+    limits: Arc<Limits>,
+    now: Timestamp,
+) -> Done<Challenge> {
+    // Numbers and their prefixes are many, as those of many people are.
+    let number = PhoneNumber::parse(&format!("+1415{:07}", 2_000_000 + (index * 7_919) % 7_000_000))
+        .map_err(|error| error.to_string())?;
+    let address = u32::try_from(index).map_err(|error| error.to_string())?;
+    let new = NewChallenge {
+        expected: Expected {
+            application: "VA0123456789abcdef0123456789abcdef".to_owned(),
+            purpose: "verification".to_owned(),
+            binding: if binding.is_empty() { String::new() } else { format!("{binding} {index}") },
+        },
+        number,
+        channel: Channel::Sms,
+        length: CodeLength::SIX,
+        lifetime: SignedDuration::from_mins(10),
+        custom_code: None,
+        details: serde_json::json!({ "name": "Owl Bank", "locale": "en" }),
+        counter: if binding.is_empty() {
+            Counter::Number
+        } else {
+            Counter::Factor(format!("factor/{binding}/{index}"))
+        },
+        limits,
+        asker: Asker { address: Some(std::net::Ipv4Addr::from(address).into()), user: None },
+        own_budgets: Vec::new(),
+    };
+    match store.begin_challenge(&actor(), new, now).await.map_err(|error| error.to_string())? {
+        Begun::Sent { challenge, .. } => Ok(*challenge),
+        Begun::Not(not) => Err(format!("WRONG: nothing was started: {not:?}")),
+    }
+}
+
+async fn check(store: &Store, challenge: &Challenge, code: &str, now: Timestamp) -> Done<Checked> {
+    let binding = &challenge.expected.binding;
+    let counter = match binding.split_once(' ') {
+        Some((what, index)) => Counter::Factor(format!("factor/{what}/{index}")),
+        None => Counter::Number,
+    };
+    let check = Check {
+        expected: challenge.expected.clone(),
+        which: Which::Sid(challenge.sid),
+        code: Secret::new(code),
+        counter,
+    };
+    store.check_challenge(&actor(), check, now).await.map_err(|error| error.to_string())
+}
+
+fn actor() -> Actor {
+    Actor::Application("SK0123456789abcdef0123456789abcdef".to_owned())
+}
+
+/// As many budgets as are shipped, and none that is reached.
+fn limits() -> Outcome<Limits> {
+    let shipped = Limits::shipped([Country::parse("US").map_err(|error| error.to_string())?].into());
+    let most = |caps: Vec<Cap>| caps.into_iter().map(|cap| Cap { most: u32::MAX, ..cap }).collect();
+    let Limits { countries, number, address, user, prefix, country, total } = shipped;
+    Ok(Limits {
+        countries,
+        number: most(number),
+        address: most(address),
+        user: most(user),
+        prefix: most(prefix),
+        country: most(country),
+        total: most(total),
+    })
+}

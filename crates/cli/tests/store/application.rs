@@ -1,0 +1,74 @@
+//! `ringfence application` and `ringfence key`.
+
+use crate::installation::Installation;
+
+#[test]
+fn an_application_that_makes_no_sense_is_refused_before_the_store_is_touched() {
+    let installation = Installation::new();
+    for (arguments, expected) in [
+        (vec![""], "a name has 1 to 32 characters"),
+        (vec!["call 555 0123"], "must not look like a phone number"),
+        (vec!["Owl", "--digits", "5"], "a code has 6 to 10 digits"),
+        (vec!["Owl", "--country", "UK"], "`UK` is no country"),
+        (vec!["Owl", "--host", "https://example.com"], "is no host that a text has room for"),
+    ] {
+        let arguments = [vec!["application", "add"], arguments].concat();
+        installation.run(&arguments).code(2).prints_nothing().complains(expected);
+    }
+    assert!(!installation.path("ringfence.db").exists());
+    assert_eq!(installation.run(&["application", "list"]).code(0).out, "there is no application\n");
+}
+
+#[test]
+fn what_is_not_there_is_named() {
+    let installation = Installation::new();
+    let sid = "VA00000000000000000000000000000001";
+    let run = installation.run(&["application", "remove", sid]).code(2).prints_nothing();
+    run.complains(&format!("there is no application {sid}"))
+        .complains("`ringfence application list` shows them");
+    let resume = ["application", "resume", sid, "--prefix", "+1415555"];
+    installation
+        .run(&resume)
+        .code(2)
+        .prints_nothing()
+        .complains("`ringfence application stopped` shows them");
+    assert_eq!(installation.run(&["application", "stopped"]).code(0).out, "no prefix is stopped\n");
+    installation.run(&["application", "remove", "x"]).code(2).complains("is VA and 32 hexadecimal digits");
+    let create = ["key", "create", "--application", "Owl", "--name", "ci"];
+    installation.run(&create).code(2).prints_nothing().complains("there is no application Owl");
+    let sid = "SK00000000000000000000000000000001";
+    let run = installation.run(&["key", "revoke", sid]).code(2).prints_nothing();
+    run.complains("`ringfence key list` shows them");
+    installation.run(&["key", "revoke", "x"]).code(2).complains("is SK and 32 hexadecimal digits");
+    installation.run(&["application", "add", "Owl"]).code(0);
+    installation.run(&["application", "add", "Owl"]).code(0);
+    installation.run(&create).code(2).complains("several applications are called Owl: give the SID");
+}
+
+#[test]
+fn a_secret_is_shown_once_and_ends_with_its_application() {
+    let installation = Installation::new();
+    let added =
+        installation.run(&["application", "add", "Owl", "--country", "US", "--host", "owl.example"]).code(0);
+    let service = added.out.trim().to_owned();
+    assert!(service.starts_with("VA") && service.len() == 34, "{service}");
+    let listed = installation.run(&["application", "list", "--json"]).code(0).json();
+    assert_eq!((&listed[0]["name"], &listed[0]["settings"]["countries"][0]), (&"Owl".into(), &"US".into()));
+
+    let create = ["key", "create", "--application", &service, "--name", "ci", "--expires", "90d"];
+    let made = installation.run(&create).code(0).complains("keep it now, it is not shown again");
+    let secret = made.out.trim().to_owned();
+    assert!(secret.starts_with("rfk_") && secret.len() == 68, "{secret}");
+    assert!(!made.err.contains(&secret));
+    let keys = installation.run(&["key", "list", "--json"]).code(0);
+    assert!(!keys.out.contains(&secret));
+    let keys = keys.json();
+    assert_eq!((&keys[0]["state"], &keys[0]["application"]), (&"good".into(), &service.clone().into()));
+    let database = std::fs::read(installation.path("ringfence.db")).expect("the database");
+    assert!(!database.windows(secret.len()).any(|bytes| bytes == secret.as_bytes()), "only a hash is kept");
+
+    installation.run(&["application", "remove", &service]).code(0);
+    let keys = installation.run(&["key", "list", "--json"]).code(0).json();
+    assert_eq!(keys[0]["state"], "revoked");
+    assert_eq!(installation.run(&["application", "list"]).code(0).out, "there is no application\n");
+}

@@ -1,0 +1,200 @@
+//! A phone as a second factor: a code by text message or call. It needs Twilio, and text messages can be rerouted (NIST
+//! SP 800-63B-4, 3.1.3.3 calls it restricted), so it never is the only one that somebody holds.
+
+use ringfence_model::{Actor, PhoneNumber, Secret};
+use ringfence_second_factor::challenge::Channel;
+use ringfence_second_factor::code::CodeLength;
+use ringfence_second_factor::policy::Kind;
+use ringfence_second_factor::pumping::Asker;
+use ringfence_store::{
+    Begun, CONSOLE, Check, Checked, Counter, Expected, Factor, FactorSecret, NewChallenge, NewFactor,
+    NotChecked, NotSent, Session, Stage, Which,
+};
+use serde_json::json;
+
+use super::{People, Refused, Result, Visitor};
+use crate::second_factor::{Details, SecondFactor};
+
+/// What a code is for.
+#[derive(Debug, Clone, Copy)]
+enum For {
+    SignIn,
+    AddPhone,
+}
+
+impl People {
+    /// The phone that somebody is asked at, or the one that waits to be confirmed.
+    async fn phone(&self, session: &Session, verified: bool) -> Result<Option<(Factor, PhoneNumber)>> {
+        let factors = self.store.factors(&session.person.id).await?;
+        let mut phones = factors.into_iter().filter_map(|factor| match factor.secret {
+            FactorSecret::Phone(number) if factor.verified_at.is_some() == verified => Some((factor, number)),
+            _ => None,
+        });
+        Ok(phones.next())
+    }
+
+    /// The number that waits for its code.
+    pub async fn waiting_phone(&self, session: &Session) -> Result<Option<PhoneNumber>> {
+        self.may_bind(session)?;
+        Ok(self.phone(session, false).await?.map(|(_, number)| number))
+    }
+
+    /// The number that codes go to.
+    pub async fn own_phone(&self, session: &Session) -> Result<Option<PhoneNumber>> {
+        Ok(self.phone(session, true).await?.map(|(_, number)| number))
+    }
+
+    /// Sends a code to a number, which counts once the code was typed. The one that counts already counts until then.
+    pub async fn add_phone(
+        &self,
+        codes: SecondFactor<'_>,
+        session: &Session,
+        number: PhoneNumber,
+        channel: Channel,
+        visitor: &Visitor,
+    ) -> Result<()> {
+        self.may_bind(session)?;
+        let waits = self.phone(session, false).await?.filter(|(_, waiting)| *waiting == number);
+        let factor = if let Some((factor, _)) = waits {
+            factor
+        } else {
+            let by = Actor::Person(session.person.id.clone());
+            let new = NewFactor { secret: FactorSecret::Phone(number), verified: false };
+            self.store.add_factor(&by, &session.person.id, new, self.now()).await?;
+            self.phone(session, false).await?.ok_or(Refused::Over)?.0
+        };
+        self.send(codes, session, For::AddPhone, &factor, number, channel, visitor).await
+    }
+
+    /// The code that went to a number: it counts from now on, and takes the place of the one before.
+    pub async fn confirm_phone(&self, session: &Session, typed: &Secret) -> Result<()> {
+        self.may_bind(session)?;
+        let (factor, number) = self.phone(session, false).await?.ok_or(Refused::Over)?;
+        let before = self.phone(session, true).await?;
+        self.compare(session, For::AddPhone, &factor, number, typed).await?;
+        let by = Actor::Person(session.person.id.clone());
+        self.store.verify_factor(&by, &factor, self.now()).await?;
+        if let Some((old, _)) = before {
+            // Its devices end with it.
+            self.store.remove_factor(&by, &session.person.id, &old.id, self.now()).await?;
+            self.tell_changed(&session.person, "Your phone number for the second factor was changed.")
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Sends a code to whoever is asked for the second factor; where one is on its way, the same once more.
+    pub async fn send_code(
+        &self,
+        codes: SecondFactor<'_>,
+        session: &Session,
+        channel: Channel,
+        visitor: &Visitor,
+    ) -> Result<()> {
+        if session.stage == Stage::Binding {
+            return Err(Refused::Over);
+        }
+        if !self.may_show(session).await?.contains(&Kind::Phone) {
+            return Err(Refused::Invalid("no code can be sent to you here"));
+        }
+        let (factor, number) = self.phone(session, true).await?.ok_or(Refused::Over)?;
+        self.send(codes, session, For::SignIn, &factor, number, channel, visitor).await
+    }
+
+    /// Whether it is the code that was sent for signing in.
+    pub(super) async fn check_code(&self, session: &Session, factor: &Factor, typed: &Secret) -> Result<()> {
+        let FactorSecret::Phone(number) = factor.secret else { return Err(Refused::WrongCode) };
+        self.compare(session, For::SignIn, factor, number, typed).await?;
+        let by = Actor::Person(session.person.id.clone());
+        Ok(self.store.verify_factor(&by, factor, self.now()).await?)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "each is another thing that a code is bound to")]
+    async fn send(
+        &self,
+        codes: SecondFactor<'_>,
+        session: &Session,
+        what_for: For,
+        factor: &Factor,
+        number: PhoneNumber,
+        channel: Channel,
+        visitor: &Visitor,
+    ) -> Result<()> {
+        let settings = codes.settings();
+        if !settings.has_channel(channel) {
+            return Err(Refused::Invalid(
+                "this installation does not call; have the code sent as a text message",
+            ));
+        }
+        let host = self.rules.console_url.as_deref().and_then(|url| url.split("://").nth(1));
+        let details = Details {
+            name: self.rules.issuer.clone(),
+            host: host.map(|host| host.split(':').next().unwrap_or(host).to_owned()),
+            warning: true,
+            ..Details::default()
+        };
+        let new = NewChallenge {
+            expected: expected(session, what_for),
+            number,
+            channel,
+            length: CodeLength::SIX,
+            lifetime: settings.lifetime,
+            custom_code: None,
+            details: json!(details),
+            counter: Counter::Factor(factor.subject()),
+            limits: settings.limits.clone(),
+            asker: Asker { address: visitor.address.parse().ok(), user: Some(session.person.id.clone()) },
+            own_budgets: Vec::new(),
+        };
+        let by = Actor::Person(session.person.id.clone());
+        match codes.begin(&by, new).await? {
+            Begun::Sent { .. } => Ok(()),
+            Begun::Not(not) => Err(match not {
+                NotSent::Over => Refused::Over,
+                NotSent::Country => Refused::Invalid(
+                    "codes do not go to this number: its country is not allowed, or it is nobody's",
+                ),
+                NotSent::Budget(_, at)
+                | NotSent::Stopped(at)
+                | NotSent::TooSoon(at)
+                | NotSent::MaxChecks(at) => Refused::NoCodeBefore(at),
+                NotSent::MaxSends => Refused::Invalid(
+                    "this code was sent often enough: type the one that came, or use another factor",
+                ),
+                NotSent::Barred(barred) => barred.into(),
+            }),
+        }
+    }
+
+    async fn compare(
+        &self,
+        session: &Session,
+        what_for: For,
+        factor: &Factor,
+        number: PhoneNumber,
+        typed: &Secret,
+    ) -> Result<()> {
+        let check = Check {
+            expected: expected(session, what_for),
+            which: Which::Number(number),
+            code: typed.clone(),
+            counter: Counter::Factor(factor.subject()),
+        };
+        let by = Actor::Person(session.person.id.clone());
+        match self.store.check_challenge(&by, check, self.now()).await? {
+            Checked::Approved(_) => Ok(()),
+            Checked::Wrong(_) | Checked::Not(NotChecked::Missing) => Err(Refused::WrongCode),
+            Checked::Not(NotChecked::MaxChecks(at)) => Err(Refused::Later(at)),
+            Checked::Not(NotChecked::Barred(barred)) => Err(barred.into()),
+        }
+    }
+}
+
+/// A code counts for one session and one thing, and for no other.
+fn expected(session: &Session, what_for: For) -> Expected {
+    let purpose = match what_for {
+        For::SignIn => "sign-in",
+        For::AddPhone => "add-phone",
+    };
+    Expected { application: CONSOLE.to_owned(), purpose: purpose.to_owned(), binding: session.id.clone() }
+}

@@ -1,0 +1,156 @@
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use ringfence_control::engine::{Clients, Engine, Setup};
+use ringfence_control::notices::Sender;
+use ringfence_control::people::{Answer, Refused, Step};
+use ringfence_control::second_factor::{Delivery, Settings};
+use ringfence_model::{PhoneNumber, Secret, Sid};
+use ringfence_second_factor::challenge::Channel;
+use ringfence_second_factor::country::Country;
+use ringfence_second_factor::policy::{Assurance, Demands, Kind, Policy};
+use ringfence_second_factor::pumping::Limits;
+use ringfence_store::{Grant, Role, Where};
+use ringfence_twilio::client;
+
+use crate::house::{Bound, House, account, everywhere, home, operator, secret, why};
+
+/// What sends codes; whatever it sends waits in the outbox, where the test reads it.
+fn engine(house: &House) -> Engine {
+    let limits = Limits::shipped([Country::parse("US").unwrap()].into());
+    let settings = Settings {
+        account: Sid::new(*b"AC", 9),
+        delivery: Delivery::Programmable { sender: Sender::Name("Owl".to_owned()), caller: None },
+        limits: Arc::new(limits),
+        lifetime: SignedDuration::from_mins(10),
+        public_url: None,
+    };
+    Engine::new(Setup {
+        store: Arc::clone(&house.store),
+        clients: Clients::new(&client::Settings::default(), Vec::new()).unwrap(),
+        limits: Vec::new(),
+        notifier: None,
+        second_factor: Some(settings),
+        clock: house.clock(),
+    })
+}
+
+fn number(text: &str) -> PhoneNumber {
+    PhoneNumber::parse(text).unwrap()
+}
+
+/// The codes that wait to be sent, with the numbers they go to.
+async fn sent(house: &House) -> Vec<(String, Secret)> {
+    let now = house.people.now();
+    let life = house.store.join("one", "h", now).await.unwrap();
+    let mut sent = Vec::new();
+    for claim in house.store.claim_effects(&life, "code", 99, now, now).await.unwrap() {
+        let send = Sid::parse(claim.effect.payload["send"].as_str().unwrap()).unwrap();
+        let to_send = house.store.code_to_send(send, now).await.unwrap().unwrap();
+        house.store.complete_effect(&operator(), &claim, now).await.unwrap();
+        sent.push((to_send.challenge.number.to_string(), secret(to_send.code.expose())));
+    }
+    sent
+}
+
+async fn with_phone(house: &House, engine: &Engine, bound: &Bound, to: &str) -> Secret {
+    let token = house.inside(bound).await;
+    let session = house.session(&token).await;
+    let codes = engine.second_factor().unwrap();
+    house.people.add_phone(codes, &session, number(to), Channel::Sms, &home()).await.unwrap();
+    let (went_to, code) = sent(house).await.pop().unwrap();
+    assert_eq!(went_to, to);
+    house.people.confirm_phone(&session, &code).await.unwrap();
+    token
+}
+
+#[tokio::test]
+async fn a_number_counts_once_its_code_was_typed_and_not_before() {
+    let house = House::new().await;
+    let engine = engine(&house);
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let token = house.inside(&maria).await;
+    let session = house.session(&token).await;
+    let codes = engine.second_factor().unwrap();
+    let add = |to: &str, channel| {
+        let (people, session, to, from) = (&house.people, &session, number(to), home());
+        async move { people.add_phone(codes, session, to, channel, &from).await }
+    };
+    // Not to where no code goes, and not by a way that there is not.
+    assert!(matches!(why(add("+4915123456789", Channel::Sms).await), Refused::Invalid(_)));
+    assert!(matches!(why(add("+14155550123", Channel::Call).await), Refused::Invalid(_)));
+    add("+14155550123", Channel::Sms).await.unwrap();
+    assert!(
+        matches!(why(add("+14155550123", Channel::Sms).await), Refused::NoCodeBefore(_)),
+        "growing pauses"
+    );
+    let code = sent(&house).await.pop().unwrap().1;
+    let refused = why(house.people.confirm_phone(&session, &secret("000000")).await);
+    assert!(matches!(refused, Refused::WrongCode), "{refused:?}");
+    assert!(house.people.own_phone(&session).await.unwrap().is_none());
+    house.people.confirm_phone(&session, &code).await.unwrap();
+    assert_eq!(house.people.own_phone(&session).await.unwrap(), Some(number("+14155550123")));
+    assert!(
+        matches!(why(house.people.confirm_phone(&session, &code).await), Refused::Over),
+        "it is good once"
+    );
+}
+
+#[tokio::test]
+async fn a_code_that_was_sent_for_one_sign_in_is_none_for_another() {
+    let house = House::new().await;
+    let engine = engine(&house);
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    with_phone(&house, &engine, &maria, "+14155550123").await;
+    house.wait(60);
+    let codes = engine.second_factor().unwrap();
+    let (one, two) = (house.asked(&maria, &home()).await, house.asked(&maria, &home()).await);
+    let (first, second) = (house.session(&one).await, house.session(&two).await);
+    house.people.send_code(codes, &first, Channel::Sms, &home()).await.unwrap();
+    let code = sent(&house).await.pop().unwrap().1;
+    let answer = Answer::PhoneCode(code);
+    let refused = why(house.people.show(&two, &second, &answer, false, &home()).await);
+    assert!(matches!(refused, Refused::WrongCode), "{refused:?}");
+    let step = house.people.show(&one, &first, &answer, false, &home()).await.unwrap();
+    let Step::Inside { token, .. } = step else { panic!("{step:?}") };
+    let assurance = house.session(&token).await.assurance;
+    assert!(matches!(assurance, Assurance::SecondFactor { kind: Kind::Phone, .. }), "{assurance:?}");
+}
+
+#[tokio::test]
+async fn another_number_takes_the_place_of_the_one_before_and_its_owner_is_told() {
+    let house = House::new().await;
+    let engine = engine(&house);
+    let op = house.bound("op@example.com", vec![Grant { place: account(1), role: Role::Operator }]).await;
+    with_phone(&house, &engine, &op, "+14155550123").await;
+    let token = house.asked(&op, &home()).await;
+    house.show(&op, &token, true).await.1.unwrap();
+    let token = with_phone(&house, &engine, &op, "+14155550199").await;
+    let session = house.session(&token).await;
+    assert_eq!(house.people.own_phone(&session).await.unwrap(), Some(number("+14155550199")));
+    let devices = house.store.devices(&session.person.id, house.people.now()).await.unwrap();
+    assert_eq!(devices, [], "trust that rested on it ends");
+    let now = house.people.now();
+    let life = house.store.join("two", "h", now).await.unwrap();
+    let letters = house.store.claim_effects(&life, "letter", 99, now, now).await.unwrap();
+    assert!(
+        letters.iter().any(|it| it.effect.payload["text"].to_string().contains("phone number")),
+        "{letters:?}"
+    );
+}
+
+#[tokio::test]
+async fn where_the_stronger_ones_are_demanded_no_code_is_sent_to_a_phone() {
+    let house = House::new().await;
+    let engine = engine(&house);
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    with_phone(&house, &engine, &maria, "+14155550123").await;
+    let demands = Demands { policy: Policy::EverySignIn, strong: true };
+    house.store.set_policy(&operator(), Where::Everywhere, demands, house.people.now()).await.unwrap();
+    let token = house.asked(&maria, &home()).await;
+    let session = house.session(&token).await;
+    let codes = engine.second_factor().unwrap();
+    let refused = why(house.people.send_code(codes, &session, Channel::Sms, &home()).await);
+    assert!(matches!(refused, Refused::Invalid(_)), "{refused:?}");
+    assert!(sent(&house).await.is_empty());
+}
