@@ -294,7 +294,7 @@ fn counted() -> Vec<RouteCounts> {
         RouteCounts {
             route: "/twilio/".to_owned(),
             admitted: 48_210,
-            refused: vec![refused("signature_mismatch", 312), refused("no_signature", 41)],
+            refused: vec![refused("signature_mismatch", 312), refused("missing_signature", 41)],
         },
         RouteCounts { route: String::new(), admitted: 0, refused: vec![refused("no_route", 1_207)] },
     ]

@@ -77,6 +77,6 @@ async fn what_the_gate_said_is_counted_by_route_and_reason() {
     assert_eq!(world.send(replaced(&genuine, "/twilio/voice", "/elsewhere")).await.status, 404);
     let counts = world.gateway.verdicts().counts();
     let counts: Vec<_> = counts.iter().map(|it| (&*it.route, it.refused_for, it.count)).collect();
-    let no_signature = ("/twilio/", Some("no_signature"), 2);
-    assert_eq!(counts, [("", Some("no_route"), 1), ("/twilio/", None, 3), no_signature]);
+    let unsigned = ("/twilio/", Some("missing_signature"), 2);
+    assert_eq!(counts, [("", Some("no_route"), 1), ("/twilio/", None, 3), unsigned]);
 }
