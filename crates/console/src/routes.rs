@@ -126,7 +126,7 @@ pub(crate) const ROUTES: &[Route] = &[
     door(Method::POST, "/bind/codes", |it| Box::pin(door::codes(it))),
     door(Method::POST, "/bind/finish", |it| Box::pin(door::finish(it))),
     door(Method::GET, "/forgot", |it| Box::pin(ready(door::ask_forgot(&it)))),
-    door(Method::POST, "/forgot", |it| Box::pin(door::forgot(it))),
+    door(Method::POST, "/forgot", |it| Box::pin(ready(door::forgot(&it)))),
     door(Method::GET, "/reset-password", |it| Box::pin(ready(door::ask_reset(&it)))),
     door(Method::POST, "/reset-password", |it| Box::pin(door::reset(it))),
     door(Method::GET, "/lock", |it| Box::pin(ready(door::ask_lock(&it)))),

@@ -29,12 +29,17 @@ pub(crate) fn ask_forgot(door: &Door<'_>) -> Result<Response<Bytes>, Failed> {
     shown(&ForgotPage { login: String::new(), is_sent: false, may_reset: door.console.mails }, None)
 }
 
-pub(crate) async fn forgot(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
+pub(crate) fn forgot(door: &Door<'_>) -> Result<Response<Bytes>, Failed> {
     let login = door.form.get("login").to_owned();
     if door.console.mails && !login.is_empty() {
-        // One answer, whether there is such a person or not. How long it takes says nothing either: whatever is sent is
-        // sent later, by another.
-        door.people.mail_reset(&login, &door.visitor()).await.map_err(Failed::of_people)?;
+        // One answer, whether there is such a person or not, and before anything was looked for: how long it takes says
+        // nothing either.
+        let (people, asked, visitor) = (door.people.clone(), login.clone(), door.visitor());
+        tokio::spawn(async move {
+            if let Err(error) = people.mail_reset(&asked, &visitor).await {
+                tracing::warn!(%error, "a link to set another password could not be mailed");
+            }
+        });
     }
     shown(&ForgotPage { is_sent: !login.is_empty(), login, may_reset: door.console.mails }, None)
 }

@@ -14,7 +14,7 @@ use ringfence_store::{
 };
 use zeroize::Zeroizing;
 
-use super::sign_in::{over, session_like};
+use super::sign_in::{locked, over, session_like};
 use super::{People, Refused, Result, Step, Visitor, first_place};
 
 /// What a code to bind is for.
@@ -50,6 +50,9 @@ impl People {
         let now = self.now();
         let Bindable { person } = self.bindable(code).await?.ok_or(Refused::WrongCode)?;
         let code = RecoveryCode::typed(code.expose()).ok_or(Refused::WrongCode)?;
+        if person.locked_at.is_some() {
+            return Err(Refused::WrongCode);
+        }
         let by = Actor::Person(person.id.clone());
         let place = first_place(&person).ok_or(Refused::Wrong)?;
         let subject = self.store.subject("bind", &[&person.id]).await?;
@@ -82,7 +85,7 @@ impl People {
             address: visitor.address.clone(),
             agent: visitor.agent.clone(),
         };
-        Ok(Step::Bind { token: self.store.begin_session(session, None, now).await? })
+        Ok(Step::Bind { token: self.store.begin_session(session, None, now).await.map_err(locked)? })
     }
 
     /// An authenticator application to be bound, in the place of one that was begun and never confirmed.

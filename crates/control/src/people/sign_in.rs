@@ -14,6 +14,9 @@ use super::{People, Refused, Result, Step, Visitor, first_place};
 /// How many of a person's latest sign-ins are looked through for an address.
 const LOOKED_THROUGH: usize = 100;
 
+/// The id of nobody.
+const NOBODY: &str = "ps_nobody";
+
 /// What somebody types.
 #[derive(Debug, Clone)]
 pub struct Credentials {
@@ -41,7 +44,8 @@ impl People {
         // The same counters where there is nobody, so that they tell nothing.
         let is_known = match &found {
             Some((person, _)) => self.knows(person, &visitor.address).await?,
-            None => false,
+            // As long a look at nobody, so that the time tells nothing.
+            None => !self.store.sign_ins(NOBODY, LOOKED_THROUGH).await?.is_empty(),
         };
         let mut subjects = vec![self.store.subject("password-from", &[&login, &visitor.address]).await?];
         if !is_known {
@@ -92,14 +96,14 @@ impl People {
         match policy::next(demands, Assurance::Password, &kinds, trusted) {
             Next::Enter(assurance) => {
                 let session = session(Stage::Inside, assurance);
-                let token = self.store.begin_session(session, before, now).await?;
+                let token = self.store.begin_session(session, before, now).await.map_err(locked)?;
                 let outcome = if trusted || is_known { SignInOutcome::Known } else { SignInOutcome::New };
                 self.store.end_sign_in(&sign_in, outcome, now).await?;
                 Ok(Step::Inside { token, device })
             }
             Next::Ask(kinds) => {
                 let session = session(Stage::SecondFactor, Assurance::Password);
-                let token = self.store.begin_session(session, before, now).await?;
+                let token = self.store.begin_session(session, before, now).await.map_err(locked)?;
                 Ok(Step::Ask { token, kinds })
             }
             Next::Bind => Err(Refused::NothingBound),
@@ -198,6 +202,14 @@ pub(super) fn session_like(
         sign_in: session.sign_in.clone(),
         address: visitor.address.clone(),
         agent: visitor.agent.clone(),
+    }
+}
+
+/// Somebody was locked out in this very moment: they are told what anybody is.
+pub(super) fn locked(error: ringfence_store::Error) -> Refused {
+    match error {
+        ringfence_store::Error::Conflict { .. } => Refused::Wrong,
+        error => error.into(),
     }
 }
 

@@ -45,6 +45,18 @@ async fn a_code_is_good_once_and_a_day() {
 }
 
 #[tokio::test]
+async fn a_code_of_somebody_who_is_locked_out_is_none() {
+    let house = House::new().await;
+    house.bound("other@example.com", vec![everywhere(Role::Owner)]).await;
+    let invitation = house.invite("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let now = house.people.now();
+    house.store.lock_person(&operator(), &invitation.person.id, true, now).await.unwrap();
+    let code = secret(&invitation.code.spelled());
+    let refused = why(house.people.begin_binding(&code, &secret(PASSWORD), &home()).await);
+    assert!(matches!(refused, Refused::WrongCode), "{refused:?}");
+}
+
+#[tokio::test]
 async fn nobody_is_inside_before_a_factor_was_shown_to_work_and_one_needs_no_twilio() {
     let house = House::new().await;
     let invitation = house.invite("maria@example.com", vec![everywhere(Role::Owner)]).await;
