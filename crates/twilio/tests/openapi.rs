@@ -14,7 +14,9 @@ use ringfence_model::{PhoneNumber, Secret, Sid};
 use ringfence_testkit::openapi::{Document, Operation};
 use ringfence_testkit::{Answer, Recorded, Upstream};
 use ringfence_twilio::client::*;
-use ringfence_twilio::wire::{AccountStatus, CallStatus, Form, Recurring, TriggerBy};
+use ringfence_twilio::wire::{
+    AccountStatus, CallStatus, Form, Recurring, TriggerBy, VerificationChannel, VerificationStatus,
+};
 use serde_json::Value;
 
 type Asking = Pin<Box<dyn Future<Output = Result<(), Error>>>>;
@@ -31,6 +33,7 @@ macro_rules! ask {
 }
 
 const ACCOUNT: Sid = Sid::new(*b"AC", 1);
+const SERVICE: Sid = Sid::new(*b"VA", 1);
 
 /// Every method of every resource, with everything that can be given and, where that differs, with nothing.
 const ASKS: &[Ask] = &[
@@ -247,6 +250,16 @@ const ASKS: &[Ask] = &[
             friendly_name: Some("fifty".to_owned()),
         },
     )),
+    ask!("verifications.start", client => client.verifications(SERVICE).start(&NewVerification {
+        custom_code: Some(Secret::new("314159")),
+        custom_friendly_name: Some("Owl Bank".to_owned()),
+        locale: Some("de".to_owned()),
+        send_digits: Some("12".to_owned()),
+        app_hash: Some("ABCDEFGHIJK".to_owned()),
+        ..NewVerification::new(number().to_string(), VerificationChannel::Sms)
+    })),
+    ask!("verifications.fetch", client => client.verifications(SERVICE).fetch("+14155550100")),
+    ask!("verifications.end", client => client.verifications(SERVICE).end("+1", &VerificationStatus::Canceled)),
     ask!("usage_triggers.delete", client => client.usage_triggers(ACCOUNT).delete(Sid::new(*b"UT", 1))),
 ];
 
