@@ -6,6 +6,16 @@
 //!
 //! Pages are whole documents, rendered here, and work without a script; a small one keeps the overview fresh. A GET
 //! changes nothing. It knows requests and answers whole; who listens, and how they come over a socket, is the gateway's.
+//!
+//! # The modules
+//!
+//! | modules | for |
+//! | --- | --- |
+//! | `routes`, `console` | what there is, who may come, from a request to an answer |
+//! | `guard`, `cookies`, `signed_in` | other sites, the session, the one value that opens what is behind the sign-in |
+//! | `door` | whatever is before it: sign-in, second factor, binding, a forgotten password, the lock link |
+//! | `pages` | one file for each page: plain values out of control's views, and the template that shows them |
+//! | `picture`, `words`, `frame`, `failed` | bars and moments as SVG, times and amounts, what stands around a page, why there is none |
 
 mod assets;
 mod console;

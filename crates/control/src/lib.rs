@@ -2,6 +2,21 @@
 //!
 //! It knows Twilio through its REST API and the world through the store; it never sees a webhook or an outgoing
 //! request itself. Decisions are `ringfence_breaker`'s; here they are carried out, again and again until they are so.
+//!
+//! # The modules
+//!
+//! | modules | for |
+//! | --- | --- |
+//! | `usage`, `plan` | what usage records say, and which triggers are wanted at Twilio against those that are there. Pure |
+//! | `decide` | one transaction out of one observation: new state, audit row, orders, notices. Pure |
+//! | `wanted` | what must be so for an account now, whatever was ordered before. Pure |
+//! | `effects` | suspend, resume, end calls, call messages back, close countries, revoke keys: each read back |
+//! | `engine` | over a store and Twilio: observations move breakers, orders are carried out until they are so, accounts and triggers are held as wanted. It may be dropped at any await |
+//! | `node` | one among others: joins, agrees on the limits, takes the jobs that nobody does, and has its tasks. Only here is waiting |
+//! | `heads` | the newest signed head of the audit log, carried to where whoever can change the store cannot change it |
+//! | `notices` | facts, their words, and mail, webhook, text message or call to one destination, once |
+//! | `people` | how people sign in and what they may change about it; letters to them about their own sign-in |
+//! | `second_factor`, `verify` | codes for the users of applications; Twilio Verify's API over that |
 
 pub mod api;
 pub mod decide;

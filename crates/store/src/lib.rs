@@ -15,6 +15,22 @@
 //!
 //! What happens outside is not done here: an effect is a row of the [outbox](Store::claim_effects), written with the
 //! decision, and performed by whoever claims it.
+//!
+//! # The modules
+//!
+//! | modules | for |
+//! | --- | --- |
+//! | `sql`, `migrate`, `open` | one SQL text on two databases; the tables; the file or the server |
+//! | `write` | group commit: one task takes what is queued into one transaction, a savepoint each, and answers after the commit |
+//! | `keys`, `seal`, `people`, `reseal` | the master key, sealed values, one key for each person (erased, what it sealed is unreadable), rotation |
+//! | `audit` | rows in the transaction of what they tell; `seal` chains them afterwards, `verify` finds what was changed |
+//! | `breakers`, `observations`, `outbox` | a step: new states, what they were decided for, and what must happen, all or nothing |
+//! | `nodes` | signs of life, leases and claims without comparing two machines' clocks |
+//! | `accounts`, `limits`, `triggers`, `tokens` | what is known of Twilio, what was applied, who may use the API |
+//! | `persons` | people who sign in: roles, factors, sessions, trusted devices, codes that are good once, sign-ins |
+//! | `challenges`, `failures`, `rates`, `conversions` | runs of a code, what was tried in a row, what was sent |
+//! | `applications`, `credentials` | whose users get codes, and what they ask with |
+//! | `epoch`, `backup`, `retention` | one unbroken memory; copies of it; forgetting |
 
 mod accounts;
 mod applications;
