@@ -266,5 +266,6 @@ fn gate(parent: Sid) -> Outcome<GateSettings> {
             proof: None,
             resign: None,
         }],
+        remember: settings::Remember::default(),
     })
 }

@@ -51,8 +51,58 @@ pub struct Refusals {
     pub count: u64,
 }
 
-/// Says what the gate of this node has counted.
-pub type Gate = Arc<dyn Fn() -> Vec<RouteCounts> + Send + Sync>;
+/// One of the newest requests at the gate of this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecentRequest {
+    /// Counts up, from the start of the process.
+    pub number: u64,
+    /// When it came.
+    pub at: Timestamp,
+    /// The route, as logs and metrics call it; empty for what reached none.
+    pub route: String,
+    /// The method.
+    pub method: &'static str,
+    /// The path, without a query.
+    pub path: String,
+    /// Who sent it.
+    pub client: IpAddr,
+    /// What was said.
+    pub outcome: GateOutcome,
+    /// The parameters of its form, redacted; none where they are not kept.
+    pub parameters: Option<Vec<(String, String)>>,
+}
+
+/// What the gate said of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GateOutcome {
+    /// It was let in.
+    Admitted {
+        /// The account whose key signed; none where a password was enough.
+        account: Option<String>,
+        /// Which form of the URL had been signed.
+        candidate: &'static str,
+        /// What strict mode noticed.
+        finding: Option<&'static str>,
+    },
+    /// It was not.
+    Refused {
+        /// Why, as logs and metrics call it.
+        reason: &'static str,
+        /// What it was answered with.
+        status: u16,
+        /// What was probably wrong and what to change; none where nothing was tried.
+        explanation: Option<String>,
+    },
+}
+
+/// Tells what the gate of this node has said.
+#[derive(Clone)]
+pub struct Gate {
+    /// How often, since its start.
+    pub counts: Arc<dyn Fn() -> Vec<RouteCounts> + Send + Sync>,
+    /// Of the newest requests, newest first; none where they are not remembered.
+    pub recent: Arc<dyn Fn() -> Option<Vec<RecentRequest>> + Send + Sync>,
+}
 
 /// What the console needs.
 #[derive(Clone)]

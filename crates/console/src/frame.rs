@@ -12,6 +12,8 @@ pub(crate) enum Section {
     Overview,
     Accounts,
     Limits,
+    Requests,
+    Services,
     Audit,
     Credentials,
     People,
@@ -20,10 +22,12 @@ pub(crate) enum Section {
 }
 
 /// Each with its name, its path, and who may see it.
-const SECTIONS: [(Section, &str, &str, Role, bool); 8] = [
+const SECTIONS: [(Section, &str, &str, Role, bool); 10] = [
     (Section::Overview, "Overview", "/", Role::Auditor, false),
     (Section::Accounts, "Accounts", "/accounts", Role::Auditor, false),
     (Section::Limits, "Limits", "/limits", Role::Auditor, false),
+    (Section::Requests, "Requests", "/requests", Role::Auditor, true),
+    (Section::Services, "Codes", "/services", Role::Auditor, true),
     (Section::Audit, "Audit", "/audit", Role::Auditor, false),
     (Section::People, "People", "/people", Role::Owner, true),
     (Section::Policies, "Policies", "/policies", Role::Owner, false),
@@ -89,6 +93,7 @@ fn done(query: &Fields) -> Option<&'static str> {
         "lock" => Some("Done, at once and on every node."),
         "removed" => Some("Removed, with everything that was theirs."),
         "policy" => Some("Set. It holds from the next sign-in on."),
+        "resume-prefix" => Some("Codes go to these numbers again, and are counted anew."),
         "revoke" => Some("The token is revoked."),
         _ => None,
     }

@@ -31,5 +31,5 @@ mod routes;
 mod signed_in;
 mod words;
 
-pub use console::{Caller, Console, ConsoleSetup, Gate, Refusals, RouteCounts};
+pub use console::{Caller, Console, ConsoleSetup, Gate, GateOutcome, RecentRequest, Refusals, RouteCounts};
 pub use signed_in::SignedIn;

@@ -17,7 +17,8 @@ use crate::door::{self, Door};
 use crate::failed::Failed;
 use crate::form::Fields;
 use crate::pages::{
-    account, accounts, audit, breaker, credentials, limits, overview, people, security, sign_out,
+    account, accounts, audit, breaker, credentials, limits, overview, people, requests, security, services,
+    sign_out,
 };
 use crate::signed_in::SignedIn;
 
@@ -146,6 +147,10 @@ pub(crate) const ROUTES: &[Route] = &[
     dangerous(Method::POST, "/breakers/reset", Operator, false, |call| Box::pin(breaker::reset(call))),
     inside(Method::GET, "/limits", Auditor, false, |call| Box::pin(limits::show(call))),
     inside(Method::GET, "/limits/plan", Auditor, true, |call| Box::pin(limits::plan(call))),
+    inside(Method::GET, "/requests", Auditor, true, |call| Box::pin(requests::show(call))),
+    inside(Method::GET, "/services", Auditor, true, |call| Box::pin(services::show(call))),
+    dangerous(Method::GET, "/services/resume", Operator, true, |call| Box::pin(services::ask_resume(call))),
+    dangerous(Method::POST, "/services/resume", Operator, true, |call| Box::pin(services::resume(call))),
     inside(Method::GET, "/audit", Auditor, false, |call| Box::pin(audit::show(call))),
     inside(Method::GET, "/audit/verify", Auditor, true, |call| Box::pin(audit::verify(call))),
     inside(Method::GET, "/credentials", Owner, true, |call| Box::pin(credentials::show(call))),

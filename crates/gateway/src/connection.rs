@@ -22,9 +22,11 @@ use tokio::time::timeout;
 
 use crate::preface::{self, Protocol};
 use crate::reason::Reason;
+use crate::recent::Noted;
 use crate::respond::GateBody;
 use crate::server::{Shared, TlsEnd};
 use crate::settings::Limits;
+use crate::told::note_refused;
 use crate::worker::Worker;
 use crate::{acme, forward_auth, gate, hosted, proxy_protocol};
 
@@ -284,7 +286,9 @@ fn refused_by_hyper(connection: &Connection, error: &hyper::Error) {
     }
     let reason = Reason::BadRequest(rule);
     connection.worker.shared.metrics.refused_without_route(reason);
-    gate::log_refusal("", reason, status, "", connection.peer);
+    let (shared, nowhere) = (&connection.worker.shared, Arc::from(""));
+    let noted = Noted { route: &nowhere, method: "", target: "", client: connection.peer, form: None };
+    note_refused(shared, shared.snapshot.load().remember, &noted, reason, status, None);
 }
 
 fn handshake_failed(connection: &Connection, what: &'static str) {

@@ -1,4 +1,4 @@
-//! Explanations of refused signatures, for the log: what was probably wrong and what to change.
+//! Explanations of refused signatures, for the log and for whoever looks at recent requests: what was probably wrong and what to change.
 //!
 //! The trials cost far more than a verdict, so they run on a thread of their own, one at a time in the whole
 //! process, and at most once a second for each route: an attacker cannot order them.
@@ -10,13 +10,14 @@ use ringfence_signature::{Hints, Refusal, explain_with};
 
 use crate::admission::{Received, policy, signed_request};
 use crate::http_rules::Head;
+use crate::recent::Explanation;
 use crate::server::Shared;
 use crate::snapshot::{ActiveRoute, Snapshot};
 
 /// Larger bodies are not explained: each trial reads the whole of it.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// Explains this refusal in the log, unless one is being explained, another of the same route was within the
+/// Explains this refusal in the log, and in what is given back once it is known, unless one is being explained, another of the same route was within the
 /// second, or there is nothing to try.
 pub(crate) fn offer_explanation(
     shared: &Arc<Shared>,
@@ -24,15 +25,17 @@ pub(crate) fn offer_explanation(
     snapshot: &Arc<Snapshot>,
     received: &Received<'_>,
     refusal: Refusal,
-) {
+) -> Option<Explanation> {
     let nothing_to_try = matches!(refusal, Refusal::MissingSignature | Refusal::MalformedSignature);
     if nothing_to_try
         || received.body.len() > BODY_BYTES_MAX
         || !active.may_explain(shared.clock.unix_seconds())
         || shared.explaining.swap(true, Ordering::Acquire)
     {
-        return;
+        return None;
     }
+    let explanation = Explanation::default();
+    let told = Arc::clone(&explanation);
     let running = Running(Arc::clone(shared));
     let snapshot = Arc::clone(snapshot);
     let index = active.index;
@@ -48,14 +51,16 @@ pub(crate) fn offer_explanation(
         let forwarded = headers.get("x-forwarded-host").and_then(|host| host.to_str().ok());
         let hosts: Vec<&str> = [authority.as_str()].into_iter().chain(forwarded).collect();
         let hints = Hints { other_hosts: &hosts, ..Hints::default() };
-        let explanation =
-            explain_with(&request, &snapshot.keyring, &policy(&active.route), &hints).to_string();
+        let text = explain_with(&request, &snapshot.keyring, &policy(&active.route), &hints).to_string();
         // On one line, like everything in the log.
-        let hint = explanation.split_whitespace().collect::<Vec<_>>().join(" ");
+        let hint = text.split_whitespace().collect::<Vec<_>>().join(" ");
         tracing::info!(route = &*active.route.label, hint, "a refused request explained");
+        // It is set here alone.
+        let _set = told.set(text);
     };
     // Where no thread can be had, the refusal stays unexplained.
     let _thread = std::thread::Builder::new().name("ringfence-explain".to_owned()).spawn(job);
+    Some(explanation)
 }
 
 /// Lets the next explanation begin when this one has ended, however it ends.

@@ -7,6 +7,7 @@
 //! waved through on its URL alone.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,15 +24,17 @@ use crate::body::{BodyBound, read_body};
 use crate::connection::Connection;
 use crate::explain::offer_explanation;
 use crate::forward::MATCHED_HEADER;
-use crate::gate::{NotTaken, count_admitted, decide, known_method, log_refusal, not_taken};
+use crate::gate::{NotTaken, decide, not_taken};
 use crate::http_rules::{self, Head, SIGNATURE};
 use crate::proof::{ACCOUNT_HEADER, PROOF_HEADER};
 use crate::reason::Reason;
+use crate::recent::Noted;
 use crate::replay::{Begin, ReplayKey};
 use crate::respond::{self, GateBody};
 use crate::route_table::{self, Found};
-use crate::settings::{Check, Mode, Replay, Upstream};
+use crate::settings::{Check, Mode, Remember, Replay, Upstream};
 use crate::snapshot::ActiveRoute;
+use crate::told::{Refused, count_admitted, form, known_method, note_admitted, note_refused};
 use crate::worker::Worker;
 
 /// A GET subrequest whose `Content-Length` is the original's promises bytes that nginx never sends; a proxy that
@@ -43,24 +46,30 @@ pub(crate) async fn handle(connection: &Connection, request: Request<Incoming>) 
     let (worker, peer) = (&*connection.worker, connection.peer);
     let (parts, body) = request.into_parts();
     let snapshot = worker.shared.snapshot.load_full();
+    // Until it is known what the proxy asks about, it is its own request.
+    let mut about = About { method: &parts.method, target: http_rules::target(&parts), peer };
+    let refuse = |active: Option<&ActiveRoute>, refused: Refused, about: About<'_>| {
+        refuse(worker, snapshot.remember, active, refused, about)
+    };
     if !snapshot.trusted_proxies.contains(peer) {
-        return refuse(worker, None, Reason::UntrustedPeer, &parts.method, peer);
+        return refuse(None, Reason::UntrustedPeer.into(), about);
     }
     let asked = match Asked::of(&parts) {
         Ok(asked) => asked,
-        Err(reason) => return refuse(worker, None, reason, &parts.method, peer),
+        Err(reason) => return refuse(None, reason.into(), about),
     };
+    about = About { method: &asked.method, target: asked.head.target, peer };
     let active =
         match route_table::find(&snapshot.routes, asked.head.authority, asked.head.target, &asked.method) {
             Found::Route(active) => active,
             Found::OtherMethods(active) => {
-                return refuse(worker, Some(active), Reason::MethodNotAllowed, &asked.method, peer);
+                return refuse(Some(active), Reason::MethodNotAllowed.into(), about);
             }
-            Found::Nothing => return refuse(worker, None, Reason::NoRoute, &asked.method, peer),
+            Found::Nothing => return refuse(None, Reason::NoRoute.into(), about),
         };
     let admissible = match admissible(&active.route, &parts.headers) {
         Ok(admissible) => admissible,
-        Err(reason) => return refuse(worker, Some(active), reason, &asked.method, peer),
+        Err(reason) => return refuse(Some(active), reason.into(), about),
     };
     let limits = &snapshot.limits;
     let promised = parts.method == Method::GET && !body.is_end_stream();
@@ -76,36 +85,55 @@ pub(crate) async fn handle(connection: &Connection, request: Request<Incoming>) 
         Ok(body) => body,
         Err(Reason::BodyTimeout) if promised && matches!(active.route.check, Check::Basic(_)) => Bytes::new(),
         Err(Reason::BodyTimeout) if promised => {
-            return refuse(worker, Some(active), Reason::FormWithoutBody, &asked.method, peer);
+            return refuse(Some(active), Reason::FormWithoutBody.into(), about);
         }
-        Err(reason) => return refuse(worker, Some(active), reason, &asked.method, peer),
+        Err(reason) => return refuse(Some(active), reason.into(), about),
     };
     // Basic credentials cover no body, so there the proxy need not hand it over.
     let body_counts = !matches!(active.route.check, Check::Basic(_));
     if body_counts && body.is_empty() && asked.had_a_body(&parts) {
-        return refuse(worker, Some(active), Reason::FormWithoutBody, &asked.method, peer);
+        return refuse(Some(active), Reason::FormWithoutBody.into(), about);
     }
     let received = Received { method: &asked.method, head: asked.head, headers: &parts.headers, body: &body };
     match decide(active, &snapshot, &admissible, &received) {
         Ok(webhook) => {
             if is_refused_repeat(worker, active, &parts.headers, &webhook) {
-                return refuse(worker, Some(active), Reason::Replayed, &asked.method, peer);
+                return refuse(Some(active), Reason::Replayed.into(), about);
             }
             count_admitted(active, &webhook);
-            // A 200 would send the delivery to the application behind the proxy, and the breaker would never hear of it.
-            if active.route.upstream == Upstream::Breaker {
+            let noted = about.noted(&active.route.label, form(&parts.headers, &body).map(|form| &form[..]));
+            note_admitted(&worker.shared, snapshot.remember, &noted, &webhook);
+            // A 200 would send the delivery to the application behind the proxy, and we would never hear of it.
+            if !matches!(active.route.upstream, Upstream::Application(_)) {
                 return not_taken(&active.route, NotTaken::ForwardAuth);
             }
             let now_unix = worker.shared.clock.unix_seconds();
             admitted(active, &asked, &webhook, now_unix)
         }
         Err(reason) => {
+            let mut refused = Refused::from(reason);
             if let Reason::Signature(refusal) = reason {
-                offer_explanation(&worker.shared, active, &snapshot, &received, refusal);
+                refused.explanation =
+                    offer_explanation(&worker.shared, active, &snapshot, &received, refusal);
                 worker.shared.hooks.tell_stale(&active.route, &received, refusal);
             }
-            refuse(worker, Some(active), reason, &asked.method, peer)
+            refused.form = form(&parts.headers, &body).cloned();
+            refuse(Some(active), refused, about)
         }
+    }
+}
+
+/// What a proxy asks about, as it is remembered.
+#[derive(Debug, Clone, Copy)]
+struct About<'a> {
+    method: &'a Method,
+    target: &'a str,
+    peer: IpAddr,
+}
+
+impl<'a> About<'a> {
+    fn noted(self, route: &'a Arc<str>, form: Option<&'a [u8]>) -> Noted<'a> {
+        Noted { route, method: known_method(self.method), target: self.target, client: self.peer, form }
     }
 }
 
@@ -221,11 +249,12 @@ fn admitted(
 /// 401 or 403; 200 on a route that only watches.
 fn refuse(
     worker: &Worker,
+    remember: Remember,
     active: Option<&ActiveRoute>,
-    reason: Reason,
-    method: &Method,
-    peer: IpAddr,
+    refused: Refused,
+    about: About<'_>,
 ) -> Response<GateBody> {
+    let Refused { reason, explanation, form } = refused;
     match active {
         Some(active) => active.metrics.refused(reason),
         None => worker.shared.metrics.refused_without_route(reason),
@@ -239,11 +268,12 @@ fn refuse(
     if !matches!(response.status(), StatusCode::OK | StatusCode::UNAUTHORIZED) {
         response = respond::empty(StatusCode::FORBIDDEN);
     }
-    let label = route.map_or("", |route| &*route.label);
-    log_refusal(label, reason, response.status(), known_method(method), peer);
+    let label = route.map_or_else(|| Arc::from(""), |route| Arc::clone(&route.label));
+    let noted = about.noted(&label, form.as_deref());
+    note_refused(&worker.shared, remember, &noted, reason, response.status(), explanation);
     if reason == Reason::FormWithoutBody {
         tracing::warn!(
-            route = label,
+            route = &*label,
             hint = "the proxy asks without the request's body, so its signature cannot be checked: on nginx and \
                     Caddy proxy through the gate; on Traefik set forwardBody and preserveRequestMethod; on Envoy \
                     set with_request_body",

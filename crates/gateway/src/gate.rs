@@ -8,10 +8,11 @@ use std::task::{Context, Poll, ready};
 
 use http::header::{EXPECT, HeaderMap};
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
-use ringfence_signature::{Scratch, Subject};
+use ringfence_model::Sid;
+use ringfence_signature::{Scratch, Subject, fields};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
@@ -25,13 +26,16 @@ use crate::forward::{Forward, forward};
 use crate::forwarded::client_address;
 use crate::http_rules::{self, Head, SIGNATURE};
 use crate::intake;
+use crate::key_press::{self, KeyPress};
 use crate::metrics::{InFlight, RouteMetrics};
 use crate::reason::Reason;
+use crate::recent::Noted;
 use crate::replay::{Begin, Keep, KeptAnswer, Known, Recorder, Recording, ReplayKey, Ticket};
 use crate::respond::{self, GateBody};
 use crate::route_table::{self, Found};
 use crate::settings::{Mode, Replay, Route, Upstream};
 use crate::snapshot::{ActiveRoute, Snapshot};
+use crate::told::{Refused, count_admitted, form, known_method, note_admitted, note_refused};
 use crate::trigger::Fired;
 use crate::upstream::{Answer, Outcome, Stage, UpstreamAddress, UpstreamError};
 use crate::websocket;
@@ -93,9 +97,9 @@ impl<'a> Exchange<'a> {
             };
         let websocket = head.websocket;
         let response = match self.admitted(active, &parts, head, body).await {
-            Err(reason) => self.refuse(active, reason, &parts),
+            Err(refused) => self.refuse(active, refused, &parts),
             Ok(webhook) if active.route.mode == Mode::Shadow => {
-                count_admitted(active, &webhook);
+                self.count_admitted(active, &webhook, &parts);
                 respond::empty(StatusCode::NO_CONTENT)
             }
             Ok(webhook) => self.deliver(active, parts, websocket, webhook, upgrade).await,
@@ -110,7 +114,7 @@ impl<'a> Exchange<'a> {
         parts: &Parts,
         head: Head<'_>,
         body: Incoming,
-    ) -> Result<VerifiedWebhook, Reason> {
+    ) -> Result<VerifiedWebhook, Refused> {
         let limits = &self.snapshot.limits;
         let deadline = self.now + limits.body_timeout;
         let may_discard = !parts.headers.contains_key(EXPECT);
@@ -118,7 +122,7 @@ impl<'a> Exchange<'a> {
             Ok(admissible) => admissible,
             Err(reason) => {
                 discard_if(may_discard, body, deadline).await;
-                return Err(reason);
+                return Err(reason.into());
             }
         };
         let bound = BodyBound {
@@ -130,12 +134,16 @@ impl<'a> Exchange<'a> {
         };
         let body = read_body(body, &bound).await?;
         let received = Received { method: &parts.method, head, headers: &parts.headers, body: &body };
-        let verdict = decide(active, self.snapshot, &admissible, &received);
-        if let Err(Reason::Signature(refusal)) = verdict {
-            offer_explanation(&self.worker.shared, active, self.snapshot, &received, refusal);
-            self.worker.shared.hooks.tell_stale(&active.route, &received, refusal);
-        }
-        verdict
+        decide(active, self.snapshot, &admissible, &received).map_err(|reason| {
+            let mut refused = Refused::from(reason);
+            if let Reason::Signature(refusal) = reason {
+                let shared = &self.worker.shared;
+                refused.explanation = offer_explanation(shared, active, self.snapshot, &received, refusal);
+                shared.hooks.tell_stale(&active.route, &received, refusal);
+            }
+            refused.form = form(&parts.headers, &body).cloned();
+            refused
+        })
     }
 
     /// Forwards a verified request, unless it came before.
@@ -153,6 +161,9 @@ impl<'a> Exchange<'a> {
         if route.upstream == Upstream::Breaker {
             return self.take_trigger(active, &parts, websocket, &webhook, deadline).await;
         }
+        if route.upstream == Upstream::SecondFactor {
+            return self.take_key(active, &parts, websocket, &webhook, deadline).await;
+        }
         let ticket = match repeats(route, &webhook) {
             Repeats::Forwarded => None,
             Repeats::Remembered(keep) => {
@@ -166,7 +177,7 @@ impl<'a> Exchange<'a> {
         let Some(in_work) = self.worker.shared.metrics.enter(self.snapshot.limits.in_flight_max) else {
             return self.refuse(active, Reason::Overloaded, &parts);
         };
-        count_admitted(active, &webhook);
+        self.count_admitted(active, &webhook, &parts);
         let is_remembered = ticket.is_some();
         let delivery = Delivery {
             worker: Arc::clone(self.worker),
@@ -193,7 +204,7 @@ impl<'a> Exchange<'a> {
         webhook: &VerifiedWebhook,
         deadline: Instant,
     ) -> Response<GateBody> {
-        count_admitted(active, webhook);
+        self.count_admitted(active, webhook, parts);
         let shared = &self.worker.shared;
         // Without a signature nobody proves which account it is about.
         let (Some(taker), Some(_)) = (&shared.taker, webhook.allowed()) else {
@@ -213,6 +224,39 @@ impl<'a> Exchange<'a> {
                 }
             };
         shared.metrics.trigger(outcome);
+        response
+    }
+
+    /// Has the code spoken to whoever pressed a key. A repeat hears the same, as long as the code waits.
+    async fn take_key(
+        self,
+        active: &ActiveRoute,
+        parts: &Parts,
+        websocket: bool,
+        webhook: &VerifiedWebhook,
+        deadline: Instant,
+    ) -> Response<GateBody> {
+        let hooks = &self.worker.shared.hooks;
+        let account = webhook.account().and_then(|account| Sid::parse(account.as_str()).ok());
+        // Without a signature nobody proves which call it is.
+        let Some(account) = account else { return not_taken(&active.route, NotTaken::NoSecondFactor) };
+        let Some(in_work) = self.worker.shared.metrics.enter(self.snapshot.limits.in_flight_max) else {
+            return self.refuse(active, Reason::Overloaded, parts);
+        };
+        self.count_admitted(active, webhook, parts);
+        let target = http_rules::target(parts);
+        let head = Head { authority: "", target, websocket };
+        let received =
+            Received { method: &parts.method, head, headers: &parts.headers, body: webhook.body() };
+        let query = target.split_once('?').map_or("", |(_, query)| query);
+        let request = signed_request(&active.route, &received, None);
+        let label = &active.route.label;
+        let press = KeyPress::read(account, fields(query.as_bytes()), parameters(&request));
+        let response = match press {
+            Err(why) => key_press::malformed(label, why),
+            Ok(press) => key_press::answer(label, hooks.on_key.as_ref(), press, deadline).await,
+        };
+        drop(in_work);
         response
     }
 
@@ -239,7 +283,7 @@ impl<'a> Exchange<'a> {
                 }
                 Begin::Known(Known::Answer(kept)) => {
                     replay.count_answered();
-                    count_admitted(active, webhook);
+                    self.count_admitted(active, webhook, parts);
                     return Err(kept_answer(&kept));
                 }
                 Begin::Known(Known::WithoutAnswer) => return Ok(None),
@@ -253,21 +297,44 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    fn refuse(self, active: &ActiveRoute, reason: Reason, parts: &Parts) -> Response<GateBody> {
+    fn count_admitted(self, active: &ActiveRoute, webhook: &VerifiedWebhook, parts: &Parts) {
+        count_admitted(active, webhook);
+        let form = form(&parts.headers, webhook.body()).map(|form| &form[..]);
+        let noted = self.noted(&active.route.label, parts, form);
+        note_admitted(&self.worker.shared, self.snapshot.remember, &noted, webhook);
+    }
+
+    fn noted<'n>(&self, route: &'n Arc<str>, parts: &'n Parts, form: Option<&'n [u8]>) -> Noted<'n> {
+        let method = known_method(&parts.method);
+        Noted { route, method, target: http_rules::target(parts), client: self.client, form }
+    }
+
+    fn refuse(self, active: &ActiveRoute, refused: impl Into<Refused>, parts: &Parts) -> Response<GateBody> {
+        let Refused { reason, explanation, form } = refused.into();
         active.metrics.refused(reason);
         let response = if active.route.mode == Mode::Shadow {
             respond::empty(StatusCode::NO_CONTENT)
         } else {
             respond::refusal(reason, Some(&active.route))
         };
-        log_refusal(&active.route.label, reason, response.status(), known_method(&parts.method), self.client);
+        let noted = self.noted(&active.route.label, parts, form.as_deref());
+        note_refused(
+            &self.worker.shared,
+            self.snapshot.remember,
+            &noted,
+            reason,
+            response.status(),
+            explanation,
+        );
         response
     }
 
     fn refuse_without_route(self, reason: Reason, parts: &Parts) -> Response<GateBody> {
         self.worker.shared.metrics.refused_without_route(reason);
         let response = respond::refusal(reason, None);
-        log_refusal("", reason, response.status(), known_method(&parts.method), self.client);
+        let nowhere = Arc::from("");
+        let noted = self.noted(&nowhere, parts, None);
+        note_refused(&self.worker.shared, self.snapshot.remember, &noted, reason, response.status(), None);
         response
     }
 }
@@ -291,7 +358,7 @@ impl Delivery {
     async fn run(self) -> Response<GateBody> {
         let active = &self.snapshot.routes[self.route];
         let Upstream::Application(address) = &active.route.upstream else {
-            // `deliver` lets no trigger come so far.
+            // `deliver` lets nothing come so far that is ours.
             return not_taken(&active.route, NotTaken::NoBreaker);
         };
         let job = Forward {
@@ -378,58 +445,6 @@ pub(crate) fn decide(
     SCRATCH.with_borrow_mut(|scratch| admit(&active.route, &snapshot.keyring, admissible, received, scratch))
 }
 
-/// Counts what the check of an admitted request found.
-pub(crate) fn count_admitted(active: &ActiveRoute, webhook: &VerifiedWebhook) {
-    match webhook.allowed() {
-        Some(allowed) => {
-            active.metrics.allowed(allowed.candidate.as_str());
-            if let Some(finding) = &allowed.finding {
-                active.metrics.finding(finding.as_str());
-                tracing::info!(
-                    route = &*active.route.label,
-                    finding = finding.as_str(),
-                    "strict mode would refuse this request"
-                );
-            }
-        }
-        None => active.metrics.allowed("as-received"),
-    }
-}
-
-/// One line for each refusal, with nothing in it that a caller could have made personal or long.
-pub(crate) fn log_refusal(
-    route: &str,
-    reason: Reason,
-    status: StatusCode,
-    method: &'static str,
-    client: IpAddr,
-) {
-    tracing::info!(
-        route,
-        reason = reason.as_str(),
-        status = status.as_u16(),
-        method,
-        client = %client,
-        "request refused"
-    );
-}
-
-/// A method that HTTP knows; any other is the caller's text, of any length.
-pub(crate) fn known_method(method: &Method) -> &'static str {
-    const KNOWN: [(Method, &str); 9] = [
-        (Method::POST, "POST"),
-        (Method::GET, "GET"),
-        (Method::PUT, "PUT"),
-        (Method::DELETE, "DELETE"),
-        (Method::HEAD, "HEAD"),
-        (Method::OPTIONS, "OPTIONS"),
-        (Method::PATCH, "PATCH"),
-        (Method::CONNECT, "CONNECT"),
-        (Method::TRACE, "TRACE"),
-    ];
-    KNOWN.iter().find(|(known, _)| known == method).map_or("other", |(_, name)| name)
-}
-
 /// What a repeat of a request meets.
 enum Repeats {
     Forwarded,
@@ -499,26 +514,29 @@ fn upstream_failed(active: &ActiveRoute, error: &UpstreamError) -> Response<Gate
     respond::empty(status)
 }
 
-/// 503: a delivery for the breaker that nobody here takes, and why. Twilio comes again after it, and whoever reads the
-/// log knows why nothing happened.
+/// 503: a delivery for us that nobody here takes, and why. Whoever reads the log knows why nothing happened; with a usage
+/// trigger Twilio comes again.
 pub(crate) fn not_taken(route: &Route, why: NotTaken) -> Response<GateBody> {
     tracing::error!(
         route = &*route.label,
         status = StatusCode::SERVICE_UNAVAILABLE.as_u16(),
-        "a usage trigger was verified and nothing was done about it: {}",
+        "a webhook for Ringfence was verified and nothing was done about it: {}",
         match why {
-            NotTaken::NoBreaker => "there is no circuit breaker here to take it",
+            NotTaken::NoBreaker => "there is no circuit breaker here to take a usage trigger",
+            NotTaken::NoSecondFactor => "without a signature of its account no key is taken",
             NotTaken::ForwardAuth => {
-                "triggers are taken by the gate itself, so their URL must lead there and not to a proxy that only asks"
+                "usage triggers and keys are taken by the gate itself, so their URL must lead there and not to a proxy \
+                 that only asks"
             }
         }
     );
     respond::empty(StatusCode::SERVICE_UNAVAILABLE)
 }
 
-/// Why a delivery for the breaker was not taken.
+/// Why a delivery for us was not taken.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum NotTaken {
     NoBreaker,
+    NoSecondFactor,
     ForwardAuth,
 }

@@ -13,6 +13,7 @@ use ringfence_signature::Refusal;
 
 use crate::Intake;
 use crate::admission::{Received, parameters, signed_request};
+use crate::key_press::KeyPress;
 use crate::settings::Route;
 
 /// Told of an account whose keys may be out of date.
@@ -22,6 +23,10 @@ pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// An answer that is being made.
 pub type Answer = Pin<Box<dyn Future<Output = Response<Bytes>> + Send>>;
+/// What is spoken to whoever pressed a key: TwiML, or, in one line, why nothing can be said.
+pub type Spoken = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
+/// Asked what is spoken after a key was pressed in a call that carries a code.
+pub type OnKey = Arc<dyn Fn(KeyPress) -> Spoken + Send + Sync>;
 /// Answers requests to the admin listener, from the peer of the connection.
 pub type AdminApi = Arc<dyn Fn(SocketAddr, Request<Bytes>) -> Answer + Send + Sync>;
 /// Answers requests to a listener of its own. Each has one `Host`, a path for its target and at most one `Cookie`, and
@@ -43,6 +48,8 @@ pub struct Caller {
 pub struct Hooks {
     /// Takes usage triggers; without it they are answered with 503.
     pub intake: Option<Intake>,
+    /// Asked after a key was pressed in a call that carries a code; without it that is answered with 503.
+    pub on_key: Option<OnKey>,
     /// Told of the account that a request names whose signature no known key made: the account may be new, or have a
     /// new token. Strangers can have it called as often as they like, with any account.
     pub on_stale: Option<OnStale>,
@@ -64,6 +71,7 @@ impl fmt::Debug for Hooks {
         formatter
             .debug_struct("Hooks")
             .field("intake", &self.intake.is_some())
+            .field("on_key", &self.on_key.is_some())
             .field("on_stale", &self.on_stale.is_some())
             .field("readiness", &self.readiness.is_some())
             .field("admin", &self.admin.is_some())

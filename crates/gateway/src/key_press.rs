@@ -155,7 +155,7 @@ mod tests {
             ),
             (&*query, "Digits=1", "CallSid is missing"),
             (&*query, &*format!("CallSid={SEND}&Digits=1"), "CallSid is not the SID of a call"),
-            (&*query, &*format!("CallSid=%FF&Digits=1"), "CallSid is not the SID of a call"),
+            (&*query, "CallSid=%FF&Digits=1", "CallSid is not the SID of a call"),
             (
                 &*query,
                 &*format!("CallSid={CALL}&CallSid=CA1&Digits=1"),

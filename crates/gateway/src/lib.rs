@@ -10,8 +10,8 @@
 //!                                            Webhook       answer      our own
 //! ```
 //!
-//! One kind of webhook ends here: a usage trigger, on the route of the circuit breaker, goes from admission to `intake`,
-//! which keeps it in the store and answers.
+//! Two kinds of webhooks end here: a usage trigger, on the route of the circuit breaker, goes from admission to `intake`,
+//! which keeps it in the store and answers; a key pressed in a call with a code goes to `key_press`, which says the code.
 //!
 //! What is absent: no database on any other way, no sessions, no HTML; no decision reads a clock or the environment; nothing
 //! is sent upstream before the body is complete and verified; no path is decoded or normalised.
@@ -28,10 +28,12 @@
 //! | `basic`, `proof`, `websocket` | Basic users, the upstream's proof, tunnels |
 //! | `forward_auth` | the same decision as an answer to another proxy |
 //! | `hosted`, `whole` | the listeners of the console and the second factor: a request in one form, whole, to a hook |
+//! | `key_press` | a key pressed in a call that carries a code, and what is spoken then |
 //! | `trigger`, `intake` | what a usage trigger says; kept before it is answered, 503 where it cannot be |
 //! | `hooks` | what the rest of Ringfence hangs in at the start, so that neither plane knows the other |
 //! | `upstream` | an HTTP/1.1 client of our own: the answer's head parsed, its body streamed, connections kept |
 //! | `settings`, `snapshot` | what the configuration means; what one request needs of it |
+//! | `told`, `recent`, `verdicts` | the newest requests one by one, and all of them counted, for people to look at |
 //! | `reason`, `respond`, `explain`, `metrics`, `admin` | why not, what is answered, what the operator learns |
 //!
 //! # A webhook, followed through it
@@ -77,12 +79,14 @@ mod hooks;
 mod hosted;
 mod http_rules;
 mod intake;
+mod key_press;
 mod keys;
 mod metrics;
 mod preface;
 pub mod proof;
 mod proxy_protocol;
 mod reason;
+mod recent;
 mod replay;
 mod respond;
 pub mod route_table;
@@ -90,6 +94,7 @@ mod server;
 pub mod settings;
 mod snapshot;
 pub mod tls;
+mod told;
 mod trigger;
 pub mod upstream;
 mod verdicts;
@@ -97,9 +102,11 @@ mod websocket;
 mod whole;
 mod worker;
 
-pub use hooks::{AdminApi, Answer, Caller, Hooks, Hosted, OnStale, Readiness};
+pub use hooks::{AdminApi, Answer, Caller, Hooks, Hosted, OnKey, OnStale, Readiness, Spoken};
 pub use intake::Intake;
+pub use key_press::KeyPress;
 pub use keys::{Keys, LearntAccount};
 pub use reason::Reason;
+pub use recent::{Outcome, RecentVerdict};
 pub use server::{Gateway, Listeners, ReloadError, Reloaded, StartError};
 pub use verdicts::{VerdictCount, Verdicts};

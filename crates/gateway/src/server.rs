@@ -26,8 +26,9 @@ use crate::hosted::HostedEnd;
 use crate::intake::Taker;
 use crate::keys::{Keys, LearntKeys};
 use crate::metrics::Metrics;
+use crate::recent::Recent;
 use crate::replay::ReplayCache;
-use crate::settings::{Limits, Listen, Settings, Tls};
+use crate::settings::{Limits, Listen, Remember, Settings, Tls};
 use crate::snapshot::Snapshot;
 use crate::tls::{self, CertificateStore, TlsError};
 use crate::verdicts::Verdicts;
@@ -132,6 +133,7 @@ pub(crate) struct Shared {
     pub(crate) snapshot: ArcSwap<Snapshot>,
     pub(crate) learnt: Mutex<LearntKeys>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) recent: Recent,
     pub(crate) replay: ReplayCache,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) draining: watch::Sender<bool>,
@@ -261,6 +263,7 @@ impl Gateway {
             snapshot: ArcSwap::from_pointee(snapshot),
             learnt: Mutex::new(learnt),
             metrics,
+            recent: Recent::default(),
             replay,
             clock,
             draining: watch::Sender::new(false),
@@ -325,6 +328,9 @@ impl Gateway {
         let learnt = self.shared.hold_learnt();
         let snapshot = Snapshot::new(settings, &learnt, &self.shared.metrics);
         self.shared.metrics.accounts(&snapshot);
+        if snapshot.remember == Remember::Nothing {
+            self.shared.recent.forget();
+        }
         self.shared.snapshot.store(Arc::new(snapshot));
         Ok(Reloaded { needs_restart })
     }

@@ -32,6 +32,20 @@ pub struct Settings {
     pub keyring: Keyring,
     /// The routes, in the order of the file; the most specific that matches wins, whatever the order.
     pub routes: Vec<Route>,
+    /// What is remembered of the newest requests, for people to look at.
+    pub remember: Remember,
+}
+
+/// What is remembered of a request, in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Remember {
+    /// Nothing: nobody looks.
+    #[default]
+    Nothing,
+    /// When, which path, from whom, and what was said of it.
+    Metadata,
+    /// The parameters of its form too, each value by what it is.
+    RedactedBodies,
 }
 
 /// Where the data plane listens. A part without an address is off.
@@ -155,6 +169,8 @@ pub enum Upstream {
     Application(UpstreamAddress),
     /// To the circuit breaker: usage triggers, which are taken here and reach no application.
     Breaker,
+    /// To the second factor: a key that somebody pressed in a call that carries a code.
+    SecondFactor,
 }
 
 impl Upstream {
@@ -162,7 +178,7 @@ impl Upstream {
     pub fn address(&self) -> Option<&UpstreamAddress> {
         match self {
             Self::Application(address) => Some(address),
-            Self::Breaker => None,
+            Self::Breaker | Self::SecondFactor => None,
         }
     }
 }
@@ -170,9 +186,13 @@ impl Upstream {
 impl FromStr for Upstream {
     type Err = AddressError;
 
-    /// Reads `breaker` or an address.
+    /// Reads `breaker`, `second-factor` or an address.
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        if text == "breaker" { Ok(Self::Breaker) } else { text.parse().map(Self::Application) }
+        match text {
+            "breaker" => Ok(Self::Breaker),
+            "second-factor" => Ok(Self::SecondFactor),
+            address => address.parse().map(Self::Application),
+        }
     }
 }
 
@@ -182,6 +202,7 @@ impl fmt::Display for Upstream {
         match self {
             Self::Application(address) => write!(formatter, "http://{}", address.authority()),
             Self::Breaker => formatter.write_str("breaker"),
+            Self::SecondFactor => formatter.write_str("second-factor"),
         }
     }
 }

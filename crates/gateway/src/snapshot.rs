@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::forwarded::TrustedPeers;
 use crate::keys::LearntKeys;
 use crate::metrics::{Metrics, RouteMetrics};
-use crate::settings::{Limits, Route, Settings};
+use crate::settings::{Limits, Remember, Route, Settings};
 
 /// The configuration in force.
 #[derive(Debug)]
@@ -22,6 +22,7 @@ pub(crate) struct Snapshot {
     pub(crate) keyring: Keyring,
     pub(crate) limits: Limits,
     pub(crate) trusted_proxies: TrustedPeers,
+    pub(crate) remember: Remember,
 }
 
 /// A route with what is worked out once from it.
@@ -58,6 +59,7 @@ impl Snapshot {
             configured: Arc::new(settings.keyring),
             limits: settings.limits,
             trusted_proxies: settings.listen.trusted_proxies,
+            remember: settings.remember,
         }
     }
 
@@ -69,6 +71,7 @@ impl Snapshot {
             keyring: learnt.on(&self.configured),
             limits: self.limits.clone(),
             trusted_proxies: self.trusted_proxies.clone(),
+            remember: self.remember,
         }
     }
 }

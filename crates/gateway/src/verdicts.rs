@@ -1,8 +1,11 @@
-//! What the gate has said so far, counted: for whoever shows it to people. Monitoring reads the same numbers as metrics.
+//! What the gate has said so far, counted, and of the newest requests one by one: for whoever shows it to people.
+//! Monitoring reads the same numbers as metrics.
 
 use std::sync::Arc;
 
+use crate::recent::RecentVerdict;
 use crate::server::Shared;
+use crate::settings::Remember;
 
 /// Tells how often a running gate has said what.
 #[derive(Debug, Clone)]
@@ -27,5 +30,11 @@ impl Verdicts {
     /// Since the start of the process, by route.
     pub fn counts(&self) -> Vec<VerdictCount> {
         self.0.metrics.verdicts()
+    }
+
+    /// What is remembered of the newest requests, newest first; none where the configuration has nothing remembered.
+    pub fn recent(&self) -> Option<Vec<RecentVerdict>> {
+        let is_kept = self.0.snapshot.load().remember != Remember::Nothing;
+        is_kept.then(|| self.0.recent.newest_first())
     }
 }

@@ -44,6 +44,8 @@ pub fn text(wording: &Wording, code: &str) -> String {
         (!wording.name.is_empty()).then(|| format!("{named}{last}")),
         wording.warning.then(|| format!("{bare}. {}{last}", words.warning)),
         Some(format!("{bare}{last}")),
+        // Bound to where it is entered, a bare code is worth more than a sentence around it.
+        Some(format!("{code}{last}")),
         Some(bare.clone()),
     ];
     candidates.into_iter().flatten().find(fits).unwrap_or_else(|| code.to_owned())
@@ -60,6 +62,28 @@ pub fn twiml(wording: &Wording, code: &str) -> String {
     };
     let say = format!("<Say language=\"{}\">{}</Say>", words.voice, escaped(&sentence));
     format!("<Response>{say}<Pause length=\"1\"/>{say}</Response>")
+}
+
+/// The TwiML of a call that says its code only to somebody who presses a key: a mailbox presses none, and neither does a
+/// number that is called for the money (`Gather`, <https://www.twilio.com/docs/voice/twiml/gather>). `url` answers the
+/// key with [`twiml`].
+pub fn twiml_before_key(wording: &Wording, url: &str) -> String {
+    let words = words(&wording.locale);
+    let sentence = match wording.name.as_str() {
+        "" => words.key.to_owned(),
+        name => format!("{name}. {}", words.key),
+    };
+    let say = format!("<Say language=\"{}\">{}</Say>", words.voice, escaped(&sentence));
+    let url = escaped(url);
+    format!(
+        "<Response><Gather numDigits=\"1\" timeout=\"7\" method=\"POST\" action=\"{url}\">{say}<Pause length=\"3\"/>{say}</Gather>\
+         <Hangup/></Response>"
+    )
+}
+
+/// The TwiML for a key that is pressed when no code waits any more.
+pub fn twiml_without_code() -> &'static str {
+    "<Response><Hangup/></Response>"
 }
 
 /// The language that is used for a locale.
@@ -94,6 +118,8 @@ struct Words {
     /// With `{code}` alone.
     bare: &'static str,
     warning: &'static str,
+    /// Spoken before the code.
+    key: &'static str,
 }
 
 fn words(wanted: &str) -> &'static Words {
@@ -112,6 +138,7 @@ const WORDS: [Words; 12] = [
         text: "Your {name} verification code is: {code}",
         bare: "Your verification code is: {code}",
         warning: "Don't share it with anyone; we never ask for it",
+        key: "Press any key to hear your code",
     },
     Words {
         locale: "de",
@@ -119,6 +146,7 @@ const WORDS: [Words; 12] = [
         text: "Ihr {name} Bestätigungscode lautet: {code}",
         bare: "Ihr Bestätigungscode lautet: {code}",
         warning: "Geben Sie ihn niemandem weiter; wir fragen nie danach",
+        key: "Drücken Sie eine beliebige Taste, um Ihren Code zu hören",
     },
     Words {
         locale: "fr",
@@ -126,6 +154,7 @@ const WORDS: [Words; 12] = [
         text: "Votre code {name} est : {code}",
         bare: "Votre code est : {code}",
         warning: "Ne le donnez à personne ; nous ne le demandons jamais",
+        key: "Appuyez sur une touche pour entendre votre code",
     },
     Words {
         locale: "es",
@@ -133,6 +162,7 @@ const WORDS: [Words; 12] = [
         text: "Tu clave de {name} es: {code}",
         bare: "Tu clave es: {code}",
         warning: "No la compartas con nadie; nunca te la pediremos",
+        key: "Pulsa cualquier tecla para oír tu clave",
     },
     Words {
         locale: "it",
@@ -140,6 +170,7 @@ const WORDS: [Words; 12] = [
         text: "Il tuo codice {name} è: {code}",
         bare: "Il tuo codice è: {code}",
         warning: "Non darlo a nessuno; non te lo chiederemo mai",
+        key: "Premi un tasto qualsiasi per ascoltare il codice",
     },
     Words {
         locale: "pt",
@@ -147,6 +178,7 @@ const WORDS: [Words; 12] = [
         text: "O seu código {name} é: {code}",
         bare: "O seu código é: {code}",
         warning: "Não o partilhe",
+        key: "Prima qualquer tecla para ouvir o seu código",
     },
     Words {
         locale: "pt-BR",
@@ -154,6 +186,7 @@ const WORDS: [Words; 12] = [
         text: "Seu código {name} é: {code}",
         bare: "Seu código é: {code}",
         warning: "Não o compartilhe",
+        key: "Pressione qualquer tecla para ouvir o seu código",
     },
     Words {
         locale: "nl",
@@ -161,6 +194,7 @@ const WORDS: [Words; 12] = [
         text: "Je {name} verificatiecode is: {code}",
         bare: "Je verificatiecode is: {code}",
         warning: "Deel deze met niemand; wij vragen er nooit om",
+        key: "Druk op een toets om je code te horen",
     },
     Words {
         locale: "sv",
@@ -168,6 +202,7 @@ const WORDS: [Words; 12] = [
         text: "Din kod för {name} är: {code}",
         bare: "Din kod är: {code}",
         warning: "Dela den inte med någon; vi frågar aldrig efter den",
+        key: "Tryck på valfri knapp för att höra din kod",
     },
     Words {
         locale: "pl",
@@ -175,6 +210,7 @@ const WORDS: [Words; 12] = [
         text: "Kod {name} to: {code}",
         bare: "Kod to: {code}",
         warning: "Nie podawaj go nikomu; nigdy o niego nie pytamy",
+        key: "Naciśnij dowolny klawisz, aby usłyszeć kod",
     },
     Words {
         locale: "ja",
@@ -182,6 +218,7 @@ const WORDS: [Words; 12] = [
         text: "{name} の認証コード: {code}",
         bare: "認証コード: {code}",
         warning: "誰にも教えないでください",
+        key: "コードを聞くには、いずれかのキーを押してください",
     },
     Words {
         locale: "zh",
@@ -189,6 +226,7 @@ const WORDS: [Words; 12] = [
         text: "您的 {name} 验证码: {code}",
         bare: "您的验证码: {code}",
         warning: "请勿告知他人",
+        key: "请按任意键收听验证码",
     },
 ];
 
@@ -230,6 +268,18 @@ mod tests {
     }
 
     #[test]
+    fn before_a_key_is_pressed_no_digit_of_a_code_is_spoken_and_nobody_who_presses_none_is_waited_for() {
+        for words in &WORDS {
+            let twiml =
+                twiml_before_key(&wording("A & \"O\"", words.locale), "https://h.example.com/key?send=1&x=2");
+            assert!(twiml.contains("action=\"https://h.example.com/key?send=1&amp;x=2\""), "{twiml}");
+            assert!(twiml.ends_with("</Gather><Hangup/></Response>"), "{twiml}");
+            assert_eq!(twiml.matches(&*escaped(words.key)).count(), 2, "{twiml}");
+            assert!(twiml.contains("A &amp; &quot;O&quot;. ") && twiml.len() < 4_000, "{twiml}");
+        }
+    }
+
+    #[test]
     fn a_language_without_words_is_english() {
         for (wanted, used) in
             [("", "en"), ("tlh", "en"), ("DE", "de"), ("pt_br", "pt-BR"), ("pt-PT", "pt"), ("zh-HK", "zh")]
@@ -248,6 +298,17 @@ mod tests {
         let text = text(&wording, "123456");
         assert!(text.starts_with("Your Owl Bank verification code is: 123456. Don't share"), "{text}");
         assert_eq!(bound_code(&text), Some(("login.example.com", "123456")));
+    }
+
+    #[test]
+    fn the_longest_code_is_bound_to_the_longest_host_in_every_language() {
+        for words in &WORDS {
+            let host = "h".repeat(HOST_MAX);
+            let wording = Wording { host: Some(host.clone()), ..wording("Owl", words.locale) };
+            let text = text(&wording, "0123456789");
+            assert_eq!(bound_code(&text), Some((&*host, "0123456789")), "{text}");
+            assert_eq!(Segments::of(&text).count, 1, "{text}");
+        }
     }
 
     #[test]

@@ -41,24 +41,29 @@ impl Store {
             .collect()
     }
 
-    /// Lets codes be sent to a prefix again, on somebody's word. [`Missing`](Error::Missing) where it is not stopped.
+    /// Lets codes be sent to a prefix again, on somebody's word and for the reason they give. [`Missing`](Error::Missing) where it is not stopped.
     pub async fn resume_prefix(
         &self,
         by: &Actor,
         application: &str,
         prefix: &str,
+        reason: Option<&str>,
         now: Timestamp,
     ) -> Result<()> {
-        let data = (by.clone(), application.to_owned(), prefix.to_owned(), now);
-        self.write(data, |(by, application, prefix, now), transaction| {
+        let reason = reason.map(str::to_owned);
+        let data = (by.clone(), application.to_owned(), prefix.to_owned(), reason, now);
+        self.write(data, |(by, application, prefix, reason, now), transaction| {
             Box::pin(async move {
                 let update = "UPDATE conversions SET balance = 0, stopped_until = NULL, changed_at = $3 \
                               WHERE application = $1 AND prefix = $2 AND stopped_until > $3";
                 if transaction.execute(update, values![application, prefix, *now]).await? == 0 {
                     return Err(Error::missing(format!("prefix {prefix} of {application} that is stopped")));
                 }
-                let audit = NewAudit::new("prefix.resume", format!("application {application}"))
-                    .with(json!({ "prefix": prefix }));
+                let mut detail = json!({ "prefix": prefix });
+                if let Some(reason) = reason {
+                    detail["reason"] = json!(reason);
+                }
+                let audit = NewAudit::new("prefix.resume", format!("application {application}")).with(detail);
                 audit::append(transaction, by, &audit, *now).await?;
                 Ok(())
             })

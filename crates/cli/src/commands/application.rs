@@ -114,15 +114,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
             let sid = parse_sid(&arguments.sid)?.to_string();
             with_store::run(&arguments.store.config, async |opened| {
                 let prefix = &arguments.prefix;
-                opened.store.resume_prefix(&opened.by, &sid, prefix, opened.now).await.map_err(|error| {
-                    let is_unknown = matches!(error, ringfence_store::Error::Missing { .. });
-                    let failure = failure(&error);
-                    if is_unknown {
-                        failure.hint("`ringfence application stopped` shows them")
-                    } else {
-                        failure
-                    }
-                })?;
+                opened.store.resume_prefix(&opened.by, &sid, prefix, None, opened.now).await.map_err(
+                    |error| {
+                        let is_unknown = matches!(error, ringfence_store::Error::Missing { .. });
+                        let failure = failure(&error);
+                        if is_unknown {
+                            failure.hint("`ringfence application stopped` shows them")
+                        } else {
+                            failure
+                        }
+                    },
+                )?;
                 Ok(Answer::text(if arguments.store.json {
                     format!("{}\n", json!({ "application": sid, "prefix": prefix, "state": "resumed" }))
                 } else {

@@ -112,6 +112,9 @@ fn as_text(loaded: &Loaded) -> String {
         let leads_to = match route.mode {
             Mode::Enforce => match route.upstream {
                 Upstream::Breaker => "the circuit breaker: usage triggers".to_owned(),
+                Upstream::SecondFactor => {
+                    "the second factor: keys pressed before a code is spoken".to_owned()
+                }
                 Upstream::Application(_) => route.upstream.to_string(),
             },
             Mode::Shadow => "nowhere: shadow mode answers 204 and records what it would have said".to_owned(),
@@ -120,6 +123,7 @@ fn as_text(loaded: &Loaded) -> String {
         row("  check", &demands(route));
         match route.upstream {
             Upstream::Breaker => row("  repeats", "known by the store, which keeps each delivery once"),
+            Upstream::SecondFactor => row("  repeats", "answered alike, as long as the code waits"),
             Upstream::Application(_) => row("  replay", replay_meaning(route.replay)),
         }
         row(

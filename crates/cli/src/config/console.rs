@@ -3,14 +3,17 @@
 use std::net::SocketAddr;
 
 use hyper::Uri;
+use ringfence_gateway::settings::Remember;
 
 use super::problems::Problems;
 use super::raw::{Section, Table};
 use super::store::is_loopback;
 
-pub(super) const SECTION: Section = Section { name: "[console]", keys: &["url"], later: &[] };
+pub(super) const SECTION: Section = Section { name: "[console]", keys: &["url", "requests"], later: &[] };
 
 const URL_FORM: &str = "what people type to reach it, such as \"https://ringfence.example.com\"";
+
+const REQUESTS_FORM: &str = "\"off\", \"metadata\" or \"redacted-bodies\"";
 
 /// What the console is told.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,6 +21,8 @@ pub(crate) struct Console {
     /// Where it is reached, without a path: links in mails begin with it. None where nobody said so and it is not on
     /// this machine.
     pub(crate) url: Option<String>,
+    /// What the gate remembers of requests, for people to look at.
+    pub(crate) requests: Remember,
 }
 
 pub(super) fn resolve(
@@ -25,10 +30,11 @@ pub(super) fn resolve(
     listens_at: Option<SocketAddr>,
     problems: &mut Problems,
 ) -> Console {
+    let mut requests = if listens_at.is_some() { Remember::Metadata } else { Remember::Nothing };
     let Some(table) = table else {
         // Whoever is on this machine reaches it so.
         let own = listens_at.filter(|address| address.ip().is_loopback() && address.port() != 0);
-        return Console { url: own.map(|address| format!("http://localhost:{}", address.port())) };
+        return Console { url: own.map(|address| format!("http://localhost:{}", address.port())), requests };
     };
     if listens_at.is_none() {
         problems.error(
@@ -36,16 +42,27 @@ pub(super) fn resolve(
             "[console] is there, and [listen] has no `console`; add it, such as console = \"127.0.0.1:8400\"",
         );
     }
-    let Some(field) = table.find("url") else { return Console::default() };
+    if let Some(field) = table.find("requests") {
+        match field.as_text() {
+            Some("off") => requests = Remember::Nothing,
+            Some("metadata") => {}
+            Some("redacted-bodies") if listens_at.is_some() => requests = Remember::RedactedBodies,
+            Some("redacted-bodies") => {}
+            Some(_) => field.wrong(format_args!("is none of them; write {REQUESTS_FORM}"), problems),
+            None => field.wrong_type("a text", REQUESTS_FORM, problems),
+        }
+    }
+    let without = Console { url: None, requests };
+    let Some(field) = table.find("url") else { return without };
     let Some(text) = field.as_text() else {
         field.wrong_type("a text", URL_FORM, problems);
-        return Console::default();
+        return without;
     };
     match checked(text) {
-        Ok(url) => Console { url: Some(url) },
+        Ok(url) => Console { url: Some(url), requests },
         Err(why) => {
             table.wrong("url", why, problems);
-            Console::default()
+            without
         }
     }
 }

@@ -16,6 +16,7 @@ mod log;
 mod machine;
 pub(crate) mod notify;
 mod notify_settings;
+mod own_route;
 mod problems;
 mod raw;
 mod route;
@@ -25,7 +26,6 @@ pub(crate) mod store;
 #[cfg(test)]
 mod tests;
 mod tls;
-mod trigger_route;
 mod twilio;
 pub(crate) mod units;
 
@@ -33,7 +33,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use ringfence_gateway::settings::{Listen, Settings};
+use ringfence_gateway::settings::{Listen, Settings, Upstream};
 use ringfence_signature::Keyring;
 use toml::de::DeTable;
 
@@ -152,10 +152,12 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
         has_store,
         limits: &limits_typed,
         is_a_service: listen.second_factor.is_some(),
+        key_url: own_route::url(&routes, &Upstream::SecondFactor),
     };
     let second_factor_table = table(&root, "second_factor", &second_factor::SECTION, &mut problems);
-    let rules = second_factor::rules(second_factor_table, console.url, &mut problems);
+    let rules = second_factor::rules(second_factor_table, console.url.clone(), &mut problems);
     let second_factor = second_factor::resolve(second_factor_table, &rest, &mut problems);
+    own_route::check_keys(&route_tables, root.has("second_factor"), second_factor.as_ref(), &mut problems);
 
     let parts = Parts { has_tls: tls.is_some(), has_routes: !route_tables.is_empty(), has_store };
     check_parts_together(&root, &listen, &parts, &mut problems);
@@ -166,7 +168,7 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
         twilio,
         notify,
         second_factor,
-        trigger_url: trigger_route::url(&routes),
+        trigger_url: own_route::url(&routes, &Upstream::Breaker),
         rules,
     };
     let keyring = keyring(accounts, &mut problems);
@@ -174,7 +176,7 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
     let Some(keyring) = keyring else {
         return Err(ConfigError::of_file(file, "the accounts cannot be used together".to_owned()));
     };
-    let settings = Settings { listen, tls, limits, keyring, routes };
+    let settings = Settings { listen, tls, limits, keyring, routes, remember: console.requests };
     Ok(Loaded { file: file.to_owned(), settings, control, log, warnings })
 }
 

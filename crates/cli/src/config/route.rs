@@ -17,10 +17,10 @@ use ringfence_signature::{AccountSid, MAX_KEYS, PublicUrl, Strict};
 use super::Surroundings;
 use super::account::{KnownAccounts, account_sid};
 use super::machine::{is_on_this_machine, own_listener};
+use super::own_route;
 use super::problems::Problems;
 use super::raw::{Field, Section, Table};
 use super::secret;
-use super::trigger_route;
 use super::units;
 
 pub(super) const SECTION: Section = Section {
@@ -52,7 +52,8 @@ pub(super) const BASIC: Section =
 
 const PATH_FORM: &str = "a path such as \"/twilio/\" (a prefix, as it ends with /) or \"/sms\" (exact)";
 const URL_FORM: &str = "a URL such as \"https://hooks.example.com\"";
-const UPSTREAM_FORM: &str = "an address such as \"http://127.0.0.1:3000\", or \"breaker\" for usage triggers";
+const UPSTREAM_FORM: &str = "an address such as \"http://127.0.0.1:3000\", \"breaker\" for usage triggers, or \
+                             \"second-factor\" for keys pressed in calls";
 const CHECK_FORM: &str = "\"signature\", \"basic\" or \"signature+basic\"; there is no default, so that nobody gets \
                           less than he meant";
 const BASIC_FORM: &str = "[{ user = \"twilio\", password = { env = \"NAME\" } }]";
@@ -92,20 +93,14 @@ pub(super) fn resolve(
     problems: &mut Problems,
 ) -> Vec<Route> {
     let mut taken = BTreeMap::<String, Vec<(Vec<Method>, usize)>>::new();
-    let mut trigger_line = None;
+    let mut own_lines = BTreeMap::new();
     let mut routes = Vec::new();
     for table in tables {
         let Some(route) = one(table, rest, around, problems) else { continue };
-        if route.upstream == Upstream::Breaker
-            && let Some(line) = trigger_line.replace(problems.line(table.offset()))
+        if let Some(own) = own_route::of(&route.upstream)
+            && let Some(line) = own_lines.insert(own.word, problems.line(table.offset()))
         {
-            table.wrong(
-                "upstream",
-                format_args!(
-                    "the route of line {line} takes usage triggers already, and they call one URL; remove one"
-                ),
-                problems,
-            );
+            table.wrong("upstream", own.is_second(line), problems);
         }
         let others = taken.entry(route.label.to_string()).or_default();
         let overlaps = |methods: &[Method]| methods.iter().any(|method| route.methods.contains(method));
@@ -183,8 +178,8 @@ fn one(
     if let Some(check) = check {
         check_fits(table, check, accounts, listed.as_deref(), problems);
     }
-    if upstream == Some(Upstream::Breaker) {
-        trigger_route::fits(table, check, mode, methods.as_deref(), rest, problems);
+    if let Some(own) = upstream.as_ref().and_then(own_route::of) {
+        own.fits(table, check, mode, methods.as_deref(), rest, problems);
     }
     if let Some(key) = application.and_then(|application| own_listener(application, rest.listen)) {
         let what = format_args!("this is `{key}` of [listen], our own address; write the application's");

@@ -73,6 +73,8 @@ pub(super) struct Rest<'a> {
     pub(super) limits: &'a [Typed<'a>],
     /// Whether applications ask for codes.
     pub(super) is_a_service: bool,
+    /// Where pressed keys are told.
+    pub(super) key_url: Option<String>,
 }
 
 /// What is demanded of the people of the console.
@@ -152,7 +154,14 @@ pub(super) fn resolve(
             problems,
         );
     }
-    Some(Settings { account, delivery: delivery?, limits: Arc::new(limits), lifetime: lifetime?, public_url })
+    Some(Settings {
+        account,
+        delivery: delivery?,
+        limits: Arc::new(limits),
+        lifetime: lifetime?,
+        key_url: rest.key_url.clone(),
+        public_url,
+    })
 }
 
 /// The account that sends, which must have its token here.

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use ringfence_model::{Clock, Secret, Sid};
 use ringfence_sandbox::{Sandbox, SandboxOptions, Settings};
-use ringfence_twilio::client::{self, Client, Credentials, MessageFilter, NewUsageTrigger, TriggerFilter};
+use ringfence_twilio::client::{
+    self, CallFilter, Client, Credentials, MessageFilter, NewUsageTrigger, TriggerFilter,
+};
 use ringfence_twilio::wire::{AccountStatus, UsageTrigger};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -285,6 +287,14 @@ impl World {
         let body = messages.first()?.body.clone()?;
         let is_code = |word: &&str| word.len() == 6 && word.bytes().all(|byte| byte.is_ascii_digit());
         body.split(' ').find(is_code).map(str::to_owned)
+    }
+
+    /// The newest call to this number.
+    pub(crate) fn call_to(&self, to: &str) -> Option<String> {
+        let filter = CallFilter { to: Some(to.to_owned()), ..CallFilter::default() };
+        let calls = self.parent.calls(self.sandbox.account_sid());
+        let calls = self.runtime.block_on(calls.list(&filter).all()).expect("a list");
+        calls.first().map(|call| call.sid.clone())
     }
 
     pub(crate) fn subaccount(&self, name: &str) -> Sid {

@@ -9,7 +9,9 @@ pub(crate) mod credentials;
 pub(crate) mod limits;
 pub(crate) mod overview;
 pub(crate) mod people;
+pub(crate) mod requests;
 pub(crate) mod security;
+pub(crate) mod services;
 pub(crate) mod sign_out;
 mod spending;
 

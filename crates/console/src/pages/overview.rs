@@ -105,7 +105,12 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
         .filter(|it| Standing::of(it) >= Standing::WouldStop && it.percent.is_some_and(|it| it > 0));
     let view = View {
         at: words::exactly(&call.now),
-        requests: call.console.gate.as_ref().filter(|_| is_everywhere).map(|gate| Requests::of(&gate())),
+        requests: call
+            .console
+            .gate
+            .as_ref()
+            .filter(|_| is_everywhere)
+            .map(|gate| Requests::of(&(gate.counts)())),
         tripped,
         probing,
         would_trip,

@@ -4,5 +4,7 @@
 mod acts;
 mod pages;
 mod refusals;
+mod requests;
 mod roles;
+mod services;
 mod world;

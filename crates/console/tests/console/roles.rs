@@ -10,7 +10,7 @@ use crate::world::{Browser, World};
 
 /// What each may, in the order auditor, operator, owner of everything; auditor, operator, owner of the account that the
 /// path is about. `y` is let in, `n` is refused with a 403.
-const MATRIX: [(&str, &str, &str); 34] = [
+const MATRIX: [(&str, &str, &str); 38] = [
     ("GET", "/", "yyy yyy"),
     ("GET", "/accounts", "yyy yyy"),
     ("GET", "/accounts/{}", "yyy yyy"),
@@ -24,6 +24,10 @@ const MATRIX: [(&str, &str, &str); 34] = [
     ("POST", "/breakers/reset", "nyy nyy"),
     ("GET", "/limits", "yyy yyy"),
     ("GET", "/limits/plan", "yyy nnn"),
+    ("GET", "/requests", "yyy nnn"),
+    ("GET", "/services", "yyy nnn"),
+    ("GET", "/services/resume", "nyy nnn"),
+    ("POST", "/services/resume", "nyy nnn"),
     ("GET", "/audit", "yyy yyy"),
     ("GET", "/audit/verify", "yyy nnn"),
     ("GET", "/credentials", "nny nnn"),

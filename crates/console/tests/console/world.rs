@@ -9,7 +9,9 @@ use bytes::Bytes;
 use http::{Request, Response};
 use jiff::Timestamp;
 use ringfence_breaker::{Action, Limit, Measure, Per, Probe, Reset, Scope, Threshold, Window};
-use ringfence_console::{Caller, Console, ConsoleSetup, Refusals, RouteCounts};
+use ringfence_console::{
+    Caller, Console, ConsoleSetup, Gate, GateOutcome, RecentRequest, Refusals, RouteCounts,
+};
 use ringfence_control::decide::kind;
 use ringfence_control::engine::{Clients, Engine, KnownAccount, Setup};
 use ringfence_control::people::{Hasher, Rules};
@@ -78,6 +80,14 @@ impl World {
     }
 
     pub(crate) async fn with(limits: Vec<Limit>) -> Self {
+        Self::sending(limits, |_| None).await
+    }
+
+    /// The same with codes that go out from the parent's account.
+    pub(crate) async fn sending(
+        limits: Vec<Limit>,
+        second_factor: impl FnOnce(Sid) -> Option<ringfence_control::second_factor::Settings>,
+    ) -> Self {
         let clock = Arc::new(Hands { unix_seconds: AtomicU64::new(BEGIN), begin: Instant::now() });
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let options = SandboxOptions {
@@ -107,14 +117,14 @@ impl World {
             clients,
             limits: limits.into_iter().map(|limit| AppliedLimit { limit, since: now }).collect(),
             notifier: None,
-            second_factor: None,
+            second_factor: second_factor(parent),
             clock: Arc::clone(&clock) as _,
         }));
         let at_work = Arc::clone(&engine);
         let console = Console::new(ConsoleSetup {
             engine: Arc::new(move || Ok(Arc::clone(&at_work))),
             clock: Arc::clone(&clock) as _,
-            gate: Some(Arc::new(counted)),
+            gate: Some(Gate { counts: Arc::new(counted), recent: Arc::new(seen) }),
             rules: Rules::default(),
             hasher: Hasher::new(1),
             mails: false,
@@ -286,6 +296,39 @@ impl Page {
     pub(crate) fn does_not_say(&self, text: &str) {
         assert!(!self.text.contains(text), "{}\n\nsays\n{text}", self.text);
     }
+}
+
+/// One that was let in, and two that were not.
+fn seen() -> Option<Vec<RecentRequest>> {
+    let request = |number: u64, path: &str, outcome| RecentRequest {
+        number,
+        at: Timestamp::from_second(i64::try_from(BEGIN + number).unwrap()).unwrap(),
+        route: "/twilio/".to_owned(),
+        method: "POST",
+        path: path.to_owned(),
+        client: [203, 0, 113, 9].into(),
+        outcome,
+        parameters: (number == 1).then(|| vec![("From".to_owned(), "+14…23".to_owned())]),
+    };
+    let refused = |reason, status, explanation: Option<&str>| GateOutcome::Refused {
+        reason,
+        status,
+        explanation: explanation.map(str::to_owned),
+    };
+    let explanation = "The signature is right for http:// and the public URL says https://.\nSet public_url.";
+    Some(vec![
+        request(3, "/twilio/<script>alert(1)</script>", refused("missing_signature", 403, None)),
+        request(2, "/twilio/voice", refused("signature_mismatch", 403, Some(explanation))),
+        request(
+            1,
+            "/twilio/sms",
+            GateOutcome::Admitted {
+                account: Some("AC00000000000000000000000000000001".to_owned()),
+                candidate: "port-removed",
+                finding: None,
+            },
+        ),
+    ])
 }
 
 fn counted() -> Vec<RouteCounts> {

@@ -14,6 +14,7 @@ use ringfence_model::{Actor, PhoneNumber, Secret, Sid};
 use ringfence_second_factor::challenge::Channel;
 use ringfence_second_factor::code::CodeLength;
 use ringfence_second_factor::pumping::{Asker, Budget, Limits, STOPPED_AFTER};
+use ringfence_second_factor::words::{self, Wording};
 use ringfence_store::{
     Begun, Challenge, Check, Checked, Counter, End, Expected, NewChallenge, Result, StoppedPrefix, Store,
     Which,
@@ -39,6 +40,9 @@ pub struct Settings {
     pub limits: Arc<Limits>,
     /// How long a code is good, up to ten minutes.
     pub lifetime: SignedDuration,
+    /// Called by Twilio after somebody pressed a key in a call that carries a code; without it a call says its code at
+    /// once. A route of the gate that leads to the second factor.
+    pub key_url: Option<String>,
     /// What the URLs in answers to applications begin with, `https://2fa.example.com`; without it they begin with the
     /// `Host` of the request.
     pub public_url: Option<String>,
@@ -81,6 +85,18 @@ pub struct Details {
     /// Whether the text says that the code is nobody else's business.
     #[serde(default)]
     pub warning: bool,
+}
+
+impl Details {
+    fn wording(&self) -> Wording {
+        Wording {
+            name: self.name.clone(),
+            locale: self.locale.clone(),
+            host: self.host.clone(),
+            app_hash: self.app_hash.clone(),
+            warning: self.warning,
+        }
+    }
 }
 
 /// A code that somebody wants sent to a user of an application.
@@ -198,6 +214,20 @@ impl<'e> SecondFactor<'e> {
             self.engine.announce();
         }
         Ok(begun)
+    }
+
+    /// What is spoken after a key was pressed in this call of this account: the code it was made for, or nothing where
+    /// none waits any more.
+    pub async fn spoken(&self, account: Sid, call: Sid, send: Sid) -> Result<String> {
+        if account != self.settings.account {
+            return Ok(words::twiml_without_code().to_owned());
+        }
+        let found = self.store().code_of_call(send, call, self.now()).await?;
+        let spoken = found.and_then(|it| {
+            let details: Details = serde_json::from_value(it.challenge.details).ok()?;
+            Some(words::twiml(&details.wording(), it.code.expose()))
+        });
+        Ok(spoken.unwrap_or_else(|| words::twiml_without_code().to_owned()))
     }
 
     /// Checks a code that a user of an application entered.

@@ -8,7 +8,7 @@
 use jiff::{SignedDuration, Timestamp};
 use ringfence_model::{Secret, Sid};
 use ringfence_second_factor::challenge::Channel;
-use ringfence_second_factor::words::{self, Wording};
+use ringfence_second_factor::words;
 use ringfence_store::{Claim, CodeSend, Result, SendOutcome, ToSend};
 use ringfence_twilio::client::{
     CallFilter, CarriedOut, Client, Error, Fault, Instructions, MessageFilter, NewCall, NewMessage,
@@ -121,7 +121,8 @@ impl Engine {
         } else {
             known_messages(&self.store().sends_of_challenge(to_send.challenge.sid).await?)
         };
-        let sent = Sent { client: &client, account: settings.account, to_send, known, first_try };
+        let key_url = settings.key_url.as_deref();
+        let sent = Sent { client: &client, account: settings.account, to_send, known, first_try, key_url };
         Ok(match (channel, caller) {
             (Channel::Sms, _) => sent.text(sender, &details).await,
             (Channel::Call, Some(caller)) => sent.call(&caller.to_string(), &details).await,
@@ -147,6 +148,8 @@ struct Sent<'a> {
     /// What carried the same code before, and is not what is looked for.
     known: Vec<Sid>,
     first_try: bool,
+    /// Where a pressed key is told.
+    key_url: Option<&'a str>,
 }
 
 impl Sent<'_> {
@@ -196,7 +199,11 @@ impl Sent<'_> {
                 Err(error) => return not_looked_for(&error),
             }
         }
-        let twiml = Instructions::Twiml(words::twiml(&details.wording(), self.to_send.code.expose()));
+        let wording = details.wording();
+        let twiml = Instructions::Twiml(match self.key_url {
+            Some(url) => words::twiml_before_key(&wording, &format!("{url}?send={}", self.to_send.send.sid)),
+            None => words::twiml(&wording, self.to_send.code.expose()),
+        });
         let call = NewCall {
             // Long enough to say it twice; a mailbox that never ends is not paid for.
             time_limit_s: Some(90),
@@ -299,17 +306,5 @@ fn attempt(result: std::result::Result<Option<Sid>, Error>) -> Attempt {
         CarriedOut::Yes => Attempt::Sent(None),
         CarriedOut::No if is_final => Attempt::Never(error.to_string()),
         CarriedOut::No | CarriedOut::InDoubt => Attempt::Later(error.to_string()),
-    }
-}
-
-impl Details {
-    fn wording(&self) -> Wording {
-        Wording {
-            name: self.name.clone(),
-            locale: self.locale.clone(),
-            host: self.host.clone(),
-            app_hash: self.app_hash.clone(),
-            warning: self.warning,
-        }
     }
 }

@@ -23,6 +23,7 @@ fn engine(house: &House) -> Engine {
         delivery: Delivery::Programmable { sender: Sender::Name("Owl".to_owned()), caller: None },
         limits: Arc::new(limits),
         lifetime: SignedDuration::from_mins(10),
+        key_url: None,
         public_url: None,
     };
     Engine::new(Setup {

@@ -78,6 +78,8 @@ pub(crate) struct Options {
     /// Codes go out by Twilio's Verify.
     pub(crate) by_verify: bool,
     pub(crate) can_call: bool,
+    /// A code is spoken after a key was pressed.
+    pub(crate) after_key: bool,
 }
 
 impl Default for Options {
@@ -87,6 +89,7 @@ impl Default for Options {
             settings: ApplicationSettings::default(),
             by_verify: false,
             can_call: true,
+            after_key: false,
         }
     }
 }
@@ -149,6 +152,7 @@ impl Bank {
             delivery,
             limits: Arc::new(options.limits),
             lifetime: SignedDuration::from_mins(10),
+            key_url: options.after_key.then(|| "https://hooks.example.com/key".to_owned()),
             public_url: None,
         };
         let engine = Arc::new(Engine::new(Setup {

@@ -44,6 +44,58 @@ async fn a_code_is_spoken_digit_by_digit_and_is_right() {
 }
 
 #[tokio::test]
+async fn before_a_key_is_pressed_a_call_says_no_digit_and_afterwards_its_own_code_alone() {
+    let bank = Bank::with(Options { after_key: true, ..Options::default() }).await;
+    let started = bank.start(&[("Channel", "call")]).await;
+    bank.work().await;
+    let call = Sid::parse(&bank.calls().await[0].sid).expect("a SID");
+    let attempt = &started.body["send_code_attempts"][0]["attempt_sid"];
+    let send = Sid::parse(attempt.as_str().expect("a SID")).expect("a SID");
+    // The phone listens for a minute, and hears nothing of a code.
+    bank.advance(20).await;
+    let heard = bank.world.control("GET", &format!("calls/{call}"), "").await;
+    let heard: Vec<_> =
+        heard["lines"].as_array().expect("lines").iter().filter_map(|line| line["text"].as_str()).collect();
+    assert!(heard.iter().any(|line| line.contains("Press any key")), "{heard:?}");
+    assert!(!heard.iter().any(|line| line.contains("code is")), "{heard:?}");
+
+    let account = bank.world.sandbox.account_sid();
+    let factor = bank.engine.second_factor().expect("it is configured");
+    let nothing = "<Response><Hangup/></Response>";
+    let (other_call, other_send) = (Sid::new(*b"CA", 7), Sid::new(*b"VL", 7));
+    for (account, call, send) in
+        [(Sid::new(*b"AC", 7), call, send), (account, other_call, send), (account, call, other_send)]
+    {
+        assert_eq!(factor.spoken(account, call, send).await.expect("the store is there"), nothing);
+    }
+    let spoken = factor.spoken(account, call, send).await.expect("the store is there");
+    let code: String = spoken
+        .split_once("code is: ")
+        .and_then(|(_, rest)| rest.split_once('<'))
+        .map(|(digits, _)| digits.replace(", ", ""))
+        .expect("a code is spoken");
+    assert_eq!(factor.spoken(account, call, send).await.expect("the store is there"), spoken, "once more");
+    assert_eq!(bank.check(&code).await.body["valid"], true);
+    assert_eq!(
+        factor.spoken(account, call, send).await.expect("the store is there"),
+        nothing,
+        "what was entered is spoken no more"
+    );
+}
+
+#[tokio::test]
+async fn a_text_is_never_spoken() {
+    let bank = Bank::with(Options { after_key: true, ..Options::default() }).await;
+    let (started, _) = bank.started().await;
+    let attempt = &started["send_code_attempts"][0]["attempt_sid"];
+    let send = Sid::parse(attempt.as_str().expect("a SID")).expect("a SID");
+    let factor = bank.engine.second_factor().expect("it is configured");
+    let account = bank.world.sandbox.account_sid();
+    let spoken = factor.spoken(account, Sid::new(*b"CA", 7), send).await.expect("the store is there");
+    assert_eq!(spoken, "<Response><Hangup/></Response>");
+}
+
+#[tokio::test]
 async fn where_nobody_calls_codes_are_not_spoken() {
     let bank = Bank::with(Options { can_call: false, ..Options::default() }).await;
     assert_eq!(bank.start(&[("Channel", "call")]).await.error(), (403, 60223));

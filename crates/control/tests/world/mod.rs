@@ -66,7 +66,7 @@ impl World {
     }
 
     /// Asks the sandbox for what Twilio does not offer.
-    pub(crate) async fn control(&self, method: &str, what: &str, body: &str) {
+    pub(crate) async fn control(&self, method: &str, what: &str, body: &str) -> serde_json::Value {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
         let address = self.sandbox.address();
@@ -79,5 +79,7 @@ impl World {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.expect("an answer");
         assert!(answer.starts_with("HTTP/1.1 2"), "{answer}");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        if body.is_empty() { serde_json::Value::Null } else { serde_json::from_str(body).expect("JSON") }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
-use ringfence_gateway::settings::{Check, Limits, Listen, Mode, PathRule, Replay, Route, Settings};
+use ringfence_gateway::settings::{Check, Limits, Listen, Mode, PathRule, Remember, Replay, Route, Settings};
 use ringfence_gateway::{Gateway, Hooks, Listeners};
 use ringfence_model::Clock;
 use ringfence_signature::{AccountKeys, AccountSid, Keyring, PublicUrl, Signed, Signer, Strict};
@@ -162,6 +162,7 @@ pub(crate) fn settings(upstream: SocketAddr) -> Settings {
         ])
         .unwrap(),
         routes: vec![route(upstream)],
+        remember: Remember::Metadata,
     }
 }
 

@@ -124,12 +124,33 @@ impl Store {
         if send.outcome != SendOutcome::Waiting {
             return Ok(None);
         }
+        self.waiting(send, &keys, now).await
+    }
+
+    /// The code that is spoken in this call: it was made for this send, whose challenge waits for the code. A call of
+    /// which nobody knows yet that it was made counts as well.
+    pub async fn code_of_call(&self, send: Sid, call: Sid, now: Timestamp) -> Result<Option<ToSend>> {
+        let keys = self.factor_keys().await?;
+        let Some(send) = self.find_code_send(send).await? else { return Ok(None) };
+        let is_made_for_it = match send.outcome {
+            SendOutcome::Waiting | SendOutcome::Sent(None) => true,
+            SendOutcome::Sent(Some(made)) => made == call,
+            SendOutcome::Failed => false,
+        };
+        if send.channel != Channel::Call || !is_made_for_it {
+            return Ok(None);
+        }
+        self.waiting(send, &keys, now).await
+    }
+
+    /// A send with its code, where the challenge waits for that.
+    async fn waiting(&self, send: CodeSend, keys: &FactorKeys, now: Timestamp) -> Result<Option<ToSend>> {
         let row = self.find("SELECT * FROM challenges WHERE sid = $1", values![send.challenge]).await?;
         let Some(challenge) = row.map(|row| read(&self.keys, &row)).transpose()? else { return Ok(None) };
         if !matches!(challenge.course.at(now).state, State::Pending(_)) {
             return Ok(None);
         }
-        let code = challenge.code(&keys);
+        let code = challenge.code(keys);
         Ok(Some(ToSend { send, challenge, code }))
     }
 

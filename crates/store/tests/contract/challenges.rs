@@ -433,8 +433,8 @@ async fn a_prefix_where_nobody_enters_a_code_is_stopped_and_reported(world: Worl
     begin_at(store, NewChallenge { number: number("+14155560000"), ..new(expected("VA1")) }, after(1)).await;
     begin_at(store, NewChallenge { number: to(9000), ..new(expected("VA2")) }, after(1)).await;
     begin_at(store, NewChallenge { number: to(9000), ..new(expected(CONSOLE)) }, after(1)).await;
-    store.resume_prefix(&application(), "VA1", "+1415555", after(2)).await.unwrap();
-    let again = store.resume_prefix(&application(), "VA1", "+1415555", after(2)).await;
+    store.resume_prefix(&application(), "VA1", "+1415555", Some("they are real"), after(2)).await.unwrap();
+    let again = store.resume_prefix(&application(), "VA1", "+1415555", Some("they are real"), after(2)).await;
     assert!(matches!(again, Err(Error::Missing { .. })), "{again:?}");
     begin_at(store, NewChallenge { number: to(9001), ..new(expected("VA1")) }, after(2)).await;
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::{Response, StatusCode};
-use ringfence_console::{Console, ConsoleSetup, Refusals, RouteCounts};
+use jiff::Timestamp;
+use ringfence_console::{Console, ConsoleSetup, GateOutcome, RecentRequest, Refusals, RouteCounts};
 use ringfence_control::api::{Api, ApiSetup, EngineSource};
 use ringfence_control::engine::Clients;
 use ringfence_control::heads::Carrier;
@@ -20,7 +21,8 @@ use ringfence_control::second_factor;
 use ringfence_control::verify::{Verify, VerifySetup};
 use ringfence_gateway::settings::Settings;
 use ringfence_gateway::{
-    AdminApi, Gateway, Hooks, Hosted, Intake, Keys, LearntAccount, Listeners, StartError, Verdicts,
+    AdminApi, Gateway, Hooks, Hosted, Intake, Keys, LearntAccount, Listeners, OnKey, Outcome, StartError,
+    Verdicts,
 };
 use ringfence_model::Clock;
 use ringfence_store::{Account, Store};
@@ -156,6 +158,7 @@ impl ControlPlane {
                 store: Arc::new(move || store.store.get().cloned()),
                 woken: Arc::new(move || woken.with_node(|node| node.wake())),
             }),
+            on_key: Some(self.on_key()),
             on_stale: Some(Arc::new(move |account| stale.with_node(|node| node.stale(account)))),
             readiness: Some(Arc::new(move || match ready.node() {
                 Some(node) => node.readiness().map_err(|idle| idle.to_string()),
@@ -182,9 +185,10 @@ impl ControlPlane {
         let wanted = self.wanted.subscribe();
         let runtime = self.runtime.as_ref().map(|runtime| runtime.handle().clone());
         let has_gate = self.has_gate;
-        let gate: ringfence_console::Gate = {
-            let shared = Arc::clone(&shared);
-            Arc::new(move || counts(shared.verdicts.get()))
+        let (counted, seen) = (Arc::clone(&shared), Arc::clone(&shared));
+        let gate = ringfence_console::Gate {
+            counts: Arc::new(move || counts(counted.verdicts.get())),
+            recent: Arc::new(move || recent(seen.verdicts.get())),
         };
         let hasher = Hasher::new(std::thread::available_parallelism().map_or(1, usize::from));
         let engine = self.engine();
@@ -197,7 +201,7 @@ impl ControlPlane {
             let console = Console::new(ConsoleSetup {
                 engine: Arc::clone(&engine),
                 clock: Arc::clone(&shared.clock),
-                gate: has_gate.then(|| Arc::clone(&gate)),
+                gate: has_gate.then(|| gate.clone()),
                 rules,
                 hasher: hasher.clone(),
                 mails,
@@ -229,6 +233,20 @@ impl ControlPlane {
         Arc::new(move |caller, request| {
             let verify = verify.clone();
             Box::pin(async move { verify.answer(caller.address, caller.is_https, request).await })
+        })
+    }
+
+    /// What is spoken after a key was pressed in a call that carries a code.
+    fn on_key(&self) -> OnKey {
+        let engine = self.engine();
+        Arc::new(move |press| {
+            let engine = engine();
+            Box::pin(async move {
+                let engine = engine?;
+                let second_factor = engine.second_factor().ok_or("there is no [second_factor] any more")?;
+                let spoken = second_factor.spoken(press.account, press.call, press.send).await;
+                spoken.map_err(|error| error.to_string())
+            })
         })
     }
 
@@ -442,6 +460,32 @@ fn counts(verdicts: Option<&Verdicts>) -> Vec<RouteCounts> {
         }
     }
     routes
+}
+
+/// The newest requests at the gate, as the console shows them.
+fn recent(verdicts: Option<&Verdicts>) -> Option<Vec<RecentRequest>> {
+    let recent = verdicts?.recent()?;
+    let shown = recent.into_iter().map(|it| RecentRequest {
+        number: it.number,
+        at: i64::try_from(it.at)
+            .ok()
+            .and_then(|at| Timestamp::from_second(at).ok())
+            .unwrap_or(Timestamp::MAX),
+        route: it.route,
+        method: it.method,
+        path: it.path,
+        client: it.client,
+        outcome: match it.outcome {
+            Outcome::Admitted { account, candidate, finding } => {
+                GateOutcome::Admitted { account, candidate, finding }
+            }
+            Outcome::Refused { reason, status, explanation } => {
+                GateOutcome::Refused { reason, status, explanation }
+            }
+        },
+        parameters: it.parameters,
+    });
+    Some(shown.collect())
 }
 
 /// An account with its token, for the gate; one that Twilio no longer lists has none that counts.

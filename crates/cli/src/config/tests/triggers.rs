@@ -30,7 +30,11 @@ fn the_route_of_triggers_verifies_and_forwards_nothing() {
     }
     armed_refused("\"/triggers\"", "\"/triggers/\"", "triggers call one URL, so write an exact path");
     armed_refused("https://hooks", "wss://hooks", "triggers call over http");
-    armed_refused("upstream = \"breaker\"", "upstream = \"braker\"", "or \"breaker\" for usage triggers");
+    armed_refused(
+        "upstream = \"breaker\"",
+        "upstream = \"braker\"",
+        "\"breaker\" for usage triggers, or \"second-factor\"",
+    );
     armed_refused(
         "gate = \"127.0.0.1:8443\"",
         "forward_auth = \"127.0.0.1:8443\"\ntrusted_proxies = [\"127.0.0.1\"]",
@@ -66,6 +70,46 @@ fn triggers_call_the_public_url_and_the_path() {
     assert!(parent.finds_subaccounts && parent.auth_token.expose().len() == 32);
     let gate = read(SOUND).expect("it is right");
     assert_eq!((gate.control.trigger_url, gate.settings.routes.len()), (None, 1));
+}
+
+/// [`ARMED`] with a second route, which takes keys, and what is beside it.
+fn with_keys(route: &str, second_factor: &str) -> String {
+    let keys = format!(
+        "[[route]]\npath = \"/keys\"\npublic_url = \"https://hooks.example.com\"\nupstream = \"second-factor\"\n{route}\n\n"
+    );
+    ARMED.replacen("[[limit]]", &format!("{keys}[[limit]]"), 1) + second_factor
+}
+
+#[test]
+fn the_route_of_keys_wants_somebody_who_calls_and_forwards_nothing() {
+    let calls = format!(
+        "\n[second_factor]\naccount = \"{PARENT}\"\nsender = \"+15550006789\"\ncountries = [\"US\"]\n\
+         caller = \"+15550006789\"\n"
+    );
+    let signed = "check = \"signature\"";
+    let refused = |route: &str, second_factor: &str, expected: &str| {
+        let error = read(&with_keys(route, second_factor)).expect_err("it is wrong").to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    refused(signed, "", "there is no [second_factor] whose calls carry codes; add one with `caller`");
+    let silent = calls.lines().filter(|line| !line.starts_with("caller")).collect::<Vec<_>>().join("\n");
+    refused(signed, &silent, "[second_factor] calls nobody without `caller`");
+    let verify =
+        silent.replace("sender = \"+15550006789\"", &format!("verify_service = \"VA{}\"", "1".repeat(32)));
+    refused(signed, &verify, "with `verify_service` Twilio's Verify makes the calls");
+    refused(&format!("{signed}\nmode = \"shadow\""), &calls, "never says its code; write mode = \"enforce\"");
+    refused(&format!("{signed}\nreplay = \"off\""), &calls, "upstream = \"second-factor\" forwards nothing");
+    refused(
+        "check = \"basic\"\nbasic = [{ user = \"a\", password = { env = \"PASSWORD\" } }]",
+        &calls,
+        "knows no password",
+    );
+
+    let loaded = read(&with_keys(signed, &calls)).expect("it is right");
+    let second_factor = loaded.control.second_factor.expect("it is there");
+    assert_eq!(second_factor.key_url.as_deref(), Some("https://hooks.example.com/keys"));
+    let loaded = read(&(ARMED.to_owned() + &calls)).expect("it is right");
+    assert_eq!(loaded.control.second_factor.and_then(|it| it.key_url), None, "without it, at once");
 }
 
 #[test]
