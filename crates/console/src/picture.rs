@@ -73,6 +73,43 @@ pub(crate) fn split(good: u64, bad: u64, label: &str) -> Picture {
     ))
 }
 
+/// One day of a picture of spending.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Day {
+    /// In per cent of the limit; none where nothing is known of the day.
+    pub(crate) percent: Option<u64>,
+    /// What it says.
+    pub(crate) title: String,
+}
+
+/// What was used on each day, the last one today, with the limit as a line.
+pub(crate) fn days(days: &[Day], label: &str) -> Picture {
+    let top = days.iter().filter_map(|day| day.percent).max().unwrap_or(0).clamp(110, 1_000);
+    // Of 48 units, one at least for what is there at all.
+    let tall = |percent: u64| (percent.min(top) * 48 / top).max(u64::from(percent > 0));
+    let wide = 600 / u64::try_from(days.len().max(1)).unwrap_or(1);
+    let line = 50 - tall(100);
+    let mut svg = format!(
+        "<svg class=\"days\" viewBox=\"0 0 600 50\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{}\">",
+        escaped(label)
+    );
+    for (index, day) in (0_u64..).zip(days) {
+        let Some(percent) = day.percent else { continue };
+        let height = tall(percent);
+        let class = if percent >= 100 { "over" } else { "under" };
+        _ = write!(
+            svg,
+            "<rect class=\"{class}\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{height}\"><title>{}</title></rect>",
+            index * wide + 1,
+            50 - height,
+            wide.saturating_sub(2).max(1),
+            escaped(&day.title)
+        );
+    }
+    _ = write!(svg, "<line class=\"limit\" x1=\"0\" x2=\"600\" y1=\"{line}\" y2=\"{line}\"/></svg>");
+    Picture(svg)
+}
+
 /// A moment at which a limit, or one of its warnings, was reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Moment {
@@ -147,6 +184,16 @@ mod tests {
         assert!(split(5, 0, "x").to_string().contains("class=\"bad\" x=\"10000\" width=\"0\""));
         assert!(split(0, 0, "x").to_string().contains("class=\"good\" width=\"0\""));
         assert!(split(0, u64::MAX, "x").to_string().contains("class=\"bad\" x=\"0\" width=\"10000\""));
+    }
+
+    #[test]
+    fn a_day_over_the_limit_is_seen_and_one_of_which_nothing_is_known_is_left_empty() {
+        let day = |percent| Day { percent, title: format!("<i>{percent:?}") };
+        let svg = days(&[day(Some(1)), day(None), day(Some(100)), day(Some(90_000))], "x").to_string();
+        assert_eq!((svg.matches("<rect").count(), svg.matches("class=\"over\"").count()), (3, 2), "{svg}");
+        assert!(svg.contains("x=\"1\" y=\"49\" width=\"148\" height=\"1\""), "{svg}");
+        assert!(!svg.contains("<i>") && svg.contains("height=\"48\""), "{svg}");
+        assert!(days(&[], "x").to_string().contains("y1=\"7\""), "only the limit");
     }
 
     #[test]

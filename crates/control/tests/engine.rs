@@ -84,6 +84,7 @@ async fn a_delivery_that_cannot_be_dealt_with_keeps_no_other_back() {
         version: 0,
         state: serde_json::json!("no state"),
         audit: None,
+        seen: None,
     };
     let step = Step { changes: vec![change], ..Step::default() };
     let now = "2026-03-01T12:00:00Z".parse().expect("a time");

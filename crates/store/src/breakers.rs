@@ -12,6 +12,7 @@ use crate::accounts::{self, Wanted};
 use crate::audit::{self, NewAudit};
 use crate::error::Error;
 use crate::outbox::{self, NewEffect};
+use crate::readings::{self, NewReading};
 use crate::sql::{Row, Transaction, values};
 use crate::{Result, Store, observations};
 
@@ -44,6 +45,8 @@ pub struct BreakerChange {
     /// What was decided. `None` only where the breaker took note of a number and stays what it was, as it does with each
     /// look at the usage records.
     pub audit: Option<NewAudit>,
+    /// What it has seen by now, for whoever looks back.
+    pub seen: Option<NewReading>,
 }
 
 /// What follows from one observation, or from one act of an operator. All of it is written, or nothing.
@@ -154,6 +157,9 @@ async fn write_change(
     }
     if let Some(audit) = &change.audit {
         audit::append(transaction, by, audit, now).await?;
+    }
+    if let Some(seen) = &change.seen {
+        readings::write(transaction, limit, subject, seen).await?;
     }
     Ok(())
 }

@@ -24,6 +24,7 @@
 //! | `write` | group commit: one task takes what is queued into one transaction, a savepoint each, and answers after the commit |
 //! | `keys`, `seal`, `people`, `reseal` | the master key, sealed values, one key for each person (erased, what it sealed is unreadable), rotation |
 //! | `audit` | rows in the transaction of what they tell; `seal` chains them afterwards, `verify` finds what was changed |
+//! | `readings` | the most that a breaker had seen on each day, for pictures |
 //! | `breakers`, `observations`, `outbox` | a step: new states, what they were decided for, and what must happen, all or nothing |
 //! | `nodes` | signs of life, leases and claims without comparing two machines' clocks |
 //! | `accounts`, `limits`, `triggers`, `tokens` | what is known of Twilio, what was applied, who may use the API |
@@ -55,6 +56,7 @@ mod outbox;
 mod people;
 mod persons;
 mod rates;
+mod readings;
 mod reseal;
 mod retention;
 mod seal;
@@ -91,6 +93,7 @@ pub use persons::{
     AccountPolicy, Device, DeviceUsed, Factor, FactorSecret, Grant, NewDevice, NewFactor, NewSession, Person,
     Purpose, Redeemed, Role, Session, SignIn, SignInOutcome, Stage, Where, normal_login,
 };
+pub use readings::{NewReading, Reading};
 pub use retention::Forget;
 pub use tokens::{NewToken, Token};
 pub use triggers::{NewTrigger, Trigger};

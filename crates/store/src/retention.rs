@@ -28,6 +28,8 @@ pub enum Forget {
     Challenges,
     /// Windows of budgets that are over.
     Rates,
+    /// What breakers had seen on days long ago.
+    Readings,
 }
 
 impl Store {
@@ -73,6 +75,11 @@ impl Store {
                         let delete = "DELETE FROM rates WHERE key IN (SELECT key FROM rates \
                                       WHERE ends_at < $1 ORDER BY ends_at LIMIT $2)";
                         transaction.execute(delete, values![*before, *batch]).await?
+                    }
+                    Forget::Readings => {
+                        let delete = "DELETE FROM readings WHERE day IN (SELECT DISTINCT day FROM readings \
+                                      WHERE day < $1 ORDER BY day LIMIT 1)";
+                        transaction.execute(delete, values![*before]).await?
                     }
                 };
                 if rows > 0 {
@@ -132,6 +139,7 @@ impl Forget {
             Self::Tokens => "tokens",
             Self::Challenges => "challenges",
             Self::Rates => "rates",
+            Self::Readings => "readings",
         }
     }
 }

@@ -13,7 +13,7 @@ use super::units;
 
 pub(super) const SECTION: Section = Section {
     name: "keep of [store]",
-    keys: &["audit", "observations", "effects", "accounts", "tokens", "challenges"],
+    keys: &["audit", "observations", "effects", "accounts", "tokens", "challenges", "readings"],
     later: &[],
 };
 
@@ -32,6 +32,7 @@ const DEFAULT: Keep = Keep {
     accounts: Some(Duration::from_hours(24 * 30)),
     tokens: Some(Duration::from_hours(24 * 30)),
     challenges: Some(Duration::from_hours(24 * 30)),
+    readings: Some(Duration::from_hours(24 * 90)),
 };
 
 pub(super) fn resolve(field: Option<Field<'_>>, problems: &mut Problems) -> Keep {
@@ -46,6 +47,7 @@ pub(super) fn resolve(field: Option<Field<'_>>, problems: &mut Problems) -> Keep
         ("accounts", 1, &mut keep.accounts),
         ("tokens", 1, &mut keep.tokens),
         ("challenges", 1, &mut keep.challenges),
+        ("readings", 30, &mut keep.readings),
     ] {
         let Some(field) = table.find(key) else { continue };
         let form = format!("a time from \"{least_days}d\", such as \"90d\" or \"1y\", or \"forever\"");

@@ -63,7 +63,10 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let is_held = account.why.as_ref().is_some_and(|why| why.by_operator)
         && account.wanted == Some(WantedStatus::Suspended);
     let is_tripped = breakers.iter().any(|breaker| Stands::of(breaker) == Stands::Stops);
-    let lines: Vec<_> = breakers.iter().map(|breaker| Line::of(&call, breaker, &limits).own()).collect();
+    let mut lines = Vec::new();
+    for breaker in &breakers {
+        lines.push(Line::of(&call, breaker, &limits).own().with_history(&call, breaker).await?);
+    }
     let view = View {
         sid: sid.to_string(),
         parent: account.parent.map(|parent| parent.to_string()),

@@ -103,6 +103,15 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let near = all
         .iter()
         .filter(|it| Standing::of(it) >= Standing::WouldStop && it.percent.is_some_and(|it| it > 0));
+    let (stopped, nearest) = (stopped.take(STOPPED), near.take(NEAREST));
+    let (mut stopped_lines, mut nearest_lines) = (Vec::new(), Vec::new());
+    for (found, lines) in
+        [(stopped.collect::<Vec<_>>(), &mut stopped_lines), (nearest.collect(), &mut nearest_lines)]
+    {
+        for breaker in found {
+            lines.push(Line::of(&call, breaker, &limits).with_history(&call, breaker).await?);
+        }
+    }
     let view = View {
         at: words::exactly(&call.now),
         requests: call
@@ -116,9 +125,9 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
         would_trip,
         passing,
         has_limits: !limits.is_empty(),
-        stopped: stopped.take(STOPPED).map(|breaker| Line::of(&call, breaker, &limits)).collect(),
+        stopped: stopped_lines,
         stopped_left_out,
-        nearest: near.take(NEAREST).map(|breaker| Line::of(&call, breaker, &limits)).collect(),
+        nearest: nearest_lines,
         sign_ins: sign_ins(&call).await?,
         needs: needs(&call, &limits).await?,
         frame: Frame::new(&call, Section::Overview),

@@ -1,11 +1,19 @@
 //! Where a breaker stands, as one line of a list: what was used, of how much, as a picture.
 
+use jiff::{SignedDuration, Timestamp};
+use ringfence_breaker::Subject;
 use ringfence_control::views::{BreakerView, LimitView, PhaseName};
+use ringfence_model::Amount;
 use ringfence_store::Role;
 
+use crate::failed::Failed;
 use crate::picture::{self, Picture};
 use crate::routes::Call;
 use crate::words;
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+/// So many days are in a picture.
+const DAYS: i32 = 30;
 
 /// How much a breaker deserves a look: what stops somebody, what is on trial, what would stop somebody if its limit did
 /// more than watch, what passes; each by how much of the limit is used.
@@ -54,6 +62,8 @@ pub(crate) struct Line {
     pub(crate) trips_at: Option<String>,
     pub(crate) percent: Option<u64>,
     pub(crate) picture: Option<Picture>,
+    /// What was used on each of the last days; none where nothing is known of them.
+    pub(crate) history: Option<Picture>,
     /// The query that names it to the pages that act on it.
     pub(crate) query: String,
     pub(crate) may_reset: bool,
@@ -96,10 +106,16 @@ impl Line {
             trips_at: breaker.trips_at.as_deref().map(|at| words::amount(at, currency)),
             percent: breaker.percent,
             picture: breaker.percent.map(|percent| picture::bar(percent, class(breaker, warnings), warnings)),
+            history: None,
             query,
             may_reset: may_act && is_tripped,
             may_trip: may_act && !is_tripped,
         }
+    }
+
+    /// With a picture of the last days.
+    pub(crate) async fn with_history(self, call: &Call<'_>, breaker: &BreakerView) -> Result<Self, Failed> {
+        Ok(Self { history: history(call, breaker).await?, ..self })
     }
 
     /// On the page of the account that it is about.
@@ -120,9 +136,47 @@ fn class(breaker: &BreakerView, warnings: &[u8]) -> &'static str {
     }
 }
 
+/// What was used on each of the last days, against what the limit is now.
+async fn history(call: &Call<'_>, breaker: &BreakerView) -> Result<Option<Picture>, Failed> {
+    let of = breaker.trips_at.as_deref().and_then(|at| at.parse::<Amount>().ok());
+    let Some(of) = of.filter(|of| *of > Amount::ZERO) else { return Ok(None) };
+    let first = call.now.saturating_sub(DAY * (DAYS - 1)).unwrap_or(call.now);
+    let subject = breaker.account.as_ref().map_or(Subject::Together, |account| Subject::Account(account.sid));
+    let subject = subject.to_string();
+    let readings = call.engine.store().readings(&breaker.limit, &subject, first).await?;
+    if readings.is_empty() {
+        return Ok(None);
+    }
+    let mut known = readings.iter().peekable();
+    let mut days = Vec::new();
+    for number in 0..DAYS {
+        let day = first.saturating_add(DAY * number).unwrap_or(call.now);
+        let date = date_of(&day);
+        let reading = known.next_if(|reading| date_of(&reading.day) == date);
+        let percent = reading.map(|reading| {
+            let hundredths = i128::from(reading.most.micros()) * 100 / i128::from(of.micros());
+            u64::try_from(hundredths.max(0)).unwrap_or(u64::MAX)
+        });
+        let used =
+            reading.map(|reading| words::amount(&reading.most.to_string(), breaker.currency.as_deref()));
+        let title = match (used, percent) {
+            (Some(used), Some(percent)) => format!("{date}: {used}, {percent} %"),
+            _ => format!("{date}: nothing new"),
+        };
+        days.push(picture::Day { percent, title });
+    }
+    let label =
+        format!("What “{}” saw on each of the last {DAYS} days; the line is the limit", breaker.limit);
+    Ok(Some(picture::days(&days, &label)))
+}
+
+fn date_of(at: &Timestamp) -> String {
+    at.strftime("%Y-%m-%d").to_string()
+}
+
 fn why(call: &Call<'_>, breaker: &BreakerView) -> Option<String> {
     let currency = breaker.currency.as_deref();
-    let since = |at: &Option<jiff::Timestamp>| at.map(|at| words::ago(&at, &call.now));
+    let since = |at: &Option<Timestamp>| at.map(|at| words::ago(&at, &call.now));
     if let Some(tripped) = &breaker.tripped {
         let by = match (&tripped.over_by_use_of, tripped.by_operator) {
             (Some(used), false) => format!("reached with {}", words::amount(used, currency)),

@@ -182,3 +182,23 @@ async fn the_plan_shows_what_is_not_at_twilio_yet() {
     page.says(&account.to_string());
     page.says("“fifty a day”");
 }
+
+#[tokio::test]
+async fn money_is_shown_day_by_day_against_each_limit() {
+    let world = World::with(vec![limit("night", 50, Per::Account)]).await;
+    let account = world.subaccount("customer").await;
+    let owner = world.owner().await;
+    let path = format!("/accounts/{account}");
+    owner.get(&path).await.does_not_say("class=\"days\"");
+    world.spend(account, "20").await;
+    world.advance(2 * 86_400).await;
+    world.spend(account, "12.5").await;
+    // Two days are more than a session lasts.
+    let owner = world.signed_in("later@example.com", Role::Owner, Where::Everywhere).await;
+    let page = owner.get(&path).await;
+    page.says("What “night” saw on each of the last 30 days");
+    page.says("<title>2026-03-01: 20.00 USD, 40 %</title>");
+    page.says("<title>2026-03-03: ");
+    page.does_not_say("<title>2026-03-02");
+    owner.get("/").await.says("2026-03-01: 20.00 USD, 40 %");
+}

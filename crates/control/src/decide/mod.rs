@@ -5,9 +5,9 @@
 //! asks what must be so at that moment ([`crate::wanted`]).
 
 use jiff::Timestamp;
-use ringfence_breaker::{Action, Effect, Limit, Observation, Phase, State, Subject, step};
+use ringfence_breaker::{Action, Effect, Limit, Observation, Phase, State, Subject, Window, step};
 use ringfence_model::{Actor, Amount, Sid};
-use ringfence_store::{Breaker, BreakerChange, NewAudit, NewEffect, Step};
+use ringfence_store::{Breaker, BreakerChange, NewAudit, NewEffect, NewReading, Step};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -103,10 +103,17 @@ pub fn decide(
         version,
         state: json!(after),
         audit: audited(watched, &before, &after, &effects, by),
+        seen: reading(watched, &after, now),
     });
     written.effects = orders(watched, &effects, version + 1, now);
     written.effects.extend(news.into_iter().map(|event| told(&Notice { at: now, event })));
     Some(written)
+}
+
+/// What is remembered of what it has seen. A day that is over keeps what is still learnt of it.
+fn reading(watched: &Watched<'_>, after: &State, now: Timestamp) -> Option<NewReading> {
+    let at = if watched.limit.window == Window::Daily { after.window } else { now };
+    (after.seen > Amount::ZERO).then_some(NewReading { at, amount: after.seen })
 }
 
 /// A notice, as it waits to be delivered.

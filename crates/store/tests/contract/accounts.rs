@@ -149,6 +149,7 @@ async fn a_wish_is_written_with_the_step_that_leads_to_it(world: World) {
         version,
         state: json!("Tripped"),
         audit: None,
+        seen: None,
     };
     let wants = vec![(sid(2), suspended())];
     let late = Step { changes: vec![change(5)], wants: wants.clone(), ..Step::default() };

@@ -1,5 +1,8 @@
+use jiff::Timestamp;
+use ringfence_model::Amount;
 use ringfence_store::{
-    Added, Breaker, BreakerChange, Error, NewAudit, NewEffect, NewObservation, Seen, Step,
+    Added, Breaker, BreakerChange, Error, Forget, NewAudit, NewEffect, NewObservation, NewReading, Reading,
+    Seen, Step,
 };
 use serde_json::{Value, json};
 
@@ -12,12 +15,20 @@ on_both! {
     an_observation_is_settled_once,
     a_breaker_is_removed_only_in_the_version_that_was_read,
     a_reading_leaves_no_audit_row,
+    of_each_day_the_most_that_was_seen_is_kept_until_its_time_is_over,
     a_thousand_breakers_come_in_order,
 }
 
 fn change(subject: &str, version: i64, state: Value) -> BreakerChange {
     let audit = NewAudit::new("breaker.trip", format!("account {subject}"));
-    BreakerChange { limit: "daily".into(), subject: subject.into(), version, state, audit: Some(audit) }
+    BreakerChange {
+        limit: "daily".into(),
+        subject: subject.into(),
+        version,
+        state,
+        audit: Some(audit),
+        seen: None,
+    }
 }
 
 fn effect(key: &str) -> NewEffect {
@@ -124,6 +135,33 @@ async fn a_reading_leaves_no_audit_row(world: World) {
     let reading = BreakerChange { audit: None, ..change("AC1", 0, json!(1)) };
     store.step(&operator(), step(vec![reading]), start()).await.unwrap();
     assert_eq!(store.audit_rows(None, None, 10).await.unwrap(), before);
+}
+
+async fn of_each_day_the_most_that_was_seen_is_kept_until_its_time_is_over(world: World) {
+    let store = &world.store;
+    let day: Timestamp = "2026-03-01T00:00:00Z".parse().unwrap();
+    let hours = |count: i64| day + jiff::SignedDuration::from_hours(count);
+    for (version, hour, units) in [(0, 1, 5), (1, 23, 40), (2, 23, 12), (3, 24, 3), (4, 75, 9)] {
+        let seen = NewReading { at: hours(hour), amount: Amount::from_units(units) };
+        let change = BreakerChange { seen: Some(seen), ..change("AC1", version, json!(1)) };
+        store.step(&operator(), step(vec![change]), start()).await.unwrap();
+    }
+    let kept = |readings: Vec<Reading>| -> Vec<(Timestamp, Amount)> {
+        readings.into_iter().map(|reading| (reading.day, reading.most)).collect()
+    };
+    let units = Amount::from_units;
+    let all = kept(store.readings("daily", "AC1", day).await.unwrap());
+    assert_eq!(all, [(hours(0), units(40)), (hours(24), units(3)), (hours(72), units(9))]);
+    assert_eq!(
+        kept(store.readings("daily", "AC1", hours(30)).await.unwrap()),
+        all[1..],
+        "the day of that time too"
+    );
+    assert_eq!(store.readings("daily", "AC2", day).await.unwrap(), []);
+    assert_eq!(store.readings("monthly", "AC1", day).await.unwrap(), []);
+    let forget = async || store.forget(&operator(), Forget::Readings, hours(48), 100, start()).await.unwrap();
+    assert_eq!((forget().await, forget().await, forget().await), (1, 1, 0), "a day at a time");
+    assert_eq!(kept(store.readings("daily", "AC1", day).await.unwrap()), all[2..]);
 }
 
 async fn a_thousand_breakers_come_in_order(world: World) {

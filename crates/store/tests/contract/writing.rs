@@ -12,8 +12,14 @@ on_both! {
 }
 
 fn change(subject: &str, version: i64) -> Step {
-    let change =
-        BreakerChange { limit: "l".into(), subject: subject.into(), version, state: json!(1), audit: None };
+    let change = BreakerChange {
+        limit: "l".into(),
+        subject: subject.into(),
+        version,
+        state: json!(1),
+        audit: None,
+        seen: None,
+    };
     Step { changes: vec![change], ..Step::default() }
 }
 

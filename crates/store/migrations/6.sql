@@ -1,0 +1,9 @@
+-- The most that a breaker had seen on each day: what pictures of spending are drawn from.
+CREATE TABLE readings (
+    limit_name TEXT NOT NULL,
+    subject    TEXT NOT NULL,
+    day        {int} NOT NULL,
+    most       {int} NOT NULL,
+    PRIMARY KEY (limit_name, subject, day)
+) {strict};
+CREATE INDEX readings_by_day ON readings (day);
