@@ -13,7 +13,7 @@ use super::units;
 
 pub(super) const SECTION: Section = Section {
     name: "keep of [store]",
-    keys: &["audit", "observations", "effects", "accounts", "tokens", "challenges"],
+    keys: &["audit", "observations", "effects", "accounts", "tokens", "challenges", "sign_ins"],
     later: &[],
 };
 
@@ -32,6 +32,7 @@ const DEFAULT: Keep = Keep {
     accounts: Some(Duration::from_hours(24 * 30)),
     tokens: Some(Duration::from_hours(24 * 30)),
     challenges: Some(Duration::from_hours(24 * 30)),
+    sign_ins: Some(Duration::from_hours(24 * 90)),
 };
 
 pub(super) fn resolve(field: Option<Field<'_>>, problems: &mut Problems) -> Keep {
@@ -46,6 +47,8 @@ pub(super) fn resolve(field: Option<Field<'_>>, problems: &mut Problems) -> Keep
         ("accounts", 1, &mut keep.accounts),
         ("tokens", 1, &mut keep.tokens),
         ("challenges", 1, &mut keep.challenges),
+        // As long as the link to lock is good that its owner was mailed.
+        ("sign_ins", 7, &mut keep.sign_ins),
     ] {
         let Some(field) = table.find(key) else { continue };
         let form = format!("a time from \"{least_days}d\", such as \"90d\" or \"1y\", or \"forever\"");

@@ -72,11 +72,13 @@ pub struct Keep {
     pub tokens: Option<Duration>,
     /// Challenges of the second factor that are over, and what they counted in.
     pub challenges: Option<Duration>,
+    /// People's sign-ins, and what they leave behind.
+    pub sign_ins: Option<Duration>,
 }
 
 impl Keep {
     /// All of them, with their names.
-    pub const fn all(&self) -> [(&'static str, Option<Duration>); 6] {
+    pub const fn all(&self) -> [(&'static str, Option<Duration>); 7] {
         [
             ("audit", self.audit),
             ("observations", self.observations),
@@ -84,6 +86,7 @@ impl Keep {
             ("accounts", self.accounts),
             ("tokens", self.tokens),
             ("challenges", self.challenges),
+            ("sign_ins", self.sign_ins),
         ]
     }
 }
@@ -371,6 +374,7 @@ impl Node {
             (Forget::Tokens, keep.tokens),
             (Forget::Challenges, keep.challenges),
             (Forget::Rates, keep.challenges),
+            (Forget::SignIns, keep.sign_ins),
             (Forget::Audit, keep.audit),
         ];
         for (what, time) in kept {

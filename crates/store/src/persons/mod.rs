@@ -174,6 +174,7 @@ impl Store {
                 roles::keep_an_owner(transaction, person, None).await?;
                 let deletes = [
                     "DELETE FROM roles WHERE person = $1",
+                    "DELETE FROM failures WHERE subject IN (SELECT 'factor/' || id FROM factors WHERE person = $1)",
                     "DELETE FROM factors WHERE person = $1",
                     "DELETE FROM single_use_codes WHERE person = $1",
                     "DELETE FROM sessions WHERE person = $1",

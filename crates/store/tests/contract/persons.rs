@@ -36,23 +36,23 @@ on_both! {
     a_sign_in_that_is_inside_is_not_told_as_failed,
 }
 
-fn everywhere(role: Role) -> Grant {
+pub(crate) fn everywhere(role: Role) -> Grant {
     Grant { place: Where::Everywhere, role }
 }
 
-fn account(number: u128) -> Where {
+pub(crate) fn account(number: u128) -> Where {
     Where::Account(Sid::new(*b"AC", number))
 }
 
-async fn person(store: &Store, login: &str, grants: Vec<Grant>) -> Person {
+pub(crate) async fn person(store: &Store, login: &str, grants: Vec<Grant>) -> Person {
     store.add_person(&operator(), login, grants, start()).await.unwrap()
 }
 
-async fn maria(store: &Store) -> Person {
+pub(crate) async fn maria(store: &Store) -> Person {
     person(store, "maria@example.com", vec![everywhere(Role::Owner)]).await
 }
 
-async fn factor(store: &Store, person: &Person, secret: FactorSecret) -> Factor {
+pub(crate) async fn factor(store: &Store, person: &Person, secret: FactorSecret) -> Factor {
     let kind = secret.kind();
     let new = NewFactor { secret, verified: true };
     store.add_factor(&operator(), &person.id, new, start()).await.unwrap();
@@ -60,7 +60,7 @@ async fn factor(store: &Store, person: &Person, secret: FactorSecret) -> Factor 
     factors.into_iter().find(|factor| factor.secret.kind() == kind).unwrap()
 }
 
-fn session(person: &Person, stage: Stage) -> NewSession {
+pub(crate) fn session(person: &Person, stage: Stage) -> NewSession {
     NewSession {
         person: person.id.clone(),
         place: Where::Everywhere,
@@ -72,7 +72,7 @@ fn session(person: &Person, stage: Stage) -> NewSession {
     }
 }
 
-fn device(person: &Person, place: Where) -> NewDevice {
+pub(crate) fn device(person: &Person, place: Where) -> NewDevice {
     NewDevice {
         person: person.id.clone(),
         place,
@@ -304,7 +304,7 @@ async fn a_changed_password_ends_sessions_and_devices(world: World) {
     assert_eq!(hash, Some(Secret::new("$argon2id$hash")));
 }
 
-async fn use_of(store: &Store, secret: &Secret, person: &Person, place: Where, second: i64) -> DeviceUsed {
+pub(crate) async fn use_of(store: &Store, secret: &Secret, person: &Person, place: Where, second: i64) -> DeviceUsed {
     let by = Actor::Person(person.id.clone());
     store.use_device(&by, secret, &person.id, place, "203.0.113.7", after(second)).await.unwrap()
 }
