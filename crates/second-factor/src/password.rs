@@ -1,6 +1,9 @@
 //! What a password must be (NIST SP 800-63B-4, 3.1.1.2): long enough, and not one that is tried first. Nothing about
 //! which characters are in it, and no age at which it must be changed.
 
+use unicode_normalization::UnicodeNormalization as _;
+use zeroize::Zeroizing;
+
 /// The fewest characters where a second factor is asked for as well.
 pub const SHORTEST: usize = 8;
 
@@ -146,8 +149,20 @@ const COMMON: &[&str] = &[
     "aaaa",
 ];
 
+/// A password as it is judged, hashed and compared: in Unicode's Normalization Form C, since keyboards and systems compose
+/// the same letter in several ways (NIST SP 800-63B-4, 3.1.1.2).
+pub fn normal(password: &str) -> Zeroizing<String> {
+    Zeroizing::new(password.nfc().collect())
+}
+
+/// Whether a password is long enough to open an account alone.
+pub fn is_long_enough_alone(password: &str) -> bool {
+    normal(password).chars().count() >= SHORTEST_ALONE
+}
+
 /// Whether a password may be taken by somebody of this login; `alone` where no second factor is asked for.
 pub fn judge(password: &str, login: &str, alone: bool) -> Result<(), Weak> {
+    let password = &*normal(password);
     let shortest = if alone { SHORTEST_ALONE } else { SHORTEST };
     let length = password.chars().count();
     if length < shortest {
