@@ -3,6 +3,8 @@
 
 mod acts;
 mod pages;
+mod people;
+mod places;
 mod refusals;
 mod roles;
 mod world;
