@@ -44,6 +44,8 @@ pub fn text(wording: &Wording, code: &str) -> String {
         (!wording.name.is_empty()).then(|| format!("{named}{last}")),
         wording.warning.then(|| format!("{bare}. {}{last}", words.warning)),
         Some(format!("{bare}{last}")),
+        // In a language whose letters take more room a long host leaves none for words.
+        Some(format!("{code}{last}")),
         Some(bare.clone()),
     ];
     candidates.into_iter().flatten().find(fits).unwrap_or_else(|| code.to_owned())
@@ -248,6 +250,15 @@ mod tests {
         let text = text(&wording, "123456");
         assert!(text.starts_with("Your Owl Bank verification code is: 123456. Don't share"), "{text}");
         assert_eq!(bound_code(&text), Some(("login.example.com", "123456")));
+    }
+
+    #[test]
+    fn a_long_host_costs_the_words_and_not_the_binding() {
+        let host = "a".repeat(36);
+        let wording = Wording { host: Some(host.clone()), ..wording("", "pt") };
+        let text = text(&wording, "12345678");
+        assert_eq!(bound_code(&text), Some((host.as_str(), "12345678")), "{text}");
+        assert_eq!(Segments::of(&text).count, 1);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! again meanwhile: a repeat is a sign-in of its own, and puts off nothing.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp};
 use ringfence_model::Actor;
@@ -174,8 +175,12 @@ fn event(sign_ins: &[SignIn]) -> String {
     format!("sign-ins/{}", hex(&digest.finalize()[..16]))
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a text does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn effect(person: &Person, event: &str, letter: &Letter) -> NewEffect {

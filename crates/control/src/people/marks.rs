@@ -11,6 +11,7 @@ use ringfence_second_factor::tag::TagKey;
 use ringfence_store::random_salt;
 use subtle::ConstantTimeEq as _;
 
+use super::letters::hex;
 use super::{People, Result};
 
 /// What a browser's marks begin with.
@@ -24,7 +25,7 @@ impl People {
     /// A mark for a browser in which this login is inside: `name.random.tag`, where the name is the same for each mark of
     /// the login.
     pub(super) async fn mark(&self, login: &str) -> Result<Secret> {
-        let random: String = random_salt().iter().map(|byte| format!("{byte:02x}")).collect();
+        let random = hex(&random_salt());
         let keys = self.store.factor_keys().await?;
         Ok(Secret::new(format!("{}.{random}.{}", name(&keys.tags, login), tag(&keys.tags, login, &random))))
     }

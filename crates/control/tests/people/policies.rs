@@ -64,7 +64,7 @@ async fn a_copy_of_a_device_ends_the_trust_in_it() {
     // The browser goes on to a page, with what it was given.
     let person = house.session(&token).await.person.id;
     let now = house.people.now();
-    house.store.see_devices(&[own.clone()], &person, &home().address, now).await.unwrap();
+    house.store.see_devices(std::slice::from_ref(&own), &person, &home().address, now).await.unwrap();
     house.wait(60);
     for device in [&stolen, &own] {
         let step = house.sign_in_with(&op.login, PASSWORD, &with(device), &home()).await.unwrap();

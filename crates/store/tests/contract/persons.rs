@@ -333,7 +333,7 @@ async fn a_copied_device_ends_for_both(world: World) {
     };
     assert_eq!(use_of(store, &stolen, &maria, account(1), 10).await, DeviceUsed::JustChanged);
     // The browser has shown the next one, so the one before is used up.
-    store.see_devices(&[next.clone()], &maria.id, "203.0.113.7", after(1)).await.unwrap();
+    store.see_devices(std::slice::from_ref(&next), &maria.id, "203.0.113.7", after(1)).await.unwrap();
     assert_eq!(use_of(store, &stolen, &maria, account(1), 11).await, DeviceUsed::JustChanged);
     assert_eq!(use_of(store, &stolen, &maria, account(1), 12).await, DeviceUsed::Copied);
     assert_eq!(use_of(store, &next, &maria, account(1), 13).await, DeviceUsed::Refused);

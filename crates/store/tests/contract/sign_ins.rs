@@ -108,7 +108,7 @@ async fn two_tabs_at_once_end_nothing(world: World) {
     });
     let next = next.unwrap();
     // The page of the one that was quick, and a tab that was slow.
-    store.see_devices(&[next.clone()], &maria.id, "203.0.113.7", after(6)).await.unwrap();
+    store.see_devices(std::slice::from_ref(&next), &maria.id, "203.0.113.7", after(6)).await.unwrap();
     assert_eq!(use_of(store, &secret, &maria, account(1), 14).await, DeviceUsed::JustChanged);
     assert!(matches!(use_of(store, &next, &maria, account(1), 3_600).await, DeviceUsed::Trusted(_)));
     other_node.close().await;
