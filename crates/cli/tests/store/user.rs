@@ -39,6 +39,7 @@ fn whatever_is_done_about_somebody_wants_a_reason_that_is_on_record() {
         refused.complains("say why");
     }
     installation.run(&["user", "lock", MARIA, "--reason", "a phone was stolen"]).code(0);
+    installation.seal();
     let log = installation.run(&["audit", "export"]).code(0).out;
     for (action, reason) in [("person.add", WHY[1]), ("person.lock", "a phone was stolen")] {
         let row = log.lines().find(|line| line.contains(action)).expect("a row");

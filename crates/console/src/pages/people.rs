@@ -135,27 +135,35 @@ fn grant(call: &Call<'_>) -> Result<Grant, &'static str> {
     Ok(Grant { place, role })
 }
 
+/// What a form gives, or everything that is wrong with it.
+fn role_and_reason<'c>(call: &'c Call<'_>) -> Result<(Grant, &'c str), WrongPerson> {
+    match (grant(call), reason(&call.form)) {
+        (Ok(grant), Ok(reason)) => Ok((grant, reason)),
+        (grant, reason) => Err(WrongPerson {
+            login: None,
+            account: grant.err().map(str::to_owned),
+            reason: reason.err().and_then(|wrong| wrong.reason),
+        }),
+    }
+}
+
 pub(crate) async fn add(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
-    let wrong = |wrong: WrongPerson| list(&call, wrong, None);
-    let grant = match grant(&call) {
-        Ok(grant) => grant,
-        Err(problem) => {
-            return wrong(WrongPerson { account: Some(problem.to_owned()), ..WrongPerson::default() }).await;
-        }
-    };
-    let reason = match reason(&call.form) {
-        Ok(reason) => reason,
-        Err(Wrong { reason, .. }) => return wrong(WrongPerson { reason, ..WrongPerson::default() }).await,
+    let login = call.form.get("login");
+    let in_words = |refused: Refused| refused_in_words(&refused, call.now);
+    let wrong_login = people::check_login(login).err().map(in_words).transpose()?;
+    let (grant, reason) = match role_and_reason(&call) {
+        Ok(typed) if wrong_login.is_none() => typed,
+        Ok(_) => return list(&call, WrongPerson { login: wrong_login, ..Default::default() }, None).await,
+        Err(wrong) => return list(&call, WrongPerson { login: wrong_login, ..wrong }, None).await,
     };
     let by = call.signed_in.actor();
-    let login = call.form.get("login");
     let problem = match people::add(call.engine.store(), (&by, reason), login, vec![grant], call.now).await {
         // On the answer itself: the code is nowhere else.
         Ok(invitation) => return list(&call, WrongPerson::default(), Some(Code::of(&invitation))).await,
         Err(Refused::Store(Error::Conflict { .. })) => format!("Somebody signs in as {login} already."),
-        Err(refused) => refused_in_words(&refused, call.now)?,
+        Err(refused) => in_words(refused)?,
     };
-    wrong(WrongPerson { login: Some(problem), ..WrongPerson::default() }).await
+    list(&call, WrongPerson { login: Some(problem), ..Default::default() }, None).await
 }
 
 #[derive(Template)]
@@ -232,21 +240,17 @@ fn kept(error: Error) -> Result<String, Failed> {
 
 pub(crate) async fn set_role(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let person = meant(&call).await?;
-    let wrong = |wrong: WrongPerson| page(&call, wrong, None);
-    let grant = match grant(&call) {
-        Ok(grant) => grant,
-        Err(problem) => {
-            return wrong(WrongPerson { account: Some(problem.to_owned()), ..WrongPerson::default() }).await;
-        }
-    };
-    let reason = match reason(&call.form) {
-        Ok(reason) => reason,
-        Err(Wrong { reason, .. }) => return wrong(WrongPerson { reason, ..WrongPerson::default() }).await,
+    let (grant, reason) = match role_and_reason(&call) {
+        Ok(typed) => typed,
+        Err(wrong) => return page(&call, wrong, None).await,
     };
     let by = call.signed_in.actor();
     match call.engine.store().set_role((&by, reason), &person.id, grant, call.now).await {
         Ok(()) => Ok(words::redirect(&format!("/people/{}?done=role", person.id))),
-        Err(error) => wrong(WrongPerson { account: Some(kept(error)?), ..WrongPerson::default() }).await,
+        Err(error) => {
+            let account = Some(kept(error)?);
+            page(&call, WrongPerson { account, ..Default::default() }, None).await
+        }
     }
 }
 

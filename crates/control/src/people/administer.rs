@@ -31,15 +31,22 @@ pub async fn add(
     grants: Vec<Grant>,
     now: Timestamp,
 ) -> Result<Invitation> {
-    if !is_mail_address(login) {
-        return Err(Refused::Invalid("a login is a mail address, such as maria@example.com"));
-    }
+    check_login(login)?;
     if grants.is_empty() {
         return Err(Refused::Invalid("somebody without a role can do nothing: give at least one"));
     }
     let by = by.into();
     let person = store.add_person(&by, login, grants, now).await?;
     invite(store, &by.by, person, now).await
+}
+
+/// Whether somebody could sign in so.
+pub fn check_login(login: &str) -> Result<()> {
+    if is_mail_address(login) {
+        Ok(())
+    } else {
+        Err(Refused::Invalid("a login is a mail address, such as maria@example.com"))
+    }
 }
 
 /// Takes all factors of somebody away, with every session and device, and gives out a code to bind new ones.

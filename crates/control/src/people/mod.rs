@@ -23,7 +23,7 @@ use ringfence_second_factor::password::Weak;
 use ringfence_second_factor::policy::{Demands, Kind, Policy};
 use ringfence_store::{self as store, Person, Role, Session, Store, Where};
 
-pub use administer::{Invitation, add, invite, reset_second_factor};
+pub use administer::{Invitation, add, check_login, invite, reset_second_factor};
 pub use bind::{Bindable, NewTotp};
 pub use letters::tell_sign_ins;
 pub use marks::BEGINS as MARKS_BEGIN;

@@ -119,6 +119,18 @@ async fn guessing_a_password_is_slowed_down_wherever_it_comes_from() {
 }
 
 #[tokio::test]
+async fn of_many_wrong_passwords_at_once_five_are_looked_at() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let (login, from) = (maria.login.as_str(), home());
+    let tries = std::iter::repeat_with(|| house.sign_in(login, "wrong", &from)).take(16);
+    let tried: Vec<Refused> = futures(tries).await.into_iter().map(why).collect();
+    let looked_at = tried.iter().filter(|refused| matches!(refused, Refused::Wrong)).count();
+    let barred = tried.iter().filter(|refused| matches!(refused, Refused::Later(_))).count();
+    assert_eq!((looked_at, barred), (5, 11), "{tried:?}");
+}
+
+#[tokio::test]
 async fn strangers_do_not_keep_the_owner_out_of_a_browser_that_was_inside() {
     let house = House::new().await;
     let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
