@@ -54,6 +54,8 @@ impl People {
         let hash = found.as_ref().and_then(|(_, hash)| hash.as_ref());
         let is_it = place.is(&typed.password, hash).await?;
         let Some((person, _)) = found.filter(|(person, _)| is_it && person.locked_at.is_none()) else {
+            // Whom it was tried at is in no log; from where is enough to find who does it.
+            tracing::info!(address = visitor.address, "a sign-in with a wrong login or password");
             return Err(Refused::Wrong);
         };
         self.store.forget_failures(&subject).await?;
