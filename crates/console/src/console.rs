@@ -15,7 +15,7 @@ use ringfence_model::Clock;
 use ringfence_store::Where;
 
 use crate::cookies;
-use crate::door::Door;
+use crate::door::{Door, kept};
 use crate::failed::Failed;
 use crate::form::Fields;
 use crate::routes::{self, Call, Open, Run};
@@ -174,6 +174,15 @@ impl Console {
         let Some(signed_in) = found else {
             return Ok(words::redirect(&sign_in_before(request)));
         };
+        if route.method == Method::GET && signed_in.has_only_other_places() && needs.role.is_some() {
+            return Ok(words::redirect("/go-to"));
+        }
+        // That the next secret of a trusted computer has arrived shows here first; it is kept as that a session was used.
+        let devices = kept::devices(request.headers(), caller.is_https);
+        if !devices.is_empty() {
+            let (person, address) = (&signed_in.person().id, caller.address.to_string());
+            engine.store().see_devices(&devices, person, &address, now).await?;
+        }
         let role = signed_in.role();
         if needs.everywhere && signed_in.place() != Where::Everywhere || role < needs.role {
             return Err(Failed::Forbidden { needs: needs.role, everywhere: needs.everywhere, role });
@@ -251,8 +260,8 @@ fn again_before(request: &Request<Bytes>) -> String {
     let is_form = request.method() == Method::POST;
     let back = match (is_form, request.uri().path().rsplit_once('/')) {
         (false, _) => target,
-        // The acts of a page of people have no page of their own.
-        (true, Some((page, _))) if page.starts_with("/people/") => page,
+        // Of a role that was to be given, or taken away, the page of the person has the form.
+        (true, Some((page, "role" | "remove-role"))) if page.starts_with("/people/") => page,
         (true, _) => request.uri().path(),
     };
     format!("/second-factor?to={}", words::query_value(back))

@@ -125,8 +125,13 @@ impl Failed {
 }
 
 impl From<ringfence_store::Error> for Failed {
+    /// What is not there (any more) is no fault of the store, and neither is what somebody else did at the same moment.
     fn from(error: ringfence_store::Error) -> Self {
-        Self::Store(error)
+        match error {
+            ringfence_store::Error::Missing { .. } => Self::NotFound,
+            ringfence_store::Error::Conflict { .. } => Self::NotNow("something changed meanwhile".to_owned()),
+            error => Self::Store(error),
+        }
     }
 }
 
@@ -134,7 +139,7 @@ impl From<NotSeen> for Failed {
     fn from(not_seen: NotSeen) -> Self {
         match not_seen {
             NotSeen::NoLimit(_) | NotSeen::NoAccount(_) | NotSeen::Cursor => Self::NotFound,
-            NotSeen::Store(error) => Self::Store(error),
+            NotSeen::Store(error) => error.into(),
         }
     }
 }
@@ -143,7 +148,7 @@ impl Failed {
     /// What people could not do for a reason that no form of theirs could mend.
     pub(crate) fn of_people(refused: Refused) -> Self {
         match refused {
-            Refused::Store(error) => Self::Store(error),
+            Refused::Store(error) => error.into(),
             refused => Self::NotNow(refused.to_string()),
         }
     }
@@ -151,7 +156,7 @@ impl Failed {
     /// What an act was refused for: words beside the form, or no page at all.
     pub(crate) fn of_act(refused: ActRefused) -> Result<String, Self> {
         match refused {
-            ActRefused::Store(error) => Err(Self::Store(error)),
+            ActRefused::Store(error) => Err(error.into()),
             refused => Ok(refused.to_string()),
         }
     }

@@ -19,6 +19,8 @@ pub(crate) enum Section {
     People,
     Policies,
     Security,
+    /// None of them.
+    None,
 }
 
 /// Each with its name, its path, and who may see it.
@@ -49,6 +51,8 @@ pub(crate) struct Frame {
     pub(crate) login: String,
     pub(crate) role: &'static str,
     pub(crate) place: String,
+    /// Whether there is another place to go to.
+    pub(crate) goes_elsewhere: bool,
     pub(crate) csrf: String,
     pub(crate) entries: Vec<Entry>,
     /// What was just done.
@@ -65,6 +69,7 @@ impl Frame {
             login: signed_in.person().login.clone(),
             role: signed_in.role().map_or("no role", Role::word),
             place: place(signed_in),
+            goes_elsewhere: signed_in.has_other_places(),
             csrf: signed_in.csrf().to_owned(),
             entries: entries
                 .map(|(it, name, path, ..)| Entry { name, path, is_current: *it == section })
@@ -92,6 +97,7 @@ fn done(query: &Fields) -> Option<&'static str> {
         "role" => Some("The roles are changed, at once and on every node."),
         "lock" => Some("Done, at once and on every node."),
         "removed" => Some("Removed, with everything that was theirs."),
+        "phone" => Some("The phone is taken away. You were mailed about it."),
         "policy" => Some("Set. It holds from the next sign-in on."),
         "resume-prefix" => Some("Codes go to these numbers again, and are counted anew."),
         "revoke" => Some("The token is revoked."),

@@ -17,8 +17,8 @@ use crate::door::{self, Door};
 use crate::failed::Failed;
 use crate::form::Fields;
 use crate::pages::{
-    account, accounts, audit, breaker, credentials, limits, overview, people, requests, security, services,
-    sign_out,
+    account, accounts, audit, breaker, credentials, limits, overview, people, places, policies, requests,
+    security, services, sign_out,
 };
 use crate::signed_in::SignedIn;
 
@@ -132,6 +132,15 @@ pub(crate) const ROUTES: &[Route] = &[
     door(Method::POST, "/reset-password", |it| Box::pin(door::reset(it))),
     door(Method::GET, "/lock", |it| Box::pin(ready(door::ask_lock(&it)))),
     door(Method::POST, "/lock", |it| Box::pin(door::lock(it))),
+    door(Method::POST, "/go-to", |it| Box::pin(door::go_to(it))),
+    // Whoever lost the role where they look finds where else they have one.
+    Route {
+        method: Method::GET,
+        path: "/go-to",
+        run: Run::Inside(Needs { role: None, everywhere: false, fresh: false }, |call| {
+            Box::pin(places::show(call))
+        }),
+    },
     inside(Method::GET, "/", Auditor, false, |call| Box::pin(overview::show(call))),
     inside(Method::GET, "/accounts", Auditor, false, |call| Box::pin(accounts::show(call))),
     inside(Method::GET, "/accounts/{}", Auditor, false, |call| Box::pin(account::show(call))),
@@ -164,19 +173,27 @@ pub(crate) const ROUTES: &[Route] = &[
     dangerous(Method::POST, "/people", Owner, true, |call| Box::pin(people::add(call))),
     dangerous(Method::GET, "/people/{}", Owner, true, |call| Box::pin(people::person(call))),
     dangerous(Method::POST, "/people/{}/role", Owner, true, |call| Box::pin(people::set_role(call))),
+    dangerous(Method::GET, "/people/{}/remove-role", Owner, true, |call| {
+        Box::pin(people::ask_remove_role(call))
+    }),
     dangerous(Method::POST, "/people/{}/remove-role", Owner, true, |call| {
         Box::pin(people::remove_role(call))
     }),
+    dangerous(Method::GET, "/people/{}/lock", Owner, true, |call| Box::pin(people::ask_lock(call))),
     dangerous(Method::POST, "/people/{}/lock", Owner, true, |call| Box::pin(people::lock(call))),
+    dangerous(Method::GET, "/people/{}/reset", Owner, true, |call| Box::pin(people::ask_reset(call))),
     dangerous(Method::POST, "/people/{}/reset", Owner, true, |call| Box::pin(people::reset(call))),
+    dangerous(Method::GET, "/people/{}/remove", Owner, true, |call| Box::pin(people::ask_remove(call))),
     dangerous(Method::POST, "/people/{}/remove", Owner, true, |call| Box::pin(people::remove(call))),
-    dangerous(Method::GET, "/policies", Owner, false, |call| Box::pin(people::policies(call))),
-    dangerous(Method::POST, "/policies", Owner, false, |call| Box::pin(people::set_policy(call))),
+    dangerous(Method::GET, "/policies", Owner, false, |call| Box::pin(policies::show(call))),
+    dangerous(Method::POST, "/policies", Owner, false, |call| Box::pin(policies::set(call))),
     inside(Method::GET, "/security", Auditor, false, |call| Box::pin(security::show(call))),
     inside(Method::GET, "/security/password", Auditor, false, |call| {
         Box::pin(ready(security::ask_password(&call)))
     }),
     inside(Method::POST, "/security/password", Auditor, false, |call| Box::pin(security::password(call))),
+    dangerous(Method::GET, "/security/phone", Auditor, false, |call| Box::pin(security::ask_phone(call))),
+    dangerous(Method::POST, "/security/phone", Auditor, false, |call| Box::pin(security::remove_phone(call))),
     inside(Method::POST, "/security/devices", Auditor, false, |call| Box::pin(security::end_device(call))),
     inside(Method::POST, "/security/sessions", Auditor, false, |call| Box::pin(security::end_session(call))),
     // Whose role was taken from them can leave all the same.

@@ -59,6 +59,16 @@ impl SignedIn {
         }
     }
 
+    /// Whether the role was taken from them where they look, and they have one elsewhere.
+    pub fn has_only_other_places(&self) -> bool {
+        self.role().is_none() && !self.person().grants.is_empty()
+    }
+
+    /// Whether there is anything else that they could look at.
+    pub fn has_other_places(&self) -> bool {
+        self.person().grants.iter().any(|grant| grant.place != self.place())
+    }
+
     /// What they may do there; none where the role was taken from them since.
     pub fn role(&self) -> Option<Role> {
         self.session.person.role(self.session.place)

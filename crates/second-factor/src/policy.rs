@@ -94,6 +94,14 @@ impl Demands {
     pub fn at_least(self, minimum: Self) -> Self {
         Self { policy: self.policy.max(minimum.policy), strong: self.strong || minimum.strong }
     }
+
+    /// Whether somebody whose factors are of these kinds can always meet them: one to sign in with, besides saved codes,
+    /// and one that works without Twilio.
+    pub fn are_met_by(self, factors: &[Kind]) -> bool {
+        let does = |kind: &Kind| *kind != Kind::RecoveryCode && (!self.strong || kind.is_strong());
+        self.policy == Policy::Disabled
+            || (factors.iter().any(does) && factors.iter().any(|kind| kind.works_without_twilio()))
+    }
 }
 
 /// How a session was proved. It never says more than what was shown.
@@ -243,6 +251,23 @@ mod tests {
         assert_eq!(every, Demands { policy: Policy::EverySignIn, strong: true });
         let disabled = demands(Policy::Disabled).at_least(minimum);
         assert_eq!(disabled, minimum);
+    }
+
+    #[test]
+    fn saved_codes_alone_or_a_phone_alone_are_not_enough_to_keep() {
+        let every = demands(Policy::EverySignIn);
+        let strong = Demands { strong: true, ..every };
+        for (kinds, enough, enough_strong) in [
+            (&[][..], false, false),
+            (&[Kind::RecoveryCode], false, false),
+            (&[Kind::Phone], false, false),
+            (&[Kind::Phone, Kind::RecoveryCode], true, false),
+            (&[Kind::Totp], true, true),
+        ] {
+            assert_eq!(every.are_met_by(kinds), enough, "{kinds:?}");
+            assert_eq!(strong.are_met_by(kinds), enough_strong, "{kinds:?}");
+        }
+        assert!(demands(Policy::Disabled).are_met_by(&[]));
     }
 
     #[test]

@@ -90,8 +90,8 @@ pub use observations::{NewObservation, Observation, Seen};
 pub use open::{Location, Version};
 pub use outbox::{Added, Claim, Effect, EffectEnd, NewEffect, Unfinished};
 pub use persons::{
-    AccountPolicy, Device, DeviceUsed, Factor, FactorSecret, Grant, NewDevice, NewFactor, NewSession, Person,
-    Purpose, Redeemed, Role, Session, SignIn, SignInOutcome, Stage, Where, normal_login,
+    AccountPolicy, Because, Device, DeviceUsed, Factor, FactorSecret, Grant, NewDevice, NewFactor,
+    NewSession, Person, Purpose, Redeemed, Role, Session, SignIn, SignInOutcome, Stage, Where, normal_login,
 };
 pub use readings::{NewReading, Reading};
 pub use retention::Forget;

@@ -30,6 +30,9 @@ pub enum Forget {
     Rates,
     /// What breakers had seen on days long ago.
     Readings,
+    /// What people's sign-ins leave behind: the sign-ins, sessions and trusted devices that are over, codes that were used
+    /// or are too old, and attempts at passwords that cost nothing any more.
+    SignIns,
 }
 
 impl Store {
@@ -81,6 +84,7 @@ impl Store {
                                       WHERE day < $1 ORDER BY day LIMIT 1)";
                         transaction.execute(delete, values![*before]).await?
                     }
+                    Forget::SignIns => forget_sign_ins(transaction, *before, *batch).await?,
                 };
                 if rows > 0 {
                     let audit = NewAudit::new("store.forget", what.word())
@@ -105,6 +109,27 @@ async fn forget_challenges(transaction: &mut Transaction, before: Timestamp, bat
     let failures = "DELETE FROM failures WHERE subject IN (SELECT subject FROM failures \
                     WHERE last < $1 AND subject LIKE 'number/%' ORDER BY subject LIMIT $2)";
     Ok(challenges + transaction.execute(failures, values![before, batch]).await?)
+}
+
+/// Deletes what sign-ins leave behind. A session that nobody used since is over, whatever it says; a pause after wrong
+/// passwords is an hour at most. Failures of a person's factor stay, and recovery codes that are left.
+async fn forget_sign_ins(transaction: &mut Transaction, before: Timestamp, batch: usize) -> Result<u64> {
+    let deletes = [
+        "DELETE FROM sign_ins WHERE id IN (SELECT id FROM sign_ins WHERE at < $1 ORDER BY at, id LIMIT $2)",
+        "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 OR seen_at < $1 \
+         ORDER BY id LIMIT $2)",
+        "DELETE FROM devices WHERE id IN (SELECT id FROM devices WHERE ended_at < $1 OR expires_at < $1 \
+         ORDER BY id LIMIT $2)",
+        "DELETE FROM single_use_codes WHERE tag IN (SELECT tag FROM single_use_codes WHERE used_at < $1 \
+         OR expires_at < $1 ORDER BY tag LIMIT $2)",
+        "DELETE FROM failures WHERE subject IN (SELECT subject FROM failures WHERE last < $1 \
+         AND subject NOT LIKE 'factor/%' AND subject NOT LIKE 'number/%' ORDER BY subject LIMIT $2)",
+    ];
+    let mut rows = 0;
+    for delete in deletes {
+        rows += transaction.execute(delete, values![before, batch]).await?;
+    }
+    Ok(rows)
 }
 
 /// Deletes the beginning of the log. It ends where the first row is that must stay, and one row earlier at least than
@@ -140,6 +165,7 @@ impl Forget {
             Self::Challenges => "challenges",
             Self::Rates => "rates",
             Self::Readings => "readings",
+            Self::SignIns => "sign-ins",
         }
     }
 }

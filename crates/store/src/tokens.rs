@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::audit::{self, NewAudit};
 use crate::error::Error;
 use crate::sql::{Row, values};
-use crate::{Result, Store, hex};
+use crate::{Because, Result, Store, hex};
 
 /// What every token begins with, so that scanners of repositories know one.
 const PREFIX: &str = "rf_";
@@ -108,8 +108,8 @@ impl Store {
     }
 
     /// Revokes a token for good. [`Missing`](Error::Missing) if there is none of this id; revoking it again is fine.
-    pub async fn revoke_token(&self, by: &Actor, id: &str, now: Timestamp) -> Result<()> {
-        self.write((by.clone(), id.to_owned(), now), |(by, id, now), transaction| {
+    pub async fn revoke_token(&self, by: impl Into<Because>, id: &str, now: Timestamp) -> Result<()> {
+        self.write((by.into(), id.to_owned(), now), |(by, id, now), transaction| {
             Box::pin(async move {
                 let update = "UPDATE tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
                 if transaction.execute(update, values![id, *now]).await? == 0 {
@@ -117,7 +117,8 @@ impl Store {
                     return known.map(|_| ()).ok_or_else(|| Error::missing(format!("token {id}")));
                 }
                 let audit = NewAudit::new("token.revoke", format!("token {id}"));
-                audit::append(transaction, by, &audit, *now).await?;
+                let audit = audit.with(by.detail(serde_json::json!({})));
+                audit::append(transaction, &by.by, &audit, *now).await?;
                 Ok(())
             })
         })

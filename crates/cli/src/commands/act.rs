@@ -51,23 +51,28 @@ impl ActArguments {
 
     /// The reason, asked for if there is somebody to ask.
     pub(crate) fn reason(&self) -> Result<String, Failure> {
-        if let Some(reason) = &self.reason {
-            return Ok(reason.clone());
-        }
-        let mut typed = String::new();
-        if io::stdin().is_terminal() {
-            _ = write!(io::stderr(), "Reason, for the audit log: ");
-            _ = io::stderr().flush();
-            io::stdin()
-                .read_line(&mut typed)
-                .map_err(|error| Failure::usage(format!("cannot read a reason: {error}")))?;
-            if !typed.trim().is_empty() {
-                return parse_reason(typed.trim()).map_err(Failure::usage);
-            }
-        }
-        Err(Failure::usage("a reason is needed: the audit log keeps why this was done")
-            .hint("add --reason \"what happened, and who asked for it\""))
+        reason_of(self.reason.as_ref())
     }
+}
+
+/// The reason that was given, or asked for if there is somebody to ask.
+pub(crate) fn reason_of(given: Option<&String>) -> Result<String, Failure> {
+    if let Some(reason) = given {
+        return Ok(reason.clone());
+    }
+    let mut typed = String::new();
+    if io::stdin().is_terminal() {
+        _ = write!(io::stderr(), "Reason, for the audit log: ");
+        _ = io::stderr().flush();
+        io::stdin()
+            .read_line(&mut typed)
+            .map_err(|error| Failure::usage(format!("cannot read a reason: {error}")))?;
+        if !typed.trim().is_empty() {
+            return parse_reason(typed.trim()).map_err(Failure::usage);
+        }
+    }
+    Err(Failure::usage("a reason is needed: the audit log keeps why this was done")
+        .hint("add --reason \"what happened, and who asked for it\""))
 }
 
 /// What is done to a breaker.
@@ -337,7 +342,7 @@ fn quoted(names: &[&str]) -> String {
     names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
 }
 
-fn parse_reason(text: &str) -> Result<String, String> {
+pub(crate) fn parse_reason(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
         return Err("say why: the audit log keeps it".to_owned());
     }

@@ -8,9 +8,10 @@ use std::fmt::Write as _;
 use clap::ValueEnum;
 use ringfence_control::people::{self, Invitation, Refused};
 use ringfence_model::Sid;
-use ringfence_store::{Grant, Person, Role, Store, Where};
+use ringfence_store::{Because, Grant, Person, Role, Store, Where};
 use serde_json::{Value, json};
 
+use super::act::{parse_reason, reason_of};
 use super::with_store::{self, Opened, StoreArguments, failure};
 use crate::exit::{Answer, Failure};
 
@@ -28,13 +29,13 @@ enum Command {
     /// Everybody who signs in, with their roles.
     List(StoreArguments),
     /// Take a lost second factor away, and get a code to bind another; it ends all sessions.
-    ResetSecondFactor(WhoArguments),
+    ResetSecondFactor(ActArguments),
     /// Lock somebody out, at once, on every node.
-    Lock(WhoArguments),
+    Lock(ActArguments),
     /// Let somebody in again.
-    Unlock(WhoArguments),
+    Unlock(ActArguments),
     /// Remove somebody, with everything that is theirs.
-    Remove(WhoArguments),
+    Remove(ActArguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -48,6 +49,18 @@ struct AddArguments {
     /// An account that this is for; repeat it for more. For everything if not given
     #[arg(long = "account", value_name = "SID", value_parser = parse_account)]
     accounts: Vec<Sid>,
+    /// Why; the audit log keeps it
+    #[arg(long, value_name = "TEXT", value_parser = parse_reason)]
+    reason: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct ActArguments {
+    #[command(flatten)]
+    who: WhoArguments,
+    /// Why; the audit log keeps it. Needed; asked for if it is not given and you sit at a terminal
+    #[arg(long, value_name = "TEXT", value_parser = parse_reason)]
+    reason: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -93,21 +106,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
                 as_table(&people)
             }))
         }),
-        Command::ResetSecondFactor(arguments) => act(arguments, async |opened, person| {
-            let reset = people::reset_second_factor(&opened.store, &opened.by, person, opened.now).await;
+        Command::ResetSecondFactor(arguments) => act(arguments, async |opened, because, person| {
+            let reset = people::reset_second_factor(&opened.store, &because, person, opened.now).await;
             let invitation = reset.map_err(refused)?;
-            Ok(invited(&invitation, "binds another second factor", arguments.store.json))
+            Ok(invited(&invitation, "binds another second factor", arguments.who.store.json))
         }),
-        Command::Lock(arguments) => {
-            act(arguments, async |opened, person| lock(opened, &person, true, arguments.store.json).await)
-        }
-        Command::Unlock(arguments) => {
-            act(arguments, async |opened, person| lock(opened, &person, false, arguments.store.json).await)
-        }
-        Command::Remove(arguments) => act(arguments, async |opened, person| {
-            let removed = opened.store.remove_person(&opened.by, &person.id, opened.now).await;
+        Command::Lock(arguments) => act(arguments, async |opened, because, person| {
+            lock(opened, &because, &person, true, arguments.who.store.json).await
+        }),
+        Command::Unlock(arguments) => act(arguments, async |opened, because, person| {
+            lock(opened, &because, &person, false, arguments.who.store.json).await
+        }),
+        Command::Remove(arguments) => act(arguments, async |opened, because, person| {
+            let removed = opened.store.remove_person(&because, &person.id, opened.now).await;
             removed.map_err(|error| stays(&error))?;
-            Ok(said(&person, "removed", arguments.store.json))
+            Ok(said(&person, "removed", arguments.who.store.json))
         }),
     }
 }
@@ -119,7 +132,8 @@ async fn add(arguments: &AddArguments, opened: &Opened) -> Result<Answer, Failur
     if grants.is_empty() {
         grants.push(Grant { place: Where::Everywhere, role });
     }
-    let added = people::add(&opened.store, &opened.by, &arguments.who.login, grants, opened.now).await;
+    let because = Because { by: opened.by.clone(), reason: arguments.reason.clone() };
+    let added = people::add(&opened.store, &because, &arguments.who.login, grants, opened.now).await;
     let invitation = added.map_err(|error| match error {
         Refused::Store(ringfence_store::Error::Conflict { .. }) => {
             Failure::usage(format!("somebody signs in as {} already", arguments.who.login.trim()))
@@ -130,8 +144,14 @@ async fn add(arguments: &AddArguments, opened: &Opened) -> Result<Answer, Failur
     Ok(invited(&invitation, "sets a password and binds a second factor", arguments.who.store.json))
 }
 
-async fn lock(opened: &Opened, person: &Person, locked: bool, json: bool) -> Result<Answer, Failure> {
-    let changed = opened.store.lock_person(&opened.by, &person.id, locked, opened.now).await;
+async fn lock(
+    opened: &Opened,
+    because: &Because,
+    person: &Person,
+    locked: bool,
+    json: bool,
+) -> Result<Answer, Failure> {
+    let changed = opened.store.lock_person(because, &person.id, locked, opened.now).await;
     let changed = changed.map_err(|error| failure(&error))?;
     let state = match (locked, changed) {
         (true, true) => "locked",
@@ -142,14 +162,16 @@ async fn lock(opened: &Opened, person: &Person, locked: bool, json: bool) -> Res
     Ok(said(person, state, json))
 }
 
-/// Does something about the person who is named.
+/// Does something about the person who is named, with the reason.
 fn act(
-    arguments: &WhoArguments,
-    act: impl AsyncFnOnce(&Opened, Person) -> Result<Answer, Failure>,
+    arguments: &ActArguments,
+    act: impl AsyncFnOnce(&Opened, Because, Person) -> Result<Answer, Failure>,
 ) -> Result<Answer, Failure> {
-    with_store::run(&arguments.store.config, async |opened| {
-        let person = find(&opened.store, &arguments.login).await?;
-        act(opened, person).await
+    let reason = reason_of(arguments.reason.as_ref())?;
+    with_store::run(&arguments.who.store.config, async |opened| {
+        let person = find(&opened.store, &arguments.who.login).await?;
+        let because = Because { by: opened.by.clone(), reason: Some(reason) };
+        act(opened, because, person).await
     })
 }
 

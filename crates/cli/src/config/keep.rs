@@ -13,7 +13,7 @@ use super::units;
 
 pub(super) const SECTION: Section = Section {
     name: "keep of [store]",
-    keys: &["audit", "observations", "effects", "accounts", "tokens", "challenges", "readings"],
+    keys: &["audit", "observations", "effects", "accounts", "tokens", "challenges", "sign_ins", "readings"],
     later: &[],
 };
 
@@ -33,6 +33,7 @@ const DEFAULT: Keep = Keep {
     tokens: Some(Duration::from_hours(24 * 30)),
     challenges: Some(Duration::from_hours(24 * 30)),
     readings: Some(Duration::from_hours(24 * 90)),
+    sign_ins: Some(Duration::from_hours(24 * 90)),
 };
 
 pub(super) fn resolve(field: Option<Field<'_>>, problems: &mut Problems) -> Keep {
@@ -48,6 +49,8 @@ pub(super) fn resolve(field: Option<Field<'_>>, problems: &mut Problems) -> Keep
         ("tokens", 1, &mut keep.tokens),
         ("challenges", 1, &mut keep.challenges),
         ("readings", 30, &mut keep.readings),
+        // As long as the link to lock is good that its owner was mailed.
+        ("sign_ins", 7, &mut keep.sign_ins),
     ] {
         let Some(field) = table.find(key) else { continue };
         let form = format!("a time from \"{least_days}d\", such as \"90d\" or \"1y\", or \"forever\"");

@@ -3,7 +3,7 @@
 use askama::Template;
 use bytes::Bytes;
 use http::Response;
-use ringfence_control::people::{NewTotp, Refused};
+use ringfence_control::people::{NewTotp, Refused, Step};
 use ringfence_model::{PhoneNumber, Secret};
 use ringfence_second_factor::challenge::Channel;
 use ringfence_second_factor::policy::Kind;
@@ -69,9 +69,21 @@ pub(crate) async fn bind(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
         return bind_page(&door, code, refused).await;
     }
     match door.people.begin_binding(&Secret::new(&*code), &Secret::new(password), &door.visitor()).await {
-        Ok(step) => Ok(door.go(&step, "/")),
+        Ok(step) => {
+            begin_totp(&door, &step).await?;
+            Ok(door.go(&step, "/"))
+        }
         Err(refused) => bind_page(&door, code, Some(refused)).await,
     }
+}
+
+/// An application to scan waits on the next page, which only shows it: a page that is opened changes nothing.
+async fn begin_totp(door: &Door<'_>, step: &Step) -> Result<(), Failed> {
+    let Step::Bind { token } = step else { return Ok(()) };
+    if let Some(session) = door.people.session(token).await.map_err(Failed::of_people)? {
+        door.people.new_totp(&session).await.map_err(Failed::of_people)?;
+    }
+    Ok(())
 }
 
 async fn bind_page(
@@ -220,12 +232,7 @@ async fn factors_view(
     let factors = people.store().factors(&session.person.id).await?;
     let counts = |kind| factors.iter().any(|it| it.secret.kind() == kind && it.verified_at.is_some());
     let has_totp = counts(Kind::Totp);
-    let waiting = people.waiting_totp(session).await.map_err(Failed::of_people)?;
-    // Whoever has none gets one to scan at once.
-    let begun = match waiting {
-        None if !has_totp => Some(people.new_totp(session).await.map_err(Failed::of_people)?),
-        waiting => waiting,
-    };
+    let begun = people.waiting_totp(session).await.map_err(Failed::of_people)?;
     let codes_left = people.store().recovery_codes_left(&session.person.id).await?;
     let own = people.own_phone(session).await.map_err(Failed::of_people)?;
     let waiting_phone = people.waiting_phone(session).await.map_err(Failed::of_people)?;

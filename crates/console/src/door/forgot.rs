@@ -34,9 +34,10 @@ pub(crate) fn forgot(door: &Door<'_>) -> Result<Response<Bytes>, Failed> {
     if door.console.mails && !login.is_empty() {
         // One answer, whether there is such a person or not, and before anything was looked for: how long it takes says
         // nothing either.
-        let (people, asked, visitor) = (door.people.clone(), login.clone(), door.visitor());
+        let (people, asked, known, visitor) =
+            (door.people.clone(), login.clone(), door.known(), door.visitor());
         tokio::spawn(async move {
-            if let Err(error) = people.mail_reset(&asked, &visitor).await {
+            if let Err(error) = people.mail_reset(&asked, &known, &visitor).await {
                 tracing::warn!(%error, "a link to set another password could not be mailed");
             }
         });

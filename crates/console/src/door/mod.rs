@@ -4,8 +4,9 @@
 //! the browser keeps is set here and nowhere else.
 
 mod bind;
-mod devices;
 mod forgot;
+mod go_to;
+pub(crate) mod kept;
 mod lock;
 mod second_factor;
 mod sign_in;
@@ -18,7 +19,7 @@ use http::header::{RETRY_AFTER, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use jiff::Timestamp;
 use ringfence_control::engine::Engine;
-use ringfence_control::people::{People, Refused, Step, Visitor};
+use ringfence_control::people::{Known, People, Refused, Step, Visitor};
 use ringfence_model::Secret;
 use ringfence_store::Session;
 
@@ -32,6 +33,7 @@ use crate::words;
 
 pub(crate) use bind::{add_phone, ask_bind, bind, codes, confirm, confirm_phone, factors, finish};
 pub(crate) use forgot::{ask_forgot, ask_reset, forgot, reset};
+pub(crate) use go_to::go_to;
 pub(crate) use lock::{ask_lock, lock};
 pub(crate) use second_factor::{ask_second_factor, second_factor, send_code};
 pub(crate) use sign_in::{ask_sign_in, sign_in};
@@ -55,6 +57,16 @@ impl Door<'_> {
     fn visitor(&self) -> Visitor {
         let agent = self.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
         Visitor { address: self.caller.address.to_string(), agent: words::browser(agent.unwrap_or_default()) }
+    }
+
+    /// What the browser has from before.
+    fn known(&self) -> Known {
+        let is_https = self.caller.is_https;
+        Known {
+            session: cookies::session(self.headers, is_https),
+            devices: kept::devices(self.headers, is_https),
+            marks: kept::marks(self.headers, is_https),
+        }
     }
 
     /// Where somebody was going: a page of this console, and nothing else.
@@ -90,8 +102,10 @@ impl Door<'_> {
             }
         };
         keep(cookies::set(token, is_https));
-        if let Step::Inside { device: Some(device), .. } = step {
-            keep(devices::set(device, self.people.rules().trust_for, is_https));
+        if let Step::Inside { device, mark, .. } = step {
+            let trust_for = self.people.rules().trust_for;
+            keep(device.as_ref().and_then(|device| kept::set(device, trust_for, is_https)));
+            keep(kept::set(mark, kept::MARKED_FOR, is_https));
         }
         response
     }

@@ -7,7 +7,7 @@ use ringfence_control::people::{Answer, Refused};
 use ringfence_model::Secret;
 use ringfence_second_factor::challenge::Channel;
 use ringfence_second_factor::policy::Kind;
-use ringfence_store::{Session, Stage};
+use ringfence_store::{Session, Stage, Where};
 
 use super::{Door, said, shown, with_to};
 use crate::failed::Failed;
@@ -22,6 +22,8 @@ struct Page {
     /// Whether they are inside already, and asked again.
     is_again: bool,
     login: String,
+    /// The account that asks, where it is one and not the installation as a whole.
+    place: Option<String>,
     has_totp: bool,
     has_codes: bool,
     /// The phone that a code can be sent to, but for its middle.
@@ -108,6 +110,10 @@ async fn page(
         to: door.to(),
         is_again: session.stage == Stage::Inside,
         login: session.person.login.clone(),
+        place: match session.place {
+            Where::Everywhere => None,
+            Where::Account(sid) => Some(sid.to_string()),
+        },
         has_totp: kinds.contains(&Kind::Totp),
         has_codes: kinds.contains(&Kind::RecoveryCode),
         phone: if kinds.contains(&Kind::Phone) {

@@ -3,12 +3,11 @@
 use askama::Template;
 use bytes::Bytes;
 use http::Response;
-use ringfence_control::people::{Credentials, Known, Refused};
+use ringfence_control::people::{Credentials, Refused};
 use ringfence_model::Secret;
 use ringfence_store::Stage;
 
-use super::{Door, devices, said, shown, with_to};
-use crate::cookies;
+use super::{Door, said, shown, with_to};
 use crate::failed::Failed;
 use crate::words;
 
@@ -42,12 +41,7 @@ pub(crate) async fn ask_sign_in(door: Door<'_>) -> Result<Response<Bytes>, Faile
 pub(crate) async fn sign_in(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
     let login = door.form.get("login").to_owned();
     let typed = Credentials { login: login.clone(), password: Secret::new(door.form.raw("password")) };
-    let is_https = door.caller.is_https;
-    let known = Known {
-        session: cookies::session(door.headers, is_https),
-        devices: devices::sent(door.headers, is_https),
-    };
-    match door.people.sign_in(&typed, &known, &door.visitor()).await {
+    match door.people.sign_in(&typed, &door.known(), &door.visitor()).await {
         Ok(step) => Ok(door.go(&step, &door.to())),
         Err(refused) => page(&door, login, Some(refused)).await,
     }

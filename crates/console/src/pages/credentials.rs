@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::Response;
 use ringfence_store::Token;
 
-use super::act::{Act, ask};
+use super::act::{Act, ask, ask_again, reason};
 use super::shown;
 use crate::failed::Failed;
 use crate::frame::{Frame, Section};
@@ -66,7 +66,11 @@ async fn meant(call: &Call<'_>) -> Result<Token, Failed> {
 
 pub(crate) async fn ask_revoke(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let token = meant(&call).await?;
-    let act = Act {
+    ask(&call, form(&token))
+}
+
+fn form(token: &Token) -> Act {
+    Act {
         section: Section::Credentials,
         title: format!("Revoke {}", token.name),
         effects: vec![format!(
@@ -78,14 +82,18 @@ pub(crate) async fn ask_revoke(call: Call<'_>) -> Result<Response<Bytes>, Failed
         is_dangerous: true,
         hidden: Vec::new(),
         allow: None,
-        wants_reason: false,
+        wants_reason: true,
         back: "/credentials".to_owned(),
-    };
-    ask(&call, act)
+    }
 }
 
 pub(crate) async fn revoke(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let token = meant(&call).await?;
-    call.engine.store().revoke_token(&call.signed_in.actor(), &token.id, call.now).await?;
+    let reason = match reason(&call.form) {
+        Ok(reason) => reason,
+        Err(wrong) => return ask_again(&call, form(&token), wrong),
+    };
+    let by = call.signed_in.actor();
+    call.engine.store().revoke_token((&by, reason), &token.id, call.now).await?;
     Ok(words::redirect("/credentials?done=revoke"))
 }

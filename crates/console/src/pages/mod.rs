@@ -9,6 +9,8 @@ pub(crate) mod credentials;
 pub(crate) mod limits;
 pub(crate) mod overview;
 pub(crate) mod people;
+pub(crate) mod places;
+pub(crate) mod policies;
 pub(crate) mod requests;
 pub(crate) mod security;
 pub(crate) mod services;
@@ -41,7 +43,7 @@ fn shown_again(page: &impl Template) -> Result<Response<Bytes>, Failed> {
 /// What a refusal says; where the store is away there is no page.
 pub(crate) fn refused_in_words(refused: &Refused, now: Timestamp) -> Result<String, Failed> {
     Ok(match refused {
-        Refused::Store(error) => return Err(Failed::Store(error.clone())),
+        Refused::Store(error) => return Err(error.clone().into()),
         Refused::Later(at) => {
             let minutes = (at.duration_since(now).as_secs() + 59) / 60;
             format!("Too many wrong attempts. Try again in {}.", words::minutes(minutes.max(1)))

@@ -5,9 +5,9 @@ use bytes::Bytes;
 use http::Response;
 use ringfence_control::people::{self, Invitation, Refused};
 use ringfence_model::Sid;
-use ringfence_second_factor::policy::{Demands, Policy};
 use ringfence_store::{Error, Grant, Person, Role, Where};
 
+use super::act::{Act, Wrong, ask, ask_again, reason};
 use super::{refused_in_words, shown, shown_again};
 use crate::failed::Failed;
 use crate::frame::{Frame, Section};
@@ -22,10 +22,24 @@ struct View {
     login: String,
     role: String,
     account: String,
-    problem: Option<String>,
-    account_problem: Option<String>,
+    reason: String,
+    wrong: WrongPerson,
     /// A code that was just made: whose it is, and until when.
     code: Option<Code>,
+}
+
+/// What is wrong with what was typed, beside its field.
+#[derive(Debug, Default)]
+struct WrongPerson {
+    login: Option<String>,
+    account: Option<String>,
+    reason: Option<String>,
+}
+
+impl WrongPerson {
+    fn is_any(&self) -> bool {
+        self.login.is_some() || self.account.is_some() || self.reason.is_some()
+    }
 }
 
 #[derive(Debug)]
@@ -56,15 +70,10 @@ impl Code {
 }
 
 pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
-    list(&call, None, None, None).await
+    list(&call, WrongPerson::default(), None).await
 }
 
-async fn list(
-    call: &Call<'_>,
-    problem: Option<String>,
-    account_problem: Option<String>,
-    code: Option<Code>,
-) -> Result<Response<Bytes>, Failed> {
+async fn list(call: &Call<'_>, wrong: WrongPerson, code: Option<Code>) -> Result<Response<Bytes>, Failed> {
     let store = call.engine.store();
     let mut rows = Vec::new();
     for person in store.persons().await? {
@@ -79,7 +88,7 @@ async fn list(
             state,
         });
     }
-    let is_wrong = problem.is_some() || account_problem.is_some();
+    let is_wrong = wrong.is_any();
     let typed = |name: &str| if is_wrong { call.form.get(name).to_owned() } else { String::new() };
     let view = View {
         frame: Frame::new(call, Section::People),
@@ -87,8 +96,8 @@ async fn list(
         login: typed("login"),
         role: typed("role"),
         account: typed("account"),
-        problem,
-        account_problem,
+        reason: typed("reason"),
+        wrong,
         code,
     };
     if is_wrong { shown_again(&view) } else { shown(&view) }
@@ -126,21 +135,35 @@ fn grant(call: &Call<'_>) -> Result<Grant, &'static str> {
     Ok(Grant { place, role })
 }
 
+/// What a form gives, or everything that is wrong with it.
+fn role_and_reason<'c>(call: &'c Call<'_>) -> Result<(Grant, &'c str), WrongPerson> {
+    match (grant(call), reason(&call.form)) {
+        (Ok(grant), Ok(reason)) => Ok((grant, reason)),
+        (grant, reason) => Err(WrongPerson {
+            login: None,
+            account: grant.err().map(str::to_owned),
+            reason: reason.err().and_then(|wrong| wrong.reason),
+        }),
+    }
+}
+
 pub(crate) async fn add(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
-    let grant = match grant(&call) {
-        Ok(grant) => grant,
-        Err(problem) => return list(&call, None, Some(problem.to_owned()), None).await,
+    let login = call.form.get("login");
+    let in_words = |refused: Refused| refused_in_words(&refused, call.now);
+    let wrong_login = people::check_login(login).err().map(in_words).transpose()?;
+    let (grant, reason) = match role_and_reason(&call) {
+        Ok(typed) if wrong_login.is_none() => typed,
+        Ok(_) => return list(&call, WrongPerson { login: wrong_login, ..Default::default() }, None).await,
+        Err(wrong) => return list(&call, WrongPerson { login: wrong_login, ..wrong }, None).await,
     };
     let by = call.signed_in.actor();
-    let login = call.form.get("login");
-    match people::add(call.engine.store(), &by, login, vec![grant], call.now).await {
+    let problem = match people::add(call.engine.store(), (&by, reason), login, vec![grant], call.now).await {
         // On the answer itself: the code is nowhere else.
-        Ok(invitation) => list(&call, None, None, Some(Code::of(&invitation))).await,
-        Err(Refused::Store(Error::Conflict { .. })) => {
-            list(&call, Some(format!("Somebody signs in as {login} already.")), None, None).await
-        }
-        Err(refused) => list(&call, Some(refused_in_words(&refused, call.now)?), None, None).await,
-    }
+        Ok(invitation) => return list(&call, WrongPerson::default(), Some(Code::of(&invitation))).await,
+        Err(Refused::Store(Error::Conflict { .. })) => format!("Somebody signs in as {login} already."),
+        Err(refused) => in_words(refused)?,
+    };
+    list(&call, WrongPerson { login: Some(problem), ..Default::default() }, None).await
 }
 
 #[derive(Template)]
@@ -155,7 +178,10 @@ struct PersonView {
     is_self: bool,
     grants: Vec<(String, String, String)>,
     factors: String,
-    problem: Option<String>,
+    role: String,
+    account: String,
+    reason: String,
+    wrong: WrongPerson,
     code: Option<Code>,
 }
 
@@ -164,20 +190,17 @@ async fn meant(call: &Call<'_>) -> Result<Person, Failed> {
 }
 
 pub(crate) async fn person(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
-    page(&call, None, None).await
+    page(&call, WrongPerson::default(), None).await
 }
 
-async fn page(
-    call: &Call<'_>,
-    problem: Option<String>,
-    code: Option<Code>,
-) -> Result<Response<Bytes>, Failed> {
+async fn page(call: &Call<'_>, wrong: WrongPerson, code: Option<Code>) -> Result<Response<Bytes>, Failed> {
     let person = meant(call).await?;
     let factors = call.engine.store().factors(&person.id).await?;
     let counting = factors.iter().filter(|it| it.verified_at.is_some());
     let factors: Vec<&str> = counting.map(|it| it.secret.kind().word()).collect();
     let (class, state) = state(&person);
-    let is_wrong = problem.is_some();
+    let is_wrong = wrong.is_any();
+    let typed = |name: &str| if is_wrong { call.form.get(name).to_owned() } else { String::new() };
     let view = PersonView {
         frame: Frame::new(call, Section::People),
         is_locked: person.locked_at.is_some(),
@@ -196,7 +219,10 @@ async fn page(
         login: person.login,
         class,
         state,
-        problem,
+        role: typed("role"),
+        account: typed("account"),
+        reason: typed("reason"),
+        wrong,
         code,
     };
     if is_wrong { shown_again(&view) } else { shown(&view) }
@@ -208,120 +234,178 @@ fn kept(error: Error) -> Result<String, Failed> {
         Error::Conflict { .. } => {
             Ok("The last owner of everything stays one: make another owner first.".to_owned())
         }
-        Error::Missing { .. } => Err(Failed::NotFound),
-        error => Err(Failed::Store(error)),
+        error => Err(error.into()),
     }
 }
 
 pub(crate) async fn set_role(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let person = meant(&call).await?;
-    let grant = match grant(&call) {
-        Ok(grant) => grant,
-        Err(problem) => return page(&call, Some(problem.to_owned()), None).await,
+    let (grant, reason) = match role_and_reason(&call) {
+        Ok(typed) => typed,
+        Err(wrong) => return page(&call, wrong, None).await,
     };
-    match call.engine.store().set_role(&call.signed_in.actor(), &person.id, grant, call.now).await {
+    let by = call.signed_in.actor();
+    match call.engine.store().set_role((&by, reason), &person.id, grant, call.now).await {
         Ok(()) => Ok(words::redirect(&format!("/people/{}?done=role", person.id))),
-        Err(error) => page(&call, Some(kept(error)?), None).await,
+        Err(error) => {
+            let account = Some(kept(error)?);
+            page(&call, WrongPerson { account, ..Default::default() }, None).await
+        }
     }
+}
+
+/// The form of an act on a person, at `/people/ID/what`.
+fn form(
+    person: &Person,
+    what: &str,
+    title: String,
+    button: &'static str,
+    is_dangerous: bool,
+    effects: &[&str],
+) -> Act {
+    Act {
+        section: Section::People,
+        title,
+        effects: effects.iter().map(|effect| (*effect).to_owned()).collect(),
+        path: format!("/people/{}/{what}", person.id),
+        button,
+        is_dangerous,
+        hidden: Vec::new(),
+        allow: None,
+        wants_reason: true,
+        back: format!("/people/{}", person.id),
+    }
+}
+
+/// The form again, with what the store says against it.
+fn refused(call: &Call<'_>, act: Act, error: Error) -> Result<Response<Bytes>, Failed> {
+    let whole = Some(kept(error)?);
+    ask_again(call, act, Wrong { whole, ..Wrong::default() })
+}
+
+/// What somebody does to themselves is in My security, or another owner's business.
+async fn somebody_else(call: &Call<'_>) -> Result<Person, Failed> {
+    let person = meant(call).await?;
+    if person.id == call.signed_in.person().id {
+        return Err(Failed::NotNow("this is you: another owner does it".to_owned()));
+    }
+    Ok(person)
+}
+
+/// The role that a form or a link means.
+fn role_to_remove(call: &Call<'_>, person: &Person) -> Result<(Where, Act), Failed> {
+    let account = call.form.filled("account").or_else(|| call.query.filled("account"));
+    let place = account.and_then(Where::from_text).ok_or(Failed::NotFound)?;
+    let grant = person.grants.iter().find(|grant| grant.place == place).ok_or(Failed::NotFound)?;
+    let name = match place {
+        Where::Everywhere => "all accounts".to_owned(),
+        Where::Account(sid) => sid.to_string(),
+    };
+    let title = format!("Take a role from {}", person.login);
+    let effect = format!("They are no {} of {name} any more, at once and on every node.", grant.role.word());
+    let mut act = form(person, "remove-role", title, "Take it away", true, &[&effect]);
+    act.hidden.push(("account", place.text()));
+    Ok((place, act))
+}
+
+pub(crate) async fn ask_remove_role(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
+    let person = meant(&call).await?;
+    ask(&call, role_to_remove(&call, &person)?.1)
 }
 
 pub(crate) async fn remove_role(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let person = meant(&call).await?;
-    let place = Where::from_text(call.form.get("account")).ok_or(Failed::NotFound)?;
-    match call.engine.store().remove_role(&call.signed_in.actor(), &person.id, place, call.now).await {
+    let (place, act) = role_to_remove(&call, &person)?;
+    let reason = match reason(&call.form) {
+        Ok(reason) => reason,
+        Err(wrong) => return ask_again(&call, act, wrong),
+    };
+    let by = call.signed_in.actor();
+    match call.engine.store().remove_role((&by, reason), &person.id, place, call.now).await {
         Ok(_) => Ok(words::redirect(&format!("/people/{}?done=role", person.id))),
-        Err(error) => page(&call, Some(kept(error)?), None).await,
+        Err(error) => refused(&call, act, error),
     }
+}
+
+fn lock_form(person: &Person) -> Act {
+    let is_locked = person.locked_at.is_some();
+    let mut act = if is_locked {
+        let title = format!("Let {} in again", person.login);
+        form(person, "lock", title, "Let in again", false, &["They sign in with what they have."])
+    } else {
+        let effects = ["Every session and trusted computer of theirs ends, at once and on every node."];
+        form(person, "lock", format!("Lock {} out", person.login), "Lock out", true, &effects)
+    };
+    act.hidden.push(("locked", if is_locked { "0" } else { "1" }.to_owned()));
+    act
+}
+
+pub(crate) async fn ask_lock(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
+    let person = somebody_else(&call).await?;
+    ask(&call, lock_form(&person))
 }
 
 pub(crate) async fn lock(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
-    let person = meant(&call).await?;
+    let person = somebody_else(&call).await?;
     let locked = call.form.get("locked") == "1";
-    call.engine.store().lock_person(&call.signed_in.actor(), &person.id, locked, call.now).await?;
+    let reason = match reason(&call.form) {
+        Ok(reason) => reason,
+        Err(wrong) => return ask_again(&call, lock_form(&person), wrong),
+    };
+    let by = call.signed_in.actor();
+    call.engine.store().lock_person((&by, reason), &person.id, locked, call.now).await?;
     Ok(words::redirect(&format!("/people/{}?done=lock", person.id)))
 }
 
+fn reset_form(person: &Person) -> Act {
+    let effects = [
+        "Their factors are taken away, and every session and trusted computer of theirs ends. They are mailed about it.",
+        "You get a code for them, with which they bind another one. Be sure who it is that asks for it.",
+    ];
+    let title = format!("Take the second factor of {} away", person.login);
+    form(person, "reset", title, "Take it away and make a code", true, &effects)
+}
+
+pub(crate) async fn ask_reset(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
+    let person = somebody_else(&call).await?;
+    ask(&call, reset_form(&person))
+}
+
 pub(crate) async fn reset(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
-    let person = meant(&call).await?;
+    let person = somebody_else(&call).await?;
+    let reason = match reason(&call.form) {
+        Ok(reason) => reason,
+        Err(wrong) => return ask_again(&call, reset_form(&person), wrong),
+    };
     let by = call.signed_in.actor();
-    let reset = people::reset_second_factor(call.engine.store(), &by, person, call.now).await;
+    let reset = people::reset_second_factor(call.engine.store(), (&by, reason), person, call.now).await;
     let invitation = reset.map_err(Failed::of_people)?;
-    page(&call, None, Some(Code::of(&invitation))).await
+    page(&call, WrongPerson::default(), Some(Code::of(&invitation))).await
+}
+
+fn remove_form(person: &Person) -> Act {
+    let effects = [
+        "Everything that is theirs is deleted, and what the audit log says about them becomes unreadable. What they did \
+         stays there.",
+        "This cannot be undone.",
+    ];
+    form(person, "remove", format!("Remove {} for good", person.login), "Remove for good", true, &effects)
+}
+
+pub(crate) async fn ask_remove(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
+    let person = somebody_else(&call).await?;
+    ask(&call, remove_form(&person))
 }
 
 pub(crate) async fn remove(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
-    let person = meant(&call).await?;
-    match call.engine.store().remove_person(&call.signed_in.actor(), &person.id, call.now).await {
+    let person = somebody_else(&call).await?;
+    let reason = match reason(&call.form) {
+        Ok(reason) => reason,
+        Err(wrong) => return ask_again(&call, remove_form(&person), wrong),
+    };
+    let by = call.signed_in.actor();
+    match call.engine.store().remove_person((&by, reason), &person.id, call.now).await {
         Ok(()) => Ok(words::redirect("/people?done=removed")),
-        Err(error) => page(&call, Some(kept(error)?), None).await,
-    }
-}
-
-#[derive(Template)]
-#[template(path = "policies.html")]
-struct PoliciesView {
-    frame: Frame,
-    rows: Vec<(String, &'static str, bool, String)>,
-    minimum: &'static str,
-    place: String,
-    problem: Option<String>,
-}
-
-/// Each policy with what it means, as the form offers it.
-const OFFERED: [(Policy, &str); 3] = [
-    (Policy::EverySignIn, "At every sign-in"),
-    (Policy::OncePerComputer, "Once per computer, then trusted for a time"),
-    (Policy::Disabled, "Disabled: the password alone opens it"),
-];
-
-pub(crate) async fn policies(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
-    policies_page(&call, None).await
-}
-
-async fn policies_page(call: &Call<'_>, problem: Option<String>) -> Result<Response<Bytes>, Failed> {
-    let only = call.signed_in.only_account();
-    let set = call.engine.store().policies().await?;
-    // Another account's policy is its owners' business.
-    let seen = set.into_iter().filter(|policy| only.is_none_or(|only| policy.place == Where::Account(only)));
-    let rows = seen.map(|policy| {
-        let name = match policy.place {
-            Where::Everywhere => "All accounts, as a whole".to_owned(),
-            Where::Account(sid) => sid.to_string(),
-        };
-        (name, in_words(policy.demands.policy), policy.demands.strong, words::when(&policy.set_at))
-    });
-    let is_wrong = problem.is_some();
-    let view = PoliciesView {
-        rows: rows.collect(),
-        minimum: in_words(call.people.rules().minimum.policy),
-        place: only.map(|sid| sid.to_string()).unwrap_or_default(),
-        frame: Frame::new(call, Section::Policies),
-        problem,
-    };
-    if is_wrong { shown_again(&view) } else { shown(&view) }
-}
-
-fn in_words(policy: Policy) -> &'static str {
-    OFFERED.iter().find(|(it, _)| *it == policy).map_or("", |(_, words)| words)
-}
-
-pub(crate) async fn set_policy(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
-    let place = match (call.signed_in.only_account(), call.form.get("account")) {
-        (Some(only), _) => Some(Where::Account(only)),
-        (None, "") => Some(Where::Everywhere),
-        (None, text) => Sid::parse(text).ok().filter(|sid| sid.is("AC")).map(Where::Account),
-    };
-    let Some(place) = place else {
-        let problem =
-            "An account's SID is AC and 32 hexadecimal digits; leave it empty for all accounts as a whole.";
-        return policies_page(&call, Some(problem.to_owned())).await;
-    };
-    let Some(policy) = Policy::from_word(call.form.get("policy")) else {
-        return policies_page(&call, Some("Choose a policy.".to_owned())).await;
-    };
-    let demands = Demands { policy, strong: call.form.filled("strong").is_some() };
-    match call.people.set_policy(call.signed_in.session(), place, demands).await {
-        Ok(()) => Ok(words::redirect("/policies?done=policy")),
-        Err(refused) => policies_page(&call, Some(refused_in_words(&refused, call.now)?)).await,
+        Err(error) => refused(&call, remove_form(&person), error),
     }
 }

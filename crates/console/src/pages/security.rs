@@ -8,6 +8,7 @@ use ringfence_model::Secret;
 use ringfence_second_factor::policy::Kind;
 use ringfence_store::{SignIn, SignInOutcome, Where};
 
+use super::act::{Act, Wrong, ask, ask_again};
 use super::{refused_in_words, shown, shown_again};
 use crate::failed::Failed;
 use crate::frame::{Frame, Section};
@@ -26,6 +27,8 @@ struct View {
     has_totp: bool,
     totp_since: String,
     codes_left: u64,
+    /// The number that codes go to, but for its middle.
+    phone: Option<String>,
     devices: Vec<Device>,
     sessions: Vec<Session>,
     sign_ins: Vec<Attempt>,
@@ -88,6 +91,7 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
         password_changed: person.password_changed_at.map(|at| words::when(&at)).unwrap_or_default(),
         has_totp: totp.is_some(),
         totp_since: totp.and_then(|it| it.verified_at).map(|at| words::when(&at)).unwrap_or_default(),
+        phone: own_phone(&call).await?,
         codes_left: store.recovery_codes_left(&person.id).await?,
         devices: devices.collect(),
         sessions: sessions.collect(),
@@ -123,6 +127,45 @@ pub(crate) async fn end_session(call: Call<'_>) -> Result<Response<Bytes>, Faile
     let session = call.form.filled("session");
     call.people.end_other_sessions(call.signed_in.session(), session).await.map_err(Failed::of_people)?;
     Ok(words::redirect("/security?done=session"))
+}
+
+async fn own_phone(call: &Call<'_>) -> Result<Option<String>, Failed> {
+    let number = call.people.own_phone(call.signed_in.session()).await.map_err(Failed::of_people)?;
+    Ok(number.map(|number| format!("{number:?}")))
+}
+
+async fn phone_form(call: &Call<'_>) -> Result<Act, Failed> {
+    let number = own_phone(call).await?.ok_or(Failed::NotFound)?;
+    Ok(Act {
+        section: Section::Security,
+        title: "Take the phone away".to_owned(),
+        effects: vec![
+            format!("No code goes to {number} any more; you sign in with your other factors."),
+            "Your trusted computers are asked again, and you are mailed about it.".to_owned(),
+        ],
+        path: "/security/phone".to_owned(),
+        button: "Take it away",
+        is_dangerous: true,
+        hidden: Vec::new(),
+        allow: None,
+        wants_reason: false,
+        back: "/security".to_owned(),
+    })
+}
+
+pub(crate) async fn ask_phone(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
+    ask(&call, phone_form(&call).await?)
+}
+
+pub(crate) async fn remove_phone(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
+    let form = phone_form(&call).await?;
+    match call.people.remove_phone(call.signed_in.session()).await {
+        Ok(()) => Ok(words::redirect("/security?done=phone")),
+        Err(refused) => {
+            let whole = Some(refused_in_words(&refused, call.now)?);
+            ask_again(&call, form, Wrong { whole, ..Wrong::default() })
+        }
+    }
 }
 
 #[derive(Template)]

@@ -136,7 +136,9 @@ async fn a_token_is_revoked_and_the_session_that_leaves_is_over() {
     let listed = owner.get("/credentials").await;
     listed.says("dashboards");
     listed.does_not_say(secret.expose());
-    let done = owner.post(&format!("/credentials/{}/revoke", token.id), &[]).await;
+    let path = format!("/credentials/{}/revoke", token.id);
+    assert_eq!(owner.post(&path, &[]).await.status, 422, "it wants a reason");
+    let done = owner.post(&path, &[("reason", "it leaked")]).await;
     assert_eq!(done.header("location"), "/credentials?done=revoke");
     owner.get("/credentials").await.says("revoked 2026-03-01");
     assert_eq!(world.store.find_token(&secret, world.now()).await.unwrap(), None);

@@ -1,8 +1,10 @@
 //! The console as people meet it: requests in, pages out, over a real store, with the sandbox as Twilio.
-#![expect(clippy::unwrap_used, reason = "the helpers of tests may fail like tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests may fail like tests")]
 
 mod acts;
 mod pages;
+mod people;
+mod places;
 mod refusals;
 mod requests;
 mod roles;

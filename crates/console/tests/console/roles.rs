@@ -10,7 +10,9 @@ use crate::world::{Browser, World};
 
 /// What each may, in the order auditor, operator, owner of everything; auditor, operator, owner of the account that the
 /// path is about. `y` is let in, `n` is refused with a 403.
-const MATRIX: [(&str, &str, &str); 38] = [
+const MATRIX: [(&str, &str, &str); 46] = [
+    ("GET", "/go-to", "yyy yyy"),
+    ("POST", "/go-to", "yyy yyy"),
     ("GET", "/", "yyy yyy"),
     ("GET", "/accounts", "yyy yyy"),
     ("GET", "/accounts/{}", "yyy yyy"),
@@ -37,15 +39,21 @@ const MATRIX: [(&str, &str, &str); 38] = [
     ("POST", "/people", "nny nnn"),
     ("GET", "/people/{}", "nny nnn"),
     ("POST", "/people/{}/role", "nny nnn"),
+    ("GET", "/people/{}/remove-role", "nny nnn"),
     ("POST", "/people/{}/remove-role", "nny nnn"),
+    ("GET", "/people/{}/lock", "nny nnn"),
     ("POST", "/people/{}/lock", "nny nnn"),
+    ("GET", "/people/{}/reset", "nny nnn"),
     ("POST", "/people/{}/reset", "nny nnn"),
+    ("GET", "/people/{}/remove", "nny nnn"),
     ("POST", "/people/{}/remove", "nny nnn"),
     ("GET", "/policies", "nny nny"),
     ("POST", "/policies", "nny nny"),
     ("GET", "/security", "yyy yyy"),
     ("GET", "/security/password", "yyy yyy"),
     ("POST", "/security/password", "yyy yyy"),
+    ("GET", "/security/phone", "yyy yyy"),
+    ("POST", "/security/phone", "yyy yyy"),
     ("POST", "/security/devices", "yyy yyy"),
     ("POST", "/security/sessions", "yyy yyy"),
     ("POST", "/sign-out", "yyy yyy"),

@@ -74,11 +74,13 @@ pub struct Keep {
     pub challenges: Option<Duration>,
     /// What breakers had seen on each day.
     pub readings: Option<Duration>,
+    /// People's sign-ins, and what they leave behind.
+    pub sign_ins: Option<Duration>,
 }
 
 impl Keep {
     /// All of them, with their names.
-    pub const fn all(&self) -> [(&'static str, Option<Duration>); 7] {
+    pub const fn all(&self) -> [(&'static str, Option<Duration>); 8] {
         [
             ("audit", self.audit),
             ("observations", self.observations),
@@ -87,6 +89,7 @@ impl Keep {
             ("tokens", self.tokens),
             ("challenges", self.challenges),
             ("readings", self.readings),
+            ("sign_ins", self.sign_ins),
         ]
     }
 }
@@ -375,6 +378,7 @@ impl Node {
             (Forget::Challenges, keep.challenges),
             (Forget::Rates, keep.challenges),
             (Forget::Readings, keep.readings),
+            (Forget::SignIns, keep.sign_ins),
             (Forget::Audit, keep.audit),
         ];
         for (what, time) in kept {

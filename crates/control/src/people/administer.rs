@@ -4,8 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 use ringfence_model::Actor;
 use ringfence_second_factor::policy::Demands;
 use ringfence_second_factor::recovery::RecoveryCode;
-use ringfence_store::{Grant, Person, Purpose, Role, Session, Stage, Store, Where};
+use ringfence_store::{Because, Grant, Person, Purpose, Role, Session, Stage, Store, Where};
 
+use super::letters::tell_changed;
 use super::{People, Refused, Result};
 
 /// A code to bind a first factor is good for so long (NIST SP 800-63B-4, 4.2.1.2: 24 hours by mail).
@@ -25,30 +26,42 @@ pub struct Invitation {
 /// Adds somebody. They sign in once they have bound a factor with the code.
 pub async fn add(
     store: &Store,
-    by: &Actor,
+    by: impl Into<Because>,
     login: &str,
     grants: Vec<Grant>,
     now: Timestamp,
 ) -> Result<Invitation> {
-    if !is_mail_address(login) {
-        return Err(Refused::Invalid("a login is a mail address, such as maria@example.com"));
-    }
+    check_login(login)?;
     if grants.is_empty() {
         return Err(Refused::Invalid("somebody without a role can do nothing: give at least one"));
     }
-    let person = store.add_person(by, login, grants, now).await?;
-    invite(store, by, person, now).await
+    let by = by.into();
+    let person = store.add_person(&by, login, grants, now).await?;
+    invite(store, &by.by, person, now).await
+}
+
+/// Whether somebody could sign in so.
+pub fn check_login(login: &str) -> Result<()> {
+    if is_mail_address(login) {
+        Ok(())
+    } else {
+        Err(Refused::Invalid("a login is a mail address, such as maria@example.com"))
+    }
 }
 
 /// Takes all factors of somebody away, with every session and device, and gives out a code to bind new ones.
 pub async fn reset_second_factor(
     store: &Store,
-    by: &Actor,
+    by: impl Into<Because>,
     person: Person,
     now: Timestamp,
 ) -> Result<Invitation> {
-    store.remove_all_factors(by, &person.id, now).await?;
-    invite(store, by, person, now).await
+    let by = by.into();
+    store.remove_all_factors(&by, &person.id, now).await?;
+    let what = "Your second factor was taken away by an owner, with every session and trusted computer. You bind another \
+                one with a code that the owner gives you.";
+    tell_changed(store, &person, &format!("reset/{}", now.as_microsecond()), what, now).await?;
+    invite(store, &by.by, person, now).await
 }
 
 /// Gives out a code to bind factors with, in the place of one that was given out before.
@@ -77,12 +90,18 @@ impl People {
     }
 
     /// Sets what an account demands, by an owner of that account.
-    pub async fn set_policy(&self, session: &Session, place: Where, demands: Demands) -> Result<()> {
+    pub async fn set_policy(
+        &self,
+        session: &Session,
+        place: Where,
+        demands: Demands,
+        reason: &str,
+    ) -> Result<()> {
         let by = self.authorise(session, Role::Owner, place, true)?;
         if demands.at_least(self.rules.minimum) != demands {
             return Err(Refused::Invalid("the installation's minimum demands more than this"));
         }
-        Ok(self.store.set_policy(&by, place, demands, self.now()).await?)
+        Ok(self.store.set_policy((&by, reason), place, demands, self.now()).await?)
     }
 }
 

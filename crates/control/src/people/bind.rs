@@ -15,7 +15,7 @@ use ringfence_store::{
 use zeroize::Zeroizing;
 
 use super::sign_in::{locked, over, session_like};
-use super::{People, Refused, Result, Step, Visitor, first_place};
+use super::{Asks, People, Refused, Result, Step, Visitor, places};
 
 /// What a code to bind is for.
 #[derive(Debug, Clone)]
@@ -53,27 +53,28 @@ impl People {
         if person.locked_at.is_some() {
             return Err(Refused::WrongCode);
         }
-        let by = Actor::Person(person.id.clone());
-        let place = first_place(&person).ok_or(Refused::Wrong)?;
-        let subject = self.store.subject("bind", &[&person.id]).await?;
-        if person.has_password {
+        let place = places(&person).next().ok_or(Refused::Wrong)?;
+        let is_used = if person.has_password {
+            let subject = self.store.subject("bind", &[&person.id]).await?;
+            self.store.failures(&subject).await?.admit(Rule::Application, now)?;
+            let compute = self.hasher.place(Asks::Known).await?;
             self.store.count_attempt(&subject, Rule::Application, now).await??;
             let (_, hash) = self.store.person_by_login(&person.login).await?.ok_or(Refused::WrongCode)?;
-            if !self.hasher.is(password, hash.as_ref()).await? {
+            if !compute.is(password, hash.as_ref()).await? {
                 return Err(Refused::Wrong);
             }
             self.store.forget_failures(&subject).await?;
+            let redeemed = self.store.redeem_code(Purpose::Bind, &code, now).await?;
+            redeemed.is_some_and(|redeemed| redeemed.person == person.id)
         } else {
             self.judge(&person, password).await?;
-        }
-        // From here on nobody else uses it.
-        let redeemed = self.store.redeem_code(Purpose::Bind, &code, now).await?;
-        if redeemed.is_none_or(|redeemed| redeemed.person != person.id) {
-            return Err(Refused::WrongCode);
-        }
-        if !person.has_password {
             let hash = self.hasher.hash(password, ringfence_store::random_salt()).await?;
-            self.store.set_password(&by, &person.id, &hash, now).await?;
+            // The code and the password, both or neither.
+            self.store.redeem_for_password(Purpose::Bind, &code, &person.id, &hash, now).await?
+        };
+        // From here on nobody else uses it.
+        if !is_used {
+            return Err(Refused::WrongCode);
         }
         let sign_in = self.store.begin_sign_in(&person.id, &visitor.address, &visitor.agent, now).await?;
         let session = NewSession {
@@ -126,8 +127,8 @@ impl People {
             return Err(Refused::WrongCode);
         }
         if session.stage == Stage::Inside {
-            self.tell_changed(&session.person, "An authenticator application was bound to your sign-in.")
-                .await?;
+            let what = "An authenticator application was bound to your sign-in.";
+            self.tell_changed(&session.person, &format!("{}/bound", factor.id), what).await?;
         }
         // One application is enough: the one before would go on letting in whoever has it.
         for old in factors.iter().filter(|old| old.id != factor.id && old.secret.kind() == Kind::Totp) {
@@ -140,7 +141,12 @@ impl People {
     pub async fn new_recovery_codes(&self, session: &Session) -> Result<Vec<RecoveryCode>> {
         self.may_bind(session)?;
         let by = Actor::Person(session.person.id.clone());
-        Ok(self.store.new_recovery_codes(&by, &session.person.id, self.now()).await?)
+        let codes = self.store.new_recovery_codes(&by, &session.person.id, self.now()).await?;
+        if session.stage == Stage::Inside {
+            let what = "New recovery codes were made for your sign-in; those of before are worth nothing.";
+            self.tell_changed(&session.person, &self.instant("codes"), what).await?;
+        }
+        Ok(codes)
     }
 
     /// Ends the binding: with a factor that was shown to work, and one that needs no Twilio.
@@ -164,7 +170,7 @@ impl People {
         let to = session_like(session, session.place, Stage::Inside, assurance, visitor);
         let token = self.store.change_session(token, to, now).await.map_err(over)?;
         self.store.end_sign_in(&session.sign_in, SignInOutcome::New, now).await?;
-        Ok(Step::Inside { token, device: None })
+        Ok(Step::Inside { token, device: None, mark: self.mark(&person.login).await? })
     }
 
     /// Whether a session may bind factors now: one that a code of an owner's began, or one in which the second factor was

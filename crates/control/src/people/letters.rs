@@ -2,10 +2,12 @@
 //! password and got no further.
 //!
 //! What is mailed is an effect of the outbox, added with the decision and performed by whoever posts letters, so nothing
-//! here waits for a mail server. A sign-in that got no further is told three minutes after it began, whatever is tried
+//! here waits for a mail server. Its key is the event that it tells: another event makes another mail, however soon, and a
+//! repeat of the same makes none. A sign-in that got no further is told three minutes after it began, whatever is tried
 //! again meanwhile: a repeat is a sign-in of its own, and puts off nothing.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp};
 use ringfence_model::Actor;
@@ -13,8 +15,9 @@ use ringfence_second_factor::failures::Rule;
 use ringfence_second_factor::recovery::RecoveryCode;
 use ringfence_store::{self as store, NewEffect, Person, Purpose, SignIn, SignInOutcome, Store};
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
-use super::{People, Result, Visitor};
+use super::{Known, People, Result, Visitor};
 use crate::decide::kind;
 use crate::notices::Letter;
 
@@ -31,14 +34,19 @@ const BATCH: usize = 200;
 const LINES: usize = 10;
 
 impl People {
-    /// Mails a link to set another password, if there is somebody to mail it to. Whoever asks too often gets no more.
-    pub async fn mail_reset(&self, login: &str, visitor: &Visitor) -> Result<()> {
+    /// Mails a link to set another password, if there is somebody to mail it to. Whoever asks too often gets no more; a
+    /// browser that was inside before is counted apart, so that no stranger uses that up.
+    pub async fn mail_reset(&self, login: &str, known: &Known, visitor: &Visitor) -> Result<()> {
         let login = store::normal_login(login);
         let now = self.now();
-        for subject in [
-            self.store.subject("reset-from", &[&visitor.address]).await?,
-            self.store.subject("reset", &[&login]).await?,
-        ] {
+        let subjects = match self.marked(&login, &known.marks).await? {
+            Some(mark) => vec![self.store.subject("reset-of-browser", &[&login, &mark]).await?],
+            None => vec![
+                self.store.subject("reset-from", &[&visitor.address]).await?,
+                self.store.subject("reset", &[&login]).await?,
+            ],
+        };
+        for subject in subjects {
             if self.store.count_attempt(&subject, Rule::Application, now).await?.is_err() {
                 return Ok(());
             }
@@ -57,24 +65,38 @@ impl People {
                 link(url, "reset-password", &code),
             ),
         };
-        Ok(post(&self.store, &person, "reset", &letter, now).await?)
+        // Each link is an event of its own.
+        let event = format!("reset/{}", hex(&store::random_salt()));
+        Ok(add(&self.store, effect(&person, &event, &letter), now).await?)
+    }
+
+    /// Tells a person that something about their sign-in was changed (NIST SP 800-63B-4, 4.6).
+    pub(super) async fn tell_changed(&self, person: &Person, event: &str, what: &str) -> Result<()> {
+        Ok(tell_changed(&self.store, person, event, what, self.now()).await?)
+    }
+
+    /// An event that nothing but its time tells from another of the same kind.
+    pub(super) fn instant(&self, what: &str) -> String {
+        format!("{what}/{}", self.now().as_microsecond())
     }
 }
 
-impl People {
-    /// Tells a person that something about their sign-in was changed (NIST SP 800-63B-4, 4.6).
-    pub(super) async fn tell_changed(&self, person: &Person, what: &str) -> Result<()> {
-        let letter = Letter {
-            to: person.login.clone(),
-            subject: "Your sign-in was changed".to_owned(),
-            text: format!(
-                "{what}\n\nIf it was not you, have an owner lock you out now: ringfence user lock, or the page People.\n"
-            ),
-        };
-        let now = self.now();
-        let key = format!("{}/{}/changed/{}", kind::LETTER, person.id, now.as_microsecond());
-        Ok(add(&self.store, key, &letter, now).await?)
-    }
+/// Tells a person that something about their sign-in was changed. The event is what makes it the same change again.
+pub(super) async fn tell_changed(
+    store: &Store,
+    person: &Person,
+    event: &str,
+    what: &str,
+    now: Timestamp,
+) -> store::Result<()> {
+    let letter = Letter {
+        to: person.login.clone(),
+        subject: "Your sign-in was changed".to_owned(),
+        text: format!(
+            "{what}\n\nIf it was not you, have an owner lock you out now: ringfence user lock, or the page People.\n"
+        ),
+    };
+    add(store, effect(person, &format!("changed/{event}"), &letter), now).await
 }
 
 /// Tells owners of sign-ins that they should hear of. How many mails that made.
@@ -96,12 +118,9 @@ pub async fn tell_sign_ins(store: &Store, console_url: Option<&str>, now: Timest
                 }
                 None => None,
             };
-            // The same letter again is the same effect: where this node dies here, the next one adds it once.
-            post(store, &person, &sign_ins[0].id, &about(&person, &sign_ins, lock), now).await?;
-            mails += 1;
-        }
-        for sign_in in &sign_ins {
-            store.told_of_sign_in(&sign_in.id, now).await?;
+            let letter = effect(&person, &event(&sign_ins), &about(&person, &sign_ins, lock));
+            let ids = sign_ins.into_iter().map(|sign_in| sign_in.id).collect();
+            mails += usize::from(store.tell_of_sign_ins(letter, ids, now).await?);
         }
     }
     Ok(mails)
@@ -147,23 +166,29 @@ fn link(console_url: &str, page: &str, code: &RecoveryCode) -> String {
     format!("{}/{page}?code={}", console_url.trim_end_matches('/'), code.spelled().as_str())
 }
 
-/// Adds a letter to what must happen.
-async fn post(
-    store: &Store,
-    person: &Person,
-    what: &str,
-    letter: &Letter,
-    now: Timestamp,
-) -> store::Result<()> {
-    let key = match what {
-        "reset" => format!("{}/{}/reset/{}", kind::LETTER, person.id, now.as_microsecond()),
-        sign_in => format!("{}/{}/{sign_in}", kind::LETTER, person.id),
-    };
-    add(store, key, letter, now).await
+/// These sign-ins, as they came out: the same again are the same event, with another one it is another.
+fn event(sign_ins: &[SignIn]) -> String {
+    let mut digest = Sha256::new();
+    for sign_in in sign_ins {
+        digest.update(format!("{} {}\n", sign_in.id, sign_in.outcome.word()));
+    }
+    format!("sign-ins/{}", hex(&digest.finalize()[..16]))
 }
 
-async fn add(store: &Store, key: String, letter: &Letter, now: Timestamp) -> store::Result<()> {
-    let effect = NewEffect { kind: kind::LETTER.to_owned(), key, payload: json!(letter), not_before: None };
-    store.add_effect(&Actor::job("letters"), effect, now).await?;
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a text does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn effect(person: &Person, event: &str, letter: &Letter) -> NewEffect {
+    let key = format!("{}/{}/{event}", kind::LETTER, person.id);
+    NewEffect { kind: kind::LETTER.to_owned(), key, payload: json!(letter), not_before: None }
+}
+
+async fn add(store: &Store, letter: NewEffect, now: Timestamp) -> store::Result<()> {
+    store.add_effect(&Actor::job("letters"), letter, now).await?;
     Ok(())
 }

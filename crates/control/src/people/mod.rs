@@ -7,6 +7,7 @@
 mod administer;
 mod bind;
 mod letters;
+mod marks;
 mod password;
 mod phone;
 mod second_factor;
@@ -22,10 +23,11 @@ use ringfence_second_factor::password::Weak;
 use ringfence_second_factor::policy::{Demands, Kind, Policy};
 use ringfence_store::{self as store, Person, Role, Session, Store, Where};
 
-pub use administer::{Invitation, add, invite, reset_second_factor};
+pub use administer::{Invitation, add, check_login, invite, reset_second_factor};
 pub use bind::{Bindable, NewTotp};
 pub use letters::tell_sign_ins;
-pub use password::{Busy, Hasher};
+pub use marks::BEGINS as MARKS_BEGIN;
+pub use password::{Asks, Busy, Hasher, Place};
 pub use second_factor::Answer;
 pub use sign_in::{Credentials, Known};
 
@@ -86,6 +88,8 @@ pub enum Step {
         token: Secret,
         /// What the browser keeps, where it is trusted from now on, or goes on to be.
         device: Option<Secret>,
+        /// What the browser keeps so that strangers' attempts are not counted as its own. It opens nothing.
+        mark: Secret,
     },
 }
 
@@ -212,8 +216,9 @@ impl People {
     }
 }
 
-/// Where a person is after signing in: everywhere if they may, else at their first account.
-fn first_place(person: &Person) -> Option<Where> {
+/// Where a person may sign in to: everywhere before single accounts.
+fn places(person: &Person) -> impl Iterator<Item = Where> {
     let everywhere = person.role(Where::Everywhere).map(|_| Where::Everywhere);
-    everywhere.or_else(|| person.grants.first().map(|grant| grant.place))
+    let accounts = person.grants.iter().map(|grant| grant.place).filter(|it| *it != Where::Everywhere);
+    everywhere.into_iter().chain(accounts)
 }

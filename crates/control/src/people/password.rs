@@ -2,7 +2,7 @@
 //!
 //! A hash costs 19 MiB and some twenty milliseconds on purpose. So at most so many are computed at once as there are
 //! places, whoever waits longer than two seconds for one is told to come again, and a flood of sign-ins starves nothing
-//! else. What is stored is sealed with the master key besides, so a copy of the database alone cannot be tried.
+//! else. One place more is for those who are known, so that a flood of strangers does not keep them out. What is stored is sealed with the master key besides, so a copy of the database alone cannot be tried.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,8 @@ use std::time::Duration;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
 use ringfence_model::Secret;
-use tokio::sync::Semaphore;
+use ringfence_second_factor::password;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 /// KiB of memory, passes and lanes: OWASP Password Storage Cheat Sheet, argon2id.
@@ -28,26 +29,62 @@ pub struct Busy;
 #[derive(Debug, Clone)]
 pub struct Hasher {
     places: Arc<Semaphore>,
+    /// For those who are known.
+    reserved: Arc<Semaphore>,
     /// Of no password: what is compared with where there is nobody, so that it takes as long.
     nobody: Arc<str>,
+}
+
+/// The right to compute one hash.
+#[derive(Debug)]
+pub struct Place {
+    permit: OwnedSemaphorePermit,
+    nobody: Arc<str>,
+}
+
+/// Who wants a password hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asks {
+    /// Anybody at the door.
+    Stranger,
+    /// Somebody inside, with a code of ours, or in a browser that was inside before.
+    Known,
 }
 
 impl Hasher {
     /// With so many places.
     pub fn new(places: usize) -> Self {
         let nobody = hash(&Secret::new("nobody has this password"), [0x5a; 16]);
-        Self { places: Arc::new(Semaphore::new(places.max(1))), nobody: nobody.expose().into() }
+        Self {
+            places: Arc::new(Semaphore::new(places.max(1))),
+            reserved: Arc::new(Semaphore::new(1)),
+            nobody: nobody.expose().into(),
+        }
+    }
+
+    /// A place, once there is one. Whoever counts attempts takes it before: nobody has tried anything who found no place.
+    pub async fn place(&self, asks: Asks) -> Result<Place, Busy> {
+        let places = match (asks, Arc::clone(&self.places).try_acquire_owned()) {
+            (_, Ok(permit)) => return Ok(Place { permit, nobody: Arc::clone(&self.nobody) }),
+            (Asks::Stranger, Err(_)) => &self.places,
+            (Asks::Known, Err(_)) => &self.reserved,
+        };
+        let permit = timeout(PATIENCE, Arc::clone(places).acquire_owned()).await;
+        let Ok(Ok(permit)) = permit else { return Err(Busy) };
+        Ok(Place { permit, nobody: Arc::clone(&self.nobody) })
     }
 
     /// The hash of a password, with this salt.
     pub async fn hash(&self, password: &Secret, salt: [u8; 16]) -> Result<Secret, Busy> {
-        let password = password.clone();
-        self.run(move || hash(&password, salt)).await
+        let password = normal(password);
+        self.place(Asks::Known).await?.run(move || hash(&password, salt)).await
     }
+}
 
+impl Place {
     /// Whether it is the password of this hash. Without a hash it is not, and that takes as long to say.
-    pub async fn is(&self, password: &Secret, of: Option<&Secret>) -> Result<bool, Busy> {
-        let (password, is_somebody) = (password.clone(), of.is_some());
+    pub async fn is(self, password: &Secret, of: Option<&Secret>) -> Result<bool, Busy> {
+        let (password, is_somebody) = (normal(password), of.is_some());
         let of = of.cloned().unwrap_or_else(|| Secret::new(&*self.nobody));
         let is_it = self
             .run(move || argon2().verify_password(password.expose().as_bytes(), of.expose()).is_ok())
@@ -55,17 +92,20 @@ impl Hasher {
         Ok(is_it && is_somebody)
     }
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
-        let place = timeout(PATIENCE, Arc::clone(&self.places).acquire_owned()).await;
-        let Ok(Ok(place)) = place else { return Err(Busy) };
+    async fn run<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
         let done = tokio::task::spawn_blocking(move || {
             let done = work();
-            drop(place);
+            drop(self.permit);
             done
         });
         // Only a runtime that ends gives up what it was handed.
         done.await.map_err(|_| Busy)
     }
+}
+
+/// The same password, however a keyboard composes its letters.
+fn normal(password: &Secret) -> Secret {
+    Secret::new(&**password::normal(password.expose()))
 }
 
 fn argon2() -> Argon2<'static> {
@@ -87,30 +127,52 @@ mod tests {
         Secret::new(text)
     }
 
+    async fn is(hasher: &Hasher, password: &str, of: Option<&Secret>) -> Result<bool, Busy> {
+        hasher.place(Asks::Stranger).await?.is(&secret(password), of).await
+    }
+
     #[tokio::test]
     async fn only_the_password_itself_is_it() {
         let hasher = Hasher::new(2);
         let hash = hasher.hash(&secret("tulip cement orbit"), [7; 16]).await.unwrap();
         assert!(hash.expose().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
-        assert!(hasher.is(&secret("tulip cement orbit"), Some(&hash)).await.unwrap());
+        assert!(is(&hasher, "tulip cement orbit", Some(&hash)).await.unwrap());
         for wrong in ["", "tulip cement orbi", "tulip cement orbit ", "Tulip cement orbit"] {
-            assert!(!hasher.is(&secret(wrong), Some(&hash)).await.unwrap(), "{wrong}");
+            assert!(!is(&hasher, wrong, Some(&hash)).await.unwrap(), "{wrong}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_password_is_the_same_however_a_keyboard_composes_it() {
+        let hasher = Hasher::new(2);
+        let hash = hasher.hash(&secret("Z\u{fc}rich im Regen"), [7; 16]).await.unwrap();
+        assert!(is(&hasher, "Zu\u{308}rich im Regen", Some(&hash)).await.unwrap());
+        assert!(!is(&hasher, "Zurich im Regen", Some(&hash)).await.unwrap());
     }
 
     #[tokio::test]
     async fn nobody_has_any_password() {
         let hasher = Hasher::new(2);
-        assert!(!hasher.is(&secret("nobody has this password"), None).await.unwrap());
-        assert!(!hasher.is(&secret("x"), Some(&secret("no hash at all"))).await.unwrap());
+        assert!(!is(&hasher, "nobody has this password", None).await.unwrap());
+        assert!(!is(&hasher, "x", Some(&secret("no hash at all"))).await.unwrap());
     }
 
     #[tokio::test(start_paused = true)]
     async fn whoever_finds_no_place_is_told_to_come_again() {
         let hasher = Hasher::new(1);
-        let held = hasher.places.clone().acquire_owned().await.unwrap();
-        assert_eq!(hasher.is(&secret("x"), None).await, Err(Busy));
+        let held = hasher.place(Asks::Stranger).await.unwrap();
+        assert_eq!(is(&hasher, "x", None).await, Err(Busy));
         drop(held);
-        assert_eq!(hasher.is(&secret("x"), None).await, Ok(false));
+        assert_eq!(is(&hasher, "x", None).await, Ok(false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_strangers_leaves_a_place_for_those_who_are_known() {
+        let hasher = Hasher::new(1);
+        let flood = hasher.place(Asks::Stranger).await.unwrap();
+        let known = hasher.place(Asks::Known).await.unwrap();
+        assert!(hasher.place(Asks::Known).await.is_err(), "they wait for each other as well");
+        assert_eq!(known.is(&secret("x"), None).await, Ok(false));
+        drop(flood);
     }
 }

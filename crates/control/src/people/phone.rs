@@ -74,13 +74,23 @@ impl People {
         self.compare(session, For::AddPhone, &factor, number, typed).await?;
         let by = Actor::Person(session.person.id.clone());
         self.store.verify_factor(&by, &factor, self.now()).await?;
-        if let Some((old, _)) = before {
+        let what = if let Some((old, _)) = before {
             // Its devices end with it.
             self.store.remove_factor(&by, &session.person.id, &old.id, self.now()).await?;
-            self.tell_changed(&session.person, "Your phone number for the second factor was changed.")
-                .await?;
+            "Your phone number for the second factor was changed."
+        } else {
+            "A phone was bound to your sign-in."
+        };
+        if session.stage == Stage::Inside {
+            self.tell_changed(&session.person, &format!("{}/bound", factor.id), what).await?;
         }
         Ok(())
+    }
+
+    /// Takes the phone away, unless the person would have no factor that does.
+    pub async fn remove_phone(&self, session: &Session) -> Result<()> {
+        let (factor, _) = self.phone(session, true).await?.ok_or(Refused::Over)?;
+        self.remove_factor(session, &factor.id).await
     }
 
     /// Sends a code to whoever is asked for the second factor; where one is on its way, the same once more.

@@ -123,6 +123,6 @@ impl People {
             let by = Actor::Person(person.id.clone());
             device = Some(self.store.trust_device(&by, new, now).await?);
         }
-        Ok(Step::Inside { token, device })
+        Ok(Step::Inside { token, device, mark: self.mark(&person.login).await? })
     }
 }

@@ -3,11 +3,11 @@
 use jiff::SignedDuration;
 use ringfence_model::{Actor, Secret};
 use ringfence_second_factor::failures::Rule;
-use ringfence_second_factor::policy::{Kind, Policy};
+use ringfence_second_factor::policy::Kind;
 use ringfence_second_factor::recovery::RecoveryCode;
 use ringfence_store::{Person, Purpose, Session, Stage};
 
-use super::{People, Refused, Result};
+use super::{Asks, People, Refused, Result};
 
 /// A link to reset a password is good for so long.
 const RESET_GOOD_FOR: SignedDuration = SignedDuration::from_mins(30);
@@ -20,13 +20,19 @@ impl People {
         }
         let (person, now) = (&session.person, self.now());
         let subject = self.store.subject("change-password", &[&person.id]).await?;
+        self.store.failures(&subject).await?.admit(Rule::Application, now)?;
+        let place = self.hasher.place(Asks::Known).await?;
         self.store.count_attempt(&subject, Rule::Application, now).await??;
         let (_, hash) = self.store.person_by_login(&person.login).await?.ok_or(Refused::Over)?;
-        if !self.hasher.is(old, hash.as_ref()).await? {
+        if !place.is(old, hash.as_ref()).await? {
             return Err(Refused::Wrong);
         }
         self.store.forget_failures(&subject).await?;
-        self.set_password(person, new).await
+        self.judge(person, new).await?;
+        let hash = self.hasher.hash(new, ringfence_store::random_salt()).await?;
+        let by = Actor::Person(person.id.clone());
+        self.store.set_password(&by, &person.id, &hash, self.now()).await?;
+        self.tell_password_changed(person).await
     }
 
     /// A code to set another password, for whoever reads the person's mail. `None` where there is nobody to give one to,
@@ -54,20 +60,17 @@ impl People {
         };
         let person = person.filter(|person| person.locked_at.is_none()).ok_or(Refused::WrongCode)?;
         self.judge(&person, new).await?;
-        self.store.redeem_code(Purpose::ResetPassword, &code, now).await?.ok_or(Refused::WrongCode)?;
-        self.set_password(&person, new).await
+        // Before the code is used: where there is no place to compute it, the link is good for the next try.
+        let hash = self.hasher.hash(new, ringfence_store::random_salt()).await?;
+        if !self.store.redeem_for_password(Purpose::ResetPassword, &code, &person.id, &hash, now).await? {
+            return Err(Refused::WrongCode);
+        }
+        self.tell_password_changed(&person).await
     }
 
-    async fn set_password(&self, person: &Person, new: &Secret) -> Result<()> {
-        self.judge(person, new).await?;
-        let hash = self.hasher.hash(new, ringfence_store::random_salt()).await?;
-        let by = Actor::Person(person.id.clone());
-        self.store.set_password(&by, &person.id, &hash, self.now()).await?;
-        self.tell_changed(
-            person,
-            "Your password was changed, and every session and trusted computer has ended.",
-        )
-        .await
+    async fn tell_password_changed(&self, person: &Person) -> Result<()> {
+        let what = "Your password was changed, and every session and trusted computer has ended.";
+        self.tell_changed(person, &self.instant("password"), what).await
     }
 
     /// Takes a factor away, unless the person would have none that does.
@@ -77,23 +80,23 @@ impl People {
         }
         self.may_bind(session)?;
         let person = &session.person;
-        let factors = self.store.factors(&person.id).await?;
-        let left: Vec<Kind> = factors
-            .iter()
-            .filter(|other| other.id != factor && other.verified_at.is_some())
-            .map(|other| other.secret.kind())
-            .collect();
+        let mut demands = Vec::new();
         for grant in &person.grants {
-            let demands = self.demands(person, grant.place).await?;
-            let does = |kind: &Kind| *kind != Kind::RecoveryCode && (!demands.strong || kind.is_strong());
-            let needs_no_twilio = left.iter().any(|kind| kind.works_without_twilio());
-            if demands.policy != Policy::Disabled && !(left.iter().any(does) && needs_no_twilio) {
-                return Err(Refused::LastFactor);
-            }
+            demands.push(self.demands(person, grant.place).await?);
         }
         let by = Actor::Person(person.id.clone());
-        self.store.remove_factor(&by, &person.id, factor, self.now()).await?;
-        Ok(())
+        let removed =
+            self.store.remove_factor_unless_needed(&by, &person.id, factor, demands, self.now()).await?;
+        let removed = removed.ok_or(Refused::LastFactor)?;
+        let what = match removed.secret.kind() {
+            Kind::Phone => {
+                "Your phone was taken away from your sign-in, and every trusted computer is asked again."
+            }
+            Kind::Totp => "An authenticator application was taken away from your sign-in.",
+            Kind::Passkey => "A passkey was taken away from your sign-in.",
+            Kind::RecoveryCode => "Your recovery codes were taken away from your sign-in.",
+        };
+        self.tell_changed(person, &format!("{factor}/removed"), what).await
     }
 
     /// Ends the trust in one device, or in all.

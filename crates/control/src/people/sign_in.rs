@@ -1,21 +1,21 @@
 //! Signing in: a password, and what is asked after it.
 //!
 //! Whoever is not let in learns one thing, at one speed: the login or the password is wrong. Wrong passwords are counted
-//! for each login and address, so that nobody can lock out the owner from elsewhere; and for each login from addresses
-//! that it never signed in from, so that a thousand addresses are not a thousand times the guesses.
+//! for each login, wherever they come from, so that a thousand addresses are not a thousand times the guesses. A browser
+//! that was inside before has a [mark](super::marks) and a counter of its own, so that nobody locks out the owner. Whoever
+//! has to wait is told so before anybody was looked for and before anything was hashed.
 
 use ringfence_model::{Actor, Secret};
+use ringfence_second_factor::device::Judgement;
 use ringfence_second_factor::failures::Rule;
-use ringfence_second_factor::policy::{self, Assurance, Next};
+use ringfence_second_factor::password::is_long_enough_alone;
+use ringfence_second_factor::policy::{self, Assurance, Next, Policy};
 use ringfence_store::{DeviceUsed, NewSession, Person, Session, SignInOutcome, Stage, Where, normal_login};
 
-use super::{People, Refused, Result, Step, Visitor, first_place};
+use super::{Asks, People, Refused, Result, Step, Visitor, places};
 
 /// How many of a person's latest sign-ins are looked through for an address.
 const LOOKED_THROUGH: usize = 100;
-
-/// The id of nobody.
-const NOBODY: &str = "ps_nobody";
 
 /// What somebody types.
 #[derive(Debug, Clone)]
@@ -33,6 +33,8 @@ pub struct Known {
     pub session: Option<Secret>,
     /// The secrets of devices.
     pub devices: Vec<Secret>,
+    /// Its marks.
+    pub marks: Vec<Secret>,
 }
 
 impl People {
@@ -40,49 +42,45 @@ impl People {
     pub async fn sign_in(&self, typed: &Credentials, known: &Known, visitor: &Visitor) -> Result<Step> {
         let now = self.now();
         let login = normal_login(&typed.login);
-        let found = self.store.person_by_login(&login).await?;
-        // The same counters where there is nobody, so that they tell nothing.
-        let is_known = match &found {
-            Some((person, _)) => self.knows(person, &visitor.address).await?,
-            // As long a look at nobody, so that the time tells nothing.
-            None => !self.store.sign_ins(NOBODY, LOOKED_THROUGH).await?.is_empty(),
+        let mark = self.marked(&login, &known.marks).await?;
+        let (subject, asks) = match &mark {
+            Some(mark) => (self.store.subject("password-of-browser", &[&login, mark]).await?, Asks::Known),
+            None => (self.store.subject("password", &[&login]).await?, Asks::Stranger),
         };
-        let mut subjects = vec![self.store.subject("password-from", &[&login, &visitor.address]).await?];
-        if !is_known {
-            subjects.push(self.store.subject("password", &[&login]).await?);
-        }
-        let mut barred = None;
-        for subject in &subjects {
-            if let Err(why) = self.store.count_attempt(subject, Rule::Application, now).await? {
-                barred = Some(why);
-                break;
-            }
-        }
+        self.store.failures(&subject).await?.admit(Rule::Application, now)?;
+        let place = self.hasher.place(asks).await?;
+        self.store.count_attempt(&subject, Rule::Application, now).await??;
+        let found = self.store.person_by_login(&login).await?;
         let hash = found.as_ref().and_then(|(_, hash)| hash.as_ref());
-        // Somebody who is barred waits as long for the answer, and learns no more from it.
-        let is_it = self.hasher.is(&typed.password, hash).await?;
-        if let Some(barred) = barred {
-            return Err(barred.into());
-        }
+        let is_it = place.is(&typed.password, hash).await?;
         let Some((person, _)) = found.filter(|(person, _)| is_it && person.locked_at.is_none()) else {
+            // Whom it was tried at is in no log; from where is enough to find who does it.
+            tracing::info!(address = visitor.address, "a sign-in with a wrong login or password");
             return Err(Refused::Wrong);
         };
-        for subject in &subjects {
-            self.store.forget_failures(subject).await?;
-        }
-        self.enter(&person, known, visitor).await
+        self.store.forget_failures(&subject).await?;
+        let is_long = is_long_enough_alone(typed.password.expose());
+        self.enter(&person, is_long, known, visitor).await
     }
 
     /// What comes after a right password.
-    async fn enter(&self, person: &Person, known: &Known, visitor: &Visitor) -> Result<Step> {
+    async fn enter(&self, person: &Person, is_long: bool, known: &Known, visitor: &Visitor) -> Result<Step> {
         let now = self.now();
-        // Without a role there is nothing to sign in to, which is told like everything else that is wrong.
-        let place = first_place(person).ok_or(Refused::Wrong)?;
         let is_known = self.knows(person, &visitor.address).await?;
+        // The first account that lets them in with what they have. Without a role there is nothing to sign in to, which is
+        // told like everything else that is wrong.
+        let mut found = None;
+        for place in places(person) {
+            let (next, device) =
+                self.next(person, place, Assurance::Password, is_long, &known.devices, visitor).await?;
+            let is_open = next != Next::Bind;
+            found = found.filter(|_| !is_open).or(Some((place, next, device)));
+            if is_open {
+                break;
+            }
+        }
+        let (place, next, device) = found.ok_or(Refused::Wrong)?;
         let sign_in = self.store.begin_sign_in(&person.id, &visitor.address, &visitor.agent, now).await?;
-        let (trusted, device) = self.trusted(person, place, &known.devices, visitor).await?;
-        let demands = self.demands(person, place).await?;
-        let kinds = self.kinds(person).await?;
         let session = |stage, assurance| NewSession {
             person: person.id.clone(),
             place,
@@ -93,13 +91,15 @@ impl People {
             agent: visitor.agent.clone(),
         };
         let before = known.session.as_ref();
-        match policy::next(demands, Assurance::Password, &kinds, trusted) {
+        match next {
             Next::Enter(assurance) => {
                 let session = session(Stage::Inside, assurance);
                 let token = self.store.begin_session(session, before, now).await.map_err(locked)?;
-                let outcome = if trusted || is_known { SignInOutcome::Known } else { SignInOutcome::New };
+                let is_trusted = assurance == Assurance::RememberedComputer;
+                let outcome = if is_trusted || is_known { SignInOutcome::Known } else { SignInOutcome::New };
                 self.store.end_sign_in(&sign_in, outcome, now).await?;
-                Ok(Step::Inside { token, device })
+                let mark = self.mark(&person.login).await?;
+                Ok(Step::Inside { token, device, mark })
             }
             Next::Ask(kinds) => {
                 let session = session(Stage::SecondFactor, Assurance::Password);
@@ -126,10 +126,10 @@ impl People {
         if person.role(place).is_none() {
             return Err(Refused::Forbidden);
         }
-        let (trusted, device) = self.trusted(person, place, &known.devices, visitor).await?;
-        let demands = self.demands(person, place).await?;
-        let kinds = self.kinds(person).await?;
-        let (stage, assurance, ask) = match policy::next(demands, session.assurance, &kinds, trusted) {
+        // Whoever is inside by a password alone has a long one.
+        let (shown, is_long) = (session.assurance, session.assurance == Assurance::Password);
+        let (next, device) = self.next(person, place, shown, is_long, &known.devices, visitor).await?;
+        let (stage, assurance, ask) = match next {
             Next::Enter(assurance) => (Stage::Inside, assurance, None),
             // What was proved stays proved, for what asks less.
             Next::Ask(kinds) => (Stage::SecondFactor, session.assurance, Some(kinds)),
@@ -139,7 +139,7 @@ impl People {
         let token = self.store.change_session(token, to, self.now()).await.map_err(over)?;
         Ok(match ask {
             Some(kinds) => Step::Ask { token, kinds },
-            None => Step::Inside { token, device },
+            None => Step::Inside { token, device, mark: self.mark(&person.login).await? },
         })
     }
 
@@ -151,31 +151,50 @@ impl People {
         Ok(())
     }
 
-    /// Whether one of these secrets is of a device that is trusted here, and its next secret.
-    async fn trusted(
+    /// What an account asks for next, and the secret that the browser keeps where its trust was needed. A device that is
+    /// not what opens the account keeps the secret that it has. A password that was chosen where a second factor is asked
+    /// for may be too short to open anything alone.
+    async fn next(
         &self,
         person: &Person,
         place: Where,
+        shown: Assurance,
+        is_long: bool,
         devices: &[Secret],
         visitor: &Visitor,
-    ) -> Result<(bool, Option<Secret>)> {
-        let by = Actor::Person(person.id.clone());
+    ) -> Result<(Next, Option<Secret>)> {
+        let mut demands = self.demands(person, place).await?;
+        if !is_long {
+            demands.policy = demands.policy.max(Policy::OncePerComputer);
+        }
+        let kinds = self.kinds(person).await?;
+        let (by, now) = (Actor::Person(person.id.clone()), self.now());
+        let address = visitor.address.as_str();
         for secret in devices {
-            let used =
-                self.store.use_device(&by, secret, &person.id, place, &visitor.address, self.now()).await?;
-            match used {
-                DeviceUsed::Trusted(next) => return Ok((true, Some(next))),
-                DeviceUsed::JustChanged => return Ok((true, None)),
-                DeviceUsed::Copied => {
+            let judged = self.store.judge_device(&by, secret, &person.id, place, address, now).await?;
+            match judged {
+                Judgement::Trusted | Judgement::JustChanged => {}
+                Judgement::Copied => {
                     tracing::warn!(
                         person = person.id,
                         "the secret of a trusted device was used twice: its trust is over"
                     );
+                    continue;
                 }
-                DeviceUsed::Refused => {}
+                Judgement::Refused => continue,
+            }
+            let next = policy::next(demands, shown, &kinds, true);
+            if next != Next::Enter(Assurance::RememberedComputer) {
+                return Ok((next, None));
+            }
+            match self.store.use_device(&by, secret, &person.id, place, address, now).await? {
+                DeviceUsed::Trusted(secret) => return Ok((next, Some(secret))),
+                DeviceUsed::JustChanged => return Ok((next, None)),
+                // It ended in this very moment.
+                DeviceUsed::Copied | DeviceUsed::Refused => {}
             }
         }
-        Ok((false, None))
+        Ok((policy::next(demands, shown, &kinds, false), None))
     }
 
     /// Whether the person was inside from this address before.

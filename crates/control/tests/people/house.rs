@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -39,6 +40,7 @@ impl Clock for Hand {
 pub(crate) struct House {
     pub(crate) people: People,
     pub(crate) store: Arc<Store>,
+    pub(crate) hasher: Hasher,
     hand: Arc<Hand>,
     _directory: tempfile::TempDir,
 }
@@ -88,8 +90,14 @@ impl House {
         let micros = AtomicU64::new(u64::try_from(start.as_microsecond()).unwrap());
         let hand = Arc::new(Hand { micros, begin: Instant::now() });
         let clock: Arc<dyn Clock> = Arc::clone(&hand) as _;
-        let people = People::new(Arc::clone(&store), Hasher::new(2), rules, clock);
-        Self { people, store, hand, _directory: directory }
+        let hasher = Hasher::new(1);
+        let people = People::new(Arc::clone(&store), hasher.clone(), rules, clock);
+        Self { people, store, hasher, hand, _directory: directory }
+    }
+
+    /// The same installation after a reload, with other rules.
+    pub(crate) fn stricter(&self, rules: Rules) -> People {
+        People::new(Arc::clone(&self.store), self.hasher.clone(), rules, self.clock())
     }
 
     pub(crate) fn wait(&self, seconds: u64) {
@@ -106,10 +114,14 @@ impl House {
 
     /// Somebody with a password, an authenticator application and recovery codes.
     pub(crate) async fn bound(&self, login: &str, grants: Vec<Grant>) -> Bound {
+        self.bound_with(login, PASSWORD, grants).await
+    }
+
+    pub(crate) async fn bound_with(&self, login: &str, password: &str, grants: Vec<Grant>) -> Bound {
         let invitation = self.invite(login, grants).await;
         let code = secret(&invitation.code.spelled());
         let Step::Bind { token } =
-            self.people.begin_binding(&code, &secret(PASSWORD), &home()).await.unwrap()
+            self.people.begin_binding(&code, &secret(password), &home()).await.unwrap()
         else {
             panic!("a code leads to binding");
         };
@@ -169,7 +181,19 @@ impl House {
         let answer = Answer::Totp(secret(&bound.seed.code_at(self.people.now())));
         self.wait(30);
         match self.people.show(token, &session, &answer, trust, &home()).await.unwrap() {
-            Step::Inside { token, device } => (token, device),
+            Step::Inside { token, device, .. } => (token, device),
+            step => panic!("inside: {step:?}"),
+        }
+    }
+
+    /// The mark of a browser in which they were inside.
+    pub(crate) async fn marked(&self, bound: &Bound) -> Known {
+        let token = self.asked(bound, &home()).await;
+        let session = self.session(&token).await;
+        let answer = Answer::Totp(secret(&bound.seed.code_at(self.people.now())));
+        self.wait(30);
+        match self.people.show(&token, &session, &answer, false, &home()).await.unwrap() {
+            Step::Inside { mark, .. } => Known { marks: vec![mark], ..Known::default() },
             step => panic!("inside: {step:?}"),
         }
     }
@@ -184,6 +208,24 @@ impl House {
         let demands = Demands { policy, strong: false };
         self.store.set_policy(&operator(), place, demands, self.people.now()).await.unwrap();
     }
+}
+
+/// All of them at once.
+pub(crate) async fn futures<T>(each: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    let mut waiting: Vec<_> = each.map(|it| Some(Box::pin(it))).collect();
+    let mut done: Vec<Option<T>> = waiting.iter().map(|_| None).collect();
+    std::future::poll_fn(|context| {
+        for (waits, done) in waiting.iter_mut().zip(&mut done) {
+            if let Some(future) = waits
+                && let Poll::Ready(value) = future.as_mut().poll(context)
+            {
+                (*waits, *done) = (None, Some(value));
+            }
+        }
+        if waiting.iter().all(Option::is_none) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    done.into_iter().flatten().collect()
 }
 
 /// What refused it.

@@ -1,9 +1,9 @@
-use ringfence_control::people::{Known, Refused, Rules, Step};
+use ringfence_control::people::{Credentials, Known, Refused, Rules, Step};
 use ringfence_model::Secret;
 use ringfence_second_factor::policy::{Assurance, Demands, Policy};
 use ringfence_store::{Grant, Role, Stage};
 
-use crate::house::{Bound, House, PASSWORD, account, everywhere, home, secret, why};
+use crate::house::{Bound, House, PASSWORD, account, everywhere, futures, home, secret, why};
 
 fn at_account(number: u128, role: Role) -> Grant {
     Grant { place: account(number), role }
@@ -24,7 +24,7 @@ async fn once_per_computer_asks_once_and_a_remembered_computer_is_no_second_fact
     let op = house.bound("op@example.com", vec![at_account(1, Role::Operator)]).await;
     let device = trusted(&house, &op).await;
     let step = house.sign_in_with(&op.login, PASSWORD, &with(&device), &home()).await.unwrap();
-    let Step::Inside { token, device: Some(next) } = step else { panic!("it is trusted: {step:?}") };
+    let Step::Inside { token, device: Some(next), .. } = step else { panic!("it is trusted: {step:?}") };
     let session = house.session(&token).await;
     assert_eq!(session.assurance, Assurance::RememberedComputer);
     let dangerous = house.people.authorise(&session, Role::Operator, account(1), true);
@@ -48,7 +48,7 @@ async fn a_stolen_device_opens_neither_another_person_nor_another_account() {
     let step = house.sign_in_with(&other.login, PASSWORD, &with(&device), &home()).await.unwrap();
     assert!(matches!(step, Step::Ask { .. }), "{step:?}");
     let step = house.sign_in_with(&op.login, PASSWORD, &with(&device), &home()).await.unwrap();
-    let Step::Inside { token, device: Some(device) } = step else { panic!("it is trusted: {step:?}") };
+    let Step::Inside { token, device: Some(device), .. } = step else { panic!("it is trusted: {step:?}") };
     let session = house.session(&token).await;
     let step = house.people.go_to(&token, &session, account(2), &with(&device), &home()).await.unwrap();
     assert!(matches!(step, Step::Ask { .. }), "{step:?}");
@@ -60,12 +60,64 @@ async fn a_copy_of_a_device_ends_the_trust_in_it() {
     let op = house.bound("op@example.com", vec![at_account(1, Role::Operator)]).await;
     let stolen = trusted(&house, &op).await;
     let step = house.sign_in_with(&op.login, PASSWORD, &with(&stolen), &home()).await.unwrap();
-    let Step::Inside { device: Some(own), .. } = step else { panic!("it is trusted: {step:?}") };
+    let Step::Inside { token, device: Some(own), .. } = step else { panic!("it is trusted: {step:?}") };
+    // The browser goes on to a page, with what it was given.
+    let person = house.session(&token).await.person.id;
+    let now = house.people.now();
+    house.store.see_devices(std::slice::from_ref(&own), &person, &home().address, now).await.unwrap();
     house.wait(60);
     for device in [&stolen, &own] {
         let step = house.sign_in_with(&op.login, PASSWORD, &with(device), &home()).await.unwrap();
         assert!(matches!(step, Step::Ask { .. }), "{step:?}");
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_was_lost_does_not_end_the_trust() {
+    let house = House::new().await;
+    let op = house.bound("op@example.com", vec![at_account(1, Role::Operator)]).await;
+    let device = trusted(&house, &op).await;
+    for _ in 0..3 {
+        let step = house.sign_in_with(&op.login, PASSWORD, &with(&device), &home()).await.unwrap();
+        assert!(matches!(step, Step::Inside { device: Some(_), .. }), "{step:?}");
+        house.wait(60);
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_need_a_trusted_computer_leaves_its_secret_alone() {
+    let minimum = Demands { policy: Policy::EverySignIn, strong: false };
+    let house = House::new().await;
+    let op = house.bound("op@example.com", vec![at_account(1, Role::Operator)]).await;
+    let device = trusted(&house, &op).await;
+    // A wrong password, one that is not asked for, and an installation that demands more for a while.
+    house.sign_in_with(&op.login, "wrong", &with(&device), &home()).await.unwrap_err();
+    let strict = house.stricter(Rules { minimum, ..Rules::default() });
+    for _ in 0..2 {
+        let typed = Credentials { login: op.login.clone(), password: secret(PASSWORD) };
+        let step = strict.sign_in(&typed, &with(&device), &home()).await.unwrap();
+        assert!(matches!(step, Step::Ask { .. }), "{step:?}");
+        house.wait(60);
+    }
+    let step = house.sign_in_with(&op.login, PASSWORD, &with(&device), &home()).await.unwrap();
+    assert!(matches!(step, Step::Inside { device: Some(_), .. }), "{step:?}");
+}
+
+#[tokio::test]
+async fn two_tabs_of_a_browser_at_once_are_both_let_in_and_end_nothing() {
+    let house = House::new().await;
+    let op = house.bound("op@example.com", vec![at_account(1, Role::Operator)]).await;
+    let device = trusted(&house, &op).await;
+    let (known, from) = (with(&device), home());
+    let tabs = std::iter::repeat_with(|| house.sign_in_with(&op.login, PASSWORD, &known, &from)).take(4);
+    let mut next = None;
+    for step in futures(tabs).await {
+        let Step::Inside { device, .. } = step.unwrap() else { panic!("each is let in") };
+        next = device.or(next);
+    }
+    house.wait(3_600);
+    let step = house.sign_in_with(&op.login, PASSWORD, &with(&next.unwrap()), &home()).await.unwrap();
+    assert!(matches!(step, Step::Inside { device: Some(_), .. }), "{step:?}");
 }
 
 #[tokio::test]
@@ -115,15 +167,15 @@ async fn an_account_demands_no_less_than_the_installation() {
     let owner = house.bound("owner@example.com", vec![at_account(1, Role::Owner)]).await;
     let session = house.session(&house.inside(&owner).await).await;
     let weaker = Demands { policy: Policy::Disabled, strong: false };
-    let refused = why(house.people.set_policy(&session, account(1), weaker).await);
+    let refused = why(house.people.set_policy(&session, account(1), weaker, "why not").await);
     assert!(matches!(refused, Refused::Invalid(_)), "{refused:?}");
     // One that was set before the minimum was is no less than it now.
     house.set_policy(account(1), Policy::Disabled).await;
     house.asked(&owner, &home()).await;
     let other = Demands { policy: Policy::EverySignIn, strong: true };
-    let elsewhere = house.people.set_policy(&session, account(2), other).await;
+    let elsewhere = house.people.set_policy(&session, account(2), other, "why not").await;
     assert!(matches!(why(elsewhere), Refused::Forbidden), "another account's owner sets it there");
-    house.people.set_policy(&session, account(1), other).await.unwrap();
+    house.people.set_policy(&session, account(1), other, "a review").await.unwrap();
 }
 
 #[tokio::test]
@@ -141,6 +193,35 @@ async fn where_a_password_is_all_there_is_it_is_longer() {
     let step = house.people.finish_binding(&token, &session, &home()).await.unwrap();
     let Step::Inside { token, .. } = step else { panic!("{step:?}") };
     assert_eq!(house.session(&token).await.assurance, Assurance::Password);
+}
+
+#[tokio::test]
+async fn a_short_password_opens_nothing_alone_when_the_second_factor_is_disabled_later() {
+    let house = House::new().await;
+    let op = house.bound_with("op@example.com", "tulip7cement", vec![at_account(1, Role::Operator)]).await;
+    house.set_policy(account(1), Policy::Disabled).await;
+    let step = house.sign_in(&op.login, "tulip7cement", &home()).await.unwrap();
+    assert!(matches!(step, Step::Ask { .. }), "{step:?}");
+}
+
+#[tokio::test]
+async fn whoever_cannot_enter_one_account_enters_the_other() {
+    let house = House::new().await;
+    house.set_policy(account(2), Policy::Disabled).await;
+    let grants = vec![at_account(1, Role::Operator), at_account(2, Role::Auditor)];
+    let invitation = house.invite("op@example.com", grants).await;
+    house
+        .people
+        .begin_binding(&secret(&invitation.code.spelled()), &secret(PASSWORD), &home())
+        .await
+        .unwrap();
+    let step = house.sign_in("op@example.com", PASSWORD, &home()).await.unwrap();
+    let Step::Inside { token, .. } = step else { panic!("the second asks for nothing: {step:?}") };
+    let session = house.session(&token).await;
+    assert_eq!(session.place, account(2));
+    let first = house.people.go_to(&token, &session, account(1), &Known::default(), &home()).await;
+    assert!(matches!(why(first), Refused::NothingBound));
+    assert_eq!(house.session(&token).await.place, account(2), "and stays where they are");
 }
 
 #[tokio::test]

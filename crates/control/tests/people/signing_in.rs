@@ -1,8 +1,8 @@
-use ringfence_control::people::{Answer, Known, Refused, Step};
+use ringfence_control::people::{Answer, Asks, Known, Refused, Step};
 use ringfence_second_factor::policy::Kind;
 use ringfence_store::{Role, SignInOutcome, Stage};
 
-use crate::house::{House, PASSWORD, at, everywhere, home, operator, secret, why};
+use crate::house::{House, PASSWORD, at, everywhere, futures, home, operator, secret, why};
 
 #[tokio::test]
 async fn whoever_is_not_let_in_learns_one_thing() {
@@ -91,30 +91,116 @@ async fn a_factor_that_was_wrong_too_often_is_worth_nothing_and_the_recovery_cod
     assert!(matches!(step, Step::Inside { .. }));
 }
 
+/// So many wrong passwords that there are pauses.
+async fn guess(house: &House, login: &str) {
+    for address in 0..5 {
+        let from = at(&format!("198.51.100.{address}"));
+        assert!(matches!(why(house.sign_in(login, "wrong", &from).await), Refused::Wrong));
+    }
+}
+
 #[tokio::test]
-async fn guessing_a_password_is_slowed_down_where_it_happens_and_the_owner_is_not() {
+async fn guessing_a_password_is_slowed_down_wherever_it_comes_from() {
     let house = House::new().await;
     let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
-    // From one address: after five there are pauses, for the right password as well.
-    let attacker = at("198.51.100.1");
-    for _ in 0..5 {
-        assert!(matches!(why(house.sign_in(&maria.login, "wrong", &attacker).await), Refused::Wrong));
+    // From five addresses as from one: after five there are pauses, for the right password as well.
+    guess(&house, &maria.login).await;
+    for address in ["198.51.100.1", "198.51.100.99", "203.0.113.7"] {
+        let refused = why(house.sign_in(&maria.login, PASSWORD, &at(address)).await);
+        assert!(matches!(refused, Refused::Later(_)), "{address}: {refused:?}");
     }
-    assert!(matches!(why(house.sign_in(&maria.login, PASSWORD, &attacker).await), Refused::Later(_)));
-    // From a thousand: as many guesses as from one.
-    let elsewhere = at("198.51.100.2");
-    assert!(matches!(why(house.sign_in(&maria.login, PASSWORD, &elsewhere).await), Refused::Later(_)));
-    // The owner, from where she signed in before.
-    house.asked(&maria, &home()).await;
     // Somebody who is nobody is slowed down as well, so the pause tells nothing.
-    for _ in 0..5 {
-        house.sign_in("nobody@example.com", "wrong", &attacker).await.unwrap_err();
-    }
-    let refused = why(house.sign_in("nobody@example.com", "wrong", &attacker).await);
+    guess(&house, "nobody@example.com").await;
+    let refused = why(house.sign_in("nobody@example.com", "wrong", &home()).await);
     assert!(matches!(refused, Refused::Later(_)), "{refused:?}");
     // And after the pause the right password is right.
     house.wait(3_600);
-    house.asked(&maria, &attacker).await;
+    house.asked(&maria, &at("198.51.100.1")).await;
+}
+
+#[tokio::test]
+async fn of_many_wrong_passwords_at_once_five_are_looked_at() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let (login, from) = (maria.login.as_str(), home());
+    let tries = std::iter::repeat_with(|| house.sign_in(login, "wrong", &from)).take(16);
+    let tried: Vec<Refused> = futures(tries).await.into_iter().map(why).collect();
+    let looked_at = tried.iter().filter(|refused| matches!(refused, Refused::Wrong)).count();
+    let barred = tried.iter().filter(|refused| matches!(refused, Refused::Later(_))).count();
+    assert_eq!((looked_at, barred), (5, 11), "{tried:?}");
+}
+
+#[tokio::test]
+async fn strangers_do_not_keep_the_owner_out_of_a_browser_that_was_inside() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let known = house.marked(&maria).await;
+    guess(&house, &maria.login).await;
+    assert!(matches!(why(house.sign_in(&maria.login, PASSWORD, &home()).await), Refused::Later(_)));
+    let step = house.sign_in_with(&maria.login, PASSWORD, &known, &at("192.0.2.1")).await.unwrap();
+    assert!(matches!(step, Step::Ask { .. }), "it is no factor: {step:?}");
+    // What is tried in it counts by itself, and ends no pause of the others.
+    for _ in 0..5 {
+        let refused = why(house.sign_in_with(&maria.login, "wrong", &known, &home()).await);
+        assert!(matches!(refused, Refused::Wrong), "{refused:?}");
+    }
+    let refused = why(house.sign_in_with(&maria.login, PASSWORD, &known, &home()).await);
+    assert!(matches!(refused, Refused::Later(_)), "whoever stole it is as slow as anybody: {refused:?}");
+    assert!(matches!(why(house.sign_in(&maria.login, PASSWORD, &home()).await), Refused::Later(_)));
+}
+
+#[tokio::test]
+async fn a_mark_is_one_logins_and_nobody_makes_one() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let other = house.bound("other@example.com", vec![everywhere(Role::Auditor)]).await;
+    let others = house.marked(&other).await.marks.remove(0);
+    let own = house.marked(&maria).await.marks.remove(0);
+    guess(&house, &maria.login).await;
+    let (name, rest) = own.expose().split_once('.').unwrap();
+    let (random, tag) = rest.split_once('.').unwrap();
+    let other_random = format!("{name}.{}.{tag}", random.replace(|it: char| it.is_ascii_digit(), "f"));
+    let no_tag = format!("{name}.{random}.");
+    for mark in ["", "bm_", "bm_..", no_tag.as_str(), other_random.as_str(), others.expose()] {
+        let known = Known { marks: vec![secret(mark)], ..Known::default() };
+        let refused = why(house.sign_in_with(&maria.login, PASSWORD, &known, &home()).await);
+        assert!(matches!(refused, Refused::Later(_)), "{mark}: {refused:?}");
+    }
+    assert!(!own.expose().contains("maria"), "it names nobody");
+    // Beside those of others in the same browser it is found.
+    let known = Known { marks: vec![others, own], ..Known::default() };
+    house.sign_in_with(&maria.login, PASSWORD, &known, &home()).await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_has_to_wait_costs_no_hash() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    guess(&house, &maria.login).await;
+    guess(&house, "nobody@example.com").await;
+    // With every place taken, whoever needed one would be told that too many are being looked at.
+    let _taken = house.hasher.place(Asks::Stranger).await.unwrap();
+    for login in [maria.login.as_str(), "nobody@example.com"] {
+        let refused = why(house.sign_in(login, PASSWORD, &home()).await);
+        assert!(matches!(refused, Refused::Later(_)), "{login}: {refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_that_found_no_place_is_none() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let known = house.marked(&maria).await;
+    let taken = house.hasher.place(Asks::Stranger).await.unwrap();
+    let (login, from) = (maria.login.as_str(), home());
+    let tries = std::iter::repeat_with(|| house.sign_in(login, PASSWORD, &from)).take(6);
+    for tried in futures(tries).await {
+        assert!(matches!(why(tried), Refused::Busy(_)));
+    }
+    // A flood of strangers is no reason to keep out who is known.
+    house.sign_in_with(login, PASSWORD, &known, &from).await.unwrap();
+    drop(taken);
+    house.asked(&maria, &home()).await;
 }
 
 #[tokio::test]
@@ -123,6 +209,7 @@ async fn nobody_who_lacks_the_password_moves_the_second_factors_counter() {
     let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
     for address in 0..50 {
         let _ = house.sign_in(&maria.login, "wrong", &at(&format!("198.51.100.{address}"))).await;
+        house.wait(3_600);
     }
     house.inside(&maria).await;
 }

@@ -1,8 +1,9 @@
 use ringfence_control::notices::Letter;
-use ringfence_control::people::{Rules, tell_sign_ins};
+use ringfence_control::people::{self, Answer, Credentials, Known, Rules, Step, tell_sign_ins};
+use ringfence_second_factor::policy::Kind;
 use ringfence_store::{Grant, Role};
 
-use crate::house::{House, PASSWORD, account, at, everywhere, home, operator, secret};
+use crate::house::{Bound, House, PASSWORD, account, at, everywhere, home, operator, secret};
 
 const URL: &str = "https://console.example.com/";
 
@@ -98,16 +99,110 @@ async fn a_link_to_reset_is_mailed_to_whoever_is_there_and_not_without_end() {
     let op = house.bound("op@example.com", vec![Grant { place: account(1), role: Role::Operator }]).await;
     tell(&house).await;
     letters(&house).await;
-    house.people.mail_reset("nobody@example.com", &home()).await.unwrap();
+    house.people.mail_reset("nobody@example.com", &Known::default(), &home()).await.unwrap();
     assert_eq!(letters(&house).await, []);
-    house.people.mail_reset("OP@example.com", &home()).await.unwrap();
+    house.people.mail_reset("OP@example.com", &Known::default(), &home()).await.unwrap();
     let letter = letters(&house).await.pop().unwrap();
     assert_eq!(letter.to, op.login);
     house.people.reset_password(&secret(&code_in(&letter)), &secret("harbour violin nine")).await.unwrap();
     assert!(house.sign_in(&op.login, PASSWORD, &home()).await.is_err());
     for _ in 0..20 {
         house.wait(1);
-        house.people.mail_reset(&op.login, &at("198.51.100.9")).await.unwrap();
+        house.people.mail_reset(&op.login, &Known::default(), &at("198.51.100.9")).await.unwrap();
     }
     assert!(letters(&house).await.len() <= 5, "whoever asks too often gets no more");
+    // Whom a stranger has used it up for asks in a browser of their own.
+    let op = Bound { login: op.login, ..op };
+    let token = house.people.sign_in(&typed(&op.login), &Known::default(), &home()).await.unwrap();
+    let Step::Ask { token, .. } = token else { panic!("{token:?}") };
+    let session = house.session(&token).await;
+    let answer = Answer::RecoveryCode(op.codes[0].clone());
+    let step = house.people.show(&token, &session, &answer, false, &home()).await.unwrap();
+    let Step::Inside { mark, .. } = step else { panic!("{step:?}") };
+    let known = Known { marks: vec![mark], ..Known::default() };
+    house.people.mail_reset(&op.login, &known, &home()).await.unwrap();
+    assert_eq!(letters(&house).await.len(), 1);
+}
+
+fn typed(login: &str) -> Credentials {
+    Credentials { login: login.to_owned(), password: secret("harbour violin nine") }
+}
+
+#[tokio::test]
+async fn the_link_of_an_earlier_mail_still_locks() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    tell(&house).await;
+    let earlier = letters(&house).await.pop().unwrap();
+    house.asked(&maria, &at("198.51.100.1")).await;
+    house.wait(180);
+    tell(&house).await;
+    let later = letters(&house).await.pop().unwrap();
+    assert_ne!(code_in(&earlier), code_in(&later));
+    house.wait(6 * 24 * 3_600);
+    house.people.lock_by_code(&secret(&code_in(&earlier))).await.unwrap();
+    let person = house.store.person_by_login(&maria.login).await.unwrap().unwrap().0;
+    house.store.lock_person(&operator(), &person.id, false, house.people.now()).await.unwrap();
+    house.people.lock_by_code(&secret(&code_in(&later))).await.unwrap();
+}
+
+#[tokio::test]
+async fn two_things_at_the_same_moment_make_two_mails_and_a_repeat_makes_none() {
+    let rules = Rules { console_url: Some(URL.to_owned()), ..Rules::default() };
+    let house = House::with(rules).await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    tell(&house).await;
+    letters(&house).await;
+    let session = house.session(&house.inside(&maria).await).await;
+    tell(&house).await;
+    letters(&house).await;
+    // The clock stands still: recovery codes, a link to reset, and another one.
+    house.people.new_recovery_codes(&session).await.unwrap();
+    for _ in 0..2 {
+        house.people.mail_reset(&maria.login, &Known::default(), &home()).await.unwrap();
+    }
+    let subjects: Vec<String> = letters(&house).await.into_iter().map(|letter| letter.subject).collect();
+    assert_eq!(subjects, ["Your sign-in was changed", "Set another password", "Set another password"]);
+    // Two sign-ins that are told one after the other, and nothing of either a second time.
+    house.asked(&maria, &at("198.51.100.1")).await;
+    house.wait(180);
+    house.asked(&maria, &at("198.51.100.2")).await;
+    assert_eq!(tell(&house).await, 1);
+    assert_eq!(tell(&house).await, 0);
+    house.wait(180);
+    assert_eq!(tell(&house).await, 1);
+    assert_eq!(letters(&house).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_thief_who_is_told_of_as_failed_is_told_of_again_when_he_is_inside() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    tell(&house).await;
+    letters(&house).await;
+    let token = house.asked(&maria, &at("198.51.100.1")).await;
+    house.wait(180);
+    assert_eq!(tell(&house).await, 1);
+    let session = house.session(&token).await;
+    let answer = Answer::Totp(secret(&maria.seed.code_at(house.people.now())));
+    house.people.show(&token, &session, &answer, false, &at("198.51.100.1")).await.unwrap();
+    assert_eq!(tell(&house).await, 1);
+    let subjects: Vec<String> = letters(&house).await.into_iter().map(|letter| letter.subject).collect();
+    assert_eq!(subjects, ["Somebody knows your password", "A sign-in from a new device"]);
+}
+
+#[tokio::test]
+async fn whoever_loses_a_factor_to_an_owner_or_to_a_thief_is_told() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let session = house.session(&house.inside(&maria).await).await;
+    tell(&house).await;
+    letters(&house).await;
+    let mut factors = house.store.factors(&session.person.id).await.unwrap().into_iter();
+    let codes = factors.find(|factor| factor.secret.kind() == Kind::RecoveryCode).unwrap();
+    house.people.remove_factor(&session, &codes.id).await.unwrap();
+    assert!(letters(&house).await[0].text.starts_with("Your recovery codes were taken away"));
+    let (by, now) = (operator(), house.people.now());
+    people::reset_second_factor(&house.store, (&by, "lost"), session.person, now).await.unwrap();
+    assert!(letters(&house).await[0].text.starts_with("Your second factor was taken away by an owner"));
 }

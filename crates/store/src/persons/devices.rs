@@ -89,7 +89,22 @@ impl Store {
         Ok(secret)
     }
 
-    /// Judges a secret that a browser presents for this person and account, and changes it if it is good.
+    /// Judges a secret that a browser presents for this person and account, without giving out another: what is asked for
+    /// before it is known whether the trust is needed. A copy ends the trust here too.
+    pub async fn judge_device(
+        &self,
+        by: &Actor,
+        secret: &Secret,
+        person: &str,
+        place: Where,
+        address: &str,
+        now: Timestamp,
+    ) -> Result<Judgement> {
+        self.present(by, secret, None, (person, place), address, now).await
+    }
+
+    /// Judges a secret that a browser presents for this person and account, and gives out the next one if it is good. The
+    /// one that was presented stays good until the next one is [seen](Store::see_devices).
     pub async fn use_device(
         &self,
         by: &Actor,
@@ -100,48 +115,92 @@ impl Store {
         now: Timestamp,
     ) -> Result<DeviceUsed> {
         let Some((id, _)) = secret.expose().split_once('.') else { return Ok(DeviceUsed::Refused) };
-        let (id, next) = (id.to_owned(), new_secret(id));
-        let presented = SecretHash::of(secret.expose());
-        let owner = (person.to_owned(), place.text());
-        let data = (by.clone(), id, owner, presented, SecretHash::of(next.expose()), address.to_owned(), now);
-        let judgement = self
-            .write(data, |(by, id, (person, account), presented, next, address, now), transaction| {
-                Box::pin(async move {
-                    // The lock of the row: of two tabs, the second sees what the first has made of it.
-                    let lock = "UPDATE devices SET used_at = used_at WHERE id = $1 AND person = $2 AND account = $3";
-                    if transaction.execute(lock, values![id, person, account]).await? == 0 {
-                        return Ok(Judgement::Refused);
-                    }
-                    let row = transaction.find("SELECT * FROM devices WHERE id = $1", values![id]).await?;
-                    let row = row.ok_or_else(|| Error::missing(format!("device {id}")))?;
-                    let trust = read_trust(&transaction.keys, &row)?;
-                    let judgement = trust.judge(presented, address, *now);
-                    match judgement {
-                        Judgement::Trusted => {
-                            let (sealed, _) = sealed(&transaction.keys, id, address, "");
-                            let update = "UPDATE devices SET before_hash = hash, before_since = $3, hash = $2, \
-                                          used_at = $3, address = $4 WHERE id = $1";
-                            let bound = values![id, next.bytes().as_slice(), *now, sealed];
-                            transaction.execute(update, bound).await?;
-                        }
-                        Judgement::Copied => {
-                            let why = "a secret that was used up came again";
-                            end(transaction, id, why, *now).await?;
-                            let detail = json!({ "device": id, "why": why });
-                            note(transaction, by, "device.end", person, detail, *now).await?;
-                        }
-                        Judgement::JustChanged | Judgement::Refused => {}
-                    }
-                    Ok(judgement)
-                })
-            })
-            .await?;
-        Ok(match judgement {
+        let next = new_secret(id);
+        let hash = SecretHash::of(next.expose());
+        Ok(match self.present(by, secret, Some(hash), (person, place), address, now).await? {
             Judgement::Trusted => DeviceUsed::Trusted(next),
             Judgement::JustChanged => DeviceUsed::JustChanged,
             Judgement::Copied => DeviceUsed::Copied,
             Judgement::Refused => DeviceUsed::Refused,
         })
+    }
+
+    async fn present(
+        &self,
+        by: &Actor,
+        secret: &Secret,
+        next: Option<SecretHash>,
+        (person, place): (&str, Where),
+        address: &str,
+        now: Timestamp,
+    ) -> Result<Judgement> {
+        let Some((id, _)) = secret.expose().split_once('.') else { return Ok(Judgement::Refused) };
+        let presented = SecretHash::of(secret.expose());
+        let owner = (person.to_owned(), place.text());
+        let data = (by.clone(), id.to_owned(), owner, presented, next, address.to_owned(), now);
+        self.write(data, |(by, id, (person, account), presented, next, address, now), transaction| {
+            Box::pin(async move {
+                // The lock of the row: of two tabs, the second sees what the first has made of it.
+                let lock =
+                    "UPDATE devices SET used_at = used_at WHERE id = $1 AND person = $2 AND account = $3";
+                if transaction.execute(lock, values![id, person, account]).await? == 0 {
+                    return Ok(Judgement::Refused);
+                }
+                let row = transaction.find("SELECT * FROM devices WHERE id = $1", values![id]).await?;
+                let row = row.ok_or_else(|| Error::missing(format!("device {id}")))?;
+                let trust = read_trust(&transaction.keys, &row)?;
+                let judgement = trust.judge(presented, address, *now);
+                match (judgement, next) {
+                    (Judgement::Trusted, Some(next)) => {
+                        let trust = trust.seen(presented, address, *now).renewed(*next, *now);
+                        write_trust(transaction, id, &trust, address, *now).await?;
+                    }
+                    (Judgement::Copied, _) => {
+                        let why = "a secret that was used up came again";
+                        end(transaction, id, why, *now).await?;
+                        let detail = json!({ "device": id, "why": why });
+                        note(transaction, by, "device.end", person, detail, *now).await?;
+                    }
+                    (Judgement::Trusted | Judgement::JustChanged | Judgement::Refused, _) => {}
+                }
+                Ok(judgement)
+            })
+        })
+        .await
+    }
+
+    /// The browser of a session sends these secrets: one that was on its way to a device of this person has arrived, and
+    /// the one before it is used up.
+    pub async fn see_devices(
+        &self,
+        secrets: &[Secret],
+        person: &str,
+        address: &str,
+        now: Timestamp,
+    ) -> Result<()> {
+        let waiting = "SELECT id, next_hash FROM devices WHERE person = $1 AND ended_at IS NULL \
+                       AND next_hash IS NOT NULL";
+        for row in self.fetch(waiting, values![person]).await? {
+            let (id, next) = (row.text("id")?, row.bytes("next_hash")?);
+            let arrived = secrets.iter().map(|secret| SecretHash::of(secret.expose()));
+            let Some(arrived) = arrived.into_iter().find(|hash| hash.bytes().as_slice() == next) else {
+                continue;
+            };
+            self.write((id, arrived, address.to_owned(), now), |(id, arrived, address, now), transaction| {
+                Box::pin(async move {
+                    let lock = "UPDATE devices SET used_at = used_at WHERE id = $1 AND next_hash = $2";
+                    if transaction.execute(lock, values![id, arrived.bytes().as_slice()]).await? == 0 {
+                        return Ok(());
+                    }
+                    let row = transaction.find("SELECT * FROM devices WHERE id = $1", values![id]).await?;
+                    let row = row.ok_or_else(|| Error::missing(format!("device {id}")))?;
+                    let trust = read_trust(&transaction.keys, &row)?.seen(arrived, address, *now);
+                    write_trust(transaction, id, &trust, address, *now).await
+                })
+            })
+            .await?;
+        }
+        Ok(())
     }
 
     /// The devices that a person has trusted, the last used first.
@@ -244,10 +303,49 @@ fn read_trust(keys: &Keyring, row: &Row) -> Result<Trust> {
         }
         _ => None,
     };
+    let next = match (row.maybe_bytes("next_hash")?, row.maybe_time("next_since")?) {
+        (Some(bytes), Some(since)) => Some((hash(bytes)?, since)),
+        _ => None,
+    };
+    let used_up = row.maybe_bytes("used_up")?.unwrap_or_default();
+    let used_up: Result<Vec<_>> = used_up.chunks(32).map(|bytes| hash(bytes.to_vec())).collect();
     Ok(Trust {
         expires_at: row.time("expires_at")?,
         revoked: row.maybe_time("ended_at")?.is_some(),
         current: hash(row.bytes("hash")?)?,
+        next,
         before,
+        used_up: used_up?,
     })
+}
+
+async fn write_trust(
+    transaction: &mut Transaction,
+    id: &str,
+    trust: &Trust,
+    address: &str,
+    now: Timestamp,
+) -> Result<()> {
+    let (address, _) = sealed(&transaction.keys, id, address, "");
+    let bytes = |hash: &SecretHash| hash.bytes().to_vec();
+    let before = trust.before.as_ref().map(|before| bytes(&before.hash));
+    let before_since = trust.before.as_ref().map(|before| before.since);
+    let next = trust.next.as_ref().map(|(hash, _)| bytes(hash));
+    let next_since = trust.next.map(|(_, since)| since);
+    let used_up: Vec<u8> = trust.used_up.iter().flat_map(|hash| *hash.bytes()).collect();
+    let update = "UPDATE devices SET hash = $2, before_hash = $3, before_since = $4, next_hash = $5, next_since = $6, \
+                  used_up = $7, used_at = $8, address = $9 WHERE id = $1";
+    let bound = values![
+        id,
+        trust.current.bytes().as_slice(),
+        before,
+        before_since,
+        next,
+        next_since,
+        used_up,
+        now,
+        address
+    ];
+    transaction.execute(update, bound).await?;
+    Ok(())
 }

@@ -6,12 +6,12 @@
 use jiff::Timestamp;
 use ringfence_model::{Actor, PhoneNumber};
 use ringfence_second_factor::failures::{Barred, Rule};
-use ringfence_second_factor::policy::Kind;
+use ringfence_second_factor::policy::{Demands, Kind};
 use ringfence_second_factor::recovery::{self, RecoveryCode};
 use ringfence_second_factor::totp::{Seed, Step};
 use serde_json::json;
 
-use super::{devices, find, note};
+use super::{Because, devices, find, note};
 use crate::error::Error;
 use crate::failures;
 use crate::seal::{Keyring, Place};
@@ -152,27 +152,30 @@ impl Store {
         factor: &str,
         now: Timestamp,
     ) -> Result<Factor> {
-        let data = (by.clone(), person.to_owned(), factor.to_owned(), now);
-        self.write(data, |(by, person, factor, now), transaction| {
+        let removed = self.remove_factor_unless_needed(by, person, factor, Vec::new(), now).await?;
+        removed.ok_or_else(|| Error::missing(format!("factor {factor}")))
+    }
+
+    /// The same, unless what is left does not do for one of these. `None` where it does not.
+    pub async fn remove_factor_unless_needed(
+        &self,
+        by: &Actor,
+        person: &str,
+        factor: &str,
+        demands: Vec<Demands>,
+        now: Timestamp,
+    ) -> Result<Option<Factor>> {
+        let data = (by.clone(), person.to_owned(), factor.to_owned(), demands, now);
+        self.write(data, |(by, person, factor, demands, now), transaction| {
             Box::pin(async move {
-                let delete = "DELETE FROM factors WHERE id = $1 AND person = $2 RETURNING *";
-                let row = transaction.find(delete, values![factor, person]).await?;
-                let row = row.ok_or_else(|| Error::missing(format!("factor {factor}")))?;
-                let removed = read(&transaction.keys, &row)?;
-                match removed.secret.kind() {
-                    Kind::RecoveryCode => {
-                        let delete = "DELETE FROM single_use_codes WHERE person = $1 AND purpose = $2";
-                        transaction.execute(delete, values![person, RECOVERY]).await?;
-                    }
-                    Kind::Phone => {
-                        devices::end_all(transaction, person, None, "the number was changed", *now).await?;
-                    }
-                    Kind::Totp | Kind::Passkey => {}
+                // Of two that are taken away at once, the second sees what the first has left.
+                let lock = "UPDATE persons SET created_at = created_at WHERE id = $1";
+                transaction.execute(lock, values![person]).await?;
+                let left = counting(transaction, person, factor).await?;
+                if !demands.iter().all(|demands| demands.are_met_by(&left)) {
+                    return Ok(None);
                 }
-                failures::forget(transaction, &subject(factor)).await?;
-                let detail = json!({ "factor": factor, "kind": removed.secret.kind().word() });
-                note(transaction, by, "factor.remove", person, detail, *now).await?;
-                Ok(removed)
+                remove(transaction, by, person, factor, *now).await.map(Some)
             })
         })
         .await
@@ -180,8 +183,13 @@ impl Store {
 
     /// Takes all factors of a person away, and with them every session and device: what follows is bound anew, with a code
     /// that an administrator gives out.
-    pub async fn remove_all_factors(&self, by: &Actor, person: &str, now: Timestamp) -> Result<()> {
-        self.write((by.clone(), person.to_owned(), now), |(by, person, now), transaction| {
+    pub async fn remove_all_factors(
+        &self,
+        by: impl Into<Because>,
+        person: &str,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.write((by.into(), person.to_owned(), now), |(by, person, now), transaction| {
             Box::pin(async move {
                 find(transaction, person).await?;
                 let delete = "DELETE FROM factors WHERE person = $1 RETURNING id";
@@ -191,7 +199,7 @@ impl Store {
                 let delete = "DELETE FROM single_use_codes WHERE person = $1 AND purpose = $2";
                 transaction.execute(delete, values![person, RECOVERY]).await?;
                 super::end_trust(transaction, person, "the second factor was reset", *now).await?;
-                note(transaction, by, "factor.reset", person, json!({}), *now).await
+                note(transaction, &by.by, "factor.reset", person, by.detail(json!({})), *now).await
             })
         })
         .await
@@ -278,6 +286,42 @@ impl Factor {
     pub fn subject(&self) -> String {
         subject(&self.id)
     }
+}
+
+/// The kinds of a person's factors that count, without this one.
+async fn counting(transaction: &mut Transaction, person: &str, without: &str) -> Result<Vec<Kind>> {
+    let select = "SELECT kind FROM factors WHERE person = $1 AND id <> $2 AND verified_at IS NOT NULL \
+                  AND (kind <> 'recovery-code' OR EXISTS (SELECT tag FROM single_use_codes WHERE person = $1 \
+                  AND purpose = 'recovery' AND used_at IS NULL))";
+    let rows = transaction.fetch(select, values![person, without]).await?;
+    rows.iter().map(|row| Ok(Kind::from_word(&row.text("kind")?))).filter_map(Result::transpose).collect()
+}
+
+async fn remove(
+    transaction: &mut Transaction,
+    by: &Actor,
+    person: &str,
+    factor: &str,
+    now: Timestamp,
+) -> Result<Factor> {
+    let delete = "DELETE FROM factors WHERE id = $1 AND person = $2 RETURNING *";
+    let row = transaction.find(delete, values![factor, person]).await?;
+    let row = row.ok_or_else(|| Error::missing(format!("factor {factor}")))?;
+    let removed = read(&transaction.keys, &row)?;
+    match removed.secret.kind() {
+        Kind::RecoveryCode => {
+            let delete = "DELETE FROM single_use_codes WHERE person = $1 AND purpose = $2";
+            transaction.execute(delete, values![person, RECOVERY]).await?;
+        }
+        Kind::Phone => {
+            devices::end_all(transaction, person, None, "the number was changed", now).await?;
+        }
+        Kind::Totp | Kind::Passkey => {}
+    }
+    failures::forget(transaction, &subject(factor)).await?;
+    let detail = json!({ "factor": factor, "kind": removed.secret.kind().word() });
+    note(transaction, by, "factor.remove", person, detail, now).await?;
+    Ok(removed)
 }
 
 /// What the failures of a factor are counted under.

@@ -5,6 +5,7 @@
 //! ends sessions and trusted devices, a removed person leaves nothing but the audit log.
 
 mod attempts;
+mod because;
 mod devices;
 mod factors;
 mod roles;
@@ -16,6 +17,7 @@ use jiff::Timestamp;
 use ringfence_model::{Actor, Secret};
 use serde_json::json;
 
+pub use because::Because;
 pub use devices::{Device, DeviceUsed, NewDevice};
 pub use factors::{Factor, FactorSecret, NewFactor};
 pub use roles::{AccountPolicy, Grant, Role, Where};
@@ -60,7 +62,7 @@ impl Store {
     /// Adds a person. A conflict says that somebody has this login.
     pub async fn add_person(
         &self,
-        by: &Actor,
+        by: impl Into<Because>,
         login: &str,
         grants: Vec<Grant>,
         now: Timestamp,
@@ -68,7 +70,7 @@ impl Store {
         let id = format!("ps_{}", hex::write(&crate::random::<8>()));
         let login = normal_login(login);
         let tag = self.factor_keys().await?.tags.tag(LOGIN, &login);
-        let data = (by.clone(), id, login, tag, grants, now);
+        let data = (by.into(), id, login, tag, grants, now);
         self.write(data, |(by, id, login, tag, grants, now), transaction| {
             Box::pin(async move {
                 let sealed = transaction.keys.seal(place("login", id), login.as_bytes());
@@ -78,7 +80,8 @@ impl Store {
                     return Err(Error::conflict("a person with this login"));
                 }
                 let audit = NewAudit::new("person.add", format!("person {id}")).about(id, login);
-                audit::append(transaction, by, &audit, *now).await?;
+                let audit = audit.with(by.detail(json!({})));
+                audit::append(transaction, &by.by, &audit, *now).await?;
                 for grant in grants {
                     roles::set(transaction, by, id, grant, *now).await?;
                 }
@@ -126,24 +129,24 @@ impl Store {
         Ok(self.find("SELECT id FROM persons LIMIT 1", values![]).await?.is_some())
     }
 
-    /// Sets the hash of a password, which ends all sessions and trusted devices.
+    /// Sets the hash of a password, which ends all sessions and trusted devices, and links to set another one.
     pub async fn set_password(&self, by: &Actor, person: &str, hash: &Secret, now: Timestamp) -> Result<()> {
         let data = (by.clone(), person.to_owned(), hash.clone(), now);
         self.write(data, |(by, person, hash, now), transaction| {
-            Box::pin(async move {
-                let sealed = transaction.keys.seal(place("password", person), hash.expose().as_bytes());
-                let update = "UPDATE persons SET password = $2, password_changed_at = $3 WHERE id = $1";
-                changed(transaction.execute(update, values![person, sealed, *now]).await?, person)?;
-                end_trust(transaction, person, "the password was changed", *now).await?;
-                note(transaction, by, "person.password", person, json!({}), *now).await
-            })
+            Box::pin(set_password(transaction, by, person, hash, *now))
         })
         .await
     }
 
     /// Locks a person out, which ends all sessions and devices, or lets them in again. Says whether it changed anything.
-    pub async fn lock_person(&self, by: &Actor, person: &str, locked: bool, now: Timestamp) -> Result<bool> {
-        let data = (by.clone(), person.to_owned(), locked, now);
+    pub async fn lock_person(
+        &self,
+        by: impl Into<Because>,
+        person: &str,
+        locked: bool,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let data = (by.into(), person.to_owned(), locked, now);
         self.write(data, |(by, person, locked, now), transaction| {
             Box::pin(async move {
                 find(transaction, person).await?;
@@ -160,7 +163,7 @@ impl Store {
                 if *locked {
                     end_trust(transaction, person, "the person was locked", *now).await?;
                 }
-                note(transaction, by, action, person, json!({}), *now).await?;
+                note(transaction, &by.by, action, person, by.detail(json!({})), *now).await?;
                 Ok(true)
             })
         })
@@ -168,12 +171,13 @@ impl Store {
     }
 
     /// Removes a person and everything that is theirs; what the audit log says about them becomes unreadable.
-    pub async fn remove_person(&self, by: &Actor, person: &str, now: Timestamp) -> Result<()> {
-        self.write((by.clone(), person.to_owned(), now), |(by, person, now), transaction| {
+    pub async fn remove_person(&self, by: impl Into<Because>, person: &str, now: Timestamp) -> Result<()> {
+        self.write((by.into(), person.to_owned(), now), |(by, person, now), transaction| {
             Box::pin(async move {
                 roles::keep_an_owner(transaction, person, None).await?;
                 let deletes = [
                     "DELETE FROM roles WHERE person = $1",
+                    "DELETE FROM failures WHERE subject IN (SELECT 'factor/' || id FROM factors WHERE person = $1)",
                     "DELETE FROM factors WHERE person = $1",
                     "DELETE FROM single_use_codes WHERE person = $1",
                     "DELETE FROM sessions WHERE person = $1",
@@ -186,11 +190,26 @@ impl Store {
                 let gone = transaction.execute("DELETE FROM persons WHERE id = $1", values![person]).await?;
                 changed(gone, person)?;
                 people::erase(transaction, person, *now).await?;
-                note(transaction, by, "person.remove", person, json!({}), *now).await
+                note(transaction, &by.by, "person.remove", person, by.detail(json!({})), *now).await
             })
         })
         .await
     }
+}
+
+async fn set_password(
+    transaction: &mut Transaction,
+    by: &Actor,
+    person: &str,
+    hash: &Secret,
+    now: Timestamp,
+) -> Result<()> {
+    let sealed = transaction.keys.seal(place("password", person), hash.expose().as_bytes());
+    let update = "UPDATE persons SET password = $2, password_changed_at = $3 WHERE id = $1";
+    changed(transaction.execute(update, values![person, sealed, now]).await?, person)?;
+    single_use::end_unused(transaction, person, Purpose::ResetPassword).await?;
+    end_trust(transaction, person, "the password was changed", now).await?;
+    note(transaction, by, "person.password", person, json!({}), now).await
 }
 
 /// Ends every session and trusted device of a person.

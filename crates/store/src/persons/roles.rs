@@ -1,11 +1,11 @@
 //! What people may do and where, and what accounts demand of whoever signs in to them.
 
 use jiff::Timestamp;
-use ringfence_model::{Actor, Sid};
+use ringfence_model::Sid;
 use ringfence_second_factor::policy::{Demands, Policy};
 use serde_json::json;
 
-use super::{find, note};
+use super::{Because, find, note};
 use crate::audit::{self, NewAudit};
 use crate::error::Error;
 use crate::sql::{Row, Transaction, values};
@@ -107,8 +107,14 @@ impl super::Person {
 
 impl Store {
     /// Gives a role somewhere, in the place of the one that was there. The last owner of everything stays one.
-    pub async fn set_role(&self, by: &Actor, person: &str, grant: Grant, now: Timestamp) -> Result<()> {
-        let data = (by.clone(), person.to_owned(), grant, now);
+    pub async fn set_role(
+        &self,
+        by: impl Into<Because>,
+        person: &str,
+        grant: Grant,
+        now: Timestamp,
+    ) -> Result<()> {
+        let data = (by.into(), person.to_owned(), grant, now);
         self.write(data, |(by, person, grant, now), transaction| {
             Box::pin(async move {
                 find(transaction, person).await?;
@@ -120,8 +126,14 @@ impl Store {
     }
 
     /// Takes a role away. Says whether there was one. The last owner of everything stays one.
-    pub async fn remove_role(&self, by: &Actor, person: &str, place: Where, now: Timestamp) -> Result<bool> {
-        let data = (by.clone(), person.to_owned(), place, now);
+    pub async fn remove_role(
+        &self,
+        by: impl Into<Because>,
+        person: &str,
+        place: Where,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let data = (by.into(), person.to_owned(), place, now);
         self.write(data, |(by, person, place, now), transaction| {
             Box::pin(async move {
                 if *place == Where::Everywhere {
@@ -130,8 +142,8 @@ impl Store {
                 let delete = "DELETE FROM roles WHERE person = $1 AND account = $2";
                 let removed = transaction.execute(delete, values![person, place.text()]).await? > 0;
                 if removed {
-                    let detail = json!({ "account": place.text() });
-                    note(transaction, by, "role.remove", person, detail, *now).await?;
+                    let detail = by.detail(json!({ "account": place.text() }));
+                    note(transaction, &by.by, "role.remove", person, detail, *now).await?;
                 }
                 Ok(removed)
             })
@@ -140,8 +152,14 @@ impl Store {
     }
 
     /// Sets what an account demands.
-    pub async fn set_policy(&self, by: &Actor, place: Where, demands: Demands, now: Timestamp) -> Result<()> {
-        self.write((by.clone(), place, demands, now), |(by, place, demands, now), transaction| {
+    pub async fn set_policy(
+        &self,
+        by: impl Into<Because>,
+        place: Where,
+        demands: Demands,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.write((by.into(), place, demands, now), |(by, place, demands, now), transaction| {
             Box::pin(async move {
                 let upsert = "INSERT INTO policies (account, policy, strong, set_at) VALUES ($1, $2, $3, $4) \
                               ON CONFLICT (account) DO UPDATE SET policy = excluded.policy, \
@@ -152,8 +170,8 @@ impl Store {
                 super::devices::end_all_of_account(transaction, *place, "the policy was changed", *now)
                     .await?;
                 let audit = NewAudit::new("policy.set", format!("policy {}", place.text()))
-                    .with(json!({ "policy": word, "strong": demands.strong }));
-                audit::append(transaction, by, &audit, *now).await?;
+                    .with(by.detail(json!({ "policy": word, "strong": demands.strong })));
+                audit::append(transaction, &by.by, &audit, *now).await?;
                 Ok(())
             })
         })
@@ -167,7 +185,7 @@ impl Store {
     }
 }
 
-/// Refuses what would leave nobody who may do everything. `then` is what this person would have everywhere.
+/// Refuses what would leave nobody who may do everything: whoever is locked out may nothing. `then` is what this person would have everywhere.
 pub(super) async fn keep_an_owner(
     transaction: &mut Transaction,
     person: &str,
@@ -179,8 +197,9 @@ pub(super) async fn keep_an_owner(
     // Of two who take the last right from each other at once, one waits here for the other.
     let lock = "UPDATE roles SET role = role WHERE account = '*' AND role = 'owner'";
     transaction.execute(lock, values![]).await?;
-    let owners = "SELECT person FROM roles WHERE account = '*' AND role = 'owner'";
-    let owners = transaction.fetch(owners, values![]).await?;
+    let owners = "SELECT r.person FROM roles r JOIN persons p ON p.id = r.person WHERE r.account = '*' \
+                  AND r.role = 'owner' AND (p.locked_at IS NULL OR p.id = $1)";
+    let owners = transaction.fetch(owners, values![person]).await?;
     let mut others = false;
     let mut is_one = false;
     for owner in owners {
@@ -194,7 +213,7 @@ pub(super) async fn keep_an_owner(
 
 pub(super) async fn set(
     transaction: &mut Transaction,
-    by: &Actor,
+    by: &Because,
     person: &str,
     grant: &Grant,
     now: Timestamp,
@@ -202,8 +221,8 @@ pub(super) async fn set(
     let upsert = "INSERT INTO roles (person, account, role) VALUES ($1, $2, $3) \
                   ON CONFLICT (person, account) DO UPDATE SET role = excluded.role";
     transaction.execute(upsert, values![person, grant.place.text(), grant.role.word()]).await?;
-    let detail = json!({ "account": grant.place.text(), "role": grant.role.word() });
-    note(transaction, by, "role.set", person, detail, now).await
+    let detail = by.detail(json!({ "account": grant.place.text(), "role": grant.role.word() }));
+    note(transaction, &by.by, "role.set", person, detail, now).await
 }
 
 pub(super) fn read(row: &Row) -> Result<Grant> {

@@ -8,7 +8,7 @@ use super::note;
 use crate::error::Error;
 use crate::seal::{Keyring, Place};
 use crate::sql::{Row, values};
-use crate::{Result, Store, hex};
+use crate::{NewEffect, Result, Store, hex, outbox};
 
 /// What became of a sign-in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,12 +85,13 @@ impl Store {
         Ok(id)
     }
 
-    /// What became of it. One that is inside stays inside.
+    /// What became of it. One that is inside stays inside; that it is inside from a device that was not known is told to
+    /// its owner, whatever they were told of it before.
     pub async fn end_sign_in(&self, id: &str, outcome: SignInOutcome, now: Timestamp) -> Result<()> {
         self.write((id.to_owned(), outcome, now), |(id, outcome, now), transaction| {
             Box::pin(async move {
-                let update = "UPDATE sign_ins SET outcome = $2 WHERE id = $1 AND outcome IN ('waiting', 'failed') \
-                              RETURNING person";
+                let update = "UPDATE sign_ins SET outcome = $2, told_at = CASE WHEN $2 = 'new' THEN NULL \
+                              ELSE told_at END WHERE id = $1 AND outcome IN ('waiting', 'failed') RETURNING person";
                 let Some(row) = transaction.find(update, values![id, outcome.word()]).await? else {
                     return Ok(());
                 };
@@ -126,12 +127,25 @@ impl Store {
         self.fetch(sql, values![waited, limit]).await?.iter().map(|row| read(&self.keys, row)).collect()
     }
 
-    /// The owner was told of these.
-    pub async fn told_of_sign_in(&self, id: &str, now: Timestamp) -> Result<bool> {
-        self.write((id.to_owned(), now), |(id, now), transaction| {
+    /// Adds a letter about these sign-ins, and notes that their owner was told: both, or neither. False where the owner was
+    /// told of all of them already.
+    pub async fn tell_of_sign_ins(
+        &self,
+        letter: NewEffect,
+        sign_ins: Vec<String>,
+        now: Timestamp,
+    ) -> Result<bool> {
+        self.write((letter, sign_ins, now), |(letter, sign_ins, now), transaction| {
             Box::pin(async move {
-                let update = "UPDATE sign_ins SET told_at = $2 WHERE id = $1 AND told_at IS NULL";
-                Ok(transaction.execute(update, values![id, *now]).await? > 0)
+                let mut told = 0;
+                for id in sign_ins {
+                    let update = "UPDATE sign_ins SET told_at = $2 WHERE id = $1 AND told_at IS NULL";
+                    told += transaction.execute(update, values![id, *now]).await?;
+                }
+                if told > 0 {
+                    outbox::add(transaction, &Actor::job("letters"), letter, *now).await?;
+                }
+                Ok(told > 0)
             })
         })
         .await

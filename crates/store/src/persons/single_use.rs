@@ -1,12 +1,12 @@
 //! Codes that are given out by somebody, to be used once: to bind a first factor, to reset a password, to lock.
 
 use jiff::{SignedDuration, Timestamp};
-use ringfence_model::Actor;
+use ringfence_model::{Actor, Secret};
 use ringfence_second_factor::recovery::RecoveryCode;
 use serde_json::json;
 
-use super::{find, note};
-use crate::sql::values;
+use super::{find, note, set_password};
+use crate::sql::{Transaction, values};
 use crate::{Result, Store};
 
 /// What a code is good for.
@@ -39,7 +39,8 @@ pub struct Redeemed {
 }
 
 impl Store {
-    /// Gives out a code in the place of those that were given out to the same person for the same thing.
+    /// Gives out a code. One to bind takes the place of those that were given out before; a mailed one does not, since a
+    /// stranger causes mails too, and the link of an earlier mail must not be dead because of it.
     pub async fn give_out_code(
         &self,
         by: &Actor,
@@ -54,8 +55,9 @@ impl Store {
         self.write(data, |(by, person, purpose, tag, good_for, now), transaction| {
             Box::pin(async move {
                 find(transaction, person).await?;
-                let delete = "DELETE FROM single_use_codes WHERE person = $1 AND purpose = $2";
-                transaction.execute(delete, values![person, purpose.word()]).await?;
+                if *purpose == Purpose::Bind {
+                    end_unused(transaction, person, Purpose::Bind).await?;
+                }
                 let expires_at = now.saturating_add(*good_for).unwrap_or(Timestamp::MAX);
                 let insert = "INSERT INTO single_use_codes (tag, person, purpose, created_at, expires_at) \
                               VALUES ($1, $2, $3, $4, $5)";
@@ -93,15 +95,36 @@ impl Store {
         let tag = self.tag_of(purpose, typed).await?;
         self.write((purpose, tag, now), |(purpose, tag, now), transaction| {
             Box::pin(async move {
-                let update = "UPDATE single_use_codes SET used_at = $3 WHERE tag = $1 AND purpose = $2 \
-                              AND used_at IS NULL AND expires_at > $3 RETURNING person";
-                let row = transaction.find(update, values![tag, purpose.word(), *now]).await?;
-                let Some(row) = row else { return Ok(None) };
-                let person = row.text("person")?;
+                let person = redeem(transaction, *purpose, tag, *now).await?;
+                Ok(person.map(|person| Redeemed { person }))
+            })
+        })
+        .await
+    }
+
+    /// Uses a code and sets the password that it was for, both or neither. False where it is no code of this person (any
+    /// more).
+    pub async fn redeem_for_password(
+        &self,
+        purpose: Purpose,
+        typed: &RecoveryCode,
+        person: &str,
+        hash: &Secret,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let tag = self.tag_of(purpose, typed).await?;
+        let data = (purpose, tag, person.to_owned(), hash.clone(), now);
+        self.write(data, |(purpose, tag, person, hash, now), transaction| {
+            Box::pin(async move {
+                let select = "SELECT person FROM single_use_codes WHERE tag = $1 AND person = $2";
+                if transaction.find(select, values![tag, person]).await?.is_none()
+                    || redeem(transaction, *purpose, tag, *now).await?.is_none()
+                {
+                    return Ok(false);
+                }
                 let by = Actor::Person(person.clone());
-                let detail = json!({ "purpose": purpose.word() });
-                note(transaction, &by, "code.use", &person, detail, *now).await?;
-                Ok(Some(Redeemed { person }))
+                set_password(transaction, &by, person, hash, *now).await?;
+                Ok(true)
             })
         })
         .await
@@ -110,4 +133,29 @@ impl Store {
     async fn tag_of(&self, purpose: Purpose, code: &RecoveryCode) -> Result<String> {
         Ok(code.tag(&self.factor_keys().await?.tags, purpose.word()))
     }
+}
+
+/// Uses a code. Whose it was.
+async fn redeem(
+    transaction: &mut Transaction,
+    purpose: Purpose,
+    tag: &str,
+    now: Timestamp,
+) -> Result<Option<String>> {
+    let update = "UPDATE single_use_codes SET used_at = $3 WHERE tag = $1 AND purpose = $2 \
+                  AND used_at IS NULL AND expires_at > $3 RETURNING person";
+    let row = transaction.find(update, values![tag, purpose.word(), now]).await?;
+    let Some(row) = row else { return Ok(None) };
+    let person = row.text("person")?;
+    let by = Actor::Person(person.clone());
+    let detail = json!({ "purpose": purpose.word() });
+    note(transaction, &by, "code.use", &person, detail, now).await?;
+    Ok(Some(person))
+}
+
+/// Codes of a person that nobody used are worth nothing any more.
+pub(super) async fn end_unused(transaction: &mut Transaction, person: &str, purpose: Purpose) -> Result<()> {
+    let delete = "DELETE FROM single_use_codes WHERE person = $1 AND purpose = $2 AND used_at IS NULL";
+    transaction.execute(delete, values![person, purpose.word()]).await?;
+    Ok(())
 }

@@ -15,5 +15,6 @@ mod observations;
 mod opening;
 mod outbox;
 mod persons;
+mod sign_ins;
 mod world;
 mod writing;

@@ -258,6 +258,7 @@ fn what_is_over_is_kept_long_enough_to_be_of_use() {
         ("{ effects = \"167h\" }", "is too short"),
         ("{ accounts = \"0d\" }", "is too short"),
         ("{ tokens = \"23h\" }", "is too short"),
+        ("{ sign_ins = \"6d\" }", "is too short"),
     ] {
         refused_in("store", &format!("{url}\nkeep = {keep}"), expected);
     }
@@ -265,13 +266,13 @@ fn what_is_over_is_kept_long_enough_to_be_of_use() {
         let keep = store(&format!("{url}\n{lines}")).keep;
         keep.all().map(|(_, time)| time.map(|time| time.as_secs() / 86_400))
     };
-    assert_eq!(days(""), [Some(365), Some(90), Some(90), Some(30), Some(30), Some(30)]);
+    assert_eq!(days(""), [Some(365), Some(90), Some(90), Some(30), Some(30), Some(30), Some(90), Some(90)]);
     assert_eq!(days("keep = {}"), days(""));
     assert_eq!(
         days(
-            "keep = { audit = \"forever\", observations = \"1y\", effects = \"168h\", tokens = \"1d\", challenges = \"2d\" }"
+            "keep = { audit = \"forever\", observations = \"1y\", effects = \"168h\", tokens = \"1d\", challenges = \"2d\", sign_ins = \"8d\" }"
         ),
-        [None, Some(365), Some(7), Some(30), Some(1), Some(2)]
+        [None, Some(365), Some(7), Some(30), Some(1), Some(2), Some(8), Some(90)]
     );
 }
 

@@ -1,12 +1,17 @@
-//! Cookies of trusted devices: one for each person and account of this browser, named by the device.
+//! Cookies that a browser keeps for long: of trusted devices, one for each person and account, and the marks by which
+//! people's own attempts are told from strangers', one for each person. Each is named by what it begins with.
 
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 use jiff::SignedDuration;
+use ringfence_control::people::MARKS_BEGIN;
 use ringfence_model::Secret;
 
 const UNDER_TLS: &str = "__Host-ringfence-";
 const ON_LOOPBACK: &str = "ringfence-";
+
+/// For as long as browsers keep anything (RFC 6265bis, 5.5).
+pub(crate) const MARKED_FOR: SignedDuration = SignedDuration::from_hours(400 * 24);
 
 /// More than these a browser of ours does not have: what else is sent is somebody's attempt.
 const MOST: usize = 16;
@@ -15,29 +20,38 @@ fn prefix(is_https: bool) -> &'static str {
     if is_https { UNDER_TLS } else { ON_LOOPBACK }
 }
 
-/// The secrets that the browser sends.
-pub(super) fn sent(headers: &HeaderMap, is_https: bool) -> Vec<Secret> {
+/// The secrets of trusted devices that the browser sends.
+pub(crate) fn devices(headers: &HeaderMap, is_https: bool) -> Vec<Secret> {
+    sent(headers, is_https, "dv_")
+}
+
+/// The marks that the browser sends.
+pub(crate) fn marks(headers: &HeaderMap, is_https: bool) -> Vec<Secret> {
+    sent(headers, is_https, MARKS_BEGIN)
+}
+
+fn sent(headers: &HeaderMap, is_https: bool, begins: &str) -> Vec<Secret> {
     let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     cookies
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
         .filter_map(|(name, value)| {
-            let id = name.strip_prefix(prefix(is_https)).filter(|id| id.starts_with("dv_"))?;
+            let id = name.strip_prefix(prefix(is_https)).filter(|id| id.starts_with(begins))?;
             (value.split('.').next() == Some(id)).then(|| Secret::new(value))
         })
         .take(MOST)
         .collect()
 }
 
-/// Has the browser keep a secret for as long as the device is trusted.
-pub(super) fn set(secret: &Secret, trust_for: SignedDuration, is_https: bool) -> Option<HeaderValue> {
+/// Has the browser keep a secret or a mark for so long.
+pub(super) fn set(secret: &Secret, keep_for: SignedDuration, is_https: bool) -> Option<HeaderValue> {
     let id = secret.expose().split('.').next()?;
     let secure = if is_https { "; Secure" } else { "" };
     let text = format!(
         "{}{id}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}{secure}",
         prefix(is_https),
         secret.expose(),
-        trust_for.as_secs(),
+        keep_for.as_secs(),
     );
     let mut value = HeaderValue::from_str(&text).ok()?;
     value.set_sensitive(true);
@@ -51,7 +65,7 @@ mod tests {
     fn sent_of(cookies: &str, is_https: bool) -> Vec<String> {
         let mut headers = HeaderMap::new();
         headers.insert(COOKIE, HeaderValue::from_str(cookies).expect("a value"));
-        sent(&headers, is_https).iter().map(|secret| secret.expose().to_owned()).collect()
+        devices(&headers, is_https).iter().map(|secret| secret.expose().to_owned()).collect()
     }
 
     #[test]
@@ -61,6 +75,18 @@ mod tests {
         assert_eq!(sent_of(cookies, false), [""; 0]);
         let many: Vec<String> = (0..40).map(|id| format!("ringfence-dv_{id}=dv_{id}.x")).collect();
         assert_eq!(sent_of(&many.join("; "), false).len(), MOST);
+    }
+
+    #[test]
+    fn a_mark_is_no_device() {
+        let mut headers = HeaderMap::new();
+        let cookies = "ringfence-bm_1=bm_1.x.y; ringfence-dv_1=dv_1.x; ringfence-bm_2=bm_1.x.y";
+        headers.insert(COOKIE, HeaderValue::from_static(cookies));
+        let texts = |secrets: Vec<Secret>| -> Vec<String> {
+            secrets.iter().map(|secret| secret.expose().to_owned()).collect()
+        };
+        assert_eq!(texts(marks(&headers, false)), ["bm_1.x.y"]);
+        assert_eq!(texts(devices(&headers, false)), ["dv_1.x"]);
     }
 
     #[test]

@@ -1,0 +1,192 @@
+//! What owners do about people, and people about themselves.
+
+use ringfence_model::{Actor, PhoneNumber};
+use ringfence_second_factor::policy::{Demands, Policy};
+use ringfence_second_factor::totp::Seed;
+use ringfence_store::{FactorSecret, NewFactor, Person, Role, Where};
+
+use crate::world::{Browser, World};
+
+fn ops() -> Actor {
+    Actor::CommandLine("ops".to_owned())
+}
+
+async fn op(world: &World) -> Person {
+    let browser = world.signed_in("op@example.com", Role::Operator, Where::Everywhere).await;
+    world.store.person(&browser.person).await.unwrap().unwrap()
+}
+
+async fn bound(world: &World, person: &str, secret: FactorSecret) {
+    let new = NewFactor { secret, verified: true };
+    world.store.add_factor(&ops(), person, new, world.now()).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_an_owner_does_about_somebody_wants_a_reason() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    let op = op(&world).await;
+    let path = |what: &str| format!("/people/{}/{what}", op.id);
+    let before = world.store.audit_rows(None, None, 99).await.unwrap().len();
+    for (path, fields) in [
+        ("/people".to_owned(), vec![("login", "new@example.com"), ("role", "auditor")]),
+        (path("role"), vec![("role", "owner")]),
+        (path("remove-role"), vec![("account", "*")]),
+        (path("lock"), vec![("locked", "1")]),
+        (path("reset"), vec![]),
+        (path("remove"), vec![]),
+        ("/policies".to_owned(), vec![("policy", "disabled")]),
+    ] {
+        for reason in ["", "  ", "two\nlines", &"x".repeat(501)] {
+            let mut fields = fields.clone();
+            fields.push(("reason", reason));
+            let page = owner.post(&path, &fields).await;
+            assert_eq!(page.status, 422, "{path}: {reason:?}");
+            let (_, after) = page.text.split_once("id=\"reason-note\"").unwrap();
+            assert!(after[..40].contains("problem"), "{path}: it is told beside the field: {after}");
+        }
+    }
+    let after = world.store.audit_rows(None, None, 99).await.unwrap().len();
+    assert_eq!(before, after, "nothing was done");
+}
+
+#[tokio::test]
+async fn the_reason_is_on_record_with_who_gave_it() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    let op = op(&world).await;
+    let path = |what: &str| format!("/people/{}/{what}", op.id);
+    let why = ("reason", "she left <b>");
+    for (path, fields, status) in [
+        ("/people".to_owned(), vec![("login", "new@example.com"), ("role", "auditor")], 200),
+        (path("role"), vec![("role", "auditor")], 303),
+        (path("reset"), vec![], 200),
+        (path("lock"), vec![("locked", "1")], 303),
+        (path("lock"), vec![("locked", "0")], 303),
+        (path("remove-role"), vec![("account", "*")], 303),
+        (path("remove"), vec![], 303),
+        ("/policies".to_owned(), vec![("policy", "every-sign-in")], 303),
+    ] {
+        if let Some(page) = path.strip_prefix("/people/") {
+            let form = owner.get(&format!("/people/{page}?account=*")).await;
+            assert!(page.ends_with("/role") || form.status == 200, "{path}: {}", form.status);
+        }
+        let fields: Vec<_> = fields.into_iter().chain([why]).collect();
+        assert_eq!(owner.post(&path, &fields).await.status, status, "{path}");
+    }
+    let rows = world.store.audit_rows(None, None, 99).await.unwrap();
+    for action in [
+        "person.add",
+        "role.set",
+        "factor.reset",
+        "person.lock",
+        "person.unlock",
+        "role.remove",
+        "person.remove",
+        "policy.set",
+    ] {
+        let row = rows.iter().find(|row| row.action == action).unwrap();
+        assert_eq!((row.detail["reason"].as_str(), row.actor.name()), (Some(why.1), owner.person.as_str()));
+    }
+    owner.get("/audit?action=person.remove").await.does_not_say("she left <b>");
+}
+
+#[tokio::test]
+async fn nobody_locks_resets_or_removes_themselves_by_a_slip() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    world.signed_in("other@example.com", Role::Owner, Where::Everywhere).await;
+    owner.get(&format!("/people/{}", owner.person)).await.says("This is you");
+    for what in ["lock", "reset", "remove"] {
+        let path = format!("/people/{}/{what}", owner.person);
+        assert_eq!(owner.get(&path).await.status, 409, "{what}");
+        let page = owner.post(&path, &[("locked", "1"), ("reason", "a slip")]).await;
+        assert_eq!(page.status, 409, "{what}");
+    }
+    assert_eq!(owner.get("/").await.status, 200);
+}
+
+#[tokio::test]
+async fn who_is_not_there_any_more_is_no_failure_of_the_store() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    for what in ["", "/lock", "/reset", "/remove", "/remove-role?account=*"] {
+        assert_eq!(owner.get(&format!("/people/ps_nobody{what}")).await.status, 404, "{what}");
+    }
+    for what in ["role", "lock", "reset", "remove", "remove-role"] {
+        let fields = [("role", "auditor"), ("account", ""), ("reason", "because")];
+        assert_eq!(owner.post(&format!("/people/ps_nobody/{what}"), &fields).await.status, 404, "{what}");
+    }
+    for (path, field) in [("/security/devices", "device"), ("/security/sessions", "session")] {
+        assert_eq!(owner.post(path, &[(field, "none\0")]).await.status, 303, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_phone_is_taken_away_by_its_owner_who_is_mailed() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    assert_eq!(owner.get("/security/phone").await.status, 404, "there is none");
+    let number = PhoneNumber::parse("+14155550123").unwrap();
+    bound(&world, &owner.person, FactorSecret::Phone(number)).await;
+    owner.get("/security").await.says("Codes go to +141");
+    // With it alone an owner could not sign in.
+    let page = owner.post("/security/phone", &[]).await;
+    assert_eq!(page.status, 422);
+    page.says("The last factor that would do cannot be taken away");
+    bound(&world, &owner.person, FactorSecret::Totp(Seed::new([3; 20]))).await;
+    owner.get("/security/phone").await.says("No code goes to +141");
+    let done = owner.post("/security/phone", &[]).await;
+    assert_eq!((done.status, done.header("location")), (303, "/security?done=phone"));
+    owner.get("/security").await.does_not_say("Codes go to");
+    let letters = world.store.waiting_effects(9).await.unwrap();
+    let texts: Vec<String> = letters.iter().map(|it| it.payload["text"].to_string()).collect();
+    assert!(texts.iter().any(|text| text.contains("Your phone was taken away")), "{texts:?}");
+}
+
+#[tokio::test]
+async fn a_phone_is_not_taken_away_without_the_second_factor_of_just_now() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    let number = PhoneNumber::parse("+14155550123").unwrap();
+    bound(&world, &owner.person, FactorSecret::Phone(number)).await;
+    bound(&world, &owner.person, FactorSecret::Totp(Seed::new([3; 20]))).await;
+    world.advance(601).await;
+    for page in [owner.get("/security/phone").await, owner.post("/security/phone", &[]).await] {
+        assert_eq!(page.header("location"), "/second-factor?to=%2Fsecurity%2Fphone");
+    }
+    assert_eq!(world.store.factors(&owner.person).await.unwrap().len(), 2);
+}
+
+/// What the store has on the disk: whatever writes makes it longer.
+fn written(world: &World) -> Vec<u8> {
+    let ringfence_store::Location::Sqlite(path) = world.store.location() else { panic!("it is a file") };
+    std::fs::read(path.with_extension("db-wal")).unwrap()
+}
+
+#[tokio::test]
+async fn no_page_that_is_opened_writes_anything() {
+    let world = World::new().await;
+    let account = world.subaccount("customer").await;
+    let owner = world.owner().await;
+    let op = op(&world).await;
+    let demands = Demands { policy: Policy::EverySignIn, strong: false };
+    world.store.set_policy(&ops(), Where::Account(account), demands, world.now()).await.unwrap();
+    let waiting = world.session(&op.id, Where::Everywhere, ringfence_store::Stage::SecondFactor).await;
+    let binding = world.session(&op.id, Where::Everywhere, ringfence_store::Stage::Binding).await;
+    let halfway = [waiting, binding].map(|token| Browser { world: &world, token, person: op.id.clone() });
+    let before = written(&world);
+    for (_, path) in ringfence_console::Console::routes().filter(|(method, _)| *method == "GET") {
+        let path = match path.split_once("{}") {
+            Some(("/people/", rest)) => format!("/people/{}{rest}?account=*", op.id),
+            Some((before, rest)) => format!("{before}{account}{rest}"),
+            None if path.starts_with("/breakers") => format!("{path}?limit=fifty+a+day&account={account}"),
+            None => format!("{path}?code=AAAA-AAAA-AAAA-AAAA&again=1"),
+        };
+        for browser in halfway.iter().chain([&owner]) {
+            let page = browser.get(&path).await;
+            assert!(page.status < 500, "{path}: {}", page.status);
+            assert!(before == written(&world), "GET {path} wrote something");
+        }
+    }
+}

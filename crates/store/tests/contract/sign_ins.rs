@@ -1,0 +1,239 @@
+//! What sign-ins leave behind.
+
+use jiff::SignedDuration;
+use ringfence_model::{PhoneNumber, Secret};
+use ringfence_second_factor::device::Judgement;
+use ringfence_second_factor::failures::Rule;
+use ringfence_second_factor::policy::{Demands, Policy};
+use ringfence_second_factor::totp::Seed;
+use ringfence_store::{DeviceUsed, Error, FactorSecret, Forget, Purpose, Role, Stage, Where};
+
+use crate::persons::{account, device, everywhere, factor, maria, person, session, use_of};
+use crate::world::{World, after, all, on_both, operator, start};
+
+on_both! {
+    what_sign_ins_leave_behind_is_forgotten_after_its_time,
+    the_failures_of_a_removed_person_go_with_them,
+    an_answer_that_was_lost_makes_no_thief_of_a_browser,
+    two_tabs_at_once_end_nothing,
+    a_device_that_was_only_looked_at_keeps_its_secret,
+    the_link_of_an_earlier_mail_is_good_as_long_as_it_says,
+    another_password_ends_the_links_to_set_one,
+    a_code_sets_a_password_once_and_for_its_owner,
+    of_two_factors_that_are_taken_away_at_once_one_stays,
+    an_owner_who_is_locked_out_is_no_other_owner,
+    what_is_decided_about_people_has_its_reason_on_record,
+}
+
+const DAY: i64 = 24 * 3_600;
+
+async fn what_sign_ins_leave_behind_is_forgotten_after_its_time(world: World) {
+    let (store, by) = (&world.store, operator());
+    let maria = maria(store).await;
+    store.begin_sign_in(&maria.id, "203.0.113.7", "Firefox", start()).await.unwrap();
+    store.begin_session(session(&maria, Stage::Inside), None, start()).await.unwrap();
+    let ended = store.trust_device(&by, device(&maria, account(1)), start()).await.unwrap();
+    let kept = store.trust_device(&by, device(&maria, account(2)), start()).await.unwrap();
+    let id = ended.expose().split('.').next().unwrap().to_owned();
+    store.end_devices(&by, &maria.id, Some(&id), start()).await.unwrap();
+    let hour = SignedDuration::from_hours(1);
+    let used =
+        store.give_out_code(&by, &maria.id, Purpose::Bind, SignedDuration::MAX, start()).await.unwrap();
+    store.redeem_code(Purpose::Bind, &used, start()).await.unwrap().unwrap();
+    store.give_out_code(&by, &maria.id, Purpose::Lock, hour, start()).await.unwrap();
+    store.new_recovery_codes(&by, &maria.id, start()).await.unwrap();
+    let attempt = store.subject("password", &["maria@example.com"]).await.unwrap();
+    store.count_attempt(&attempt, Rule::Application, start()).await.unwrap().unwrap();
+    let totp = factor(store, &maria, FactorSecret::Totp(Seed::new([3; 20]))).await;
+    store.check_totp(&by, &totp, "no code", start()).await.unwrap().unwrap();
+
+    let forget = |before: i64, batch| store.forget(&by, Forget::SignIns, after(before), batch, after(before));
+    assert_eq!(forget(0, 99).await.unwrap(), 0, "nothing is older than its time");
+    assert!(forget(DAY, 1).await.unwrap() >= 5, "one of each kind");
+    forget(DAY, 99).await.unwrap();
+    assert_eq!(forget(DAY, 99).await.unwrap(), 0);
+    assert_eq!(store.sign_ins(&maria.id, 9).await.unwrap(), []);
+    assert!(store.sessions(&maria.id, start()).await.unwrap().is_empty());
+    assert_eq!(store.failures(&attempt).await.unwrap().count, 0);
+    // What still matters is there: a device that is trusted, codes that were not used, failures of a factor.
+    assert_eq!(store.devices(&maria.id, after(DAY)).await.unwrap().len(), 1);
+    assert!(matches!(use_of(store, &kept, &maria, account(2), DAY).await, DeviceUsed::Trusted(_)));
+    assert_eq!(store.recovery_codes_left(&maria.id).await.unwrap(), 10);
+    assert_eq!(store.failures(&totp.subject()).await.unwrap().count, 1, "it would give new guesses");
+    // After its thirty days the other device goes as well.
+    assert_eq!(forget(31 * DAY, 99).await.unwrap(), 1);
+}
+
+async fn the_failures_of_a_removed_person_go_with_them(world: World) {
+    let (store, by) = (&world.store, operator());
+    maria(store).await;
+    let gone = person(store, "gone@example.com", vec![everywhere(Role::Auditor)]).await;
+    let totp = factor(store, &gone, FactorSecret::Totp(Seed::new([3; 20]))).await;
+    store.check_totp(&by, &totp, "no code", start()).await.unwrap().unwrap();
+    store.remove_person(&by, &gone.id, start()).await.unwrap();
+    assert_eq!(store.failures(&totp.subject()).await.unwrap().count, 0);
+}
+
+async fn an_answer_that_was_lost_makes_no_thief_of_a_browser(world: World) {
+    let store = &world.store;
+    let maria = maria(store).await;
+    let has = store.trust_device(&operator(), device(&maria, account(1)), start()).await.unwrap();
+    let next = |used| match used {
+        DeviceUsed::Trusted(next) => next,
+        used => panic!("it is trusted: {used:?}"),
+    };
+    let lost = next(use_of(store, &has, &maria, account(1), 0).await);
+    let also_lost = next(use_of(store, &has, &maria, account(1), 3_600).await);
+    let arrived = next(use_of(store, &has, &maria, account(1), 7_200).await);
+    // It did not arrive at a page, and is shown at the next sign-in.
+    next(use_of(store, &arrived, &maria, account(1), 10_800).await);
+    // Whoever shows one that was lost has read it on its way.
+    assert_eq!(use_of(store, &also_lost, &maria, account(1), 14_400).await, DeviceUsed::Copied);
+    assert_eq!(use_of(store, &lost, &maria, account(1), 14_400).await, DeviceUsed::Refused);
+}
+
+async fn two_tabs_at_once_end_nothing(world: World) {
+    let store = &world.store;
+    let other_node = world.another().await;
+    let maria = maria(store).await;
+    let secret = store.trust_device(&operator(), device(&maria, account(1)), start()).await.unwrap();
+    let uses = all((0..6).map(|tab| {
+        let store = if tab % 2 == 0 { store } else { &other_node };
+        use_of(store, &secret, &maria, account(1), 5)
+    }))
+    .await;
+    let next = uses.iter().find_map(|used| match used {
+        DeviceUsed::Trusted(next) => Some(next.clone()),
+        _ => None,
+    });
+    let next = next.unwrap();
+    // The page of the one that was quick, and a tab that was slow.
+    store.see_devices(std::slice::from_ref(&next), &maria.id, "203.0.113.7", after(6)).await.unwrap();
+    assert_eq!(use_of(store, &secret, &maria, account(1), 14).await, DeviceUsed::JustChanged);
+    assert!(matches!(use_of(store, &next, &maria, account(1), 3_600).await, DeviceUsed::Trusted(_)));
+    other_node.close().await;
+}
+
+async fn a_device_that_was_only_looked_at_keeps_its_secret(world: World) {
+    let (store, by) = (&world.store, operator());
+    let maria = maria(store).await;
+    let secret = store.trust_device(&by, device(&maria, account(1)), start()).await.unwrap();
+    let judge = |at| store.judge_device(&by, &secret, &maria.id, account(1), "203.0.113.7", after(at));
+    assert_eq!(judge(0).await.unwrap(), Judgement::Trusted);
+    assert_eq!(judge(3_600).await.unwrap(), Judgement::Trusted);
+    let DeviceUsed::Trusted(next) = use_of(store, &secret, &maria, account(1), 7_200).await else {
+        panic!("it is trusted");
+    };
+    store.see_devices(&[next], &maria.id, "203.0.113.7", after(7_200)).await.unwrap();
+    assert_eq!(judge(9_000).await.unwrap(), Judgement::Copied, "a copy is found by looking, too");
+    assert_eq!(store.devices(&maria.id, after(9_000)).await.unwrap(), []);
+}
+
+async fn the_link_of_an_earlier_mail_is_good_as_long_as_it_says(world: World) {
+    let (store, by) = (&world.store, operator());
+    let maria = maria(store).await;
+    let week = SignedDuration::from_hours(7 * 24);
+    for purpose in [Purpose::Lock, Purpose::ResetPassword] {
+        let earlier = store.give_out_code(&by, &maria.id, purpose, week, start()).await.unwrap();
+        let later = store.give_out_code(&by, &maria.id, purpose, week, after(60)).await.unwrap();
+        assert!(store.redeem_code(purpose, &earlier, after(7 * DAY)).await.unwrap().is_none(), "too late");
+        assert!(store.redeem_code(purpose, &earlier, after(6 * DAY)).await.unwrap().is_some(), "{purpose:?}");
+        assert!(store.redeem_code(purpose, &later, after(6 * DAY)).await.unwrap().is_some(), "{purpose:?}");
+    }
+}
+
+async fn another_password_ends_the_links_to_set_one(world: World) {
+    let (store, by) = (&world.store, operator());
+    let maria = maria(store).await;
+    let hour = SignedDuration::from_hours(1);
+    let reset = store.give_out_code(&by, &maria.id, Purpose::ResetPassword, hour, start()).await.unwrap();
+    let lock = store.give_out_code(&by, &maria.id, Purpose::Lock, hour, start()).await.unwrap();
+    store.set_password(&by, &maria.id, &Secret::new("$argon2id$hash"), start()).await.unwrap();
+    assert!(store.redeem_code(Purpose::ResetPassword, &reset, after(1)).await.unwrap().is_none());
+    assert!(store.redeem_code(Purpose::Lock, &lock, after(1)).await.unwrap().is_some());
+}
+
+async fn a_code_sets_a_password_once_and_for_its_owner(world: World) {
+    let (store, by) = (&world.store, operator());
+    let maria = maria(store).await;
+    let other = person(store, "o@example.com", vec![everywhere(Role::Auditor)]).await;
+    let hour = SignedDuration::from_hours(1);
+    let code = store.give_out_code(&by, &maria.id, Purpose::ResetPassword, hour, start()).await.unwrap();
+    let hash = Secret::new("$argon2id$hash");
+    let set = |purpose, person: &str, at| {
+        let (code, hash, person) = (code.clone(), hash.clone(), person.to_owned());
+        async move { store.redeem_for_password(purpose, &code, &person, &hash, after(at)).await.unwrap() }
+    };
+    assert!(!set(Purpose::Bind, &maria.id, 0).await);
+    assert!(!set(Purpose::ResetPassword, &other.id, 0).await);
+    assert!(!set(Purpose::ResetPassword, &maria.id, 3_600).await, "too late");
+    let sets = all((0..4).map(|_| set(Purpose::ResetPassword, &maria.id, 1))).await;
+    assert_eq!(sets.iter().filter(|set| **set).count(), 1, "{sets:?}");
+    assert!(store.person(&maria.id).await.unwrap().unwrap().has_password);
+    assert!(!store.person(&other.id).await.unwrap().unwrap().has_password);
+}
+
+async fn of_two_factors_that_are_taken_away_at_once_one_stays(world: World) {
+    let (store, by) = (&world.store, operator());
+    let other_node = world.another().await;
+    let maria = maria(store).await;
+    let totp = factor(store, &maria, FactorSecret::Totp(Seed::new([3; 20]))).await;
+    let number = PhoneNumber::parse("+14155550100").unwrap();
+    let phone = factor(store, &maria, FactorSecret::Phone(number)).await;
+    store.new_recovery_codes(&by, &maria.id, start()).await.unwrap();
+    let demands = vec![Demands { policy: Policy::EverySignIn, strong: false }];
+    let removed = all([(store, &totp), (&other_node, &phone)].into_iter().map(|(store, factor)| {
+        let (by, demands) = (by.clone(), demands.clone());
+        let (person, factor) = (maria.id.clone(), factor.id.clone());
+        async move {
+            store
+                .remove_factor_unless_needed(&by, &person, &factor, demands, start())
+                .await
+                .unwrap()
+                .is_some()
+        }
+    }))
+    .await;
+    assert_eq!(removed.iter().filter(|removed| **removed).count(), 1, "{removed:?}");
+    other_node.close().await;
+}
+
+async fn an_owner_who_is_locked_out_is_no_other_owner(world: World) {
+    let (store, by) = (&world.store, operator());
+    let maria = maria(store).await;
+    let locked = person(store, "o@example.com", vec![everywhere(Role::Owner)]).await;
+    store.lock_person(&by, &locked.id, true, start()).await.unwrap();
+    let refused = store.remove_role(&by, &maria.id, Where::Everywhere, start()).await;
+    assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
+    store.lock_person(&by, &locked.id, false, start()).await.unwrap();
+    assert!(store.remove_role(&by, &maria.id, Where::Everywhere, start()).await.unwrap());
+}
+
+async fn what_is_decided_about_people_has_its_reason_on_record(world: World) {
+    let (store, by) = (&world.store, operator());
+    let why = (&by, "asked for by telephone");
+    maria(store).await;
+    let other = store.add_person(why, "o@example.com", vec![everywhere(Role::Owner)], start()).await.unwrap();
+    store.set_role(why, &other.id, everywhere(Role::Operator), start()).await.unwrap();
+    store.remove_role(why, &other.id, Where::Everywhere, start()).await.unwrap();
+    store.lock_person(why, &other.id, true, start()).await.unwrap();
+    store.lock_person(why, &other.id, false, start()).await.unwrap();
+    store.remove_all_factors(why, &other.id, start()).await.unwrap();
+    store.remove_person(why, &other.id, start()).await.unwrap();
+    let demands = Demands { policy: Policy::EverySignIn, strong: false };
+    store.set_policy(why, account(1), demands, start()).await.unwrap();
+    let rows = store.audit_rows(None, None, 99).await.unwrap();
+    for action in [
+        "person.add",
+        "role.set",
+        "role.remove",
+        "person.lock",
+        "person.unlock",
+        "factor.reset",
+        "person.remove",
+        "policy.set",
+    ] {
+        let row = rows.iter().find(|row| row.action == action).unwrap();
+        assert_eq!(row.detail["reason"], "asked for by telephone", "{action}");
+    }
+}
