@@ -3,6 +3,8 @@
 
 #[path = "engine/api.rs"]
 mod api;
+#[path = "engine/api_lists.rs"]
+mod api_lists;
 #[expect(dead_code, reason = "other tests need more of it")]
 #[path = "world/database.rs"]
 mod database;

@@ -12,7 +12,7 @@ use ringfence_control::engine::{Clients, KnownAccount};
 use ringfence_control::node::{Idle, Job, Keep, Limits, Node, Setup};
 use ringfence_model::{Actor, Amount, Clock, Secret, Sid};
 use ringfence_sandbox::Settings;
-use ringfence_store::{Keys, Location, MasterKey, NewLimit, Store};
+use ringfence_store::{Keys, Location, MasterKey, NewEffect, NewLimit, Store};
 use ringfence_twilio::client::TriggerFilter;
 use ringfence_twilio::wire::AccountStatus;
 
@@ -44,7 +44,7 @@ struct Installation {
     clock: Arc<Hands>,
     told: Arc<AtomicUsize>,
     accounts: Arc<Mutex<Vec<Sid>>>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 fn at_most(units: i64) -> Limit {
@@ -76,7 +76,7 @@ impl Installation {
             clock: Arc::new(Hands { unix_seconds: AtomicU64::new(BEGIN), begin: Instant::now() }),
             told: Arc::default(),
             accounts: Arc::default(),
-            _folder: folder,
+            folder: folder,
         }
     }
 
@@ -267,6 +267,35 @@ async fn a_subaccount_made_a_minute_ago_is_known_to_the_gate_and_has_its_trigger
     let told = here.told.load(Ordering::SeqCst);
     node.do_job(Job::Accounts).await.expect("done");
     assert_eq!(here.told.load(Ordering::SeqCst), told, "nothing is told that is known");
+}
+
+#[tokio::test]
+async fn what_an_earlier_master_key_sealed_is_sealed_anew_so_that_the_key_may_go() {
+    let mut here = Installation::new().await;
+    let order = NewEffect {
+        kind: "a kind that nobody performs".to_owned(),
+        key: "a".to_owned(),
+        payload: serde_json::json!({ "to": "+14155550123" }),
+        not_before: None,
+    };
+    let now = Timestamp::from_second(BEGIN.cast_signed()).expect("a time");
+    here.store.add_effect(&Actor::job("test"), order.clone(), now).await.expect("kept");
+    let location = Location::Sqlite(here.folder.path().join("ringfence.db"));
+    let open = async |previous: Vec<MasterKey>| {
+        let keys = Keys::Given { current: MasterKey::from_bytes([8; 32]), previous };
+        Store::open(&location, &keys, now).await
+    };
+    here.store = Arc::new(open(vec![MasterKey::from_bytes([7; 32])]).await.expect("both keys open it"));
+    let node = here.node("one", vec![at_most(50)]).await;
+    node.turn().await.expect("the store is there");
+    let done = node.do_job(Job::Reseal).await.expect("done").expect("it is this node's");
+    assert!(done.count > 0, "{done:?}");
+    let again = node.do_job(Job::Reseal).await.expect("done").expect("it is this node's");
+    assert_eq!(again.count, 0, "nothing is left");
+
+    let store = open(Vec::new()).await.expect("the new key alone opens it");
+    let effect = store.find_effect("a").await.expect("it can be opened").expect("it is there");
+    assert_eq!(effect.payload, order.payload);
 }
 
 #[tokio::test]

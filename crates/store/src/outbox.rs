@@ -242,6 +242,24 @@ impl Store {
         self.fetch(sql, values![limit]).await?.iter().map(|row| read(&self.keys, row)).collect()
     }
 
+    /// What waits, is being performed or was given up, in the order in which it was decided, from the effect after `after` on.
+    pub async fn unfinished_after(&self, after: i64, limit: usize) -> Result<Vec<Effect>> {
+        // Two queries, each with an index of its own: what has happened is by far the most, and is never looked at.
+        let waiting = "SELECT * FROM outbox WHERE ended_at IS NULL AND id > $1 ORDER BY id LIMIT $2";
+        let given_up = "SELECT * FROM outbox WHERE outcome = 'given-up' AND id > $1 ORDER BY id LIMIT $2";
+        let mut effects = Vec::new();
+        for sql in [waiting, given_up] {
+            for row in self.fetch(sql, values![after, limit]).await? {
+                effects.push(read(&self.keys, &row)?);
+            }
+        }
+        effects.sort_by_key(|effect| effect.id);
+        // One that was given up between the two is in both.
+        effects.dedup_by_key(|effect| effect.id);
+        effects.truncate(limit);
+        Ok(effects)
+    }
+
     /// How much has yet to happen.
     pub async fn unfinished_effects(&self) -> Result<Unfinished> {
         let waiting =

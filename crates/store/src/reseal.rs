@@ -80,6 +80,11 @@ const COLUMNS: &[Column] = &[
 const _: () = assert!(PREFIX_LENGTH == 9);
 
 impl Store {
+    /// Whether it was opened with earlier keys, so that there may be something to [reseal](Self::reseal).
+    pub fn has_previous_keys(&self) -> bool {
+        self.keys.ids().len() > 1
+    }
+
     /// Seals at most `batch` values anew with the current key; says how many. 0: nothing is left, and the previous keys
     /// are no longer needed, once no node runs any more that has one of them as its current key.
     pub async fn reseal(&self, by: &Actor, batch: usize, now: Timestamp) -> Result<usize> {

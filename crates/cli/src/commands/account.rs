@@ -4,15 +4,17 @@ use std::fmt::Write as _;
 
 use ringfence_breaker::{Action, Per, Subject};
 use ringfence_control::engine::{ActRefused, Engine};
-use ringfence_control::views::{AccountView, Page, WantedStatus};
+use ringfence_control::views::{AccountView, Accounts, Page, WantedStatus};
+use ringfence_model::Sid;
 use ringfence_store::Account;
 
 use super::act::{self, ActArguments, account_name, with_name};
 use super::carry;
 use super::outcome::Outcome;
+use super::over_api::{self, Reach, ReachArguments};
 use super::trip::{orders, reset_command};
-use super::with_engine::{self, Installation, Missing, not_seen, refused};
-use super::with_store::StoreArguments;
+use super::with_engine::{self, Installation, Missing, Typed, not_seen, refused};
+use super::with_store;
 use crate::exit::{Answer, Failure};
 
 #[derive(Debug, clap::Args)]
@@ -40,7 +42,10 @@ Example:
 It shows what Twilio said last: `serve` asks every poll_interval, and `ringfence limits apply` asks once.")]
 struct ListArguments {
     #[command(flatten)]
-    store: StoreArguments,
+    reach: ReachArguments,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -71,23 +76,33 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
 }
 
 fn list(arguments: &ListArguments) -> Result<Answer, Failure> {
-    with_engine::run(&arguments.store.config, Missing::Refuse, async |installation| {
-        let (engine, notes) = installation.holding().await?;
-        let accounts = engine.views().accounts(&Page::all()).await.map_err(not_seen)?;
-        let output = if arguments.store.json {
+    let shown = |accounts: &Accounts, typed: &Typed| {
+        let text = if arguments.json {
             format!("{}\n", serde_json::json!(accounts))
         } else {
-            as_table(&accounts.accounts, installation)
+            as_table(&accounts.accounts, typed)
         };
-        Ok(Answer { output: output.into_bytes(), notes, ..Answer::default() })
+        text.into_bytes()
+    };
+    let file = match arguments.reach.reach()? {
+        Reach::Store(file) => file,
+        Reach::Node(api) => {
+            let accounts = Accounts { accounts: with_store::block_on(api.accounts())?, next: None };
+            return Ok(Answer::text(shown(&accounts, &api.typed)));
+        }
+    };
+    with_engine::run(file, Missing::Refuse, async |installation| {
+        let (engine, notes) = installation.holding().await?;
+        let accounts = engine.views().accounts(&Page::all()).await.map_err(not_seen)?;
+        Ok(Answer { output: shown(&accounts, &installation.typed), notes, ..Answer::default() })
     })
 }
 
-fn as_table(accounts: &[AccountView], installation: &Installation) -> String {
+fn as_table(accounts: &[AccountView], typed: &Typed) -> String {
     if accounts.is_empty() {
         return format!(
             "no account is known yet; `serve` asks Twilio, and so does {}\n",
-            installation.command("limits apply")
+            typed.command("limits apply")
         );
     }
     let mut text = format!("{:<34} {:<9} {:<34}\n", "SID", "STATUS", "NAME");
@@ -123,7 +138,13 @@ pub(crate) fn why(account: &AccountView) -> Option<String> {
 
 fn hold(arguments: &HoldArguments, lifts: bool) -> Result<Answer, Failure> {
     let reason = arguments.act.reason()?;
-    with_engine::run(&arguments.act.store.config, Missing::Refuse, async |installation| {
+    let file = match arguments.act.reach.reach()? {
+        Reach::Store(file) => file,
+        Reach::Node(api) => {
+            return over_api::acts::on_account(&api, &arguments.account, lifts, &reason, &arguments.act);
+        }
+    };
+    with_engine::run(file, Missing::Refuse, async |installation| {
         let engine = installation.agreed().await?;
         let account = act::find_account(installation, &engine, &arguments.account).await?;
         let by = &installation.by;
@@ -137,14 +158,9 @@ fn hold(arguments: &HoldArguments, lifts: bool) -> Result<Answer, Failure> {
         let orders = orders(installation, &[account.sid], "", lifts).await?;
         let carried = carry::carry_out(installation, &engine, orders, arguments.act.patience()).await;
         let name = with_name(account.sid, &account.friendly_name);
-        let (headline, closing) = if lifts {
-            (format!("{name} is let go"), Vec::new())
-        } else {
-            let resume = installation.command(&format!("account resume {} --reason \"...\"", account.sid));
-            (format!("{name} is held suspended"), vec![format!("to let it go:\n      {resume}")])
-        };
+        let (headline, closing) = told(&name, account.sid, lifts, &installation.typed);
         let outcome = Outcome {
-            installation,
+            typed: &installation.typed,
             headline,
             closing,
             breaker: None,
@@ -154,8 +170,17 @@ fn hold(arguments: &HoldArguments, lifts: bool) -> Result<Answer, Failure> {
             carried,
             is_left: arguments.act.patience().is_none(),
         };
-        Ok(outcome.answer(arguments.act.store.json))
+        Ok(outcome.answer(arguments.act.json))
     })
+}
+
+/// What was decided, and what to type next.
+pub(crate) fn told(name: &str, sid: Sid, lifts: bool, typed: &Typed) -> (String, Vec<String>) {
+    if lifts {
+        return (format!("{name} is let go"), Vec::new());
+    }
+    let resume = typed.command(&format!("account resume {sid} --reason \"...\""));
+    (format!("{name} is held suspended"), vec![format!("to let it go:\n      {resume}")])
 }
 
 /// A refusal with what to type instead.
@@ -174,7 +199,7 @@ fn why_refused(
                     .iter()
                     .any(|it| it.limit.name == limit && it.limit.per == Per::Together);
                 let subject = if is_sum { Subject::Together } else { Subject::Account(account.sid) };
-                format!("      {}", reset_command(installation, limit, subject))
+                format!("      {}", reset_command(&installation.typed, limit, subject))
             });
             let commands: Vec<_> = commands.collect();
             refused(error).hint(format!("a tripped limit is reset:\n{}", commands.join("\n")))

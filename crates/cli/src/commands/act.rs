@@ -13,8 +13,8 @@ use ringfence_control::wanted::{AppliedLimit, scoped};
 use ringfence_model::Sid;
 use ringfence_store::Account;
 
+use super::over_api::ReachArguments;
 use super::with_engine::{Installation, store};
-use super::with_store::StoreArguments;
 use crate::config::{nearest, units};
 use crate::exit::Failure;
 
@@ -31,7 +31,10 @@ pub(crate) const REASON: &str = "--reason \"...\"";
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct ActArguments {
     #[command(flatten)]
-    pub(crate) store: StoreArguments,
+    pub(crate) reach: ReachArguments,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
     /// Why; the audit log keeps it. Needed; asked for if it is not given and you sit at a terminal
     #[arg(long, value_name = "TEXT", value_parser = parse_reason)]
     reason: Option<String>,
@@ -84,7 +87,7 @@ pub(crate) enum Verb {
 }
 
 impl Verb {
-    const fn word(self) -> &'static str {
+    pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Trip => "trip",
             Self::Reset => "reset",

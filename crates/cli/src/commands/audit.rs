@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use ringfence_store::{ExportOf, Finding, Head, NewAudit, Verified};
 use serde_json::{Value, json};
 
+use super::over_api::{Api, Reach, ReachArguments};
 use super::with_store::{self, Opened, StoreArguments, failure};
 use crate::exit::{Answer, Failure};
 
@@ -58,23 +59,23 @@ struct VerifyArguments {
     after_help = "Rows that are not sealed yet are left out, so the next export after the last id misses none."
 )]
 struct ExportArguments {
-    /// The configuration, whose [store] says where the store is
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    #[command(flatten)]
+    reach: ReachArguments,
     /// Only rows after the one with this id; an export says at its end where the next one goes on
     #[arg(long, value_name = "ID", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..))]
     after: i64,
-    /// With texts about people; what has left the store cannot be erased any more, and the log says that it did
-    #[arg(long)]
+    /// With texts about people, which are not to be had over the API; what has left the store cannot be erased any more, and the log says that it did
+    #[arg(long, conflicts_with = "api")]
     with_personal: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     match &arguments.command {
         Command::Verify(arguments) => verify(arguments),
-        Command::Export(arguments) => {
-            with_store::run(&arguments.config, async |opened| export(arguments, opened).await)
-        }
+        Command::Export(arguments) => match arguments.reach.reach()? {
+            Reach::Store(file) => with_store::run(file, async |opened| export(arguments, opened).await),
+            Reach::Node(api) => with_store::block_on(export_over_api(&api, arguments.after)),
+        },
         Command::Heads(arguments) => {
             with_store::run(&arguments.config, async |opened| heads(arguments.after, opened).await)
         }
@@ -193,14 +194,8 @@ async fn export(arguments: &ExportArguments, opened: &Opened) -> Result<Answer, 
     let (mut rows, mut last) = (0_usize, arguments.after);
     loop {
         let lines = store.export_audit(last, PAGE, what).await.map_err(|error| failure(&error))?;
-        match print(&lines) {
-            Ok(()) => {}
-            // A reader that went away has what it wanted.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(Answer::default()),
-            Err(error) => {
-                return Err(Failure::unavailable(format!("cannot write to standard output: {error}"))
-                    .hint(format!("go on with --after {last}")));
-            }
+        if !printed(&lines, last)? {
+            return Ok(Answer::default());
         }
         rows += lines.len();
         if let Some(line) = lines.last() {
@@ -212,6 +207,43 @@ async fn export(arguments: &ExportArguments, opened: &Opened) -> Result<Answer, 
     }
     let note = format!("{rows} rows; go on with --after {last}");
     Ok(Answer { notes: vec![note], ..Answer::default() })
+}
+
+/// The same from a running node, in the same pages.
+async fn export_over_api(api: &Api, after: i64) -> Result<Answer, Failure> {
+    let (mut rows, mut last) = (0_usize, after);
+    loop {
+        let query = [("after", last.to_string()), ("page_size", PAGE.to_string())];
+        let page = api.get_lines("/v1/audit/export", &query).await.map_err(|failure| match rows {
+            0 => failure,
+            _ => failure.hint(format!("go on with --after {last}")),
+        })?;
+        let text = str::from_utf8(&page)
+            .map_err(|_| Failure::unavailable("the node gave a line that is no text; please report this"))?;
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        if !printed(&lines, last)? {
+            return Ok(Answer::default());
+        }
+        rows += lines.len();
+        if let Some(line) = lines.last() {
+            last = id_of(line)?;
+        }
+        if lines.len() < PAGE {
+            break;
+        }
+    }
+    Ok(Answer { notes: vec![format!("{rows} rows; go on with --after {last}")], ..Answer::default() })
+}
+
+/// Whether somebody still reads. What comes after `last` was to be printed.
+fn printed(lines: &[String], last: i64) -> Result<bool, Failure> {
+    match print(lines) {
+        Ok(()) => Ok(true),
+        // A reader that went away has what it wanted.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::unavailable(format!("cannot write to standard output: {error}"))
+            .hint(format!("go on with --after {last}"))),
+    }
 }
 
 fn print(lines: &[String]) -> io::Result<()> {

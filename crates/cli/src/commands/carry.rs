@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use ringfence_breaker::Action;
 use ringfence_control::decide::{Order, kind};
 use ringfence_control::engine::Engine;
 use ringfence_model::Sid;
 use ringfence_store::{Effect, Error, Life, Result};
 use tokio::task::JoinSet;
 
-use super::with_engine::Installation;
+use super::with_engine::{Installation, Typed};
 use crate::control_plane;
 
 /// How often it looks whether the orders have ended.
@@ -54,11 +55,20 @@ pub(crate) enum Standing {
 pub(crate) struct Carried {
     pub(crate) standing: Standing,
     /// What has not ended.
-    pub(crate) undone: Vec<Ordered>,
+    pub(crate) undone: Vec<Undone>,
     /// Whether another node is at work, which goes on with it.
     pub(crate) others_at_work: bool,
     /// Why it could not be followed any longer.
-    pub(crate) trouble: Option<Error>,
+    pub(crate) trouble: Option<String>,
+}
+
+/// An order that has not ended.
+#[derive(Debug)]
+pub(crate) struct Undone {
+    pub(crate) account: Sid,
+    pub(crate) action: Action,
+    /// Why the last try failed.
+    pub(crate) last_error: Option<String>,
 }
 
 impl Carried {
@@ -74,19 +84,19 @@ impl Carried {
 
     /// Why the first order that failed did so.
     pub(crate) fn why(&self) -> Option<String> {
-        if let Some(error) = &self.trouble {
-            return Some(error.to_string());
+        if self.trouble.is_some() {
+            return self.trouble.clone();
         }
-        self.undone.iter().find_map(|(effect, _)| effect.last_error.clone())
+        self.undone.iter().find_map(|order| order.last_error.clone())
     }
 
     /// What happens next with what has not ended.
-    pub(crate) fn what_next(&self, installation: &Installation) -> String {
+    pub(crate) fn what_next(&self, typed: &Typed) -> String {
         match (self.standing, self.others_at_work) {
             (Standing::Waiting, true) => "`serve` carries it out".to_owned(),
             (_, true) => "`serve` goes on trying".to_owned(),
             (_, false) => {
-                format!("no `serve` is at work to go on: start {}", installation.command("serve"))
+                format!("no `serve` is at work to go on: start {}", typed.command("serve"))
             }
         }
     }
@@ -119,52 +129,66 @@ pub(crate) async fn ordered(
 pub(crate) async fn carry_out(
     installation: &Installation,
     engine: &Arc<Engine>,
-    orders: Vec<Ordered>,
+    mut orders: Vec<Ordered>,
     patience: Option<Duration>,
 ) -> Carried {
-    let mut carried =
-        Carried { standing: Standing::Done, undone: orders, others_at_work: false, trouble: None };
-    if let (Some(patience), false) = (patience, carried.undone.is_empty()) {
+    let mut trouble = None;
+    if let (Some(patience), false) = (patience, orders.is_empty()) {
         // Not that of the process alone: the demo has a node in it already, which would be taken for gone.
         let name = format!("{}/command", control_plane::name_of_node());
         let mut worker = Worker { installation, engine, name: &name, life: None, workers: JoinSet::new() };
         let followed = tokio::select! {
-            followed = worker.follow(&mut carried.undone, patience) => followed,
+            followed = worker.follow(&mut orders, patience) => followed,
             _ = tokio::signal::ctrl_c() => Ok(()),
         };
         let left = worker.leave().await;
-        carried.trouble = followed.and(left).err();
+        trouble = followed.and(left).err();
     }
-    if let Err(error) = judge(installation, engine, &mut carried).await {
-        carried.trouble.get_or_insert(error);
+    let others_at_work = match is_anybody_at_work(installation).await {
+        Ok(is) => is,
+        Err(error) => {
+            trouble.get_or_insert(error);
+            false
+        }
+    };
+    let standing = if trouble.is_some() { Standing::Failing } else { judge(engine, &orders) };
+    let undone = orders.into_iter().map(|(effect, order)| Undone {
+        account: order.account.sid,
+        action: order.action,
+        last_error: effect.last_error,
+    });
+    Carried {
+        standing,
+        undone: undone.collect(),
+        others_at_work,
+        trouble: trouble.map(|error| error.to_string()),
     }
-    if carried.trouble.is_some() {
-        carried.standing = Standing::Failing;
-    }
-    carried
 }
 
 /// How it stands at the end.
-async fn judge(installation: &Installation, engine: &Engine, carried: &mut Carried) -> Result<()> {
-    let mut standing = Standing::Done;
-    for (effect, _) in &carried.undone {
-        let of_this = if engine.is_refused(effect) {
+fn judge(engine: &Engine, orders: &[Ordered]) -> Standing {
+    worst(orders.iter().map(|(effect, _)| {
+        if engine.is_refused(effect) {
             Standing::Refused
         } else if effect.last_error.is_some() {
             Standing::Failing
         } else {
             Standing::Waiting
-        };
-        standing = match (standing, of_this) {
+        }
+    }))
+}
+
+/// How it stands as a whole.
+pub(crate) fn worst(standings: impl Iterator<Item = Standing>) -> Standing {
+    standings.fold(Standing::Done, |standing, of_this| {
+        match (standing, of_this) {
             // What may still come is waited for; what needs somebody is told first.
             (Standing::Refused, _) | (_, Standing::Refused) => Standing::Refused,
             (Standing::Failing, _) | (_, Standing::Failing) => Standing::Failing,
+            (Standing::Done, other) | (other, Standing::Done) => other,
             _ => Standing::Waiting,
-        };
-    }
-    carried.standing = standing;
-    carried.others_at_work = is_anybody_at_work(installation).await?;
-    Ok(())
+        }
+    })
 }
 
 /// Whether a node gave a sign of life a moment ago.

@@ -13,6 +13,7 @@ use ringfence_model::Sid;
 use ringfence_store::{Account, Keys, LimitsApplied, Location, MasterKey, Node, SeenAccount, Store, Wanted};
 
 use self::diff::Difference;
+use super::over_api::not_over_the_api;
 use super::with_engine::{self, Installation, Missing, store};
 use super::with_store::{self, StoreArguments};
 use crate::config;
@@ -42,6 +43,7 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
+It compares what this configuration wants, so it needs the store, and is not possible over the API (--api).
 + is made, ~ is replaced or calls another URL, - is deleted. Triggers that are not Ringfence's are left alone.
 
 Example:
@@ -52,10 +54,13 @@ does not answer, for one account at least.")]
 struct PlanArguments {
     #[command(flatten)]
     store: StoreArguments,
+    #[arg(long = "api", value_name = "URL", hide = true, value_parser = not_over_the_api)]
+    _api: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
+It takes the limits of this configuration, so it needs the store, and is not possible over the API (--api).
 It asks nothing; `ringfence limits plan` shows before what it does. A single `serve` applies its limits by itself when it
 starts or is reloaded. A `serve` at work holds what is applied here, whatever its own file says,
 until it is reloaded: so give it this configuration too.
@@ -68,6 +73,8 @@ answer.")]
 struct ApplyArguments {
     #[command(flatten)]
     store: StoreArguments,
+    #[arg(long = "api", value_name = "URL", hide = true, value_parser = not_over_the_api)]
+    _api: Option<String>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {

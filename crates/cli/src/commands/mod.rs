@@ -15,6 +15,7 @@ mod keys;
 pub(crate) mod limits;
 pub(crate) mod migrate;
 mod outcome;
+mod over_api;
 mod paper;
 pub(crate) mod report;
 pub(crate) mod reset;

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::act::with_name;
 use super::carry::{Carried, Standing};
-use super::with_engine::Installation;
+use super::with_engine::Typed;
 use crate::exit::Answer;
 
 /// So many accounts of which the same is true are named.
@@ -18,7 +18,8 @@ const NAMED: usize = 3;
 
 /// What an act came to.
 pub(crate) struct Outcome<'a> {
-    pub(crate) installation: &'a Installation,
+    /// What reaches the installation.
+    pub(crate) typed: &'a Typed,
     /// What was decided.
     pub(crate) headline: String,
     /// What to know or to type next.
@@ -96,7 +97,7 @@ impl Outcome<'_> {
                 (Standing::Waiting, None) if !self.is_left => "Twilio has not answered yet; ".to_owned(),
                 (_, None) => String::new(),
             };
-            _ = writeln!(text, "  ordered: {why}{}", self.carried.what_next(self.installation));
+            _ = writeln!(text, "  ordered: {why}{}", self.carried.what_next(self.typed));
         }
         for line in &self.closing {
             _ = writeln!(text, "{line}");
@@ -145,7 +146,7 @@ impl Outcome<'_> {
     }
 
     fn is_undone(&self, account: Sid, action: Action) -> bool {
-        self.carried.undone.iter().any(|(_, order)| order.account.sid == account && order.action == action)
+        self.carried.undone.iter().any(|order| order.account == account && order.action == action)
     }
 }
 

@@ -7,8 +7,9 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use ringfence_control::views::{Report, ReportedLimit, ReportedTrip, ReportedWarning};
 
+use super::over_api::{Reach, ReachArguments};
 use super::with_engine::{self, Missing, not_seen};
-use super::with_store::StoreArguments;
+use super::with_store;
 use super::words::{moment, whom, wrapped};
 use crate::exit::{Answer, Failure};
 
@@ -26,7 +27,10 @@ Examples:
   ringfence report --all --config ringfence.toml")]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    store: StoreArguments,
+    reach: ReachArguments,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
     /// Only this limit
     #[arg(value_name = "LIMIT")]
     limit: Option<String>,
@@ -39,13 +43,26 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
-    with_engine::run(&arguments.store.config, Missing::Refuse, async |installation| {
+    let shown = |report: &Report| {
+        let text = if arguments.json { format!("{}\n", serde_json::json!(report)) } else { as_text(report) };
+        text.into_bytes()
+    };
+    let file = match arguments.reach.reach()? {
+        Reach::Store(file) => file,
+        Reach::Node(api) => {
+            let limit = arguments.limit.iter().map(|limit| ("limit", limit.clone()));
+            let all = arguments.all.then(|| ("all", "true".to_owned()));
+            let since = arguments.since.map(|since| ("since", since.to_string()));
+            let query: Vec<_> = limit.chain(all).chain(since).collect();
+            let report = with_store::block_on(api.get("/v1/report", &query))?;
+            return Ok(Answer::text(shown(&report)));
+        }
+    };
+    with_engine::run(file, Missing::Refuse, async |installation| {
         let (engine, notes) = installation.holding().await?;
         let limit = arguments.limit.as_deref();
         let report = engine.views().report(limit, arguments.all, arguments.since).await.map_err(not_seen)?;
-        let output =
-            if arguments.store.json { format!("{}\n", serde_json::json!(report)) } else { as_text(&report) };
-        Ok(Answer { output: output.into_bytes(), notes, ..Answer::default() })
+        Ok(Answer { output: shown(&report), notes, ..Answer::default() })
     })
 }
 

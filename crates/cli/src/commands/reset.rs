@@ -7,6 +7,7 @@ use ringfence_model::Amount;
 use super::act::{self, ActArguments, Target, Verb};
 use super::carry;
 use super::outcome::Outcome;
+use super::over_api::{self, Reach};
 use super::trip::{accounts_of, at_twilio, orders, seen};
 use super::with_engine::{self, Missing, not_seen, refused};
 use super::words::moment;
@@ -40,7 +41,23 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     let reason = arguments.act.reason()?;
-    with_engine::run(&arguments.act.store.config, Missing::Refuse, async |installation| {
+    let file = match arguments.act.reach.reach()? {
+        Reach::Store(file) => file,
+        Reach::Node(api) => {
+            let (limit, account) = (Some(arguments.limit.as_str()), arguments.account.as_deref());
+            let allow = arguments.allow;
+            return over_api::acts::on_breaker(
+                &api,
+                Verb::Reset,
+                limit,
+                account,
+                allow,
+                &reason,
+                &arguments.act,
+            );
+        }
+    };
+    with_engine::run(file, Missing::Refuse, async |installation| {
         let engine = installation.agreed().await?;
         let (limit, account) = (Some(arguments.limit.as_str()), arguments.account.as_deref());
         let target = act::target(installation, &engine, Verb::Reset, limit, account).await?;
@@ -54,7 +71,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         let views = engine.views();
         let breaker = views.breaker(name, *subject).await.map_err(not_seen)?;
         let outcome = Outcome {
-            installation,
+            typed: &installation.typed,
             headline: format!("\"{name}\" is reset for {}", target.whom(accounts.len())),
             closing: vec![allowance(&breaker)],
             accounts: seen(&views.accounts(&Page::all()).await.map_err(not_seen)?.accounts, &accounts),
@@ -67,12 +84,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
             carried,
             is_left: arguments.act.patience().is_none(),
         };
-        Ok(outcome.answer(arguments.act.store.json))
+        Ok(outcome.answer(arguments.act.json))
     })
 }
 
 /// How much more may be spent, and until when.
-fn allowance(breaker: &BreakerView) -> String {
+pub(crate) fn allowance(breaker: &BreakerView) -> String {
     let unit = breaker.currency.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
     let until = breaker
         .window_end

@@ -9,9 +9,10 @@ use ringfence_control::views::{BreakerView, NodeView, OrderState, OrderView, Pha
 use super::account::why;
 use super::act::{account_name, with_name};
 use super::carry::SILENT;
+use super::over_api::{Reach, ReachArguments};
 use super::trip::reset_command;
-use super::with_engine::{self, Installation, Missing, store};
-use super::with_store::StoreArguments;
+use super::with_engine::{self, Missing, Typed, store};
+use super::with_store;
 use super::words::{ago, count, moment, used, whom, wrapped};
 use crate::exit::{Answer, Failure};
 
@@ -23,38 +24,44 @@ const SHOWN: usize = 20;
 Examples:
   ringfence status --config ringfence.toml
   ringfence status --config ringfence.toml --check || page-somebody
+  ringfence status --api http://127.0.0.1:9090 --token-file token
 
 Exit codes: 0; with --check 1 if something needs a person: a limit is tripped, an account is not as it is to be, an order
 fails, nodes have different limits, or no node is at work. 69 if the store does not answer.")]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    store: StoreArguments,
+    reach: ReachArguments,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
     /// Exit code 1 if something needs a person
     #[arg(long)]
     check: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
-    with_engine::run(&arguments.store.config, Missing::Refuse, async |installation| {
+    let file = match arguments.reach.reach()? {
+        Reach::Store(file) => file,
+        Reach::Node(api) => {
+            let status = with_store::block_on(api.get("/v1/status", &[]))?;
+            return Ok(answer(&status, &api.typed, arguments));
+        }
+    };
+    with_engine::run(file, Missing::Refuse, async |installation| {
         let (engine, notes) = installation.holding().await?;
         let status = engine.views().status().await.map_err(store)?;
-        let needs_a_person =
-            !status.is_quiet || status.nodes.nodes.iter().all(|node| is_silent(status.at, node));
-        let output = if arguments.store.json {
-            format!("{}\n", serde_json::json!(status))
-        } else {
-            as_text(&status, installation)
-        };
-        Ok(Answer {
-            output: output.into_bytes(),
-            notes,
-            is_no: arguments.check && needs_a_person,
-            ..Answer::default()
-        })
+        Ok(Answer { notes, ..answer(&status, &installation.typed, arguments) })
     })
 }
 
-fn as_text(status: &Status, installation: &Installation) -> String {
+fn answer(status: &Status, typed: &Typed, arguments: &Arguments) -> Answer {
+    let needs_a_person = !status.is_quiet || status.nodes.nodes.iter().all(|node| is_silent(status.at, node));
+    let output =
+        if arguments.json { format!("{}\n", serde_json::json!(status)) } else { as_text(status, typed) };
+    Answer { output: output.into_bytes(), is_no: arguments.check && needs_a_person, ..Answer::default() }
+}
+
+fn as_text(status: &Status, typed: &Typed) -> String {
     let mut text = String::new();
     // 1. What is stopped, and what was let go on probation.
     let is = |phase: PhaseName| move |breaker: &&BreakerView| breaker.phase == phase;
@@ -64,7 +71,7 @@ fn as_text(status: &Status, installation: &Installation) -> String {
     } else if tripped.is_empty() {
         text.push_str("nothing is tripped\n");
     } else {
-        part(&mut text, "TRIPPED", &tripped, |breaker| tripped_text(breaker, installation));
+        part(&mut text, "TRIPPED", &tripped, |breaker| tripped_text(breaker, typed));
     }
     let probing: Vec<_> = status.breakers.iter().filter(is(PhaseName::Probing)).collect();
     part(&mut text, "PROBING", &probing, |breaker| {
@@ -86,18 +93,14 @@ fn as_text(status: &Status, installation: &Installation) -> String {
         let why = why(account).unwrap_or_default();
         format!("  {name}\n      is {} at Twilio; {why}\n", account.status)
     });
-    let troubled: Vec<_> = status
-        .orders
-        .orders
-        .iter()
-        .filter(|order| {
-            matches!(order.state, OrderState::Failing | OrderState::GivenUp) || order.attempts > 1
-        })
-        .collect();
+    let (troubled, waiting): (Vec<_>, Vec<_>) = status.orders.orders.iter().partition(|order| {
+        matches!(order.state, OrderState::Failing | OrderState::GivenUp) || order.attempts > 1
+    });
     part(&mut text, "ORDERS THAT FAIL", &troubled, |order| order_text(status.at, order));
+    part(&mut text, "ORDERS THAT WAIT", &waiting, |order| order_text(status.at, order));
     // 4. Who is at work, and on how much.
     text.push('\n');
-    text.push_str(&nodes_text(status, installation));
+    text.push_str(&nodes_text(status, typed));
     let accounts = &status.accounts;
     let by_status: Vec<_> =
         accounts.by_status.iter().map(|(status, number)| format!("{number} {status}")).collect();
@@ -133,7 +136,7 @@ fn heading(breaker: &BreakerView) -> String {
     format!("  \"{}\"\n      {}\n", breaker.limit, whom(breaker.account.as_ref()))
 }
 
-fn tripped_text(breaker: &BreakerView, installation: &Installation) -> String {
+fn tripped_text(breaker: &BreakerView, typed: &Typed) -> String {
     let mut text = heading(breaker);
     let Some(tripped) = &breaker.tripped else { return text };
     let since = tripped.since.map(|at| format!(" since {}", moment(at))).unwrap_or_default();
@@ -146,7 +149,7 @@ fn tripped_text(breaker: &BreakerView, installation: &Installation) -> String {
     _ = writeln!(text, "      tripped{since} {by}{acts}");
     _ = writeln!(text, "      used {} in this window", used(breaker));
     let subject = breaker.account.as_ref().map_or(Subject::Together, |account| Subject::Account(account.sid));
-    _ = writeln!(text, "      to lift it:\n        {}", reset_command(installation, &breaker.limit, subject));
+    _ = writeln!(text, "      to lift it:\n        {}", reset_command(typed, &breaker.limit, subject));
     text
 }
 
@@ -178,14 +181,14 @@ fn order_text(now: Timestamp, order: &OrderView) -> String {
     text
 }
 
-fn nodes_text(status: &Status, installation: &Installation) -> String {
+fn nodes_text(status: &Status, typed: &Typed) -> String {
     let mut text = String::new();
     let nodes = &status.nodes.nodes;
     if nodes.iter().all(|node| is_silent(status.at, node)) {
         _ = writeln!(
             text,
             "no node is at work, so nobody looks at what is spent; start\n      {}",
-            installation.command("serve")
+            typed.command("serve")
         );
     }
     for node in nodes {

@@ -9,7 +9,8 @@ use ringfence_model::Sid;
 use super::act::{self, ActArguments, Target, Verb, with_name};
 use super::carry;
 use super::outcome::Outcome;
-use super::with_engine::{self, Installation, Missing, not_seen, refused, store};
+use super::over_api::{self, Reach};
+use super::with_engine::{self, Installation, Missing, Typed, not_seen, refused, store};
 use crate::exit::{Answer, Failure};
 
 #[derive(Debug, clap::Args)]
@@ -35,7 +36,22 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     let reason = arguments.act.reason()?;
-    with_engine::run(&arguments.act.store.config, Missing::Refuse, async |installation| {
+    let file = match arguments.act.reach.reach()? {
+        Reach::Store(file) => file,
+        Reach::Node(api) => {
+            let (limit, account) = (arguments.limit.as_deref(), arguments.account.as_deref());
+            return over_api::acts::on_breaker(
+                &api,
+                Verb::Trip,
+                limit,
+                account,
+                None,
+                &reason,
+                &arguments.act,
+            );
+        }
+    };
+    with_engine::run(file, Missing::Refuse, async |installation| {
         let engine = installation.agreed().await?;
         let limit = arguments.limit.as_deref();
         let account = arguments.account.as_deref();
@@ -56,9 +72,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
                     .to_owned(),
             );
         }
-        closing.push(format!("to lift it:\n      {}", reset_command(installation, name, *subject)));
+        closing.push(format!("to lift it:\n      {}", reset_command(&installation.typed, name, *subject)));
         let outcome = Outcome {
-            installation,
+            typed: &installation.typed,
             headline: format!("\"{name}\" is tripped for {}", target.whom(accounts.len())),
             closing,
             breaker: Some(views.breaker(name, *subject).await.map_err(not_seen)?),
@@ -68,7 +84,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
             carried,
             is_left: arguments.act.patience().is_none(),
         };
-        Ok(outcome.answer(arguments.act.store.json))
+        Ok(outcome.answer(arguments.act.json))
     })
 }
 
@@ -89,12 +105,12 @@ pub(crate) fn at_twilio(applied: &AppliedLimit) -> impl Iterator<Item = Action> 
 }
 
 /// The command that lifts a trip.
-pub(crate) fn reset_command(installation: &Installation, limit: &str, subject: Subject) -> String {
+pub(crate) fn reset_command(typed: &Typed, limit: &str, subject: Subject) -> String {
     let whose = match subject {
         Subject::Account(sid) => format!(" --account {sid}"),
         Subject::Together => String::new(),
     };
-    installation.command(&format!("reset {}{whose} --reason \"...\"", shell_word(limit)))
+    typed.command(&format!("reset {}{whose} --reason \"...\"", shell_word(limit)))
 }
 
 /// The accounts that a breaker's actions meet.

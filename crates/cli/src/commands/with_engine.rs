@@ -38,7 +38,13 @@ pub(crate) struct Installation {
     pub(crate) now: Timestamp,
     /// What follows `--config`, ready for a shell.
     pub(crate) config: String,
+    /// What is typed to reach it again.
+    pub(crate) typed: Typed,
 }
+
+/// What a command is typed with, so that others that it names reach the same installation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Typed(String);
 
 /// What to do where there is no store yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,6 +136,7 @@ impl Installation {
             trigger_url: control.trigger_url.clone(),
             by: with_store::who(),
             now,
+            typed: Typed::new(format!("--config {}", shown_file(&loaded.file))),
             config: shown_file(&loaded.file),
         })
     }
@@ -189,7 +196,19 @@ impl Installation {
 
     /// A command to type, with the configuration of this one.
     pub(crate) fn command(&self, command: &str) -> String {
-        format!("ringfence {command} --config {}", self.config)
+        self.typed.command(command)
+    }
+}
+
+impl Typed {
+    /// By these arguments, ready for a shell.
+    pub(crate) const fn new(arguments: String) -> Self {
+        Self(arguments)
+    }
+
+    /// A command to type, with these arguments.
+    pub(crate) fn command(&self, command: &str) -> String {
+        format!("ringfence {command} {}", self.0)
     }
 }
 

@@ -44,6 +44,16 @@ impl Store {
             Database::Postgres { shown, .. } => shown.clone(),
         }
     }
+
+    /// Whether both are opened with the same keys. A key that was to be made may be there by now, and says nothing else.
+    pub(crate) fn has_keys_of(&self, other: &Self) -> bool {
+        let ids = |store: &Self| store.previous_master_keys.iter().map(StoreKey::id).collect::<Vec<_>>();
+        let is_same = match (&self.master_key, &other.master_key) {
+            (MasterKey::Given(this), MasterKey::Given(other)) => this.id() == other.id(),
+            _ => true,
+        };
+        is_same && ids(self) == ids(other)
+    }
 }
 
 /// One of the two databases.

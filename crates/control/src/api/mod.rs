@@ -67,10 +67,9 @@ impl Api {
     pub async fn answer(&self, peer: SocketAddr, request: Request<Bytes>) -> Response<Bytes> {
         let is_head = request.method() == Method::HEAD;
         let mut response = match self.body_of(peer, &request).await {
-            Ok(body) => {
+            Ok((media_type, body)) => {
                 let mut response = Response::new(body);
-                let json = HeaderValue::from_static("application/json");
-                response.headers_mut().insert(CONTENT_TYPE, json);
+                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
                 response
             }
             Err(problem) => problem.response(),
@@ -87,13 +86,18 @@ impl Api {
         response
     }
 
-    async fn body_of(&self, peer: SocketAddr, request: &Request<Bytes>) -> Result<Bytes, Problem> {
+    /// An answer and its media type.
+    async fn body_of(
+        &self,
+        peer: SocketAddr,
+        request: &Request<Bytes>,
+    ) -> Result<(&'static str, Bytes), Problem> {
         let path = request.uri().path();
         // A HEAD is a GET whose body is not wanted.
         let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
         if path == DOCUMENT {
             return if method == Method::GET {
-                Ok(self.document.clone())
+                Ok(("application/json", self.document.clone()))
             } else {
                 Err(not_allowed(request.method(), [Method::GET].iter()))
             };
@@ -109,7 +113,7 @@ impl Api {
         }
         let call =
             Call { engine: &engine, account, query, body: request.body(), actor: access::actor(&token) };
-        (endpoint.run)(call).await
+        Ok((endpoint.answer.media_type(), (endpoint.run)(call).await?))
     }
 }
 

@@ -7,7 +7,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::access::Scope;
-use super::endpoints::{ENDPOINTS, Endpoint};
+use super::endpoints::{Answer, ENDPOINTS, Endpoint};
 use super::problem::{Document, Kind};
 
 /// What every endpoint may refuse.
@@ -97,11 +97,14 @@ fn operation(
     bodies: &mut SchemaGenerator,
     problem: &Value,
 ) -> Value {
-    let answer = (endpoint.answer)(answers);
+    let answer = match endpoint.answer {
+        Answer::Json(shape) => json!({ "schema": shape(answers) }),
+        Answer::Lines => json!({ "schema": { "type": "string" } }),
+    };
     let mut responses = Map::new();
     let ok = json!({
         "description": "It is so.",
-        "content": { "application/json": { "schema": answer } },
+        "content": { endpoint.answer.media_type(): answer },
     });
     responses.insert("200".to_owned(), ok);
     for (status, kinds) in refusals(endpoint) {

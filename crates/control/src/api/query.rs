@@ -25,6 +25,8 @@ pub(super) enum Form {
     Word(&'static [&'static str]),
     Flag,
     Size,
+    /// The number of a row, which counts up from 1; 0 is before all of them.
+    Row,
     Time,
 }
 
@@ -35,6 +37,7 @@ enum Given {
     Account(Sid),
     Flag(bool),
     Size(usize),
+    Row(i64),
     Time(Timestamp),
 }
 
@@ -111,6 +114,11 @@ impl Form {
                 let size = text.parse().ok().filter(|size| digits && (1..=SIZE_MAX).contains(size));
                 size.map(Given::Size).ok_or_else(|| format!("it is a whole number from 1 to {SIZE_MAX}"))
             }
+            Self::Row => {
+                let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+                let row = text.parse().ok().filter(|_| digits).map(Given::Row);
+                row.ok_or_else(|| format!("it is a whole number from 0 to {}", i64::MAX))
+            }
             // A plus that nobody escaped is read as a space, and no time has one.
             Self::Time => text
                 .replace(' ', "+")
@@ -127,6 +135,7 @@ impl Form {
             Self::Word(words) => json!({ "type": "string", "enum": words }),
             Self::Flag => json!({ "type": "boolean" }),
             Self::Size => json!({ "type": "integer", "minimum": 1, "maximum": SIZE_MAX }),
+            Self::Row => json!({ "type": "integer", "format": "int64", "minimum": 0, "maximum": i64::MAX }),
             Self::Time => json!({ "type": "string", "format": "date-time" }),
         }
     }
@@ -149,6 +158,13 @@ impl Query {
 
     pub(super) fn flag(&self, name: &str) -> bool {
         self.0.get(name) == Some(&Given::Flag(true))
+    }
+
+    pub(super) fn row(&self, name: &str) -> Option<i64> {
+        match self.0.get(name) {
+            Some(Given::Row(row)) => Some(*row),
+            _ => None,
+        }
     }
 
     pub(super) fn time(&self, name: &str) -> Option<Timestamp> {

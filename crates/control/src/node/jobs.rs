@@ -36,12 +36,22 @@ pub enum Job {
     Forget,
     /// Owners are told of sign-ins that they should hear of.
     SignIns,
+    /// What an earlier master key has sealed is sealed anew, so that the key may go.
+    Reseal,
 }
 
 impl Job {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Accounts, Self::Usage, Self::Triggers, Self::Windows, Self::Seal, Self::Forget, Self::SignIns];
+    pub const ALL: [Self; 8] = [
+        Self::Accounts,
+        Self::Usage,
+        Self::Triggers,
+        Self::Windows,
+        Self::Seal,
+        Self::Forget,
+        Self::SignIns,
+        Self::Reseal,
+    ];
 
     /// The name of its lease.
     pub const fn name(self) -> &'static str {
@@ -53,6 +63,7 @@ impl Job {
             Self::Seal => "seal",
             Self::Forget => "forget",
             Self::SignIns => "sign-ins",
+            Self::Reseal => "reseal",
         }
     }
 }
@@ -181,6 +192,9 @@ impl Pace {
 const BATCH: usize = 500;
 const BATCHES_MAX: usize = 200;
 
+/// So many values are sealed anew in one transaction: others wait for it.
+const RESEALED_AT_ONCE: usize = 200;
+
 impl Node {
     /// Does a job once, if it is this node's. None where it is not, or where the node does not work.
     pub async fn do_job(&self, job: Job) -> Result<Option<Done>, JobFailed> {
@@ -199,6 +213,7 @@ impl Node {
             Job::Seal => self.seal().await?,
             Job::Forget => self.forget().await?,
             Job::SignIns => self.tell_sign_ins().await?,
+            Job::Reseal => self.reseal().await?,
         };
         Ok(Some(done))
     }
@@ -364,6 +379,26 @@ impl Node {
         }
         let url = self.setup.console_url.as_deref();
         Ok(Done { count: tell_sign_ins(&self.setup.store, url, self.now()).await?, ..Done::default() })
+    }
+
+    /// Without earlier keys there is nothing to look for.
+    async fn reseal(&self) -> Result<Done, JobFailed> {
+        let mut done = Done::default();
+        if !self.setup.store.has_previous_keys() {
+            return Ok(done);
+        }
+        let by = Actor::job(Job::Reseal.name());
+        for _ in 0..BATCHES_MAX {
+            let resealed = self.setup.store.reseal(&by, RESEALED_AT_ONCE, self.now()).await?;
+            done.count += resealed;
+            if resealed == 0 {
+                break;
+            }
+        }
+        if done.count > 0 {
+            tracing::info!(values = done.count, "sealed anew with the master key");
+        }
+        Ok(done)
     }
 
     async fn forget(&self) -> Result<Done, JobFailed> {

@@ -5,13 +5,13 @@ use ringfence_breaker::{State, Subject};
 use ringfence_model::Sid;
 use ringfence_store::{Account, Wanted, Wish};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Known, NotSeen, Page, Views, schema};
 use crate::wanted::{Because, Breakers, must_be_suspended, scoped};
 
 /// A page of accounts, by SID.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Accounts {
     /// Those of the page.
     pub accounts: Vec<AccountView>,
@@ -20,7 +20,7 @@ pub struct Accounts {
 }
 
 /// An account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Account")]
 pub struct AccountView {
     /// Its SID.
@@ -51,7 +51,7 @@ pub struct AccountView {
 }
 
 /// What an account is to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum WantedStatus {
     /// Suspended, whoever makes it active again.
@@ -61,7 +61,7 @@ pub enum WantedStatus {
 }
 
 /// Why an account is to be so.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WhyWanted {
     /// The limits that are tripped for it and suspend.
     pub limits: Vec<String>,

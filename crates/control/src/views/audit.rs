@@ -4,12 +4,12 @@ use jiff::Timestamp;
 use ringfence_model::Actor;
 use ringfence_store::{AuditFilter, AuditRow};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{NotSeen, Page, Views, schema};
 
 /// A page of the audit log, newest first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditRows {
     /// The rows of the page.
     pub rows: Vec<AuditRowView>,
@@ -18,7 +18,7 @@ pub struct AuditRows {
 }
 
 /// A row of the audit log. Texts about people stay in the store.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "AuditRow")]
 pub struct AuditRowView {
     /// Counts up, with gaps.
@@ -38,7 +38,7 @@ pub struct AuditRowView {
 }
 
 /// Who did something.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Actor")]
 pub struct ActorView {
     /// `token`, `command-line`, `job` or `twilio`.

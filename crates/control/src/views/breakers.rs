@@ -8,13 +8,13 @@ use ringfence_breaker::{Observation, Per, Phase, State, Subject, step};
 use ringfence_model::{Amount, Sid};
 use ringfence_store::Breaker;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Known, NamedAccount, NotSeen, Page, Views, schema};
 use crate::wanted::{AppliedLimit, scoped};
 
 /// A page of breakers: by limit, in the order of the configuration, then by account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Breakers {
     /// Those of the page.
     pub breakers: Vec<BreakerView>,
@@ -23,7 +23,7 @@ pub struct Breakers {
 }
 
 /// Where one limit stands for one account, or for all of them together.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Breaker")]
 pub struct BreakerView {
     /// The limit's name.
@@ -58,7 +58,7 @@ pub struct BreakerView {
 }
 
 /// Whether a breaker lets pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Phase")]
 #[serde(rename_all = "kebab-case")]
 pub enum PhaseName {
@@ -71,7 +71,7 @@ pub enum PhaseName {
 }
 
 /// How a breaker came to trip.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Tripped")]
 pub struct TrippedView {
     /// Since when; null where the audit log does not reach back so far.
@@ -90,7 +90,7 @@ pub struct TrippedView {
 }
 
 /// What a reset allowed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Probing")]
 pub struct ProbingView {
     /// Since when; null where the audit log does not reach back so far.

@@ -4,20 +4,20 @@ use jiff::Timestamp;
 use ringfence_breaker::{Action, Measure, Per, Reset, Scope, Threshold, Window};
 use ringfence_model::Sid;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Views, schema};
 use crate::wanted::AppliedLimit;
 
 /// The limits, in the order of the configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Limits {
     /// Each of them.
     pub limits: Vec<LimitView>,
 }
 
 /// A limit, as the configuration has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Limit")]
 pub struct LimitView {
     /// Its name.
@@ -58,7 +58,7 @@ pub struct LimitView {
 }
 
 /// Whom a limit holds for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Scope")]
 #[serde(rename_all = "kebab-case", tag = "of")]
 pub enum ScopeView {

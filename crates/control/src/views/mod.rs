@@ -23,14 +23,14 @@ use ringfence_breaker::{Measure, State, Subject};
 use ringfence_model::Sid;
 use ringfence_store::{Account, Breaker, Store};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use accounts::{AccountView, Accounts, WantedStatus, WhyWanted};
 pub use audit::{ActorView, AuditRowView, AuditRows};
 pub use breakers::{BreakerFilter, BreakerView, Breakers, PhaseName, ProbingView, TrippedView};
 pub use limits::{LimitView, Limits, ScopeView};
 pub use nodes::{NodeView, Nodes};
-pub use orders::{OrderState, OrderView, Orders};
+pub use orders::{OrderList, OrderState, OrderView, Orders};
 pub use page::{Page, SIZE_MAX};
 pub use plan::{ChangeView, PlanView, PlannedChange, UnreadAccount};
 pub use report::{Report, ReportedLimit, ReportedTrip, ReportedWarning, Verdict};
@@ -67,7 +67,7 @@ pub enum NotSeen {
 }
 
 /// An account, as others name it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "AccountName")]
 pub struct NamedAccount {
     /// Its SID.

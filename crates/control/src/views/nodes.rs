@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Views, schema};
 
@@ -12,7 +12,7 @@ use super::{Views, schema};
 const HASH_SHOWN: usize = 12;
 
 /// The nodes at work, by name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Nodes {
     /// Whether all of them have the same limits; those that differ do nothing.
     pub limits_agree: bool,
@@ -21,7 +21,7 @@ pub struct Nodes {
 }
 
 /// A node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Node")]
 pub struct NodeView {
     /// Its name.

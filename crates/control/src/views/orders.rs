@@ -4,14 +4,14 @@ use jiff::Timestamp;
 use ringfence_breaker::Action;
 use ringfence_store::{Effect, EffectEnd};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{NamedAccount, Views, schema};
+use super::{NamedAccount, NotSeen, Page, Views, schema};
 use crate::decide::Order;
 use crate::notices::text;
 
 /// What has yet to happen.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Orders {
     /// How many wait or are being carried out.
     pub waiting: u64,
@@ -25,8 +25,17 @@ pub struct Orders {
     pub left_out: u64,
 }
 
+/// A page of what has yet to happen, in the order in which it was decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OrderList {
+    /// The orders of the page: those that wait, that are being carried out, and that were given up.
+    pub orders: Vec<OrderView>,
+    /// The cursor of the next page, which is newer, if there is one.
+    pub next: Option<String>,
+}
+
 /// One order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Order")]
 pub struct OrderView {
     /// What makes it the same order again.
@@ -60,7 +69,7 @@ pub struct OrderView {
 }
 
 /// How an order stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OrderState {
     /// It waits for its turn.
@@ -88,6 +97,19 @@ impl Views<'_> {
             orders: effects.into_iter().map(OrderView::of).collect(),
             left_out: counted.waiting.saturating_add(counted.given_up).saturating_sub(shown),
         })
+    }
+
+    /// A page of what has yet to happen.
+    pub async fn order_list(&self, page: &Page) -> Result<OrderList, NotSeen> {
+        let after = page.cursor.as_deref().map(|cursor| cursor.parse().map_err(|_| NotSeen::Cursor));
+        let size = page.size.max(1);
+        // One more tells whether there is another page.
+        let mut effects =
+            self.store.unfinished_after(after.transpose()?.unwrap_or(0), size.saturating_add(1)).await?;
+        let has_more = effects.len() > size;
+        effects.truncate(size);
+        let next = effects.last().filter(|_| has_more).map(|effect| effect.id.to_string());
+        Ok(OrderList { orders: effects.into_iter().map(OrderView::of).collect(), next })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use ringfence_model::Sid;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::limits::window;
 use super::{Known, NamedAccount, Views, schema};
@@ -10,7 +10,7 @@ use crate::engine::Planned;
 use crate::plan::{Change, Wanted};
 
 /// The difference between the usage triggers that the limits want and those that are there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Plan")]
 pub struct PlanView {
     /// What is to change, in the order in which it is done.
@@ -24,7 +24,7 @@ pub struct PlanView {
 }
 
 /// One change at Twilio.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Change")]
 pub struct ChangeView {
     /// What is done.
@@ -50,7 +50,7 @@ pub struct ChangeView {
 }
 
 /// What is done to a trigger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PlannedChange {
     /// One is made.
@@ -64,7 +64,7 @@ pub enum PlannedChange {
 }
 
 /// An account that could not be asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UnreadAccount {
     /// Which.
     pub account: NamedAccount,

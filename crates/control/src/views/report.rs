@@ -10,7 +10,7 @@ use ringfence_breaker::{Phase, State, Subject};
 use ringfence_model::Amount;
 use ringfence_store::AuditRow;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::breakers::percent_of;
 use super::limits::window;
@@ -24,7 +24,7 @@ const AT_ONCE: usize = 1000;
 const SHOWN: usize = 100;
 
 /// What limits did or would have done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// The moment of it.
     #[schemars(schema_with = "schema::time")]
@@ -34,7 +34,7 @@ pub struct Report {
 }
 
 /// What one limit did or would have done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReportedLimit {
     /// Its name.
     pub limit: String,
@@ -60,7 +60,7 @@ pub struct ReportedLimit {
 }
 
 /// What a report comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// It only watches, for a whole window at least, and would have stopped nothing.
@@ -76,7 +76,7 @@ pub enum Verdict {
 }
 
 /// A window in which the limit was reached.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReportedTrip {
     /// The account; null where the limit holds for all accounts together.
     pub account: Option<NamedAccount>,
@@ -101,7 +101,7 @@ pub struct ReportedTrip {
 }
 
 /// A window in which the limit was nearly reached.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReportedWarning {
     /// The account; null where the limit holds for all accounts together.
     pub account: Option<NamedAccount>,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::accounts::states;
 use super::breakers::Since;
@@ -17,7 +17,7 @@ const NEAREST: usize = 10;
 const SHOWN: usize = 100;
 
 /// How it stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     /// The moment of it.
     #[schemars(schema_with = "schema::time")]
@@ -43,7 +43,7 @@ pub struct Status {
 }
 
 /// How the breakers of a limit stand.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LimitStatus {
     /// The limit.
     pub limit: LimitView,
@@ -58,7 +58,7 @@ pub struct LimitStatus {
 }
 
 /// The accounts, counted, and those that are not as they should be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AccountsStatus {
     /// How many there are.
     pub known: usize,
@@ -73,7 +73,7 @@ pub struct AccountsStatus {
 }
 
 /// How far the audit log is sealed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditStatus {
     /// The latest signed head of its chain; null where nothing was sealed yet.
     pub sealed: Option<SealedUpTo>,
@@ -82,7 +82,7 @@ pub struct AuditStatus {
 }
 
 /// A signed head.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SealedUpTo {
     /// Its place in the chain.
     pub seq: i64,

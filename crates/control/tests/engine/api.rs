@@ -32,22 +32,22 @@ on_both! {
 }
 
 /// An installation, its API, and an account in it.
-struct Served {
-    node: Node,
+pub(crate) struct Served {
+    pub(crate) node: Node,
     api: Api,
     document: Value,
-    account: Sid,
+    pub(crate) account: Sid,
 }
 
 /// An answer, whose body and head were found to be what the document says.
-struct Answered {
+pub(crate) struct Answered {
     status: StatusCode,
     response: Response<Bytes>,
-    body: Value,
+    pub(crate) body: Value,
 }
 
 impl Answered {
-    fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.response.headers().get(name).map_or("", |value| value.to_str().expect("text"))
     }
 
@@ -57,7 +57,7 @@ impl Answered {
 }
 
 impl Served {
-    async fn start(database: fn() -> Database) -> Self {
+    pub(crate) async fn start(database: fn() -> Database) -> Self {
         Self::with(database, vec![fifty_a_day(Per::Account, vec![Action::Suspend])]).await
     }
 
@@ -89,12 +89,18 @@ impl Served {
         (token.id, secret.expose().to_owned())
     }
 
-    async fn token(&self, scope: &str) -> String {
+    pub(crate) async fn token(&self, scope: &str) -> String {
         self.token_of(scope, &[], None).await.1
     }
 
     /// Asks from 127.0.0.1.
-    async fn ask(&self, method: &str, path: &str, token: Option<&str>, body: Option<&Value>) -> Answered {
+    pub(crate) async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: Option<&Value>,
+    ) -> Answered {
         let body = body.map(Value::to_string);
         self.ask_from("127.0.0.1", method, path, token, body.as_deref()).await
     }
@@ -110,7 +116,11 @@ impl Served {
         let method: Method = method.parse().expect("a method");
         let sent = request(method.clone(), path, token, body);
         let response = self.api.answer(peer(from), sent).await;
-        let body = serde_json::from_slice(response.body()).expect("JSON");
+        let body = if response.headers()["content-type"] == "application/jsonl" {
+            Value::String(String::from_utf8(response.body().to_vec()).expect("text"))
+        } else {
+            serde_json::from_slice(response.body()).expect("JSON")
+        };
         let answered = Answered { status: response.status(), response, body };
         assert_eq!(answered.header("cache-control"), "no-store");
         self.check(&method, path, &answered);
@@ -172,7 +182,7 @@ impl Served {
                 found.push((method.to_ascii_uppercase(), path, scope.to_owned(), body));
             }
         }
-        assert_eq!(found.len(), 12, "{found:?}");
+        assert_eq!(found.len(), 14, "{found:?}");
         found
     }
 }
@@ -335,6 +345,13 @@ async fn what_is_wrong_with_a_query_is_named(database: fn() -> Database) {
         ("/v1/audit?page_size=1001", vec!["page_size"]),
         ("/v1/audit?page_size=%2B5", vec!["page_size"]),
         ("/v1/audit?cursor=x", vec!["cursor"]),
+        ("/v1/orders?cursor=x", vec!["cursor"]),
+        ("/v1/orders?page_size=1001", vec!["page_size"]),
+        ("/v1/audit/export?after=-1", vec!["after"]),
+        ("/v1/audit/export?after=%2B1", vec!["after"]),
+        ("/v1/audit/export?after=9223372036854775808", vec!["after"]),
+        ("/v1/audit/export?after=", vec!["after"]),
+        ("/v1/audit/export?cursor=1&with_personal=true", vec!["cursor", "with_personal"]),
         ("/v1/audit?target=a%00", vec!["target"]),
         ("/v1/report?since=yesterday&all=1", vec!["since", "all"]),
     ] {

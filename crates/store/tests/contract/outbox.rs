@@ -20,6 +20,7 @@ on_both! {
     one_kind_does_not_wait_for_another,
     claims_of_many_at_once_are_disjoint,
     what_fails_and_what_was_given_up_is_counted_and_comes_first,
+    what_is_not_done_is_listed_in_its_order_page_by_page,
 }
 
 fn effect(kind: &str, key: &str) -> NewEffect {
@@ -280,4 +281,31 @@ async fn what_fails_and_what_was_given_up_is_counted_and_comes_first(world: Worl
     assert_eq!(keys(store.given_up_effects(9).await.unwrap()), ["given up"]);
     let counted = Unfinished { waiting: 3, failing: 1, given_up: 1 };
     assert_eq!(store.unfinished_effects().await.unwrap(), counted);
+}
+
+async fn what_is_not_done_is_listed_in_its_order_page_by_page(world: World) {
+    let store = &world.store;
+    let one = join(store, "one").await;
+    for key in ["done", "given-up", "waits", "claimed", "failing"] {
+        add(store, key).await;
+    }
+    for claim in store.claim_effects(&one, "suspend", 5, after(60), start()).await.unwrap() {
+        match claim.effect.key.as_str() {
+            "done" => store.complete_effect(&operator(), &claim, after(1)).await.unwrap(),
+            "given-up" => store.fail_effect(&operator(), &claim, "no", None, after(1)).await.unwrap(),
+            "waits" | "failing" => {
+                store.fail_effect(&operator(), &claim, "later", Some(after(9)), after(1)).await.unwrap();
+            }
+            _ => {}
+        }
+    }
+    let (mut last, mut keys) = (0, Vec::new());
+    loop {
+        let page = store.unfinished_after(last, 2).await.unwrap();
+        assert!(page.len() <= 2);
+        let Some(end) = page.last() else { break };
+        last = end.id;
+        keys.extend(page.into_iter().map(|effect| effect.key));
+    }
+    assert_eq!(keys, ["given-up", "waits", "claimed", "failing"]);
 }

@@ -266,10 +266,11 @@ impl ControlPlane {
         self.running = self.runtime.as_ref().map(|runtime| runtime.spawn(keeper));
     }
 
-    /// Whether the configuration names another store, which only a restart opens.
+    /// Whether the configuration names another store or other keys of it, with which only a restart opens it.
     pub(super) fn needs_restart(&self, loaded: &Loaded) -> bool {
-        let shown = loaded.control.store.as_ref().map(configured::Store::shown);
-        shown != Some(self.shared.configured.shown())
+        let Some(store) = &loaded.control.store else { return true };
+        let running = &self.shared.configured;
+        store.shown() != running.shown() || !store.has_keys_of(running)
     }
 
     /// Puts another configuration in the place of the one that runs.

@@ -9,7 +9,7 @@ use super::super::access::Scope;
 use super::super::body::{self, Reason};
 use super::super::problem::{Kind, Problem};
 use super::super::query::{CURSOR, PAGE_SIZE};
-use super::{Call, Endpoint, json};
+use super::{Answer, Call, Endpoint, json};
 use crate::views::{AccountView, Accounts};
 
 pub(super) const LIST: Endpoint = Endpoint {
@@ -20,7 +20,7 @@ pub(super) const LIST: Endpoint = Endpoint {
     scope: Scope::Read,
     query: &[CURSOR, PAGE_SIZE],
     body: None,
-    answer: |shapes| shapes.subschema_for::<Accounts>(),
+    answer: Answer::Json(|shapes| shapes.subschema_for::<Accounts>()),
     refusals: &[],
     run: |call| Box::pin(list(call)),
 };
@@ -33,7 +33,7 @@ pub(super) const ONE: Endpoint = Endpoint {
     scope: Scope::Read,
     query: &[],
     body: None,
-    answer: |shapes| shapes.subschema_for::<AccountView>(),
+    answer: Answer::Json(|shapes| shapes.subschema_for::<AccountView>()),
     refusals: &[Kind::NoAccount],
     run: |call| Box::pin(one(call)),
 };
@@ -46,7 +46,7 @@ pub(super) const SUSPEND: Endpoint = Endpoint {
     scope: Scope::Operate,
     query: &[],
     body: Some(|shapes| shapes.subschema_for::<Because>()),
-    answer: |shapes| shapes.subschema_for::<AccountView>(),
+    answer: Answer::Json(|shapes| shapes.subschema_for::<AccountView>()),
     refusals: &[Kind::NoAccount, Kind::ParentAccount],
     run: |call| Box::pin(suspend(call)),
 };
@@ -59,7 +59,7 @@ pub(super) const RESUME: Endpoint = Endpoint {
     scope: Scope::Operate,
     query: &[],
     body: Some(|shapes| shapes.subschema_for::<Because>()),
-    answer: |shapes| shapes.subschema_for::<AccountView>(),
+    answer: Answer::Json(|shapes| shapes.subschema_for::<AccountView>()),
     refusals: &[Kind::NoAccount, Kind::ParentAccount],
     run: |call| Box::pin(resume(call)),
 };

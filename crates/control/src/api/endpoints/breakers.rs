@@ -10,7 +10,7 @@ use super::super::access::Scope;
 use super::super::body::{self, AccountSid, Allowed, Reason};
 use super::super::problem::{Kind, Problem};
 use super::super::query::{CURSOR, Form, PAGE_SIZE, Parameter};
-use super::{Call, Endpoint, json};
+use super::{Answer, Call, Endpoint, json};
 use crate::engine::Engine;
 use crate::views::{BreakerFilter, BreakerView, Breakers, PhaseName};
 
@@ -36,7 +36,7 @@ pub(super) const LIST: Endpoint = Endpoint {
         PAGE_SIZE,
     ],
     body: None,
-    answer: |shapes| shapes.subschema_for::<Breakers>(),
+    answer: Answer::Json(|shapes| shapes.subschema_for::<Breakers>()),
     refusals: &[Kind::NoLimit],
     run: |call| Box::pin(list(call)),
 };
@@ -49,7 +49,7 @@ pub(super) const TRIP: Endpoint = Endpoint {
     scope: Scope::Operate,
     query: &[],
     body: Some(|shapes| shapes.subschema_for::<Trip>()),
-    answer: |shapes| shapes.subschema_for::<BreakerView>(),
+    answer: Answer::Json(|shapes| shapes.subschema_for::<BreakerView>()),
     refusals: &[Kind::NoLimit, Kind::OutOfScope],
     run: |call| Box::pin(trip(call)),
 };
@@ -62,7 +62,7 @@ pub(super) const RESET: Endpoint = Endpoint {
     scope: Scope::Operate,
     query: &[],
     body: Some(|shapes| shapes.subschema_for::<Lift>()),
-    answer: |shapes| shapes.subschema_for::<BreakerView>(),
+    answer: Answer::Json(|shapes| shapes.subschema_for::<BreakerView>()),
     refusals: &[Kind::NoLimit, Kind::OutOfScope],
     run: |call| Box::pin(reset(call)),
 };

@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use http::Method;
+use ringfence_store::ExportOf;
 
 use super::super::access::Scope;
 use super::super::problem::{Kind, Problem};
 use super::super::query::{CURSOR, Form, PAGE_SIZE, Parameter};
-use super::{Call, Endpoint, json};
-use crate::views::{AuditRows, Limits, Nodes, Report, Status};
+use super::{Answer, Call, Endpoint, json};
+use crate::views::{AuditRows, Limits, Nodes, OrderList, Report, Status};
 
 pub(super) const STATUS: Endpoint = Endpoint {
     method: Method::GET,
@@ -17,7 +18,7 @@ pub(super) const STATUS: Endpoint = Endpoint {
     scope: Scope::Read,
     query: &[],
     body: None,
-    answer: |shapes| shapes.subschema_for::<Status>(),
+    answer: Answer::Json(|shapes| shapes.subschema_for::<Status>()),
     refusals: &[],
     run: |call| Box::pin(status(call)),
 };
@@ -30,7 +31,7 @@ pub(super) const LIMITS: Endpoint = Endpoint {
     scope: Scope::Read,
     query: &[],
     body: None,
-    answer: |shapes| shapes.subschema_for::<Limits>(),
+    answer: Answer::Json(|shapes| shapes.subschema_for::<Limits>()),
     refusals: &[],
     run: |call| Box::pin(async move { json(&call.engine.views().limits()) }),
 };
@@ -59,7 +60,7 @@ pub(super) const REPORT: Endpoint = Endpoint {
         },
     ],
     body: None,
-    answer: |shapes| shapes.subschema_for::<Report>(),
+    answer: Answer::Json(|shapes| shapes.subschema_for::<Report>()),
     refusals: &[Kind::NoLimit],
     run: |call| Box::pin(report(call)),
 };
@@ -80,9 +81,44 @@ pub(super) const AUDIT: Endpoint = Endpoint {
         PAGE_SIZE,
     ],
     body: None,
-    answer: |shapes| shapes.subschema_for::<AuditRows>(),
+    answer: Answer::Json(|shapes| shapes.subschema_for::<AuditRows>()),
     refusals: &[],
     run: |call| Box::pin(audit(call)),
+};
+
+pub(super) const AUDIT_EXPORT: Endpoint = Endpoint {
+    method: Method::GET,
+    path: "/v1/audit/export",
+    name: "exportAudit",
+    summary: "The sealed rows of the audit log, oldest first, a JSON document a line: the bytes of `ringfence audit \
+              export`. It goes on after the `id` of the last line; a page with fewer lines than `page_size` is the last. \
+              Texts about people stay in the store.",
+    scope: Scope::Read,
+    query: &[
+        Parameter {
+            name: "after",
+            form: Form::Row,
+            description: "Only rows after the one with this `id`; from the beginning if it is not given.",
+        },
+        PAGE_SIZE,
+    ],
+    body: None,
+    answer: Answer::Lines,
+    refusals: &[],
+    run: |call| Box::pin(audit_export(call)),
+};
+
+pub(super) const ORDERS: Endpoint = Endpoint {
+    method: Method::GET,
+    path: "/v1/orders",
+    name: "listOrders",
+    summary: "What was ordered and has yet to happen at Twilio or be told to people, and what was given up; the oldest first.",
+    scope: Scope::Read,
+    query: &[CURSOR, PAGE_SIZE],
+    body: None,
+    answer: Answer::Json(|shapes| shapes.subschema_for::<OrderList>()),
+    refusals: &[],
+    run: |call| Box::pin(async move { json(&call.engine.views().order_list(&call.query.page()).await?) }),
 };
 
 pub(super) const NODES: Endpoint = Endpoint {
@@ -93,7 +129,7 @@ pub(super) const NODES: Endpoint = Endpoint {
     scope: Scope::Read,
     query: &[],
     body: None,
-    answer: |shapes| shapes.subschema_for::<Nodes>(),
+    answer: Answer::Json(|shapes| shapes.subschema_for::<Nodes>()),
     refusals: &[],
     run: |call| Box::pin(async move { json(&call.engine.views().nodes().await?) }),
 };
@@ -109,4 +145,16 @@ async fn report(call: Call<'_>) -> Result<Bytes, Problem> {
 
 async fn audit(call: Call<'_>) -> Result<Bytes, Problem> {
     json(&call.engine.views().audit(call.query.text("target"), &call.query.page()).await?)
+}
+
+/// A page at a time, so that it takes no more memory however long the log is.
+async fn audit_export(call: Call<'_>) -> Result<Bytes, Problem> {
+    let (after, size) = (call.query.row("after").unwrap_or(0), call.query.page().size);
+    let lines = call.engine.store().export_audit(after, size, ExportOf::WithoutPersonal).await?;
+    let mut text = String::with_capacity(lines.iter().map(|line| line.len() + 1).sum());
+    for line in lines {
+        text.push_str(&line);
+        text.push('\n');
+    }
+    Ok(Bytes::from(text))
 }

@@ -28,15 +28,34 @@ pub(super) struct Endpoint {
     pub(super) scope: Scope,
     pub(super) query: &'static [Parameter],
     pub(super) body: Option<ShapeOf>,
-    pub(super) answer: ShapeOf,
+    pub(super) answer: Answer,
     /// What it may refuse, beside what every endpoint may.
     pub(super) refusals: &'static [Kind],
     pub(super) run: Run,
 }
 
+/// What an endpoint answers with.
+#[derive(Clone, Copy)]
+pub(super) enum Answer {
+    /// One document of this shape.
+    Json(ShapeOf),
+    /// One document a line (<https://jsonlines.org>), as many as the page holds, and none where there are none.
+    Lines,
+}
+
+impl Answer {
+    /// Its media type.
+    pub(super) const fn media_type(self) -> &'static str {
+        match self {
+            Self::Json(_) => "application/json",
+            Self::Lines => "application/jsonl",
+        }
+    }
+}
+
 pub(super) type ShapeOf = fn(&mut SchemaGenerator) -> Schema;
-type Answer<'a> = Pin<Box<dyn Future<Output = Result<Bytes, Problem>> + Send + 'a>>;
-type Run = for<'a> fn(Call<'a>) -> Answer<'a>;
+type Answering<'a> = Pin<Box<dyn Future<Output = Result<Bytes, Problem>> + Send + 'a>>;
+type Run = for<'a> fn(Call<'a>) -> Answering<'a>;
 
 /// A request that may be carried out.
 pub(super) struct Call<'a> {
@@ -61,6 +80,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     accounts::RESUME,
     look::REPORT,
     look::AUDIT,
+    look::AUDIT_EXPORT,
+    look::ORDERS,
     look::NODES,
 ];
 

@@ -1,0 +1,243 @@
+//! Commands that ask a running `serve` over its API, in this machine and through TLS: the same answers and exit codes as on
+//! the store, and what is said where it cannot be.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::process::Command;
+use std::sync::Arc;
+
+use ringfence_testkit::Certificates;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use serde_json::json;
+use tokio_rustls::TlsAcceptor;
+
+use crate::world::{Run, Serving, World};
+
+/// A running `serve` with an admin listener, and two tokens for it.
+struct Node {
+    world: World,
+    serving: Serving,
+    port: u16,
+    reads: String,
+    operates: String,
+}
+
+impl Node {
+    fn start() -> Self {
+        let world = World::new();
+        let port = ringfence_testkit::free_port();
+        let file = world.path("ringfence.toml");
+        let text = fs::read_to_string(&file).expect("the configuration");
+        let listen = format!("[listen]\nadmin = \"127.0.0.1:{port}\"\n");
+        fs::write(&file, text.replacen("[listen]\n", &listen, 1)).expect("written");
+        world.subaccount("Customer 7");
+        world.subaccount("Customer 8");
+        let serving = world.serve();
+        world.until(&["limits", "plan"], |run| run.code == 0);
+        let token = |scope: &str| {
+            let arguments = ["api-token", "create", "--name", "ci", "--scope", scope];
+            world.run(&arguments).code(0).out.trim().to_owned()
+        };
+        let (reads, operates) = (token("read"), token("operate"));
+        Self { world, serving, port, reads, operates }
+    }
+
+    /// Runs a command on this machine's listener.
+    fn ask(&self, token: &str, arguments: &[&str]) -> Run {
+        self.ask_at(&format!("http://127.0.0.1:{}", self.port), token, arguments)
+    }
+
+    fn ask_at(&self, url: &str, token: &str, arguments: &[&str]) -> Run {
+        run(&[arguments, &["--api", url]].concat(), token)
+    }
+}
+
+/// Runs a command that has nothing but its arguments and a token: neither a configuration nor a store.
+fn run(arguments: &[&str], token: &str) -> Run {
+    let output = Command::new(env!("CARGO_BIN_EXE_ringfence"))
+        .args(arguments)
+        .env_clear()
+        .env("RINGFENCE_API_TOKEN", token)
+        .output()
+        .expect("the program starts and ends");
+    let run = Run {
+        code: output.status.code().expect("an exit code"),
+        out: String::from_utf8(output.stdout).expect("text"),
+        err: String::from_utf8(output.stderr).expect("text"),
+    };
+    if !token.is_empty() {
+        assert!(!run.out.contains(token) && !run.err.contains(token), "the token was printed: {run:?}");
+    }
+    run
+}
+
+#[test]
+fn what_keeps_a_command_from_the_api_is_said() {
+    let node = Node::start();
+    let here = format!("http://127.0.0.1:{}", node.port);
+    node.ask("", &["status"]).code(2).complains("RINGFENCE_API_TOKEN is not set");
+    node.ask(&format!("rf_{}", "0".repeat(64)), &["status"])
+        .code(64)
+        .complains("unknown, expired or revoked");
+    let trip = ["trip", "fifty a day", "--account", "Customer 7", "--reason", "leak"];
+    node.ask(&node.reads, &trip).code(64).complains("needs the scope `operate`");
+    node.ask_at("http://192.0.2.1:9090", &node.reads, &["status"]).code(2).complains("without TLS");
+    let closed = format!("http://127.0.0.1:{}", ringfence_testkit::free_port());
+    node.ask_at(&closed, &node.reads, &["status"]).code(69).complains("cannot be reached");
+    let other = stranger();
+    node.ask_at(&other, &node.reads, &["status"]).code(69).complains("is not the API of a Ringfence");
+    let https = format!("https://127.0.0.1:{}", node.port);
+    node.ask_at(&https, &node.reads, &["status"]).code(69).complains("TLS with");
+    for command in ["plan", "apply"] {
+        run(&["limits", command, "--api", &here], &node.reads).code(2).complains("not possible over the API");
+    }
+    node.ask(&node.operates, &["audit", "export", "--with-personal"]).code(2).complains("--with-personal");
+    node.ask(&node.operates, &["reset", "sixty", "--reason", "x"])
+        .code(2)
+        .complains("there is no limit \"sixty\"");
+    let unknown = ["account", "suspend", "Customer 9", "--reason", "x"];
+    node.ask(&node.operates, &unknown).code(2).complains("Customer 9 is no account");
+    let reset = ["reset", "fifty a day", "--account", "Customer 7", "--reason", "x"];
+    node.ask(&node.operates, &reset).code(1).complains("not tripped");
+    assert_eq!(node.world.run(&["status", "--check"]).code(0).code, 0, "nothing of it was done");
+    let log = node.serving.stop();
+    assert!(!log.contains(&node.operates), "a token is in the log");
+}
+
+#[test]
+fn what_a_node_answers_is_what_the_store_says() {
+    let node = Node::start();
+    let trip = ["trip", "fifty a day", "--account", "Customer 7", "--reason", "leaked key"];
+    node.ask(&node.operates, &trip)
+        .code(0)
+        .says("\"fifty a day\" is tripped for AC")
+        .says("suspended at Twilio, read back; its calls are ended")
+        .says(&format!("--api http://127.0.0.1:{}", node.port));
+    node.ask(&node.reads, &["status", "--check"]).code(1).says("TRIPPED");
+    for command in [vec!["account", "list"], vec!["report", "--all"], vec!["report", "fifty a day"]] {
+        let of_store = node.world.run(&command).code(0);
+        let of_node = node.ask(&node.reads, &command).code(0);
+        assert_eq!(of_node.out, of_store.out, "{command:?}");
+    }
+    // Only a node that reads usage knows the currency; the store does not keep it.
+    let without_currency = |run: &Run| {
+        let mut status = run.json();
+        for breaker in status["breakers"].as_array_mut().expect("breakers") {
+            breaker["currency"] = serde_json::Value::Null;
+        }
+        status
+    };
+    let of_node = without_currency(&node.ask(&node.reads, &["status", "--json"]).code(0));
+    let of_store = without_currency(&node.world.run(&["status", "--json"]).code(0));
+    for part in ["breakers", "limits", "breakers_left_out", "is_quiet"] {
+        assert_eq!(of_node[part], of_store[part], "{part}");
+    }
+
+    let reset = [
+        "reset",
+        "fifty a day",
+        "--account",
+        "Customer 7",
+        "--allow",
+        "12.5",
+        "--reason",
+        "called",
+        "--json",
+    ];
+    let lifted = node.ask(&node.operates, &reset).code(0).json();
+    assert_eq!(lifted["breaker"]["probing"]["allowed_more"], json!("12.5"));
+    assert_eq!(
+        (&lifted["accounts"][0]["status"], &lifted["carried_out"]),
+        (&json!("active"), &json!("done")),
+        "{lifted}"
+    );
+    let hold = ["account", "suspend", "Customer 8", "--reason", "unpaid"];
+    node.ask(&node.operates, &hold).code(0).says("is held suspended").says("suspended at Twilio, read back");
+    let let_go = ["account", "resume", "Customer 8", "--reason", "paid"];
+    node.ask(&node.operates, &let_go).code(0).says("active at Twilio, read back");
+    let all = ["trip", "all together", "--reason", "attack"];
+    node.ask(&node.operates, &all).code(0).says("for the 2 accounts of its scope together");
+    let over = ["reset", "all together", "--reason", "over"];
+    node.ask(&node.operates, &over).code(0).says("for the 2 accounts of its scope together");
+
+    // The sealer goes on meanwhile, so what was exported first is the beginning of what is exported next.
+    node.world.until(&["audit", "export"], |run| run.out.contains("account.want"));
+    let of_store = node.world.run(&["audit", "export"]).code(0).out;
+    let of_node = node.ask(&node.reads, &["audit", "export"]).code(0).out;
+    assert!(of_node.starts_with(&of_store), "{of_store}\n{of_node}");
+    let lines: Vec<&str> = of_store.lines().collect();
+    let third: serde_json::Value = serde_json::from_str(lines[2]).expect("JSON");
+    let rest = node.ask(&node.reads, &["audit", "export", "--after", &third["id"].to_string()]).code(0).out;
+    let rest: Vec<&str> = rest.lines().collect();
+    assert_eq!(rest[..lines.len() - 3], lines[3..]);
+    node.serving.stop();
+}
+
+#[test]
+fn a_node_behind_tls_is_asked_if_its_authority_is_trusted() {
+    let node = Node::start();
+    let certificates = ringfence_testkit::certificates();
+    let port = tls_before(&node.world, node.port, &certificates);
+    let url = format!("https://localhost:{port}");
+    let authority = certificates.authority_path().display().to_string();
+    node.ask_at(&url, &node.reads, &["status"]).code(69).complains("TLS with").complains("--ca");
+    let token = node.world.path("token");
+    fs::write(&token, format!("{}\n", node.operates)).expect("written");
+    let token = token.display().to_string();
+    let by = ["--api", &url, "--ca", &authority, "--token-file", &token];
+    run(&[&["status"], &by[..]].concat(), "").code(0).says("nothing is tripped");
+    let hold = ["account", "suspend", "Customer 8", "--reason", "unpaid"];
+    let held = run(&[&hold[..], &by].concat(), "").code(0).says("suspended at Twilio, read back");
+    // What it says to type works as it stands.
+    node.world.type_in(&held.out).code(0).says("active at Twilio, read back");
+    node.serving.stop();
+}
+
+/// Ends TLS before the admin listener, as a proxy does.
+fn tls_before(world: &World, admin: u16, certificates: &Certificates) -> u16 {
+    let chain = CertificateDer::pem_file_iter(certificates.chain_path()).expect("a chain");
+    let chain = chain.collect::<Result<Vec<_>, _>>().expect("certificates");
+    let key = PrivateKeyDer::from_pem_file(certificates.key_path()).expect("a key");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("TLS")
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .expect("a certificate");
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = world.runtime.block_on(tokio::net::TcpListener::bind(("127.0.0.1", 0))).expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    world.runtime.spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                // A client that does not trust it hangs up.
+                let Ok(mut outside) = acceptor.accept(stream).await else { return };
+                let inside = tokio::net::TcpStream::connect(("127.0.0.1", admin)).await;
+                let mut inside = inside.expect("the admin listener");
+                _ = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;
+            });
+        }
+    });
+    port
+}
+
+/// Something that speaks HTTP and is no Ringfence.
+fn stranger() -> String {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            _ = stream.read(&mut [0; 4096]);
+            _ = stream.write_all(
+                b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello",
+            );
+        }
+    });
+    format!("http://{address}")
+}
