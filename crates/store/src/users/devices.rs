@@ -150,7 +150,7 @@ pub(super) async fn present(
     now: Timestamp,
 ) -> Result<Presented> {
     let refused = Presented { judgement: Judgement::Refused, next: None };
-    let Some((id, _)) = token.expose().split_once('.').filter(|_| policy.trusts()) else {
+    let Some(id) = id_of(token).filter(|_| policy.trusts()) else {
         return Ok(refused);
     };
     let select = "SELECT * FROM user_devices WHERE id = $1 AND user_id = $2";
@@ -242,6 +242,14 @@ pub(super) async fn end_of_application(
                   WHERE ended_at IS NULL AND user_id IN (SELECT id FROM users WHERE application = $1 \
                   AND policy IS NULL)";
     transaction.execute(update, values![application, now]).await
+}
+
+/// The device that a token is of, if it looks like one of ours: a browser can send anything.
+fn id_of(token: &Secret) -> Option<&str> {
+    let (id, secret) = token.expose().split_once('.')?;
+    let is_hex =
+        |text: &str, digits: usize| text.len() == digits && text.bytes().all(|it| it.is_ascii_hexdigit());
+    (is_hex(id.strip_prefix("dv_")?, 16) && is_hex(secret, 64)).then_some(id)
 }
 
 fn new_token(id: &str) -> Secret {

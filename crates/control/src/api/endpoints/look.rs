@@ -4,9 +4,9 @@ use bytes::Bytes;
 use http::Method;
 
 use super::super::access::Scope;
-use super::super::problem::{Kind, Problem};
-use super::super::query::{CURSOR, Form, PAGE_SIZE, Parameter};
 use super::{Call, Endpoint, json};
+use crate::json_api::problem::{Kind, Problem};
+use crate::json_api::query::{CURSOR, Form, PAGE_SIZE, Parameter};
 use crate::views::{AuditRows, Limits, Nodes, Report, Status};
 
 pub(super) const STATUS: Endpoint = Endpoint {
