@@ -19,7 +19,7 @@ NOBODY = {"password": generate_password_hash(os.urandom(16).hex())}
 
 @app.get("/")
 def home():
-    return page("home", name=session["user"]) if "user" in session else redirect("/sign-in")
+    return page("home", user=session["user"]) if "user" in session else redirect("/sign-in")
 
 
 @app.route("/sign-in", methods=["GET", "POST"])
@@ -90,7 +90,7 @@ def remember(name, response, answer):
 # ---------------------------------------------------------------- two-factor sign-in: to here
 
 PAGES = {
-    "home": """<p>Welcome, {{ name }}.</p><form method=post action=/sign-out><button>Sign out</button></form>""",
+    "home": """<p>Welcome, {{ user }}.</p><form method=post action=/sign-out><button>Sign out</button></form>""",
     "sign-in": """<form method=post action=/sign-in>
         <p><label>Name<br><input name=name autocomplete=username required></label>
         <p><label>Password<br><input name=password type=password autocomplete=current-password required></label>
