@@ -11,6 +11,7 @@ import pathlib
 import zlib
 from urllib.parse import parse_qs, urlsplit
 
+import problems  # noqa: F401
 import requests
 import schemathesis
 
@@ -100,18 +101,6 @@ def no_token_comes_back(ctx, response, case):
     """No answer has the token in it, not even one to a request that has it in a strange place."""
     if TOKEN and TOKEN.encode() in response.content:
         raise AssertionError("the token is in the answer")
-
-
-@schemathesis.check
-def a_refusal_is_a_problem_document(ctx, response, case):
-    """Also where the document does not say what is there: a path or method that it does not have."""
-    if response.status_code < 400 or response.request.method == "HEAD":
-        return
-    problem = json.loads(response.content)
-    if response.headers["content-type"] != ["application/problem+json"] or problem["status"] != response.status_code:
-        raise AssertionError(f"{response.headers['content-type']}: {problem}")
-    if not problem["type"].endswith("#" + problem["code"]):
-        raise AssertionError(f"{problem['type']} explains {problem['code']}")
 
 
 @schemathesis.check

@@ -156,7 +156,7 @@ pub(crate) const ROUTES: &[Route] = &[
     dangerous(Method::POST, "/breakers/reset", Operator, false, |call| Box::pin(breaker::reset(call))),
     inside(Method::GET, "/limits", Auditor, false, |call| Box::pin(limits::show(call))),
     inside(Method::GET, "/limits/plan", Auditor, true, |call| Box::pin(limits::plan(call))),
-    inside(Method::GET, "/requests", Auditor, true, |call| Box::pin(requests::show(call))),
+    inside(Method::GET, "/requests", Auditor, true, |call| Box::pin(ready(requests::show(&call)))),
     inside(Method::GET, "/services", Auditor, true, |call| Box::pin(services::show(call))),
     dangerous(Method::GET, "/services/resume", Operator, true, |call| Box::pin(services::ask_resume(call))),
     dangerous(Method::POST, "/services/resume", Operator, true, |call| Box::pin(services::resume(call))),

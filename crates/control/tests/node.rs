@@ -76,7 +76,7 @@ impl Installation {
             clock: Arc::new(Hands { unix_seconds: AtomicU64::new(BEGIN), begin: Instant::now() }),
             told: Arc::default(),
             accounts: Arc::default(),
-            folder: folder,
+            folder,
         }
     }
 

@@ -1,4 +1,4 @@
-//! The second factor as a service: what Twilio's libraries would send, over a real store, with a Twilio of our own that the
+//! The second factor as a service: what Twilio's libraries would send, and what Verify lacks, over a real store, with a Twilio of our own that the
 //! codes go out by. Every answer that is a success is held against Twilio's own document.
 
 #[path = "verify/answers.rs"]
@@ -9,5 +9,11 @@ mod attacks;
 mod kit;
 #[path = "verify/sending.rs"]
 mod sending;
+#[path = "engine/shape.rs"]
+mod shape;
+#[path = "verify/user_attacks.rs"]
+mod user_attacks;
+#[path = "verify/users.rs"]
+mod users;
 #[expect(dead_code, reason = "subaccounts are for the tests of limits")]
 mod world;

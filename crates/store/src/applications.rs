@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::audit::{self, NewAudit};
 use crate::error::Error;
 use crate::sql::{Row, values};
-use crate::{Result, Store};
+use crate::{Result, Store, users};
 
 /// An application.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,7 +86,7 @@ impl Store {
         .await
     }
 
-    /// Removes an application; its credentials are revoked with it. [`Missing`](Error::Missing) where there is none.
+    /// Removes an application; its credentials are revoked with it, and its users erased. [`Missing`](Error::Missing) where there is none.
     pub async fn remove_application(&self, by: &Actor, sid: Sid, now: Timestamp) -> Result<()> {
         self.write((by.clone(), sid, now), |(by, sid, now), transaction| {
             Box::pin(async move {
@@ -97,8 +97,9 @@ impl Store {
                 let revoke =
                     "UPDATE credentials SET revoked_at = $2 WHERE application = $1 AND revoked_at IS NULL";
                 let revoked = transaction.execute(revoke, values![*sid, *now]).await?;
+                let users = users::erase_all(transaction, *sid).await?;
                 let audit = NewAudit::new("application.remove", format!("application {sid}"))
-                    .with(json!({ "credentials": revoked }));
+                    .with(json!({ "credentials": revoked, "users": users }));
                 audit::append(transaction, by, &audit, *now).await?;
                 Ok(())
             })

@@ -64,6 +64,7 @@ mod sql;
 mod taken;
 mod tokens;
 mod triggers;
+mod users;
 mod verify_limits;
 mod write;
 
@@ -97,6 +98,10 @@ pub use readings::{NewReading, Reading};
 pub use retention::Forget;
 pub use tokens::{NewToken, Token};
 pub use triggers::{NewTrigger, Trigger};
+pub use users::{
+    BegunSignIn, CheckSignIn, DeviceToken, NewUserDevice, NewUserSignIn, NotPassed, SIGN_IN, SignInChecked,
+    SignInState, TotpConfirmed, User, UserDevice, UserFactor, UserName, UserPolicy, UserSignIn,
+};
 pub use verify_limits::{NotLimited, VerifyBucket, VerifyLimit};
 
 use crate::seal::Keyring;

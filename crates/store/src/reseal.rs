@@ -74,6 +74,9 @@ const COLUMNS: &[Column] = &[
     column!("sign_ins", "address", "id"),
     column!("sign_ins", "agent", "id"),
     column!("challenges", "sealed", "sid"),
+    column!("user_factors", "secret", "id"),
+    column!("user_devices", "sealed", "id"),
+    column!("user_sign_ins", "sealed", "id"),
 ];
 
 /// The statements above say 9.

@@ -4,12 +4,12 @@
 //! that is not sealed. Of the audit log the beginning goes, up to a signed head, which then signs where the rest begins: the
 //! chain verifies from there.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use ringfence_model::Actor;
 
 use crate::audit::{self, NewAudit};
 use crate::sql::{Transaction, values};
-use crate::{Result, Store};
+use crate::{Result, Store, users};
 
 /// What grows with time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,7 +108,10 @@ async fn forget_challenges(transaction: &mut Transaction, before: Timestamp, bat
     let challenges = transaction.execute(challenges, values![before, batch]).await?;
     let failures = "DELETE FROM failures WHERE subject IN (SELECT subject FROM failures \
                     WHERE last < $1 AND subject LIKE 'number/%' ORDER BY subject LIMIT $2)";
-    Ok(challenges + transaction.execute(failures, values![before, batch]).await?)
+    // A code is good for ten minutes, and a sign-in that it was sent for is over before: it must not be forgotten first.
+    let sign_ins_before = before.checked_sub(SignedDuration::from_hours(1)).unwrap_or(Timestamp::MIN);
+    let sign_ins = users::forget_sign_ins(transaction, sign_ins_before, batch).await?;
+    Ok(challenges + sign_ins + transaction.execute(failures, values![before, batch]).await?)
 }
 
 /// Deletes what sign-ins leave behind. A session that nobody used since is over, whatever it says; a pause after wrong
@@ -129,7 +132,7 @@ async fn forget_sign_ins(transaction: &mut Transaction, before: Timestamp, batch
     for delete in deletes {
         rows += transaction.execute(delete, values![before, batch]).await?;
     }
-    Ok(rows)
+    Ok(rows + users::forget(transaction, before, batch).await?)
 }
 
 /// Deletes the beginning of the log. It ends where the first row is that must stay, and one row earlier at least than

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use ringfence_control::user_api::MAY_MANAGE;
 use ringfence_control::verify::{KIND, MAY_APPROVE};
 use ringfence_model::Sid;
 use ringfence_store::{Credential, NewCredential};
@@ -46,6 +47,9 @@ struct CreateArguments {
     /// Let it approve a verification without its code
     #[arg(long)]
     may_approve: bool,
+    /// Let it change users: their policies, their factors, their trusted browsers
+    #[arg(long)]
+    may_manage: bool,
     /// After what time it is worthless, such as 90d; never if not given
     #[arg(long, value_name = "TIME", value_parser = api_token::parse_time)]
     expires: Option<Duration>,
@@ -118,7 +122,11 @@ async fn create(arguments: &CreateArguments, opened: &Opened) -> Result<Answer, 
         kind: KIND.to_owned(),
         application: Some(application.sid),
         name: arguments.name.clone(),
-        scopes: arguments.may_approve.then(|| MAY_APPROVE.to_owned()).into_iter().collect(),
+        scopes: [(arguments.may_approve, MAY_APPROVE), (arguments.may_manage, MAY_MANAGE)]
+            .into_iter()
+            .filter(|(may, _)| *may)
+            .map(|(_, scope)| scope.to_owned())
+            .collect(),
         expires_at,
     };
     let created = opened.store.create_credential(&opened.by, new, opened.now).await;

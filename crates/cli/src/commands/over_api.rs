@@ -50,8 +50,13 @@ pub(crate) struct ReachArguments {
     /// The configuration, whose [store] says where the store is
     #[arg(long, value_name = "FILE", required_unless_present = "api", conflicts_with = "api")]
     config: Option<PathBuf>,
-    /// Ask the admin listener of a running `serve` instead, such as http://127.0.0.1:9090; the token is in RINGFENCE_API_TOKEN
-    #[arg(long, value_name = "URL")]
+    /// Ask the admin listener of a running `serve` instead
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "Ask the admin listener of a running `serve` instead, such as http://127.0.0.1:9090; the token is in \
+                RINGFENCE_API_TOKEN"
+    )]
     api: Option<String>,
     /// The file that holds the token for --api
     #[arg(long, value_name = "FILE", requires = "api")]
@@ -66,7 +71,7 @@ pub(crate) enum Reach<'a> {
     /// The configuration.
     Store(&'a Path),
     /// A node that runs.
-    Node(Api),
+    Node(Box<Api>),
 }
 
 /// The API of a node.
@@ -88,7 +93,8 @@ struct Problem {
 impl ReachArguments {
     pub(crate) fn reach(&self) -> Result<Reach<'_>, Failure> {
         match (&self.api, &self.config) {
-            (Some(url), _) => Api::new(url, self.token_file.as_deref(), self.ca.as_deref()).map(Reach::Node),
+            (Some(url), _) => Api::new(url, self.token_file.as_deref(), self.ca.as_deref())
+                .map(|api| Reach::Node(Box::new(api))),
             (None, Some(file)) => Ok(Reach::Store(file)),
             (None, None) => Err(Failure::usage("name the configuration with --config, or a node with --api")),
         }
@@ -187,7 +193,7 @@ impl Api {
             head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         match media_type {
             "application/problem+json" => Err(match serde_json::from_slice(&body) {
-                Ok(problem) => self.refused(problem),
+                Ok(problem) => self.refused(&problem),
                 Err(_) => self.no_ringfence(head.status.as_u16()),
             }),
             given if head.status.is_success() && given == wanted => Ok(body),
@@ -206,7 +212,7 @@ impl Api {
     }
 
     /// Whose turn it is after a node refused. Exit codes are those of the same command on the store.
-    fn refused(&self, problem: Problem) -> Failure {
+    fn refused(&self, problem: &Problem) -> Failure {
         let detail = one_line(&problem.detail, 500);
         match problem.code.as_str() {
             "no-token" | "invalid-token" => Failure::configuration(format!("{}: {detail}", self.base)).hint(

@@ -45,9 +45,8 @@ pub(super) fn resolve(
     if let Some(field) = table.find("requests") {
         match field.as_text() {
             Some("off") => requests = Remember::Nothing,
-            Some("metadata") => {}
             Some("redacted-bodies") if listens_at.is_some() => requests = Remember::RedactedBodies,
-            Some("redacted-bodies") => {}
+            Some("metadata" | "redacted-bodies") => {}
             Some(_) => field.wrong(format_args!("is none of them; write {REQUESTS_FORM}"), problems),
             None => field.wrong_type("a text", REQUESTS_FORM, problems),
         }

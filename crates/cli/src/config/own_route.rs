@@ -115,8 +115,8 @@ impl OwnRoute {
     }
 }
 
-/// Notes a route for pressed keys where nobody is called. `is_there` says whether the file has a [second_factor], right
-/// or wrong.
+/// Notes a route for pressed keys where nobody is called. `is_there` says whether the file has a `[second_factor]`,
+/// right or wrong.
 pub(super) fn check_keys(
     tables: &[Table<'_>],
     is_there: bool,

@@ -47,12 +47,13 @@ impl Node {
 
     /// Runs a command on this machine's listener.
     fn ask(&self, token: &str, arguments: &[&str]) -> Run {
-        self.ask_at(&format!("http://127.0.0.1:{}", self.port), token, arguments)
+        run_at(&format!("http://127.0.0.1:{}", self.port), token, arguments)
     }
+}
 
-    fn ask_at(&self, url: &str, token: &str, arguments: &[&str]) -> Run {
-        run(&[arguments, &["--api", url]].concat(), token)
-    }
+/// Runs a command on the listener that is there.
+fn run_at(url: &str, token: &str, arguments: &[&str]) -> Run {
+    run(&[arguments, &["--api", url]].concat(), token)
 }
 
 /// Runs a command that has nothing but its arguments and a token: neither a configuration nor a store.
@@ -84,13 +85,13 @@ fn what_keeps_a_command_from_the_api_is_said() {
         .complains("unknown, expired or revoked");
     let trip = ["trip", "fifty a day", "--account", "Customer 7", "--reason", "leak"];
     node.ask(&node.reads, &trip).code(64).complains("needs the scope `operate`");
-    node.ask_at("http://192.0.2.1:9090", &node.reads, &["status"]).code(2).complains("without TLS");
+    run_at("http://192.0.2.1:9090", &node.reads, &["status"]).code(2).complains("without TLS");
     let closed = format!("http://127.0.0.1:{}", ringfence_testkit::free_port());
-    node.ask_at(&closed, &node.reads, &["status"]).code(69).complains("cannot be reached");
+    run_at(&closed, &node.reads, &["status"]).code(69).complains("cannot be reached");
     let other = stranger();
-    node.ask_at(&other, &node.reads, &["status"]).code(69).complains("is not the API of a Ringfence");
+    run_at(&other, &node.reads, &["status"]).code(69).complains("is not the API of a Ringfence");
     let https = format!("https://127.0.0.1:{}", node.port);
-    node.ask_at(&https, &node.reads, &["status"]).code(69).complains("TLS with");
+    run_at(&https, &node.reads, &["status"]).code(69).complains("TLS with");
     for command in ["plan", "apply"] {
         run(&["limits", command, "--api", &here], &node.reads).code(2).complains("not possible over the API");
     }
@@ -183,7 +184,7 @@ fn a_node_behind_tls_is_asked_if_its_authority_is_trusted() {
     let port = tls_before(&node.world, node.port, &certificates);
     let url = format!("https://localhost:{port}");
     let authority = certificates.authority_path().display().to_string();
-    node.ask_at(&url, &node.reads, &["status"]).code(69).complains("TLS with").complains("--ca");
+    run_at(&url, &node.reads, &["status"]).code(69).complains("TLS with").complains("--ca");
     let token = node.world.path("token");
     fs::write(&token, format!("{}\n", node.operates)).expect("written");
     let token = token.display().to_string();

@@ -58,7 +58,7 @@ impl Row {
     fn of(request: RecentRequest) -> Self {
         let (is_admitted, verdict, beside, explanation) = match request.outcome {
             GateOutcome::Admitted { account, candidate, finding } => {
-                let account = account.map_or_else(|| "by its password".to_owned(), |account| account);
+                let account = account.unwrap_or_else(|| "by its password".to_owned());
                 let mut beside = account;
                 if candidate != "as-received" {
                     beside = format!(
@@ -103,7 +103,7 @@ impl Row {
     }
 }
 
-pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
+pub(crate) fn show(call: &Call<'_>) -> Result<Response<Bytes>, Failed> {
     let text = |name: &str| call.query.filled(name).unwrap_or_default().to_owned();
     let (only, search, from) = (text("verdict"), text("search"), text("from"));
     let needle = search.to_ascii_lowercase();
@@ -142,7 +142,7 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
         absent,
         shown: only,
         search,
-        frame: Frame::new(&call, Section::Requests),
+        frame: Frame::new(call, Section::Requests),
     };
     shown(&view)
 }

@@ -15,8 +15,8 @@ use serde_json::json;
 
 use crate::world::World;
 
-fn sending(account: Sid) -> Option<Settings> {
-    Some(Settings {
+fn sending(account: Sid) -> Settings {
+    Settings {
         account,
         delivery: Delivery::Programmable {
             sender: Sender::Name("+15550006789".to_owned()),
@@ -26,7 +26,7 @@ fn sending(account: Sid) -> Option<Settings> {
         lifetime: SignedDuration::from_mins(10),
         key_url: Some("https://hooks.example.com/keys".to_owned()),
         public_url: None,
-    })
+    }
 }
 
 /// A code to the number that ends so; whether it was sent.
@@ -66,7 +66,7 @@ async fn without_anything_it_says_what_to_do() {
 #[tokio::test]
 async fn an_application_stands_there_with_its_codes_and_a_prefix_that_is_stopped_can_be_let_go_for_a_reason()
 {
-    let world = World::sending(Vec::new(), sending).await;
+    let world = World::sending(Vec::new(), |account| Some(sending(account))).await;
     let by = Actor::CommandLine("ops".to_owned());
     let settings = json!({ "digits": 8, "host": "login.example.com", "countries": ["US"] });
     let owl = world.store.add_application(&by, "Owl <b>Bank</b>", settings, world.now()).await.unwrap().sid;

@@ -124,7 +124,7 @@ impl World {
         let console = Console::new(ConsoleSetup {
             engine: Arc::new(move || Ok(Arc::clone(&at_work))),
             clock: Arc::clone(&clock) as _,
-            gate: Some(Gate { counts: Arc::new(counted), recent: Arc::new(seen) }),
+            gate: Some(Gate { counts: Arc::new(counted), recent: Arc::new(|| Some(seen())) }),
             rules: Rules::default(),
             hasher: Hasher::new(1),
             mails: false,
@@ -299,7 +299,7 @@ impl Page {
 }
 
 /// One that was let in, and two that were not.
-fn seen() -> Option<Vec<RecentRequest>> {
+fn seen() -> Vec<RecentRequest> {
     let request = |number: u64, path: &str, outcome| RecentRequest {
         number,
         at: Timestamp::from_second(i64::try_from(BEGIN + number).unwrap()).unwrap(),
@@ -316,7 +316,7 @@ fn seen() -> Option<Vec<RecentRequest>> {
         explanation: explanation.map(str::to_owned),
     };
     let explanation = "The signature is right for http:// and the public URL says https://.\nSet public_url.";
-    Some(vec![
+    vec![
         request(3, "/twilio/<script>alert(1)</script>", refused("missing_signature", 403, None)),
         request(2, "/twilio/voice", refused("signature_mismatch", 403, Some(explanation))),
         request(
@@ -328,7 +328,7 @@ fn seen() -> Option<Vec<RecentRequest>> {
                 finding: None,
             },
         ),
-    ])
+    ]
 }
 
 fn counted() -> Vec<RouteCounts> {

@@ -12,8 +12,8 @@ use ipnet::IpNet;
 use ringfence_model::{Actor, Secret};
 use ringfence_store::Token;
 
-use super::problem::{Kind, Problem};
 use crate::engine::Engine;
+use crate::json_api::problem::{Kind, Problem};
 
 /// What a token may do; each may also do what the one before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

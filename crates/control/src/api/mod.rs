@@ -12,22 +12,22 @@ mod body;
 mod endpoints;
 mod openapi;
 mod problem;
-mod query;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{Method, Request, Response};
 use ringfence_model::Sid;
 
 pub use access::Scope;
 
-use self::endpoints::{Call, ENDPOINTS, Endpoint};
-use self::problem::{Kind, Problem};
+use self::endpoints::{Call, ENDPOINTS};
 use crate::engine::Engine;
+use crate::json_api::endpoint::JSON;
+use crate::json_api::problem::{Kind, Problem};
+use crate::json_api::{self, body as json_body, endpoint, query};
 
 /// Where the document is that describes the rest. It needs no token.
 pub const DOCUMENT: &str = "/openapi.json";
@@ -66,91 +66,35 @@ impl Api {
     /// Answers a request whose body was read whole. `peer` is who sent it, as the socket says.
     pub async fn answer(&self, peer: SocketAddr, request: Request<Bytes>) -> Response<Bytes> {
         let is_head = request.method() == Method::HEAD;
-        let mut response = match self.body_of(peer, &request).await {
-            Ok((media_type, body)) => {
-                let mut response = Response::new(body);
-                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-                response
-            }
-            Err(problem) => problem.response(),
-        };
-        // What is true now may be false in a moment, and is not for caches between here and there.
-        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        let nosniff = HeaderValue::from_static("nosniff");
-        response.headers_mut().insert("x-content-type-options", nosniff);
-        if is_head {
-            let length = response.body().len();
-            response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
-            *response.body_mut() = Bytes::new();
-        }
-        response
+        json_api::response(self.body_of(peer, &request).await, is_head)
     }
 
-    /// An answer and its media type.
     async fn body_of(
         &self,
         peer: SocketAddr,
         request: &Request<Bytes>,
     ) -> Result<(&'static str, Bytes), Problem> {
         let path = request.uri().path();
-        // A HEAD is a GET whose body is not wanted.
-        let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
         if path == DOCUMENT {
-            return if method == Method::GET {
-                Ok(("application/json", self.document.clone()))
+            return if matches!(*request.method(), Method::GET | Method::HEAD) {
+                Ok((JSON, self.document.clone()))
             } else {
-                Err(not_allowed(request.method(), [Method::GET].iter()))
+                Err(endpoint::not_allowed(request.method(), [Method::GET].iter()))
             };
         }
-        let (endpoint, account) = find(method, path, request.method())?;
+        let (endpoint, parts) = endpoint::find(ENDPOINTS, request.method(), path, DOCUMENT)?;
         let secret = access::bearer(request.headers())?;
         let engine = (self.engine)().map_err(|why| Problem::new(Kind::NotReady, why))?;
         let token = access::admit(&engine, &secret, peer.ip(), endpoint.scope).await?;
         let query = query::read(request.uri().query().unwrap_or_default(), endpoint.query)?;
-        let account = (!account.is_empty()).then(|| account_of(account)).transpose()?;
+        let account = parts.first().map(|(_, text)| account_of(text)).transpose()?;
         if endpoint.body.is_some() {
-            body::expect_json(request)?;
+            json_body::expect_json(request)?;
         }
         let call =
             Call { engine: &engine, account, query, body: request.body(), actor: access::actor(&token) };
         Ok((endpoint.answer.media_type(), (endpoint.run)(call).await?))
     }
-}
-
-/// The endpoint that a request means, with what its path has for the SID of an account.
-fn find<'p>(
-    method: &Method,
-    path: &'p str,
-    as_sent: &Method,
-) -> Result<(&'static Endpoint, &'p str), Problem> {
-    let mut allowed = Vec::new();
-    for endpoint in ENDPOINTS {
-        let Some(account) = endpoint.matches(path) else { continue };
-        if endpoint.method == *method {
-            return Ok((endpoint, account));
-        }
-        allowed.push(&endpoint.method);
-    }
-    if allowed.is_empty() {
-        return Err(Problem::new(
-            Kind::NotFound,
-            format!("nothing is at this path; {DOCUMENT} says what there is"),
-        ));
-    }
-    Err(not_allowed(as_sent, allowed.into_iter()))
-}
-
-fn not_allowed<'m>(method: &Method, allowed: impl Iterator<Item = &'m Method>) -> Problem {
-    let mut names = Vec::new();
-    for allowed in allowed {
-        names.push(allowed.as_str());
-        if *allowed == Method::GET {
-            names.push("HEAD");
-        }
-    }
-    let names = names.join(", ");
-    Problem::new(Kind::MethodNotAllowed, format!("{method} is not possible here, only {names}"))
-        .with_header(ALLOW, &names)
 }
 
 fn account_of(text: &str) -> Result<Sid, Problem> {
@@ -170,9 +114,4 @@ impl fmt::Debug for ApiSetup {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("ApiSetup").finish_non_exhaustive()
     }
-}
-
-/// A status of the table of problems, for documents and answers alike.
-fn status(code: u16) -> StatusCode {
-    StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }

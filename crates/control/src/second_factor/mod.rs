@@ -164,6 +164,17 @@ impl<'e> SecondFactor<'e> {
 
     /// Sends a code to a user of an application; where one waits already, the same once more.
     pub async fn start(&self, by: &Actor, application: &Application, start: Start) -> Result<Begun> {
+        self.start_for(by, application, expected(application.sid), start).await
+    }
+
+    /// The same, for a code that counts for this alone.
+    pub async fn start_for(
+        &self,
+        by: &Actor,
+        application: &Application,
+        expected: Expected,
+        start: Start,
+    ) -> Result<Begun> {
         let settings = &application.settings;
         let details = Details {
             name: start.name.unwrap_or_else(|| application.name.clone()),
@@ -174,7 +185,7 @@ impl<'e> SecondFactor<'e> {
             warning: settings.warning,
         };
         let new = NewChallenge {
-            expected: expected(application.sid),
+            expected,
             number: start.to,
             channel: start.channel,
             length: CodeLength::new(settings.digits).unwrap_or_default(),

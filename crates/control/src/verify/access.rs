@@ -1,4 +1,4 @@
-//! Who asks: HTTP Basic with a credential of an application, as Twilio's libraries send it.
+//! Who asks, here and at [`crate::user_api`]: HTTP Basic with a credential of an application, as Twilio's libraries send it.
 //!
 //! The user name is the credential's own SID (`SK…`), as of an API key, or the SID of the account that codes go out from,
 //! as of an auth token: so both ways to make a client of Twilio's libraries work. A credential that is unknown, expired,
@@ -13,7 +13,6 @@ use http::header::AUTHORIZATION;
 use ringfence_model::{Secret, Sid};
 use ringfence_store::Credential;
 
-use super::refusal::Refusal;
 use crate::second_factor::{Application, SecondFactor};
 
 /// The kind of credential that opens this API.
@@ -23,44 +22,41 @@ pub const KIND: &str = "verify";
 pub const MAY_APPROVE: &str = "approve";
 
 /// A user name and a password, as they were sent.
-pub(super) struct Password {
+pub(crate) struct Password {
     user: String,
     secret: Secret,
 }
 
 /// Who asks, and for which application.
-pub(super) struct Caller {
-    pub(super) credential: Credential,
-    pub(super) application: Application,
+pub(crate) struct Caller {
+    pub(crate) credential: Credential,
+    pub(crate) application: Application,
 }
 
 impl Caller {
-    pub(super) fn may(&self, scope: &str) -> bool {
+    pub(crate) fn may(&self, scope: &str) -> bool {
         self.credential.scopes.iter().any(|it| it == scope)
     }
 }
 
 /// What the head of a request says of who sent it. Two answers to that are none.
-pub(super) fn basic(headers: &HeaderMap) -> Result<Password, Refusal> {
+pub(crate) fn basic(headers: &HeaderMap) -> Option<Password> {
     let mut given = headers.get_all(AUTHORIZATION).iter();
-    let (Some(value), None) = (given.next(), given.next()) else { return Err(Refusal::unauthenticated()) };
-    let decoded = value.to_str().ok().and_then(|value| {
-        let (scheme, encoded) = value.split_once(' ')?;
-        let encoded = scheme.eq_ignore_ascii_case("basic").then(|| encoded.trim_matches(' '))?;
-        let bytes = zeroize::Zeroizing::new(BASE64.decode(encoded).ok()?);
-        let text = std::str::from_utf8(&bytes).ok()?;
-        let (user, secret) = text.split_once(':')?;
-        Some(Password { user: user.to_owned(), secret: Secret::new(secret) })
-    });
-    decoded.filter(|password| !password.secret.is_empty()).ok_or_else(Refusal::unauthenticated)
+    let (Some(value), None) = (given.next(), given.next()) else { return None };
+    let (scheme, encoded) = value.to_str().ok()?.split_once(' ')?;
+    let encoded = scheme.eq_ignore_ascii_case("basic").then(|| encoded.trim_matches(' '))?;
+    let bytes = zeroize::Zeroizing::new(BASE64.decode(encoded).ok()?);
+    let (user, secret) = std::str::from_utf8(&bytes).ok()?.split_once(':')?;
+    let password = Password { user: user.to_owned(), secret: Secret::new(secret) };
+    Some(password).filter(|password| !password.secret.is_empty())
 }
 
-/// Who this is.
-pub(super) async fn admit(
+/// Who this is; `None` for all that is not good alike.
+pub(crate) async fn admit(
     factor: SecondFactor<'_>,
     password: &Password,
     peer: IpAddr,
-) -> Result<Caller, Refusal> {
+) -> ringfence_store::Result<Option<Caller>> {
     let store = factor.store();
     let found = store.find_credential(KIND, &password.secret, factor.now()).await?;
     let named = Sid::parse(&password.user).ok();
@@ -73,7 +69,7 @@ pub(super) async fn admit(
     };
     let (Some(credential), Some(application)) = (found, application) else {
         tracing::warn!(%peer, "a request to the second factor has credentials that are unknown, expired or revoked");
-        return Err(Refusal::unauthenticated());
+        return Ok(None);
     };
-    Ok(Caller { credential, application: Application::read(application)? })
+    Ok(Some(Caller { credential, application: Application::read(application)? }))
 }

@@ -11,7 +11,7 @@
 //!
 //! It knows requests and answers whole; who listens, and how they come over a socket, is the gateway's.
 
-mod access;
+pub(crate) mod access;
 mod attempts;
 mod page;
 mod params;
@@ -150,12 +150,12 @@ impl Verify {
     async fn reply(&self, from: IpAddr, is_https: bool, request: &Request<Bytes>) -> Result<Reply, Refusal> {
         let path = request.uri().path();
         // Who it is comes first: strangers learn nothing of what there is.
-        let password = access::basic(request.headers())?;
+        let password = access::basic(request.headers()).ok_or_else(Refusal::unauthenticated)?;
         let engine = (self.setup.engine)().map_err(|why| Refusal::unavailable(&why))?;
         let Some(factor) = engine.second_factor() else {
             return Err(Refusal::unavailable("the second factor is not configured"));
         };
-        let caller = access::admit(factor, &password, from).await?;
+        let caller = access::admit(factor, &password, from).await?.ok_or_else(Refusal::unauthenticated)?;
         let (endpoint, params) = find(request.method(), path)?;
         let form = params::form(request)?;
         let call = Call {

@@ -14,6 +14,7 @@ use ringfence_control::decide::kind;
 use ringfence_control::engine::{Clients, Engine, KnownAccount, Setup};
 use ringfence_control::notices::Sender;
 use ringfence_control::second_factor::{ApplicationSettings, Delivery, Settings};
+use ringfence_control::user_api::UserApi;
 use ringfence_control::verify::{Verify, VerifySetup};
 use ringfence_model::{Actor, Clock, PhoneNumber, Secret, Sid};
 use ringfence_sandbox::Settings as SandboxSettings;
@@ -25,6 +26,7 @@ use ringfence_twilio::client::{Backoff, CallFilter, MessageFilter};
 use ringfence_twilio::wire::{Call, Form, Message};
 use serde_json::{Value, json};
 
+use crate::shape;
 use crate::world::World;
 
 pub(crate) const TO: &str = "+14155550123";
@@ -105,6 +107,8 @@ pub(crate) struct Bank {
     pub(crate) application: Application,
     pub(crate) login: Login,
     verify: Verify,
+    users: UserApi,
+    users_document: Value,
     clock: Arc<Hands>,
     me: Life,
     document: Document,
@@ -167,9 +171,26 @@ impl Bank {
         let (application, login) = application(&store, &options.settings, "Owl Bank", &[], now).await;
         let source = Arc::clone(&engine);
         let setup = VerifySetup { engine: Arc::new(move || Ok(Arc::clone(&source))) };
+        let users = UserApi::new(Arc::clone(&setup.engine));
+        let asked = Request::get("/v1/openapi.json").body(Bytes::new()).expect("a request");
+        let told = users.answer(IpAddr::from([127, 0, 0, 1]), asked).await;
+        let users_document = serde_json::from_slice(told.body()).expect("JSON");
         let document = Document::load("twilio_verify_v2");
         let verify = Verify::new(setup);
-        Self { world, store, engine, application, login, verify, clock, me, document, _folder: folder }
+        Self {
+            world,
+            store,
+            engine,
+            application,
+            login,
+            verify,
+            users,
+            users_document,
+            clock,
+            me,
+            document,
+            _folder: folder,
+        }
     }
 
     /// Another application with a credential.
@@ -237,6 +258,59 @@ impl Bank {
             assert_eq!(problems, Vec::<String>::new(), "{method} {path}: {body:#}");
         }
         Answer { status, body, response }
+    }
+
+    /// What is written down of the API for users.
+    pub(crate) fn users_document(&self) -> &Value {
+        &self.users_document
+    }
+
+    /// Asks the API for users. Whatever it answers is what its document says.
+    pub(crate) async fn users(
+        &self,
+        login: Option<&Login>,
+        method: &str,
+        path: &str,
+        body: Option<&str>,
+    ) -> Answer {
+        let mut request =
+            Request::builder().method(method).uri(path).header("content-type", "application/json");
+        if let Some(Login { user, password }) = login {
+            let encoded = BASE64.encode(format!("{user}:{}", password.expose()));
+            request = request.header("authorization", format!("Basic {encoded}"));
+        }
+        let request = request.body(Bytes::from(body.unwrap_or_default().to_owned())).expect("a request");
+        self.users_send(request).await
+    }
+
+    pub(crate) async fn users_send(&self, request: Request<Bytes>) -> Answer {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let response = self.users.answer(IpAddr::from([127, 0, 0, 1]), request).await;
+        let status = response.status().as_u16();
+        assert!(status < 500, "{method} {path}: {response:?}");
+        assert_eq!(response.headers()["cache-control"], "no-store");
+        let body: Value = serde_json::from_slice(response.body()).expect("JSON");
+        if let Some(said) = self.said(&method, &path) {
+            let schema = said["responses"][status.to_string()]["content"].as_object();
+            let schema = schema.and_then(|content| content.values().next()).map(|content| &content["schema"]);
+            assert!(schema.is_some(), "{method} {path} may not answer {status}: {body:#}");
+            let schema = schema.expect("it was looked at");
+            shape::check(&self.users_document, schema, &body);
+        }
+        Answer { status, body, response }
+    }
+
+    /// What the document says of the operation, if there is one.
+    fn said(&self, method: &Method, path: &str) -> Option<&Value> {
+        let is_it = |template: &str| {
+            let (wanted, given): (Vec<_>, Vec<_>) =
+                (template.split('/').collect(), path.split('/').collect());
+            wanted.len() == given.len()
+                && wanted.iter().zip(&given).all(|(wanted, given)| wanted.starts_with('{') || wanted == given)
+        };
+        let paths = self.users_document["paths"].as_object()?;
+        let mut found = paths.iter().filter(|(template, _)| is_it(template));
+        found.find_map(|(_, item)| item.get(method.as_str().to_ascii_lowercase()))
     }
 
     pub(crate) async fn start(&self, form: &[(&str, &str)]) -> Answer {

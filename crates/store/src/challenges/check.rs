@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::{CONSOLE, Challenge, Counter, Expected, Which, lock, sends, write_course};
 use crate::audit::{self, NewAudit};
+use crate::factor_keys::FactorKeys;
 use crate::sql::Transaction;
 use crate::{Result, Store, conversions, failures};
 
@@ -64,47 +65,7 @@ impl Store {
     pub async fn check_challenge(&self, by: &Actor, check: Check, now: Timestamp) -> Result<Checked> {
         let data = (by.clone(), check, self.factor_keys().await?, now);
         self.write(data, |(by, check, keys, now), transaction| {
-            Box::pin(async move {
-                let now = *now;
-                let Some(mut challenge) = lock(transaction, keys, &check.expected, check.which).await? else {
-                    return Ok(Checked::Not(NotChecked::Missing));
-                };
-                let expires_at = challenge.course.expires_at;
-                let (course, right) = challenge.course.count(now);
-                let right = match right {
-                    Ok(right) => right,
-                    Err(refused) => {
-                        let not = match refused {
-                            Refused::MaxChecks => NotChecked::MaxChecks(expires_at),
-                            _ => NotChecked::Missing,
-                        };
-                        if course != challenge.course {
-                            challenge.now_at(course, now);
-                            write_course(transaction, &challenge, now).await?;
-                        }
-                        return refuse(transaction, by, &challenge, not, now).await;
-                    }
-                };
-                let subject = check.counter.subject(&check.expected.application, &challenge.number_tag);
-                if let Err(barred) = failures::count(transaction, &subject, check.counter.rule(), now).await?
-                {
-                    return refuse(transaction, by, &challenge, NotChecked::Barred(barred), now).await;
-                }
-                challenge.now_at(course, now);
-                write_course(transaction, &challenge, now).await?;
-
-                let is_right = challenge.code(keys).is(check.code.expose());
-                let course = challenge.course.compared(right, is_right, now);
-                if !is_right {
-                    note(transaction, by, "challenge.refuse", &challenge, "wrong", now).await?;
-                    return Ok(Checked::Wrong(Box::new(challenge)));
-                }
-                challenge.now_at(course, now);
-                write_course(transaction, &challenge, now).await?;
-                failures::forget(transaction, &subject).await?;
-                approved(transaction, by, &challenge, "code", now).await?;
-                Ok(Checked::Approved(Box::new(challenge)))
-            })
+            Box::pin(check_in(transaction, by, check, keys, *now))
         })
         .await
     }
@@ -143,6 +104,53 @@ impl Store {
         })
         .await
     }
+}
+
+/// Checks a code in a transaction that something else follows in.
+pub(crate) async fn check_in(
+    transaction: &mut Transaction,
+    by: &Actor,
+    check: &Check,
+    keys: &FactorKeys,
+    now: Timestamp,
+) -> Result<Checked> {
+    let Some(mut challenge) = lock(transaction, keys, &check.expected, check.which).await? else {
+        return Ok(Checked::Not(NotChecked::Missing));
+    };
+    let expires_at = challenge.course.expires_at;
+    let (course, right) = challenge.course.count(now);
+    let right = match right {
+        Ok(right) => right,
+        Err(refused) => {
+            let not = match refused {
+                Refused::MaxChecks => NotChecked::MaxChecks(expires_at),
+                _ => NotChecked::Missing,
+            };
+            if course != challenge.course {
+                challenge.now_at(course, now);
+                write_course(transaction, &challenge, now).await?;
+            }
+            return refuse(transaction, by, &challenge, not, now).await;
+        }
+    };
+    let subject = check.counter.subject(&check.expected.application, &challenge.number_tag);
+    if let Err(barred) = failures::count(transaction, &subject, check.counter.rule(), now).await? {
+        return refuse(transaction, by, &challenge, NotChecked::Barred(barred), now).await;
+    }
+    challenge.now_at(course, now);
+    write_course(transaction, &challenge, now).await?;
+
+    let is_right = challenge.code(keys).is(check.code.expose());
+    let course = challenge.course.compared(right, is_right, now);
+    if !is_right {
+        note(transaction, by, "challenge.refuse", &challenge, "wrong", now).await?;
+        return Ok(Checked::Wrong(Box::new(challenge)));
+    }
+    challenge.now_at(course, now);
+    write_course(transaction, &challenge, now).await?;
+    failures::forget(transaction, &subject).await?;
+    approved(transaction, by, &challenge, "code", now).await?;
+    Ok(Checked::Approved(Box::new(challenge)))
 }
 
 /// What follows from an approval.

@@ -19,6 +19,7 @@ use ringfence_second_factor::failures::Rule;
 use serde::{Deserialize, Serialize};
 
 pub use begin::{Begun, NewChallenge, NotSent, Resend};
+pub(crate) use check::check_in;
 pub use check::{Check, Checked, End, NotChecked};
 pub use sends::{CodeSend, SendFilter, SendOutcome, Summary, ToSend};
 

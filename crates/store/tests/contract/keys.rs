@@ -6,13 +6,13 @@ use ringfence_model::{PhoneNumber, Secret, Sid};
 use ringfence_second_factor::challenge::Channel;
 use ringfence_second_factor::code::CodeLength;
 use ringfence_second_factor::country::Country;
-use ringfence_second_factor::policy::Assurance;
+use ringfence_second_factor::policy::{Assurance, Kind};
 use ringfence_second_factor::pumping::{Asker, Limits};
 use ringfence_second_factor::totp::Seed;
 use ringfence_store::{
-    Counter, Error, Expected, ExportOf, FactorSecret, Forget, Keys, MasterKey, NewAudit, NewChallenge,
-    NewDevice, NewEffect, NewFactor, NewSession, NewToken, SealedError, SeenAccount, Stage, Store, Where,
-    Which,
+    CheckSignIn, Counter, Error, Expected, ExportOf, FactorSecret, Forget, Keys, MasterKey, NewAudit,
+    NewChallenge, NewDevice, NewEffect, NewFactor, NewSession, NewToken, NewUserSignIn, SealedError,
+    SeenAccount, SignInChecked, Stage, Store, UserName, Where, Which,
 };
 use serde_json::json;
 
@@ -58,6 +58,7 @@ async fn fill(store: &Store) -> Vec<String> {
     let (_, bearer) = store.create_token(&operator(), token, start()).await.unwrap();
     let code = challenge(store).await;
     let mut secrets = fill_people(store).await;
+    secrets.extend(fill_users(store).await);
     secrets.extend(
         [TOKEN, "Karenina", "anna@", "4155550123", "vronsky", "levin", "4155550188", "Kitty"]
             .map(str::to_owned),
@@ -105,6 +106,38 @@ async fn fill_people(store: &Store) -> Vec<String> {
         ["oblonsky", "shcherbatsky", "4155550177", "of kitty's", "of dolly's", "karamazov", "Smerdyakov"]
             .map(str::to_owned),
     );
+    secrets
+}
+
+/// The same of users of applications.
+async fn fill_users(store: &Store) -> Vec<String> {
+    let by = operator();
+    let user = UserName { application: Sid::new(*b"VA", 1), name: "stavrogin@example.com".into() };
+    let seed = store.enrol_user_totp(&by, &user, start()).await.unwrap();
+    let code = seed.code_at(start());
+    store.confirm_user_totp(&by, &user, &code, start()).await.unwrap();
+    let codes = store.new_user_recovery_codes(&by, &user, start()).await.unwrap();
+    let new = NewUserSignIn {
+        user: user.clone(),
+        phone: Some(PhoneNumber::parse("+14155550166").unwrap()),
+        device: None,
+        address: Some("2001:db8::shatov".into()),
+        agent: Some("Verkhovensky/5.0".into()),
+        always: false,
+    };
+    let sign_in = store.begin_user_sign_in(&by, new, start()).await.unwrap().sign_in.id;
+    let typed = codes[0].spelled().to_string();
+    let trust = Some(Some("Kirillov's".to_owned()));
+    let code = Secret::new(typed.as_str());
+    let check = CheckSignIn { user, sign_in, kind: Kind::RecoveryCode, code, trust };
+    let checked = store.check_user_sign_in(&by, check, start()).await.unwrap();
+    let SignInChecked::Passed { token: Some(token), .. } = checked else { panic!("{checked:?}") };
+    let mut secrets = vec![token.token.expose().split_once('.').unwrap().1.to_owned()];
+    for code in codes {
+        secrets.extend([code.spelled().to_string(), code.spelled().replace('-', "")]);
+    }
+    secrets.push(seed.spelled().replace(' ', ""));
+    secrets.extend(["stavrogin", "4155550166", "shatov", "Verkhovensky", "Kirillov"].map(str::to_owned));
     secrets
 }
 

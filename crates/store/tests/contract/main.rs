@@ -16,5 +16,6 @@ mod opening;
 mod outbox;
 mod persons;
 mod sign_ins;
+mod users;
 mod world;
 mod writing;

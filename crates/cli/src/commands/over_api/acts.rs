@@ -53,8 +53,13 @@ pub(crate) fn on_breaker(
         let sid = account.as_ref().map(|account| account.sid);
         let subject = sid.map_or(Subject::Together, Subject::Account);
         let mut followed = Followed { limit: &limit.name, account: sid, lifts, before: HashSet::new() };
-        followed.before =
-            followed.orders(api).await?.iter().filter(is_given_up).map(|order| order.id).collect();
+        followed.before = followed
+            .orders(api)
+            .await?
+            .iter()
+            .filter(|order| is_given_up(order))
+            .map(|order| order.id)
+            .collect();
         let held_before = held_by(&api.accounts().await?, &limit.name);
 
         let mut body = json!({ "limit": limit.name, "account": sid, "reason": reason });
@@ -118,8 +123,13 @@ pub(crate) fn on_account(
         let account = find(&api.accounts().await?, account, api)?;
         let sid = account.sid;
         let mut followed = Followed { limit: "", account: Some(sid), lifts, before: HashSet::new() };
-        followed.before =
-            followed.orders(api).await?.iter().filter(is_given_up).map(|order| order.id).collect();
+        followed.before = followed
+            .orders(api)
+            .await?
+            .iter()
+            .filter(|order| is_given_up(order))
+            .map(|order| order.id)
+            .collect();
         let verb = if lifts { "resume" } else { "suspend" };
         let _: AccountView =
             api.post(&format!("/v1/accounts/{sid}/{verb}"), &json!({ "reason": reason })).await?;
@@ -176,7 +186,7 @@ impl Followed<'_> {
             let orders = self.orders(api).await?;
             met.extend(orders.iter().filter_map(|order| order.account.as_ref()).map(|account| account.sid));
             let is_over = patience.is_none_or(|patience| began.elapsed() >= patience);
-            if is_over || orders.iter().all(|order| is_given_up(&order)) {
+            if is_over || orders.iter().all(is_given_up) {
                 return Ok((carried(orders), met));
             }
             tokio::time::sleep(LOOK).await;
@@ -197,7 +207,7 @@ fn carried(orders: Vec<OrderView>) -> Carried {
     Carried { standing, undone: undone.collect(), others_at_work: true, trouble: None }
 }
 
-fn is_given_up(order: &&OrderView) -> bool {
+fn is_given_up(order: &OrderView) -> bool {
     order.state == OrderState::GivenUp
 }
 

@@ -18,6 +18,7 @@ use ringfence_control::node::{Keep, Limits, Node, OnAccounts, Setup};
 use ringfence_control::notices::Notifier;
 use ringfence_control::people::{Hasher, Rules};
 use ringfence_control::second_factor;
+use ringfence_control::user_api::UserApi;
 use ringfence_control::verify::{Verify, VerifySetup};
 use ringfence_gateway::settings::Settings;
 use ringfence_gateway::{
@@ -230,9 +231,16 @@ impl ControlPlane {
     /// The service of the second factor. It is there as long as the gate is; what it asks changes with each reload.
     fn second_factor(&self) -> Hosted {
         let verify = Verify::new(VerifySetup { engine: self.engine() });
+        let users = UserApi::new(self.engine());
         Arc::new(move |caller, request| {
-            let verify = verify.clone();
-            Box::pin(async move { verify.answer(caller.address, caller.is_https, request).await })
+            let (verify, users) = (verify.clone(), users.clone());
+            Box::pin(async move {
+                if UserApi::has(request.uri().path()) {
+                    users.answer(caller.address, request).await
+                } else {
+                    verify.answer(caller.address, caller.is_https, request).await
+                }
+            })
         })
     }
 

@@ -6,10 +6,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::super::access::Scope;
-use super::super::body::{self, Reason};
-use super::super::problem::{Kind, Problem};
-use super::super::query::{CURSOR, PAGE_SIZE};
-use super::{Answer, Call, Endpoint, json};
+use super::super::body::Reason;
+use super::{Call, Endpoint, json};
+use crate::json_api::body;
+use crate::json_api::endpoint::Answer;
+use crate::json_api::problem::{Kind, Problem};
+use crate::json_api::query::{CURSOR, PAGE_SIZE};
 use crate::views::{AccountView, Accounts};
 
 pub(super) const LIST: Endpoint = Endpoint {

@@ -7,11 +7,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::super::access::Scope;
-use super::super::body::{self, AccountSid, Allowed, Reason};
-use super::super::problem::{Kind, Problem};
-use super::super::query::{CURSOR, Form, PAGE_SIZE, Parameter};
-use super::{Answer, Call, Endpoint, json};
+use super::super::body::{AccountSid, Allowed, Reason};
+use super::{Call, Endpoint, json};
 use crate::engine::Engine;
+use crate::json_api::body;
+use crate::json_api::endpoint::Answer;
+use crate::json_api::problem::{Kind, Problem};
+use crate::json_api::query::{CURSOR, Form, PAGE_SIZE, Parameter};
 use crate::views::{BreakerFilter, BreakerView, Breakers, PhaseName};
 
 pub(super) const LIST: Endpoint = Endpoint {

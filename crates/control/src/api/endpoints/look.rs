@@ -5,9 +5,10 @@ use http::Method;
 use ringfence_store::ExportOf;
 
 use super::super::access::Scope;
-use super::super::problem::{Kind, Problem};
-use super::super::query::{CURSOR, Form, PAGE_SIZE, Parameter};
-use super::{Answer, Call, Endpoint, json};
+use super::{Call, Endpoint, json};
+use crate::json_api::endpoint::Answer;
+use crate::json_api::problem::{Kind, Problem};
+use crate::json_api::query::{CURSOR, Form, PAGE_SIZE, Parameter};
 use crate::views::{AuditRows, Limits, Nodes, OrderList, Report, Status};
 
 pub(super) const STATUS: Endpoint = Endpoint {

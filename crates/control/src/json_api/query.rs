@@ -11,15 +11,15 @@ use crate::views::{Page, SIZE_MAX};
 
 /// A parameter of a query.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Parameter {
-    pub(super) name: &'static str,
-    pub(super) form: Form,
-    pub(super) description: &'static str,
+pub(crate) struct Parameter {
+    pub(crate) name: &'static str,
+    pub(crate) form: Form,
+    pub(crate) description: &'static str,
 }
 
 /// What a parameter looks like.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Form {
+pub(crate) enum Form {
     Text,
     Account,
     Word(&'static [&'static str]),
@@ -43,24 +43,24 @@ enum Given {
 
 /// The parameters that were given.
 #[derive(Debug, Default)]
-pub(super) struct Query(BTreeMap<&'static str, Given>);
+pub(crate) struct Query(BTreeMap<&'static str, Given>);
 
 /// Where a list goes on.
-pub(super) const CURSOR: Parameter = Parameter {
+pub(crate) const CURSOR: Parameter = Parameter {
     name: "cursor",
     form: Form::Text,
     description: "Where the list goes on: what the page before gave as `next`.",
 };
 
 /// How long a page is.
-pub(super) const PAGE_SIZE: Parameter = Parameter {
+pub(crate) const PAGE_SIZE: Parameter = Parameter {
     name: "page_size",
     form: Form::Size,
     description: "How many at most; 100 if it is not given.",
 };
 
 /// Reads a query. Every parameter that is unknown, doubled or wrong is named.
-pub(super) fn read(query: &str, parameters: &'static [Parameter]) -> Result<Query, Problem> {
+pub(crate) fn read(query: &str, parameters: &'static [Parameter]) -> Result<Query, Problem> {
     let mut read = Query::default();
     let mut wrong = Vec::new();
     for (name, text) in form_urlencoded::parse(query.as_bytes()) {
@@ -128,7 +128,7 @@ impl Form {
         }
     }
 
-    pub(super) fn schema(self) -> Value {
+    pub(crate) fn schema(self) -> Value {
         match self {
             Self::Text => json!({ "type": "string", "pattern": "^[^\\u0000]*$" }),
             Self::Account => json!({ "type": "string", "pattern": "^AC[0-9a-fA-F]{32}$" }),
@@ -142,39 +142,39 @@ impl Form {
 }
 
 impl Query {
-    pub(super) fn text(&self, name: &str) -> Option<&str> {
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
         match self.0.get(name) {
             Some(Given::Text(text)) => Some(text),
             _ => None,
         }
     }
 
-    pub(super) fn account(&self, name: &str) -> Option<Sid> {
+    pub(crate) fn account(&self, name: &str) -> Option<Sid> {
         match self.0.get(name) {
             Some(Given::Account(sid)) => Some(*sid),
             _ => None,
         }
     }
 
-    pub(super) fn flag(&self, name: &str) -> bool {
+    pub(crate) fn flag(&self, name: &str) -> bool {
         self.0.get(name) == Some(&Given::Flag(true))
     }
 
-    pub(super) fn row(&self, name: &str) -> Option<i64> {
+    pub(crate) fn row(&self, name: &str) -> Option<i64> {
         match self.0.get(name) {
             Some(Given::Row(row)) => Some(*row),
             _ => None,
         }
     }
 
-    pub(super) fn time(&self, name: &str) -> Option<Timestamp> {
+    pub(crate) fn time(&self, name: &str) -> Option<Timestamp> {
         match self.0.get(name) {
             Some(Given::Time(at)) => Some(*at),
             _ => None,
         }
     }
 
-    pub(super) fn page(&self) -> Page {
+    pub(crate) fn page(&self) -> Page {
         let size = match self.0.get(PAGE_SIZE.name) {
             Some(Given::Size(size)) => *size,
             _ => Page::default().size,

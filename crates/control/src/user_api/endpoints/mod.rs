@@ -1,0 +1,94 @@
+//! What there is to ask: the table that routes requests, says what each needs, and is written down as the OpenAPI document.
+
+mod devices;
+mod policies;
+mod recovery_codes;
+mod sign_ins;
+mod totp;
+mod users;
+
+use std::pin::Pin;
+
+use bytes::Bytes;
+use percent_encoding::percent_decode_str;
+use ringfence_model::Actor;
+use ringfence_store::{Store, UserName};
+
+use super::access::Needs;
+use super::body::UserId;
+use crate::json_api::endpoint::{self, Parts};
+use crate::json_api::problem::{Kind, Problem};
+use crate::second_factor::SecondFactor;
+use crate::verify::access::Caller;
+
+/// One endpoint.
+pub(super) type Endpoint = endpoint::Endpoint<Needs, Run>;
+
+type Answering<'a> = Pin<Box<dyn Future<Output = Result<Bytes, Problem>> + Send + 'a>>;
+pub(super) type Run = for<'a> fn(Call<'a>) -> Answering<'a>;
+
+/// A request that may be carried out.
+pub(super) struct Call<'a> {
+    pub(super) factor: SecondFactor<'a>,
+    pub(super) caller: &'a Caller,
+    /// What the path has for the names in braces.
+    pub(super) parts: Parts<'a>,
+    pub(super) body: &'a [u8],
+}
+
+/// All of them.
+pub(super) static ENDPOINTS: &[Endpoint] = &[
+    sign_ins::BEGIN,
+    sign_ins::SEND,
+    sign_ins::CHECK,
+    policies::OF_APPLICATION,
+    policies::SET_OF_APPLICATION,
+    users::ONE,
+    users::ERASE,
+    policies::SET,
+    policies::CLEAR,
+    totp::ENROL,
+    totp::CONFIRM,
+    totp::REMOVE,
+    recovery_codes::MAKE,
+    recovery_codes::REMOVE,
+    devices::LIST,
+    devices::CHECK,
+    devices::END_ALL,
+    devices::END,
+];
+
+impl Call<'_> {
+    fn store(&self) -> &Store {
+        self.factor.store()
+    }
+
+    /// What the path has for a name, decoded.
+    fn part(&self, name: &str) -> Option<String> {
+        let (_, text) = self.parts.iter().find(|(known, _)| *known == name)?;
+        percent_decode_str(text).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+    }
+
+    /// An id of ours in the path, such as `si_…` with so many hexadecimal digits.
+    fn id(&self, name: &str, prefix: &str, digits: usize) -> Option<String> {
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        self.part(name).filter(|text| {
+            text.strip_prefix(prefix).is_some_and(|rest| rest.len() == digits && rest.bytes().all(is_digit))
+        })
+    }
+
+    /// The user of a path.
+    fn user(&self) -> Result<UserName, Problem> {
+        let text = self.part("user").unwrap_or_default();
+        UserId::read(&text).map(|user| self.named(user)).map_err(|why| Problem::new(Kind::InvalidUser, why))
+    }
+
+    /// A user of the application that asks.
+    fn named(&self, user: UserId) -> UserName {
+        UserName { application: self.caller.application.sid, name: user.0 }
+    }
+
+    fn actor(&self) -> Actor {
+        Actor::Application(self.caller.credential.sid.to_string())
+    }
+}

@@ -1,0 +1,307 @@
+//! What users hold: an authenticator application, saved recovery codes. A phone's number is the application's to know.
+//!
+//! Attempts are counted before anything is compared, in the transaction that compares, and the row of failures is locked
+//! meanwhile: of the same code at once one is taken. Failures only ever delay.
+
+use jiff::{SignedDuration, Timestamp};
+use ringfence_model::Actor;
+use ringfence_second_factor::failures::{Barred, Rule};
+use ringfence_second_factor::policy::Kind;
+use ringfence_second_factor::recovery::{self, RecoveryCode};
+use ringfence_second_factor::totp::{Seed, Step};
+use serde_json::json;
+
+use super::{Locked, UserName, lock, note};
+use crate::error::Error;
+use crate::failures;
+use crate::seal::{Keyring, Place};
+use crate::sql::{Row, Transaction, values};
+use crate::{Result, Store, hex};
+
+/// How long what was enrolled waits to be confirmed.
+const CONFIRMED_WITHIN: SignedDuration = SignedDuration::from_hours(1);
+
+/// How many recovery codes a user has left.
+pub(super) const CODES_LEFT: &str =
+    "SELECT count(*) AS codes FROM user_codes WHERE user_id = $1 AND used_at IS NULL";
+
+/// A factor that counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserFactor {
+    /// What it is called in the audit log.
+    pub id: String,
+    /// Of which kind.
+    pub kind: Kind,
+    /// Since when it counts.
+    pub confirmed_at: Timestamp,
+    /// When it was last good.
+    pub used_at: Option<Timestamp>,
+}
+
+/// What came of a code that should confirm an authenticator application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TotpConfirmed {
+    /// It counts from now on, in the place of one that did before.
+    Confirmed,
+    /// The code is wrong.
+    Wrong,
+    /// Nothing waits to be confirmed.
+    Missing,
+    /// Too many codes were wrong; not before this time.
+    Barred(Timestamp),
+}
+
+/// What an attempt at a factor came to.
+pub(super) enum Attempt {
+    Right,
+    Wrong,
+    /// The user has no such factor.
+    Missing,
+    Barred(Timestamp),
+}
+
+impl Store {
+    /// Makes what an authenticator application shares with us. It counts once it is
+    /// [confirmed](Store::confirm_user_totp), and takes the place of what waited before.
+    pub async fn enrol_user_totp(&self, by: &Actor, user: &UserName, now: Timestamp) -> Result<Seed> {
+        let seed = Seed::new(crate::random());
+        let data = (by.clone(), self.tagged(user).await?, seed.clone(), now);
+        self.write(data, |(by, tagged, seed, now), transaction| {
+            Box::pin(async move {
+                let user = lock(transaction, tagged, *now).await?;
+                let delete = "DELETE FROM user_factors WHERE user_id = $1 AND kind = $2 AND confirmed_at IS NULL";
+                transaction.execute(delete, values![&user.id, Kind::Totp.word()]).await?;
+                let id = format!("uf_{}", hex::write(&crate::random::<8>()));
+                let sealed = transaction.keys.seal(place(&id), seed.bytes());
+                let insert =
+                    "INSERT INTO user_factors (id, user_id, kind, secret, created_at) VALUES ($1, $2, $3, $4, $5)";
+                transaction.execute(insert, values![&id, &user.id, Kind::Totp.word(), sealed, *now]).await?;
+                let detail = json!({ "factor": id, "kind": Kind::Totp.word() });
+                note(transaction, by, "user.factor_add", &user, detail, *now).await
+            })
+        })
+        .await?;
+        Ok(seed)
+    }
+
+    /// Confirms the authenticator application that waits for it, by a code that it shows.
+    pub async fn confirm_user_totp(
+        &self,
+        by: &Actor,
+        user: &UserName,
+        typed: &str,
+        now: Timestamp,
+    ) -> Result<TotpConfirmed> {
+        let data = (by.clone(), self.tagged(user).await?, typed.to_owned(), now);
+        self.write(data, |(by, tagged, typed, now), transaction| {
+            Box::pin(async move {
+                let user = lock(transaction, tagged, *now).await?;
+                let select = "SELECT * FROM user_factors WHERE user_id = $1 AND kind = $2 AND confirmed_at IS NULL \
+                              AND created_at > $3";
+                let since = now.checked_sub(CONFIRMED_WITHIN).unwrap_or(Timestamp::MIN);
+                let waits = transaction.find(select, values![&user.id, Kind::Totp.word(), since]).await?;
+                let Some(row) = waits else { return Ok(TotpConfirmed::Missing) };
+                // What waits has failures of its own: nobody delays the one that counts by confirming.
+                let subject = subject(&user.id, "totp-waiting");
+                if let Err(barred) = failures::count(transaction, &subject, Rule::Application, *now).await? {
+                    return Ok(TotpConfirmed::Barred(until(barred)));
+                }
+                let seed = read_seed(&transaction.keys, &row)?;
+                let Some(step) = seed.check(typed, None, *now) else { return Ok(TotpConfirmed::Wrong) };
+                let id = row.text("id")?;
+                let delete = "DELETE FROM user_factors WHERE user_id = $1 AND kind = $2 AND id <> $3";
+                transaction.execute(delete, values![&user.id, Kind::Totp.word(), &id]).await?;
+                let update =
+                    "UPDATE user_factors SET confirmed_at = $2, used_at = $2, last_step = $3 WHERE id = $1";
+                transaction.execute(update, values![&id, *now, step.number()]).await?;
+                failures::forget(transaction, &subject).await?;
+                failures::forget(transaction, &totp(&user.id)).await?;
+                let detail = json!({ "factor": id, "kind": Kind::Totp.word() });
+                note(transaction, by, "user.factor_confirm", &user, detail, *now).await?;
+                Ok(TotpConfirmed::Confirmed)
+            })
+        })
+        .await
+    }
+
+    /// Takes a user's authenticator application away, and what waits to be confirmed. Says whether there was one.
+    pub async fn remove_user_totp(&self, by: &Actor, user: &UserName, now: Timestamp) -> Result<bool> {
+        let data = (by.clone(), self.tagged(user).await?, now);
+        self.write(data, |(by, tagged, now), transaction| {
+            Box::pin(async move {
+                let user = lock(transaction, tagged, *now).await?;
+                let delete = "DELETE FROM user_factors WHERE user_id = $1 AND kind = $2";
+                let removed = transaction.execute(delete, values![&user.id, Kind::Totp.word()]).await?;
+                if removed > 0 {
+                    failures::forget(transaction, &totp(&user.id)).await?;
+                    let detail = json!({ "kind": Kind::Totp.word() });
+                    note(transaction, by, "user.factor_remove", &user, detail, *now).await?;
+                }
+                Ok(removed > 0)
+            })
+        })
+        .await
+    }
+
+    /// Makes new recovery codes in the place of those that are left, and gives them out this once.
+    pub async fn new_user_recovery_codes(
+        &self,
+        by: &Actor,
+        user: &UserName,
+        now: Timestamp,
+    ) -> Result<Vec<RecoveryCode>> {
+        let codes: Vec<RecoveryCode> =
+            (0..recovery::COUNT).map(|_| RecoveryCode::new(crate::random())).collect();
+        let keys = self.factor_keys().await?;
+        let data = (by.clone(), self.tagged(user).await?, keys, codes.clone(), now);
+        self.write(data, |(by, tagged, keys, codes, now), transaction| {
+            Box::pin(async move {
+                let user = lock(transaction, tagged, *now).await?;
+                transaction.execute("DELETE FROM user_codes WHERE user_id = $1", values![&user.id]).await?;
+                for code in codes {
+                    let insert = "INSERT INTO user_codes (tag, user_id, created_at) VALUES ($1, $2, $3)";
+                    let tag = code.tag(&keys.tags, &user.id);
+                    transaction.execute(insert, values![tag, &user.id, *now]).await?;
+                }
+                failures::forget(transaction, &recovery(&user.id)).await?;
+                let detail = json!({ "kind": Kind::RecoveryCode.word(), "codes": codes.len() });
+                note(transaction, by, "user.factor_add", &user, detail, *now).await
+            })
+        })
+        .await?;
+        Ok(codes)
+    }
+
+    /// Takes a user's recovery codes away. Says whether there were any left.
+    pub async fn remove_user_recovery_codes(
+        &self,
+        by: &Actor,
+        user: &UserName,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let data = (by.clone(), self.tagged(user).await?, now);
+        self.write(data, |(by, tagged, now), transaction| {
+            Box::pin(async move {
+                let user = lock(transaction, tagged, *now).await?;
+                let left = codes_left(transaction, &user.id).await?;
+                transaction.execute("DELETE FROM user_codes WHERE user_id = $1", values![&user.id]).await?;
+                if left > 0 {
+                    let detail = json!({ "kind": Kind::RecoveryCode.word() });
+                    note(transaction, by, "user.factor_remove", &user, detail, *now).await?;
+                }
+                Ok(left > 0)
+            })
+        })
+        .await
+    }
+}
+
+/// The kinds of factors that a user has here.
+pub(super) async fn kinds(transaction: &mut Transaction, user: &str) -> Result<Vec<Kind>> {
+    let select = "SELECT DISTINCT kind FROM user_factors WHERE user_id = $1 AND confirmed_at IS NOT NULL";
+    let mut kinds = Vec::new();
+    for row in transaction.fetch(select, values![user]).await? {
+        let word = row.text("kind")?;
+        let unknown = || Error::corrupt(format!("factors of {user}"), format!("`{word}` is no kind"));
+        kinds.push(Kind::from_word(&word).ok_or_else(unknown)?);
+    }
+    if codes_left(transaction, user).await? > 0 {
+        kinds.push(Kind::RecoveryCode);
+    }
+    Ok(kinds)
+}
+
+/// How many recovery codes are left.
+pub(super) async fn codes_left(transaction: &mut Transaction, user: &str) -> Result<u64> {
+    let row = transaction.find(CODES_LEFT, values![user]).await?;
+    row.map_or(Ok(0), |row| row.count("codes"))
+}
+
+/// Compares a code of the user's authenticator application. A right one is used up with its step and all before it.
+pub(super) async fn try_totp(
+    transaction: &mut Transaction,
+    user: &Locked,
+    typed: &str,
+    now: Timestamp,
+) -> Result<Attempt> {
+    let subject = totp(&user.id);
+    if let Err(barred) = failures::count(transaction, &subject, Rule::Application, now).await? {
+        return Ok(Attempt::Barred(until(barred)));
+    }
+    let select = "SELECT * FROM user_factors WHERE user_id = $1 AND kind = $2 AND confirmed_at IS NOT NULL";
+    let row = transaction.find(select, values![&user.id, Kind::Totp.word()]).await?;
+    let Some(row) = row else { return Ok(Attempt::Missing) };
+    let last = row.maybe_int("last_step")?.map(Step::from_number);
+    let Some(step) = read_seed(&transaction.keys, &row)?.check(typed, last, now) else {
+        return Ok(Attempt::Wrong);
+    };
+    let update = "UPDATE user_factors SET last_step = $2, used_at = $3 WHERE id = $1";
+    transaction.execute(update, values![row.text("id")?, step.number(), now]).await?;
+    failures::forget(transaction, &subject).await?;
+    Ok(Attempt::Right)
+}
+
+/// Compares a recovery code, by its tag. A right one is used up.
+pub(super) async fn try_recovery_code(
+    transaction: &mut Transaction,
+    user: &Locked,
+    tag: Option<&str>,
+    now: Timestamp,
+) -> Result<Attempt> {
+    let subject = recovery(&user.id);
+    if let Err(barred) = failures::count(transaction, &subject, Rule::Application, now).await? {
+        return Ok(Attempt::Barred(until(barred)));
+    }
+    // What has not even the form of one counts like a wrong one.
+    let Some(tag) = tag else { return Ok(Attempt::Wrong) };
+    let update = "UPDATE user_codes SET used_at = $3 WHERE tag = $1 AND user_id = $2 AND used_at IS NULL";
+    if transaction.execute(update, values![tag, &user.id, now]).await? == 0 {
+        return Ok(Attempt::Wrong);
+    }
+    failures::forget(transaction, &subject).await?;
+    Ok(Attempt::Right)
+}
+
+/// What failures with the authenticator application are counted under.
+fn totp(user: &str) -> String {
+    subject(user, "totp")
+}
+
+/// What failures with recovery codes are counted under.
+fn recovery(user: &str) -> String {
+    subject(user, "recovery-code")
+}
+
+fn subject(user: &str, what: &str) -> String {
+    format!("user/{user}/{what}")
+}
+
+/// Under the rule of applications there is no other bar than a pause.
+fn until(barred: Barred) -> Timestamp {
+    match barred {
+        Barred::Until(until) => until,
+        Barred::BoundAnew => Timestamp::MAX,
+    }
+}
+
+fn place(id: &str) -> Place<'_> {
+    Place { table: "user_factors", column: "secret", row: id }
+}
+
+fn read_seed(keys: &Keyring, row: &Row) -> Result<Seed> {
+    let id = row.text("id")?;
+    let bytes = keys.open(place(&id), &row.bytes("secret")?)?;
+    let bytes = bytes.as_slice().try_into();
+    bytes.map(Seed::new).map_err(|_| Error::corrupt(place(&id).to_string(), "it has not 20 bytes"))
+}
+
+pub(super) fn read(row: &Row) -> Result<UserFactor> {
+    let kind = row.text("kind")?;
+    let unknown = || Error::corrupt("user_factors", format!("`{kind}` is no kind"));
+    Ok(UserFactor {
+        id: row.text("id")?,
+        kind: Kind::from_word(&kind).ok_or_else(unknown)?,
+        confirmed_at: row.time("confirmed_at")?,
+        used_at: row.maybe_time("used_at")?,
+    })
+}

@@ -1,0 +1,217 @@
+//! Users of applications: what is demanded of them at sign-in, and what they hold.
+//!
+//! A user is an id that says nothing. What the application calls them is not stored: they are found by an HMAC of it under
+//! a key of the installation's own, so any name is a user's, and one that nothing is known of is like one that has
+//! nothing. Whatever is theirs goes with [`Store::erase_user`].
+//!
+//! Each method locks the row of the user first, so what one of them reads no other changes meanwhile.
+
+mod devices;
+mod factors;
+mod policies;
+mod sign_ins;
+
+use std::fmt;
+
+use jiff::Timestamp;
+use ringfence_model::{Actor, Sid};
+use serde_json::{Value, json};
+
+pub use devices::{DeviceToken, NewUserDevice, UserDevice};
+pub use factors::{TotpConfirmed, UserFactor};
+pub use policies::UserPolicy;
+pub use sign_ins::{
+    BegunSignIn, CheckSignIn, NewUserSignIn, NotPassed, SIGN_IN, SignInChecked, SignInState, UserSignIn,
+};
+
+use crate::audit::{self, NewAudit};
+use crate::error::Error;
+use crate::sql::{Row, Transaction, values};
+use crate::{Result, Store, hex};
+
+/// What tags of users are made for.
+const USER: &str = "user";
+
+/// A user in the words of their application.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UserName {
+    /// Whose user.
+    pub application: Sid,
+    /// What the application calls them. It is compared byte by byte and never stored.
+    pub name: String,
+}
+
+/// It may be a mail address.
+impl fmt::Debug for UserName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("UserName").field("application", &self.application).finish_non_exhaustive()
+    }
+}
+
+/// What is known of a user.
+#[derive(Debug, Clone, PartialEq)]
+pub struct User {
+    /// What they are called in the audit log; none of a user that nothing is known of.
+    pub id: Option<String>,
+    /// What is demanded of them.
+    pub policy: UserPolicy,
+    /// Whether it is their own, and not the application's for everybody.
+    pub has_own_policy: bool,
+    /// The factors that count.
+    pub factors: Vec<UserFactor>,
+    /// How many recovery codes they have left.
+    pub recovery_codes: u64,
+}
+
+/// A user as the tables know them.
+#[derive(Debug, Clone)]
+pub(crate) struct Tagged {
+    application: Sid,
+    tag: String,
+}
+
+/// The row of a user, which is the transaction's until it ends.
+struct Locked {
+    id: String,
+    application: Sid,
+    policy: Option<UserPolicy>,
+}
+
+impl Store {
+    /// What is known of a user.
+    pub async fn user(&self, user: &UserName) -> Result<User> {
+        let of_all = self.application_policy(user.application).await?;
+        let nothing =
+            User { id: None, policy: of_all, has_own_policy: false, factors: Vec::new(), recovery_codes: 0 };
+        let Some(found) = self.find_user(user).await? else { return Ok(nothing) };
+        let confirmed = "SELECT * FROM user_factors WHERE user_id = $1 AND confirmed_at IS NOT NULL ORDER BY created_at, id";
+        let factors = self.fetch(confirmed, values![&found.id]).await?;
+        let left = self.find(factors::CODES_LEFT, values![&found.id]).await?;
+        Ok(User {
+            policy: found.policy.unwrap_or(of_all),
+            has_own_policy: found.policy.is_some(),
+            factors: factors.iter().map(factors::read).collect::<Result<_>>()?,
+            recovery_codes: left.map_or(Ok(0), |row| row.count("codes"))?,
+            id: Some(found.id),
+        })
+    }
+
+    /// Erases a user and everything that is theirs. Says whether there was anything.
+    pub async fn erase_user(&self, by: &Actor, user: &UserName, now: Timestamp) -> Result<bool> {
+        let data = (by.clone(), self.tagged(user).await?, now);
+        self.write(data, |(by, tagged, now), transaction| {
+            Box::pin(async move {
+                let lock =
+                    "UPDATE users SET seen_at = seen_at WHERE application = $1 AND tag = $2 RETURNING *";
+                let row = transaction.find(lock, values![tagged.application, &tagged.tag]).await?;
+                let Some(found) = row.map(|row| read(&row)).transpose()? else { return Ok(false) };
+                erase(transaction, &found.id).await?;
+                note(transaction, by, "user.erase", &found, json!({}), *now).await?;
+                Ok(true)
+            })
+        })
+        .await
+    }
+
+    async fn find_user(&self, user: &UserName) -> Result<Option<Locked>> {
+        let Tagged { application, tag } = self.tagged(user).await?;
+        let select = "SELECT * FROM users WHERE application = $1 AND tag = $2";
+        self.find(select, values![application, tag]).await?.map(|row| read(&row)).transpose()
+    }
+
+    async fn tagged(&self, user: &UserName) -> Result<Tagged> {
+        let UserName { application, name } = user;
+        let tag = self.factor_keys().await?.tags.tag(USER, &format!("{application} {name}"));
+        Ok(Tagged { application: *application, tag })
+    }
+}
+
+/// The user, who is made if they are not there yet.
+async fn lock(transaction: &mut Transaction, tagged: &Tagged, now: Timestamp) -> Result<Locked> {
+    let id = format!("us_{}", hex::write(&crate::random::<8>()));
+    let upsert = "INSERT INTO users (id, application, tag, created_at, seen_at) VALUES ($1, $2, $3, $4, $4) \
+                  ON CONFLICT (application, tag) DO UPDATE SET seen_at = excluded.seen_at RETURNING *";
+    let row = transaction.find(upsert, values![id, tagged.application, &tagged.tag, now]).await?;
+    read(&row.ok_or_else(|| Error::corrupt("users", "an upsert gave back no row"))?)
+}
+
+/// Deletes everything of a user. Failures of a phone number are the number's, and are forgotten in their time.
+async fn erase(transaction: &mut Transaction, user: &str) -> Result<()> {
+    let deletes = [
+        "DELETE FROM challenges WHERE purpose = 'sign-in' AND binding IN (SELECT id FROM user_sign_ins WHERE user_id = $1)",
+        "DELETE FROM user_sign_ins WHERE user_id = $1",
+        "DELETE FROM user_devices WHERE user_id = $1",
+        "DELETE FROM user_codes WHERE user_id = $1",
+        "DELETE FROM user_factors WHERE user_id = $1",
+        "DELETE FROM failures WHERE subject LIKE 'user/' || $1 || '/%'",
+        "DELETE FROM users WHERE id = $1",
+    ];
+    for delete in deletes {
+        transaction.execute(delete, values![user]).await?;
+    }
+    Ok(())
+}
+
+/// Erases everybody of an application, and what it demands of them.
+pub(crate) async fn erase_all(transaction: &mut Transaction, application: Sid) -> Result<u64> {
+    let users =
+        transaction.fetch("SELECT id FROM users WHERE application = $1", values![application]).await?;
+    for user in &users {
+        erase(transaction, &user.text("id")?).await?;
+    }
+    let policy = "DELETE FROM application_policies WHERE application = $1";
+    transaction.execute(policy, values![application]).await?;
+    Ok(users.len() as u64)
+}
+
+/// Forgets what is over, and users that nothing is left of.
+pub(crate) async fn forget(transaction: &mut Transaction, before: Timestamp, batch: usize) -> Result<u64> {
+    let deletes = [
+        "DELETE FROM user_devices WHERE id IN (SELECT id FROM user_devices WHERE ended_at < $1 OR expires_at < $1 \
+         ORDER BY id LIMIT $2)",
+        "DELETE FROM user_codes WHERE tag IN (SELECT tag FROM user_codes WHERE used_at < $1 ORDER BY tag LIMIT $2)",
+        "DELETE FROM user_factors WHERE id IN (SELECT id FROM user_factors WHERE confirmed_at IS NULL \
+         AND created_at < $1 ORDER BY id LIMIT $2)",
+        "DELETE FROM users WHERE id IN (SELECT id FROM users WHERE seen_at < $1 AND policy IS NULL \
+         AND NOT EXISTS (SELECT 1 FROM user_factors WHERE user_id = users.id) \
+         AND NOT EXISTS (SELECT 1 FROM user_codes WHERE user_id = users.id) \
+         AND NOT EXISTS (SELECT 1 FROM user_devices WHERE user_id = users.id) \
+         AND NOT EXISTS (SELECT 1 FROM user_sign_ins WHERE user_id = users.id) ORDER BY id LIMIT $2)",
+    ];
+    let mut rows = 0;
+    for delete in deletes {
+        rows += transaction.execute(delete, values![before, batch]).await?;
+    }
+    Ok(rows)
+}
+
+/// Forgets sign-ins, which are over much earlier than the codes that were sent for them.
+pub(crate) async fn forget_sign_ins(
+    transaction: &mut Transaction,
+    before: Timestamp,
+    batch: usize,
+) -> Result<u64> {
+    let delete = "DELETE FROM user_sign_ins WHERE id IN (SELECT id FROM user_sign_ins \
+                  WHERE expires_at < $1 ORDER BY expires_at, id LIMIT $2)";
+    transaction.execute(delete, values![before, batch]).await
+}
+
+fn read(row: &Row) -> Result<Locked> {
+    Ok(Locked { id: row.text("id")?, application: row.sid("application")?, policy: policies::read_own(row)? })
+}
+
+async fn note(
+    transaction: &mut Transaction,
+    by: &Actor,
+    action: &str,
+    user: &Locked,
+    mut detail: Value,
+    now: Timestamp,
+) -> Result<()> {
+    if let Some(fields) = detail.as_object_mut() {
+        fields.insert("application".to_owned(), user.application.to_string().into());
+    }
+    let audit = NewAudit::new(action, format!("user {}", user.id)).with(detail);
+    audit::append(transaction, by, &audit, now).await?;
+    Ok(())
+}

@@ -1,0 +1,116 @@
+"""A small application with password sign-in, to which two-factor sign-in is added: all of it stands between the two marks.
+
+Without it, `sign_in` would end with `return signed_in(name)`.
+"""
+
+import os
+
+from flask import Flask, abort, redirect, render_template_string, request, session
+from werkzeug.security import check_password_hash, generate_password_hash
+
+app = Flask(__name__)
+app.secret_key = os.environ.get("SECRET_KEY") or os.urandom(32)
+app.config.update(SESSION_COOKIE_SAMESITE="Lax")
+
+# What a database would hold.
+USERS = {"alice": {"password": generate_password_hash("correct horse battery"), "phone": "+14155550123"}}
+NOBODY = {"password": generate_password_hash(os.urandom(16).hex())}
+
+
+@app.get("/")
+def home():
+    return page("home", user=session["user"]) if "user" in session else redirect("/sign-in")
+
+
+@app.route("/sign-in", methods=["GET", "POST"])
+def sign_in():
+    if request.method == "GET":
+        return page("sign-in")
+    name = request.form.get("name", "")
+    user = USERS.get(name, NOBODY)
+    if not check_password_hash(user["password"], request.form.get("password", "")) or user is NOBODY:
+        return page("sign-in", error="The name or the password is wrong."), 403
+    return second_factor(name, user["phone"])
+
+
+def signed_in(name):
+    session.clear()
+    session["user"] = name
+    return redirect("/")
+
+
+@app.post("/sign-out")
+def sign_out():
+    session.clear()
+    return redirect("/sign-in")
+
+
+# ---------------------------------------------------------------- two-factor sign-in: from here
+
+import requests
+
+RINGFENCE, KEY = os.environ["RINGFENCE_URL"], (os.environ["RINGFENCE_KEY"], os.environ["RINGFENCE_SECRET"])
+
+
+def ask(path, **body):
+    answer = requests.post(f"{RINGFENCE}/v1/sign-ins{path}", json=body, auth=KEY, timeout=10)
+    return answer.json() if answer.status_code < 500 else abort(503)
+
+
+def second_factor(name, phone):
+    browser = {"address": request.remote_addr, "user_agent": request.user_agent.string[:200]}
+    sign_in = ask("", user=name, phone=phone, device_token=request.cookies.get(f"device-{name}"), **browser)
+    if sign_in["needed"] == "none":
+        return remember(name, signed_in(name), sign_in)
+    session.clear()
+    session["waits"] = {"user": name, "id": sign_in["id"], "factors": [it["kind"] for it in sign_in["factors"]]}
+    if "phone" in session["waits"]["factors"]:
+        ask(f"/{sign_in['id']}/code", user=name)
+    return redirect("/code")
+
+
+@app.route("/code", methods=["GET", "POST"])
+def code():
+    waits = session.get("waits") or abort(403)
+    if request.method == "GET":
+        return page("code", factors=waits["factors"])
+    entered = {"factor": request.form["factor"], "code": request.form["code"], "trust": "trust" in request.form}
+    passed = ask(f"/{waits['id']}/check", user=waits["user"], **entered)
+    if "assurance" not in passed:
+        return page("code", factors=waits["factors"], error=passed["title"] + "."), passed["status"]
+    return remember(waits["user"], signed_in(waits["user"]), passed)
+
+
+def remember(name, response, answer):
+    if token := answer["device_token"]:
+        response.set_cookie(f"device-{name}", token["token"], max_age=30 * 86400, httponly=True, secure=request.is_secure, samesite="Lax")
+    return response
+
+
+# ---------------------------------------------------------------- two-factor sign-in: to here
+
+PAGES = {
+    "home": """<p>Welcome, {{ user }}.</p><form method=post action=/sign-out><button>Sign out</button></form>""",
+    "sign-in": """<form method=post action=/sign-in>
+        <p><label>Name<br><input name=name autocomplete=username required></label>
+        <p><label>Password<br><input name=password type=password autocomplete=current-password required></label>
+        <p><button>Sign in</button></form>""",
+    "code": """<form method=post action=/code>
+        <p><label>Code from your<br><select name=factor>{% for factor in factors %}<option>{{ factor }}</option>{% endfor %}
+        </select></label>
+        <p><label>Code<br><input name=code autocomplete=one-time-code inputmode=numeric maxlength=32 required></label>
+        <p><label><input type=checkbox name=trust> Trust this computer for 30 days</label>
+        <p><button>Go on</button></form>""",
+}
+FRAME = """<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">
+<title>Owl Bank</title><style>body { font: 18px system-ui; max-width: 24em; margin: 2em auto; padding: 0 1em }
+input:not([type=checkbox]), select, button { font: inherit; padding: .4em } .error { color: #b00020 }</style>
+<h1>Owl Bank</h1>{% if error %}<p class=error role=alert>{{ error }}</p>{% endif %}"""
+
+
+def page(name, **values):
+    return render_template_string(FRAME + PAGES[name], **values)
+
+
+if __name__ == "__main__":
+    app.run(port=int(os.environ.get("PORT", "5000")))
