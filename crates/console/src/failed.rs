@@ -20,6 +20,8 @@ pub(crate) enum Failed {
     MethodNotAllowed(String),
     #[error("Your role does not allow this.")]
     Forbidden { needs: Option<Role>, everywhere: bool, role: Option<Role> },
+    #[error("You may not enter {host}.")]
+    NoEntry { host: String, login: String },
     #[error("Another site sent you here with something to do, and that was not done.")]
     Foreign,
     #[error("The console is reached over HTTPS only.")]
@@ -51,7 +53,11 @@ impl Failed {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Forbidden { .. } | Self::Foreign | Self::InClear | Self::StaleForm => StatusCode::FORBIDDEN,
+            Self::Forbidden { .. }
+            | Self::NoEntry { .. }
+            | Self::Foreign
+            | Self::InClear
+            | Self::StaleForm => StatusCode::FORBIDDEN,
             Self::NotAForm => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NotNow(_) => StatusCode::CONFLICT,
             Self::Away(_) | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -73,6 +79,11 @@ impl Failed {
                 };
                 let needs = needs.map_or("auditor", Role::word);
                 format!("It takes the role {needs}{place}, and {have}. An owner can give you another one.")
+            }
+            Self::NoEntry { login, .. } => {
+                format!(
+                    "You are signed in as {login}, who has no role that lets in there. An owner can give you one."
+                )
             }
             Self::Foreign => "Open the console itself, and do it there if you want it done.".into(),
             Self::InClear => {

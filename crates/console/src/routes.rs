@@ -116,6 +116,7 @@ pub(crate) const ROUTES: &[Route] = &[
     door(Method::POST, "/sign-in", |it| Box::pin(door::sign_in(it))),
     door(Method::GET, "/second-factor", |it| Box::pin(door::ask_second_factor(it))),
     door(Method::POST, "/second-factor", |it| Box::pin(door::second_factor(it))),
+    door(Method::GET, "/hand-over", |it| Box::pin(door::hand_over(it))),
     door(Method::GET, "/bind", |it| Box::pin(door::ask_bind(it))),
     door(Method::POST, "/bind", |it| Box::pin(door::bind(it))),
     door(Method::GET, "/bind/factors", |it| Box::pin(door::factors(it))),

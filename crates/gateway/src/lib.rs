@@ -51,7 +51,7 @@ mod websocket;
 mod whole;
 mod worker;
 
-pub use hooks::{AdminApi, Answer, Caller, Hooks, Hosted, OnStale, Readiness};
+pub use hooks::{AdminApi, Answer, Caller, Hooks, Hosted, OnStale, Readiness, Told};
 pub use intake::Intake;
 pub use keys::{Keys, LearntAccount};
 pub use reason::Reason;

@@ -28,6 +28,8 @@ pub enum Forget {
     Challenges,
     /// Windows of budgets that are over.
     Rates,
+    /// Sessions that are over, of the console and of protected hosts, and codes that took one to the other.
+    Sessions,
 }
 
 impl Store {
@@ -74,6 +76,7 @@ impl Store {
                                       WHERE ends_at < $1 ORDER BY ends_at LIMIT $2)";
                         transaction.execute(delete, values![*before, *batch]).await?
                     }
+                    Forget::Sessions => forget_sessions(transaction, *before, *batch).await?,
                 };
                 if rows > 0 {
                     let audit = NewAudit::new("store.forget", what.word())
@@ -98,6 +101,23 @@ async fn forget_challenges(transaction: &mut Transaction, before: Timestamp, bat
     let failures = "DELETE FROM failures WHERE subject IN (SELECT subject FROM failures \
                     WHERE last < $1 AND subject LIKE 'number/%' ORDER BY subject LIMIT $2)";
     Ok(challenges + transaction.execute(failures, values![before, batch]).await?)
+}
+
+/// Deletes sessions that are over. Those of hosts go with the one of the console that they stand on, if they are not over
+/// by themselves.
+async fn forget_sessions(transaction: &mut Transaction, before: Timestamp, batch: usize) -> Result<u64> {
+    let mut rows = 0;
+    for delete in [
+        "DELETE FROM hand_overs WHERE hash IN (SELECT hash FROM hand_overs \
+         WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
+        "DELETE FROM host_sessions WHERE hash IN (SELECT hash FROM host_sessions \
+         WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
+        "DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions \
+         WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
+    ] {
+        rows += transaction.execute(delete, values![before, batch]).await?;
+    }
+    Ok(rows)
 }
 
 /// Deletes the beginning of the log. It ends where the first row is that must stay, and one row earlier at least than
@@ -132,6 +152,7 @@ impl Forget {
             Self::Tokens => "tokens",
             Self::Challenges => "challenges",
             Self::Rates => "rates",
+            Self::Sessions => "sessions",
         }
     }
 }

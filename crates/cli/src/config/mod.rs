@@ -17,6 +17,7 @@ mod machine;
 pub(crate) mod notify;
 mod notify_settings;
 mod problems;
+mod protect;
 mod raw;
 mod route;
 pub(crate) mod second_factor;
@@ -144,7 +145,8 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
     control::check(&limits_typed, &rest, &mut problems);
     let console = console::resolve(
         table(&root, "console", &console::SECTION, &mut problems),
-        listen.console,
+        &listen,
+        around,
         &mut problems,
     );
     let rest = second_factor::Rest {
@@ -154,7 +156,7 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
         is_a_service: listen.second_factor.is_some(),
     };
     let second_factor_table = table(&root, "second_factor", &second_factor::SECTION, &mut problems);
-    let rules = second_factor::rules(second_factor_table, console.url, &mut problems);
+    let rules = second_factor::rules(second_factor_table, console, &mut problems);
     let second_factor = second_factor::resolve(second_factor_table, &rest, &mut problems);
 
     let parts = Parts { has_tls: tls.is_some(), has_routes: !route_tables.is_empty(), has_store };
@@ -346,6 +348,7 @@ const SECTIONS: &[&Section] = &[
     &limit::SCOPE,
     &notify::SECTION,
     &console::SECTION,
+    &protect::SECTION,
     &notify::MAIL,
     &notify::WEBHOOK,
     &notify::SMS,

@@ -1,7 +1,8 @@
 //! The console as people meet it: requests in, pages out, over a real store, with the sandbox as Twilio.
-#![expect(clippy::unwrap_used, reason = "the helpers of tests may fail like tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests may fail like tests")]
 
 mod acts;
+mod hosts;
 mod pages;
 mod refusals;
 mod roles;

@@ -48,7 +48,8 @@ const MATRIX: [(&str, &str, &str); 34] = [
 ];
 
 /// Everybody's who has not signed in yet.
-const DOOR: [&str; 6] = ["/sign-in", "/second-factor", "/bind", "/forgot", "/reset-password", "/lock"];
+const DOOR: [&str; 7] =
+    ["/sign-in", "/second-factor", "/hand-over", "/bind", "/forgot", "/reset-password", "/lock"];
 
 #[tokio::test]
 async fn each_role_may_what_the_matrix_says_and_no_more() {

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use ringfence_breaker::{Action, Limit, Measure, Per, Probe, Reset, Scope, Thresh
 use ringfence_console::{Caller, Console, ConsoleSetup, Refusals, RouteCounts};
 use ringfence_control::decide::kind;
 use ringfence_control::engine::{Clients, Engine, KnownAccount, Setup};
-use ringfence_control::people::{Hasher, Rules};
+use ringfence_control::people::{Hasher, Hosts, ProtectedHost, Rules};
 use ringfence_control::wanted::AppliedLimit;
 use ringfence_model::{Actor, Amount, Clock, Secret, Sid};
 use ringfence_sandbox::{Sandbox, SandboxOptions, Settings};
@@ -50,6 +50,8 @@ pub(crate) struct World {
     sandbox: Sandbox,
     clock: Arc<Hands>,
     life: Life,
+    /// Whether the control plane has stopped.
+    pub(crate) is_away: Arc<AtomicBool>,
     _folder: tempfile::TempDir,
 }
 
@@ -77,7 +79,21 @@ impl World {
             .await
     }
 
+    /// With these pages behind its sign-in.
+    pub(crate) async fn protecting(hosts: Vec<ProtectedHost>) -> Self {
+        let rules = Rules {
+            console_url: Some("https://console.example.com".to_owned()),
+            hosts: Hosts::new(hosts),
+            ..Rules::default()
+        };
+        Self::ruled(Vec::new(), rules).await
+    }
+
     pub(crate) async fn with(limits: Vec<Limit>) -> Self {
+        Self::ruled(limits, Rules::default()).await
+    }
+
+    async fn ruled(limits: Vec<Limit>, rules: Rules) -> Self {
         let clock = Arc::new(Hands { unix_seconds: AtomicU64::new(BEGIN), begin: Instant::now() });
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let options = SandboxOptions {
@@ -111,16 +127,25 @@ impl World {
             clock: Arc::clone(&clock) as _,
         }));
         let at_work = Arc::clone(&engine);
+        let is_away = Arc::new(AtomicBool::new(false));
+        let away = Arc::clone(&is_away);
         let console = Console::new(ConsoleSetup {
-            engine: Arc::new(move || Ok(Arc::clone(&at_work))),
+            engine: Arc::new(move || {
+                if away.load(Ordering::SeqCst) {
+                    Err("the store is away".to_owned())
+                } else {
+                    Ok(Arc::clone(&at_work))
+                }
+            }),
             clock: Arc::clone(&clock) as _,
             gate: Some(Arc::new(counted)),
-            rules: Rules::default(),
+            rules,
             hasher: Hasher::new(1),
             mails: false,
             callback_url: Arc::new(|| Some("https://hooks.example.com/usage".to_owned())),
         });
-        let world = Self { console, engine, store, parent, client, sandbox, clock, life, _folder: folder };
+        let world =
+            Self { console, engine, store, parent, client, sandbox, clock, life, is_away, _folder: folder };
         world.engine.synchronise_accounts().await.unwrap();
         world
     }
@@ -213,7 +238,7 @@ impl World {
         request: http::request::Builder,
         body: impl Into<Bytes>,
     ) -> Response<Bytes> {
-        let caller = Caller { address: [127, 0, 0, 1].into(), is_https: false };
+        let caller = Caller { address: [127, 0, 0, 1].into(), is_https: false, told: None };
         self.console.answer(caller, request.body(body.into()).unwrap()).await
     }
 }

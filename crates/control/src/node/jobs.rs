@@ -108,6 +108,9 @@ pub enum JobFailed {
     Panicked,
 }
 
+/// A session that is over opens nothing and is shown nowhere; sign-ins are what is remembered.
+const SESSIONS_KEPT: Duration = Duration::from_hours(1);
+
 /// A fresh look at Twilio is taken once in this time, however many signatures fail.
 const LOOK_AGAIN: Duration = Duration::from_mins(1);
 
@@ -371,6 +374,7 @@ impl Node {
             (Forget::Tokens, keep.tokens),
             (Forget::Challenges, keep.challenges),
             (Forget::Rates, keep.challenges),
+            (Forget::Sessions, Some(SESSIONS_KEPT)),
             (Forget::Audit, keep.audit),
         ];
         for (what, time) in kept {

@@ -6,6 +6,7 @@
 
 mod administer;
 mod bind;
+mod hosts;
 mod letters;
 mod password;
 mod phone;
@@ -24,6 +25,7 @@ use ringfence_store::{self as store, Person, Role, Session, Store, Where};
 
 pub use administer::{Invitation, add, invite, reset_second_factor};
 pub use bind::{Bindable, NewTotp};
+pub use hosts::{Entry, Hosts, ProtectedHost};
 pub use letters::tell_sign_ins;
 pub use password::{Busy, Hasher};
 pub use second_factor::Answer;
@@ -42,6 +44,8 @@ pub struct Rules {
     pub issuer: String,
     /// Where the console is, for links in mails; without it there are none.
     pub console_url: Option<String>,
+    /// Web pages elsewhere that are entered through this sign-in.
+    pub hosts: Hosts,
 }
 
 impl Default for Rules {
@@ -52,6 +56,7 @@ impl Default for Rules {
             trust_for: SignedDuration::from_hours(30 * 24),
             issuer: "Ringfence".to_owned(),
             console_url: None,
+            hosts: Hosts::default(),
         }
     }
 }

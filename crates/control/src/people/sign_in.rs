@@ -152,7 +152,7 @@ impl People {
     }
 
     /// Whether one of these secrets is of a device that is trusted here, and its next secret.
-    async fn trusted(
+    pub(super) async fn trusted(
         &self,
         person: &Person,
         place: Where,

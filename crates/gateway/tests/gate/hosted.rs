@@ -31,7 +31,7 @@ fn echo(name: &'static str) -> Hosted {
         let (parts, body) = request.into_parts();
         let mut fields: Vec<_> = parts.headers.iter().map(shown).collect();
         fields.sort();
-        let Caller { address, is_https } = caller;
+        let Caller { address, is_https, told: _ } = caller;
         let (method, uri, fields, length) = (parts.method, parts.uri, fields.join("|"), body.len());
         let said = format!("{name} {address} {is_https} {method} {uri} {fields} {length}");
         http::Response::builder().status(201).header("x-made-by", name).body(said.into()).unwrap()

@@ -7,6 +7,7 @@
 mod attempts;
 mod devices;
 mod factors;
+mod hosts;
 mod roles;
 mod sessions;
 mod sign_ins;
@@ -18,6 +19,7 @@ use serde_json::json;
 
 pub use devices::{Device, DeviceUsed, NewDevice};
 pub use factors::{Factor, FactorSecret, NewFactor};
+pub use hosts::{HandedOver, HostSession};
 pub use roles::{AccountPolicy, Grant, Role, Where};
 pub use sessions::{NewSession, Session, Stage};
 pub use sign_ins::{SignIn, SignInOutcome};
@@ -176,6 +178,8 @@ impl Store {
                     "DELETE FROM roles WHERE person = $1",
                     "DELETE FROM factors WHERE person = $1",
                     "DELETE FROM single_use_codes WHERE person = $1",
+                    "DELETE FROM host_sessions WHERE session IN (SELECT id FROM sessions WHERE person = $1)",
+                    "DELETE FROM hand_overs WHERE session IN (SELECT id FROM sessions WHERE person = $1)",
                     "DELETE FROM sessions WHERE person = $1",
                     "DELETE FROM devices WHERE person = $1",
                     "DELETE FROM sign_ins WHERE person = $1",
