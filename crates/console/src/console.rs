@@ -12,7 +12,7 @@ use ringfence_control::api::EngineSource;
 use ringfence_control::engine::Engine;
 use ringfence_control::people::{Hasher, Hosts, People, Rules};
 use ringfence_model::Clock;
-use ringfence_store::Where;
+use ringfence_store::{Role, Where};
 
 use crate::cookies;
 use crate::door::Door;
@@ -142,6 +142,10 @@ impl Console {
             return Ok(words::redirect(&sign_in_before(request)));
         };
         let role = signed_in.role();
+        // Visitors have no overview: what there is for them here is their own sign-in.
+        if role == Some(Role::Visitor) && request.uri().path() == "/" {
+            return Ok(words::redirect("/security"));
+        }
         if needs.everywhere && signed_in.place() != Where::Everywhere || role < needs.role {
             return Err(Failed::Forbidden { needs: needs.role, everywhere: needs.everywhere, role });
         }

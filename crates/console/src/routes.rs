@@ -106,7 +106,7 @@ const fn dangerous(
     Route { method, path, run: Run::Inside(Needs { role: Some(role), everywhere, fresh: true }, run) }
 }
 
-use Role::{Auditor, Operator, Owner};
+use Role::{Auditor, Operator, Owner, Visitor};
 
 /// All of them.
 pub(crate) const ROUTES: &[Route] = &[
@@ -168,13 +168,13 @@ pub(crate) const ROUTES: &[Route] = &[
     dangerous(Method::POST, "/people/{}/remove", Owner, true, |call| Box::pin(people::remove(call))),
     dangerous(Method::GET, "/policies", Owner, false, |call| Box::pin(people::policies(call))),
     dangerous(Method::POST, "/policies", Owner, false, |call| Box::pin(people::set_policy(call))),
-    inside(Method::GET, "/security", Auditor, false, |call| Box::pin(security::show(call))),
-    inside(Method::GET, "/security/password", Auditor, false, |call| {
+    inside(Method::GET, "/security", Visitor, false, |call| Box::pin(security::show(call))),
+    inside(Method::GET, "/security/password", Visitor, false, |call| {
         Box::pin(ready(security::ask_password(&call)))
     }),
-    inside(Method::POST, "/security/password", Auditor, false, |call| Box::pin(security::password(call))),
-    inside(Method::POST, "/security/devices", Auditor, false, |call| Box::pin(security::end_device(call))),
-    inside(Method::POST, "/security/sessions", Auditor, false, |call| Box::pin(security::end_session(call))),
+    inside(Method::POST, "/security/password", Visitor, false, |call| Box::pin(security::password(call))),
+    inside(Method::POST, "/security/devices", Visitor, false, |call| Box::pin(security::end_device(call))),
+    inside(Method::POST, "/security/sessions", Visitor, false, |call| Box::pin(security::end_session(call))),
     // Whose role was taken from them can leave all the same.
     Route {
         method: Method::POST,

@@ -15,8 +15,8 @@ pub(super) const SECTION: Section =
     Section { name: "[[console.protect]]", keys: &["host", "account", "role", "proof_key"], later: &[] };
 
 const HOST_FORM: &str = "the host as browsers name it, such as \"wiki.example.com\"";
-const ROLES: [(&str, Role); 3] =
-    [("auditor", Role::Auditor), ("operator", Role::Operator), ("owner", Role::Owner)];
+/// Who enters where nobody said: everybody who has a role there.
+const ROLE: Role = Role::Visitor;
 
 /// What the rest of the file has.
 pub(super) struct Rest<'a> {
@@ -76,8 +76,8 @@ fn one(table: &Table<'_>, around: &Surroundings<'_>, problems: &mut Problems) ->
         }
     };
     let role = match table.find("role") {
-        None => Some(Role::Auditor),
-        Some(field) => field.choice(&ROLES, problems),
+        None => Some(ROLE),
+        Some(field) => field.choice(&Role::ALL.map(|role| (role.word(), role)), problems),
     };
     let key = table.find("proof_key").and_then(|field| {
         let secret = secret::read(field, around, problems)?;

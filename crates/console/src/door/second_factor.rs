@@ -37,6 +37,8 @@ struct Page {
     /// Whether a saved code was tried last.
     tried_code: bool,
     problem: Option<String>,
+    /// Where somebody else signs in, to go to the same place.
+    other: String,
 }
 
 pub(crate) async fn ask_second_factor(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
@@ -132,6 +134,7 @@ async fn page(
         trust_days: door.people.rules().trust_for.as_hours() / 24,
         tried_code: tried == Tried::RecoveryCode,
         problem: refused.as_ref().map(|refused| said(refused, door.now)).transpose()?,
+        other: format!("/sign-in?again=1&to={}", words::query_value(&door.to())),
     };
     Ok(door.leading_on(shown(&page, refused.as_ref())?))
 }

@@ -84,6 +84,8 @@ async fn enter(visit: &Visit<'_>) -> Result<Response<Bytes>, Failed> {
     if let Some(token) = entered.map_err(Failed::of_people)? {
         let mut response = words::redirect(&visit.url(to));
         keep(&mut response, cookies::SESSION.set(&token));
+        // The next way begins with another secret.
+        keep(&mut response, cookies::BEGAN.forget());
         return Ok(response);
     }
     // The page was loaded again, or another tab was quicker.

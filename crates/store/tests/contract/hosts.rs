@@ -187,6 +187,8 @@ async fn a_session_of_a_host_is_over_when_it_is_idle_or_the_consoles_is_old(worl
         assert!(is_inside(store, &token, WIKI, seconds).await, "after {seconds} s");
         seconds += 29 * 60;
     }
+    let listed = store.sessions(&maria.person.id, after(12 * 3_600 - 60)).await.unwrap();
+    assert_eq!(listed.len(), 1, "what opens a host can be seen and ended");
     assert!(!is_inside(store, &token, WIKI, 12 * 3_600).await);
     assert!(store.session(&maria.token, after(31 * 60)).await.unwrap().is_none());
 

@@ -115,7 +115,7 @@ fn protected_hosts_are_for_whoever_looks_at_everything_unless_said_otherwise() {
     let [wiki, crm] = hosts.as_slice() else { panic!("{hosts:?}") };
     assert_eq!(
         (wiki.host.as_str(), wiki.place, wiki.role),
-        ("wiki.example.com", Where::Everywhere, Role::Auditor)
+        ("wiki.example.com", Where::Everywhere, Role::Visitor)
     );
     assert!(wiki.key.is_none() && crm.key.is_some());
     let account = Where::Account(Sid::parse(&sid).expect("a SID"));
