@@ -21,7 +21,7 @@ pub(crate) enum Failed {
     #[error("Your role does not allow this.")]
     Forbidden { needs: Option<Role>, everywhere: bool, role: Option<Role> },
     #[error("You may not enter {host}.")]
-    NoEntry { host: String, login: String },
+    NoEntry { host: String, login: String, on_the_way_to: String },
     #[error("Another site sent you here with something to do, and that was not done.")]
     Foreign,
     #[error("The console is reached over HTTPS only.")]
@@ -46,6 +46,8 @@ struct Page<'a> {
     status: u16,
     title: String,
     hint: &'a str,
+    /// Where somebody else signs in.
+    other: String,
 }
 
 impl Failed {
@@ -114,7 +116,13 @@ impl Failed {
             _ => {}
         }
         let (status, hint) = (self.status(), self.hint());
-        let page = Page { status: status.as_u16(), title: self.to_string(), hint: &hint };
+        let other = match self {
+            Self::NoEntry { on_the_way_to, .. } => {
+                format!("/sign-in?again=1&to={}", words::query_value(on_the_way_to))
+            }
+            _ => "/sign-in?again=1".to_owned(),
+        };
+        let page = Page { status: status.as_u16(), title: self.to_string(), hint: &hint, other };
         let mut response = match page.render() {
             Ok(text) => words::html(text),
             Err(_) => Response::new(Bytes::from(format!("{self}\n{hint}\n"))),

@@ -90,16 +90,16 @@ mod tests {
     const TLS: Caller =
         Caller { address: std::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), is_https: true, told: None };
 
-    fn passes_from(caller: Caller, method: &str, headers: &[(&str, &str)]) -> bool {
+    fn passes_from(caller: &Caller, method: &str, headers: &[(&str, &str)]) -> bool {
         let mut request = Request::builder().method(method).uri("/").header("host", "console.example");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        check(&caller, &request.body(Bytes::new()).expect("a request")).is_ok()
+        check(caller, &request.body(Bytes::new()).expect("a request")).is_ok()
     }
 
     fn passes(method: &str, headers: &[(&str, &str)]) -> bool {
-        passes_from(TLS, method, headers)
+        passes_from(&TLS, method, headers)
     }
 
     #[test]
@@ -147,9 +147,9 @@ mod tests {
             is_https,
             told: None,
         };
-        assert!(!passes_from(caller([192, 0, 2, 1], false), "GET", &[]));
-        assert!(passes_from(caller([192, 0, 2, 1], true), "GET", &[]));
-        assert!(passes_from(caller([127, 0, 0, 1], false), "GET", &[]));
-        assert!(passes_from(caller([127, 0, 0, 1], false), "POST", &[("origin", "http://console.example")]));
+        assert!(!passes_from(&caller([192, 0, 2, 1], false), "GET", &[]));
+        assert!(passes_from(&caller([192, 0, 2, 1], true), "GET", &[]));
+        assert!(passes_from(&caller([127, 0, 0, 1], false), "GET", &[]));
+        assert!(passes_from(&caller([127, 0, 0, 1], false), "POST", &[("origin", "http://console.example")]));
     }
 }

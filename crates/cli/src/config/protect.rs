@@ -79,16 +79,20 @@ fn one(table: &Table<'_>, around: &Surroundings<'_>, problems: &mut Problems) ->
         None => Some(ROLE),
         Some(field) => field.choice(&Role::ALL.map(|role| (role.word(), role)), problems),
     };
-    let key = table.find("proof_key").and_then(|field| {
-        let secret = secret::read(field, around, problems)?;
-        let key = StampKey::new(&secret);
-        key.map_err(|error| {
-            field.wrong(format_args!("the secret {error}; try `openssl rand -hex 32`"), problems)
-        })
-        .ok()
-    });
+    let key = table.find("proof_key").and_then(|field| proof_key(field, around, problems));
     let (host, place, role) = (host?, place?, role?);
     (problems.errors_len() == errors_before).then_some(ProtectedHost { host, place, role, key })
+}
+
+fn proof_key(field: Field<'_>, around: &Surroundings<'_>, problems: &mut Problems) -> Option<StampKey> {
+    let secret = secret::read(field, around, problems)?;
+    match StampKey::new(&secret) {
+        Ok(key) => Some(key),
+        Err(error) => {
+            field.wrong(format_args!("the secret {error}; try `openssl rand -hex 32`"), problems);
+            None
+        }
+    }
 }
 
 /// A host with its port, in lower case.
@@ -103,14 +107,15 @@ fn checked(text: &str) -> Result<String, &'static str> {
         Some((name, port)) => (name, Some(port)),
         None => (text, None),
     };
-    match port.map(str::parse::<u16>) {
-        None => {}
-        Some(Ok(443)) => {
-            return Err("has the port that https has anyway, which browsers leave out; leave it out");
+    if let Some(port) = port {
+        match port.parse::<u16>() {
+            Ok(443) => {
+                return Err("has the port that https has anyway, which browsers leave out; leave it out");
+            }
+            Ok(80) => return Err("has the port of http, and pages are protected over https only"),
+            Ok(1..) => {}
+            Ok(0) | Err(_) => return Err("has no port after its colon"),
         }
-        Some(Ok(80)) => return Err("has the port of http, and pages are protected over https only"),
-        Some(Ok(0) | Err(_)) => return Err("has no port after its colon"),
-        Some(Ok(_)) => {}
     }
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())

@@ -49,7 +49,8 @@ pub(crate) async fn hand_over(door: Door<'_>) -> Result<Response<Bytes>, Failed>
         Ok(Entry::Ask) => Ok(words::redirect(&with_to("/second-factor", &own()))),
         Err(Refused::Over) => Ok(words::redirect(&with_to("/sign-in", &own()))),
         Err(Refused::Forbidden) => {
-            Err(Failed::NoEntry { host: host.host.clone(), login: session.person.login.clone() })
+            let (host, login) = (host.host.clone(), session.person.login.clone());
+            Err(Failed::NoEntry { host, login, on_the_way_to: own() })
         }
         Err(refused) => Err(Failed::of_people(refused)),
     }

@@ -165,13 +165,12 @@ impl Visit<'_> {
         if !matches!(self.method, Method::GET | Method::HEAD) || self.headers().contains_key(UPGRADE) {
             return false;
         }
-        match text("sec-fetch-mode") {
-            Some(mode) => mode == "navigate" && text("sec-fetch-dest") == Some("document"),
-            None => {
-                let accepts = text(ACCEPT.as_str()).unwrap_or_default();
-                accepts.contains("text/html") && text("x-requested-with").is_none()
-            }
+        if let Some(mode) = text("sec-fetch-mode") {
+            return mode == "navigate" && text("sec-fetch-dest") == Some("document");
         }
+        // A browser of before 2020 or so.
+        text(ACCEPT.as_str()).is_some_and(|accepted| accepted.contains("text/html"))
+            && text("x-requested-with").is_none()
     }
 
     /// Whether a page of the protected host sent this form.

@@ -350,6 +350,7 @@ async fn whoever_lacks_the_role_is_told_and_whoever_loses_it_is_out_at_once() {
     assert_eq!(refused.status, 403);
     refused.says("You may not enter crm.example.com:8443.");
     refused.says("You are signed in as maria@example.com");
+    refused.says("/sign-in?again=1&#38;to=%2Fhand-over%3Fhost%3Dcrm.example.com");
     visitor.enter(&maria, WIKI).await;
     assert_eq!(visitor.check(WIKI).await, 200);
     world.store.remove_role(&by, &maria.person, Where::Everywhere, world.now()).await.unwrap();

@@ -156,7 +156,7 @@ async fn whatever_ends_the_session_of_the_console_ends_those_of_hosts(world: Wor
             2 => _ = store.lock_person(&by, id, true, after(1)).await.unwrap(),
             // Signed in anew in the same browser.
             3 => {
-                _ = store.begin_session(inside(&signed.person), Some(&signed.token), after(1)).await.unwrap()
+                _ = store.begin_session(inside(&signed.person), Some(&signed.token), after(1)).await.unwrap();
             }
             _ => {
                 let other = vec![Grant { place: Where::Everywhere, role: Role::Owner }];
