@@ -48,8 +48,11 @@ async fn main() {
                     let (mut parts, body) = request.into_parts();
                     let body: Bytes = body.collect().await?.to_bytes();
                     parts.headers.insert("cookie", cookie.parse().unwrap());
-                    let caller =
-                        ringfence_console::Caller { address: [127, 0, 0, 1].into(), is_https: false };
+                    let caller = ringfence_console::Caller {
+                        address: [127, 0, 0, 1].into(),
+                        is_https: false,
+                        told: None,
+                    };
                     let answer = world.console.answer(caller, Request::from_parts(parts, body)).await;
                     Ok::<_, hyper::Error>(answer.map(Full::new))
                 }

@@ -10,9 +10,9 @@ use http::{HeaderValue, Method, Request, Response};
 use jiff::Timestamp;
 use ringfence_control::api::EngineSource;
 use ringfence_control::engine::Engine;
-use ringfence_control::people::{Hasher, People, Rules};
+use ringfence_control::people::{Hasher, Hosts, People, Rules};
 use ringfence_model::Clock;
-use ringfence_store::Where;
+use ringfence_store::{Role, Where};
 
 use crate::cookies;
 use crate::door::{Door, kept};
@@ -20,15 +20,28 @@ use crate::failed::Failed;
 use crate::form::Fields;
 use crate::routes::{self, Call, Open, Run};
 use crate::signed_in::SignedIn;
-use crate::{guard, words};
+use crate::{guard, hosts, words};
 
 /// Who sent a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// The client's address.
     pub address: IpAddr,
     /// Whether the client used TLS.
     pub is_https: bool,
+    /// Which request a listed proxy speaks of, where one sent this.
+    pub told: Option<Told>,
+}
+
+/// The request that a listed proxy holds or sends on, as far as it tells of another than its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Its method.
+    pub method: Option<String>,
+    /// Its host.
+    pub host: Option<String>,
+    /// Its path and query.
+    pub target: Option<String>,
 }
 
 /// What the gate of this node has counted on a route since its start.
@@ -142,21 +155,25 @@ impl Console {
 
     /// Answers a request whose body was read whole.
     pub async fn answer(&self, caller: Caller, request: Request<Bytes>) -> Response<Bytes> {
-        let mut response = match self.try_answer(caller, &request).await {
-            Ok(response) => response,
-            Err(failed) => failed.response(),
+        let is_https = caller.is_https;
+        let of_a_host = hosts::answer(self, &caller, &request).await;
+        // What a proxy hands on speaks for its host, which may want its own pages framed or its next address in clear.
+        let is_handed_on = of_a_host.is_some();
+        let mut response = match of_a_host {
+            Some(response) => response,
+            None => self.try_answer(caller, &request).await.unwrap_or_else(|failed| failed.response()),
         };
         if request.method() == Method::HEAD {
             let length = HeaderValue::from(response.body().len());
             response.headers_mut().insert(CONTENT_LENGTH, length);
             *response.body_mut() = Bytes::new();
         }
-        guard::seal(&mut response, caller.is_https);
+        guard::seal(&mut response, is_https && !is_handed_on);
         response
     }
 
     async fn try_answer(&self, caller: Caller, request: &Request<Bytes>) -> Result<Response<Bytes>, Failed> {
-        guard::check(caller, request)?;
+        guard::check(&caller, request)?;
         let (route, piece) = routes::find(request.method(), request.uri().path())?;
         let query = Fields::of(request.uri().query().unwrap_or_default().as_bytes());
         let now = self.now();
@@ -184,6 +201,10 @@ impl Console {
             engine.store().see_devices(&devices, person, &address, now).await?;
         }
         let role = signed_in.role();
+        // Visitors have no overview: what there is for them here is their own sign-in.
+        if role == Some(Role::Visitor) && request.uri().path() == "/" {
+            return Ok(words::redirect("/security"));
+        }
         if needs.everywhere && signed_in.place() != Where::Everywhere || role < needs.role {
             return Err(Failed::Forbidden { needs: needs.role, everywhere: needs.everywhere, role });
         }
@@ -231,6 +252,26 @@ impl Console {
         let form = if is_form { Fields::of_form(request)? } else { Fields::default() };
         let headers = request.headers();
         Ok(Door { console: &self.setup, people, engine, caller, headers, session, query, form, now })
+    }
+
+    /// The protected hosts.
+    pub(crate) fn hosts(&self) -> &Hosts {
+        &self.setup.rules.hosts
+    }
+
+    /// Where this console is.
+    pub(crate) fn url(&self) -> Option<&str> {
+        self.setup.rules.console_url.as_deref()
+    }
+
+    pub(crate) fn unix_seconds(&self) -> u64 {
+        self.setup.clock.unix_seconds()
+    }
+
+    /// Those who know sessions, if the control plane is at work.
+    pub(crate) fn people_at_work(&self) -> Result<People, Failed> {
+        let engine = (self.setup.engine)().map_err(Failed::Away)?;
+        Ok(self.people(&engine))
     }
 
     fn people(&self, engine: &Engine) -> People {

@@ -20,6 +20,8 @@ pub(crate) enum Failed {
     MethodNotAllowed(String),
     #[error("Your role does not allow this.")]
     Forbidden { needs: Option<Role>, everywhere: bool, role: Option<Role> },
+    #[error("You may not enter {host}.")]
+    NoEntry { host: String, login: String, on_the_way_to: String },
     #[error("Another site sent you here with something to do, and that was not done.")]
     Foreign,
     #[error("The console is reached over HTTPS only.")]
@@ -44,6 +46,8 @@ struct Page<'a> {
     status: u16,
     title: String,
     hint: &'a str,
+    /// Where somebody else signs in.
+    other: String,
 }
 
 impl Failed {
@@ -51,7 +55,11 @@ impl Failed {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Forbidden { .. } | Self::Foreign | Self::InClear | Self::StaleForm => StatusCode::FORBIDDEN,
+            Self::Forbidden { .. }
+            | Self::NoEntry { .. }
+            | Self::Foreign
+            | Self::InClear
+            | Self::StaleForm => StatusCode::FORBIDDEN,
             Self::NotAForm => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NotNow(_) => StatusCode::CONFLICT,
             Self::Away(_) | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -73,6 +81,11 @@ impl Failed {
                 };
                 let needs = needs.map_or("auditor", Role::word);
                 format!("It takes the role {needs}{place}, and {have}. An owner can give you another one.")
+            }
+            Self::NoEntry { login, .. } => {
+                format!(
+                    "You are signed in as {login}, who has no role that lets in there. An owner can give you one."
+                )
             }
             Self::Foreign => "Open the console itself, and do it there if you want it done.".into(),
             Self::InClear => {
@@ -103,7 +116,13 @@ impl Failed {
             _ => {}
         }
         let (status, hint) = (self.status(), self.hint());
-        let page = Page { status: status.as_u16(), title: self.to_string(), hint: &hint };
+        let other = match self {
+            Self::NoEntry { on_the_way_to, .. } => {
+                format!("/sign-in?again=1&to={}", words::query_value(on_the_way_to))
+            }
+            _ => "/sign-in?again=1".to_owned(),
+        };
+        let page = Page { status: status.as_u16(), title: self.to_string(), hint: &hint, other };
         let mut response = match page.render() {
             Ok(text) => words::html(text),
             Err(_) => Response::new(Bytes::from(format!("{self}\n{hint}\n"))),

@@ -34,7 +34,7 @@ const SECTIONS: [(Section, &str, &str, Role, bool); 10] = [
     (Section::People, "People", "/people", Role::Owner, true),
     (Section::Policies, "Policies", "/policies", Role::Owner, false),
     (Section::Credentials, "Credentials", "/credentials", Role::Owner, true),
-    (Section::Security, "My security", "/security", Role::Auditor, false),
+    (Section::Security, "My security", "/security", Role::Visitor, false),
 ];
 
 /// An entry of the navigation.

@@ -13,8 +13,13 @@ use crate::failed::Failed;
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
                       img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
+/// The same for a page whose forms lead on to a host of our own configuration.
+pub(crate) fn policy_leading_to(host: &str) -> String {
+    POLICY.replace("form-action 'self'", &format!("form-action 'self' https://{host}"))
+}
+
 /// Refuses what another site caused, and passwords in clear.
-pub(crate) fn check(caller: Caller, request: &Request<Bytes>) -> Result<(), Failed> {
+pub(crate) fn check(caller: &Caller, request: &Request<Bytes>) -> Result<(), Failed> {
     if !caller.is_https && !caller.address.is_loopback() {
         return Err(Failed::InClear);
     }
@@ -23,7 +28,7 @@ pub(crate) fn check(caller: Caller, request: &Request<Bytes>) -> Result<(), Fail
 
 /// What a browser says about who asks. A link to a page may stand anywhere: it opens it and changes nothing. Everything
 /// else must come from our own pages; whatever changes something must be said to.
-fn is_foreign(caller: Caller, method: &Method, headers: &HeaderMap) -> bool {
+fn is_foreign(caller: &Caller, method: &Method, headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or(""));
     let is_safe = matches!(*method, Method::GET | Method::HEAD);
     let site = text("sec-fetch-site");
@@ -45,7 +50,7 @@ fn is_foreign(caller: Caller, method: &Method, headers: &HeaderMap) -> bool {
 }
 
 /// Whether an `Origin` is this very console.
-fn is_own(caller: Caller, origin: &HeaderValue, headers: &HeaderMap) -> bool {
+fn is_own(caller: &Caller, origin: &HeaderValue, headers: &HeaderMap) -> bool {
     let scheme = if caller.is_https { "https" } else { "http" };
     let (Ok(origin), Some(Ok(host))) = (origin.to_str(), headers.get(HOST).map(HeaderValue::to_str)) else {
         return false;
@@ -59,7 +64,6 @@ fn is_own(caller: Caller, origin: &HeaderValue, headers: &HeaderMap) -> bool {
 pub(crate) fn seal(response: &mut Response<Bytes>, is_https: bool) {
     let headers = response.headers_mut();
     for (name, value) in [
-        (CONTENT_SECURITY_POLICY, POLICY),
         (X_FRAME_OPTIONS, "DENY"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         // Nothing leaves; with `no-referrer` our own forms would come with the `Origin` null.
@@ -70,6 +74,7 @@ pub(crate) fn seal(response: &mut Response<Bytes>, is_https: bool) {
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
     if is_https {
         headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
@@ -82,9 +87,10 @@ mod tests {
 
     use super::*;
 
-    const TLS: Caller = Caller { address: std::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), is_https: true };
+    const TLS: Caller =
+        Caller { address: std::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), is_https: true, told: None };
 
-    fn passes_from(caller: Caller, method: &str, headers: &[(&str, &str)]) -> bool {
+    fn passes_from(caller: &Caller, method: &str, headers: &[(&str, &str)]) -> bool {
         let mut request = Request::builder().method(method).uri("/").header("host", "console.example");
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -93,7 +99,7 @@ mod tests {
     }
 
     fn passes(method: &str, headers: &[(&str, &str)]) -> bool {
-        passes_from(TLS, method, headers)
+        passes_from(&TLS, method, headers)
     }
 
     #[test]
@@ -136,11 +142,14 @@ mod tests {
 
     #[test]
     fn passwords_do_not_travel_in_clear() {
-        let caller =
-            |address: [u8; 4], is_https| Caller { address: Ipv4Addr::from(address).into(), is_https };
-        assert!(!passes_from(caller([192, 0, 2, 1], false), "GET", &[]));
-        assert!(passes_from(caller([192, 0, 2, 1], true), "GET", &[]));
-        assert!(passes_from(caller([127, 0, 0, 1], false), "GET", &[]));
-        assert!(passes_from(caller([127, 0, 0, 1], false), "POST", &[("origin", "http://console.example")]));
+        let caller = |address: [u8; 4], is_https| Caller {
+            address: Ipv4Addr::from(address).into(),
+            is_https,
+            told: None,
+        };
+        assert!(!passes_from(&caller([192, 0, 2, 1], false), "GET", &[]));
+        assert!(passes_from(&caller([192, 0, 2, 1], true), "GET", &[]));
+        assert!(passes_from(&caller([127, 0, 0, 1], false), "GET", &[]));
+        assert!(passes_from(&caller([127, 0, 0, 1], false), "POST", &[("origin", "http://console.example")]));
     }
 }

@@ -25,11 +25,14 @@ mod failed;
 mod form;
 mod frame;
 mod guard;
+mod hosts;
 mod pages;
 mod picture;
 mod routes;
 mod signed_in;
 mod words;
 
-pub use console::{Caller, Console, ConsoleSetup, Gate, GateOutcome, RecentRequest, Refusals, RouteCounts};
+pub use console::{
+    Caller, Console, ConsoleSetup, Gate, GateOutcome, RecentRequest, Refusals, RouteCounts, Told,
+};
 pub use signed_in::SignedIn;

@@ -107,7 +107,7 @@ const fn dangerous(
     Route { method, path, run: Run::Inside(Needs { role: Some(role), everywhere, fresh: true }, run) }
 }
 
-use Role::{Auditor, Operator, Owner};
+use Role::{Auditor, Operator, Owner, Visitor};
 
 /// All of them.
 pub(crate) const ROUTES: &[Route] = &[
@@ -117,6 +117,7 @@ pub(crate) const ROUTES: &[Route] = &[
     door(Method::POST, "/sign-in", |it| Box::pin(door::sign_in(it))),
     door(Method::GET, "/second-factor", |it| Box::pin(door::ask_second_factor(it))),
     door(Method::POST, "/second-factor", |it| Box::pin(door::second_factor(it))),
+    door(Method::GET, "/hand-over", |it| Box::pin(door::hand_over(it))),
     door(Method::GET, "/bind", |it| Box::pin(door::ask_bind(it))),
     door(Method::POST, "/bind", |it| Box::pin(door::bind(it))),
     door(Method::GET, "/bind/factors", |it| Box::pin(door::factors(it))),
@@ -187,15 +188,15 @@ pub(crate) const ROUTES: &[Route] = &[
     dangerous(Method::POST, "/people/{}/remove", Owner, true, |call| Box::pin(people::remove(call))),
     dangerous(Method::GET, "/policies", Owner, false, |call| Box::pin(policies::show(call))),
     dangerous(Method::POST, "/policies", Owner, false, |call| Box::pin(policies::set(call))),
-    inside(Method::GET, "/security", Auditor, false, |call| Box::pin(security::show(call))),
-    inside(Method::GET, "/security/password", Auditor, false, |call| {
+    inside(Method::GET, "/security", Visitor, false, |call| Box::pin(security::show(call))),
+    inside(Method::GET, "/security/password", Visitor, false, |call| {
         Box::pin(ready(security::ask_password(&call)))
     }),
-    inside(Method::POST, "/security/password", Auditor, false, |call| Box::pin(security::password(call))),
-    dangerous(Method::GET, "/security/phone", Auditor, false, |call| Box::pin(security::ask_phone(call))),
-    dangerous(Method::POST, "/security/phone", Auditor, false, |call| Box::pin(security::remove_phone(call))),
-    inside(Method::POST, "/security/devices", Auditor, false, |call| Box::pin(security::end_device(call))),
-    inside(Method::POST, "/security/sessions", Auditor, false, |call| Box::pin(security::end_session(call))),
+    inside(Method::POST, "/security/password", Visitor, false, |call| Box::pin(security::password(call))),
+    dangerous(Method::GET, "/security/phone", Visitor, false, |call| Box::pin(security::ask_phone(call))),
+    dangerous(Method::POST, "/security/phone", Visitor, false, |call| Box::pin(security::remove_phone(call))),
+    inside(Method::POST, "/security/devices", Visitor, false, |call| Box::pin(security::end_device(call))),
+    inside(Method::POST, "/security/sessions", Visitor, false, |call| Box::pin(security::end_session(call))),
     // Whose role was taken from them can leave all the same.
     Route {
         method: Method::POST,

@@ -11,6 +11,7 @@ use subtle::ConstantTimeEq;
 use crate::cookies;
 use crate::failed::Failed;
 use crate::form::Fields;
+use crate::words;
 
 /// The field of a form that carries what only our own pages know.
 const FIELD: &str = "csrf";
@@ -108,10 +109,5 @@ fn is_same(form: &Fields, csrf: &str) -> bool {
 pub(crate) fn csrf_of(token: &Secret) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(token.expose().as_bytes()).expect("any length is a key");
     mac.update(b"a form of the console");
-    mac.finalize().into_bytes().iter().fold(String::with_capacity(64), |mut text, byte| {
-        use std::fmt::Write as _;
-        // Writing to a text cannot fail.
-        _ = write!(text, "{byte:02x}");
-        text
-    })
+    words::hex(&mac.finalize().into_bytes())
 }

@@ -115,6 +115,17 @@ pub(crate) fn browser(agent: &str) -> String {
     }
 }
 
+/// Two lower-case digits a byte.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a text cannot fail.
+        _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 /// A page.
 pub(crate) fn html(text: String) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(text));
@@ -122,7 +133,7 @@ pub(crate) fn html(text: String) -> Response<Bytes> {
     response
 }
 
-/// Somewhere else, by GET. It is a path of ours, made here.
+/// Somewhere else, by GET. It is a path of ours, or an address of a host of our configuration, made here.
 pub(crate) fn redirect(to: &str) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::SEE_OTHER;

@@ -24,6 +24,7 @@ use crate::body::{BodyBound, read_body};
 use crate::connection::Connection;
 use crate::explain::offer_explanation;
 use crate::forward::MATCHED_HEADER;
+use crate::forwarded;
 use crate::gate::{NotTaken, decide, not_taken};
 use crate::http_rules::{self, Head, SIGNATURE};
 use crate::proof::{ACCOUNT_HEADER, PROOF_HEADER};
@@ -173,16 +174,16 @@ impl<'a> Asked<'a> {
     fn of(parts: &'a Parts) -> Result<Self, Reason> {
         let own = http_rules::check(parts)?;
         let headers = &parts.headers;
-        let method = match text(headers, &["x-forwarded-method", "x-original-method"])? {
+        let method = match forwarded::the_one(headers, &forwarded::METHOD)? {
             Some(method) => Method::from_bytes(method.as_bytes())
                 .map_err(|_| Reason::BadRequest("forwarded_method_malformed"))?,
             None => parts.method.clone(),
         };
-        let target = text(headers, &["x-forwarded-uri", "x-original-uri"])?.unwrap_or(own.target);
+        let target = forwarded::the_one(headers, &forwarded::TARGET)?.unwrap_or(own.target);
         if !target.starts_with('/') || !target.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Reason::BadRequest("forwarded_uri_malformed"));
         }
-        let authority = text(headers, &["x-forwarded-host"])?.unwrap_or(own.authority);
+        let authority = forwarded::the_one(headers, &forwarded::HOST)?.unwrap_or(own.authority);
         let websocket = [UPGRADE.as_str(), "x-forwarded-upgrade"].iter().any(|name| {
             headers.get(*name).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
         });
@@ -206,20 +207,6 @@ impl<'a> Asked<'a> {
             parts.method == self.method && headers.get(CONTENT_LENGTH).is_some_and(|value| value == "0");
         form || !known_empty
     }
-}
-
-/// The one value that these fields have, as text. Where the proxy writes one of them and passes on another that its
-/// client wrote, they differ, and nobody can say which is the proxy's.
-fn text<'a>(headers: &'a HeaderMap, names: &[&str]) -> Result<Option<&'a str>, Reason> {
-    let mut found = None;
-    for value in names.iter().filter_map(|name| headers.get(*name)) {
-        let value = value.to_str().map_err(|_| Reason::BadRequest("forwarded_field_not_ascii"))?;
-        if found.is_some_and(|other| other != value) {
-            return Err(Reason::BadRequest("forwarded_fields_disagree"));
-        }
-        found = Some(value);
-    }
-    Ok(found)
 }
 
 /// 200, with what the proxy may copy into the request to the upstream.

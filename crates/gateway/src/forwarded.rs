@@ -19,6 +19,8 @@ use ipnet::IpNet;
 
 use elements::Hop;
 
+use crate::reason::Reason;
+
 /// The peers whose forwarded headers count. By default there are none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustedPeers(Box<[IpNet]>);
@@ -188,6 +190,20 @@ pub(crate) fn is_claim(name: &HeaderName) -> bool {
     is_forwarding(name.as_str().as_bytes())
 }
 
+/// The one value that these fields have, as text. Where the proxy writes one of them and passes on another that its
+/// client wrote, they differ, and nobody can say which is the proxy's.
+pub(crate) fn the_one<'a>(headers: &'a HeaderMap, names: &[&str]) -> Result<Option<&'a str>, Reason> {
+    let mut found = None;
+    for value in names.iter().filter_map(|name| headers.get(*name)) {
+        let value = value.to_str().map_err(|_| Reason::BadRequest("forwarded_field_not_ascii"))?;
+        if found.is_some_and(|other| other != value) {
+            return Err(Reason::BadRequest("forwarded_fields_disagree"));
+        }
+        found = Some(value);
+    }
+    Ok(found)
+}
+
 /// Whether `Connection` names this header, which then belongs to the client's connection only. Twilio's own
 /// headers and what authenticates cannot be removed in this way: the request is forwarded with what was verified.
 pub fn is_named_by_connection(name: &HeaderName, headers: &HeaderMap) -> bool {
@@ -202,6 +218,13 @@ pub fn is_named_by_connection(name: &HeaderName, headers: &HeaderMap) -> bool {
             .any(|option| option.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
     })
 }
+
+/// Where proxies that ask about a request write its method: Traefik and Caddy, nginx by custom.
+pub(crate) const METHOD: [&str; 2] = ["x-forwarded-method", "x-original-method"];
+/// Where they write its host.
+pub(crate) const HOST: [&str; 1] = ["x-forwarded-host"];
+/// Where they write its path and query.
+pub(crate) const TARGET: [&str; 2] = ["x-forwarded-uri", "x-original-uri"];
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 

@@ -30,16 +30,29 @@ pub type OnKey = Arc<dyn Fn(KeyPress) -> Spoken + Send + Sync>;
 /// Answers requests to the admin listener, from the peer of the connection.
 pub type AdminApi = Arc<dyn Fn(SocketAddr, Request<Bytes>) -> Answer + Send + Sync>;
 /// Answers requests to a listener of its own. Each has one `Host`, a path for its target and at most one `Cookie`, and
-/// none has a header in which a proxy speaks for somebody else.
+/// none has a header in which a proxy speaks for somebody else: what a listed one says is in the [`Caller`].
 pub type Hosted = Arc<dyn Fn(Caller, Request<Bytes>) -> Answer + Send + Sync>;
 
 /// Who sent a request to a [`Hosted`] listener.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// The client: the peer of the connection, or, where that is a listed proxy, whom the proxy speaks for.
     pub address: IpAddr,
     /// Whether the client used TLS: with us, or with a listed proxy that says so in `X-Forwarded-Proto`.
     pub is_https: bool,
+    /// Which request a listed proxy speaks of, where the peer is one.
+    pub told: Option<Told>,
+}
+
+/// The request that a listed proxy holds or sends on, as far as its headers tell of another than its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Told {
+    /// `X-Forwarded-Method` or `X-Original-Method`.
+    pub method: Option<String>,
+    /// `X-Forwarded-Host`.
+    pub host: Option<String>,
+    /// `X-Forwarded-Uri` or `X-Original-URI`.
+    pub target: Option<String>,
 }
 
 /// What the data plane calls beside its own work. Each may be called from any worker at any time, so it returns at

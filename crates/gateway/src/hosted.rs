@@ -9,12 +9,13 @@ use std::sync::Arc;
 use http::header::{COOKIE, HOST, HeaderMap, HeaderName};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 
 use crate::connection::Connection;
 use crate::forwarded::{self, TrustedPeers, client_address};
-use crate::hooks::{Caller, Hosted};
+use crate::hooks::{Caller, Hosted, Told};
 use crate::http_rules;
 use crate::reason::Reason;
 use crate::respond::GateBody;
@@ -61,7 +62,7 @@ pub(crate) async fn handle(
     let (mut parts, body) = request.into_parts();
     let caller = {
         let snapshot = connection.worker.shared.snapshot.load();
-        prepare(&mut parts, connection, end.is_tls, &snapshot.trusted_proxies)
+        prepare(&mut parts, !body.is_end_stream(), connection, end.is_tls, &snapshot.trusted_proxies)
     };
     let caller = match caller {
         Ok(caller) => caller,
@@ -79,17 +80,20 @@ pub(crate) async fn handle(
 /// Gives the request its one form, and says who sent it.
 fn prepare(
     parts: &mut Parts,
+    has_body: bool,
     connection: &Connection,
     is_tls: bool,
     trusted: &TrustedPeers,
 ) -> Result<Caller, Reason> {
-    let head = http_rules::check(parts)?;
+    let head = if has_body { http_rules::check(parts)? } else { http_rules::check_without_body(parts)? };
     let host = HeaderValue::from_str(head.authority).map_err(|_| Reason::BadRequest("host_malformed"))?;
     let target = head.target.parse().map_err(|_| Reason::BadRequest("target_not_a_path"))?;
     let peer = connection.peer;
     let address =
         client_address(peer, &parts.headers, trusted).map_err(|error| Reason::BadRequest(error.as_str()))?;
-    let is_https = is_tls || (trusted.contains(peer) && says_https(&parts.headers));
+    let is_listed = trusted.contains(peer);
+    let is_https = is_tls || (is_listed && says_https(&parts.headers));
+    let told = if is_listed { Some(told(&parts.headers)?) } else { None };
     parts.uri = target;
     parts.headers.insert(HOST, host);
     join_cookies(&mut parts.headers);
@@ -97,7 +101,17 @@ fn prepare(
     for name in claims {
         parts.headers.remove(name);
     }
-    Ok(Caller { address, is_https })
+    Ok(Caller { address, is_https, told })
+}
+
+/// Which request a listed proxy speaks of.
+fn told(headers: &HeaderMap) -> Result<Told, Reason> {
+    let told = |names: &[&str]| Ok(forwarded::the_one(headers, names)?.map(str::to_owned));
+    Ok(Told {
+        method: told(&forwarded::METHOD)?,
+        host: told(&forwarded::HOST)?,
+        target: told(&forwarded::TARGET)?,
+    })
 }
 
 /// Whether a proxy says that its client came over TLS.

@@ -38,8 +38,14 @@ pub(crate) fn check_webhook(parts: &Parts) -> Result<Head<'_>, Reason> {
 
 /// Checks any request head; whether it opens a WebSocket is not asked.
 pub(crate) fn check(parts: &Parts) -> Result<Head<'_>, Reason> {
-    check_repeats(&parts.headers)?;
     check_content(&parts.headers)?;
+    check_without_body(parts)
+}
+
+/// The same for a request that has no body, so that it means nothing what is said of one: a proxy that asks about a request
+/// leaves the body out and the words about it in.
+pub(crate) fn check_without_body(parts: &Parts) -> Result<Head<'_>, Reason> {
+    check_repeats(&parts.headers)?;
     check_forwarding_headers(&parts.headers).map_err(|refusal| Reason::BadRequest(refusal.as_str()))?;
     let target = target(parts);
     if !target.starts_with('/') {

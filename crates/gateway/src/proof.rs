@@ -14,15 +14,12 @@
 //! `docs/upstream-proof.md` says what else it does not do, and has the check in Node and Python.
 
 use std::fmt;
-use std::str;
 use std::time::Duration;
 
-use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderValue;
-use ringfence_model::Secret;
+use ringfence_model::stamp::{StampError, StampKeyError, hex};
+use ringfence_model::{Secret, StampKey};
 use ringfence_signature::AccountSid;
-use sha2::Sha256;
-use subtle::ConstantTimeEq;
 
 /// The header that carries the proof.
 pub const PROOF_HEADER: &str = "x-ringfence-proof";
@@ -31,23 +28,21 @@ pub const PROOF_HEADER: &str = "x-ringfence-proof";
 pub const ACCOUNT_HEADER: &str = "x-ringfence-account";
 
 /// The fewest bytes of secret that make a key: as many as the HMAC gives.
-pub const MIN_PROOF_SECRET_BYTES: usize = 32;
+pub const MIN_PROOF_SECRET_BYTES: usize = StampKey::LEAST_BYTES;
 
 /// How far the upstream's clock may be from the gate's, either way, unless it has a reason for something else.
 pub const PROOF_MAX_AGE: Duration = Duration::from_mins(1);
 
-/// The key of one route, ready to use: the HMAC has already absorbed it.
+/// The key of one route, ready to use.
 #[derive(Clone)]
-pub struct ProofKey(Hmac<Sha256>);
+pub struct ProofKey(StampKey);
 
 impl ProofKey {
     /// Takes the bytes of the secret's text as the key; a text of hex digits is not decoded.
     pub fn new(secret: &Secret) -> Result<Self, ProofKeyError> {
-        let bytes = secret.expose().as_bytes();
-        if bytes.len() < MIN_PROOF_SECRET_BYTES {
-            return Err(ProofKeyError::TooShort { bytes: bytes.len() });
-        }
-        Ok(Self(Hmac::new_from_slice(bytes).expect("an HMAC takes a key of any length")))
+        StampKey::new(secret)
+            .map(Self)
+            .map_err(|StampKeyError::TooShort { bytes }| ProofKeyError::TooShort { bytes })
     }
 
     /// The value of [`PROOF_HEADER`] for a request as it goes to the upstream.
@@ -59,17 +54,9 @@ impl ProofKey {
         body_sha256: &[u8; 32],
         account: Option<&AccountSid>,
     ) -> HeaderValue {
-        let mut decimal = [0; 20];
-        let time = write_decimal(now_unix, &mut decimal);
-        let digest = self.digest(time, method, target, body_sha256, account);
-
-        let mut text = [0; 2 + 20 + 4 + 64];
-        let mut length = 0;
-        for part in [&b"t="[..], time, b",v1=", &hex(&digest)] {
-            text[length..length + part.len()].copy_from_slice(part);
-            length += part.len();
-        }
-        HeaderValue::from_bytes(&text[..length]).expect("digits, letters, '=' and ',' make a header value")
+        let proven = Proven { method, target, body_sha256, account };
+        let stamp = self.0.make(now_unix, &proven.lines(&hex(body_sha256)));
+        HeaderValue::from_bytes(stamp.as_bytes()).expect("digits, letters, '=' and ',' make a header value")
     }
 
     /// Checks a proof as an upstream written in Rust would: the header's value as it came, and the request.
@@ -82,37 +69,14 @@ impl ProofKey {
         now_unix: u64,
         max_age: Duration,
     ) -> Result<(), ProofError> {
-        let (time, presented) = parse(proof.ok_or(ProofError::Missing)?).ok_or(ProofError::Malformed)?;
-        let digest = self.digest(time, request.method, request.target, request.body_sha256, request.account);
-        if !bool::from(hex(&digest).ct_eq(presented)) {
-            return Err(ProofError::Mismatch);
-        }
-        // Only now is `t` the gate's word.
-        let made: u64 =
-            str::from_utf8(time).ok().and_then(|time| time.parse().ok()).ok_or(ProofError::Malformed)?;
-        match now_unix.checked_sub(made) {
-            Some(age) if age > max_age.as_secs() => Err(ProofError::TooOld),
-            None if made - now_unix > max_age.as_secs() => Err(ProofError::FromTheFuture),
-            _ => Ok(()),
-        }
-    }
-
-    fn digest(
-        &self,
-        time: &[u8],
-        method: &str,
-        target: &str,
-        body_sha256: &[u8; 32],
-        account: Option<&AccountSid>,
-    ) -> [u8; 32] {
-        let mut mac = self.0.clone();
-        for part in [&b"v1\n"[..], time, b"\n", method.as_bytes(), b"\n", target.as_bytes(), b"\n"] {
-            mac.update(part);
-        }
-        mac.update(&hex(body_sha256));
-        mac.update(b"\n");
-        mac.update(account.map_or(&b"-"[..], |account| account.as_str().as_bytes()));
-        mac.finalize().into_bytes().into()
+        let proof = proof.ok_or(ProofError::Missing)?;
+        let body = hex(request.body_sha256);
+        self.0.check(proof, &request.lines(&body), now_unix, max_age).map_err(|error| match error {
+            StampError::Malformed => ProofError::Malformed,
+            StampError::Mismatch => ProofError::Mismatch,
+            StampError::TooOld => ProofError::TooOld,
+            StampError::FromTheFuture => ProofError::FromTheFuture,
+        })
     }
 }
 
@@ -168,37 +132,12 @@ pub enum ProofError {
     FromTheFuture,
 }
 
-fn parse(proof: &[u8]) -> Option<(&[u8], &[u8])> {
-    let rest = proof.strip_prefix(b"t=")?;
-    let comma = memchr::memchr(b',', rest)?;
-    let (time, digest) = (&rest[..comma], rest[comma..].strip_prefix(b",v1=")?);
-    let shaped = (1..=20).contains(&time.len())
-        && time.iter().all(u8::is_ascii_digit)
-        && digest.len() == 64
-        && digest.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    shaped.then_some((time, digest))
-}
-
-fn write_decimal(mut number: u64, buffer: &mut [u8; 20]) -> &[u8] {
-    let mut start = buffer.len();
-    loop {
-        start -= 1;
-        buffer[start] = b'0' + u8::try_from(number % 10).expect("a remainder by ten is one digit");
-        number /= 10;
-        if number == 0 {
-            return &buffer[start..];
-        }
+impl Proven<'_> {
+    /// What is stamped. `body` is the hash of the body as digits.
+    fn lines<'l>(&'l self, body: &'l [u8; 64]) -> [&'l [u8]; 4] {
+        let account = self.account.map_or(&b"-"[..], |account| account.as_str().as_bytes());
+        [self.method.as_bytes(), self.target.as_bytes(), body, account]
     }
-}
-
-fn hex(digest: &[u8; 32]) -> [u8; 64] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = [0; 64];
-    for (pair, byte) in text.chunks_exact_mut(2).zip(digest) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
-    }
-    text
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod phone_number;
 mod secret;
 mod segments;
 mod sid;
+pub mod stamp;
 
 pub use actor::Actor;
 pub use amount::{Amount, InvalidAmount};
@@ -17,3 +18,4 @@ pub use phone_number::{InvalidPhoneNumber, PhoneNumber};
 pub use secret::Secret;
 pub use segments::{Encoding, Segments};
 pub use sid::{InvalidSid, Sid};
+pub use stamp::{Stamp, StampKey};

@@ -91,8 +91,9 @@ pub use observations::{NewObservation, Observation, Seen};
 pub use open::{Location, Version};
 pub use outbox::{Added, Claim, Effect, EffectEnd, NewEffect, Unfinished};
 pub use persons::{
-    AccountPolicy, Because, Device, DeviceUsed, Factor, FactorSecret, Grant, NewDevice, NewFactor,
-    NewSession, Person, Purpose, Redeemed, Role, Session, SignIn, SignInOutcome, Stage, Where, normal_login,
+    AccountPolicy, Because, Device, DeviceUsed, Factor, FactorSecret, Grant, HandedOver, HostSession,
+    NewDevice, NewFactor, NewSession, Person, Purpose, Redeemed, Role, Session, SignIn, SignInOutcome, Stage,
+    Where, normal_login,
 };
 pub use readings::{NewReading, Reading};
 pub use retention::Forget;
@@ -177,6 +178,11 @@ pub fn random_salt() -> [u8; 16] {
 /// Random bytes for what an authenticator application shares.
 pub fn random_seed() -> [u8; 20] {
     random()
+}
+
+/// A random secret for a browser to keep: 64 digits of 32 bytes.
+pub fn random_token() -> ringfence_model::Secret {
+    ringfence_model::Secret::new(hex::write(&random::<32>()))
 }
 
 /// Random bytes of the system.

@@ -33,6 +33,8 @@ pub enum Forget {
     /// What people's sign-ins leave behind: the sign-ins, sessions and trusted devices that are over, codes that were used
     /// or are too old, and attempts at passwords that cost nothing any more.
     SignIns,
+    /// Sessions of protected hosts that are over, and codes that led to them.
+    Sessions,
 }
 
 impl Store {
@@ -85,6 +87,7 @@ impl Store {
                         transaction.execute(delete, values![*before]).await?
                     }
                     Forget::SignIns => forget_sign_ins(transaction, *before, *batch).await?,
+                    Forget::Sessions => forget_sessions(transaction, *before, *batch).await?,
                 };
                 if rows > 0 {
                     let audit = NewAudit::new("store.forget", what.word())
@@ -135,6 +138,21 @@ async fn forget_sign_ins(transaction: &mut Transaction, before: Timestamp, batch
     Ok(rows + users::forget(transaction, before, batch).await?)
 }
 
+/// Deletes sessions of protected hosts that are over, and the codes that led to them. Those of the console are among what
+/// sign-ins leave behind.
+async fn forget_sessions(transaction: &mut Transaction, before: Timestamp, batch: usize) -> Result<u64> {
+    let mut rows = 0;
+    for delete in [
+        "DELETE FROM hand_overs WHERE hash IN (SELECT hash FROM hand_overs \
+         WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
+        "DELETE FROM host_sessions WHERE hash IN (SELECT hash FROM host_sessions \
+         WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
+    ] {
+        rows += transaction.execute(delete, values![before, batch]).await?;
+    }
+    Ok(rows)
+}
+
 /// Deletes the beginning of the log. It ends where the first row is that must stay, and one row earlier at least than
 /// the chain: the end of the chain is what the next row is chained to.
 async fn forget_audit(
@@ -169,6 +187,7 @@ impl Forget {
             Self::Rates => "rates",
             Self::Readings => "readings",
             Self::SignIns => "sign-ins",
+            Self::Sessions => "sessions",
         }
     }
 }

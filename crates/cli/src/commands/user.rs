@@ -75,6 +75,8 @@ struct WhoArguments {
 /// What somebody may do; each may also do what the one before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum RoleWord {
+    /// Enter protected hosts, and look after their own sign-in
+    Visitor,
     /// Look
     Auditor,
     /// Trip and reset breakers, suspend and resume accounts, too
@@ -86,6 +88,7 @@ enum RoleWord {
 impl From<RoleWord> for Role {
     fn from(word: RoleWord) -> Self {
         match word {
+            RoleWord::Visitor => Self::Visitor,
             RoleWord::Auditor => Self::Auditor,
             RoleWord::Operator => Self::Operator,
             RoleWord::Owner => Self::Owner,

@@ -1,42 +1,47 @@
-//! `[console]`: where people find it. Where it listens is [listen]'s.
+//! `[console]`: where people find it, and which pages elsewhere are entered through it. Where it listens is [listen]'s.
 
 use std::net::SocketAddr;
 
 use hyper::Uri;
-use ringfence_gateway::settings::Remember;
+use ringfence_control::people::ProtectedHost;
+use ringfence_gateway::settings::{Listen, Remember};
 
+use super::Surroundings;
 use super::problems::Problems;
+use super::protect;
 use super::raw::{Section, Table};
 use super::store::is_loopback;
 
-pub(super) const SECTION: Section = Section { name: "[console]", keys: &["url", "requests"], later: &[] };
+pub(super) const SECTION: Section =
+    Section { name: "[console]", keys: &["url", "requests", "protect"], later: &[] };
 
 const URL_FORM: &str = "what people type to reach it, such as \"https://ringfence.example.com\"";
 
 const REQUESTS_FORM: &str = "\"off\", \"metadata\" or \"redacted-bodies\"";
 
 /// What the console is told.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Console {
     /// Where it is reached, without a path: links in mails begin with it. None where nobody said so and it is not on
     /// this machine.
     pub(crate) url: Option<String>,
     /// What the gate remembers of requests, for people to look at.
     pub(crate) requests: Remember,
+    /// Hosts that are entered through it.
+    pub(crate) hosts: Vec<ProtectedHost>,
 }
 
 pub(super) fn resolve(
     table: Option<Table<'_>>,
-    listens_at: Option<SocketAddr>,
+    listen: &Listen,
+    around: &Surroundings<'_>,
     problems: &mut Problems,
 ) -> Console {
-    let mut requests = if listens_at.is_some() { Remember::Metadata } else { Remember::Nothing };
+    let mut requests = if listen.console.is_some() { Remember::Metadata } else { Remember::Nothing };
     let Some(table) = table else {
-        // Whoever is on this machine reaches it so.
-        let own = listens_at.filter(|address| address.ip().is_loopback() && address.port() != 0);
-        return Console { url: own.map(|address| format!("http://localhost:{}", address.port())), requests };
+        return Console { url: on_this_machine(listen.console), requests, hosts: Vec::new() };
     };
-    if listens_at.is_none() {
+    if listen.console.is_none() {
         problems.error(
             table.offset(),
             "[console] is there, and [listen] has no `console`; add it, such as console = \"127.0.0.1:8400\"",
@@ -45,25 +50,43 @@ pub(super) fn resolve(
     if let Some(field) = table.find("requests") {
         match field.as_text() {
             Some("off") => requests = Remember::Nothing,
-            Some("redacted-bodies") if listens_at.is_some() => requests = Remember::RedactedBodies,
+            Some("redacted-bodies") if listen.console.is_some() => requests = Remember::RedactedBodies,
             Some("metadata" | "redacted-bodies") => {}
             Some(_) => field.wrong(format_args!("is none of them; write {REQUESTS_FORM}"), problems),
             None => field.wrong_type("a text", REQUESTS_FORM, problems),
         }
     }
-    let without = Console { url: None, requests };
-    let Some(field) = table.find("url") else { return without };
+    let errors_before = problems.errors_len();
+    let url = url(&table, problems);
+    let rest = protect::Rest {
+        console_url: url.as_deref(),
+        has_trusted_proxies: !listen.trusted_proxies.is_empty(),
+    };
+    // One mistake is told once.
+    let is_sound = problems.errors_len() == errors_before && listen.console.is_some();
+    let protect = table.find("protect").filter(|_| is_sound);
+    let hosts = protect.map(|field| protect::resolve(field, &rest, around, problems)).unwrap_or_default();
+    Console { url, requests, hosts }
+}
+
+/// Where whoever is on this machine reaches it.
+fn on_this_machine(listens_at: Option<SocketAddr>) -> Option<String> {
+    let own = listens_at.filter(|address| address.ip().is_loopback() && address.port() != 0);
+    own.map(|address| format!("http://localhost:{}", address.port()))
+}
+
+fn url(table: &Table<'_>, problems: &mut Problems) -> Option<String> {
+    let field = table.find("url")?;
     let Some(text) = field.as_text() else {
         field.wrong_type("a text", URL_FORM, problems);
-        return without;
+        return None;
     };
-    match checked(text) {
-        Ok(url) => Console { url: Some(url), requests },
-        Err(why) => {
-            table.wrong("url", why, problems);
-            without
-        }
-    }
+    checked(text).map_err(|why| table.wrong("url", why, problems)).ok()
+}
+
+/// The host of such a URL, with its port.
+pub(super) fn host_of(url: &str) -> &str {
+    url.split_once("://").map_or(url, |(_, host)| host)
 }
 
 /// The URL without the `/` that may end it.

@@ -18,6 +18,7 @@ pub(crate) mod notify;
 mod notify_settings;
 mod own_route;
 mod problems;
+mod protect;
 mod raw;
 mod route;
 pub(crate) mod second_factor;
@@ -144,7 +145,8 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
     control::check(&limits_typed, &rest, &mut problems);
     let console = console::resolve(
         table(&root, "console", &console::SECTION, &mut problems),
-        listen.console,
+        &listen,
+        around,
         &mut problems,
     );
     let rest = second_factor::Rest {
@@ -155,7 +157,8 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
         key_url: own_route::url(&routes, &Upstream::SecondFactor),
     };
     let second_factor_table = table(&root, "second_factor", &second_factor::SECTION, &mut problems);
-    let rules = second_factor::rules(second_factor_table, console.url.clone(), &mut problems);
+    let remember = console.requests;
+    let rules = second_factor::rules(second_factor_table, console, &mut problems);
     let second_factor = second_factor::resolve(second_factor_table, &rest, &mut problems);
     own_route::check_keys(&route_tables, root.has("second_factor"), second_factor.as_ref(), &mut problems);
 
@@ -176,7 +179,7 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
     let Some(keyring) = keyring else {
         return Err(ConfigError::of_file(file, "the accounts cannot be used together".to_owned()));
     };
-    let settings = Settings { listen, tls, limits, keyring, routes, remember: console.requests };
+    let settings = Settings { listen, tls, limits, keyring, routes, remember };
     Ok(Loaded { file: file.to_owned(), settings, control, log, warnings })
 }
 
@@ -348,6 +351,7 @@ const SECTIONS: &[&Section] = &[
     &limit::SCOPE,
     &notify::SECTION,
     &console::SECTION,
+    &protect::SECTION,
     &notify::MAIL,
     &notify::WEBHOOK,
     &notify::SMS,

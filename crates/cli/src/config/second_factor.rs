@@ -7,7 +7,7 @@ use std::time::Duration;
 use hyper::Uri;
 use jiff::SignedDuration;
 use ringfence_control::notices::Sender;
-use ringfence_control::people::Rules;
+use ringfence_control::people::{Hosts, Rules};
 use ringfence_control::second_factor::{Delivery, Settings};
 use ringfence_model::{PhoneNumber, Sid};
 use ringfence_second_factor::challenge::LIFETIME_MAX;
@@ -16,6 +16,7 @@ use ringfence_second_factor::policy::Policy;
 use ringfence_second_factor::pumping::{Cap, Limits};
 
 use super::account::{Account, account_sid};
+use super::console::Console;
 use super::control::can_suspend;
 use super::limit::Typed;
 use super::problems::Problems;
@@ -78,8 +79,9 @@ pub(super) struct Rest<'a> {
 }
 
 /// What is demanded of the people of the console.
-pub(super) fn rules(table: Option<Table<'_>>, console_url: Option<String>, problems: &mut Problems) -> Rules {
-    let mut rules = Rules { console_url, ..Rules::default() };
+pub(super) fn rules(table: Option<Table<'_>>, console: Console, problems: &mut Problems) -> Rules {
+    let hosts = Hosts::new(console.hosts);
+    let mut rules = Rules { console_url: console.url, hosts, ..Rules::default() };
     let Some(table) = table else { return rules };
     let mut policy = |key: &'static str| {
         let field = table.find(key)?;

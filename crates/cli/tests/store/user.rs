@@ -12,7 +12,10 @@ fn who_cannot_be_added_is_told_why() {
     let installation = Installation::new();
     for (arguments, expected) in [
         (vec!["user", "add", "maria"], "a login is a mail address, such as maria@example.com"),
-        (vec!["user", "add", MARIA, "--role", "root"], "[possible values: auditor, operator, owner]"),
+        (
+            vec!["user", "add", MARIA, "--role", "root"],
+            "[possible values: visitor, auditor, operator, owner]",
+        ),
         (vec!["user", "add", MARIA, "--account", "MG1"], "an account's SID is AC and 32 hexadecimal digits"),
         (vec!["user", "lock", MARIA, WHY[0], WHY[1]], "nobody signs in as maria@example.com"),
         (vec!["user", "reset-second-factor", MARIA, WHY[0], WHY[1]], "`ringfence user list` shows everybody"),

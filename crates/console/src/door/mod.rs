@@ -6,6 +6,7 @@
 mod bind;
 mod forgot;
 mod go_to;
+mod hand_over;
 pub(crate) mod kept;
 mod lock;
 mod second_factor;
@@ -34,6 +35,7 @@ use crate::words;
 pub(crate) use bind::{add_phone, ask_bind, bind, codes, confirm, confirm_phone, factors, finish};
 pub(crate) use forgot::{ask_forgot, ask_reset, forgot, reset};
 pub(crate) use go_to::go_to;
+pub(crate) use hand_over::hand_over;
 pub(crate) use lock::{ask_lock, lock};
 pub(crate) use second_factor::{ask_second_factor, second_factor, send_code};
 pub(crate) use sign_in::{ask_sign_in, sign_in};
@@ -129,7 +131,7 @@ fn shown(page: &impl Template, refused: Option<&Refused>) -> Result<Response<Byt
 }
 
 /// Whether it is a path on this host: `//host` and `/\host` lead elsewhere, as does whatever has a control character.
-fn is_own_page(to: &str) -> bool {
+pub(crate) fn is_own_page(to: &str) -> bool {
     let second = to.as_bytes().get(1).copied();
     to.starts_with('/')
         && !matches!(second, Some(b'/' | b'\\'))

@@ -19,6 +19,8 @@ use crate::words;
 struct Page {
     csrf: String,
     to: String,
+    /// The protected host that they sign in for.
+    host: Option<String>,
     /// Whether they are inside already, and asked again.
     is_again: bool,
     login: String,
@@ -37,6 +39,8 @@ struct Page {
     /// Whether a saved code was tried last.
     tried_code: bool,
     problem: Option<String>,
+    /// Where somebody else signs in, to go to the same place.
+    other: String,
 }
 
 pub(crate) async fn ask_second_factor(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
@@ -62,7 +66,8 @@ pub(crate) async fn second_factor(door: Door<'_>) -> Result<Response<Bytes>, Fai
         (Answer::Totp(typed("code")), Tried::Totp)
     };
     let trust = door.form.filled("trust").is_some();
-    match door.people.show(token, session, &answer, trust, &door.visitor()).await {
+    let place = door.bound_for_place(session.place);
+    match door.people.show_for(token, session, place, &answer, trust, &door.visitor()).await {
         Ok(step) => Ok(door.go(&step, &door.to())),
         // Another tab was quicker.
         Err(Refused::Over) => Ok(words::redirect(&with_to("/sign-in", &door.to()))),
@@ -104,10 +109,12 @@ async fn page(
     refused: Option<Refused>,
     tried: Tried,
 ) -> Result<Response<Bytes>, Failed> {
-    let kinds = door.people.may_show(session).await.map_err(Failed::of_people)?;
+    let place = door.bound_for_place(session.place);
+    let kinds = door.people.may_show_for(session, place).await.map_err(Failed::of_people)?;
     let page = Page {
         csrf: door.csrf(),
         to: door.to(),
+        host: door.bound_for_name(),
         is_again: session.stage == Stage::Inside,
         login: session.person.login.clone(),
         place: match session.place {
@@ -128,11 +135,12 @@ async fn page(
             .is_some_and(|codes| codes.settings().has_channel(Channel::Call)),
         is_sent: tried == Tried::PhoneCode && refused.is_none(),
         tried_phone: tried == Tried::PhoneCode,
-        may_trust: session.stage == Stage::SecondFactor
-            && door.people.may_trust(session).await.map_err(Failed::of_people)?,
+        may_trust: (session.stage == Stage::SecondFactor || door.bound_for().is_some())
+            && door.people.may_trust_for(session, place).await.map_err(Failed::of_people)?,
         trust_days: door.people.rules().trust_for.as_hours() / 24,
         tried_code: tried == Tried::RecoveryCode,
         problem: refused.as_ref().map(|refused| said(refused, door.now)).transpose()?,
+        other: format!("/sign-in?again=1&to={}", words::query_value(&door.to())),
     };
-    shown(&page, refused.as_ref())
+    Ok(door.leading_on(shown(&page, refused.as_ref())?))
 }

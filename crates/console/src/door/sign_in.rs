@@ -16,6 +16,8 @@ use crate::words;
 struct Page {
     login: String,
     to: String,
+    /// The protected host that they sign in for.
+    host: Option<String>,
     problem: Option<String>,
     /// What was just done: another password was set, say.
     done: Option<&'static str>,
@@ -59,11 +61,12 @@ async fn page(door: &Door<'_>, login: String, refused: Option<Refused>) -> Resul
     let page = Page {
         forgot: with_to("/forgot", &door.to()),
         to: door.to(),
+        host: door.bound_for_name(),
         login,
         problem,
         done,
         is_new: !door.people.store().has_persons().await?,
         may_reset: door.console.mails,
     };
-    shown(&page, refused.as_ref())
+    Ok(door.leading_on(shown(&page, refused.as_ref())?))
 }

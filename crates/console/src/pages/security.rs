@@ -50,6 +50,8 @@ struct Session {
     agent: String,
     address: String,
     seen: String,
+    /// The protected hosts that it is used at.
+    hosts: String,
     is_this: bool,
 }
 
@@ -78,7 +80,13 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
         agent: device.agent,
         address: device.address,
     });
+    let hosts = store.hosts_of(&person.id, now).await?;
+    let hosts_of = |session: &str| {
+        let own = hosts.iter().filter(|(of, _)| of == session).map(|(_, host)| host.as_str());
+        own.collect::<Vec<_>>().join(", ")
+    };
     let sessions = store.sessions(&person.id, now).await?.into_iter().map(|session| Session {
+        hosts: hosts_of(&session.id),
         is_this: session.id == *this,
         seen: words::ago(&session.seen_at, &now),
         id: session.id,

@@ -6,7 +6,7 @@ use ringfence_console::Console;
 use ringfence_model::Sid;
 use ringfence_store::{Grant, NewToken, Role, Where};
 
-use crate::world::{Browser, World};
+use crate::world::{Browser, Page, World};
 
 /// What each may, in the order auditor, operator, owner of everything; auditor, operator, owner of the account that the
 /// path is about. `y` is let in, `n` is refused with a 403.
@@ -60,7 +60,8 @@ const MATRIX: [(&str, &str, &str); 46] = [
 ];
 
 /// Everybody's who has not signed in yet.
-const DOOR: [&str; 6] = ["/sign-in", "/second-factor", "/bind", "/forgot", "/reset-password", "/lock"];
+const DOOR: [&str; 7] =
+    ["/sign-in", "/second-factor", "/hand-over", "/bind", "/forgot", "/reset-password", "/lock"];
 
 #[tokio::test]
 async fn each_role_may_what_the_matrix_says_and_no_more() {
@@ -110,6 +111,37 @@ async fn asked(browser: &Browser<'_>, method: &str, path: &str, account: Sid) ->
         "GET" => browser.get(path).await.status,
         _ if path.starts_with("/breakers") => browser.post(path, &breaker).await.status,
         _ => browser.post(path, &[]).await.status,
+    }
+}
+
+#[tokio::test]
+async fn a_visitor_looks_after_their_own_sign_in_and_sees_nothing_else() {
+    let world = World::new().await;
+    let account = world.subaccount("customer").await;
+    for (number, place) in [(1, Where::Everywhere), (2, Where::Account(account))] {
+        let browser = world.signed_in(&format!("{number}@example.com"), Role::Visitor, place).await;
+        for (method, path, _) in MATRIX {
+            let path = path.replace("{}", &account.to_string());
+            let answered = match method {
+                "GET" => browser.get(&path).await,
+                _ => Page::of(world.answer(browser.request(method, &path), "").await),
+            };
+            let expected: &[u16] = match (method, path.as_str()) {
+                ("GET", "/") => &[303],
+                // Without what only their own pages know, an own act stops there.
+                (_, own) if own.starts_with("/security") || own == "/sign-out" => &[200, 403],
+                _ => &[403],
+            };
+            assert!(expected.contains(&answered.status), "{method} {path}: {}", answered.status);
+            let role = "you look at this with the role visitor";
+            assert_eq!(answered.text.contains(role), expected == [403], "{method} {path}");
+        }
+        assert_eq!(browser.get("/").await.header("location"), "/security");
+        let page = browser.get("/security").await;
+        assert_eq!(page.status, 200);
+        for section in ["/accounts", "/limits", "/audit", "/people", "/policies", "/credentials"] {
+            page.does_not_say(&format!("href=\"{section}\""));
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use ringfence_console::{
 };
 use ringfence_control::decide::kind;
 use ringfence_control::engine::{Clients, Engine, KnownAccount, Setup};
-use ringfence_control::people::{Hasher, Rules};
+use ringfence_control::people::{Hasher, Hosts, ProtectedHost, Rules};
 use ringfence_control::wanted::AppliedLimit;
 use ringfence_model::{Actor, Amount, Clock, Secret, Sid};
 use ringfence_sandbox::{Sandbox, SandboxOptions, Settings};
@@ -52,6 +52,8 @@ pub(crate) struct World {
     sandbox: Sandbox,
     clock: Arc<Hands>,
     life: Life,
+    /// Whether the control plane has stopped.
+    pub(crate) is_away: Arc<AtomicBool>,
     _folder: tempfile::TempDir,
 }
 
@@ -79,6 +81,16 @@ impl World {
             .await
     }
 
+    /// With these pages behind its sign-in.
+    pub(crate) async fn protecting(hosts: Vec<ProtectedHost>) -> Self {
+        let rules = Rules {
+            console_url: Some("https://console.example.com".to_owned()),
+            hosts: Hosts::new(hosts),
+            ..Rules::default()
+        };
+        Self::build(Vec::new(), rules, |_| None).await
+    }
+
     pub(crate) async fn with(limits: Vec<Limit>) -> Self {
         Self::sending(limits, |_| None).await
     }
@@ -86,6 +98,14 @@ impl World {
     /// The same with codes that go out from the parent's account.
     pub(crate) async fn sending(
         limits: Vec<Limit>,
+        second_factor: impl FnOnce(Sid) -> Option<ringfence_control::second_factor::Settings>,
+    ) -> Self {
+        Self::build(limits, Rules::default(), second_factor).await
+    }
+
+    async fn build(
+        limits: Vec<Limit>,
+        rules: Rules,
         second_factor: impl FnOnce(Sid) -> Option<ringfence_control::second_factor::Settings>,
     ) -> Self {
         let clock = Arc::new(Hands { unix_seconds: AtomicU64::new(BEGIN), begin: Instant::now() });
@@ -121,16 +141,25 @@ impl World {
             clock: Arc::clone(&clock) as _,
         }));
         let at_work = Arc::clone(&engine);
+        let is_away = Arc::new(AtomicBool::new(false));
+        let away = Arc::clone(&is_away);
         let console = Console::new(ConsoleSetup {
-            engine: Arc::new(move || Ok(Arc::clone(&at_work))),
+            engine: Arc::new(move || {
+                if away.load(Ordering::SeqCst) {
+                    Err("the store is away".to_owned())
+                } else {
+                    Ok(Arc::clone(&at_work))
+                }
+            }),
             clock: Arc::clone(&clock) as _,
             gate: Some(Gate { counts: Arc::new(counted), recent: Arc::new(|| Some(seen())) }),
-            rules: Rules::default(),
+            rules,
             hasher: Hasher::new(1),
             mails: false,
             callback_url: Arc::new(|| Some("https://hooks.example.com/usage".to_owned())),
         });
-        let world = Self { console, engine, store, parent, client, sandbox, clock, life, _folder: folder };
+        let world =
+            Self { console, engine, store, parent, client, sandbox, clock, life, is_away, _folder: folder };
         world.engine.synchronise_accounts().await.unwrap();
         world
     }
@@ -223,7 +252,7 @@ impl World {
         request: http::request::Builder,
         body: impl Into<Bytes>,
     ) -> Response<Bytes> {
-        let caller = Caller { address: [127, 0, 0, 1].into(), is_https: false };
+        let caller = Caller { address: [127, 0, 0, 1].into(), is_https: false, told: None };
         self.console.answer(caller, request.body(body.into()).unwrap()).await
     }
 }

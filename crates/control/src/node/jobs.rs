@@ -125,6 +125,9 @@ pub enum JobFailed {
     Panicked,
 }
 
+/// A session that is over opens nothing and is shown nowhere; sign-ins are what is remembered.
+const SESSIONS_KEPT: Duration = Duration::from_hours(1);
+
 /// A fresh look at Twilio is taken once in this time, however many signatures fail.
 const LOOK_AGAIN: Duration = Duration::from_mins(1);
 
@@ -414,6 +417,7 @@ impl Node {
             (Forget::Rates, keep.challenges),
             (Forget::Readings, keep.readings),
             (Forget::SignIns, keep.sign_ins),
+            (Forget::Sessions, Some(SESSIONS_KEPT)),
             (Forget::Audit, keep.audit),
         ];
         for (what, time) in kept {

@@ -6,6 +6,7 @@
 
 mod administer;
 mod bind;
+mod hosts;
 mod letters;
 mod marks;
 mod password;
@@ -25,6 +26,7 @@ use ringfence_store::{self as store, Person, Role, Session, Store, Where};
 
 pub use administer::{Invitation, add, check_login, invite, reset_second_factor};
 pub use bind::{Bindable, NewTotp};
+pub use hosts::{Entry, Hosts, ProtectedHost};
 pub use letters::tell_sign_ins;
 pub use marks::BEGINS as MARKS_BEGIN;
 pub use password::{Asks, Busy, Hasher, Place};
@@ -44,6 +46,8 @@ pub struct Rules {
     pub issuer: String,
     /// Where the console is, for links in mails; without it there are none.
     pub console_url: Option<String>,
+    /// Web pages elsewhere that are entered through this sign-in.
+    pub hosts: Hosts,
 }
 
 impl Default for Rules {
@@ -54,6 +58,7 @@ impl Default for Rules {
             trust_for: SignedDuration::from_hours(30 * 24),
             issuer: "Ringfence".to_owned(),
             console_url: None,
+            hosts: Hosts::default(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use ringfence_model::{Actor, Secret};
 use ringfence_second_factor::policy::{Assurance, Kind, Policy};
 use ringfence_second_factor::recovery::RecoveryCode;
-use ringfence_store::{Factor, NewDevice, Session, SignInOutcome, Stage};
+use ringfence_store::{Factor, NewDevice, Session, SignInOutcome, Stage, Where};
 
 use super::sign_in::{over, session_like};
 use super::{People, Refused, Result, Step, Visitor};
@@ -32,7 +32,13 @@ impl Answer {
 impl People {
     /// What somebody may show now, in a session that waits for it or asks again.
     pub async fn may_show(&self, session: &Session) -> Result<Vec<Kind>> {
-        let demands = self.demands(&session.person, session.place).await?;
+        self.may_show_for(session, session.place).await
+    }
+
+    /// The same on the way to another place, whose demands count besides.
+    pub async fn may_show_for(&self, session: &Session, to: Where) -> Result<Vec<Kind>> {
+        let here = self.demands(&session.person, session.place).await?;
+        let demands = self.demands(&session.person, to).await?.at_least(here);
         let mut kinds = self.kinds(&session.person).await?;
         kinds.retain(|kind| !demands.strong || kind.is_strong());
         kinds.sort_unstable();
@@ -40,9 +46,10 @@ impl People {
         Ok(kinds)
     }
 
-    /// Whether a computer can be trusted here.
-    pub async fn may_trust(&self, session: &Session) -> Result<bool> {
-        Ok(self.demands(&session.person, session.place).await?.policy == Policy::OncePerComputer)
+    /// Whether a computer can be trusted for what is gone to.
+    pub async fn may_trust_for(&self, session: &Session, to: Where) -> Result<bool> {
+        let place = trusts_for(session, to);
+        Ok(self.demands(&session.person, place).await?.policy == Policy::OncePerComputer)
     }
 
     /// Looks at what somebody shows. Where it is right they are inside, with a new token; where they ask for it and the
@@ -55,16 +62,32 @@ impl People {
         trust: bool,
         visitor: &Visitor,
     ) -> Result<Step> {
+        self.show_for(token, session, session.place, answer, trust, visitor).await
+    }
+
+    /// The same on the way to another place.
+    pub async fn show_for(
+        &self,
+        token: &Secret,
+        session: &Session,
+        to: Where,
+        answer: &Answer,
+        trust: bool,
+        visitor: &Visitor,
+    ) -> Result<Step> {
         if session.stage == Stage::Binding {
             return Err(Refused::Over);
         }
         let kind = answer.kind();
-        if !self.may_show(session).await?.contains(&kind) {
+        if !self.may_show_for(session, to).await?.contains(&kind) {
             return Err(Refused::WrongCode);
         }
         let factor = self.factor(session, kind).await?;
         match self.check(session, &factor, answer).await {
-            Ok(()) => self.let_in(token, session, kind, trust, visitor).await,
+            Ok(()) => {
+                let trust_for = trust.then_some(trusts_for(session, to));
+                self.let_in(token, session, kind, trust_for, visitor).await
+            }
             Err(refused) => {
                 if session.stage == Stage::SecondFactor {
                     self.store.end_sign_in(&session.sign_in, SignInOutcome::Failed, self.now()).await?;
@@ -100,7 +123,7 @@ impl People {
         token: &Secret,
         session: &Session,
         kind: Kind,
-        trust: bool,
+        trust_for: Option<Where>,
         visitor: &Visitor,
     ) -> Result<Step> {
         let (person, place, now) = (&session.person, session.place, self.now());
@@ -112,7 +135,9 @@ impl People {
         let outcome = if is_known { SignInOutcome::Known } else { SignInOutcome::New };
         self.store.end_sign_in(&session.sign_in, outcome, now).await?;
         let mut device = None;
-        if trust && self.may_trust(session).await? {
+        if let Some(place) = trust_for
+            && self.demands(person, place).await?.policy == Policy::OncePerComputer
+        {
             let new = NewDevice {
                 person: person.id.clone(),
                 place,
@@ -125,4 +150,10 @@ impl People {
         }
         Ok(Step::Inside { token, device, mark: self.mark(&person.login).await? })
     }
+}
+
+/// Where a computer is trusted from now on: where somebody signs in to; whoever is inside already is asked for the sake of
+/// where they go.
+fn trusts_for(session: &Session, to: Where) -> Where {
+    if session.stage == Stage::Inside { to } else { session.place }
 }

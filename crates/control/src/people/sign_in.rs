@@ -154,7 +154,7 @@ impl People {
     /// What an account asks for next, and the secret that the browser keeps where its trust was needed. A device that is
     /// not what opens the account keeps the secret that it has. A password that was chosen where a second factor is asked
     /// for may be too short to open anything alone.
-    async fn next(
+    pub(super) async fn next(
         &self,
         person: &Person,
         place: Where,

@@ -2,7 +2,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use sha2::Digest;
+use sha2::{Digest, Sha256};
 
 use super::*;
 

@@ -31,7 +31,7 @@ fn echo(name: &'static str) -> Hosted {
         let (parts, body) = request.into_parts();
         let mut fields: Vec<_> = parts.headers.iter().map(shown).collect();
         fields.sort();
-        let Caller { address, is_https } = caller;
+        let Caller { address, is_https, told: _ } = caller;
         let (method, uri, fields, length) = (parts.method, parts.uri, fields.join("|"), body.len());
         let said = format!("{name} {address} {is_https} {method} {uri} {fields} {length}");
         http::Response::builder().status(201).header("x-made-by", name).body(said.into()).unwrap()
@@ -121,6 +121,60 @@ async fn a_listed_proxy_says_who_the_client_is_and_whether_he_used_tls() {
     ] {
         let response = send(console(&world), get(claims)).await;
         assert_eq!(response.text(), format!("console {caller} GET / host=c.example 0"), "{claims}");
+    }
+}
+
+/// Says which request a listed proxy speaks of.
+fn retells() -> Hooks {
+    let hook = hosted(|caller, request| async move {
+        let told = caller
+            .told
+            .map(|told| [told.method, told.host, told.target].map(Option::unwrap_or_default).join("|"));
+        let left = request.headers().keys().filter(|name| name.as_str().starts_with("x-")).count();
+        http::Response::new(format!("{} {left}", told.unwrap_or_else(|| "nobody".to_owned())).into())
+    });
+    Hooks { console: Some(hook), ..Hooks::default() }
+}
+
+#[tokio::test]
+async fn which_request_a_proxy_speaks_of_is_told_beside_the_request_and_only_by_a_listed_one() {
+    let claims = "x-forwarded-method: POST\r\nx-forwarded-host: w.example\r\nx-forwarded-uri: /a?b\r\n";
+    let stranger = world(retells(), &["192.0.2.0/24"]).await;
+    assert_eq!(send(console(&stranger), get(claims)).await.text(), "nobody 0");
+    let listed = world(retells(), &["127.0.0.1"]).await;
+    for (claims, told) in [
+        (claims, "POST|w.example|/a?b 0"),
+        ("x-original-method: PUT\r\nx-original-uri: /c\r\n", "PUT||/c 0"),
+        ("x-forwarded-uri: /c\r\nx-original-uri: /c\r\n", "||/c 0"),
+        ("", "|| 0"),
+    ] {
+        assert_eq!(send(console(&listed), get(claims)).await.text(), told, "{claims}");
+    }
+    for (claims, rule) in [
+        ("x-forwarded-uri: /c\r\nx-original-uri: /d\r\n", "forwarded_fields_disagree"),
+        ("x-forwarded-method: GET\r\nx-original-method: POST\r\n", "forwarded_fields_disagree"),
+        ("x-forwarded-host: w.example\r\nx-forwarded-host: v.example\r\n", "header_repeated"),
+        ("x-forwarded-host: w\u{e4}.example\r\n", "forwarded_field_not_ascii"),
+    ] {
+        let response = send(console(&listed), get(claims)).await;
+        assert_eq!(response.status, 400, "{claims}");
+        assert!(response.text().contains(rule), "{claims}: {}", response.text());
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_of_a_body_that_is_not_there_means_nothing() {
+    let world = world(echoes(), &["127.0.0.1"]).await;
+    let odd = "content-encoding: gzip\r\ncontent-type: application/x-www-form-urlencoded; charset=utf-16\r\n";
+    assert_eq!(send(console(&world), get(odd)).await.status, 201);
+    for (field, rule) in [
+        ("content-encoding: gzip", "content_encoding"),
+        ("content-type: application/x-www-form-urlencoded; charset=utf-16", "form_not_utf8"),
+    ] {
+        let head = format!("POST / HTTP/1.1\r\nhost: a\r\n{field}\r\ncontent-length: 1\r\n\r\nx");
+        let response = send(console(&world), head).await;
+        assert_eq!(response.status, 400, "{field}");
+        assert!(response.text().contains(rule), "{field}");
     }
 }
 

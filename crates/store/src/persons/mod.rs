@@ -8,6 +8,7 @@ mod attempts;
 mod because;
 mod devices;
 mod factors;
+mod hosts;
 mod roles;
 mod sessions;
 mod sign_ins;
@@ -20,6 +21,7 @@ use serde_json::json;
 pub use because::Because;
 pub use devices::{Device, DeviceUsed, NewDevice};
 pub use factors::{Factor, FactorSecret, NewFactor};
+pub use hosts::{HandedOver, HostSession};
 pub use roles::{AccountPolicy, Grant, Role, Where};
 pub use sessions::{NewSession, Session, Stage};
 pub use sign_ins::{SignIn, SignInOutcome};
@@ -180,6 +182,8 @@ impl Store {
                     "DELETE FROM failures WHERE subject IN (SELECT 'factor/' || id FROM factors WHERE person = $1)",
                     "DELETE FROM factors WHERE person = $1",
                     "DELETE FROM single_use_codes WHERE person = $1",
+                    "DELETE FROM host_sessions WHERE session IN (SELECT id FROM sessions WHERE person = $1)",
+                    "DELETE FROM hand_overs WHERE session IN (SELECT id FROM sessions WHERE person = $1)",
                     "DELETE FROM sessions WHERE person = $1",
                     "DELETE FROM devices WHERE person = $1",
                     "DELETE FROM sign_ins WHERE person = $1",

@@ -14,6 +14,8 @@ use crate::{Result, Store};
 /// What somebody may do. Each may also do what those before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
+    /// Enter protected hosts, and look after their own sign-in; nothing of the installation.
+    Visitor,
     /// Look.
     Auditor,
     /// Trip and reset breakers, suspend and resume accounts.
@@ -53,11 +55,12 @@ pub struct AccountPolicy {
 
 impl Role {
     /// All of them, the narrowest first.
-    pub const ALL: [Self; 3] = [Self::Auditor, Self::Operator, Self::Owner];
+    pub const ALL: [Self; 4] = [Self::Visitor, Self::Auditor, Self::Operator, Self::Owner];
 
     /// As people write it.
     pub const fn word(self) -> &'static str {
         match self {
+            Self::Visitor => "visitor",
             Self::Auditor => "auditor",
             Self::Operator => "operator",
             Self::Owner => "owner",

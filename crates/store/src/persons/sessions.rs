@@ -162,10 +162,11 @@ impl Store {
         Ok(Some(session))
     }
 
-    /// The sessions of a person that are not over, the last used first.
+    /// The sessions of a person that are not over, the last used first: those too that are used at a protected host alone.
     pub async fn sessions(&self, person: &str, now: Timestamp) -> Result<Vec<Session>> {
         let Some(owner) = self.person(person).await? else { return Ok(Vec::new()) };
-        let sql = "SELECT * FROM sessions WHERE person = $1 AND expires_at > $2 AND seen_at > $3 \
+        let sql = "SELECT * FROM sessions WHERE person = $1 AND expires_at > $2 AND (seen_at > $3 OR id IN \
+                   (SELECT session FROM host_sessions WHERE expires_at > $2 AND seen_at > $3)) \
                    ORDER BY seen_at DESC, id";
         let idle = now.saturating_sub(IDLE).unwrap_or(Timestamp::MIN);
         let rows = self.fetch(sql, values![person, now, idle]).await?;

@@ -9,6 +9,7 @@ mod backup;
 mod breakers;
 mod challenges;
 mod durability;
+mod hosts;
 mod keys;
 mod nodes;
 mod observations;

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use ringfence_breaker::{Action, Limit, Measure, Per, Probe, Reset, Scope, Threshold, Window};
 use ringfence_control::node::Keep;
+use ringfence_control::people::ProtectedHost;
 use ringfence_control::second_factor::{self, Delivery};
+use ringfence_store::Where;
 use serde_json::{Map, Value, json};
 
 use crate::config::control::Control;
@@ -45,6 +47,7 @@ pub(super) fn rows(control: &Control) -> Vec<(&'static str, String)> {
     if let Some(second_factor) = &control.second_factor {
         rows.push(("second factor", codes(second_factor)));
     }
+    rows.extend(control.rules.hosts.iter().map(|host| ("protects", protected(host))));
     if !rows.is_empty() {
         rows.insert(0, ("", String::new()));
     }
@@ -87,8 +90,24 @@ pub(super) fn as_json(control: &Control) -> Value {
         "credentials": accounts,
         "limits": control.limits.iter().map(limit_as_json).collect::<Vec<_>>(),
         "second_factor": control.second_factor.as_ref().map(codes),
+        "protects": control.rules.hosts.iter().map(|host| json!({
+            "host": host.host,
+            "account": host.place.text(),
+            "role": host.role.word(),
+            "stamped": host.key.is_some(),
+        })).collect::<Vec<_>>(),
         "notify": control.notify.as_ref().map(ways).unwrap_or_default(),
     })
+}
+
+/// Who enters a host: `wiki.example.com: from auditor on, of all accounts; the name is stamped`.
+fn protected(host: &ProtectedHost) -> String {
+    let place = match host.place {
+        Where::Everywhere => "all accounts".to_owned(),
+        Where::Account(sid) => sid.to_string(),
+    };
+    let stamped = if host.key.is_some() { "stamped" } else { "not stamped" };
+    format!("{}: from {} of {place} on; the name is {stamped}", host.host, host.role.word())
 }
 
 /// From where codes go out, and to where.

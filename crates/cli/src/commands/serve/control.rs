@@ -208,7 +208,13 @@ impl ControlPlane {
                 mails,
                 callback_url: Arc::new(move || callback_url.clone()),
             });
-            let caller = ringfence_console::Caller { address: caller.address, is_https: caller.is_https };
+            let told = caller.told.map(|told| ringfence_console::Told {
+                method: told.method,
+                host: told.host,
+                target: told.target,
+            });
+            let caller =
+                ringfence_console::Caller { address: caller.address, is_https: caller.is_https, told };
             // Passwords are compared and the store is asked by our own threads: the gate's have other things to do.
             let answer =
                 runtime.as_ref().map(|it| it.spawn(async move { console.answer(caller, request).await }));

@@ -81,3 +81,67 @@ fn requests_are_remembered_where_somebody_can_look_at_them_and_bodies_only_where
         assert_eq!(remembered(&format!("{CONSOLE}[console]\nrequests = \"{value}\"")), expected);
     }
 }
+
+const BEHIND: &str = "[listen]\nconsole = \"127.0.0.1:8400\"\ntrusted_proxies = [\"127.0.0.1\"]\n\
+                      [store]\nurl = \"sqlite:a.db\"\n[console]\nurl = \"https://ringfence.example.com\"\n";
+
+#[test]
+fn what_could_protect_no_host_is_refused() {
+    let protect = |lines: &str| format!("{BEHIND}[[console.protect]]\n{lines}");
+    for (lines, expected) in [
+        ("role = \"auditor\"", "has no `host`"),
+        ("host = 7", "a text"),
+        ("host = \"*.example.com\"", "wildcard; each host has sessions of its own"),
+        ("host = \"https://wiki.example.com\"", "is a URL; scheme and path do not belong here"),
+        ("host = \"http://wiki.example.com\"", "protected over https only"),
+        ("host = \"wiki.example.com:443\"", "which browsers leave out"),
+        ("host = \"wiki.example.com:80\"", "the port of http"),
+        ("host = \"ringfence.example.com\"", "the console's own host"),
+        ("host = \"Ringfence.example.com:8443\"", "the console's own host"),
+        ("host = \"a.example\"\naccount = \"SK1\"", "is an API key"),
+        ("host = \"a.example\"\nrole = \"admin\"", "is none of its values"),
+        ("host = \"a.example\"\nroles = \"owner\"", "did you mean \"role\"?"),
+        ("host = \"a.example\"\nproof_key = { file = \"none\" }", "proof_key"),
+        ("host = \"a.example\"\n[[console.protect]]\nhost = \"A.example\"", "a.example is there already"),
+        (
+            "host = \"a.example\"\n[[console.protect]]\nhost = \"a.example:8443\"",
+            "is there with another port",
+        ),
+    ] {
+        refused(&protect(lines), expected);
+    }
+    let one = "[[console.protect]]\nhost = \"a.example\"";
+    refused(
+        &format!("{CONSOLE}[console]\nurl = \"https://b.example\"\n{one}"),
+        "`trusted_proxies` of [listen]",
+    );
+    let behind = BEHIND.replace("url = \"https://ringfence.example.com\"\n", "");
+    refused(&format!("{behind}{one}"), "nothing says where it is");
+    refused(&format!("{BEHIND}protect = \"a.example\""), "a list");
+}
+
+#[test]
+fn protected_hosts_are_for_whoever_looks_at_everything_unless_said_otherwise() {
+    use ringfence_model::Sid;
+    use ringfence_store::{Role, Where};
+
+    let sid = format!("AC{}", "1".repeat(32));
+    let text = format!(
+        "{BEHIND}[[console.protect]]\nhost = \"Wiki.example.com\"\n\
+         [[console.protect]]\nhost = \"crm.example.com:8443\"\naccount = \"{sid}\"\nrole = \"operator\"\n\
+         proof_key = {{ env = \"KEY\" }}"
+    );
+    let loaded = read(&text).expect("it is right");
+    let hosts: Vec<_> = loaded.control.rules.hosts.iter().collect();
+    let [wiki, crm] = hosts.as_slice() else { panic!("{hosts:?}") };
+    assert_eq!(
+        (wiki.host.as_str(), wiki.place, wiki.role),
+        ("wiki.example.com", Where::Everywhere, Role::Visitor)
+    );
+    assert!(wiki.key.is_none() && crm.key.is_some());
+    let account = Where::Account(Sid::parse(&sid).expect("a SID"));
+    assert_eq!((crm.host.as_str(), crm.place, crm.role), ("crm.example.com:8443", account, Role::Operator));
+    assert_eq!(loaded.warnings.len(), 0);
+    let here = text.replace("https://ringfence.example.com", "http://localhost:8400");
+    assert_eq!(read(&here).expect("it is right").warnings.len(), 1, "only browsers on this machine");
+}
