@@ -17,6 +17,8 @@
 //! | `notices` | facts, their words, and mail, webhook, text message or call to one destination, once |
 //! | `people` | how people sign in and what they may change about it; letters to them about their own sign-in |
 //! | `second_factor`, `verify` | codes for the users of applications; Twilio Verify's API over that |
+//! | `user_api` | what Verify lacks, as JSON: sign-ins, policies, trusted browsers, factors of applications' users |
+//! | `json_api` | what that and the admin API share: a table that routes and documents, problems, bodies, queries |
 
 pub mod api;
 pub mod decide;

@@ -28,7 +28,8 @@
 //! | `breakers`, `observations`, `outbox` | a step: new states, what they were decided for, and what must happen, all or nothing |
 //! | `nodes` | signs of life, leases and claims without comparing two machines' clocks |
 //! | `accounts`, `limits`, `triggers`, `tokens` | what is known of Twilio, what was applied, who may use the API |
-//! | `persons` | people who sign in: roles, factors, sessions, trusted devices, codes that are good once, sign-ins |
+//! | `persons` | people who sign in: roles, factors, sessions (of the console, of protected hosts), trusted devices, codes that are good once, sign-ins |
+//! | `users` | the users of applications: policies, factors, trusted browsers, sign-ins |
 //! | `challenges`, `failures`, `rates`, `conversions` | runs of a code, what was tried in a row, what was sent |
 //! | `applications`, `credentials` | whose users get codes, and what they ask with |
 //! | `epoch`, `backup`, `retention` | one unbroken memory; copies of it; forgetting |
