@@ -72,8 +72,9 @@ pub use observations::{NewObservation, Observation, Seen};
 pub use open::{Location, Version};
 pub use outbox::{Added, Claim, Effect, EffectEnd, NewEffect, Unfinished};
 pub use persons::{
-    AccountPolicy, Device, DeviceUsed, Factor, FactorSecret, Grant, NewDevice, NewFactor, NewSession, Person,
-    Purpose, Redeemed, Role, Session, SignIn, SignInOutcome, Stage, Where, normal_login,
+    AccountPolicy, Device, DeviceUsed, Factor, FactorSecret, Grant, NewDevice, NewFactor, NewPasskey,
+    NewSession, PasskeyPurpose, Person, Purpose, Redeemed, Role, Session, ShownPasskey, SignIn,
+    SignInOutcome, Stage, StoredPasskey, Where, normal_login,
 };
 pub use retention::Forget;
 pub use tokens::{NewToken, Token};

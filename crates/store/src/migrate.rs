@@ -30,11 +30,12 @@ const MIGRATIONS: &[Migration] = &[
     Migration { both: include_str!("../migrations/3.sql"), sqlite: "", postgres: "" },
     Migration { both: include_str!("../migrations/4.sql"), sqlite: "", postgres: "" },
     Migration { both: include_str!("../migrations/5.sql"), sqlite: "", postgres: "" },
+    Migration { both: include_str!("../migrations/6.sql"), sqlite: "", postgres: "" },
 ];
 
 /// The version that this program writes.
-pub(crate) const NEWEST: i64 = 5;
-const _: () = assert!(MIGRATIONS.len() == 5, "the version is the number of the last migration");
+pub(crate) const NEWEST: i64 = 6;
+const _: () = assert!(MIGRATIONS.len() == 6, "the version is the number of the last migration");
 
 /// Brings the database to [`NEWEST`]. Says which version it was of; 0 is an empty one.
 pub(crate) async fn migrate(transaction: &mut Transaction, now: Timestamp) -> Result<i64, Error> {

@@ -183,7 +183,9 @@ mod tests {
         for bytes in refused {
             assert_eq!(read(bytes), Err(Malformed), "{bytes:02x?}");
         }
-        assert_eq!(read(&[0x41; MAX_SIZE + 1]), Err(Malformed));
+        let long = |length: u16| [&[0x59], &length.to_be_bytes()[..], &vec![0; length.into()]].concat();
+        assert_eq!(read(&long(0x4000)), Err(Malformed), "larger than is read");
+        assert!(read(&long(0x3ff0)).is_ok());
         assert!(read(b"\x81\x81\x81\x81\x00").is_ok());
     }
 

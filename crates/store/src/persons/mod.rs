@@ -7,6 +7,7 @@
 mod attempts;
 mod devices;
 mod factors;
+mod passkeys;
 mod roles;
 mod sessions;
 mod sign_ins;
@@ -18,6 +19,7 @@ use serde_json::json;
 
 pub use devices::{Device, DeviceUsed, NewDevice};
 pub use factors::{Factor, FactorSecret, NewFactor};
+pub use passkeys::{NewPasskey, PasskeyPurpose, ShownPasskey, StoredPasskey};
 pub use roles::{AccountPolicy, Grant, Role, Where};
 pub use sessions::{NewSession, Session, Stage};
 pub use sign_ins::{SignIn, SignInOutcome};
@@ -175,6 +177,8 @@ impl Store {
                 let deletes = [
                     "DELETE FROM roles WHERE person = $1",
                     "DELETE FROM factors WHERE person = $1",
+                    "DELETE FROM passkeys WHERE person = $1",
+                    "DELETE FROM passkey_challenges WHERE person = $1",
                     "DELETE FROM single_use_codes WHERE person = $1",
                     "DELETE FROM sessions WHERE person = $1",
                     "DELETE FROM devices WHERE person = $1",

@@ -14,6 +14,7 @@ mod nodes;
 mod observations;
 mod opening;
 mod outbox;
+mod passkeys;
 mod persons;
 mod world;
 mod writing;
