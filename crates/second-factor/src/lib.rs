@@ -16,6 +16,7 @@ pub mod code;
 pub mod country;
 pub mod device;
 pub mod failures;
+pub mod passkey;
 pub mod password;
 pub mod policy;
 pub mod pumping;

@@ -93,8 +93,8 @@ pub use open::{Location, Version};
 pub use outbox::{Added, Claim, Effect, EffectEnd, NewEffect, Unfinished};
 pub use persons::{
     AccountPolicy, Because, Device, DeviceUsed, Factor, FactorSecret, Grant, HandedOver, HostSession,
-    NewDevice, NewFactor, NewSession, Person, Purpose, Redeemed, Role, Session, SignIn, SignInOutcome, Stage,
-    Where, normal_login,
+    NewDevice, NewFactor, NewPasskey, NewSession, PasskeyPurpose, Person, Purpose, Redeemed, Role, Session,
+    ShownPasskey, SignIn, SignInOutcome, Stage, StoredPasskey, Where, normal_login,
 };
 pub use readings::{NewReading, Reading};
 pub use retention::Forget;

@@ -109,6 +109,9 @@ async fn forget_challenges(transaction: &mut Transaction, before: Timestamp, bat
     let challenges = "DELETE FROM challenges WHERE sid IN (SELECT sid FROM challenges \
                       WHERE expires_at < $1 ORDER BY expires_at, sid LIMIT $2)";
     let challenges = transaction.execute(challenges, values![before, batch]).await?;
+    // There are at most two for each session.
+    let passkeys = "DELETE FROM passkey_challenges WHERE expires_at < $1";
+    transaction.execute(passkeys, values![before]).await?;
     let failures = "DELETE FROM failures WHERE subject IN (SELECT subject FROM failures \
                     WHERE last < $1 AND subject LIKE 'number/%' ORDER BY subject LIMIT $2)";
     // A code is good for ten minutes, and a sign-in that it was sent for is over before: it must not be forgotten first.

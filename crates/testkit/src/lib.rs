@@ -6,6 +6,7 @@
 //! is missing has failed. Everything stays on loopback, and nothing waits longer than [`PATIENCE`], so that a hang in
 //! the code under test is a failed test and not a stuck run.
 
+pub mod authenticator;
 mod certificates;
 pub mod openapi;
 mod postgres;

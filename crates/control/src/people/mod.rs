@@ -9,6 +9,7 @@ mod bind;
 mod hosts;
 mod letters;
 mod marks;
+mod passkey;
 mod password;
 mod phone;
 mod second_factor;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use ringfence_model::{Clock, Secret};
 use ringfence_second_factor::failures::Barred;
+use ringfence_second_factor::passkey::Refusal;
 use ringfence_second_factor::password::Weak;
 use ringfence_second_factor::policy::{Demands, Kind, Policy};
 use ringfence_store::{self as store, Person, Role, Session, Store, Where};
@@ -107,6 +109,9 @@ pub enum Refused {
     /// What was typed is not the code, or no code that is left.
     #[error("this is not the code")]
     WrongCode,
+    /// The passkey is not taken.
+    #[error(transparent)]
+    Passkey(#[from] Refusal),
     /// Too often wrong: not before this time.
     #[error("too many wrong attempts: try again later")]
     Later(Timestamp),

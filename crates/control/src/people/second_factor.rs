@@ -3,7 +3,7 @@
 use ringfence_model::{Actor, Secret};
 use ringfence_second_factor::policy::{Assurance, Kind, Policy};
 use ringfence_second_factor::recovery::RecoveryCode;
-use ringfence_store::{Factor, NewDevice, Session, SignInOutcome, Stage, Where};
+use ringfence_store::{Factor, NewDevice, Session, ShownPasskey, SignInOutcome, Stage, Where};
 
 use super::sign_in::{over, session_like};
 use super::{People, Refused, Result, Step, Visitor};
@@ -17,6 +17,8 @@ pub enum Answer {
     PhoneCode(Secret),
     /// One of their saved codes.
     RecoveryCode(Secret),
+    /// One of their passkeys.
+    Passkey(ShownPasskey),
 }
 
 impl Answer {
@@ -25,6 +27,7 @@ impl Answer {
             Self::Totp(_) => Kind::Totp,
             Self::PhoneCode(_) => Kind::Phone,
             Self::RecoveryCode(_) => Kind::RecoveryCode,
+            Self::Passkey(_) => Kind::Passkey,
         }
     }
 }
@@ -109,6 +112,8 @@ impl People {
         let is_it = match answer {
             Answer::Totp(typed) => self.store.check_totp(&by, factor, typed.expose(), now).await??,
             Answer::PhoneCode(typed) => return self.check_code(session, factor, typed).await,
+            // They may have several; which it was stands in the answer.
+            Answer::Passkey(shown) => return self.check_passkey(session, shown).await,
             Answer::RecoveryCode(typed) => match RecoveryCode::typed(typed.expose()) {
                 Some(code) => self.store.use_recovery_code(&by, factor, &code, now).await??,
                 // What cannot be a code is a slip of the fingers, and no guess.

@@ -11,7 +11,7 @@ use ringfence_second_factor::recovery::{self, RecoveryCode};
 use ringfence_second_factor::totp::{Seed, Step};
 use serde_json::json;
 
-use super::{Because, devices, find, note};
+use super::{Because, devices, find, note, passkeys};
 use crate::error::Error;
 use crate::failures;
 use crate::seal::{Keyring, Place};
@@ -30,7 +30,7 @@ pub enum FactorSecret {
     Totp(Seed),
     /// Saved recovery codes, which are kept apart.
     RecoveryCodes,
-    /// A passkey, as the library that checks it writes it down.
+    /// A passkey, by the name that its owner gave it; its key is kept apart.
     Passkey(String),
 }
 
@@ -198,6 +198,7 @@ impl Store {
                 }
                 let delete = "DELETE FROM single_use_codes WHERE person = $1 AND purpose = $2";
                 transaction.execute(delete, values![person, RECOVERY]).await?;
+                passkeys::forget(transaction, person, None).await?;
                 super::end_trust(transaction, person, "the second factor was reset", *now).await?;
                 note(transaction, &by.by, "factor.reset", person, by.detail(json!({})), *now).await
             })
@@ -316,7 +317,8 @@ async fn remove(
         Kind::Phone => {
             devices::end_all(transaction, person, None, "the number was changed", now).await?;
         }
-        Kind::Totp | Kind::Passkey => {}
+        Kind::Passkey => passkeys::forget(transaction, person, Some(factor)).await?,
+        Kind::Totp => {}
     }
     failures::forget(transaction, &subject(factor)).await?;
     let detail = json!({ "factor": factor, "kind": removed.secret.kind().word() });
@@ -336,7 +338,7 @@ async fn passed(transaction: &mut Transaction, by: &Actor, factor: &Factor, now:
     note(transaction, by, action, &factor.person, detail, now).await
 }
 
-async fn add(
+pub(super) async fn add(
     transaction: &mut Transaction,
     by: &Actor,
     id: &str,

@@ -9,6 +9,7 @@ mod because;
 mod devices;
 mod factors;
 mod hosts;
+mod passkeys;
 mod roles;
 mod sessions;
 mod sign_ins;
@@ -22,6 +23,7 @@ pub use because::Because;
 pub use devices::{Device, DeviceUsed, NewDevice};
 pub use factors::{Factor, FactorSecret, NewFactor};
 pub use hosts::{HandedOver, HostSession};
+pub use passkeys::{NewPasskey, PasskeyPurpose, ShownPasskey, StoredPasskey};
 pub use roles::{AccountPolicy, Grant, Role, Where};
 pub use sessions::{NewSession, Session, Stage};
 pub use sign_ins::{SignIn, SignInOutcome};
@@ -181,6 +183,8 @@ impl Store {
                     "DELETE FROM roles WHERE person = $1",
                     "DELETE FROM failures WHERE subject IN (SELECT 'factor/' || id FROM factors WHERE person = $1)",
                     "DELETE FROM factors WHERE person = $1",
+                    "DELETE FROM passkeys WHERE person = $1",
+                    "DELETE FROM passkey_challenges WHERE person = $1",
                     "DELETE FROM single_use_codes WHERE person = $1",
                     "DELETE FROM host_sessions WHERE session IN (SELECT id FROM sessions WHERE person = $1)",
                     "DELETE FROM hand_overs WHERE session IN (SELECT id FROM sessions WHERE person = $1)",

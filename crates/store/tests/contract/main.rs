@@ -15,6 +15,7 @@ mod nodes;
 mod observations;
 mod opening;
 mod outbox;
+mod passkeys;
 mod persons;
 mod sign_ins;
 mod users;

@@ -1,0 +1,106 @@
+//! Passkeys: bound where other factors are, shown where they are.
+//!
+//! Binding one takes what binding any factor takes: a session that a code of an owner's began, or one in which the second
+//! factor was just shown. A password alone binds none.
+
+use jiff::SignedDuration;
+use ringfence_model::Actor;
+use ringfence_second_factor::passkey::{Refusal, RelyingParty, User};
+use ringfence_second_factor::policy::Kind;
+use ringfence_store::{NewPasskey, PasskeyPurpose, Session, ShownPasskey, Stage};
+use serde_json::Value;
+
+use super::{People, Refused, Result};
+
+/// A browser has so long to answer, as the options tell it.
+const GOOD_FOR: SignedDuration = SignedDuration::from_mins(5);
+
+/// Passkeys of one person: a phone, a computer, a key on the ring and one in the safe, for two of each.
+const MAX_PASSKEYS: usize = 10;
+
+/// The longest name of one.
+const MAX_NAME: usize = 64;
+
+impl People {
+    /// The site that passkeys are for, where the configured address of the console can be one.
+    pub fn relying_party(&self) -> Result<RelyingParty> {
+        let wants = "passkeys want `[console] url`: https:// and a name, or http://localhost";
+        let url = self.rules.console_url.as_deref().ok_or(Refused::Invalid(wants))?;
+        RelyingParty::new(url, &self.rules.issuer).map_err(|_| Refused::Invalid(wants))
+    }
+
+    /// What the browser is asked, to make a passkey.
+    pub async fn ask_to_make_passkey(&self, session: &Session) -> Result<Value> {
+        self.may_bind(session)?;
+        let (party, person) = (self.relying_party()?, &session.person);
+        let known = self.credentials(session).await?;
+        if known.len() >= MAX_PASSKEYS {
+            return Err(Refused::Invalid("you have ten passkeys: remove one first"));
+        }
+        let (purpose, now) = (PasskeyPurpose::Bind, self.now());
+        let challenge = self.store.begin_passkey(&session.id, &person.id, purpose, GOOD_FOR, now).await?;
+        let user = User { id: person.id.as_bytes(), login: &person.login, name: &person.login };
+        Ok(party.creation_options(&challenge, &user, &known))
+    }
+
+    /// Binds the passkey that the browser made; it counts from now on, since it has just signed.
+    pub async fn bind_passkey(&self, session: &Session, mut new: NewPasskey) -> Result<String> {
+        self.may_bind(session)?;
+        let (party, person) = (self.relying_party()?, &session.person);
+        new.name = new.name.trim().to_owned();
+        if new.name.is_empty() || new.name.chars().count() > MAX_NAME {
+            return Err(Refused::Invalid("give the passkey a name of at most 64 characters"));
+        }
+        let by = Actor::Person(person.id.clone());
+        let factor = self.store.add_passkey(&by, &session.id, &person.id, &party, new, self.now()).await??;
+        if session.stage == Stage::Inside {
+            self.tell_changed(person, &format!("{factor}/bound"), "A passkey was bound to your sign-in.")
+                .await?;
+        }
+        Ok(factor)
+    }
+
+    /// What the browser is asked, to show one of the person's passkeys.
+    pub async fn ask_for_passkey(&self, session: &Session) -> Result<Value> {
+        if session.stage == Stage::Binding {
+            return Err(Refused::Over);
+        }
+        if !self.may_show(session).await?.contains(&Kind::Passkey) {
+            return Err(Refused::WrongCode);
+        }
+        let party = self.relying_party()?;
+        let known = self.credentials(session).await?;
+        let (person, purpose, now) = (&session.person.id, PasskeyPurpose::Show, self.now());
+        let challenge = self.store.begin_passkey(&session.id, person, purpose, GOOD_FOR, now).await?;
+        Ok(party.request_options(&challenge, &known))
+    }
+
+    /// Takes a passkey away, unless the person would have no factor that does; they are told.
+    pub async fn remove_passkey(&self, session: &Session, factor: &str) -> Result<()> {
+        let of_theirs = self.store.passkeys(&session.person.id).await?;
+        if !of_theirs.iter().any(|passkey| passkey.factor == factor) {
+            return Err(Refused::Invalid("there is no such passkey of yours"));
+        }
+        self.remove_factor(session, factor).await
+    }
+
+    /// Looks at what the browser answered.
+    pub(super) async fn check_passkey(&self, session: &Session, shown: &ShownPasskey) -> Result<()> {
+        let (party, person) = (self.relying_party()?, &session.person.id);
+        let by = Actor::Person(person.clone());
+        let checked =
+            self.store.check_passkey(&by, &session.id, person, &party, shown.clone(), self.now()).await??;
+        if checked == Err(Refusal::Cloned) {
+            tracing::warn!(person, "the counter of a passkey went backwards: there may be a copy of it");
+            let copied = "A passkey of yours was refused, since its counter went backwards: there may be a copy of \
+                          it. Remove it, and bind another.";
+            self.tell_changed(&session.person, &self.instant("passkey-copied"), copied).await?;
+        }
+        Ok(checked?)
+    }
+
+    async fn credentials(&self, session: &Session) -> Result<Vec<Vec<u8>>> {
+        let passkeys = self.store.passkeys(&session.person.id).await?;
+        Ok(passkeys.into_iter().map(|stored| stored.passkey.credential).collect())
+    }
+}

@@ -1,0 +1,274 @@
+//! Passkeys of people, and what browsers were asked to sign.
+//!
+//! A passkey is a factor and a row beside it. A challenge belongs to one session and one purpose, and is gone in the
+//! transaction that looks at the answer, right or wrong: of many answers at once one is looked at. The counter moves in
+//! that transaction too.
+
+use jiff::{SignedDuration, Timestamp};
+use ringfence_model::Actor;
+use ringfence_second_factor::failures::{Barred, Rule};
+use ringfence_second_factor::passkey::{
+    Assertion, Challenge, Passkey, Refusal, Registration, RelyingParty, authenticate, register,
+};
+use serde_json::json;
+
+use super::factors::{self, FactorSecret, NewFactor};
+use super::{find, note};
+use crate::error::Error;
+use crate::failures;
+use crate::sql::{Row, Transaction, values};
+use crate::{Result, Store, hex};
+
+/// How authenticators are reached (`WebAuthn`, 5.8.4): other words are not kept.
+const TRANSPORTS: [&str; 6] = ["usb", "nfc", "ble", "smart-card", "hybrid", "internal"];
+
+/// What a challenge is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PasskeyPurpose {
+    /// To make a passkey.
+    Bind,
+    /// To show one, at sign-in or when asked again.
+    Show,
+}
+
+impl PasskeyPurpose {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Bind => "bind",
+            Self::Show => "show",
+        }
+    }
+}
+
+/// A passkey to add, as the browser answered.
+#[derive(Debug, Clone)]
+pub struct NewPasskey {
+    /// What its owner calls it.
+    pub name: String,
+    /// How the browser says that it is reached.
+    pub transports: Vec<String>,
+    /// `response.clientDataJSON`.
+    pub client_data: Vec<u8>,
+    /// `response.attestationObject`.
+    pub attestation: Vec<u8>,
+}
+
+/// What a browser answers with a passkey.
+#[derive(Debug, Clone)]
+pub struct ShownPasskey {
+    /// `rawId`.
+    pub credential: Vec<u8>,
+    /// `response.clientDataJSON`.
+    pub client_data: Vec<u8>,
+    /// `response.authenticatorData`.
+    pub authenticator_data: Vec<u8>,
+    /// `response.signature`.
+    pub signature: Vec<u8>,
+}
+
+/// A passkey as it is stored; its name and times are its factor's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredPasskey {
+    /// The id of the factor.
+    pub factor: String,
+    /// The passkey.
+    pub passkey: Passkey,
+    /// How it is reached.
+    pub transports: Vec<String>,
+}
+
+impl Store {
+    /// Makes a challenge in the place of the one that this session had for the same purpose.
+    pub async fn begin_passkey(
+        &self,
+        session: &str,
+        person: &str,
+        purpose: PasskeyPurpose,
+        good_for: SignedDuration,
+        now: Timestamp,
+    ) -> Result<Challenge> {
+        let challenge = Challenge::new(crate::random());
+        let data = (session.to_owned(), person.to_owned(), purpose, challenge.clone(), good_for, now);
+        self.write(data, |(session, person, purpose, challenge, good_for, now), transaction| {
+            Box::pin(async move {
+                find(transaction, person).await?;
+                let insert = "INSERT INTO passkey_challenges (session, purpose, person, challenge, expires_at) \
+                              VALUES ($1, $2, $3, $4, $5) ON CONFLICT (session, purpose) DO UPDATE \
+                              SET person = $3, challenge = $4, expires_at = $5";
+                let expires_at = now.saturating_add(*good_for).unwrap_or(Timestamp::MAX);
+                let bytes = challenge.bytes().to_vec();
+                let bound = values![session.as_str(), purpose.word(), person.as_str(), bytes, expires_at];
+                transaction.execute(insert, bound).await?;
+                Ok(())
+            })
+        })
+        .await?;
+        Ok(challenge)
+    }
+
+    /// Binds the passkey that the browser made for this session's challenge; says the id of the factor.
+    pub async fn add_passkey(
+        &self,
+        by: &Actor,
+        session: &str,
+        person: &str,
+        party: &RelyingParty,
+        new: NewPasskey,
+        now: Timestamp,
+    ) -> Result<Result<String, Refusal>> {
+        let id = format!("fa_{}", hex::write(&crate::random::<8>()));
+        let data = (by.clone(), id, session.to_owned(), person.to_owned(), party.clone(), new, now);
+        self.write(data, |(by, id, session, person, party, new, now), transaction| {
+            Box::pin(async move {
+                find(transaction, person).await?;
+                let taken = take(transaction, session, person, PasskeyPurpose::Bind, *now).await?;
+                let Some(challenge) = taken else { return Ok(Err(Refusal::Challenge)) };
+                let answer = Registration { client_data: &new.client_data, attestation: &new.attestation };
+                let passkey = match register(party, &challenge, &answer) {
+                    Ok(passkey) => passkey,
+                    Err(refusal) => return Ok(Err(refusal)),
+                };
+                // Nobody else has the credential, this person included (`WebAuthn`, 7.1).
+                let insert = "INSERT INTO passkeys (credential, factor, person, key, counter, backup_eligible, \
+                              backed_up, transports) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+                              ON CONFLICT (credential) DO NOTHING";
+                let bound = values![
+                    passkey.credential,
+                    id.as_str(),
+                    person.as_str(),
+                    passkey.key,
+                    i64::from(passkey.counter),
+                    i64::from(passkey.backup_eligible),
+                    i64::from(passkey.backed_up),
+                    known(&new.transports)
+                ];
+                if transaction.execute(insert, bound).await? == 0 {
+                    return Ok(Err(Refusal::Registered));
+                }
+                let factor = NewFactor { secret: FactorSecret::Passkey(new.name.clone()), verified: true };
+                factors::add(transaction, by, id, person, &factor, *now).await?;
+                Ok(Ok(id.clone()))
+            })
+        })
+        .await
+    }
+
+    /// Whether this is an answer to this session's challenge, of a passkey of this person. Each look at one is counted for
+    /// the factor, as wrong codes are.
+    pub async fn check_passkey(
+        &self,
+        by: &Actor,
+        session: &str,
+        person: &str,
+        party: &RelyingParty,
+        shown: ShownPasskey,
+        now: Timestamp,
+    ) -> Result<Result<Result<(), Refusal>, Barred>> {
+        let data = (by.clone(), session.to_owned(), person.to_owned(), party.clone(), shown, now);
+        self.write(data, |(by, session, person, party, shown, now), transaction| {
+            Box::pin(async move {
+                let taken = take(transaction, session, person, PasskeyPurpose::Show, *now).await?;
+                let Some(challenge) = taken else { return Ok(Ok(Err(Refusal::Challenge))) };
+                let select = "SELECT * FROM passkeys WHERE credential = $1 AND person = $2";
+                let row =
+                    transaction.find(select, values![shown.credential.clone(), person.as_str()]).await?;
+                // Another's passkey is as unknown as none.
+                let Some(row) = row else { return Ok(Ok(Err(Refusal::Credential))) };
+                let StoredPasskey { factor, .. } = read(&row)?;
+                let subject = factors::subject(&factor);
+                if let Err(barred) = failures::count(transaction, &subject, Rule::Person, *now).await? {
+                    return Ok(Err(barred));
+                }
+                // It is read again: the row of failures is this transaction's now, so nobody moves the counter meanwhile.
+                let row =
+                    transaction.find(select, values![shown.credential.clone(), person.as_str()]).await?;
+                let Some(row) = row else { return Ok(Ok(Err(Refusal::Credential))) };
+                let stored = read(&row)?;
+                let answer = Assertion {
+                    credential: &shown.credential,
+                    client_data: &shown.client_data,
+                    authenticator_data: &shown.authenticator_data,
+                    signature: &shown.signature,
+                };
+                let used = match authenticate(party, &challenge, &stored.passkey, &answer) {
+                    Ok(used) => used,
+                    Err(refusal) => {
+                        if refusal == Refusal::Cloned {
+                            let detail = json!({ "factor": factor, "kind": "passkey" });
+                            note(transaction, by, "factor.copied", person, detail, *now).await?;
+                        }
+                        return Ok(Ok(Err(refusal)));
+                    }
+                };
+                let update = "UPDATE passkeys SET counter = $2, backed_up = $3 WHERE factor = $1";
+                let bound = values![&factor, i64::from(used.counter), i64::from(used.backed_up)];
+                transaction.execute(update, bound).await?;
+                transaction
+                    .execute("UPDATE factors SET used_at = $2 WHERE id = $1", values![&factor, *now])
+                    .await?;
+                failures::forget(transaction, &subject).await?;
+                let detail = json!({ "factor": factor, "kind": "passkey" });
+                note(transaction, by, "factor.use", person, detail, *now).await?;
+                Ok(Ok(Ok(())))
+            })
+        })
+        .await
+    }
+
+    /// The passkeys of a person.
+    pub async fn passkeys(&self, person: &str) -> Result<Vec<StoredPasskey>> {
+        let sql = "SELECT * FROM passkeys WHERE person = $1 ORDER BY factor";
+        self.fetch(sql, values![person]).await?.iter().map(read).collect()
+    }
+}
+
+/// The challenge of a session, which is gone then.
+async fn take(
+    transaction: &mut Transaction,
+    session: &str,
+    person: &str,
+    purpose: PasskeyPurpose,
+    now: Timestamp,
+) -> Result<Option<Challenge>> {
+    let delete = "DELETE FROM passkey_challenges WHERE session = $1 AND purpose = $2 AND person = $3 \
+                  RETURNING challenge, expires_at";
+    let row = transaction.find(delete, values![session, purpose.word(), person]).await?;
+    let Some(row) = row else { return Ok(None) };
+    if row.time("expires_at")? <= now {
+        return Ok(None);
+    }
+    let bytes: [u8; 32] = row
+        .bytes("challenge")?
+        .try_into()
+        .map_err(|_| Error::corrupt("passkey_challenges", "a challenge has not 32 bytes"))?;
+    Ok(Some(Challenge::new(bytes)))
+}
+
+/// Ends what the removed factors of a person were.
+pub(super) async fn forget(transaction: &mut Transaction, person: &str, factor: Option<&str>) -> Result<()> {
+    let delete = "DELETE FROM passkeys WHERE person = $1 AND ($2 = '' OR factor = $2)";
+    transaction.execute(delete, values![person, factor.unwrap_or_default()]).await?;
+    Ok(())
+}
+
+fn known(transports: &[String]) -> String {
+    let said = |word: &&str| transports.iter().any(|said| said == word);
+    TRANSPORTS.into_iter().filter(said).collect::<Vec<_>>().join(" ")
+}
+
+fn read(row: &Row) -> Result<StoredPasskey> {
+    let factor = row.text("factor")?;
+    let counter = u32::try_from(row.int("counter")?)
+        .map_err(|_| Error::corrupt(format!("passkeys.counter of {factor}"), "it is no counter"))?;
+    Ok(StoredPasskey {
+        passkey: Passkey {
+            credential: row.bytes("credential")?,
+            key: row.bytes("key")?,
+            counter,
+            backup_eligible: row.int("backup_eligible")? != 0,
+            backed_up: row.int("backed_up")? != 0,
+        },
+        transports: row.text("transports")?.split_whitespace().map(str::to_owned).collect(),
+        factor,
+    })
+}
