@@ -76,7 +76,7 @@ pub fn twiml_before_key(wording: &Wording, url: &str) -> String {
     let say = format!("<Say language=\"{}\">{}</Say>", words.voice, escaped(&sentence));
     let url = escaped(url);
     format!(
-        "<Response><Gather numDigits=\"1\" timeout=\"7\" method=\"POST\" action=\"{url}\">{say}<Pause length=\"3\"/>{say}</Gather>\
+        "<Response><Gather numDigits=\"1\" finishOnKey=\"\" timeout=\"7\" method=\"POST\" action=\"{url}\">{say}<Pause length=\"3\"/>{say}</Gather>\
          <Hangup/></Response>"
     )
 }

@@ -69,3 +69,6 @@ CREATE TABLE user_sign_ins (
 ) {strict};
 CREATE INDEX user_sign_ins_of_user ON user_sign_ins (user_id);
 CREATE INDEX user_sign_ins_expired ON user_sign_ins (expires_at);
+
+-- What was sent for a sign-in goes with it.
+CREATE INDEX challenges_bound ON challenges (binding) WHERE binding <> '';

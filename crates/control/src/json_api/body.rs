@@ -72,10 +72,13 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
 }
 
 /// What serde says, without line and column: the pointer is the place.
+/// What was sent is not repeated either: it may be a code, and answers get into logs.
 fn without_place(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    match text.rsplit_once(" at line ") {
-        Some((what, _)) => what.to_owned(),
-        None => text,
+    let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
+    let is_about_a_value = what.starts_with("invalid type: ") || what.starts_with("invalid value: ");
+    match what.rsplit_once(", expected ") {
+        Some((_, expected)) if is_about_a_value => format!("it is not {expected}"),
+        _ => what.to_owned(),
     }
 }

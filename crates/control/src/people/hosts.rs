@@ -107,8 +107,9 @@ impl People {
         if !host.admits(person) {
             return Err(Refused::Forbidden);
         }
-        // Whoever is inside by a password alone has a long one.
-        let (shown, is_long) = (session.assurance, session.assurance == Assurance::Password);
+        // Whoever is inside by a password alone has a long one; and here they are inside already.
+        let shown = session.assurance;
+        let is_long = shown == Assurance::Password || session.place == host.place;
         let (next, device) = self.next(person, host.place, shown, is_long, &known.devices, visitor).await?;
         match next {
             Next::Enter(_) => {

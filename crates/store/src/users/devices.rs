@@ -238,7 +238,7 @@ pub(super) async fn end_of_application(
     application: Sid,
     now: Timestamp,
 ) -> Result<u64> {
-    let update = "UPDATE user_devices SET ended_at = $2, ended_why = 'the policy trusts no computer' \
+    let update = "UPDATE user_devices SET ended_at = $2, ended_why = 'the policy ended the trust' \
                   WHERE ended_at IS NULL AND user_id IN (SELECT id FROM users WHERE application = $1 \
                   AND policy IS NULL)";
     transaction.execute(update, values![application, now]).await

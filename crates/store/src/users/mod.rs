@@ -138,12 +138,16 @@ async fn lock(transaction: &mut Transaction, tagged: &Tagged, now: Timestamp) ->
 /// Deletes everything of a user. Failures of a phone number are the number's, and are forgotten in their time.
 async fn erase(transaction: &mut Transaction, user: &str) -> Result<()> {
     let deletes = [
-        "DELETE FROM challenges WHERE purpose = 'sign-in' AND binding IN (SELECT id FROM user_sign_ins WHERE user_id = $1)",
+        "DELETE FROM code_sends WHERE challenge IN (SELECT sid FROM challenges WHERE purpose = 'sign-in' \
+         AND binding <> '' AND binding IN (SELECT id FROM user_sign_ins WHERE user_id = $1))",
+        "DELETE FROM challenges WHERE purpose = 'sign-in' AND binding <> '' \
+         AND binding IN (SELECT id FROM user_sign_ins WHERE user_id = $1)",
         "DELETE FROM user_sign_ins WHERE user_id = $1",
         "DELETE FROM user_devices WHERE user_id = $1",
         "DELETE FROM user_codes WHERE user_id = $1",
         "DELETE FROM user_factors WHERE user_id = $1",
-        "DELETE FROM failures WHERE subject LIKE 'user/' || $1 || '/%'",
+        "DELETE FROM failures WHERE subject IN ('user/' || $1 || '/totp', 'user/' || $1 || '/totp-waiting', \
+         'user/' || $1 || '/recovery-code')",
         "DELETE FROM users WHERE id = $1",
     ];
     for delete in deletes {
@@ -172,7 +176,9 @@ pub(crate) async fn forget(transaction: &mut Transaction, before: Timestamp, bat
         "DELETE FROM user_codes WHERE tag IN (SELECT tag FROM user_codes WHERE used_at < $1 ORDER BY tag LIMIT $2)",
         "DELETE FROM user_factors WHERE id IN (SELECT id FROM user_factors WHERE confirmed_at IS NULL \
          AND created_at < $1 ORDER BY id LIMIT $2)",
-        "DELETE FROM users WHERE id IN (SELECT id FROM users WHERE seen_at < $1 AND policy IS NULL \
+        // Said twice: who comes back at this moment is locked, and looked at once more when the lock is let go.
+        "DELETE FROM users WHERE seen_at < $1 AND policy IS NULL \
+         AND id IN (SELECT id FROM users WHERE seen_at < $1 AND policy IS NULL \
          AND NOT EXISTS (SELECT 1 FROM user_factors WHERE user_id = users.id) \
          AND NOT EXISTS (SELECT 1 FROM user_codes WHERE user_id = users.id) \
          AND NOT EXISTS (SELECT 1 FROM user_devices WHERE user_id = users.id) \

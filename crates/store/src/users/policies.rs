@@ -5,6 +5,7 @@ use ringfence_model::{Actor, Sid};
 use ringfence_second_factor::policy::{Demands, Policy};
 use serde_json::{Value, json};
 
+use super::sign_ins::holds;
 use super::{UserName, devices, lock, note};
 use crate::audit::{self, NewAudit};
 use crate::error::Error;
@@ -38,6 +39,12 @@ impl UserPolicy {
         self.demands.policy == Policy::OncePerComputer
     }
 
+    /// Whether computers that were trusted under the policy before are asked again: none is trusted any more, or what they
+    /// showed is not enough now.
+    fn ends_trust_of(self, before: Self) -> bool {
+        !self.trusts() || (self.demands.strong && !before.demands.strong)
+    }
+
     fn detail(self) -> Value {
         let Demands { policy, strong } = self.demands;
         json!({ "policy": policy.word(), "strong": strong, "trust_days": self.trust_days })
@@ -63,6 +70,7 @@ impl Store {
     ) -> Result<()> {
         self.write((by.clone(), application, policy, now), |(by, application, policy, now), transaction| {
             Box::pin(async move {
+                let before = of_application(transaction, *application).await?;
                 let upsert = "INSERT INTO application_policies (application, policy, strong, trust_days, set_at) \
                               VALUES ($1, $2, $3, $4, $5) ON CONFLICT (application) DO UPDATE SET \
                               policy = excluded.policy, strong = excluded.strong, \
@@ -76,7 +84,7 @@ impl Store {
                     *now
                 ];
                 transaction.execute(upsert, bound).await?;
-                if !policy.trusts() {
+                if policy.ends_trust_of(before) {
                     devices::end_of_application(transaction, *application, *now).await?;
                 }
                 let audit = NewAudit::new("application.policy", format!("application {application}"))
@@ -101,6 +109,7 @@ impl Store {
         self.write(data, |(by, tagged, policy, now), transaction| {
             Box::pin(async move {
                 let user = lock(transaction, tagged, *now).await?;
+                let before = holds(transaction, &user).await?;
                 let update = "UPDATE users SET policy = $2, strong = $3, trust_days = $4 WHERE id = $1";
                 let bound = values![
                     &user.id,
@@ -113,8 +122,8 @@ impl Store {
                     Some(own) => *own,
                     None => of_application(transaction, user.application).await?,
                 };
-                if !holds.trusts() {
-                    devices::end(transaction, &user.id, None, "the policy trusts no computer", *now).await?;
+                if holds.ends_trust_of(before) {
+                    devices::end(transaction, &user.id, None, "the policy ended the trust", *now).await?;
                 }
                 let detail = policy.map_or_else(|| json!({ "policy": null }), UserPolicy::detail);
                 note(transaction, by, "user.policy", &user, detail, *now).await

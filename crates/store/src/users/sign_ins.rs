@@ -259,7 +259,9 @@ async fn check_one(
     if sign_in.state == SignInState::Done || now >= sign_in.expires_at {
         return Ok(SignInChecked::Not(NotPassed::Over));
     }
-    if !sign_in.kinds.contains(&entered.kind) {
+    // What is demanded may have grown since it began.
+    let demands = holds(transaction, &user).await?.demands;
+    if !sign_in.kinds.contains(&entered.kind) || (demands.strong && !entered.kind.is_strong()) {
         return Ok(SignInChecked::Not(NotPassed::Kind));
     }
     let code = entered.code.expose();
@@ -341,7 +343,7 @@ pub(super) fn expected(application: Sid, sign_in: &str) -> Expected {
     }
 }
 
-async fn holds(transaction: &mut Transaction, user: &Locked) -> Result<UserPolicy> {
+pub(super) async fn holds(transaction: &mut Transaction, user: &Locked) -> Result<UserPolicy> {
     match user.policy {
         Some(own) => Ok(own),
         None => policies::of_application(transaction, user.application).await,

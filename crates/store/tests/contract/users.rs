@@ -17,6 +17,7 @@ on_both! {
     of_one_recovery_code_at_64_sign_ins_at_once_one_is_passed,
     of_one_token_shown_64_times_at_once_one_is_answered_with_the_next_and_none_is_a_thief,
     a_sign_in_is_passed_once_by_whatever_factor,
+    who_demands_more_asks_trusted_browsers_again,
     guesses_at_one_user_are_paused_and_no_other_one_is,
     of_many_wrong_codes_at_once_five_are_compared,
     the_oldest_browser_gives_way,
@@ -156,6 +157,23 @@ async fn of_one_token_shown_64_times_at_once_one_is_answered_with_the_next_and_n
     assert_eq!((copy.device, matches!(copy.next, Next::Ask(_))), (Some(Judgement::Copied), true));
     let owner = begin_at(&world.store, &alice(), Some(&seen.token.unwrap().token), 181).await;
     assert_eq!(owner.device, Some(Judgement::Refused), "the trust ended for both");
+}
+
+async fn who_demands_more_asks_trusted_browsers_again(world: World) {
+    let store = &world.store;
+    let seed = totp(store, &alice()).await;
+    let first = trusted(store, &seed, 0).await;
+    let policy = |strong| UserPolicy {
+        demands: Demands { policy: Policy::OncePerComputer, strong },
+        ..UserPolicy::default()
+    };
+    store.set_user_policy(&operator(), &alice(), Some(policy(false)), after(60)).await.unwrap();
+    let same = begin_at(store, &alice(), Some(&first), 61).await;
+    assert!(matches!(same.next, Next::Enter(_)), "the same demand changes nothing");
+    let kept = same.token.unwrap().token;
+    store.set_user_policy(&operator(), &alice(), Some(policy(true)), after(62)).await.unwrap();
+    let asked = begin_at(store, &alice(), Some(&kept), 63).await;
+    assert!(matches!(asked.next, Next::Ask(_)), "{:?}", asked.device);
 }
 
 async fn a_sign_in_is_passed_once_by_whatever_factor(world: World) {

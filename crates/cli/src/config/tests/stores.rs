@@ -272,7 +272,7 @@ fn what_is_over_is_kept_long_enough_to_be_of_use() {
         days(
             "keep = { audit = \"forever\", observations = \"1y\", effects = \"168h\", tokens = \"1d\", challenges = \"2d\", sign_ins = \"8d\" }"
         ),
-        [None, Some(365), Some(7), Some(30), Some(1), Some(2), Some(8), Some(90)]
+        [None, Some(365), Some(7), Some(30), Some(1), Some(2), Some(90), Some(8)]
     );
 }
 
