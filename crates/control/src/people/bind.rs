@@ -161,7 +161,12 @@ impl People {
         let shown = kinds.iter().find(would_do).copied();
         let assurance = match shown {
             Some(kind) => Assurance::SecondFactor { kind, at: now },
-            None if demands.policy == Policy::Disabled => Assurance::Password,
+            // Of a password that was there before nobody knows here whether it is long enough alone: the sign-in asks.
+            None if demands.policy == Policy::Disabled
+                && person.password_changed_at >= Some(session.created_at) =>
+            {
+                Assurance::Password
+            }
             None => return Err(Refused::NothingBound),
         };
         if shown.is_some() && !kinds.iter().any(|kind| kind.works_without_twilio()) {

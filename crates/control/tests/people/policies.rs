@@ -1,9 +1,9 @@
-use ringfence_control::people::{Credentials, Known, Refused, Rules, Step};
+use ringfence_control::people::{self, Credentials, Known, Refused, Rules, Step};
 use ringfence_model::Secret;
 use ringfence_second_factor::policy::{Assurance, Demands, Policy};
 use ringfence_store::{Grant, Role, Stage};
 
-use crate::house::{Bound, House, PASSWORD, account, everywhere, futures, home, secret, why};
+use crate::house::{Bound, House, PASSWORD, account, everywhere, futures, home, operator, secret, why};
 
 fn at_account(number: u128, role: Role) -> Grant {
     Grant { place: account(number), role }
@@ -202,6 +202,22 @@ async fn a_short_password_opens_nothing_alone_when_the_second_factor_is_disabled
     house.set_policy(account(1), Policy::Disabled).await;
     let step = house.sign_in(&op.login, "tulip7cement", &home()).await.unwrap();
     assert!(matches!(step, Step::Ask { .. }), "{step:?}");
+}
+
+#[tokio::test]
+async fn a_short_password_of_before_opens_nothing_alone_by_way_of_an_owner_s_code() {
+    let house = House::new().await;
+    let op = house.bound_with("op@example.com", "tulip7cement", vec![at_account(1, Role::Operator)]).await;
+    house.set_policy(account(1), Policy::Disabled).await;
+    let (person, _) = house.store.person_by_login(&op.login).await.unwrap().unwrap();
+    let invitation =
+        people::reset_second_factor(&house.store, &operator(), person, house.people.now()).await.unwrap();
+    let code = secret(&invitation.code.spelled());
+    let step = house.people.begin_binding(&code, &secret("tulip7cement"), &home()).await.unwrap();
+    let Step::Bind { token } = step else { panic!("{step:?}") };
+    let session = house.session(&token).await;
+    let refused = why(house.people.finish_binding(&token, &session, &home()).await);
+    assert!(matches!(refused, Refused::NothingBound), "{refused:?}");
 }
 
 #[tokio::test]
