@@ -76,9 +76,10 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
 fn without_place(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
-    let is_about_a_value = what.starts_with("invalid type: ") || what.starts_with("invalid value: ");
-    match what.rsplit_once(", expected ") {
-        Some((_, expected)) if is_about_a_value => format!("it is not {expected}"),
+    match (what.split_once(": "), what.rsplit_once(", expected ")) {
+        (Some((kind @ ("invalid type" | "invalid value"), _)), Some((_, expected))) => {
+            format!("{kind}, expected {expected}")
+        }
         _ => what.to_owned(),
     }
 }

@@ -83,8 +83,10 @@ pub(crate) fn find<'p, S, R>(
 ) -> Result<(&'static Endpoint<S, R>, Parts<'p>), Problem> {
     let method = if *as_sent == Method::HEAD { &Method::GET } else { as_sent };
     let mut allowed = Vec::new();
-    for endpoint in endpoints {
-        let Some(parts) = endpoint.matches(path) else { continue };
+    // What is written out is another resource than what stands for it: `/devices/check` is no device.
+    let matching = || endpoints.iter().filter_map(|endpoint| Some((endpoint, endpoint.matches(path)?)));
+    let fewest = matching().map(|(_, parts)| parts.len()).min();
+    for (endpoint, parts) in matching().filter(|(_, parts)| Some(parts.len()) == fewest) {
         if endpoint.method == *method {
             return Ok((endpoint, parts));
         }

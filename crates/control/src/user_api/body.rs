@@ -82,7 +82,9 @@ pub(super) struct Phone(pub(super) PhoneNumber);
 fn phone(text: &str) -> Result<Phone, String> {
     let is_full = text.len() >= 8;
     let number = PhoneNumber::parse(text).ok().filter(|_| is_full);
-    number.map(Phone).ok_or_else(|| "it is no phone number such as +14155550100".to_owned())
+    number
+        .map(Phone)
+        .ok_or_else(|| "it is no phone number with + and its country, in 7 to 15 digits".to_owned())
 }
 
 text!(Phone, phone, { "type": "string", "pattern": "^\\+[1-9][0-9]{6,14}$" });
@@ -184,8 +186,10 @@ pub(super) struct TrustDays(pub(super) u16);
 
 impl<'de> Deserialize<'de> for TrustDays {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let days = u64::deserialize(deserializer)?;
-        let days = u16::try_from(days).ok().filter(|days| (1..=TRUST_DAYS_MAX).contains(days));
+        // To JSON Schema 30.0 is an integer too.
+        let days = serde_json::Number::deserialize(deserializer)?.to_string();
+        let days: Option<u16> = days.strip_suffix(".0").unwrap_or(&days).parse().ok();
+        let days = days.filter(|days| (1..=TRUST_DAYS_MAX).contains(days));
         days.map(Self)
             .ok_or_else(|| D::Error::custom(format!("a computer is trusted for 1 to {TRUST_DAYS_MAX} days")))
     }
