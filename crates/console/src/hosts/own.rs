@@ -105,19 +105,28 @@ async fn enter(visit: &Visit<'_>) -> Result<Response<Bytes>, Failed> {
 
 /// A link may stand anywhere, and programs follow links: it opens this page, and its button signs out.
 async fn ask_sign_out(visit: &Visit<'_>) -> Result<Response<Bytes>, Failed> {
-    let page = match signed_in(visit).await? {
-        Some(session) => Page {
+    let people = visit.people()?;
+    let leaving = match cookies::SESSION.sent(visit.headers()) {
+        Some(token) => people.leaving(visit.host, &token).await.map_err(Failed::of_people)?,
+        None => None,
+    };
+    let page = match leaving {
+        Some(person) => Page {
             title: "Sign out",
             text: format!(
                 "You are signed in as {}. Signing out ends it here, in the console, and at every page that you entered from \
                  this browser.",
-                session.person.login
+                person.login
             ),
             link: Some(("Back", "/".to_owned())),
             may_sign_out: true,
             ..Page::of(visit)
         },
-        None => Page::signed_out(visit),
+        None => Page {
+            title: "Not signed in",
+            text: "You are not signed in here.".to_owned(),
+            ..Page::signed_out(visit)
+        },
     };
     Ok(page.shown(StatusCode::OK))
 }
@@ -126,8 +135,9 @@ async fn sign_out(visit: &Visit<'_>) -> Result<Response<Bytes>, Failed> {
     if !visit.is_from_the_host() {
         return Ok(bare(StatusCode::FORBIDDEN));
     }
-    if let Some(session) = signed_in(visit).await? {
-        visit.people()?.leave_hosts(&session).await.map_err(Failed::of_people)?;
+    let people = visit.people()?;
+    if let Some(token) = cookies::SESSION.sent(visit.headers()) {
+        people.leave_hosts(visit.host, &token).await.map_err(Failed::of_people)?;
     }
     let mut response = Page::signed_out(visit).shown(StatusCode::OK);
     keep(&mut response, cookies::SESSION.forget());

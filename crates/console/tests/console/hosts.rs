@@ -432,6 +432,30 @@ async fn signing_out_at_a_host_is_a_button_and_ends_everything_of_this_browser()
 }
 
 #[tokio::test]
+async fn who_leaves_a_host_that_lies_idle_leaves_the_console_too_and_whoever_is_not_in_is_told_so() {
+    let world = world().await;
+    let owner = world.owner().await;
+    let mut visitor = Visitor::new(&world);
+    let path = "/.ringfence/sign-out";
+    visitor.sent_on("GET", WIKI, path, Request::builder()).await.says("You are not signed in here.");
+    visitor.enter(&owner, WIKI).await;
+    // The console is used, the host is not.
+    for _ in 0..4 {
+        world.advance(600).await;
+        owner.get("/").await;
+    }
+    assert_eq!(visitor.check(WIKI).await, 401, "it lies idle");
+    visitor
+        .sent_on("GET", WIKI, path, Request::builder())
+        .await
+        .says("You are signed in as owner@example.com.");
+    assert_eq!(owner.get("/").await.status, 200);
+    let own = Request::builder().header("origin", "https://wiki.example.com");
+    visitor.sent_on("POST", WIKI, path, own).await.says("You are signed out.");
+    assert_eq!(owner.get("/").await.header("location"), "/sign-in");
+}
+
+#[tokio::test]
 async fn while_the_store_is_away_nobody_passes() {
     let world = world().await;
     let owner = world.owner().await;

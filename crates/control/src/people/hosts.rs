@@ -142,12 +142,20 @@ impl People {
         Ok(session.filter(|session| host.admits(&session.person)))
     }
 
+    /// Whom the browser with this token signs out when it leaves the host: also one whose session lies idle there, or who may
+    /// not enter any more, as long as the session of the console lives.
+    pub async fn leaving(&self, host: &ProtectedHost, token: &Secret) -> Result<Option<Person>> {
+        let standing = self.store.stands_on(token, &host.host, self.now()).await?;
+        Ok(standing.map(|(person, _)| person))
+    }
+
     /// Ends the session of the console that this one stands on, and with it all that stand on it: ended here alone, the
     /// next request would begin it again unseen.
-    pub async fn leave_hosts(&self, session: &HostSession) -> Result<()> {
-        let by = Actor::Person(session.person.id.clone());
-        let own = Some(session.session.as_str());
-        self.store.end_sessions(&by, &session.person.id, own, None, self.now()).await?;
+    pub async fn leave_hosts(&self, host: &ProtectedHost, token: &Secret) -> Result<()> {
+        if let Some((person, session)) = self.store.stands_on(token, &host.host, self.now()).await? {
+            let by = Actor::Person(person.id.clone());
+            self.store.end_sessions(&by, &person.id, Some(&session), None, self.now()).await?;
+        }
         Ok(())
     }
 }

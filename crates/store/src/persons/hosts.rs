@@ -153,6 +153,23 @@ impl Store {
         Ok(Some(HostSession { person, session: row.text("session")?, expires_at }))
     }
 
+    /// Whose session of the console a session of a host stands on, and which, also where nothing is entered with it any
+    /// more: whoever leaves a host leaves that one too. `None` where it is over itself.
+    pub async fn stands_on(
+        &self,
+        token: &Secret,
+        host: &str,
+        now: Timestamp,
+    ) -> Result<Option<(Person, String)>> {
+        let hash = SecretHash::of(token.expose());
+        let sql = "SELECT h.session, s.person FROM host_sessions h JOIN sessions s ON s.id = h.session \
+                   WHERE h.hash = $1 AND h.host = $2 AND s.expires_at > $3";
+        let row = self.find(sql, values![hash.bytes().as_slice(), host, now]).await?;
+        let Some(row) = row else { return Ok(None) };
+        let session = row.text("session")?;
+        Ok(self.person(&row.text("person")?).await?.map(|person| (person, session)))
+    }
+
     /// The hosts that sessions of a person are at, with the session of the console that each stands on.
     pub async fn hosts_of(&self, person: &str, now: Timestamp) -> Result<Vec<(String, String)>> {
         let sql = "SELECT DISTINCT h.session, h.host FROM host_sessions h JOIN sessions s ON s.id = h.session \
