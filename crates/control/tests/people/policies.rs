@@ -141,6 +141,8 @@ async fn each_account_asks_for_what_it_demands_itself() {
     let Step::Inside { token, .. } = step else { panic!("the first asks for nothing: {step:?}") };
     let session = house.session(&token).await;
     assert_eq!((session.place, session.assurance), (account(1), Assurance::Password));
+    let ends = session.expires_at;
+    house.wait(600);
     // What this session may here it may not there.
     let elsewhere = house.people.authorise(&session, Role::Auditor, account(2), false);
     assert!(matches!(elsewhere, Err(Refused::Forbidden)));
@@ -150,6 +152,7 @@ async fn each_account_asks_for_what_it_demands_itself() {
     let (token, _) = house.show(&op, &token, false).await;
     let session = house.session(&token).await;
     assert_eq!(session.place, account(2));
+    assert_eq!(session.expires_at, ends, "a factor on the way makes no session longer");
     assert!(house.people.authorise(&session, Role::Auditor, account(2), false).is_ok());
     let more = house.people.authorise(&session, Role::Operator, account(2), false);
     assert!(matches!(more, Err(Refused::Forbidden)));

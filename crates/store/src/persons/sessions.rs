@@ -125,13 +125,11 @@ impl Store {
                 let bound = values![before.bytes().as_slice(), &to.person];
                 let row = transaction.find(delete, bound).await?;
                 let row = row.ok_or_else(|| Error::missing("session".to_owned()))?;
-                // Being asked again, or going to another account, makes no session longer.
-                let is_inside = row.text("stage")? == Stage::Inside.word();
-                let life = if is_inside {
-                    Life { began: row.time("created_at")?, ends: row.time("expires_at")? }
-                } else {
-                    Life::new(to.stage, *now)
-                };
+                // Being asked again, or going to another account, makes no session longer: one that was inside keeps its
+                // life, also where it waits for another factor on the way.
+                let life = Life { began: row.time("created_at")?, ends: row.time("expires_at")? };
+                let was_inside = life.ends.duration_since(life.began) > UNFINISHED;
+                let life = if was_inside { life } else { Life::new(to.stage, *now) };
                 insert(transaction, &row.text("id")?, hash, to, life, *now).await
             })
         })
