@@ -82,9 +82,9 @@ impl Store {
                         transaction.execute(delete, values![*before, *batch]).await?
                     }
                     Forget::Readings => {
-                        let delete = "DELETE FROM readings WHERE day IN (SELECT DISTINCT day FROM readings \
-                                      WHERE day < $1 ORDER BY day LIMIT 1)";
-                        transaction.execute(delete, values![*before]).await?
+                        let delete = "DELETE FROM readings WHERE (limit_name, subject, day) IN (SELECT limit_name, \
+                                      subject, day FROM readings WHERE day < $1 ORDER BY day LIMIT $2)";
+                        transaction.execute(delete, values![*before, *batch]).await?
                     }
                     Forget::SignIns => forget_sign_ins(transaction, *before, *batch).await?,
                     Forget::Sessions => forget_sessions(transaction, *before, *batch).await?,
