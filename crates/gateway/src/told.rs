@@ -42,6 +42,10 @@ pub(crate) fn note_admitted(
     noted: &Noted<'_>,
     webhook: &VerifiedWebhook,
 ) {
+    // On the way of every webhook: where nobody looks, nothing is made.
+    if remember == Remember::Nothing {
+        return;
+    }
     let allowed = webhook.allowed();
     let said = Said::Admitted {
         account: webhook.account().map(ToString::to_string),
