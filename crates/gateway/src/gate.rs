@@ -210,9 +210,7 @@ impl<'a> Exchange<'a> {
         let (Some(taker), Some(_)) = (&shared.taker, webhook.allowed()) else {
             return not_taken(&active.route, NotTaken::NoBreaker);
         };
-        let head = Head { authority: "", target: http_rules::target(parts), websocket };
-        let received =
-            Received { method: &parts.method, head, headers: &parts.headers, body: webhook.body() };
+        let received = received_again(parts, websocket, webhook);
         let label = &active.route.label;
         let (outcome, response) =
             match Fired::read(parameters(&signed_request(&active.route, &received, None))) {
@@ -244,11 +242,8 @@ impl<'a> Exchange<'a> {
             return self.refuse(active, Reason::Overloaded, parts);
         };
         self.count_admitted(active, webhook, parts);
-        let target = http_rules::target(parts);
-        let head = Head { authority: "", target, websocket };
-        let received =
-            Received { method: &parts.method, head, headers: &parts.headers, body: webhook.body() };
-        let query = target.split_once('?').map_or("", |(_, query)| query);
+        let received = received_again(parts, websocket, webhook);
+        let query = received.head.target.split_once('?').map_or("", |(_, query)| query);
         let request = signed_request(&active.route, &received, None);
         let label = &active.route.label;
         let press = KeyPress::read(account, fields(query.as_bytes()), parameters(&request));
@@ -337,6 +332,12 @@ impl<'a> Exchange<'a> {
         note_refused(&self.worker.shared, self.snapshot.remember, &noted, reason, response.status(), None);
         response
     }
+}
+
+/// A verified request that ends here, to be read. Nobody asks any more what host it was for.
+fn received_again<'a>(parts: &'a Parts, websocket: bool, webhook: &'a VerifiedWebhook) -> Received<'a> {
+    let head = Head { authority: "", target: http_rules::target(parts), websocket };
+    Received { method: &parts.method, head, headers: &parts.headers, body: webhook.body() }
 }
 
 /// A verified request on its way upstream. It owns what it needs, so that it can outlive the caller's connection.

@@ -25,7 +25,6 @@ pub use access::Scope;
 
 use self::endpoints::{Call, ENDPOINTS};
 use crate::engine::Engine;
-use crate::json_api::endpoint::JSON;
 use crate::json_api::problem::{Kind, Problem};
 use crate::json_api::{self, body as json_body, endpoint, query};
 
@@ -76,11 +75,7 @@ impl Api {
     ) -> Result<(&'static str, Bytes), Problem> {
         let path = request.uri().path();
         if path == DOCUMENT {
-            return if matches!(*request.method(), Method::GET | Method::HEAD) {
-                Ok((JSON, self.document.clone()))
-            } else {
-                Err(endpoint::not_allowed(request.method(), [Method::GET].iter()))
-            };
+            return endpoint::document(request.method(), &self.document);
         }
         let (endpoint, parts) = endpoint::find(ENDPOINTS, request.method(), path, DOCUMENT)?;
         let secret = access::bearer(request.headers())?;

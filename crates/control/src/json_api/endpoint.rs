@@ -1,5 +1,6 @@
 //! One operation of an API: how it is asked, what it needs, what it answers.
 
+use bytes::Bytes;
 use http::Method;
 use http::header::ALLOW;
 use schemars::{Schema, SchemaGenerator};
@@ -44,7 +45,7 @@ impl Answer {
 }
 
 /// The media type of most answers.
-pub(crate) const JSON: &str = "application/json";
+const JSON: &str = "application/json";
 
 pub(crate) type ShapeOf = fn(&mut SchemaGenerator) -> Schema;
 
@@ -99,8 +100,17 @@ pub(crate) fn find<'p, S, R>(
     Err(not_allowed(as_sent, allowed.into_iter()))
 }
 
+/// The document of an API, for whoever gets it.
+pub(crate) fn document(method: &Method, document: &Bytes) -> Result<(&'static str, Bytes), Problem> {
+    if matches!(*method, Method::GET | Method::HEAD) {
+        Ok((JSON, document.clone()))
+    } else {
+        Err(not_allowed(method, [Method::GET].iter()))
+    }
+}
+
 /// The method is not possible here, only these.
-pub(crate) fn not_allowed<'m>(method: &Method, allowed: impl Iterator<Item = &'m Method>) -> Problem {
+fn not_allowed<'m>(method: &Method, allowed: impl Iterator<Item = &'m Method>) -> Problem {
     let mut names = Vec::new();
     for allowed in allowed {
         names.push(allowed.as_str());

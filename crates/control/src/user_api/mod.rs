@@ -24,7 +24,6 @@ pub use self::access::MAY_MANAGE;
 
 use self::endpoints::{Call, ENDPOINTS};
 use crate::api::EngineSource;
-use crate::json_api::endpoint::JSON;
 use crate::json_api::problem::{Kind, Problem};
 use crate::json_api::{self, body as json_body, endpoint, query};
 
@@ -65,11 +64,7 @@ impl UserApi {
     ) -> Result<(&'static str, Bytes), Problem> {
         let path = request.uri().path();
         if path == DOCUMENT {
-            return if matches!(*request.method(), Method::GET | Method::HEAD) {
-                Ok((JSON, self.document.clone()))
-            } else {
-                Err(endpoint::not_allowed(request.method(), [Method::GET].iter()))
-            };
+            return endpoint::document(request.method(), &self.document);
         }
         // Who it is comes first: strangers learn nothing of what there is.
         let password = access::password(request.headers())?;

@@ -6,7 +6,8 @@ use ringfence_second_factor::device::{Before, Judgement, MOST, SecretHash, Trust
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Locked, UserName, UserPolicy, lock, note, policies};
+use super::sign_ins::holds;
+use super::{Locked, UserName, UserPolicy, lock, note};
 use crate::error::Error;
 use crate::seal::{Keyring, Place};
 use crate::sql::{Row, Transaction, values};
@@ -92,10 +93,7 @@ impl Store {
         self.write(data, |(by, tagged, token, address, now), transaction| {
             Box::pin(async move {
                 let user = lock(transaction, tagged, *now).await?;
-                let policy = match user.policy {
-                    Some(own) => own,
-                    None => policies::of_application(transaction, user.application).await?,
-                };
+                let policy = holds(transaction, &user).await?;
                 let Presented { judgement, next } =
                     present(transaction, by, &user, policy, token, address.as_deref(), *now).await?;
                 Ok((judgement, next))
