@@ -5,7 +5,9 @@
 //! what must be done. Whoever performs the effects may crash, repeat itself and hear things late or twice: the
 //! laws that make this harmless stand at [`step`] and are tested as properties.
 
+pub mod charge;
 mod limit;
+pub mod price_book;
 mod scope;
 mod state;
 mod step;
@@ -13,7 +15,9 @@ mod step;
 mod tests;
 mod window;
 
+pub use charge::{Charge, Line};
 pub use limit::{Action, Counts, Limit, LimitProblem, Measure, Per, Probe, Reset, Threshold};
+pub use price_book::PriceBook;
 pub use scope::{NamePattern, Scope, ScopedAccount, Subject};
 pub use state::{Over, Phase, Settled, State, TrippedBy};
 pub use step::{Effect, Observation, step};
