@@ -260,30 +260,27 @@ impl PriceBook {
             return None;
         }
         let mut rows = Prefix::all_of(to).filter_map(|prefix| self.minutes.get(&prefix));
-        match from {
-            Some(from) => rows.find_map(|rows| Minute::for_caller(rows, from)).flatten(),
-            // From the longest prefix on, until one has a price for everybody: any of these may hold.
-            None => {
-                let mut worst = None;
-                for rows in rows {
-                    worst = worst.max(dearest(rows.iter().filter_map(|row| row.price)));
-                    if rows.iter().any(|row| row.from.is_empty()) {
-                        break;
-                    }
-                }
-                worst
+        if let Some(from) = from {
+            return rows.find_map(|rows| Minute::for_caller(rows, from))?.price;
+        }
+        // From the longest prefix on, until one has a price for everybody: any of these may hold.
+        let mut worst = None;
+        for rows in rows {
+            worst = worst.max(dearest(rows.iter().filter_map(|row| row.price)));
+            if rows.iter().any(|row| row.from.is_empty()) {
+                break;
             }
         }
+        worst
     }
 }
 
 impl Minute {
-    /// The price for a caller, of the rows that name his number most exactly; none where no row is for him. Of two such rows
-    /// the dearer one counts, and where one has no price, it has none.
-    fn for_caller(rows: &[Self], from: PhoneNumber) -> Option<Option<Amount>> {
-        let longest = rows.iter().filter_map(|row| row.origin_digits(from)).max()?;
-        let mut of_longest = rows.iter().filter(|row| row.origin_digits(from) == Some(longest));
-        Some(of_longest.try_fold(Amount::ZERO, |worst, row| row.price.map(|price| price.max(worst))))
+    /// The row that names a caller's number most exactly; none where no row is for him. Of two such rows it is the dearer
+    /// one, and one without a price is dearer than any.
+    fn for_caller(rows: &[Self], from: PhoneNumber) -> Option<&Self> {
+        let fitting = rows.iter().filter_map(|row| Some((row.origin_digits(from)?, row)));
+        fitting.max_by_key(|(digits, row)| (*digits, row.price.is_none(), row.price)).map(|(_, row)| row)
     }
 
     /// How many digits of the caller's number it is for: 0 where it is for everybody, none where it is not for him.
