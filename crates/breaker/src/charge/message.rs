@@ -17,7 +17,7 @@ pub struct Message<'a> {
     pub messaging_service: bool,
     /// What is written.
     pub body: Body<'a>,
-    /// How many `MediaUrl`s it has.
+    /// How many `MediaUrl`s it has; with `SendAsMms` at least one.
     pub media: usize,
     /// Whether characters may be replaced by others (`SmartEncoded`). A Messaging Service may do it by itself.
     pub smart_encoded: bool,
@@ -67,7 +67,8 @@ impl<'a> Message<'a> {
     pub fn charge(&self, book: &PriceBook) -> Result<Charge, Unpriced> {
         let mut lines = match self.to {
             Recipient::Phone(to) => {
-                self.to_a_phone(book, to, self.messaging_service && book.assumed().services_use_rcs)?
+                let may_choose_rcs = self.messaging_service && book.assumed().services_use_rcs;
+                self.to_a_phone(book, to, may_choose_rcs || self.sender == Sender::Rcs)?
             }
             // What RCS cannot deliver may go out as a text or as media.
             Recipient::Channel(Channel::Rcs, Some(to)) => self.to_a_phone(book, to, true)?,
@@ -114,7 +115,7 @@ impl<'a> Message<'a> {
             (true, true, _) => of::SERVICE_MEDIA,
             (true, false, _) => of::MEDIA,
             (false, true, _) => of::SERVICE,
-            (false, false, Sender::Any) => of::SMS,
+            (false, false, Sender::Any | Sender::Rcs) => of::SMS,
             (false, false, Sender::LongCode) => of::SMS_LONG_CODE,
             (false, false, Sender::TollFree) => of::SMS_TOLL_FREE,
             (false, false, Sender::ShortCode) => of::SMS_SHORT_CODE,

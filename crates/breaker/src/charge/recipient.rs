@@ -43,6 +43,8 @@ pub enum Sender {
     TollFree,
     /// Three to eight digits.
     ShortCode,
+    /// An agent of RCS (`rcs:…`), which may fall back to anything else.
+    Rcs,
 }
 
 /// Numbers of emergency services that Twilio puts through, and its number for trying that.
@@ -91,6 +93,9 @@ impl Sender {
             let is_toll_free = toll_free.iter().any(|code| number.digits() / 10_000_000 == 1_000 + code);
             return if is_toll_free { Self::TollFree } else { Self::LongCode };
         }
+        if from.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("rcs:")) {
+            return Self::Rcs;
+        }
         let digits = from.bytes().all(|byte| byte.is_ascii_digit());
         if digits && (3..=8).contains(&from.len()) { Self::ShortCode } else { Self::Any }
     }
@@ -98,7 +103,7 @@ impl Sender {
     /// Whether a price of this kind of number may be its price.
     pub fn may_be(self, number_type: NumberType) -> bool {
         match self {
-            Self::Any => true,
+            Self::Any | Self::Rcs => true,
             Self::LongCode => !matches!(number_type, NumberType::TollFree | NumberType::ShortCode),
             Self::TollFree => matches!(number_type, NumberType::TollFree | NumberType::Other),
             Self::ShortCode => matches!(number_type, NumberType::ShortCode | NumberType::Other),

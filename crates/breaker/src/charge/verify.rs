@@ -1,6 +1,6 @@
 //! What Verify costs: <https://www.twilio.com/docs/verify/api/verification>.
 
-use ringfence_model::{Amount, PhoneNumber};
+use ringfence_model::{Amount, PhoneNumber, Segments};
 
 use super::categories as of;
 use super::{Charge, Line, Sender, Unpriced, minutes};
@@ -13,6 +13,8 @@ pub struct Verification<'a> {
     pub to: Option<PhoneNumber>,
     /// `Channel`.
     pub channel: VerificationChannel<'a>,
+    /// What is written beside the code (`CustomMessage`), where that is in the request.
+    pub custom_message: Option<&'a str>,
 }
 
 /// How a code gets to a person.
@@ -92,7 +94,7 @@ impl Verification<'_> {
     }
 
     fn text(&self, book: &PriceBook, categories: &'static [&'static str]) -> Result<Line, Unpriced> {
-        let segments = u64::from(book.assumed().verification_segments.max(1));
+        let segments = self.segments(book);
         let each = match self.to {
             Some(to) => book.segment(to, Sender::Any, None)?,
             None => book.or_unknown(None, || Unpriced::Recipient)?,
@@ -100,8 +102,15 @@ impl Verification<'_> {
         Ok(Line::each(categories, each, segments))
     }
 
+    /// Of Verify's own text, and of the custom one with room for the code.
+    fn segments(&self, book: &PriceBook) -> u64 {
+        let own = book.assumed().verification_segments.max(1);
+        let custom = self.custom_message.map_or(0, |text| Segments::of(text).count.saturating_add(1));
+        u64::from(own.max(custom))
+    }
+
     fn carrier_fee(&self, book: &PriceBook) -> Result<Option<Line>, Unpriced> {
-        let segments = u64::from(book.assumed().verification_segments.max(1));
+        let segments = self.segments(book);
         let each = self.to.map_or(Ok(Amount::ZERO), |to| book.carrier_fees(to).map(|(sms, _)| sms))?;
         Ok((each > Amount::ZERO).then(|| Line::each(of::CARRIER_FEES, each, segments)))
     }
