@@ -62,6 +62,8 @@ pub struct Assumptions {
     pub unknown_body_segments: u32,
     /// Segments of a code that Verify sends, in the longest language.
     pub verification_segments: u32,
+    /// Whether a Verify service may look up each number first (`LookupEnabled`).
+    pub verify_looks_up: bool,
     /// Seconds of a call in which Verify speaks a code.
     pub verification_call_seconds: u32,
     /// The `TimeLimit` in seconds of a call that has none. Twilio's own is four hours.
@@ -79,6 +81,7 @@ impl Default for Assumptions {
         Self {
             unknown_body_segments: 25,
             verification_segments: 3,
+            verify_looks_up: true,
             verification_call_seconds: 120,
             call_seconds: 600,
             call_seconds_at_most: 14_400,

@@ -1,5 +1,7 @@
 //! What a lookup costs: <https://www.twilio.com/docs/lookup/v2-api>.
 
+use ringfence_model::Amount;
+
 use super::categories as of;
 use super::{Charge, Line, Unpriced};
 use crate::price_book::{Fee, PriceBook};
@@ -26,7 +28,8 @@ impl Lookup<'_> {
     /// The worst price: of every package that is asked for, each time it is.
     pub fn charge(&self, book: &PriceBook) -> Result<Charge, Unpriced> {
         let names = self.packages.split(',').map(str::trim).filter(|name| !name.is_empty());
-        let mut lines = Vec::new();
+        // Each is one of the lookups that cost nothing, whatever is asked for beside.
+        let mut lines = vec![Line::once(of::LOOKUP, Amount::ZERO)];
         for name in names {
             let (categories, fee) = match (self.version, name) {
                 // Whether a number is well formed costs nothing.
@@ -61,9 +64,6 @@ impl Lookup<'_> {
                 }
             };
             lines.push(Line::once(categories, book.fee(fee)?));
-        }
-        if lines.is_empty() {
-            lines.push(Line::once(of::LOOKUP, ringfence_model::Amount::ZERO));
         }
         Ok(Charge { lines })
     }

@@ -63,6 +63,9 @@ impl Verification<'_> {
     /// The worst price: of starting it, and of its channel.
     pub fn charge(&self, book: &PriceBook) -> Result<Charge, Unpriced> {
         let mut lines = vec![Line::once(of::VERIFICATION, book.fee(Fee::VerificationStarted)?)];
+        if self.to.is_some() && book.assumed().verify_looks_up {
+            lines.push(Line::once(of::LOOKUP_LINE_TYPE, book.fee(Fee::LookupLineType)?));
+        }
         match self.channel {
             VerificationChannel::Sms => {
                 lines.push(self.text(book, of::VERIFICATION_SMS)?);
