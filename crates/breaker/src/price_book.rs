@@ -244,11 +244,10 @@ impl PriceBook {
 
     /// The operator's price with the longest prefix, else that of the country, else that of everywhere.
     fn set_by_operator(&self, kind: Kind, to: PhoneNumber) -> Option<Amount> {
-        let country = Country::of_plan(to);
         let of_kind = self.rules.overrides.destinations.iter().filter(|it| it.kind == kind);
         let matching = of_kind.filter_map(|it| match it.place {
             Place::Prefix(prefix) => prefix.begins(to).then(|| (1 + prefix.digits(), it.price)),
-            Place::Country(of) => (country == Some(of)).then_some((1, it.price)),
+            Place::Country(of) => (Country::of_plan(to) == Some(of)).then_some((1, it.price)),
             Place::Everywhere => Some((0, it.price)),
         });
         matching.max().map(|(_, price)| price)

@@ -7,7 +7,7 @@
 //!
 //! | modules | for |
 //! | --- | --- |
-//! | `usage`, `plan` | what usage records say, and which triggers are wanted at Twilio against those that are there. Pure |
+//! | `usage`, `plan`, `prices` | what usage records say, which triggers are wanted at Twilio against those that are there, and price lists as rows of a price book. Pure |
 //! | `decide` | one transaction out of one observation: new state, audit row, orders, notices. Pure |
 //! | `wanted` | what must be so for an account now, whatever was ordered before. Pure |
 //! | `effects` | suspend, resume, end calls, call messages back, close countries, revoke keys: each read back |
@@ -30,6 +30,7 @@ pub mod node;
 pub mod notices;
 pub mod people;
 pub mod plan;
+pub mod prices;
 pub mod second_factor;
 pub mod usage;
 pub mod user_api;

@@ -108,6 +108,7 @@ impl Installation {
                 told.fetch_add(1, Ordering::SeqCst);
                 *accounts.lock().expect("nobody panicked") = seen.iter().map(|account| account.sid).collect();
             })),
+            prices: None,
         })
         .await
         .expect("a node")

@@ -29,18 +29,23 @@ pub struct InvalidCountry;
 impl Country {
     /// The country of a number; `None` where it is no country's, or one that nobody carries, such as a premium number.
     pub fn of(number: PhoneNumber) -> Option<Self> {
-        let country = longest(number, table::PREFIXES, |(prefix, _)| *prefix)?;
-        let nobodys = longest(number, table::NOBODYS, |prefix| *prefix);
+        let (prefix, country) = Self::prefix_of(number)?;
+        let nobodys = beginnings(number).find(|digits| table::NOBODYS.contains(digits));
         // The Isle of Man has mobile numbers among the pagers.
-        match nobodys {
-            Some(nobodys) if *nobodys >= country.0 => None,
-            _ => Self::parse(country.1).ok(),
-        }
+        if nobodys.is_some_and(|nobodys| nobodys >= prefix) { None } else { Some(country) }
     }
 
     /// The country whose numbering plan the number is of, even where nobody carries such a number.
     pub fn of_plan(number: PhoneNumber) -> Option<Self> {
-        longest(number, table::PREFIXES, |(prefix, _)| *prefix).and_then(|(_, iso)| Self::parse(iso).ok())
+        Self::prefix_of(number).map(|(_, country)| country)
+    }
+
+    fn prefix_of(number: PhoneNumber) -> Option<(u32, Self)> {
+        beginnings(number).find_map(|digits| {
+            let place = table::PREFIXES.binary_search_by_key(&digits, |(prefix, _)| *prefix).ok()?;
+            let &[first, second] = table::PREFIXES.get(place)?.1.as_bytes() else { return None };
+            Some((digits, Self([first, second])))
+        })
     }
 
     /// Reads two capital letters.
@@ -59,19 +64,14 @@ impl Country {
     }
 }
 
-/// The entry with the longest prefix of the number.
-fn longest<T>(number: PhoneNumber, entries: &[T], prefix: impl Fn(&T) -> u32) -> Option<&T> {
-    let mut digits = number.digits();
-    while digits > 9_999_999 {
-        digits /= 10;
+/// The beginnings of a number, from the longest that the tables have on.
+fn beginnings(number: PhoneNumber) -> impl Iterator<Item = u32> {
+    let mut longest = number.digits();
+    while longest > 9_999_999 {
+        longest /= 10;
     }
-    while digits > 0 {
-        if let Some(entry) = entries.iter().find(|entry| u64::from(prefix(entry)) == digits) {
-            return Some(entry);
-        }
-        digits /= 10;
-    }
-    None
+    let longest = u32::try_from(longest).ok().filter(|digits| *digits > 0);
+    std::iter::successors(longest, |digits| Some(digits / 10).filter(|digits| *digits > 0))
 }
 
 impl FromStr for Country {

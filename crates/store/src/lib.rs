@@ -27,7 +27,7 @@
 //! | `readings` | the most that a breaker had seen on each day, for pictures |
 //! | `breakers`, `observations`, `outbox` | a step: new states, what they were decided for, and what must happen, all or nothing |
 //! | `nodes` | signs of life, leases and claims without comparing two machines' clocks |
-//! | `accounts`, `limits`, `triggers`, `tokens` | what is known of Twilio, what was applied, who may use the API |
+//! | `accounts`, `prices`, `limits`, `triggers`, `tokens` | what is known of Twilio, what was applied, who may use the API |
 //! | `persons` | people who sign in: roles, factors, sessions (of the console, of protected hosts), trusted devices, codes that are good once, sign-ins |
 //! | `users` | the users of applications: policies, factors, trusted browsers, sign-ins |
 //! | `challenges`, `failures`, `rates`, `conversions` | runs of a code, what was tried in a row, what was sent |
@@ -56,6 +56,7 @@ mod open;
 mod outbox;
 mod people;
 mod persons;
+mod prices;
 mod rates;
 mod readings;
 mod reseal;
@@ -96,6 +97,7 @@ pub use persons::{
     NewDevice, NewFactor, NewPasskey, NewSession, PasskeyPurpose, Person, Purpose, Redeemed, Role, Session,
     ShownPasskey, SignIn, SignInOutcome, Stage, StoredPasskey, Where, normal_login,
 };
+pub use prices::StoredPrices;
 pub use readings::{NewReading, Reading};
 pub use retention::Forget;
 pub use tokens::{NewToken, Token};

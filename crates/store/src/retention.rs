@@ -20,7 +20,7 @@ pub enum Forget {
     Observations,
     /// Effects that happened or were given up. The same effect can be added again after that.
     Effects,
-    /// Accounts that Twilio's list no longer has, with their tokens.
+    /// Accounts that Twilio's list no longer has, with their tokens and prices.
     Accounts,
     /// API tokens that are revoked or have expired, and credentials of applications.
     Tokens,
@@ -63,6 +63,9 @@ impl Store {
                         transaction.execute(delete, values![*before, *batch]).await?
                     }
                     Forget::Accounts => {
+                        let prices = "DELETE FROM prices WHERE account IN (SELECT sid FROM accounts \
+                                      WHERE gone_at < $1 ORDER BY gone_at LIMIT $2)";
+                        transaction.execute(prices, values![*before, *batch]).await?;
                         let delete = "DELETE FROM accounts WHERE sid IN (SELECT sid FROM accounts \
                                       WHERE gone_at < $1 ORDER BY gone_at LIMIT $2)";
                         transaction.execute(delete, values![*before, *batch]).await?

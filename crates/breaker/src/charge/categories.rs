@@ -69,8 +69,8 @@ categories! {
     ];
     /// The check for SMS pumping, to the United States or Canada.
     PUMPING_CHECK_US_CA = ["sms-pumping-protection-usca", "sms-pumping-protection",];
-    /// The check for SMS pumping, elsewhere.
-    PUMPING_CHECK = ["sms-pumping-protection-non-usca", "sms-pumping-protection",];
+    /// The check for SMS pumping elsewhere; territories of the United States may count as such.
+    PUMPING_CHECK = ["sms-pumping-protection-non-usca", "sms-pumping-protection-usca", "sms-pumping-protection",];
     /// Shortened links, scheduled messages.
     ENGAGEMENT = [
         "sms-messages-features-engagement-suite", "sms-messages-features",

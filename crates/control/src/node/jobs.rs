@@ -26,6 +26,8 @@ pub enum Job {
     Accounts,
     /// What every account used is read: this finds what no trigger told.
     Usage,
+    /// What things cost each account is read, where it is not known or too old.
+    Prices,
     /// The usage triggers at Twilio are as the limits want them.
     Triggers,
     /// Breakers whose window has ended begin the next one.
@@ -42,9 +44,10 @@ pub enum Job {
 
 impl Job {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Accounts,
         Self::Usage,
+        Self::Prices,
         Self::Triggers,
         Self::Windows,
         Self::Seal,
@@ -58,6 +61,7 @@ impl Job {
         match self {
             Self::Accounts => "accounts",
             Self::Usage => "usage",
+            Self::Prices => "prices",
             Self::Triggers => "triggers",
             Self::Windows => "windows",
             Self::Seal => "seal",
@@ -211,6 +215,7 @@ impl Node {
         let done = match job {
             Job::Accounts => self.synchronise(&at_work.engine).await?,
             Job::Usage => self.read_everybody(&at_work.engine).await?,
+            Job::Prices => self.read_prices(&at_work.engine).await?,
             Job::Triggers => self.bring_triggers(&at_work.engine).await?,
             Job::Windows => Done { count: at_work.engine.tick().await?, ..Done::default() },
             Job::Seal => self.seal().await?,
@@ -284,8 +289,8 @@ impl Node {
             tracing::info!(new, changed, gone, "accounts at Twilio");
         }
         if new + changed > 0 {
-            // A new account gets its limits at once, and one that can be used again its triggers.
-            for job in [Job::Triggers, Job::Usage] {
+            // A new account gets its limits and prices at once, and one that can be used again its triggers.
+            for job in [Job::Triggers, Job::Usage, Job::Prices] {
                 self.ask_for(job);
             }
         }
@@ -546,6 +551,6 @@ impl Node {
 /// So many effects one worker performs before it looks how many are needed.
 const TURNS: usize = 20;
 
-fn is_there(account: &Account) -> bool {
+pub(super) fn is_there(account: &Account) -> bool {
     account.gone_at.is_none() && account.status != "closed"
 }

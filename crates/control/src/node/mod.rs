@@ -7,6 +7,7 @@
 
 mod agreement;
 mod jobs;
+mod prices;
 mod run;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,7 @@ use tokio::sync::{Notify, watch};
 
 pub use agreement::{Agreement, Limits};
 pub use jobs::{Done, Job, JobFailed, Keep};
+pub use prices::{OnPrices, PriceBooks};
 
 use crate::engine::{self, Clients, Engine};
 use crate::heads::Carrier;
@@ -62,6 +64,8 @@ pub struct Setup {
     pub carriers: Vec<Arc<Carrier>>,
     /// Told of all accounts, after any of them has changed: the gate verifies their webhooks.
     pub on_accounts: Option<OnAccounts>,
+    /// What is done about prices; nothing where nobody needs them.
+    pub prices: Option<PriceBooks>,
 }
 
 /// What a node works with, while it may.
@@ -114,6 +118,7 @@ pub struct Node {
     stale: jobs::Stale,
     pace: jobs::Pace,
     told_accounts: Mutex<Option<u64>>,
+    told_prices: Mutex<Option<u64>>,
 }
 
 impl Node {
@@ -134,6 +139,7 @@ impl Node {
             stale: jobs::Stale::default(),
             pace: jobs::Pace::default(),
             told_accounts: Mutex::default(),
+            told_prices: Mutex::default(),
             setup,
         })
     }

@@ -52,6 +52,8 @@ impl Job {
         match self {
             Self::Accounts | Self::Usage => poll_interval,
             Self::Triggers => Duration::from_mins(5),
+            // It asks Twilio only for what is missing or too old.
+            Self::Prices => Duration::from_mins(10),
             Self::Windows => Duration::from_secs(5),
             Self::Seal => Duration::from_secs(2),
             Self::Forget => Duration::from_hours(1),
@@ -169,9 +171,13 @@ impl Node {
     }
 
     async fn feed(self: Arc<Self>) {
-        let mut log = Log::of("accounts for the gate");
+        let mut log = Log::of("accounts and prices for the data plane");
         loop {
-            log.note(self.tell_accounts().await.err());
+            let told = match self.tell_accounts().await {
+                Ok(()) => self.tell_prices().await,
+                Err(error) => Err(error),
+            };
+            log.note(told.err());
             sleep(ACCOUNTS_AGAIN).await;
         }
     }

@@ -94,6 +94,7 @@ impl Site {
             keep: self.keep,
             carriers: Vec::new(),
             on_accounts: None,
+            prices: None,
         });
         Machine { node: node.await.expect("a node"), store, name: name.to_owned() }
     }

@@ -17,6 +17,7 @@ mod opening;
 mod outbox;
 mod passkeys;
 mod persons;
+mod prices;
 mod sign_ins;
 mod users;
 mod world;

@@ -365,6 +365,7 @@ impl Wanted {
             keep,
             carriers,
             on_accounts: Some(Arc::clone(&shared.on_accounts)),
+            prices: None,
         }
     }
 }
