@@ -24,15 +24,31 @@ pub struct Asked<'a> {
     pub charge: &'a Charge,
 }
 
-/// A limit as it was applied.
+/// A limit as it is applied: with the moment from which on it counts new subaccounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppliedLimit {
-    /// What it says.
+    /// The rule.
     pub limit: Limit,
-    /// Since when it holds.
+    /// When it was applied first.
     pub since: Timestamp,
-    /// A hash of what it says.
-    pub hash: String,
+}
+
+impl AppliedLimit {
+    /// Whether the window of this moment had ended before the limit was applied: nobody is held to a rule that came later.
+    pub fn came_after(&self, at: Timestamp) -> bool {
+        self.limit.window.period(at).end.is_some_and(|end| end <= self.since)
+    }
+
+    /// The breaker that watches this account under this limit; none where it is not in the scope, or where no account has
+    /// a breaker of its own under it.
+    pub fn subject(&self, account: &ScopedAccount<'_>) -> Option<Subject> {
+        let subject = match self.limit.per {
+            Per::Account => Subject::Account(account.sid),
+            Per::Together => Subject::Together,
+            Per::Prefix => return None,
+        };
+        self.limit.scope.contains(account, self.since).then_some(subject)
+    }
 }
 
 /// So much of one limit is wanted.

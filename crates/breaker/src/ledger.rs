@@ -41,6 +41,24 @@ pub struct Ledger {
     /// The epoch of the store in which Twilio's figure was last read; none before that.
     #[serde(default)]
     pub read_back: Option<String>,
+    /// What happened so far, for whoever asks whether the limit is right. It belongs to no window.
+    #[serde(default)]
+    pub tally: Tally,
+}
+
+/// What happened under a limit so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Tally {
+    /// Requests that were admitted.
+    pub admitted: i64,
+    /// Requests that it refused.
+    pub refused: i64,
+    /// Requests that it would have refused, had it not only watched.
+    pub would_refuse: i64,
+    /// Worst prices of what was settled.
+    pub worst: Amount,
+    /// True prices of the same.
+    pub settled: Amount,
 }
 
 /// What is said of a request under one limit.
@@ -91,32 +109,36 @@ impl Ledger {
             reserved: Amount::ZERO,
             slices: Vec::new(),
             read_back: None,
+            tally: Tally::default(),
         }
     }
 
-    /// Goes on to the window that holds now. Time is not turned back: a clock that is behind stays in the later window.
+    /// Goes on to the window that holds now, under the limit as it is now.
     ///
-    /// Where the limit counts something else now, what was spent says nothing, and Twilio's figure must be read again; what
-    /// is reserved stays until it is settled, as it was admitted.
-    pub fn roll(&mut self, limit: &Limit, now: Timestamp) {
+    /// Where the limit counts something else, what was spent says nothing, and Twilio's figure must be read again; what is
+    /// reserved stays until it is settled, as it was admitted.
+    pub fn follow(&mut self, limit: &Limit, now: Timestamp) {
         if !self.counts.are_of(limit) {
             *self = Self { reserved: self.reserved, ..Self::new(limit, now) };
         }
-        if let Window::Rolling { seconds } = limit.window {
+        self.roll(now);
+    }
+
+    /// Goes on to the window that holds now. Time is not turned back: a clock that is behind stays in the later window.
+    pub fn roll(&mut self, now: Timestamp) {
+        if let Window::Rolling { seconds } = self.counts.window {
             let length = SignedDuration::from_secs(i64::from(seconds));
             let slice = slice_length(seconds);
             // The end of a slice decides: as long as a moment of it lies in the window, all of it counts.
             self.slices.retain(|(start, _)| {
-                start
-                    .saturating_add(slice)
-                    .and_then(|end| end.saturating_add(length))
-                    .is_ok_and(|gone| gone > now)
+                let gone = start.saturating_add(slice).and_then(|end| end.saturating_add(length));
+                gone.is_ok_and(|gone| gone > now)
             });
             self.window = self.window.max(now);
             self.settled = self.slices.iter().fold(Amount::ZERO, |sum, (_, it)| sum.saturating_add(*it));
             return;
         }
-        let start = limit.window.period(now).start;
+        let start = self.counts.window.period(now).start;
         if start > self.window {
             self.window = start;
             self.settled = Amount::ZERO;
@@ -186,9 +208,12 @@ impl Ledger {
 
     /// Puts what was spent in the place of what was set aside. What was set aside must be what [`reserve`](Self::reserve)
     /// was given.
-    pub fn settle(&mut self, limit: &Limit, reserved: Amount, spent: Amount, now: Timestamp) {
+    pub fn settle(&mut self, reserved: Amount, spent: Amount, now: Timestamp) {
+        self.roll(now);
         self.release(reserved);
-        if let Window::Rolling { seconds } = limit.window {
+        self.tally.worst = self.tally.worst.saturating_add(reserved);
+        self.tally.settled = self.tally.settled.saturating_add(spent);
+        if let Window::Rolling { seconds } = self.counts.window {
             let slice = slice_length(seconds).as_secs().max(1);
             let start = Timestamp::from_second(now.as_second().div_euclid(slice) * slice).unwrap_or(now);
             match self.slices.iter_mut().find(|(at, _)| *at == start) {
@@ -201,12 +226,8 @@ impl Ledger {
 
     /// Takes note of what Twilio counts in the window that `at` is in. It is never less than what Twilio says, and more by
     /// what is still open, since nobody knows whether Twilio has counted that.
-    pub fn book(&mut self, limit: &Limit, at: Timestamp, seen: Amount, epoch: &str) {
-        if !limit.window.is_twilios() {
-            return;
-        }
-        let start = limit.window.period(at).start;
-        if start == self.window {
+    pub fn book(&mut self, at: Timestamp, seen: Amount, epoch: &str) {
+        if self.counts.window.is_twilios() && self.counts.window.period(at).start == self.window {
             self.seen = self.seen.max(seen);
             let ours = self.settled.saturating_add(self.reserved);
             self.adjusted = difference(self.seen, ours).max(Amount::ZERO);

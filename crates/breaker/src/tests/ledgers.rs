@@ -20,7 +20,7 @@ fn micros(micros: i64) -> Amount {
 /// One whose day was read back, and nothing was used in it.
 fn ledger(limit: &Limit) -> Ledger {
     let mut ledger = Ledger::new(limit, at(NOON));
-    ledger.book(limit, at(NOON), Amount::ZERO, EPOCH);
+    ledger.book(at(NOON), Amount::ZERO, EPOCH);
     ledger
 }
 
@@ -52,7 +52,7 @@ fn the_last_cent_can_be_spent_and_not_a_millionth_more() {
     ledger.reserve(micros(49_990_000));
     assert_eq!(decide(&ledger, &limit, None, micros(10_000)), Verdict::Fits);
     assert_eq!(decide(&ledger, &limit, None, micros(10_001)), Verdict::Refuse(Why::OpenOnly));
-    ledger.settle(&limit, micros(49_990_000), micros(49_990_000), at(NOON));
+    ledger.settle(micros(49_990_000), micros(49_990_000), at(NOON));
     assert_eq!(decide(&ledger, &limit, None, micros(10_000)), Verdict::Fits);
     assert_eq!(decide(&ledger, &limit, None, micros(10_001)), Verdict::Refuse(Why::DoesNotFit));
     assert_eq!(decide(&ledger, &limit, None, Amount::MAX), Verdict::Refuse(Why::DoesNotFit));
@@ -63,13 +63,13 @@ fn what_is_reserved_counts_in_the_next_window_too_and_its_price_where_it_becomes
     let limit = fifty_a_day();
     let mut ledger = ledger(&limit);
     ledger.reserve(dollars(30));
-    ledger.settle(&limit, Amount::ZERO, dollars(10), at(NOON));
+    ledger.settle(Amount::ZERO, dollars(10), at(NOON));
     let tomorrow = at("2026-03-06T00:00:01Z");
-    ledger.roll(&limit, tomorrow);
+    ledger.roll(tomorrow);
     assert_eq!((ledger.settled, ledger.reserved), (Amount::ZERO, dollars(30)));
-    ledger.book(&limit, tomorrow, Amount::ZERO, EPOCH);
+    ledger.book(tomorrow, Amount::ZERO, EPOCH);
     assert_eq!(ledger.decide(&limit, None, dollars(21), EPOCH, tomorrow), Verdict::Refuse(Why::OpenOnly));
-    ledger.settle(&limit, dollars(30), dollars(25), tomorrow);
+    ledger.settle(dollars(30), dollars(25), tomorrow);
     assert_eq!((ledger.settled, ledger.reserved), (dollars(25), Amount::ZERO));
 }
 
@@ -77,9 +77,9 @@ fn what_is_reserved_counts_in_the_next_window_too_and_its_price_where_it_becomes
 fn a_clock_that_goes_back_opens_no_window_again() {
     let limit = fifty_a_day();
     let mut ledger = ledger(&limit);
-    ledger.settle(&limit, Amount::ZERO, dollars(50), at(NOON));
+    ledger.settle(Amount::ZERO, dollars(50), at(NOON));
     let before = ledger.clone();
-    ledger.roll(&limit, at("2026-03-04T23:59:59Z"));
+    ledger.roll(at("2026-03-04T23:59:59Z"));
     assert_eq!(ledger, before);
 }
 
@@ -87,17 +87,17 @@ fn a_clock_that_goes_back_opens_no_window_again() {
 fn twilios_figure_wins_upwards_at_once_and_is_not_counted_twice() {
     let limit = fifty_a_day();
     let mut ledger = ledger(&limit);
-    ledger.settle(&limit, Amount::ZERO, dollars(10), at(NOON));
-    ledger.book(&limit, at(NOON), dollars(45), EPOCH);
+    ledger.settle(Amount::ZERO, dollars(10), at(NOON));
+    ledger.book(at(NOON), dollars(45), EPOCH);
     assert_eq!(ledger.spent(), dollars(45));
     ledger.reserve(dollars(5));
     // Twilio has counted the five that are open here: nothing is added twice when they are settled.
-    ledger.book(&limit, at(NOON), dollars(50), EPOCH);
+    ledger.book(at(NOON), dollars(50), EPOCH);
     assert_eq!(ledger.taken(), dollars(50));
-    ledger.settle(&limit, dollars(5), dollars(5), at(NOON));
+    ledger.settle(dollars(5), dollars(5), at(NOON));
     assert_eq!(ledger.taken(), dollars(50));
     // What was set aside and never spent does not hide what Twilio counts.
-    ledger.book(&limit, at(NOON), dollars(48), EPOCH);
+    ledger.book(at(NOON), dollars(48), EPOCH);
     assert_eq!(ledger.taken(), dollars(50), "it never falls within a window");
 }
 
@@ -106,7 +106,7 @@ fn what_was_set_aside_in_vain_does_not_hide_what_others_spent() {
     let limit = fifty_a_day();
     let mut ledger = ledger(&limit);
     ledger.reserve(dollars(40));
-    ledger.book(&limit, at(NOON), dollars(40), EPOCH);
+    ledger.book(at(NOON), dollars(40), EPOCH);
     ledger.release(dollars(40));
     assert_eq!(decide(&ledger, &limit, None, dollars(11)), Verdict::Refuse(Why::DoesNotFit));
     assert_eq!(decide(&ledger, &limit, None, dollars(10)), Verdict::Fits);
@@ -127,7 +127,7 @@ fn a_trip_binds_what_is_free_too_and_a_reset_allows_what_it_says() {
         "an operator's trip always binds"
     );
 
-    ledger.settle(&limit, Amount::ZERO, dollars(50), at(NOON));
+    ledger.settle(Amount::ZERO, dollars(50), at(NOON));
     let state = trip(state, Observation::Usage { at: at(NOON), amount: dollars(50) });
     let state = trip(state, Observation::Reset { allow: Some(dollars(5)) });
     assert!(matches!(state.phase, Phase::Probing { .. }));
@@ -143,8 +143,8 @@ fn a_trip_that_the_next_window_lifts_is_lifted_without_anybody_saying_so() {
     let mut ledger = ledger(&limit);
     assert_eq!(decide(&ledger, &limit, Some(&state), dollars(1)), Verdict::Refuse(Why::Tripped));
     let tomorrow = at("2026-03-06T00:00:00Z");
-    ledger.roll(&limit, tomorrow);
-    ledger.book(&limit, tomorrow, Amount::ZERO, EPOCH);
+    ledger.roll(tomorrow);
+    ledger.book(tomorrow, Amount::ZERO, EPOCH);
     assert_eq!(ledger.decide(&limit, Some(&state), dollars(1), EPOCH, tomorrow), Verdict::Fits);
 }
 
@@ -173,9 +173,9 @@ fn a_request_that_does_not_fit_trips_once_and_not_after_a_reset_that_makes_room(
 fn a_rolling_window_forgets_a_slice_at_a_time_and_never_too_early() {
     let limit = Limit { window: Window::Rolling { seconds: 600 }, ..fifty_a_day() };
     let mut ledger = Ledger::new(&limit, at(NOON));
-    ledger.settle(&limit, Amount::ZERO, dollars(50), at("2026-03-05T12:00:09Z"));
+    ledger.settle(Amount::ZERO, dollars(50), at("2026-03-05T12:00:09Z"));
     let verdict = |ledger: &mut Ledger, text: &str| {
-        ledger.roll(&limit, at(text));
+        ledger.roll(at(text));
         ledger.decide(&limit, None, dollars(1), EPOCH, at(text))
     };
     assert_eq!(verdict(&mut ledger, "2026-03-05T12:10:09Z"), Verdict::Refuse(Why::DoesNotFit));
@@ -185,10 +185,10 @@ fn a_rolling_window_forgets_a_slice_at_a_time_and_never_too_early() {
 #[test]
 fn what_is_wanted_of_a_limit_that_counts_something_else_now_begins_anew() {
     let mut ledger = ledger(&fifty_a_day());
-    ledger.settle(&fifty_a_day(), Amount::ZERO, dollars(50), at(NOON));
+    ledger.settle(Amount::ZERO, dollars(50), at(NOON));
     ledger.reserve(dollars(3));
     let limit = Limit { measure: Measure::Count, ..fifty_a_day() };
-    ledger.roll(&limit, at(NOON));
+    ledger.follow(&limit, at(NOON));
     assert_eq!((ledger.settled, ledger.reserved), (Amount::ZERO, dollars(3)));
     assert_eq!(decide(&ledger, &limit, None, dollars(1)), Verdict::Refuse(Why::NotReadBack));
 }
@@ -222,7 +222,7 @@ fn each_limit_that_applies_is_held_on_its_own_subject_in_one_order() {
     let prefix = |text: &str| text.parse::<DialPrefix>().expect("a prefix");
     let named = |name: &str, limit: Limit| {
         let limit = Limit { name: name.to_owned(), ..limit };
-        Arc::new(AppliedLimit { limit, since: at(NOON), hash: String::new() })
+        Arc::new(AppliedLimit { limit, since: at(NOON) })
     };
     let limits = [
         named("z", fifty_a_day()),
@@ -300,7 +300,7 @@ proptest! {
         let limit = Limit { window, reset: Reset::NextWindow, ..fifty_a_day() };
         let mut now = at(NOON);
         let mut ledger = Ledger::new(&limit, now);
-        ledger.book(&limit, now, Amount::ZERO, EPOCH);
+        ledger.book(now, Amount::ZERO, EPOCH);
         let (mut open, mut others) = (Vec::<i64>::new(), 0);
         let mut true_in_window = 0;
         for act in all {
@@ -315,7 +315,7 @@ proptest! {
                 }
                 Act::Settle(which, part) if !open.is_empty() => {
                     let worst = open.swap_remove(which % open.len());
-                    ledger.settle(&limit, micros(worst), micros(worst * part / 100), now);
+                    ledger.settle(micros(worst), micros(worst * part / 100), now);
                     true_in_window += worst * part / 100;
                 }
                 Act::Void(which) if !open.is_empty() => {
@@ -323,7 +323,7 @@ proptest! {
                 }
                 Act::Others(more) => {
                     others += more;
-                    ledger.book(&limit, now, micros(true_in_window + others), EPOCH);
+                    ledger.book(now, micros(true_in_window + others), EPOCH);
                     if window.is_twilios() {
                         prop_assert!(ledger.taken() >= micros(true_in_window + others));
                     }
@@ -331,11 +331,11 @@ proptest! {
                 Act::Pass(seconds) => {
                     now = now.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(now);
                     let before = ledger.window;
-                    ledger.roll(&limit, now);
+                    ledger.roll(now);
                     prop_assert!(ledger.window >= before);
                     if ledger.window > before {
                         (true_in_window, others) = (0, 0);
-                        ledger.book(&limit, ledger.window, Amount::ZERO, EPOCH);
+                        ledger.book(ledger.window, Amount::ZERO, EPOCH);
                     }
                 }
                 Act::Settle(..) | Act::Void(_) => {}
@@ -351,8 +351,8 @@ fn the_last_moment_that_can_be_told_is_no_reason_to_panic() {
     for window in [Window::Minute, Window::Yearly, Window::Rolling { seconds: u32::MAX }, Window::Alltime] {
         let limit = Limit { window, ..fifty_a_day() };
         let mut ledger = Ledger::new(&limit, Timestamp::MAX);
-        ledger.roll(&limit, Timestamp::MAX);
-        ledger.settle(&limit, Amount::MAX, Amount::MAX, Timestamp::MAX);
+        ledger.roll(Timestamp::MAX);
+        ledger.settle(Amount::MAX, Amount::MAX, Timestamp::MAX);
         ledger.reserve(Amount::MAX);
         let verdict = ledger.decide(&limit, None, Amount::MAX, EPOCH, Timestamp::MAX);
         assert!(matches!(verdict, Verdict::Refuse(_)), "{verdict:?}");
