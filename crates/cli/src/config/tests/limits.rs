@@ -226,7 +226,7 @@ fn actions_warnings_and_probes_have_their_forms() {
         ("probe = \"$5\"", "has a currency sign"),
         ("reset = \"auto\"", "is none of its values; write \"manual\" or \"next window\""),
         ("enforce = \"no\"", "not true or false"),
-        ("per = \"each\"", "is none of its values; write \"account\" or \"together\""),
+        ("per = \"each\"", "is none of its values; write \"account\", \"together\" or \"prefix\""),
         ("measure = \"money\"", "is none of its values; write \"price\", \"usage\" or \"count\""),
         ("measure = \"count\"", "Twilio counts nothing in totalprice"),
     ] {
