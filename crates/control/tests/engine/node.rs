@@ -73,6 +73,7 @@ impl Node {
             limits,
             notifier: None,
             second_factor: None,
+            egress: None,
             clock: Arc::clone(&clock) as _,
         };
         Self { world, engine: Arc::new(Engine::new(setup)), store, clock, me, _database: database }
