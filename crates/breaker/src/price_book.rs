@@ -18,10 +18,11 @@ use serde::{Deserialize, Serialize};
 pub use fee::Fee;
 pub use rows::{
     InvalidPrices, Kind, Learnt, Network, NetworkPrices, NumberType, NumberTypePrice, Override, Overrides,
-    Place, Prefix, PrefixPrice, Prices, Source,
+    Place, PrefixPrice, Prices, Source,
 };
 
 use crate::charge::{Sender, Unpriced};
+use crate::scope::DialPrefix;
 
 /// What things cost one account.
 #[derive(Debug, Clone)]
@@ -29,7 +30,7 @@ pub struct PriceBook {
     prices: Prices,
     rules: Rules,
     /// The rows of all countries by the prefix that is called: the longest prefix wins, whoever lists it.
-    minutes: HashMap<Prefix, Vec<Minute>>,
+    minutes: HashMap<DialPrefix, Vec<Minute>>,
 }
 
 /// What the operator has configured.
@@ -94,7 +95,7 @@ impl Default for Assumptions {
 /// What a minute to some prefix costs those who call from one of `from`; everybody, where it is empty.
 #[derive(Debug, Clone)]
 struct Minute {
-    from: Vec<Prefix>,
+    from: Vec<DialPrefix>,
     price: Option<Amount>,
 }
 
@@ -125,7 +126,7 @@ impl PriceBook {
         if matches!(rules.unknown, Unknown::Costs(price) if price <= Amount::ZERO) {
             return Err(InvalidPrices::UnknownIsFree);
         }
-        let mut minutes: HashMap<Prefix, Vec<Minute>> = HashMap::new();
+        let mut minutes: HashMap<DialPrefix, Vec<Minute>> = HashMap::new();
         for row in prices.calls.values().flat_map(|country| &country.is) {
             for to in &row.to {
                 minutes.entry(*to).or_default().push(Minute { from: row.from.clone(), price: row.price });
@@ -261,7 +262,7 @@ impl PriceBook {
         {
             return None;
         }
-        let mut rows = Prefix::all_of(to).filter_map(|prefix| self.minutes.get(&prefix));
+        let mut rows = DialPrefix::all_of(to).filter_map(|prefix| self.minutes.get(&prefix));
         if let Some(from) = from {
             return rows.find_map(|rows| Minute::for_caller(rows, from))?.price;
         }

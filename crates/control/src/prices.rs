@@ -2,8 +2,9 @@
 //!
 //! A list that cannot be understood whole is refused whole: a row that was left out could be the dearer one.
 
+use ringfence_breaker::DialPrefix;
 use ringfence_breaker::price_book::{
-    InvalidPrices, Network, NetworkPrices, NumberType, NumberTypePrice, Prefix, PrefixPrice,
+    InvalidPrices, Network, NetworkPrices, NumberType, NumberTypePrice, PrefixPrice,
 };
 use ringfence_model::Amount;
 use ringfence_twilio::wire;
@@ -24,7 +25,7 @@ pub fn messages(country: &wire::MessagingCountry) -> Vec<NetworkPrices> {
 /// What a minute to a country costs, by prefix.
 pub fn calls(country: &wire::VoiceCountry) -> Result<Vec<PrefixPrice>, InvalidPrices> {
     let rows = country.outbound_prefix_prices.iter().map(|row| {
-        let all = |prefixes: &[String]| prefixes.iter().map(|it| Prefix::parse(it)).collect();
+        let all = |prefixes: &[String]| prefixes.iter().map(|it| prefix(it)).collect();
         let is_for_everybody = row.origination_prefixes.iter().any(|it| it.eq_ignore_ascii_case("ALL"));
         let from = if is_for_everybody { Ok(Vec::new()) } else { all(&row.origination_prefixes) };
         Ok(PrefixPrice {
@@ -49,6 +50,10 @@ fn number_types(prices: &[wire::NumberTypePrice]) -> Vec<NumberTypePrice> {
     rows.collect()
 }
 
+fn prefix(text: &str) -> Result<DialPrefix, InvalidPrices> {
+    DialPrefix::of_digits(text).map_err(|_| InvalidPrices::Prefix(text.to_owned()))
+}
+
 /// What this account pays; the list price, where that is all that is told.
 fn own(current: Option<wire::Price>, base: Option<wire::Price>) -> Option<Amount> {
     current.or(base).map(|price| Amount::from_micros(price.micros))
@@ -68,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_row_that_cannot_be_understood_spoils_its_country() {
-        for (from, to) in [("ALL", "+"), ("ALL", "33x"), ("EEA", "33"), ("", "33")] {
+        for (from, to) in [("ALL", "+33"), ("ALL", "33x"), ("EEA", "33"), ("", "33")] {
             let rows = serde_json::json!([
                 { "origination_prefixes": ["ALL"], "destination_prefixes": ["33"], "base_price": "0.1", "current_price": "0.1" },
                 { "origination_prefixes": [from], "destination_prefixes": [to], "base_price": "1", "current_price": "1" },
@@ -84,7 +89,7 @@ mod tests {
             { "origination_prefixes": ["33"], "destination_prefixes": ["336"], "base_price": "0.2", "current_price": null },
             { "destination_prefixes": ["337"], "base_price": null, "current_price": null },
         ]);
-        let prefix = |text| Prefix::parse(text).expect("a prefix");
+        let prefix = |text| prefix(text).expect("a prefix");
         let price = |text: &str| Some(text.parse::<Amount>().expect("an amount"));
         let wanted = [
             PrefixPrice { to: vec![prefix("33"), prefix("331")], from: vec![], price: price("0.09") },

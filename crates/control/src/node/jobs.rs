@@ -38,13 +38,15 @@ pub enum Job {
     Forget,
     /// Owners are told of sign-ins that they should hear of.
     SignIns,
+    /// What the egress set aside is settled by Twilio's lists.
+    Ledger,
     /// What an earlier master key has sealed is sealed anew, so that the key may go.
     Reseal,
 }
 
 impl Job {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Accounts,
         Self::Usage,
         Self::Prices,
@@ -53,6 +55,7 @@ impl Job {
         Self::Seal,
         Self::Forget,
         Self::SignIns,
+        Self::Ledger,
         Self::Reseal,
     ];
 
@@ -67,6 +70,7 @@ impl Job {
             Self::Seal => "seal",
             Self::Forget => "forget",
             Self::SignIns => "sign-ins",
+            Self::Ledger => "ledger",
             Self::Reseal => "reseal",
         }
     }
@@ -221,6 +225,7 @@ impl Node {
             Job::Seal => self.seal().await?,
             Job::Forget => self.forget().await?,
             Job::SignIns => self.tell_sign_ins().await?,
+            Job::Ledger => reconcile(&at_work.engine).await?,
             Job::Reseal => self.reseal().await?,
         };
         Ok(Some(done))
@@ -419,6 +424,7 @@ impl Node {
             (Forget::Accounts, keep.accounts),
             (Forget::Tokens, keep.tokens),
             (Forget::Challenges, keep.challenges),
+            (Forget::Reservations, keep.readings),
             (Forget::Rates, keep.challenges),
             (Forget::Readings, keep.readings),
             (Forget::SignIns, keep.sign_ins),
@@ -550,6 +556,11 @@ impl Node {
 
 /// So many effects one worker performs before it looks how many are needed.
 const TURNS: usize = 20;
+
+async fn reconcile(engine: &Engine) -> Result<Done, JobFailed> {
+    let reconciled = engine.reconcile().await?;
+    Ok(Done { count: reconciled.changed, troubles: reconciled.troubles })
+}
 
 pub(super) fn is_there(account: &Account) -> bool {
     account.gone_at.is_none() && account.status != "closed"

@@ -32,6 +32,7 @@ fn engine(house: &House) -> Engine {
         limits: Vec::new(),
         notifier: None,
         second_factor: Some(settings),
+        egress: None,
         clock: house.clock(),
     })
 }

@@ -24,7 +24,7 @@ fn prices(version: u64) -> StoredPrices {
     let price = Some(Amount::from_micros(7_900 + i64::try_from(version).unwrap()));
     let rent = vec![NumberTypePrice { number_type: NumberType::TollFree, price }];
     let messages = vec![NetworkPrices { network: None, prices: rent.clone() }];
-    let calls = vec![PrefixPrice { to: vec!["1".to_owned().try_into().unwrap()], from: vec![], price: None }];
+    let calls = vec![PrefixPrice { to: vec!["+1".parse().unwrap()], from: vec![], price: None }];
     let from = Source::Account(account());
     prices.learn_messages("US", "USD", Learnt { from, at: start(), is: messages }).unwrap();
     prices.learn_calls("US", "USD", Learnt { from, at: start(), is: calls }).unwrap();
