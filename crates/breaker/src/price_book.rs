@@ -153,7 +153,7 @@ impl PriceBook {
         network: Option<&Network>,
     ) -> Result<Amount, Unpriced> {
         let known = self.set_by_operator(Kind::Segment, to).or_else(|| {
-            let country = Country::of(to).filter(|it| self.prices.messages.contains_key(it.as_str()))?;
+            let country = Country::of(to)?;
             let rows = sharing(country.as_str()).filter_map(|it| self.prices.messages.get(it));
             dearest(rows.filter_map(|rows| dearest_segment(&rows.is, sender, network)))
         });
@@ -295,8 +295,8 @@ impl Minute {
     }
 }
 
-/// The country and those whose numbers cannot be told from its own.
-fn sharing(country: &str) -> impl Iterator<Item = &str> {
+/// The country and those whose numbers cannot be told from its own: who has learnt the prices of one must have those of all.
+pub fn sharing(country: &str) -> impl Iterator<Item = &str> {
     let others = SHARED.iter().find(|group| group.contains(&country)).copied().unwrap_or_default();
     std::iter::once(country).chain(others.iter().copied().filter(move |it| *it != country))
 }

@@ -18,7 +18,7 @@ use ringfence_model::{Amount, Clock, Country, PhoneNumber, Secret, Sid};
 use ringfence_sandbox::Settings;
 use ringfence_store::{Keys, Location, MasterKey, Store};
 use ringfence_twilio::client::{Backoff, Client, Instructions, NewCall, NewMessage, UsageFilter, UsageSpan};
-use ringfence_twilio::wire::UsageCategory;
+use ringfence_twilio::wire::{AccountStatus, UsageCategory};
 
 use self::world::World;
 
@@ -170,7 +170,7 @@ async fn a_list_that_cannot_be_read_keeps_the_old_prices_and_says_so() {
     assert_eq!((&after.calls["DE"], &after.messages["US"]), (&before.calls["DE"], &before.messages["US"]));
     assert!(after.calls["US"].at > before.calls["US"].at);
     // Only what is missing is asked for the next time.
-    site.world.fault("{}").await;
+    site.world.control("DELETE", "faults", "").await;
     let done = read(&node).await;
     assert_eq!((done.count, done.troubles), (2, Vec::new()));
     assert_eq!(read(&node).await.count, 0);
@@ -184,13 +184,14 @@ async fn where_twilio_tells_nothing_there_are_no_prices_and_what_was_kept_is_not
     let done = read(&node).await;
     assert_eq!((done.count, done.troubles.len()), (0, 1));
     assert_eq!(site.prices(site.parent()), None);
-    site.world.fault("{}").await;
+    site.world.control("DELETE", "faults", "").await;
     assert_eq!(read(&node).await.count, 3);
     site.hours_pass(25);
     site.world.fault(r#"{"api": [{"path": "/Countries", "status": 503}]}"#).await;
     let before = site.prices(site.parent());
     assert_eq!(read(&node).await.troubles.len(), 1);
     assert_eq!(site.prices(site.parent()), before);
+    assert_eq!(site.world.status(site.parent()).await, AccountStatus::Active, "the rest of Twilio answers");
 }
 
 #[tokio::test]

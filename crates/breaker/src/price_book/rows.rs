@@ -185,6 +185,32 @@ pub enum Place {
     Everywhere,
 }
 
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Segment,
+        Self::Mms,
+        Self::CarrierFee,
+        Self::Whatsapp,
+        Self::Rcs,
+        Self::Minute,
+        Self::Number,
+    ];
+
+    /// As it is typed.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Segment => "segment",
+            Self::Mms => "mms",
+            Self::CarrierFee => "carrier-fee",
+            Self::Whatsapp => "whatsapp",
+            Self::Rcs => "rcs",
+            Self::Minute => "minute",
+            Self::Number => "number",
+        }
+    }
+}
+
 impl NumberType {
     /// Reads what Twilio writes: `local`, `toll free`, `shortcode`.
     pub fn of(name: Option<&str>) -> Self {

@@ -208,9 +208,10 @@ fn a_segment_takes_the_dearest_that_sender_and_network_may_have() {
         ("+14155550100", Sender::LongCode, None, "0.0079"),
         ("+14155550100", Sender::TollFree, None, "0.0083"),
         ("+14155550100", Sender::ShortCode, None, "0.0075"),
-        // Numbers of Jersey are among the United Kingdom's.
+        // Numbers of Jersey are among the United Kingdom's, and so are those of Guernsey, which Twilio does not list.
         ("+447700900123", Sender::LongCode, None, "0.07"),
         ("+447797123456", Sender::LongCode, None, "0.07"),
+        ("+447781123456", Sender::LongCode, None, "0.07"),
         (german, Sender::LongCode, None, "0.095"),
         (german, Sender::Any, None, "0.099"),
         (german, Sender::LongCode, Some(&known), "0.087"),
@@ -284,6 +285,9 @@ fn built_in_fees_are_in_dollars_and_hold_for_no_other_currency() {
 
 #[test]
 fn every_fee_has_a_name_of_its_own_and_a_price() {
+    for kind in Kind::ALL {
+        assert_eq!(serde_json::to_value(kind).expect("JSON"), kind.name());
+    }
     for fee in Fee::ALL {
         assert_eq!(Fee::parse(fee.name()), Some(*fee));
         assert!(fee.built_in() > Amount::ZERO, "{fee}");

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use ringfence_breaker::price_book::{
-    InvalidPrices, Learnt, NetworkPrices, NumberTypePrice, PrefixPrice, Prices, Source,
+    InvalidPrices, Learnt, NetworkPrices, NumberTypePrice, PrefixPrice, Prices, Source, sharing,
 };
 use ringfence_model::{Actor, Country, Sid};
 use ringfence_store::{self as store, Account, StoredPrices};
@@ -23,7 +23,7 @@ use crate::prices;
 /// Which prices are read, and how often.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PricesWanted {
-    /// Of these countries; of all, where none are named.
+    /// Of these countries, and of those whose numbers cannot be told from theirs; of all, where none are named.
     pub countries: BTreeSet<Country>,
     /// A price that is older is read again.
     pub every: Duration,
@@ -239,9 +239,10 @@ impl Engine {
     }
 }
 
-/// Whether prices of a country are read.
+/// Whether prices of a country are read: if it is wanted, or one whose numbers cannot be told from its own.
 fn wants(wanted: &PricesWanted, country: &str) -> bool {
-    wanted.countries.is_empty() || wanted.countries.iter().any(|it| it.as_str() == country)
+    let is_named = |country: &str| wanted.countries.iter().any(|it| it.as_str() == country);
+    wanted.countries.is_empty() || sharing(country).any(is_named)
 }
 
 /// Whether a book has of the countries that are wanted as many as it could, and no others.
