@@ -63,7 +63,7 @@ fn own(current: Option<wire::Price>, base: Option<wire::Price>) -> Option<Amount
 mod tests {
     use super::*;
 
-    fn voice(rows: serde_json::Value) -> wire::VoiceCountry {
+    fn voice(rows: &serde_json::Value) -> wire::VoiceCountry {
         let country = serde_json::json!({
             "country": "France", "iso_country": "FR", "url": "", "price_unit": "USD",
             "inbound_call_prices": [], "outbound_prefix_prices": rows,
@@ -78,7 +78,7 @@ mod tests {
                 { "origination_prefixes": ["ALL"], "destination_prefixes": ["33"], "base_price": "0.1", "current_price": "0.1" },
                 { "origination_prefixes": [from], "destination_prefixes": [to], "base_price": "1", "current_price": "1" },
             ]);
-            assert!(matches!(calls(&voice(rows)), Err(InvalidPrices::Prefix(_))), "{from} {to}");
+            assert!(matches!(calls(&voice(&rows)), Err(InvalidPrices::Prefix(_))), "{from} {to}");
         }
     }
 
@@ -96,7 +96,7 @@ mod tests {
             PrefixPrice { to: vec![prefix("336")], from: vec![prefix("33")], price: price("0.2") },
             PrefixPrice { to: vec![prefix("337")], from: vec![], price: None },
         ];
-        assert_eq!(calls(&voice(rows)), Ok(wanted.into()));
+        assert_eq!(calls(&voice(&rows)), Ok(wanted.into()));
     }
 
     #[test]
