@@ -31,7 +31,7 @@
 //! | `persons` | people who sign in: roles, factors, sessions (of the console, of protected hosts), trusted devices, codes that are good once, sign-ins |
 //! | `users` | the users of applications: policies, factors, trusted browsers, sign-ins |
 //! | `challenges`, `failures`, `rates`, `conversions` | runs of a code, what was tried in a row, what was sent |
-//! | `applications`, `credentials` | whose users get codes, and what they ask with |
+//! | `applications`, `credentials`, `egress_scopes` | whose users get codes, and what they ask with; what a virtual credential may do |
 //! | `epoch`, `backup`, `retention` | one unbroken memory; copies of it; forgetting |
 
 mod accounts;
@@ -42,6 +42,7 @@ mod breakers;
 mod challenges;
 mod conversions;
 mod credentials;
+mod egress_scopes;
 mod epoch;
 mod error;
 mod factor_keys;
@@ -82,6 +83,9 @@ pub use challenges::{
 };
 pub use conversions::StoppedPrefix;
 pub use credentials::{Credential, NewCredential};
+pub use egress_scopes::{
+    EGRESS, EgressAccounts, EgressArea, EgressDestination, EgressScopes, UnknownScope,
+};
 pub use epoch::Epoch;
 pub use error::{Away, BackupError, Error, OpenError, SealedError};
 pub use factor_keys::FactorKeys;
