@@ -5,6 +5,9 @@
 //! what must be done. Whoever performs the effects may crash, repeat itself and hear things late or twice: the
 //! laws that make this harmless stand at [`step`] and are tested as properties.
 
+mod admission;
+pub mod charge;
+mod ledger;
 mod limit;
 mod scope;
 mod state;
@@ -13,8 +16,11 @@ mod step;
 mod tests;
 mod window;
 
+pub use admission::{AppliedLimit, Asked, Hold, holds};
+pub use charge::{Charge, Line};
+pub use ledger::{Ledger, Tally, Verdict, Why, is_of_accounts, needs_read_back};
 pub use limit::{Action, Counts, Limit, LimitProblem, Measure, Per, Probe, Reset, Threshold};
-pub use scope::{NamePattern, Scope, ScopedAccount, Subject};
+pub use scope::{DialPrefix, InvalidDialPrefix, NamePattern, Scope, ScopedAccount, Subject};
 pub use state::{Over, Phase, Settled, State, TrippedBy};
 pub use step::{Effect, Observation, step};
 pub use window::{Period, Window};

@@ -45,6 +45,8 @@ pub enum Per {
     Account,
     /// All accounts of the scope may spend it between them.
     Together,
+    /// Each beginning of a telephone number may take it, of what goes through the egress.
+    Prefix,
 }
 
 /// What Twilio counts (`TriggerBy`).

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use ringfence_model::Sid;
+use ringfence_model::{PhoneNumber, Sid};
 use serde::{Deserialize, Serialize};
 
 /// The accounts that a limit holds for.
@@ -23,6 +23,12 @@ pub enum Scope {
     Name(NamePattern),
     /// Parents and subaccounts.
     All,
+    /// What goes through the egress for this tenant, as the credential names it.
+    Tenant(String),
+    /// What goes through the egress with this virtual credential.
+    Credential(Sid),
+    /// What goes through the egress to numbers that begin so.
+    Destination(Vec<DialPrefix>),
 }
 
 /// What a scope is asked about.
@@ -48,7 +54,78 @@ impl Scope {
             Self::NewSubaccounts => account.parent.is_some() && account.created >= since,
             Self::Name(pattern) => account.parent.is_some() && pattern.matches(account.friendly_name),
             Self::All => true,
+            // Requests are in these, and no account as such is.
+            Self::Tenant(_) | Self::Credential(_) | Self::Destination(_) => false,
         }
+    }
+}
+
+/// How a telephone number begins: `+`, the country code and more digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct DialPrefix(u64);
+
+/// The text is not `+` and 1 to 15 digits of which the first is not 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a prefix is + and the digits that a number begins with, such as +44 or +4479")]
+pub struct InvalidDialPrefix;
+
+impl DialPrefix {
+    /// How many digits of a number are looked at where each prefix has an amount of its own. Country codes have one to
+    /// three, so these are two to four digits of the national number: an operator's block, not a subscriber.
+    pub const DIGITS: u32 = 5;
+
+    /// The beginning that a number is counted under.
+    pub fn of(number: PhoneNumber) -> Self {
+        let mut digits = number.digits();
+        while digits >= 10_u64.pow(Self::DIGITS) {
+            digits /= 10;
+        }
+        Self(digits)
+    }
+
+    /// Whether the number begins so.
+    pub fn begins(self, number: PhoneNumber) -> bool {
+        let mut digits = number.digits();
+        while digits > self.0 {
+            digits /= 10;
+        }
+        digits == self.0
+    }
+}
+
+impl FromStr for DialPrefix {
+    type Err = InvalidDialPrefix;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDialPrefix> {
+        let digits = text.strip_prefix('+').ok_or(InvalidDialPrefix)?;
+        let well_formed = (1..=15).contains(&digits.len())
+            && !digits.starts_with('0')
+            && digits.bytes().all(|byte| byte.is_ascii_digit());
+        if !well_formed {
+            return Err(InvalidDialPrefix);
+        }
+        digits.parse().map(Self).map_err(|_| InvalidDialPrefix)
+    }
+}
+
+impl TryFrom<String> for DialPrefix {
+    type Error = InvalidDialPrefix;
+
+    fn try_from(text: String) -> Result<Self, InvalidDialPrefix> {
+        text.parse()
+    }
+}
+
+impl From<DialPrefix> for String {
+    fn from(prefix: DialPrefix) -> Self {
+        prefix.to_string()
+    }
+}
+
+impl fmt::Display for DialPrefix {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "+{}", self.0)
     }
 }
 
@@ -107,6 +184,8 @@ pub enum Subject {
     Account(Sid),
     /// All of them together.
     Together,
+    /// All of them, to numbers that begin so.
+    Prefix(DialPrefix),
 }
 
 impl fmt::Display for Subject {
@@ -114,6 +193,7 @@ impl fmt::Display for Subject {
         match self {
             Self::Account(sid) => sid.fmt(formatter),
             Self::Together => formatter.write_str("together"),
+            Self::Prefix(prefix) => prefix.fmt(formatter),
         }
     }
 }
@@ -122,6 +202,12 @@ impl FromStr for Subject {
     type Err = ringfence_model::InvalidSid;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "together" { Ok(Self::Together) } else { Sid::parse(text).map(Self::Account) }
+        if text == "together" {
+            Ok(Self::Together)
+        } else if let Ok(prefix) = text.parse() {
+            Ok(Self::Prefix(prefix))
+        } else {
+            Sid::parse(text).map(Self::Account)
+        }
     }
 }

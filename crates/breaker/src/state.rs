@@ -95,6 +95,16 @@ impl State {
         }
     }
 
+    /// Up to which amount something may be spent in this window, whatever the phase; none where nobody knows from
+    /// where on it counts, or where an operator has dealt with the window.
+    pub fn admits_up_to(&self, limit: &crate::Limit, window: Timestamp) -> Option<Amount> {
+        match self.settled {
+            Some(settled) if window < settled.window => None,
+            Some(settled) if window == settled.window => Some(settled.trips_at),
+            _ => limit.threshold(self.baseline),
+        }
+    }
+
     /// Whether the limit's actions are in force.
     pub const fn stops(&self) -> bool {
         matches!(self.phase, Phase::Tripped { enforced: true, .. })

@@ -22,6 +22,15 @@ pub enum Observation {
         /// All that was used so far.
         amount: Amount,
     },
+    /// A request did not fit although nothing else was open: the ledger's reason to trip.
+    DoesNotFit {
+        /// Any moment of the window.
+        at: Timestamp,
+        /// All that was spent in it.
+        spent: Amount,
+        /// What the request could cost.
+        wanted: Amount,
+    },
     /// An operator stops the subject.
     Trip,
     /// An operator lifts a trip.
@@ -69,6 +78,7 @@ pub fn step(limit: &Limit, state: State, observation: &Observation, now: Timesta
         Observation::Baseline { amount } => {
             breaker.state.baseline.get_or_insert(amount);
         }
+        Observation::DoesNotFit { at, spent, wanted } => breaker.does_not_fit(at, spent, wanted),
         Observation::Trip => breaker.trip(TrippedBy { over: None, operator: true }, true),
         Observation::Reset { allow } => breaker.reset(allow),
         Observation::Tick => {}
@@ -132,6 +142,17 @@ impl Breaker<'_> {
         }
     }
 
+    fn does_not_fit(&mut self, at: Timestamp, spent: Amount, wanted: Amount) {
+        // It is heard of late perhaps: in another window, or after an operator has allowed more, it may fit again.
+        let window = self.limit.window.period(at).start;
+        let still = self.trips_at(window).is_some_and(|at| spent.saturating_add(wanted) > at);
+        if window == self.state.window && still {
+            self.state.seen = self.state.seen.max(spent);
+            let over = Over { window, amount: spent.saturating_add(wanted) };
+            self.trip(TrippedBy { over: Some(over), operator: false }, self.limit.enforce);
+        }
+    }
+
     /// Usage of a window that is over.
     fn late(&mut self, over: Over) {
         let reached = self.trips_at(over.window).is_some_and(|at| over.amount >= at);
@@ -142,11 +163,7 @@ impl Breaker<'_> {
 
     /// The amount at which it trips in this window; none where nothing trips it.
     fn trips_at(&self, window: Timestamp) -> Option<Amount> {
-        match self.state.settled {
-            Some(settled) if window < settled.window => None,
-            Some(settled) if window == settled.window => Some(settled.trips_at),
-            _ => self.limit.threshold(self.state.baseline),
-        }
+        self.state.admits_up_to(self.limit, window)
     }
 
     /// Holds what was seen in this window against the limit.

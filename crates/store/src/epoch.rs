@@ -124,7 +124,7 @@ async fn begin(transaction: &mut Transaction, by: &Actor, reason: &str, now: Tim
     Ok(())
 }
 
-async fn read(transaction: &mut Transaction) -> Result<Epoch> {
+pub(crate) async fn read(transaction: &mut Transaction) -> Result<Epoch> {
     let mut must = [String::new(), String::new(), String::new()];
     for (name, value) in [EPOCH, EPOCH_ID, EPOCH_SINCE].into_iter().zip(&mut must) {
         *value = find(transaction, name).await?.ok_or_else(|| no_meta(name))?;

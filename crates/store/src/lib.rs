@@ -30,6 +30,7 @@
 //! | `accounts`, `limits`, `triggers`, `tokens` | what is known of Twilio, what was applied, who may use the API |
 //! | `persons` | people who sign in: roles, factors, sessions (of the console, of protected hosts), trusted devices, codes that are good once, sign-ins |
 //! | `users` | the users of applications: policies, factors, trusted browsers, sign-ins |
+//! | `ledger` | what is spent and set aside under each limit, and the right to send a request |
 //! | `challenges`, `failures`, `rates`, `conversions` | runs of a code, what was tried in a row, what was sent |
 //! | `applications`, `credentials`, `egress_scopes` | whose users get codes, and what they ask with; what a virtual credential may do |
 //! | `epoch`, `backup`, `retention` | one unbroken memory; copies of it; forgetting |
@@ -49,6 +50,7 @@ mod factor_keys;
 mod failures;
 mod hex;
 mod keys;
+mod ledger;
 mod limits;
 mod migrate;
 mod nodes;
@@ -90,6 +92,10 @@ pub use epoch::Epoch;
 pub use error::{Away, BackupError, Error, OpenError, SealedError};
 pub use factor_keys::FactorKeys;
 pub use keys::{Keys, MasterKey};
+pub use ledger::{
+    Admission, LedgerError, LedgerRow, NewReservation, NotAdmitted, Now, OpenReservation, Reservation,
+    ReservationState, Sent, Spent, Watched, limits_fingerprint,
+};
 pub use limits::{AppliedLimit, LimitsApplied, NewLimit};
 pub use nodes::{HeldJob, Lease, Life, Node};
 pub use observations::{NewObservation, Observation, Seen};
@@ -121,6 +127,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct Store {
     pool: Pool,
     writer: Writer,
+    ledger: ledger::Queue,
     keys: Arc<Keyring>,
     location: Location,
     version: Version,
@@ -164,6 +171,7 @@ impl Store {
 
     /// Commits what is queued and closes all connections.
     pub async fn close(self) {
+        self.ledger.finish().await;
         self.writer.finish().await;
         self.pool.close().await;
     }

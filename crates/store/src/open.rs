@@ -22,7 +22,7 @@ use crate::keys::{Keys, MasterKey, sync_directory};
 use crate::seal::{self, Keyring, Place};
 use crate::sql::{Pool, Transaction, values};
 use crate::write::Writer;
-use crate::{Result, Store, audit, epoch, hex, migrate};
+use crate::{Result, Store, audit, epoch, hex, ledger, migrate};
 
 /// How long a statement waits for SQLite's lock: another program's transaction, such as a command that trips a breaker.
 const BUSY: Duration = Duration::from_secs(5);
@@ -147,6 +147,7 @@ impl Store {
         let writer = Writer::start(writing, Arc::clone(&keys));
         Ok(Self {
             pool,
+            ledger: ledger::Queue::start(&writer),
             writer,
             keys,
             location: location.clone(),

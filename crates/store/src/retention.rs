@@ -26,6 +26,8 @@ pub enum Forget {
     Tokens,
     /// Challenges whose time is over, with their sends, and failures of applications' numbers that cost nothing any more.
     Challenges,
+    /// Reservations that ended, and sums under which nothing is set aside and nothing has changed since.
+    Reservations,
     /// Windows of budgets that are over.
     Rates,
     /// What breakers had seen on days long ago.
@@ -76,6 +78,17 @@ impl Store {
                         tokens + transaction.execute(delete, values![*before, *batch]).await?
                     }
                     Forget::Challenges => forget_challenges(transaction, *before, *batch).await?,
+                    Forget::Reservations => {
+                        let delete = "DELETE FROM reservations WHERE id IN (SELECT id FROM reservations \
+                                      WHERE ended_at < $1 ORDER BY ended_at LIMIT $2)";
+                        let ended = transaction.execute(delete, values![*before, *batch]).await?;
+                        // No window is longer than a year, but for the one that never ends.
+                        let year = now.checked_sub(SignedDuration::from_hours(366 * 24)).unwrap_or(Timestamp::MIN);
+                        let delete = "DELETE FROM ledger WHERE (limit_name, subject) IN (SELECT limit_name, subject \
+                                      FROM ledger WHERE changed_at < $1 AND reserved = 0 \
+                                      AND sums NOT LIKE '%\"alltime\"%' ORDER BY changed_at LIMIT $2)";
+                        ended + transaction.execute(delete, values![year.min(*before), *batch]).await?
+                    }
                     Forget::Rates => {
                         let delete = "DELETE FROM rates WHERE key IN (SELECT key FROM rates \
                                       WHERE ends_at < $1 ORDER BY ends_at LIMIT $2)";
@@ -184,6 +197,7 @@ impl Forget {
             Self::Audit => "audit",
             Self::Observations => "observations",
             Self::Effects => "effects",
+            Self::Reservations => "reservations",
             Self::Accounts => "accounts",
             Self::Tokens => "tokens",
             Self::Challenges => "challenges",

@@ -52,10 +52,12 @@ impl Writer {
         D: Send + Sync + 'static,
         T: Send + 'static,
     {
-        let (reply, answer) = oneshot::channel();
-        let job = Write { data, act, result: None, reply };
-        self.queue.send(Box::new(job)).await.map_err(|_| Error::closed())?;
-        answer.await.map_err(|_| Error::closed())?
+        queue(&self.queue, data, act).await
+    }
+
+    /// A way to queue that does not keep the writer alive.
+    pub(crate) fn line(&self) -> WriterLine {
+        WriterLine(self.queue.downgrade())
     }
 
     /// Carries out what is queued, then ends.
@@ -64,6 +66,31 @@ impl Writer {
         // A task that was cancelled because the runtime ends has nobody left to tell.
         let _ = self.task.await;
     }
+}
+
+/// A way to queue writes, for a task that the store owns.
+pub(crate) struct WriterLine(mpsc::WeakSender<Box<dyn Job>>);
+
+impl WriterLine {
+    /// As [`Writer::write`], as long as the writer is there.
+    pub(crate) async fn write<D, T>(&self, data: D, act: Act<D, T>) -> Result<T, Error>
+    where
+        D: Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        queue(&self.0.upgrade().ok_or_else(Error::closed)?, data, act).await
+    }
+}
+
+async fn queue<D, T>(queue: &mpsc::Sender<Box<dyn Job>>, data: D, act: Act<D, T>) -> Result<T, Error>
+where
+    D: Send + Sync + 'static,
+    T: Send + 'static,
+{
+    let (reply, answer) = oneshot::channel();
+    let job = Write { data, act, result: None, reply };
+    queue.send(Box::new(job)).await.map_err(|_| Error::closed())?;
+    answer.await.map_err(|_| Error::closed())?
 }
 
 /// A write of any type.

@@ -2,6 +2,7 @@
 
 mod breaker;
 mod laws;
+mod ledgers;
 mod limits;
 mod windows;
 

@@ -414,6 +414,7 @@ impl Node {
             (Forget::Accounts, keep.accounts),
             (Forget::Tokens, keep.tokens),
             (Forget::Challenges, keep.challenges),
+            (Forget::Reservations, keep.readings),
             (Forget::Rates, keep.challenges),
             (Forget::Readings, keep.readings),
             (Forget::SignIns, keep.sign_ins),

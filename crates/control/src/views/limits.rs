@@ -81,6 +81,21 @@ pub enum ScopeView {
     },
     /// Parents and subaccounts.
     All,
+    /// What goes through the egress for a tenant.
+    Tenant {
+        /// Its name, as credentials say it.
+        tenant: String,
+    },
+    /// What goes through the egress with one credential.
+    Credential {
+        /// Its SID.
+        credential: Sid,
+    },
+    /// What goes through the egress to numbers that begin so.
+    Destination {
+        /// The beginnings.
+        prefixes: Vec<String>,
+    },
 }
 
 impl Views<'_> {
@@ -102,6 +117,11 @@ impl LimitView {
                 Scope::NewSubaccounts => ScopeView::NewSubaccounts,
                 Scope::Name(pattern) => ScopeView::Name { pattern: pattern.to_string() },
                 Scope::All => ScopeView::All,
+                Scope::Tenant(tenant) => ScopeView::Tenant { tenant: tenant.clone() },
+                Scope::Credential(sid) => ScopeView::Credential { credential: *sid },
+                Scope::Destination(prefixes) => {
+                    ScopeView::Destination { prefixes: prefixes.iter().map(ToString::to_string).collect() }
+                }
             },
             per: limit.per,
             measure: limit.measure,

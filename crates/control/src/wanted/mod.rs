@@ -5,33 +5,9 @@
 
 use std::collections::HashMap;
 
-use jiff::Timestamp;
+pub use ringfence_breaker::AppliedLimit;
 use ringfence_breaker::{Action, Limit, Per, ScopedAccount, State, Subject};
 use ringfence_store::Account;
-
-/// A limit as it is applied: with the moment from which on it counts new subaccounts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AppliedLimit {
-    /// The rule.
-    pub limit: Limit,
-    /// When it was applied first.
-    pub since: Timestamp,
-}
-
-impl AppliedLimit {
-    /// Whether the window of this moment had ended before the limit was applied: nobody is held to a rule that came later.
-    pub fn came_after(&self, at: Timestamp) -> bool {
-        self.limit.window.period(at).end.is_some_and(|end| end <= self.since)
-    }
-
-    /// The breaker that watches this account under this limit; none where it is not in the scope.
-    pub fn subject(&self, account: &ScopedAccount<'_>) -> Option<Subject> {
-        self.limit.scope.contains(account, self.since).then_some(match self.limit.per {
-            Per::Account => Subject::Account(account.sid),
-            Per::Together => Subject::Together,
-        })
-    }
-}
 
 /// An account, as a limit's scope looks at it.
 pub fn scoped(account: &Account) -> ScopedAccount<'_> {
@@ -86,7 +62,7 @@ pub fn in_force<'l>(
     limits.iter().filter(move |applied| applied.limit.then.contains(&action)).filter_map(move |applied| {
         let subject = match applied.limit.per {
             Per::Account => Subject::Account(account.sid),
-            Per::Together => applied.subject(account)?,
+            Per::Together | Per::Prefix => applied.subject(account)?,
         };
         let state = breakers.get(&(applied.limit.name.clone(), subject))?;
         state.stops().then_some(&applied.limit)

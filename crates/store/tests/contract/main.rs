@@ -11,6 +11,7 @@ mod challenges;
 mod durability;
 mod hosts;
 mod keys;
+mod ledger;
 mod nodes;
 mod observations;
 mod opening;

@@ -1,0 +1,255 @@
+//! What one subject has spent and set aside under one limit, and whether a request still fits.
+//!
+//! A [`Ledger`] holds three sums: what was **settled** by true prices in the current window, what is **reserved** for
+//! requests whose price nobody knows yet, and what Twilio counts beyond both, the **adjustment**. A request is admitted
+//! while all three and its worst price are no more than the limit; nothing else in Ringfence lets money out.
+//!
+//! What is reserved belongs to no window: a request counts in the window in which it was admitted and in each one in which
+//! it is still open, and its true price is settled in the window in which it becomes known. So nothing falls between
+//! two windows.
+
+use jiff::{SignedDuration, Timestamp};
+use ringfence_model::Amount;
+use serde::{Deserialize, Serialize};
+
+use crate::limit::{Counts, Limit};
+use crate::state::{Phase, State};
+use crate::step::{Observation, step};
+use crate::{Per, Scope, Window};
+
+/// In how many slices a rolling window is counted: what leaves it does so a slice at a time, never too early.
+const SLICES: i64 = 60;
+
+/// What one subject has spent and set aside under one limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    /// What is counted.
+    pub counts: Counts,
+    /// The start of the latest window that is known of.
+    pub window: Timestamp,
+    /// True prices that became known in it.
+    pub settled: Amount,
+    /// What Twilio counted in it beyond what was settled and reserved, when it was last asked.
+    pub adjusted: Amount,
+    /// The most that Twilio counted in it.
+    pub seen: Amount,
+    /// Worst prices of what was admitted and is not settled, in whatever window.
+    pub reserved: Amount,
+    /// Of a rolling window: what was settled since when, a slice each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slices: Vec<(Timestamp, Amount)>,
+    /// The epoch of the store in which Twilio's figure was last read; none before that.
+    #[serde(default)]
+    pub read_back: Option<String>,
+    /// What happened so far, for whoever asks whether the limit is right. It belongs to no window.
+    #[serde(default)]
+    pub tally: Tally,
+}
+
+/// What happened under a limit so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Tally {
+    /// Requests that were admitted.
+    pub admitted: i64,
+    /// Requests that it refused.
+    pub refused: i64,
+    /// Requests that it would have refused, had it not only watched.
+    pub would_refuse: i64,
+    /// Worst prices of what was settled.
+    pub worst: Amount,
+    /// True prices of the same.
+    pub settled: Amount,
+}
+
+/// What is said of a request under one limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It fits.
+    Fits,
+    /// It does not, but the limit only watches.
+    WouldRefuse(Why),
+    /// It does not.
+    Refuse(Why),
+}
+
+/// Why a request does not fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// The breaker has tripped.
+    Tripped,
+    /// What is set aside for open requests stands in the way: some of it may come back soon.
+    OpenOnly,
+    /// It would not fit if nothing else were open.
+    DoesNotFit,
+    /// Nobody has read since the store began anew what Twilio counts.
+    NotReadBack,
+}
+
+impl Why {
+    /// In words that go into logs and metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Tripped => "tripped",
+            Self::OpenOnly => "open-only",
+            Self::DoesNotFit => "does-not-fit",
+            Self::NotReadBack => "not-read-back",
+        }
+    }
+}
+
+impl Ledger {
+    /// One in which nothing was spent.
+    pub fn new(limit: &Limit, now: Timestamp) -> Self {
+        Self {
+            counts: limit.counts(),
+            window: limit.window.period(now).start,
+            settled: Amount::ZERO,
+            adjusted: Amount::ZERO,
+            seen: Amount::ZERO,
+            reserved: Amount::ZERO,
+            slices: Vec::new(),
+            read_back: None,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Goes on to the window that holds now, under the limit as it is now.
+    ///
+    /// Where the limit counts something else, what was spent says nothing, and Twilio's figure must be read again; what is
+    /// reserved stays until it is settled, as it was admitted.
+    pub fn follow(&mut self, limit: &Limit, now: Timestamp) {
+        if !self.counts.are_of(limit) {
+            *self = Self { reserved: self.reserved, ..Self::new(limit, now) };
+        }
+        self.roll(now);
+    }
+
+    /// Goes on to the window that holds now. Time is not turned back: a clock that is behind stays in the later window.
+    pub fn roll(&mut self, now: Timestamp) {
+        if let Window::Rolling { seconds } = self.counts.window {
+            let length = SignedDuration::from_secs(i64::from(seconds));
+            let slice = slice_length(seconds);
+            // The end of a slice decides: as long as a moment of it lies in the window, all of it counts.
+            self.slices.retain(|(start, _)| {
+                let gone = start.saturating_add(slice).and_then(|end| end.saturating_add(length));
+                gone.is_ok_and(|gone| gone > now)
+            });
+            self.window = self.window.max(now);
+            self.settled = self.slices.iter().fold(Amount::ZERO, |sum, (_, it)| sum.saturating_add(*it));
+            return;
+        }
+        let start = self.counts.window.period(now).start;
+        if start > self.window {
+            self.window = start;
+            self.settled = Amount::ZERO;
+            self.adjusted = Amount::ZERO;
+            self.seen = Amount::ZERO;
+        }
+    }
+
+    /// What was spent in this window, as far as anybody knows.
+    pub fn spent(&self) -> Amount {
+        self.settled.saturating_add(self.adjusted)
+    }
+
+    /// Spent and reserved, and at least what Twilio counts.
+    pub fn taken(&self) -> Amount {
+        self.spent().saturating_add(self.reserved).max(self.seen)
+    }
+
+    /// Whether a request of this worst amount fits. `epoch` is the store's.
+    pub fn decide(
+        &self,
+        limit: &Limit,
+        state: Option<&State>,
+        amount: Amount,
+        epoch: &str,
+        now: Timestamp,
+    ) -> Verdict {
+        let refuse = if limit.enforce { Verdict::Refuse } else { Verdict::WouldRefuse };
+        if needs_read_back(limit) && self.read_back.as_deref() != Some(epoch) {
+            return refuse(Why::NotReadBack);
+        }
+        let state = state.map(|state| step(limit, state.clone(), &Observation::Tick, now).0);
+        if let Some(Phase::Tripped { enforced, .. }) = state.as_ref().map(|state| &state.phase) {
+            // An operator's trip binds whatever the limit says.
+            return if *enforced { Verdict::Refuse(Why::Tripped) } else { refuse(Why::Tripped) };
+        }
+        if amount <= Amount::ZERO {
+            return Verdict::Fits;
+        }
+        let admits = match &state {
+            Some(state) => state.admits_up_to(limit, self.window),
+            None => limit.threshold(None),
+        };
+        // Without an amount nobody knows yet from where on it counts.
+        let Some(admits) = admits else { return refuse(Why::NotReadBack) };
+        let fits = |taken: Amount| {
+            taken.micros().checked_add(amount.micros()).is_some_and(|sum| sum <= admits.micros())
+        };
+        if fits(self.taken()) {
+            Verdict::Fits
+        } else if self.reserved > Amount::ZERO && fits(self.spent().max(self.seen)) {
+            refuse(Why::OpenOnly)
+        } else {
+            refuse(Why::DoesNotFit)
+        }
+    }
+
+    /// Sets a worst amount aside.
+    pub fn reserve(&mut self, amount: Amount) {
+        self.reserved = self.reserved.saturating_add(amount);
+    }
+
+    /// Gives back what was set aside and never spent.
+    pub fn release(&mut self, reserved: Amount) {
+        self.reserved = difference(self.reserved, reserved);
+    }
+
+    /// Puts what was spent in the place of what was set aside. What was set aside must be what [`reserve`](Self::reserve)
+    /// was given.
+    pub fn settle(&mut self, reserved: Amount, spent: Amount, now: Timestamp) {
+        self.roll(now);
+        self.release(reserved);
+        self.tally.worst = self.tally.worst.saturating_add(reserved);
+        self.tally.settled = self.tally.settled.saturating_add(spent);
+        if let Window::Rolling { seconds } = self.counts.window {
+            let slice = slice_length(seconds).as_secs().max(1);
+            let start = Timestamp::from_second(now.as_second().div_euclid(slice) * slice).unwrap_or(now);
+            match self.slices.iter_mut().find(|(at, _)| *at == start) {
+                Some((_, sum)) => *sum = sum.saturating_add(spent),
+                None => self.slices.push((start, spent)),
+            }
+        }
+        self.settled = self.settled.saturating_add(spent);
+    }
+
+    /// Takes note of what Twilio counts in the window that `at` is in. It is never less than what Twilio says, and more by
+    /// what is still open, since nobody knows whether Twilio has counted that.
+    pub fn book(&mut self, at: Timestamp, seen: Amount, epoch: &str) {
+        if self.counts.window.is_twilios() && self.counts.window.period(at).start == self.window {
+            self.seen = self.seen.max(seen);
+            let ours = self.settled.saturating_add(self.reserved);
+            self.adjusted = difference(self.seen, ours).max(Amount::ZERO);
+            self.read_back = Some(epoch.to_owned());
+        }
+    }
+}
+
+/// Whether Twilio's figure must be known before anything is admitted: of what Twilio counts too.
+pub fn needs_read_back(limit: &Limit) -> bool {
+    limit.window.is_twilios() && limit.per != Per::Prefix && is_of_accounts(&limit.scope)
+}
+
+/// Whether the scope is of accounts, so that Twilio can say what was used in it; others only the egress knows.
+pub const fn is_of_accounts(scope: &Scope) -> bool {
+    !matches!(scope, Scope::Tenant(_) | Scope::Credential(_) | Scope::Destination(_))
+}
+
+fn slice_length(seconds: u32) -> SignedDuration {
+    SignedDuration::from_secs((i64::from(seconds) / SLICES).max(1))
+}
+
+fn difference(one: Amount, other: Amount) -> Amount {
+    Amount::from_micros(one.micros().saturating_sub(other.micros()))
+}

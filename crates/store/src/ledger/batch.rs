@@ -1,0 +1,439 @@
+//! One transaction for everything that is queued: what is needed is locked in one order and read once, each act is decided
+//! in memory in its turn, and what changed is written once.
+//!
+//! So a batch of five hundred admissions under three limits costs three locks and a dozen statements. It may be run again
+//! from the start when the connection broke or another node stood in the way, so it changes nothing but the database.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use ringfence_breaker::{AppliedLimit, Hold, Ledger, Limit, Measure, Reset, State, Subject, Verdict, Why};
+use ringfence_model::{Amount, Sid};
+use serde_json::json;
+
+use super::rows::{self, HeldRow, InsertRow, ReservationRow, UpdateRow};
+use super::{NewReservation, NotAdmitted, Now, ReservationState, Sent, Spent, Watched};
+use crate::error::Error;
+use crate::sql::{Transaction, values};
+use crate::write::Outcome;
+use crate::{Result, epoch};
+
+/// What is to be done.
+pub(crate) enum Op {
+    Admit { id: String, new: Arc<NewReservation> },
+    Sent { id: String, sent: Sent },
+    Settle { id: String, spent: Spent, resource: Option<Sid> },
+    Book { limit: Arc<AppliedLimit>, subject: Subject, at: Timestamp, seen: Amount, allowance: Amount },
+}
+
+/// What was done.
+pub(crate) enum Did {
+    Admitted(Vec<Watched>),
+    Refused(NotAdmitted),
+    /// Whether it changed anything.
+    Noted(bool),
+}
+
+/// A limit's name and the subject, as both are written.
+type Key = (String, String);
+
+pub(super) fn run<'a>(
+    ops: &'a Arc<Vec<(Op, Now)>>,
+    transaction: &'a mut Transaction,
+) -> Outcome<'a, Vec<Did>> {
+    Box::pin(async move {
+        let mut batch = Batch::read(ops, transaction).await?;
+        let did = ops.iter().map(|(op, now)| batch.carry_out(op, *now)).collect::<Result<_>>()?;
+        batch.write(transaction).await?;
+        Ok(did)
+    })
+}
+
+/// All that the acts of one batch look at and change.
+struct Batch<'a> {
+    database_now: Timestamp,
+    epoch: String,
+    is_first_epoch: bool,
+    limits: String,
+    good_credentials: HashMap<Sid, Option<Timestamp>>,
+    ledgers: BTreeMap<Key, Ledger>,
+    breakers: HashMap<Key, State>,
+    reservations: BTreeMap<String, ReservationRow>,
+    /// What is to be written.
+    changed: BTreeSet<Key>,
+    inserts: Vec<InsertRow<'a>>,
+    updates: BTreeMap<String, UpdateRow>,
+    trips: BTreeMap<String, Trip>,
+}
+
+/// A limit that a request did not fit under although nothing else was open.
+struct Trip {
+    limit: String,
+    subject: Subject,
+    at: Timestamp,
+    spent: Amount,
+    wanted: Amount,
+}
+
+impl<'a> Batch<'a> {
+    async fn read(ops: &'a [(Op, Now)], transaction: &mut Transaction) -> Result<Self> {
+        let database_now = clock(transaction).await?;
+        let first = ops.first().map_or(database_now, |(_, now)| moment(*now, database_now));
+        epoch::begin_if_moved(transaction, first).await?;
+        let epoch = epoch::read(transaction).await?;
+        let limits =
+            rows::fingerprint(&transaction.fetch("SELECT name, hash FROM limits", values![]).await?)?;
+
+        // Whose sums are needed: of new requests, and of those that something is said of.
+        let ids: Vec<&str> = ops.iter().filter_map(|(op, _)| op.reservation()).collect();
+        let known = rows::reservations(transaction, &ids).await?;
+        let mut wanted = BTreeMap::<Key, Option<(&Limit, Timestamp)>>::new();
+        for held in known.values().flat_map(|row| &row.holds) {
+            wanted.insert((held.limit.clone(), held.subject.clone()), None);
+        }
+        for (op, now) in ops {
+            for (limit, subject) in op.limits() {
+                wanted.insert(key(limit, subject), Some((limit, moment(*now, database_now))));
+            }
+        }
+
+        // Locked in one order, by everybody.
+        let mut ledgers = BTreeMap::new();
+        for (key, fresh) in wanted {
+            let locked = match fresh {
+                Some((limit, now)) => {
+                    let fresh = || Ledger::new(limit, now);
+                    Some(rows::lock(transaction, &key.0, &key.1, fresh, database_now).await?)
+                }
+                None => rows::lock_if_there(transaction, &key.0, &key.1).await?,
+            };
+            ledgers.extend(locked.map(|ledger| (key, ledger)));
+        }
+        // Another node may have ended one of them before the locks were ours.
+        let reservations =
+            if transaction.is_sqlite() { known } else { rows::reservations(transaction, &ids).await? };
+
+        let mut batch = Self {
+            database_now,
+            epoch: epoch.id,
+            is_first_epoch: epoch.number == 1,
+            limits,
+            good_credentials: HashMap::new(),
+            ledgers,
+            breakers: HashMap::new(),
+            reservations,
+            changed: BTreeSet::new(),
+            inserts: Vec::new(),
+            updates: BTreeMap::new(),
+            trips: BTreeMap::new(),
+        };
+        batch.read_breakers(ops, transaction).await?;
+        batch.read_credentials(ops, transaction).await?;
+        Ok(batch)
+    }
+
+    async fn read_breakers(&mut self, ops: &[(Op, Now)], transaction: &mut Transaction) -> Result<()> {
+        let admissions = ops.iter().filter(|(op, _)| matches!(op, Op::Admit { .. }));
+        let keys: BTreeSet<Key> =
+            admissions.flat_map(|(op, _)| op.limits()).map(|(limit, subject)| key(limit, subject)).collect();
+        for key in keys {
+            let select = "SELECT state FROM breakers WHERE limit_name = $1 AND subject = $2";
+            if let Some(row) = transaction.find(select, values![&key.0, &key.1]).await? {
+                self.breakers.insert(key, row.json("state")?);
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_credentials(&mut self, ops: &[(Op, Now)], transaction: &mut Transaction) -> Result<()> {
+        let asking: BTreeSet<Sid> = ops
+            .iter()
+            .filter_map(|(op, _)| match op {
+                Op::Admit { new, .. } => Some(new.credential),
+                _ => None,
+            })
+            .collect();
+        for sid in asking {
+            let select = "SELECT expires_at FROM credentials WHERE sid = $1 AND revoked_at IS NULL";
+            if let Some(row) = transaction.find(select, values![sid]).await? {
+                self.good_credentials.insert(sid, row.maybe_time("expires_at")?);
+            }
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, op: &'a Op, now: Now) -> Result<Did> {
+        let now = moment(now, self.database_now);
+        match op {
+            Op::Admit { id, new } => self.admit(id, new, now),
+            Op::Sent { id, sent } => Ok(Did::Noted(self.sent(id, *sent, now))),
+            Op::Settle { id, spent, resource } => Ok(Did::Noted(self.settle(id, *spent, *resource, now))),
+            Op::Book { limit, subject, at, seen, allowance } => {
+                Ok(Did::Noted(self.book(limit, *subject, *at, *seen, *allowance, now)))
+            }
+        }
+    }
+
+    fn admit(&mut self, id: &'a str, new: &'a NewReservation, now: Timestamp) -> Result<Did> {
+        if *new.limits != *self.limits {
+            return Ok(Did::Refused(NotAdmitted::OtherLimits));
+        }
+        let credential = self.good_credentials.get(&new.credential);
+        if credential.is_none_or(|expires_at| expires_at.is_some_and(|expires_at| expires_at <= now)) {
+            return Ok(Did::Refused(NotAdmitted::CredentialGone));
+        }
+        let (mut refused, mut watched) = (None::<(&Hold, Why)>, Vec::new());
+        for hold in &new.holds {
+            let limit = &hold.limit.limit;
+            let key = key(limit, hold.subject);
+            let state = self.breakers.get(&key);
+            let ledger = self.ledgers.get_mut(&key).ok_or_else(|| not_locked(&key))?;
+            ledger.follow(limit, now);
+            match ledger.decide(limit, state, hold.amount, &self.epoch, now) {
+                Verdict::Fits => {}
+                Verdict::WouldRefuse(why) => watched.push(Watched { limit: limit.name.clone(), why }),
+                Verdict::Refuse(why) => {
+                    if refused.is_none_or(|(_, before)| weight(why) > weight(before)) {
+                        refused = Some((hold, why));
+                    }
+                }
+            }
+        }
+        if let Some((hold, why)) = refused {
+            return self.refuse(hold, why, now).map(Did::Refused);
+        }
+        for hold in &new.holds {
+            let key = key(&hold.limit.limit, hold.subject);
+            let ledger = self.ledgers.get_mut(&key).ok_or_else(|| not_locked(&key))?;
+            ledger.reserve(hold.amount);
+            ledger.tally.admitted += 1;
+            ledger.tally.would_refuse += i64::from(watched.iter().any(|it| it.limit == key.0));
+            self.changed.insert(key);
+        }
+        self.inserts.push(insert_row(id, new, now));
+        Ok(Did::Admitted(watched))
+    }
+
+    fn refuse(&mut self, hold: &Hold, why: Why, now: Timestamp) -> Result<NotAdmitted> {
+        let limit = &hold.limit.limit;
+        let key = key(limit, hold.subject);
+        let ledger = self.ledgers.get_mut(&key).ok_or_else(|| not_locked(&key))?;
+        ledger.tally.refused += 1;
+        let (spent, window) = (ledger.spent().max(ledger.seen), ledger.window);
+        // Where nothing follows from a trip, the limit itself is all that there is.
+        let trips = why == Why::DoesNotFit && !limit.then.is_empty();
+        if trips {
+            // Once for each amount that an operator has allowed in this window.
+            let admits = self.breakers.get(&key).and_then(|state| state.admits_up_to(limit, window));
+            let admits = admits.unwrap_or(limit.amount()).micros();
+            let known_as = format!("ledger/{}/{}/{}/{admits}", key.0, key.1, window.as_microsecond());
+            let (name, subject, wanted) = (limit.name.clone(), hold.subject, hold.amount);
+            self.trips.entry(known_as).or_insert(Trip { limit: name, subject, at: now, spent, wanted });
+        }
+        self.changed.insert(key);
+        let ends = match why {
+            Why::OpenOnly | Why::NotReadBack => None,
+            // A window that begins anew helps nobody where an operator must lift the trip.
+            Why::Tripped if limit.reset == Reset::Manual => None,
+            Why::DoesNotFit if trips && limit.reset == Reset::Manual => None,
+            Why::Tripped | Why::DoesNotFit => limit.window.period(now).end,
+        };
+        Ok(NotAdmitted::Limit { limit: limit.name.clone(), subject: hold.subject, why, until: ends, trips })
+    }
+
+    fn sent(&mut self, id: &str, sent: Sent, now: Timestamp) -> bool {
+        use ReservationState::{InDoubt, Open, Void};
+        let Some(row) = self.reservations.get_mut(id) else { return false };
+        let (state, resource) = match (row.state, sent) {
+            (Open | InDoubt, Sent::Made(resource)) => (ReservationState::Sent, resource),
+            (Open | InDoubt, Sent::Nothing) => (Void, None),
+            (Open, Sent::InDoubt) => (InDoubt, None),
+            _ => return false,
+        };
+        row.state = state;
+        let row = row.clone();
+        if state == Void {
+            self.each_held(&row, |ledger, held| {
+                ledger.roll(now);
+                ledger.release(Amount::from_micros(held.amount));
+            });
+        }
+        self.update(id, state, resource, None, now);
+        true
+    }
+
+    fn settle(&mut self, id: &str, spent: Spent, resource: Option<Sid>, now: Timestamp) -> bool {
+        let Some(row) = self.reservations.get_mut(id).filter(|row| !row.state.is_end()) else { return false };
+        row.state = ReservationState::Settled;
+        let row = row.clone();
+        self.each_held(&row, |ledger, held| {
+            let reserved = Amount::from_micros(held.amount);
+            let spent = match held.measure {
+                // What is not of the limit's category costs nothing there.
+                _ if reserved == Amount::ZERO => Amount::ZERO,
+                Measure::Price => spent.price.max(Amount::ZERO),
+                Measure::Usage => spent.usage.unwrap_or(reserved),
+                Measure::Count => reserved,
+            };
+            ledger.settle(reserved, spent, now);
+        });
+        self.update(id, ReservationState::Settled, resource, Some(spent.price), now);
+        true
+    }
+
+    fn book(
+        &mut self,
+        applied: &AppliedLimit,
+        subject: Subject,
+        at: Timestamp,
+        seen: Amount,
+        allowance: Amount,
+        now: Timestamp,
+    ) -> bool {
+        let key = key(&applied.limit, subject);
+        let Some(ledger) = self.ledgers.get_mut(&key) else { return false };
+        ledger.follow(&applied.limit, now);
+        let is_first_of_epoch = ledger.read_back.as_deref() != Some(&*self.epoch);
+        let lost = if is_first_of_epoch && !self.is_first_epoch { allowance } else { Amount::ZERO };
+        ledger.book(at, seen.saturating_add(lost), &self.epoch);
+        self.changed.insert(key);
+        true
+    }
+
+    fn each_held(&mut self, row: &ReservationRow, mut act: impl FnMut(&mut Ledger, &HeldRow)) {
+        for held in &row.holds {
+            let key = (held.limit.clone(), held.subject.clone());
+            // A limit that is gone has no sums any more.
+            if let Some(ledger) = self.ledgers.get_mut(&key) {
+                act(ledger, held);
+                self.changed.insert(key);
+            }
+        }
+    }
+
+    fn update(
+        &mut self,
+        id: &str,
+        state: ReservationState,
+        resource: Option<Sid>,
+        price: Option<Amount>,
+        now: Timestamp,
+    ) {
+        let before = self.updates.remove(id).and_then(|row| row.resource);
+        let row = UpdateRow {
+            id: id.to_owned(),
+            state: state.word(),
+            resource: resource.map(|sid| sid.to_string()).or(before),
+            price: price.map(Amount::micros),
+            ended_at: state.is_end().then(|| now.as_microsecond()),
+        };
+        self.updates.insert(id.to_owned(), row);
+    }
+
+    async fn write(self, transaction: &mut Transaction) -> Result<()> {
+        rows::insert(transaction, &self.inserts).await?;
+        let updates: Vec<UpdateRow> = self.updates.into_values().collect();
+        rows::update(transaction, &updates).await?;
+        for key in &self.changed {
+            if let Some(ledger) = self.ledgers.get(key) {
+                rows::write(transaction, &key.0, &key.1, ledger, self.database_now).await?;
+            }
+        }
+        for (known_as, trip) in &self.trips {
+            let insert = "INSERT INTO observations (key, source, account, payload, received_at) \
+                          VALUES ($1, 'ledger', $2, $3, $4) ON CONFLICT (key) DO NOTHING";
+            let said = json!({
+                "limit": trip.limit,
+                "subject": trip.subject.to_string(),
+                "at": trip.at.to_string(),
+                "spent": trip.spent,
+                "wanted": trip.wanted,
+            });
+            let bound = values![known_as, trip.subject.to_string(), said.to_string(), trip.at];
+            transaction.execute(insert, bound).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Op {
+    /// The reservation that it is about, which must be there already.
+    fn reservation(&self) -> Option<&str> {
+        match self {
+            Self::Sent { id, .. } | Self::Settle { id, .. } => Some(id),
+            Self::Admit { .. } | Self::Book { .. } => None,
+        }
+    }
+
+    /// The limits that it names itself, and on whom.
+    fn limits(&self) -> impl Iterator<Item = (&Limit, Subject)> {
+        let held = match self {
+            Self::Admit { new, .. } => new.holds.as_slice(),
+            _ => &[],
+        };
+        let booked = match self {
+            Self::Book { limit, subject, .. } => Some((&limit.limit, *subject)),
+            _ => None,
+        };
+        held.iter().map(|hold| (&hold.limit.limit, hold.subject)).chain(booked)
+    }
+}
+
+fn insert_row<'a>(id: &'a str, new: &'a NewReservation, now: Timestamp) -> InsertRow<'a> {
+    let held = new.holds.iter().map(|hold| HeldRow {
+        limit: hold.limit.limit.name.clone(),
+        subject: hold.subject.to_string(),
+        amount: hold.amount.micros(),
+        measure: hold.limit.limit.measure,
+    });
+    let deadline = now.saturating_add(new.patience).unwrap_or(Timestamp::MAX);
+    InsertRow {
+        id,
+        credential: new.credential.to_string(),
+        account: new.account.to_string(),
+        operation: &new.operation,
+        worst: new.worst.micros(),
+        holds: json!(held.collect::<Vec<_>>()).to_string(),
+        party: new.party.as_deref(),
+        state: ReservationState::Open.word(),
+        admitted_at: now.as_microsecond(),
+        deadline: deadline.as_microsecond(),
+    }
+}
+
+fn key(limit: &Limit, subject: Subject) -> Key {
+    (limit.name.clone(), subject.to_string())
+}
+
+/// Of several refusals the one is told that waiting helps least against.
+fn weight(why: Why) -> u8 {
+    match why {
+        Why::Tripped => 3,
+        Why::DoesNotFit => 2,
+        Why::NotReadBack => 1,
+        Why::OpenOnly => 0,
+    }
+}
+
+fn moment(now: Now, database: Timestamp) -> Timestamp {
+    match now {
+        Now::Database => database,
+        Now::At(at) => at,
+    }
+}
+
+/// What time it is by the database.
+async fn clock(transaction: &mut Transaction) -> Result<Timestamp> {
+    let select = if transaction.is_sqlite() {
+        "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) * 1000 AS now"
+    } else {
+        "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now"
+    };
+    let row = transaction.find(select, values![]).await?;
+    row.ok_or_else(|| Error::corrupt("the database's clock", "it gave no row"))?.time("now")
+}
+
+fn not_locked(key: &Key) -> Error {
+    Error::corrupt("ledger", format!("limit {} on {} was not locked", key.0, key.1))
+}

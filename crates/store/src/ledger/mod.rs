@@ -1,0 +1,333 @@
+//! What is spent and set aside: the only way by which a request gets the right to be sent.
+//!
+//! [`Store::admit`] looks at every limit that applies, in one transaction in which all of them are locked: the sums, the
+//! breaker, the credential, the epoch, and whether this node has the limits that hold. Either all limits get their
+//! share of the request's worst price and there is a [`Reservation`], or none does. So a trip, a revoked credential and a
+//! new epoch bind every node at its next admission, and a crash forgets nothing.
+//!
+//! A reservation is a row that ends once: **void** where certainly nothing was made, **settled** with the true price.
+//! Until then it counts in full. One that nobody answers for is **in doubt**, which is spent until found.
+//!
+//! The sums stand beside the rows, and [`Store::check_ledger`] recomputes them. What is queued on one node goes in one
+//! transaction (`queue`, `batch`), so that a limit which all nodes share is locked a few times a second, not once for each
+//! request.
+
+mod batch;
+mod queue;
+mod rows;
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use ringfence_breaker::{AppliedLimit, Hold, Ledger, Subject, Why};
+use ringfence_model::{Amount, Sid};
+
+use crate::sql::values;
+use crate::{Result, Store};
+
+pub(crate) use queue::Queue;
+pub use rows::limits_fingerprint;
+
+use batch::{Did, Op};
+
+/// Whose clock says what time it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Now {
+    /// The database's, so that nodes whose clocks are apart are in the same window. On SQLite it is the machine's.
+    Database,
+    /// This one, for tests and simulations.
+    At(Timestamp),
+}
+
+/// A request that wants to be sent.
+#[derive(Debug, Clone)]
+pub struct NewReservation {
+    /// The virtual credential that asks.
+    pub credential: Sid,
+    /// The account that pays.
+    pub account: Sid,
+    /// What is done: `messages.create`.
+    pub operation: String,
+    /// What it can cost at most.
+    pub worst: Amount,
+    /// The limits that apply, in the order in which [`ringfence_breaker::holds`] gives them.
+    pub holds: Vec<Hold>,
+    /// The fingerprint of all limits that this node has ([`Store::limits_fingerprint`]).
+    pub limits: Arc<str>,
+    /// Whom it goes to and comes from, as a [tag](Store::party_tag): how one that is in doubt is found again.
+    pub party: Option<String>,
+    /// How long an answer is waited for; after that it is in doubt.
+    pub patience: SignedDuration,
+}
+
+/// What became of a request that wanted to be sent.
+#[derive(Debug)]
+pub enum Admission {
+    /// It may be sent.
+    Admitted(Reservation),
+    /// It may not, and nothing was set aside.
+    Refused(NotAdmitted),
+}
+
+/// The right to send one request. Only the store makes one, after the commit.
+#[derive(Debug)]
+#[must_use = "what was set aside must be answered for"]
+pub struct Reservation {
+    id: String,
+    watched: Vec<Watched>,
+}
+
+/// A limit that would have refused a request, had it not only watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watched {
+    /// The limit.
+    pub limit: String,
+    /// Why.
+    pub why: Why,
+}
+
+impl Reservation {
+    /// Its name, random: it says nothing to anybody else.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The limits that would have refused it.
+    pub fn watched(&self) -> &[Watched] {
+        &self.watched
+    }
+}
+
+/// Why a request may not be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotAdmitted {
+    /// A limit has no room for it.
+    Limit {
+        /// Its name.
+        limit: String,
+        /// Of whom.
+        subject: Subject,
+        /// Why.
+        why: Why,
+        /// When its window ends, which is when there may be room again; none where nobody knows.
+        until: Option<Timestamp>,
+        /// Whether this trips the breaker, which somebody must be woken for.
+        trips: bool,
+    },
+    /// The credential is revoked, has expired, or was never there.
+    CredentialGone,
+    /// This node has other limits than those that hold.
+    OtherLimits,
+}
+
+/// What is known of a request that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// Twilio made what was asked for; by this SID, where it has one.
+    Made(Option<Sid>),
+    /// Certainly nothing was made: no byte was sent, or Twilio refused it.
+    Nothing,
+    /// Nobody knows.
+    InDoubt,
+}
+
+/// What a request cost in the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spent {
+    /// Its true price.
+    pub price: Amount,
+    /// Its true usage, in the unit that its category has; what was set aside where nobody knows.
+    pub usage: Option<Amount>,
+}
+
+/// A reservation that has not ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenReservation {
+    /// Its name.
+    pub id: String,
+    /// The account that pays.
+    pub account: Sid,
+    /// What is done.
+    pub operation: String,
+    /// What it can cost at most.
+    pub worst: Amount,
+    /// The tag of whom it goes to.
+    pub party: Option<String>,
+    /// Where it stands.
+    pub state: ReservationState,
+    /// What Twilio made, where it said so.
+    pub resource: Option<Sid>,
+    /// When it was admitted.
+    pub admitted_at: Timestamp,
+    /// Until when an answer is waited for.
+    pub deadline: Timestamp,
+}
+
+/// Where a reservation stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReservationState {
+    /// It was admitted, and nobody has said more.
+    Open,
+    /// Twilio has made it; its price is not known.
+    Sent,
+    /// Nobody knows whether Twilio made it.
+    InDoubt,
+    /// Nothing was made.
+    Void,
+    /// Its price is known.
+    Settled,
+}
+
+impl ReservationState {
+    const ALL: [Self; 5] = [Self::Open, Self::Sent, Self::InDoubt, Self::Void, Self::Settled];
+
+    /// As it is written.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Sent => "sent",
+            Self::InDoubt => "in-doubt",
+            Self::Void => "void",
+            Self::Settled => "settled",
+        }
+    }
+
+    fn read(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.word() == word)
+    }
+
+    /// Whether nothing more can become of it.
+    pub const fn is_end(self) -> bool {
+        matches!(self, Self::Void | Self::Settled)
+    }
+}
+
+/// The sums of one limit on one subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerRow {
+    /// The limit.
+    pub limit: String,
+    /// On whom.
+    pub subject: String,
+    /// The sums.
+    pub ledger: Ledger,
+    /// When they last changed.
+    pub changed_at: Timestamp,
+}
+
+/// A sum that is not what the reservations say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerError {
+    /// The limit.
+    pub limit: String,
+    /// On whom.
+    pub subject: String,
+    /// What the sum says.
+    pub reserved: Amount,
+    /// What the open reservations add up to.
+    pub open: Amount,
+}
+
+impl Store {
+    /// Sets aside what a request can cost under every limit that applies, or under none. Answers after the commit. An error
+    /// says that nothing may be sent; one that is in doubt leaves a reservation perhaps, which is found by its deadline.
+    pub async fn admit(&self, new: NewReservation, now: Now) -> Result<Admission> {
+        let id = crate::hex::write(&crate::random::<16>());
+        match self.ledger.carry_out(Op::Admit { id: id.clone(), new: Arc::new(new) }, now).await? {
+            Did::Admitted(watched) => Ok(Admission::Admitted(Reservation { id, watched })),
+            Did::Refused(why) => Ok(Admission::Refused(why)),
+            Did::Noted(_) => Err(crate::Error::corrupt("ledger", "an admission came to no decision")),
+        }
+    }
+
+    /// Says what is known of a request that was sent.
+    pub async fn sent(&self, reservation: Reservation, sent: Sent, now: Now) -> Result<()> {
+        self.ledger.carry_out(Op::Sent { id: reservation.id, sent }, now).await.map(|_| ())
+    }
+
+    /// Puts the true price in the place of what was set aside. Whether it was still open: settling it again changes nothing.
+    pub async fn settle(&self, id: &str, spent: Spent, resource: Option<Sid>, now: Now) -> Result<bool> {
+        let op = Op::Settle { id: id.to_owned(), spent, resource };
+        Ok(matches!(self.ledger.carry_out(op, now).await?, Did::Noted(true)))
+    }
+
+    /// Ends a reservation of which it is certain that nothing was made. Whether it was still open.
+    pub async fn void(&self, id: &str, now: Now) -> Result<bool> {
+        let op = Op::Sent { id: id.to_owned(), sent: Sent::Nothing };
+        Ok(matches!(self.ledger.carry_out(op, now).await?, Did::Noted(true)))
+    }
+
+    /// Says that nobody has answered for a reservation. Whether it was waited for.
+    pub async fn doubt(&self, id: &str, now: Now) -> Result<bool> {
+        let op = Op::Sent { id: id.to_owned(), sent: Sent::InDoubt };
+        Ok(matches!(self.ledger.carry_out(op, now).await?, Did::Noted(true)))
+    }
+
+    /// Takes note of what Twilio counts in the window that `at` is in. `allowance` is added where this is the first figure of
+    /// a new epoch: what may have been on its way when the memory was lost.
+    pub async fn book_usage(
+        &self,
+        limit: Arc<AppliedLimit>,
+        subject: Subject,
+        at: Timestamp,
+        seen: Amount,
+        allowance: Amount,
+        now: Now,
+    ) -> Result<()> {
+        self.ledger.carry_out(Op::Book { limit, subject, at, seen, allowance }, now).await.map(|_| ())
+    }
+
+    /// Reservations that have not ended, the oldest first; of one account, if one is given.
+    pub async fn open_reservations(
+        &self,
+        account: Option<Sid>,
+        limit: usize,
+    ) -> Result<Vec<OpenReservation>> {
+        let select = "SELECT * FROM reservations WHERE ended_at IS NULL AND ($1 = '' OR account = $1) \
+                      ORDER BY admitted_at, id LIMIT $2";
+        let account = account.map(|sid| sid.to_string()).unwrap_or_default();
+        self.fetch(select, values![account, limit]).await?.iter().map(rows::open_reservation).collect()
+    }
+
+    /// Accounts that have reservations which have not ended.
+    pub async fn accounts_with_open_reservations(&self) -> Result<Vec<Sid>> {
+        let select = "SELECT DISTINCT account FROM reservations WHERE ended_at IS NULL ORDER BY account";
+        self.fetch(select, values![]).await?.iter().map(|row| row.sid("account")).collect()
+    }
+
+    /// Of these SIDs those that a reservation was made for.
+    pub async fn reserved_resources(&self, resources: &[Sid]) -> Result<Vec<Sid>> {
+        let mut found = Vec::new();
+        for resource in resources {
+            let select = "SELECT resource FROM reservations WHERE resource = $1";
+            if self.find(select, values![*resource]).await?.is_some() {
+                found.push(*resource);
+            }
+        }
+        Ok(found)
+    }
+
+    /// All sums, by limit and subject.
+    pub async fn ledger(&self) -> Result<Vec<LedgerRow>> {
+        let select = "SELECT * FROM ledger ORDER BY limit_name, subject";
+        self.fetch(select, values![]).await?.iter().map(rows::ledger).collect()
+    }
+
+    /// The fingerprint of the limits that hold: what a node that asks must have.
+    pub async fn limits_fingerprint(&self) -> Result<String> {
+        let rows = self.fetch("SELECT name, hash FROM limits", values![]).await?;
+        rows::fingerprint(&rows)
+    }
+
+    /// What a reservation's numbers are known by: a keyed hash of both.
+    pub async fn party_tag(&self, to: &str, from: &str) -> Result<String> {
+        let keys = self.factor_keys().await?;
+        Ok(keys.tags.tag("party", &format!("{}/{to}/{from}", to.len())))
+    }
+
+    /// Recomputes from the open reservations what is set aside, and says where the sums differ. They are read in one
+    /// transaction, so a difference is one.
+    pub async fn check_ledger(&self) -> Result<Vec<LedgerError>> {
+        self.write((), |(), transaction| Box::pin(rows::check(transaction))).await
+    }
+}

@@ -1,0 +1,244 @@
+//! Rows of the ledger, read and written.
+
+use std::collections::BTreeMap;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use jiff::Timestamp;
+use ringfence_breaker::{Ledger, Measure};
+use ringfence_model::Amount;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{LedgerError, LedgerRow, OpenReservation, ReservationState};
+use crate::error::Error;
+use crate::sql::{Row, Transaction, values};
+use crate::{Result, hex};
+
+/// What one reservation holds under one limit, as it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct HeldRow {
+    #[serde(rename = "l")]
+    pub(super) limit: String,
+    #[serde(rename = "s")]
+    pub(super) subject: String,
+    #[serde(rename = "a")]
+    pub(super) amount: i64,
+    #[serde(rename = "m")]
+    pub(super) measure: Measure,
+}
+
+/// A reservation as a batch works on it.
+#[derive(Debug, Clone)]
+pub(super) struct ReservationRow {
+    pub(super) state: ReservationState,
+    pub(super) holds: Vec<HeldRow>,
+}
+
+/// A reservation to insert.
+#[derive(Debug, Serialize)]
+pub(super) struct InsertRow<'a> {
+    pub(super) id: &'a str,
+    pub(super) credential: String,
+    pub(super) account: String,
+    pub(super) operation: &'a str,
+    pub(super) worst: i64,
+    pub(super) holds: String,
+    pub(super) party: Option<&'a str>,
+    pub(super) state: &'static str,
+    pub(super) admitted_at: i64,
+    pub(super) deadline: i64,
+}
+
+pub(super) fn ledger(row: &Row) -> Result<LedgerRow> {
+    let mut ledger: Ledger = row.json("sums")?;
+    // The column is what a program without this code can add up.
+    ledger.reserved = Amount::from_micros(row.int("reserved")?);
+    Ok(LedgerRow {
+        limit: row.text("limit_name")?,
+        subject: row.text("subject")?,
+        ledger,
+        changed_at: row.time("changed_at")?,
+    })
+}
+
+pub(super) fn open_reservation(row: &Row) -> Result<OpenReservation> {
+    Ok(OpenReservation {
+        id: row.text("id")?,
+        account: row.sid("account")?,
+        operation: row.text("operation")?,
+        worst: Amount::from_micros(row.int("worst")?),
+        party: row.maybe_text("party")?,
+        state: state(row)?,
+        resource: row.maybe_sid("resource")?,
+        admitted_at: row.time("admitted_at")?,
+        deadline: row.time("deadline")?,
+    })
+}
+
+fn state(row: &Row) -> Result<ReservationState> {
+    let word = row.text("state")?;
+    ReservationState::read(&word)
+        .ok_or_else(|| Error::corrupt("reservations.state", format!("{word} is none")))
+}
+
+/// A row's lock and its sums, made where it was not there.
+pub(super) async fn lock(
+    transaction: &mut Transaction,
+    limit: &str,
+    subject: &str,
+    fresh: impl FnOnce() -> Ledger,
+    now: Timestamp,
+) -> Result<Ledger> {
+    if let Some(there) = lock_if_there(transaction, limit, subject).await? {
+        return Ok(there);
+    }
+    let insert = "INSERT INTO ledger (limit_name, subject, sums, reserved, changed_at) VALUES ($1, $2, $3, 0, $4) \
+                  ON CONFLICT (limit_name, subject) DO UPDATE SET changed_at = ledger.changed_at RETURNING *";
+    let sums = json!(fresh()).to_string();
+    let row = transaction.find(insert, values![limit, subject, sums, now]).await?;
+    Ok(ledger(&row.ok_or_else(|| Error::corrupt("ledger", "an insert gave back no row"))?)?.ledger)
+}
+
+/// A row's lock and its sums.
+pub(super) async fn lock_if_there(
+    transaction: &mut Transaction,
+    limit: &str,
+    subject: &str,
+) -> Result<Option<Ledger>> {
+    let select = if transaction.is_sqlite() {
+        "SELECT * FROM ledger WHERE limit_name = $1 AND subject = $2"
+    } else {
+        "SELECT * FROM ledger WHERE limit_name = $1 AND subject = $2 FOR UPDATE"
+    };
+    let row = transaction.find(select, values![limit, subject]).await?;
+    row.map(|row| Ok(ledger(&row)?.ledger)).transpose()
+}
+
+pub(super) async fn write(
+    transaction: &mut Transaction,
+    limit: &str,
+    subject: &str,
+    ledger: &Ledger,
+    now: Timestamp,
+) -> Result<()> {
+    let update =
+        "UPDATE ledger SET sums = $3, reserved = $4, changed_at = $5 WHERE limit_name = $1 AND subject = $2";
+    let sums = json!(ledger).to_string();
+    transaction.execute(update, values![limit, subject, sums, ledger.reserved.micros(), now]).await?;
+    Ok(())
+}
+
+/// The reservations of these ids that are there, in the order of nothing.
+pub(super) async fn reservations(
+    transaction: &mut Transaction,
+    ids: &[&str],
+) -> Result<BTreeMap<String, ReservationRow>> {
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let select = if transaction.is_sqlite() {
+        "SELECT id, state, holds FROM reservations WHERE id IN (SELECT value FROM json_each($1))"
+    } else {
+        "SELECT id, state, holds FROM reservations WHERE id IN (SELECT jsonb_array_elements_text($1::jsonb))"
+    };
+    let rows = transaction.fetch(select, values![json!(ids).to_string()]).await?;
+    rows.iter()
+        .map(|row| Ok((row.text("id")?, ReservationRow { state: state(row)?, holds: row.json("holds")? })))
+        .collect()
+}
+
+/// Inserts many rows by one statement.
+pub(super) async fn insert(transaction: &mut Transaction, rows: &[InsertRow<'_>]) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let insert = if transaction.is_sqlite() {
+        "INSERT INTO reservations (id, credential, account, operation, worst, holds, party, state, admitted_at, \
+         deadline) SELECT value ->> 'id', value ->> 'credential', value ->> 'account', value ->> 'operation', \
+         value ->> 'worst', value ->> 'holds', value ->> 'party', value ->> 'state', value ->> 'admitted_at', \
+         value ->> 'deadline' FROM json_each($1)"
+    } else {
+        "INSERT INTO reservations (id, credential, account, operation, worst, holds, party, state, admitted_at, \
+         deadline) SELECT id, credential, account, operation, worst, holds, party, state, admitted_at, deadline \
+         FROM jsonb_to_recordset($1::jsonb) AS r(id text, credential text, account text, operation text, \
+         worst bigint, holds text, party text, state text, admitted_at bigint, deadline bigint)"
+    };
+    transaction.execute(insert, values![json!(rows).to_string()]).await?;
+    Ok(())
+}
+
+/// How a reservation changes.
+#[derive(Debug, Serialize)]
+pub(super) struct UpdateRow {
+    pub(super) id: String,
+    pub(super) state: &'static str,
+    pub(super) resource: Option<String>,
+    pub(super) price: Option<i64>,
+    pub(super) ended_at: Option<i64>,
+}
+
+/// Changes many rows by one statement.
+pub(super) async fn update(transaction: &mut Transaction, rows: &[UpdateRow]) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let update = if transaction.is_sqlite() {
+        "UPDATE reservations SET state = r.value ->> 'state', \
+         resource = coalesce(r.value ->> 'resource', resource), price = r.value ->> 'price', \
+         ended_at = r.value ->> 'ended_at' FROM json_each($1) AS r WHERE reservations.id = r.value ->> 'id'"
+    } else {
+        "UPDATE reservations SET state = r.state, resource = coalesce(r.resource, reservations.resource), \
+         price = r.price, ended_at = r.ended_at FROM jsonb_to_recordset($1::jsonb) AS r(id text, state text, \
+         resource text, price bigint, ended_at bigint) WHERE reservations.id = r.id"
+    };
+    transaction.execute(update, values![json!(rows).to_string()]).await?;
+    Ok(())
+}
+
+/// A fingerprint of limits, from rows with `name` and `hash`.
+pub(super) fn fingerprint(rows: &[Row]) -> Result<String> {
+    let each = rows.iter().map(|row| Ok((row.text("name")?, row.text("hash")?)));
+    Ok(limits_fingerprint(each.collect::<Result<Vec<_>>>()?))
+}
+
+/// A fingerprint of limits by their names and hashes: the same for the same limits, whatever their order.
+pub fn limits_fingerprint(mut limits: Vec<(String, String)>) -> String {
+    limits.sort_unstable();
+    let mut all = Context::new(&SHA256);
+    for (name, hash) in limits {
+        // A name may hold anything, so its length says where it ends.
+        all.update(&name.len().to_be_bytes());
+        all.update(name.as_bytes());
+        all.update(hash.as_bytes());
+    }
+    hex::write(all.finish().as_ref())
+}
+
+/// Where the sums are not what the open reservations add up to.
+pub(super) async fn check(transaction: &mut Transaction) -> Result<Vec<LedgerError>> {
+    let mut open = BTreeMap::<(String, String), i64>::new();
+    let rows = transaction.fetch("SELECT holds FROM reservations WHERE ended_at IS NULL", values![]).await?;
+    for row in &rows {
+        for held in row.json::<Vec<HeldRow>>("holds")? {
+            let sum = open.entry((held.limit, held.subject)).or_default();
+            *sum = sum.saturating_add(held.amount);
+        }
+    }
+    let mut errors = Vec::new();
+    for row in transaction.fetch("SELECT limit_name, subject, reserved FROM ledger", values![]).await? {
+        let (limit, subject) = (row.text("limit_name")?, row.text("subject")?);
+        let (reserved, open) =
+            (row.int("reserved")?, open.remove(&(limit.clone(), subject.clone())).unwrap_or_default());
+        if reserved != open {
+            let (reserved, open) = (Amount::from_micros(reserved), Amount::from_micros(open));
+            errors.push(LedgerError { limit, subject, reserved, open });
+        }
+    }
+    errors.extend(open.into_iter().map(|((limit, subject), open)| LedgerError {
+        limit,
+        subject,
+        reserved: Amount::ZERO,
+        open: Amount::from_micros(open),
+    }));
+    Ok(errors)
+}
