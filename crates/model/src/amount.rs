@@ -54,6 +54,14 @@ impl Amount {
         Self::from_micros(self.micros.saturating_add(other.micros))
     }
 
+    /// So many times; beyond what can be counted, the largest or smallest.
+    #[must_use]
+    pub const fn saturating_mul(self, times: u64) -> Self {
+        #[expect(clippy::cast_possible_wrap, reason = "it is not above the largest i64")]
+        let times = if times > i64::MAX as u64 { i64::MAX } else { times as i64 };
+        Self::from_micros(self.micros.saturating_mul(times))
+    }
+
     /// So many hundredths of it, rounded towards zero.
     #[must_use]
     pub fn percent(self, percent: u32) -> Self {

@@ -5,6 +5,7 @@
 mod actor;
 mod amount;
 mod clock;
+pub mod country;
 mod phone_number;
 mod secret;
 mod segments;
@@ -14,6 +15,7 @@ pub mod stamp;
 pub use actor::Actor;
 pub use amount::{Amount, InvalidAmount};
 pub use clock::Clock;
+pub use country::{Country, InvalidCountry};
 pub use phone_number::{InvalidPhoneNumber, PhoneNumber};
 pub use secret::Secret;
 pub use segments::{Encoding, Segments};

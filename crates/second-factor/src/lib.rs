@@ -6,14 +6,13 @@
 //!
 //! # The modules
 //!
-//! `code`, `challenge` and `failures` are one run of a code; `pumping` and `country` say where codes may go and how many; `policy` says
+//! `code`, `challenge` and `failures` are one run of a code; `pumping` and `country` (of the crate `model`) say where codes may go and how many; `policy` says
 //! what an account demands and what a session has shown; `device`, `totp`, `recovery` and `password` are the rules of what people
 //! hold.
 
 mod base32;
 pub mod challenge;
 pub mod code;
-pub mod country;
 pub mod device;
 pub mod failures;
 pub mod passkey;
@@ -24,3 +23,5 @@ pub mod recovery;
 pub mod tag;
 pub mod totp;
 pub mod words;
+
+pub use ringfence_model::country;

@@ -1,6 +1,9 @@
 //! Refusals first, then what a breaker does, then the laws that hold for every sequence.
 
+mod books;
 mod breaker;
+mod charge_laws;
+mod charges;
 mod laws;
 mod ledgers;
 mod limits;

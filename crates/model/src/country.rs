@@ -13,10 +13,12 @@ mod table;
 use std::fmt;
 use std::str::FromStr;
 
-use ringfence_model::PhoneNumber;
+use super::PhoneNumber;
 
 /// A country, by the two letters of ISO 3166-1: `US`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "String", into = "String"))]
 pub struct Country([u8; 2]);
 
 /// The text is not the code of a country that has phone numbers.
@@ -34,6 +36,11 @@ impl Country {
             Some(nobodys) if *nobodys >= country.0 => None,
             _ => Self::parse(country.1).ok(),
         }
+    }
+
+    /// The country whose numbering plan the number is of, even where nobody carries such a number.
+    pub fn of_plan(number: PhoneNumber) -> Option<Self> {
+        longest(number, table::PREFIXES, |(prefix, _)| *prefix).and_then(|(_, iso)| Self::parse(iso).ok())
     }
 
     /// Reads two capital letters.
@@ -72,6 +79,20 @@ impl FromStr for Country {
 
     fn from_str(text: &str) -> Result<Self, InvalidCountry> {
         Self::parse(text)
+    }
+}
+
+impl TryFrom<String> for Country {
+    type Error = InvalidCountry;
+
+    fn try_from(text: String) -> Result<Self, InvalidCountry> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Country> for String {
+    fn from(country: Country) -> Self {
+        country.to_string()
     }
 }
 
@@ -114,6 +135,9 @@ mod tests {
         ] {
             assert_eq!(of(number), None, "{number}");
         }
+        let plan = |number| PhoneNumber::parse(number).ok().and_then(Country::of_plan);
+        assert_eq!(plan("+18005550123"), Country::parse("US").ok());
+        assert_eq!(plan("+881612345678"), None);
     }
 
     #[test]
