@@ -28,7 +28,7 @@ use crate::server::{Shared, TlsEnd};
 use crate::settings::Limits;
 use crate::told::note_refused;
 use crate::worker::Worker;
-use crate::{acme, forward_auth, gate, hosted, proxy_protocol};
+use crate::{acme, egress, forward_auth, gate, hosted, proxy_protocol};
 
 /// An accepted connection, for as long as anything of it lives: its task, or the tunnel that it became.
 #[derive(Debug)]
@@ -49,6 +49,7 @@ pub(crate) enum Part {
     ForwardAuth,
     Console,
     SecondFactor,
+    Egress,
 }
 
 /// A caller that takes none of the bytes we owe it for so long is gone.
@@ -150,6 +151,7 @@ where
                 Part::Gate | Part::ForwardAuth => gate::handle(&connection, request).await,
                 Part::Console => hosted::handle(&shared.console, &connection, request).await,
                 Part::SecondFactor => hosted::handle(&shared.second_factor, &connection, request).await,
+                Part::Egress => egress::handle(&connection, request, egress::Way::BaseUrl).await,
             };
             Ok::<_, Infallible>(match working {
                 Some(working) => response.map(|body| body.working(working)),
@@ -281,7 +283,7 @@ fn refused_by_hyper(connection: &Connection, error: &hyper::Error) {
         return;
     };
     // The counters are the gate's.
-    if matches!(connection.part, Part::Console | Part::SecondFactor) {
+    if matches!(connection.part, Part::Console | Part::SecondFactor | Part::Egress) {
         return;
     }
     let reason = Reason::BadRequest(rule);
@@ -334,6 +336,7 @@ impl Connection {
             Part::ForwardAuth => false,
             Part::Console => shared.console.is_tls,
             Part::SecondFactor => shared.second_factor.is_tls,
+            Part::Egress => shared.egress.is_tls,
         };
         shared.tls.as_ref().filter(|_| is_tls)
     }

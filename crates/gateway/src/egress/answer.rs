@@ -25,8 +25,6 @@ use super::refusal::Refusal;
 use crate::respond::GateBody;
 use crate::upstream::{Stage, UpstreamError};
 
-pub(crate) use super::json::is_secret_name;
-
 /// A page of a thousand records is well below.
 const JSON_MAX: usize = 16 * 1024 * 1024;
 /// From the head of an answer to the end of its JSON.

@@ -122,7 +122,7 @@ fn verification(fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {
     let (to, channel) = (required(&fields, "To")?, required(&fields, "Channel")?);
     let number = PhoneNumber::parse(to).ok();
     let channel = VerificationChannel::parse(channel);
-    let charge = Verification { to: number, channel }.charge(book).map_err(unpriced)?;
+    let charge = Verification { to: number, channel, custom_message: text(&fields, "CustomMessage") }.charge(book).map_err(unpriced)?;
     let to = Some(to.to_owned());
     Ok(Worth { charge, to, from: None, destination: number, form: fields })
 }

@@ -25,6 +25,7 @@ const DECIDE: &[&str] = &[
     "ConferenceRecord",
     "ContentSid",
     "CustomCode",
+    "CustomMessage",
     "FallbackUrl",
     "ContentRetention",
     "Fields",

@@ -53,12 +53,13 @@ use tokio::time::Instant;
 
 use self::credential::{Holder, Presented};
 use self::json::LedBack;
-use self::metrics::EgressMetrics;
+pub(crate) use self::metrics::EgressMetrics;
 use self::operation::{Class, Found, Operation, Priced};
 use self::refusal::Refusal;
 use self::request::{Head, Outgoing};
 use self::rules::{EgressRules, EgressStore};
-use self::target::{Target, Way};
+use self::target::Target;
+pub(crate) use self::target::Way;
 use crate::body::{BodyBound, discard_if, read_body};
 use crate::connection::Connection;
 use crate::http_rules;

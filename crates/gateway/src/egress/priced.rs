@@ -50,7 +50,7 @@ pub(crate) async fn admit(
     wanted: &Wanted<'_>,
 ) -> Result<Reservation, Refusal> {
     let begun = Instant::now();
-    let new = reservation(store, rules, wanted)?;
+    let new = reservation(store, rules, wanted).await?;
     let admitted = timeout(STORE_MAX, store.admit(new, now)).await;
     end.metrics.admission(begun.elapsed());
     match admitted {
@@ -69,7 +69,7 @@ pub(crate) async fn admit(
     }
 }
 
-fn reservation(store: &Store, rules: &EgressRules, wanted: &Wanted<'_>) -> Result<NewReservation, Refusal> {
+async fn reservation(store: &Store, rules: &EgressRules, wanted: &Wanted<'_>) -> Result<NewReservation, Refusal> {
     let Wanted { holder, account, known, priced, worth, patience } = wanted;
     let seen = known.seen.as_ref();
     let looks_at_what_is_seen = |scope: &Scope| matches!(scope, Scope::Name(_) | Scope::NewSubaccounts);
@@ -88,7 +88,16 @@ fn reservation(store: &Store, rules: &EgressRules, wanted: &Wanted<'_>) -> Resul
         destination: worth.destination,
         charge: &worth.charge,
     };
-    let party = worth.to.as_deref().map(|to| store.party_tag(worth.from.as_deref().unwrap_or_default(), to));
+    let party = match &worth.to {
+        Some(to) => {
+            let tag = store.party_tag(to, worth.from.as_deref().unwrap_or_default()).await;
+            Some(tag.map_err(|error| {
+                tracing::error!(%error, "the store has no keys for what it remembers of a request");
+                Refusal::StoreAway
+            })?)
+        }
+        None => None,
+    };
     Ok(NewReservation {
         credential: holder.credential,
         account: *account,

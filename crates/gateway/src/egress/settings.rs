@@ -45,7 +45,7 @@ pub struct EgressAccount {
 pub struct TwilioTls(ClientConfig);
 
 /// An authority cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidRoot(rustls::Error);
 

@@ -238,13 +238,11 @@ fn resembles(template: &str, target: &Target<'_>) -> bool {
     }
 }
 
-/// A segment decoded, in lower case, without its extension and without what might be trimmed.
+/// A segment decoded, in lower case, without what follows its first dot and without what might be trimmed.
 fn plain(segment: &str) -> String {
     let decoded = percent_decode_str(segment).decode_utf8_lossy();
     let lower = decoded.trim().to_lowercase();
-    const EXTENSIONS: [&str; 8] = [".json", ".xml", ".csv", ".html", ".txt", ".mp3", ".wav", "."];
-    let stem = EXTENSIONS.iter().find_map(|extension| lower.strip_suffix(extension));
-    stem.map_or(lower.clone(), str::to_owned)
+    lower.split('.').next().unwrap_or_default().trim().to_owned()
 }
 
 #[cfg(test)]
