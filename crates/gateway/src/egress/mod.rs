@@ -322,10 +322,8 @@ async fn pass(
     let book = rules.book(account).ok_or_else(|| Refusal::UnknownPrice("this account has no price book".to_owned()))?;
     let fields = if priced == Priced::LookupFetch { query } else { form.cloned().unwrap_or_default() };
     scope::sender(&holder, priced, &target, &fields)?;
+    scope::destination(&holder, priced, &fields)?;
     let worth = charge::of(priced, &target, fields, book)?;
-    if let Some(to) = &worth.to {
-        scope::destination(&holder, to)?;
-    }
     let outgoing = if priced == Priced::LookupFetch {
         let query = worth.form.encode();
         let path = if query.is_empty() { target.path.to_owned() } else { format!("{}?{query}", target.path) };

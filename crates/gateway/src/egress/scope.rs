@@ -62,12 +62,17 @@ pub(crate) fn sender(holder: &Holder, priced: Priced, target: &Target<'_>, form:
     if may { Ok(()) } else { Err(Refusal::OtherSender) }
 }
 
-/// Whether the credential may reach a destination, where it lists some. `to` is as it was typed.
-pub(crate) fn destination(holder: &Holder, to: &str) -> Result<(), Refusal> {
+/// Whether the credential may reach whom the request reaches, where it lists destinations.
+pub(crate) fn destination(holder: &Holder, priced: Priced, form: &Form) -> Result<(), Refusal> {
     let listed = &holder.scopes.destinations;
-    if listed.is_empty() {
+    let reaches_somebody = match priced {
+        Priced::MessageCreate | Priced::CallCreate | Priced::ParticipantCreate | Priced::VerificationStart => true,
+        Priced::VerificationCheck | Priced::CallUpdate | Priced::LookupFetch | Priced::NumberPurchase => false,
+    };
+    if listed.is_empty() || !reaches_somebody {
         return Ok(());
     }
+    let to = text(form, "To").unwrap_or_default();
     // `whatsapp:+44…` is in the country of its number.
     let number = to.split_once(':').map_or(to, |(_, rest)| rest);
     let number = PhoneNumber::parse(number).ok();

@@ -19,7 +19,7 @@ fn timeout(within: Duration) -> Box<dyn FnOnce(&mut Settings)> {
 }
 
 async fn states(world: &World) -> Vec<(String, Option<String>)> {
-    let open = world.store.open_reservations(100).await.unwrap();
+    let open = world.store.open_reservations(None, 100).await.unwrap();
     open.iter().map(|it| (it.state.word().to_owned(), it.resource.map(|sid| sid.to_string()))).collect()
 }
 
@@ -75,7 +75,7 @@ async fn a_segment_more_costs_a_segment_more() {
 async fn what_has_no_price_is_refused() {
     let world = World::new().await;
     let key = world.key().await;
-    for to in ["4155550100", "whatsapp:+14155550100", "", "+1 415 555 0100", "9999999999999999999999"] {
+    for to in ["4155550100", "", "client:alice@x", "+371 2000", "+1 415 555 0100", "9999999999999999999999"] {
         let form = format!("To={}&From={}&Body=x", encoded(to), encoded(FROM));
         let refused = world.send(message(&key, &form)).await;
         let code = if to.is_empty() { (400, 84007) } else { (403, 84022) };
@@ -187,7 +187,7 @@ async fn an_answer_that_does_not_come_leaves_it_in_doubt_and_it_is_never_sent_ag
 
 #[tokio::test]
 async fn a_connection_that_breaks_after_the_request_leaves_it_in_doubt_and_it_is_never_sent_again() {
-    let breaking = RawUpstream::start(|mut stream| async move {
+    let breaking = RawUpstream::start(|_, mut stream| async move {
         read_request(&mut stream).await;
     })
     .await;

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{Method, StatusCode};
 use jiff::{SignedDuration, Timestamp};
-use ringfence_breaker::price_book::{Kind, Override, Place, PriceBook, Prices, Rules};
+use ringfence_breaker::price_book::{Fee, Kind, Override, Place, Prefix, PriceBook, Prices, Rules};
 use ringfence_breaker::{
     Action, AppliedLimit, Limit, Measure, Per, Probe, Reset, Scope, Subject, Threshold, Window,
 };
@@ -65,7 +65,6 @@ impl Clock for ManualClock {
 
 pub(crate) struct World {
     pub(crate) gateway: Gateway,
-    pub(crate) twilio: SocketAddr,
     pub(crate) upstream: Option<Upstream>,
     pub(crate) store: Arc<Store>,
     pub(crate) clock: Arc<ManualClock>,
@@ -140,7 +139,7 @@ impl World {
         let shared_clock = Arc::clone(&clock) as Arc<dyn Clock>;
         let gateway = Gateway::start(settings, listeners, shared_clock, 2, hooks).unwrap();
         let mut world =
-            Self { gateway, twilio, upstream: None, store, clock, is_away, woken, limits: Vec::new(), _folder: folder };
+            Self { gateway, upstream: None, store, clock, is_away, woken, limits: Vec::new(), _folder: folder };
         world.apply(setup.limits).await;
         if setup.has_rules {
             world.put_rules(book()).await;
@@ -342,12 +341,27 @@ pub(crate) fn json_answer(status: u16, body: &Value) -> Answer {
     Answer::new(status, body.to_string()).header("content-type", "application/json;charset=utf-8")
 }
 
-/// Every segment costs a dollar, and a minute a tenth.
+/// Every segment to the United States and Great Britain costs a dollar, a minute a tenth, and nothing has a fee but a
+/// lookup and a code, which cost a tenth.
 pub(crate) fn book() -> PriceBook {
     let mut rules = Rules::default();
-    for (kind, price) in [(Kind::Segment, "1"), (Kind::Mms, "2"), (Kind::CarrierFee, "0"), (Kind::Minute, "0.1"), (Kind::Number, "3")]
-    {
-        rules.overrides.destinations.push(Override { kind, place: Place::Everywhere, price: price.parse().unwrap() });
+    let prices = [
+        (Kind::Segment, "1"),
+        (Kind::Mms, "2"),
+        (Kind::CarrierFee, "0"),
+        (Kind::Minute, "0.1"),
+    ];
+    let number = Override { kind: Kind::Number, place: Place::Everywhere, price: "3".parse().unwrap() };
+    rules.overrides.destinations.push(number);
+    for (kind, price) in prices {
+        for prefix in ["1", "44"] {
+            let (place, price) = (Place::Prefix(Prefix::parse(prefix).unwrap()), price.parse().unwrap());
+            rules.overrides.destinations.push(Override { kind, place, price });
+        }
+    }
+    for fee in Fee::ALL {
+        let price = if fee.name().contains("lookup") || fee.name().contains("verif") { "0.1" } else { "0" };
+        rules.overrides.fees.insert(*fee, price.parse().unwrap());
     }
     PriceBook::new(Prices::new("USD"), rules).unwrap()
 }
@@ -370,7 +384,7 @@ pub(crate) fn limit(name: &str, at: &str) -> Limit {
 }
 
 pub(crate) fn operator() -> Actor {
-    Actor::Operator("test".to_owned())
+    Actor::CommandLine("alice".to_owned())
 }
 
 pub(crate) fn sid(text: &str) -> Sid {
