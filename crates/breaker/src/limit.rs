@@ -184,7 +184,7 @@ impl Limit {
                 "Twilio cannot suspend a parent account, and this scope has one: use scope = \"subaccounts\", or other actions (end-calls, cancel-queued, close-geo, revoke-keys, notify)".to_owned(),
             );
         }
-        if self.then.is_empty() && self.enforce {
+        if self.then.is_empty() && self.enforce && !self.is_the_egress_alone() {
             wrong("then", "nothing is done when it trips: name an action, such as \"suspend\" or \"notify\", or set enforce = false".to_owned());
         }
         if self.warn.iter().any(|level| !(1..=99).contains(level)) {
@@ -210,6 +210,11 @@ impl Limit {
     /// Whether the scope holds parents, as far as it can be told without knowing the accounts.
     pub const fn may_contain_a_parent(&self) -> bool {
         matches!(self.scope, Scope::Parent | Scope::All)
+    }
+
+    /// Whether only the egress can hold it, since Twilio counts nothing of the kind.
+    pub const fn is_the_egress_alone(&self) -> bool {
+        !self.window.is_twilios() || !crate::is_of_accounts(&self.scope) || matches!(self.per, Per::Prefix)
     }
 
     /// How much may be spent.

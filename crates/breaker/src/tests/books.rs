@@ -91,7 +91,15 @@ pub(super) fn prices() -> Prices {
                 minute(&["331"], &["336"], "0.03"),
             ],
         ),
-        ("RU", vec![minute(&[], &["7"], "0.05"), minute(&[], &["7840"], "")]),
+        (
+            "RU",
+            vec![
+                minute(&[], &["7"], "0.05"),
+                minute(&[], &["7840"], ""),
+                minute(&["1"], &["7495"], ""),
+                minute(&["1"], &["7495"], "0.04"),
+            ],
+        ),
     ];
     for (country, rows) in calls {
         prices.learn_calls(country, "USD", learnt(rows)).expect("prices of the test");
@@ -180,6 +188,10 @@ fn a_destination_without_a_price_is_refused_or_takes_the_worst_one() {
         assert_eq!(book.minute(to, Some(number("+14155550100"))), Err(Unpriced::Minute(of)), "{to}");
         assert_eq!(worst.minute(to, None), Ok(amount("0.50")), "{to}");
     }
+    // Of two rows for the same callers one has no price: nobody knows that it is the cheaper one.
+    let moscow = number("+74951234567");
+    let unknown = Err(Unpriced::Minute(Some(country("RU"))));
+    assert_eq!(book.minute(moscow, Some(number("+14155550100"))), unknown);
     assert_eq!(book.number(country("DE"), None), Err(Unpriced::Number(country("DE"))));
     assert_eq!(worst.number(country("DE"), None), Ok(amount("0.50")));
 }

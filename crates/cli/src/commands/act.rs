@@ -160,6 +160,13 @@ pub(crate) async fn target<'a>(
             installation.command(&format!("{} {} {REASON}", verb.word(), shell_word(name))),
             installation.command(&format!("{} {} {REASON}", verb.of_account(), account.sid)),
         ))),
+        (Per::Prefix, _) => Err(Failure::usage(format!(
+            "the limit \"{name}\" holds for each beginning of a number by itself, and goes on with its next window"
+        ))
+        .hint(format!(
+            "stop an account, whatever it sends: {}",
+            installation.command(&format!("{} SID {REASON}", verb.of_account()))
+        ))),
         (Per::Account, Some(account)) => {
             Ok(Target { applied, subject: Subject::Account(account.sid), account: Some(account) })
         }

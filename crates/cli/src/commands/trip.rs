@@ -108,7 +108,7 @@ pub(crate) fn at_twilio(applied: &AppliedLimit) -> impl Iterator<Item = Action> 
 pub(crate) fn reset_command(typed: &Typed, limit: &str, subject: Subject) -> String {
     let whose = match subject {
         Subject::Account(sid) => format!(" --account {sid}"),
-        Subject::Together => String::new(),
+        Subject::Together | Subject::Prefix(_) => String::new(),
     };
     typed.command(&format!("reset {}{whose} --reason \"...\"", shell_word(limit)))
 }

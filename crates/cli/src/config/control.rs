@@ -92,6 +92,8 @@ pub(super) struct Rest<'a> {
     pub(super) notify: Option<&'a Notify>,
     /// Whether some route says upstream = "breaker".
     pub(super) has_trigger_route: bool,
+    /// Whether there is a listener of the egress.
+    pub(super) has_egress: bool,
 }
 
 /// Notes what limits lack and where they leave a gap.
@@ -121,6 +123,17 @@ pub(super) fn check(limits: &[Typed<'_>], rest: &Rest<'_>, problems: &mut Proble
                  without `parent` its auth_token",
             );
         }
+    }
+    for typed in limits.iter().filter(|typed| typed.limit.is_the_egress_alone() && !rest.has_egress) {
+        typed.table.wrong(
+            "name",
+            format_args!(
+                "the limit \"{}\" counts what only the egress sees, and there is none; add `egress` to [listen], or \
+                 write a scope of accounts and a window of Twilio's (daily, monthly, yearly, alltime)",
+                typed.limit.name
+            ),
+            problems,
+        );
     }
     let tells = |typed: &&Typed<'_>| typed.limit.then.contains(&Action::Notify);
     if rest.notify_table.is_none()
@@ -168,6 +181,7 @@ fn can_be_held(typed: &Typed<'_>, accounts: &[Account], problems: &mut Problems)
             problems,
         ),
         Scope::Parent | Scope::All | Scope::Subaccounts | Scope::NewSubaccounts | Scope::Name(_) => {}
+        Scope::Tenant(_) | Scope::Credential(_) | Scope::Destination(_) => {}
         Scope::Account(sid) => match accounts.iter().find(|account| account.is(*sid)) {
             None if finds_some => {}
             None => table.wrong(
@@ -216,6 +230,8 @@ pub(super) fn can_suspend(typed: &Typed<'_>, sid: Sid, accounts: &[Account]) -> 
         Scope::Account(other) => *other == sid,
         Scope::Parent => false,
         Scope::Subaccounts | Scope::NewSubaccounts | Scope::Name(_) | Scope::All => is_child,
+        // Whoever uses the egress may be any account.
+        Scope::Tenant(_) | Scope::Credential(_) | Scope::Destination(_) => is_child,
     };
     may_hold && typed.limit.enforce && typed.limit.then.contains(&Action::Suspend)
 }
@@ -262,6 +278,7 @@ fn warn_of_missing_sum(limits: &[Typed<'_>], problems: &mut Problems) {
     let is_gap = |typed: &&Typed<'_>| {
         let each = &typed.limit;
         each.enforce
+            && !each.is_the_egress_alone()
             && each.per == Per::Account
             && matches!(each.scope, Scope::Subaccounts | Scope::NewSubaccounts | Scope::Name(_) | Scope::All)
             && !limits.iter().any(|other| is_sum(&other.limit, each))

@@ -5,6 +5,7 @@
 //! `control`.
 
 mod amount;
+mod egress;
 
 use std::collections::BTreeMap;
 
@@ -25,14 +26,18 @@ pub(super) const SECTION: Section = Section {
     later: &[],
 };
 
-pub(super) const SCOPE: Section =
-    Section { name: "scope of [[limit]]", keys: &["name"], later: &["tenant", "credential", "destination"] };
+pub(super) const SCOPE: Section = Section {
+    name: "scope of [[limit]]",
+    keys: &["name", "tenant", "credential", "destination"],
+    later: &[],
+};
 
 /// A trigger at Twilio is named after its limit, and such a name has at most 64 characters.
 const NAME_CHARS_MAX: usize = 60;
 const NAME_FORM: &str = "a name such as \"fifty a day\", of 1 to 60 printable characters";
-const SCOPE_FORM: &str = "an account's SID, \"parent\", \"subaccounts\", \"new-subaccounts\", \"all\" or \
-                          { name = \"customer-*\" }";
+const SCOPE_FORM: &str = "an account's SID, \"parent\", \"subaccounts\", \"new-subaccounts\", \"all\", \
+                          { name = \"customer-*\" }, or of what goes through the egress { tenant = \"shop\" }, \
+                          { credential = \"SK...\" } or { destination = [\"+95\"] }";
 const THEN_FORM: &str = "a list such as [\"suspend\", \"notify\"]";
 const WARN_FORM: &str = "a list of per cents such as [50, 80]";
 const CATEGORY_FORM: &str =
@@ -89,6 +94,8 @@ fn one(table: &Table<'_>, accounts: Option<&[Account]>, problems: &mut Problems)
         ("monthly", Window::Monthly),
         ("yearly", Window::Yearly),
         ("alltime", Window::Alltime),
+        ("hour", Window::Hour),
+        ("minute", Window::Minute),
     ];
     let window_form = alternatives(&windows.map(|(name, _)| name));
     let window =
@@ -98,7 +105,7 @@ fn one(table: &Table<'_>, accounts: Option<&[Account]>, problems: &mut Problems)
         .and_then(|field| field.parse(amount::THRESHOLD_FORM, problems, amount::threshold));
 
     // What has a default.
-    let per = [("account", Per::Account), ("together", Per::Together)];
+    let per = [("account", Per::Account), ("together", Per::Together), ("prefix", Per::Prefix)];
     let per = choice(table, "per", &per, Per::Account, problems);
     let measure = [("price", Measure::Price), ("usage", Measure::Usage), ("count", Measure::Count)];
     let measure = choice(table, "measure", &measure, Measure::Price, problems);
@@ -112,6 +119,9 @@ fn one(table: &Table<'_>, accounts: Option<&[Account]>, problems: &mut Problems)
     };
     let then = match (table.find("then"), &scope) {
         (Some(field), _) => actions(field, problems),
+        (None, Some(scope)) if egress::is_its_alone(scope, per, window) => {
+            Some(egress::default_actions(window))
+        }
         (None, Some(scope)) => default_actions(table, scope, accounts, problems),
         (None, None) => None,
     };
@@ -120,7 +130,7 @@ fn one(table: &Table<'_>, accounts: Option<&[Account]>, problems: &mut Problems)
         None => Some(Probe::Percent(10)),
     };
     let reset = [("manual", Reset::Manual), ("next window", Reset::NextWindow)];
-    let reset = choice(table, "reset", &reset, Reset::Manual, problems);
+    let reset = choice(table, "reset", &reset, egress::default_reset(window), problems);
     let enforce = match table.find("enforce") {
         Some(field) => field.boolean(problems),
         None => Some(true),
@@ -263,7 +273,7 @@ const fn is_unseen(letter: char) -> bool {
 
 fn scope(field: Field<'_>, problems: &mut Problems) -> Option<Scope> {
     if field.is_table() {
-        return scope_by_name(field, problems);
+        return scope_in_words(field, problems);
     }
     let Some(text) = field.as_text() else {
         field.wrong_type("a scope", SCOPE_FORM, problems);
@@ -284,9 +294,7 @@ fn scope(field: Field<'_>, problems: &mut Problems) -> Option<Scope> {
         return Some(Scope::Account(sid));
     }
     let what = match text {
-        "tenant" | "credential" | "destination" => {
-            "is for what goes through the egress, which this version does not have yet"
-        }
+        "tenant" | "credential" | "destination" => "names nobody yet",
         _ if text.starts_with("AC") => "is not an account's SID, which is AC and 32 hexadecimal digits",
         _ => "is no scope",
     };
@@ -299,9 +307,12 @@ fn scope(field: Field<'_>, problems: &mut Problems) -> Option<Scope> {
     None
 }
 
-fn scope_by_name(field: Field<'_>, problems: &mut Problems) -> Option<Scope> {
+fn scope_in_words(field: Field<'_>, problems: &mut Problems) -> Option<Scope> {
     const FORM: &str = "a friendly name in which * stands for any characters, such as \"customer-*\"";
     let table = field.table(&SCOPE, &[], SCOPE_FORM, problems)?;
+    if let Some(scope) = egress::scope(&table, problems) {
+        return scope;
+    }
     let name = table.required("name", FORM, problems)?;
     let pattern = name.parse(FORM, problems, |text| {
         if text.is_empty() { Err("is empty, and no subaccount is named so") } else { Ok(text) }
@@ -313,21 +324,10 @@ fn scope_by_name(field: Field<'_>, problems: &mut Problems) -> Option<Scope> {
 }
 
 fn window(field: Field<'_>, windows: &[(&'static str, Window)], problems: &mut Problems) -> Option<Window> {
-    if let Some(text) = field.as_text()
-        && (matches!(text, "minute" | "hour" | "hourly") || text.starts_with("rolling"))
-    {
-        let names: Vec<_> = windows.iter().map(|(name, _)| *name).collect();
-        field.wrong(
-            format_args!(
-                "\"{}\" windows are counted by the egress, which this version does not have yet, and Twilio itself counts no shorter than by the day; write {}",
-                text.escape_debug(),
-                alternatives(&names)
-            ),
-            problems,
-        );
-        return None;
+    match field.as_text() {
+        Some(text) if text.starts_with("rolling") => egress::rolling(field, problems),
+        _ => field.choice(windows, problems),
     }
-    field.choice(windows, problems)
 }
 
 /// Twilio adds categories without a word, so an unknown one is a warning.

@@ -141,6 +141,7 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
         notify_table,
         notify: notify.as_ref(),
         has_trigger_route: route_tables.iter().any(takes_triggers),
+        has_egress: false,
     };
     control::check(&limits_typed, &rest, &mut problems);
     let console = console::resolve(

@@ -61,7 +61,7 @@ impl Meant {
     fn back(&self) -> String {
         match self.subject {
             Subject::Account(sid) => format!("/accounts/{sid}"),
-            Subject::Together => "/".to_owned(),
+            Subject::Together | Subject::Prefix(_) => "/".to_owned(),
         }
     }
 

@@ -103,10 +103,14 @@ fn holds_for(limit: &LimitView) -> String {
         ScopeView::NewSubaccounts => "subaccounts made since the limit".to_owned(),
         ScopeView::Name { pattern } => format!("subaccounts named {pattern}"),
         ScopeView::All => "all accounts".to_owned(),
+        ScopeView::Tenant { tenant } => format!("the tenant {tenant}"),
+        ScopeView::Credential { credential } => format!("the credential {credential}"),
+        ScopeView::Destination { prefixes } => format!("numbers that begin with {}", prefixes.join(", ")),
     };
     match limit.per {
         Per::Account => whom,
         Per::Together => format!("{whom}, together"),
+        Per::Prefix => format!("{whom}, for each beginning of a number"),
     }
 }
 

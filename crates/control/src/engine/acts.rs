@@ -146,6 +146,7 @@ impl Engine {
         let applied = applied.ok_or_else(|| ActRefused::NoLimit(limit.to_owned()))?;
         let holds = match subject {
             Subject::Together => applied.limit.per == Per::Together,
+            Subject::Prefix(_) => applied.limit.per == Per::Prefix,
             Subject::Account(sid) => {
                 let account = self.store.find_account(sid).await?.ok_or(ActRefused::NoAccount(sid))?;
                 // A trip outlives the account's place in the scope, and so must the way to lift it.

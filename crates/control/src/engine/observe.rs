@@ -112,10 +112,12 @@ impl Engine {
             Subject::Together => {
                 account.gone_at.is_none() && applied.subject(&scoped(account)) == Some(subject)
             }
+            Subject::Prefix(_) => false,
         };
         let accounts: Vec<Account> = match subject {
             Subject::Account(sid) => self.store.find_account(sid).await?.into_iter().collect(),
             Subject::Together => self.store.accounts().await?,
+            Subject::Prefix(_) => Vec::new(),
         };
         Ok(accounts.iter().filter(is_meant).map(named).collect())
     }
@@ -129,7 +131,7 @@ impl Engine {
         let currencies = self.currencies.lock().unwrap_or_else(PoisonError::into_inner);
         let known = match subject {
             Subject::Account(sid) => currencies.get(&sid),
-            Subject::Together => currencies.values().next(),
+            Subject::Together | Subject::Prefix(_) => currencies.values().next(),
         };
         known.cloned().unwrap_or_default()
     }

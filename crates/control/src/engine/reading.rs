@@ -104,7 +104,8 @@ impl Engine {
             self.learn_currency(account, currency);
         }
         let used = match subject {
-            Subject::Account(_) => used,
+            // Of prefixes Twilio says nothing, so nothing is read.
+            Subject::Account(_) | Subject::Prefix(_) => used,
             Subject::Together => self.sum(applied, account, &used)?,
         };
         if begins_with_all(applied, subject) && !self.may_begin(applied).await? {

@@ -130,16 +130,8 @@ fn hash_of(limit: &Limit) -> String {
     hex(&Sha256::digest(json!(limit).to_string()))
 }
 
-fn hash_of_all(mut each: Vec<(&str, String)>) -> String {
-    each.sort_unstable();
-    let mut all = Sha256::new();
-    for (name, hash) in each {
-        // A name may hold anything, so its length says where it ends.
-        all.update(name.len().to_be_bytes());
-        all.update(name);
-        all.update(hash);
-    }
-    hex(&all.finalize())
+fn hash_of_all(each: Vec<(&str, String)>) -> String {
+    store::limits_fingerprint(each.into_iter().map(|(name, hash)| (name.to_owned(), hash)).collect())
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -273,6 +273,7 @@ fn holds_for(known: &Known, applied: &AppliedLimit, subject: Subject, sid: Sid) 
         Subject::Together => {
             known.account(sid).is_some_and(|account| applied.subject(&scoped(account)) == Some(subject))
         }
+        Subject::Prefix(_) => false,
     }
 }
 

@@ -89,6 +89,7 @@ pub enum ScopeView {
     /// What goes through the egress with one credential.
     Credential {
         /// Its SID.
+        #[schemars(schema_with = "schema::credential_sid")]
         credential: Sid,
     },
     /// What goes through the egress to numbers that begin so.

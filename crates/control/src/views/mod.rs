@@ -108,7 +108,7 @@ impl<'a> Views<'a> {
         match subject {
             Subject::Account(sid) => self.currencies.get(&sid).cloned(),
             // A sum over accounts of several currencies is refused, so any of them tells.
-            Subject::Together => self.currencies.values().next().cloned(),
+            Subject::Together | Subject::Prefix(_) => self.currencies.values().next().cloned(),
         }
     }
 }
@@ -143,7 +143,7 @@ impl Known {
     fn named(&self, subject: Subject) -> Option<NamedAccount> {
         match subject {
             Subject::Account(sid) => Some(self.name(sid)),
-            Subject::Together => None,
+            Subject::Together | Subject::Prefix(_) => None,
         }
     }
 

@@ -11,6 +11,11 @@ pub(crate) fn maybe_account_sid(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": ["string", "null"], "pattern": "^AC[0-9a-fA-F]{32}$" })
 }
 
+/// `SK…`.
+pub(crate) fn credential_sid(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "pattern": "^SK[0-9a-fA-F]{32}$" })
+}
+
 /// `UT…`.
 pub(crate) fn maybe_trigger_sid(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": ["string", "null"], "pattern": "^UT[0-9a-fA-F]{32}$" })

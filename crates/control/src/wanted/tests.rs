@@ -1,3 +1,4 @@
+use jiff::Timestamp;
 use ringfence_breaker::{Measure, NamePattern, Observation, Probe, Reset, Scope, Threshold, Window, step};
 use ringfence_model::{Amount, Sid};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ringfence_breaker::{Action, Limit, Measure, Per, Probe, Reset, Scope, Threshold, Window};
+use ringfence_breaker::{Action, DialPrefix, Limit, Measure, Per, Probe, Reset, Scope, Threshold, Window};
 use ringfence_control::node::Keep;
 use ringfence_control::people::ProtectedHost;
 use ringfence_control::second_factor::{self, Delivery};
@@ -176,7 +176,18 @@ fn whom(limit: &Limit) -> String {
         (Scope::Name(name), Per::Together) => format!("all subaccounts together that are named {name}"),
         (Scope::All, Per::Account) => "each account".to_owned(),
         (Scope::All, Per::Together) => "all accounts together".to_owned(),
+        (Scope::Tenant(tenant), Per::Account) => format!("each account, for the tenant {tenant}"),
+        (Scope::Tenant(tenant), Per::Together) => format!("the tenant {tenant}"),
+        (Scope::Credential(sid), Per::Account) => format!("each account, with the credential {sid}"),
+        (Scope::Credential(sid), Per::Together) => format!("the credential {sid}"),
+        (Scope::Destination(prefixes), Per::Account) => format!("each account, to {}", list_of(prefixes)),
+        (Scope::Destination(prefixes), Per::Together) => format!("what goes to {}", list_of(prefixes)),
+        (_, Per::Prefix) => "each beginning of a number".to_owned(),
     }
+}
+
+fn list_of(prefixes: &[DialPrefix]) -> String {
+    prefixes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 const fn measure_word(measure: Measure) -> &'static str {
@@ -207,11 +218,14 @@ fn limit_as_json(limit: &Limit) -> Value {
         Scope::NewSubaccounts => json!("new-subaccounts"),
         Scope::Name(name) => json!({ "name": name.to_string() }),
         Scope::All => json!("all"),
+        Scope::Tenant(tenant) => json!({ "tenant": tenant }),
+        Scope::Credential(sid) => json!({ "credential": sid.to_string() }),
+        Scope::Destination(prefixes) => json!({ "destination": prefixes }),
     };
     json!({
         "name": limit.name,
         "scope": scope,
-        "per": if limit.per == Per::Account { "account" } else { "together" },
+        "per": limit.per,
         "measure": measure_word(limit.measure),
         "category": limit.category,
         "window": window_word(limit.window),

@@ -138,13 +138,17 @@ fn a_scope_is_one_of_a_few_words_an_account_or_a_pattern() {
         "r.toml:20: `scope` in [[limit]]: \"subacounts\" is no scope; did you mean \"subaccounts\"?",
     );
     scope("\"everything\"", "is no scope; write an account's SID");
-    scope("\"tenant\"", "is for what goes through the egress");
+    scope("\"tenant\"", "names nobody yet");
     scope("\"AC1\"", "is not an account's SID");
     scope("\"SK00000000000000000000000000000000\"", "is no scope");
     scope("7", "this is a whole number, not a scope");
     scope("{ nmae = \"a\", name = \"b\" }", "did you mean \"name\"?");
     scope("{ name = \"\" }", "is empty, and no subaccount is named so");
-    scope("{ tenant = \"a\", name = \"b\" }", "this version does not have it yet");
+    scope("{ tenant = \"a\", name = \"b\" }", "a scope is one thing, and `name` is there too");
+    scope("{ tenant = \" \" }", "is empty");
+    scope("{ credential = \"SK1\" }", "write the SID of a credential");
+    scope("{ destination = [] }", "is empty; write a list of what numbers begin with");
+    scope("{ destination = [\"95\"] }", "is no beginning of a number");
     armed_warned("scope = \"subaccounts\"", "scope = { name = \"*\" }", "this is every subaccount");
     for (text, expected) in [
         ("\"new-subaccounts\"", Scope::NewSubaccounts),
@@ -174,19 +178,28 @@ fn a_parent_account_is_not_suspended() {
 }
 
 #[test]
-fn windows_of_the_egress_are_refused_and_so_are_unknown_ones() {
-    for window in ["minute", "hour", "rolling 24h", "rolling"] {
-        armed_refused(
-            "window = \"daily\"",
-            &format!("window = \"{window}\""),
-            "windows are counted by the egress, which this version does not have yet",
-        );
+fn what_only_the_egress_counts_is_refused_where_there_is_none_and_so_are_unknown_windows() {
+    for (line, typed) in [
+        ("window = \"daily\"", "window = \"minute\""),
+        ("window = \"daily\"", "window = \"hour\""),
+        ("window = \"daily\"", "window = \"rolling 10m\""),
+        ("scope = \"subaccounts\"", "scope = { tenant = \"shop\" }"),
+        ("scope = \"subaccounts\"", "scope = { destination = [\"+95\", \"+4479\"] }"),
+        ("scope = \"subaccounts\"", "scope = \"subaccounts\"\nper = \"prefix\""),
+    ] {
+        armed_refused(line, typed, "counts what only the egress sees, and there is none");
     }
-    armed_refused(
-        "window = \"daily\"",
-        "window = \"dayly\"",
-        "r.toml:21: `window` in [[limit]]: \"dayly\" is none of its values; did you mean \"daily\"?",
-    );
+    for (window, expected) in [
+        (
+            "dayly",
+            "r.toml:21: `window` in [[limit]]: \"dayly\" is none of its values; did you mean \"daily\"?",
+        ),
+        ("rolling", "has no time that can be read"),
+        ("rolling 1s", "is too short or too long"),
+        ("rolling 10 parsecs", "has no time that can be read"),
+    ] {
+        armed_refused("window = \"daily\"", &format!("window = \"{window}\""), expected);
+    }
     armed_refused("window = \"daily\"", "window = 1", "not a text");
 }
 
@@ -213,7 +226,7 @@ fn actions_warnings_and_probes_have_their_forms() {
         ("probe = \"$5\"", "has a currency sign"),
         ("reset = \"auto\"", "is none of its values; write \"manual\" or \"next window\""),
         ("enforce = \"no\"", "not true or false"),
-        ("per = \"each\"", "is none of its values; write \"account\" or \"together\""),
+        ("per = \"each\"", "is none of its values; write \"account\", \"together\" or \"prefix\""),
         ("measure = \"money\"", "is none of its values; write \"price\", \"usage\" or \"count\""),
         ("measure = \"count\"", "Twilio counts nothing in totalprice"),
     ] {
