@@ -30,7 +30,7 @@ use crate::keys::{Keys, LearntKeys};
 use crate::metrics::Metrics;
 use crate::recent::Recent;
 use crate::replay::ReplayCache;
-use crate::settings::{Limits, Listen, Remember, Settings, Tls};
+use crate::settings::{Limits, Listen, Remember, Settings, Tls, TwilioTls};
 use crate::snapshot::Snapshot;
 use crate::tls::{self, CertificateStore, TlsError};
 use crate::verdicts::Verdicts;
@@ -108,9 +108,6 @@ pub enum StartError {
     /// The certificate or the key cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// Twilio's certificates cannot be checked.
-    #[error("cannot check Twilio's certificates: {0}")]
-    TwilioTls(rustls::Error),
     /// ACME cannot begin.
     #[error(transparent)]
     Acme(#[from] AcmeError),
@@ -158,8 +155,8 @@ pub(crate) struct Shared {
     pub(crate) console: HostedEnd,
     pub(crate) second_factor: HostedEnd,
     pub(crate) egress: EgressEnd,
-    /// How Twilio's certificates are checked.
-    pub(crate) twilio_tls: rustls::ClientConfig,
+    /// How Twilio's certificates are checked; nothing where there was no egress at the start.
+    pub(crate) twilio_tls: Option<TwilioTls>,
     pub(crate) proxy_protocol: bool,
 }
 
@@ -274,10 +271,7 @@ impl Gateway {
             is_tls(&listeners.egress),
             limits.connections_max,
         );
-        let twilio_tls = match &settings.egress {
-            Some(egress) => egress.tls.config(),
-            None => crate::egress::client::tls(&[]).map_err(StartError::TwilioTls)?,
-        };
+        let twilio_tls = settings.egress.as_ref().map(|egress| egress.tls.clone());
         let learnt = LearntKeys::default();
         let snapshot = Snapshot::new(settings, &learnt, &metrics);
         metrics.accounts(&snapshot);

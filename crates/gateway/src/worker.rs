@@ -22,8 +22,8 @@ use crate::upstream;
 pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) client: upstream::Client,
-    /// For Twilio.
-    pub(crate) egress: egress::client::Client,
+    /// For Twilio, where there is an egress.
+    pub(crate) egress: Option<egress::client::Client>,
     #[expect(dead_code, reason = "held, not used: the receiver sees when it goes")]
     held: mpsc::Sender<Infallible>,
 }
@@ -64,7 +64,7 @@ pub(crate) fn start_worker(
 async fn run_worker(shared: Arc<Shared>, listeners: Listeners, drain: Duration) -> io::Result<()> {
     let (held, mut idle) = mpsc::channel(1);
     let client = upstream::Client::new(upstream::Settings::default());
-    let egress = egress::client::Client::new(shared.twilio_tls.clone());
+    let egress = shared.twilio_tls.as_ref().map(|tls| egress::client::Client::new(tls.config()));
     let worker = Arc::new(Worker { shared, client, egress, held });
     let gate = listeners.gate.map(into_tokio).transpose()?;
     let forward_auth = listeners.forward_auth.map(into_tokio).transpose()?;

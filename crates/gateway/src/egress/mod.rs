@@ -303,7 +303,7 @@ async fn pass(
             content_type,
             is_file: class == Some(Class::Media),
         };
-        let client = &worker.egress;
+        let client = worker.egress.as_ref().ok_or(Refusal::NotReady("the egress needs a restart"))?;
         Outgoing::new(client, &settings.twilio, head, body, (account, &known.auth_token), settings.timeout)
     };
     let priced = match class {
