@@ -12,8 +12,8 @@ use ringfence_model::Sid;
 use ringfence_signature::Refusal;
 
 use crate::Intake;
-use crate::egress::rules::EgressStore;
 use crate::admission::{Received, parameters, signed_request};
+use crate::egress::rules::EgressStore;
 use crate::key_press::KeyPress;
 use crate::settings::Route;
 

@@ -136,7 +136,8 @@ impl LearntKeys {
         let learnt = self.0.iter().filter_map(|(sid, account)| {
             let sid = of_sid(sid)?;
             let parent = account.parent.as_ref().and_then(of_sid).filter(|parent| *parent != sid);
-            let known = KnownAccount { parent, auth_token: account.token.clone(), seen: Some(account.seen.clone()) };
+            let known =
+                KnownAccount { parent, auth_token: account.token.clone(), seen: Some(account.seen.clone()) };
             Some((sid, known))
         });
         let mut accounts: BTreeMap<_, _> = learnt.collect();
@@ -210,7 +211,10 @@ mod tests {
         let (parent, child) = (Sid::new(*b"AC", 1), Sid::new(*b"AC", 2));
         let mut keys = LearntKeys::default();
         let of_child = LearntAccount { parent: Some(parent), ..learnt(child, "learnt") };
-        keys.replace([learnt(parent, "learnt"), of_child].into_iter().filter_map(usable).collect(), Instant::now());
+        keys.replace(
+            [learnt(parent, "learnt"), of_child].into_iter().filter_map(usable).collect(),
+            Instant::now(),
+        );
         let configured = [(parent, None), (child, Some(parent))].map(|(sid, parent)| EgressAccount {
             sid,
             parent,

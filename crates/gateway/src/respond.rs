@@ -112,7 +112,13 @@ impl GateBody {
 
     pub(crate) fn recorded(body: Recorder<AnswerBody>, in_work: InFlight, route: &RouteMetrics) -> Self {
         let body = ReadToEnd { body: Some(Box::new(body)), in_work: Some(in_work) };
-        Self { kind: Kind::Recorded(body), route: Some(route.clone()), _in_work: None, _working: None, _held: None }
+        Self {
+            kind: Kind::Recorded(body),
+            route: Some(route.clone()),
+            _in_work: None,
+            _working: None,
+            _held: None,
+        }
     }
 }
 

@@ -246,7 +246,8 @@ impl Gateway {
         let (listen, tls_settings, limits) =
             (settings.listen.clone(), settings.tls.clone(), settings.limits.clone());
         let drain = limits.drain;
-        let address_of = |listener: &Option<StdTcpListener>| listener.as_ref().and_then(|it| it.local_addr().ok());
+        let address_of =
+            |listener: &Option<StdTcpListener>| listener.as_ref().and_then(|it| it.local_addr().ok());
         // What leaves this machine is under TLS where there is a certificate; what does not needs none.
         let is_tls = |listener: &Option<StdTcpListener>| {
             tls.is_some() && address_of(listener).is_some_and(|address| !address.ip().is_loopback())

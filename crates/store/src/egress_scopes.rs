@@ -169,7 +169,9 @@ impl FromStr for EgressDestination {
             Some(name) if is_channel(name) && number.bytes().all(|byte| byte.is_ascii_graphic()) => {
                 Ok(Self::Prefix(text.to_owned()))
             }
-            _ => Err("a destination is a country's two capital letters, or a beginning such as +1415 or client:"),
+            _ => Err(
+                "a destination is a country's two capital letters, or a beginning such as +1415 or client:",
+            ),
         }
     }
 }

@@ -85,9 +85,7 @@ pub use challenges::{
 };
 pub use conversions::StoppedPrefix;
 pub use credentials::{Credential, NewCredential};
-pub use egress_scopes::{
-    EGRESS, EgressAccounts, EgressArea, EgressDestination, EgressScopes, UnknownScope,
-};
+pub use egress_scopes::{EGRESS, EgressAccounts, EgressArea, EgressDestination, EgressScopes, UnknownScope};
 pub use epoch::Epoch;
 pub use error::{Away, BackupError, Error, OpenError, SealedError};
 pub use factor_keys::FactorKeys;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use ringfence_breaker::price_book::{self, Unknown};
-use ringfence_gateway::settings::{Egress, EgressAccount, Listen, TwilioTls};
 use ringfence_gateway::TwilioBase;
+use ringfence_gateway::settings::{Egress, EgressAccount, Listen, TwilioTls};
 use ringfence_model::Amount;
 
 use super::control::Credentials;
@@ -57,18 +57,33 @@ pub(super) fn resolve(table: Option<Table<'_>>, listen: &Listen, problems: &mut 
         );
     }
     let mut passes = |key: &'static str| {
-        table.find(key).and_then(|field| field.choice(&[("refuse", false), ("pass", true)], problems)).unwrap_or(false)
+        table
+            .find(key)
+            .and_then(|field| field.choice(&[("refuse", false), ("pass", true)], problems))
+            .unwrap_or(false)
     };
     typed.passes_unknown_operations = passes("unknown_operations");
     typed.passes_foreign_twiml = passes("foreign_twiml");
     typed.passes_unknown_twiml = passes("unknown_twiml");
     for (key, is_passed, what) in [
-        ("unknown_operations", typed.passes_unknown_operations, "operations without a price pass every limit"),
-        ("foreign_twiml", typed.passes_foreign_twiml, "a call can be led by anybody's TwiML, past every limit"),
+        (
+            "unknown_operations",
+            typed.passes_unknown_operations,
+            "operations without a price pass every limit",
+        ),
+        (
+            "foreign_twiml",
+            typed.passes_foreign_twiml,
+            "a call can be led by anybody's TwiML, past every limit",
+        ),
         ("unknown_twiml", typed.passes_unknown_twiml, "TwiML without a price passes every limit"),
     ] {
         if is_passed {
-            table.doubtful(key, format_args!("with \"pass\" {what}; refuse it again once you know what needs it"), problems);
+            table.doubtful(
+                key,
+                format_args!("with \"pass\" {what}; refuse it again once you know what needs it"),
+                problems,
+            );
         }
     }
     if let Some(unknown) = table.find("unknown_price").and_then(|field| unknown_price(field, problems)) {
@@ -108,8 +123,9 @@ impl Typed {
             problems.error_of_file("[listen] has `egress`, and no account has an auth token to ask Twilio with; give an [[account]] auth_token");
             return None;
         }
-        let tls = TwilioTls::new(&twilio.client.extra_roots)
-            .map_err(|error| problems.error_of_file(format!("Twilio's certificates cannot be checked: {error}")));
+        let tls = TwilioTls::new(&twilio.client.extra_roots).map_err(|error| {
+            problems.error_of_file(format!("Twilio's certificates cannot be checked: {error}"))
+        });
         let base = twilio.client.base.to_string().parse::<TwilioBase>();
         let base = base.map_err(|error| problems.error_of_file(format!("`base_url` in [twilio]: {error}")));
         let account = |account: &Credentials| EgressAccount {

@@ -6,8 +6,8 @@
 
 mod account;
 mod console;
-mod egress;
 pub(crate) mod control;
+mod egress;
 mod heads;
 mod keep;
 mod limit;
@@ -120,7 +120,8 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
     let store = store::resolve(table(&root, "store", &store::SECTION, &mut problems), around, &mut problems);
     let twilio =
         twilio::resolve(table(&root, "twilio", &twilio::SECTION, &mut problems), around, &mut problems);
-    let egress = egress::resolve(table(&root, "egress", &egress::SECTION, &mut problems), &listen, &mut problems);
+    let egress =
+        egress::resolve(table(&root, "egress", &egress::SECTION, &mut problems), &listen, &mut problems);
     let errors_before = problems.errors_len();
     let account_tables = tables(&root, "account", &account::SECTION, &mut problems);
     let accounts = account::resolve(&account_tables, has_store, around, &mut problems);
@@ -215,11 +216,8 @@ fn check_parts_together(root: &Table<'_>, listen: &Listen, parts: &Parts, proble
         );
     }
     let listen_table = root.find("listen").and_then(|field| field.as_table(&listen::SECTION));
-    let hosted = [
-        ("console", listen.console),
-        ("second_factor", listen.second_factor),
-        ("egress", listen.egress),
-    ];
+    let hosted =
+        [("console", listen.console), ("second_factor", listen.second_factor), ("egress", listen.egress)];
     let is_public = |address: Option<SocketAddr>| address.is_some_and(|address| !address.ip().is_loopback());
     if has_tls && listen.gate.is_none() && !hosted.iter().any(|(_, address)| is_public(*address)) {
         problems.error(

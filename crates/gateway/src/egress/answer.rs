@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ALT_SVC, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION, SET_COOKIE,
-    STRICT_TRANSPORT_SECURITY, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    ALT_SVC, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION,
+    SET_COOKIE, STRICT_TRANSPORT_SECURITY, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::response::Parts;
 use http::{HeaderValue, Response};
@@ -74,7 +74,11 @@ async fn whole(body: Incoming) -> Result<Bytes, Refusal> {
 }
 
 /// The answer for the caller.
-pub(crate) fn pass_on(parts: Parts, content: Content, links: &LedBack<'_>) -> Result<Response<GateBody>, Refusal> {
+pub(crate) fn pass_on(
+    parts: &Parts,
+    content: Content,
+    links: &LedBack<'_>,
+) -> Result<Response<GateBody>, Refusal> {
     let (headers, is_redirect) = (headers(&parts.headers), parts.status.is_redirection());
     let mut headers = headers;
     if let Some(location) = headers.get(LOCATION) {
@@ -112,7 +116,8 @@ fn led_back(location: &str, links: &LedBack<'_>) -> Option<String> {
     }
     let uri: http::Uri = location.parse().ok()?;
     let authority = uri.authority()?.as_str();
-    let is_storage = STORAGE.iter().any(|domain| authority.ends_with(domain)) && !authority.contains(['@', ':']);
+    let is_storage =
+        STORAGE.iter().any(|domain| authority.ends_with(domain)) && !authority.contains(['@', ':']);
     let is_ours = links.base.split(location).is_some();
     (uri.scheme_str() == Some("https") && (is_storage || is_ours)).then(|| location.to_owned())
 }
@@ -130,7 +135,9 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// The fields that may be passed on: none that belongs to the connection, none that sets something for Twilio's host.
 fn headers(from: &HeaderMap) -> HeaderMap {
     let named_by_connection = |name: &HeaderName| {
-        from.get_all(CONNECTION).iter().any(|value| crate::http_rules::has_token(value.as_bytes(), name.as_str().as_bytes()))
+        from.get_all(CONNECTION)
+            .iter()
+            .any(|value| crate::http_rules::has_token(value.as_bytes(), name.as_str().as_bytes()))
     };
     let kept = from.iter().filter(|(name, _)| !NOT_PASSED.contains(name) && !named_by_connection(name));
     kept.map(|(name, value)| (name.clone(), value.clone())).collect()
@@ -207,7 +214,10 @@ mod tests {
         for (location, led) in [
             ("https://api.twilio.com/2010-04-01/x", Some("http://egress/api.twilio.com/2010-04-01/x")),
             ("https://media.twiliocdn.com/a?b", Some("https://media.twiliocdn.com/a?b")),
-            ("https://s3-external-1.amazonaws.com/media/a", Some("https://s3-external-1.amazonaws.com/media/a")),
+            (
+                "https://s3-external-1.amazonaws.com/media/a",
+                Some("https://s3-external-1.amazonaws.com/media/a"),
+            ),
             ("http://media.twiliocdn.com/a", None),
             ("https://evil.com/.amazonaws.com", None),
             ("https://u:p@media.twiliocdn.com/a", None),

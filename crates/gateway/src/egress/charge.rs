@@ -1,8 +1,8 @@
 //! What a priced request can cost at most, and the form that keeps it so.
 
 use ringfence_breaker::charge::{
-    Approval, Body, Call, Lookup, LookupVersion, Message, Purchase, Recipient, Sender, TimeLimit, Unpriced, Verification,
-    VerificationChannel,
+    Approval, Body, Call, Lookup, LookupVersion, Message, Purchase, Recipient, Sender, TimeLimit, Unpriced,
+    Verification, VerificationChannel,
 };
 use ringfence_breaker::price_book::NumberType;
 use ringfence_breaker::{Charge, PriceBook};
@@ -30,15 +30,20 @@ pub(crate) struct Worth {
 }
 
 /// Understands a request. `fields` are its form, or its query where it has no form.
-pub(crate) fn of(priced: Priced, target: &Target<'_>, fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {
+pub(crate) fn of(
+    priced: Priced,
+    target: &Target<'_>,
+    fields: Form,
+    book: &PriceBook,
+) -> Result<Worth, Refusal> {
     match priced {
         Priced::MessageCreate => message(fields, book),
-        Priced::CallCreate => call(fields, book, false),
-        Priced::ParticipantCreate => call(fields, book, true),
+        Priced::CallCreate => call(&fields, book, false),
+        Priced::ParticipantCreate => call(&fields, book, true),
         Priced::CallUpdate => call_update(fields),
         Priced::VerificationStart => verification(fields, book),
         Priced::VerificationCheck => {
-            let charge = Approval.charge(book).map_err(unpriced)?;
+            let charge = Approval.charge(book).map_err(|why| unpriced(&why))?;
             Ok(Worth { charge, form: fields, to: None, from: None, destination: None })
         }
         Priced::LookupFetch => lookup(target, fields, book),
@@ -68,35 +73,38 @@ fn message(fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {
         scheduled: text(&fields, "ScheduleType").is_some() || text(&fields, "SendAt").is_some(),
         redacted: text(&fields, "ContentRetention").is_some() || text(&fields, "AddressRetention").is_some(),
     };
-    let charge = message.charge(book).map_err(unpriced)?;
+    let charge = message.charge(book).map_err(|why| unpriced(&why))?;
     let destination = recipient.phone();
     let (to, from) = (Some(to.to_owned()), from.map(str::to_owned));
     Ok(Worth { charge, to, from, destination, form: fields })
 }
 
-fn call(fields: Form, book: &PriceBook, conference: bool) -> Result<Worth, Refusal> {
-    let (to, from) = (required(&fields, "To")?, required(&fields, "From")?);
+fn call(fields: &Form, book: &PriceBook, conference: bool) -> Result<Worth, Refusal> {
+    let (to, from) = (required(fields, "To")?, required(fields, "From")?);
     let recipient = Recipient::parse(to);
-    let time_limit = match text(&fields, "TimeLimit") {
-        Some(text) => Some(text.parse().map_err(|_| Refusal::Field("TimeLimit is no number of seconds".to_owned()))?),
+    let time_limit = match text(fields, "TimeLimit") {
+        Some(text) => {
+            Some(text.parse().map_err(|_| Refusal::Field("TimeLimit is no number of seconds".to_owned()))?)
+        }
         None => None,
     };
     let records = ["Record", "ConferenceRecord"].iter().any(|name| {
         // A conference is recorded with `record-from-start`, and not with `do-not-record`.
-        text(&fields, name).is_some_and(|value| !matches!(value.to_ascii_lowercase().as_str(), "false" | "do-not-record"))
+        text(fields, name)
+            .is_some_and(|value| !matches!(value.to_ascii_lowercase().as_str(), "false" | "do-not-record"))
     });
     let call = Call {
         to: recipient,
         from: PhoneNumber::parse(from).ok(),
         time_limit,
         record: records,
-        machine_detection: text(&fields, "MachineDetection").is_some() || is_true(&fields, "AsyncAmd"),
+        machine_detection: text(fields, "MachineDetection").is_some() || is_true(fields, "AsyncAmd"),
         conference,
     };
-    let timed = call.charge(book).map_err(unpriced)?;
+    let timed = call.charge(book).map_err(|why| unpriced(&why))?;
     let form = match timed.time_limit {
         TimeLimit::Asked(_) => fields.clone(),
-        TimeLimit::Set(seconds) => form::with(&fields, "TimeLimit", &seconds.to_string()),
+        TimeLimit::Set(seconds) => form::with(fields, "TimeLimit", &seconds.to_string()),
     };
     let (to, from) = (Some(to.to_owned()), Some(from.to_owned()));
     Ok(Worth { charge: timed.charge, to, from, destination: recipient.phone(), form })
@@ -106,7 +114,8 @@ fn call(fields: Form, book: &PriceBook, conference: bool) -> Result<Worth, Refus
 fn call_update(fields: Form) -> Result<Worth, Refusal> {
     if text(&fields, "TimeLimit").is_some() {
         return Err(Refusal::Field(
-            "TimeLimit is part of what was set aside when the call was made, and cannot be changed".to_owned(),
+            "TimeLimit is part of what was set aside when the call was made, and cannot be changed"
+                .to_owned(),
         ));
     }
     Ok(Worth { charge: Charge { lines: Vec::new() }, form: fields, to: None, from: None, destination: None })
@@ -122,7 +131,9 @@ fn verification(fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {
     let (to, channel) = (required(&fields, "To")?, required(&fields, "Channel")?);
     let number = PhoneNumber::parse(to).ok();
     let channel = VerificationChannel::parse(channel);
-    let charge = Verification { to: number, channel, custom_message: text(&fields, "CustomMessage") }.charge(book).map_err(unpriced)?;
+    let charge = Verification { to: number, channel, custom_message: text(&fields, "CustomMessage") }
+        .charge(book)
+        .map_err(|why| unpriced(&why))?;
     let to = Some(to.to_owned());
     Ok(Worth { charge, to, from: None, destination: number, form: fields })
 }
@@ -136,7 +147,7 @@ fn lookup(target: &Target<'_>, fields: Form, book: &PriceBook) -> Result<Worth, 
         Some("v1") => (LookupVersion::V1, joined(&["Type", "AddOns"])),
         _ => (LookupVersion::V2, joined(&["Fields"])),
     };
-    let charge = Lookup { version, packages: &packages }.charge(book).map_err(unpriced)?;
+    let charge = Lookup { version, packages: &packages }.charge(book).map_err(|why| unpriced(&why))?;
     Ok(Worth { charge, form: fields, to: None, from: None, destination: None })
 }
 
@@ -156,7 +167,7 @@ fn purchase(target: &Target<'_>, fields: Form, book: &PriceBook) -> Result<Worth
         (None, Some(area)) => Purchase::of_area(area, number_type).charge(book),
         _ => return Err(Refusal::Field("give either PhoneNumber or AreaCode".to_owned())),
     };
-    let charge = charge.map_err(unpriced)?;
+    let charge = charge.map_err(|why| unpriced(&why))?;
     Ok(Worth { charge, form: fields, to: None, from: None, destination: None })
 }
 
@@ -168,6 +179,6 @@ fn is_true(fields: &Form, name: &str) -> bool {
     text(fields, name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
-fn unpriced(why: Unpriced) -> Refusal {
+fn unpriced(why: &Unpriced) -> Refusal {
     Refusal::UnknownPrice(why.to_string())
 }

@@ -72,7 +72,11 @@ impl Client {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => {
                 let failure = if error.is_connect() { Failure::NotSent } else { Failure::InDoubt };
-                tracing::warn!(error = chain(&error), sent = failure == Failure::InDoubt, "Twilio did not answer");
+                tracing::warn!(
+                    error = chain(&error),
+                    sent = failure == Failure::InDoubt,
+                    "Twilio did not answer"
+                );
                 Err(failure)
             }
             Err(_) => {

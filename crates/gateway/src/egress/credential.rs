@@ -71,7 +71,11 @@ impl Presented {
             Some(account) => scopes.accounts.contains(account),
             None => self.user == found.sid,
         };
-        if is_its_own { Ok(Holder { credential: found.sid, scopes, account }) } else { Err(Refusal::Unauthorized) }
+        if is_its_own {
+            Ok(Holder { credential: found.sid, scopes, account })
+        } else {
+            Err(Refusal::Unauthorized)
+        }
     }
 }
 

@@ -58,7 +58,8 @@ fn method(form: &Form, name: &str) -> Method {
 /// of its connection, is not part of what is asked.
 pub(crate) fn leads_to_a_route(url: &str, method: &Method, routes: &[ActiveRoute]) -> bool {
     let url = url.split_once('#').map_or(url, |(url, _)| url);
-    let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'"' | b'<' | b'>' | b'^' | b'`');
+    let is_plain =
+        |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'"' | b'<' | b'>' | b'^' | b'`');
     if !url.bytes().all(is_plain) {
         return false;
     }
@@ -85,7 +86,8 @@ pub(crate) fn leads_to_a_route(url: &str, method: &Method, routes: &[ActiveRoute
         let shown = public.to_string();
         // What the public URL has before the path that reaches the gate.
         let prefix = shown.get(public.scheme().len() + "://".len() + authority.len()..).unwrap_or_default();
-        let answers = matches!(active.route.upstream, Upstream::Application(_)) && active.route.mode == Mode::Enforce;
+        let answers =
+            matches!(active.route.upstream, Upstream::Application(_)) && active.route.mode == Mode::Enforce;
         answers
             && public.scheme().eq_ignore_ascii_case(scheme)
             && is_same_authority(scheme, &authority, host)
@@ -99,6 +101,8 @@ pub(crate) fn leads_to_a_route(url: &str, method: &Method, routes: &[ActiveRoute
 /// Names have no case, and the port of the scheme may be left out.
 fn is_same_authority(scheme: &str, one: &str, other: &str) -> bool {
     let port = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
-    let bare = |text: &str| text.to_ascii_lowercase().strip_suffix(port).map_or(text.to_ascii_lowercase(), str::to_owned);
+    let bare = |text: &str| {
+        text.to_ascii_lowercase().strip_suffix(port).map_or(text.to_ascii_lowercase(), str::to_owned)
+    };
     bare(one) == bare(other)
 }

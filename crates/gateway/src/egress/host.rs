@@ -11,10 +11,41 @@ use http::uri::{Authority, Scheme};
 
 /// The products whose API the egress passes on, by the first label of their hosts.
 const PRODUCTS: &[&str] = &[
-    "accounts", "api", "assistants", "bulkexports", "chat", "content", "conversations", "events", "flex-api",
-    "frontline-api", "insights", "intelligence", "ip-messaging", "lookups", "marketplace", "messaging", "microvisor",
-    "monitor", "notify", "numbers", "preview", "pricing", "proxy", "routes", "serverless", "studio", "supersim", "sync",
-    "taskrouter", "trunking", "trusthub", "verify", "video", "voice", "wireless",
+    "accounts",
+    "api",
+    "assistants",
+    "bulkexports",
+    "chat",
+    "content",
+    "conversations",
+    "events",
+    "flex-api",
+    "frontline-api",
+    "insights",
+    "intelligence",
+    "ip-messaging",
+    "lookups",
+    "marketplace",
+    "messaging",
+    "microvisor",
+    "monitor",
+    "notify",
+    "numbers",
+    "preview",
+    "pricing",
+    "proxy",
+    "routes",
+    "serverless",
+    "studio",
+    "supersim",
+    "sync",
+    "taskrouter",
+    "trunking",
+    "trusthub",
+    "verify",
+    "video",
+    "voice",
+    "wireless",
 ];
 
 /// Hosts that do nothing but make and return credentials. They are known so that the refusal can say why.
@@ -92,10 +123,9 @@ impl TwilioBase {
     /// The URI of a path and query at one of Twilio's hosts.
     pub(crate) fn uri(&self, host: TwilioHost<'_>, path_and_query: &str) -> Option<Uri> {
         let builder = match self {
-            Self::Twilio => Uri::builder()
-                .scheme(Scheme::HTTPS)
-                .authority(host.name())
-                .path_and_query(path_and_query),
+            Self::Twilio => {
+                Uri::builder().scheme(Scheme::HTTPS).authority(host.name()).path_and_query(path_and_query)
+            }
             Self::One { scheme, authority, path } => Uri::builder()
                 .scheme(scheme.clone())
                 .authority(authority.clone())
@@ -110,7 +140,9 @@ impl TwilioBase {
         let at_one = || {
             let Self::One { scheme, authority, path } = self else { return None };
             let rest = url.strip_prefix(scheme.as_str())?.strip_prefix("://")?;
-            host_and_rest(rest.strip_prefix(authority.as_str())?.strip_prefix(path.as_str())?.strip_prefix('/')?)
+            host_and_rest(
+                rest.strip_prefix(authority.as_str())?.strip_prefix(path.as_str())?.strip_prefix('/')?,
+            )
         };
         own.or_else(at_one)
     }
@@ -133,7 +165,8 @@ impl FromStr for TwilioBase {
         if authority.host().eq_ignore_ascii_case("twilio.com") || authority.host().ends_with(DOMAIN) {
             return Ok(Self::Twilio);
         }
-        let path = parts.path_and_query.map_or(String::new(), |path| path.path().trim_end_matches('/').to_owned());
+        let path =
+            parts.path_and_query.map_or(String::new(), |path| path.path().trim_end_matches('/').to_owned());
         Ok(Self::One { scheme, authority, path })
     }
 }
@@ -151,10 +184,26 @@ mod tests {
     #[test]
     fn a_host_that_is_not_listed_or_is_spelled_another_way_is_none() {
         for name in [
-            "", "twilio.com", ".twilio.com", "api.twilio.com.", "API.twilio.com", "api.Twilio.com", "apitwilio.com",
-            "evil.com", "api.twilio.com.evil.com", "api.twilio.com@evil.com", "api.twilio.com:443", "www.twilio.com",
-            "console.twilio.com", "api..twilio.com", "api.evil/.ie1.twilio.com", "api.a.b.ie1.twilio.com",
-            "api.dublin.twilio.com", "api.-x.ie1.twilio.com", "api%2etwilio.com", "mcs.us1.twilio.com",
+            "",
+            "twilio.com",
+            ".twilio.com",
+            "api.twilio.com.",
+            "API.twilio.com",
+            "api.Twilio.com",
+            "apitwilio.com",
+            "evil.com",
+            "api.twilio.com.evil.com",
+            "api.twilio.com@evil.com",
+            "api.twilio.com:443",
+            "www.twilio.com",
+            "console.twilio.com",
+            "api..twilio.com",
+            "api.evil/.ie1.twilio.com",
+            "api.a.b.ie1.twilio.com",
+            "api.dublin.twilio.com",
+            "api.-x.ie1.twilio.com",
+            "api%2etwilio.com",
+            "mcs.us1.twilio.com",
         ] {
             assert_eq!(TwilioHost::parse(name), None, "{name}");
         }
@@ -193,8 +242,12 @@ mod tests {
             assert_eq!((host.name(), rest), ("verify.twilio.com", "/v2/S?a"));
         }
         for url in [
-            "http://verify.twilio.com/v2", "https://evil.com/verify.twilio.com/", "https://verify.twilio.com.evil.com/",
-            "https://u@verify.twilio.com/", "//verify.twilio.com/", "http://127.0.0.1:40100/x/verify.twilio.com/v2",
+            "http://verify.twilio.com/v2",
+            "https://evil.com/verify.twilio.com/",
+            "https://verify.twilio.com.evil.com/",
+            "https://u@verify.twilio.com/",
+            "//verify.twilio.com/",
+            "http://127.0.0.1:40100/x/verify.twilio.com/v2",
         ] {
             assert!(one.split(url).is_none(), "{url}");
         }

@@ -52,18 +52,33 @@ pub(crate) fn clean(json: &Bytes, links: &impl Links) -> Result<Bytes, NotJson> 
 pub(crate) fn is_secret_name(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     let plain: String = lower.chars().filter(|c| *c != '_' && *c != '-').collect();
-    const CURSORS: [&str; 8] = [
-        "pagetoken", "nexttoken", "previoustoken", "nextpagetoken", "previouspagetoken", "startingtoken", "prevtoken",
-        "synctoken",
-    ];
-    if CURSORS.contains(&plain.as_str()) {
-        return false;
-    }
-    const ENDS: [&str; 9] = [
-        "secret", "token", "password", "privatekey", "secretkey", "tokens", "secrets", "passphrase", "credential",
-    ];
-    ENDS.iter().any(|end| plain.ends_with(end))
+    !CURSORS.contains(&plain.as_str()) && SECRETS.iter().any(|end| plain.ends_with(end))
 }
+
+/// Names without their underscores and hyphens, in lower case.
+const CURSORS: [&str; 8] = [
+    "pagetoken",
+    "nexttoken",
+    "previoustoken",
+    "nextpagetoken",
+    "previouspagetoken",
+    "startingtoken",
+    "prevtoken",
+    "synctoken",
+];
+
+/// How the names of secrets end, written likewise.
+const SECRETS: [&str; 9] = [
+    "secret",
+    "token",
+    "password",
+    "privatekey",
+    "secretkey",
+    "tokens",
+    "secrets",
+    "passphrase",
+    "credential",
+];
 
 /// What the names around a value say of it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -274,12 +289,15 @@ mod tests {
             (r#"{"sid":1, "auth_token" : "x"}"#, r#"{"sid":1}"#),
             (r#"{"sid":1,"auth_token":"x","b":2}"#, r#"{"sid":1,"b":2}"#),
             (r#"{"secret":"x","auth_token":"x","b":2}"#, r#"{"b":2}"#),
-            (r#"{"secret":"x","auth_token":"x"}"#, r#"{}"#),
+            (r#"{"secret":"x","auth_token":"x"}"#, "{}"),
             (r#"{"a":1,"secret":"x","auth_token":"x"}"#, r#"{"a":1}"#),
             (r#"{"a":1,"secret":"x","auth_token":"x","b":2}"#, r#"{"a":1,"b":2}"#),
             (r#"{"auth\u005ftoken":"x","b":2}"#, r#"{"b":2}"#),
             (r#"{"AuthToken":"x","Auth-Token":1,"b":2}"#, r#"{"b":2}"#),
-            (r#"{"accounts":[{"sid":1,"auth_token":"a"},{"auth_token":"b"}]}"#, r#"{"accounts":[{"sid":1},{}]}"#),
+            (
+                r#"{"accounts":[{"sid":1,"auth_token":"a"},{"auth_token":"b"}]}"#,
+                r#"{"accounts":[{"sid":1},{}]}"#,
+            ),
             (r#"{"secret":{"url":"https://api.twilio.com/a"},"b":[[]]}"#, r#"{"b":[[]]}"#),
             (r#"{"b":{"c":{"secondary_auth_token":null}}}"#, r#"{"b":{"c":{}}}"#),
             (r#"{"auth_token":"1","auth_token":"2","a":"\""}"#, r#"{"a":"\""}"#),
@@ -315,7 +333,12 @@ mod tests {
     #[test]
     fn what_has_nothing_to_change_stays_byte_for_byte() {
         for json in [
-            "{ \"b\" : 1.50, \"a\":[ 1e3 ,null ] ,\n\"c\":\"\\u00fc\"}\n", "[]", "\"token\"", "12", " { } ", "[{},[{}]]",
+            "{ \"b\" : 1.50, \"a\":[ 1e3 ,null ] ,\n\"c\":\"\\u00fc\"}\n",
+            "[]",
+            "\"token\"",
+            "12",
+            " { } ",
+            "[{},[{}]]",
         ] {
             assert_eq!(cleaned(json), json);
         }

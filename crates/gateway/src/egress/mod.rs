@@ -319,7 +319,9 @@ async fn pass(
     };
     let end = &worker.shared.egress;
     let rules = end.rules.load_full().ok_or(Refusal::NotReady("limits and prices are not known yet"))?;
-    let book = rules.book(account).ok_or_else(|| Refusal::UnknownPrice("this account has no price book".to_owned()))?;
+    let book = rules
+        .book(account)
+        .ok_or_else(|| Refusal::UnknownPrice("this account has no price book".to_owned()))?;
     let fields = if priced == Priced::LookupFetch { query } else { form.cloned().unwrap_or_default() };
     scope::sender(&holder, priced, &target, &fields)?;
     scope::destination(&holder, priced, &fields)?;
@@ -337,7 +339,8 @@ async fn pass(
     let work = tokio::spawn(async move {
         let (end, _place) = (&worker.shared.egress, place);
         let store = end.store()?;
-        let wanted = priced::Wanted { holder: &holder, account, known: &known, priced, worth: &worth, patience };
+        let wanted =
+            priced::Wanted { holder: &holder, account, known: &known, priced, worth: &worth, patience };
         let reservation = priced::admit(end, &store, &rules, end.ledger_now(), &wanted).await?;
         let links = LedBack { base: &base, own: own.as_deref() };
         priced::send(end, &store, reservation, priced, outgoing, &links).await
@@ -362,7 +365,7 @@ async fn send_free(
     })?;
     let (parts, body) = response.into_parts();
     let content = answer::read(&parts, body, class == Some(Class::Media)).await?;
-    let response = answer::pass_on(parts, content, links)?;
+    let response = answer::pass_on(&parts, content, links)?;
     // A file keeps its place, and the worker alive, to its end.
     let worker = Arc::clone(worker);
     Ok(response.map(|body| body.holding((place, worker))))
@@ -395,13 +398,14 @@ impl Content {
             return Err(Refusal::BadRequest("body_of_a_read"));
         }
         let kind = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-        let media = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
+        let media =
+            kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
         let may_be_json = target.host.product != "api" && !matches!(class, Some(Class::Priced(_)));
         match media.as_slice() {
             b"application/x-www-form-urlencoded" => form::read(&body).map(Self::Form),
             b"application/json" if may_be_json => {
-                let value: serde_json::Value =
-                    serde_json::from_slice(&body).map_err(|_| Refusal::Field("the body is no JSON".to_owned()))?;
+                let value: serde_json::Value = serde_json::from_slice(&body)
+                    .map_err(|_| Refusal::Field("the body is no JSON".to_owned()))?;
                 let mut texts = Form::new();
                 collect_texts(&value, &mut texts);
                 Ok(Self::Json(texts, body))

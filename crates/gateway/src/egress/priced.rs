@@ -69,12 +69,18 @@ pub(crate) async fn admit(
     }
 }
 
-async fn reservation(store: &Store, rules: &EgressRules, wanted: &Wanted<'_>) -> Result<NewReservation, Refusal> {
+async fn reservation(
+    store: &Store,
+    rules: &EgressRules,
+    wanted: &Wanted<'_>,
+) -> Result<NewReservation, Refusal> {
     let Wanted { holder, account, known, priced, worth, patience } = wanted;
     let seen = known.seen.as_ref();
     let looks_at_what_is_seen = |scope: &Scope| matches!(scope, Scope::Name(_) | Scope::NewSubaccounts);
     if seen.is_none() && rules.limits.iter().any(|applied| looks_at_what_is_seen(&applied.limit.scope)) {
-        return Err(Refusal::NotReady("this account was not read from Twilio yet, and limits look at its name or age"));
+        return Err(Refusal::NotReady(
+            "this account was not read from Twilio yet, and limits look at its name or age",
+        ));
     }
     let asked = Asked {
         account: ScopedAccount {
@@ -158,7 +164,7 @@ pub(crate) async fn send(
     let content = answer::read(&parts, body, false).await;
     let sent = became(priced, status, content.as_ref().ok());
     answer_for(end, store, reservation, sent, now()).await;
-    answer::pass_on(parts, content?, links)
+    answer::pass_on(&parts, content?, links)
 }
 
 /// What Twilio's answer says of what was made.
@@ -200,14 +206,14 @@ mod tests {
 
     use super::*;
 
-    fn json(text: &'static str) -> Option<Content> {
-        Some(Content::Json(Bytes::from_static(text.as_bytes())))
+    fn json(text: &'static str) -> Content {
+        Content::Json(Bytes::from_static(text.as_bytes()))
     }
 
     #[test]
     fn what_twilio_answered_says_what_was_made() {
         let sid = Sid::new(*b"SM", 7);
-        let made = json("{\"sid\":\"SM00000000000000000000000000000007\"}");
+        let made = Some(json("{\"sid\":\"SM00000000000000000000000000000007\"}"));
         let of = |status: u16, content: &Option<Content>| {
             became(Priced::MessageCreate, StatusCode::from_u16(status).unwrap(), content.as_ref())
         };
@@ -218,10 +224,12 @@ mod tests {
         for status in [100, 301, 307, 408, 500, 502, 503, 504] {
             assert_eq!(of(status, &made), Sent::InDoubt, "{status}");
         }
-        for odd in [None, json("{}"), json("{\"sid\":\"CA00000000000000000000000000000007\"}"), json("<"), Some(Content::Nothing)] {
+        let others =
+            ["{}", "{\"sid\":\"CA00000000000000000000000000000007\"}", "<"].map(|text| Some(json(text)));
+        for odd in others.into_iter().chain([None, Some(Content::Nothing)]) {
             assert_eq!(of(201, &odd), Sent::InDoubt, "{odd:?}");
         }
-        let lookup = became(Priced::LookupFetch, StatusCode::OK, json("{}").as_ref());
+        let lookup = became(Priced::LookupFetch, StatusCode::OK, Some(&json("{}")));
         assert_eq!(lookup, Sent::Made(None), "it has no SID");
     }
 }

@@ -125,6 +125,10 @@ impl Refusal {
 
     /// The status it is answered with.
     pub(crate) fn status(&self) -> StatusCode {
+        // A window that ends soon is worth waiting for; what ends with the day is not.
+        if matches!(self, Self::DoesNotFit { until: Some(until), .. } if *until <= SHORT) {
+            return StatusCode::TOO_MANY_REQUESTS;
+        }
         match self {
             Self::BadRequest(_)
             | Self::CredentialsInUrl
@@ -148,10 +152,8 @@ impl Refusal {
             | Self::ForeignTwiml(_)
             | Self::UnknownTwiml(_)
             | Self::UnknownPrice(_)
-            | Self::Tripped { .. } => StatusCode::FORBIDDEN,
-            // A window that ends soon is worth waiting for; what ends with the day is not.
-            Self::DoesNotFit { until: Some(until), .. } if *until <= SHORT => StatusCode::TOO_MANY_REQUESTS,
-            Self::DoesNotFit { .. } => StatusCode::FORBIDDEN,
+            | Self::Tripped { .. }
+            | Self::DoesNotFit { .. } => StatusCode::FORBIDDEN,
             Self::OpenOnly { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::NotReadBack | Self::StoreAway | Self::NotReady(_) | Self::Overloaded => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -202,7 +204,9 @@ impl Refusal {
     /// The limit that it is about.
     pub(crate) fn limit(&self) -> Option<&str> {
         match self {
-            Self::DoesNotFit { limit, .. } | Self::Tripped { limit, .. } | Self::OpenOnly { limit, .. } => Some(limit),
+            Self::DoesNotFit { limit, .. } | Self::Tripped { limit, .. } | Self::OpenOnly { limit, .. } => {
+                Some(limit)
+            }
             _ => None,
         }
     }
@@ -359,9 +363,15 @@ mod tests {
     fn only_what_passes_soon_asks_to_try_again() {
         let fits = |until| Refusal::DoesNotFit { limit: "l".to_owned(), until };
         let answer = fits(Some(Duration::from_secs(30))).answer();
-        assert_eq!((answer.status().as_u16(), &answer.headers()["retry-after"]), (429, &HeaderValue::from(30)));
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["retry-after"]),
+            (429, &HeaderValue::from(30))
+        );
         let answer = fits(Some(Duration::from_hours(20))).answer();
-        assert_eq!((answer.status().as_u16(), &answer.headers()["retry-after"]), (403, &HeaderValue::from(72_000)));
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["retry-after"]),
+            (403, &HeaderValue::from(72_000))
+        );
         assert_eq!(fits(None).answer().headers().get("retry-after"), None);
     }
 }

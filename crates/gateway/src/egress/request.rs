@@ -6,8 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MATCH,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE, USER_AGENT,
 };
 use http::{Method, Request, Response};
 use http_body_util::Full;
@@ -65,7 +65,8 @@ impl Outgoing {
         within: Duration,
     ) -> Result<Self, Refusal> {
         let path_and_query = head.path_and_query.as_deref().unwrap_or(head.target.path_and_query);
-        let uri = base.uri(head.target.host, path_and_query).ok_or(Refusal::BadRequest("target_malformed"))?;
+        let uri =
+            base.uri(head.target.host, path_and_query).ok_or(Refusal::BadRequest("target_malformed"))?;
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = head.method.clone();
         *request.uri_mut() = uri;

@@ -43,7 +43,12 @@ pub(crate) fn named_accounts(holder: &Holder, fields: &Form) -> Result<(), Refus
 }
 
 /// Whether the credential may send as this sender, where it lists some.
-pub(crate) fn sender(holder: &Holder, priced: Priced, target: &Target<'_>, form: &Form) -> Result<(), Refusal> {
+pub(crate) fn sender(
+    holder: &Holder,
+    priced: Priced,
+    target: &Target<'_>,
+    form: &Form,
+) -> Result<(), Refusal> {
     let listed = &holder.scopes.senders;
     if listed.is_empty() {
         return Ok(());
@@ -55,7 +60,9 @@ pub(crate) fn sender(holder: &Holder, priced: Priced, target: &Target<'_>, form:
             let mut named = senders.into_iter().flatten().peekable();
             named.peek().is_some() && named.all(is_listed)
         }
-        Priced::VerificationStart | Priced::VerificationCheck => target.segments().nth(2).is_some_and(is_listed),
+        Priced::VerificationStart | Priced::VerificationCheck => {
+            target.segments().nth(2).is_some_and(is_listed)
+        }
         // Nobody sends here.
         Priced::CallUpdate | Priced::LookupFetch | Priced::NumberPurchase => true,
     };
@@ -66,8 +73,13 @@ pub(crate) fn sender(holder: &Holder, priced: Priced, target: &Target<'_>, form:
 pub(crate) fn destination(holder: &Holder, priced: Priced, form: &Form) -> Result<(), Refusal> {
     let listed = &holder.scopes.destinations;
     let reaches_somebody = match priced {
-        Priced::MessageCreate | Priced::CallCreate | Priced::ParticipantCreate | Priced::VerificationStart => true,
-        Priced::VerificationCheck | Priced::CallUpdate | Priced::LookupFetch | Priced::NumberPurchase => false,
+        Priced::MessageCreate
+        | Priced::CallCreate
+        | Priced::ParticipantCreate
+        | Priced::VerificationStart => true,
+        Priced::VerificationCheck | Priced::CallUpdate | Priced::LookupFetch | Priced::NumberPurchase => {
+            false
+        }
     };
     if listed.is_empty() || !reaches_somebody {
         return Ok(());

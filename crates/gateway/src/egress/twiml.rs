@@ -5,8 +5,8 @@
 use ringfence_twilio::twiml::{self, GatherInput, Verb};
 use ringfence_twilio::wire::Form;
 
-use super::form::text;
 use super::foreign;
+use super::form::text;
 use super::refusal::Refusal;
 use crate::snapshot::ActiveRoute;
 

@@ -55,7 +55,11 @@ async fn an_answer_that_is_neither_json_nor_a_file_is_not_passed_on() {
         let target = format!("/api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/Messages.json");
         let response = world.send(request(&key, "GET", &target, "")).await;
         assert_eq!(response.status, 502, "{kind}");
-        assert!(response.text().contains("84052") && !response.text().contains("s3cret"), "{}", response.text());
+        assert!(
+            response.text().contains("84052") && !response.text().contains("s3cret"),
+            "{}",
+            response.text()
+        );
     }
     let (world, key) = saying(|| {
         Answer::new(200, "{}").header("content-type", "application/json").header("content-encoding", "gzip")
@@ -97,7 +101,8 @@ async fn an_error_of_twilio_s_passes_as_it_is() {
 
 #[tokio::test]
 async fn a_file_streams_and_a_redirect_leads_only_where_files_are() {
-    let media = format!("/api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/Messages/{MESSAGE}/Media/ME{}", &MESSAGE[2..]);
+    let media =
+        format!("/api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/Messages/{MESSAGE}/Media/ME{}", &MESSAGE[2..]);
     let large = vec![0xff_u8; 3 * 1024 * 1024];
     let file = large.clone();
     let (world, key) =
@@ -107,7 +112,10 @@ async fn a_file_streams_and_a_redirect_leads_only_where_files_are() {
     assert_eq!(response.header("content-type"), Some("image/jpeg"));
 
     for (location, led) in [
-        ("https://s3-external-1.amazonaws.com/media/a?X-Amz=1", Some("https://s3-external-1.amazonaws.com/media/a?X-Amz=1")),
+        (
+            "https://s3-external-1.amazonaws.com/media/a?X-Amz=1",
+            Some("https://s3-external-1.amazonaws.com/media/a?X-Amz=1"),
+        ),
         ("https://api.twilio.com/x", Some("http://egress.example:8500/api.twilio.com/x")),
         ("https://evil.example/x", None),
         ("http://169.254.169.254/", None),

@@ -9,8 +9,8 @@ use ringfence_store::{EgressAccounts, EgressArea, NewCredential};
 use ringfence_testkit::RawClient;
 
 use crate::world::{
-    ACCOUNT, CHILD, CHILD_TOKEN, FROM, MESSAGE, STRANGER, TO, TOKEN, World, authorization, encoded, form, message,
-    messages, operator, raw, request, sid,
+    ACCOUNT, CHILD, CHILD_TOKEN, FROM, MESSAGE, STRANGER, TO, TOKEN, World, authorization, encoded, form,
+    message, messages, operator, raw, request, sid,
 };
 
 #[tokio::test]
@@ -48,7 +48,8 @@ async fn nobody_comes_in_without_a_good_credential() {
     let (_, other) = world.store.create_credential(&operator(), new, world.clock.now()).await.unwrap();
     let line = authorization(ACCOUNT, other.expose());
     world.assert_refused(&world.send(raw("POST", &messages(ACCOUNT), &[&line], &form())).await, 401, 20003);
-    let words = vec![format!("account={ACCOUNT}"), "operation=messages".to_owned(), "weekday=monday".to_owned()];
+    let words =
+        vec![format!("account={ACCOUNT}"), "operation=messages".to_owned(), "weekday=monday".to_owned()];
     let odd = world.key_of_words(words).await;
     world.assert_refused(&world.message(&odd).await, 401, 20003);
 }
@@ -113,7 +114,10 @@ async fn another_account_is_out_of_reach_wherever_it_is_named() {
     for account in [CHILD, STRANGER] {
         let response = world.send(request(&key, "POST", &messages(account), &form())).await;
         world.assert_refused(&response, 403, 84010);
-        let number = format!("/api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/IncomingPhoneNumbers/PN{}.json", &MESSAGE[2..]);
+        let number = format!(
+            "/api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/IncomingPhoneNumbers/PN{}.json",
+            &MESSAGE[2..]
+        );
         let response = world.send(request(&key, "POST", &number, &format!("AccountSid={account}"))).await;
         world.assert_refused(&response, 403, 84010);
         let filtered = format!("/monitor.twilio.com/v1/Events?ActorSid={account}");
@@ -196,5 +200,8 @@ async fn destinations_and_senders_are_held_to_where_a_credential_lists_some() {
         world.assert_refused(&send(TO, sender).await, 403, 84015);
     }
     assert_eq!(send(TO, &from).await.status, 201);
-    assert_eq!(send("+447700900123", "MessagingServiceSid=MG00000000000000000000000000000001").await.status, 201);
+    assert_eq!(
+        send("+447700900123", "MessagingServiceSid=MG00000000000000000000000000000001").await.status,
+        201
+    );
 }

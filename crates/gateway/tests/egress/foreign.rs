@@ -28,7 +28,8 @@ async fn a_call_whose_twiml_comes_from_elsewhere_is_refused() {
         "https://hooks.example.com /twilio/voice",
     ] {
         for field in ["Url", "FallbackUrl"] {
-            let good = if field == "Url" { "" } else { "Url=https%3A%2F%2Fhooks.example.com%2Ftwilio%2Fvoice&" };
+            let good =
+                if field == "Url" { "" } else { "Url=https%3A%2F%2Fhooks.example.com%2Ftwilio%2Fvoice&" };
             let written = url.replace('%', "%25").replace('#', "%23").replace('&', "%26").replace(' ', "+");
             let form = call(&format!("{good}{field}={written}"));
             let response = world.send(request(&key, "POST", &calls(ACCOUNT), &form)).await;

@@ -81,7 +81,8 @@ async fn a_form_in_the_query_or_twice_in_the_form_reaches_nobody() {
         let response = world.send(message(&key, &form)).await;
         world.assert_refused(&response, 400, 84007);
     }
-    let json = raw("POST", &messages(ACCOUNT), &[&key.as_user(ACCOUNT), "content-type: application/json"], "");
+    let json =
+        raw("POST", &messages(ACCOUNT), &[&key.as_user(ACCOUNT), "content-type: application/json"], "");
     let json = json.replace("\r\n\r\n", "\r\ncontent-length: 2\r\n\r\n{}");
     world.assert_refused(&world.send(json).await, 415, 84004);
 }

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::world::{
-    ACCOUNT, CALL, FROM, MESSAGE, Setup, TO, World, answer, book, calls, encoded, form, json_answer, limit, message,
-    request,
+    ACCOUNT, CALL, FROM, MESSAGE, Setup, TO, World, answer, book, calls, encoded, form, json_answer, limit,
+    message, request,
 };
 
 fn timeout(within: Duration) -> Box<dyn FnOnce(&mut Settings)> {
@@ -88,7 +88,8 @@ async fn what_has_no_price_is_refused() {
 
 #[tokio::test]
 async fn before_limits_and_prices_are_known_nothing_that_costs_something_is_sent() {
-    let world = World::before(crate::world::twilio().await, Setup { has_rules: false, ..Setup::default() }).await;
+    let world =
+        World::before(crate::world::twilio().await, Setup { has_rules: false, ..Setup::default() }).await;
     let key = world.key().await;
     world.assert_refused(&world.message(&key).await, 503, 84042);
     world.put_rules(book()).await;
@@ -107,14 +108,20 @@ async fn a_node_with_other_limits_than_were_applied_sends_nothing() {
 async fn the_form_arrives_as_it_was_meant_and_a_call_never_without_a_time_limit() {
     let world = World::new().await;
     let key = world.key().await;
-    let sent = format!("To={}&From={}&Body=a%20b%2Bc&MediaUrl=x&StatusCallback=y&MediaUrl=z", encoded(TO), encoded(FROM));
+    let sent = format!(
+        "To={}&From={}&Body=a%20b%2Bc&MediaUrl=x&StatusCallback=y&MediaUrl=z",
+        encoded(TO),
+        encoded(FROM)
+    );
     assert_eq!(world.send(message(&key, &sent)).await.status, 201);
-    let form = |more: &str| format!("To={}&From={}&Twiml=%3CResponse%2F%3E{more}", encoded(TO), encoded(FROM));
+    let form =
+        |more: &str| format!("To={}&From={}&Twiml=%3CResponse%2F%3E{more}", encoded(TO), encoded(FROM));
     for more in ["", "&TimeLimit=60", "&TimeLimit=999999"] {
         let response = world.send(request(&key, "POST", &calls(ACCOUNT), &form(more))).await;
         assert_eq!(response.status, 201, "{}", response.text());
     }
-    let bodies: Vec<_> = world.requests().iter().map(|it| String::from_utf8(it.body.to_vec()).unwrap()).collect();
+    let bodies: Vec<_> =
+        world.requests().iter().map(|it| String::from_utf8(it.body.to_vec()).unwrap()).collect();
     assert_eq!(bodies[0], sent.replace("%20", "+"));
     assert_eq!(bodies[1], form("&TimeLimit=600"));
     assert_eq!(bodies[2], form("&TimeLimit=60"));
@@ -268,7 +275,11 @@ async fn lookups_numbers_and_verifications_are_set_aside_too() {
     let key = world.key_with(|scopes| scopes.operations = EgressArea::ALL.into_iter().collect()).await;
     let verify = "/verify.twilio.com/v2/Services/VA00000000000000000000000000000001";
     for (method, target, form) in [
-        ("GET", "/lookups.twilio.com/v2/PhoneNumbers/%2B14155550100?Fields=line_type_intelligence".to_owned(), ""),
+        (
+            "GET",
+            "/lookups.twilio.com/v2/PhoneNumbers/%2B14155550100?Fields=line_type_intelligence".to_owned(),
+            "",
+        ),
         ("POST", format!("{verify}/Verifications"), "To=%2B14155550100&Channel=sms"),
         ("POST", format!("{verify}/VerificationCheck"), "To=%2B14155550100&Code=123456"),
         (

@@ -25,8 +25,8 @@ use ringfence_control::user_api::UserApi;
 use ringfence_control::verify::{Verify, VerifySetup};
 use ringfence_gateway::settings::Settings;
 use ringfence_gateway::{
-    AdminApi, EgressRulesHandle, EgressStore, Gateway, Hooks, Hosted, Intake, Keys, LearntAccount, Listeners, OnKey, Outcome, StartError,
-    Verdicts,
+    AdminApi, EgressRulesHandle, EgressStore, Gateway, Hooks, Hosted, Intake, Keys, LearntAccount, Listeners,
+    OnKey, Outcome, StartError, Verdicts,
 };
 use ringfence_model::Clock;
 use ringfence_store::{Account, Now, Store};

@@ -18,7 +18,10 @@ fn refused(lines: &str, expected: &str) {
 fn an_egress_that_could_let_nothing_out_or_in_clear_is_refused() {
     refused(&format!("{SOUND}\n[egress]\ntimeout = \"5s\""), "[listen] has no `egress`");
     refused(&EGRESS.replace("[store]\nurl = \"sqlite:a.db\"\n", ""), "there is no [store]");
-    refused(&EGRESS.replace("127.0.0.1", "0.0.0.0"), "without [tls]: passwords and codes would travel in clear");
+    refused(
+        &EGRESS.replace("127.0.0.1", "0.0.0.0"),
+        "without [tls]: passwords and codes would travel in clear",
+    );
     let without = EGRESS.split("[[account]]").next().unwrap();
     refused(without, "no account has an auth token");
 }
@@ -46,7 +49,9 @@ fn what_would_be_no_limit_at_all_is_refused() {
 fn an_egress_without_a_word_refuses_what_it_does_not_know() {
     let loaded = read(EGRESS).unwrap();
     let egress = loaded.settings.egress.unwrap();
-    assert!(!egress.passes_unknown_operations && !egress.passes_foreign_twiml && !egress.passes_unknown_twiml);
+    assert!(
+        !egress.passes_unknown_operations && !egress.passes_foreign_twiml && !egress.passes_unknown_twiml
+    );
     assert_eq!((egress.accounts.len(), egress.timeout), (1, Duration::from_secs(30)));
     let prices = loaded.control.prices.unwrap();
     assert_eq!((prices.unknown, prices.assumed.call_seconds), (Unknown::Refuse, 600));

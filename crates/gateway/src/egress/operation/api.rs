@@ -4,8 +4,8 @@ use ringfence_store::EgressArea::{self, Accounts, Calls, Messages, Numbers, Read
 
 use super::Class::{self, Media, Priced as Costs, Read, Secret, Unpriced, Write};
 use super::Priced::{CallCreate, CallUpdate, MessageCreate, NumberPurchase, ParticipantCreate};
-use super::Verb::{self, Delete, Get, Post};
 use super::Row;
+use super::Verb::{self, Delete, Get, Post};
 
 type Methods = &'static [(Verb, Class)];
 
@@ -77,10 +77,11 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row("/2010-04-01/Accounts/{AC}/Conferences.json", Calls, READ),
     row("/2010-04-01/Accounts/{AC}/Conferences/{sid}.json", Calls, LIST_WRITE),
-    row("/2010-04-01/Accounts/{AC}/Conferences/{}/Participants.json", Calls, &[
-        (Get, Read),
-        (Post, Costs(ParticipantCreate)),
-    ]),
+    row(
+        "/2010-04-01/Accounts/{AC}/Conferences/{}/Participants.json",
+        Calls,
+        &[(Get, Read), (Post, Costs(ParticipantCreate))],
+    ),
     row("/2010-04-01/Accounts/{AC}/Conferences/{}/Participants/{}.json", Calls, ALL),
     row("/2010-04-01/Accounts/{AC}/Conferences/{}/Recordings.json", Calls, READ),
     row("/2010-04-01/Accounts/{AC}/Conferences/{}/Recordings/{}.json", Calls, ALL),
@@ -91,12 +92,21 @@ pub(super) const ROWS: &[Row] = &[
     row("/2010-04-01/Accounts/{AC}/IncomingPhoneNumbers/Mobile.json", Numbers, PURCHASE),
     row("/2010-04-01/Accounts/{AC}/IncomingPhoneNumbers/TollFree.json", Numbers, PURCHASE),
     row("/2010-04-01/Accounts/{AC}/IncomingPhoneNumbers/{sid}.json", Numbers, ALL),
-    row("/2010-04-01/Accounts/{AC}/IncomingPhoneNumbers/{sid}/AssignedAddOns.json", Numbers, &[
-        (Get, Read),
-        (Post, Unpriced),
-    ]),
-    row("/2010-04-01/Accounts/{AC}/IncomingPhoneNumbers/{sid}/AssignedAddOns/{sid}.json", Numbers, READ_DELETE),
-    row("/2010-04-01/Accounts/{AC}/IncomingPhoneNumbers/{sid}/AssignedAddOns/{sid}/Extensions.json", Numbers, READ),
+    row(
+        "/2010-04-01/Accounts/{AC}/IncomingPhoneNumbers/{sid}/AssignedAddOns.json",
+        Numbers,
+        &[(Get, Read), (Post, Unpriced)],
+    ),
+    row(
+        "/2010-04-01/Accounts/{AC}/IncomingPhoneNumbers/{sid}/AssignedAddOns/{sid}.json",
+        Numbers,
+        READ_DELETE,
+    ),
+    row(
+        "/2010-04-01/Accounts/{AC}/IncomingPhoneNumbers/{sid}/AssignedAddOns/{sid}/Extensions.json",
+        Numbers,
+        READ,
+    ),
     row(
         "/2010-04-01/Accounts/{AC}/IncomingPhoneNumbers/{sid}/AssignedAddOns/{sid}/Extensions/{sid}.json",
         Numbers,
@@ -127,14 +137,26 @@ pub(super) const ROWS: &[Row] = &[
     row("/2010-04-01/Accounts/{AC}/Recordings/{sid}/AddOnResults.json", Calls, READ),
     row("/2010-04-01/Accounts/{AC}/Recordings/{sid}/AddOnResults/{sid}.json", Calls, READ_DELETE),
     row("/2010-04-01/Accounts/{AC}/Recordings/{sid}/AddOnResults/{sid}/Payloads.json", Calls, READ),
-    row("/2010-04-01/Accounts/{AC}/Recordings/{sid}/AddOnResults/{sid}/Payloads/{sid}.json", Calls, READ_DELETE),
-    row("/2010-04-01/Accounts/{AC}/Recordings/{sid}/AddOnResults/{sid}/Payloads/{sid}/Data.json", Calls, FILE),
+    row(
+        "/2010-04-01/Accounts/{AC}/Recordings/{sid}/AddOnResults/{sid}/Payloads/{sid}.json",
+        Calls,
+        READ_DELETE,
+    ),
+    row(
+        "/2010-04-01/Accounts/{AC}/Recordings/{sid}/AddOnResults/{sid}/Payloads/{sid}/Data.json",
+        Calls,
+        FILE,
+    ),
     row("/2010-04-01/Accounts/{AC}/Recordings/{sid}/Transcriptions.json", Calls, READ),
     row("/2010-04-01/Accounts/{AC}/Recordings/{sid}/Transcriptions/{sid}.json", Calls, READ_DELETE),
     row("/2010-04-01/Accounts/{AC}/SMS/ShortCodes.json", Numbers, READ),
     row("/2010-04-01/Accounts/{AC}/SMS/ShortCodes/{sid}.json", Numbers, LIST_WRITE),
     // What sent messages before Messages.json did; no document has it any more, and Twilio may still take it.
-    row("/2010-04-01/Accounts/{AC}/SMS/Messages.json", Messages, &[(Get, Read), (Post, Costs(MessageCreate))]),
+    row(
+        "/2010-04-01/Accounts/{AC}/SMS/Messages.json",
+        Messages,
+        &[(Get, Read), (Post, Costs(MessageCreate))],
+    ),
     row("/2010-04-01/Accounts/{AC}/SMS/Messages/{sid}.json", Messages, READ),
     row("/2010-04-01/Accounts/{AC}/SigningKeys.json", Settings, NEVER),
     row("/2010-04-01/Accounts/{AC}/SigningKeys/{sid}.json", Settings, NEVER),
@@ -144,13 +166,21 @@ pub(super) const ROWS: &[Row] = &[
     row("/2010-04-01/Accounts/{AC}/SIP/CredentialLists/{sid}/Credentials/{sid}.json", Settings, OPENS_SIP),
     row("/2010-04-01/Accounts/{AC}/SIP/Domains.json", Settings, LIST_WRITE),
     row("/2010-04-01/Accounts/{AC}/SIP/Domains/{sid}.json", Settings, ALL),
-    row("/2010-04-01/Accounts/{AC}/SIP/Domains/{sid}/Auth/Calls/CredentialListMappings.json", Settings, OPENS_SIP),
+    row(
+        "/2010-04-01/Accounts/{AC}/SIP/Domains/{sid}/Auth/Calls/CredentialListMappings.json",
+        Settings,
+        OPENS_SIP,
+    ),
     row(
         "/2010-04-01/Accounts/{AC}/SIP/Domains/{sid}/Auth/Calls/CredentialListMappings/{sid}.json",
         Settings,
         READ_DELETE,
     ),
-    row("/2010-04-01/Accounts/{AC}/SIP/Domains/{sid}/Auth/Calls/IpAccessControlListMappings.json", Settings, OPENS_SIP),
+    row(
+        "/2010-04-01/Accounts/{AC}/SIP/Domains/{sid}/Auth/Calls/IpAccessControlListMappings.json",
+        Settings,
+        OPENS_SIP,
+    ),
     row(
         "/2010-04-01/Accounts/{AC}/SIP/Domains/{sid}/Auth/Calls/IpAccessControlListMappings/{sid}.json",
         Settings,
@@ -167,13 +197,25 @@ pub(super) const ROWS: &[Row] = &[
         READ_DELETE,
     ),
     row("/2010-04-01/Accounts/{AC}/SIP/Domains/{sid}/CredentialListMappings.json", Settings, OPENS_SIP),
-    row("/2010-04-01/Accounts/{AC}/SIP/Domains/{sid}/CredentialListMappings/{sid}.json", Settings, READ_DELETE),
+    row(
+        "/2010-04-01/Accounts/{AC}/SIP/Domains/{sid}/CredentialListMappings/{sid}.json",
+        Settings,
+        READ_DELETE,
+    ),
     row("/2010-04-01/Accounts/{AC}/SIP/Domains/{sid}/IpAccessControlListMappings.json", Settings, OPENS_SIP),
-    row("/2010-04-01/Accounts/{AC}/SIP/Domains/{sid}/IpAccessControlListMappings/{sid}.json", Settings, READ_DELETE),
+    row(
+        "/2010-04-01/Accounts/{AC}/SIP/Domains/{sid}/IpAccessControlListMappings/{sid}.json",
+        Settings,
+        READ_DELETE,
+    ),
     row("/2010-04-01/Accounts/{AC}/SIP/IpAccessControlLists.json", Settings, OPENS_SIP),
     row("/2010-04-01/Accounts/{AC}/SIP/IpAccessControlLists/{sid}.json", Settings, OPENS_SIP),
     row("/2010-04-01/Accounts/{AC}/SIP/IpAccessControlLists/{sid}/IpAddresses.json", Settings, OPENS_SIP),
-    row("/2010-04-01/Accounts/{AC}/SIP/IpAccessControlLists/{sid}/IpAddresses/{sid}.json", Settings, OPENS_SIP),
+    row(
+        "/2010-04-01/Accounts/{AC}/SIP/IpAccessControlLists/{sid}/IpAddresses/{sid}.json",
+        Settings,
+        OPENS_SIP,
+    ),
     row("/2010-04-01/Accounts/{AC}/Tokens.json", Calls, &[(Post, Secret)]),
     row("/2010-04-01/Accounts/{AC}/Transcriptions.json", Calls, READ),
     row("/2010-04-01/Accounts/{AC}/Transcriptions/{sid}.json", Calls, READ_DELETE),
@@ -188,9 +230,9 @@ pub(super) const ROWS: &[Row] = &[
     row("/2010-04-01/Accounts/{AC}/Usage/Records/Yesterday.json", Reads, READ),
     // Ringfence's own triggers are among them: who could change or delete them could blind it.
     row("/2010-04-01/Accounts/{AC}/Usage/Triggers.json", Settings, LIST_WRITE),
-    row("/2010-04-01/Accounts/{AC}/Usage/Triggers/{sid}.json", Settings, &[
-        (Get, Read),
-        (Post, Secret),
-        (Delete, Secret),
-    ]),
+    row(
+        "/2010-04-01/Accounts/{AC}/Usage/Triggers/{sid}.json",
+        Settings,
+        &[(Get, Read), (Post, Secret), (Delete, Secret)],
+    ),
 ];

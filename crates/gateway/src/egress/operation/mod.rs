@@ -173,7 +173,7 @@ pub(crate) fn account_segment<'a>(target: &Target<'a>) -> Option<&'a str> {
         return None;
     }
     let mut segments = target.segments().skip(1);
-    (segments.next() == Some("Accounts")).then(|| segments.next()).flatten().map(|it| without_json(it))
+    (segments.next() == Some("Accounts")).then(|| segments.next()).flatten().map(without_json)
 }
 
 fn without_json(segment: &str) -> &str {
@@ -225,7 +225,9 @@ fn resembles(template: &str, target: &Target<'_>) -> bool {
             (None, None) => return true,
             (Some(wanted), Some(sent)) => {
                 let is_alike = match wanted.as_str() {
-                    "{ac}" | "{sid}" => sent.len() == 34 && sent.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+                    "{ac}" | "{sid}" => {
+                        sent.len() == 34 && sent.bytes().all(|byte| byte.is_ascii_alphanumeric())
+                    }
                     wanted if wanted.starts_with('{') => true,
                     wanted => wanted == sent,
                 };

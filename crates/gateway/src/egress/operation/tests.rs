@@ -10,12 +10,12 @@ use crate::egress::target::Way;
 const AC: &str = "AC00000000000000000000000000000001";
 const SM: &str = "SM00000000000000000000000000000002";
 
-fn of(method: Method, host: &str, path: &str) -> Found {
+fn of(method: &Method, host: &str, path: &str) -> Found {
     let target = format!("/{host}.twilio.com{path}");
-    find(&method, &Target::parse(&target, "egress", Way::BaseUrl).unwrap())
+    find(method, &Target::parse(&target, "egress", Way::BaseUrl).unwrap())
 }
 
-fn class(method: Method, host: &str, path: &str) -> Class {
+fn class(method: &Method, host: &str, path: &str) -> Class {
     match of(method, host, path) {
         Found::Known(operation) => operation.class,
         other => panic!("{path}: {other:?}"),
@@ -41,22 +41,33 @@ fn another_spelling_of_a_known_path_is_never_unknown() {
         format!("/2010-04-02/Accounts/{AC}/Messages.json"),
         "/2008-08-01/whatever".to_owned(),
     ] {
-        assert_eq!(of(Method::POST, "api", &path), Found::OtherSpelling, "{path}");
+        assert_eq!(of(&Method::POST, "api", &path), Found::OtherSpelling, "{path}");
     }
     let upper = AC.replace("AC0", "ACA");
-    assert_eq!(of(Method::POST, "api", &format!("/2010-04-01/Accounts/{upper}/Messages.json")), Found::OtherSpelling);
+    assert_eq!(
+        of(&Method::POST, "api", &format!("/2010-04-01/Accounts/{upper}/Messages.json")),
+        Found::OtherSpelling
+    );
     let service = format!("/v2/services/VA{}/verifications", &AC[2..]);
-    assert_eq!(of(Method::POST, "verify", &service), Found::OtherSpelling);
+    assert_eq!(of(&Method::POST, "verify", &service), Found::OtherSpelling);
 }
 
 #[test]
 fn a_method_that_a_known_path_does_not_have_is_never_unknown() {
     let path = format!("/2010-04-01/Accounts/{AC}/Messages.json");
     for method in ["PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "post", "PROPFIND"] {
-        assert_eq!(of(Method::from_bytes(method.as_bytes()).unwrap(), "api", &path), Found::OtherSpelling, "{method}");
+        assert_eq!(
+            of(&Method::from_bytes(method.as_bytes()).unwrap(), "api", &path),
+            Found::OtherSpelling,
+            "{method}"
+        );
     }
-    assert_eq!(class(Method::HEAD, "api", &path), Class::Read);
-    assert_eq!(of(Method::HEAD, "lookups", "/v2/PhoneNumbers/+14155550100"), Found::OtherSpelling, "it is billed");
+    assert_eq!(class(&Method::HEAD, "api", &path), Class::Read);
+    assert_eq!(
+        of(&Method::HEAD, "lookups", "/v2/PhoneNumbers/+14155550100"),
+        Found::OtherSpelling,
+        "it is billed"
+    );
 }
 
 #[test]
@@ -77,23 +88,23 @@ fn what_costs_something_is_priced() {
         (Method::GET, "lookups", "/v2/PhoneNumbers/%2B14155550100".to_owned(), LookupFetch),
         (Method::GET, "lookups", "/v1/PhoneNumbers/+14155550100".to_owned(), LookupFetch),
     ] {
-        assert_eq!(class(method, host, &path), Class::Priced(priced), "{path}");
+        assert_eq!(class(&method, host, &path), Class::Priced(priced), "{path}");
     }
 }
 
 #[test]
 fn a_file_is_a_file_and_its_description_is_json() {
     let media = format!("/2010-04-01/Accounts/{AC}/Messages/{SM}/Media/ME{}", &SM[2..]);
-    assert_eq!(class(Method::GET, "api", &media), Class::Media);
-    assert_eq!(class(Method::GET, "api", &format!("{media}.json")), Class::Read);
+    assert_eq!(class(&Method::GET, "api", &media), Class::Media);
+    assert_eq!(class(&Method::GET, "api", &format!("{media}.json")), Class::Read);
     let recording = format!("/2010-04-01/Accounts/{AC}/Recordings/RE{}", &SM[2..]);
-    assert_eq!(class(Method::GET, "api", &format!("{recording}.mp3")), Class::Media);
+    assert_eq!(class(&Method::GET, "api", &format!("{recording}.mp3")), Class::Media);
 }
 
 #[test]
 fn everything_of_a_host_of_credentials_is_one() {
     for host in ["iam", "oauth", "webhooks", "previewiam", "organizations"] {
-        assert_eq!(class(Method::GET, host, "/v1/anything"), Class::Secret, "{host}");
+        assert_eq!(class(&Method::GET, host, "/v1/anything"), Class::Secret, "{host}");
     }
 }
 
@@ -153,7 +164,9 @@ fn documented() -> Vec<Documented> {
                 let mut properties = BTreeSet::new();
                 let answers = operation["responses"].as_object().unwrap().iter();
                 for (_, answer) in answers.filter(|(status, _)| status.starts_with('2')) {
-                    for media in answer["content"].as_object().into_iter().flat_map(|content| content.values()) {
+                    for media in
+                        answer["content"].as_object().into_iter().flat_map(|content| content.values())
+                    {
                         collect(&document, &media["schema"], &mut properties, &mut BTreeSet::new());
                     }
                 }
@@ -172,7 +185,12 @@ fn collect(document: &Value, schema: &Value, names: &mut BTreeSet<String>, seen:
             if let Some(reference) = members.get("$ref").and_then(Value::as_str)
                 && seen.insert(reference.to_owned())
             {
-                collect(document, document.pointer(reference.strip_prefix('#').unwrap()).unwrap(), names, seen);
+                collect(
+                    document,
+                    document.pointer(reference.strip_prefix('#').unwrap()).unwrap(),
+                    names,
+                    seen,
+                );
             }
             if let Some(properties) = members.get("properties").and_then(Value::as_object) {
                 names.extend(properties.keys().cloned());
@@ -190,7 +208,7 @@ fn every_operation_of_the_documents_is_in_the_table() {
     assert!(documented.len() > 300, "{}", documented.len());
     let lost: Vec<_> = documented
         .iter()
-        .filter(|it| !matches!(of(it.method.clone(), &it.host, &filled(&it.path)), Found::Known(_)))
+        .filter(|it| !matches!(of(&it.method, &it.host, &filled(&it.path)), Found::Known(_)))
         .map(|it| format!("{} {} {}", it.host, it.method, it.path))
         .collect();
     assert!(lost.is_empty(), "{lost:#?}");
@@ -208,7 +226,7 @@ fn whatever_answers_with_a_secret_is_refused_or_the_secret_is_removed() {
     for Documented { host, method, path, properties } in documented() {
         for name in properties.iter().filter(|name| looks_secret(name)) {
             seen += 1;
-            let class = class(method.clone(), &host, &filled(&path));
+            let class = class(&method, &host, &filled(&path));
             assert!(class == Class::Secret || is_secret_name(name), "{host} {method} {path}: {name}");
         }
     }

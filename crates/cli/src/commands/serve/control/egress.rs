@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringfence_breaker::price_book::{self, PriceBook, Prices};
 use ringfence_breaker::AppliedLimit;
+use ringfence_breaker::price_book::{self, PriceBook, Prices};
 use ringfence_control::node::Limits;
 use ringfence_gateway::{EgressRules, EgressRulesHandle};
 use tokio::sync::watch;
@@ -57,7 +57,8 @@ pub(super) async fn keep_rules(
 fn now_in_force(shared: &Shared, prices: price_book::Rules) -> Option<Told> {
     let at_work = shared.node()?.at_work().ok()?;
     let limits = at_work.engine.limits().to_vec();
-    let fingerprint = Limits::new(limits.iter().map(|applied| applied.limit.clone()).collect()).hash().to_owned();
+    let fingerprint =
+        Limits::new(limits.iter().map(|applied| applied.limit.clone()).collect()).hash().to_owned();
     Some(Told { limits, fingerprint, prices })
 }
 
