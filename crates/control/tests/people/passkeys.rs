@@ -1,0 +1,153 @@
+use ringfence_control::people::{Answer, Refused, Rules, Step};
+use ringfence_model::Secret;
+use ringfence_second_factor::passkey::Refusal;
+use ringfence_second_factor::policy::{Assurance, Kind};
+use ringfence_store::{NewPasskey, Role, Session, ShownPasskey};
+use ringfence_testkit::authenticator::{Authenticator, Made, Shown};
+use serde_json::Value;
+
+use crate::house::{Bound, House, PASSWORD, everywhere, home, secret, why};
+
+const HOST: &str = "console.example";
+
+async fn house() -> House {
+    House::with(Rules { console_url: Some(format!("https://{HOST}")), ..Rules::default() }).await
+}
+
+fn new(authenticator: &Authenticator, options: &Value) -> NewPasskey {
+    let Made { client_data, attestation } = authenticator.makes(options["challenge"].as_str().unwrap());
+    NewPasskey { name: " Maria's phone ".to_owned(), transports: Vec::new(), client_data, attestation }
+}
+
+fn answer(authenticator: &Authenticator, options: &Value, counter: u32) -> Answer {
+    let Shown { credential, client_data, authenticator_data, signature } =
+        authenticator.shows(options["challenge"].as_str().unwrap(), counter);
+    Answer::Passkey(ShownPasskey { credential, client_data, authenticator_data, signature })
+}
+
+async fn binds(house: &House, session: &Session, authenticator: &Authenticator) -> String {
+    let options = house.people.ask_to_make_passkey(session).await.unwrap();
+    house.people.bind_passkey(session, new(authenticator, &options)).await.unwrap()
+}
+
+async fn show(house: &House, token: &Secret, answer: &Answer) -> Result<Step, Refused> {
+    let session = house.session(token).await;
+    house.people.show(token, &session, answer, false, &home()).await
+}
+
+/// Somebody with a passkey beside what everybody here has.
+async fn maria(house: &House, authenticator: &Authenticator) -> Bound {
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let session = house.session(&house.inside(&maria).await).await;
+    binds(house, &session, authenticator).await;
+    maria
+}
+
+#[tokio::test]
+async fn a_password_alone_binds_no_passkey_nor_does_a_factor_of_long_ago() {
+    let house = house().await;
+    let authenticator = Authenticator::new(b"cred", HOST);
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let token = house.asked(&maria, &home()).await;
+    let waiting = house.session(&token).await;
+    assert!(matches!(why(house.people.ask_to_make_passkey(&waiting).await), Refused::Over));
+    let (token, _) = house.show(&maria, &token, false).await;
+    let session = house.session(&token).await;
+    let options = house.people.ask_to_make_passkey(&session).await.unwrap();
+    house.wait(601);
+    let late = house.people.bind_passkey(&session, new(&authenticator, &options)).await;
+    assert!(matches!(why(late), Refused::AskAgain));
+    assert!(matches!(why(house.people.ask_to_make_passkey(&session).await), Refused::AskAgain));
+    assert_eq!(house.store.passkeys(&session.person.id).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_passkey_is_a_first_factor_to_bind_and_needs_no_twilio() {
+    let house = house().await;
+    let invitation = house.invite("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let code = secret(&invitation.code.spelled());
+    let step = house.people.begin_binding(&code, &secret(PASSWORD), &home()).await.unwrap();
+    let Step::Bind { token } = step else { panic!("it leads to binding: {step:?}") };
+    let session = house.session(&token).await;
+    binds(&house, &session, &Authenticator::new(b"cred", HOST)).await;
+    let step = house.people.finish_binding(&token, &session, &home()).await.unwrap();
+    let Step::Inside { token, .. } = step else { panic!("inside: {step:?}") };
+    let assurance = house.session(&token).await.assurance;
+    assert!(matches!(assurance, Assurance::SecondFactor { kind: Kind::Passkey, .. }), "{assurance:?}");
+}
+
+#[tokio::test]
+async fn a_passkey_signs_in_once_for_each_challenge() {
+    let house = house().await;
+    let authenticator = Authenticator::new(b"cred", HOST);
+    let maria = maria(&house, &authenticator).await;
+    let token = house.asked(&maria, &home()).await;
+    let options = house.people.ask_for_passkey(&house.session(&token).await).await.unwrap();
+    let right = answer(&authenticator, &options, 2);
+    // Another sign-in of hers was asked something else.
+    let other = house.asked(&maria, &home()).await;
+    let refused = why(show(&house, &other, &right).await);
+    assert!(matches!(refused, Refused::Passkey(Refusal::Challenge)), "{refused:?}");
+    let step = show(&house, &token, &right).await.unwrap();
+    let Step::Inside { token, .. } = step else { panic!("inside: {step:?}") };
+    let assurance = house.session(&token).await.assurance;
+    assert!(matches!(assurance, Assurance::SecondFactor { kind: Kind::Passkey, .. }), "{assurance:?}");
+    let refused = why(show(&house, &token, &right).await);
+    assert!(matches!(refused, Refused::Passkey(Refusal::Challenge)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn anothers_passkey_and_one_of_another_site_let_nobody_in() {
+    let house = house().await;
+    let maria = maria(&house, &Authenticator::new(b"cred", HOST)).await;
+    let otto = house.bound("otto@example.com", vec![everywhere(Role::Owner)]).await;
+    let his = Authenticator::new(b"his ", HOST);
+    let session = house.session(&house.inside(&otto).await).await;
+    binds(&house, &session, &his).await;
+
+    let token = house.asked(&maria, &home()).await;
+    let options = house.people.ask_for_passkey(&house.session(&token).await).await.unwrap();
+    let refused = why(show(&house, &token, &answer(&his, &options, 2)).await);
+    assert!(matches!(refused, Refused::Passkey(Refusal::Credential)), "{refused:?}");
+
+    let phished = Authenticator::new(b"cred", "console.example.evil.example");
+    let options = house.people.ask_for_passkey(&house.session(&token).await).await.unwrap();
+    let refused = why(show(&house, &token, &answer(&phished, &options, 2)).await);
+    assert!(matches!(refused, Refused::Passkey(Refusal::Origin)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_copy_of_a_passkey_is_refused_and_its_owner_told() {
+    let house = house().await;
+    let authenticator = Authenticator::new(b"cred", HOST);
+    let maria = maria(&house, &authenticator).await;
+    let token = house.asked(&maria, &home()).await;
+    let options = house.people.ask_for_passkey(&house.session(&token).await).await.unwrap();
+    let letters = house.store.waiting_effects(99).await.unwrap().len();
+    let refused = why(show(&house, &token, &answer(&authenticator, &options, 1)).await);
+    assert!(matches!(refused, Refused::Passkey(Refusal::Cloned)), "{refused:?}");
+    assert_eq!(house.store.waiting_effects(99).await.unwrap().len(), letters + 1);
+}
+
+#[tokio::test]
+async fn a_removed_passkey_is_not_asked_for_and_only_its_owner_removes_it() {
+    let house = house().await;
+    let authenticator = Authenticator::new(b"cred", HOST);
+    let maria = maria(&house, &authenticator).await;
+    let otto = house.bound("otto@example.com", vec![everywhere(Role::Owner)]).await;
+    let session = house.session(&house.inside(&maria).await).await;
+    let factor = house.store.passkeys(&session.person.id).await.unwrap()[0].factor.clone();
+    let his = house.session(&house.inside(&otto).await).await;
+    assert!(matches!(why(house.people.remove_passkey(&his, &factor).await), Refused::Invalid(_)));
+    house.people.remove_passkey(&session, &factor).await.unwrap();
+    assert!(matches!(why(house.people.ask_for_passkey(&session).await), Refused::WrongCode));
+    assert_eq!(house.store.passkeys(&session.person.id).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn where_the_console_has_no_address_there_are_no_passkeys() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let session = house.session(&house.inside(&maria).await).await;
+    assert!(matches!(why(house.people.ask_to_make_passkey(&session).await), Refused::Invalid(_)));
+}
