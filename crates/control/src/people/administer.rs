@@ -89,6 +89,25 @@ impl People {
         Ok(Actor::Person(session.person.id.clone()))
     }
 
+    /// Takes one passkey of somebody's away, by an owner of everything: one that was lost, say. They are told. The last
+    /// factor that does stays; [`reset_second_factor`] takes all, and gives out a code.
+    pub async fn remove_passkey_of(
+        &self,
+        session: &Session,
+        person: &Person,
+        factor: &str,
+        reason: &str,
+    ) -> Result<()> {
+        let by = self.authorise(session, Role::Owner, Where::Everywhere, true)?;
+        self.check_passkey_of(person, factor).await?;
+        let (demands, now) = (self.all_demands(person).await?, self.now());
+        let removed =
+            self.store.remove_factor_unless_needed((&by, reason), &person.id, factor, demands, now).await?;
+        removed.ok_or(Refused::LastFactor)?;
+        let what = "A passkey was taken away from your sign-in by an owner.";
+        self.tell_changed(person, &format!("{factor}/removed"), what).await
+    }
+
     /// Sets what an account demands, by an owner of that account.
     pub async fn set_policy(
         &self,

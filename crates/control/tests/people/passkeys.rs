@@ -22,7 +22,13 @@ fn new(authenticator: &Authenticator, options: &Value) -> NewPasskey {
 fn answer(authenticator: &Authenticator, options: &Value, counter: u32) -> Answer {
     let Shown { credential, client_data, authenticator_data, signature } =
         authenticator.shows(options["challenge"].as_str().unwrap(), counter);
-    Answer::Passkey(ShownPasskey { credential, client_data, authenticator_data, signature })
+    Answer::Passkey(ShownPasskey {
+        credential,
+        client_data,
+        authenticator_data,
+        signature,
+        user_handle: None,
+    })
 }
 
 async fn binds(house: &House, session: &Session, authenticator: &Authenticator) -> String {
@@ -117,6 +123,79 @@ async fn anothers_passkey_and_one_of_another_site_let_nobody_in() {
 }
 
 #[tokio::test]
+async fn a_passkey_that_was_led_astray_or_asked_its_owner_nothing_lets_nobody_in() {
+    let house = house().await;
+    let authenticator = Authenticator::new(b"cred", HOST);
+    let maria = maria(&house, &authenticator).await;
+    let token = house.asked(&maria, &home()).await;
+    let challenge = || async { house.people.ask_for_passkey(&house.session(&token).await).await.unwrap() };
+    let authenticator = authenticator.led_to("https://console.example.evil.example");
+    let refused = why(show(&house, &token, &answer(&authenticator, &challenge().await, 2)).await);
+    assert!(matches!(refused, Refused::Passkey(Refusal::Origin)), "{refused:?}");
+    let authenticator = authenticator.led_to("https://console.example").for_party("evil.example");
+    let refused = why(show(&house, &token, &answer(&authenticator, &challenge().await, 3)).await);
+    assert!(matches!(refused, Refused::Passkey(Refusal::RelyingParty)), "{refused:?}");
+    let authenticator = authenticator.for_party(HOST).without_verification();
+    let refused = why(show(&house, &token, &answer(&authenticator, &challenge().await, 4)).await);
+    assert!(matches!(refused, Refused::Passkey(Refusal::UserNotVerified)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn an_authenticator_that_names_another_person_lets_nobody_in() {
+    let house = house().await;
+    let authenticator = Authenticator::new(b"cred", HOST);
+    let maria = maria(&house, &authenticator).await;
+    let token = house.asked(&maria, &home()).await;
+    let session = house.session(&token).await;
+    for (handle, is_refused) in [("ps_other", true), (session.person.id.as_str(), false)] {
+        let options = house.people.ask_for_passkey(&session).await.unwrap();
+        let Answer::Passkey(mut shown) = answer(&authenticator, &options, 2) else { panic!("a passkey") };
+        shown.user_handle = Some(handle.as_bytes().to_vec());
+        let step = show(&house, &token, &Answer::Passkey(shown)).await;
+        assert_eq!(matches!(step, Err(Refused::Passkey(Refusal::User))), is_refused, "{step:?}");
+        assert_eq!(step.is_err(), is_refused, "{step:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_went_on_meanwhile_is_let_in_once() {
+    let house = house().await;
+    let authenticator = Authenticator::new(b"cred", HOST);
+    let maria = maria(&house, &authenticator).await;
+    let token = house.asked(&maria, &home()).await;
+    let before = house.session(&token).await;
+    let options = house.people.ask_for_passkey(&before).await.unwrap();
+    let right = answer(&authenticator, &options, 2);
+    // In another tab she types a code of her application, so this session has another token now.
+    let (inside, _) = house.show(&maria, &token, false).await;
+    let step = house.people.show(&token, &before, &right, false, &home()).await;
+    assert!(matches!(why(step), Refused::Over));
+    assert!(house.people.session(&token).await.unwrap().is_none());
+    // Signed out, it answers no challenge of before.
+    let session = house.session(&inside).await;
+    let options = house.people.ask_for_passkey(&session).await.unwrap();
+    house.people.sign_out(&session).await.unwrap();
+    let step =
+        house.people.show(&inside, &session, &answer(&authenticator, &options, 3), false, &home()).await;
+    assert!(matches!(why(step), Refused::Over));
+}
+
+#[tokio::test]
+async fn what_was_asked_for_binding_lets_nobody_in_nor_the_other_way_round() {
+    let house = house().await;
+    let authenticator = Authenticator::new(b"cred", HOST);
+    let maria = maria(&house, &authenticator).await;
+    let token = house.inside(&maria).await;
+    let session = house.session(&token).await;
+    let to_make = house.people.ask_to_make_passkey(&session).await.unwrap();
+    let refused = why(show(&house, &token, &answer(&authenticator, &to_make, 2)).await);
+    assert!(matches!(refused, Refused::Passkey(Refusal::Challenge)), "{refused:?}");
+    let to_show = house.people.ask_for_passkey(&session).await.unwrap();
+    let bound = house.people.bind_passkey(&session, new(&Authenticator::new(b"more", HOST), &to_show)).await;
+    assert!(matches!(why(bound), Refused::Passkey(Refusal::Challenge)));
+}
+
+#[tokio::test]
 async fn a_copy_of_a_passkey_is_refused_and_its_owner_told() {
     let house = house().await;
     let authenticator = Authenticator::new(b"cred", HOST);
@@ -142,6 +221,57 @@ async fn a_removed_passkey_is_not_asked_for_and_only_its_owner_removes_it() {
     house.people.remove_passkey(&session, &factor).await.unwrap();
     assert!(matches!(why(house.people.ask_for_passkey(&session).await), Refused::WrongCode));
     assert_eq!(house.store.passkeys(&session.person.id).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_passkey_that_is_removed_after_it_was_asked_for_lets_nobody_in() {
+    let house = house().await;
+    let authenticator = Authenticator::new(b"cred", HOST);
+    let maria = maria(&house, &authenticator).await;
+    let waiting = house.asked(&maria, &home()).await;
+    let options = house.people.ask_for_passkey(&house.session(&waiting).await).await.unwrap();
+    let session = house.session(&house.inside(&maria).await).await;
+    let spare = binds(&house, &session, &Authenticator::new(b"more", HOST)).await;
+    let passkeys = house.store.passkeys(&session.person.id).await.unwrap();
+    let lost = &passkeys.iter().find(|passkey| passkey.factor != spare).unwrap().factor;
+    house.people.remove_passkey(&session, lost).await.unwrap();
+    let refused = why(show(&house, &waiting, &answer(&authenticator, &options, 2)).await);
+    assert!(matches!(refused, Refused::Passkey(Refusal::Credential)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn only_an_owner_of_everything_takes_anothers_away_and_never_the_last_that_does() {
+    let house = house().await;
+    let maria = maria(&house, &Authenticator::new(b"cred", HOST)).await;
+    let person = house.session(&house.inside(&maria).await).await.person;
+    let factor = house.store.passkeys(&person.id).await.unwrap()[0].factor.clone();
+    let op = house.bound("op@example.com", vec![everywhere(Role::Operator)]).await;
+    let otto = house.bound("otto@example.com", vec![everywhere(Role::Owner)]).await;
+    let his = house.session(&house.inside(&op).await).await;
+    let refused = why(house.people.remove_passkey_of(&his, &person, &factor, "why").await);
+    assert!(matches!(refused, Refused::Forbidden), "{refused:?}");
+    let owners = house.session(&house.inside(&otto).await).await;
+    let op = house.store.person(&his.person.id).await.unwrap().unwrap();
+    let refused = why(house.people.remove_passkey_of(&owners, &op, &factor, "why").await);
+    assert!(matches!(refused, Refused::Invalid(_)), "it is hers: {refused:?}");
+    house.wait(601);
+    let refused = why(house.people.remove_passkey_of(&owners, &person, &factor, "why").await);
+    assert!(matches!(refused, Refused::AskAgain), "{refused:?}");
+
+    let owners = house.session(&house.inside(&otto).await).await;
+    let letters = house.store.waiting_effects(99).await.unwrap().len();
+    house.people.remove_passkey_of(&owners, &person, &factor, "it was lost").await.unwrap();
+    assert_eq!(house.store.waiting_effects(99).await.unwrap().len(), letters + 1);
+
+    let invitation = house.invite("ana@example.com", vec![everywhere(Role::Auditor)]).await;
+    let code = secret(&invitation.code.spelled());
+    let Step::Bind { token } = house.people.begin_binding(&code, &secret(PASSWORD), &home()).await.unwrap()
+    else {
+        panic!("a code leads to binding");
+    };
+    let only = binds(&house, &house.session(&token).await, &Authenticator::new(b"only", HOST)).await;
+    let refused = why(house.people.remove_passkey_of(&owners, &invitation.person, &only, "why").await);
+    assert!(matches!(refused, Refused::LastFactor), "{refused:?}");
 }
 
 #[tokio::test]

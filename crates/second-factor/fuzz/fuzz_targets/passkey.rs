@@ -18,8 +18,14 @@ fuzz_target!(|input: (&[u8], &[u8], &[u8], &[u8])| {
     for client_data in [client, CREATE] {
         if let Ok(passkey) = register(&party, &challenge, &Registration { client_data, attestation }) {
             let credential = passkey.credential.clone();
-            let answer = Assertion { credential: &credential, client_data: GET, authenticator_data, signature: b"" };
-            let refused = authenticate(&party, &challenge, &passkey, &answer);
+            let answer = Assertion {
+                credential: &credential,
+                client_data: GET,
+                authenticator_data,
+                signature: b"",
+                user_handle: None,
+            };
+            let refused = authenticate(&party, &challenge, b"ps_1", &passkey, &answer);
             assert!(refused.is_err_and(|why| why != Refusal::Key && why != Refusal::Algorithm));
         }
     }
@@ -27,8 +33,9 @@ fuzz_target!(|input: (&[u8], &[u8], &[u8], &[u8])| {
     let passkey =
         Passkey { credential: b"c".to_vec(), key, counter: 0, backup_eligible: false, backed_up: false };
     for client_data in [client, GET] {
-        let answer = Assertion { credential: b"c", client_data, authenticator_data, signature };
+        let user_handle = Some(signature);
+        let answer = Assertion { credential: b"c", client_data, authenticator_data, signature, user_handle };
         // No verdict is demanded: a fuzzer may bring a key of its own, and sign with it.
-        let _ = authenticate(&party, &challenge, &passkey, &answer);
+        let _ = authenticate(&party, &challenge, signature, &passkey, &answer);
     }
 });
