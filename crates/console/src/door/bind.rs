@@ -6,7 +6,7 @@ use http::Response;
 use ringfence_control::people::{NewTotp, Refused, Step};
 use ringfence_model::{PhoneNumber, Secret};
 use ringfence_second_factor::challenge::Channel;
-use ringfence_second_factor::policy::Kind;
+use ringfence_second_factor::policy::{Kind, Policy, Strength};
 use ringfence_store::{FactorSecret, Session, Stage};
 
 use super::passkey::Site;
@@ -32,7 +32,11 @@ struct FactorsPage {
     login: String,
     /// Whether they are inside already, and change what they have.
     is_inside: bool,
+    /// Why they change nothing now: what they have shown would not do everywhere.
+    barred: Option<String>,
     has_totp: bool,
+    /// Whether nothing else does where they sign in.
+    only_passkeys: bool,
     /// What their passkeys are called, and when each was made.
     passkeys: Vec<(String, String)>,
     /// Where passkeys work.
@@ -253,19 +257,36 @@ async fn factors_view(door: &Door<'_>, session: &Session, codes: Vec<String>) ->
         _ => None,
     });
     let passkeys: Vec<_> = passkeys.collect();
-    let begun = people.waiting_totp(session).await.map_err(Failed::of_people)?;
+    let demands = people.demands(&session.person, session.place).await.map_err(Failed::of_people)?;
+    let only_passkeys = demands.strength == Strength::PhishingResistant && demands.policy != Policy::Disabled;
+    let barred = match people.may_bind(session).await {
+        Err(refused @ Refused::ShowStronger) => Some(said(&refused, door.now)?),
+        Err(_) | Ok(()) => None,
+    };
+    let begun = match &barred {
+        None => people.waiting_totp(session).await.map_err(Failed::of_people)?,
+        Some(_) => None,
+    };
+    let waiting_phone = match &barred {
+        None => people.waiting_phone(session).await.map_err(Failed::of_people)?,
+        Some(_) => None,
+    };
     let codes_left = people.store().recovery_codes_left(&session.person.id).await?;
     let own = people.own_phone(session).await.map_err(Failed::of_people)?;
-    let waiting_phone = people.waiting_phone(session).await.map_err(Failed::of_people)?;
     let service = door.engine.second_factor();
     Ok(FactorsPage {
         csrf: door.csrf(),
         login: session.person.login.clone(),
         is_inside: session.stage == Stage::Inside,
+        barred,
         has_totp,
-        may_finish: (has_totp || own.is_some() || !passkeys.is_empty())
-            && codes_left > 0
-            && session.stage == Stage::Binding,
+        only_passkeys,
+        may_finish: session.stage == Stage::Binding
+            && if only_passkeys {
+                !passkeys.is_empty()
+            } else {
+                (has_totp || own.is_some() || !passkeys.is_empty()) && codes_left > 0
+            },
         passkeys,
         site: door.site(),
         passkey_name: door.visitor().agent,

@@ -315,3 +315,36 @@ async fn an_owner_takes_a_lost_passkey_of_somebodys_away_with_a_reason() {
     let page = owner.post(&own, &[("passkey", &mine), ("reason", "a slip")]).await;
     assert_eq!(page.status, 409);
 }
+
+#[tokio::test]
+async fn a_policy_of_only_passkeys_says_who_has_none_and_binding_leads_to_nothing_less() {
+    let world = World::at_its_address().await;
+    let owner = world.owner().await;
+    let set = [("policy", "every-sign-in"), ("factors", "phishing-resistant"), ("reason", "an audit")];
+    let page =
+        owner.post("/policies", &[("policy", "every-sign-in"), ("factors", "strong"), ("reason", "x")]).await;
+    assert_eq!(page.status, 422);
+    binds(&owner, &authenticator(*b"cred"), "a phone").await;
+    let op = world.signed_in("op@example.com", Role::Operator, Where::Everywhere).await;
+    totp(&world, &op.person).await;
+    let by = Actor::CommandLine("ops".to_owned());
+    world.store.set_password(&by, &op.person, &Secret::new("hash"), world.now()).await.unwrap();
+    let op = Browser { token: world.session(&op.person, Where::Everywhere, Stage::Inside).await, ..op };
+    let done = owner.post("/policies", &set).await;
+    assert_eq!((done.status, done.header("location")), (303, "/policies?done=policy"));
+    let page = owner.get("/policies").await;
+    page.says("only passkeys");
+    page.says("and needs a code of an owner’s: op@example.com");
+    // What they have shown would not do any more, so it changes nothing.
+    let page = op.get("/bind/factors").await;
+    page.says("One of your accounts takes no such factor as you have shown");
+    page.does_not_say("/bind/passkey");
+    let token = world.session(&op.person, Where::Everywhere, Stage::Binding).await;
+    let binding = Browser { world: &world, token, person: op.person.clone() };
+    let page = binding.get("/bind/factors").await;
+    page.says("Only passkeys are taken where you sign in.");
+    page.does_not_say("authenticator application");
+    page.does_not_say("Recovery codes");
+    binds(&binding, &authenticator(*b"his "), "his phone").await;
+    binding.get("/bind/factors").await.does_not_say("disabled");
+}

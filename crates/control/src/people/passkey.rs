@@ -31,7 +31,7 @@ impl People {
 
     /// What the browser is asked, to make a passkey.
     pub async fn ask_to_make_passkey(&self, session: &Session) -> Result<Value> {
-        self.may_bind(session)?;
+        self.may_bind(session).await?;
         let (party, person) = (self.relying_party()?, &session.person);
         let known = self.credentials(session).await?;
         if known.len() >= MAX_PASSKEYS {
@@ -45,7 +45,7 @@ impl People {
 
     /// Binds the passkey that the browser made; it counts from now on, since it has just signed.
     pub async fn bind_passkey(&self, session: &Session, mut new: NewPasskey) -> Result<String> {
-        self.may_bind(session)?;
+        self.may_bind(session).await?;
         let (party, person) = (self.relying_party()?, &session.person);
         new.name = new.name.trim().to_owned();
         if new.name.is_empty() || new.name.chars().count() > MAX_NAME {

@@ -78,7 +78,7 @@ impl People {
         if session.stage != Stage::Inside {
             return Err(Refused::Over);
         }
-        self.may_bind(session)?;
+        self.may_bind(session).await?;
         let person = &session.person;
         let demands = self.all_demands(person).await?;
         let by = Actor::Person(person.id.clone());

@@ -1,12 +1,12 @@
-use ringfence_control::people::{Answer, Refused, Rules, Step};
+use ringfence_control::people::{Answer, Credentials, Known, Refused, Rules, Step};
 use ringfence_model::Secret;
 use ringfence_second_factor::passkey::Refusal;
-use ringfence_second_factor::policy::{Assurance, Kind};
-use ringfence_store::{NewPasskey, Role, Session, ShownPasskey};
+use ringfence_second_factor::policy::{Assurance, Demands, Kind, Policy, Strength};
+use ringfence_store::{Grant, NewPasskey, Role, Session, ShownPasskey, Where};
 use ringfence_testkit::authenticator::{Authenticator, Made, Shown};
 use serde_json::Value;
 
-use crate::house::{Bound, House, PASSWORD, everywhere, home, secret, why};
+use crate::house::{Bound, House, PASSWORD, account, everywhere, home, operator, secret, why};
 
 const HOST: &str = "console.example";
 
@@ -280,4 +280,123 @@ async fn where_the_console_has_no_address_there_are_no_passkeys() {
     let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
     let session = house.session(&house.inside(&maria).await).await;
     assert!(matches!(why(house.people.ask_to_make_passkey(&session).await), Refused::Invalid(_)));
+}
+
+const ONLY_PASSKEYS: Demands = Demands { policy: Policy::EverySignIn, strength: Strength::PhishingResistant };
+
+#[tokio::test]
+async fn where_only_passkeys_are_taken_nothing_that_is_typed_lets_anybody_in() {
+    let house = house().await;
+    let otto = house.bound("otto@example.com", vec![everywhere(Role::Owner)]).await;
+    let authenticator = Authenticator::new(b"cred", HOST);
+    let maria = maria(&house, &authenticator).await;
+    house.store.set_policy(&operator(), Where::Everywhere, ONLY_PASSKEYS, house.people.now()).await.unwrap();
+    let refused = why(house.sign_in(&otto.login, PASSWORD, &home()).await);
+    assert!(matches!(refused, Refused::NoPasskey), "he has none, and is told so: {refused:?}");
+
+    let Step::Ask { token, kinds } = house.sign_in(&maria.login, PASSWORD, &home()).await.unwrap() else {
+        panic!("she is asked");
+    };
+    assert_eq!(kinds, [Kind::Passkey]);
+    let code = Answer::Totp(secret(&maria.seed.code_at(house.people.now())));
+    assert!(matches!(why(show(&house, &token, &code).await), Refused::WrongCode));
+    let saved = Answer::RecoveryCode(maria.codes[0].clone());
+    assert!(matches!(why(show(&house, &token, &saved).await), Refused::WrongCode));
+    let options = house.people.ask_for_passkey(&house.session(&token).await).await.unwrap();
+    let step = show(&house, &token, &answer(&authenticator, &options, 2)).await.unwrap();
+    let Step::Inside { token, .. } = step else { panic!("inside: {step:?}") };
+    // Her application would not do, so the passkey is the last factor that does.
+    let session = house.session(&token).await;
+    let factor = house.store.passkeys(&session.person.id).await.unwrap()[0].factor.clone();
+    assert!(matches!(why(house.people.remove_passkey(&session, &factor).await), Refused::LastFactor));
+}
+
+#[tokio::test]
+async fn a_code_of_an_owners_leads_to_a_passkey_and_to_nothing_less() {
+    let house = house().await;
+    house.store.set_policy(&operator(), Where::Everywhere, ONLY_PASSKEYS, house.people.now()).await.unwrap();
+    let invitation = house.invite("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let code = secret(&invitation.code.spelled());
+    let Step::Bind { token } = house.people.begin_binding(&code, &secret(PASSWORD), &home()).await.unwrap()
+    else {
+        panic!("a code leads to binding");
+    };
+    let session = house.session(&token).await;
+    house.people.new_totp(&session).await.unwrap();
+    let seed = house.seed(&invitation.person.id).await;
+    house.people.confirm_totp(&session, &secret(&seed.code_at(house.people.now()))).await.unwrap();
+    house.people.new_recovery_codes(&session).await.unwrap();
+    let finished = house.people.finish_binding(&token, &session, &home()).await;
+    assert!(matches!(why(finished), Refused::NoPasskey));
+    binds(&house, &session, &Authenticator::new(b"cred", HOST)).await;
+    let step = house.people.finish_binding(&token, &session, &home()).await.unwrap();
+    let Step::Inside { token, .. } = step else { panic!("inside: {step:?}") };
+    let assurance = house.session(&token).await.assurance;
+    assert!(matches!(assurance, Assurance::SecondFactor { kind: Kind::Passkey, .. }), "{assurance:?}");
+}
+
+#[tokio::test]
+async fn a_code_that_was_phished_where_it_is_enough_binds_no_passkey_for_where_it_is_not() {
+    let house = house().await;
+    let authenticator = Authenticator::new(b"cred", HOST);
+    let grants = [1, 2].map(|number| Grant { place: account(number), role: Role::Operator }).to_vec();
+    let op = house.bound("op@example.com", grants).await;
+    house.store.set_policy(&operator(), account(2), ONLY_PASSKEYS, house.people.now()).await.unwrap();
+    let token = house.inside(&op).await;
+    let session = house.session(&token).await;
+    assert!(matches!(why(house.people.ask_to_make_passkey(&session).await), Refused::ShowStronger));
+    assert!(matches!(why(house.people.new_recovery_codes(&session).await), Refused::ShowStronger));
+    let there = house.people.go_to(&token, &session, account(2), &Known::default(), &home()).await;
+    assert!(matches!(why(there), Refused::NoPasskey));
+
+    // With one that was bound before, it is shown, and then binds others.
+    house.set_policy(account(2), Policy::EverySignIn).await;
+    binds(&house, &session, &authenticator).await;
+    house.store.set_policy(&operator(), account(2), ONLY_PASSKEYS, house.people.now()).await.unwrap();
+    assert!(matches!(why(house.people.ask_to_make_passkey(&session).await), Refused::ShowStronger));
+    let options = house.people.ask_for_passkey(&session).await.unwrap();
+    let step = show(&house, &token, &answer(&authenticator, &options, 2)).await.unwrap();
+    let Step::Inside { token, .. } = step else { panic!("inside: {step:?}") };
+    binds(&house, &house.session(&token).await, &Authenticator::new(b"more", HOST)).await;
+}
+
+#[tokio::test]
+async fn who_demands_passkeys_has_one_and_whoever_has_none_is_told_once() {
+    let nowhere = House::new().await;
+    let otto = nowhere.bound("otto@example.com", vec![everywhere(Role::Owner)]).await;
+    let session = nowhere.session(&nowhere.inside(&otto).await).await;
+    let refused = nowhere.people.set_policy(&session, Where::Everywhere, ONLY_PASSKEYS, "why").await;
+    assert!(matches!(why(refused), Refused::Invalid(_)), "nobody could have one");
+
+    let house = house().await;
+    let otto = house.bound("otto@example.com", vec![everywhere(Role::Owner)]).await;
+    let ana = house.bound("ana@example.com", vec![everywhere(Role::Auditor)]).await;
+    maria(&house, &Authenticator::new(b"cred", HOST)).await;
+    house.invite("new@example.com", vec![everywhere(Role::Auditor)]).await;
+    let session = house.session(&house.inside(&otto).await).await;
+    let set = || house.people.set_policy(&session, Where::Everywhere, ONLY_PASSKEYS, "why");
+    assert!(matches!(why(set().await), Refused::Invalid(_)), "he would lock himself out");
+    binds(&house, &session, &Authenticator::new(b"his ", HOST)).await;
+    let letters = house.store.waiting_effects(99).await.unwrap().len();
+    set().await.unwrap();
+    let left_out = house.people.left_out(Where::Everywhere).await.unwrap();
+    assert_eq!(left_out.iter().map(|person| &person.login).collect::<Vec<_>>(), [&ana.login]);
+    let told = house.store.waiting_effects(99).await.unwrap();
+    assert_eq!(told.len(), letters + 1);
+    let letter =
+        told.iter().find(|effect| effect.payload.to_string().contains("takes only passkeys")).unwrap();
+    assert_eq!(letter.payload["to"], ana.login.as_str());
+    house.people.set_policy(&session, Where::Everywhere, ONLY_PASSKEYS, "again").await.unwrap();
+    assert_eq!(house.store.waiting_effects(99).await.unwrap().len(), letters + 1, "not again");
+}
+
+#[tokio::test]
+async fn a_minimum_of_passkeys_is_every_accounts() {
+    let house = house().await;
+    let otto = house.bound("otto@example.com", vec![everywhere(Role::Owner)]).await;
+    let rules = Rules { minimum: ONLY_PASSKEYS, ..house.people.rules().clone() };
+    let strict = house.stricter(rules);
+    let typed = Credentials { login: otto.login, password: secret(PASSWORD) };
+    let refused = why(strict.sign_in(&typed, &Known::default(), &home()).await);
+    assert!(matches!(refused, Refused::NoPasskey), "{refused:?}");
 }
