@@ -9,6 +9,7 @@ use ringfence_second_factor::challenge::Channel;
 use ringfence_second_factor::policy::Kind;
 use ringfence_store::{Session, Stage, Where};
 
+use super::passkey::{Site, shown_passkey};
 use super::{Door, said, shown, with_to};
 use crate::failed::Failed;
 use crate::form::Fields;
@@ -28,6 +29,8 @@ struct Page {
     place: Option<String>,
     has_totp: bool,
     has_codes: bool,
+    has_passkey: bool,
+    site: Site,
     /// The phone that a code can be sent to, but for its middle.
     phone: Option<String>,
     may_call: bool,
@@ -36,8 +39,9 @@ struct Page {
     tried_phone: bool,
     may_trust: bool,
     trust_days: i64,
-    /// Whether a saved code was tried last.
+    /// Whether a saved code was tried last, or a passkey.
     tried_code: bool,
+    tried_passkey: bool,
     problem: Option<String>,
     /// Where somebody else signs in, to go to the same place.
     other: String,
@@ -62,6 +66,8 @@ pub(crate) async fn second_factor(door: Door<'_>) -> Result<Response<Bytes>, Fai
         (Answer::RecoveryCode(typed("recovery")), Tried::RecoveryCode)
     } else if door.form.has("phone-code") {
         (Answer::PhoneCode(typed("phone-code")), Tried::PhoneCode)
+    } else if door.form.has("credential") {
+        (Answer::Passkey(shown_passkey(&door.form)), Tried::Passkey)
     } else {
         (Answer::Totp(typed("code")), Tried::Totp)
     };
@@ -101,6 +107,7 @@ enum Tried {
     Totp,
     PhoneCode,
     RecoveryCode,
+    Passkey,
 }
 
 async fn page(
@@ -123,6 +130,8 @@ async fn page(
         },
         has_totp: kinds.contains(&Kind::Totp),
         has_codes: kinds.contains(&Kind::RecoveryCode),
+        has_passkey: kinds.contains(&Kind::Passkey),
+        site: door.site(),
         phone: if kinds.contains(&Kind::Phone) {
             let number = door.people.own_phone(session).await.map_err(Failed::of_people)?;
             number.map(|number| format!("{number:?}"))
@@ -139,6 +148,7 @@ async fn page(
             && door.people.may_trust_for(session, place).await.map_err(Failed::of_people)?,
         trust_days: door.people.rules().trust_for.as_hours() / 24,
         tried_code: tried == Tried::RecoveryCode,
+        tried_passkey: tried == Tried::Passkey,
         problem: refused.as_ref().map(|refused| said(refused, door.now)).transpose()?,
         other: format!("/sign-in?again=1&to={}", words::query_value(&door.to())),
     };

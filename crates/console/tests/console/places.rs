@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use ringfence_control::people::Hasher;
 use ringfence_model::{Actor, Secret, Sid};
-use ringfence_second_factor::policy::{Demands, Policy};
+use ringfence_second_factor::policy::{Demands, Policy, Strength};
 use ringfence_second_factor::totp::Seed;
 use ringfence_store::{FactorSecret, Grant, NewFactor, Role, Where};
 
@@ -17,7 +17,7 @@ fn ops() -> Actor {
 }
 
 async fn demand(world: &World, account: Sid, policy: Policy) {
-    let demands = Demands { policy, strong: false };
+    let demands = Demands { policy, strength: Strength::Any };
     world.store.set_policy(&ops(), Where::Account(account), demands, world.now()).await.unwrap();
 }
 

@@ -106,7 +106,7 @@ impl People {
                 let token = self.store.begin_session(session, before, now).await.map_err(locked)?;
                 Ok(Step::Ask { token, kinds })
             }
-            Next::Bind => Err(Refused::NothingBound),
+            Next::Bind => Err(self.nothing_bound(person, place).await?),
         }
     }
 
@@ -133,7 +133,7 @@ impl People {
             Next::Enter(assurance) => (Stage::Inside, assurance, None),
             // What was proved stays proved, for what asks less.
             Next::Ask(kinds) => (Stage::SecondFactor, session.assurance, Some(kinds)),
-            Next::Bind => return Err(Refused::NothingBound),
+            Next::Bind => return Err(self.nothing_bound(person, place).await?),
         };
         let to = session_like(session, place, stage, assurance, visitor);
         let token = self.store.change_session(token, to, self.now()).await.map_err(over)?;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use ringfence_second_factor::device::Judgement;
-use ringfence_second_factor::policy::{Assurance, Kind, Next};
+use ringfence_second_factor::policy::{Assurance, Kind, Next, Strength};
 use ringfence_store::{BegunSignIn, DeviceToken, User, UserDevice, UserFactor, UserPolicy};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -255,7 +255,7 @@ impl From<UserPolicy> for PolicyView {
     fn from(policy: UserPolicy) -> Self {
         Self {
             policy: policy.demands.policy.into(),
-            strong: policy.demands.strong,
+            strong: policy.demands.strength != Strength::Any,
             trust_days: policy.trust_days,
         }
     }

@@ -1,6 +1,6 @@
 use ringfence_control::people::{self, Credentials, Known, Refused, Rules, Step};
 use ringfence_model::Secret;
-use ringfence_second_factor::policy::{Assurance, Demands, Policy};
+use ringfence_second_factor::policy::{Assurance, Demands, Policy, Strength};
 use ringfence_store::{Grant, Role, Stage};
 
 use crate::house::{Bound, House, PASSWORD, account, everywhere, futures, home, operator, secret, why};
@@ -86,7 +86,7 @@ async fn an_answer_that_was_lost_does_not_end_the_trust() {
 
 #[tokio::test]
 async fn what_does_not_need_a_trusted_computer_leaves_its_secret_alone() {
-    let minimum = Demands { policy: Policy::EverySignIn, strong: false };
+    let minimum = Demands { policy: Policy::EverySignIn, strength: Strength::Any };
     let house = House::new().await;
     let op = house.bound("op@example.com", vec![at_account(1, Role::Operator)]).await;
     let device = trusted(&house, &op).await;
@@ -165,17 +165,17 @@ async fn each_account_asks_for_what_it_demands_itself() {
 
 #[tokio::test]
 async fn an_account_demands_no_less_than_the_installation() {
-    let minimum = Demands { policy: Policy::OncePerComputer, strong: false };
+    let minimum = Demands { policy: Policy::OncePerComputer, strength: Strength::Any };
     let house = House::with(Rules { minimum, ..Rules::default() }).await;
     let owner = house.bound("owner@example.com", vec![at_account(1, Role::Owner)]).await;
     let session = house.session(&house.inside(&owner).await).await;
-    let weaker = Demands { policy: Policy::Disabled, strong: false };
+    let weaker = Demands { policy: Policy::Disabled, strength: Strength::Any };
     let refused = why(house.people.set_policy(&session, account(1), weaker, "why not").await);
     assert!(matches!(refused, Refused::Invalid(_)), "{refused:?}");
     // One that was set before the minimum was is no less than it now.
     house.set_policy(account(1), Policy::Disabled).await;
     house.asked(&owner, &home()).await;
-    let other = Demands { policy: Policy::EverySignIn, strong: true };
+    let other = Demands { policy: Policy::EverySignIn, strength: Strength::NoPhone };
     let elsewhere = house.people.set_policy(&session, account(2), other, "why not").await;
     assert!(matches!(why(elsewhere), Refused::Forbidden), "another account's owner sets it there");
     house.people.set_policy(&session, account(1), other, "a review").await.unwrap();

@@ -261,7 +261,7 @@ async fn check_one(
     }
     // What is demanded may have grown since it began.
     let demands = holds(transaction, &user).await?.demands;
-    if !sign_in.kinds.contains(&entered.kind) || (demands.strong && !entered.kind.is_strong()) {
+    if !sign_in.kinds.contains(&entered.kind) || !demands.strength.takes(entered.kind) {
         return Ok(SignInChecked::Not(NotPassed::Kind));
     }
     let code = entered.code.expose();

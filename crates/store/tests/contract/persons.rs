@@ -1,7 +1,7 @@
 use jiff::SignedDuration;
 use ringfence_model::{Actor, Secret, Sid};
 use ringfence_second_factor::failures::{BOUND_ANEW_AFTER, Barred};
-use ringfence_second_factor::policy::{Assurance, Demands, Kind, Policy};
+use ringfence_second_factor::policy::{Assurance, Demands, Kind, Policy, Strength};
 use ringfence_second_factor::recovery::RecoveryCode;
 use ringfence_second_factor::totp::Seed;
 use ringfence_store::{
@@ -374,7 +374,7 @@ async fn another_policy_ends_the_trust_in_devices(world: World) {
     let maria = maria(store).await;
     let one = store.trust_device(&by, device(&maria, account(1)), start()).await.unwrap();
     let two = store.trust_device(&by, device(&maria, account(2)), start()).await.unwrap();
-    let demands = Demands { policy: Policy::EverySignIn, strong: true };
+    let demands = Demands { policy: Policy::EverySignIn, strength: Strength::NoPhone };
     store.set_policy(&by, account(1), demands, start()).await.unwrap();
     assert_eq!(use_of(store, &one, &maria, account(1), 0).await, DeviceUsed::Refused);
     assert!(matches!(use_of(store, &two, &maria, account(2), 0).await, DeviceUsed::Trusted(_)));

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use ringfence_model::{PhoneNumber, Secret};
 use ringfence_second_factor::device::Judgement;
 use ringfence_second_factor::failures::Rule;
-use ringfence_second_factor::policy::{Demands, Policy};
+use ringfence_second_factor::policy::{Demands, Policy, Strength};
 use ringfence_second_factor::totp::Seed;
 use ringfence_store::{DeviceUsed, Error, FactorSecret, Forget, Purpose, Role, Stage, Where};
 
@@ -181,7 +181,7 @@ async fn of_two_factors_that_are_taken_away_at_once_one_stays(world: World) {
     let number = PhoneNumber::parse("+14155550100").unwrap();
     let phone = factor(store, &maria, FactorSecret::Phone(number)).await;
     store.new_recovery_codes(&by, &maria.id, start()).await.unwrap();
-    let demands = vec![Demands { policy: Policy::EverySignIn, strong: false }];
+    let demands = vec![Demands { policy: Policy::EverySignIn, strength: Strength::Any }];
     let removed = all([(store, &totp), (&other_node, &phone)].into_iter().map(|(store, factor)| {
         let (by, demands) = (by.clone(), demands.clone());
         let (person, factor) = (maria.id.clone(), factor.id.clone());
@@ -220,7 +220,7 @@ async fn what_is_decided_about_people_has_its_reason_on_record(world: World) {
     store.lock_person(why, &other.id, false, start()).await.unwrap();
     store.remove_all_factors(why, &other.id, start()).await.unwrap();
     store.remove_person(why, &other.id, start()).await.unwrap();
-    let demands = Demands { policy: Policy::EverySignIn, strong: false };
+    let demands = Demands { policy: Policy::EverySignIn, strength: Strength::Any };
     store.set_policy(why, account(1), demands, start()).await.unwrap();
     let rows = store.audit_rows(None, None, 99).await.unwrap();
     for action in [

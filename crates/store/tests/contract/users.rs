@@ -2,7 +2,7 @@
 
 use ringfence_model::{Secret, Sid};
 use ringfence_second_factor::device::Judgement;
-use ringfence_second_factor::policy::{Demands, Kind, Next, Policy};
+use ringfence_second_factor::policy::{Demands, Kind, Next, Policy, Strength};
 use ringfence_second_factor::totp::Seed;
 use ringfence_store::{
     BegunSignIn, CheckSignIn, Forget, NewUserSignIn, NotPassed, SignInChecked, Store, TotpConfirmed,
@@ -163,15 +163,15 @@ async fn who_demands_more_asks_trusted_browsers_again(world: World) {
     let store = &world.store;
     let seed = totp(store, &alice()).await;
     let first = trusted(store, &seed, 0).await;
-    let policy = |strong| UserPolicy {
-        demands: Demands { policy: Policy::OncePerComputer, strong },
+    let policy = |strength| UserPolicy {
+        demands: Demands { policy: Policy::OncePerComputer, strength },
         ..UserPolicy::default()
     };
-    store.set_user_policy(&operator(), &alice(), Some(policy(false)), after(60)).await.unwrap();
+    store.set_user_policy(&operator(), &alice(), Some(policy(Strength::Any)), after(60)).await.unwrap();
     let same = begin_at(store, &alice(), Some(&first), 61).await;
     assert!(matches!(same.next, Next::Enter(_)), "the same demand changes nothing");
     let kept = same.token.unwrap().token;
-    store.set_user_policy(&operator(), &alice(), Some(policy(true)), after(62)).await.unwrap();
+    store.set_user_policy(&operator(), &alice(), Some(policy(Strength::NoPhone)), after(62)).await.unwrap();
     let asked = begin_at(store, &alice(), Some(&kept), 63).await;
     assert!(matches!(asked.next, Next::Ask(_)), "{:?}", asked.device);
 }
@@ -286,7 +286,7 @@ async fn an_application_that_is_removed_takes_its_users_along(world: World) {
     let theirs = UserName { application, name: "alice".into() };
     totp(store, &theirs).await;
     totp(store, &alice()).await;
-    let strict = Demands { policy: Policy::EverySignIn, strong: true };
+    let strict = Demands { policy: Policy::EverySignIn, strength: Strength::NoPhone };
     let policy = UserPolicy { demands: strict, ..UserPolicy::default() };
     store.set_application_policy(&by, application, policy, start()).await.unwrap();
     store.remove_application(&by, application, after(1)).await.unwrap();
