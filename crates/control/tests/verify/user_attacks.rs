@@ -160,6 +160,7 @@ async fn a_stolen_token_opens_nothing_of_anybody_else_and_betrays_its_copy() {
     owls.bank.advance(60).await;
     let again = owls.sign_in(&with).await;
     assert_eq!(again["needed"], "none");
+    owls.bank.advance(60).await;
     let seen = owls.sign_in(&json!({ "device_token": token_of(&again) })).await;
     assert_eq!(seen["needed"], "none");
     // From here on the first token is used up: whoever has it is not this browser.

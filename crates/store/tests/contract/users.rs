@@ -16,6 +16,7 @@ on_both! {
     of_one_right_code_at_64_sign_ins_at_once_one_is_passed,
     of_one_recovery_code_at_64_sign_ins_at_once_one_is_passed,
     of_one_token_shown_64_times_at_once_one_is_answered_with_the_next_and_none_is_a_thief,
+    a_copied_token_is_found_however_often_it_was_changed_and_a_burst_is_no_theft,
     a_sign_in_is_passed_once_by_whatever_factor,
     who_demands_more_asks_trusted_browsers_again,
     guesses_at_one_user_are_paused_and_no_other_one_is,
@@ -157,6 +158,25 @@ async fn of_one_token_shown_64_times_at_once_one_is_answered_with_the_next_and_n
     assert_eq!((copy.device, matches!(copy.next, Next::Ask(_))), (Some(Judgement::Copied), true));
     let owner = begin_at(&world.store, &alice(), Some(&seen.token.unwrap().token), 181).await;
     assert_eq!(owner.device, Some(Judgement::Refused), "the trust ended for both");
+}
+
+async fn a_copied_token_is_found_however_often_it_was_changed_and_a_burst_is_no_theft(world: World) {
+    let store = &world.store;
+    let seed = totp(store, &alice()).await;
+    let own = trusted(store, &seed, 0).await;
+    let newer = begin_at(store, &alice(), Some(&own), 20).await.token.unwrap().token;
+    for second in 21..29 {
+        let again = begin_at(store, &alice(), Some(&newer), second).await;
+        assert_eq!((again.device, again.token.is_none()), (Some(Judgement::JustChanged), true));
+    }
+    let slow = begin_at(store, &alice(), Some(&own), 29).await;
+    assert_eq!(slow.device, Some(Judgement::JustChanged));
+    let mut stolen = newer.clone();
+    for change in 0..40 {
+        stolen = begin_at(store, &alice(), Some(&stolen), 60 + change * 11).await.token.unwrap().token;
+    }
+    assert_eq!(begin_at(store, &alice(), Some(&newer), 800).await.device, Some(Judgement::Copied));
+    assert_eq!(begin_at(store, &alice(), Some(&stolen), 801).await.device, Some(Judgement::Refused));
 }
 
 async fn who_demands_more_asks_trusted_browsers_again(world: World) {
