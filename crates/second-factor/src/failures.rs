@@ -3,9 +3,10 @@
 //! A limit for each challenge alone bounds nothing, since challenges can be begun anew (NIST SP 800-63B-4, 3.1.3.2: a new
 //! secret does not reset the count). So failures are counted across challenges, from one success to the next.
 //!
-//! Two rules stand side by side. A person of the console has a counter for each factor, which moves only after a right
-//! password, and a factor with too many failures is worth nothing until it is bound anew. The users of an application
-//! have a counter for each application and number, which anybody at a public form can move: so it only ever delays.
+//! Three rules stand side by side. A person of the console has a counter for each factor, which moves only after a right
+//! password, and a factor with too many failures is worth nothing until it is bound anew. So has a user of an application
+//! for what they hold here, with more failures, since an owner who could help is farther away. The number that codes are
+//! sent to has a counter for each application, which anybody at a public form can move: so it only ever delays.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -14,6 +15,8 @@ use jiff::{SignedDuration, Timestamp};
 pub enum Rule {
     /// A factor of a person of the console.
     Person,
+    /// A factor that a user of an application holds.
+    User,
     /// A number of a user of an application.
     Application,
 }
@@ -21,6 +24,10 @@ pub enum Rule {
 /// A person's factor must be bound anew after so many failures in a row. NIST SP 800-63B-4, 3.2.2 allows 100 at most;
 /// with 20 the chance of guessing six digits between two successes is 2 in 100,000.
 pub const BOUND_ANEW_AFTER: u32 = 20;
+
+/// A user's factor must be bound anew after so many failures in a row: the most that NIST SP 800-63B-4, 3.2.2 allows. The
+/// pauses let them come in no less than three days.
+pub const USER_BOUND_ANEW_AFTER: u32 = 100;
 
 /// From this failure on there are pauses.
 pub const DELAYED_FROM: u32 = 5;
@@ -52,13 +59,23 @@ pub enum Barred {
 impl Failures {
     /// Whether a code may be compared now.
     pub fn admit(self, rule: Rule, now: Timestamp) -> Result<(), Barred> {
-        if rule == Rule::Person && self.count >= BOUND_ANEW_AFTER {
+        if self.is_disabled(rule) {
             return Err(Barred::BoundAnew);
         }
         match self.until() {
             Some(until) if now < until => Err(Barred::Until(until)),
             _ => Ok(()),
         }
+    }
+
+    /// Whether the factor is worth nothing until it is bound anew.
+    pub fn is_disabled(self, rule: Rule) -> bool {
+        let most = match rule {
+            Rule::Person => Some(BOUND_ANEW_AFTER),
+            Rule::User => Some(USER_BOUND_ANEW_AFTER),
+            Rule::Application => None,
+        };
+        most.is_some_and(|most| self.count >= most)
     }
 
     /// With one more, which is counted before the code is compared.
@@ -98,6 +115,22 @@ mod tests {
         assert_eq!(failures.admit(Rule::Person, at(0)), Err(Barred::BoundAnew));
         assert_eq!(failures.admit(Rule::Person, at(100_000_000)), Err(Barred::BoundAnew));
         assert_eq!(after(BOUND_ANEW_AFTER - 1, at(0)).admit(Rule::Person, at(3_600)), Ok(()));
+    }
+
+    #[test]
+    fn after_a_hundred_failures_a_user_s_factor_is_bound_anew_and_not_within_three_days() {
+        let failures = after(USER_BOUND_ANEW_AFTER, at(0));
+        assert_eq!(failures.admit(Rule::User, at(100_000_000)), Err(Barred::BoundAnew));
+        let (mut failures, mut now, mut guesses) = (Failures::default(), at(0), 0);
+        loop {
+            match failures.admit(Rule::User, now) {
+                Ok(()) => (failures, guesses) = (failures.counted(now), guesses + 1),
+                Err(Barred::Until(until)) => now = until,
+                Err(Barred::BoundAnew) => break,
+            }
+        }
+        assert_eq!(guesses, 100);
+        assert!(now.duration_since(at(0)) > SignedDuration::from_hours(72), "{now}");
     }
 
     #[test]

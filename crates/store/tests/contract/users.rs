@@ -20,6 +20,7 @@ on_both! {
     a_sign_in_is_passed_once_by_whatever_factor,
     who_demands_more_asks_trusted_browsers_again,
     guesses_at_one_user_are_paused_and_no_other_one_is,
+    a_factor_is_disabled_after_a_hundred_wrong_codes_until_it_is_bound_anew,
     of_many_wrong_codes_at_once_five_are_compared,
     the_oldest_browser_gives_way,
     an_erased_user_leaves_nothing_and_comes_back_as_another,
@@ -244,6 +245,61 @@ async fn guesses_at_one_user_are_paused_and_no_other_one_is(world: World) {
     let still = check_at(store, &sign_ins[5], Kind::Totp, &right, 2).await;
     assert!(matches!(still, SignInChecked::Not(NotPassed::Barred(_))));
     assert!(passed(&check_at(store, &sign_ins[5], Kind::Totp, &seed.code_at(after(30)), 30).await));
+}
+
+async fn a_factor_is_disabled_after_a_hundred_wrong_codes_until_it_is_bound_anew(world: World) {
+    let (store, by, bob) = (&world.store, operator(), user(1, "bob"));
+    let (seed, of_bob) = (totp(store, &alice()).await, totp(store, &bob).await);
+    store_codes(store).await;
+    let hours = |hours: i64| hours * 3_600;
+    let guess = async |kind, hour| {
+        let sign_in = begun(store, 1, hours(hour)).await.remove(0);
+        let code = if kind == Kind::Totp { wrong(&seed.code_at(after(hours(hour)))) } else { "no".to_owned() };
+        check_at(store, &sign_in, kind, &code, hours(hour)).await
+    };
+    // What is right in between counts from one again, and no retention shortens what is counted.
+    for hour in 0..60 {
+        assert!(matches!(guess(Kind::Totp, hour).await, SignInChecked::Wrong), "{hour}");
+    }
+    let sign_in = begun(store, 1, hours(61)).await.remove(0);
+    assert!(passed(&check_at(store, &sign_in, Kind::Totp, &seed.code_at(after(hours(61))), hours(61)).await));
+    for hour in 100..199 {
+        assert!(matches!(guess(Kind::Totp, hour).await, SignInChecked::Wrong), "{hour}");
+        assert!(matches!(guess(Kind::RecoveryCode, hour).await, SignInChecked::Wrong), "{hour}");
+        let later = after(hours(hour) + 60);
+        store.forget(&by, Forget::SignIns, later, 100, later).await.unwrap();
+    }
+    let open = begun(store, 1, hours(250)).await.remove(0);
+    assert!(matches!(guess(Kind::Totp, 250).await, SignInChecked::Not(NotPassed::Disabled)));
+    let right = seed.code_at(after(hours(250)));
+    let refused = check_at(store, &open, Kind::Totp, &right, hours(250)).await;
+    assert!(matches!(refused, SignInChecked::Not(NotPassed::Disabled)), "{refused:?}");
+    let known = store.user(&alice()).await.unwrap();
+    assert_eq!((known.factors[0].is_disabled, known.recovery_codes), (true, 10));
+    // It is asked for no more, and the other one is; until that is disabled as well.
+    let next = begin_at(store, &alice(), None, hours(250)).await.next;
+    assert_eq!(next, Next::Ask(vec![Kind::RecoveryCode]));
+    assert!(matches!(guess(Kind::RecoveryCode, 250).await, SignInChecked::Not(NotPassed::Disabled)));
+    assert_eq!(begin_at(store, &alice(), None, hours(251)).await.next, Next::Bind);
+    assert_eq!(store.user(&alice()).await.unwrap().recovery_codes, 0);
+    let id = known.id.unwrap();
+    let rows = store.audit_rows(Some(&format!("user {id}")), None, 999).await.unwrap();
+    let disabled = rows.iter().filter(|row| row.action == "user.factor_disable");
+    assert_eq!(disabled.map(|row| row.detail["kind"].clone()).collect::<Vec<_>>(), ["recovery-code", "totp"]);
+    // Nobody else notices.
+    let sign_in = begin_at(store, &bob, None, hours(251)).await.sign_in.id;
+    let code = Secret::new(of_bob.code_at(after(hours(251))).as_str());
+    let check = CheckSignIn { user: bob, sign_in, kind: Kind::Totp, code, trust: None };
+    assert!(passed(&store.check_user_sign_in(&by, check, after(hours(251))).await.unwrap()));
+    // Bound anew, they count again.
+    let seed = store.enrol_user_totp(&by, &alice(), after(hours(252))).await.unwrap();
+    let code = seed.code_at(after(hours(252)));
+    let confirmed = store.confirm_user_totp(&by, &alice(), &code, after(hours(252))).await.unwrap();
+    assert_eq!(confirmed, TotpConfirmed::Confirmed);
+    let sign_in = begun(store, 1, hours(253)).await.remove(0);
+    assert!(passed(&check_at(store, &sign_in, Kind::Totp, &seed.code_at(after(hours(253))), hours(253)).await));
+    store_codes(store).await;
+    assert_eq!(store.user(&alice()).await.unwrap().recovery_codes, 10);
 }
 
 async fn of_many_wrong_codes_at_once_five_are_compared(world: World) {

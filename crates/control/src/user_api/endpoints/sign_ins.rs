@@ -76,6 +76,7 @@ pub(super) const CHECK: Endpoint = Endpoint {
         Kind::NotThisFactor,
         Kind::NoCode,
         Kind::WrongCode,
+        Kind::FactorDisabled,
         Kind::TooManyFailures,
     ],
     run: |call| Box::pin(check(call)),
@@ -209,6 +210,10 @@ async fn check(call: Call<'_>) -> Result<Bytes, Problem> {
             Err(Problem::new(Kind::NoCode, "none was sent, or its ten minutes are over: send one"))
         }
         SignInChecked::Not(NotPassed::Barred(until)) => Err(paused(until, now)),
+        SignInChecked::Not(NotPassed::Disabled) => Err(Problem::new(
+            Kind::FactorDisabled,
+            "a hundred codes of it were wrong in a row: it counts no more until it is enrolled or made anew",
+        )),
     }
 }
 
