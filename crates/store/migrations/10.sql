@@ -21,3 +21,6 @@ CREATE TABLE devices (
 ) {strict};
 CREATE INDEX devices_of_person ON devices (person);
 DELETE FROM user_devices;
+
+-- What sign-ins of one number wait for.
+CREATE INDEX challenges_of_number ON challenges (application, number_tag) WHERE live = 1;
