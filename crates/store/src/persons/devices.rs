@@ -211,6 +211,13 @@ impl Store {
         Ok(())
     }
 
+    /// The ids of the devices that a person has trusted for this account.
+    pub async fn device_ids(&self, person: &str, place: Where, now: Timestamp) -> Result<Vec<String>> {
+        let sql = "SELECT id FROM devices WHERE person = $1 AND account = $2 AND ended_at IS NULL \
+                   AND expires_at > $3 ORDER BY used_at DESC, id";
+        self.fetch(sql, values![person, place.text(), now]).await?.iter().map(|row| row.text("id")).collect()
+    }
+
     /// The devices that a person has trusted, the last used first.
     pub async fn devices(&self, person: &str, now: Timestamp) -> Result<Vec<Device>> {
         let sql = "SELECT * FROM devices WHERE person = $1 AND ended_at IS NULL AND expires_at > $2 \
