@@ -6,7 +6,7 @@
 //! has to wait is told so before anybody was looked for and before anything was hashed.
 
 use ringfence_model::{Actor, Secret};
-use ringfence_second_factor::device::Judgement;
+use ringfence_second_factor::device::{Judgement, device_of};
 use ringfence_second_factor::failures::Rule;
 use ringfence_second_factor::password::is_long_enough_alone;
 use ringfence_second_factor::policy::{self, Assurance, Next, Policy};
@@ -110,7 +110,8 @@ impl People {
         }
     }
 
-    /// Goes to another account, which asks for what it demands itself.
+    /// Goes to another account, which asks for what it demands itself. Whoever is [asked](Step::Ask) stays where they are,
+    /// in the same session, until they have [shown](People::show_for) it and go there again.
     pub async fn go_to(
         &self,
         token: &Secret,
@@ -129,18 +130,15 @@ impl People {
         // Whoever is inside by a password alone has a long one.
         let (shown, is_long) = (session.assurance, session.assurance == Assurance::Password);
         let (next, device) = self.next(person, place, shown, is_long, &known.devices, visitor).await?;
-        let (stage, assurance, ask) = match next {
-            Next::Enter(assurance) => (Stage::Inside, assurance, None),
-            // What was proved stays proved, for what asks less.
-            Next::Ask(kinds) => (Stage::SecondFactor, session.assurance, Some(kinds)),
+        let assurance = match next {
+            Next::Enter(assurance) => assurance,
+            // Whoever does not go on has lost nothing.
+            Next::Ask(kinds) => return Ok(Step::Ask { token: token.clone(), kinds }),
             Next::Bind => return Err(Refused::NothingBound),
         };
-        let to = session_like(session, place, stage, assurance, visitor);
+        let to = session_like(session, place, Stage::Inside, assurance, visitor);
         let token = self.store.change_session(token, to, self.now()).await.map_err(over)?;
-        Ok(match ask {
-            Some(kinds) => Step::Ask { token, kinds },
-            None => Step::Inside { token, device, mark: self.mark(&person.login).await? },
-        })
+        Ok(Step::Inside { token, device, mark: self.mark(&person.login).await? })
     }
 
     /// Ends a session.
@@ -170,7 +168,14 @@ impl People {
         let kinds = self.kinds(person).await?;
         let (by, now) = (Actor::Person(person.id.clone()), self.now());
         let address = visitor.address.as_str();
+        // A browser may have devices of many people and accounts; those of this one are ten at most, each once.
+        let mut trusted = match devices {
+            [] => Vec::new(),
+            _ => self.store.device_ids(&person.id, place, now).await?,
+        };
         for secret in devices {
+            let Some(at) = trusted.iter().position(|id| device_of(secret) == Some(id)) else { continue };
+            trusted.swap_remove(at);
             let judged = self.store.judge_device(&by, secret, &person.id, place, address, now).await?;
             match judged {
                 Judgement::Trusted | Judgement::JustChanged => {}
