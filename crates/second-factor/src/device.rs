@@ -163,9 +163,8 @@ impl Trust {
             let is_changed = last.into_iter().flatten().any(just);
             return if is_changed { Judgement::JustChanged } else { Judgement::Trusted };
         }
-        let is_tab = |before: &Before| {
-            before.number == presented && just(before.since) && before.address == address
-        };
+        let is_tab =
+            |before: &Before| before.number == presented && just(before.since) && before.address == address;
         match &self.before {
             Some(before) if is_tab(before) => Judgement::JustChanged,
             // It was given out by what a backup of the store does not know of. That is no theft.

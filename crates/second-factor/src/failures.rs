@@ -212,9 +212,8 @@ mod tests {
         }
         assert_eq!(tried, 20 + 24 * 60 - 1);
         // What people mistype now and then never adds up, and a clock that goes back forgives nothing.
-        let typo = (0..100).fold(Failures::default(), |so_far, minute| {
-            so_far.counted(Rule::Address, at(minute * 60))
-        });
+        let typo = (0..100)
+            .fold(Failures::default(), |so_far, minute| so_far.counted(Rule::Address, at(minute * 60)));
         assert_eq!(typo.count, 1);
         assert_eq!(after(20, at(100)).admit(Rule::Address, at(0)), Err(Barred::Until(at(160))));
         assert_eq!(after(20, at(100)).taken_back().admit(Rule::Address, at(100)), Ok(()));

@@ -188,7 +188,8 @@ impl Store {
         address: &str,
         now: Timestamp,
     ) -> Result<()> {
-        let waiting = "SELECT * FROM devices WHERE person = $1 AND ended_at IS NULL AND next_number IS NOT NULL";
+        let waiting =
+            "SELECT * FROM devices WHERE person = $1 AND ended_at IS NULL AND next_number IS NOT NULL";
         for row in self.fetch(waiting, values![person]).await? {
             let (id, next) = (row.text("id")?, read_number(&row, "next_number")?);
             let key = read_key(&self.keys, &row)?;

@@ -94,10 +94,7 @@ impl Store {
         Ok(User {
             policy: found.policy.unwrap_or(of_all),
             has_own_policy: found.policy.is_some(),
-            factors: factors
-                .iter()
-                .map(|row| factors::read(row, is_totp_disabled))
-                .collect::<Result<_>>()?,
+            factors: factors.iter().map(|row| factors::read(row, is_totp_disabled)).collect::<Result<_>>()?,
             recovery_codes: if are_codes_disabled { 0 } else { left },
             id: Some(found.id),
         })

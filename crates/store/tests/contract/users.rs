@@ -254,7 +254,8 @@ async fn a_factor_is_disabled_after_a_hundred_wrong_codes_until_it_is_bound_anew
     let hours = |hours: i64| hours * 3_600;
     let guess = async |kind, hour| {
         let sign_in = begun(store, 1, hours(hour)).await.remove(0);
-        let code = if kind == Kind::Totp { wrong(&seed.code_at(after(hours(hour)))) } else { "no".to_owned() };
+        let code =
+            if kind == Kind::Totp { wrong(&seed.code_at(after(hours(hour)))) } else { "no".to_owned() };
         check_at(store, &sign_in, kind, &code, hours(hour)).await
     };
     // What is right in between counts from one again, and no retention shortens what is counted.
@@ -297,7 +298,9 @@ async fn a_factor_is_disabled_after_a_hundred_wrong_codes_until_it_is_bound_anew
     let confirmed = store.confirm_user_totp(&by, &alice(), &code, after(hours(252))).await.unwrap();
     assert_eq!(confirmed, TotpConfirmed::Confirmed);
     let sign_in = begun(store, 1, hours(253)).await.remove(0);
-    assert!(passed(&check_at(store, &sign_in, Kind::Totp, &seed.code_at(after(hours(253))), hours(253)).await));
+    assert!(passed(
+        &check_at(store, &sign_in, Kind::Totp, &seed.code_at(after(hours(253))), hours(253)).await
+    ));
     store_codes(store).await;
     assert_eq!(store.user(&alice()).await.unwrap().recovery_codes, 10);
 }

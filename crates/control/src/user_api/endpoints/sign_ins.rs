@@ -264,7 +264,7 @@ fn not_sent(not: NotSent, now: Timestamp) -> Problem {
             after(Problem::new(Kind::PrefixStopped, detail), until, now)
         }
         NotSent::TooSoon(until) => {
-            let detail = "a code is on its way; the same is sent again after a while";
+            let detail = "a code was sent to this number a moment ago; another text goes out after a while";
             after(Problem::new(Kind::TooSoon, detail), until, now)
         }
         NotSent::Budget(_, until) => {
