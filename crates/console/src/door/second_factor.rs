@@ -24,6 +24,8 @@ struct Page {
     host: Option<String>,
     /// Whether they are inside already, and asked again.
     is_again: bool,
+    /// Whether it is asked for the sake of another account that they go to.
+    is_going: bool,
     login: String,
     /// The account that asks, where it is one and not the installation as a whole.
     place: Option<String>,
@@ -74,7 +76,7 @@ pub(crate) async fn second_factor(door: Door<'_>) -> Result<Response<Bytes>, Fai
     let trust = door.form.filled("trust").is_some();
     let place = door.bound_for_place(session.place);
     match door.people.show_for(token, session, place, &answer, trust, &door.visitor()).await {
-        Ok(step) => Ok(door.go(&step, &door.to())),
+        Ok(step) => door.arrive(step).await,
         // Another tab was quicker.
         Err(Refused::Over) => Ok(words::redirect(&with_to("/sign-in", &door.to()))),
         Err(refused) => page(&door, session, Some(refused), tried).await,
@@ -123,8 +125,9 @@ async fn page(
         to: door.to(),
         host: door.bound_for_name(),
         is_again: session.stage == Stage::Inside,
+        is_going: door.going_to().is_some(),
         login: session.person.login.clone(),
-        place: match session.place {
+        place: match door.going_to().unwrap_or(session.place) {
             Where::Everywhere => None,
             Where::Account(sid) => Some(sid.to_string()),
         },
@@ -144,7 +147,9 @@ async fn page(
             .is_some_and(|codes| codes.settings().has_channel(Channel::Call)),
         is_sent: tried == Tried::PhoneCode && refused.is_none(),
         tried_phone: tried == Tried::PhoneCode,
-        may_trust: (session.stage == Stage::SecondFactor || door.bound_for().is_some())
+        may_trust: (session.stage == Stage::SecondFactor
+            || door.bound_for().is_some()
+            || door.going_to().is_some())
             && door.people.may_trust_for(session, place).await.map_err(Failed::of_people)?,
         trust_days: door.people.rules().trust_for.as_hours() / 24,
         tried_code: tried == Tried::RecoveryCode,

@@ -28,6 +28,7 @@ on_both! {
     nobody_begins_a_session_of_a_person_who_is_locked,
     a_changed_password_ends_sessions_and_devices,
     a_copied_device_ends_for_both,
+    a_thief_who_uses_a_copy_on_and_on_does_not_wear_off_its_trace,
     a_device_is_one_persons_and_one_accounts,
     of_two_tabs_at_once_one_gets_the_new_secret,
     another_policy_ends_the_trust_in_devices,
@@ -338,6 +339,21 @@ async fn a_copied_device_ends_for_both(world: World) {
     assert_eq!(use_of(store, &stolen, &maria, account(1), 12).await, DeviceUsed::Copied);
     assert_eq!(use_of(store, &next, &maria, account(1), 13).await, DeviceUsed::Refused);
     assert_eq!(store.devices(&maria.id, after(13)).await.unwrap(), []);
+}
+
+async fn a_thief_who_uses_a_copy_on_and_on_does_not_wear_off_its_trace(world: World) {
+    let store = &world.store;
+    let maria = maria(store).await;
+    let own = store.trust_device(&operator(), device(&maria, account(1)), start()).await.unwrap();
+    let mut stolen = own.clone();
+    for change in 0..40 {
+        match use_of(store, &stolen, &maria, account(1), change * 11).await {
+            DeviceUsed::Trusted(next) => stolen = next,
+            used => panic!("the copy is as good as the original: {used:?}"),
+        }
+    }
+    assert_eq!(use_of(store, &own, &maria, account(1), 600).await, DeviceUsed::Copied);
+    assert_eq!(use_of(store, &stolen, &maria, account(1), 601).await, DeviceUsed::Refused);
 }
 
 async fn a_device_is_one_persons_and_one_accounts(world: World) {
