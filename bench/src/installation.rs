@@ -132,12 +132,14 @@ impl Installation {
             limits: Limits::new(limits),
             notifier: None,
             second_factor: None,
+            egress: None,
             clock: Arc::clone(&clock),
             callback_url: Some(format!("{PUBLIC_URL}{TRIGGER_PATH}")),
             console_url: None,
             poll_interval: Duration::from_mins(1),
             keep: Keep::default(),
             carriers: Vec::new(),
+            on_limits: None,
             on_accounts: Some(Arc::new(move |accounts| {
                 if let Some(keys) = learn.get() {
                     keys.learn(accounts.iter().filter_map(learnt).collect());

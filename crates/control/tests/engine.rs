@@ -8,6 +8,8 @@ mod api_lists;
 #[expect(dead_code, reason = "other tests need more of it")]
 #[path = "world/database.rs"]
 mod database;
+#[path = "engine/ledger.rs"]
+mod ledger;
 #[path = "world/limits.rs"]
 mod limits;
 #[path = "engine/node.rs"]

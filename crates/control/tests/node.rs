@@ -98,12 +98,14 @@ impl Installation {
             limits: Limits::new(limits),
             notifier: None,
             second_factor: None,
+            egress: None,
             clock: Arc::clone(&self.clock) as _,
             callback_url: Some("https://gate.example.com/triggers".to_owned()),
             console_url: None,
             poll_interval: Duration::from_mins(1),
             keep: Keep::default(),
             carriers: Vec::new(),
+            on_limits: None,
             on_accounts: Some(Arc::new(move |seen| {
                 told.fetch_add(1, Ordering::SeqCst);
                 *accounts.lock().expect("nobody panicked") = seen.iter().map(|account| account.sid).collect();

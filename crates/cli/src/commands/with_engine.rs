@@ -150,6 +150,7 @@ impl Installation {
             notifier: None,
             // Codes are begun and sent by `serve` alone.
             second_factor: None,
+            egress: None,
             clock: Arc::clone(&self.clock),
         }))
     }

@@ -8,6 +8,7 @@ mod accounts;
 mod acts;
 mod bring;
 mod clients;
+mod ledger;
 mod observe;
 mod orders;
 mod outbox;
@@ -19,7 +20,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
-use ringfence_model::{Clock, Sid};
+use ringfence_model::{Amount, Clock, Sid};
 use ringfence_store::{Account, Store};
 use tokio::sync::watch;
 
@@ -27,6 +28,7 @@ pub use accounts::{ListedAccounts, NotListed, SynchronisedAccounts};
 pub use acts::ActRefused;
 pub use bring::Brought;
 pub use clients::{Clients, KnownAccount};
+pub use ledger::{Egress, Reconciled};
 pub use outbox::Worked;
 pub use reading::ReadingFailed;
 pub use triggered::Triggered;
@@ -50,6 +52,8 @@ pub struct Setup {
     pub notifier: Option<Arc<Notifier>>,
     /// How codes are sent; none where none are.
     pub second_factor: Option<second_factor::Settings>,
+    /// What is settled of the egress; none where there is none.
+    pub egress: Option<Egress>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -62,25 +66,30 @@ pub struct Engine {
     limits: Vec<AppliedLimit>,
     notifier: Option<Arc<Notifier>>,
     pub(crate) second_factor: Option<second_factor::Settings>,
+    egress: Option<Egress>,
     clock: Arc<dyn Clock>,
     /// What the accounts of a limit used together, by the limit's name.
     sums: Mutex<HashMap<String, Sum>>,
     /// The currency of each account, as its usage records say.
     currencies: Mutex<HashMap<Sid, String>>,
+    /// What breakers were last told of the ledger, by limit and subject.
+    fed: Mutex<HashMap<(String, String), Amount>>,
     ordered: watch::Sender<()>,
 }
 
 impl Engine {
     /// An engine at rest: its methods are called by whoever knows when.
     pub fn new(setup: Setup) -> Self {
-        let Setup { store, clients, limits, notifier, second_factor, clock } = setup;
+        let Setup { store, clients, limits, notifier, second_factor, egress, clock } = setup;
         Self {
             store,
             clients,
             limits,
             notifier,
             second_factor,
+            egress,
             clock,
+            fed: Mutex::default(),
             sums: Mutex::default(),
             currencies: Mutex::default(),
             ordered: watch::Sender::new(()),

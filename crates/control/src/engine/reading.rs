@@ -2,6 +2,7 @@
 
 use std::sync::PoisonError;
 
+use jiff::Timestamp;
 use ringfence_breaker::{Observation, State, Subject, Threshold};
 use ringfence_model::{Actor, Sid};
 use ringfence_store::Account;
@@ -79,6 +80,10 @@ impl Engine {
                         failed.get_or_insert(error);
                     }
                 }
+                // What has no record was never used: the egress waits for that too.
+                if !is_told && let Err(error) = self.book_nothing(applied, *subject, account.sid).await {
+                    failed.get_or_insert(error);
+                }
                 // A sum that begins when everybody was heard of does not wait for one that never used any of it.
                 if !is_told
                     && begins_with_all(applied, *subject)
@@ -103,6 +108,7 @@ impl Engine {
         if let Some(currency) = &used.currency {
             self.learn_currency(account, currency);
         }
+        self.book(applied, subject, account, &used).await?;
         let used = match subject {
             // Of prefixes Twilio says nothing, so nothing is read.
             Subject::Account(_) | Subject::Prefix(_) => used,
@@ -118,7 +124,12 @@ impl Engine {
         Ok(self.observe(applied, subject, &used.observation(), by, None).await?)
     }
 
-    fn sum(&self, applied: &AppliedLimit, account: Sid, used: &Used) -> Result<Used, ReadingFailed> {
+    pub(super) fn sum(
+        &self,
+        applied: &AppliedLimit,
+        account: Sid,
+        used: &Used,
+    ) -> Result<Used, ReadingFailed> {
         let limit = &applied.limit;
         let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
         let sum = sums.entry(limit.name.clone()).or_default();
@@ -134,16 +145,23 @@ impl Engine {
         if breaker.is_some_and(|breaker| breaker.state.baseline.is_some()) {
             return Ok(true);
         }
+        Ok(self.has_heard_of_all(applied, nothing_ever().at).await?)
+    }
+
+    /// Whether each account of the scope was heard of in the window of `at`.
+    pub(super) async fn has_heard_of_all(
+        &self,
+        applied: &AppliedLimit,
+        at: Timestamp,
+    ) -> ringfence_store::Result<bool> {
         let accounts = self.store.accounts().await?;
         let of_scope = accounts
             .iter()
             .filter(|account| account.gone_at.is_none() && account.status != "closed")
             .filter(|account| applied.subject(&scoped(account)) == Some(Subject::Together));
         let sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = nothing_ever().at;
-        Ok(sums
-            .get(&limit.name)
-            .is_some_and(|sum| sum.has(limit.window, at, of_scope.map(|account| account.sid))))
+        let sum = sums.get(&applied.limit.name);
+        Ok(sum.is_some_and(|sum| sum.has(applied.limit.window, at, of_scope.map(|account| account.sid))))
     }
 }
 

@@ -16,7 +16,7 @@ use ringfence_store::{Observation as Delivery, Result};
 use serde::Deserialize;
 use tokio::task::JoinSet;
 
-use super::Engine;
+use super::{Engine, ledger};
 use crate::decide::By;
 use crate::wanted::AppliedLimit;
 
@@ -100,7 +100,11 @@ impl Engine {
     }
 
     async fn take_delivery(&self, delivery: &Delivery) -> Result<()> {
-        let actor = Actor::Twilio(delivery.account.clone());
+        let actor = if delivery.source == ledger::SOURCE {
+            Actor::job("egress")
+        } else {
+            Actor::Twilio(delivery.account.clone())
+        };
         let by = By { actor: &actor, reason: None };
         match self.understood(delivery).await? {
             Some((applied, subject, observation)) => {
@@ -113,6 +117,9 @@ impl Engine {
 
     /// The breaker that a delivery is about, and what it observes.
     async fn understood(&self, delivery: &Delivery) -> Result<Option<(&AppliedLimit, Subject, Observation)>> {
+        if delivery.source == ledger::SOURCE {
+            return Ok(self.told_by_ledger(delivery));
+        }
         if delivery.source != SOURCE {
             return Ok(None);
         }

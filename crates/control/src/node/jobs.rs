@@ -36,13 +36,15 @@ pub enum Job {
     Forget,
     /// Owners are told of sign-ins that they should hear of.
     SignIns,
+    /// What the egress set aside is settled by Twilio's lists.
+    Ledger,
     /// What an earlier master key has sealed is sealed anew, so that the key may go.
     Reseal,
 }
 
 impl Job {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Accounts,
         Self::Usage,
         Self::Triggers,
@@ -50,6 +52,7 @@ impl Job {
         Self::Seal,
         Self::Forget,
         Self::SignIns,
+        Self::Ledger,
         Self::Reseal,
     ];
 
@@ -63,6 +66,7 @@ impl Job {
             Self::Seal => "seal",
             Self::Forget => "forget",
             Self::SignIns => "sign-ins",
+            Self::Ledger => "ledger",
             Self::Reseal => "reseal",
         }
     }
@@ -216,6 +220,7 @@ impl Node {
             Job::Seal => self.seal().await?,
             Job::Forget => self.forget().await?,
             Job::SignIns => self.tell_sign_ins().await?,
+            Job::Ledger => reconcile(&at_work.engine).await?,
             Job::Reseal => self.reseal().await?,
         };
         Ok(Some(done))
@@ -546,6 +551,11 @@ impl Node {
 
 /// So many effects one worker performs before it looks how many are needed.
 const TURNS: usize = 20;
+
+async fn reconcile(engine: &Engine) -> Result<Done, JobFailed> {
+    let reconciled = engine.reconcile().await?;
+    Ok(Done { count: reconciled.changed, troubles: reconciled.troubles })
+}
 
 fn is_there(account: &Account) -> bool {
     account.gone_at.is_none() && account.status != "closed"

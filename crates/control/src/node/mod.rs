@@ -34,6 +34,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Takes over accounts; it returns at once.
 pub type OnAccounts = Arc<dyn Fn(&[Account]) + Send + Sync>;
 
+/// Takes over the limits that hold, with their fingerprint, or hears that none do; it returns at once.
+pub type OnLimits = Arc<dyn Fn(Option<(&[crate::wanted::AppliedLimit], &str)>) + Send + Sync>;
+
 /// What a node is told.
 pub struct Setup {
     /// Tells this node from the others at work; no two have the same at a time.
@@ -48,6 +51,8 @@ pub struct Setup {
     pub notifier: Option<Arc<Notifier>>,
     /// How codes are sent; none where none are.
     pub second_factor: Option<second_factor::Settings>,
+    /// What is settled of the egress; none where there is none.
+    pub egress: Option<engine::Egress>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The URL of the gate's route for usage triggers; without one there are none.
@@ -62,6 +67,8 @@ pub struct Setup {
     pub carriers: Vec<Arc<Carrier>>,
     /// Told of all accounts, after any of them has changed: the gate verifies their webhooks.
     pub on_accounts: Option<OnAccounts>,
+    /// Told of the limits that this node holds: the egress admits under these alone.
+    pub on_limits: Option<OnLimits>,
 }
 
 /// What a node works with, while it may.
@@ -114,6 +121,7 @@ pub struct Node {
     stale: jobs::Stale,
     pace: jobs::Pace,
     told_accounts: Mutex<Option<u64>>,
+    told_limits: Mutex<Option<String>>,
 }
 
 impl Node {
@@ -134,6 +142,7 @@ impl Node {
             stale: jobs::Stale::default(),
             pace: jobs::Pace::default(),
             told_accounts: Mutex::default(),
+            told_limits: Mutex::default(),
             setup,
         })
     }
@@ -184,7 +193,7 @@ impl Node {
         }
         match self.setup.limits.agreement(store, Some(life.node())).await? {
             Agreement::Agreed(limits) => {
-                self.begin(life.clone(), limits);
+                self.begin(life.clone(), limits, self.setup.limits.hash());
             }
             // Somebody applied others while this node ran: it must not put its own back, and nobody else holds those.
             Agreement::Free if self.has_agreed.load(Ordering::Relaxed) => {
@@ -192,7 +201,9 @@ impl Node {
                     self.rest(&Idle::Replaced);
                     return self.give_up_jobs().await;
                 };
-                if self.begin(life.clone(), limits) {
+                // Read apart from the limits: where others were applied in between, the egress admits nothing until the next pulse.
+                let fingerprint = store.limits_fingerprint().await?;
+                if self.begin(life.clone(), limits, &fingerprint) {
                     tracing::warn!(
                         node = self.setup.name,
                         "other limits were applied while this node ran: it holds those until it is reloaded, and then \
@@ -207,7 +218,7 @@ impl Node {
                 // Another node may have done the same with others: whoever is last has them, and both look.
                 match self.setup.limits.agreement(store, Some(life.node())).await? {
                     Agreement::Agreed(limits) => {
-                        self.begin(life.clone(), limits);
+                        self.begin(life.clone(), limits, self.setup.limits.hash());
                     }
                     Agreement::Free | Agreement::Differs(_) => return Ok(()),
                 }
@@ -245,8 +256,9 @@ impl Node {
     }
 
     /// Works in this life and with these limits; whether it did not already.
-    fn begin(&self, life: Life, limits: Vec<crate::wanted::AppliedLimit>) -> bool {
+    fn begin(&self, life: Life, limits: Vec<crate::wanted::AppliedLimit>, fingerprint: &str) -> bool {
         self.has_agreed.store(true, Ordering::Relaxed);
+        self.tell_limits(Some((&limits, fingerprint)));
         self.at_work.send_if_modified(|at_work| {
             if let Ok(at_work) = at_work
                 && at_work.life == life
@@ -254,13 +266,14 @@ impl Node {
             {
                 return false;
             }
-            let Setup { store, clients, notifier, second_factor, clock, .. } = &self.setup;
+            let Setup { store, clients, notifier, second_factor, egress, clock, .. } = &self.setup;
             let engine = Engine::new(engine::Setup {
                 store: Arc::clone(store),
                 clients: clients.clone(),
                 limits,
                 notifier: notifier.clone(),
                 second_factor: second_factor.clone(),
+                egress: *egress,
                 clock: Arc::clone(clock),
             });
             *at_work = Ok(AtWork { engine: Arc::new(engine), life });
@@ -268,7 +281,19 @@ impl Node {
         })
     }
 
+    /// Hands the limits on if they are others than before.
+    fn tell_limits(&self, limits: Option<(&[crate::wanted::AppliedLimit], &str)>) {
+        let Some(on_limits) = &self.setup.on_limits else { return };
+        let fingerprint = limits.map(|(_, fingerprint)| fingerprint.to_owned());
+        let mut told = self.told_limits.lock().unwrap_or_else(PoisonError::into_inner);
+        if *told != fingerprint {
+            on_limits(limits);
+            *told = fingerprint;
+        }
+    }
+
     fn rest(&self, why: &Idle) {
+        self.tell_limits(None);
         let changed = self.at_work.send_if_modified(|at_work| match at_work {
             Err(before) if before == why => false,
             _ => {

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use ringfence_breaker::Limit;
 use ringfence_control::decide::kind;
-use ringfence_control::engine::{Clients, Engine, KnownAccount, Setup};
+use ringfence_control::engine::{Clients, Egress, Engine, KnownAccount, Setup};
 use ringfence_control::wanted::AppliedLimit;
-use ringfence_model::{Actor, Clock, Secret, Sid};
+use ringfence_model::{Actor, Amount, Clock, Secret, Sid};
 use ringfence_sandbox::Settings;
 use ringfence_store::{Life, NewObservation, NewTrigger, Store};
 use serde_json::json;
@@ -73,6 +73,7 @@ impl Node {
             limits,
             notifier: None,
             second_factor: None,
+            egress: Some(Egress { allowance: Amount::ZERO, by_database_clock: false }),
             clock: Arc::clone(&clock) as _,
         };
         Self { world, engine: Arc::new(Engine::new(setup)), store, clock, me, _database: database }

@@ -87,6 +87,7 @@ impl Site {
             limits: Limits::new(self.limits.clone()),
             notifier: Some(Arc::new(self.notifier())),
             second_factor: None,
+            egress: None,
             clock: Arc::new(clock),
             callback_url: Some(self.callback_url()),
             console_url: None,
@@ -94,6 +95,7 @@ impl Site {
             keep: self.keep,
             carriers: Vec::new(),
             on_accounts: None,
+            on_limits: None,
         });
         Machine { node: node.await.expect("a node"), store, name: name.to_owned() }
     }

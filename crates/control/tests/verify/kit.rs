@@ -165,6 +165,7 @@ impl Bank {
             limits: Vec::new(),
             notifier: None,
             second_factor: Some(second_factor),
+            egress: None,
             clock: Arc::clone(&clock) as _,
         }));
         let me = store.join("one", "hash", now).await.expect("a life");

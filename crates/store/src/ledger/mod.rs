@@ -257,6 +257,12 @@ impl Store {
         Ok(matches!(self.ledger.carry_out(op, now).await?, Did::Noted(true)))
     }
 
+    /// Says that what was in doubt, or was never answered for, was made. Whether it was.
+    pub async fn found(&self, id: &str, resource: Sid, now: Now) -> Result<bool> {
+        let op = Op::Sent { id: id.to_owned(), sent: Sent::Made(Some(resource)) };
+        Ok(matches!(self.ledger.carry_out(op, now).await?, Did::Noted(true)))
+    }
+
     /// Says that nobody has answered for a reservation. Whether it was waited for.
     pub async fn doubt(&self, id: &str, now: Now) -> Result<bool> {
         let op = Op::Sent { id: id.to_owned(), sent: Sent::InDoubt };

@@ -377,12 +377,14 @@ impl Wanted {
             limits,
             notifier,
             second_factor,
+            egress: None,
             clock: Arc::clone(&shared.clock),
             callback_url,
             console_url: rules.console_url,
             poll_interval,
             keep,
             carriers,
+            on_limits: None,
             on_accounts: Some(Arc::clone(&shared.on_accounts)),
         }
     }

@@ -1,0 +1,410 @@
+//! What the egress set aside becomes what was spent.
+//!
+//! The egress says what it sent and, where it knows, which SID Twilio gave it. What it cost is read from Twilio's lists,
+//! page by page for each account that has something open, never by a request for each message. What nobody answered for is
+//! looked for in the same lists, by whom it went to and when; until it is found it is spent. Nothing stays open for
+//! ever: what Twilio has not priced after a day is settled at its worst.
+//!
+//! The sums then move the breakers, as usage records do; and what usage records say beyond them is booked.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use ringfence_breaker::{Observation, Subject, Window, needs_read_back};
+use ringfence_model::{Actor, Amount, Sid};
+use ringfence_store::{
+    Account, Now, Observation as Delivery, OpenReservation, ReservationState, Result, Spent,
+};
+use ringfence_twilio::client::{self, Client};
+use ringfence_twilio::wire::{
+    Call, CallDirection, CallStatus, Message, MessageDirection, MessageStatus, Price, Rfc2822,
+};
+use serde::Deserialize;
+
+use super::{Engine, ReadingFailed};
+use crate::decide::By;
+use crate::usage::Used;
+use crate::wanted::AppliedLimit;
+
+/// The source of what the ledger tells, as the store writes it.
+pub(super) const SOURCE: &str = "ledger";
+
+/// What is settled of the egress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Egress {
+    /// What may have been on its way when the store lost its memory: it is added to the first figures that are read after
+    /// that.
+    pub allowance: Amount,
+    /// Whether the database's clock decides in which window something is, as it must where several nodes share one; else
+    /// this node's.
+    pub by_database_clock: bool,
+}
+
+/// What one look at what is open did.
+#[derive(Debug, Default)]
+pub struct Reconciled {
+    /// How many reservations changed.
+    pub changed: usize,
+    /// Accounts that could not be asked about, and why. The next look tries again.
+    pub troubles: Vec<(Sid, String)>,
+}
+
+/// So many reservations of an account are looked at in one run.
+const AT_ONCE: usize = 5_000;
+/// Pages of a list that are read at most: of a thousand each.
+const PAGES_MAX: usize = 40;
+/// Clocks of Twilio's and ours may be so far apart.
+const CLOCKS_APART: SignedDuration = SignedDuration::from_secs(30);
+/// After this long what Twilio has not priced, or nobody has found, is settled at its worst.
+const GIVEN_UP_AFTER: SignedDuration = SignedDuration::from_hours(24);
+/// A message that failed has no price; one that is priced late gets it within this time.
+const UNPRICED_FOR: SignedDuration = SignedDuration::from_mins(10);
+
+/// What is in a list: a message or a call.
+struct Listed {
+    sid: Sid,
+    created: Timestamp,
+    /// Who it went to and came from, in each way that may have been asked for.
+    parties: Vec<(String, String)>,
+    spent: Option<Spent>,
+}
+
+impl Engine {
+    /// Looks at every reservation that has not ended, and at what breakers must hear of it.
+    pub async fn reconcile(&self) -> Result<Reconciled> {
+        let mut reconciled = Reconciled::default();
+        if self.egress.is_none() {
+            return Ok(reconciled);
+        }
+        for sid in self.store.accounts_with_open_reservations().await? {
+            match self.reconcile_account(sid).await {
+                Ok(changed) => reconciled.changed += changed,
+                Err(ReadingFailed::Store(error)) => return Err(error),
+                Err(error) => reconciled.troubles.push((sid, error.to_string())),
+            }
+        }
+        self.feed_breakers().await?;
+        Ok(reconciled)
+    }
+
+    fn ledger_now(&self) -> Now {
+        match self.egress {
+            Some(Egress { by_database_clock: true, .. }) => Now::Database,
+            _ => Now::At(self.now()),
+        }
+    }
+
+    async fn reconcile_account(&self, sid: Sid) -> std::result::Result<usize, ReadingFailed> {
+        let mut changed = 0;
+        let mut waiting: Vec<OpenReservation> = Vec::new();
+        for it in self.store.open_reservations(Some(sid), AT_ONCE).await? {
+            let is_late = it.deadline.saturating_add(CLOCKS_APART).unwrap_or(Timestamp::MAX) <= self.now();
+            if it.state == ReservationState::Open {
+                // Whoever admitted it still waits for Twilio, or its node has died.
+                if is_late {
+                    changed += usize::from(self.store.doubt(&it.id, self.ledger_now()).await?);
+                }
+                continue;
+            }
+            let is_old =
+                it.admitted_at.saturating_add(GIVEN_UP_AFTER).unwrap_or(Timestamp::MAX) <= self.now();
+            if is_old || kind(&it).is_none() {
+                // Twilio has no list of these, or says nothing: the worst is taken for the truth.
+                let spent = Spent { price: it.worst, usage: None };
+                changed += usize::from(self.store.settle(&it.id, spent, None, self.ledger_now()).await?);
+                continue;
+            }
+            waiting.push(it);
+        }
+        if waiting.is_empty() {
+            return Ok(changed);
+        }
+        let account = self.store.find_account(sid).await?;
+        let account = account.ok_or(ReadingFailed::NoCredentials(sid))?;
+        let client = self.clients.for_account(&account).ok_or(ReadingFailed::NoCredentials(sid))?;
+        for of in [Kind::Message, Kind::Call] {
+            let waiting: Vec<&OpenReservation> = waiting.iter().filter(|it| kind(it) == Some(of)).collect();
+            changed += self.match_with_list(&client, &account, of, &waiting).await?;
+        }
+        Ok(changed)
+    }
+
+    async fn match_with_list(
+        &self,
+        client: &Client,
+        account: &Account,
+        of: Kind,
+        waiting: &[&OpenReservation],
+    ) -> std::result::Result<usize, ReadingFailed> {
+        let Some(since) = waiting.iter().map(|it| it.admitted_at).min() else { return Ok(0) };
+        let since = since.saturating_sub(CLOCKS_APART).unwrap_or(Timestamp::MIN);
+        let listed = self.list(client, account.sid, of, since).await?;
+        let mut changed = 0;
+        let by_sid: HashMap<Sid, &Listed> = listed.iter().map(|it| (it.sid, it)).collect();
+        let mut taken: BTreeSet<Sid> = waiting.iter().filter_map(|it| it.resource).collect();
+        let unexplained: Vec<Sid> =
+            listed.iter().map(|it| it.sid).filter(|sid| !taken.contains(sid)).collect();
+        let has_doubts = waiting.iter().any(|it| it.resource.is_none());
+        if has_doubts {
+            taken.extend(self.store.reserved_resources(&unexplained).await?);
+        }
+        for it in waiting {
+            let found = match it.resource {
+                Some(resource) => by_sid.get(&resource).copied(),
+                None => self.find_again(it, &listed, &taken).await?,
+            };
+            let Some(found) = found else { continue };
+            taken.insert(found.sid);
+            match found.spent {
+                Some(spent) => {
+                    let settled =
+                        self.store.settle(&it.id, spent, Some(found.sid), self.ledger_now()).await?;
+                    changed += usize::from(settled);
+                }
+                None if it.resource.is_none() => {
+                    changed += usize::from(self.store.found(&it.id, found.sid, self.ledger_now()).await?);
+                }
+                None => {}
+            }
+        }
+        Ok(changed)
+    }
+
+    /// What was in doubt, in the list: made at that time for that party, by nobody else. Of several, the earliest.
+    async fn find_again<'l>(
+        &self,
+        doubtful: &OpenReservation,
+        listed: &'l [Listed],
+        taken: &BTreeSet<Sid>,
+    ) -> Result<Option<&'l Listed>> {
+        let Some(party) = &doubtful.party else { return Ok(None) };
+        let from = doubtful.admitted_at.saturating_sub(CLOCKS_APART).unwrap_or(Timestamp::MIN);
+        let until = doubtful.deadline.saturating_add(CLOCKS_APART).unwrap_or(Timestamp::MAX);
+        // The newest are first in a list.
+        for it in listed.iter().rev() {
+            if it.created < from || it.created > until || taken.contains(&it.sid) {
+                continue;
+            }
+            for (to, from) in &it.parties {
+                if self.store.party_tag(to, from).await? == *party {
+                    return Ok(Some(it));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// What the account sent since then, the newest first.
+    async fn list(
+        &self,
+        client: &Client,
+        account: Sid,
+        of: Kind,
+        since: Timestamp,
+    ) -> std::result::Result<Vec<Listed>, client::Error> {
+        let mut listed = Vec::new();
+        let now = self.now();
+        match of {
+            Kind::Message => {
+                let mut pages =
+                    client.messages(account).list(&client::MessageFilter::default()).page_size(1000);
+                for _ in 0..PAGES_MAX {
+                    let Some(page) = pages.next().await? else { break };
+                    let reached = page.iter().any(|it| before(it.date_created.as_ref(), since));
+                    listed.extend(page.iter().filter_map(|it| message(it, now)));
+                    if reached {
+                        break;
+                    }
+                }
+            }
+            Kind::Call => {
+                let mut pages = client.calls(account).list(&client::CallFilter::default()).page_size(1000);
+                for _ in 0..PAGES_MAX {
+                    let Some(page) = pages.next().await? else { break };
+                    let reached = page.iter().any(|it| before(it.date_created.as_ref(), since));
+                    listed.extend(page.iter().filter_map(|it| call(it, now)));
+                    if reached {
+                        break;
+                    }
+                }
+            }
+        }
+        listed.retain(|it| it.created >= since);
+        Ok(listed)
+    }
+
+    /// The sums move the breakers of limits that do something when they trip.
+    async fn feed_breakers(&self) -> Result<()> {
+        let actor = Actor::job("egress");
+        let by = By { actor: &actor, reason: None };
+        for row in self.store.ledger().await? {
+            let Some(applied) = self.limits.iter().find(|applied| applied.limit.name == row.limit) else {
+                continue;
+            };
+            let Ok(subject) = row.subject.parse::<Subject>() else { continue };
+            if applied.limit.then.is_empty() {
+                continue;
+            }
+            let key = (row.limit.clone(), row.subject.clone());
+            let spent = row.ledger.spent();
+            let fed = self.fed.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
+            if fed == Some(spent) {
+                continue;
+            }
+            let at = match applied.limit.window {
+                Window::Rolling { .. } => self.now(),
+                _ => row.ledger.window,
+            };
+            self.observe(applied, subject, &Observation::Usage { at, amount: spent }, &by, None).await?;
+            self.fed.lock().unwrap_or_else(PoisonError::into_inner).insert(key, spent);
+        }
+        Ok(())
+    }
+
+    /// What a request told that did not fit although nothing else stood in its way.
+    pub(super) fn told_by_ledger(
+        &self,
+        delivery: &Delivery,
+    ) -> Option<(&AppliedLimit, Subject, Observation)> {
+        let told: Told = serde_json::from_value(delivery.payload.clone()).ok()?;
+        let applied = self.limits.iter().find(|applied| applied.limit.name == told.limit)?;
+        let subject = told.subject.parse().ok()?;
+        let (spent, wanted) = (Amount::from_micros(told.spent), Amount::from_micros(told.wanted));
+        Some((applied, subject, Observation::DoesNotFit { at: told.at, spent, wanted }))
+    }
+
+    /// Books what a usage record says, for the egress.
+    pub(super) async fn book(
+        &self,
+        applied: &AppliedLimit,
+        subject: Subject,
+        account: Sid,
+        used: &Used,
+    ) -> std::result::Result<(), ReadingFailed> {
+        let Some(egress) = self.egress.filter(|_| needs_read_back(&applied.limit)) else { return Ok(()) };
+        // Of a window that is over nothing is admitted any more.
+        let window = applied.limit.window;
+        let at = if window == Window::Alltime { self.now() } else { used.at };
+        if window.period(at).start < window.period(self.now()).start {
+            return Ok(());
+        }
+        let amount = match subject {
+            Subject::Account(_) => used.amount,
+            Subject::Together => {
+                let sum = self.sum(applied, account, used)?;
+                // Half a sum would let the other half be spent twice.
+                if !self.has_heard_of_all(applied, used.at).await? {
+                    return Ok(());
+                }
+                sum.amount
+            }
+            Subject::Prefix(_) => return Ok(()),
+        };
+        let limit = Arc::new(applied.clone());
+        Ok(self.store.book_usage(limit, subject, at, amount, egress.allowance, self.ledger_now()).await?)
+    }
+
+    /// Books that an account used nothing so far of what a limit counts.
+    pub(super) async fn book_nothing(
+        &self,
+        applied: &AppliedLimit,
+        subject: Subject,
+        account: Sid,
+    ) -> std::result::Result<(), ReadingFailed> {
+        let at = match applied.limit.window {
+            Window::Alltime => Timestamp::UNIX_EPOCH,
+            window => window.period(self.now()).start,
+        };
+        self.book(applied, subject, account, &Used { at, amount: Amount::ZERO, currency: None }).await
+    }
+}
+
+/// What a refused request told, as the store wrote it.
+#[derive(Debug, Deserialize)]
+struct Told {
+    limit: String,
+    subject: String,
+    at: Timestamp,
+    spent: i64,
+    wanted: i64,
+}
+
+/// What Twilio has a list of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Message,
+    Call,
+}
+
+fn kind(reservation: &OpenReservation) -> Option<Kind> {
+    match reservation.operation.as_str() {
+        "messages.create" => Some(Kind::Message),
+        "calls.create" => Some(Kind::Call),
+        _ => None,
+    }
+}
+
+fn before(created: Option<&Rfc2822>, since: Timestamp) -> bool {
+    created.is_some_and(|created| created.0 < since)
+}
+
+fn message(message: &Message, now: Timestamp) -> Option<Listed> {
+    if message.direction != MessageDirection::OutboundApi {
+        return None;
+    }
+    let created = message.date_created.as_ref()?.0;
+    let to = message.to.clone().unwrap_or_default();
+    let senders = [message.from.clone(), message.messaging_service_sid.clone()];
+    let usage = message.num_segments.as_deref().and_then(|text| text.parse::<Amount>().ok());
+    let is_over = matches!(
+        message.status,
+        MessageStatus::Failed | MessageStatus::Undelivered | MessageStatus::Canceled
+    );
+    Some(Listed {
+        sid: Sid::parse(&message.sid).ok()?,
+        created,
+        parties: senders.into_iter().flatten().map(|from| (to.clone(), from)).collect(),
+        spent: spent(
+            message.price,
+            is_over,
+            message.date_updated.as_ref(),
+            usage.filter(|it| *it > Amount::ZERO),
+            now,
+        ),
+    })
+}
+
+fn call(call: &Call, now: Timestamp) -> Option<Listed> {
+    if call.direction != CallDirection::OutboundApi {
+        return None;
+    }
+    let is_over = matches!(
+        call.status,
+        CallStatus::Failed | CallStatus::Busy | CallStatus::NoAnswer | CallStatus::Canceled
+    );
+    let seconds = call.duration.as_deref().and_then(|text| text.parse::<i64>().ok());
+    let minutes = seconds.map(|seconds| Amount::from_units(seconds.max(0).saturating_add(59) / 60));
+    Some(Listed {
+        sid: Sid::parse(&call.sid).ok()?,
+        created: call.date_created.as_ref()?.0,
+        parties: vec![(call.to.clone().unwrap_or_default(), call.from.clone().unwrap_or_default())],
+        spent: spent(call.price, is_over, call.date_updated.as_ref(), minutes, now),
+    })
+}
+
+/// What it cost, once that is known: by its price, or because what has none by now came to nothing.
+fn spent(
+    price: Option<Price>,
+    came_to_nothing: bool,
+    updated: Option<&Rfc2822>,
+    usage: Option<Amount>,
+    now: Timestamp,
+) -> Option<Spent> {
+    if let Some(price) = price {
+        // Prices of messages and calls are negative.
+        return Some(Spent { price: Amount::from_micros(price.micros.saturating_abs()), usage });
+    }
+    let settled = updated.is_some_and(|at| at.0.saturating_add(UNPRICED_FOR).is_ok_and(|until| until <= now));
+    (came_to_nothing && settled).then_some(Spent { price: Amount::ZERO, usage: Some(Amount::ZERO) })
+}

@@ -1,0 +1,237 @@
+//! What the egress set aside becomes what was spent, by what Twilio's lists say.
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use ringfence_breaker::{Action, AppliedLimit, Hold, Per, State, Subject, Why};
+use ringfence_model::{Amount, Sid};
+use ringfence_store::{
+    Admission, NewCredential, NewLimit, NewReservation, NotAdmitted, Now, Reservation, ReservationState, Sent,
+};
+use ringfence_twilio::client::{Client, NewMessage};
+use serde_json::json;
+
+use crate::node::{Node, fifty_a_day};
+
+/// A node whose limits are applied, with one account that buys a number and sends.
+struct Money {
+    node: Node,
+    account: Sid,
+    client: Client,
+    from: String,
+    credential: Sid,
+}
+
+impl Money {
+    async fn start(then: Vec<Action>) -> Self {
+        let node = Node::start(vec![fifty_a_day(Per::Account, then)]).await;
+        let (account, client) = node.world.subaccount("shop").await;
+        node.engine.synchronise_accounts().await.expect("synchronised");
+        let limits = node.engine.limits().iter().map(|applied| NewLimit {
+            name: applied.limit.name.clone(),
+            definition: json!(applied.limit),
+            hash: json!(applied.limit).to_string(),
+            since: applied.since,
+        });
+        let by = ringfence_model::Actor::job("test");
+        node.store.apply_limits(&by, limits.collect(), node.now()).await.expect("applied");
+        let new = NewCredential {
+            kind: "egress".to_owned(),
+            application: None,
+            name: "shop".to_owned(),
+            scopes: vec![],
+            expires_at: None,
+        };
+        let (credential, _) = node.store.create_credential(&by, new, node.now()).await.expect("made");
+        Self { node, account, client, from: "+15005550006".to_owned(), credential: credential.sid }
+    }
+
+    async fn admit(&self, worst: &str, to: &str) -> Admission {
+        let applied: AppliedLimit = self.node.engine.limits()[0].clone();
+        let worst: Amount = worst.parse().expect("an amount");
+        let hold = Hold { limit: Arc::new(applied), subject: Subject::Account(self.account), amount: worst };
+        let store = &self.node.store;
+        let new = NewReservation {
+            credential: self.credential,
+            account: self.account,
+            operation: "messages.create".to_owned(),
+            worst,
+            holds: vec![hold],
+            limits: store.limits_fingerprint().await.expect("it is there").into(),
+            party: Some(store.party_tag(to, &self.from).await.expect("a tag")),
+            patience: SignedDuration::from_secs(60),
+        };
+        store.admit(new, self.now()).await.expect("the store is there")
+    }
+
+    async fn admitted(&self, worst: &str, to: &str) -> Reservation {
+        match self.admit(worst, to).await {
+            Admission::Admitted(reservation) => reservation,
+            Admission::Refused(why) => panic!("{why:?}"),
+        }
+    }
+
+    async fn send(&self, to: &str) -> Sid {
+        let message = NewMessage {
+            to: to.to_owned(),
+            from: Some(self.from.clone()),
+            body: Some("hello".to_owned()),
+            ..NewMessage::default()
+        };
+        let sent = self.client.messages(self.account).create(&message).await.expect("it is sent");
+        Sid::parse(&sent.sid).expect("a SID")
+    }
+
+    async fn reconcile(&self) {
+        let reconciled = self.node.engine.reconcile().await.expect("the store is there");
+        assert!(reconciled.troubles.is_empty(), "{reconciled:?}");
+    }
+
+    /// Settled, and set aside.
+    async fn sums(&self) -> (Amount, Amount) {
+        let rows = self.node.store.ledger().await.expect("it is there");
+        (rows[0].ledger.settled, rows[0].ledger.reserved)
+    }
+
+    async fn is_tripped(&self) -> bool {
+        let found = self.node.store.find_breaker::<State>("fifty a day", &self.account.to_string()).await;
+        found.expect("it is there").is_some_and(|breaker| breaker.state.stops())
+    }
+
+    fn now(&self) -> Now {
+        Now::At(self.node.now())
+    }
+}
+
+const TO: &str = "+12025550143";
+
+#[tokio::test]
+async fn before_usage_was_read_nothing_is_admitted_and_after_it_something_is() {
+    let money = Money::start(vec![Action::Suspend]).await;
+    let refused = money.admit("0.10", TO).await;
+    let is_closed =
+        |it: &Admission| matches!(it, Admission::Refused(NotAdmitted::Limit { why: Why::NotReadBack, .. }));
+    assert!(is_closed(&refused), "{refused:?}");
+    // Of an account that used nothing Twilio has no record, which says as much.
+    money.node.poll().await;
+    drop(money.admitted("0.10", TO).await);
+    // The store has lost its memory: it is closed until Twilio was asked again.
+    let by = ringfence_model::Actor::job("test");
+    money.node.store.new_epoch(&by, "a dump was restored", money.node.now()).await.expect("begun");
+    assert!(is_closed(&money.admit("0.10", TO).await));
+    money.node.poll().await;
+    drop(money.admitted("0.10", TO).await);
+}
+
+#[tokio::test]
+async fn a_message_is_settled_by_its_price_once_twilio_tells_it() {
+    let money = Money::start(vec![Action::Suspend]).await;
+    money.node.poll().await;
+    let reservation = money.admitted("0.10", TO).await;
+    let sid = money.send(TO).await;
+    money.node.store.sent(reservation, Sent::Made(Some(sid)), money.now()).await.expect("noted");
+    money.reconcile().await;
+    assert_eq!(
+        money.sums().await,
+        (Amount::ZERO, Amount::from_micros(100_000)),
+        "no price, nothing is settled"
+    );
+    money.node.advance(3600).await;
+    money.reconcile().await;
+    let price =
+        money.client.messages(money.account).fetch(sid).await.expect("it is there").price.expect("a price");
+    assert_eq!(money.sums().await, (Amount::from_micros(price.micros.abs()), Amount::ZERO));
+    assert!(money.sums().await.0 > Amount::ZERO);
+    assert_eq!(money.node.store.check_ledger().await.expect("checked"), []);
+}
+
+#[tokio::test]
+async fn what_was_in_doubt_is_found_by_whom_it_went_to_and_each_message_explains_one() {
+    let money = Money::start(vec![Action::Suspend]).await;
+    money.node.poll().await;
+    let (one, two) = (money.admitted("0.10", TO).await, money.admitted("0.10", TO).await);
+    let elsewhere = money.admitted("0.10", "+12025550199").await;
+    let sid = money.send(TO).await;
+    for reservation in [one, two, elsewhere] {
+        money.node.store.sent(reservation, Sent::InDoubt, money.now()).await.expect("noted");
+    }
+    money.node.advance(3600).await;
+    money.reconcile().await;
+    let open = money.node.store.open_reservations(None, 9).await.expect("read");
+    assert_eq!(open.len(), 2, "one message was sent, so one of them is known");
+    assert!(open.iter().all(|it| it.state == ReservationState::InDoubt));
+    assert_eq!(money.node.store.reserved_resources(&[sid]).await.expect("read"), [sid]);
+    // Nobody ever finds the others: they are spent.
+    money.node.advance(24 * 3600).await;
+    money.reconcile().await;
+    assert_eq!(money.node.store.open_reservations(None, 9).await.expect("read"), []);
+    assert!(money.sums().await.0 >= Amount::from_micros(200_000));
+}
+
+#[tokio::test]
+async fn what_nobody_answered_for_is_in_doubt_after_its_deadline() {
+    let money = Money::start(vec![Action::Suspend]).await;
+    money.node.poll().await;
+    let reservation = money.admitted("0.10", TO).await;
+    let sid = money.send(TO).await;
+    drop(reservation);
+    money.reconcile().await;
+    assert_eq!(
+        money.node.store.open_reservations(None, 9).await.expect("read")[0].state,
+        ReservationState::Open
+    );
+    money.node.advance(120).await;
+    money.reconcile().await;
+    assert_eq!(
+        money.node.store.open_reservations(None, 9).await.expect("read")[0].state,
+        ReservationState::InDoubt
+    );
+    money.node.advance(3600).await;
+    money.reconcile().await;
+    assert_eq!(money.node.store.open_reservations(None, 9).await.expect("read"), []);
+    assert_eq!(money.node.store.reserved_resources(&[sid]).await.expect("read"), [sid]);
+}
+
+#[tokio::test]
+async fn what_is_settled_trips_the_breaker_and_suspends_the_account() {
+    let money = Money::start(vec![Action::Suspend]).await;
+    money.node.poll().await;
+    let reservation = money.admitted("50", TO).await;
+    let spent = ringfence_store::Spent { price: Amount::from_units(50), usage: None };
+    money.node.store.settle(reservation.id(), spent, None, money.now()).await.expect("settled");
+    assert!(!money.is_tripped().await);
+    money.reconcile().await;
+    assert!(money.is_tripped().await);
+    money.node.work().await;
+    let status = money.node.world.status(money.account).await;
+    assert_eq!(status, ringfence_twilio::wire::AccountStatus::Suspended);
+}
+
+#[tokio::test]
+async fn a_request_that_does_not_fit_trips_the_breaker() {
+    let money = Money::start(vec![Action::Suspend]).await;
+    money.node.poll().await;
+    let refused = money.admit("50.000001", TO).await;
+    assert!(
+        matches!(refused, Admission::Refused(NotAdmitted::Limit { why: Why::DoesNotFit, trips: true, .. })),
+        "{refused:?}"
+    );
+    money.node.engine.take_triggered().await.expect("taken");
+    assert!(money.is_tripped().await);
+    let actions = money.node.audit_actions().await;
+    assert!(actions.iter().any(|action| action == "breaker.trip"), "{actions:?}");
+}
+
+#[tokio::test]
+async fn what_somebody_else_spends_counts_as_soon_as_it_is_read() {
+    let money = Money::start(vec![Action::Notify]).await;
+    money.node.spend(money.account, "49.95").await;
+    money.node.advance(3600).await;
+    money.node.poll().await;
+    let refused = money.admit("0.06", TO).await;
+    assert!(
+        matches!(refused, Admission::Refused(NotAdmitted::Limit { why: Why::DoesNotFit, .. })),
+        "{refused:?}"
+    );
+    drop(money.admitted("0.05", TO).await);
+}
