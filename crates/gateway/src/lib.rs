@@ -106,6 +106,7 @@ mod websocket;
 mod whole;
 mod worker;
 
+pub use egress::authority::{EgressAuthority, EgressAuthorityError};
 pub use egress::host::{InvalidTwilioBase, TwilioBase};
 pub use egress::rules::{EgressRules, EgressRulesHandle, EgressStore};
 pub use hooks::{AdminApi, Answer, Caller, Hooks, Hosted, OnKey, OnStale, Readiness, Spoken};

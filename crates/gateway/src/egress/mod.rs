@@ -15,6 +15,7 @@
 //! sent twice, and where the store is away nothing is sent at all.
 
 pub(crate) mod answer;
+pub(crate) mod authority;
 mod charge;
 pub(crate) mod client;
 mod credential;
@@ -31,6 +32,7 @@ pub(crate) mod rules;
 mod scope;
 pub(crate) mod settings;
 mod target;
+pub(crate) mod tunnel;
 mod twiml;
 
 use std::net::IpAddr;

@@ -23,6 +23,8 @@ pub(crate) enum Refusal {
     BadRequest(&'static str),
     /// The path begins with no host of Twilio's.
     UnknownHost,
+    /// The egress is no proxy here.
+    NoTunnel,
     /// Credentials in the query or before the host.
     CredentialsInUrl,
     /// No credentials, or none that are good.
@@ -91,7 +93,7 @@ impl Refusal {
         match self {
             Self::BadRequest(_) => 84000,
             Self::CredentialsInUrl => 84001,
-            Self::UnknownHost => 84002,
+            Self::UnknownHost | Self::NoTunnel => 84002,
             Self::Unauthorized => 20003,
             Self::OtherSpelling => 84003,
             Self::ContentType => 84004,
@@ -136,7 +138,7 @@ impl Refusal {
             | Self::Field(_)
             | Self::BodyBroken
             | Self::WhichAccount => StatusCode::BAD_REQUEST,
-            Self::UnknownHost => StatusCode::NOT_FOUND,
+            Self::UnknownHost | Self::NoTunnel => StatusCode::NOT_FOUND,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -168,6 +170,7 @@ impl Refusal {
         match self {
             Self::BadRequest(_) => "bad_request",
             Self::UnknownHost => "unknown_host",
+            Self::NoTunnel => "no_tunnel",
             Self::CredentialsInUrl => "credentials_in_url",
             Self::Unauthorized => "unauthorized",
             Self::OtherAccount => "other_account",
@@ -218,6 +221,9 @@ impl Refusal {
             Self::UnknownHost => {
                 "Ringfence: the path begins with no host of Twilio's API that is passed on, such as /api.twilio.com/"
                     .to_owned()
+            }
+            Self::NoTunnel => {
+                "Ringfence: the egress is no HTTPS proxy here; it is one with an authority in [egress]".to_owned()
             }
             Self::CredentialsInUrl => {
                 "Ringfence: credentials belong in the Authorization header, never in a URL".to_owned()

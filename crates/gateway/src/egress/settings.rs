@@ -1,12 +1,14 @@
 //! What the egress needs to know, already meant.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ringfence_model::{Secret, Sid};
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 
+use super::authority::EgressAuthority;
 use super::client;
 use super::host::TwilioBase;
 
@@ -27,6 +29,8 @@ pub struct Egress {
     pub passes_unknown_twiml: bool,
     /// For the head of Twilio's answer, the connection included.
     pub timeout: Duration,
+    /// What speaks for Twilio's hosts where applications use the egress as their HTTPS proxy; `None`: it is none.
+    pub authority: Option<Arc<EgressAuthority>>,
 }
 
 /// An account of the configuration.

@@ -13,7 +13,6 @@ pub(crate) enum Way<'a> {
     /// The egress is the base URL.
     BaseUrl,
     /// The egress is the proxy, and `CONNECT` named this host.
-    #[cfg_attr(not(test), expect(dead_code, reason = "made by the tunnel of a proxy"))]
     Tunnel(TwilioHost<'a>),
 }
 

@@ -7,4 +7,6 @@ mod credentials;
 mod foreign;
 mod paths;
 mod priced;
+mod sandbox;
+mod tunnel;
 mod world;

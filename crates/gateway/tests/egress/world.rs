@@ -45,6 +45,10 @@ pub(crate) struct ManualClock {
 }
 
 impl ManualClock {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { start: Instant::now(), passed: Mutex::default() })
+    }
+
     pub(crate) fn advance(&self, by: Duration) {
         *self.passed.lock().unwrap() += by;
     }
@@ -130,7 +134,7 @@ impl World {
     /// Before whatever answers at this address.
     pub(crate) async fn at(twilio: SocketAddr, setup: Setup) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let clock = Arc::new(ManualClock { start: Instant::now(), passed: Mutex::default() });
+        let clock = ManualClock::new();
         let store = open(&folder, clock.now()).await;
         let mut settings = settings(twilio);
         (setup.change)(&mut settings);
@@ -309,6 +313,7 @@ fn settings(twilio: SocketAddr) -> Settings {
             passes_foreign_twiml: false,
             passes_unknown_twiml: false,
             timeout: Duration::from_secs(30),
+            authority: None,
         }),
     }
 }
