@@ -9,10 +9,10 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use ringfence_control::second_factor::Application;
 use ringfence_control::user_api::MAY_MANAGE;
 use ringfence_control::verify::{KIND, MAY_APPROVE};
 use ringfence_model::Sid;
-use ringfence_control::second_factor::Application;
 use ringfence_store::{Credential, NewCredential};
 use serde_json::{Value, json};
 

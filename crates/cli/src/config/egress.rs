@@ -1,12 +1,15 @@
 //! `[egress]`: what an application's requests to Twilio may do. Where it listens is [listen]'s.
 
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use ringfence_breaker::price_book::{self, Unknown};
-use ringfence_gateway::TwilioBase;
 use ringfence_gateway::settings::{Egress, EgressAccount, Listen, TwilioTls};
+use ringfence_gateway::{EgressAuthority, TwilioBase};
 use ringfence_model::Amount;
 
+use super::Surroundings;
 use super::control::Credentials;
 use super::problems::Problems;
 use super::raw::{Field, Section, Table, alternatives};
@@ -23,6 +26,7 @@ pub(super) const SECTION: Section = Section {
         "call_time",
         "call_time_max",
         "timeout",
+        "ca_folder",
     ],
     later: &[],
 };
@@ -37,16 +41,26 @@ pub(super) struct Typed {
     passes_foreign_twiml: bool,
     passes_unknown_twiml: bool,
     timeout: Duration,
+    authority: Option<Arc<EgressAuthority>>,
+    /// Where the authority of the HTTPS proxy is, if it is one.
+    pub(super) ca_folder: Option<PathBuf>,
     /// What the price book assumes, and what holds where it knows no price.
     pub(super) prices: price_book::Rules,
 }
 
-pub(super) fn resolve(table: Option<Table<'_>>, listen: &Listen, problems: &mut Problems) -> Typed {
+pub(super) fn resolve(
+    table: Option<Table<'_>>,
+    listen: &Listen,
+    around: &Surroundings<'_>,
+    problems: &mut Problems,
+) -> Typed {
     let mut typed = Typed {
         passes_unknown_operations: false,
         passes_foreign_twiml: false,
         passes_unknown_twiml: false,
         timeout: TIMEOUT,
+        authority: None,
+        ca_folder: None,
         prices: price_book::Rules::default(),
     };
     let Some(table) = table else { return typed };
@@ -106,6 +120,15 @@ pub(super) fn resolve(table: Option<Table<'_>>, listen: &Listen, problems: &mut 
     if let Some(timeout) = table.find("timeout").and_then(|field| time(field, "1s", "2m", problems)) {
         typed.timeout = timeout;
     }
+    if let Some(field) = table.find("ca_folder") {
+        typed.ca_folder = field.parse("the path of a folder", problems, |text| match text {
+            "" => Err("is empty"),
+            text => Ok(around.resolve(text)),
+        });
+        if let Some(folder) = &typed.ca_folder {
+            typed.authority = authority(field, folder, around, problems);
+        }
+    }
     typed
 }
 
@@ -141,7 +164,45 @@ impl Typed {
             passes_foreign_twiml: self.passes_foreign_twiml,
             passes_unknown_twiml: self.passes_unknown_twiml,
             timeout: self.timeout,
+            authority: self.authority.clone(),
         })
+    }
+}
+
+/// What an authority is kept in, within its folder.
+pub(crate) const CA_CERTIFICATE: &str = "ca.pem";
+pub(crate) const CA_KEY: &str = "ca.key";
+
+/// The authority of an earlier start; nothing where there was none yet.
+fn authority(
+    field: Field<'_>,
+    folder: &Path,
+    around: &Surroundings<'_>,
+    problems: &mut Problems,
+) -> Option<Arc<EgressAuthority>> {
+    let (certificate, key) = (folder.join(CA_CERTIFICATE), folder.join(CA_KEY));
+    if !certificate.exists() && !key.exists() {
+        return None;
+    }
+    let read = |path: &Path| {
+        std::fs::read_to_string(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))
+    };
+    let now = around.now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let made = read(&certificate).and_then(|certificate| {
+        let key = read(&key)?;
+        EgressAuthority::from_pem(&certificate, &key, now).map_err(|error| error.to_string())
+    });
+    match made {
+        Ok(authority) => Some(Arc::new(authority)),
+        Err(why) => {
+            field.wrong(
+                format_args!(
+                    "its authority cannot be used: {why}; remove {CA_CERTIFICATE} and {CA_KEY} there, and another one is made"
+                ),
+                problems,
+            );
+            None
+        }
     }
 }
 

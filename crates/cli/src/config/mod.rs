@@ -7,7 +7,7 @@
 mod account;
 mod console;
 pub(crate) mod control;
-mod egress;
+pub(crate) mod egress;
 mod heads;
 mod keep;
 mod limit;
@@ -120,8 +120,12 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
     let store = store::resolve(table(&root, "store", &store::SECTION, &mut problems), around, &mut problems);
     let twilio =
         twilio::resolve(table(&root, "twilio", &twilio::SECTION, &mut problems), around, &mut problems);
-    let egress =
-        egress::resolve(table(&root, "egress", &egress::SECTION, &mut problems), &listen, &mut problems);
+    let egress = egress::resolve(
+        table(&root, "egress", &egress::SECTION, &mut problems),
+        &listen,
+        around,
+        &mut problems,
+    );
     let errors_before = problems.errors_len();
     let account_tables = tables(&root, "account", &account::SECTION, &mut problems);
     let accounts = account::resolve(&account_tables, has_store, around, &mut problems);
@@ -185,6 +189,7 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
         second_factor,
         trigger_url: own_route::url(&routes, &Upstream::Breaker),
         rules,
+        ca_folder: egress.ca_folder.filter(|_| listen.egress.is_some()),
         prices: listen.egress.map(|_| egress.prices),
     };
     let keyring = keyring(accounts, &mut problems);

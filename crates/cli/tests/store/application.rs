@@ -96,7 +96,8 @@ fn a_virtual_credential_that_makes_no_sense_is_refused_before_the_store_is_touch
 fn a_virtual_credential_says_what_it_is_for_and_shows_its_secret_once() {
     let installation = Installation::new();
     let create = ["key", "create", "--account", ACCOUNT, "--name", "shop", "--operation", "messages,lookups"];
-    let more = ["--destination", "GB,+1415", "--sender", "+15550006789", "--tenant", "acme", "--expires", "90d"];
+    let more =
+        ["--destination", "GB,+1415", "--sender", "+15550006789", "--tenant", "acme", "--expires", "90d"];
     let made = installation.run(&[&create[..], &more[..]].concat()).code(0).complains(ACCOUNT);
     let secret = made.out.trim().to_owned();
     assert!(secret.starts_with("rfk_") && secret.len() == 68, "{secret}");

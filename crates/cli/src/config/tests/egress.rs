@@ -72,3 +72,17 @@ fn what_is_passed_is_passed_with_a_warning() {
     let passed = loaded.warnings.iter().filter(|warning| warning.text().contains("with \"pass\""));
     assert_eq!(passed.count(), 3);
 }
+
+#[test]
+fn an_authority_that_somebody_broke_is_refused_and_one_that_is_not_there_yet_is_made_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = format!("{EGRESS}[egress]\nca_folder = {:?}", folder.path());
+    let loaded = read(&lines).unwrap();
+    assert!(loaded.settings.egress.unwrap().authority.is_none());
+    assert_eq!(loaded.control.ca_folder.as_deref(), Some(folder.path()));
+    std::fs::write(folder.path().join("ca.pem"), "no certificate").unwrap();
+    refused(&lines, "its authority cannot be used");
+    std::fs::write(folder.path().join("ca.key"), "no key").unwrap();
+    refused(&lines, "remove ca.pem and ca.key there");
+    refused(&format!("{EGRESS}[egress]\nca_folder = \"\""), "is empty");
+}
