@@ -64,9 +64,18 @@ def second_factor(name, phone):
         return remember(name, signed_in(name), sign_in)
     session.clear()
     session["waits"] = {"user": name, "id": sign_in["id"], "factors": [it["kind"] for it in sign_in["factors"]]}
-    if "phone" in session["waits"]["factors"]:
-        ask(f"/{sign_in['id']}/code", user=name)
-    return redirect("/code")
+    return send() if "phone" in session["waits"]["factors"] else redirect("/code")
+
+
+@app.post("/code/send")
+def send():
+    waits = session.get("waits") or abort(403)
+    sent = ask(f"/{waits['id']}/code", user=waits["user"])
+    return redirect("/code") if "to" in sent else refused(waits, sent)
+
+
+def refused(waits, answer):
+    return page("code", factors=waits["factors"], error=answer["title"] + "."), answer["status"]
 
 
 @app.route("/code", methods=["GET", "POST"])
@@ -76,9 +85,7 @@ def code():
         return page("code", factors=waits["factors"])
     entered = {"factor": request.form["factor"], "code": request.form["code"], "trust": "trust" in request.form}
     passed = ask(f"/{waits['id']}/check", user=waits["user"], **entered)
-    if "assurance" not in passed:
-        return page("code", factors=waits["factors"], error=passed["title"] + "."), passed["status"]
-    return remember(waits["user"], signed_in(waits["user"]), passed)
+    return remember(waits["user"], signed_in(waits["user"]), passed) if "assurance" in passed else refused(waits, passed)
 
 
 def remember(name, response, answer):
@@ -100,7 +107,8 @@ PAGES = {
         </select></label>
         <p><label>Code<br><input name=code autocomplete=one-time-code inputmode=numeric maxlength=32 required></label>
         <p><label><input type=checkbox name=trust> Trust this computer for 30 days</label>
-        <p><button>Go on</button></form>""",
+        <p><button>Go on</button></form>
+        {% if "phone" in factors %}<form method=post action=/code/send><p><button>Send the code again</button></form>{% endif %}""",
 }
 FRAME = """<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">
 <title>Owl Bank</title><style>body { font: 18px system-ui; max-width: 24em; margin: 2em auto; padding: 0 1em }

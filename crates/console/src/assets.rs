@@ -1,4 +1,4 @@
-//! The style sheet and the script: files of our own, so that the policy can forbid everything else.
+//! The style sheet and the scripts: files of our own, so that the policy can forbid everything else.
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -13,6 +13,10 @@ pub(crate) fn style(_: Open<'_>) -> Running<'_> {
 
 pub(crate) fn script(_: Open<'_>) -> Running<'_> {
     Box::pin(async { served("text/javascript; charset=utf-8", include_str!("../templates/console.js")) })
+}
+
+pub(crate) fn passkey_script(_: Open<'_>) -> Running<'_> {
+    Box::pin(async { served("text/javascript; charset=utf-8", include_str!("../templates/passkey.js")) })
 }
 
 /// Asked for again each time: another version may listen at the same address tomorrow.

@@ -301,8 +301,11 @@ fn again_before(request: &Request<Bytes>) -> String {
     let is_form = request.method() == Method::POST;
     let back = match (is_form, request.uri().path().rsplit_once('/')) {
         (false, _) => target,
-        // Of a role that was to be given, or taken away, the page of the person has the form.
-        (true, Some((page, "role" | "remove-role"))) if page.starts_with("/people/") => page,
+        // Of a role that was to be given, or of one thing of several, the page before has the form or leads to it.
+        (true, Some((page, "role" | "remove-role" | "remove-passkey"))) if page.starts_with("/people/") => {
+            page
+        }
+        (true, Some((page @ "/security", "passkey"))) => page,
         (true, _) => request.uri().path(),
     };
     format!("/second-factor?to={}", words::query_value(back))

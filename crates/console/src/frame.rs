@@ -98,6 +98,8 @@ fn done(query: &Fields) -> Option<&'static str> {
         "lock" => Some("Done, at once and on every node."),
         "removed" => Some("Removed, with everything that was theirs."),
         "phone" => Some("The phone is taken away. You were mailed about it."),
+        "passkey" => Some("The passkey is taken away. You were mailed about it."),
+        "their-passkey" => Some("The passkey is taken away. They were mailed about it."),
         "policy" => Some("Set. It holds from the next sign-in on."),
         "resume-prefix" => Some("Codes go to these numbers again, and are counted anew."),
         "revoke" => Some("The token is revoked."),

@@ -113,6 +113,7 @@ use Role::{Auditor, Operator, Owner, Visitor};
 pub(crate) const ROUTES: &[Route] = &[
     open("/assets/console.css", assets::style),
     open("/assets/console.js", assets::script),
+    open("/assets/passkey.js", assets::passkey_script),
     door(Method::GET, "/sign-in", |it| Box::pin(door::ask_sign_in(it))),
     door(Method::POST, "/sign-in", |it| Box::pin(door::sign_in(it))),
     door(Method::GET, "/second-factor", |it| Box::pin(door::ask_second_factor(it))),
@@ -123,6 +124,9 @@ pub(crate) const ROUTES: &[Route] = &[
     door(Method::GET, "/bind/factors", |it| Box::pin(door::factors(it))),
     door(Method::POST, "/bind/totp", |it| Box::pin(door::confirm(it))),
     door(Method::POST, "/second-factor/send", |it| Box::pin(door::send_code(it))),
+    door(Method::POST, "/second-factor/passkey", |it| Box::pin(door::ask_for_passkey(it))),
+    door(Method::POST, "/bind/passkey/options", |it| Box::pin(door::ask_to_make_passkey(it))),
+    door(Method::POST, "/bind/passkey", |it| Box::pin(door::bind_passkey(it))),
     door(Method::POST, "/bind/phone", |it| Box::pin(door::add_phone(it))),
     door(Method::POST, "/bind/phone/code", |it| Box::pin(door::confirm_phone(it))),
     door(Method::POST, "/bind/codes", |it| Box::pin(door::codes(it))),
@@ -184,6 +188,12 @@ pub(crate) const ROUTES: &[Route] = &[
     dangerous(Method::POST, "/people/{}/lock", Owner, true, |call| Box::pin(people::lock(call))),
     dangerous(Method::GET, "/people/{}/reset", Owner, true, |call| Box::pin(people::ask_reset(call))),
     dangerous(Method::POST, "/people/{}/reset", Owner, true, |call| Box::pin(people::reset(call))),
+    dangerous(Method::GET, "/people/{}/remove-passkey", Owner, true, |call| {
+        Box::pin(people::ask_remove_passkey(call))
+    }),
+    dangerous(Method::POST, "/people/{}/remove-passkey", Owner, true, |call| {
+        Box::pin(people::remove_passkey(call))
+    }),
     dangerous(Method::GET, "/people/{}/remove", Owner, true, |call| Box::pin(people::ask_remove(call))),
     dangerous(Method::POST, "/people/{}/remove", Owner, true, |call| Box::pin(people::remove(call))),
     dangerous(Method::GET, "/policies", Owner, false, |call| Box::pin(policies::show(call))),
@@ -195,6 +205,10 @@ pub(crate) const ROUTES: &[Route] = &[
     inside(Method::POST, "/security/password", Visitor, false, |call| Box::pin(security::password(call))),
     dangerous(Method::GET, "/security/phone", Visitor, false, |call| Box::pin(security::ask_phone(call))),
     dangerous(Method::POST, "/security/phone", Visitor, false, |call| Box::pin(security::remove_phone(call))),
+    dangerous(Method::GET, "/security/passkey", Visitor, false, |call| Box::pin(security::ask_passkey(call))),
+    dangerous(Method::POST, "/security/passkey", Visitor, false, |call| {
+        Box::pin(security::remove_passkey(call))
+    }),
     inside(Method::POST, "/security/devices", Visitor, false, |call| Box::pin(security::end_device(call))),
     inside(Method::POST, "/security/sessions", Visitor, false, |call| Box::pin(security::end_session(call))),
     // Whose role was taken from them can leave all the same.

@@ -161,7 +161,7 @@ impl User {
 const MAX_ENCODED: usize = 1024;
 
 /// `Basic`, one space or more, then strict base64: padded, and without spare bits.
-fn decode(authorization: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn decode(authorization: &[u8]) -> Option<Vec<u8>> {
     let (scheme, rest) = authorization.split_at_checked(5)?;
     if !scheme.eq_ignore_ascii_case(b"basic") || rest.first() != Some(&b' ') {
         return None;

@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
+use crate::egress::host::TwilioHost;
 use crate::preface::{self, Protocol};
 use crate::reason::Reason;
 use crate::recent::Noted;
@@ -28,7 +29,7 @@ use crate::server::{Shared, TlsEnd};
 use crate::settings::Limits;
 use crate::told::note_refused;
 use crate::worker::Worker;
-use crate::{acme, forward_auth, gate, hosted, proxy_protocol};
+use crate::{acme, egress, forward_auth, gate, hosted, proxy_protocol, respond};
 
 /// An accepted connection, for as long as anything of it lives: its task, or the tunnel that it became.
 #[derive(Debug)]
@@ -49,6 +50,7 @@ pub(crate) enum Part {
     ForwardAuth,
     Console,
     SecondFactor,
+    Egress,
 }
 
 /// A caller that takes none of the bytes we owe it for so long is gone.
@@ -150,6 +152,10 @@ where
                 Part::Gate | Part::ForwardAuth => gate::handle(&connection, request).await,
                 Part::Console => hosted::handle(&shared.console, &connection, request).await,
                 Part::SecondFactor => hosted::handle(&shared.second_factor, &connection, request).await,
+                Part::Egress if egress::tunnel::is_wanted(&request) => {
+                    egress::tunnel::open(&connection, request)
+                }
+                Part::Egress => egress::handle(&connection, request, egress::Way::BaseUrl).await,
             };
             Ok::<_, Infallible>(match working {
                 Some(working) => response.map(|body| body.working(working)),
@@ -159,6 +165,28 @@ where
     });
     // hyper's own limit, 100, is kept: naming it would cost an allocation a request.
     serve_http(&connection, limits, stream, service, protocol, None).await;
+}
+
+/// Serves what comes through a tunnel of the egress to this host of Twilio's.
+pub(crate) async fn serve_tunnel<S>(connection: Arc<Connection>, stream: S, host: String)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let limits = connection.worker.shared.snapshot.load().limits.clone();
+    let serving = Arc::clone(&connection);
+    let host: Arc<str> = host.into();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (connection, host) = (Arc::clone(&serving), Arc::clone(&host));
+        async move {
+            let answered = match TwilioHost::parse(&host) {
+                Some(host) => egress::handle(&connection, request, egress::Way::Tunnel(host)).await,
+                // No tunnel is opened to another.
+                None => respond::empty(StatusCode::NOT_FOUND),
+            };
+            Ok::<_, Infallible>(answered)
+        }
+    });
+    serve_http(&connection, &limits, stream, service, Protocol::Http1, None).await;
 }
 
 /// Serves HTTP to the connection's end, or to the end of the request in work once the drain begins.
@@ -281,7 +309,7 @@ fn refused_by_hyper(connection: &Connection, error: &hyper::Error) {
         return;
     };
     // The counters are the gate's.
-    if matches!(connection.part, Part::Console | Part::SecondFactor) {
+    if matches!(connection.part, Part::Console | Part::SecondFactor | Part::Egress) {
         return;
     }
     let reason = Reason::BadRequest(rule);
@@ -334,6 +362,7 @@ impl Connection {
             Part::ForwardAuth => false,
             Part::Console => shared.console.is_tls,
             Part::SecondFactor => shared.second_factor.is_tls,
+            Part::Egress => shared.egress.is_tls,
         };
         shared.tls.as_ref().filter(|_| is_tls)
     }

@@ -13,6 +13,7 @@ use ringfence_signature::Refusal;
 
 use crate::Intake;
 use crate::admission::{Received, parameters, signed_request};
+use crate::egress::rules::EgressStore;
 use crate::key_press::KeyPress;
 use crate::settings::Route;
 
@@ -77,6 +78,8 @@ pub struct Hooks {
     pub console: Option<Hosted>,
     /// The same for the second factor's listener, with up to 1,024 requests.
     pub second_factor: Option<Hosted>,
+    /// Virtual credentials and reservations; without it the egress answers everything with 503.
+    pub egress: Option<EgressStore>,
 }
 
 impl fmt::Debug for Hooks {
@@ -90,6 +93,7 @@ impl fmt::Debug for Hooks {
             .field("admin", &self.admin.is_some())
             .field("console", &self.console.is_some())
             .field("second_factor", &self.second_factor.is_some())
+            .field("egress", &self.egress.is_some())
             .finish()
     }
 }

@@ -10,10 +10,13 @@ use std::fmt;
 use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use ringfence_model::{Secret, Sid};
 use ringfence_signature::{AccountKeys, AccountSid, Keyring};
 
+use crate::egress::rules::{KnownAccount, Seen};
 use crate::server::Shared;
+use crate::settings::EgressAccount;
 
 /// For so long after a learnt auth token has changed, the one before it still counts.
 const PREVIOUS_FOR: Duration = Duration::from_mins(5);
@@ -26,8 +29,12 @@ pub struct LearntAccount {
     /// The account that it is a subaccount of; Twilio's way to say that there is none, the account itself, means the same
     /// as `None`.
     pub parent: Option<Sid>,
-    /// What Twilio signs its webhooks with.
+    /// What Twilio signs its webhooks with, and is asked with.
     pub auth_token: Secret,
+    /// Its name at Twilio, which limits may look at.
+    pub friendly_name: String,
+    /// When it was created at Twilio.
+    pub created: Timestamp,
 }
 
 /// Gives a running gate the keys of further accounts. Clones lead to the same gate; after its end they do nothing.
@@ -75,7 +82,8 @@ fn usable(account: LearntAccount) -> Option<(AccountSid, Learnt)> {
         return None;
     }
     let parent = account.parent.and_then(read);
-    Some((sid, Learnt { parent, token: account.auth_token, previous: None }))
+    let seen = Seen { friendly_name: account.friendly_name.into(), created: account.created };
+    Some((sid, Learnt { parent, token: account.auth_token, previous: None, seen }))
 }
 
 /// What was learnt last.
@@ -88,6 +96,7 @@ struct Learnt {
     token: Secret,
     /// The token before this one, and until when it counts.
     previous: Option<(Secret, Instant)>,
+    seen: Seen,
 }
 
 impl LearntKeys {
@@ -118,6 +127,31 @@ impl LearntKeys {
             }
         }
         were_any
+    }
+
+    /// What Twilio is asked with: the learnt token of a subaccount, which is Twilio's own word of this minute, before the
+    /// configured one; of a parent the configured one, with which its subaccounts are found.
+    pub(crate) fn accounts(&self, configured: &[EgressAccount]) -> BTreeMap<Sid, KnownAccount> {
+        let of_sid = |sid: &AccountSid| Sid::parse(sid.as_str()).ok();
+        let learnt = self.0.iter().filter_map(|(sid, account)| {
+            let sid = of_sid(sid)?;
+            let parent = account.parent.as_ref().and_then(of_sid).filter(|parent| *parent != sid);
+            let known =
+                KnownAccount { parent, auth_token: account.token.clone(), seen: Some(account.seen.clone()) };
+            Some((sid, known))
+        });
+        let mut accounts: BTreeMap<_, _> = learnt.collect();
+        for account in configured {
+            let known = accounts.entry(account.sid).or_insert_with(|| KnownAccount {
+                parent: account.parent,
+                auth_token: account.auth_token.clone(),
+                seen: None,
+            });
+            if known.parent.is_none() {
+                known.auth_token = account.auth_token.clone();
+            }
+        }
+        accounts
     }
 
     /// The configured keys and these.
@@ -162,9 +196,40 @@ impl Shared {
 mod tests {
     use super::*;
 
+    fn learnt(sid: Sid, token: &str) -> LearntAccount {
+        LearntAccount {
+            sid,
+            parent: Some(sid),
+            auth_token: Secret::new(token),
+            friendly_name: "shop".to_owned(),
+            created: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn a_subaccount_is_asked_with_what_was_learnt_and_a_parent_with_what_is_configured() {
+        let (parent, child) = (Sid::new(*b"AC", 1), Sid::new(*b"AC", 2));
+        let mut keys = LearntKeys::default();
+        let of_child = LearntAccount { parent: Some(parent), ..learnt(child, "learnt") };
+        keys.replace(
+            [learnt(parent, "learnt"), of_child].into_iter().filter_map(usable).collect(),
+            Instant::now(),
+        );
+        let configured = [(parent, None), (child, Some(parent))].map(|(sid, parent)| EgressAccount {
+            sid,
+            parent,
+            auth_token: Secret::new("configured"),
+        });
+        let accounts = keys.accounts(&configured);
+        let token = |sid| accounts[&sid].auth_token.expose();
+        assert_eq!((token(parent), token(child)), ("configured", "learnt"));
+        assert_eq!(accounts[&parent].parent, None, "Twilio's way to say that there is none");
+        assert_eq!(LearntKeys::default().accounts(&configured)[&child].auth_token.expose(), "configured");
+    }
+
     fn one(token: &str) -> BTreeMap<AccountSid, Learnt> {
         let sid = Sid::new(*b"AC", 1);
-        let account = LearntAccount { sid, parent: Some(sid), auth_token: Secret::new(token) };
+        let account = learnt(sid, token);
         usable(account).into_iter().collect()
     }
 
@@ -172,7 +237,7 @@ mod tests {
     fn what_is_no_account_or_has_no_token_is_no_key() {
         for (prefix, token) in [(*b"SK", "token"), (*b"AC", "")] {
             let sid = Sid::new(prefix, 1);
-            assert_eq!(usable(LearntAccount { sid, parent: None, auth_token: Secret::new(token) }), None);
+            assert_eq!(usable(learnt(sid, token)), None);
         }
     }
 

@@ -1,4 +1,4 @@
-//! The data plane: TLS, the gate, forward-auth.
+//! The data plane: TLS, the gate, forward-auth, the egress.
 //!
 //! A webhook takes this path, and no other leads to an upstream:
 //!
@@ -13,7 +13,9 @@
 //! Two kinds of webhooks end here: a usage trigger, on the route of the circuit breaker, goes from admission to `intake`,
 //! which keeps it in the store and answers; a key pressed in a call with a code goes to `key_press`, which says the code.
 //!
-//! What is absent: no database on any other way, no sessions, no HTML; no decision reads a clock or the environment; nothing
+//! The other way, of an application's requests to Twilio, is the `egress`; its head tells its stations.
+//!
+//! What is absent: no database on any other way of a webhook, no sessions, no HTML; no decision reads a clock or the environment; nothing
 //! is sent upstream before the body is complete and verified; no path is decoded or normalised.
 //!
 //! # The modules
@@ -31,6 +33,7 @@
 //! | `key_press` | a key pressed in a call that carries a code, and what is spoken then |
 //! | `trigger`, `intake` | what a usage trigger says; kept before it is answered, 503 where it cannot be |
 //! | `hooks` | what the rest of Ringfence hangs in at the start, so that neither plane knows the other |
+//! | `egress` | requests to Twilio: virtual credentials, limits before anything is sent, Twilio's own credentials on our side alone |
 //! | `upstream` | an HTTP/1.1 client of our own: the answer's head parsed, its body streamed, connections kept |
 //! | `settings`, `snapshot` | what the configuration means; what one request needs of it |
 //! | `told`, `recent`, `verdicts` | the newest requests one by one, and all of them counted, for people to look at |
@@ -70,6 +73,7 @@ mod admission;
 pub mod basic;
 mod body;
 mod connection;
+mod egress;
 mod explain;
 mod forward;
 mod forward_auth;
@@ -102,6 +106,9 @@ mod websocket;
 mod whole;
 mod worker;
 
+pub use egress::authority::{EgressAuthority, EgressAuthorityError};
+pub use egress::host::{InvalidTwilioBase, TwilioBase};
+pub use egress::rules::{EgressRules, EgressRulesHandle, EgressStore};
 pub use hooks::{AdminApi, Answer, Caller, Hooks, Hosted, OnKey, OnStale, Readiness, Spoken};
 pub use intake::Intake;
 pub use key_press::KeyPress;

@@ -15,6 +15,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::egress::EgressMetrics;
 use crate::intake::Outcome;
 use crate::reason::Reason;
 use crate::replay::ReplayCache;
@@ -44,6 +45,8 @@ pub(crate) struct Metrics {
     /// Reloads whose configuration was wrong, so that the old one stayed.
     pub(crate) reloads_refused: Counter,
     in_flight: Arc<AtomicU64>,
+    /// Those of the egress.
+    pub(crate) egress: EgressMetrics,
 }
 
 /// A function pointer, so that the type can be named.
@@ -157,6 +160,7 @@ impl Metrics {
             "Configurations that were wrong and changed nothing",
             reloads_refused.clone(),
         );
+        let egress = EgressMetrics::new(&mut registry);
         let in_flight = Arc::new(AtomicU64::new(0));
         registry.register_collector(Box::new(Scraped {
             replay: replay.clone(),
@@ -177,6 +181,7 @@ impl Metrics {
             reloads,
             reloads_refused,
             in_flight,
+            egress,
         })
     }
 

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use crate::basic::CHALLENGE;
 use crate::connection::Working;
+use crate::egress::answer::Passed;
 use crate::metrics::{InFlight, RouteMetrics};
 use crate::reason::Reason;
 use crate::replay::Recorder;
@@ -28,6 +29,17 @@ pub(crate) struct GateBody {
     route: Option<RouteMetrics>,
     _in_work: Option<InFlight>,
     _working: Option<Working>,
+    /// What must live to the body's end.
+    _held: Option<Held>,
+}
+
+/// Something that is only kept.
+struct Held(#[expect(dead_code, reason = "held, not used")] Box<dyn Send + Sync>);
+
+impl std::fmt::Debug for Held {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Held(…)")
+    }
 }
 
 #[derive(Debug)]
@@ -38,6 +50,8 @@ enum Kind {
     Answer(AnswerBody),
     /// Streamed from the upstream and kept for a repeat of the request.
     Recorded(ReadToEnd),
+    /// A file, streamed from Twilio.
+    Passed(Passed),
 }
 
 /// An answer that is read from the upstream to its end even if the caller hangs up within it, so that a repeat of
@@ -78,17 +92,33 @@ impl GateBody {
     }
 
     pub(crate) fn full(bytes: Bytes) -> Self {
-        Self { kind: Kind::Full(bytes), route: None, _in_work: None, _working: None }
+        Self { kind: Kind::Full(bytes), route: None, _in_work: None, _working: None, _held: None }
+    }
+
+    /// A file of Twilio's.
+    pub(crate) fn passed(body: Passed) -> Self {
+        Self { kind: Kind::Passed(body), route: None, _in_work: None, _working: None, _held: None }
+    }
+
+    /// The same, with something that lives to the body's end.
+    pub(crate) fn holding(self, held: impl Send + Sync + 'static) -> Self {
+        Self { _held: Some(Held(Box::new(held))), ..self }
     }
 
     pub(crate) fn answer(body: AnswerBody, in_work: InFlight, route: &RouteMetrics) -> Self {
         let route = body.as_whole().is_none().then(|| route.clone());
-        Self { kind: Kind::Answer(body), route, _in_work: Some(in_work), _working: None }
+        Self { kind: Kind::Answer(body), route, _in_work: Some(in_work), _working: None, _held: None }
     }
 
     pub(crate) fn recorded(body: Recorder<AnswerBody>, in_work: InFlight, route: &RouteMetrics) -> Self {
         let body = ReadToEnd { body: Some(Box::new(body)), in_work: Some(in_work) };
-        Self { kind: Kind::Recorded(body), route: Some(route.clone()), _in_work: None, _working: None }
+        Self {
+            kind: Kind::Recorded(body),
+            route: Some(route.clone()),
+            _in_work: None,
+            _working: None,
+            _held: None,
+        }
     }
 }
 
@@ -105,6 +135,7 @@ impl Body for GateBody {
             Kind::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
             Kind::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Kind::Answer(body) => Pin::new(body).poll_frame(context),
+            Kind::Passed(body) => Pin::new(body).poll_frame(context),
             Kind::Recorded(ReadToEnd { body: Some(body), .. }) => Pin::new(body.as_mut()).poll_frame(context),
             Kind::Recorded(ReadToEnd { body: None, .. }) => Poll::Ready(None),
         };
@@ -118,6 +149,7 @@ impl Body for GateBody {
         match &self.kind {
             Kind::Full(bytes) => bytes.is_empty(),
             Kind::Answer(body) => body.is_end_stream(),
+            Kind::Passed(body) => body.is_end_stream(),
             Kind::Recorded(ends) => ends.body.as_ref().is_none_or(|body| body.is_end_stream()),
         }
     }
@@ -126,6 +158,7 @@ impl Body for GateBody {
         match &self.kind {
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Answer(body) => body.size_hint(),
+            Kind::Passed(body) => body.size_hint(),
             Kind::Recorded(ends) => {
                 ends.body.as_ref().map_or_else(SizeHint::default, |body| body.size_hint())
             }

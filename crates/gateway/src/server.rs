@@ -21,6 +21,8 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::acme::{Acme, AcmeError};
 use crate::admin;
+use crate::egress::EgressEnd;
+use crate::egress::rules::EgressRulesHandle;
 use crate::hooks::{Hooks, Hosted};
 use crate::hosted::HostedEnd;
 use crate::intake::Taker;
@@ -28,7 +30,7 @@ use crate::keys::{Keys, LearntKeys};
 use crate::metrics::Metrics;
 use crate::recent::Recent;
 use crate::replay::ReplayCache;
-use crate::settings::{Limits, Listen, Remember, Settings, Tls};
+use crate::settings::{Limits, Listen, Remember, Settings, Tls, TwilioTls};
 use crate::snapshot::Snapshot;
 use crate::tls::{self, CertificateStore, TlsError};
 use crate::verdicts::Verdicts;
@@ -48,6 +50,8 @@ pub struct Listeners {
     pub console: Option<StdTcpListener>,
     /// For applications that ask for a second factor.
     pub second_factor: Option<StdTcpListener>,
+    /// For applications that ask Twilio.
+    pub egress: Option<StdTcpListener>,
 }
 
 impl Listeners {
@@ -58,6 +62,7 @@ impl Listeners {
         bind_if_missing(&mut self.admin, listen.admin)?;
         bind_if_missing(&mut self.console, listen.console)?;
         bind_if_missing(&mut self.second_factor, listen.second_factor)?;
+        bind_if_missing(&mut self.egress, listen.egress)?;
         Ok(self)
     }
 }
@@ -149,6 +154,9 @@ pub(crate) struct Shared {
     pub(crate) forward_auth_connections: Arc<Semaphore>,
     pub(crate) console: HostedEnd,
     pub(crate) second_factor: HostedEnd,
+    pub(crate) egress: EgressEnd,
+    /// How Twilio's certificates are checked; nothing where there was no egress at the start.
+    pub(crate) twilio_tls: Option<TwilioTls>,
     pub(crate) proxy_protocol: bool,
 }
 
@@ -220,6 +228,7 @@ pub struct Gateway {
     admin_address: Option<SocketAddr>,
     console_address: Option<SocketAddr>,
     second_factor_address: Option<SocketAddr>,
+    egress_address: Option<SocketAddr>,
 }
 
 impl Gateway {
@@ -237,10 +246,14 @@ impl Gateway {
         let (listen, tls_settings, limits) =
             (settings.listen.clone(), settings.tls.clone(), settings.limits.clone());
         let drain = limits.drain;
+        let address_of =
+            |listener: &Option<StdTcpListener>| listener.as_ref().and_then(|it| it.local_addr().ok());
         // What leaves this machine is under TLS where there is a certificate; what does not needs none.
+        let is_tls = |listener: &Option<StdTcpListener>| {
+            tls.is_some() && address_of(listener).is_some_and(|address| !address.ip().is_loopback())
+        };
         let hosted = |hook: &Option<Hosted>, listener: &Option<StdTcpListener>, name, in_work_max| {
-            let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
-            let is_tls = tls.is_some() && address.is_some_and(|address| !address.ip().is_loopback());
+            let is_tls = is_tls(listener);
             HostedEnd::new(hook.clone(), Desk::new(name, in_work_max), is_tls, limits.connections_max)
         };
         let console = hosted(&hooks.console, &listeners.console, "console", CONSOLE_IN_WORK_MAX);
@@ -252,6 +265,14 @@ impl Gateway {
         );
         let replay = ReplayCache::new(limits.replay_memory_bytes, limits.replay_ttl);
         let metrics = Metrics::new(&replay);
+        let egress = EgressEnd::new(
+            hooks.egress.clone(),
+            metrics.egress.clone(),
+            Arc::clone(&clock),
+            is_tls(&listeners.egress),
+            limits.connections_max,
+        );
+        let twilio_tls = settings.egress.as_ref().map(|egress| egress.tls.clone());
         let learnt = LearntKeys::default();
         let snapshot = Snapshot::new(settings, &learnt, &metrics);
         metrics.accounts(&snapshot);
@@ -260,6 +281,8 @@ impl Gateway {
             forward_auth_connections: Arc::new(Semaphore::new(limits.connections_max)),
             console,
             second_factor,
+            egress,
+            twilio_tls,
             snapshot: ArcSwap::from_pointee(snapshot),
             learnt: Mutex::new(learnt),
             metrics,
@@ -284,12 +307,11 @@ impl Gateway {
                 address
             }
         };
-        let gate_address = listeners.gate.as_ref().and_then(|listener| listener.local_addr().ok());
-        let forward_auth_address =
-            listeners.forward_auth.as_ref().and_then(|listener| listener.local_addr().ok());
-        let console_address = listeners.console.as_ref().and_then(|listener| listener.local_addr().ok());
-        let second_factor_address =
-            listeners.second_factor.as_ref().and_then(|listener| listener.local_addr().ok());
+        let gate_address = address_of(&listeners.gate);
+        let forward_auth_address = address_of(&listeners.forward_auth);
+        let console_address = address_of(&listeners.console);
+        let second_factor_address = address_of(&listeners.second_factor);
+        let egress_address = address_of(&listeners.egress);
         let workers = (0..workers.max(1))
             .map(|index| start_worker(index, &shared, &listeners, drain))
             .collect::<Result<_, _>>()
@@ -305,6 +327,7 @@ impl Gateway {
             admin_address,
             console_address,
             second_factor_address,
+            egress_address,
         })
     }
 
@@ -344,6 +367,7 @@ impl Gateway {
             ("listen.admin", old.admin != new.admin),
             ("listen.console", old.console != new.console),
             ("listen.second_factor", old.second_factor != new.second_factor),
+            ("listen.egress", old.egress != new.egress),
             ("listen.proxy_protocol", old.proxy_protocol != new.proxy_protocol),
             ("tls", self.tls != settings.tls),
             ("limits.connections", running.connections_max != settings.limits.connections_max),
@@ -362,6 +386,11 @@ impl Gateway {
     /// Gives this gate the keys of accounts that are found while it runs. A reload keeps them.
     pub fn keys(&self) -> Keys {
         Keys::of(&self.shared)
+    }
+
+    /// Gives the egress its limits and prices. A reload keeps them.
+    pub fn egress_rules(&self) -> EgressRulesHandle {
+        EgressRulesHandle::of(&self.shared)
     }
 
     /// Tells what this gate has said so far.
@@ -392,6 +421,11 @@ impl Gateway {
     /// Where the second factor's API is.
     pub fn second_factor_address(&self) -> Option<SocketAddr> {
         self.second_factor_address
+    }
+
+    /// Where the egress is.
+    pub fn egress_address(&self) -> Option<SocketAddr> {
+        self.egress_address
     }
 
     /// Takes no further connection, lets the requests in work end (for as long as `limits.drain`), and returns

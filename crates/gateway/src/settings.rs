@@ -13,6 +13,7 @@ use ringfence_signature::{AccountSid, Keyring, PublicUrl, Strict};
 
 use crate::acme::AcmeSettings;
 use crate::basic::BasicUsers;
+pub use crate::egress::settings::{Egress, EgressAccount, InvalidRoot, TwilioTls};
 use crate::forwarded::TrustedPeers;
 use crate::proof::ProofKey;
 use crate::tls::CertificatePaths;
@@ -23,7 +24,7 @@ use crate::upstream::{AddressError, UpstreamAddress};
 pub struct Settings {
     /// The addresses. They are read once, at start: a reload does not move a listener.
     pub listen: Listen,
-    /// TLS on the gate, and on those listeners of the console and the second factor that are not on loopback; `None` is
+    /// TLS on the gate, and on those listeners of the console, the second factor and the egress that are not on loopback; `None` is
     /// plain HTTP, behind another end of TLS.
     pub tls: Option<Tls>,
     /// Caps and timeouts of every connection.
@@ -34,6 +35,8 @@ pub struct Settings {
     pub routes: Vec<Route>,
     /// What is remembered of the newest requests, for people to look at.
     pub remember: Remember,
+    /// The egress; `None` where there is none.
+    pub egress: Option<Egress>,
 }
 
 /// What is remembered of a request, in memory.
@@ -61,6 +64,8 @@ pub struct Listen {
     pub console: Option<SocketAddr>,
     /// Applications reach the second factor here, through [`Hooks::second_factor`](crate::Hooks::second_factor).
     pub second_factor: Option<SocketAddr>,
+    /// Applications reach Twilio's API here.
+    pub egress: Option<SocketAddr>,
     /// Whether listed peers begin each connection to the gate with a PROXY protocol header (v1 or v2).
     pub proxy_protocol: bool,
     /// The peers whose forwarded headers and PROXY protocol count.

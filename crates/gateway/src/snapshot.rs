@@ -1,15 +1,18 @@
 //! What a request reads of the configuration: one immutable value, swapped whole at a reload.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ringfence_model::Sid;
 use ringfence_signature::Keyring;
 use sha2::{Digest, Sha256};
 
+use crate::egress::rules::KnownAccount;
 use crate::forwarded::TrustedPeers;
 use crate::keys::LearntKeys;
 use crate::metrics::{Metrics, RouteMetrics};
-use crate::settings::{Limits, Remember, Route, Settings};
+use crate::settings::{Egress, Limits, Remember, Route, Settings};
 
 /// The configuration in force.
 #[derive(Debug)]
@@ -23,6 +26,20 @@ pub(crate) struct Snapshot {
     pub(crate) limits: Limits,
     pub(crate) trusted_proxies: TrustedPeers,
     pub(crate) remember: Remember,
+    pub(crate) egress: Option<ActiveEgress>,
+}
+
+/// The egress, with every account that it can ask for.
+#[derive(Debug)]
+pub(crate) struct ActiveEgress {
+    pub(crate) settings: Arc<Egress>,
+    pub(crate) accounts: BTreeMap<Sid, KnownAccount>,
+}
+
+impl ActiveEgress {
+    fn new(settings: Arc<Egress>, learnt: &LearntKeys) -> Self {
+        Self { accounts: learnt.accounts(&settings.accounts), settings }
+    }
 }
 
 /// A route with what is worked out once from it.
@@ -60,6 +77,7 @@ impl Snapshot {
             limits: settings.limits,
             trusted_proxies: settings.listen.trusted_proxies,
             remember: settings.remember,
+            egress: settings.egress.map(|egress| ActiveEgress::new(Arc::new(egress), learnt)),
         }
     }
 
@@ -72,6 +90,7 @@ impl Snapshot {
             limits: self.limits.clone(),
             trusted_proxies: self.trusted_proxies.clone(),
             remember: self.remember,
+            egress: self.egress.as_ref().map(|it| ActiveEgress::new(Arc::clone(&it.settings), learnt)),
         }
     }
 }

@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
 use crate::connection::{Part, serve_forward_auth, serve_part};
+use crate::egress;
 use crate::server::{Listeners, Shared, into_tokio};
 use crate::upstream;
 
@@ -21,6 +22,8 @@ use crate::upstream;
 pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) client: upstream::Client,
+    /// For Twilio, where there is an egress.
+    pub(crate) egress: Option<egress::client::Client>,
     #[expect(dead_code, reason = "held, not used: the receiver sees when it goes")]
     held: mpsc::Sender<Infallible>,
 }
@@ -40,6 +43,7 @@ pub(crate) fn start_worker(
         admin: None,
         console: own(&listeners.console)?,
         second_factor: own(&listeners.second_factor)?,
+        egress: own(&listeners.egress)?,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
@@ -60,11 +64,13 @@ pub(crate) fn start_worker(
 async fn run_worker(shared: Arc<Shared>, listeners: Listeners, drain: Duration) -> io::Result<()> {
     let (held, mut idle) = mpsc::channel(1);
     let client = upstream::Client::new(upstream::Settings::default());
-    let worker = Arc::new(Worker { shared, client, held });
+    let egress = shared.twilio_tls.as_ref().map(|tls| egress::client::Client::new(tls.config()));
+    let worker = Arc::new(Worker { shared, client, egress, held });
     let gate = listeners.gate.map(into_tokio).transpose()?;
     let forward_auth = listeners.forward_auth.map(into_tokio).transpose()?;
     let console = listeners.console.map(into_tokio).transpose()?;
     let second_factor = listeners.second_factor.map(into_tokio).transpose()?;
+    let egress = listeners.egress.map(into_tokio).transpose()?;
     let housekeeping = tokio::spawn(close_idle(worker.client.clone()));
     tokio::join!(
         accept(gate, &worker, &worker.shared.connections, |worker, stream, address, place| {
@@ -82,6 +88,9 @@ async fn run_worker(shared: Arc<Shared>, listeners: Listeners, drain: Duration) 
                 serve_part(Part::SecondFactor, worker, stream, address, place)
             }
         ),
+        accept(egress, &worker, &worker.shared.egress.connections, |worker, stream, address, place| {
+            serve_part(Part::Egress, worker, stream, address, place)
+        }),
     );
     housekeeping.abort();
     drop(worker);

@@ -139,15 +139,7 @@ impl Challenge {
         if pending.checks >= CHECKS_MAX {
             return Err(Refused::MaxChecks);
         }
-        if pending.sends >= SENDS_MAX {
-            return Err(Refused::MaxSends);
-        }
-        let sent = usize::try_from(pending.sends).unwrap_or(usize::MAX);
-        let pause = PAUSES.get(sent.saturating_sub(1)).copied().unwrap_or(LIFETIME_MAX);
-        let again = pending.last_send.saturating_add(pause).unwrap_or(Timestamp::MAX);
-        if now < again {
-            return Err(Refused::TooSoon(again));
-        }
+        may_send(pending.sends, pending.last_send, now)?;
         let pending = Pending { sends: pending.sends + 1, last_send: now, ..pending };
         Ok(Self { state: State::Pending(pending), ..self })
     }
@@ -192,6 +184,18 @@ impl Challenge {
             _ => Err(Refused::Over),
         }
     }
+}
+
+/// Whether a code may be sent once more, after so many sends, the last of them then: of one challenge, or of several that
+/// share their pauses.
+pub fn may_send(sends: u32, last_send: Timestamp, now: Timestamp) -> Result<(), Refused> {
+    if sends >= SENDS_MAX {
+        return Err(Refused::MaxSends);
+    }
+    let Some(before) = usize::try_from(sends).unwrap_or(usize::MAX).checked_sub(1) else { return Ok(()) };
+    let pause = PAUSES.get(before).copied().unwrap_or(LIFETIME_MAX);
+    let again = last_send.saturating_add(pause).unwrap_or(Timestamp::MAX);
+    if now < again { Err(Refused::TooSoon(again)) } else { Ok(()) }
 }
 
 impl State {

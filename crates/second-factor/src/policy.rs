@@ -67,15 +67,70 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.word() == word)
     }
 
+    /// Whether whoever shows it can be led to show it at the wrong place (NIST SP 800-63B-4, 3.2.5): a passkey is bound to
+    /// the site that it was made for; whatever is typed can be typed elsewhere.
+    pub const fn resists_phishing(self) -> bool {
+        matches!(self, Self::Passkey)
+    }
+
     /// Whether it works while Twilio cannot be reached or every breaker is tripped.
     pub const fn works_without_twilio(self) -> bool {
         !matches!(self, Self::Phone)
     }
+}
 
-    /// Whether a policy that demands the stronger ones takes it. A recovery code is taken: it is what remains when the
-    /// stronger one is lost, and each is good once.
-    pub const fn is_strong(self) -> bool {
-        !matches!(self, Self::Phone)
+/// Which authenticators an account takes. The order is from the widest to the strictest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Strength {
+    /// Every one.
+    Any,
+    /// None that can be rerouted: no code to a phone. A recovery code is taken: it is what remains when the stronger one
+    /// is lost, and each is good once.
+    NoPhone,
+    /// None that can be phished: passkeys. A recovery code is typed, so it is none; whoever loses their last passkey binds
+    /// another one with a code of an owner's.
+    PhishingResistant,
+}
+
+impl Strength {
+    /// All of them, the widest first.
+    pub const ALL: [Self; 3] = [Self::Any, Self::NoPhone, Self::PhishingResistant];
+
+    /// Whether it takes authenticators of this kind.
+    pub const fn takes(self, kind: Kind) -> bool {
+        match self {
+            Self::Any => true,
+            Self::NoPhone => !matches!(kind, Kind::Phone),
+            Self::PhishingResistant => kind.resists_phishing(),
+        }
+    }
+
+    /// As configurations and logs write it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::NoPhone => "no-phone",
+            Self::PhishingResistant => "phishing-resistant",
+        }
+    }
+
+    /// The strength of this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|strength| strength.word() == word)
+    }
+
+    /// As databases write it: an older version reads whatever is not zero as [`NoPhone`](Self::NoPhone).
+    pub const fn number(self) -> i64 {
+        match self {
+            Self::Any => 0,
+            Self::NoPhone => 1,
+            Self::PhishingResistant => 2,
+        }
+    }
+
+    /// The strength of this number.
+    pub fn from_number(number: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|strength| strength.number() == number)
     }
 }
 
@@ -84,21 +139,21 @@ impl Kind {
 pub struct Demands {
     /// How often.
     pub policy: Policy,
-    /// Whether a code to a phone does not do.
-    pub strong: bool,
+    /// Which authenticators do.
+    pub strength: Strength,
 }
 
 impl Demands {
     /// The stricter of both in each respect: an installation's minimum under an account's own rule.
     #[must_use]
     pub fn at_least(self, minimum: Self) -> Self {
-        Self { policy: self.policy.max(minimum.policy), strong: self.strong || minimum.strong }
+        Self { policy: self.policy.max(minimum.policy), strength: self.strength.max(minimum.strength) }
     }
 
     /// Whether somebody whose factors are of these kinds can always meet them: one to sign in with, besides saved codes,
     /// and one that works without Twilio.
     pub fn are_met_by(self, factors: &[Kind]) -> bool {
-        let does = |kind: &Kind| *kind != Kind::RecoveryCode && (!self.strong || kind.is_strong());
+        let does = |kind: &Kind| *kind != Kind::RecoveryCode && self.strength.takes(*kind);
         self.policy == Policy::Disabled
             || (factors.iter().any(does) && factors.iter().any(|kind| kind.works_without_twilio()))
     }
@@ -146,7 +201,7 @@ impl Assurance {
     pub const fn meets(self, demands: Demands) -> bool {
         match (demands.policy, self) {
             (Policy::Disabled, _) | (Policy::OncePerComputer, Self::RememberedComputer) => true,
-            (_, Self::SecondFactor { kind, .. }) => !demands.strong || kind.is_strong(),
+            (_, Self::SecondFactor { kind, .. }) => demands.strength.takes(kind),
             (_, Self::Password | Self::RememberedComputer) => false,
         }
     }
@@ -175,8 +230,7 @@ pub fn next(demands: Demands, shown: Assurance, factors: &[Kind], trusted: bool)
     if shown.meets(demands) {
         return Next::Enter(shown);
     }
-    let mut kinds: Vec<Kind> =
-        factors.iter().copied().filter(|kind| !demands.strong || kind.is_strong()).collect();
+    let mut kinds: Vec<Kind> = factors.iter().copied().filter(|kind| demands.strength.takes(*kind)).collect();
     kinds.sort_unstable();
     kinds.dedup();
     if kinds.is_empty() { Next::Bind } else { Next::Ask(kinds) }
@@ -189,7 +243,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
     fn demands(policy: Policy) -> Demands {
-        Demands { policy, strong: false }
+        Demands { policy, strength: Strength::Any }
     }
 
     fn shown(kind: Kind) -> Assurance {
@@ -237,7 +291,7 @@ mod tests {
 
     #[test]
     fn where_the_stronger_ones_are_demanded_a_phone_does_not_do() {
-        let strong = Demands { policy: Policy::EverySignIn, strong: true };
+        let strong = Demands { policy: Policy::EverySignIn, strength: Strength::NoPhone };
         let both = [Kind::Totp, Kind::Phone, Kind::Totp];
         assert_eq!(next(strong, shown(Kind::Phone), &both, true), Next::Ask(vec![Kind::Totp]));
         assert_eq!(next(strong, shown(Kind::Phone), &[Kind::Phone], true), Next::Bind);
@@ -245,10 +299,23 @@ mod tests {
     }
 
     #[test]
+    fn where_phishing_is_to_be_resisted_nothing_that_is_typed_does() {
+        let demands = Demands { policy: Policy::EverySignIn, strength: Strength::PhishingResistant };
+        for kind in [Kind::Phone, Kind::Totp, Kind::RecoveryCode] {
+            assert_eq!(next(demands, shown(kind), &[kind], false), Next::Bind, "{kind:?}");
+            assert!(!demands.are_met_by(&[kind]), "{kind:?}");
+            let asked = next(demands, shown(kind), &[kind, Kind::Passkey], false);
+            assert_eq!(asked, Next::Ask(vec![Kind::Passkey]), "{kind:?}");
+        }
+        assert!(demands.are_met_by(&[Kind::Passkey]));
+        assert_eq!(next(demands, shown(Kind::Passkey), &[], false), Next::Enter(shown(Kind::Passkey)));
+    }
+
+    #[test]
     fn a_minimum_makes_nothing_weaker() {
-        let minimum = Demands { policy: Policy::OncePerComputer, strong: true };
+        let minimum = Demands { policy: Policy::OncePerComputer, strength: Strength::PhishingResistant };
         let every = demands(Policy::EverySignIn).at_least(minimum);
-        assert_eq!(every, Demands { policy: Policy::EverySignIn, strong: true });
+        assert_eq!(every, Demands { policy: Policy::EverySignIn, strength: Strength::PhishingResistant });
         let disabled = demands(Policy::Disabled).at_least(minimum);
         assert_eq!(disabled, minimum);
     }
@@ -256,7 +323,7 @@ mod tests {
     #[test]
     fn saved_codes_alone_or_a_phone_alone_are_not_enough_to_keep() {
         let every = demands(Policy::EverySignIn);
-        let strong = Demands { strong: true, ..every };
+        let strong = Demands { strength: Strength::NoPhone, ..every };
         for (kinds, enough, enough_strong) in [
             (&[][..], false, false),
             (&[Kind::RecoveryCode], false, false),
@@ -295,6 +362,11 @@ mod tests {
         for kind in Kind::ALL {
             assert_eq!(Kind::from_word(kind.word()), Some(kind));
         }
+        for strength in Strength::ALL {
+            assert_eq!(Strength::from_word(strength.word()), Some(strength));
+            assert_eq!(Strength::from_number(strength.number()), Some(strength));
+        }
+        assert_eq!((Strength::from_word("strong"), Strength::from_number(3)), (None, None));
         assert_eq!((Policy::from_word("always"), Kind::from_word("sms")), (None, None));
     }
 }

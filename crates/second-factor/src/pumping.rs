@@ -189,7 +189,7 @@ pub fn budgets(
 }
 
 /// What one household or server has: an IPv4 address, or the first 64 bits of an IPv6 one.
-fn network(address: IpAddr) -> String {
+pub fn network(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => {

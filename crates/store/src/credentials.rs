@@ -19,7 +19,7 @@ const PREFIX: &str = "rfk_";
 /// A credential to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewCredential {
-    /// Which interface it opens: `verify`.
+    /// Which interface it opens: `verify`, or `egress`, whose scopes are [`EgressScopes`](crate::EgressScopes).
     pub kind: String,
     /// Of which application; `None` where its kind knows none.
     pub application: Option<Sid>,

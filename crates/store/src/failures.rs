@@ -43,10 +43,23 @@ pub(crate) async fn count(
     if let Err(barred) = failures.admit(rule, now) {
         return Ok(Err(barred));
     }
-    let counted = failures.counted(now);
+    let counted = failures.counted(rule, now);
     let update = "UPDATE failures SET count = $2, last = $3 WHERE subject = $1";
     transaction.execute(update, values![subject, i64::from(counted.count), counted.last]).await?;
     Ok(Ok(()))
+}
+
+/// One that was counted in advance turned out to be none.
+pub(crate) async fn take_back(transaction: &mut Transaction, subject: &str) -> Result<()> {
+    let lock = "UPDATE failures SET count = count WHERE subject = $1 RETURNING count, last";
+    let Some(row) = transaction.find(lock, values![subject]).await? else { return Ok(()) };
+    let left = read(&row)?.taken_back();
+    if left.count == 0 {
+        return forget(transaction, subject).await;
+    }
+    let update = "UPDATE failures SET count = $2, last = $3 WHERE subject = $1";
+    transaction.execute(update, values![subject, i64::from(left.count), left.last]).await?;
+    Ok(())
 }
 
 /// A success, or a factor that was bound anew: there are no failures in a row any more.

@@ -32,7 +32,7 @@
 //! | `users` | the users of applications: policies, factors, trusted browsers, sign-ins |
 //! | `ledger` | what is spent and set aside under each limit, and the right to send a request |
 //! | `challenges`, `failures`, `rates`, `conversions` | runs of a code, what was tried in a row, what was sent |
-//! | `applications`, `credentials` | whose users get codes, and what they ask with |
+//! | `applications`, `credentials`, `egress_scopes` | whose users get codes, and what they ask with; what a virtual credential may do |
 //! | `epoch`, `backup`, `retention` | one unbroken memory; copies of it; forgetting |
 
 mod accounts;
@@ -43,6 +43,7 @@ mod breakers;
 mod challenges;
 mod conversions;
 mod credentials;
+mod egress_scopes;
 mod epoch;
 mod error;
 mod factor_keys;
@@ -85,6 +86,7 @@ pub use challenges::{
 };
 pub use conversions::StoppedPrefix;
 pub use credentials::{Credential, NewCredential};
+pub use egress_scopes::{EGRESS, EgressAccounts, EgressArea, EgressDestination, EgressScopes, UnknownScope};
 pub use epoch::Epoch;
 pub use error::{Away, BackupError, Error, OpenError, SealedError};
 pub use factor_keys::FactorKeys;

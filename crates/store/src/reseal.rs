@@ -69,6 +69,7 @@ const COLUMNS: &[Column] = &[
     column!("factors", "secret", "id"),
     column!("sessions", "address", "id"),
     column!("sessions", "agent", "id"),
+    column!("devices", "key", "id"),
     column!("devices", "address", "id"),
     column!("devices", "agent", "id"),
     column!("sign_ins", "address", "id"),

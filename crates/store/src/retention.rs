@@ -137,7 +137,7 @@ async fn forget_challenges(transaction: &mut Transaction, before: Timestamp, bat
 }
 
 /// Deletes what sign-ins leave behind. A session that nobody used since is over, whatever it says; a pause after wrong
-/// passwords is an hour at most. Failures of a person's factor stay, and recovery codes that are left.
+/// passwords is an hour at most. Failures of a factor stay, and recovery codes that are left.
 async fn forget_sign_ins(transaction: &mut Transaction, before: Timestamp, batch: usize) -> Result<u64> {
     let deletes = [
         "DELETE FROM sign_ins WHERE id IN (SELECT id FROM sign_ins WHERE at < $1 ORDER BY at, id LIMIT $2)",
@@ -148,7 +148,8 @@ async fn forget_sign_ins(transaction: &mut Transaction, before: Timestamp, batch
         "DELETE FROM single_use_codes WHERE tag IN (SELECT tag FROM single_use_codes WHERE used_at < $1 \
          OR expires_at < $1 ORDER BY tag LIMIT $2)",
         "DELETE FROM failures WHERE subject IN (SELECT subject FROM failures WHERE last < $1 \
-         AND subject NOT LIKE 'factor/%' AND subject NOT LIKE 'number/%' ORDER BY subject LIMIT $2)",
+         AND subject NOT LIKE 'factor/%' AND subject NOT LIKE 'number/%' AND subject NOT LIKE 'user/%' \
+         ORDER BY subject LIMIT $2)",
     ];
     let mut rows = 0;
     for delete in deletes {

@@ -1,11 +1,15 @@
 //! `ringfence key`: the credentials of applications.
 //!
+//! An application is one of the second factor (`--application`), or one that asks Twilio through the egress (`--account`).
 //! A secret is printed once, alone on standard output, so that a script can take it from there; the store keeps a hash.
+
+mod egress;
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use ringfence_control::second_factor::Application;
 use ringfence_control::user_api::MAY_MANAGE;
 use ringfence_control::verify::{KIND, MAY_APPROVE};
 use ringfence_model::Sid;
@@ -38,9 +42,11 @@ enum Command {
 struct CreateArguments {
     #[command(flatten)]
     store: StoreArguments,
-    /// Whose: the SID or the name of an application
-    #[arg(long, value_name = "APPLICATION")]
-    application: String,
+    /// Whose: the SID or the name of an application of the second factor
+    #[arg(long, value_name = "APPLICATION", required_unless_present_any = ["account", "all_accounts"])]
+    application: Option<String>,
+    #[command(flatten)]
+    egress: egress::Scopes,
     /// What it is for
     #[arg(long, value_name = "NAME", value_parser = api_token::parse_name)]
     name: String,
@@ -113,22 +119,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
 }
 
 async fn create(arguments: &CreateArguments, opened: &Opened) -> Result<Answer, Failure> {
-    let application = application::find(&arguments.application, opened).await?;
+    let (new, whom) = match &arguments.application {
+        Some(named) if !arguments.egress.are_given() => {
+            let application = application::find(named, opened).await?;
+            (of_application(arguments, &application), format!("{} ({})", application.name, application.sid))
+        }
+        _ => egress::credential(arguments)?,
+    };
     let expires_at =
         arguments.expires.map(|time| opened.now.checked_add(time)).transpose().map_err(|_| {
             Failure::usage("--expires is too long; leave it out for a credential without an end")
         })?;
-    let new = NewCredential {
-        kind: KIND.to_owned(),
-        application: Some(application.sid),
-        name: arguments.name.clone(),
-        scopes: [(arguments.may_approve, MAY_APPROVE), (arguments.may_manage, MAY_MANAGE)]
-            .into_iter()
-            .filter(|(may, _)| *may)
-            .map(|(_, scope)| scope.to_owned())
-            .collect(),
-        expires_at,
-    };
+    let new = NewCredential { expires_at, ..new };
     let created = opened.store.create_credential(&opened.by, new, opened.now).await;
     let (credential, secret) = created.map_err(|error| failure(&error))?;
     if arguments.store.json {
@@ -139,10 +141,22 @@ async fn create(arguments: &CreateArguments, opened: &Opened) -> Result<Answer, 
     let mut answer = Answer::text(format!("{}\n", secret.expose()));
     let end = credential.expires_at.map_or("for ever".to_owned(), |end| format!("until {}", seconds(end)));
     answer.notes.push(format!(
-        "the secret of credential {} for {} ({}), good {end}; keep it now, it is not shown again",
-        credential.sid, application.name, application.sid,
+        "the secret of credential {} for {whom}, good {end}; keep it now, it is not shown again",
+        credential.sid,
     ));
     Ok(answer)
+}
+
+/// A credential of an application of the second factor.
+fn of_application(arguments: &CreateArguments, application: &Application) -> NewCredential {
+    let scopes = [(arguments.may_approve, MAY_APPROVE), (arguments.may_manage, MAY_MANAGE)];
+    NewCredential {
+        kind: KIND.to_owned(),
+        application: Some(application.sid),
+        name: arguments.name.clone(),
+        scopes: scopes.into_iter().filter(|(may, _)| *may).map(|(_, scope)| scope.to_owned()).collect(),
+        expires_at: None,
+    }
 }
 
 fn state(credential: &Credential, now: Timestamp) -> &'static str {

@@ -146,7 +146,7 @@ fn read(path: &Path) -> Result<String, Failure> {
 }
 
 /// Makes a file that is not there yet, readable for nobody else from its first moment on.
-fn write(path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
+pub(super) fn write(path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
     let file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
     file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| unwritable(path, &error))
 }

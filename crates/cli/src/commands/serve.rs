@@ -1,5 +1,6 @@
 //! `ringfence serve`: the product, from its start to its stop.
 
+mod authority;
 pub(super) mod control;
 
 use std::env;
@@ -54,6 +55,9 @@ pub(crate) fn run(file: &Path) -> ExitCode {
     let _log_writer = logging::start(&loaded.log);
     for warning in &loaded.warnings {
         tracing::warn!(line = warning.line(), "{}", warning.text());
+    }
+    if let Err(failure) = authority::make_if_missing(&mut loaded) {
+        return exit::finish(Err(failure));
     }
     // 2. The store, and a control plane that does nothing yet.
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -173,7 +177,8 @@ fn try_reload(
         gateway.reload_refused();
         error.to_string()
     };
-    let loaded = config::load(file).map_err(|error| refused(&error))?;
+    let mut loaded = config::load(file).map_err(|error| refused(&error))?;
+    authority::make_if_missing(&mut loaded).map_err(|failure| refused(&failure))?;
     let wanted = match control {
         Some(_) => Some(Wanted::of(&loaded).map_err(|failure| refused(&failure))?),
         None => None,
@@ -209,6 +214,7 @@ fn handed_over(listen: &Listen) -> Listeners {
             "admin" => (&mut listeners.admin, listen.admin.is_some()),
             "console" => (&mut listeners.console, listen.console.is_some()),
             "second_factor" => (&mut listeners.second_factor, listen.second_factor.is_some()),
+            "egress" => (&mut listeners.egress, listen.egress.is_some()),
             _ => (&mut listeners.gate, listen.gate.is_some()),
         };
         match sockets.take_tcp_listener(index) {

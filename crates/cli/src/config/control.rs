@@ -3,6 +3,9 @@
 //! A limit that cannot be held (no store to remember a trip in, no credentials to suspend with, nobody to tell) is
 //! refused here, since it would look like protection and be none. What can be held and leaves a gap is a warning.
 
+use std::path::PathBuf;
+
+use ringfence_breaker::price_book;
 use ringfence_breaker::{Action, Limit, Measure, Per, Scope, Window};
 use ringfence_control::people::Rules;
 use ringfence_control::second_factor;
@@ -32,6 +35,10 @@ pub(crate) struct Control {
     pub(crate) second_factor: Option<second_factor::Settings>,
     /// What usage triggers call.
     pub(crate) trigger_url: Option<String>,
+    /// How requests of the egress are priced; nothing where there is none.
+    pub(crate) prices: Option<price_book::Rules>,
+    /// Where the authority of the egress as a proxy is kept, if it is one.
+    pub(crate) ca_folder: Option<PathBuf>,
 }
 
 /// An account and its auth token.
@@ -56,6 +63,8 @@ impl Control {
             Some("a route takes usage triggers")
         } else if self.second_factor.is_some() {
             Some("codes are sent")
+        } else if self.prices.is_some() {
+            Some("requests to Twilio are let out")
         } else {
             None
         }

@@ -10,8 +10,17 @@ use super::raw::{Section, Table};
 
 pub(super) const SECTION: Section = Section {
     name: "[listen]",
-    keys: &["gate", "forward_auth", "admin", "console", "second_factor", "trusted_proxies", "proxy_protocol"],
-    later: &["egress"],
+    keys: &[
+        "gate",
+        "forward_auth",
+        "admin",
+        "console",
+        "second_factor",
+        "egress",
+        "trusted_proxies",
+        "proxy_protocol",
+    ],
+    later: &[],
 };
 
 const ADDRESS: &str = "an IP address and a port, such as \"127.0.0.1:8443\"";
@@ -28,6 +37,7 @@ pub(super) fn resolve(table: Option<Table<'_>>, problems: &mut Problems) -> List
     let admin = address(&table, "admin", problems);
     let console = address(&table, "console", problems);
     let second_factor = address(&table, "second_factor", problems);
+    let egress = address(&table, "egress", problems);
     let proxy_protocol =
         table.find("proxy_protocol").and_then(|field| field.boolean(problems)).unwrap_or(false);
     let trusted_proxies = trusted_peers(&table, problems);
@@ -41,6 +51,7 @@ pub(super) fn resolve(table: Option<Table<'_>>, problems: &mut Problems) -> List
         ("admin", admin),
         ("console", console),
         ("second_factor", second_factor),
+        ("egress", egress),
     ];
     if listeners.iter().all(|(_, address)| address.is_none()) {
         problems.error(
@@ -83,7 +94,7 @@ pub(super) fn resolve(table: Option<Table<'_>>, problems: &mut Problems) -> List
             problems,
         );
     }
-    Listen { gate, forward_auth, admin, console, second_factor, proxy_protocol, trusted_proxies }
+    Listen { gate, forward_auth, admin, console, second_factor, egress, proxy_protocol, trusted_proxies }
 }
 
 fn address(table: &Table<'_>, key: &'static str, problems: &mut Problems) -> Option<SocketAddr> {

@@ -7,6 +7,7 @@
 mod account;
 mod console;
 pub(crate) mod control;
+pub(crate) mod egress;
 mod heads;
 mod keep;
 mod limit;
@@ -119,6 +120,12 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
     let store = store::resolve(table(&root, "store", &store::SECTION, &mut problems), around, &mut problems);
     let twilio =
         twilio::resolve(table(&root, "twilio", &twilio::SECTION, &mut problems), around, &mut problems);
+    let egress = egress::resolve(
+        table(&root, "egress", &egress::SECTION, &mut problems),
+        &listen,
+        around,
+        &mut problems,
+    );
     let errors_before = problems.errors_len();
     let account_tables = tables(&root, "account", &account::SECTION, &mut problems);
     let accounts = account::resolve(&account_tables, has_store, around, &mut problems);
@@ -141,7 +148,7 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
         notify_table,
         notify: notify.as_ref(),
         has_trigger_route: route_tables.iter().any(takes_triggers),
-        has_egress: false,
+        has_egress: listen.egress.is_some(),
     };
     control::check(&limits_typed, &rest, &mut problems);
     let console = console::resolve(
@@ -165,22 +172,32 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
 
     let parts = Parts { has_tls: tls.is_some(), has_routes: !route_tables.is_empty(), has_store };
     check_parts_together(&root, &listen, &parts, &mut problems);
+    let credentials = Credentials::of(&accounts);
+    let egress_settings = egress.settings(&listen, &twilio, &credentials, &mut problems);
+    if let (true, Some(table)) = (listen.egress.is_some() && limits_typed.is_empty(), root.find("listen")) {
+        problems.warning(
+            table.offset(),
+            "`egress` in [listen]: there is no [[limit]], so whatever a credential may do is let out, however much it costs",
+        );
+    }
     let control = Control {
         limits: limits_typed.into_iter().map(|typed| typed.limit).collect(),
-        credentials: Credentials::of(&accounts),
+        credentials,
         store,
         twilio,
         notify,
         second_factor,
         trigger_url: own_route::url(&routes, &Upstream::Breaker),
         rules,
+        ca_folder: egress.ca_folder.filter(|_| listen.egress.is_some()),
+        prices: listen.egress.map(|_| egress.prices),
     };
     let keyring = keyring(accounts, &mut problems);
     let warnings = problems.finish(file)?;
     let Some(keyring) = keyring else {
         return Err(ConfigError::of_file(file, "the accounts cannot be used together".to_owned()));
     };
-    let settings = Settings { listen, tls, limits, keyring, routes, remember };
+    let settings = Settings { listen, tls, limits, keyring, routes, remember, egress: egress_settings };
     Ok(Loaded { file: file.to_owned(), settings, control, log, warnings })
 }
 
@@ -204,13 +221,14 @@ fn check_parts_together(root: &Table<'_>, listen: &Listen, parts: &Parts, proble
         );
     }
     let listen_table = root.find("listen").and_then(|field| field.as_table(&listen::SECTION));
-    let hosted = [("console", listen.console), ("second_factor", listen.second_factor)];
+    let hosted =
+        [("console", listen.console), ("second_factor", listen.second_factor), ("egress", listen.egress)];
     let is_public = |address: Option<SocketAddr>| address.is_some_and(|address| !address.ip().is_loopback());
     if has_tls && listen.gate.is_none() && !hosted.iter().any(|(_, address)| is_public(*address)) {
         problems.error(
             at("tls"),
-            "[tls] is for the gate, and for `console` and `second_factor` off loopback, and [listen] gives none of \
-             them an address; add `gate`",
+            "[tls] is for the gate, and for `console`, `second_factor` and `egress` off loopback, and [listen] gives none \
+             of them an address; add `gate`",
         );
     }
     for (key, address) in hosted {
@@ -329,8 +347,9 @@ const ROOT: Section = Section {
         "notify",
         "console",
         "second_factor",
+        "egress",
     ],
-    later: &["egress"],
+    later: &[],
 };
 
 /// Every table there is, for the documentation's test and for "this key belongs elsewhere".
@@ -358,4 +377,5 @@ const SECTIONS: &[&Section] = &[
     &notify::SMS,
     &notify::CALL,
     &second_factor::SECTION,
+    &egress::SECTION,
 ];

@@ -12,7 +12,8 @@ use ringfence_control::second_factor::{Delivery, Settings};
 use ringfence_model::{PhoneNumber, Sid};
 use ringfence_second_factor::challenge::LIFETIME_MAX;
 use ringfence_second_factor::country::Country;
-use ringfence_second_factor::policy::Policy;
+use ringfence_second_factor::passkey::RelyingParty;
+use ringfence_second_factor::policy::{Policy, Strength};
 use ringfence_second_factor::pumping::{Cap, Limits};
 
 use super::account::{Account, account_sid};
@@ -40,6 +41,7 @@ pub(super) const SECTION: Section = Section {
         "per_country",
         "in_total",
         "minimum",
+        "minimum_factors",
         "administrators",
         "trust_days",
     ],
@@ -50,6 +52,8 @@ pub(super) const SECTION: Section = Section {
 const OF_SENDING: [&str; 5] = ["account", "sender", "caller", "verify_service", "countries"];
 
 const POLICY_FORM: &str = "\"disabled\", \"once-per-computer\" or \"every-sign-in\"";
+
+const STRENGTH_FORM: &str = "\"any\", \"no-phone\" or \"phishing-resistant\"";
 
 const ACCOUNT_FORM: &str = "the SID of an [[account]]";
 const SENDER_FORM: &str = "a number such as \"+15550006789\", a messaging service's SID, or a sender's name";
@@ -97,12 +101,32 @@ pub(super) fn rules(table: Option<Table<'_>>, console: Console, problems: &mut P
     if let Some(administrators) = policy("administrators") {
         rules.administrators = administrators;
     }
+    if let Some(field) = table.find("minimum_factors") {
+        match field.as_text().and_then(Strength::from_word) {
+            None => {
+                let wrong = format_args!("it is no strength; write {STRENGTH_FORM}");
+                table.wrong("minimum_factors", wrong, problems);
+            }
+            // Nobody could ever get in.
+            Some(Strength::PhishingResistant) if !may_have_passkeys(&rules) => {
+                let wrong = format_args!(
+                    "only passkeys would do, and browsers make none for this [console] url; give it https:// and a name"
+                );
+                table.wrong("minimum_factors", wrong, problems);
+            }
+            Some(strength) => rules.minimum.strength = strength,
+        }
+    }
     if let Some(field) = table.find("trust_days")
         && let Some(days) = field.integer(1, 90, problems)
     {
         rules.trust_for = SignedDuration::from_hours(24 * i64::try_from(days).unwrap_or(1));
     }
     rules
+}
+
+fn may_have_passkeys(rules: &Rules) -> bool {
+    rules.console_url.as_deref().is_some_and(|url| RelyingParty::new(url, &rules.issuer).is_ok())
 }
 
 pub(super) fn resolve(

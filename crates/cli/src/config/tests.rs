@@ -1,6 +1,7 @@
 //! The configuration as a whole: refusals first, then what is meant, then that its pages tell all of it.
 
 mod console;
+mod egress;
 mod limits;
 mod listeners;
 mod notices;
@@ -173,9 +174,6 @@ fn an_unknown_key_names_line_key_and_the_nearest_valid_one() {
 
 #[test]
 fn what_a_later_version_has_is_refused_and_never_ignored() {
-    let error = read(&format!("{SOUND}\n[egress]\n")).expect_err("egress").to_string();
-    assert!(error.contains("[egress]: this version does not have it yet"), "{error}");
-    refused("[listen]", "egress = \"127.0.0.1:1\"", "this version does not have it yet");
     route_refused("twiml = \"limits\"", "not in this version yet");
 }
 

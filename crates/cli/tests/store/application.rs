@@ -72,3 +72,49 @@ fn a_secret_is_shown_once_and_ends_with_its_application() {
     assert_eq!(keys[0]["state"], "revoked");
     assert_eq!(installation.run(&["application", "list"]).code(0).out, "there is no application\n");
 }
+
+const ACCOUNT: &str = "AC00000000000000000000000000000001";
+
+#[test]
+fn a_virtual_credential_that_makes_no_sense_is_refused_before_the_store_is_touched() {
+    let installation = Installation::new();
+    let create = |more: &[&str]| {
+        let arguments = [&["key", "create", "--name", "shop"], more].concat();
+        installation.run(&arguments).code(2).prints_nothing();
+    };
+    create(&[]);
+    create(&["--account", "SK00000000000000000000000000000001"]);
+    create(&["--account", ACCOUNT, "--application", "Owl"]);
+    create(&["--account", ACCOUNT, "--all-accounts"]);
+    create(&["--account", ACCOUNT, "--may-approve"]);
+    create(&["--account", ACCOUNT, "--operation", "everything"]);
+    create(&["--account", ACCOUNT, "--destination", "uk"]);
+    assert!(!installation.path("ringfence.db").exists());
+}
+
+#[test]
+fn a_virtual_credential_says_what_it_is_for_and_shows_its_secret_once() {
+    let installation = Installation::new();
+    let create = ["key", "create", "--account", ACCOUNT, "--name", "shop", "--operation", "messages,lookups"];
+    let more =
+        ["--destination", "GB,+1415", "--sender", "+15550006789", "--tenant", "acme", "--expires", "90d"];
+    let made = installation.run(&[&create[..], &more[..]].concat()).code(0).complains(ACCOUNT);
+    let secret = made.out.trim().to_owned();
+    assert!(secret.starts_with("rfk_") && secret.len() == 68, "{secret}");
+    let keys = installation.run(&["key", "list", "--json"]).code(0).json();
+    assert_eq!((&keys[0]["kind"], &keys[0]["application"]), (&"egress".into(), &serde_json::Value::Null));
+    let scopes = [
+        format!("account={ACCOUNT}"),
+        "operation=messages".to_owned(),
+        "operation=lookups".to_owned(),
+        "destination=GB".to_owned(),
+        "destination=+1415".to_owned(),
+        "sender=+15550006789".to_owned(),
+        "tenant=acme".to_owned(),
+    ];
+    assert_eq!(keys[0]["scopes"], serde_json::json!(scopes));
+    let plain = ["key", "create", "--all-accounts", "--name", "all", "--json"];
+    let plain = installation.run(&plain).code(0).json();
+    assert_eq!(plain["scopes"][0], "account=*");
+    assert_eq!(plain["scopes"].as_array().map(Vec::len), Some(5), "and the four of the default");
+}

@@ -6,9 +6,10 @@ use http::Response;
 use ringfence_control::people::{NewTotp, Refused, Step};
 use ringfence_model::{PhoneNumber, Secret};
 use ringfence_second_factor::challenge::Channel;
-use ringfence_second_factor::policy::Kind;
-use ringfence_store::{Session, Stage};
+use ringfence_second_factor::policy::{Kind, Policy, Strength};
+use ringfence_store::{FactorSecret, Session, Stage};
 
+use super::passkey::Site;
 use super::second_factor::channel;
 use super::{Door, said, shown};
 use crate::failed::Failed;
@@ -31,7 +32,18 @@ struct FactorsPage {
     login: String,
     /// Whether they are inside already, and change what they have.
     is_inside: bool,
+    /// Why they change nothing now: what they have shown would not do everywhere.
+    barred: Option<String>,
     has_totp: bool,
+    /// Whether nothing else does where they sign in.
+    only_passkeys: bool,
+    /// What their passkeys are called, and when each was made.
+    passkeys: Vec<(String, String)>,
+    /// Where passkeys work.
+    site: Site,
+    /// What the next one is called, unless they say otherwise.
+    passkey_name: String,
+    passkey_problem: Option<String>,
     /// An application to be scanned.
     picture: Picture,
     uri: String,
@@ -108,7 +120,7 @@ async fn bind_page(
 }
 
 /// The session that may bind factors, or where to go instead.
-fn may_bind<'d>(door: &'d Door<'_>) -> Result<&'d Session, &'static str> {
+pub(super) fn may_bind<'d>(door: &'d Door<'_>) -> Result<&'d Session, &'static str> {
     match &door.session {
         Some((_, session)) if session.stage == Stage::Binding => Ok(session),
         Some((_, session)) if session.stage == Stage::Inside && session.assurance.is_fresh(door.now) => {
@@ -211,45 +223,81 @@ async fn factors_page(
     codes: Vec<String>,
     refused: Option<Refused>,
 ) -> Result<Response<Bytes>, Failed> {
-    let problem = refused.as_ref().map(|refused| said(refused, door.now)).transpose()?;
-    shown(&factors_view(door, session, codes, problem, None).await?, refused.as_ref())
+    let mut page = factors_view(door, session, codes).await?;
+    page.problem = refused.as_ref().map(|refused| said(refused, door.now)).transpose()?;
+    shown(&page, refused.as_ref())
 }
 
 /// The same with what is wrong beside the phone.
 async fn phone_page(door: &Door<'_>, session: &Session, refused: Refused) -> Result<Response<Bytes>, Failed> {
-    let problem = said(&refused, door.now)?;
-    shown(&factors_view(door, session, Vec::new(), None, Some(problem)).await?, Some(&refused))
+    let mut page = factors_view(door, session, Vec::new()).await?;
+    page.phone_problem = Some(said(&refused, door.now)?);
+    shown(&page, Some(&refused))
 }
 
-async fn factors_view(
+/// The same with what is wrong beside the passkeys.
+pub(super) async fn passkey_page(
     door: &Door<'_>,
     session: &Session,
-    codes: Vec<String>,
-    problem: Option<String>,
-    phone_problem: Option<String>,
-) -> Result<FactorsPage, Failed> {
+    refused: Refused,
+) -> Result<Response<Bytes>, Failed> {
+    let mut page = factors_view(door, session, Vec::new()).await?;
+    page.passkey_problem = Some(said(&refused, door.now)?);
+    door.form.get("name").clone_into(&mut page.passkey_name);
+    shown(&page, Some(&refused))
+}
+
+async fn factors_view(door: &Door<'_>, session: &Session, codes: Vec<String>) -> Result<FactorsPage, Failed> {
     let people = &door.people;
     let factors = people.store().factors(&session.person.id).await?;
     let counts = |kind| factors.iter().any(|it| it.secret.kind() == kind && it.verified_at.is_some());
     let has_totp = counts(Kind::Totp);
-    let begun = people.waiting_totp(session).await.map_err(Failed::of_people)?;
+    let passkeys = factors.iter().filter_map(|factor| match &factor.secret {
+        FactorSecret::Passkey(name) => Some((name.clone(), words::when(&factor.created_at))),
+        _ => None,
+    });
+    let passkeys: Vec<_> = passkeys.collect();
+    let demands = people.demands(&session.person, session.place).await.map_err(Failed::of_people)?;
+    let only_passkeys = demands.strength == Strength::PhishingResistant && demands.policy != Policy::Disabled;
+    let barred = match people.may_bind(session).await {
+        Err(refused @ Refused::ShowStronger) => Some(said(&refused, door.now)?),
+        Err(_) | Ok(()) => None,
+    };
+    let begun = match &barred {
+        None => people.waiting_totp(session).await.map_err(Failed::of_people)?,
+        Some(_) => None,
+    };
+    let waiting_phone = match &barred {
+        None => people.waiting_phone(session).await.map_err(Failed::of_people)?,
+        Some(_) => None,
+    };
     let codes_left = people.store().recovery_codes_left(&session.person.id).await?;
     let own = people.own_phone(session).await.map_err(Failed::of_people)?;
-    let waiting_phone = people.waiting_phone(session).await.map_err(Failed::of_people)?;
     let service = door.engine.second_factor();
     Ok(FactorsPage {
         csrf: door.csrf(),
         login: session.person.login.clone(),
         is_inside: session.stage == Stage::Inside,
+        barred,
         has_totp,
+        only_passkeys,
+        may_finish: session.stage == Stage::Binding
+            && if only_passkeys {
+                !passkeys.is_empty()
+            } else {
+                (has_totp || own.is_some() || !passkeys.is_empty()) && codes_left > 0
+            },
+        passkeys,
+        site: door.site(),
+        passkey_name: door.visitor().agent,
+        passkey_problem: None,
         picture: picture::code(begun.as_ref().map_or("", |totp| &totp.uri)),
         uri: text(begun.as_ref(), |totp| &totp.uri),
         spelled: text(begun.as_ref(), |totp| &totp.spelled),
         codes_left,
-        may_finish: (has_totp || own.is_some()) && codes_left > 0 && session.stage == Stage::Binding,
         codes,
-        problem,
-        phone_problem,
+        problem: None,
+        phone_problem: None,
         may_send: service.is_some(),
         may_call: service.is_some_and(|codes| codes.settings().has_channel(Channel::Call)),
         phone: own.map(|number| format!("{number:?}")),

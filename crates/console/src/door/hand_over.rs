@@ -81,7 +81,7 @@ impl Door<'_> {
 
     /// The place whose demands count besides those of where the session is.
     pub(super) fn bound_for_place(&self, here: Where) -> Where {
-        self.bound_for().map_or(here, |host| host.place)
+        self.bound_for().map(|host| host.place).or_else(|| self.going_to()).unwrap_or(here)
     }
 
     /// Lets the forms of a page lead to the host that it is for: browsers hold `form-action` against every redirect that

@@ -13,14 +13,12 @@ const ON_LOOPBACK: &str = "ringfence-";
 /// For as long as browsers keep anything (RFC 6265bis, 5.5).
 pub(crate) const MARKED_FOR: SignedDuration = SignedDuration::from_hours(400 * 24);
 
-/// More than these a browser of ours does not have: what else is sent is somebody's attempt.
-const MOST: usize = 16;
-
 fn prefix(is_https: bool) -> &'static str {
     if is_https { UNDER_TLS } else { ON_LOOPBACK }
 }
 
-/// The secrets of trusted devices that the browser sends.
+/// The secrets of trusted devices that the browser sends: all, however many people it belongs to, as long as they fit a
+/// head. Which of them are whose is known where the person is.
 pub(crate) fn devices(headers: &HeaderMap, is_https: bool) -> Vec<Secret> {
     sent(headers, is_https, "dv_")
 }
@@ -39,7 +37,6 @@ fn sent(headers: &HeaderMap, is_https: bool, begins: &str) -> Vec<Secret> {
             let id = name.strip_prefix(prefix(is_https)).filter(|id| id.starts_with(begins))?;
             (value.split('.').next() == Some(id)).then(|| Secret::new(value))
         })
-        .take(MOST)
         .collect()
 }
 
@@ -73,8 +70,12 @@ mod tests {
         let cookies =
             "ringfence=a; ringfence-dv_1=dv_2.x; ringfence-xx_1=xx_1.x; __Host-ringfence-dv_3=dv_3.x";
         assert_eq!(sent_of(cookies, false), [""; 0]);
+    }
+
+    #[test]
+    fn the_newest_of_many_devices_is_sent_on_too() {
         let many: Vec<String> = (0..40).map(|id| format!("ringfence-dv_{id}=dv_{id}.x")).collect();
-        assert_eq!(sent_of(&many.join("; "), false).len(), MOST);
+        assert_eq!(sent_of(&many.join("; "), false).last().map(String::as_str), Some("dv_39.x"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod go_to;
 mod hand_over;
 pub(crate) mod kept;
 mod lock;
+mod passkey;
 mod second_factor;
 mod sign_in;
 
@@ -37,6 +38,7 @@ pub(crate) use forgot::{ask_forgot, ask_reset, forgot, reset};
 pub(crate) use go_to::go_to;
 pub(crate) use hand_over::hand_over;
 pub(crate) use lock::{ask_lock, lock};
+pub(crate) use passkey::{ask_for_passkey, ask_to_make_passkey, bind_passkey};
 pub(crate) use second_factor::{ask_second_factor, second_factor, send_code};
 pub(crate) use sign_in::{ask_sign_in, sign_in};
 

@@ -9,6 +9,7 @@ use ringfence_second_factor::challenge::Channel;
 use ringfence_second_factor::policy::Kind;
 use ringfence_store::{Session, Stage, Where};
 
+use super::passkey::{Site, shown_passkey};
 use super::{Door, said, shown, with_to};
 use crate::failed::Failed;
 use crate::form::Fields;
@@ -23,11 +24,15 @@ struct Page {
     host: Option<String>,
     /// Whether they are inside already, and asked again.
     is_again: bool,
+    /// Whether it is asked for the sake of another account that they go to.
+    is_going: bool,
     login: String,
     /// The account that asks, where it is one and not the installation as a whole.
     place: Option<String>,
     has_totp: bool,
     has_codes: bool,
+    has_passkey: bool,
+    site: Site,
     /// The phone that a code can be sent to, but for its middle.
     phone: Option<String>,
     may_call: bool,
@@ -36,8 +41,9 @@ struct Page {
     tried_phone: bool,
     may_trust: bool,
     trust_days: i64,
-    /// Whether a saved code was tried last.
+    /// Whether a saved code was tried last, or a passkey.
     tried_code: bool,
+    tried_passkey: bool,
     problem: Option<String>,
     /// Where somebody else signs in, to go to the same place.
     other: String,
@@ -62,13 +68,15 @@ pub(crate) async fn second_factor(door: Door<'_>) -> Result<Response<Bytes>, Fai
         (Answer::RecoveryCode(typed("recovery")), Tried::RecoveryCode)
     } else if door.form.has("phone-code") {
         (Answer::PhoneCode(typed("phone-code")), Tried::PhoneCode)
+    } else if door.form.has("credential") {
+        (Answer::Passkey(shown_passkey(&door.form)), Tried::Passkey)
     } else {
         (Answer::Totp(typed("code")), Tried::Totp)
     };
     let trust = door.form.filled("trust").is_some();
     let place = door.bound_for_place(session.place);
     match door.people.show_for(token, session, place, &answer, trust, &door.visitor()).await {
-        Ok(step) => Ok(door.go(&step, &door.to())),
+        Ok(step) => door.arrive(step).await,
         // Another tab was quicker.
         Err(Refused::Over) => Ok(words::redirect(&with_to("/sign-in", &door.to()))),
         Err(refused) => page(&door, session, Some(refused), tried).await,
@@ -101,6 +109,7 @@ enum Tried {
     Totp,
     PhoneCode,
     RecoveryCode,
+    Passkey,
 }
 
 async fn page(
@@ -116,13 +125,16 @@ async fn page(
         to: door.to(),
         host: door.bound_for_name(),
         is_again: session.stage == Stage::Inside,
+        is_going: door.going_to().is_some(),
         login: session.person.login.clone(),
-        place: match session.place {
+        place: match door.going_to().unwrap_or(session.place) {
             Where::Everywhere => None,
             Where::Account(sid) => Some(sid.to_string()),
         },
         has_totp: kinds.contains(&Kind::Totp),
         has_codes: kinds.contains(&Kind::RecoveryCode),
+        has_passkey: kinds.contains(&Kind::Passkey),
+        site: door.site(),
         phone: if kinds.contains(&Kind::Phone) {
             let number = door.people.own_phone(session).await.map_err(Failed::of_people)?;
             number.map(|number| format!("{number:?}"))
@@ -135,10 +147,13 @@ async fn page(
             .is_some_and(|codes| codes.settings().has_channel(Channel::Call)),
         is_sent: tried == Tried::PhoneCode && refused.is_none(),
         tried_phone: tried == Tried::PhoneCode,
-        may_trust: (session.stage == Stage::SecondFactor || door.bound_for().is_some())
+        may_trust: (session.stage == Stage::SecondFactor
+            || door.bound_for().is_some()
+            || door.going_to().is_some())
             && door.people.may_trust_for(session, place).await.map_err(Failed::of_people)?,
         trust_days: door.people.rules().trust_for.as_hours() / 24,
         tried_code: tried == Tried::RecoveryCode,
+        tried_passkey: tried == Tried::Passkey,
         problem: refused.as_ref().map(|refused| said(refused, door.now)).transpose()?,
         other: format!("/sign-in?again=1&to={}", words::query_value(&door.to())),
     };

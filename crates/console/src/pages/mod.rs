@@ -8,6 +8,7 @@ pub(crate) mod breaker;
 pub(crate) mod credentials;
 pub(crate) mod limits;
 pub(crate) mod overview;
+mod passkeys;
 pub(crate) mod people;
 pub(crate) mod places;
 pub(crate) mod policies;

@@ -8,6 +8,7 @@ use ringfence_model::Sid;
 use ringfence_store::{Error, Grant, Person, Role, Where};
 
 use super::act::{Act, Wrong, ask, ask_again, reason};
+use super::passkeys::{ListedPasskey, PasskeyMeant, passkey_meant, passkeys};
 use super::{refused_in_words, shown, shown_again};
 use crate::failed::Failed;
 use crate::frame::{Frame, Section};
@@ -178,6 +179,7 @@ struct PersonView {
     is_self: bool,
     grants: Vec<(String, String, String)>,
     factors: String,
+    passkeys: Vec<ListedPasskey>,
     role: String,
     account: String,
     reason: String,
@@ -197,7 +199,11 @@ async fn page(call: &Call<'_>, wrong: WrongPerson, code: Option<Code>) -> Result
     let person = meant(call).await?;
     let factors = call.engine.store().factors(&person.id).await?;
     let counting = factors.iter().filter(|it| it.verified_at.is_some());
-    let factors: Vec<&str> = counting.map(|it| it.secret.kind().word()).collect();
+    let mut factors: Vec<&str> = counting.map(|it| it.secret.kind().word()).collect();
+    factors.sort_unstable();
+    factors.dedup();
+    let remove = format!("/people/{}/remove-passkey", person.id);
+    let passkeys = passkeys(call, &person, &remove).await?;
     let (class, state) = state(&person);
     let is_wrong = wrong.is_any();
     let typed = |name: &str| if is_wrong { call.form.get(name).to_owned() } else { String::new() };
@@ -215,6 +221,7 @@ async fn page(call: &Call<'_>, wrong: WrongPerson, code: Option<Code>) -> Result
             })
             .collect(),
         factors: if factors.is_empty() { "none".to_owned() } else { factors.join(", ") },
+        passkeys,
         id: person.id,
         login: person.login,
         class,
@@ -381,6 +388,43 @@ pub(crate) async fn reset(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let reset = people::reset_second_factor(call.engine.store(), (&by, reason), person, call.now).await;
     let invitation = reset.map_err(Failed::of_people)?;
     page(&call, WrongPerson::default(), Some(Code::of(&invitation))).await
+}
+
+/// The passkey that is meant, and the form that takes it away.
+async fn passkey_to_remove(call: &Call<'_>, person: &Person) -> Result<(String, Act), Failed> {
+    let PasskeyMeant { factor, name } = passkey_meant(call, person).await?;
+    let effects = [
+        "It signs them in no more, and they are mailed about it.",
+        "Their sessions and trusted computers stay: lock them out, if the device is in the wrong hands.",
+    ];
+    let title = format!("Take the passkey “{name}” of {} away", person.login);
+    let mut act = form(person, "remove-passkey", title, "Take it away", true, &effects);
+    act.hidden.push(("passkey", factor.clone()));
+    Ok((factor, act))
+}
+
+pub(crate) async fn ask_remove_passkey(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
+    let person = somebody_else(&call).await?;
+    ask(&call, passkey_to_remove(&call, &person).await?.1)
+}
+
+pub(crate) async fn remove_passkey(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
+    let person = somebody_else(&call).await?;
+    let (factor, act) = passkey_to_remove(&call, &person).await?;
+    let reason = match reason(&call.form) {
+        Ok(reason) => reason,
+        Err(wrong) => return ask_again(&call, act, wrong),
+    };
+    let whole = match call.people.remove_passkey_of(call.signed_in.session(), &person, &factor, reason).await {
+        Ok(()) => return Ok(words::redirect(&format!("/people/{}?done=their-passkey", person.id))),
+        Err(Refused::LastFactor) => {
+            "This is the last factor of theirs that does: take the second factor away instead, which makes a code for \
+             them."
+                .to_owned()
+        }
+        Err(refused) => refused_in_words(&refused, call.now)?,
+    };
+    ask_again(&call, act, Wrong { whole: Some(whole), ..Wrong::default() })
 }
 
 fn remove_form(person: &Person) -> Act {

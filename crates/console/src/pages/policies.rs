@@ -4,7 +4,7 @@ use askama::Template;
 use bytes::Bytes;
 use http::Response;
 use ringfence_model::Sid;
-use ringfence_second_factor::policy::{Demands, Policy};
+use ringfence_second_factor::policy::{Demands, Policy, Strength};
 use ringfence_store::Where;
 
 use super::act::{Wrong, reason};
@@ -18,16 +18,27 @@ use crate::words;
 #[template(path = "policies.html")]
 struct View {
     frame: Frame,
-    rows: Vec<(String, &'static str, bool, String)>,
-    minimum: &'static str,
+    rows: Vec<Row>,
+    minimum: String,
     place: String,
     /// What was typed, where something is wrong with it.
     account: String,
     policy: String,
-    strong: bool,
+    factors: String,
     reason: String,
     problem: Option<String>,
     reason_problem: Option<String>,
+}
+
+#[derive(Debug)]
+struct Row {
+    name: String,
+    policy: &'static str,
+    /// Which factors do, where not all.
+    factors: Option<&'static str>,
+    since: String,
+    /// Who has none that does; of an account's owners, who see nobody else, how many.
+    left_out: Option<String>,
 }
 
 /// Each policy with what it means, as the form offers it.
@@ -35,6 +46,13 @@ const OFFERED: [(Policy, &str); 3] = [
     (Policy::EverySignIn, "At every sign-in"),
     (Policy::OncePerComputer, "Once per computer, then trusted for a time"),
     (Policy::Disabled, "Disabled: the password alone opens it"),
+];
+
+/// Each strength with what it means.
+const STRENGTHS: [(Strength, &str); 3] = [
+    (Strength::Any, "Any second factor"),
+    (Strength::NoPhone, "No codes to phones: they can be rerouted"),
+    (Strength::PhishingResistant, "Only passkeys: nothing that can be phished"),
 ];
 
 pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
@@ -50,21 +68,38 @@ async fn page(
     let set = call.engine.store().policies().await?;
     // Another account's policy is its owners' business.
     let seen = set.into_iter().filter(|policy| only.is_none_or(|only| policy.place == Where::Account(only)));
-    let rows = seen.map(|policy| {
-        let name = match policy.place {
-            Where::Everywhere => "All accounts, as a whole".to_owned(),
-            Where::Account(sid) => sid.to_string(),
-        };
-        (name, in_words(policy.demands.policy), policy.demands.strong, words::when(&policy.set_at))
-    });
+    let mut rows = Vec::new();
+    for policy in seen {
+        let left_out = call.people.left_out(policy.place).await.map_err(Failed::of_people)?;
+        let names: Vec<String> = left_out.into_iter().map(|person| person.login).collect();
+        rows.push(Row {
+            name: match policy.place {
+                Where::Everywhere => "All accounts, as a whole".to_owned(),
+                Where::Account(sid) => sid.to_string(),
+            },
+            policy: in_words(policy.demands.policy),
+            factors: narrowed(policy.demands.strength),
+            since: words::when(&policy.set_at),
+            left_out: match (names.len(), only) {
+                (0, _) => None,
+                (1, Some(_)) => Some("one person".to_owned()),
+                (many, Some(_)) => Some(format!("{many} people")),
+                (_, None) => Some(names.join(", ")),
+            },
+        });
+    }
+    let minimum = call.people.rules().minimum;
     let is_wrong = problem.is_some() || reason_problem.is_some();
     let view = View {
-        rows: rows.collect(),
-        minimum: in_words(call.people.rules().minimum.policy),
+        rows,
+        minimum: match narrowed(minimum.strength) {
+            Some(factors) => format!("{}, {factors}", in_words(minimum.policy)),
+            None => in_words(minimum.policy).to_owned(),
+        },
         place: only.map(|sid| sid.to_string()).unwrap_or_default(),
         account: call.form.get("account").to_owned(),
         policy: call.form.get("policy").to_owned(),
-        strong: call.form.filled("strong").is_some(),
+        factors: call.form.get("factors").to_owned(),
         reason: call.form.get("reason").to_owned(),
         frame: Frame::new(call, Section::Policies),
         problem,
@@ -75,6 +110,15 @@ async fn page(
 
 fn in_words(policy: Policy) -> &'static str {
     OFFERED.iter().find(|(it, _)| *it == policy).map_or("", |(_, words)| words)
+}
+
+/// What is told beside a policy that does not take every factor.
+fn narrowed(strength: Strength) -> Option<&'static str> {
+    match strength {
+        Strength::Any => None,
+        Strength::NoPhone => Some("no codes to phones"),
+        Strength::PhishingResistant => Some("only passkeys"),
+    }
 }
 
 pub(crate) async fn set(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
@@ -95,7 +139,11 @@ pub(crate) async fn set(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
         Ok(reason) => reason,
         Err(Wrong { reason, .. }) => return page(&call, None, reason).await,
     };
-    let demands = Demands { policy, strong: call.form.filled("strong").is_some() };
+    let strength = call.form.filled("factors").map_or(Some(Strength::Any), Strength::from_word);
+    let Some(strength) = strength else {
+        return page(&call, Some("Choose which factors do.".to_owned()), None).await;
+    };
+    let demands = Demands { policy, strength };
     match call.people.set_policy(call.signed_in.session(), place, demands, reason).await {
         Ok(()) => Ok(words::redirect("/policies?done=policy")),
         Err(refused) => page(&call, Some(refused_in_words(&refused, call.now)?), None).await,

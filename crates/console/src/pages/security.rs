@@ -9,6 +9,7 @@ use ringfence_second_factor::policy::Kind;
 use ringfence_store::{SignIn, SignInOutcome, Where};
 
 use super::act::{Act, Wrong, ask, ask_again};
+use super::passkeys::{ListedPasskey, PasskeyMeant, passkey_meant, passkeys};
 use super::{refused_in_words, shown, shown_again};
 use crate::failed::Failed;
 use crate::frame::{Frame, Section};
@@ -29,6 +30,7 @@ struct View {
     codes_left: u64,
     /// The number that codes go to, but for its middle.
     phone: Option<String>,
+    passkeys: Vec<ListedPasskey>,
     devices: Vec<Device>,
     sessions: Vec<Session>,
     sign_ins: Vec<Attempt>,
@@ -101,6 +103,7 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
         totp_since: totp.and_then(|it| it.verified_at).map(|at| words::when(&at)).unwrap_or_default(),
         phone: own_phone(&call).await?,
         codes_left: store.recovery_codes_left(&person.id).await?,
+        passkeys: passkeys(&call, person, "/security/passkey").await?,
         devices: devices.collect(),
         sessions: sessions.collect(),
         sign_ins: sign_ins.iter().map(attempt).collect(),
@@ -169,6 +172,43 @@ pub(crate) async fn remove_phone(call: Call<'_>) -> Result<Response<Bytes>, Fail
     let form = phone_form(&call).await?;
     match call.people.remove_phone(call.signed_in.session()).await {
         Ok(()) => Ok(words::redirect("/security?done=phone")),
+        Err(refused) => {
+            let whole = Some(refused_in_words(&refused, call.now)?);
+            ask_again(&call, form, Wrong { whole, ..Wrong::default() })
+        }
+    }
+}
+
+async fn passkey_form(call: &Call<'_>) -> Result<(String, Act), Failed> {
+    let PasskeyMeant { factor, name } = passkey_meant(call, call.signed_in.person()).await?;
+    let act = Act {
+        section: Section::Security,
+        title: format!("Take the passkey “{name}” away"),
+        effects: vec![
+            "It signs nobody in any more, and you are mailed about it.".to_owned(),
+            "Where you are signed in stays signed in: end that under My security, if the device is lost."
+                .to_owned(),
+            "The device may go on offering it: delete it there, too.".to_owned(),
+        ],
+        path: "/security/passkey".to_owned(),
+        button: "Take it away",
+        is_dangerous: true,
+        hidden: vec![("passkey", factor.clone())],
+        allow: None,
+        wants_reason: false,
+        back: "/security".to_owned(),
+    };
+    Ok((factor, act))
+}
+
+pub(crate) async fn ask_passkey(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
+    ask(&call, passkey_form(&call).await?.1)
+}
+
+pub(crate) async fn remove_passkey(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
+    let (factor, form) = passkey_form(&call).await?;
+    match call.people.remove_passkey(call.signed_in.session(), &factor).await {
+        Ok(()) => Ok(words::redirect("/security?done=passkey")),
         Err(refused) => {
             let whole = Some(refused_in_words(&refused, call.now)?);
             ask_again(&call, form, Wrong { whole, ..Wrong::default() })

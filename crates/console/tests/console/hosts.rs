@@ -9,7 +9,7 @@ use http::Request;
 use ringfence_console::{Caller, Told};
 use ringfence_control::people::ProtectedHost;
 use ringfence_model::{Actor, Secret, Sid, StampKey};
-use ringfence_second_factor::policy::{Assurance, Demands, Kind, Policy};
+use ringfence_second_factor::policy::{Assurance, Demands, Kind, Policy, Strength};
 use ringfence_store::{Grant, NewSession, Role, Stage, Where};
 
 use crate::world::{Browser, Page, World};
@@ -526,9 +526,9 @@ async fn a_host_asks_for_what_its_account_demands() {
     ])
     .await;
     let by = Actor::CommandLine("ops".to_owned());
-    let every = Demands { policy: Policy::EverySignIn, strong: false };
+    let every = Demands { policy: Policy::EverySignIn, strength: Strength::Any };
     world.store.set_policy(&by, Where::Account(account), every, world.now()).await.unwrap();
-    let disabled = Demands { policy: Policy::Disabled, strong: false };
+    let disabled = Demands { policy: Policy::Disabled, strength: Strength::Any };
     world.store.set_policy(&by, Where::Everywhere, disabled, world.now()).await.unwrap();
     let maria = auditor(&world, "maria@example.com").await;
     let seed = ringfence_second_factor::totp::Seed::new([1; 20]);

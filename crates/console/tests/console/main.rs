@@ -4,6 +4,7 @@
 mod acts;
 mod hosts;
 mod pages;
+mod passkeys;
 mod people;
 mod places;
 mod refusals;

@@ -1,7 +1,7 @@
 //! What owners do about people, and people about themselves.
 
 use ringfence_model::{Actor, PhoneNumber};
-use ringfence_second_factor::policy::{Demands, Policy};
+use ringfence_second_factor::policy::{Demands, Policy, Strength};
 use ringfence_second_factor::totp::Seed;
 use ringfence_store::{FactorSecret, NewFactor, Person, Role, Where};
 
@@ -170,7 +170,7 @@ async fn no_page_that_is_opened_writes_anything() {
     let account = world.subaccount("customer").await;
     let owner = world.owner().await;
     let op = op(&world).await;
-    let demands = Demands { policy: Policy::EverySignIn, strong: false };
+    let demands = Demands { policy: Policy::EverySignIn, strength: Strength::Any };
     world.store.set_policy(&ops(), Where::Account(account), demands, world.now()).await.unwrap();
     let waiting = world.session(&op.id, Where::Everywhere, ringfence_store::Stage::SecondFactor).await;
     let binding = world.session(&op.id, Where::Everywhere, ringfence_store::Stage::Binding).await;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use ringfence_control::people::Hasher;
 use ringfence_model::{Actor, Secret, Sid};
-use ringfence_second_factor::policy::{Demands, Policy};
+use ringfence_second_factor::policy::{Demands, Policy, Strength};
 use ringfence_second_factor::totp::Seed;
 use ringfence_store::{FactorSecret, Grant, NewFactor, Role, Where};
 
@@ -17,7 +17,7 @@ fn ops() -> Actor {
 }
 
 async fn demand(world: &World, account: Sid, policy: Policy) {
-    let demands = Demands { policy, strong: false };
+    let demands = Demands { policy, strength: Strength::Any };
     world.store.set_policy(&ops(), Where::Account(account), demands, world.now()).await.unwrap();
 }
 
@@ -58,6 +58,15 @@ fn browser<'w>(world: &'w World, page: &Page, person: &str) -> Browser<'w> {
     Browser { world, token: Secret::new(token.trim_start_matches("ringfence=")), person: person.to_owned() }
 }
 
+fn csrf_in(page: &Page) -> String {
+    let (_, after) = page.text.split_once("name=\"csrf\" value=\"").unwrap();
+    after.split('"').next().unwrap().to_owned()
+}
+
+async fn session_place(world: &World, browser: &Browser<'_>) -> Where {
+    world.store.session(&browser.token, world.now()).await.unwrap().unwrap().place
+}
+
 #[tokio::test]
 async fn each_account_asks_for_what_its_own_policy_demands_when_somebody_goes_there() {
     let world = World::new().await;
@@ -82,19 +91,25 @@ async fn each_account_asks_for_what_its_own_policy_demands_when_somebody_goes_th
     assert_eq!(page.status, 403);
     // There it asks.
     let asked = inside.post("/go-to", &[("account", &there.to_string())]).await;
-    assert_eq!((asked.status, asked.header("location")), (303, "/second-factor"));
-    let halfway = browser(&world, &asked, &person);
-    assert_eq!(halfway.get("/").await.header("location"), "/sign-in", "it is not inside");
-    assert_eq!(inside.get("/").await.header("location"), "/sign-in", "and the old token is none");
-    let page = halfway.get("/second-factor").await;
+    let ask = format!("/second-factor?to=%2Fgo-to%3Faccount%3D{there}");
+    assert_eq!((asked.status, asked.header("location")), (303, ask.as_str()));
+    let page = inside.get(&ask).await;
     page.says(&there.to_string());
-    let (_, after) = page.text.split_once("name=\"csrf\" value=\"").unwrap();
-    let csrf = after.split('"').next().unwrap();
+    // Whoever turns back, or is wrong, is still inside where they were.
+    let csrf = csrf_in(&page);
+    let cookie = format!("ringfence={}", inside.token.expose());
+    let to = format!("/go-to?account={there}");
+    let wrong = [("csrf", csrf.as_str()), ("code", "000000"), ("to", to.as_str())];
+    assert_eq!(send(&world, "/second-factor", &cookie, &wrong).await.status, 422);
+    assert_eq!(inside.get("/").await.status, 200);
+    assert_eq!(session_place(&world, &inside).await, Where::Account(here));
     let code = seed.code_at(world.now());
-    let cookie = format!("ringfence={}", halfway.token.expose());
-    let page = send(&world, "/second-factor", &cookie, &[("csrf", csrf), ("code", &code)]).await;
+    let fields = [("csrf", csrf.as_str()), ("code", &code), ("to", to.as_str())];
+    let page = send(&world, "/second-factor", &cookie, &fields).await;
     assert_eq!((page.status, page.header("location")), (303, "/"));
+    assert_eq!(inside.get("/").await.header("location"), "/sign-in", "the old token is none");
     let inside = browser(&world, &page, &person);
+    assert_eq!(session_place(&world, &inside).await, Where::Account(there));
     inside.get("/go-to").await.says("you are here");
     // Back it asks for nothing.
     let back = inside.post("/go-to", &[("account", &here.to_string())]).await;
@@ -116,7 +131,8 @@ async fn whose_role_is_taken_away_here_is_shown_where_else_they_have_one() {
     inside.get("/go-to").await.says(&accounts[1].to_string());
     let cookie = format!("ringfence={}", inside.token.expose());
     let fields = [("csrf", csrf.as_str()), ("account", &accounts[1].to_string())];
-    assert_eq!(send(&world, "/go-to", &cookie, &fields).await.header("location"), "/second-factor");
+    let ask = format!("/second-factor?to=%2Fgo-to%3Faccount%3D{}", accounts[1]);
+    assert_eq!(send(&world, "/go-to", &cookie, &fields).await.header("location"), ask);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use crate::world::{Browser, Page, World};
 
 /// What each may, in the order auditor, operator, owner of everything; auditor, operator, owner of the account that the
 /// path is about. `y` is let in, `n` is refused with a 403.
-const MATRIX: [(&str, &str, &str); 46] = [
+const MATRIX: [(&str, &str, &str); 50] = [
     ("GET", "/go-to", "yyy yyy"),
     ("POST", "/go-to", "yyy yyy"),
     ("GET", "/", "yyy yyy"),
@@ -45,6 +45,8 @@ const MATRIX: [(&str, &str, &str); 46] = [
     ("POST", "/people/{}/lock", "nny nnn"),
     ("GET", "/people/{}/reset", "nny nnn"),
     ("POST", "/people/{}/reset", "nny nnn"),
+    ("GET", "/people/{}/remove-passkey", "nny nnn"),
+    ("POST", "/people/{}/remove-passkey", "nny nnn"),
     ("GET", "/people/{}/remove", "nny nnn"),
     ("POST", "/people/{}/remove", "nny nnn"),
     ("GET", "/policies", "nny nny"),
@@ -54,6 +56,8 @@ const MATRIX: [(&str, &str, &str); 46] = [
     ("POST", "/security/password", "yyy yyy"),
     ("GET", "/security/phone", "yyy yyy"),
     ("POST", "/security/phone", "yyy yyy"),
+    ("GET", "/security/passkey", "yyy yyy"),
+    ("POST", "/security/passkey", "yyy yyy"),
     ("POST", "/security/devices", "yyy yyy"),
     ("POST", "/security/sessions", "yyy yyy"),
     ("POST", "/sign-out", "yyy yyy"),

@@ -91,6 +91,12 @@ impl World {
         Self::build(Vec::new(), rules, |_| None).await
     }
 
+    /// At the address at which its browsers are, so that passkeys work.
+    pub(crate) async fn at_its_address() -> Self {
+        let rules = Rules { console_url: Some("http://localhost:9443".to_owned()), ..Rules::default() };
+        Self::build(Vec::new(), rules, |_| None).await
+    }
+
     pub(crate) async fn with(limits: Vec<Limit>) -> Self {
         Self::sending(limits, |_| None).await
     }

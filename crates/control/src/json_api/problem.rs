@@ -76,6 +76,7 @@ pub(crate) enum Kind {
     NoChannel,
     CountryNotAllowed,
     PrefixStopped,
+    FactorDisabled,
     TooManyFailures,
     TooManySends,
     TooSoon,
@@ -120,6 +121,7 @@ impl Kind {
             Self::NoChannel => (409, "no-channel", "Codes do not go out this way"),
             Self::CountryNotAllowed => (403, "country-not-allowed", "Codes do not go to this number"),
             Self::PrefixStopped => (403, "prefix-stopped", "Codes that go there are not entered"),
+            Self::FactorDisabled => (403, "factor-disabled", "The factor must be bound anew"),
             Self::TooManyFailures => (429, "too-many-failures", "Too many codes were wrong"),
             Self::TooManySends => (429, "too-many-sends", "Too many codes were sent"),
             Self::TooSoon => (429, "too-soon", "A code was sent a moment ago"),
@@ -152,6 +154,7 @@ impl Kind {
             | Self::NoChannel
             | Self::CountryNotAllowed
             | Self::PrefixStopped
+            | Self::FactorDisabled
             | Self::TooManyFailures
             | Self::TooManySends
             | Self::TooSoon => "second-factor.md",

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use ringfence_model::Actor;
-use ringfence_second_factor::policy::Demands;
+use ringfence_second_factor::policy::{Demands, Kind, Policy, Strength};
 use ringfence_second_factor::recovery::RecoveryCode;
 use ringfence_store::{Because, Grant, Person, Purpose, Role, Session, Stage, Store, Where};
 
@@ -89,7 +89,27 @@ impl People {
         Ok(Actor::Person(session.person.id.clone()))
     }
 
-    /// Sets what an account demands, by an owner of that account.
+    /// Takes one passkey of somebody's away, by an owner of everything: one that was lost, say. They are told. The last
+    /// factor that does stays; [`reset_second_factor`] takes all, and gives out a code.
+    pub async fn remove_passkey_of(
+        &self,
+        session: &Session,
+        person: &Person,
+        factor: &str,
+        reason: &str,
+    ) -> Result<()> {
+        let by = self.authorise(session, Role::Owner, Where::Everywhere, true)?;
+        self.check_passkey_of(person, factor).await?;
+        let (demands, now) = (self.all_demands(person).await?, self.now());
+        let removed =
+            self.store.remove_factor_unless_needed((&by, reason), &person.id, factor, demands, now).await?;
+        removed.ok_or(Refused::LastFactor)?;
+        let what = "A passkey was taken away from your sign-in by an owner.";
+        self.tell_changed(person, &format!("{factor}/removed"), what).await
+    }
+
+    /// Sets what an account demands, by an owner of that account. Whoever could sign in there and cannot any more is told;
+    /// whoever sets it does not lock themselves out.
     pub async fn set_policy(
         &self,
         session: &Session,
@@ -101,7 +121,45 @@ impl People {
         if demands.at_least(self.rules.minimum) != demands {
             return Err(Refused::Invalid("the installation's minimum demands more than this"));
         }
-        Ok(self.store.set_policy((&by, reason), place, demands, self.now()).await?)
+        if demands.strength == Strength::PhishingResistant {
+            self.relying_party()?;
+        }
+        let own = self.kinds(&session.person).await?;
+        if session.place == place && self.left_out_by(demands, &own) {
+            return Err(Refused::Invalid("you have no factor yourself that this would take: bind one first"));
+        }
+        let before = self.left_out(place).await?;
+        self.store.set_policy((&by, reason), place, demands, self.now()).await?;
+        for person in self.left_out(place).await? {
+            if before.iter().all(|known| known.id != person.id) {
+                self.tell_left_out(&person, demands.strength).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Who has a role there and factors, but none that what is demanded there takes: at the next sign-in they are not let
+    /// in without a code of an owner's.
+    pub async fn left_out(&self, place: Where) -> Result<Vec<Person>> {
+        let mut left_out = Vec::new();
+        for person in self.store.persons().await? {
+            let signs_in = person.locked_at.is_none() && person.has_password;
+            if !signs_in || !person.grants.iter().any(|grant| grant.place == place) {
+                continue;
+            }
+            let (demands, kinds) = (self.demands(&person, place).await?, self.kinds(&person).await?);
+            if self.left_out_by(demands, &kinds) {
+                left_out.push(person);
+            }
+        }
+        Ok(left_out)
+    }
+
+    /// Whether somebody has factors, and none that these demands take.
+    fn left_out_by(&self, demands: Demands, kinds: &[Kind]) -> bool {
+        !kinds.is_empty()
+            && demands.policy != Policy::Disabled
+            && !kinds.iter().any(|kind| demands.strength.takes(*kind))
     }
 }
 

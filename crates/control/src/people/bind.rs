@@ -6,7 +6,7 @@
 use ringfence_model::{Actor, Secret};
 use ringfence_second_factor::failures::Rule;
 use ringfence_second_factor::password;
-use ringfence_second_factor::policy::{Assurance, Kind, Policy};
+use ringfence_second_factor::policy::{Assurance, Demands, Kind, Policy};
 use ringfence_second_factor::recovery::RecoveryCode;
 use ringfence_second_factor::totp::Seed;
 use ringfence_store::{
@@ -91,7 +91,7 @@ impl People {
 
     /// An authenticator application to be bound, in the place of one that was begun and never confirmed.
     pub async fn new_totp(&self, session: &Session) -> Result<NewTotp> {
-        self.may_bind(session)?;
+        self.may_bind(session).await?;
         let person = &session.person;
         let seed = Seed::new(ringfence_store::random_seed());
         let factor = NewFactor { secret: FactorSecret::Totp(seed.clone()), verified: false };
@@ -102,7 +102,7 @@ impl People {
 
     /// The authenticator application that was begun and waits for its first code.
     pub async fn waiting_totp(&self, session: &Session) -> Result<Option<NewTotp>> {
-        self.may_bind(session)?;
+        self.may_bind(session).await?;
         let factors = self.store.factors(&session.person.id).await?;
         let waiting = factors.into_iter().find_map(|factor| match factor.secret {
             FactorSecret::Totp(seed) if factor.verified_at.is_none() => Some((factor.id, seed)),
@@ -117,7 +117,7 @@ impl People {
 
     /// The first code of an application that was begun: it counts from now on.
     pub async fn confirm_totp(&self, session: &Session, typed: &Secret) -> Result<()> {
-        self.may_bind(session)?;
+        self.may_bind(session).await?;
         let factors = self.store.factors(&session.person.id).await?;
         let is_begun =
             |factor: &&Factor| factor.verified_at.is_none() && matches!(factor.secret, FactorSecret::Totp(_));
@@ -139,7 +139,7 @@ impl People {
 
     /// New recovery codes, shown this once.
     pub async fn new_recovery_codes(&self, session: &Session) -> Result<Vec<RecoveryCode>> {
-        self.may_bind(session)?;
+        self.may_bind(session).await?;
         let by = Actor::Person(session.person.id.clone());
         let codes = self.store.new_recovery_codes(&by, &session.person.id, self.now()).await?;
         if session.stage == Stage::Inside {
@@ -157,7 +157,7 @@ impl People {
         let (person, now) = (&session.person, self.now());
         let kinds = self.kinds(person).await?;
         let demands = self.demands(person, session.place).await?;
-        let would_do = |kind: &&Kind| **kind != Kind::RecoveryCode && (!demands.strong || kind.is_strong());
+        let would_do = |kind: &&Kind| **kind != Kind::RecoveryCode && demands.strength.takes(**kind);
         let shown = kinds.iter().find(would_do).copied();
         let assurance = match shown {
             Some(kind) => Assurance::SecondFactor { kind, at: now },
@@ -167,7 +167,7 @@ impl People {
             {
                 Assurance::Password
             }
-            None => return Err(Refused::NothingBound),
+            None => return Err(self.nothing_bound(person, session.place).await?),
         };
         if shown.is_some() && !kinds.iter().any(|kind| kind.works_without_twilio()) {
             return Err(Refused::Invalid("make recovery codes first: they work when Twilio does not"));
@@ -179,14 +179,22 @@ impl People {
     }
 
     /// Whether a session may bind factors now: one that a code of an owner's began, or one in which the second factor was
-    /// just shown.
-    pub(super) fn may_bind(&self, session: &Session) -> Result<()> {
-        match session.stage {
-            Stage::Binding => Ok(()),
-            Stage::Inside if session.assurance.is_fresh(self.now()) => Ok(()),
-            Stage::Inside => Err(Refused::AskAgain),
-            Stage::SecondFactor => Err(Refused::Over),
-        }
+    /// just shown. What was shown must do for everything that the person may enter (NIST SP 800-63B-4, 4.1.2.1): otherwise
+    /// whoever phished a code where that is enough would bind a passkey for where it is not.
+    pub async fn may_bind(&self, session: &Session) -> Result<()> {
+        let kind = match (session.stage, session.assurance) {
+            (Stage::Binding, _) => return Ok(()),
+            (Stage::SecondFactor, _) => return Err(Refused::Over),
+            (Stage::Inside, Assurance::SecondFactor { kind, .. })
+                if session.assurance.is_fresh(self.now()) =>
+            {
+                kind
+            }
+            (Stage::Inside, _) => return Err(Refused::AskAgain),
+        };
+        let demands = self.all_demands(&session.person).await?;
+        let takes = |demands: &Demands| demands.policy == Policy::Disabled || demands.strength.takes(kind);
+        if demands.iter().all(takes) { Ok(()) } else { Err(Refused::ShowStronger) }
     }
 
     /// Whether a password can be taken by this person.

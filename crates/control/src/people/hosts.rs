@@ -117,7 +117,7 @@ impl People {
                 Ok(Entry::Code { code: code.map_err(over)?, device })
             }
             Next::Ask(_) => Ok(Entry::Ask),
-            Next::Bind => Err(Refused::NothingBound),
+            Next::Bind => Err(self.nothing_bound(person, host.place).await?),
         }
     }
 

@@ -12,6 +12,7 @@ use std::fmt::Write as _;
 use jiff::{SignedDuration, Timestamp};
 use ringfence_model::Actor;
 use ringfence_second_factor::failures::Rule;
+use ringfence_second_factor::policy::Strength;
 use ringfence_second_factor::recovery::RecoveryCode;
 use ringfence_store::{self as store, NewEffect, Person, Purpose, SignIn, SignInOutcome, Store};
 use serde_json::json;
@@ -73,6 +74,24 @@ impl People {
     /// Tells a person that something about their sign-in was changed (NIST SP 800-63B-4, 4.6).
     pub(super) async fn tell_changed(&self, person: &Person, event: &str, what: &str) -> Result<()> {
         Ok(tell_changed(&self.store, person, event, what, self.now()).await?)
+    }
+
+    /// Tells a person that their factors do not do any more for an account of theirs.
+    pub(super) async fn tell_left_out(&self, person: &Person, strength: Strength) -> Result<()> {
+        let taken = match strength {
+            Strength::PhishingResistant => "only passkeys, and you have none",
+            Strength::NoPhone | Strength::Any => "no codes to phones, and you have nothing else",
+        };
+        let letter = Letter {
+            to: person.login.clone(),
+            subject: "You need another second factor".to_owned(),
+            text: format!(
+                "An account that you sign in to takes {taken}. You stay where you are signed in; the next sign-in there \
+                 does not let you in.\n\nAsk an owner for a code, and bind a factor with it.\n"
+            ),
+        };
+        let event = format!("left-out/{}", self.now().as_microsecond());
+        Ok(add(&self.store, effect(person, &event, &letter), self.now()).await?)
     }
 
     /// An event that nothing but its time tells from another of the same kind.

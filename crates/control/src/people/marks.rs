@@ -33,8 +33,9 @@ impl People {
     /// The random part of the mark of this login among these, by which its attempts are counted.
     pub(super) async fn marked(&self, login: &str, marks: &[Secret]) -> Result<Option<String>> {
         let keys = self.store.factor_keys().await?;
+        let own = name(&keys.tags, login);
         let random = |mark: &Secret| {
-            let (_, rest) = mark.expose().split_once('.')?;
+            let (_, rest) = mark.expose().split_once('.').filter(|(name, _)| *name == own)?;
             let (random, shown) = rest.split_once('.')?;
             let is_it = tag(&keys.tags, login, random).as_bytes().ct_eq(shown.as_bytes());
             bool::from(is_it).then(|| random.to_owned())

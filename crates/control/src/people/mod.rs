@@ -23,7 +23,7 @@ use ringfence_model::{Clock, Secret};
 use ringfence_second_factor::failures::Barred;
 use ringfence_second_factor::passkey::Refusal;
 use ringfence_second_factor::password::Weak;
-use ringfence_second_factor::policy::{Demands, Kind, Policy};
+use ringfence_second_factor::policy::{Demands, Kind, Policy, Strength};
 use ringfence_store::{self as store, Person, Role, Session, Store, Where};
 
 pub use administer::{Invitation, add, check_login, invite, reset_second_factor};
@@ -55,7 +55,7 @@ pub struct Rules {
 impl Default for Rules {
     fn default() -> Self {
         Self {
-            minimum: Demands { policy: Policy::Disabled, strong: false },
+            minimum: Demands { policy: Policy::Disabled, strength: Strength::Any },
             administrators: Policy::EverySignIn,
             trust_for: SignedDuration::from_hours(30 * 24),
             issuer: "Ringfence".to_owned(),
@@ -126,6 +126,14 @@ pub enum Refused {
     /// The password is right, but there is no factor that would do: an owner gives out a code.
     #[error("the second factor is demanded and none is bound: ask an owner for a code to bind one")]
     NothingBound,
+    /// The same where only passkeys do.
+    #[error("only passkeys are taken here, and you have none: ask an owner for a code to bind one")]
+    NoPasskey,
+    /// What was shown would not do for everything that the person may enter, so it changes no factor.
+    #[error(
+        "one of your accounts takes no such factor as you have shown: show one that it takes, or ask an owner for a code"
+    )]
+    ShowStronger,
     /// The session is over, or not at this step.
     #[error("this sign-in is over: begin again")]
     Over,
@@ -206,9 +214,16 @@ impl People {
         let usual = || {
             let is_owner = person.role(place) == Some(Role::Owner);
             let policy = if is_owner { self.rules.administrators } else { Policy::OncePerComputer };
-            Demands { policy, strong: false }
+            Demands { policy, strength: Strength::Any }
         };
         Ok(set.map_or_else(usual, |set| set.demands).at_least(self.rules.minimum))
+    }
+
+    /// Why somebody who has no factor that would do there gets no further.
+    async fn nothing_bound(&self, person: &Person, place: Where) -> Result<Refused> {
+        let demands = self.demands(person, place).await?;
+        let wants_passkey = demands.strength == Strength::PhishingResistant;
+        Ok(if wants_passkey { Refused::NoPasskey } else { Refused::NothingBound })
     }
 
     /// The kinds of factors of a person that count.

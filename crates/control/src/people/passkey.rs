@@ -5,9 +5,9 @@
 
 use jiff::SignedDuration;
 use ringfence_model::Actor;
-use ringfence_second_factor::passkey::{Refusal, RelyingParty, User};
+use ringfence_second_factor::passkey::{Descriptor, Refusal, RelyingParty, User};
 use ringfence_second_factor::policy::Kind;
-use ringfence_store::{NewPasskey, PasskeyPurpose, Session, ShownPasskey, Stage};
+use ringfence_store::{NewPasskey, PasskeyPurpose, Person, Session, ShownPasskey, Stage, StoredPasskey};
 use serde_json::Value;
 
 use super::{People, Refused, Result};
@@ -31,7 +31,7 @@ impl People {
 
     /// What the browser is asked, to make a passkey.
     pub async fn ask_to_make_passkey(&self, session: &Session) -> Result<Value> {
-        self.may_bind(session)?;
+        self.may_bind(session).await?;
         let (party, person) = (self.relying_party()?, &session.person);
         let known = self.credentials(session).await?;
         if known.len() >= MAX_PASSKEYS {
@@ -45,7 +45,7 @@ impl People {
 
     /// Binds the passkey that the browser made; it counts from now on, since it has just signed.
     pub async fn bind_passkey(&self, session: &Session, mut new: NewPasskey) -> Result<String> {
-        self.may_bind(session)?;
+        self.may_bind(session).await?;
         let (party, person) = (self.relying_party()?, &session.person);
         new.name = new.name.trim().to_owned();
         if new.name.is_empty() || new.name.chars().count() > MAX_NAME {
@@ -77,11 +77,15 @@ impl People {
 
     /// Takes a passkey away, unless the person would have no factor that does; they are told.
     pub async fn remove_passkey(&self, session: &Session, factor: &str) -> Result<()> {
-        let of_theirs = self.store.passkeys(&session.person.id).await?;
-        if !of_theirs.iter().any(|passkey| passkey.factor == factor) {
-            return Err(Refused::Invalid("there is no such passkey of yours"));
-        }
+        self.check_passkey_of(&session.person, factor).await?;
         self.remove_factor(session, factor).await
+    }
+
+    /// Whether this factor is a passkey of this person.
+    pub(super) async fn check_passkey_of(&self, person: &Person, factor: &str) -> Result<()> {
+        let of_theirs = self.store.passkeys(&person.id).await?;
+        let is_theirs = of_theirs.iter().any(|passkey| passkey.factor == factor);
+        if is_theirs { Ok(()) } else { Err(Refused::Invalid("there is no such passkey")) }
     }
 
     /// Looks at what the browser answered.
@@ -99,8 +103,12 @@ impl People {
         Ok(checked?)
     }
 
-    async fn credentials(&self, session: &Session) -> Result<Vec<Vec<u8>>> {
+    async fn credentials(&self, session: &Session) -> Result<Vec<Descriptor>> {
         let passkeys = self.store.passkeys(&session.person.id).await?;
-        Ok(passkeys.into_iter().map(|stored| stored.passkey.credential).collect())
+        let known = |stored: StoredPasskey| Descriptor {
+            credential: stored.passkey.credential,
+            transports: stored.transports,
+        };
+        Ok(passkeys.into_iter().map(known).collect())
     }
 }

@@ -35,7 +35,7 @@ impl People {
 
     /// The number that waits for its code.
     pub async fn waiting_phone(&self, session: &Session) -> Result<Option<PhoneNumber>> {
-        self.may_bind(session)?;
+        self.may_bind(session).await?;
         Ok(self.phone(session, false).await?.map(|(_, number)| number))
     }
 
@@ -53,7 +53,7 @@ impl People {
         channel: Channel,
         visitor: &Visitor,
     ) -> Result<()> {
-        self.may_bind(session)?;
+        self.may_bind(session).await?;
         let waits = self.phone(session, false).await?.filter(|(_, waiting)| *waiting == number);
         let factor = if let Some((factor, _)) = waits {
             factor
@@ -68,7 +68,7 @@ impl People {
 
     /// The code that went to a number: it counts from now on, and takes the place of the one before.
     pub async fn confirm_phone(&self, session: &Session, typed: &Secret) -> Result<()> {
-        self.may_bind(session)?;
+        self.may_bind(session).await?;
         let (factor, number) = self.phone(session, false).await?.ok_or(Refused::Over)?;
         let before = self.phone(session, true).await?;
         self.compare(session, For::AddPhone, &factor, number, typed).await?;

@@ -43,7 +43,7 @@ impl People {
         let here = self.demands(&session.person, session.place).await?;
         let demands = self.demands(&session.person, to).await?.at_least(here);
         let mut kinds = self.kinds(&session.person).await?;
-        kinds.retain(|kind| !demands.strong || kind.is_strong());
+        kinds.retain(|kind| demands.strength.takes(*kind));
         kinds.sort_unstable();
         kinds.dedup();
         Ok(kinds)

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use ringfence_model::{Actor, Secret};
 use ringfence_second_factor::failures::Rule;
-use ringfence_second_factor::policy::Kind;
+use ringfence_second_factor::policy::{Demands, Kind};
 use ringfence_second_factor::recovery::RecoveryCode;
 use ringfence_store::{Person, Purpose, Session, Stage};
 
@@ -78,12 +78,9 @@ impl People {
         if session.stage != Stage::Inside {
             return Err(Refused::Over);
         }
-        self.may_bind(session)?;
+        self.may_bind(session).await?;
         let person = &session.person;
-        let mut demands = Vec::new();
-        for grant in &person.grants {
-            demands.push(self.demands(person, grant.place).await?);
-        }
+        let demands = self.all_demands(person).await?;
         let by = Actor::Person(person.id.clone());
         let removed =
             self.store.remove_factor_unless_needed(&by, &person.id, factor, demands, self.now()).await?;
@@ -97,6 +94,15 @@ impl People {
             Kind::RecoveryCode => "Your recovery codes were taken away from your sign-in.",
         };
         self.tell_changed(person, &format!("{factor}/removed"), what).await
+    }
+
+    /// What everything that somebody has a role for demands of them.
+    pub(super) async fn all_demands(&self, person: &Person) -> Result<Vec<Demands>> {
+        let mut demands = Vec::new();
+        for grant in &person.grants {
+            demands.push(self.demands(person, grant.place).await?);
+        }
+        Ok(demands)
     }
 
     /// Ends the trust in one device, or in all.

@@ -2,14 +2,17 @@
 //!
 //! Whoever is not let in learns one thing, at one speed: the login or the password is wrong. Wrong passwords are counted
 //! for each login, wherever they come from, so that a thousand addresses are not a thousand times the guesses. A browser
-//! that was inside before has a [mark](super::marks) and a counter of its own, so that nobody locks out the owner. Whoever
-//! has to wait is told so before anybody was looked for and before anything was hashed.
+//! that was inside before has a [mark](super::marks) and a counter of its own, so that nobody locks out the owner. What one
+//! address tries at all logins together is counted besides, so that a password is not tried at a thousand of them; browsers
+//! with a mark are not in it, so that a house whose address somebody uses for that still works. Whoever has to wait is told
+//! so before anybody was looked for and before anything was hashed.
 
 use ringfence_model::{Actor, Secret};
-use ringfence_second_factor::device::Judgement;
+use ringfence_second_factor::device::{Judgement, device_of};
 use ringfence_second_factor::failures::Rule;
 use ringfence_second_factor::password::is_long_enough_alone;
 use ringfence_second_factor::policy::{self, Assurance, Next, Policy};
+use ringfence_second_factor::pumping::network;
 use ringfence_store::{DeviceUsed, NewSession, Person, Session, SignInOutcome, Stage, Where, normal_login};
 
 use super::{Asks, People, Refused, Result, Step, Visitor, places};
@@ -48,7 +51,17 @@ impl People {
             None => (self.store.subject("password", &[&login]).await?, Asks::Stranger),
         };
         self.store.failures(&subject).await?.admit(Rule::Application, now)?;
+        let from = match asks {
+            Asks::Stranger => Some(self.store.subject("passwords-of", &[&network_of(visitor)]).await?),
+            Asks::Known => None,
+        };
+        if let Some(from) = &from {
+            self.store.failures(from).await?.admit(Rule::Address, now)?;
+        }
         let place = self.hasher.place(asks).await?;
+        if let Some(from) = &from {
+            self.store.count_attempt(from, Rule::Address, now).await??;
+        }
         self.store.count_attempt(&subject, Rule::Application, now).await??;
         let found = self.store.person_by_login(&login).await?;
         let hash = found.as_ref().and_then(|(_, hash)| hash.as_ref());
@@ -59,6 +72,9 @@ impl People {
             return Err(Refused::Wrong);
         };
         self.store.forget_failures(&subject).await?;
+        if let Some(from) = &from {
+            self.store.take_back_attempt(from).await?;
+        }
         let is_long = is_long_enough_alone(typed.password.expose());
         self.enter(&person, is_long, known, visitor).await
     }
@@ -106,11 +122,12 @@ impl People {
                 let token = self.store.begin_session(session, before, now).await.map_err(locked)?;
                 Ok(Step::Ask { token, kinds })
             }
-            Next::Bind => Err(Refused::NothingBound),
+            Next::Bind => Err(self.nothing_bound(person, place).await?),
         }
     }
 
-    /// Goes to another account, which asks for what it demands itself.
+    /// Goes to another account, which asks for what it demands itself. Whoever is [asked](Step::Ask) stays where they are,
+    /// in the same session, until they have [shown](People::show_for) it and go there again.
     pub async fn go_to(
         &self,
         token: &Secret,
@@ -129,18 +146,15 @@ impl People {
         // Whoever is inside by a password alone has a long one.
         let (shown, is_long) = (session.assurance, session.assurance == Assurance::Password);
         let (next, device) = self.next(person, place, shown, is_long, &known.devices, visitor).await?;
-        let (stage, assurance, ask) = match next {
-            Next::Enter(assurance) => (Stage::Inside, assurance, None),
-            // What was proved stays proved, for what asks less.
-            Next::Ask(kinds) => (Stage::SecondFactor, session.assurance, Some(kinds)),
-            Next::Bind => return Err(Refused::NothingBound),
+        let assurance = match next {
+            Next::Enter(assurance) => assurance,
+            // Whoever does not go on has lost nothing.
+            Next::Ask(kinds) => return Ok(Step::Ask { token: token.clone(), kinds }),
+            Next::Bind => return Err(self.nothing_bound(person, place).await?),
         };
-        let to = session_like(session, place, stage, assurance, visitor);
+        let to = session_like(session, place, Stage::Inside, assurance, visitor);
         let token = self.store.change_session(token, to, self.now()).await.map_err(over)?;
-        Ok(match ask {
-            Some(kinds) => Step::Ask { token, kinds },
-            None => Step::Inside { token, device, mark: self.mark(&person.login).await? },
-        })
+        Ok(Step::Inside { token, device, mark: self.mark(&person.login).await? })
     }
 
     /// Ends a session.
@@ -170,7 +184,14 @@ impl People {
         let kinds = self.kinds(person).await?;
         let (by, now) = (Actor::Person(person.id.clone()), self.now());
         let address = visitor.address.as_str();
+        // A browser may have devices of many people and accounts; those of this one are ten at most, each once.
+        let mut trusted = match devices {
+            [] => Vec::new(),
+            _ => self.store.device_ids(&person.id, place, now).await?,
+        };
         for secret in devices {
+            let Some(at) = trusted.iter().position(|id| device_of(secret) == Some(id)) else { continue };
+            trusted.swap_remove(at);
             let judged = self.store.judge_device(&by, secret, &person.id, place, address, now).await?;
             match judged {
                 Judgement::Trusted | Judgement::JustChanged => {}
@@ -203,6 +224,11 @@ impl People {
         let is_inside = |outcome| matches!(outcome, SignInOutcome::Known | SignInOutcome::New);
         Ok(sign_ins.iter().any(|sign_in| is_inside(sign_in.outcome) && sign_in.address == address))
     }
+}
+
+/// What the visitor's network is counted under.
+fn network_of(visitor: &Visitor) -> String {
+    visitor.address.parse().map_or_else(|_| visitor.address.clone(), network)
 }
 
 /// The same sign-in, somewhere else or further on.

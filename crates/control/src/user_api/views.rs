@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use ringfence_second_factor::device::Judgement;
-use ringfence_second_factor::policy::{Assurance, Kind, Next};
+use ringfence_second_factor::policy::{Assurance, Kind, Next, Strength};
 use ringfence_store::{BegunSignIn, DeviceToken, User, UserDevice, UserFactor, UserPolicy};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -31,9 +31,9 @@ pub(super) struct UserView {
     policy: PolicyView,
     /// Whether the policy is the user's own, and not the application's for everybody.
     has_own_policy: bool,
-    /// The factors that count. A phone is not among them: its number comes with each sign-in.
+    /// The factors. A phone is not among them: its number comes with each sign-in.
     factors: Vec<FactorView>,
-    /// How many recovery codes are left.
+    /// How many recovery codes are left; none after a hundred wrong ones in a row, until they are made anew.
     recovery_codes_left: u64,
 }
 
@@ -46,6 +46,8 @@ pub(super) struct FactorView {
     confirmed_at: Timestamp,
     #[schemars(schema_with = "schema::maybe_time")]
     used_at: Option<Timestamp>,
+    /// Whether it counts no more, after a hundred wrong codes in a row, until it is enrolled anew.
+    disabled: bool,
 }
 
 /// A kind of factor. There may be others one day.
@@ -255,7 +257,7 @@ impl From<UserPolicy> for PolicyView {
     fn from(policy: UserPolicy) -> Self {
         Self {
             policy: policy.demands.policy.into(),
-            strong: policy.demands.strong,
+            strong: policy.demands.strength != Strength::Any,
             trust_days: policy.trust_days,
         }
     }
@@ -275,7 +277,8 @@ impl From<User> for UserView {
 
 impl From<UserFactor> for FactorView {
     fn from(factor: UserFactor) -> Self {
-        Self { kind: factor.kind.into(), confirmed_at: factor.confirmed_at, used_at: factor.used_at }
+        let UserFactor { kind, confirmed_at, used_at, is_disabled, .. } = factor;
+        Self { kind: kind.into(), confirmed_at, used_at, disabled: is_disabled }
     }
 }
 

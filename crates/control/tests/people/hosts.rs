@@ -3,7 +3,7 @@
 use ringfence_control::people::{Answer, Entry, Known, ProtectedHost, Refused, Step};
 use ringfence_model::Secret;
 use ringfence_second_factor::device::SecretHash;
-use ringfence_second_factor::policy::{Assurance, Demands, Policy};
+use ringfence_second_factor::policy::{Assurance, Demands, Policy, Strength};
 use ringfence_store::{Grant, Role, Stage, Where};
 
 use crate::house::{Bound, House, PASSWORD, account, everywhere, home, operator, secret};
@@ -88,7 +88,7 @@ async fn where_each_sign_in_is_asked_so_is_each_session_and_no_computer_is_trust
     let house = House::new().await;
     let op = house.bound("op@example.com", vec![everywhere(Role::Operator)]).await;
     let place = account(1);
-    let strong = Demands { policy: Policy::EverySignIn, strong: true };
+    let strong = Demands { policy: Policy::EverySignIn, strength: Strength::NoPhone };
     house.store.set_policy(&operator(), place, strong, house.people.now()).await.unwrap();
     let token = house.asked(&op, &home()).await;
     let mut device = house.show(&op, &token, true).await.1.unwrap();
@@ -100,7 +100,7 @@ async fn where_each_sign_in_is_asked_so_is_each_session_and_no_computer_is_trust
         let session = house.session(&token).await;
         assert!(!house.people.may_trust_for(&session, place).await.unwrap());
         let kinds = house.people.may_show_for(&session, place).await.unwrap();
-        assert!(kinds.iter().all(|kind| kind.is_strong()), "{kinds:?}");
+        assert!(kinds.iter().all(|kind| Strength::NoPhone.takes(*kind)), "{kinds:?}");
         let (token, trusted) = show_for(&house, &op, &token, place).await;
         assert!(trusted.is_none(), "asked for or not");
         let entry = hand_over(&house, &token, &Known::default(), &wiki(place)).await;

@@ -10,7 +10,7 @@ use ringfence_control::people::{
     self, Answer, Credentials, Hasher, Invitation, Known, People, Refused, Result, Rules, Step, Visitor,
 };
 use ringfence_model::{Actor, Clock, Secret, Sid};
-use ringfence_second_factor::policy::{Demands, Policy};
+use ringfence_second_factor::policy::{Demands, Policy, Strength};
 use ringfence_second_factor::totp::Seed;
 use ringfence_store::{FactorSecret, Grant, Keys, Location, MasterKey, Role, Session, Store, Where};
 
@@ -205,7 +205,7 @@ impl House {
     }
 
     pub(crate) async fn set_policy(&self, place: Where, policy: Policy) {
-        let demands = Demands { policy, strong: false };
+        let demands = Demands { policy, strength: Strength::Any };
         self.store.set_policy(&operator(), place, demands, self.people.now()).await.unwrap();
     }
 }

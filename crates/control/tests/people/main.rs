@@ -5,6 +5,7 @@
 mod binding;
 mod hosts;
 mod house;
+mod passkeys;
 mod phones;
 mod policies;
 mod recovering;

@@ -8,7 +8,7 @@ use ringfence_control::second_factor::{Delivery, Settings};
 use ringfence_model::{PhoneNumber, Secret, Sid};
 use ringfence_second_factor::challenge::Channel;
 use ringfence_second_factor::country::Country;
-use ringfence_second_factor::policy::{Assurance, Demands, Kind, Policy};
+use ringfence_second_factor::policy::{Assurance, Demands, Kind, Policy, Strength};
 use ringfence_second_factor::pumping::Limits;
 use ringfence_store::{Grant, Role, Where};
 use ringfence_twilio::client;
@@ -147,7 +147,7 @@ async fn where_the_stronger_ones_are_demanded_no_code_is_sent_to_a_phone() {
     let engine = engine(&house);
     let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
     with_phone(&house, &engine, &maria, "+14155550123").await;
-    let demands = Demands { policy: Policy::EverySignIn, strong: true };
+    let demands = Demands { policy: Policy::EverySignIn, strength: Strength::NoPhone };
     house.store.set_policy(&operator(), Where::Everywhere, demands, house.people.now()).await.unwrap();
     let token = house.asked(&maria, &home()).await;
     let session = house.session(&token).await;

@@ -1,6 +1,6 @@
 use ringfence_control::people::{self, Credentials, Known, Refused, Rules, Step};
 use ringfence_model::Secret;
-use ringfence_second_factor::policy::{Assurance, Demands, Policy};
+use ringfence_second_factor::policy::{Assurance, Demands, Policy, Strength};
 use ringfence_store::{Grant, Role, Stage};
 
 use crate::house::{Bound, House, PASSWORD, account, everywhere, futures, home, operator, secret, why};
@@ -86,7 +86,7 @@ async fn an_answer_that_was_lost_does_not_end_the_trust() {
 
 #[tokio::test]
 async fn what_does_not_need_a_trusted_computer_leaves_its_secret_alone() {
-    let minimum = Demands { policy: Policy::EverySignIn, strong: false };
+    let minimum = Demands { policy: Policy::EverySignIn, strength: Strength::Any };
     let house = House::new().await;
     let op = house.bound("op@example.com", vec![at_account(1, Role::Operator)]).await;
     let device = trusted(&house, &op).await;
@@ -121,6 +121,21 @@ async fn two_tabs_of_a_browser_at_once_are_both_let_in_and_end_nothing() {
 }
 
 #[tokio::test]
+async fn a_computer_of_many_people_is_known_by_each() {
+    let house = House::new().await;
+    let one = house.bound("one@example.com", vec![at_account(1, Role::Operator)]).await;
+    let other = house.bound("other@example.com", vec![at_account(1, Role::Operator)]).await;
+    let mut known = Known { devices: vec![trusted(&house, &one).await], ..Known::default() };
+    let of_others = (0..40).map(|number| secret(&format!("dv_{number:016x}.0.{number:064x}")));
+    known.devices.extend(of_others);
+    known.devices.push(trusted(&house, &other).await);
+    for person in [&other, &one] {
+        let step = house.sign_in_with(&person.login, PASSWORD, &known, &home()).await.unwrap();
+        assert!(matches!(step, Step::Inside { device: Some(_), .. }), "{step:?}");
+    }
+}
+
+#[tokio::test]
 async fn every_sign_in_asks_on_a_trusted_computer_too() {
     let house = House::new().await;
     let op = house.bound("op@example.com", vec![at_account(1, Role::Operator)]).await;
@@ -147,9 +162,14 @@ async fn each_account_asks_for_what_it_demands_itself() {
     let elsewhere = house.people.authorise(&session, Role::Auditor, account(2), false);
     assert!(matches!(elsewhere, Err(Refused::Forbidden)));
     let step = house.people.go_to(&token, &session, account(2), &Known::default(), &home()).await.unwrap();
-    let Step::Ask { token, .. } = step else { panic!("the second asks: {step:?}") };
-    assert_eq!(house.session(&token).await.stage, Stage::SecondFactor);
+    let Step::Ask { token: same, .. } = step else { panic!("the second asks: {step:?}") };
+    // Whoever does not answer goes on where they were.
+    let session = house.session(&token).await;
+    assert_eq!((&same, session.place, session.stage), (&token, account(1), Stage::Inside));
     let (token, _) = house.show(&op, &token, false).await;
+    let session = house.session(&token).await;
+    let step = house.people.go_to(&token, &session, account(2), &Known::default(), &home()).await.unwrap();
+    let Step::Inside { token, .. } = step else { panic!("it was shown: {step:?}") };
     let session = house.session(&token).await;
     assert_eq!(session.place, account(2));
     assert_eq!(session.expires_at, ends, "a factor on the way makes no session longer");
@@ -165,17 +185,17 @@ async fn each_account_asks_for_what_it_demands_itself() {
 
 #[tokio::test]
 async fn an_account_demands_no_less_than_the_installation() {
-    let minimum = Demands { policy: Policy::OncePerComputer, strong: false };
+    let minimum = Demands { policy: Policy::OncePerComputer, strength: Strength::Any };
     let house = House::with(Rules { minimum, ..Rules::default() }).await;
     let owner = house.bound("owner@example.com", vec![at_account(1, Role::Owner)]).await;
     let session = house.session(&house.inside(&owner).await).await;
-    let weaker = Demands { policy: Policy::Disabled, strong: false };
+    let weaker = Demands { policy: Policy::Disabled, strength: Strength::Any };
     let refused = why(house.people.set_policy(&session, account(1), weaker, "why not").await);
     assert!(matches!(refused, Refused::Invalid(_)), "{refused:?}");
     // One that was set before the minimum was is no less than it now.
     house.set_policy(account(1), Policy::Disabled).await;
     house.asked(&owner, &home()).await;
-    let other = Demands { policy: Policy::EverySignIn, strong: true };
+    let other = Demands { policy: Policy::EverySignIn, strength: Strength::NoPhone };
     let elsewhere = house.people.set_policy(&session, account(2), other, "why not").await;
     assert!(matches!(why(elsewhere), Refused::Forbidden), "another account's owner sets it there");
     house.people.set_policy(&session, account(1), other, "a review").await.unwrap();

@@ -186,6 +186,49 @@ async fn whoever_has_to_wait_costs_no_hash() {
     }
 }
 
+/// One password at one login after another, from this address.
+async fn spray(house: &House, address: &str) -> usize {
+    for number in 0..100 {
+        let login = format!("op{number}-{address}@example.com");
+        match why(house.sign_in(&login, "Summer2026!", &at(address)).await) {
+            Refused::Wrong => {}
+            Refused::Later(until) => {
+                assert!(until.duration_since(house.people.now()).as_secs() <= 60, "{until}");
+                return number;
+            }
+            refused => panic!("{refused:?}"),
+        }
+    }
+    100
+}
+
+#[tokio::test]
+async fn one_password_at_many_logins_is_slowed_down_and_the_others_at_that_address_work_on() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let known = house.marked(&maria).await;
+    assert_eq!(spray(&house, "198.51.100.7").await, 20);
+    let refused = why(house.sign_in(&maria.login, PASSWORD, &at("198.51.100.7")).await);
+    assert!(matches!(refused, Refused::Later(_)), "{refused:?}");
+    // It costs no hash; whoever was inside there before notices nothing, nor does another address.
+    let taken = house.hasher.place(Asks::Stranger).await.unwrap();
+    assert!(matches!(why(house.sign_in("a@example.com", "b", &at("198.51.100.7")).await), Refused::Later(_)));
+    drop(taken);
+    let step = house.sign_in_with(&maria.login, PASSWORD, &known, &at("198.51.100.7")).await.unwrap();
+    assert!(matches!(step, Step::Ask { .. }), "{step:?}");
+    house.asked(&maria, &at("198.51.100.8")).await;
+    // A right password takes back itself and no more: nobody resets the counter with an account of his own.
+    house.wait(60);
+    house.asked(&maria, &at("198.51.100.7")).await;
+    assert!(matches!(why(house.sign_in("b@example.com", "c", &at("198.51.100.7")).await), Refused::Wrong));
+    assert!(matches!(why(house.sign_in("c@example.com", "c", &at("198.51.100.7")).await), Refused::Later(_)));
+    // Whoever has an IPv6 network has no more addresses than one.
+    assert_eq!(spray(&house, "2001:db8:0:1::1").await, 20);
+    assert_eq!(spray(&house, "2001:db8:0:1:ffff::2").await, 0);
+    let refused = why(house.sign_in("d@example.com", "c", &at("2001:db8:0:2::1")).await);
+    assert!(matches!(refused, Refused::Wrong), "{refused:?}");
+}
+
 #[tokio::test]
 async fn an_attempt_that_found_no_place_is_none() {
     let house = House::new().await;

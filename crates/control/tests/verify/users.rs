@@ -235,6 +235,7 @@ async fn a_trusted_browser_is_asked_nothing_and_is_no_second_factor() {
     assert_eq!(again["assurance"], json!({ "level": 1, "by": "remembered-computer", "factor": null }));
     let next = token_of(&again);
     assert_ne!(next, token, "it changes at each use");
+    owls.bank.advance(60).await;
     let always = owls.sign_in(&json!({ "phone": TO, "device_token": next, "always": true })).await;
     assert_eq!((&always["needed"], &always["because"]), (&json!("factor"), &json!("every-sign-in")));
     owls.bank.advance(30 * 86_400).await;

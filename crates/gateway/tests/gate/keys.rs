@@ -23,6 +23,8 @@ fn found(account: &str, parent: &str, token: &str) -> LearntAccount {
         sid: Sid::parse(account).unwrap(),
         parent: Some(Sid::parse(parent).unwrap()),
         auth_token: Secret::new(token),
+        friendly_name: String::new(),
+        created: jiff::Timestamp::UNIX_EPOCH,
     }
 }
 

@@ -163,6 +163,7 @@ pub(crate) fn settings(upstream: SocketAddr) -> Settings {
         .unwrap(),
         routes: vec![route(upstream)],
         remember: Remember::Metadata,
+        egress: None,
     }
 }
 

@@ -24,7 +24,7 @@ use authenticator_data::AuthenticatorData;
 use cbor::Item;
 pub use cose::Algorithm;
 use cose::PublicKey;
-pub use party::{NotAParty, RelyingParty, User};
+pub use party::{Descriptor, NotAParty, RelyingParty, User};
 
 /// The longest `clientDataJSON` that is read.
 const MAX_CLIENT_DATA: usize = 4096;
@@ -86,6 +86,8 @@ pub struct Assertion<'a> {
     pub authenticator_data: &'a [u8],
     /// `response.signature`.
     pub signature: &'a [u8],
+    /// `response.userHandle`, where the authenticator keeps one.
+    pub user_handle: Option<&'a [u8]>,
 }
 
 /// Why an answer is not taken.
@@ -127,6 +129,9 @@ pub enum Refusal {
     /// It is another credential.
     #[error("this passkey is not known here")]
     Credential,
+    /// The authenticator made it for somebody else.
+    #[error("the passkey is somebody else's")]
+    User,
     /// Somebody has bound it already.
     #[error("this passkey is bound already")]
     Registered,
@@ -167,16 +172,21 @@ pub fn register(
 }
 
 /// The passkey as it is to be kept from now on, if this answers the challenge and is its own (`WebAuthn` Level 3, 7.2).
-/// Whose the passkey is, is for whoever found it.
+/// `user` is our id of whose it is, as whoever found it says: the one that was given when it was made.
 pub fn authenticate(
     party: &RelyingParty,
     challenge: &Challenge,
+    user: &[u8],
     passkey: &Passkey,
     answer: &Assertion<'_>,
 ) -> Result<Passkey, Refusal> {
     // Step 5: one of those that were asked for.
     if answer.credential != passkey.credential {
         return Err(Refusal::Credential);
+    }
+    // Step 6: who signs in is known before, and the authenticator may say nothing, but nobody else.
+    if answer.user_handle.is_some_and(|handle| handle != user) {
+        return Err(Refusal::User);
     }
     // Steps 8 to 14.
     check_client_data(party, challenge, "webauthn.get", answer.client_data)?;

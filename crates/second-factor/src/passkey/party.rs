@@ -30,6 +30,15 @@ pub struct User<'a> {
     pub name: &'a str,
 }
 
+/// A passkey that somebody has, as browsers are told of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Descriptor {
+    /// The credential's id.
+    pub credential: Vec<u8>,
+    /// How it is reached, as the browser said that made it: where this is known, the browser asks at the right place.
+    pub transports: Vec<String>,
+}
+
 /// No browser makes a passkey for such an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("passkeys want the console at https:// and a name, or at http://localhost")]
@@ -73,8 +82,9 @@ impl RelyingParty {
     }
 
     /// What the browser is asked to make a passkey (`PublicKeyCredentialCreationOptionsJSON`); of the authenticators that
-    /// have one of `known` none makes another.
-    pub fn creation_options(&self, challenge: &Challenge, user: &User<'_>, known: &[Vec<u8>]) -> Value {
+    /// have one of `known` none makes another. It may stay discoverable, since that is what the authenticators of phones
+    /// and computers copy to the owner's other devices; nobody is found by it here.
+    pub fn creation_options(&self, challenge: &Challenge, user: &User<'_>, known: &[Descriptor]) -> Value {
         let algorithms: Vec<Value> = Algorithm::ALL
             .into_iter()
             .map(|algorithm| json!({ "type": "public-key", "alg": algorithm.number() }))
@@ -86,13 +96,13 @@ impl RelyingParty {
             "pubKeyCredParams": algorithms,
             "timeout": TIMEOUT,
             "excludeCredentials": descriptors(known),
-            "authenticatorSelection": { "residentKey": "discouraged", "userVerification": "required" },
+            "authenticatorSelection": { "residentKey": "preferred", "userVerification": "required" },
             "attestation": "none",
         })
     }
 
     /// What the browser is asked to use one of these passkeys (`PublicKeyCredentialRequestOptionsJSON`).
-    pub fn request_options(&self, challenge: &Challenge, allowed: &[Vec<u8>]) -> Value {
+    pub fn request_options(&self, challenge: &Challenge, allowed: &[Descriptor]) -> Value {
         json!({
             "rpId": self.id,
             "challenge": URL_SAFE_NO_PAD.encode(challenge.bytes()),
@@ -103,7 +113,10 @@ impl RelyingParty {
     }
 }
 
-fn descriptors(credentials: &[Vec<u8>]) -> Vec<Value> {
-    let descriptor = |id| json!({ "type": "public-key", "id": URL_SAFE_NO_PAD.encode(id) });
-    credentials.iter().map(descriptor).collect()
+fn descriptors(known: &[Descriptor]) -> Vec<Value> {
+    let descriptor = |known: &Descriptor| {
+        let id = URL_SAFE_NO_PAD.encode(&known.credential);
+        json!({ "type": "public-key", "id": id, "transports": known.transports })
+    };
+    known.iter().map(descriptor).collect()
 }

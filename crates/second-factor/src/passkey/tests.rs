@@ -17,6 +17,9 @@ const BS: u8 = 16;
 const AT: u8 = 64;
 const ED: u8 = 128;
 
+/// Whose passkeys they are.
+const USER: &[u8] = b"ps_1";
+
 fn party() -> RelyingParty {
     RelyingParty::new("https://console.example/", "Ringfence").expect("an address of the test")
 }
@@ -110,8 +113,14 @@ fn registers(client: &[u8], attestation: &[u8]) -> Result<Passkey, Refusal> {
 }
 
 fn asserts(passkey: &Passkey, client: &[u8], data: &[u8], signature: &[u8]) -> Result<Passkey, Refusal> {
-    let answer = Assertion { credential: b"cred", client_data: client, authenticator_data: data, signature };
-    authenticate(&party(), &CHALLENGE, passkey, &answer)
+    let answer = Assertion {
+        credential: b"cred",
+        client_data: client,
+        authenticator_data: data,
+        signature,
+        user_handle: None,
+    };
+    authenticate(&party(), &CHALLENGE, USER, passkey, &answer)
 }
 
 fn object(data: &[u8]) -> Vec<u8> {
@@ -243,6 +252,29 @@ fn another_credential_or_another_word_of_its_backup_is_refused() {
 }
 
 #[test]
+fn an_authenticator_that_names_another_user_is_refused() {
+    let mut authenticator = Authenticator::new(Algorithm::EdDsa);
+    let passkey = authenticator.registers(&create()).expect("a good one");
+    authenticator.counter = 2;
+    let data = authenticator.data(0, &[]);
+    let client = get();
+    let signature = authenticator.sign(&[data.as_slice(), digest(&SHA256, &client).as_ref()].concat());
+    for (user_handle, refused) in
+        [(Some(&b"ps_2"[..]), true), (Some(b""), true), (Some(USER), false), (None, false)]
+    {
+        let answer = Assertion {
+            credential: b"cred",
+            client_data: &client,
+            authenticator_data: &data,
+            signature: &signature,
+            user_handle,
+        };
+        let answered = authenticate(&party(), &CHALLENGE, USER, &passkey, &answer);
+        assert_eq!(answered.err(), refused.then_some(Refusal::User), "{user_handle:?}");
+    }
+}
+
+#[test]
 fn what_was_signed_cannot_be_changed() {
     let mut authenticator = Authenticator::new(Algorithm::Es256);
     let passkey = authenticator.registers(&create()).expect("a good one");
@@ -338,15 +370,17 @@ fn only_a_name_over_https_or_localhost_is_a_party() {
 
 #[test]
 fn the_browser_is_asked_to_verify_and_not_to_attest() {
-    let user = User { id: b"ps_1", login: "a@b.example", name: "A" };
-    let options = party().creation_options(&CHALLENGE, &user, &[b"cred".to_vec()]);
+    let user = User { id: USER, login: "a@b.example", name: "A" };
+    let known = [Descriptor { credential: b"cred".to_vec(), transports: vec!["internal".to_owned()] }];
+    let options = party().creation_options(&CHALLENGE, &user, &known);
     assert_eq!(options["attestation"], "none");
     assert_eq!(options["authenticatorSelection"]["userVerification"], "required");
     assert_eq!(options["rp"]["id"], "console.example");
     assert_eq!(options["excludeCredentials"][0]["id"], "Y3JlZA");
-    let options = party().request_options(&CHALLENGE, &[b"cred".to_vec()]);
+    let options = party().request_options(&CHALLENGE, &known);
     assert_eq!(options["userVerification"], "required");
     assert_eq!(options["allowCredentials"][0]["id"], "Y3JlZA");
+    assert_eq!(options["allowCredentials"][0]["transports"], json!(["internal"]));
 }
 
 fn unhex(text: &str) -> Vec<u8> {

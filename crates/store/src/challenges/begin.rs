@@ -229,14 +229,7 @@ async fn resend(
 ) -> Result<Begun> {
     let course = match challenge.course.resend(now) {
         Ok(course) => course,
-        Err(refused) => {
-            return Ok(Begun::Not(match refused {
-                Refused::Over => NotSent::Over,
-                Refused::MaxChecks => NotSent::MaxChecks(challenge.course.expires_at),
-                Refused::MaxSends => NotSent::MaxSends,
-                Refused::TooSoon(until) => NotSent::TooSoon(until),
-            }));
-        }
+        Err(refused) => return Ok(Begun::Not(not_sent(refused, challenge.course.expires_at))),
     };
     challenge.channel = channel;
     let allowed = match allow(transaction, keys, asked, &challenge, now).await? {
@@ -247,6 +240,35 @@ async fn resend(
     write_course(transaction, &challenge, now).await?;
     enqueue(transaction, asked.by, "challenge.resend", &challenge, &allowed, now).await?;
     Ok(Begun::Sent { challenge: Box::new(challenge), send: allowed.send, stops: allowed.stops })
+}
+
+fn not_sent(refused: Refused, expires_at: Timestamp) -> NotSent {
+    match refused {
+        Refused::Over => NotSent::Over,
+        Refused::MaxChecks => NotSent::MaxChecks(expires_at),
+        Refused::MaxSends => NotSent::MaxSends,
+        Refused::TooSoon(until) => NotSent::TooSoon(until),
+    }
+}
+
+/// Whether the pauses allow one more send. Sign-ins of an application have a code each, and wait for each other: whoever
+/// begins many sends the number no more texts than whoever asks for one code again.
+async fn wait_for_others(
+    transaction: &mut Transaction,
+    challenge: &Challenge,
+    now: Timestamp,
+) -> Result<Result<(), NotSent>> {
+    let Expected { application, purpose, .. } = &challenge.expected;
+    let select = "SELECT CAST(coalesce(sum(sends), 0) AS BIGINT) AS sends, max(last_send) AS last, max(expires_at) AS ends \
+                  FROM challenges WHERE application = $1 AND purpose = $2 AND number_tag = $3 AND live = 1 \
+                  AND state IN ('pending', 'max_attempts_reached') AND expires_at > $4";
+    let bound = values![application, purpose, &challenge.number_tag, now];
+    let Some(row) = transaction.find(select, bound).await? else { return Ok(Ok(())) };
+    let (Some(last), Some(ends)) = (row.maybe_time("last")?, row.maybe_time("ends")?) else {
+        return Ok(Ok(()));
+    };
+    let sends = u32::try_from(row.count("sends")?).unwrap_or(u32::MAX);
+    Ok(challenge::may_send(sends, last, now).map_err(|refused| not_sent(refused, ends)))
 }
 
 /// A send that was allowed.
@@ -278,6 +300,10 @@ async fn allow(
         let before = conversions::lock(transaction, application, prefix, now).await?;
         if let Err(stopped) = before.sent(now) {
             return Ok(Err(NotSent::Stopped(stopped.until)));
+        }
+        // Whoever sends there at the same time waits for this row, and sees this send.
+        if let Err(not) = wait_for_others(transaction, challenge, now).await? {
+            return Ok(Err(not));
         }
         conversion = Some((prefix, before));
     }

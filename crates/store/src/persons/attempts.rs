@@ -25,6 +25,14 @@ impl Store {
         .await
     }
 
+    /// An attempt that was counted turned out right; those before it stay counted.
+    pub async fn take_back_attempt(&self, subject: &str) -> Result<()> {
+        self.write(subject.to_owned(), |subject, transaction| {
+            Box::pin(failures::take_back(transaction, subject))
+        })
+        .await
+    }
+
     /// A success: there are no failures in a row any more.
     pub async fn forget_failures(&self, subject: &str) -> Result<()> {
         self.write(subject.to_owned(), |subject, transaction| {

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use ringfence_model::{Actor, Secret};
-use ringfence_second_factor::device::{Before, Judgement, MOST, SecretHash, Trust};
+use ringfence_second_factor::device::{Before, DeviceKey, Judgement, MOST, Trust, device_of};
 use serde_json::json;
 
 use super::{Where, note};
@@ -52,7 +52,7 @@ pub struct Device {
 pub enum DeviceUsed {
     /// It is trusted; the browser keeps this secret from now on.
     Trusted(Secret),
-    /// It is trusted; its new secret is on its way already.
+    /// It is trusted; its secret was changed just now.
     JustChanged,
     /// There was a copy of it: the trust is over.
     Copied,
@@ -61,21 +61,25 @@ pub enum DeviceUsed {
 }
 
 impl Store {
-    /// Trusts a device; gives out its secret, `id.secret`. Where there are too many, the one that was unused for the longest
-    /// gives way.
+    /// Trusts a device; gives out its secret, [`DeviceKey::token`]. Where there are too many, the one that was unused for
+    /// the longest gives way.
     pub async fn trust_device(&self, by: &Actor, device: NewDevice, now: Timestamp) -> Result<Secret> {
         let id = format!("dv_{}", hex::write(&crate::random::<8>()));
-        let secret = new_secret(&id);
-        let data = (by.clone(), id, SecretHash::of(secret.expose()), device, now);
-        self.write(data, |(by, id, hash, device, now), transaction| {
+        let key = DeviceKey::new(crate::random());
+        let expires_at = now.saturating_add(device.trusted_for).unwrap_or(Timestamp::MAX);
+        let trust = Trust::begun(expires_at);
+        let secret = key.token(&id, trust.current);
+        let data = (by.clone(), id, key, trust, device, now);
+        self.write(data, |(by, id, key, trust, device, now), transaction| {
             Box::pin(async move {
                 let (address, agent) = sealed(&transaction.keys, id, &device.address, &device.agent);
-                let insert = "INSERT INTO devices (id, person, account, hash, address, agent, created_at, used_at, \
-                              expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8)";
-                let expires_at = now.saturating_add(device.trusted_for).unwrap_or(Timestamp::MAX);
+                let key = transaction.keys.seal(place("key", id), key.bytes());
+                let insert = "INSERT INTO devices (id, person, account, key, number, address, agent, created_at, \
+                              used_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)";
                 let account = device.place.text();
-                let hash = hash.bytes().as_slice();
-                let bound = values![id, &device.person, &account, hash, address, agent, *now, expires_at];
+                let (number, expires_at) = (i64::from(trust.current), trust.expires_at);
+                let bound =
+                    values![id, &device.person, &account, key, number, address, agent, *now, expires_at];
                 transaction.execute(insert, bound).await?;
                 let surplus = "UPDATE devices SET ended_at = $3, ended_why = 'too many' WHERE id IN (SELECT id FROM devices \
                                WHERE person = $1 AND account = $2 AND ended_at IS NULL AND expires_at > $3 \
@@ -100,11 +104,12 @@ impl Store {
         address: &str,
         now: Timestamp,
     ) -> Result<Judgement> {
-        self.present(by, secret, None, (person, place), address, now).await
+        Ok(self.present(by, secret, false, (person, place), address, now).await?.0)
     }
 
-    /// Judges a secret that a browser presents for this person and account, and gives out the next one if it is good. The
-    /// one that was presented stays good until the next one is [seen](Store::see_devices).
+    /// Judges a secret that a browser presents for this person and account, and gives out the next one if it is good and
+    /// was not changed just now. The one that was presented stays good until the next one is
+    /// [seen](Store::see_devices).
     pub async fn use_device(
         &self,
         by: &Actor,
@@ -114,14 +119,12 @@ impl Store {
         address: &str,
         now: Timestamp,
     ) -> Result<DeviceUsed> {
-        let Some((id, _)) = secret.expose().split_once('.') else { return Ok(DeviceUsed::Refused) };
-        let next = new_secret(id);
-        let hash = SecretHash::of(next.expose());
-        Ok(match self.present(by, secret, Some(hash), (person, place), address, now).await? {
-            Judgement::Trusted => DeviceUsed::Trusted(next),
-            Judgement::JustChanged => DeviceUsed::JustChanged,
-            Judgement::Copied => DeviceUsed::Copied,
-            Judgement::Refused => DeviceUsed::Refused,
+        let (judgement, next) = self.present(by, secret, true, (person, place), address, now).await?;
+        Ok(match (judgement, next) {
+            (Judgement::Trusted, Some(next)) => DeviceUsed::Trusted(next),
+            (Judgement::Trusted | Judgement::JustChanged, _) => DeviceUsed::JustChanged,
+            (Judgement::Copied, _) => DeviceUsed::Copied,
+            (Judgement::Refused, _) => DeviceUsed::Refused,
         })
     }
 
@@ -129,31 +132,38 @@ impl Store {
         &self,
         by: &Actor,
         secret: &Secret,
-        next: Option<SecretHash>,
+        is_used: bool,
         (person, place): (&str, Where),
         address: &str,
         now: Timestamp,
-    ) -> Result<Judgement> {
-        let Some((id, _)) = secret.expose().split_once('.') else { return Ok(Judgement::Refused) };
-        let presented = SecretHash::of(secret.expose());
+    ) -> Result<(Judgement, Option<Secret>)> {
+        let Some(id) = device_of(secret) else { return Ok((Judgement::Refused, None)) };
         let owner = (person.to_owned(), place.text());
-        let data = (by.clone(), id.to_owned(), owner, presented, next, address.to_owned(), now);
-        self.write(data, |(by, id, (person, account), presented, next, address, now), transaction| {
+        let data = (by.clone(), id.to_owned(), owner, secret.clone(), is_used, address.to_owned(), now);
+        self.write(data, |(by, id, (person, account), secret, is_used, address, now), transaction| {
             Box::pin(async move {
                 // The lock of the row: of two tabs, the second sees what the first has made of it.
                 let lock =
                     "UPDATE devices SET used_at = used_at WHERE id = $1 AND person = $2 AND account = $3";
                 if transaction.execute(lock, values![id, person, account]).await? == 0 {
-                    return Ok(Judgement::Refused);
+                    return Ok((Judgement::Refused, None));
                 }
                 let row = transaction.find("SELECT * FROM devices WHERE id = $1", values![id]).await?;
                 let row = row.ok_or_else(|| Error::missing(format!("device {id}")))?;
-                let trust = read_trust(&transaction.keys, &row)?;
+                let (key, trust) = (read_key(&transaction.keys, &row)?, read_trust(&transaction.keys, &row)?);
+                let presented = key.number(id, secret);
                 let judgement = trust.judge(presented, address, *now);
-                match (judgement, next) {
-                    (Judgement::Trusted, Some(next)) => {
-                        let trust = trust.seen(presented, address, *now).renewed(*next, *now);
+                match (judgement, presented) {
+                    (Judgement::Trusted, Some(presented)) if *is_used => {
+                        let (trust, next) = trust.seen(presented, address, *now).renewed(*now);
                         write_trust(transaction, id, &trust, address, *now).await?;
+                        return Ok((judgement, Some(key.token(id, next))));
+                    }
+                    (Judgement::JustChanged, Some(presented)) if *is_used => {
+                        let seen = trust.clone().seen(presented, address, *now);
+                        if seen != trust {
+                            write_trust(transaction, id, &seen, address, *now).await?;
+                        }
                     }
                     (Judgement::Copied, _) => {
                         let why = "a secret that was used up came again";
@@ -161,9 +171,9 @@ impl Store {
                         let detail = json!({ "device": id, "why": why });
                         note(transaction, by, "device.end", person, detail, *now).await?;
                     }
-                    (Judgement::Trusted | Judgement::JustChanged | Judgement::Refused, _) => {}
+                    _ => {}
                 }
-                Ok(judgement)
+                Ok((judgement, None))
             })
         })
         .await
@@ -178,29 +188,35 @@ impl Store {
         address: &str,
         now: Timestamp,
     ) -> Result<()> {
-        let waiting = "SELECT id, next_hash FROM devices WHERE person = $1 AND ended_at IS NULL \
-                       AND next_hash IS NOT NULL";
+        let waiting =
+            "SELECT * FROM devices WHERE person = $1 AND ended_at IS NULL AND next_number IS NOT NULL";
         for row in self.fetch(waiting, values![person]).await? {
-            let (id, next) = (row.text("id")?, row.bytes("next_hash")?);
-            let arrived = secrets.iter().map(|secret| SecretHash::of(secret.expose()));
-            let Some(arrived) = arrived.into_iter().find(|hash| hash.bytes().as_slice() == next) else {
-                continue;
-            };
+            let (id, next) = (row.text("id")?, read_number(&row, "next_number")?);
+            let key = read_key(&self.keys, &row)?;
+            let shown = |secret: &Secret| next.is_some_and(|next| key.number(&id, secret) == Some(next));
+            let Some(arrived) = next.filter(|_| secrets.iter().any(shown)) else { continue };
             self.write((id, arrived, address.to_owned(), now), |(id, arrived, address, now), transaction| {
                 Box::pin(async move {
-                    let lock = "UPDATE devices SET used_at = used_at WHERE id = $1 AND next_hash = $2";
-                    if transaction.execute(lock, values![id, arrived.bytes().as_slice()]).await? == 0 {
+                    let lock = "UPDATE devices SET used_at = used_at WHERE id = $1 AND next_number = $2";
+                    if transaction.execute(lock, values![id, i64::from(*arrived)]).await? == 0 {
                         return Ok(());
                     }
                     let row = transaction.find("SELECT * FROM devices WHERE id = $1", values![id]).await?;
                     let row = row.ok_or_else(|| Error::missing(format!("device {id}")))?;
-                    let trust = read_trust(&transaction.keys, &row)?.seen(arrived, address, *now);
+                    let trust = read_trust(&transaction.keys, &row)?.seen(*arrived, address, *now);
                     write_trust(transaction, id, &trust, address, *now).await
                 })
             })
             .await?;
         }
         Ok(())
+    }
+
+    /// The ids of the devices that a person has trusted for this account.
+    pub async fn device_ids(&self, person: &str, place: Where, now: Timestamp) -> Result<Vec<String>> {
+        let sql = "SELECT id FROM devices WHERE person = $1 AND account = $2 AND ended_at IS NULL \
+                   AND expires_at > $3 ORDER BY used_at DESC, id";
+        self.fetch(sql, values![person, place.text(), now]).await?.iter().map(|row| row.text("id")).collect()
     }
 
     /// The devices that a person has trusted, the last used first.
@@ -262,10 +278,6 @@ async fn end(transaction: &mut Transaction, id: &str, why: &str, now: Timestamp)
     Ok(())
 }
 
-fn new_secret(id: &str) -> Secret {
-    Secret::new(format!("{id}.{}", hex::write(&crate::random::<32>())))
-}
-
 fn sealed(keys: &Keyring, id: &str, address: &str, agent: &str) -> (Vec<u8>, Vec<u8>) {
     (keys.seal(place("address", id), address.as_bytes()), keys.seal(place("agent", id), agent.as_bytes()))
 }
@@ -292,33 +304,33 @@ fn read(keys: &Keyring, row: &Row) -> Result<Device> {
     })
 }
 
+fn read_key(keys: &Keyring, row: &Row) -> Result<DeviceKey> {
+    let id = row.text("id")?;
+    let opened = keys.open(place("key", &id), &row.bytes("key")?)?;
+    let bytes = <[u8; 32]>::try_from(opened.as_slice());
+    bytes.map(DeviceKey::new).map_err(|_| Error::corrupt("devices", "a key has not 32 bytes"))
+}
+
+fn read_number(row: &Row, column: &str) -> Result<Option<u32>> {
+    let number = row.maybe_int(column)?.map(u32::try_from).transpose();
+    number.map_err(|_| Error::corrupt("devices", format!("`{column}` is no number of a secret")))
+}
+
 fn read_trust(keys: &Keyring, row: &Row) -> Result<Trust> {
-    let hash = |bytes: Vec<u8>| {
-        let bytes = <[u8; 32]>::try_from(bytes.as_slice());
-        bytes.map(SecretHash::from_bytes).map_err(|_| Error::corrupt("devices", "a hash has not 32 bytes"))
-    };
-    let before = match (row.maybe_bytes("before_hash")?, row.maybe_time("before_since")?) {
-        (Some(bytes), Some(since)) => {
-            Some(Before { hash: hash(bytes)?, since, address: read(keys, row)?.address })
-        }
+    let before = match (read_number(row, "before_number")?, row.maybe_time("before_since")?) {
+        (Some(number), Some(since)) => Some(Before { number, since, address: read(keys, row)?.address }),
         _ => None,
     };
-    let next = match (row.maybe_bytes("next_hash")?, row.maybe_time("next_since")?) {
-        (Some(bytes), Some(since)) => Some((hash(bytes)?, since)),
-        _ => None,
-    };
-    let used_up = row.maybe_bytes("used_up")?.unwrap_or_default();
-    let used_up: Result<Vec<_>> = used_up.chunks(32).map(|bytes| hash(bytes.to_vec())).collect();
     Ok(Trust {
         expires_at: row.time("expires_at")?,
         revoked: row.maybe_time("ended_at")?.is_some(),
-        current: hash(row.bytes("hash")?)?,
-        next,
+        current: read_number(row, "number")?.unwrap_or_default(),
+        next: read_number(row, "next_number")?.zip(row.maybe_time("next_since")?),
         before,
-        used_up: used_up?,
     })
 }
 
+/// While a secret may still be shown that was used up, nothing but its change writes the address.
 async fn write_trust(
     transaction: &mut Transaction,
     id: &str,
@@ -327,25 +339,13 @@ async fn write_trust(
     now: Timestamp,
 ) -> Result<()> {
     let (address, _) = sealed(&transaction.keys, id, address, "");
-    let bytes = |hash: &SecretHash| hash.bytes().to_vec();
-    let before = trust.before.as_ref().map(|before| bytes(&before.hash));
+    let before = trust.before.as_ref().map(|before| i64::from(before.number));
     let before_since = trust.before.as_ref().map(|before| before.since);
-    let next = trust.next.as_ref().map(|(hash, _)| bytes(hash));
+    let next = trust.next.map(|(number, _)| i64::from(number));
     let next_since = trust.next.map(|(_, since)| since);
-    let used_up: Vec<u8> = trust.used_up.iter().flat_map(|hash| *hash.bytes()).collect();
-    let update = "UPDATE devices SET hash = $2, before_hash = $3, before_since = $4, next_hash = $5, next_since = $6, \
-                  used_up = $7, used_at = $8, address = $9 WHERE id = $1";
-    let bound = values![
-        id,
-        trust.current.bytes().as_slice(),
-        before,
-        before_since,
-        next,
-        next_since,
-        used_up,
-        now,
-        address
-    ];
+    let update = "UPDATE devices SET number = $2, before_number = $3, before_since = $4, next_number = $5, \
+                  next_since = $6, used_at = $7, address = $8 WHERE id = $1";
+    let bound = values![id, i64::from(trust.current), before, before_since, next, next_since, now, address];
     transaction.execute(update, bound).await?;
     Ok(())
 }

@@ -147,7 +147,7 @@ impl Store {
     /// Takes a factor away. A phone takes the trusted devices with it, since their trust rests on it.
     pub async fn remove_factor(
         &self,
-        by: &Actor,
+        by: impl Into<Because>,
         person: &str,
         factor: &str,
         now: Timestamp,
@@ -159,13 +159,13 @@ impl Store {
     /// The same, unless what is left does not do for one of these. `None` where it does not.
     pub async fn remove_factor_unless_needed(
         &self,
-        by: &Actor,
+        by: impl Into<Because>,
         person: &str,
         factor: &str,
         demands: Vec<Demands>,
         now: Timestamp,
     ) -> Result<Option<Factor>> {
-        let data = (by.clone(), person.to_owned(), factor.to_owned(), demands, now);
+        let data = (by.into(), person.to_owned(), factor.to_owned(), demands, now);
         self.write(data, |(by, person, factor, demands, now), transaction| {
             Box::pin(async move {
                 // Of two that are taken away at once, the second sees what the first has left.
@@ -300,7 +300,7 @@ async fn counting(transaction: &mut Transaction, person: &str, without: &str) ->
 
 async fn remove(
     transaction: &mut Transaction,
-    by: &Actor,
+    by: &Because,
     person: &str,
     factor: &str,
     now: Timestamp,
@@ -321,8 +321,8 @@ async fn remove(
         Kind::Totp => {}
     }
     failures::forget(transaction, &subject(factor)).await?;
-    let detail = json!({ "factor": factor, "kind": removed.secret.kind().word() });
-    note(transaction, by, "factor.remove", person, detail, now).await?;
+    let detail = by.detail(json!({ "factor": factor, "kind": removed.secret.kind().word() }));
+    note(transaction, &by.by, "factor.remove", person, detail, now).await?;
     Ok(removed)
 }
 

@@ -64,6 +64,8 @@ pub struct ShownPasskey {
     pub authenticator_data: Vec<u8>,
     /// `response.signature`.
     pub signature: Vec<u8>,
+    /// `response.userHandle`, where there is one.
+    pub user_handle: Option<Vec<u8>>,
 }
 
 /// A passkey as it is stored; its name and times are its factor's.
@@ -189,8 +191,11 @@ impl Store {
                     client_data: &shown.client_data,
                     authenticator_data: &shown.authenticator_data,
                     signature: &shown.signature,
+                    user_handle: shown.user_handle.as_deref(),
                 };
-                let used = match authenticate(party, &challenge, &stored.passkey, &answer) {
+                let authenticated =
+                    authenticate(party, &challenge, person.as_bytes(), &stored.passkey, &answer);
+                let used = match authenticated {
                     Ok(used) => used,
                     Err(refusal) => {
                         if refusal == Refusal::Cloned {

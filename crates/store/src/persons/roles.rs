@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use ringfence_model::Sid;
-use ringfence_second_factor::policy::{Demands, Policy};
+use ringfence_second_factor::policy::{Demands, Policy, Strength};
 use serde_json::json;
 
 use super::{Because, find, note};
@@ -167,13 +167,13 @@ impl Store {
                 let upsert = "INSERT INTO policies (account, policy, strong, set_at) VALUES ($1, $2, $3, $4) \
                               ON CONFLICT (account) DO UPDATE SET policy = excluded.policy, \
                               strong = excluded.strong, set_at = excluded.set_at";
-                let (word, strong) = (demands.policy.word(), i64::from(demands.strong));
+                let (word, strong) = (demands.policy.word(), demands.strength.number());
                 transaction.execute(upsert, values![place.text(), word, strong, *now]).await?;
                 // What was trusted under another policy is asked again.
                 super::devices::end_all_of_account(transaction, *place, "the policy was changed", *now)
                     .await?;
                 let audit = NewAudit::new("policy.set", format!("policy {}", place.text()))
-                    .with(by.detail(json!({ "policy": word, "strong": demands.strong })));
+                    .with(by.detail(json!({ "policy": word, "factors": demands.strength.word() })));
                 audit::append(transaction, &by.by, &audit, *now).await?;
                 Ok(())
             })
@@ -244,7 +244,8 @@ fn read_policy(row: &Row) -> Result<AccountPolicy> {
         place: Where::from_text(&place).ok_or_else(|| corrupt(&place))?,
         demands: Demands {
             policy: Policy::from_word(&policy).ok_or_else(|| corrupt(&policy))?,
-            strong: row.int("strong")? != 0,
+            strength: Strength::from_number(row.int("strong")?)
+                .ok_or_else(|| Error::corrupt("policies", "its strength is not known"))?,
         },
         set_at: row.time("set_at")?,
     })

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use ringfence_model::{Actor, Secret, Sid};
-use ringfence_second_factor::device::{Before, Judgement, MOST, SecretHash, Trust};
+use ringfence_second_factor::device::{Before, DeviceKey, Judgement, MOST, Trust, device_of};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -46,7 +46,7 @@ pub struct UserDevice {
 /// What a trusted browser keeps.
 #[derive(Debug, Clone)]
 pub struct DeviceToken {
-    /// `dv_….…`, for a cookie.
+    /// [`DeviceKey::token`], for a cookie.
     pub token: Secret,
     /// Until when it is trusted.
     pub expires_at: Timestamp,
@@ -72,15 +72,16 @@ struct Sealed {
     name: Option<String>,
     address: Option<String>,
     agent: Option<String>,
-    current: String,
+    key: String,
+    current: u32,
     /// With microseconds since 1970, like the one before.
-    next: Option<(String, i64)>,
-    before: Option<(String, i64, String)>,
-    used_up: Vec<String>,
+    next: Option<(u32, i64)>,
+    before: Option<(u32, i64, String)>,
 }
 
 impl Store {
-    /// Whether a browser is trusted for a user; where it is, it gets the next token. See [`Trust::judge`].
+    /// Whether a browser is trusted for a user; where it is, it gets the next token, unless it got one just now. See
+    /// [`Trust::judge`].
     pub async fn use_user_device(
         &self,
         by: &Actor,
@@ -154,35 +155,51 @@ pub(super) async fn present(
     let select = "SELECT * FROM user_devices WHERE id = $1 AND user_id = $2";
     let Some(row) = transaction.find(select, values![id, &user.id]).await? else { return Ok(refused) };
     let known = device(&transaction.keys, &row, policy)?;
-    let trust = read_trust(&transaction.keys, &row, known.expires_at)?;
-    let presented = SecretHash::of(token.expose());
+    let (key, trust) = read_trust(&transaction.keys, &row, known.expires_at)?;
+    let presented = key.number(id, token);
     let from = address.unwrap_or_default();
-    let judgement = trust.judge(&presented, from, now);
+    let judgement = trust.judge(presented, from, now);
+    let about = |known: UserDevice| NewUserDevice {
+        name: known.name,
+        address: address.map(str::to_owned).or(known.address),
+        agent: known.agent,
+    };
     let mut next = None;
-    match judgement {
-        Judgement::Trusted => {
-            let token = new_token(id);
-            let hash = SecretHash::of(token.expose());
-            let trust = trust.seen(&presented, from, now).renewed(hash, now);
-            let about = NewUserDevice {
-                name: known.name,
-                address: address.map(str::to_owned).or(known.address),
-                agent: known.agent,
-            };
-            let sealed = seal(&transaction.keys, id, &about, &trust);
-            let update = "UPDATE user_devices SET sealed = $2, used_at = $3 WHERE id = $1";
-            transaction.execute(update, values![id, sealed, now]).await?;
-            next = Some(DeviceToken { token, expires_at: known.expires_at });
+    match (judgement, presented) {
+        (Judgement::Trusted, Some(presented)) => {
+            let (trust, number) = trust.seen(presented, from, now).renewed(now);
+            next = Some(DeviceToken { token: key.token(id, number), expires_at: known.expires_at });
+            write(transaction, id, &about(known), &key, &trust, now).await?;
         }
-        Judgement::Copied => {
+        (Judgement::JustChanged, Some(presented)) => {
+            let seen = trust.clone().seen(presented, from, now);
+            if seen != trust {
+                write(transaction, id, &about(known), &key, &seen, now).await?;
+            }
+        }
+        (Judgement::Copied, _) => {
             let why = "a token that was used up came again";
             end(transaction, &user.id, Some(id), why, now).await?;
             let detail = json!({ "device": id, "why": why });
             note(transaction, by, "user.device_end", user, detail, now).await?;
         }
-        Judgement::JustChanged | Judgement::Refused => {}
+        _ => {}
     }
     Ok(Presented { judgement, next })
+}
+
+async fn write(
+    transaction: &mut Transaction,
+    id: &str,
+    about: &NewUserDevice,
+    key: &DeviceKey,
+    trust: &Trust,
+    now: Timestamp,
+) -> Result<()> {
+    let sealed = seal(&transaction.keys, id, about, key, trust);
+    let update = "UPDATE user_devices SET sealed = $2, used_at = $3 WHERE id = $1";
+    transaction.execute(update, values![id, sealed, now]).await?;
+    Ok(())
 }
 
 /// Trusts a browser. Where there are too many, the one that was unused for the longest gives way.
@@ -195,19 +212,13 @@ pub(super) async fn trust(
     now: Timestamp,
 ) -> Result<DeviceToken> {
     let id = format!("dv_{}", hex::write(&crate::random::<8>()));
-    let token = new_token(&id);
+    let key = DeviceKey::new(crate::random());
     let expires_at = now.saturating_add(policy.trusted_for()).unwrap_or(Timestamp::MAX);
-    let trust = Trust {
-        expires_at,
-        revoked: false,
-        current: SecretHash::of(token.expose()),
-        next: None,
-        before: None,
-        used_up: Vec::new(),
-    };
+    let trust = Trust::begun(expires_at);
+    let token = key.token(&id, trust.current);
     let insert = "INSERT INTO user_devices (id, user_id, sealed, created_at, used_at, expires_at) \
                   VALUES ($1, $2, $3, $4, $4, $5)";
-    let sealed = seal(&transaction.keys, &id, about, &trust);
+    let sealed = seal(&transaction.keys, &id, about, &key, &trust);
     transaction.execute(insert, values![&id, &user.id, sealed, now, expires_at]).await?;
     let surplus = "UPDATE user_devices SET ended_at = $2, ended_why = 'too many' WHERE id IN (SELECT id \
                    FROM user_devices WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 \
@@ -244,33 +255,24 @@ pub(super) async fn end_of_application(
 
 /// The device that a token is of, if it looks like one of ours: a browser can send anything.
 fn id_of(token: &Secret) -> Option<&str> {
-    let (id, secret) = token.expose().split_once('.')?;
-    let is_hex =
-        |text: &str, digits: usize| text.len() == digits && text.bytes().all(|it| it.is_ascii_hexdigit());
-    (is_hex(id.strip_prefix("dv_")?, 16) && is_hex(secret, 64)).then_some(id)
-}
-
-fn new_token(id: &str) -> Secret {
-    Secret::new(format!("{id}.{}", hex::write(&crate::random::<32>())))
+    let id = device_of(token)?;
+    let digits = id.strip_prefix("dv_")?;
+    (digits.len() == 16 && digits.bytes().all(|it| it.is_ascii_hexdigit())).then_some(id)
 }
 
 fn place(id: &str) -> Place<'_> {
     Place { table: "user_devices", column: "sealed", row: id }
 }
 
-fn seal(keys: &Keyring, id: &str, about: &NewUserDevice, trust: &Trust) -> Vec<u8> {
-    let text = |hash: &SecretHash| hex::write(hash.bytes());
+fn seal(keys: &Keyring, id: &str, about: &NewUserDevice, key: &DeviceKey, trust: &Trust) -> Vec<u8> {
     let sealed = Sealed {
         name: about.name.clone(),
         address: about.address.clone(),
         agent: about.agent.clone(),
-        current: text(&trust.current),
-        next: trust.next.as_ref().map(|(hash, since)| (text(hash), since.as_microsecond())),
-        before: trust
-            .before
-            .as_ref()
-            .map(|it| (text(&it.hash), it.since.as_microsecond(), it.address.clone())),
-        used_up: trust.used_up.iter().map(text).collect(),
+        key: hex::write(key.bytes()),
+        current: trust.current,
+        next: trust.next.map(|(number, since)| (number, since.as_microsecond())),
+        before: trust.before.as_ref().map(|it| (it.number, it.since.as_microsecond(), it.address.clone())),
     };
     keys.seal(place(id), json!(sealed).to_string().as_bytes())
 }
@@ -297,30 +299,18 @@ fn device(keys: &Keyring, row: &Row, policy: UserPolicy) -> Result<UserDevice> {
     })
 }
 
-fn read_trust(keys: &Keyring, row: &Row, expires_at: Timestamp) -> Result<Trust> {
+fn read_trust(keys: &Keyring, row: &Row, expires_at: Timestamp) -> Result<(DeviceKey, Trust)> {
     let sealed = open(keys, row)?;
-    let hash = |text: &str| -> Result<SecretHash> {
-        let bytes = hex::parse(text).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-        bytes
-            .map(SecretHash::from_bytes)
-            .ok_or_else(|| Error::corrupt("user_devices", "a hash has not 32 bytes"))
-    };
+    let key = hex::parse(&sealed.key).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    let key = key.ok_or_else(|| Error::corrupt("user_devices", "a key has not 32 bytes"))?;
     let time = |micros: i64| {
         Timestamp::from_microsecond(micros).map_err(|error| Error::corrupt("user_devices", error.to_string()))
     };
-    let next = sealed.next.map(|(text, since)| Ok::<_, Error>((hash(&text)?, time(since)?))).transpose()?;
+    let next = sealed.next.map(|(number, since)| Ok::<_, Error>((number, time(since)?))).transpose()?;
     let before = sealed
         .before
-        .map(|(text, since, address)| {
-            Ok::<_, Error>(Before { hash: hash(&text)?, since: time(since)?, address })
-        })
+        .map(|(number, since, address)| Ok::<_, Error>(Before { number, since: time(since)?, address }))
         .transpose()?;
-    Ok(Trust {
-        expires_at,
-        revoked: row.maybe_time("ended_at")?.is_some(),
-        current: hash(&sealed.current)?,
-        next,
-        before,
-        used_up: sealed.used_up.iter().map(|text| hash(text)).collect::<Result<_>>()?,
-    })
+    let revoked = row.maybe_time("ended_at")?.is_some();
+    Ok((DeviceKey::new(key), Trust { expires_at, revoked, current: sealed.current, next, before }))
 }

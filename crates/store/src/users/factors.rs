@@ -1,7 +1,8 @@
 //! What users hold: an authenticator application, saved recovery codes. A phone's number is the application's to know.
 //!
 //! Attempts are counted before anything is compared, in the transaction that compares, and the row of failures is locked
-//! meanwhile: of the same code at once one is taken. Failures only ever delay.
+//! meanwhile: of the same code at once one is taken. Failures delay, and a hundred in a row disable the factor: it counts
+//! no more until it is bound anew.
 
 use jiff::{SignedDuration, Timestamp};
 use ringfence_model::Actor;
@@ -36,6 +37,8 @@ pub struct UserFactor {
     pub confirmed_at: Timestamp,
     /// When it was last good.
     pub used_at: Option<Timestamp>,
+    /// Whether it counts no more, after too many wrong codes in a row, until it is bound anew.
+    pub is_disabled: bool,
 }
 
 /// What came of a code that should confirm an authenticator application.
@@ -58,6 +61,17 @@ pub(super) enum Attempt {
     /// The user has no such factor.
     Missing,
     Barred(Timestamp),
+    /// It was wrong too often in a row.
+    Disabled,
+}
+
+impl Attempt {
+    fn barred(barred: Barred) -> Self {
+        match barred {
+            Barred::Until(until) => Self::Barred(until),
+            Barred::BoundAnew => Self::Disabled,
+        }
+    }
 }
 
 impl Store {
@@ -183,7 +197,8 @@ impl Store {
         self.write(data, |(by, tagged, now), transaction| {
             Box::pin(async move {
                 let user = lock(transaction, tagged, *now).await?;
-                let left = codes_left(transaction, &user.id).await?;
+                let row = transaction.find(CODES_LEFT, values![&user.id]).await?;
+                let left = row.map_or(Ok(0), |row| row.count("codes"))?;
                 transaction.execute("DELETE FROM user_codes WHERE user_id = $1", values![&user.id]).await?;
                 if left > 0 {
                     let detail = json!({ "kind": Kind::RecoveryCode.word() });
@@ -196,7 +211,11 @@ impl Store {
     }
 }
 
-/// The kinds of factors that a user has here.
+async fn is_disabled(transaction: &mut Transaction, subject: &str) -> Result<bool> {
+    Ok(failures::look(transaction, subject).await?.is_disabled(Rule::User))
+}
+
+/// The kinds of factors that a user has here, and that count.
 pub(super) async fn kinds(transaction: &mut Transaction, user: &str) -> Result<Vec<Kind>> {
     let select = "SELECT DISTINCT kind FROM user_factors WHERE user_id = $1 AND confirmed_at IS NOT NULL";
     let mut kinds = Vec::new();
@@ -205,14 +224,20 @@ pub(super) async fn kinds(transaction: &mut Transaction, user: &str) -> Result<V
         let unknown = || Error::corrupt(format!("factors of {user}"), format!("`{word}` is no kind"));
         kinds.push(Kind::from_word(&word).ok_or_else(unknown)?);
     }
+    if kinds.contains(&Kind::Totp) && is_disabled(transaction, &totp(user)).await? {
+        kinds.retain(|kind| *kind != Kind::Totp);
+    }
     if codes_left(transaction, user).await? > 0 {
         kinds.push(Kind::RecoveryCode);
     }
     Ok(kinds)
 }
 
-/// How many recovery codes are left.
+/// How many recovery codes are left that count.
 pub(super) async fn codes_left(transaction: &mut Transaction, user: &str) -> Result<u64> {
+    if is_disabled(transaction, &recovery(user)).await? {
+        return Ok(0);
+    }
     let row = transaction.find(CODES_LEFT, values![user]).await?;
     row.map_or(Ok(0), |row| row.count("codes"))
 }
@@ -220,20 +245,21 @@ pub(super) async fn codes_left(transaction: &mut Transaction, user: &str) -> Res
 /// Compares a code of the user's authenticator application. A right one is used up with its step and all before it.
 pub(super) async fn try_totp(
     transaction: &mut Transaction,
+    by: &Actor,
     user: &Locked,
     typed: &str,
     now: Timestamp,
 ) -> Result<Attempt> {
     let subject = totp(&user.id);
-    if let Err(barred) = failures::count(transaction, &subject, Rule::Application, now).await? {
-        return Ok(Attempt::Barred(until(barred)));
+    if let Err(barred) = failures::count(transaction, &subject, Rule::User, now).await? {
+        return Ok(Attempt::barred(barred));
     }
     let select = "SELECT * FROM user_factors WHERE user_id = $1 AND kind = $2 AND confirmed_at IS NOT NULL";
     let row = transaction.find(select, values![&user.id, Kind::Totp.word()]).await?;
     let Some(row) = row else { return Ok(Attempt::Missing) };
     let last = row.maybe_int("last_step")?.map(Step::from_number);
     let Some(step) = read_seed(&transaction.keys, &row)?.check(typed, last, now) else {
-        return Ok(Attempt::Wrong);
+        return wrong(transaction, by, user, Kind::Totp, &subject, now).await;
     };
     let update = "UPDATE user_factors SET last_step = $2, used_at = $3 WHERE id = $1";
     transaction.execute(update, values![row.text("id")?, step.number(), now]).await?;
@@ -244,31 +270,53 @@ pub(super) async fn try_totp(
 /// Compares a recovery code, by its tag. A right one is used up.
 pub(super) async fn try_recovery_code(
     transaction: &mut Transaction,
+    by: &Actor,
     user: &Locked,
     tag: Option<&str>,
     now: Timestamp,
 ) -> Result<Attempt> {
     let subject = recovery(&user.id);
-    if let Err(barred) = failures::count(transaction, &subject, Rule::Application, now).await? {
-        return Ok(Attempt::Barred(until(barred)));
+    if let Err(barred) = failures::count(transaction, &subject, Rule::User, now).await? {
+        return Ok(Attempt::barred(barred));
     }
-    // What has not even the form of one counts like a wrong one.
-    let Some(tag) = tag else { return Ok(Attempt::Wrong) };
     let update = "UPDATE user_codes SET used_at = $3 WHERE tag = $1 AND user_id = $2 AND used_at IS NULL";
-    if transaction.execute(update, values![tag, &user.id, now]).await? == 0 {
-        return Ok(Attempt::Wrong);
+    let is_it = match tag {
+        Some(tag) => transaction.execute(update, values![tag, &user.id, now]).await? > 0,
+        // What has not even the form of one counts like a wrong one.
+        None => false,
+    };
+    if !is_it {
+        return wrong(transaction, by, user, Kind::RecoveryCode, &subject, now).await;
     }
     failures::forget(transaction, &subject).await?;
     Ok(Attempt::Right)
 }
 
+/// What a wrong code comes to: the last that may be wrong in a row disables the factor.
+async fn wrong(
+    transaction: &mut Transaction,
+    by: &Actor,
+    user: &Locked,
+    kind: Kind,
+    subject: &str,
+    now: Timestamp,
+) -> Result<Attempt> {
+    let failures = failures::look(transaction, subject).await?;
+    if !failures.is_disabled(Rule::User) {
+        return Ok(Attempt::Wrong);
+    }
+    let detail = json!({ "kind": kind.word(), "failures": failures.count });
+    note(transaction, by, "user.factor_disable", user, detail, now).await?;
+    Ok(Attempt::Disabled)
+}
+
 /// What failures with the authenticator application are counted under.
-fn totp(user: &str) -> String {
+pub(super) fn totp(user: &str) -> String {
     subject(user, "totp")
 }
 
 /// What failures with recovery codes are counted under.
-fn recovery(user: &str) -> String {
+pub(super) fn recovery(user: &str) -> String {
     subject(user, "recovery-code")
 }
 
@@ -295,7 +343,7 @@ fn read_seed(keys: &Keyring, row: &Row) -> Result<Seed> {
     bytes.map(Seed::new).map_err(|_| Error::corrupt(place(&id).to_string(), "it has not 20 bytes"))
 }
 
-pub(super) fn read(row: &Row) -> Result<UserFactor> {
+pub(super) fn read(row: &Row, is_disabled: bool) -> Result<UserFactor> {
     let kind = row.text("kind")?;
     let unknown = || Error::corrupt("user_factors", format!("`{kind}` is no kind"));
     Ok(UserFactor {
@@ -303,5 +351,6 @@ pub(super) fn read(row: &Row) -> Result<UserFactor> {
         kind: Kind::from_word(&kind).ok_or_else(unknown)?,
         confirmed_at: row.time("confirmed_at")?,
         used_at: row.maybe_time("used_at")?,
+        is_disabled,
     })
 }

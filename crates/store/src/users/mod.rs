@@ -15,6 +15,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 use ringfence_model::{Actor, Sid};
+use ringfence_second_factor::failures::Rule;
 use serde_json::{Value, json};
 
 pub use devices::{DeviceToken, NewUserDevice, UserDevice};
@@ -59,7 +60,7 @@ pub struct User {
     pub has_own_policy: bool,
     /// The factors that count.
     pub factors: Vec<UserFactor>,
-    /// How many recovery codes they have left.
+    /// How many recovery codes they have left that count.
     pub recovery_codes: u64,
 }
 
@@ -87,11 +88,14 @@ impl Store {
         let confirmed = "SELECT * FROM user_factors WHERE user_id = $1 AND confirmed_at IS NOT NULL ORDER BY created_at, id";
         let factors = self.fetch(confirmed, values![&found.id]).await?;
         let left = self.find(factors::CODES_LEFT, values![&found.id]).await?;
+        let left = left.map_or(Ok(0), |row| row.count("codes"))?;
+        let is_totp_disabled = self.failures(&factors::totp(&found.id)).await?.is_disabled(Rule::User);
+        let are_codes_disabled = self.failures(&factors::recovery(&found.id)).await?.is_disabled(Rule::User);
         Ok(User {
             policy: found.policy.unwrap_or(of_all),
             has_own_policy: found.policy.is_some(),
-            factors: factors.iter().map(factors::read).collect::<Result<_>>()?,
-            recovery_codes: left.map_or(Ok(0), |row| row.count("codes"))?,
+            factors: factors.iter().map(|row| factors::read(row, is_totp_disabled)).collect::<Result<_>>()?,
+            recovery_codes: if are_codes_disabled { 0 } else { left },
             id: Some(found.id),
         })
     }
@@ -183,6 +187,10 @@ pub(crate) async fn forget(transaction: &mut Transaction, before: Timestamp, bat
          AND NOT EXISTS (SELECT 1 FROM user_codes WHERE user_id = users.id) \
          AND NOT EXISTS (SELECT 1 FROM user_devices WHERE user_id = users.id) \
          AND NOT EXISTS (SELECT 1 FROM user_sign_ins WHERE user_id = users.id) ORDER BY id LIMIT $2)",
+        // Failures of a factor that counts stay, whatever their age: they are of one row. `user/us_…/…`
+        "DELETE FROM failures WHERE subject IN (SELECT subject FROM failures WHERE last < $1 \
+         AND subject LIKE 'user/%' AND (subject LIKE '%/totp-waiting' \
+         OR NOT EXISTS (SELECT 1 FROM users WHERE id = substr(subject, 6, 19))) ORDER BY subject LIMIT $2)",
     ];
     let mut rows = 0;
     for delete in deletes {

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use ringfence_model::{Actor, Sid};
-use ringfence_second_factor::policy::{Demands, Policy};
+use ringfence_second_factor::policy::{Demands, Policy, Strength};
 use serde_json::{Value, json};
 
 use super::sign_ins::holds;
@@ -24,7 +24,7 @@ pub struct UserPolicy {
 /// What holds where an application has said nothing. A computer is trusted only where the application wishes it.
 impl Default for UserPolicy {
     fn default() -> Self {
-        Self { demands: Demands { policy: Policy::OncePerComputer, strong: false }, trust_days: 30 }
+        Self { demands: Demands { policy: Policy::OncePerComputer, strength: Strength::Any }, trust_days: 30 }
     }
 }
 
@@ -42,11 +42,12 @@ impl UserPolicy {
     /// Whether computers that were trusted under the policy before are asked again: none is trusted any more, or what they
     /// showed is not enough now.
     fn ends_trust_of(self, before: Self) -> bool {
-        !self.trusts() || (self.demands.strong && !before.demands.strong)
+        !self.trusts() || self.demands.strength > before.demands.strength
     }
 
     fn detail(self) -> Value {
-        let Demands { policy, strong } = self.demands;
+        let Demands { policy, strength } = self.demands;
+        let strong = strength != Strength::Any;
         json!({ "policy": policy.word(), "strong": strong, "trust_days": self.trust_days })
     }
 }
@@ -75,11 +76,11 @@ impl Store {
                               VALUES ($1, $2, $3, $4, $5) ON CONFLICT (application) DO UPDATE SET \
                               policy = excluded.policy, strong = excluded.strong, \
                               trust_days = excluded.trust_days, set_at = excluded.set_at";
-                let Demands { policy: word, strong } = policy.demands;
+                let Demands { policy: word, strength } = policy.demands;
                 let bound = values![
                     *application,
                     word.word(),
-                    i64::from(strong),
+                    strength.number(),
                     i64::from(policy.trust_days),
                     *now
                 ];
@@ -114,7 +115,7 @@ impl Store {
                 let bound = values![
                     &user.id,
                     policy.map(|it| it.demands.policy.word()),
-                    policy.map(|it| i64::from(it.demands.strong)),
+                    policy.map(|it| it.demands.strength.number()),
                     policy.map(|it| i64::from(it.trust_days)),
                 ];
                 transaction.execute(update, bound).await?;
@@ -150,5 +151,7 @@ fn read(row: &Row) -> Result<UserPolicy> {
     let corrupt = |why: String| Error::corrupt("policies of an application's users", why);
     let policy = Policy::from_word(&word).ok_or_else(|| corrupt(format!("`{word}` is no policy")))?;
     let trust_days = u16::try_from(row.int("trust_days")?).map_err(|error| corrupt(error.to_string()))?;
-    Ok(UserPolicy { demands: Demands { policy, strong: row.int("strong")? != 0 }, trust_days })
+    let strength = Strength::from_number(row.int("strong")?);
+    let strength = strength.ok_or_else(|| corrupt("its strength is not known".to_owned()))?;
+    Ok(UserPolicy { demands: Demands { policy, strength }, trust_days })
 }

@@ -141,6 +141,8 @@ pub enum NotPassed {
     NoCode,
     /// Too many codes were tried; not before this time.
     Barred(Timestamp),
+    /// Too many codes of the factor were wrong in a row: it counts no more until it is bound anew.
+    Disabled,
 }
 
 /// What of a sign-in is personal, sealed as one value.
@@ -261,15 +263,15 @@ async fn check_one(
     }
     // What is demanded may have grown since it began.
     let demands = holds(transaction, &user).await?.demands;
-    if !sign_in.kinds.contains(&entered.kind) || (demands.strong && !entered.kind.is_strong()) {
+    if !sign_in.kinds.contains(&entered.kind) || !demands.strength.takes(entered.kind) {
         return Ok(SignInChecked::Not(NotPassed::Kind));
     }
     let code = entered.code.expose();
     let attempt = match (entered.kind, sign_in.phone) {
-        (Kind::Totp, _) => factors::try_totp(transaction, &user, code, now).await?,
+        (Kind::Totp, _) => factors::try_totp(transaction, by, &user, code, now).await?,
         (Kind::RecoveryCode, _) => {
             let tag = RecoveryCode::typed(code).map(|code| code.tag(&keys.tags, &user.id));
-            factors::try_recovery_code(transaction, &user, tag.as_deref(), now).await?
+            factors::try_recovery_code(transaction, by, &user, tag.as_deref(), now).await?
         }
         (Kind::Phone, Some(phone)) => {
             let check = Check {
@@ -296,6 +298,7 @@ async fn check_one(
         Attempt::Wrong => (SignInChecked::Wrong, "wrong"),
         Attempt::Missing => (SignInChecked::Not(NotPassed::Kind), "the factor was taken away"),
         Attempt::Barred(until) => (SignInChecked::Not(NotPassed::Barred(until)), "paused"),
+        Attempt::Disabled => (SignInChecked::Not(NotPassed::Disabled), "the factor is disabled"),
     };
     let detail = json!({ "sign_in": sign_in.id, "factor": entered.kind.word(), "why": refused.1 });
     note(transaction, by, "user.refuse", &user, detail, now).await?;

@@ -101,7 +101,7 @@ async fn fill_people(store: &Store) -> Vec<String> {
     let trusted_for = SignedDuration::from_hours(1);
     let device = NewDevice { person, place: Where::Everywhere, address, agent, trusted_for };
     let device = store.trust_device(&by, device, start()).await.unwrap();
-    secrets.push(device.expose().split_once('.').unwrap().1.to_owned());
+    secrets.push(device.expose().rsplit_once('.').unwrap().1.to_owned());
     secrets.extend(
         ["oblonsky", "shcherbatsky", "4155550177", "of kitty's", "of dolly's", "karamazov", "Smerdyakov"]
             .map(str::to_owned),
@@ -132,7 +132,7 @@ async fn fill_users(store: &Store) -> Vec<String> {
     let check = CheckSignIn { user, sign_in, kind: Kind::RecoveryCode, code, trust };
     let checked = store.check_user_sign_in(&by, check, start()).await.unwrap();
     let SignInChecked::Passed { token: Some(token), .. } = checked else { panic!("{checked:?}") };
-    let mut secrets = vec![token.token.expose().split_once('.').unwrap().1.to_owned()];
+    let mut secrets = vec![token.token.expose().rsplit_once('.').unwrap().1.to_owned()];
     for code in codes {
         secrets.extend([code.spelled().to_string(), code.spelled().replace('-', "")]);
     }

@@ -41,7 +41,7 @@ fn makes(authenticator: &Authenticator, challenge: &Challenge) -> NewPasskey {
 fn answer(authenticator: &Authenticator, challenge: &Challenge, counter: u32) -> ShownPasskey {
     let Shown { credential, client_data, authenticator_data, signature } =
         authenticator.shows(&written(challenge.bytes()), counter);
-    ShownPasskey { credential, client_data, authenticator_data, signature }
+    ShownPasskey { credential, client_data, authenticator_data, signature, user_handle: None }
 }
 
 async fn challenge(store: &Store, session: &str, person: &Person, purpose: PasskeyPurpose) -> Challenge {

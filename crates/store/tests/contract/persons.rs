@@ -1,7 +1,7 @@
 use jiff::SignedDuration;
 use ringfence_model::{Actor, Secret, Sid};
 use ringfence_second_factor::failures::{BOUND_ANEW_AFTER, Barred};
-use ringfence_second_factor::policy::{Assurance, Demands, Kind, Policy};
+use ringfence_second_factor::policy::{Assurance, Demands, Kind, Policy, Strength};
 use ringfence_second_factor::recovery::RecoveryCode;
 use ringfence_second_factor::totp::Seed;
 use ringfence_store::{
@@ -28,6 +28,7 @@ on_both! {
     nobody_begins_a_session_of_a_person_who_is_locked,
     a_changed_password_ends_sessions_and_devices,
     a_copied_device_ends_for_both,
+    a_thief_who_uses_a_copy_on_and_on_does_not_wear_off_its_trace,
     a_device_is_one_persons_and_one_accounts,
     of_two_tabs_at_once_one_gets_the_new_secret,
     another_policy_ends_the_trust_in_devices,
@@ -340,6 +341,21 @@ async fn a_copied_device_ends_for_both(world: World) {
     assert_eq!(store.devices(&maria.id, after(13)).await.unwrap(), []);
 }
 
+async fn a_thief_who_uses_a_copy_on_and_on_does_not_wear_off_its_trace(world: World) {
+    let store = &world.store;
+    let maria = maria(store).await;
+    let own = store.trust_device(&operator(), device(&maria, account(1)), start()).await.unwrap();
+    let mut stolen = own.clone();
+    for change in 0..40 {
+        match use_of(store, &stolen, &maria, account(1), change * 11).await {
+            DeviceUsed::Trusted(next) => stolen = next,
+            used => panic!("the copy is as good as the original: {used:?}"),
+        }
+    }
+    assert_eq!(use_of(store, &own, &maria, account(1), 600).await, DeviceUsed::Copied);
+    assert_eq!(use_of(store, &stolen, &maria, account(1), 601).await, DeviceUsed::Refused);
+}
+
 async fn a_device_is_one_persons_and_one_accounts(world: World) {
     let store = &world.store;
     let (maria, other) = (maria(store).await, person(store, "o@example.com", vec![]).await);
@@ -374,7 +390,7 @@ async fn another_policy_ends_the_trust_in_devices(world: World) {
     let maria = maria(store).await;
     let one = store.trust_device(&by, device(&maria, account(1)), start()).await.unwrap();
     let two = store.trust_device(&by, device(&maria, account(2)), start()).await.unwrap();
-    let demands = Demands { policy: Policy::EverySignIn, strong: true };
+    let demands = Demands { policy: Policy::EverySignIn, strength: Strength::NoPhone };
     store.set_policy(&by, account(1), demands, start()).await.unwrap();
     assert_eq!(use_of(store, &one, &maria, account(1), 0).await, DeviceUsed::Refused);
     assert!(matches!(use_of(store, &two, &maria, account(2), 0).await, DeviceUsed::Trusted(_)));

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use ringfence_model::{PhoneNumber, Secret};
 use ringfence_second_factor::device::Judgement;
 use ringfence_second_factor::failures::Rule;
-use ringfence_second_factor::policy::{Demands, Policy};
+use ringfence_second_factor::policy::{Demands, Policy, Strength};
 use ringfence_second_factor::totp::Seed;
 use ringfence_store::{DeviceUsed, Error, FactorSecret, Forget, Purpose, Role, Stage, Where};
 
@@ -17,6 +17,7 @@ on_both! {
     an_answer_that_was_lost_makes_no_thief_of_a_browser,
     two_tabs_at_once_end_nothing,
     a_device_that_was_only_looked_at_keeps_its_secret,
+    many_uses_within_seconds_make_no_thief_of_a_slow_tab,
     the_link_of_an_earlier_mail_is_good_as_long_as_it_says,
     another_password_ends_the_links_to_set_one,
     a_code_sets_a_password_once_and_for_its_owner,
@@ -90,6 +91,23 @@ async fn an_answer_that_was_lost_makes_no_thief_of_a_browser(world: World) {
     // Whoever shows one that was lost has read it on its way.
     assert_eq!(use_of(store, &also_lost, &maria, account(1), 14_400).await, DeviceUsed::Copied);
     assert_eq!(use_of(store, &lost, &maria, account(1), 14_400).await, DeviceUsed::Refused);
+}
+
+async fn many_uses_within_seconds_make_no_thief_of_a_slow_tab(world: World) {
+    let store = &world.store;
+    let maria = maria(store).await;
+    let first = store.trust_device(&operator(), device(&maria, account(1)), start()).await.unwrap();
+    let DeviceUsed::Trusted(next) = use_of(store, &first, &maria, account(1), 0).await else {
+        panic!("it is trusted");
+    };
+    // The browser has it at once, and is handed over to one host after another.
+    for second in 1..9 {
+        assert_eq!(use_of(store, &next, &maria, account(1), second).await, DeviceUsed::JustChanged);
+    }
+    assert_eq!(use_of(store, &first, &maria, account(1), 9).await, DeviceUsed::JustChanged, "a slow tab");
+    assert!(matches!(use_of(store, &next, &maria, account(1), 20).await, DeviceUsed::Trusted(_)));
+    // What was shown a moment ago was seen: the first is used up.
+    assert_eq!(use_of(store, &first, &maria, account(1), 20).await, DeviceUsed::Copied);
 }
 
 async fn two_tabs_at_once_end_nothing(world: World) {
@@ -181,7 +199,7 @@ async fn of_two_factors_that_are_taken_away_at_once_one_stays(world: World) {
     let number = PhoneNumber::parse("+14155550100").unwrap();
     let phone = factor(store, &maria, FactorSecret::Phone(number)).await;
     store.new_recovery_codes(&by, &maria.id, start()).await.unwrap();
-    let demands = vec![Demands { policy: Policy::EverySignIn, strong: false }];
+    let demands = vec![Demands { policy: Policy::EverySignIn, strength: Strength::Any }];
     let removed = all([(store, &totp), (&other_node, &phone)].into_iter().map(|(store, factor)| {
         let (by, demands) = (by.clone(), demands.clone());
         let (person, factor) = (maria.id.clone(), factor.id.clone());
@@ -220,7 +238,7 @@ async fn what_is_decided_about_people_has_its_reason_on_record(world: World) {
     store.lock_person(why, &other.id, false, start()).await.unwrap();
     store.remove_all_factors(why, &other.id, start()).await.unwrap();
     store.remove_person(why, &other.id, start()).await.unwrap();
-    let demands = Demands { policy: Policy::EverySignIn, strong: false };
+    let demands = Demands { policy: Policy::EverySignIn, strength: Strength::Any };
     store.set_policy(why, account(1), demands, start()).await.unwrap();
     let rows = store.audit_rows(None, None, 99).await.unwrap();
     for action in [

@@ -2,7 +2,7 @@
 
 use ringfence_model::{Secret, Sid};
 use ringfence_second_factor::device::Judgement;
-use ringfence_second_factor::policy::{Demands, Kind, Next, Policy};
+use ringfence_second_factor::policy::{Demands, Kind, Next, Policy, Strength};
 use ringfence_second_factor::totp::Seed;
 use ringfence_store::{
     BegunSignIn, CheckSignIn, Forget, NewUserSignIn, NotPassed, SignInChecked, Store, TotpConfirmed,
@@ -16,9 +16,11 @@ on_both! {
     of_one_right_code_at_64_sign_ins_at_once_one_is_passed,
     of_one_recovery_code_at_64_sign_ins_at_once_one_is_passed,
     of_one_token_shown_64_times_at_once_one_is_answered_with_the_next_and_none_is_a_thief,
+    a_copied_token_is_found_however_often_it_was_changed_and_a_burst_is_no_theft,
     a_sign_in_is_passed_once_by_whatever_factor,
     who_demands_more_asks_trusted_browsers_again,
     guesses_at_one_user_are_paused_and_no_other_one_is,
+    a_factor_is_disabled_after_a_hundred_wrong_codes_until_it_is_bound_anew,
     of_many_wrong_codes_at_once_five_are_compared,
     the_oldest_browser_gives_way,
     an_erased_user_leaves_nothing_and_comes_back_as_another,
@@ -159,19 +161,38 @@ async fn of_one_token_shown_64_times_at_once_one_is_answered_with_the_next_and_n
     assert_eq!(owner.device, Some(Judgement::Refused), "the trust ended for both");
 }
 
+async fn a_copied_token_is_found_however_often_it_was_changed_and_a_burst_is_no_theft(world: World) {
+    let store = &world.store;
+    let seed = totp(store, &alice()).await;
+    let own = trusted(store, &seed, 0).await;
+    let newer = begin_at(store, &alice(), Some(&own), 20).await.token.unwrap().token;
+    for second in 21..29 {
+        let again = begin_at(store, &alice(), Some(&newer), second).await;
+        assert_eq!((again.device, again.token.is_none()), (Some(Judgement::JustChanged), true));
+    }
+    let slow = begin_at(store, &alice(), Some(&own), 29).await;
+    assert_eq!(slow.device, Some(Judgement::JustChanged));
+    let mut stolen = newer.clone();
+    for change in 0..40 {
+        stolen = begin_at(store, &alice(), Some(&stolen), 60 + change * 11).await.token.unwrap().token;
+    }
+    assert_eq!(begin_at(store, &alice(), Some(&newer), 800).await.device, Some(Judgement::Copied));
+    assert_eq!(begin_at(store, &alice(), Some(&stolen), 801).await.device, Some(Judgement::Refused));
+}
+
 async fn who_demands_more_asks_trusted_browsers_again(world: World) {
     let store = &world.store;
     let seed = totp(store, &alice()).await;
     let first = trusted(store, &seed, 0).await;
-    let policy = |strong| UserPolicy {
-        demands: Demands { policy: Policy::OncePerComputer, strong },
+    let policy = |strength| UserPolicy {
+        demands: Demands { policy: Policy::OncePerComputer, strength },
         ..UserPolicy::default()
     };
-    store.set_user_policy(&operator(), &alice(), Some(policy(false)), after(60)).await.unwrap();
+    store.set_user_policy(&operator(), &alice(), Some(policy(Strength::Any)), after(60)).await.unwrap();
     let same = begin_at(store, &alice(), Some(&first), 61).await;
     assert!(matches!(same.next, Next::Enter(_)), "the same demand changes nothing");
     let kept = same.token.unwrap().token;
-    store.set_user_policy(&operator(), &alice(), Some(policy(true)), after(62)).await.unwrap();
+    store.set_user_policy(&operator(), &alice(), Some(policy(Strength::NoPhone)), after(62)).await.unwrap();
     let asked = begin_at(store, &alice(), Some(&kept), 63).await;
     assert!(matches!(asked.next, Next::Ask(_)), "{:?}", asked.device);
 }
@@ -224,6 +245,64 @@ async fn guesses_at_one_user_are_paused_and_no_other_one_is(world: World) {
     let still = check_at(store, &sign_ins[5], Kind::Totp, &right, 2).await;
     assert!(matches!(still, SignInChecked::Not(NotPassed::Barred(_))));
     assert!(passed(&check_at(store, &sign_ins[5], Kind::Totp, &seed.code_at(after(30)), 30).await));
+}
+
+async fn a_factor_is_disabled_after_a_hundred_wrong_codes_until_it_is_bound_anew(world: World) {
+    let (store, by, bob) = (&world.store, operator(), user(1, "bob"));
+    let (seed, of_bob) = (totp(store, &alice()).await, totp(store, &bob).await);
+    store_codes(store).await;
+    let hours = |hours: i64| hours * 3_600;
+    let guess = async |kind, hour| {
+        let sign_in = begun(store, 1, hours(hour)).await.remove(0);
+        let code =
+            if kind == Kind::Totp { wrong(&seed.code_at(after(hours(hour)))) } else { "no".to_owned() };
+        check_at(store, &sign_in, kind, &code, hours(hour)).await
+    };
+    // What is right in between counts from one again, and no retention shortens what is counted.
+    for hour in 0..60 {
+        assert!(matches!(guess(Kind::Totp, hour).await, SignInChecked::Wrong), "{hour}");
+    }
+    let sign_in = begun(store, 1, hours(61)).await.remove(0);
+    assert!(passed(&check_at(store, &sign_in, Kind::Totp, &seed.code_at(after(hours(61))), hours(61)).await));
+    for hour in 100..199 {
+        assert!(matches!(guess(Kind::Totp, hour).await, SignInChecked::Wrong), "{hour}");
+        assert!(matches!(guess(Kind::RecoveryCode, hour).await, SignInChecked::Wrong), "{hour}");
+        let later = after(hours(hour) + 60);
+        store.forget(&by, Forget::SignIns, later, 100, later).await.unwrap();
+    }
+    let open = begun(store, 1, hours(250)).await.remove(0);
+    assert!(matches!(guess(Kind::Totp, 250).await, SignInChecked::Not(NotPassed::Disabled)));
+    let right = seed.code_at(after(hours(250)));
+    let refused = check_at(store, &open, Kind::Totp, &right, hours(250)).await;
+    assert!(matches!(refused, SignInChecked::Not(NotPassed::Disabled)), "{refused:?}");
+    let known = store.user(&alice()).await.unwrap();
+    assert_eq!((known.factors[0].is_disabled, known.recovery_codes), (true, 10));
+    // It is asked for no more, and the other one is; until that is disabled as well.
+    let next = begin_at(store, &alice(), None, hours(250)).await.next;
+    assert_eq!(next, Next::Ask(vec![Kind::RecoveryCode]));
+    assert!(matches!(guess(Kind::RecoveryCode, 250).await, SignInChecked::Not(NotPassed::Disabled)));
+    assert_eq!(begin_at(store, &alice(), None, hours(251)).await.next, Next::Bind);
+    assert_eq!(store.user(&alice()).await.unwrap().recovery_codes, 0);
+    let id = known.id.unwrap();
+    let rows = store.audit_rows(Some(&format!("user {id}")), None, 999).await.unwrap();
+    let disabled = rows.iter().filter(|row| row.action == "user.factor_disable");
+    assert_eq!(disabled.map(|row| row.detail["kind"].clone()).collect::<Vec<_>>(), ["recovery-code", "totp"]);
+    // Nobody else notices.
+    let sign_in = begin_at(store, &bob, None, hours(251)).await.sign_in.id;
+    let code = Secret::new(of_bob.code_at(after(hours(251))).as_str());
+    let check = CheckSignIn { user: bob, sign_in, kind: Kind::Totp, code, trust: None };
+    assert!(passed(&store.check_user_sign_in(&by, check, after(hours(251))).await.unwrap()));
+    // Bound anew, they count again.
+    let seed = store.enrol_user_totp(&by, &alice(), after(hours(252))).await.unwrap();
+    let code = seed.code_at(after(hours(252)));
+    let confirmed = store.confirm_user_totp(&by, &alice(), &code, after(hours(252))).await.unwrap();
+    assert_eq!(confirmed, TotpConfirmed::Confirmed);
+    let sign_in = begun(store, 1, hours(253)).await.remove(0);
+    assert!(passed(
+        &check_at(store, &sign_in, Kind::Totp, &seed.code_at(after(hours(253))), hours(253)).await
+    ));
+    store_codes(store).await;
+    assert_eq!(store.user(&alice()).await.unwrap().recovery_codes, 10);
 }
 
 async fn of_many_wrong_codes_at_once_five_are_compared(world: World) {
@@ -286,7 +365,7 @@ async fn an_application_that_is_removed_takes_its_users_along(world: World) {
     let theirs = UserName { application, name: "alice".into() };
     totp(store, &theirs).await;
     totp(store, &alice()).await;
-    let strict = Demands { policy: Policy::EverySignIn, strong: true };
+    let strict = Demands { policy: Policy::EverySignIn, strength: Strength::NoPhone };
     let policy = UserPolicy { demands: strict, ..UserPolicy::default() };
     store.set_application_policy(&by, application, policy, start()).await.unwrap();
     store.remove_application(&by, application, after(1)).await.unwrap();

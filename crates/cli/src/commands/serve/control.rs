@@ -4,12 +4,15 @@
 //! knows of it only what `Hooks` carries, and goes on verifying whatever becomes of it: a database that is away at the
 //! start is waited for in the background.
 
+mod egress;
+
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::{Response, StatusCode};
 use jiff::Timestamp;
+use ringfence_breaker::price_book;
 use ringfence_console::{Console, ConsoleSetup, GateOutcome, RecentRequest, Refusals, RouteCounts};
 use ringfence_control::api::{Api, ApiSetup, EngineSource};
 use ringfence_control::engine::Clients;
@@ -22,11 +25,11 @@ use ringfence_control::user_api::UserApi;
 use ringfence_control::verify::{Verify, VerifySetup};
 use ringfence_gateway::settings::Settings;
 use ringfence_gateway::{
-    AdminApi, Gateway, Hooks, Hosted, Intake, Keys, LearntAccount, Listeners, OnKey, Outcome, StartError,
-    Verdicts,
+    AdminApi, EgressRulesHandle, EgressStore, Gateway, Hooks, Hosted, Intake, Keys, LearntAccount, Listeners,
+    OnKey, Outcome, StartError, Verdicts,
 };
 use ringfence_model::Clock;
-use ringfence_store::{Account, Store};
+use ringfence_store::{Account, Now, Store};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -67,7 +70,7 @@ pub(in crate::commands) fn start(
     _ = keys.set(gateway.keys());
     if let Some(control) = control {
         _ = control.shared.verdicts.set(gateway.verdicts());
-        control.start();
+        control.start(gateway.egress_rules());
     }
     Ok(gateway)
 }
@@ -96,6 +99,8 @@ pub(super) struct Wanted {
     /// What is demanded of people.
     rules: Rules,
     poll_interval: Duration,
+    /// How requests of the egress are priced; nothing where there is none.
+    prices: Option<price_book::Rules>,
     keep: Keep,
     carriers: Vec<Arc<Carrier>>,
 }
@@ -168,6 +173,17 @@ impl ControlPlane {
             admin: Some(self.admin()),
             console: Some(self.console()),
             second_factor: Some(self.second_factor()),
+            egress: Some(self.egress()),
+        }
+    }
+
+    /// The store of the egress.
+    fn egress(&self) -> EgressStore {
+        let (store, woken) = (Arc::clone(&self.shared), Arc::clone(&self.shared));
+        EgressStore {
+            store: Arc::new(move || store.store.get().cloned()),
+            now: Arc::new(|| Now::Database),
+            woken: Arc::new(move || woken.with_node(|node| node.wake())),
         }
     }
 
@@ -274,10 +290,11 @@ impl ControlPlane {
     }
 
     /// Sets it to work.
-    fn start(&mut self) {
-        let wanted = self.wanted.subscribe();
-        let keeper = keep_running(Arc::clone(&self.shared), wanted);
-        self.running = self.runtime.as_ref().map(|runtime| runtime.spawn(keeper));
+    fn start(&mut self, rules: EgressRulesHandle) {
+        let keeper = keep_running(Arc::clone(&self.shared), self.wanted.subscribe());
+        let Some(runtime) = &self.runtime else { return };
+        self.running = Some(runtime.spawn(keeper));
+        runtime.spawn(egress::keep_rules(Arc::clone(&self.shared), self.wanted.subscribe(), rules));
     }
 
     /// Whether the configuration names another store or other keys of it, with which only a restart opens it.
@@ -329,6 +346,7 @@ impl Wanted {
             callback_url: control.trigger_url.clone(),
             rules: control.rules.clone(),
             poll_interval: control.twilio.poll_interval,
+            prices: control.prices.clone(),
             keep: control.store.as_ref().map_or_else(Keep::default, |store| store.keep),
             carriers,
         })
@@ -348,6 +366,7 @@ impl Wanted {
             callback_url,
             rules,
             poll_interval,
+            prices: _,
             keep,
             carriers,
         } = self;
@@ -509,5 +528,11 @@ fn recent(verdicts: Option<&Verdicts>) -> Option<Vec<RecentRequest>> {
 /// An account with its token, for the gate; one that Twilio no longer lists has none that counts.
 fn learnt(account: &Account) -> Option<LearntAccount> {
     let auth_token = account.auth_token.clone().filter(|_| account.gone_at.is_none())?;
-    Some(LearntAccount { sid: account.sid, parent: account.parent, auth_token })
+    Some(LearntAccount {
+        sid: account.sid,
+        parent: account.parent,
+        auth_token,
+        friendly_name: account.friendly_name.clone(),
+        created: account.created,
+    })
 }

@@ -1,6 +1,6 @@
 //! `[console]`, and what is demanded of its people.
 
-use ringfence_second_factor::policy::Policy;
+use ringfence_second_factor::policy::{Policy, Strength};
 
 use ringfence_gateway::settings::Remember;
 
@@ -28,12 +28,27 @@ fn what_nobody_could_reach_or_should_is_refused() {
     }
     for (line, expected) in [
         ("minimum = \"always\"", "it is no policy; write \"disabled\""),
+        ("minimum_factors = \"strong\"", "it is no strength; write \"any\", \"no-phone\" or"),
+        ("minimum_factors = 2", "it is no strength"),
         ("administrators = 1", "it is no policy"),
         ("trust_days = 0", "out of range"),
         ("trust_days = 91", "out of range"),
     ] {
         refused(&format!("{CONSOLE}[second_factor]\n{line}"), expected);
     }
+}
+
+#[test]
+fn passkeys_are_not_demanded_where_no_browser_makes_one() {
+    let demanded = "[second_factor]\nminimum_factors = \"phishing-resistant\"";
+    let at = |url: &str| format!("{CONSOLE}[console]\nurl = \"{url}\"\n{demanded}");
+    refused(&at("https://192.0.2.7"), "browsers make none for this [console] url");
+    let strength = |text: &str| read(text).expect("it is right").control.rules.minimum.strength;
+    assert_eq!(strength(&at("https://a.example")), Strength::PhishingResistant);
+    assert_eq!(strength(&format!("{CONSOLE}{demanded}")), Strength::PhishingResistant, "at localhost");
+    let no_phone = "[second_factor]\nminimum_factors = \"no-phone\"";
+    assert_eq!(strength(&format!("{CONSOLE}{no_phone}")), Strength::NoPhone);
+    assert_eq!(strength(CONSOLE), Strength::Any);
 }
 
 #[test]

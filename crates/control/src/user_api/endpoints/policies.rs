@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::Method;
-use ringfence_second_factor::policy::Demands;
+use ringfence_second_factor::policy::{Demands, Strength};
 use ringfence_store::UserPolicy;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -106,7 +106,9 @@ async fn clear(call: Call<'_>) -> Result<Bytes, Problem> {
 impl From<NewPolicy> for UserPolicy {
     fn from(new: NewPolicy) -> Self {
         let NewPolicy { policy, strong, trust_days } = new;
-        let demands = Demands { policy: policy.into(), strong: strong.unwrap_or_default() };
+        // Users of applications have no passkeys, so nothing stricter is offered here.
+        let strength = if strong.unwrap_or_default() { Strength::NoPhone } else { Strength::Any };
+        let demands = Demands { policy: policy.into(), strength };
         Self { demands, trust_days: trust_days.map_or(Self::default().trust_days, |days| days.0) }
     }
 }

@@ -76,6 +76,7 @@ pub(super) const CHECK: Endpoint = Endpoint {
         Kind::NotThisFactor,
         Kind::NoCode,
         Kind::WrongCode,
+        Kind::FactorDisabled,
         Kind::TooManyFailures,
     ],
     run: |call| Box::pin(check(call)),
@@ -209,6 +210,10 @@ async fn check(call: Call<'_>) -> Result<Bytes, Problem> {
             Err(Problem::new(Kind::NoCode, "none was sent, or its ten minutes are over: send one"))
         }
         SignInChecked::Not(NotPassed::Barred(until)) => Err(paused(until, now)),
+        SignInChecked::Not(NotPassed::Disabled) => Err(Problem::new(
+            Kind::FactorDisabled,
+            "a hundred codes of it were wrong in a row: it counts no more until it is enrolled or made anew",
+        )),
     }
 }
 
@@ -259,7 +264,7 @@ fn not_sent(not: NotSent, now: Timestamp) -> Problem {
             after(Problem::new(Kind::PrefixStopped, detail), until, now)
         }
         NotSent::TooSoon(until) => {
-            let detail = "a code is on its way; the same is sent again after a while";
+            let detail = "a code was sent to this number a moment ago; another text goes out after a while";
             after(Problem::new(Kind::TooSoon, detail), until, now)
         }
         NotSent::Budget(_, until) => {

@@ -1,0 +1,88 @@
+//! `[egress]`, and where it listens.
+
+use ringfence_breaker::price_book::Unknown;
+
+use super::*;
+
+const EGRESS: &str = "[listen]\negress = \"127.0.0.1:8500\"\n[store]\nurl = \"sqlite:a.db\"\n[[account]]\n\
+                      sid = \"AC00000000000000000000000000000000\"\nauth_token = { env = \"TOKEN\" }\n";
+
+#[track_caller]
+fn refused(lines: &str, expected: &str) {
+    let error = read(lines).expect_err(lines).to_string();
+    assert_eq!(error.lines().count(), 1, "one mistake is told once:\n{error}");
+    assert!(error.contains(expected), "{lines}:\n{error}\ndoes not say\n{expected}");
+}
+
+#[test]
+fn an_egress_that_could_let_nothing_out_or_in_clear_is_refused() {
+    refused(&format!("{SOUND}\n[egress]\ntimeout = \"5s\""), "[listen] has no `egress`");
+    refused(&EGRESS.replace("[store]\nurl = \"sqlite:a.db\"\n", ""), "there is no [store]");
+    refused(
+        &EGRESS.replace("127.0.0.1", "0.0.0.0"),
+        "without [tls]: passwords and codes would travel in clear",
+    );
+    let without = EGRESS.split("[[account]]").next().unwrap();
+    refused(without, "no account has an auth token");
+}
+
+#[test]
+fn what_would_be_no_limit_at_all_is_refused() {
+    for (line, expected) in [
+        ("unknown_operations = \"allow\"", "is none of its values"),
+        ("unknown_operations = true", "a text"),
+        ("unknown_price = \"0\"", "nothing is free that nobody knows the price of"),
+        ("unknown_price = \"-1\"", "nothing is free"),
+        ("unknown_price = \"cheap\"", "is no amount"),
+        ("foreign_twiml = \"\"", "is none of its values"),
+        ("call_time = \"10s\"", "is too short"),
+        ("call_time = \"25h\"", "is too long"),
+        ("call_time = \"5h\"", "is longer than `call_time_max`"),
+        ("call_time_max = \"5m\"", "is longer than `call_time_max`"),
+        ("timeout = \"1h\"", "is too long"),
+    ] {
+        refused(&format!("{EGRESS}[egress]\n{line}"), expected);
+    }
+}
+
+#[test]
+fn an_egress_without_a_word_refuses_what_it_does_not_know() {
+    let loaded = read(EGRESS).unwrap();
+    let egress = loaded.settings.egress.unwrap();
+    assert!(
+        !egress.passes_unknown_operations && !egress.passes_foreign_twiml && !egress.passes_unknown_twiml
+    );
+    assert_eq!((egress.accounts.len(), egress.timeout), (1, Duration::from_secs(30)));
+    let prices = loaded.control.prices.unwrap();
+    assert_eq!((prices.unknown, prices.assumed.call_seconds), (Unknown::Refuse, 600));
+    let told: Vec<_> = loaded.warnings.iter().map(|warning| warning.text()).collect();
+    assert!(told.iter().any(|text| text.contains("there is no [[limit]]")), "{told:?}");
+}
+
+#[test]
+fn what_is_passed_is_passed_with_a_warning() {
+    let lines = "[egress]\nunknown_operations = \"pass\"\nforeign_twiml = \"pass\"\nunknown_twiml = \"pass\"\n\
+                 unknown_price = \"0.50\"\ncall_time = \"1h\"\ncall_time_max = \"2h\"\ntimeout = \"5s\"";
+    let loaded = read(&format!("{EGRESS}{lines}")).unwrap();
+    let egress = loaded.settings.egress.unwrap();
+    assert!(egress.passes_unknown_operations && egress.passes_foreign_twiml && egress.passes_unknown_twiml);
+    let prices = loaded.control.prices.unwrap();
+    assert_eq!(prices.unknown, Unknown::Costs("0.5".parse().unwrap()));
+    assert_eq!((prices.assumed.call_seconds, prices.assumed.call_seconds_at_most), (3600, 7200));
+    let passed = loaded.warnings.iter().filter(|warning| warning.text().contains("with \"pass\""));
+    assert_eq!(passed.count(), 3);
+}
+
+#[test]
+fn an_authority_that_somebody_broke_is_refused_and_one_that_is_not_there_yet_is_made_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = format!("{EGRESS}[egress]\nca_folder = {:?}", folder.path());
+    let loaded = read(&lines).unwrap();
+    assert!(loaded.settings.egress.unwrap().authority.is_none());
+    assert_eq!(loaded.control.ca_folder.as_deref(), Some(folder.path()));
+    std::fs::write(folder.path().join("ca.pem"), "no certificate").unwrap();
+    refused(&lines, "its authority cannot be used");
+    std::fs::write(folder.path().join("ca.key"), "no key").unwrap();
+    refused(&lines, "remove ca.pem and ca.key there");
+    refused(&format!("{EGRESS}[egress]\nca_folder = \"\""), "is empty");
+}

@@ -1,0 +1,184 @@
+//! What a priced request can cost at most, and the form that keeps it so.
+
+use ringfence_breaker::charge::{
+    Approval, Body, Call, Lookup, LookupVersion, Message, Purchase, Recipient, Sender, TimeLimit, Unpriced,
+    Verification, VerificationChannel,
+};
+use ringfence_breaker::price_book::NumberType;
+use ringfence_breaker::{Charge, PriceBook};
+use ringfence_model::PhoneNumber;
+use ringfence_twilio::wire::Form;
+
+use super::form::{self, text};
+use super::operation::Priced;
+use super::refusal::Refusal;
+use super::target::Target;
+
+/// A priced request, understood.
+#[derive(Debug)]
+pub(crate) struct Worth {
+    /// What it can cost at most.
+    pub(crate) charge: Charge,
+    /// What is sent in the place of the form that came.
+    pub(crate) form: Form,
+    /// Whom it reaches, as it was typed.
+    pub(crate) to: Option<String>,
+    /// As whom.
+    pub(crate) from: Option<String>,
+    /// The telephone that it reaches.
+    pub(crate) destination: Option<PhoneNumber>,
+}
+
+/// Understands a request. `fields` are its form, or its query where it has no form.
+pub(crate) fn of(
+    priced: Priced,
+    target: &Target<'_>,
+    fields: Form,
+    book: &PriceBook,
+) -> Result<Worth, Refusal> {
+    match priced {
+        Priced::MessageCreate => message(fields, book),
+        Priced::CallCreate => call(&fields, book, false),
+        Priced::ParticipantCreate => call(&fields, book, true),
+        Priced::CallUpdate => call_update(fields),
+        Priced::VerificationStart => verification(fields, book),
+        Priced::VerificationCheck => {
+            let charge = Approval.charge(book).map_err(|why| unpriced(&why))?;
+            Ok(Worth { charge, form: fields, to: None, from: None, destination: None })
+        }
+        Priced::LookupFetch => lookup(target, fields, book),
+        Priced::NumberPurchase => purchase(target, fields, book),
+    }
+}
+
+fn message(fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {
+    let (to, from) = (required(&fields, "To")?, text(&fields, "From"));
+    let service = text(&fields, "MessagingServiceSid").is_some();
+    let recipient = Recipient::parse(to);
+    let body = if text(&fields, "ContentSid").is_some() {
+        Body::Template
+    } else {
+        Body::Text(fields.get("Body").unwrap_or_default())
+    };
+    let message = Message {
+        to: recipient,
+        sender: Sender::of(from, service),
+        messaging_service: service,
+        body,
+        media: fields.all("MediaUrl").filter(|url| !url.is_empty()).count(),
+        smart_encoded: is_true(&fields, "SmartEncoded"),
+        network: None,
+        risk_check: !text(&fields, "RiskCheck").is_some_and(|value| value.eq_ignore_ascii_case("disable")),
+        shorten_urls: is_true(&fields, "ShortenUrls"),
+        scheduled: text(&fields, "ScheduleType").is_some() || text(&fields, "SendAt").is_some(),
+        redacted: text(&fields, "ContentRetention").is_some() || text(&fields, "AddressRetention").is_some(),
+    };
+    let charge = message.charge(book).map_err(|why| unpriced(&why))?;
+    let destination = recipient.phone();
+    let (to, from) = (Some(to.to_owned()), from.map(str::to_owned));
+    Ok(Worth { charge, to, from, destination, form: fields })
+}
+
+fn call(fields: &Form, book: &PriceBook, conference: bool) -> Result<Worth, Refusal> {
+    let (to, from) = (required(fields, "To")?, required(fields, "From")?);
+    let recipient = Recipient::parse(to);
+    let time_limit = match text(fields, "TimeLimit") {
+        Some(text) => {
+            Some(text.parse().map_err(|_| Refusal::Field("TimeLimit is no number of seconds".to_owned()))?)
+        }
+        None => None,
+    };
+    let records = ["Record", "ConferenceRecord"].iter().any(|name| {
+        // A conference is recorded with `record-from-start`, and not with `do-not-record`.
+        text(fields, name)
+            .is_some_and(|value| !matches!(value.to_ascii_lowercase().as_str(), "false" | "do-not-record"))
+    });
+    let call = Call {
+        to: recipient,
+        from: PhoneNumber::parse(from).ok(),
+        time_limit,
+        record: records,
+        machine_detection: text(fields, "MachineDetection").is_some() || is_true(fields, "AsyncAmd"),
+        conference,
+    };
+    let timed = call.charge(book).map_err(|why| unpriced(&why))?;
+    let form = match timed.time_limit {
+        TimeLimit::Asked(_) => fields.clone(),
+        TimeLimit::Set(seconds) => form::with(fields, "TimeLimit", &seconds.to_string()),
+    };
+    let (to, from) = (Some(to.to_owned()), Some(from.to_owned()));
+    Ok(Worth { charge: timed.charge, to, from, destination: recipient.phone(), form })
+}
+
+/// A call was charged for its whole time when it was made; that time may not be changed afterwards.
+fn call_update(fields: Form) -> Result<Worth, Refusal> {
+    if text(&fields, "TimeLimit").is_some() {
+        return Err(Refusal::Field(
+            "TimeLimit is part of what was set aside when the call was made, and cannot be changed"
+                .to_owned(),
+        ));
+    }
+    Ok(Worth { charge: Charge { lines: Vec::new() }, form: fields, to: None, from: None, destination: None })
+}
+
+/// Whether an update does nothing but end a call, which must be possible whatever has tripped.
+pub(crate) fn ends_a_call(fields: &Form) -> bool {
+    let ends = text(fields, "Status").is_some_and(|status| matches!(status, "completed" | "canceled"));
+    ends && fields.pairs().all(|(name, _)| name == "Status")
+}
+
+fn verification(fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {
+    let (to, channel) = (required(&fields, "To")?, required(&fields, "Channel")?);
+    let number = PhoneNumber::parse(to).ok();
+    let channel = VerificationChannel::parse(channel);
+    let charge = Verification { to: number, channel, custom_message: text(&fields, "CustomMessage") }
+        .charge(book)
+        .map_err(|why| unpriced(&why))?;
+    let to = Some(to.to_owned());
+    Ok(Worth { charge, to, from: None, destination: number, form: fields })
+}
+
+fn lookup(target: &Target<'_>, fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {
+    let joined = |names: &[&str]| {
+        let all = fields.pairs().filter(|(name, value)| names.contains(name) && !value.is_empty());
+        all.map(|(_, value)| value).collect::<Vec<_>>().join(",")
+    };
+    let (version, packages) = match target.segments().next() {
+        Some("v1") => (LookupVersion::V1, joined(&["Type", "AddOns"])),
+        _ => (LookupVersion::V2, joined(&["Fields"])),
+    };
+    let charge = Lookup { version, packages: &packages }.charge(book).map_err(|why| unpriced(&why))?;
+    Ok(Worth { charge, form: fields, to: None, from: None, destination: None })
+}
+
+fn purchase(target: &Target<'_>, fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {
+    let number_type = match target.segments().last() {
+        Some("Local.json") => Some(NumberType::Local),
+        Some("Mobile.json") => Some(NumberType::Mobile),
+        Some("TollFree.json") => Some(NumberType::TollFree),
+        _ => None,
+    };
+    let charge = match (text(&fields, "PhoneNumber"), text(&fields, "AreaCode")) {
+        (Some(number), None) => {
+            let number = PhoneNumber::parse(number)
+                .map_err(|_| Refusal::Field("PhoneNumber is no number in E.164".to_owned()))?;
+            Purchase::of_number(number).charge(book)
+        }
+        (None, Some(area)) => Purchase::of_area(area, number_type).charge(book),
+        _ => return Err(Refusal::Field("give either PhoneNumber or AreaCode".to_owned())),
+    };
+    let charge = charge.map_err(|why| unpriced(&why))?;
+    Ok(Worth { charge, form: fields, to: None, from: None, destination: None })
+}
+
+fn required<'f>(fields: &'f Form, name: &str) -> Result<&'f str, Refusal> {
+    text(fields, name).ok_or_else(|| Refusal::Field(format!("the field {name} is missing")))
+}
+
+fn is_true(fields: &Form, name: &str) -> bool {
+    text(fields, name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+}
+
+fn unpriced(why: &Unpriced) -> Refusal {
+    Refusal::UnknownPrice(why.to_string())
+}

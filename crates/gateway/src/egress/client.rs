@@ -1,0 +1,156 @@
+//! Requests to Twilio over HTTP/1.1 and TLS, with connections that are kept.
+//!
+//! Twilio's certificates chain to public authorities; the gate's own client speaks plain HTTP to an application nearby,
+//! which is another task. The one idea: what is known of a failure is whether anything was sent, since a message or a
+//! call is never made twice.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, Uri};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client as Pool;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::time::timeout;
+use tower_service::Service;
+
+/// Why no answer came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// No connection could be made: certainly nothing was sent.
+    NotSent,
+    /// Something may have been sent, and Twilio may have acted.
+    InDoubt,
+}
+
+/// The connections of one worker.
+#[derive(Debug, Clone)]
+pub(crate) struct Client(Pool<Within<HttpsConnector<HttpConnector>>, Full<Bytes>>);
+
+/// For name, TCP and TLS together.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// How long a connection without a request is kept: short, since a request on one that the other side just closed is
+/// in doubt.
+const IDLE: Duration = Duration::from_secs(20);
+const IDLE_CONNECTIONS_MAX: usize = 64;
+
+impl Client {
+    /// A client with this understanding of TLS.
+    pub(crate) fn new(tls: ClientConfig) -> Self {
+        let mut tcp = HttpConnector::new();
+        tcp.set_nodelay(true);
+        tcp.enforce_http(false);
+        // The base decides about TLS: Twilio's own hosts are never asked without it.
+        let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
+        // hyper-util sends a request again only where it has not begun to write it.
+        let pool = Pool::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+            .build(Within { inner: https.wrap_connector(tcp), limit: CONNECT_MAX });
+        Self(pool)
+    }
+
+    /// Sends a request once, and waits for the head of its answer.
+    pub(crate) async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+        within: Duration,
+    ) -> Result<Response<Incoming>, Failure> {
+        match timeout(within, self.0.request(request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => {
+                let failure = if error.is_connect() { Failure::NotSent } else { Failure::InDoubt };
+                tracing::warn!(
+                    error = chain(&error),
+                    sent = failure == Failure::InDoubt,
+                    "Twilio did not answer"
+                );
+                Err(failure)
+            }
+            Err(_) => {
+                tracing::warn!(seconds = within.as_secs(), "Twilio did not answer in time");
+                Err(Failure::InDoubt)
+            }
+        }
+    }
+}
+
+/// TLS 1.2 and 1.3; the authorities that browsers trust, and these.
+pub(crate) fn tls(extra_roots: &[CertificateDer<'static>]) -> Result<ClientConfig, rustls::Error> {
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    for root in extra_roots {
+        roots.add(root.clone())?;
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// An error and its causes, in one line.
+fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        text = format!("{text}: {error}");
+        next = error.source();
+    }
+    text
+}
+
+/// A connector with a time limit on the whole of it.
+#[derive(Debug, Clone)]
+struct Within<C> {
+    inner: C,
+    limit: Duration,
+}
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+
+impl<C> Service<Uri> for Within<C>
+where
+    C: Service<Uri>,
+    C::Error: Into<BoxError>,
+    C::Future: Send + 'static,
+{
+    type Response = C::Response;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<C::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let (connecting, limit) = (self.inner.call(uri), self.limit);
+        Box::pin(async move {
+            match timeout(limit, connecting).await {
+                Ok(connected) => connected.map_err(Into::into),
+                Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, TooSlow(limit)).into()),
+            }
+        })
+    }
+}
+
+/// The connection took too long.
+#[derive(Debug)]
+struct TooSlow(Duration);
+
+impl fmt::Display for TooSlow {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "no connection within {:?}", self.0)
+    }
+}
+
+impl StdError for TooSlow {}

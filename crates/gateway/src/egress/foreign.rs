@@ -1,0 +1,108 @@
+//! TwiML that a request would have Twilio fetch: it must come from a route of the gate.
+//!
+//! A credential that is stolen could make a call for a cent whose `Url` leads to somebody else's TwiML, which dials
+//! wherever it likes. What a route of the gate answers comes from the operator's own application.
+
+use http::{Method, Uri};
+use ringfence_twilio::wire::Form;
+
+use super::form::text;
+use super::refusal::Refusal;
+use crate::route_table::{self, Found};
+use crate::settings::{Mode, Upstream};
+use crate::snapshot::ActiveRoute;
+
+/// Fields whose URL Twilio asks for TwiML, in whatever operation they are. Status callbacks are not among them: what
+/// they answer is not carried out.
+const RUN_TWIML: &[&str] = &[
+    "Url",
+    "FallbackUrl",
+    "VoiceUrl",
+    "VoiceFallbackUrl",
+    "SmsUrl",
+    "SmsFallbackUrl",
+    "InboundRequestUrl",
+    "WaitUrl",
+    "AnnounceUrl",
+    "HoldUrl",
+];
+
+/// Fields whose SID has URLs of its own at Twilio, which nobody here has seen.
+const RUN_ELSEWHERE: &[&str] = &["ApplicationSid", "VoiceApplicationSid", "SmsApplicationSid", "TrunkSid"];
+
+/// The first field that would have Twilio run TwiML from elsewhere. `is_message` says that the request makes a message,
+/// whose `ApplicationSid` is asked for nothing but status callbacks.
+pub(crate) fn check(form: &Form, is_message: bool, routes: &[ActiveRoute]) -> Result<(), Refusal> {
+    for name in RUN_TWIML {
+        if let Some(url) = text(form, name)
+            && !leads_to_a_route(url, &method(form, name), routes)
+        {
+            return Err(Refusal::ForeignTwiml((*name).to_owned()));
+        }
+    }
+    let elsewhere = RUN_ELSEWHERE.iter().find(|name| !is_message && text(form, name).is_some());
+    elsewhere.map_or(Ok(()), |name| Err(Refusal::ForeignTwiml((*name).to_owned())))
+}
+
+/// With which method Twilio will ask: `Method` goes with `Url`, `VoiceMethod` with `VoiceUrl`, POST where none is said.
+fn method(form: &Form, name: &str) -> Method {
+    let stem = name.strip_suffix("RequestUrl").or(name.strip_suffix("Url")).unwrap_or(name);
+    let beside = format!("{stem}Method");
+    match form.get(&beside) {
+        Some(method) if method.eq_ignore_ascii_case("GET") => Method::GET,
+        _ => Method::POST,
+    }
+}
+
+/// Whether a URL leads to a route of the gate, whose application answers. The fragment, in which Twilio takes settings
+/// of its connection, is not part of what is asked.
+pub(crate) fn leads_to_a_route(url: &str, method: &Method, routes: &[ActiveRoute]) -> bool {
+    let url = url.split_once('#').map_or(url, |(url, _)| url);
+    let is_plain =
+        |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'"' | b'<' | b'>' | b'^' | b'`');
+    if !url.bytes().all(is_plain) {
+        return false;
+    }
+    let Ok(uri) = url.parse::<Uri>() else { return false };
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return false };
+    // User and password may come before the host, with an `@` between: the last one ends them for every reader only
+    // where there is one.
+    let authority = authority.as_str();
+    if authority.bytes().filter(|byte| *byte == b'@').count() > 1 {
+        return false;
+    }
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let target = uri.path_and_query().map_or("/", |target| target.as_str());
+    let has_dots = uri.path().split('/').any(|segment| {
+        let segment = segment.to_ascii_lowercase().replace("%2e", ".");
+        segment == "." || segment == ".."
+    });
+    if has_dots {
+        return false;
+    }
+    routes.iter().any(|active| {
+        let public = &active.route.public_url;
+        let authority = public.authority();
+        let shown = public.to_string();
+        // What the public URL has before the path that reaches the gate.
+        let prefix = shown.get(public.scheme().len() + "://".len() + authority.len()..).unwrap_or_default();
+        let answers =
+            matches!(active.route.upstream, Upstream::Application(_)) && active.route.mode == Mode::Enforce;
+        answers
+            && public.scheme().eq_ignore_ascii_case(scheme)
+            && is_same_authority(scheme, &authority, host)
+            && target.strip_prefix(prefix).is_some_and(|target| {
+                let found = route_table::find(routes, host, target, method);
+                matches!(found, Found::Route(found) if found.index == active.index)
+            })
+    })
+}
+
+/// Names have no case, and the port of the scheme may be left out.
+fn is_same_authority(scheme: &str, one: &str, other: &str) -> bool {
+    let port = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
+    let bare = |text: &str| {
+        text.to_ascii_lowercase().strip_suffix(port).map_or(text.to_ascii_lowercase(), str::to_owned)
+    };
+    bare(one) == bare(other)
+}

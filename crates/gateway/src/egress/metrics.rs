@@ -1,0 +1,95 @@
+//! What the egress counts. Labels are operations, outcomes and limits; never an account, a number or a credential.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+/// The metrics of the egress.
+#[derive(Debug, Clone)]
+pub(crate) struct EgressMetrics {
+    requests: Family<RequestLabels, Counter>,
+    admissions: Histogram,
+    would_refuse: Family<LimitLabels, Counter>,
+    in_doubt: Counter,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    operation: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitLabels {
+    limit: String,
+}
+
+/// An admission is a commit, alone or with others: from a fraction of a millisecond to what a slow disk takes.
+const ADMISSION_BUCKETS: [f64; 12] =
+    [0.000_25, 0.000_5, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];
+
+impl EgressMetrics {
+    pub(crate) fn new(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            requests: Family::default(),
+            admissions: Histogram::new(ADMISSION_BUCKETS),
+            would_refuse: Family::default(),
+            in_doubt: Counter::default(),
+        };
+        registry.register(
+            "egress_requests",
+            "Requests to Twilio by operation and by what became of them",
+            metrics.requests.clone(),
+        );
+        registry.register_with_unit(
+            "egress_admission_duration",
+            "How long the store took to set a price aside, or to refuse it",
+            Unit::Seconds,
+            metrics.admissions.clone(),
+        );
+        registry.register(
+            "egress_would_refuse",
+            "Requests that a limit which only watches would have refused",
+            metrics.would_refuse.clone(),
+        );
+        registry.register(
+            "egress_in_doubt",
+            "Requests of which nobody knows whether Twilio carried them out",
+            metrics.in_doubt.clone(),
+        );
+        metrics
+    }
+
+    /// Counts what Twilio answered.
+    pub(super) fn answered(&self, operation: &'static str, status: StatusCode) {
+        let outcome = match status.as_u16() {
+            200..=299 => "answered_2xx",
+            300..=399 => "answered_3xx",
+            400..=499 => "answered_4xx",
+            _ => "answered_5xx",
+        };
+        self.requests.get_or_create(&RequestLabels { operation, outcome }).inc();
+    }
+
+    /// Counts a refusal of ours.
+    pub(super) fn refused(&self, operation: &'static str, outcome: &'static str) {
+        self.requests.get_or_create(&RequestLabels { operation, outcome }).inc();
+    }
+
+    pub(super) fn admission(&self, took: Duration) {
+        self.admissions.observe(took.as_secs_f64());
+    }
+
+    pub(super) fn would_refuse(&self, limit: &str) {
+        self.would_refuse.get_or_create(&LimitLabels { limit: limit.to_owned() }).inc();
+    }
+
+    pub(super) fn in_doubt(&self) {
+        self.in_doubt.inc();
+    }
+}

@@ -1,0 +1,467 @@
+//! The egress: the way of an application's requests to Twilio's REST API, with a credential of ours in the place of
+//! Twilio's, and under the limits.
+//!
+//! The one idea: an application never has Twilio's auth token, so whatever it sends to Twilio passes here; and what costs
+//! something is set aside in the store before it is sent, once.
+//!
+//! ```text
+//! http_rules ─▶ target ─▶ credential ─▶ operation ─▶ scope ─▶ form ─▶ foreign ─▶ charge ─▶ priced ─▶ request ─▶ answer
+//! one reading   host and   looked up     priced,      account,  read     TwiML      worst    set aside,  Twilio's   secrets out,
+//! of the head   raw path   each time     free, never  area, …   once     from here  price    sent once   own token  links back
+//! ```
+//!
+//! Everything that is refused has Twilio's shape ([`refusal`]), one log line without a number or a text, and a counter.
+//! What is absent: no path is normalised, no credential of the caller is passed on, no redirect is followed, nothing is
+//! sent twice, and where the store is away nothing is sent at all.
+
+pub(crate) mod answer;
+pub(crate) mod authority;
+mod charge;
+pub(crate) mod client;
+mod credential;
+mod foreign;
+mod form;
+pub(crate) mod host;
+mod json;
+mod metrics;
+mod operation;
+mod priced;
+mod refusal;
+mod request;
+pub(crate) mod rules;
+mod scope;
+pub(crate) mod settings;
+mod target;
+pub(crate) mod tunnel;
+mod twiml;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, EXPECT, HeaderMap};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response};
+use hyper::body::Incoming;
+use jiff::Timestamp;
+use ringfence_model::{Clock, Sid};
+use ringfence_store::{EgressArea, Now, Store};
+use ringfence_twilio::wire::Form;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use self::credential::{Holder, Presented};
+use self::json::LedBack;
+pub(crate) use self::metrics::EgressMetrics;
+use self::operation::{Class, Found, Operation, Priced};
+use self::refusal::Refusal;
+use self::request::{Head, Outgoing};
+use self::rules::{EgressRules, EgressStore};
+use self::target::Target;
+pub(crate) use self::target::Way;
+use crate::body::{BodyBound, discard_if, read_body};
+use crate::connection::Connection;
+use crate::http_rules;
+use crate::respond::GateBody;
+use crate::snapshot::Snapshot;
+use crate::worker::Worker;
+
+/// Requests in work at once. Each waits for a commit and for Twilio.
+const IN_WORK_MAX: usize = 1024;
+/// A form of Twilio's is a few kilobytes, a template of content some hundred.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// From the end of the head to the last byte of the body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of all bodies that are still arriving.
+const BODY_MEMORY_MAX: usize = 64 * 1024 * 1024;
+
+/// The listener of the egress.
+#[derive(Debug)]
+pub(crate) struct EgressEnd {
+    /// Whether connections begin with a TLS handshake.
+    pub(crate) is_tls: bool,
+    /// Places for connections; no listener takes another's.
+    pub(crate) connections: Arc<Semaphore>,
+    /// Limits and prices; nothing until they are known.
+    pub(crate) rules: ArcSwapOption<EgressRules>,
+    pub(crate) metrics: EgressMetrics,
+    store: Option<EgressStore>,
+    places: Arc<Semaphore>,
+    body_memory: AtomicUsize,
+    clock: Arc<dyn Clock>,
+}
+
+impl EgressEnd {
+    pub(crate) fn new(
+        store: Option<EgressStore>,
+        metrics: EgressMetrics,
+        clock: Arc<dyn Clock>,
+        is_tls: bool,
+        connections_max: usize,
+    ) -> Self {
+        Self {
+            is_tls,
+            connections: Arc::new(Semaphore::new(connections_max)),
+            rules: ArcSwapOption::empty(),
+            metrics,
+            store,
+            places: Arc::new(Semaphore::new(IN_WORK_MAX)),
+            body_memory: AtomicUsize::new(0),
+            clock,
+        }
+    }
+
+    /// What this machine's clock says.
+    fn now(&self) -> Timestamp {
+        let micros = i64::try_from(self.clock.unix_micros()).unwrap_or(i64::MAX);
+        Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX)
+    }
+
+    /// What the clock says by which windows are counted.
+    fn ledger_now(&self) -> Now {
+        self.store.as_ref().map_or(Now::Database, |store| (store.now)())
+    }
+
+    fn wake(&self) {
+        if let Some(store) = &self.store {
+            (store.woken)();
+        }
+    }
+
+    fn store(&self) -> Result<Arc<Store>, Refusal> {
+        self.store.as_ref().and_then(|store| (store.store)()).ok_or(Refusal::StoreAway)
+    }
+}
+
+/// What is known of a request when it is answered, for the log and the counters.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    operation: &'static str,
+    credential: Option<Sid>,
+    account: Option<Sid>,
+}
+
+/// Answers one request. Never fails: every way out is an answer.
+pub(crate) async fn handle(
+    connection: &Arc<Connection>,
+    request: Request<Incoming>,
+    way: Way<'_>,
+) -> Response<GateBody> {
+    let worker = &connection.worker;
+    let end = &worker.shared.egress;
+    let mut known = Known { operation: "none", credential: None, account: None };
+    match answer_one(worker, request, way, &mut known).await {
+        Ok(response) => {
+            end.metrics.answered(known.operation, response.status());
+            response
+        }
+        Err(refusal) => {
+            end.metrics.refused(known.operation, refusal.as_str());
+            log_refusal(&refusal, known, connection.peer);
+            refusal.answer().map(GateBody::full)
+        }
+    }
+}
+
+async fn answer_one(
+    worker: &Arc<Worker>,
+    request: Request<Incoming>,
+    way: Way<'_>,
+    known: &mut Known,
+) -> Result<Response<GateBody>, Refusal> {
+    let (parts, body) = request.into_parts();
+    let deadline = Instant::now() + BODY_TIMEOUT;
+    let may_discard = !parts.headers.contains_key(EXPECT);
+    let snapshot = worker.shared.snapshot.load_full();
+    let taken = match take(worker, &snapshot, &parts, way, known).await {
+        Ok(taken) => taken,
+        Err(refusal) => {
+            discard_if(may_discard, body, deadline).await;
+            return Err(refusal);
+        }
+    };
+    let bound = BodyBound {
+        cap: BODY_BYTES_MAX,
+        deadline,
+        may_discard,
+        memory: &worker.shared.egress.body_memory,
+        memory_max: BODY_MEMORY_MAX,
+    };
+    let body = read_body(body, &bound).await?;
+    let links = own_links(worker, &parts, way)?;
+    pass(worker, &snapshot, &parts, taken, body, links).await
+}
+
+/// A request whose head is understood, of a credential that may make it.
+struct Taken<'a> {
+    target: Target<'a>,
+    holder: Holder,
+    account: Sid,
+    /// Nothing where it is unknown, and passed.
+    operation: Option<Operation>,
+    place: OwnedSemaphorePermit,
+}
+
+/// Everything that the head decides.
+async fn take<'p>(
+    worker: &Worker,
+    snapshot: &Snapshot,
+    parts: &'p Parts,
+    way: Way<'p>,
+    known: &mut Known,
+) -> Result<Taken<'p>, Refusal> {
+    let end = &worker.shared.egress;
+    let head = http_rules::check(parts)?;
+    check_method_override(&parts.headers)?;
+    let target = Target::parse(head.target, head.authority, way)?;
+    let found = operation::find(&parts.method, &target);
+    if let Found::Known(operation) = found {
+        known.operation = operation.name();
+    }
+    let Ok(place) = Arc::clone(&end.places).try_acquire_owned() else { return Err(Refusal::Overloaded) };
+    let store = end.store()?;
+    let holder = Presented::read(&parts.headers)?.look_up(&store, end.now()).await?;
+    known.credential = Some(holder.credential);
+    let settings = snapshot.egress.as_ref().ok_or(Refusal::NotReady("the configuration has no egress"))?;
+    let operation = match found {
+        Found::OtherSpelling => return Err(Refusal::OtherSpelling),
+        Found::Known(operation) if operation.class == Class::Secret => return Err(Refusal::Secret),
+        Found::Known(operation) => Some(operation),
+        Found::Unknown if settings.settings.passes_unknown_operations => None,
+        Found::Unknown => return Err(Refusal::UnknownOperation),
+    };
+    let account = scope::account(&holder, &target)?;
+    known.account = Some(account);
+    scope::area(&holder, operation.map_or(EgressArea::Unknown, |operation| operation.area))?;
+    let is_unpriced = operation.is_some_and(|operation| operation.class == Class::Unpriced);
+    if is_unpriced && !settings.settings.passes_unknown_operations {
+        return Err(Refusal::Unpriced);
+    }
+    Ok(Taken { target, holder, account, operation, place })
+}
+
+/// What some servers take for another method than the request has.
+fn check_method_override(headers: &HeaderMap) -> Result<(), Refusal> {
+    const OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+    let has_one = OVERRIDES.iter().any(|name| headers.contains_key(*name));
+    if has_one { Err(Refusal::BadRequest("method_override")) } else { Ok(()) }
+}
+
+/// Where links lead the caller: here, or, through a tunnel, to Twilio's own names.
+fn own_links(worker: &Worker, parts: &Parts, way: Way<'_>) -> Result<Option<String>, Refusal> {
+    match way {
+        Way::Tunnel(_) => Ok(None),
+        Way::BaseUrl => {
+            let scheme = if worker.shared.egress.is_tls { "https" } else { "http" };
+            let head = http_rules::check_without_body(parts)?;
+            Ok(Some(format!("{scheme}://{}", head.authority)))
+        }
+    }
+}
+
+/// Understands what is asked for, and has it done.
+async fn pass(
+    worker: &Arc<Worker>,
+    snapshot: &Arc<Snapshot>,
+    parts: &Parts,
+    taken: Taken<'_>,
+    body: Bytes,
+    own: Option<String>,
+) -> Result<Response<GateBody>, Refusal> {
+    let Taken { target, holder, account, operation, place } = taken;
+    let egress = snapshot.egress.as_ref().ok_or(Refusal::NotReady("the configuration has no egress"))?;
+    let known = egress.accounts.get(&account).ok_or(Refusal::NoToken)?.clone();
+    let class = operation.map(|operation| operation.class);
+    let query = Form::parse(target.query.unwrap_or_default().as_bytes());
+    scope::named_accounts(&holder, &query)?;
+    let content = Content::read(parts, &target, class, body)?;
+    if let Some(named) = content.fields() {
+        scope::named_accounts(&holder, named)?;
+    }
+    let form = content.form();
+    if parts.method != Method::GET && parts.method != Method::HEAD && form::decides(&query) {
+        return Err(Refusal::BadRequest("form_in_query"));
+    }
+    let settings = &egress.settings;
+    if let Some(form) = form.filter(|_| runs_twiml(&target)) {
+        let is_message = class == Some(Class::Priced(Priced::MessageCreate));
+        if !settings.passes_foreign_twiml {
+            foreign::check(form, is_message, &snapshot.routes)?;
+        }
+        if !settings.passes_unknown_twiml {
+            twiml::check(form, &snapshot.routes)?;
+        }
+    }
+    let outgoing = |fields: Option<&Form>, content: &Content, path_and_query: Option<String>| {
+        let (content_type, body) = content.written(fields);
+        let head = Head {
+            method: &parts.method,
+            target: &target,
+            path_and_query,
+            headers: &parts.headers,
+            content_type,
+            is_file: class == Some(Class::Media),
+        };
+        let client = worker.egress.as_ref().ok_or(Refusal::NotReady("the egress needs a restart"))?;
+        Outgoing::new(client, &settings.twilio, head, body, (account, &known.auth_token), settings.timeout)
+    };
+    let priced = match class {
+        Some(Class::Priced(Priced::CallUpdate)) if form.is_some_and(charge::ends_a_call) => None,
+        Some(Class::Priced(priced)) => Some(priced),
+        _ => None,
+    };
+    let base = settings.twilio.clone();
+    let Some(priced) = priced else {
+        let outgoing = outgoing(form, &content, None)?;
+        let links = LedBack { base: &base, own: own.as_deref() };
+        return send_free(worker, outgoing, class, &links, place).await;
+    };
+    let end = &worker.shared.egress;
+    let rules = end.rules.load_full().ok_or(Refusal::NotReady("limits and prices are not known yet"))?;
+    let book = rules
+        .book(account)
+        .ok_or_else(|| Refusal::UnknownPrice("this account has no price book".to_owned()))?;
+    let fields = if priced == Priced::LookupFetch { query } else { form.cloned().unwrap_or_default() };
+    scope::sender(&holder, priced, &target, &fields)?;
+    scope::destination(&holder, priced, &fields)?;
+    let worth = charge::of(priced, &target, fields, book)?;
+    let outgoing = if priced == Priced::LookupFetch {
+        let query = worth.form.encode();
+        let path = if query.is_empty() { target.path.to_owned() } else { format!("{}?{query}", target.path) };
+        outgoing(None, &content, Some(path))?
+    } else {
+        outgoing(Some(&worth.form), &content, None)?
+    };
+    let patience = settings.timeout;
+    let worker = Arc::clone(worker);
+    // A caller that hangs up leaves this running: what was sent must be answered for.
+    let work = tokio::spawn(async move {
+        let (end, _place) = (&worker.shared.egress, place);
+        let store = end.store()?;
+        let wanted =
+            priced::Wanted { holder: &holder, account, known: &known, priced, worth: &worth, patience };
+        let reservation = priced::admit(end, &store, &rules, end.ledger_now(), &wanted).await?;
+        let links = LedBack { base: &base, own: own.as_deref() };
+        priced::send(end, &store, reservation, priced, outgoing, &links).await
+    });
+    work.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a request of the egress broke off");
+        Err(Refusal::InDoubt)
+    })
+}
+
+/// A request that costs nothing.
+async fn send_free(
+    worker: &Arc<Worker>,
+    outgoing: Outgoing,
+    class: Option<Class>,
+    links: &LedBack<'_>,
+    place: OwnedSemaphorePermit,
+) -> Result<Response<GateBody>, Refusal> {
+    let response = outgoing.send().await.map_err(|failure| match failure {
+        client::Failure::NotSent => Refusal::Unreachable,
+        client::Failure::InDoubt => Refusal::InDoubt,
+    })?;
+    let (parts, body) = response.into_parts();
+    let content = answer::read(&parts, body, class == Some(Class::Media)).await?;
+    let response = answer::pass_on(&parts, content, links)?;
+    // A file keeps its place, and the worker alive, to its end.
+    let worker = Arc::clone(worker);
+    Ok(response.map(|body| body.holding((place, worker))))
+}
+
+/// Whether fields of this product may have Twilio run TwiML. Elsewhere the same names mean other things: what a shortened
+/// link falls back to, say.
+fn runs_twiml(target: &Target<'_>) -> bool {
+    match target.host.product {
+        "messaging" => target.path.starts_with("/v1/Services"),
+        "api" | "voice" => true,
+        _ => false,
+    }
+}
+
+/// The body of a request, understood as far as it must be.
+enum Content {
+    Nothing,
+    Form(Form),
+    /// JSON of the few operations that take it. Its texts, for the SIDs in them; and the bytes as they came.
+    Json(Form, Bytes),
+}
+
+impl Content {
+    fn read(parts: &Parts, target: &Target<'_>, class: Option<Class>, body: Bytes) -> Result<Self, Refusal> {
+        if body.is_empty() {
+            return Ok(Self::Nothing);
+        }
+        if parts.method == Method::GET || parts.method == Method::HEAD {
+            return Err(Refusal::BadRequest("body_of_a_read"));
+        }
+        let kind = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+        let media =
+            kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
+        let may_be_json = target.host.product != "api" && !matches!(class, Some(Class::Priced(_)));
+        match media.as_slice() {
+            b"application/x-www-form-urlencoded" => form::read(&body).map(Self::Form),
+            b"application/json" if may_be_json => {
+                let value: serde_json::Value = serde_json::from_slice(&body)
+                    .map_err(|_| Refusal::Field("the body is no JSON".to_owned()))?;
+                let mut texts = Form::new();
+                collect_texts(&value, &mut texts);
+                Ok(Self::Json(texts, body))
+            }
+            _ => Err(Refusal::ContentType),
+        }
+    }
+
+    fn form(&self) -> Option<&Form> {
+        match self {
+            Self::Form(form) => Some(form),
+            Self::Nothing | Self::Json(..) => None,
+        }
+    }
+
+    /// Everything in it that may name an account.
+    fn fields(&self) -> Option<&Form> {
+        match self {
+            Self::Form(fields) | Self::Json(fields, _) => Some(fields),
+            Self::Nothing => None,
+        }
+    }
+
+    /// As it is sent: a form in our own writing.
+    fn written(&self, form: Option<&Form>) -> (Option<HeaderValue>, Bytes) {
+        const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
+        match (self, form) {
+            (Self::Json(_, bytes), _) => (Some(HeaderValue::from_static("application/json")), bytes.clone()),
+            (_, Some(form)) if !form.is_empty() => (Some(FORM), Bytes::from(form.encode())),
+            _ => (None, Bytes::new()),
+        }
+    }
+}
+
+fn collect_texts(value: &serde_json::Value, texts: &mut Form) {
+    match value {
+        serde_json::Value::String(text) => texts.push("", text.as_str()),
+        serde_json::Value::Array(values) => values.iter().for_each(|value| collect_texts(value, texts)),
+        serde_json::Value::Object(members) => members.values().for_each(|value| collect_texts(value, texts)),
+        _ => {}
+    }
+}
+
+/// One line for each refusal: who, for which account, what and why; no number and no text.
+fn log_refusal(refusal: &Refusal, known: Known, client: IpAddr) {
+    tracing::info!(
+        operation = known.operation,
+        reason = refusal.as_str(),
+        limit = refusal.limit(),
+        credential = known.credential.map(tracing::field::display),
+        account = known.account.map(tracing::field::display),
+        status = refusal.status().as_u16(),
+        code = refusal.code(),
+        client = %client,
+        "refused on the way to Twilio"
+    );
+}

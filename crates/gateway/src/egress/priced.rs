@@ -1,0 +1,235 @@
+//! A request that costs something: set aside, sent once, answered for.
+//!
+//! The one idea: the request is sent only with a [`Reservation`], which only the store makes, and what happened to it is
+//! told the store on every way out. All of it runs in a task of its own, so that a caller who hangs up changes nothing.
+//! What nobody tells any more, since the process was killed, is in doubt after its deadline, which is spent until found.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use jiff::{SignedDuration, Timestamp};
+use ringfence_breaker::{Asked, Scope, ScopedAccount, Why, holds};
+use ringfence_model::Sid;
+use ringfence_store::{Admission, NewReservation, NotAdmitted, Now, Reservation, Sent, Store};
+use tokio::time::{Instant, timeout};
+
+use super::EgressEnd;
+use super::answer::{self, Content};
+use super::charge::Worth;
+use super::client::Failure;
+use super::credential::Holder;
+use super::json::LedBack;
+use super::operation::Priced;
+use super::refusal::Refusal;
+use super::request::Outgoing;
+use super::rules::{EgressRules, KnownAccount};
+use crate::respond::GateBody;
+
+/// For the store to decide, and to be told how it ended.
+const STORE_MAX: Duration = Duration::from_secs(10);
+/// Longer than sending may take: until then a reservation is open and not in doubt.
+const GRACE: SignedDuration = SignedDuration::from_secs(60);
+
+/// Who asks for what, as the store is told.
+pub(crate) struct Wanted<'a> {
+    pub(crate) holder: &'a Holder,
+    pub(crate) account: Sid,
+    pub(crate) known: &'a KnownAccount,
+    pub(crate) priced: Priced,
+    pub(crate) worth: &'a Worth,
+    pub(crate) patience: Duration,
+}
+
+/// Sets aside what a request can cost, or says which limit has no room for it.
+pub(crate) async fn admit(
+    end: &EgressEnd,
+    store: &Store,
+    rules: &EgressRules,
+    now: Now,
+    wanted: &Wanted<'_>,
+) -> Result<Reservation, Refusal> {
+    let begun = Instant::now();
+    let new = reservation(store, rules, wanted).await?;
+    let admitted = timeout(STORE_MAX, store.admit(new, now)).await;
+    end.metrics.admission(begun.elapsed());
+    match admitted {
+        Ok(Ok(Admission::Admitted(reservation))) => {
+            for watched in reservation.watched() {
+                end.metrics.would_refuse(&watched.limit);
+            }
+            Ok(reservation)
+        }
+        Ok(Ok(Admission::Refused(why))) => Err(refused(end, why, now)),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "the store admitted nothing");
+            Err(Refusal::StoreAway)
+        }
+        Err(_) => Err(Refusal::StoreAway),
+    }
+}
+
+async fn reservation(
+    store: &Store,
+    rules: &EgressRules,
+    wanted: &Wanted<'_>,
+) -> Result<NewReservation, Refusal> {
+    let Wanted { holder, account, known, priced, worth, patience } = wanted;
+    let seen = known.seen.as_ref();
+    let looks_at_what_is_seen = |scope: &Scope| matches!(scope, Scope::Name(_) | Scope::NewSubaccounts);
+    if seen.is_none() && rules.limits.iter().any(|applied| looks_at_what_is_seen(&applied.limit.scope)) {
+        return Err(Refusal::NotReady(
+            "this account was not read from Twilio yet, and limits look at its name or age",
+        ));
+    }
+    let asked = Asked {
+        account: ScopedAccount {
+            sid: *account,
+            parent: known.parent,
+            friendly_name: seen.map_or("", |seen| &seen.friendly_name),
+            created: seen.map_or(Timestamp::UNIX_EPOCH, |seen| seen.created),
+        },
+        credential: holder.credential,
+        tenant: holder.scopes.tenant.as_deref(),
+        destination: worth.destination,
+        charge: &worth.charge,
+    };
+    let party = match &worth.to {
+        Some(to) => {
+            let tag = store.party_tag(to, worth.from.as_deref().unwrap_or_default()).await;
+            Some(tag.map_err(|error| {
+                tracing::error!(%error, "the store has no keys for what it remembers of a request");
+                Refusal::StoreAway
+            })?)
+        }
+        None => None,
+    };
+    Ok(NewReservation {
+        credential: holder.credential,
+        account: *account,
+        operation: priced.name().to_owned(),
+        worst: worth.charge.price(),
+        holds: holds(&rules.limits, &asked),
+        limits: Arc::clone(&rules.fingerprint),
+        party,
+        patience: SignedDuration::try_from(*patience).unwrap_or(GRACE).saturating_add(GRACE),
+    })
+}
+
+fn refused(end: &EgressEnd, why: NotAdmitted, now: Now) -> Refusal {
+    let NotAdmitted::Limit { limit, why, until, trips, .. } = why else {
+        return match why {
+            NotAdmitted::CredentialGone => Refusal::Unauthorized,
+            _ => Refusal::NotReady("this node has other limits than were applied"),
+        };
+    };
+    if trips {
+        end.wake();
+    }
+    let now = match now {
+        Now::At(now) => now,
+        Now::Database => end.now(),
+    };
+    let until = until.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
+    match why {
+        Why::Tripped => Refusal::Tripped { limit, until },
+        Why::DoesNotFit => Refusal::DoesNotFit { limit, until },
+        Why::OpenOnly => Refusal::OpenOnly { limit, until: None },
+        Why::NotReadBack => Refusal::NotReadBack,
+    }
+}
+
+/// Sends a request for which something was set aside, and tells the store what became of it.
+pub(crate) async fn send(
+    end: &EgressEnd,
+    store: &Store,
+    reservation: Reservation,
+    priced: Priced,
+    outgoing: Outgoing,
+    links: &LedBack<'_>,
+) -> Result<http::Response<GateBody>, Refusal> {
+    let now = || end.ledger_now();
+    let (parts, body) = match outgoing.send().await {
+        Ok(response) => response.into_parts(),
+        Err(failure) => {
+            let (sent, refusal) = match failure {
+                Failure::NotSent => (Sent::Nothing, Refusal::Unreachable),
+                Failure::InDoubt => (Sent::InDoubt, Refusal::InDoubt),
+            };
+            answer_for(end, store, reservation, sent, now()).await;
+            return Err(refusal);
+        }
+    };
+    let status = parts.status;
+    let content = answer::read(&parts, body, false).await;
+    let sent = became(priced, status, content.as_ref().ok());
+    answer_for(end, store, reservation, sent, now()).await;
+    answer::pass_on(&parts, content?, links)
+}
+
+/// What Twilio's answer says of what was made.
+///
+/// A 4xx is Twilio's word that nothing was, but for 408: a time-out somewhere before it.
+fn became(priced: Priced, status: StatusCode, content: Option<&Content>) -> Sent {
+    if status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT {
+        return Sent::Nothing;
+    }
+    if !status.is_success() {
+        return Sent::InDoubt;
+    }
+    let Some(prefixes) = priced.makes() else { return Sent::Made(None) };
+    let Some(Content::Json(bytes)) = content else { return Sent::InDoubt };
+    let member = if priced == Priced::ParticipantCreate { "call_sid" } else { "sid" };
+    let sid = serde_json::from_slice::<serde_json::Value>(bytes).ok().and_then(|answer| {
+        let sid = Sid::parse(answer.get(member)?.as_str()?).ok()?;
+        prefixes.iter().any(|prefix| sid.is(prefix)).then_some(sid)
+    });
+    sid.map_or(Sent::InDoubt, |sid| Sent::Made(Some(sid)))
+}
+
+/// Tells the store. Where that fails, the reservation's deadline says what is to be thought of it.
+async fn answer_for(end: &EgressEnd, store: &Store, reservation: Reservation, sent: Sent, now: Now) {
+    let id = reservation.id().to_owned();
+    if sent == Sent::InDoubt {
+        end.metrics.in_doubt();
+    }
+    match timeout(STORE_MAX, store.sent(reservation, sent, now)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(reservation = id, %error, "how a request ended could not be noted"),
+        Err(_) => tracing::error!(reservation = id, "how a request ended could not be noted in time"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn json(text: &'static str) -> Content {
+        Content::Json(Bytes::from_static(text.as_bytes()))
+    }
+
+    #[test]
+    fn what_twilio_answered_says_what_was_made() {
+        let sid = Sid::new(*b"SM", 7);
+        let made = Some(json("{\"sid\":\"SM00000000000000000000000000000007\"}"));
+        let of = |status: u16, content: &Option<Content>| {
+            became(Priced::MessageCreate, StatusCode::from_u16(status).unwrap(), content.as_ref())
+        };
+        assert_eq!(of(201, &made), Sent::Made(Some(sid)));
+        for status in [400, 401, 403, 404, 429, 499] {
+            assert_eq!(of(status, &made), Sent::Nothing, "{status}");
+        }
+        for status in [100, 301, 307, 408, 500, 502, 503, 504] {
+            assert_eq!(of(status, &made), Sent::InDoubt, "{status}");
+        }
+        let others =
+            ["{}", "{\"sid\":\"CA00000000000000000000000000000007\"}", "<"].map(|text| Some(json(text)));
+        for odd in others.into_iter().chain([None, Some(Content::Nothing)]) {
+            assert_eq!(of(201, &odd), Sent::InDoubt, "{odd:?}");
+        }
+        let lookup = became(Priced::LookupFetch, StatusCode::OK, Some(&json("{}")));
+        assert_eq!(lookup, Sent::Made(None), "it has no SID");
+    }
+}

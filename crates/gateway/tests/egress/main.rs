@@ -1,0 +1,12 @@
+//! The egress as an application and Twilio meet it: real sockets, a real store, a Twilio that is scripted or the sandbox,
+//! and everything that somebody with a stolen credential would try.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests may fail like tests")]
+
+mod answers;
+mod credentials;
+mod foreign;
+mod paths;
+mod priced;
+mod sandbox;
+mod tunnel;
+mod world;

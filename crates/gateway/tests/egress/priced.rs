@@ -1,0 +1,310 @@
+//! Money: set aside before, sent once, answered for.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use ringfence_gateway::settings::Settings;
+use ringfence_store::EgressArea;
+use ringfence_testkit::{RawClient, RawUpstream, Upstream, read_request};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::world::{
+    ACCOUNT, CALL, FROM, MESSAGE, Setup, TO, World, answer, book, calls, encoded, form, json_answer, limit,
+    message, request,
+};
+
+fn timeout(within: Duration) -> Box<dyn FnOnce(&mut Settings)> {
+    Box::new(move |settings| settings.egress.as_mut().unwrap().timeout = within)
+}
+
+async fn states(world: &World) -> Vec<(String, Option<String>)> {
+    let open = world.store.open_reservations(None, 100).await.unwrap();
+    open.iter().map(|it| (it.state.word().to_owned(), it.resource.map(|sid| sid.to_string()))).collect()
+}
+
+#[tokio::test]
+async fn the_message_that_does_not_fit_is_refused_before_it_is_sent_and_the_one_before_it_is_not() {
+    let world = World::limited(vec![limit("three dollars", "3")]).await;
+    let key = world.key().await;
+    for _ in 0..3 {
+        assert_eq!(world.message(&key).await.status, 201);
+    }
+    let refused = world.message(&key).await;
+    let body: Value = serde_json::from_slice(&refused.body).unwrap();
+    // All three are still open: they may yet turn out cheaper.
+    assert_eq!((refused.status, &body["code"]), (429, &json!(84032)), "{body}");
+    assert!(body["message"].as_str().unwrap().contains("three dollars"), "it names the limit: {body}");
+    assert!(refused.header("retry-after").is_some());
+    assert_eq!(world.requests().len(), 3);
+    assert_eq!(world.reserved("three dollars").await.to_string(), "3");
+}
+
+#[tokio::test]
+async fn what_could_never_fit_is_refused_for_good_and_wakes_who_acts_on_it() {
+    let world = World::limited(vec![limit("half a dollar", "0.5")]).await;
+    let key = world.key().await;
+    world.assert_refused(&world.message(&key).await, 403, 84030);
+    assert_eq!(world.woken.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_limit_that_only_watches_lets_pass_and_counts() {
+    let mut watching = limit("watching", "0.5");
+    watching.enforce = false;
+    let world = World::limited(vec![watching]).await;
+    let key = world.key().await;
+    assert_eq!(world.message(&key).await.status, 201);
+    assert_eq!(world.metric("ringfence_egress_would_refuse_total{limit=\"watching\"}").await, 1);
+}
+
+#[tokio::test]
+async fn a_segment_more_costs_a_segment_more() {
+    let world = World::new().await;
+    let key = world.key().await;
+    let long = format!("To={}&From={}&Body={}", encoded(TO), encoded(FROM), "x".repeat(161));
+    assert_eq!(world.send(message(&key, &long)).await.status, 201);
+    assert_eq!(world.reserved("daily").await.to_string(), "2");
+    let huge = format!("To={}&From={}&Body={}", encoded(TO), encoded(FROM), "x".repeat(100_000));
+    let refused = world.send(message(&key, &huge)).await;
+    assert_ne!(refused.status, 201, "it does not fit, however long it is");
+    assert_eq!(world.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn what_has_no_price_is_refused() {
+    let world = World::new().await;
+    let key = world.key().await;
+    for to in ["4155550100", "", "client:alice@x", "+371 2000", "+1 415 555 0100", "9999999999999999999999"] {
+        let form = format!("To={}&From={}&Body=x", encoded(to), encoded(FROM));
+        let refused = world.send(message(&key, &form)).await;
+        let code = if to.is_empty() { (400, 84007) } else { (403, 84022) };
+        world.assert_refused(&refused, code.0, code.1);
+    }
+    let negative = format!("To={}&From={}&TimeLimit=-5&Twiml=<Response/>", encoded(TO), encoded(FROM));
+    let refused = world.send(request(&key, "POST", &calls(ACCOUNT), &negative)).await;
+    world.assert_refused(&refused, 400, 84007);
+}
+
+#[tokio::test]
+async fn before_limits_and_prices_are_known_nothing_that_costs_something_is_sent() {
+    let world =
+        World::before(crate::world::twilio().await, Setup { has_rules: false, ..Setup::default() }).await;
+    let key = world.key().await;
+    world.assert_refused(&world.message(&key).await, 503, 84042);
+    world.put_rules(book()).await;
+    assert_eq!(world.message(&key).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_node_with_other_limits_than_were_applied_sends_nothing() {
+    let world = World::new().await;
+    let key = world.key().await;
+    world.store.apply_limits(&crate::world::operator(), vec![], world.clock.now()).await.unwrap();
+    world.assert_refused(&world.message(&key).await, 503, 84042);
+}
+
+#[tokio::test]
+async fn the_form_arrives_as_it_was_meant_and_a_call_never_without_a_time_limit() {
+    let world = World::new().await;
+    let key = world.key().await;
+    let sent = format!(
+        "To={}&From={}&Body=a%20b%2Bc&MediaUrl=x&StatusCallback=y&MediaUrl=z",
+        encoded(TO),
+        encoded(FROM)
+    );
+    assert_eq!(world.send(message(&key, &sent)).await.status, 201);
+    let form =
+        |more: &str| format!("To={}&From={}&Twiml=%3CResponse%2F%3E{more}", encoded(TO), encoded(FROM));
+    for more in ["", "&TimeLimit=60", "&TimeLimit=999999"] {
+        let response = world.send(request(&key, "POST", &calls(ACCOUNT), &form(more))).await;
+        assert_eq!(response.status, 201, "{}", response.text());
+    }
+    let bodies: Vec<_> =
+        world.requests().iter().map(|it| String::from_utf8(it.body.to_vec()).unwrap()).collect();
+    assert_eq!(bodies[0], sent.replace("%20", "+"));
+    assert_eq!(bodies[1], form("&TimeLimit=600"));
+    assert_eq!(bodies[2], form("&TimeLimit=60"));
+    assert_eq!(bodies[3], form("&TimeLimit=14400"));
+    assert_eq!(world.requests()[1].header("content-type"), Some("application/x-www-form-urlencoded"));
+}
+
+#[tokio::test]
+async fn a_call_can_be_ended_whatever_has_tripped_and_not_made_longer() {
+    let world = World::limited(vec![limit("half a dollar", "0.5")]).await;
+    let key = world.key().await;
+    assert_eq!(world.message(&key).await.status, 403, "it trips");
+    let update = format!("/api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/Calls/{CALL}.json");
+    let response = world.send(request(&key, "POST", &update, "Status=completed")).await;
+    assert_eq!(response.status, 201, "{}", response.text());
+    for form in ["TimeLimit=14400", "Status=completed&TimeLimit=14400"] {
+        let refused = world.send(request(&key, "POST", &update, form)).await;
+        assert_eq!(refused.status, 400, "{}", refused.text());
+    }
+    assert_eq!(world.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn twilio_s_answer_says_what_is_kept_of_a_reservation() {
+    for (status, body, left) in [
+        (201, json!({ "sid": MESSAGE }), vec![("sent".to_owned(), Some(MESSAGE.to_owned()))]),
+        (400, json!({ "code": 21211 }), vec![]),
+        (429, json!({ "code": 20429 }), vec![]),
+        (500, json!({ "code": 20500 }), vec![("in-doubt".to_owned(), None)]),
+        (503, json!({}), vec![("in-doubt".to_owned(), None)]),
+        (201, json!({ "no": "sid" }), vec![("in-doubt".to_owned(), None)]),
+    ] {
+        let upstream = Upstream::start(move |_| {
+            let answer = json_answer(status, &body);
+            async move { answer }
+        });
+        let world = World::before(upstream.await, Setup::default()).await;
+        let key = world.key().await;
+        assert_eq!(world.message(&key).await.status, status);
+        assert_eq!(states(&world).await, left, "{status}");
+        let reserved = if left.is_empty() { "0" } else { "1" };
+        assert_eq!(world.reserved("daily").await.to_string(), reserved, "{status}");
+        assert_eq!(world.requests().len(), 1, "it is sent once");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_connection_made_nothing() {
+    // A port that was free a moment ago.
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let world = World::at(address, Setup::default()).await;
+    let key = world.key().await;
+    world.assert_refused(&world.message(&key).await, 502, 84050);
+    assert_eq!(states(&world).await, []);
+    assert_eq!(world.reserved("daily").await.to_string(), "0");
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_come_leaves_it_in_doubt_and_it_is_never_sent_again() {
+    let silent = RawUpstream::silent().await;
+    let setup = Setup { change: timeout(Duration::from_millis(300)), ..Setup::default() };
+    let world = World::at(silent.address(), setup).await;
+    let key = world.key().await;
+    world.assert_refused(&world.message(&key).await, 504, 84051);
+    assert_eq!(states(&world).await, [("in-doubt".to_owned(), None)]);
+    assert_eq!(silent.connections(), 1);
+    assert_eq!(world.reserved("daily").await.to_string(), "1", "in doubt means spent");
+    assert_eq!(world.metric("ringfence_egress_in_doubt_total").await, 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_after_the_request_leaves_it_in_doubt_and_it_is_never_sent_again() {
+    let breaking = RawUpstream::start(|_, mut stream| async move {
+        read_request(&mut stream).await;
+    })
+    .await;
+    let world = World::at(breaking.address(), Setup::default()).await;
+    let key = world.key().await;
+    world.assert_refused(&world.message(&key).await, 504, 84051);
+    assert_eq!(states(&world).await, [("in-doubt".to_owned(), None)]);
+    assert_eq!(breaking.connections(), 1, "it is sent once");
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_leaves_it_in_doubt() {
+    let cut = RawUpstream::replying(
+        "HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{\"sid\":\"SM",
+    )
+    .await;
+    let world = World::at(cut.address(), Setup::default()).await;
+    let key = world.key().await;
+    let response = world.message(&key).await;
+    assert_eq!(response.status, 502);
+    assert_eq!(states(&world).await, [("in-doubt".to_owned(), None)]);
+}
+
+#[tokio::test]
+async fn a_caller_that_hangs_up_leaves_what_was_sent_answered_for() {
+    let (go, waiting) = watch::channel(false);
+    let (begun, mut begin) = watch::channel(false);
+    let upstream = Upstream::start(move |request| {
+        let mut waiting = waiting.clone();
+        begun.send_replace(true);
+        async move {
+            waiting.wait_for(|go| *go).await.unwrap();
+            answer(&request)
+        }
+    });
+    let world = World::before(upstream.await, Setup::default()).await;
+    let key = world.key().await;
+    let mut client = RawClient::connect(world.address()).await.unwrap();
+    client.send(message(&key, &form())).await.unwrap();
+    begin.wait_for(|begun| *begun).await.unwrap();
+    drop(client);
+    go.send_replace(true);
+    let expected = [("sent".to_owned(), Some(MESSAGE.to_owned()))];
+    for _ in 0..500 {
+        if states(&world).await == expected {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{:?}", states(&world).await);
+}
+
+#[tokio::test]
+async fn concurrent_requests_around_the_last_dollar_admit_exactly_what_fits() {
+    let world = World::limited(vec![limit("ten dollars", "10")]).await;
+    let key = world.key().await;
+    let (address, request) = (world.address(), message(&key, &form()));
+    let tasks: Vec<_> = (0..40)
+        .map(|_| {
+            let request = request.clone();
+            tokio::spawn(async move {
+                RawClient::connect(address).await.unwrap().exchange(request).await.unwrap().status
+            })
+        })
+        .collect();
+    let mut sent = 0;
+    for task in tasks {
+        sent += usize::from(task.await.unwrap() == 201);
+    }
+    assert_eq!((sent, world.requests().len()), (10, 10));
+    assert_eq!(world.reserved("ten dollars").await.to_string(), "10");
+    assert_eq!(world.store.check_ledger().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn lookups_numbers_and_verifications_are_set_aside_too() {
+    let world = World::with(|_| {}).await;
+    let key = world.key_with(|scopes| scopes.operations = EgressArea::ALL.into_iter().collect()).await;
+    let verify = "/verify.twilio.com/v2/Services/VA00000000000000000000000000000001";
+    for (method, target, form) in [
+        (
+            "GET",
+            "/lookups.twilio.com/v2/PhoneNumbers/%2B14155550100?Fields=line_type_intelligence".to_owned(),
+            "",
+        ),
+        ("POST", format!("{verify}/Verifications"), "To=%2B14155550100&Channel=sms"),
+        ("POST", format!("{verify}/VerificationCheck"), "To=%2B14155550100&Code=123456"),
+        (
+            "POST",
+            format!("/api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/IncomingPhoneNumbers.json"),
+            "PhoneNumber=%2B14155550100",
+        ),
+    ] {
+        let before = world.reserved("daily").await;
+        let response = world.send(request(&key, method, &target, form)).await;
+        assert_eq!(response.status, 200, "{target}: {}", response.text());
+        assert!(world.reserved("daily").await > before, "{target}");
+    }
+    assert!(world.requests()[0].target.ends_with("?Fields=line_type_intelligence"));
+}
+
+#[tokio::test]
+async fn what_became_of_requests_is_counted() {
+    let world = World::new().await;
+    let key = world.key().await;
+    world.message(&key).await;
+    let line = "ringfence_egress_requests_total{operation=\"messages.create\",outcome=\"answered_2xx\"}";
+    assert_eq!(world.metric(line).await, 1);
+    world.send(request(&key, "GET", "/api.twilio.com/2010-04-01/Accounts.json", "")).await;
+    let line = "ringfence_egress_requests_total{operation=\"read\",outcome=\"other_account\"}";
+    assert_eq!(world.metric(line).await, 1);
+    assert_eq!(world.metric("ringfence_egress_admission_duration_seconds_count").await, 1);
+}
