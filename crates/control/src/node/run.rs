@@ -57,8 +57,7 @@ impl Job {
             Self::Forget => Duration::from_hours(1),
             Self::Reseal => Duration::from_mins(1),
             // With the three minutes that a second factor may take, an owner hears of it within four.
-            Self::SignIns => Duration::from_secs(10),
-            Self::Ledger => Duration::from_secs(10),
+            Self::SignIns | Self::Ledger => Duration::from_secs(10),
         }
     }
 }
