@@ -5,8 +5,8 @@
 //! shown is a view of `control`, what is done is a method of its engine: the same as on the command line and in the API.
 //!
 //! Pages are whole documents, rendered here, and work without a script; a small one keeps the overview fresh, another carries
-//! passkeys. A GET
-//! changes nothing. It knows requests and answers whole; who listens, and how they come over a socket, is the gateway's.
+//! passkeys. A GET changes nothing. It knows requests and answers whole; who listens, and how they come over a socket, is the
+//! gateway's.
 //!
 //! # The modules
 //!

@@ -42,7 +42,8 @@
   const ask = async (path, csrf) => {
     const answer = await fetch(path, { method: "POST", body: new URLSearchParams({ csrf }), redirect: "error" });
     const isJson = (answer.headers.get("content-type") ?? "").startsWith("application/json");
-    const told = isJson ? await answer.json() : { refused: "This page is out of date. Load it again." };
+    const told = isJson ? await answer.json()
+      : { refused: answer.status === 403 ? "This page is out of date. Load it again." : "Ringfence does not answer. Try again in a moment." };
     if (!answer.ok) throw Object.assign(new Error(told.refused), { isOurs: true });
     return told;
   };

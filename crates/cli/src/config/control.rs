@@ -189,8 +189,14 @@ fn can_be_held(typed: &Typed<'_>, accounts: &[Account], problems: &mut Problems)
              `parent` for each",
             problems,
         ),
-        Scope::Parent | Scope::All | Scope::Subaccounts | Scope::NewSubaccounts | Scope::Name(_) => {}
-        Scope::Tenant(_) | Scope::Credential(_) | Scope::Destination(_) => {}
+        Scope::Parent
+        | Scope::All
+        | Scope::Subaccounts
+        | Scope::NewSubaccounts
+        | Scope::Name(_)
+        | Scope::Tenant(_)
+        | Scope::Credential(_)
+        | Scope::Destination(_) => {}
         Scope::Account(sid) => match accounts.iter().find(|account| account.is(*sid)) {
             None if finds_some => {}
             None => table.wrong(
@@ -238,9 +244,14 @@ pub(super) fn can_suspend(typed: &Typed<'_>, sid: Sid, accounts: &[Account]) -> 
     let may_hold = match &typed.limit.scope {
         Scope::Account(other) => *other == sid,
         Scope::Parent => false,
-        Scope::Subaccounts | Scope::NewSubaccounts | Scope::Name(_) | Scope::All => is_child,
         // Whoever uses the egress may be any account.
-        Scope::Tenant(_) | Scope::Credential(_) | Scope::Destination(_) => is_child,
+        Scope::Subaccounts
+        | Scope::NewSubaccounts
+        | Scope::Name(_)
+        | Scope::All
+        | Scope::Tenant(_)
+        | Scope::Credential(_)
+        | Scope::Destination(_) => is_child,
     };
     may_hold && typed.limit.enforce && typed.limit.then.contains(&Action::Suspend)
 }

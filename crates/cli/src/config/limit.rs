@@ -8,6 +8,7 @@ mod amount;
 mod egress;
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use ringfence_breaker::{Action, Limit, Measure, NamePattern, Per, Probe, Reset, Scope, Window};
 use ringfence_model::{Amount, Sid};
@@ -310,7 +311,7 @@ fn scope(field: Field<'_>, problems: &mut Problems) -> Option<Scope> {
 fn scope_in_words(field: Field<'_>, problems: &mut Problems) -> Option<Scope> {
     const FORM: &str = "a friendly name in which * stands for any characters, such as \"customer-*\"";
     let table = field.table(&SCOPE, &[], SCOPE_FORM, problems)?;
-    if let Some(scope) = egress::scope(&table, problems) {
+    if let ControlFlow::Break(scope) = egress::scope(&table, problems) {
         return scope;
     }
     let name = table.required("name", FORM, problems)?;

@@ -148,9 +148,11 @@ async fn a_passkey_is_bound_with_a_name_and_signs_in() {
     let world = World::at_its_address().await;
     let owner = world.owner().await;
     let authenticator = authenticator(*b"cred");
-    let page = binds(&owner, &authenticator, "  ").await;
-    assert_eq!(page.status, 422);
-    page.says("Give the passkey a name of at most 64 characters.");
+    for name in ["", "  ", "two\nlines", &"x".repeat(65)] {
+        let page = binds(&owner, &authenticator, name).await;
+        assert_eq!(page.status, 422, "{name:?}");
+        page.says("Give the passkey a name of one line and at most 64 characters.");
+    }
     let page = binds(&owner, &authenticator, "<b>Maria's phone").await;
     assert_eq!((page.status, page.header("location")), (303, "/bind/factors"));
     for path in ["/security", "/bind/factors"] {

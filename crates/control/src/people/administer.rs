@@ -125,7 +125,7 @@ impl People {
             self.relying_party()?;
         }
         let own = self.kinds(&session.person).await?;
-        if session.place == place && self.left_out_by(demands, &own) {
+        if session.place == place && is_left_out(demands, &own) {
             return Err(Refused::Invalid("you have no factor yourself that this would take: bind one first"));
         }
         let before = self.left_out(place).await?;
@@ -148,19 +148,19 @@ impl People {
                 continue;
             }
             let (demands, kinds) = (self.demands(&person, place).await?, self.kinds(&person).await?);
-            if self.left_out_by(demands, &kinds) {
+            if is_left_out(demands, &kinds) {
                 left_out.push(person);
             }
         }
         Ok(left_out)
     }
+}
 
-    /// Whether somebody has factors, and none that these demands take.
-    fn left_out_by(&self, demands: Demands, kinds: &[Kind]) -> bool {
-        !kinds.is_empty()
-            && demands.policy != Policy::Disabled
-            && !kinds.iter().any(|kind| demands.strength.takes(*kind))
-    }
+/// Whether somebody has factors, and none that these demands take.
+fn is_left_out(demands: Demands, kinds: &[Kind]) -> bool {
+    !kinds.is_empty()
+        && demands.policy != Policy::Disabled
+        && !kinds.iter().any(|kind| demands.strength.takes(*kind))
 }
 
 /// Whether mail could reach it: what is wrong beyond that shows when it does not.

@@ -48,8 +48,9 @@ impl People {
         self.may_bind(session).await?;
         let (party, person) = (self.relying_party()?, &session.person);
         new.name = new.name.trim().to_owned();
-        if new.name.is_empty() || new.name.chars().count() > MAX_NAME {
-            return Err(Refused::Invalid("give the passkey a name of at most 64 characters"));
+        let is_name = !new.name.is_empty() && !new.name.chars().any(char::is_control);
+        if !is_name || new.name.chars().count() > MAX_NAME {
+            return Err(Refused::Invalid("give the passkey a name of one line and at most 64 characters"));
         }
         let by = Actor::Person(person.id.clone());
         let factor = self.store.add_passkey(&by, &session.id, &person.id, &party, new, self.now()).await??;

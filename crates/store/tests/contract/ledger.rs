@@ -347,8 +347,8 @@ async fn a_request_that_does_not_fit_is_told_once_and_again_after_a_reset(world:
 
     let usage = Observation::Usage { at: after(1), amount: dollars(50) };
     move_breaker(&money, 0, &[usage, Observation::Reset { allow: Some(dollars(2)) }]).await;
-    let _open = money.admitted(2).await;
-    money.store().settle(_open.id(), spent(2), None, now()).await.unwrap();
+    let open = money.admitted(2).await;
+    money.store().settle(open.id(), spent(2), None, now()).await.unwrap();
     assert_eq!(why(&money.admit(1).await), Some(Why::DoesNotFit));
     assert_eq!(money.store().unprocessed_observations(10).await.unwrap().len(), 2);
 }

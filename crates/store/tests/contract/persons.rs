@@ -394,8 +394,12 @@ async fn another_policy_ends_the_trust_in_devices(world: World) {
     store.set_policy(&by, account(1), demands, start()).await.unwrap();
     assert_eq!(use_of(store, &one, &maria, account(1), 0).await, DeviceUsed::Refused);
     assert!(matches!(use_of(store, &two, &maria, account(2), 0).await, DeviceUsed::Trusted(_)));
-    let policies = store.policies().await.unwrap();
-    assert_eq!((policies.len(), policies[0].place, policies[0].demands), (1, account(1), demands));
+    for strength in Strength::ALL {
+        let demands = Demands { strength, ..demands };
+        store.set_policy(&by, account(1), demands, start()).await.unwrap();
+        let policies = store.policies().await.unwrap();
+        assert_eq!((policies.len(), policies[0].place, policies[0].demands), (1, account(1), demands));
+    }
 }
 
 async fn of_too_many_devices_the_longest_unused_gives_way(world: World) {

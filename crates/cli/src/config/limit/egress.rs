@@ -1,6 +1,8 @@
 //! What only the egress can count: requests of a tenant, with a credential, to a destination, and short windows. Twilio
 //! knows nothing of these, so a limit of them holds what goes through the egress and nothing else.
 
+use std::ops::ControlFlow;
+
 use ringfence_breaker::{Action, DialPrefix, Per, Reset, Scope, Window};
 use ringfence_model::Sid;
 
@@ -13,8 +15,8 @@ const TENANT_FORM: &str = "a tenant as credentials name it, such as \"shop\"";
 const CREDENTIAL_FORM: &str = "the SID of a credential, SK and 32 hexadecimal digits";
 const DESTINATION_FORM: &str = "a list of what numbers begin with, such as [\"+95\", \"+4479\"]";
 
-/// The scope, if one of the egress's is named; then perhaps with a problem.
-pub(super) fn scope(table: &Table<'_>, problems: &mut Problems) -> Option<Option<Scope>> {
+/// The scope, where one of the egress's is named, unless that has a problem; goes on where none is.
+pub(super) fn scope(table: &Table<'_>, problems: &mut Problems) -> ControlFlow<Option<Scope>> {
     let all = ["name", "tenant", "credential", "destination"];
     let typed: Vec<_> = all.iter().filter_map(|key| table.find(key).map(|field| (*key, field))).collect();
     if let [(first, _), (second, field), ..] = typed.as_slice() {
@@ -22,13 +24,13 @@ pub(super) fn scope(table: &Table<'_>, problems: &mut Problems) -> Option<Option
             format_args!("a scope is one thing, and `{first}` is there too; remove `{second}` or that"),
             problems,
         );
-        return Some(None);
+        return ControlFlow::Break(None);
     }
-    match typed.first()? {
-        ("tenant", field) => Some(tenant(*field, problems)),
-        ("credential", field) => Some(credential(*field, problems)),
-        ("destination", field) => Some(destination(*field, problems)),
-        _ => None,
+    match typed.first() {
+        Some(("tenant", field)) => ControlFlow::Break(tenant(*field, problems)),
+        Some(("credential", field)) => ControlFlow::Break(credential(*field, problems)),
+        Some(("destination", field)) => ControlFlow::Break(destination(*field, problems)),
+        _ => ControlFlow::Continue(()),
     }
 }
 
