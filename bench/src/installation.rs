@@ -139,7 +139,6 @@ impl Installation {
             poll_interval: Duration::from_mins(1),
             keep: Keep::default(),
             carriers: Vec::new(),
-            on_limits: None,
             on_accounts: Some(Arc::new(move |accounts| {
                 if let Some(keys) = learn.get() {
                     keys.learn(accounts.iter().filter_map(learnt).collect());

@@ -105,7 +105,6 @@ impl Installation {
             poll_interval: Duration::from_mins(1),
             keep: Keep::default(),
             carriers: Vec::new(),
-            on_limits: None,
             on_accounts: Some(Arc::new(move |seen| {
                 told.fetch_add(1, Ordering::SeqCst);
                 *accounts.lock().expect("nobody panicked") = seen.iter().map(|account| account.sid).collect();

@@ -102,7 +102,6 @@ impl Site {
             keep: Keep::default(),
             carriers: Vec::new(),
             on_accounts: None,
-            on_limits: None,
             prices: Some(prices),
         });
         let node = node.await.expect("a node");

@@ -187,15 +187,8 @@ pub enum Place {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Segment,
-        Self::Mms,
-        Self::CarrierFee,
-        Self::Whatsapp,
-        Self::Rcs,
-        Self::Minute,
-        Self::Number,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Segment, Self::Mms, Self::CarrierFee, Self::Whatsapp, Self::Rcs, Self::Minute, Self::Number];
 
     /// As it is typed.
     pub const fn name(self) -> &'static str {

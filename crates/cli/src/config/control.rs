@@ -37,6 +37,8 @@ pub(crate) struct Control {
     pub(crate) trigger_url: Option<String>,
     /// How requests of the egress are priced; nothing where there is none.
     pub(crate) prices: Option<price_book::Rules>,
+    /// What the first figures of Twilio's count more after the store lost its memory.
+    pub(crate) restore_allowance: Amount,
     /// Where the authority of the egress as a proxy is kept, if it is one.
     pub(crate) ca_folder: Option<PathBuf>,
 }

@@ -26,6 +26,7 @@ pub(super) const SECTION: Section = Section {
         "call_time",
         "call_time_max",
         "timeout",
+        "restore_allowance",
         "ca_folder",
     ],
     later: &[],
@@ -46,6 +47,8 @@ pub(super) struct Typed {
     pub(super) ca_folder: Option<PathBuf>,
     /// What the price book assumes, and what holds where it knows no price.
     pub(super) prices: price_book::Rules,
+    /// What may have been on its way when the store lost its memory.
+    pub(super) restore_allowance: Amount,
 }
 
 pub(super) fn resolve(
@@ -62,6 +65,7 @@ pub(super) fn resolve(
         authority: None,
         ca_folder: None,
         prices: price_book::Rules::default(),
+        restore_allowance: Amount::ZERO,
     };
     let Some(table) = table else { return typed };
     if listen.egress.is_none() {
@@ -119,6 +123,9 @@ pub(super) fn resolve(
     }
     if let Some(timeout) = table.find("timeout").and_then(|field| time(field, "1s", "2m", problems)) {
         typed.timeout = timeout;
+    }
+    if let Some(amount) = table.find("restore_allowance").and_then(|field| allowance(field, problems)) {
+        typed.restore_allowance = amount;
     }
     if let Some(field) = table.find("ca_folder") {
         typed.ca_folder = field.parse("the path of a folder", problems, |text| match text {
@@ -215,6 +222,16 @@ fn unknown_price(field: Field<'_>, problems: &mut Problems) -> Option<Unknown> {
             Ok(_) => Err("is not more than 0, and nothing is free that nobody knows the price of"),
             Err(_) => Err("is no amount"),
         },
+    })
+}
+
+fn allowance(field: Field<'_>, problems: &mut Problems) -> Option<Amount> {
+    field.parse("an amount such as \"5\", in the currency of the account", problems, |text| {
+        match text.parse::<Amount>() {
+            Ok(amount) if amount >= Amount::ZERO => Ok(amount),
+            Ok(_) => Err("is less than 0"),
+            Err(_) => Err("is no amount"),
+        }
     })
 }
 

@@ -190,6 +190,7 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
         trigger_url: own_route::url(&routes, &Upstream::Breaker),
         rules,
         ca_folder: egress.ca_folder.filter(|_| listen.egress.is_some()),
+        restore_allowance: egress.restore_allowance,
         prices: listen.egress.map(|_| egress.prices),
     };
     let keyring = keyring(accounts, &mut problems);

@@ -36,9 +36,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Takes over accounts; it returns at once.
 pub type OnAccounts = Arc<dyn Fn(&[Account]) + Send + Sync>;
 
-/// Takes over the limits that hold, with their fingerprint, or hears that none do; it returns at once.
-pub type OnLimits = Arc<dyn Fn(Option<(&[crate::wanted::AppliedLimit], &str)>) + Send + Sync>;
-
 /// What a node is told.
 pub struct Setup {
     /// Tells this node from the others at work; no two have the same at a time.
@@ -71,8 +68,6 @@ pub struct Setup {
     pub on_accounts: Option<OnAccounts>,
     /// What is done about prices; nothing where nobody needs them.
     pub prices: Option<PriceBooks>,
-    /// Told of the limits that this node holds: the egress admits under these alone.
-    pub on_limits: Option<OnLimits>,
 }
 
 /// What a node works with, while it may.
@@ -126,7 +121,6 @@ pub struct Node {
     pace: jobs::Pace,
     told_accounts: Mutex<Option<u64>>,
     told_prices: Mutex<Option<u64>>,
-    told_limits: Mutex<Option<String>>,
 }
 
 impl Node {
@@ -148,7 +142,6 @@ impl Node {
             pace: jobs::Pace::default(),
             told_accounts: Mutex::default(),
             told_prices: Mutex::default(),
-            told_limits: Mutex::default(),
             setup,
         })
     }
@@ -199,7 +192,7 @@ impl Node {
         }
         match self.setup.limits.agreement(store, Some(life.node())).await? {
             Agreement::Agreed(limits) => {
-                self.begin(life.clone(), limits, self.setup.limits.hash());
+                self.begin(life.clone(), limits);
             }
             // Somebody applied others while this node ran: it must not put its own back, and nobody else holds those.
             Agreement::Free if self.has_agreed.load(Ordering::Relaxed) => {
@@ -207,9 +200,7 @@ impl Node {
                     self.rest(&Idle::Replaced);
                     return self.give_up_jobs().await;
                 };
-                // Read apart from the limits: where others were applied in between, the egress admits nothing until the next pulse.
-                let fingerprint = store.limits_fingerprint().await?;
-                if self.begin(life.clone(), limits, &fingerprint) {
+                if self.begin(life.clone(), limits) {
                     tracing::warn!(
                         node = self.setup.name,
                         "other limits were applied while this node ran: it holds those until it is reloaded, and then \
@@ -224,7 +215,7 @@ impl Node {
                 // Another node may have done the same with others: whoever is last has them, and both look.
                 match self.setup.limits.agreement(store, Some(life.node())).await? {
                     Agreement::Agreed(limits) => {
-                        self.begin(life.clone(), limits, self.setup.limits.hash());
+                        self.begin(life.clone(), limits);
                     }
                     Agreement::Free | Agreement::Differs(_) => return Ok(()),
                 }
@@ -262,9 +253,8 @@ impl Node {
     }
 
     /// Works in this life and with these limits; whether it did not already.
-    fn begin(&self, life: Life, limits: Vec<crate::wanted::AppliedLimit>, fingerprint: &str) -> bool {
+    fn begin(&self, life: Life, limits: Vec<crate::wanted::AppliedLimit>) -> bool {
         self.has_agreed.store(true, Ordering::Relaxed);
-        self.tell_limits(Some((&limits, fingerprint)));
         self.at_work.send_if_modified(|at_work| {
             if let Ok(at_work) = at_work
                 && at_work.life == life
@@ -287,19 +277,7 @@ impl Node {
         })
     }
 
-    /// Hands the limits on if they are others than before.
-    fn tell_limits(&self, limits: Option<(&[crate::wanted::AppliedLimit], &str)>) {
-        let Some(on_limits) = &self.setup.on_limits else { return };
-        let fingerprint = limits.map(|(_, fingerprint)| fingerprint.to_owned());
-        let mut told = self.told_limits.lock().unwrap_or_else(PoisonError::into_inner);
-        if *told != fingerprint {
-            on_limits(limits);
-            *told = fingerprint;
-        }
-    }
-
     fn rest(&self, why: &Idle) {
-        self.tell_limits(None);
         let changed = self.at_work.send_if_modified(|at_work| match at_work {
             Err(before) if before == why => false,
             _ => {

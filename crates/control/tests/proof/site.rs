@@ -96,7 +96,6 @@ impl Site {
             carriers: Vec::new(),
             on_accounts: None,
             prices: None,
-            on_limits: None,
         });
         Machine { node: node.await.expect("a node"), store, name: name.to_owned() }
     }

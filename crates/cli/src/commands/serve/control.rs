@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use ringfence_breaker::price_book;
 use ringfence_console::{Console, ConsoleSetup, GateOutcome, RecentRequest, Refusals, RouteCounts};
 use ringfence_control::api::{Api, ApiSetup, EngineSource};
-use ringfence_control::engine::Clients;
+use ringfence_control::engine::{self, Clients};
 use ringfence_control::heads::Carrier;
 use ringfence_control::node::{Keep, Limits, Node, OnAccounts, Setup};
 use ringfence_control::notices::Notifier;
@@ -28,7 +28,7 @@ use ringfence_gateway::{
     AdminApi, EgressRulesHandle, EgressStore, Gateway, Hooks, Hosted, Intake, Keys, LearntAccount, Listeners,
     OnKey, Outcome, StartError, Verdicts,
 };
-use ringfence_model::Clock;
+use ringfence_model::{Amount, Clock};
 use ringfence_store::{Account, Now, Store};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -86,6 +86,8 @@ struct Shared {
     verdicts: OnceLock<Verdicts>,
     /// The node that is at work.
     node: RwLock<Option<Arc<Node>>>,
+    /// What things cost, as it was last read from Twilio.
+    prices: Arc<egress::KnownPrices>,
 }
 
 /// What a configuration wants of it.
@@ -101,6 +103,7 @@ pub(super) struct Wanted {
     poll_interval: Duration,
     /// How requests of the egress are priced; nothing where there is none.
     prices: Option<price_book::Rules>,
+    restore_allowance: Amount,
     keep: Keep,
     carriers: Vec<Arc<Carrier>>,
 }
@@ -136,6 +139,7 @@ impl ControlPlane {
             store: OnceLock::new(),
             verdicts: OnceLock::new(),
             node: RwLock::default(),
+            prices: Arc::default(),
         });
         match runtime.block_on(shared.open()) {
             Ok(()) => {}
@@ -347,6 +351,7 @@ impl Wanted {
             rules: control.rules.clone(),
             poll_interval: control.twilio.poll_interval,
             prices: control.prices.clone(),
+            restore_allowance: control.restore_allowance,
             keep: control.store.as_ref().map_or_else(Keep::default, |store| store.keep),
             carriers,
         })
@@ -366,10 +371,13 @@ impl Wanted {
             callback_url,
             rules,
             poll_interval,
-            prices: _,
+            prices,
+            restore_allowance,
             keep,
             carriers,
         } = self;
+        let by_database_clock = matches!(shared.configured.database, Database::Postgres { .. });
+        let settled = engine::Egress { allowance: restore_allowance, by_database_clock };
         Setup {
             name: control_plane::name_of_node(),
             store: Arc::clone(store),
@@ -377,16 +385,15 @@ impl Wanted {
             limits,
             notifier,
             second_factor,
-            egress: None,
+            egress: prices.is_some().then_some(settled),
             clock: Arc::clone(&shared.clock),
             callback_url,
             console_url: rules.console_url,
             poll_interval,
             keep,
             carriers,
-            on_limits: None,
             on_accounts: Some(Arc::clone(&shared.on_accounts)),
-            prices: None,
+            prices: prices.map(|_| shared.prices.read_by()),
         }
     }
 }

@@ -1,13 +1,16 @@
 //! What the egress is told of limits and prices: those that hold, as soon as they hold, and nothing while this node holds
 //! none.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ringfence_breaker::AppliedLimit;
 use ringfence_breaker::price_book::{self, PriceBook, Prices};
-use ringfence_control::node::Limits;
+use ringfence_control::engine::PricesWanted;
+use ringfence_control::node::{Limits, PriceBooks};
 use ringfence_gateway::{EgressRules, EgressRulesHandle};
+use ringfence_model::Sid;
 use tokio::sync::watch;
 
 use super::{Shared, Wanted};
@@ -18,12 +21,41 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// What accounts of Twilio are billed in, where their prices were not read.
 const CURRENCY: &str = "USD";
 
+/// What things cost each account, as the control plane last read it.
+#[derive(Default)]
+pub(super) struct KnownPrices(Mutex<Known>);
+
+#[derive(Default, Clone)]
+struct Known {
+    of_accounts: BTreeMap<Sid, Arc<Prices>>,
+    /// Grows with each change.
+    version: u64,
+}
+
+impl KnownPrices {
+    /// What a node is told about prices.
+    pub(super) fn read_by(self: &Arc<Self>) -> PriceBooks {
+        let known = Arc::clone(self);
+        let on_prices = Arc::new(move |read: &BTreeMap<Sid, Arc<Prices>>| {
+            let mut known = known.0.lock().unwrap_or_else(PoisonError::into_inner);
+            *known = Known { of_accounts: read.clone(), version: known.version + 1 };
+        });
+        PriceBooks { wanted: PricesWanted::default(), on_prices }
+    }
+
+    fn now(&self) -> Known {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// What was told last.
 #[derive(PartialEq)]
 struct Told {
     limits: Vec<AppliedLimit>,
     fingerprint: String,
-    prices: price_book::Rules,
+    rules: price_book::Rules,
+    /// The version of the prices.
+    prices: u64,
 }
 
 /// Tells the egress, until nothing is wanted any more.
@@ -34,14 +66,15 @@ pub(super) async fn keep_rules(
 ) {
     let mut told: Option<Told> = None;
     loop {
-        let prices = match &*wanted.borrow_and_update() {
+        let rules = match &*wanted.borrow_and_update() {
             Some(wanted) => wanted.prices.clone(),
             None => return egress.clear(),
         };
-        let now = prices.and_then(|prices| now_in_force(&shared, prices));
+        let known = shared.prices.now();
+        let now = rules.and_then(|rules| now_in_force(&shared, rules, known.version));
         if now != told {
             match &now {
-                Some(now) => put(&egress, now),
+                Some(now) => put(&egress, now, &known),
                 None => egress.clear(),
             }
             told = now;
@@ -54,26 +87,32 @@ pub(super) async fn keep_rules(
 }
 
 /// The limits that this node holds, with their own fingerprint; nothing while it holds none.
-fn now_in_force(shared: &Shared, prices: price_book::Rules) -> Option<Told> {
+fn now_in_force(shared: &Shared, rules: price_book::Rules, prices: u64) -> Option<Told> {
     let at_work = shared.node()?.at_work().ok()?;
     let limits = at_work.engine.limits().to_vec();
     let fingerprint =
         Limits::new(limits.iter().map(|applied| applied.limit.clone()).collect()).hash().to_owned();
-    Some(Told { limits, fingerprint, prices })
+    Some(Told { limits, fingerprint, rules, prices })
 }
 
-fn put(egress: &EgressRulesHandle, told: &Told) {
-    let book = match PriceBook::new(Prices::new(CURRENCY), told.prices.clone()) {
-        Ok(book) => book,
+fn put(egress: &EgressRulesHandle, told: &Told, known: &Known) {
+    let book = |prices: Prices| match PriceBook::new(prices, told.rules.clone()) {
+        Ok(book) => Some(Arc::new(book)),
         Err(error) => {
-            tracing::error!(%error, "there are no prices, so nothing that costs something is let out");
-            return egress.clear();
+            tracing::error!(%error, "prices cannot be used, so nothing that costs something is let out by them");
+            None
         }
     };
+    // Most accounts have their parent's, which is indexed once.
+    let mut made = HashMap::<*const Prices, Option<Arc<PriceBook>>>::new();
+    let mut book_of = |prices: &Arc<Prices>| {
+        made.entry(Arc::as_ptr(prices)).or_insert_with(|| book(prices.as_ref().clone())).clone()
+    };
+    let books = known.of_accounts.iter().filter_map(|(sid, prices)| Some((*sid, book_of(prices)?))).collect();
     egress.put(EgressRules {
         limits: told.limits.iter().cloned().map(Arc::new).collect(),
         fingerprint: told.fingerprint.as_str().into(),
-        book_of_others: Some(Arc::new(book)),
-        ..EgressRules::default()
+        books,
+        book_of_others: book(Prices::new(CURRENCY)),
     });
 }
