@@ -133,6 +133,7 @@ impl Installation {
             notifier: None,
             second_factor: None,
             egress: None,
+            prices: None,
             clock: Arc::clone(&clock),
             callback_url: Some(format!("{PUBLIC_URL}{TRIGGER_PATH}")),
             console_url: None,
@@ -236,7 +237,13 @@ async fn create_subaccounts(
 
 fn learnt(account: &Account) -> Option<LearntAccount> {
     let auth_token = account.auth_token.clone().filter(|_| account.gone_at.is_none())?;
-    Some(LearntAccount { sid: account.sid, parent: account.parent, auth_token })
+    Some(LearntAccount {
+        sid: account.sid,
+        parent: account.parent,
+        auth_token,
+        friendly_name: account.friendly_name.clone(),
+        created: account.created,
+    })
 }
 
 /// One route, for usage triggers, with the defaults of the product. The keys of the subaccounts are learnt.
@@ -245,6 +252,7 @@ fn gate(parent: Sid) -> Outcome<GateSettings> {
     // No account signs with it here: it is the parent's.
     let parent = AccountKeys::new(parent.to_string().parse()?).primary("00000000000000000000000000000000");
     Ok(GateSettings {
+        egress: None,
         listen: Listen { gate: loopback, ..Listen::default() },
         tls: None,
         limits: settings::Limits::default(),

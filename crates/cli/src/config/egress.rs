@@ -154,7 +154,7 @@ impl Typed {
             return None;
         }
         let tls = TwilioTls::new(&twilio.client.extra_roots).map_err(|error| {
-            problems.error_of_file(format!("Twilio's certificates cannot be checked: {error}"))
+            problems.error_of_file(format!("Twilio's certificates cannot be checked: {error}"));
         });
         let base = twilio.client.base.to_string().parse::<TwilioBase>();
         let base = base.map_err(|error| problems.error_of_file(format!("`base_url` in [twilio]: {error}")));

@@ -54,7 +54,7 @@ fn begin(connection: &Arc<Connection>, request: Request<Incoming>) -> Result<Res
         match timeout(patience, TlsAcceptor::from(tls).accept(TokioIo::new(raw))).await {
             Ok(Ok(stream)) => serve_tunnel(connection, stream, name).await,
             _ => {
-                tracing::info!(client = %connection.peer, "a client of the egress does not trust its authority")
+                tracing::info!(client = %connection.peer, "a client of the egress does not trust its authority");
             }
         }
     });

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{Method, StatusCode};
 use jiff::{SignedDuration, Timestamp};
-use ringfence_breaker::price_book::{Fee, Kind, Override, Place, Prefix, PriceBook, Prices, Rules};
+use ringfence_breaker::price_book::{Fee, Kind, Override, Place, PriceBook, Prices, Rules};
 use ringfence_breaker::{
     Action, AppliedLimit, Limit, Measure, Per, Probe, Reset, Scope, Subject, Threshold, Window,
 };
@@ -372,7 +372,7 @@ pub(crate) fn book() -> PriceBook {
     rules.overrides.destinations.push(number);
     for (kind, price) in prices {
         for prefix in ["1", "44"] {
-            let (place, price) = (Place::Prefix(Prefix::parse(prefix).unwrap()), price.parse().unwrap());
+            let (place, price) = (Place::Prefix(prefix.parse().unwrap()), price.parse().unwrap());
             rules.overrides.destinations.push(Override { kind, place, price });
         }
     }
