@@ -23,7 +23,7 @@ struct AtStart;
 
 impl TimeProvider for AtStart {
     fn current_time(&self) -> Option<UnixTime> {
-        Some(UnixTime::since_unix_epoch(Duration::from_secs(1_800_000_000)))
+        Some(UnixTime::since_unix_epoch(Duration::from_hours(500_000)))
     }
 }
 
