@@ -371,7 +371,7 @@ pub(crate) fn book() -> PriceBook {
     let number = Override { kind: Kind::Number, place: Place::Everywhere, price: "3".parse().unwrap() };
     rules.overrides.destinations.push(number);
     for (kind, price) in prices {
-        for prefix in ["1", "44"] {
+        for prefix in ["+1", "+44"] {
             let (place, price) = (Place::Prefix(prefix.parse().unwrap()), price.parse().unwrap());
             rules.overrides.destinations.push(Override { kind, place, price });
         }
