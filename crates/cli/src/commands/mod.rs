@@ -17,6 +17,7 @@ pub(crate) mod migrate;
 mod outcome;
 mod over_api;
 mod paper;
+pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod reset;
 pub(crate) mod sandbox;
