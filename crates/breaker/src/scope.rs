@@ -60,6 +60,12 @@ impl Scope {
     }
 }
 
+/// Country codes of two digits; but for 1 and 7 all others have three.
+const TWO_DIGIT_CODES: [u64; 44] = [
+    20, 27, 30, 31, 32, 33, 34, 36, 39, 40, 41, 43, 44, 45, 46, 47, 48, 49, 51, 52, 53, 54, 55, 56, 57, 58,
+    60, 61, 62, 63, 64, 65, 66, 81, 82, 84, 86, 90, 91, 92, 93, 94, 95, 98,
+];
+
 /// How a telephone number begins: `+`, the country code and more digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -71,17 +77,20 @@ pub struct DialPrefix(u64);
 pub struct InvalidDialPrefix;
 
 impl DialPrefix {
-    /// How many digits of a number are looked at where each prefix has an amount of its own. Country codes have one to
-    /// three, so these are two to four digits of the national number: an operator's block, not a subscriber.
-    pub const DIGITS: u32 = 5;
-
-    /// The beginning that a number is counted under.
+    /// The beginning that a number is counted under where each has an amount of its own: the country code and the digit
+    /// after it, which mostly tells mobile numbers from others; in North America the area code, since islands whose
+    /// numbers cost a hundred times as much share the country code (ITU-T E.164, annex A).
     pub fn of(number: PhoneNumber) -> Self {
-        let mut digits = number.digits();
-        while digits >= 10_u64.pow(Self::DIGITS) {
-            digits /= 10;
-        }
-        Self(digits)
+        let digits = number.digits();
+        let length = digits.checked_ilog10().unwrap_or(0) + 1;
+        let first = |count: u32| digits / 10_u64.pow(length.saturating_sub(count));
+        let counted = match first(1) {
+            1 => 4,
+            7 => 2,
+            _ if TWO_DIGIT_CODES.contains(&first(2)) => 3,
+            _ => 4,
+        };
+        Self(first(counted))
     }
 
     /// Reads its digits, without a `+`.

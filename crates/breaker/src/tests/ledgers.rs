@@ -245,7 +245,7 @@ fn each_limit_that_applies_is_held_on_its_own_subject_in_one_order() {
     let account = Subject::Account(Sid::new(*b"AC", 1));
     let expected = [
         ("all", Subject::Together, 40_001),
-        ("burst", Subject::Prefix(prefix("+44791")), 1_000_000),
+        ("burst", Subject::Prefix(prefix("+447")), 1_000_000),
         ("calls", account, 0),
         ("key", account, 40_001),
         ("tenant", account, 40_001),
@@ -260,8 +260,20 @@ fn each_limit_that_applies_is_held_on_its_own_subject_in_one_order() {
 fn a_prefix_is_the_beginning_of_a_number_and_of_no_shorter_one() {
     let number = |text: &str| PhoneNumber::parse(text).expect("a number");
     let prefix = |text: &str| text.parse::<DialPrefix>().expect("a prefix");
-    assert_eq!(DialPrefix::of(number("+14155550100")), prefix("+14155"));
-    assert_eq!(DialPrefix::of(number("+441")), prefix("+441"));
+    for (text, expected) in [
+        ("+14155550100", "+1415"),
+        ("+18765550100", "+1876"),
+        ("+79261234567", "+79"),
+        ("+447911123456", "+447"),
+        ("+959123456789", "+959"),
+        ("+98912345678", "+989"),
+        ("+251912345678", "+2519"),
+        ("+99362123456", "+9936"),
+        ("+44", "+44"),
+        ("+14", "+14"),
+    ] {
+        assert_eq!(DialPrefix::of(number(text)), prefix(expected), "{text}");
+    }
     assert!(prefix("+44").begins(number("+447911123456")));
     assert!(prefix("+44791").begins(number("+44791")));
     assert!(!prefix("+44791").begins(number("+4479")));

@@ -111,7 +111,8 @@ mod tests {
         ] {
             let incident = Incident::parse(file).expect("an incident");
             let attack = Attack::of(&incident);
-            let (honest, evil): (Vec<_>, Vec<_>) = attack.requests.iter().partition(|it| it.is_honest);
+            let (honest, evil): (Vec<&Sent>, Vec<&Sent>) =
+                attack.requests.iter().partition(|it| it.is_honest);
             let sum = evil.iter().fold(Amount::ZERO, |sum, it| sum.saturating_add(it.price));
             assert_eq!(sum.micros() / 1_000_000, total, "{}", incident.id);
             assert!(honest.len() > 5 && evil.len() == incident.replay.requests as usize);

@@ -271,7 +271,7 @@ impl Desk {
         };
         for limit in desk.limits.iter().filter(|applied| !applied.limit.is_the_egress_alone()) {
             let (limit, subject) = (Arc::clone(limit), Subject::Account(ACCOUNT));
-            store.book_usage(limit, subject, start, Amount::ZERO, Amount::ZERO, Now::At(start)).await?;
+            desk.store.book_usage(limit, subject, start, Amount::ZERO, Amount::ZERO, Now::At(start)).await?;
         }
         Ok(desk)
     }
