@@ -99,7 +99,9 @@ fn as_text(loaded: &Loaded) -> String {
         row("admin", &address.to_string());
     }
     let listen = &settings.listen;
-    for (name, address) in [("console", listen.console), ("second factor", listen.second_factor)] {
+    let hosted =
+        [("console", listen.console), ("second factor", listen.second_factor), ("egress", listen.egress)];
+    for (name, address) in hosted {
         let Some(address) = address else { continue };
         let how = if address.ip().is_loopback() { "plain HTTP" } else { gate_tls.as_str() };
         row(name, &format!("{address} ({how})"));
@@ -176,6 +178,7 @@ fn as_json(loaded: &Loaded) -> Value {
         "admin": address(settings.listen.admin),
         "console": address(settings.listen.console),
         "second_factor": address(settings.listen.second_factor),
+        "egress": address(settings.listen.egress),
         "tls": tls,
         "accounts": settings.keyring.accounts().count(),
         "routes": routes,

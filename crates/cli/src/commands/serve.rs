@@ -106,6 +106,7 @@ async fn serve(
         admin = gateway.admin_address().map(tracing::field::display),
         console = gateway.console_address().map(tracing::field::display),
         second_factor = gateway.second_factor_address().map(tracing::field::display),
+        egress = gateway.egress_address().map(tracing::field::display),
         workers,
         version = env!("CARGO_PKG_VERSION"),
         "ready"
