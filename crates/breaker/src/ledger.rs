@@ -224,8 +224,9 @@ impl Ledger {
         self.settled = self.settled.saturating_add(spent);
     }
 
-    /// Takes note of what Twilio counts in the window that `at` is in. It is never less than what Twilio says, and more by
-    /// what is still open, since nobody knows whether Twilio has counted that.
+    /// Takes note of what Twilio counts in the window that `at` is in: from here on no less is taken than that. What is still
+    /// open is assumed to be a part of it, since otherwise it would be counted twice once it is settled and trip for
+    /// nothing; so what others spend shows in full only when nothing of ours is open.
     pub fn book(&mut self, at: Timestamp, seen: Amount, epoch: &str) {
         if self.counts.window.is_twilios() && self.counts.window.period(at).start == self.window {
             self.seen = self.seen.max(seen);

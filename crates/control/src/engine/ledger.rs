@@ -58,6 +58,12 @@ const PAGES_MAX: usize = 40;
 const CLOCKS_APART: SignedDuration = SignedDuration::from_secs(30);
 /// After this long what Twilio has not priced, or nobody has found, is settled at its worst.
 const GIVEN_UP_AFTER: SignedDuration = SignedDuration::from_hours(24);
+/// What has no price after this long is looked for less often.
+const LATE: SignedDuration = SignedDuration::from_mins(15);
+/// So often the whole of the list is read back to the oldest that is open.
+const FAR_BACK_EVERY: SignedDuration = SignedDuration::from_mins(10);
+/// So often the sums are recomputed from what is open.
+const CHECKED_EVERY: SignedDuration = SignedDuration::from_hours(1);
 /// A message that failed has no price; one that is priced late gets it within this time.
 const UNPRICED_FOR: SignedDuration = SignedDuration::from_mins(10);
 
@@ -85,7 +91,30 @@ impl Engine {
             }
         }
         self.feed_breakers().await?;
+        self.check_sums().await?;
         Ok(reconciled)
+    }
+
+    /// The sums are what the open reservations add up to; where they are not, somebody must know.
+    async fn check_sums(&self) -> Result<()> {
+        let now = self.now();
+        {
+            let mut checked = self.checked_sums.lock().unwrap_or_else(PoisonError::into_inner);
+            if checked.is_some_and(|at| at.saturating_add(CHECKED_EVERY).is_ok_and(|due| due > now)) {
+                return Ok(());
+            }
+            *checked = Some(now);
+        }
+        for wrong in self.store.check_ledger().await? {
+            tracing::error!(
+                limit = wrong.limit,
+                subject = wrong.subject,
+                reserved = %wrong.reserved,
+                open = %wrong.open,
+                "what is set aside under a limit is not what its open reservations add up to"
+            );
+        }
+        Ok(())
     }
 
     fn ledger_now(&self) -> Now {
@@ -96,26 +125,27 @@ impl Engine {
     }
 
     async fn reconcile_account(&self, sid: Sid) -> std::result::Result<usize, ReadingFailed> {
-        let mut changed = 0;
-        let mut waiting: Vec<OpenReservation> = Vec::new();
-        for it in self.store.open_reservations(Some(sid), AT_ONCE).await? {
-            let is_late = it.deadline.saturating_add(CLOCKS_APART).unwrap_or(Timestamp::MAX) <= self.now();
+        let now = self.now();
+        let is_past = |at: Timestamp, more| at.saturating_add(more).is_ok_and(|at| at <= now);
+        let open = self.store.open_reservations(Some(sid), AT_ONCE).await?;
+        let (mut changed, mut settled, mut waiting) = (0, Vec::new(), Vec::new());
+        for it in open {
             if it.state == ReservationState::Open {
                 // Whoever admitted it still waits for Twilio, or its node has died.
-                if is_late {
+                if is_past(it.deadline, CLOCKS_APART) {
                     changed += usize::from(self.store.doubt(&it.id, self.ledger_now()).await?);
                 }
-                continue;
-            }
-            let is_old =
-                it.admitted_at.saturating_add(GIVEN_UP_AFTER).unwrap_or(Timestamp::MAX) <= self.now();
-            if is_old || kind(&it).is_none() {
+            } else if is_past(it.admitted_at, GIVEN_UP_AFTER) || kind(&it).is_none() {
                 // Twilio has no list of these, or says nothing: the worst is taken for the truth.
-                let spent = Spent { price: it.worst, usage: None };
-                changed += usize::from(self.store.settle(&it.id, spent, None, self.ledger_now()).await?);
-                continue;
+                settled.push((it.id, Spent { price: it.worst, usage: None }, None));
+            } else {
+                waiting.push(it);
             }
-            waiting.push(it);
+        }
+        changed += self.store.settle_each(settled, self.ledger_now()).await?;
+        // What is priced late would have all of a day's list read again and again.
+        if !self.looks_far_back(sid, now) {
+            waiting.retain(|it| !is_past(it.admitted_at, LATE));
         }
         if waiting.is_empty() {
             return Ok(changed);
@@ -130,6 +160,17 @@ impl Engine {
         Ok(changed)
     }
 
+    /// Whether this look at an account goes as far back as there is something open.
+    fn looks_far_back(&self, account: Sid, now: Timestamp) -> bool {
+        let mut last = self.looked_far_back.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due =
+            last.get(&account).is_none_or(|at| at.saturating_add(FAR_BACK_EVERY).is_ok_and(|due| due <= now));
+        if is_due {
+            last.insert(account, now);
+        }
+        is_due
+    }
+
     async fn match_with_list(
         &self,
         client: &Client,
@@ -140,59 +181,48 @@ impl Engine {
         let Some(since) = waiting.iter().map(|it| it.admitted_at).min() else { return Ok(0) };
         let since = since.saturating_sub(CLOCKS_APART).unwrap_or(Timestamp::MIN);
         let listed = self.list(client, account.sid, of, since).await?;
-        let mut changed = 0;
         let by_sid: HashMap<Sid, &Listed> = listed.iter().map(|it| (it.sid, it)).collect();
-        let mut taken: BTreeSet<Sid> = waiting.iter().filter_map(|it| it.resource).collect();
-        let unexplained: Vec<Sid> =
-            listed.iter().map(|it| it.sid).filter(|sid| !taken.contains(sid)).collect();
-        let has_doubts = waiting.iter().any(|it| it.resource.is_none());
-        if has_doubts {
-            taken.extend(self.store.reserved_resources(&unexplained).await?);
+        let known: BTreeSet<Sid> = waiting.iter().filter_map(|it| it.resource).collect();
+        let mut unexplained = Vec::new();
+        if waiting.iter().any(|it| it.resource.is_none()) {
+            unexplained = self.unexplained(&listed, &known).await?;
         }
+        let (mut changed, mut settled) = (0, Vec::new());
         for it in waiting {
             let found = match it.resource {
                 Some(resource) => by_sid.get(&resource).copied(),
-                None => self.find_again(it, &listed, &taken).await?,
+                None => find_again(it, &mut unexplained),
             };
-            let Some(found) = found else { continue };
-            taken.insert(found.sid);
-            match found.spent {
-                Some(spent) => {
-                    let settled =
-                        self.store.settle(&it.id, spent, Some(found.sid), self.ledger_now()).await?;
-                    changed += usize::from(settled);
+            match found {
+                Some(Listed { sid, spent: Some(spent), .. }) => {
+                    settled.push((it.id.clone(), *spent, Some(*sid)));
                 }
-                None if it.resource.is_none() => {
-                    changed += usize::from(self.store.found(&it.id, found.sid, self.ledger_now()).await?);
+                Some(Listed { sid, spent: None, .. }) if it.resource.is_none() => {
+                    changed += usize::from(self.store.found(&it.id, *sid, self.ledger_now()).await?);
                 }
-                None => {}
+                Some(_) | None => {}
             }
         }
-        Ok(changed)
+        Ok(changed + self.store.settle_each(settled, self.ledger_now()).await?)
     }
 
-    /// What was in doubt, in the list: made at that time for that party, by nobody else. Of several, the earliest.
-    async fn find_again<'l>(
+    /// What is in the list and no reservation was made for, the oldest first, with the tags of whom it went to.
+    async fn unexplained<'l>(
         &self,
-        doubtful: &OpenReservation,
         listed: &'l [Listed],
-        taken: &BTreeSet<Sid>,
-    ) -> Result<Option<&'l Listed>> {
-        let Some(party) = &doubtful.party else { return Ok(None) };
-        let from = doubtful.admitted_at.saturating_sub(CLOCKS_APART).unwrap_or(Timestamp::MIN);
-        let until = doubtful.deadline.saturating_add(CLOCKS_APART).unwrap_or(Timestamp::MAX);
-        // The newest are first in a list.
-        for it in listed.iter().rev() {
-            if it.created < from || it.created > until || taken.contains(&it.sid) {
-                continue;
-            }
+        known: &BTreeSet<Sid>,
+    ) -> Result<Vec<(&'l Listed, Vec<String>)>> {
+        let strange: Vec<Sid> = listed.iter().map(|it| it.sid).filter(|sid| !known.contains(sid)).collect();
+        let reserved = self.store.reserved_resources(&strange).await?;
+        let mut unexplained = Vec::new();
+        for it in listed.iter().rev().filter(|it| !known.contains(&it.sid) && !reserved.contains(&it.sid)) {
+            let mut tags = Vec::with_capacity(it.parties.len());
             for (to, from) in &it.parties {
-                if self.store.party_tag(to, from).await? == *party {
-                    return Ok(Some(it));
-                }
+                tags.push(self.store.party_tag(to, from).await?);
             }
+            unexplained.push((it, tags));
         }
-        Ok(None)
+        Ok(unexplained)
     }
 
     /// What the account sent since then, the newest first.
@@ -249,7 +279,7 @@ impl Engine {
             let key = (row.limit.clone(), row.subject.clone());
             let spent = row.ledger.spent();
             let fed = self.fed.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
-            if fed == Some(spent) {
+            if fed == Some((row.ledger.window, spent)) {
                 continue;
             }
             let at = match applied.limit.window {
@@ -257,7 +287,7 @@ impl Engine {
                 _ => row.ledger.window,
             };
             self.observe(applied, subject, &Observation::Usage { at, amount: spent }, &by, None).await?;
-            self.fed.lock().unwrap_or_else(PoisonError::into_inner).insert(key, spent);
+            self.fed.lock().unwrap_or_else(PoisonError::into_inner).insert(key, (row.ledger.window, spent));
         }
         Ok(())
     }
@@ -343,6 +373,22 @@ fn kind(reservation: &OpenReservation) -> Option<Kind> {
         "calls.create" => Some(Kind::Call),
         _ => None,
     }
+}
+
+/// What was in doubt, in the list: made at that time for that party, and explained by nothing else. Of several, the
+/// earliest.
+fn find_again<'l>(
+    doubtful: &OpenReservation,
+    unexplained: &mut Vec<(&'l Listed, Vec<String>)>,
+) -> Option<&'l Listed> {
+    let party = doubtful.party.as_ref()?;
+    let from = doubtful.admitted_at.saturating_sub(CLOCKS_APART).unwrap_or(Timestamp::MIN);
+    let until = doubtful.deadline.saturating_add(CLOCKS_APART).unwrap_or(Timestamp::MAX);
+    let is_it = |(it, tags): &(&Listed, Vec<String>)| {
+        it.created >= from && it.created <= until && tags.contains(party)
+    };
+    let found = unexplained.iter().position(is_it)?;
+    Some(unexplained.remove(found).0)
 }
 
 fn before(created: Option<&Rfc2822>, since: Timestamp) -> bool {

@@ -74,8 +74,12 @@ pub struct Engine {
     sums: Mutex<HashMap<String, Sum>>,
     /// The currency of each account, as its usage records say.
     currencies: Mutex<HashMap<Sid, String>>,
-    /// What breakers were last told of the ledger, by limit and subject.
-    fed: Mutex<HashMap<(String, String), Amount>>,
+    /// What breakers were last told of the ledger, by limit and subject: of which window, and how much.
+    fed: Mutex<HashMap<(String, String), (Timestamp, Amount)>>,
+    /// When what has been open for long was last looked for, by account.
+    looked_far_back: Mutex<HashMap<Sid, Timestamp>>,
+    /// When the sums of the ledger were last recomputed.
+    checked_sums: Mutex<Option<Timestamp>>,
     ordered: watch::Sender<()>,
 }
 
@@ -92,6 +96,8 @@ impl Engine {
             egress,
             clock,
             fed: Mutex::default(),
+            looked_far_back: Mutex::default(),
+            checked_sums: Mutex::default(),
             sums: Mutex::default(),
             currencies: Mutex::default(),
             ordered: watch::Sender::new(()),

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use ringfence_breaker::{Action, AppliedLimit, Hold, Per, State, Subject, Why};
+use ringfence_breaker::{Action, AppliedLimit, Hold, Limit, Per, Reset, State, Subject, Why};
 use ringfence_model::{Amount, Sid};
 use ringfence_store::{
     Admission, NewCredential, NewLimit, NewReservation, NotAdmitted, Now, Reservation, ReservationState, Sent,
@@ -26,7 +26,11 @@ struct Money {
 
 impl Money {
     async fn start(then: Vec<Action>) -> Self {
-        let node = Node::start(vec![fifty_a_day(Per::Account, then)]).await;
+        Self::with(fifty_a_day(Per::Account, then)).await
+    }
+
+    async fn with(limit: Limit) -> Self {
+        let node = Node::start(vec![limit]).await;
         let (account, client) = node.world.subaccount("shop").await;
         node.engine.synchronise_accounts().await.expect("synchronised");
         let limits = node.engine.limits().iter().map(|applied| NewLimit {
@@ -207,6 +211,23 @@ async fn what_is_settled_trips_the_breaker_and_suspends_the_account() {
     money.node.work().await;
     let status = money.node.world.status(money.account).await;
     assert_eq!(status, ringfence_twilio::wire::AccountStatus::Suspended);
+}
+
+#[tokio::test]
+async fn a_day_that_spends_as_much_as_the_one_before_trips_as_that_one_did() {
+    let limit = fifty_a_day(Per::Account, vec![Action::Notify]);
+    let money = Money::with(Limit { reset: Reset::NextWindow, ..limit }).await;
+    for day in 0..2 {
+        money.node.poll().await;
+        money.node.engine.tick().await.expect("the store is there");
+        assert!(!money.is_tripped().await, "day {day}");
+        let reservation = money.admitted("50", TO).await;
+        let spent = ringfence_store::Spent { price: Amount::from_units(50), usage: None };
+        money.node.store.settle(reservation.id(), spent, None, money.now()).await.expect("settled");
+        money.reconcile().await;
+        assert!(money.is_tripped().await, "day {day}");
+        money.node.advance(24 * 3600).await;
+    }
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ use jiff::{SignedDuration, Timestamp};
 use ringfence_breaker::{AppliedLimit, Hold, Ledger, Subject, Why};
 use ringfence_model::{Amount, Sid};
 
-use crate::sql::values;
+use crate::sql::{Pool, values};
 use crate::{Result, Store};
 
 pub(crate) use queue::Queue;
@@ -251,6 +251,21 @@ impl Store {
         Ok(matches!(self.ledger.carry_out(op, now).await?, Did::Noted(true)))
     }
 
+    /// Settles many, which share commits. How many were still open; the first that failed is the error, and keeps no other
+    /// from being settled.
+    pub async fn settle_each(&self, settled: Vec<(String, Spent, Option<Sid>)>, now: Now) -> Result<usize> {
+        let ops = settled.into_iter().map(|(id, spent, resource)| Op::Settle { id, spent, resource });
+        let mut changed = 0;
+        let mut failed = None;
+        for outcome in self.ledger.carry_out_each(ops.collect(), now).await {
+            match outcome {
+                Ok(did) => changed += usize::from(matches!(did, Did::Noted(true))),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        failed.map_or(Ok(changed), Err)
+    }
+
     /// Ends a reservation of which it is certain that nothing was made. Whether it was still open.
     pub async fn void(&self, id: &str, now: Now) -> Result<bool> {
         let op = Op::Sent { id: id.to_owned(), sent: Sent::Nothing };
@@ -303,14 +318,18 @@ impl Store {
 
     /// Of these SIDs those that a reservation was made for.
     pub async fn reserved_resources(&self, resources: &[Sid]) -> Result<Vec<Sid>> {
-        let mut found = Vec::new();
-        for resource in resources {
-            let select = "SELECT resource FROM reservations WHERE resource = $1";
-            if self.find(select, values![*resource]).await?.is_some() {
-                found.push(*resource);
+        let select = match &self.pool {
+            Pool::Sqlite(_) => {
+                "SELECT DISTINCT resource FROM reservations WHERE resource IN (SELECT value FROM json_each($1))"
             }
-        }
-        Ok(found)
+            Pool::Postgres(_) => {
+                "SELECT DISTINCT resource FROM reservations \
+                 WHERE resource IN (SELECT jsonb_array_elements_text($1::jsonb))"
+            }
+        };
+        let asked: Vec<String> = resources.iter().map(Sid::to_string).collect();
+        let rows = self.fetch(select, values![serde_json::json!(asked).to_string()]).await?;
+        rows.iter().map(|row| row.sid("resource")).collect()
     }
 
     /// All sums, by limit and subject.

@@ -42,6 +42,24 @@ impl Queue {
         answer.await.map_err(|_| Error::closed())?
     }
 
+    /// Carries out all of them, in as few batches as they fit into. What has failed is an error of its own.
+    pub(crate) async fn carry_out_each(&self, ops: Vec<Op>, now: Now) -> Vec<Result<Did>> {
+        let mut answers = Vec::with_capacity(ops.len());
+        for op in ops {
+            let (reply, answer) = oneshot::channel();
+            let queued = self.line.send(Waiting { op, now, reply }).await;
+            answers.push(queued.map(|()| answer).map_err(|_| Error::closed()));
+        }
+        let mut outcomes = Vec::with_capacity(answers.len());
+        for answer in answers {
+            outcomes.push(match answer {
+                Ok(answer) => answer.await.unwrap_or_else(|_| Err(Error::closed())),
+                Err(error) => Err(error),
+            });
+        }
+        outcomes
+    }
+
     /// Carries out what is queued, then ends.
     pub(crate) async fn finish(self) {
         drop(self.line);

@@ -24,6 +24,7 @@ on_both! {
     what_was_not_made_comes_back_and_what_is_in_doubt_does_not,
     a_reservation_is_settled_once_by_its_true_price,
     a_price_above_the_worst_counts_in_full,
+    many_are_settled_at_once_and_what_was_settled_before_changes_nothing,
     of_each_limit_that_is_spent_which_it_counts,
     a_request_that_does_not_fit_is_told_once_and_again_after_a_reset,
     open_requests_alone_trip_nothing,
@@ -302,6 +303,22 @@ async fn a_reservation_is_settled_once_by_its_true_price(world: World) {
     assert_eq!((money.reserved("daily").await, money.settled("daily").await), (Amount::ZERO, dollars(3)));
     let _last = money.admitted(47).await;
     assert_eq!(why(&money.admit(1).await), Some(Why::OpenOnly));
+}
+
+async fn many_are_settled_at_once_and_what_was_settled_before_changes_nothing(world: World) {
+    let money = Money::with(world, vec![limit("daily", 50)]).await;
+    let (one, two) = (money.admitted(10).await, money.admitted(20).await);
+    let (one, two) = (one.id().to_owned(), two.id().to_owned());
+    let both = || {
+        vec![
+            (one.clone(), spent(3), None),
+            (two.clone(), spent(4), None),
+            ("none".to_owned(), spent(9), None),
+        ]
+    };
+    assert_eq!(money.store().settle_each(both(), now()).await.unwrap(), 2);
+    assert_eq!(money.store().settle_each(both(), now()).await.unwrap(), 0);
+    assert_eq!((money.reserved("daily").await, money.settled("daily").await), (Amount::ZERO, dollars(7)));
 }
 
 async fn a_price_above_the_worst_counts_in_full(world: World) {
