@@ -21,7 +21,8 @@ use ringfence_gateway::{EgressRules, EgressStore, Gateway, Hooks, Listeners, Twi
 use ringfence_model::{Actor, Amount, Clock, Secret, Sid};
 use ringfence_signature::{AccountKeys, Keyring, PublicUrl, Strict};
 use ringfence_store::{
-    EGRESS, EgressAccounts, EgressScopes, Keys, Location, MasterKey, NewCredential, NewLimit, Now, Store,
+    Booking, EGRESS, EgressAccounts, EgressScopes, Keys, Location, MasterKey, NewCredential, NewLimit, Now,
+    Store,
 };
 use ringfence_testkit::{Answer, RawClient, Recorded, Response, Upstream};
 use serde_json::{Value, json};
@@ -175,7 +176,15 @@ impl World {
             for account in [ACCOUNT, CHILD] {
                 let subject = Subject::Account(sid(account));
                 let (limit, at) = (Arc::clone(limit), Now::At(now));
-                let booked = self.store.book_usage(limit, subject, now, Amount::ZERO, Amount::ZERO, at).await;
+                let booking = Booking {
+                    limit,
+                    subject,
+                    at: now,
+                    seen: Amount::ZERO,
+                    allowance: Amount::ZERO,
+                    epoch: self.store.epoch_id().await.unwrap(),
+                };
+                let booked = self.store.book_usage(booking, at).await;
                 booked.unwrap();
             }
         }
