@@ -60,16 +60,18 @@ fn message(fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {
     } else {
         Body::Text(fields.get("Body").unwrap_or_default())
     };
+    let media = fields.all("MediaUrl").filter(|url| !url.is_empty()).count();
     let message = Message {
         to: recipient,
         sender: Sender::of(from, service),
         messaging_service: service,
         body,
-        media: fields.all("MediaUrl").filter(|url| !url.is_empty()).count(),
-        smart_encoded: is_true(&fields, "SmartEncoded"),
+        // `SendAsMms` makes a message of media even of a text alone.
+        media: media.max(usize::from(is_asked_for(&fields, "SendAsMms"))),
+        smart_encoded: is_asked_for(&fields, "SmartEncoded"),
         network: None,
         risk_check: !text(&fields, "RiskCheck").is_some_and(|value| value.eq_ignore_ascii_case("disable")),
-        shorten_urls: is_true(&fields, "ShortenUrls"),
+        shorten_urls: is_asked_for(&fields, "ShortenUrls"),
         scheduled: text(&fields, "ScheduleType").is_some() || text(&fields, "SendAt").is_some(),
         redacted: text(&fields, "ContentRetention").is_some() || text(&fields, "AddressRetention").is_some(),
     };
@@ -98,7 +100,7 @@ fn call(fields: &Form, book: &PriceBook, conference: bool) -> Result<Worth, Refu
         from: PhoneNumber::parse(from).ok(),
         time_limit,
         record: records,
-        machine_detection: text(fields, "MachineDetection").is_some() || is_true(fields, "AsyncAmd"),
+        machine_detection: text(fields, "MachineDetection").is_some() || is_asked_for(fields, "AsyncAmd"),
         conference,
     };
     let timed = call.charge(book).map_err(|why| unpriced(&why))?;
@@ -175,8 +177,9 @@ fn required<'f>(fields: &'f Form, name: &str) -> Result<&'f str, Refusal> {
     text(fields, name).ok_or_else(|| Refusal::Field(format!("the field {name} is missing")))
 }
 
-fn is_true(fields: &Form, name: &str) -> bool {
-    text(fields, name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+/// Whether a switch is on, or written in a way that Twilio may take for that.
+fn is_asked_for(fields: &Form, name: &str) -> bool {
+    text(fields, name).is_some_and(|value| !value.eq_ignore_ascii_case("false"))
 }
 
 fn unpriced(why: &Unpriced) -> Refusal {

@@ -308,3 +308,13 @@ async fn what_became_of_requests_is_counted() {
     assert_eq!(world.metric(line).await, 1);
     assert_eq!(world.metric("ringfence_egress_admission_duration_seconds_count").await, 1);
 }
+
+#[tokio::test]
+async fn a_text_that_is_sent_as_a_message_of_media_costs_one() {
+    let world = World::new().await;
+    let key = world.key().await;
+    for (more, reserved) in [("&SendAsMms=false", "1"), ("&SendAsMms=true", "3"), ("&SendAsMms=True", "5")] {
+        assert_eq!(world.send(message(&key, &(form() + more))).await.status, 201);
+        assert_eq!(world.reserved("daily").await.to_string(), reserved, "{more}");
+    }
+}
