@@ -53,7 +53,7 @@ pub(crate) fn of(
 
 fn message(fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {
     let (to, from) = (required(&fields, "To")?, text(&fields, "From"));
-    let service = text(&fields, "MessagingServiceSid").is_some();
+    let (service, fallback) = (text(&fields, "MessagingServiceSid"), text(&fields, "FallbackFrom"));
     let recipient = Recipient::parse(to);
     let body = if text(&fields, "ContentSid").is_some() {
         Body::Template
@@ -63,8 +63,8 @@ fn message(fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {
     let media = fields.all("MediaUrl").filter(|url| !url.is_empty()).count();
     let message = Message {
         to: recipient,
-        sender: Sender::of(from, service),
-        messaging_service: service,
+        sender: sender(from, fallback, service.is_some()),
+        messaging_service: service.is_some(),
         body,
         // `SendAsMms` makes a message of media even of a text alone.
         media: media.max(usize::from(is_asked_for(&fields, "SendAsMms"))),
@@ -77,12 +77,25 @@ fn message(fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {
     };
     let charge = message.charge(book).map_err(|why| unpriced(&why))?;
     let destination = recipient.phone();
-    let (to, from) = (Some(to.to_owned()), from.map(str::to_owned));
+    // Twilio lists it with the sender that was chosen and with the service, and only the service is known before.
+    let (to, from) = (Some(to.to_owned()), from.or(service).map(str::to_owned));
     Ok(Worth { charge, to, from, destination, form: fields })
+}
+
+/// As what a message may go out: with another sender to fall back to, as anything.
+fn sender(from: Option<&str>, fallback: Option<&str>, service: bool) -> Sender {
+    let (sender, other) = (Sender::of(from, service), fallback.map(|it| Sender::of(Some(it), service)));
+    match other {
+        None => sender,
+        Some(Sender::Rcs) => Sender::Rcs,
+        Some(_) if sender == Sender::Rcs => Sender::Rcs,
+        Some(_) => Sender::Any,
+    }
 }
 
 fn call(fields: &Form, book: &PriceBook, conference: bool) -> Result<Worth, Refusal> {
     let (to, from) = (required(fields, "To")?, required(fields, "From")?);
+    let shown = text(fields, "CallerId");
     let recipient = Recipient::parse(to);
     let time_limit = match text(fields, "TimeLimit") {
         Some(text) => {
@@ -97,7 +110,8 @@ fn call(fields: &Form, book: &PriceBook, conference: bool) -> Result<Worth, Refu
     });
     let call = Call {
         to: recipient,
-        from: PhoneNumber::parse(from).ok(),
+        // Whose price holds for a call that shows another number than it comes from is not known: the dearest's.
+        from: PhoneNumber::parse(from).ok().filter(|_| shown.is_none()),
         time_limit,
         record: records,
         machine_detection: text(fields, "MachineDetection").is_some() || is_asked_for(fields, "AsyncAmd"),
@@ -108,7 +122,8 @@ fn call(fields: &Form, book: &PriceBook, conference: bool) -> Result<Worth, Refu
         TimeLimit::Asked(_) => fields.clone(),
         TimeLimit::Set(seconds) => form::with(fields, "TimeLimit", &seconds.to_string()),
     };
-    let (to, from) = (Some(to.to_owned()), Some(from.to_owned()));
+    // Twilio lists it with the number that it shows.
+    let (to, from) = (Some(to.to_owned()), Some(shown.unwrap_or(from).to_owned()));
     Ok(Worth { charge: timed.charge, to, from, destination: recipient.phone(), form })
 }
 

@@ -42,6 +42,9 @@ pub(crate) fn named_accounts(holder: &Holder, fields: &Form) -> Result<(), Refus
     if fields.pairs().any(is_other) { Err(Refusal::OtherAccount) } else { Ok(()) }
 }
 
+/// As whom somebody is written to or called, and whom Twilio may put in that one's place.
+const SENDERS: [&str; 4] = ["From", "MessagingServiceSid", "CallerId", "FallbackFrom"];
+
 /// Whether the credential may send as this sender, where it lists some.
 pub(crate) fn sender(
     holder: &Holder,
@@ -56,7 +59,7 @@ pub(crate) fn sender(
     let is_listed = |sender: &str| listed.iter().any(|listed| listed == sender);
     let may = match priced {
         Priced::MessageCreate | Priced::CallCreate | Priced::ParticipantCreate => {
-            let senders = ["From", "MessagingServiceSid"].map(|name| text(form, name));
+            let senders = SENDERS.map(|name| text(form, name));
             let mut named = senders.into_iter().flatten().peekable();
             named.peek().is_some() && named.all(is_listed)
         }

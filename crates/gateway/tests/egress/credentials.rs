@@ -196,8 +196,15 @@ async fn destinations_and_senders_are_held_to_where_a_credential_lists_some() {
         "MessagingServiceSid=MG00000000000000000000000000000002",
         "From=%2B14155550101&MessagingServiceSid=MG00000000000000000000000000000002",
         "Nothing=1",
+        "From=%2B14155550101&FallbackFrom=%2B14155550199",
     ] {
         world.assert_refused(&send(TO, sender).await, 403, 84015);
+    }
+    let account = format!("/api.twilio.com/2010-04-01/Accounts/{ACCOUNT}");
+    let other = format!("To={}&{from}&CallerId=%2B14155550199&Twiml=%3CResponse%2F%3E", encoded(TO));
+    for target in ["Calls.json", "Conferences/support/Participants.json"] {
+        let response = world.send(request(&key, "POST", &format!("{account}/{target}"), &other)).await;
+        world.assert_refused(&response, 403, 84015);
     }
     assert_eq!(send(TO, &from).await.status, 201);
     assert_eq!(

@@ -76,6 +76,8 @@ async fn a_form_in_the_query_or_twice_in_the_form_reaches_nobody() {
         format!("{}&to=%2B37112345678", form()),
         format!("{}&T%6F=%2B37112345678", form()),
         format!("{}&Body[]=x", form()),
+        format!("{}&FallbackFrom=%2B14155550102&FallbackFrom=%2B14155550103", form()),
+        format!("{}&callerid=%2B14155550102", form()),
         form() + "&Body2=%ff",
     ] {
         let response = world.send(message(&key, &form)).await;

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use ringfence_breaker::price_book::{Kind, Learnt, PrefixPrice, PriceBook, Prices, Source};
 use ringfence_gateway::settings::Settings;
 use ringfence_store::EgressArea;
 use ringfence_testkit::{RawClient, RawUpstream, Upstream, read_request};
@@ -10,8 +11,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::world::{
-    ACCOUNT, CALL, FROM, MESSAGE, Setup, TO, World, answer, book, calls, encoded, form, json_answer, limit,
-    message, request,
+    ACCOUNT, CALL, FROM, MESSAGE, Setup, TO, World, answer, book, book_rules, calls, encoded, form,
+    json_answer, limit, message, messages, request,
 };
 
 fn timeout(within: Duration) -> Box<dyn FnOnce(&mut Settings)> {
@@ -315,6 +316,61 @@ async fn a_text_that_is_sent_as_a_message_of_media_costs_one() {
     let key = world.key().await;
     for (more, reserved) in [("&SendAsMms=false", "1"), ("&SendAsMms=true", "3"), ("&SendAsMms=True", "5")] {
         assert_eq!(world.send(message(&key, &(form() + more))).await.status, 201);
+        assert_eq!(world.reserved("daily").await.to_string(), reserved, "{more}");
+    }
+}
+
+/// The tag that the one open reservation is found again by.
+async fn party(world: &World) -> Option<String> {
+    let open = world.store.open_reservations(None, 100).await.unwrap();
+    assert_eq!(open.len(), 1);
+    open[0].party.clone()
+}
+
+#[tokio::test]
+async fn what_is_in_doubt_is_looked_for_by_the_sender_that_twilio_will_list() {
+    let service = "MG00000000000000000000000000000001";
+    for (target, form, sender) in [
+        (messages(ACCOUNT), format!("To={}&MessagingServiceSid={service}&Body=x", encoded(TO)), service),
+        (messages(ACCOUNT), form(), FROM),
+        (
+            calls(ACCOUNT),
+            format!("To={}&From={}&CallerId=%2B14155550102&Twiml=%3CResponse%2F%3E", encoded(TO), encoded(FROM)),
+            "+14155550102",
+        ),
+    ] {
+        let world = World::new().await;
+        let key = world.key().await;
+        assert_eq!(world.send(request(&key, "POST", &target, &form)).await.status, 201);
+        let tag = world.store.party_tag(TO, sender).await.unwrap();
+        assert_eq!(party(&world).await, Some(tag), "{form}");
+    }
+}
+
+/// A minute to the number of the tests costs a tenth, and 0.7 from anywhere but the United States.
+fn book_by_caller() -> PriceBook {
+    let mut rules = book_rules();
+    rules.overrides.destinations.retain(|it| it.kind != Kind::Minute);
+    let mut prices = Prices::new("USD");
+    let prefix = |digits: &str| vec![digits.parse().unwrap()];
+    let is = vec![
+        PrefixPrice { to: prefix("+1"), from: prefix("+1"), price: Some("0.1".parse().unwrap()) },
+        PrefixPrice { to: prefix("+1"), from: vec![], price: Some("0.7".parse().unwrap()) },
+    ];
+    let rows = Learnt { from: Source::Operator, at: jiff::Timestamp::UNIX_EPOCH, is };
+    prices.learn_calls("US", "USD", rows).unwrap();
+    PriceBook::new(prices, rules).unwrap()
+}
+
+#[tokio::test]
+async fn a_call_that_shows_another_number_is_as_dear_as_from_the_dearest() {
+    let world = World::new().await;
+    world.put_rules(book_by_caller()).await;
+    let key = world.key().await;
+    let call = format!("To={}&From={}&TimeLimit=60&Twiml=%3CResponse%2F%3E", encoded(TO), encoded(FROM));
+    for (more, reserved) in [("", "0.1"), ("&CallerId=%2B447700900123", "0.8")] {
+        let response = world.send(request(&key, "POST", &calls(ACCOUNT), &(call.clone() + more))).await;
+        assert_eq!(response.status, 201, "{}", response.text());
         assert_eq!(world.reserved("daily").await.to_string(), reserved, "{more}");
     }
 }
