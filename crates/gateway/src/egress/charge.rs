@@ -1,8 +1,8 @@
 //! What a priced request can cost at most, and the form that keeps it so.
 
 use ringfence_breaker::charge::{
-    Approval, Body, Call, Lookup, LookupVersion, Message, Purchase, Recipient, Sender, TimeLimit, Unpriced,
-    Verification, VerificationChannel,
+    Approval, Body, Call, Lookup, LookupVersion, Message, Purchase, Recipient, Sender, Unpriced, Verification,
+    VerificationChannel,
 };
 use ringfence_breaker::price_book::NumberType;
 use ringfence_breaker::{Charge, PriceBook};
@@ -118,10 +118,8 @@ fn call(fields: &Form, book: &PriceBook, conference: bool) -> Result<Worth, Refu
         conference,
     };
     let timed = call.charge(book).map_err(|why| unpriced(&why))?;
-    let form = match timed.time_limit {
-        TimeLimit::Asked(_) => fields.clone(),
-        TimeLimit::Set(seconds) => form::with(fields, "TimeLimit", &seconds.to_string()),
-    };
+    // Always in our own writing: what was priced is what is sent, however it was typed.
+    let form = form::with(fields, "TimeLimit", &timed.time_limit.seconds().to_string());
     // Twilio lists it with the number that it shows.
     let (to, from) = (Some(to.to_owned()), Some(shown.unwrap_or(from).to_owned()));
     Ok(Worth { charge: timed.charge, to, from, destination: recipient.phone(), form })

@@ -117,7 +117,7 @@ async fn the_form_arrives_as_it_was_meant_and_a_call_never_without_a_time_limit(
     assert_eq!(world.send(message(&key, &sent)).await.status, 201);
     let form =
         |more: &str| format!("To={}&From={}&Twiml=%3CResponse%2F%3E{more}", encoded(TO), encoded(FROM));
-    for more in ["", "&TimeLimit=60", "&TimeLimit=999999"] {
+    for more in ["", "&TimeLimit=60", "&TimeLimit=999999", "&TimeLimit=%2B0060", "&TimeLimit=0"] {
         let response = world.send(request(&key, "POST", &calls(ACCOUNT), &form(more))).await;
         assert_eq!(response.status, 201, "{}", response.text());
     }
@@ -127,6 +127,8 @@ async fn the_form_arrives_as_it_was_meant_and_a_call_never_without_a_time_limit(
     assert_eq!(bodies[1], form("&TimeLimit=600"));
     assert_eq!(bodies[2], form("&TimeLimit=60"));
     assert_eq!(bodies[3], form("&TimeLimit=14400"));
+    assert_eq!(bodies[4], form("&TimeLimit=60"), "as it was priced, and not as it was typed");
+    assert_eq!(bodies[5], form("&TimeLimit=600"), "none is none");
     assert_eq!(world.requests()[1].header("content-type"), Some("application/x-www-form-urlencoded"));
 }
 
