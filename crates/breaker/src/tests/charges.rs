@@ -36,7 +36,15 @@ fn text_price(message: &Message<'_>) -> Amount {
 
 /// A call of so many seconds.
 pub(super) fn call(to: Recipient, time_limit: Option<u64>) -> Call {
-    Call { to, from: None, time_limit, record: false, machine_detection: false, conference: false }
+    Call {
+        to,
+        from: None,
+        time_limit,
+        record: false,
+        conference_record: false,
+        machine_detection: false,
+        conference: false,
+    }
 }
 
 #[test]
@@ -318,6 +326,17 @@ fn a_call_costs_its_leg_and_what_is_done_with_it() {
     assert_eq!(part(&charge, "answering-machine-detection"), amount("0.01"));
     assert_eq!(part(&charge, "conference"), amount("0.01"));
     assert_eq!(charge.price(), amount("0.068"));
+}
+
+#[test]
+fn a_conference_is_recorded_beside_the_call_and_for_as_long_as_a_call_may_be() {
+    let recorded = |record, conference_record| {
+        let call = Call { record, conference_record, conference: true, ..call(to(AMERICAN), Some(120)) };
+        part(&call.charge(&book()).expect("a price").charge, "recordings")
+    };
+    let most = fee(Fee::RecordingMinute).saturating_mul(240);
+    assert_eq!(recorded(false, true), most);
+    assert_eq!(recorded(true, true), most.saturating_add(fee(Fee::RecordingMinute).saturating_mul(2)));
 }
 
 #[test]

@@ -103,17 +103,18 @@ fn call(fields: &Form, book: &PriceBook, conference: bool) -> Result<Worth, Refu
         }
         None => None,
     };
-    let records = ["Record", "ConferenceRecord"].iter().any(|name| {
-        // A conference is recorded with `record-from-start`, and not with `do-not-record`.
+    // A conference is recorded with `record-from-start`, and not with `do-not-record`.
+    let records = |name: &str| {
         text(fields, name)
             .is_some_and(|value| !matches!(value.to_ascii_lowercase().as_str(), "false" | "do-not-record"))
-    });
+    };
     let call = Call {
         to: recipient,
         // Whose price holds for a call that shows another number than it comes from is not known: the dearest's.
         from: PhoneNumber::parse(from).ok().filter(|_| shown.is_none()),
         time_limit,
-        record: records,
+        record: records("Record"),
+        conference_record: records("ConferenceRecord"),
         machine_detection: text(fields, "MachineDetection").is_some() || is_asked_for(fields, "AsyncAmd"),
         conference,
     };
