@@ -165,6 +165,27 @@ fn smart_encoding_is_not_believed_to_make_a_text_shorter() {
 }
 
 #[test]
+fn smart_encoding_may_make_a_text_longer() {
+    // The star keeps the text in UCS-2: 70 units alone, 67 in each segment of several.
+    for (character, each) in [('\t', 7), ('\u{a0}', 2), ('\u{200a}', 2), ('\u{3000}', 2), ('¼', 3), ('‼', 2), ('…', 3)]
+    {
+        let body = format!("💥{}", character.to_string().repeat(65));
+        let units = 2 + 65 * each;
+        let segments = u64::try_from(units).unwrap_or(0).div_ceil(67);
+        let plain = text_price(&german(&body));
+        assert_eq!(plain, amount("0.095"), "{character:?} as it stands is one segment");
+        for message in [
+            Message { smart_encoded: true, ..german(&body) },
+            Message { messaging_service: true, sender: Sender::LongCode, ..german(&body) },
+        ] {
+            let charge = message.charge(&book()).expect("a price");
+            let usage = charge.amount(Measure::Usage, "sms-outbound");
+            assert_eq!(usage, Amount::from_units(i64::try_from(segments).unwrap_or(0)), "{character:?}");
+        }
+    }
+}
+
+#[test]
 fn a_messaging_service_may_choose_any_sender_rcs_too() {
     let service = Message { messaging_service: true, ..german("hello") };
     let charge = service.charge(&book()).expect("a price");
