@@ -157,7 +157,8 @@ proptest! {
             ];
             for channel in ["sms", "call", "whatsapp", "email", "sna", "rcs", "auto", &text] {
                 let channel = VerificationChannel::parse(channel);
-                all.push(Verification { to: Some(to), channel, custom_message: Some(&text) }.charge(&book));
+                let (custom_message, inserted) = (Some(text.as_str()), &[text.as_str()][..]);
+                all.push(Verification { to: Some(to), channel, custom_message, inserted }.charge(&book));
             }
             prop_assert!(all.into_iter().flatten().all(|charge| is_sound(&charge)));
         }

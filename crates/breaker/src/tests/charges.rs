@@ -83,6 +83,7 @@ fn what_verify_lookup_and_twiml_do_not_know_has_no_price() {
         to: Some(number(AMERICAN)),
         channel: VerificationChannel::parse(channel),
         custom_message: None,
+        inserted: &[],
     };
     assert_eq!(
         verification("voice").charge(&book),
@@ -365,7 +366,8 @@ fn a_verification_costs_its_start_and_its_channel() {
     let book = book();
     let of = |to: &str, channel| {
         let channel = VerificationChannel::parse(channel);
-        let verification = Verification { to: Some(number(to)), channel, custom_message: None };
+        let verification =
+            Verification { to: Some(number(to)), channel, custom_message: None, inserted: &[] };
         verification.charge(&book).expect("a price")
     };
     // Three segments of 0.0083, three carrier fees, two minutes of 0.014.
@@ -394,8 +396,12 @@ fn a_verification_costs_its_start_and_its_channel() {
         to: Some(number(AMERICAN)),
         channel: VerificationChannel::Sms,
         custom_message: Some(&long),
+        inserted: &[],
     };
     assert_eq!(part(&custom.charge(&book).expect("a price"), "sms"), amount("0.0415"));
+    // Four segments of one, one of the other, beside Verify's own three.
+    let filled = Verification { custom_message: None, inserted: &[&long, "Owl, Inc."], ..custom };
+    assert_eq!(part(&filled.charge(&book).expect("a price"), "sms"), amount("0.0664"));
 }
 
 #[test]

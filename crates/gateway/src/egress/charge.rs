@@ -147,7 +147,10 @@ fn verification(fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {
     let (to, channel) = (required(&fields, "To")?, required(&fields, "Channel")?);
     let number = PhoneNumber::parse(to).ok();
     let channel = VerificationChannel::parse(channel);
-    let charge = Verification { to: number, channel, custom_message: text(&fields, "CustomMessage") }
+    let inserted = ["TemplateCustomSubstitutions", "Payee", "Amount", "CustomFriendlyName"];
+    let inserted: Vec<_> = inserted.iter().filter_map(|name| text(&fields, name)).collect();
+    let custom_message = text(&fields, "CustomMessage");
+    let charge = Verification { to: number, channel, custom_message, inserted: &inserted }
         .charge(book)
         .map_err(|why| unpriced(&why))?;
     let to = Some(to.to_owned());
