@@ -1,5 +1,6 @@
 //! What a priced request can cost at most, and the form that keeps it so.
 
+use jiff::Timestamp;
 use ringfence_breaker::charge::{
     Approval, Body, Call, Lookup, LookupVersion, Message, Purchase, Recipient, Sender, Unpriced, Verification,
     VerificationChannel,
@@ -27,6 +28,15 @@ pub(crate) struct Worth {
     pub(crate) from: Option<String>,
     /// The telephone that it reaches.
     pub(crate) destination: Option<PhoneNumber>,
+    /// When it goes out, where that is later.
+    pub(crate) send_at: Option<Timestamp>,
+}
+
+impl Worth {
+    /// Of something that reaches nobody.
+    fn alone(charge: Charge, form: Form) -> Self {
+        Self { charge, form, to: None, from: None, destination: None, send_at: None }
+    }
 }
 
 /// Understands a request. `fields` are its form, or its query where it has no form.
@@ -44,7 +54,7 @@ pub(crate) fn of(
         Priced::VerificationStart => verification(fields, book),
         Priced::VerificationCheck => {
             let charge = Approval.charge(book).map_err(|why| unpriced(&why))?;
-            Ok(Worth { charge, form: fields, to: None, from: None, destination: None })
+            Ok(Worth::alone(charge, fields))
         }
         Priced::LookupFetch => lookup(target, fields, book),
         Priced::NumberPurchase => purchase(target, fields, book),
@@ -54,6 +64,13 @@ pub(crate) fn of(
 fn message(fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {
     let (to, from) = (required(&fields, "To")?, text(&fields, "From"));
     let (service, fallback) = (text(&fields, "MessagingServiceSid"), text(&fields, "FallbackFrom"));
+    let send_at = match text(&fields, "SendAt") {
+        Some(time) => {
+            let time = time.parse().map_err(|_| Refusal::Field("SendAt is no time of ISO 8601".to_owned()))?;
+            Some(time)
+        }
+        None => None,
+    };
     let recipient = Recipient::parse(to);
     let body = if text(&fields, "ContentSid").is_some() {
         Body::Template
@@ -72,14 +89,14 @@ fn message(fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {
         network: None,
         risk_check: !text(&fields, "RiskCheck").is_some_and(|value| value.eq_ignore_ascii_case("disable")),
         shorten_urls: is_asked_for(&fields, "ShortenUrls"),
-        scheduled: text(&fields, "ScheduleType").is_some() || text(&fields, "SendAt").is_some(),
+        scheduled: text(&fields, "ScheduleType").is_some() || send_at.is_some(),
         redacted: text(&fields, "ContentRetention").is_some() || text(&fields, "AddressRetention").is_some(),
     };
     let charge = message.charge(book).map_err(|why| unpriced(&why))?;
     let destination = recipient.phone();
     // Twilio lists it with the sender that was chosen and with the service, and only the service is known before.
     let (to, from) = (Some(to.to_owned()), from.or(service).map(str::to_owned));
-    Ok(Worth { charge, to, from, destination, form: fields })
+    Ok(Worth { charge, to, from, destination, form: fields, send_at })
 }
 
 /// As what a message may go out: with another sender to fall back to, as anything.
@@ -123,7 +140,7 @@ fn call(fields: &Form, book: &PriceBook, conference: bool) -> Result<Worth, Refu
     let form = form::with(fields, "TimeLimit", &timed.time_limit.seconds().to_string());
     // Twilio lists it with the number that it shows.
     let (to, from) = (Some(to.to_owned()), Some(shown.unwrap_or(from).to_owned()));
-    Ok(Worth { charge: timed.charge, to, from, destination: recipient.phone(), form })
+    Ok(Worth { charge: timed.charge, to, from, destination: recipient.phone(), form, send_at: None })
 }
 
 /// A call was charged for its whole time when it was made; that time may not be changed afterwards.
@@ -134,7 +151,7 @@ fn call_update(fields: Form) -> Result<Worth, Refusal> {
                 .to_owned(),
         ));
     }
-    Ok(Worth { charge: Charge { lines: Vec::new() }, form: fields, to: None, from: None, destination: None })
+    Ok(Worth::alone(Charge { lines: Vec::new() }, fields))
 }
 
 /// Whether an update does nothing but end a call, which must be possible whatever has tripped.
@@ -154,7 +171,7 @@ fn verification(fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {
         .charge(book)
         .map_err(|why| unpriced(&why))?;
     let to = Some(to.to_owned());
-    Ok(Worth { charge, to, from: None, destination: number, form: fields })
+    Ok(Worth { charge, to, from: None, destination: number, form: fields, send_at: None })
 }
 
 fn lookup(target: &Target<'_>, fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {
@@ -167,7 +184,7 @@ fn lookup(target: &Target<'_>, fields: Form, book: &PriceBook) -> Result<Worth, 
         _ => (LookupVersion::V2, joined(&["Fields"])),
     };
     let charge = Lookup { version, packages: &packages }.charge(book).map_err(|why| unpriced(&why))?;
-    Ok(Worth { charge, form: fields, to: None, from: None, destination: None })
+    Ok(Worth::alone(charge, fields))
 }
 
 fn purchase(target: &Target<'_>, fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {
@@ -187,7 +204,7 @@ fn purchase(target: &Target<'_>, fields: Form, book: &PriceBook) -> Result<Worth
         _ => return Err(Refusal::Field("give either PhoneNumber or AreaCode".to_owned())),
     };
     let charge = charge.map_err(|why| unpriced(&why))?;
-    Ok(Worth { charge, form: fields, to: None, from: None, destination: None })
+    Ok(Worth::alone(charge, fields))
 }
 
 fn required<'f>(fields: &'f Form, name: &str) -> Result<&'f str, Refusal> {

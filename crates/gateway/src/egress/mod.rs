@@ -335,7 +335,7 @@ async fn pass(
     } else {
         outgoing(Some(&worth.form), &content, None)?
     };
-    let patience = settings.timeout;
+    let patience = priced::patience(settings.timeout, worth.send_at, end.now());
     let worker = Arc::clone(worker);
     // A caller that hangs up leaves this running: what was sent must be answered for.
     let work = tokio::spawn(async move {

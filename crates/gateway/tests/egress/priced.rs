@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use ringfence_breaker::price_book::{Kind, Learnt, PrefixPrice, PriceBook, Prices, Source};
 use ringfence_gateway::settings::Settings;
 use ringfence_store::EgressArea;
@@ -327,6 +328,28 @@ async fn party(world: &World) -> Option<String> {
     let open = world.store.open_reservations(None, 100).await.unwrap();
     assert_eq!(open.len(), 1);
     open[0].party.clone()
+}
+
+#[tokio::test]
+async fn a_scheduled_message_is_open_until_it_has_gone_out() {
+    let world = World::new().await;
+    let key = world.key().await;
+    let now = world.clock.now();
+    for odd in ["tomorrow", "2027-01-20", "1800000000", "2027-01-20T08:00:00", "2027-13-01T00:00:00Z"] {
+        let form = format!("{}&ScheduleType=fixed&SendAt={}", form(), encoded(odd));
+        world.assert_refused(&world.send(message(&key, &form)).await, 400, 84007);
+    }
+    let day = SignedDuration::from_hours(24);
+    for (after, at_least, at_most) in [(20, 20, 21), (-1, 0, 1), (9_999, 35, 41)] {
+        let world = World::new().await;
+        let key = world.key().await;
+        let send_at = now.checked_add(day * after).unwrap();
+        let form = format!("{}&ScheduleType=fixed&SendAt={}", form(), encoded(&send_at.to_string()));
+        assert_eq!(world.send(message(&key, &form)).await.status, 201);
+        let open = world.store.open_reservations(None, 100).await.unwrap();
+        let patience = open[0].deadline.duration_since(now);
+        assert!(patience > day * at_least && patience < day * at_most, "{after}: {patience:?}");
+    }
 }
 
 #[tokio::test]
