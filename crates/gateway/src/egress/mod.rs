@@ -18,6 +18,7 @@ pub(crate) mod answer;
 pub(crate) mod authority;
 mod charge;
 pub(crate) mod client;
+mod content;
 mod credential;
 mod foreign;
 mod form;
@@ -42,9 +43,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, EXPECT, HeaderMap};
+use http::header::{EXPECT, HeaderMap};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use ringfence_model::{Clock, Sid};
@@ -53,6 +54,7 @@ use ringfence_twilio::wire::Form;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use self::content::Content;
 use self::credential::{Holder, Presented};
 use self::json::LedBack;
 pub(crate) use self::metrics::EgressMetrics;
@@ -277,7 +279,7 @@ async fn pass(
     let class = operation.map(|operation| operation.class);
     let query = Form::parse(target.query.unwrap_or_default().as_bytes());
     scope::named_accounts(&holder, &query)?;
-    let content = Content::read(parts, &target, class, body)?;
+    let content = Content::read(parts, operation::takes_json(operation, &target), body)?;
     if let Some(named) = content.fields() {
         scope::named_accounts(&holder, named)?;
     }
@@ -380,74 +382,6 @@ fn runs_twiml(target: &Target<'_>) -> bool {
         "messaging" => target.path.starts_with("/v1/Services"),
         "api" | "voice" => true,
         _ => false,
-    }
-}
-
-/// The body of a request, understood as far as it must be.
-enum Content {
-    Nothing,
-    Form(Form),
-    /// JSON of the few operations that take it. Its texts, for the SIDs in them; and the bytes as they came.
-    Json(Form, Bytes),
-}
-
-impl Content {
-    fn read(parts: &Parts, target: &Target<'_>, class: Option<Class>, body: Bytes) -> Result<Self, Refusal> {
-        if body.is_empty() {
-            return Ok(Self::Nothing);
-        }
-        if parts.method == Method::GET || parts.method == Method::HEAD {
-            return Err(Refusal::BadRequest("body_of_a_read"));
-        }
-        let kind = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-        let media =
-            kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
-        let may_be_json = target.host.product != "api" && !matches!(class, Some(Class::Priced(_)));
-        match media.as_slice() {
-            b"application/x-www-form-urlencoded" => form::read(&body).map(Self::Form),
-            b"application/json" if may_be_json => {
-                let value: serde_json::Value = serde_json::from_slice(&body)
-                    .map_err(|_| Refusal::Field("the body is no JSON".to_owned()))?;
-                let mut texts = Form::new();
-                collect_texts(&value, &mut texts);
-                Ok(Self::Json(texts, body))
-            }
-            _ => Err(Refusal::ContentType),
-        }
-    }
-
-    fn form(&self) -> Option<&Form> {
-        match self {
-            Self::Form(form) => Some(form),
-            Self::Nothing | Self::Json(..) => None,
-        }
-    }
-
-    /// Everything in it that may name an account.
-    fn fields(&self) -> Option<&Form> {
-        match self {
-            Self::Form(fields) | Self::Json(fields, _) => Some(fields),
-            Self::Nothing => None,
-        }
-    }
-
-    /// As it is sent: a form in our own writing.
-    fn written(&self, form: Option<&Form>) -> (Option<HeaderValue>, Bytes) {
-        const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
-        match (self, form) {
-            (Self::Json(_, bytes), _) => (Some(HeaderValue::from_static("application/json")), bytes.clone()),
-            (_, Some(form)) if !form.is_empty() => (Some(FORM), Bytes::from(form.encode())),
-            _ => (None, Bytes::new()),
-        }
-    }
-}
-
-fn collect_texts(value: &serde_json::Value, texts: &mut Form) {
-    match value {
-        serde_json::Value::String(text) => texts.push("", text.as_str()),
-        serde_json::Value::Array(values) => values.iter().for_each(|value| collect_texts(value, texts)),
-        serde_json::Value::Object(members) => members.values().for_each(|value| collect_texts(value, texts)),
-        _ => {}
     }
 }
 

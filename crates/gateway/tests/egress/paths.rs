@@ -143,3 +143,28 @@ async fn what_is_unknown_passes_only_where_the_configuration_and_the_credential_
     assert_eq!(passing.send(request(&key, "GET", target, "")).await.status, 200);
     assert_eq!(passing.requests()[0].target, "/studio.twilio.com/v2/Flows");
 }
+
+#[tokio::test]
+async fn json_reaches_nobody_but_the_operations_that_are_documented_with_it() {
+    let world = World::with(|egress| egress.passes_unknown_operations = true).await;
+    let key = world.key_with(|scopes| scopes.operations = EgressArea::ALL.into_iter().collect()).await;
+    let json = |target: &str, body: &str| {
+        let (authorization, length) = (key.as_user(ACCOUNT), format!("content-length: {}", body.len()));
+        raw("POST", target, &[&authorization, "content-type: application/json", &length], "") + body
+    };
+    let evil = "{\"VoiceUrl\":\"https://evil.example/\",\"InboundRequestUrl\":\"https://evil.example/\"}";
+    let of = |prefix: &str| format!("{prefix}{}", &ACCOUNT[2..]);
+    for target in [
+        format!("/messaging.twilio.com/v1/Services/{}", of("MG")),
+        format!("/voice.twilio.com/v1/ByocTrunks/{}", of("BY")),
+        format!("/verify.twilio.com/v2/Services/{}/Verifications", of("VA")),
+        format!("/api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/Applications.json"),
+        "/voice.twilio.com/v1/Unheard".to_owned(),
+    ] {
+        world.assert_refused(&world.send(json(&target, evil)).await, 415, 84004);
+    }
+    let passkeys = format!("/verify.twilio.com/v2/Services/{}/Passkeys/Challenges", of("VA"));
+    let stranger = format!("{{\"a\":\"{STRANGER}\",\"a\":\"x\"}}");
+    world.assert_refused(&world.send(json(&passkeys, &stranger)).await, 403, 84010);
+    assert_eq!(world.send(json(&passkeys, "{\"identity\":\"x\"}")).await.status, 200);
+}
