@@ -66,6 +66,9 @@ const DECIDE: &[&str] = &[
     "WaitUrl",
 ];
 
+/// Fields that decide something too and may be there several times, spelled as Twilio spells them.
+const REPEATED: &[&str] = &["AddOns", "MediaUrl", "Type"];
+
 /// More fields than any operation has.
 const FIELDS_MAX: usize = 1_000;
 
@@ -122,11 +125,12 @@ fn check_name(name: &str, before: &Form) -> Result<(), Refusal> {
     if !is_plain {
         return Err(Refusal::Field("a name of the form has odd characters".to_owned()));
     }
-    let Some(decides) = DECIDE.iter().find(|known| known.eq_ignore_ascii_case(name)) else { return Ok(()) };
+    let mut known = DECIDE.iter().chain(REPEATED);
+    let Some(decides) = known.find(|known| known.eq_ignore_ascii_case(name)) else { return Ok(()) };
     if *decides != name {
         return Err(Refusal::Field(format!("the field {decides} is spelled another way")));
     }
-    if before.get(name).is_some() {
+    if DECIDE.contains(decides) && before.get(name).is_some() {
         return Err(Refusal::Field(format!("the field {decides} is there more than once")));
     }
     Ok(())
@@ -150,6 +154,10 @@ mod tests {
             (b"To=%2B1&%54o=%2B2", "To is there more than once"),
             (b"to=%2B1", "To is spelled another way"),
             (b"TO=%2B1", "To is spelled another way"),
+            (b"mediaurl=a", "MediaUrl is spelled another way"),
+            (b"MediaUrl[]=a", "odd characters"),
+            (b"fields=caller_name", "Fields is spelled another way"),
+            (b"type=carrier", "Type is spelled another way"),
             (b"To[]=%2B1", "odd characters"),
             (b"To%00=%2B1", "odd characters"),
             (b"+To=%2B1", "odd characters"),

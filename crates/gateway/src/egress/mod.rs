@@ -326,7 +326,10 @@ async fn pass(
     let book = rules
         .book(account)
         .ok_or_else(|| Refusal::UnknownPrice("this account has no price book".to_owned()))?;
-    let fields = if priced == Priced::LookupFetch { query } else { form.cloned().unwrap_or_default() };
+    let fields = match target.query {
+        Some(query) if priced == Priced::LookupFetch => form::read(query.as_bytes())?,
+        _ => form.cloned().unwrap_or_default(),
+    };
     scope::sender(&holder, priced, &target, &fields)?;
     scope::destination(&holder, priced, &fields)?;
     let worth = charge::of(priced, &target, fields, book)?;

@@ -168,3 +168,26 @@ async fn json_reaches_nobody_but_the_operations_that_are_documented_with_it() {
     world.assert_refused(&world.send(json(&passkeys, &stranger)).await, 403, 84010);
     assert_eq!(world.send(json(&passkeys, "{\"identity\":\"x\"}")).await.status, 200);
 }
+
+#[tokio::test]
+async fn what_a_lookup_asks_for_is_spelled_in_one_way() {
+    let world = World::new().await;
+    let key = world.key().await;
+    for (version, query) in [
+        ("v2", "fields=caller_name"),
+        ("v2", "FIELDS=caller_name"),
+        ("v2", "Fields[]=caller_name"),
+        ("v2", "Fields%5B%5D=caller_name"),
+        ("v2", "Fields%00=caller_name"),
+        ("v2", "Fields=validation&Fields=caller_name"),
+        ("v1", "type=carrier"),
+        ("v1", "Type[]=carrier"),
+        ("v1", "addons=payfone"),
+    ] {
+        let target = format!("/lookups.twilio.com/{version}/PhoneNumbers/%2B14155550100?{query}");
+        world.assert_refused(&world.send(request(&key, "GET", &target, "")).await, 400, 84007);
+    }
+    let target = "/lookups.twilio.com/v1/PhoneNumbers/%2B14155550100?Type=carrier&Type=caller-name";
+    assert_eq!(world.send(request(&key, "GET", target, "")).await.status, 200);
+    assert_eq!(world.reserved("daily").await.to_string(), "0.2");
+}
