@@ -16,6 +16,7 @@ const DECIDE: &[&str] = &[
     "AddressRetention",
     "AddressSid",
     "Amount",
+    "AnnounceMethod",
     "AnnounceUrl",
     "ApplicationSid",
     "AreaCode",
@@ -30,14 +31,18 @@ const DECIDE: &[&str] = &[
     "CustomFriendlyName",
     "CustomMessage",
     "FallbackFrom",
+    "FallbackMethod",
     "FallbackUrl",
     "ContentRetention",
     "Fields",
     "From",
+    "HoldMethod",
     "HoldUrl",
+    "InboundMethod",
     "InboundRequestUrl",
     "MachineDetection",
     "MessagingServiceSid",
+    "Method",
     "Payee",
     "PhoneNumber",
     "Record",
@@ -48,7 +53,9 @@ const DECIDE: &[&str] = &[
     "ShortenUrls",
     "SmartEncoded",
     "SmsApplicationSid",
+    "SmsFallbackMethod",
     "SmsFallbackUrl",
+    "SmsMethod",
     "SmsUrl",
     "Status",
     "TemplateCustomSubstitutions",
@@ -61,8 +68,11 @@ const DECIDE: &[&str] = &[
     "Url",
     "VerificationSid",
     "VoiceApplicationSid",
+    "VoiceFallbackMethod",
     "VoiceFallbackUrl",
+    "VoiceMethod",
     "VoiceUrl",
+    "WaitMethod",
     "WaitUrl",
 ];
 
@@ -93,9 +103,13 @@ pub(crate) fn text<'f>(form: &'f Form, name: &str) -> Option<&'f str> {
     form.get(name).filter(|value| !value.is_empty())
 }
 
-/// Whether a query has a field that decides something: it belongs in the form, and Twilio might read it here too.
+/// Whether a query has a field that decides something, in whatever spelling: it belongs in the form, and Twilio might read
+/// it here too.
 pub(crate) fn decides(query: &Form) -> bool {
-    query.pairs().any(|(name, _)| DECIDE.iter().any(|known| known.eq_ignore_ascii_case(name)))
+    query.pairs().any(|(name, _)| {
+        let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+        DECIDE.iter().chain(REPEATED).any(|known| known.eq_ignore_ascii_case(&plain))
+    })
 }
 
 /// The same form with a field set: in its place, or at the end.

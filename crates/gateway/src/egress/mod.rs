@@ -284,7 +284,10 @@ async fn pass(
         scope::named_accounts(&holder, named)?;
     }
     let form = content.form();
-    if parts.method != Method::GET && parts.method != Method::HEAD && form::decides(&query) {
+    let is_read = parts.method == Method::GET || parts.method == Method::HEAD;
+    let has_no_query = matches!(class, Some(Class::Priced(_)))
+        || (runs_twiml(&target) && parts.method != Method::DELETE);
+    if !is_read && !query.is_empty() && (has_no_query || form::decides(&query)) {
         return Err(Refusal::BadRequest("form_in_query"));
     }
     let settings = &egress.settings;

@@ -68,14 +68,29 @@ async fn a_head_that_two_readers_could_read_in_two_ways_reaches_nobody() {
 async fn a_form_in_the_query_or_twice_in_the_form_reaches_nobody() {
     let world = World::new().await;
     let key = world.key().await;
-    let target = format!("{}?To=%2B37112345678", messages(ACCOUNT));
-    let response = world.send(request(&key, "POST", &target, &form())).await;
-    world.assert_refused(&response, 400, 84000);
+    for query in ["To=%2B37112345678", "MediaUrl=https://x.example/a", "media_url[]=a", "Anything=1"] {
+        let target = format!("{}?{query}", messages(ACCOUNT));
+        let response = world.send(request(&key, "POST", &target, &form())).await;
+        world.assert_refused(&response, 400, 84000);
+    }
+    let all = world.key_with(|scopes| scopes.operations = EgressArea::ALL.into_iter().collect()).await;
+    let account = format!("/api.twilio.com/2010-04-01/Accounts/{ACCOUNT}");
+    for target in [
+        format!("{account}/Applications.json?VoiceMethod=GET"),
+        format!("{account}/Applications.json?Anything=1"),
+        "/verify.twilio.com/v2/Services?body[]=x".to_owned(),
+    ] {
+        let response = world.send(request(&all, "POST", &target, "FriendlyName=x")).await;
+        world.assert_refused(&response, 400, 84000);
+    }
     for form in [
         format!("{}&To=%2B37112345678", form()),
         format!("{}&to=%2B37112345678", form()),
         format!("{}&T%6F=%2B37112345678", form()),
         format!("{}&Body[]=x", form()),
+        format!("{}&MediaUrl[]=x", form()),
+        format!("{}&mediaUrl=x", form()),
+        format!("{}&Method=POST&Method=GET", form()),
         format!("{}&FallbackFrom=%2B14155550102&FallbackFrom=%2B14155550103", form()),
         format!("{}&callerid=%2B14155550102", form()),
         form() + "&Body2=%ff",
