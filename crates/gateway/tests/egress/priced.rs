@@ -184,6 +184,22 @@ async fn a_refused_connection_made_nothing() {
 }
 
 #[tokio::test]
+async fn a_connection_that_is_never_made_made_nothing() {
+    let silent = RawUpstream::silent().await;
+    let base = format!("https://{}", silent.address());
+    let change: Box<dyn FnOnce(&mut Settings)> = Box::new(move |settings| {
+        let egress = settings.egress.as_mut().unwrap();
+        // Its TLS never begins.
+        (egress.twilio, egress.timeout) = (base.parse().unwrap(), Duration::from_secs(1));
+    });
+    let world = World::at(silent.address(), Setup { change, ..Setup::default() }).await;
+    let key = world.key().await;
+    world.assert_refused(&world.message(&key).await, 502, 84050);
+    assert_eq!(states(&world).await, []);
+    assert_eq!(world.reserved("daily").await.to_string(), "0");
+}
+
+#[tokio::test]
 async fn an_answer_that_does_not_come_leaves_it_in_doubt_and_it_is_never_sent_again() {
     let silent = RawUpstream::silent().await;
     let setup = Setup { change: timeout(Duration::from_millis(300)), ..Setup::default() };
