@@ -320,7 +320,8 @@ async fn pass(
     };
     let base = settings.twilio.clone();
     let Some(priced) = priced else {
-        let outgoing = outgoing(form, &content, None)?;
+        let path_and_query = scope::own_usage(&holder, operation, &target)?;
+        let outgoing = outgoing(form, &content, path_and_query)?;
         let links = LedBack { base: &base, own: own.as_deref() };
         return send_free(worker, outgoing, class, &links, place).await;
     };

@@ -128,6 +128,31 @@ async fn another_account_is_out_of_reach_wherever_it_is_named() {
 }
 
 #[tokio::test]
+async fn usage_of_subaccounts_is_told_only_to_who_is_for_all_of_them() {
+    let world = World::new().await;
+    let usage = format!("/api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/Usage/Records/Daily.json");
+    let read = async |accounts: EgressAccounts, query: &str| {
+        let key = world.key_with(|scopes| {
+            scopes.accounts = accounts;
+            scopes.operations = [EgressArea::Reads].into();
+        });
+        let response = world.send(request(&key.await, "GET", &format!("{usage}{query}"), "")).await;
+        assert_eq!(response.status, 200, "{query}: {}", response.text());
+        world.requests().last().unwrap().target.split_once("Daily.json").unwrap().1.to_owned()
+    };
+    let one = || EgressAccounts::Listed([sid(ACCOUNT)].into());
+    assert_eq!(read(one(), "").await, "?IncludeSubaccounts=false");
+    for asked in ["IncludeSubaccounts=true", "includesubaccounts=true", "Include%53ubaccounts=1"] {
+        let told = read(one(), &format!("?Category=sms&{asked}&StartDate=-30days")).await;
+        assert_eq!(told, "?Category=sms&StartDate=-30days&IncludeSubaccounts=false", "{asked}");
+    }
+    let key = world.key_with(|scopes| scopes.operations = [EgressArea::Reads].into()).await;
+    let odd = format!("{usage}?IncludeSubaccounts[]=true");
+    assert_eq!(world.send(request(&key, "GET", &odd, "")).await.status, 400);
+    assert_eq!(read(EgressAccounts::All, "?IncludeSubaccounts=true").await, "?IncludeSubaccounts=true");
+}
+
+#[tokio::test]
 async fn an_account_without_a_token_here_is_refused_and_never_asked_for_with_its_parent_s() {
     let world = World::new().await;
     let key = world.key_with(|scopes| scopes.accounts = EgressAccounts::All).await;
