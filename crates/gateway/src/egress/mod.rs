@@ -66,6 +66,7 @@ use self::target::Target;
 pub(crate) use self::target::Way;
 use crate::body::{BodyBound, discard_if, read_body};
 use crate::connection::Connection;
+use crate::forwarded::says_https;
 use crate::http_rules;
 use crate::respond::GateBody;
 use crate::snapshot::Snapshot;
@@ -152,10 +153,9 @@ pub(crate) async fn handle(
     request: Request<Incoming>,
     way: Way<'_>,
 ) -> Response<GateBody> {
-    let worker = &connection.worker;
-    let end = &worker.shared.egress;
+    let end = &connection.worker.shared.egress;
     let mut known = Known { operation: "none", credential: None, account: None };
-    match answer_one(worker, request, way, &mut known).await {
+    match answer_one(connection, request, way, &mut known).await {
         Ok(response) => {
             end.metrics.answered(known.operation, response.status());
             response
@@ -169,11 +169,12 @@ pub(crate) async fn handle(
 }
 
 async fn answer_one(
-    worker: &Arc<Worker>,
+    connection: &Connection,
     request: Request<Incoming>,
     way: Way<'_>,
     known: &mut Known,
 ) -> Result<Response<GateBody>, Refusal> {
+    let worker = &connection.worker;
     let (parts, body) = request.into_parts();
     let deadline = Instant::now() + BODY_TIMEOUT;
     let may_discard = !parts.headers.contains_key(EXPECT);
@@ -193,7 +194,7 @@ async fn answer_one(
         memory_max: BODY_MEMORY_MAX,
     };
     let body = read_body(body, &bound).await?;
-    let links = own_links(worker, &parts, way)?;
+    let links = own_links(connection, &snapshot, &parts, way)?;
     pass(worker, &snapshot, &parts, taken, body, links).await
 }
 
@@ -253,11 +254,19 @@ fn check_method_override(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// Where links lead the caller: here, or, through a tunnel, to Twilio's own names.
-fn own_links(worker: &Worker, parts: &Parts, way: Way<'_>) -> Result<Option<String>, Refusal> {
+fn own_links(
+    connection: &Connection,
+    snapshot: &Snapshot,
+    parts: &Parts,
+    way: Way<'_>,
+) -> Result<Option<String>, Refusal> {
     match way {
         Way::Tunnel(_) => Ok(None),
         Way::BaseUrl => {
-            let scheme = if worker.shared.egress.is_tls { "https" } else { "http" };
+            // Where a proxy in front ends TLS, the caller must come back through it.
+            let is_https = connection.worker.shared.egress.is_tls
+                || (snapshot.trusted_proxies.contains(connection.peer) && says_https(&parts.headers));
+            let scheme = if is_https { "https" } else { "http" };
             let head = http_rules::check_without_body(parts)?;
             Ok(Some(format!("{scheme}://{}", head.authority)))
         }
