@@ -81,11 +81,21 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of all bodies that are still arriving.
 const BODY_MEMORY_MAX: usize = 64 * 1024 * 1024;
 
+/// How requests come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wire {
+    /// Connections begin with a TLS handshake.
+    Tls,
+    /// In the clear, on this machine alone.
+    Loopback,
+    /// In the clear, from proxies that end TLS: from listed peers alone.
+    BehindProxies,
+}
+
 /// The listener of the egress.
 #[derive(Debug)]
 pub(crate) struct EgressEnd {
-    /// Whether connections begin with a TLS handshake.
-    pub(crate) is_tls: bool,
+    pub(crate) wire: Wire,
     /// Places for connections; no listener takes another's.
     pub(crate) connections: Arc<Semaphore>,
     /// Limits and prices; nothing until they are known.
@@ -102,11 +112,11 @@ impl EgressEnd {
         store: Option<EgressStore>,
         metrics: EgressMetrics,
         clock: Arc<dyn Clock>,
-        is_tls: bool,
+        wire: Wire,
         connections_max: usize,
     ) -> Self {
         Self {
-            is_tls,
+            wire,
             connections: Arc::new(Semaphore::new(connections_max)),
             rules: ArcSwapOption::empty(),
             metrics,
@@ -179,6 +189,14 @@ async fn answer_one(
     let deadline = Instant::now() + BODY_TIMEOUT;
     let may_discard = !parts.headers.contains_key(EXPECT);
     let snapshot = worker.shared.snapshot.load_full();
+    // A tunnel is under TLS from its first byte on, however it is reached.
+    let is_in_the_clear = way == Way::BaseUrl
+        && worker.shared.egress.wire == Wire::BehindProxies
+        && !snapshot.trusted_proxies.contains(connection.peer);
+    if is_in_the_clear {
+        discard_if(may_discard, body, deadline).await;
+        return Err(Refusal::InTheClear);
+    }
     let taken = match take(worker, &snapshot, &parts, way, known).await {
         Ok(taken) => taken,
         Err(refusal) => {
@@ -264,7 +282,7 @@ fn own_links(
         Way::Tunnel(_) => Ok(None),
         Way::BaseUrl => {
             // Where a proxy in front ends TLS, the caller must come back through it.
-            let is_https = connection.worker.shared.egress.is_tls
+            let is_https = connection.worker.shared.egress.wire == Wire::Tls
                 || (snapshot.trusted_proxies.contains(connection.peer) && says_https(&parts.headers));
             let scheme = if is_https { "https" } else { "http" };
             let head = http_rules::check_without_body(parts)?;

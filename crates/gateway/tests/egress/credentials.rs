@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ringfence_gateway::forwarded::TrustedPeers;
+use ringfence_gateway::settings::Settings;
 use ringfence_store::{EgressAccounts, EgressArea, NewCredential};
 use ringfence_testkit::RawClient;
 
 use crate::world::{
-    ACCOUNT, CHILD, CHILD_TOKEN, FROM, MESSAGE, STRANGER, TO, TOKEN, World, authorization, encoded, form,
-    message, messages, operator, raw, request, sid,
+    ACCOUNT, CHILD, CHILD_TOKEN, FROM, MESSAGE, STRANGER, Setup, TO, TOKEN, World, authorization, encoded,
+    form, message, messages, operator, raw, request, sid, twilio,
 };
 
 #[tokio::test]
@@ -66,6 +68,24 @@ async fn credentials_in_a_url_are_refused_even_beside_good_ones() {
     let response = world.send(request(&key, "GET", &target, "")).await;
     assert_eq!(response.status, 400);
     assert_eq!(world.requests(), []);
+}
+
+#[tokio::test]
+async fn off_loopback_without_tls_only_a_listed_proxy_is_heard() {
+    for (listed, is_heard) in [("10.1.2.3", false), ("127.0.0.1", true)] {
+        let change: Box<dyn FnOnce(&mut Settings)> = Box::new(move |settings| {
+            settings.listen.egress = Some("0.0.0.0:0".parse().unwrap());
+            settings.listen.trusted_proxies = TrustedPeers::parse([listed]).unwrap();
+        });
+        let world = World::before(twilio().await, Setup { change, ..Setup::default() }).await;
+        let key = world.key().await;
+        let response = world.message(&key).await;
+        if is_heard {
+            assert_eq!(response.status, 201, "{}", response.text());
+        } else {
+            world.assert_refused(&response, 403, 84008);
+        }
+    }
 }
 
 #[tokio::test]
