@@ -375,6 +375,10 @@ pub(crate) fn json_answer(status: u16, body: &Value) -> Answer {
 /// Every segment to the United States and Great Britain costs a dollar, a minute a tenth, and nothing has a fee but a
 /// lookup and a code, which cost a tenth.
 pub(crate) fn book() -> PriceBook {
+    PriceBook::new(Prices::new("USD"), book_rules()).unwrap()
+}
+
+pub(crate) fn book_rules() -> Rules {
     let mut rules = Rules::default();
     let prices = [(Kind::Segment, "1"), (Kind::Mms, "2"), (Kind::CarrierFee, "0"), (Kind::Minute, "0.1")];
     let number = Override { kind: Kind::Number, place: Place::Everywhere, price: "3".parse().unwrap() };
@@ -389,7 +393,7 @@ pub(crate) fn book() -> PriceBook {
         let price = if fee.name().contains("lookup") || fee.name().contains("verif") { "0.1" } else { "0" };
         rules.overrides.fees.insert(*fee, price.parse().unwrap());
     }
-    PriceBook::new(Prices::new("USD"), rules).unwrap()
+    rules
 }
 
 pub(crate) fn limit(name: &str, at: &str) -> Limit {
