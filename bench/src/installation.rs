@@ -274,6 +274,7 @@ fn gate(parent: Sid) -> Outcome<GateSettings> {
             timeout: Duration::from_secs(14),
             proof: None,
             resign: None,
+            twiml: settings::Twiml::Pass,
         }],
         remember: settings::Remember::default(),
     })

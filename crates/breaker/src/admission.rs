@@ -14,8 +14,8 @@ use crate::scope::{DialPrefix, Scope, ScopedAccount, Subject};
 pub struct Asked<'a> {
     /// The account that pays.
     pub account: ScopedAccount<'a>,
-    /// The virtual credential that asks.
-    pub credential: Sid,
+    /// The virtual credential that asks; none where no request of an application is asked for, but an answer.
+    pub credential: Option<Sid>,
     /// For whom the credential asks, where it says so.
     pub tenant: Option<&'a str>,
     /// Where it goes, if it goes to a telephone.
@@ -75,10 +75,30 @@ pub fn holds(limits: &[Arc<AppliedLimit>], asked: &Asked<'_>) -> Vec<Hold> {
     holds
 }
 
+/// Everything that one request holds which leads to several things: of the first the lists tell the truth, of what comes
+/// beside it usage records alone.
+pub fn holds_together(limits: &[Arc<AppliedLimit>], first: &Asked<'_>, beside: &[Asked<'_>]) -> Vec<Hold> {
+    let mut together = holds(limits, first);
+    for asked in beside {
+        for hold in holds(limits, asked) {
+            let same =
+                |it: &&mut Hold| it.limit.limit.name == hold.limit.limit.name && it.subject == hold.subject;
+            match together.iter_mut().find(same) {
+                Some(held) => held.amount = held.amount.saturating_add(hold.amount),
+                None => together.push(Hold { told: Amount::ZERO, ..hold }),
+            }
+        }
+    }
+    together.sort_by(|one, other| {
+        (&one.limit.limit.name, one.subject).cmp(&(&other.limit.limit.name, other.subject))
+    });
+    together
+}
+
 fn applies(applied: &AppliedLimit, asked: &Asked<'_>) -> bool {
     match &applied.limit.scope {
         Scope::Tenant(tenant) => asked.tenant == Some(tenant),
-        Scope::Credential(sid) => asked.credential == *sid,
+        Scope::Credential(sid) => asked.credential == Some(*sid),
         Scope::Destination(prefixes) => {
             asked.destination.is_some_and(|number| prefixes.iter().any(|prefix| prefix.begins(number)))
         }

@@ -171,9 +171,8 @@ impl Ledger {
             return refuse(Why::NotReadBack);
         }
         let state = state.map(|state| step(limit, state.clone(), &Observation::Tick, now).0);
-        if let Some(Phase::Tripped { enforced, .. }) = state.as_ref().map(|state| &state.phase) {
-            // An operator's trip binds whatever the limit says.
-            return if *enforced { Verdict::Refuse(Why::Tripped) } else { refuse(Why::Tripped) };
+        if let Some(binds) = state.as_ref().and_then(|state| trip(limit, state)) {
+            return if binds { Verdict::Refuse(Why::Tripped) } else { Verdict::WouldRefuse(Why::Tripped) };
         }
         if amount <= Amount::ZERO {
             return Verdict::Fits;
@@ -236,6 +235,19 @@ impl Ledger {
             self.adjusted = self.adjusted.max(difference(self.seen, ours));
             self.read_back = Some(epoch.to_owned());
         }
+    }
+}
+
+/// Whether a breaker that was in this state lets nothing pass at this moment.
+pub fn tripped(limit: &Limit, state: &State, now: Timestamp) -> bool {
+    trip(limit, &step(limit, state.clone(), &Observation::Tick, now).0) == Some(true)
+}
+
+/// Whether it has tripped, and whether that binds: an operator's trip does whatever the limit says.
+fn trip(limit: &Limit, state: &State) -> Option<bool> {
+    match state.phase {
+        Phase::Tripped { enforced, .. } => Some(enforced || limit.enforce),
+        Phase::Passing | Phase::Probing { .. } => None,
     }
 }
 

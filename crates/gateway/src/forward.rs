@@ -6,7 +6,10 @@ use std::io::Write as _;
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, COOKIE, HeaderMap};
+use http::header::{
+    ACCEPT_ENCODING, CONNECTION, COOKIE, HeaderMap, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
+};
 use http::{Method, request::Parts};
 use ringfence_signature::Request;
 use sha2::{Digest, Sha256};
@@ -16,12 +19,16 @@ use crate::admission::{Received, VerifiedWebhook, signed_request};
 use crate::forwarded::{is_named_by_connection, is_stripped};
 use crate::http_rules::{SETTINGS, SIGNATURE};
 use crate::proof::{ACCOUNT_HEADER, PROOF_HEADER};
-use crate::settings::Route;
+use crate::settings::{Route, Twiml};
 use crate::snapshot::{ActiveRoute, Snapshot};
 use crate::upstream::{Client, Exchange, Outcome, UpstreamAddress, UpstreamError};
 
 /// The form of the URL that was signed.
 pub(crate) const MATCHED_HEADER: &str = "x-ringfence-matched";
+
+/// Fields for which an answer may be encoded, left out, or given in part.
+const SHORTENS_THE_ANSWER: [HeaderName; 7] =
+    [ACCEPT_ENCODING, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE];
 
 /// Everything that one forwarding needs besides the proof that it may happen.
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +76,7 @@ fn request_head(forward: &Forward<'_>, webhook: &VerifiedWebhook) -> Vec<u8> {
     head.0.extend_from_slice(forward.target.as_bytes());
     head.0.extend_from_slice(b" HTTP/1.1\r\n");
     head.0.extend_from_slice(&forward.active.fixed_fields);
-    head.passed_fields(&forward.parts.headers, route.resign.is_some());
+    head.passed_fields(&forward.parts.headers, route);
     head.shown("x-forwarded-for", forward.client);
     if let Some(allowed) = webhook.allowed() {
         if let Some(account) = &allowed.account {
@@ -147,11 +154,14 @@ impl HeadWriter {
     }
 
     /// The fields of the request that may pass.
-    fn passed_fields(&mut self, headers: &HeaderMap, signed_anew: bool) {
+    fn passed_fields(&mut self, headers: &HeaderMap, route: &Route) {
         let connection = headers.get(CONNECTION).is_some();
+        let (signed_anew, is_held) = (route.resign.is_some(), route.twiml == Twiml::Limits);
         self.cookies(headers);
         for (name, value) in headers {
             let replaced = *name == COOKIE || signed_anew && (*name == SIGNATURE || *name == SETTINGS);
+            // Who reads the answer must get all of it, and plainly.
+            let replaced = replaced || is_held && SHORTENS_THE_ANSWER.contains(name);
             let dropped =
                 replaced || is_stripped(name) || (connection && is_named_by_connection(name, headers));
             if !dropped {

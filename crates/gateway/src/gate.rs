@@ -37,6 +37,7 @@ use crate::settings::{Mode, Replay, Route, Upstream};
 use crate::snapshot::{ActiveRoute, Snapshot};
 use crate::told::{Refused, count_admitted, form, known_method, note_admitted, note_refused};
 use crate::trigger::Fired;
+use crate::twiml::{self, Holding};
 use crate::upstream::{Answer, Outcome, Stage, UpstreamAddress, UpstreamError};
 use crate::websocket;
 use crate::worker::Worker;
@@ -373,8 +374,22 @@ impl Delivery {
             now_unix: self.worker.shared.clock.unix_seconds(),
             deadline: self.deadline,
         };
+        let holding = Holding {
+            worker: &self.worker,
+            snapshot: &self.snapshot,
+            active,
+            webhook: &self.webhook,
+            parts: &self.parts,
+            deadline: self.deadline,
+        };
+        if let Some(answer) = twiml::before(&holding).await {
+            return answered(answer, self.ticket, self.in_work, &active.metrics);
+        }
         match forward(&self.worker.client, &job, &self.webhook).await {
-            Ok(Outcome::Answer(answer)) => answered(answer, self.ticket, self.in_work, &active.metrics),
+            Ok(Outcome::Answer(answer)) => match twiml::hold(&holding, answer).await {
+                Ok(answer) => answered(answer, self.ticket, self.in_work, &active.metrics),
+                Err(error) => upstream_failed(active, &error),
+            },
             Ok(Outcome::Upgraded { headers, stream, leftover }) => {
                 if let Some((ticket, _)) = self.ticket {
                     ticket.complete(None);

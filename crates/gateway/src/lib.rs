@@ -100,6 +100,7 @@ mod snapshot;
 pub mod tls;
 mod told;
 mod trigger;
+mod twiml;
 pub mod upstream;
 mod verdicts;
 mod websocket;

@@ -35,6 +35,7 @@ pub(crate) struct Metrics {
     upstream_errors: Family<UpstreamLabels, Counter>,
     durations: Durations,
     triggers: Family<TriggerLabels, Counter>,
+    twiml: Family<TwimlLabels, Counter>,
     accounts: Family<SourceLabels, Gauge>,
     /// Connections open on the gate.
     pub(crate) connections: Gauge,
@@ -84,6 +85,12 @@ struct RouteLabels {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TriggerLabels {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TwimlLabels {
+    route: Arc<str>,
     outcome: &'static str,
 }
 
@@ -138,6 +145,12 @@ impl Metrics {
         for outcome in Outcome::ALL {
             drop(triggers.get_or_create(&TriggerLabels { outcome: outcome.as_str() }));
         }
+        let twiml = Family::default();
+        registry.register(
+            "twiml_answers",
+            "Answers of applications that were held to the limits, by what became of them",
+            twiml.clone(),
+        );
         let accounts = Family::default();
         registry.register(
             "accounts",
@@ -175,6 +188,7 @@ impl Metrics {
             upstream_errors,
             durations,
             triggers,
+            twiml,
             accounts,
             connections,
             handshakes_failed,
@@ -279,6 +293,12 @@ impl RouteMetrics {
     pub(crate) fn finding(&self, finding: &'static str) {
         let labels = FindingLabels { route: Arc::clone(&self.route), finding };
         self.metrics.findings.get_or_create(&labels).inc();
+    }
+
+    /// Counts an answer that was held to the limits.
+    pub(crate) fn twiml(&self, outcome: &'static str) {
+        let labels = TwimlLabels { route: Arc::clone(&self.route), outcome };
+        self.metrics.twiml.get_or_create(&labels).inc();
     }
 
     /// Counts a failure of the upstream.

@@ -75,7 +75,7 @@ fn without_port(authority: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{Check, Mode, Replay};
+    use crate::settings::{Check, Mode, Replay, Twiml};
     use http::StatusCode;
     use ringfence_signature::{PublicUrl, Strict};
     use std::sync::Arc;
@@ -107,6 +107,7 @@ mod tests {
             timeout: Duration::from_secs(14),
             proof: None,
             resign: None,
+            twiml: Twiml::Pass,
         })
     }
 

@@ -159,6 +159,8 @@ pub struct Route {
     pub proof: Option<ProofKey>,
     /// The URL under which the upstream itself verifies: the request is signed anew for it.
     pub resign: Option<PublicUrl>,
+    /// Whether what the application answers is held to the limits.
+    pub twiml: Twiml,
 }
 
 impl AsRef<Route> for Route {
@@ -239,6 +241,17 @@ pub enum Mode {
     Enforce,
     /// Verdicts are recorded, 204 is answered, nothing is forwarded: for mirrored traffic.
     Shadow,
+}
+
+/// Whether what the application answers is held to the limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Twiml {
+    /// It is passed on as it is.
+    #[default]
+    Pass,
+    /// What it leads to is set aside first; what does not fit is not passed on. It needs the egress, which knows limits and
+    /// prices.
+    Limits,
 }
 
 /// What happens when the same signed request comes again within the time to live.

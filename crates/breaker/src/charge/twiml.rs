@@ -19,6 +19,8 @@ pub struct Dial<'a> {
     pub from: Option<PhoneNumber>,
     /// `timeLimit` in seconds; none where there is none, or it is no number.
     pub time_limit: Option<u64>,
+    /// Seconds that somebody may be kept before he is connected, which `timeLimit` does not bound (`url` of a noun).
+    pub before: u64,
     /// Whether it is recorded (`record`, and the noun's own).
     pub record: bool,
     /// Whether it is found out who has answered (`machineDetection` of a noun).
@@ -103,7 +105,7 @@ impl Dial<'_> {
     /// The worst price, and the time limit that must be sent.
     pub fn charge(&self, book: &PriceBook) -> Result<Timed, Unpriced> {
         let time_limit = TimeLimit::of(self.time_limit, book);
-        let minutes = minutes(u64::from(time_limit.seconds()));
+        let minutes = minutes(u64::from(time_limit.seconds()).saturating_add(self.before));
         let mut lines = Vec::new();
         for noun in self.nouns {
             match noun {

@@ -100,8 +100,14 @@ fn what_verify_lookup_and_twiml_do_not_know_has_no_price() {
         let lookup = Lookup { version, packages };
         assert_eq!(lookup.charge(&book), Err(Unpriced::Lookup(unknown.to_owned())));
     }
-    let dial =
-        Dial { nouns: &[Noun::Other], from: None, time_limit: None, record: false, machine_detection: false };
+    let dial = Dial {
+        nouns: &[Noun::Other],
+        from: None,
+        time_limit: None,
+        before: 0,
+        record: false,
+        machine_detection: false,
+    };
     assert_eq!(dial.charge(&book), Err(Unpriced::Twiml));
     assert_eq!(Verb::Media { media: Media::Other, seconds: 60 }.charge(&book), Err(Unpriced::Twiml));
     assert_eq!(Purchase { country: None, number_type: None }.charge(&book), Err(Unpriced::Recipient));
@@ -168,7 +174,8 @@ fn smart_encoding_is_not_believed_to_make_a_text_shorter() {
 #[test]
 fn smart_encoding_may_make_a_text_longer() {
     // The star keeps the text in UCS-2: 70 units alone, 67 in each segment of several.
-    for (character, each) in [('\t', 7), ('\u{a0}', 2), ('\u{200a}', 2), ('\u{3000}', 2), ('¼', 3), ('‼', 2), ('…', 3)]
+    for (character, each) in
+        [('\t', 7), ('\u{a0}', 2), ('\u{200a}', 2), ('\u{3000}', 2), ('¼', 3), ('‼', 2), ('…', 3)]
     {
         let body = format!("💥{}", character.to_string().repeat(65));
         let units = 2 + 65 * each;
@@ -443,8 +450,14 @@ fn a_number_costs_its_first_month() {
 fn the_verbs_of_twiml_cost_what_they_begin() {
     let book = book();
     let nouns = [Noun::Party(to(AMERICAN)), Noun::Party(to("client:tom")), Noun::Queue];
-    let dial =
-        Dial { nouns: &nouns, from: None, time_limit: Some(90), record: true, machine_detection: true };
+    let dial = Dial {
+        nouns: &nouns,
+        from: None,
+        time_limit: Some(90),
+        before: 0,
+        record: true,
+        machine_detection: true,
+    };
     let timed = dial.charge(&book).expect("a price");
     assert_eq!(timed.time_limit, TimeLimit::Asked(90));
     // Both may answer: 2 × 0.014, 2 × 0.005, each with detection 0.01 and Voice Insights 2 × 0.005; recorded 2 × 0.005.

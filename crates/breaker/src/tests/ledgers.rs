@@ -201,7 +201,7 @@ fn asked(charge: &Charge) -> Asked<'_> {
             friendly_name: "shop",
             created: at(NOON),
         },
-        credential: Sid::new(*b"SK", 1),
+        credential: Some(Sid::new(*b"SK", 1)),
         tenant: Some("bakery"),
         destination: PhoneNumber::parse("+447911123456").ok(),
         charge,

@@ -9,6 +9,7 @@ mod console;
 pub(crate) mod control;
 pub(crate) mod egress;
 mod heads;
+mod held_twiml;
 mod keep;
 mod limit;
 mod limits;

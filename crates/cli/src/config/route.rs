@@ -10,12 +10,13 @@ use std::time::Duration;
 use hyper::{Method, StatusCode};
 use ringfence_gateway::basic::{BasicUsers, PasswordCheck};
 use ringfence_gateway::proof::ProofKey;
-use ringfence_gateway::settings::{Check, Listen, Mode, PathRule, Replay, Route, Upstream};
+use ringfence_gateway::settings::{Check, Listen, Mode, PathRule, Replay, Route, Twiml, Upstream};
 use ringfence_model::Secret;
 use ringfence_signature::{AccountSid, MAX_KEYS, PublicUrl, Strict};
 
 use super::Surroundings;
 use super::account::{KnownAccounts, account_sid};
+use super::held_twiml;
 use super::machine::{is_on_this_machine, own_listener};
 use super::own_route;
 use super::problems::Problems;
@@ -170,13 +171,15 @@ fn one(
     let users = table.find("basic").map(|field| basic_users(field, around, problems));
     let proof = table.find("proof_key").and_then(|field| proof_key(field, around, problems));
     let resign = table.find("resign_url").and_then(|field| url(field, problems));
-    if let Some(field) = table.find("twiml") {
-        twiml(field, problems);
-    }
+    let twiml = [("pass", Twiml::Pass), ("limits", Twiml::Limits)];
+    let twiml = choice(table, "twiml", &twiml, Twiml::Pass, problems);
 
     // What must fit together.
     if let Some(check) = check {
         check_fits(table, check, accounts, listed.as_deref(), problems);
+    }
+    if twiml == Twiml::Limits {
+        held_twiml::fits(table, check, mode, rest, problems);
     }
     if let Some(own) = upstream.as_ref().and_then(own_route::of) {
         own.fits(table, check, mode, methods.as_deref(), rest, problems);
@@ -238,6 +241,7 @@ fn one(
         timeout: timeout?,
         proof,
         resign,
+        twiml,
     })
 }
 
@@ -545,13 +549,4 @@ fn sha256_of_hex(text: &str) -> Option<[u8; 32]> {
 fn proof_key(field: Field<'_>, around: &Surroundings<'_>, problems: &mut Problems) -> Option<ProofKey> {
     let secret = secret::read(field, around, problems)?;
     ProofKey::new(&secret).map_err(|error| field.wrong(error, problems)).ok()
-}
-
-fn twiml(field: Field<'_>, problems: &mut Problems) {
-    if field.choice(&[("pass", true), ("limits", false)], problems) == Some(false) {
-        field.wrong(
-            "\"limits\" is not in this version yet, so TwiML would not be held to any limit; write \"pass\"",
-            problems,
-        );
-    }
 }

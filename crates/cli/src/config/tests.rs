@@ -173,11 +173,6 @@ fn an_unknown_key_names_line_key_and_the_nearest_valid_one() {
 }
 
 #[test]
-fn what_a_later_version_has_is_refused_and_never_ignored() {
-    route_refused("twiml = \"limits\"", "not in this version yet");
-}
-
-#[test]
 fn a_file_that_is_no_toml_names_the_line() {
     let error = read("[listen]\ngate = \n").expect_err("no value").to_string();
     assert!(error.starts_with("r.toml:2: this is not TOML: "), "{error}");

@@ -2,24 +2,28 @@
 
 use jiff::Timestamp;
 use ringfence_breaker::charge::{
-    Approval, Body, Call, Lookup, LookupVersion, Message, Purchase, Recipient, Sender, Unpriced, Verification,
-    VerificationChannel,
+    Approval, Body, Call, Lookup, LookupVersion, Message, Purchase, Recipient, Sender, Unpriced,
+    Verification, VerificationChannel,
 };
 use ringfence_breaker::price_book::NumberType;
 use ringfence_breaker::{Charge, PriceBook};
-use ringfence_model::PhoneNumber;
+use ringfence_model::{Amount, PhoneNumber};
 use ringfence_twilio::wire::Form;
 
 use super::form::{self, text};
 use super::operation::Priced;
 use super::refusal::Refusal;
 use super::target::Target;
+use super::twiml::{self, Rules};
+use crate::twiml::{Conversation, Step};
 
 /// A priced request, understood.
 #[derive(Debug)]
 pub(crate) struct Worth {
-    /// What it can cost at most.
+    /// What it can cost at most, without what its own TwiML leads to.
     pub(crate) charge: Charge,
+    /// What its own TwiML leads to.
+    pub(crate) beside: Vec<Step>,
     /// What is sent in the place of the form that came.
     pub(crate) form: Form,
     /// Whom it reaches, as it was typed.
@@ -35,7 +39,13 @@ pub(crate) struct Worth {
 impl Worth {
     /// Of something that reaches nobody.
     fn alone(charge: Charge, form: Form) -> Self {
-        Self { charge, form, to: None, from: None, destination: None, send_at: None }
+        Self { charge, beside: Vec::new(), form, to: None, from: None, destination: None, send_at: None }
+    }
+
+    /// All of it together.
+    pub(crate) fn worst(&self) -> Amount {
+        let beside = self.beside.iter().map(|step| step.charge.price());
+        beside.fold(self.charge.price(), Amount::saturating_add)
     }
 }
 
@@ -45,12 +55,13 @@ pub(crate) fn of(
     target: &Target<'_>,
     fields: Form,
     book: &PriceBook,
+    inline: Rules<'_>,
 ) -> Result<Worth, Refusal> {
     match priced {
         Priced::MessageCreate => message(fields, book),
-        Priced::CallCreate => call(&fields, book, false),
-        Priced::ParticipantCreate => call(&fields, book, true),
-        Priced::CallUpdate => call_update(fields),
+        Priced::CallCreate => call(&fields, book, inline, false),
+        Priced::ParticipantCreate => call(&fields, book, inline, true),
+        Priced::CallUpdate => call_update(fields, book, inline),
         Priced::VerificationStart => verification(fields, book),
         Priced::VerificationCheck => {
             let charge = Approval.charge(book).map_err(|why| unpriced(&why))?;
@@ -66,7 +77,8 @@ fn message(fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {
     let (service, fallback) = (text(&fields, "MessagingServiceSid"), text(&fields, "FallbackFrom"));
     let send_at = match text(&fields, "SendAt") {
         Some(time) => {
-            let time = time.parse().map_err(|_| Refusal::Field("SendAt is no time of ISO 8601".to_owned()))?;
+            let time =
+                time.parse().map_err(|_| Refusal::Field("SendAt is no time of ISO 8601".to_owned()))?;
             Some(time)
         }
         None => None,
@@ -96,7 +108,7 @@ fn message(fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {
     let destination = recipient.phone();
     // Twilio lists it with the sender that was chosen and with the service, and only the service is known before.
     let (to, from) = (Some(to.to_owned()), from.or(service).map(str::to_owned));
-    Ok(Worth { charge, to, from, destination, form: fields, send_at })
+    Ok(Worth { charge, beside: Vec::new(), to, from, destination, form: fields, send_at })
 }
 
 /// As what a message may go out: with another sender to fall back to, as anything.
@@ -110,7 +122,7 @@ fn sender(from: Option<&str>, fallback: Option<&str>, service: bool) -> Sender {
     }
 }
 
-fn call(fields: &Form, book: &PriceBook, conference: bool) -> Result<Worth, Refusal> {
+fn call(fields: &Form, book: &PriceBook, inline: Rules<'_>, conference: bool) -> Result<Worth, Refusal> {
     let (to, from) = (required(fields, "To")?, required(fields, "From")?);
     let shown = text(fields, "CallerId");
     let recipient = Recipient::parse(to);
@@ -137,21 +149,27 @@ fn call(fields: &Form, book: &PriceBook, conference: bool) -> Result<Worth, Refu
     };
     let timed = call.charge(book).map_err(|why| unpriced(&why))?;
     // Always in our own writing: what was priced is what is sent, however it was typed.
-    let form = form::with(fields, "TimeLimit", &timed.time_limit.seconds().to_string());
+    let seconds = timed.time_limit.seconds();
+    let form = form::with(fields, "TimeLimit", &seconds.to_string());
+    let conversation = Conversation { them: Some(to), us: Some(from), ..Conversation::default() };
+    let (form, beside) = twiml::price(form, Some(book), inline, conversation, Some(seconds.into()))?;
     // Twilio lists it with the number that it shows.
     let (to, from) = (Some(to.to_owned()), Some(shown.unwrap_or(from).to_owned()));
-    Ok(Worth { charge: timed.charge, to, from, destination: recipient.phone(), form, send_at: None })
+    let destination = recipient.phone();
+    Ok(Worth { charge: timed.charge, beside, to, from, destination, form, send_at: None })
 }
 
-/// A call was charged for its whole time when it was made; that time may not be changed afterwards.
-fn call_update(fields: Form) -> Result<Worth, Refusal> {
+/// A call was charged for its whole time when it was made; that time may not be changed afterwards. What it is told to do
+/// from now on may lead to more.
+fn call_update(fields: Form, book: &PriceBook, inline: Rules<'_>) -> Result<Worth, Refusal> {
     if text(&fields, "TimeLimit").is_some() {
         return Err(Refusal::Field(
             "TimeLimit is part of what was set aside when the call was made, and cannot be changed"
                 .to_owned(),
         ));
     }
-    Ok(Worth::alone(Charge { lines: Vec::new() }, fields))
+    let (fields, beside) = twiml::price(fields, Some(book), inline, Conversation::default(), None)?;
+    Ok(Worth { beside, ..Worth::alone(Charge::default(), fields) })
 }
 
 /// Whether an update does nothing but end a call, which must be possible whatever has tripped.
@@ -171,7 +189,7 @@ fn verification(fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {
         .charge(book)
         .map_err(|why| unpriced(&why))?;
     let to = Some(to.to_owned());
-    Ok(Worth { charge, to, from: None, destination: number, form: fields, send_at: None })
+    Ok(Worth { to, destination: number, ..Worth::alone(charge, fields) })
 }
 
 fn lookup(target: &Target<'_>, fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {

@@ -81,11 +81,11 @@ impl EgressMetrics {
         self.requests.get_or_create(&RequestLabels { operation, outcome }).inc();
     }
 
-    pub(super) fn admission(&self, took: Duration) {
+    pub(crate) fn admission(&self, took: Duration) {
         self.admissions.observe(took.as_secs_f64());
     }
 
-    pub(super) fn would_refuse(&self, limit: &str) {
+    pub(crate) fn would_refuse(&self, limit: &str) {
         self.would_refuse.get_or_create(&LimitLabels { limit: limit.to_owned() }).inc();
     }
 

@@ -56,12 +56,14 @@ use tokio::time::Instant;
 
 use self::content::Content;
 use self::credential::{Holder, Presented};
+pub(crate) use self::foreign::leads_to_a_route;
 use self::json::LedBack;
 pub(crate) use self::metrics::EgressMetrics;
 use self::operation::{Class, Found, Operation, Priced};
-use self::refusal::Refusal;
+pub(crate) use self::priced::{refused, scoped};
+pub(crate) use self::refusal::Refusal;
 use self::request::{Head, Outgoing};
-use self::rules::{EgressRules, EgressStore};
+pub(crate) use self::rules::{EgressRules, EgressStore, KnownAccount};
 use self::target::Target;
 pub(crate) use self::target::Way;
 use crate::body::{BodyBound, discard_if, read_body};
@@ -134,8 +136,16 @@ impl EgressEnd {
     }
 
     /// What the clock says by which windows are counted.
-    fn ledger_now(&self) -> Now {
+    pub(crate) fn ledger_now(&self) -> Now {
         self.store.as_ref().map_or(Now::Database, |store| (store.now)())
+    }
+
+    /// The same as a moment, for who only looks.
+    pub(crate) fn window_now(&self) -> Timestamp {
+        match self.ledger_now() {
+            Now::At(now) => now,
+            Now::Database => self.now(),
+        }
     }
 
     fn wake(&self) {
@@ -144,7 +154,7 @@ impl EgressEnd {
         }
     }
 
-    fn store(&self) -> Result<Arc<Store>, Refusal> {
+    pub(crate) fn store(&self) -> Result<Arc<Store>, Refusal> {
         self.store.as_ref().and_then(|store| (store.store)()).ok_or(Refusal::StoreAway)
     }
 }
@@ -312,19 +322,21 @@ async fn pass(
     }
     let form = content.form();
     let is_read = parts.method == Method::GET || parts.method == Method::HEAD;
-    let has_no_query = matches!(class, Some(Class::Priced(_)))
-        || (runs_twiml(&target) && parts.method != Method::DELETE);
+    let has_no_query =
+        matches!(class, Some(Class::Priced(_))) || (runs_twiml(&target) && parts.method != Method::DELETE);
     if !is_read && !query.is_empty() && (has_no_query || form::decides(&query)) {
         return Err(Refusal::BadRequest("form_in_query"));
     }
     let settings = &egress.settings;
+    let inline = twiml::Rules { routes: &snapshot.routes, settings };
     if let Some(form) = form.filter(|_| runs_twiml(&target)) {
         let is_message = class == Some(Class::Priced(Priced::MessageCreate));
         if !settings.passes_foreign_twiml {
             foreign::check(form, is_message, &snapshot.routes)?;
         }
-        if !settings.passes_unknown_twiml {
-            twiml::check(form, &snapshot.routes)?;
+        let is_priced = matches!(class, Some(Class::Priced(priced)) if priced.runs_own_twiml());
+        if !is_priced {
+            twiml::costs_nothing(form, inline)?;
         }
     }
     let outgoing = |fields: Option<&Form>, content: &Content, path_and_query: Option<String>| {
@@ -363,7 +375,8 @@ async fn pass(
     };
     scope::sender(&holder, priced, &target, &fields)?;
     scope::destination(&holder, priced, &fields)?;
-    let worth = charge::of(priced, &target, fields, book)?;
+    let worth = charge::of(priced, &target, fields, book, inline)?;
+    scope::steps(&holder, &worth.beside)?;
     let outgoing = if priced == Priced::LookupFetch {
         let query = worth.form.encode();
         let path = if query.is_empty() { target.path.to_owned() } else { format!("{}?{query}", target.path) };

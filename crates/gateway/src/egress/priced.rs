@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
-use ringfence_breaker::{Asked, Scope, ScopedAccount, Why, holds};
+use ringfence_breaker::{Asked, Scope, ScopedAccount, Why, holds_together};
 use ringfence_model::Sid;
 use ringfence_store::{Admission, NewReservation, NotAdmitted, Now, Reservation, Sent, Store};
 use tokio::time::{Instant, timeout};
@@ -80,12 +80,12 @@ pub(crate) async fn admit(
     }
 }
 
-async fn reservation(
-    store: &Store,
+/// The account as limits look at it.
+pub(crate) fn scoped<'k>(
     rules: &EgressRules,
-    wanted: &Wanted<'_>,
-) -> Result<NewReservation, Refusal> {
-    let Wanted { holder, account, known, priced, worth, patience } = wanted;
+    account: Sid,
+    known: &'k KnownAccount,
+) -> Result<ScopedAccount<'k>, Refusal> {
     let seen = known.seen.as_ref();
     let looks_at_what_is_seen = |scope: &Scope| matches!(scope, Scope::Name(_) | Scope::NewSubaccounts);
     if seen.is_none() && rules.limits.iter().any(|applied| looks_at_what_is_seen(&applied.limit.scope)) {
@@ -93,18 +93,30 @@ async fn reservation(
             "this account was not read from Twilio yet, and limits look at its name or age",
         ));
     }
-    let asked = Asked {
-        account: ScopedAccount {
-            sid: *account,
-            parent: known.parent,
-            friendly_name: seen.map_or("", |seen| &seen.friendly_name),
-            created: seen.map_or(Timestamp::UNIX_EPOCH, |seen| seen.created),
-        },
-        credential: holder.credential,
+    Ok(ScopedAccount {
+        sid: account,
+        parent: known.parent,
+        friendly_name: seen.map_or("", |seen| &seen.friendly_name),
+        created: seen.map_or(Timestamp::UNIX_EPOCH, |seen| seen.created),
+    })
+}
+
+async fn reservation(
+    store: &Store,
+    rules: &EgressRules,
+    wanted: &Wanted<'_>,
+) -> Result<NewReservation, Refusal> {
+    let Wanted { holder, account, known, priced, worth, patience } = wanted;
+    let first = Asked {
+        account: scoped(rules, *account, known)?,
+        credential: Some(holder.credential),
         tenant: holder.scopes.tenant.as_deref(),
         destination: worth.destination,
         charge: &worth.charge,
     };
+    let beside = worth.beside.iter();
+    let beside = beside.map(|step| Asked { destination: step.destination, charge: &step.charge, ..first });
+    let beside: Vec<Asked<'_>> = beside.collect();
     let party = match &worth.to {
         Some(to) => {
             let tag = store.party_tag(to, worth.from.as_deref().unwrap_or_default()).await;
@@ -119,15 +131,16 @@ async fn reservation(
         credential: holder.credential,
         account: *account,
         operation: priced.name().to_owned(),
-        worst: worth.charge.price(),
-        holds: holds(&rules.limits, &asked),
+        worst: worth.worst(),
+        holds: holds_together(&rules.limits, &first, &beside),
         limits: Arc::clone(&rules.fingerprint),
         party,
         patience: *patience,
     })
 }
 
-fn refused(end: &EgressEnd, why: NotAdmitted, now: Now) -> Refusal {
+/// Why the store admitted nothing, for whoever asked.
+pub(crate) fn refused(end: &EgressEnd, why: NotAdmitted, now: Now) -> Refusal {
     let NotAdmitted::Limit { limit, why, until, trips, .. } = why else {
         return match why {
             NotAdmitted::CredentialGone => Refusal::Unauthorized,

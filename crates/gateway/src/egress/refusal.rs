@@ -53,8 +53,10 @@ pub(crate) enum Refusal {
     OtherSpelling,
     /// A field would have Twilio run TwiML that does not come from a route of the gate.
     ForeignTwiml(String),
-    /// Inline TwiML that has no price.
+    /// TwiML that has no price.
     UnknownTwiml(String),
+    /// TwiML that cannot be read, or not in one way alone.
+    UnreadableTwiml(String),
     /// A field is missing, there twice, or not what it must be; its name.
     Field(String),
     /// No price is known for this destination, or the price book has none at all.
@@ -115,6 +117,7 @@ impl Refusal {
             Self::ForeignTwiml(_) => 84020,
             Self::UnknownTwiml(_) => 84021,
             Self::UnknownPrice(_) => 84022,
+            Self::UnreadableTwiml(_) => 84023,
             Self::DoesNotFit { .. } => 84030,
             Self::Tripped { .. } => 84031,
             Self::OpenOnly { .. } => 84032,
@@ -157,6 +160,7 @@ impl Refusal {
             | Self::Unpriced
             | Self::ForeignTwiml(_)
             | Self::UnknownTwiml(_)
+            | Self::UnreadableTwiml(_)
             | Self::UnknownPrice(_)
             | Self::Tripped { .. }
             | Self::DoesNotFit { .. } => StatusCode::FORBIDDEN,
@@ -190,6 +194,7 @@ impl Refusal {
             Self::OtherSpelling => "other_spelling",
             Self::ForeignTwiml(_) => "foreign_twiml",
             Self::UnknownTwiml(_) => "unknown_twiml",
+            Self::UnreadableTwiml(_) => "unreadable_twiml",
             Self::Field(_) => "field",
             Self::UnknownPrice(_) => "unknown_price",
             Self::DoesNotFit { .. } => "does_not_fit",
@@ -269,6 +274,7 @@ impl Refusal {
                 format!("Ringfence: {field} does not lead to a route of the gate, and foreign_twiml = \"refuse\"")
             }
             Self::UnknownTwiml(why) => format!("Ringfence: this TwiML has no price: {why}"),
+            Self::UnreadableTwiml(why) => format!("Ringfence: this TwiML cannot be read: {why}"),
             Self::Field(why) => format!("Ringfence: {why}"),
             Self::UnknownPrice(why) => format!("Ringfence: no price is known: {why}"),
             Self::DoesNotFit { limit, .. } => {

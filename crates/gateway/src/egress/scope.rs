@@ -14,6 +14,7 @@ use super::form::{self, text};
 use super::operation::{self, Operation, Priced};
 use super::refusal::Refusal;
 use super::target::Target;
+use crate::twiml::Step;
 
 /// The account that a request is for, if the credential is for it.
 pub(crate) fn account(holder: &Holder, target: &Target<'_>) -> Result<Sid, Refusal> {
@@ -105,7 +106,25 @@ pub(crate) fn destination(holder: &Holder, priced: Priced, form: &Form) -> Resul
     if listed.is_empty() || !reaches_somebody {
         return Ok(());
     }
-    let to = text(form, "To").unwrap_or_default();
+    reaches(listed, text(form, "To").unwrap_or_default())
+}
+
+/// Whether the credential may reach whom the request's own TwiML reaches, and as those that it names.
+pub(crate) fn steps(holder: &Holder, steps: &[Step]) -> Result<(), Refusal> {
+    let (destinations, senders) = (&holder.scopes.destinations, &holder.scopes.senders);
+    for step in steps {
+        if let Some(to) = step.to.as_deref().filter(|_| !destinations.is_empty()) {
+            reaches(destinations, to)?;
+        }
+        let is_listed = |from: &String| senders.is_empty() || senders.contains(from);
+        if !step.from.as_ref().is_none_or(is_listed) {
+            return Err(Refusal::OtherSender);
+        }
+    }
+    Ok(())
+}
+
+fn reaches(listed: &[EgressDestination], to: &str) -> Result<(), Refusal> {
     // `whatsapp:+44…` is in the country of its number.
     let number = to.split_once(':').map_or(to, |(_, rest)| rest);
     let number = PhoneNumber::parse(number).ok();

@@ -1,52 +1,64 @@
-//! TwiML that stands in the request itself (`Twiml` of a call): passed where it can cost nothing beyond the call.
-//!
-//! What dials, sends, records or listens is not priced here; such a document is one that nobody knows the price of.
+//! TwiML that stands in the request itself (`Twiml` of a call): priced as an answer of the application would be, and
+//! set aside together with the call.
 
-use ringfence_twilio::twiml::{self, GatherInput, Verb};
+use ringfence_breaker::PriceBook;
+use ringfence_twilio::twiml::Document;
 use ringfence_twilio::wire::Form;
 
-use super::foreign;
-use super::form::text;
+use super::form::{self, text};
 use super::refusal::Refusal;
+use super::settings::Egress;
 use crate::snapshot::ActiveRoute;
+use crate::twiml::{self, Around, Conversation, Step};
 
-/// Whether the request has no TwiML of its own, or one that does nothing but speak and wait.
-pub(crate) fn check(form: &Form, routes: &[ActiveRoute]) -> Result<(), Refusal> {
-    let Some(document) = text(form, "Twiml") else { return Ok(()) };
-    let unknown = |why: String| Refusal::UnknownTwiml(why);
-    let document = twiml::parse(document.as_bytes()).map_err(|error| unknown(error.to_string()))?;
-    if let Some(warning) = document.warnings.first() {
-        return Err(unknown(warning.to_string()));
-    }
-    document.verbs.iter().try_for_each(|verb| check_verb(verb, routes))
+/// The field.
+const FIELD: &str = "Twiml";
+
+/// What decides about it beside prices.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules<'a> {
+    pub(crate) routes: &'a [ActiveRoute],
+    pub(crate) settings: &'a Egress,
 }
 
-fn check_verb(verb: &Verb, routes: &[ActiveRoute]) -> Result<(), Refusal> {
-    let costs = |name: &str| Err(Refusal::UnknownTwiml(format!("<{name}> can cost more than the call")));
-    match verb {
-        Verb::Play(_) | Verb::Pause(_) | Verb::Reject(_) | Verb::Hangup => Ok(()),
-        // Voices of others are billed by the character.
-        Verb::Say(say) => match say.voice.as_deref() {
-            None | Some("man" | "woman" | "alice") => Ok(()),
-            Some(_) => costs("Say voice"),
-        },
-        Verb::Redirect(redirect) => leads_here("Redirect", &redirect.url, routes),
-        Verb::Gather(gather) if gather.input == GatherInput::Dtmf => {
-            if let Some(action) = &gather.action {
-                leads_here("Gather action", action, routes)?;
-            }
-            gather.prompts.iter().try_for_each(|prompt| check_verb(prompt, routes))
-        }
-        Verb::Gather(_) => costs("Gather input"),
-        Verb::Record(_) => costs("Record"),
-        Verb::Dial(_) => costs("Dial"),
-        Verb::Message(_) => costs("Message"),
-        Verb::Other(element) => costs(&element.name),
+/// What a form's own TwiML leads to, and the form that keeps it so. `seconds` is how long the call may take, where that is
+/// known.
+pub(crate) fn price(
+    form: Form,
+    book: Option<&PriceBook>,
+    rules: Rules<'_>,
+    conversation: Conversation<'_>,
+    seconds: Option<u64>,
+) -> Result<(Form, Vec<Step>), Refusal> {
+    let Some(written) = text(&form, FIELD) else { return Ok((form, Vec::new())) };
+    let unreadable = |why: String| Refusal::UnreadableTwiml(why);
+    let document = Document::read(written.as_bytes()).map_err(|error| unreadable(error.to_string()))?;
+    let around = Around {
+        book,
+        routes: rules.routes,
+        // It has no URL that a relative one could be of.
+        base: None,
+        passes_foreign: rules.settings.passes_foreign_twiml,
+        passes_unknown: rules.settings.passes_unknown_twiml,
+        conversation,
+        seconds,
+    };
+    let worth = twiml::of(&document.root, &around)?;
+    if worth.changes.is_empty() {
+        return Ok((form, worth.steps));
     }
+    let changed = String::from_utf8(document.with(&worth.changes));
+    let changed = changed.map_err(|_| unreadable("it says that it is not in UTF-8".to_owned()))?;
+    Ok((form::with(&form, FIELD, &changed), worth.steps))
 }
 
-fn leads_here(place: &str, url: &str, routes: &[ActiveRoute]) -> Result<(), Refusal> {
-    let either = [http::Method::POST, http::Method::GET];
-    let leads = either.into_iter().any(|method| foreign::leads_to_a_route(url, &method, routes));
-    if leads { Ok(()) } else { Err(Refusal::ForeignTwiml(place.to_owned())) }
+/// Whether a request that is not priced has no TwiML that costs something.
+pub(crate) fn costs_nothing(form: &Form, rules: Rules<'_>) -> Result<(), Refusal> {
+    let Some(_) = text(form, FIELD) else { return Ok(()) };
+    let priced = price(form.clone(), None, rules, Conversation::default(), None);
+    match priced {
+        Ok((_, steps)) if steps.is_empty() => Ok(()),
+        Err(refusal) if !matches!(refusal, Refusal::NotReady(_)) => Err(refusal),
+        _ => Err(Refusal::UnknownTwiml("it costs something, and this operation has no price".to_owned())),
+    }
 }

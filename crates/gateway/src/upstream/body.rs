@@ -79,7 +79,7 @@ impl AnswerBody {
         matches!(&self.0, State::Streaming(streaming) if matches!(streaming.rest, Rest::UntilClose))
     }
 
-    pub(super) fn whole(bytes: Bytes) -> Self {
+    pub(crate) fn whole(bytes: Bytes) -> Self {
         Self(State::Whole(bytes))
     }
 

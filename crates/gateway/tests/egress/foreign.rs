@@ -1,6 +1,6 @@
 //! TwiML that would come from elsewhere.
 
-use crate::world::{ACCOUNT, CALL, FROM, TO, World, calls, encoded, request};
+use crate::world::{ACCOUNT, CALL, FROM, TO, World, calls, encoded, limit, request};
 use ringfence_store::EgressArea;
 
 fn call(more: &str) -> String {
@@ -79,28 +79,85 @@ async fn numbers_applications_and_conferences_are_held_to_it_too() {
     }
 }
 
+fn inline(twiml: &str) -> String {
+    format!("Twiml={}", twiml.replace('%', "%25").replace('+', "%2B").replace('&', "%26"))
+}
+
 #[tokio::test]
-async fn inline_twiml_that_can_cost_more_than_the_call_is_refused() {
+async fn inline_twiml_without_a_price_or_from_elsewhere_is_refused() {
     let world = World::new().await;
     let key = world.key().await;
     for (twiml, code) in [
-        ("<Response><Dial>+37120000000</Dial></Response>", 84021),
-        ("<Response><Message>x</Message></Response>", 84021),
-        ("<Response><Record/></Response>", 84021),
-        ("<Response><Say voice=\"Polly.Joanna-Neural\">x</Say></Response>", 84021),
-        ("<Response><Gather input=\"speech\"/></Response>", 84021),
-        ("<Response><Connect><Stream url=\"wss://x\"/></Connect></Response>", 84021),
+        ("<Response><Dial>+37120000000</Dial></Response>", 84022),
+        ("<Response><Dial><Sim>DE00000000000000000000000000000001</Sim></Dial></Response>", 84022),
         ("<Response><Unheard/></Response>", 84021),
+        ("<Response><Dial timelimit=\"9\">+14155550123</Dial></Response>", 84021),
+        ("<Response><Dial><Number ring=\"x\">+14155550123</Number></Dial></Response>", 84021),
+        ("<Response><Connect><Brain/></Connect></Response>", 84021),
         ("<Response><Redirect>https://evil.example/</Redirect></Response>", 84020),
+        ("<Response><Redirect>/twilio/x</Redirect></Response>", 84020),
         ("<Response><Gather action=\"https://evil.example/\"/></Response>", 84020),
-        ("not xml", 84021),
+        ("<Response><Dial referUrl=\"https://evil.example/\">+14155550123</Dial></Response>", 84020),
+        (
+            "<Response><Dial><Number url=\"https://evil.example/\">+14155550123</Number></Dial></Response>",
+            84020,
+        ),
+        ("<Response><Enqueue waitUrl=\"https://evil.example/\">q</Enqueue></Response>", 84020),
+        ("<Response><Dial><Application>AP1</Application></Dial></Response>", 84020),
+        ("not xml", 84023),
+        ("<!DOCTYPE a [<!ENTITY b 'c'>]><Response/>", 84023),
     ] {
-        let form = call(&format!("Twiml={}", twiml.replace('+', "%2B").replace('&', "%26")));
-        world.assert_refused(&world.send(request(&key, "POST", &calls(ACCOUNT), &form)).await, 403, code);
+        let form = call(&inline(twiml));
+        let response = world.send(request(&key, "POST", &calls(ACCOUNT), &form)).await;
+        world.assert_refused(&response, 403, code);
     }
-    let kind = "<Response><Say>Hello</Say><Gather action=\"https://hooks.example.com/twilio/x\"/><Hangup/></Response>";
-    let response = world.send(request(&key, "POST", &calls(ACCOUNT), &call(&format!("Twiml={kind}")))).await;
+}
+
+#[tokio::test]
+async fn inline_twiml_is_priced_with_the_call_and_may_reach_nobody_whom_the_credential_may_not() {
+    let world = World::new().await;
+    let key = world.key().await;
+    let twiml = "<Response><Say>Hello</Say><Gather action=\"https://hooks.example.com/twilio/x\"/>\
+        <Dial>+447911123456</Dial><Hangup/></Response>";
+    let form = call(&inline(twiml));
+    let response = world.send(request(&key, "POST", &calls(ACCOUNT), &form)).await;
     assert_eq!(response.status, 201, "{}", response.text());
+    // Ten minutes of a tenth each: the call, and the one that it dials.
+    assert_eq!(world.reserved("daily").await, "2".parse().unwrap());
+    let sent = world.requests().remove(0);
+    let body = String::from_utf8(sent.body.to_vec()).unwrap();
+    assert!(body.contains("%3CDial+timeLimit%3D%22600%22%3E"), "{body}");
+    assert!(body.contains("TimeLimit=600"), "{body}");
+    let only_here = world.key_with(|scopes| scopes.destinations = vec!["US".parse().unwrap()]).await;
+    let response = world.send(request(&only_here, "POST", &calls(ACCOUNT), &form)).await;
+    assert_eq!((response.status, response.text().contains("84014")), (403, true), "{}", response.text());
+    let one_sender = world.key_with(|scopes| scopes.senders = vec![FROM.to_owned()]).await;
+    let shown = call(&inline("<Response><Dial callerId=\"+14155550999\">+14155550123</Dial></Response>"));
+    let response = world.send(request(&one_sender, "POST", &calls(ACCOUNT), &shown)).await;
+    assert_eq!((response.status, response.text().contains("84015")), (403, true), "{}", response.text());
+    // An update of a call that runs leads to the same, and is priced alone.
+    let update = format!("/api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/Calls/{CALL}.json");
+    let response = world.send(request(&key, "POST", &update, &inline(twiml))).await;
+    assert_eq!(response.status, 201, "{}", response.text());
+    assert_eq!(world.reserved("daily").await, "3".parse().unwrap());
+}
+
+#[tokio::test]
+async fn inline_twiml_counts_under_the_limits_of_whom_it_reaches() {
+    let mut prefix = limit("a minute to one place", "0.5");
+    prefix.per = ringfence_breaker::Per::Prefix;
+    prefix.window = ringfence_breaker::Window::Rolling { seconds: 60 };
+    prefix.then = vec![];
+    let world = World::limited(vec![prefix]).await;
+    let key = world.key().await;
+    let short =
+        call("TimeLimit=60&") + &inline("<Response><Dial timeLimit=\"60\">+447911123456</Dial></Response>");
+    for _ in 0..5 {
+        let response = world.send(request(&key, "POST", &calls(ACCOUNT), &short)).await;
+        assert_eq!(response.status, 201, "{}", response.text());
+    }
+    let response = world.send(request(&key, "POST", &calls(ACCOUNT), &short)).await;
+    assert_eq!(response.status, 429, "{}", response.text());
 }
 
 #[tokio::test]

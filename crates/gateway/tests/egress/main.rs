@@ -5,8 +5,11 @@
 mod answers;
 mod credentials;
 mod foreign;
+mod held;
 mod paths;
 mod priced;
 mod sandbox;
 mod tunnel;
+mod twiml;
+mod twiml_odd;
 mod world;

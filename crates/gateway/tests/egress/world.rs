@@ -15,7 +15,7 @@ use ringfence_breaker::{
 };
 use ringfence_gateway::settings::{
     Check, Egress, EgressAccount, Limits, Listen, Mode, PathRule, Remember, Replay, Route, Settings,
-    TwilioTls,
+    TwilioTls, Twiml,
 };
 use ringfence_gateway::{EgressRules, EgressStore, Gateway, Hooks, Listeners, TwilioBase};
 use ringfence_model::{Actor, Amount, Clock, Secret, Sid};
@@ -346,6 +346,7 @@ fn route() -> Route {
         timeout: Duration::from_secs(14),
         proof: None,
         resign: None,
+        twiml: Twiml::Pass,
     }
 }
 

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
-use ringfence_gateway::settings::{Check, Limits, Listen, Mode, PathRule, Remember, Replay, Route, Settings};
+use ringfence_gateway::settings::{
+    Check, Limits, Listen, Mode, PathRule, Remember, Replay, Route, Settings, Twiml,
+};
 use ringfence_gateway::{Gateway, Hooks, Listeners};
 use ringfence_model::Clock;
 use ringfence_signature::{AccountKeys, AccountSid, Keyring, PublicUrl, Signed, Signer, Strict};
@@ -185,6 +187,7 @@ pub(crate) fn route(upstream: SocketAddr) -> Route {
         timeout: Duration::from_secs(14),
         proof: None,
         resign: None,
+        twiml: Twiml::Pass,
     }
 }
 

@@ -4,6 +4,8 @@
 //! So a batch of five hundred admissions under three limits costs three locks and a dozen statements. It may be run again
 //! from the start when the connection broke or another node stood in the way, so it changes nothing but the database.
 
+mod answer;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -12,8 +14,11 @@ use ringfence_breaker::{Hold, Ledger, Limit, Measure, Reset, State, Subject, Ver
 use ringfence_model::{Amount, Sid};
 use serde_json::json;
 
+use self::answer::part_id;
 use super::rows::{self, HeldRow, InsertRow, ReservationRow, UpdateRow};
-use super::{BESIDE, Booking, NewReservation, NotAdmitted, Now, ReservationState, Sent, Spent, Watched};
+use super::{
+    BESIDE, Booking, NewAnswer, NewReservation, NotAdmitted, Now, ReservationState, Sent, Spent, Watched,
+};
 use crate::error::Error;
 use crate::sql::{Transaction, values};
 use crate::write::Outcome;
@@ -25,6 +30,7 @@ pub(crate) enum Op {
         id: String,
         new: Arc<NewReservation>,
     },
+    Answer(Arc<NewAnswer>),
     Sent {
         id: String,
         sent: Sent,
@@ -49,6 +55,8 @@ pub(crate) enum Op {
 pub(crate) enum Did {
     Admitted(Vec<Watched>),
     Refused(NotAdmitted),
+    /// It was admitted before.
+    Before,
     /// Whether it changed anything.
     Noted(bool),
 }
@@ -110,7 +118,8 @@ impl<'a> Batch<'a> {
             rows::fingerprint(&transaction.fetch("SELECT name, hash FROM limits", values![]).await?)?;
 
         // Whose sums are needed: of new requests, and of those that something is said of.
-        let ids: Vec<&str> = ops.iter().filter_map(|(op, _)| op.reservation()).collect();
+        let ids: Vec<String> = ops.iter().filter_map(|(op, _)| op.reservation()).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let known = rows::reservations(transaction, &ids).await?;
         let mut wanted = BTreeMap::<Key, Option<(&Limit, Timestamp)>>::new();
         for held in known.values().flat_map(|row| &row.holds) {
@@ -158,7 +167,7 @@ impl<'a> Batch<'a> {
     }
 
     async fn read_breakers(&mut self, ops: &[(Op, Now)], transaction: &mut Transaction) -> Result<()> {
-        let admissions = ops.iter().filter(|(op, _)| matches!(op, Op::Admit { .. }));
+        let admissions = ops.iter().filter(|(op, _)| matches!(op, Op::Admit { .. } | Op::Answer(_)));
         let keys: BTreeSet<Key> =
             admissions.flat_map(|(op, _)| op.limits()).map(|(limit, subject)| key(limit, subject)).collect();
         for key in keys {
@@ -191,6 +200,7 @@ impl<'a> Batch<'a> {
         let now = moment(now, self.database_now);
         match op {
             Op::Admit { id, new } => self.admit(id, new, now),
+            Op::Answer(new) => self.answer(new, now),
             Op::Sent { id, sent } => Ok(Did::Noted(self.sent(id, *sent, now))),
             Op::Settle { id, spent, resource } => Ok(Did::Noted(self.settle(id, *spent, *resource, now))),
             Op::Worst { id } => Ok(Did::Noted(self.worst(id, now))),
@@ -207,8 +217,23 @@ impl<'a> Batch<'a> {
         if credential.is_none_or(|expires_at| expires_at.is_some_and(|expires_at| expires_at <= now)) {
             return Ok(Did::Refused(NotAdmitted::CredentialGone));
         }
+        let watched = match self.decide(&new.holds, now)? {
+            Ok(watched) => watched,
+            Err(why) => return Ok(Did::Refused(why)),
+        };
+        self.take(&new.holds, &watched)?;
+        self.inserts.push(insert_row(id, new, now));
+        Ok(Did::Admitted(watched))
+    }
+
+    /// Whether all of it fits; which limits that only watch would have refused it.
+    fn decide(
+        &mut self,
+        holds: &[Hold],
+        now: Timestamp,
+    ) -> Result<std::result::Result<Vec<Watched>, NotAdmitted>> {
         let (mut refused, mut watched) = (None::<(&Hold, Why)>, Vec::new());
-        for hold in &new.holds {
+        for hold in holds {
             let limit = &hold.limit.limit;
             let key = key(limit, hold.subject);
             let state = self.breakers.get(&key).map(|moved| &moved.state);
@@ -224,10 +249,14 @@ impl<'a> Batch<'a> {
                 }
             }
         }
-        if let Some((hold, why)) = refused {
-            return self.refuse(hold, why, now).map(Did::Refused);
+        match refused {
+            Some((hold, why)) => self.refuse(hold, why, now).map(Err),
+            None => Ok(Ok(watched)),
         }
-        for hold in &new.holds {
+    }
+
+    fn take(&mut self, holds: &[Hold], watched: &[Watched]) -> Result<()> {
+        for hold in holds {
             let key = key(&hold.limit.limit, hold.subject);
             let ledger = self.ledgers.get_mut(&key).ok_or_else(|| not_locked(&key))?;
             ledger.reserve(hold.amount);
@@ -235,8 +264,7 @@ impl<'a> Batch<'a> {
             ledger.tally.would_refuse += i64::from(watched.iter().any(|it| it.limit == key.0));
             self.changed.insert(key);
         }
-        self.inserts.push(insert_row(id, new, now));
-        Ok(Did::Admitted(watched))
+        Ok(())
     }
 
     fn refuse(&mut self, hold: &Hold, why: Why, now: Timestamp) -> Result<NotAdmitted> {
@@ -426,12 +454,13 @@ impl<'a> Batch<'a> {
 }
 
 impl Op {
-    /// The reservation that it is about, which must be there already.
-    fn reservation(&self) -> Option<&str> {
+    /// The reservation that it is about, which may be there already.
+    fn reservation(&self) -> Option<String> {
         match self {
             Self::Sent { id, .. } | Self::Settle { id, .. } | Self::Worst { id } | Self::Release { id } => {
-                Some(id)
+                Some(id.clone())
             }
+            Self::Answer(new) => Some(part_id(new, 0)),
             Self::Admit { .. } | Self::Book(_) => None,
         }
     }
@@ -442,16 +471,38 @@ impl Op {
             Self::Admit { new, .. } => new.holds.as_slice(),
             _ => &[],
         };
+        let parts = match self {
+            Self::Answer(new) => new.parts.as_slice(),
+            _ => &[],
+        };
+        let held = held.iter().chain(parts.iter().flat_map(|part| &part.holds));
         let booked = match self {
             Self::Book(booking) => Some((&booking.limit.limit, booking.subject)),
             _ => None,
         };
-        held.iter().map(|hold| (&hold.limit.limit, hold.subject)).chain(booked)
+        held.map(|hold| (&hold.limit.limit, hold.subject)).chain(booked)
     }
 }
 
 fn insert_row<'a>(id: &'a str, new: &'a NewReservation, now: Timestamp) -> InsertRow<'a> {
-    let held = new.holds.iter().map(|hold| HeldRow {
+    let deadline = now.saturating_add(new.patience).unwrap_or(Timestamp::MAX);
+    InsertRow {
+        id: id.into(),
+        credential: new.credential.to_string(),
+        account: new.account.to_string(),
+        operation: &new.operation,
+        worst: new.worst.micros(),
+        holds: json!(held_rows(&new.holds)).to_string(),
+        party: new.party.as_deref(),
+        parent: None,
+        state: ReservationState::Open.word(),
+        admitted_at: now.as_microsecond(),
+        deadline: deadline.as_microsecond(),
+    }
+}
+
+fn held_rows(holds: &[Hold]) -> Vec<HeldRow> {
+    let held = holds.iter().map(|hold| HeldRow {
         limit: hold.limit.limit.name.clone(),
         subject: hold.subject.to_string(),
         amount: hold.amount.micros(),
@@ -459,19 +510,7 @@ fn insert_row<'a>(id: &'a str, new: &'a NewReservation, now: Timestamp) -> Inser
         told: hold.told.micros(),
         in_usage_records: needs_read_back(&hold.limit.limit),
     });
-    let deadline = now.saturating_add(new.patience).unwrap_or(Timestamp::MAX);
-    InsertRow {
-        id,
-        credential: new.credential.to_string(),
-        account: new.account.to_string(),
-        operation: &new.operation,
-        worst: new.worst.micros(),
-        holds: json!(held.collect::<Vec<_>>()).to_string(),
-        party: new.party.as_deref(),
-        state: ReservationState::Open.word(),
-        admitted_at: now.as_microsecond(),
-        deadline: deadline.as_microsecond(),
-    }
+    held.collect()
 }
 
 fn key(limit: &Limit, subject: Subject) -> Key {

@@ -60,6 +60,47 @@ pub struct NewReservation {
     pub patience: SignedDuration,
 }
 
+/// An answer of an application that leads to something at Twilio.
+#[derive(Debug, Clone)]
+pub struct NewAnswer {
+    /// What it is known by: the same for a repeat of the same webhook that is answered in the same way.
+    pub key: String,
+    /// The call or message that is answered.
+    pub parent: Sid,
+    /// The account that pays.
+    pub account: Sid,
+    /// What it leads to. All of it is set aside, or nothing.
+    pub parts: Vec<AnswerPart>,
+    /// The fingerprint of all limits that this node has.
+    pub limits: Arc<str>,
+}
+
+/// One thing that an answer leads to.
+#[derive(Debug, Clone)]
+pub struct AnswerPart {
+    /// What is done: `twiml.call`.
+    pub operation: String,
+    /// What it can cost at most.
+    pub worst: Amount,
+    /// The limits that apply, as [`ringfence_breaker::holds`] gives them.
+    pub holds: Vec<Hold>,
+    /// Whom it goes to, as a [tag](Store::party_tag).
+    pub party: Option<String>,
+    /// How long it may take until Twilio has begun it.
+    pub patience: SignedDuration,
+}
+
+/// What became of an answer that leads to something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AnswerAdmission {
+    /// It may be given. These limits would have refused it.
+    Admitted(Vec<Watched>),
+    /// It was admitted before, and nothing more was set aside.
+    Before,
+    /// It may not, and nothing was set aside.
+    Refused(NotAdmitted),
+}
+
 /// What became of a request that wanted to be sent.
 #[derive(Debug)]
 pub enum Admission {
@@ -178,6 +219,8 @@ pub struct OpenReservation {
     pub state: ReservationState,
     /// What Twilio made, where it said so.
     pub resource: Option<Sid>,
+    /// The call or message whose answer led to it; nothing for what was asked for.
+    pub parent: Option<Sid>,
     /// When it was admitted.
     pub admitted_at: Timestamp,
     /// Until when an answer is waited for.
@@ -260,6 +303,19 @@ impl Store {
         match self.ledger.carry_out(Op::Admit { id: id.clone(), new: Arc::new(new) }, now).await? {
             Did::Admitted(watched) => Ok(Admission::Admitted(Reservation { id, watched })),
             Did::Refused(why) => Ok(Admission::Refused(why)),
+            Did::Before | Did::Noted(_) => {
+                Err(crate::Error::corrupt("ledger", "an admission came to no decision"))
+            }
+        }
+    }
+
+    /// Sets aside what an answer can lead to under every limit that applies, or under none, and once: a repeat finds what
+    /// was set aside before. Whether Twilio does any of it nobody says, so from the beginning it is in doubt.
+    pub async fn admit_answer(&self, new: NewAnswer, now: Now) -> Result<AnswerAdmission> {
+        match self.ledger.carry_out(Op::Answer(Arc::new(new)), now).await? {
+            Did::Admitted(watched) => Ok(AnswerAdmission::Admitted(watched)),
+            Did::Before => Ok(AnswerAdmission::Before),
+            Did::Refused(why) => Ok(AnswerAdmission::Refused(why)),
             Did::Noted(_) => Err(crate::Error::corrupt("ledger", "an admission came to no decision")),
         }
     }

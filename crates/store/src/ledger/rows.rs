@@ -1,5 +1,6 @@
 //! Rows of the ledger, read and written.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -43,13 +44,14 @@ pub(super) struct ReservationRow {
 /// A reservation to insert.
 #[derive(Debug, Serialize)]
 pub(super) struct InsertRow<'a> {
-    pub(super) id: &'a str,
+    pub(super) id: Cow<'a, str>,
     pub(super) credential: String,
     pub(super) account: String,
     pub(super) operation: &'a str,
     pub(super) worst: i64,
     pub(super) holds: String,
     pub(super) party: Option<&'a str>,
+    pub(super) parent: Option<String>,
     pub(super) state: &'static str,
     pub(super) admitted_at: i64,
     pub(super) deadline: i64,
@@ -77,6 +79,7 @@ pub(super) fn open_reservation(row: &Row) -> Result<OpenReservation> {
         party: row.maybe_text("party")?,
         state: state(row)?,
         resource: row.maybe_sid("resource")?,
+        parent: row.maybe_sid("parent")?,
         admitted_at: row.time("admitted_at")?,
         deadline: row.time("deadline")?,
     })
@@ -160,16 +163,19 @@ pub(super) async fn insert(transaction: &mut Transaction, rows: &[InsertRow<'_>]
     if rows.is_empty() {
         return Ok(());
     }
+    // What is there already is an answer that another node admitted at the same time, under no limit at all.
     let insert = if transaction.is_sqlite() {
-        "INSERT INTO reservations (id, credential, account, operation, worst, holds, party, state, admitted_at, \
-         deadline) SELECT value ->> 'id', value ->> 'credential', value ->> 'account', value ->> 'operation', \
-         value ->> 'worst', value ->> 'holds', value ->> 'party', value ->> 'state', value ->> 'admitted_at', \
-         value ->> 'deadline' FROM json_each($1)"
+        "INSERT INTO reservations (id, credential, account, operation, worst, holds, party, parent, state, \
+         admitted_at, deadline) SELECT value ->> 'id', value ->> 'credential', value ->> 'account', \
+         value ->> 'operation', value ->> 'worst', value ->> 'holds', value ->> 'party', value ->> 'parent', \
+         value ->> 'state', value ->> 'admitted_at', value ->> 'deadline' FROM json_each($1) WHERE true \
+         ON CONFLICT (id) DO NOTHING"
     } else {
-        "INSERT INTO reservations (id, credential, account, operation, worst, holds, party, state, admitted_at, \
-         deadline) SELECT id, credential, account, operation, worst, holds, party, state, admitted_at, deadline \
-         FROM jsonb_to_recordset($1::jsonb) AS r(id text, credential text, account text, operation text, \
-         worst bigint, holds text, party text, state text, admitted_at bigint, deadline bigint)"
+        "INSERT INTO reservations (id, credential, account, operation, worst, holds, party, parent, state, \
+         admitted_at, deadline) SELECT id, credential, account, operation, worst, holds, party, parent, state, \
+         admitted_at, deadline FROM jsonb_to_recordset($1::jsonb) AS r(id text, credential text, account text, \
+         operation text, worst bigint, holds text, party text, parent text, state text, admitted_at bigint, \
+         deadline bigint) ON CONFLICT (id) DO NOTHING"
     };
     transaction.execute(insert, values![json!(rows).to_string()]).await?;
     Ok(())

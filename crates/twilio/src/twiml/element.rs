@@ -1,5 +1,7 @@
 //! XML into a tree, within bounds: no DTD, no entities but the five of XML, no more depth than TwiML needs.
 
+use std::ops::Range;
+
 use quick_xml::Reader;
 use quick_xml::XmlVersion;
 use quick_xml::events::{BytesStart, Event};
@@ -20,6 +22,8 @@ pub struct Element {
     pub attributes: Vec<(String, String)>,
     /// Elements and text in their order.
     pub nodes: Vec<Node>,
+    /// Where its start tag is in the text of the document, in bytes.
+    pub tag: Range<usize>,
 }
 
 /// What stands in an element.
@@ -81,24 +85,35 @@ impl Element {
 
 /// Reads a document into its root element.
 pub(super) fn parse(bytes: &[u8]) -> Result<Element, InvalidTwiml> {
-    if bytes.len() > BYTES_MAX {
-        return Err(InvalidTwiml::TooLarge);
-    }
-    let text = encoding::decode(bytes)?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text).trim_start();
+    check_length(bytes)?;
+    read(&encoding::decode(bytes)?)
+}
+
+/// Whether it is no longer than what Twilio takes.
+pub(super) fn check_length(bytes: &[u8]) -> Result<(), InvalidTwiml> {
+    if bytes.len() > BYTES_MAX { Err(InvalidTwiml::TooLarge) } else { Ok(()) }
+}
+
+/// Reads the text of a document into its root element.
+pub(super) fn read(whole: &str) -> Result<Element, InvalidTwiml> {
+    let text = whole.strip_prefix('\u{feff}').unwrap_or(whole).trim_start();
+    let before = whole.len() - text.len();
     let mut reader = Reader::from_str(text);
+    let place = |reader: &Reader<_>| before + usize::try_from(reader.buffer_position()).unwrap_or(text.len());
     let mut open: Vec<Element> = Vec::new();
     let mut root = None;
     loop {
+        let begun = place(&reader);
         let event = reader.read_event().map_err(|error| not_xml(&error))?;
+        let tag = begun..place(&reader);
         match event {
             Event::Start(start) => {
                 if open.len() >= DEPTH_MAX {
                     return Err(InvalidTwiml::TooDeep);
                 }
-                open.push(element(&start)?);
+                open.push(element(&start, tag)?);
             }
-            Event::Empty(start) => close(element(&start)?, &mut open, &mut root)?,
+            Event::Empty(start) => close(element(&start, tag)?, &mut open, &mut root)?,
             Event::End(_) => {
                 let ended =
                     open.pop().ok_or_else(|| InvalidTwiml::NotXml("an end without a start".to_owned()))?;
@@ -126,14 +141,14 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Element, InvalidTwiml> {
     }
 }
 
-fn element(start: &BytesStart<'_>) -> Result<Element, InvalidTwiml> {
+fn element(start: &BytesStart<'_>, tag: Range<usize>) -> Result<Element, InvalidTwiml> {
     let mut attributes = Vec::new();
     for attribute in start.attributes() {
         let attribute = attribute.map_err(|error| not_xml(&error))?;
         let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|error| not_xml(&error))?;
         attributes.push((attribute.key.into_inner().to_owned(), value.into_owned()));
     }
-    Ok(Element { name: start.name().into_inner().to_owned(), attributes, nodes: Vec::new() })
+    Ok(Element { name: start.name().into_inner().to_owned(), attributes, nodes: Vec::new(), tag })
 }
 
 fn close(ended: Element, open: &mut [Element], root: &mut Option<Element>) -> Result<(), InvalidTwiml> {

@@ -7,11 +7,13 @@
 //!
 //! <https://www.twilio.com/docs/voice/twiml> and <https://www.twilio.com/docs/messaging/twiml>.
 
+mod document;
 mod element;
 mod encoding;
 mod read;
 mod verb;
 
+pub use document::{Document, NewAttribute};
 pub use element::{Element, Node};
 pub use verb::{
     CallCallback, Dial, DialNoun, DialTarget, Gather, GatherInput, Message, Method, Pause, Play, Record,

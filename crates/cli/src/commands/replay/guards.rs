@@ -329,7 +329,7 @@ impl Desk {
         let account = ScopedAccount { sid: ACCOUNT, parent: None, friendly_name: "", created: self.start };
         let asked = Asked {
             account,
-            credential: self.credential,
+            credential: Some(self.credential),
             tenant: None,
             destination: Some(request.to),
             charge: &charge,

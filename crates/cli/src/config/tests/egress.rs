@@ -1,6 +1,7 @@
 //! `[egress]`, and where it listens.
 
 use ringfence_breaker::price_book::Unknown;
+use ringfence_gateway::settings::Twiml;
 
 use super::*;
 
@@ -85,4 +86,40 @@ fn an_authority_that_somebody_broke_is_refused_and_one_that_is_not_there_yet_is_
     std::fs::write(folder.path().join("ca.key"), "no key").unwrap();
     refused(&lines, "remove ca.pem and ca.key there");
     refused(&format!("{EGRESS}[egress]\nca_folder = \"\""), "is empty");
+}
+
+/// A file with an egress and a route that is held to the limits.
+fn held(line: &str) -> String {
+    SOUND.replacen("[listen]", "[listen]\negress = \"127.0.0.1:8500\"", 1).replacen(
+        "check = \"signature\"",
+        &format!("check = \"signature\"\ntwiml = \"limits\"\n{line}"),
+        1,
+    ) + "\n[store]\nurl = \"sqlite:a.db\"\n"
+}
+
+#[test]
+fn a_route_whose_answers_could_not_be_held_to_the_limits_is_refused() {
+    route_refused("twiml = \"limits\"", "[listen] has no `egress`");
+    route_refused("twiml = \"limit\"", "is none of its values");
+    refused(&held("mode = \"shadow\""), "there is no answer to hold");
+    let basic = held("").replacen(
+        "check = \"signature\"",
+        "check = \"basic\"\nbasic = [{ user = \"a\", password = { env = \"KEY\" } }]",
+        1,
+    );
+    refused(&basic, "only a signature proves which account pays");
+}
+
+#[test]
+fn a_route_is_held_to_the_limits_where_it_says_so() {
+    let loaded = read(&held("")).unwrap();
+    assert_eq!(loaded.settings.routes[0].twiml, Twiml::Limits);
+    assert_eq!(read(SOUND).unwrap().settings.routes[0].twiml, Twiml::Pass);
+    let asked = held("").replacen("[listen]", "[listen]\nforward_auth = \"127.0.0.1:8501\"", 1);
+    let told = read(&asked).unwrap();
+    assert!(
+        told.warnings.iter().any(|it| it.text().contains("past every limit")),
+        "{:?}",
+        told.warnings.len()
+    );
 }

@@ -44,6 +44,11 @@ pub(crate) enum Priced {
 }
 
 impl Priced {
+    /// Whether TwiML in it is run, and priced.
+    pub(crate) const fn runs_own_twiml(self) -> bool {
+        matches!(self, Self::CallCreate | Self::ParticipantCreate | Self::CallUpdate)
+    }
+
     /// Its name in the store, in logs and in metrics.
     pub(crate) const fn name(self) -> &'static str {
         match self {

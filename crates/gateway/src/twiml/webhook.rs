@@ -1,0 +1,88 @@
+//! What a verified webhook says of the call or the message that it is about.
+
+use ringfence_breaker::charge::Recipient;
+use ringfence_model::Sid;
+
+use super::price::Conversation;
+use crate::admission::{Received, VerifiedWebhook, parameters, signed_request};
+use crate::settings::Route;
+
+/// What is known of the call or message whose TwiML is asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Webhook {
+    call: Option<Sid>,
+    message: Option<Sid>,
+    from: Option<String>,
+    to: Option<String>,
+    is_inbound: bool,
+    is_ringing: bool,
+    has_service: bool,
+}
+
+impl Webhook {
+    pub(crate) fn read(route: &Route, received: &Received<'_>) -> Self {
+        let request = signed_request(route, received, None);
+        let all: Vec<_> = parameters(&request).collect();
+        // What is there twice is not known.
+        let one = |name: &str| {
+            let mut values = all.iter().filter(|(key, _)| **key == *name.as_bytes()).map(|(_, value)| value);
+            let first = values.next()?;
+            if values.any(|other| other != first) {
+                return None;
+            }
+            std::str::from_utf8(first).ok().filter(|text| !text.is_empty()).map(str::to_owned)
+        };
+        let sid = |name: &str, prefixes: &[&str]| {
+            let sid = one(name).and_then(|text| Sid::parse(&text).ok());
+            sid.filter(|sid| prefixes.iter().any(|prefix| sid.is(prefix)))
+        };
+        let is = |name: &str, value: &str| one(name).is_some_and(|it| it == value);
+        let messages = ["MessageSid", "SmsMessageSid", "SmsSid"];
+        Self {
+            call: sid("CallSid", &["CA"]),
+            message: messages.iter().find_map(|name| sid(name, &["SM", "MM"])),
+            is_inbound: is("Direction", "inbound"),
+            is_ringing: is("CallStatus", "ringing"),
+            has_service: one("MessagingServiceSid").is_some(),
+            from: one("From"),
+            to: one("To"),
+        }
+    }
+
+    /// The call or message.
+    pub(crate) fn subject(&self) -> Option<Sid> {
+        self.call.or(self.message)
+    }
+
+    /// Whether it is about a call.
+    pub(crate) fn is_call(&self) -> bool {
+        self.call.is_some()
+    }
+
+    /// Whether it is about a message alone.
+    pub(crate) fn is_message(&self) -> bool {
+        self.call.is_none() && self.message.is_some()
+    }
+
+    /// Whether somebody calls and nobody has answered.
+    pub(crate) fn is_ringing_here(&self) -> bool {
+        self.call.is_some() && self.is_inbound && self.is_ringing
+    }
+
+    pub(crate) fn conversation(&self) -> Conversation<'_> {
+        let caller = self.from.as_deref().filter(|_| self.is_inbound);
+        Conversation {
+            them: self.from.as_deref(),
+            us: self.to.as_deref(),
+            caller: caller.and_then(|from| Recipient::parse(from).phone()),
+            service: self.has_service,
+        }
+    }
+}
+
+/// A verified request, to be read again. Nobody asks any more what host it was for.
+pub(crate) fn received<'a>(parts: &'a http::request::Parts, webhook: &'a VerifiedWebhook) -> Received<'a> {
+    let head =
+        crate::http_rules::Head { authority: "", target: crate::http_rules::target(parts), websocket: false };
+    Received { method: &parts.method, head, headers: &parts.headers, body: webhook.body() }
+}

@@ -1,0 +1,182 @@
+//! Answers of an application that are held to the limits, at a gate beside the egress.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use ringfence_breaker::{Limit, Observation, State, Subject, step};
+use ringfence_gateway::settings::{Mode, Settings, Twiml};
+use ringfence_signature::{Signed, Signer};
+use ringfence_store::{BreakerChange, Step};
+use ringfence_testkit::{Answer, RawClient, Response, Upstream};
+
+use crate::world::{ACCOUNT, Setup, TOKEN, World, limit, operator, sid, twilio};
+
+pub(crate) const PUBLIC_URL: &str = "https://hooks.example.com";
+
+/// What the application answers.
+#[derive(Debug, Clone)]
+pub(crate) struct Said {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Said {
+    pub(crate) fn xml(body: impl Into<Vec<u8>>) -> Self {
+        Self { status: 200, headers: vec![("content-type", "text/xml".to_owned())], body: body.into() }
+    }
+
+    pub(crate) fn of_type(content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        Self { status: 200, headers: vec![("content-type", content_type.to_owned())], body: body.into() }
+    }
+}
+
+/// A gate with an egress, before an application.
+pub(crate) struct Held {
+    pub(crate) world: World,
+    pub(crate) application: Upstream,
+    said: Arc<Mutex<Said>>,
+}
+
+impl Held {
+    pub(crate) async fn new() -> Self {
+        Self::with(vec![limit("daily", "50")], |_| {}).await
+    }
+
+    pub(crate) async fn with(limits: Vec<Limit>, change: impl FnOnce(&mut Settings) + 'static) -> Self {
+        let said = Arc::new(Mutex::new(Said::xml("<Response/>")));
+        let says = Arc::clone(&said);
+        let application = Upstream::start(move |_| {
+            let said = says.lock().unwrap().clone();
+            async move {
+                let answer = Answer::new(said.status, said.body);
+                said.headers.iter().fold(answer, |answer, (name, value)| answer.header(name, value))
+            }
+        })
+        .await;
+        let upstream = application.address();
+        let setup = Setup {
+            limits,
+            change: Box::new(move |settings| {
+                settings.listen.gate = Some("127.0.0.1:0".parse().unwrap());
+                let route = &mut settings.routes[0];
+                route.upstream = format!("http://{upstream}").parse().unwrap();
+                route.mode = Mode::Enforce;
+                route.twiml = Twiml::Limits;
+                change(settings);
+            }),
+            ..Setup::default()
+        };
+        Self { world: World::before(twilio().await, setup).await, application, said }
+    }
+
+    /// Has the application say this from now on.
+    pub(crate) fn says(&self, said: Said) {
+        *self.said.lock().unwrap() = said;
+    }
+
+    /// Twilio asks what to do with a call.
+    pub(crate) async fn call(&self, more: &[(&str, &str)]) -> Response {
+        self.send(&call(more), &[]).await
+    }
+
+    /// Somebody has written.
+    pub(crate) async fn text(&self) -> Response {
+        self.send(&text(), &[]).await
+    }
+
+    pub(crate) async fn send(&self, fields: &[(String, String)], lines: &[&str]) -> Response {
+        let request = wire(fields, lines);
+        let gate = self.world.gateway.gate_address().unwrap();
+        RawClient::connect(gate).await.unwrap().exchange(request).await.unwrap()
+    }
+
+    /// The application says this about a call, and Twilio gets the other.
+    pub(crate) async fn answer_to_call(&self, said: Said) -> String {
+        self.says(said);
+        self.call(&[]).await.text().to_owned()
+    }
+
+    /// Has a breaker of the account trip, as a limit's does that is reached.
+    pub(crate) async fn trip(&self, name: &str) {
+        let now = self.world.clock.now();
+        let applied = self.world.limits.iter().find(|applied| applied.limit.name == name).unwrap();
+        let over = Observation::Usage { at: now, amount: "9999".parse().unwrap() };
+        let (state, _) = step(&applied.limit, State::new(&applied.limit, now), &over, now);
+        let change = BreakerChange {
+            limit: name.to_owned(),
+            subject: Subject::Account(sid(ACCOUNT)).to_string(),
+            version: 0,
+            state: serde_json::to_value(state).unwrap(),
+            audit: None,
+            seen: None,
+        };
+        let step = Step { changes: vec![change], ..Step::default() };
+        self.world.store.step(&operator(), step, now).await.unwrap();
+    }
+
+    /// How often answers came to this.
+    pub(crate) async fn outcomes(&self, outcome: &str) -> u64 {
+        let name = format!("ringfence_twiml_answers_total{{route=\"/twilio/\",outcome=\"{outcome}\"}}");
+        self.world.metric(&name).await
+    }
+}
+
+pub(crate) const OVER: &str =
+    "<Response><Say>We are sorry, this call cannot go on. Goodbye.</Say><Hangup/></Response>";
+pub(crate) const REJECT: &str = "<Response><Reject reason=\"busy\"/></Response>";
+
+/// A call that goes on. Each has an occasion of its own.
+pub(crate) fn call(more: &[(&str, &str)]) -> Vec<(String, String)> {
+    static NUMBER: AtomicU64 = AtomicU64::new(1);
+    let call = format!("CA{:032x}", NUMBER.fetch_add(1, Ordering::Relaxed));
+    let mut fields = vec![
+        ("AccountSid", ACCOUNT),
+        ("CallSid", &*call),
+        ("CallStatus", "in-progress"),
+        ("Direction", "inbound"),
+        ("From", "+14155550177"),
+        ("To", "+14155550100"),
+    ];
+    for (name, value) in more {
+        fields.retain(|(field, _)| field != name);
+        fields.push((name, value));
+    }
+    owned(&fields)
+}
+
+/// A text that comes in, each of its own.
+pub(crate) fn text() -> Vec<(String, String)> {
+    static NUMBER: AtomicU64 = AtomicU64::new(1);
+    let message = format!("SM{:032x}", NUMBER.fetch_add(1, Ordering::Relaxed));
+    owned(&[
+        ("AccountSid", ACCOUNT),
+        ("MessageSid", &message),
+        ("SmsMessageSid", &message),
+        ("Body", "hello"),
+        ("From", "+14155550177"),
+        ("To", "+14155550100"),
+    ])
+}
+
+fn owned(fields: &[(&str, &str)]) -> Vec<(String, String)> {
+    fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+/// A webhook that Twilio has signed, with further header lines.
+pub(crate) fn wire(fields: &[(String, String)], lines: &[&str]) -> Vec<u8> {
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let signed: Signed = Signer::token(TOKEN).form(&format!("{PUBLIC_URL}/twilio/voice"), fields);
+    let mut text = format!("{} {} HTTP/1.1\r\nHost: hooks.example.com\r\n", signed.method, signed.target());
+    for (name, value) in &signed.headers {
+        text.extend([name, ": ", value, "\r\n"]);
+    }
+    for line in lines {
+        text.push_str(line);
+        text.push_str("\r\n");
+    }
+    text.extend(["Content-Length: ", &signed.body.len().to_string(), "\r\n\r\n"]);
+    let mut bytes = text.into_bytes();
+    bytes.extend_from_slice(&signed.body);
+    bytes
+}

@@ -1,0 +1,182 @@
+//! What an application answers, on a route that is held to the limits.
+
+use ringfence_model::Amount;
+
+use crate::held::{Held, OVER, REJECT, Said, call};
+use crate::world::limit;
+
+fn amount(text: &str) -> Amount {
+    text.parse().unwrap()
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_fit_is_not_given_and_the_call_ends_kindly() {
+    let held = Held::with(vec![limit("daily", "0.5")], |_| {}).await;
+    let dial = Said::xml("<Response><Dial timeLimit=\"600\">+14155550123</Dial></Response>");
+    assert_eq!(held.answer_to_call(dial.clone()).await, OVER);
+    held.says(dial);
+    let ringing = held.call(&[("CallStatus", "ringing")]).await;
+    assert_eq!((ringing.status, ringing.text()), (200, REJECT));
+    assert_eq!(ringing.header("content-type"), Some("text/xml; charset=utf-8"));
+    assert_eq!(held.outcomes("does_not_fit").await, 2);
+    held.says(Said::xml("<Response><Message>hello</Message></Response>"));
+    assert_eq!(held.text().await.text(), "<Response/>");
+    assert_eq!(held.world.reserved("daily").await, Amount::ZERO);
+}
+
+#[tokio::test]
+async fn what_an_answer_leads_to_is_set_aside_first_and_a_time_limit_is_added_or_lowered() {
+    let held = Held::new().await;
+    for (said, given, reserved) in [
+        // Ten minutes of a tenth.
+        (
+            "<Response><Dial>+14155550123</Dial></Response>",
+            "<Response><Dial timeLimit=\"600\">+14155550123</Dial></Response>",
+            "1",
+        ),
+        (
+            "<Response><Dial timeLimit='99999'><Number>+14155550123</Number></Dial></Response>",
+            "<Response><Dial timeLimit='14400'><Number>+14155550123</Number></Dial></Response>",
+            "25",
+        ),
+        // Both ring, and both may answer.
+        (
+            "<Response><Dial timeLimit=\"60\"><Number>+14155550123</Number><Number>+447911123456</Number></Dial></Response>",
+            "<Response><Dial timeLimit=\"60\"><Number>+14155550123</Number><Number>+447911123456</Number></Dial></Response>",
+            "25.2",
+        ),
+    ] {
+        assert_eq!(held.answer_to_call(Said::xml(said)).await, given);
+        assert_eq!(held.world.reserved("daily").await, amount(reserved), "{said}");
+    }
+    held.says(Said::xml("<Response><Message>hello</Message></Response>"));
+    assert_eq!(held.text().await.text(), "<Response><Message>hello</Message></Response>");
+    assert_eq!(held.world.reserved("daily").await, amount("26.2"));
+    assert_eq!(held.outcomes("taken").await, 4);
+}
+
+#[tokio::test]
+async fn a_repeated_webhook_takes_nothing_twice_and_another_occasion_does() {
+    let held = Held::new().await;
+    held.says(Said::xml("<Response><Dial timeLimit=\"60\">+14155550123</Dial></Response>"));
+    let fields = call(&[]);
+    let token = ["I-Twilio-Idempotency-Token: one"];
+    for _ in 0..3 {
+        assert_eq!(held.send(&fields, &token).await.status, 200);
+        assert_eq!(held.world.reserved("daily").await, amount("0.1"));
+    }
+    assert_eq!(held.send(&fields, &["I-Twilio-Idempotency-Token: two"]).await.status, 200);
+    assert_eq!(held.world.reserved("daily").await, amount("0.2"));
+    // Without a token the signature stands for it.
+    for _ in 0..2 {
+        held.send(&fields, &[]).await;
+        assert_eq!(held.world.reserved("daily").await, amount("0.3"));
+    }
+    assert_eq!((held.outcomes("taken").await, held.outcomes("taken_before").await), (3, 3));
+    assert_eq!(held.world.store.check_ledger().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn of_two_answers_at_the_last_cent_one_is_given() {
+    let held = Held::with(vec![limit("daily", "0.1")], |_| {}).await;
+    held.says(Said::xml("<Response><Dial timeLimit=\"60\">+14155550123</Dial></Response>"));
+    for _ in 0..5 {
+        let (one, other) = (call(&[]), call(&[]));
+        let (one, other) = tokio::join!(held.send(&one, &[]), held.send(&other, &[]));
+        let given = [one, other].iter().filter(|answer| answer.text().contains("<Dial")).count();
+        assert!(given <= 1);
+    }
+    assert_eq!(held.outcomes("taken").await, 1);
+    assert_eq!(held.world.reserved("daily").await, amount("0.1"));
+    assert_eq!(held.world.store.check_ledger().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_repeat_that_comes_at_the_same_time_takes_nothing_twice() {
+    let held = Held::new().await;
+    held.says(Said::xml("<Response><Dial timeLimit=\"60\">+14155550123</Dial></Response>"));
+    let fields = call(&[]);
+    let same = || held.send(&fields, &["I-Twilio-Idempotency-Token: one"]);
+    let all = tokio::join!(same(), same(), same(), same());
+    assert!([all.0, all.1, all.2, all.3].iter().all(|answer| answer.text().contains("<Dial")));
+    assert_eq!(held.world.reserved("daily").await, amount("0.1"));
+}
+
+#[tokio::test]
+async fn an_answer_to_a_message_that_came_before_is_given_again_from_memory_as_it_was_given() {
+    let held = Held::new().await;
+    held.says(Said::xml("<Response><Message>hello</Message></Response>"));
+    let fields = crate::held::text();
+    for _ in 0..2 {
+        assert_eq!(held.send(&fields, &[]).await.text(), "<Response><Message>hello</Message></Response>");
+    }
+    assert_eq!((held.application.requests().len(), held.outcomes("taken").await), (1, 1));
+    held.says(Said::xml("<Response><Unheard/></Response>"));
+    let fields = crate::held::text();
+    for _ in 0..2 {
+        assert_eq!(held.send(&fields, &[]).await.text(), "<Response/>");
+    }
+}
+
+#[tokio::test]
+async fn without_a_store_what_costs_something_is_refused_and_all_else_passes() {
+    let held = Held::new().await;
+    held.world.is_away.store(true, std::sync::atomic::Ordering::SeqCst);
+    let free = "<Response><Say>Hello</Say><Gather action=\"next\" numDigits=\"1\"/><Hangup/></Response>";
+    assert_eq!(held.answer_to_call(Said::xml(free)).await, free);
+    assert_eq!(held.answer_to_call(Said::xml("<Response><Dial>+14155550123</Dial></Response>")).await, OVER);
+    assert_eq!((held.outcomes("store_away").await, held.outcomes("free").await), (1, 1));
+    // Nor while limits and prices are not known.
+    held.world.is_away.store(false, std::sync::atomic::Ordering::SeqCst);
+    held.world.gateway.egress_rules().clear();
+    assert_eq!(held.answer_to_call(Said::xml(free)).await, free);
+    assert_eq!(held.answer_to_call(Said::xml("<Response><Dial>+14155550123</Dial></Response>")).await, OVER);
+    assert_eq!(held.outcomes("not_ready").await, 1);
+    assert_eq!(held.call(&[("CallStatus", "ringing")]).await.text(), OVER.replace(OVER, REJECT));
+}
+
+#[tokio::test]
+async fn a_call_that_comes_in_for_an_account_that_has_tripped_is_rejected_without_asking() {
+    let held = Held::with(vec![limit("daily", "0.5")], |_| {}).await;
+    let ringing = [("CallStatus", "ringing")];
+    assert_eq!(held.call(&ringing).await.text(), "<Response/>");
+    held.trip("daily").await;
+    let before = held.application.requests().len();
+    let rejected = held.call(&ringing).await;
+    assert_eq!((rejected.status, rejected.text()), (200, REJECT));
+    assert_eq!(held.application.requests().len(), before, "the application is not asked");
+    assert_eq!(held.outcomes("tripped").await, 1);
+    // A call that goes on is, and what costs nothing passes.
+    assert_eq!(held.call(&[]).await.text(), "<Response/>");
+    assert_eq!(held.text().await.text(), "<Response/>");
+    held.says(Said::xml("<Response><Dial>+14155550123</Dial></Response>"));
+    assert_eq!(held.call(&[]).await.text(), OVER);
+    // Where the store is away nobody knows of it, and the application is asked.
+    held.world.is_away.store(true, std::sync::atomic::Ordering::SeqCst);
+    held.says(Said::xml("<Response/>"));
+    assert_eq!(held.call(&ringing).await.text(), "<Response/>");
+}
+
+#[tokio::test]
+async fn a_limit_that_only_watches_rejects_nobody() {
+    let held =
+        Held::with(vec![ringfence_breaker::Limit { enforce: false, ..limit("daily", "0.5") }], |_| {}).await;
+    held.trip("daily").await;
+    assert_eq!(held.call(&[("CallStatus", "ringing")]).await.text(), "<Response/>");
+    let dial = "<Response><Dial timeLimit=\"600\">+14155550123</Dial></Response>";
+    assert_eq!(held.answer_to_call(Said::xml(dial)).await, dial);
+    assert_eq!(held.world.metric("ringfence_egress_would_refuse_total{limit=\"daily\"}").await, 1);
+}
+
+#[tokio::test]
+async fn the_account_whose_key_signed_pays() {
+    let held = Held::new().await;
+    held.says(Said::xml("<Response><Dial timeLimit=\"60\">+14155550123</Dial></Response>"));
+    held.call(&[]).await;
+    let open = held.world.store.open_reservations(None, 9).await.unwrap();
+    let [reservation] = open.as_slice() else { panic!("one reservation: {open:?}") };
+    assert_eq!(reservation.account.to_string(), crate::world::ACCOUNT);
+    assert_eq!(reservation.operation, "twiml.call");
+    assert_eq!(reservation.state, ringfence_store::ReservationState::InDoubt);
+    assert!(reservation.parent.is_some_and(|sid| sid.is("CA")));
+}
