@@ -66,6 +66,8 @@ const LATE: SignedDuration = SignedDuration::from_mins(15);
 const FAR_BACK_EVERY: SignedDuration = SignedDuration::from_mins(10);
 /// So often the sums are recomputed from what is open.
 const CHECKED_EVERY: SignedDuration = SignedDuration::from_hours(1);
+/// Twilio lets no call be longer.
+const CALL_MAX: SignedDuration = SignedDuration::from_hours(4);
 /// A message that failed has no price; one that is priced late gets it within this time.
 const UNPRICED_FOR: SignedDuration = SignedDuration::from_mins(10);
 
@@ -73,9 +75,21 @@ const UNPRICED_FOR: SignedDuration = SignedDuration::from_mins(10);
 struct Listed {
     sid: Sid,
     created: Timestamp,
-    /// Who it went to and came from, in each way that may have been asked for.
-    parties: Vec<(String, String)>,
+    /// By whom it can be known, in each way that may have been asked for; by nobody where it came in.
+    parties: Vec<Party>,
     spent: Option<Spent>,
+    /// Whether it is a call that was over long enough ago for everything that it led to to be listed.
+    is_over: bool,
+}
+
+/// Whom something went to, and what made it.
+enum Party {
+    /// A request, which named a sender.
+    Asked { to: String, from: String },
+    /// A `Dial` in this call.
+    Dialled { to: String, by: Sid },
+    /// A `Message` in an answer.
+    Reply { to: String, from: String },
 }
 
 impl Engine {
@@ -189,7 +203,10 @@ impl Engine {
         waiting: &[&OpenReservation],
     ) -> std::result::Result<usize, ReadingFailed> {
         let Some(since) = waiting.iter().map(|it| it.admitted_at).min() else { return Ok(0) };
-        let since = since.saturating_sub(CLOCKS_APART).unwrap_or(Timestamp::MIN);
+        // What may never have been dialled is known by the call that would have, which began before.
+        let asks_for_parents = waiting.iter().any(|it| self.may_never_have_been(it));
+        let before = if asks_for_parents { CALL_MAX } else { CLOCKS_APART };
+        let since = since.saturating_sub(before).unwrap_or(Timestamp::MIN);
         let (listed, cut_off) = self.list(client, account.sid, of, since).await;
         let by_sid: HashMap<Sid, &Listed> = listed.iter().map(|it| (it.sid, it)).collect();
         let known: BTreeSet<Sid> = waiting.iter().filter_map(|it| it.resource).collect();
@@ -211,12 +228,24 @@ impl Engine {
                 Some(Listed { sid, spent: None, .. }) if it.resource.is_none() => {
                     changed += usize::from(self.store.found(&it.id, *sid, self.ledger_now()).await?);
                 }
+                None if cut_off.is_none() && self.may_never_have_been(it) => {
+                    let parent = it.parent.and_then(|parent| by_sid.get(&parent));
+                    if parent.is_some_and(|parent| parent.is_over) {
+                        changed += usize::from(self.store.void(&it.id, self.ledger_now()).await?);
+                    }
+                }
                 Some(_) | None => {}
             }
         }
         changed += self.store.settle_each(settled, self.ledger_now()).await?;
         // What was read is used; what was not is a trouble all the same.
         cut_off.map_or(Ok(changed), |error| Err(error.into()))
+    }
+
+    /// Whether it is a call that an answer would have had dialled, and nobody has seen for a while.
+    fn may_never_have_been(&self, it: &OpenReservation) -> bool {
+        let is_late = it.admitted_at.saturating_add(LATE).is_ok_and(|late| late <= self.now());
+        it.parent.is_some() && it.resource.is_none() && kind(it) == Some(Kind::Call) && is_late
     }
 
     /// What is in the list and no reservation was made for, the oldest first, with the tags of whom it went to.
@@ -227,14 +256,20 @@ impl Engine {
         last: Timestamp,
     ) -> Result<Vec<(&'l Listed, Vec<String>)>> {
         let until = last.saturating_add(CLOCKS_APART).unwrap_or(Timestamp::MAX);
-        let strange = || listed.iter().filter(|it| it.created <= until && !known.contains(&it.sid));
+        let is_strange =
+            |it: &&Listed| it.created <= until && !it.parties.is_empty() && !known.contains(&it.sid);
+        let strange = || listed.iter().filter(is_strange);
         let asked: Vec<Sid> = strange().map(|it| it.sid).collect();
         let reserved: BTreeSet<Sid> = self.store.reserved_resources(&asked).await?.into_iter().collect();
         let mut unexplained = Vec::new();
         for it in strange().rev().filter(|it| !reserved.contains(&it.sid)) {
             let mut tags = Vec::with_capacity(it.parties.len());
-            for (to, from) in &it.parties {
-                tags.push(self.store.party_tag(to, from).await?);
+            for party in &it.parties {
+                tags.push(match party {
+                    Party::Asked { to, from } => self.store.party_tag(to, from).await?,
+                    Party::Dialled { to, by } => self.store.dialled_tag(to, *by).await?,
+                    Party::Reply { to, from } => self.store.reply_tag(to, from).await?,
+                });
             }
             unexplained.push((it, tags));
         }
@@ -399,8 +434,8 @@ enum Kind {
 
 fn kind(reservation: &OpenReservation) -> Option<Kind> {
     match reservation.operation.as_str() {
-        "messages.create" => Some(Kind::Message),
-        "calls.create" => Some(Kind::Call),
+        "messages.create" | "twiml.message" => Some(Kind::Message),
+        "calls.create" | "twiml.call" => Some(Kind::Call),
         _ => None,
     }
 }
@@ -451,9 +486,11 @@ async fn read_back<T: DeserializeOwned>(
 }
 
 fn message(message: &Message, now: Timestamp) -> Option<Listed> {
-    if message.direction != MessageDirection::OutboundApi {
-        return None;
-    }
+    let is_asked_for = match message.direction {
+        MessageDirection::OutboundApi => true,
+        MessageDirection::OutboundReply | MessageDirection::OutboundCall => false,
+        _ => return None,
+    };
     let created = message.date_created.as_ref()?.0;
     let to = message.to.clone().unwrap_or_default();
     let senders = [message.from.clone(), message.messaging_service_sid.clone()];
@@ -465,7 +502,15 @@ fn message(message: &Message, now: Timestamp) -> Option<Listed> {
     Some(Listed {
         sid: Sid::parse(&message.sid).ok()?,
         created,
-        parties: senders.into_iter().flatten().map(|from| (to.clone(), from)).collect(),
+        parties: senders
+            .into_iter()
+            .flatten()
+            .map(|from| {
+                let to = to.clone();
+                if is_asked_for { Party::Asked { to, from } } else { Party::Reply { to, from } }
+            })
+            .collect(),
+        is_over: false,
         spent: spent(
             message.price,
             is_over,
@@ -477,20 +522,26 @@ fn message(message: &Message, now: Timestamp) -> Option<Listed> {
 }
 
 fn call(call: &Call, now: Timestamp) -> Option<Listed> {
-    if call.direction != CallDirection::OutboundApi {
-        return None;
-    }
-    let is_over = matches!(
+    let (to, from) = (call.to.clone().unwrap_or_default(), call.from.clone().unwrap_or_default());
+    let parent = call.parent_call_sid.as_deref().and_then(|sid| Sid::parse(sid).ok());
+    let parties = match (&call.direction, parent) {
+        (CallDirection::OutboundApi, _) => vec![Party::Asked { to, from }],
+        (CallDirection::OutboundDial, Some(by)) => vec![Party::Dialled { to, by }],
+        _ => Vec::new(),
+    };
+    let came_to_nothing = matches!(
         call.status,
         CallStatus::Failed | CallStatus::Busy | CallStatus::NoAnswer | CallStatus::Canceled
     );
+    let is_settled = has_rested(call.date_updated.as_ref(), now);
     let seconds = call.duration.as_deref().and_then(|text| text.parse::<i64>().ok());
     let minutes = seconds.map(|seconds| Amount::from_units(seconds.max(0).saturating_add(59) / 60));
     Some(Listed {
         sid: Sid::parse(&call.sid).ok()?,
         created: call.date_created.as_ref()?.0,
-        parties: vec![(call.to.clone().unwrap_or_default(), call.from.clone().unwrap_or_default())],
-        spent: spent(call.price, is_over, call.date_updated.as_ref(), minutes, now),
+        parties,
+        spent: spent(call.price, came_to_nothing, call.date_updated.as_ref(), minutes, now),
+        is_over: is_settled && (came_to_nothing || call.status == CallStatus::Completed),
     })
 }
 
@@ -506,6 +557,11 @@ fn spent(
         // Prices of messages and calls are negative.
         return Some(Spent { price: Amount::from_micros(price.micros.saturating_abs()), usage });
     }
-    let settled = updated.is_some_and(|at| at.0.saturating_add(UNPRICED_FOR).is_ok_and(|until| until <= now));
-    (came_to_nothing && settled).then_some(Spent { price: Amount::ZERO, usage: Some(Amount::ZERO) })
+    (came_to_nothing && has_rested(updated, now))
+        .then_some(Spent { price: Amount::ZERO, usage: Some(Amount::ZERO) })
+}
+
+/// Whether it has not changed for so long that what Twilio says late of it is said.
+fn has_rested(updated: Option<&Rfc2822>, now: Timestamp) -> bool {
+    updated.is_some_and(|at| at.0.saturating_add(UNPRICED_FOR).is_ok_and(|until| until <= now))
 }

@@ -8,9 +8,10 @@ use jiff::SignedDuration;
 use ringfence_breaker::{Action, AppliedLimit, Hold, Limit, Per, Reset, State, Subject, Why};
 use ringfence_model::{Amount, Sid};
 use ringfence_store::{
-    Admission, NewCredential, NewLimit, NewReservation, NotAdmitted, Now, Reservation, ReservationState, Sent,
+    Admission, AnswerAdmission, AnswerPart, NewAnswer, NewCredential, NewLimit, NewReservation, NotAdmitted,
+    Now, Reservation, ReservationState, Sent,
 };
-use ringfence_twilio::client::{Client, NewMessage};
+use ringfence_twilio::client::{CallFilter, Client, Instructions, NewCall, NewMessage};
 use serde_json::json;
 
 use crate::node::{Node, fifty_a_day};
@@ -114,7 +115,85 @@ impl Money {
     }
 }
 
+/// Answers that lead to something.
+impl Money {
+    /// Sets a dollar aside for what an answer in this call, or to this message, leads to.
+    async fn answers(&self, parent: Sid, operation: &str, party: String) {
+        let worst = Amount::from_units(1);
+        let hold = Hold {
+            limit: Arc::new(self.node.engine.limits()[0].clone()),
+            subject: Subject::Account(self.account),
+            amount: worst,
+            told: worst,
+        };
+        let part = AnswerPart {
+            operation: operation.to_owned(),
+            worst,
+            holds: vec![hold],
+            party: Some(party),
+            patience: SignedDuration::from_hours(4),
+        };
+        let limits = self.node.store.limits_fingerprint().await.expect("it is there").into();
+        let new =
+            NewAnswer { key: format!("{parent}"), parent, account: self.account, parts: vec![part], limits };
+        let admitted = self.node.store.admit_answer(new, self.now()).await.expect("the store is there");
+        assert_eq!(admitted, AnswerAdmission::Admitted(vec![]));
+    }
+
+    /// A call that carries this out.
+    async fn call(&self, twiml: &str) -> Sid {
+        let twiml = Instructions::Twiml(twiml.to_owned());
+        let new = NewCall::new("+12025550111", self.from.clone(), twiml);
+        let call = self.client.calls(self.account).create(&new).await.expect("it is made");
+        Sid::parse(&call.sid).expect("a SID")
+    }
+}
+
 const TO: &str = "+12025550143";
+
+#[tokio::test]
+async fn a_call_that_an_answer_had_dialled_is_found_by_the_call_it_was_dialled_in() {
+    let money = Money::start(vec![Action::Suspend]).await;
+    money.node.poll().await;
+    let dial = format!("<Response><Dial timeLimit=\"60\">{TO}</Dial></Response>");
+    let (one, other) = (money.call(&dial).await, money.call(&dial).await);
+    let tag = money.node.store.dialled_tag(TO, other).await.expect("a tag");
+    money.answers(other, "twiml.call", tag).await;
+    money.node.advance(3600).await;
+    money.reconcile().await;
+    assert_eq!(money.node.store.open_reservations(None, 9).await.expect("read"), []);
+    let calls = money.client.calls(money.account).list(&CallFilter::default()).all().await.expect("a list");
+    let dialled = |parent: Sid| {
+        let child = calls.iter().find(|it| it.parent_call_sid == Some(parent.to_string()));
+        Sid::parse(&child.expect("it was dialled").sid).expect("a SID")
+    };
+    let resources = [dialled(one), dialled(other)];
+    assert_eq!(
+        money.node.store.reserved_resources(&resources).await.expect("read"),
+        [dialled(other)],
+        "each is of its own call"
+    );
+    let (settled, reserved) = money.sums().await;
+    assert!(settled > Amount::ZERO && settled < Amount::from_units(1), "{settled}");
+    assert_eq!(reserved, Amount::ZERO);
+}
+
+#[tokio::test]
+async fn what_a_call_that_is_over_never_dialled_comes_back() {
+    let money = Money::start(vec![Action::Suspend]).await;
+    money.node.poll().await;
+    let call = money.call("<Response><Pause length=\"1500\"/></Response>").await;
+    let tag = money.node.store.dialled_tag(TO, call).await.expect("a tag");
+    money.answers(call, "twiml.call", tag).await;
+    money.node.advance(1_200).await;
+    money.reconcile().await;
+    assert_eq!(money.sums().await, (Amount::ZERO, Amount::from_units(1)), "the call goes on");
+    money.node.advance(1_800).await;
+    money.reconcile().await;
+    assert_eq!(money.sums().await, (Amount::ZERO, Amount::ZERO));
+    assert_eq!(money.node.store.open_reservations(None, 9).await.expect("read"), []);
+    assert_eq!(money.node.store.check_ledger().await.expect("checked"), []);
+}
 
 #[tokio::test]
 async fn before_usage_was_read_nothing_is_admitted_and_after_it_something_is() {

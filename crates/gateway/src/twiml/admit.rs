@@ -98,12 +98,12 @@ pub(super) async fn admit(
 /// by whom it goes to and comes from.
 async fn party(store: &Store, subject: Sid, step: &Step) -> Result<Option<String>, Refusal> {
     let Some(to) = &step.to else { return Ok(None) };
-    let from = match step.kind {
-        Kind::Call => format!("call of {subject}"),
-        Kind::Message => format!("reply of {}", step.from.as_deref().unwrap_or_default()),
+    let tag = match step.kind {
+        Kind::Call => store.dialled_tag(to, subject).await,
+        Kind::Message => store.reply_tag(to, step.from.as_deref().unwrap_or_default()).await,
         Kind::Other => return Ok(None),
     };
-    store.party_tag(to, &from).await.map(Some).map_err(|error| {
+    tag.map(Some).map_err(|error| {
         tracing::error!(%error, "the store has no keys for what it remembers of an answer");
         Refusal::StoreAway
     })

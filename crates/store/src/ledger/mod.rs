@@ -464,6 +464,16 @@ impl Store {
         Ok(keys.tags.tag("party", &format!("{}/{to}/{from}", to.len())))
     }
 
+    /// What a call is known by that another call dials.
+    pub async fn dialled_tag(&self, to: &str, parent: Sid) -> Result<String> {
+        self.party_tag(to, &format!("dialled by {parent}")).await
+    }
+
+    /// What a message is known by that answers another, or is sent in a call.
+    pub async fn reply_tag(&self, to: &str, from: &str) -> Result<String> {
+        self.party_tag(to, &format!("reply of {from}")).await
+    }
+
     /// Recomputes from the open reservations what is set aside, and says where the sums differ. They are read in one
     /// transaction, so a difference is one.
     pub async fn check_ledger(&self) -> Result<Vec<LedgerError>> {

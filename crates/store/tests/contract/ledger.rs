@@ -40,15 +40,15 @@ on_both! {
     by_the_databases_own_clock_a_request_is_admitted_too,
 }
 
-fn dollars(units: i64) -> Amount {
+pub(crate) fn dollars(units: i64) -> Amount {
     Amount::from_units(units)
 }
 
-fn account() -> Sid {
+pub(crate) fn account() -> Sid {
     Sid::new(*b"AC", 1)
 }
 
-fn limit(name: &str, units: i64) -> Limit {
+pub(crate) fn limit(name: &str, units: i64) -> Limit {
     Limit {
         name: name.to_owned(),
         scope: Scope::All,
@@ -66,15 +66,15 @@ fn limit(name: &str, units: i64) -> Limit {
 }
 
 /// A store with limits that hold, Twilio's figures read, and a credential.
-struct Money {
-    world: World,
-    limits: Vec<Arc<AppliedLimit>>,
-    fingerprint: Arc<str>,
+pub(crate) struct Money {
+    pub(crate) world: World,
+    pub(crate) limits: Vec<Arc<AppliedLimit>>,
+    pub(crate) fingerprint: Arc<str>,
     credential: Sid,
 }
 
 impl Money {
-    async fn with(world: World, limits: Vec<Limit>) -> Self {
+    pub(crate) async fn with(world: World, limits: Vec<Limit>) -> Self {
         let new = limits.iter().map(|limit| NewLimit {
             name: limit.name.clone(),
             definition: json!(limit),
@@ -98,7 +98,7 @@ impl Money {
         money
     }
 
-    fn store(&self) -> &Store {
+    pub(crate) fn store(&self) -> &Store {
         &self.world.store
     }
 
@@ -150,7 +150,7 @@ impl Money {
         }
     }
 
-    async fn reserved(&self, limit: &str) -> Amount {
+    pub(crate) async fn reserved(&self, limit: &str) -> Amount {
         let rows = self.store().ledger().await.unwrap();
         rows.iter().find(|row| row.limit == limit).unwrap().ledger.reserved
     }
@@ -161,11 +161,11 @@ impl Money {
     }
 }
 
-fn subject() -> Subject {
+pub(crate) fn subject() -> Subject {
     Subject::Account(account())
 }
 
-fn now() -> Now {
+pub(crate) fn now() -> Now {
     Now::At(after(10))
 }
 
