@@ -13,7 +13,8 @@
 //! Two kinds of webhooks end here: a usage trigger, on the route of the circuit breaker, goes from admission to `intake`,
 //! which keeps it in the store and answers; a key pressed in a call with a code goes to `key_press`, which says the code.
 //!
-//! The other way, of an application's requests to Twilio, is the `egress`; its head tells its stations.
+//! The other way, of an application's requests to Twilio, is the `egress`; its head tells its stations. On routes with
+//! `twiml = "limits"` an application's answer passes `twiml` on its way back, which sets aside what it leads to.
 //!
 //! What is absent: no database on any other way of a webhook, no sessions, no HTML; no decision reads a clock or the environment; nothing
 //! is sent upstream before the body is complete and verified; no path is decoded or normalised.
@@ -34,6 +35,7 @@
 //! | `trigger`, `intake` | what a usage trigger says; kept before it is answered, 503 where it cannot be |
 //! | `hooks` | what the rest of Ringfence hangs in at the start, so that neither plane knows the other |
 //! | `egress` | requests to Twilio: virtual credentials, limits before anything is sent, Twilio's own credentials on our side alone |
+//! | `twiml` | answers of applications, and TwiML in requests, held to the limits: read, priced, set aside |
 //! | `upstream` | an HTTP/1.1 client of our own: the answer's head parsed, its body streamed, connections kept |
 //! | `settings`, `snapshot` | what the configuration means; what one request needs of it |
 //! | `told`, `recent`, `verdicts` | the newest requests one by one, and all of them counted, for people to look at |

@@ -25,7 +25,7 @@ pub struct Egress {
     pub passes_unknown_operations: bool,
     /// Whether a URL that runs TwiML may lead elsewhere than to a route of the gate.
     pub passes_foreign_twiml: bool,
-    /// Whether inline TwiML without a price is passed on.
+    /// Whether elements and attributes of TwiML that are not known are passed on.
     pub passes_unknown_twiml: bool,
     /// For the head of Twilio's answer, the connection included.
     pub timeout: Duration,
