@@ -1,9 +1,10 @@
 //! What an answer leads to, set aside: under the account that the signature proved, once for each webhook.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use ringfence_breaker::{Asked, State, holds, tripped};
+use ringfence_breaker::{AppliedLimit, Asked, State, Subject, holds, tripped};
 use ringfence_model::{Amount, Sid};
 use ringfence_store::{AnswerAdmission, AnswerPart, NewAnswer, Store};
 use sha2::{Digest, Sha256};
@@ -70,7 +71,7 @@ pub(super) async fn admit(
             parent: asker.subject,
             account: asker.account,
             parts,
-            limits: std::sync::Arc::clone(&rules.fingerprint),
+            limits: Arc::clone(&rules.fingerprint),
         };
         let now = end.ledger_now();
         match store.admit_answer(new, now).await {
@@ -143,12 +144,15 @@ pub(super) async fn tripped_limit(
     let store = end.store().ok()?;
     let now = end.window_now();
     let look = async {
-        for applied in &rules.limits {
-            let Some(subject) = applied.subject(&scoped) else { continue };
-            let name = &applied.limit.name;
-            let breaker = store.find_breaker::<State>(name, &subject.to_string()).await.ok()?;
-            if breaker.is_some_and(|it| tripped(&applied.limit, &it.state, now)) {
-                return Some(name.clone());
+        for subject in [Subject::Account(account), Subject::Together] {
+            let breakers = store.breakers_of::<State>(&subject.to_string()).await.ok()?;
+            let mut applied = rules.limits.iter().filter(|it| it.subject(&scoped) == Some(subject));
+            let is_tripped = |it: &&Arc<AppliedLimit>| {
+                let breaker = breakers.iter().find(|breaker| breaker.limit == it.limit.name);
+                breaker.is_some_and(|breaker| tripped(&it.limit, &breaker.state, now))
+            };
+            if let Some(applied) = applied.find(is_tripped) {
+                return Some(applied.limit.name.clone());
             }
         }
         None

@@ -30,7 +30,7 @@ const ELEMENTS: &[(&str, &str)] = &[
         "Dial",
         "action method timeout hangupOnStar timeLimit callerId record trim recordingStatusCallback \
          recordingStatusCallbackMethod recordingStatusCallbackEvent recordingConfigurationId recordingTrack \
-         answerOnBridge ringTone sequential referUrl referMethod events",
+         answerOnBridge ringTone sequential referUrl referMethod events passports",
     ),
     (
         "Number",
@@ -80,7 +80,7 @@ const ELEMENTS: &[(&str, &str)] = &[
     ("Connect", "action method"),
     ("Start", "action method"),
     ("Stop", ""),
-    ("Stream", "name connectorName url track statusCallback statusCallbackMethod"),
+    ("Stream", "name connectorName url track statusCallback statusCallbackMethod audioFormat sampleRate"),
     ("Siprec", "name connectorName track statusCallback statusCallbackMethod"),
     (
         "Transcription",
@@ -98,9 +98,16 @@ const ELEMENTS: &[(&str, &str)] = &[
         "url language ttsLanguage transcriptionLanguage ttsProvider voice transcriptionProvider speechModel \
          profanityFilter dtmfDetection welcomeGreeting welcomeGreetingInterruptible partialPrompts interruptible \
          preemptible hints intelligenceService debug interruptSensitivity reportInputDuringAgentSpeech \
-         elevenlabsTextNormalization ttsTextNormalization events ignoreBackchannel speechTimeout",
+         elevenlabsTextNormalization elevenlabsLanguageTextNormalization ttsTextNormalization \
+         ttsLanguageTextNormalization events ignoreBackchannel speechTimeout applicationReconnect asrSmartFormat \
+         deepgramSmartFormat backgroundNoiseReduction customerName eagerEotThreshold echoPromptFiltering includeInPrompt \
+         partialPromptOnHangup turnDetection",
     ),
-    ("Language", "code ttsProvider voice transcriptionProvider speechModel hints"),
+    (
+        "Language",
+        "code ttsProvider voice transcriptionProvider speechModel hints asrSmartFormat ttsTextNormalization \
+         ttsLanguageTextNormalization",
+    ),
     ("VirtualAgent", "connectorName language sentimentAnalysis statusCallback statusCallbackMethod"),
     ("Config", "name value"),
     ("Room", "participantIdentity"),

@@ -17,6 +17,9 @@ pub(crate) struct Webhook {
     is_inbound: bool,
     is_ringing: bool,
     has_service: bool,
+    /// Whether somebody has written.
+    is_written: bool,
+    is_status: bool,
 }
 
 impl Webhook {
@@ -37,6 +40,9 @@ impl Webhook {
             sid.filter(|sid| prefixes.iter().any(|prefix| sid.is(prefix)))
         };
         let is = |name: &str, value: &str| one(name).is_some_and(|it| it == value);
+        let has = |name: &str| all.iter().any(|(key, _)| **key == *name.as_bytes());
+        let is_written = has("Body") || has("NumMedia");
+        let over = ["completed", "busy", "failed", "no-answer", "canceled"];
         let messages = ["MessageSid", "SmsMessageSid", "SmsSid"];
         Self {
             call: sid("CallSid", &["CA"]),
@@ -44,6 +50,11 @@ impl Webhook {
             is_inbound: is("Direction", "inbound"),
             is_ringing: is("CallStatus", "ringing"),
             has_service: one("MessagingServiceSid").is_some(),
+            is_written,
+            is_status: has("CallbackSource")
+                || has("RecordingStatus")
+                || has("MessageStatus") && !is_written
+                || over.iter().any(|status| is("CallStatus", status)),
             from: one("From"),
             to: one("To"),
         }
@@ -59,9 +70,14 @@ impl Webhook {
         self.call.is_some()
     }
 
-    /// Whether it is about a message alone.
+    /// Whether somebody has written, so that a text is an answer to him.
     pub(crate) fn is_message(&self) -> bool {
-        self.call.is_none() && self.message.is_some()
+        self.call.is_none() && self.message.is_some() && self.is_written
+    }
+
+    /// Whether Twilio only tells of something (a status callback), and carries nothing out that is no TwiML.
+    pub(crate) fn is_status(&self) -> bool {
+        self.is_status
     }
 
     /// Whether somebody calls and nobody has answered.

@@ -243,6 +243,33 @@ async fn a_text_is_sent_to_whoever_has_written_and_spoken_to_whoever_calls() {
 }
 
 #[tokio::test]
+async fn an_ok_to_a_status_callback_is_no_message_and_no_document() {
+    let held = Held::new().await;
+    let sent = |name: &str, value: &str| {
+        let mut fields = crate::held::text();
+        fields.retain(|(name, _)| name != "Body");
+        fields.push((name.to_owned(), value.to_owned()));
+        fields
+    };
+    for content_type in ["text/plain", "text/html; charset=utf-8", "text/xml"] {
+        held.says(Said::of_type(content_type, "OK"));
+        assert_eq!(held.send(&sent("MessageStatus", "delivered"), &[]).await.text(), "OK");
+        for more in [
+            ("CallStatus", "completed"),
+            ("CallbackSource", "call-progress-events"),
+            ("RecordingStatus", "completed"),
+        ] {
+            assert_eq!(held.call(&[more]).await.text(), "OK");
+        }
+    }
+    assert_eq!(held.outcomes("free").await, 12);
+    // What is TwiML is held to the limits all the same.
+    held.says(Said::xml("<Response><Unheard/></Response>"));
+    assert_eq!(held.call(&[("CallStatus", "completed")]).await.text(), OVER);
+    assert_eq!(held.send(&sent("MessageStatus", "delivered"), &[]).await.text(), "<Response/>");
+}
+
+#[tokio::test]
 async fn the_application_is_asked_for_a_plain_and_whole_answer_and_twilio_keeps_none_that_costs() {
     let held = Held::new().await;
     let kept = || {

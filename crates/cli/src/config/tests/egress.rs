@@ -115,7 +115,11 @@ fn a_route_is_held_to_the_limits_where_it_says_so() {
     let loaded = read(&held("")).unwrap();
     assert_eq!(loaded.settings.routes[0].twiml, Twiml::Limits);
     assert_eq!(read(SOUND).unwrap().settings.routes[0].twiml, Twiml::Pass);
-    let asked = held("").replacen("[listen]", "[listen]\nforward_auth = \"127.0.0.1:8501\"", 1);
+    let asked = held("").replacen(
+        "[listen]",
+        "[listen]\nforward_auth = \"127.0.0.1:8501\"\ntrusted_proxies = [\"127.0.0.1\"]",
+        1,
+    );
     let told = read(&asked).unwrap();
     assert!(
         told.warnings.iter().any(|it| it.text().contains("past every limit")),
