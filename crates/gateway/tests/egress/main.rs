@@ -9,6 +9,7 @@ mod held;
 mod paths;
 mod priced;
 mod sandbox;
+mod sandbox_voice;
 mod tunnel;
 mod twiml;
 mod twiml_odd;
