@@ -51,7 +51,7 @@ impl Twilio {
             settings.egress.as_mut().unwrap().accounts =
                 vec![EgressAccount { sid: account, parent: None, auth_token: Secret::new(token) }];
         });
-        let world = World::at(address, Setup { change, limits, ..Setup::default() }).await;
+        let world = World::at(address, Setup { limits, change, ..Setup::default() }).await;
         let key = world.key_with(|scopes| {
             scopes.accounts = EgressAccounts::Listed([account].into());
             scopes.operations = EgressArea::ALL.into_iter().collect();
@@ -86,7 +86,7 @@ impl Twilio {
         );
         let answer = RawClient::connect(self.address).await.unwrap().exchange(request).await.unwrap();
         assert!((200..300).contains(&answer.status), "{}", answer.text());
-        self.sandbox.advance(Duration::from_secs(120)).await.unwrap();
+        self.sandbox.advance(Duration::from_mins(2)).await.unwrap();
     }
 
     /// Direction and status of each call, the oldest first.
