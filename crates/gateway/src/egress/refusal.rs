@@ -224,6 +224,16 @@ impl Refusal {
         }
     }
 
+    /// Which element, attribute or country it is about, for the log: names, and no text or number of anybody.
+    pub(crate) fn about(&self) -> Option<String> {
+        const CHARACTERS_MAX: usize = 100;
+        let (Self::UnknownTwiml(about) | Self::ForeignTwiml(about) | Self::UnknownPrice(about)) = self else {
+            return None;
+        };
+        // A name may be as long as the document.
+        Some(about.chars().filter(|char| !char.is_control()).take(CHARACTERS_MAX).collect())
+    }
+
     /// What the caller is told: no number, no text, nothing that he has not sent himself.
     fn message(&self) -> String {
         match self {
@@ -379,6 +389,15 @@ mod tests {
         assert!(answer.headers()["www-authenticate"].to_str().unwrap().starts_with("Basic"));
         let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
         assert_eq!(body["code"], 20003);
+    }
+
+    #[test]
+    fn the_log_gets_names_alone_and_no_more_than_fits_a_line() {
+        let about = |refusal: Refusal| refusal.about();
+        assert_eq!(about(Refusal::UnreadableTwiml("+14155550100".to_owned())), None);
+        assert_eq!(about(Refusal::Field("To".to_owned())), None);
+        let long = about(Refusal::UnknownTwiml(format!("<a\n{}>", "b".repeat(9_000)))).unwrap();
+        assert_eq!((long.len(), long.starts_with("<ab")), (100, true));
     }
 
     #[test]

@@ -227,8 +227,9 @@ impl<'a> Holding<'a> {
             route = &*self.active.route.label,
             reason = refusal.as_str(),
             limit = refusal.limit(),
+            about = refusal.about(),
             account = self.webhook.account().map(tracing::field::display),
-            about = webhook.subject().map(tracing::field::display),
+            answers = webhook.subject().map(tracing::field::display),
             "an application's answer was not passed on to Twilio"
         );
         let twiml = match webhook {
