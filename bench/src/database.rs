@@ -37,6 +37,11 @@ impl Database {
         }
     }
 
+    /// Whether several nodes, on several machines, can be on it.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
     fn location(&self) -> Location {
         match self {
             Self::Sqlite(folder) => Location::Sqlite(folder.path().join("ringfence.db")),

@@ -20,6 +20,13 @@ use crate::{Per, Scope, Window};
 /// In how many slices a rolling window is counted: what leaves it does so a slice at a time, never too early.
 const SLICES: i64 = 60;
 
+/// After so long Twilio's usage records have what was billed. Twilio promises no time; recorded figures were late by up to
+/// 15 minutes.
+const COUNTED: SignedDuration = SignedDuration::from_mins(15);
+
+/// No more marks than these: they are written with the sums.
+const BETWEEN_MARKS: SignedDuration = SignedDuration::from_mins(1);
+
 /// What one subject has spent and set aside under one limit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
@@ -38,6 +45,13 @@ pub struct Ledger {
     /// Of a rolling window: what was settled since when, a slice each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slices: Vec<(Timestamp, Amount)>,
+    /// The most that is ours, and neither settled nor reserved: what is billed beside prices that are settled, and what was
+    /// lost with the memory. Twilio counts it, but what is reserved may hide it.
+    #[serde(default)]
+    pub unsure: Amount,
+    /// What was settled when Twilio's figure was read, the latest last, as far back as it takes to know what that had counted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<(Timestamp, Amount)>,
     /// The epoch of the store in which Twilio's figure was last read; none before that.
     #[serde(default)]
     pub read_back: Option<String>,
@@ -108,6 +122,8 @@ impl Ledger {
             seen: Amount::ZERO,
             reserved: Amount::ZERO,
             slices: Vec::new(),
+            unsure: Amount::ZERO,
+            marks: Vec::new(),
             read_back: None,
             tally: Tally::default(),
         }
@@ -140,11 +156,27 @@ impl Ledger {
         }
         let start = self.counts.window.period(now).start;
         if start > self.window {
-            self.window = start;
-            self.settled = Amount::ZERO;
-            self.adjusted = Amount::ZERO;
-            self.seen = Amount::ZERO;
+            self.begin(start);
         }
+    }
+
+    /// Goes back to the window that holds now, after the clock went back: the next figure of Twilio's is all that is known
+    /// of it.
+    pub fn turn_back(&mut self, now: Timestamp) {
+        let start = self.counts.window.period(now).start;
+        if self.counts.window.is_twilios() && start < self.window {
+            self.begin(start);
+        }
+    }
+
+    /// Another window, in which nothing was spent.
+    fn begin(&mut self, start: Timestamp) {
+        self.window = start;
+        self.settled = Amount::ZERO;
+        self.adjusted = Amount::ZERO;
+        self.seen = Amount::ZERO;
+        self.unsure = Amount::ZERO;
+        self.marks.clear();
     }
 
     /// What was spent in this window, as far as anybody knows.
@@ -152,9 +184,10 @@ impl Ledger {
         self.settled.saturating_add(self.adjusted)
     }
 
-    /// Spent and reserved, and at least what Twilio counts.
+    /// Spent and reserved, and at least what Twilio counts; what is not sure is taken for spent.
     pub fn taken(&self) -> Amount {
-        self.spent().saturating_add(self.reserved).max(self.seen)
+        let beyond = self.adjusted.max(self.unsure);
+        self.settled.saturating_add(beyond).saturating_add(self.reserved).max(self.seen)
     }
 
     /// Whether a request of this worst amount fits. `epoch` is the store's.
@@ -189,7 +222,9 @@ impl Ledger {
         };
         if fits(self.taken()) {
             Verdict::Fits
-        } else if self.reserved > Amount::ZERO && fits(self.spent().max(self.seen)) {
+        } else if (self.reserved > Amount::ZERO || self.unsure > self.adjusted)
+            && fits(self.spent().max(self.seen))
+        {
             refuse(Why::OpenOnly)
         } else {
             refuse(Why::DoesNotFit)
@@ -204,6 +239,14 @@ impl Ledger {
     /// Gives back what was set aside and never spent.
     pub fn release(&mut self, reserved: Amount) {
         self.reserved = difference(self.reserved, reserved);
+    }
+
+    /// Gives back what was set aside for what is billed beside a price: from here on Twilio's figure has it. Until that can be
+    /// told from what is open, it is taken for spent.
+    pub fn release_beside(&mut self, reserved: Amount, now: Timestamp) {
+        self.roll(now);
+        self.release(reserved);
+        self.unsure = self.unsure.saturating_add(reserved);
     }
 
     /// Puts what was spent in the place of what was set aside. What was set aside must be what [`reserve`](Self::reserve)
@@ -229,12 +272,43 @@ impl Ledger {
     /// What it counts beyond what is settled and open must be others': what is open is set aside at its worst, so it hides
     /// some of that, and never makes it more. So the adjustment only grows within a window, and what Twilio has not
     /// counted yet of our own takes nothing of it back.
+    ///
+    /// What it counts beyond what was settled [long enough ago](COUNTED) to be counted is the most that can be ours beside
+    /// that, so what is not sure shrinks to it; when quiet returns they are the same.
     pub fn book(&mut self, at: Timestamp, seen: Amount, epoch: &str) {
-        if self.counts.window.is_twilios() && self.counts.window.period(at).start == self.window {
-            self.seen = self.seen.max(seen);
-            let ours = self.settled.saturating_add(self.reserved);
-            self.adjusted = self.adjusted.max(difference(self.seen, ours));
+        if !self.counts.window.is_twilios() || self.counts.window.period(at).start != self.window {
+            return;
+        }
+        self.seen = self.seen.max(seen);
+        let ours = self.settled.saturating_add(self.reserved);
+        self.adjusted = self.adjusted.max(difference(self.seen, ours));
+        if self.read_back.as_deref() != Some(epoch) {
             self.read_back = Some(epoch.to_owned());
+            self.marks.clear();
+        }
+        let is_counted = |(marked, _): &(Timestamp, Amount)| at.duration_since(*marked) >= COUNTED;
+        let counted = self.marks.iter().rposition(is_counted);
+        if let Some(index) = counted {
+            self.marks.drain(..index);
+            let rest = difference(self.seen, self.marks[0].1);
+            if rest >= Amount::ZERO {
+                self.unsure = self.unsure.min(rest);
+            }
+        }
+        let is_another = |(marked, settled): &(Timestamp, Amount)| {
+            *settled != self.settled && at.duration_since(*marked) >= BETWEEN_MARKS
+        };
+        if self.marks.last().is_none_or(is_another) {
+            self.marks.push((at, self.settled));
+        }
+    }
+
+    /// Takes note that the memory was lost, and of the first figure after that: all that Twilio counts and is not settled
+    /// here may be ours and forgotten, whatever is still known to be open.
+    pub fn book_lost(&mut self, at: Timestamp, seen: Amount, epoch: &str) {
+        self.book(at, seen, epoch);
+        if self.counts.window.is_twilios() && self.counts.window.period(at).start == self.window {
+            self.unsure = difference(self.seen, self.settled);
         }
     }
 }

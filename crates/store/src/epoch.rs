@@ -6,9 +6,10 @@
 //!
 //! It is noticed without anybody saying so: a backup carries a mark, and PostgreSQL tells which cluster and which
 //! timeline of it this is, which change with every restore of its files and every promotion. A dump that is restored
-//! into the same cluster cannot be told apart: there, and wherever in doubt, an operator says it.
+//! into the same cluster cannot be told apart: there, and wherever in doubt, an operator says it. A clock that goes back
+//! begins one too: windows that were left are there again, and what was spent in them is not known any more.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use ringfence_model::Actor;
 
 use crate::audit::{self, NewAudit};
@@ -32,6 +33,12 @@ const SERVER: &str = "server";
 const EPOCH: &str = "epoch";
 const EPOCH_ID: &str = "epoch-id";
 const EPOCH_SINCE: &str = "epoch-since";
+/// The latest that the clock of the ledger said, give or take [`CLOCK_STEP`].
+const CLOCK: &str = "clock";
+/// What a clock that is kept right may be set back by.
+const CLOCK_BACK: SignedDuration = SignedDuration::from_secs(60);
+/// How much later it must be to be noted, so that not every batch writes it.
+const CLOCK_STEP: SignedDuration = SignedDuration::from_secs(10);
 /// There as long as a database is a backup that nobody has opened.
 pub(crate) const BACKUP: &str = "backup";
 pub(crate) const INSTANCE: &str = "instance";
@@ -86,6 +93,23 @@ pub(crate) async fn begin_if_moved(transaction: &mut Transaction, now: Timestamp
         return begin(transaction, &by, "PostgreSQL was restored or a replica promoted", now).await;
     }
     Ok(())
+}
+
+/// Follows the clock that decides in which window a request counts, and begins an epoch where it has gone back.
+pub(crate) async fn follow_clock(transaction: &mut Transaction, now: Timestamp) -> Result<()> {
+    let known = find(transaction, CLOCK).await?;
+    let known: Option<Timestamp> =
+        known.map(|text| text.parse()).transpose().map_err(|error: jiff::Error| bad_meta(CLOCK, &error))?;
+    let Some(known) = known else { return put(transaction, CLOCK, &now.to_string()).await };
+    let passed = now.duration_since(known);
+    if passed < -CLOCK_BACK {
+        put(transaction, CLOCK, &now.to_string()).await?;
+        begin(transaction, &Actor::job("ledger"), "the clock went back", now).await
+    } else if passed >= CLOCK_STEP {
+        put(transaction, CLOCK, &now.to_string()).await
+    } else {
+        Ok(())
+    }
 }
 
 /// Which PostgreSQL this is: the cluster, which a restore of a dump changes, and its timeline, which a promotion and a

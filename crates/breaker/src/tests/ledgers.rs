@@ -19,9 +19,7 @@ fn micros(micros: i64) -> Amount {
 
 /// One whose day was read back, and nothing was used in it.
 fn ledger(limit: &Limit) -> Ledger {
-    let mut ledger = Ledger::new(limit, at(NOON));
-    ledger.book(at(NOON), Amount::ZERO, EPOCH);
-    ledger
+    ledger_at(limit, at(NOON))
 }
 
 fn decide(ledger: &Ledger, limit: &Limit, state: Option<&State>, amount: Amount) -> Verdict {
@@ -384,4 +382,129 @@ fn the_last_moment_that_can_be_told_is_no_reason_to_panic() {
         let verdict = ledger.decide(&limit, None, Amount::MAX, EPOCH, Timestamp::MAX);
         assert!(matches!(verdict, Verdict::Refuse(_)), "{verdict:?}");
     }
+}
+
+/// A message whose carrier bills a fee beside its price, which only the usage records tell.
+#[derive(Debug, Clone, Copy)]
+struct WithFee {
+    /// The worst price and the worst fee, and the true ones.
+    worst: (i64, i64),
+    price: i64,
+    fee: i64,
+    /// When Twilio's figure has it.
+    counted_at: Timestamp,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Stage {
+    Open,
+    /// Its price is settled at that time; its fee is still set aside.
+    Priced(Timestamp),
+    Ended,
+}
+
+proptest! {
+    /// What is billed beside prices is never hidden by what is open, however requests, prices, fees and Twilio's figures
+    /// follow each other; and when quiet returns no more is taken than was spent.
+    #[test]
+    fn fees_that_only_twilio_tells_never_make_an_admission_cross_the_limit(
+        acts in proptest::collection::vec((0..5_u8, 1..20_000_000_i64, 0..100_i64, 0..100_i64, 0..900_i64), 1..150),
+        loses in any::<bool>(),
+    ) {
+        let limit = fifty_a_day();
+        let mut now = at("2026-03-05T00:00:00Z");
+        let mut ledger = ledger_at(&limit, now);
+        let mut all = Vec::<WithFee>::new();
+        let counted = |all: &[WithFee], now| {
+            micros(all.iter().filter(|it| it.counted_at <= now).map(|it| it.price + it.fee).sum())
+        };
+        let mut epoch = EPOCH;
+        for (index, (act, worst, part, share, seconds)) in acts.into_iter().enumerate() {
+            now += SignedDuration::from_secs(if act == 0 { seconds / 30 } else { seconds });
+            match act {
+                0 => {
+                    let fee = worst * share / 200;
+                    if ledger.decide(&limit, None, micros(worst), epoch, now) == Verdict::Fits {
+                        ledger.reserve(micros(worst));
+                        let true_part = |worst: i64| worst * part / 100;
+                        all.push(WithFee {
+                            worst: (worst - fee, fee),
+                            price: true_part(worst - fee),
+                            fee: true_part(fee),
+                            counted_at: now + SignedDuration::from_secs(seconds),
+                            stage: Stage::Open,
+                        });
+                        let can_be = |it: &WithFee| match it.stage {
+                            Stage::Open => it.worst.0 + it.worst.1,
+                            _ => it.price + it.fee,
+                        };
+                        prop_assert!(all.iter().map(can_be).sum::<i64>() <= 50_000_000, "{index}: {ledger:?}");
+                    }
+                }
+                1 => {
+                    if let Some(it) = all.iter_mut().find(|it| it.stage == Stage::Open) {
+                        ledger.settle(micros(it.worst.0), micros(it.price), now);
+                        it.stage = Stage::Priced(now);
+                    }
+                }
+                2 => {
+                    let long_ago = |since| now.duration_since(since) >= SignedDuration::from_mins(15);
+                    for it in &mut all {
+                        if matches!(it.stage, Stage::Priced(since) if long_ago(since)) {
+                            ledger.release_beside(micros(it.worst.1), now);
+                            it.stage = Stage::Ended;
+                        }
+                    }
+                    ledger.book(now, counted(&all, now), epoch);
+                }
+                // An older memory is restored: what was admitted since is only at Twilio. The allowance is what is on its way.
+                3 if loses && epoch == EPOCH => {
+                    epoch = "two";
+                    let lost = all.split_off(all.len() / 2);
+                    let fresh = ledger_at(&limit, now);
+                    ledger = Ledger { read_back: None, ..fresh };
+                    for it in &all {
+                        ledger.reserve(micros(match it.stage {
+                            Stage::Open => it.worst.0 + it.worst.1,
+                            Stage::Priced(_) => it.worst.1,
+                            Stage::Ended => 0,
+                        }));
+                        if it.stage != Stage::Open {
+                            ledger.settle(Amount::ZERO, micros(it.price), now);
+                        }
+                    }
+                    all.extend(lost.into_iter().map(|it| WithFee { stage: Stage::Ended, ..it }));
+                    let spent = micros(all.iter().map(|it| it.price + it.fee).sum());
+                    ledger.book_lost(now, spent, epoch);
+                }
+                _ => ledger.book(now, counted(&all, now), epoch),
+            }
+        }
+        // All is settled, and Twilio has counted it.
+        for it in &mut all {
+            if it.stage == Stage::Open {
+                ledger.settle(micros(it.worst.0), micros(it.price), now);
+                it.stage = Stage::Priced(now);
+            }
+            if matches!(it.stage, Stage::Priced(_)) {
+                ledger.release_beside(micros(it.worst.1), now);
+            }
+        }
+        for minutes in [16, 32] {
+            let later = now + SignedDuration::from_mins(minutes);
+            prop_assume!(later < at("2026-03-06T00:00:00Z"));
+            ledger.book(later, counted(&all, later), epoch);
+        }
+        let spent = micros(all.iter().map(|it| it.price + it.fee).sum());
+        prop_assert_eq!(ledger.reserved, Amount::ZERO);
+        prop_assert_eq!(ledger.taken(), spent.max(ledger.settled.saturating_add(ledger.adjusted)));
+    }
+}
+
+/// One whose day was read back at that time, and nothing was used in it.
+fn ledger_at(limit: &Limit, now: Timestamp) -> Ledger {
+    let mut ledger = Ledger::new(limit, now);
+    ledger.book(now, Amount::ZERO, EPOCH);
+    ledger
 }

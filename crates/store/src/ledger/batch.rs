@@ -105,6 +105,7 @@ impl<'a> Batch<'a> {
         let database_now = clock(transaction).await?;
         let first = ops.first().map_or(database_now, |(_, now)| moment(*now, database_now));
         epoch::begin_if_moved(transaction, first).await?;
+        epoch::follow_clock(transaction, first).await?;
         let epoch = epoch::read(transaction).await?;
         let limits =
             rows::fingerprint(&transaction.fetch("SELECT name, hash FROM limits", values![]).await?)?;
@@ -331,10 +332,7 @@ impl<'a> Batch<'a> {
     fn release(&mut self, id: &str, now: Timestamp) -> bool {
         let priced = self.reservations.get(id).filter(|row| row.state == ReservationState::Priced);
         let Some(row) = priced.cloned() else { return false };
-        self.each_held(&row, |ledger, held| {
-            ledger.roll(now);
-            ledger.release(Amount::from_micros(held.amount));
-        });
+        self.each_held(&row, |ledger, held| ledger.release_beside(Amount::from_micros(held.amount), now));
         self.end(id, now);
         true
     }
@@ -361,8 +359,14 @@ impl<'a> Batch<'a> {
         let Some(ledger) = self.ledgers.get_mut(&key) else { return false };
         ledger.follow(&applied.limit, now);
         let is_first_of_epoch = ledger.read_back.as_deref() != Some(&*self.epoch);
-        let lost = if is_first_of_epoch && !self.is_first_epoch { *allowance } else { Amount::ZERO };
-        ledger.book(*at, seen.saturating_add(lost), &self.epoch);
+        if is_first_of_epoch {
+            ledger.turn_back(now);
+        }
+        if is_first_of_epoch && !self.is_first_epoch {
+            ledger.book_lost(*at, seen.saturating_add(*allowance), &self.epoch);
+        } else {
+            ledger.book(*at, *seen, &self.epoch);
+        }
         self.changed.insert(key);
         true
     }
