@@ -23,6 +23,7 @@ mod polling;
 mod process;
 mod proxies;
 mod sandbox;
+mod simulate;
 mod startup;
 mod suspension;
 mod tls;
@@ -43,6 +44,7 @@ usage: ringfence-bench COMMAND [--option value]…
   breaker   nanoseconds for one step of a breaker, by what it observes
   writes    the store's writes on SQLite and PostgreSQL, alone and together, against a bare INSERT
   admissions  the ledger's admissions a second, by one node and by three, and exactness at the last cent
+  simulate  the ledger under crashes, lost answers, jumping clocks and old backups, from a seed
   challenges  codes started and checked a second on SQLite and PostgreSQL, and that one is accepted and five are compared
   egress    the egress beside nginx, before the same sandbox: latency and CPU time a message
   polling   requests to Twilio for a thousand subaccounts, and how long a round takes
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         "breaker" => breaker::run(&arguments),
         "writes" => writes::run(&arguments),
         "admissions" => admissions::run(&arguments),
+        "simulate" => simulate::run(&arguments),
         "challenges" => challenges::run(&arguments),
         "egress" => egress::run(&arguments),
         "polling" => polling::run(&arguments),
