@@ -117,7 +117,7 @@ async function revoked(client) {
   const [newest] = await client.messages.list({ limit: 1 });
   const [program, ...words] = JSON.parse(REVOKE);
   execFileSync(program, words, { cwd: FOLDER, stdio: "ignore" });
-  await refused("a revoked credential is refused at its next request", 401, 20003, () => newest.fetch());
+  await refused("a revoked credential is refused at its next request", 401, 20003, () => client.messages(newest.sid).fetch());
 }
 
 // ------------------------------------------------------------------ helpers
