@@ -71,13 +71,18 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let factors = store.factors(&person.id).await?;
     let totp = factors.iter().find(|it| it.secret.kind() == Kind::Totp && it.verified_at.is_some());
     let this = &call.signed_in.session().id;
-    let devices = store.devices(&person.id, now).await?.into_iter().map(|device| Device {
+    // The time of trust may be shorter now than it was when they were trusted.
+    let until = |device: &ringfence_store::Device| {
+        device.expires_at.min(call.people.trusted_until(device.created_at))
+    };
+    let trusted = store.devices(&person.id, now).await?.into_iter().filter(|device| now < until(device));
+    let devices = trusted.map(|device| Device {
         place: match device.place {
             Where::Everywhere => "all accounts".to_owned(),
             Where::Account(sid) => sid.to_string(),
         },
         used: words::ago(&device.used_at, &now),
-        until: words::when(&device.expires_at),
+        until: words::when(&until(&device)),
         id: device.id,
         agent: device.agent,
         address: device.address,
@@ -185,7 +190,8 @@ async fn passkey_form(call: &Call<'_>) -> Result<(String, Act), Failed> {
         section: Section::Security,
         title: format!("Take the passkey “{name}” away"),
         effects: vec![
-            "It signs nobody in any more, and you are mailed about it.".to_owned(),
+            "It signs nobody in any more.".to_owned(),
+            "Your trusted computers are asked again, and you are mailed about it.".to_owned(),
             "Where you are signed in stays signed in: end that under My security, if the device is lost."
                 .to_owned(),
             "The device may go on offering it: delete it there, too.".to_owned(),

@@ -104,12 +104,12 @@ impl People {
         let removed =
             self.store.remove_factor_unless_needed((&by, reason), &person.id, factor, demands, now).await?;
         removed.ok_or(Refused::LastFactor)?;
-        let what = "A passkey was taken away from your sign-in by an owner.";
+        let what = "A passkey was taken away from your sign-in by an owner, and every trusted computer is asked again.";
         self.tell_changed(person, &format!("{factor}/removed"), what).await
     }
 
-    /// Sets what an account demands, by an owner of that account. Whoever could sign in there and cannot any more is told;
-    /// whoever sets it does not lock themselves out.
+    /// Sets what an account demands, by an owner of that account. Whoever could go on signing in there and cannot any more
+    /// is told; whoever sets it does not lock themselves out.
     pub async fn set_policy(
         &self,
         session: &Session,
@@ -118,6 +118,11 @@ impl People {
         reason: &str,
     ) -> Result<()> {
         let by = self.authorise(session, Role::Owner, place, true)?;
+        if demands.is_contradictory() {
+            return Err(Refused::Invalid(
+                "where the second factor is disabled, it cannot say which factors do: take any, or ask for it",
+            ));
+        }
         if demands.at_least(self.rules.minimum) != demands {
             return Err(Refused::Invalid("the installation's minimum demands more than this"));
         }
@@ -132,14 +137,14 @@ impl People {
         self.store.set_policy((&by, reason), place, demands, self.now()).await?;
         for person in self.left_out(place).await? {
             if before.iter().all(|known| known.id != person.id) {
-                self.tell_left_out(&person, demands.strength).await?;
+                self.tell_left_out(&person, demands).await?;
             }
         }
         Ok(())
     }
 
-    /// Who has a role there and factors, but none that what is demanded there takes: at the next sign-in they are not let
-    /// in without a code of an owner's.
+    /// Who has a role there and factors, but none that what is demanded there takes, saved codes aside, which run out: then
+    /// they are not let in without a code of an owner's.
     pub async fn left_out(&self, place: Where) -> Result<Vec<Person>> {
         let mut left_out = Vec::new();
         for person in self.store.persons().await? {
@@ -156,11 +161,10 @@ impl People {
     }
 }
 
-/// Whether somebody has factors, and none that these demands take.
+/// Whether somebody has factors, and none with which they can go on meeting these demands. What is disabled takes every
+/// factor.
 fn is_left_out(demands: Demands, kinds: &[Kind]) -> bool {
-    !kinds.is_empty()
-        && demands.policy != Policy::Disabled
-        && !kinds.iter().any(|kind| demands.strength.takes(*kind))
+    !kinds.is_empty() && demands.policy != Policy::Disabled && demands.lasting_of(kinds).is_none()
 }
 
 /// Whether mail could reach it: what is wrong beyond that shows when it does not.

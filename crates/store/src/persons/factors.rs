@@ -144,7 +144,8 @@ impl Store {
         self.fetch(sql, values![person]).await?.iter().map(|row| read(&self.keys, row)).collect()
     }
 
-    /// Takes a factor away. A phone takes the trusted devices with it, since their trust rests on it.
+    /// Takes a factor away, and with it the trust in devices, which may rest on it: whoever had it may have used it to have
+    /// a device of theirs trusted. Saved codes alone take none with them.
     pub async fn remove_factor(
         &self,
         by: impl Into<Because>,
@@ -309,16 +310,21 @@ async fn remove(
     let row = transaction.find(delete, values![factor, person]).await?;
     let row = row.ok_or_else(|| Error::missing(format!("factor {factor}")))?;
     let removed = read(&transaction.keys, &row)?;
-    match removed.secret.kind() {
+    let ended_why = match removed.secret.kind() {
         Kind::RecoveryCode => {
             let delete = "DELETE FROM single_use_codes WHERE person = $1 AND purpose = $2";
             transaction.execute(delete, values![person, RECOVERY]).await?;
+            None
         }
-        Kind::Phone => {
-            devices::end_all(transaction, person, None, "the number was changed", now).await?;
+        Kind::Phone => Some("the number was changed"),
+        Kind::Passkey => {
+            passkeys::forget(transaction, person, Some(factor)).await?;
+            Some("a passkey was taken away")
         }
-        Kind::Passkey => passkeys::forget(transaction, person, Some(factor)).await?,
-        Kind::Totp => {}
+        Kind::Totp => Some("the authenticator application was taken away"),
+    };
+    if let Some(why) = ended_why {
+        devices::end_all(transaction, person, None, why, now).await?;
     }
     failures::forget(transaction, &subject(factor)).await?;
     let detail = by.detail(json!({ "factor": factor, "kind": removed.secret.kind().word() }));
