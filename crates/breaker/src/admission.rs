@@ -60,6 +60,8 @@ pub struct Hold {
     pub subject: Subject,
     /// How much at most.
     pub amount: Amount,
+    /// The part of it whose truth Twilio's lists tell.
+    pub told: Amount,
 }
 
 /// Every limit that applies to the request, also where it takes nothing of it: a breaker that has tripped stops what is
@@ -93,5 +95,6 @@ fn hold(applied: &Arc<AppliedLimit>, asked: &Asked<'_>) -> Option<Hold> {
         Per::Prefix => Subject::Prefix(DialPrefix::of(asked.destination?)),
     };
     let amount = asked.charge.amount(*measure, category);
-    Some(Hold { limit: Arc::clone(applied), subject, amount })
+    let told = asked.charge.told(*measure, category);
+    Some(Hold { limit: Arc::clone(applied), subject, amount, told })
 }

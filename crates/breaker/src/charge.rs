@@ -83,19 +83,19 @@ fn place(country: Option<Country>) -> String {
 impl Charge {
     /// How much of a category it may use. The usage of `totalprice` is money, as at Twilio.
     pub fn amount(&self, measure: Measure, category: &str) -> Amount {
-        let lines = self.lines.iter().filter(|line| line.categories.contains(&category));
-        let amounts = lines.map(|line| match measure {
-            Measure::Usage if category == categories::TOTAL_PRICE => line.price,
-            Measure::Price => line.price,
-            Measure::Usage => line.usage,
-            Measure::Count => line.count,
-        });
-        amounts.fold(Amount::ZERO, Amount::saturating_add)
+        sum(&self.lines, measure, category)
     }
 
     /// The worst price.
     pub fn price(&self) -> Amount {
         self.amount(Measure::Price, categories::TOTAL_PRICE)
+    }
+
+    /// The part of [`amount`](Self::amount) that Twilio's lists of messages and calls tell the true price of: the message or
+    /// the call itself, which is the first line. What is billed beside it (carrier fees, recordings, checks) only usage
+    /// records tell.
+    pub fn told(&self, measure: Measure, category: &str) -> Amount {
+        sum(self.lines.first(), measure, category)
     }
 
     /// Both together.
@@ -109,6 +109,17 @@ impl Charge {
     fn once(categories: &'static [&'static str], price: Amount) -> Self {
         Self { lines: vec![Line::once(categories, price)] }
     }
+}
+
+fn sum<'l>(lines: impl IntoIterator<Item = &'l Line>, measure: Measure, category: &str) -> Amount {
+    let lines = lines.into_iter().filter(|line| line.categories.contains(&category));
+    let amounts = lines.map(|line| match measure {
+        Measure::Usage if category == categories::TOTAL_PRICE => line.price,
+        Measure::Price => line.price,
+        Measure::Usage => line.usage,
+        Measure::Count => line.count,
+    });
+    amounts.fold(Amount::ZERO, Amount::saturating_add)
 }
 
 impl Line {

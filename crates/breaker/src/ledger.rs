@@ -29,7 +29,7 @@ pub struct Ledger {
     pub window: Timestamp,
     /// True prices that became known in it.
     pub settled: Amount,
-    /// What Twilio counted in it beyond what was settled and reserved, when it was last asked.
+    /// The most that Twilio counted in it beyond what was settled and reserved.
     pub adjusted: Amount,
     /// The most that Twilio counted in it.
     pub seen: Amount,
@@ -224,14 +224,16 @@ impl Ledger {
         self.settled = self.settled.saturating_add(spent);
     }
 
-    /// Takes note of what Twilio counts in the window that `at` is in: from here on no less is taken than that. What is still
-    /// open is assumed to be a part of it, since otherwise it would be counted twice once it is settled and trip for
-    /// nothing; so what others spend shows in full only when nothing of ours is open.
+    /// Takes note of what Twilio counts in the window that `at` is in: from here on no less is taken than that.
+    ///
+    /// What it counts beyond what is settled and open must be others': what is open is set aside at its worst, so it hides
+    /// some of that, and never makes it more. So the adjustment only grows within a window, and what Twilio has not
+    /// counted yet of our own takes nothing of it back.
     pub fn book(&mut self, at: Timestamp, seen: Amount, epoch: &str) {
         if self.counts.window.is_twilios() && self.counts.window.period(at).start == self.window {
             self.seen = self.seen.max(seen);
             let ours = self.settled.saturating_add(self.reserved);
-            self.adjusted = difference(self.seen, ours).max(Amount::ZERO);
+            self.adjusted = self.adjusted.max(difference(self.seen, ours));
             self.read_back = Some(epoch.to_owned());
         }
     }

@@ -201,6 +201,22 @@ impl Limit {
         if self.reset == Reset::NextWindow && self.window == Window::Alltime {
             wrong("reset", "window = \"alltime\" has no next window: only an operator can lift it, so write reset = \"manual\"".to_owned());
         }
+        if matches!(self.window, Window::Rolling { .. }) && !self.then.is_empty() {
+            wrong(
+                "then",
+                "a rolling window has no end at which a trip could be judged: it refuses until there is room; write then = []"
+                    .to_owned(),
+            );
+        }
+        if matches!(self.at, Threshold::More(_)) && self.is_the_egress_alone() {
+            wrong(
+                "at",
+                format!(
+                    "\"+{}\" counts from Twilio's figure on, and Twilio has none of this; write \"{0}\"",
+                    self.amount()
+                ),
+            );
+        }
         if matches!(self.window, Window::Rolling { seconds: 0 }) {
             wrong("window", "a rolling window must be at least a second long".to_owned());
         }

@@ -362,7 +362,7 @@ impl Connection {
             Part::ForwardAuth => false,
             Part::Console => shared.console.is_tls,
             Part::SecondFactor => shared.second_factor.is_tls,
-            Part::Egress => shared.egress.is_tls,
+            Part::Egress => shared.egress.wire == egress::Wire::Tls,
         };
         shared.tls.as_ref().filter(|_| is_tls)
     }

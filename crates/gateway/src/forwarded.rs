@@ -204,6 +204,11 @@ pub(crate) fn the_one<'a>(headers: &'a HeaderMap, names: &[&str]) -> Result<Opti
     Ok(found)
 }
 
+/// Whether a listed proxy says that its client came over TLS.
+pub(crate) fn says_https(headers: &HeaderMap) -> bool {
+    headers.get(X_FORWARDED_PROTO).is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"))
+}
+
 /// Whether `Connection` names this header, which then belongs to the client's connection only. Twilio's own
 /// headers and what authenticates cannot be removed in this way: the request is forwarded with what was verified.
 pub fn is_named_by_connection(name: &HeaderName, headers: &HeaderMap) -> bool {
@@ -226,6 +231,7 @@ pub(crate) const HOST: [&str; 1] = ["x-forwarded-host"];
 /// Where they write its path and query.
 pub(crate) const TARGET: [&str; 2] = ["x-forwarded-uri", "x-original-uri"];
 
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Headers that tell of another address, host, scheme, path or method than the request has. Names are lower case.

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use http::header::{COOKIE, HOST, HeaderMap, HeaderName};
+use http::header::{COOKIE, HOST, HeaderMap};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::Body as _;
@@ -21,7 +21,6 @@ use crate::reason::Reason;
 use crate::respond::GateBody;
 use crate::whole::{Desk, text};
 
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// One such listener.
 #[derive(Debug)]
@@ -92,7 +91,7 @@ fn prepare(
     let address =
         client_address(peer, &parts.headers, trusted).map_err(|error| Reason::BadRequest(error.as_str()))?;
     let is_listed = trusted.contains(peer);
-    let is_https = is_tls || (is_listed && says_https(&parts.headers));
+    let is_https = is_tls || (is_listed && forwarded::says_https(&parts.headers));
     let told = if is_listed { Some(told(&parts.headers)?) } else { None };
     parts.uri = target;
     parts.headers.insert(HOST, host);
@@ -112,11 +111,6 @@ fn told(headers: &HeaderMap) -> Result<Told, Reason> {
         host: told(&forwarded::HOST)?,
         target: told(&forwarded::TARGET)?,
     })
-}
-
-/// Whether a proxy says that its client came over TLS.
-fn says_https(headers: &HeaderMap) -> bool {
-    headers.get(X_FORWARDED_PROTO).is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"))
 }
 
 /// HTTP/2 may bring cookies in several fields, which mean one (RFC 9113 section 8.2.3).

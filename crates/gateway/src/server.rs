@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::acme::{Acme, AcmeError};
 use crate::admin;
-use crate::egress::EgressEnd;
+use crate::egress::{EgressEnd, Wire};
 use crate::egress::rules::EgressRulesHandle;
 use crate::hooks::{Hooks, Hosted};
 use crate::hosted::HostedEnd;
@@ -265,11 +265,19 @@ impl Gateway {
         );
         let replay = ReplayCache::new(limits.replay_memory_bytes, limits.replay_ttl);
         let metrics = Metrics::new(&replay);
+        let is_on_loopback = address_of(&listeners.egress).is_none_or(|address| address.ip().is_loopback());
+        let egress_wire = if is_tls(&listeners.egress) {
+            Wire::Tls
+        } else if is_on_loopback {
+            Wire::Loopback
+        } else {
+            Wire::BehindProxies
+        };
         let egress = EgressEnd::new(
             hooks.egress.clone(),
             metrics.egress.clone(),
             Arc::clone(&clock),
-            is_tls(&listeners.egress),
+            egress_wire,
             limits.connections_max,
         );
         let twilio_tls = settings.egress.as_ref().map(|egress| egress.tls.clone());

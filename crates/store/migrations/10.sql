@@ -4,6 +4,7 @@ CREATE TABLE ledger (
     subject    TEXT NOT NULL,
     sums       TEXT NOT NULL,
     reserved   {int} NOT NULL,
+    read_back  TEXT,
     changed_at {int} NOT NULL,
     PRIMARY KEY (limit_name, subject)
 ) {strict};

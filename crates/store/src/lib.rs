@@ -92,8 +92,8 @@ pub use error::{Away, BackupError, Error, OpenError, SealedError};
 pub use factor_keys::FactorKeys;
 pub use keys::{Keys, MasterKey};
 pub use ledger::{
-    Admission, LedgerError, LedgerRow, NewReservation, NotAdmitted, Now, OpenReservation, Reservation,
-    ReservationState, Sent, Spent, Watched, limits_fingerprint,
+    Admission, Booking, LedgerError, LedgerRow, NewReservation, NotAdmitted, Now, OpenReservation,
+    Reservation, ReservationState, Sent, Spent, Watched, limits_fingerprint,
 };
 pub use limits::{AppliedLimit, LimitsApplied, NewLimit};
 pub use nodes::{HeldJob, Lease, Life, Node};

@@ -75,6 +75,10 @@ impl Store {
                                   hash = excluded.hash, applied_at = excluded.applied_at";
                     let definition = limit.definition.to_string();
                     transaction.execute(upsert, values![&limit.name, definition, &limit.hash, limit.since]).await?;
+                    // Its sums may be of other accounts, or of the time before it was taken away: the egress waits until
+                    // Twilio was asked again.
+                    let unread = "UPDATE ledger SET read_back = NULL WHERE limit_name = $1";
+                    transaction.execute(unread, values![&limit.name]).await?;
                     let (names, action) = action;
                     names.push(limit.name.clone());
                     let audit = NewAudit::new(action, format!("limit {}", limit.name))

@@ -89,7 +89,8 @@ impl Store {
                         let year = now.checked_sub(SignedDuration::from_hours(366 * 24)).unwrap_or(Timestamp::MIN);
                         let delete = "DELETE FROM ledger WHERE (limit_name, subject) IN (SELECT limit_name, subject \
                                       FROM ledger WHERE changed_at < $1 AND reserved = 0 \
-                                      AND sums NOT LIKE '%\"alltime\"%' ORDER BY changed_at LIMIT $2)";
+                                      AND sums NOT LIKE '%\"alltime\"%' ORDER BY changed_at LIMIT $2) \
+                                      AND changed_at < $1 AND reserved = 0";
                         ended + transaction.execute(delete, values![year.min(*before), *batch]).await?
                     }
                     Forget::Rates => {

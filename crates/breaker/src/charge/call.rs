@@ -17,6 +17,9 @@ pub struct Call {
     pub time_limit: Option<u64>,
     /// Whether it is recorded (`Record`).
     pub record: bool,
+    /// Whether the conference that it leads into is recorded (`ConferenceRecord`): another recording, which goes on as long
+    /// as anybody is there.
+    pub conference_record: bool,
     /// Whether it is found out who has answered (`MachineDetection`).
     pub machine_detection: bool,
     /// Whether it leads into a conference (`Participants`).
@@ -76,6 +79,10 @@ impl Call {
         let mut lines = vec![leg(book, self.to, self.from, minutes)?];
         if self.record {
             lines.push(Line::each(of::RECORDING, book.fee(Fee::RecordingMinute)?, minutes));
+        }
+        if self.conference_record {
+            let most = self::minutes(u64::from(book.assumed().call_seconds_at_most));
+            lines.push(Line::each(of::RECORDING, book.fee(Fee::RecordingMinute)?, most));
         }
         if self.machine_detection {
             lines.push(Line::once(of::MACHINE_DETECTION, book.fee(Fee::MachineDetection)?));

@@ -1,5 +1,7 @@
 //! What a message costs: <https://www.twilio.com/docs/messaging/api/message-resource>.
 
+use std::borrow::Cow;
+
 use ringfence_model::{Amount, Country, PhoneNumber, Segments};
 
 use super::categories as of;
@@ -151,12 +153,25 @@ impl<'a> Message<'a> {
         let links = media.saturating_add(u64::try_from(shortened).unwrap_or(u64::MAX));
         let mut count = with_links(body, links);
         if self.smart_encoded || self.messaging_service {
-            // The one character that smart encoding makes longer. Where another character of the text stays outside of
-            // GSM-7, that may cost a segment.
-            count = count.max(with_links(&body.replace('…', "..."), links));
+            // Where another character of the text stays outside of GSM-7, longer text may cost a segment.
+            count = count.max(with_links(&body.chars().map(at_its_longest).collect::<String>(), links));
         }
         count
     }
+}
+
+/// What smart encoding may write for a character, where that is longer: spaces, fractions, doubled marks.
+fn at_its_longest(character: char) -> Cow<'static, str> {
+    Cow::Borrowed(match character {
+        '\t' => "       ",
+        '\u{a0}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => "  ",
+        '¼' => "1/4",
+        '½' => "1/2",
+        '¾' => "3/4",
+        '‼' => "!!",
+        '…' => "...",
+        other => return Cow::Owned(other.to_string()),
+    })
 }
 
 fn with_links(body: &str, links: u64) -> u64 {

@@ -15,6 +15,9 @@ pub struct Verification<'a> {
     pub channel: VerificationChannel<'a>,
     /// What is written beside the code (`CustomMessage`), where that is in the request.
     pub custom_message: Option<&'a str>,
+    /// What the request puts into the text beside (`TemplateCustomSubstitutions`, `Payee`, `Amount`,
+    /// `CustomFriendlyName`).
+    pub inserted: &'a [&'a str],
 }
 
 /// How a code gets to a person.
@@ -105,11 +108,12 @@ impl Verification<'_> {
         Ok(Line::each(categories, each, segments))
     }
 
-    /// Of Verify's own text, and of the custom one with room for the code.
+    /// Of Verify's own text, or of the custom one with room for the code; and of all that is put in.
     fn segments(&self, book: &PriceBook) -> u64 {
         let own = book.assumed().verification_segments.max(1);
         let custom = self.custom_message.map_or(0, |text| Segments::of(text).count.saturating_add(1));
-        u64::from(own.max(custom))
+        let inserted = self.inserted.iter().map(|text| u64::from(Segments::of(text).count));
+        inserted.fold(u64::from(own.max(custom)), u64::saturating_add)
     }
 
     fn carrier_fee(&self, book: &PriceBook) -> Result<Option<Line>, Unpriced> {

@@ -116,17 +116,18 @@ proptest! {
 
     #[test]
     fn a_longer_call_never_costs_less_and_none_is_unbounded(
-        to in recipients(), seconds in 1..=u64::MAX, more in any::<u64>(), flags in any::<[bool; 3]>(),
+        to in recipients(), seconds in 1..=u64::MAX, more in any::<u64>(), flags in any::<[bool; 4]>(),
         assumed in any::<(u32, u32)>(),
     ) {
         let assumed = Assumptions {
             call_seconds: assumed.0, call_seconds_at_most: assumed.1, ..Assumptions::default()
         };
         let book = book_with(Rules { assumed, unknown: Unknown::Costs(amount("0.50")), ..Rules::default() });
-        let [record, machine_detection, conference] = flags;
+        let [record, conference_record, machine_detection, conference] = flags;
         let of = |time_limit| {
             let call = call(Recipient::parse(&to), time_limit);
-            Call { record, machine_detection, conference, ..call }.charge(&book).expect("the worst price at least")
+            let call = Call { record, conference_record, machine_detection, conference, ..call };
+            call.charge(&book).expect("the worst price at least")
         };
         let (short, long, none) = (of(Some(seconds)), of(Some(seconds.saturating_add(more))), of(None));
         prop_assert!(short.charge.price() <= long.charge.price());
@@ -156,7 +157,8 @@ proptest! {
             ];
             for channel in ["sms", "call", "whatsapp", "email", "sna", "rcs", "auto", &text] {
                 let channel = VerificationChannel::parse(channel);
-                all.push(Verification { to: Some(to), channel, custom_message: Some(&text) }.charge(&book));
+                let (custom_message, inserted) = (Some(text.as_str()), &[text.as_str()][..]);
+                all.push(Verification { to: Some(to), channel, custom_message, inserted }.charge(&book));
             }
             prop_assert!(all.into_iter().flatten().all(|charge| is_sound(&charge)));
         }

@@ -36,7 +36,15 @@ fn text_price(message: &Message<'_>) -> Amount {
 
 /// A call of so many seconds.
 pub(super) fn call(to: Recipient, time_limit: Option<u64>) -> Call {
-    Call { to, from: None, time_limit, record: false, machine_detection: false, conference: false }
+    Call {
+        to,
+        from: None,
+        time_limit,
+        record: false,
+        conference_record: false,
+        machine_detection: false,
+        conference: false,
+    }
 }
 
 #[test]
@@ -75,6 +83,7 @@ fn what_verify_lookup_and_twiml_do_not_know_has_no_price() {
         to: Some(number(AMERICAN)),
         channel: VerificationChannel::parse(channel),
         custom_message: None,
+        inserted: &[],
     };
     assert_eq!(
         verification("voice").charge(&book),
@@ -154,6 +163,27 @@ fn smart_encoding_is_not_believed_to_make_a_text_shorter() {
     let ellipses = format!("{}ж", "…".repeat(60));
     assert_eq!(text_price(&german(&ellipses)), amount("0.095"));
     assert_eq!(text_price(&Message { smart_encoded: true, ..german(&ellipses) }), amount("0.285"));
+}
+
+#[test]
+fn smart_encoding_may_make_a_text_longer() {
+    // The star keeps the text in UCS-2: 70 units alone, 67 in each segment of several.
+    for (character, each) in [('\t', 7), ('\u{a0}', 2), ('\u{200a}', 2), ('\u{3000}', 2), ('¼', 3), ('‼', 2), ('…', 3)]
+    {
+        let body = format!("💥{}", character.to_string().repeat(65));
+        let units = 2 + 65 * each;
+        let segments = u64::try_from(units).unwrap_or(0).div_ceil(67);
+        let plain = text_price(&german(&body));
+        assert_eq!(plain, amount("0.095"), "{character:?} as it stands is one segment");
+        for message in [
+            Message { smart_encoded: true, ..german(&body) },
+            Message { messaging_service: true, sender: Sender::LongCode, ..german(&body) },
+        ] {
+            let charge = message.charge(&book()).expect("a price");
+            let usage = charge.amount(Measure::Usage, "sms-outbound");
+            assert_eq!(usage, Amount::from_units(i64::try_from(segments).unwrap_or(0)), "{character:?}");
+        }
+    }
 }
 
 #[test]
@@ -321,11 +351,23 @@ fn a_call_costs_its_leg_and_what_is_done_with_it() {
 }
 
 #[test]
+fn a_conference_is_recorded_beside_the_call_and_for_as_long_as_a_call_may_be() {
+    let recorded = |record, conference_record| {
+        let call = Call { record, conference_record, conference: true, ..call(to(AMERICAN), Some(120)) };
+        part(&call.charge(&book()).expect("a price").charge, "recordings")
+    };
+    let most = fee(Fee::RecordingMinute).saturating_mul(240);
+    assert_eq!(recorded(false, true), most);
+    assert_eq!(recorded(true, true), most.saturating_add(fee(Fee::RecordingMinute).saturating_mul(2)));
+}
+
+#[test]
 fn a_verification_costs_its_start_and_its_channel() {
     let book = book();
     let of = |to: &str, channel| {
         let channel = VerificationChannel::parse(channel);
-        let verification = Verification { to: Some(number(to)), channel, custom_message: None };
+        let verification =
+            Verification { to: Some(number(to)), channel, custom_message: None, inserted: &[] };
         verification.charge(&book).expect("a price")
     };
     // Three segments of 0.0083, three carrier fees, two minutes of 0.014.
@@ -354,8 +396,12 @@ fn a_verification_costs_its_start_and_its_channel() {
         to: Some(number(AMERICAN)),
         channel: VerificationChannel::Sms,
         custom_message: Some(&long),
+        inserted: &[],
     };
     assert_eq!(part(&custom.charge(&book).expect("a price"), "sms"), amount("0.0415"));
+    // Four segments of one, one of the other, beside Verify's own three.
+    let filled = Verification { custom_message: None, inserted: &[&long, "Owl, Inc."], ..custom };
+    assert_eq!(part(&filled.charge(&book).expect("a price"), "sms"), amount("0.0664"));
 }
 
 #[test]

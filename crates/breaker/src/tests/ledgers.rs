@@ -240,7 +240,7 @@ fn each_limit_that_applies_is_held_on_its_own_subject_in_one_order() {
     let all = holds(&limits, &asked(&charge));
     let said: Vec<_> = all
         .iter()
-        .map(|Hold { limit, subject, amount }| (&*limit.limit.name, *subject, amount.micros()))
+        .map(|Hold { limit, subject, amount, .. }| (&*limit.limit.name, *subject, amount.micros()))
         .collect();
     let account = Subject::Account(Sid::new(*b"AC", 1));
     let expected = [
@@ -254,6 +254,9 @@ fn each_limit_that_applies_is_held_on_its_own_subject_in_one_order() {
         ("z", account, 40_001),
     ];
     assert_eq!(said, expected);
+    // The lists tell the message, which is the first line, and not what is billed beside it.
+    let told: Vec<_> = all.iter().map(|hold| hold.told.micros()).collect();
+    assert_eq!(told, [40_000, 1_000_000, 0, 40_000, 40_000, 3_000_000, 40_000, 40_000]);
 }
 
 #[test]
@@ -334,8 +337,10 @@ proptest! {
                     ledger.release(micros(open.swap_remove(which % open.len())));
                 }
                 Act::Others(more) => {
+                    let adjusted = ledger.adjusted;
                     others += more;
                     ledger.book(now.max(ledger.window), micros(true_in_window + others), EPOCH);
+                    prop_assert!(ledger.adjusted >= adjusted, "what others spent is not given back");
                     if window.is_twilios() {
                         prop_assert!(ledger.taken() >= micros(true_in_window + others));
                     }
@@ -357,7 +362,17 @@ proptest! {
     }
 }
 
-/// A moment, for those that only need one.
+#[test]
+fn what_twilio_has_not_counted_yet_takes_no_adjustment_back() {
+    let limit = fifty_a_day();
+    let mut ledger = ledger(&limit);
+    ledger.book(at(NOON), dollars(10), EPOCH);
+    ledger.settle(Amount::ZERO, dollars(5), at(NOON));
+    ledger.reserve(dollars(5));
+    ledger.book(at(NOON), dollars(15), EPOCH);
+    assert_eq!(ledger.taken(), dollars(20));
+}
+
 #[test]
 fn the_last_moment_that_can_be_told_is_no_reason_to_panic() {
     for window in [Window::Minute, Window::Yearly, Window::Rolling { seconds: u32::MAX }, Window::Alltime] {

@@ -16,7 +16,16 @@ fn a_limit_that_cannot_work_says_why_and_what_to_type() {
     assert_eq!(keys(&Limit { warn: vec![0, 80], ..right.clone() }), ["warn"]);
     assert_eq!(keys(&Limit { warn: vec![100], ..right.clone() }), ["warn"]);
     assert_eq!(keys(&Limit { probe: Probe::Percent(0), ..right.clone() }), ["probe"]);
-    assert_eq!(keys(&Limit { window: Window::Rolling { seconds: 0 }, ..right.clone() }), ["window"]);
+    assert_eq!(keys(&Limit { window: Window::Rolling { seconds: 0 }, ..right.clone() }), ["then", "window"]);
+    let rolling = Limit { window: Window::Rolling { seconds: 60 }, then: vec![], ..right.clone() };
+    assert_eq!(rolling.problems(), [], "the egress refuses, which is enough");
+    let more = Limit {
+        at: Threshold::More(dollars(1)),
+        window: Window::Alltime,
+        scope: Scope::Tenant("shop".to_owned()),
+        ..right.clone()
+    };
+    assert_eq!(keys(&more), ["at"]);
     let forever = Limit { window: Window::Alltime, reset: Reset::NextWindow, ..right.clone() };
     assert_eq!(keys(&forever), ["reset"]);
     let from_now_on = Limit { window: Window::Alltime, at: Threshold::More(dollars(5)), ..right.clone() };

@@ -26,7 +26,10 @@ seconds) goes on beside the attack. The guards:
 
   usage trigger   Twilio evaluates it every 60 s over usage that lags 60 s or 15 min; then the account is suspended
   check, record   a program that looks at what was recorded before it sends, and records a price once it knows it
-  Ringfence       the egress with that limit alone, and with burst rules for each beginning of a number
+  Ringfence       the egress with that limit alone, and with burst rules for each beginning of a number; it settles a
+                  message two minutes after it was sent, and knows the prices of the file
+
+The attack begins shortly before a full hour, so that a rule for an hour begins anew within it.
 
 Example:
   ringfence replay bench/incidents/*.json")]

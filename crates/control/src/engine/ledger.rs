@@ -14,13 +14,14 @@ use jiff::{SignedDuration, Timestamp};
 use ringfence_breaker::{Observation, Subject, Window, needs_read_back};
 use ringfence_model::{Actor, Amount, Sid};
 use ringfence_store::{
-    Account, Now, Observation as Delivery, OpenReservation, ReservationState, Result, Spent,
+    Account, Booking, Now, Observation as Delivery, OpenReservation, ReservationState, Result, Spent,
 };
-use ringfence_twilio::client::{self, Client};
+use ringfence_twilio::client::{self, Client, Pages};
 use ringfence_twilio::wire::{
     Call, CallDirection, CallStatus, Message, MessageDirection, MessageStatus, Price, Rfc2822,
 };
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::{Engine, ReadingFailed};
 use crate::decide::By;
@@ -56,7 +57,8 @@ const AT_ONCE: usize = 5_000;
 const PAGES_MAX: usize = 40;
 /// Clocks of Twilio's and ours may be so far apart.
 const CLOCKS_APART: SignedDuration = SignedDuration::from_secs(30);
-/// After this long what Twilio has not priced, or nobody has found, is settled at its worst.
+/// So long after its deadline what Twilio has not priced, or nobody has found, is settled at its worst. The deadline of a
+/// message that is sent later is after that.
 const GIVEN_UP_AFTER: SignedDuration = SignedDuration::from_hours(24);
 /// What has no price after this long is looked for less often.
 const LATE: SignedDuration = SignedDuration::from_mins(15);
@@ -127,22 +129,25 @@ impl Engine {
     async fn reconcile_account(&self, sid: Sid) -> std::result::Result<usize, ReadingFailed> {
         let now = self.now();
         let is_past = |at: Timestamp, more| at.saturating_add(more).is_ok_and(|at| at <= now);
-        let open = self.store.open_reservations(Some(sid), AT_ONCE).await?;
-        let (mut changed, mut settled, mut waiting) = (0, Vec::new(), Vec::new());
+        let open = self.store.unsettled_reservations(sid, now, AT_ONCE).await?;
+        let (mut changed, mut at_worst, mut over, mut waiting) = (0, Vec::new(), Vec::new(), Vec::new());
         for it in open {
-            if it.state == ReservationState::Open {
+            if it.state == ReservationState::Priced {
+                over.push(it.id);
+            } else if it.state == ReservationState::Open {
                 // Whoever admitted it still waits for Twilio, or its node has died.
                 if is_past(it.deadline, CLOCKS_APART) {
                     changed += usize::from(self.store.doubt(&it.id, self.ledger_now()).await?);
                 }
-            } else if is_past(it.admitted_at, GIVEN_UP_AFTER) || kind(&it).is_none() {
+            } else if is_past(it.deadline, GIVEN_UP_AFTER) || kind(&it).is_none() {
                 // Twilio has no list of these, or says nothing: the worst is taken for the truth.
-                settled.push((it.id, Spent { price: it.worst, usage: None }, None));
+                at_worst.push(it.id);
             } else {
                 waiting.push(it);
             }
         }
-        changed += self.store.settle_each(settled, self.ledger_now()).await?;
+        changed += self.store.settle_at_worst(at_worst, self.ledger_now()).await?;
+        changed += self.store.release_beside(over, self.ledger_now()).await?;
         // What is priced late would have all of a day's list read again and again.
         if !self.looks_far_back(sid, now) {
             waiting.retain(|it| !is_past(it.admitted_at, LATE));
@@ -153,11 +158,16 @@ impl Engine {
         let account = self.store.find_account(sid).await?;
         let account = account.ok_or(ReadingFailed::NoCredentials(sid))?;
         let client = self.clients.for_account(&account).ok_or(ReadingFailed::NoCredentials(sid))?;
+        let mut failed = None;
         for of in [Kind::Message, Kind::Call] {
             let waiting: Vec<&OpenReservation> = waiting.iter().filter(|it| kind(it) == Some(of)).collect();
-            changed += self.match_with_list(&client, &account, of, &waiting).await?;
+            match self.match_with_list(&client, &account, of, &waiting).await {
+                Ok(matched) => changed += matched,
+                Err(error @ ReadingFailed::Store(_)) => return Err(error),
+                Err(error) => failed = failed.or(Some(error)),
+            }
         }
-        Ok(changed)
+        failed.map_or(Ok(changed), Err)
     }
 
     /// Whether this look at an account goes as far back as there is something open.
@@ -180,13 +190,14 @@ impl Engine {
     ) -> std::result::Result<usize, ReadingFailed> {
         let Some(since) = waiting.iter().map(|it| it.admitted_at).min() else { return Ok(0) };
         let since = since.saturating_sub(CLOCKS_APART).unwrap_or(Timestamp::MIN);
-        let listed = self.list(client, account.sid, of, since).await?;
+        let (listed, cut_off) = self.list(client, account.sid, of, since).await;
         let by_sid: HashMap<Sid, &Listed> = listed.iter().map(|it| (it.sid, it)).collect();
         let known: BTreeSet<Sid> = waiting.iter().filter_map(|it| it.resource).collect();
-        let mut unexplained = Vec::new();
-        if waiting.iter().any(|it| it.resource.is_none()) {
-            unexplained = self.unexplained(&listed, &known).await?;
-        }
+        let doubtful = waiting.iter().filter(|it| it.resource.is_none());
+        let mut unexplained = match doubtful.map(|it| it.deadline).max() {
+            Some(last) => self.unexplained(&listed, &known, last).await?,
+            None => Vec::new(),
+        };
         let (mut changed, mut settled) = (0, Vec::new());
         for it in waiting {
             let found = match it.resource {
@@ -203,7 +214,9 @@ impl Engine {
                 Some(_) | None => {}
             }
         }
-        Ok(changed + self.store.settle_each(settled, self.ledger_now()).await?)
+        changed += self.store.settle_each(settled, self.ledger_now()).await?;
+        // What was read is used; what was not is a trouble all the same.
+        cut_off.map_or(Ok(changed), |error| Err(error.into()))
     }
 
     /// What is in the list and no reservation was made for, the oldest first, with the tags of whom it went to.
@@ -211,11 +224,14 @@ impl Engine {
         &self,
         listed: &'l [Listed],
         known: &BTreeSet<Sid>,
+        last: Timestamp,
     ) -> Result<Vec<(&'l Listed, Vec<String>)>> {
-        let strange: Vec<Sid> = listed.iter().map(|it| it.sid).filter(|sid| !known.contains(sid)).collect();
-        let reserved = self.store.reserved_resources(&strange).await?;
+        let until = last.saturating_add(CLOCKS_APART).unwrap_or(Timestamp::MAX);
+        let strange = || listed.iter().filter(|it| it.created <= until && !known.contains(&it.sid));
+        let asked: Vec<Sid> = strange().map(|it| it.sid).collect();
+        let reserved: BTreeSet<Sid> = self.store.reserved_resources(&asked).await?.into_iter().collect();
         let mut unexplained = Vec::new();
-        for it in listed.iter().rev().filter(|it| !known.contains(&it.sid) && !reserved.contains(&it.sid)) {
+        for it in strange().rev().filter(|it| !reserved.contains(&it.sid)) {
             let mut tags = Vec::with_capacity(it.parties.len());
             for (to, from) in &it.parties {
                 tags.push(self.store.party_tag(to, from).await?);
@@ -225,69 +241,54 @@ impl Engine {
         Ok(unexplained)
     }
 
-    /// What the account sent since then, the newest first.
+    /// What the account sent since then, the newest first; and, where it could not be read to the end, why.
     async fn list(
         &self,
         client: &Client,
         account: Sid,
         of: Kind,
         since: Timestamp,
-    ) -> std::result::Result<Vec<Listed>, client::Error> {
-        let mut listed = Vec::new();
+    ) -> (Vec<Listed>, Option<client::Error>) {
         let now = self.now();
-        match of {
+        let (mut listed, cut_off) = match of {
             Kind::Message => {
-                let mut pages =
-                    client.messages(account).list(&client::MessageFilter::default()).page_size(1000);
-                for _ in 0..PAGES_MAX {
-                    let Some(page) = pages.next().await? else { break };
-                    let reached = page.iter().any(|it| before(it.date_created.as_ref(), since));
-                    listed.extend(page.iter().filter_map(|it| message(it, now)));
-                    if reached {
-                        break;
-                    }
-                }
+                let pages = client.messages(account).list(&client::MessageFilter::default());
+                read_back(pages, since, |it: &Message| it.date_created.as_ref(), |it| message(it, now)).await
             }
             Kind::Call => {
-                let mut pages = client.calls(account).list(&client::CallFilter::default()).page_size(1000);
-                for _ in 0..PAGES_MAX {
-                    let Some(page) = pages.next().await? else { break };
-                    let reached = page.iter().any(|it| before(it.date_created.as_ref(), since));
-                    listed.extend(page.iter().filter_map(|it| call(it, now)));
-                    if reached {
-                        break;
-                    }
-                }
+                let pages = client.calls(account).list(&client::CallFilter::default());
+                read_back(pages, since, |it: &Call| it.date_created.as_ref(), |it| call(it, now)).await
             }
-        }
+        };
         listed.retain(|it| it.created >= since);
-        Ok(listed)
+        (listed, cut_off)
     }
 
     /// The sums move the breakers of limits that do something when they trip.
     async fn feed_breakers(&self) -> Result<()> {
         let actor = Actor::job("egress");
         let by = By { actor: &actor, reason: None };
-        for row in self.store.ledger().await? {
-            let Some(applied) = self.limits.iter().find(|applied| applied.limit.name == row.limit) else {
-                continue;
-            };
-            let Ok(subject) = row.subject.parse::<Subject>() else { continue };
-            if applied.limit.then.is_empty() {
-                continue;
+        let now = self.now();
+        for applied in self.limits.iter().filter(|applied| !applied.limit.then.is_empty()) {
+            for row in self.store.ledger_of(&applied.limit.name).await? {
+                let Ok(subject) = row.subject.parse::<Subject>() else { continue };
+                let mut ledger = row.ledger;
+                // Of a window that is over, or of what the limit counted before, nothing is to be learnt.
+                if !ledger.counts.are_of(&applied.limit)
+                    || ledger.window < applied.limit.window.period(now).start
+                {
+                    continue;
+                }
+                ledger.roll(now);
+                let (key, told) = ((row.limit, row.subject), (ledger.window, ledger.spent()));
+                let fed = self.fed.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
+                if fed == Some(told) {
+                    continue;
+                }
+                let usage = Observation::Usage { at: told.0, amount: told.1 };
+                self.observe(applied, subject, &usage, &by, None).await?;
+                self.fed.lock().unwrap_or_else(PoisonError::into_inner).insert(key, told);
             }
-            let key = (row.limit.clone(), row.subject.clone());
-            let spent = row.ledger.spent();
-            let fed = self.fed.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
-            if fed == Some((row.ledger.window, spent)) {
-                continue;
-            }
-            let at = match applied.limit.window {
-                Window::Rolling { .. } => self.now(),
-                _ => row.ledger.window,
-            };
-            self.observe(applied, subject, &Observation::Usage { at, amount: spent }, &by, None).await?;
-            self.fed.lock().unwrap_or_else(PoisonError::into_inner).insert(key, (row.ledger.window, spent));
         }
         Ok(())
     }
@@ -304,22 +305,36 @@ impl Engine {
         Some((applied, subject, Observation::DoesNotFit { at: told.at, spent, wanted }))
     }
 
-    /// Books what a usage record says, for the egress.
+    /// The epoch in which figures are read now, if they are booked. What accounts used together is forgotten when it changes:
+    /// half of such a sum would be of a time before.
+    pub(super) async fn reading_epoch(&self) -> Result<Option<String>> {
+        if self.egress.is_none() {
+            return Ok(None);
+        }
+        let epoch = self.store.epoch_id().await?;
+        let mut known = self.sums_of_epoch.lock().unwrap_or_else(PoisonError::into_inner);
+        if *known != epoch {
+            self.sums.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            known.clone_from(&epoch);
+        }
+        Ok(Some(epoch))
+    }
+
+    /// Books what a usage record says, for the egress. `epoch` held before it was read.
     pub(super) async fn book(
         &self,
         applied: &AppliedLimit,
         subject: Subject,
         account: Sid,
         used: &Used,
+        epoch: Option<&str>,
     ) -> std::result::Result<(), ReadingFailed> {
-        let Some(egress) = self.egress.filter(|_| needs_read_back(&applied.limit)) else { return Ok(()) };
-        // Of a window that is over nothing is admitted any more.
-        let window = applied.limit.window;
-        let at = if window == Window::Alltime { self.now() } else { used.at };
-        if window.period(at).start < window.period(self.now()).start {
+        let (Some(egress), Some(epoch)) = (self.egress, epoch) else { return Ok(()) };
+        if !needs_read_back(&applied.limit) || !self.is_of_now(applied, used.at) {
             return Ok(());
         }
-        let amount = match subject {
+        let at = if applied.limit.window == Window::Alltime { self.now() } else { used.at };
+        let seen = match subject {
             Subject::Account(_) => used.amount,
             Subject::Together => {
                 let sum = self.sum(applied, account, used)?;
@@ -331,8 +346,22 @@ impl Engine {
             }
             Subject::Prefix(_) => return Ok(()),
         };
-        let limit = Arc::new(applied.clone());
-        Ok(self.store.book_usage(limit, subject, at, amount, egress.allowance, self.ledger_now()).await?)
+        let booking = Booking {
+            limit: Arc::new(applied.clone()),
+            subject,
+            at,
+            seen,
+            allowance: egress.allowance,
+            epoch: epoch.to_owned(),
+        };
+        self.store.book_usage(booking, self.ledger_now()).await?;
+        Ok(())
+    }
+
+    /// Whether a record is of the window that runs: of one that is over nothing is admitted any more.
+    pub(super) fn is_of_now(&self, applied: &AppliedLimit, at: Timestamp) -> bool {
+        let window = applied.limit.window;
+        window == Window::Alltime || window.period(at).start >= window.period(self.now()).start
     }
 
     /// Books that an account used nothing so far of what a limit counts.
@@ -341,12 +370,13 @@ impl Engine {
         applied: &AppliedLimit,
         subject: Subject,
         account: Sid,
+        epoch: Option<&str>,
     ) -> std::result::Result<(), ReadingFailed> {
         let at = match applied.limit.window {
             Window::Alltime => Timestamp::UNIX_EPOCH,
             window => window.period(self.now()).start,
         };
-        self.book(applied, subject, account, &Used { at, amount: Amount::ZERO, currency: None }).await
+        self.book(applied, subject, account, &Used { at, amount: Amount::ZERO, currency: None }, epoch).await
     }
 }
 
@@ -391,8 +421,33 @@ fn find_again<'l>(
     Some(unexplained.remove(found).0)
 }
 
-fn before(created: Option<&Rfc2822>, since: Timestamp) -> bool {
-    created.is_some_and(|created| created.0 < since)
+/// Reads a list page by page until it is older than what is looked for.
+async fn read_back<T: DeserializeOwned>(
+    pages: Pages<T>,
+    since: Timestamp,
+    created: impl Fn(&T) -> Option<&Rfc2822>,
+    listed: impl Fn(&T) -> Option<Listed>,
+) -> (Vec<Listed>, Option<client::Error>) {
+    let mut pages = pages.page_size(1000);
+    let mut all = Vec::new();
+    for _ in 0..PAGES_MAX {
+        let page = match pages.next().await {
+            Ok(Some(page)) => page,
+            Ok(None) => return (all, None),
+            Err(error) => return (all, Some(error)),
+        };
+        let is_old = |it: &T| created(it).is_some_and(|created| created.0 < since);
+        let reached = page.iter().any(is_old);
+        all.extend(page.iter().filter_map(&listed));
+        if reached {
+            return (all, None);
+        }
+    }
+    tracing::warn!(
+        pages = PAGES_MAX,
+        "a list is too long to be read back to the oldest request that is open"
+    );
+    (all, None)
 }
 
 fn message(message: &Message, now: Timestamp) -> Option<Listed> {

@@ -76,6 +76,8 @@ pub struct Engine {
     currencies: Mutex<HashMap<Sid, String>>,
     /// What breakers were last told of the ledger, by limit and subject: of which window, and how much.
     fed: Mutex<HashMap<(String, String), (Timestamp, Amount)>>,
+    /// The epoch that the sums are of.
+    sums_of_epoch: Mutex<String>,
     /// When what has been open for long was last looked for, by account.
     looked_far_back: Mutex<HashMap<Sid, Timestamp>>,
     /// When the sums of the ledger were last recomputed.
@@ -96,6 +98,7 @@ impl Engine {
             egress,
             clock,
             fed: Mutex::default(),
+            sums_of_epoch: Mutex::default(),
             looked_far_back: Mutex::default(),
             checked_sums: Mutex::default(),
             sums: Mutex::default(),

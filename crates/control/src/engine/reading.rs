@@ -52,6 +52,7 @@ impl Engine {
             return Ok(0);
         }
         let client = self.clients.for_account(account).ok_or(ReadingFailed::NoCredentials(account.sid))?;
+        let epoch = self.reading_epoch().await?;
         let mut failed = None;
         for reading in &readings {
             // A parent's records hold its subaccounts' usage too, which is counted where it arises.
@@ -68,27 +69,39 @@ impl Engine {
                 if applied.limit.window != reading.window {
                     continue;
                 }
-                let mut is_told = false;
+                let (mut is_told, mut is_of_now) = (false, false);
                 for record in &records {
                     let result = match used(&applied.limit, record) {
                         Ok(None) => continue,
-                        Ok(Some(used)) => self.observe_used(applied, *subject, account.sid, used, &by).await,
-                        Err(error) => Err(error.into()),
+                        Ok(Some(used)) => {
+                            is_of_now |= self.is_of_now(applied, used.at);
+                            self.observe_used(applied, *subject, account.sid, used, epoch.as_deref(), &by)
+                                .await
+                        }
+                        Err(error) => {
+                            is_of_now = true;
+                            Err(error.into())
+                        }
                     };
                     is_told = true;
                     if let Err(error) = result {
                         failed.get_or_insert(error);
                     }
                 }
-                // What has no record was never used: the egress waits for that too.
-                if !is_told && let Err(error) = self.book_nothing(applied, *subject, account.sid).await {
+                // What has no record was never used, and of a day on which nothing was used there is none: the egress waits for
+                // that too.
+                if !is_of_now
+                    && let Err(error) =
+                        self.book_nothing(applied, *subject, account.sid, epoch.as_deref()).await
+                {
                     failed.get_or_insert(error);
                 }
                 // A sum that begins when everybody was heard of does not wait for one that never used any of it.
                 if !is_told
                     && begins_with_all(applied, *subject)
-                    && let Err(error) =
-                        self.observe_used(applied, *subject, account.sid, nothing_ever(), &by).await
+                    && let Err(error) = self
+                        .observe_used(applied, *subject, account.sid, nothing_ever(), epoch.as_deref(), &by)
+                        .await
                 {
                     failed.get_or_insert(error);
                 }
@@ -103,12 +116,13 @@ impl Engine {
         subject: Subject,
         account: Sid,
         used: Used,
+        epoch: Option<&str>,
         by: &By<'_>,
     ) -> Result<(), ReadingFailed> {
         if let Some(currency) = &used.currency {
             self.learn_currency(account, currency);
         }
-        self.book(applied, subject, account, &used).await?;
+        self.book(applied, subject, account, &used, epoch).await?;
         let used = match subject {
             // Of prefixes Twilio says nothing, so nothing is read.
             Subject::Account(_) | Subject::Prefix(_) => used,

@@ -55,7 +55,12 @@ impl Money {
     async fn admit(&self, worst: &str, to: &str) -> Admission {
         let applied: AppliedLimit = self.node.engine.limits()[0].clone();
         let worst: Amount = worst.parse().expect("an amount");
-        let hold = Hold { limit: Arc::new(applied), subject: Subject::Account(self.account), amount: worst };
+        let hold = Hold {
+            limit: Arc::new(applied),
+            subject: Subject::Account(self.account),
+            amount: worst,
+            told: worst,
+        };
         let store = &self.node.store;
         let new = NewReservation {
             credential: self.credential,

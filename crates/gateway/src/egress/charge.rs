@@ -1,8 +1,9 @@
 //! What a priced request can cost at most, and the form that keeps it so.
 
+use jiff::Timestamp;
 use ringfence_breaker::charge::{
-    Approval, Body, Call, Lookup, LookupVersion, Message, Purchase, Recipient, Sender, TimeLimit, Unpriced,
-    Verification, VerificationChannel,
+    Approval, Body, Call, Lookup, LookupVersion, Message, Purchase, Recipient, Sender, Unpriced, Verification,
+    VerificationChannel,
 };
 use ringfence_breaker::price_book::NumberType;
 use ringfence_breaker::{Charge, PriceBook};
@@ -27,6 +28,15 @@ pub(crate) struct Worth {
     pub(crate) from: Option<String>,
     /// The telephone that it reaches.
     pub(crate) destination: Option<PhoneNumber>,
+    /// When it goes out, where that is later.
+    pub(crate) send_at: Option<Timestamp>,
+}
+
+impl Worth {
+    /// Of something that reaches nobody.
+    fn alone(charge: Charge, form: Form) -> Self {
+        Self { charge, form, to: None, from: None, destination: None, send_at: None }
+    }
 }
 
 /// Understands a request. `fields` are its form, or its query where it has no form.
@@ -44,7 +54,7 @@ pub(crate) fn of(
         Priced::VerificationStart => verification(fields, book),
         Priced::VerificationCheck => {
             let charge = Approval.charge(book).map_err(|why| unpriced(&why))?;
-            Ok(Worth { charge, form: fields, to: None, from: None, destination: None })
+            Ok(Worth::alone(charge, fields))
         }
         Priced::LookupFetch => lookup(target, fields, book),
         Priced::NumberPurchase => purchase(target, fields, book),
@@ -53,34 +63,56 @@ pub(crate) fn of(
 
 fn message(fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {
     let (to, from) = (required(&fields, "To")?, text(&fields, "From"));
-    let service = text(&fields, "MessagingServiceSid").is_some();
+    let (service, fallback) = (text(&fields, "MessagingServiceSid"), text(&fields, "FallbackFrom"));
+    let send_at = match text(&fields, "SendAt") {
+        Some(time) => {
+            let time = time.parse().map_err(|_| Refusal::Field("SendAt is no time of ISO 8601".to_owned()))?;
+            Some(time)
+        }
+        None => None,
+    };
     let recipient = Recipient::parse(to);
     let body = if text(&fields, "ContentSid").is_some() {
         Body::Template
     } else {
         Body::Text(fields.get("Body").unwrap_or_default())
     };
+    let media = fields.all("MediaUrl").filter(|url| !url.is_empty()).count();
     let message = Message {
         to: recipient,
-        sender: Sender::of(from, service),
-        messaging_service: service,
+        sender: sender(from, fallback, service.is_some()),
+        messaging_service: service.is_some(),
         body,
-        media: fields.all("MediaUrl").filter(|url| !url.is_empty()).count(),
-        smart_encoded: is_true(&fields, "SmartEncoded"),
+        // `SendAsMms` makes a message of media even of a text alone.
+        media: media.max(usize::from(is_asked_for(&fields, "SendAsMms"))),
+        smart_encoded: is_asked_for(&fields, "SmartEncoded"),
         network: None,
         risk_check: !text(&fields, "RiskCheck").is_some_and(|value| value.eq_ignore_ascii_case("disable")),
-        shorten_urls: is_true(&fields, "ShortenUrls"),
-        scheduled: text(&fields, "ScheduleType").is_some() || text(&fields, "SendAt").is_some(),
+        shorten_urls: is_asked_for(&fields, "ShortenUrls"),
+        scheduled: text(&fields, "ScheduleType").is_some() || send_at.is_some(),
         redacted: text(&fields, "ContentRetention").is_some() || text(&fields, "AddressRetention").is_some(),
     };
     let charge = message.charge(book).map_err(|why| unpriced(&why))?;
     let destination = recipient.phone();
-    let (to, from) = (Some(to.to_owned()), from.map(str::to_owned));
-    Ok(Worth { charge, to, from, destination, form: fields })
+    // Twilio lists it with the sender that was chosen and with the service, and only the service is known before.
+    let (to, from) = (Some(to.to_owned()), from.or(service).map(str::to_owned));
+    Ok(Worth { charge, to, from, destination, form: fields, send_at })
+}
+
+/// As what a message may go out: with another sender to fall back to, as anything.
+fn sender(from: Option<&str>, fallback: Option<&str>, service: bool) -> Sender {
+    let (sender, other) = (Sender::of(from, service), fallback.map(|it| Sender::of(Some(it), service)));
+    match other {
+        None => sender,
+        Some(Sender::Rcs) => Sender::Rcs,
+        Some(_) if sender == Sender::Rcs => Sender::Rcs,
+        Some(_) => Sender::Any,
+    }
 }
 
 fn call(fields: &Form, book: &PriceBook, conference: bool) -> Result<Worth, Refusal> {
     let (to, from) = (required(fields, "To")?, required(fields, "From")?);
+    let shown = text(fields, "CallerId");
     let recipient = Recipient::parse(to);
     let time_limit = match text(fields, "TimeLimit") {
         Some(text) => {
@@ -88,26 +120,27 @@ fn call(fields: &Form, book: &PriceBook, conference: bool) -> Result<Worth, Refu
         }
         None => None,
     };
-    let records = ["Record", "ConferenceRecord"].iter().any(|name| {
-        // A conference is recorded with `record-from-start`, and not with `do-not-record`.
+    // A conference is recorded with `record-from-start`, and not with `do-not-record`.
+    let records = |name: &str| {
         text(fields, name)
             .is_some_and(|value| !matches!(value.to_ascii_lowercase().as_str(), "false" | "do-not-record"))
-    });
+    };
     let call = Call {
         to: recipient,
-        from: PhoneNumber::parse(from).ok(),
+        // Whose price holds for a call that shows another number than it comes from is not known: the dearest's.
+        from: PhoneNumber::parse(from).ok().filter(|_| shown.is_none()),
         time_limit,
-        record: records,
-        machine_detection: text(fields, "MachineDetection").is_some() || is_true(fields, "AsyncAmd"),
+        record: records("Record"),
+        conference_record: records("ConferenceRecord"),
+        machine_detection: text(fields, "MachineDetection").is_some() || is_asked_for(fields, "AsyncAmd"),
         conference,
     };
     let timed = call.charge(book).map_err(|why| unpriced(&why))?;
-    let form = match timed.time_limit {
-        TimeLimit::Asked(_) => fields.clone(),
-        TimeLimit::Set(seconds) => form::with(fields, "TimeLimit", &seconds.to_string()),
-    };
-    let (to, from) = (Some(to.to_owned()), Some(from.to_owned()));
-    Ok(Worth { charge: timed.charge, to, from, destination: recipient.phone(), form })
+    // Always in our own writing: what was priced is what is sent, however it was typed.
+    let form = form::with(fields, "TimeLimit", &timed.time_limit.seconds().to_string());
+    // Twilio lists it with the number that it shows.
+    let (to, from) = (Some(to.to_owned()), Some(shown.unwrap_or(from).to_owned()));
+    Ok(Worth { charge: timed.charge, to, from, destination: recipient.phone(), form, send_at: None })
 }
 
 /// A call was charged for its whole time when it was made; that time may not be changed afterwards.
@@ -118,7 +151,7 @@ fn call_update(fields: Form) -> Result<Worth, Refusal> {
                 .to_owned(),
         ));
     }
-    Ok(Worth { charge: Charge { lines: Vec::new() }, form: fields, to: None, from: None, destination: None })
+    Ok(Worth::alone(Charge { lines: Vec::new() }, fields))
 }
 
 /// Whether an update does nothing but end a call, which must be possible whatever has tripped.
@@ -131,11 +164,14 @@ fn verification(fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {
     let (to, channel) = (required(&fields, "To")?, required(&fields, "Channel")?);
     let number = PhoneNumber::parse(to).ok();
     let channel = VerificationChannel::parse(channel);
-    let charge = Verification { to: number, channel, custom_message: text(&fields, "CustomMessage") }
+    let inserted = ["TemplateCustomSubstitutions", "Payee", "Amount", "CustomFriendlyName"];
+    let inserted: Vec<_> = inserted.iter().filter_map(|name| text(&fields, name)).collect();
+    let custom_message = text(&fields, "CustomMessage");
+    let charge = Verification { to: number, channel, custom_message, inserted: &inserted }
         .charge(book)
         .map_err(|why| unpriced(&why))?;
     let to = Some(to.to_owned());
-    Ok(Worth { charge, to, from: None, destination: number, form: fields })
+    Ok(Worth { charge, to, from: None, destination: number, form: fields, send_at: None })
 }
 
 fn lookup(target: &Target<'_>, fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {
@@ -148,7 +184,7 @@ fn lookup(target: &Target<'_>, fields: Form, book: &PriceBook) -> Result<Worth, 
         _ => (LookupVersion::V2, joined(&["Fields"])),
     };
     let charge = Lookup { version, packages: &packages }.charge(book).map_err(|why| unpriced(&why))?;
-    Ok(Worth { charge, form: fields, to: None, from: None, destination: None })
+    Ok(Worth::alone(charge, fields))
 }
 
 fn purchase(target: &Target<'_>, fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {
@@ -168,15 +204,16 @@ fn purchase(target: &Target<'_>, fields: Form, book: &PriceBook) -> Result<Worth
         _ => return Err(Refusal::Field("give either PhoneNumber or AreaCode".to_owned())),
     };
     let charge = charge.map_err(|why| unpriced(&why))?;
-    Ok(Worth { charge, form: fields, to: None, from: None, destination: None })
+    Ok(Worth::alone(charge, fields))
 }
 
 fn required<'f>(fields: &'f Form, name: &str) -> Result<&'f str, Refusal> {
     text(fields, name).ok_or_else(|| Refusal::Field(format!("the field {name} is missing")))
 }
 
-fn is_true(fields: &Form, name: &str) -> bool {
-    text(fields, name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+/// Whether a switch is on, or written in a way that Twilio may take for that.
+fn is_asked_for(fields: &Form, name: &str) -> bool {
+    text(fields, name).is_some_and(|value| !value.eq_ignore_ascii_case("false"))
 }
 
 fn unpriced(why: &Unpriced) -> Refusal {

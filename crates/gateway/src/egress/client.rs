@@ -9,6 +9,7 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -36,9 +37,14 @@ pub(crate) enum Failure {
 
 /// The connections of one worker.
 #[derive(Debug, Clone)]
-pub(crate) struct Client(Pool<Within<HttpsConnector<HttpConnector>>, Full<Bytes>>);
+pub(crate) struct Client {
+    pool: Pool<Within<HttpsConnector<HttpConnector>>, Full<Bytes>>,
+    /// For a connection, in milliseconds. The pool asks for one long after it was told how patient the request is.
+    connect_within: Arc<AtomicU64>,
+}
 
-/// For name, TCP and TLS together.
+/// For name, TCP and TLS together; half of what a request has, where that is less, so that a connection which is never made
+/// is known to be none before the request's own time is over.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// How long a connection without a request is kept: short, since a request on one that the other side just closed is
 /// in doubt.
@@ -54,12 +60,13 @@ impl Client {
         // The base decides about TLS: Twilio's own hosts are never asked without it.
         let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
         // hyper-util sends a request again only where it has not begun to write it.
+        let connect_within = Arc::new(AtomicU64::new(millis(CONNECT_MAX)));
         let pool = Pool::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-            .build(Within { inner: https.wrap_connector(tcp), limit: CONNECT_MAX });
-        Self(pool)
+            .build(Within { inner: https.wrap_connector(tcp), limit: Arc::clone(&connect_within) });
+        Self { pool, connect_within }
     }
 
     /// Sends a request once, and waits for the head of its answer.
@@ -68,7 +75,9 @@ impl Client {
         request: Request<Full<Bytes>>,
         within: Duration,
     ) -> Result<Response<Incoming>, Failure> {
-        match timeout(within, self.0.request(request)).await {
+        // The same for all requests but around a change of the configuration.
+        self.connect_within.store(millis(CONNECT_MAX.min(within / 2)), Ordering::Relaxed);
+        match timeout(within, self.pool.request(request)).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => {
                 let failure = if error.is_connect() { Failure::NotSent } else { Failure::InDoubt };
@@ -109,11 +118,16 @@ fn chain(error: &(dyn StdError + 'static)) -> String {
     text
 }
 
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
 /// A connector with a time limit on the whole of it.
 #[derive(Debug, Clone)]
 struct Within<C> {
     inner: C,
-    limit: Duration,
+    /// In milliseconds.
+    limit: Arc<AtomicU64>,
 }
 
 type BoxError = Box<dyn StdError + Send + Sync>;
@@ -133,7 +147,8 @@ where
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let (connecting, limit) = (self.inner.call(uri), self.limit);
+        let limit = Duration::from_millis(self.limit.load(Ordering::Relaxed));
+        let connecting = self.inner.call(uri);
         Box::pin(async move {
             match timeout(limit, connecting).await {
                 Ok(connected) => connected.map_err(Into::into),

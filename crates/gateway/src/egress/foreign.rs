@@ -35,7 +35,7 @@ const RUN_ELSEWHERE: &[&str] = &["ApplicationSid", "VoiceApplicationSid", "SmsAp
 pub(crate) fn check(form: &Form, is_message: bool, routes: &[ActiveRoute]) -> Result<(), Refusal> {
     for name in RUN_TWIML {
         if let Some(url) = text(form, name)
-            && !leads_to_a_route(url, &method(form, name), routes)
+            && !leads_to_a_route(url, &method(form, name)?, routes)
         {
             return Err(Refusal::ForeignTwiml((*name).to_owned()));
         }
@@ -44,13 +44,18 @@ pub(crate) fn check(form: &Form, is_message: bool, routes: &[ActiveRoute]) -> Re
     elsewhere.map_or(Ok(()), |name| Err(Refusal::ForeignTwiml((*name).to_owned())))
 }
 
-/// With which method Twilio will ask: `Method` goes with `Url`, `VoiceMethod` with `VoiceUrl`, POST where none is said.
-fn method(form: &Form, name: &str) -> Method {
+/// With which method Twilio will ask: `Method` goes with `Url`, `VoiceMethod` with `VoiceUrl`. Where none is said it is POST,
+/// but GET for what somebody hears who is put on hold
+/// (<https://www.twilio.com/docs/voice/api/conference-participant-resource>).
+fn method(form: &Form, name: &str) -> Result<Method, Refusal> {
     let stem = name.strip_suffix("RequestUrl").or(name.strip_suffix("Url")).unwrap_or(name);
     let beside = format!("{stem}Method");
-    match form.get(&beside) {
-        Some(method) if method.eq_ignore_ascii_case("GET") => Method::GET,
-        _ => Method::POST,
+    match text(form, &beside) {
+        Some(method) if method.eq_ignore_ascii_case("GET") => Ok(Method::GET),
+        Some(method) if method.eq_ignore_ascii_case("POST") => Ok(Method::POST),
+        Some(_) => Err(Refusal::Field(format!("{beside} is neither GET nor POST"))),
+        None if name == "HoldUrl" => Ok(Method::GET),
+        None => Ok(Method::POST),
     }
 }
 

@@ -15,25 +15,35 @@ const DECIDE: &[&str] = &[
     "AccountSid",
     "AddressRetention",
     "AddressSid",
+    "Amount",
+    "AnnounceMethod",
     "AnnounceUrl",
     "ApplicationSid",
     "AreaCode",
     "AsyncAmd",
     "Body",
+    "CallerId",
     "Channel",
     "Code",
     "ConferenceRecord",
     "ContentSid",
     "CustomCode",
+    "CustomFriendlyName",
     "CustomMessage",
+    "FallbackFrom",
+    "FallbackMethod",
     "FallbackUrl",
     "ContentRetention",
     "Fields",
     "From",
+    "HoldMethod",
     "HoldUrl",
+    "InboundMethod",
     "InboundRequestUrl",
     "MachineDetection",
     "MessagingServiceSid",
+    "Method",
+    "Payee",
     "PhoneNumber",
     "Record",
     "RiskCheck",
@@ -43,9 +53,12 @@ const DECIDE: &[&str] = &[
     "ShortenUrls",
     "SmartEncoded",
     "SmsApplicationSid",
+    "SmsFallbackMethod",
     "SmsFallbackUrl",
+    "SmsMethod",
     "SmsUrl",
     "Status",
+    "TemplateCustomSubstitutions",
     "TimeLimit",
     "Timeout",
     "To",
@@ -55,10 +68,16 @@ const DECIDE: &[&str] = &[
     "Url",
     "VerificationSid",
     "VoiceApplicationSid",
+    "VoiceFallbackMethod",
     "VoiceFallbackUrl",
+    "VoiceMethod",
     "VoiceUrl",
+    "WaitMethod",
     "WaitUrl",
 ];
+
+/// Fields that decide something too and may be there several times, spelled as Twilio spells them.
+const REPEATED: &[&str] = &["AddOns", "MediaUrl", "Type"];
 
 /// More fields than any operation has.
 const FIELDS_MAX: usize = 1_000;
@@ -84,9 +103,13 @@ pub(crate) fn text<'f>(form: &'f Form, name: &str) -> Option<&'f str> {
     form.get(name).filter(|value| !value.is_empty())
 }
 
-/// Whether a query has a field that decides something: it belongs in the form, and Twilio might read it here too.
+/// Whether a query has a field that decides something, in whatever spelling: it belongs in the form, and Twilio might read
+/// it here too.
 pub(crate) fn decides(query: &Form) -> bool {
-    query.pairs().any(|(name, _)| DECIDE.iter().any(|known| known.eq_ignore_ascii_case(name)))
+    query.pairs().any(|(name, _)| {
+        let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+        DECIDE.iter().chain(REPEATED).any(|known| known.eq_ignore_ascii_case(&plain))
+    })
 }
 
 /// The same form with a field set: in its place, or at the end.
@@ -116,11 +139,12 @@ fn check_name(name: &str, before: &Form) -> Result<(), Refusal> {
     if !is_plain {
         return Err(Refusal::Field("a name of the form has odd characters".to_owned()));
     }
-    let Some(decides) = DECIDE.iter().find(|known| known.eq_ignore_ascii_case(name)) else { return Ok(()) };
+    let mut known = DECIDE.iter().chain(REPEATED);
+    let Some(decides) = known.find(|known| known.eq_ignore_ascii_case(name)) else { return Ok(()) };
     if *decides != name {
         return Err(Refusal::Field(format!("the field {decides} is spelled another way")));
     }
-    if before.get(name).is_some() {
+    if DECIDE.contains(decides) && before.get(name).is_some() {
         return Err(Refusal::Field(format!("the field {decides} is there more than once")));
     }
     Ok(())
@@ -144,6 +168,10 @@ mod tests {
             (b"To=%2B1&%54o=%2B2", "To is there more than once"),
             (b"to=%2B1", "To is spelled another way"),
             (b"TO=%2B1", "To is spelled another way"),
+            (b"mediaurl=a", "MediaUrl is spelled another way"),
+            (b"MediaUrl[]=a", "odd characters"),
+            (b"fields=caller_name", "Fields is spelled another way"),
+            (b"type=carrier", "Type is spelled another way"),
             (b"To[]=%2B1", "odd characters"),
             (b"To%00=%2B1", "odd characters"),
             (b"+To=%2B1", "odd characters"),

@@ -18,6 +18,7 @@ pub(crate) mod answer;
 pub(crate) mod authority;
 mod charge;
 pub(crate) mod client;
+mod content;
 mod credential;
 mod foreign;
 mod form;
@@ -42,9 +43,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, EXPECT, HeaderMap};
+use http::header::{EXPECT, HeaderMap};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use ringfence_model::{Clock, Sid};
@@ -53,6 +54,7 @@ use ringfence_twilio::wire::Form;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use self::content::Content;
 use self::credential::{Holder, Presented};
 use self::json::LedBack;
 pub(crate) use self::metrics::EgressMetrics;
@@ -64,6 +66,7 @@ use self::target::Target;
 pub(crate) use self::target::Way;
 use crate::body::{BodyBound, discard_if, read_body};
 use crate::connection::Connection;
+use crate::forwarded::says_https;
 use crate::http_rules;
 use crate::respond::GateBody;
 use crate::snapshot::Snapshot;
@@ -78,11 +81,21 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of all bodies that are still arriving.
 const BODY_MEMORY_MAX: usize = 64 * 1024 * 1024;
 
+/// How requests come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wire {
+    /// Connections begin with a TLS handshake.
+    Tls,
+    /// In the clear, on this machine alone.
+    Loopback,
+    /// In the clear, from proxies that end TLS: from listed peers alone.
+    BehindProxies,
+}
+
 /// The listener of the egress.
 #[derive(Debug)]
 pub(crate) struct EgressEnd {
-    /// Whether connections begin with a TLS handshake.
-    pub(crate) is_tls: bool,
+    pub(crate) wire: Wire,
     /// Places for connections; no listener takes another's.
     pub(crate) connections: Arc<Semaphore>,
     /// Limits and prices; nothing until they are known.
@@ -99,11 +112,11 @@ impl EgressEnd {
         store: Option<EgressStore>,
         metrics: EgressMetrics,
         clock: Arc<dyn Clock>,
-        is_tls: bool,
+        wire: Wire,
         connections_max: usize,
     ) -> Self {
         Self {
-            is_tls,
+            wire,
             connections: Arc::new(Semaphore::new(connections_max)),
             rules: ArcSwapOption::empty(),
             metrics,
@@ -150,10 +163,9 @@ pub(crate) async fn handle(
     request: Request<Incoming>,
     way: Way<'_>,
 ) -> Response<GateBody> {
-    let worker = &connection.worker;
-    let end = &worker.shared.egress;
+    let end = &connection.worker.shared.egress;
     let mut known = Known { operation: "none", credential: None, account: None };
-    match answer_one(worker, request, way, &mut known).await {
+    match answer_one(connection, request, way, &mut known).await {
         Ok(response) => {
             end.metrics.answered(known.operation, response.status());
             response
@@ -167,15 +179,24 @@ pub(crate) async fn handle(
 }
 
 async fn answer_one(
-    worker: &Arc<Worker>,
+    connection: &Connection,
     request: Request<Incoming>,
     way: Way<'_>,
     known: &mut Known,
 ) -> Result<Response<GateBody>, Refusal> {
+    let worker = &connection.worker;
     let (parts, body) = request.into_parts();
     let deadline = Instant::now() + BODY_TIMEOUT;
     let may_discard = !parts.headers.contains_key(EXPECT);
     let snapshot = worker.shared.snapshot.load_full();
+    // A tunnel is under TLS from its first byte on, however it is reached.
+    let is_in_the_clear = way == Way::BaseUrl
+        && worker.shared.egress.wire == Wire::BehindProxies
+        && !snapshot.trusted_proxies.contains(connection.peer);
+    if is_in_the_clear {
+        discard_if(may_discard, body, deadline).await;
+        return Err(Refusal::InTheClear);
+    }
     let taken = match take(worker, &snapshot, &parts, way, known).await {
         Ok(taken) => taken,
         Err(refusal) => {
@@ -191,7 +212,7 @@ async fn answer_one(
         memory_max: BODY_MEMORY_MAX,
     };
     let body = read_body(body, &bound).await?;
-    let links = own_links(worker, &parts, way)?;
+    let links = own_links(connection, &snapshot, &parts, way)?;
     pass(worker, &snapshot, &parts, taken, body, links).await
 }
 
@@ -251,11 +272,19 @@ fn check_method_override(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// Where links lead the caller: here, or, through a tunnel, to Twilio's own names.
-fn own_links(worker: &Worker, parts: &Parts, way: Way<'_>) -> Result<Option<String>, Refusal> {
+fn own_links(
+    connection: &Connection,
+    snapshot: &Snapshot,
+    parts: &Parts,
+    way: Way<'_>,
+) -> Result<Option<String>, Refusal> {
     match way {
         Way::Tunnel(_) => Ok(None),
         Way::BaseUrl => {
-            let scheme = if worker.shared.egress.is_tls { "https" } else { "http" };
+            // Where a proxy in front ends TLS, the caller must come back through it.
+            let is_https = connection.worker.shared.egress.wire == Wire::Tls
+                || (snapshot.trusted_proxies.contains(connection.peer) && says_https(&parts.headers));
+            let scheme = if is_https { "https" } else { "http" };
             let head = http_rules::check_without_body(parts)?;
             Ok(Some(format!("{scheme}://{}", head.authority)))
         }
@@ -277,12 +306,15 @@ async fn pass(
     let class = operation.map(|operation| operation.class);
     let query = Form::parse(target.query.unwrap_or_default().as_bytes());
     scope::named_accounts(&holder, &query)?;
-    let content = Content::read(parts, &target, class, body)?;
+    let content = Content::read(parts, operation::takes_json(operation, &target), body)?;
     if let Some(named) = content.fields() {
         scope::named_accounts(&holder, named)?;
     }
     let form = content.form();
-    if parts.method != Method::GET && parts.method != Method::HEAD && form::decides(&query) {
+    let is_read = parts.method == Method::GET || parts.method == Method::HEAD;
+    let has_no_query = matches!(class, Some(Class::Priced(_)))
+        || (runs_twiml(&target) && parts.method != Method::DELETE);
+    if !is_read && !query.is_empty() && (has_no_query || form::decides(&query)) {
         return Err(Refusal::BadRequest("form_in_query"));
     }
     let settings = &egress.settings;
@@ -315,7 +347,8 @@ async fn pass(
     };
     let base = settings.twilio.clone();
     let Some(priced) = priced else {
-        let outgoing = outgoing(form, &content, None)?;
+        let path_and_query = scope::own_usage(&holder, operation, &target)?;
+        let outgoing = outgoing(form, &content, path_and_query)?;
         let links = LedBack { base: &base, own: own.as_deref() };
         return send_free(worker, outgoing, class, &links, place).await;
     };
@@ -324,7 +357,10 @@ async fn pass(
     let book = rules
         .book(account)
         .ok_or_else(|| Refusal::UnknownPrice("this account has no price book".to_owned()))?;
-    let fields = if priced == Priced::LookupFetch { query } else { form.cloned().unwrap_or_default() };
+    let fields = match target.query {
+        Some(query) if priced == Priced::LookupFetch => form::read(query.as_bytes())?,
+        _ => form.cloned().unwrap_or_default(),
+    };
     scope::sender(&holder, priced, &target, &fields)?;
     scope::destination(&holder, priced, &fields)?;
     let worth = charge::of(priced, &target, fields, book)?;
@@ -335,7 +371,7 @@ async fn pass(
     } else {
         outgoing(Some(&worth.form), &content, None)?
     };
-    let patience = settings.timeout;
+    let patience = priced::patience(settings.timeout, worth.send_at, end.now());
     let worker = Arc::clone(worker);
     // A caller that hangs up leaves this running: what was sent must be answered for.
     let work = tokio::spawn(async move {
@@ -380,74 +416,6 @@ fn runs_twiml(target: &Target<'_>) -> bool {
         "messaging" => target.path.starts_with("/v1/Services"),
         "api" | "voice" => true,
         _ => false,
-    }
-}
-
-/// The body of a request, understood as far as it must be.
-enum Content {
-    Nothing,
-    Form(Form),
-    /// JSON of the few operations that take it. Its texts, for the SIDs in them; and the bytes as they came.
-    Json(Form, Bytes),
-}
-
-impl Content {
-    fn read(parts: &Parts, target: &Target<'_>, class: Option<Class>, body: Bytes) -> Result<Self, Refusal> {
-        if body.is_empty() {
-            return Ok(Self::Nothing);
-        }
-        if parts.method == Method::GET || parts.method == Method::HEAD {
-            return Err(Refusal::BadRequest("body_of_a_read"));
-        }
-        let kind = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-        let media =
-            kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
-        let may_be_json = target.host.product != "api" && !matches!(class, Some(Class::Priced(_)));
-        match media.as_slice() {
-            b"application/x-www-form-urlencoded" => form::read(&body).map(Self::Form),
-            b"application/json" if may_be_json => {
-                let value: serde_json::Value = serde_json::from_slice(&body)
-                    .map_err(|_| Refusal::Field("the body is no JSON".to_owned()))?;
-                let mut texts = Form::new();
-                collect_texts(&value, &mut texts);
-                Ok(Self::Json(texts, body))
-            }
-            _ => Err(Refusal::ContentType),
-        }
-    }
-
-    fn form(&self) -> Option<&Form> {
-        match self {
-            Self::Form(form) => Some(form),
-            Self::Nothing | Self::Json(..) => None,
-        }
-    }
-
-    /// Everything in it that may name an account.
-    fn fields(&self) -> Option<&Form> {
-        match self {
-            Self::Form(fields) | Self::Json(fields, _) => Some(fields),
-            Self::Nothing => None,
-        }
-    }
-
-    /// As it is sent: a form in our own writing.
-    fn written(&self, form: Option<&Form>) -> (Option<HeaderValue>, Bytes) {
-        const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
-        match (self, form) {
-            (Self::Json(_, bytes), _) => (Some(HeaderValue::from_static("application/json")), bytes.clone()),
-            (_, Some(form)) if !form.is_empty() => (Some(FORM), Bytes::from(form.encode())),
-            _ => (None, Bytes::new()),
-        }
-    }
-}
-
-fn collect_texts(value: &serde_json::Value, texts: &mut Form) {
-    match value {
-        serde_json::Value::String(text) => texts.push("", text.as_str()),
-        serde_json::Value::Array(values) => values.iter().for_each(|value| collect_texts(value, texts)),
-        serde_json::Value::Object(members) => members.values().for_each(|value| collect_texts(value, texts)),
-        _ => {}
     }
 }
 

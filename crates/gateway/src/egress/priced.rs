@@ -38,7 +38,18 @@ pub(crate) struct Wanted<'a> {
     pub(crate) known: &'a KnownAccount,
     pub(crate) priced: Priced,
     pub(crate) worth: &'a Worth,
-    pub(crate) patience: Duration,
+    /// Until when it is open and not in doubt.
+    pub(crate) patience: SignedDuration,
+}
+
+/// Longer than Twilio schedules a message for, which is 35 days: beyond it, it refuses.
+const SCHEDULED_MAX: SignedDuration = SignedDuration::from_hours(40 * 24);
+
+/// How long a request may take until its end can be known: to be sent, and to go out where it is scheduled.
+pub(crate) fn patience(timeout: Duration, send_at: Option<Timestamp>, now: Timestamp) -> SignedDuration {
+    let sending = SignedDuration::try_from(timeout).unwrap_or(GRACE).saturating_add(GRACE);
+    let waiting = send_at.map_or(SignedDuration::ZERO, |send_at| send_at.duration_since(now));
+    sending.saturating_add(waiting.clamp(SignedDuration::ZERO, SCHEDULED_MAX))
 }
 
 /// Sets aside what a request can cost, or says which limit has no room for it.
@@ -112,7 +123,7 @@ async fn reservation(
         holds: holds(&rules.limits, &asked),
         limits: Arc::clone(&rules.fingerprint),
         party,
-        patience: SignedDuration::try_from(*patience).unwrap_or(GRACE).saturating_add(GRACE),
+        patience: *patience,
     })
 }
 

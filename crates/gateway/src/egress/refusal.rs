@@ -25,6 +25,8 @@ pub(crate) enum Refusal {
     UnknownHost,
     /// The egress is no proxy here.
     NoTunnel,
+    /// Neither under TLS nor from a proxy that ends it.
+    InTheClear,
     /// Credentials in the query or before the host.
     CredentialsInUrl,
     /// No credentials, or none that are good.
@@ -100,6 +102,7 @@ impl Refusal {
             Self::BodyTooLarge => 84005,
             Self::BodyTimeout | Self::BodyBroken => 84006,
             Self::Field(_) => 84007,
+            Self::InTheClear => 84008,
             Self::OtherAccount => 84010,
             Self::WhichAccount => 84011,
             Self::NoToken => 84012,
@@ -143,7 +146,8 @@ impl Refusal {
             Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::OtherAccount
+            Self::InTheClear
+            | Self::OtherAccount
             | Self::NoToken
             | Self::OtherOperation(_)
             | Self::OtherDestination
@@ -171,6 +175,7 @@ impl Refusal {
             Self::BadRequest(_) => "bad_request",
             Self::UnknownHost => "unknown_host",
             Self::NoTunnel => "no_tunnel",
+            Self::InTheClear => "in_the_clear",
             Self::CredentialsInUrl => "credentials_in_url",
             Self::Unauthorized => "unauthorized",
             Self::OtherAccount => "other_account",
@@ -224,6 +229,11 @@ impl Refusal {
             }
             Self::NoTunnel => {
                 "Ringfence: the egress is no HTTPS proxy here; it is one with an authority in [egress]".to_owned()
+            }
+            Self::InTheClear => {
+                "Ringfence: the egress takes requests under TLS, or from a proxy in trusted_proxies; this credential was \
+                 sent in the clear"
+                    .to_owned()
             }
             Self::CredentialsInUrl => {
                 "Ringfence: credentials belong in the Authorization header, never in a URL".to_owned()

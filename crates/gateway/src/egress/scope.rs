@@ -10,8 +10,8 @@ use ringfence_store::{EgressAccounts, EgressArea, EgressDestination};
 use ringfence_twilio::wire::Form;
 
 use super::credential::Holder;
-use super::form::text;
-use super::operation::{self, Priced};
+use super::form::{self, text};
+use super::operation::{self, Operation, Priced};
 use super::refusal::Refusal;
 use super::target::Target;
 
@@ -42,6 +42,27 @@ pub(crate) fn named_accounts(holder: &Holder, fields: &Form) -> Result<(), Refus
     if fields.pairs().any(is_other) { Err(Refusal::OtherAccount) } else { Ok(()) }
 }
 
+/// The path and query of usage records, which Twilio tells with those of all subaccounts where it is not told otherwise.
+/// Nothing where it stays as it is: for another operation, or a credential that is for all accounts.
+pub(crate) fn own_usage(
+    holder: &Holder,
+    operation: Option<Operation>,
+    target: &Target<'_>,
+) -> Result<Option<String>, Refusal> {
+    let is_usage = operation.is_some_and(|operation| operation.path.contains("/Usage/Records"));
+    if !is_usage || holder.scopes.accounts == EgressAccounts::All {
+        return Ok(None);
+    }
+    let query = form::read(target.query.unwrap_or_default().as_bytes())?;
+    let is_it = |name: &str| name.eq_ignore_ascii_case("IncludeSubaccounts");
+    let mut own: Form = query.pairs().filter(|(name, _)| !is_it(name)).collect();
+    own.push("IncludeSubaccounts", "false");
+    Ok(Some(format!("{}?{}", target.path, own.encode())))
+}
+
+/// As whom somebody is written to or called, and whom Twilio may put in that one's place.
+const SENDERS: [&str; 4] = ["From", "MessagingServiceSid", "CallerId", "FallbackFrom"];
+
 /// Whether the credential may send as this sender, where it lists some.
 pub(crate) fn sender(
     holder: &Holder,
@@ -56,7 +77,7 @@ pub(crate) fn sender(
     let is_listed = |sender: &str| listed.iter().any(|listed| listed == sender);
     let may = match priced {
         Priced::MessageCreate | Priced::CallCreate | Priced::ParticipantCreate => {
-            let senders = ["From", "MessagingServiceSid"].map(|name| text(form, name));
+            let senders = SENDERS.map(|name| text(form, name));
             let mut named = senders.into_iter().flatten().peekable();
             named.peek().is_some() && named.all(is_listed)
         }

@@ -1,10 +1,12 @@
 //! What comes back: no secret, links that lead back, files as they are.
 
+use ringfence_gateway::forwarded::TrustedPeers;
+use ringfence_gateway::settings::Settings;
 use ringfence_store::{EgressAccounts, EgressArea};
 use ringfence_testkit::{Answer, Upstream};
 use serde_json::{Value, json};
 
-use crate::world::{ACCOUNT, MESSAGE, Setup, World, json_answer, request};
+use crate::world::{ACCOUNT, MESSAGE, Setup, World, json_answer, raw, request};
 
 async fn saying(answer: impl Fn() -> Answer + Send + Sync + 'static) -> (World, crate::world::Key) {
     let upstream = Upstream::start(move |_| {
@@ -85,6 +87,25 @@ async fn absolute_links_lead_back_and_the_rest_is_byte_for_byte_twilio_s() {
     assert_eq!(response.text(), body.replace("https://verify.twilio.com", own));
     assert_eq!(response.header("twilio-request-id"), Some("RQ1"));
     assert_eq!(response.header("set-cookie"), None);
+}
+
+#[tokio::test]
+async fn links_lead_back_through_a_listed_proxy_that_ends_tls() {
+    for (listed, scheme) in [(true, "https"), (false, "http")] {
+        let upstream = Upstream::start(|_| async {
+            json_answer(200, &json!({ "url": "https://verify.twilio.com/v2/Attempts" }))
+        });
+        let change: Box<dyn FnOnce(&mut Settings)> = Box::new(move |settings| {
+            let proxies = if listed { vec!["127.0.0.1"] } else { vec!["10.1.2.3"] };
+            settings.listen.trusted_proxies = TrustedPeers::parse(proxies).unwrap();
+        });
+        let world = World::before(upstream.await, Setup { change, ..Setup::default() }).await;
+        let authorization = world.key().await.as_user(ACCOUNT);
+        let lines = [authorization.as_str(), "x-forwarded-proto: https"];
+        let response = world.send(raw("GET", "/verify.twilio.com/v2/Attempts", &lines, "")).await;
+        let expected = format!("{scheme}://egress.example:8500/verify.twilio.com/v2/Attempts");
+        assert_eq!(serde_json::from_slice::<Value>(&response.body).unwrap()["url"], expected);
+    }
 }
 
 #[tokio::test]

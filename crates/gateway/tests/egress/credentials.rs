@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ringfence_gateway::forwarded::TrustedPeers;
+use ringfence_gateway::settings::Settings;
 use ringfence_store::{EgressAccounts, EgressArea, NewCredential};
 use ringfence_testkit::RawClient;
 
 use crate::world::{
-    ACCOUNT, CHILD, CHILD_TOKEN, FROM, MESSAGE, STRANGER, TO, TOKEN, World, authorization, encoded, form,
-    message, messages, operator, raw, request, sid,
+    ACCOUNT, CHILD, CHILD_TOKEN, FROM, MESSAGE, STRANGER, Setup, TO, TOKEN, World, authorization, encoded,
+    form, message, messages, operator, raw, request, sid, twilio,
 };
 
 #[tokio::test]
@@ -66,6 +68,24 @@ async fn credentials_in_a_url_are_refused_even_beside_good_ones() {
     let response = world.send(request(&key, "GET", &target, "")).await;
     assert_eq!(response.status, 400);
     assert_eq!(world.requests(), []);
+}
+
+#[tokio::test]
+async fn off_loopback_without_tls_only_a_listed_proxy_is_heard() {
+    for (listed, is_heard) in [("10.1.2.3", false), ("127.0.0.1", true)] {
+        let change: Box<dyn FnOnce(&mut Settings)> = Box::new(move |settings| {
+            settings.listen.egress = Some("0.0.0.0:0".parse().unwrap());
+            settings.listen.trusted_proxies = TrustedPeers::parse([listed]).unwrap();
+        });
+        let world = World::before(twilio().await, Setup { change, ..Setup::default() }).await;
+        let key = world.key().await;
+        let response = world.message(&key).await;
+        if is_heard {
+            assert_eq!(response.status, 201, "{}", response.text());
+        } else {
+            world.assert_refused(&response, 403, 84008);
+        }
+    }
 }
 
 #[tokio::test]
@@ -125,6 +145,31 @@ async fn another_account_is_out_of_reach_wherever_it_is_named() {
     }
     let all = "/api.twilio.com/2010-04-01/Accounts.json";
     world.assert_refused(&world.send(request(&key, "GET", all, "")).await, 403, 84010);
+}
+
+#[tokio::test]
+async fn usage_of_subaccounts_is_told_only_to_who_is_for_all_of_them() {
+    let world = World::new().await;
+    let usage = format!("/api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/Usage/Records/Daily.json");
+    let read = async |accounts: EgressAccounts, query: &str| {
+        let key = world.key_with(|scopes| {
+            scopes.accounts = accounts;
+            scopes.operations = [EgressArea::Reads].into();
+        });
+        let response = world.send(request(&key.await, "GET", &format!("{usage}{query}"), "")).await;
+        assert_eq!(response.status, 200, "{query}: {}", response.text());
+        world.requests().last().unwrap().target.split_once("Daily.json").unwrap().1.to_owned()
+    };
+    let one = || EgressAccounts::Listed([sid(ACCOUNT)].into());
+    assert_eq!(read(one(), "").await, "?IncludeSubaccounts=false");
+    for asked in ["IncludeSubaccounts=true", "includesubaccounts=true", "Include%53ubaccounts=1"] {
+        let told = read(one(), &format!("?Category=sms&{asked}&StartDate=-30days")).await;
+        assert_eq!(told, "?Category=sms&StartDate=-30days&IncludeSubaccounts=false", "{asked}");
+    }
+    let key = world.key_with(|scopes| scopes.operations = [EgressArea::Reads].into()).await;
+    let odd = format!("{usage}?IncludeSubaccounts[]=true");
+    assert_eq!(world.send(request(&key, "GET", &odd, "")).await.status, 400);
+    assert_eq!(read(EgressAccounts::All, "?IncludeSubaccounts=true").await, "?IncludeSubaccounts=true");
 }
 
 #[tokio::test]
@@ -196,8 +241,15 @@ async fn destinations_and_senders_are_held_to_where_a_credential_lists_some() {
         "MessagingServiceSid=MG00000000000000000000000000000002",
         "From=%2B14155550101&MessagingServiceSid=MG00000000000000000000000000000002",
         "Nothing=1",
+        "From=%2B14155550101&FallbackFrom=%2B14155550199",
     ] {
         world.assert_refused(&send(TO, sender).await, 403, 84015);
+    }
+    let account = format!("/api.twilio.com/2010-04-01/Accounts/{ACCOUNT}");
+    let other = format!("To={}&{from}&CallerId=%2B14155550199&Twiml=%3CResponse%2F%3E", encoded(TO));
+    for target in ["Calls.json", "Conferences/support/Participants.json"] {
+        let response = world.send(request(&key, "POST", &format!("{account}/{target}"), &other)).await;
+        world.assert_refused(&response, 403, 84015);
     }
     assert_eq!(send(TO, &from).await.status, 201);
     assert_eq!(

@@ -66,6 +66,12 @@ async fn numbers_applications_and_conferences_are_held_to_it_too() {
         let form = format!("{field}=https%3A%2F%2Fevil.example%2F");
         world.assert_refused(&world.send(request(&key, "POST", &target, &form)).await, 403, 84020);
     }
+    // The route takes POST alone, and what one hears on hold is asked for with GET.
+    let own = "HoldUrl=https%3A%2F%2Fhooks.example.com%2Ftwilio%2Fhold";
+    let held = format!("{account}/Conferences/support/Participants/{CALL}.json");
+    world.assert_refused(&world.send(request(&key, "POST", &held, own)).await, 403, 84020);
+    let odd = format!("{own}&HoldMethod=BREW");
+    world.assert_refused(&world.send(request(&key, "POST", &held, &odd)).await, 400, 84007);
     for field in ["VoiceApplicationSid", "SmsApplicationSid", "TrunkSid"] {
         let target = format!("{account}/IncomingPhoneNumbers/{number}.json");
         let form = format!("{field}={}", CALL.replace("CA", "AP"));

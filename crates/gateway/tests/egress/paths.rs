@@ -68,14 +68,31 @@ async fn a_head_that_two_readers_could_read_in_two_ways_reaches_nobody() {
 async fn a_form_in_the_query_or_twice_in_the_form_reaches_nobody() {
     let world = World::new().await;
     let key = world.key().await;
-    let target = format!("{}?To=%2B37112345678", messages(ACCOUNT));
-    let response = world.send(request(&key, "POST", &target, &form())).await;
-    world.assert_refused(&response, 400, 84000);
+    for query in ["To=%2B37112345678", "MediaUrl=https://x.example/a", "media_url[]=a", "Anything=1"] {
+        let target = format!("{}?{query}", messages(ACCOUNT));
+        let response = world.send(request(&key, "POST", &target, &form())).await;
+        world.assert_refused(&response, 400, 84000);
+    }
+    let all = world.key_with(|scopes| scopes.operations = EgressArea::ALL.into_iter().collect()).await;
+    let account = format!("/api.twilio.com/2010-04-01/Accounts/{ACCOUNT}");
+    for target in [
+        format!("{account}/Applications.json?VoiceMethod=GET"),
+        format!("{account}/Applications.json?Anything=1"),
+        "/verify.twilio.com/v2/Services?body[]=x".to_owned(),
+    ] {
+        let response = world.send(request(&all, "POST", &target, "FriendlyName=x")).await;
+        world.assert_refused(&response, 400, 84000);
+    }
     for form in [
         format!("{}&To=%2B37112345678", form()),
         format!("{}&to=%2B37112345678", form()),
         format!("{}&T%6F=%2B37112345678", form()),
         format!("{}&Body[]=x", form()),
+        format!("{}&MediaUrl[]=x", form()),
+        format!("{}&mediaUrl=x", form()),
+        format!("{}&Method=POST&Method=GET", form()),
+        format!("{}&FallbackFrom=%2B14155550102&FallbackFrom=%2B14155550103", form()),
+        format!("{}&callerid=%2B14155550102", form()),
         form() + "&Body2=%ff",
     ] {
         let response = world.send(message(&key, &form)).await;
@@ -140,4 +157,52 @@ async fn what_is_unknown_passes_only_where_the_configuration_and_the_credential_
     passing.assert_refused(&passing.send(request(&key, "GET", &stranger, "")).await, 403, 84010);
     assert_eq!(passing.send(request(&key, "GET", target, "")).await.status, 200);
     assert_eq!(passing.requests()[0].target, "/studio.twilio.com/v2/Flows");
+}
+
+#[tokio::test]
+async fn json_reaches_nobody_but_the_operations_that_are_documented_with_it() {
+    let world = World::with(|egress| egress.passes_unknown_operations = true).await;
+    let key = world.key_with(|scopes| scopes.operations = EgressArea::ALL.into_iter().collect()).await;
+    let json = |target: &str, body: &str| {
+        let (authorization, length) = (key.as_user(ACCOUNT), format!("content-length: {}", body.len()));
+        raw("POST", target, &[&authorization, "content-type: application/json", &length], "") + body
+    };
+    let evil = "{\"VoiceUrl\":\"https://evil.example/\",\"InboundRequestUrl\":\"https://evil.example/\"}";
+    let of = |prefix: &str| format!("{prefix}{}", &ACCOUNT[2..]);
+    for target in [
+        format!("/messaging.twilio.com/v1/Services/{}", of("MG")),
+        format!("/voice.twilio.com/v1/ByocTrunks/{}", of("BY")),
+        format!("/verify.twilio.com/v2/Services/{}/Verifications", of("VA")),
+        format!("/api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/Applications.json"),
+        "/voice.twilio.com/v1/Unheard".to_owned(),
+    ] {
+        world.assert_refused(&world.send(json(&target, evil)).await, 415, 84004);
+    }
+    let passkeys = format!("/verify.twilio.com/v2/Services/{}/Passkeys/Challenges", of("VA"));
+    let stranger = format!("{{\"a\":\"{STRANGER}\",\"a\":\"x\"}}");
+    world.assert_refused(&world.send(json(&passkeys, &stranger)).await, 403, 84010);
+    assert_eq!(world.send(json(&passkeys, "{\"identity\":\"x\"}")).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_a_lookup_asks_for_is_spelled_in_one_way() {
+    let world = World::new().await;
+    let key = world.key().await;
+    for (version, query) in [
+        ("v2", "fields=caller_name"),
+        ("v2", "FIELDS=caller_name"),
+        ("v2", "Fields[]=caller_name"),
+        ("v2", "Fields%5B%5D=caller_name"),
+        ("v2", "Fields%00=caller_name"),
+        ("v2", "Fields=validation&Fields=caller_name"),
+        ("v1", "type=carrier"),
+        ("v1", "Type[]=carrier"),
+        ("v1", "addons=payfone"),
+    ] {
+        let target = format!("/lookups.twilio.com/{version}/PhoneNumbers/%2B14155550100?{query}");
+        world.assert_refused(&world.send(request(&key, "GET", &target, "")).await, 400, 84007);
+    }
+    let target = "/lookups.twilio.com/v1/PhoneNumbers/%2B14155550100?Type=carrier&Type=caller-name";
+    assert_eq!(world.send(request(&key, "GET", target, "")).await.status, 200);
+    assert_eq!(world.reserved("daily").await.to_string(), "0.2");
 }

@@ -3,6 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use jiff::SignedDuration;
+use ringfence_breaker::price_book::{Kind, Learnt, PrefixPrice, PriceBook, Prices, Source};
 use ringfence_gateway::settings::Settings;
 use ringfence_store::EgressArea;
 use ringfence_testkit::{RawClient, RawUpstream, Upstream, read_request};
@@ -10,8 +12,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::world::{
-    ACCOUNT, CALL, FROM, MESSAGE, Setup, TO, World, answer, book, calls, encoded, form, json_answer, limit,
-    message, request,
+    ACCOUNT, CALL, FROM, MESSAGE, Setup, TO, World, answer, book, book_rules, calls, encoded, form,
+    json_answer, limit, message, messages, request,
 };
 
 fn timeout(within: Duration) -> Box<dyn FnOnce(&mut Settings)> {
@@ -116,7 +118,7 @@ async fn the_form_arrives_as_it_was_meant_and_a_call_never_without_a_time_limit(
     assert_eq!(world.send(message(&key, &sent)).await.status, 201);
     let form =
         |more: &str| format!("To={}&From={}&Twiml=%3CResponse%2F%3E{more}", encoded(TO), encoded(FROM));
-    for more in ["", "&TimeLimit=60", "&TimeLimit=999999"] {
+    for more in ["", "&TimeLimit=60", "&TimeLimit=999999", "&TimeLimit=%2B0060", "&TimeLimit=0"] {
         let response = world.send(request(&key, "POST", &calls(ACCOUNT), &form(more))).await;
         assert_eq!(response.status, 201, "{}", response.text());
     }
@@ -126,6 +128,8 @@ async fn the_form_arrives_as_it_was_meant_and_a_call_never_without_a_time_limit(
     assert_eq!(bodies[1], form("&TimeLimit=600"));
     assert_eq!(bodies[2], form("&TimeLimit=60"));
     assert_eq!(bodies[3], form("&TimeLimit=14400"));
+    assert_eq!(bodies[4], form("&TimeLimit=60"), "as it was priced, and not as it was typed");
+    assert_eq!(bodies[5], form("&TimeLimit=600"), "none is none");
     assert_eq!(world.requests()[1].header("content-type"), Some("application/x-www-form-urlencoded"));
 }
 
@@ -173,6 +177,22 @@ async fn a_refused_connection_made_nothing() {
     // A port that was free a moment ago.
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let world = World::at(address, Setup::default()).await;
+    let key = world.key().await;
+    world.assert_refused(&world.message(&key).await, 502, 84050);
+    assert_eq!(states(&world).await, []);
+    assert_eq!(world.reserved("daily").await.to_string(), "0");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_never_made_made_nothing() {
+    let silent = RawUpstream::silent().await;
+    let base = format!("https://{}", silent.address());
+    let change: Box<dyn FnOnce(&mut Settings)> = Box::new(move |settings| {
+        let egress = settings.egress.as_mut().unwrap();
+        // Its TLS never begins.
+        (egress.twilio, egress.timeout) = (base.parse().unwrap(), Duration::from_secs(1));
+    });
+    let world = World::at(silent.address(), Setup { change, ..Setup::default() }).await;
     let key = world.key().await;
     world.assert_refused(&world.message(&key).await, 502, 84050);
     assert_eq!(states(&world).await, []);
@@ -307,4 +327,113 @@ async fn what_became_of_requests_is_counted() {
     let line = "ringfence_egress_requests_total{operation=\"read\",outcome=\"other_account\"}";
     assert_eq!(world.metric(line).await, 1);
     assert_eq!(world.metric("ringfence_egress_admission_duration_seconds_count").await, 1);
+}
+
+#[tokio::test]
+async fn a_text_that_is_sent_as_a_message_of_media_costs_one() {
+    let world = World::new().await;
+    let key = world.key().await;
+    for (more, reserved) in [("&SendAsMms=false", "1"), ("&SendAsMms=true", "3"), ("&SendAsMms=True", "5")] {
+        assert_eq!(world.send(message(&key, &(form() + more))).await.status, 201);
+        assert_eq!(world.reserved("daily").await.to_string(), reserved, "{more}");
+    }
+}
+
+/// The tag that the one open reservation is found again by.
+async fn party(world: &World) -> Option<String> {
+    let open = world.store.open_reservations(None, 100).await.unwrap();
+    assert_eq!(open.len(), 1);
+    open[0].party.clone()
+}
+
+#[tokio::test]
+async fn a_scheduled_message_is_open_until_it_has_gone_out() {
+    let world = World::new().await;
+    let key = world.key().await;
+    let now = world.clock.now();
+    for odd in ["tomorrow", "2027-01-20", "1800000000", "2027-01-20T08:00:00", "2027-13-01T00:00:00Z"] {
+        let form = format!("{}&ScheduleType=fixed&SendAt={}", form(), encoded(odd));
+        world.assert_refused(&world.send(message(&key, &form)).await, 400, 84007);
+    }
+    let day = SignedDuration::from_hours(24);
+    for (after, at_least, at_most) in [(20, 20, 21), (-1, 0, 1), (9_999, 35, 41)] {
+        let world = World::new().await;
+        let key = world.key().await;
+        let send_at = now.checked_add(day * after).unwrap();
+        let form = format!("{}&ScheduleType=fixed&SendAt={}", form(), encoded(&send_at.to_string()));
+        assert_eq!(world.send(message(&key, &form)).await.status, 201);
+        let open = world.store.open_reservations(None, 100).await.unwrap();
+        let patience = open[0].deadline.duration_since(now);
+        assert!(patience > day * at_least && patience < day * at_most, "{after}: {patience:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_in_doubt_is_looked_for_by_the_sender_that_twilio_will_list() {
+    let service = "MG00000000000000000000000000000001";
+    for (target, form, sender) in [
+        (messages(ACCOUNT), format!("To={}&MessagingServiceSid={service}&Body=x", encoded(TO)), service),
+        (messages(ACCOUNT), form(), FROM),
+        (
+            calls(ACCOUNT),
+            format!("To={}&From={}&CallerId=%2B14155550102&Twiml=%3CResponse%2F%3E", encoded(TO), encoded(FROM)),
+            "+14155550102",
+        ),
+    ] {
+        let world = World::new().await;
+        let key = world.key().await;
+        assert_eq!(world.send(request(&key, "POST", &target, &form)).await.status, 201);
+        let tag = world.store.party_tag(TO, sender).await.unwrap();
+        assert_eq!(party(&world).await, Some(tag), "{form}");
+    }
+}
+
+/// A minute to the number of the tests costs a tenth, and 0.7 from anywhere but the United States.
+fn book_by_caller() -> PriceBook {
+    let mut rules = book_rules();
+    rules.overrides.destinations.retain(|it| it.kind != Kind::Minute);
+    let mut prices = Prices::new("USD");
+    let prefix = |digits: &str| vec![digits.parse().unwrap()];
+    let is = vec![
+        PrefixPrice { to: prefix("+1"), from: prefix("+1"), price: Some("0.1".parse().unwrap()) },
+        PrefixPrice { to: prefix("+1"), from: vec![], price: Some("0.7".parse().unwrap()) },
+    ];
+    let rows = Learnt { from: Source::Operator, at: jiff::Timestamp::UNIX_EPOCH, is };
+    prices.learn_calls("US", "USD", rows).unwrap();
+    PriceBook::new(prices, rules).unwrap()
+}
+
+#[tokio::test]
+async fn a_call_that_shows_another_number_is_as_dear_as_from_the_dearest() {
+    let world = World::new().await;
+    world.put_rules(book_by_caller()).await;
+    let key = world.key().await;
+    let call = format!("To={}&From={}&TimeLimit=60&Twiml=%3CResponse%2F%3E", encoded(TO), encoded(FROM));
+    for (more, reserved) in [("", "0.1"), ("&CallerId=%2B447700900123", "0.8")] {
+        let response = world.send(request(&key, "POST", &calls(ACCOUNT), &(call.clone() + more))).await;
+        assert_eq!(response.status, 201, "{}", response.text());
+        assert_eq!(world.reserved("daily").await.to_string(), reserved, "{more}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_put_into_the_text_of_a_code_costs_its_segments() {
+    let target = "/verify.twilio.com/v2/Services/VA00000000000000000000000000000001/Verifications";
+    let form = "To=%2B14155550100&Channel=sms";
+    let mut reserved = Vec::new();
+    for more in ["", "TemplateCustomSubstitutions", "Payee", "Amount", "CustomFriendlyName"] {
+        let world = World::new().await;
+        let key = world.key().await;
+        let long = if more.is_empty() { form.to_owned() } else { format!("{form}&{more}={}", "x".repeat(400)) };
+        assert_eq!(world.send(request(&key, "POST", target, &long)).await.status, 200);
+        reserved.push(world.reserved("daily").await.to_string());
+    }
+    // Three segments of a dollar and what it is started with; three more of 153 characters.
+    assert_eq!(reserved, ["3.2", "6.2", "6.2", "6.2", "6.2"]);
+    let world = World::new().await;
+    let key = world.key().await;
+    for name in ["Payee", "Amount", "CustomFriendlyName", "TemplateCustomSubstitutions"] {
+        let twice = format!("{form}&{name}=a&{name}=b");
+        world.assert_refused(&world.send(request(&key, "POST", target, &twice)).await, 400, 84007);
+    }
 }

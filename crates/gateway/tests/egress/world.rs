@@ -21,7 +21,8 @@ use ringfence_gateway::{EgressRules, EgressStore, Gateway, Hooks, Listeners, Twi
 use ringfence_model::{Actor, Amount, Clock, Secret, Sid};
 use ringfence_signature::{AccountKeys, Keyring, PublicUrl, Strict};
 use ringfence_store::{
-    EGRESS, EgressAccounts, EgressScopes, Keys, Location, MasterKey, NewCredential, NewLimit, Now, Store,
+    Booking, EGRESS, EgressAccounts, EgressScopes, Keys, Location, MasterKey, NewCredential, NewLimit, Now,
+    Store,
 };
 use ringfence_testkit::{Answer, RawClient, Recorded, Response, Upstream};
 use serde_json::{Value, json};
@@ -175,7 +176,15 @@ impl World {
             for account in [ACCOUNT, CHILD] {
                 let subject = Subject::Account(sid(account));
                 let (limit, at) = (Arc::clone(limit), Now::At(now));
-                let booked = self.store.book_usage(limit, subject, now, Amount::ZERO, Amount::ZERO, at).await;
+                let booking = Booking {
+                    limit,
+                    subject,
+                    at: now,
+                    seen: Amount::ZERO,
+                    allowance: Amount::ZERO,
+                    epoch: self.store.epoch_id().await.unwrap(),
+                };
+                let booked = self.store.book_usage(booking, at).await;
                 booked.unwrap();
             }
         }
@@ -366,6 +375,10 @@ pub(crate) fn json_answer(status: u16, body: &Value) -> Answer {
 /// Every segment to the United States and Great Britain costs a dollar, a minute a tenth, and nothing has a fee but a
 /// lookup and a code, which cost a tenth.
 pub(crate) fn book() -> PriceBook {
+    PriceBook::new(Prices::new("USD"), book_rules()).unwrap()
+}
+
+pub(crate) fn book_rules() -> Rules {
     let mut rules = Rules::default();
     let prices = [(Kind::Segment, "1"), (Kind::Mms, "2"), (Kind::CarrierFee, "0"), (Kind::Minute, "0.1")];
     let number = Override { kind: Kind::Number, place: Place::Everywhere, price: "3".parse().unwrap() };
@@ -380,7 +393,7 @@ pub(crate) fn book() -> PriceBook {
         let price = if fee.name().contains("lookup") || fee.name().contains("verif") { "0.1" } else { "0" };
         rules.overrides.fees.insert(*fee, price.parse().unwrap());
     }
-    PriceBook::new(Prices::new("USD"), rules).unwrap()
+    rules
 }
 
 pub(crate) fn limit(name: &str, at: &str) -> Limit {

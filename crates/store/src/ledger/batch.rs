@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use ringfence_breaker::{AppliedLimit, Hold, Ledger, Limit, Measure, Reset, State, Subject, Verdict, Why};
+use ringfence_breaker::{Hold, Ledger, Limit, Measure, Reset, State, Subject, Verdict, Why, needs_read_back};
 use ringfence_model::{Amount, Sid};
 use serde_json::json;
 
 use super::rows::{self, HeldRow, InsertRow, ReservationRow, UpdateRow};
-use super::{NewReservation, NotAdmitted, Now, ReservationState, Sent, Spent, Watched};
+use super::{BESIDE, Booking, NewReservation, NotAdmitted, Now, ReservationState, Sent, Spent, Watched};
 use crate::error::Error;
 use crate::sql::{Transaction, values};
 use crate::write::Outcome;
@@ -21,10 +21,28 @@ use crate::{Result, epoch};
 
 /// What is to be done.
 pub(crate) enum Op {
-    Admit { id: String, new: Arc<NewReservation> },
-    Sent { id: String, sent: Sent },
-    Settle { id: String, spent: Spent, resource: Option<Sid> },
-    Book { limit: Arc<AppliedLimit>, subject: Subject, at: Timestamp, seen: Amount, allowance: Amount },
+    Admit {
+        id: String,
+        new: Arc<NewReservation>,
+    },
+    Sent {
+        id: String,
+        sent: Sent,
+    },
+    Settle {
+        id: String,
+        spent: Spent,
+        resource: Option<Sid>,
+    },
+    /// The worst is the truth.
+    Worst {
+        id: String,
+    },
+    /// What is set aside beside a settled price comes back.
+    Release {
+        id: String,
+    },
+    Book(Booking),
 }
 
 /// What was done.
@@ -58,13 +76,19 @@ struct Batch<'a> {
     limits: String,
     good_credentials: HashMap<Sid, Option<Timestamp>>,
     ledgers: BTreeMap<Key, Ledger>,
-    breakers: HashMap<Key, State>,
+    breakers: HashMap<Key, Moved>,
     reservations: BTreeMap<String, ReservationRow>,
     /// What is to be written.
     changed: BTreeSet<Key>,
     inserts: Vec<InsertRow<'a>>,
     updates: BTreeMap<String, UpdateRow>,
     trips: BTreeMap<String, Trip>,
+}
+
+/// A breaker, and how often it has moved.
+struct Moved {
+    state: State,
+    version: i64,
 }
 
 /// A limit that a request did not fit under although nothing else was open.
@@ -138,9 +162,9 @@ impl<'a> Batch<'a> {
         let keys: BTreeSet<Key> =
             admissions.flat_map(|(op, _)| op.limits()).map(|(limit, subject)| key(limit, subject)).collect();
         for key in keys {
-            let select = "SELECT state FROM breakers WHERE limit_name = $1 AND subject = $2";
+            let select = "SELECT state, version FROM breakers WHERE limit_name = $1 AND subject = $2";
             if let Some(row) = transaction.find(select, values![&key.0, &key.1]).await? {
-                self.breakers.insert(key, row.json("state")?);
+                self.breakers.insert(key, Moved { state: row.json("state")?, version: row.int("version")? });
             }
         }
         Ok(())
@@ -169,9 +193,9 @@ impl<'a> Batch<'a> {
             Op::Admit { id, new } => self.admit(id, new, now),
             Op::Sent { id, sent } => Ok(Did::Noted(self.sent(id, *sent, now))),
             Op::Settle { id, spent, resource } => Ok(Did::Noted(self.settle(id, *spent, *resource, now))),
-            Op::Book { limit, subject, at, seen, allowance } => {
-                Ok(Did::Noted(self.book(limit, *subject, *at, *seen, *allowance, now)))
-            }
+            Op::Worst { id } => Ok(Did::Noted(self.worst(id, now))),
+            Op::Release { id } => Ok(Did::Noted(self.release(id, now))),
+            Op::Book(booking) => Ok(Did::Noted(self.book(booking, now))),
         }
     }
 
@@ -187,7 +211,7 @@ impl<'a> Batch<'a> {
         for hold in &new.holds {
             let limit = &hold.limit.limit;
             let key = key(limit, hold.subject);
-            let state = self.breakers.get(&key);
+            let state = self.breakers.get(&key).map(|moved| &moved.state);
             let ledger = self.ledgers.get_mut(&key).ok_or_else(|| not_locked(&key))?;
             ledger.follow(limit, now);
             match ledger.decide(limit, state, hold.amount, &self.epoch, now) {
@@ -224,10 +248,9 @@ impl<'a> Batch<'a> {
         // Where nothing follows from a trip, the limit itself is all that there is.
         let trips = why == Why::DoesNotFit && !limit.then.is_empty();
         if trips {
-            // Once for each amount that an operator has allowed in this window.
-            let admits = self.breakers.get(&key).and_then(|state| state.admits_up_to(limit, window));
-            let admits = admits.unwrap_or(limit.amount()).micros();
-            let known_as = format!("ledger/{}/{}/{}/{admits}", key.0, key.1, window.as_microsecond());
+            // Told again only once the breaker has moved: after a reset it may have to trip again.
+            let version = self.breakers.get(&key).map_or(0, |moved| moved.version);
+            let known_as = format!("ledger/{}/{}/{}/{version}", key.0, key.1, window.as_microsecond());
             let (name, subject, wanted) = (limit.name.clone(), hold.subject, hold.amount);
             self.trips.entry(known_as).or_insert(Trip { limit: name, subject, at: now, spent, wanted });
         }
@@ -264,39 +287,82 @@ impl<'a> Batch<'a> {
     }
 
     fn settle(&mut self, id: &str, spent: Spent, resource: Option<Sid>, now: Timestamp) -> bool {
-        let Some(row) = self.reservations.get_mut(id).filter(|row| !row.state.is_end()) else { return false };
-        row.state = ReservationState::Settled;
-        let row = row.clone();
+        let Some(row) = self.not_settled(id) else { return false };
+        let mut beside = Vec::new();
         self.each_held(&row, |ledger, held| {
-            let reserved = Amount::from_micros(held.amount);
-            let spent = match held.measure {
-                // What is not of the limit's category costs nothing there.
-                _ if reserved == Amount::ZERO => Amount::ZERO,
+            let (amount, told) = (Amount::from_micros(held.amount), Amount::from_micros(held.told));
+            let rest = Amount::from_micros(held.amount.saturating_sub(held.told));
+            // What the list tells is settled by it; a limit that counts none of that has only what is beside.
+            let true_part = match held.measure {
+                _ if told == Amount::ZERO => Amount::ZERO,
                 Measure::Price => spent.price.max(Amount::ZERO),
-                Measure::Usage => spent.usage.unwrap_or(reserved),
-                Measure::Count => reserved,
+                Measure::Usage => spent.usage.unwrap_or(told),
+                Measure::Count => told,
             };
-            ledger.settle(reserved, spent, now);
+            if held.in_usage_records && rest > Amount::ZERO {
+                ledger.settle(told, true_part, now);
+                beside.push(HeldRow { amount: rest.micros(), told: 0, ..held.clone() });
+            } else {
+                ledger.settle(amount, true_part.saturating_add(rest), now);
+            }
         });
-        self.update(id, ReservationState::Settled, resource, Some(spent.price), now);
+        let state = if beside.is_empty() { ReservationState::Settled } else { ReservationState::Priced };
+        self.update(id, state, resource, Some(spent.price), now);
+        if let (Some(update), ReservationState::Priced) = (self.updates.get_mut(id), state) {
+            update.holds = Some(json!(beside).to_string());
+            update.deadline = Some(now.saturating_add(BESIDE).unwrap_or(Timestamp::MAX).as_microsecond());
+        }
+        if let Some(row) = self.reservations.get_mut(id) {
+            *row = ReservationRow { state, holds: beside };
+        }
         true
     }
 
-    fn book(
-        &mut self,
-        applied: &AppliedLimit,
-        subject: Subject,
-        at: Timestamp,
-        seen: Amount,
-        allowance: Amount,
-        now: Timestamp,
-    ) -> bool {
-        let key = key(&applied.limit, subject);
+    fn worst(&mut self, id: &str, now: Timestamp) -> bool {
+        let Some(row) = self.not_settled(id) else { return false };
+        self.each_held(&row, |ledger, held| {
+            let amount = Amount::from_micros(held.amount);
+            ledger.settle(amount, amount, now);
+        });
+        self.end(id, now);
+        true
+    }
+
+    fn release(&mut self, id: &str, now: Timestamp) -> bool {
+        let priced = self.reservations.get(id).filter(|row| row.state == ReservationState::Priced);
+        let Some(row) = priced.cloned() else { return false };
+        self.each_held(&row, |ledger, held| {
+            ledger.roll(now);
+            ledger.release(Amount::from_micros(held.amount));
+        });
+        self.end(id, now);
+        true
+    }
+
+    fn not_settled(&self, id: &str) -> Option<ReservationRow> {
+        let row = self.reservations.get(id)?;
+        (!row.state.is_end() && row.state != ReservationState::Priced).then(|| row.clone())
+    }
+
+    fn end(&mut self, id: &str, now: Timestamp) {
+        if let Some(row) = self.reservations.get_mut(id) {
+            row.state = ReservationState::Settled;
+        }
+        self.update(id, ReservationState::Settled, None, None, now);
+    }
+
+    fn book(&mut self, booking: &Booking, now: Timestamp) -> bool {
+        let Booking { limit: applied, subject, at, seen, allowance, epoch } = booking;
+        // What was read before the memory was lost says nothing of what was lost.
+        if *epoch != self.epoch {
+            return false;
+        }
+        let key = key(&applied.limit, *subject);
         let Some(ledger) = self.ledgers.get_mut(&key) else { return false };
         ledger.follow(&applied.limit, now);
         let is_first_of_epoch = ledger.read_back.as_deref() != Some(&*self.epoch);
-        let lost = if is_first_of_epoch && !self.is_first_epoch { allowance } else { Amount::ZERO };
-        ledger.book(at, seen.saturating_add(lost), &self.epoch);
+        let lost = if is_first_of_epoch && !self.is_first_epoch { *allowance } else { Amount::ZERO };
+        ledger.book(*at, seen.saturating_add(lost), &self.epoch);
         self.changed.insert(key);
         true
     }
@@ -304,7 +370,7 @@ impl<'a> Batch<'a> {
     fn each_held(&mut self, row: &ReservationRow, mut act: impl FnMut(&mut Ledger, &HeldRow)) {
         for held in &row.holds {
             let key = (held.limit.clone(), held.subject.clone());
-            // A limit that is gone has no sums any more.
+            // What was idle for a year has no sums any more.
             if let Some(ledger) = self.ledgers.get_mut(&key) {
                 act(ledger, held);
                 self.changed.insert(key);
@@ -327,6 +393,8 @@ impl<'a> Batch<'a> {
             resource: resource.map(|sid| sid.to_string()).or(before),
             price: price.map(Amount::micros),
             ended_at: state.is_end().then(|| now.as_microsecond()),
+            holds: None,
+            deadline: None,
         };
         self.updates.insert(id.to_owned(), row);
     }
@@ -361,8 +429,10 @@ impl Op {
     /// The reservation that it is about, which must be there already.
     fn reservation(&self) -> Option<&str> {
         match self {
-            Self::Sent { id, .. } | Self::Settle { id, .. } => Some(id),
-            Self::Admit { .. } | Self::Book { .. } => None,
+            Self::Sent { id, .. } | Self::Settle { id, .. } | Self::Worst { id } | Self::Release { id } => {
+                Some(id)
+            }
+            Self::Admit { .. } | Self::Book(_) => None,
         }
     }
 
@@ -373,7 +443,7 @@ impl Op {
             _ => &[],
         };
         let booked = match self {
-            Self::Book { limit, subject, .. } => Some((&limit.limit, *subject)),
+            Self::Book(booking) => Some((&booking.limit.limit, booking.subject)),
             _ => None,
         };
         held.iter().map(|hold| (&hold.limit.limit, hold.subject)).chain(booked)
@@ -386,6 +456,8 @@ fn insert_row<'a>(id: &'a str, new: &'a NewReservation, now: Timestamp) -> Inser
         subject: hold.subject.to_string(),
         amount: hold.amount.micros(),
         measure: hold.limit.limit.measure,
+        told: hold.told.micros(),
+        in_usage_records: needs_read_back(&hold.limit.limit),
     });
     let deadline = now.saturating_add(new.patience).unwrap_or(Timestamp::MAX);
     InsertRow {

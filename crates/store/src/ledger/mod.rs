@@ -131,13 +131,34 @@ pub enum Sent {
     InDoubt,
 }
 
-/// What a request cost in the end.
+/// What a message or a call cost in the end, as Twilio's lists tell it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spent {
-    /// Its true price.
+    /// Its true price, without what is billed beside it.
     pub price: Amount,
     /// Its true usage, in the unit that its category has; what was set aside where nobody knows.
     pub usage: Option<Amount>,
+}
+
+/// How long what is billed beside a message is set aside after its price is known: usage records have it by then.
+const BESIDE: SignedDuration = SignedDuration::from_hours(2);
+
+/// What Twilio counts, to be booked.
+#[derive(Debug, Clone)]
+pub struct Booking {
+    /// Of which limit.
+    pub limit: Arc<AppliedLimit>,
+    /// On whom.
+    pub subject: Subject,
+    /// A moment of the window.
+    pub at: Timestamp,
+    /// How much.
+    pub seen: Amount,
+    /// Added where this is the first figure of an epoch that is not the first: what may have been on its way when the memory
+    /// was lost.
+    pub allowance: Amount,
+    /// The epoch that held before Twilio was asked.
+    pub epoch: String,
 }
 
 /// A reservation that has not ended.
@@ -174,12 +195,14 @@ pub enum ReservationState {
     InDoubt,
     /// Nothing was made.
     Void,
+    /// The price of the message or call is settled; what is billed beside it is set aside until usage records tell it.
+    Priced,
     /// Its price is known.
     Settled,
 }
 
 impl ReservationState {
-    const ALL: [Self; 5] = [Self::Open, Self::Sent, Self::InDoubt, Self::Void, Self::Settled];
+    const ALL: [Self; 6] = [Self::Open, Self::Sent, Self::InDoubt, Self::Void, Self::Priced, Self::Settled];
 
     /// As it is written.
     pub const fn word(self) -> &'static str {
@@ -188,6 +211,7 @@ impl ReservationState {
             Self::Sent => "sent",
             Self::InDoubt => "in-doubt",
             Self::Void => "void",
+            Self::Priced => "priced",
             Self::Settled => "settled",
         }
     }
@@ -245,7 +269,9 @@ impl Store {
         self.ledger.carry_out(Op::Sent { id: reservation.id, sent }, now).await.map(|_| ())
     }
 
-    /// Puts the true price in the place of what was set aside. Whether it was still open: settling it again changes nothing.
+    /// Puts the true price in the place of what was set aside for the message or call itself. What is billed beside it stays
+    /// set aside for two hours under limits of what usage records tell, which have it by then, and is spent at its worst
+    /// under others. Whether it was still open: settling it again changes nothing.
     pub async fn settle(&self, id: &str, spent: Spent, resource: Option<Sid>, now: Now) -> Result<bool> {
         let op = Op::Settle { id: id.to_owned(), spent, resource };
         Ok(matches!(self.ledger.carry_out(op, now).await?, Did::Noted(true)))
@@ -255,15 +281,29 @@ impl Store {
     /// from being settled.
     pub async fn settle_each(&self, settled: Vec<(String, Spent, Option<Sid>)>, now: Now) -> Result<usize> {
         let ops = settled.into_iter().map(|(id, spent, resource)| Op::Settle { id, spent, resource });
+        self.change_each(ops.collect(), now).await
+    }
+
+    async fn change_each(&self, ops: Vec<Op>, now: Now) -> Result<usize> {
         let mut changed = 0;
         let mut failed = None;
-        for outcome in self.ledger.carry_out_each(ops.collect(), now).await {
+        for outcome in self.ledger.carry_out_each(ops, now).await {
             match outcome {
                 Ok(did) => changed += usize::from(matches!(did, Did::Noted(true))),
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
         failed.map_or(Ok(changed), Err)
+    }
+
+    /// Takes the worst for the truth: of what Twilio tells no price. How many were still open.
+    pub async fn settle_at_worst(&self, ids: Vec<String>, now: Now) -> Result<usize> {
+        self.change_each(ids.into_iter().map(|id| Op::Worst { id }).collect(), now).await
+    }
+
+    /// Gives back what was set aside beside settled prices, whose time is over. How many there were.
+    pub async fn release_beside(&self, ids: Vec<String>, now: Now) -> Result<usize> {
+        self.change_each(ids.into_iter().map(|id| Op::Release { id }).collect(), now).await
     }
 
     /// Ends a reservation of which it is certain that nothing was made. Whether it was still open.
@@ -284,18 +324,16 @@ impl Store {
         Ok(matches!(self.ledger.carry_out(op, now).await?, Did::Noted(true)))
     }
 
-    /// Takes note of what Twilio counts in the window that `at` is in. `allowance` is added where this is the first figure of
-    /// a new epoch: what may have been on its way when the memory was lost.
-    pub async fn book_usage(
-        &self,
-        limit: Arc<AppliedLimit>,
-        subject: Subject,
-        at: Timestamp,
-        seen: Amount,
-        allowance: Amount,
-        now: Now,
-    ) -> Result<()> {
-        self.ledger.carry_out(Op::Book { limit, subject, at, seen, allowance }, now).await.map(|_| ())
+    /// Takes note of what Twilio counts. Whether it was taken: a figure of another epoch than the store's is not.
+    pub async fn book_usage(&self, booked: Booking, now: Now) -> Result<bool> {
+        Ok(matches!(self.ledger.carry_out(Op::Book(booked), now).await?, Did::Noted(true)))
+    }
+
+    /// The id of the epoch that holds now, as it was last noticed. Ask it before a figure is read from Twilio that is then
+    /// [booked](Self::book_usage).
+    pub async fn epoch_id(&self) -> Result<String> {
+        let row = self.find("SELECT value FROM meta WHERE name = 'epoch-id'", values![]).await?;
+        row.ok_or_else(|| crate::Error::corrupt("meta, row epoch-id", "it is missing"))?.text("value")
     }
 
     /// Reservations that have not ended, the oldest first; of one account, if one is given.
@@ -308,6 +346,20 @@ impl Store {
                       ORDER BY admitted_at, id LIMIT $2";
         let account = account.map(|sid| sid.to_string()).unwrap_or_default();
         self.fetch(select, values![account, limit]).await?.iter().map(rows::open_reservation).collect()
+    }
+
+    /// Reservations of an account of which something is to be found out: not those whose price is settled and whose time
+    /// is not over. What Twilio has surely made comes first, so that a day of doubts keeps no price from being read.
+    pub async fn unsettled_reservations(
+        &self,
+        account: Sid,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<OpenReservation>> {
+        let select = "SELECT * FROM reservations WHERE ended_at IS NULL AND account = $1 \
+                      AND (state <> 'priced' OR deadline <= $2) \
+                      ORDER BY CASE state WHEN 'in-doubt' THEN 1 ELSE 0 END, admitted_at, id LIMIT $3";
+        self.fetch(select, values![account, now, limit]).await?.iter().map(rows::open_reservation).collect()
     }
 
     /// Accounts that have reservations which have not ended.
@@ -330,6 +382,12 @@ impl Store {
         let asked: Vec<String> = resources.iter().map(Sid::to_string).collect();
         let rows = self.fetch(select, values![serde_json::json!(asked).to_string()]).await?;
         rows.iter().map(|row| row.sid("resource")).collect()
+    }
+
+    /// The sums of one limit, by subject.
+    pub async fn ledger_of(&self, limit: &str) -> Result<Vec<LedgerRow>> {
+        let select = "SELECT * FROM ledger WHERE limit_name = $1 ORDER BY subject";
+        self.fetch(select, values![limit]).await?.iter().map(rows::ledger).collect()
     }
 
     /// All sums, by limit and subject.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::Now;
 use super::batch::{self, Did, Op};
+use super::{Now, Sent};
 use crate::Result;
 use crate::error::Error;
 use crate::write::{Writer, WriterLine};
@@ -70,18 +70,39 @@ impl Queue {
 
 async fn work(writer: WriterLine, mut waiting: mpsc::Receiver<Waiting>) {
     let mut taken = Vec::with_capacity(BATCH);
-    while waiting.recv_many(&mut taken, BATCH).await > 0 {
-        let (mut ops, mut replies) = (Vec::with_capacity(taken.len()), Vec::with_capacity(taken.len()));
-        for Waiting { op, now, reply } in taken.drain(..) {
+    // Admissions that nobody heard of: nothing can have been sent, so what was set aside comes back.
+    let mut unheard: Vec<(Op, Now)> = Vec::new();
+    while !unheard.is_empty() || waiting.recv_many(&mut taken, BATCH).await > 0 {
+        let mut ops = std::mem::take(&mut unheard);
+        let mut replies: Vec<Option<oneshot::Sender<Result<Did>>>> = ops.iter().map(|_| None).collect();
+        // Who asked for money and waits no longer shall get none; what else was asked for is carried out.
+        for Waiting { op, now, reply } in
+            taken.drain(..).filter(|it| !(matches!(it.op, Op::Admit { .. }) && it.reply.is_closed()))
+        {
             ops.push((op, now));
-            replies.push(reply);
+            replies.push(Some(reply));
         }
+        if ops.is_empty() {
+            continue;
+        }
+        let ops = Arc::new(ops);
         let outcome =
-            writer.write(Arc::new(ops), |ops, transaction| Box::pin(batch::run(ops, transaction))).await;
+            writer.write(Arc::clone(&ops), |ops, transaction| Box::pin(batch::run(ops, transaction))).await;
         match outcome {
-            // Where nobody waits any more, it was carried out all the same.
-            Ok(all) => replies.into_iter().zip(all).for_each(|(reply, did)| drop(reply.send(Ok(did)))),
-            Err(error) => replies.into_iter().for_each(|reply| drop(reply.send(Err(error.clone())))),
+            Ok(all) => {
+                for (((op, now), reply), did) in ops.iter().zip(replies).zip(all) {
+                    let is_heard = reply.is_none_or(|reply| reply.send(Ok(did)).is_ok());
+                    if let (false, Op::Admit { id, .. }) = (is_heard, op) {
+                        unheard.push((Op::Sent { id: id.clone(), sent: Sent::Nothing }, *now));
+                    }
+                }
+            }
+            Err(error) => {
+                for reply in replies.into_iter().flatten() {
+                    // Where nobody waits any more, there is nobody to tell.
+                    drop(reply.send(Err(error.clone())));
+                }
+            }
         }
     }
 }

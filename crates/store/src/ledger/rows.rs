@@ -25,6 +25,12 @@ pub(super) struct HeldRow {
     pub(super) amount: i64,
     #[serde(rename = "m")]
     pub(super) measure: Measure,
+    /// The part of the amount whose truth Twilio's lists tell.
+    #[serde(rename = "t")]
+    pub(super) told: i64,
+    /// Whether Twilio counts what the limit counts, so that its usage records tell the rest.
+    #[serde(rename = "u")]
+    pub(super) in_usage_records: bool,
 }
 
 /// A reservation as a batch works on it.
@@ -53,6 +59,7 @@ pub(super) fn ledger(row: &Row) -> Result<LedgerRow> {
     let mut ledger: Ledger = row.json("sums")?;
     // The column is what a program without this code can add up.
     ledger.reserved = Amount::from_micros(row.int("reserved")?);
+    ledger.read_back = row.maybe_text("read_back")?;
     Ok(LedgerRow {
         limit: row.text("limit_name")?,
         subject: row.text("subject")?,
@@ -121,10 +128,11 @@ pub(super) async fn write(
     ledger: &Ledger,
     now: Timestamp,
 ) -> Result<()> {
-    let update =
-        "UPDATE ledger SET sums = $3, reserved = $4, changed_at = $5 WHERE limit_name = $1 AND subject = $2";
-    let sums = json!(ledger).to_string();
-    transaction.execute(update, values![limit, subject, sums, ledger.reserved.micros(), now]).await?;
+    let update = "UPDATE ledger SET sums = $3, reserved = $4, read_back = $5, changed_at = $6 \
+                  WHERE limit_name = $1 AND subject = $2";
+    let (sums, reserved) = (json!(ledger).to_string(), ledger.reserved.micros());
+    let bound = values![limit, subject, sums, reserved, ledger.read_back.clone(), now];
+    transaction.execute(update, bound).await?;
     Ok(())
 }
 
@@ -175,6 +183,9 @@ pub(super) struct UpdateRow {
     pub(super) resource: Option<String>,
     pub(super) price: Option<i64>,
     pub(super) ended_at: Option<i64>,
+    /// Where it holds something else from now on.
+    pub(super) holds: Option<String>,
+    pub(super) deadline: Option<i64>,
 }
 
 /// Changes many rows by one statement.
@@ -184,12 +195,15 @@ pub(super) async fn update(transaction: &mut Transaction, rows: &[UpdateRow]) ->
     }
     let update = if transaction.is_sqlite() {
         "UPDATE reservations SET state = r.value ->> 'state', \
-         resource = coalesce(r.value ->> 'resource', resource), price = r.value ->> 'price', \
-         ended_at = r.value ->> 'ended_at' FROM json_each($1) AS r WHERE reservations.id = r.value ->> 'id'"
+         resource = coalesce(r.value ->> 'resource', resource), price = coalesce(r.value ->> 'price', price), \
+         ended_at = r.value ->> 'ended_at', holds = coalesce(r.value ->> 'holds', holds), \
+         deadline = coalesce(r.value ->> 'deadline', deadline) FROM json_each($1) AS r WHERE reservations.id = r.value ->> 'id'"
     } else {
         "UPDATE reservations SET state = r.state, resource = coalesce(r.resource, reservations.resource), \
-         price = r.price, ended_at = r.ended_at FROM jsonb_to_recordset($1::jsonb) AS r(id text, state text, \
-         resource text, price bigint, ended_at bigint) WHERE reservations.id = r.id"
+         price = coalesce(r.price, reservations.price), ended_at = r.ended_at, \
+         holds = coalesce(r.holds, reservations.holds), deadline = coalesce(r.deadline, reservations.deadline) \
+         FROM jsonb_to_recordset($1::jsonb) AS r(id text, state text, resource text, price bigint, \
+         ended_at bigint, holds text, deadline bigint) WHERE reservations.id = r.id"
     };
     transaction.execute(update, values![json!(rows).to_string()]).await?;
     Ok(())
@@ -216,16 +230,22 @@ pub fn limits_fingerprint(mut limits: Vec<(String, String)>) -> String {
 
 /// Where the sums are not what the open reservations add up to.
 pub(super) async fn check(transaction: &mut Transaction) -> Result<Vec<LedgerError>> {
+    // One statement, so that both are of one moment.
+    let select = "SELECT limit_name, subject, reserved, CAST(NULL AS TEXT) AS holds FROM ledger UNION ALL \
+                  SELECT '', '', 0, holds FROM reservations WHERE ended_at IS NULL";
+    let rows = transaction.fetch(select, values![]).await?;
     let mut open = BTreeMap::<(String, String), i64>::new();
-    let rows = transaction.fetch("SELECT holds FROM reservations WHERE ended_at IS NULL", values![]).await?;
     for row in &rows {
+        if row.maybe_text("holds")?.is_none() {
+            continue;
+        }
         for held in row.json::<Vec<HeldRow>>("holds")? {
             let sum = open.entry((held.limit, held.subject)).or_default();
             *sum = sum.saturating_add(held.amount);
         }
     }
     let mut errors = Vec::new();
-    for row in transaction.fetch("SELECT limit_name, subject, reserved FROM ledger", values![]).await? {
+    for row in rows.iter().filter(|row| row.maybe_text("holds").is_ok_and(|holds| holds.is_none())) {
         let (limit, subject) = (row.text("limit_name")?, row.text("subject")?);
         let (reserved, open) =
             (row.int("reserved")?, open.remove(&(limit.clone(), subject.clone())).unwrap_or_default());
@@ -234,7 +254,8 @@ pub(super) async fn check(transaction: &mut Transaction) -> Result<Vec<LedgerErr
             errors.push(LedgerError { limit, subject, reserved, open });
         }
     }
-    errors.extend(open.into_iter().map(|((limit, subject), open)| LedgerError {
+    let open = open.into_iter().filter(|(_, open)| *open != 0);
+    errors.extend(open.map(|((limit, subject), open)| LedgerError {
         limit,
         subject,
         reserved: Amount::ZERO,

@@ -7,8 +7,8 @@ use ringfence_breaker::{
 };
 use ringfence_model::{Amount, Sid};
 use ringfence_store::{
-    Admission, BreakerChange, Forget, NewCredential, NewLimit, NewReservation, NotAdmitted, Now, Reservation,
-    ReservationState, Sent, Spent, Step, Store,
+    Admission, Booking, BreakerChange, Forget, NewCredential, NewLimit, NewReservation, NotAdmitted, Now,
+    Reservation, ReservationState, Sent, Spent, Step, Store,
 };
 use serde_json::json;
 
@@ -24,6 +24,12 @@ on_both! {
     what_was_not_made_comes_back_and_what_is_in_doubt_does_not,
     a_reservation_is_settled_once_by_its_true_price,
     a_price_above_the_worst_counts_in_full,
+    what_is_billed_beside_a_message_stays_set_aside_until_usage_records_have_it,
+    of_what_twilio_does_not_count_what_is_billed_beside_is_spent_at_its_worst,
+    the_worst_is_taken_for_the_truth_where_twilio_tells_none,
+    a_figure_that_was_read_before_the_memory_was_lost_is_not_taken,
+    a_limit_that_was_changed_or_taken_away_for_a_while_waits_for_twilios_figure,
+    an_admission_that_nobody_waits_for_takes_nothing,
     many_are_settled_at_once_and_what_was_settled_before_changes_nothing,
     of_each_limit_that_is_spent_which_it_counts,
     a_request_that_does_not_fit_is_told_once_and_again_after_a_reset,
@@ -98,10 +104,20 @@ impl Money {
 
     async fn read_back(&self, seen: i64) {
         for limit in &self.limits {
-            let (at, now) = (after(1), Now::At(after(1)));
-            let (limit, seen) = (Arc::clone(limit), dollars(seen));
-            self.store().book_usage(limit, subject(), at, seen, Amount::ZERO, now).await.unwrap();
+            assert!(self.book(limit, seen, 0, after(1)).await);
         }
+    }
+
+    async fn book(&self, limit: &Arc<AppliedLimit>, seen: i64, allowance: i64, at: Timestamp) -> bool {
+        let booking = Booking {
+            limit: Arc::clone(limit),
+            subject: subject(),
+            at,
+            seen: dollars(seen),
+            allowance: dollars(allowance),
+            epoch: self.store().epoch_id().await.unwrap(),
+        };
+        self.store().book_usage(booking, Now::At(at)).await.unwrap()
     }
 
     fn request(&self, units: i64) -> NewReservation {
@@ -109,6 +125,7 @@ impl Money {
             limit: Arc::clone(limit),
             subject: subject(),
             amount: if limit.limit.category == "calls" { Amount::ZERO } else { dollars(units) },
+            told: if limit.limit.category == "calls" { Amount::ZERO } else { dollars(units) },
         };
         NewReservation {
             credential: self.credential,
@@ -200,12 +217,7 @@ async fn before_twilios_figure_was_read_nothing_is_admitted_and_in_a_new_epoch_n
     assert_eq!(why(&money.admit(1).await), Some(Why::NotReadBack));
     // The first figure of a new epoch has the allowance on top, later ones have not.
     for (seen, room) in [(20, 20), (25, 20)] {
-        let limit = Arc::clone(&money.limits[0]);
-        money
-            .store()
-            .book_usage(limit, subject(), after(3), dollars(seen), dollars(10), now())
-            .await
-            .unwrap();
+        assert!(money.book(&money.limits[0], seen, 10, after(3)).await);
         assert_eq!(why(&money.admit(room + 1).await), Some(Why::DoesNotFit), "after {seen}");
     }
     let _open = money.admitted(20).await;
@@ -303,6 +315,121 @@ async fn a_reservation_is_settled_once_by_its_true_price(world: World) {
     assert_eq!((money.reserved("daily").await, money.settled("daily").await), (Amount::ZERO, dollars(3)));
     let _last = money.admitted(47).await;
     assert_eq!(why(&money.admit(1).await), Some(Why::OpenOnly));
+}
+
+/// A request of which the lists tell so much of its worst.
+fn partly_told(money: &Money, units: i64, told: i64) -> NewReservation {
+    let mut request = money.request(units);
+    request.holds.iter_mut().for_each(|hold| hold.told = dollars(told));
+    request
+}
+
+async fn admitted(money: &Money, request: NewReservation) -> Reservation {
+    match money.store().admit(request, now()).await.unwrap() {
+        Admission::Admitted(reservation) => reservation,
+        Admission::Refused(why) => panic!("{why:?}"),
+    }
+}
+
+async fn what_is_billed_beside_a_message_stays_set_aside_until_usage_records_have_it(world: World) {
+    let money = Money::with(world, vec![limit("daily", 50)]).await;
+    let store = money.store();
+    let reservation = admitted(&money, partly_told(&money, 10, 8)).await;
+    let id = reservation.id().to_owned();
+    assert!(store.settle(&id, spent(7), None, now()).await.unwrap());
+    assert_eq!((money.settled("daily").await, money.reserved("daily").await), (dollars(7), dollars(2)));
+    assert_eq!(store.check_ledger().await.unwrap(), []);
+    assert!(!store.settle(&id, spent(7), None, now()).await.unwrap());
+    assert!(!store.void(&id, now()).await.unwrap());
+    assert_eq!(store.unsettled_reservations(account(), after(20), 9).await.unwrap(), []);
+    // Two hours later its time is over.
+    let due = store.unsettled_reservations(account(), after(7_300), 9).await.unwrap();
+    assert_eq!((due.len(), due[0].state), (1, ReservationState::Priced));
+    assert_eq!(store.release_beside(vec![id.clone()], now()).await.unwrap(), 1);
+    assert_eq!(store.release_beside(vec![id], now()).await.unwrap(), 0);
+    assert_eq!((money.settled("daily").await, money.reserved("daily").await), (dollars(7), Amount::ZERO));
+    assert_eq!(store.open_reservations(None, 9).await.unwrap(), []);
+}
+
+async fn of_what_twilio_does_not_count_what_is_billed_beside_is_spent_at_its_worst(world: World) {
+    let money = Money::with(world, vec![Limit { window: Window::Hour, ..limit("hourly", 50) }]).await;
+    let reservation = admitted(&money, partly_told(&money, 10, 8)).await;
+    assert!(money.store().settle(reservation.id(), spent(7), None, now()).await.unwrap());
+    assert_eq!((money.settled("hourly").await, money.reserved("hourly").await), (dollars(9), Amount::ZERO));
+    // A limit of what is billed beside alone is not charged the message.
+    let reservation = admitted(&money, partly_told(&money, 1, 0)).await;
+    assert!(money.store().settle(reservation.id(), spent(7), None, now()).await.unwrap());
+    assert_eq!(money.settled("hourly").await, dollars(10));
+}
+
+async fn the_worst_is_taken_for_the_truth_where_twilio_tells_none(world: World) {
+    let money = Money::with(world, vec![limit("daily", 50)]).await;
+    let reservation = admitted(&money, partly_told(&money, 10, 8)).await;
+    let id = reservation.id().to_owned();
+    assert_eq!(money.store().settle_at_worst(vec![id.clone()], now()).await.unwrap(), 1);
+    assert_eq!(money.store().settle_at_worst(vec![id], now()).await.unwrap(), 0);
+    assert_eq!((money.settled("daily").await, money.reserved("daily").await), (dollars(10), Amount::ZERO));
+}
+
+async fn a_figure_that_was_read_before_the_memory_was_lost_is_not_taken(world: World) {
+    let money = Money::with(world, vec![limit("daily", 50)]).await;
+    let booking = Booking {
+        limit: Arc::clone(&money.limits[0]),
+        subject: subject(),
+        at: after(3),
+        seen: dollars(10),
+        allowance: Amount::ZERO,
+        epoch: money.store().epoch_id().await.unwrap(),
+    };
+    money.store().new_epoch(&operator(), "a dump was restored", after(2)).await.unwrap();
+    assert!(!money.store().book_usage(booking, Now::At(after(3))).await.unwrap());
+    assert_eq!(why(&money.admit(1).await), Some(Why::NotReadBack));
+}
+
+async fn a_limit_that_was_changed_or_taken_away_for_a_while_waits_for_twilios_figure(world: World) {
+    let mut money = Money::with(world, vec![limit("daily", 50)]).await;
+    let _open = money.admitted(1).await;
+    let apply = |hash: &str| NewLimit {
+        name: "daily".to_owned(),
+        definition: json!(money.limits[0].limit),
+        hash: hash.to_owned(),
+        since: start(),
+    };
+    for applied in [vec![apply("another")], vec![], vec![apply("back")]] {
+        let is_there = !applied.is_empty();
+        money.world.store.apply_limits(&operator(), applied, start()).await.unwrap();
+        let limits = money.world.store.limits_fingerprint().await.unwrap().into();
+        let request = NewReservation { limits, ..money.request(1) };
+        if is_there {
+            assert_eq!(why(&money.store().admit(request, now()).await.unwrap()), Some(Why::NotReadBack));
+        }
+    }
+    money.fingerprint = money.world.store.limits_fingerprint().await.unwrap().into();
+    money.read_back(0).await;
+    let _open = money.admitted(1).await;
+}
+
+async fn an_admission_that_nobody_waits_for_takes_nothing(world: World) {
+    let money = Money::with(world, vec![limit("daily", 50)]).await;
+    for _ in 0..20 {
+        let mut given_up = Box::pin(money.store().admit(money.request(50), now()));
+        std::future::poll_fn(|context| {
+            assert!(given_up.as_mut().poll(context).is_pending());
+            std::task::Poll::Ready(())
+        })
+        .await;
+    }
+    // It may be seen for one batch, and is gone with the next.
+    let mut tries = 0;
+    let _open = loop {
+        match money.admit(50).await {
+            Admission::Admitted(reservation) => break reservation,
+            refused @ Admission::Refused(_) => assert!(tries < 50, "{refused:?}"),
+        }
+        tries += 1;
+    };
+    assert_eq!(money.reserved("daily").await, dollars(50));
+    assert_eq!(money.store().check_ledger().await.unwrap(), []);
 }
 
 async fn many_are_settled_at_once_and_what_was_settled_before_changes_nothing(world: World) {

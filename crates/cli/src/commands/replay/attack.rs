@@ -17,17 +17,18 @@ pub(super) struct Sent {
     pub(super) at_ms: u64,
     pub(super) to: PhoneNumber,
     pub(super) is_honest: bool,
-    /// What it costs.
+    /// What it costs, all in all.
     pub(super) price: Amount,
-    /// When that is known: some seconds later for a message, at the end of a call.
-    pub(super) known_after_ms: u64,
+    /// What of it Twilio's lists tell: carrier fees are beside it.
+    pub(super) told: Amount,
+    /// When it is over: at once for a message, at the end of a call.
+    pub(super) over_after_ms: u64,
 }
 
-/// Honest traffic: a message to the United States so often, at its list price.
+/// Honest traffic: a message to the United States so often, at its list price, and with a carrier's fee.
 const HONEST_EVERY_MS: u64 = 20_000;
-const HONEST_PRICE: Amount = Amount::from_micros(8_300);
-/// After so long a message has its price.
-const MESSAGE_PRICED_AFTER_MS: u64 = 5_000;
+const HONEST_TOLD: Amount = Amount::from_micros(8_300);
+const HONEST_PRICE: Amount = Amount::from_micros(11_300);
 
 impl Attack {
     /// The requests of an incident. The numbers are made up, the same each time.
@@ -39,8 +40,8 @@ impl Attack {
             .map(|number| {
                 // Where more than one place is named, one comes after the other, as it was told.
                 let part = usize::try_from(number * each_prefix as u64 / count).unwrap_or(0);
-                let (price, known_after_ms) = match replay.channel {
-                    Channel::Sms => (replay.price_each.unwrap_or_default(), MESSAGE_PRICED_AFTER_MS),
+                let (price, over_after_ms) = match replay.channel {
+                    Channel::Sms => (replay.price_each.unwrap_or_default(), 0),
                     Channel::Call => {
                         let is_answered = number * u64::from(replay.answered) / count
                             != (number + 1) * u64::from(replay.answered) / count;
@@ -59,7 +60,8 @@ impl Attack {
                     to: made_up(&replay.to_prefixes[part.min(each_prefix - 1)].to_string(), number),
                     is_honest: false,
                     price,
-                    known_after_ms,
+                    told: price,
+                    over_after_ms,
                 }
             })
             .collect();
@@ -68,7 +70,8 @@ impl Attack {
             to: made_up("+1415", number),
             is_honest: true,
             price: HONEST_PRICE,
-            known_after_ms: MESSAGE_PRICED_AFTER_MS,
+            told: HONEST_TOLD,
+            over_after_ms: 0,
         }));
         requests.sort_by_key(|request| (request.at_ms, !request.is_honest));
         Self { requests }

@@ -13,8 +13,8 @@ use ringfence_breaker::{
 };
 use ringfence_model::{Actor, Amount, Sid};
 use ringfence_store::{
-    Admission, Keys, Location, MasterKey, NewCredential, NewLimit, NewReservation, Now, Sent as SentOff,
-    Spent, Store,
+    Admission, Booking, Keys, Location, MasterKey, NewCredential, NewLimit, NewReservation, Now,
+    Sent as SentOff, Spent, Store,
 };
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -141,12 +141,7 @@ fn trigger(incident: &Incident, attack: &Attack, lag_ms: u64) -> Outcome {
         }
         outcome.sends(request);
         // A message is counted when it is sent, a call when it ends; both are seen after the lag.
-        let counted_after = if incident.replay.channel == Channel::Call && !request.is_honest {
-            request.known_after_ms
-        } else {
-            0
-        };
-        later.push(Reverse((request.at_ms + counted_after + lag_ms, request.price.micros())));
+        later.push(Reverse((request.at_ms + request.over_after_ms + lag_ms, request.price.micros())));
     }
     outcome
 }
@@ -160,10 +155,18 @@ fn check_then_record(incident: &Incident, attack: &Attack) -> Outcome {
             continue;
         }
         outcome.sends(request);
-        later.push(Reverse((request.at_ms + request.known_after_ms, request.price.micros())));
+        let known_at = request.at_ms + request.over_after_ms + RECORDED_AFTER_MS;
+        later.push(Reverse((known_at, request.price.micros())));
     }
     outcome
 }
+
+/// After so long a program knows the price of what it sent: that is quick.
+const RECORDED_AFTER_MS: u64 = 5_000;
+/// After so long the egress has settled it: Twilio's list has the price within minutes, and is looked at every ten seconds.
+const SETTLED_AFTER_MS: u64 = 120_000;
+/// What is asked for at once is asked for within so long.
+const WAVE_MS: u64 = 1_000;
 
 /// Requests that are asked for at once: they share a commit, as they do where an application sends many.
 const AT_ONCE: usize = 64;
@@ -175,13 +178,25 @@ async fn ringfence(incident: &Incident, attack: &Attack, bursts: bool) -> Result
     play(incident, attack, bursts, folder.path()).await.map_err(|error| failed(&error))
 }
 
+/// Why a replay says nothing.
+#[derive(Debug, thiserror::Error)]
+enum NotPlayed {
+    /// Its store has failed.
+    #[error(transparent)]
+    Store(#[from] ringfence_store::Error),
+    /// Its sums are wrong.
+    #[error("the sums of {limit} are wrong: {what}")]
+    Ledger { limit: String, what: String },
+}
+
 async fn play(
     incident: &Incident,
     attack: &Attack,
     bursts: bool,
     folder: &std::path::Path,
-) -> Result<Outcome, ringfence_store::Error> {
-    let start = Timestamp::from_second(1_768_435_200).unwrap_or(Timestamp::UNIX_EPOCH);
+) -> Result<Outcome, NotPlayed> {
+    // Shortly before a full hour, so that short windows begin anew within the attack.
+    let start = Timestamp::from_second(1_768_474_710).unwrap_or(Timestamp::UNIX_EPOCH);
     let keys = Keys::Given { current: MasterKey::from_bytes([7; 32]), previous: Vec::new() };
     let store = Store::open(&Location::Sqlite(folder.join("replay.db")), &keys, start).await?;
     let store = Arc::new(store);
@@ -189,30 +204,37 @@ async fn play(
     let mut outcome = Outcome::default();
     // What is open, by when its price is known.
     let mut open: BinaryHeap<Reverse<(u64, String, i64)>> = BinaryHeap::new();
-    for wave in attack.requests.chunks(AT_ONCE) {
-        let Some(last) = wave.last() else { continue };
+    let mut rest = attack.requests.as_slice();
+    while let Some(first) = rest.first() {
+        // What is known by now is settled, and nothing that becomes known later than the first of a wave.
         let mut due = Vec::new();
         while let Some(Reverse((at, ..))) = open.peek()
-            && *at <= last.at_ms
+            && *at <= first.at_ms
         {
             due.extend(open.pop());
         }
         desk.settle(due).await?;
+        let is_in = |request: &&Sent| request.at_ms < first.at_ms + WAVE_MS;
+        let (wave, later) = rest.split_at(rest.iter().take(AT_ONCE).take_while(is_in).count().max(1));
+        rest = later;
         for (request, admission) in desk.ask(wave).await? {
             match admission {
                 Admission::Admitted(reservation) => {
                     outcome.sends(request);
                     let id = reservation.id().to_owned();
                     store.sent(reservation, SentOff::Made(None), Now::At(desk.at(request.at_ms))).await?;
-                    open.push(Reverse((request.at_ms + request.known_after_ms, id, request.price.micros())));
+                    let settled_at = request.at_ms + request.over_after_ms + SETTLED_AFTER_MS;
+                    open.push(Reverse((settled_at, id, request.told.micros())));
                 }
                 Admission::Refused(_) => outcome.refuses(request),
             }
         }
     }
     desk.settle(open.into_vec()).await?;
-    let errors = store.check_ledger().await?;
-    debug_assert!(errors.is_empty(), "{errors:?}");
+    if let Some(wrong) = store.check_ledger().await?.first() {
+        let what = format!("{} is set aside, and {} is open", wrong.reserved, wrong.open);
+        return Err(NotPlayed::Ledger { limit: wrong.limit.clone(), what });
+    }
     drop(desk);
     if let Ok(store) = Arc::try_unwrap(store) {
         store.close().await;
@@ -269,9 +291,17 @@ impl Desk {
             book: book(incident),
             channel: incident.replay.channel,
         };
+        let epoch = desk.store.epoch_id().await?;
         for limit in desk.limits.iter().filter(|applied| !applied.limit.is_the_egress_alone()) {
-            let (limit, subject) = (Arc::clone(limit), Subject::Account(ACCOUNT));
-            desk.store.book_usage(limit, subject, start, Amount::ZERO, Amount::ZERO, Now::At(start)).await?;
+            let booking = Booking {
+                limit: Arc::clone(limit),
+                subject: Subject::Account(ACCOUNT),
+                at: start,
+                seen: Amount::ZERO,
+                allowance: Amount::ZERO,
+                epoch: epoch.clone(),
+            };
+            desk.store.book_usage(booking, Now::At(start)).await?;
         }
         Ok(desk)
     }
@@ -317,10 +347,11 @@ impl Desk {
     }
 
     async fn settle(&self, due: Vec<Reverse<(u64, String, i64)>>) -> Result<(), ringfence_store::Error> {
-        for Reverse((at, id, micros)) in due {
-            let spent = Spent { price: Amount::from_micros(micros), usage: None };
-            self.store.settle(&id, spent, None, Now::At(self.at(at))).await?;
-        }
+        // Those of one moment share a commit, as they do in the egress's own job.
+        let Some(last) = due.iter().map(|Reverse((at, ..))| *at).max() else { return Ok(()) };
+        let spent = |micros| Spent { price: Amount::from_micros(micros), usage: None };
+        let each = due.into_iter().map(|Reverse((_, id, micros))| (id, spent(micros), None));
+        self.store.settle_each(each.collect(), Now::At(self.at(last))).await?;
         Ok(())
     }
 
@@ -395,7 +426,6 @@ fn book(incident: &Incident) -> PriceBook {
     }
     destinations.push(price(Kind::Segment, Place::Everywhere, Amount::from_micros(8_300)));
     destinations.push(price(Kind::Minute, Place::Everywhere, Amount::from_micros(14_000)));
-    destinations.push(price(Kind::CarrierFee, Place::Everywhere, Amount::ZERO));
     let rules = Rules { overrides: Overrides { destinations, ..Overrides::default() }, ..Rules::default() };
     PriceBook::new(Prices::new("USD"), rules)
         .unwrap_or_else(|error| unreachable!("no price is negative: {error}"))

@@ -167,6 +167,27 @@ pub(crate) fn find(method: &Method, target: &Target<'_>) -> Found {
     if is_near || is_old { Found::OtherSpelling } else { Found::Unknown }
 }
 
+/// Operations whose documents say that they take JSON: host and path.
+const TAKE_JSON: [(&str, &str); 7] = [
+    ("lookups", "/v2/batch/query"),
+    ("lookups", "/v2/RateLimits/Fields/{}/Bucket/{}"),
+    ("lookups", "/v2/PhoneNumbers/{}/Overrides/{}"),
+    ("verify", "/v2/Services/{sid}/Passkeys/ApproveChallenge"),
+    ("verify", "/v2/Services/{sid}/Passkeys/Challenges"),
+    ("verify", "/v2/Services/{sid}/Passkeys/Factors"),
+    ("verify", "/v2/Services/{sid}/Passkeys/VerifyFactor"),
+];
+
+/// Whether a request may have a body of JSON: where the documents say so; and where nothing is known of a whole product,
+/// of which the operator has said that it passes.
+pub(crate) fn takes_json(operation: Option<Operation>, target: &Target<'_>) -> bool {
+    let product = target.host.product;
+    match operation {
+        Some(operation) => TAKE_JSON.contains(&(product, operation.path)),
+        None => rows().all(|row| row.product != product),
+    }
+}
+
 /// The account that a path names.
 pub(crate) fn account_segment<'a>(target: &Target<'a>) -> Option<&'a str> {
     if target.host.product != "api" {

@@ -145,6 +145,7 @@ struct Documented {
     method: Method,
     path: String,
     properties: BTreeSet<String>,
+    takes_json: bool,
 }
 
 fn documented() -> Vec<Documented> {
@@ -171,7 +172,8 @@ fn documented() -> Vec<Documented> {
                     }
                 }
                 let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
-                all.push(Documented { host: host.clone(), method, path: path.clone(), properties });
+                let takes_json = !operation["requestBody"]["content"]["application/json"].is_null();
+                all.push(Documented { host: host.clone(), method, path: path.clone(), properties, takes_json });
             }
         }
     }
@@ -223,7 +225,7 @@ fn whatever_answers_with_a_secret_is_refused_or_the_secret_is_removed() {
         !is_about && (words.iter().any(|word| name.ends_with(word)) || name.ends_with("token"))
     };
     let mut seen = 0;
-    for Documented { host, method, path, properties } in documented() {
+    for Documented { host, method, path, properties, .. } in documented() {
         for name in properties.iter().filter(|name| looks_secret(name)) {
             seen += 1;
             let class = class(&method, &host, &filled(&path));
@@ -231,4 +233,23 @@ fn whatever_answers_with_a_secret_is_refused_or_the_secret_is_removed() {
         }
     }
     assert!(seen >= 8, "the documents have such fields: {seen}");
+}
+
+#[test]
+fn json_is_for_the_operations_whose_documents_ask_for_it() {
+    let mut asked_for = 0;
+    for it in documented() {
+        let target = format!("/{}.twilio.com{}", it.host, filled(&it.path));
+        let target = Target::parse(&target, "egress", Way::BaseUrl).unwrap();
+        let Found::Known(operation) = find(&it.method, &target) else { panic!("{target:?}") };
+        asked_for += usize::from(it.takes_json);
+        let is_read = it.method == Method::GET || it.method == Method::DELETE;
+        assert!(is_read || takes_json(Some(operation), &target) == it.takes_json, "{} {target:?}", it.method);
+    }
+    assert_eq!(asked_for, 8);
+    let unknown = |target: &str| takes_json(None, &Target::parse(target, "egress", Way::BaseUrl).unwrap());
+    for product in ["api", "messaging", "voice", "verify"] {
+        assert!(!unknown(&format!("/{product}.twilio.com/v9/Anything")), "{product}");
+    }
+    assert!(unknown("/content.twilio.com/v1/Content"));
 }
