@@ -365,6 +365,7 @@ impl Desk {
                 from: None,
                 time_limit: None,
                 record: false,
+                conference_record: false,
                 machine_detection: false,
                 conference: false,
             };
