@@ -7,6 +7,7 @@
 //! with a mark are not in it, so that a house whose address somebody uses for that still works. Whoever has to wait is told
 //! so before anybody was looked for and before anything was hashed.
 
+use jiff::Timestamp;
 use ringfence_model::{Actor, Secret};
 use ringfence_second_factor::device::{Judgement, device_of};
 use ringfence_second_factor::failures::Rule;
