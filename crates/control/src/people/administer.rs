@@ -129,8 +129,9 @@ impl People {
         if demands.strength == Strength::PhishingResistant {
             self.relying_party()?;
         }
+        // The same is asked where it is disabled: of a short password the sign-in wants a factor all the same.
         let own = self.kinds(&session.person).await?;
-        if session.place == place && is_left_out(demands, &own) {
+        if session.place == place && demands.lasting_of(&own).is_none() {
             return Err(Refused::Invalid("you have no factor yourself that this would take: bind one first"));
         }
         let before = self.left_out(place).await?;
@@ -143,8 +144,8 @@ impl People {
         Ok(())
     }
 
-    /// Who has a role there and factors, but none that what is demanded there takes, saved codes aside, which run out: then
-    /// they are not let in without a code of an owner's.
+    /// Who has a role and a password there, but no factor that what is demanded there takes, saved codes aside, which run
+    /// out: then they are not let in without a code of an owner's.
     pub async fn left_out(&self, place: Where) -> Result<Vec<Person>> {
         let mut left_out = Vec::new();
         for person in self.store.persons().await? {
@@ -161,10 +162,10 @@ impl People {
     }
 }
 
-/// Whether somebody has factors, and none with which they can go on meeting these demands. What is disabled takes every
-/// factor.
+/// Whether somebody has nothing with which they can go on meeting these demands. What is disabled leaves out nobody whose
+/// password is long enough alone, and of a stored one nobody knows how long it is.
 fn is_left_out(demands: Demands, kinds: &[Kind]) -> bool {
-    !kinds.is_empty() && demands.policy != Policy::Disabled && demands.lasting_of(kinds).is_none()
+    demands.policy != Policy::Disabled && demands.lasting_of(kinds).is_none()
 }
 
 /// Whether mail could reach it: what is wrong beyond that shows when it does not.

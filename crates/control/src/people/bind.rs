@@ -149,7 +149,8 @@ impl People {
         let by = Actor::Person(session.person.id.clone());
         let codes = self.store.new_recovery_codes(&by, &session.person.id, self.now()).await?;
         if session.stage == Stage::Inside {
-            let what = "New recovery codes were made for your sign-in; those of before are worth nothing.";
+            let what = "New recovery codes were made for your sign-in; those of before are worth nothing, and a computer that \
+                        one of them made trusted is asked again.";
             self.tell_changed(&session.person, &self.instant("codes"), what).await?;
         }
         Ok(codes)

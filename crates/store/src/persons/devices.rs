@@ -38,6 +38,8 @@ pub struct Device {
     pub person: String,
     /// For which account.
     pub place: Where,
+    /// By which kind of factor it was trusted.
+    pub kind: Kind,
     /// From where it was last used.
     pub address: String,
     /// Which browser.
@@ -231,13 +233,10 @@ impl Store {
         let sql = "SELECT id, kind, created_at FROM devices WHERE person = $1 AND account = $2 AND ended_at IS NULL \
                    AND expires_at > $3 ORDER BY used_at DESC, id";
         let rows = self.fetch(sql, values![person, place.text(), now]).await?;
-        rows.iter()
-            .map(|row| {
-                let (device, kind, since) = (row.text("id")?, row.text("kind")?, row.time("created_at")?);
-                let unknown = || Error::corrupt("devices", format!("`{kind}` is no kind of factor"));
-                Ok(Trusted { device, kind: Kind::from_word(&kind).ok_or_else(unknown)?, since })
-            })
-            .collect()
+        let trusted = |row: &Row| {
+            Ok(Trusted { device: row.text("id")?, kind: read_kind(row)?, since: row.time("created_at")? })
+        };
+        rows.iter().map(trusted).collect()
     }
 
     /// The devices that a person has trusted, the last used first.
@@ -283,6 +282,17 @@ pub(super) async fn end_all(
     transaction.execute(update, values![person, now, why, device.unwrap_or_default()]).await
 }
 
+/// Those that one of the saved codes made trusted.
+pub(super) async fn end_all_by_codes(
+    transaction: &mut Transaction,
+    person: &str,
+    now: Timestamp,
+) -> Result<u64> {
+    let update = "UPDATE devices SET ended_at = $2, ended_why = 'the saved codes were taken away' \
+                  WHERE person = $1 AND kind = $3 AND ended_at IS NULL";
+    transaction.execute(update, values![person, now, Kind::RecoveryCode.word()]).await
+}
+
 pub(super) async fn end_all_of_account(
     transaction: &mut Transaction,
     place: Where,
@@ -316,6 +326,7 @@ fn read(keys: &Keyring, row: &Row) -> Result<Device> {
     Ok(Device {
         person: row.text("person")?,
         place: Where::from_text(&account).ok_or_else(unknown)?,
+        kind: read_kind(row)?,
         address: open("address")?,
         agent: open("agent")?,
         created_at: row.time("created_at")?,
@@ -323,6 +334,11 @@ fn read(keys: &Keyring, row: &Row) -> Result<Device> {
         expires_at: row.time("expires_at")?,
         id,
     })
+}
+
+fn read_kind(row: &Row) -> Result<Kind> {
+    let kind = row.text("kind")?;
+    Kind::from_word(&kind).ok_or_else(|| Error::corrupt("devices", format!("`{kind}` is no kind of factor")))
 }
 
 fn read_key(keys: &Keyring, row: &Row) -> Result<DeviceKey> {

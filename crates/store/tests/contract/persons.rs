@@ -490,18 +490,28 @@ async fn a_factor_that_is_taken_away_ends_the_trust_in_devices(world: World) {
     let (store, by) = (&world.store, operator());
     let maria = maria(store).await;
     let phone = FactorSecret::Phone(PhoneNumber::parse("+14155550100").unwrap());
-    for (secret, ends) in [
-        (phone, true),
-        (FactorSecret::Totp(Seed::new([3; 20])), true),
-        (FactorSecret::Passkey("a key".to_owned()), true),
-        // They are used up and made anew all the time.
-        (FactorSecret::RecoveryCodes, false),
+    let left = async || store.devices(&maria.id, start()).await.unwrap().len();
+    for (secret, stays) in [
+        (phone, 0),
+        (FactorSecret::Totp(Seed::new([3; 20])), 0),
+        (FactorSecret::Passkey("a key".to_owned()), 0),
+        // They are made anew all the time, so trust that rests on another factor stays.
+        (FactorSecret::RecoveryCodes, 1),
     ] {
         let kind = secret.kind();
         let factor = factor(store, &maria, secret).await;
-        store.trust_device(&by, device(&maria, account(1)), start()).await.unwrap();
+        for by_kind in [Kind::Totp, Kind::RecoveryCode] {
+            let new = NewDevice { kind: by_kind, ..device(&maria, account(1)) };
+            store.trust_device(&by, new, start()).await.unwrap();
+        }
         store.remove_factor(&by, &maria.id, &factor.id, start()).await.unwrap();
-        let is_ended = store.devices(&maria.id, start()).await.unwrap().is_empty();
-        assert_eq!(is_ended, ends, "{kind:?}");
+        assert_eq!(left().await, stays, "{kind:?}");
+        let rows = store.audit_rows(None, None, 99).await.unwrap();
+        let row = rows.iter().find(|row| row.action == "factor.remove").unwrap();
+        assert_eq!(row.detail["devices_ended"], 2 - stays, "{kind:?}");
     }
+    let by_code = NewDevice { kind: Kind::RecoveryCode, ..device(&maria, account(1)) };
+    store.trust_device(&by, by_code, start()).await.unwrap();
+    store.new_recovery_codes(&by, &maria.id, start()).await.unwrap();
+    assert_eq!(left().await, 1, "new codes end what the old ones opened");
 }
