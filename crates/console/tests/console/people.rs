@@ -55,6 +55,7 @@ async fn what_an_owner_does_about_somebody_wants_a_reason() {
 async fn the_reason_is_on_record_with_who_gave_it() {
     let world = World::new().await;
     let owner = world.owner().await;
+    bound(&world, &owner.person, FactorSecret::Totp(Seed::new([3; 20]))).await;
     let op = op(&world).await;
     let path = |what: &str| format!("/people/{}/{what}", op.id);
     let why = ("reason", "she left <b>");

@@ -418,7 +418,7 @@ async fn where_passkeys_are_demanded_a_computer_is_trusted_that_a_passkey_made_s
     let token = house.asked(&maria, &home()).await;
     let session = house.session(&token).await;
     let options = house.people.ask_for_passkey(&session).await.unwrap();
-    let shown = answer(&authenticator, &options, 1);
+    let shown = answer(&authenticator, &options, 2);
     let step = house.people.show(&token, &session, &shown, true, &home()).await.unwrap();
     let Step::Inside { device: Some(by_passkey), .. } = step else { panic!("it is trusted: {step:?}") };
     let minimum = Demands { policy: once, ..ONLY_PASSKEYS };
