@@ -388,7 +388,10 @@ async fn whoever_never_needed_a_factor_is_told_when_one_is_asked_for() {
     assert_eq!(left_out.iter().map(|person| &*person.login).collect::<Vec<_>>(), ["op@example.com"]);
     let told = house.store.waiting_effects(99).await.unwrap();
     let told = told.iter().filter(|effect| effect.payload.to_string().contains("takes a second factor"));
-    assert_eq!(told.map(|effect| effect.payload["to"].as_str()).collect::<Vec<_>>(), [Some("op@example.com")]);
+    assert_eq!(
+        told.map(|effect| effect.payload["to"].as_str()).collect::<Vec<_>>(),
+        [Some("op@example.com")]
+    );
     let refused = why(house.sign_in("op@example.com", PASSWORD, &home()).await);
     assert!(matches!(refused, Refused::NothingBound), "{refused:?}");
 }
