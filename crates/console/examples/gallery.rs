@@ -17,9 +17,11 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use jiff::SignedDuration;
 use ringfence_breaker::Per;
-use ringfence_model::Actor;
-use ringfence_store::{NewToken, Role, SignInOutcome, Where};
+use ringfence_model::{Actor, PhoneNumber, Secret};
+use ringfence_second_factor::policy::{Demands, Kind, Policy, Strength};
+use ringfence_store::{FactorSecret, NewDevice, NewFactor, NewToken, Role, SignInOutcome, Where};
 
 #[path = "../tests/console/world.rs"]
 mod world;
@@ -62,7 +64,7 @@ async fn main() {
     }
 }
 
-async fn fill(world: &World) -> ringfence_model::Secret {
+async fn fill(world: &World) -> Secret {
     let names = [
         "Harbour Dental",
         "Nordlicht Reisen GmbH",
@@ -103,6 +105,28 @@ async fn fill(world: &World) -> ringfence_model::Secret {
         };
         world.store.create_token(&by, token, world.now()).await.unwrap();
     }
+    second_factors(world, &owner.person, &op.person).await;
     world.store.seal_audit(world.now()).await.unwrap();
     owner.token
+}
+
+/// A policy that leaves the night shift out, and computers of which one was trusted by what it does not take.
+async fn second_factors(world: &World, owner: &str, op: &str) {
+    let (by, now) = (Actor::CommandLine("ops".to_owned()), world.now());
+    let demands = Demands { policy: Policy::OncePerComputer, strength: Strength::NoPhone };
+    world.store.set_policy(&by, Where::Everywhere, demands, now).await.unwrap();
+    world.store.set_password(&by, op, &Secret::new("a hash"), now).await.unwrap();
+    let phone = FactorSecret::Phone(PhoneNumber::parse("+14155550123").unwrap());
+    world.store.add_factor(&by, op, NewFactor { secret: phone, verified: true }, now).await.unwrap();
+    for (agent, kind) in [("Firefox on Linux", Kind::Totp), ("Safari on iPhone", Kind::Phone)] {
+        let device = NewDevice {
+            person: owner.to_owned(),
+            place: Where::Everywhere,
+            kind,
+            address: "203.0.113.7".to_owned(),
+            agent: agent.to_owned(),
+            trusted_for: SignedDuration::from_hours(30 * 24),
+        };
+        world.store.trust_device(&by, device, now).await.unwrap();
+    }
 }
