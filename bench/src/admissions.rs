@@ -128,10 +128,10 @@ async fn flood(
             let mut times = Vec::new();
             while Instant::now() < end {
                 let began = Instant::now();
-                match money.ask(caller % nodes, life).await? {
-                    true => times.push(began.elapsed()),
-                    false => return Err("WRONG: a limit without end refused a request".to_owned()),
+                if !money.ask(caller % nodes, life).await? {
+                    return Err("WRONG: a limit without end refused a request".to_owned());
                 }
+                times.push(began.elapsed());
             }
             Done::Ok(times)
         });

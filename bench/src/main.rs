@@ -13,6 +13,7 @@ mod bare_hyper;
 mod breaker;
 mod challenges;
 mod database;
+mod dice;
 mod egress;
 mod gate;
 mod histogram;

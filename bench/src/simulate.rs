@@ -6,6 +6,8 @@
 //! may still be made is more than the limit, by one micro-dollar; and a reservation that never ends. What is done follows from
 //! the seed; how commits fall together is the machine's.
 
+mod truth;
+
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::path::PathBuf;
@@ -26,7 +28,9 @@ use serde_json::json;
 use crate::Outcome;
 use crate::arguments::Arguments;
 use crate::database::Database;
+use crate::dice::Dice;
 use crate::installation;
+use truth::{Stage, Tally, Truth};
 
 /// In micro-dollars: the limit of a day, of an hour, and what a request can cost at most.
 const DAY: i64 = 6_000_000;
@@ -85,55 +89,6 @@ async fn one(database: Database, seed: u64, steps: usize) -> Outcome<Tally> {
     }
     simulation.end().await.map_err(told)?;
     Ok(simulation.tally)
-}
-
-#[derive(Default)]
-struct Tally {
-    steps: u64,
-    admitted: u64,
-    refused: u64,
-    lost: u64,
-    killed: u64,
-    set_back: u64,
-    restored: u64,
-    closest: i64,
-}
-
-impl Tally {
-    fn add(&mut self, other: &Self) {
-        self.steps += other.steps;
-        self.admitted += other.admitted;
-        self.refused += other.refused;
-        self.lost += other.lost;
-        self.killed += other.killed;
-        self.set_back += other.set_back;
-        self.restored += other.restored;
-        self.closest = self.closest.max(other.closest);
-    }
-}
-
-/// What is true of a request, whoever knows it.
-struct Truth {
-    worst: i64,
-    /// Of its worst, what the lists of messages do not tell.
-    fee: i64,
-    stage: Stage,
-}
-
-#[derive(Clone, Copy)]
-enum Stage {
-    /// It was admitted, and may be sent.
-    Waiting,
-    /// It will never be made.
-    Never,
-    Made {
-        at: Timestamp,
-        price: i64,
-        fee: i64,
-        /// When its price is in the lists, and in the usage records, by the time that really passes.
-        priced_at: i64,
-        counted_at: i64,
-    },
 }
 
 /// A request that a node holds in its hands.
@@ -481,7 +436,8 @@ impl Simulation {
                 seen += amount;
             }
         }
-        let store = &self.nodes[self.dice.below(NODES as i64).unsigned_abs() as usize];
+        let node = self.index(NODES);
+        let store = &self.nodes[node];
         let booking = Booking {
             limit: Arc::clone(&self.limits[0]),
             subject: Subject::Account(account()),
@@ -589,22 +545,6 @@ fn sid(id: &str) -> Outcome<Sid> {
 
 fn day(at: Timestamp) -> Timestamp {
     Window::Daily.period(at).start
-}
-
-/// SplitMix64 (Steele, Lea, Flood 2014): the same from the same seed, and enough for a simulation.
-struct Dice(u64);
-
-impl Dice {
-    /// From 0 on, less than `end`; 0 where `end` is not more.
-    fn below(&mut self, end: i64) -> i64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^= mixed >> 31;
-        let end = u64::try_from(end).unwrap_or(0).max(1);
-        i64::try_from(mixed % end).unwrap_or(0)
-    }
 }
 
 #[cfg(test)]
