@@ -21,8 +21,11 @@ use crate::{Per, Scope, Window};
 const SLICES: i64 = 60;
 
 /// After so long Twilio's usage records have what was billed. Twilio promises no time; recorded figures were late by up to
-/// 15 minutes.
-const COUNTED: SignedDuration = SignedDuration::from_mins(15);
+/// 15 minutes, and it takes a while to read them.
+const COUNTED: SignedDuration = SignedDuration::from_mins(20);
+
+/// What a clock that is kept right may be set back by. One that goes back further has been wrong.
+pub const CLOCK_BACK: SignedDuration = SignedDuration::from_mins(1);
 
 /// No more marks than these: they are written with the sums.
 const BETWEEN_MARKS: SignedDuration = SignedDuration::from_mins(1);
@@ -140,11 +143,18 @@ impl Ledger {
         self.roll(now);
     }
 
-    /// Goes on to the window that holds now. Time is not turned back: a clock that is behind stays in the later window.
+    /// Goes on to the window that holds now. Time is not turned back: a clock that is a little behind stays in the later window.
+    ///
+    /// Where the clock was [far](CLOCK_BACK) ahead, what was counted then counts now, in windows that only the egress knows.
     pub fn roll(&mut self, now: Timestamp) {
         if let Window::Rolling { seconds } = self.counts.window {
             let length = SignedDuration::from_secs(i64::from(seconds));
             let slice = slice_length(seconds);
+            for (start, _) in &mut self.slices {
+                if start.duration_since(now) > CLOCK_BACK.max(slice) {
+                    *start = slice_start(seconds, now);
+                }
+            }
             // The end of a slice decides: as long as a moment of it lies in the window, all of it counts.
             self.slices.retain(|(start, _)| {
                 let gone = start.saturating_add(slice).and_then(|end| end.saturating_add(length));
@@ -157,6 +167,8 @@ impl Ledger {
         let start = self.counts.window.period(now).start;
         if start > self.window {
             self.begin(start);
+        } else if !self.counts.window.is_twilios() && self.window.duration_since(now) > CLOCK_BACK {
+            self.window = start;
         }
     }
 
@@ -242,11 +254,15 @@ impl Ledger {
     }
 
     /// Gives back what was set aside for what is billed beside a price: from here on Twilio's figure has it. Until that can be
-    /// told from what is open, it is taken for spent.
+    /// told from what is open, it is taken for spent. Where no figure of Twilio's is read, it is spent at its worst.
     pub fn release_beside(&mut self, reserved: Amount, now: Timestamp) {
+        if self.read_back.is_none() {
+            return self.settle(reserved, reserved, now);
+        }
         self.roll(now);
         self.release(reserved);
-        self.unsure = self.unsure.saturating_add(reserved);
+        // What others spent and is known is no room for it.
+        self.unsure = self.unsure.max(self.adjusted).saturating_add(reserved);
     }
 
     /// Puts what was spent in the place of what was set aside. What was set aside must be what [`reserve`](Self::reserve)
@@ -257,8 +273,7 @@ impl Ledger {
         self.tally.worst = self.tally.worst.saturating_add(reserved);
         self.tally.settled = self.tally.settled.saturating_add(spent);
         if let Window::Rolling { seconds } = self.counts.window {
-            let slice = slice_length(seconds).as_secs().max(1);
-            let start = Timestamp::from_second(now.as_second().div_euclid(slice) * slice).unwrap_or(now);
+            let start = slice_start(seconds, now);
             match self.slices.iter_mut().find(|(at, _)| *at == start) {
                 Some((_, sum)) => *sum = sum.saturating_add(spent),
                 None => self.slices.push((start, spent)),
@@ -274,8 +289,8 @@ impl Ledger {
     /// counted yet of our own takes nothing of it back.
     ///
     /// What it counts beyond what was settled [long enough ago](COUNTED) to be counted is the most that can be ours beside
-    /// that, so what is not sure shrinks to it; when quiet returns they are the same.
-    pub fn book(&mut self, at: Timestamp, seen: Amount, epoch: &str) {
+    /// that, so what is not sure shrinks to it; when quiet returns they are the same. `now` is when the figure is booked.
+    pub fn book(&mut self, at: Timestamp, seen: Amount, epoch: &str, now: Timestamp) {
         if !self.counts.window.is_twilios() || self.counts.window.period(at).start != self.window {
             return;
         }
@@ -286,7 +301,7 @@ impl Ledger {
             self.read_back = Some(epoch.to_owned());
             self.marks.clear();
         }
-        let is_counted = |(marked, _): &(Timestamp, Amount)| at.duration_since(*marked) >= COUNTED;
+        let is_counted = |(marked, _): &(Timestamp, Amount)| now.duration_since(*marked) >= COUNTED;
         let counted = self.marks.iter().rposition(is_counted);
         if let Some(index) = counted {
             self.marks.drain(..index);
@@ -296,19 +311,19 @@ impl Ledger {
             }
         }
         let is_another = |(marked, settled): &(Timestamp, Amount)| {
-            *settled != self.settled && at.duration_since(*marked) >= BETWEEN_MARKS
+            *settled != self.settled && now.duration_since(*marked) >= BETWEEN_MARKS
         };
         if self.marks.last().is_none_or(is_another) {
-            self.marks.push((at, self.settled));
+            self.marks.push((now, self.settled));
         }
     }
 
     /// Takes note that the memory was lost, and of the first figure after that: all that Twilio counts and is not settled
     /// here may be ours and forgotten, whatever is still known to be open.
-    pub fn book_lost(&mut self, at: Timestamp, seen: Amount, epoch: &str) {
-        self.book(at, seen, epoch);
-        if self.counts.window.is_twilios() && self.counts.window.period(at).start == self.window {
-            self.unsure = difference(self.seen, self.settled);
+    pub fn book_lost(&mut self, at: Timestamp, seen: Amount, epoch: &str, now: Timestamp) {
+        self.book(at, seen, epoch, now);
+        if self.read_back.as_deref() == Some(epoch) {
+            self.unsure = self.unsure.max(difference(self.seen, self.settled));
         }
     }
 }
@@ -321,6 +336,11 @@ pub fn needs_read_back(limit: &Limit) -> bool {
 /// Whether the scope is of accounts, so that Twilio can say what was used in it; others only the egress knows.
 pub const fn is_of_accounts(scope: &Scope) -> bool {
     !matches!(scope, Scope::Tenant(_) | Scope::Credential(_) | Scope::Destination(_))
+}
+
+fn slice_start(seconds: u32, now: Timestamp) -> Timestamp {
+    let slice = slice_length(seconds).as_secs().max(1);
+    Timestamp::from_second(now.as_second().div_euclid(slice) * slice).unwrap_or(now)
 }
 
 fn slice_length(seconds: u32) -> SignedDuration {

@@ -105,7 +105,8 @@ impl<'a> Batch<'a> {
         let database_now = clock(transaction).await?;
         let first = ops.first().map_or(database_now, |(_, now)| moment(*now, database_now));
         epoch::begin_if_moved(transaction, first).await?;
-        epoch::follow_clock(transaction, first).await?;
+        let latest = ops.iter().map(|(_, now)| moment(*now, database_now)).max().unwrap_or(database_now);
+        epoch::follow_clock(transaction, latest).await?;
         let epoch = epoch::read(transaction).await?;
         let limits =
             rows::fingerprint(&transaction.fetch("SELECT name, hash FROM limits", values![]).await?)?;
@@ -363,9 +364,9 @@ impl<'a> Batch<'a> {
             ledger.turn_back(now);
         }
         if is_first_of_epoch && !self.is_first_epoch {
-            ledger.book_lost(*at, seen.saturating_add(*allowance), &self.epoch);
+            ledger.book_lost(*at, seen.saturating_add(*allowance), &self.epoch, now);
         } else {
-            ledger.book(*at, *seen, &self.epoch);
+            ledger.book(*at, *seen, &self.epoch, now);
         }
         self.changed.insert(key);
         true
