@@ -17,9 +17,11 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use jiff::SignedDuration;
 use ringfence_breaker::Per;
-use ringfence_model::Actor;
-use ringfence_store::{NewToken, Role, SignInOutcome, Where};
+use ringfence_control::virtual_credentials::{self, NewVirtualCredential};
+use ringfence_model::{Actor, Sid};
+use ringfence_store::{EgressAccounts, EgressArea, EgressScopes, NewToken, Role, SignInOutcome, Where};
 
 #[path = "../tests/console/world.rs"]
 mod world;
@@ -103,6 +105,30 @@ async fn fill(world: &World) -> ringfence_model::Secret {
         };
         world.store.create_token(&by, token, world.now()).await.unwrap();
     }
+    fill_keys(world, &accounts, &owner.person).await;
     world.store.seal_audit(world.now()).await.unwrap();
     owner.token
+}
+
+/// Credentials as a platform has them: one for each customer, one for itself, and one that leaked.
+async fn fill_keys(world: &World, accounts: &[Sid], owner: &str) {
+    let by = Actor::Person(owner.to_owned());
+    let all = NewVirtualCredential {
+        name: "billing reminders, all customers".to_owned(),
+        scopes: EgressScopes::for_accounts(EgressAccounts::All),
+        expires_at: None,
+    };
+    virtual_credentials::create(&world.store, &by, all, world.now()).await.unwrap();
+    let scopes = EgressScopes {
+        operations: [EgressArea::Messages, EgressArea::Verifications].into(),
+        destinations: vec!["DE".parse().unwrap(), "AT".parse().unwrap(), "whatsapp:+49".parse().unwrap()],
+        senders: vec!["+4915112345678".to_owned(), "NORDLICHT".to_owned()],
+        tenant: Some("nordlicht".to_owned()),
+        ..EgressScopes::for_accounts(EgressAccounts::Listed([accounts[1]].into()))
+    };
+    let expires_at = world.now().checked_add(SignedDuration::from_hours(90 * 24)).ok();
+    let new = NewVirtualCredential { name: "booking confirmations".to_owned(), scopes, expires_at };
+    virtual_credentials::create(&world.store, &by, new, world.now()).await.unwrap();
+    let (leaked, _) = world.key("old shop", Some(accounts[0])).await;
+    world.store.revoke_credential((&by, "it was in a repository"), leaked, world.now()).await.unwrap();
 }

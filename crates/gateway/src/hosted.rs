@@ -21,7 +21,6 @@ use crate::reason::Reason;
 use crate::respond::GateBody;
 use crate::whole::{Desk, text};
 
-
 /// One such listener.
 #[derive(Debug)]
 pub(crate) struct HostedEnd {

@@ -21,8 +21,8 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::acme::{Acme, AcmeError};
 use crate::admin;
-use crate::egress::{EgressEnd, Wire};
 use crate::egress::rules::EgressRulesHandle;
+use crate::egress::{EgressEnd, Wire};
 use crate::hooks::{Hooks, Hosted};
 use crate::hosted::HostedEnd;
 use crate::intake::Taker;

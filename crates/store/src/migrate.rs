@@ -37,11 +37,12 @@ const MIGRATIONS: &[Migration] = &[
     Migration { both: include_str!("../migrations/10.sql"), sqlite: "", postgres: "" },
     Migration { both: include_str!("../migrations/11.sql"), sqlite: "", postgres: "" },
     Migration { both: include_str!("../migrations/12.sql"), sqlite: "", postgres: "" },
+    Migration { both: include_str!("../migrations/13.sql"), sqlite: "", postgres: "" },
 ];
 
 /// The version that this program writes.
-pub(crate) const NEWEST: i64 = 12;
-const _: () = assert!(MIGRATIONS.len() == 12, "the version is the number of the last migration");
+pub(crate) const NEWEST: i64 = 13;
+const _: () = assert!(MIGRATIONS.len() == 13, "the version is the number of the last migration");
 
 /// Brings the database to [`NEWEST`]. Says which version it was of; 0 is an empty one.
 pub(crate) async fn migrate(transaction: &mut Transaction, now: Timestamp) -> Result<i64, Error> {

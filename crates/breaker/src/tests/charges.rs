@@ -168,7 +168,8 @@ fn smart_encoding_is_not_believed_to_make_a_text_shorter() {
 #[test]
 fn smart_encoding_may_make_a_text_longer() {
     // The star keeps the text in UCS-2: 70 units alone, 67 in each segment of several.
-    for (character, each) in [('\t', 7), ('\u{a0}', 2), ('\u{200a}', 2), ('\u{3000}', 2), ('¼', 3), ('‼', 2), ('…', 3)]
+    for (character, each) in
+        [('\t', 7), ('\u{a0}', 2), ('\u{200a}', 2), ('\u{3000}', 2), ('¼', 3), ('‼', 2), ('…', 3)]
     {
         let body = format!("💥{}", character.to_string().repeat(65));
         let units = 2 + 65 * each;

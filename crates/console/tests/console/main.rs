@@ -3,6 +3,7 @@
 
 mod acts;
 mod hosts;
+mod keys;
 mod pages;
 mod passkeys;
 mod people;

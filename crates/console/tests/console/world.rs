@@ -8,19 +8,22 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{Request, Response};
 use jiff::Timestamp;
+use ringfence_breaker::price_book;
 use ringfence_breaker::{Action, Limit, Measure, Per, Probe, Reset, Scope, Threshold, Window};
 use ringfence_console::{
-    Caller, Console, ConsoleSetup, Gate, GateOutcome, RecentRequest, Refusals, RouteCounts,
+    Caller, Console, ConsoleSetup, EgressEnd, Gate, GateOutcome, RecentRequest, Refusals, RouteCounts,
 };
 use ringfence_control::decide::kind;
 use ringfence_control::engine::{Clients, Engine, KnownAccount, Setup};
 use ringfence_control::people::{Hasher, Hosts, ProtectedHost, Rules};
+use ringfence_control::virtual_credentials::{self, NewVirtualCredential};
 use ringfence_control::wanted::AppliedLimit;
 use ringfence_model::{Actor, Amount, Clock, Secret, Sid};
 use ringfence_sandbox::{Sandbox, SandboxOptions, Settings};
 use ringfence_second_factor::policy::{Assurance, Kind};
 use ringfence_store::{
-    Grant, Keys, Life, Location, MasterKey, NewSession, Role, SignInOutcome, Stage, Store, Where,
+    EgressAccounts, EgressScopes, Grant, Keys, Life, Location, MasterKey, NewSession, Role, SignInOutcome,
+    Stage, Store, Where,
 };
 use ringfence_twilio::client::{Client, Credentials};
 
@@ -163,6 +166,10 @@ impl World {
             rules,
             hasher: Hasher::new(1),
             mails: false,
+            egress: Some(EgressEnd {
+                url: "http://127.0.0.1:8500".to_owned(),
+                prices: price_book::Rules::default(),
+            }),
             callback_url: Arc::new(|| Some("https://hooks.example.com/usage".to_owned())),
         });
         let world =
@@ -208,6 +215,20 @@ impl World {
         for account in self.store.accounts().await.unwrap() {
             self.engine.read_usage(&account, "poll").await.unwrap();
         }
+    }
+
+    /// A virtual credential of one account, or of all, with its secret.
+    pub(crate) async fn key(&self, name: &str, account: Option<Sid>) -> (Sid, Secret) {
+        let accounts =
+            account.map_or(EgressAccounts::All, |account| EgressAccounts::Listed([account].into()));
+        let new = NewVirtualCredential {
+            name: name.to_owned(),
+            scopes: EgressScopes::for_accounts(accounts),
+            expires_at: None,
+        };
+        let by = Actor::CommandLine("ops".to_owned());
+        let (made, secret) = virtual_credentials::create(&self.store, &by, new, self.now()).await.unwrap();
+        (made.credential.sid, secret)
     }
 
     /// Has what was ordered done.

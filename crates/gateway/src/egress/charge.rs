@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use ringfence_breaker::charge::{
-    Approval, Body, Call, Lookup, LookupVersion, Message, Purchase, Recipient, Sender, Unpriced, Verification,
-    VerificationChannel,
+    Approval, Body, Call, Lookup, LookupVersion, Message, Purchase, Recipient, Sender, Unpriced,
+    Verification, VerificationChannel,
 };
 use ringfence_breaker::price_book::NumberType;
 use ringfence_breaker::{Charge, PriceBook};
@@ -66,7 +66,8 @@ fn message(fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {
     let (service, fallback) = (text(&fields, "MessagingServiceSid"), text(&fields, "FallbackFrom"));
     let send_at = match text(&fields, "SendAt") {
         Some(time) => {
-            let time = time.parse().map_err(|_| Refusal::Field("SendAt is no time of ISO 8601".to_owned()))?;
+            let time =
+                time.parse().map_err(|_| Refusal::Field("SendAt is no time of ISO 8601".to_owned()))?;
             Some(time)
         }
         None => None,

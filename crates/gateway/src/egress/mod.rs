@@ -312,8 +312,8 @@ async fn pass(
     }
     let form = content.form();
     let is_read = parts.method == Method::GET || parts.method == Method::HEAD;
-    let has_no_query = matches!(class, Some(Class::Priced(_)))
-        || (runs_twiml(&target) && parts.method != Method::DELETE);
+    let has_no_query =
+        matches!(class, Some(Class::Priced(_))) || (runs_twiml(&target) && parts.method != Method::DELETE);
     if !is_read && !query.is_empty() && (has_no_query || form::decides(&query)) {
         return Err(Refusal::BadRequest("form_in_query"));
     }

@@ -376,7 +376,11 @@ async fn what_is_in_doubt_is_looked_for_by_the_sender_that_twilio_will_list() {
         (messages(ACCOUNT), form(), FROM),
         (
             calls(ACCOUNT),
-            format!("To={}&From={}&CallerId=%2B14155550102&Twiml=%3CResponse%2F%3E", encoded(TO), encoded(FROM)),
+            format!(
+                "To={}&From={}&CallerId=%2B14155550102&Twiml=%3CResponse%2F%3E",
+                encoded(TO),
+                encoded(FROM)
+            ),
             "+14155550102",
         ),
     ] {
@@ -424,7 +428,8 @@ async fn what_is_put_into_the_text_of_a_code_costs_its_segments() {
     for more in ["", "TemplateCustomSubstitutions", "Payee", "Amount", "CustomFriendlyName"] {
         let world = World::new().await;
         let key = world.key().await;
-        let long = if more.is_empty() { form.to_owned() } else { format!("{form}&{more}={}", "x".repeat(400)) };
+        let long =
+            if more.is_empty() { form.to_owned() } else { format!("{form}&{more}={}", "x".repeat(400)) };
         assert_eq!(world.send(request(&key, "POST", target, &long)).await.status, 200);
         reserved.push(world.reserved("daily").await.to_string());
     }

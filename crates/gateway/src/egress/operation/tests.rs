@@ -173,7 +173,13 @@ fn documented() -> Vec<Documented> {
                 }
                 let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
                 let takes_json = !operation["requestBody"]["content"]["application/json"].is_null();
-                all.push(Documented { host: host.clone(), method, path: path.clone(), properties, takes_json });
+                all.push(Documented {
+                    host: host.clone(),
+                    method,
+                    path: path.clone(),
+                    properties,
+                    takes_json,
+                });
             }
         }
     }
