@@ -41,24 +41,9 @@ pub struct Ledger {
     /// The epoch of the store in which Twilio's figure was last read; none before that.
     #[serde(default)]
     pub read_back: Option<String>,
-    /// What happened so far, for whoever asks whether the limit is right. It belongs to no window.
-    #[serde(default)]
-    pub tally: Tally,
-}
-
-/// What happened under a limit so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Tally {
-    /// Requests that were admitted.
-    pub admitted: i64,
-    /// Requests that it refused.
-    pub refused: i64,
-    /// Requests that it would have refused, had it not only watched.
-    pub would_refuse: i64,
-    /// Worst prices of what was settled.
-    pub worst: Amount,
-    /// True prices of the same.
-    pub settled: Amount,
+    /// When it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_at: Option<Timestamp>,
 }
 
 /// What is said of a request under one limit.
@@ -109,7 +94,7 @@ impl Ledger {
             reserved: Amount::ZERO,
             slices: Vec::new(),
             read_back: None,
-            tally: Tally::default(),
+            read_at: None,
         }
     }
 
@@ -211,8 +196,6 @@ impl Ledger {
     pub fn settle(&mut self, reserved: Amount, spent: Amount, now: Timestamp) {
         self.roll(now);
         self.release(reserved);
-        self.tally.worst = self.tally.worst.saturating_add(reserved);
-        self.tally.settled = self.tally.settled.saturating_add(spent);
         if let Window::Rolling { seconds } = self.counts.window {
             let slice = slice_length(seconds).as_secs().max(1);
             let start = Timestamp::from_second(now.as_second().div_euclid(slice) * slice).unwrap_or(now);

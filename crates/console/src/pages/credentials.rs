@@ -55,7 +55,7 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
             state,
         }
     });
-    let view = View { rows: rows.collect(), frame: Frame::new(&call, Section::Tokens) };
+    let view = View { rows: rows.collect(), frame: Frame::new(&call, Section::Credentials) };
     shown(&view)
 }
 
@@ -71,7 +71,7 @@ pub(crate) async fn ask_revoke(call: Call<'_>) -> Result<Response<Bytes>, Failed
 
 fn form(token: &Token) -> Act {
     Act {
-        section: Section::Tokens,
+        section: Section::Credentials,
         title: format!("Revoke {}", token.name),
         effects: vec![format!(
             "Whatever uses {} is refused from now on. This cannot be undone: make another token instead.",

@@ -80,7 +80,7 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
         newer: (page > 1).then(|| link(page - 1)),
         is_everywhere: call.signed_in.only_account().is_none(),
         has_egress: call.console.egress.is_some(),
-        frame: Frame::new(&call, Section::Keys),
+        frame: Frame::new(&call, Section::Credentials),
     };
     shown(&view)
 }
@@ -179,7 +179,7 @@ async fn meant(call: &Call<'_>) -> Result<VirtualCredential, Failed> {
 fn revoke_form(credential: &VirtualCredential) -> Act {
     let row = &credential.credential;
     Act {
-        section: Section::Keys,
+        section: Section::Credentials,
         title: format!("Revoke {}", row.name),
         effects: vec![
             format!("Whatever uses {} is refused at its next request, on every node.", row.sid),

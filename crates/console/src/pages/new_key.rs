@@ -106,7 +106,7 @@ fn form(
     let area =
         |area: EgressArea| Area { name: area.name(), about: about(area), is_ticked: ticked.contains(&area) };
     let view = Form {
-        frame: Frame::new(call, Section::Keys),
+        frame: Frame::new(call, Section::Credentials),
         place: call.signed_in.only_account().map(|sid| sid.to_string()),
         typed,
         areas: EgressArea::ALL.into_iter().map(area).collect(),
@@ -275,7 +275,7 @@ impl Made {
             products.push(("lookups", "lookups.twilio.com"));
         }
         Self {
-            frame: Frame::new(call, Section::Keys),
+            frame: Frame::new(call, Section::Credentials),
             name: row.name.clone(),
             sid: row.sid.to_string(),
             secret: secret.expose().to_owned(),
