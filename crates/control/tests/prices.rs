@@ -341,6 +341,7 @@ async fn what_twilio_bills_for_a_call_was_charged_in_each_category() {
             from: PhoneNumber::parse(&from).ok(),
             time_limit: Some(150),
             record: true,
+            conference_record: false,
             machine_detection: true,
             conference: false,
         };

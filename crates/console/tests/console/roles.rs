@@ -10,7 +10,7 @@ use crate::world::{Browser, Page, World};
 
 /// What each may, in the order auditor, operator, owner of everything; auditor, operator, owner of the account that the
 /// path is about. `y` is let in, `n` is refused with a 403.
-const MATRIX: [(&str, &str, &str); 55] = [
+const MATRIX: [(&str, &str, &str); 59] = [
     ("GET", "/go-to", "yyy yyy"),
     ("POST", "/go-to", "yyy yyy"),
     ("GET", "/", "yyy yyy"),
@@ -20,6 +20,10 @@ const MATRIX: [(&str, &str, &str); 55] = [
     ("POST", "/accounts/{}/suspend", "nyy nyy"),
     ("GET", "/accounts/{}/resume", "nyy nyy"),
     ("POST", "/accounts/{}/resume", "nyy nyy"),
+    ("GET", "/accounts/{}/ledger", "yyy yyy"),
+    ("GET", "/accounts/{}/prices", "yyy yyy"),
+    ("GET", "/ledger", "yyy yyy"),
+    ("GET", "/prices", "yyy yyy"),
     ("GET", "/breakers/trip", "nyy nyy"),
     ("POST", "/breakers/trip", "nyy nyy"),
     ("GET", "/breakers/reset", "nyy nyy"),
