@@ -5,9 +5,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use ringfence_breaker::{Hold, Limit, Measure, Per, Scope, Subject, Window};
 use ringfence_model::{Amount, Sid};
-use ringfence_store::{
-    Admission, NewReservation, Now, Reservation, Role, Sent, Spent, Where,
-};
+use ringfence_store::{Admission, NewReservation, Now, Reservation, Role, Sent, Spent, Where};
 
 use crate::world::{World, limit};
 
@@ -28,7 +26,8 @@ async fn admit(world: &World, account: Sid, worst: &str) -> Reservation {
 
 #[tokio::test]
 async fn whoever_has_one_account_sees_its_own_sums_and_requests_and_no_others() {
-    let world = world(vec![limit("fifty a day", 50, Per::Account), limit("all together", 400, Per::Together)]).await;
+    let world =
+        world(vec![limit("fifty a day", 50, Per::Account), limit("all together", 400, Per::Together)]).await;
     let (own, other) = (world.subaccount("own").await, world.subaccount("somebody else").await);
     world.spend(own, "3").await;
     let mine = admit(&world, own, "1.25").await;
@@ -71,9 +70,9 @@ async fn a_sum_stands_beside_what_twilio_counts_and_when_that_was_read() {
     page.says("Twilio counts 12.00 USD, read just now · 1 request open");
     page.says("open: nobody has answered yet");
     world.store.sent(open, Sent::InDoubt, Now::At(world.now())).await.unwrap();
-    world.advance(3600).await;
+    world.advance(20 * 60).await;
     let page = owner.get(&path).await;
-    page.says("read 1 h ago");
+    page.says("read 20 min ago");
     page.says("in doubt: spent until it is found");
     owner.get(&format!("{path}?show=in-doubt")).await.says("in doubt: spent until it is found");
     owner.get(&format!("{path}?show=ended")).await.says("Nothing has ended in the last day.");

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, Response};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use ringfence_breaker::price_book;
-use ringfence_breaker::{Action, Limit, Measure, Per, Probe, Reset, Scope, Threshold, Window};
+use ringfence_breaker::{Action, Hold, Limit, Measure, Per, Probe, Reset, Scope, Subject, Threshold, Window};
 use ringfence_console::{
     Caller, Console, ConsoleSetup, EgressEnd, Gate, GateOutcome, RecentRequest, Refusals, RouteCounts,
 };
@@ -22,8 +22,8 @@ use ringfence_model::{Actor, Amount, Clock, Secret, Sid};
 use ringfence_sandbox::{Sandbox, SandboxOptions, Settings};
 use ringfence_second_factor::policy::{Assurance, Kind};
 use ringfence_store::{
-    EgressAccounts, EgressScopes, Grant, Keys, Life, Location, MasterKey, NewSession, Role, SignInOutcome,
-    Stage, Store, Where,
+    Admission, EgressAccounts, EgressScopes, Grant, Keys, Life, Location, MasterKey, NewLimit,
+    NewReservation, NewSession, Now, Role, SignInOutcome, Stage, Store, Where,
 };
 use ringfence_twilio::client::{Client, Credentials};
 
@@ -147,7 +147,10 @@ impl World {
             limits: limits.into_iter().map(|limit| AppliedLimit { limit, since: now }).collect(),
             notifier: None,
             second_factor: second_factor(parent),
-            egress: None,
+            egress: Some(ringfence_control::engine::Egress {
+                allowance: Amount::ZERO,
+                by_database_clock: false,
+            }),
             clock: Arc::clone(&clock) as _,
         }));
         let at_work = Arc::clone(&engine);
@@ -215,6 +218,42 @@ impl World {
         for account in self.store.accounts().await.unwrap() {
             self.engine.read_usage(&account, "poll").await.unwrap();
         }
+    }
+
+    /// The limits hold, as `ringfence limits apply` has it.
+    pub(crate) async fn apply_limits(&self) {
+        let limits = self.engine.limits().iter().map(|applied| NewLimit {
+            name: applied.limit.name.clone(),
+            definition: serde_json::json!(applied.limit),
+            hash: serde_json::json!(applied.limit).to_string(),
+            since: applied.since,
+        });
+        self.store.apply_limits(&Actor::job("test"), limits.collect(), self.now()).await.unwrap();
+    }
+
+    /// A request of an account through the egress, under the limits that hold for it.
+    pub(crate) async fn ask(&self, account: Sid, operation: &str, worst: &str) -> Admission {
+        let worst: Amount = worst.parse().unwrap();
+        let hold = |applied: &AppliedLimit| {
+            let subject = match applied.limit.per {
+                Per::Account => Subject::Account(account),
+                Per::Together => Subject::Together,
+                Per::Prefix => return None,
+            };
+            Some(Hold { limit: Arc::new(applied.clone()), subject, amount: worst, told: worst })
+        };
+        let (credential, _) = self.key("an application", Some(account)).await;
+        let new = NewReservation {
+            credential,
+            account,
+            operation: operation.to_owned(),
+            worst,
+            holds: self.engine.limits().iter().filter_map(hold).collect(),
+            limits: self.store.limits_fingerprint().await.unwrap().into(),
+            party: Some(self.store.party_tag("+14155550100", "+15550006789").await.unwrap()),
+            patience: SignedDuration::from_secs(60),
+        };
+        self.store.admit(new, Now::At(self.now())).await.unwrap()
     }
 
     /// A virtual credential of one account, or of all, with its secret.

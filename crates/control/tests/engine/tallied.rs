@@ -37,8 +37,7 @@ async fn a_watching_limit_that_the_egress_would_have_passed_is_not_called_safe()
     drop(money.admitted("42", TO).await);
     let told = report(&money).await;
     assert_eq!(told.verdict, Verdict::WouldHaveStopped);
-    let said =
-        "it would have refused 2 of 3 requests, worth 102 at worst (1 only because others were still open)";
+    let said = "it would have refused 2 of 3 requests, worth 102 USD at worst (1 only because others were still open)";
     assert!(told.summary.starts_with(said), "{}", told.summary);
     assert!(told.summary.contains("raise the limit, or enforce it"), "{}", told.summary);
     // The next day begins a report of its own.
