@@ -27,8 +27,8 @@ fn a_report_says_what_would_have_been_refused_before_it_was_sent_and_what_that_w
     world.until(&["limits", "plan"], |run| run.code == 0);
     world.run(&["report"]).code(0).says("too early to say");
     let (account, number) = (world.account(), world.number());
-    let of = account.to_string();
-    let made = ["key", "create", "--account", &of, "--name", "shop", "--json"];
+    let of_account = account.to_string();
+    let made = ["key", "create", "--account", &of_account, "--name", "shop", "--json"];
     let made = world.run(&made).code(0).json();
     let (key, secret) = (made["sid"].as_str().expect("a SID"), made["secret"].as_str().expect("a secret"));
     let path = format!("/api.twilio.com/2010-04-01/Accounts/{account}/Messages.json");
@@ -65,6 +65,12 @@ fn a_report_says_what_would_have_been_refused_before_it_was_sent_and_what_that_w
     let of = priced.json()["limits"][0]["egress"]["operations"][0].clone();
     assert_eq!((&of["operation"], &of["under"]), (&json!("messages.create"), &json!(0)), "{of}");
     world.run(&["report", "wide"]).code(0).says("the price book set ").says("never too low");
+    let ledger = world.run(&["ledger"]).code(0).says("\"watched\"").says("would have tripped");
+    ledger.says("\"wide\"").says(" of 5000").says("Twilio counts ");
+    let sums = world.run(&["ledger", "--account", &of_account, "--json"]).code(0).json();
+    assert_eq!(sums["sums"][0]["limit"], "watched", "what is nearest comes first: {sums}");
+    assert_eq!(sums["sums"][0]["left"], "0");
+    world.run(&["ledger", "--account", "AC00000000000000000000000000000009"]).code(2);
     let listed = world.run(&["key", "list", "--json"]).code(0).json();
     assert!(listed[0]["used_at"].is_string(), "{listed}");
     assert_eq!(listed[0]["created_by"], "command-line alice");

@@ -5,9 +5,8 @@ use askama::Template;
 use bytes::Bytes;
 use http::Response;
 use jiff::{SignedDuration, Timestamp};
-use ringfence_breaker::{Subject, Window};
 use ringfence_control::views::{LedgerLine, PhaseName, ReportedEgress, Verdict};
-use ringfence_model::{Amount, Sid};
+use ringfence_model::Sid;
 use ringfence_store::{ListedBefore, ListedReservation, Listing, ReservationState};
 
 use super::{account_named, shown};
@@ -105,6 +104,8 @@ struct Row {
     state: &'static str,
     worst: String,
     price: Option<String>,
+    /// Whether it cost more than was set aside.
+    is_under: bool,
     /// What the number is known by here.
     party: Option<String>,
     resource: Option<String>,
@@ -133,7 +134,7 @@ async fn page(call: &Call<'_>, account: Option<Sid>) -> Result<Response<Bytes>, 
         None => None,
     };
     let path = account.map_or_else(|| "/ledger".to_owned(), |sid| format!("/accounts/{sid}/ledger"));
-    let lines = views.ledger(account, is_everywhere).await?;
+    let lines = views.ledger(account, is_everywhere).await?.sums;
     let sums_shown = call.query.get("sums").parse().unwrap_or(SUMS).clamp(SUMS, 1_000);
     let show =
         SHOWN.iter().find(|(value, _)| *value == call.query.get("show")).map_or("", |(value, _)| value);
@@ -193,10 +194,7 @@ fn read_cursor(text: &str) -> Result<ListedBefore, Failed> {
 
 impl Sum {
     fn of(call: &Call<'_>, line: &LedgerLine, account: Option<Sid>) -> Self {
-        let currency = line.currency.as_deref();
-        let amount = |amount: Amount| words::amount(&amount.to_string(), currency);
-        let taken = line.settled.saturating_add(line.adjusted).saturating_add(line.reserved);
-        let taken = taken.max(line.twilio.unwrap_or(Amount::ZERO));
+        let amount = |text: &String| words::amount(text, line.currency.as_deref());
         let (class, state) = match (line.phase, line.stops) {
             (PhaseName::Tripped, true) => ("tripped", Some("tripped")),
             (PhaseName::Tripped, false) => ("would", Some("would trip")),
@@ -206,22 +204,19 @@ impl Sum {
             (PhaseName::Passing, _) => ("passing", None),
         };
         let mut figures = vec![
-            ("settled", amount(line.settled)),
-            ("adjusted", amount(line.adjusted)),
-            ("reserved", amount(line.reserved)),
+            ("settled", amount(&line.settled)),
+            ("adjusted", amount(&line.adjusted)),
+            ("reserved", amount(&line.reserved)),
         ];
-        if let Some(left) = line.left {
-            figures.push(("left", amount(left)));
-        }
-        let (whose, link) = match (line.subject, &line.account) {
-            (Subject::Account(sid), _) if account == Some(sid) => (String::new(), None),
-            (Subject::Account(sid), named) => {
-                let name = named.as_ref().map(|named| named.friendly_name.clone()).unwrap_or_default();
-                let name = if name.is_empty() { sid.to_string() } else { name };
-                (name, Some(format!("/accounts/{sid}/ledger")))
+        figures.extend(line.left.as_ref().map(|left| ("left", amount(left))));
+        let (whose, link) = match &line.account {
+            Some(named) if account == Some(named.sid) => (String::new(), None),
+            Some(named) => {
+                let (sid, name) = (named.sid.to_string(), named.friendly_name.clone());
+                (if name.is_empty() { sid.clone() } else { name }, Some(format!("/accounts/{sid}/ledger")))
             }
-            (Subject::Together, _) => ("all its accounts together".to_owned(), None),
-            (Subject::Prefix(prefix), _) => (format!("numbers that begin with {prefix}"), None),
+            None if line.subject == "together" => ("all its accounts together".to_owned(), None),
+            None => (format!("numbers that begin with {}", line.subject), None),
         };
         Self {
             limit: line.limit.clone(),
@@ -230,12 +225,12 @@ impl Sum {
             window: window(line, call.now),
             class,
             state,
-            taken: amount(taken),
-            at: line.at.map(amount),
+            taken: amount(&line.taken),
+            at: line.admits_up_to.as_ref().map(amount),
             percent: line.percent,
             picture: line.percent.map(|percent| picture::bar(percent, class, &[])),
             figures,
-            twilio: match (line.twilio, line.read_at) {
+            twilio: match (&line.twilio, line.read_at) {
                 (Some(seen), Some(at)) => {
                     format!("Twilio counts {}, read {}", amount(seen), words::ago(&at, &call.now))
                 }
@@ -246,37 +241,23 @@ impl Sum {
                 (None, _) if line.waits_for_figure => "Twilio’s figure was not read yet".to_owned(),
                 (None, _) => "Twilio counts nothing of the kind".to_owned(),
             },
-            open: match line.open {
+            open: match usize::try_from(line.open).unwrap_or(usize::MAX) {
                 0 => "nothing open".to_owned(),
-                open => {
-                    words::many(usize::try_from(open).unwrap_or(usize::MAX), "request open", "requests open")
-                }
+                open => words::many(open, "request open", "requests open"),
             },
         }
     }
 }
 
-/// `a day, since 00:00, 3 h left`.
+/// `daily, since 2026-03-01 00:00, 3 h left`.
 fn window(line: &LedgerLine, now: Timestamp) -> String {
-    let kind = match line.window.window {
-        Window::Minute => "a minute".to_owned(),
-        Window::Hour => "an hour".to_owned(),
-        Window::Rolling { seconds } => {
-            return format!("the last {}", words::minutes(i64::from(seconds.div_ceil(60))));
-        }
-        Window::Daily => "a day".to_owned(),
-        Window::Monthly => "a month".to_owned(),
-        Window::Yearly => "a year".to_owned(),
-        Window::Alltime => return "since ever".to_owned(),
+    let Some(end) = line.window_end else { return line.window.clone() };
+    let left = match end.duration_since(now).as_secs().max(0) {
+        seconds @ ..3_600 => format!("{} min left", seconds / 60 + 1),
+        seconds @ 3_600..172_800 => format!("{} h left", seconds / 3_600),
+        seconds => format!("{} days left", seconds / 86_400),
     };
-    let left = line.window.end.map(|end| end.duration_since(now).as_secs().max(0));
-    let left = match left {
-        None => return kind,
-        Some(seconds) if seconds < 3_600 => format!("{} min left", seconds.div_euclid(60) + 1),
-        Some(seconds) if seconds < 172_800 => format!("{} h left", seconds / 3_600),
-        Some(seconds) => format!("{} days left", seconds / 86_400),
-    };
-    format!("{kind}, since {}, {left}", words::when(&line.window.start))
+    format!("{}, since {}, {left}", line.window, words::when(&line.window_start))
 }
 
 async fn watched(call: &Call<'_>, account: Option<Sid>) -> Result<Vec<Watched>, Failed> {
@@ -337,6 +318,9 @@ impl Row {
             ReservationState::Sent => ("quiet", "made: its price is not known yet"),
             ReservationState::InDoubt => ("near", "in doubt: spent until it is found"),
             ReservationState::Priced => ("quiet", "priced: what is billed beside it is set aside"),
+            ReservationState::Settled if price.is_none() => {
+                ("near", "settled at its worst: nobody told its price")
+            }
             ReservationState::Settled => ("good", "settled"),
             ReservationState::Void => ("quiet", "nothing was made"),
         };
@@ -350,6 +334,7 @@ impl Row {
             state,
             worst: it.worst.to_string(),
             price: price.map(|price| price.to_string()),
+            is_under: price.is_some_and(|price| price > it.worst),
             // Enough to see that two went to the same one.
             party: it.party.as_ref().and_then(|tag| tag.get(..8)).map(str::to_owned),
             resource: it.resource.map(|sid| sid.to_string()),

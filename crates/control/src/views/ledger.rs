@@ -6,69 +6,89 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use ringfence_breaker::{Ledger, Observation, Per, State, Subject, needs_read_back, step};
+use ringfence_breaker::{Ledger, Observation, Per, State, Subject, Window, needs_read_back, step};
 use ringfence_model::{Amount, Sid};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::breakers::{Shown, holds_for, percent_of};
-use super::{Known, NamedAccount, NotSeen, PhaseName, Views};
+use super::limits::window;
+use super::{Known, NamedAccount, NotSeen, PhaseName, Views, schema};
 use crate::wanted::AppliedLimit;
 
+/// What is spent and set aside, at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Ledger")]
+pub struct LedgerView {
+    /// The moment of it.
+    #[schemars(schema_with = "schema::time")]
+    pub at: Timestamp,
+    /// The sums, those nearest to their limits first.
+    pub sums: Vec<LedgerLine>,
+}
+
 /// The sums of one limit on one subject.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "LedgerSum")]
 pub struct LedgerLine {
     /// The limit's name.
     pub limit: String,
     /// Whether it acts, or only watches.
     pub enforce: bool,
-    /// On whom.
-    pub subject: Subject,
-    /// The account; none where it is no account's alone.
+    /// On whom: an account's SID, `together`, or the beginning of a number.
+    pub subject: String,
+    /// The account; null where it is no account's alone.
     pub account: Option<NamedAccount>,
-    /// The window.
-    pub window: LedgerWindow,
-    /// Up to what it admits; none where nobody knows yet from where on it counts.
-    pub at: Option<Amount>,
+    /// The kind of its window, in the configuration's word.
+    pub window: String,
+    /// When the window began.
+    #[schemars(schema_with = "schema::time")]
+    pub window_start: Timestamp,
+    /// When it ends; null where it never does, or rolls on.
+    #[schemars(schema_with = "schema::maybe_time")]
+    pub window_end: Option<Timestamp>,
+    /// Up to what it admits in this window; null where nobody knows yet from where on it counts.
+    #[schemars(schema_with = "schema::maybe_decimal")]
+    pub admits_up_to: Option<String>,
+    /// What is settled, adjusted and reserved, and at least what Twilio counts.
+    #[schemars(schema_with = "schema::decimal")]
+    pub taken: String,
     /// True prices that became known in the window.
-    pub settled: Amount,
+    #[schemars(schema_with = "schema::decimal")]
+    pub settled: String,
     /// What Twilio counts beyond what was settled and reserved.
-    pub adjusted: Amount,
+    #[schemars(schema_with = "schema::decimal")]
+    pub adjusted: String,
     /// Worst prices of what is open.
-    pub reserved: Amount,
+    #[schemars(schema_with = "schema::decimal")]
+    pub reserved: String,
     /// What may still be admitted.
-    pub left: Option<Amount>,
+    #[schemars(schema_with = "schema::maybe_decimal")]
+    pub left: Option<String>,
     /// What is taken, in per cent of what it admits.
     pub percent: Option<u64>,
-    /// What Twilio counts in the window; none where it counts nothing of the kind, or was not read yet.
-    pub twilio: Option<Amount>,
+    /// What Twilio counts in the window; null where it counts nothing of the kind, or was not read yet.
+    #[schemars(schema_with = "schema::maybe_decimal")]
+    pub twilio: Option<String>,
     /// When that was read.
+    #[schemars(schema_with = "schema::maybe_time")]
     pub read_at: Option<Timestamp>,
-    /// Whether nothing is admitted before Twilio's figure was read, and it was not.
+    /// Whether Twilio's figure must be read before anything is admitted, and was not.
     pub waits_for_figure: bool,
     /// Whether the breaker lets pass.
     pub phase: PhaseName,
-    /// Whether a trip acts, or only watches.
+    /// Whether a trip stops what comes, or only watches.
     pub stops: bool,
-    /// How many reservations are open under it.
+    /// How many requests are open under it.
     pub open: u64,
-    /// The currency of the amounts; none where they are not money, or where it is not known yet.
+    /// The currency of the amounts; null where they are not money, or where it is not known yet.
     pub currency: Option<String>,
 }
 
-/// The window of a sum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LedgerWindow {
-    /// Its kind, as the limit has it.
-    pub window: ringfence_breaker::Window,
-    /// When it began.
-    pub start: Timestamp,
-    /// When it ends; none where it never does, or rolls on.
-    pub end: Option<Timestamp>,
-}
-
 impl Views<'_> {
-    /// The sums that there are, those nearest to their limits first; of one account, if one is given. `shared` are those that
+    /// The sums of which something is taken, those nearest to their limits first; of one account, if one is given, all. `shared` are those that
     /// an account is in together with others, which only those may see who may see the others.
-    pub async fn ledger(&self, account: Option<Sid>, shared: bool) -> Result<Vec<LedgerLine>, NotSeen> {
+    pub async fn ledger(&self, account: Option<Sid>, shared: bool) -> Result<LedgerView, NotSeen> {
         let known = Known::read(self.store).await?;
         if let Some(sid) = account {
             known.account(sid).ok_or(NotSeen::NoAccount(sid))?;
@@ -103,14 +123,16 @@ impl Views<'_> {
                 continue;
             }
             let line = self.line(&known, applied, subject, ledger, &epoch, open);
-            // There may be thousands of beginnings of numbers: those that something is taken of are told.
-            if matches!(subject, Subject::Prefix(_)) && line.percent == Some(0) && open == 0 {
+            // There may be thousands of accounts and beginnings of numbers: those that something is taken of are told.
+            let is_idle = line.taken == "0" && open == 0;
+            let waits = line.waits_for_figure || line.phase != PhaseName::Passing;
+            if account.is_none() && subject != Subject::Together && is_idle && !waits {
                 continue;
             }
             lines.push(line);
         }
         lines.sort_by_key(|line| (line.phase, Reverse(line.percent)));
-        Ok(lines)
+        Ok(LedgerView { at: self.now, sums: lines })
     }
 
     fn line(
@@ -134,26 +156,26 @@ impl Views<'_> {
         let taken = ledger.taken();
         let is_read = ledger.read_back.as_deref() == Some(epoch);
         let is_counted_there = needs_read_back(limit);
+        let text = |amount: Amount| amount.to_string();
         LedgerLine {
             limit: limit.name.clone(),
             enforce: limit.enforce,
-            subject,
+            subject: subject.to_string(),
             account: known.named(subject),
-            window: LedgerWindow {
-                window: limit.window,
-                start: ledger.window,
-                end: match limit.window {
-                    ringfence_breaker::Window::Rolling { .. } => None,
-                    window => window.period(ledger.window).end,
-                },
+            window: window(limit.window),
+            window_start: ledger.window,
+            window_end: match limit.window {
+                Window::Rolling { .. } => None,
+                window => window.period(ledger.window).end,
             },
-            at,
-            settled: ledger.settled,
-            adjusted: ledger.adjusted,
-            reserved: ledger.reserved,
-            left: at.map(|at| Amount::from_micros(at.micros().saturating_sub(taken.micros()).max(0))),
+            admits_up_to: at.map(text),
+            taken: text(taken),
+            settled: text(ledger.settled),
+            adjusted: text(ledger.adjusted),
+            reserved: text(ledger.reserved),
+            left: at.map(|at| text(Amount::from_micros(at.micros().saturating_sub(taken.micros()).max(0)))),
             percent: at.and_then(|at| percent_of(taken, at)),
-            twilio: (is_counted_there && is_read).then_some(ledger.seen),
+            twilio: (is_counted_there && is_read).then(|| text(ledger.seen)),
             read_at: ledger.read_at.filter(|_| is_counted_there && is_read),
             waits_for_figure: is_counted_there && !is_read,
             phase: kept.map_or(PhaseName::Passing, |kept| Shown::of(applied, kept, self.now).phase_name()),

@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 pub use accounts::{AccountView, Accounts, WantedStatus, WhyWanted};
 pub use audit::{ActorView, AuditRowView, AuditRows};
 pub use breakers::{BreakerFilter, BreakerView, Breakers, PhaseName, ProbingView, TrippedView};
-pub use ledger::{LedgerLine, LedgerWindow};
+pub use ledger::{LedgerLine, LedgerView};
 pub use limits::{LimitView, Limits, ScopeView};
 pub use nodes::{NodeView, Nodes};
 pub use orders::{OrderList, OrderState, OrderView, Orders};
