@@ -242,7 +242,12 @@ impl World {
             };
             Some(Hold { limit: Arc::new(applied.clone()), subject, amount: worst, told: worst })
         };
-        let (credential, _) = self.key("an application", Some(account)).await;
+        let name = format!("application of {account}");
+        let known = self.store.credentials(None).await.unwrap();
+        let credential = match known.iter().find(|credential| credential.name == name) {
+            Some(credential) => credential.sid,
+            None => self.key(&name, Some(account)).await.0,
+        };
         let new = NewReservation {
             credential,
             account,
