@@ -58,24 +58,9 @@ pub struct Ledger {
     /// The epoch of the store in which Twilio's figure was last read; none before that.
     #[serde(default)]
     pub read_back: Option<String>,
-    /// What happened so far, for whoever asks whether the limit is right. It belongs to no window.
-    #[serde(default)]
-    pub tally: Tally,
-}
-
-/// What happened under a limit so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Tally {
-    /// Requests that were admitted.
-    pub admitted: i64,
-    /// Requests that it refused.
-    pub refused: i64,
-    /// Requests that it would have refused, had it not only watched.
-    pub would_refuse: i64,
-    /// Worst prices of what was settled.
-    pub worst: Amount,
-    /// True prices of the same.
-    pub settled: Amount,
+    /// When it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_at: Option<Timestamp>,
 }
 
 /// What is said of a request under one limit.
@@ -128,7 +113,7 @@ impl Ledger {
             unsure: Amount::ZERO,
             marks: Vec::new(),
             read_back: None,
-            tally: Tally::default(),
+            read_at: None,
         }
     }
 
@@ -270,8 +255,6 @@ impl Ledger {
     pub fn settle(&mut self, reserved: Amount, spent: Amount, now: Timestamp) {
         self.roll(now);
         self.release(reserved);
-        self.tally.worst = self.tally.worst.saturating_add(reserved);
-        self.tally.settled = self.tally.settled.saturating_add(spent);
         if let Window::Rolling { seconds } = self.counts.window {
             let start = slice_start(seconds, now);
             match self.slices.iter_mut().find(|(at, _)| *at == start) {

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use ringfence_breaker::{Hold, Ledger, Limit, Measure, Reset, State, Subject, Verdict, Why, needs_read_back};
 use ringfence_model::{Amount, Sid};
 use serde_json::json;
@@ -16,8 +16,12 @@ use super::rows::{self, HeldRow, InsertRow, ReservationRow, UpdateRow};
 use super::{BESIDE, Booking, NewReservation, NotAdmitted, Now, ReservationState, Sent, Spent, Watched};
 use crate::error::Error;
 use crate::sql::{Transaction, values};
+use crate::tallies::Counted;
 use crate::write::Outcome;
 use crate::{Result, epoch};
+
+/// So often it is noted that a credential is used.
+const USED_EVERY: SignedDuration = SignedDuration::from_mins(1);
 
 /// What is to be done.
 pub(crate) enum Op {
@@ -74,7 +78,7 @@ struct Batch<'a> {
     epoch: String,
     is_first_epoch: bool,
     limits: String,
-    good_credentials: HashMap<Sid, Option<Timestamp>>,
+    good_credentials: HashMap<Sid, Good>,
     ledgers: BTreeMap<Key, Ledger>,
     breakers: HashMap<Key, Moved>,
     reservations: BTreeMap<String, ReservationRow>,
@@ -83,6 +87,14 @@ struct Batch<'a> {
     inserts: Vec<InsertRow<'a>>,
     updates: BTreeMap<String, UpdateRow>,
     trips: BTreeMap<String, Trip>,
+    counted: Counted,
+    used: BTreeMap<Sid, Timestamp>,
+}
+
+/// A credential that is not revoked.
+struct Good {
+    expires_at: Option<Timestamp>,
+    used_at: Option<Timestamp>,
 }
 
 /// A breaker, and how often it has moved.
@@ -153,6 +165,8 @@ impl<'a> Batch<'a> {
             inserts: Vec::new(),
             updates: BTreeMap::new(),
             trips: BTreeMap::new(),
+            counted: Counted::default(),
+            used: BTreeMap::new(),
         };
         batch.read_breakers(ops, transaction).await?;
         batch.read_credentials(ops, transaction).await?;
@@ -181,9 +195,10 @@ impl<'a> Batch<'a> {
             })
             .collect();
         for sid in asking {
-            let select = "SELECT expires_at FROM credentials WHERE sid = $1 AND revoked_at IS NULL";
+            let select = "SELECT expires_at, used_at FROM credentials WHERE sid = $1 AND revoked_at IS NULL";
             if let Some(row) = transaction.find(select, values![sid]).await? {
-                self.good_credentials.insert(sid, row.maybe_time("expires_at")?);
+                let (expires_at, used_at) = (row.maybe_time("expires_at")?, row.maybe_time("used_at")?);
+                self.good_credentials.insert(sid, Good { expires_at, used_at });
             }
         }
         Ok(())
@@ -206,9 +221,14 @@ impl<'a> Batch<'a> {
             return Ok(Did::Refused(NotAdmitted::OtherLimits));
         }
         let credential = self.good_credentials.get(&new.credential);
-        if credential.is_none_or(|expires_at| expires_at.is_some_and(|expires_at| expires_at <= now)) {
+        let is_over = |good: &Good| good.expires_at.is_some_and(|expires_at| expires_at <= now);
+        let Some(credential) = credential.filter(|good| !is_over(good)) else {
             return Ok(Did::Refused(NotAdmitted::CredentialGone));
+        };
+        if credential.used_at.is_none_or(|at| at.saturating_add(USED_EVERY).is_ok_and(|due| due <= now)) {
+            self.used.insert(new.credential, now);
         }
+        let account = new.account.to_string();
         let (mut refused, mut watched) = (None::<(&Hold, Why)>, Vec::new());
         for hold in &new.holds {
             let limit = &hold.limit.limit;
@@ -227,14 +247,19 @@ impl<'a> Batch<'a> {
             }
         }
         if let Some((hold, why)) = refused {
+            let tally = self.counted.of(&hold.limit.limit.name, &account, &new.operation, now);
+            tally.refuse(why, hold.amount, true);
             return self.refuse(hold, why, now).map(Did::Refused);
         }
         for hold in &new.holds {
             let key = key(&hold.limit.limit, hold.subject);
             let ledger = self.ledgers.get_mut(&key).ok_or_else(|| not_locked(&key))?;
             ledger.reserve(hold.amount);
-            ledger.tally.admitted += 1;
-            ledger.tally.would_refuse += i64::from(watched.iter().any(|it| it.limit == key.0));
+            let tally = self.counted.of(&key.0, &account, &new.operation, now);
+            tally.admitted += 1;
+            if let Some(watched) = watched.iter().find(|it| it.limit == key.0) {
+                tally.refuse(watched.why, hold.amount, false);
+            }
             self.changed.insert(key);
         }
         self.inserts.push(insert_row(id, new, now));
@@ -245,7 +270,6 @@ impl<'a> Batch<'a> {
         let limit = &hold.limit.limit;
         let key = key(limit, hold.subject);
         let ledger = self.ledgers.get_mut(&key).ok_or_else(|| not_locked(&key))?;
-        ledger.tally.refused += 1;
         let (spent, window) = (ledger.spent().max(ledger.seen), ledger.window);
         // Where nothing follows from a trip, the limit itself is all that there is.
         let trips = why == Why::DoesNotFit && !limit.then.is_empty();
@@ -291,6 +315,18 @@ impl<'a> Batch<'a> {
     fn settle(&mut self, id: &str, spent: Spent, resource: Option<Sid>, now: Timestamp) -> bool {
         let Some(row) = self.not_settled(id) else { return false };
         let mut beside = Vec::new();
+        for held in row.holds.iter().filter(|held| held.told > 0) {
+            let truth = match held.measure {
+                Measure::Price => Some(spent.price.max(Amount::ZERO)),
+                Measure::Usage => spent.usage,
+                // How often it was is known beforehand.
+                Measure::Count => None,
+            };
+            if let Some(truth) = truth {
+                let tally = self.counted.of(&held.limit, &row.account, &row.operation, now);
+                tally.price(Amount::from_micros(held.told), truth);
+            }
+        }
         self.each_held(&row, |ledger, held| {
             let (amount, told) = (Amount::from_micros(held.amount), Amount::from_micros(held.told));
             let rest = Amount::from_micros(held.amount.saturating_sub(held.told));
@@ -315,13 +351,16 @@ impl<'a> Batch<'a> {
             update.deadline = Some(now.saturating_add(BESIDE).unwrap_or(Timestamp::MAX).as_microsecond());
         }
         if let Some(row) = self.reservations.get_mut(id) {
-            *row = ReservationRow { state, holds: beside };
+            (row.state, row.holds) = (state, beside);
         }
         true
     }
 
     fn worst(&mut self, id: &str, now: Timestamp) -> bool {
         let Some(row) = self.not_settled(id) else { return false };
+        for held in row.holds.iter().filter(|held| held.told > 0 && held.measure != Measure::Count) {
+            self.counted.of(&held.limit, &row.account, &row.operation, now).unpriced += 1;
+        }
         self.each_held(&row, |ledger, held| {
             let amount = Amount::from_micros(held.amount);
             ledger.settle(amount, amount, now);
@@ -368,6 +407,9 @@ impl<'a> Batch<'a> {
         } else {
             ledger.book(*at, *seen, &self.epoch, now);
         }
+        if ledger.read_back.as_deref() == Some(&*self.epoch) {
+            ledger.read_at = Some(now);
+        }
         self.changed.insert(key);
         true
     }
@@ -412,6 +454,11 @@ impl<'a> Batch<'a> {
             if let Some(ledger) = self.ledgers.get(key) {
                 rows::write(transaction, &key.0, &key.1, ledger, self.database_now).await?;
             }
+        }
+        self.counted.write(transaction).await?;
+        for (credential, at) in &self.used {
+            let update = "UPDATE credentials SET used_at = $2 WHERE sid = $1";
+            transaction.execute(update, values![*credential, *at]).await?;
         }
         for (known_as, trip) in &self.trips {
             let insert = "INSERT INTO observations (key, source, account, payload, received_at) \

@@ -36,6 +36,8 @@ pub(super) struct HeldRow {
 /// A reservation as a batch works on it.
 #[derive(Debug, Clone)]
 pub(super) struct ReservationRow {
+    pub(super) account: String,
+    pub(super) operation: String,
     pub(super) state: ReservationState,
     pub(super) holds: Vec<HeldRow>,
 }
@@ -145,13 +147,19 @@ pub(super) async fn reservations(
         return Ok(BTreeMap::new());
     }
     let select = if transaction.is_sqlite() {
-        "SELECT id, state, holds FROM reservations WHERE id IN (SELECT value FROM json_each($1))"
+        "SELECT id, account, operation, state, holds FROM reservations \
+         WHERE id IN (SELECT value FROM json_each($1))"
     } else {
-        "SELECT id, state, holds FROM reservations WHERE id IN (SELECT jsonb_array_elements_text($1::jsonb))"
+        "SELECT id, account, operation, state, holds FROM reservations \
+         WHERE id IN (SELECT jsonb_array_elements_text($1::jsonb))"
     };
     let rows = transaction.fetch(select, values![json!(ids).to_string()]).await?;
     rows.iter()
-        .map(|row| Ok((row.text("id")?, ReservationRow { state: state(row)?, holds: row.json("holds")? })))
+        .map(|row| {
+            let (account, operation) = (row.text("account")?, row.text("operation")?);
+            let it = ReservationRow { account, operation, state: state(row)?, holds: row.json("holds")? };
+            Ok((row.text("id")?, it))
+        })
         .collect()
 }
 
