@@ -108,9 +108,13 @@ def handshake(target="/twilio/media"):
     return Request("GET", target, headers=headers)
 
 
+def login(user, password):
+    """The value of an `Authorization` header."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
 def basic(user="twilio", password=PASSWORD):
-    credentials = base64.b64encode(f"{user}:{password}".encode()).decode()
-    return Request("GET", f"/basic/{next(_counter)}", headers={"Authorization": f"Basic {credentials}"})
+    return Request("GET", f"/basic/{next(_counter)}", headers={"Authorization": login(user, password)})
 
 
 def send(port, request, host="hooks.example.com", timeout=10):
@@ -242,6 +246,31 @@ class World(contextlib.ExitStack):
                 return False
             time.sleep(0.02)
         return True
+
+
+def start_sandbox(world, binary, *words):
+    """A sandbox on a free port, and what it said of itself."""
+    log = world.folder / "sandbox.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [binary, "sandbox", "--listen", "127.0.0.1:0", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    world.callback(stop, process)
+    deadline = time.monotonic() + 20
+    while "Ctrl-C stops it" not in (text := log.read_text(errors="replace")):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise SystemExit(f"the sandbox did not start:\n{text}")
+        time.sleep(0.02)
+    return {
+        "base": re.search(r"at (http://\S+)", text)[1],
+        "sid": re.search(r"account SID\s+(\S+)", text)[1],
+        "token": re.search(r"auth token\s+(\S+)", text)[1],
+        "number": re.search(r"its numbers\s+(.+)", text)[1].split(", ")[0],
+    }
 
 
 def stop(process):

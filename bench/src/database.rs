@@ -2,6 +2,8 @@
 //!
 //! Both wait for the disk at each commit, as an operator's do, and their files are in the temporary folder: on one disk.
 
+use std::path::PathBuf;
+
 use jiff::Timestamp;
 use ringfence_model::Secret;
 use ringfence_store::{Keys, Location, MasterKey, Store};
@@ -30,11 +32,36 @@ impl Database {
         Ok(Self::Sqlite(tempfile::tempdir()?))
     }
 
+    /// A new one of the same kind.
+    pub(crate) fn another(&self) -> Outcome<Self> {
+        match self {
+            Self::Sqlite(_) => Self::sqlite(),
+            Self::Postgres(_) => {
+                let database =
+                    PostgresDatabase::create_durable().ok_or("PostgreSQL is not there any more")?;
+                Ok(Self::Postgres(database))
+            }
+        }
+    }
+
+    /// Of a database that is a file, the file and its folder, which is its own.
+    pub(crate) fn file(&self) -> Option<PathBuf> {
+        match self {
+            Self::Sqlite(folder) => Some(folder.path().join("ringfence.db")),
+            Self::Postgres(_) => None,
+        }
+    }
+
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Sqlite(_) => "SQLite",
             Self::Postgres(_) => "PostgreSQL",
         }
+    }
+
+    /// Whether several nodes, on several machines, can be on it.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self, Self::Postgres(_))
     }
 
     fn location(&self) -> Location {

@@ -7,11 +7,14 @@
 //! `bench/README.md` says how to run each and what the goals are.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "tables go to stdout, progress to stderr")]
 
+mod admissions;
 mod arguments;
 mod bare_hyper;
 mod breaker;
 mod challenges;
 mod database;
+mod dice;
+mod egress;
 mod gate;
 mod histogram;
 mod installation;
@@ -21,6 +24,7 @@ mod polling;
 mod process;
 mod proxies;
 mod sandbox;
+mod simulate;
 mod startup;
 mod suspension;
 mod tls;
@@ -40,7 +44,10 @@ usage: ringfence-bench COMMAND [--option value]…
   control   the next four, one after another
   breaker   nanoseconds for one step of a breaker, by what it observes
   writes    the store's writes on SQLite and PostgreSQL, alone and together, against a bare INSERT
+  admissions  the ledger's admissions a second, by one node and by three, and exactness at the last cent
+  simulate  the ledger under crashes, lost answers, jumping clocks and old backups, from a seed
   challenges  codes started and checked a second on SQLite and PostgreSQL, and that one is accepted and five are compared
+  egress    the egress beside nginx, before the same sandbox: latency and CPU time a message
   polling   requests to Twilio for a thousand subaccounts, and how long a round takes
   suspension  milliseconds from a usage trigger's webhook to the request that suspends
   official  the same request in the official Node and Python libraries
@@ -62,7 +69,10 @@ fn main() -> ExitCode {
         "control" => control(&arguments),
         "breaker" => breaker::run(&arguments),
         "writes" => writes::run(&arguments),
+        "admissions" => admissions::run(&arguments),
+        "simulate" => simulate::run(&arguments),
         "challenges" => challenges::run(&arguments),
+        "egress" => egress::run(&arguments),
         "polling" => polling::run(&arguments),
         "suspension" => suspension::run(&arguments),
         "official" => official::run(&arguments),

@@ -60,7 +60,7 @@ pub enum Unpriced {
     #[error("no price is known of phone numbers of {0}")]
     Number(Country),
     /// A fee in a currency of which this program knows none.
-    #[error("no price is known of `{0}` in this currency: set it in [egress.fees]")]
+    #[error("no price is known of `{0}` in this currency: set it in `prices` of [egress]")]
     Fee(Fee),
     /// A recipient that is neither a phone number nor an address of a channel that has a price.
     #[error("no price is known for this kind of recipient: write phone numbers in E.164, as +14155550100")]

@@ -20,6 +20,16 @@ use crate::{Per, Scope, Window};
 /// In how many slices a rolling window is counted: what leaves it does so a slice at a time, never too early.
 const SLICES: i64 = 60;
 
+/// After so long Twilio's usage records have what was billed. Twilio promises no time; recorded figures were late by up to
+/// 15 minutes, and it takes a while to read them.
+const COUNTED: SignedDuration = SignedDuration::from_mins(20);
+
+/// What a clock that is kept right may be set back by. One that goes back further has been wrong.
+pub const CLOCK_BACK: SignedDuration = SignedDuration::from_mins(1);
+
+/// No more marks than these: they are written with the sums.
+const BETWEEN_MARKS: SignedDuration = SignedDuration::from_mins(1);
+
 /// What one subject has spent and set aside under one limit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
@@ -38,27 +48,19 @@ pub struct Ledger {
     /// Of a rolling window: what was settled since when, a slice each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slices: Vec<(Timestamp, Amount)>,
+    /// The most that is ours, and neither settled nor reserved: what is billed beside prices that are settled, and what was
+    /// lost with the memory. Twilio counts it, but what is reserved may hide it.
+    #[serde(default)]
+    pub unsure: Amount,
+    /// What was settled when Twilio's figure was read, the latest last, as far back as it takes to know what that had counted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<(Timestamp, Amount)>,
     /// The epoch of the store in which Twilio's figure was last read; none before that.
     #[serde(default)]
     pub read_back: Option<String>,
-    /// What happened so far, for whoever asks whether the limit is right. It belongs to no window.
-    #[serde(default)]
-    pub tally: Tally,
-}
-
-/// What happened under a limit so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Tally {
-    /// Requests that were admitted.
-    pub admitted: i64,
-    /// Requests that it refused.
-    pub refused: i64,
-    /// Requests that it would have refused, had it not only watched.
-    pub would_refuse: i64,
-    /// Worst prices of what was settled.
-    pub worst: Amount,
-    /// True prices of the same.
-    pub settled: Amount,
+    /// When it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_at: Option<Timestamp>,
 }
 
 /// What is said of a request under one limit.
@@ -108,8 +110,10 @@ impl Ledger {
             seen: Amount::ZERO,
             reserved: Amount::ZERO,
             slices: Vec::new(),
+            unsure: Amount::ZERO,
+            marks: Vec::new(),
             read_back: None,
-            tally: Tally::default(),
+            read_at: None,
         }
     }
 
@@ -124,11 +128,18 @@ impl Ledger {
         self.roll(now);
     }
 
-    /// Goes on to the window that holds now. Time is not turned back: a clock that is behind stays in the later window.
+    /// Goes on to the window that holds now. Time is not turned back: a clock that is a little behind stays in the later window.
+    ///
+    /// Where the clock was [far](CLOCK_BACK) ahead, what was counted then counts now, in windows that only the egress knows.
     pub fn roll(&mut self, now: Timestamp) {
         if let Window::Rolling { seconds } = self.counts.window {
             let length = SignedDuration::from_secs(i64::from(seconds));
             let slice = slice_length(seconds);
+            for (start, _) in &mut self.slices {
+                if start.duration_since(now) > CLOCK_BACK.max(slice) {
+                    *start = slice_start(seconds, now);
+                }
+            }
             // The end of a slice decides: as long as a moment of it lies in the window, all of it counts.
             self.slices.retain(|(start, _)| {
                 let gone = start.saturating_add(slice).and_then(|end| end.saturating_add(length));
@@ -140,11 +151,29 @@ impl Ledger {
         }
         let start = self.counts.window.period(now).start;
         if start > self.window {
+            self.begin(start);
+        } else if !self.counts.window.is_twilios() && self.window.duration_since(now) > CLOCK_BACK {
             self.window = start;
-            self.settled = Amount::ZERO;
-            self.adjusted = Amount::ZERO;
-            self.seen = Amount::ZERO;
         }
+    }
+
+    /// Goes back to the window that holds now, after the clock went back: the next figure of Twilio's is all that is known
+    /// of it.
+    pub fn turn_back(&mut self, now: Timestamp) {
+        let start = self.counts.window.period(now).start;
+        if self.counts.window.is_twilios() && start < self.window {
+            self.begin(start);
+        }
+    }
+
+    /// Another window, in which nothing was spent.
+    fn begin(&mut self, start: Timestamp) {
+        self.window = start;
+        self.settled = Amount::ZERO;
+        self.adjusted = Amount::ZERO;
+        self.seen = Amount::ZERO;
+        self.unsure = Amount::ZERO;
+        self.marks.clear();
     }
 
     /// What was spent in this window, as far as anybody knows.
@@ -152,9 +181,10 @@ impl Ledger {
         self.settled.saturating_add(self.adjusted)
     }
 
-    /// Spent and reserved, and at least what Twilio counts.
+    /// Spent and reserved, and at least what Twilio counts; what is not sure is taken for spent.
     pub fn taken(&self) -> Amount {
-        self.spent().saturating_add(self.reserved).max(self.seen)
+        let beyond = self.adjusted.max(self.unsure);
+        self.settled.saturating_add(beyond).saturating_add(self.reserved).max(self.seen)
     }
 
     /// Whether a request of this worst amount fits. `epoch` is the store's.
@@ -188,7 +218,9 @@ impl Ledger {
         };
         if fits(self.taken()) {
             Verdict::Fits
-        } else if self.reserved > Amount::ZERO && fits(self.spent().max(self.seen)) {
+        } else if (self.reserved > Amount::ZERO || self.unsure > self.adjusted)
+            && fits(self.spent().max(self.seen))
+        {
             refuse(Why::OpenOnly)
         } else {
             refuse(Why::DoesNotFit)
@@ -205,16 +237,25 @@ impl Ledger {
         self.reserved = difference(self.reserved, reserved);
     }
 
+    /// Gives back what was set aside for what is billed beside a price: from here on Twilio's figure has it. Until that can be
+    /// told from what is open, it is taken for spent. Where no figure of Twilio's is read, it is spent at its worst.
+    pub fn release_beside(&mut self, reserved: Amount, now: Timestamp) {
+        if self.read_back.is_none() {
+            return self.settle(reserved, reserved, now);
+        }
+        self.roll(now);
+        self.release(reserved);
+        // What others spent and is known is no room for it.
+        self.unsure = self.unsure.max(self.adjusted).saturating_add(reserved);
+    }
+
     /// Puts what was spent in the place of what was set aside. What was set aside must be what [`reserve`](Self::reserve)
     /// was given.
     pub fn settle(&mut self, reserved: Amount, spent: Amount, now: Timestamp) {
         self.roll(now);
         self.release(reserved);
-        self.tally.worst = self.tally.worst.saturating_add(reserved);
-        self.tally.settled = self.tally.settled.saturating_add(spent);
         if let Window::Rolling { seconds } = self.counts.window {
-            let slice = slice_length(seconds).as_secs().max(1);
-            let start = Timestamp::from_second(now.as_second().div_euclid(slice) * slice).unwrap_or(now);
+            let start = slice_start(seconds, now);
             match self.slices.iter_mut().find(|(at, _)| *at == start) {
                 Some((_, sum)) => *sum = sum.saturating_add(spent),
                 None => self.slices.push((start, spent)),
@@ -228,12 +269,43 @@ impl Ledger {
     /// What it counts beyond what is settled and open must be others': what is open is set aside at its worst, so it hides
     /// some of that, and never makes it more. So the adjustment only grows within a window, and what Twilio has not
     /// counted yet of our own takes nothing of it back.
-    pub fn book(&mut self, at: Timestamp, seen: Amount, epoch: &str) {
-        if self.counts.window.is_twilios() && self.counts.window.period(at).start == self.window {
-            self.seen = self.seen.max(seen);
-            let ours = self.settled.saturating_add(self.reserved);
-            self.adjusted = self.adjusted.max(difference(self.seen, ours));
+    ///
+    /// What it counts beyond what was settled [long enough ago](COUNTED) to be counted is the most that can be ours beside
+    /// that, so what is not sure shrinks to it; when quiet returns they are the same. `now` is when the figure is booked.
+    pub fn book(&mut self, at: Timestamp, seen: Amount, epoch: &str, now: Timestamp) {
+        if !self.counts.window.is_twilios() || self.counts.window.period(at).start != self.window {
+            return;
+        }
+        self.seen = self.seen.max(seen);
+        let ours = self.settled.saturating_add(self.reserved);
+        self.adjusted = self.adjusted.max(difference(self.seen, ours));
+        if self.read_back.as_deref() != Some(epoch) {
             self.read_back = Some(epoch.to_owned());
+            self.marks.clear();
+        }
+        let is_counted = |(marked, _): &(Timestamp, Amount)| now.duration_since(*marked) >= COUNTED;
+        let counted = self.marks.iter().rposition(is_counted);
+        if let Some(index) = counted {
+            self.marks.drain(..index);
+            let rest = difference(self.seen, self.marks[0].1);
+            if rest >= Amount::ZERO {
+                self.unsure = self.unsure.min(rest);
+            }
+        }
+        let is_another = |(marked, settled): &(Timestamp, Amount)| {
+            *settled != self.settled && now.duration_since(*marked) >= BETWEEN_MARKS
+        };
+        if self.marks.last().is_none_or(is_another) {
+            self.marks.push((now, self.settled));
+        }
+    }
+
+    /// Takes note that the memory was lost, and of the first figure after that: all that Twilio counts and is not settled
+    /// here may be ours and forgotten, whatever is still known to be open.
+    pub fn book_lost(&mut self, at: Timestamp, seen: Amount, epoch: &str, now: Timestamp) {
+        self.book(at, seen, epoch, now);
+        if self.read_back.as_deref() == Some(epoch) {
+            self.unsure = self.unsure.max(difference(self.seen, self.settled));
         }
     }
 }
@@ -259,6 +331,11 @@ pub fn needs_read_back(limit: &Limit) -> bool {
 /// Whether the scope is of accounts, so that Twilio can say what was used in it; others only the egress knows.
 pub const fn is_of_accounts(scope: &Scope) -> bool {
     !matches!(scope, Scope::Tenant(_) | Scope::Credential(_) | Scope::Destination(_))
+}
+
+fn slice_start(seconds: u32, now: Timestamp) -> Timestamp {
+    let slice = slice_length(seconds).as_secs().max(1);
+    Timestamp::from_second(now.as_second().div_euclid(slice) * slice).unwrap_or(now)
 }
 
 fn slice_length(seconds: u32) -> SignedDuration {

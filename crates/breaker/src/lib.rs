@@ -19,7 +19,7 @@ mod window;
 
 pub use admission::{AppliedLimit, Asked, Hold, holds, holds_together};
 pub use charge::{Charge, Line};
-pub use ledger::{Ledger, Tally, Verdict, Why, is_of_accounts, needs_read_back, tripped};
+pub use ledger::{CLOCK_BACK, Ledger, Verdict, Why, is_of_accounts, needs_read_back, tripped};
 pub use limit::{Action, Counts, Limit, LimitProblem, Measure, Per, Probe, Reset, Threshold};
 pub use price_book::PriceBook;
 pub use scope::{DialPrefix, InvalidDialPrefix, NamePattern, Scope, ScopedAccount, Subject};

@@ -13,8 +13,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use commands::{
-    account, api_token, application, audit, check, demo, explain, key, limits, migrate, replay, report,
-    reset, sandbox, serve, sign, status, store, trip, user, verify,
+    account, api_token, application, audit, check, demo, explain, key, ledger, limits, migrate, replay,
+    report, reset, sandbox, serve, sign, status, store, trip, user, verify,
 };
 
 /// Measured: fewer cycles a request than the system's allocator.
@@ -62,6 +62,8 @@ enum Command {
     Trip(trip::Arguments),
     /// Lift a trip, and learn how much more may be spent.
     Reset(reset::Arguments),
+    /// What is spent and set aside under each limit, beside what Twilio counts.
+    Ledger(ledger::Arguments),
     /// Replay a recorded attack against three guards: how much is spent past the limit?
     Replay(replay::Arguments),
     /// What would the limits have done that only watch? Is it safe to enforce them?
@@ -113,6 +115,7 @@ fn main() -> ExitCode {
         Command::Status(arguments) => status::run(&arguments),
         Command::Trip(arguments) => trip::run(&arguments),
         Command::Reset(arguments) => reset::run(&arguments),
+        Command::Ledger(arguments) => ledger::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Account(arguments) => account::run(&arguments),

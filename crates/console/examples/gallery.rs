@@ -17,9 +17,18 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use jiff::SignedDuration;
 use ringfence_breaker::Per;
-use ringfence_model::Actor;
-use ringfence_store::{NewToken, Role, SignInOutcome, Where};
+use ringfence_breaker::price_book::{
+    Learnt, Network, NetworkPrices, NumberType, NumberTypePrice, PrefixPrice, Prices, Source,
+};
+use ringfence_control::virtual_credentials::{self, NewVirtualCredential};
+use ringfence_model::{Actor, PhoneNumber, Secret, Sid};
+use ringfence_second_factor::policy::{Demands, Kind, Policy, Strength};
+use ringfence_store::{
+    Admission, EgressAccounts, EgressArea, EgressScopes, FactorSecret, NewDevice, NewFactor, NewToken, Now,
+    Role, Sent, SignInOutcome, Spent, StoredPrices, Where,
+};
 
 #[path = "../tests/console/world.rs"]
 mod world;
@@ -62,7 +71,7 @@ async fn main() {
     }
 }
 
-async fn fill(world: &World) -> ringfence_model::Secret {
+async fn fill(world: &World) -> Secret {
     let names = [
         "Harbour Dental",
         "Nordlicht Reisen GmbH",
@@ -103,6 +112,114 @@ async fn fill(world: &World) -> ringfence_model::Secret {
         };
         world.store.create_token(&by, token, world.now()).await.unwrap();
     }
+    second_factors(world, &owner.person, &op.person).await;
+    fill_keys(world, &accounts, &owner.person).await;
+    fill_ledger(world, &accounts).await;
+    fill_prices(world).await;
     world.store.seal_audit(world.now()).await.unwrap();
     owner.token
+}
+
+/// A policy that leaves the night shift out, and computers of which one was trusted by what it does not take.
+async fn second_factors(world: &World, owner: &str, op: &str) {
+    let (by, now) = (Actor::CommandLine("ops".to_owned()), world.now());
+    let demands = Demands { policy: Policy::OncePerComputer, strength: Strength::NoPhone };
+    world.store.set_policy(&by, Where::Everywhere, demands, now).await.unwrap();
+    world.store.set_password(&by, op, &Secret::new("a hash"), now).await.unwrap();
+    let phone = FactorSecret::Phone(PhoneNumber::parse("+14155550123").unwrap());
+    world.store.add_factor(&by, op, NewFactor { secret: phone, verified: true }, now).await.unwrap();
+    for (agent, kind) in [("Firefox on Linux", Kind::Totp), ("Safari on iPhone", Kind::Phone)] {
+        let device = NewDevice {
+            person: owner.to_owned(),
+            place: Where::Everywhere,
+            kind,
+            address: "203.0.113.7".to_owned(),
+            agent: agent.to_owned(),
+            trusted_for: SignedDuration::from_hours(30 * 24),
+        };
+        world.store.trust_device(&by, device, now).await.unwrap();
+    }
+}
+
+/// Credentials as a platform has them: one for each customer, one for itself, and one that leaked.
+async fn fill_keys(world: &World, accounts: &[Sid], owner: &str) {
+    let by = Actor::Person(owner.to_owned());
+    let all = NewVirtualCredential {
+        name: "billing reminders, all customers".to_owned(),
+        scopes: EgressScopes::for_accounts(EgressAccounts::All),
+        expires_at: None,
+    };
+    virtual_credentials::create(&world.store, &by, all, world.now()).await.unwrap();
+    let scopes = EgressScopes {
+        operations: [EgressArea::Messages, EgressArea::Verifications].into(),
+        destinations: vec!["DE".parse().unwrap(), "AT".parse().unwrap(), "whatsapp:+49".parse().unwrap()],
+        senders: vec!["+4915112345678".to_owned(), "NORDLICHT".to_owned()],
+        tenant: Some("nordlicht".to_owned()),
+        ..EgressScopes::for_accounts(EgressAccounts::Listed([accounts[1]].into()))
+    };
+    let expires_at = world.now().checked_add(SignedDuration::from_hours(90 * 24)).ok();
+    let new = NewVirtualCredential { name: "booking confirmations".to_owned(), scopes, expires_at };
+    virtual_credentials::create(&world.store, &by, new, world.now()).await.unwrap();
+    let (leaked, _) = world.key("old shop", Some(accounts[0])).await;
+    world.store.revoke_credential((&by, "it was in a repository"), leaked, world.now()).await.unwrap();
+}
+
+/// Requests at every stage: open, in doubt, priced too low and too high, settled.
+async fn fill_ledger(world: &World, accounts: &[Sid]) {
+    world.apply_limits().await;
+    for account in world.store.accounts().await.unwrap() {
+        world.engine.read_usage(&account, "poll").await.unwrap();
+    }
+    let now = || Now::At(world.now());
+    for (number, account) in accounts.iter().cycle().take(40).enumerate() {
+        let operation = if number % 5 == 4 { "calls.create" } else { "messages.create" };
+        let worst = if number % 5 == 4 { "0.145" } else { "0.0479" };
+        let Admission::Admitted(it) = world.ask(*account, operation, worst).await else { continue };
+        let resource = Sid::new(if number % 5 == 4 { *b"CA" } else { *b"SM" }, 77 + number as u128);
+        let price = |text: &str| Spent { price: text.parse().unwrap(), usage: None };
+        match number % 8 {
+            0 | 1 => drop(world.store.settle(it.id(), price("0.0083"), Some(resource), now()).await),
+            2 => drop(world.store.settle(it.id(), price("0.0492"), Some(resource), now()).await),
+            3 => world.store.sent(it, Sent::InDoubt, now()).await.unwrap(),
+            4 => drop(world.store.settle_at_worst(vec![it.id().to_owned()], now()).await),
+            5 | 6 => world.store.sent(it, Sent::Made(Some(resource)), now()).await.unwrap(),
+            _ => drop(it),
+        }
+    }
+}
+
+/// Prices of a few countries, a day old.
+async fn fill_prices(world: &World) {
+    let from = Source::Account(world.parent);
+    let at = world.now() - SignedDuration::from_hours(20);
+    let mut prices = Prices::new("USD");
+    prices.version = 41;
+    let all = [
+        ("GB", ["234", "235"], ["+44", "+447", "+447911"], ["0.0463", "0.05"], "0.0336"),
+        ("DE", ["262", "262"], ["+49", "+4915", "+49160"], ["0.0979", "0.112"], "0.1242"),
+        ("US", ["310", "311"], ["+1", "+1415", "+1907"], ["0.0083", "0.0083"], "0.014"),
+    ];
+    for (country, networks, prefixes, segments, minute) in all {
+        let row = |(mcc, price): (&&str, &&str)| NetworkPrices {
+            network: Some(Network { mcc: (*mcc).to_owned(), mnc: "01".to_owned() }),
+            prices: vec![NumberTypePrice { number_type: NumberType::Mobile, price: price.parse().ok() }],
+        };
+        let rows = networks.iter().zip(&segments).map(row).collect();
+        prices.learn_messages(country, "USD", Learnt { from, at, is: rows }).unwrap();
+        let row = |prefix: &&str| PrefixPrice {
+            to: vec![prefix.parse().unwrap()],
+            from: Vec::new(),
+            price: minute.parse().ok(),
+        };
+        let rows = prefixes.iter().map(row).collect();
+        prices.learn_calls(country, "USD", Learnt { from, at, is: rows }).unwrap();
+        let rows = [(NumberType::Local, "1.15"), (NumberType::TollFree, "2.15")];
+        let row = |(number_type, price): (NumberType, &str)| NumberTypePrice {
+            number_type,
+            price: price.parse().ok(),
+        };
+        prices.learn_numbers(country, "USD", Learnt { from, at, is: rows.map(row).to_vec() }).unwrap();
+    }
+    let stored = StoredPrices { account: world.parent, fetched_at: at, prices };
+    world.store.keep_prices(&Actor::job("prices"), stored, world.now()).await.unwrap();
 }

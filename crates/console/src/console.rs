@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, Request, Response};
 use jiff::Timestamp;
+use ringfence_breaker::price_book;
 use ringfence_control::api::EngineSource;
 use ringfence_control::engine::Engine;
 use ringfence_control::people::{Hasher, Hosts, People, Rules};
@@ -117,6 +118,15 @@ pub struct Gate {
     pub recent: Arc<dyn Fn() -> Option<Vec<RecentRequest>> + Send + Sync>,
 }
 
+/// What the console tells of the egress.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EgressEnd {
+    /// Where applications reach it, without a path: `http://127.0.0.1:8500`.
+    pub url: String,
+    /// How its requests are priced.
+    pub prices: price_book::Rules,
+}
+
 /// What the console needs.
 #[derive(Clone)]
 pub struct ConsoleSetup {
@@ -132,6 +142,8 @@ pub struct ConsoleSetup {
     pub hasher: Hasher,
     /// Whether mail reaches them.
     pub mails: bool,
+    /// The egress; none where there is none.
+    pub egress: Option<EgressEnd>,
     /// Where usage triggers are to call, for the plan; none where there is no such route.
     pub callback_url: Arc<dyn Fn() -> Option<String> + Send + Sync>,
 }

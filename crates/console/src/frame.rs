@@ -15,6 +15,7 @@ pub(crate) enum Section {
     Requests,
     Services,
     Audit,
+    Ledger,
     Credentials,
     People,
     Policies,
@@ -24,16 +25,17 @@ pub(crate) enum Section {
 }
 
 /// Each with its name, its path, and who may see it.
-const SECTIONS: [(Section, &str, &str, Role, bool); 10] = [
+const SECTIONS: [(Section, &str, &str, Role, bool); 11] = [
     (Section::Overview, "Overview", "/", Role::Auditor, false),
     (Section::Accounts, "Accounts", "/accounts", Role::Auditor, false),
     (Section::Limits, "Limits", "/limits", Role::Auditor, false),
+    (Section::Ledger, "Ledger", "/ledger", Role::Auditor, false),
     (Section::Requests, "Requests", "/requests", Role::Auditor, true),
     (Section::Services, "Codes", "/services", Role::Auditor, true),
     (Section::Audit, "Audit", "/audit", Role::Auditor, false),
     (Section::People, "People", "/people", Role::Owner, true),
     (Section::Policies, "Policies", "/policies", Role::Owner, false),
-    (Section::Credentials, "Credentials", "/credentials", Role::Owner, true),
+    (Section::Credentials, "Credentials", "/keys", Role::Owner, false),
     (Section::Security, "My security", "/security", Role::Visitor, false),
 ];
 
@@ -103,6 +105,7 @@ fn done(query: &Fields) -> Option<&'static str> {
         "policy" => Some("Set. It holds from the next sign-in on."),
         "resume-prefix" => Some("Codes go to these numbers again, and are counted anew."),
         "revoke" => Some("The token is revoked."),
+        "revoke-key" => Some("The credential is revoked, at once and on every node."),
         _ => None,
     }
 }

@@ -35,6 +35,6 @@ mod signed_in;
 mod words;
 
 pub use console::{
-    Caller, Console, ConsoleSetup, Gate, GateOutcome, RecentRequest, Refusals, RouteCounts, Told,
+    Caller, Console, ConsoleSetup, EgressEnd, Gate, GateOutcome, RecentRequest, Refusals, RouteCounts, Told,
 };
 pub use signed_in::SignedIn;

@@ -17,8 +17,8 @@ use crate::door::{self, Door};
 use crate::failed::Failed;
 use crate::form::Fields;
 use crate::pages::{
-    account, accounts, audit, breaker, credentials, limits, overview, people, places, policies, requests,
-    security, services, sign_out,
+    account, accounts, audit, breaker, credentials, keys, ledger, limits, new_key, overview, people, places,
+    policies, prices, requests, security, services, sign_out,
 };
 use crate::signed_in::SignedIn;
 
@@ -155,6 +155,10 @@ pub(crate) const ROUTES: &[Route] = &[
         Box::pin(account::ask_resume(call))
     }),
     dangerous(Method::POST, "/accounts/{}/resume", Operator, false, |call| Box::pin(account::resume(call))),
+    inside(Method::GET, "/accounts/{}/ledger", Auditor, false, |call| Box::pin(ledger::of_account(call))),
+    inside(Method::GET, "/accounts/{}/prices", Auditor, false, |call| Box::pin(prices::of_account(call))),
+    inside(Method::GET, "/ledger", Auditor, false, |call| Box::pin(ledger::show(call))),
+    inside(Method::GET, "/prices", Auditor, false, |call| Box::pin(prices::show(call))),
     inside(Method::GET, "/breakers/trip", Operator, false, |call| Box::pin(breaker::ask_trip(call))),
     inside(Method::POST, "/breakers/trip", Operator, false, |call| Box::pin(breaker::trip(call))),
     dangerous(Method::GET, "/breakers/reset", Operator, false, |call| Box::pin(breaker::ask_reset(call))),
@@ -167,6 +171,11 @@ pub(crate) const ROUTES: &[Route] = &[
     dangerous(Method::POST, "/services/resume", Operator, true, |call| Box::pin(services::resume(call))),
     inside(Method::GET, "/audit", Auditor, false, |call| Box::pin(audit::show(call))),
     inside(Method::GET, "/audit/verify", Auditor, true, |call| Box::pin(audit::verify(call))),
+    inside(Method::GET, "/keys", Owner, false, |call| Box::pin(keys::show(call))),
+    dangerous(Method::GET, "/keys/new", Owner, false, |call| Box::pin(ready(new_key::ask(&call)))),
+    dangerous(Method::POST, "/keys/new", Owner, false, |call| Box::pin(new_key::make(call))),
+    dangerous(Method::GET, "/keys/{}/revoke", Owner, false, |call| Box::pin(keys::ask_revoke(call))),
+    dangerous(Method::POST, "/keys/{}/revoke", Owner, false, |call| Box::pin(keys::revoke(call))),
     inside(Method::GET, "/credentials", Owner, true, |call| Box::pin(credentials::show(call))),
     dangerous(Method::GET, "/credentials/{}/revoke", Owner, true, |call| {
         Box::pin(credentials::ask_revoke(call))

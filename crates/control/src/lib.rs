@@ -17,6 +17,7 @@
 //! | `notices` | facts, their words, and mail, webhook, text message or call to one destination, once |
 //! | `people` | how people sign in and what they may change about it; letters to them about their own sign-in |
 //! | `second_factor`, `verify` | codes for the users of applications; Twilio Verify's API over that |
+//! | `virtual_credentials` | what applications hold in the place of auth tokens: made, listed and revoked, for commands and pages alike |
 //! | `user_api` | what Verify lacks, as JSON: sign-ins, policies, trusted browsers, factors of applications' users |
 //! | `json_api` | what that and the admin API share: a table that routes and documents, problems, bodies, queries |
 
@@ -36,4 +37,5 @@ pub mod usage;
 pub mod user_api;
 pub mod verify;
 pub mod views;
+pub mod virtual_credentials;
 pub mod wanted;

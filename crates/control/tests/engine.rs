@@ -16,6 +16,8 @@ mod limits;
 mod node;
 #[path = "engine/shape.rs"]
 mod shape;
+#[path = "engine/tallied.rs"]
+mod tallied;
 #[path = "engine/views.rs"]
 mod views;
 mod world;

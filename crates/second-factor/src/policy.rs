@@ -134,7 +134,8 @@ impl Strength {
     }
 }
 
-/// What an account demands.
+/// What an account demands. A strength says which factors are asked for, so what asks for none has [`Strength::Any`]: the
+/// console sets nothing else ([`is_contradictory`](Self::is_contradictory)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Demands {
     /// How often.
@@ -144,18 +145,32 @@ pub struct Demands {
 }
 
 impl Demands {
-    /// The stricter of both in each respect: an installation's minimum under an account's own rule.
+    /// The stricter of both in each respect: an installation's minimum under an account's own rule. Where a strength is
+    /// demanded, somebody is asked.
     #[must_use]
     pub fn at_least(self, minimum: Self) -> Self {
-        Self { policy: self.policy.max(minimum.policy), strength: self.strength.max(minimum.strength) }
+        let policy = self.policy.max(minimum.policy);
+        let strength = self.strength.max(minimum.strength);
+        let asks = if strength == Strength::Any { Policy::Disabled } else { Policy::OncePerComputer };
+        Self { policy: policy.max(asks), strength }
     }
 
-    /// Whether somebody whose factors are of these kinds can always meet them: one to sign in with, besides saved codes,
-    /// and one that works without Twilio.
+    /// Whether they name factors and ask for none. Nobody could say what holds for a password that is too short to open
+    /// anything alone, and whoever has none of the named factors would be locked out by a policy that asks for nothing.
+    pub fn is_contradictory(self) -> bool {
+        self.policy == Policy::Disabled && self.strength != Strength::Any
+    }
+
+    /// The first of these kinds with which somebody can go on signing in: one that does, and no saved codes, which run out.
+    pub fn lasting_of(self, factors: &[Kind]) -> Option<Kind> {
+        factors.iter().copied().find(|kind| *kind != Kind::RecoveryCode && self.strength.takes(*kind))
+    }
+
+    /// Whether somebody whose factors are of these kinds can always meet them: one [that lasts](Self::lasting_of), and one
+    /// that works without Twilio. A policy that is disabled asks for one as well, of whoever has a short password; nobody
+    /// knows of a stored one how long it is.
     pub fn are_met_by(self, factors: &[Kind]) -> bool {
-        let does = |kind: &Kind| *kind != Kind::RecoveryCode && self.strength.takes(*kind);
-        self.policy == Policy::Disabled
-            || (factors.iter().any(does) && factors.iter().any(|kind| kind.works_without_twilio()))
+        self.lasting_of(factors).is_some() && factors.iter().any(|kind| kind.works_without_twilio())
     }
 }
 
@@ -197,7 +212,8 @@ impl Assurance {
     }
 
     /// Whether this is enough for an account that demands so much. A policy of once per computer is met by a remembered
-    /// computer only where it was remembered for this account, which the caller knows.
+    /// computer only where it was remembered for this account, and by a factor that the account takes, which the caller
+    /// knows.
     pub const fn meets(self, demands: Demands) -> bool {
         match (demands.policy, self) {
             (Policy::Disabled, _) | (Policy::OncePerComputer, Self::RememberedComputer) => true,
@@ -218,8 +234,8 @@ pub enum Next {
     Bind,
 }
 
-/// What an account asks of somebody who has proved so much, whose factors are of these kinds, on a computer that was
-/// trusted for this account or not.
+/// What an account asks of somebody who has proved so much, whose factors are of these kinds, on a computer that is trusted
+/// for this account, by a factor that it takes, or not.
 pub fn next(demands: Demands, shown: Assurance, factors: &[Kind], trusted: bool) -> Next {
     // A computer that is remembered for one account says nothing to another.
     let shown = match shown {
@@ -321,6 +337,25 @@ mod tests {
     }
 
     #[test]
+    fn where_a_strength_is_demanded_somebody_is_asked() {
+        let disabled = demands(Policy::Disabled);
+        for strength in Strength::ALL {
+            let minimum = Demands { strength, ..disabled };
+            let held = disabled.at_least(minimum);
+            assert!(!held.is_contradictory(), "{strength:?}");
+            assert_eq!(minimum.is_contradictory(), strength != Strength::Any, "{strength:?}");
+            assert_eq!(
+                held == disabled,
+                strength == Strength::Any,
+                "{strength:?}: it is no more than is needed"
+            );
+        }
+        let strong = Demands { policy: Policy::EverySignIn, strength: Strength::NoPhone };
+        assert!(!strong.is_contradictory());
+        assert_eq!(strong.at_least(disabled), strong);
+    }
+
+    #[test]
     fn saved_codes_alone_or_a_phone_alone_are_not_enough_to_keep() {
         let every = demands(Policy::EverySignIn);
         let strong = Demands { strength: Strength::NoPhone, ..every };
@@ -333,8 +368,11 @@ mod tests {
         ] {
             assert_eq!(every.are_met_by(kinds), enough, "{kinds:?}");
             assert_eq!(strong.are_met_by(kinds), enough_strong, "{kinds:?}");
+            let disabled = demands(Policy::Disabled).are_met_by(kinds);
+            assert_eq!(disabled, enough, "{kinds:?}: a short password is asked for one all the same");
         }
-        assert!(demands(Policy::Disabled).are_met_by(&[]));
+        assert_eq!(strong.lasting_of(&[Kind::RecoveryCode, Kind::Phone]), None);
+        assert_eq!(strong.lasting_of(&[Kind::RecoveryCode, Kind::Totp, Kind::Passkey]), Some(Kind::Totp));
     }
 
     #[test]

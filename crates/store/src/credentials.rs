@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::audit::{self, NewAudit};
 use crate::error::Error;
 use crate::sql::{Row, values};
-use crate::{Result, Store, hex};
+use crate::{Because, Result, Store, hex};
 
 /// What every secret begins with, so that scanners of repositories know one.
 const PREFIX: &str = "rfk_";
@@ -46,6 +46,10 @@ pub struct Credential {
     pub scopes: Vec<String>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// By whom; `None` where it was made before that was kept.
+    pub created_by: Option<Actor>,
+    /// When it last asked for what costs something, to the minute; only the egress notes it.
+    pub used_at: Option<Timestamp>,
     /// From when on it is worthless.
     pub expires_at: Option<Timestamp>,
     /// Since when it is revoked.
@@ -64,13 +68,13 @@ impl Store {
     /// there.
     pub async fn create_credential(
         &self,
-        by: &Actor,
+        by: impl Into<Because>,
         new: NewCredential,
         now: Timestamp,
     ) -> Result<(Credential, Secret)> {
         let secret = Secret::new(format!("{PREFIX}{}", hex::write(&crate::random::<32>())));
         let sid = Sid::new(*b"SK", u128::from_be_bytes(crate::random()));
-        let data = (by.clone(), sid, hash(&secret), new, now);
+        let data = (by.into(), sid, hash(&secret), new, now);
         let made = self
             .write(data, |(by, sid, hash, new, now), transaction| {
                 Box::pin(async move {
@@ -80,7 +84,7 @@ impl Store {
                         found.ok_or_else(|| Error::missing(format!("application {application}")))?;
                     }
                     let insert = "INSERT INTO credentials (sid, hash, kind, application, name, scopes, created_at, \
-                                  expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING *";
+                                  expires_at, created_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING *";
                     let scopes = json!(new.scopes).to_string();
                     let bound = values![
                         *sid,
@@ -91,17 +95,19 @@ impl Store {
                         scopes,
                         *now,
                         new.expires_at,
+                        by.by.to_string(),
                     ];
                     let row = transaction.find(insert, bound).await?;
                     let made = read(&row.ok_or_else(|| Error::corrupt("credentials", "an insert gave back no row"))?)?;
-                    let audit = NewAudit::new("credential.create", format!("credential {sid}")).with(json!({
+                    let detail = by.detail(json!({
                         "kind": made.kind,
                         "application": made.application.map(|sid| sid.to_string()),
                         "name": made.name,
                         "scopes": made.scopes,
                         "expires_at": made.expires_at.map(|at| at.to_string()),
                     }));
-                    audit::append(transaction, by, &audit, *now).await?;
+                    let audit = NewAudit::new("credential.create", format!("credential {sid}")).with(detail);
+                    audit::append(transaction, &by.by, &audit, *now).await?;
                     Ok(made)
                 })
             })
@@ -130,9 +136,15 @@ impl Store {
         self.fetch(select, values![application]).await?.iter().map(read).collect()
     }
 
+    /// One credential by its SID, whatever it is worth.
+    pub async fn credential(&self, sid: Sid) -> Result<Option<Credential>> {
+        let row = self.find("SELECT * FROM credentials WHERE sid = $1", values![sid]).await?;
+        row.as_ref().map(read).transpose()
+    }
+
     /// Revokes a credential for good. [`Missing`](Error::Missing) if there is none; revoking it again is fine.
-    pub async fn revoke_credential(&self, by: &Actor, sid: Sid, now: Timestamp) -> Result<()> {
-        self.write((by.clone(), sid, now), |(by, sid, now), transaction| {
+    pub async fn revoke_credential(&self, by: impl Into<Because>, sid: Sid, now: Timestamp) -> Result<()> {
+        self.write((by.into(), sid, now), |(by, sid, now), transaction| {
             Box::pin(async move {
                 let update = "UPDATE credentials SET revoked_at = $2 WHERE sid = $1 AND revoked_at IS NULL";
                 if transaction.execute(update, values![*sid, *now]).await? == 0 {
@@ -141,7 +153,8 @@ impl Store {
                     return known.map(|_| ()).ok_or_else(|| Error::missing(format!("credential {sid}")));
                 }
                 let audit = NewAudit::new("credential.revoke", format!("credential {sid}"));
-                audit::append(transaction, by, &audit, *now).await?;
+                let audit = audit.with(by.detail(json!({})));
+                audit::append(transaction, &by.by, &audit, *now).await?;
                 Ok(())
             })
         })
@@ -161,6 +174,11 @@ fn read(row: &Row) -> Result<Credential> {
         name: row.text("name")?,
         scopes: row.json("scopes")?,
         created_at: row.time("created_at")?,
+        created_by: row.maybe_text("created_by")?.and_then(|text| {
+            let (kind, name) = text.split_once(' ')?;
+            Actor::from_parts(kind, name)
+        }),
+        used_at: row.maybe_time("used_at")?,
         expires_at: row.maybe_time("expires_at")?,
         revoked_at: row.maybe_time("revoked_at")?,
     })

@@ -6,9 +6,11 @@
 //!
 //! It is noticed without anybody saying so: a backup carries a mark, and PostgreSQL tells which cluster and which
 //! timeline of it this is, which change with every restore of its files and every promotion. A dump that is restored
-//! into the same cluster cannot be told apart: there, and wherever in doubt, an operator says it.
+//! into the same cluster cannot be told apart: there, and wherever in doubt, an operator says it. A clock that goes back
+//! begins one too: windows that were left are there again, and what was spent in them is not known any more.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use ringfence_breaker::CLOCK_BACK;
 use ringfence_model::Actor;
 
 use crate::audit::{self, NewAudit};
@@ -32,6 +34,10 @@ const SERVER: &str = "server";
 const EPOCH: &str = "epoch";
 const EPOCH_ID: &str = "epoch-id";
 const EPOCH_SINCE: &str = "epoch-since";
+/// The latest that the clock of the ledger said, give or take [`CLOCK_STEP`].
+const CLOCK: &str = "clock";
+/// How much later it must be to be noted, so that not every batch writes it.
+const CLOCK_STEP: SignedDuration = SignedDuration::from_secs(10);
 /// There as long as a database is a backup that nobody has opened.
 pub(crate) const BACKUP: &str = "backup";
 pub(crate) const INSTANCE: &str = "instance";
@@ -86,6 +92,33 @@ pub(crate) async fn begin_if_moved(transaction: &mut Transaction, now: Timestamp
         return begin(transaction, &by, "PostgreSQL was restored or a replica promoted", now).await;
     }
     Ok(())
+}
+
+/// Follows the clock that decides in which window a request counts, and begins an epoch where it has gone back.
+pub(crate) async fn follow_clock(transaction: &mut Transaction, now: Timestamp) -> Result<()> {
+    const READ: &str = "SELECT value FROM meta WHERE name = $1";
+    const LOCK: &str = "SELECT value FROM meta WHERE name = $1 FOR UPDATE";
+    let Some(known) = clock(transaction, READ).await? else {
+        return put(transaction, CLOCK, &now.to_string()).await;
+    };
+    let went_back = |known: Timestamp| now.duration_since(known) < -CLOCK_BACK;
+    if went_back(known) {
+        // Of nodes that notice it at the same time one begins the epoch.
+        let read = if transaction.is_sqlite() { READ } else { LOCK };
+        if clock(transaction, read).await?.is_some_and(went_back) {
+            put(transaction, CLOCK, &now.to_string()).await?;
+            begin(transaction, &Actor::job("ledger"), "the clock went back", now).await?;
+        }
+    } else if now.duration_since(known) >= CLOCK_STEP {
+        put(transaction, CLOCK, &now.to_string()).await?;
+    }
+    Ok(())
+}
+
+async fn clock(transaction: &mut Transaction, select: &'static str) -> Result<Option<Timestamp>> {
+    let row = transaction.find(select, values![CLOCK]).await?;
+    row.map(|row| row.text("value")?.parse().map_err(|error: jiff::Error| bad_meta(CLOCK, &error)))
+        .transpose()
 }
 
 /// Which PostgreSQL this is: the cluster, which a restore of a dump changes, and its timeline, which a promotion and a

@@ -24,7 +24,7 @@
 //! | `write` | group commit: one task takes what is queued into one transaction, a savepoint each, and answers after the commit |
 //! | `keys`, `seal`, `people`, `reseal` | the master key, sealed values, one key for each person (erased, what it sealed is unreadable), rotation |
 //! | `audit` | rows in the transaction of what they tell; `seal` chains them afterwards, `verify` finds what was changed |
-//! | `readings` | the most that a breaker had seen on each day, for pictures |
+//! | `readings`, `tallies` | the most that a breaker had seen on each day, and what came of requests under each limit, for pictures and reports |
 //! | `breakers`, `observations`, `outbox` | a step: new states, what they were decided for, and what must happen, all or nothing |
 //! | `nodes` | signs of life, leases and claims without comparing two machines' clocks |
 //! | `accounts`, `prices`, `limits`, `triggers`, `tokens` | what is known of Twilio, what was applied, who may use the API |
@@ -67,6 +67,7 @@ mod retention;
 mod seal;
 mod sql;
 mod taken;
+mod tallies;
 mod tokens;
 mod triggers;
 mod users;
@@ -92,9 +93,9 @@ pub use error::{Away, BackupError, Error, OpenError, SealedError};
 pub use factor_keys::FactorKeys;
 pub use keys::{Keys, MasterKey};
 pub use ledger::{
-    Admission, AnswerAdmission, AnswerPart, Booking, LedgerError, LedgerRow, NewAnswer, NewReservation,
-    NotAdmitted, Now, OpenReservation, Reservation, ReservationState, Sent, Spent, Watched,
-    limits_fingerprint,
+    Admission, AnswerAdmission, AnswerPart, Booking, LedgerError, LedgerRow, ListedBefore, ListedReservation,
+    Listing, NewAnswer, NewReservation, NotAdmitted, Now, OpenReservation, Reservation, ReservationState,
+    Sent, Spent, Watched, limits_fingerprint,
 };
 pub use limits::{AppliedLimit, LimitsApplied, NewLimit};
 pub use nodes::{HeldJob, Lease, Life, Node};
@@ -104,11 +105,12 @@ pub use outbox::{Added, Claim, Effect, EffectEnd, NewEffect, Unfinished};
 pub use persons::{
     AccountPolicy, Because, Device, DeviceUsed, Factor, FactorSecret, Grant, HandedOver, HostSession,
     NewDevice, NewFactor, NewPasskey, NewSession, PasskeyPurpose, Person, Purpose, Redeemed, Role, Session,
-    ShownPasskey, SignIn, SignInOutcome, Stage, StoredPasskey, Where, normal_login,
+    ShownPasskey, SignIn, SignInOutcome, Stage, StoredPasskey, Trusted, Where, normal_login,
 };
 pub use prices::StoredPrices;
 pub use readings::{NewReading, Reading};
 pub use retention::Forget;
+pub use tallies::{TalliedOperation, Tally};
 pub use tokens::{NewToken, Token};
 pub use triggers::{NewTrigger, Trigger};
 pub use users::{

@@ -27,7 +27,7 @@ pub struct NewReading {
 const DAY_S: i64 = 86_400;
 
 /// The beginning of a day.
-fn day(at: Timestamp) -> Timestamp {
+pub(crate) fn day(at: Timestamp) -> Timestamp {
     let begin = at.as_second().div_euclid(DAY_S) * DAY_S;
     Timestamp::from_second(begin).unwrap_or(at)
 }

@@ -32,6 +32,8 @@ pub enum Forget {
     Rates,
     /// What breakers had seen on days long ago.
     Readings,
+    /// What came of requests under limits on days long ago.
+    Tallies,
     /// What people's sign-ins leave behind: the sign-ins, sessions and trusted devices that are over, codes that were used
     /// or are too old, and attempts at passwords that cost nothing any more.
     SignIns,
@@ -101,6 +103,12 @@ impl Store {
                     Forget::Readings => {
                         let delete = "DELETE FROM readings WHERE (limit_name, subject, day) IN (SELECT limit_name, \
                                       subject, day FROM readings WHERE day < $1 ORDER BY day LIMIT $2)";
+                        transaction.execute(delete, values![*before, *batch]).await?
+                    }
+                    Forget::Tallies => {
+                        let delete = "DELETE FROM tallies WHERE (limit_name, account, operation, day) IN \
+                                      (SELECT limit_name, account, operation, day FROM tallies WHERE day < $1 \
+                                      ORDER BY day LIMIT $2)";
                         transaction.execute(delete, values![*before, *batch]).await?
                     }
                     Forget::SignIns => forget_sign_ins(transaction, *before, *batch).await?,
@@ -208,6 +216,7 @@ impl Forget {
             Self::Challenges => "challenges",
             Self::Rates => "rates",
             Self::Readings => "readings",
+            Self::Tallies => "tallies",
             Self::SignIns => "sign-ins",
             Self::Sessions => "sessions",
         }

@@ -1,11 +1,13 @@
 //! `ringfence demo`: an application, Ringfence before it, and the sandbox as Twilio, in one process on loopback ports; then
-//! a tour that shows who gets in and who does not, and why, and what becomes of an account that spends past its limit.
+//! a tour that shows who gets in and who does not, and why, what becomes of an account that spends past its limit, and how the
+//! same attack ends where the egress stops it before.
 //!
 //! The parts are the real ones: the sandbox sends what Twilio would send, Ringfence runs on a file as `serve` does and is
 //! reached over sockets, and the reasons shown are read from its metrics, since a caller is never told.
 
 mod application;
 mod client;
+mod egress;
 mod installation;
 mod mail;
 mod sign_in;
@@ -49,6 +51,7 @@ pub(super) struct World {
     pub(super) gate: SocketAddr,
     pub(super) admin: SocketAddr,
     pub(super) console: SocketAddr,
+    pub(super) egress: SocketAddr,
     pub(super) application: application::Application,
     twilio: twilio::Twilio,
     mail: mail::MailServer,
@@ -115,13 +118,15 @@ async fn prepare() -> anyhow::Result<Prepared> {
     let application = application::start(listen_on(8480)?)?;
     let mail = mail::start(listen_on(2525)?)?;
     let (gate, admin, console) = (listen_on(8443)?, listen_on(9400)?, listen_on(8400)?);
+    let egress = listen_on(8500)?;
     let (gate_address, admin_address) = (gate.local_addr()?, admin.local_addr()?);
-    let console_address = console.local_addr()?;
+    let (console_address, egress_address) = (console.local_addr()?, egress.local_addr()?);
     let twilio = twilio::start(listen_on(4010)?, random_seed()?, &format!("http://{gate_address}")).await?;
     let parts = Parts {
         gate: gate_address,
         admin: admin_address,
         console: console_address,
+        egress: egress_address,
         application: application.address,
         sandbox: twilio.address,
         mail: mail.address,
@@ -135,14 +140,20 @@ async fn prepare() -> anyhow::Result<Prepared> {
         gate: gate_address,
         admin: admin_address,
         console: console_address,
+        egress: egress_address,
         application,
         twilio,
         mail,
         secrets,
         config,
     };
-    let listeners =
-        Listeners { gate: Some(gate), admin: Some(admin), console: Some(console), ..Listeners::default() };
+    let listeners = Listeners {
+        gate: Some(gate),
+        admin: Some(admin),
+        console: Some(console),
+        egress: Some(egress),
+        ..Listeners::default()
+    };
     Ok(Prepared { world, listeners, installation })
 }
 
@@ -153,6 +164,7 @@ async fn tour(world: &World, out: &mut Paper) -> anyhow::Result<usize> {
     for (name, address, what) in [
         ("application", format!("http://{}/", world.application.address), "knows nothing of signatures"),
         ("gate", format!("http://{}/", world.gate), "stands before it"),
+        ("egress", format!("http://{}/", world.egress), "stands before Twilio, for what goes out"),
         ("sandbox", format!("http://{}/", world.twilio.address), "plays Twilio, with phones in the browser"),
         ("mail server", format!("smtp://{}", world.mail.address), "takes what the operator is told"),
         ("console", format!("http://{}/", world.console), "for people, behind a second factor"),
@@ -165,7 +177,10 @@ async fn tour(world: &World, out: &mut Paper) -> anyhow::Result<usize> {
     spending::ready(world).await?;
     let mut wrong = tour::give(world, out).await?;
     out.line("");
-    wrong += spending::give(world, out).await?;
+    let (lost, told_wrong) = spending::give(world, out).await?;
+    wrong += told_wrong;
+    out.line("");
+    wrong += egress::give(world, lost, out).await?;
     out.line("");
     wrong += sign_in::give(world, out).await?;
     out.line("");

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use ringfence_control::second_factor::Application;
 use ringfence_control::user_api::MAY_MANAGE;
 use ringfence_control::verify::{KIND, MAY_APPROVE};
+use ringfence_control::virtual_credentials::{self, NewVirtualCredential, NotMade};
 use ringfence_model::Sid;
 use ringfence_store::{Credential, NewCredential};
 use serde_json::{Value, json};
@@ -119,20 +120,29 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
 }
 
 async fn create(arguments: &CreateArguments, opened: &Opened) -> Result<Answer, Failure> {
-    let (new, whom) = match &arguments.application {
-        Some(named) if !arguments.egress.are_given() => {
-            let application = application::find(named, opened).await?;
-            (of_application(arguments, &application), format!("{} ({})", application.name, application.sid))
-        }
-        _ => egress::credential(arguments)?,
-    };
     let expires_at =
         arguments.expires.map(|time| opened.now.checked_add(time)).transpose().map_err(|_| {
             Failure::usage("--expires is too long; leave it out for a credential without an end")
         })?;
-    let new = NewCredential { expires_at, ..new };
-    let created = opened.store.create_credential(&opened.by, new, opened.now).await;
-    let (credential, secret) = created.map_err(|error| failure(&error))?;
+    let (credential, secret, whom) = match &arguments.application {
+        Some(named) if !arguments.egress.are_given() => {
+            let application = application::find(named, opened).await?;
+            let new = NewCredential { expires_at, ..of_application(arguments, &application) };
+            let created = opened.store.create_credential(&opened.by, new, opened.now).await;
+            let (credential, secret) = created.map_err(|error| failure(&error))?;
+            (credential, secret, format!("{} ({})", application.name, application.sid))
+        }
+        _ => {
+            let (scopes, whom) = egress::scopes(&arguments.egress);
+            let new = NewVirtualCredential { name: arguments.name.clone(), scopes, expires_at };
+            let created = virtual_credentials::create(&opened.store, &opened.by, new, opened.now).await;
+            let (made, secret) = created.map_err(|error| match error {
+                NotMade::Store(error) => failure(&error),
+                error => Failure::usage(error.to_string()),
+            })?;
+            (made.credential, secret, whom)
+        }
+    };
     if arguments.store.json {
         let mut json = as_json(&credential, opened.now);
         json["secret"] = secret.expose().into();
@@ -177,6 +187,8 @@ fn as_json(credential: &Credential, now: Timestamp) -> Value {
         "name": credential.name,
         "scopes": credential.scopes,
         "created_at": seconds(credential.created_at),
+        "created_by": credential.created_by.as_ref().map(ToString::to_string),
+        "used_at": credential.used_at.map(seconds),
         "expires_at": credential.expires_at.map(seconds),
         "revoked_at": credential.revoked_at.map(seconds),
         "state": state(credential, now),

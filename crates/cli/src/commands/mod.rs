@@ -12,6 +12,7 @@ pub(crate) mod explain;
 mod input;
 pub(crate) mod key;
 mod keys;
+pub(crate) mod ledger;
 pub(crate) mod limits;
 pub(crate) mod migrate;
 mod outcome;

@@ -1,11 +1,14 @@
-//! `ringfence report`: what limits that only watch would have done. Is it safe to let them act?
+//! `ringfence report`: what limits that only watch would have done, and how far the price book was off. Is it safe to let
+//! them act?
 
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use ringfence_control::views::{Report, ReportedLimit, ReportedTrip, ReportedWarning};
+use ringfence_control::views::{
+    Report, ReportedEgress, ReportedLimit, ReportedOperation, ReportedTrip, ReportedWarning,
+};
 
 use super::over_api::{Reach, ReachArguments};
 use super::with_engine::{self, Missing, not_seen};
@@ -82,7 +85,39 @@ fn limit_text(limit: &ReportedLimit) -> String {
     if limit.trips.is_empty() {
         list(&mut text, &limit.warnings, limit.warnings_left_out, warning_text);
     }
+    if let Some(egress) = &limit.egress {
+        egress_text(&mut text, egress);
+    }
     text
+}
+
+/// How far the price book was off, an operation a line.
+fn egress_text(text: &mut String, egress: &ReportedEgress) {
+    if let Some(price_book) = &egress.price_book {
+        text.push_str(&wrapped(price_book, 2));
+    }
+    if egress.before_figures > 0 {
+        let before = format!(
+            "{} came before Twilio's figures were read, and are not held against it",
+            egress.before_figures
+        );
+        text.push_str(&wrapped(&before, 2));
+    }
+    let unit = egress.currency.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
+    for of in &egress.operations {
+        let ReportedOperation { operation, admitted, priced, worst, spent, under, under_by, unpriced } = of;
+        _ = writeln!(text, "    {operation}: {admitted} admitted, {priced} priced");
+        if *priced > 0 {
+            let low = match under {
+                0 => "never too low".to_owned(),
+                under => format!("too low in {under}, by {under_by}{unit}"),
+            };
+            _ = writeln!(text, "      set aside {worst}{unit}, cost {spent}{unit}; {low}");
+        }
+        if *unpriced > 0 {
+            _ = writeln!(text, "      {unpriced} settled at their worst, since nobody told their price");
+        }
+    }
 }
 
 fn list<T>(text: &mut String, items: &[T], left_out: usize, shown: impl Fn(&T) -> String) {

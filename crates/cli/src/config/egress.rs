@@ -11,6 +11,7 @@ use ringfence_model::Amount;
 
 use super::Surroundings;
 use super::control::Credentials;
+use super::prices;
 use super::problems::Problems;
 use super::raw::{Field, Section, Table, alternatives};
 use super::twilio::Twilio;
@@ -20,6 +21,7 @@ pub(super) const SECTION: Section = Section {
     name: "[egress]",
     keys: &[
         "unknown_operations",
+        "prices",
         "unknown_price",
         "unknown_twiml",
         "foreign_twiml",
@@ -107,6 +109,7 @@ pub(super) fn resolve(
     if let Some(unknown) = table.find("unknown_price").and_then(|field| unknown_price(field, problems)) {
         typed.prices.unknown = unknown;
     }
+    typed.prices.overrides = prices::resolve(table.find("prices"), problems);
     let assumed = &mut typed.prices.assumed;
     if let Some(seconds) = table.find("call_time").and_then(|field| call_time(field, problems)) {
         assumed.call_seconds = seconds;

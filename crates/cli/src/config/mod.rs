@@ -19,6 +19,7 @@ mod machine;
 pub(crate) mod notify;
 mod notify_settings;
 mod own_route;
+mod prices;
 mod problems;
 mod protect;
 mod raw;
@@ -380,4 +381,5 @@ const SECTIONS: &[&Section] = &[
     &notify::CALL,
     &second_factor::SECTION,
     &egress::SECTION,
+    &prices::SECTION,
 ];

@@ -13,7 +13,7 @@ use ringfence_model::{PhoneNumber, Sid};
 use ringfence_second_factor::challenge::LIFETIME_MAX;
 use ringfence_second_factor::country::Country;
 use ringfence_second_factor::passkey::RelyingParty;
-use ringfence_second_factor::policy::{Policy, Strength};
+use ringfence_second_factor::policy::{Demands, Policy, Strength};
 use ringfence_second_factor::pumping::{Cap, Limits};
 
 use super::account::{Account, account_sid};
@@ -95,7 +95,9 @@ pub(super) fn rules(table: Option<Table<'_>>, console: Console, problems: &mut P
         }
         policy
     };
-    if let Some(minimum) = policy("minimum") {
+    let minimum = policy("minimum");
+    let is_disabled = minimum == Some(Policy::Disabled);
+    if let Some(minimum) = minimum {
         rules.minimum.policy = minimum;
     }
     if let Some(administrators) = policy("administrators") {
@@ -114,7 +116,18 @@ pub(super) fn rules(table: Option<Table<'_>>, console: Console, problems: &mut P
                 );
                 table.wrong("minimum_factors", wrong, problems);
             }
-            Some(strength) => rules.minimum.strength = strength,
+            // A short password is asked for a factor all the same, and for which one nobody could say.
+            Some(strength) if strength != Strength::Any && is_disabled => {
+                let wrong = format_args!(
+                    "minimum = \"disabled\" asks for no factor, so it cannot say which do; leave `minimum` out, or write \
+                     \"once-per-computer\""
+                );
+                table.wrong("minimum_factors", wrong, problems);
+            }
+            Some(strength) => {
+                let said = rules.minimum;
+                rules.minimum = said.at_least(Demands { strength, ..said });
+            }
         }
     }
     if let Some(field) = table.find("trust_days")

@@ -129,7 +129,7 @@ fn a_call_says_its_code_to_somebody_who_presses_a_key_and_to_no_mailbox() {
     assert!(!serving.stop().contains(&code), "a code is in the log");
 }
 
-fn ask(port: u16, method: &str, path: &str, login: &str, form: &str) -> (u16, Value) {
+pub(crate) fn ask(port: u16, method: &str, path: &str, login: &str, form: &str) -> (u16, Value) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
     let (login, length) = (BASE64.encode(login), form.len());
     write!(

@@ -5,6 +5,7 @@ mod api;
 mod beside_serve;
 mod codes;
 mod documentation;
+mod egress;
 mod over_api;
 mod plan;
 mod processes;

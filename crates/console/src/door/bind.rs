@@ -6,7 +6,7 @@ use http::Response;
 use ringfence_control::people::{NewTotp, Refused, Step};
 use ringfence_model::{PhoneNumber, Secret};
 use ringfence_second_factor::challenge::Channel;
-use ringfence_second_factor::policy::{Kind, Policy, Strength};
+use ringfence_second_factor::policy::{Kind, Strength};
 use ringfence_store::{FactorSecret, Session, Stage};
 
 use super::passkey::Site;
@@ -258,7 +258,7 @@ async fn factors_view(door: &Door<'_>, session: &Session, codes: Vec<String>) ->
     });
     let passkeys: Vec<_> = passkeys.collect();
     let demands = people.demands(&session.person, session.place).await.map_err(Failed::of_people)?;
-    let only_passkeys = demands.strength == Strength::PhishingResistant && demands.policy != Policy::Disabled;
+    let only_passkeys = demands.strength == Strength::PhishingResistant;
     let barred = match people.may_bind(session).await {
         Err(refused @ Refused::ShowStronger) => Some(said(&refused, door.now)?),
         Err(_) | Ok(()) => None,

@@ -79,9 +79,16 @@ impl Door<'_> {
         self.bound_for().map(|host| host.host.clone())
     }
 
+    /// The protected host that somebody signs in for and may enter. Anybody writes a link to any host, and what that host
+    /// demands must not be asked of whoever gets no further there.
+    pub(super) fn entering(&self) -> Option<&ProtectedHost> {
+        let (_, session) = self.session.as_ref()?;
+        self.bound_for().filter(|host| host.admits(&session.person))
+    }
+
     /// The place whose demands count besides those of where the session is.
     pub(super) fn bound_for_place(&self, here: Where) -> Where {
-        self.bound_for().map(|host| host.place).or_else(|| self.going_to()).unwrap_or(here)
+        self.entering().map(|host| host.place).or_else(|| self.going_to()).unwrap_or(here)
     }
 
     /// Lets the forms of a page lead to the host that it is for: browsers hold `form-action` against every redirect that

@@ -148,7 +148,7 @@ async fn page(
         is_sent: tried == Tried::PhoneCode && refused.is_none(),
         tried_phone: tried == Tried::PhoneCode,
         may_trust: (session.stage == Stage::SecondFactor
-            || door.bound_for().is_some()
+            || door.entering().is_some()
             || door.going_to().is_some())
             && door.people.may_trust_for(session, place).await.map_err(Failed::of_people)?,
         trust_days: door.people.rules().trust_for.as_hours() / 24,

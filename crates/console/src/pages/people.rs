@@ -395,7 +395,7 @@ async fn passkey_to_remove(call: &Call<'_>, person: &Person) -> Result<(String, 
     let PasskeyMeant { factor, name } = passkey_meant(call, person).await?;
     let effects = [
         "It signs them in no more, and they are mailed about it.",
-        "Their sessions and trusted computers stay: lock them out, if the device is in the wrong hands.",
+        "Their trusted computers are asked again. Their sessions stay: lock them out, if the device is in the wrong hands.",
     ];
     let title = format!("Take the passkey “{name}” of {} away", person.login);
     let mut act = form(person, "remove-passkey", title, "Take it away", true, &effects);

@@ -44,6 +44,8 @@ struct Device {
     place: String,
     used: String,
     until: String,
+    /// The factor that made it trusted, where that does not do any more.
+    asked_again: Option<&'static str>,
 }
 
 #[derive(Debug)]
@@ -71,17 +73,6 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let factors = store.factors(&person.id).await?;
     let totp = factors.iter().find(|it| it.secret.kind() == Kind::Totp && it.verified_at.is_some());
     let this = &call.signed_in.session().id;
-    let devices = store.devices(&person.id, now).await?.into_iter().map(|device| Device {
-        place: match device.place {
-            Where::Everywhere => "all accounts".to_owned(),
-            Where::Account(sid) => sid.to_string(),
-        },
-        used: words::ago(&device.used_at, &now),
-        until: words::when(&device.expires_at),
-        id: device.id,
-        agent: device.agent,
-        address: device.address,
-    });
     let hosts = store.hosts_of(&person.id, now).await?;
     let hosts_of = |session: &str| {
         let own = hosts.iter().filter(|(of, _)| of == session).map(|(_, host)| host.as_str());
@@ -104,12 +95,43 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
         phone: own_phone(&call).await?,
         codes_left: store.recovery_codes_left(&person.id).await?,
         passkeys: passkeys(&call, person, "/security/passkey").await?,
-        devices: devices.collect(),
+        devices: devices(&call).await?,
         sessions: sessions.collect(),
         sign_ins: sign_ins.iter().map(attempt).collect(),
         frame: Frame::new(&call, Section::Security),
     };
     shown(&view)
+}
+
+/// The computers that are trusted, as their trust is judged now: the configuration may say otherwise than it did then.
+async fn devices(call: &Call<'_>) -> Result<Vec<Device>, Failed> {
+    let (people, person, now) = (&call.people, call.signed_in.person(), call.now);
+    let mut devices = Vec::new();
+    for device in people.store().devices(&person.id, now).await? {
+        let until = device.expires_at.min(people.trusted_until(device.created_at));
+        if until <= now {
+            continue;
+        }
+        let demands = people.demands(person, device.place).await.map_err(Failed::of_people)?;
+        devices.push(Device {
+            place: match device.place {
+                Where::Everywhere => "all accounts".to_owned(),
+                Where::Account(sid) => sid.to_string(),
+            },
+            used: words::ago(&device.used_at, &now),
+            until: words::when(&until),
+            asked_again: (!demands.strength.takes(device.kind)).then_some(match device.kind {
+                Kind::Phone => "a code to a phone",
+                Kind::Totp => "an authenticator application",
+                Kind::Passkey => "a passkey",
+                Kind::RecoveryCode => "a recovery code",
+            }),
+            id: device.id,
+            agent: device.agent,
+            address: device.address,
+        });
+    }
+    Ok(devices)
 }
 
 fn attempt(sign_in: &SignIn) -> Attempt {
@@ -185,7 +207,8 @@ async fn passkey_form(call: &Call<'_>) -> Result<(String, Act), Failed> {
         section: Section::Security,
         title: format!("Take the passkey “{name}” away"),
         effects: vec![
-            "It signs nobody in any more, and you are mailed about it.".to_owned(),
+            "It signs nobody in any more.".to_owned(),
+            "Your trusted computers are asked again, and you are mailed about it.".to_owned(),
             "Where you are signed in stays signed in: end that under My security, if the device is lost."
                 .to_owned(),
             "The device may go on offering it: delete it there, too.".to_owned(),

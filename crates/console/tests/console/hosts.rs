@@ -572,3 +572,28 @@ async fn a_host_asks_for_what_its_account_demands() {
     assert_eq!(page.status, 409);
     page.says("none is bound");
 }
+
+#[tokio::test]
+async fn what_a_host_demands_is_asked_of_nobody_who_may_not_enter_it() {
+    let (one, two) = (Sid::new(*b"AC", 1), Sid::new(*b"AC", 2));
+    let world = World::protecting(vec![host(WIKI, Where::Account(one), Role::Auditor)]).await;
+    let by = Actor::CommandLine("ops".to_owned());
+    let demands = Demands { policy: Policy::EverySignIn, strength: Strength::PhishingResistant };
+    world.store.set_policy(&by, Where::Account(one), demands, world.now()).await.unwrap();
+    let maria = world.signed_in("maria@example.com", Role::Auditor, Where::Account(two)).await;
+    let secret = ringfence_store::FactorSecret::Totp(ringfence_second_factor::totp::Seed::new([1; 20]));
+    let factor = ringfence_store::NewFactor { secret, verified: true };
+    world.store.add_factor(&by, &maria.person, factor, world.now()).await.unwrap();
+    let path = format!("/second-factor?to=%2Fhand-over%3Fhost%3D{WIKI}");
+    for stage in [Stage::SecondFactor, Stage::Inside] {
+        let token = world.session(&maria.person, Where::Account(two), stage).await;
+        let browser = Browser { world: &world, token, person: maria.person.clone() };
+        browser.get(&path).await.says("Code of your authenticator application");
+    }
+    // Whoever may enter is asked for what it takes.
+    let entrant = Grant { place: Where::Account(one), role: Role::Auditor };
+    world.store.set_role(&by, &maria.person, entrant, world.now()).await.unwrap();
+    let token = world.session(&maria.person, Where::Account(two), Stage::Inside).await;
+    let browser = Browser { world: &world, token, person: maria.person.clone() };
+    browser.get(&path).await.does_not_say("Code of your authenticator application");
+}

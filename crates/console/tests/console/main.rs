@@ -3,10 +3,13 @@
 
 mod acts;
 mod hosts;
+mod keys;
+mod ledger;
 mod pages;
 mod passkeys;
 mod people;
 mod places;
+mod prices;
 mod refusals;
 mod requests;
 mod roles;

@@ -253,7 +253,9 @@ async fn a_passkey_is_taken_away_by_its_owner_unless_nothing_else_does() {
     assert_eq!(other.get(&own).await.status, 404);
     assert_eq!(other.post("/security/passkey", &[("passkey", &factor)]).await.status, 404);
     assert_eq!(owner.get("/security/passkey").await.status, 404);
-    owner.get(&own).await.says("Take the passkey “a phone” away");
+    let page = owner.get(&own).await;
+    page.says("Take the passkey “a phone” away");
+    page.says("Your trusted computers are asked again");
     let page = owner.post("/security/passkey", &[("passkey", &factor)]).await;
     assert_eq!(page.status, 422);
     page.says("The last factor that would do cannot be taken away");
@@ -327,6 +329,10 @@ async fn a_policy_of_only_passkeys_says_who_has_none_and_binding_leads_to_nothin
         owner.post("/policies", &[("policy", "every-sign-in"), ("factors", "strong"), ("reason", "x")]).await;
     assert_eq!(page.status, 422);
     binds(&owner, &authenticator(*b"cred"), "a phone").await;
+    let contradictory = [("policy", "disabled"), ("factors", "phishing-resistant"), ("reason", "an audit")];
+    let page = owner.post("/policies", &contradictory).await;
+    assert_eq!(page.status, 422);
+    page.says("it cannot say which factors do");
     let op = world.signed_in("op@example.com", Role::Operator, Where::Everywhere).await;
     totp(&world, &op.person).await;
     let by = Actor::CommandLine("ops".to_owned());

@@ -1,9 +1,10 @@
 //! What owners do about people, and people about themselves.
 
+use jiff::SignedDuration;
 use ringfence_model::{Actor, PhoneNumber};
-use ringfence_second_factor::policy::{Demands, Policy, Strength};
+use ringfence_second_factor::policy::{Demands, Kind, Policy, Strength};
 use ringfence_second_factor::totp::Seed;
-use ringfence_store::{FactorSecret, NewFactor, Person, Role, Where};
+use ringfence_store::{FactorSecret, NewDevice, NewFactor, Person, Role, Where};
 
 use crate::world::{Browser, World};
 
@@ -54,6 +55,7 @@ async fn what_an_owner_does_about_somebody_wants_a_reason() {
 async fn the_reason_is_on_record_with_who_gave_it() {
     let world = World::new().await;
     let owner = world.owner().await;
+    bound(&world, &owner.person, FactorSecret::Totp(Seed::new([3; 20]))).await;
     let op = op(&world).await;
     let path = |what: &str| format!("/people/{}/{what}", op.id);
     let why = ("reason", "she left <b>");
@@ -156,6 +158,43 @@ async fn a_phone_is_not_taken_away_without_the_second_factor_of_just_now() {
         assert_eq!(page.header("location"), "/second-factor?to=%2Fsecurity%2Fphone");
     }
     assert_eq!(world.store.factors(&owner.person).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_computer_is_listed_with_what_its_trust_is_worth_now() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    let demands = Demands { policy: Policy::OncePerComputer, strength: Strength::NoPhone };
+    world.store.set_policy(&ops(), Where::Everywhere, demands, world.now()).await.unwrap();
+    let trust = async |agent: &str, kind: Kind, days: i64| {
+        let new = NewDevice {
+            person: owner.person.clone(),
+            place: Where::Everywhere,
+            kind,
+            address: "203.0.113.7".into(),
+            agent: agent.into(),
+            trusted_for: SignedDuration::from_hours(days * 24),
+        };
+        world.store.trust_device(&ops(), new, world.now()).await.unwrap();
+    };
+    // As if the time of trust had been twice what it is now.
+    trust("Firefox on Linux", Kind::Totp, 60).await;
+    let page = owner.get("/security").await;
+    let day = |days: i64| {
+        let at = world.now() + SignedDuration::from_hours(days * 24);
+        at.strftime("%Y-%m-%d").to_string()
+    };
+    page.says(&day(30));
+    page.does_not_say(&day(60));
+    page.does_not_say("asked again");
+    trust("Safari on iPhone", Kind::Phone, 30).await;
+    let page = owner.get("/security").await;
+    page.says("Safari on iPhone");
+    page.says("trusted by a code to a phone, which does not do there any more");
+    world.advance(31 * 24 * 3_600).await;
+    let token = world.session(&owner.person, Where::Everywhere, ringfence_store::Stage::Inside).await;
+    let owner = Browser { world: &world, token, person: owner.person };
+    owner.get("/security").await.does_not_say("Firefox on Linux");
 }
 
 /// What the store has on the disk: whatever writes makes it longer.

@@ -10,7 +10,7 @@ use crate::world::{Browser, Page, World};
 
 /// What each may, in the order auditor, operator, owner of everything; auditor, operator, owner of the account that the
 /// path is about. `y` is let in, `n` is refused with a 403.
-const MATRIX: [(&str, &str, &str); 50] = [
+const MATRIX: [(&str, &str, &str); 59] = [
     ("GET", "/go-to", "yyy yyy"),
     ("POST", "/go-to", "yyy yyy"),
     ("GET", "/", "yyy yyy"),
@@ -20,6 +20,10 @@ const MATRIX: [(&str, &str, &str); 50] = [
     ("POST", "/accounts/{}/suspend", "nyy nyy"),
     ("GET", "/accounts/{}/resume", "nyy nyy"),
     ("POST", "/accounts/{}/resume", "nyy nyy"),
+    ("GET", "/accounts/{}/ledger", "yyy yyy"),
+    ("GET", "/accounts/{}/prices", "yyy yyy"),
+    ("GET", "/ledger", "yyy yyy"),
+    ("GET", "/prices", "yyy yyy"),
     ("GET", "/breakers/trip", "nyy nyy"),
     ("POST", "/breakers/trip", "nyy nyy"),
     ("GET", "/breakers/reset", "nyy nyy"),
@@ -32,6 +36,11 @@ const MATRIX: [(&str, &str, &str); 50] = [
     ("POST", "/services/resume", "nyy nnn"),
     ("GET", "/audit", "yyy yyy"),
     ("GET", "/audit/verify", "yyy nnn"),
+    ("GET", "/keys", "nny nny"),
+    ("GET", "/keys/new", "nny nny"),
+    ("POST", "/keys/new", "nny nny"),
+    ("GET", "/keys/{}/revoke", "nny nny"),
+    ("POST", "/keys/{}/revoke", "nny nny"),
     ("GET", "/credentials", "nny nnn"),
     ("GET", "/credentials/{}/revoke", "nny nnn"),
     ("POST", "/credentials/{}/revoke", "nny nnn"),
@@ -75,6 +84,7 @@ async fn each_role_may_what_the_matrix_says_and_no_more() {
     let token =
         NewToken { name: "t".into(), scopes: vec!["read".into()], networks: vec![], expires_at: None };
     let (token, _) = world.store.create_token(&by, token, world.now()).await.unwrap();
+    let key = world.key("shop", Some(account)).await.0;
     let grants = vec![Grant { place: Where::Everywhere, role: Role::Auditor }];
     let nobody = world.store.add_person(&by, "nobody@example.com", grants, world.now()).await.unwrap();
     for (number, role, place) in [
@@ -90,6 +100,7 @@ async fn each_role_may_what_the_matrix_says_and_no_more() {
             let may = allowed.as_bytes()[number] == b'y';
             let path = match path.split_once("{}") {
                 Some(("/people/", rest)) => format!("/people/{}{rest}", nobody.id),
+                Some(("/keys/", rest)) => format!("/keys/{key}{rest}"),
                 Some(("/credentials/", rest)) => format!("/credentials/{}{rest}", token.id),
                 Some((before, rest)) => format!("{before}{account}{rest}"),
                 None => path.to_owned(),
@@ -145,7 +156,7 @@ async fn a_visitor_looks_after_their_own_sign_in_and_sees_nothing_else() {
         assert_eq!(browser.get("/").await.header("location"), "/security");
         let page = browser.get("/security").await;
         assert_eq!(page.status, 200);
-        for section in ["/accounts", "/limits", "/audit", "/people", "/policies", "/credentials"] {
+        for section in ["/accounts", "/limits", "/audit", "/people", "/policies", "/credentials", "/keys"] {
             page.does_not_say(&format!("href=\"{section}\""));
         }
     }

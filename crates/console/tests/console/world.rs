@@ -7,20 +7,23 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, Response};
-use jiff::Timestamp;
-use ringfence_breaker::{Action, Limit, Measure, Per, Probe, Reset, Scope, Threshold, Window};
+use jiff::{SignedDuration, Timestamp};
+use ringfence_breaker::price_book;
+use ringfence_breaker::{Action, Hold, Limit, Measure, Per, Probe, Reset, Scope, Subject, Threshold, Window};
 use ringfence_console::{
-    Caller, Console, ConsoleSetup, Gate, GateOutcome, RecentRequest, Refusals, RouteCounts,
+    Caller, Console, ConsoleSetup, EgressEnd, Gate, GateOutcome, RecentRequest, Refusals, RouteCounts,
 };
 use ringfence_control::decide::kind;
 use ringfence_control::engine::{Clients, Engine, KnownAccount, Setup};
 use ringfence_control::people::{Hasher, Hosts, ProtectedHost, Rules};
+use ringfence_control::virtual_credentials::{self, NewVirtualCredential};
 use ringfence_control::wanted::AppliedLimit;
 use ringfence_model::{Actor, Amount, Clock, Secret, Sid};
 use ringfence_sandbox::{Sandbox, SandboxOptions, Settings};
 use ringfence_second_factor::policy::{Assurance, Kind};
 use ringfence_store::{
-    Grant, Keys, Life, Location, MasterKey, NewSession, Role, SignInOutcome, Stage, Store, Where,
+    Admission, EgressAccounts, EgressScopes, Grant, Keys, Life, Location, MasterKey, NewLimit,
+    NewReservation, NewSession, Now, Role, SignInOutcome, Stage, Store, Where,
 };
 use ringfence_twilio::client::{Client, Credentials};
 
@@ -144,7 +147,10 @@ impl World {
             limits: limits.into_iter().map(|limit| AppliedLimit { limit, since: now }).collect(),
             notifier: None,
             second_factor: second_factor(parent),
-            egress: None,
+            egress: Some(ringfence_control::engine::Egress {
+                allowance: Amount::ZERO,
+                by_database_clock: false,
+            }),
             clock: Arc::clone(&clock) as _,
         }));
         let at_work = Arc::clone(&engine);
@@ -163,6 +169,10 @@ impl World {
             rules,
             hasher: Hasher::new(1),
             mails: false,
+            egress: Some(EgressEnd {
+                url: "http://127.0.0.1:8500".to_owned(),
+                prices: price_book::Rules::default(),
+            }),
             callback_url: Arc::new(|| Some("https://hooks.example.com/usage".to_owned())),
         });
         let world =
@@ -208,6 +218,61 @@ impl World {
         for account in self.store.accounts().await.unwrap() {
             self.engine.read_usage(&account, "poll").await.unwrap();
         }
+    }
+
+    /// The limits hold, as `ringfence limits apply` has it.
+    pub(crate) async fn apply_limits(&self) {
+        let limits = self.engine.limits().iter().map(|applied| NewLimit {
+            name: applied.limit.name.clone(),
+            definition: serde_json::json!(applied.limit),
+            hash: serde_json::json!(applied.limit).to_string(),
+            since: applied.since,
+        });
+        self.store.apply_limits(&Actor::job("test"), limits.collect(), self.now()).await.unwrap();
+    }
+
+    /// A request of an account through the egress, under the limits that hold for it.
+    pub(crate) async fn ask(&self, account: Sid, operation: &str, worst: &str) -> Admission {
+        let worst: Amount = worst.parse().unwrap();
+        let hold = |applied: &AppliedLimit| {
+            let subject = match applied.limit.per {
+                Per::Account => Subject::Account(account),
+                Per::Together => Subject::Together,
+                Per::Prefix => return None,
+            };
+            Some(Hold { limit: Arc::new(applied.clone()), subject, amount: worst, told: worst })
+        };
+        let name = format!("application of {account}");
+        let known = self.store.credentials(None).await.unwrap();
+        let credential = match known.iter().find(|credential| credential.name == name) {
+            Some(credential) => credential.sid,
+            None => self.key(&name, Some(account)).await.0,
+        };
+        let new = NewReservation {
+            credential,
+            account,
+            operation: operation.to_owned(),
+            worst,
+            holds: self.engine.limits().iter().filter_map(hold).collect(),
+            limits: self.store.limits_fingerprint().await.unwrap().into(),
+            party: Some(self.store.party_tag("+14155550100", "+15550006789").await.unwrap()),
+            patience: SignedDuration::from_secs(60),
+        };
+        self.store.admit(new, Now::At(self.now())).await.unwrap()
+    }
+
+    /// A virtual credential of one account, or of all, with its secret.
+    pub(crate) async fn key(&self, name: &str, account: Option<Sid>) -> (Sid, Secret) {
+        let accounts =
+            account.map_or(EgressAccounts::All, |account| EgressAccounts::Listed([account].into()));
+        let new = NewVirtualCredential {
+            name: name.to_owned(),
+            scopes: EgressScopes::for_accounts(accounts),
+            expires_at: None,
+        };
+        let by = Actor::CommandLine("ops".to_owned());
+        let (made, secret) = virtual_credentials::create(&self.store, &by, new, self.now()).await.unwrap();
+        (made.credential.sid, secret)
     }
 
     /// Has what was ordered done.

@@ -427,6 +427,7 @@ impl Node {
             (Forget::Reservations, keep.readings),
             (Forget::Rates, keep.challenges),
             (Forget::Readings, keep.readings),
+            (Forget::Tallies, keep.readings),
             (Forget::SignIns, keep.sign_ins),
             (Forget::Sessions, Some(SESSIONS_KEPT)),
             (Forget::Audit, keep.audit),

@@ -104,12 +104,12 @@ impl People {
         let removed =
             self.store.remove_factor_unless_needed((&by, reason), &person.id, factor, demands, now).await?;
         removed.ok_or(Refused::LastFactor)?;
-        let what = "A passkey was taken away from your sign-in by an owner.";
+        let what = "A passkey was taken away from your sign-in by an owner, and every trusted computer is asked again.";
         self.tell_changed(person, &format!("{factor}/removed"), what).await
     }
 
-    /// Sets what an account demands, by an owner of that account. Whoever could sign in there and cannot any more is told;
-    /// whoever sets it does not lock themselves out.
+    /// Sets what an account demands, by an owner of that account. Whoever could go on signing in there and cannot any more
+    /// is told; whoever sets it does not lock themselves out.
     pub async fn set_policy(
         &self,
         session: &Session,
@@ -118,28 +118,34 @@ impl People {
         reason: &str,
     ) -> Result<()> {
         let by = self.authorise(session, Role::Owner, place, true)?;
+        if demands.is_contradictory() {
+            return Err(Refused::Invalid(
+                "where the second factor is disabled, it cannot say which factors do: take any, or ask for it",
+            ));
+        }
         if demands.at_least(self.rules.minimum) != demands {
             return Err(Refused::Invalid("the installation's minimum demands more than this"));
         }
         if demands.strength == Strength::PhishingResistant {
             self.relying_party()?;
         }
+        // The same is asked where it is disabled: of a short password the sign-in wants a factor all the same.
         let own = self.kinds(&session.person).await?;
-        if session.place == place && is_left_out(demands, &own) {
+        if session.place == place && demands.lasting_of(&own).is_none() {
             return Err(Refused::Invalid("you have no factor yourself that this would take: bind one first"));
         }
         let before = self.left_out(place).await?;
         self.store.set_policy((&by, reason), place, demands, self.now()).await?;
         for person in self.left_out(place).await? {
             if before.iter().all(|known| known.id != person.id) {
-                self.tell_left_out(&person, demands.strength).await?;
+                self.tell_left_out(&person, demands).await?;
             }
         }
         Ok(())
     }
 
-    /// Who has a role there and factors, but none that what is demanded there takes: at the next sign-in they are not let
-    /// in without a code of an owner's.
+    /// Who has a role and a password there, but no factor that what is demanded there takes, saved codes aside, which run
+    /// out: then they are not let in without a code of an owner's.
     pub async fn left_out(&self, place: Where) -> Result<Vec<Person>> {
         let mut left_out = Vec::new();
         for person in self.store.persons().await? {
@@ -156,11 +162,10 @@ impl People {
     }
 }
 
-/// Whether somebody has factors, and none that these demands take.
+/// Whether somebody has nothing with which they can go on meeting these demands. What is disabled leaves out nobody whose
+/// password is long enough alone, and of a stored one nobody knows how long it is.
 fn is_left_out(demands: Demands, kinds: &[Kind]) -> bool {
-    !kinds.is_empty()
-        && demands.policy != Policy::Disabled
-        && !kinds.iter().any(|kind| demands.strength.takes(*kind))
+    demands.policy != Policy::Disabled && demands.lasting_of(kinds).is_none()
 }
 
 /// Whether mail could reach it: what is wrong beyond that shows when it does not.

@@ -6,7 +6,7 @@
 use ringfence_model::{Actor, Secret};
 use ringfence_second_factor::failures::Rule;
 use ringfence_second_factor::password;
-use ringfence_second_factor::policy::{Assurance, Demands, Kind, Policy};
+use ringfence_second_factor::policy::{Assurance, Kind, Policy};
 use ringfence_second_factor::recovery::RecoveryCode;
 use ringfence_second_factor::totp::Seed;
 use ringfence_store::{
@@ -126,13 +126,19 @@ impl People {
         if !self.store.check_totp(&by, factor, typed.expose(), self.now()).await?? {
             return Err(Refused::WrongCode);
         }
-        if session.stage == Stage::Inside {
-            let what = "An authenticator application was bound to your sign-in.";
-            self.tell_changed(&session.person, &format!("{}/bound", factor.id), what).await?;
-        }
-        // One application is enough: the one before would go on letting in whoever has it.
+        // One application is enough: the one before would go on letting in whoever has it, and computers of theirs.
+        let mut is_another = false;
         for old in factors.iter().filter(|old| old.id != factor.id && old.secret.kind() == Kind::Totp) {
             self.store.remove_factor(&by, &session.person.id, &old.id, self.now()).await?;
+            is_another = true;
+        }
+        if session.stage == Stage::Inside {
+            let what = if is_another {
+                "Another authenticator application took the place of yours, and every trusted computer is asked again."
+            } else {
+                "An authenticator application was bound to your sign-in."
+            };
+            self.tell_changed(&session.person, &format!("{}/bound", factor.id), what).await?;
         }
         Ok(())
     }
@@ -143,7 +149,8 @@ impl People {
         let by = Actor::Person(session.person.id.clone());
         let codes = self.store.new_recovery_codes(&by, &session.person.id, self.now()).await?;
         if session.stage == Stage::Inside {
-            let what = "New recovery codes were made for your sign-in; those of before are worth nothing.";
+            let what = "New recovery codes were made for your sign-in; those of before are worth nothing, and a computer that \
+                        one of them made trusted is asked again.";
             self.tell_changed(&session.person, &self.instant("codes"), what).await?;
         }
         Ok(codes)
@@ -157,8 +164,7 @@ impl People {
         let (person, now) = (&session.person, self.now());
         let kinds = self.kinds(person).await?;
         let demands = self.demands(person, session.place).await?;
-        let would_do = |kind: &&Kind| **kind != Kind::RecoveryCode && demands.strength.takes(**kind);
-        let shown = kinds.iter().find(would_do).copied();
+        let shown = demands.lasting_of(&kinds);
         let assurance = match shown {
             Some(kind) => Assurance::SecondFactor { kind, at: now },
             // Of a password that was there before nobody knows here whether it is long enough alone: the sign-in asks.
@@ -193,8 +199,11 @@ impl People {
             (Stage::Inside, _) => return Err(Refused::AskAgain),
         };
         let demands = self.all_demands(&session.person).await?;
-        let takes = |demands: &Demands| demands.policy == Policy::Disabled || demands.strength.takes(kind);
-        if demands.iter().all(takes) { Ok(()) } else { Err(Refused::ShowStronger) }
+        if demands.iter().all(|demands| demands.strength.takes(kind)) {
+            Ok(())
+        } else {
+            Err(Refused::ShowStronger)
+        }
     }
 
     /// Whether a password can be taken by this person.

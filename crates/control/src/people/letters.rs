@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use jiff::{SignedDuration, Timestamp};
 use ringfence_model::Actor;
 use ringfence_second_factor::failures::Rule;
-use ringfence_second_factor::policy::Strength;
+use ringfence_second_factor::policy::{Demands, Strength};
 use ringfence_second_factor::recovery::RecoveryCode;
 use ringfence_store::{self as store, NewEffect, Person, Purpose, SignIn, SignInOutcome, Store};
 use serde_json::json;
@@ -76,19 +76,25 @@ impl People {
         Ok(tell_changed(&self.store, person, event, what, self.now()).await?)
     }
 
-    /// Tells a person that their factors do not do any more for an account of theirs.
-    pub(super) async fn tell_left_out(&self, person: &Person, strength: Strength) -> Result<()> {
-        let taken = match strength {
+    /// Tells a person that their factors do not do any more for an account of theirs. Where saved codes do they can bind
+    /// another factor by themselves.
+    pub(super) async fn tell_left_out(&self, person: &Person, demands: Demands) -> Result<()> {
+        let taken = match demands.strength {
             Strength::PhishingResistant => "only passkeys, and you have none",
-            Strength::NoPhone | Strength::Any => "no codes to phones, and you have nothing else",
+            Strength::NoPhone => "no codes to phones, and you have nothing else that lasts",
+            Strength::Any => "a second factor, and you have none that lasts",
+        };
+        let has_codes = self.kinds(person).await?.iter().any(|kind| demands.strength.takes(*kind));
+        let then = if has_codes {
+            "Sign in there with a saved code, and bind another factor under My security, before the codes run out."
+        } else {
+            "You stay where you are signed in; the next sign-in there does not let you in.\n\nAsk an owner for a code, and \
+             bind a factor with it."
         };
         let letter = Letter {
             to: person.login.clone(),
             subject: "You need another second factor".to_owned(),
-            text: format!(
-                "An account that you sign in to takes {taken}. You stay where you are signed in; the next sign-in there \
-                 does not let you in.\n\nAsk an owner for a code, and bind a factor with it.\n"
-            ),
+            text: format!("An account that you sign in to takes {taken}. {then}\n"),
         };
         let event = format!("left-out/{}", self.now().as_microsecond());
         Ok(add(&self.store, effect(person, &event, &letter), self.now()).await?)

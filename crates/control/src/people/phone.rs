@@ -77,7 +77,7 @@ impl People {
         let what = if let Some((old, _)) = before {
             // Its devices end with it.
             self.store.remove_factor(&by, &session.person.id, &old.id, self.now()).await?;
-            "Your phone number for the second factor was changed."
+            "Your phone number for the second factor was changed, and every trusted computer is asked again."
         } else {
             "A phone was bound to your sign-in."
         };

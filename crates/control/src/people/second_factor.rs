@@ -146,6 +146,7 @@ impl People {
             let new = NewDevice {
                 person: person.id.clone(),
                 place,
+                kind,
                 address: visitor.address.clone(),
                 agent: visitor.agent.clone(),
                 trusted_for: self.rules.trust_for,

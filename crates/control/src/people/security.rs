@@ -89,9 +89,16 @@ impl People {
             Kind::Phone => {
                 "Your phone was taken away from your sign-in, and every trusted computer is asked again."
             }
-            Kind::Totp => "An authenticator application was taken away from your sign-in.",
-            Kind::Passkey => "A passkey was taken away from your sign-in.",
-            Kind::RecoveryCode => "Your recovery codes were taken away from your sign-in.",
+            Kind::Totp => {
+                "An authenticator application was taken away from your sign-in, and every trusted computer is asked again."
+            }
+            Kind::Passkey => {
+                "A passkey was taken away from your sign-in, and every trusted computer is asked again."
+            }
+            Kind::RecoveryCode => {
+                "Your recovery codes were taken away from your sign-in, and a computer that one of them made trusted is \
+                 asked again."
+            }
         };
         self.tell_changed(person, &format!("{factor}/removed"), what).await
     }

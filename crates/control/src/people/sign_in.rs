@@ -7,6 +7,7 @@
 //! with a mark are not in it, so that a house whose address somebody uses for that still works. Whoever has to wait is told
 //! so before anybody was looked for and before anything was hashed.
 
+use jiff::Timestamp;
 use ringfence_model::{Actor, Secret};
 use ringfence_second_factor::device::{Judgement, device_of};
 use ringfence_second_factor::failures::Rule;
@@ -187,10 +188,14 @@ impl People {
         // A browser may have devices of many people and accounts; those of this one are ten at most, each once.
         let mut trusted = match devices {
             [] => Vec::new(),
-            _ => self.store.device_ids(&person.id, place, now).await?,
+            _ => self.store.trusted_devices(&person.id, place, now).await?,
         };
+        // The configuration may say otherwise than when it was trusted: which factors do, and for how long.
+        trusted.retain(|it| demands.strength.takes(it.kind) && now < self.trusted_until(it.since));
         for secret in devices {
-            let Some(at) = trusted.iter().position(|id| device_of(secret) == Some(id)) else { continue };
+            let Some(at) = trusted.iter().position(|it| device_of(secret) == Some(&it.device)) else {
+                continue;
+            };
             trusted.swap_remove(at);
             let judged = self.store.judge_device(&by, secret, &person.id, place, address, now).await?;
             match judged {
@@ -216,6 +221,11 @@ impl People {
             }
         }
         Ok((policy::next(demands, shown, &kinds, false), None))
+    }
+
+    /// Until when a computer that was trusted then is, whatever time of trust held at that time.
+    pub fn trusted_until(&self, since: Timestamp) -> Timestamp {
+        since.saturating_add(self.rules.trust_for).unwrap_or(Timestamp::MAX)
     }
 
     /// Whether the person was inside from this address before.

@@ -267,7 +267,7 @@ impl Since {
 }
 
 /// Whether the breaker of `subject` has a say about this account.
-fn holds_for(known: &Known, applied: &AppliedLimit, subject: Subject, sid: Sid) -> bool {
+pub(super) fn holds_for(known: &Known, applied: &AppliedLimit, subject: Subject, sid: Sid) -> bool {
     match subject {
         Subject::Account(of) => of == sid,
         Subject::Together => {

@@ -7,6 +7,7 @@
 mod accounts;
 mod audit;
 mod breakers;
+mod ledger;
 mod limits;
 mod nodes;
 mod orders;
@@ -15,6 +16,7 @@ mod plan;
 mod report;
 pub(crate) mod schema;
 mod status;
+mod tallied;
 
 use std::collections::HashMap;
 
@@ -28,6 +30,7 @@ use serde::{Deserialize, Serialize};
 pub use accounts::{AccountView, Accounts, WantedStatus, WhyWanted};
 pub use audit::{ActorView, AuditRowView, AuditRows};
 pub use breakers::{BreakerFilter, BreakerView, Breakers, PhaseName, ProbingView, TrippedView};
+pub use ledger::{LedgerLine, LedgerView};
 pub use limits::{LimitView, Limits, ScopeView};
 pub use nodes::{NodeView, Nodes};
 pub use orders::{OrderList, OrderState, OrderView, Orders};
@@ -35,6 +38,7 @@ pub use page::{Page, SIZE_MAX};
 pub use plan::{ChangeView, PlanView, PlannedChange, UnreadAccount};
 pub use report::{Report, ReportedLimit, ReportedTrip, ReportedWarning, Verdict};
 pub use status::{AccountsStatus, AuditStatus, LimitStatus, SealedUpTo, Status};
+pub use tallied::{ReportedEgress, ReportedOperation, WatchedLimit};
 
 use crate::engine::Engine;
 use crate::wanted::AppliedLimit;

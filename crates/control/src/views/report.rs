@@ -1,6 +1,7 @@
 //! What limits did, and what those that only watch would have done: is it safe to let them act?
 //!
-//! It is read off the audit log, which has every trip and warning, and off the breakers as they stand.
+//! It is read off the audit log, which has every trip and warning, off the breakers as they stand, and off what the egress
+//! counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::breakers::percent_of;
 use super::limits::window;
-use super::{Known, NamedAccount, NotSeen, Views, schema};
+use super::{Known, NamedAccount, NotSeen, ReportedEgress, Views, schema};
 use crate::wanted::AppliedLimit;
 
 /// Rows of the log that are read at once.
@@ -57,6 +58,8 @@ pub struct ReportedLimit {
     pub warnings: Vec<ReportedWarning>,
     /// How many more of those there are.
     pub warnings_left_out: usize,
+    /// What came of the requests of the egress; null where none came.
+    pub egress: Option<ReportedEgress>,
 }
 
 /// What a report comes to.
@@ -169,11 +172,14 @@ impl Views<'_> {
                 _ => break,
             }
         }
-        let limits = wanted.into_iter().map(|applied| {
+        let mut limits = Vec::new();
+        for applied in wanted {
             let found = found.remove(applied.limit.name.as_str()).unwrap_or_default();
-            self.reported(&known, applied, found, begin(applied, since))
-        });
-        Ok(Report { at: self.now, limits: limits.collect() })
+            let since = begin(applied, since);
+            let egress = self.tallied(applied, None, since).await?;
+            limits.push(self.reported(&known, applied, found, egress, since));
+        }
+        Ok(Report { at: self.now, limits })
     }
 
     fn reported(
@@ -181,6 +187,7 @@ impl Views<'_> {
         known: &Known,
         applied: &AppliedLimit,
         found: Found,
+        egress: Option<ReportedEgress>,
         since: Timestamp,
     ) -> ReportedLimit {
         let limit = &applied.limit;
@@ -218,15 +225,18 @@ impl Views<'_> {
             .collect();
         trips.sort_by_key(|(above, trip)| (std::cmp::Reverse(*above), trip.at));
         let trips: Vec<_> = trips.into_iter().map(|(_, trip)| trip).collect();
-        let is_seen = known.breakers.keys().any(|(name, _)| *name == limit.name);
-        let verdict = match (limit.enforce, trips.is_empty()) {
+        let is_seen = known.breakers.keys().any(|(name, _)| *name == limit.name)
+            || egress.as_ref().is_some_and(|egress| egress.admitted > 0);
+        let refused =
+            egress.as_ref().map_or(0, |it| if limit.enforce { it.refused } else { it.would_refuse });
+        let verdict = match (limit.enforce, trips.is_empty() && refused == 0) {
             (true, false) => Verdict::Stopped,
             (true, true) => Verdict::StoppedNothing,
             (false, false) => Verdict::WouldHaveStopped,
             (false, true) if is_seen && self.has_seen_a_window(applied, since) => Verdict::SafeToEnforce,
             (false, true) => Verdict::TooEarly,
         };
-        let summary = in_words(verdict, applied, &trips, accounts.len(), is_seen, since);
+        let summary = in_words(verdict, applied, &trips, accounts.len(), egress.as_ref(), is_seen, since);
         let (trips_left_out, warnings_left_out) =
             (trips.len().saturating_sub(SHOWN), warnings.len().saturating_sub(SHOWN));
         ReportedLimit {
@@ -240,16 +250,8 @@ impl Views<'_> {
             trips_left_out,
             warnings: warnings.into_iter().take(SHOWN).collect(),
             warnings_left_out,
+            egress,
         }
-    }
-
-    /// Whether a window has begun and ended since: less says little of what a whole one brings.
-    fn has_seen_a_window(&self, applied: &AppliedLimit, since: Timestamp) -> bool {
-        let window = applied.limit.window;
-        let Some(begun) = window.period(since).end else { return true };
-        // A report that begins with a window has all of it.
-        let first = if window.period(since).start == since { since } else { begun };
-        window.period(first).end.is_none_or(|end| end <= self.now)
     }
 }
 
@@ -297,10 +299,21 @@ fn in_words(
     applied: &AppliedLimit,
     trips: &[ReportedTrip],
     accounts: usize,
+    egress: Option<&ReportedEgress>,
     is_seen: bool,
     since: Timestamp,
 ) -> String {
     let since = day(since);
+    let advice = "; raise the limit, or enforce it if these should have been stopped";
+    let refused = egress.and_then(|egress| match verdict {
+        Verdict::WouldHaveStopped if egress.would_refuse > 0 => Some(egress.would_have_refused()),
+        Verdict::Stopped if egress.refused > 0 => Some(egress.has_refused()),
+        _ => None,
+    });
+    if let (Some(refused), true) = (&refused, trips.is_empty()) {
+        let advice = if verdict == Verdict::WouldHaveStopped { advice } else { "" };
+        return format!("{refused}, since {since}{advice}");
+    }
     let mut text = match verdict {
         Verdict::SafeToEnforce => {
             return format!("safe to enforce: nothing would have been stopped since {since}");
@@ -341,8 +354,11 @@ fn in_words(
             applied.limit.amount()
         );
     }
+    if let Some(refused) = refused {
+        _ = write!(text, "; {refused}");
+    }
     if verdict == Verdict::WouldHaveStopped {
-        text.push_str("; raise the limit, or enforce it if these should have been stopped");
+        text.push_str(advice);
     }
     text
 }

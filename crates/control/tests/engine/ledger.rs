@@ -17,10 +17,10 @@ use serde_json::json;
 use crate::node::{Node, fifty_a_day};
 
 /// A node whose limits are applied, with one account that buys a number and sends.
-struct Money {
-    node: Node,
-    account: Sid,
-    client: Client,
+pub(crate) struct Money {
+    pub(crate) node: Node,
+    pub(crate) account: Sid,
+    pub(crate) client: Client,
     from: String,
     credential: Sid,
 }
@@ -30,7 +30,7 @@ impl Money {
         Self::with(fifty_a_day(Per::Account, then)).await
     }
 
-    async fn with(limit: Limit) -> Self {
+    pub(crate) async fn with(limit: Limit) -> Self {
         let node = Node::start(vec![limit]).await;
         let (account, client) = node.world.subaccount("shop").await;
         node.engine.synchronise_accounts().await.expect("synchronised");
@@ -53,7 +53,7 @@ impl Money {
         Self { node, account, client, from: "+15005550006".to_owned(), credential: credential.sid }
     }
 
-    async fn admit(&self, worst: &str, to: &str) -> Admission {
+    pub(crate) async fn admit(&self, worst: &str, to: &str) -> Admission {
         let applied: AppliedLimit = self.node.engine.limits()[0].clone();
         let worst: Amount = worst.parse().expect("an amount");
         let hold = Hold {
@@ -76,14 +76,14 @@ impl Money {
         store.admit(new, self.now()).await.expect("the store is there")
     }
 
-    async fn admitted(&self, worst: &str, to: &str) -> Reservation {
+    pub(crate) async fn admitted(&self, worst: &str, to: &str) -> Reservation {
         match self.admit(worst, to).await {
             Admission::Admitted(reservation) => reservation,
             Admission::Refused(why) => panic!("{why:?}"),
         }
     }
 
-    async fn send(&self, to: &str) -> Sid {
+    pub(crate) async fn send(&self, to: &str) -> Sid {
         let message = NewMessage {
             to: to.to_owned(),
             from: Some(self.from.clone()),
@@ -94,7 +94,7 @@ impl Money {
         Sid::parse(&sent.sid).expect("a SID")
     }
 
-    async fn reconcile(&self) {
+    pub(crate) async fn reconcile(&self) {
         let reconciled = self.node.engine.reconcile().await.expect("the store is there");
         assert!(reconciled.troubles.is_empty(), "{reconciled:?}");
     }
@@ -110,7 +110,7 @@ impl Money {
         found.expect("it is there").is_some_and(|breaker| breaker.state.stops())
     }
 
-    fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         Now::At(self.node.now())
     }
 }
@@ -149,7 +149,7 @@ impl Money {
     }
 }
 
-const TO: &str = "+12025550143";
+pub(crate) const TO: &str = "+12025550143";
 
 #[tokio::test]
 async fn a_call_that_an_answer_had_dialled_is_found_by_the_call_it_was_dialled_in() {

@@ -1,8 +1,8 @@
 use ringfence_control::people::{self, Refused, Step};
 use ringfence_second_factor::password::Weak;
-use ringfence_store::Role;
+use ringfence_store::{Grant, Role};
 
-use crate::house::{House, PASSWORD, everywhere, home, operator, secret, why};
+use crate::house::{House, PASSWORD, account, everywhere, home, operator, secret, why};
 
 #[tokio::test]
 async fn a_password_alone_binds_no_factor() {
@@ -93,13 +93,19 @@ async fn nobody_is_inside_before_a_factor_was_shown_to_work_and_one_needs_no_twi
 #[tokio::test]
 async fn a_new_application_takes_the_place_of_the_old_one() {
     let house = House::new().await;
-    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
-    let token = house.inside(&maria).await;
+    let place = account(1);
+    let op = house.bound("op@example.com", vec![Grant { place, role: Role::Operator }]).await;
+    let token = house.asked(&op, &home()).await;
+    let (token, device) = house.show(&op, &token, true).await;
+    assert!(device.is_some());
     let session = house.session(&token).await;
     house.people.new_totp(&session).await.unwrap();
     let seed = house.seed(&session.person.id).await;
+    let trusted = async || house.store.devices(&session.person.id, house.people.now()).await.unwrap().len();
+    assert_eq!(trusted().await, 1, "it is not confirmed yet");
     house.people.confirm_totp(&session, &secret(&seed.code_at(house.people.now()))).await.unwrap();
     assert_eq!(house.store.factors(&session.person.id).await.unwrap().len(), 2, "it, and the recovery codes");
+    assert_eq!(trusted().await, 0, "trust that rested on the one before ends");
 }
 
 #[tokio::test]

@@ -219,6 +219,11 @@ async fn a_removed_passkey_is_not_asked_for_and_only_its_owner_removes_it() {
     let his = house.session(&house.inside(&otto).await).await;
     assert!(matches!(why(house.people.remove_passkey(&his, &factor).await), Refused::Invalid(_)));
     house.people.remove_passkey(&session, &factor).await.unwrap();
+    let letters = house.store.waiting_effects(99).await.unwrap();
+    let told = |effect: &ringfence_store::Effect| effect.payload["text"].as_str().map(str::to_owned);
+    let told: Vec<String> = letters.iter().filter_map(told).collect();
+    let what = "A passkey was taken away from your sign-in, and every trusted computer is asked again.";
+    assert!(told.iter().any(|text| text.starts_with(what)), "{told:?}");
     assert!(matches!(why(house.people.ask_for_passkey(&session).await), Refused::WrongCode));
     assert_eq!(house.store.passkeys(&session.person.id).await.unwrap(), []);
 }
@@ -399,4 +404,29 @@ async fn a_minimum_of_passkeys_is_every_accounts() {
     let typed = Credentials { login: otto.login, password: secret(PASSWORD) };
     let refused = why(strict.sign_in(&typed, &Known::default(), &home()).await);
     assert!(matches!(refused, Refused::NoPasskey), "{refused:?}");
+}
+
+#[tokio::test]
+async fn where_passkeys_are_demanded_a_computer_is_trusted_that_a_passkey_made_so_and_no_other() {
+    let house = house().await;
+    let authenticator = Authenticator::new(b"cred", HOST);
+    let maria = maria(&house, &authenticator).await;
+    let once = Policy::OncePerComputer;
+    house.set_policy(Where::Everywhere, once).await;
+    let token = house.asked(&maria, &home()).await;
+    let by_application = house.show(&maria, &token, true).await.1.unwrap();
+    let token = house.asked(&maria, &home()).await;
+    let session = house.session(&token).await;
+    let options = house.people.ask_for_passkey(&session).await.unwrap();
+    let shown = answer(&authenticator, &options, 2);
+    let step = house.people.show(&token, &session, &shown, true, &home()).await.unwrap();
+    let Step::Inside { device: Some(by_passkey), .. } = step else { panic!("it is trusted: {step:?}") };
+    let minimum = Demands { policy: once, ..ONLY_PASSKEYS };
+    let strict = house.stricter(Rules { minimum, ..house.people.rules().clone() });
+    for (device, is_trusted) in [(by_application, false), (by_passkey, true)] {
+        let typed = Credentials { login: maria.login.clone(), password: secret(PASSWORD) };
+        let known = Known { devices: vec![device], ..Known::default() };
+        let step = strict.sign_in(&typed, &known, &home()).await.unwrap();
+        assert_eq!(matches!(step, Step::Inside { .. }), is_trusted, "{step:?}");
+    }
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use ringfence_control::engine::{Clients, Engine, Setup};
 use ringfence_control::notices::Sender;
-use ringfence_control::people::{Answer, Refused, Step};
+use ringfence_control::people::{Answer, Credentials, Known, Refused, Rules, Step};
 use ringfence_control::second_factor::{Delivery, Settings};
 use ringfence_model::{PhoneNumber, Secret, Sid};
 use ringfence_second_factor::challenge::Channel;
@@ -13,7 +13,7 @@ use ringfence_second_factor::pumping::Limits;
 use ringfence_store::{Grant, Role, Where};
 use ringfence_twilio::client;
 
-use crate::house::{Bound, House, account, everywhere, home, operator, secret, why};
+use crate::house::{Bound, House, PASSWORD, account, everywhere, home, operator, secret, why};
 
 /// What sends codes; whatever it sends waits in the outbox, where the test reads it.
 fn engine(house: &House) -> Engine {
@@ -155,4 +155,52 @@ async fn where_the_stronger_ones_are_demanded_no_code_is_sent_to_a_phone() {
     let refused = why(house.people.send_code(codes, &session, Channel::Sms, &home()).await);
     assert!(matches!(refused, Refused::Invalid(_)), "{refused:?}");
     assert!(sent(&house).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_computer_that_a_phone_made_trusted_is_asked_where_phones_do_not_do_any_more() {
+    let house = House::new().await;
+    let engine = engine(&house);
+    let op = house.bound("op@example.com", vec![Grant { place: account(1), role: Role::Operator }]).await;
+    with_phone(&house, &engine, &op, "+14155550123").await;
+    house.wait(60);
+    let by_application = house.asked(&op, &home()).await;
+    let by_application = house.show(&op, &by_application, true).await.1.unwrap();
+    let token = house.asked(&op, &home()).await;
+    let session = house.session(&token).await;
+    let codes = engine.second_factor().unwrap();
+    house.people.send_code(codes, &session, Channel::Sms, &home()).await.unwrap();
+    let answer = Answer::PhoneCode(sent(&house).await.pop().unwrap().1);
+    let step = house.people.show(&token, &session, &answer, true, &home()).await.unwrap();
+    let Step::Inside { device: Some(by_phone), .. } = step else { panic!("it is trusted: {step:?}") };
+    // The configuration demands more from now on.
+    let minimum = Demands { policy: Policy::OncePerComputer, strength: Strength::NoPhone };
+    let strict = house.stricter(Rules { minimum, ..Rules::default() });
+    let typed = Credentials { login: op.login.clone(), password: secret(PASSWORD) };
+    let with = |device: &Secret| Known { devices: vec![device.clone()], ..Known::default() };
+    let step = strict.sign_in(&typed, &with(&by_phone), &home()).await.unwrap();
+    assert!(matches!(step, Step::Ask { .. }), "{step:?}");
+    let step = strict.sign_in(&typed, &with(&by_application), &home()).await.unwrap();
+    assert!(matches!(step, Step::Inside { .. }), "{step:?}");
+    let step = house.people.sign_in(&typed, &with(&by_phone), &home()).await.unwrap();
+    assert!(matches!(step, Step::Inside { .. }), "where a phone does, so does its trust: {step:?}");
+}
+
+#[tokio::test]
+async fn an_owner_who_would_have_saved_codes_alone_does_not_refuse_phones() {
+    let house = House::new().await;
+    let engine = engine(&house);
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let token = with_phone(&house, &engine, &maria, "+14155550123").await;
+    let session = house.session(&token).await;
+    let totp = house.store.factors(&session.person.id).await.unwrap();
+    let totp = totp.into_iter().find(|factor| factor.secret.kind() == Kind::Totp).unwrap();
+    let no_phone = Demands { policy: Policy::EverySignIn, strength: Strength::NoPhone };
+    house.people.remove_factor(&session, &totp.id).await.unwrap();
+    let refused = why(house.people.set_policy(&session, Where::Everywhere, no_phone, "why").await);
+    assert!(matches!(refused, Refused::Invalid(_)), "{refused:?}");
+    // Who has nothing else is named, and told: saved codes run out.
+    house.store.set_policy(&operator(), Where::Everywhere, no_phone, house.people.now()).await.unwrap();
+    let left_out = house.people.left_out(Where::Everywhere).await.unwrap();
+    assert_eq!(left_out.iter().map(|person| &person.login).collect::<Vec<_>>(), [&maria.login]);
 }

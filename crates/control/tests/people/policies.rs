@@ -1,6 +1,7 @@
-use ringfence_control::people::{self, Credentials, Known, Refused, Rules, Step};
+use jiff::SignedDuration;
+use ringfence_control::people::{self, Answer, Credentials, Known, Refused, Rules, Step};
 use ringfence_model::Secret;
-use ringfence_second_factor::policy::{Assurance, Demands, Policy, Strength};
+use ringfence_second_factor::policy::{Assurance, Demands, Kind, Policy, Strength};
 use ringfence_store::{Grant, Role, Stage};
 
 use crate::house::{Bound, House, PASSWORD, account, everywhere, futures, home, operator, secret, why};
@@ -285,4 +286,112 @@ async fn a_role_allows_what_it_allows_and_where() {
             assert_eq!(is_allowed, allowed, "{has:?} {wants:?} {place:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn nobody_is_locked_out_by_a_strength_where_nothing_is_asked_for() {
+    let house =
+        House::with(Rules { console_url: Some("https://console.example".to_owned()), ..Rules::default() })
+            .await;
+    let owner = house.bound_with("owner@example.com", "tulip7cement", vec![everywhere(Role::Owner)]).await;
+    let step = house.sign_in(&owner.login, "tulip7cement", &home()).await.unwrap();
+    let Step::Ask { token, .. } = step else { panic!("{step:?}") };
+    let session = house.session(&house.show(&owner, &token, false).await.0).await;
+    for strength in [Strength::NoPhone, Strength::PhishingResistant] {
+        let contradictory = Demands { policy: Policy::Disabled, strength };
+        let refused = why(house.people.set_policy(&session, session.place, contradictory, "why").await);
+        assert!(matches!(refused, Refused::Invalid(_)), "{strength:?}: {refused:?}");
+    }
+    let step = house.sign_in(&owner.login, "tulip7cement", &home()).await.unwrap();
+    assert!(matches!(step, Step::Ask { .. }), "{step:?}");
+}
+
+#[tokio::test]
+async fn a_disabled_policy_takes_the_last_factor_from_nobody_with_a_short_password() {
+    let house = House::new().await;
+    let op = house.bound_with("op@example.com", "tulip7cement", vec![at_account(1, Role::Operator)]).await;
+    house.set_policy(account(1), Policy::Disabled).await;
+    let step = house.sign_in(&op.login, "tulip7cement", &home()).await.unwrap();
+    let Step::Ask { token, .. } = step else { panic!("{step:?}") };
+    let session = house.session(&house.show(&op, &token, false).await.0).await;
+    let factors = house.store.factors(&session.person.id).await.unwrap();
+    let kept = factors.iter().find(|factor| factor.secret.kind() == Kind::Totp).unwrap();
+    assert!(matches!(why(house.people.remove_factor(&session, &kept.id).await), Refused::LastFactor));
+    let step = house.sign_in(&op.login, "tulip7cement", &home()).await.unwrap();
+    assert!(matches!(step, Step::Ask { .. }), "{step:?}");
+}
+
+#[tokio::test]
+async fn a_time_of_trust_that_is_made_shorter_holds_for_the_computers_there_are() {
+    let house = House::new().await;
+    let op = house.bound("op@example.com", vec![at_account(1, Role::Operator)]).await;
+    let device = trusted(&house, &op).await;
+    house.wait(8 * 24 * 3_600);
+    let typed = Credentials { login: op.login.clone(), password: secret(PASSWORD) };
+    let week = house.stricter(Rules { trust_for: SignedDuration::from_hours(7 * 24), ..Rules::default() });
+    let step = week.sign_in(&typed, &with(&device), &home()).await.unwrap();
+    assert!(matches!(step, Step::Ask { .. }), "{step:?}");
+    let step = house.people.sign_in(&typed, &with(&device), &home()).await.unwrap();
+    assert!(matches!(step, Step::Inside { .. }), "with the longer time it is trusted: {step:?}");
+}
+
+#[tokio::test]
+async fn whoever_has_saved_codes_alone_or_nothing_left_sets_no_policy() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let mut token = house.inside(&maria).await;
+    let session = house.session(&token).await;
+    let by = operator();
+    for factor in house.store.factors(&session.person.id).await.unwrap() {
+        if factor.secret.kind() == Kind::Totp {
+            house.store.remove_factor(&by, &session.person.id, &factor.id, house.people.now()).await.unwrap();
+        }
+    }
+    let all = Policy::ALL.map(|policy| Demands { policy, strength: Strength::Any });
+    let mut left = maria.codes.len();
+    loop {
+        let session = house.session(&token).await;
+        for demands in all {
+            let refused = why(house.people.set_policy(&session, session.place, demands, "why").await);
+            assert!(matches!(refused, Refused::Invalid(_)), "{left} codes, {demands:?}: {refused:?}");
+        }
+        let Some(rest) = left.checked_sub(1) else { break };
+        left = rest;
+        let answer = Answer::RecoveryCode(maria.codes[left].clone());
+        let step = house.people.show(&token, &session, &answer, false, &home()).await.unwrap();
+        let Step::Inside { token: next, .. } = step else { panic!("{step:?}") };
+        token = next;
+    }
+    // Of another account nothing is asked of them there.
+    let session = house.session(&token).await;
+    house.people.set_policy(&session, account(1), all[2], "why").await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_never_needed_a_factor_is_told_when_one_is_asked_for() {
+    let house = House::new().await;
+    let owner = house.bound("owner@example.com", vec![everywhere(Role::Owner)]).await;
+    house.set_policy(account(1), Policy::Disabled).await;
+    let invitation = house.invite("op@example.com", vec![at_account(1, Role::Operator)]).await;
+    let code = secret(&invitation.code.spelled());
+    let step = house.people.begin_binding(&code, &secret(PASSWORD), &home()).await.unwrap();
+    let Step::Bind { token } = step else { panic!("{step:?}") };
+    let session = house.session(&token).await;
+    house.people.finish_binding(&token, &session, &home()).await.unwrap();
+    let step = house.sign_in("op@example.com", PASSWORD, &home()).await.unwrap();
+    assert!(matches!(step, Step::Inside { .. }), "{step:?}");
+    assert_eq!(house.people.left_out(account(1)).await.unwrap(), []);
+    let session = house.session(&house.inside(&owner).await).await;
+    let once = Demands { policy: Policy::OncePerComputer, strength: Strength::Any };
+    house.people.set_policy(&session, account(1), once, "an audit").await.unwrap();
+    let left_out = house.people.left_out(account(1)).await.unwrap();
+    assert_eq!(left_out.iter().map(|person| &*person.login).collect::<Vec<_>>(), ["op@example.com"]);
+    let told = house.store.waiting_effects(99).await.unwrap();
+    let told = told.iter().filter(|effect| effect.payload.to_string().contains("takes a second factor"));
+    assert_eq!(
+        told.map(|effect| effect.payload["to"].as_str()).collect::<Vec<_>>(),
+        [Some("op@example.com")]
+    );
+    let refused = why(house.sign_in("op@example.com", PASSWORD, &home()).await);
+    assert!(matches!(refused, Refused::NothingBound), "{refused:?}");
 }

@@ -94,3 +94,22 @@ async fn a_login_is_a_mail_address_and_somebody_has_a_role() {
     add("maria@example.com", vec![everywhere(Role::Owner)]).await.unwrap();
     assert!(matches!(why(add("maria@example.com", vec![everywhere(Role::Owner)]).await), Refused::Store(_)));
 }
+
+#[tokio::test]
+async fn what_was_tried_at_a_login_and_the_mark_of_a_browser_outlive_the_password() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let known = house.marked(&maria).await;
+    for _ in 0..5 {
+        assert!(matches!(why(house.sign_in(&maria.login, "wrong", &home()).await), Refused::Wrong));
+    }
+    let (_, code) = house.people.begin_reset(&maria.login).await.unwrap().unwrap();
+    house.people.reset_password(&secret(&code.spelled()), &secret(OTHER)).await.unwrap();
+    // Whoever tries has not become quicker by it, and the owner's own browser waits for nobody.
+    let refused = why(house.sign_in(&maria.login, OTHER, &home()).await);
+    assert!(matches!(refused, Refused::Later(_)), "{refused:?}");
+    let refused = why(house.sign_in_with(&maria.login, PASSWORD, &known, &home()).await);
+    assert!(matches!(refused, Refused::Wrong), "a mark opens nothing: {refused:?}");
+    let step = house.sign_in_with(&maria.login, OTHER, &known, &home()).await.unwrap();
+    assert!(matches!(step, Step::Ask { .. }), "{step:?}");
+}

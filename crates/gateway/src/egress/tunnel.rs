@@ -39,7 +39,8 @@ fn begin(connection: &Arc<Connection>, request: Request<Incoming>) -> Result<Res
     let snapshot = shared.snapshot.load();
     let settings = snapshot.egress.as_ref().map(|egress| &egress.settings);
     let authority = settings.and_then(|settings| settings.authority.as_ref()).ok_or(Refusal::NoTunnel)?;
-    if request.version() != Version::HTTP_11 {
+    // Python's library asks for its tunnels in HTTP/1.0.
+    if !matches!(request.version(), Version::HTTP_10 | Version::HTTP_11) {
         return Err(Refusal::BadRequest("tunnel_over_http2"));
     }
     let name =

@@ -50,8 +50,11 @@ impl Proxy {
 
     /// What is answered to a `CONNECT`, and the connection.
     async fn connect(&self, to: &str) -> (String, TcpStream) {
+        self.ask_for_tunnel(&format!("CONNECT {to} HTTP/1.1\r\nhost: {to}\r\n\r\n")).await
+    }
+
+    async fn ask_for_tunnel(&self, connect: &str) -> (String, TcpStream) {
         let mut stream = TcpStream::connect(self.world.address()).await.unwrap();
-        let connect = format!("CONNECT {to} HTTP/1.1\r\nhost: {to}\r\n\r\n");
         stream.write_all(connect.as_bytes()).await.unwrap();
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
@@ -64,6 +67,10 @@ impl Proxy {
     async fn tunnel(&self, to: &str, name: &str) -> std::io::Result<TlsStream<TcpStream>> {
         let (head, stream) = self.connect(to).await;
         assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        self.begin_tls(stream, name).await
+    }
+
+    async fn begin_tls(&self, stream: TcpStream, name: &str) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots
             .add(CertificateDer::from_pem_slice(self.authority.certificate_pem().as_bytes()).unwrap())
@@ -112,6 +119,17 @@ async fn a_tunnel_leads_to_no_host_but_twilio_s() {
     let refused =
         without.send("CONNECT api.twilio.com:443 HTTP/1.1\r\nhost: api.twilio.com:443\r\n\r\n").await;
     without.assert_refused(&refused, 404, 84002);
+}
+
+#[tokio::test]
+async fn a_tunnel_is_opened_in_http_1_0_too_as_pythons_library_asks_for_it() {
+    let proxy = Proxy::new().await;
+    let (head, stream) = proxy.ask_for_tunnel("CONNECT api.twilio.com:443 HTTP/1.0\r\n\r\n").await;
+    assert!(head.contains(" 200 ") && !head.to_lowercase().contains("content-length"), "{head}");
+    let key = proxy.world.key().await;
+    let mut stream = proxy.begin_tls(stream, "api.twilio.com").await.unwrap();
+    let (status, body) = proxy.ask(&mut stream, &as_twilio(&key, "api.twilio.com", TARGET)).await;
+    assert_eq!(status, 201, "{body}");
 }
 
 #[tokio::test]

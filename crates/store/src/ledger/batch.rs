@@ -9,20 +9,24 @@ mod answer;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use ringfence_breaker::{Hold, Ledger, Limit, Measure, Reset, State, Subject, Verdict, Why, needs_read_back};
+use jiff::{SignedDuration, Timestamp};
+use ringfence_breaker::{Hold, Ledger, Limit, Measure, Reset, State, Subject, Verdict, Why};
 use ringfence_model::{Amount, Sid};
 use serde_json::json;
 
 use self::answer::part_id;
-use super::rows::{self, HeldRow, InsertRow, ReservationRow, UpdateRow};
+use super::rows::{self, HeldRow, InsertRow, ReservationRow, UpdateRow, insert_row};
 use super::{
     BESIDE, Booking, NewAnswer, NewReservation, NotAdmitted, Now, ReservationState, Sent, Spent, Watched,
 };
 use crate::error::Error;
 use crate::sql::{Transaction, values};
+use crate::tallies::Counted;
 use crate::write::Outcome;
 use crate::{Result, epoch};
+
+/// So often it is noted that a credential is used.
+const USED_EVERY: SignedDuration = SignedDuration::from_mins(1);
 
 /// What is to be done.
 pub(crate) enum Op {
@@ -76,13 +80,19 @@ pub(super) fn run<'a>(
     })
 }
 
+/// Whose request something is counted under.
+struct Of<'b> {
+    account: String,
+    operation: &'b str,
+}
+
 /// All that the acts of one batch look at and change.
 struct Batch<'a> {
     database_now: Timestamp,
     epoch: String,
     is_first_epoch: bool,
     limits: String,
-    good_credentials: HashMap<Sid, Option<Timestamp>>,
+    good_credentials: HashMap<Sid, Good>,
     ledgers: BTreeMap<Key, Ledger>,
     breakers: HashMap<Key, Moved>,
     reservations: BTreeMap<String, ReservationRow>,
@@ -91,6 +101,14 @@ struct Batch<'a> {
     inserts: Vec<InsertRow<'a>>,
     updates: BTreeMap<String, UpdateRow>,
     trips: BTreeMap<String, Trip>,
+    counted: Counted,
+    used: BTreeMap<Sid, Timestamp>,
+}
+
+/// A credential that is not revoked.
+struct Good {
+    expires_at: Option<Timestamp>,
+    used_at: Option<Timestamp>,
 }
 
 /// A breaker, and how often it has moved.
@@ -113,6 +131,8 @@ impl<'a> Batch<'a> {
         let database_now = clock(transaction).await?;
         let first = ops.first().map_or(database_now, |(_, now)| moment(*now, database_now));
         epoch::begin_if_moved(transaction, first).await?;
+        let latest = ops.iter().map(|(_, now)| moment(*now, database_now)).max().unwrap_or(database_now);
+        epoch::follow_clock(transaction, latest).await?;
         let epoch = epoch::read(transaction).await?;
         let limits =
             rows::fingerprint(&transaction.fetch("SELECT name, hash FROM limits", values![]).await?)?;
@@ -160,6 +180,8 @@ impl<'a> Batch<'a> {
             inserts: Vec::new(),
             updates: BTreeMap::new(),
             trips: BTreeMap::new(),
+            counted: Counted::default(),
+            used: BTreeMap::new(),
         };
         batch.read_breakers(ops, transaction).await?;
         batch.read_credentials(ops, transaction).await?;
@@ -188,9 +210,10 @@ impl<'a> Batch<'a> {
             })
             .collect();
         for sid in asking {
-            let select = "SELECT expires_at FROM credentials WHERE sid = $1 AND revoked_at IS NULL";
+            let select = "SELECT expires_at, used_at FROM credentials WHERE sid = $1 AND revoked_at IS NULL";
             if let Some(row) = transaction.find(select, values![sid]).await? {
-                self.good_credentials.insert(sid, row.maybe_time("expires_at")?);
+                let (expires_at, used_at) = (row.maybe_time("expires_at")?, row.maybe_time("used_at")?);
+                self.good_credentials.insert(sid, Good { expires_at, used_at });
             }
         }
         Ok(())
@@ -214,14 +237,19 @@ impl<'a> Batch<'a> {
             return Ok(Did::Refused(NotAdmitted::OtherLimits));
         }
         let credential = self.good_credentials.get(&new.credential);
-        if credential.is_none_or(|expires_at| expires_at.is_some_and(|expires_at| expires_at <= now)) {
+        let is_over = |good: &Good| good.expires_at.is_some_and(|expires_at| expires_at <= now);
+        let Some(credential) = credential.filter(|good| !is_over(good)) else {
             return Ok(Did::Refused(NotAdmitted::CredentialGone));
+        };
+        if credential.used_at.is_none_or(|at| at.saturating_add(USED_EVERY).is_ok_and(|due| due <= now)) {
+            self.used.insert(new.credential, now);
         }
-        let watched = match self.decide(&new.holds, now)? {
+        let of = Of { account: new.account.to_string(), operation: &new.operation };
+        let watched = match self.decide(&new.holds, &of, now)? {
             Ok(watched) => watched,
             Err(why) => return Ok(Did::Refused(why)),
         };
-        self.take(&new.holds, &watched)?;
+        self.take(&new.holds, &of, &watched, now)?;
         self.inserts.push(insert_row(id, new, now));
         Ok(Did::Admitted(watched))
     }
@@ -230,6 +258,7 @@ impl<'a> Batch<'a> {
     fn decide(
         &mut self,
         holds: &[Hold],
+        of: &Of<'_>,
         now: Timestamp,
     ) -> Result<std::result::Result<Vec<Watched>, NotAdmitted>> {
         let (mut refused, mut watched) = (None::<(&Hold, Why)>, Vec::new());
@@ -249,19 +278,24 @@ impl<'a> Batch<'a> {
                 }
             }
         }
-        match refused {
-            Some((hold, why)) => self.refuse(hold, why, now).map(Err),
-            None => Ok(Ok(watched)),
+        if let Some((hold, why)) = refused {
+            let tally = self.counted.of(&hold.limit.limit.name, &of.account, of.operation, now);
+            tally.refuse(why, hold.amount, true);
+            return self.refuse(hold, why, now).map(Err);
         }
+        Ok(Ok(watched))
     }
 
-    fn take(&mut self, holds: &[Hold], watched: &[Watched]) -> Result<()> {
+    fn take(&mut self, holds: &[Hold], of: &Of<'_>, watched: &[Watched], now: Timestamp) -> Result<()> {
         for hold in holds {
             let key = key(&hold.limit.limit, hold.subject);
             let ledger = self.ledgers.get_mut(&key).ok_or_else(|| not_locked(&key))?;
             ledger.reserve(hold.amount);
-            ledger.tally.admitted += 1;
-            ledger.tally.would_refuse += i64::from(watched.iter().any(|it| it.limit == key.0));
+            let tally = self.counted.of(&key.0, &of.account, of.operation, now);
+            tally.admitted += 1;
+            if let Some(watched) = watched.iter().find(|it| it.limit == key.0) {
+                tally.refuse(watched.why, hold.amount, false);
+            }
             self.changed.insert(key);
         }
         Ok(())
@@ -271,7 +305,6 @@ impl<'a> Batch<'a> {
         let limit = &hold.limit.limit;
         let key = key(limit, hold.subject);
         let ledger = self.ledgers.get_mut(&key).ok_or_else(|| not_locked(&key))?;
-        ledger.tally.refused += 1;
         let (spent, window) = (ledger.spent().max(ledger.seen), ledger.window);
         // Where nothing follows from a trip, the limit itself is all that there is.
         let trips = why == Why::DoesNotFit && !limit.then.is_empty();
@@ -317,6 +350,18 @@ impl<'a> Batch<'a> {
     fn settle(&mut self, id: &str, spent: Spent, resource: Option<Sid>, now: Timestamp) -> bool {
         let Some(row) = self.not_settled(id) else { return false };
         let mut beside = Vec::new();
+        for held in row.holds.iter().filter(|held| held.told > 0) {
+            let truth = match held.measure {
+                Measure::Price => Some(spent.price.max(Amount::ZERO)),
+                Measure::Usage => spent.usage,
+                // How often it was is known beforehand.
+                Measure::Count => None,
+            };
+            if let Some(truth) = truth {
+                let tally = self.counted.of(&held.limit, &row.account, &row.operation, now);
+                tally.price(Amount::from_micros(held.told), truth);
+            }
+        }
         self.each_held(&row, |ledger, held| {
             let (amount, told) = (Amount::from_micros(held.amount), Amount::from_micros(held.told));
             let rest = Amount::from_micros(held.amount.saturating_sub(held.told));
@@ -341,13 +386,16 @@ impl<'a> Batch<'a> {
             update.deadline = Some(now.saturating_add(BESIDE).unwrap_or(Timestamp::MAX).as_microsecond());
         }
         if let Some(row) = self.reservations.get_mut(id) {
-            *row = ReservationRow { state, holds: beside };
+            (row.state, row.holds) = (state, beside);
         }
         true
     }
 
     fn worst(&mut self, id: &str, now: Timestamp) -> bool {
         let Some(row) = self.not_settled(id) else { return false };
+        for held in row.holds.iter().filter(|held| held.told > 0 && held.measure != Measure::Count) {
+            self.counted.of(&held.limit, &row.account, &row.operation, now).unpriced += 1;
+        }
         self.each_held(&row, |ledger, held| {
             let amount = Amount::from_micros(held.amount);
             ledger.settle(amount, amount, now);
@@ -359,10 +407,7 @@ impl<'a> Batch<'a> {
     fn release(&mut self, id: &str, now: Timestamp) -> bool {
         let priced = self.reservations.get(id).filter(|row| row.state == ReservationState::Priced);
         let Some(row) = priced.cloned() else { return false };
-        self.each_held(&row, |ledger, held| {
-            ledger.roll(now);
-            ledger.release(Amount::from_micros(held.amount));
-        });
+        self.each_held(&row, |ledger, held| ledger.release_beside(Amount::from_micros(held.amount), now));
         self.end(id, now);
         true
     }
@@ -389,8 +434,17 @@ impl<'a> Batch<'a> {
         let Some(ledger) = self.ledgers.get_mut(&key) else { return false };
         ledger.follow(&applied.limit, now);
         let is_first_of_epoch = ledger.read_back.as_deref() != Some(&*self.epoch);
-        let lost = if is_first_of_epoch && !self.is_first_epoch { *allowance } else { Amount::ZERO };
-        ledger.book(*at, seen.saturating_add(lost), &self.epoch);
+        if is_first_of_epoch {
+            ledger.turn_back(now);
+        }
+        if is_first_of_epoch && !self.is_first_epoch {
+            ledger.book_lost(*at, seen.saturating_add(*allowance), &self.epoch, now);
+        } else {
+            ledger.book(*at, *seen, &self.epoch, now);
+        }
+        if ledger.read_back.as_deref() == Some(&*self.epoch) {
+            ledger.read_at = Some(now);
+        }
         self.changed.insert(key);
         true
     }
@@ -435,6 +489,11 @@ impl<'a> Batch<'a> {
             if let Some(ledger) = self.ledgers.get(key) {
                 rows::write(transaction, &key.0, &key.1, ledger, self.database_now).await?;
             }
+        }
+        self.counted.write(transaction).await?;
+        for (credential, at) in &self.used {
+            let update = "UPDATE credentials SET used_at = $2 WHERE sid = $1";
+            transaction.execute(update, values![*credential, *at]).await?;
         }
         for (known_as, trip) in &self.trips {
             let insert = "INSERT INTO observations (key, source, account, payload, received_at) \
@@ -482,35 +541,6 @@ impl Op {
         };
         held.map(|hold| (&hold.limit.limit, hold.subject)).chain(booked)
     }
-}
-
-fn insert_row<'a>(id: &'a str, new: &'a NewReservation, now: Timestamp) -> InsertRow<'a> {
-    let deadline = now.saturating_add(new.patience).unwrap_or(Timestamp::MAX);
-    InsertRow {
-        id: id.into(),
-        credential: new.credential.to_string(),
-        account: new.account.to_string(),
-        operation: &new.operation,
-        worst: new.worst.micros(),
-        holds: json!(held_rows(&new.holds)).to_string(),
-        party: new.party.as_deref(),
-        parent: None,
-        state: ReservationState::Open.word(),
-        admitted_at: now.as_microsecond(),
-        deadline: deadline.as_microsecond(),
-    }
-}
-
-fn held_rows(holds: &[Hold]) -> Vec<HeldRow> {
-    let held = holds.iter().map(|hold| HeldRow {
-        limit: hold.limit.limit.name.clone(),
-        subject: hold.subject.to_string(),
-        amount: hold.amount.micros(),
-        measure: hold.limit.limit.measure,
-        told: hold.told.micros(),
-        in_usage_records: needs_read_back(&hold.limit.limit),
-    });
-    held.collect()
 }
 
 fn key(limit: &Limit, subject: Subject) -> Key {

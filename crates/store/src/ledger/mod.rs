@@ -13,6 +13,7 @@
 //! request.
 
 mod batch;
+mod listed;
 mod queue;
 mod rows;
 
@@ -25,6 +26,7 @@ use ringfence_model::{Amount, Sid};
 use crate::sql::{Pool, values};
 use crate::{Result, Store};
 
+pub use listed::{ListedBefore, ListedReservation, Listing};
 pub(crate) use queue::Queue;
 pub use rows::limits_fingerprint;
 

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use jiff::Timestamp;
-use ringfence_breaker::{Ledger, Measure};
+use ringfence_breaker::{Hold, Ledger, Measure, needs_read_back};
 use ringfence_model::Amount;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{LedgerError, LedgerRow, OpenReservation, ReservationState};
+use super::{LedgerError, LedgerRow, NewReservation, OpenReservation, ReservationState};
 use crate::error::Error;
 use crate::sql::{Row, Transaction, values};
 use crate::{Result, hex};
@@ -37,6 +37,8 @@ pub(super) struct HeldRow {
 /// A reservation as a batch works on it.
 #[derive(Debug, Clone)]
 pub(super) struct ReservationRow {
+    pub(super) account: String,
+    pub(super) operation: String,
     pub(super) state: ReservationState,
     pub(super) holds: Vec<HeldRow>,
 }
@@ -148,13 +150,19 @@ pub(super) async fn reservations(
         return Ok(BTreeMap::new());
     }
     let select = if transaction.is_sqlite() {
-        "SELECT id, state, holds FROM reservations WHERE id IN (SELECT value FROM json_each($1))"
+        "SELECT id, account, operation, state, holds FROM reservations \
+         WHERE id IN (SELECT value FROM json_each($1))"
     } else {
-        "SELECT id, state, holds FROM reservations WHERE id IN (SELECT jsonb_array_elements_text($1::jsonb))"
+        "SELECT id, account, operation, state, holds FROM reservations \
+         WHERE id IN (SELECT jsonb_array_elements_text($1::jsonb))"
     };
     let rows = transaction.fetch(select, values![json!(ids).to_string()]).await?;
     rows.iter()
-        .map(|row| Ok((row.text("id")?, ReservationRow { state: state(row)?, holds: row.json("holds")? })))
+        .map(|row| {
+            let (account, operation) = (row.text("account")?, row.text("operation")?);
+            let it = ReservationRow { account, operation, state: state(row)?, holds: row.json("holds")? };
+            Ok((row.text("id")?, it))
+        })
         .collect()
 }
 
@@ -268,4 +276,35 @@ pub(super) async fn check(transaction: &mut Transaction) -> Result<Vec<LedgerErr
         open: Amount::from_micros(open),
     }));
     Ok(errors)
+}
+
+/// What a request sets aside, as it is written first.
+pub(super) fn insert_row<'a>(id: &'a str, new: &'a NewReservation, now: Timestamp) -> InsertRow<'a> {
+    let deadline = now.saturating_add(new.patience).unwrap_or(Timestamp::MAX);
+    InsertRow {
+        id: id.into(),
+        credential: new.credential.to_string(),
+        account: new.account.to_string(),
+        operation: &new.operation,
+        worst: new.worst.micros(),
+        holds: json!(held_rows(&new.holds)).to_string(),
+        party: new.party.as_deref(),
+        parent: None,
+        state: ReservationState::Open.word(),
+        admitted_at: now.as_microsecond(),
+        deadline: deadline.as_microsecond(),
+    }
+}
+
+/// What it holds under each limit.
+pub(super) fn held_rows(holds: &[Hold]) -> Vec<HeldRow> {
+    let held = holds.iter().map(|hold| HeldRow {
+        limit: hold.limit.limit.name.clone(),
+        subject: hold.subject.to_string(),
+        amount: hold.amount.micros(),
+        measure: hold.limit.limit.measure,
+        told: hold.told.micros(),
+        in_usage_records: needs_read_back(&hold.limit.limit),
+    });
+    held.collect()
 }

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use ringfence_model::{Actor, Secret};
 use ringfence_second_factor::device::{Before, DeviceKey, Judgement, MOST, Trust, device_of};
+use ringfence_second_factor::policy::Kind;
 use serde_json::json;
 
 use super::{Where, note};
@@ -18,6 +19,8 @@ pub struct NewDevice {
     pub person: String,
     /// For which account.
     pub place: Where,
+    /// By which kind of factor: where that does not do any more, neither does the trust.
+    pub kind: Kind,
     /// From where, for its owner.
     pub address: String,
     /// Which browser, for its owner.
@@ -35,6 +38,8 @@ pub struct Device {
     pub person: String,
     /// For which account.
     pub place: Where,
+    /// By which kind of factor it was trusted.
+    pub kind: Kind,
     /// From where it was last used.
     pub address: String,
     /// Which browser.
@@ -45,6 +50,17 @@ pub struct Device {
     pub used_at: Timestamp,
     /// Until when it is trusted.
     pub expires_at: Timestamp,
+}
+
+/// What the trust in a device rests on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trusted {
+    /// What the device is called.
+    pub device: String,
+    /// By which kind of factor it was trusted.
+    pub kind: Kind,
+    /// When.
+    pub since: Timestamp,
 }
 
 /// What came of a device's secret.
@@ -75,17 +91,17 @@ impl Store {
                 let (address, agent) = sealed(&transaction.keys, id, &device.address, &device.agent);
                 let key = transaction.keys.seal(place("key", id), key.bytes());
                 let insert = "INSERT INTO devices (id, person, account, key, number, address, agent, created_at, \
-                              used_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)";
-                let account = device.place.text();
+                              used_at, expires_at, kind) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10)";
+                let (account, kind) = (device.place.text(), device.kind.word());
                 let (number, expires_at) = (i64::from(trust.current), trust.expires_at);
                 let bound =
-                    values![id, &device.person, &account, key, number, address, agent, *now, expires_at];
+                    values![id, &device.person, &account, key, number, address, agent, *now, expires_at, kind];
                 transaction.execute(insert, bound).await?;
                 let surplus = "UPDATE devices SET ended_at = $3, ended_why = 'too many' WHERE id IN (SELECT id FROM devices \
                                WHERE person = $1 AND account = $2 AND ended_at IS NULL AND expires_at > $3 \
                                ORDER BY used_at DESC, id LIMIT 1000 OFFSET $4)";
                 transaction.execute(surplus, values![&device.person, &account, *now, MOST]).await?;
-                let detail = json!({ "device": id, "account": account });
+                let detail = json!({ "device": id, "account": account, "by": kind });
                 note(transaction, by, "device.trust", &device.person, detail, *now).await
             })
         })
@@ -212,11 +228,15 @@ impl Store {
         Ok(())
     }
 
-    /// The ids of the devices that a person has trusted for this account.
-    pub async fn device_ids(&self, person: &str, place: Where, now: Timestamp) -> Result<Vec<String>> {
-        let sql = "SELECT id FROM devices WHERE person = $1 AND account = $2 AND ended_at IS NULL \
+    /// The devices that a person has trusted for this account, and by what.
+    pub async fn trusted_devices(&self, person: &str, place: Where, now: Timestamp) -> Result<Vec<Trusted>> {
+        let sql = "SELECT id, kind, created_at FROM devices WHERE person = $1 AND account = $2 AND ended_at IS NULL \
                    AND expires_at > $3 ORDER BY used_at DESC, id";
-        self.fetch(sql, values![person, place.text(), now]).await?.iter().map(|row| row.text("id")).collect()
+        let rows = self.fetch(sql, values![person, place.text(), now]).await?;
+        let trusted = |row: &Row| {
+            Ok(Trusted { device: row.text("id")?, kind: read_kind(row)?, since: row.time("created_at")? })
+        };
+        rows.iter().map(trusted).collect()
     }
 
     /// The devices that a person has trusted, the last used first.
@@ -262,6 +282,17 @@ pub(super) async fn end_all(
     transaction.execute(update, values![person, now, why, device.unwrap_or_default()]).await
 }
 
+/// Those that one of the saved codes made trusted.
+pub(super) async fn end_all_by_codes(
+    transaction: &mut Transaction,
+    person: &str,
+    now: Timestamp,
+) -> Result<u64> {
+    let update = "UPDATE devices SET ended_at = $2, ended_why = 'the saved codes were taken away' \
+                  WHERE person = $1 AND kind = $3 AND ended_at IS NULL";
+    transaction.execute(update, values![person, now, Kind::RecoveryCode.word()]).await
+}
+
 pub(super) async fn end_all_of_account(
     transaction: &mut Transaction,
     place: Where,
@@ -295,6 +326,7 @@ fn read(keys: &Keyring, row: &Row) -> Result<Device> {
     Ok(Device {
         person: row.text("person")?,
         place: Where::from_text(&account).ok_or_else(unknown)?,
+        kind: read_kind(row)?,
         address: open("address")?,
         agent: open("agent")?,
         created_at: row.time("created_at")?,
@@ -302,6 +334,11 @@ fn read(keys: &Keyring, row: &Row) -> Result<Device> {
         expires_at: row.time("expires_at")?,
         id,
     })
+}
+
+fn read_kind(row: &Row) -> Result<Kind> {
+    let kind = row.text("kind")?;
+    Kind::from_word(&kind).ok_or_else(|| Error::corrupt("devices", format!("`{kind}` is no kind of factor")))
 }
 
 fn read_key(keys: &Keyring, row: &Row) -> Result<DeviceKey> {

@@ -96,7 +96,8 @@ impl Store {
         Ok(id)
     }
 
-    /// Makes new recovery codes in the place of those that are left, and gives them out this once.
+    /// Makes new recovery codes in the place of those that are left, and gives them out this once. The trust in devices that
+    /// rests on the old ones ends.
     pub async fn new_recovery_codes(
         &self,
         by: &Actor,
@@ -117,6 +118,7 @@ impl Store {
                 transaction.execute(delete, values![person, RECOVERY]).await?;
                 let delete = "DELETE FROM factors WHERE person = $1 AND kind = $2";
                 transaction.execute(delete, values![person, kind]).await?;
+                devices::end_all_by_codes(transaction, person, *now).await?;
                 for tag in tags {
                     let insert = "INSERT INTO single_use_codes (tag, person, purpose, created_at) \
                                   VALUES ($1, $2, $3, $4)";
@@ -144,7 +146,9 @@ impl Store {
         self.fetch(sql, values![person]).await?.iter().map(|row| read(&self.keys, row)).collect()
     }
 
-    /// Takes a factor away. A phone takes the trusted devices with it, since their trust rests on it.
+    /// Takes a factor away, and with it the trust in devices, which may rest on it: whoever had it may have used it to have
+    /// a device of theirs trusted. Saved codes, which are made anew all the time, take those alone that one of them made
+    /// trusted.
     pub async fn remove_factor(
         &self,
         by: impl Into<Because>,
@@ -309,19 +313,25 @@ async fn remove(
     let row = transaction.find(delete, values![factor, person]).await?;
     let row = row.ok_or_else(|| Error::missing(format!("factor {factor}")))?;
     let removed = read(&transaction.keys, &row)?;
-    match removed.secret.kind() {
+    let ended = match removed.secret.kind() {
         Kind::RecoveryCode => {
             let delete = "DELETE FROM single_use_codes WHERE person = $1 AND purpose = $2";
             transaction.execute(delete, values![person, RECOVERY]).await?;
+            devices::end_all_by_codes(transaction, person, now).await?
         }
-        Kind::Phone => {
-            devices::end_all(transaction, person, None, "the number was changed", now).await?;
+        Kind::Phone => devices::end_all(transaction, person, None, "the number was changed", now).await?,
+        Kind::Passkey => {
+            passkeys::forget(transaction, person, Some(factor)).await?;
+            devices::end_all(transaction, person, None, "a passkey was taken away", now).await?
         }
-        Kind::Passkey => passkeys::forget(transaction, person, Some(factor)).await?,
-        Kind::Totp => {}
-    }
+        Kind::Totp => {
+            let why = "the authenticator application was taken away";
+            devices::end_all(transaction, person, None, why, now).await?
+        }
+    };
     failures::forget(transaction, &subject(factor)).await?;
-    let detail = by.detail(json!({ "factor": factor, "kind": removed.secret.kind().word() }));
+    let kind = removed.secret.kind().word();
+    let detail = by.detail(json!({ "factor": factor, "kind": kind, "devices_ended": ended }));
     note(transaction, &by.by, "factor.remove", person, detail, now).await?;
     Ok(removed)
 }

@@ -20,7 +20,7 @@ use ringfence_model::{Actor, Secret};
 use serde_json::json;
 
 pub use because::Because;
-pub use devices::{Device, DeviceUsed, NewDevice};
+pub use devices::{Device, DeviceUsed, NewDevice, Trusted};
 pub use factors::{Factor, FactorSecret, NewFactor};
 pub use hosts::{HandedOver, HostSession};
 pub use passkeys::{NewPasskey, PasskeyPurpose, ShownPasskey, StoredPasskey};

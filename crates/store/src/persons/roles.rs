@@ -240,12 +240,18 @@ pub(super) fn read(row: &Row) -> Result<Grant> {
 fn read_policy(row: &Row) -> Result<AccountPolicy> {
     let (place, policy) = (row.text("account")?, row.text("policy")?);
     let corrupt = |text: &str| Error::corrupt("policies", format!("`{text}` is not known"));
+    let demands = Demands {
+        policy: Policy::from_word(&policy).ok_or_else(|| corrupt(&policy))?,
+        strength: Strength::from_number(row.int("strong")?)
+            .ok_or_else(|| Error::corrupt("policies", "its strength is not known"))?,
+    };
     Ok(AccountPolicy {
         place: Where::from_text(&place).ok_or_else(|| corrupt(&place))?,
-        demands: Demands {
-            policy: Policy::from_word(&policy).ok_or_else(|| corrupt(&policy))?,
-            strength: Strength::from_number(row.int("strong")?)
-                .ok_or_else(|| Error::corrupt("policies", "its strength is not known"))?,
+        // An earlier version could set a strength where nothing is asked for, and lock out whoever has a short password.
+        demands: if demands.is_contradictory() {
+            Demands { strength: Strength::Any, ..demands }
+        } else {
+            demands
         },
         set_at: row.time("set_at")?,
     })

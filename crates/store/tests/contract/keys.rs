@@ -99,7 +99,8 @@ async fn fill_people(store: &Store) -> Vec<String> {
     };
     secrets.push(store.begin_session(session, None, start()).await.unwrap().expose().to_owned());
     let trusted_for = SignedDuration::from_hours(1);
-    let device = NewDevice { person, place: Where::Everywhere, address, agent, trusted_for };
+    let device =
+        NewDevice { person, place: Where::Everywhere, kind: Kind::Totp, address, agent, trusted_for };
     let device = store.trust_device(&by, device, start()).await.unwrap();
     secrets.push(device.expose().rsplit_once('.').unwrap().1.to_owned());
     secrets.extend(

@@ -21,6 +21,7 @@ mod passkeys;
 mod persons;
 mod prices;
 mod sign_ins;
+mod tallies;
 mod users;
 mod world;
 mod writing;

@@ -1,5 +1,5 @@
 use jiff::SignedDuration;
-use ringfence_model::{Actor, Secret, Sid};
+use ringfence_model::{Actor, PhoneNumber, Secret, Sid};
 use ringfence_second_factor::failures::{BOUND_ANEW_AFTER, Barred};
 use ringfence_second_factor::policy::{Assurance, Demands, Kind, Policy, Strength};
 use ringfence_second_factor::recovery::RecoveryCode;
@@ -28,6 +28,7 @@ on_both! {
     nobody_begins_a_session_of_a_person_who_is_locked,
     a_changed_password_ends_sessions_and_devices,
     a_copied_device_ends_for_both,
+    a_factor_that_is_taken_away_ends_the_trust_in_devices,
     a_thief_who_uses_a_copy_on_and_on_does_not_wear_off_its_trace,
     a_device_is_one_persons_and_one_accounts,
     of_two_tabs_at_once_one_gets_the_new_secret,
@@ -77,6 +78,7 @@ pub(crate) fn device(person: &Person, place: Where) -> NewDevice {
     NewDevice {
         person: person.id.clone(),
         place,
+        kind: Kind::Totp,
         address: "203.0.113.7".into(),
         agent: "Firefox on Linux".into(),
         trusted_for: SignedDuration::from_hours(30 * 24),
@@ -400,6 +402,11 @@ async fn another_policy_ends_the_trust_in_devices(world: World) {
         let policies = store.policies().await.unwrap();
         assert_eq!((policies.len(), policies[0].place, policies[0].demands), (1, account(1), demands));
     }
+    let contradictory = Demands { policy: Policy::Disabled, strength: Strength::PhishingResistant };
+    store.set_policy(&by, account(1), contradictory, start()).await.unwrap();
+    let read = store.policies().await.unwrap()[0].demands;
+    let disabled = Demands { policy: Policy::Disabled, strength: Strength::Any };
+    assert_eq!(read, disabled, "a row of before names no factor where none is asked for");
 }
 
 async fn of_too_many_devices_the_longest_unused_gives_way(world: World) {
@@ -477,4 +484,34 @@ async fn a_sign_in_that_is_inside_is_not_told_as_failed(world: World) {
     // Whoever was told that it failed is told that it is inside after all.
     store.end_sign_in(&failed, SignInOutcome::New, after(5)).await.unwrap();
     assert_eq!(told(after(0)).await, sorted(&[&failed]));
+}
+
+async fn a_factor_that_is_taken_away_ends_the_trust_in_devices(world: World) {
+    let (store, by) = (&world.store, operator());
+    let maria = maria(store).await;
+    let phone = FactorSecret::Phone(PhoneNumber::parse("+14155550100").unwrap());
+    let left = async || store.devices(&maria.id, start()).await.unwrap().len();
+    for (secret, stays) in [
+        (phone, 0),
+        (FactorSecret::Totp(Seed::new([3; 20])), 0),
+        (FactorSecret::Passkey("a key".to_owned()), 0),
+        // They are made anew all the time, so trust that rests on another factor stays.
+        (FactorSecret::RecoveryCodes, 1),
+    ] {
+        let kind = secret.kind();
+        let factor = factor(store, &maria, secret).await;
+        for by_kind in [Kind::Totp, Kind::RecoveryCode] {
+            let new = NewDevice { kind: by_kind, ..device(&maria, account(1)) };
+            store.trust_device(&by, new, start()).await.unwrap();
+        }
+        store.remove_factor(&by, &maria.id, &factor.id, start()).await.unwrap();
+        assert_eq!(left().await, stays, "{kind:?}");
+        let rows = store.audit_rows(None, None, 99).await.unwrap();
+        let row = rows.iter().find(|row| row.action == "factor.remove").unwrap();
+        assert_eq!(row.detail["devices_ended"], 2 - stays, "{kind:?}");
+    }
+    let by_code = NewDevice { kind: Kind::RecoveryCode, ..device(&maria, account(1)) };
+    store.trust_device(&by, by_code, start()).await.unwrap();
+    store.new_recovery_codes(&by, &maria.id, start()).await.unwrap();
+    assert_eq!(left().await, 1, "new codes end what the old ones opened");
 }

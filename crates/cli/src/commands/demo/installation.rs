@@ -29,6 +29,7 @@ pub(super) struct Parts<'a> {
     pub(super) gate: SocketAddr,
     pub(super) admin: SocketAddr,
     pub(super) console: SocketAddr,
+    pub(super) egress: SocketAddr,
     pub(super) application: SocketAddr,
     pub(super) sandbox: SocketAddr,
     pub(super) mail: SocketAddr,
@@ -74,7 +75,7 @@ impl Installation {
 
 /// What anybody could write for the product.
 fn configuration(parts: &Parts<'_>) -> String {
-    let Parts { gate, admin, console, application, sandbox, mail, parent, parent_number, .. } = parts;
+    let Parts { gate, admin, console, egress, application, sandbox, mail, parent, parent_number, .. } = parts;
     format!(
         r#"# Of `ringfence demo`.
 
@@ -82,6 +83,7 @@ fn configuration(parts: &Parts<'_>) -> String {
 gate = "{gate}"
 admin = "{admin}"
 console = "{console}"
+egress = "{egress}"
 
 [store]
 url = "sqlite:ringfence.db"

@@ -18,17 +18,17 @@ use crate::commands::reset;
 use crate::{Command, CommandLine};
 
 /// Where the thief's messages go: each of their segments costs 44 cents there.
-const PUMPED: &str = "+6281234567890";
+pub(super) const PUMPED: &str = "+6281234567890";
 /// Ten segments, the most that a message may have.
-const SEGMENTS: usize = 10;
+pub(super) const SEGMENTS: usize = 10;
 /// More than are needed for any limit that stands in the configuration.
-const MESSAGES_MAX: usize = 100;
+pub(super) const MESSAGES_MAX: usize = 100;
 /// How long anything may take that goes on by itself.
 const PATIENCE: Duration = Duration::from_secs(20);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// Shows it; says how much did not go as told.
-pub(super) async fn give(world: &World, out: &mut Paper) -> anyhow::Result<usize> {
+/// Shows it; says what the account lost, and how much did not go as told.
+pub(super) async fn give(world: &World, out: &mut Paper) -> anyhow::Result<(Amount, usize)> {
     let (twilio, tenant) = (&world.twilio, &world.twilio.tenant);
     let mut show = Show { out, wrong: 0 };
     show.out.line("No account spends past its limit. Each tenant may spend $50 a day, and somebody has stolen a tenant's token:");
@@ -94,7 +94,7 @@ pub(super) async fn give(world: &World, out: &mut Paper) -> anyhow::Result<usize
     let active = twilio.status(tenant).await? == "active";
     let status = twilio.send(tenant, PUMPED, "Your table is booked.").await?;
     show.line(active && status == 201, "the tenant's own message", &format!("{status}, sent again"));
-    Ok(show.wrong)
+    Ok((twilio.spent_today(tenant).await?, show.wrong))
 }
 
 /// The trigger of the tenant's account is there, so Ringfence knows the account and its token.
@@ -106,13 +106,14 @@ pub(super) async fn ready(world: &World) -> anyhow::Result<()> {
     .await
 }
 
-struct Show<'a> {
-    out: &'a mut Paper,
-    wrong: usize,
+/// What is told, and how much of it was not so.
+pub(super) struct Show<'a> {
+    pub(super) out: &'a mut Paper,
+    pub(super) wrong: usize,
 }
 
 impl Show<'_> {
-    fn line(&mut self, as_told: bool, what: &str, shown: &str) {
+    pub(super) fn line(&mut self, as_told: bool, what: &str, shown: &str) {
         self.wrong += usize::from(!as_told);
         let mark = if as_told { "ok " } else { "WRONG" };
         self.out.line(format!("  {mark} {what:<62} {shown}").trim_end());

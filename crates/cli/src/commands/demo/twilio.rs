@@ -12,7 +12,7 @@ use ringfence_sandbox::{Sandbox, SandboxOptions, Settings};
 use ringfence_twilio::wire::Form;
 use serde_json::{Value, json};
 
-use super::client::{Outgoing, send};
+use super::client::{Outgoing, Reply, send};
 use crate::commands::serve::SystemClock;
 
 /// The phone that texts and calls in the tour.
@@ -25,6 +25,8 @@ pub(super) struct Twilio {
     sandbox: Sandbox,
     pub(super) parent: Account,
     pub(super) tenant: Account,
+    /// Another tenant, whose application sends through the egress.
+    pub(super) neighbour: Account,
 }
 
 /// An account at the sandbox.
@@ -63,30 +65,52 @@ pub(super) async fn start(listener: TcpListener, seed: u64, hooks: &str) -> anyh
     let token = sandbox.auth_token(sid).context("the main account has a token")?;
     let nobody = Account { sid: String::new(), token: String::new(), number: String::new() };
     let parent = Account { sid: sid.to_string(), token, number: String::new() };
-    let mut twilio = Twilio { address, sandbox, parent, tenant: nobody };
+    let mut twilio = Twilio { address, sandbox, parent, tenant: nobody.clone(), neighbour: nobody };
     twilio.furnish(hooks).await?;
     Ok(twilio)
 }
 
 impl Twilio {
-    /// A number each for the account and for a new subaccount, and where what arrives there goes.
+    /// A number each for the account and for two new subaccounts, and where what arrives there goes.
     async fn furnish(&mut self, hooks: &str) -> anyhow::Result<()> {
-        let made = self.api(&self.parent, "", &[("FriendlyName", "A tenant")]).await?;
-        self.tenant.sid = text_of(&made, "sid")?;
-        self.tenant.token = text_of(&made, "auth_token")?;
+        self.tenant = self.subaccount("A tenant").await?;
+        self.neighbour = self.subaccount("Another tenant").await?;
         let (sms, voice) = (format!("{hooks}/twilio/sms"), format!("{hooks}/twilio/voice"));
         let urls = [("AreaCode", "415"), ("SmsUrl", sms.as_str()), ("VoiceUrl", voice.as_str())];
-        for account in [self.parent.clone(), self.tenant.clone()] {
+        let mut numbers = Vec::new();
+        for account in [&self.parent, &self.tenant, &self.neighbour] {
             let path = format!("/{}/IncomingPhoneNumbers", account.sid);
-            let bought = self.api(&account, &path, &urls).await?;
-            let number = text_of(&bought, "phone_number")?;
-            if account.sid == self.parent.sid {
-                self.parent.number = number;
-            } else {
-                self.tenant.number = number;
-            }
+            let bought = self.api(account, &path, &urls).await?;
+            numbers.push(text_of(&bought, "phone_number")?);
+        }
+        let accounts = [&mut self.parent, &mut self.tenant, &mut self.neighbour];
+        for (account, number) in accounts.into_iter().zip(numbers) {
+            account.number = number;
         }
         Ok(())
+    }
+
+    async fn subaccount(&self, name: &str) -> anyhow::Result<Account> {
+        let made = self.api(&self.parent, "", &[("FriendlyName", name)]).await?;
+        let (sid, token) = (text_of(&made, "sid")?, text_of(&made, "auth_token")?);
+        Ok(Account { sid, token, number: String::new() })
+    }
+
+    /// Whoever has a virtual credential sends a message through the egress; gives the answer.
+    pub(super) async fn send_through(
+        &self,
+        egress: SocketAddr,
+        account: &Account,
+        secret: &str,
+        message: (&str, &str),
+    ) -> anyhow::Result<Reply> {
+        let form = [("From", account.number.as_str()), ("To", message.0), ("Body", message.1)];
+        let with_secret = Account { token: secret.to_owned(), ..account.clone() };
+        let mut outgoing = self.post(&with_secret, &format!("/{}/Messages", account.sid), &form);
+        outgoing.target = format!("/api.twilio.com{}", outgoing.target);
+        let reply = send(egress, &outgoing).await?;
+        self.sandbox.settle().await;
+        Ok(reply)
     }
 
     /// Somebody texts an account's number; ends when the application has answered.

@@ -3,10 +3,7 @@
 use std::collections::BTreeSet;
 
 use ringfence_model::Sid;
-use ringfence_store::{EGRESS, EgressAccounts, EgressArea, EgressDestination, EgressScopes, NewCredential};
-
-use super::CreateArguments;
-use crate::exit::Failure;
+use ringfence_store::{EgressAccounts, EgressArea, EgressDestination, EgressScopes};
 
 /// The scopes of a virtual credential.
 #[derive(Debug, clap::Args)]
@@ -39,9 +36,9 @@ impl Scopes {
     }
 }
 
-/// The credential to make, and whom it is for, in words.
-pub(super) fn credential(arguments: &CreateArguments) -> Result<(NewCredential, String), Failure> {
-    let Scopes { account, all_accounts, operation, destination, sender, tenant } = &arguments.egress;
+/// What it may do, and whom it is for, in words.
+pub(super) fn scopes(scopes: &Scopes) -> (EgressScopes, String) {
+    let Scopes { account, all_accounts, operation, destination, sender, tenant } = scopes;
     let listed: BTreeSet<_> = account.iter().copied().collect();
     let accounts = if *all_accounts { EgressAccounts::All } else { EgressAccounts::Listed(listed.clone()) };
     let named: Vec<_> = listed.iter().map(ToString::to_string).collect();
@@ -53,17 +50,7 @@ pub(super) fn credential(arguments: &CreateArguments) -> Result<(NewCredential, 
     scopes.destinations.clone_from(destination);
     scopes.senders.clone_from(sender);
     scopes.tenant.clone_from(tenant);
-    let words = scopes.to_words();
-    // What is written must be what is read.
-    EgressScopes::parse(&words).map_err(|error| Failure::usage(error.to_string()))?;
-    let new = NewCredential {
-        kind: EGRESS.to_owned(),
-        application: None,
-        name: arguments.name.clone(),
-        scopes: words,
-        expires_at: None,
-    };
-    Ok((new, whom))
+    (scopes, whom)
 }
 
 fn account(text: &str) -> Result<Sid, &'static str> {

@@ -27,8 +27,9 @@ pub(super) struct Sent {
 
 /// Honest traffic: a message to the United States so often, at its list price, and with a carrier's fee.
 const HONEST_EVERY_MS: u64 = 20_000;
-const HONEST_TOLD: Amount = Amount::from_micros(8_300);
-const HONEST_PRICE: Amount = Amount::from_micros(11_300);
+pub(super) const HONEST_TOLD: Amount = Amount::from_micros(8_300);
+pub(super) const HONEST_FEE: Amount = Amount::from_micros(3_000);
+const HONEST_PRICE: Amount = HONEST_TOLD.saturating_add(HONEST_FEE);
 
 impl Attack {
     /// The requests of an incident. The numbers are made up, the same each time.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use ringfence_breaker::charge::{Call, Message, Recipient, Sender, TimeLimit};
-use ringfence_breaker::price_book::{Kind, Override, Overrides, Place, Prices, Rules};
+use ringfence_breaker::price_book::{Fee, Kind, Override, Overrides, Place, Prices, Rules};
 use ringfence_breaker::{
     AppliedLimit, Asked, Limit, Measure, Per, PriceBook, Probe, Reset, Scope, ScopedAccount, Subject,
     Threshold, Window, holds,
@@ -19,7 +19,7 @@ use ringfence_store::{
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::attack::{Attack, Sent};
+use super::attack::{Attack, HONEST_FEE, HONEST_TOLD, Sent};
 use super::incident::{Channel, Incident};
 use crate::exit::Failure;
 
@@ -425,9 +425,11 @@ fn book(incident: &Incident) -> PriceBook {
         destinations.extend(replay.price_each.map(|each| price(Kind::Segment, place, each)));
         destinations.extend(replay.price_per_minute.map(|each| price(Kind::Minute, place, each)));
     }
-    destinations.push(price(Kind::Segment, Place::Everywhere, Amount::from_micros(8_300)));
+    destinations.push(price(Kind::Segment, Place::Everywhere, HONEST_TOLD));
     destinations.push(price(Kind::Minute, Place::Everywhere, Amount::from_micros(14_000)));
-    let rules = Rules { overrides: Overrides { destinations, ..Overrides::default() }, ..Rules::default() };
+    // What carriers take of this account, which has no check for pumping.
+    let fees = [(Fee::CarrierSmsUs, HONEST_FEE), (Fee::PumpingCheckUsCa, Amount::ZERO)].into();
+    let rules = Rules { overrides: Overrides { destinations, fees }, ..Rules::default() };
     PriceBook::new(Prices::new("USD"), rules)
         .unwrap_or_else(|error| unreachable!("no price is negative: {error}"))
 }

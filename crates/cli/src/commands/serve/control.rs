@@ -13,7 +13,9 @@ use bytes::Bytes;
 use hyper::{Response, StatusCode};
 use jiff::Timestamp;
 use ringfence_breaker::price_book;
-use ringfence_console::{Console, ConsoleSetup, GateOutcome, RecentRequest, Refusals, RouteCounts};
+use ringfence_console::{
+    Console, ConsoleSetup, EgressEnd, GateOutcome, RecentRequest, Refusals, RouteCounts,
+};
 use ringfence_control::api::{Api, ApiSetup, EngineSource};
 use ringfence_control::engine::{self, Clients};
 use ringfence_control::heads::Carrier;
@@ -103,6 +105,8 @@ pub(super) struct Wanted {
     poll_interval: Duration,
     /// How requests of the egress are priced; nothing where there is none.
     prices: Option<price_book::Rules>,
+    /// Where applications reach the egress.
+    egress_url: Option<String>,
     restore_allowance: Amount,
     keep: Keep,
     carriers: Vec<Arc<Carrier>>,
@@ -215,9 +219,11 @@ impl ControlPlane {
         let engine = self.engine();
         Arc::new(move |caller, request| {
             // While it stops there is no configuration any more, nor an engine.
-            let (rules, mails, callback_url) = match &*wanted.borrow() {
-                Some(wanted) => (wanted.rules.clone(), wanted.mails(), wanted.callback_url.clone()),
-                None => (Rules::default(), false, None),
+            let (rules, mails, callback_url, egress) = match &*wanted.borrow() {
+                Some(wanted) => {
+                    (wanted.rules.clone(), wanted.mails(), wanted.callback_url.clone(), wanted.egress())
+                }
+                None => (Rules::default(), false, None, None),
             };
             let console = Console::new(ConsoleSetup {
                 engine: Arc::clone(&engine),
@@ -226,6 +232,7 @@ impl ControlPlane {
                 rules,
                 hasher: hasher.clone(),
                 mails,
+                egress,
                 callback_url: Arc::new(move || callback_url.clone()),
             });
             let told = caller.told.map(|told| ringfence_console::Told {
@@ -351,6 +358,7 @@ impl Wanted {
             rules: control.rules.clone(),
             poll_interval: control.twilio.poll_interval,
             prices: control.prices.clone(),
+            egress_url: egress::url(&loaded.settings.listen, loaded.settings.tls.is_some()),
             restore_allowance: control.restore_allowance,
             keep: control.store.as_ref().map_or_else(Keep::default, |store| store.keep),
             carriers,
@@ -360,6 +368,11 @@ impl Wanted {
     /// Whether mail reaches people.
     fn mails(&self) -> bool {
         self.notifier.as_ref().is_some_and(|notifier| notifier.has_mail()) && self.rules.console_url.is_some()
+    }
+
+    /// What the console tells of the egress.
+    fn egress(&self) -> Option<EgressEnd> {
+        Some(EgressEnd { url: self.egress_url.clone()?, prices: self.prices.clone()? })
     }
 
     fn setup(self, shared: &Shared, store: &Arc<Store>) -> Setup {
@@ -372,6 +385,7 @@ impl Wanted {
             rules,
             poll_interval,
             prices,
+            egress_url: _,
             restore_allowance,
             keep,
             carriers,

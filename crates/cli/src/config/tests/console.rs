@@ -30,6 +30,7 @@ fn what_nobody_could_reach_or_should_is_refused() {
         ("minimum = \"always\"", "it is no policy; write \"disabled\""),
         ("minimum_factors = \"strong\"", "it is no strength; write \"any\", \"no-phone\" or"),
         ("minimum_factors = 2", "it is no strength"),
+        ("minimum = \"disabled\"\nminimum_factors = \"no-phone\"", "asks for no factor"),
         ("administrators = 1", "it is no policy"),
         ("trust_days = 0", "out of range"),
         ("trust_days = 91", "out of range"),
@@ -49,6 +50,15 @@ fn passkeys_are_not_demanded_where_no_browser_makes_one() {
     let no_phone = "[second_factor]\nminimum_factors = \"no-phone\"";
     assert_eq!(strength(&format!("{CONSOLE}{no_phone}")), Strength::NoPhone);
     assert_eq!(strength(CONSOLE), Strength::Any);
+    let minimum = |text: &str| read(text).expect("it is right").control.rules.minimum.policy;
+    assert_eq!(
+        minimum(&format!("{CONSOLE}{no_phone}")),
+        Policy::OncePerComputer,
+        "what is named is asked for"
+    );
+    assert_eq!(minimum(&format!("{CONSOLE}{no_phone}\nminimum = \"every-sign-in\"")), Policy::EverySignIn);
+    let any = "[second_factor]\nminimum_factors = \"any\"\nminimum = \"disabled\"";
+    assert_eq!(minimum(&format!("{CONSOLE}{any}")), Policy::Disabled);
 }
 
 #[test]

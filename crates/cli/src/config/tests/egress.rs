@@ -47,6 +47,37 @@ fn what_would_be_no_limit_at_all_is_refused() {
 }
 
 #[test]
+fn prices_that_the_operator_knows_better_are_in_the_book() {
+    let lines = "[egress]\nprices = [{ of = \"carrier-sms-us\", price = \"0.003\" }, \
+                 { of = \"segment\", to = \"GB\", price = \"0.04\" }, { of = \"segment\", to = \"+4477\", price = \"0.05\" }, \
+                 { of = \"minute\", price = \"0.9\" }]";
+    let prices = read(&format!("{EGRESS}{lines}")).unwrap().control.prices.unwrap();
+    let fees: Vec<_> =
+        prices.overrides.fees.iter().map(|(fee, price)| (fee.name(), price.to_string())).collect();
+    assert_eq!(fees, [("carrier-sms-us", "0.003".to_owned())]);
+    let kinds: Vec<_> =
+        prices.overrides.destinations.iter().map(|it| (it.kind.name(), it.price.to_string())).collect();
+    assert_eq!(
+        kinds,
+        [("segment", "0.04".to_owned()), ("segment", "0.05".to_owned()), ("minute", "0.9".to_owned())]
+    );
+    for (entry, expected) in [
+        ("{ of = \"carrier\", price = \"1\" }", "is not the name of a price"),
+        ("{ of = \"segment\", price = \"-1\" }", "is less than 0"),
+        ("{ of = \"segment\", price = \"cheap\" }", "is no amount"),
+        ("{ of = \"segment\", to = \"gb\", price = \"1\" }", "is no country of two capital letters"),
+        ("{ of = \"segment\", to = \"+0\", price = \"1\" }", "is not the beginning of a number"),
+        ("{ of = \"mms-us\", to = \"US\", price = \"1\" }", "remove `to`"),
+        ("{ of = \"mms-us\", price = \"1\" }, { of = \"mms-us\", price = \"2\" }", "is there twice"),
+        ("{ price = \"1\" }", "`of`"),
+        ("{ of = \"mms-us\" }", "`price`"),
+        ("\"mms-us\"", "a list such as"),
+    ] {
+        refused(&format!("{EGRESS}[egress]\nprices = [{entry}]"), expected);
+    }
+}
+
+#[test]
 fn an_egress_without_a_word_refuses_what_it_does_not_know() {
     let loaded = read(EGRESS).unwrap();
     let egress = loaded.settings.egress.unwrap();

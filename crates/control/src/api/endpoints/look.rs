@@ -9,7 +9,7 @@ use super::{Call, Endpoint, json};
 use crate::json_api::endpoint::Answer;
 use crate::json_api::problem::{Kind, Problem};
 use crate::json_api::query::{CURSOR, Form, PAGE_SIZE, Parameter};
-use crate::views::{AuditRows, Limits, Nodes, OrderList, Report, Status};
+use crate::views::{AuditRows, LedgerView, Limits, Nodes, OrderList, Report, Status};
 
 pub(super) const STATUS: Endpoint = Endpoint {
     method: Method::GET,
@@ -64,6 +64,23 @@ pub(super) const REPORT: Endpoint = Endpoint {
     answer: Answer::Json(|shapes| shapes.subschema_for::<Report>()),
     refusals: &[Kind::NoLimit],
     run: |call| Box::pin(report(call)),
+};
+
+pub(super) const LEDGER: Endpoint = Endpoint {
+    method: Method::GET,
+    path: "/v1/ledger",
+    name: "getLedger",
+    summary: "What is spent and set aside under each limit by the egress, beside what Twilio counts and when that was read.",
+    scope: Scope::Read,
+    query: &[Parameter {
+        name: "account",
+        form: Form::Account,
+        description: "Of this account, alone and with others; of all of which something is taken if it is not given.",
+    }],
+    body: None,
+    answer: Answer::Json(|shapes| shapes.subschema_for::<LedgerView>()),
+    refusals: &[Kind::NoAccount],
+    run: |call| Box::pin(ledger(call)),
 };
 
 pub(super) const AUDIT: Endpoint = Endpoint {
@@ -142,6 +159,10 @@ async fn status(call: Call<'_>) -> Result<Bytes, Problem> {
 async fn report(call: Call<'_>) -> Result<Bytes, Problem> {
     let (limit, all, since) = (call.query.text("limit"), call.query.flag("all"), call.query.time("since"));
     json(&call.engine.views().report(limit, all, since).await?)
+}
+
+async fn ledger(call: Call<'_>) -> Result<Bytes, Problem> {
+    json(&call.engine.views().ledger(call.query.account("account"), true).await?)
 }
 
 async fn audit(call: Call<'_>) -> Result<Bytes, Problem> {

@@ -44,6 +44,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     accounts::SUSPEND,
     accounts::RESUME,
     look::REPORT,
+    look::LEDGER,
     look::AUDIT,
     look::AUDIT_EXPORT,
     look::ORDERS,

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use ringfence_breaker::Hold;
 use serde_json::json;
 
-use super::{Batch, Did, Key, held_rows, key};
+use super::{Batch, Did, Key, Of, key};
 use crate::Result;
-use crate::ledger::rows::{InsertRow, ReservationRow};
+use crate::ledger::rows::{InsertRow, ReservationRow, held_rows};
 use crate::ledger::{NewAnswer, NotAdmitted, ReservationState};
 
 impl<'a> Batch<'a> {
@@ -27,16 +27,24 @@ impl<'a> Batch<'a> {
                 .or_insert_with(|| hold.clone());
         }
         let together: Vec<Hold> = together.into_values().collect();
-        let watched = match self.decide(&together, now)? {
+        let of = Of { account: new.account.to_string(), operation: "twiml" };
+        let watched = match self.decide(&together, &of, now)? {
             Ok(watched) => watched,
             Err(why) => return Ok(Did::Refused(why)),
         };
         for (number, part) in new.parts.iter().enumerate() {
-            self.take(&part.holds, &watched)?;
+            let of = Of { account: new.account.to_string(), operation: &part.operation };
+            self.take(&part.holds, &of, &watched, now)?;
             let id = part_id(new, number);
             let state = ReservationState::InDoubt;
             // A repeat may be in the same batch.
-            self.reservations.insert(id.clone(), ReservationRow { state, holds: held_rows(&part.holds) });
+            let row = ReservationRow {
+                account: of.account.clone(),
+                operation: part.operation.clone(),
+                state,
+                holds: held_rows(&part.holds),
+            };
+            self.reservations.insert(id.clone(), row);
             self.inserts.push(InsertRow {
                 id: id.into(),
                 credential: String::new(),

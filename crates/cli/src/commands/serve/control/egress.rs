@@ -9,6 +9,7 @@ use ringfence_breaker::AppliedLimit;
 use ringfence_breaker::price_book::{self, PriceBook, Prices};
 use ringfence_control::engine::PricesWanted;
 use ringfence_control::node::{Limits, PriceBooks};
+use ringfence_gateway::settings::Listen;
 use ringfence_gateway::{EgressRules, EgressRulesHandle};
 use ringfence_model::Sid;
 use tokio::sync::watch;
@@ -20,6 +21,18 @@ use super::{Shared, Wanted};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// What accounts of Twilio are billed in, where their prices were not read.
 const CURRENCY: &str = "USD";
+
+/// Where applications reach the egress, for people to paste. Off loopback it speaks TLS or has a proxy before it that does;
+/// the name there is nobody's but the operator's.
+pub(super) fn url(listen: &Listen, has_tls: bool) -> Option<String> {
+    let at = listen.egress?;
+    Some(match (at.ip(), has_tls) {
+        (ip, _) if ip.is_loopback() => format!("http://{at}"),
+        (ip, true) if !ip.is_unspecified() => format!("https://{at}"),
+        (_, true) => format!("https://EGRESS_HOST:{}", at.port()),
+        (_, false) => "https://EGRESS_HOST".to_owned(),
+    })
+}
 
 /// What things cost each account, as the control plane last read it.
 #[derive(Default)]
@@ -115,4 +128,28 @@ fn put(egress: &EgressRulesHandle, told: &Told, known: &Known) {
         books,
         book_of_others: book(Prices::new(CURRENCY)),
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_to_paste_is_in_clear_on_this_machine_alone() {
+        let at = |address: Option<&str>, has_tls| {
+            let egress = address.map(|text| text.parse().expect("an address"));
+            url(&Listen { egress, ..Listen::default() }, has_tls)
+        };
+        assert_eq!(at(None, true), None);
+        for (address, has_tls, told) in [
+            ("127.0.0.1:8500", false, "http://127.0.0.1:8500"),
+            ("127.0.0.1:8500", true, "http://127.0.0.1:8500"),
+            ("[::1]:8500", false, "http://[::1]:8500"),
+            ("10.0.0.5:8500", true, "https://10.0.0.5:8500"),
+            ("0.0.0.0:8500", true, "https://EGRESS_HOST:8500"),
+            ("10.0.0.5:8500", false, "https://EGRESS_HOST"),
+        ] {
+            assert_eq!(at(Some(address), has_tls).as_deref(), Some(told));
+        }
+    }
 }

@@ -1,0 +1,572 @@
+//! The ledger under everything that can go wrong, from a seed: nodes that die with requests on their way, answers that nobody
+//! waits for, late prices, fees that only the usage records tell, others who spend, clocks that jump, an old backup restored.
+//!
+//! The decisions and the store are the product's own; Twilio is a list of what was made, with true prices that nobody knows
+//! at first. Two things are wrong, and end the run with the seed: an admission after which what was made in the day and what
+//! may still be made is more than the limit, by one micro-dollar; and a reservation that never ends. What is done follows from
+//! the seed; how commits fall together is the machine's.
+
+mod truth;
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::task::Poll;
+
+use jiff::{SignedDuration, Timestamp};
+use ringfence_breaker::{
+    Action, AppliedLimit, Hold, Limit, Measure, Per, Probe, Reset, Scope, Subject, Threshold, Window,
+};
+use ringfence_model::{Actor, Amount, Sid};
+use ringfence_store::{
+    Admission, Booking, NewCredential, NewLimit, NewReservation, Now, OpenReservation, Over, Reservation,
+    ReservationState, Sent, Spent, Store, restore,
+};
+use serde_json::json;
+
+use crate::Outcome;
+use crate::arguments::Arguments;
+use crate::database::Database;
+use crate::dice::Dice;
+use crate::installation;
+use truth::{Stage, Tally, Truth};
+
+/// In micro-dollars: the limit of a day, of an hour, and what a request can cost at most.
+const DAY: i64 = 6_000_000;
+const HOUR: i64 = 4_000_000;
+const WORST: i64 = 80_000;
+
+/// By then Twilio's usage records have what was made.
+const COUNTED_WITHIN: i64 = 900;
+
+/// For so many seconds an answer is waited for.
+const PATIENCE: i64 = 60;
+
+const NODES: usize = 3;
+
+/// `simulate [--seed N] [--seeds N] [--steps N]`: so many runs of so many steps on each database.
+pub(crate) fn run(arguments: &Arguments) -> Outcome {
+    let first: u64 = arguments.number("seed", 1)?;
+    let seeds: u64 = arguments.number("seeds", 20)?;
+    let steps: usize = arguments.number("steps", 2_000)?;
+    println!(
+        "| database | steps | admitted | refused | answers lost | nodes killed | clocks set back | restored | closest to the limit |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    installation::runtime("simulate", 2)?.block_on(async {
+        for kind in Database::all()? {
+            let mut all = Tally::default();
+            for seed in first..first + seeds {
+                eprint!("\r{} seed {seed}   ", kind.name());
+                all.add(&one(kind.another()?, seed, steps).await?);
+            }
+            eprintln!();
+            println!(
+                "| {} | {} | {} | {} | {} | {} | {} | {} | {:.3} % |",
+                kind.name(),
+                all.steps,
+                all.admitted,
+                all.refused,
+                all.lost,
+                all.killed,
+                all.set_back,
+                all.restored,
+                100.0 * all.closest as f64 / DAY as f64,
+            );
+        }
+        Ok(())
+    })
+}
+
+/// One run on a database of its own.
+async fn one(database: Database, seed: u64, steps: usize) -> Outcome<Tally> {
+    let told =
+        |error: Box<dyn std::error::Error>| format!("WRONG with --seed {seed} --steps {steps}: {error}");
+    let mut simulation = Simulation::begin(database, seed).await.map_err(told)?;
+    for _ in 0..steps {
+        simulation.step().await.map_err(told)?;
+    }
+    simulation.end().await.map_err(told)?;
+    Ok(simulation.tally)
+}
+
+/// A request that a node holds in its hands.
+struct Held {
+    node: usize,
+    reservation: Reservation,
+    /// Since when, by the time that really passes.
+    since: i64,
+}
+
+struct Simulation {
+    dice: Dice,
+    database: Database,
+    nodes: Vec<Store>,
+    limits: [Arc<AppliedLimit>; 2],
+    request: NewReservation,
+    /// What the store's clock says, and how many seconds have really passed.
+    now: Timestamp,
+    passed: i64,
+    /// The latest that the clock has said.
+    latest: Timestamp,
+    held: Vec<Held>,
+    truth: HashMap<String, Truth>,
+    /// What others spent: on which day, how much, and when it is counted.
+    others: Vec<(Timestamp, i64, i64)>,
+    backup: Option<PathBuf>,
+    /// Of an hour Twilio tells nothing, so a lost memory of it is lost.
+    remembers_hours: bool,
+    tally: Tally,
+}
+
+impl Simulation {
+    async fn begin(database: Database, seed: u64) -> Outcome<Self> {
+        let now: Timestamp = "2026-03-05T08:00:00Z".parse()?;
+        let by = Actor::job("simulate");
+        let store = database.open(now).await?;
+        let limits =
+            [("a day", Window::Daily, DAY), ("an hour", Window::Hour, HOUR)].map(|(name, window, at)| {
+                let limit = Limit {
+                    name: name.to_owned(),
+                    scope: Scope::All,
+                    per: Per::Account,
+                    measure: Measure::Price,
+                    category: "totalprice".to_owned(),
+                    window,
+                    at: Threshold::At(Amount::from_micros(at)),
+                    warn: Vec::new(),
+                    then: if window == Window::Daily { vec![Action::Notify] } else { Vec::new() },
+                    probe: Probe::Percent(10),
+                    reset: Reset::NextWindow,
+                    enforce: true,
+                };
+                Arc::new(AppliedLimit { limit, since: now })
+            });
+        let new = limits.iter().map(|applied| NewLimit {
+            name: applied.limit.name.clone(),
+            definition: json!(applied.limit),
+            hash: json!(applied.limit).to_string(),
+            since: now,
+        });
+        store.apply_limits(&by, new.collect(), now).await?;
+        let credential = NewCredential {
+            kind: "egress".to_owned(),
+            application: None,
+            name: "simulate".to_owned(),
+            scopes: Vec::new(),
+            expires_at: None,
+        };
+        let (credential, _) = store.create_credential(&by, credential, now).await?;
+        let request = NewReservation {
+            credential: credential.sid,
+            account: account(),
+            operation: "messages.create".to_owned(),
+            worst: Amount::ZERO,
+            holds: Vec::new(),
+            limits: store.limits_fingerprint().await?.into(),
+            party: Some("tag".to_owned()),
+            patience: SignedDuration::from_secs(PATIENCE),
+        };
+        let mut nodes = vec![store];
+        while nodes.len() < NODES {
+            nodes.push(database.open(now).await?);
+        }
+        Ok(Self {
+            dice: Dice(seed),
+            database,
+            nodes,
+            limits,
+            request,
+            now,
+            passed: 0,
+            latest: now,
+            held: Vec::new(),
+            truth: HashMap::new(),
+            others: Vec::new(),
+            backup: None,
+            remembers_hours: true,
+            tally: Tally::default(),
+        })
+    }
+
+    async fn step(&mut self) -> Outcome {
+        self.tally.steps += 1;
+        let seconds = self.dice.below(PATIENCE);
+        self.time_out().await?;
+        self.pass(seconds);
+        match self.dice.below(1_000) {
+            0..400 => self.requests().await,
+            400..660 => self.answers().await,
+            660..820 => self.job().await,
+            820..930 => self.read_usage().await,
+            930..960 => self.kill().await,
+            960..975 => {
+                let (amount, late) = (self.dice.below(DAY / 400), self.dice.below(COUNTED_WITHIN));
+                self.others.push((day(self.now), amount, self.passed + late));
+                Ok(())
+            }
+            975..980 => {
+                while let Some(held) = self.held.pop() {
+                    self.answer(held, false).await?;
+                }
+                self.pass(86_400 - self.now.as_second().rem_euclid(86_400));
+                Ok(())
+            }
+            980..988 => {
+                self.tally.set_back += 1;
+                self.remembers_hours = false;
+                self.now -= SignedDuration::from_secs(90 + self.dice.below(100_000));
+                Ok(())
+            }
+            988..995 => self.back_up().await,
+            _ => self.restore().await,
+        }
+    }
+
+    fn pass(&mut self, seconds: i64) {
+        self.passed += seconds;
+        self.now += SignedDuration::from_secs(seconds);
+        self.latest = self.latest.max(self.now);
+    }
+
+    fn at(&self) -> Now {
+        Now::At(self.now)
+    }
+
+    /// Many at once, on any node. Some callers hang up before they are answered.
+    async fn requests(&mut self) -> Outcome {
+        let asked: Vec<_> = (0..=self.dice.below(24))
+            .map(|_| {
+                let (worst, node) = (1 + self.dice.below(WORST), self.index(NODES));
+                let fee = if self.dice.below(3) == 0 { worst * self.dice.below(40) / 100 } else { 0 };
+                let patience = if self.dice.below(10) == 0 { Some(self.dice.below(4)) } else { None };
+                (worst, fee, node, patience)
+            })
+            .collect();
+        let at = self.at();
+        let mut waiting: Vec<_> = asked
+            .iter()
+            .map(|(worst, fee, node, patience)| {
+                let request = NewReservation {
+                    worst: Amount::from_micros(*worst),
+                    holds: self.holds(*worst, *fee),
+                    ..self.request.clone()
+                };
+                (Some(Box::pin(self.nodes[*node].admit(request, at))), *patience, None)
+            })
+            .collect();
+        // Each is polled until it is answered, or its caller hangs up.
+        poll_fn(|context| {
+            let mut is_ready = true;
+            for (future, patience, answer) in &mut waiting {
+                let Some(pending) = future else { continue };
+                match pending.as_mut().poll(context) {
+                    Poll::Ready(admission) => (*future, *answer) = (None, Some(admission)),
+                    Poll::Pending => match patience {
+                        Some(0) => *future = None,
+                        Some(left) => {
+                            *left -= 1;
+                            is_ready = false;
+                        }
+                        None => is_ready = false,
+                    },
+                }
+            }
+            if is_ready { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        let answers: Vec<_> = waiting.into_iter().map(|(_, _, answer)| answer).collect();
+        for ((worst, fee, node, _), answer) in asked.into_iter().zip(answers) {
+            match answer.transpose()? {
+                None => self.tally.lost += 1,
+                Some(Admission::Refused(_)) => self.tally.refused += 1,
+                Some(Admission::Admitted(reservation)) => {
+                    self.tally.admitted += 1;
+                    let truth = Truth { worst, fee, stage: Stage::Waiting };
+                    self.truth.insert(reservation.id().to_owned(), truth);
+                    self.held.push(Held { node, reservation, since: self.passed });
+                }
+            }
+        }
+        self.check_truth()
+    }
+
+    /// What was made in this day and this hour, and what may still be made, is no more than the limit.
+    fn check_truth(&mut self) -> Outcome {
+        let in_day = self.can_be_spent_in(Window::Daily);
+        self.tally.closest = self.tally.closest.max(in_day);
+        if in_day > DAY {
+            return Err(format!("{in_day} of {DAY} can be spent on the day of {}", self.now).into());
+        }
+        let in_hour = self.can_be_spent_in(Window::Hour);
+        if in_hour > HOUR && self.remembers_hours {
+            return Err(format!("{in_hour} of {HOUR} can be spent in the hour of {}", self.now).into());
+        }
+        Ok(())
+    }
+
+    fn can_be_spent_in(&self, window: Window) -> i64 {
+        let start = window.period(self.now).start;
+        let spent = |it: &Truth| match it.stage {
+            Stage::Waiting => it.worst,
+            Stage::Made { at, price, fee, .. } if window.period(at).start == start => price + fee,
+            Stage::Made { .. } | Stage::Never => 0,
+        };
+        self.truth.values().map(spent).sum()
+    }
+
+    fn holds(&self, worst: i64, fee: i64) -> Vec<Hold> {
+        let hold = |limit: &Arc<AppliedLimit>| Hold {
+            limit: Arc::clone(limit),
+            subject: Subject::Account(account()),
+            amount: Amount::from_micros(worst),
+            told: Amount::from_micros(worst - fee),
+        };
+        self.limits.iter().map(hold).collect()
+    }
+
+    /// Twilio answers some of what is on its way, refuses some, and some nobody hears of.
+    async fn answers(&mut self) -> Outcome {
+        for _ in 0..=self.dice.below(16) {
+            if self.held.is_empty() {
+                break;
+            }
+            let index = self.index(self.held.len());
+            let held = self.held.swap_remove(index);
+            let is_heard = self.dice.below(6) > 0;
+            self.answer(held, is_heard).await?;
+        }
+        Ok(())
+    }
+
+    async fn answer(&mut self, held: Held, is_heard: bool) -> Outcome {
+        let id = held.reservation.id().to_owned();
+        let is_made = self.dice.below(5) > 0;
+        self.decide(&id, is_made);
+        let sent = match (is_heard, is_made) {
+            (false, _) => Sent::InDoubt,
+            (true, true) => Sent::Made(Some(sid(&id)?)),
+            (true, false) => Sent::Nothing,
+        };
+        self.nodes[held.node].sent(held.reservation, sent, self.at()).await?;
+        Ok(())
+    }
+
+    /// Nobody waits for Twilio longer than that.
+    async fn time_out(&mut self) -> Outcome {
+        while let Some(index) = self.held.iter().position(|held| held.since + PATIENCE <= self.passed) {
+            let held = self.held.swap_remove(index);
+            self.answer(held, false).await?;
+        }
+        Ok(())
+    }
+
+    fn decide(&mut self, id: &str, is_made: bool) {
+        let part = self.dice.below(101);
+        let (priced, counted) = (self.dice.below(600), self.dice.below(COUNTED_WITHIN));
+        if let Some(truth) = self.truth.get_mut(id) {
+            truth.stage = if is_made {
+                Stage::Made {
+                    at: self.now,
+                    price: (truth.worst - truth.fee) * part / 100,
+                    fee: truth.fee * part / 100,
+                    priced_at: self.passed + priced,
+                    counted_at: self.passed + counted,
+                }
+            } else {
+                Stage::Never
+            };
+        }
+    }
+
+    /// What the job of the product does with its lists: finds, settles, gives up.
+    async fn job(&mut self) -> Outcome {
+        self.read_usage().await?;
+        let node = self.index(NODES);
+        for open in self.nodes[node].unsettled_reservations(account(), self.now, 100_000).await? {
+            self.look_for(node, &open).await?;
+        }
+        Ok(())
+    }
+
+    async fn look_for(&self, node: usize, open: &OpenReservation) -> Outcome {
+        let (store, at) = (&self.nodes[node], self.at());
+        let is_over = open.deadline <= self.now;
+        let is_given_up = open.deadline + SignedDuration::from_hours(24) <= self.now;
+        let made = match self.truth.get(&open.id).map(|truth| truth.stage) {
+            Some(Stage::Made { price, priced_at, .. }) => Some((price, priced_at <= self.passed)),
+            _ => None,
+        };
+        match (open.state, made) {
+            (ReservationState::Priced, _) if is_over => {
+                store.release_beside(vec![open.id.clone()], at).await?;
+            }
+            (ReservationState::Open, _) if is_over => {
+                store.doubt(&open.id, at).await?;
+            }
+            (ReservationState::InDoubt | ReservationState::Sent, Some((price, true))) => {
+                let spent = Spent { price: Amount::from_micros(price), usage: None };
+                store.settle_each(vec![(open.id.clone(), spent, Some(sid(&open.id)?))], at).await?;
+            }
+            (ReservationState::InDoubt | ReservationState::Sent, _) if is_given_up => {
+                store.settle_at_worst(vec![open.id.clone()], at).await?;
+            }
+            (ReservationState::InDoubt, Some(_)) => {
+                store.found(&open.id, sid(&open.id)?, at).await?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn read_usage(&mut self) -> Outcome {
+        let today = day(self.now);
+        let (mut seen, mut late) = (0, 0);
+        for truth in self.truth.values() {
+            match truth.stage {
+                Stage::Made { at, price, fee, counted_at, .. } if day(at) == today => {
+                    if counted_at <= self.passed { seen += price + fee } else { late += price + fee }
+                }
+                _ => {}
+            }
+        }
+        for (day, amount, counted_at) in &self.others {
+            if *day == today && *counted_at <= self.passed {
+                seen += amount;
+            }
+        }
+        let node = self.index(NODES);
+        let store = &self.nodes[node];
+        let booking = Booking {
+            limit: Arc::clone(&self.limits[0]),
+            subject: Subject::Account(account()),
+            // As a usage record tells it: the day.
+            at: today,
+            seen: Amount::from_micros(seen),
+            // As an operator should choose it: what Twilio has not counted yet.
+            allowance: Amount::from_micros(late),
+            epoch: store.epoch_id().await?,
+        };
+        store.book_usage(booking, self.at()).await?;
+        Ok(())
+    }
+
+    /// A node dies. Of what it held Twilio got some.
+    async fn kill(&mut self) -> Outcome {
+        self.tally.killed += 1;
+        let node = self.index(NODES);
+        for held in std::mem::take(&mut self.held) {
+            if held.node == node {
+                let is_made = self.dice.below(2) == 0;
+                self.decide(held.reservation.id(), is_made);
+            } else {
+                self.held.push(held);
+            }
+        }
+        self.nodes[node] = self.database.open(self.now).await?;
+        Ok(())
+    }
+
+    async fn back_up(&mut self) -> Outcome {
+        let Some(file) = self.database.file() else { return Ok(()) };
+        let to = file.with_file_name(format!("backup-{}", self.tally.steps));
+        self.nodes[0].backup(&Actor::job("simulate"), &to, self.now).await?;
+        if let Some(before) = self.backup.replace(to) {
+            std::fs::remove_file(before)?;
+        }
+        Ok(())
+    }
+
+    /// Everything stops, and what was requested since the backup is only known to Twilio. On PostgreSQL an operator says
+    /// that something was lost, though nothing was.
+    async fn restore(&mut self) -> Outcome {
+        let by = Actor::job("simulate");
+        let (Some(backup), Some(file)) = (self.backup.clone(), self.database.file()) else {
+            self.nodes[0].new_epoch(&by, "to be sure", self.now).await?;
+            return Ok(());
+        };
+        self.tally.restored += 1;
+        self.remembers_hours = false;
+        for held in std::mem::take(&mut self.held) {
+            let is_made = self.dice.below(2) == 0;
+            self.decide(held.reservation.id(), is_made);
+        }
+        for node in self.nodes.drain(..) {
+            node.close().await;
+        }
+        if let Some(replaced) = restore(&backup, &file, Over::Anything).await? {
+            std::fs::remove_file(replaced)?;
+        }
+        while self.nodes.len() < NODES {
+            self.nodes.push(self.database.open(self.now).await?);
+        }
+        Ok(())
+    }
+
+    /// Quiet returns: three days after the latest that any clock has said nothing is open any more.
+    async fn end(&mut self) -> Outcome {
+        for held in std::mem::take(&mut self.held) {
+            self.decide(held.reservation.id(), false);
+        }
+        let quiet = self.latest.max(self.now) + SignedDuration::from_hours(72);
+        while self.now < quiet {
+            self.pass(4 * 3_600);
+            self.job().await?;
+        }
+        for _ in 0..2 {
+            self.pass(21 * 60);
+            self.read_usage().await?;
+        }
+        let store = &self.nodes[0];
+        if let Some(row) = store.ledger().await?.iter().find(|row| row.ledger.unsure > row.ledger.adjusted) {
+            return Err(format!("what Twilio has counted long ago is not sure yet: {row:?}").into());
+        }
+        if let Some(open) = store.open_reservations(None, 1).await?.first() {
+            return Err(format!("a reservation is lost for ever: {open:?}").into());
+        }
+        if let Some(row) = store.ledger().await?.iter().find(|row| row.ledger.reserved != Amount::ZERO) {
+            return Err(format!("something is set aside for nothing: {row:?}").into());
+        }
+        if let Some(error) = store.check_ledger().await?.first() {
+            return Err(format!("the sums are not what the rows say: {error:?}").into());
+        }
+        for node in self.nodes.drain(..) {
+            node.close().await;
+        }
+        Ok(())
+    }
+
+    fn index(&mut self, length: usize) -> usize {
+        usize::try_from(self.dice.below(i64::try_from(length).unwrap_or(i64::MAX))).unwrap_or(0)
+    }
+}
+
+fn account() -> Sid {
+    Sid::new(*b"AC", 1)
+}
+
+/// What Twilio calls what was made for a reservation.
+fn sid(id: &str) -> Outcome<Sid> {
+    Ok(Sid::parse(&format!("SM{id}"))?)
+}
+
+fn day(at: Timestamp) -> Timestamp {
+    Window::Daily.period(at).start
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A small run for every change; `ringfence-bench simulate` does millions of steps.
+    #[test]
+    fn no_admission_crosses_the_limit_and_no_reservation_is_lost_whatever_happens() {
+        let runtime = installation::runtime("simulate", 2).unwrap();
+        for kind in Database::all().unwrap() {
+            let tally = runtime.block_on(one(kind, 7, 600)).unwrap();
+            assert!(tally.admitted > 100 && tally.refused > 100, "{} admitted", tally.admitted);
+            assert!(tally.killed > 3 && tally.lost > 3 && tally.set_back > 0, "{} killed", tally.killed);
+        }
+    }
+}

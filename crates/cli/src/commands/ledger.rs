@@ -1,0 +1,106 @@
+//! `ringfence ledger`: what is spent and set aside under each limit, beside what Twilio counts.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use ringfence_control::views::{LedgerLine, LedgerView, PhaseName};
+
+use super::act::find_account;
+use super::over_api::{Reach, ReachArguments};
+use super::with_engine::{self, Missing, not_seen};
+use super::with_store;
+use super::words::{ago, moment, whom};
+use crate::exit::{Answer, Failure};
+
+/// So many sums are told; `--json` has more.
+const SHOWN: usize = 50;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  ringfence ledger --config ringfence.toml
+  ringfence ledger --account \"Customer 7\" --config ringfence.toml
+  ringfence ledger --api http://127.0.0.1:9090 --token-file token")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    reach: ReachArguments,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Of this account alone: its SID, or its name; with --api its SID
+    #[arg(long, value_name = "ACCOUNT")]
+    account: Option<String>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
+    let shown = |ledger: &LedgerView| {
+        let text = if arguments.json { format!("{}\n", serde_json::json!(ledger)) } else { as_text(ledger) };
+        text.into_bytes()
+    };
+    let file = match arguments.reach.reach()? {
+        Reach::Store(file) => file,
+        Reach::Node(api) => {
+            let query: Vec<_> =
+                arguments.account.iter().map(|account| ("account", account.clone())).collect();
+            let ledger = with_store::block_on(api.get("/v1/ledger", &query))?;
+            return Ok(Answer::text(shown(&ledger)));
+        }
+    };
+    with_engine::run(file, Missing::Refuse, async |installation| {
+        let (engine, notes) = installation.holding().await?;
+        let account = match &arguments.account {
+            Some(text) => Some(find_account(installation, &engine, text).await?.sid),
+            None => None,
+        };
+        let ledger = engine.views().ledger(account, true).await.map_err(not_seen)?;
+        Ok(Answer { output: shown(&ledger), notes, ..Answer::default() })
+    })
+}
+
+fn as_text(ledger: &LedgerView) -> String {
+    if ledger.sums.is_empty() {
+        return "nothing was sent through the egress yet\n".to_owned();
+    }
+    let mut text = String::new();
+    for line in ledger.sums.iter().take(SHOWN) {
+        line_text(&mut text, line, ledger.at);
+    }
+    let more = ledger.sums.len().saturating_sub(SHOWN);
+    if more > 0 {
+        _ = writeln!(text, "… and {more} more; --json has them");
+    }
+    text
+}
+
+fn line_text(text: &mut String, line: &LedgerLine, now: Timestamp) {
+    let unit = line.currency.as_ref().map(|unit| format!(" {}", unit.to_uppercase())).unwrap_or_default();
+    let of = line.admits_up_to.as_ref().map(|at| format!(" of {at}")).unwrap_or_default();
+    let percent = line.percent.map(|percent| format!(" ({percent} %)")).unwrap_or_default();
+    let state = match (line.phase, line.stops) {
+        (PhaseName::Tripped, true) => "   TRIPPED",
+        (PhaseName::Tripped, false) => "   would have tripped",
+        (PhaseName::Probing, _) => "   probing",
+        (PhaseName::Passing, _) if line.enforce => "",
+        (PhaseName::Passing, _) => "   only watches",
+    };
+    let subject = match (&line.account, line.subject.as_str()) {
+        (None, prefix) if prefix != "together" => format!("numbers that begin with {prefix}"),
+        (account, _) => whom(account.as_ref()),
+    };
+    _ = writeln!(text, "\"{}\"   {subject}{state}", line.limit);
+    let left = line.left.as_ref().map(|left| format!(", {left} left")).unwrap_or_default();
+    _ = writeln!(text, "    {}{of}{unit}{percent}{left}", line.taken);
+    _ = writeln!(
+        text,
+        "    settled {}, adjusted {}, reserved {} for {} open",
+        line.settled, line.adjusted, line.reserved, line.open
+    );
+    let twilio = match (&line.twilio, line.read_at) {
+        (Some(seen), Some(at)) => format!("Twilio counts {seen}, read {} ago", ago(now, at)),
+        (Some(seen), None) => format!("Twilio counts {seen}"),
+        (None, _) if line.waits_for_figure => "Twilio's figure was not read yet".to_owned(),
+        (None, _) => "Twilio counts nothing of the kind".to_owned(),
+    };
+    let until = line.window_end.map(|end| format!(", until {}", moment(end))).unwrap_or_default();
+    _ = writeln!(text, "    {}{until}; {twilio}", line.window);
+}

@@ -1,0 +1,344 @@
+//! The ledger: what is spent and set aside under each limit beside what Twilio counts, whether limits that only watch may
+//! act, and the requests whose end is not known yet.
+
+use askama::Template;
+use bytes::Bytes;
+use http::Response;
+use jiff::{SignedDuration, Timestamp};
+use ringfence_control::views::{LedgerLine, PhaseName, ReportedEgress, Verdict};
+use ringfence_model::Sid;
+use ringfence_store::{ListedBefore, ListedReservation, Listing, ReservationState};
+
+use super::{account_named, shown};
+use crate::failed::Failed;
+use crate::frame::{Frame, Section};
+use crate::picture::{self, Picture};
+use crate::routes::Call;
+use crate::words;
+
+/// Sums of a page.
+const SUMS: usize = 25;
+/// Requests of a page.
+const SIZE: usize = 25;
+/// So far back what has ended is shown.
+const ENDED_SINCE: SignedDuration = SignedDuration::from_hours(24);
+
+/// Which requests are shown, as the form says it.
+const SHOWN: [(&str, &str); 3] = [("", "Open"), ("in-doubt", "In doubt"), ("ended", "Ended in the last day")];
+
+#[derive(Template)]
+#[template(path = "ledger.html")]
+struct View {
+    frame: Frame,
+    at: String,
+    /// Where this page is.
+    path: String,
+    /// The account that it is about; none where it is about all.
+    account: Option<(String, String)>,
+    /// Whether accounts are told apart.
+    is_everywhere: bool,
+    has_egress: bool,
+    sums: Vec<Sum>,
+    sums_left_out: usize,
+    more_sums: Option<String>,
+    watched: Vec<Watched>,
+    rows: Vec<Row>,
+    show: String,
+    older: Option<String>,
+    newest: Option<String>,
+}
+
+/// One limit on one subject.
+#[derive(Debug)]
+struct Sum {
+    limit: String,
+    /// Of whom; with a link where that is an account.
+    whose: String,
+    link: Option<String>,
+    window: String,
+    class: &'static str,
+    state: Option<&'static str>,
+    taken: String,
+    at: Option<String>,
+    percent: Option<u64>,
+    picture: Option<Picture>,
+    /// Names and amounts.
+    figures: Vec<(&'static str, String)>,
+    twilio: String,
+    open: String,
+}
+
+/// A limit that only watches.
+#[derive(Debug)]
+struct Watched {
+    limit: String,
+    class: &'static str,
+    word: &'static str,
+    summary: String,
+    price_book: Option<String>,
+    operations: Vec<Operation>,
+}
+
+/// How far the price book was off for one operation.
+#[derive(Debug)]
+struct Operation {
+    name: String,
+    admitted: String,
+    priced: String,
+    worst: String,
+    spent: String,
+    /// How often it was too low, and by how much in all.
+    under: Option<String>,
+    unpriced: Option<String>,
+}
+
+/// A request.
+#[derive(Debug)]
+struct Row {
+    at: String,
+    exactly: String,
+    operation: String,
+    account: String,
+    account_name: String,
+    class: &'static str,
+    state: &'static str,
+    worst: String,
+    price: Option<String>,
+    /// Whether it cost more than was set aside.
+    is_under: bool,
+    /// What the number is known by here.
+    party: Option<String>,
+    resource: Option<String>,
+    credential: String,
+}
+
+/// Of all that whoever asks may see.
+pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
+    match call.signed_in.only_account() {
+        Some(only) => Ok(words::redirect(&format!("/accounts/{only}/ledger"))),
+        None => page(&call, None).await,
+    }
+}
+
+/// Of one account.
+pub(crate) async fn of_account(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
+    let account = account_named(&call, call.piece)?;
+    page(&call, Some(account)).await
+}
+
+async fn page(call: &Call<'_>, account: Option<Sid>) -> Result<Response<Bytes>, Failed> {
+    let is_everywhere = call.signed_in.only_account().is_none();
+    let views = call.engine.views();
+    let named = match account {
+        Some(sid) => Some((sid.to_string(), views.account(sid).await?.friendly_name)),
+        None => None,
+    };
+    let path = account.map_or_else(|| "/ledger".to_owned(), |sid| format!("/accounts/{sid}/ledger"));
+    let lines = views.ledger(account, is_everywhere).await?.sums;
+    let sums_shown = call.query.get("sums").parse().unwrap_or(SUMS).clamp(SUMS, 1_000);
+    let show =
+        SHOWN.iter().find(|(value, _)| *value == call.query.get("show")).map_or("", |(value, _)| value);
+    let rows = rows(call, account, show).await?;
+    let link = |before: &str| format!("{path}?show={show}&before={before}");
+    let older =
+        (rows.len() > SIZE).then(|| rows.get(SIZE - 1).map(|last| cursor(&last.before(listing(call, show)))));
+    let names = call.engine.store().accounts().await?;
+    let name_of = |sid: Sid| {
+        let found = names.iter().find(|account| account.sid == sid);
+        found.map(|account| account.friendly_name.clone()).unwrap_or_default()
+    };
+    let view = View {
+        at: words::exactly(&call.now),
+        is_everywhere: is_everywhere && account.is_none(),
+        has_egress: call.console.egress.is_some(),
+        sums_left_out: lines.len().saturating_sub(sums_shown),
+        more_sums: (lines.len() > sums_shown).then(|| format!("{path}?sums={}", sums_shown * 4)),
+        sums: lines.iter().take(sums_shown).map(|line| Sum::of(call, line, account)).collect(),
+        watched: watched(call, account).await?,
+        rows: rows.iter().take(SIZE).map(|row| Row::of(call, row, name_of(row.it.account))).collect(),
+        older: older.flatten().map(|before| link(&before)),
+        newest: call.query.filled("before").map(|_| format!("{path}?show={show}")),
+        show: show.to_owned(),
+        account: named,
+        path,
+        frame: Frame::new(call, Section::Ledger),
+    };
+    shown(&view)
+}
+
+fn listing(call: &Call<'_>, show: &str) -> Listing {
+    match show {
+        "in-doubt" => Listing::InDoubt,
+        "ended" => Listing::Ended(call.now.saturating_sub(ENDED_SINCE).unwrap_or(Timestamp::MIN)),
+        _ => Listing::Open,
+    }
+}
+
+/// The requests of a page, and one more where there is another page.
+async fn rows(call: &Call<'_>, account: Option<Sid>, show: &str) -> Result<Vec<ListedReservation>, Failed> {
+    let before = call.query.filled("before").map(read_cursor).transpose()?;
+    let listing = listing(call, show);
+    Ok(call.engine.store().list_reservations(listing, account, before.as_ref(), SIZE + 1).await?)
+}
+
+fn cursor(before: &ListedBefore) -> String {
+    format!("{}-{}", before.at.as_microsecond(), before.id)
+}
+
+fn read_cursor(text: &str) -> Result<ListedBefore, Failed> {
+    let (at, id) = text.split_once('-').ok_or(Failed::NotFound)?;
+    let at = at.parse().ok().and_then(|at| Timestamp::from_microsecond(at).ok()).ok_or(Failed::NotFound)?;
+    let is_name = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_name { Ok(ListedBefore { at, id: id.to_owned() }) } else { Err(Failed::NotFound) }
+}
+
+impl Sum {
+    fn of(call: &Call<'_>, line: &LedgerLine, account: Option<Sid>) -> Self {
+        let amount = |text: &String| words::amount(text, line.currency.as_deref());
+        let (class, state) = match (line.phase, line.stops) {
+            (PhaseName::Tripped, true) => ("tripped", Some("tripped")),
+            (PhaseName::Tripped, false) => ("would", Some("would trip")),
+            (PhaseName::Probing, _) => ("probing", Some("probing")),
+            (PhaseName::Passing, _) if line.waits_for_figure && line.enforce => ("near", Some("waits")),
+            (PhaseName::Passing, _) if line.percent.is_some_and(|percent| percent >= 80) => ("near", None),
+            (PhaseName::Passing, _) => ("passing", None),
+        };
+        let mut figures = vec![
+            ("settled", amount(&line.settled)),
+            ("adjusted", amount(&line.adjusted)),
+            ("reserved", amount(&line.reserved)),
+        ];
+        figures.extend(line.left.as_ref().map(|left| ("left", amount(left))));
+        let (whose, link) = match &line.account {
+            Some(named) if account == Some(named.sid) => (String::new(), None),
+            Some(named) => {
+                let (sid, name) = (named.sid.to_string(), named.friendly_name.clone());
+                (if name.is_empty() { sid.clone() } else { name }, Some(format!("/accounts/{sid}/ledger")))
+            }
+            None if line.subject == "together" => ("all its accounts together".to_owned(), None),
+            None => (format!("numbers that begin with {}", line.subject), None),
+        };
+        Self {
+            limit: line.limit.clone(),
+            whose,
+            link,
+            window: window(line, call.now),
+            class,
+            state,
+            taken: amount(&line.taken),
+            at: line.admits_up_to.as_ref().map(amount),
+            percent: line.percent,
+            picture: line.percent.map(|percent| picture::bar(percent, class, &[])),
+            figures,
+            twilio: match (&line.twilio, line.read_at) {
+                (Some(seen), Some(at)) => {
+                    format!("Twilio counts {}, read {}", amount(seen), words::ago(&at, &call.now))
+                }
+                (Some(seen), None) => format!("Twilio counts {}", amount(seen)),
+                (None, _) if line.waits_for_figure && line.enforce => {
+                    "Twilio’s figure was not read yet, so nothing is admitted".to_owned()
+                }
+                (None, _) if line.waits_for_figure => "Twilio’s figure was not read yet".to_owned(),
+                (None, _) => "Twilio counts nothing of the kind".to_owned(),
+            },
+            open: match usize::try_from(line.open).unwrap_or(usize::MAX) {
+                0 => "nothing open".to_owned(),
+                open => words::many(open, "request open", "requests open"),
+            },
+        }
+    }
+}
+
+/// `daily, since 2026-03-01 00:00, 3 h left`.
+fn window(line: &LedgerLine, now: Timestamp) -> String {
+    let Some(end) = line.window_end else { return line.window.clone() };
+    let left = match end.duration_since(now).as_secs().max(0) {
+        seconds @ ..3_600 => format!("{} min left", seconds / 60 + 1),
+        seconds @ 3_600..172_800 => format!("{} h left", seconds / 3_600),
+        seconds => format!("{} days left", seconds / 86_400),
+    };
+    format!("{}, since {}, {left}", line.window, words::when(&line.window_start))
+}
+
+async fn watched(call: &Call<'_>, account: Option<Sid>) -> Result<Vec<Watched>, Failed> {
+    let views = call.engine.views();
+    let mut watched = Vec::new();
+    match account {
+        Some(account) => {
+            for it in views.watched(account).await? {
+                watched.push(Watched::of(it.limit, it.verdict, it.summary, it.egress));
+            }
+        }
+        None => {
+            for it in views.report(None, false, None).await?.limits {
+                watched.push(Watched::of(it.limit, it.verdict, it.summary, it.egress));
+            }
+        }
+    }
+    Ok(watched)
+}
+
+impl Watched {
+    fn of(limit: String, verdict: Verdict, summary: String, egress: Option<ReportedEgress>) -> Self {
+        let (class, word) = match verdict {
+            Verdict::SafeToEnforce | Verdict::StoppedNothing => ("good", "safe to enforce"),
+            Verdict::WouldHaveStopped | Verdict::Stopped => ("near", "would have refused"),
+            Verdict::TooEarly => ("quiet", "too little seen yet"),
+        };
+        let price_book = egress.as_ref().and_then(|egress| egress.price_book.clone());
+        let operations = egress.map(|egress| {
+            let currency = egress.currency;
+            let operations = egress.operations.into_iter().map(|of| Operation {
+                admitted: words::count(of.admitted),
+                priced: words::count(of.priced),
+                worst: words::amount(&of.worst, currency.as_deref()),
+                spent: words::amount(&of.spent, currency.as_deref()),
+                under: (of.under > 0).then(|| {
+                    format!(
+                        "{} ({})",
+                        words::count(of.under),
+                        words::amount(&of.under_by, currency.as_deref())
+                    )
+                }),
+                unpriced: (of.unpriced > 0).then(|| words::count(of.unpriced)),
+                name: of.operation,
+            });
+            operations.collect()
+        });
+        Self { limit, class, word, summary, price_book, operations: operations.unwrap_or_default() }
+    }
+}
+
+impl Row {
+    fn of(call: &Call<'_>, row: &ListedReservation, account_name: String) -> Self {
+        let ListedReservation { it, credential, price, ended_at } = row;
+        let at = ended_at.unwrap_or(it.admitted_at);
+        let (class, state) = match it.state {
+            ReservationState::Open => ("quiet", "open: nobody has answered yet"),
+            ReservationState::Sent => ("quiet", "made: its price is not known yet"),
+            ReservationState::InDoubt => ("near", "in doubt: spent until it is found"),
+            ReservationState::Priced => ("quiet", "priced: what is billed beside it is set aside"),
+            ReservationState::Settled if price.is_none() => {
+                ("near", "settled at its worst: nobody told its price")
+            }
+            ReservationState::Settled => ("good", "settled"),
+            ReservationState::Void => ("quiet", "nothing was made"),
+        };
+        Self {
+            at: words::ago(&at, &call.now),
+            exactly: words::exactly(&at),
+            operation: it.operation.clone(),
+            account: it.account.to_string(),
+            account_name,
+            class,
+            state,
+            worst: it.worst.to_string(),
+            price: price.map(|price| price.to_string()),
+            is_under: price.is_some_and(|price| price > it.worst),
+            // Enough to see that two went to the same one.
+            party: it.party.as_ref().and_then(|tag| tag.get(..8)).map(str::to_owned),
+            resource: it.resource.map(|sid| sid.to_string()),
+            credential: credential.to_string(),
+        }
+    }
+}

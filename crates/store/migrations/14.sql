@@ -1,0 +1,26 @@
+-- Who made a credential (a kind and a name, as the audit log has them), and when it last asked for what costs something.
+ALTER TABLE credentials ADD COLUMN created_by TEXT;
+ALTER TABLE credentials ADD COLUMN used_at {int};
+
+-- What came of requests under each limit, by day: whether the limit is right, and the price book.
+CREATE TABLE tallies (
+    limit_name         TEXT NOT NULL,
+    account            TEXT NOT NULL,
+    operation          TEXT NOT NULL,
+    day                {int} NOT NULL,
+    admitted           {int} NOT NULL,
+    refused            {int} NOT NULL,
+    refused_worth      {int} NOT NULL,
+    would_refuse       {int} NOT NULL,
+    would_refuse_worth {int} NOT NULL,
+    would_wait         {int} NOT NULL,
+    unread             {int} NOT NULL,
+    priced             {int} NOT NULL,
+    worst              {int} NOT NULL,
+    spent              {int} NOT NULL,
+    under              {int} NOT NULL,
+    under_by           {int} NOT NULL,
+    unpriced           {int} NOT NULL,
+    PRIMARY KEY (limit_name, account, operation, day)
+) {strict};
+CREATE INDEX tallies_by_day ON tallies (day);
