@@ -7,6 +7,8 @@
 //!
 //! The sums then move the breakers, as usage records do; and what usage records say beyond them is booked.
 
+mod lists;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
 
@@ -14,15 +16,13 @@ use jiff::{SignedDuration, Timestamp};
 use ringfence_breaker::{Observation, Subject, Window, needs_read_back};
 use ringfence_model::{Actor, Amount, Sid};
 use ringfence_store::{
-    Account, Booking, Now, Observation as Delivery, OpenReservation, ReservationState, Result, Spent,
+    Account, Booking, Now, Observation as Delivery, OpenReservation, ReservationState, Result,
 };
-use ringfence_twilio::client::{self, Client, Pages};
-use ringfence_twilio::wire::{
-    Call, CallDirection, CallStatus, Message, MessageDirection, MessageStatus, Price, Rfc2822,
-};
+use ringfence_twilio::client::{self, Client};
+use ringfence_twilio::wire::{Call, Message};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
+use self::lists::{Listed, Party, call, message, read_back};
 use super::{Engine, ReadingFailed};
 use crate::decide::By;
 use crate::usage::Used;
@@ -53,8 +53,6 @@ pub struct Reconciled {
 
 /// So many reservations of an account are looked at in one run.
 const AT_ONCE: usize = 5_000;
-/// Pages of a list that are read at most: of a thousand each.
-const PAGES_MAX: usize = 40;
 /// Clocks of Twilio's and ours may be so far apart.
 const CLOCKS_APART: SignedDuration = SignedDuration::from_secs(30);
 /// So long after its deadline what Twilio has not priced, or nobody has found, is settled at its worst. The deadline of a
@@ -66,31 +64,10 @@ const LATE: SignedDuration = SignedDuration::from_mins(15);
 const FAR_BACK_EVERY: SignedDuration = SignedDuration::from_mins(10);
 /// So often the sums are recomputed from what is open.
 const CHECKED_EVERY: SignedDuration = SignedDuration::from_hours(1);
-/// Twilio lets no call be longer.
-const CALL_MAX: SignedDuration = SignedDuration::from_hours(4);
-/// A message that failed has no price; one that is priced late gets it within this time.
-const UNPRICED_FOR: SignedDuration = SignedDuration::from_mins(10);
-
-/// What is in a list: a message or a call.
-struct Listed {
-    sid: Sid,
-    created: Timestamp,
-    /// By whom it can be known, in each way that may have been asked for; by nobody where it came in.
-    parties: Vec<Party>,
-    spent: Option<Spent>,
-    /// Whether it is a call that was over long enough ago for everything that it led to to be listed.
-    is_over: bool,
-}
-
-/// Whom something went to, and what made it.
-enum Party {
-    /// A request, which named a sender.
-    Asked { to: String, from: String },
-    /// A `Dial` in this call.
-    Dialled { to: String, by: Sid },
-    /// A `Message` in an answer.
-    Reply { to: String, from: String },
-}
+/// So long what runs on in a call is set aside: a `TimeLimit` beyond it is rare, and then it is settled at its worst early.
+const RUNS_ON: SignedDuration = SignedDuration::from_hours(4);
+/// Twilio lets no call be longer, whatever `TimeLimit` it was given.
+const CALL_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 impl Engine {
     /// Looks at every reservation that has not ended, and at what breakers must hear of it.
@@ -153,7 +130,9 @@ impl Engine {
                 if is_past(it.deadline, CLOCKS_APART) {
                     changed += usize::from(self.store.doubt(&it.id, self.ledger_now()).await?);
                 }
-            } else if is_past(it.deadline, GIVEN_UP_AFTER) || kind(&it).is_none() {
+            } else if is_past(it.deadline, GIVEN_UP_AFTER)
+                || (kind(&it).is_none() && (!runs_on(&it) || is_past(it.admitted_at, RUNS_ON)))
+            {
                 // Twilio has no list of these, or says nothing: the worst is taken for the truth.
                 at_worst.push(it.id);
             } else {
@@ -204,7 +183,7 @@ impl Engine {
     ) -> std::result::Result<usize, ReadingFailed> {
         let Some(since) = waiting.iter().map(|it| it.admitted_at).min() else { return Ok(0) };
         // What may never have been dialled is known by the call that would have, which began before.
-        let asks_for_parents = waiting.iter().any(|it| self.may_never_have_been(it));
+        let asks_for_parents = waiting.iter().any(|it| goes_on_in_a_call(it) || self.may_never_have_been(it));
         let before = if asks_for_parents { CALL_MAX } else { CLOCKS_APART };
         let since = since.saturating_sub(before).unwrap_or(Timestamp::MIN);
         let (listed, cut_off) = self.list(client, account.sid, of, since).await;
@@ -215,28 +194,41 @@ impl Engine {
             Some(last) => self.unexplained(&listed, &known, last).await?,
             None => Vec::new(),
         };
-        let (mut changed, mut settled) = (0, Vec::new());
+        let (mut changed, mut settled, mut at_worst, mut rest) = (0, Vec::new(), Vec::new(), Vec::new());
+        let mut found = Vec::new();
         for it in waiting {
-            let found = match it.resource {
+            let listed = match it.resource {
                 Some(resource) => by_sid.get(&resource).copied(),
                 None => find_again(it, &mut unexplained),
             };
-            match found {
-                Some(Listed { sid, spent: Some(spent), .. }) => {
-                    settled.push((it.id.clone(), *spent, Some(*sid)));
-                }
-                Some(Listed { sid, spent: None, .. }) if it.resource.is_none() => {
-                    changed += usize::from(self.store.found(&it.id, *sid, self.ledger_now()).await?);
-                }
-                None if cut_off.is_none() && self.may_never_have_been(it) => {
-                    let parent = it.parent.and_then(|parent| by_sid.get(&parent));
-                    if parent.is_some_and(|parent| parent.is_over) {
-                        changed += usize::from(self.store.void(&it.id, self.ledger_now()).await?);
-                    }
-                }
-                Some(_) | None => {}
+            match listed {
+                Some(listed) => found.push((it, listed)),
+                None => rest.push(it),
             }
         }
+        let parent_of = |it: &OpenReservation| it.parent.and_then(|parent| by_sid.get(&parent).copied());
+        for it in
+            rest.into_iter().filter(|it| cut_off.is_none() && parent_of(it).is_some_and(|it| it.is_over))
+        {
+            if goes_on_in_a_call(it) {
+                at_worst.push(it.id.clone());
+            } else if self.may_never_have_been(it) {
+                // Twilio may write whom it called otherwise than the answer did. Only where the call dialled nobody else was
+                // it never made.
+                match child_of(it, &mut unexplained) {
+                    Some(listed) => found.push((it, listed)),
+                    None => changed += usize::from(self.store.void(&it.id, self.ledger_now()).await?),
+                }
+            }
+        }
+        for (it, listed) in found {
+            if let Some(spent) = listed.spent {
+                settled.push((it.id.clone(), spent, Some(listed.sid)));
+            } else if it.resource.is_none() {
+                changed += usize::from(self.store.found(&it.id, listed.sid, self.ledger_now()).await?);
+            }
+        }
+        changed += self.store.settle_at_worst(at_worst, self.ledger_now()).await?;
         changed += self.store.settle_each(settled, self.ledger_now()).await?;
         // What was read is used; what was not is a trouble all the same.
         cut_off.map_or(Ok(changed), |error| Err(error.into()))
@@ -245,7 +237,7 @@ impl Engine {
     /// Whether it is a call that an answer would have had dialled, and nobody has seen for a while.
     fn may_never_have_been(&self, it: &OpenReservation) -> bool {
         let is_late = it.admitted_at.saturating_add(LATE).is_ok_and(|late| late <= self.now());
-        it.parent.is_some() && it.resource.is_none() && kind(it) == Some(Kind::Call) && is_late
+        it.operation == DIALLED && it.parent.is_some() && it.resource.is_none() && is_late
     }
 
     /// What is in the list and no reservation was made for, the oldest first, with the tags of whom it went to.
@@ -425,6 +417,9 @@ struct Told {
     wanted: i64,
 }
 
+/// What an answer had dialled.
+const DIALLED: &str = "twiml.call";
+
 /// What Twilio has a list of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -435,9 +430,20 @@ enum Kind {
 fn kind(reservation: &OpenReservation) -> Option<Kind> {
     match reservation.operation.as_str() {
         "messages.create" | "twiml.message" => Some(Kind::Message),
-        "calls.create" | "twiml.call" => Some(Kind::Call),
+        "calls.create" | DIALLED => Some(Kind::Call),
+        _ if goes_on_in_a_call(reservation) => Some(Kind::Call),
         _ => None,
     }
+}
+
+/// Whether it costs more the longer a call goes on that no list tells it from.
+fn runs_on(reservation: &OpenReservation) -> bool {
+    matches!(reservation.operation.as_str(), "calls.update" | "participants.create")
+}
+
+/// Whether it is a recording, a stream, speech: as long as the call goes on it may cost more, and then it is its worst.
+fn goes_on_in_a_call(reservation: &OpenReservation) -> bool {
+    reservation.operation == "twiml.other" && reservation.parent.is_some()
 }
 
 /// What was in doubt, in the list: made at that time for that party, and explained by nothing else. Of several, the
@@ -456,112 +462,12 @@ fn find_again<'l>(
     Some(unexplained.remove(found).0)
 }
 
-/// Reads a list page by page until it is older than what is looked for.
-async fn read_back<T: DeserializeOwned>(
-    pages: Pages<T>,
-    since: Timestamp,
-    created: impl Fn(&T) -> Option<&Rfc2822>,
-    listed: impl Fn(&T) -> Option<Listed>,
-) -> (Vec<Listed>, Option<client::Error>) {
-    let mut pages = pages.page_size(1000);
-    let mut all = Vec::new();
-    for _ in 0..PAGES_MAX {
-        let page = match pages.next().await {
-            Ok(Some(page)) => page,
-            Ok(None) => return (all, None),
-            Err(error) => return (all, Some(error)),
-        };
-        let is_old = |it: &T| created(it).is_some_and(|created| created.0 < since);
-        let reached = page.iter().any(is_old);
-        all.extend(page.iter().filter_map(&listed));
-        if reached {
-            return (all, None);
-        }
-    }
-    tracing::warn!(
-        pages = PAGES_MAX,
-        "a list is too long to be read back to the oldest request that is open"
-    );
-    (all, None)
-}
-
-fn message(message: &Message, now: Timestamp) -> Option<Listed> {
-    let is_asked_for = match message.direction {
-        MessageDirection::OutboundApi => true,
-        MessageDirection::OutboundReply | MessageDirection::OutboundCall => false,
-        _ => return None,
-    };
-    let created = message.date_created.as_ref()?.0;
-    let to = message.to.clone().unwrap_or_default();
-    let senders = [message.from.clone(), message.messaging_service_sid.clone()];
-    let usage = message.num_segments.as_deref().and_then(|text| text.parse::<Amount>().ok());
-    let is_over = matches!(
-        message.status,
-        MessageStatus::Failed | MessageStatus::Undelivered | MessageStatus::Canceled
-    );
-    Some(Listed {
-        sid: Sid::parse(&message.sid).ok()?,
-        created,
-        parties: senders
-            .into_iter()
-            .flatten()
-            .map(|from| {
-                let to = to.clone();
-                if is_asked_for { Party::Asked { to, from } } else { Party::Reply { to, from } }
-            })
-            .collect(),
-        is_over: false,
-        spent: spent(
-            message.price,
-            is_over,
-            message.date_updated.as_ref(),
-            usage.filter(|it| *it > Amount::ZERO),
-            now,
-        ),
-    })
-}
-
-fn call(call: &Call, now: Timestamp) -> Option<Listed> {
-    let (to, from) = (call.to.clone().unwrap_or_default(), call.from.clone().unwrap_or_default());
-    let parent = call.parent_call_sid.as_deref().and_then(|sid| Sid::parse(sid).ok());
-    let parties = match (&call.direction, parent) {
-        (CallDirection::OutboundApi, _) => vec![Party::Asked { to, from }],
-        (CallDirection::OutboundDial, Some(by)) => vec![Party::Dialled { to, by }],
-        _ => Vec::new(),
-    };
-    let came_to_nothing = matches!(
-        call.status,
-        CallStatus::Failed | CallStatus::Busy | CallStatus::NoAnswer | CallStatus::Canceled
-    );
-    let is_settled = has_rested(call.date_updated.as_ref(), now);
-    let seconds = call.duration.as_deref().and_then(|text| text.parse::<i64>().ok());
-    let minutes = seconds.map(|seconds| Amount::from_units(seconds.max(0).saturating_add(59) / 60));
-    Some(Listed {
-        sid: Sid::parse(&call.sid).ok()?,
-        created: call.date_created.as_ref()?.0,
-        parties,
-        spent: spent(call.price, came_to_nothing, call.date_updated.as_ref(), minutes, now),
-        is_over: is_settled && (came_to_nothing || call.status == CallStatus::Completed),
-    })
-}
-
-/// What it cost, once that is known: by its price, or because what has none by now came to nothing.
-fn spent(
-    price: Option<Price>,
-    came_to_nothing: bool,
-    updated: Option<&Rfc2822>,
-    usage: Option<Amount>,
-    now: Timestamp,
-) -> Option<Spent> {
-    if let Some(price) = price {
-        // Prices of messages and calls are negative.
-        return Some(Spent { price: Amount::from_micros(price.micros.saturating_abs()), usage });
-    }
-    (came_to_nothing && has_rested(updated, now))
-        .then_some(Spent { price: Amount::ZERO, usage: Some(Amount::ZERO) })
-}
-
-/// Whether it has not changed for so long that what Twilio says late of it is said.
-fn has_rested(updated: Option<&Rfc2822>, now: Timestamp) -> bool {
-    updated.is_some_and(|at| at.0.saturating_add(UNPRICED_FOR).is_ok_and(|until| until <= now))
+/// A call that the same call dialled, and nothing else explains. Of several, the earliest.
+fn child_of<'l>(
+    doubtful: &OpenReservation,
+    unexplained: &mut Vec<(&'l Listed, Vec<String>)>,
+) -> Option<&'l Listed> {
+    let is_child = |party: &Party| matches!(party, Party::Dialled { by, .. } if Some(*by) == doubtful.parent);
+    let found = unexplained.iter().position(|(it, _)| it.parties.iter().any(is_child))?;
+    Some(unexplained.remove(found).0)
 }

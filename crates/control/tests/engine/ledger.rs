@@ -179,6 +179,34 @@ async fn a_call_that_an_answer_had_dialled_is_found_by_the_call_it_was_dialled_i
 }
 
 #[tokio::test]
+async fn a_call_that_twilio_writes_otherwise_is_found_by_the_call_that_dialled_it() {
+    let money = Money::start(vec![Action::Suspend]).await;
+    money.node.poll().await;
+    let call = money.call(&format!("<Response><Dial timeLimit=\"60\">{TO}</Dial></Response>")).await;
+    let tag = money.node.store.dialled_tag("(202) 555-0143", call).await.expect("a tag");
+    money.answers(call, "twiml.call", tag).await;
+    money.node.advance(3_600).await;
+    money.reconcile().await;
+    let (settled, reserved) = money.sums().await;
+    assert!(settled > Amount::ZERO && settled < Amount::from_units(1), "{settled}");
+    assert_eq!(reserved, Amount::ZERO);
+}
+
+#[tokio::test]
+async fn what_goes_on_in_a_call_is_set_aside_until_the_call_is_over() {
+    let money = Money::start(vec![Action::Suspend]).await;
+    money.node.poll().await;
+    let call = money.call("<Response><Pause length=\"1500\"/></Response>").await;
+    money.answers(call, "twiml.other", String::new()).await;
+    money.node.advance(1_200).await;
+    money.reconcile().await;
+    assert_eq!(money.sums().await, (Amount::ZERO, Amount::from_units(1)), "the call goes on");
+    money.node.advance(1_800).await;
+    money.reconcile().await;
+    assert_eq!(money.sums().await, (Amount::from_units(1), Amount::ZERO));
+}
+
+#[tokio::test]
 async fn what_a_call_that_is_over_never_dialled_comes_back() {
     let money = Money::start(vec![Action::Suspend]).await;
     money.node.poll().await;
