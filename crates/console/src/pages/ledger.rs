@@ -288,18 +288,17 @@ impl Watched {
         let price_book = egress.as_ref().and_then(|egress| egress.price_book.clone());
         let operations = egress.map(|egress| {
             let currency = egress.currency;
+            let amount = |text: &Option<String>| {
+                // Of several currencies there is no sum.
+                text.as_ref().map_or_else(|| "—".to_owned(), |text| words::amount(text, currency.as_deref()))
+            };
             let operations = egress.operations.into_iter().map(|of| Operation {
                 admitted: words::count(of.admitted),
                 priced: words::count(of.priced),
-                worst: words::amount(&of.worst, currency.as_deref()),
-                spent: words::amount(&of.spent, currency.as_deref()),
-                under: (of.under > 0).then(|| {
-                    format!(
-                        "{} ({})",
-                        words::count(of.under),
-                        words::amount(&of.under_by, currency.as_deref())
-                    )
-                }),
+                worst: amount(&of.worst),
+                spent: amount(&of.spent),
+                under: (of.under > 0)
+                    .then(|| format!("{} ({})", words::count(of.under), amount(&of.under_by))),
                 unpriced: (of.unpriced > 0).then(|| words::count(of.unpriced)),
                 name: of.operation,
             });

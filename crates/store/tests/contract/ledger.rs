@@ -70,7 +70,7 @@ pub(crate) fn limit(name: &str, units: i64) -> Limit {
 pub(crate) struct Money {
     pub(crate) world: World,
     pub(crate) limits: Vec<Arc<AppliedLimit>>,
-    fingerprint: Arc<str>,
+    pub(crate) fingerprint: Arc<str>,
     pub(crate) credential: Sid,
 }
 
