@@ -29,3 +29,11 @@ CREATE TABLE tallies (
     PRIMARY KEY (limit_name, limit_hash, account, operation, day)
 ) {strict};
 CREATE INDEX tallies_by_day ON tallies (day);
+
+-- Pages of requests are read in order: of all, and of one account.
+DROP INDEX reservations_open;
+CREATE INDEX reservations_open ON reservations (account, admitted_at, id) WHERE ended_at IS NULL;
+CREATE INDEX reservations_admitted ON reservations (admitted_at, id) WHERE ended_at IS NULL;
+DROP INDEX reservations_ended;
+CREATE INDEX reservations_ended ON reservations (ended_at, id) WHERE ended_at IS NOT NULL;
+CREATE INDEX reservations_ended_of ON reservations (account, ended_at, id) WHERE ended_at IS NOT NULL;
