@@ -146,7 +146,8 @@ async fn page(call: &Call<'_>, account: Option<Sid>) -> Result<Response<Bytes>, 
         SHOWN.iter().find(|(value, _)| *value == call.query.get("show")).map_or("", |(value, _)| value);
     let rows = rows(call, account, show).await?;
     let before = call.query.filled("before").map(|before| format!("&before={before}")).unwrap_or_default();
-    let more_sums = more(sums_shown, lines.len()).map(|more| format!("{path}?sums={more}&show={show}{before}"));
+    let more_sums =
+        more(sums_shown, lines.len()).map(|more| format!("{path}?sums={more}&show={show}{before}"));
     let link = |before: &str| format!("{path}?show={show}&before={before}");
     let credentials = credentials(call, &rows).await?;
     let older =
@@ -163,7 +164,8 @@ async fn page(call: &Call<'_>, account: Option<Sid>) -> Result<Response<Bytes>, 
         sums_left_out: lines.len().saturating_sub(sums_shown),
         more_sums,
         sums: lines.iter().take(sums_shown).map(|line| Sum::of(call, line, account)).collect(),
-        watched: watched(call, account).await?,
+        // It stands beside what is live, and is read off the whole audit log.
+        watched: if call.query.has("live") { Vec::new() } else { watched(call, account).await? },
         rows: rows
             .iter()
             .take(SIZE)
@@ -320,17 +322,17 @@ impl Watched {
         let price_book = egress.as_ref().and_then(|egress| egress.price_book.clone());
         let operations = egress.map(|egress| {
             let currency = egress.currency;
-            let amount = |text: &Option<String>| {
+            let amount = |text: Option<String>| {
                 // Of several currencies there is no sum.
-                text.as_ref().map_or_else(|| "—".to_owned(), |text| words::amount(text, currency.as_deref()))
+                text.map_or_else(|| "—".to_owned(), |text| words::amount(&text, currency.as_deref()))
             };
             let operations = egress.operations.into_iter().map(|of| Operation {
                 admitted: words::count(of.admitted),
                 priced: words::count(of.priced),
-                worst: amount(&of.worst),
-                spent: amount(&of.spent),
+                worst: amount(of.worst),
+                spent: amount(of.spent),
                 under: (of.under > 0)
-                    .then(|| format!("{} ({})", words::count(of.under), amount(&of.under_by))),
+                    .then(|| format!("{} ({})", words::count(of.under), amount(of.under_by))),
                 unpriced: (of.unpriced > 0).then(|| words::count(of.unpriced)),
                 name: of.operation,
             });

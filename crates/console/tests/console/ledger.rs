@@ -129,7 +129,12 @@ async fn a_limit_that_only_watches_has_a_plain_verdict_and_tells_where_prices_we
         page.says("it was too low once of 1, by 1 USD in all");
         page.says("<span class=\"bad\">1 (1.00 USD)</span>");
         page.does_not_say("<it>");
+        let live = owner.get(&format!("{path}?live=yes")).await;
+        live.says("data-live");
+        live.does_not_say("would have refused");
     }
+    // What refreshes the page asks for no more than it shows.
+    assert!(owner.get("/assets/console.js").await.text.contains("\"live\", \"yes\""));
 }
 
 #[tokio::test]
