@@ -237,7 +237,9 @@ impl Views<'_> {
             (true, true, _) => Verdict::StoppedNothing,
             (false, false, _) => Verdict::WouldHaveStopped,
             (false, true, Some((verdict, _))) => *verdict,
-            (false, true, None) if is_seen && self.has_seen_a_window(applied, since) => Verdict::SafeToEnforce,
+            (false, true, None) if is_seen && self.has_seen_a_window(applied, since) => {
+                Verdict::SafeToEnforce
+            }
             (false, true, None) => Verdict::TooEarly,
         };
         let summary = match (verdict, judged) {

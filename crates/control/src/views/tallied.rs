@@ -112,7 +112,12 @@ impl Views<'_> {
     /// What a limit that only watches comes to by what was counted, and that in words. What came before Twilio's figure was
     /// read would have been refused by a limit that acts, and says nothing of this one: while such requests come, nobody
     /// can say that it is safe.
-    pub(super) fn judged(&self, applied: &AppliedLimit, tallied: &Tallied, since: Timestamp) -> (Verdict, String) {
+    pub(super) fn judged(
+        &self,
+        applied: &AppliedLimit,
+        tallied: &Tallied,
+        since: Timestamp,
+    ) -> (Verdict, String) {
         let Tallied { egress, first_day, unread_day } = tallied;
         let early = |why: String| (Verdict::TooEarly, format!("too early to say: {why}; leave it watching"));
         if egress.would_refuse > 0 {
@@ -127,7 +132,10 @@ impl Views<'_> {
             ));
         }
         let Some(first) = first_day else {
-            return early(format!("nothing came since {} that it can be judged by", super::report::day(since)));
+            return early(format!(
+                "nothing came since {} that it can be judged by",
+                super::report::day(since)
+            ));
         };
         let first = since.max(*first);
         let none = format!("none of {} since {}", requests(egress.admitted), super::report::day(first));
@@ -140,7 +148,9 @@ impl Views<'_> {
         if !is_long || !self.has_seen_a_window(applied, first) {
             let window = match applied.limit.window {
                 Window::Alltime => "30 days have not".to_owned(),
-                window if window.is_twilios() => format!("no whole window ({}) has", super::limits::window(window)),
+                window if window.is_twilios() => {
+                    format!("no whole window ({}) has", super::limits::window(window))
+                }
                 _ => "no whole day has".to_owned(),
             };
             return early(format!("it would have refused {none}, but {window} passed"));
@@ -168,7 +178,8 @@ impl Views<'_> {
         };
         let amount = |amount: Amount| (money != Money::Mixed).then(|| amount.to_string());
         let currency = if let Money::Of(currency) = &money { currency.clone() } else { None };
-        let admitted = if applied.limit.enforce { all.admitted } else { all.admitted.saturating_sub(all.unread) };
+        let admitted =
+            if applied.limit.enforce { all.admitted } else { all.admitted.saturating_sub(all.unread) };
         let egress = ReportedEgress {
             admitted,
             refused: all.refused,

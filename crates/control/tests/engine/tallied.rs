@@ -20,8 +20,8 @@ async fn lines(money: &Money) -> Vec<LedgerLine> {
     money.node.engine.views().ledger(Some(money.account), false).await.expect("seen").sums
 }
 
-fn amount(text: &Option<String>) -> Amount {
-    text.as_ref().expect("in one currency").parse().expect("an amount")
+fn amount(text: Option<&String>) -> Amount {
+    text.expect("in one currency").parse().expect("an amount")
 }
 
 #[tokio::test]
@@ -162,7 +162,12 @@ async fn what_another_rule_of_the_same_name_did_says_nothing_of_the_present_one(
     money.node.advance(60).await;
     apply("wider").await;
     let told = report(&money).await;
-    assert_eq!((told.verdict, told.trips.len(), told.egress), (Verdict::TooEarly, 0, None), "{}", told.summary);
+    assert_eq!(
+        (told.verdict, told.trips.len(), told.egress),
+        (Verdict::TooEarly, 0, None),
+        "{}",
+        told.summary
+    );
 }
 
 #[tokio::test]
@@ -181,8 +186,8 @@ async fn a_report_tells_by_operation_how_far_the_price_book_was_off() {
     let [messages] = egress.operations.as_slice() else { panic!("{egress:?}") };
     assert_eq!((&*messages.operation, messages.priced, messages.under), ("messages.create", 2, 1));
     assert_eq!(messages.worst.as_deref(), Some("0.100001"));
-    assert!(amount(&messages.spent) > Amount::ZERO);
-    assert_eq!(amount(&messages.under_by).micros(), amount(&messages.spent).micros() / 2 - 1);
+    assert!(amount(messages.spent.as_ref()) > Amount::ZERO);
+    assert_eq!(amount(messages.under_by.as_ref()).micros(), amount(messages.spent.as_ref()).micros() / 2 - 1);
     let said = egress.price_book.expect("words");
     assert!(said.contains("too low once of 2"), "{said}");
 }
