@@ -19,7 +19,10 @@
     // What somebody is at stays under their hands.
     if (live().contains(document.activeElement) && document.activeElement !== document.body) return;
     try {
-      const response = await fetch(location.pathname + location.search, { redirect: "error", headers: { Accept: "text/html" } });
+      // Says that the rest of the page is not wanted.
+      const url = new URL(location.href);
+      url.searchParams.set("live", "yes");
+      const response = await fetch(url, { redirect: "error", headers: { Accept: "text/html" } });
       if (!response.ok) throw new Error(String(response.status));
       const fresh = new DOMParser().parseFromString(await response.text(), "text/html").querySelector("[data-live]");
       if (fresh) live().replaceWith(document.adoptNode(fresh));

@@ -35,6 +35,8 @@ pub struct AppliedLimit {
     pub hash: String,
     /// From when on it holds.
     pub applied_at: Timestamp,
+    /// Since when it says what it says.
+    pub changed_at: Timestamp,
 }
 
 /// What applying limits changed, by their names.
@@ -70,11 +72,14 @@ impl Store {
                         Some(_) => (&mut outcome.changed, "limit.change"),
                         None => (&mut outcome.added, "limit.add"),
                     };
-                    let upsert = "INSERT INTO limits (name, definition, hash, applied_at) VALUES ($1, $2, $3, $4) \
+                    let upsert = "INSERT INTO limits (name, definition, hash, applied_at, changed_at) \
+                                  VALUES ($1, $2, $3, $4, $5) \
                                   ON CONFLICT (name) DO UPDATE SET definition = excluded.definition, \
-                                  hash = excluded.hash, applied_at = excluded.applied_at";
+                                  hash = excluded.hash, applied_at = excluded.applied_at, \
+                                  changed_at = excluded.changed_at";
                     let definition = limit.definition.to_string();
-                    transaction.execute(upsert, values![&limit.name, definition, &limit.hash, limit.since]).await?;
+                    let bound = values![&limit.name, definition, &limit.hash, limit.since, *now];
+                    transaction.execute(upsert, bound).await?;
                     // Its sums may be of other accounts, or of the time before it was taken away: the egress waits until
                     // Twilio was asked again.
                     let unread = "UPDATE ledger SET read_back = NULL WHERE limit_name = $1";
@@ -109,5 +114,6 @@ fn read(row: &Row) -> Result<AppliedLimit> {
         definition: row.json("definition")?,
         hash: row.text("hash")?,
         applied_at: row.time("applied_at")?,
+        changed_at: row.time("changed_at")?,
     })
 }

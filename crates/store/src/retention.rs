@@ -106,9 +106,9 @@ impl Store {
                         transaction.execute(delete, values![*before, *batch]).await?
                     }
                     Forget::Tallies => {
-                        let delete = "DELETE FROM tallies WHERE (limit_name, account, operation, day) IN \
-                                      (SELECT limit_name, account, operation, day FROM tallies WHERE day < $1 \
-                                      ORDER BY day LIMIT $2)";
+                        let delete = "DELETE FROM tallies WHERE (limit_name, limit_hash, account, operation, day) IN \
+                                      (SELECT limit_name, limit_hash, account, operation, day FROM tallies \
+                                      WHERE day < $1 ORDER BY day LIMIT $2)";
                         transaction.execute(delete, values![*before, *batch]).await?
                     }
                     Forget::SignIns => forget_sign_ins(transaction, *before, *batch).await?,

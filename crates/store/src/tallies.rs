@@ -2,9 +2,9 @@
 //! how far the price book was off. Nothing is decided by it.
 //!
 //! It is counted in the transaction that admits or settles, so it says what the ledger did, and not what one node saw since
-//! it began.
+//! it began. A limit that says something else begins anew: what was counted under the rule of before says nothing of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use ringfence_breaker::Why;
@@ -86,6 +86,10 @@ pub struct TalliedOperation {
     pub operation: String,
     /// What came of it.
     pub tally: Tally,
+    /// The first day on which something came that the limit could be judged by; `None` where nothing did.
+    pub first_day: Option<Timestamp>,
+    /// The last day on which something came before Twilio's figure was read.
+    pub unread_day: Option<Timestamp>,
 }
 
 /// What one transaction counts.
@@ -99,20 +103,26 @@ impl Counted {
         self.0.entry(key).or_default()
     }
 
-    /// Adds it to what is counted already: in the order of the keys, so that nobody waits in a circle.
-    pub(crate) async fn write(&self, transaction: &mut Transaction) -> Result<()> {
+    /// Adds it to what is counted already: in the order of the keys, so that nobody waits in a circle. `hashes` are those of
+    /// the limits that hold; of others nobody asks any more.
+    pub(crate) async fn write(
+        &self,
+        hashes: &HashMap<String, String>,
+        transaction: &mut Transaction,
+    ) -> Result<()> {
         if self.0.is_empty() {
             return Ok(());
         }
         let rows: Vec<Value> = self
             .0
             .iter()
-            .map(|((limit, account, operation, day), tally)| {
-                let mut row = json!({ "l": limit, "a": account, "o": operation, "d": day.as_microsecond() });
+            .filter_map(|((limit, account, operation, day), tally)| {
+                let (hash, day) = (hashes.get(limit)?, day.as_microsecond());
+                let mut row = json!({ "l": limit, "h": hash, "a": account, "o": operation, "d": day });
                 for (name, value) in COLUMNS.iter().zip(tally.numbers()) {
                     row[*name] = value.into();
                 }
-                row
+                Some(row)
             })
             .collect();
         let upsert = if transaction.is_sqlite() { UPSERT_SQLITE } else { UPSERT_POSTGRES };
@@ -138,13 +148,13 @@ const COLUMNS: [&str; 13] = [
 ];
 
 /// Without a condition SQLite takes `ON` for that of a join. No sum is above [`UNITS_MAX`].
-const UPSERT_SQLITE: &str = "INSERT INTO tallies (limit_name, account, operation, day, admitted, refused, refused_worth, \
+const UPSERT_SQLITE: &str = "INSERT INTO tallies (limit_name, limit_hash, account, operation, day, admitted, refused, refused_worth, \
     would_refuse, would_refuse_worth, would_wait, unread, priced, worst, spent, under, under_by, \
-    unpriced) SELECT value ->> 'l', value ->> 'a', value ->> 'o', value ->> 'd', value ->> 'admitted', \
+    unpriced) SELECT value ->> 'l', value ->> 'h', value ->> 'a', value ->> 'o', value ->> 'd', value ->> 'admitted', \
     value ->> 'refused', value ->> 'refused_worth', value ->> 'would_refuse', value ->> \
     'would_refuse_worth', value ->> 'would_wait', value ->> 'unread', value ->> 'priced', value ->> \
     'worst', value ->> 'spent', value ->> 'under', value ->> 'under_by', value ->> 'unpriced' FROM \
-    json_each($1) WHERE true ON CONFLICT (limit_name, account, operation, day) DO UPDATE SET admitted = \
+    json_each($1) WHERE true ON CONFLICT (limit_name, limit_hash, account, operation, day) DO UPDATE SET admitted = \
     min(tallies.admitted + excluded.admitted, 10000000000000), refused = min(tallies.refused + \
     excluded.refused, 10000000000000), refused_worth = min(tallies.refused_worth + \
     excluded.refused_worth, 10000000000000), would_refuse = min(tallies.would_refuse + \
@@ -158,14 +168,14 @@ const UPSERT_SQLITE: &str = "INSERT INTO tallies (limit_name, account, operation
     10000000000000)";
 
 /// The same.
-const UPSERT_POSTGRES: &str = "INSERT INTO tallies (limit_name, account, operation, day, admitted, refused, refused_worth, \
+const UPSERT_POSTGRES: &str = "INSERT INTO tallies (limit_name, limit_hash, account, operation, day, admitted, refused, refused_worth, \
     would_refuse, would_refuse_worth, would_wait, unread, priced, worst, spent, under, under_by, \
-    unpriced) SELECT l, a, o, d, admitted, refused, refused_worth, would_refuse, would_refuse_worth, \
+    unpriced) SELECT l, h, a, o, d, admitted, refused, refused_worth, would_refuse, would_refuse_worth, \
     would_wait, unread, priced, worst, spent, under, under_by, unpriced FROM \
-    jsonb_to_recordset($1::jsonb) AS r(l text, a text, o text, d bigint, admitted bigint, refused bigint, \
+    jsonb_to_recordset($1::jsonb) AS r(l text, h text, a text, o text, d bigint, admitted bigint, refused bigint, \
     refused_worth bigint, would_refuse bigint, would_refuse_worth bigint, would_wait bigint, unread \
     bigint, priced bigint, worst bigint, spent bigint, under bigint, under_by bigint, unpriced bigint) ON \
-    CONFLICT (limit_name, account, operation, day) DO UPDATE SET admitted = least(tallies.admitted + \
+    CONFLICT (limit_name, limit_hash, account, operation, day) DO UPDATE SET admitted = least(tallies.admitted + \
     excluded.admitted, 10000000000000), refused = least(tallies.refused + excluded.refused, \
     10000000000000), refused_worth = least(tallies.refused_worth + excluded.refused_worth, \
     10000000000000), would_refuse = least(tallies.would_refuse + excluded.would_refuse, 10000000000000), \
@@ -177,14 +187,24 @@ const UPSERT_POSTGRES: &str = "INSERT INTO tallies (limit_name, account, operati
     excluded.under, 10000000000000), under_by = least(tallies.under_by + excluded.under_by, \
     10000000000000), unpriced = least(tallies.unpriced + excluded.unpriced, 10000000000000)";
 
-const SUMS: &str = "SELECT operation, CAST(sum(admitted) AS BIGINT) AS admitted, CAST(sum(refused) AS BIGINT) AS refused, \
-    CAST(sum(refused_worth) AS BIGINT) AS refused_worth, CAST(sum(would_refuse) AS BIGINT) AS \
-    would_refuse, CAST(sum(would_refuse_worth) AS BIGINT) AS would_refuse_worth, CAST(sum(would_wait) AS \
-    BIGINT) AS would_wait, CAST(sum(unread) AS BIGINT) AS unread, CAST(sum(priced) AS BIGINT) AS priced, \
-    CAST(sum(worst) AS BIGINT) AS worst, CAST(sum(spent) AS BIGINT) AS spent, CAST(sum(under) AS BIGINT) \
-    AS under, CAST(sum(under_by) AS BIGINT) AS under_by, CAST(sum(unpriced) AS BIGINT) AS unpriced FROM \
-    tallies WHERE limit_name = $1 AND day >= $2 AND ($3 = '' OR account = $3) GROUP BY operation ORDER BY \
-    operation";
+/// Of the limit as it is now. An account has a statement of its own, which an index answers.
+macro_rules! sums {
+    ($and:literal) => {
+        concat!(
+            "SELECT operation, CAST(sum(admitted) AS BIGINT) AS admitted, CAST(sum(refused) AS BIGINT) AS refused, \
+             CAST(sum(refused_worth) AS BIGINT) AS refused_worth, CAST(sum(would_refuse) AS BIGINT) AS \
+             would_refuse, CAST(sum(would_refuse_worth) AS BIGINT) AS would_refuse_worth, CAST(sum(would_wait) \
+             AS BIGINT) AS would_wait, CAST(sum(unread) AS BIGINT) AS unread, CAST(sum(priced) AS BIGINT) AS \
+             priced, CAST(sum(worst) AS BIGINT) AS worst, CAST(sum(spent) AS BIGINT) AS spent, CAST(sum(under) \
+             AS BIGINT) AS under, CAST(sum(under_by) AS BIGINT) AS under_by, CAST(sum(unpriced) AS BIGINT) AS \
+             unpriced, min(CASE WHEN admitted > unread THEN day END) AS first_day, \
+             max(CASE WHEN unread > 0 THEN day END) AS unread_day FROM tallies WHERE limit_name = $1 AND \
+             limit_hash = (SELECT hash FROM limits WHERE name = $1) AND day >= $2",
+            $and,
+            " GROUP BY operation ORDER BY operation"
+        )
+    };
+}
 
 impl Tally {
     /// In the order of [`COLUMNS`].
@@ -250,18 +270,36 @@ impl Tally {
 }
 
 impl Store {
-    /// What came of requests under a limit from the day of `since` on, by operation; of one account, if one is given.
+    /// What came of requests under a limit, as it is now, from the day of `since` on, by operation; of one account, if one
+    /// is given.
     pub async fn tallies(
         &self,
         limit: &str,
         account: Option<Sid>,
         since: Timestamp,
     ) -> Result<Vec<TalliedOperation>> {
-        let account = account.map(|sid| sid.to_string()).unwrap_or_default();
-        let rows = self.fetch(SUMS, values![limit, day(since), account]).await?;
+        let since = day(since);
+        let rows = match account {
+            Some(account) => self.fetch(sums!(" AND account = $3"), values![limit, since, account]).await?,
+            None => self.fetch(sums!(""), values![limit, since]).await?,
+        };
         rows.iter()
-            .map(|row| Ok(TalliedOperation { operation: row.text("operation")?, tally: Tally::read(row)? }))
+            .map(|row| {
+                Ok(TalliedOperation {
+                    operation: row.text("operation")?,
+                    tally: Tally::read(row)?,
+                    first_day: row.maybe_time("first_day")?,
+                    unread_day: row.maybe_time("unread_day")?,
+                })
+            })
             .collect()
+    }
+
+    /// The accounts whose requests [`Self::tallies`] adds up, in no order that means anything.
+    pub async fn tallied_accounts(&self, limit: &str, since: Timestamp) -> Result<Vec<Sid>> {
+        let select = "SELECT DISTINCT account FROM tallies WHERE limit_name = $1 AND \
+                      limit_hash = (SELECT hash FROM limits WHERE name = $1) AND day >= $2";
+        self.fetch(select, values![limit, day(since)]).await?.iter().map(|row| row.sid("account")).collect()
     }
 }
 

@@ -108,11 +108,17 @@ fn egress_text(text: &mut String, egress: &ReportedEgress) {
         let ReportedOperation { operation, admitted, priced, worst, spent, under, under_by, unpriced } = of;
         _ = writeln!(text, "    {operation}: {admitted} admitted, {priced} priced");
         if *priced > 0 {
-            let low = match under {
-                0 => "never too low".to_owned(),
-                under => format!("too low in {under}, by {under_by}{unit}"),
+            let low = match (under, under_by) {
+                (0, _) => "never too low".to_owned(),
+                (under, Some(by)) => format!("too low in {under}, by {by}{unit}"),
+                (under, None) => format!("too low in {under}"),
             };
-            _ = writeln!(text, "      set aside {worst}{unit}, cost {spent}{unit}; {low}");
+            _ = match (worst, spent) {
+                (Some(worst), Some(spent)) => {
+                    writeln!(text, "      set aside {worst}{unit}, cost {spent}{unit}; {low}")
+                }
+                _ => writeln!(text, "      priced in several currencies; {low}"),
+            };
         }
         if *unpriced > 0 {
             _ = writeln!(text, "      {unpriced} settled at their worst, since nobody told their price");

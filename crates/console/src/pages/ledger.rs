@@ -1,11 +1,14 @@
 //! The ledger: what is spent and set aside under each limit beside what Twilio counts, whether limits that only watch may
 //! act, and the requests whose end is not known yet.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 use bytes::Bytes;
 use http::Response;
 use jiff::{SignedDuration, Timestamp};
 use ringfence_control::views::{LedgerLine, PhaseName, ReportedEgress, Verdict};
+use ringfence_control::virtual_credentials;
 use ringfence_model::Sid;
 use ringfence_store::{ListedBefore, ListedReservation, Listing, ReservationState};
 
@@ -18,6 +21,8 @@ use crate::words;
 
 /// Sums of a page.
 const SUMS: usize = 25;
+/// No page has more sums than this.
+const SUMS_MAX: usize = 1_000;
 /// Requests of a page.
 const SIZE: usize = 25;
 /// So far back what has ended is shown.
@@ -109,7 +114,8 @@ struct Row {
     /// What the number is known by here.
     party: Option<String>,
     resource: Option<String>,
-    credential: String,
+    /// The credential that asked, where it may be named.
+    credential: Option<String>,
 }
 
 /// Of all that whoever asks may see.
@@ -135,11 +141,15 @@ async fn page(call: &Call<'_>, account: Option<Sid>) -> Result<Response<Bytes>, 
     };
     let path = account.map_or_else(|| "/ledger".to_owned(), |sid| format!("/accounts/{sid}/ledger"));
     let lines = views.ledger(account, is_everywhere).await?.sums;
-    let sums_shown = call.query.get("sums").parse().unwrap_or(SUMS).clamp(SUMS, 1_000);
+    let sums_shown = call.query.get("sums").parse().unwrap_or(SUMS).clamp(SUMS, SUMS_MAX);
     let show =
         SHOWN.iter().find(|(value, _)| *value == call.query.get("show")).map_or("", |(value, _)| value);
     let rows = rows(call, account, show).await?;
+    let before = call.query.filled("before").map(|before| format!("&before={before}")).unwrap_or_default();
+    let more_sums =
+        more(sums_shown, lines.len()).map(|more| format!("{path}?sums={more}&show={show}{before}"));
     let link = |before: &str| format!("{path}?show={show}&before={before}");
+    let credentials = credentials(call, &rows).await?;
     let older =
         (rows.len() > SIZE).then(|| rows.get(SIZE - 1).map(|last| cursor(&last.before(listing(call, show)))));
     let names = call.engine.store().accounts().await?;
@@ -152,10 +162,15 @@ async fn page(call: &Call<'_>, account: Option<Sid>) -> Result<Response<Bytes>, 
         is_everywhere: is_everywhere && account.is_none(),
         has_egress: call.console.egress.is_some(),
         sums_left_out: lines.len().saturating_sub(sums_shown),
-        more_sums: (lines.len() > sums_shown).then(|| format!("{path}?sums={}", sums_shown * 4)),
+        more_sums,
         sums: lines.iter().take(sums_shown).map(|line| Sum::of(call, line, account)).collect(),
-        watched: watched(call, account).await?,
-        rows: rows.iter().take(SIZE).map(|row| Row::of(call, row, name_of(row.it.account))).collect(),
+        // It stands beside what is live, and is read off the whole audit log.
+        watched: if call.query.has("live") { Vec::new() } else { watched(call, account).await? },
+        rows: rows
+            .iter()
+            .take(SIZE)
+            .map(|row| Row::of(call, row, name_of(row.it.account), &credentials))
+            .collect(),
         older: older.flatten().map(|before| link(&before)),
         newest: call.query.filled("before").map(|_| format!("{path}?show={show}")),
         show: show.to_owned(),
@@ -164,6 +179,11 @@ async fn page(call: &Call<'_>, account: Option<Sid>) -> Result<Response<Bytes>, 
         frame: Frame::new(call, Section::Ledger),
     };
     shown(&view)
+}
+
+/// How many sums a page with more of them has; none where there are no more, or where no page has more.
+fn more(shown: usize, all: usize) -> Option<usize> {
+    (shown < all.min(SUMS_MAX)).then(|| (shown * 4).min(SUMS_MAX))
 }
 
 fn listing(call: &Call<'_>, show: &str) -> Listing {
@@ -179,6 +199,20 @@ async fn rows(call: &Call<'_>, account: Option<Sid>, show: &str) -> Result<Vec<L
     let before = call.query.filled("before").map(read_cursor).transpose()?;
     let listing = listing(call, show);
     Ok(call.engine.store().list_reservations(listing, account, before.as_ref(), SIZE + 1).await?)
+}
+
+/// The credentials that may be named. Whoever looks after one account does not learn of those that open others too.
+async fn credentials(call: &Call<'_>, rows: &[ListedReservation]) -> Result<BTreeSet<Sid>, Failed> {
+    let mut named: BTreeSet<Sid> = rows.iter().map(|row| row.credential).collect();
+    if let Some(only) = call.signed_in.only_account() {
+        for sid in named.clone() {
+            let found = virtual_credentials::find(call.engine.store(), sid).await?;
+            if !found.is_some_and(|credential| credential.is_for_only(only)) {
+                named.remove(&sid);
+            }
+        }
+    }
+    Ok(named)
 }
 
 fn cursor(before: &ListedBefore) -> String {
@@ -288,18 +322,17 @@ impl Watched {
         let price_book = egress.as_ref().and_then(|egress| egress.price_book.clone());
         let operations = egress.map(|egress| {
             let currency = egress.currency;
+            let amount = |text: Option<String>| {
+                // Of several currencies there is no sum.
+                text.map_or_else(|| "—".to_owned(), |text| words::amount(&text, currency.as_deref()))
+            };
             let operations = egress.operations.into_iter().map(|of| Operation {
                 admitted: words::count(of.admitted),
                 priced: words::count(of.priced),
-                worst: words::amount(&of.worst, currency.as_deref()),
-                spent: words::amount(&of.spent, currency.as_deref()),
-                under: (of.under > 0).then(|| {
-                    format!(
-                        "{} ({})",
-                        words::count(of.under),
-                        words::amount(&of.under_by, currency.as_deref())
-                    )
-                }),
+                worst: amount(of.worst),
+                spent: amount(of.spent),
+                under: (of.under > 0)
+                    .then(|| format!("{} ({})", words::count(of.under), amount(of.under_by))),
                 unpriced: (of.unpriced > 0).then(|| words::count(of.unpriced)),
                 name: of.operation,
             });
@@ -310,7 +343,12 @@ impl Watched {
 }
 
 impl Row {
-    fn of(call: &Call<'_>, row: &ListedReservation, account_name: String) -> Self {
+    fn of(
+        call: &Call<'_>,
+        row: &ListedReservation,
+        account_name: String,
+        credentials: &BTreeSet<Sid>,
+    ) -> Self {
         let ListedReservation { it, credential, price, ended_at } = row;
         let at = ended_at.unwrap_or(it.admitted_at);
         let (class, state) = match it.state {
@@ -338,7 +376,20 @@ impl Row {
             // Enough to see that two went to the same one.
             party: it.party.as_ref().and_then(|tag| tag.get(..8)).map(str::to_owned),
             resource: it.resource.map(|sid| sid.to_string()),
-            credential: credential.to_string(),
+            credential: credentials.contains(credential).then(|| credential.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SUMS, SUMS_MAX, more};
+
+    #[test]
+    fn no_link_leads_to_more_than_a_page_shows() {
+        assert_eq!(more(SUMS, SUMS), None);
+        assert_eq!(more(SUMS, SUMS + 1), Some(100));
+        assert_eq!(more(400, 5_000), Some(SUMS_MAX));
+        assert_eq!(more(SUMS_MAX, 5_000), None, "it would be the same page");
     }
 }

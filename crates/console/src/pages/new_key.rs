@@ -61,6 +61,7 @@ struct Wrong {
     operations: Option<String>,
     destinations: Option<String>,
     senders: Option<String>,
+    tenant: Option<String>,
     days: Option<String>,
     reason: Option<String>,
     whole: Option<String>,
@@ -68,8 +69,8 @@ struct Wrong {
 
 impl Wrong {
     fn is_any(&self) -> bool {
-        let Self { name, accounts, operations, destinations, senders, days, reason, whole } = self;
-        [name, accounts, operations, destinations, senders, days, reason, whole]
+        let Self { name, accounts, operations, destinations, senders, tenant, days, reason, whole } = self;
+        [name, accounts, operations, destinations, senders, tenant, days, reason, whole]
             .iter()
             .any(|wrong| wrong.is_some())
     }
@@ -174,6 +175,11 @@ async fn wanted(call: &Call<'_>, wrong: &mut Wrong) -> Result<NewVirtualCredenti
     // The ID of a sender may have a space in it.
     scopes.senders = pieces(form.get("senders"), |letter| letter == ',').map(str::to_owned).collect();
     scopes.tenant = form.filled("tenant").map(str::to_owned);
+    // A tenant's limit is spread over accounts: whoever has one of them would use up what is for the others.
+    if scopes.tenant.is_some() && call.signed_in.only_account().is_some() {
+        wrong.tenant =
+            Some("Only somebody with a role for everything may name a tenant: leave it empty.".to_owned());
+    }
     let expires_at = expiry(form.get("days"), call.now, wrong);
     Ok(NewVirtualCredential { name, scopes, expires_at })
 }

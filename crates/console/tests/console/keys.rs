@@ -1,7 +1,7 @@
 //! Virtual credentials: made, seen and ended by those whose account they are for.
 
 use ringfence_model::Sid;
-use ringfence_store::{EGRESS, EgressAccounts, EgressArea, EgressScopes, Role, Where};
+use ringfence_store::{EGRESS, EgressAccounts, EgressArea, EgressScopes, NewCredential, Role, Where};
 
 use crate::world::{Browser, Page, World};
 
@@ -127,6 +127,11 @@ async fn whoever_has_one_account_deals_with_what_is_for_it_alone() {
         assert_eq!(page.status, 422);
         page.says(&format!("Here it can be for {own} alone."));
     }
+    browser.get("/keys/new").await.does_not_say("name=\"tenant\"");
+    let page = make(&browser, &[("tenant", "their customer")]).await;
+    assert_eq!(page.status, 422, "the limit of a tenant is not this account's to use up");
+    page.says("Only somebody with a role for everything may name a tenant");
+    assert_eq!(world.store.credentials(None).await.unwrap().len(), 3);
     assert_eq!(make(&browser, &[]).await.status, 200);
     let made = &world.store.credentials(None).await.unwrap();
     let made = made.iter().find(|credential| credential.name == "shop").expect("made");
@@ -175,4 +180,26 @@ async fn a_credential_is_revoked_for_a_reason_and_stays_in_the_list() {
     for other in ["AC00000000000000000000000000000001", "SK00000000000000000000000000000009", "shop"] {
         assert_eq!(owner.get(&format!("/keys/{other}/revoke")).await.status, 404);
     }
+}
+
+#[tokio::test]
+async fn a_credential_that_this_version_does_not_understand_can_be_revoked_all_the_same() {
+    let world = World::new().await;
+    let new = NewCredential {
+        kind: EGRESS.to_owned(),
+        application: None,
+        name: "of a later version".to_owned(),
+        scopes: vec!["planet=mars".to_owned()],
+        expires_at: None,
+    };
+    let by = ringfence_model::Actor::job("test");
+    let (made, _) = world.store.create_credential(&by, new, world.now()).await.unwrap();
+    let owner = world.owner().await;
+    let path = format!("/keys/{}/revoke", made.sid);
+    let page = owner.get("/keys").await;
+    page.says("this version does not understand it");
+    page.says(&path);
+    let done = owner.post(&path, &[("reason", "nobody knows it")]).await;
+    assert_eq!(done.header("location"), "/keys?done=revoke-key");
+    owner.get("/keys").await.does_not_say(&path);
 }

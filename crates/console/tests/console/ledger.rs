@@ -129,7 +129,12 @@ async fn a_limit_that_only_watches_has_a_plain_verdict_and_tells_where_prices_we
         page.says("it was too low once of 1, by 1 USD in all");
         page.says("<span class=\"bad\">1 (1.00 USD)</span>");
         page.does_not_say("<it>");
+        let live = owner.get(&format!("{path}?live=yes")).await;
+        live.says("data-live");
+        live.does_not_say("would have refused");
     }
+    // What refreshes the page asks for no more than it shows.
+    assert!(owner.get("/assets/console.js").await.text.contains("\"live\", \"yes\""));
 }
 
 #[tokio::test]
@@ -169,4 +174,47 @@ async fn a_tripped_limit_and_the_beginnings_of_numbers_stand_there() {
     page.says("Twilio counts nothing of the kind");
     owner.get("/keys").await.says("used just now");
     owner.get(&format!("/accounts/{account}/ledger")).await.does_not_say("+1415");
+}
+
+#[tokio::test]
+async fn whoever_has_one_account_does_not_learn_which_credentials_open_others() {
+    let world = world(vec![limit("fifty a day", 50, Per::Account)]).await;
+    let own = world.subaccount("own").await;
+    world.spend(own, "0").await;
+    let (wide, _) = world.key("everything", None).await;
+    let new = NewReservation {
+        credential: wide,
+        account: own,
+        operation: "calls.create".to_owned(),
+        worst: Amount::ZERO,
+        holds: vec![],
+        limits: world.store.limits_fingerprint().await.unwrap().into(),
+        party: None,
+        patience: SignedDuration::from_secs(60),
+    };
+    assert!(matches!(world.store.admit(new, Now::At(world.now())).await.unwrap(), Admission::Admitted(_)));
+    drop(admit(&world, own, "1").await);
+    let mut credentials = world.store.credentials(None).await.unwrap();
+    credentials.retain(|credential| credential.sid != wide);
+    let path = format!("/accounts/{own}/ledger");
+    let page = world.signed_in("a@example.com", Role::Auditor, Where::Account(own)).await.get(&path).await;
+    page.says("calls.create");
+    page.does_not_say(&wide.to_string());
+    page.says("by a credential that is for other accounts too");
+    page.says(&format!("by {}", credentials[0].sid));
+    world.owner().await.get(&path).await.says(&format!("by {wide}"));
+}
+
+#[tokio::test]
+async fn more_sums_are_shown_beside_the_same_requests() {
+    let limits = (0..26).map(|number| limit(&format!("together {number}"), 400, Per::Together));
+    let world = World::with(limits.collect()).await;
+    let owner = world.owner().await;
+    let before = format!("{}-{}", world.now().as_microsecond(), "0".repeat(32));
+    let page = owner.get(&format!("/ledger?show=ended&before={before}")).await;
+    page.says("1 are left out");
+    page.says(&format!("/ledger?sums=100&#38;show=ended&#38;before={before}\">Show more"));
+    let all = owner.get("/ledger?sums=100").await;
+    all.does_not_say("Show more");
+    all.does_not_say("left out");
 }

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::breakers::percent_of;
 use super::limits::window;
+use super::tallied::{Tallied, begin};
 use super::{Known, NamedAccount, NotSeen, ReportedEgress, Views, schema};
 use crate::wanted::AppliedLimit;
 
@@ -157,13 +158,14 @@ impl Views<'_> {
         for applied in &wanted {
             found.insert(&applied.limit.name, Found::default());
         }
+        let changed = self.changed().await?;
         let mut after = 0;
         loop {
             let rows = self.store.audit_of_breakers(after, AT_ONCE).await?;
             for row in &rows {
                 let Some((name, subject)) = breaker_of(&row.target) else { continue };
                 let (Some(found), Ok(applied)) = (found.get_mut(name), self.limit(name)) else { continue };
-                if row.at >= begin(applied, since) {
+                if row.at >= begin(applied, &changed, since) {
                     found.take(subject, row);
                 }
             }
@@ -175,9 +177,9 @@ impl Views<'_> {
         let mut limits = Vec::new();
         for applied in wanted {
             let found = found.remove(applied.limit.name.as_str()).unwrap_or_default();
-            let since = begin(applied, since);
-            let egress = self.tallied(applied, None, since).await?;
-            limits.push(self.reported(&known, applied, found, egress, since));
+            let since = begin(applied, &changed, since);
+            let tallied = self.tallied(applied, None, since).await?;
+            limits.push(self.reported(&known, applied, found, tallied, since));
         }
         Ok(Report { at: self.now, limits })
     }
@@ -187,7 +189,7 @@ impl Views<'_> {
         known: &Known,
         applied: &AppliedLimit,
         found: Found,
-        egress: Option<ReportedEgress>,
+        tallied: Option<Tallied>,
         since: Timestamp,
     ) -> ReportedLimit {
         let limit = &applied.limit;
@@ -225,18 +227,25 @@ impl Views<'_> {
             .collect();
         trips.sort_by_key(|(above, trip)| (std::cmp::Reverse(*above), trip.at));
         let trips: Vec<_> = trips.into_iter().map(|(_, trip)| trip).collect();
-        let is_seen = known.breakers.keys().any(|(name, _)| *name == limit.name)
-            || egress.as_ref().is_some_and(|egress| egress.admitted > 0);
+        let is_seen = known.breakers.keys().any(|(name, _)| *name == limit.name);
+        let judged = tallied.as_ref().map(|tallied| self.judged(applied, tallied, since));
+        let egress = tallied.map(|tallied| tallied.egress);
         let refused =
             egress.as_ref().map_or(0, |it| if limit.enforce { it.refused } else { it.would_refuse });
-        let verdict = match (limit.enforce, trips.is_empty() && refused == 0) {
-            (true, false) => Verdict::Stopped,
-            (true, true) => Verdict::StoppedNothing,
-            (false, false) => Verdict::WouldHaveStopped,
-            (false, true) if is_seen && self.has_seen_a_window(applied, since) => Verdict::SafeToEnforce,
-            (false, true) => Verdict::TooEarly,
+        let verdict = match (limit.enforce, trips.is_empty() && refused == 0, &judged) {
+            (true, false, _) => Verdict::Stopped,
+            (true, true, _) => Verdict::StoppedNothing,
+            (false, false, _) => Verdict::WouldHaveStopped,
+            (false, true, Some((verdict, _))) => *verdict,
+            (false, true, None) if is_seen && self.has_seen_a_window(applied, since) => {
+                Verdict::SafeToEnforce
+            }
+            (false, true, None) => Verdict::TooEarly,
         };
-        let summary = in_words(verdict, applied, &trips, accounts.len(), egress.as_ref(), is_seen, since);
+        let summary = match (verdict, judged) {
+            (Verdict::SafeToEnforce | Verdict::TooEarly, Some((_, summary))) => summary,
+            _ => in_words(verdict, applied, &trips, accounts.len(), egress.as_ref(), is_seen, since),
+        };
         let (trips_left_out, warnings_left_out) =
             (trips.len().saturating_sub(SHOWN), warnings.len().saturating_sub(SHOWN));
         ReportedLimit {
@@ -288,10 +297,6 @@ impl Found {
 fn breaker_of(target: &str) -> Option<(&str, Subject)> {
     let (limit, subject) = target.strip_prefix("breaker ")?.rsplit_once(" of ")?;
     Some((limit, subject.parse().ok()?))
-}
-
-fn begin(applied: &AppliedLimit, since: Option<Timestamp>) -> Timestamp {
-    since.map_or(applied.since, |since| since.max(applied.since))
 }
 
 fn in_words(
@@ -364,6 +369,6 @@ fn in_words(
 }
 
 /// The date of a time in GMT, for people.
-fn day(at: Timestamp) -> String {
+pub(super) fn day(at: Timestamp) -> String {
     at.to_string().chars().take(10).collect()
 }

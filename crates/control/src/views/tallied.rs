@@ -1,10 +1,11 @@
 //! What the egress counted under a limit: what it would have refused, and how far the price book was off.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use jiff::Timestamp;
-use ringfence_breaker::Measure;
-use ringfence_model::Sid;
+use jiff::{SignedDuration, Timestamp};
+use ringfence_breaker::{Measure, Window};
+use ringfence_model::{Amount, Sid};
 use ringfence_store::{TalliedOperation, Tally};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,24 +20,25 @@ pub struct ReportedEgress {
     pub admitted: u64,
     /// Requests that it refused.
     pub refused: u64,
-    /// Their worst amounts in all.
-    #[schemars(schema_with = "schema::decimal")]
-    pub refused_worth: String,
+    /// Their worst amounts in all; null where they are of several currencies.
+    #[schemars(schema_with = "schema::maybe_decimal")]
+    pub refused_worth: Option<String>,
     /// Requests that it would have refused, had it not only watched.
     pub would_refuse: u64,
-    /// Their worst amounts in all.
-    #[schemars(schema_with = "schema::decimal")]
-    pub would_refuse_worth: String,
+    /// Their worst amounts in all; null where they are of several currencies.
+    #[schemars(schema_with = "schema::maybe_decimal")]
+    pub would_refuse_worth: Option<String>,
     /// Of these, how many only because others were still open.
     pub would_wait: u64,
     /// Requests that came before Twilio's figures were read, when a limit that acts admits nothing yet. They say nothing of
     /// the limit, and are not among those above.
     pub before_figures: u64,
-    /// The currency of the amounts; null where they are not money, or where it is not known yet.
+    /// The currency of the amounts; null where they are not money, where they are of several currencies, or where it is not
+    /// known yet.
     pub currency: Option<String>,
     /// How far the price book was off, by operation.
     pub operations: Vec<ReportedOperation>,
-    /// What that comes to, in words; null where nothing was priced yet.
+    /// What that comes to, in words; null where nothing was priced yet, or in several currencies.
     pub price_book: Option<String>,
 }
 
@@ -49,17 +51,17 @@ pub struct ReportedOperation {
     pub admitted: u64,
     /// Requests whose true price became known, as Twilio's lists tell it: without carrier fees, which usage records tell.
     pub priced: u64,
-    /// What had been set aside for that at worst.
-    #[schemars(schema_with = "schema::decimal")]
-    pub worst: String,
-    /// What it came to.
-    #[schemars(schema_with = "schema::decimal")]
-    pub spent: String,
+    /// What had been set aside for that at worst; null where that is in several currencies.
+    #[schemars(schema_with = "schema::maybe_decimal")]
+    pub worst: Option<String>,
+    /// What it came to; null where that is in several currencies.
+    #[schemars(schema_with = "schema::maybe_decimal")]
+    pub spent: Option<String>,
     /// How many of them came to more than was set aside.
     pub under: u64,
-    /// By how much in all.
-    #[schemars(schema_with = "schema::decimal")]
-    pub under_by: String,
+    /// By how much in all; null where that is in several currencies.
+    #[schemars(schema_with = "schema::maybe_decimal")]
+    pub under_by: Option<String>,
     /// Requests whose price nobody told, so that the worst was taken for it.
     pub unpriced: u64,
 }
@@ -77,25 +79,83 @@ pub struct WatchedLimit {
     pub egress: Option<ReportedEgress>,
 }
 
+/// What was counted under a limit, and when.
+pub(super) struct Tallied {
+    pub(super) egress: ReportedEgress,
+    /// The first day on which something came that the limit could be judged by.
+    first_day: Option<Timestamp>,
+    /// The last day on which something came before Twilio's figure was read.
+    unread_day: Option<Timestamp>,
+}
+
 impl Views<'_> {
     /// What limits that only watch come to for one account, by its own requests through the egress.
     pub async fn watched(&self, account: Sid) -> Result<Vec<WatchedLimit>, NotSeen> {
         let mut watched = Vec::new();
+        let changed = self.changed().await?;
         for applied in self.limits.iter().filter(|applied| !applied.limit.enforce) {
-            let Some(egress) = self.tallied(applied, Some(account), applied.since).await? else { continue };
-            let is_long = self.has_seen_a_window(applied, applied.since);
-            let (verdict, summary) = match &egress {
-                it if it.would_refuse > 0 => (Verdict::WouldHaveStopped, it.would_have_refused()),
-                it if it.admitted > 0 && is_long => {
-                    let safe = "safe to enforce: it would have refused none of its requests";
-                    (Verdict::SafeToEnforce, safe.to_owned())
-                }
-                _ => (Verdict::TooEarly, "too little seen yet; leave it watching".to_owned()),
-            };
+            let since = begin(applied, &changed, None);
+            let Some(tallied) = self.tallied(applied, Some(account), since).await? else { continue };
+            let (verdict, summary) = self.judged(applied, &tallied, since);
             let limit = applied.limit.name.clone();
-            watched.push(WatchedLimit { limit, verdict, summary, egress: Some(egress) });
+            watched.push(WatchedLimit { limit, verdict, summary, egress: Some(tallied.egress) });
         }
         Ok(watched)
+    }
+
+    /// Since when each limit says what it says, by name.
+    pub(super) async fn changed(&self) -> Result<HashMap<String, Timestamp>, NotSeen> {
+        let applied = self.store.applied_limits().await?;
+        Ok(applied.into_iter().map(|limit| (limit.name, limit.changed_at)).collect())
+    }
+
+    /// What a limit that only watches comes to by what was counted, and that in words. What came before Twilio's figure was
+    /// read would have been refused by a limit that acts, and says nothing of this one: while such requests come, nobody
+    /// can say that it is safe.
+    pub(super) fn judged(
+        &self,
+        applied: &AppliedLimit,
+        tallied: &Tallied,
+        since: Timestamp,
+    ) -> (Verdict, String) {
+        let Tallied { egress, first_day, unread_day } = tallied;
+        let early = |why: String| (Verdict::TooEarly, format!("too early to say: {why}; leave it watching"));
+        if egress.would_refuse > 0 {
+            return (Verdict::WouldHaveStopped, egress.would_have_refused());
+        }
+        let yesterday = self.now.saturating_sub(DAY + DAY).unwrap_or(Timestamp::MIN);
+        if let Some(day) = unread_day.filter(|day| *day > yesterday) {
+            return early(format!(
+                "{} came before Twilio’s figures were read, the last on {}, and would have been refused by a limit that acts",
+                requests(egress.before_figures),
+                super::report::day(day)
+            ));
+        }
+        let Some(first) = first_day else {
+            return early(format!(
+                "nothing came since {} that it can be judged by",
+                super::report::day(since)
+            ));
+        };
+        let first = since.max(*first);
+        let none = format!("none of {} since {}", requests(egress.admitted), super::report::day(first));
+        if egress.admitted < REQUESTS_LEAST {
+            return early(format!("it would have refused {none}, and {REQUESTS_LEAST} are wanted"));
+        }
+        let wanted = if applied.limit.window == Window::Alltime { ALLTIME_LEAST } else { DAY };
+        // Its first day may have been an hour long.
+        let is_long = first.saturating_add(DAY + wanted).is_ok_and(|end| end <= self.now);
+        if !is_long || !self.has_seen_a_window(applied, first) {
+            let window = match applied.limit.window {
+                Window::Alltime => "30 days have not".to_owned(),
+                window if window.is_twilios() => {
+                    format!("no whole window ({}) has", super::limits::window(window))
+                }
+                _ => "no whole day has".to_owned(),
+            };
+            return early(format!("it would have refused {none}, but {window} passed"));
+        }
+        (Verdict::SafeToEnforce, format!("safe to enforce: it would have refused {none}"))
     }
 
     /// What was counted under a limit from the day of `since` on; of one account, if one is given. Nothing where no request
@@ -105,45 +165,81 @@ impl Views<'_> {
         applied: &AppliedLimit,
         account: Option<Sid>,
         since: Timestamp,
-    ) -> Result<Option<ReportedEgress>, NotSeen> {
+    ) -> Result<Option<Tallied>, NotSeen> {
         let operations = self.store.tallies(&applied.limit.name, account, since).await?;
         if operations.is_empty() {
             return Ok(None);
         }
         let all = operations.iter().fold(Tally::default(), |sum, of| sum.and(of.tally));
-        let currency = if applied.limit.measure != Measure::Price {
-            None
-        } else if let Some(account) = account {
-            self.currencies.get(&account).cloned()
-        } else {
-            // A sum over accounts of several currencies is refused, so any of them tells.
-            self.currencies.values().next().cloned()
+        let money = match (applied.limit.measure, account) {
+            (Measure::Price, Some(account)) => Money::Of(self.currencies.get(&account).cloned()),
+            (Measure::Price, None) => self.money_of_all(applied, since).await?,
+            _ => Money::Of(None),
         };
-        Ok(Some(ReportedEgress {
-            admitted: all.admitted,
+        let amount = |amount: Amount| (money != Money::Mixed).then(|| amount.to_string());
+        let currency = if let Money::Of(currency) = &money { currency.clone() } else { None };
+        let admitted =
+            if applied.limit.enforce { all.admitted } else { all.admitted.saturating_sub(all.unread) };
+        let egress = ReportedEgress {
+            admitted,
             refused: all.refused,
-            refused_worth: all.refused_worth.to_string(),
+            refused_worth: amount(all.refused_worth),
             would_refuse: all.would_refuse,
-            would_refuse_worth: all.would_refuse_worth.to_string(),
+            would_refuse_worth: amount(all.would_refuse_worth),
             would_wait: all.would_wait,
             before_figures: all.unread,
-            price_book: price_book(&all, currency.as_deref()),
-            operations: operations.into_iter().map(ReportedOperation::of).collect(),
+            price_book: price_book(&all, currency.as_deref()).filter(|_| money != Money::Mixed),
+            operations: operations.iter().map(|of| ReportedOperation::of(of, amount)).collect(),
             currency,
-        }))
+        };
+        let first_day = operations.iter().filter_map(|of| of.first_day).min();
+        let unread_day = operations.iter().filter_map(|of| of.unread_day).max();
+        Ok(Some(Tallied { egress, first_day, unread_day }))
     }
+
+    /// In what the requests of all accounts under a limit are paid. One whose currency nobody has seen yet may have any.
+    async fn money_of_all(&self, applied: &AppliedLimit, since: Timestamp) -> Result<Money, NotSeen> {
+        let mut all: Vec<Option<&String>> = self.currencies.values().map(Some).collect();
+        all.sort_unstable();
+        all.dedup();
+        if all.len() > 1 {
+            let accounts = self.store.tallied_accounts(&applied.limit.name, since).await?;
+            all = accounts.iter().map(|account| self.currencies.get(account)).collect();
+            all.sort_unstable();
+            all.dedup();
+        }
+        Ok(match all.as_slice() {
+            [one] => Money::Of(one.cloned()),
+            [] => Money::Of(None),
+            _ => Money::Mixed,
+        })
+    }
+}
+
+/// In what something is paid.
+#[derive(PartialEq, Eq)]
+enum Money {
+    /// In one currency, where it is known.
+    Of(Option<String>),
+    /// In several, so that there is no sum.
+    Mixed,
+}
+
+/// From when on a limit is judged: since it says what it says, and not by what another rule of this name did.
+pub(super) fn begin(
+    applied: &AppliedLimit,
+    changed: &HashMap<String, Timestamp>,
+    since: Option<Timestamp>,
+) -> Timestamp {
+    let changed = changed.get(&applied.limit.name).copied();
+    [changed, since].into_iter().flatten().fold(applied.since, Timestamp::max)
 }
 
 impl ReportedEgress {
     /// `it would have refused 12 of 480 requests, worth 3.20 USD`, and why some of them.
     pub(super) fn would_have_refused(&self) -> String {
-        let unit = unit(self.currency.as_deref());
-        let mut text = format!(
-            "it would have refused {} of {}, worth {}{unit} at worst",
-            self.would_refuse,
-            requests(self.admitted),
-            self.would_refuse_worth
-        );
+        let mut text = format!("it would have refused {} of {}", self.would_refuse, requests(self.admitted));
+        self.worth(&mut text, self.would_refuse_worth.as_ref());
         if self.would_wait > 0 {
             // Writing to a text cannot fail.
             _ = write!(text, " ({} only because others were still open)", self.would_wait);
@@ -153,22 +249,30 @@ impl ReportedEgress {
 
     /// The same of what it did refuse.
     pub(super) fn has_refused(&self) -> String {
-        let unit = unit(self.currency.as_deref());
-        format!("it has refused {}, worth {}{unit} at worst", requests(self.refused), self.refused_worth)
+        let mut text = format!("it has refused {}", requests(self.refused));
+        self.worth(&mut text, self.refused_worth.as_ref());
+        text
+    }
+
+    fn worth(&self, text: &mut String, worth: Option<&String>) {
+        if let Some(worth) = worth {
+            // Writing to a text cannot fail.
+            _ = write!(text, ", worth {worth}{} at worst", unit(self.currency.as_deref()));
+        }
     }
 }
 
 impl ReportedOperation {
-    fn of(of: TalliedOperation) -> Self {
-        let TalliedOperation { operation, tally } = of;
+    fn of(of: &TalliedOperation, amount: impl Fn(Amount) -> Option<String>) -> Self {
+        let TalliedOperation { operation, tally, .. } = of;
         Self {
-            operation,
+            operation: operation.clone(),
             admitted: tally.admitted,
             priced: tally.priced,
-            worst: tally.worst.to_string(),
-            spent: tally.spent.to_string(),
+            worst: amount(tally.worst),
+            spent: amount(tally.spent),
             under: tally.under,
-            under_by: tally.under_by.to_string(),
+            under_by: amount(tally.under_by),
             unpriced: tally.unpriced,
         }
     }
@@ -203,11 +307,16 @@ fn price_book(all: &Tally, currency: Option<&str>) -> Option<String> {
 
 impl Views<'_> {
     /// Whether a window has begun and ended since: less says little of what a whole one brings. Of windows that only the
-    /// egress knows, which may be a minute, a day is wanted.
+    /// egress knows, which may be a minute, a day is wanted, and of one that never ends 30 days.
     pub(super) fn has_seen_a_window(&self, applied: &AppliedLimit, since: Timestamp) -> bool {
         let window = applied.limit.window;
         let is_past = |end: Timestamp| end <= self.now;
-        if !window.is_twilios() && !since.saturating_add(DAY).is_ok_and(is_past) {
+        let wanted = match window {
+            Window::Alltime => ALLTIME_LEAST,
+            window if window.is_twilios() => SignedDuration::ZERO,
+            _ => DAY,
+        };
+        if !since.saturating_add(wanted).is_ok_and(is_past) {
             return false;
         }
         let Some(begun) = window.period(since).end else { return true };
@@ -217,29 +326,11 @@ impl Views<'_> {
     }
 }
 
-const DAY: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+/// Of a window that never ends, so much must have been seen.
+const ALLTIME_LEAST: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// Of fewer requests nobody can say whether a limit is right.
+const REQUESTS_LEAST: u64 = 20;
 
 #[cfg(test)]
-mod tests {
-    use ringfence_model::Amount;
-
-    use super::*;
-
-    #[test]
-    fn a_price_that_was_too_low_is_said_even_where_others_were_too_high() {
-        assert_eq!(price_book(&Tally::default(), None), None);
-        let tally = Tally {
-            priced: 3,
-            worst: Amount::from_units(9),
-            spent: Amount::from_units(5),
-            under: 1,
-            under_by: Amount::from_units(1),
-            ..Tally::default()
-        };
-        let said = price_book(&tally, Some("usd")).expect("words");
-        assert!(said.contains("set 9 USD aside for what cost 5 USD"), "{said}");
-        assert!(said.contains("too low once of 3, by 1 USD in all"), "{said}");
-        let said = price_book(&Tally { under: 0, ..tally }, None).expect("words");
-        assert!(said.ends_with("was never too low"), "{said}");
-    }
-}
+mod tests;

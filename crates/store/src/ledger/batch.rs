@@ -92,6 +92,8 @@ struct Batch<'a> {
     epoch: String,
     is_first_epoch: bool,
     limits: String,
+    /// Of the limits that hold, by name.
+    hashes: HashMap<String, String>,
     good_credentials: HashMap<Sid, Good>,
     ledgers: BTreeMap<Key, Ledger>,
     breakers: HashMap<Key, Moved>,
@@ -134,8 +136,9 @@ impl<'a> Batch<'a> {
         let latest = ops.iter().map(|(_, now)| moment(*now, database_now)).max().unwrap_or(database_now);
         epoch::follow_clock(transaction, latest).await?;
         let epoch = epoch::read(transaction).await?;
-        let limits =
-            rows::fingerprint(&transaction.fetch("SELECT name, hash FROM limits", values![]).await?)?;
+        let applied = transaction.fetch("SELECT name, hash FROM limits", values![]).await?;
+        let limits = rows::fingerprint(&applied)?;
+        let hashes = applied.iter().map(|row| Ok((row.text("name")?, row.text("hash")?)));
 
         // Whose sums are needed: of new requests, and of those that something is said of.
         let ids: Vec<String> = ops.iter().filter_map(|(op, _)| op.reservation()).collect();
@@ -172,6 +175,7 @@ impl<'a> Batch<'a> {
             epoch: epoch.id,
             is_first_epoch: epoch.number == 1,
             limits,
+            hashes: hashes.collect::<Result<_>>()?,
             good_credentials: HashMap::new(),
             ledgers,
             breakers: HashMap::new(),
@@ -490,7 +494,7 @@ impl<'a> Batch<'a> {
                 rows::write(transaction, &key.0, &key.1, ledger, self.database_now).await?;
             }
         }
-        self.counted.write(transaction).await?;
+        self.counted.write(&self.hashes, transaction).await?;
         for (credential, at) in &self.used {
             let update = "UPDATE credentials SET used_at = $2 WHERE sid = $1";
             transaction.execute(update, values![*credential, *at]).await?;

@@ -53,6 +53,29 @@ impl ListedReservation {
     }
 }
 
+/// A page of rows that end before a row. Each case has a statement of its own, which an index answers in order: whatever
+/// there is, no more rows are read than are shown.
+macro_rules! page {
+    ($sorted_by:literal, $which:literal) => {
+        concat!(
+            "SELECT * FROM reservations WHERE ",
+            $which,
+            " AND (",
+            $sorted_by,
+            ", id) < ($1, $2) ORDER BY ",
+            $sorted_by,
+            " DESC, id DESC LIMIT $3"
+        )
+    };
+}
+
+const OPEN: &str = page!("admitted_at", "ended_at IS NULL");
+const OPEN_OF: &str = page!("admitted_at", "ended_at IS NULL AND account = $4");
+const IN_DOUBT: &str = page!("admitted_at", "ended_at IS NULL AND state = 'in-doubt'");
+const IN_DOUBT_OF: &str = page!("admitted_at", "ended_at IS NULL AND state = 'in-doubt' AND account = $4");
+const ENDED: &str = page!("ended_at", "ended_at IS NOT NULL AND ended_at >= $4");
+const ENDED_OF: &str = page!("ended_at", "ended_at IS NOT NULL AND ended_at >= $4 AND account = $5");
+
 impl Store {
     /// A page of reservations, newest first; of one account, if one is given.
     pub async fn list_reservations(
@@ -62,28 +85,16 @@ impl Store {
         before: Option<&ListedBefore>,
         limit: usize,
     ) -> Result<Vec<ListedReservation>> {
-        let select = match listing {
-            Listing::Open => {
-                "SELECT * FROM reservations WHERE ended_at IS NULL AND ($1 = '' OR account = $1) \
-                 AND admitted_at >= $2 AND (admitted_at < $3 OR (admitted_at = $3 AND id < $4)) \
-                 ORDER BY admitted_at DESC, id DESC LIMIT $5"
-            }
-            Listing::InDoubt => {
-                "SELECT * FROM reservations WHERE ended_at IS NULL AND state = 'in-doubt' \
-                 AND ($1 = '' OR account = $1) AND admitted_at >= $2 \
-                 AND (admitted_at < $3 OR (admitted_at = $3 AND id < $4)) \
-                 ORDER BY admitted_at DESC, id DESC LIMIT $5"
-            }
-            Listing::Ended(_) => {
-                "SELECT * FROM reservations WHERE ended_at IS NOT NULL AND ($1 = '' OR account = $1) \
-                 AND ended_at >= $2 AND (ended_at < $3 OR (ended_at = $3 AND id < $4)) \
-                 ORDER BY ended_at DESC, id DESC LIMIT $5"
-            }
-        };
-        let since = if let Listing::Ended(since) = listing { since } else { Timestamp::MIN };
-        let account = account.map(|sid| sid.to_string()).unwrap_or_default();
         let (at, id) = before.map_or((Timestamp::MAX, ""), |before| (before.at, before.id.as_str()));
-        self.fetch(select, values![account, since, at, id, limit]).await?.iter().map(listed).collect()
+        let (select, bound) = match (listing, account) {
+            (Listing::Open, None) => (OPEN, values![at, id, limit]),
+            (Listing::Open, Some(account)) => (OPEN_OF, values![at, id, limit, account]),
+            (Listing::InDoubt, None) => (IN_DOUBT, values![at, id, limit]),
+            (Listing::InDoubt, Some(account)) => (IN_DOUBT_OF, values![at, id, limit, account]),
+            (Listing::Ended(since), None) => (ENDED, values![at, id, limit, since]),
+            (Listing::Ended(since), Some(account)) => (ENDED_OF, values![at, id, limit, since, account]),
+        };
+        self.fetch(select, bound).await?.iter().map(listed).collect()
     }
 
     /// How many reservations are open under each limit and subject, by both names.
@@ -112,4 +123,31 @@ fn listed(row: &Row) -> Result<ListedReservation> {
         price: row.maybe_int("price")?.map(Amount::from_micros),
         ended_at: row.maybe_time("ended_at")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Keys, Location, MasterKey};
+
+    #[tokio::test]
+    async fn a_page_reads_the_rows_that_it_shows_and_sorts_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = Keys::Given { current: MasterKey::from_bytes([5; 32]), previous: Vec::new() };
+        let location = Location::Sqlite(folder.path().join("ringfence.db"));
+        let store = Store::open(&location, &keys, Timestamp::UNIX_EPOCH).await.unwrap();
+        for (select, index) in [
+            (OPEN, "reservations_admitted"),
+            (OPEN_OF, "reservations_open"),
+            (IN_DOUBT, "reservations_admitted"),
+            (IN_DOUBT_OF, "reservations_open"),
+            (ENDED, "reservations_ended"),
+            (ENDED_OF, "reservations_ended_of"),
+        ] {
+            let rows = store.fetch(format!("EXPLAIN QUERY PLAN {select}").leak(), values![]).await.unwrap();
+            let plan = rows.iter().map(|row| row.text("detail").unwrap()).collect::<Vec<_>>();
+            assert_eq!(plan.len(), 1, "{select}: {plan:?}");
+            assert!(plan[0].contains(&format!("USING INDEX {index} (")), "{select}: {plan:?}");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ringfence_breaker::{Action, Limit, Measure};
 use ringfence_model::{Amount, Sid};
 use ringfence_store::{
-    Admission, Forget, Listing, NewReservation, Now, ReservationState, Sent, Spent, Tally,
+    Admission, Forget, Listing, NewLimit, NewReservation, Now, ReservationState, Sent, Spent, Tally,
 };
 
 use crate::ledger::{Money, account, dollars, limit, now, spent};
@@ -18,6 +18,7 @@ on_both! {
     a_price_that_was_too_low_is_counted_apart_and_a_worst_that_was_taken_is_no_price,
     two_nodes_count_into_one_tally,
     more_than_can_be_counted_stops_no_request,
+    a_limit_that_says_something_else_is_counted_anew,
     days_before_are_left_out_and_forgotten_and_so_are_other_accounts,
     a_credential_says_when_it_was_last_used_to_the_minute_and_who_made_it,
     reservations_are_listed_the_newest_first_and_page_by_page,
@@ -121,6 +122,42 @@ async fn more_than_can_be_counted_stops_no_request(world: World) {
     }
     let counted = tally(&money, "daily").await;
     assert_eq!((counted.would_refuse, counted.would_refuse_worth), (3, dollars(10_000_000)));
+}
+
+async fn a_limit_that_says_something_else_is_counted_anew(world: World) {
+    let mut money = Money::with(world, vec![watching("daily", 5)]).await;
+    let open = money.admitted(9).await;
+    let of = async |money: &Money| {
+        let of = money.store().tallies("daily", None, start()).await.unwrap();
+        of.iter().map(|of| (of.tally.admitted, of.tally.priced)).collect::<Vec<_>>()
+    };
+    assert_eq!(of(&money).await, [(1, 0)]);
+    assert_eq!(money.store().tallied_accounts("daily", start()).await.unwrap(), [account()]);
+    let applied = money.store().applied_limits().await.unwrap().remove(0);
+    assert_eq!(applied.changed_at, start());
+    let apply = async |money: &Money, hash: &str, at| {
+        let new = NewLimit {
+            name: applied.name.clone(),
+            definition: applied.definition.clone(),
+            hash: hash.to_owned(),
+            since: start(),
+        };
+        money.store().apply_limits(&operator(), vec![new], at).await.unwrap();
+        let now = money.store().applied_limits().await.unwrap().remove(0);
+        (now.applied_at, now.changed_at)
+    };
+    assert_eq!(apply(&money, "tighter", after(50)).await, (start(), after(50)));
+    assert_eq!(apply(&money, "tighter", after(60)).await, (start(), after(50)), "nothing changed");
+    assert_eq!(of(&money).await, []);
+    assert_eq!(money.store().tallied_accounts("daily", start()).await.unwrap(), []);
+    // What was admitted under the rule of before settles after it.
+    money.store().settle(open.id(), spent(1), None, now()).await.unwrap();
+    assert_eq!(of(&money).await, [(0, 1)]);
+    money.fingerprint = money.store().limits_fingerprint().await.unwrap().into();
+    let _open = money.admitted(1).await;
+    assert_eq!(of(&money).await, [(1, 1)]);
+    apply(&money, &applied.hash, after(70)).await;
+    assert_eq!(of(&money).await, [(1, 0)]);
 }
 
 async fn days_before_are_left_out_and_forgotten_and_so_are_other_accounts(world: World) {
