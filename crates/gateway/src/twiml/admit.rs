@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use ringfence_breaker::{AppliedLimit, Asked, State, Subject, holds, tripped};
-use ringfence_model::{Amount, Sid};
-use ringfence_store::{AnswerAdmission, AnswerPart, NewAnswer, Store};
+use ringfence_breaker::{AppliedLimit, Asked, Line, State, Subject, holds, tripped};
+use ringfence_model::Sid;
+use ringfence_store::{AnswerAdmission, AnswerPart, NewAnswer, Store, fresh_answer_key};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout_at};
 
@@ -25,8 +25,9 @@ pub(super) struct Asker<'a> {
     pub(super) known: &'a KnownAccount,
     /// The call or message.
     pub(super) subject: Sid,
-    /// What tells this webhook from others about the same call or message, and is the same when it comes again.
-    pub(super) occasion: &'a [u8],
+    /// What tells this webhook from others about the same call or message, and is the same when it comes again; without
+    /// it each is another.
+    pub(super) occasion: Option<&'a [u8]>,
 }
 
 /// What became of it.
@@ -67,7 +68,7 @@ pub(super) async fn admit(
             });
         }
         let new = NewAnswer {
-            key: key(asker, steps),
+            key: asker.occasion.map_or_else(fresh_answer_key, |occasion| key(asker, occasion, steps)),
             parent: asker.subject,
             account: asker.account,
             parts,
@@ -111,7 +112,7 @@ async fn party(store: &Store, subject: Sid, step: &Step) -> Result<Option<String
 }
 
 /// What an answer is known by. A repeat that leads to something else is another answer.
-fn key(asker: &Asker<'_>, steps: &[Step]) -> String {
+fn key(asker: &Asker<'_>, occasion: &[u8], steps: &[Step]) -> String {
     let mut hash = Sha256::new();
     let mut put = |bytes: &[u8]| {
         hash.update(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
@@ -119,13 +120,17 @@ fn key(asker: &Asker<'_>, steps: &[Step]) -> String {
     };
     put(asker.account.to_string().as_bytes());
     put(asker.subject.to_string().as_bytes());
-    put(asker.occasion);
+    put(occasion);
     for Step { kind, charge, to, from, .. } in steps {
         put(kind.operation().as_bytes());
         put(to.as_deref().unwrap_or_default().as_bytes());
         put(from.as_deref().unwrap_or_default().as_bytes());
-        let price: Amount = charge.price();
-        put(&price.micros().to_be_bytes());
+        for Line { categories, price, usage, count, .. } in &charge.lines {
+            put(categories.join(",").as_bytes());
+            for amount in [price, usage, count] {
+                put(&amount.micros().to_be_bytes());
+            }
+        }
     }
     let digest: [u8; 32] = hash.finalize().into();
     let half: [u8; 16] = std::array::from_fn(|place| digest[place]);

@@ -25,7 +25,7 @@ use super::url::{self, Base};
 use super::webhook::{Webhook, received};
 use crate::admission::VerifiedWebhook;
 use crate::egress::{EgressRules, KnownAccount, Refusal};
-use crate::http_rules::{self, SIGNATURE};
+use crate::http_rules;
 use crate::settings::Twiml;
 use crate::snapshot::{ActiveRoute, Snapshot};
 use crate::upstream::{Answer, AnswerBody, Stage, UpstreamError};
@@ -34,7 +34,14 @@ use crate::worker::Worker;
 /// Twilio takes no longer documents: <https://www.twilio.com/docs/api/errors/11750>.
 const BYTES_MAX: usize = 64 * 1024;
 /// The same on every repeat of one webhook: <https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides>.
-const TOKEN: &str = "i-twilio-idempotency-token";
+pub(crate) const IDEMPOTENCY_TOKEN: &str = "i-twilio-idempotency-token";
+
+/// Whether an answer leads to something that costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Costs {
+    Nothing,
+    Something,
+}
 
 /// One webhook whose answer is held.
 #[derive(Clone, Copy)]
@@ -78,19 +85,20 @@ pub(crate) async fn before(holding: &Holding<'_>) -> Option<Answer> {
 }
 
 /// Holds an answer to the limits of its route.
-pub(crate) async fn hold(holding: &Holding<'_>, answer: Answer) -> Result<Answer, UpstreamError> {
+pub(crate) async fn hold(holding: &Holding<'_>, answer: Answer) -> Result<(Answer, Costs), UpstreamError> {
     let is_carried_out = !answer.status.is_client_error() && !answer.status.is_server_error();
     let is_held = holding.active.route.twiml == Twiml::Limits && holding.parts.method != Method::HEAD;
     if !is_held || !is_carried_out {
-        return Ok(answer);
+        return Ok((answer, Costs::Nothing));
     }
     let webhook = holding.webhook();
     match holding.held(&webhook, answer).await {
         Ok((answer, outcome)) => {
             holding.active.metrics.twiml(outcome);
-            Ok(answer)
+            let costs = if outcome == "free" { Costs::Nothing } else { Costs::Something };
+            Ok((answer, costs))
         }
-        Err(Trouble::Refused(refusal)) => Ok(holding.refuse(&webhook, &refusal)),
+        Err(Trouble::Refused(refusal)) => Ok((holding.refuse(&webhook, &refusal), Costs::Nothing)),
         Err(Trouble::Upstream(error)) => Err(error),
     }
 }
@@ -209,9 +217,8 @@ impl<'a> Holding<'a> {
         let rules = rules.ok_or(Refusal::NotReady("limits and prices are not known yet"))?;
         let subject =
             webhook.subject().ok_or(Refusal::NotReady("the webhook is about no call and no message"))?;
-        // A repeat has the token of the first. Where there is none the signature stands for it.
-        let occasion = self.parts.headers.get(TOKEN).or_else(|| self.parts.headers.get(SIGNATURE));
-        let occasion = occasion.map_or(&b""[..], HeaderValue::as_bytes);
+        // A repeat has the token of the first. Without one nothing tells a repeat from a loop that asks the same again.
+        let occasion = self.parts.headers.get(IDEMPOTENCY_TOKEN).map(HeaderValue::as_bytes);
         let asker = Asker { account, known, subject, occasion };
         admit(&self.worker.shared.egress, rules, &asker, &worth.steps, self.deadline).await
     }

@@ -67,12 +67,12 @@ async fn a_repeated_webhook_takes_nothing_twice_and_another_occasion_does() {
     }
     assert_eq!(held.send(&fields, &["I-Twilio-Idempotency-Token: two"]).await.status, 200);
     assert_eq!(held.world.reserved("daily").await, amount("0.2"));
-    // Without a token the signature stands for it.
-    for _ in 0..2 {
+    // Without a token nothing says that it is a repeat, and no loop that asks the same again.
+    for reserved in ["0.3", "0.4"] {
         held.send(&fields, &[]).await;
-        assert_eq!(held.world.reserved("daily").await, amount("0.3"));
+        assert_eq!(held.world.reserved("daily").await, amount(reserved));
     }
-    assert_eq!((held.outcomes("taken").await, held.outcomes("taken_before").await), (3, 3));
+    assert_eq!((held.outcomes("taken").await, held.outcomes("taken_before").await), (4, 2));
     assert_eq!(held.world.store.check_ledger().await.unwrap(), []);
 }
 
@@ -102,20 +102,36 @@ async fn a_repeat_that_comes_at_the_same_time_takes_nothing_twice() {
     assert_eq!(held.world.reserved("daily").await, amount("0.1"));
 }
 
+/// A `Redirect` to its own URL has the fields of the request before, and so its signature.
 #[tokio::test]
-async fn an_answer_to_a_message_that_came_before_is_given_again_from_memory_as_it_was_given() {
+async fn an_answer_to_a_message_that_costs_is_never_given_from_memory_without_being_admitted() {
+    let held = Held::with(vec![limit("daily", "3")], |_| {}).await;
+    let loops = "<Response><Message>hello</Message><Redirect>/twilio/voice</Redirect></Response>";
+    held.says(Said::xml(loops));
+    let fields = crate::held::text();
+    let (one, two) = (["I-Twilio-Idempotency-Token: one"], ["I-Twilio-Idempotency-Token: two"]);
+    for (lines, reserved) in [(&one[..], "1"), (&one[..], "1"), (&two[..], "2"), (&[][..], "3")] {
+        assert_eq!(held.send(&fields, lines).await.text(), loops);
+        assert_eq!(held.world.reserved("daily").await, amount(reserved));
+    }
+    for lines in [&["I-Twilio-Idempotency-Token: three"][..], &[]] {
+        assert_eq!(held.send(&fields, lines).await.text(), "<Response/>");
+    }
+    assert_eq!((held.outcomes("taken").await, held.outcomes("taken_before").await), (3, 1));
+    assert_eq!(held.world.reserved("daily").await, amount("3"));
+}
+
+#[tokio::test]
+async fn an_answer_to_a_message_that_costs_nothing_is_given_again_to_the_same_request_only() {
     let held = Held::new().await;
+    let fields = crate::held::text();
+    let one = ["I-Twilio-Idempotency-Token: one"];
+    assert_eq!(held.send(&fields, &one).await.text(), "<Response/>");
     held.says(Said::xml("<Response><Message>hello</Message></Response>"));
-    let fields = crate::held::text();
-    for _ in 0..2 {
-        assert_eq!(held.send(&fields, &[]).await.text(), "<Response><Message>hello</Message></Response>");
-    }
-    assert_eq!((held.application.requests().len(), held.outcomes("taken").await), (1, 1));
-    held.says(Said::xml("<Response><Unheard/></Response>"));
-    let fields = crate::held::text();
-    for _ in 0..2 {
-        assert_eq!(held.send(&fields, &[]).await.text(), "<Response/>");
-    }
+    assert_eq!(held.send(&fields, &one).await.text(), "<Response/>");
+    assert_eq!(held.application.requests().len(), 1);
+    assert_ne!(held.send(&fields, &["I-Twilio-Idempotency-Token: two"]).await.text(), "<Response/>");
+    assert_eq!(held.outcomes("taken").await, 1);
 }
 
 #[tokio::test]
