@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::admit::{Asker, Taken, admit, tripped_limit};
 use super::price::{self, Around, Worth};
-use super::url::{self, Base};
+use super::url::{self, Base, Leads};
 use super::webhook::{Webhook, received};
 use crate::admission::VerifiedWebhook;
 use crate::egress::{EgressRules, KnownAccount, Refusal};
@@ -162,9 +162,13 @@ impl<'a> Holding<'a> {
     fn redirected(&self, answer: Answer, base: Base<'_>) -> Result<(Answer, &'static str), Trouble> {
         let mut places = answer.headers.get_all(LOCATION).iter();
         let leads = match (places.next(), places.next()) {
-            (Some(place), None) => {
-                place.to_str().is_ok_and(|place| url::leads_here(place, Some(base), &self.snapshot.routes))
-            }
+            (Some(place), None) => place.to_str().is_ok_and(|place| {
+                // Some statuses keep the method and others make it GET: wherever either leads, it must be held.
+                let routes = &self.snapshot.routes;
+                let either =
+                    [Method::POST, Method::GET].map(|method| url::leads(place, &method, Some(base), routes));
+                either.contains(&Leads::Held) && !either.contains(&Leads::Passed)
+            }),
             _ => false,
         };
         let passes = self.snapshot.egress.as_ref().is_some_and(|egress| egress.settings.passes_foreign_twiml);

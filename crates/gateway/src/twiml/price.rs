@@ -3,13 +3,14 @@
 //! A function of its arguments. The one idea: an element is known with all its attributes, or it is unknown; a
 //! known one costs nothing beyond the call, or becomes a typed value that the price book makes a charge of.
 
+use http::Method;
 use ringfence_breaker::charge::{Body, Dial, Media, Message, Noun, Recipient, Sender, TimeLimit, Verb};
 use ringfence_breaker::{Charge, PriceBook};
 use ringfence_model::PhoneNumber;
 use ringfence_twilio::twiml::{Element, NewAttribute, Node};
 
 use super::known;
-use super::url::{self, Base};
+use super::url::{self, Base, Leads};
 use crate::egress::Refusal;
 use crate::snapshot::ActiveRoute;
 
@@ -184,15 +185,37 @@ impl<'a> Reader<'a> {
 
     /// An attribute whose URL Twilio asks for TwiML.
     fn leads_here(&self, element: &Element, attribute: &str) -> Result<(), Refusal> {
+        let beside = match attribute {
+            "waitUrl" if element.name == "Enqueue" => "waitUrlMethod",
+            "waitUrl" => "waitMethod",
+            "referUrl" => "referMethod",
+            _ => "method",
+        };
+        let place = || format!("{} {attribute}", element.name);
         element
             .attribute(attribute)
-            .map_or(Ok(()), |url| self.url_leads_here(url, || format!("{} {attribute}", element.name)))
+            .map_or(Ok(()), |url| self.url_leads_here(url, element.attribute(beside), place))
     }
 
-    fn url_leads_here(&self, url: &str, place: impl FnOnce() -> String) -> Result<(), Refusal> {
+    /// It leads to a route that is held to the limits, with the method with which Twilio asks: POST where none is said.
+    fn url_leads_here(
+        &self,
+        url: &str,
+        method: Option<&str>,
+        place: impl FnOnce() -> String,
+    ) -> Result<(), Refusal> {
+        let method = match method.map(str::trim) {
+            None | Some("") => Some(Method::POST),
+            Some(said) => {
+                [Method::POST, Method::GET].into_iter().find(|it| said.eq_ignore_ascii_case(it.as_str()))
+            }
+        };
+        let Around { base, routes, passes_foreign, .. } = *self.around;
         // An empty one is the document's own.
-        let leads = url.trim().is_empty() || url::leads_here(url, self.around.base, self.around.routes);
-        if leads || self.around.passes_foreign { Ok(()) } else { Err(Refusal::ForeignTwiml(place())) }
+        let is_own = url.trim().is_empty() && base.is_none();
+        let leads =
+            method.is_some_and(|method| is_own || url::leads(url, &method, base, routes) == Leads::Held);
+        if leads || passes_foreign { Ok(()) } else { Err(Refusal::ForeignTwiml(place())) }
     }
 
     fn charge(&mut self, verb: Verb) -> Result<(), Refusal> {
@@ -212,7 +235,7 @@ impl<'a> Reader<'a> {
             }),
             "Redirect" => {
                 self.leaf(element)?;
-                self.url_leads_here(&element.text(), || "Redirect".to_owned())
+                self.url_leads_here(&element.text(), element.attribute("method"), || "Redirect".to_owned())
             }
             "Gather" => self.gather(element),
             "Record" => self.record(element),
