@@ -196,3 +196,21 @@ async fn the_account_whose_key_signed_pays() {
     assert_eq!(reservation.state, ringfence_store::ReservationState::InDoubt);
     assert!(reservation.parent.is_some_and(|sid| sid.is("CA")));
 }
+
+#[tokio::test]
+async fn a_message_in_a_call_goes_to_the_other_party_whoever_has_called() {
+    let held = Held::new().await;
+    held.says(Said::xml("<Response><Sms>x</Sms></Response>"));
+    // Of this one no price is known.
+    let other = "+37120000000";
+    for (direction, field, is_given) in [
+        ("inbound", "From", false),
+        ("inbound", "To", true),
+        ("outbound-api", "To", false),
+        ("outbound-api", "From", true),
+        ("outbound-dial", "To", false),
+    ] {
+        let answer = held.call(&[("Direction", direction), (field, other)]).await;
+        assert_eq!(answer.text() != OVER, is_given, "{direction} {field}");
+    }
+}
