@@ -353,7 +353,7 @@ impl<'a> Reader<'a> {
             if !targets.is_empty() {
                 self.unknown(|| "text beside the nouns of <Dial>".to_owned())?;
             }
-            targets.push(Target::party(own, Noun::Party));
+            targets.push(Target::phone(own));
         }
         if targets.is_empty() {
             return Ok(());
@@ -396,15 +396,21 @@ impl<'a> Reader<'a> {
 
     fn noun(&mut self, noun: &Element, dial: &Element) -> Result<Option<Target>, Refusal> {
         let mut target = match noun.name.as_str() {
-            "Number" | "Sip" => {
+            "Number" => {
                 self.leaf(noun)?;
-                Target::party(noun.own_text(), Noun::Party)
+                Target::phone(noun.own_text())
+            }
+            "Sip" => {
+                self.leaf(noun)?;
+                Target::party(noun.own_text(), |to| to == Recipient::Sip)
             }
             "WhatsApp" => {
                 self.leaf(noun)?;
                 let address = noun.own_text();
                 let has_scheme = address.to_ascii_lowercase().starts_with("whatsapp:");
-                Target::party(if has_scheme { address } else { format!("whatsapp:{address}") }, Noun::Party)
+                Target::party(if has_scheme { address } else { format!("whatsapp:{address}") }, |to| {
+                    matches!(to, Recipient::Channel(..))
+                })
             }
             "Client" => {
                 self.check_attributes(noun)?;
@@ -418,7 +424,9 @@ impl<'a> Reader<'a> {
                     self.leaf(inner)?;
                 }
                 let has_scheme = name.to_ascii_lowercase().starts_with("client:");
-                Target::party(if has_scheme { name } else { format!("client:{name}") }, Noun::Party)
+                Target::party(if has_scheme { name } else { format!("client:{name}") }, |to| {
+                    to == Recipient::Client
+                })
             }
             "Conference" => {
                 self.leads_here(noun, "waitUrl")?;
@@ -552,8 +560,15 @@ impl Target {
         Self { noun, to: None, is_kept: false, is_recorded: false, detects: false }
     }
 
-    fn party(to: String, noun: fn(Recipient) -> Noun) -> Self {
-        Self { noun: noun(Recipient::parse(&to)), to: Some(to), ..Self::place(Noun::Other) }
+    /// What Twilio dials as a number, whatever it looks like.
+    fn phone(to: String) -> Self {
+        Self::party(to, |to| matches!(to, Recipient::Phone(_) | Recipient::Emergency))
+    }
+
+    /// A party that is not what its noun calls has no price.
+    fn party(to: String, is_so: fn(Recipient) -> bool) -> Self {
+        let recipient = Some(Recipient::parse(&to)).filter(|it| is_so(*it)).unwrap_or(Recipient::Other);
+        Self { noun: Noun::Party(recipient), to: Some(to), ..Self::place(Noun::Other) }
     }
 }
 

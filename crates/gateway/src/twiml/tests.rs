@@ -68,6 +68,13 @@ fn what_has_no_price_is_refused() {
     for inner in [
         "<Dial>+37120000000</Dial>",
         "<Dial>555 0123</Dial>",
+        "<Dial>client:jo</Dial>",
+        "<Dial>sip:a@b.example</Dial>",
+        "<Dial><Number>client:+447911123456</Number></Dial>",
+        "<Dial><Number>sip:+447911123456@b.example</Number></Dial>",
+        "<Dial><Number>whatsapp:+447911123456</Number></Dial>",
+        "<Dial><Sip>+447911123456</Sip></Dial>",
+        "<Dial><Sip>client:jo</Sip></Dial>",
         "<Dial><Sim>DE1</Sim></Dial>",
         "<Dial><Sip>sip:a@b.pstn.twilio.com</Sip></Dial>",
         "<Message to='jo'>x</Message>",
@@ -165,8 +172,12 @@ fn whom_it_reaches_and_as_whom_is_told_of_each() {
 
 /// Verbs, each of which stands for itself.
 fn verbs() -> impl Strategy<Value = String> {
-    let number =
-        prop_oneof![Just("+14155550123"), Just("+447911123456"), Just("client:jo"), Just("sip:a@b.c")];
+    let noun = prop_oneof![
+        Just("<Number>+14155550123</Number>"),
+        Just("<Number>+447911123456</Number>"),
+        Just("<Client>jo</Client>"),
+        Just("<Sip>sip:a@b.c</Sip>"),
+    ];
     let attributes = prop_oneof![
         Just(String::new()),
         (0_u32..20_000).prop_map(|seconds| format!(" timeLimit='{seconds}'")),
@@ -174,8 +185,7 @@ fn verbs() -> impl Strategy<Value = String> {
         Just(" timeLimit='x'".to_owned()),
     ];
     prop_oneof![
-        (number, attributes)
-            .prop_map(|(to, attributes)| format!("<Dial{attributes}><Number>{to}</Number></Dial>")),
+        (noun, attributes).prop_map(|(noun, attributes)| format!("<Dial{attributes}>{noun}</Dial>")),
         "[a-z ]{0,400}".prop_map(|text| format!("<Message>{text}</Message>")),
         ("[a-z ]{0,400}", 0_u32..9)
             .prop_map(|(text, times)| { format!("<Say voice='Polly.Amy' loop='{times}'>{text}</Say>") }),
