@@ -369,7 +369,8 @@ impl<'a> Reader<'a> {
                 from,
                 time_limit: asked.and_then(seconds),
                 before: if target.is_kept { self.seconds()? } else { 0 },
-                record: std::mem::take(&mut record) || target.is_recorded,
+                record: std::mem::take(&mut record),
+                conference_record: target.is_recorded,
                 machine_detection: target.detects,
             };
             let timed = dial.charge(self.book()?).map_err(|why| Refusal::UnknownPrice(why.to_string()))?;
@@ -550,6 +551,7 @@ struct Target {
     to: Option<String>,
     /// Whether somebody hears TwiML before he is connected.
     is_kept: bool,
+    /// Whether the conference is.
     is_recorded: bool,
     /// Whether it is found out who has answered.
     detects: bool,

@@ -110,7 +110,11 @@ fn each_thing_has_its_worst_price() {
         ("<Dial timeLimit='60'><Number machineDetection='Enable'>+14155550123</Number></Dial>", "0.11"),
         // What is heard before the connection may last as long as a call.
         ("<Dial timeLimit='60'><Number url='/w'>+14155550123</Number></Dial>", "6.1"),
-        ("<Dial timeLimit='60'><Conference record='record-from-start'>c</Conference></Dial>", "0.02"),
+        ("<Dial timeLimit='60'><Conference record='record-from-start'>c</Conference></Dial>", "2.41"),
+        (
+            "<Dial timeLimit='60' record='true'><Conference record='record-from-start'>c</Conference></Dial>",
+            "2.42",
+        ),
         ("<Dial timeLimit='60'><Conference>c</Conference></Dial>", "0.01"),
         ("<Dial><Queue>q</Queue></Dial>", "0"),
         ("<Dial/>", "0"),
