@@ -15,9 +15,8 @@ use crate::egress::{EgressEnd, EgressRules, KnownAccount, Refusal, refused, scop
 
 /// For the store to decide. Twilio waits 15 seconds for the whole answer.
 const STORE_MAX: Duration = Duration::from_secs(5);
-/// A message goes out at once, or when the words before it in a call are spoken; a call that Twilio makes may begin as
-/// late as the call lasts in which it is dialled.
-const BEGINS_WITHIN: SignedDuration = SignedDuration::from_hours(4);
+/// No call is longer.
+const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// Whose answer it is.
 pub(super) struct Asker<'a> {
@@ -49,6 +48,11 @@ pub(super) async fn admit(
     let deadline = deadline.min(Instant::now() + STORE_MAX);
     let account = scoped(rules, asker.account, asker.known)?;
     let store = end.store()?;
+    // A message goes out at once, or when the words before it in a call are spoken; a call that Twilio makes may begin as
+    // late as the call lasts in which it is dialled.
+    let longest =
+        rules.book(asker.account).map(|book| SignedDuration::from_secs(book.assumed().longest().into()));
+    let patience = longest.unwrap_or(DAY);
     let work = async {
         let mut parts = Vec::with_capacity(steps.len());
         for step in steps {
@@ -64,7 +68,7 @@ pub(super) async fn admit(
                 worst: step.charge.price(),
                 holds: holds(&rules.limits, &asked),
                 party: party(&store, asker.subject, step).await?,
-                patience: BEGINS_WITHIN,
+                patience,
             });
         }
         let new = NewAnswer {

@@ -30,7 +30,7 @@ pub(crate) struct Around<'a> {
     pub(crate) passes_foreign: bool,
     pub(crate) passes_unknown: bool,
     pub(crate) conversation: Conversation<'a>,
-    /// How long a call may still take, where that is bound by more than the price book's longest.
+    /// How long a call may still take, where that is known.
     pub(crate) seconds: Option<u64>,
 }
 
@@ -179,7 +179,8 @@ impl<'a> Reader<'a> {
 
     /// How long what goes on with the call may take.
     fn seconds(&self) -> Result<u64, Refusal> {
-        let most = u64::from(self.book()?.assumed().call_seconds_at_most);
+        // A call that came in has no limit of ours.
+        let most = u64::from(self.book()?.assumed().longest());
         Ok(self.around.seconds.unwrap_or(most))
     }
 

@@ -42,7 +42,7 @@ fn around(book: &PriceBook) -> Around<'_> {
         passes_foreign: true,
         passes_unknown: false,
         conversation,
-        seconds: None,
+        seconds: Some(3_600),
     }
 }
 
@@ -147,6 +147,19 @@ fn each_thing_has_its_worst_price() {
         ("<Gather><Say voice='Polly.Joanna'>x<sub alias='yyyy'>z</sub></Say></Gather>", "0.01"),
     ] {
         assert_eq!(costs(inner), price.parse().unwrap(), "{inner}");
+    }
+}
+
+#[test]
+fn what_goes_on_with_a_call_that_nobody_has_bound_is_priced_for_four_hours_or_longer() {
+    let mut rules = Rules::default();
+    rules.overrides.fees.insert(Fee::StreamMinute, "0.01".parse().unwrap());
+    for (longest, price) in [(3_600, "2.4"), (14_400, "2.4"), (86_400, "14.4")] {
+        rules.assumed.call_seconds_at_most = longest;
+        let book = PriceBook::new(Prices::new("USD"), rules.clone()).unwrap();
+        let around = Around { seconds: None, ..around(&book) };
+        let worth = read("<Connect><Stream url='wss://a.example'/></Connect>", &around).unwrap();
+        assert_eq!(total(&worth), price.parse().unwrap(), "{longest}");
     }
 }
 

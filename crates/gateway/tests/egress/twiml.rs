@@ -1,5 +1,7 @@
 //! What an application answers, on a route that is held to the limits.
 
+use ringfence_breaker::PriceBook;
+use ringfence_breaker::price_book::Prices;
 use ringfence_model::Amount;
 
 use crate::held::{Held, OVER, REJECT, Said, call};
@@ -187,6 +189,10 @@ async fn a_limit_that_only_watches_rejects_nobody() {
 #[tokio::test]
 async fn the_account_whose_key_signed_pays() {
     let held = Held::new().await;
+    let mut book = crate::world::book_rules();
+    book.assumed.call_seconds_at_most = 6 * 3_600;
+    let book = PriceBook::new(Prices::new("USD"), book).unwrap();
+    held.world.put_rules(book).await;
     held.says(Said::xml("<Response><Dial timeLimit=\"60\">+14155550123</Dial></Response>"));
     held.call(&[]).await;
     let open = held.world.store.open_reservations(None, 9).await.unwrap();
@@ -195,6 +201,9 @@ async fn the_account_whose_key_signed_pays() {
     assert_eq!(reservation.operation, "twiml.call");
     assert_eq!(reservation.state, ringfence_store::ReservationState::InDoubt);
     assert!(reservation.parent.is_some_and(|sid| sid.is("CA")));
+    // It may begin as late as a call lasts.
+    let hours = reservation.deadline.duration_since(reservation.admitted_at).as_hours();
+    assert_eq!(hours, 6);
 }
 
 #[tokio::test]
