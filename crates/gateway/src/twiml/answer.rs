@@ -282,8 +282,19 @@ fn priced(
     if !webhook.is_message() {
         return Ok((None, Worth::default()));
     }
-    let text = String::from_utf8_lossy(bytes);
+    let text = plain_text(bytes, charset(headers).as_deref())?;
     Ok((None, price::of_text(text.trim(), around)?))
+}
+
+/// A text whose length every reader takes for the same: ASCII, or UTF-8 that is called so.
+fn plain_text<'b>(bytes: &'b [u8], charset: Option<&str>) -> Result<&'b str, Trouble> {
+    let is_known = match charset {
+        Some("utf-8" | "utf8") => true,
+        None | Some("us-ascii" | "ascii" | "iso-8859-1" | "latin1" | "windows-1252") => bytes.is_ascii(),
+        Some(_) => false,
+    };
+    let text = std::str::from_utf8(bytes).ok().filter(|_| is_known);
+    text.ok_or_else(|| unreadable("nobody can say how long its text is: send it as UTF-8, and say so"))
 }
 
 /// An answer that costs something: with what must be changed in it, and never kept by Twilio, which would carry it out
@@ -341,12 +352,17 @@ impl Content {
     }
 }
 
-/// The encoding that a content type names.
+/// The encoding that a content type names, or all of them where it names several, which is none that anybody knows.
 fn charset(headers: &HeaderMap) -> Option<String> {
     let text = String::from_utf8_lossy(headers.get(CONTENT_TYPE)?.as_bytes()).to_ascii_lowercase();
-    let (_, after) = text.split_once("charset")?;
-    let value = after.trim_start().strip_prefix('=').unwrap_or(after);
-    Some(value.split(';').next().unwrap_or_default().trim().trim_matches(['"', '\'']).to_owned())
+    let named: Vec<&str> = text
+        .split(';')
+        .skip(1)
+        .filter_map(|parameter| parameter.split_once('='))
+        .filter(|(name, _)| name.trim() == "charset")
+        .map(|(_, value)| value.trim().trim_matches(['"', '\'']))
+        .collect();
+    (!named.is_empty()).then(|| named.join(";"))
 }
 
 /// Whether it begins as XML does, in whatever encoding.

@@ -373,3 +373,30 @@ async fn what_leads_to_a_route_whose_answers_nobody_reads_is_not_given() {
         assert_eq!(held.call(&[]).await.status == 302, is_given, "{place}");
     }
 }
+
+#[tokio::test]
+async fn a_text_whose_length_nobody_can_say_is_not_sent() {
+    let held = Held::new().await;
+    let long = "\u{e9}".repeat(100);
+    let latin_1 = vec![0xe9_u8; 100];
+    for (content_type, text, is_given) in [
+        ("text/plain; charset=utf-8", long.as_bytes(), true),
+        ("text/plain; Charset=\"UTF-8\"", long.as_bytes(), true),
+        ("text/plain; charset=iso-8859-1", &b"hello"[..], true),
+        ("text/plain", b"hello", true),
+        ("text/plain", long.as_bytes(), false),
+        ("text/plain; charset=iso-8859-1", long.as_bytes(), false),
+        ("text/plain; charset=iso-8859-1", &latin_1, false),
+        ("text/plain; charset=utf-8", &latin_1, false),
+        ("text/plain; charset=utf-16", b"hello", false),
+        ("text/plain; charset=utf-7", b"hello", false),
+        ("text/plain; charset=utf-8; charset=utf-7", b"hello", false),
+        ("text/plain; x=\"charset=utf-8\"", long.as_bytes(), false),
+    ] {
+        held.says(Said::of_type(content_type, text));
+        let answer = held.text().await;
+        assert_eq!(answer.body == text, is_given, "{content_type} {text:?}");
+        assert!(is_given || answer.text() == "<Response/>");
+    }
+    assert_eq!(held.outcomes("unreadable_twiml").await, 8);
+}
