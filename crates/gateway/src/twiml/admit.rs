@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use ringfence_breaker::charge::categories;
 use ringfence_breaker::{AppliedLimit, Asked, Line, State, Subject, holds, tripped};
 use ringfence_model::Sid;
 use ringfence_store::{AnswerAdmission, AnswerPart, NewAnswer, Store, fresh_answer_key};
@@ -28,6 +29,9 @@ pub(super) struct Asker<'a> {
     /// it each is another.
     pub(super) occasion: Option<&'a [u8]>,
 }
+
+/// To look for a trip, which a call that rings waits for. Where that takes longer the application is asked.
+const LOOK_MAX: Duration = Duration::from_millis(300);
 
 /// What became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,7 +145,7 @@ fn key(asker: &Asker<'_>, occasion: &[u8], steps: &[Step]) -> String {
     format!("{:032x}", u128::from_be_bytes(half))
 }
 
-/// The limit by which nothing of an account passes any more; none where nobody can say.
+/// The limit by which no call of an account passes any more; none where nobody can say.
 pub(super) async fn tripped_limit(
     end: &EgressEnd,
     rules: &EgressRules,
@@ -155,7 +159,9 @@ pub(super) async fn tripped_limit(
     let look = async {
         for subject in [Subject::Account(account), Subject::Together] {
             let breakers = store.breakers_of::<State>(&subject.to_string()).await.ok()?;
-            let mut applied = rules.limits.iter().filter(|it| it.subject(&scoped) == Some(subject));
+            let counts_calls = |it: &&Arc<AppliedLimit>| categories::counts_calls(&it.limit.category);
+            let of_subject = rules.limits.iter().filter(|it| it.subject(&scoped) == Some(subject));
+            let mut applied = of_subject.filter(counts_calls);
             let is_tripped = |it: &&Arc<AppliedLimit>| {
                 let breaker = breakers.iter().find(|breaker| breaker.limit == it.limit.name);
                 breaker.is_some_and(|breaker| tripped(&it.limit, &breaker.state, now))
@@ -166,5 +172,5 @@ pub(super) async fn tripped_limit(
         }
         None
     };
-    timeout_at(deadline.min(Instant::now() + STORE_MAX), look).await.ok().flatten()
+    timeout_at(deadline.min(Instant::now() + LOOK_MAX), look).await.ok().flatten()
 }

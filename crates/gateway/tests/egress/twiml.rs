@@ -223,3 +223,23 @@ async fn a_message_in_a_call_goes_to_the_other_party_whoever_has_called() {
         assert_eq!(answer.text() != OVER, is_given, "{direction} {field}");
     }
 }
+
+#[tokio::test]
+async fn a_limit_that_counts_no_calls_rejects_no_calls() {
+    for (category, is_rejected) in [
+        ("totalprice", true),
+        ("calls", true),
+        ("calls-inbound", true),
+        ("calls-sip-inbound", true),
+        ("sms", false),
+        ("sms-inbound", false),
+        ("recordings", false),
+        ("calls-recordings", false),
+    ] {
+        let counted = ringfence_breaker::Limit { category: category.to_owned(), ..limit("counted", "0.5") };
+        let held = Held::with(vec![counted], |_| {}).await;
+        held.trip("counted").await;
+        let answer = held.call(&[("CallStatus", "ringing")]).await;
+        assert_eq!(answer.text() == REJECT, is_rejected, "{category}");
+    }
+}
