@@ -269,7 +269,7 @@ fn priced(
         return Ok((None, Worth::default()));
     }
     // Many an application says "OK" to a status callback, of which Twilio takes no notice.
-    let is_document = if webhook.is_status() { false } else { content == Content::Document };
+    let is_document = content == Content::Document && !(webhook.is_status() && is_short_word(bytes));
     if is_document || looks_like_xml(bytes) {
         let document = Document::read(bytes).map_err(|error| Refusal::UnreadableTwiml(error.to_string()))?;
         if charset(headers).is_some_and(|name| !document.is_also(&name)) {
@@ -369,6 +369,12 @@ fn charset(headers: &HeaderMap) -> Option<String> {
 fn looks_like_xml(bytes: &[u8]) -> bool {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
     matches!(bytes, [b'<', ..] | [0xfe, 0xff, ..] | [0xff, 0xfe, ..] | [0, b'<', ..])
+}
+
+/// Whether it is a word or two that no encoding makes a document of, as `OK` and `{"ok":true}` are.
+fn is_short_word(bytes: &[u8]) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b" \t\r\n.,:!_-\"{}".contains(byte);
+    bytes.len() <= 100 && bytes.iter().all(is_plain)
 }
 
 fn too_large() -> Trouble {

@@ -400,3 +400,19 @@ async fn a_text_whose_length_nobody_can_say_is_not_sent() {
     }
     assert_eq!(held.outcomes("unreadable_twiml").await, 8);
 }
+
+#[tokio::test]
+async fn what_is_said_to_a_status_callback_is_a_word_or_a_document_that_can_be_read() {
+    let held = Held::new().await;
+    let completed = [("CallStatus", "completed")];
+    for (content_type, said, is_given) in [
+        ("text/xml", "OK\n".to_owned(), true),
+        ("text/html", "{\"ok\": true}".to_owned(), true),
+        ("text/xml; charset=utf-7", "+ADw-Response+AD4APA-Dial+AD4-1+ADw-/Dial+AD4-".to_owned(), false),
+        ("text/xml", "x".repeat(101), false),
+        ("text/xml", "&lt;Response>".to_owned(), false),
+    ] {
+        held.says(Said::of_type(content_type, said.clone()));
+        assert_eq!(held.call(&completed).await.text(), if is_given { &said } else { OVER }, "{said}");
+    }
+}
