@@ -243,3 +243,17 @@ async fn a_limit_that_counts_no_calls_rejects_no_calls() {
         assert_eq!(answer.text() == REJECT, is_rejected, "{category}");
     }
 }
+
+#[tokio::test]
+async fn an_answer_that_leads_to_something_else_for_the_same_price_is_another() {
+    let held = Held::new().await;
+    let (fields, token) = (call(&[]), ["I-Twilio-Idempotency-Token: one"]);
+    // Here a recording costs nothing, and is counted.
+    for (record, reserved) in [("false", "0.1"), ("true", "0.2"), ("false", "0.2"), ("true", "0.2")] {
+        let dial = format!("<Dial timeLimit=\"60\" record=\"{record}\">+14155550123</Dial>");
+        held.says(Said::xml(format!("<Response>{dial}</Response>")));
+        held.send(&fields, &token).await;
+        assert_eq!(held.world.reserved("daily").await, amount(reserved), "{record}");
+    }
+    assert_eq!((held.outcomes("taken").await, held.outcomes("taken_before").await), (2, 2));
+}
