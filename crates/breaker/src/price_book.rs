@@ -77,6 +77,17 @@ pub struct Assumptions {
     pub voice_insights: bool,
 }
 
+impl Assumptions {
+    /// How long, in seconds, what nobody has bound may go on: Twilio ends a call after four hours where nothing else is said
+    /// (<https://www.twilio.com/docs/voice/api/call-resource#create-a-call-resource>), and one of the egress may be longer.
+    pub fn longest(&self) -> u32 {
+        self.call_seconds_at_most.max(TWILIOS_LONGEST)
+    }
+}
+
+/// Twilio's own limit of a call, in seconds.
+const TWILIOS_LONGEST: u32 = 14_400;
+
 impl Default for Assumptions {
     fn default() -> Self {
         Self {

@@ -33,11 +33,11 @@ use crate::recent::Noted;
 use crate::replay::{Begin, Keep, KeptAnswer, Known, Recorder, Recording, ReplayKey, Ticket};
 use crate::respond::{self, GateBody};
 use crate::route_table::{self, Found};
-use crate::settings::{Mode, Replay, Route, Upstream};
+use crate::settings::{Mode, Replay, Route, Twiml, Upstream};
 use crate::snapshot::{ActiveRoute, Snapshot};
 use crate::told::{Refused, count_admitted, form, known_method, note_admitted, note_refused};
 use crate::trigger::Fired;
-use crate::twiml::{self, Holding};
+use crate::twiml::{self, Costs, Holding, IDEMPOTENCY_TOKEN};
 use crate::upstream::{Answer, Outcome, Stage, UpstreamAddress, UpstreamError};
 use crate::websocket;
 use crate::worker::Worker;
@@ -268,7 +268,15 @@ impl<'a> Exchange<'a> {
     ) -> Result<Option<Ticket>, Response<GateBody>> {
         let replay = &self.worker.shared.replay;
         let signature = parts.headers.get(SIGNATURE).map_or(&b""[..], |value| value.as_bytes());
-        let key = ReplayKey::new(active.replay_id, webhook.account(), signature);
+        let mut key = ReplayKey::new(active.replay_id, webhook.account(), signature);
+        // A `Redirect` to its own URL asks with the same fields and so the same signature: only the token tells what
+        // is to be answered anew. Nobody signs it, so where repeats are refused it opens nothing.
+        if active.route.twiml == Twiml::Limits
+            && keep == Keep::Answer
+            && let Some(token) = parts.headers.get(IDEMPOTENCY_TOKEN)
+        {
+            key = key.with_token(token.as_bytes());
+        }
         let mut begin = replay.begin(key, self.worker.shared.clock.monotonic());
         loop {
             match begin {
@@ -387,7 +395,12 @@ impl Delivery {
         }
         match forward(&self.worker.client, &job, &self.webhook).await {
             Ok(Outcome::Answer(answer)) => match twiml::hold(&holding, answer).await {
-                Ok(answer) => answered(answer, self.ticket, self.in_work, &active.metrics),
+                Ok((answer, costs)) => {
+                    // What costs something is admitted each time that it is given.
+                    let keep = |keep| if costs == Costs::Something { Keep::Fact } else { keep };
+                    let ticket = self.ticket.map(|(ticket, kept)| (ticket, keep(kept)));
+                    answered(answer, ticket, self.in_work, &active.metrics)
+                }
                 Err(error) => upstream_failed(active, &error),
             },
             Ok(Outcome::Upgraded { headers, stream, leftover }) => {

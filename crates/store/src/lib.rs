@@ -95,7 +95,7 @@ pub use keys::{Keys, MasterKey};
 pub use ledger::{
     Admission, AnswerAdmission, AnswerPart, Booking, LedgerError, LedgerRow, ListedBefore, ListedReservation,
     Listing, NewAnswer, NewReservation, NotAdmitted, Now, OpenReservation, Reservation, ReservationState,
-    Sent, Spent, Watched, limits_fingerprint,
+    Sent, Spent, Watched, fresh_answer_key, limits_fingerprint,
 };
 pub use limits::{AppliedLimit, LimitsApplied, NewLimit};
 pub use nodes::{HeldJob, Lease, Life, Node};

@@ -81,7 +81,7 @@ impl Call {
             lines.push(Line::each(of::RECORDING, book.fee(Fee::RecordingMinute)?, minutes));
         }
         if self.conference_record {
-            let most = self::minutes(u64::from(book.assumed().call_seconds_at_most));
+            let most = self::minutes(u64::from(book.assumed().longest()));
             lines.push(Line::each(of::RECORDING, book.fee(Fee::RecordingMinute)?, most));
         }
         if self.machine_detection {

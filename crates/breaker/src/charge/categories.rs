@@ -261,3 +261,10 @@ categories! {
         "phonenumbers-tollfree", "phonenumbers", "phonenumbers-setups", "phonenumbers-numbers",
     ];
 }
+
+/// Whether a limit on this category counts calls themselves, of whatever direction, and not only what is used in them.
+pub fn counts_calls(category: &str) -> bool {
+    const OF_CALLS: &[&str] = &["calls", "pstnconnectivity", "programmablevoice", "prog-voice"];
+    let is_inbound = category.contains("inbound") && OF_CALLS.iter().any(|it| category.starts_with(it));
+    is_inbound || [CALL, CALL_SIP, CALL_CLIENT].iter().any(|list| list.contains(&category))
+}

@@ -21,8 +21,11 @@ pub struct Dial<'a> {
     pub time_limit: Option<u64>,
     /// Seconds that somebody may be kept before he is connected, which `timeLimit` does not bound (`url` of a noun).
     pub before: u64,
-    /// Whether it is recorded (`record`, and the noun's own).
+    /// Whether it is recorded (`record`).
     pub record: bool,
+    /// Whether the conference that it leads into is recorded (`record` of `Conference`): another recording, which goes on as
+    /// long as anybody is there.
+    pub conference_record: bool,
     /// Whether it is found out who has answered (`machineDetection` of a noun).
     pub machine_detection: bool,
 }
@@ -131,6 +134,10 @@ impl Dial<'_> {
         }
         if self.record {
             lines.push(Line::each(of::RECORDING, book.fee(Fee::RecordingMinute)?, minutes));
+        }
+        if self.conference_record {
+            let most = super::minutes(u64::from(book.assumed().longest()));
+            lines.push(Line::each(of::RECORDING, book.fee(Fee::RecordingMinute)?, most));
         }
         Ok(Timed { charge: Charge { lines }, time_limit })
     }

@@ -106,6 +106,7 @@ fn what_verify_lookup_and_twiml_do_not_know_has_no_price() {
         time_limit: None,
         before: 0,
         record: false,
+        conference_record: false,
         machine_detection: false,
     };
     assert_eq!(dial.charge(&book), Err(Unpriced::Twiml));
@@ -456,6 +457,7 @@ fn the_verbs_of_twiml_cost_what_they_begin() {
         time_limit: Some(90),
         before: 0,
         record: true,
+        conference_record: false,
         machine_detection: true,
     };
     let timed = dial.charge(&book).expect("a price");

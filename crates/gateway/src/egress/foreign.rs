@@ -35,7 +35,7 @@ const RUN_ELSEWHERE: &[&str] = &["ApplicationSid", "VoiceApplicationSid", "SmsAp
 pub(crate) fn check(form: &Form, is_message: bool, routes: &[ActiveRoute]) -> Result<(), Refusal> {
     for name in RUN_TWIML {
         if let Some(url) = text(form, name)
-            && !leads_to_a_route(url, &method(form, name)?, routes)
+            && route_of(url, &method(form, name)?, routes).is_none()
         {
             return Err(Refusal::ForeignTwiml((*name).to_owned()));
         }
@@ -59,22 +59,22 @@ fn method(form: &Form, name: &str) -> Result<Method, Refusal> {
     }
 }
 
-/// Whether a URL leads to a route of the gate, whose application answers. The fragment, in which Twilio takes settings
+/// The route of the gate to which a URL leads, whose application answers. The fragment, in which Twilio takes settings
 /// of its connection, is not part of what is asked.
-pub(crate) fn leads_to_a_route(url: &str, method: &Method, routes: &[ActiveRoute]) -> bool {
+pub(crate) fn route_of<'r>(url: &str, method: &Method, routes: &'r [ActiveRoute]) -> Option<&'r ActiveRoute> {
     let url = url.split_once('#').map_or(url, |(url, _)| url);
     let is_plain =
         |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'"' | b'<' | b'>' | b'^' | b'`');
     if !url.bytes().all(is_plain) {
-        return false;
+        return None;
     }
-    let Ok(uri) = url.parse::<Uri>() else { return false };
-    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return false };
+    let uri = url.parse::<Uri>().ok()?;
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return None };
     // User and password may come before the host, with an `@` between: the last one ends them for every reader only
     // where there is one.
     let authority = authority.as_str();
     if authority.bytes().filter(|byte| *byte == b'@').count() > 1 {
-        return false;
+        return None;
     }
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
@@ -83,9 +83,9 @@ pub(crate) fn leads_to_a_route(url: &str, method: &Method, routes: &[ActiveRoute
         segment == "." || segment == ".."
     });
     if has_dots {
-        return false;
+        return None;
     }
-    routes.iter().any(|active| {
+    routes.iter().find(|active| {
         let public = &active.route.public_url;
         let authority = public.authority();
         let shown = public.to_string();

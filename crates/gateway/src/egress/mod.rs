@@ -56,7 +56,7 @@ use tokio::time::Instant;
 
 use self::content::Content;
 use self::credential::{Holder, Presented};
-pub(crate) use self::foreign::leads_to_a_route;
+pub(crate) use self::foreign::route_of;
 use self::json::LedBack;
 pub(crate) use self::metrics::EgressMetrics;
 use self::operation::{Class, Found, Operation, Priced};

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use ringfence_breaker::{AppliedLimit, Asked, State, Subject, holds, tripped};
-use ringfence_model::{Amount, Sid};
-use ringfence_store::{AnswerAdmission, AnswerPart, NewAnswer, Store};
+use ringfence_breaker::charge::categories;
+use ringfence_breaker::{AppliedLimit, Asked, Line, State, Subject, holds, tripped};
+use ringfence_model::Sid;
+use ringfence_store::{AnswerAdmission, AnswerPart, NewAnswer, Store, fresh_answer_key};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout_at};
 
@@ -15,9 +16,8 @@ use crate::egress::{EgressEnd, EgressRules, KnownAccount, Refusal, refused, scop
 
 /// For the store to decide. Twilio waits 15 seconds for the whole answer.
 const STORE_MAX: Duration = Duration::from_secs(5);
-/// A message goes out at once, or when the words before it in a call are spoken; a call that Twilio makes may begin as
-/// late as the call lasts in which it is dialled.
-const BEGINS_WITHIN: SignedDuration = SignedDuration::from_hours(4);
+/// No call is longer.
+const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// Whose answer it is.
 pub(super) struct Asker<'a> {
@@ -25,9 +25,13 @@ pub(super) struct Asker<'a> {
     pub(super) known: &'a KnownAccount,
     /// The call or message.
     pub(super) subject: Sid,
-    /// What tells this webhook from others about the same call or message, and is the same when it comes again.
-    pub(super) occasion: &'a [u8],
+    /// What tells this webhook from others about the same call or message, and is the same when it comes again; without
+    /// it each is another.
+    pub(super) occasion: Option<&'a [u8]>,
 }
+
+/// To look for a trip, which a call that rings waits for. Where that takes longer the application is asked.
+const LOOK_MAX: Duration = Duration::from_millis(300);
 
 /// What became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +52,11 @@ pub(super) async fn admit(
     let deadline = deadline.min(Instant::now() + STORE_MAX);
     let account = scoped(rules, asker.account, asker.known)?;
     let store = end.store()?;
+    // A message goes out at once, or when the words before it in a call are spoken; a call that Twilio makes may begin as
+    // late as the call lasts in which it is dialled.
+    let longest =
+        rules.book(asker.account).map(|book| SignedDuration::from_secs(book.assumed().longest().into()));
+    let patience = longest.unwrap_or(DAY);
     let work = async {
         let mut parts = Vec::with_capacity(steps.len());
         for step in steps {
@@ -63,11 +72,11 @@ pub(super) async fn admit(
                 worst: step.charge.price(),
                 holds: holds(&rules.limits, &asked),
                 party: party(&store, asker.subject, step).await?,
-                patience: BEGINS_WITHIN,
+                patience,
             });
         }
         let new = NewAnswer {
-            key: key(asker, steps),
+            key: asker.occasion.map_or_else(fresh_answer_key, |occasion| key(asker, occasion, steps)),
             parent: asker.subject,
             account: asker.account,
             parts,
@@ -111,7 +120,7 @@ async fn party(store: &Store, subject: Sid, step: &Step) -> Result<Option<String
 }
 
 /// What an answer is known by. A repeat that leads to something else is another answer.
-fn key(asker: &Asker<'_>, steps: &[Step]) -> String {
+fn key(asker: &Asker<'_>, occasion: &[u8], steps: &[Step]) -> String {
     let mut hash = Sha256::new();
     let mut put = |bytes: &[u8]| {
         hash.update(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
@@ -119,20 +128,24 @@ fn key(asker: &Asker<'_>, steps: &[Step]) -> String {
     };
     put(asker.account.to_string().as_bytes());
     put(asker.subject.to_string().as_bytes());
-    put(asker.occasion);
+    put(occasion);
     for Step { kind, charge, to, from, .. } in steps {
         put(kind.operation().as_bytes());
         put(to.as_deref().unwrap_or_default().as_bytes());
         put(from.as_deref().unwrap_or_default().as_bytes());
-        let price: Amount = charge.price();
-        put(&price.micros().to_be_bytes());
+        for Line { categories, price, usage, count, .. } in &charge.lines {
+            put(categories.join(",").as_bytes());
+            for amount in [price, usage, count] {
+                put(&amount.micros().to_be_bytes());
+            }
+        }
     }
     let digest: [u8; 32] = hash.finalize().into();
     let half: [u8; 16] = std::array::from_fn(|place| digest[place]);
     format!("{:032x}", u128::from_be_bytes(half))
 }
 
-/// The limit by which nothing of an account passes any more; none where nobody can say.
+/// The limit by which no call of an account passes any more; none where nobody can say.
 pub(super) async fn tripped_limit(
     end: &EgressEnd,
     rules: &EgressRules,
@@ -146,7 +159,9 @@ pub(super) async fn tripped_limit(
     let look = async {
         for subject in [Subject::Account(account), Subject::Together] {
             let breakers = store.breakers_of::<State>(&subject.to_string()).await.ok()?;
-            let mut applied = rules.limits.iter().filter(|it| it.subject(&scoped) == Some(subject));
+            let counts_calls = |it: &&Arc<AppliedLimit>| categories::counts_calls(&it.limit.category);
+            let of_subject = rules.limits.iter().filter(|it| it.subject(&scoped) == Some(subject));
+            let mut applied = of_subject.filter(counts_calls);
             let is_tripped = |it: &&Arc<AppliedLimit>| {
                 let breaker = breakers.iter().find(|breaker| breaker.limit == it.limit.name);
                 breaker.is_some_and(|breaker| tripped(&it.limit, &breaker.state, now))
@@ -157,5 +172,5 @@ pub(super) async fn tripped_limit(
         }
         None
     };
-    timeout_at(deadline.min(Instant::now() + STORE_MAX), look).await.ok().flatten()
+    timeout_at(deadline.min(Instant::now() + LOOK_MAX), look).await.ok().flatten()
 }

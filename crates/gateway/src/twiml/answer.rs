@@ -21,11 +21,11 @@ use tokio::time::{Instant, timeout_at};
 
 use super::admit::{Asker, Taken, admit, tripped_limit};
 use super::price::{self, Around, Worth};
-use super::url::{self, Base};
+use super::url::{self, Base, Leads};
 use super::webhook::{Webhook, received};
 use crate::admission::VerifiedWebhook;
 use crate::egress::{EgressRules, KnownAccount, Refusal};
-use crate::http_rules::{self, SIGNATURE};
+use crate::http_rules;
 use crate::settings::Twiml;
 use crate::snapshot::{ActiveRoute, Snapshot};
 use crate::upstream::{Answer, AnswerBody, Stage, UpstreamError};
@@ -34,7 +34,14 @@ use crate::worker::Worker;
 /// Twilio takes no longer documents: <https://www.twilio.com/docs/api/errors/11750>.
 const BYTES_MAX: usize = 64 * 1024;
 /// The same on every repeat of one webhook: <https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides>.
-const TOKEN: &str = "i-twilio-idempotency-token";
+pub(crate) const IDEMPOTENCY_TOKEN: &str = "i-twilio-idempotency-token";
+
+/// Whether an answer leads to something that costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Costs {
+    Nothing,
+    Something,
+}
 
 /// One webhook whose answer is held.
 #[derive(Clone, Copy)]
@@ -78,19 +85,20 @@ pub(crate) async fn before(holding: &Holding<'_>) -> Option<Answer> {
 }
 
 /// Holds an answer to the limits of its route.
-pub(crate) async fn hold(holding: &Holding<'_>, answer: Answer) -> Result<Answer, UpstreamError> {
+pub(crate) async fn hold(holding: &Holding<'_>, answer: Answer) -> Result<(Answer, Costs), UpstreamError> {
     let is_carried_out = !answer.status.is_client_error() && !answer.status.is_server_error();
     let is_held = holding.active.route.twiml == Twiml::Limits && holding.parts.method != Method::HEAD;
     if !is_held || !is_carried_out {
-        return Ok(answer);
+        return Ok((answer, Costs::Nothing));
     }
     let webhook = holding.webhook();
     match holding.held(&webhook, answer).await {
         Ok((answer, outcome)) => {
             holding.active.metrics.twiml(outcome);
-            Ok(answer)
+            let costs = if outcome == "free" { Costs::Nothing } else { Costs::Something };
+            Ok((answer, costs))
         }
-        Err(Trouble::Refused(refusal)) => Ok(holding.refuse(&webhook, &refusal)),
+        Err(Trouble::Refused(refusal)) => Ok((holding.refuse(&webhook, &refusal), Costs::Nothing)),
         Err(Trouble::Upstream(error)) => Err(error),
     }
 }
@@ -154,9 +162,13 @@ impl<'a> Holding<'a> {
     fn redirected(&self, answer: Answer, base: Base<'_>) -> Result<(Answer, &'static str), Trouble> {
         let mut places = answer.headers.get_all(LOCATION).iter();
         let leads = match (places.next(), places.next()) {
-            (Some(place), None) => {
-                place.to_str().is_ok_and(|place| url::leads_here(place, Some(base), &self.snapshot.routes))
-            }
+            (Some(place), None) => place.to_str().is_ok_and(|place| {
+                // Some statuses keep the method and others make it GET: wherever either leads, it must be held.
+                let routes = &self.snapshot.routes;
+                let either =
+                    [Method::POST, Method::GET].map(|method| url::leads(place, &method, Some(base), routes));
+                either.contains(&Leads::Held) && !either.contains(&Leads::Passed)
+            }),
             _ => false,
         };
         let passes = self.snapshot.egress.as_ref().is_some_and(|egress| egress.settings.passes_foreign_twiml);
@@ -209,9 +221,8 @@ impl<'a> Holding<'a> {
         let rules = rules.ok_or(Refusal::NotReady("limits and prices are not known yet"))?;
         let subject =
             webhook.subject().ok_or(Refusal::NotReady("the webhook is about no call and no message"))?;
-        // A repeat has the token of the first. Where there is none the signature stands for it.
-        let occasion = self.parts.headers.get(TOKEN).or_else(|| self.parts.headers.get(SIGNATURE));
-        let occasion = occasion.map_or(&b""[..], HeaderValue::as_bytes);
+        // A repeat has the token of the first. Without one nothing tells a repeat from a loop that asks the same again.
+        let occasion = self.parts.headers.get(IDEMPOTENCY_TOKEN).map(HeaderValue::as_bytes);
         let asker = Asker { account, known, subject, occasion };
         admit(&self.worker.shared.egress, rules, &asker, &worth.steps, self.deadline).await
     }
@@ -258,7 +269,7 @@ fn priced(
         return Ok((None, Worth::default()));
     }
     // Many an application says "OK" to a status callback, of which Twilio takes no notice.
-    let is_document = if webhook.is_status() { false } else { content == Content::Document };
+    let is_document = content == Content::Document && !(webhook.is_status() && is_short_word(bytes));
     if is_document || looks_like_xml(bytes) {
         let document = Document::read(bytes).map_err(|error| Refusal::UnreadableTwiml(error.to_string()))?;
         if charset(headers).is_some_and(|name| !document.is_also(&name)) {
@@ -271,8 +282,19 @@ fn priced(
     if !webhook.is_message() {
         return Ok((None, Worth::default()));
     }
-    let text = String::from_utf8_lossy(bytes);
+    let text = plain_text(bytes, charset(headers).as_deref())?;
     Ok((None, price::of_text(text.trim(), around)?))
+}
+
+/// A text whose length every reader takes for the same: ASCII, or UTF-8 that is called so.
+fn plain_text<'b>(bytes: &'b [u8], charset: Option<&str>) -> Result<&'b str, Trouble> {
+    let is_known = match charset {
+        Some("utf-8" | "utf8") => true,
+        None | Some("us-ascii" | "ascii" | "iso-8859-1" | "latin1" | "windows-1252") => bytes.is_ascii(),
+        Some(_) => false,
+    };
+    let text = std::str::from_utf8(bytes).ok().filter(|_| is_known);
+    text.ok_or_else(|| unreadable("nobody can say how long its text is: send it as UTF-8, and say so"))
 }
 
 /// An answer that costs something: with what must be changed in it, and never kept by Twilio, which would carry it out
@@ -330,18 +352,29 @@ impl Content {
     }
 }
 
-/// The encoding that a content type names.
+/// The encoding that a content type names, or all of them where it names several, which is none that anybody knows.
 fn charset(headers: &HeaderMap) -> Option<String> {
     let text = String::from_utf8_lossy(headers.get(CONTENT_TYPE)?.as_bytes()).to_ascii_lowercase();
-    let (_, after) = text.split_once("charset")?;
-    let value = after.trim_start().strip_prefix('=').unwrap_or(after);
-    Some(value.split(';').next().unwrap_or_default().trim().trim_matches(['"', '\'']).to_owned())
+    let named: Vec<&str> = text
+        .split(';')
+        .skip(1)
+        .filter_map(|parameter| parameter.split_once('='))
+        .filter(|(name, _)| name.trim() == "charset")
+        .map(|(_, value)| value.trim().trim_matches(['"', '\'']))
+        .collect();
+    (!named.is_empty()).then(|| named.join(";"))
 }
 
 /// Whether it begins as XML does, in whatever encoding.
 fn looks_like_xml(bytes: &[u8]) -> bool {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
     matches!(bytes, [b'<', ..] | [0xfe, 0xff, ..] | [0xff, 0xfe, ..] | [0, b'<', ..])
+}
+
+/// Whether it is a word or two that no encoding makes a document of, as `OK` and `{"ok":true}` are.
+fn is_short_word(bytes: &[u8]) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b" \t\r\n.,:!_-\"{}".contains(byte);
+    bytes.len() <= 100 && bytes.iter().all(is_plain)
 }
 
 fn too_large() -> Trouble {

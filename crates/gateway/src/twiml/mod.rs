@@ -22,5 +22,5 @@ mod tests;
 mod url;
 mod webhook;
 
-pub(crate) use answer::{Holding, before, hold};
+pub(crate) use answer::{Costs, Holding, IDEMPOTENCY_TOKEN, before, hold};
 pub(crate) use price::{Around, Conversation, Step, of};

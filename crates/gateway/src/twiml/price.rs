@@ -3,13 +3,14 @@
 //! A function of its arguments. The one idea: an element is known with all its attributes, or it is unknown; a
 //! known one costs nothing beyond the call, or becomes a typed value that the price book makes a charge of.
 
+use http::Method;
 use ringfence_breaker::charge::{Body, Dial, Media, Message, Noun, Recipient, Sender, TimeLimit, Verb};
 use ringfence_breaker::{Charge, PriceBook};
 use ringfence_model::PhoneNumber;
 use ringfence_twilio::twiml::{Element, NewAttribute, Node};
 
 use super::known;
-use super::url::{self, Base};
+use super::url::{self, Base, Leads};
 use crate::egress::Refusal;
 use crate::snapshot::ActiveRoute;
 
@@ -29,7 +30,7 @@ pub(crate) struct Around<'a> {
     pub(crate) passes_foreign: bool,
     pub(crate) passes_unknown: bool,
     pub(crate) conversation: Conversation<'a>,
-    /// How long a call may still take, where that is bound by more than the price book's longest.
+    /// How long a call may still take, where that is known.
     pub(crate) seconds: Option<u64>,
 }
 
@@ -178,21 +179,44 @@ impl<'a> Reader<'a> {
 
     /// How long what goes on with the call may take.
     fn seconds(&self) -> Result<u64, Refusal> {
-        let most = u64::from(self.book()?.assumed().call_seconds_at_most);
+        // A call that came in has no limit of ours.
+        let most = u64::from(self.book()?.assumed().longest());
         Ok(self.around.seconds.unwrap_or(most))
     }
 
     /// An attribute whose URL Twilio asks for TwiML.
     fn leads_here(&self, element: &Element, attribute: &str) -> Result<(), Refusal> {
+        let beside = match attribute {
+            "waitUrl" if element.name == "Enqueue" => "waitUrlMethod",
+            "waitUrl" => "waitMethod",
+            "referUrl" => "referMethod",
+            _ => "method",
+        };
+        let place = || format!("{} {attribute}", element.name);
         element
             .attribute(attribute)
-            .map_or(Ok(()), |url| self.url_leads_here(url, || format!("{} {attribute}", element.name)))
+            .map_or(Ok(()), |url| self.url_leads_here(url, element.attribute(beside), place))
     }
 
-    fn url_leads_here(&self, url: &str, place: impl FnOnce() -> String) -> Result<(), Refusal> {
+    /// It leads to a route that is held to the limits, with the method with which Twilio asks: POST where none is said.
+    fn url_leads_here(
+        &self,
+        url: &str,
+        method: Option<&str>,
+        place: impl FnOnce() -> String,
+    ) -> Result<(), Refusal> {
+        let method = match method.map(str::trim) {
+            None | Some("") => Some(Method::POST),
+            Some(said) => {
+                [Method::POST, Method::GET].into_iter().find(|it| said.eq_ignore_ascii_case(it.as_str()))
+            }
+        };
+        let Around { base, routes, passes_foreign, .. } = *self.around;
         // An empty one is the document's own.
-        let leads = url.trim().is_empty() || url::leads_here(url, self.around.base, self.around.routes);
-        if leads || self.around.passes_foreign { Ok(()) } else { Err(Refusal::ForeignTwiml(place())) }
+        let is_own = url.trim().is_empty() && base.is_none();
+        let leads =
+            method.is_some_and(|method| is_own || url::leads(url, &method, base, routes) == Leads::Held);
+        if leads || passes_foreign { Ok(()) } else { Err(Refusal::ForeignTwiml(place())) }
     }
 
     fn charge(&mut self, verb: Verb) -> Result<(), Refusal> {
@@ -212,7 +236,7 @@ impl<'a> Reader<'a> {
             }),
             "Redirect" => {
                 self.leaf(element)?;
-                self.url_leads_here(&element.text(), || "Redirect".to_owned())
+                self.url_leads_here(&element.text(), element.attribute("method"), || "Redirect".to_owned())
             }
             "Gather" => self.gather(element),
             "Record" => self.record(element),
@@ -330,7 +354,7 @@ impl<'a> Reader<'a> {
             if !targets.is_empty() {
                 self.unknown(|| "text beside the nouns of <Dial>".to_owned())?;
             }
-            targets.push(Target::party(own, Noun::Party));
+            targets.push(Target::phone(own));
         }
         if targets.is_empty() {
             return Ok(());
@@ -346,7 +370,8 @@ impl<'a> Reader<'a> {
                 from,
                 time_limit: asked.and_then(seconds),
                 before: if target.is_kept { self.seconds()? } else { 0 },
-                record: std::mem::take(&mut record) || target.is_recorded,
+                record: std::mem::take(&mut record),
+                conference_record: target.is_recorded,
                 machine_detection: target.detects,
             };
             let timed = dial.charge(self.book()?).map_err(|why| Refusal::UnknownPrice(why.to_string()))?;
@@ -373,15 +398,21 @@ impl<'a> Reader<'a> {
 
     fn noun(&mut self, noun: &Element, dial: &Element) -> Result<Option<Target>, Refusal> {
         let mut target = match noun.name.as_str() {
-            "Number" | "Sip" => {
+            "Number" => {
                 self.leaf(noun)?;
-                Target::party(noun.own_text(), Noun::Party)
+                Target::phone(noun.own_text())
+            }
+            "Sip" => {
+                self.leaf(noun)?;
+                Target::party(noun.own_text(), |to| to == Recipient::Sip)
             }
             "WhatsApp" => {
                 self.leaf(noun)?;
                 let address = noun.own_text();
                 let has_scheme = address.to_ascii_lowercase().starts_with("whatsapp:");
-                Target::party(if has_scheme { address } else { format!("whatsapp:{address}") }, Noun::Party)
+                Target::party(if has_scheme { address } else { format!("whatsapp:{address}") }, |to| {
+                    matches!(to, Recipient::Channel(..))
+                })
             }
             "Client" => {
                 self.check_attributes(noun)?;
@@ -395,7 +426,9 @@ impl<'a> Reader<'a> {
                     self.leaf(inner)?;
                 }
                 let has_scheme = name.to_ascii_lowercase().starts_with("client:");
-                Target::party(if has_scheme { name } else { format!("client:{name}") }, Noun::Party)
+                Target::party(if has_scheme { name } else { format!("client:{name}") }, |to| {
+                    to == Recipient::Client
+                })
             }
             "Conference" => {
                 self.leads_here(noun, "waitUrl")?;
@@ -519,6 +552,7 @@ struct Target {
     to: Option<String>,
     /// Whether somebody hears TwiML before he is connected.
     is_kept: bool,
+    /// Whether the conference is.
     is_recorded: bool,
     /// Whether it is found out who has answered.
     detects: bool,
@@ -529,8 +563,15 @@ impl Target {
         Self { noun, to: None, is_kept: false, is_recorded: false, detects: false }
     }
 
-    fn party(to: String, noun: fn(Recipient) -> Noun) -> Self {
-        Self { noun: noun(Recipient::parse(&to)), to: Some(to), ..Self::place(Noun::Other) }
+    /// What Twilio dials as a number, whatever it looks like.
+    fn phone(to: String) -> Self {
+        Self::party(to, |to| matches!(to, Recipient::Phone(_) | Recipient::Emergency))
+    }
+
+    /// A party that is not what its noun calls has no price.
+    fn party(to: String, is_so: fn(Recipient) -> bool) -> Self {
+        let recipient = Some(Recipient::parse(&to)).filter(|it| is_so(*it)).unwrap_or(Recipient::Other);
+        Self { noun: Noun::Party(recipient), to: Some(to), ..Self::place(Noun::Other) }
     }
 }
 

@@ -42,7 +42,7 @@ fn around(book: &PriceBook) -> Around<'_> {
         passes_foreign: true,
         passes_unknown: false,
         conversation,
-        seconds: None,
+        seconds: Some(3_600),
     }
 }
 
@@ -68,6 +68,13 @@ fn what_has_no_price_is_refused() {
     for inner in [
         "<Dial>+37120000000</Dial>",
         "<Dial>555 0123</Dial>",
+        "<Dial>client:jo</Dial>",
+        "<Dial>sip:a@b.example</Dial>",
+        "<Dial><Number>client:+447911123456</Number></Dial>",
+        "<Dial><Number>sip:+447911123456@b.example</Number></Dial>",
+        "<Dial><Number>whatsapp:+447911123456</Number></Dial>",
+        "<Dial><Sip>+447911123456</Sip></Dial>",
+        "<Dial><Sip>client:jo</Sip></Dial>",
         "<Dial><Sim>DE1</Sim></Dial>",
         "<Dial><Sip>sip:a@b.pstn.twilio.com</Sip></Dial>",
         "<Message to='jo'>x</Message>",
@@ -103,7 +110,11 @@ fn each_thing_has_its_worst_price() {
         ("<Dial timeLimit='60'><Number machineDetection='Enable'>+14155550123</Number></Dial>", "0.11"),
         // What is heard before the connection may last as long as a call.
         ("<Dial timeLimit='60'><Number url='/w'>+14155550123</Number></Dial>", "6.1"),
-        ("<Dial timeLimit='60'><Conference record='record-from-start'>c</Conference></Dial>", "0.02"),
+        ("<Dial timeLimit='60'><Conference record='record-from-start'>c</Conference></Dial>", "2.41"),
+        (
+            "<Dial timeLimit='60' record='true'><Conference record='record-from-start'>c</Conference></Dial>",
+            "2.42",
+        ),
         ("<Dial timeLimit='60'><Conference>c</Conference></Dial>", "0.01"),
         ("<Dial><Queue>q</Queue></Dial>", "0"),
         ("<Dial/>", "0"),
@@ -140,6 +151,19 @@ fn each_thing_has_its_worst_price() {
 }
 
 #[test]
+fn what_goes_on_with_a_call_that_nobody_has_bound_is_priced_for_four_hours_or_longer() {
+    let mut rules = Rules::default();
+    rules.overrides.fees.insert(Fee::StreamMinute, "0.01".parse().unwrap());
+    for (longest, price) in [(3_600, "2.4"), (14_400, "2.4"), (86_400, "14.4")] {
+        rules.assumed.call_seconds_at_most = longest;
+        let book = PriceBook::new(Prices::new("USD"), rules.clone()).unwrap();
+        let around = Around { seconds: None, ..around(&book) };
+        let worth = read("<Connect><Stream url='wss://a.example'/></Connect>", &around).unwrap();
+        assert_eq!(total(&worth), price.parse().unwrap(), "{longest}");
+    }
+}
+
+#[test]
 fn whom_it_reaches_and_as_whom_is_told_of_each() {
     let book = book();
     let inner = "<Dial callerId='+14155550100' timeLimit='60'><Number>+14155550123</Number><Client>jo</Client></Dial>\
@@ -165,8 +189,12 @@ fn whom_it_reaches_and_as_whom_is_told_of_each() {
 
 /// Verbs, each of which stands for itself.
 fn verbs() -> impl Strategy<Value = String> {
-    let number =
-        prop_oneof![Just("+14155550123"), Just("+447911123456"), Just("client:jo"), Just("sip:a@b.c")];
+    let noun = prop_oneof![
+        Just("<Number>+14155550123</Number>"),
+        Just("<Number>+447911123456</Number>"),
+        Just("<Client>jo</Client>"),
+        Just("<Sip>sip:a@b.c</Sip>"),
+    ];
     let attributes = prop_oneof![
         Just(String::new()),
         (0_u32..20_000).prop_map(|seconds| format!(" timeLimit='{seconds}'")),
@@ -174,8 +202,7 @@ fn verbs() -> impl Strategy<Value = String> {
         Just(" timeLimit='x'".to_owned()),
     ];
     prop_oneof![
-        (number, attributes)
-            .prop_map(|(to, attributes)| format!("<Dial{attributes}><Number>{to}</Number></Dial>")),
+        (noun, attributes).prop_map(|(noun, attributes)| format!("<Dial{attributes}>{noun}</Dial>")),
         "[a-z ]{0,400}".prop_map(|text| format!("<Message>{text}</Message>")),
         ("[a-z ]{0,400}", 0_u32..9)
             .prop_map(|(text, times)| { format!("<Say voice='Polly.Amy' loop='{times}'>{text}</Say>") }),

@@ -1,9 +1,10 @@
 //! URLs inside TwiML: each is resolved as Twilio resolves it, against the URL of the document, and must then lead to a
-//! route of the gate.
+//! route of the gate that is held to the limits too: what it answers is carried out next.
 
 use http::Method;
 
-use crate::egress::leads_to_a_route;
+use crate::egress::route_of;
+use crate::settings::Twiml;
 use crate::snapshot::ActiveRoute;
 
 /// The URL under which Twilio asked for a document, in parts.
@@ -15,12 +16,31 @@ pub(crate) struct Base<'a> {
     pub(crate) target: &'a str,
 }
 
-/// Whether a reference leads to a route of the gate. Without a base only an absolute URL can.
-pub(crate) fn leads_here(reference: &str, base: Option<Base<'_>>, routes: &[ActiveRoute]) -> bool {
+/// Where a reference leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leads {
+    /// To a route whose answers are held to the limits.
+    Held,
+    /// To one whose answers are passed on as they are.
+    Passed,
+    /// To none.
+    Elsewhere,
+}
+
+/// Where a reference leads that Twilio asks with this method. Without a base only an absolute URL leads here.
+pub(crate) fn leads(
+    reference: &str,
+    method: &Method,
+    base: Option<Base<'_>>,
+    routes: &[ActiveRoute],
+) -> Leads {
     let reference = reference.trim_matches(|char: char| char.is_ascii_whitespace());
-    let Some(url) = resolve(reference, base) else { return false };
-    let either = [Method::POST, Method::GET];
-    either.into_iter().any(|method| leads_to_a_route(&url, &method, routes))
+    let url = resolve(reference, base);
+    match url.and_then(|url| route_of(&url, method, routes)).map(|active| active.route.twiml) {
+        Some(Twiml::Limits) => Leads::Held,
+        Some(Twiml::Pass) => Leads::Passed,
+        None => Leads::Elsewhere,
+    }
 }
 
 /// The absolute URL of a reference (RFC 3986, section 5.2); nothing where there is none.

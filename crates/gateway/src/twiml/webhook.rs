@@ -87,9 +87,12 @@ impl Webhook {
 
     pub(crate) fn conversation(&self) -> Conversation<'_> {
         let caller = self.from.as_deref().filter(|_| self.is_inbound);
+        // Whoever is called is the other one. A message that came in has no direction.
+        let is_outgoing = self.is_call() && !self.is_inbound;
+        let (them, us) = if is_outgoing { (&self.to, &self.from) } else { (&self.from, &self.to) };
         Conversation {
-            them: self.from.as_deref(),
-            us: self.to.as_deref(),
+            them: them.as_deref(),
+            us: us.as_deref(),
             caller: caller.and_then(|from| Recipient::parse(from).phone()),
             service: self.has_service,
         }

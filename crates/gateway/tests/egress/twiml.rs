@@ -1,5 +1,7 @@
 //! What an application answers, on a route that is held to the limits.
 
+use ringfence_breaker::PriceBook;
+use ringfence_breaker::price_book::Prices;
 use ringfence_model::Amount;
 
 use crate::held::{Held, OVER, REJECT, Said, call};
@@ -67,12 +69,12 @@ async fn a_repeated_webhook_takes_nothing_twice_and_another_occasion_does() {
     }
     assert_eq!(held.send(&fields, &["I-Twilio-Idempotency-Token: two"]).await.status, 200);
     assert_eq!(held.world.reserved("daily").await, amount("0.2"));
-    // Without a token the signature stands for it.
-    for _ in 0..2 {
+    // Without a token nothing says that it is a repeat, and no loop that asks the same again.
+    for reserved in ["0.3", "0.4"] {
         held.send(&fields, &[]).await;
-        assert_eq!(held.world.reserved("daily").await, amount("0.3"));
+        assert_eq!(held.world.reserved("daily").await, amount(reserved));
     }
-    assert_eq!((held.outcomes("taken").await, held.outcomes("taken_before").await), (3, 3));
+    assert_eq!((held.outcomes("taken").await, held.outcomes("taken_before").await), (4, 2));
     assert_eq!(held.world.store.check_ledger().await.unwrap(), []);
 }
 
@@ -102,20 +104,36 @@ async fn a_repeat_that_comes_at_the_same_time_takes_nothing_twice() {
     assert_eq!(held.world.reserved("daily").await, amount("0.1"));
 }
 
+/// A `Redirect` to its own URL has the fields of the request before, and so its signature.
 #[tokio::test]
-async fn an_answer_to_a_message_that_came_before_is_given_again_from_memory_as_it_was_given() {
+async fn an_answer_to_a_message_that_costs_is_never_given_from_memory_without_being_admitted() {
+    let held = Held::with(vec![limit("daily", "3")], |_| {}).await;
+    let loops = "<Response><Message>hello</Message><Redirect>/twilio/voice</Redirect></Response>";
+    held.says(Said::xml(loops));
+    let fields = crate::held::text();
+    let (one, two) = (["I-Twilio-Idempotency-Token: one"], ["I-Twilio-Idempotency-Token: two"]);
+    for (lines, reserved) in [(&one[..], "1"), (&one[..], "1"), (&two[..], "2"), (&[][..], "3")] {
+        assert_eq!(held.send(&fields, lines).await.text(), loops);
+        assert_eq!(held.world.reserved("daily").await, amount(reserved));
+    }
+    for lines in [&["I-Twilio-Idempotency-Token: three"][..], &[]] {
+        assert_eq!(held.send(&fields, lines).await.text(), "<Response/>");
+    }
+    assert_eq!((held.outcomes("taken").await, held.outcomes("taken_before").await), (3, 1));
+    assert_eq!(held.world.reserved("daily").await, amount("3"));
+}
+
+#[tokio::test]
+async fn an_answer_to_a_message_that_costs_nothing_is_given_again_to_the_same_request_only() {
     let held = Held::new().await;
+    let fields = crate::held::text();
+    let one = ["I-Twilio-Idempotency-Token: one"];
+    assert_eq!(held.send(&fields, &one).await.text(), "<Response/>");
     held.says(Said::xml("<Response><Message>hello</Message></Response>"));
-    let fields = crate::held::text();
-    for _ in 0..2 {
-        assert_eq!(held.send(&fields, &[]).await.text(), "<Response><Message>hello</Message></Response>");
-    }
-    assert_eq!((held.application.requests().len(), held.outcomes("taken").await), (1, 1));
-    held.says(Said::xml("<Response><Unheard/></Response>"));
-    let fields = crate::held::text();
-    for _ in 0..2 {
-        assert_eq!(held.send(&fields, &[]).await.text(), "<Response/>");
-    }
+    assert_eq!(held.send(&fields, &one).await.text(), "<Response/>");
+    assert_eq!(held.application.requests().len(), 1);
+    assert_ne!(held.send(&fields, &["I-Twilio-Idempotency-Token: two"]).await.text(), "<Response/>");
+    assert_eq!(held.outcomes("taken").await, 1);
 }
 
 #[tokio::test]
@@ -171,6 +189,10 @@ async fn a_limit_that_only_watches_rejects_nobody() {
 #[tokio::test]
 async fn the_account_whose_key_signed_pays() {
     let held = Held::new().await;
+    let mut book = crate::world::book_rules();
+    book.assumed.call_seconds_at_most = 6 * 3_600;
+    let book = PriceBook::new(Prices::new("USD"), book).unwrap();
+    held.world.put_rules(book).await;
     held.says(Said::xml("<Response><Dial timeLimit=\"60\">+14155550123</Dial></Response>"));
     held.call(&[]).await;
     let open = held.world.store.open_reservations(None, 9).await.unwrap();
@@ -179,4 +201,59 @@ async fn the_account_whose_key_signed_pays() {
     assert_eq!(reservation.operation, "twiml.call");
     assert_eq!(reservation.state, ringfence_store::ReservationState::InDoubt);
     assert!(reservation.parent.is_some_and(|sid| sid.is("CA")));
+    // It may begin as late as a call lasts.
+    let hours = reservation.deadline.duration_since(reservation.admitted_at).as_hours();
+    assert_eq!(hours, 6);
+}
+
+#[tokio::test]
+async fn a_message_in_a_call_goes_to_the_other_party_whoever_has_called() {
+    let held = Held::new().await;
+    held.says(Said::xml("<Response><Sms>x</Sms></Response>"));
+    // Of this one no price is known.
+    let other = "+37120000000";
+    for (direction, field, is_given) in [
+        ("inbound", "From", false),
+        ("inbound", "To", true),
+        ("outbound-api", "To", false),
+        ("outbound-api", "From", true),
+        ("outbound-dial", "To", false),
+    ] {
+        let answer = held.call(&[("Direction", direction), (field, other)]).await;
+        assert_eq!(answer.text() != OVER, is_given, "{direction} {field}");
+    }
+}
+
+#[tokio::test]
+async fn a_limit_that_counts_no_calls_rejects_no_calls() {
+    for (category, is_rejected) in [
+        ("totalprice", true),
+        ("calls", true),
+        ("calls-inbound", true),
+        ("calls-sip-inbound", true),
+        ("sms", false),
+        ("sms-inbound", false),
+        ("recordings", false),
+        ("calls-recordings", false),
+    ] {
+        let counted = ringfence_breaker::Limit { category: category.to_owned(), ..limit("counted", "0.5") };
+        let held = Held::with(vec![counted], |_| {}).await;
+        held.trip("counted").await;
+        let answer = held.call(&[("CallStatus", "ringing")]).await;
+        assert_eq!(answer.text() == REJECT, is_rejected, "{category}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_leads_to_something_else_for_the_same_price_is_another() {
+    let held = Held::new().await;
+    let (fields, token) = (call(&[]), ["I-Twilio-Idempotency-Token: one"]);
+    // Here a recording costs nothing, and is counted.
+    for (record, reserved) in [("false", "0.1"), ("true", "0.2"), ("false", "0.2"), ("true", "0.2")] {
+        let dial = format!("<Dial timeLimit=\"60\" record=\"{record}\">+14155550123</Dial>");
+        held.says(Said::xml(format!("<Response>{dial}</Response>")));
+        held.send(&fields, &token).await;
+        assert_eq!(held.world.reserved("daily").await, amount(reserved), "{record}");
+    }
+    assert_eq!((held.outcomes("taken").await, held.outcomes("taken_before").await), (2, 2));
 }

@@ -97,7 +97,7 @@ async fn what_needs_no_change_is_the_applications_byte_for_byte() {
          xsi:noNamespaceSchemaLocation='twiml.xsd'>\n\t<Dial  timeLimit = '60' >+14155550123</Dial ></Response>\n\n",
         "<Response><Say><![CDATA[<Dial>+1</Dial> & so on]]></Say><Dial timeLimit=\"6&#48;\">+1415&#x35;550123</Dial></Response>",
         "<Response><Dial timeLimit=\"60\"><![CDATA[+14155550123]]></Dial></Response>",
-        "<Response><!-- a --><Pause length='3'/><Redirect method='GET'>?again=1</Redirect></Response>",
+        "<Response><!-- a --><Pause length='3'/><Redirect method='post'>?again=1</Redirect></Response>",
         "<?pi <Dial>+1</Dial> ?><Response><Play loop=\"0\">https://cdn.example/a.mp3</Play></Response>",
         "",
         " \n",
@@ -326,4 +326,93 @@ async fn a_document_that_leads_to_very_much_is_not_given() {
     many += "</Dial></Response>";
     assert_eq!(held.answer_to_call(Said::xml(many)).await, OVER);
     assert_eq!(held.outcomes("unknown_twiml").await, 1);
+}
+
+#[tokio::test]
+async fn what_leads_to_a_route_whose_answers_nobody_reads_is_not_given() {
+    use http::Method;
+    use ringfence_gateway::settings::{PathRule, Route, Twiml};
+    let held = Held::with(vec![crate::world::limit("daily", "50")], |settings| {
+        let beside = |label: &str, path: &str, method| Route {
+            label: label.into(),
+            path: PathRule::Prefix(path.to_owned()),
+            methods: vec![method],
+            twiml: Twiml::Limits,
+            ..crate::world::route()
+        };
+        let open = |route| Route { twiml: Twiml::Pass, ..route };
+        let more = [
+            open(beside("open", "/open/", Method::POST)),
+            open(beside("open get", "/mixed/", Method::GET)),
+            beside("mixed", "/mixed/", Method::POST),
+        ];
+        settings.routes.extend(more);
+    })
+    .await;
+    for (said, is_given) in [
+        ("<Redirect>/open/x</Redirect>", false),
+        ("<Gather action=\"/open/x\"/>", false),
+        ("<Dial><Queue url=\"/open/x\">q</Queue></Dial>", false),
+        ("<Redirect>/mixed/x</Redirect>", true),
+        ("<Redirect method=\"POST\">/mixed/x</Redirect>", true),
+        ("<Redirect method=\"GET\">/mixed/x</Redirect>", false),
+        ("<Redirect method=\"get\">/mixed/x</Redirect>", false),
+        ("<Redirect method=\"PUT\">/mixed/x</Redirect>", false),
+        // This one takes no GET at all.
+        ("<Redirect method=\"GET\">/twilio/x</Redirect>", false),
+        ("<Enqueue waitUrl=\"/mixed/x\" waitUrlMethod=\"GET\">q</Enqueue>", false),
+        ("<Enqueue waitUrl=\"/mixed/x\">q</Enqueue>", true),
+        ("<Dial><Conference waitUrl=\"/mixed/x\" waitMethod=\"GET\">c</Conference></Dial>", false),
+        ("<Dial referUrl=\"/mixed/x\" referMethod=\"GET\"><Queue>q</Queue></Dial>", false),
+    ] {
+        let said = format!("<Response>{said}</Response>");
+        assert_eq!(held.answer_to_call(Said::xml(said.clone())).await != OVER, is_given, "{said}");
+    }
+    for (place, is_given) in [("/twilio/x", true), ("/open/x", false), ("/mixed/x", false)] {
+        held.says(Said { status: 302, headers: vec![("location", place.to_owned())], body: vec![] });
+        assert_eq!(held.call(&[]).await.status == 302, is_given, "{place}");
+    }
+}
+
+#[tokio::test]
+async fn a_text_whose_length_nobody_can_say_is_not_sent() {
+    let held = Held::new().await;
+    let long = "\u{e9}".repeat(100);
+    let latin_1 = vec![0xe9_u8; 100];
+    for (content_type, text, is_given) in [
+        ("text/plain; charset=utf-8", long.as_bytes(), true),
+        ("text/plain; Charset=\"UTF-8\"", long.as_bytes(), true),
+        ("text/plain; charset=iso-8859-1", &b"hello"[..], true),
+        ("text/plain", b"hello", true),
+        ("text/plain", long.as_bytes(), false),
+        ("text/plain; charset=iso-8859-1", long.as_bytes(), false),
+        ("text/plain; charset=iso-8859-1", &latin_1, false),
+        ("text/plain; charset=utf-8", &latin_1, false),
+        ("text/plain; charset=utf-16", b"hello", false),
+        ("text/plain; charset=utf-7", b"hello", false),
+        ("text/plain; charset=utf-8; charset=utf-7", b"hello", false),
+        ("text/plain; x=\"charset=utf-8\"", long.as_bytes(), false),
+    ] {
+        held.says(Said::of_type(content_type, text));
+        let answer = held.text().await;
+        assert_eq!(answer.body == text, is_given, "{content_type} {text:?}");
+        assert!(is_given || answer.text() == "<Response/>");
+    }
+    assert_eq!(held.outcomes("unreadable_twiml").await, 8);
+}
+
+#[tokio::test]
+async fn what_is_said_to_a_status_callback_is_a_word_or_a_document_that_can_be_read() {
+    let held = Held::new().await;
+    let completed = [("CallStatus", "completed")];
+    for (content_type, said, is_given) in [
+        ("text/xml", "OK\n".to_owned(), true),
+        ("text/html", "{\"ok\": true}".to_owned(), true),
+        ("text/xml; charset=utf-7", "+ADw-Response+AD4APA-Dial+AD4-1+ADw-/Dial+AD4-".to_owned(), false),
+        ("text/xml", "x".repeat(101), false),
+        ("text/xml", "&lt;Response>".to_owned(), false),
+    ] {
+        held.says(Said::of_type(content_type, said.clone()));
+        assert_eq!(held.call(&completed).await.text(), if is_given { &said } else { OVER }, "{said}");
+    }
 }

@@ -328,7 +328,7 @@ fn settings(twilio: SocketAddr) -> Settings {
 }
 
 /// A route of the gate, to which TwiML may lead.
-fn route() -> Route {
+pub(crate) fn route() -> Route {
     Route {
         label: Arc::from("/twilio/"),
         host: None,
@@ -346,7 +346,7 @@ fn route() -> Route {
         timeout: Duration::from_secs(14),
         proof: None,
         resign: None,
-        twiml: Twiml::Pass,
+        twiml: Twiml::Limits,
     }
 }
 

@@ -14,7 +14,7 @@ use ringfence_breaker::{Hold, Ledger, Limit, Measure, Reset, State, Subject, Ver
 use ringfence_model::{Amount, Sid};
 use serde_json::json;
 
-use self::answer::part_id;
+pub(super) use self::answer::part_id;
 use super::rows::{self, HeldRow, InsertRow, ReservationRow, UpdateRow, insert_row};
 use super::{
     BESIDE, Booking, NewAnswer, NewReservation, NotAdmitted, Now, ReservationState, Sent, Spent, Watched,
@@ -141,7 +141,7 @@ impl<'a> Batch<'a> {
         let hashes = applied.iter().map(|row| Ok((row.text("name")?, row.text("hash")?)));
 
         // Whose sums are needed: of new requests, and of those that something is said of.
-        let ids: Vec<String> = ops.iter().filter_map(|(op, _)| op.reservation()).collect();
+        let ids: Vec<String> = ops.iter().flat_map(|(op, _)| op.reservations()).collect();
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let known = rows::reservations(transaction, &ids).await?;
         let mut wanted = BTreeMap::<Key, Option<(&Limit, Timestamp)>>::new();
@@ -517,14 +517,14 @@ impl<'a> Batch<'a> {
 }
 
 impl Op {
-    /// The reservation that it is about, which may be there already.
-    fn reservation(&self) -> Option<String> {
+    /// The reservations that it is about, which may be there already.
+    fn reservations(&self) -> Vec<String> {
         match self {
             Self::Sent { id, .. } | Self::Settle { id, .. } | Self::Worst { id } | Self::Release { id } => {
-                Some(id.clone())
+                vec![id.clone()]
             }
-            Self::Answer(new) => Some(part_id(new, 0)),
-            Self::Admit { .. } | Self::Book(_) => None,
+            Self::Answer(new) => (0..new.parts.len()).map(|number| part_id(new, number)).collect(),
+            Self::Admit { .. } | Self::Book(_) => Vec::new(),
         }
     }
 

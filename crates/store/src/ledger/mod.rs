@@ -297,6 +297,11 @@ pub struct LedgerError {
     pub open: Amount,
 }
 
+/// A [`NewAnswer::key`] that no other answer has, for one that nothing can tell a repeat of.
+pub fn fresh_answer_key() -> String {
+    crate::hex::write(&crate::random::<16>())
+}
+
 impl Store {
     /// Sets aside what a request can cost under every limit that applies, or under none. Answers after the commit. An error
     /// says that nothing may be sent; one that is in doubt leaves a reservation perhaps, which is found by its deadline.

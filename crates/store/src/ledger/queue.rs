@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::batch::{self, Did, Op};
+use super::batch::{self, Did, Op, part_id};
 use super::{Now, Sent};
 use crate::Result;
 use crate::error::Error;
@@ -68,6 +68,21 @@ impl Queue {
     }
 }
 
+/// The reservations of an admission that nobody heard of. An answer that came twice at once may have been given to whoever
+/// still waits.
+fn given_back<'a>(op: &'a Op, all: &'a [(Op, Now)]) -> impl Iterator<Item = String> + use<'a> {
+    let (admitted, answer) = match op {
+        Op::Admit { id, .. } => (Some(id.clone()), None),
+        Op::Answer(new) => {
+            let same = |(other, _): &&(Op, Now)| matches!(other, Op::Answer(it) if it.key == new.key);
+            (None, (all.iter().filter(same).count() == 1).then_some(new))
+        }
+        _ => (None, None),
+    };
+    let parts = answer.into_iter().flat_map(|new| (0..new.parts.len()).map(|number| part_id(new, number)));
+    admitted.into_iter().chain(parts)
+}
+
 async fn work(writer: WriterLine, mut waiting: mpsc::Receiver<Waiting>) {
     let mut taken = Vec::with_capacity(BATCH);
     // Admissions that nobody heard of: nothing can have been sent, so what was set aside comes back.
@@ -76,8 +91,8 @@ async fn work(writer: WriterLine, mut waiting: mpsc::Receiver<Waiting>) {
         let mut ops = std::mem::take(&mut unheard);
         let mut replies: Vec<Option<oneshot::Sender<Result<Did>>>> = ops.iter().map(|_| None).collect();
         // Who asked for money and waits no longer shall get none; what else was asked for is carried out.
-        for Waiting { op, now, reply } in
-            taken.drain(..).filter(|it| !(matches!(it.op, Op::Admit { .. }) && it.reply.is_closed()))
+        let asks = |op: &Op| matches!(op, Op::Admit { .. } | Op::Answer(_));
+        for Waiting { op, now, reply } in taken.drain(..).filter(|it| !(asks(&it.op) && it.reply.is_closed()))
         {
             ops.push((op, now));
             replies.push(Some(reply));
@@ -91,9 +106,12 @@ async fn work(writer: WriterLine, mut waiting: mpsc::Receiver<Waiting>) {
         match outcome {
             Ok(all) => {
                 for (((op, now), reply), did) in ops.iter().zip(replies).zip(all) {
+                    let is_new = matches!(did, Did::Admitted(_));
                     let is_heard = reply.is_none_or(|reply| reply.send(Ok(did)).is_ok());
-                    if let (false, Op::Admit { id, .. }) = (is_heard, op) {
-                        unheard.push((Op::Sent { id: id.clone(), sent: Sent::Nothing }, *now));
+                    if !is_heard && is_new {
+                        unheard.extend(
+                            given_back(op, &ops).map(|id| (Op::Sent { id, sent: Sent::Nothing }, *now)),
+                        );
                     }
                 }
             }

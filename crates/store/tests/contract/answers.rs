@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use ringfence_breaker::{AppliedLimit, Hold, Limit, Why};
+use ringfence_breaker::{AppliedLimit, Hold, Limit, Observation, Why};
 use ringfence_model::{Amount, Sid};
 use ringfence_store::{AnswerAdmission, AnswerPart, NewAnswer, NotAdmitted, ReservationState, Store};
 
-use crate::ledger::{Money, account, dollars, limit, now, subject};
+use crate::ledger::{Money, account, dollars, limit, move_breaker, now, spent, subject};
 use crate::world::{World, all, on_both};
 
 on_both! {
@@ -15,6 +15,9 @@ on_both! {
     an_answer_that_comes_again_takes_nothing_on_any_node,
     of_many_answers_at_once_on_two_nodes_exactly_the_limit_is_admitted,
     without_any_limit_an_answer_is_noted_once_too,
+    what_came_back_of_an_answer_is_taken_again_when_it_is_given_again,
+    after_a_trip_an_answer_of_which_something_was_spent_is_not_given_again,
+    an_answer_that_nobody_waits_for_takes_nothing,
     an_answer_is_in_doubt_until_somebody_finds_what_it_led_to,
 }
 
@@ -90,10 +93,63 @@ async fn an_answer_that_comes_again_takes_nothing_on_any_node(world: World) {
     let all_of_them = all(stores.into_iter().map(|store| give(store, money.answer("b", &[5])))).await;
     assert_eq!(all_of_them.iter().filter(|it| is_admitted(it)).count(), 1);
     assert_eq!(money.reserved("daily").await, dollars(45));
-    // What came to nothing is not taken again either: the webhook is answered.
-    let first = money.store().open_reservations(None, 9).await.unwrap().remove(0);
-    assert!(money.store().void(&first.id, now()).await.unwrap());
-    assert_eq!(money.admit_answer("a", &[30, 10]).await, AnswerAdmission::Before);
+    assert_eq!(money.store().check_ledger().await.unwrap(), []);
+}
+
+async fn what_came_back_of_an_answer_is_taken_again_when_it_is_given_again(world: World) {
+    let money = Money::with(world, vec![limit("daily", 50)]).await;
+    let store = money.store();
+    assert!(is_admitted(&money.admit_answer("a", &[30, 10]).await));
+    for _ in 0..2 {
+        assert!(store.void("a-0", now()).await.unwrap());
+        assert_eq!(money.reserved("daily").await, dollars(10));
+        assert_eq!(money.admit_answer("a", &[30, 10]).await, AnswerAdmission::Before);
+        assert_eq!(money.reserved("daily").await, dollars(40));
+        assert_eq!(store.open_reservations(None, 9).await.unwrap().len(), 2);
+    }
+    // Once something else has its place it is refused, and nothing of it is taken.
+    assert!(store.void("a-0", now()).await.unwrap());
+    assert!(is_admitted(&money.admit_answer("b", &[25]).await));
+    let again = money.admit_answer("a", &[30, 10]).await;
+    assert!(matches!(again, AnswerAdmission::Refused(NotAdmitted::Limit { .. })), "{again:?}");
+    assert_eq!(money.reserved("daily").await, dollars(35));
+    assert_eq!(store.check_ledger().await.unwrap(), []);
+}
+
+async fn after_a_trip_an_answer_of_which_something_was_spent_is_not_given_again(world: World) {
+    let money = Money::with(world, vec![limit("daily", 50)]).await;
+    let store = money.store();
+    for key in ["a", "b"] {
+        assert!(is_admitted(&money.admit_answer(key, &[10]).await));
+    }
+    assert!(store.settle("a-0", spent(10), None, now()).await.unwrap());
+    assert_eq!(money.admit_answer("a", &[10]).await, AnswerAdmission::Before);
+    move_breaker(&money, 0, &[Observation::Trip]).await;
+    let again = money.admit_answer("a", &[10]).await;
+    let AnswerAdmission::Refused(NotAdmitted::Limit { why, .. }) = again else { panic!("{again:?}") };
+    assert_eq!(why, Why::Tripped);
+    // What is still set aside may have been heard of by nobody: it is given.
+    assert_eq!(money.admit_answer("b", &[10]).await, AnswerAdmission::Before);
+}
+
+async fn an_answer_that_nobody_waits_for_takes_nothing(world: World) {
+    let money = Money::with(world, vec![limit("daily", 50)]).await;
+    for number in 0..20 {
+        let new = money.answer(&format!("k{number}"), &[30, 20]);
+        let mut given_up = Box::pin(money.store().admit_answer(new, now()));
+        std::future::poll_fn(|context| {
+            assert!(given_up.as_mut().poll(context).is_pending());
+            std::task::Poll::Ready(())
+        })
+        .await;
+    }
+    // It may be seen for one batch, and is gone with the next.
+    let mut tries = 0;
+    while !is_admitted(&money.admit_answer(&format!("t{tries}"), &[30, 20]).await) {
+        assert!(tries < 50);
+        tries += 1;
+    }
+    assert_eq!(money.reserved("daily").await, dollars(50));
     assert_eq!(money.store().check_ledger().await.unwrap(), []);
 }
 

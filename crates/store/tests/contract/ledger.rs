@@ -279,7 +279,7 @@ async fn where_one_limit_refuses_no_other_gives_anything(world: World) {
     assert_eq!(money.store().open_reservations(None, 10).await.unwrap(), []);
 }
 
-async fn move_breaker(money: &Money, version: i64, observations: &[Observation]) {
+pub(crate) async fn move_breaker(money: &Money, version: i64, observations: &[Observation]) {
     let rule = &money.limits[0].limit;
     let moved = observations
         .iter()

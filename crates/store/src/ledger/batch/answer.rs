@@ -4,27 +4,34 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use ringfence_breaker::Hold;
+use ringfence_model::Amount;
 use serde_json::json;
 
 use super::{Batch, Did, Key, Of, key};
 use crate::Result;
-use crate::ledger::rows::{InsertRow, ReservationRow, held_rows};
-use crate::ledger::{NewAnswer, NotAdmitted, ReservationState};
+use crate::ledger::rows::{InsertRow, ReservationRow, UpdateRow, held_rows};
+use crate::ledger::{NewAnswer, NotAdmitted, ReservationState, Watched};
 
 impl<'a> Batch<'a> {
     pub(super) fn answer(&mut self, new: &'a NewAnswer, now: Timestamp) -> Result<Did> {
-        if self.reservations.contains_key(&part_id(new, 0)) {
+        let is_known = self.reservations.contains_key(&part_id(new, 0));
+        if is_known && (0..new.parts.len()).all(|number| self.ended(new, number).is_none()) {
             return Ok(Did::Before);
         }
         if *new.limits != *self.limits {
             return Ok(Did::Refused(NotAdmitted::OtherLimits));
         }
-        // All of them together must fit.
+        // All of them together must fit. Of a repeat that is what came back since; and what was spent since must still
+        // be let through.
         let mut together = BTreeMap::<Key, Hold>::new();
-        for hold in new.parts.iter().flat_map(|part| &part.holds) {
-            let held = together.entry(key(&hold.limit.limit, hold.subject));
-            held.and_modify(|held| held.amount = held.amount.saturating_add(hold.amount))
-                .or_insert_with(|| hold.clone());
+        for (number, part) in new.parts.iter().enumerate() {
+            let is_wanted = !is_known || self.ended(new, number) == Some(ReservationState::Void);
+            for hold in &part.holds {
+                let amount = if is_wanted { hold.amount } else { Amount::ZERO };
+                let held = together.entry(key(&hold.limit.limit, hold.subject));
+                held.and_modify(|held| held.amount = held.amount.saturating_add(amount))
+                    .or_insert_with(|| Hold { amount, ..hold.clone() });
+            }
         }
         let together: Vec<Hold> = together.into_values().collect();
         let of = Of { account: new.account.to_string(), operation: "twiml" };
@@ -32,6 +39,9 @@ impl<'a> Batch<'a> {
             Ok(watched) => watched,
             Err(why) => return Ok(Did::Refused(why)),
         };
+        if is_known {
+            return self.take_again(new, &watched, now);
+        }
         for (number, part) in new.parts.iter().enumerate() {
             let of = Of { account: new.account.to_string(), operation: &part.operation };
             self.take(&part.holds, &of, &watched, now)?;
@@ -61,9 +71,42 @@ impl<'a> Batch<'a> {
         }
         Ok(Did::Admitted(watched))
     }
+
+    /// Sets aside again what came back of an answer that is given again.
+    fn take_again(&mut self, new: &'a NewAnswer, watched: &[Watched], now: Timestamp) -> Result<Did> {
+        for (number, part) in new.parts.iter().enumerate() {
+            if self.ended(new, number) != Some(ReservationState::Void) {
+                continue;
+            }
+            let of = Of { account: new.account.to_string(), operation: &part.operation };
+            self.take(&part.holds, &of, watched, now)?;
+            let (id, state) = (part_id(new, number), ReservationState::InDoubt);
+            if let Some(row) = self.reservations.get_mut(&id) {
+                row.state = state;
+                row.holds = held_rows(&part.holds);
+            }
+            let row = UpdateRow {
+                id: id.clone(),
+                state: state.word(),
+                resource: None,
+                price: None,
+                ended_at: None,
+                holds: Some(json!(held_rows(&part.holds)).to_string()),
+                deadline: Some(now.saturating_add(part.patience).unwrap_or(Timestamp::MAX).as_microsecond()),
+            };
+            self.updates.insert(id, row);
+        }
+        Ok(Did::Before)
+    }
+
+    /// How one reservation of an answer has ended; nothing where it has not, or is not there.
+    fn ended(&self, new: &NewAnswer, number: usize) -> Option<ReservationState> {
+        let state = self.reservations.get(&part_id(new, number))?.state;
+        state.is_end().then_some(state)
+    }
 }
 
 /// The name of one reservation of an answer.
-pub(super) fn part_id(new: &NewAnswer, number: usize) -> String {
+pub(in crate::ledger) fn part_id(new: &NewAnswer, number: usize) -> String {
     format!("{}-{number}", new.key)
 }
