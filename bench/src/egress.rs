@@ -22,6 +22,7 @@ use crate::arguments::Arguments;
 use crate::gate::median;
 use crate::histogram::Histogram;
 use crate::process::{self, Server};
+use crate::proxies::make_private;
 use crate::sandbox::ask;
 
 const ACCOUNT: &str = "AC00000000000000000000000000000001";
@@ -212,11 +213,17 @@ http {{
                 "[[limit]]\nname = \"{name}\"\nscope = \"all\"\nat = \"1000000\"\nthen = [\"notify\"]\n{more}\n"
             )
         };
+        let key = self.folder.path().join("master.key");
+        if !key.exists() {
+            fs::write(&key, "07".repeat(32))?;
+            make_private(&key)?;
+        }
         let config = format!(
             "[listen]
 egress = \"127.0.0.1:{port}\"
 [store]
 url = \"{store}\"
+master_key = {{ file = \"{}\" }}
 [twilio]
 base_url = \"http://127.0.0.1:{twilio}\"
 [[account]]
@@ -225,6 +232,7 @@ auth_token = \"{TOKEN}\"
 [notify]
 webhook = {{ url = \"http://127.0.0.1:9/nobody\", secret = \"abcdefghijklmnopqrstuvwxyz012345\" }}
 {}{}",
+            key.display(),
             limit("a day", "window = \"daily\""),
             limit("a minute to one place", "window = \"minute\"\nper = \"prefix\"")
                 .replace("then = [\"notify\"]\n", ""),
@@ -268,7 +276,7 @@ fn request(user: &str, password: &str) -> String {
     let credentials = BASE64.encode(format!("{user}:{password}"));
     let body = "From=%2B15005550006&To=%2B12025550143&Body=Your+code+is+123456.+It+expires+in+ten+minutes.";
     format!(
-        "POST /api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/Messages.json HTTP/1.1\r\nHost: api.twilio.com\r\n\
+        "POST /api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/Messages.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\
          Authorization: Basic {credentials}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
          Content-Length: {}\r\n\r\n{body}",
         body.len()

@@ -227,7 +227,7 @@ replay = \"{replay}\"
 }
 
 /// A file that others may read is no place for a token, and Ringfence may say so.
-fn make_private(file: &Path) -> Outcome {
+pub(crate) fn make_private(file: &Path) -> Outcome {
     use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(file, fs::Permissions::from_mode(0o600))?;
     Ok(())
