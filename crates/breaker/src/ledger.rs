@@ -55,7 +55,11 @@ pub struct Ledger {
     /// What was settled when Twilio's figure was read, the latest last, as far back as it takes to know what that had counted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub marks: Vec<(Timestamp, Amount)>,
-    /// The epoch of the store in which Twilio's figure was last read; none before that.
+    /// The start of the latest window that was known of when the clock went back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Timestamp>,
+    /// The epoch of the store in which Twilio's figure was last read; none before that, and none in a window that begins
+    /// once more.
     #[serde(default)]
     pub read_back: Option<String>,
     /// When it was.
@@ -112,6 +116,7 @@ impl Ledger {
             slices: Vec::new(),
             unsure: Amount::ZERO,
             marks: Vec::new(),
+            left: None,
             read_back: None,
             read_at: None,
         }
@@ -152,6 +157,10 @@ impl Ledger {
         let start = self.counts.window.period(now).start;
         if start > self.window {
             self.begin(start);
+            // What was spent in it before the clock went back is not known here any more.
+            if self.left.is_some_and(|left| start <= left) {
+                self.read_back = None;
+            }
         } else if !self.counts.window.is_twilios() && self.window.duration_since(now) > CLOCK_BACK {
             self.window = start;
         }
@@ -162,6 +171,7 @@ impl Ledger {
     pub fn turn_back(&mut self, now: Timestamp) {
         let start = self.counts.window.period(now).start;
         if self.counts.window.is_twilios() && start < self.window {
+            self.left = self.left.max(Some(self.window));
             self.begin(start);
         }
     }

@@ -91,6 +91,27 @@ fn a_clock_that_was_far_ahead_leaves_no_window_of_the_future() {
 }
 
 #[test]
+fn a_window_that_begins_once_more_waits_for_twilios_figure() {
+    let limit = fifty_a_day();
+    let tomorrow = at("2026-03-06T00:00:01Z");
+    let mut ledger = ledger_at(&limit, tomorrow);
+    ledger.settle(Amount::ZERO, dollars(40), tomorrow);
+    // The clock was ahead, and is right again; then the day comes.
+    ledger.turn_back(at(NOON));
+    ledger.book_lost(at(NOON), Amount::ZERO, "two", at(NOON));
+    assert_eq!(ledger.decide(&limit, None, dollars(50), "two", at(NOON)), Verdict::Fits);
+    ledger.roll(tomorrow);
+    assert_eq!(ledger.decide(&limit, None, dollars(1), "two", tomorrow), Verdict::Refuse(Why::NotReadBack));
+    ledger.book_lost(tomorrow, dollars(40), "two", tomorrow);
+    assert_eq!(ledger.decide(&limit, None, dollars(10), "two", tomorrow), Verdict::Fits);
+    assert_eq!(ledger.decide(&limit, None, dollars(11), "two", tomorrow), Verdict::Refuse(Why::DoesNotFit));
+    // The day after that nobody has seen.
+    let later = at("2026-03-07T00:00:01Z");
+    ledger.roll(later);
+    assert_eq!(ledger.decide(&limit, None, dollars(50), "two", later), Verdict::Fits);
+}
+
+#[test]
 fn a_clock_that_goes_back_opens_no_window_again() {
     let limit = fifty_a_day();
     let mut ledger = ledger(&limit);
