@@ -9,7 +9,6 @@
 
 mod by_hand;
 mod cookies;
-mod links;
 mod overrides;
 mod redirects;
 mod signing;
@@ -22,7 +21,6 @@ use ringfence_model::Sid;
 use serde::Serialize;
 
 pub(crate) use by_hand::{ByHand, Forgery, deliver_by_hand, send_again};
-pub(super) use links::join;
 pub(crate) use overrides::Overrides;
 pub(crate) use signing::SignedRequest;
 

@@ -11,10 +11,12 @@ mod document;
 mod element;
 mod encoding;
 mod read;
+mod reference;
 mod verb;
 
 pub use document::{Document, NewAttribute};
 pub use element::{Element, Node};
+pub use reference::{has_scheme, resolve};
 pub use verb::{
     CallCallback, Dial, DialNoun, DialTarget, Gather, GatherInput, Message, Method, Pause, Play, Record,
     RecordingCallback, Redirect, Reject, RejectReason, Say, Verb,

@@ -13,7 +13,7 @@ use super::{
 use crate::world::World;
 use crate::world::messages::{self, Draft};
 use crate::world::numbers::{self, IncomingNumber};
-use crate::world::webhooks::{self, join};
+use crate::world::webhooks;
 
 /// A line of what was said and pressed, as the phone shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -278,7 +278,9 @@ pub(super) fn send_message(world: &mut World, sid: Sid, message: &twiml::Message
         Direction::Inbound => (&call.to, &call.from),
         Direction::OutboundApi | Direction::OutboundDial => (&call.from, &call.to),
     };
-    let url = |url: &str| call.asked.as_ref().map_or_else(|| url.to_owned(), |asked| join(&asked.url, url));
+    let url = |url: &str| {
+        call.asked.as_ref().map_or_else(|| url.to_owned(), |asked| twiml::resolve(&asked.url, url))
+    };
     let draft = Draft {
         from: Some(message.from.clone().unwrap_or_else(|| ours.to_string())),
         body: message.body.clone(),

@@ -10,7 +10,7 @@ use ringfence_twilio::twiml::{self, RejectReason, Say, Verb};
 use super::life;
 use super::{Call, Direction, Doing, End, LineKind, State, Step, dial, gather, hooks, phone, record};
 
-use crate::world::webhooks::{self, Target, join};
+use crate::world::webhooks::{self, Target};
 use crate::world::{Due, World};
 
 /// A document, and how far it was carried out.
@@ -237,7 +237,7 @@ pub(super) fn target(world: &World, sid: Sid, url: Option<&str>, method: twiml::
     let base = world.calls.find(sid)?.asked.as_ref().map(|asked| asked.url.as_str());
     let url = url.unwrap_or_default().trim();
     let url = match base {
-        Some(base) => join(base, url),
+        Some(base) => twiml::resolve(base, url),
         None if url.starts_with("http://") || url.starts_with("https://") => url.to_owned(),
         None => return None,
     };

@@ -3,13 +3,14 @@
 //! A 307 is asked in the same way; 301, 302 and 303 with a GET, and what the webhook had to say is lost, as it is with
 //! Twilio. Others are no redirects to it: <https://www.twilio.com/docs/api/errors/11216>.
 
-use super::links::{has_scheme, join};
+use ringfence_twilio::twiml::{has_scheme, resolve};
+
 use super::{Answer, Method, Target};
 
 /// Where an answer of `from` sends us, and how it wants to be asked there. `None`: it is no redirect that is followed.
 pub(super) fn target(from: &Target, answer: &Answer) -> Option<Target> {
     let method = if answer.status == 307 { from.method } else { Method::Get };
-    location(answer).map(|location| Target { url: join(&from.url, location), method })
+    location(answer).map(|location| Target { url: resolve(&from.url, location), method })
 }
 
 /// What a redirect that is followed says of where to go.

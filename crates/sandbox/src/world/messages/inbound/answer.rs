@@ -5,7 +5,7 @@ use ringfence_twilio::twiml::{self, Verb};
 
 use super::super::{Conversation, Direction, Draft, outbound};
 use super::{hooks, request};
-use crate::world::webhooks::{self, Ended, Method, Target, join};
+use crate::world::webhooks::{self, Ended, Method, Target};
 use crate::world::{World, numbers};
 
 /// Two numbers of the sandbox whose applications answer each other take a second for each answer, which is slower than
@@ -122,7 +122,7 @@ fn go_to(
         twiml::Method::Get => Method::Get,
         twiml::Method::Post => Method::Post,
     };
-    let asked = Target { url: join(&conversation.asked.url, url), method };
+    let asked = Target { url: twiml::resolve(&conversation.asked.url, url), method };
     let fallback = conversation.fallback.clone();
     request::ask(world, sid, Conversation { asked, fallback, documents: conversation.documents + 1 }, more);
 }
@@ -135,13 +135,13 @@ fn reply(world: &mut World, sid: Sid, conversation: &Conversation, message: twim
     let writer = inbound.from.as_ref().and_then(|from| from.number());
     let to = message.to.or_else(|| writer.map(|writer| writer.to_string())).unwrap_or_default();
     let base = conversation.asked.url.as_str();
-    let own_callback = message.status_callback.map(|url| join(base, &url));
+    let own_callback = message.status_callback.map(|url| twiml::resolve(base, &url));
     let is_elsewhere = message.from.is_some();
     let draft = Draft {
         from: Some(message.from.unwrap_or_else(|| number.to_string())),
         service: service.filter(|_| !is_elsewhere),
         body: message.body,
-        media: message.media.iter().map(|url| join(base, url)).collect(),
+        media: message.media.iter().map(|url| twiml::resolve(base, url)).collect(),
         status_callback: own_callback.or_else(|| callback_of(world, number)),
         answers,
         ..Draft::new(account, Direction::OutboundReply, to)
