@@ -9,6 +9,8 @@
 //! into the same cluster cannot be told apart: there, and wherever in doubt, an operator says it. A clock that goes back
 //! begins one too: windows that were left are there again, and what was spent in them is not known any more.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use ringfence_breaker::CLOCK_BACK;
 use ringfence_model::Actor;
@@ -76,49 +78,108 @@ impl Store {
 /// Begins an epoch where there is none yet, where this is a backup that is opened for the first time, and where
 /// PostgreSQL is another server than it was.
 pub(crate) async fn begin_if_moved(transaction: &mut Transaction, now: Timestamp) -> Result<()> {
-    let by = Actor::job("open");
-    let server = server(transaction).await?;
-    if find(transaction, EPOCH).await?.is_none() {
-        put(transaction, INSTANCE, &hex::write(&crate::random::<16>())).await?;
-        put(transaction, SERVER, &server).await?;
-        return begin(transaction, &by, "the database was made", now).await;
-    }
-    if find(transaction, BACKUP).await?.is_some() {
-        transaction.execute("DELETE FROM meta WHERE name = $1", values![BACKUP]).await?;
-        return begin(transaction, &by, "a backup was restored", now).await;
-    }
-    if !server.is_empty() && find(transaction, SERVER).await?.as_deref() != Some(&server) {
-        put(transaction, SERVER, &server).await?;
-        return begin(transaction, &by, "PostgreSQL was restored or a replica promoted", now).await;
-    }
-    Ok(())
+    let known = Known::read(transaction).await?;
+    begin_if_differs(transaction, &known, now).await.map(drop)
 }
 
-/// Follows the clock that decides in which window a request counts, and begins an epoch where it has gone back.
-pub(crate) async fn follow_clock(transaction: &mut Transaction, now: Timestamp) -> Result<()> {
-    const READ: &str = "SELECT value FROM meta WHERE name = $1";
-    const LOCK: &str = "SELECT value FROM meta WHERE name = $1 FOR UPDATE";
-    let Some(known) = clock(transaction, READ).await? else {
-        return put(transaction, CLOCK, &now.to_string()).await;
+/// The epoch that holds at this time of the ledger, after whatever there is to notice: the database is another, or the clock
+/// that decides in which window a request counts went back.
+pub(crate) async fn follow(transaction: &mut Transaction, now: Timestamp) -> Result<Epoch> {
+    let known = Known::read(transaction).await?;
+    let has_moved = begin_if_differs(transaction, &known, now).await?;
+    let went_back = follow_clock(transaction, &known, now).await?;
+    if has_moved || went_back { read(transaction).await } else { known.epoch() }
+}
+
+/// Whether an epoch was begun.
+async fn begin_if_differs(transaction: &mut Transaction, known: &Known, now: Timestamp) -> Result<bool> {
+    let by = Actor::job("open");
+    let server = server(transaction).await?;
+    let reason = if known.get(EPOCH).is_none() {
+        put(transaction, INSTANCE, &hex::write(&crate::random::<16>())).await?;
+        put(transaction, SERVER, &server).await?;
+        "the database was made"
+    } else if known.get(BACKUP).is_some() {
+        transaction.execute("DELETE FROM meta WHERE name = $1", values![BACKUP]).await?;
+        "a backup was restored"
+    } else if !server.is_empty() && known.get(SERVER) != Some(&server) {
+        put(transaction, SERVER, &server).await?;
+        "PostgreSQL was restored or a replica promoted"
+    } else {
+        return Ok(false);
     };
-    let went_back = |known: Timestamp| now.duration_since(known) < -CLOCK_BACK;
-    if went_back(known) {
-        // Of nodes that notice it at the same time one begins the epoch.
-        let read = if transaction.is_sqlite() { READ } else { LOCK };
-        if clock(transaction, read).await?.is_some_and(went_back) {
+    begin(transaction, &by, reason, now).await?;
+    Ok(true)
+}
+
+/// Notes how late it is, now and then; begins an epoch where that is earlier than it was. Whether it did.
+async fn follow_clock(transaction: &mut Transaction, known: &Known, now: Timestamp) -> Result<bool> {
+    let Some(latest) = known.time(CLOCK)? else {
+        put(transaction, CLOCK, &now.to_string()).await?;
+        return Ok(false);
+    };
+    let went_back = |latest: Timestamp| now.duration_since(latest) < -CLOCK_BACK;
+    if went_back(latest) {
+        // Of nodes that notice it at the same time one begins the epoch; the others have waited for it.
+        let is_first = Known::locked(transaction).await?.time(CLOCK)?.is_some_and(went_back);
+        if is_first {
             put(transaction, CLOCK, &now.to_string()).await?;
             begin(transaction, &Actor::job("ledger"), "the clock went back", now).await?;
         }
-    } else if now.duration_since(known) >= CLOCK_STEP {
+        return Ok(true);
+    }
+    if now.duration_since(latest) >= CLOCK_STEP {
         put(transaction, CLOCK, &now.to_string()).await?;
     }
-    Ok(())
+    Ok(false)
 }
 
-async fn clock(transaction: &mut Transaction, select: &'static str) -> Result<Option<Timestamp>> {
-    let row = transaction.find(select, values![CLOCK]).await?;
-    row.map(|row| row.text("value")?.parse().map_err(|error: jiff::Error| bad_meta(CLOCK, &error)))
-        .transpose()
+/// What the database says of its epoch, read at once: each batch of the ledger asks.
+struct Known(BTreeMap<String, String>);
+
+impl Known {
+    async fn read(transaction: &mut Transaction) -> Result<Self> {
+        Self::of(transaction, "SELECT name, value FROM meta WHERE name IN ($1, $2, $3, $4, $5, $6)").await
+    }
+
+    /// Until the transaction ends nobody else changes it.
+    async fn locked(transaction: &mut Transaction) -> Result<Self> {
+        if transaction.is_sqlite() {
+            return Self::read(transaction).await;
+        }
+        let select =
+            "SELECT name, value FROM meta WHERE name IN ($1, $2, $3, $4, $5, $6) ORDER BY name FOR UPDATE";
+        Self::of(transaction, select).await
+    }
+
+    async fn of(transaction: &mut Transaction, select: &'static str) -> Result<Self> {
+        let names = values![EPOCH, EPOCH_ID, EPOCH_SINCE, SERVER, BACKUP, CLOCK];
+        let rows = transaction.fetch(select, names).await?;
+        rows.iter().map(|row| Ok((row.text("name")?, row.text("value")?))).collect::<Result<_>>().map(Self)
+    }
+
+    fn get(&self, name: &str) -> Option<&String> {
+        self.0.get(name)
+    }
+
+    fn time(&self, name: &str) -> Result<Option<Timestamp>> {
+        self.get(name)
+            .map(|text| text.parse().map_err(|error: jiff::Error| bad_meta(name, &error)))
+            .transpose()
+    }
+
+    fn number(&self) -> Result<Option<i64>> {
+        let number = self.get(EPOCH).map(|text| text.parse());
+        number.transpose().map_err(|error: std::num::ParseIntError| bad_meta(EPOCH, &error))
+    }
+
+    fn epoch(&self) -> Result<Epoch> {
+        Ok(Epoch {
+            number: self.number()?.ok_or_else(|| no_meta(EPOCH))?,
+            id: self.get(EPOCH_ID).cloned().ok_or_else(|| no_meta(EPOCH_ID))?,
+            since: self.time(EPOCH_SINCE)?.ok_or_else(|| no_meta(EPOCH_SINCE))?,
+        })
+    }
 }
 
 /// Which PostgreSQL this is: the cluster, which a restore of a dump changes, and its timeline, which a promotion and a
@@ -144,10 +205,7 @@ async fn server(transaction: &mut Transaction) -> Result<String> {
 }
 
 async fn begin(transaction: &mut Transaction, by: &Actor, reason: &str, now: Timestamp) -> Result<()> {
-    let number = match find(transaction, EPOCH).await? {
-        Some(text) => text.parse::<i64>().map_err(|error| bad_meta(EPOCH, &error))? + 1,
-        None => 1,
-    };
+    let number = Known::read(transaction).await?.number()?.map_or(1, |number| number + 1);
     put(transaction, EPOCH, &number.to_string()).await?;
     put(transaction, EPOCH_ID, &hex::write(&crate::random::<8>())).await?;
     put(transaction, EPOCH_SINCE, &now.to_string()).await?;
@@ -157,22 +215,8 @@ async fn begin(transaction: &mut Transaction, by: &Actor, reason: &str, now: Tim
     Ok(())
 }
 
-pub(crate) async fn read(transaction: &mut Transaction) -> Result<Epoch> {
-    let mut must = [String::new(), String::new(), String::new()];
-    for (name, value) in [EPOCH, EPOCH_ID, EPOCH_SINCE].into_iter().zip(&mut must) {
-        *value = find(transaction, name).await?.ok_or_else(|| no_meta(name))?;
-    }
-    let [number, id, since] = must;
-    Ok(Epoch {
-        number: number.parse().map_err(|error: std::num::ParseIntError| bad_meta(EPOCH, &error))?,
-        id,
-        since: since.parse().map_err(|error: jiff::Error| bad_meta(EPOCH_SINCE, &error))?,
-    })
-}
-
-async fn find(transaction: &mut Transaction, name: &str) -> Result<Option<String>> {
-    let row = transaction.find("SELECT value FROM meta WHERE name = $1", values![name]).await?;
-    row.map(|row| row.text("value")).transpose()
+async fn read(transaction: &mut Transaction) -> Result<Epoch> {
+    Known::read(transaction).await?.epoch()
 }
 
 pub(crate) async fn put(transaction: &mut Transaction, name: &str, value: &str) -> Result<()> {

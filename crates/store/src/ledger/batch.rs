@@ -131,11 +131,8 @@ struct Trip {
 impl<'a> Batch<'a> {
     async fn read(ops: &'a [(Op, Now)], transaction: &mut Transaction) -> Result<Self> {
         let database_now = clock(transaction).await?;
-        let first = ops.first().map_or(database_now, |(_, now)| moment(*now, database_now));
-        epoch::begin_if_moved(transaction, first).await?;
         let latest = ops.iter().map(|(_, now)| moment(*now, database_now)).max().unwrap_or(database_now);
-        epoch::follow_clock(transaction, latest).await?;
-        let epoch = epoch::read(transaction).await?;
+        let epoch = epoch::follow(transaction, latest).await?;
         let applied = transaction.fetch("SELECT name, hash FROM limits", values![]).await?;
         let limits = rows::fingerprint(&applied)?;
         let hashes = applied.iter().map(|row| Ok((row.text("name")?, row.text("hash")?)));
