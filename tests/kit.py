@@ -248,6 +248,18 @@ class World(contextlib.ExitStack):
         return True
 
 
+def told_claims(report, name, text):
+    """What a script of tests/sdk said it claims, each checked: lines that begin with `ok` or `FAIL`."""
+    made = set()
+    for line in text.splitlines():
+        verdict, _, claim = line.partition(" ")
+        if verdict in ("ok", "FAIL"):
+            claim, _, detail = claim.partition(": ")
+            made.add(claim)
+            report.check(f"{name}, {claim}", verdict == "ok", detail)
+    return made
+
+
 def start_sandbox(world, binary, *words):
     """A sandbox on a free port, and what it said of itself."""
     log = world.folder / "sandbox.log"

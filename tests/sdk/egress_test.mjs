@@ -4,10 +4,8 @@
 //     WAY=base-url      every product's base URL is the egress
 //     WAY=environment   nothing is set: the environment names the egress as a proxy, and its authority
 import { execFileSync } from "node:child_process";
-import { createRequire } from "node:module";
 
-const require = createRequire(import.meta.url); // an import would not look into NODE_PATH
-const twilio = require("twilio");
+import { refused, say, twilio } from "./claims.mjs";
 
 const { EGRESS, SANDBOX, WAY, SECRET, KEY, LIMIT, REVOKE, FOLDER } = process.env;
 const { TWILIO_ACCOUNT_SID: ACCOUNT, TWILIO_AUTH_TOKEN: TOKEN } = process.env;
@@ -43,14 +41,14 @@ async function messages(client) {
   say(byKey.sid === sent.sid, "the credential's own SID is a user name too");
   const umlauts = await client.messages.create({ from: MAGIC, to: TO, body: "Grüße & 100 % + 漢字 😀" });
   say((await atTwilio(umlauts.sid)).body === "Grüße & 100 % + 漢字 😀", "every character arrives");
-  await refused("a message without a body is refused by Twilio", 400, 21602, () => client.messages.create({ from: MAGIC, to: TO, body: "" }));
-  await refused("a number of no country is refused before", 403, 84022, () => client.messages.create({ from: MAGIC, to: "+15005550001", body: "x" }));
-  await refused("a body of 1,601 characters is refused by Twilio", 400, 21617, () => client.messages.create({ from: MAGIC, to: TO, body: "x".repeat(1601) }));
-  await refused("a message that is not there", 404, 20404, () => client.messages("SM" + "0".repeat(32)).fetch());
-  await refused("a wrong secret", 401, 20003, () => connect("wrong").messages.create({ from: MAGIC, to: TO, body: "x" }));
-  await refused("Twilio's own token is worth nothing here", 401, 20003, () => connect(TOKEN).messages(sent.sid).fetch());
+  await refused("a message without a body is refused by Twilio", 400, 21602, client.messages.create({ from: MAGIC, to: TO, body: "" }));
+  await refused("a number of no country is refused before", 403, 84022, client.messages.create({ from: MAGIC, to: "+15005550001", body: "x" }));
+  await refused("a body of 1,601 characters is refused by Twilio", 400, 21617, client.messages.create({ from: MAGIC, to: TO, body: "x".repeat(1601) }));
+  await refused("a message that is not there", 404, 20404, client.messages("SM" + "0".repeat(32)).fetch());
+  await refused("a wrong secret", 401, 20003, connect("wrong").messages.create({ from: MAGIC, to: TO, body: "x" }));
+  await refused("Twilio's own token is worth nothing here", 401, 20003, connect(TOKEN).messages(sent.sid).fetch());
   const other = client.api.v2010.accounts("AC" + "1".repeat(32));
-  await refused("another account is out of scope", 403, 84010, () => other.messages.create({ from: MAGIC, to: TO, body: "x" }));
+  await refused("another account is out of scope", 403, 84010, other.messages.create({ from: MAGIC, to: TO, body: "x" }));
 }
 
 async function lists(client) {
@@ -86,16 +84,16 @@ async function calls(client) {
   const called = await client.calls.create({ from: MAGIC, to: TO, twiml: "<Response><Say>Hello</Say></Response>" });
   say(/^CA[0-9a-f]{32}$/.test(called.sid) && called.status === "queued", "a call is made");
   say((await client.calls(called.sid).update({ status: "completed" })).sid === called.sid, "it is ended");
-  await refused("instructions from elsewhere are refused", 403, 84020, () => client.calls.create({ from: MAGIC, to: TO, url: "https://evil.example/dial" }));
+  await refused("instructions from elsewhere are refused", 403, 84020, client.calls.create({ from: MAGIC, to: TO, url: "https://evil.example/dial" }));
 }
 
 async function secrets(client) {
   const account = await client.api.v2010.accounts(ACCOUNT).fetch();
   say(account.status === "active" && !account.authToken, "the account is read, and its token is not in it");
-  await refused("an account is not made", 403, 84016, () => client.api.v2010.accounts.create());
-  await refused("a key is not made", 403, 84016, () => client.newKeys.create());
-  await refused("a token for the edge is not made", 403, 84016, () => client.tokens.create());
-  await refused("a second auth token is not made", 403, 84016, () => client.accounts.v1.secondaryAuthToken().create());
+  await refused("an account is not made", 403, 84016, client.api.v2010.accounts.create());
+  await refused("a key is not made", 403, 84016, client.newKeys.create());
+  await refused("a token for the edge is not made", 403, 84016, client.tokens.create());
+  await refused("a second auth token is not made", 403, 84016, client.accounts.v1.secondaryAuthToken().create());
 }
 
 async function limit(client) {
@@ -117,7 +115,7 @@ async function revoked(client) {
   const [newest] = await client.messages.list({ limit: 1 });
   const [program, ...words] = JSON.parse(REVOKE);
   execFileSync(program, words, { cwd: FOLDER, stdio: "ignore" });
-  await refused("a revoked credential is refused at its next request", 401, 20003, () => client.messages(newest.sid).fetch());
+  await refused("a revoked credential is refused at its next request", 401, 20003, client.messages(newest.sid).fetch());
 }
 
 // ------------------------------------------------------------------ helpers
@@ -130,21 +128,6 @@ async function atTwilio(sid) {
 
 function login(user, password) {
   return `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
-}
-
-function say(right, claim, detail = "") {
-  const told = !right && detail !== "" ? `: ${detail}`.replaceAll("\n", " ") : "";
-  console.log(`${right ? "ok" : "FAIL"} ${claim}${told}`);
-}
-
-async function refused(claim, status, code, act) {
-  try {
-    await act();
-  } catch (error) {
-    say(error.status === status && error.code === code, claim, `${error.status} ${error.code} ${error.message}`);
-    return;
-  }
-  say(false, claim, "it was done");
 }
 
 await main();

@@ -15,6 +15,8 @@ import requests
 from twilio.base.exceptions import TwilioRestException
 from twilio.rest import Client
 
+from claims import refused, say
+
 EGRESS, SANDBOX, WAY = os.environ["EGRESS"], os.environ["SANDBOX"], os.environ["WAY"]
 ACCOUNT, TOKEN, SECRET = os.environ["TWILIO_ACCOUNT_SID"], os.environ["TWILIO_AUTH_TOKEN"], os.environ["SECRET"]
 PRODUCTS = ["api", "accounts", "lookups", "messaging", "verify"]
@@ -127,20 +129,6 @@ def at_twilio(sid):
     url = f"{SANDBOX}/api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/Messages/{sid}.json"
     answer = requests.get(url, auth=(ACCOUNT, TOKEN), timeout=30)
     return answer.json()
-
-
-def say(right, claim, detail=""):
-    told = f": {detail}".replace("\n", " ") if not right and detail != "" else ""
-    print(f"{'ok' if right else 'FAIL'} {claim}{told}", flush=True)
-
-
-def refused(claim, status, code, act):
-    try:
-        act()
-    except TwilioRestException as error:
-        say((error.status, error.code) == (status, code), claim, f"{error.status} {error.code} {error.msg}")
-    else:
-        say(False, claim, "it was done")
 
 
 main()

@@ -3,11 +3,9 @@
 //
 //   WAY=base-url      every product's base URL is set, and nothing else
 //   WAY=environment   nothing is set: the environment names a proxy and its authority
-import { createRequire } from "node:module";
 import http from "node:http";
 
-const require = createRequire(import.meta.url); // an import would not look into NODE_PATH
-const twilio = require("twilio");
+import { refused, say, twilio } from "./claims.mjs";
 
 const { SANDBOX, WAY, TWILIO_ACCOUNT_SID: MAIN, TWILIO_AUTH_TOKEN: TOKEN } = process.env;
 const PRODUCTS = ["api", "accounts", "lookups", "messaging", "monitor", "pricing", "verify", "voice"];
@@ -505,22 +503,6 @@ function connect(user, password, options = {}) {
 async function subaccount(client, friendlyName) {
   const { sid, authToken: token } = await client.api.v2010.accounts.create({ friendlyName });
   return { sid, token, own: connect(sid, token), account: (of) => client.api.v2010.accounts(of) };
-}
-
-/** One claim; `detail` helps whoever reads that it does not hold. */
-function say(right, claim, detail = "") {
-  console.log(right ? `ok ${claim}` : `FAIL ${claim}: ${String(detail).replaceAll("\n", " ")}`);
-}
-
-/** The call fails with Twilio's own error: this status, and this code unless it is null. */
-async function refused(claim, status, code, call) {
-  try {
-    await call;
-    say(false, claim, "it went through");
-  } catch (error) {
-    const right = error instanceof twilio.RestException && error.status === status && (code === null ? error.code > 0 : error.code === code);
-    say(right, claim, `${error.constructor.name} ${error.status} ${error.code} ${error.message}`);
-  }
 }
 
 async function control(method, path, body) {

@@ -18,11 +18,13 @@ import urllib.request
 from decimal import Decimal
 
 from requests.adapters import HTTPAdapter
-from twilio.base.exceptions import TwilioException, TwilioRestException
+from twilio.base.exceptions import TwilioRestException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 from urllib3.util import Retry
+
+from claims import refused, say
 
 SANDBOX, WAY = os.environ["SANDBOX"], os.environ["WAY"]
 MAIN, TOKEN = os.environ["TWILIO_ACCOUNT_SID"], os.environ["TWILIO_AUTH_TOKEN"]
@@ -550,30 +552,6 @@ def subaccount(client, friendly_name):
     """A subaccount for one topic, so that topics do not count each other's messages."""
     made = client.api.v2010.accounts.create(friendly_name=friendly_name)
     return made.sid, connect(made.sid, made.auth_token), made.auth_token
-
-
-def say(right, claim, detail=""):
-    """One claim; `detail` helps whoever reads that it does not hold."""
-    detail = str(detail).replace("\n", " ")
-    print(f"ok {claim}" if right else f"FAIL {claim}: {detail}", flush=True)
-
-
-def refused(claim, status, code, call):
-    """The call fails with Twilio's own error: this status, and this code unless it is None."""
-    try:
-        call()
-        say(False, claim, "it went through")
-    except TwilioRestException as error:
-        told(claim, status, code, error.status, error.code, error.msg)
-    except TwilioException as error:  # of a list: the library keeps the answer as it came
-        answer = error.args[1]
-        body = json.loads(answer.text)
-        told(claim, status, code, answer.status_code, body["code"], body["message"])
-
-
-def told(claim, status, code, given_status, given_code, message):
-    right = given_status == status and (given_code == code if code else given_code > 0)
-    say(right, claim, f"{given_status} {given_code} {message}")
 
 
 def control(method, path, body=None):

@@ -1,9 +1,7 @@
 // Twilio's own Node library against a Verify: the sandbox's, or that of Ringfence's second factor. tests/sdk/verify starts
 // both and wants the same claims from them. verify_test.py makes the same ones in Python, in the same order.
-import { createRequire } from "node:module";
 
-const require = createRequire(import.meta.url); // an import would not look into NODE_PATH
-const twilio = require("twilio");
+import { refused, say, twilio } from "./claims.mjs";
 
 const { VERIFY, USER_NAME, SECRET, ACCOUNT, SERVICE, SANDBOX } = process.env;
 const TO = "+14155550181";
@@ -117,19 +115,6 @@ async function codeOn(phone) {
 
 function other(code) {
   return code === "123456" ? "654321" : "123456";
-}
-
-function say(right, claim, detail = "") {
-  console.log(`${right ? "ok" : "FAIL"} ${claim}${right || detail === "" ? "" : `: ${String(detail).replaceAll("\n", " ")}`}`);
-}
-
-async function refused(claim, status, code, promise) {
-  try {
-    await promise;
-    say(false, claim, "it was done");
-  } catch (error) {
-    say(error.status === status && error.code === code, claim, `${error.status} ${error.code} ${error.message}`);
-  }
 }
 
 main();

@@ -11,8 +11,9 @@ import traceback
 import urllib.parse
 import urllib.request
 
-from twilio.base.exceptions import TwilioRestException
 from twilio.rest import Client
+
+from claims import refused, say
 
 VERIFY, SANDBOX = os.environ["VERIFY"], os.environ["SANDBOX"]
 USER_NAME, SECRET = os.environ["USER_NAME"], os.environ["SECRET"]
@@ -140,20 +141,6 @@ def code_on(phone):
 
 def other(code):
     return "654321" if code == "123456" else "123456"
-
-
-def say(right, claim, detail=""):
-    told = f": {detail}".replace("\n", " ") if not right and detail != "" else ""
-    print(f"{'ok' if right else 'FAIL'} {claim}{told}", flush=True)
-
-
-def refused(claim, status, code, act):
-    try:
-        act()
-    except TwilioRestException as error:
-        say((error.status, error.code) == (status, code), claim, f"{error.status} {error.code} {error.msg}")
-    else:
-        say(False, claim, "it was done")
 
 
 main()
