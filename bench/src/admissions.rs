@@ -7,19 +7,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
-use ringfence_breaker::{
-    Action, AppliedLimit, Hold, Limit, Measure, Per, Probe, Reset, Scope, Subject, Threshold, Window,
-};
-use ringfence_model::{Actor, Amount, Sid};
-use ringfence_store::{Admission, Booking, NewCredential, NewLimit, NewReservation, Now, Sent, Store};
-use serde_json::json;
+use ringfence_breaker::{Hold, Subject, Window};
+use ringfence_model::Amount;
+use ringfence_store::{Admission, Booking, NewReservation, Now, Sent, Store};
 use tokio::task::JoinSet;
 
 use crate::Outcome;
 use crate::arguments::Arguments;
 use crate::database::Database;
 use crate::gate::median;
-use crate::installation;
+use crate::{installation, money};
 
 /// What one request can cost at most, in micro-dollars: a message's price in the United States.
 const EACH: i64 = 7_900;
@@ -189,63 +186,28 @@ struct Money {
 
 impl Money {
     async fn on(database: &Database, nodes: usize, micros: i64) -> Outcome<Self> {
-        let (by, now) = (Actor::job("bench"), installation::now());
+        let now = installation::now();
         let mut stores = Vec::new();
         for _ in 0..nodes {
             stores.push(database.open(now).await?);
         }
         let store = &stores[0];
-        let limit = Limit {
-            name: "a day".to_owned(),
-            scope: Scope::All,
-            per: Per::Account,
-            measure: Measure::Price,
-            category: "totalprice".to_owned(),
-            window: Window::Daily,
-            at: Threshold::At(Amount::from_micros(micros)),
-            warn: Vec::new(),
-            then: vec![Action::Notify],
-            probe: Probe::Percent(10),
-            reset: Reset::Manual,
-            enforce: true,
+        let limit = money::limit("a day", Window::Daily, micros, now);
+        let (account, amount) = (Subject::Account(money::account()), Amount::from_micros(EACH));
+        let request = NewReservation {
+            worst: amount,
+            holds: vec![Hold { limit: Arc::clone(&limit), subject: account, amount, told: amount }],
+            ..money::prepare(store, std::slice::from_ref(&limit), SignedDuration::from_hours(1), now).await?
         };
-        let new = NewLimit {
-            name: limit.name.clone(),
-            definition: json!(limit),
-            hash: json!(limit).to_string(),
-            since: now,
-        };
-        store.apply_limits(&by, vec![new], now).await?;
-        let credential = NewCredential {
-            kind: "egress".to_owned(),
-            application: None,
-            name: "bench".to_owned(),
-            scopes: Vec::new(),
-            expires_at: None,
-        };
-        let (credential, _) = store.create_credential(&by, credential, now).await?;
-        let account = Sid::new(*b"AC", 1);
-        let limit = Arc::new(AppliedLimit { limit, since: now });
         let booking = Booking {
-            limit: Arc::clone(&limit),
-            subject: Subject::Account(account),
+            limit,
+            subject: account,
             at: now,
             seen: Amount::ZERO,
             allowance: Amount::ZERO,
             epoch: store.epoch_id().await?,
         };
         store.book_usage(booking, Now::Database).await?;
-        let amount = Amount::from_micros(EACH);
-        let request = NewReservation {
-            credential: credential.sid,
-            account,
-            operation: "messages.create".to_owned(),
-            worst: amount,
-            holds: vec![Hold { limit, subject: Subject::Account(account), amount, told: amount }],
-            limits: store.limits_fingerprint().await?.into(),
-            party: Some("tag".to_owned()),
-            patience: SignedDuration::from_secs(3_600),
-        };
         Ok(Self { nodes: stores, request })
     }
 
@@ -257,7 +219,8 @@ impl Money {
             return Ok(false);
         };
         if life == Life::Sent {
-            let made = Sent::Made(Some(sid_of(reservation.id())?));
+            let made =
+                Sent::Made(Some(money::resource(reservation.id()).map_err(|error| error.to_string())?));
             store.sent(reservation, made, Now::Database).await.map_err(|error| error.to_string())?;
         }
         Ok(true)
@@ -276,9 +239,4 @@ impl Money {
             Some(error) => Err(format!("WRONG: the sums are not what the rows say: {error:?}").into()),
         }
     }
-}
-
-/// A SID that nobody else has.
-fn sid_of(id: &str) -> Done<Sid> {
-    Sid::parse(&format!("SM{id}")).map_err(|error| error.to_string())
 }

@@ -22,7 +22,7 @@ use crate::arguments::Arguments;
 use crate::gate::median;
 use crate::histogram::Histogram;
 use crate::process::{self, Server};
-use crate::proxies::make_private;
+use crate::proxies::{make_private, nginx};
 use crate::sandbox::ask;
 
 const ACCOUNT: &str = "AC00000000000000000000000000000001";
@@ -145,7 +145,10 @@ impl Bench {
         let _twilio = self.start(twilio, 1, "sandbox.log", twilio_port).await?;
         let port = process::free_port()?;
         let (command, user, password) = match way {
-            Way::Nginx => (self.nginx(port, twilio_port)?, ACCOUNT.to_owned(), TOKEN.to_owned()),
+            Way::Nginx => {
+                let command = nginx(self.folder.path(), false, port, twilio_port)?;
+                (command, ACCOUNT.to_owned(), TOKEN.to_owned())
+            }
             Way::Sqlite => {
                 let url = format!("sqlite:{}", self.folder.path().join(format!("{port}.db")).display());
                 self.egress(&url, port, twilio_port)?
@@ -174,36 +177,6 @@ impl Bench {
         let cpu = process::cpu_of(&server.pids()).since(before).total;
         let Made { count, latency } = made.replace(Made { count: 0, latency: Histogram::new() });
         Ok(Measured { count, seconds: started.elapsed().as_secs_f64(), cpu, latency })
-    }
-
-    fn nginx(&self, port: u16, twilio: u16) -> Outcome<Command> {
-        let folder = self.folder.path().display();
-        let config = format!(
-            "daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr error;
-events {{ worker_connections 4096; }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-    keepalive_requests 1000000000;
-    upstream twilio {{ server 127.0.0.1:{twilio}; keepalive 128; keepalive_requests 1000000000; }}
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{
-            proxy_pass http://twilio;
-            proxy_http_version 1.1;
-            proxy_set_header Connection \"\";
-            proxy_set_header Host $host;
-        }}
-    }}
-}}
-"
-        );
-        let file = self.folder.path().join("nginx.conf");
-        fs::write(&file, config)?;
-        let mut command = Command::new("nginx");
-        command.arg("-e").arg("stderr").arg("-p").arg(self.folder.path()).arg("-c").arg(file);
-        Ok(command)
     }
 
     /// A configuration with a day's and a minute's limit, both applied, and a credential: how to start it, user and password.

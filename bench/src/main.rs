@@ -19,6 +19,7 @@ mod gate;
 mod histogram;
 mod installation;
 mod load;
+mod money;
 mod official;
 mod polling;
 mod process;

@@ -97,7 +97,7 @@ impl Place {
     /// Writes the configuration and says how to start it.
     pub(crate) fn command(&self, proxy: Proxy, port: u16, upstream: u16) -> Outcome<Command> {
         match proxy {
-            Proxy::Nginx { tls } => self.nginx(tls, port, upstream),
+            Proxy::Nginx { tls } => nginx(self.folder.path(), tls, port, upstream),
             Proxy::Haproxy => self.haproxy(port, upstream),
             Proxy::BareHyper => {
                 let mut command = Command::new(std::env::current_exe()?);
@@ -123,47 +123,6 @@ impl Place {
                 Ok(command)
             }
         }
-    }
-
-    /// Connections are kept on both sides, nothing is logged, and no connection is closed for its age.
-    fn nginx(&self, tls: bool, port: u16, upstream: u16) -> Outcome<Command> {
-        let folder = self.folder.path().display();
-        let (listen, certificate) = if tls {
-            (
-                " ssl",
-                format!(
-                    "ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate {folder}/tls.crt; ssl_certificate_key {folder}/tls.key;"
-                ),
-            )
-        } else {
-            ("", String::new())
-        };
-        let config = format!(
-            "daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr error;
-events {{ worker_connections 4096; }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-    keepalive_requests 1000000000;
-    upstream application {{ server 127.0.0.1:{upstream}; keepalive 128; keepalive_requests 1000000000; }}
-    server {{
-        listen 127.0.0.1:{port}{listen};
-        {certificate}
-        location / {{
-            proxy_pass http://application;
-            proxy_http_version 1.1;
-            proxy_set_header Connection \"\";
-            proxy_set_header Host $host;
-        }}
-    }}
-}}
-"
-        );
-        let file = self.write("nginx.conf", &config)?;
-        let mut command = Command::new("nginx");
-        command.arg("-e").arg("stderr").arg("-p").arg(self.folder.path()).arg("-c").arg(file);
-        Ok(command)
     }
 
     fn haproxy(&self, port: u16, upstream: u16) -> Outcome<Command> {
@@ -224,6 +183,48 @@ replay = \"{replay}\"
         fs::write(&file, text)?;
         Ok(file)
     }
+}
+
+/// Connections are kept on both sides, nothing is logged, and no connection is closed for its age.
+pub(crate) fn nginx(folder: &Path, tls: bool, port: u16, upstream: u16) -> Outcome<Command> {
+    let shown = folder.display();
+    let (listen, certificate) = if tls {
+        (
+            " ssl",
+            format!(
+                "ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate {shown}/tls.crt; ssl_certificate_key {shown}/tls.key;"
+            ),
+        )
+    } else {
+        ("", String::new())
+    };
+    let config = format!(
+        "daemon off; worker_processes 1; pid {shown}/nginx.pid; error_log stderr error;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    client_body_temp_path {shown}/body; proxy_temp_path {shown}/proxy; fastcgi_temp_path {shown}/fastcgi;
+    uwsgi_temp_path {shown}/uwsgi; scgi_temp_path {shown}/scgi;
+    keepalive_requests 1000000000;
+    upstream application {{ server 127.0.0.1:{upstream}; keepalive 128; keepalive_requests 1000000000; }}
+    server {{
+        listen 127.0.0.1:{port}{listen};
+        {certificate}
+        location / {{
+            proxy_pass http://application;
+            proxy_http_version 1.1;
+            proxy_set_header Connection \"\";
+            proxy_set_header Host $host;
+        }}
+    }}
+}}
+"
+    );
+    let file = folder.join("nginx.conf");
+    fs::write(&file, config)?;
+    let mut command = Command::new("nginx");
+    command.arg("-e").arg("stderr").arg("-p").arg(folder).arg("-c").arg(file);
+    Ok(command)
 }
 
 /// A file that others may read is no place for a token, and Ringfence may say so.

@@ -15,21 +15,19 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use jiff::{SignedDuration, Timestamp};
-use ringfence_breaker::{
-    Action, AppliedLimit, Hold, Limit, Measure, Per, Probe, Reset, Scope, Subject, Threshold, Window,
-};
-use ringfence_model::{Actor, Amount, Sid};
+use ringfence_breaker::{AppliedLimit, Hold, Subject, Window};
+use ringfence_model::{Actor, Amount};
 use ringfence_store::{
-    Admission, Booking, NewCredential, NewLimit, NewReservation, Now, OpenReservation, Over, Reservation,
-    ReservationState, Sent, Spent, Store, restore,
+    Admission, Booking, NewReservation, Now, OpenReservation, Over, Reservation, ReservationState, Sent,
+    Spent, Store, restore,
 };
-use serde_json::json;
 
 use crate::Outcome;
 use crate::arguments::Arguments;
 use crate::database::Database;
 use crate::dice::Dice;
 use crate::installation;
+use crate::money::{self, account, resource};
 use truth::{Stage, Tally, Truth};
 
 /// In micro-dollars: the limit of a day, of an hour, and what a request can cost at most.
@@ -123,51 +121,12 @@ struct Simulation {
 impl Simulation {
     async fn begin(database: Database, seed: u64) -> Outcome<Self> {
         let now: Timestamp = "2026-03-05T08:00:00Z".parse()?;
-        let by = Actor::job("simulate");
         let store = database.open(now).await?;
-        let limits =
-            [("a day", Window::Daily, DAY), ("an hour", Window::Hour, HOUR)].map(|(name, window, at)| {
-                let limit = Limit {
-                    name: name.to_owned(),
-                    scope: Scope::All,
-                    per: Per::Account,
-                    measure: Measure::Price,
-                    category: "totalprice".to_owned(),
-                    window,
-                    at: Threshold::At(Amount::from_micros(at)),
-                    warn: Vec::new(),
-                    then: if window == Window::Daily { vec![Action::Notify] } else { Vec::new() },
-                    probe: Probe::Percent(10),
-                    reset: Reset::NextWindow,
-                    enforce: true,
-                };
-                Arc::new(AppliedLimit { limit, since: now })
-            });
-        let new = limits.iter().map(|applied| NewLimit {
-            name: applied.limit.name.clone(),
-            definition: json!(applied.limit),
-            hash: json!(applied.limit).to_string(),
-            since: now,
-        });
-        store.apply_limits(&by, new.collect(), now).await?;
-        let credential = NewCredential {
-            kind: "egress".to_owned(),
-            application: None,
-            name: "simulate".to_owned(),
-            scopes: Vec::new(),
-            expires_at: None,
-        };
-        let (credential, _) = store.create_credential(&by, credential, now).await?;
-        let request = NewReservation {
-            credential: credential.sid,
-            account: account(),
-            operation: "messages.create".to_owned(),
-            worst: Amount::ZERO,
-            holds: Vec::new(),
-            limits: store.limits_fingerprint().await?.into(),
-            party: Some("tag".to_owned()),
-            patience: SignedDuration::from_secs(PATIENCE),
-        };
+        let limits = [
+            money::limit("a day", Window::Daily, DAY, now),
+            money::limit("an hour", Window::Hour, HOUR, now),
+        ];
+        let request = money::prepare(&store, &limits, SignedDuration::from_secs(PATIENCE), now).await?;
         let mut nodes = vec![store];
         while nodes.len() < NODES {
             nodes.push(database.open(now).await?);
@@ -346,7 +305,7 @@ impl Simulation {
         self.decide(&id, is_made);
         let sent = match (is_heard, is_made) {
             (false, _) => Sent::InDoubt,
-            (true, true) => Sent::Made(Some(sid(&id)?)),
+            (true, true) => Sent::Made(Some(resource(&id)?)),
             (true, false) => Sent::Nothing,
         };
         self.nodes[held.node].sent(held.reservation, sent, self.at()).await?;
@@ -407,13 +366,13 @@ impl Simulation {
             }
             (ReservationState::InDoubt | ReservationState::Sent, Some((price, true))) => {
                 let spent = Spent { price: Amount::from_micros(price), usage: None };
-                store.settle_each(vec![(open.id.clone(), spent, Some(sid(&open.id)?))], at).await?;
+                store.settle_each(vec![(open.id.clone(), spent, Some(resource(&open.id)?))], at).await?;
             }
             (ReservationState::InDoubt | ReservationState::Sent, _) if is_given_up => {
                 store.settle_at_worst(vec![open.id.clone()], at).await?;
             }
             (ReservationState::InDoubt, Some(_)) => {
-                store.found(&open.id, sid(&open.id)?, at).await?;
+                store.found(&open.id, resource(&open.id)?, at).await?;
             }
             _ => {}
         }
@@ -540,15 +499,6 @@ impl Simulation {
     fn index(&mut self, length: usize) -> usize {
         usize::try_from(self.dice.below(i64::try_from(length).unwrap_or(i64::MAX))).unwrap_or(0)
     }
-}
-
-fn account() -> Sid {
-    Sid::new(*b"AC", 1)
-}
-
-/// What Twilio calls what was made for a reservation.
-fn sid(id: &str) -> Outcome<Sid> {
-    Ok(Sid::parse(&format!("SM{id}"))?)
 }
 
 fn day(at: Timestamp) -> Timestamp {
