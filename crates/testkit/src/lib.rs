@@ -17,7 +17,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 pub use certificates::{Certificates, certificates, certificates_for};
-pub use postgres::{PostgresDatabase, peers_are_required};
+pub use postgres::{PostgresDatabase, PostgresServer, peers_are_required};
 pub use raw_client::{Handshake, RawClient, Response, exchange};
 pub use upstream::{Answer, RawUpstream, Recorded, Upstream, read_request};
 

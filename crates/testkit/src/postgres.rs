@@ -11,7 +11,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -77,14 +77,9 @@ impl PostgresDatabase {
         Self::create_in(Commits::OnDisk)
     }
 
-    #[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
     fn create_in(commits: Commits) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let Some(binaries) = find_binaries() else {
-            assert!(!peers_are_required(), "PostgreSQL is missing (Debian: apt-get install postgresql)");
-            println!("skipped: PostgreSQL is not installed (Debian: apt-get install postgresql)");
-            return None;
-        };
+        let binaries = binaries()?;
         let cluster = share_cluster(binaries, commits);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("test_{}_{count}", std::process::id());
@@ -96,7 +91,7 @@ impl PostgresDatabase {
 
     /// Where it is, for a client.
     pub fn url(&self) -> String {
-        format!("postgres:///{}?host={}&user=ringfence", self.name, self.cluster.socket.display())
+        self.cluster.url(&self.name)
     }
 
     /// Everything in it, as `pg_dump` writes it.
@@ -106,10 +101,7 @@ impl PostgresDatabase {
 
     /// What `psql` prints for these statements.
     pub fn psql(&self, statements: &str) -> String {
-        let output = self
-            .cluster
-            .run("psql", &["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", statements, &self.name]);
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        self.cluster.psql(&self.name, statements)
     }
 
     /// Breaks all connections to it, as a restart of the server would.
@@ -145,6 +137,59 @@ impl Cluster {
         output
     }
 
+    fn url(&self, database: &str) -> String {
+        format!("postgres:///{database}?host={}&user=ringfence", self.socket.display())
+    }
+
+    fn psql(&self, database: &str, statements: &str) -> String {
+        let output =
+            self.run("psql", &["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", statements, database]);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Makes its files, in the folder of the socket, which is made too. They need not survive their making.
+    fn initialise(&self) {
+        let data = &self.socket;
+        fs::create_dir(data).expect("a folder can be made in our own");
+        let user = server_user();
+        // PostgreSQL refuses to run as root.
+        if let Some(user) = &user {
+            run_plain(Command::new("chown").arg(user).arg(data));
+        }
+        let initdb = self.binaries.join("initdb");
+        let arguments = ["-A", "trust", "-U", "ringfence", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "-D"];
+        run_plain(as_user(user.as_deref(), &initdb).args(arguments).arg(data.join("db")));
+    }
+
+    /// Starts the server, in a group of processes of its own.
+    fn launch(&self, commits: Commits, log: &Path) -> Child {
+        let data = &self.socket;
+        let mut server = as_user(server_user().as_deref(), &self.binaries.join("postgres"));
+        server.arg("-D").arg(data.join("db")).arg("-k").arg(data).args(["-c", "listen_addresses="]);
+        let at_once: &[&str] = match commits {
+            Commits::AtOnce => &["fsync=off", "full_page_writes=off"],
+            Commits::OnDisk => &[],
+        };
+        for setting in [at_once, &["max_connections=300", "log_min_messages=warning"]].concat() {
+            server.args(["-c", setting]);
+        }
+        let log = File::create(log).expect("a file can be made in our own folder");
+        server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).process_group(0);
+        server.spawn().expect("postgres, which is there, can be started")
+    }
+
+    fn wait_until_ready(&self, log: &Path) {
+        let is_up = (0..600).any(|_| {
+            let ready = self.is_ready();
+            if !ready {
+                // `pg_isready` says at once that there is no socket yet.
+                let _ = Command::new("sleep").arg("0.1").status();
+            }
+            ready
+        });
+        assert!(is_up, "PostgreSQL did not start: {}", fs::read_to_string(log).unwrap_or_default());
+    }
+
     fn is_ready(&self) -> bool {
         let output = self.command("pg_isready", &["-q", "-t", "10", "-d", "postgres"]).status();
         output.is_ok_and(|status| status.success())
@@ -155,6 +200,17 @@ impl Cluster {
 #[expect(clippy::disallowed_methods, reason = "a test is an edge that may ask what the machine should have")]
 pub fn peers_are_required() -> bool {
     std::env::var_os("RINGFENCE_REQUIRE_PEERS").is_some_and(|value| value == "1")
+}
+
+/// Those of PostgreSQL, or a line that says that they are missing.
+#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
+fn binaries() -> Option<PathBuf> {
+    let found = find_binaries();
+    if found.is_none() {
+        assert!(!peers_are_required(), "PostgreSQL is missing (Debian: apt-get install postgresql)");
+        println!("skipped: PostgreSQL is not installed (Debian: apt-get install postgresql)");
+    }
+    found
 }
 
 /// The folder with `initdb` and `postgres`: of the newest version under Debian's, or on the path.
@@ -220,55 +276,92 @@ fn share_cluster(binaries: PathBuf, commits: Commits) -> Cluster {
 
 #[expect(clippy::zombie_processes, reason = "the server and its reaper outlive this process, by design")]
 fn start_cluster(folder: &Path, binaries: PathBuf, commits: Commits) -> Cluster {
-    // 1. Its folder, which belongs to the user that it runs as: PostgreSQL refuses to run as root.
-    let user = server_user();
     let data = folder.join(format!("new-{}", std::process::id()));
     let _ = fs::remove_dir_all(&data); // of a process of this number that was killed just here
-    fs::create_dir(&data).expect("a folder can be made in our own");
-    if let Some(user) = &user {
-        run_plain(Command::new("chown").arg(user).arg(&data));
-    }
-
-    // 2. The cluster. It need not survive its making.
-    let initdb = binaries.join("initdb");
-    let arguments = ["-A", "trust", "-U", "ringfence", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "-D"];
-    run_plain(as_user(user.as_deref(), &initdb).args(arguments).arg(data.join("db")));
-
-    // 3. The server, in a group of its own so that an interrupted test run does not take it along.
-    let log = File::create(folder.join("log")).expect("a file can be made in our own folder");
-    let mut server = as_user(user.as_deref(), &binaries.join("postgres"));
-    server.arg("-D").arg(data.join("db")).arg("-k").arg(&data).args(["-c", "listen_addresses="]);
-    let at_once: &[&str] = match commits {
-        Commits::AtOnce => &["fsync=off", "full_page_writes=off"],
-        Commits::OnDisk => &[],
-    };
-    for setting in [at_once, &["max_connections=300", "log_min_messages=warning"]].concat() {
-        server.args(["-c", setting]);
-    }
-    server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).process_group(0);
-    let server = server.spawn().expect("postgres, which is there, can be started");
+    let cluster = Cluster { binaries, socket: data };
+    cluster.initialise();
+    let log = folder.join("log");
+    // In a group of its own, so that an interrupted test run does not take it along.
+    let server = cluster.launch(commits, &log);
     // `setpriv` becomes the server, so the process is the same.
     let process = server.id().to_string();
-    // 4. Whoever is the last switches off the light.
+    // Whoever is the last switches off the light.
     let mut reaper = Command::new("sh");
-    reaper.args(["-c", REAPER, "sh"]).arg(folder).arg(&process).arg(&data);
+    reaper.args(["-c", REAPER, "sh"]).arg(folder).arg(&process).arg(&cluster.socket);
     reaper.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
     reaper.spawn().expect("there is a shell");
-
-    let cluster = Cluster { binaries, socket: data };
-    let is_up = (0..600).any(|_| {
-        let ready = cluster.is_ready();
-        if !ready {
-            // `pg_isready` says at once that there is no socket yet.
-            let _ = Command::new("sleep").arg("0.1").status();
-        }
-        ready
-    });
-    let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
-    assert!(is_up, "PostgreSQL did not start: {log}");
+    cluster.wait_until_ready(&log);
     let mut running = File::create(folder.join("running")).expect("a file can be made in our own folder");
     write!(running, "{}", cluster.socket.display()).expect("a line can be written");
     cluster
+}
+
+/// A server with one database, that nobody else uses: a test may break it off and start it again.
+///
+/// It is stopped, and its folder removed, with this value.
+#[derive(Debug)]
+pub struct PostgresServer {
+    folder: PathBuf,
+    cluster: Cluster,
+    server: Child,
+}
+
+impl PostgresServer {
+    /// `None`, and a line that says so, where PostgreSQL is not installed and nothing demands it.
+    ///
+    /// # Panics
+    ///
+    /// As [`PostgresDatabase::create`] does.
+    pub fn start() -> Option<Self> {
+        let binaries = binaries()?;
+        // Not under the target folder: the path of a socket has at most 107 bytes.
+        let folder = std::env::temp_dir().join(format!("ringfence-alone-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder); // of a process of this number that was killed just here
+        fs::create_dir(&folder).expect("a folder can be made in the temporary one");
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o711)).expect("the folder is ours");
+        let cluster = Cluster { binaries, socket: folder.join("data") };
+        cluster.initialise();
+        let server = cluster.launch(Commits::AtOnce, &folder.join("log"));
+        let started = Self { folder, cluster, server };
+        started.cluster.wait_until_ready(&started.log());
+        started.cluster.run("createdb", &["ringfence"]);
+        Some(started)
+    }
+
+    /// Where its database is, for a client.
+    pub fn url(&self) -> String {
+        self.cluster.url("ringfence")
+    }
+
+    /// What `psql` prints for these statements.
+    pub fn psql(&self, statements: &str) -> String {
+        self.cluster.psql("ringfence", statements)
+    }
+
+    /// Breaks it off in the middle of whatever it does: no transaction ends, nothing is tidied up, and what was committed is
+    /// found again in its log (PostgreSQL 18, section 18.5, "Immediate Shutdown").
+    pub fn break_off(&mut self) {
+        run_plain(Command::new("kill").args(["-QUIT", &self.server.id().to_string()]));
+        self.server.wait().expect("it is ours");
+    }
+
+    /// After [`break_off`](Self::break_off): waits until it has recovered.
+    pub fn start_again(&mut self) {
+        self.server = self.cluster.launch(Commits::AtOnce, &self.log());
+        self.cluster.wait_until_ready(&self.log());
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+}
+
+impl Drop for PostgresServer {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").args(["-QUIT", &self.server.id().to_string()]).status();
+        let _ = self.server.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
 }
 
 /// The user that PostgreSQL runs as, where we are root: Debian's package makes `postgres`.

@@ -6,6 +6,7 @@ mod beside_serve;
 mod codes;
 mod documentation;
 mod egress;
+mod flood;
 mod over_api;
 mod plan;
 mod processes;

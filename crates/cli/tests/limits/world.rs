@@ -12,9 +12,10 @@ use jiff::Timestamp;
 use ringfence_model::{Clock, Secret, Sid};
 use ringfence_sandbox::{Sandbox, SandboxOptions, Settings};
 use ringfence_twilio::client::{
-    self, CallFilter, Client, Credentials, MessageFilter, NewUsageTrigger, TriggerFilter,
+    self, CallFilter, Client, Credentials, MessageFilter, NewUsageTrigger, TriggerFilter, UsageFilter,
+    UsageSpan,
 };
-use ringfence_twilio::wire::{AccountStatus, UsageTrigger};
+use ringfence_twilio::wire::{AccountStatus, Message, UsageTrigger};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -287,6 +288,20 @@ impl World {
         let body = messages.first()?.body.clone()?;
         let is_code = |word: &&str| word.len() == 6 && word.bytes().all(|byte| byte.is_ascii_digit());
         body.split(' ').find(is_code).map(str::to_owned)
+    }
+
+    /// All messages of the main account at Twilio.
+    pub(crate) fn messages(&self) -> Vec<Message> {
+        let messages = self.parent.messages(self.sandbox.account_sid());
+        self.runtime.block_on(messages.list(&MessageFilter::default()).all()).expect("a list")
+    }
+
+    /// What Twilio counts for today, in millionths.
+    pub(crate) fn spent_today(&self) -> i64 {
+        let records = self.parent.usage_records(self.sandbox.account_sid());
+        let filter = UsageFilter { category: Some("totalprice".to_owned()), ..UsageFilter::default() };
+        let records = self.runtime.block_on(records.list(UsageSpan::Today, &filter).all()).expect("records");
+        records.first().and_then(|record| record.price).expect("a price").micros
     }
 
     /// The newest call to this number.
