@@ -157,7 +157,8 @@ impl Cluster {
             run_plain(Command::new("chown").arg(user).arg(data));
         }
         let initdb = self.binaries.join("initdb");
-        let arguments = ["-A", "trust", "-U", "ringfence", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "-D"];
+        let arguments =
+            ["-A", "trust", "-U", "ringfence", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "-D"];
         run_plain(as_user(user.as_deref(), &initdb).args(arguments).arg(data.join("db")));
     }
 

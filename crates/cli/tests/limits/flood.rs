@@ -1,22 +1,25 @@
 //! Three nodes on one PostgreSQL in a flood, killed (`kill -9`) one after the other and together, and their database with
 //! them: what was admitted never crosses the limit, and nothing that was set aside is lost.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use ringfence_model::Amount;
 use ringfence_testkit::PostgresServer;
 
 use crate::world::{PATIENCE, Serving, World};
 
 /// In micro-dollars.
-const LIMIT: i64 = 4_000_000;
+const LIMIT: i64 = 7_000_000;
 
-const LIMITS: &str = "[[limit]]\nname = \"four a day\"\nscope = \"all\"\nwindow = \"daily\"\nat = \"4\"\n\
+const LIMITS: &str = "[[limit]]\nname = \"seven a day\"\nscope = \"all\"\nwindow = \"daily\"\nat = \"7\"\n\
                       then = [\"end-calls\"]\n";
 
 /// So many send at once, so at most so many messages are on their way at a kill.
@@ -41,12 +44,14 @@ enum Act {
 }
 
 /// What the senders have seen.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Seen {
     made: AtomicU64,
     /// Since the last that was made.
     refused_in_a_row: AtomicU64,
     is_over: AtomicBool,
+    /// The last answer that was none of a message.
+    last: Mutex<String>,
 }
 
 #[test]
@@ -61,7 +66,8 @@ fn three_nodes_that_are_killed_in_a_flood_with_their_database_cross_no_limit_and
     world.until(&["limits", "plan"], |run| run.code == 0);
     let made = ["key", "create", "--account", &account, "--name", "flood", "--json"];
     let made = world.run(&made).code(0).json();
-    let login = BASE64.encode(format!("{account}:{}", made["secret"].as_str().expect("a secret")));
+    let (key, secret) = (made["sid"].as_str().expect("a SID"), made["secret"].as_str().expect("a secret"));
+    let login = BASE64.encode(format!("{account}:{secret}"));
     let form = format!("To=%2B14155550123&From={}&Body=Hello", world.number().replace('+', "%2B"));
 
     let seen = Seen::default();
@@ -73,7 +79,10 @@ fn three_nodes_that_are_killed_in_a_flood_with_their_database_cross_no_limit_and
         }
         let _over = Over(&seen.is_over);
         for (after, act) in PLAN {
-            until("more messages are made", || seen.made.load(Ordering::Relaxed) >= after);
+            until(
+                || seen.made.load(Ordering::Relaxed) >= after,
+                || format!("message {after} is made: {seen:?}"),
+            );
             let (Act::Nodes(killed) | Act::Database(killed)) = act;
             for of in killed {
                 serving[*of].take().expect("it serves").kill();
@@ -86,28 +95,54 @@ fn three_nodes_that_are_killed_in_a_flood_with_their_database_cross_no_limit_and
                 serving[*of] = Some(serve(*of));
             }
         }
-        until("nothing fits any more", || seen.refused_in_a_row.load(Ordering::Relaxed) > 10 * SENDERS);
+        let is_full = || seen.refused_in_a_row.load(Ordering::Relaxed) > 10 * SENDERS;
+        until(is_full, || format!("nothing fits any more: {seen:?}"));
     });
 
-    // Everything whose answer came has its price, in a moment.
-    let count = |which: &str| -> i64 {
-        let sql = format!("SELECT count(*) FROM reservations WHERE {which}");
-        database.psql(&sql).trim().parse().expect("a number")
-    };
-    until("all that is known is settled", || count("ended_at IS NULL AND resource IS NOT NULL") == 0);
+    // 1. What was made and told has its price in a moment; what was on its way at a kill is in doubt, and counts as spent.
+    let number = |sql: &str| -> i64 { database.psql(sql).trim().parse().expect("a number") };
+    let of_rows = |what: &str| number(&format!("SELECT coalesce({what}, 0) FROM reservations"));
+    let unpriced = || of_rows("count(resource) FILTER (WHERE state <> 'priced')");
+    until(|| unpriced() == 0, || format!("what was made is priced: {} are not", unpriced()));
+    let told = database.psql("SELECT resource FROM reservations WHERE resource IS NOT NULL");
+    let told: BTreeSet<&str> = told.lines().collect();
+    let untold = of_rows("count(*) FILTER (WHERE resource IS NULL)");
     let sent = world.messages();
-    let unit = sent.iter().map(|message| message.price.expect("a price").micros.abs());
-    let spent: i64 = unit.sum();
-    let usage = world.spent_today();
-    assert!(usage <= LIMIT, "{usage} of {LIMIT}, {spent} for {} messages", sent.len());
-    panic!(
-        "usage {usage} spent {spent} messages {} made {} doubt {} worst {}\n{}",
-        sent.len(),
-        seen.made.load(Ordering::Relaxed),
-        count("ended_at IS NULL"),
-        database.psql("SELECT state, count(*), sum(worst), sum(price) FROM reservations GROUP BY state"),
-        world.run(&["ledger"]).out
-    );
+    let unknown: Vec<_> = sent.iter().filter(|message| !told.contains(message.sid.as_str())).collect();
+    assert!(i64::try_from(unknown.len()).expect("few") <= untold, "{untold} rows for {unknown:?}");
+    let on_their_way = SENDERS * u64::try_from(PLAN.len()).expect("few");
+    assert!(u64::try_from(untold).expect("no less than none") <= on_their_way, "{untold} in doubt");
+
+    // 2. The sums are those of the rows, at most the limit, and as near to it as one message comes.
+    let ledger = world.run(&["ledger", "--json"]).code(0).json();
+    let sum = |name: &str| -> i64 {
+        let sum = ledger["sums"][0][name].as_str().expect("an amount").parse();
+        sum.map(Amount::micros).expect("an amount")
+    };
+    let (settled, reserved) = (sum("settled"), sum("reserved"));
+    assert_eq!(settled, of_rows("sum(price)"), "{ledger}");
+    assert_eq!(reserved, of_rows("sum(worst - coalesce(price, 0))"), "{ledger}");
+    let one = of_rows("max(worst)");
+    assert!((LIMIT - one..=LIMIT).contains(&(settled + reserved)), "{one} {ledger}");
+
+    // 3. So Twilio's bill, on which each message is, stays below it.
+    let prices: i64 = sent.iter().map(|message| message.price.expect("a price").micros.abs()).sum();
+    let bill = world.spent_today();
+    assert!(prices <= bill && bill <= settled + reserved, "{prices} {bill} {ledger}");
+
+    // 4. What people order binds each node at its next request.
+    let ask = |port| send(port, &account, &login, &form).expect("an answer");
+    world.run(&["trip", "seven a day", "--account", &account, "--reason", "drill"]).code(0);
+    for port in ports {
+        let (status, body) = ask(port);
+        assert!(status == 403 && body.contains("84031"), "{status} {body}");
+    }
+    world.run(&["key", "revoke", key]).code(0);
+    for port in ports {
+        assert_eq!(ask(port).0, 401);
+    }
+    serving.into_iter().flatten().for_each(|node| _ = node.stop());
+    world.run(&["audit", "verify"]).code(0);
 }
 
 /// Ends the senders, also when an assertion fails.
@@ -138,21 +173,24 @@ fn send_all(sender: u64, ports: &[u16; 3], account: &str, login: &str, form: &st
             return;
         }
         let port = ports[usize::try_from(round % 3).expect("a small number")];
+        let keep = |text: String| *seen.last.lock().expect("nobody panics with it") = text;
         match send(port, account, login, form) {
-            Ok(201) => {
+            Ok((201, _)) => {
                 seen.made.fetch_add(1, Ordering::Relaxed);
                 seen.refused_in_a_row.store(0, Ordering::Relaxed);
             }
-            Ok(429) => {
+            Ok((429, body)) => {
+                keep(body);
                 seen.refused_in_a_row.fetch_add(1, Ordering::Relaxed);
             }
             // Not ready, cut off, or not there.
-            Ok(_) | Err(_) => {}
+            Ok((status, body)) => keep(format!("{status} {body}")),
+            Err(error) => keep(error.to_string()),
         }
     }
 }
 
-fn send(port: u16, account: &str, login: &str, form: &str) -> std::io::Result<u16> {
+fn send(port: u16, account: &str, login: &str, form: &str) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     write!(
@@ -165,14 +203,15 @@ fn send(port: u16, account: &str, login: &str, form: &str) -> std::io::Result<u1
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok());
-    status.ok_or_else(|| std::io::ErrorKind::UnexpectedEof.into())
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
+    status.map(|status| (status, body)).ok_or_else(|| std::io::ErrorKind::UnexpectedEof.into())
 }
 
 #[track_caller]
-fn until(what: &str, is_so: impl Fn() -> bool) {
+fn until(is_so: impl Fn() -> bool, what: impl Fn() -> String) {
     let began = Instant::now();
     while !is_so() {
-        assert!(began.elapsed() < PATIENCE, "it never came to be: {what}");
+        assert!(began.elapsed() < PATIENCE, "it never came to be: {}", what());
         std::thread::yield_now();
     }
 }
