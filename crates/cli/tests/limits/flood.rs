@@ -75,7 +75,7 @@ fn three_nodes_that_are_killed_in_a_flood_with_their_database_cross_no_limit_and
     std::thread::scope(|scope| {
         for sender in 0..SENDERS {
             let (seen, login, form, account) = (&seen, &login, &form, &account);
-            scope.spawn(move || send_all(sender, &ports, account, login, form, seen));
+            scope.spawn(move || send_all(sender, ports, account, login, form, seen));
         }
         let _over = Over(&seen.is_over);
         for (after, act) in PLAN {
@@ -167,7 +167,7 @@ fn node(world: &World, of: usize) -> (String, u16) {
 }
 
 /// Sends to one node after the other until it is over, whatever becomes of them.
-fn send_all(sender: u64, ports: &[u16; 3], account: &str, login: &str, form: &str, seen: &Seen) {
+fn send_all(sender: u64, ports: [u16; 3], account: &str, login: &str, form: &str, seen: &Seen) {
     for round in sender.. {
         if seen.is_over.load(Ordering::Relaxed) {
             return;
