@@ -64,7 +64,7 @@ pub(super) fn url(form: &Form, name: &str, url: &mut Option<String>) -> Result<(
     Ok(())
 }
 
-fn target(
+pub(super) fn target(
     form: &Form,
     url_name: &str,
     method_name: &str,
