@@ -80,40 +80,45 @@ impl Known {
 /// Where the gate would lead a request for this URL, if it is one of the gate's.
 fn leads(routes: &[Known], uri: &Uri, method: &str) -> Leads {
     let method = method.parse().unwrap_or(Method::POST);
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let mut answer = Leads::Elsewhere;
-    for route in routes {
+    for route in routes.iter().filter(|route| is_at(&route.0, uri)) {
+        if answer == Leads::Elsewhere {
+            answer = Leads::NoRoute;
+        }
         let Some(target) = target_behind(&route.0, uri) else { continue };
-        // Another route may take it, and its public URL may be another one: each is asked for its own.
-        let host = uri.authority().map_or("", |authority| authority.as_str());
-        let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-        let (found, leads) = match find(routes, host, &target, &method) {
-            Found::Route(found) => (Some(found), Leads::Route(found.0.label.to_string())),
-            Found::OtherMethods(found) => (Some(found), Leads::OtherMethods(found.0.label.to_string())),
-            Found::Nothing => (None, Leads::NoRoute),
-        };
-        match (found, &leads) {
-            (Some(found), Leads::Route(_)) if target_behind(&found.0, uri).is_some() => return leads,
-            (Some(found), Leads::OtherMethods(_)) if target_behind(&found.0, uri).is_some() => answer = leads,
-            _ if answer == Leads::Elsewhere => answer = Leads::NoRoute,
-            _ => {}
+        // The route that takes it may be another one, with another public URL: then it is asked for that one.
+        let is_its_own = |found: &Known| target_behind(&found.0, uri).as_deref() == Some(&*target);
+        match find(routes, authority, &target, &method) {
+            Found::Route(found) if is_its_own(found) => return Leads::Route(found.0.label.to_string()),
+            Found::OtherMethods(found) if is_its_own(found) => {
+                answer = Leads::OtherMethods(found.0.label.to_string());
+            }
+            Found::Route(_) | Found::OtherMethods(_) | Found::Nothing => {}
         }
     }
     answer
+}
+
+/// Whether a URL is at the host and port of a route's public URL.
+fn is_at(route: &Route, uri: &Uri) -> bool {
+    let Ok(public) = route.public_url.to_string().parse::<Uri>() else { return false };
+    let is_tls = |uri: &Uri| matches!(uri.scheme_str(), Some("https" | "wss"));
+    let port = |uri: &Uri| uri.port_u16().unwrap_or(if is_tls(uri) { 443 } else { 80 });
+    // A URL in clear is told as such, and leads to the gate all the same.
+    let same_port = port(&public) == port(uri) || (is_tls(&public) && !is_tls(uri) && uri.port().is_none());
+    let host = |uri: &Uri| uri.host().map(str::to_ascii_lowercase);
+    host(&public).is_some() && host(&public) == host(uri) && same_port
 }
 
 /// What the gate is asked for when Twilio asks for this URL: it without the public URL of the route. None where it does
 /// not begin so.
 fn target_behind(route: &Route, uri: &Uri) -> Option<String> {
     let public: Uri = route.public_url.to_string().parse().ok()?;
-    let is_tls = |uri: &Uri| matches!(uri.scheme_str(), Some("https" | "wss"));
-    let port = |uri: &Uri| uri.port_u16().unwrap_or(if is_tls(uri) { 443 } else { 80 });
-    // A URL in clear is told as such, and leads to the gate all the same.
-    let same_port = port(&public) == port(uri) || (is_tls(&public) != is_tls(uri) && uri.port().is_none());
-    let same_host = public.host()?.eq_ignore_ascii_case(uri.host()?);
     let target = uri.path_and_query().map_or("/", |it| it.as_str());
-    let prefix = public.path().trim_end_matches('/');
-    let rest = target.strip_prefix(prefix)?;
-    (same_host && same_port && rest.starts_with('/')).then(|| rest.to_owned())
+    let rest = target.strip_prefix(public.path().trim_end_matches('/'))?;
+    (is_at(route, uri) && rest.starts_with('/')).then(|| rest.to_owned())
 }
 
 fn public(route: &Route) -> PublicRoute {
@@ -170,4 +175,84 @@ pub(crate) fn senders(control: &Control) -> Vec<ConfiguredSender> {
         }
     }
     senders
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::config::{Surroundings, resolve};
+
+    const ROUTES: &str = r#"
+        [listen]
+        gate = "127.0.0.1:8443"
+        [[account]]
+        sid = "AC00000000000000000000000000000001"
+        auth_token = { env = "TOKEN" }
+        [[route]]
+        path = "/sms"
+        public_url = "https://hooks.example.com"
+        upstream = "http://127.0.0.1:3000"
+        check = "signature"
+        methods = ["POST"]
+        [[route]]
+        path = "/twilio/"
+        public_url = "https://proxy.example.com:8443/base"
+        upstream = "http://127.0.0.1:3000"
+        check = "signature"
+        [[route]]
+        path = "/media"
+        public_url = "wss://hooks.example.com"
+        upstream = "http://127.0.0.1:3000"
+        check = "signature"
+    "#;
+
+    fn gate() -> Gate {
+        let env = |_: &str| Some("0123456789abcdef0123456789abcdef".to_owned());
+        let around = Surroundings { folder: Path::new("/nowhere"), env: &env, now: SystemTime::UNIX_EPOCH };
+        let loaded = resolve(ROUTES, Path::new("r.toml"), &around).expect("it is right");
+        super::gate(&loaded.settings).expect("there are routes")
+    }
+
+    #[test]
+    fn a_url_leads_to_the_route_that_would_take_it_and_no_look_alike_does() {
+        let gate = gate();
+        let leads = |url: &str, method: &str| (gate.leads_to)(&url.parse().expect("a URL"), method);
+        let route = |label: &str| Leads::Route(label.to_owned());
+        for (url, expected) in [
+            ("https://hooks.example.com/sms", route("/sms")),
+            ("https://HOOKS.example.com:443/sms?tenant=7", route("/sms")),
+            ("https://user:password@hooks.example.com/sms", route("/sms")),
+            ("http://hooks.example.com/sms", route("/sms")),
+            ("wss://hooks.example.com/media", route("/media")),
+            ("https://proxy.example.com:8443/base/twilio/voice", route("/twilio/")),
+            ("https://hooks.example.com/sms/", Leads::NoRoute),
+            ("https://hooks.example.com/", Leads::NoRoute),
+            ("https://proxy.example.com:8443/twilio/voice", Leads::NoRoute),
+            ("https://proxy.example.com:8443/based/twilio/voice", Leads::NoRoute),
+            // The gate would take it, but its signature would be of another URL.
+            ("https://hooks.example.com/twilio/voice", Leads::NoRoute),
+            ("https://hooks.example.com:8443/sms", Leads::Elsewhere),
+            ("https://hooks.example.com.evil.example/sms", Leads::Elsewhere),
+            ("https://hooks.example.com@evil.example/sms", Leads::Elsewhere),
+        ] {
+            assert_eq!(leads(url, "POST"), expected, "{url}");
+        }
+        let other = Leads::OtherMethods("/sms".to_owned());
+        assert_eq!(leads("https://hooks.example.com/sms", "GET"), other);
+    }
+
+    #[test]
+    fn each_route_has_a_url_to_ask_as_others_reach_it() {
+        let urls: Vec<_> = gate().routes.into_iter().map(|route| route.url).collect();
+        assert_eq!(
+            urls,
+            [
+                "https://hooks.example.com/sms",
+                "https://proxy.example.com:8443/base/twilio/ringfence-doctor",
+                "https://hooks.example.com/media",
+            ]
+        );
+    }
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use ringfence_model::Sid;
-use ringfence_store::Credential;
+use ringfence_store::{Credential, Token};
 use ringfence_twilio::wire::{Event, Key, SipDomain};
 
 use super::Words;
 use super::facts::{EVENTS_DAYS, Geo, TRAFFIC_DAYS};
 use super::finding::{Check, Finding, Mend};
+use super::hooks::shown;
 use crate::notices::{Severity, one_line};
 
 /// Twilio says of no key when it was last used, so all that is known of one is its age.
@@ -73,6 +74,32 @@ pub(super) fn credentials(credentials: &[Credential], now: Timestamp, words: &Wo
     credentials.iter().filter(|it| it.is_good(now) && since(it) > UNUSED).map(finding).collect()
 }
 
+/// Tokens of Ringfence's API that are old: it does not keep when one was used.
+pub(super) fn tokens(tokens: &[Token], now: Timestamp, words: &Words) -> Vec<Finding> {
+    let age = |token: &Token| now.duration_since(token.created_at);
+    let is_good = |token: &&Token| token.revoked_at.is_none() && token.expires_at.is_none_or(|at| now < at);
+    let finding = |token: &Token| Finding {
+        check: Check::Keys,
+        severity: Severity::Warning,
+        account: None,
+        place: format!("token {}", token.id),
+        what: format!(
+            "The API token {} ({}) is {} days old",
+            token.id,
+            one_line(&token.name, 64),
+            age(token).as_hours() / 24
+        ),
+        why:
+            "Whoever finds an old copy of it (a script, a backup) may do with Ringfence what its scopes let."
+                .to_owned(),
+        mend: Mend::by(
+            "Make a new one with a time at which it ends, then revoke this",
+            words.command(&format!("api-token revoke {}", token.id)),
+        ),
+    };
+    tokens.iter().filter(is_good).filter(|token| age(token) > OLD).map(finding).collect()
+}
+
 /// A few countries too many are worth knowing; more are how toll fraud earns.
 const MANY_COUNTRIES: usize = 10;
 
@@ -91,9 +118,10 @@ pub(super) fn geo(account: Sid, geo: &Geo) -> Vec<Finding> {
             "Voice",
         ));
     }
-    for (word, product, open, used) in
-        [("calls", "Voice", &geo.called, &geo.calls_to), ("texts", "Messaging", &geo.texted, &geo.texts_to)]
-    {
+    for (word, may, product, open, used) in [
+        ("calls", "Calls", "Voice", &geo.called, &geo.calls_to),
+        ("texts", "Texts", "Messaging", &geo.texted, &geo.texts_to),
+    ] {
         // A new account at Twilio has these open, and most of the traffic is there.
         let is_needed = |country: &String| used.contains(country) || matches!(country.as_str(), "US" | "CA");
         let unneeded: Vec<&String> = open.iter().filter(|country| !is_needed(country)).collect();
@@ -102,7 +130,7 @@ pub(super) fn geo(account: Sid, geo: &Geo) -> Vec<Finding> {
         }
         let severity = if unneeded.len() > MANY_COUNTRIES { Severity::Warning } else { Severity::Info };
         let what = format!(
-            "{} countries may be reached by {word} to which none went in {TRAFFIC_DAYS} days ({})",
+            "{may} may go to {} countries to which none went in {TRAFFIC_DAYS} days ({})",
             unneeded.len(),
             listed(&unneeded)
         );
@@ -178,9 +206,10 @@ pub(super) fn changes(account: Sid, events: &[Event]) -> Vec<Finding> {
             account,
             &event.sid,
             format!(
-                "{} {}{at}, by {by}{from}",
+                "{} {}{at}, by {by}{from}{}",
                 one_line(event.event_type.as_deref().unwrap_or("something"), 64),
-                one_line(event.resource_sid.as_deref().unwrap_or_default(), 64)
+                one_line(event.resource_sid.as_deref().unwrap_or_default(), 64),
+                led(event)
             ),
         )
     };
@@ -206,19 +235,31 @@ fn of_change(account: Sid, place: &str, what: String) -> Finding {
     }
 }
 
+/// The URLs that were changed, each with where it leads now.
+fn led(event: &Event) -> String {
+    let changed = event.event_data.as_object().into_iter().flatten().filter(|(name, _)| is_url(name));
+    let told = changed.map(|(name, change)| match change["updated"].as_str() {
+        Some(url) if !url.is_empty() => format!("; {name} leads to {}", shown(url)),
+        _ => format!("; {name} leads nowhere"),
+    });
+    told.take(5).collect()
+}
+
+fn is_url(property: &str) -> bool {
+    !property.ends_with("method") && (property.contains("url") || property.contains("callback"))
+}
+
 /// What was made that opens the account, and what was changed that leads it elsewhere.
 fn is_interesting(event: &Event) -> bool {
     let Some((resource, act)) = event.event_type.as_deref().and_then(|it| it.rsplit_once('.')) else {
         return false;
     };
-    let opens =
-        ["api-key", "signing-key", "account", "subaccount", "trunk", "sip-trunk", "sip-domain", "auth-token"];
+    let opens = ["api-key", "signing-key", "account", "subaccount", "sip-domain", "auth-token"];
     match act {
-        "created" => opens.contains(&resource),
+        "created" => opens.contains(&resource) || resource.ends_with("trunk"),
         "updated" => {
-            let leads = |field: &String| field.contains("url") || field.contains("callback");
-            resource == "auth-token"
-                || event.event_data.as_object().is_some_and(|data| data.keys().any(leads))
+            let data = event.event_data.as_object();
+            resource == "auth-token" || data.is_some_and(|data| data.keys().any(|name| is_url(name)))
         }
         "promoted" => true,
         _ => false,
@@ -297,5 +338,85 @@ pub(super) fn has(sender: &SendsBy, numbers: &BTreeSet<&str>, services: &BTreeSe
     match sender {
         SendsBy::Number(number) | SendsBy::Caller(number) => numbers.contains(number.as_str()),
         SendsBy::Service(service) => services.contains(service.to_string().as_str()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ACCOUNT: Sid = Sid::new(*b"AC", 1);
+
+    fn now() -> Timestamp {
+        "2026-11-27T00:00:00Z".parse().unwrap()
+    }
+
+    fn days_ago(days: i64) -> Timestamp {
+        now() - SignedDuration::from_hours(24 * days)
+    }
+
+    fn words() -> Words {
+        Words { config: "ringfence.toml".to_owned() }
+    }
+
+    fn credential(made: i64, used: Option<i64>, revoked: bool) -> Credential {
+        Credential {
+            sid: Sid::new(*b"SK", 1),
+            kind: "egress".to_owned(),
+            application: None,
+            name: "shop".to_owned(),
+            scopes: Vec::new(),
+            created_at: days_ago(made),
+            created_by: None,
+            used_at: used.map(days_ago),
+            expires_at: None,
+            revoked_at: revoked.then(now),
+        }
+    }
+
+    fn token(made: i64, ended: bool) -> Token {
+        Token {
+            id: "1".to_owned(),
+            name: "monitor".to_owned(),
+            scopes: Vec::new(),
+            networks: Vec::new(),
+            created_at: days_ago(made),
+            expires_at: ended.then(|| days_ago(1)),
+            revoked_at: None,
+        }
+    }
+
+    #[test]
+    fn a_credential_that_nobody_uses_is_found_and_one_that_is_new_or_revoked_is_not() {
+        let found = |it: Credential| credentials(&[it], now(), &words()).len();
+        assert_eq!(found(credential(200, None, false)), 1);
+        assert_eq!(found(credential(200, Some(91), false)), 1);
+        assert_eq!(found(credential(200, Some(3), false)), 0);
+        assert_eq!(found(credential(10, None, false)), 0);
+        assert_eq!(found(credential(200, None, true)), 0);
+    }
+
+    #[test]
+    fn an_old_token_of_the_api_is_found_as_long_as_it_opens_something() {
+        let found = |it: Token| tokens(&[it], now(), &words()).len();
+        assert_eq!(found(token(400, false)), 1);
+        assert_eq!(found(token(300, false)), 0);
+        assert_eq!(found(token(400, true)), 0);
+    }
+
+    #[test]
+    fn countries_are_weighed_by_traffic_and_numbers_known_from_fraud_are_always_found() {
+        let set = |countries: &[&str]| countries.iter().map(|it| (*it).to_owned()).collect();
+        let all = ["US", "CA", "DE", "GB", "LV", "LT", "SO", "TD", "GM", "SL", "GN", "CD", "RS", "CU"];
+        let wide = Geo { called: set(&all), calls_to: set(&["DE"]), ..Geo::default() };
+        let found = geo(ACCOUNT, &wide);
+        assert_eq!((found.len(), found[0].severity), (1, Severity::Warning));
+        let some = Geo { texted: set(&["US", "DE", "GB"]), texts_to: set(&["DE"]), ..Geo::default() };
+        assert_eq!(geo(ACCOUNT, &some)[0].severity, Severity::Info, "one country too many");
+        let fit = Geo { texted: set(&["US", "DE"]), texts_to: set(&["DE"]), ..Geo::default() };
+        assert!(geo(ACCOUNT, &fit).is_empty());
+        let risky =
+            Geo { risky: set(&["LV"]), calls_to: set(&["LV"]), called: set(&["LV"]), ..Geo::default() };
+        assert_eq!(geo(ACCOUNT, &risky)[0].place, "voice/high-risk");
     }
 }

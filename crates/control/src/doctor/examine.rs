@@ -47,7 +47,7 @@ pub async fn examine(setup: Setup) -> Report {
     examination.store().await;
     let facts = examination.read().await;
     let hooks = examination.hooks(&facts);
-    examination.from_outside(&hooks).await;
+    examination.look_from_outside(&hooks).await;
     examination.limits(&facts).await;
     examination.senders(&facts).await;
     examination.clock().await;
@@ -182,6 +182,8 @@ impl Examination {
         }
         let base = self.base();
         self.report.made(Check::WebhookHttps, all.len(), hooks::https(&all, &base));
+        let routes = self.setup.gate.as_ref().map(|gate| gate.routes.clone()).unwrap_or_default();
+        self.report.made(Check::WebhookHttps, routes.len(), hooks::routes_in_clear(&routes));
         if let Some(gate) = &self.setup.gate {
             let example =
                 gate.routes.first().map_or("https://hooks.example.com", |it| it.public_url.as_str());
@@ -192,7 +194,7 @@ impl Examination {
     }
 
     /// Everything that is looked at over the network, as others reach it.
-    async fn from_outside(&mut self, hooks: &[Hook]) {
+    async fn look_from_outside(&mut self, hooks: &[Hook]) {
         let routes = self.setup.gate.as_ref().map(|gate| gate.routes.clone()).unwrap_or_default();
         let host = |url: &str| host_and_port(&url.parse().ok()?).map(|(host, _)| host);
         let own = routes.iter().filter_map(|route| host(&route.public_url)).collect();
@@ -253,7 +255,7 @@ impl Examination {
                 Unsigned::Route { .. } | Unsigned::Upstream { .. } => None,
             };
             let Ok(uri) = url.parse::<Uri>() else { continue };
-            match self.in_time(web.ask(&uri, &method)).await {
+            match self.in_time(Box::pin(web.ask(&uri, &method))).await {
                 Ok(Ok(status)) if outside::is_between(&what, status) => {
                     let why =
                         format!("{shown} answered {status}: what stands before the gate cannot reach it");
@@ -438,7 +440,7 @@ impl Examination {
             return;
         };
         self.tell("the mail server");
-        match self.in_time(notifier.probe_mail()).await {
+        match self.in_time(Box::pin(notifier.probe_mail())).await {
             Ok(Ok(())) => self.report.made(Check::Mail, 1, Vec::new()),
             Ok(Err(problem)) => {
                 let finding = own::mail(&problem.to_string(), &self.setup.words);
@@ -464,6 +466,14 @@ impl Examination {
                 credentials.retain(|credential| credential.kind == EGRESS);
                 let findings = accounts::credentials(&credentials, self.now, &self.setup.words);
                 self.report.made(Check::Keys, credentials.len(), findings);
+            }
+            Ok(Err(error)) => self.report.not_made(Check::Keys, None, error.to_string()),
+            Err(why) => self.report.not_made(Check::Keys, None, why),
+        }
+        match self.in_time(store.tokens()).await {
+            Ok(Ok(tokens)) => {
+                let findings = accounts::tokens(&tokens, self.now, &self.setup.words);
+                self.report.made(Check::Keys, tokens.len(), findings);
             }
             Ok(Err(error)) => self.report.not_made(Check::Keys, None, error.to_string()),
             Err(why) => self.report.not_made(Check::Keys, None, why),
@@ -504,7 +514,7 @@ impl Examination {
         self.tell(&format!("a recording of {sid}"));
         let own = own.into_iter().map(|(host, _)| host).collect();
         let answer = match Web::new(&self.setup.roots, own) {
-            Ok(web) => self.in_time(web.ask(&uri, "GET")).await,
+            Ok(web) => self.in_time(Box::pin(web.ask(&uri, "GET"))).await,
             Err(error) => Err(error.to_string()),
         };
         match answer {

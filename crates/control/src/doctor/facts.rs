@@ -103,7 +103,7 @@ impl Facts {
         }
         match &self.applications {
             Ok(applications) => {
-                found.extend(applications.iter().flat_map(|it| hooks::of_application(sid, it)))
+                found.extend(applications.iter().flat_map(|it| hooks::of_application(sid, it)));
             }
             Err(why) => unread.push(why),
         }

@@ -11,6 +11,7 @@ use ringfence_model::Sid;
 use ringfence_twilio::client::BaseUrl;
 use ringfence_twilio::wire::{Application, IncomingPhoneNumber, MessagingService, SipDomain};
 
+use super::PublicRoute;
 use super::finding::{Check, Finding, Mend};
 use crate::notices::{Severity, one_line};
 
@@ -185,6 +186,27 @@ pub(super) fn https(hooks: &[Hook], base: &BaseUrl) -> Vec<Finding> {
     hooks.iter().filter(is_plain).map(finding).collect()
 }
 
+/// Routes whose own public URL is in clear, which usage triggers and applications then tell Twilio.
+pub(super) fn routes_in_clear(routes: &[PublicRoute]) -> Vec<Finding> {
+    let finding = |route: &PublicRoute| Finding {
+        check: Check::WebhookHttps,
+        severity: Severity::Critical,
+        account: None,
+        place: format!("{}/public_url", route.label),
+        what: format!(
+            "The public URL of the route {} is without TLS ({})",
+            route.label,
+            shown(&route.public_url)
+        ),
+        why: "Whoever is on the way reads what Twilio says, and can answer in the gate's name.".to_owned(),
+        mend: Mend::by(
+            "Let the gate, or a proxy before it, end TLS, and write so into the [[route]]",
+            format!("public_url = \"{}\"", masked(&route.public_url.replacen("http://", "https://", 1))),
+        ),
+    };
+    routes.iter().filter(|route| !route.public_url.starts_with("https://")).map(finding).collect()
+}
+
 /// What leads past the gate, or to nothing behind it. `example` is the public URL of a route.
 pub(super) fn to_the_gate(hooks: &[Hook], leads_to: &LeadsTo, example: &str, base: &BaseUrl) -> Vec<Finding> {
     let finding = |hook: &Hook| {
@@ -329,6 +351,21 @@ mod tests {
             assert_eq!(found[0].severity, Severity::Critical);
         }
         assert!(https(&[hook("https://hooks.example.com/sms", "sms_url")], &BaseUrl::default()).is_empty());
+    }
+
+    #[test]
+    fn a_route_whose_public_url_is_in_clear_is_found() {
+        let route = |public_url: &str| PublicRoute {
+            label: "/sms".to_owned(),
+            public_url: public_url.to_owned(),
+            url: format!("{public_url}/sms"),
+            method: "POST".to_owned(),
+            watches_only: false,
+            upstream: None,
+        };
+        let found = routes_in_clear(&[route("http://hooks.example.com"), route("https://hooks.example.com")]);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].mend.command.as_deref(), Some("public_url = \"https://hooks.example.com\""));
     }
 
     #[test]

@@ -251,7 +251,54 @@ fn is_private(address: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use ringfence_testkit::{Answer, RawUpstream, Upstream};
+
     use super::*;
+
+    fn web(own: &[&str]) -> Web {
+        Web::new(&[], own.iter().map(|host| (*host).to_owned()).collect()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn nothing_is_asked_at_an_inner_address_that_is_not_our_own() {
+        let application = Upstream::start(|_| async { Answer::new(200, "") }).await;
+        let uri: Uri = format!("http://user:secret@{}/status?a=b", application.address()).parse().unwrap();
+        let refused = web(&[]).ask(&uri, "POST").await;
+        assert_eq!(refused, Err(NoAnswer::Private([127, 0, 0, 1].into())));
+        assert!(application.requests().is_empty());
+        assert_eq!(web(&["127.0.0.1"]).ask(&uri, "POST").await, Ok(200));
+        let sent = application.only_request();
+        assert_eq!((sent.method.as_str(), sent.target.as_str()), ("POST", "/status?a=b"));
+        assert!(sent.body.is_empty() && sent.header("authorization").is_none());
+        assert!(sent.header("x-twilio-signature").is_none());
+    }
+
+    #[tokio::test]
+    async fn a_host_that_goes_on_with_a_dead_version_takes_it_and_an_alert_does_not() {
+        let server_hello = [22, 3, 1, 0, 49, 2, 0, 0, 45, 3, 1, 9, 9, 9, 9, 9];
+        let alert = [21, 3, 1, 0, 2, 2, 70];
+        for (answer, takes) in [(&server_hello[..], true), (&alert[..], false)] {
+            let answer = answer.to_vec();
+            let host = RawUpstream::start(move |_, mut stream: TcpStream| {
+                let answer = answer.clone();
+                async move {
+                    let mut greeting = [0; 512];
+                    assert!(stream.read(&mut greeting).await.unwrap() > 50);
+                    stream.write_all(&answer).await.unwrap();
+                }
+            })
+            .await;
+            let port = host.address().port();
+            assert_eq!(web(&["127.0.0.1"]).takes("127.0.0.1", port, hello::Dead::Tls10).await, Ok(takes));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_host_without_tls_has_no_certificate_that_twilio_takes() {
+        let application = Upstream::saying("hello").await;
+        let shown = web(&["127.0.0.1"]).certificate("127.0.0.1", application.address().port()).await;
+        assert!(matches!(shown, Err(NoAnswer::Untrusted(_))), "{shown:?}");
+    }
 
     #[test]
     fn no_address_of_an_inner_network_is_public() {

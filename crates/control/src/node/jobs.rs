@@ -231,7 +231,7 @@ impl Node {
             Job::SignIns => self.tell_sign_ins().await?,
             Job::Ledger => reconcile(&at_work.engine).await?,
             Job::Reseal => self.reseal().await?,
-            Job::Examine => self.examine(&at_work.engine).await?,
+            Job::Examine => Box::pin(self.examine(&at_work.engine)).await?,
         };
         Ok(Some(done))
     }

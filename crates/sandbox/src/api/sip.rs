@@ -64,10 +64,12 @@ fn fetch(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
 
 fn update(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
     let sid = request.sid("Sid")?;
-    shown(world, request, sid)?;
+    let before = shown(world, request, sid)?;
     change(world, request, sid)?;
-    events::record(world, request.account, "sip-domain.updated", sid);
-    shown(world, request, sid).map(|domain| Reply::ok(&domain))
+    let after = shown(world, request, sid)?;
+    let change = hooks::changes(&before, &after);
+    events::record_with(world, request.account, "sip-domain.updated", sid, change);
+    Ok(Reply::ok(&after))
 }
 
 fn delete(world: &mut World, request: &Request) -> Result<Reply, Refusal> {

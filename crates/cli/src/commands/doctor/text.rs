@@ -23,7 +23,7 @@ pub(super) fn of(report: &Report) -> String {
     for check in Check::ALL {
         let sign = match report.outcome(check) {
             Outcome::Failed => "FAILED   ",
-            Outcome::NotMade => "not whole",
+            Outcome::NotMade => "unknown  ",
             Outcome::Passed => "ok       ",
             Outcome::NothingToCheck => "nothing  ",
         };
@@ -36,6 +36,9 @@ pub(super) fn of(report: &Report) -> String {
 
 fn of_finding(finding: &Finding) -> String {
     let mut text = format!("{} {}: {}\n", word(finding.severity), finding.check.name(), finding.place);
+    if let Some(account) = finding.account {
+        _ = writeln!(text, "    account {account}");
+    }
     text.push_str(&wrapped(&finding.what, 4));
     text.push_str(&wrapped(&format!("Why: {}", finding.why), 4));
     let end = if finding.mend.command.is_some() { ":" } else { "." };
@@ -67,7 +70,7 @@ fn summary(report: &Report) -> String {
         parts.push("not everything could be looked at".to_owned());
     }
     parts.push(format!("{} passed", count(of(Outcome::Passed), "check")));
-    format!("{}\n", parts.join("; "))
+    wrapped(&parts.join("; "), 0)
 }
 
 const fn word(severity: Severity) -> &'static str {
