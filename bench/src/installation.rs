@@ -134,6 +134,7 @@ impl Installation {
             second_factor: None,
             egress: None,
             prices: None,
+            examination: None,
             clock: Arc::clone(&clock),
             callback_url: Some(format!("{PUBLIC_URL}{TRIGGER_PATH}")),
             console_url: None,

@@ -82,6 +82,11 @@ impl Failure {
         self
     }
 
+    /// What went wrong, for whoever tells it in other words.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     fn new(kind: FailureKind, message: impl Display) -> Self {
         Self { kind, message: message.to_string(), hint: None, json: None }
     }

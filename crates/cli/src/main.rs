@@ -4,6 +4,7 @@
 mod commands;
 mod config;
 mod control_plane;
+mod deployment;
 mod exit;
 mod logging;
 
@@ -13,8 +14,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use commands::{
-    account, api_token, application, audit, check, demo, explain, key, ledger, limits, migrate, replay,
-    report, reset, sandbox, serve, sign, status, store, trip, user, verify,
+    account, api_token, application, audit, check, demo, doctor, explain, key, ledger, limits, migrate,
+    replay, report, reset, sandbox, serve, sign, status, store, trip, user, verify,
 };
 
 /// Measured: fewer cycles a request than the system's allocator.
@@ -48,6 +49,8 @@ enum Command {
     Sandbox(sandbox::Arguments),
     /// Is this configuration right? Nothing is started, no port is bound.
     Check(check::Arguments),
+    /// Is the whole deployment sound: here, at Twilio, and seen from outside?
+    Doctor(doctor::Arguments),
     /// Make the request that Twilio would send, signature included.
     Sign(sign::Arguments),
     /// Did Twilio send this request? Or: does a file of requests get the right verdicts?
@@ -91,6 +94,7 @@ const EXAMPLES: &str = r#"Examples:
   ringfence sandbox --listen 127.0.0.1:4010
   ringfence check --print-example > ringfence.toml
   ringfence serve --config ringfence.toml
+  ringfence doctor --config ringfence.toml
   ringfence sign --url https://hooks.example.com/sms --param Body=Hi --curl
   ringfence explain --config ringfence.toml --http refused-request.txt
   ringfence limits plan --config ringfence.toml
@@ -108,6 +112,7 @@ fn main() -> ExitCode {
         Command::Serve { config } => return serve::run(&config),
         Command::Sandbox(arguments) => return sandbox::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Sign(arguments) => sign::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),

@@ -13,6 +13,7 @@
 //! | `effects` | suspend, resume, end calls, call messages back, close countries, revoke keys: each read back |
 //! | `engine` | over a store and Twilio: observations move breakers, orders are carried out until they are so, accounts and triggers are held as wanted. It may be dropped at any await |
 //! | `node` | one among others: joins, agrees on the limits, takes the jobs that nobody does, and has its tasks. Only here is waiting |
+//! | `doctor` | is the whole deployment sound? Checks are pure; what could not be read was not checked |
 //! | `heads` | the newest signed head of the audit log, carried to where whoever can change the store cannot change it |
 //! | `notices` | facts, their words, and mail, webhook, text message or call to one destination, once |
 //! | `people` | how people sign in and what they may change about it; letters to them about their own sign-in |
@@ -23,6 +24,7 @@
 
 pub mod api;
 pub mod decide;
+pub mod doctor;
 pub mod effects;
 pub mod engine;
 pub mod heads;

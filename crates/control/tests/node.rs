@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use ringfence_breaker::{Action, Limit, Measure, Per, Probe, Reset, Scope, Threshold, Window};
+use ringfence_control::doctor::Words;
 use ringfence_control::engine::{Clients, KnownAccount};
-use ringfence_control::node::{Idle, Job, Keep, Limits, Node, Setup};
+use ringfence_control::node::{Examination, Idle, Job, Keep, Limits, Node, Setup};
 use ringfence_model::{Actor, Amount, Clock, Secret, Sid};
 use ringfence_sandbox::Settings;
 use ringfence_store::{Keys, Location, MasterKey, NewEffect, NewLimit, Store};
-use ringfence_twilio::client::TriggerFilter;
+use ringfence_twilio::client::{IncomingNumberChange, IncomingNumberFilter, TriggerFilter};
 use ringfence_twilio::wire::AccountStatus;
 
 use self::world::World;
@@ -44,6 +45,7 @@ struct Installation {
     clock: Arc<Hands>,
     told: Arc<AtomicUsize>,
     accounts: Arc<Mutex<Vec<Sid>>>,
+    examination: Option<Examination>,
     folder: tempfile::TempDir,
 }
 
@@ -76,6 +78,7 @@ impl Installation {
             clock: Arc::new(Hands { unix_seconds: AtomicU64::new(BEGIN), begin: Instant::now() }),
             told: Arc::default(),
             accounts: Arc::default(),
+            examination: None,
             folder,
         }
     }
@@ -110,6 +113,7 @@ impl Installation {
                 *accounts.lock().expect("nobody panicked") = seen.iter().map(|account| account.sid).collect();
             })),
             prices: None,
+            examination: self.examination.clone(),
         })
         .await
         .expect("a node")
@@ -464,4 +468,73 @@ async fn an_account_for_which_twilio_takes_its_time_keeps_no_other_waiting() {
     assert_eq!(here.world.status(slow).await, AccountStatus::Active, "Twilio still takes its time");
     assert!(!working.is_finished());
     working.abort();
+}
+
+/// The notices that wait, by kind and check. They are claimed, so each is told of once.
+async fn told(here: &Installation, node: &Node) -> Vec<(String, String)> {
+    let life = node.at_work().expect("it works").life;
+    let until = Timestamp::from_second(i64::MAX / 100_000_000).expect("a time");
+    let claims = here.store.claim_effects(&life, "notice", 100, until, now(here)).await.expect("the store");
+    let of = |claim: ringfence_store::Claim| {
+        let notice = claim.effect.payload;
+        let text = |name: &str| notice[name].as_str().unwrap_or_default().to_owned();
+        (text("kind"), text("check"))
+    };
+    claims.into_iter().map(of).collect()
+}
+
+fn now(here: &Installation) -> Timestamp {
+    Timestamp::from_second(here.clock.unix_seconds().cast_signed()).expect("a time")
+}
+
+async fn pass(here: &Installation, node: &Node, seconds: u64) {
+    here.clock.unix_seconds.fetch_add(seconds, Ordering::SeqCst);
+    node.turn().await.expect("the store is there");
+}
+
+#[tokio::test]
+async fn what_an_examination_finds_is_told_once_and_once_more_when_it_is_mended() {
+    let mut here = Installation::new().await;
+    here.examination = Some(Examination {
+        every: Duration::from_hours(24),
+        gate: None,
+        senders: Vec::new(),
+        roots: Vec::new(),
+        words: Words { config: "ringfence.toml".to_owned() },
+    });
+    let node = here.node("a", vec![at_most(50)]).await;
+    node.turn().await.expect("the store is there");
+    let client = here.world.parent.clone();
+    let numbers = client.incoming_numbers(here.world.sandbox.account_sid());
+    let number = numbers.list(&IncomingNumberFilter::default()).all().await.expect("numbers").remove(0);
+    let number = Sid::parse(&number.sid).expect("a SID");
+    let leads_to = |url: &str| IncomingNumberChange { sms_url: Some(url.to_owned()), ..Default::default() };
+    numbers.update(number, &leads_to("http://app.example.invalid/sms")).await.expect("changed");
+
+    // A new installation is given time.
+    let examine = async || node.do_job(Job::Examine).await.expect("the store").expect("it is its job").count;
+    assert_eq!(examine().await, 0);
+    pass(&here, &node, 599).await;
+    assert_eq!(examine().await, 0);
+    pass(&here, &node, 1).await;
+    assert!(examine().await > 0);
+    let found = ("found".to_owned(), "webhook-https".to_owned());
+    assert_eq!(told(&here, &node).await.into_iter().filter(|it| *it == found).count(), 1);
+    let open = here.store.open_findings().await.expect("the store");
+    let is_ours = |it: &&ringfence_store::OpenFinding| it.key.place == format!("{number}/sms_url");
+    assert!(open.iter().any(|it| is_ours(&it)), "{open:?}");
+
+    // Not again before its time, and nothing twice.
+    assert_eq!(examine().await, 0);
+    pass(&here, &node, 86_400).await;
+    examine().await;
+    assert!(!told(&here, &node).await.contains(&found));
+
+    numbers.update(number, &leads_to("https://app.example.invalid/sms")).await.expect("changed");
+    pass(&here, &node, 86_400).await;
+    examine().await;
+    let mended = ("mended".to_owned(), "webhook-https".to_owned());
+    assert!(told(&here, &node).await.contains(&mended));
+    let open = here.store.open_findings().await.expect("the store");
+    assert!(!open.iter().any(|it| is_ours(&it)), "{open:?}");
 }

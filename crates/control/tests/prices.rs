@@ -103,6 +103,7 @@ impl Site {
             carriers: Vec::new(),
             on_accounts: None,
             prices: Some(prices),
+            examination: None,
         });
         let node = node.await.expect("a node");
         node.turn().await.expect("the store is there");

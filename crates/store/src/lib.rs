@@ -34,6 +34,8 @@
 //! | `challenges`, `failures`, `rates`, `conversions` | runs of a code, what was tried in a row, what was sent |
 //! | `applications`, `credentials`, `egress_scopes` | whose users get codes, and what they ask with; what a virtual credential may do |
 //! | `epoch`, `backup`, `retention` | one unbroken memory; copies of it; forgetting |
+//! | `findings` | what the daily examination found and has told, until it is mended |
+//! | `durability` | whether an answer means that it is on disk |
 
 mod accounts;
 mod applications;
@@ -43,11 +45,13 @@ mod breakers;
 mod challenges;
 mod conversions;
 mod credentials;
+mod durability;
 mod egress_scopes;
 mod epoch;
 mod error;
 mod factor_keys;
 mod failures;
+mod findings;
 mod hex;
 mod keys;
 mod ledger;
@@ -87,10 +91,12 @@ pub use challenges::{
 };
 pub use conversions::StoppedPrefix;
 pub use credentials::{Credential, NewCredential};
+pub use durability::{Durability, PostgresDurability};
 pub use egress_scopes::{EGRESS, EgressAccounts, EgressArea, EgressDestination, EgressScopes, UnknownScope};
 pub use epoch::Epoch;
 pub use error::{Away, BackupError, Error, OpenError, SealedError};
 pub use factor_keys::FactorKeys;
+pub use findings::{FindingKey, FindingsChange, OpenFinding};
 pub use keys::{Keys, MasterKey};
 pub use ledger::{
     Admission, AnswerAdmission, AnswerPart, Booking, LedgerError, LedgerRow, ListedBefore, ListedReservation,

@@ -29,7 +29,7 @@ const BUSY: Duration = Duration::from_secs(5);
 /// After how long a start tries again what SQLite does not wait for.
 const BUSY_AGAIN: Duration = Duration::from_millis(20);
 /// How long a request waits for a connection.
-const ACQUIRE: Duration = Duration::from_secs(5);
+pub(crate) const ACQUIRE: Duration = Duration::from_secs(5);
 /// Connections that read a SQLite file; one more writes.
 const SQLITE_READERS: u32 = 4;
 /// Connections to PostgreSQL that one node opens at most. Writes need one.

@@ -8,6 +8,7 @@ pub(crate) mod audit;
 mod carry;
 pub(crate) mod check;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod explain;
 mod input;
 pub(crate) mod key;

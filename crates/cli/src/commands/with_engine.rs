@@ -177,6 +177,19 @@ impl Installation {
 
     /// For who only looks: the limits that hold, and a remark where the configuration has others.
     pub(crate) async fn holding(&self) -> Result<(Arc<Engine>, Vec<String>), Failure> {
+        let (engine, differences) = self.holding_and_differences().await?;
+        let note = |differences: &String| {
+            format!(
+                "note: the limits of {config} do not hold yet: {differences}; `ringfence limits apply --config {config}` \
+                 applies them",
+                config = self.config
+            )
+        };
+        Ok((engine, differences.iter().map(note).collect()))
+    }
+
+    /// The limits that hold, and in a line how those of the configuration differ, if they do.
+    pub(crate) async fn holding_and_differences(&self) -> Result<(Arc<Engine>, Vec<String>), Failure> {
         match self.limits.agreement(&self.store, None).await.map_err(store)? {
             Agreement::Agreed(limits) => Ok((self.engine(limits), Vec::new())),
             Agreement::Free | Agreement::Differs(_) => {
@@ -185,12 +198,7 @@ impl Installation {
                         .hint("use the version that `serve` runs")
                 })?;
                 let (changes, _) = self.limits.preview(&self.store, self.now).await.map_err(store)?;
-                let note = format!(
-                    "note: the limits of {config} do not hold yet: {}; `ringfence limits apply --config {config}` applies them",
-                    differences(&changes),
-                    config = self.config
-                );
-                Ok((self.engine(limits), vec![note]))
+                Ok((self.engine(limits), vec![differences(&changes)]))
             }
         }
     }

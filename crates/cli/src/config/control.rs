@@ -13,6 +13,7 @@ use ringfence_model::{Amount, Secret, Sid};
 use ringfence_twilio::wire::UsageCategory;
 
 use super::account::Account;
+use super::doctor::Doctor;
 use super::limit::Typed;
 use super::notify::Notify;
 use super::problems::Problems;
@@ -41,6 +42,8 @@ pub(crate) struct Control {
     pub(crate) restore_allowance: Amount,
     /// Where the authority of the egress as a proxy is kept, if it is one.
     pub(crate) ca_folder: Option<PathBuf>,
+    /// How the deployment is examined.
+    pub(crate) doctor: Doctor,
 }
 
 /// An account and its auth token.

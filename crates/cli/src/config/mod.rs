@@ -7,6 +7,7 @@
 mod account;
 mod console;
 pub(crate) mod control;
+pub(crate) mod doctor;
 pub(crate) mod egress;
 mod heads;
 mod held_twiml;
@@ -122,6 +123,8 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
     let store = store::resolve(table(&root, "store", &store::SECTION, &mut problems), around, &mut problems);
     let twilio =
         twilio::resolve(table(&root, "twilio", &twilio::SECTION, &mut problems), around, &mut problems);
+    let doctor =
+        doctor::resolve(table(&root, "doctor", &doctor::SECTION, &mut problems), around, &mut problems);
     let egress = egress::resolve(
         table(&root, "egress", &egress::SECTION, &mut problems),
         &listen,
@@ -194,6 +197,7 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
         ca_folder: egress.ca_folder.filter(|_| listen.egress.is_some()),
         restore_allowance: egress.restore_allowance,
         prices: listen.egress.map(|_| egress.prices),
+        doctor,
     };
     let keyring = keyring(accounts, &mut problems);
     let warnings = problems.finish(file)?;
@@ -351,6 +355,7 @@ const ROOT: Section = Section {
         "console",
         "second_factor",
         "egress",
+        "doctor",
     ],
     later: &[],
 };
@@ -382,4 +387,5 @@ const SECTIONS: &[&Section] = &[
     &second_factor::SECTION,
     &egress::SECTION,
     &prices::SECTION,
+    &doctor::SECTION,
 ];

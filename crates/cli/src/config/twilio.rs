@@ -84,7 +84,12 @@ fn time(field: Field<'_>, least: &str, most: &str, problems: &mut Problems) -> O
 }
 
 /// Trusts the authorities of a file beside the public ones.
-fn trust(field: Field<'_>, client: &mut Settings, around: &Surroundings<'_>, problems: &mut Problems) {
+pub(super) fn trust(
+    field: Field<'_>,
+    client: &mut Settings,
+    around: &Surroundings<'_>,
+    problems: &mut Problems,
+) {
     const FORM: &str = "the path of a PEM file with an authority's certificate";
     let read = |text: &str| {
         let path = around.resolve(text);

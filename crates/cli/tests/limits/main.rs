@@ -4,6 +4,7 @@ mod acts;
 mod api;
 mod beside_serve;
 mod codes;
+mod doctor;
 mod documentation;
 mod egress;
 mod flood;

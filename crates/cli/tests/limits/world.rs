@@ -84,8 +84,9 @@ pub(crate) struct World {
     gate_port: u16,
 }
 
+/// The machine's clock, so many seconds off.
 #[derive(Debug)]
-struct Real(Instant);
+struct Real(Instant, i64);
 
 impl Clock for Real {
     fn monotonic(&self) -> Instant {
@@ -93,7 +94,7 @@ impl Clock for Real {
     }
 
     fn unix_seconds(&self) -> u64 {
-        u64::try_from(Timestamp::now().as_second()).expect("this is after 1970")
+        u64::try_from(Timestamp::now().as_second() + self.1).expect("this is after 1970")
     }
 }
 
@@ -104,6 +105,11 @@ impl World {
     }
 
     pub(crate) fn with(store: &str, limits: &str) -> Self {
+        Self::with_twilio_s_clock(store, limits, 0)
+    }
+
+    /// With a Twilio whose clock is so many seconds ahead.
+    pub(crate) fn with_twilio_s_clock(store: &str, limits: &str, ahead: i64) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -119,7 +125,7 @@ impl World {
         };
         let sandbox = {
             let _inside = runtime.enter();
-            Sandbox::new(options, &listener, Arc::new(Real(Instant::now()))).expect("a sandbox")
+            Sandbox::new(options, &listener, Arc::new(Real(Instant::now(), ahead))).expect("a sandbox")
         };
         let server = sandbox.clone();
         runtime.spawn(async move { server.serve(listener).await });
@@ -270,6 +276,22 @@ impl World {
         }
     }
 
+    /// `[store]` of its configuration.
+    pub(crate) fn store(&self) -> &str {
+        &self.store
+    }
+
+    /// Where its Twilio is.
+    pub(crate) fn twilio(&self) -> String {
+        format!("http://{}", self.sandbox.address())
+    }
+
+    /// Somebody deletes a trigger at Twilio.
+    pub(crate) fn delete_trigger(&self, account: Sid, trigger: &str) {
+        let trigger = Sid::parse(trigger).expect("a SID");
+        self.runtime.block_on(self.parent.usage_triggers(account).delete(trigger)).expect("deleted");
+    }
+
     /// The main account.
     pub(crate) fn account(&self) -> Sid {
         self.sandbox.account_sid()
@@ -352,10 +374,16 @@ impl World {
     /// Asks the sandbox for what Twilio does not offer.
     #[track_caller]
     pub(crate) fn control(&self, method: &str, what: &str, body: &str) -> serde_json::Value {
+        self.ask(method, &format!("/_sandbox/{what}"), "", body)
+    }
+
+    /// Asks the sandbox for anything; `head` are lines of the request's head.
+    #[track_caller]
+    pub(crate) fn ask(&self, method: &str, path: &str, head: &str, body: &str) -> serde_json::Value {
         let address = self.sandbox.address();
         let mut stream = TcpStream::connect(address).expect("a connection");
         let request = format!(
-            "{method} /_sandbox/{what} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\n{head}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
             body.len()
         );
         stream.write_all(request.as_bytes()).expect("sent");

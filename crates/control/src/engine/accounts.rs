@@ -6,7 +6,7 @@ use ringfence_twilio::client::{self, AccountFilter, Client, Inactive};
 use ringfence_twilio::wire::{self, AccountStatus};
 
 use super::orders::is_held;
-use super::{Engine, named};
+use super::{Clients, Engine, named};
 use crate::decide::{kind, status_order};
 use crate::notices::{Event, Notice};
 use crate::wanted::{Because, must_be_suspended, scoped};
@@ -68,18 +68,17 @@ pub struct ListedAccounts {
     pub unread: Vec<(Sid, NotListed)>,
 }
 
-impl Engine {
+impl Clients {
     /// What Twilio says of all accounts at this moment. It changes nothing.
     pub async fn list_accounts(&self) -> ListedAccounts {
         let mut listed = ListedAccounts::default();
         let seen = &mut listed.accounts;
-        for (known, client) in self.clients.configured() {
+        for (known, client) in self.configured() {
             let answer = if known.finds_subaccounts {
                 client.accounts().list(&AccountFilter::default()).page_size(1000).all().await
             } else {
                 // A suspended account's own credentials are refused, its parent's are not.
-                let client =
-                    known.parent.and_then(|parent| self.clients.of(parent)).unwrap_or(client.clone());
+                let client = known.parent.and_then(|parent| self.of(parent)).unwrap_or(client.clone());
                 client.accounts().fetch(known.sid).await.map(|account| vec![account])
             };
             match answer {
@@ -99,6 +98,13 @@ impl Engine {
         seen.sort_by_key(|account| (account.sid, account.auth_token.is_none()));
         seen.dedup_by_key(|account| account.sid);
         listed
+    }
+}
+
+impl Engine {
+    /// What Twilio says of all accounts at this moment. It changes nothing.
+    pub async fn list_accounts(&self) -> ListedAccounts {
+        self.clients.list_accounts().await
     }
 
     /// Takes over what Twilio says of all accounts, and has those suspended again that must be and are not.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use ringfence_model::{Secret, Sid};
-use ringfence_store::Account;
+use ringfence_store::{Account, SeenAccount};
 use ringfence_twilio::client::{Client, Credentials, InvalidSettings, Settings};
 
 /// An account whose auth token is in the configuration.
@@ -55,10 +55,21 @@ impl Clients {
 
     /// With the account's own credentials: those of the configuration, else the token that Twilio's list gave.
     pub fn own(&self, account: &Account) -> Option<Client> {
-        self.of(account.sid).or_else(|| {
+        self.own_by(account.sid, account.auth_token.as_ref())
+    }
+
+    /// The same of an account that was just seen at Twilio, and with whose credentials its resources of api.twilio.com are
+    /// asked for.
+    pub fn of_seen(&self, account: &SeenAccount) -> (Option<Client>, Option<Client>) {
+        let own = self.own_by(account.sid, account.auth_token.as_ref());
+        let parents = account.parent.and_then(|parent| self.of(parent));
+        (own.clone(), parents.or(own))
+    }
+
+    fn own_by(&self, account: Sid, token: Option<&Secret>) -> Option<Client> {
+        self.of(account).or_else(|| {
             let (_, any) = self.configured.values().next()?;
-            let token = account.auth_token.clone()?;
-            Some(any.with_credentials(Credentials::auth_token(account.sid, token)))
+            Some(any.with_credentials(Credentials::auth_token(account, token?.clone())))
         })
     }
 

@@ -42,11 +42,13 @@ pub enum Job {
     Ledger,
     /// What an earlier master key has sealed is sealed anew, so that the key may go.
     Reseal,
+    /// The whole deployment is looked at, and what is new about it told.
+    Examine,
 }
 
 impl Job {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Accounts,
         Self::Usage,
         Self::Prices,
@@ -57,6 +59,7 @@ impl Job {
         Self::SignIns,
         Self::Ledger,
         Self::Reseal,
+        Self::Examine,
     ];
 
     /// The name of its lease.
@@ -72,6 +75,7 @@ impl Job {
             Self::SignIns => "sign-ins",
             Self::Ledger => "ledger",
             Self::Reseal => "reseal",
+            Self::Examine => "examine",
         }
     }
 }
@@ -227,6 +231,7 @@ impl Node {
             Job::SignIns => self.tell_sign_ins().await?,
             Job::Ledger => reconcile(&at_work.engine).await?,
             Job::Reseal => self.reseal().await?,
+            Job::Examine => Box::pin(self.examine(&at_work.engine)).await?,
         };
         Ok(Some(done))
     }

@@ -6,6 +6,7 @@
 //! hand calls the others.
 
 mod agreement;
+mod examination;
 mod jobs;
 mod prices;
 mod run;
@@ -21,6 +22,7 @@ use ringfence_store::{self as store, Account, Error, Lease, Life, Store};
 use tokio::sync::{Notify, watch};
 
 pub use agreement::{Agreement, Limits};
+pub use examination::Examination;
 pub use jobs::{Done, Job, JobFailed, Keep};
 pub use prices::{OnPrices, PriceBooks};
 
@@ -68,6 +70,8 @@ pub struct Setup {
     pub on_accounts: Option<OnAccounts>,
     /// What is done about prices; nothing where nobody needs them.
     pub prices: Option<PriceBooks>,
+    /// What the daily examination looks at; none where it is not made.
+    pub examination: Option<Examination>,
 }
 
 /// What a node works with, while it may.

@@ -57,7 +57,8 @@ impl Job {
             Self::Windows => Duration::from_secs(5),
             Self::Seal => Duration::from_secs(2),
             Self::Forget => Duration::from_hours(1),
-            Self::Reseal => Duration::from_mins(1),
+            // When it is due stands in the store; this is how late it begins.
+            Self::Reseal | Self::Examine => Duration::from_mins(1),
             // With the three minutes that a second factor may take, an owner hears of it within four.
             Self::SignIns | Self::Ledger => Duration::from_secs(10),
         }

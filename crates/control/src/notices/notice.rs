@@ -152,6 +152,30 @@ pub enum Event {
         /// Nothing is sent there before.
         until: Timestamp,
     },
+    /// The daily examination found something that is not as it should be, for the first time.
+    Found {
+        /// By which check: `webhook-https`.
+        check: String,
+        /// How much the gravest of it matters.
+        severity: Severity,
+        /// The first few, in sentences.
+        findings: Vec<String>,
+        /// How many more there are.
+        more: usize,
+        /// Why the first one matters.
+        why: String,
+        /// What mends the first one.
+        mend: String,
+    },
+    /// What an examination had found is mended.
+    Mended {
+        /// By which check.
+        check: String,
+        /// The first few: where it was.
+        places: Vec<String>,
+        /// How many more there were.
+        more: usize,
+    },
     /// Somebody wants to see whether notices arrive.
     Test {
         /// Who.
@@ -301,6 +325,9 @@ impl Notice {
             Event::PrefixStopped { application, prefix, until, .. } => {
                 vec![application.to_string(), prefix.clone(), until.to_string()]
             }
+            Event::Found { check, .. } | Event::Mended { check, .. } => {
+                vec![check.clone(), self.at.to_string()]
+            }
             Event::Test { .. } => vec![self.at.to_string()],
         };
         let encoded = parts.iter().map(|part| utf8_percent_encode(part, NON_ALPHANUMERIC).to_string());
@@ -325,7 +352,10 @@ impl Notice {
             | Event::InForce { .. }
             | Event::PrefixStopped { .. }
             | Event::TriggerRestored { .. } => Severity::Warning,
-            Event::Reset { .. } | Event::Lifted { .. } | Event::Test { .. } => Severity::Info,
+            Event::Found { severity, .. } => *severity,
+            Event::Reset { .. } | Event::Lifted { .. } | Event::Mended { .. } | Event::Test { .. } => {
+                Severity::Info
+            }
         }
     }
 
@@ -342,7 +372,9 @@ impl Notice {
             | Event::ActiveAgain { account, .. }
             | Event::TriggerRestored { account, .. }
             | Event::SuspendedByTwilio { account, .. } => Some(account),
-            Event::PrefixStopped { .. } | Event::Test { .. } => None,
+            Event::PrefixStopped { .. } | Event::Found { .. } | Event::Mended { .. } | Event::Test { .. } => {
+                None
+            }
         }
     }
 
@@ -358,7 +390,11 @@ impl Notice {
             | Event::ActionFails { limit, .. }
             | Event::ActiveAgain { limit, .. }
             | Event::TriggerRestored { limit, .. } => Some(limit),
-            Event::SuspendedByTwilio { .. } | Event::PrefixStopped { .. } | Event::Test { .. } => None,
+            Event::SuspendedByTwilio { .. }
+            | Event::PrefixStopped { .. }
+            | Event::Found { .. }
+            | Event::Mended { .. }
+            | Event::Test { .. } => None,
         }
     }
 
@@ -388,6 +424,8 @@ impl Event {
             Self::Lifted { .. } => "lifted",
             Self::SuspendedByTwilio { .. } => "suspended-by-twilio",
             Self::PrefixStopped { .. } => "prefix-stopped",
+            Self::Found { .. } => "found",
+            Self::Mended { .. } => "mended",
             Self::Test { .. } => "test",
         }
     }

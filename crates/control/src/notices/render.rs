@@ -95,6 +95,10 @@ fn details(event: &Event) -> Value {
         Event::PrefixStopped { application, prefix, unconverted, until, .. } => json!({
             "application": application, "prefix": prefix, "unconverted": unconverted, "until": seconds(*until),
         }),
+        Event::Found { check, findings, more, why, mend, .. } => json!({
+            "check": check, "findings": findings, "more": more, "why": why, "mend": mend,
+        }),
+        Event::Mended { check, places, more } => json!({ "check": check, "places": places, "more": more }),
         Event::Test { by } => json!({ "by": by }),
     }
 }
@@ -188,6 +192,10 @@ fn short(notice: &Notice, desk: &Desk, room: usize) -> String {
             let of = readable(name, room.min(32)).map_or(String::new(), |it| format!(" of \"{it}\""));
             format!("codes{of} to numbers that begin with {prefix} are stopped, since nobody enters them")
         }
+        Event::Found { check, findings, more, .. } => {
+            format!("{check}: {} to mend", findings.len() + more)
+        }
+        Event::Mended { check, places, more } => format!("{check}: {} mended", places.len() + more),
         Event::Test { .. } => "this is a test".to_owned(),
     };
     let from = readable(&desk.installation, room.min(20)).map_or(String::new(), |it| format!(" {it}"));

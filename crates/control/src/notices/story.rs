@@ -185,6 +185,24 @@ impl Story {
                     commands.resume_prefix(*application, prefix),
                 )],
             ),
+            Event::Found { findings, more, why, mend, .. } => {
+                let mut paragraphs: Vec<String> =
+                    findings.iter().map(|finding| sentence(&one_line(finding, 300))).collect();
+                if *more > 0 {
+                    paragraphs.push(format!("And {more} more like these."));
+                }
+                paragraphs.push(sentence(&one_line(why, 400)));
+                paragraphs.push(format!("To mend it: {}", sentence(&one_line(mend, 400))));
+                (paragraphs, vec![("To see all of it, and the command that mends each", commands.doctor())])
+            }
+            Event::Mended { places, more, .. } => {
+                let more = if *more > 0 { format!(" and {more} more") } else { String::new() };
+                let places: Vec<_> = places.iter().map(|place| one_line(place, 100)).collect();
+                (
+                    vec![format!("The examination finds it no more: {}{more}.", places.join(", "))],
+                    vec![("To look at everything again", commands.doctor())],
+                )
+            }
             Event::Test { by } => (
                 vec![
                     format!("{} asked for this, to see whether notices arrive. Nothing happened, and nothing has to be done.", by_name(by)),
@@ -251,6 +269,17 @@ fn headline(event: &Event) -> String {
         }
         Event::PrefixStopped { name: application, prefix, .. } => {
             format!("Codes of {} to numbers that begin with {prefix} are stopped", quoted(application))
+        }
+        Event::Found { check, findings, more, .. } => {
+            let first = findings.first().map(|it| one_line(it, 160)).unwrap_or_default();
+            let others = findings.len().saturating_sub(1) + more;
+            let others = if others > 0 { format!(" (and {others} more)") } else { String::new() };
+            format!("{}: {first}{others}", one_line(check, 32))
+        }
+        Event::Mended { check, places, more } => {
+            let number = places.len() + more;
+            let things = if number == 1 { "1 thing".to_owned() } else { format!("{number} things") };
+            format!("{}: {things} mended", one_line(check, 32))
         }
         Event::Test { .. } => "This is a test".to_owned(),
     }
@@ -385,6 +414,10 @@ impl Commands<'_> {
 
     fn report(&self) -> String {
         format!("ringfence report --config {}", self.config())
+    }
+
+    fn doctor(&self) -> String {
+        format!("ringfence doctor --config {}", self.config())
     }
 
     fn plan(&self) -> String {

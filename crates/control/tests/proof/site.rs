@@ -96,6 +96,7 @@ impl Site {
             carriers: Vec::new(),
             on_accounts: None,
             prices: None,
+            examination: None,
         });
         Machine { node: node.await.expect("a node"), store, name: name.to_owned() }
     }

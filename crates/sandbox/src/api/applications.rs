@@ -47,9 +47,12 @@ fn update(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
     let friendly_name = params::friendly_name(&request.form, FRIENDLY_NAME_MAX)?;
     let row = world.applications.find_of(request.account, sid).ok_or_else(|| request.not_found())?;
     let given = read(&request.form, &Given::of(row))?;
+    let before = wire_application(row);
     set(world, request, sid, given, friendly_name);
-    events::record(world, request.account, "application.updated", sid);
-    shown(world, request, sid).map(|application| Reply::ok(&application))
+    let after = shown(world, request, sid)?;
+    let change = hooks::changes(&before, &after);
+    events::record_with(world, request.account, "application.updated", sid, change);
+    Ok(Reply::ok(&after))
 }
 
 fn delete(world: &mut World, request: &Request) -> Result<Reply, Refusal> {

@@ -223,6 +223,21 @@ mod tests {
     }
 
     #[test]
+    fn a_url_that_was_led_elsewhere_is_told_with_where_it_led_before() {
+        let mut api = Api::new();
+        let list = format!("/2010-04-01/Accounts/{}/IncomingPhoneNumbers", api.main);
+        let (_, numbers) = api.get(&format!("{list}.json"));
+        let number = numbers["incoming_phone_numbers"][0]["sid"].as_str().unwrap().to_owned();
+        for url in ["https://a.example/voice", "https://b.example/voice"] {
+            api.post(&format!("{list}/{number}.json"), &[("VoiceUrl", url)]);
+        }
+        api.of(Product::Monitor);
+        let (_, page) = api.get("/v1/Events?EventType=phone-number.updated");
+        let change = json!({ "previous": "https://a.example/voice", "updated": "https://b.example/voice" });
+        assert_eq!(page["events"][0]["event_data"], json!({ "voice_url": change }));
+    }
+
+    #[test]
     fn a_webhook_that_failed_is_an_alert_with_the_answer() {
         let mut api = Api::new();
         let (account, url) = (api.main, "http://app.example/status".to_owned());

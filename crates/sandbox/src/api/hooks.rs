@@ -3,6 +3,8 @@
 
 use ringfence_model::Sid;
 use ringfence_twilio::wire::Form;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::{Refusal, params, shortened};
 use crate::world::World;
@@ -53,6 +55,17 @@ pub(super) fn shown(hook: Option<&Target>, idle: Method) -> (Option<String>, Opt
     (hook.map(|hook| hook.url.clone()), Some(method.as_str().to_owned()))
 }
 
+/// What an audit trail tells of a change: each property that is another one, with its value before and now.
+pub(super) fn changes(before: &impl Serialize, after: &impl Serialize) -> Value {
+    let (before, after) = (json!(before), json!(after));
+    let is_other =
+        |(name, now): &(&String, &Value)| *name != "date_updated" && before.get(*name) != Some(now);
+    let told = |(name, now): (&String, &Value)| {
+        (name.clone(), json!({ "previous": before.get(name), "updated": now }))
+    };
+    Value::Object(after.as_object().into_iter().flatten().filter(is_other).map(told).collect())
+}
+
 /// Reads one URL without a method.
 pub(super) fn url(form: &Form, name: &str, url: &mut Option<String>) -> Result<(), Refusal> {
     match form.get(name) {
@@ -64,7 +77,7 @@ pub(super) fn url(form: &Form, name: &str, url: &mut Option<String>) -> Result<(
     Ok(())
 }
 
-fn target(
+pub(super) fn target(
     form: &Form,
     url_name: &str,
     method_name: &str,

@@ -34,6 +34,7 @@ mod router;
 mod safe_list;
 pub(crate) mod shapes;
 mod shared_keys;
+mod sip;
 #[cfg(test)]
 pub(crate) mod testing;
 mod usage_records;
@@ -81,6 +82,7 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         recordings::OPERATIONS,
         safe_list::OPERATIONS,
         shared_keys::OPERATIONS,
+        sip::OPERATIONS,
         usage_records::OPERATIONS,
         usage_triggers::OPERATIONS,
         verifications::OPERATIONS,

@@ -188,13 +188,15 @@ fn update(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
     let sid = request.sid("Sid")?;
     let row = world.numbers.find_of(request.account, sid).ok_or_else(|| request.not_found())?;
     let mut draft = row.clone();
+    let before = wire_number(row);
     let owner = new_owner(world, request)?;
     read(world, request, &mut draft)?;
     draft.updated = world.now;
+    let change = hooks::changes(&before, &wire_number(&draft));
     if let Some(row) = world.numbers.find_mut(sid) {
         *row = draft;
     }
-    events::record(world, request.account, "phone-number.updated", sid);
+    events::record_with(world, request.account, "phone-number.updated", sid, change);
     world.touch();
     if let Some(owner) = owner {
         numbers::move_to(world, sid, owner);

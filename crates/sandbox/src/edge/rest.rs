@@ -6,9 +6,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HOST, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use ringfence_twilio::wire::Form;
 
 use super::{Body, Dropped, State};
@@ -55,10 +57,21 @@ where
     if fault.drop == faults::Dropped::After {
         return Err(Dropped);
     }
-    Ok(match result {
+    let mut response = match result {
         Ok(reply) => accept(reply),
         Err(refusal) => refuse(&refusal),
-    })
+    };
+    // The clock of this Twilio is the world's, which need not be the machine's.
+    if let Some(date) = date(state.engine.with(|world| world.now)) {
+        response.headers_mut().insert(DATE, date);
+    }
+    Ok(response)
+}
+
+/// A moment as HTTP writes it (RFC 9110, 5.6.7).
+fn date(now: Timestamp) -> Option<HeaderValue> {
+    let text = TimeZone::UTC.to_datetime(now).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    HeaderValue::try_from(text).ok()
 }
 
 async fn read_body<B>(body: B) -> Result<Bytes, Refusal>

@@ -22,6 +22,7 @@ pub(crate) mod numbers;
 pub(crate) mod phones;
 pub(crate) mod recordings;
 pub(crate) mod shared_keys;
+pub(crate) mod sip;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod triggers;
@@ -68,6 +69,7 @@ pub(crate) struct World {
     pub(crate) verify: verify::Verify,
     pub(crate) geo: geo::Geo,
     pub(crate) shared_keys: shared_keys::SharedKeys,
+    pub(crate) sip: sip::Sip,
     pub(crate) events: Table<events::Event>,
     pub(crate) alerts: events::Alerts,
     /// Who acts now, for the audit trail.
@@ -136,6 +138,7 @@ impl World {
             verify: verify::Verify::default(),
             geo: geo::Geo::default(),
             shared_keys: shared_keys::SharedKeys::default(),
+            sip: sip::Sip::default(),
             events: Table::default(),
             alerts: events::Alerts::default(),
             acting: events::Acting::default(),

@@ -175,6 +175,29 @@ impl Story<'_> {
             self.post("api", &one, &[("FriendlyName", "Renamed")]).await;
             self.delete("api", &one).await;
         }
+        self.sip().await;
+    }
+
+    async fn sip(&mut self) {
+        let sip = format!("{}/SIP", self.v2010);
+        let domains = format!("{sip}/Domains.json");
+        let form = [("DomainName", "acme.sip.twilio.com"), ("VoiceUrl", "https://example.com/sip")];
+        let domain = self.post("api", &domains, &form).await;
+        self.get("api", &domains).await;
+        let one = format!("{sip}/Domains/{}", sid(&domain));
+        self.get("api", &format!("{one}.json")).await;
+        self.post("api", &format!("{one}.json"), &[("FriendlyName", "Renamed"), ("Secure", "true")]).await;
+        let lists = format!("{sip}/IpAccessControlLists.json");
+        let list = self.post("api", &lists, &[("FriendlyName", "Office")]).await;
+        self.get("api", &lists).await;
+        let list = sid(&list).to_owned();
+        self.get("api", &format!("{sip}/IpAccessControlLists/{list}.json")).await;
+        let mappings = format!("{one}/Auth/Calls/IpAccessControlListMappings");
+        self.post("api", &format!("{mappings}.json"), &[("IpAccessControlListSid", &list)]).await;
+        self.get("api", &format!("{mappings}.json")).await;
+        self.delete("api", &format!("{mappings}/{list}.json")).await;
+        self.delete("api", &format!("{sip}/IpAccessControlLists/{list}.json")).await;
+        self.delete("api", &format!("{one}.json")).await;
     }
 
     async fn usage(&mut self) {

@@ -6,13 +6,14 @@
 use std::process::Stdio;
 
 use ringfence_model::Secret;
-use ringfence_store::{Location, NewAudit, Store};
+use ringfence_store::{Durability, Location, NewAudit, Store};
+use ringfence_testkit::PostgresDatabase;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
 use crate::world::{Database, World, keys, on_both, operator, seal, start};
 
-on_both! { what_was_acknowledged_survives_a_kill }
+on_both! { what_was_acknowledged_survives_a_kill, a_store_says_how_its_database_treats_a_commit }
 
 /// The variable by which the process that is killed is told where to write.
 const WHERE: &str = "RINGFENCE_TEST_WRITES_TO";
@@ -54,6 +55,48 @@ async fn what_was_acknowledged_survives_a_kill(world: World) {
         assert_eq!(store.verify_audit(&[]).await.unwrap().findings, []);
         store.close().await;
     }
+}
+
+async fn a_store_says_how_its_database_treats_a_commit(world: World) {
+    match world.store.durability().await.unwrap() {
+        Durability::Sqlite { synchronous, journal_mode } => {
+            assert_eq!((synchronous, journal_mode.as_str()), (2, "wal"));
+        }
+        // The tests' cluster waits for no disk, and our connections ask for durable commits all the same.
+        Durability::Postgres(server) => {
+            assert_eq!((server.fsync, server.full_page_writes), (false, false));
+            assert_eq!((server.synchronous_commit.as_str(), server.role.as_str()), ("on", "ringfence"));
+            assert_eq!((server.by_default.as_str(), server.by_default_from.as_str()), ("on", "default"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_set_for_a_role_or_a_database_is_told_with_its_place() {
+    let Some(database) = PostgresDatabase::create_durable() else { return };
+    let location = Location::Postgres(Secret::new(database.url()));
+    let store = Store::open(&location, &keys(), start()).await.unwrap();
+    let name = database.psql("SELECT current_database()").trim().to_owned();
+    for (set, reset, from) in [
+        (
+            format!("ALTER DATABASE {name} SET synchronous_commit = off"),
+            format!("ALTER DATABASE {name} RESET synchronous_commit"),
+            "database",
+        ),
+        (
+            format!("ALTER ROLE ringfence IN DATABASE {name} SET synchronous_commit = off"),
+            format!("ALTER ROLE ringfence IN DATABASE {name} RESET synchronous_commit"),
+            "database user",
+        ),
+    ] {
+        database.psql(&set);
+        let Durability::Postgres(server) = store.durability().await.unwrap() else { panic!("a server") };
+        assert_eq!((server.by_default.as_str(), server.by_default_from.as_str()), ("off", from));
+        assert_eq!(server.synchronous_commit, "on", "our own connections ask for it");
+        assert!(server.fsync && server.full_page_writes);
+        database.psql(&reset);
+    }
+    store.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,6 +10,7 @@ mod backup;
 mod breakers;
 mod challenges;
 mod durability;
+mod findings;
 mod hosts;
 mod keys;
 mod ledger;

@@ -17,6 +17,7 @@ const TWILIO: &str = "twilio.com";
 pub(super) enum Product {
     Accounts,
     Api,
+    Messaging,
     Monitor,
     Pricing,
     Verify,
@@ -29,6 +30,7 @@ impl Product {
         match self {
             Self::Accounts => "accounts",
             Self::Api => "api",
+            Self::Messaging => "messaging",
             Self::Monitor => "monitor",
             Self::Pricing => "pricing",
             Self::Verify => "verify",
@@ -90,6 +92,16 @@ impl BaseUrl {
     /// Whether requests go out without TLS: nothing but a network that one owns.
     pub fn is_plain(&self) -> bool {
         matches!(&self.0, Place::One { scheme, .. } if *scheme == Scheme::HTTP)
+    }
+
+    /// The URL of a file of the v2010 API (a recording, a picture), for who asks for it without credentials.
+    pub fn file(&self, path: &str) -> Option<Uri> {
+        self.uri(Product::Api, path)
+    }
+
+    /// The URL of something of Messaging's, for who is told what to type.
+    pub fn messaging(&self, path: &str) -> Option<Uri> {
+        self.uri(Product::Messaging, path)
     }
 
     /// The URI of a path and query of a product. `None` if it is longer than a URI may be, or has a character in it

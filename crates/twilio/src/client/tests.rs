@@ -41,7 +41,7 @@ impl Exchange for Scripted {
         Box::pin(async move {
             let (host, why) = (String::new(), String::new());
             let answer = |status, body: &Value, retry_after| {
-                Ok(Answer { status, retry_after, body: Bytes::from(body.to_string()) })
+                Ok(Answer { status, retry_after, date: None, body: Bytes::from(body.to_string()) })
             };
             match step {
                 Answers(status, body) => answer(status, &body, None),

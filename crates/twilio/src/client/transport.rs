@@ -20,6 +20,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error as HyperError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use jiff::Timestamp;
 use rustls::{ClientConfig, RootCertStore};
 use tower_service::Service;
 
@@ -45,6 +46,8 @@ pub(super) struct Answer {
     pub(super) status: u16,
     /// What `Retry-After` says.
     pub(super) retry_after: Option<Duration>,
+    /// What `Date` says.
+    pub(super) date: Option<Timestamp>,
     pub(super) body: Bytes,
 }
 
@@ -89,7 +92,12 @@ impl Transport {
             return Err(too_large);
         }
         match Limited::new(body, self.answer_max).collect().await {
-            Ok(body) => Ok(Answer { status, retry_after: retry_after(&head.headers), body: body.to_bytes() }),
+            Ok(body) => Ok(Answer {
+                status,
+                retry_after: retry_after(&head.headers),
+                date: date(&head.headers),
+                body: body.to_bytes(),
+            }),
             Err(error) if error.is::<LengthLimitError>() => Err(too_large),
             Err(error) => Err(Problem::NoAnswer { host, why: chain(&*error) }),
         }
@@ -163,9 +171,16 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let date = |text: &str| jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp());
-    let (then, now) = (date(text)?, date(headers.get(DATE)?.to_str().ok()?)?);
+    let (then, now) = (instant(text)?, date(headers)?);
     Some(Duration::try_from(then.duration_since(now)).unwrap_or_default())
+}
+
+fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    instant(headers.get(DATE)?.to_str().ok()?)
+}
+
+fn instant(text: &str) -> Option<Timestamp> {
+    jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp())
 }
 
 /// A connector with a time limit on the whole of it: name, TCP and TLS.

@@ -25,6 +25,7 @@ mod page;
 mod price;
 mod pricing;
 mod recording;
+mod sip_domain;
 mod usage_category;
 mod usage_record;
 mod usage_trigger;
@@ -56,6 +57,7 @@ pub use pricing::{
     PrefixPriceV1, PricedCountry, VoiceCountry, VoiceCountryV1, VoiceNumber, VoiceNumberV1,
 };
 pub use recording::{Recording, RecordingSource, RecordingStatus};
+pub use sip_domain::{IpAccessControlList, SipDomain};
 pub use usage_category::UsageCategory;
 pub use usage_record::UsageRecord;
 pub use usage_trigger::{Recurring, TriggerBy, UsageTrigger};

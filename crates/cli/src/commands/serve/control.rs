@@ -19,7 +19,7 @@ use ringfence_console::{
 use ringfence_control::api::{Api, ApiSetup, EngineSource};
 use ringfence_control::engine::{self, Clients};
 use ringfence_control::heads::Carrier;
-use ringfence_control::node::{Keep, Limits, Node, OnAccounts, Setup};
+use ringfence_control::node::{Examination, Keep, Limits, Node, OnAccounts, Setup};
 use ringfence_control::notices::Notifier;
 use ringfence_control::people::{Hasher, Rules};
 use ringfence_control::second_factor;
@@ -39,8 +39,8 @@ use tokio::task::JoinHandle;
 use crate::commands::with_store;
 use crate::config::Loaded;
 use crate::config::store::{self as configured, Database, MasterKey};
-use crate::control_plane;
 use crate::exit::Failure;
+use crate::{control_plane, deployment};
 
 /// How long to wait before a database that is away is tried again.
 const OPEN_AGAIN: Duration = Duration::from_secs(2);
@@ -110,6 +110,7 @@ pub(super) struct Wanted {
     restore_allowance: Amount,
     keep: Keep,
     carriers: Vec<Arc<Carrier>>,
+    examination: Option<Examination>,
 }
 
 impl ControlPlane {
@@ -362,6 +363,7 @@ impl Wanted {
             restore_allowance: control.restore_allowance,
             keep: control.store.as_ref().map_or_else(Keep::default, |store| store.keep),
             carriers,
+            examination: deployment::examination(loaded),
         })
     }
 
@@ -389,6 +391,7 @@ impl Wanted {
             restore_allowance,
             keep,
             carriers,
+            examination,
         } = self;
         let by_database_clock = matches!(shared.configured.database, Database::Postgres { .. });
         let settled = engine::Egress { allowance: restore_allowance, by_database_clock };
@@ -408,6 +411,7 @@ impl Wanted {
             carriers,
             on_accounts: Some(Arc::clone(&shared.on_accounts)),
             prices: prices.map(|_| shared.prices.read_by()),
+            examination,
         }
     }
 }

@@ -68,6 +68,13 @@ fn first(world: &World, is_virtual: bool) -> Value {
             "numbers": service.numbers.iter().map(|it| it.number.to_string()).collect::<Vec<_>>(),
             "alpha_senders": service.names.iter().map(|it| &it.name).collect::<Vec<_>>(),
         })),
+        "sip_domains": oldest_first(world.sip.domains.newest_first(), |domain| json!({
+            "sid": domain.sid.to_string(),
+            "account": domain.account.to_string(),
+            "domain_name": domain.domain_name,
+            "voice_url": domain.voice.as_ref().map(|it| &it.url),
+            "ip_access_control_lists": domain.mapped.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        })),
         "verify_services": oldest_first(world.verify.services.newest_first(), |service| json!({
             "sid": service.sid.to_string(),
             "account": service.account.to_string(),

@@ -1,0 +1,129 @@
+//! Is the whole deployment sound? What `ringfence doctor` and the daily job look at.
+//!
+//! The one idea: a check is a pure function of what was read and gives findings; whoever reads is in [`examine`] and the
+//! modules that ask Twilio, the store and the network. What could not be read is a check that was not made, and never one
+//! that passed. Nothing is changed anywhere.
+//!
+//! # The modules
+//!
+//! | modules | for |
+//! | --- | --- |
+//! | `finding` | what is said: checks, findings, what mends them, what was not made |
+//! | `facts`, `web`, `hello` | what is read: at Twilio, and of the deployment as it looks from outside |
+//! | `durability`, `hooks`, `outside`, `held`, `accounts`, `own` | the checks, pure |
+//! | `examine` | one thing after the other, within a deadline |
+//! | `told` | what was not said before, for the daily job |
+
+mod accounts;
+mod durability;
+mod examine;
+mod facts;
+mod finding;
+mod held;
+mod hello;
+mod hooks;
+mod outside;
+mod own;
+mod told;
+mod web;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringfence_model::Clock;
+use ringfence_store::Store;
+use rustls::pki_types::CertificateDer;
+
+use crate::engine::{Clients, Engine, Triggers};
+use crate::notices::Notifier;
+
+pub use accounts::{ConfiguredSender, SendsBy};
+pub use examine::examine;
+pub use finding::{Check, Finding, Mend, NotMade, Outcome, Report};
+pub use hooks::{Leads, LeadsTo};
+pub(crate) use told::changes;
+
+/// What is examined, and how.
+#[derive(Clone)]
+pub struct Setup {
+    /// How Twilio is asked.
+    pub clients: Clients,
+    /// The store, or why there is none.
+    pub store: StoreAt,
+    /// What decides, with the limits that hold; none where the store is not open.
+    pub engine: Option<Arc<Engine>>,
+    /// How the limits of the configuration differ from those that hold.
+    pub not_applied: Vec<String>,
+    /// What usage triggers call; none where no route takes them.
+    pub triggers: Option<Triggers>,
+    /// The gate; none where webhooks come in elsewhere.
+    pub gate: Option<Gate>,
+    /// Who sends codes and notices.
+    pub senders: Vec<ConfiguredSender>,
+    /// How people are told; none where nobody is.
+    pub notifier: Option<Arc<Notifier>>,
+    /// Authorities that are trusted beside those that Twilio trusts: of a test.
+    pub roots: Vec<CertificateDer<'static>>,
+    /// This machine's clock.
+    pub clock: Arc<dyn Clock>,
+    /// How commands are typed.
+    pub words: Words,
+    /// How long all of it may take.
+    pub deadline: Duration,
+    /// Told what is being looked at; it returns at once.
+    pub progress: Progress,
+}
+
+/// The gate, as it is configured.
+#[derive(Clone)]
+pub struct Gate {
+    /// Where it would lead a URL.
+    pub leads_to: LeadsTo,
+    /// Its routes.
+    pub routes: Vec<PublicRoute>,
+}
+
+/// A route, as others reach it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicRoute {
+    /// Its name in logs.
+    pub label: String,
+    /// What its URLs begin with: `https://hooks.example.com`.
+    pub public_url: String,
+    /// A URL that it takes.
+    pub url: String,
+    /// A method that it takes.
+    pub method: String,
+    /// Whether it only watches.
+    pub watches_only: bool,
+    /// Where its application listens, with the path: `http://10.0.0.7:3000/sms`; none where it ends with us.
+    pub upstream: Option<String>,
+}
+
+/// Told what is being looked at.
+pub type Progress = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// Where things are kept.
+#[derive(Debug, Clone)]
+pub enum StoreAt {
+    /// The configuration has none.
+    Nowhere,
+    /// It cannot be opened, and why.
+    NotOpen(String),
+    /// It is open.
+    Open(Arc<Store>),
+}
+
+/// How commands are typed here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words {
+    /// What follows `--config`, ready for a shell.
+    pub config: String,
+}
+
+impl Words {
+    /// A command to type.
+    pub fn command(&self, command: &str) -> String {
+        format!("ringfence {command} --config {}", self.config)
+    }
+}

@@ -1,0 +1,225 @@
+//! `unsigned-request`, `certificate`, `tls-versions`: the deployment as Twilio, and everybody else, meets it.
+
+use jiff::{SignedDuration, Timestamp};
+use ringfence_model::Sid;
+
+use super::finding::{Check, Finding, Mend};
+use super::hello::Dead;
+use super::web::Certificate;
+use crate::notices::Severity;
+
+/// Something that was asked without a signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// What was asked.
+    pub(super) what: Unsigned,
+    /// The URL, fit to be shown.
+    pub(super) url: String,
+    /// The status of the answer.
+    pub(super) status: u16,
+}
+
+/// What an unsigned request was sent to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Unsigned {
+    /// A route of the gate, at its public URL.
+    Route { label: String, watches_only: bool },
+    /// An application behind a route, at an address that is public itself.
+    Upstream { label: String },
+    /// A URL that Twilio was told and that leads past the gate.
+    Hook { account: Sid, place: String },
+}
+
+/// What one answer to an unsigned request means. None where it was refused.
+pub(super) fn unsigned(asked: &Asked) -> Option<Finding> {
+    let Asked { what, url, status } = asked;
+    let (account, place) = match what {
+        Unsigned::Route { label, .. } => (None, label.clone()),
+        Unsigned::Upstream { label } => (None, format!("{label}/upstream")),
+        Unsigned::Hook { account, place } => (Some(*account), place.clone()),
+    };
+    let (severity, said) = match status {
+        400..=499 => return None,
+        200..=299 => (Severity::Critical, format!("An unsigned request to {url} was answered with {status}")),
+        300..=399 => (
+            Severity::Warning,
+            format!("An unsigned request to {url} was redirected ({status}), not refused"),
+        ),
+        _ => (
+            Severity::Warning,
+            format!(
+                "An unsigned request to {url} was not refused: the application worked on it and failed ({status})"
+            ),
+        ),
+    };
+    let finding = |severity, what: String, why: &str, mend| Finding {
+        check: Check::UnsignedRequest,
+        severity,
+        account,
+        place: place.clone(),
+        what,
+        why: why.to_owned(),
+        mend,
+    };
+    Some(match what {
+        Unsigned::Route { watches_only: true, label } if *status == 204 => finding(
+            Severity::Info,
+            format!("The route {label} only watches (mode = \"shadow\"), so it refuses nothing"),
+            "That is right for mirrored traffic, and for nothing else.",
+            Mend::by(
+                "When its verdicts are what you expect, let it refuse, in its [[route]]",
+                "mode = \"enforce\"",
+            ),
+        ),
+        Unsigned::Route { .. } => finding(
+            severity,
+            said,
+            "The gate refuses such a request, so something else answers at its public address: a proxy with a rule of its \
+             own, a cache, or the application itself.",
+            Mend::by_hand(
+                "Find what answers there (DNS, load balancer, proxy) and let it lead every path of the route to the gate",
+            ),
+        ),
+        Unsigned::Upstream { .. } => finding(
+            severity,
+            said,
+            "The application can be reached past the gate: whoever finds its address speaks in Twilio's name.",
+            Mend::by(
+                "Let the application listen on a private address, or demand the gate's proof (docs/upstream-proof.md), in \
+                 its [[route]]",
+                "proof_key = { file = \"proof.key\" }",
+            ),
+        ),
+        Unsigned::Hook { .. } => finding(
+            severity,
+            said,
+            "Fallback URLs and status callbacks are where signatures are forgotten: whoever finds the URL tells the \
+             application what it likes, or answers a call with TwiML of theirs.",
+            Mend::by_hand("Lead it through a route of the gate (`webhook-gate` above has the command)"),
+        ),
+    })
+}
+
+/// Whether an answer says nothing of the check: what stands before the gate could not reach it.
+pub(super) fn is_between(what: &Unsigned, status: u16) -> bool {
+    matches!(what, Unsigned::Route { .. }) && status >= 500
+}
+
+/// A certificate is renewed when a quarter of its life is left, and two weeks are enough for the longest-lived.
+const NEAR_THE_END: SignedDuration = SignedDuration::from_hours(14 * 24);
+const AT_THE_END: SignedDuration = SignedDuration::from_hours(3 * 24);
+
+/// What is wrong with a certificate that Twilio would take now.
+pub(super) fn certificate(origin: &str, certificate: Certificate, now: Timestamp) -> Option<Finding> {
+    let life = certificate.not_after.duration_since(certificate.not_before);
+    let left = certificate.not_after.duration_since(now);
+    if left > NEAR_THE_END.min(life / 4) {
+        return None;
+    }
+    let severity = if left <= AT_THE_END.min(life / 10) { Severity::Critical } else { Severity::Warning };
+    let days = left.as_hours() / 24;
+    Some(of_certificate(
+        severity,
+        origin,
+        format!("The certificate at {origin} ends in {days} days, at {}", certificate.not_after),
+        "From then on Twilio does not connect: no message and no call reaches the application, and no usage trigger the \
+         limits.",
+    ))
+}
+
+/// A certificate that Twilio does not take.
+pub(super) fn untrusted(origin: &str, why: &str) -> Finding {
+    of_certificate(
+        Severity::Critical,
+        origin,
+        format!("Twilio does not take the certificate at {origin}: {why}"),
+        "Twilio does not connect (error 11237): no message and no call reaches the application, and no usage trigger the \
+         limits. A chain without its intermediate certificate looks like this too.",
+    )
+}
+
+fn of_certificate(severity: Severity, origin: &str, what: String, why: &str) -> Finding {
+    Finding {
+        check: Check::Certificate,
+        severity,
+        account: None,
+        place: origin.to_owned(),
+        what,
+        why: why.to_owned(),
+        mend: Mend::by(
+            "Renew it where TLS ends, with its whole chain; where that is Ringfence, read it anew",
+            "systemctl reload ringfence",
+        ),
+    }
+}
+
+/// A dead version of TLS that is still spoken.
+pub(super) fn old_tls(origin: &str, version: Dead) -> Finding {
+    Finding {
+        check: Check::TlsVersions,
+        severity: Severity::Warning,
+        account: None,
+        place: format!("{origin}/{}", version.name()),
+        what: format!("{origin} still speaks {}", version.name()),
+        why: "It is broken and forbidden (RFC 8996); Twilio itself speaks 1.2 and newer. Ringfence speaks nothing older, so \
+              TLS ends elsewhere."
+            .to_owned(),
+        mend: Mend::by(
+            "In the proxy or load balancer in front, as nginx writes it",
+            "ssl_protocols TLSv1.2 TLSv1.3;",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn severity(what: Unsigned, status: u16) -> Option<Severity> {
+        unsigned(&Asked { what, url: "https://a.example/".to_owned(), status })
+            .map(|finding| finding.severity)
+    }
+
+    fn route(watches_only: bool) -> Unsigned {
+        Unsigned::Route { label: "/sms".to_owned(), watches_only }
+    }
+
+    #[test]
+    fn whatever_is_no_refusal_is_found() {
+        let hook = || Unsigned::Hook { account: Sid::new(*b"AC", 1), place: "PN/status_callback".to_owned() };
+        let upstream = || Unsigned::Upstream { label: "/sms".to_owned() };
+        for status in [200, 204] {
+            assert_eq!(severity(route(false), status), Some(Severity::Critical));
+            assert_eq!(severity(hook(), status), Some(Severity::Critical));
+            assert_eq!(severity(upstream(), status), Some(Severity::Critical));
+        }
+        assert_eq!(severity(hook(), 302), Some(Severity::Warning));
+        assert_eq!(severity(hook(), 500), Some(Severity::Warning));
+        assert_eq!(severity(route(true), 204), Some(Severity::Info));
+        assert_eq!(severity(route(true), 200), Some(Severity::Critical), "a shadow answers with nothing");
+    }
+
+    #[test]
+    fn a_refusal_is_sound_and_a_broken_way_to_the_gate_is_no_answer() {
+        for status in [400, 401, 403, 404, 405] {
+            assert_eq!(severity(route(false), status), None);
+        }
+        assert!(is_between(&route(false), 502) && !is_between(&route(false), 403));
+        assert!(!is_between(&Unsigned::Upstream { label: String::new() }, 502));
+    }
+
+    #[test]
+    fn a_certificate_is_found_before_its_end_by_the_length_of_its_life() {
+        let now: Timestamp = "2026-11-27T00:00:00Z".parse().unwrap();
+        let day = SignedDuration::from_hours(24);
+        let found = |life: i32, left: i32| {
+            let shown = Certificate { not_before: now - day * (life - left), not_after: now + day * left };
+            certificate("https://a.example", shown, now).map(|finding| finding.severity)
+        };
+        assert_eq!(found(90, 30), None);
+        assert_eq!(found(90, 14), Some(Severity::Warning));
+        assert_eq!(found(90, 3), Some(Severity::Critical));
+        assert_eq!(found(6, 3), None, "one of six days is renewed at the end of its fourth");
+        assert_eq!(found(6, 1), Some(Severity::Warning));
+    }
+}
