@@ -237,7 +237,7 @@ impl Money {
         store.book_usage(booking, Now::Database).await?;
         let amount = Amount::from_micros(EACH);
         let request = NewReservation {
-            credential: credential.sid,
+            credential: Some(credential.sid),
             account,
             operation: "messages.create".to_owned(),
             worst: amount,

@@ -159,7 +159,7 @@ impl Simulation {
         };
         let (credential, _) = store.create_credential(&by, credential, now).await?;
         let request = NewReservation {
-            credential: credential.sid,
+            credential: Some(credential.sid),
             account: account(),
             operation: "messages.create".to_owned(),
             worst: Amount::ZERO,

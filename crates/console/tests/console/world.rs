@@ -148,6 +148,7 @@ impl World {
             notifier: None,
             second_factor: second_factor(parent),
             egress: Some(ringfence_control::engine::Egress {
+                prices: ringfence_breaker::price_book::Rules::default(),
                 allowance: Amount::ZERO,
                 by_database_clock: false,
             }),
@@ -249,7 +250,7 @@ impl World {
             None => self.key(&name, Some(account)).await.0,
         };
         let new = NewReservation {
-            credential,
+            credential: Some(credential),
             account,
             operation: operation.to_owned(),
             worst,

@@ -64,7 +64,7 @@ impl Money {
         };
         let store = &self.node.store;
         let new = NewReservation {
-            credential: self.credential,
+            credential: Some(self.credential),
             account: self.account,
             operation: "messages.create".to_owned(),
             worst,
