@@ -88,8 +88,8 @@ pub(crate) fn wait(until: Timestamp, now: Timestamp) -> String {
     let seconds = until.duration_since(now).as_secs().max(1);
     match seconds {
         1 => "1 second".to_owned(),
-        ..120 => format!("{seconds} seconds"),
-        ..7_200 => minutes((seconds + 59) / 60),
+        2..120 => format!("{seconds} seconds"),
+        120..7_200 => minutes((seconds + 59) / 60),
         _ => format!("{} hours", (seconds + 3_599) / 3_600),
     }
 }

@@ -9,6 +9,7 @@ mod carry;
 pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod explain;
+pub(crate) mod incidents;
 mod input;
 pub(crate) mod key;
 mod keys;

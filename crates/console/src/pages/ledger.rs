@@ -119,6 +119,7 @@ struct Row {
 }
 
 /// Who asked for something that costs.
+#[derive(Debug)]
 enum Asker {
     /// A credential that may be named.
     Credential(Sid),

@@ -6,6 +6,7 @@ pub(crate) mod act;
 pub(crate) mod audit;
 pub(crate) mod breaker;
 pub(crate) mod credentials;
+pub(crate) mod incidents;
 pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod limits;

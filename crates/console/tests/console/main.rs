@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests may fail like tests")]
 
 mod acts;
+mod codes;
 mod hosts;
 mod keys;
 mod ledger;

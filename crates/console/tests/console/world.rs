@@ -148,7 +148,10 @@ impl World {
             notifier: None,
             second_factor: second_factor(parent),
             egress: Some(ringfence_control::engine::Egress {
-                prices: ringfence_breaker::price_book::Rules::default(),
+                prices: price_book::Rules {
+                    unknown: price_book::Unknown::Costs(Amount::from_micros(50_000)),
+                    ..price_book::Rules::default()
+                },
                 allowance: Amount::ZERO,
                 by_database_clock: false,
             }),
