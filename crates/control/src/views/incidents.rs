@@ -262,15 +262,13 @@ impl Views<'_> {
         let (found, left_out) = self.found(&known, since).await?;
         let mut wanted: Vec<IncidentView> =
             found.into_iter().filter(|it| self.is_wanted(&known, filter, it)).map(|it| it.view).collect();
-        wanted.sort_by(|one, other| {
-            (Reverse(one.began_at), &one.id).cmp(&(Reverse(other.began_at), &other.id))
-        });
+        wanted.sort_by_key(|it| place(it.began_at, &it.id));
         let (incidents, next) = page.of(
             wanted,
-            |it| (Reverse(it.began_at), it.id.clone()),
+            |it| place(it.began_at, &it.id),
             |cursor| {
                 let (at, id) = cursor.split_once('/')?;
-                Some((Reverse(Timestamp::from_microsecond(at.parse().ok()?).ok()?), id.to_owned()))
+                Some(place(Timestamp::from_microsecond(at.parse().ok()?).ok()?, id))
             },
             |it| format!("{}/{}", it.began_at.as_microsecond(), it.id),
         )?;
@@ -279,13 +277,23 @@ impl Views<'_> {
 
     /// One incident; none where there is none of this id.
     pub async fn incident(&self, id: &str) -> Result<Option<IncidentView>, NotSeen> {
+        let known = Known::read(self.store).await?;
         let since = match (id.parse::<i64>(), day_of(id)) {
-            (Ok(row), _) => self.store.find_audit_row(row).await?.map(|row| row.at),
+            (Ok(row), _) => match self.store.find_audit_row(row).await? {
+                Some(row) => Some(self.looked_from(&known, &row)),
+                None => None,
+            },
             (Err(_), day) => day,
         };
         let Some(since) = since else { return Ok(None) };
-        let (found, _) = self.found(&Known::read(self.store).await?, since).await?;
+        let (found, _) = self.found(&known, since).await?;
         Ok(found.into_iter().map(|it| it.view).find(|it| it.id == id))
+    }
+
+    /// From where on it is looked for what belongs to a row: its window has the warnings.
+    fn looked_from(&self, known: &Known, row: &AuditRow) -> Timestamp {
+        let window = self.begun(known, row).and_then(|it| it.window).unwrap_or(row.at);
+        window.max(row.at.saturating_sub(LOOKED_BACK).unwrap_or(Timestamp::MIN)).min(row.at)
     }
 
     /// What the audit log has of an incident: its breaker, the accounts that it met, and what was ordered for them.
@@ -502,4 +510,9 @@ fn stopped_now(known: &Known) -> Vec<String> {
         |account| matches!(&account.wanted, Wanted::Suspended(wish) if wish.by == WishedBy::Operator),
     );
     breakers.chain(held.map(|account| format!("account {}", account.sid))).collect()
+}
+
+/// Where an incident stands in the list: what began last first, and of that what was written last.
+fn place(began_at: Timestamp, id: &str) -> (Reverse<Timestamp>, Reverse<Option<i64>>, String) {
+    (Reverse(began_at), Reverse(id.parse().ok()), id.to_owned())
 }
