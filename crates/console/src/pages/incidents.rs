@@ -137,9 +137,11 @@ impl Row {
             None
         };
         let level = it.level.filter(|_| it.kind == IncidentKind::Warned);
+        // Refusals are counted by the day.
+        let is_day = it.audit_from.is_none();
         Self {
             link: format!("/incident?id={}", words::query_value(&it.id)),
-            at: words::when(&it.began_at),
+            at: if is_day { day(&it.began_at) } else { words::when(&it.began_at) },
             exactly: words::exactly(&it.began_at),
             class: class(it),
             what: level.map_or_else(|| it.kind.words().to_owned(), |level| format!("{level} % reached")),
@@ -148,6 +150,8 @@ impl Row {
             money,
             refused,
             ended: match it.ended_at {
+                Some(_) if is_day => "that day".to_owned(),
+                None if is_day => "today".to_owned(),
                 Some(ended) => format!("after {}", lasted(it.began_at, ended)),
                 None if it.open => format!("goes on, for {}", lasted(it.began_at, now)),
                 None => "told".to_owned(),
@@ -163,6 +167,11 @@ fn class(it: &IncidentView) -> &'static str {
         _ if it.open => "bad",
         _ => "",
     }
+}
+
+/// The date of a day.
+fn day(at: &Timestamp) -> String {
+    at.strftime("%Y-%m-%d").to_string()
 }
 
 /// How long something went on.
@@ -230,9 +239,15 @@ pub(crate) async fn one(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
 
 fn facts(it: &IncidentView, people: &[Person]) -> Vec<(&'static str, String)> {
     let amount = |text: &String| words::amount(text, it.currency.as_deref());
-    let mut facts = vec![("Began", format!("{} UTC", words::exactly(&it.began_at)))];
+    let mut facts = match it.audit_from {
+        Some(_) => vec![("Began", format!("{} UTC", words::exactly(&it.began_at)))],
+        None => vec![("Day", format!("{}, in GMT", day(&it.began_at)))],
+    };
     let mut add = |name, value: Option<String>| facts.extend(value.map(|value| (name, value)));
-    add("Ended", it.ended_at.map(|at| format!("{} UTC", words::exactly(&at))));
+    add(
+        "Ended",
+        it.ended_at.filter(|_| it.audit_from.is_some()).map(|at| format!("{} UTC", words::exactly(&at))),
+    );
     add("Ended by", it.ended_by.as_ref().map(|by| actor(by, people)));
     add("Allowed", it.allowed_more.as_ref().map(|more| format!("{} more in that window", amount(more))));
     add("What fired", (it.audit_from.is_some()).then(|| it.fired.words().to_owned()));

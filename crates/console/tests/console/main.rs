@@ -4,6 +4,7 @@
 mod acts;
 mod codes;
 mod hosts;
+mod incidents;
 mod keys;
 mod ledger;
 mod pages;
