@@ -124,15 +124,20 @@ impl Row {
     fn of(it: &IncidentView, now: Timestamp) -> Self {
         let currency = it.currency.as_deref();
         let amount = |text: &str| words::amount(text, currency);
-        let money = it.used.as_deref().map(|used| {
-            let of = it.trips_at.as_deref().map(|at| format!(" of {}", amount(at))).unwrap_or_default();
-            format!("{}{of}", amount(used))
+        let money = it.used.as_deref().map(|used| match it.trips_at.as_deref() {
+            // The currency stands once.
+            Some(at) => {
+                let used = amount(used);
+                let unit = currency.map(|unit| format!(" {}", unit.to_uppercase())).unwrap_or_default();
+                format!("{} of {}", used.strip_suffix(&unit).unwrap_or(&used), amount(at))
+            }
+            None => amount(used),
         });
         let refused = if it.refused > 0 {
             Some(format!("{} worth {}", words::count(it.refused), amount(&it.refused_worth)))
         } else if it.would_refuse > 0 {
             let worth = amount(&it.would_refuse_worth);
-            Some(format!("would have: {} worth {worth}", words::count(it.would_refuse)))
+            Some(format!("{} worth {worth}, had it acted", words::count(it.would_refuse)))
         } else {
             None
         };

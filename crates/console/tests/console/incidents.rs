@@ -29,9 +29,7 @@ async fn each_time_that_something_fired_is_a_row_with_money_and_end() {
     let owner = world.owner().await;
     let page = owner.get("/incidents").await;
     assert_eq!(page.status, 200);
-    for said in
-        ["limit reached", "stopped by hand", "requests refused", "61.50 USD of 50.00 USD", "1 worth 45"]
-    {
+    for said in ["limit reached", "stopped by hand", "requests refused", "61.50 of 50.00 USD", "1 worth 45"] {
         page.says(said);
     }
     assert_eq!(page.text.matches("/incident?id=").count(), 3, "{}", page.text);
