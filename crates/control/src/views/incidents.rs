@@ -279,10 +279,7 @@ impl Views<'_> {
     pub async fn incident(&self, id: &str) -> Result<Option<IncidentView>, NotSeen> {
         let known = Known::read(self.store).await?;
         let since = match (id.parse::<i64>(), day_of(id)) {
-            (Ok(row), _) => match self.store.find_audit_row(row).await? {
-                Some(row) => Some(self.looked_from(&known, &row)),
-                None => None,
-            },
+            (Ok(row), _) => self.store.find_audit_row(row).await?.map(|row| self.looked_from(&known, &row)),
             (Err(_), day) => day,
         };
         let Some(since) = since else { return Ok(None) };
