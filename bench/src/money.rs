@@ -52,7 +52,7 @@ pub(crate) async fn prepare(
     };
     let (credential, _) = store.create_credential(&by, credential, now).await?;
     Ok(NewReservation {
-        credential: credential.sid,
+        credential: Some(credential.sid),
         account: account(),
         operation: "messages.create".to_owned(),
         worst: Amount::ZERO,

@@ -14,8 +14,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use commands::{
-    account, api_token, application, audit, check, demo, doctor, explain, key, ledger, limits, migrate,
-    replay, report, reset, sandbox, serve, sign, status, store, trip, user, verify,
+    account, api_token, application, audit, check, demo, doctor, explain, incidents, key, ledger, limits,
+    migrate, replay, report, reset, sandbox, serve, sign, status, store, trip, user, verify,
 };
 
 /// Measured: fewer cycles a request than the system's allocator.
@@ -67,6 +67,8 @@ enum Command {
     Reset(reset::Arguments),
     /// What is spent and set aside under each limit, beside what Twilio counts.
     Ledger(ledger::Arguments),
+    /// What limits and operators did and what was refused: each time from its beginning to its end.
+    Incidents(incidents::Arguments),
     /// Replay a recorded attack against three guards: how much is spent past the limit?
     Replay(replay::Arguments),
     /// What would the limits have done that only watch? Is it safe to enforce them?
@@ -121,6 +123,7 @@ fn main() -> ExitCode {
         Command::Trip(arguments) => trip::run(&arguments),
         Command::Reset(arguments) => reset::run(&arguments),
         Command::Ledger(arguments) => ledger::run(&arguments),
+        Command::Incidents(arguments) => incidents::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Account(arguments) => account::run(&arguments),

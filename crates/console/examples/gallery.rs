@@ -115,6 +115,7 @@ async fn fill(world: &World) -> Secret {
     second_factors(world, &owner.person, &op.person).await;
     fill_keys(world, &accounts, &owner.person).await;
     fill_ledger(world, &accounts).await;
+    fill_refusals(world, accounts[3]).await;
     fill_prices(world).await;
     world.store.seal_audit(world.now()).await.unwrap();
     owner.token
@@ -185,6 +186,14 @@ async fn fill_ledger(world: &World, accounts: &[Sid]) {
             5 | 6 => world.store.sent(it, Sent::Made(Some(resource)), now()).await.unwrap(),
             _ => drop(it),
         }
+    }
+}
+
+/// A form that is pumped at a customer's: the first requests hold what was left, and the rest is refused.
+async fn fill_refusals(world: &World, account: Sid) {
+    for number in 0..40 {
+        let operation = if number % 4 == 3 { "calls.create" } else { "messages.create" };
+        drop(world.ask(account, operation, "9.85").await);
     }
 }
 

@@ -16,6 +16,7 @@ pub(crate) enum Section {
     Services,
     Audit,
     Ledger,
+    Incidents,
     Credentials,
     People,
     Policies,
@@ -25,11 +26,12 @@ pub(crate) enum Section {
 }
 
 /// Each with its name, its path, and who may see it.
-const SECTIONS: [(Section, &str, &str, Role, bool); 11] = [
+const SECTIONS: [(Section, &str, &str, Role, bool); 12] = [
     (Section::Overview, "Overview", "/", Role::Auditor, false),
     (Section::Accounts, "Accounts", "/accounts", Role::Auditor, false),
     (Section::Limits, "Limits", "/limits", Role::Auditor, false),
     (Section::Ledger, "Ledger", "/ledger", Role::Auditor, false),
+    (Section::Incidents, "Incidents", "/incidents", Role::Auditor, false),
     (Section::Requests, "Requests", "/requests", Role::Auditor, true),
     (Section::Services, "Codes", "/services", Role::Auditor, true),
     (Section::Audit, "Audit", "/audit", Role::Auditor, false),

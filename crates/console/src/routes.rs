@@ -17,8 +17,8 @@ use crate::door::{self, Door};
 use crate::failed::Failed;
 use crate::form::Fields;
 use crate::pages::{
-    account, accounts, audit, breaker, credentials, keys, ledger, limits, new_key, overview, people, places,
-    policies, prices, requests, security, services, sign_out,
+    account, accounts, audit, breaker, credentials, incidents, keys, ledger, limits, new_key, overview,
+    people, places, policies, prices, requests, security, services, sign_out,
 };
 use crate::signed_in::SignedIn;
 
@@ -158,6 +158,8 @@ pub(crate) const ROUTES: &[Route] = &[
     inside(Method::GET, "/accounts/{}/ledger", Auditor, false, |call| Box::pin(ledger::of_account(call))),
     inside(Method::GET, "/accounts/{}/prices", Auditor, false, |call| Box::pin(prices::of_account(call))),
     inside(Method::GET, "/ledger", Auditor, false, |call| Box::pin(ledger::show(call))),
+    inside(Method::GET, "/incidents", Auditor, false, |call| Box::pin(incidents::show(call))),
+    inside(Method::GET, "/incident", Auditor, false, |call| Box::pin(incidents::one(call))),
     inside(Method::GET, "/prices", Auditor, false, |call| Box::pin(prices::show(call))),
     inside(Method::GET, "/breakers/trip", Operator, false, |call| Box::pin(breaker::ask_trip(call))),
     inside(Method::POST, "/breakers/trip", Operator, false, |call| Box::pin(breaker::trip(call))),

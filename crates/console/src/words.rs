@@ -83,6 +83,17 @@ pub(crate) fn minutes(number: i64) -> String {
     if number == 1 { "1 minute".to_owned() } else { format!("{number} minutes") }
 }
 
+/// How long it is until a time: seconds, minutes, or hours.
+pub(crate) fn wait(until: Timestamp, now: Timestamp) -> String {
+    let seconds = until.duration_since(now).as_secs().max(1);
+    match seconds {
+        1 => "1 second".to_owned(),
+        2..120 => format!("{seconds} seconds"),
+        120..7_200 => minutes((seconds + 59) / 60),
+        _ => format!("{} hours", (seconds + 3_599) / 3_600),
+    }
+}
+
 /// A browser and a system, as far as its own words tell: `Firefox on Linux`. What is not known is not repeated.
 pub(crate) fn browser(agent: &str) -> String {
     // The order matters: everybody says that they are everybody who was there before them.

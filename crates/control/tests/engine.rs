@@ -8,6 +8,8 @@ mod api_lists;
 #[expect(dead_code, reason = "other tests need more of it")]
 #[path = "world/database.rs"]
 mod database;
+#[path = "engine/incidents.rs"]
+mod incidents;
 #[path = "engine/ledger.rs"]
 mod ledger;
 #[path = "world/limits.rs"]

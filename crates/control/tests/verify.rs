@@ -5,12 +5,17 @@
 mod answers;
 #[path = "verify/attacks.rs"]
 mod attacks;
+#[expect(dead_code, reason = "other tests need more of it")]
+#[path = "world/database.rs"]
+mod database;
 #[path = "verify/kit.rs"]
 mod kit;
 #[path = "verify/sending.rs"]
 mod sending;
 #[path = "engine/shape.rs"]
 mod shape;
+#[path = "verify/spending.rs"]
+mod spending;
 #[path = "verify/user_attacks.rs"]
 mod user_attacks;
 #[path = "verify/users.rs"]

@@ -24,7 +24,7 @@
 //! | `write` | group commit: one task takes what is queued into one transaction, a savepoint each, and answers after the commit |
 //! | `keys`, `seal`, `people`, `reseal` | the master key, sealed values, one key for each person (erased, what it sealed is unreadable), rotation |
 //! | `audit` | rows in the transaction of what they tell; `seal` chains them afterwards, `verify` finds what was changed |
-//! | `readings`, `tallies` | the most that a breaker had seen on each day, and what came of requests under each limit, for pictures and reports |
+//! | `readings`, `tallies`, `incidents` | the most that a breaker had seen on each day, what came of requests under each limit, and what the list of incidents is read off |
 //! | `breakers`, `observations`, `outbox` | a step: new states, what they were decided for, and what must happen, all or nothing |
 //! | `nodes` | signs of life, leases and claims without comparing two machines' clocks |
 //! | `accounts`, `prices`, `limits`, `triggers`, `tokens` | what is known of Twilio, what was applied, who may use the API |
@@ -53,6 +53,7 @@ mod factor_keys;
 mod failures;
 mod findings;
 mod hex;
+mod incidents;
 mod keys;
 mod ledger;
 mod limits;
@@ -97,6 +98,7 @@ pub use epoch::Epoch;
 pub use error::{Away, BackupError, Error, OpenError, SealedError};
 pub use factor_keys::FactorKeys;
 pub use findings::{FindingKey, FindingsChange, OpenFinding};
+pub use incidents::RefusedOnDay;
 pub use keys::{Keys, MasterKey};
 pub use ledger::{
     Admission, AnswerAdmission, AnswerPart, Booking, LedgerError, LedgerRow, ListedBefore, ListedReservation,

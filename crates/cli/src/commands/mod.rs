@@ -10,6 +10,7 @@ pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod explain;
+pub(crate) mod incidents;
 mod input;
 pub(crate) mod key;
 mod keys;

@@ -153,7 +153,7 @@ fn warning_text(warning: &ReportedWarning) -> String {
     )
 }
 
-fn parse_since(text: &str) -> Result<Timestamp, String> {
+pub(super) fn parse_since(text: &str) -> Result<Timestamp, String> {
     let day: Date = text.parse().map_err(|_| "write a day such as 2026-11-01".to_owned())?;
     TimeZone::UTC.to_timestamp(day.at(0, 0, 0, 0)).map_err(|_| "no such day can be told".to_owned())
 }

@@ -71,6 +71,15 @@ fn a_report_says_what_would_have_been_refused_before_it_was_sent_and_what_that_w
     assert_eq!(sums["sums"][0]["limit"], "watched", "what is nearest comes first: {sums}");
     assert_eq!(sums["sums"][0]["left"], "0");
     world.run(&["ledger", "--account", "AC00000000000000000000000000000009"]).code(2);
+    let incidents = world.run(&["incidents", "--limit", "watched", "--json"]).code(0).json();
+    let refused = incidents["incidents"].as_array().expect("a list").iter();
+    assert_eq!(refused.filter_map(|it| it["would_refuse"].as_u64()).sum::<u64>(), 2, "{incidents}");
+    world.run(&["incidents", "--open"]).code(0).says("of \"watched\"").says("would have refused 2 requests");
+    world
+        .run(&["incidents", "--since", "2999-01-01", "--kind", "tripped"])
+        .code(0)
+        .says("nothing fired since 2999");
+    world.run(&["incidents", "--kind", "nonsense"]).code(2);
     let listed = world.run(&["key", "list", "--json"]).code(0).json();
     assert!(listed[0]["used_at"].is_string(), "{listed}");
     let maker = listed[0]["created_by"].as_str().expect("a maker");

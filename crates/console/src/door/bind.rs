@@ -11,7 +11,7 @@ use ringfence_store::{FactorSecret, Session, Stage};
 
 use super::passkey::Site;
 use super::second_factor::channel;
-use super::{Door, said, shown};
+use super::{Door, said, shown, shown_until};
 use crate::failed::Failed;
 use crate::picture::{self, Picture};
 use crate::words;
@@ -232,7 +232,7 @@ async fn factors_page(
 async fn phone_page(door: &Door<'_>, session: &Session, refused: Refused) -> Result<Response<Bytes>, Failed> {
     let mut page = factors_view(door, session, Vec::new()).await?;
     page.phone_problem = Some(said(&refused, door.now)?);
-    shown(&page, Some(&refused))
+    shown_until(&page, Some(&refused), door.now)
 }
 
 /// The same with what is wrong beside the passkeys.
@@ -244,7 +244,7 @@ pub(super) async fn passkey_page(
     let mut page = factors_view(door, session, Vec::new()).await?;
     page.passkey_problem = Some(said(&refused, door.now)?);
     door.form.get("name").clone_into(&mut page.passkey_name);
-    shown(&page, Some(&refused))
+    shown_until(&page, Some(&refused), door.now)
 }
 
 async fn factors_view(door: &Door<'_>, session: &Session, codes: Vec<String>) -> Result<FactorsPage, Failed> {

@@ -120,7 +120,7 @@ fn shown(page: &impl Template, refused: Option<&Refused>) -> Result<Response<Byt
     let mut response = words::html(page.render()?);
     match refused {
         None => {}
-        Some(Refused::Later(_) | Refused::NoCodeBefore(_)) => {
+        Some(Refused::Later(_) | Refused::NoCodeBefore(_) | Refused::NotSetAside(_)) => {
             *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
         }
         Some(Refused::Busy(_)) => {
@@ -128,6 +128,27 @@ fn shown(page: &impl Template, refused: Option<&Refused>) -> Result<Response<Byt
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
         }
         Some(_) => *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY,
+    }
+    Ok(response)
+}
+
+/// The same, with the time at which it may be tried again.
+fn shown_until(
+    page: &impl Template,
+    refused: Option<&Refused>,
+    now: Timestamp,
+) -> Result<Response<Bytes>, Failed> {
+    let mut response = shown(page, refused)?;
+    let until = match refused {
+        Some(Refused::Later(at) | Refused::NoCodeBefore(at)) => Some(*at),
+        Some(Refused::NotSetAside(why)) => why.again(now),
+        _ => None,
+    };
+    if let Some(until) = until {
+        let wait = until.duration_since(now);
+        // The second in which it ends is waited for too.
+        let seconds = (wait.as_secs() + i64::from(wait.subsec_nanos() > 0)).max(1);
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     Ok(response)
 }

@@ -10,7 +10,7 @@ use ringfence_second_factor::policy::Kind;
 use ringfence_store::{Session, Stage, Where};
 
 use super::passkey::{Site, shown_passkey};
-use super::{Door, said, shown, with_to};
+use super::{Door, said, shown_until, with_to};
 use crate::failed::Failed;
 use crate::form::Fields;
 use crate::words;
@@ -157,5 +157,5 @@ async fn page(
         problem: refused.as_ref().map(|refused| said(refused, door.now)).transpose()?,
         other: format!("/sign-in?again=1&to={}", words::query_value(&door.to())),
     };
-    Ok(door.leading_on(shown(&page, refused.as_ref())?))
+    Ok(door.leading_on(shown_until(&page, refused.as_ref(), door.now)?))
 }

@@ -114,8 +114,21 @@ struct Row {
     /// What the number is known by here.
     party: Option<String>,
     resource: Option<String>,
-    /// The credential that asked, where it may be named.
-    credential: Option<String>,
+    /// Who asked.
+    by: Asker,
+}
+
+/// Who asked for something that costs.
+#[derive(Debug)]
+enum Asker {
+    /// A credential that may be named.
+    Credential(Sid),
+    /// One that opens other accounts too.
+    Unnamed,
+    /// An application, in its answer to this call or message.
+    Answer(Sid),
+    /// Ringfence: for a code of the second factor.
+    Ringfence,
 }
 
 /// Of all that whoever asks may see.
@@ -203,7 +216,7 @@ async fn rows(call: &Call<'_>, account: Option<Sid>, show: &str) -> Result<Vec<L
 
 /// The credentials that may be named. Whoever looks after one account does not learn of those that open others too.
 async fn credentials(call: &Call<'_>, rows: &[ListedReservation]) -> Result<BTreeSet<Sid>, Failed> {
-    let mut named: BTreeSet<Sid> = rows.iter().map(|row| row.credential).collect();
+    let mut named: BTreeSet<Sid> = rows.iter().filter_map(|row| row.credential).collect();
     if let Some(only) = call.signed_in.only_account() {
         for sid in named.clone() {
             let found = virtual_credentials::find(call.engine.store(), sid).await?;
@@ -342,6 +355,17 @@ impl Watched {
     }
 }
 
+impl Asker {
+    fn of(row: &ListedReservation, named: &BTreeSet<Sid>) -> Self {
+        match (row.credential, row.it.parent) {
+            (Some(credential), _) if named.contains(&credential) => Self::Credential(credential),
+            (Some(_), _) => Self::Unnamed,
+            (None, Some(parent)) => Self::Answer(parent),
+            (None, None) => Self::Ringfence,
+        }
+    }
+}
+
 impl Row {
     fn of(
         call: &Call<'_>,
@@ -349,7 +373,7 @@ impl Row {
         account_name: String,
         credentials: &BTreeSet<Sid>,
     ) -> Self {
-        let ListedReservation { it, credential, price, ended_at } = row;
+        let ListedReservation { it, credential: _, price, ended_at } = row;
         let at = ended_at.unwrap_or(it.admitted_at);
         let (class, state) = match it.state {
             ReservationState::Open => ("quiet", "open: nobody has answered yet"),
@@ -376,7 +400,7 @@ impl Row {
             // Enough to see that two went to the same one.
             party: it.party.as_ref().and_then(|tag| tag.get(..8)).map(str::to_owned),
             resource: it.resource.map(|sid| sid.to_string()),
-            credential: credentials.contains(credential).then(|| credential.to_string()),
+            by: Asker::of(row, credentials),
         }
     }
 }

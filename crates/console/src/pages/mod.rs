@@ -6,6 +6,7 @@ pub(crate) mod act;
 pub(crate) mod audit;
 pub(crate) mod breaker;
 pub(crate) mod credentials;
+pub(crate) mod incidents;
 pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod limits;
@@ -26,6 +27,7 @@ use askama::Template;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use jiff::Timestamp;
+use ringfence_control::engine::NotSetAside;
 use ringfence_control::people::Refused;
 use ringfence_model::Sid;
 
@@ -54,13 +56,24 @@ pub(crate) fn refused_in_words(refused: &Refused, now: Timestamp) -> Result<Stri
             format!("Too many wrong attempts. Try again in {}.", words::minutes(minutes.max(1)))
         }
         Refused::NoCodeBefore(at) => {
-            let seconds = at.duration_since(now).as_secs().max(1);
-            let time = if seconds < 120 {
-                format!("{seconds} seconds")
-            } else {
-                words::minutes((seconds + 59) / 60)
-            };
+            let time = words::wait(*at, now);
             format!("No code is sent so soon again. Type the one that came, or wait for {time}.")
+        }
+        Refused::NotSetAside(why) => {
+            // Which limit it is, is for those who are inside.
+            let problem = match why {
+                NotSetAside::Unpriced(_) => {
+                    "No code can be sent to this number: nobody knows what that costs."
+                }
+                _ => {
+                    "No code can be sent now: a limit on what this installation may spend has no room for it."
+                }
+            };
+            let again = match why.again(now) {
+                Some(at) => format!(" Try again in {}, or use another factor.", words::wait(at, now)),
+                None => " Use another factor, or ask an owner.".to_owned(),
+            };
+            format!("{problem}{again}")
         }
         refused => {
             let mut text = refused.to_string();

@@ -159,7 +159,7 @@ async fn a_tripped_limit_and_the_beginnings_of_numbers_stand_there() {
     };
     let (credential, _) = world.key("shop", Some(account)).await;
     let new = NewReservation {
-        credential,
+        credential: Some(credential),
         account,
         operation: "messages.create".to_owned(),
         worst: "0.5".parse().unwrap(),
@@ -183,7 +183,7 @@ async fn whoever_has_one_account_does_not_learn_which_credentials_open_others() 
     world.spend(own, "0").await;
     let (wide, _) = world.key("everything", None).await;
     let new = NewReservation {
-        credential: wide,
+        credential: Some(wide),
         account: own,
         operation: "calls.create".to_owned(),
         worst: Amount::ZERO,

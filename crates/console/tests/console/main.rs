@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests may fail like tests")]
 
 mod acts;
+mod codes;
 mod hosts;
+mod incidents;
 mod keys;
 mod ledger;
 mod pages;

@@ -10,7 +10,7 @@ use crate::world::{Browser, Page, World};
 
 /// What each may, in the order auditor, operator, owner of everything; auditor, operator, owner of the account that the
 /// path is about. `y` is let in, `n` is refused with a 403.
-const MATRIX: [(&str, &str, &str); 59] = [
+const MATRIX: [(&str, &str, &str); 61] = [
     ("GET", "/go-to", "yyy yyy"),
     ("POST", "/go-to", "yyy yyy"),
     ("GET", "/", "yyy yyy"),
@@ -24,6 +24,8 @@ const MATRIX: [(&str, &str, &str); 59] = [
     ("GET", "/accounts/{}/prices", "yyy yyy"),
     ("GET", "/ledger", "yyy yyy"),
     ("GET", "/prices", "yyy yyy"),
+    ("GET", "/incidents", "yyy yyy"),
+    ("GET", "/incident", "yyy yyy"),
     ("GET", "/breakers/trip", "nyy nyy"),
     ("POST", "/breakers/trip", "nyy nyy"),
     ("GET", "/breakers/reset", "nyy nyy"),

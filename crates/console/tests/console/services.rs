@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::world::World;
 
-fn sending(account: Sid) -> Settings {
+pub(crate) fn sending(account: Sid) -> Settings {
     Settings {
         account,
         delivery: Delivery::Programmable {

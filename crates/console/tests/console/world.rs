@@ -148,6 +148,10 @@ impl World {
             notifier: None,
             second_factor: second_factor(parent),
             egress: Some(ringfence_control::engine::Egress {
+                prices: price_book::Rules {
+                    unknown: price_book::Unknown::Costs(Amount::from_micros(50_000)),
+                    ..price_book::Rules::default()
+                },
                 allowance: Amount::ZERO,
                 by_database_clock: false,
             }),
@@ -249,7 +253,7 @@ impl World {
             None => self.key(&name, Some(account)).await.0,
         };
         let new = NewReservation {
-            credential,
+            credential: Some(credential),
             account,
             operation: operation.to_owned(),
             worst,

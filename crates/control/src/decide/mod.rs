@@ -102,7 +102,7 @@ pub fn decide(
         subject: watched.subject.to_string(),
         version,
         state: json!(after),
-        audit: audited(watched, &before, &after, &effects, by),
+        audit: audited(watched, (&before, &after), &effects, observation, version + 1, by),
         seen: reading(watched, &after, now),
     });
     written.effects = orders(watched, &effects, version + 1, now);
@@ -279,9 +279,10 @@ fn at_twilio(limit: &Limit) -> Vec<Action> {
 /// What the audit log says; nothing where the breaker took note of a number and stays what it was.
 fn audited(
     watched: &Watched<'_>,
-    before: &State,
-    after: &State,
+    (before, after): (&State, &State),
     effects: &[Effect],
+    observation: &Observation,
+    version: i64,
     by: &By<'_>,
 ) -> Option<NewAudit> {
     let has = |wanted: fn(&Effect) -> bool| effects.iter().any(wanted);
@@ -300,12 +301,29 @@ fn audited(
     };
     let target = format!("breaker {} of {}", watched.limit.name, watched.subject);
     let accounts: Vec<Sid> = watched.accounts.iter().map(|account| account.sid).collect();
+    let ordered: Vec<Action> = effects
+        .iter()
+        .filter_map(|it| if let Effect::Do(action) = it { Some(*action) } else { None })
+        .collect();
     Some(NewAudit::new(action, target).with(json!({
         "before": before,
         "after": after,
         "reason": by.reason,
         "accounts": accounts,
+        "ordered": ordered,
+        "observed": observed(observation),
+        "trips_at": watched.limit.threshold(after.baseline),
+        "version": version,
     })))
+}
+
+/// What moved it, for whoever asks later; nothing where that was time or an operator.
+fn observed(observation: &Observation) -> serde_json::Value {
+    match observation {
+        Observation::Usage { amount, .. } | Observation::Baseline { amount } => json!({ "used": amount }),
+        Observation::DoesNotFit { spent, wanted, .. } => json!({ "used": spent, "wanted": wanted }),
+        Observation::Trip | Observation::Reset { .. } | Observation::Tick => serde_json::Value::Null,
+    }
 }
 
 #[cfg(test)]

@@ -13,11 +13,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
+use ringfence_breaker::price_book;
 use ringfence_breaker::{Observation, Subject, Window, needs_read_back};
 use ringfence_model::{Actor, Amount, Sid};
-use ringfence_store::{
-    Account, Booking, Now, Observation as Delivery, OpenReservation, ReservationState, Result,
-};
+use ringfence_store::{Account, Booking, Observation as Delivery, OpenReservation, ReservationState, Result};
 use ringfence_twilio::client::{self, Client};
 use ringfence_twilio::wire::{Call, Message};
 use serde::Deserialize;
@@ -31,9 +30,11 @@ use crate::wanted::AppliedLimit;
 /// The source of what the ledger tells, as the store writes it.
 pub(super) const SOURCE: &str = "ledger";
 
-/// What is settled of the egress.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How the ledger of what is sent is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Egress {
+    /// How what Ringfence itself sends is priced.
+    pub prices: price_book::Rules,
     /// What may have been on its way when the store lost its memory: it is added to the first figures that are read after
     /// that.
     pub allowance: Amount,
@@ -108,13 +109,6 @@ impl Engine {
             );
         }
         Ok(())
-    }
-
-    fn ledger_now(&self) -> Now {
-        match self.egress {
-            Some(Egress { by_database_clock: true, .. }) => Now::Database,
-            _ => Now::At(self.now()),
-        }
     }
 
     async fn reconcile_account(&self, sid: Sid) -> std::result::Result<usize, ReadingFailed> {
@@ -356,7 +350,7 @@ impl Engine {
         used: &Used,
         epoch: Option<&str>,
     ) -> std::result::Result<(), ReadingFailed> {
-        let (Some(egress), Some(epoch)) = (self.egress, epoch) else { return Ok(()) };
+        let (Some(egress), Some(epoch)) = (&self.egress, epoch) else { return Ok(()) };
         if !needs_read_back(&applied.limit) || !self.is_of_now(applied, used.at) {
             return Ok(());
         }

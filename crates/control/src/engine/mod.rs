@@ -14,6 +14,7 @@ mod orders;
 mod outbox;
 mod prices;
 mod reading;
+mod set_aside;
 mod triggered;
 mod triggers;
 
@@ -21,6 +22,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use ringfence_breaker::price_book::PriceBook;
 use ringfence_model::{Amount, Clock, Sid};
 use ringfence_store::{Account, Store};
 use tokio::sync::watch;
@@ -33,6 +35,8 @@ pub use ledger::{Egress, Reconciled};
 pub use outbox::Worked;
 pub use prices::{PriceUnread, PricesRead, PricesWanted};
 pub use reading::ReadingFailed;
+pub use set_aside::NotSetAside;
+pub(crate) use set_aside::{OwnRequest, SetAside};
 pub use triggered::Triggered;
 pub use triggers::{Applied, Planned, Triggers, Trouble};
 
@@ -76,6 +80,8 @@ pub struct Engine {
     currencies: Mutex<HashMap<Sid, String>>,
     /// What breakers were last told of the ledger, by limit and subject: of which window, and how much.
     fed: Mutex<HashMap<(String, String), (Timestamp, Amount)>>,
+    /// What things cost the accounts that Ringfence itself sends from, with the version of the prices.
+    books: Mutex<HashMap<Sid, (u64, Arc<PriceBook>)>>,
     /// The epoch that the sums are of.
     sums_of_epoch: Mutex<String>,
     /// When what has been open for long was last looked for, by account.
@@ -98,6 +104,7 @@ impl Engine {
             egress,
             clock,
             fed: Mutex::default(),
+            books: Mutex::default(),
             sums_of_epoch: Mutex::default(),
             looked_far_back: Mutex::default(),
             checked_sums: Mutex::default(),

@@ -4,7 +4,8 @@ use std::sync::PoisonError;
 
 use ringfence_breaker::{Measure, Observation, Phase, State, Subject};
 use ringfence_model::{Actor, Sid};
-use ringfence_store::{Account, Result, Step};
+use ringfence_store::{Account, BreakerChange, Result, Step};
+use serde_json::json;
 
 use super::{Engine, named};
 use crate::decide::{By, Watched, decide};
@@ -44,7 +45,7 @@ impl Engine {
             let now = self.now();
             // Most observations change nothing that concerns an account: who they are is asked when something does.
             let nobody = Watched { limit, subject, accounts: &[], unit: &unit };
-            let step = match decide(&nobody, known.as_ref(), observation, by, settles, now) {
+            let mut step = match decide(&nobody, known.as_ref(), observation, by, settles, now) {
                 None => return Ok(()),
                 Some(step) if step.effects.is_empty() && !moves(&step) => step,
                 Some(_) => {
@@ -58,6 +59,9 @@ impl Engine {
                     step.unwrap_or_default()
                 }
             };
+            for change in &mut step.changes {
+                self.note_reserved(applied, subject, change).await?;
+            }
             let has_orders = !step.effects.is_empty();
             let moves = step.changes.iter().find_map(|change| Some(change.audit.as_ref()?.action.clone()));
             match self.store.step(by.actor, step, now).await {
@@ -75,6 +79,26 @@ impl Engine {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Beside a trip stands what was set aside at that moment, which no usage record tells.
+    async fn note_reserved(
+        &self,
+        applied: &AppliedLimit,
+        subject: Subject,
+        change: &mut BreakerChange,
+    ) -> Result<()> {
+        let Some(audit) = &mut change.audit else { return Ok(()) };
+        let is_trip = matches!(audit.action.as_str(), "breaker.trip" | "breaker.would-trip");
+        if self.egress.is_none() || !is_trip {
+            return Ok(());
+        }
+        let subject = subject.to_string();
+        let rows = self.store.ledger_of(&applied.limit.name).await?;
+        if let Some(row) = rows.iter().find(|row| row.subject == subject) {
+            audit.detail["reserved"] = json!(row.ledger.reserved);
+        }
+        Ok(())
     }
 
     /// Lets the breakers that do not just pass see what time it is, and what their limits say now: a window that has ended

@@ -79,6 +79,9 @@ pub(crate) enum Kind {
     FactorDisabled,
     TooManyFailures,
     TooManySends,
+    SpendingLimit,
+    SpendingStopped,
+    NoPrice,
     TooSoon,
     TooLarge,
     NotJson,
@@ -124,6 +127,9 @@ impl Kind {
             Self::FactorDisabled => (403, "factor-disabled", "The factor must be bound anew"),
             Self::TooManyFailures => (429, "too-many-failures", "Too many codes were wrong"),
             Self::TooManySends => (429, "too-many-sends", "Too many codes were sent"),
+            Self::SpendingLimit => (429, "spending-limit", "A limit on spending has no room"),
+            Self::SpendingStopped => (403, "spending-stopped", "A limit on spending has tripped"),
+            Self::NoPrice => (403, "no-price", "Nobody knows what the code would cost"),
             Self::TooSoon => (429, "too-soon", "A code was sent a moment ago"),
             Self::TooLarge => (413, "too-large", "The body is too large"),
             Self::NotJson => (415, "not-json", "The body must be JSON"),
@@ -157,6 +163,9 @@ impl Kind {
             | Self::FactorDisabled
             | Self::TooManyFailures
             | Self::TooManySends
+            | Self::SpendingLimit
+            | Self::SpendingStopped
+            | Self::NoPrice
             | Self::TooSoon => "second-factor.md",
             _ => "api.md",
         }

@@ -273,7 +273,7 @@ impl Node {
                 limits,
                 notifier: notifier.clone(),
                 second_factor: second_factor.clone(),
-                egress: *egress,
+                egress: egress.clone(),
                 clock: Arc::clone(clock),
             });
             *at_work = Ok(AtWork { engine: Arc::new(engine), life });

@@ -26,6 +26,8 @@ use ringfence_second_factor::password::Weak;
 use ringfence_second_factor::policy::{Demands, Kind, Policy, Strength};
 use ringfence_store::{self as store, Person, Role, Session, Store, Where};
 
+use crate::engine::NotSetAside;
+
 pub use administer::{Invitation, add, check_login, invite, reset_second_factor};
 pub use bind::{Bindable, NewTotp};
 pub use hosts::{Entry, Hosts, ProtectedHost};
@@ -118,6 +120,9 @@ pub enum Refused {
     /// No code is sent before this time.
     #[error("no code is sent so soon again: type the one that came, or wait")]
     NoCodeBefore(Timestamp),
+    /// A code would cost more than the limits leave, or nobody knows what it costs.
+    #[error("no code can be sent now: {0}")]
+    NotSetAside(NotSetAside),
     /// Too often wrong: this factor must be bound anew.
     #[error(
         "this factor was wrong too often and must be bound anew: use another one, or ask an owner for a code"

@@ -7,13 +7,13 @@ use ringfence_second_factor::code::CodeLength;
 use ringfence_second_factor::policy::Kind;
 use ringfence_second_factor::pumping::Asker;
 use ringfence_store::{
-    Begun, CONSOLE, Check, Checked, Counter, Expected, Factor, FactorSecret, NewChallenge, NewFactor,
-    NotChecked, NotSent, Session, Stage, Which,
+    CONSOLE, Check, Checked, Counter, Expected, Factor, FactorSecret, NewChallenge, NewFactor, NotChecked,
+    NotSent, Session, Stage, Which,
 };
 use serde_json::json;
 
 use super::{People, Refused, Result, Visitor};
-use crate::second_factor::{Details, SecondFactor};
+use crate::second_factor::{Details, SecondFactor, Started};
 
 /// What a code is for.
 #[derive(Debug, Clone, Copy)]
@@ -158,8 +158,9 @@ impl People {
         };
         let by = Actor::Person(session.person.id.clone());
         match codes.begin(&by, new).await? {
-            Begun::Sent { .. } => Ok(()),
-            Begun::Not(not) => Err(match not {
+            Started::Sent { .. } => Ok(()),
+            Started::NotSetAside(why) => Err(Refused::NotSetAside(why)),
+            Started::Not(not) => Err(match not {
                 NotSent::Over => Refused::Over,
                 NotSent::Country => Refused::Invalid(
                     "codes do not go to this number: its country is not allowed, or it is nobody's",

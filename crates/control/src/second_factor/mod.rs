@@ -5,6 +5,7 @@
 //! HTTP is for [`crate::verify`].
 
 mod application;
+mod price;
 mod sending;
 
 use std::sync::Arc;
@@ -16,8 +17,8 @@ use ringfence_second_factor::code::CodeLength;
 use ringfence_second_factor::pumping::{Asker, Budget, Limits, STOPPED_AFTER};
 use ringfence_second_factor::words::{self, Wording};
 use ringfence_store::{
-    Begun, Challenge, Check, Checked, Counter, End, Expected, NewChallenge, Result, StoppedPrefix, Store,
-    Which,
+    Begun, Challenge, Check, Checked, Counter, End, Expected, NewChallenge, NotSent, Result, Sent,
+    StoppedPrefix, Store, Which,
 };
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +27,7 @@ pub use application::{Application, ApplicationProblem, ApplicationSettings};
 pub(crate) use application::check_name;
 pub(crate) use sending::CodeEnd;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, NotSetAside, SetAside};
 use crate::notices::{Event, Notice, Sender};
 
 /// What the second factor is told.
@@ -122,6 +123,31 @@ pub struct Start {
     pub own_budgets: Vec<Budget>,
 }
 
+/// What became of a start.
+#[derive(Debug, Clone)]
+pub enum Started {
+    /// The code is on its way.
+    Sent {
+        /// The challenge.
+        challenge: Box<Challenge>,
+        /// The prefix that is stopped with it.
+        stops: Option<StoppedPrefix>,
+    },
+    /// Nothing was sent, and nothing counted.
+    Not(NotSent),
+    /// The same, since its price could not be set aside.
+    NotSetAside(NotSetAside),
+}
+
+impl From<Begun> for Started {
+    fn from(begun: Begun) -> Self {
+        match begun {
+            Begun::Sent { challenge, stops, .. } => Self::Sent { challenge, stops },
+            Begun::Not(not) => Self::Not(not),
+        }
+    }
+}
+
 /// What the users of applications do with codes.
 const PURPOSE: &str = "verification";
 
@@ -163,7 +189,7 @@ impl<'e> SecondFactor<'e> {
     }
 
     /// Sends a code to a user of an application; where one waits already, the same once more.
-    pub async fn start(&self, by: &Actor, application: &Application, start: Start) -> Result<Begun> {
+    pub async fn start(&self, by: &Actor, application: &Application, start: Start) -> Result<Started> {
         self.start_for(by, application, expected(application.sid), start).await
     }
 
@@ -174,7 +200,7 @@ impl<'e> SecondFactor<'e> {
         application: &Application,
         expected: Expected,
         start: Start,
-    ) -> Result<Begun> {
+    ) -> Result<Started> {
         let settings = &application.settings;
         let details = Details {
             name: start.name.unwrap_or_else(|| application.name.clone()),
@@ -198,7 +224,7 @@ impl<'e> SecondFactor<'e> {
             own_budgets: start.own_budgets,
         };
         let begun = self.begin(by, new).await?;
-        if let Begun::Sent { stops: Some(stopped), .. } = &begun {
+        if let Started::Sent { stops: Some(stopped), .. } = &begun {
             self.tell_stopped(by, application, stopped).await;
         }
         Ok(begun)
@@ -218,13 +244,36 @@ impl<'e> SecondFactor<'e> {
         }
     }
 
-    /// Sends a code for whatever it is expected for, and has it sent at once.
-    pub async fn begin(&self, by: &Actor, new: NewChallenge) -> Result<Begun> {
-        let begun = self.store().begin_challenge(by, new, self.now()).await?;
+    /// Sends a code for whatever it is expected for, and has it sent at once. Where limits stand before it, its price is set
+    /// aside first, and only for a code that would be sent: what is refused anyway takes no room and trips nothing.
+    pub async fn begin(&self, by: &Actor, new: NewChallenge) -> Result<Started> {
+        let (store, now) = (self.store(), self.now());
+        let reserved = if self.engine.sets_aside().is_some() {
+            if let Some(not) = store.would_not_begin(by, new.clone(), now).await? {
+                return Ok(Started::Not(not));
+            }
+            // What is said is read again when it is sent.
+            let details = serde_json::from_value(new.details.clone()).unwrap_or_default();
+            self.engine.set_aside_for_code(self.settings, new.channel, new.number, &details).await?
+        } else {
+            SetAside::NotNeeded
+        };
+        let begun = match reserved {
+            SetAside::NotNeeded => store.begin_challenge(by, new, now).await?,
+            SetAside::Not(why) => return Ok(Started::NotSetAside(why)),
+            SetAside::Reserved(reservation) => {
+                let begun = store.begin_paid_challenge(by, new, &reservation, now).await?;
+                // Somebody else was quicker, or the challenge is over by now.
+                if matches!(begun, Begun::Not(_)) {
+                    self.engine.answer_for(reservation, Sent::Nothing).await?;
+                }
+                begun
+            }
+        };
         if matches!(begun, Begun::Sent { .. }) {
             self.engine.announce();
         }
-        Ok(begun)
+        Ok(begun.into())
     }
 
     /// What is spoken after a key was pressed in this call of this account: the code it was made for, or nothing where

@@ -4,12 +4,16 @@
 //! names the send and holds neither number nor code. After an attempt whose answer may have been lost the message or the
 //! call is looked for before another is made; a code that cannot be sent within a minute is not sent late, when it would
 //! arrive after the one that was asked for in its place.
+//!
+//! Where limits stand before it, it is sent with what was set aside for it, which is taken up durably before anything
+//! leaves: then an answer that is lost, or a crash, leaves it in doubt, which is spent, and it is looked for and not sent
+//! again.
 
 use jiff::{SignedDuration, Timestamp};
 use ringfence_model::{Secret, Sid};
 use ringfence_second_factor::challenge::Channel;
 use ringfence_second_factor::words;
-use ringfence_store::{Claim, CodeSend, Result, SendOutcome, ToSend};
+use ringfence_store::{Claim, CodeSend, Reservation, Result, SendOutcome, Sent, ToSend};
 use ringfence_twilio::client::{
     CallFilter, CarriedOut, Client, Error, Fault, Instructions, MessageFilter, NewCall, NewMessage,
     NewVerification,
@@ -17,8 +21,8 @@ use ringfence_twilio::client::{
 use ringfence_twilio::wire::{SendCodeAttempt, VerificationChannel, VerificationStatus};
 use serde::Deserialize;
 
-use super::{Delivery, Details};
-use crate::engine::Engine;
+use super::{Delivery, Details, Settings};
+use crate::engine::{Engine, NotSetAside, SetAside};
 use crate::notices::Sender;
 
 /// A code that was not sent within this time is not sent.
@@ -49,8 +53,26 @@ pub(crate) enum CodeEnd {
 /// What one attempt came to.
 enum Attempt {
     Sent(Option<Sid>),
+    /// Nothing was made, and the next one may.
     Later(String),
+    /// Nobody knows.
+    InDoubt(String),
+    /// Nothing was made, and never will be.
     Never(String),
+}
+
+/// With what a code may be sent.
+enum Right {
+    /// No limit stands before it.
+    Free,
+    /// This was set aside for it, and nothing was sent with it so far.
+    Reserved(Reservation),
+    /// It was begun to be sent with this before, and nobody knows what came of that: it is looked for, and never sent again.
+    TakenUp(String),
+    /// Its price cannot be set aside.
+    Not(NotSetAside),
+    /// Somebody else is at it.
+    Others,
 }
 
 impl Engine {
@@ -64,6 +86,7 @@ impl Engine {
         let Some(to_send) = store.code_to_send(send, now).await? else {
             // It was sent before, or its challenge is over: nobody waits for it.
             if store.find_code_send(send).await?.is_some_and(|send| send.outcome == SendOutcome::Waiting) {
+                self.give_back(send).await?;
                 store.end_code_send(send, SendOutcome::Failed, now).await?;
             }
             return Ok(CodeEnd::Done);
@@ -79,7 +102,7 @@ impl Engine {
                 Ok(CodeEnd::Done)
             }
             Attempt::Never(why) => self.not_sent(send, &why).await,
-            Attempt::Later(why) => {
+            Attempt::Later(why) | Attempt::InDoubt(why) => {
                 let pause = SignedDuration::from_secs(1 << claim.effect.attempts.min(4));
                 let again = self.now().saturating_add(pause).unwrap_or(Timestamp::MAX);
                 if is_late(again) {
@@ -92,8 +115,17 @@ impl Engine {
 
     async fn not_sent(&self, send: Sid, why: &str) -> Result<CodeEnd> {
         tracing::warn!(%send, why, "a code was not sent");
+        self.give_back(send).await?;
         self.store().end_code_send(send, SendOutcome::Failed, self.now()).await?;
         Ok(CodeEnd::GiveUp(why.to_owned()))
+    }
+
+    /// Gives back what was set aside for a code that nobody has begun to send.
+    async fn give_back(&self, send: Sid) -> Result<()> {
+        match self.store().take_up_code_send(send, self.now()).await? {
+            Some(reservation) => self.answer_for(reservation, Sent::Nothing).await,
+            None => Ok(()),
+        }
     }
 
     async fn attempt_code(&self, to_send: &ToSend, first_try: bool) -> Result<Attempt> {
@@ -106,29 +138,106 @@ impl Engine {
         let Ok(details) = serde_json::from_value::<Details>(to_send.challenge.details.clone()) else {
             return Ok(Attempt::Never("what is to be said cannot be read".to_owned()));
         };
-        let channel = to_send.send.channel;
+        let right = match self.right_to_send(settings, to_send, &details).await? {
+            Right::Not(why) if why.is_passing() => return Ok(Attempt::Later(why.to_string())),
+            Right::Not(why) => return Ok(Attempt::Never(why.to_string())),
+            Right::Others => return Ok(Attempt::Later("another node is at it".to_owned())),
+            right => right,
+        };
+        let looks = Looks { first: !first_try, only: matches!(right, Right::TakenUp(_)) };
+        let attempt = self.send_one(settings, &client, to_send, &details, looks).await?;
+        self.note(to_send.send.sid, right, &attempt).await?;
+        Ok(attempt)
+    }
+
+    async fn send_one(
+        &self,
+        settings: &Settings,
+        client: &Client,
+        to_send: &ToSend,
+        details: &Details,
+        looks: Looks,
+    ) -> Result<Attempt> {
+        let sends = self.store().sends_of_challenge(to_send.challenge.sid).await?;
+        let known = known_messages(&sends);
         let (sender, caller) = match &settings.delivery {
             Delivery::Programmable { sender, caller } => (sender, caller),
             Delivery::Verify { service } => {
-                let sends = self.store().sends_of_challenge(to_send.challenge.sid).await?;
-                let is_new = known_messages(&sends).is_empty();
-                let sent = ByVerify { client: &client, service: *service, to_send, is_new, first_try };
-                return Ok(sent.send(&details).await);
+                let sent = ByVerify { client, service: *service, to_send, is_new: known.is_empty(), looks };
+                return Ok(sent.send(details).await);
             }
         };
-        let known: Vec<Sid> = if first_try {
-            Vec::new()
-        } else {
-            known_messages(&self.store().sends_of_challenge(to_send.challenge.sid).await?)
-        };
-        let key_url = settings.key_url.as_deref();
-        let sent = Sent { client: &client, account: settings.account, to_send, known, first_try, key_url };
-        Ok(match (channel, caller) {
-            (Channel::Sms, _) => sent.text(sender, &details).await,
-            (Channel::Call, Some(caller)) => sent.call(&caller.to_string(), &details).await,
+        let (account, key_url) = (settings.account, settings.key_url.as_deref());
+        let call_seconds = self.code_call_seconds();
+        let sent = OnItsWay { client, account, to_send, known, looks, key_url, call_seconds };
+        Ok(match (to_send.send.channel, caller) {
+            (Channel::Sms, _) => sent.text(sender, details).await,
+            (Channel::Call, Some(caller)) => sent.call(&caller.to_string(), details).await,
             (Channel::Call, None) => Attempt::Never("[second_factor] has no `caller` any more".to_owned()),
         })
     }
+
+    /// What a code may be sent with now. What was set aside when it was asked for is taken up here, once; where that came
+    /// back, something is set aside anew.
+    async fn right_to_send(&self, settings: &Settings, to_send: &ToSend, details: &Details) -> Result<Right> {
+        let (store, send) = (self.store(), &to_send.send);
+        if let (Some(reservation), Some(_)) = (&send.reservation, send.taken_up_at) {
+            return Ok(Right::TakenUp(reservation.clone()));
+        }
+        if let Some(reservation) = store.take_up_code_send(send.sid, self.now()).await? {
+            return Ok(Right::Reserved(reservation));
+        }
+        let (channel, to) = (send.channel, to_send.challenge.number);
+        let reservation = match self.set_aside_for_code(settings, channel, to, details).await? {
+            SetAside::NotNeeded => return Ok(Right::Free),
+            SetAside::Not(why) => return Ok(Right::Not(why)),
+            SetAside::Reserved(reservation) => reservation,
+        };
+        // Nobody had taken it up, so nothing was sent with what was set aside before.
+        if let Some(before) = &send.reservation {
+            store.void(before, self.ledger_now()).await?;
+        }
+        let (before, now) = (send.reservation.as_deref(), self.now());
+        if !store.set_aside_for_code_send(send.sid, before, Some(reservation.id()), now).await? {
+            self.answer_for(reservation, Sent::Nothing).await?;
+            return Ok(Right::Others);
+        }
+        let taken_up = store.take_up_code_send(send.sid, now).await?;
+        Ok(taken_up.map_or(Right::Others, Right::Reserved))
+    }
+
+    /// Says what came of what was set aside. A crash before this leaves it taken up, which is in doubt.
+    async fn note(&self, send: Sid, right: Right, attempt: &Attempt) -> Result<()> {
+        let store = self.store();
+        match (right, attempt) {
+            (Right::Reserved(reservation), Attempt::Sent(made)) => {
+                self.answer_for(reservation, Sent::Made(*made)).await
+            }
+            (Right::Reserved(reservation), Attempt::InDoubt(_)) => {
+                self.answer_for(reservation, Sent::InDoubt).await
+            }
+            (Right::Reserved(reservation), Attempt::Later(_) | Attempt::Never(_)) => {
+                let id = reservation.id().to_owned();
+                self.answer_for(reservation, Sent::Nothing).await?;
+                store.set_aside_for_code_send(send, Some(&id), None, self.now()).await?;
+                Ok(())
+            }
+            (Right::TakenUp(id), Attempt::Sent(Some(made))) => {
+                store.found(&id, *made, self.ledger_now()).await?;
+                Ok(())
+            }
+            (Right::TakenUp(_) | Right::Free | Right::Not(_) | Right::Others, _) => Ok(()),
+        }
+    }
+}
+
+/// Whether it is looked for what an attempt before may have made.
+#[derive(Clone, Copy)]
+struct Looks {
+    /// Before anything is made.
+    first: bool,
+    /// And nothing is made.
+    only: bool,
 }
 
 /// The messages and calls that carried this code before.
@@ -141,24 +250,27 @@ fn known_messages(sends: &[CodeSend]) -> Vec<Sid> {
 }
 
 /// One code by Programmable Messaging or Voice.
-struct Sent<'a> {
+struct OnItsWay<'a> {
     client: &'a Client,
     account: Sid,
     to_send: &'a ToSend,
     /// What carried the same code before, and is not what is looked for.
     known: Vec<Sid>,
-    first_try: bool,
+    looks: Looks,
     /// Where a pressed key is told.
     key_url: Option<&'a str>,
+    /// The longest that a call may be.
+    call_seconds: u32,
 }
 
-impl Sent<'_> {
+impl OnItsWay<'_> {
     async fn text(&self, sender: &Sender, details: &Details) -> Attempt {
         let to = self.to_send.challenge.number.to_string();
         let body = words::text(&details.wording(), self.to_send.code.expose());
-        if !self.first_try {
+        if self.looks.first || self.looks.only {
             match self.find_text(&to, &body).await {
                 Ok(Some(sid)) => return Attempt::Sent(Some(sid)),
+                Ok(None) if self.looks.only => return still_in_doubt(),
                 Ok(None) => {}
                 Err(error) => return not_looked_for(&error),
             }
@@ -192,9 +304,10 @@ impl Sent<'_> {
 
     async fn call(&self, from: &str, details: &Details) -> Attempt {
         let to = self.to_send.challenge.number.to_string();
-        if !self.first_try {
+        if self.looks.first || self.looks.only {
             match self.find_call(&to, from).await {
                 Ok(Some(sid)) => return Attempt::Sent(Some(sid)),
+                Ok(None) if self.looks.only => return still_in_doubt(),
                 Ok(None) => {}
                 Err(error) => return not_looked_for(&error),
             }
@@ -205,8 +318,7 @@ impl Sent<'_> {
             None => words::twiml(&wording, self.to_send.code.expose()),
         });
         let call = NewCall {
-            // Long enough to say it twice; a mailbox that never ends is not paid for.
-            time_limit_s: Some(90),
+            time_limit_s: Some(self.call_seconds),
             timeout_s: Some(45),
             send_digits: details.send_digits.clone(),
             ..NewCall::new(to, from.to_owned(), twiml)
@@ -240,16 +352,17 @@ struct ByVerify<'a> {
     to_send: &'a ToSend,
     /// Whether nothing of this challenge was sent before.
     is_new: bool,
-    first_try: bool,
+    looks: Looks,
 }
 
 impl ByVerify<'_> {
     async fn send(&self, details: &Details) -> Attempt {
         let to = self.to_send.challenge.number.to_string();
         let verifications = self.client.verifications(self.service);
-        if !self.first_try {
+        if self.looks.first || self.looks.only {
             match self.find(&to).await {
                 Ok(Some(sid)) => return Attempt::Sent(Some(sid)),
+                Ok(None) if self.looks.only => return still_in_doubt(),
                 Ok(None) => {}
                 Err(error) => return not_looked_for(&error),
             }
@@ -290,6 +403,11 @@ impl ByVerify<'_> {
     }
 }
 
+/// Twilio's lists do not show it, which says little within a minute.
+fn still_in_doubt() -> Attempt {
+    Attempt::InDoubt("Twilio may have taken it, and what was paid for once is not sent twice".to_owned())
+}
+
 fn not_looked_for(error: &Error) -> Attempt {
     Attempt::Later(format!("whether it was sent before cannot be found out: {error}"))
 }
@@ -305,6 +423,7 @@ fn attempt(result: std::result::Result<Option<Sid>, Error>) -> Attempt {
     match error.carried_out() {
         CarriedOut::Yes => Attempt::Sent(None),
         CarriedOut::No if is_final => Attempt::Never(error.to_string()),
-        CarriedOut::No | CarriedOut::InDoubt => Attempt::Later(error.to_string()),
+        CarriedOut::No => Attempt::Later(error.to_string()),
+        CarriedOut::InDoubt => Attempt::InDoubt(error.to_string()),
     }
 }

@@ -3,10 +3,13 @@
 //! Nothing here repeats a phone number or a code that was sent, but for the path.
 
 use jiff::Timestamp;
+use ringfence_breaker::Why;
 use ringfence_second_factor::failures::Barred;
 use ringfence_second_factor::pumping::Of;
 use ringfence_store::{Error, NotChecked, NotSent};
 use ringfence_twilio::wire::ApiError;
+
+use crate::engine::NotSetAside;
 
 /// An error that the caller is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +105,28 @@ impl Refusal {
             NotSent::MaxSends => Self::new(429, 60203, "Max send attempts reached"),
             NotSent::MaxChecks(until) => Self::max_checks().after(until, now),
             NotSent::Barred(barred) => Self::barred(barred, now),
+        }
+    }
+
+    /// Why the price of a code was not set aside. What passes by itself is to be tried again; what an operator must lift is not.
+    pub(super) fn not_set_aside(why: &NotSetAside, now: Timestamp) -> Self {
+        let refusal = match why {
+            NotSetAside::NotReady(_) | NotSetAside::Limit { why: Why::NotReadBack, .. } => {
+                Self::new(503, 20503, format!("Service is unavailable: {why}"))
+            }
+            NotSetAside::Limit { .. } if why.again(now).is_some() => {
+                Self::new(429, 20429, format!("Too many requests: {why}"))
+            }
+            NotSetAside::Limit { .. } => {
+                Self::new(403, 60410, format!("Verification delivery attempt blocked: {why}"))
+            }
+            NotSetAside::Unpriced(_) => {
+                Self::new(403, 60605, format!("The destination phone number has been blocked: {why}"))
+            }
+        };
+        match why.again(now) {
+            Some(again) => refusal.after(again, now),
+            None => refusal,
         }
     }
 

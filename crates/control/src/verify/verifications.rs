@@ -7,13 +7,14 @@
 use ringfence_model::{PhoneNumber, Secret, Sid};
 use ringfence_second_factor::challenge::State;
 use ringfence_second_factor::pumping::{Budget, Cap, Of};
-use ringfence_store::{Begun, Challenge, Checked, End, Which};
+use ringfence_store::{Challenge, Checked, End, Which};
 use ringfence_twilio::wire::{self, Iso8601, SendCodeAttempt, VerificationChannel, VerificationStatus};
 use serde_json::json;
 
 use super::access::MAY_APPROVE;
 use super::refusal::Refusal;
 use super::{Call, Reply, params, start};
+use crate::second_factor::Started;
 
 /// How often one verification may be looked at: <https://www.twilio.com/docs/verify/api/rate-limits-and-timeouts>.
 const FETCHES: [Cap; 3] =
@@ -23,8 +24,9 @@ pub(super) async fn start(call: &Call<'_>) -> Result<Reply, Refusal> {
     let application = call.application()?;
     let start = start::read(call).await?;
     match call.factor.start(&call.actor(), application, start).await? {
-        Begun::Sent { challenge, .. } => Ok(Reply::created(&wire(call, &challenge).await?)),
-        Begun::Not(not) => Err(Refusal::not_sent(not, &call.path, call.factor.now())),
+        Started::Sent { challenge, .. } => Ok(Reply::created(&wire(call, &challenge).await?)),
+        Started::Not(not) => Err(Refusal::not_sent(not, &call.path, call.factor.now())),
+        Started::NotSetAside(why) => Err(Refusal::not_set_aside(&why, call.factor.now())),
     }
 }
 

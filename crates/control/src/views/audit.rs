@@ -82,7 +82,7 @@ fn read_cursor(page: &Page) -> Result<Option<i64>, NotSeen> {
 }
 
 impl AuditRowView {
-    fn of(row: AuditRow) -> Self {
+    pub(super) fn of(row: AuditRow) -> Self {
         Self {
             id: row.id,
             at: row.at,
@@ -95,7 +95,7 @@ impl AuditRowView {
 }
 
 impl ActorView {
-    fn of(actor: &Actor) -> Self {
+    pub(super) fn of(actor: &Actor) -> Self {
         Self { kind: actor.kind().to_owned(), name: actor.name().to_owned() }
     }
 }

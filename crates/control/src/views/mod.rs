@@ -7,6 +7,7 @@
 mod accounts;
 mod audit;
 mod breakers;
+mod incidents;
 mod ledger;
 mod limits;
 mod nodes;
@@ -30,6 +31,7 @@ use serde::{Deserialize, Serialize};
 pub use accounts::{AccountView, Accounts, WantedStatus, WhyWanted};
 pub use audit::{ActorView, AuditRowView, AuditRows};
 pub use breakers::{BreakerFilter, BreakerView, Breakers, PhaseName, ProbingView, TrippedView};
+pub use incidents::{Fired, IncidentFilter, IncidentKind, IncidentView, Incidents, RefusedOperation};
 pub use ledger::{LedgerLine, LedgerView};
 pub use limits::{LimitView, Limits, ScopeView};
 pub use nodes::{NodeView, Nodes};

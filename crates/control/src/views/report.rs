@@ -294,7 +294,7 @@ impl Found {
 }
 
 /// The breaker that an audit row is about. A limit's name may hold anything; a subject holds no space.
-fn breaker_of(target: &str) -> Option<(&str, Subject)> {
+pub(super) fn breaker_of(target: &str) -> Option<(&str, Subject)> {
     let (limit, subject) = target.strip_prefix("breaker ")?.rsplit_once(" of ")?;
     Some((limit, subject.parse().ok()?))
 }

@@ -14,6 +14,7 @@ use ringfence_store::{
 use ringfence_twilio::client::{CallFilter, Client, Instructions, NewCall, NewMessage};
 use serde_json::json;
 
+use crate::database::Database;
 use crate::node::{Node, fifty_a_day};
 
 /// A node whose limits are applied, with one account that buys a number and sends.
@@ -31,7 +32,11 @@ impl Money {
     }
 
     pub(crate) async fn with(limit: Limit) -> Self {
-        let node = Node::start(vec![limit]).await;
+        Self::on(Database::sqlite(), limit).await
+    }
+
+    pub(crate) async fn on(database: Database, limit: Limit) -> Self {
+        let node = Node::on(database, vec![limit]).await;
         let (account, client) = node.world.subaccount("shop").await;
         node.engine.synchronise_accounts().await.expect("synchronised");
         let limits = node.engine.limits().iter().map(|applied| NewLimit {
@@ -64,7 +69,7 @@ impl Money {
         };
         let store = &self.node.store;
         let new = NewReservation {
-            credential: self.credential,
+            credential: Some(self.credential),
             account: self.account,
             operation: "messages.create".to_owned(),
             worst,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use ringfence_breaker::Limit;
+use ringfence_breaker::{Limit, price_book};
 use ringfence_control::decide::kind;
 use ringfence_control::engine::{Clients, Egress, Engine, KnownAccount, Setup};
 use ringfence_control::wanted::AppliedLimit;
@@ -73,7 +73,11 @@ impl Node {
             limits,
             notifier: None,
             second_factor: None,
-            egress: Some(Egress { allowance: Amount::ZERO, by_database_clock: false }),
+            egress: Some(Egress {
+                prices: price_book::Rules::default(),
+                allowance: Amount::ZERO,
+                by_database_clock: false,
+            }),
             clock: Arc::clone(&clock) as _,
         };
         Self { world, engine: Arc::new(Engine::new(setup)), store, clock, me, _database: database }

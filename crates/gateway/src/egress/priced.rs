@@ -128,7 +128,7 @@ async fn reservation(
         None => None,
     };
     Ok(NewReservation {
-        credential: holder.credential,
+        credential: Some(holder.credential),
         account: *account,
         operation: priced.name().to_owned(),
         worst: worth.worst(),

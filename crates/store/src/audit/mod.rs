@@ -199,7 +199,7 @@ impl Store {
     }
 
     /// Reads a row that was joined with the key of its person.
-    fn audit_row(&self, row: &Row) -> Result<AuditRow> {
+    pub(crate) fn audit_row(&self, row: &Row) -> Result<AuditRow> {
         let stored = Stored::read(row, "id")?;
         let id = stored.id;
         let actor = Actor::from_parts(&stored.actor_kind, &stored.actor_name)

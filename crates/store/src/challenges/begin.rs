@@ -17,6 +17,7 @@ use serde_json::json;
 use super::{CONSOLE, Challenge, Counter, Expected, Which, lock, sealed, sends, write_course};
 use crate::audit::{self, NewAudit};
 use crate::factor_keys::FactorKeys;
+use crate::ledger::Reservation;
 use crate::outbox::{self, NewEffect};
 use crate::sql::{Transaction, values};
 use crate::{Result, StoppedPrefix, Store, conversions, failures, rates};
@@ -103,39 +104,81 @@ pub enum NotSent {
     Barred(Barred),
 }
 
+/// A start, as it is carried out; again, where another node was quicker.
+#[derive(Clone)]
+struct Start {
+    by: Actor,
+    new: NewChallenge,
+    keys: Arc<FactorKeys>,
+    /// What was set aside for it.
+    reservation: Option<String>,
+    now: Timestamp,
+}
+
 impl Store {
     /// Starts a challenge and sends its code; where one of the same number waits already, its code is sent again.
     pub async fn begin_challenge(&self, by: &Actor, new: NewChallenge, now: Timestamp) -> Result<Begun> {
-        let data = (by.clone(), new, self.factor_keys().await?, now);
+        self.begin_one(by, new, None, now).await
+    }
+
+    /// The same, with what was set aside for the code: whoever sends it takes that up
+    /// ([`take_up_code_send`](Self::take_up_code_send)). Where nothing is sent it is the caller's to give back.
+    pub async fn begin_paid_challenge(
+        &self,
+        by: &Actor,
+        new: NewChallenge,
+        reservation: &Reservation,
+        now: Timestamp,
+    ) -> Result<Begun> {
+        self.begin_one(by, new, Some(reservation.id().to_owned()), now).await
+    }
+
+    /// Why a code would not be sent now, if it would not. Nothing is sent, and nothing counted.
+    pub async fn would_not_begin(
+        &self,
+        by: &Actor,
+        new: NewChallenge,
+        now: Timestamp,
+    ) -> Result<Option<NotSent>> {
+        let keys = self.factor_keys().await?;
+        let start = Start { by: by.clone(), new, keys, reservation: None, now };
+        let looked = self.write(start, |start, transaction| {
+            Box::pin(async move {
+                transaction.run("SAVEPOINT looked".to_owned()).await?;
+                let begun = start.carry_out(transaction).await?;
+                transaction.run("ROLLBACK TO SAVEPOINT looked; RELEASE SAVEPOINT looked".to_owned()).await?;
+                Ok(begun)
+            })
+        });
+        match looked.await {
+            Ok(Begun::Sent { .. }) => Ok(None),
+            Ok(Begun::Not(not)) => Ok(Some(not)),
+            // Another node begins one of the same number at this moment: who really begins finds it.
+            Err(error) if error.is_conflict() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn begin_one(
+        &self,
+        by: &Actor,
+        new: NewChallenge,
+        reservation: Option<String>,
+        now: Timestamp,
+    ) -> Result<Begun> {
+        let start = Start { by: by.clone(), new, keys: self.factor_keys().await?, reservation, now };
         for _ in 0..RACES_MAX {
-            match self.begin_once(data.clone()).await {
+            match self.begin_once(start.clone()).await {
                 // Another node began one of the same number at the same time. Next time it is found.
                 Err(error) if error.is_conflict() => {}
                 begun => return begun,
             }
         }
-        self.begin_once(data).await
+        self.begin_once(start).await
     }
 
-    async fn begin_once(&self, data: (Actor, NewChallenge, Arc<FactorKeys>, Timestamp)) -> Result<Begun> {
-        self.write(data, |(by, new, keys, now), transaction| {
-            Box::pin(async move {
-                let which = Which::Number(new.number);
-                let asked = Asked { by, limits: &new.limits, asker: &new.asker, own: &new.own_budgets };
-                if let Some(found) = lock(transaction, keys, &new.expected, which).await? {
-                    if found.course.is_live(*now) {
-                        return resend(transaction, keys, &asked, found, new.channel, *now).await;
-                    }
-                    // Its time is over: it makes room.
-                    let ended = found.course.at(*now);
-                    let mut found = found;
-                    found.now_at(ended, *now);
-                    write_course(transaction, &found, *now).await?;
-                }
-                begin(transaction, keys, &asked, new, *now).await
-            })
-        })
-        .await
+    async fn begin_once(&self, start: Start) -> Result<Begun> {
+        self.write(start, |start, transaction| Box::pin(start.carry_out(transaction))).await
     }
 
     /// Sends the code of a challenge again: the same code, and its end stays where it was.
@@ -143,7 +186,8 @@ impl Store {
         let data = (by.clone(), again, self.factor_keys().await?, now);
         self.write(data, |(by, again, keys, now), transaction| {
             Box::pin(async move {
-                let asked = Asked { by, limits: &again.limits, asker: &again.asker, own: &[] };
+                let (limits, asker) = (&again.limits, &again.asker);
+                let asked = Asked { by, reservation: None, limits, asker, own: &[] };
                 match lock(transaction, keys, &again.expected, again.which).await? {
                     Some(found) => resend(transaction, keys, &asked, found, again.channel, *now).await,
                     None => Ok(Begun::Not(NotSent::Over)),
@@ -154,9 +198,35 @@ impl Store {
     }
 }
 
+impl Start {
+    async fn carry_out(&self, transaction: &mut Transaction) -> Result<Begun> {
+        let Self { by, new, keys, reservation, now } = self;
+        let asked = Asked {
+            by,
+            limits: &new.limits,
+            asker: &new.asker,
+            own: &new.own_budgets,
+            reservation: reservation.as_deref(),
+        };
+        let which = Which::Number(new.number);
+        if let Some(found) = lock(transaction, keys, &new.expected, which).await? {
+            if found.course.is_live(*now) {
+                return resend(transaction, keys, &asked, found, new.channel, *now).await;
+            }
+            // Its time is over: it makes room.
+            let ended = found.course.at(*now);
+            let mut found = found;
+            found.now_at(ended, *now);
+            write_course(transaction, &found, *now).await?;
+        }
+        begin(transaction, keys, &asked, new, *now).await
+    }
+}
+
 /// Who wants a code, and what he may.
 struct Asked<'a> {
     by: &'a Actor,
+    reservation: Option<&'a str>,
     limits: &'a Limits,
     asker: &'a Asker,
     own: &'a [Budget],
@@ -215,7 +285,7 @@ async fn begin(
     ];
     // Where another node was quicker with the same number, the index refuses this one, and it is asked again.
     transaction.execute(insert, bound).await?;
-    enqueue(transaction, asked.by, "challenge.start", &challenge, &allowed, now).await?;
+    enqueue(transaction, asked, "challenge.start", &challenge, &allowed, now).await?;
     Ok(Begun::Sent { challenge: Box::new(challenge), send: allowed.send, stops: allowed.stops })
 }
 
@@ -238,7 +308,7 @@ async fn resend(
     };
     challenge.now_at(course, now);
     write_course(transaction, &challenge, now).await?;
-    enqueue(transaction, asked.by, "challenge.resend", &challenge, &allowed, now).await?;
+    enqueue(transaction, asked, "challenge.resend", &challenge, &allowed, now).await?;
     Ok(Begun::Sent { challenge: Box::new(challenge), send: allowed.send, stops: allowed.stops })
 }
 
@@ -326,13 +396,13 @@ async fn allow(
 
 async fn enqueue(
     transaction: &mut Transaction,
-    by: &Actor,
+    asked: &Asked<'_>,
     action: &str,
     challenge: &Challenge,
     &Allowed { send, country, .. }: &Allowed,
     now: Timestamp,
 ) -> Result<()> {
-    sends::insert(transaction, challenge, send, country, now).await?;
+    sends::insert(transaction, challenge, send, country, asked.reservation, now).await?;
     let effect = NewEffect {
         kind: "code".to_owned(),
         key: format!("code/{send}"),
@@ -347,6 +417,6 @@ async fn enqueue(
         "country": country.as_str(),
         "send": send.to_string(),
     }));
-    audit::append(transaction, by, &audit, now).await?;
+    audit::append(transaction, asked.by, &audit, now).await?;
     Ok(())
 }

@@ -9,6 +9,7 @@ use ringfence_second_factor::country::Country;
 use super::{Challenge, read};
 use crate::error::Error;
 use crate::factor_keys::FactorKeys;
+use crate::ledger::Reservation;
 use crate::sql::{Row, Transaction, Value, values};
 use crate::{Result, Store};
 
@@ -40,6 +41,10 @@ pub struct CodeSend {
     pub asked_at: Timestamp,
     /// What became of it.
     pub outcome: SendOutcome,
+    /// What its price was set aside under, where limits stand before it.
+    pub reservation: Option<String>,
+    /// When it was begun to be sent with what was set aside: after that nobody else sends it.
+    pub taken_up_at: Option<Timestamp>,
     /// When its code was entered.
     pub converted_at: Option<Timestamp>,
     /// When something last happened to it.
@@ -174,6 +179,42 @@ impl Store {
         .await
     }
 
+    /// The right to send a code, with what was set aside for it: once, whoever asks, and not after a crash in between. None
+    /// where nothing was set aside, where it was taken up before, or where it has ended or is in doubt by now.
+    pub async fn take_up_code_send(&self, send: Sid, now: Timestamp) -> Result<Option<Reservation>> {
+        self.write((send, now), |(send, now), transaction| {
+            Box::pin(async move {
+                let update = "UPDATE code_sends SET taken_up_at = $2, updated_at = $2 WHERE sid = $1 \
+                              AND taken_up_at IS NULL AND reservation IN \
+                              (SELECT id FROM reservations WHERE state = 'open') RETURNING reservation";
+                let row = transaction.find(update, values![*send, *now]).await?;
+                row.map(|row| row.text("reservation").map(Reservation::kept)).transpose()
+            })
+        })
+        .await
+    }
+
+    /// Notes what is set aside for a code in the place of what was before, with which nothing was sent. False where that is
+    /// not so any more: then somebody else is at it.
+    pub async fn set_aside_for_code_send(
+        &self,
+        send: Sid,
+        before: Option<&str>,
+        reservation: Option<&str>,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let (before, after) = (before.unwrap_or_default().to_owned(), reservation.map(str::to_owned));
+        self.write((send, before, after, now), |(send, before, after, now), transaction| {
+            Box::pin(async move {
+                let update = "UPDATE code_sends SET reservation = $3, taken_up_at = NULL, updated_at = $4 \
+                              WHERE sid = $1 AND coalesce(reservation, '') = $2";
+                let bound = values![*send, before, after.clone(), *now];
+                Ok(transaction.execute(update, bound).await? > 0)
+            })
+        })
+        .await
+    }
+
     /// One send.
     pub async fn find_code_send(&self, send: Sid) -> Result<Option<CodeSend>> {
         let row = self.find("SELECT * FROM code_sends WHERE sid = $1", values![send]).await?;
@@ -217,12 +258,15 @@ pub(super) async fn insert(
     challenge: &Challenge,
     send: Sid,
     country: Country,
+    reservation: Option<&str>,
     now: Timestamp,
 ) -> Result<()> {
     let insert = "INSERT INTO code_sends (sid, challenge, application, channel, country, asked_at, outcome, \
-                  updated_at) VALUES ($1, $2, $3, $4, $5, $6, 'waiting', $6)";
+                  updated_at, reservation) VALUES ($1, $2, $3, $4, $5, $6, 'waiting', $6, $7)";
     let application = &challenge.expected.application;
-    let bound = values![send, challenge.sid, application, challenge.channel.as_str(), country.as_str(), now];
+    let channel = challenge.channel.as_str();
+    let reservation = reservation.map(str::to_owned);
+    let bound = values![send, challenge.sid, application, channel, country.as_str(), now, reservation];
     transaction.execute(insert, bound).await?;
     Ok(())
 }
@@ -253,6 +297,8 @@ fn read_send(row: &Row) -> Result<CodeSend> {
             "failed" => SendOutcome::Failed,
             other => return Err(corrupt(other)),
         },
+        reservation: row.maybe_text("reservation")?,
+        taken_up_at: row.maybe_time("taken_up_at")?,
         converted_at: row.maybe_time("converted_at")?,
         updated_at: row.time("updated_at")?,
     })

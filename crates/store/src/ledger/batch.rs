@@ -206,7 +206,7 @@ impl<'a> Batch<'a> {
         let asking: BTreeSet<Sid> = ops
             .iter()
             .filter_map(|(op, _)| match op {
-                Op::Admit { new, .. } => Some(new.credential),
+                Op::Admit { new, .. } => new.credential,
                 _ => None,
             })
             .collect();
@@ -237,13 +237,14 @@ impl<'a> Batch<'a> {
         if *new.limits != *self.limits {
             return Ok(Did::Refused(NotAdmitted::OtherLimits));
         }
-        let credential = self.good_credentials.get(&new.credential);
-        let is_over = |good: &Good| good.expires_at.is_some_and(|expires_at| expires_at <= now);
-        let Some(credential) = credential.filter(|good| !is_over(good)) else {
-            return Ok(Did::Refused(NotAdmitted::CredentialGone));
-        };
-        if credential.used_at.is_none_or(|at| at.saturating_add(USED_EVERY).is_ok_and(|due| due <= now)) {
-            self.used.insert(new.credential, now);
+        if let Some(sid) = new.credential {
+            let is_over = |good: &Good| good.expires_at.is_some_and(|expires_at| expires_at <= now);
+            let Some(credential) = self.good_credentials.get(&sid).filter(|good| !is_over(good)) else {
+                return Ok(Did::Refused(NotAdmitted::CredentialGone));
+            };
+            if credential.used_at.is_none_or(|at| at.saturating_add(USED_EVERY).is_ok_and(|due| due <= now)) {
+                self.used.insert(sid, now);
+            }
         }
         let of = Of { account: new.account.to_string(), operation: &new.operation };
         let watched = match self.decide(&new.holds, &of, now)? {

@@ -14,8 +14,8 @@ use crate::{Result, Store};
 pub struct ListedReservation {
     /// As it is worked on.
     pub it: OpenReservation,
-    /// The credential that asked.
-    pub credential: Sid,
+    /// The credential that asked; none where an answer led to it, or Ringfence itself asked.
+    pub credential: Option<Sid>,
     /// Its true price, without what is billed beside it; `None` while nobody knows.
     pub price: Option<Amount>,
     /// When it ended.
@@ -117,9 +117,10 @@ impl Store {
 }
 
 fn listed(row: &Row) -> Result<ListedReservation> {
+    let credential = if row.text("credential")?.is_empty() { None } else { Some(row.sid("credential")?) };
     Ok(ListedReservation {
         it: rows::open_reservation(row)?,
-        credential: row.sid("credential")?,
+        credential,
         price: row.maybe_int("price")?.map(Amount::from_micros),
         ended_at: row.maybe_time("ended_at")?,
     })

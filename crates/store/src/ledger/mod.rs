@@ -44,8 +44,8 @@ pub enum Now {
 /// A request that wants to be sent.
 #[derive(Debug, Clone)]
 pub struct NewReservation {
-    /// The virtual credential that asks.
-    pub credential: Sid,
+    /// The virtual credential that asks; none where Ringfence itself does, for a code of the second factor.
+    pub credential: Option<Sid>,
     /// The account that pays.
     pub account: Sid,
     /// What is done: `messages.create`.
@@ -130,6 +130,11 @@ pub struct Watched {
 }
 
 impl Reservation {
+    /// One that was kept with what it is for, and is taken up once.
+    pub(crate) fn kept(id: String) -> Self {
+        Self { id, watched: Vec::new() }
+    }
+
     /// Its name, random: it says nothing to anybody else.
     pub fn id(&self) -> &str {
         &self.id

@@ -283,7 +283,7 @@ pub(super) fn insert_row<'a>(id: &'a str, new: &'a NewReservation, now: Timestam
     let deadline = now.saturating_add(new.patience).unwrap_or(Timestamp::MAX);
     InsertRow {
         id: id.into(),
-        credential: new.credential.to_string(),
+        credential: new.credential.map(|sid| sid.to_string()).unwrap_or_default(),
         account: new.account.to_string(),
         operation: &new.operation,
         worst: new.worst.micros(),

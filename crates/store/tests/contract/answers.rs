@@ -5,7 +5,10 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use ringfence_breaker::{AppliedLimit, Hold, Limit, Observation, Why};
 use ringfence_model::{Amount, Sid};
-use ringfence_store::{AnswerAdmission, AnswerPart, NewAnswer, NotAdmitted, ReservationState, Store};
+use ringfence_store::{
+    Admission, AnswerAdmission, AnswerPart, Listing, NewAnswer, NewReservation, NotAdmitted,
+    ReservationState, Store,
+};
 
 use crate::ledger::{Money, account, dollars, limit, move_breaker, now, spent, subject};
 use crate::world::{World, all, on_both};
@@ -19,6 +22,7 @@ on_both! {
     after_a_trip_an_answer_of_which_something_was_spent_is_not_given_again,
     an_answer_that_nobody_waits_for_takes_nothing,
     an_answer_is_in_doubt_until_somebody_finds_what_it_led_to,
+    what_nobodys_credential_asked_for_is_listed_with_the_rest,
 }
 
 fn parent() -> Sid {
@@ -182,4 +186,24 @@ async fn an_answer_is_in_doubt_until_somebody_finds_what_it_led_to(world: World)
     let call = Sid::new(*b"CA", 8);
     assert!(money.store().found(&reservation.id, call, now()).await.unwrap());
     assert_eq!(money.store().reserved_resources(&[call, parent()]).await.unwrap(), [call]);
+}
+
+async fn what_nobodys_credential_asked_for_is_listed_with_the_rest(world: World) {
+    let money = Money::with(world, vec![limit("daily", 50)]).await;
+    drop(money.admitted(1).await);
+    assert!(is_admitted(&money.admit_answer("a", &[2]).await));
+    let own = NewReservation { credential: None, ..money.request(3) };
+    let admitted = money.store().admit(own, now()).await.unwrap();
+    assert!(matches!(admitted, Admission::Admitted(_)), "{admitted:?}");
+    let listed = money.store().list_reservations(Listing::Open, None, None, 9).await.unwrap();
+    let mut who: Vec<_> = listed.iter().map(|row| (row.it.worst, row.credential, row.it.parent)).collect();
+    who.sort();
+    assert_eq!(
+        who,
+        [
+            (dollars(1), Some(money.credential), None),
+            (dollars(2), None, Some(parent())),
+            (dollars(3), None, None)
+        ]
+    );
 }

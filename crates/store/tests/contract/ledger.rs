@@ -135,7 +135,7 @@ impl Money {
             told: if limit.limit.category == "calls" { Amount::ZERO } else { dollars(units) },
         };
         NewReservation {
-            credential: self.credential,
+            credential: Some(self.credential),
             account: account(),
             operation: "messages.create".to_owned(),
             worst: dollars(units),
@@ -206,7 +206,7 @@ async fn a_credential_that_is_revoked_or_over_gets_nothing_at_its_next_request_o
     let gone = |admission: &Admission| matches!(admission, Admission::Refused(NotAdmitted::CredentialGone));
     let over = Now::At(after(864_000));
     assert!(gone(&money.store().admit(money.request(1), over).await.unwrap()));
-    let strange = NewReservation { credential: Sid::new(*b"SK", 7), ..money.request(1) };
+    let strange = NewReservation { credential: Some(Sid::new(*b"SK", 7)), ..money.request(1) };
     assert!(gone(&money.store().admit(strange, now()).await.unwrap()));
     other.revoke_credential(&operator(), money.credential, after(5)).await.unwrap();
     assert!(gone(&money.admit(1).await));
@@ -588,7 +588,7 @@ async fn by_the_databases_own_clock_a_request_is_admitted_too(world: World) {
         expires_at: None,
     };
     let (credential, _) = store.create_credential(&operator(), new, start()).await.unwrap();
-    let request = NewReservation { credential: credential.sid, ..money.request(1) };
+    let request = NewReservation { credential: Some(credential.sid), ..money.request(1) };
     let admitted = store.admit(request, Now::Database).await.unwrap();
     assert!(matches!(admitted, Admission::Admitted(_)), "{admitted:?}");
     let open = store.open_reservations(None, 1).await.unwrap();

@@ -9,6 +9,7 @@ mod audit;
 mod backup;
 mod breakers;
 mod challenges;
+mod codes;
 mod durability;
 mod findings;
 mod hosts;

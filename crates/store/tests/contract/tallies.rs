@@ -232,7 +232,7 @@ async fn reservations_are_listed_the_newest_first_and_page_by_page(world: World)
     assert_eq!(seen.len(), 4, "{seen:?}");
     assert!(seen.is_sorted_by_key(|row| std::cmp::Reverse((row.it.admitted_at, row.it.id.clone()))));
     assert_eq!((&seen[0].it.id, seen[0].it.state), (&doubt, ReservationState::InDoubt));
-    assert_eq!((seen[0].credential, seen[0].price, seen[0].ended_at), (money.credential, None, None));
+    assert_eq!((seen[0].credential, seen[0].price, seen[0].ended_at), (Some(money.credential), None, None));
     let doubts = page(Listing::InDoubt, None, 9).await;
     assert_eq!(doubts.iter().map(|row| &row.it.id).collect::<Vec<_>>(), [&doubt]);
     let over = page(Listing::Ended(after(100)), None, 9).await;

@@ -335,7 +335,7 @@ impl Desk {
             charge: &charge,
         };
         NewReservation {
-            credential: self.credential,
+            credential: Some(self.credential),
             account: ACCOUNT,
             operation: "messages.create".to_owned(),
             worst: charge.price(),

@@ -394,7 +394,6 @@ impl Wanted {
             examination,
         } = self;
         let by_database_clock = matches!(shared.configured.database, Database::Postgres { .. });
-        let settled = engine::Egress { allowance: restore_allowance, by_database_clock };
         Setup {
             name: control_plane::name_of_node(),
             store: Arc::clone(store),
@@ -402,7 +401,11 @@ impl Wanted {
             limits,
             notifier,
             second_factor,
-            egress: prices.is_some().then_some(settled),
+            egress: prices.clone().map(|prices| engine::Egress {
+                prices,
+                allowance: restore_allowance,
+                by_database_clock,
+            }),
             clock: Arc::clone(&shared.clock),
             callback_url,
             console_url: rules.console_url,

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod breakers;
+mod incidents;
 mod look;
 
 use std::pin::Pin;
@@ -45,6 +46,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     accounts::RESUME,
     look::REPORT,
     look::LEDGER,
+    incidents::LIST,
     look::AUDIT,
     look::AUDIT_EXPORT,
     look::ORDERS,

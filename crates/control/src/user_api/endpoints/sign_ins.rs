@@ -6,11 +6,12 @@ use bytes::Bytes;
 use http::Method;
 use http::header::RETRY_AFTER;
 use jiff::Timestamp;
+use ringfence_breaker::Why;
 use ringfence_second_factor::challenge::Channel;
 use ringfence_second_factor::policy;
 use ringfence_second_factor::pumping::Asker;
 use ringfence_store::{
-    Begun, CheckSignIn, NewUserSignIn, NotPassed, NotSent, SignInChecked, SignInState, UserSignIn,
+    CheckSignIn, NewUserSignIn, NotPassed, NotSent, SignInChecked, SignInState, UserSignIn,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -19,10 +20,11 @@ use super::super::access::Needs;
 use super::super::body::{Address, ChannelWord, Code, CodeOf, Line, Locale, Phone, Token, UserId};
 use super::super::views::{self, CodeSent, Passed, SignInView, TokenView};
 use super::{Call, Endpoint};
+use crate::engine::NotSetAside;
 use crate::json_api::endpoint::Answer;
 use crate::json_api::problem::{Kind, Problem};
 use crate::json_api::{body, json};
-use crate::second_factor::Start;
+use crate::second_factor::{Start, Started};
 
 pub(super) const BEGIN: Endpoint = Endpoint {
     method: Method::POST,
@@ -56,6 +58,9 @@ pub(super) const SEND: Endpoint = Endpoint {
         Kind::PrefixStopped,
         Kind::TooSoon,
         Kind::TooManySends,
+        Kind::SpendingLimit,
+        Kind::SpendingStopped,
+        Kind::NoPrice,
         Kind::TooManyFailures,
     ],
     run: |call| Box::pin(send(call)),
@@ -176,13 +181,14 @@ async fn send(call: Call<'_>) -> Result<Bytes, Problem> {
     };
     let expected = sign_in.expected(application.sid);
     match call.factor.start_for(&call.actor(), application, expected, start).await? {
-        Begun::Sent { challenge, .. } => json(&CodeSent {
+        Started::Sent { challenge, .. } => json(&CodeSent {
             channel: challenge.channel.into(),
             to: views::hint(&challenge.number.to_string()),
             digits: challenge.code_length(),
             expires_at: challenge.course.expires_at.min(sign_in.expires_at),
         }),
-        Begun::Not(not) => Err(not_sent(not, now)),
+        Started::Not(not) => Err(not_sent(not, now)),
+        Started::NotSetAside(why) => Err(not_set_aside(&why, now)),
     }
 }
 
@@ -276,6 +282,22 @@ fn not_sent(not: NotSent, now: Timestamp) -> Problem {
             ringfence_second_factor::failures::Barred::Until(until) => paused(until, now),
             ringfence_second_factor::failures::Barred::BoundAnew => paused(now, now),
         },
+    }
+}
+
+/// Why the price of a code was not set aside.
+fn not_set_aside(why: &NotSetAside, now: Timestamp) -> Problem {
+    let kind = match why {
+        NotSetAside::NotReady(_) | NotSetAside::Limit { why: Why::NotReadBack, .. } => Kind::NotReady,
+        NotSetAside::Limit { .. } if why.again(now).is_some() => Kind::SpendingLimit,
+        NotSetAside::Limit { .. } => Kind::SpendingStopped,
+        NotSetAside::Unpriced(_) => Kind::NoPrice,
+    };
+    let problem = Problem::new(kind, why.to_string());
+    match why.again(now) {
+        // Of a 503 the problem says itself when it may be tried again.
+        Some(again) if kind != Kind::NotReady => after(problem, again, now),
+        _ => problem,
     }
 }
 

@@ -64,7 +64,7 @@ async fn sent_by(accounts: &[Sid], applied: &AppliedLimit, folder: &tempfile::Te
         };
         store.book_usage(booking, Now::At(now())).await.expect("read");
         let new = NewReservation {
-            credential: credential.sid,
+            credential: Some(credential.sid),
             account: *account,
             operation: "messages.create".to_owned(),
             worst: amount,

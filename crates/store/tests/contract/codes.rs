@@ -1,0 +1,86 @@
+//! What is set aside for a code, from the start to whoever sends it.
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use ringfence_model::{Actor, PhoneNumber};
+use ringfence_second_factor::challenge::Channel;
+use ringfence_second_factor::code::CodeLength;
+use ringfence_second_factor::country::Country;
+use ringfence_second_factor::pumping;
+use ringfence_store::{
+    Admission, Begun, Counter, Expected, NewChallenge, NewReservation, NotSent, Reservation, SendFilter,
+};
+
+use crate::ledger::{Money, limit, now};
+use crate::world::{World, all, on_both, start};
+
+on_both! {
+    what_was_set_aside_for_a_code_is_taken_up_once_and_while_it_is_open,
+}
+
+async fn what_was_set_aside_for_a_code_is_taken_up_once_and_while_it_is_open(world: World) {
+    let money = Money::with(world, vec![limit("daily", 50)]).await;
+    let (store, other) = (money.store(), &money.world.another().await);
+    let reserve = || async {
+        let own = NewReservation { credential: None, ..money.request(3) };
+        match store.admit(own, now()).await.unwrap() {
+            Admission::Admitted(reservation) => reservation,
+            Admission::Refused(why) => panic!("{why:?}"),
+        }
+    };
+    let reservation = reserve().await;
+    // Looking whether it would be sent changes nothing, however often.
+    for _ in 0..9 {
+        assert_eq!(store.would_not_begin(&by(), challenge(), start()).await.unwrap(), None);
+    }
+    assert_eq!(store.code_sends(&SendFilter::default(), 0, 9).await.unwrap(), []);
+    let begun = store.begin_paid_challenge(&by(), challenge(), &reservation, start()).await.unwrap();
+    let Begun::Sent { send, .. } = begun else { panic!("{begun:?}") };
+    let again = store.would_not_begin(&by(), challenge(), start()).await.unwrap();
+    assert!(matches!(again, Some(NotSent::TooSoon(_))), "{again:?}");
+    // Many at once, on two nodes: one has it.
+    let taken = all((0..8).map(|number| {
+        let store = if number % 2 == 0 { store } else { other };
+        async move { store.take_up_code_send(send, start()).await.unwrap() }
+    }))
+    .await;
+    assert_eq!(taken.iter().flatten().map(Reservation::id).collect::<Vec<_>>(), [reservation.id()]);
+    // Whoever has it says that nothing was made, and sets something else aside; nobody does so twice.
+    store.void(reservation.id(), now()).await.unwrap();
+    let anew = reserve().await;
+    let swap = |before: Option<String>| {
+        let after = anew.id().to_owned();
+        async move { store.set_aside_for_code_send(send, before.as_deref(), Some(&after), start()).await.unwrap() }
+    };
+    assert!(swap(Some(reservation.id().to_owned())).await);
+    assert!(!swap(Some(reservation.id().to_owned())).await);
+    assert!(!swap(None).await);
+    // What is in doubt by now is nobody's to send with.
+    store.doubt(anew.id(), now()).await.unwrap();
+    assert!(store.take_up_code_send(send, start()).await.unwrap().is_none());
+}
+
+fn by() -> Actor {
+    Actor::Application("SK00000000000000000000000000000001".to_owned())
+}
+
+fn challenge() -> NewChallenge {
+    NewChallenge {
+        expected: Expected {
+            application: "VA1".into(),
+            purpose: "verification".into(),
+            binding: String::new(),
+        },
+        number: PhoneNumber::parse("+14155550100").unwrap(),
+        channel: Channel::Sms,
+        length: CodeLength::SIX,
+        lifetime: SignedDuration::from_mins(10),
+        custom_code: None,
+        details: serde_json::json!({}),
+        counter: Counter::Number,
+        limits: Arc::new(pumping::Limits::shipped([Country::parse("US").unwrap()].into())),
+        asker: pumping::Asker::default(),
+        own_budgets: Vec::new(),
+    }
+}
