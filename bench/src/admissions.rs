@@ -203,6 +203,8 @@ impl Money {
             category: "totalprice".to_owned(),
             window: Window::Daily,
             at: Threshold::At(Amount::from_micros(micros)),
+            burst: None,
+            unseen: None,
             warn: Vec::new(),
             then: vec![Action::Notify],
             probe: Probe::Percent(10),
@@ -241,9 +243,16 @@ impl Money {
             account,
             operation: "messages.create".to_owned(),
             worst: amount,
-            holds: vec![Hold { limit, subject: Subject::Account(account), amount, told: amount }],
+            holds: vec![Hold {
+                limit,
+                subject: Subject::Account(account),
+                amount,
+                told: amount,
+                places: Vec::new(),
+            }],
             limits: store.limits_fingerprint().await?.into(),
             party: Some("tag".to_owned()),
+            beginning: None,
             patience: SignedDuration::from_secs(3_600),
         };
         Ok(Self { nodes: stores, request })

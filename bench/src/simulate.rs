@@ -135,6 +135,8 @@ impl Simulation {
                     category: "totalprice".to_owned(),
                     window,
                     at: Threshold::At(Amount::from_micros(at)),
+                    burst: None,
+                    unseen: None,
                     warn: Vec::new(),
                     then: if window == Window::Daily { vec![Action::Notify] } else { Vec::new() },
                     probe: Probe::Percent(10),
@@ -166,6 +168,7 @@ impl Simulation {
             holds: Vec::new(),
             limits: store.limits_fingerprint().await?.into(),
             party: Some("tag".to_owned()),
+            beginning: None,
             patience: SignedDuration::from_secs(PATIENCE),
         };
         let mut nodes = vec![store];
@@ -322,6 +325,7 @@ impl Simulation {
             subject: Subject::Account(account()),
             amount: Amount::from_micros(worst),
             told: Amount::from_micros(worst - fee),
+            places: Vec::new(),
         };
         self.limits.iter().map(hold).collect()
     }
@@ -406,7 +410,7 @@ impl Simulation {
                 store.doubt(&open.id, at).await?;
             }
             (ReservationState::InDoubt | ReservationState::Sent, Some((price, true))) => {
-                let spent = Spent { price: Amount::from_micros(price), usage: None };
+                let spent = Spent { price: Amount::from_micros(price), ..Spent::default() };
                 store.settle_each(vec![(open.id.clone(), spent, Some(sid(&open.id)?))], at).await?;
             }
             (ReservationState::InDoubt | ReservationState::Sent, _) if is_given_up => {

@@ -61,6 +61,7 @@ impl Money {
             subject: Subject::Account(self.account),
             amount: worst,
             told: worst,
+            places: Vec::new(),
         };
         let store = &self.node.store;
         let new = NewReservation {
@@ -71,6 +72,7 @@ impl Money {
             holds: vec![hold],
             limits: store.limits_fingerprint().await.expect("it is there").into(),
             party: Some(store.party_tag(to, &self.from).await.expect("a tag")),
+            beginning: None,
             patience: SignedDuration::from_secs(60),
         };
         store.admit(new, self.now()).await.expect("the store is there")
@@ -125,12 +127,14 @@ impl Money {
             subject: Subject::Account(self.account),
             amount: worst,
             told: worst,
+            places: Vec::new(),
         };
         let part = AnswerPart {
             operation: operation.to_owned(),
             worst,
             holds: vec![hold],
             party: Some(party),
+            beginning: None,
             patience: SignedDuration::from_hours(4),
         };
         let limits = self.node.store.limits_fingerprint().await.expect("it is there").into();
@@ -315,7 +319,7 @@ async fn what_is_settled_trips_the_breaker_and_suspends_the_account() {
     let money = Money::start(vec![Action::Suspend]).await;
     money.node.poll().await;
     let reservation = money.admitted("50", TO).await;
-    let spent = ringfence_store::Spent { price: Amount::from_units(50), usage: None };
+    let spent = ringfence_store::Spent { price: Amount::from_units(50), ..ringfence_store::Spent::default() };
     money.node.store.settle(reservation.id(), spent, None, money.now()).await.expect("settled");
     assert!(!money.is_tripped().await);
     money.reconcile().await;
@@ -334,7 +338,8 @@ async fn a_day_that_spends_as_much_as_the_one_before_trips_as_that_one_did() {
         money.node.engine.tick().await.expect("the store is there");
         assert!(!money.is_tripped().await, "day {day}");
         let reservation = money.admitted("50", TO).await;
-        let spent = ringfence_store::Spent { price: Amount::from_units(50), usage: None };
+        let spent =
+            ringfence_store::Spent { price: Amount::from_units(50), ..ringfence_store::Spent::default() };
         money.node.store.settle(reservation.id(), spent, None, money.now()).await.expect("settled");
         money.reconcile().await;
         assert!(money.is_tripped().await, "day {day}");

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
-use ringfence_breaker::{Asked, Scope, ScopedAccount, Why, holds_together};
+use ringfence_breaker::{Asked, DialPrefix, Scope, ScopedAccount, Why, holds_together};
 use ringfence_model::Sid;
 use ringfence_store::{Admission, NewReservation, NotAdmitted, Now, Reservation, Sent, Store};
 use tokio::time::{Instant, timeout};
@@ -135,6 +135,7 @@ async fn reservation(
         holds: holds_together(&rules.limits, &first, &beside),
         limits: Arc::clone(&rules.fingerprint),
         party,
+        beginning: worth.destination.map(DialPrefix::of),
         patience: *patience,
     })
 }

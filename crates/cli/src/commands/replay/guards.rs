@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use ringfence_breaker::charge::{Call, Message, Recipient, Sender, TimeLimit};
 use ringfence_breaker::price_book::{Fee, Kind, Override, Overrides, Place, Prices, Rules};
 use ringfence_breaker::{
-    AppliedLimit, Asked, Limit, Measure, Per, PriceBook, Probe, Reset, Scope, ScopedAccount, Subject,
-    Threshold, Window, holds,
+    AppliedLimit, Asked, DialPrefix, Limit, Measure, Per, PriceBook, Probe, Reset, Scope, ScopedAccount,
+    Subject, Threshold, Window, holds,
 };
 use ringfence_model::{Actor, Amount, Sid};
 use ringfence_store::{
@@ -342,6 +342,7 @@ impl Desk {
             holds: holds(&self.limits, &asked),
             limits: Arc::clone(&self.fingerprint),
             party: None,
+            beginning: Some(DialPrefix::of(request.to)),
             patience: SignedDuration::from_secs(60),
         }
     }
@@ -349,7 +350,7 @@ impl Desk {
     async fn settle(&self, due: Vec<Reverse<(u64, String, i64)>>) -> Result<(), ringfence_store::Error> {
         // Those of one moment share a commit, as they do in the egress's own job.
         let Some(last) = due.iter().map(|Reverse((at, ..))| *at).max() else { return Ok(()) };
-        let spent = |micros| Spent { price: Amount::from_micros(micros), usage: None };
+        let spent = |micros| Spent { price: Amount::from_micros(micros), ..Spent::default() };
         let each = due.into_iter().map(|Reverse((_, id, micros))| (id, spent(micros), None));
         self.store.settle_each(each.collect(), Now::At(self.at(last))).await?;
         Ok(())
@@ -388,6 +389,8 @@ fn limits(incident: &Incident, bursts: bool) -> Vec<Limit> {
         category: "totalprice".to_owned(),
         window: Window::Daily,
         at: Threshold::At(incident.limit_amount()),
+        burst: None,
+        unseen: None,
         warn: Vec::new(),
         then: Vec::new(),
         probe: Probe::Percent(10),
