@@ -196,7 +196,13 @@ impl Money {
         let (account, amount) = (Subject::Account(money::account()), Amount::from_micros(EACH));
         let request = NewReservation {
             worst: amount,
-            holds: vec![Hold { limit: Arc::clone(&limit), subject: account, amount, told: amount }],
+            holds: vec![Hold {
+                limit: Arc::clone(&limit),
+                subject: account,
+                amount,
+                told: amount,
+                places: Vec::new(),
+            }],
             ..money::prepare(store, std::slice::from_ref(&limit), SignedDuration::from_hours(1), now).await?
         };
         let booking = Booking {

@@ -75,6 +75,8 @@ pub(crate) fn fifty(window: Window) -> Limit {
         category: "totalprice".to_owned(),
         window,
         at: Threshold::At(Amount::from_units(50)),
+        burst: None,
+        unseen: None,
         warn: vec![80],
         then: vec![Action::Suspend, Action::Notify],
         probe: Probe::Percent(10),

@@ -21,6 +21,8 @@ pub(crate) fn limit(name: &str, window: Window, micros: i64, now: Timestamp) -> 
         name: name.to_owned(),
         scope: Scope::All,
         at: Threshold::At(Amount::from_micros(micros)),
+        burst: None,
+        unseen: None,
         warn: Vec::new(),
         then: vec![Action::Notify],
         ..installation::fifty(window)
@@ -59,6 +61,7 @@ pub(crate) async fn prepare(
         holds: Vec::new(),
         limits: store.limits_fingerprint().await?.into(),
         party: Some("tag".to_owned()),
+        beginning: None,
         patience,
     })
 }

@@ -281,6 +281,7 @@ impl Simulation {
             subject: Subject::Account(account()),
             amount: Amount::from_micros(worst),
             told: Amount::from_micros(worst - fee),
+            places: Vec::new(),
         };
         self.limits.iter().map(hold).collect()
     }
@@ -365,7 +366,7 @@ impl Simulation {
                 store.doubt(&open.id, at).await?;
             }
             (ReservationState::InDoubt | ReservationState::Sent, Some((price, true))) => {
-                let spent = Spent { price: Amount::from_micros(price), usage: None };
+                let spent = Spent { price: Amount::from_micros(price), ..Spent::default() };
                 store.settle_each(vec![(open.id.clone(), spent, Some(resource(&open.id)?))], at).await?;
             }
             (ReservationState::InDoubt | ReservationState::Sent, _) if is_given_up => {

@@ -62,6 +62,9 @@ pub struct Hold {
     pub amount: Amount,
     /// The part of it whose truth Twilio's lists tell.
     pub told: Amount,
+    /// Where it goes, under a limit of [places that are not known](Limit::unseen): where the account knows all of them, it
+    /// holds nothing.
+    pub places: Vec<DialPrefix>,
 }
 
 /// Every limit that applies to the request, also where it takes nothing of it: a breaker that has tripped stops what is
@@ -84,7 +87,10 @@ pub fn holds_together(limits: &[Arc<AppliedLimit>], first: &Asked<'_>, beside: &
             let same =
                 |it: &&mut Hold| it.limit.limit.name == hold.limit.limit.name && it.subject == hold.subject;
             match together.iter_mut().find(same) {
-                Some(held) => held.amount = held.amount.saturating_add(hold.amount),
+                Some(held) => {
+                    held.amount = held.amount.saturating_add(hold.amount);
+                    held.places.extend(hold.places);
+                }
                 None => together.push(Hold { told: Amount::ZERO, ..hold }),
             }
         }
@@ -107,7 +113,12 @@ fn applies(applied: &AppliedLimit, asked: &Asked<'_>) -> bool {
 }
 
 fn hold(applied: &Arc<AppliedLimit>, asked: &Asked<'_>) -> Option<Hold> {
-    let Limit { per, measure, category, .. } = &applied.limit;
+    let Limit { per, measure, category, unseen, .. } = &applied.limit;
+    let places = match unseen {
+        // What goes to no telephone goes nowhere that could be known.
+        Some(_) => vec![DialPrefix::of(asked.destination?).place()],
+        None => Vec::new(),
+    };
     let subject = match per {
         Per::Account => Subject::Account(asked.account.sid),
         Per::Together => Subject::Together,
@@ -116,5 +127,5 @@ fn hold(applied: &Arc<AppliedLimit>, asked: &Asked<'_>) -> Option<Hold> {
     };
     let amount = asked.charge.amount(*measure, category);
     let told = asked.charge.told(*measure, category);
-    Some(Hold { limit: Arc::clone(applied), subject, amount, told })
+    Some(Hold { limit: Arc::clone(applied), subject, amount, told, places })
 }

@@ -12,10 +12,11 @@ use jiff::{SignedDuration, Timestamp};
 use ringfence_model::Amount;
 use serde::{Deserialize, Serialize};
 
+use crate::gcra::{Gcra, Place};
 use crate::limit::{Counts, Limit};
 use crate::state::{Phase, State};
 use crate::step::{Observation, step};
-use crate::{Per, Scope, Window};
+use crate::{Scope, Window};
 
 /// In how many slices a rolling window is counted: what leaves it does so a slice at a time, never too early.
 const SLICES: i64 = 60;
@@ -48,6 +49,9 @@ pub struct Ledger {
     /// Of a rolling window: what was settled since when, a slice each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slices: Vec<(Timestamp, Amount)>,
+    /// Of an even flow: where it stands. What was settled and reserved is in it, as far as it has not flowed off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gcra: Option<Gcra>,
     /// The most that is ours, and neither settled nor reserved: what is billed beside prices that are settled, and what was
     /// lost with the memory. Twilio counts it, but what is reserved may hide it.
     #[serde(default)]
@@ -65,6 +69,21 @@ pub struct Ledger {
     /// When it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_at: Option<Timestamp>,
+}
+
+/// What was set aside for a request under one limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// Its worst amount.
+    pub amount: Amount,
+    /// The place that it took in an even flow.
+    pub place: Option<Place>,
+}
+
+impl From<Amount> for Taken {
+    fn from(amount: Amount) -> Self {
+        Self { amount, place: None }
+    }
 }
 
 /// What is said of a request under one limit.
@@ -114,6 +133,7 @@ impl Ledger {
             seen: Amount::ZERO,
             reserved: Amount::ZERO,
             slices: Vec::new(),
+            gcra: limit.rate().map(|rate| Gcra::new(rate, now)),
             unsure: Amount::ZERO,
             marks: Vec::new(),
             left: None,
@@ -130,6 +150,9 @@ impl Ledger {
         if !self.counts.are_of(limit) {
             *self = Self { reserved: self.reserved, ..Self::new(limit, now) };
         }
+        if let Some(rate) = limit.rate() {
+            self.gcra.get_or_insert_with(|| Gcra::new(rate, now)).follow(rate, now);
+        }
         self.roll(now);
     }
 
@@ -137,6 +160,11 @@ impl Ledger {
     ///
     /// Where the clock was [far](CLOCK_BACK) ahead, what was counted then counts now, in windows that only the egress knows.
     pub fn roll(&mut self, now: Timestamp) {
+        if let Some(gcra) = &mut self.gcra {
+            gcra.go_on(now);
+            self.window = gcra.now();
+            return;
+        }
         if let Window::Rolling { seconds } = self.counts.window {
             let length = SignedDuration::from_secs(i64::from(seconds));
             let slice = slice_length(seconds);
@@ -193,6 +221,9 @@ impl Ledger {
 
     /// Spent and reserved, and at least what Twilio counts; what is not sure is taken for spent.
     pub fn taken(&self) -> Amount {
+        if let Some(gcra) = &self.gcra {
+            return gcra.taken();
+        }
         let beyond = self.adjusted.max(self.unsure);
         self.settled.saturating_add(beyond).saturating_add(self.reserved).max(self.seen)
     }
@@ -217,6 +248,9 @@ impl Ledger {
         if amount <= Amount::ZERO {
             return Verdict::Fits;
         }
+        if let Some(gcra) = &self.gcra {
+            return if gcra.has_room(amount) { Verdict::Fits } else { refuse(Why::DoesNotFit) };
+        }
         let admits = match &state {
             Some(state) => state.admits_up_to(limit, self.window),
             None => limit.threshold(None),
@@ -238,20 +272,28 @@ impl Ledger {
     }
 
     /// Sets a worst amount aside.
-    pub fn reserve(&mut self, amount: Amount) {
+    pub fn reserve(&mut self, amount: Amount) -> Taken {
         self.reserved = self.reserved.saturating_add(amount);
+        let place = self.gcra.as_mut().filter(|_| amount > Amount::ZERO).map(|gcra| gcra.take(amount));
+        Taken { amount, place }
     }
 
     /// Gives back what was set aside and never spent.
-    pub fn release(&mut self, reserved: Amount) {
-        self.reserved = difference(self.reserved, reserved);
+    pub fn release(&mut self, taken: impl Into<Taken>) {
+        let Taken { amount, place } = taken.into();
+        self.reserved = difference(self.reserved, amount);
+        if let (Some(gcra), Some(place)) = (&mut self.gcra, place) {
+            gcra.settle(place, amount, Amount::ZERO);
+        }
     }
 
     /// Gives back what was set aside for what is billed beside a price: from here on Twilio's figure has it. Until that can be
     /// told from what is open, it is taken for spent. Where no figure of Twilio's is read, it is spent at its worst.
-    pub fn release_beside(&mut self, reserved: Amount, now: Timestamp) {
+    pub fn release_beside(&mut self, taken: impl Into<Taken>, now: Timestamp) {
+        let taken = taken.into();
+        let reserved = taken.amount;
         if self.read_back.is_none() {
-            return self.settle(reserved, reserved, now);
+            return self.settle(taken, reserved, now);
         }
         self.roll(now);
         self.release(reserved);
@@ -261,9 +303,21 @@ impl Ledger {
 
     /// Puts what was spent in the place of what was set aside. What was set aside must be what [`reserve`](Self::reserve)
     /// was given.
-    pub fn settle(&mut self, reserved: Amount, spent: Amount, now: Timestamp) {
+    ///
+    /// In an even flow a request counts when it is admitted. What is settled there is no more than what comes back of it.
+    pub fn settle(&mut self, taken: impl Into<Taken>, spent: Amount, now: Timestamp) {
+        let Taken { amount: reserved, place } = taken.into();
         self.roll(now);
         self.release(reserved);
+        if let Some(gcra) = &mut self.gcra {
+            match place {
+                Some(place) => gcra.settle(place, reserved, spent),
+                // It was admitted when the limit counted something else.
+                None if spent > reserved => drop(gcra.take(difference(spent, reserved))),
+                None => {}
+            }
+            return;
+        }
         if let Window::Rolling { seconds } = self.counts.window {
             let start = slice_start(seconds, now);
             match self.slices.iter_mut().find(|(at, _)| *at == start) {
@@ -335,7 +389,7 @@ fn trip(limit: &Limit, state: &State) -> Option<bool> {
 
 /// Whether Twilio's figure must be known before anything is admitted: of what Twilio counts too.
 pub fn needs_read_back(limit: &Limit) -> bool {
-    limit.window.is_twilios() && limit.per != Per::Prefix && is_of_accounts(&limit.scope)
+    !limit.is_the_egress_alone()
 }
 
 /// Whether the scope is of accounts, so that Twilio can say what was used in it; others only the egress knows.

@@ -7,6 +7,7 @@
 
 mod admission;
 pub mod charge;
+mod gcra;
 mod ledger;
 mod limit;
 pub mod price_book;
@@ -19,8 +20,9 @@ mod window;
 
 pub use admission::{AppliedLimit, Asked, Hold, holds, holds_together};
 pub use charge::{Charge, Line};
-pub use ledger::{CLOCK_BACK, Ledger, Verdict, Why, is_of_accounts, needs_read_back, tripped};
-pub use limit::{Action, Counts, Limit, LimitProblem, Measure, Per, Probe, Reset, Threshold};
+pub use gcra::{Gcra, Place, Rate};
+pub use ledger::{CLOCK_BACK, Ledger, Taken, Verdict, Why, is_of_accounts, needs_read_back, tripped};
+pub use limit::{Action, Counts, Limit, LimitProblem, Measure, Per, Probe, Reset, Threshold, Unseen};
 pub use price_book::PriceBook;
 pub use scope::{DialPrefix, InvalidDialPrefix, NamePattern, Scope, ScopedAccount, Subject};
 pub use state::{Over, Phase, Settled, State, TrippedBy};

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use jiff::{SignedDuration, Timestamp};
 use ringfence_model::Amount;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{Scope, Window};
+use crate::{Rate, Scope, Window};
 
 /// A limit, as the operator wants it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +26,12 @@ pub struct Limit {
     pub window: Window,
     /// At which amount it trips.
     pub at: Threshold,
+    /// How much of it may pass at once, in an even flow ([`Window::Gcra`]); half of the amount where it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<Amount>,
+    /// Holds only for beginnings of numbers that are not known; for all where it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unseen: Option<Unseen>,
     /// At how many hundredths of the amount a warning is given, ascending.
     pub warn: Vec<u8>,
     /// What is done when it trips.
@@ -87,6 +94,25 @@ pub enum Action {
     CloseGeo,
     /// The account's API keys are deleted. New ones must be made by hand afterwards.
     RevokeKeys,
+}
+
+/// When a beginning of a number is known to an account: something was settled there within so long, and some of it so long
+/// ago. What was never seen, or long not, and what began just now is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Unseen {
+    /// In seconds.
+    pub within: u32,
+    /// How old some of it must be, in seconds.
+    pub known_after: u32,
+}
+
+impl Unseen {
+    /// Of which full hours traffic makes it known: none that may be younger, or older, than it says.
+    pub fn hours(self, now: Timestamp) -> (Timestamp, Timestamp) {
+        let ago =
+            |seconds: i64| now.saturating_sub(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MIN);
+        (ago(i64::from(self.within)), ago(i64::from(self.known_after) + 3_600))
+    }
 }
 
 /// What a limit counts.
@@ -208,6 +234,29 @@ impl Limit {
                     .to_owned(),
             );
         }
+        if self.unseen.is_some_and(|unseen| unseen.known_after >= unseen.within) {
+            wrong(
+                "known_after",
+                "what must be older than `unseen` is forgotten before it is known; write less than that"
+                    .to_owned(),
+            );
+        }
+        match (self.window, self.burst) {
+            (Window::Gcra { seconds: 0 }, _) => {
+                wrong("window", "an even flow must be at least a second long".to_owned());
+            }
+            (Window::Gcra { .. }, Some(burst)) if burst <= Amount::ZERO || burst >= self.amount() => wrong(
+                "burst",
+                format!(
+                    "what passes at once must be more than 0 and less than the whole amount, or nothing would flow in afterwards: less than {}",
+                    self.amount()
+                ),
+            ),
+            (Window::Gcra { .. }, _) | (_, None) => {}
+            (_, Some(_)) => {
+                wrong("burst", "only an even flow has a burst: write window = \"gcra 1h\"".to_owned());
+            }
+        }
         if matches!(self.at, Threshold::More(_)) && self.is_the_egress_alone() {
             wrong(
                 "at",
@@ -230,7 +279,10 @@ impl Limit {
 
     /// Whether only the egress can hold it, since Twilio counts nothing of the kind.
     pub const fn is_the_egress_alone(&self) -> bool {
-        !self.window.is_twilios() || !crate::is_of_accounts(&self.scope) || matches!(self.per, Per::Prefix)
+        !self.window.is_twilios()
+            || !crate::is_of_accounts(&self.scope)
+            || matches!(self.per, Per::Prefix)
+            || self.unseen.is_some()
     }
 
     /// How much may be spent.
@@ -238,6 +290,16 @@ impl Limit {
         match self.at {
             Threshold::At(amount) | Threshold::More(amount) => amount,
         }
+    }
+
+    /// How it flows, where its window is an even flow: the burst at once, and the rest of the amount within the window, so
+    /// that in no stretch of that length more than the amount passes.
+    pub fn rate(&self) -> Option<Rate> {
+        let Window::Gcra { seconds } = self.window else { return None };
+        let amount = self.amount();
+        let burst = self.burst.unwrap_or_else(|| amount.percent(50));
+        let flow = Amount::from_micros(amount.micros().saturating_sub(burst.micros()).max(1));
+        Some(Rate { burst, flow, seconds })
     }
 
     /// What must have been used for so many hundredths of the limit to be reached. `baseline` is what was used at the

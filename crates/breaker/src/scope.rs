@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use ringfence_model::{PhoneNumber, Sid};
+use ringfence_model::{Country, PhoneNumber, Sid};
 use serde::{Deserialize, Serialize};
 
 /// The accounts that a limit holds for.
@@ -91,6 +91,18 @@ impl DialPrefix {
             _ => 4,
         };
         Self(first(counted))
+    }
+
+    /// The place by which it is known whether anything was sent there before: the beginning itself, but the United States and
+    /// Canada are one place. There area codes tell states and not prices, and who sends to one sends to all.
+    #[must_use]
+    pub fn place(self) -> Self {
+        // Any number of the area code: whose it is, the area code says.
+        let digits = self.0.saturating_mul(10_000_000).saturating_add(5_550_100);
+        let number = PhoneNumber::parse(&format!("+{digits}"));
+        let is_north_american = self.0 / 1_000 == 1
+            && number.ok().and_then(Country::of_plan).is_some_and(|it| matches!(it.as_str(), "US" | "CA"));
+        if is_north_american { Self(1) } else { self }
     }
 
     /// Reads its digits, without a `+`.

@@ -124,9 +124,14 @@ impl Breaker<'_> {
 
     fn usage(&mut self, at: Timestamp, amount: Amount, now: Timestamp) {
         let window = self.limit.window;
-        if let Window::Rolling { .. } = window {
-            self.state.seen = amount;
-            return;
+        match window {
+            Window::Rolling { .. } => {
+                self.state.seen = amount;
+                return;
+            }
+            // It holds by what is refused, and no sum of it says more.
+            Window::Gcra { .. } => return,
+            _ => {}
         }
         let start = window.period(at).start;
         let latest = window.period(now.saturating_add(CLOCKS_APART).unwrap_or(now)).start;
@@ -144,6 +149,9 @@ impl Breaker<'_> {
 
     fn does_not_fit(&mut self, at: Timestamp, spent: Amount, wanted: Amount) {
         // It is heard of late perhaps: in another window, or after an operator has allowed more, it may fit again.
+        if let Window::Gcra { .. } = self.limit.window {
+            return self.overflows(at, spent.saturating_add(wanted));
+        }
         let window = self.limit.window.period(at).start;
         let still = self.trips_at(window).is_some_and(|at| spent.saturating_add(wanted) > at);
         if window == self.state.window && still {
@@ -151,6 +159,17 @@ impl Breaker<'_> {
             let over = Over { window, amount: spent.saturating_add(wanted) };
             self.trip(TrippedBy { over: Some(over), operator: false }, self.limit.enforce);
         }
+    }
+
+    /// An even flow had no room. It stays closed for the whole of its window from that moment on; what was asked for before a
+    /// trip was lifted is no reason for another.
+    fn overflows(&mut self, at: Timestamp, amount: Amount) {
+        if at < self.state.window || matches!(self.state.phase, Phase::Tripped { .. }) {
+            return;
+        }
+        self.state.window = at;
+        let over = Over { window: at, amount };
+        self.trip(TrippedBy { over: Some(over), operator: false }, self.limit.enforce);
     }
 
     /// Usage of a window that is over.

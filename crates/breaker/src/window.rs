@@ -20,6 +20,12 @@ pub enum Window {
         /// Its length.
         seconds: u32,
     },
+    /// No window of the clock but an even flow ([`Gcra`](crate::Gcra)): in any stretch of so many seconds no more than the
+    /// amount, at once no more than the burst of the limit.
+    Gcra {
+        /// The stretch.
+        seconds: u32,
+    },
     /// A day in GMT.
     Daily,
     /// A month in GMT.
@@ -46,7 +52,7 @@ impl Window {
         let date = civil.date();
         let (start, step) = match self {
             Self::Alltime => return Period { start: Timestamp::UNIX_EPOCH, end: None },
-            Self::Rolling { seconds } => {
+            Self::Rolling { seconds } | Self::Gcra { seconds } => {
                 let end = now.saturating_add(SignedDuration::from_secs(i64::from(seconds)));
                 return Period { start: now, end: end.ok() };
             }
@@ -63,9 +69,9 @@ impl Window {
 
     /// The start of the period that holds at `now`, of which the last known one began at `last`: never an earlier
     /// one, so that clocks which are apart do not turn time back.
-    pub(crate) fn rolled(self, last: Timestamp, now: Timestamp) -> Timestamp {
+    pub fn rolled(self, last: Timestamp, now: Timestamp) -> Timestamp {
         match self {
-            Self::Rolling { .. } => match self.period(last).end {
+            Self::Rolling { .. } | Self::Gcra { .. } => match self.period(last).end {
                 Some(end) if now < end => last,
                 _ => now,
             },

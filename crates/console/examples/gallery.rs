@@ -177,7 +177,7 @@ async fn fill_ledger(world: &World, accounts: &[Sid]) {
         let worst = if number % 5 == 4 { "0.145" } else { "0.0479" };
         let Admission::Admitted(it) = world.ask(*account, operation, worst).await else { continue };
         let resource = Sid::new(if number % 5 == 4 { *b"CA" } else { *b"SM" }, 77 + number as u128);
-        let price = |text: &str| Spent { price: text.parse().unwrap(), usage: None };
+        let price = |text: &str| Spent { price: text.parse().unwrap(), ..Spent::default() };
         match number % 8 {
             0 | 1 => drop(world.store.settle(it.id(), price("0.0083"), Some(resource), now()).await),
             2 => drop(world.store.settle(it.id(), price("0.0492"), Some(resource), now()).await),

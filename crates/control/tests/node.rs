@@ -58,6 +58,8 @@ fn at_most(units: i64) -> Limit {
         category: "totalprice".to_owned(),
         window: Window::Daily,
         at: Threshold::At(Amount::from_units(units)),
+        burst: None,
+        unseen: None,
         warn: vec![80],
         then: vec![Action::Suspend],
         probe: Probe::Percent(10),

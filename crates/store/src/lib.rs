@@ -74,6 +74,7 @@ mod sql;
 mod taken;
 mod tallies;
 mod tokens;
+mod traffic;
 mod triggers;
 mod users;
 mod verify_limits;
@@ -101,9 +102,9 @@ pub use findings::{FindingKey, FindingsChange, OpenFinding};
 pub use incidents::RefusedOnDay;
 pub use keys::{Keys, MasterKey};
 pub use ledger::{
-    Admission, AnswerAdmission, AnswerPart, Booking, LedgerError, LedgerRow, ListedBefore, ListedReservation,
-    Listing, NewAnswer, NewReservation, NotAdmitted, Now, OpenReservation, Reservation, ReservationState,
-    Sent, Spent, Watched, fresh_answer_key, limits_fingerprint,
+    Admission, AnswerAdmission, AnswerPart, Arrival, Booking, LedgerError, LedgerRow, ListedBefore,
+    ListedReservation, Listing, NewAnswer, NewReservation, NotAdmitted, Now, OpenReservation, Reservation,
+    ReservationState, Sent, Spent, Watched, fresh_answer_key, limits_fingerprint,
 };
 pub use limits::{AppliedLimit, LimitsApplied, NewLimit};
 pub use nodes::{HeldJob, Lease, Life, Node};
@@ -120,6 +121,7 @@ pub use readings::{NewReading, Reading};
 pub use retention::Forget;
 pub use tallies::{TalliedOperation, Tally};
 pub use tokens::{NewToken, Token};
+pub use traffic::Traffic;
 pub use triggers::{NewTrigger, Trigger};
 pub use users::{
     BegunSignIn, CheckSignIn, DeviceToken, NewUserDevice, NewUserSignIn, NotPassed, SIGN_IN, SignInChecked,

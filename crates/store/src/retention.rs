@@ -34,6 +34,8 @@ pub enum Forget {
     Readings,
     /// What came of requests under limits on days long ago.
     Tallies,
+    /// What came of traffic in hours long ago.
+    Traffic,
     /// What people's sign-ins leave behind: the sign-ins, sessions and trusted devices that are over, codes that were used
     /// or are too old, and attempts at passwords that cost nothing any more.
     SignIns,
@@ -109,6 +111,11 @@ impl Store {
                         let delete = "DELETE FROM tallies WHERE (limit_name, limit_hash, account, operation, day) IN \
                                       (SELECT limit_name, limit_hash, account, operation, day FROM tallies \
                                       WHERE day < $1 ORDER BY day LIMIT $2)";
+                        transaction.execute(delete, values![*before, *batch]).await?
+                    }
+                    Forget::Traffic => {
+                        let delete = "DELETE FROM traffic WHERE (account, prefix, hour) IN (SELECT account, prefix, hour \
+                                      FROM traffic WHERE hour < $1 ORDER BY hour LIMIT $2)";
                         transaction.execute(delete, values![*before, *batch]).await?
                     }
                     Forget::SignIns => forget_sign_ins(transaction, *before, *batch).await?,
@@ -217,6 +224,7 @@ impl Forget {
             Self::Rates => "rates",
             Self::Readings => "readings",
             Self::Tallies => "tallies",
+            Self::Traffic => "traffic",
             Self::SignIns => "sign-ins",
             Self::Sessions => "sessions",
         }

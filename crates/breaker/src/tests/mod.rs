@@ -4,6 +4,7 @@ mod books;
 mod breaker;
 mod charge_laws;
 mod charges;
+mod flows;
 mod laws;
 mod ledgers;
 mod limits;
@@ -24,6 +25,8 @@ fn fifty_a_day() -> Limit {
         category: "totalprice".to_owned(),
         window: Window::Daily,
         at: Threshold::At(Amount::from_units(50)),
+        burst: None,
+        unseen: None,
         warn: vec![80],
         then: vec![Action::Suspend, Action::Notify],
         probe: Probe::Percent(10),

@@ -335,7 +335,7 @@ const fn a_window(window: Window) -> &'static str {
     match window {
         Window::Minute => "a minute",
         Window::Hour => "an hour",
-        Window::Rolling { .. } => "within the window",
+        Window::Rolling { .. } | Window::Gcra { .. } => "within the window",
         Window::Daily => "a day",
         Window::Monthly => "a month",
         Window::Yearly => "a year",

@@ -21,7 +21,20 @@ use super::raw::{Field, Section, Table, alternatives, nearest};
 pub(super) const SECTION: Section = Section {
     name: "[[limit]]",
     keys: &[
-        "name", "scope", "per", "measure", "category", "window", "at", "warn", "then", "probe", "reset",
+        "name",
+        "scope",
+        "per",
+        "measure",
+        "category",
+        "window",
+        "at",
+        "burst",
+        "unseen",
+        "known_after",
+        "warn",
+        "then",
+        "probe",
+        "reset",
         "enforce",
     ],
     later: &[],
@@ -114,13 +127,21 @@ fn one(table: &Table<'_>, accounts: Option<&[Account]>, problems: &mut Problems)
         Some(field) => category(field, problems),
         None => Some(UsageCategory::TOTAL_PRICE.to_owned()),
     };
+    let burst = match table.find("burst") {
+        Some(field) => field.parse(amount::BURST_FORM, problems, amount::amount).map(Some),
+        None => Some(None),
+    };
+    let unseen = egress::unseen(table, problems);
+    let is_of_unseen = table.find("unseen").is_some();
     let warn = match table.find("warn") {
         Some(field) => warn(field, problems),
+        // No sum of an even flow is watched on its way up.
+        None if matches!(window, Some(Window::Gcra { .. })) => Some(Vec::new()),
         None => Some(vec![80]),
     };
     let then = match (table.find("then"), &scope) {
         (Some(field), _) => actions(field, problems),
-        (None, Some(scope)) if egress::is_its_alone(scope, per, window) => {
+        (None, Some(scope)) if is_of_unseen || egress::is_its_alone(scope, per, window) => {
             Some(egress::default_actions(window))
         }
         (None, Some(scope)) => default_actions(table, scope, accounts, problems),
@@ -149,6 +170,8 @@ fn one(table: &Table<'_>, accounts: Option<&[Account]>, problems: &mut Problems)
         category: category?,
         window: window?,
         at: at?,
+        burst: burst?,
+        unseen,
         warn: warn?,
         then: then?,
         probe: probe?,
@@ -222,6 +245,10 @@ fn measure_fits(table: &Table<'_>, limit: &Limit, problems: &mut Problems) {
             ),
             problems,
         );
+    }
+    if let Some(burst) = limit.burst.filter(|burst| burst.micros() % ONE != 0) {
+        let what = format_args!("what is counted is whole, and {burst} is not; write a whole number");
+        table.wrong("burst", what, problems);
     }
     if limit.amount().micros() % ONE != 0 {
         table.wrong(
@@ -327,6 +354,7 @@ fn scope_in_words(field: Field<'_>, problems: &mut Problems) -> Option<Scope> {
 fn window(field: Field<'_>, windows: &[(&'static str, Window)], problems: &mut Problems) -> Option<Window> {
     match field.as_text() {
         Some(text) if text.starts_with("rolling") => egress::rolling(field, problems),
+        Some(text) if text.starts_with("gcra") => egress::gcra(field, problems),
         _ => field.choice(windows, problems),
     }
 }

@@ -88,7 +88,7 @@ async fn requests_are_told_without_numbers_and_page_by_page() {
     }
     let last = admit(&world, account, "0.02").await;
     let sid = Sid::new(*b"SM", 7);
-    let spent = Spent { price: "0.015".parse().unwrap(), usage: None };
+    let spent = Spent { price: "0.015".parse().unwrap(), ..Spent::default() };
     world.store.settle(last.id(), spent, Some(sid), Now::At(world.now())).await.unwrap();
     let owner = world.owner().await;
     let path = format!("/accounts/{account}/ledger");
@@ -119,7 +119,7 @@ async fn a_limit_that_only_watches_has_a_plain_verdict_and_tells_where_prices_we
     let owner = world.owner().await;
     owner.get("/ledger").await.says("too little seen yet");
     let low = admit(&world, account, "1").await;
-    let spent = Spent { price: Amount::from_units(2), usage: None };
+    let spent = Spent { price: Amount::from_units(2), ..Spent::default() };
     world.store.settle(low.id(), spent, None, Now::At(world.now())).await.unwrap();
     drop(admit(&world, account, "60").await);
     for path in ["/ledger".to_owned(), format!("/accounts/{account}/ledger")] {
@@ -156,6 +156,7 @@ async fn a_tripped_limit_and_the_beginnings_of_numbers_stand_there() {
         subject: Subject::Prefix("+1415".parse().unwrap()),
         amount: "0.5".parse().unwrap(),
         told: "0.5".parse().unwrap(),
+        places: Vec::new(),
     };
     let (credential, _) = world.key("shop", Some(account)).await;
     let new = NewReservation {
@@ -166,6 +167,7 @@ async fn a_tripped_limit_and_the_beginnings_of_numbers_stand_there() {
         holds: vec![hold],
         limits: world.store.limits_fingerprint().await.unwrap().into(),
         party: None,
+        beginning: None,
         patience: SignedDuration::from_secs(60),
     };
     assert!(matches!(world.store.admit(new, Now::At(world.now())).await.unwrap(), Admission::Admitted(_)));
@@ -190,6 +192,7 @@ async fn whoever_has_one_account_does_not_learn_which_credentials_open_others() 
         holds: vec![],
         limits: world.store.limits_fingerprint().await.unwrap().into(),
         party: None,
+        beginning: None,
         patience: SignedDuration::from_secs(60),
     };
     assert!(matches!(world.store.admit(new, Now::At(world.now())).await.unwrap(), Admission::Admitted(_)));

@@ -70,6 +70,8 @@ pub(crate) fn limit(name: &str, at: i64, per: Per) -> Limit {
         category: "totalprice".to_owned(),
         window: Window::Daily,
         at: Threshold::At(Amount::from_units(at)),
+        burst: None,
+        unseen: None,
         warn: vec![80],
         then: vec![Action::Suspend, Action::EndCalls, Action::Notify],
         probe: Probe::Percent(10),
@@ -244,7 +246,13 @@ impl World {
                 Per::Together => Subject::Together,
                 Per::Prefix => return None,
             };
-            Some(Hold { limit: Arc::new(applied.clone()), subject, amount: worst, told: worst })
+            Some(Hold {
+                limit: Arc::new(applied.clone()),
+                subject,
+                amount: worst,
+                told: worst,
+                places: Vec::new(),
+            })
         };
         let name = format!("application of {account}");
         let known = self.store.credentials(None).await.unwrap();
@@ -260,6 +268,7 @@ impl World {
             holds: self.engine.limits().iter().filter_map(hold).collect(),
             limits: self.store.limits_fingerprint().await.unwrap().into(),
             party: Some(self.store.party_tag("+14155550100", "+15550006789").await.unwrap()),
+            beginning: None,
             patience: SignedDuration::from_secs(60),
         };
         self.store.admit(new, Now::At(self.now())).await.unwrap()

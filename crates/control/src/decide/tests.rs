@@ -11,6 +11,8 @@ fn limit(then: Vec<Action>) -> Limit {
         category: "totalprice".to_owned(),
         window: Window::Daily,
         at: Threshold::At(Amount::from_units(50)),
+        burst: None,
+        unseen: None,
         warn: vec![80],
         then,
         probe: Probe::Percent(10),

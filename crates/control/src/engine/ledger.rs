@@ -8,6 +8,7 @@
 //! The sums then move the breakers, as usage records do; and what usage records say beyond them is booked.
 
 mod lists;
+mod places;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
@@ -84,6 +85,7 @@ impl Engine {
                 Err(error) => reconciled.troubles.push((sid, error.to_string())),
             }
         }
+        self.learn_places(&mut reconciled).await?;
         self.feed_breakers().await?;
         self.check_sums().await?;
         Ok(reconciled)
@@ -290,7 +292,10 @@ impl Engine {
         let actor = Actor::job("egress");
         let by = By { actor: &actor, reason: None };
         let now = self.now();
-        for applied in self.limits.iter().filter(|applied| !applied.limit.then.is_empty()) {
+        // An even flow trips by what it refuses alone.
+        let moves =
+            |applied: &&AppliedLimit| !applied.limit.then.is_empty() && applied.limit.rate().is_none();
+        for applied in self.limits.iter().filter(moves) {
             for row in self.store.ledger_of(&applied.limit.name).await? {
                 let Ok(subject) = row.subject.parse::<Subject>() else { continue };
                 let mut ledger = row.ledger;

@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 use ringfence_breaker::charge::Unpriced;
 use ringfence_breaker::price_book::{PriceBook, Prices};
-use ringfence_breaker::{Asked, Charge, Scope, ScopedAccount, Why, holds};
+use ringfence_breaker::{Asked, Charge, DialPrefix, Scope, ScopedAccount, Why, holds};
 use ringfence_model::{PhoneNumber, Sid};
 use ringfence_store::{self as store, Admission, NewReservation, NotAdmitted, Now, Reservation, Sent};
 
@@ -179,6 +179,7 @@ impl Engine {
             holds: holds(&limits, &asked),
             limits: own.hash().into(),
             party: Some(self.store.party_tag(&request.to.to_string(), request.from).await?),
+            beginning: Some(DialPrefix::of(request.to)),
             patience: request.patience,
         };
         Ok(match self.store.admit(new, self.ledger_now()).await? {

@@ -137,6 +137,9 @@ pub enum JobFailed {
     Panicked,
 }
 
+/// No limit looks back longer at where traffic went.
+const TRAFFIC_KEPT: Duration = Duration::from_hours(24 * 91);
+
 /// A session that is over opens nothing and is shown nowhere; sign-ins are what is remembered.
 const SESSIONS_KEPT: Duration = Duration::from_hours(1);
 
@@ -433,6 +436,7 @@ impl Node {
             (Forget::Rates, keep.challenges),
             (Forget::Readings, keep.readings),
             (Forget::Tallies, keep.readings),
+            (Forget::Traffic, keep.readings.map(|time| time.max(TRAFFIC_KEPT))),
             (Forget::SignIns, keep.sign_ins),
             (Forget::Sessions, Some(SESSIONS_KEPT)),
             (Forget::Audit, keep.audit),

@@ -116,7 +116,7 @@ pub(super) fn period(window: Window, since: Timestamp) -> String {
         Window::Monthly => start.strftime("the month %Y-%m (GMT)").to_string(),
         Window::Yearly => start.strftime("the year %Y (GMT)").to_string(),
         Window::Alltime => "all the time so far".to_owned(),
-        Window::Rolling { seconds } => format!("{seconds} seconds"),
+        Window::Rolling { seconds } | Window::Gcra { seconds } => format!("{seconds} seconds"),
     }
 }
 

@@ -77,7 +77,7 @@ impl Wanted {
             Window::Monthly => Recurring::Monthly,
             Window::Yearly => Recurring::Yearly,
             Window::Alltime => Recurring::Alltime,
-            Window::Minute | Window::Hour | Window::Rolling { .. } => return None,
+            Window::Minute | Window::Hour | Window::Rolling { .. } | Window::Gcra { .. } => return None,
         };
         let by = match limit.measure {
             Measure::Price => TriggerBy::Price,

@@ -13,6 +13,8 @@ fn limit(name: &str, at: i64) -> Limit {
         category: "totalprice".to_owned(),
         window: Window::Daily,
         at: Threshold::At(Amount::from_units(at)),
+        burst: None,
+        unseen: None,
         warn: vec![80],
         then: vec![Action::Suspend],
         probe: Probe::Percent(10),

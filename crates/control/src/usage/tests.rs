@@ -11,6 +11,8 @@ fn limit(category: &str, measure: Measure, window: Window) -> Limit {
         category: category.to_owned(),
         window,
         at: Threshold::At(Amount::from_units(50)),
+        burst: None,
+        unseen: None,
         warn: vec![],
         then: vec![Action::Suspend],
         probe: Probe::Percent(10),

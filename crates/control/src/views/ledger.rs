@@ -47,10 +47,10 @@ pub struct LedgerLine {
     /// When it ends; null where it never does, or rolls on.
     #[schemars(schema_with = "schema::maybe_time")]
     pub window_end: Option<Timestamp>,
-    /// Up to what it admits in this window; null where nobody knows yet from where on it counts.
+    /// Up to what it admits in this window, of an even flow at once; null where nobody knows yet from where on it counts.
     #[schemars(schema_with = "schema::maybe_decimal")]
     pub admits_up_to: Option<String>,
-    /// What is settled, adjusted and reserved, and at least what Twilio counts.
+    /// What is settled, adjusted and reserved, and at least what Twilio counts; of an even flow what has not flowed off.
     #[schemars(schema_with = "schema::decimal")]
     pub taken: String,
     /// True prices that became known in the window.
@@ -149,7 +149,10 @@ impl Views<'_> {
         let kept = known.breaker(&limit.name, subject);
         let state: Option<State> =
             kept.map(|kept| step(limit, kept.state.clone(), &Observation::Tick, self.now).0);
+        let rate = limit.rate();
         let at = match &state {
+            // At once.
+            _ if rate.is_some() => rate.map(|rate| rate.burst),
             Some(state) => state.admits_up_to(limit, ledger.window),
             None => limit.threshold(None),
         };
@@ -165,7 +168,7 @@ impl Views<'_> {
             window: window(limit.window),
             window_start: ledger.window,
             window_end: match limit.window {
-                Window::Rolling { .. } => None,
+                Window::Rolling { .. } | Window::Gcra { .. } => None,
                 window => window.period(ledger.window).end,
             },
             admits_up_to: at.map(text),

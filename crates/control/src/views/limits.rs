@@ -37,6 +37,9 @@ pub struct LimitView {
     /// The amount at which it trips.
     #[schemars(schema_with = "schema::decimal")]
     pub at: String,
+    /// How much of it may pass at once; null where its window is no even flow.
+    #[schemars(schema_with = "schema::maybe_decimal")]
+    pub burst: Option<String>,
     /// Whether the amount counts from what was used at the first look on.
     pub counts_from_first_look: bool,
     /// At how many per cent of the amount people are warned.
@@ -129,6 +132,7 @@ impl LimitView {
             category: limit.category.clone(),
             window: window(limit.window),
             at: limit.amount().to_string(),
+            burst: limit.rate().map(|rate| rate.burst.to_string()),
             counts_from_first_look: matches!(limit.at, Threshold::More(_)),
             warn_percent: limit.warn.clone(),
             actions: limit.then.clone(),
@@ -146,6 +150,7 @@ pub(super) fn window(window: Window) -> String {
         Window::Minute => "minute".to_owned(),
         Window::Hour => "hour".to_owned(),
         Window::Rolling { seconds } => format!("rolling {seconds}s"),
+        Window::Gcra { seconds } => format!("gcra {seconds}s"),
         Window::Daily => "daily".to_owned(),
         Window::Monthly => "monthly".to_owned(),
         Window::Yearly => "yearly".to_owned(),

@@ -15,6 +15,8 @@ fn applied(name: &str, per: Per, then: Vec<Action>) -> AppliedLimit {
         category: "totalprice".to_owned(),
         window: Window::Daily,
         at: Threshold::At(Amount::from_units(50)),
+        burst: None,
+        unseen: None,
         warn: vec![],
         then,
         probe: Probe::Percent(10),

@@ -5,8 +5,10 @@
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use ringfence_breaker::{Action, AppliedLimit, Hold, Limit, Per, Reset, State, Subject, Why};
-use ringfence_model::{Amount, Sid};
+use ringfence_breaker::{
+    Action, AppliedLimit, DialPrefix, Hold, Limit, Per, Reset, State, Subject, Unseen, Why, Window,
+};
+use ringfence_model::{Amount, PhoneNumber, Sid};
 use ringfence_store::{
     Admission, AnswerAdmission, AnswerPart, NewAnswer, NewCredential, NewLimit, NewReservation, NotAdmitted,
     Now, Reservation, ReservationState, Sent,
@@ -59,6 +61,11 @@ impl Money {
     }
 
     pub(crate) async fn admit(&self, worst: &str, to: &str) -> Admission {
+        let new = self.request(worst, to).await;
+        self.node.store.admit(new, self.now()).await.expect("the store is there")
+    }
+
+    async fn request(&self, worst: &str, to: &str) -> NewReservation {
         let applied: AppliedLimit = self.node.engine.limits()[0].clone();
         let worst: Amount = worst.parse().expect("an amount");
         let hold = Hold {
@@ -66,9 +73,10 @@ impl Money {
             subject: Subject::Account(self.account),
             amount: worst,
             told: worst,
+            places: Vec::new(),
         };
         let store = &self.node.store;
-        let new = NewReservation {
+        NewReservation {
             credential: Some(self.credential),
             account: self.account,
             operation: "messages.create".to_owned(),
@@ -76,9 +84,9 @@ impl Money {
             holds: vec![hold],
             limits: store.limits_fingerprint().await.expect("it is there").into(),
             party: Some(store.party_tag(to, &self.from).await.expect("a tag")),
+            beginning: None,
             patience: SignedDuration::from_secs(60),
-        };
-        store.admit(new, self.now()).await.expect("the store is there")
+        }
     }
 
     pub(crate) async fn admitted(&self, worst: &str, to: &str) -> Reservation {
@@ -130,12 +138,14 @@ impl Money {
             subject: Subject::Account(self.account),
             amount: worst,
             told: worst,
+            places: Vec::new(),
         };
         let part = AnswerPart {
             operation: operation.to_owned(),
             worst,
             holds: vec![hold],
             party: Some(party),
+            beginning: None,
             patience: SignedDuration::from_hours(4),
         };
         let limits = self.node.store.limits_fingerprint().await.expect("it is there").into();
@@ -320,7 +330,7 @@ async fn what_is_settled_trips_the_breaker_and_suspends_the_account() {
     let money = Money::start(vec![Action::Suspend]).await;
     money.node.poll().await;
     let reservation = money.admitted("50", TO).await;
-    let spent = ringfence_store::Spent { price: Amount::from_units(50), usage: None };
+    let spent = ringfence_store::Spent { price: Amount::from_units(50), ..ringfence_store::Spent::default() };
     money.node.store.settle(reservation.id(), spent, None, money.now()).await.expect("settled");
     assert!(!money.is_tripped().await);
     money.reconcile().await;
@@ -339,7 +349,8 @@ async fn a_day_that_spends_as_much_as_the_one_before_trips_as_that_one_did() {
         money.node.engine.tick().await.expect("the store is there");
         assert!(!money.is_tripped().await, "day {day}");
         let reservation = money.admitted("50", TO).await;
-        let spent = ringfence_store::Spent { price: Amount::from_units(50), usage: None };
+        let spent =
+            ringfence_store::Spent { price: Amount::from_units(50), ..ringfence_store::Spent::default() };
         money.node.store.settle(reservation.id(), spent, None, money.now()).await.expect("settled");
         money.reconcile().await;
         assert!(money.is_tripped().await, "day {day}");
@@ -374,4 +385,39 @@ async fn what_somebody_else_spends_counts_as_soon_as_it_is_read() {
         "{refused:?}"
     );
     drop(money.admitted("0.05", TO).await);
+}
+
+#[ignore = "the place that was sent to is not learnt here yet"]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_an_account_sent_before_is_learnt_once_from_twilios_lists() {
+    let unseen = Some(Unseen { within: 30 * 86_400, known_after: 3_600 });
+    let limit = Limit {
+        unseen,
+        per: Per::Prefix,
+        window: Window::Gcra { seconds: 86_400 },
+        reset: Reset::NextWindow,
+        warn: vec![],
+        ..fifty_a_day(Per::Prefix, vec![])
+    };
+    let money = Money::with(limit).await;
+    money.send("+14155550100").await;
+    money.node.world.advance(3 * 3_600).await;
+    let since = money.node.now() - SignedDuration::from_hours(24);
+    let asks = async |to: &str| {
+        let beginning = DialPrefix::of(PhoneNumber::parse(to).expect("a number"));
+        let mut new = money.request("26", to).await;
+        new.holds[0].subject = Subject::Prefix(beginning);
+        new.holds[0].places = vec![beginning.place()];
+        match money.node.store.admit(new, money.now()).await.expect("the store is there") {
+            Admission::Admitted(reservation) => Some(reservation.watched().len()),
+            Admission::Refused(_) => None,
+        }
+    };
+    assert_eq!(asks("+959250000001").await, Some(1), "until it is learnt nothing is refused");
+    assert!(money.node.store.accounts_to_learn(since, 10).await.expect("read").contains(&money.account));
+    money.reconcile().await;
+    assert_eq!(money.node.store.accounts_to_learn(since, 10).await.expect("read"), []);
+    assert_eq!(asks("+447911123456").await, None, "it was never sent to");
+    // The area code next to one that it knows is the same place.
+    assert_eq!((asks("+14155550101").await, asks("+12125550101").await), (Some(0), Some(0)));
 }

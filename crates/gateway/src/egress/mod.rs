@@ -394,7 +394,7 @@ async fn pass(
             priced::Wanted { holder: &holder, account, known: &known, priced, worth: &worth, patience };
         let reservation = priced::admit(end, &store, &rules, end.ledger_now(), &wanted).await?;
         let links = LedBack { base: &base, own: own.as_deref() };
-        priced::send(end, &store, reservation, priced, outgoing, &links).await
+        priced::send(end, &store, reservation, (priced, account), outgoing, &links).await
     });
     work.await.unwrap_or_else(|error| {
         tracing::error!(%error, "a request of the egress broke off");

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
-use ringfence_breaker::{Asked, Scope, ScopedAccount, Why, holds_together};
-use ringfence_model::Sid;
+use ringfence_breaker::{Asked, DialPrefix, Scope, ScopedAccount, Why, holds_together};
+use ringfence_model::{PhoneNumber, Sid};
 use ringfence_store::{Admission, NewReservation, NotAdmitted, Now, Reservation, Sent, Store};
+use serde::Deserialize;
 use tokio::time::{Instant, timeout};
 
 use super::EgressEnd;
@@ -135,6 +136,7 @@ async fn reservation(
         holds: holds_together(&rules.limits, &first, &beside),
         limits: Arc::clone(&rules.fingerprint),
         party,
+        beginning: worth.destination.map(DialPrefix::of),
         patience: *patience,
     })
 }
@@ -168,7 +170,7 @@ pub(crate) async fn send(
     end: &EgressEnd,
     store: &Store,
     reservation: Reservation,
-    priced: Priced,
+    (priced, account): (Priced, Sid),
     outgoing: Outgoing,
     links: &LedBack<'_>,
 ) -> Result<http::Response<GateBody>, Refusal> {
@@ -188,6 +190,10 @@ pub(crate) async fn send(
     let content = answer::read(&parts, body, false).await;
     let sent = became(priced, status, content.as_ref().ok());
     answer_for(end, store, reservation, sent, now()).await;
+    if priced == Priced::VerificationCheck && status.is_success() {
+        let entered = content.as_ref().ok().and_then(entered_at);
+        note_entered(store, account, entered, now()).await;
+    }
     answer::pass_on(&parts, content?, links)
 }
 
@@ -211,6 +217,29 @@ fn became(priced: Priced, status: StatusCode, content: Option<&Content>) -> Sent
     sid.map_or(Sent::InDoubt, |sid| Sent::Made(Some(sid)))
 }
 
+/// Where the code of a verification was entered, if it was the right one.
+fn entered_at(content: &Content) -> Option<DialPrefix> {
+    #[derive(Deserialize)]
+    struct Checked {
+        status: String,
+        to: String,
+    }
+    let Content::Json(bytes) = content else { return None };
+    let checked: Checked = serde_json::from_slice(bytes).ok()?;
+    let number = PhoneNumber::parse(&checked.to).ok().filter(|_| checked.status == "approved")?;
+    Some(DialPrefix::of(number))
+}
+
+/// Tells the store that people are there. Where that fails, one code fewer counts.
+async fn note_entered(store: &Store, account: Sid, at: Option<DialPrefix>, now: Now) {
+    let Some(beginning) = at else { return };
+    match timeout(STORE_MAX, store.verified(account, beginning, now)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "that a code was entered could not be noted"),
+        Err(_) => tracing::warn!("that a code was entered could not be noted in time"),
+    }
+}
+
 /// Tells the store. Where that fails, the reservation's deadline says what is to be thought of it.
 async fn answer_for(end: &EgressEnd, store: &Store, reservation: Reservation, sent: Sent, now: Now) {
     let id = reservation.id().to_owned();
@@ -232,6 +261,21 @@ mod tests {
 
     fn json(text: &'static str) -> Content {
         Content::Json(Bytes::from_static(text.as_bytes()))
+    }
+
+    #[test]
+    fn a_code_is_entered_where_twilio_says_approved() {
+        let approved = json("{\"status\":\"approved\",\"to\":\"+959250000001\",\"valid\":true}");
+        assert_eq!(entered_at(&approved), "+959".parse().ok());
+        for other in [
+            "{\"status\":\"pending\",\"to\":\"+959250000001\"}",
+            "{\"status\":\"approved\",\"to\":\"ann@example.com\"}",
+            "{\"status\":\"approved\"}",
+            "{}",
+            "<",
+        ] {
+            assert_eq!(entered_at(&json(other)), None, "{other}");
+        }
     }
 
     #[test]

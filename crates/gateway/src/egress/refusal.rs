@@ -321,7 +321,8 @@ impl Refusal {
             Self::NotReadBack => Duration::from_secs(10),
             _ => return None,
         };
-        Some(until.as_secs().max(1))
+        // Whoever comes then must find room.
+        Some(until.as_secs().saturating_add(u64::from(until.subsec_nanos() > 0)).max(1))
     }
 
     /// The answer.

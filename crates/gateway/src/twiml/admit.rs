@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use ringfence_breaker::charge::categories;
-use ringfence_breaker::{AppliedLimit, Asked, Line, State, Subject, holds, tripped};
+use ringfence_breaker::{AppliedLimit, Asked, DialPrefix, Line, State, Subject, holds, tripped};
 use ringfence_model::Sid;
 use ringfence_store::{AnswerAdmission, AnswerPart, NewAnswer, Store, fresh_answer_key};
 use sha2::{Digest, Sha256};
@@ -72,6 +72,7 @@ pub(super) async fn admit(
                 worst: step.charge.price(),
                 holds: holds(&rules.limits, &asked),
                 party: party(&store, asker.subject, step).await?,
+                beginning: step.destination.map(DialPrefix::of),
                 patience,
             });
         }

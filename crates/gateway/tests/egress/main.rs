@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may fail like tests")]
 
 mod answers;
+mod bursts;
 mod credentials;
 mod foreign;
 mod held;

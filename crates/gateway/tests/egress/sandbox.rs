@@ -11,15 +11,15 @@ use serde_json::Value;
 
 use crate::world::{Key, ManualClock, Setup, World, encoded, raw};
 
-struct Twilio {
-    world: World,
-    account: Sid,
+pub(crate) struct Twilio {
+    pub(crate) world: World,
+    pub(crate) account: Sid,
     key: Key,
     from: String,
 }
 
 impl Twilio {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let sandbox =
@@ -42,7 +42,7 @@ impl Twilio {
         Self { world, account, key, from }
     }
 
-    async fn ask(&self, method: &str, target: &str, form: &str) -> (u16, Value) {
+    pub(crate) async fn ask(&self, method: &str, target: &str, form: &str) -> (u16, Value) {
         let authorization = self.key.as_user(&self.account.to_string());
         let response = self.world.send(raw(method, target, &[&authorization], form)).await;
         let body = if response.body.is_empty() {

@@ -406,6 +406,8 @@ pub(crate) fn limit(name: &str, at: &str) -> Limit {
         category: "totalprice".to_owned(),
         window: Window::Daily,
         at: Threshold::At(at.parse().unwrap()),
+        burst: None,
+        unseen: None,
         warn: vec![],
         then: vec![Action::Notify],
         probe: Probe::Percent(10),

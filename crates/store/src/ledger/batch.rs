@@ -5,16 +5,20 @@
 //! from the start when the connection broke or another node stood in the way, so it changes nothing but the database.
 
 mod answer;
+mod refused;
+mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use ringfence_breaker::{Hold, Ledger, Limit, Measure, Reset, State, Subject, Verdict, Why};
+use ringfence_breaker::{DialPrefix, Hold, Ledger, Limit, Measure, State, Subject, Taken, Verdict, Why};
 use ringfence_model::{Amount, Sid};
 use serde_json::json;
 
 pub(super) use self::answer::part_id;
+use self::refused::weight;
+use self::traffic::{Came, Places};
 use super::rows::{self, HeldRow, InsertRow, ReservationRow, UpdateRow, insert_row};
 use super::{
     BESIDE, Booking, NewAnswer, NewReservation, NotAdmitted, Now, ReservationState, Sent, Spent, Watched,
@@ -24,6 +28,9 @@ use crate::sql::{Transaction, values};
 use crate::tallies::Counted;
 use crate::write::Outcome;
 use crate::{Result, epoch};
+
+/// What starts a verification, whose end tells whether somebody was there.
+const VERIFICATION: &str = "verifications.create";
 
 /// So often it is noted that a credential is used.
 const USED_EVERY: SignedDuration = SignedDuration::from_mins(1);
@@ -53,6 +60,11 @@ pub(crate) enum Op {
         id: String,
     },
     Book(Booking),
+    /// The code of a verification was entered.
+    Verified {
+        account: Sid,
+        beginning: DialPrefix,
+    },
 }
 
 /// What was done.
@@ -98,6 +110,7 @@ struct Batch<'a> {
     ledgers: BTreeMap<Key, Ledger>,
     breakers: HashMap<Key, Moved>,
     reservations: BTreeMap<String, ReservationRow>,
+    places: Places,
     /// What is to be written.
     changed: BTreeSet<Key>,
     inserts: Vec<InsertRow<'a>>,
@@ -167,6 +180,8 @@ impl<'a> Batch<'a> {
         let reservations =
             if transaction.is_sqlite() { known } else { rows::reservations(transaction, &ids).await? };
 
+        let places = Places::read(ops.iter().map(|(op, _)| op), latest, transaction).await?;
+
         let mut batch = Self {
             database_now,
             epoch: epoch.id,
@@ -177,6 +192,7 @@ impl<'a> Batch<'a> {
             ledgers,
             breakers: HashMap::new(),
             reservations,
+            places,
             changed: BTreeSet::new(),
             inserts: Vec::new(),
             updates: BTreeMap::new(),
@@ -230,6 +246,11 @@ impl<'a> Batch<'a> {
             Op::Worst { id } => Ok(Did::Noted(self.worst(id, now))),
             Op::Release { id } => Ok(Did::Noted(self.release(id, now))),
             Op::Book(booking) => Ok(Did::Noted(self.book(booking, now))),
+            Op::Verified { account, beginning } => {
+                let came = Came { settled: 1, approved: 1, ..Came::default() };
+                self.places.came(&account.to_string(), &beginning.to_string(), now, came);
+                Ok(Did::Noted(true))
+            }
         }
     }
 
@@ -247,12 +268,13 @@ impl<'a> Batch<'a> {
             }
         }
         let of = Of { account: new.account.to_string(), operation: &new.operation };
-        let watched = match self.decide(&new.holds, &of, now)? {
+        let holds = self.places.holding(&of.account, &new.holds);
+        let watched = match self.decide(&holds, &of, now)? {
             Ok(watched) => watched,
             Err(why) => return Ok(Did::Refused(why)),
         };
-        self.take(&new.holds, &of, &watched, now)?;
-        self.inserts.push(insert_row(id, new, now));
+        let taken = self.take(&holds, &of, &watched, now)?;
+        self.inserts.push(insert_row(id, new, &holds, &taken, now));
         Ok(Did::Admitted(watched))
     }
 
@@ -273,6 +295,9 @@ impl<'a> Batch<'a> {
             match ledger.decide(limit, state, hold.amount, &self.epoch, now) {
                 Verdict::Fits => {}
                 Verdict::WouldRefuse(why) => watched.push(Watched { limit: limit.name.clone(), why }),
+                Verdict::Refuse(why) if self.places.only_watches(&of.account, hold) => {
+                    watched.push(Watched { limit: limit.name.clone(), why });
+                }
                 Verdict::Refuse(why) => {
                     if refused.is_none_or(|(_, before)| weight(why) > weight(before)) {
                         refused = Some((hold, why));
@@ -288,11 +313,18 @@ impl<'a> Batch<'a> {
         Ok(Ok(watched))
     }
 
-    fn take(&mut self, holds: &[Hold], of: &Of<'_>, watched: &[Watched], now: Timestamp) -> Result<()> {
+    fn take(
+        &mut self,
+        holds: &[Hold],
+        of: &Of<'_>,
+        watched: &[Watched],
+        now: Timestamp,
+    ) -> Result<Vec<Taken>> {
+        let mut all = Vec::with_capacity(holds.len());
         for hold in holds {
             let key = key(&hold.limit.limit, hold.subject);
             let ledger = self.ledgers.get_mut(&key).ok_or_else(|| not_locked(&key))?;
-            ledger.reserve(hold.amount);
+            all.push(ledger.reserve(hold.amount));
             let tally = self.counted.of(&key.0, &of.account, of.operation, now);
             tally.admitted += 1;
             if let Some(watched) = watched.iter().find(|it| it.limit == key.0) {
@@ -300,32 +332,7 @@ impl<'a> Batch<'a> {
             }
             self.changed.insert(key);
         }
-        Ok(())
-    }
-
-    fn refuse(&mut self, hold: &Hold, why: Why, now: Timestamp) -> Result<NotAdmitted> {
-        let limit = &hold.limit.limit;
-        let key = key(limit, hold.subject);
-        let ledger = self.ledgers.get_mut(&key).ok_or_else(|| not_locked(&key))?;
-        let (spent, window) = (ledger.spent().max(ledger.seen), ledger.window);
-        // Where nothing follows from a trip, the limit itself is all that there is.
-        let trips = why == Why::DoesNotFit && !limit.then.is_empty();
-        if trips {
-            // Told again only once the breaker has moved: after a reset it may have to trip again.
-            let version = self.breakers.get(&key).map_or(0, |moved| moved.version);
-            let known_as = format!("ledger/{}/{}/{}/{version}", key.0, key.1, window.as_microsecond());
-            let (name, subject, wanted) = (limit.name.clone(), hold.subject, hold.amount);
-            self.trips.entry(known_as).or_insert(Trip { limit: name, subject, at: now, spent, wanted });
-        }
-        self.changed.insert(key);
-        let ends = match why {
-            Why::OpenOnly | Why::NotReadBack => None,
-            // A window that begins anew helps nobody where an operator must lift the trip.
-            Why::Tripped if limit.reset == Reset::Manual => None,
-            Why::DoesNotFit if trips && limit.reset == Reset::Manual => None,
-            Why::Tripped | Why::DoesNotFit => limit.window.period(now).end,
-        };
-        Ok(NotAdmitted::Limit { limit: limit.name.clone(), subject: hold.subject, why, until: ends, trips })
+        Ok(all)
     }
 
     fn sent(&mut self, id: &str, sent: Sent, now: Timestamp) -> bool {
@@ -339,10 +346,13 @@ impl<'a> Batch<'a> {
         };
         row.state = state;
         let row = row.clone();
+        if state == ReservationState::Sent && row.operation == VERIFICATION {
+            self.came(&row, Came { started: 1, ..Came::default() }, now);
+        }
         if state == Void {
             self.each_held(&row, |ledger, held| {
                 ledger.roll(now);
-                ledger.release(Amount::from_micros(held.amount));
+                ledger.release(held.taken());
             });
         }
         self.update(id, state, resource, None, now);
@@ -365,7 +375,7 @@ impl<'a> Batch<'a> {
             }
         }
         self.each_held(&row, |ledger, held| {
-            let (amount, told) = (Amount::from_micros(held.amount), Amount::from_micros(held.told));
+            let told = Amount::from_micros(held.told);
             let rest = Amount::from_micros(held.amount.saturating_sub(held.told));
             // What the list tells is settled by it; a limit that counts none of that has only what is beside.
             let true_part = match held.measure {
@@ -378,9 +388,10 @@ impl<'a> Batch<'a> {
                 ledger.settle(told, true_part, now);
                 beside.push(HeldRow { amount: rest.micros(), told: 0, ..held.clone() });
             } else {
-                ledger.settle(amount, true_part.saturating_add(rest), now);
+                ledger.settle(held.taken(), true_part.saturating_add(rest), now);
             }
         });
+        self.came(&row, Came::of(spent), now);
         let state = if beside.is_empty() { ReservationState::Settled } else { ReservationState::Priced };
         self.update(id, state, resource, Some(spent.price), now);
         if let (Some(update), ReservationState::Priced) = (self.updates.get_mut(id), state) {
@@ -399,8 +410,7 @@ impl<'a> Batch<'a> {
             self.counted.of(&held.limit, &row.account, &row.operation, now).unpriced += 1;
         }
         self.each_held(&row, |ledger, held| {
-            let amount = Amount::from_micros(held.amount);
-            ledger.settle(amount, amount, now);
+            ledger.settle(held.taken(), Amount::from_micros(held.amount), now);
         });
         self.end(id, now);
         true
@@ -409,9 +419,17 @@ impl<'a> Batch<'a> {
     fn release(&mut self, id: &str, now: Timestamp) -> bool {
         let priced = self.reservations.get(id).filter(|row| row.state == ReservationState::Priced);
         let Some(row) = priced.cloned() else { return false };
-        self.each_held(&row, |ledger, held| ledger.release_beside(Amount::from_micros(held.amount), now));
+        self.each_held(&row, |ledger, held| ledger.release_beside(held.taken(), now));
         self.end(id, now);
         true
+    }
+
+    fn came(&mut self, row: &ReservationRow, came: Came, now: Timestamp) {
+        if let Some(beginning) = &row.beginning
+            && came != Came::default()
+        {
+            self.places.came(&row.account, beginning, now, came);
+        }
     }
 
     fn not_settled(&self, id: &str) -> Option<ReservationRow> {
@@ -493,6 +511,7 @@ impl<'a> Batch<'a> {
             }
         }
         self.counted.write(&self.hashes, transaction).await?;
+        self.places.write(transaction).await?;
         for (credential, at) in &self.used {
             let update = "UPDATE credentials SET used_at = $2 WHERE sid = $1";
             transaction.execute(update, values![*credential, *at]).await?;
@@ -522,12 +541,12 @@ impl Op {
                 vec![id.clone()]
             }
             Self::Answer(new) => (0..new.parts.len()).map(|number| part_id(new, number)).collect(),
-            Self::Admit { .. } | Self::Book(_) => Vec::new(),
+            Self::Admit { .. } | Self::Book(_) | Self::Verified { .. } => Vec::new(),
         }
     }
 
-    /// The limits that it names itself, and on whom.
-    fn limits(&self) -> impl Iterator<Item = (&Limit, Subject)> {
+    /// What it would take.
+    fn holds(&self) -> impl Iterator<Item = &Hold> {
         let held = match self {
             Self::Admit { new, .. } => new.holds.as_slice(),
             _ => &[],
@@ -536,27 +555,21 @@ impl Op {
             Self::Answer(new) => new.parts.as_slice(),
             _ => &[],
         };
-        let held = held.iter().chain(parts.iter().flat_map(|part| &part.holds));
+        held.iter().chain(parts.iter().flat_map(|part| &part.holds))
+    }
+
+    /// The limits that it names itself, and on whom.
+    fn limits(&self) -> impl Iterator<Item = (&Limit, Subject)> {
         let booked = match self {
             Self::Book(booking) => Some((&booking.limit.limit, booking.subject)),
             _ => None,
         };
-        held.map(|hold| (&hold.limit.limit, hold.subject)).chain(booked)
+        self.holds().map(|hold| (&hold.limit.limit, hold.subject)).chain(booked)
     }
 }
 
 fn key(limit: &Limit, subject: Subject) -> Key {
     (limit.name.clone(), subject.to_string())
-}
-
-/// Of several refusals the one is told that waiting helps least against.
-fn weight(why: Why) -> u8 {
-    match why {
-        Why::Tripped => 3,
-        Why::DoesNotFit => 2,
-        Why::NotReadBack => 1,
-        Why::OpenOnly => 0,
-    }
 }
 
 fn moment(now: Now, database: Timestamp) -> Timestamp {

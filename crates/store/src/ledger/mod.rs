@@ -20,7 +20,7 @@ mod rows;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use ringfence_breaker::{AppliedLimit, Hold, Ledger, Subject, Why};
+use ringfence_breaker::{AppliedLimit, DialPrefix, Hold, Ledger, Subject, Why};
 use ringfence_model::{Amount, Sid};
 
 use crate::sql::{Pool, values};
@@ -30,7 +30,8 @@ pub use listed::{ListedBefore, ListedReservation, Listing};
 pub(crate) use queue::Queue;
 pub use rows::limits_fingerprint;
 
-use batch::{Did, Op};
+use batch::Did;
+pub(crate) use batch::Op;
 
 /// Whose clock says what time it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +59,8 @@ pub struct NewReservation {
     pub limits: Arc<str>,
     /// Whom it goes to and comes from, as a [tag](Store::party_tag): how one that is in doubt is found again.
     pub party: Option<String>,
+    /// The beginning of the number that it goes to, if it goes to one.
+    pub beginning: Option<DialPrefix>,
     /// How long an answer is waited for; after that it is in doubt.
     pub patience: SignedDuration,
 }
@@ -88,6 +91,8 @@ pub struct AnswerPart {
     pub holds: Vec<Hold>,
     /// Whom it goes to, as a [tag](Store::party_tag).
     pub party: Option<String>,
+    /// The beginning of the number that it goes to, if it goes to one.
+    pub beginning: Option<DialPrefix>,
     /// How long it may take until Twilio has begun it.
     pub patience: SignedDuration,
 }
@@ -180,12 +185,26 @@ pub enum Sent {
 }
 
 /// What a message or a call cost in the end, as Twilio's lists tell it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Spent {
     /// Its true price, without what is billed beside it.
     pub price: Amount,
     /// Its true usage, in the unit that its category has; what was set aside where nobody knows.
     pub usage: Option<Amount>,
+    /// Whether it arrived.
+    pub arrival: Arrival,
+}
+
+/// Whether a message arrived, as far as the list tells when its price is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Arrival {
+    /// Nobody says.
+    #[default]
+    Unknown,
+    /// It was delivered.
+    Delivered,
+    /// It was not.
+    Failed,
 }
 
 /// How long what is billed beside a message is set aside after its price is known: usage records have it by then.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use jiff::Timestamp;
-use ringfence_breaker::{Hold, Ledger, Measure, needs_read_back};
+use ringfence_breaker::{Hold, Ledger, Measure, Place, Taken, needs_read_back};
 use ringfence_model::Amount;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -32,6 +32,15 @@ pub(super) struct HeldRow {
     /// Whether Twilio counts what the limit counts, so that its usage records tell the rest.
     #[serde(rename = "u")]
     pub(super) in_usage_records: bool,
+    /// The place that it took in an even flow.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub(super) place: Option<Place>,
+}
+
+impl HeldRow {
+    pub(super) fn taken(&self) -> Taken {
+        Taken { amount: Amount::from_micros(self.amount), place: self.place }
+    }
 }
 
 /// A reservation as a batch works on it.
@@ -41,6 +50,8 @@ pub(super) struct ReservationRow {
     pub(super) operation: String,
     pub(super) state: ReservationState,
     pub(super) holds: Vec<HeldRow>,
+    /// The beginning of the number that it goes to.
+    pub(super) beginning: Option<String>,
 }
 
 /// A reservation to insert.
@@ -54,6 +65,7 @@ pub(super) struct InsertRow<'a> {
     pub(super) holds: String,
     pub(super) party: Option<&'a str>,
     pub(super) parent: Option<String>,
+    pub(super) beginning: Option<String>,
     pub(super) state: &'static str,
     pub(super) admitted_at: i64,
     pub(super) deadline: i64,
@@ -150,17 +162,19 @@ pub(super) async fn reservations(
         return Ok(BTreeMap::new());
     }
     let select = if transaction.is_sqlite() {
-        "SELECT id, account, operation, state, holds FROM reservations \
+        "SELECT id, account, operation, state, holds, beginning FROM reservations \
          WHERE id IN (SELECT value FROM json_each($1))"
     } else {
-        "SELECT id, account, operation, state, holds FROM reservations \
+        "SELECT id, account, operation, state, holds, beginning FROM reservations \
          WHERE id IN (SELECT jsonb_array_elements_text($1::jsonb))"
     };
     let rows = transaction.fetch(select, values![json!(ids).to_string()]).await?;
     rows.iter()
         .map(|row| {
             let (account, operation) = (row.text("account")?, row.text("operation")?);
-            let it = ReservationRow { account, operation, state: state(row)?, holds: row.json("holds")? };
+            let (state, holds) = (state(row)?, row.json("holds")?);
+            let beginning = row.maybe_text("beginning")?;
+            let it = ReservationRow { account, operation, state, holds, beginning };
             Ok((row.text("id")?, it))
         })
         .collect()
@@ -173,16 +187,16 @@ pub(super) async fn insert(transaction: &mut Transaction, rows: &[InsertRow<'_>]
     }
     // What is there already is an answer that another node admitted at the same time, under no limit at all.
     let insert = if transaction.is_sqlite() {
-        "INSERT INTO reservations (id, credential, account, operation, worst, holds, party, parent, state, \
+        "INSERT INTO reservations (id, credential, account, operation, worst, holds, party, parent, beginning, state, \
          admitted_at, deadline) SELECT value ->> 'id', value ->> 'credential', value ->> 'account', \
          value ->> 'operation', value ->> 'worst', value ->> 'holds', value ->> 'party', value ->> 'parent', \
-         value ->> 'state', value ->> 'admitted_at', value ->> 'deadline' FROM json_each($1) WHERE true \
+         value ->> 'beginning', value ->> 'state', value ->> 'admitted_at', value ->> 'deadline' FROM json_each($1) WHERE true \
          ON CONFLICT (id) DO NOTHING"
     } else {
-        "INSERT INTO reservations (id, credential, account, operation, worst, holds, party, parent, state, \
-         admitted_at, deadline) SELECT id, credential, account, operation, worst, holds, party, parent, state, \
+        "INSERT INTO reservations (id, credential, account, operation, worst, holds, party, parent, beginning, state, \
+         admitted_at, deadline) SELECT id, credential, account, operation, worst, holds, party, parent, beginning, state, \
          admitted_at, deadline FROM jsonb_to_recordset($1::jsonb) AS r(id text, credential text, account text, \
-         operation text, worst bigint, holds text, party text, parent text, state text, admitted_at bigint, \
+         operation text, worst bigint, holds text, party text, parent text, beginning text, state text, admitted_at bigint, \
          deadline bigint) ON CONFLICT (id) DO NOTHING"
     };
     transaction.execute(insert, values![json!(rows).to_string()]).await?;
@@ -279,7 +293,13 @@ pub(super) async fn check(transaction: &mut Transaction) -> Result<Vec<LedgerErr
 }
 
 /// What a request sets aside, as it is written first.
-pub(super) fn insert_row<'a>(id: &'a str, new: &'a NewReservation, now: Timestamp) -> InsertRow<'a> {
+pub(super) fn insert_row<'a>(
+    id: &'a str,
+    new: &'a NewReservation,
+    holds: &[Hold],
+    taken: &[Taken],
+    now: Timestamp,
+) -> InsertRow<'a> {
     let deadline = now.saturating_add(new.patience).unwrap_or(Timestamp::MAX);
     InsertRow {
         id: id.into(),
@@ -287,24 +307,26 @@ pub(super) fn insert_row<'a>(id: &'a str, new: &'a NewReservation, now: Timestam
         account: new.account.to_string(),
         operation: &new.operation,
         worst: new.worst.micros(),
-        holds: json!(held_rows(&new.holds)).to_string(),
+        holds: json!(held_rows(holds, taken)).to_string(),
         party: new.party.as_deref(),
         parent: None,
+        beginning: new.beginning.map(|it| it.to_string()),
         state: ReservationState::Open.word(),
         admitted_at: now.as_microsecond(),
         deadline: deadline.as_microsecond(),
     }
 }
 
-/// What it holds under each limit.
-pub(super) fn held_rows(holds: &[Hold]) -> Vec<HeldRow> {
-    let held = holds.iter().map(|hold| HeldRow {
+/// What it holds under each limit, as it was taken there.
+pub(super) fn held_rows(holds: &[Hold], taken: &[Taken]) -> Vec<HeldRow> {
+    let held = holds.iter().zip(taken).map(|(hold, taken)| HeldRow {
         limit: hold.limit.limit.name.clone(),
         subject: hold.subject.to_string(),
         amount: hold.amount.micros(),
         measure: hold.limit.limit.measure,
         told: hold.told.micros(),
         in_usage_records: needs_read_back(&hold.limit.limit),
+        place: taken.place,
     });
     held.collect()
 }

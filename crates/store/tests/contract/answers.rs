@@ -36,12 +36,14 @@ impl Money {
             subject: subject(),
             amount: dollars(units),
             told: dollars(units),
+            places: Vec::new(),
         };
         let part = |units: &i64| AnswerPart {
             operation: "twiml.call".to_owned(),
             worst: dollars(*units),
             holds: self.limits.iter().map(|limit| hold(limit, *units)).collect(),
             party: Some(format!("tag {units}")),
+            beginning: None,
             patience: SignedDuration::from_hours(4),
         };
         NewAnswer {

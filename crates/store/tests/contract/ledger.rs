@@ -58,6 +58,8 @@ pub(crate) fn limit(name: &str, units: i64) -> Limit {
         category: "totalprice".to_owned(),
         window: Window::Daily,
         at: Threshold::At(dollars(units)),
+        burst: None,
+        unseen: None,
         warn: vec![],
         then: vec![Action::Notify],
         probe: Probe::Percent(10),
@@ -133,6 +135,7 @@ impl Money {
             subject: subject(),
             amount: if limit.limit.category == "calls" { Amount::ZERO } else { dollars(units) },
             told: if limit.limit.category == "calls" { Amount::ZERO } else { dollars(units) },
+            places: Vec::new(),
         };
         NewReservation {
             credential: Some(self.credential),
@@ -142,6 +145,7 @@ impl Money {
             holds: self.limits.iter().map(hold).collect(),
             limits: Arc::clone(&self.fingerprint),
             party: Some("tag".to_owned()),
+            beginning: None,
             patience: SignedDuration::from_secs(60),
         }
     }
@@ -177,7 +181,7 @@ pub(crate) fn now() -> Now {
 }
 
 pub(crate) fn spent(units: i64) -> Spent {
-    Spent { price: dollars(units), usage: None }
+    Spent { price: dollars(units), ..Spent::default() }
 }
 
 fn why(admission: &Admission) -> Option<Why> {
@@ -492,7 +496,7 @@ async fn of_each_limit_that_is_spent_which_it_counts(world: World) {
     ];
     let money = Money::with(world, limits).await;
     let reservation = money.admitted(10).await;
-    let spent = Spent { price: dollars(4), usage: Some(dollars(7)) };
+    let spent = Spent { price: dollars(4), usage: Some(dollars(7)), ..Spent::default() };
     money.store().settle(reservation.id(), spent, None, now()).await.unwrap();
     for (name, units) in [("calls", 0), ("how many", 10), ("money", 4), ("segments", 7)] {
         assert_eq!(money.settled(name).await, dollars(units), "{name}");

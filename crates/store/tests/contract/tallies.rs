@@ -217,7 +217,7 @@ async fn reservations_are_listed_the_newest_first_and_page_by_page(world: World)
     store.sent(doubtful, Sent::InDoubt, now()).await.unwrap();
     let settled = ids.pop().unwrap();
     let ended = settled.id().to_owned();
-    let paid = Spent { price: dollars(3), usage: None };
+    let paid = Spent { price: dollars(3), ..Spent::default() };
     store.settle(settled.id(), paid, Some(resource), Now::At(after(100))).await.unwrap();
     let page = async |listing, before: Option<&_>, size| {
         store.list_reservations(listing, Some(account()), before, size).await.unwrap()

@@ -126,7 +126,10 @@ fn codes(settings: &second_factor::Settings) -> String {
 /// 80 %; lifted by hand`.
 fn in_words(limit: &Limit) -> String {
     let at = match limit.at {
-        Threshold::At(amount) => format!("at {amount}"),
+        Threshold::At(amount) => match limit.rate() {
+            Some(rate) => format!("at {amount}, {} of it at once", rate.burst),
+            None => format!("at {amount}"),
+        },
         Threshold::More(amount) => format!("at {amount} more than at the first look"),
     };
     let actions = if limit.then.is_empty() {
@@ -143,6 +146,14 @@ fn in_words(limit: &Limit) -> String {
         Reset::Manual => "lifted by hand",
         Reset::NextWindow => "lifted by the next window",
     };
+    let at = match limit.unseen {
+        Some(unseen) => format!(
+            "{at} where nothing was settled in {}, until some of it is {} old",
+            seconds(unseen.within),
+            seconds(unseen.known_after)
+        ),
+        None => at,
+    };
     format!(
         "{}: {}, {} of {}, {}, {at}: {does}; {warns}; {lifted}",
         limit.name,
@@ -151,6 +162,10 @@ fn in_words(limit: &Limit) -> String {
         limit.category,
         window_word(limit.window)
     )
+}
+
+fn seconds(seconds: u32) -> String {
+    show_duration(Duration::from_secs(seconds.into()))
 }
 
 fn list(levels: &[u8]) -> String {
@@ -203,6 +218,7 @@ fn window_word(window: Window) -> String {
         Window::Minute => "by the minute".to_owned(),
         Window::Hour => "by the hour".to_owned(),
         Window::Rolling { seconds } => format!("within {seconds} s"),
+        Window::Gcra { seconds: within } => format!("in any {}, evenly", seconds(within)),
         Window::Daily => "daily".to_owned(),
         Window::Monthly => "monthly".to_owned(),
         Window::Yearly => "yearly".to_owned(),
@@ -233,6 +249,9 @@ fn limit_as_json(limit: &Limit) -> Value {
             Threshold::At(amount) => amount.to_string(),
             Threshold::More(amount) => format!("+{amount}"),
         },
+        "burst": limit.rate().map(|rate| rate.burst.to_string()),
+        "unseen": limit.unseen.map(|unseen| seconds(unseen.within)),
+        "known_after": limit.unseen.map(|unseen| seconds(unseen.known_after)),
         "warn": limit.warn,
         "then": limit.then.iter().copied().map(Action::name).collect::<Vec<_>>(),
         "probe": match limit.probe {

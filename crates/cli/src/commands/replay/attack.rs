@@ -27,6 +27,7 @@ pub(super) struct Sent {
 
 /// Honest traffic: a message to the United States so often, at its list price, and with a carrier's fee.
 const HONEST_EVERY_MS: u64 = 20_000;
+pub(super) const HONEST_TO: &str = "+1415";
 pub(super) const HONEST_TOLD: Amount = Amount::from_micros(8_300);
 pub(super) const HONEST_FEE: Amount = Amount::from_micros(3_000);
 const HONEST_PRICE: Amount = HONEST_TOLD.saturating_add(HONEST_FEE);
@@ -68,7 +69,7 @@ impl Attack {
             .collect();
         requests.extend((0..length_ms / HONEST_EVERY_MS).map(|number| Sent {
             at_ms: number * HONEST_EVERY_MS,
-            to: made_up("+1415", number),
+            to: made_up(HONEST_TO, number),
             is_honest: true,
             price: HONEST_PRICE,
             told: HONEST_TOLD,

@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use ringfence_breaker::charge::{Call, Message, Recipient, Sender, TimeLimit};
 use ringfence_breaker::price_book::{Fee, Kind, Override, Overrides, Place, Prices, Rules};
 use ringfence_breaker::{
-    AppliedLimit, Asked, Limit, Measure, Per, PriceBook, Probe, Reset, Scope, ScopedAccount, Subject,
-    Threshold, Window, holds,
+    AppliedLimit, Asked, DialPrefix, Limit, Measure, Per, PriceBook, Probe, Reset, Scope, ScopedAccount,
+    Subject, Threshold, Window, holds,
 };
 use ringfence_model::{Actor, Amount, Sid};
 use ringfence_store::{
@@ -19,7 +19,7 @@ use ringfence_store::{
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::attack::{Attack, HONEST_FEE, HONEST_TOLD, Sent};
+use super::attack::{Attack, HONEST_FEE, HONEST_TO, HONEST_TOLD, Sent};
 use super::incident::{Channel, Incident};
 use crate::exit::Failure;
 
@@ -291,6 +291,10 @@ impl Desk {
             book: book(incident),
             channel: incident.replay.channel,
         };
+        // The account has sent to the United States before, and nowhere else.
+        let back = |hours: i64| start.saturating_sub(SignedDuration::from_hours(hours)).unwrap_or(start);
+        let known = HONEST_TO.parse::<DialPrefix>().ok().map(|prefix| (prefix, back(24 * 10)));
+        desk.store.learn_traffic(ACCOUNT, known.into_iter().collect(), back(24 * 30)).await?;
         let epoch = desk.store.epoch_id().await?;
         for limit in desk.limits.iter().filter(|applied| !applied.limit.is_the_egress_alone()) {
             let booking = Booking {
@@ -342,6 +346,7 @@ impl Desk {
             holds: holds(&self.limits, &asked),
             limits: Arc::clone(&self.fingerprint),
             party: None,
+            beginning: Some(DialPrefix::of(request.to)),
             patience: SignedDuration::from_secs(60),
         }
     }
@@ -349,7 +354,7 @@ impl Desk {
     async fn settle(&self, due: Vec<Reverse<(u64, String, i64)>>) -> Result<(), ringfence_store::Error> {
         // Those of one moment share a commit, as they do in the egress's own job.
         let Some(last) = due.iter().map(|Reverse((at, ..))| *at).max() else { return Ok(()) };
-        let spent = |micros| Spent { price: Amount::from_micros(micros), usage: None };
+        let spent = |micros| Spent { price: Amount::from_micros(micros), ..Spent::default() };
         let each = due.into_iter().map(|Reverse((_, id, micros))| (id, spent(micros), None));
         self.store.settle_each(each.collect(), Now::At(self.at(last))).await?;
         Ok(())
@@ -388,6 +393,8 @@ fn limits(incident: &Incident, bursts: bool) -> Vec<Limit> {
         category: "totalprice".to_owned(),
         window: Window::Daily,
         at: Threshold::At(incident.limit_amount()),
+        burst: None,
+        unseen: None,
         warn: Vec::new(),
         then: Vec::new(),
         probe: Probe::Percent(10),
@@ -397,23 +404,27 @@ fn limits(incident: &Incident, bursts: bool) -> Vec<Limit> {
     if !bursts {
         return vec![daily];
     }
-    let burst = |name: &str, window, units: i64| Limit {
+    // Each beginning of a number gets a twentieth of the day's money in any hour, of which less than a sixth passes at once; where
+    // the account has sent nothing before, a fiftieth of it in a day.
+    let part = |of: i64| Amount::from_micros(incident.limit_amount().micros() / of);
+    let flow = |name: &str, seconds, at, burst| Limit {
         name: name.to_owned(),
         per: Per::Prefix,
-        measure: Measure::Price,
-        window,
-        at: Threshold::At(Amount::from_micros(units * 10_000)),
+        window: Window::Gcra { seconds },
+        at: Threshold::At(at),
+        burst: Some(burst),
         reset: Reset::NextWindow,
         ..daily.clone()
     };
-    // A twentieth of the day's money for each beginning of a number in an hour, and half of that in a minute.
-    let cents = incident.limit_amount().micros() / 10_000;
+    let unseen = Some(Unseen { within: 30 * DAY_S, known_after: 3 * DAY_S });
     vec![
-        burst("a minute to one place", Window::Minute, cents / 40),
-        burst("an hour to one place", Window::Hour, cents / 20),
+        flow("an hour to one place", 3_600, part(20), part(125)),
+        Limit { unseen, ..flow("a place that is new", DAY_S, part(50), part(100)) },
         daily,
     ]
 }
+
+const DAY_S: u32 = 86_400;
 
 /// The incident's own prices.
 fn book(incident: &Incident) -> PriceBook {

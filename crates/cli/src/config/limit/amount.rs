@@ -11,6 +11,8 @@ pub(super) const THRESHOLD_FORM: &str = "an amount in quotes, such as \"50\" or 
 pub(super) const PROBE_FORM: &str =
     "per cents of the limit such as \"10%\", or an amount such as \"5\", in quotes";
 
+pub(super) const BURST_FORM: &str = "an amount in quotes, such as \"0.5\": less than `at`";
+
 /// Amounts are counted in millionths.
 const DECIMALS_MAX: usize = 6;
 
@@ -40,7 +42,7 @@ pub(super) fn probe(text: &str) -> Result<Probe, &'static str> {
 }
 
 /// A decimal number, as [`Amount`] reads it. The error completes the sentence "`text` …".
-fn amount(text: &str) -> Result<Amount, &'static str> {
+pub(super) fn amount(text: &str) -> Result<Amount, &'static str> {
     if text.is_empty() {
         return Err("is empty");
     }

@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use ringfence_breaker::{Action, DialPrefix, Per, Reset, Scope, Window};
+use ringfence_breaker::{Action, DialPrefix, Per, Reset, Scope, Unseen, Window};
 use ringfence_model::Sid;
 
 use crate::config::problems::Problems;
@@ -11,6 +11,11 @@ use crate::config::raw::{Field, Table};
 use crate::config::units;
 
 const ROLLING_FORM: &str = "\"rolling\" and a time from 10s to 365d, such as \"rolling 10m\"";
+const GCRA_FORM: &str = "\"gcra\" and a time from 1s to 365d, such as \"gcra 1h\"";
+const UNSEEN_FORM: &str = "a time from 1d to 90d, such as \"30d\"";
+const KNOWN_FORM: &str = "a time from 1h on that is less than `unseen`, such as \"3d\"";
+const THREE_DAYS: u32 = 3 * 86_400;
+const NINETY_DAYS: u32 = 90 * 86_400;
 const TENANT_FORM: &str = "a tenant as credentials name it, such as \"shop\"";
 const CREDENTIAL_FORM: &str = "the SID of a credential, SK and 32 hexadecimal digits";
 const DESTINATION_FORM: &str = "a list of what numbers begin with, such as [\"+95\", \"+4479\"]";
@@ -64,14 +69,44 @@ fn destination(field: Field<'_>, problems: &mut Problems) -> Option<Scope> {
 
 /// `rolling 10m`: the last ten minutes, whenever one looks.
 pub(super) fn rolling(field: Field<'_>, problems: &mut Problems) -> Option<Window> {
-    field.parse(ROLLING_FORM, problems, |text| {
-        let time = text.strip_prefix("rolling").unwrap_or(text).trim();
-        let seconds = units::duration(time).map_err(|_| "has no time that can be read")?.as_secs();
-        match u32::try_from(seconds) {
-            Ok(seconds @ 10..=31_536_000) => Ok(Window::Rolling { seconds }),
-            _ => Err("is too short or too long"),
+    let within = |text| seconds(text, "rolling", 10);
+    field.parse(ROLLING_FORM, problems, |text| within(text).map(|seconds| Window::Rolling { seconds }))
+}
+
+/// `gcra 1h`: an even flow, with a burst.
+pub(super) fn gcra(field: Field<'_>, problems: &mut Problems) -> Option<Window> {
+    let within = |text| seconds(text, "gcra", 1);
+    field.parse(GCRA_FORM, problems, |text| within(text).map(|seconds| Window::Gcra { seconds }))
+}
+
+/// The time after a word, a year at most.
+fn seconds(text: &str, word: &str, least: u32) -> Result<u32, &'static str> {
+    let time = text.strip_prefix(word).unwrap_or(text).trim();
+    let time = units::duration(time).map_err(|_| "has no time that can be read")?;
+    let seconds = u32::try_from(time.as_secs()).ok().filter(|_| time.subsec_nanos() == 0);
+    seconds.filter(|it| (least..=31_536_000).contains(it)).ok_or("is too short or too long")
+}
+
+/// For how long a beginning of a number must not have been sent to, and how old what is sent there must be; nothing where the
+/// limit is one of all, or there is a problem.
+pub(super) fn unseen(table: &Table<'_>, problems: &mut Problems) -> Option<Unseen> {
+    let after = match table.find("known_after") {
+        Some(field) => field.parse(KNOWN_FORM, problems, |text| seconds(text, "", 3_600)),
+        None => Some(THREE_DAYS),
+    };
+    let Some(field) = table.find("unseen") else {
+        if let Some(field) = table.find("known_after") {
+            field.wrong(
+                "means nothing without `unseen`; write how long that is, such as unseen = \"30d\"",
+                problems,
+            );
         }
-    })
+        return None;
+    };
+    let within = field.parse(UNSEEN_FORM, problems, |text| {
+        seconds(text, "", 86_400).and_then(|it| if it <= NINETY_DAYS { Ok(it) } else { Err("is too long") })
+    });
+    Some(Unseen { within: within?, known_after: after? })
 }
 
 /// Whether only the egress can hold such a limit, as far as it could be read.

@@ -1,6 +1,7 @@
 //! `[egress]`, and where it listens.
 
 use ringfence_breaker::price_book::Unknown;
+use ringfence_breaker::{Reset, Unseen, Window};
 use ringfence_gateway::settings::Twiml;
 
 use super::*;
@@ -157,4 +158,23 @@ fn a_route_is_held_to_the_limits_where_it_says_so() {
         "{:?}",
         told.warnings.len()
     );
+}
+
+#[test]
+fn an_even_flow_and_a_limit_of_unknown_places_are_read() {
+    let limit = |lines: &str| {
+        let text = format!(
+            "{EGRESS}[[limit]]\nname = \"a\"\nscope = \"all\"\nper = \"prefix\"\nat = \"2.50\"\n{lines}"
+        );
+        read(&text).unwrap_or_else(|error| panic!("{error}")).control.limits.remove(0)
+    };
+    let flow = limit("window = \"gcra 1h\"\nburst = \"0.40\"");
+    assert_eq!(flow.window, Window::Gcra { seconds: 3_600 });
+    assert_eq!(flow.burst, Some("0.4".parse().unwrap()));
+    assert_eq!((flow.then.len(), flow.warn.len(), flow.reset, flow.unseen), (0, 0, Reset::NextWindow, None));
+    assert_eq!(limit("window = \"gcra 90s\"\nthen = [\"notify\"]").burst, None);
+    let unseen = limit("window = \"gcra 1d\"\nunseen = \"30d\"").unseen;
+    assert_eq!(unseen, Some(Unseen { within: 30 * 86_400, known_after: 3 * 86_400 }));
+    let unseen = limit("window = \"daily\"\nunseen = \"7d\"\nknown_after = \"12h\"").unseen;
+    assert_eq!(unseen, Some(Unseen { within: 7 * 86_400, known_after: 12 * 3_600 }));
 }

@@ -183,6 +183,8 @@ fn what_only_the_egress_counts_is_refused_where_there_is_none_and_so_are_unknown
         ("window = \"daily\"", "window = \"minute\""),
         ("window = \"daily\"", "window = \"hour\""),
         ("window = \"daily\"", "window = \"rolling 10m\""),
+        ("window = \"daily\"", "window = \"gcra 1h\""),
+        ("window = \"daily\"", "window = \"daily\"\nunseen = \"30d\""),
         ("scope = \"subaccounts\"", "scope = { tenant = \"shop\" }"),
         ("scope = \"subaccounts\"", "scope = { destination = [\"+95\", \"+4479\"] }"),
         ("scope = \"subaccounts\"", "scope = \"subaccounts\"\nper = \"prefix\""),
@@ -197,6 +199,10 @@ fn what_only_the_egress_counts_is_refused_where_there_is_none_and_so_are_unknown
         ("rolling", "has no time that can be read"),
         ("rolling 1s", "is too short or too long"),
         ("rolling 10 parsecs", "has no time that can be read"),
+        ("gcra", "has no time that can be read"),
+        ("gcra 999ms", "is too short or too long"),
+        ("gcra 1500ms", "is too short or too long"),
+        ("gcra 366d", "is too short or too long"),
     ] {
         armed_refused("window = \"daily\"", &format!("window = \"{window}\""), expected);
     }
@@ -229,6 +235,15 @@ fn actions_warnings_and_probes_have_their_forms() {
         ("per = \"each\"", "is none of its values; write \"account\", \"together\" or \"prefix\""),
         ("measure = \"money\"", "is none of its values; write \"price\", \"usage\" or \"count\""),
         ("measure = \"count\"", "Twilio counts nothing in totalprice"),
+        ("burst = 5", "this is a whole number, not a text; write an amount in quotes"),
+        ("burst = \"$5\"", "has a currency sign"),
+        ("burst = \"5\"", "only an even flow has a burst"),
+        ("unseen = \"30\"", "has no time that can be read"),
+        ("unseen = \"23h\"", "is too short or too long"),
+        ("unseen = \"91d\"", "is too long"),
+        ("unseen = \"30d\"\nknown_after = \"30m\"", "is too short or too long"),
+        ("unseen = \"3d\"\nknown_after = \"3d\"", "is forgotten before it is known"),
+        ("known_after = \"3d\"", "means nothing without `unseen`"),
     ] {
         armed_refused("at = \"50\"", &format!("at = \"50\"\n{line}"), expected);
     }

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use ringfence_model::{Amount, Sid};
-use ringfence_store::Spent;
+use ringfence_store::{Arrival, Spent};
 use ringfence_twilio::client::{self, Pages};
 use ringfence_twilio::wire::{
     Call, CallDirection, CallStatus, Message, MessageDirection, MessageStatus, Price, Rfc2822,
@@ -78,6 +78,11 @@ pub(super) fn message(message: &Message, now: Timestamp) -> Option<Listed> {
         message.status,
         MessageStatus::Failed | MessageStatus::Undelivered | MessageStatus::Canceled
     );
+    let arrival = match message.status {
+        MessageStatus::Delivered | MessageStatus::Read => Arrival::Delivered,
+        MessageStatus::Failed | MessageStatus::Undelivered => Arrival::Failed,
+        _ => Arrival::Unknown,
+    };
     Some(Listed {
         sid: Sid::parse(&message.sid).ok()?,
         created,
@@ -96,7 +101,8 @@ pub(super) fn message(message: &Message, now: Timestamp) -> Option<Listed> {
             message.date_updated.as_ref(),
             usage.filter(|it| *it > Amount::ZERO),
             now,
-        ),
+        )
+        .map(|spent| Spent { arrival, ..spent }),
     })
 }
 
@@ -134,10 +140,14 @@ fn spent(
 ) -> Option<Spent> {
     if let Some(price) = price {
         // Prices of messages and calls are negative.
-        return Some(Spent { price: Amount::from_micros(price.micros.saturating_abs()), usage });
+        return Some(Spent {
+            price: Amount::from_micros(price.micros.saturating_abs()),
+            usage,
+            ..Spent::default()
+        });
     }
     (came_to_nothing && has_rested(updated, now))
-        .then_some(Spent { price: Amount::ZERO, usage: Some(Amount::ZERO) })
+        .then_some(Spent { usage: Some(Amount::ZERO), ..Spent::default() })
 }
 
 /// Whether it has not changed for so long that what Twilio says late of it is said.

@@ -21,6 +21,8 @@ fn watching() -> AppliedLimit {
         category: "totalprice".to_owned(),
         window: Window::Daily,
         at: Threshold::At(Amount::from_units(5)),
+        burst: None,
+        unseen: None,
         warn: vec![],
         then: vec![],
         probe: Probe::Percent(10),
@@ -68,9 +70,16 @@ async fn sent_by(accounts: &[Sid], applied: &AppliedLimit, folder: &tempfile::Te
             account: *account,
             operation: "messages.create".to_owned(),
             worst: amount,
-            holds: vec![Hold { limit: Arc::new(applied.clone()), subject, amount, told: amount }],
+            holds: vec![Hold {
+                limit: Arc::new(applied.clone()),
+                subject,
+                amount,
+                told: amount,
+                places: Vec::new(),
+            }],
             limits: store.limits_fingerprint().await.expect("limits").into(),
             party: None,
+            beginning: None,
             patience: SignedDuration::from_secs(60),
         };
         let admitted = store.admit(new, Now::At(now())).await.expect("the store is there");

@@ -1,5 +1,6 @@
 //! An answer of an application: all that it leads to is admitted at once and together, and a repeat takes nothing.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -23,10 +24,13 @@ impl<'a> Batch<'a> {
         }
         // All of them together must fit. Of a repeat that is what came back since; and what was spent since must still
         // be let through.
+        let account = new.account.to_string();
+        let parts = new.parts.iter().map(|part| self.places.holding(&account, &part.holds));
+        let parts: Vec<Cow<'a, [Hold]>> = parts.collect();
         let mut together = BTreeMap::<Key, Hold>::new();
-        for (number, part) in new.parts.iter().enumerate() {
+        for (number, part) in parts.iter().enumerate() {
             let is_wanted = !is_known || self.ended(new, number) == Some(ReservationState::Void);
-            for hold in &part.holds {
+            for hold in part.iter() {
                 let amount = if is_wanted { hold.amount } else { Amount::ZERO };
                 let held = together.entry(key(&hold.limit.limit, hold.subject));
                 held.and_modify(|held| held.amount = held.amount.saturating_add(amount))
@@ -40,11 +44,12 @@ impl<'a> Batch<'a> {
             Err(why) => return Ok(Did::Refused(why)),
         };
         if is_known {
-            return self.take_again(new, &watched, now);
+            return self.take_again(new, &parts, &watched, now);
         }
-        for (number, part) in new.parts.iter().enumerate() {
+        for (number, (part, holds)) in new.parts.iter().zip(&parts).enumerate() {
             let of = Of { account: new.account.to_string(), operation: &part.operation };
-            self.take(&part.holds, &of, &watched, now)?;
+            let taken = self.take(holds, &of, &watched, now)?;
+            let held = held_rows(holds, &taken);
             let id = part_id(new, number);
             let state = ReservationState::InDoubt;
             // A repeat may be in the same batch.
@@ -52,7 +57,8 @@ impl<'a> Batch<'a> {
                 account: of.account.clone(),
                 operation: part.operation.clone(),
                 state,
-                holds: held_rows(&part.holds),
+                holds: held.clone(),
+                beginning: part.beginning.map(|it| it.to_string()),
             };
             self.reservations.insert(id.clone(), row);
             self.inserts.push(InsertRow {
@@ -61,9 +67,10 @@ impl<'a> Batch<'a> {
                 account: new.account.to_string(),
                 operation: &part.operation,
                 worst: part.worst.micros(),
-                holds: json!(held_rows(&part.holds)).to_string(),
+                holds: json!(held).to_string(),
                 party: part.party.as_deref(),
                 parent: Some(new.parent.to_string()),
+                beginning: part.beginning.map(|it| it.to_string()),
                 state: state.word(),
                 admitted_at: now.as_microsecond(),
                 deadline: now.saturating_add(part.patience).unwrap_or(Timestamp::MAX).as_microsecond(),
@@ -73,17 +80,24 @@ impl<'a> Batch<'a> {
     }
 
     /// Sets aside again what came back of an answer that is given again.
-    fn take_again(&mut self, new: &'a NewAnswer, watched: &[Watched], now: Timestamp) -> Result<Did> {
-        for (number, part) in new.parts.iter().enumerate() {
+    fn take_again(
+        &mut self,
+        new: &'a NewAnswer,
+        parts: &[Cow<'a, [Hold]>],
+        watched: &[Watched],
+        now: Timestamp,
+    ) -> Result<Did> {
+        for (number, (part, holds)) in new.parts.iter().zip(parts).enumerate() {
             if self.ended(new, number) != Some(ReservationState::Void) {
                 continue;
             }
             let of = Of { account: new.account.to_string(), operation: &part.operation };
-            self.take(&part.holds, &of, watched, now)?;
+            let taken = self.take(holds, &of, watched, now)?;
+            let held = held_rows(holds, &taken);
             let (id, state) = (part_id(new, number), ReservationState::InDoubt);
             if let Some(row) = self.reservations.get_mut(&id) {
                 row.state = state;
-                row.holds = held_rows(&part.holds);
+                row.holds.clone_from(&held);
             }
             let row = UpdateRow {
                 id: id.clone(),
@@ -91,7 +105,7 @@ impl<'a> Batch<'a> {
                 resource: None,
                 price: None,
                 ended_at: None,
-                holds: Some(json!(held_rows(&part.holds)).to_string()),
+                holds: Some(json!(held).to_string()),
                 deadline: Some(now.saturating_add(part.patience).unwrap_or(Timestamp::MAX).as_microsecond()),
             };
             self.updates.insert(id, row);

@@ -1,0 +1,116 @@
+//! Bursts through the egress: an even flow for each beginning of a number, and places that the account does not know.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use ringfence_breaker::{DialPrefix, Limit, Measure, Per, Reset, Threshold, Unseen, Window};
+use ringfence_model::Amount;
+use ringfence_store::Traffic;
+use serde_json::{Value, json};
+
+use crate::sandbox::Twilio;
+use crate::world::{ACCOUNT, FROM, Key, World, encoded, limit, message, sid};
+
+/// Of messages to one beginning of numbers in any hour three, and two of them at once.
+fn three_an_hour() -> Limit {
+    Limit {
+        per: Per::Prefix,
+        measure: Measure::Count,
+        category: "sms-outbound".to_owned(),
+        window: Window::Gcra { seconds: 3_600 },
+        at: Threshold::At(Amount::from_units(3)),
+        burst: Some(Amount::from_units(2)),
+        then: vec![],
+        reset: Reset::NextWindow,
+        ..limit("three an hour", "3")
+    }
+}
+
+async fn send(world: &World, key: &Key, to: &str) -> (u16, Value, Option<u64>) {
+    let form = format!("To={}&From={}&Body=hello", encoded(to), encoded(FROM));
+    let response = world.send(message(key, &form)).await;
+    let body = serde_json::from_slice(&response.body).unwrap();
+    let seconds = response.header("retry-after").map(|text| text.parse().unwrap());
+    (response.status, body, seconds)
+}
+
+#[tokio::test]
+async fn a_burst_to_one_place_is_refused_until_the_second_that_retry_after_names() {
+    let world = World::limited(vec![three_an_hour()]).await;
+    let key = world.key().await;
+    for last in 0..2 {
+        assert_eq!(send(&world, &key, &format!("+44791112345{last}")).await.0, 201);
+    }
+    world.clock.advance(Duration::from_millis(500));
+    let (status, body, seconds) = send(&world, &key, "+447911123459").await;
+    assert_eq!((status, &body["code"], seconds), (429, &json!(84030), Some(3_600)), "{body}");
+    assert!(body["message"].as_str().unwrap().contains("three an hour"), "{body}");
+    assert_eq!(send(&world, &key, "+442071838750").await.0, 201, "other places go on");
+    world.clock.advance(Duration::from_secs(3_599));
+    assert_eq!(send(&world, &key, "+447911123459").await.2, Some(1));
+    world.clock.advance(Duration::from_secs(1));
+    assert_eq!(send(&world, &key, "+447911123459").await.0, 201);
+    assert_eq!(world.requests().len(), 4, "what was refused was not sent");
+    assert_eq!(world.store.check_ledger().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_only_watches_refuses_nothing_and_is_counted() {
+    let world = World::limited(vec![Limit { enforce: false, ..three_an_hour() }]).await;
+    let key = world.key().await;
+    for last in 0..5 {
+        assert_eq!(send(&world, &key, &format!("+44791112345{last}")).await.0, 201);
+    }
+    assert_eq!(world.metric("ringfence_egress_would_refuse_total{limit=\"three an hour\"}").await, 3);
+}
+
+#[tokio::test]
+async fn a_place_that_the_account_does_not_know_gets_little_and_one_that_it_knows_is_not_counted() {
+    let unseen = Some(Unseen { within: 30 * 86_400, known_after: 3 * 86_400 });
+    let world = World::limited(vec![Limit { unseen, ..three_an_hour() }]).await;
+    let key = world.key().await;
+    for _ in 0..4 {
+        assert_eq!(
+            send(&world, &key, "+18765550101").await.0,
+            201,
+            "nobody has read yet where it sent before"
+        );
+    }
+    let now = world.clock.now();
+    let before = |days: i64| now - SignedDuration::from_hours(24 * days);
+    let british: DialPrefix = "+447".parse().unwrap();
+    let seen = [(british, before(10))].into();
+    world.store.learn_traffic(sid(ACCOUNT), seen, before(30)).await.unwrap();
+    for _ in 0..4 {
+        assert_eq!(send(&world, &key, "+447911123459").await.0, 201);
+    }
+    assert_eq!(send(&world, &key, "+18765550101").await.0, 403, "four are more than it would have got");
+    assert_eq!(
+        (send(&world, &key, "+442071838758").await.0, send(&world, &key, "+442071838759").await.0),
+        (201, 201)
+    );
+    assert_eq!(send(&world, &key, "+442071838750").await.0, 429);
+}
+
+#[tokio::test]
+async fn a_code_that_is_entered_is_counted_where_it_was_sent() {
+    let twilio = Twilio::new().await;
+    let (_, service) = twilio
+        .ask("POST", "/verify.twilio.com/v2/Services", "FriendlyName=shop&CustomCodeEnabled=true")
+        .await;
+    let service = format!("/verify.twilio.com/v2/Services/{}", service["sid"].as_str().unwrap());
+    for (to, code) in [("+14155550101", "123456"), ("+14155550102", "654321")] {
+        let form = format!("To={}&Channel=sms&CustomCode=123456", encoded(to));
+        let (status, body) = twilio.ask("POST", &format!("{service}/Verifications"), &form).await;
+        assert_eq!(status, 201, "{body}");
+        let form = format!("To={}&Code={code}", encoded(to));
+        let (status, body) = twilio.ask("POST", &format!("{service}/VerificationCheck"), &form).await;
+        assert_eq!((status, body["status"] == "approved"), (200, code == "123456"), "{body}");
+    }
+    let beginning: DialPrefix = "+1415".parse().unwrap();
+    let came = twilio.world.store.traffic_since(jiff::Timestamp::UNIX_EPOCH).await.unwrap();
+    let came = came.into_iter().find(|it| it.beginning == beginning).unwrap();
+    let wanted =
+        Traffic { account: twilio.account, beginning, delivered: 0, undelivered: 0, started: 2, approved: 1 };
+    assert_eq!(came, wanted);
+}

@@ -1,0 +1,179 @@
+//! Which places the accounts of a batch know, and what comes of what they send.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use ringfence_breaker::{DialPrefix, Hold, Unseen};
+use ringfence_model::Amount;
+use serde::Serialize;
+use serde_json::json;
+
+use super::Op;
+use crate::Result;
+use crate::ledger::{Arrival, Spent};
+use crate::sql::{Transaction, values};
+use crate::traffic::hour;
+
+/// What a batch must know of places, and what it adds.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    known: BTreeSet<(Unseen, String, String)>,
+    /// Accounts of which it is known what they sent before.
+    learnt: BTreeSet<String>,
+    came: BTreeMap<(String, String, i64), Came>,
+}
+
+/// What comes of what one account sends to one beginning in one hour.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(super) struct Came {
+    /// What makes the place known: a message or a call that was paid and did not fail, a code that was entered.
+    pub(super) settled: i64,
+    pub(super) delivered: i64,
+    pub(super) undelivered: i64,
+    pub(super) started: i64,
+    pub(super) approved: i64,
+}
+
+impl Came {
+    /// What a price tells that became known: what was paid and did not fail went somewhere.
+    pub(super) fn of(spent: Spent) -> Self {
+        let failed = spent.arrival == Arrival::Failed;
+        Self {
+            settled: i64::from(!failed && spent.price > Amount::ZERO),
+            delivered: i64::from(spent.arrival == Arrival::Delivered),
+            undelivered: i64::from(failed),
+            ..Self::default()
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.settled += other.settled;
+        self.delivered += other.delivered;
+        self.undelivered += other.undelivered;
+        self.started += other.started;
+        self.approved += other.approved;
+    }
+}
+
+impl Places {
+    /// Reads what the limits of unknown places ask for; nothing where there is none.
+    pub(super) async fn read<'o>(
+        ops: impl Iterator<Item = &'o Op>,
+        now: Timestamp,
+        transaction: &mut Transaction,
+    ) -> Result<Self> {
+        let mut asked = BTreeMap::<Unseen, BTreeSet<(String, DialPrefix)>>::new();
+        for op in ops {
+            let account = match op {
+                Op::Admit { new, .. } => new.account,
+                Op::Answer(new) => new.account,
+                _ => continue,
+            };
+            for hold in op.holds() {
+                let Some(unseen) = hold.limit.limit.unseen else { continue };
+                let places = hold.places.iter().map(|place| (account.to_string(), *place));
+                asked.entry(unseen).or_default().extend(places);
+            }
+        }
+        let mut places = Self::default();
+        if asked.is_empty() {
+            return Ok(places);
+        }
+        for (unseen, of) in &asked {
+            let of: Vec<_> =
+                of.iter().map(|(account, place)| json!({ "a": account, "p": place.to_string() })).collect();
+            let (from, to) = unseen.hours(now);
+            let select = if transaction.is_sqlite() {
+                "SELECT r.value ->> 'a' AS account, r.value ->> 'p' AS prefix FROM json_each($1) AS r \
+                 WHERE EXISTS (SELECT 1 FROM traffic t WHERE t.account = r.value ->> 'a' \
+                 AND t.prefix = r.value ->> 'p' AND t.hour >= $2 AND t.hour <= $3 AND t.settled > 0)"
+            } else {
+                "SELECT r.a AS account, r.p AS prefix FROM jsonb_to_recordset($1::jsonb) AS r(a text, p text) \
+                 WHERE EXISTS (SELECT 1 FROM traffic t WHERE t.account = r.a \
+                 AND t.prefix = r.p AND t.hour >= $2 AND t.hour <= $3 AND t.settled > 0)"
+            };
+            for row in transaction.fetch(select, values![json!(of).to_string(), from, to]).await? {
+                places.known.insert((*unseen, row.text("account")?, row.text("prefix")?));
+            }
+        }
+        let accounts: BTreeSet<&String> = asked.values().flatten().map(|(account, _)| account).collect();
+        let select = if transaction.is_sqlite() {
+            "SELECT account FROM traffic_learnt WHERE account IN (SELECT value FROM json_each($1))"
+        } else {
+            "SELECT account FROM traffic_learnt WHERE account IN (SELECT jsonb_array_elements_text($1::jsonb))"
+        };
+        for row in transaction.fetch(select, values![json!(accounts).to_string()]).await? {
+            places.learnt.insert(row.text("account")?);
+        }
+        Ok(places)
+    }
+
+    /// Those that hold for this account: where it knows all places, a limit of unknown ones holds nothing.
+    pub(super) fn holding<'h>(&self, account: &str, holds: &'h [Hold]) -> Cow<'h, [Hold]> {
+        let knows = |hold: &Hold| {
+            hold.limit.limit.unseen.is_some_and(|unseen| {
+                let is_known = |place: &DialPrefix| {
+                    self.known.contains(&(unseen, account.to_owned(), place.to_string()))
+                };
+                hold.places.iter().all(is_known)
+            })
+        };
+        if holds.iter().any(knows) {
+            Cow::Owned(holds.iter().filter(|hold| !knows(hold)).cloned().collect())
+        } else {
+            Cow::Borrowed(holds)
+        }
+    }
+
+    /// Whether a limit only watches here: of an account of which nobody has read yet what it sent before.
+    pub(super) fn only_watches(&self, account: &str, hold: &Hold) -> bool {
+        hold.limit.limit.unseen.is_some() && !self.learnt.contains(account)
+    }
+
+    /// Counts what came of something.
+    pub(super) fn came(&mut self, account: &str, beginning: &str, now: Timestamp, what: Came) {
+        let mut add = |beginning: &str, what: Came| {
+            self.came.entry((account.to_owned(), beginning.to_owned(), hour(now))).or_default().add(what);
+        };
+        add(beginning, what);
+        // The place that is known by it may be larger.
+        let place = beginning.parse::<DialPrefix>().map(|it| it.place().to_string());
+        if let Ok(place) = place
+            && place != beginning
+            && what.settled > 0
+        {
+            add(&place, Came { settled: what.settled, ..Came::default() });
+        }
+    }
+
+    /// Adds it to what is counted already: in the order of the keys, so that nobody waits in a circle.
+    pub(super) async fn write(&self, transaction: &mut Transaction) -> Result<()> {
+        if self.came.is_empty() {
+            return Ok(());
+        }
+        let rows = self.came.iter().map(
+            |((account, prefix, hour), came)| json!({ "a": account, "p": prefix, "h": hour, "c": came }),
+        );
+        let rows = json!(rows.collect::<Vec<_>>()).to_string();
+        let upsert = if transaction.is_sqlite() { UPSERT_SQLITE } else { UPSERT_POSTGRES };
+        transaction.execute(upsert, values![rows]).await?;
+        Ok(())
+    }
+}
+
+/// Without a condition SQLite takes `ON` for that of a join.
+const UPSERT_SQLITE: &str = "INSERT INTO traffic (account, prefix, hour, settled, delivered, undelivered, started, approved) \
+    SELECT value ->> 'a', value ->> 'p', value ->> 'h', value -> 'c' ->> 'settled', value -> 'c' ->> 'delivered', \
+    value -> 'c' ->> 'undelivered', value -> 'c' ->> 'started', value -> 'c' ->> 'approved' FROM json_each($1) WHERE true \
+    ON CONFLICT (account, prefix, hour) DO UPDATE SET settled = traffic.settled + excluded.settled, \
+    delivered = traffic.delivered + excluded.delivered, undelivered = traffic.undelivered + excluded.undelivered, \
+    started = traffic.started + excluded.started, approved = traffic.approved + excluded.approved";
+
+const UPSERT_POSTGRES: &str = "INSERT INTO traffic (account, prefix, hour, settled, delivered, undelivered, started, approved) \
+    SELECT a, p, h, (c ->> 'settled')::bigint, (c ->> 'delivered')::bigint, (c ->> 'undelivered')::bigint, \
+    (c ->> 'started')::bigint, (c ->> 'approved')::bigint \
+    FROM jsonb_to_recordset($1::jsonb) AS r(a text, p text, h bigint, c jsonb) \
+    ON CONFLICT (account, prefix, hour) DO UPDATE SET settled = traffic.settled + excluded.settled, \
+    delivered = traffic.delivered + excluded.delivered, undelivered = traffic.undelivered + excluded.undelivered, \
+    started = traffic.started + excluded.started, approved = traffic.approved + excluded.approved";
