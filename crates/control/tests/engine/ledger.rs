@@ -408,9 +408,9 @@ async fn where_an_account_sent_before_is_learnt_once_from_twilios_lists() {
         }
     };
     assert_eq!(asks("+959250000001").await, Some(1), "until it is learnt nothing is refused");
-    assert!(money.node.store.accounts_to_learn(since, 10).await.expect("read").contains(&money.account));
+    assert!(money.node.store.accounts_to_learn(since).await.expect("read").contains(&money.account));
     money.reconcile().await;
-    assert_eq!(money.node.store.accounts_to_learn(since, 10).await.expect("read"), []);
+    assert_eq!(money.node.store.accounts_to_learn(since).await.expect("read"), []);
     assert_eq!(asks("+447911123456").await, None, "it was never sent to");
     // The area code next to one that it knows is the same place.
     assert_eq!((asks("+14155550101").await, asks("+12125550101").await), (Some(0), Some(0)));
