@@ -56,10 +56,10 @@ impl Store {
     }
 
     /// Accounts of which it was not read what they sent since then, before it came through here.
-    pub async fn accounts_to_learn(&self, since: Timestamp, limit: usize) -> Result<Vec<Sid>> {
+    pub async fn accounts_to_learn(&self, since: Timestamp) -> Result<Vec<Sid>> {
         let select = "SELECT sid FROM accounts WHERE gone_at IS NULL AND NOT EXISTS (SELECT 1 FROM traffic_learnt l \
-                      WHERE l.account = accounts.sid AND l.since <= $1) ORDER BY sid LIMIT $2";
-        self.fetch(select, values![since, limit]).await?.iter().map(|row| row.sid("sid")).collect()
+                      WHERE l.account = accounts.sid AND l.since <= $1) ORDER BY sid";
+        self.fetch(select, values![since]).await?.iter().map(|row| row.sid("sid")).collect()
     }
 
     /// Takes note of where an account sent something in which hour, as Twilio's lists tell it, and that they were read back to

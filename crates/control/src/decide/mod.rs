@@ -179,6 +179,7 @@ fn news(
     let Watched { limit, .. } = *watched;
     let who = match (watched.subject, watched.accounts) {
         (Subject::Account(_), [account]) => Who::Account(account.clone()),
+        (Subject::Prefix(beginning), _) => Who::Numbers(beginning),
         _ => Who::Together,
     };
     let mut news = Vec::new();

@@ -85,9 +85,10 @@ impl Engine {
                 Err(error) => reconciled.troubles.push((sid, error.to_string())),
             }
         }
-        self.learn_places(&mut reconciled).await?;
         self.feed_breakers().await?;
         self.check_sums().await?;
+        // It may take long, and nothing waits for it.
+        self.learn_places(&mut reconciled).await?;
         Ok(reconciled)
     }
 

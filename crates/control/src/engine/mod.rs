@@ -88,6 +88,8 @@ pub struct Engine {
     looked_far_back: Mutex<HashMap<Sid, Timestamp>>,
     /// When the sums of the ledger were last recomputed.
     checked_sums: Mutex<Option<Timestamp>>,
+    /// The account of which was read last where it sent before.
+    learnt_last: Mutex<Option<Sid>>,
     ordered: watch::Sender<()>,
 }
 
@@ -108,6 +110,7 @@ impl Engine {
             sums_of_epoch: Mutex::default(),
             looked_far_back: Mutex::default(),
             checked_sums: Mutex::default(),
+            learnt_last: Mutex::default(),
             sums: Mutex::default(),
             currencies: Mutex::default(),
             ordered: watch::Sender::new(()),

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use ringfence_breaker::{Action, Measure, Window};
+use ringfence_breaker::{Action, DialPrefix, Measure, Window};
 use ringfence_model::{Amount, Sid};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -191,6 +191,8 @@ pub enum Who {
     Account(Account),
     /// All accounts of the limit's scope together.
     Together,
+    /// What goes to numbers that begin so, whichever account sends it.
+    Numbers(DialPrefix),
 }
 
 /// An account, as people know it.
@@ -359,6 +361,18 @@ impl Notice {
         }
     }
 
+    /// The beginning of the numbers that it concerns, under a limit of each beginning.
+    pub const fn numbers(&self) -> Option<DialPrefix> {
+        match &self.event {
+            Event::Warning { who: Who::Numbers(beginning), .. }
+            | Event::Tripped { who: Who::Numbers(beginning), .. }
+            | Event::WouldTrip { who: Who::Numbers(beginning), .. }
+            | Event::Reset { who: Who::Numbers(beginning), .. }
+            | Event::Lifted { who: Who::Numbers(beginning), .. } => Some(*beginning),
+            _ => None,
+        }
+    }
+
     /// Whom it concerns, where it concerns somebody.
     pub fn account(&self) -> Option<&Account> {
         match &self.event {
@@ -436,7 +450,7 @@ impl Who {
     pub const fn account(&self) -> Option<&Account> {
         match self {
             Self::Account(account) => Some(account),
-            Self::Together => None,
+            Self::Together | Self::Numbers(_) => None,
         }
     }
 
@@ -445,6 +459,7 @@ impl Who {
         match self {
             Self::Account(account) => account.sid.to_string(),
             Self::Together => "together".to_owned(),
+            Self::Numbers(beginning) => beginning.to_string(),
         }
     }
 }

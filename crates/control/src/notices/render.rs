@@ -48,6 +48,7 @@ pub fn webhook_json(notice: &Notice, desk: &Desk) -> Value {
             "severity": notice.severity(),
             "installation": desk.installation,
             "account": account,
+            "numbers": notice.numbers(),
             "limit": notice.limit(),
             "usage": usage,
             "details": details(&notice.event),
@@ -142,6 +143,7 @@ fn short(notice: &Notice, desk: &Desk, room: usize) -> String {
     let whose = |who: &Who| match who {
         Who::Account(it) => account(it.sid.to_string(), &it.name),
         Who::Together => "all accounts".to_owned(),
+        Who::Numbers(beginning) => format!("{beginning}..."),
     };
     let amounts = |usage: &Usage| format!("{} of {}", text::used(usage), text::trips_at(usage));
     let said = match &notice.event {

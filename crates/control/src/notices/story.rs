@@ -51,14 +51,22 @@ impl Story {
                     }
                 };
                 let until = match lifts {
+                    Some(lifts) if matches!(who, Who::Numbers(_)) => {
+                        format!("It stays so until the next window begins, at {}.", moment(*lifts))
+                    }
                     Some(lifts) => {
                         format!("It stays so until the next window begins, at {}, or until an operator lifts it.", moment(*lifts))
                     }
                     None => "It stays so until an operator lifts it.".to_owned(),
                 };
+                let lift = match who {
+                    // Of one beginning among thousands no command speaks.
+                    Who::Numbers(_) => None,
+                    who => Some((LIFT, commands.reset(limit, who))),
+                };
                 (
                     vec![why, ordered_now(ordered), until, whose(who)],
-                    vec![(LOOK, commands.status()), (LIFT, commands.reset(limit, who))],
+                    std::iter::once((LOOK, commands.status())).chain(lift).collect(),
                 )
             }
             Event::WouldTrip { who, limit, usage, would } => (
@@ -363,8 +371,13 @@ fn by_hand(action: Action) -> &'static str {
 }
 
 fn whose(who: &Who) -> String {
-    who.account()
-        .map_or_else(|| "It concerns all accounts of the limit's scope together.".to_owned(), known_as)
+    match who {
+        Who::Account(account) => known_as(account),
+        Who::Together => "It concerns all accounts of the limit's scope together.".to_owned(),
+        Who::Numbers(beginning) => format!(
+            "It concerns numbers that begin with {beginning}, whichever account of the limit's scope sends there. All other numbers go on."
+        ),
+    }
 }
 
 fn known_as(account: &Account) -> String {

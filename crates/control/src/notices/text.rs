@@ -69,14 +69,22 @@ pub(super) fn account(account: &Account) -> String {
     if name.is_empty() { account.sid.to_string() } else { name }
 }
 
-/// An account or their sum, as short as it can be recognised.
+/// An account, their sum or the numbers, as short as it can be recognised.
 pub(super) fn who(who: &Who) -> String {
-    who.account().map_or_else(|| "the sum of all accounts".to_owned(), account)
+    match who {
+        Who::Account(it) => account(it),
+        Who::Together => "the sum of all accounts".to_owned(),
+        Who::Numbers(beginning) => format!("what goes to {beginning}..."),
+    }
 }
 
 /// The same at the beginning of a headline. The name of an account stays as it is.
 pub(super) fn who_first(who: &Who) -> String {
-    who.account().map_or_else(|| "The sum of all accounts".to_owned(), account)
+    match who {
+        Who::Account(it) => account(it),
+        Who::Together => "The sum of all accounts".to_owned(),
+        Who::Numbers(beginning) => format!("What goes to {beginning}..."),
+    }
 }
 
 /// An amount with its currency or unit: `54.20 USD`, `120 minutes`.

@@ -9,7 +9,7 @@ use ringfence_breaker::charge::{Call, Message, Recipient, Sender, TimeLimit};
 use ringfence_breaker::price_book::{Fee, Kind, Override, Overrides, Place, Prices, Rules};
 use ringfence_breaker::{
     AppliedLimit, Asked, DialPrefix, Limit, Measure, Per, PriceBook, Probe, Reset, Scope, ScopedAccount,
-    Subject, Threshold, Window, holds,
+    Subject, Threshold, Unseen, Window, holds,
 };
 use ringfence_model::{Actor, Amount, Sid};
 use ringfence_store::{

@@ -2,6 +2,7 @@
 //! places knows them from the first day on. Until an account is learnt such a limit only watches there.
 
 use std::collections::BTreeSet;
+use std::sync::PoisonError;
 
 use jiff::{SignedDuration, Timestamp};
 use ringfence_breaker::DialPrefix;
@@ -15,7 +16,8 @@ use serde::de::DeserializeOwned;
 
 use super::{Engine, Reconciled};
 
-/// So many accounts are learnt in one run; the next one goes on.
+/// So many accounts are read in one run; the next one goes on behind them, so that those whose lists cannot be read keep
+/// nobody waiting.
 const ACCOUNTS_AT_ONCE: usize = 5;
 /// So much of a list is read at most, in pages of a thousand, from the newest on.
 const PAGES_MAX: usize = 20;
@@ -32,20 +34,22 @@ impl Engine {
         let Some(longest) = longest else { return Ok(()) };
         let back = SignedDuration::from_secs(i64::from(longest));
         let since = self.now().saturating_sub(back).unwrap_or(Timestamp::MIN);
-        for sid in self.store.accounts_to_learn(since, ACCOUNTS_AT_ONCE).await? {
+        for sid in self.next_to_learn(since).await? {
             let Some(account) = self.store.find_account(sid).await? else { continue };
-            let Some(client) = self.clients.for_account(&account) else {
-                reconciled
-                    .troubles
-                    .push((sid, "there is no auth token to read with where it sent before".to_owned()));
-                continue;
-            };
+            // Without a token nothing of it goes through the egress either (84012).
+            let Some(client) = self.clients.for_account(&account) else { continue };
             match self.sent_before(&client, sid, since).await {
                 Ok(seen) => self.store.learn_traffic(sid, seen, since).await?,
                 Err(error) => reconciled.troubles.push((sid, error.to_string())),
             }
         }
         Ok(())
+    }
+
+    async fn next_to_learn(&self, since: Timestamp) -> Result<Vec<Sid>> {
+        let all = self.store.accounts_to_learn(since).await?;
+        let mut last = self.learnt_last.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(next(all, &mut last))
     }
 
     async fn sent_before(
@@ -76,6 +80,15 @@ impl Engine {
         }
         Ok(seen)
     }
+}
+
+/// The next ones behind those that were read last, and then from the first on. They come in their order.
+fn next(mut all: Vec<Sid>, last: &mut Option<Sid>) -> Vec<Sid> {
+    let behind = all.partition_point(|sid| last.is_some_and(|last| *sid <= last));
+    all.rotate_left(behind);
+    all.truncate(ACCOUNTS_AT_ONCE);
+    *last = all.last().copied().or(*last);
+    all
 }
 
 /// Reads pages from the newest on; says how far back that has reached: to `since` where the list has no more.
@@ -120,4 +133,23 @@ fn message(message: &Message) -> Option<&str> {
 fn call(call: &Call) -> Option<&str> {
     let is_made = !matches!(call.direction, CallDirection::Inbound);
     call.to.as_deref().filter(|_| is_made && call.status == CallStatus::Completed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_whose_lists_cannot_be_read_keep_nobody_waiting() {
+        let sid = |number: usize| Sid::parse(&format!("AC{number:032x}")).unwrap();
+        let all: Vec<Sid> = (0..12).map(sid).collect();
+        let mut last = None;
+        let mut read = |all: &[Sid]| next(all.to_vec(), &mut last);
+        assert_eq!(read(&all), all[..5]);
+        assert_eq!(read(&all), all[5..10]);
+        assert_eq!(read(&all), [&all[10..], &all[..3]].concat());
+        // What is learnt meanwhile is not asked again.
+        assert_eq!(read(&all[8..]), all[8..]);
+        assert_eq!(read(&[]), []);
+    }
 }

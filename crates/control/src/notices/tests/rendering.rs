@@ -1,7 +1,7 @@
 //! What people read.
 
 use proptest::prelude::*;
-use ringfence_breaker::{Measure, Window};
+use ringfence_breaker::{Action, Measure, Window};
 use ringfence_model::{Amount, Encoding, Segments};
 
 use super::super::render::{mail_text, slack_json, sms_text, subject, twiml, webhook_json};
@@ -87,6 +87,27 @@ fn only_a_trip_that_the_next_window_lifts_names_a_time() {
     let text = mail_text(&all("a", "x")[2], &desk()).replace('\n', " ");
     assert!(text.contains("until the next window begins, at 2026-11-27 00:00:00 GMT, or"), "{text}");
     assert!(text.contains("ringfence reset x --config /etc/ringfence/ringfence.toml --reason"), "{text}");
+}
+
+#[test]
+fn a_limit_of_each_beginning_names_the_numbers_and_no_command_that_cannot_lift_it() {
+    let notice = notice(Event::Tripped {
+        who: Who::Numbers("+959".parse().unwrap()),
+        limit: "x".to_owned(),
+        cause: Cause::Usage(usage("54.2")),
+        ordered: vec![Action::Notify],
+        lifts: Some(at("2026-11-27T00:00:00Z")),
+    });
+    let text = mail_text(&notice, &desk()).replace('\n', " ");
+    assert!(text.starts_with("What goes to +959... is over its limit"), "{text}");
+    assert!(text.contains("numbers that begin with +959, whichever account"), "{text}");
+    assert!(
+        text.contains("begins, at 2026-11-27 00:00:00 GMT.") && !text.contains("ringfence reset"),
+        "{text}"
+    );
+    assert!(!text.contains("all accounts"), "{text}");
+    assert_eq!(webhook_json(&notice, &desk())["data"]["numbers"], "+959");
+    assert!(sms_text(&notice, &desk()).contains("+959... TRIPPED"), "{}", sms_text(&notice, &desk()));
 }
 
 #[test]
@@ -201,6 +222,7 @@ fn every_webhook_has_the_same_fields() {
             "details",
             "installation",
             "limit",
+            "numbers",
             "severity",
             "summary",
             "text",
