@@ -111,19 +111,13 @@ impl Money {
         }
     }
 
-    pub(crate) async fn book(
-        &self,
-        limit: &Arc<AppliedLimit>,
-        seen: i64,
-        allowance: i64,
-        at: Timestamp,
-    ) -> bool {
+    pub(crate) async fn book(&self, limit: &Arc<AppliedLimit>, seen: i64, more: i64, at: Timestamp) -> bool {
         let booking = Booking {
             limit: Arc::clone(limit),
             subject: subject(),
             at,
             seen: dollars(seen),
-            allowance: dollars(allowance),
+            allowance: dollars(more),
             epoch: self.store().epoch_id().await.unwrap(),
         };
         self.store().book_usage(booking, Now::At(at)).await.unwrap()

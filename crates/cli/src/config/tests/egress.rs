@@ -172,9 +172,9 @@ fn an_even_flow_and_a_limit_of_unknown_places_are_read() {
     assert_eq!(flow.window, Window::Gcra { seconds: 3_600 });
     assert_eq!(flow.burst, Some("0.4".parse().unwrap()));
     assert_eq!((flow.then.len(), flow.warn.len(), flow.reset, flow.unseen), (0, 0, Reset::NextWindow, None));
-    assert_eq!(limit("window = \"gcra 90s\"\nthen = [\"notify\"]").burst, None);
+    assert_eq!(limit("window = \"gcra 90s\"").burst, None);
     let unseen = limit("window = \"gcra 1d\"\nunseen = \"30d\"").unseen;
     assert_eq!(unseen, Some(Unseen { within: 30 * 86_400, known_after: 3 * 86_400 }));
-    let unseen = limit("window = \"daily\"\nunseen = \"7d\"\nknown_after = \"12h\"").unseen;
+    let unseen = limit("window = \"hour\"\nunseen = \"7d\"\nknown_after = \"12h\"").unseen;
     assert_eq!(unseen, Some(Unseen { within: 7 * 86_400, known_after: 12 * 3_600 }));
 }
