@@ -118,6 +118,9 @@ impl Examination {
                 self.report.not_made(check, Some(account), why.to_string());
             }
         }
+        // Nothing of theirs is there any more, so nothing of it is left to mend.
+        let closed = listed.accounts.iter().filter(|seen| seen.status == "closed").map(|seen| seen.sid);
+        self.report.seen.extend(closed);
         // Nothing arrives at one that is suspended, and nothing goes out.
         let active: Vec<Account> = listed
             .accounts
@@ -150,6 +153,7 @@ impl Examination {
                 Ok(Some(Ok(read))) => {
                     let read: Facts = read;
                     unread.remove(&read.account.sid);
+                    self.report.seen.insert(read.account.sid);
                     facts.push(read);
                 }
                 Ok(Some(Err(error))) => std::panic::resume_unwind(error.into_panic()),

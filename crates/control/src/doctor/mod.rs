@@ -41,7 +41,7 @@ pub use accounts::{ConfiguredSender, SendsBy};
 pub use examine::examine;
 pub use finding::{Check, Finding, Mend, NotMade, Outcome, Report};
 pub use hooks::{Leads, LeadsTo};
-pub(crate) use told::changes;
+pub(crate) use told::{changes, key};
 
 /// What is examined, and how.
 #[derive(Clone)]
