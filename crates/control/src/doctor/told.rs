@@ -99,9 +99,11 @@ fn place(key: &FindingKey) -> String {
 /// An account that is suspended, or that a failed list left out, was not looked at, whatever the check.
 fn was_looked_at(report: &Report, key: &FindingKey) -> bool {
     let is_seen = key.account.is_empty() || report.seen.iter().any(|seen| seen.to_string() == key.account);
-    is_seen && !report.not_made.iter().any(|it| {
-        it.check.name() == key.check && it.account.is_none_or(|account| account.to_string() == key.account)
-    })
+    is_seen
+        && !report.not_made.iter().any(|it| {
+            it.check.name() == key.check
+                && it.account.is_none_or(|account| account.to_string() == key.account)
+        })
 }
 
 fn severity(finding: &OpenFinding) -> Severity {
@@ -186,8 +188,7 @@ mod tests {
     #[test]
     fn what_gets_graver_is_news_and_what_eases_is_not() {
         let of = |severity| report(vec![finding(Check::Keys, severity, ONE, "SK1")]);
-        let (info, warning, critical) =
-            (of(Severity::Info), of(Severity::Warning), of(Severity::Critical));
+        let (info, warning, critical) = (of(Severity::Info), of(Severity::Warning), of(Severity::Critical));
         assert_eq!(changes(&open(&warning), &critical).new.len(), 1);
         assert_eq!(changes(&open(&info), &warning).new.len(), 1);
         let eased = changes(&open(&critical), &warning);
