@@ -144,6 +144,7 @@ fn public(route: &Route) -> PublicRoute {
         public_url,
         method: method.to_owned(),
         watches_only: route.mode == Mode::Shadow,
+        refusal_status: route.refusal_status.as_u16(),
         upstream,
     }
 }

@@ -36,14 +36,24 @@ pub struct OpenFinding {
 /// What an examination changes.
 #[derive(Debug, Clone, Default)]
 pub struct FindingsChange {
-    /// Found for the first time, with how much each matters: together with the notice that tells them.
+    /// Found for the first time, or graver than it was, with how much each matters: together with the notice that tells
+    /// them.
     pub new: Vec<(Vec<(FindingKey, String)>, NewEffect)>,
+    /// Still there, and matters less than it did: should it get worse again, that is news again.
+    pub eased: Vec<(FindingKey, String)>,
     /// Mended, together with the notice that says so, where one is wanted.
     pub mended: Vec<(Vec<FindingKey>, Option<NewEffect>)>,
 }
 
 /// When the next examination is due, in a name of `meta`.
 const NEXT: &str = "next-examination";
+
+/// Writes nothing where the finding is known and matters no more than it did.
+const INSERT_OR_RAISE: &str = "INSERT INTO findings (check_name, account, place, severity, since) \
+     VALUES ($1, $2, $3, $4, $5) \
+     ON CONFLICT (check_name, account, place) DO UPDATE SET severity = excluded.severity \
+     WHERE (CASE excluded.severity WHEN 'critical' THEN 2 WHEN 'warning' THEN 1 ELSE 0 END) \
+         > (CASE findings.severity WHEN 'critical' THEN 2 WHEN 'warning' THEN 1 ELSE 0 END)";
 
 impl Store {
     /// Whether an examination is due. The first is so long after it was first asked for: what a new installation has begun
@@ -95,14 +105,17 @@ impl Store {
                 for (findings, notice) in &change.new {
                     let mut is_news = false;
                     for (FindingKey { check, account, place }, severity) in findings {
-                        let insert = "INSERT INTO findings (check_name, account, place, severity, since) \
-                                      VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
                         let bound = values![check, account, place, severity, *now];
-                        is_news |= transaction.execute(insert, bound).await? > 0;
+                        is_news |= transaction.execute(INSERT_OR_RAISE, bound).await? > 0;
                     }
                     if is_news {
                         outbox::add_unnoted(transaction, notice, *now).await?;
                     }
+                }
+                for (FindingKey { check, account, place }, severity) in &change.eased {
+                    let update = "UPDATE findings SET severity = $4 \
+                                  WHERE check_name = $1 AND account = $2 AND place = $3";
+                    transaction.execute(update, values![check, account, place, severity]).await?;
                 }
                 for (findings, notice) in &change.mended {
                     let mut is_news = false;

@@ -18,7 +18,7 @@ use super::facts::{Account, Facts, said};
 use super::finding::{Check, Finding, Report};
 use super::hello::Dead;
 use super::hooks::{self, Hook, Leads, host_and_port};
-use super::outside::{self, Asked, Unsigned};
+use super::outside::{self, Asked, Said, Unsigned};
 use super::web::{self, NoAnswer, Web};
 use super::{Setup, StoreAt, durability, held, own};
 
@@ -29,9 +29,10 @@ const AT_ONCE: usize = 8;
 const OUT_OF_TIME: &str = "the time for all checks was up; `ringfence doctor --deadline` gives more";
 
 /// Checks that are about what Twilio has of each account.
-const OF_ACCOUNTS: [Check; 7] = [
+const OF_ACCOUNTS: [Check; 8] = [
     Check::WebhookHttps,
     Check::WebhookGate,
+    Check::UnsignedRequest,
     Check::Media,
     Check::Keys,
     Check::GeoPermissions,
@@ -118,6 +119,9 @@ impl Examination {
                 self.report.not_made(check, Some(account), why.to_string());
             }
         }
+        // Nothing of theirs is there any more, so nothing of it is left to mend.
+        let closed = listed.accounts.iter().filter(|seen| seen.status == "closed").map(|seen| seen.sid);
+        self.report.seen.extend(closed);
         // Nothing arrives at one that is suspended, and nothing goes out.
         let active: Vec<Account> = listed
             .accounts
@@ -150,6 +154,7 @@ impl Examination {
                 Ok(Some(Ok(read))) => {
                     let read: Facts = read;
                     unread.remove(&read.account.sid);
+                    self.report.seen.insert(read.account.sid);
                     facts.push(read);
                 }
                 Ok(Some(Err(error))) => std::panic::resume_unwind(error.into_panic()),
@@ -174,7 +179,7 @@ impl Examination {
         for facts in facts {
             let (found, unread) = facts.hooks();
             for why in unread {
-                for check in [Check::WebhookHttps, Check::WebhookGate] {
+                for check in [Check::WebhookHttps, Check::WebhookGate, Check::UnsignedRequest] {
                     self.report.not_made(check, Some(facts.account.sid), why.clone());
                 }
             }
@@ -223,21 +228,38 @@ impl Examination {
         let mut to_ask: Vec<(Unsigned, String, String)> = Vec::new();
         let gate = self.setup.gate.clone();
         for route in gate.iter().flat_map(|gate| &gate.routes) {
-            let what = Unsigned::Route { label: route.label.clone(), watches_only: route.watches_only };
+            let (label, watches_only) = (route.label.clone(), route.watches_only);
+            let what = Unsigned::Route { label, watches_only, refusal_status: route.refusal_status };
             to_ask.push((what, route.url.clone(), route.method.clone()));
             let Some(upstream) = &route.upstream else { continue };
             // An address that only this network reaches is no way past the gate.
             let host = upstream.parse::<Uri>().ok().and_then(|uri| host_and_port(&uri)).map(|(host, _)| host);
-            if let Some(host) = host
-                && self.in_time(web::is_public(&host)).await == Ok(Some(true))
-            {
-                let what = Unsigned::Upstream { label: route.label.clone() };
-                to_ask.push((what, upstream.clone(), route.method.clone()));
-            }
+            let shown = hooks::shown(upstream);
+            let why = match host {
+                None => "it is no URL".to_owned(),
+                Some(host) => match self.in_time(web::is_public(&host)).await {
+                    Ok(Some(false)) => continue,
+                    Ok(Some(true)) => {
+                        let what = Unsigned::Upstream { label: route.label.clone() };
+                        to_ask.push((what, upstream.clone(), route.method.clone()));
+                        continue;
+                    }
+                    Ok(None) => "its name does not resolve".to_owned(),
+                    Err(why) => why,
+                },
+            };
+            self.report.not_made(Check::UnsignedRequest, None, format!("{shown}: {why}"));
         }
         let mut seen = BTreeSet::new();
         for hook in hooks {
-            let Some(uri) = hook.uri().filter(|uri| !hooks::is_twilios_own(uri)) else { continue };
+            let Some(uri) = hook.uri() else {
+                let why = format!("{} is no URL: {}", hook.place(), hooks::shown(&hook.url));
+                self.report.not_made(Check::UnsignedRequest, Some(hook.account), why);
+                continue;
+            };
+            if hooks::is_twilios_own(&uri) {
+                continue;
+            }
             // What leads to a route was asked there.
             let led = gate.as_ref().map(|gate| (gate.leads_to)(&uri, &hook.method));
             if !matches!(led, Some(Leads::Route(_))) && seen.insert((uri.to_string(), hook.method.clone())) {
@@ -254,19 +276,20 @@ impl Examination {
                 Unsigned::Hook { account, .. } => Some(*account),
                 Unsigned::Route { .. } | Unsigned::Upstream { .. } => None,
             };
-            let Ok(uri) = url.parse::<Uri>() else { continue };
+            let Ok(uri) = url.parse::<Uri>() else {
+                self.report.not_made(Check::UnsignedRequest, account, format!("{shown} is no URL"));
+                continue;
+            };
             match self.in_time(Box::pin(web.ask(&uri, &method))).await {
-                Ok(Ok(status)) if outside::is_between(&what, status) => {
-                    let why =
-                        format!("{shown} answered {status}: what stands before the gate cannot reach it");
-                    self.report.not_made(Check::UnsignedRequest, account, why);
-                }
                 Ok(Ok(status)) => {
+                    if let Said::Unclear(why) = outside::said(&what, status) {
+                        let why = format!("{shown} answered {status}: {why}");
+                        self.report.not_made(Check::UnsignedRequest, account, why);
+                        continue;
+                    }
                     asked += 1;
                     findings.extend(outside::unsigned(&Asked { what, url: shown, status }));
                 }
-                // Where nobody can connect, nobody gets past the gate.
-                Ok(Err(_)) if matches!(what, Unsigned::Upstream { .. }) => asked += 1,
                 Ok(Err(why)) => {
                     self.report.not_made(Check::UnsignedRequest, account, format!("{shown}: {why}"));
                 }
@@ -328,18 +351,17 @@ impl Examination {
                     &words,
                 );
                 self.report.made(Check::Limits, accounts.len(), found);
-                let breakers = [status.breakers, status.nearest].concat();
-                let found = held::near(&breakers, &words);
+            }
+            Ok(Err(error)) => self.report.not_made(Check::Limits, None, error.to_string()),
+            Err(why) => self.report.not_made(Check::Limits, None, why),
+        }
+        match self.in_time(views.breakers_near(held::NEAR)).await {
+            Ok(Ok(near)) => {
+                let found = held::near(&near, &words);
                 self.report.made(Check::NearLimits, engine.limits().len(), found);
             }
-            Ok(Err(error)) => {
-                self.report.not_made(Check::Limits, None, error.to_string());
-                self.report.not_made(Check::NearLimits, None, error.to_string());
-            }
-            Err(why) => {
-                self.report.not_made(Check::Limits, None, why.clone());
-                self.report.not_made(Check::NearLimits, None, why);
-            }
+            Ok(Err(error)) => self.report.not_made(Check::NearLimits, None, error.to_string()),
+            Err(why) => self.report.not_made(Check::NearLimits, None, why),
         }
         if engine.limits().is_empty() {
             return;

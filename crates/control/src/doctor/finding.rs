@@ -1,5 +1,7 @@
 //! What an examination says: of each check whether it was made, and what it found.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use ringfence_model::Sid;
 use serde::{Deserialize, Serialize};
@@ -194,13 +196,15 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// What could not be looked at.
     pub not_made: Vec<NotMade>,
+    /// Accounts whose findings can be mended: those that were read, and those that are closed.
+    pub(super) seen: BTreeSet<Sid>,
     /// How many things each check looked at.
     looked: Vec<(Check, usize)>,
 }
 
 impl Report {
     pub(super) const fn new(at: Timestamp) -> Self {
-        Self { at, findings: Vec::new(), not_made: Vec::new(), looked: Vec::new() }
+        Self { at, findings: Vec::new(), not_made: Vec::new(), seen: BTreeSet::new(), looked: Vec::new() }
     }
 
     /// A check looked at so many things, and found these.

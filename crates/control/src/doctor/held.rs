@@ -16,7 +16,7 @@ use crate::wanted::AppliedLimit;
 const SILENT_S: i64 = 30;
 
 /// From so many per cent of a limit on, an account is near it.
-const NEAR: u64 = 80;
+pub(super) const NEAR: u64 = 80;
 
 /// Accounts that no limit holds, limits that do not hold yet, and nobody who holds them.
 pub(super) fn limits(

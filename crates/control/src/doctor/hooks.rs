@@ -64,9 +64,24 @@ impl Hook {
 
     /// Without the fragment, which never leaves Twilio. `None`: it is no URL.
     pub(super) fn uri(&self) -> Option<Uri> {
-        let uri: Uri = self.url.split('#').next()?.parse().ok()?;
+        let uri: Uri = percent_encoded(self.url.split('#').next()?).parse().ok()?;
         (uri.scheme().is_some() && uri.authority().is_some()).then_some(uri)
     }
+}
+
+/// Twilio takes URLs with spaces, quotes and letters of all scripts in path and query, and sends them percent-encoded (RFC
+/// 3986, section 2.1).
+fn percent_encoded(url: &str) -> String {
+    let mut text = String::with_capacity(url.len());
+    for byte in url.trim().bytes() {
+        match byte {
+            b' ' | b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' | 0..0x20 | 0x7f.. => {
+                text.push_str(&format!("%{byte:02X}"));
+            }
+            _ => text.push(char::from(byte)),
+        }
+    }
+    text
 }
 
 /// All URLs of an account's numbers.
@@ -74,11 +89,16 @@ pub(super) fn of_number(account: Sid, number: &IncomingPhoneNumber) -> Vec<Hook>
     let hook = |property, url: &Option<String>, method: &Option<String>| {
         hook(account, At::Number, &number.sid, property, url, method)
     };
+    // An application or a trunk takes their place; Twilio keeps the URLs and does not ask them.
+    let is_set = |sid: &Option<String>| sid.as_ref().is_some_and(|sid| !sid.is_empty());
+    let texts = !is_set(&number.sms_application_sid);
+    let calls = !is_set(&number.voice_application_sid) && !is_set(&number.trunk_sid);
+    let when = |used: bool, hook: Option<Hook>| hook.filter(|_| used);
     [
-        hook("sms_url", &number.sms_url, &number.sms_method),
-        hook("sms_fallback_url", &number.sms_fallback_url, &number.sms_fallback_method),
-        hook("voice_url", &number.voice_url, &number.voice_method),
-        hook("voice_fallback_url", &number.voice_fallback_url, &number.voice_fallback_method),
+        when(texts, hook("sms_url", &number.sms_url, &number.sms_method)),
+        when(texts, hook("sms_fallback_url", &number.sms_fallback_url, &number.sms_fallback_method)),
+        when(calls, hook("voice_url", &number.voice_url, &number.voice_method)),
+        when(calls, hook("voice_fallback_url", &number.voice_fallback_url, &number.voice_fallback_method)),
         hook("status_callback", &number.status_callback, &number.status_callback_method),
     ]
     .into_iter()
@@ -114,7 +134,8 @@ pub(super) fn of_service(account: Sid, service: &MessagingService) -> Vec<Hook> 
         hook(account, At::MessagingService, &service.sid, property, url, method)
     };
     [
-        hook("inbound_request_url", &service.inbound_request_url, &service.inbound_method),
+        hook("inbound_request_url", &service.inbound_request_url, &service.inbound_method)
+            .filter(|_| service.use_inbound_webhook_on_number != Some(true)),
         hook("fallback_url", &service.fallback_url, &service.fallback_method),
         hook("status_callback", &service.status_callback, &None),
     ]
@@ -216,7 +237,7 @@ pub(super) fn to_the_gate(hooks: &[Hook], leads_to: &LeadsTo, example: &str, bas
             Some(uri) => leads_to(uri, &hook.method),
             None => Leads::Elsewhere,
         };
-        let (severity, what, why) = match leads {
+        let (severity, what, why) = match &leads {
             Leads::Route(_) => return None,
             Leads::Elsewhere => (
                 Severity::Critical,
@@ -249,16 +270,37 @@ pub(super) fn to_the_gate(hooks: &[Hook], leads_to: &LeadsTo, example: &str, bas
             place: hook.place(),
             what,
             why: why.to_owned(),
-            mend: change(hook, base, &led),
+            mend: match leads {
+                Leads::OtherMethods(_) => tell(hook, base, &method_of(hook.property), "POST"),
+                Leads::NoRoute => Mend::by_hand(
+                    "Write a [[route]] for its path (`ringfence check` says whether it is right), or take the URL away at Twilio",
+                ),
+                Leads::Route(_) | Leads::Elsewhere => change(hook, base, &led),
+            },
         })
     };
     hooks.iter().filter_map(finding).collect()
 }
 
-/// How a URL is changed at Twilio. Names of parameters are those of properties in Pascal case.
+/// How a URL is changed at Twilio. Its query may be a secret, so the operator puts that in.
 fn change(hook: &Hook, base: &BaseUrl, url: &str) -> Mend {
+    let url = without_userinfo(url);
+    let end = url.find(['?', '#']).unwrap_or(url.len());
+    let query = if url[end..].starts_with('?') { "?QUERY" } else { "" };
+    tell(hook, base, hook.property, &format!("{}{query}", masked(&url[..end])))
+}
+
+/// The property that says how a URL is asked: `voice_url` has `voice_method`, `status_callback` has
+/// `status_callback_method`, and a Messaging Service's `inbound_request_url` has `inbound_method`.
+fn method_of(property: &str) -> String {
+    let stem = property.strip_suffix("_request_url").or_else(|| property.strip_suffix("_url"));
+    format!("{}_method", stem.unwrap_or(property))
+}
+
+/// How a property is changed at Twilio. Names of parameters are those of properties in Pascal case.
+fn tell(hook: &Hook, base: &BaseUrl, property: &str, value: &str) -> Mend {
     let parameter: String =
-        hook.property.split('_').map(|word| word[..1].to_ascii_uppercase() + &word[1..]).collect();
+        property.split('_').map(|word| word[..1].to_ascii_uppercase() + &word[1..]).collect();
     let how = "Have the gate take it (a [[route]] for its path, `ringfence check` says whether it is right), then tell \
                Twilio";
     let account = hook.account;
@@ -273,11 +315,14 @@ fn change(hook: &Hook, base: &BaseUrl, url: &str) -> Mend {
         _ => base.file(&format!("/2010-04-01/Accounts/{account}/{resource}.json")),
     };
     let Some(at) = at else { return Mend::by_hand(how) };
-    let url = masked(url);
+    if value.contains('…') {
+        // It was cut: to type it would break what works.
+        return Mend::by_hand(how);
+    }
     Mend::by(
         how,
         format!(
-            "curl -u {account}:\"$TWILIO_AUTH_TOKEN\" \\\n  {at} \\\n  --data-urlencode '{parameter}={url}'"
+            "curl -u {account}:\"$TWILIO_AUTH_TOKEN\" \\\n  {at} \\\n  --data-urlencode '{parameter}={value}'"
         ),
     )
 }
@@ -294,22 +339,23 @@ fn named(hook: &Hook) -> String {
 
 /// A URL as it may be shown and kept: without user, password and query, which may be secrets.
 pub(super) fn shown(url: &str) -> String {
+    let url = without_userinfo(url);
     let url = url.split('#').next().unwrap_or_default();
     let (path, query) = url.split_once('?').map_or((url, ""), |(path, _)| (path, "?…"));
     one_line(&format!("{}{query}", masked(path)), 200)
 }
 
+/// A password may hold `?` and `#`, so it goes before anything is cut there.
+fn without_userinfo(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
+}
+
 /// A URL without user and password, fit to stand in single quotes of a shell.
 fn masked(url: &str) -> String {
-    let text = match url.split_once("://") {
-        Some((scheme, rest)) => {
-            let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-            let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-            format!("{scheme}://{host}{path}")
-        }
-        None => url.to_owned(),
-    };
-    one_line(&text, 300).replace('\'', "%27")
+    one_line(&without_userinfo(url), 300).replace('\'', "%27")
 }
 
 /// Host and port of a URL, the port that of its scheme where it names none.
@@ -361,6 +407,7 @@ mod tests {
             url: format!("{public_url}/sms"),
             method: "POST".to_owned(),
             watches_only: false,
+            refusal_status: 403,
             upstream: None,
         };
         let found = routes_in_clear(&[route("http://hooks.example.com"), route("https://hooks.example.com")]);
@@ -375,11 +422,32 @@ mod tests {
         assert_eq!(severities(&[hook("https://hooks.example.com/old", "sms_url")]), [Severity::Warning]);
         let get = Hook { method: "GET".to_owned(), ..hook("https://hooks.example.com/sms", "sms_url") };
         assert_eq!(severities(&[get]), [Severity::Warning]);
-        for sound in ["https://hooks.example.com/sms#rc=2", "https://handler.twilio.com/twiml/EH1"] {
+        let odd = hook("https://hooks.example.com/old path/{x}?q=é", "sms_url");
+        assert_eq!(severities(&[odd]), [Severity::Warning], "it is the gate's host, however it is written");
+        for sound in [
+            "https://hooks.example.com/sms#rc=2",
+            "https://hooks.example.com/sms?to={To} |",
+            "https://handler.twilio.com/twiml/EH1",
+        ] {
             assert!(severities(&[hook(sound, "sms_url")]).is_empty(), "{sound}");
         }
         let look_alike = hook("https://handler.twilio.com.evil.example/twiml/EH1", "sms_url");
         assert_eq!(severities(&[look_alike]), [Severity::Critical]);
+    }
+
+    #[test]
+    fn what_is_typed_mends_what_was_found() {
+        let found = |hook: Hook| {
+            let found = to_the_gate(&[hook], &gate(), "https://hooks.example.com", &BaseUrl::default());
+            found[0].mend.command.clone()
+        };
+        let get = Hook { method: "GET".to_owned(), ..hook("https://hooks.example.com/sms", "voice_url") };
+        assert!(found(get).is_some_and(|command| command.contains("'VoiceMethod=POST'")));
+        assert_eq!(found(hook("https://hooks.example.com/old", "sms_url")), None, "it needs a route");
+        let long = format!("https://a.example/{}", "x".repeat(400));
+        assert_eq!(found(hook(&long, "sms_url")), None, "half a URL is not typed");
+        assert_eq!(method_of("inbound_request_url"), "inbound_method");
+        assert_eq!(method_of("status_callback"), "status_callback_method");
     }
 
     #[test]
@@ -388,7 +456,8 @@ mod tests {
         let found = to_the_gate(&[hook], &gate(), "https://hooks.example.com", &BaseUrl::default());
         let command = found[0].mend.command.clone().unwrap_or_default();
         assert!(command.contains("IncomingPhoneNumbers/PN"), "{command}");
-        assert!(command.contains("'SmsFallbackUrl=https://hooks.example.com/sms?key=abc'"), "{command}");
+        assert!(command.contains("'SmsFallbackUrl=https://hooks.example.com/sms?QUERY'"), "{command}");
+        assert_eq!(shown("https://user:se?c#ret@a.example/x?key=abc"), "https://a.example/x?…");
         assert!(!found[0].what.contains("secret") && !found[0].what.contains("abc"), "{}", found[0].what);
     }
 }

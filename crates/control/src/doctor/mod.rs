@@ -41,7 +41,7 @@ pub use accounts::{ConfiguredSender, SendsBy};
 pub use examine::examine;
 pub use finding::{Check, Finding, Mend, NotMade, Outcome, Report};
 pub use hooks::{Leads, LeadsTo};
-pub(crate) use told::changes;
+pub(crate) use told::{changes, key};
 
 /// What is examined, and how.
 #[derive(Clone)]
@@ -96,6 +96,8 @@ pub struct PublicRoute {
     pub method: String,
     /// Whether it only watches.
     pub watches_only: bool,
+    /// What it refuses with: 401 or 403.
+    pub refusal_status: u16,
     /// Where its application listens, with the path: `http://10.0.0.7:3000/sms`; none where it ends with us.
     pub upstream: Option<String>,
 }

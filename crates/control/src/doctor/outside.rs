@@ -23,14 +23,39 @@ pub(super) struct Asked {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Unsigned {
     /// A route of the gate, at its public URL.
-    Route { label: String, watches_only: bool },
+    Route { label: String, watches_only: bool, refusal_status: u16 },
     /// An application behind a route, at an address that is public itself.
     Upstream { label: String },
     /// A URL that Twilio was told and that leads past the gate.
     Hook { account: Sid, place: String },
 }
 
-/// What one answer to an unsigned request means. None where it was refused.
+/// What the status of an answer to an unsigned request says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Said {
+    /// It was refused for want of a signature.
+    Refused,
+    /// It was not.
+    NotRefused,
+    /// Nothing of the check, and why.
+    Unclear(&'static str),
+}
+
+/// An application that answers an empty request with 400, 404, 405, 422 or 429 may have looked at no signature: only 401
+/// and 403 refuse somebody (RFC 9110, sections 15.5.2 and 15.5.4), and of a route only the status that the gate refuses with.
+pub(super) const fn said(what: &Unsigned, status: u16) -> Said {
+    match (what, status) {
+        (_, 429) => Said::Unclear("too many requests were made there"),
+        (Unsigned::Route { .. }, 500..) => Said::Unclear("what stands before the gate cannot reach it"),
+        (Unsigned::Route { refusal_status, .. }, _) if status == *refusal_status => Said::Refused,
+        (Unsigned::Route { .. }, _) => Said::NotRefused,
+        (_, 401 | 403) => Said::Refused,
+        (_, 400..=499) => Said::Unclear("refused, but perhaps only for its missing parameters"),
+        _ => Said::NotRefused,
+    }
+}
+
+/// What is wrong with what answered. None where it refused, or said nothing.
 pub(super) fn unsigned(asked: &Asked) -> Option<Finding> {
     let Asked { what, url, status } = asked;
     let (account, place) = match what {
@@ -38,8 +63,16 @@ pub(super) fn unsigned(asked: &Asked) -> Option<Finding> {
         Unsigned::Upstream { label } => (None, format!("{label}/upstream")),
         Unsigned::Hook { account, place } => (Some(*account), place.clone()),
     };
+    if said(what, *status) != Said::NotRefused {
+        return None;
+    }
     let (severity, said) = match status {
-        400..=499 => return None,
+        400..=499 => (
+            Severity::Warning,
+            format!(
+                "{url} answered {status}: the gate refuses with another status, so the proxy does not lead this path to it"
+            ),
+        ),
         200..=299 => (Severity::Critical, format!("An unsigned request to {url} was answered with {status}")),
         300..=399 => (
             Severity::Warning,
@@ -62,7 +95,7 @@ pub(super) fn unsigned(asked: &Asked) -> Option<Finding> {
         mend,
     };
     Some(match what {
-        Unsigned::Route { watches_only: true, label } if *status == 204 => finding(
+        Unsigned::Route { watches_only: true, label, .. } if *status == 204 => finding(
             Severity::Info,
             format!("The route {label} only watches (mode = \"shadow\"), so it refuses nothing"),
             "That is right for mirrored traffic, and for nothing else.",
@@ -80,15 +113,15 @@ pub(super) fn unsigned(asked: &Asked) -> Option<Finding> {
                 "Find what answers there (DNS, load balancer, proxy) and let it lead every path of the route to the gate",
             ),
         ),
+        // The gate's own machine may reach what nobody else does: a firewall lets it through.
         Unsigned::Upstream { .. } => finding(
-            severity,
-            said,
-            "The application can be reached past the gate: whoever finds its address speaks in Twilio's name.",
-            Mend::by(
-                "Let the application listen on a private address, or demand the gate's proof (docs/upstream-proof.md), in \
-                 its [[route]]",
-                "proof_key = { file = \"proof.key\" }",
+            severity.min(Severity::Warning),
+            format!(
+                "The application behind the route answers this machine at {url}, unsigned, with {status}; try from elsewhere"
             ),
+            "If others get that answer too, whoever finds the address speaks in Twilio's name. If so, let it listen on a \
+             private address, or demand the gate's proof (docs/upstream-proof.md).",
+            elsewhere(url),
         ),
         Unsigned::Hook { .. } => finding(
             severity,
@@ -100,9 +133,13 @@ pub(super) fn unsigned(asked: &Asked) -> Option<Finding> {
     })
 }
 
-/// Whether an answer says nothing of the check: what stands before the gate could not reach it.
-pub(super) fn is_between(what: &Unsigned, status: u16) -> bool {
-    matches!(what, Unsigned::Route { .. }) && status >= 500
+/// A URL of a configuration, whose path could hold what a shell would read.
+fn elsewhere(url: &str) -> Mend {
+    const HOW: &str = "From a machine that the firewall does not know, see whether it answers";
+    if url.contains(['\'', '…']) {
+        return Mend::by_hand(HOW);
+    }
+    Mend::by(HOW, format!("curl -i -X POST --data '' '{url}'"))
 }
 
 /// A certificate is renewed when a quarter of its life is left, and two weeks are enough for the longest-lived.
@@ -181,7 +218,7 @@ mod tests {
     }
 
     fn route(watches_only: bool) -> Unsigned {
-        Unsigned::Route { label: "/sms".to_owned(), watches_only }
+        Unsigned::Route { label: "/sms".to_owned(), watches_only, refusal_status: 403 }
     }
 
     #[test]
@@ -191,7 +228,11 @@ mod tests {
         for status in [200, 204] {
             assert_eq!(severity(route(false), status), Some(Severity::Critical));
             assert_eq!(severity(hook(), status), Some(Severity::Critical));
-            assert_eq!(severity(upstream(), status), Some(Severity::Critical));
+            assert_eq!(
+                severity(upstream(), status),
+                Some(Severity::Warning),
+                "a firewall may let only us in"
+            );
         }
         assert_eq!(severity(hook(), 302), Some(Severity::Warning));
         assert_eq!(severity(hook(), 500), Some(Severity::Warning));
@@ -201,11 +242,22 @@ mod tests {
 
     #[test]
     fn a_refusal_is_sound_and_a_broken_way_to_the_gate_is_no_answer() {
-        for status in [400, 401, 403, 404, 405] {
-            assert_eq!(severity(route(false), status), None);
+        assert_eq!(said(&route(false), 403), Said::Refused);
+        assert_eq!(severity(route(false), 403), None);
+        for status in [400, 401, 404, 405] {
+            assert_eq!(severity(route(false), status), Some(Severity::Warning), "{status} is not the gate's");
         }
-        assert!(is_between(&route(false), 502) && !is_between(&route(false), 403));
-        assert!(!is_between(&Unsigned::Upstream { label: String::new() }, 502));
+        for unclear in [429, 502] {
+            assert!(matches!(said(&route(false), unclear), Said::Unclear(_)), "{unclear}");
+        }
+        let hook = Unsigned::Hook { account: Sid::new(*b"AC", 1), place: String::new() };
+        for past in [hook, Unsigned::Upstream { label: String::new() }] {
+            assert!([401, 403].iter().all(|status| said(&past, *status) == Said::Refused));
+            for unclear in [400, 404, 405, 422, 429] {
+                assert!(matches!(said(&past, unclear), Said::Unclear(_)), "{unclear}");
+            }
+            assert_eq!(said(&past, 502), Said::NotRefused);
+        }
     }
 
     #[test]

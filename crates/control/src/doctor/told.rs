@@ -3,7 +3,7 @@
 //! All that one check found anew is one notice: three hundred subaccounts with the same fault are one piece of news. What
 //! could not be looked at is not mended.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use ringfence_store::{FindingKey, FindingsChange, OpenFinding};
 
@@ -14,26 +14,40 @@ use crate::notices::{Event, Notice, Severity};
 /// So many are named in one notice.
 const NAMED: usize = 10;
 
+/// What has notices of its own, and comes and goes with each window.
+const TOLD_ELSEWHERE: [Check; 1] = [Check::NearLimits];
+
 /// What changes, compared with what was told and is not mended.
 pub(crate) fn changes(open: &[OpenFinding], report: &Report) -> FindingsChange {
-    let known: BTreeSet<&FindingKey> = open.iter().map(|finding| &finding.key).collect();
+    let known: BTreeMap<&FindingKey, Severity> = open.iter().map(|it| (&it.key, severity(it))).collect();
     let found: BTreeMap<FindingKey, &Finding> = report.findings.iter().map(|it| (key(it), it)).collect();
 
     let mut new: BTreeMap<Check, Vec<(FindingKey, &Finding)>> = BTreeMap::new();
     // In the order of the report: the gravest first.
-    for finding in &report.findings {
+    for finding in report.findings.iter().filter(|finding| !TOLD_ELSEWHERE.contains(&finding.check)) {
         let key = key(finding);
-        if !known.contains(&key) {
+        if known.get(&key).is_none_or(|known| *known < finding.severity) {
             new.entry(finding.check).or_default().push((key, finding));
         }
     }
+    let mut eased = Vec::new();
     let mut mended: BTreeMap<&str, Vec<&OpenFinding>> = BTreeMap::new();
     for finding in open {
-        if !found.contains_key(&finding.key) && was_looked_at(report, &finding.key) {
-            mended.entry(&finding.key.check).or_default().push(finding);
+        match found.get(&finding.key) {
+            Some(now) if now.severity < severity(finding) && now.severity > Severity::Info => {
+                eased.push((finding.key.clone(), now.severity.name().to_owned()));
+            }
+            // What is wrong no more, and only worth knowing now, is mended.
+            Some(now) if now.severity >= severity(finding) => {}
+            Some(_) => mended.entry(&finding.key.check).or_default().push(finding),
+            None if was_looked_at(report, &finding.key) => {
+                mended.entry(&finding.key.check).or_default().push(finding);
+            }
+            None => {}
         }
     }
     FindingsChange {
+        eased,
         new: new.into_values().filter_map(|findings| news(report, &findings)).collect(),
         mended: mended.into_iter().map(|(check, findings)| relief(report, check, &findings)).collect(),
     }
@@ -82,13 +96,22 @@ fn place(key: &FindingKey) -> String {
     if key.account.is_empty() { key.place.clone() } else { format!("{} of {}", key.place, key.account) }
 }
 
+/// An account that is suspended, or that a failed list left out, was not looked at, whatever the check.
 fn was_looked_at(report: &Report, key: &FindingKey) -> bool {
-    !report.not_made.iter().any(|it| {
-        it.check.name() == key.check && it.account.is_none_or(|account| account.to_string() == key.account)
-    })
+    let is_seen = key.account.is_empty() || report.seen.iter().any(|seen| seen.to_string() == key.account);
+    is_seen
+        && !report.not_made.iter().any(|it| {
+            it.check.name() == key.check
+                && it.account.is_none_or(|account| account.to_string() == key.account)
+        })
 }
 
-fn key(finding: &Finding) -> FindingKey {
+fn severity(finding: &OpenFinding) -> Severity {
+    finding.severity.parse().unwrap_or(Severity::Info)
+}
+
+/// What tells a finding from all others.
+pub(crate) fn key(finding: &Finding) -> FindingKey {
     FindingKey {
         check: finding.check.name().to_owned(),
         account: finding.account.map(|account| account.to_string()).unwrap_or_default(),
@@ -121,6 +144,7 @@ mod tests {
 
     fn report(findings: Vec<Finding>) -> Report {
         let mut report = Report::new(Timestamp::UNIX_EPOCH);
+        report.seen.extend([ONE, OTHER]);
         for finding in findings {
             report.made(finding.check, 1, vec![finding]);
         }
@@ -149,6 +173,35 @@ mod tests {
         assert_eq!(mended, ["PN2/sms_url"], "the other account was looked at");
         now.not_made(Check::WebhookHttps, None, "there was no time");
         assert!(changes(&open(&before), &now).mended.is_empty());
+    }
+
+    #[test]
+    fn of_an_account_that_was_not_read_nothing_is_mended() {
+        let before = report(vec![finding(Check::Keys, Severity::Warning, ONE, "SK1")]);
+        let mut now = report(Vec::new());
+        now.seen.remove(&ONE);
+        assert!(changes(&open(&before), &now).mended.is_empty(), "it is suspended, or its list failed");
+        now.seen.insert(ONE);
+        assert_eq!(changes(&open(&before), &now).mended.len(), 1);
+    }
+
+    #[test]
+    fn what_gets_graver_is_news_and_what_eases_is_not() {
+        let of = |severity| report(vec![finding(Check::Keys, severity, ONE, "SK1")]);
+        let (info, warning, critical) = (of(Severity::Info), of(Severity::Warning), of(Severity::Critical));
+        assert_eq!(changes(&open(&warning), &critical).new.len(), 1);
+        assert_eq!(changes(&open(&info), &warning).new.len(), 1);
+        let eased = changes(&open(&critical), &warning);
+        assert!(eased.new.is_empty() && eased.mended.is_empty());
+        assert_eq!(eased.eased[0].1, "warning");
+        let harmless = changes(&open(&critical), &info);
+        assert!(harmless.new.is_empty() && harmless.mended[0].1.is_some());
+    }
+
+    #[test]
+    fn a_limit_that_is_near_is_told_by_its_own_notice() {
+        let near = report(vec![finding(Check::NearLimits, Severity::Warning, ONE, "a day")]);
+        assert!(changes(&[], &near).new.is_empty());
     }
 
     #[test]

@@ -171,10 +171,10 @@ impl Web {
     }
 }
 
-/// Looks up whether all addresses of a host are public. `None`: it has none.
+/// Looks up whether a host has an address that is public. `None`: it has none.
 pub(super) async fn is_public(host: &str) -> Option<bool> {
     let found: Vec<SocketAddr> = tokio::net::lookup_host((host, 0)).await.ok()?.collect();
-    (!found.is_empty()).then(|| found.iter().all(|address| !is_private(address.ip())))
+    (!found.is_empty()).then(|| found.iter().any(|address| !is_private(address.ip())))
 }
 
 async fn exchange<S>(stream: S, uri: &Uri, method: &str) -> Result<u16, NoAnswer>
@@ -236,6 +236,9 @@ fn is_private(address: IpAddr) -> bool {
                 || v4.is_broadcast()
                 || v4.is_multicast()
                 || first == 0
+                || first >= 240
+                // Of protocols and of measurements; the host of a machine at Azure.
+                || matches!(v4.octets(), [192, 0, 0, _] | [198, 18..=19, ..] | [168, 63, 129, 16])
                 // Shared between a carrier and its customers (RFC 6598).
                 || (first == 100 && (64..128).contains(&second))
         }
@@ -245,6 +248,10 @@ fn is_private(address: IpAddr) -> bool {
                 || v6.is_multicast()
                 || v6.is_unique_local()
                 || v6.is_unicast_link_local()
+                // Those of a site (RFC 3879), and those that lead to an address of version 4: NAT64, 6to4.
+                || v6.segments()[0] & 0xffc0 == 0xfec0
+                || v6.segments()[0] == 0x2002
+                || matches!(v6.segments(), [0x64, 0xff9b, 0, 0, 0, 0, _, _])
         }
     }
 }
@@ -314,6 +321,13 @@ mod tests {
             "::ffff:10.0.0.1",
             "fe80::1",
             "fd00::1",
+            "168.63.129.16",
+            "192.0.0.8",
+            "198.19.0.1",
+            "240.0.0.1",
+            "64:ff9b::a00:1",
+            "2002:a00:1::1",
+            "fec0::1",
         ] {
             assert!(is_private(inner.parse().unwrap()), "{inner}");
         }

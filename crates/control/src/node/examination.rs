@@ -1,5 +1,6 @@
 //! The daily examination: what `ringfence doctor` looks at, as a job of one node; what is new is told.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +61,12 @@ impl Node {
         .await;
         let change = doctor::changes(&kept.open_findings().await?, &report);
         let count = change.new.len() + change.mended.len();
+        // Where nobody is told, the log is the only one who says it.
+        let news: BTreeSet<_> = change.new.iter().flat_map(|(keys, _)| keys).map(|(key, _)| key).collect();
+        for it in report.findings.iter().filter(|it| news.contains(&doctor::key(it))) {
+            let (check, severity, what) = (it.check.name(), it.severity.name(), &it.what);
+            tracing::warn!(check, severity, what, "an examination found something new");
+        }
         let every = SignedDuration::try_from(examination.every).unwrap_or(SignedDuration::MAX);
         let next = self.now().checked_add(every).unwrap_or(jiff::Timestamp::MAX);
         kept.change_findings(change, next, self.now()).await?;

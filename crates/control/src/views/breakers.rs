@@ -157,6 +157,17 @@ impl Views<'_> {
         Ok(self.view(&known, &Since::read(self).await?, (place, subject)))
     }
 
+    /// All that are tripped, or have used so much of their limit, in percent; the most urgent first.
+    pub(crate) async fn breakers_near(&self, percent: u64) -> ringfence_store::Result<Vec<BreakerView>> {
+        let known = Known::read(self.store).await?;
+        let since = Since::read(self).await?;
+        let is_near = |(phase, used, _): &(PhaseName, Option<u64>, Place)| {
+            *phase == PhaseName::Tripped || used.is_some_and(|used| used >= percent)
+        };
+        let near = self.by_urgency(&known).into_iter().filter(is_near);
+        Ok(near.map(|(_, _, place)| self.view(&known, &since, place)).collect())
+    }
+
     /// All breakers there are, those that nothing moved yet among them. An account that has left a limit's scope is here
     /// as long as the limit's breaker still stops it.
     pub(super) fn places(&self, known: &Known) -> BTreeSet<Place> {

@@ -8,6 +8,7 @@ use crate::world::{World, after, on_both, start};
 
 on_both! {
     a_finding_that_two_nodes_tell_is_told_once,
+    a_finding_that_gets_graver_is_told_again,
     an_examination_is_not_due_before_its_time,
 }
 
@@ -50,6 +51,32 @@ async fn a_finding_that_two_nodes_tell_is_told_once(world: World) {
     // Found again later, it is news again.
     one.change_findings(found("PN1/sms_url", "again"), after(100), after(6)).await.unwrap();
     assert_eq!(one.claim_effects(&life, "notice", 10, after(60), after(7)).await.unwrap().len(), 1);
+}
+
+async fn a_finding_that_gets_graver_is_told_again(world: World) {
+    let store = &world.store;
+    let severity = async || store.open_findings().await.unwrap().remove(0).severity;
+    let of = |severity: &str, told_by: &str| FindingsChange {
+        new: vec![(vec![(key("a.example"), severity.to_owned())], notice(told_by))],
+        ..FindingsChange::default()
+    };
+    store.change_findings(of("warning", "ends in 14 days"), after(100), start()).await.unwrap();
+    store.change_findings(of("critical", "ends in 3 days"), after(100), after(1)).await.unwrap();
+    assert_eq!(severity().await, "critical");
+    store.change_findings(of("warning", "not graver"), after(100), after(2)).await.unwrap();
+    assert_eq!(severity().await, "critical", "a node that read before does not make it less");
+    let eased = vec![(key("a.example"), "warning".to_owned())];
+    store
+        .change_findings(FindingsChange { eased, ..FindingsChange::default() }, after(100), after(3))
+        .await
+        .unwrap();
+    assert_eq!(severity().await, "warning");
+    store.change_findings(of("critical", "graver again"), after(100), after(4)).await.unwrap();
+
+    let life = store.join("a", "hash", after(5)).await.unwrap();
+    let due = store.claim_effects(&life, "notice", 10, after(60), after(6)).await.unwrap();
+    let keys: Vec<_> = due.into_iter().map(|claim| claim.effect.key).collect();
+    assert_eq!(keys, ["ends in 14 days", "ends in 3 days", "graver again"]);
 }
 
 async fn an_examination_is_not_due_before_its_time(world: World) {
