@@ -7,7 +7,7 @@ use ringfence_breaker::charge::{Call, Message, Recipient, Sender, Verification, 
 use ringfence_breaker::price_book::{self, Kind, Override, Overrides, Place, PriceBook, Prices};
 use ringfence_breaker::{Action, Limit, Measure, Per, Probe, Reset, Scope, State, Threshold, Window};
 use ringfence_model::{Amount, PhoneNumber, Sid};
-use ringfence_store::{OpenReservation, ReservationState, SendFilter, SendOutcome};
+use ringfence_store::{Now, OpenReservation, ReservationState, SendFilter, SendOutcome};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
@@ -307,6 +307,32 @@ async fn a_code_that_nobody_waits_for_any_more_is_given_back() {
     bank.advance(61).await;
     assert_eq!(bank.work().await, (0, 1), "it is late");
     assert_eq!(bank.sums().await, (Amount::ZERO, Amount::ZERO));
+}
+
+#[tokio::test]
+async fn a_code_that_nobody_began_to_send_is_given_back_though_its_time_is_long_over() {
+    let bank = bank(Database::sqlite(), Amount::from_units(9), Options::default()).await;
+    bank.start(&[]).await;
+    // Nothing works for ten minutes, and what nobody answered for is in doubt by then.
+    bank.advance(600).await;
+    bank.reconcile().await;
+    assert_eq!(bank.open_reservations().await[0].state, ReservationState::InDoubt);
+    bank.work().await;
+    assert_eq!(bank.sums().await, (Amount::ZERO, Amount::ZERO));
+    assert_eq!(bank.messages().await.len(), 0);
+}
+
+#[tokio::test]
+async fn a_crash_after_a_refusal_of_twilios_keeps_no_code_from_being_sent() {
+    let bank = bank(Database::sqlite(), a_text(), Options::default()).await;
+    let started = bank.start(&[]).await.body;
+    let sid = Sid::parse(started["sid"].as_str().expect("a SID")).expect("a SID");
+    let send = bank.store.sends_of_challenge(sid).await.expect("sends")[0].sid;
+    // A node takes it up, gives it back since nothing was made, and dies before it says so of the send.
+    let taken = bank.store.take_up_code_send(send, bank.now()).await.expect("asked").expect("it is there");
+    assert!(bank.store.void(taken.id(), Now::At(bank.now())).await.expect("given back"));
+    assert_eq!(bank.work().await, (1, 0));
+    assert_eq!((bank.messages().await.len(), bank.sums().await.1), (1, a_text()));
 }
 
 #[tokio::test]
