@@ -43,16 +43,17 @@ macro_rules! of_incidents {
 }
 
 impl Store {
-    /// What happened to breakers, and what operators wanted of accounts, since then: the newest rows, the oldest of them
-    /// first.
+    /// What happened to breakers, and what operators wanted of accounts, since then: the newest rows, what was written first
+    /// of them first. Nodes' clocks may be apart, so this is by the row and not by its time.
     pub async fn audit_of_incidents(&self, since: Timestamp, limit: usize) -> Result<Vec<AuditRow>> {
         let sql = of_incidents!(
             "SELECT a.*, k.key FROM audit a LEFT JOIN person_keys k ON k.person = a.person WHERE",
             "AND a.at >= $1 ORDER BY a.at DESC, a.id DESC LIMIT $2"
         );
-        let mut rows = self.fetch(sql, values![since, limit]).await?;
-        rows.reverse();
-        rows.iter().map(|row| self.audit_row(row)).collect()
+        let rows = self.fetch(sql, values![since, limit]).await?;
+        let mut rows: Vec<AuditRow> = rows.iter().map(|row| self.audit_row(row)).collect::<Result<_>>()?;
+        rows.sort_by_key(|row| row.id);
+        Ok(rows)
     }
 
     /// The last of these to one target before a row; of all rows, if none is given.

@@ -20,7 +20,8 @@ use bytes::Bytes;
 use http::header::{RETRY_AFTER, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use jiff::Timestamp;
-use ringfence_control::engine::Engine;
+use ringfence_breaker::Why;
+use ringfence_control::engine::{Engine, NotSetAside};
 use ringfence_control::people::{Known, People, Refused, Step, Visitor};
 use ringfence_model::Secret;
 use ringfence_store::Session;
@@ -120,7 +121,19 @@ fn shown(page: &impl Template, refused: Option<&Refused>) -> Result<Response<Byt
     let mut response = words::html(page.render()?);
     match refused {
         None => {}
-        Some(Refused::Later(_) | Refused::NoCodeBefore(_) | Refused::NotSetAside(_)) => {
+        Some(Refused::NotSetAside(why)) => {
+            *response.status_mut() = match why {
+                NotSetAside::NotReady(_) | NotSetAside::Limit { why: Why::NotReadBack, .. } => {
+                    StatusCode::SERVICE_UNAVAILABLE
+                }
+                NotSetAside::Limit { why: Why::OpenOnly, .. } | NotSetAside::Limit { until: Some(_), .. } => {
+                    StatusCode::TOO_MANY_REQUESTS
+                }
+                NotSetAside::Limit { until: None, .. } => StatusCode::FORBIDDEN,
+                NotSetAside::Unpriced(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            };
+        }
+        Some(Refused::Later(_) | Refused::NoCodeBefore(_)) => {
             *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
         }
         Some(Refused::Busy(_)) => {

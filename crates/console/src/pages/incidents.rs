@@ -50,6 +50,8 @@ struct Row {
     limit: Option<String>,
     /// Whose: the SID for a link, and the name.
     account: Option<(String, String)>,
+    /// Whose else, in words.
+    others: String,
     money: Option<String>,
     refused: Option<String>,
     ended: String,
@@ -152,6 +154,10 @@ impl Row {
             what: level.map_or_else(|| it.kind.words().to_owned(), |level| format!("{level} % reached")),
             limit: it.limit.clone(),
             account: it.account.as_ref().map(|it| (it.sid.to_string(), it.friendly_name.clone())),
+            others: match &it.prefix {
+                Some(prefix) => format!("numbers that begin with {prefix}"),
+                None => "all accounts together".to_owned(),
+            },
             money,
             refused,
             ended: match it.ended_at {

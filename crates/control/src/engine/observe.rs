@@ -60,7 +60,7 @@ impl Engine {
                 }
             };
             for change in &mut step.changes {
-                self.note_reserved(applied, subject, change).await?;
+                self.note_reserved(applied, subject, change).await;
             }
             let has_orders = !step.effects.is_empty();
             let moves = step.changes.iter().find_map(|change| Some(change.audit.as_ref()?.action.clone()));
@@ -81,24 +81,22 @@ impl Engine {
         }
     }
 
-    /// Beside a trip stands what was set aside at that moment, which no usage record tells.
-    async fn note_reserved(
-        &self,
-        applied: &AppliedLimit,
-        subject: Subject,
-        change: &mut BreakerChange,
-    ) -> Result<()> {
-        let Some(audit) = &mut change.audit else { return Ok(()) };
+    /// Beside a trip stands what was set aside at that moment, which no usage record tells. No trip waits for it or fails
+    /// by it: it is only told.
+    async fn note_reserved(&self, applied: &AppliedLimit, subject: Subject, change: &mut BreakerChange) {
+        let Some(audit) = &mut change.audit else { return };
         let is_trip = matches!(audit.action.as_str(), "breaker.trip" | "breaker.would-trip");
         if self.egress.is_none() || !is_trip {
-            return Ok(());
+            return;
         }
-        let subject = subject.to_string();
-        let rows = self.store.ledger_of(&applied.limit.name).await?;
-        if let Some(row) = rows.iter().find(|row| row.subject == subject) {
-            audit.detail["reserved"] = json!(row.ledger.reserved);
+        let limit = &applied.limit.name;
+        match self.store.find_ledger(limit, &subject.to_string()).await {
+            Ok(Some(row)) => audit.detail["reserved"] = json!(row.ledger.reserved),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(%error, limit, %subject, "a trip is noted without what was set aside")
+            }
         }
-        Ok(())
     }
 
     /// Lets the breakers that do not just pass see what time it is, and what their limits say now: a window that has ended

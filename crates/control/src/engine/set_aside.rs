@@ -72,6 +72,9 @@ pub enum NotSetAside {
     NotReady(&'static str),
 }
 
+/// The longest that an application is told to wait. Limits are raised and lifted meanwhile.
+const WAITS_AT_MOST: SignedDuration = SignedDuration::from_hours(1);
+
 fn in_words(limit: &str, why: Why) -> String {
     match why {
         Why::Tripped => format!("the limit \"{limit}\" has tripped"),
@@ -95,6 +98,28 @@ impl NotSetAside {
             }
             Self::Limit { until, .. } => *until,
             Self::Unpriced(_) => None,
+        }
+    }
+
+    /// The same for an application, which waits an hour at most.
+    pub(crate) fn again_outside(&self, now: Timestamp) -> Option<Timestamp> {
+        let latest = now.saturating_add(WAITS_AT_MOST).unwrap_or(Timestamp::MAX);
+        self.again(now).map(|again| again.min(latest))
+    }
+
+    /// What an application is told: which limit it is, is for those who look after the installation.
+    pub(crate) fn told_outside(&self) -> String {
+        match self {
+            Self::Limit { why: Why::Tripped, .. } => "a limit on spending has tripped".to_owned(),
+            Self::Limit { why: Why::DoesNotFit, .. } => {
+                "a limit on spending has no room for what this could cost".to_owned()
+            }
+            Self::Limit { why: Why::OpenOnly, .. } => {
+                "a limit on spending is full of requests that are still open".to_owned()
+            }
+            Self::Limit { why: Why::NotReadBack, .. } | Self::Unpriced(_) | Self::NotReady(_) => {
+                self.to_string()
+            }
         }
     }
 

@@ -262,18 +262,34 @@ impl<'e> SecondFactor<'e> {
             SetAside::NotNeeded => store.begin_challenge(by, new, now).await?,
             SetAside::Not(why) => return Ok(Started::NotSetAside(why)),
             SetAside::Reserved(reservation) => {
-                let begun = store.begin_paid_challenge(by, new, &reservation, now).await?;
-                // Somebody else was quicker, or the challenge is over by now.
-                if matches!(begun, Begun::Not(_)) {
-                    self.engine.answer_for(reservation, Sent::Nothing).await?;
+                let begun = store.begin_paid_challenge(by, new, &reservation, now).await;
+                match &begun {
+                    Ok(Begun::Sent { .. }) => {}
+                    // Somebody else was quicker, or the challenge is over by now.
+                    Ok(Begun::Not(_)) => self.engine.answer_for(reservation, Sent::Nothing).await?,
+                    // It may have begun nevertheless. Where it has not, this is in doubt by its deadline.
+                    Err(error) if error.is_away() => {}
+                    Err(_) => {
+                        if let Err(error) = self.engine.answer_for(reservation, Sent::Nothing).await {
+                            tracing::warn!(%error, "what was set aside for a code that was not begun stays so");
+                        }
+                    }
                 }
-                begun
+                begun?
             }
         };
         if matches!(begun, Begun::Sent { .. }) {
             self.engine.announce();
         }
         Ok(begun.into())
+    }
+
+    /// Gives back what was set aside for codes that nobody has begun to send, and nobody will.
+    pub async fn give_back(&self, unused: &[String]) -> Result<()> {
+        for reservation in unused {
+            self.store().void(reservation, self.engine.ledger_now()).await?;
+        }
+        Ok(())
     }
 
     /// What is spoken after a key was pressed in this call of this account: the code it was made for, or nothing where

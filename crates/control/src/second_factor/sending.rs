@@ -85,10 +85,7 @@ impl Engine {
         let now = self.now();
         let Some(to_send) = store.code_to_send(send, now).await? else {
             // It was sent before, or its challenge is over: nobody waits for it.
-            if store.find_code_send(send).await?.is_some_and(|send| send.outcome == SendOutcome::Waiting) {
-                self.give_back(send).await?;
-                store.end_code_send(send, SendOutcome::Failed, now).await?;
-            }
+            self.give_up(send).await?;
             return Ok(CodeEnd::Done);
         };
         let is_late = |now: Timestamp| now.duration_since(to_send.send.asked_at).abs() >= SENT_WITHIN;
@@ -115,17 +112,16 @@ impl Engine {
 
     async fn not_sent(&self, send: Sid, why: &str) -> Result<CodeEnd> {
         tracing::warn!(%send, why, "a code was not sent");
-        self.give_back(send).await?;
-        self.store().end_code_send(send, SendOutcome::Failed, self.now()).await?;
+        self.give_up(send).await?;
         Ok(CodeEnd::GiveUp(why.to_owned()))
     }
 
-    /// Gives back what was set aside for a code that nobody has begun to send.
-    async fn give_back(&self, send: Sid) -> Result<()> {
-        match self.store().take_up_code_send(send, self.now()).await? {
-            Some(reservation) => self.answer_for(reservation, Sent::Nothing).await,
-            None => Ok(()),
+    /// Ends a send that is not to happen, and gives back what was set aside for it where nobody has begun to send it.
+    async fn give_up(&self, send: Sid) -> Result<()> {
+        if let Some(unused) = self.store().give_up_code_send(send, self.now()).await? {
+            self.store().void(&unused, self.ledger_now()).await?;
         }
+        Ok(())
     }
 
     async fn attempt_code(&self, to_send: &ToSend, first_try: bool) -> Result<Attempt> {
@@ -180,29 +176,42 @@ impl Engine {
     /// What a code may be sent with now. What was set aside when it was asked for is taken up here, once; where that came
     /// back, something is set aside anew.
     async fn right_to_send(&self, settings: &Settings, to_send: &ToSend, details: &Details) -> Result<Right> {
-        let (store, send) = (self.store(), &to_send.send);
-        if let (Some(reservation), Some(_)) = (&send.reservation, send.taken_up_at) {
-            return Ok(Right::TakenUp(reservation.clone()));
-        }
-        if let Some(reservation) = store.take_up_code_send(send.sid, self.now()).await? {
+        let (store, send) = (self.store(), to_send.send.sid);
+        if let Some(reservation) = store.take_up_code_send(send, self.now()).await? {
             return Ok(Right::Reserved(reservation));
         }
-        let (channel, to) = (send.channel, to_send.challenge.number);
-        let reservation = match self.set_aside_for_code(settings, channel, to, details).await? {
-            SetAside::NotNeeded => return Ok(Right::Free),
-            SetAside::Not(why) => return Ok(Right::Not(why)),
-            SetAside::Reserved(reservation) => reservation,
-        };
-        // Nobody had taken it up, so nothing was sent with what was set aside before.
-        if let Some(before) = &send.reservation {
-            store.void(before, self.ledger_now()).await?;
-        }
-        let (before, now) = (send.reservation.as_deref(), self.now());
-        if !store.set_aside_for_code_send(send.sid, before, Some(reservation.id()), now).await? {
-            self.answer_for(reservation, Sent::Nothing).await?;
+        // It is asked after the take-up: what was read before it may be what another node has taken up since.
+        let Some(found) = store.find_code_send(send).await? else { return Ok(Right::Others) };
+        if found.outcome != SendOutcome::Waiting {
             return Ok(Right::Others);
         }
-        let taken_up = store.take_up_code_send(send.sid, now).await?;
+        let before = match (found.reservation, found.taken_up_at) {
+            // A crash may have come between giving it back and forgetting it.
+            (Some(taken), Some(_)) if store.let_go_of_code_send(send, &taken, self.now()).await? => None,
+            (Some(taken), Some(_)) => return Ok(Right::TakenUp(taken)),
+            (before, _) => before,
+        };
+        let (channel, to) = (to_send.send.channel, to_send.challenge.number);
+        let reservation = match self.set_aside_for_code(settings, channel, to, details).await? {
+            SetAside::NotNeeded => None,
+            SetAside::Not(why) => return Ok(Right::Not(why)),
+            SetAside::Reserved(reservation) => Some(reservation),
+        };
+        let (id, now) = (reservation.as_ref().map(Reservation::id), self.now());
+        if !store.set_aside_for_code_send(send, before.as_deref(), id, now).await? {
+            if let Some(reservation) = reservation {
+                self.answer_for(reservation, Sent::Nothing).await?;
+            }
+            return Ok(Right::Others);
+        }
+        // It is nobody's any more, and nothing was sent with it.
+        if let Some(before) = &before {
+            store.void(before, self.ledger_now()).await?;
+        }
+        if reservation.is_none() {
+            return Ok(Right::Free);
+        }
+        let taken_up = store.take_up_code_send(send, now).await?;
         Ok(taken_up.map_or(Right::Others, Right::Reserved))
     }
 
@@ -219,7 +228,7 @@ impl Engine {
             (Right::Reserved(reservation), Attempt::Later(_) | Attempt::Never(_)) => {
                 let id = reservation.id().to_owned();
                 self.answer_for(reservation, Sent::Nothing).await?;
-                store.set_aside_for_code_send(send, Some(&id), None, self.now()).await?;
+                store.let_go_of_code_send(send, &id, self.now()).await?;
                 Ok(())
             }
             (Right::TakenUp(id), Attempt::Sent(Some(made))) => {

@@ -110,21 +110,22 @@ impl Refusal {
 
     /// Why the price of a code was not set aside. What passes by itself is to be tried again; what an operator must lift is not.
     pub(super) fn not_set_aside(why: &NotSetAside, now: Timestamp) -> Self {
+        let told = why.told_outside();
         let refusal = match why {
             NotSetAside::NotReady(_) | NotSetAside::Limit { why: Why::NotReadBack, .. } => {
-                Self::new(503, 20503, format!("Service is unavailable: {why}"))
+                Self::new(503, 20503, format!("Service is unavailable: {told}"))
             }
             NotSetAside::Limit { .. } if why.again(now).is_some() => {
-                Self::new(429, 20429, format!("Too many requests: {why}"))
+                Self::new(429, 20429, format!("Too many requests: {told}"))
             }
             NotSetAside::Limit { .. } => {
-                Self::new(403, 60410, format!("Verification delivery attempt blocked: {why}"))
+                Self::new(403, 60410, format!("Verification delivery attempt blocked: {told}"))
             }
             NotSetAside::Unpriced(_) => {
-                Self::new(403, 60605, format!("The destination phone number has been blocked: {why}"))
+                Self::new(403, 60605, format!("The destination phone number has been blocked: {told}"))
             }
         };
-        match why.again(now) {
+        match why.again_outside(now) {
             Some(again) => refusal.after(again, now),
             None => refusal,
         }

@@ -7,7 +7,7 @@
 mod found;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 use ringfence_breaker::{Action, Phase, State, Subject};
@@ -16,7 +16,7 @@ use ringfence_store::{AuditRow, RefusedOnDay, Wanted, WishedBy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::found::{Found, begun_by_wish, day_of, ends, id_of_refusals, reason_of, with_warnings};
+use self::found::{Found, begun_by_wish, day_of, ends, id_of_refusals, prefix_of, reason_of, with_warnings};
 use super::breakers::holds_for;
 use super::report::breaker_of;
 use super::{ActorView, AuditRowView, Known, NamedAccount, NotSeen, Page, Views, schema};
@@ -57,8 +57,10 @@ pub struct IncidentView {
     pub id: String,
     /// What happened.
     pub kind: IncidentKind,
-    /// The account; null where the limit holds for all of them together.
+    /// The account; null where the limit holds for all of them together, or for a prefix.
     pub account: Option<NamedAccount>,
+    /// The beginning of phone numbers that the limit holds for by itself; null where it does not count by prefix.
+    pub prefix: Option<String>,
     /// The limit; null where there is none behind it.
     pub limit: Option<String>,
     /// When it began; of refusals the day.
@@ -284,7 +286,9 @@ impl Views<'_> {
         };
         let Some(since) = since else { return Ok(None) };
         let (found, _) = self.found(&known, since).await?;
-        Ok(found.into_iter().map(|it| it.view).find(|it| it.id == id))
+        // From its window on, warnings that were apart are one, and one that was alone may belong to a trip.
+        let is_it = |it: &Found| it.view.id == id || it.merged.iter().any(|merged| merged == id);
+        Ok(found.into_iter().find(is_it).map(|it| it.view))
     }
 
     /// From where on it is looked for what belongs to a row: its window has the warnings.
@@ -372,6 +376,9 @@ impl Views<'_> {
                 found.extend(self.began_before(known, &target, None).await?);
             }
         }
+        // What ended once may be ended again by a later row, which finds it anew: its first end holds.
+        let mut seen = HashSet::new();
+        found.retain(|it| seen.insert(it.view.id.clone()));
         let mut found = with_warnings(found);
         self.with_refusals(known, &mut found, self.store.refused_since(since).await?);
         for it in &mut found {
@@ -434,6 +441,7 @@ impl Views<'_> {
         let ordered = row.detail.get("ordered").cloned().unwrap_or_default();
         let mut found = Found::new(row.id.to_string(), kind, row.at, fired);
         found.view.account = known.named(subject);
+        found.view.prefix = prefix_of(subject);
         found.view.limit = Some(limit.to_owned());
         found.view.open = kind != IncidentKind::Warned;
         found.view.by = Some(ActorView::of(&row.actor));

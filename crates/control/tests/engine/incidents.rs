@@ -58,6 +58,8 @@ async fn trip(open: impl Fn() -> Database) {
     assert_eq!(it.account.as_ref().map(|it| (it.sid, it.friendly_name.as_str())), Some((account, "shop")));
     assert_eq!(it.warned_at, Some(warned[0].began_at));
     assert_eq!(it.ordered, [Action::Suspend, Action::Notify]);
+    let by_warning = node.engine.views().incident(&warned[0].id).await.expect("it is read");
+    assert_eq!(by_warning.as_ref(), Some(it), "a link to the warning leads to what it came to");
 
     node.advance(600).await;
     let subject = Subject::Account(account);

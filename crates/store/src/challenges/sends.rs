@@ -180,12 +180,13 @@ impl Store {
     }
 
     /// The right to send a code, with what was set aside for it: once, whoever asks, and not after a crash in between. None
-    /// where nothing was set aside, where it was taken up before, or where it has ended or is in doubt by now.
+    /// where nothing was set aside, where it was taken up before, where the send has ended, or where what was set aside has
+    /// ended or is in doubt by now.
     pub async fn take_up_code_send(&self, send: Sid, now: Timestamp) -> Result<Option<Reservation>> {
         self.write((send, now), |(send, now), transaction| {
             Box::pin(async move {
                 let update = "UPDATE code_sends SET taken_up_at = $2, updated_at = $2 WHERE sid = $1 \
-                              AND taken_up_at IS NULL AND reservation IN \
+                              AND outcome = 'waiting' AND taken_up_at IS NULL AND reservation IN \
                               (SELECT id FROM reservations WHERE state = 'open') RETURNING reservation";
                 let row = transaction.find(update, values![*send, *now]).await?;
                 row.map(|row| row.text("reservation").map(Reservation::kept)).transpose()
@@ -194,8 +195,8 @@ impl Store {
         .await
     }
 
-    /// Notes what is set aside for a code in the place of what was before, with which nothing was sent. False where that is
-    /// not so any more: then somebody else is at it.
+    /// Notes what is set aside for a code in the place of what was before, with which nothing was sent: that is the caller's
+    /// to give back then. False where that is not so any more, or where it was taken up: then somebody else is at it.
     pub async fn set_aside_for_code_send(
         &self,
         send: Sid,
@@ -206,10 +207,40 @@ impl Store {
         let (before, after) = (before.unwrap_or_default().to_owned(), reservation.map(str::to_owned));
         self.write((send, before, after, now), |(send, before, after, now), transaction| {
             Box::pin(async move {
-                let update = "UPDATE code_sends SET reservation = $3, taken_up_at = NULL, updated_at = $4 \
-                              WHERE sid = $1 AND coalesce(reservation, '') = $2";
+                let update = "UPDATE code_sends SET reservation = $3, updated_at = $4 WHERE sid = $1 \
+                              AND outcome = 'waiting' AND taken_up_at IS NULL AND coalesce(reservation, '') = $2";
                 let bound = values![*send, before, after.clone(), *now];
                 Ok(transaction.execute(update, bound).await? > 0)
+            })
+        })
+        .await
+    }
+
+    /// Forgets what a code was begun to be sent with, where it came back since certainly nothing was made: then something
+    /// may be set aside anew. False where it is not so.
+    pub async fn let_go_of_code_send(&self, send: Sid, reservation: &str, now: Timestamp) -> Result<bool> {
+        self.write((send, reservation.to_owned(), now), |(send, reservation, now), transaction| {
+            Box::pin(async move {
+                let update = "UPDATE code_sends SET reservation = NULL, taken_up_at = NULL, updated_at = $3 \
+                              WHERE sid = $1 AND reservation = $2 AND taken_up_at IS NOT NULL \
+                              AND reservation IN (SELECT id FROM reservations WHERE state = 'void')";
+                let bound = values![*send, reservation.as_str(), *now];
+                Ok(transaction.execute(update, bound).await? > 0)
+            })
+        })
+        .await
+    }
+
+    /// Ends a send that is not to happen. What was set aside for it, where nobody has begun to send it with that: nobody
+    /// will from now on, so it is the caller's to give back, whether it is open or in doubt.
+    pub async fn give_up_code_send(&self, send: Sid, now: Timestamp) -> Result<Option<String>> {
+        self.write((send, now), |(send, now), transaction| {
+            Box::pin(async move {
+                let update = "UPDATE code_sends SET outcome = 'failed', updated_at = $2 WHERE sid = $1 \
+                              AND outcome = 'waiting' \
+                              RETURNING CASE WHEN taken_up_at IS NULL THEN reservation END AS unused";
+                let row = transaction.find(update, values![*send, *now]).await?;
+                row.map_or(Ok(None), |row| row.maybe_text("unused"))
             })
         })
         .await

@@ -477,6 +477,12 @@ impl Store {
         self.fetch(select, values![limit]).await?.iter().map(rows::ledger).collect()
     }
 
+    /// The sums of one limit on one subject, where it has any.
+    pub async fn find_ledger(&self, limit: &str, subject: &str) -> Result<Option<LedgerRow>> {
+        let select = "SELECT * FROM ledger WHERE limit_name = $1 AND subject = $2";
+        self.find(select, values![limit, subject]).await?.map(|row| rows::ledger(&row)).transpose()
+    }
+
     /// All sums, by limit and subject.
     pub async fn ledger(&self) -> Result<Vec<LedgerRow>> {
         let select = "SELECT * FROM ledger ORDER BY limit_name, subject";

@@ -100,18 +100,24 @@ impl Store {
         })
     }
 
-    /// Erases a user and everything that is theirs. Says whether there was anything.
-    pub async fn erase_user(&self, by: &Actor, user: &UserName, now: Timestamp) -> Result<bool> {
+    /// Erases a user and everything that is theirs, if there is anything. What was set aside for codes that nobody has begun
+    /// to send, and nobody will: it is the caller's to give back.
+    pub async fn erase_user(
+        &self,
+        by: &Actor,
+        user: &UserName,
+        now: Timestamp,
+    ) -> Result<Option<Vec<String>>> {
         let data = (by.clone(), self.tagged(user).await?, now);
         self.write(data, |(by, tagged, now), transaction| {
             Box::pin(async move {
                 let lock =
                     "UPDATE users SET seen_at = seen_at WHERE application = $1 AND tag = $2 RETURNING *";
                 let row = transaction.find(lock, values![tagged.application, &tagged.tag]).await?;
-                let Some(found) = row.map(|row| read(&row)).transpose()? else { return Ok(false) };
-                erase(transaction, &found.id).await?;
+                let Some(found) = row.map(|row| read(&row)).transpose()? else { return Ok(None) };
+                let unused = erase(transaction, &found.id).await?;
                 note(transaction, by, "user.erase", &found, json!({}), *now).await?;
-                Ok(true)
+                Ok(Some(unused))
             })
         })
         .await
@@ -139,11 +145,16 @@ async fn lock(transaction: &mut Transaction, tagged: &Tagged, now: Timestamp) ->
     read(&row.ok_or_else(|| Error::corrupt("users", "an upsert gave back no row"))?)
 }
 
-/// Deletes everything of a user. Failures of a phone number are the number's, and are forgotten in their time.
-async fn erase(transaction: &mut Transaction, user: &str) -> Result<()> {
+/// Deletes everything of a user. Failures of a phone number are the number's, and are forgotten in their time. What was set
+/// aside for codes that nobody has begun to send.
+async fn erase(transaction: &mut Transaction, user: &str) -> Result<Vec<String>> {
+    let sends = "DELETE FROM code_sends WHERE challenge IN (SELECT sid FROM challenges WHERE purpose = 'sign-in' \
+                 AND binding <> '' AND binding IN (SELECT id FROM user_sign_ins WHERE user_id = $1)) RETURNING \
+                 CASE WHEN outcome = 'waiting' AND taken_up_at IS NULL THEN reservation END AS unused";
+    let sends = transaction.fetch(sends, values![user]).await?;
+    let unused =
+        sends.iter().filter_map(|row| row.maybe_text("unused").transpose()).collect::<Result<_>>()?;
     let deletes = [
-        "DELETE FROM code_sends WHERE challenge IN (SELECT sid FROM challenges WHERE purpose = 'sign-in' \
-         AND binding <> '' AND binding IN (SELECT id FROM user_sign_ins WHERE user_id = $1))",
         "DELETE FROM challenges WHERE purpose = 'sign-in' AND binding <> '' \
          AND binding IN (SELECT id FROM user_sign_ins WHERE user_id = $1)",
         "DELETE FROM user_sign_ins WHERE user_id = $1",
@@ -157,10 +168,11 @@ async fn erase(transaction: &mut Transaction, user: &str) -> Result<()> {
     for delete in deletes {
         transaction.execute(delete, values![user]).await?;
     }
-    Ok(())
+    Ok(unused)
 }
 
-/// Erases everybody of an application, and what it demands of them.
+/// Erases everybody of an application, and what it demands of them. What is set aside for a code of theirs at this moment
+/// stays in doubt: an application is removed once, by a command.
 pub(crate) async fn erase_all(transaction: &mut Transaction, application: Sid) -> Result<u64> {
     let users =
         transaction.fetch("SELECT id FROM users WHERE application = $1", values![application]).await?;

@@ -16,6 +16,7 @@ use crate::ledger::{Money, limit, now};
 use crate::world::{World, all, on_both, start};
 
 on_both! {
+    what_a_send_was_begun_with_does_not_come_back_when_it_ends,
     what_was_set_aside_for_a_code_is_taken_up_once_and_while_it_is_open,
 }
 
@@ -46,19 +47,42 @@ async fn what_was_set_aside_for_a_code_is_taken_up_once_and_while_it_is_open(wor
     }))
     .await;
     assert_eq!(taken.iter().flatten().map(Reservation::id).collect::<Vec<_>>(), [reservation.id()]);
-    // Whoever has it says that nothing was made, and sets something else aside; nobody does so twice.
-    store.void(reservation.id(), now()).await.unwrap();
     let anew = reserve().await;
-    let swap = |before: Option<String>| {
-        let after = anew.id().to_owned();
+    let swap = |before: Option<String>, after: &Reservation| {
+        let after = after.id().to_owned();
         async move { store.set_aside_for_code_send(send, before.as_deref(), Some(&after), start()).await.unwrap() }
     };
-    assert!(swap(Some(reservation.id().to_owned())).await);
-    assert!(!swap(Some(reservation.id().to_owned())).await);
-    assert!(!swap(None).await);
-    // What is in doubt by now is nobody's to send with.
+    // Nobody puts something in its place, or forgets it, while it is on its way.
+    assert!(!swap(Some(reservation.id().to_owned()), &anew).await);
+    assert!(!store.let_go_of_code_send(send, reservation.id(), start()).await.unwrap());
+    // Whoever has it says that nothing was made, and sets something else aside; nobody does so twice.
+    store.void(reservation.id(), now()).await.unwrap();
+    assert!(store.let_go_of_code_send(send, reservation.id(), start()).await.unwrap());
+    assert!(!store.let_go_of_code_send(send, reservation.id(), start()).await.unwrap());
+    assert!(swap(None, &anew).await);
+    assert!(!swap(None, &anew).await);
+    // What is in doubt by now is nobody's to send with, and what is put in its place is.
     store.doubt(anew.id(), now()).await.unwrap();
     assert!(store.take_up_code_send(send, start()).await.unwrap().is_none());
+    let third = reserve().await;
+    assert!(swap(Some(anew.id().to_owned()), &third).await);
+    // A send that ends gives back what nobody has begun to send it with, once, and nobody begins it any more.
+    assert_eq!(store.give_up_code_send(send, start()).await.unwrap().as_deref(), Some(third.id()));
+    assert_eq!(store.give_up_code_send(send, start()).await.unwrap(), None);
+    assert!(store.take_up_code_send(send, start()).await.unwrap().is_none());
+    assert!(!swap(Some(third.id().to_owned()), &anew).await);
+}
+
+async fn what_a_send_was_begun_with_does_not_come_back_when_it_ends(world: World) {
+    let money = Money::with(world, vec![limit("daily", 50)]).await;
+    let store = money.store();
+    let own = NewReservation { credential: None, ..money.request(3) };
+    let Admission::Admitted(reservation) = store.admit(own, now()).await.unwrap() else { panic!("refused") };
+    let begun = store.begin_paid_challenge(&by(), challenge(), &reservation, start()).await.unwrap();
+    let Begun::Sent { send, .. } = begun else { panic!("{begun:?}") };
+    let taken = store.take_up_code_send(send, start()).await.unwrap();
+    assert_eq!(taken.as_ref().map(Reservation::id), Some(reservation.id()));
+    assert_eq!(store.give_up_code_send(send, start()).await.unwrap(), None);
 }
 
 fn by() -> Actor {

@@ -350,7 +350,8 @@ async fn an_erased_user_leaves_nothing_and_comes_back_as_another(world: World) {
     check_at(store, &sign_in, Kind::Totp, "no code", 60).await;
     let before = store.user(&alice()).await.unwrap().id.unwrap();
     assert_eq!(store.failures(&format!("user/{before}/totp")).await.unwrap().count, 1);
-    assert!(store.erase_user(&by, &alice(), after(61)).await.unwrap());
+    assert_eq!(store.erase_user(&by, &alice(), after(61)).await.unwrap(), Some(vec![]));
+    assert_eq!(store.erase_user(&by, &alice(), after(61)).await.unwrap(), None);
     assert_eq!(store.failures(&format!("user/{before}/totp")).await.unwrap().count, 0);
     let found = store.find_user_sign_in(&alice(), &sign_in).await.unwrap();
     assert!(found.is_none());

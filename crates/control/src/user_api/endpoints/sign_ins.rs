@@ -293,8 +293,8 @@ fn not_set_aside(why: &NotSetAside, now: Timestamp) -> Problem {
         NotSetAside::Limit { .. } => Kind::SpendingStopped,
         NotSetAside::Unpriced(_) => Kind::NoPrice,
     };
-    let problem = Problem::new(kind, why.to_string());
-    match why.again(now) {
+    let problem = Problem::new(kind, why.told_outside());
+    match why.again_outside(now) {
         // Of a 503 the problem says itself when it may be tried again.
         Some(again) if kind != Kind::NotReady => after(problem, again, now),
         _ => problem,

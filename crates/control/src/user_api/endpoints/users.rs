@@ -49,5 +49,6 @@ pub(super) async fn one(call: &Call<'_>, user: &UserName) -> Result<Bytes, Probl
 
 async fn erase(call: Call<'_>) -> Result<Bytes, Problem> {
     let erased = call.store().erase_user(&call.actor(), &call.user()?, call.factor.now()).await?;
-    json(&Erased { erased })
+    call.factor.give_back(erased.as_deref().unwrap_or_default()).await?;
+    json(&Erased { erased: erased.is_some() })
 }

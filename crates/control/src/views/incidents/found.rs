@@ -18,6 +18,8 @@ pub(super) struct Found {
     /// The window that it is about.
     pub(super) window: Option<Timestamp>,
     pub(super) target: String,
+    /// The ids of warnings that it has taken in.
+    pub(super) merged: Vec<String>,
     refused: [Amount; 2],
     operations: BTreeMap<String, (u64, Amount)>,
 }
@@ -28,6 +30,7 @@ impl Found {
             id,
             kind,
             account: None,
+            prefix: None,
             limit: None,
             began_at,
             ended_at: None,
@@ -60,6 +63,7 @@ impl Found {
             subject: None,
             window: None,
             target: String::new(),
+            merged: Vec::new(),
             refused,
             operations: BTreeMap::new(),
         }
@@ -141,6 +145,7 @@ pub(super) fn with_warnings(found: Vec<Found>) -> Vec<Found> {
             Some(before) => {
                 before.view.level = before.view.level.max(warning.view.level);
                 before.view.used = warning.view.used;
+                before.merged.push(warning.view.id);
             }
             None => _ = first.insert(key, warning),
         }
@@ -153,6 +158,8 @@ pub(super) fn with_warnings(found: Vec<Found>) -> Vec<Found> {
             Some(trip) => {
                 trip.view.warned_at = Some(warning.view.began_at);
                 trip.view.level = trip.view.level.max(warning.view.level);
+                trip.merged.extend(warning.merged);
+                trip.merged.push(warning.view.id);
             }
             None => rest.push(warning),
         }
@@ -166,6 +173,14 @@ pub(super) fn after(row: &AuditRow) -> Option<State> {
 
 pub(super) fn reason_of(row: &AuditRow) -> Option<String> {
     row.detail.get("reason").and_then(serde_json::Value::as_str).map(str::to_owned)
+}
+
+/// The beginning of phone numbers, where a limit counts by it.
+pub(super) fn prefix_of(subject: Subject) -> Option<String> {
+    match subject {
+        Subject::Prefix(_) => Some(subject.to_string()),
+        Subject::Account(_) | Subject::Together => None,
+    }
 }
 
 /// The day that the id of refusals begins with.
