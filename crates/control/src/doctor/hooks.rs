@@ -3,6 +3,7 @@
 //! A URL that leads past the gate makes everything that the gate does a matter of the attacker's choice. Twilio's lists are
 //! the truth about it: what the configuration says is only what was meant once.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use http::Uri;
@@ -76,7 +77,7 @@ fn percent_encoded(url: &str) -> String {
     for byte in url.trim().bytes() {
         match byte {
             b' ' | b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' | 0..0x20 | 0x7f.. => {
-                text.push_str(&format!("%{byte:02X}"));
+                _ = write!(text, "%{byte:02X}");
             }
             _ => text.push(char::from(byte)),
         }

@@ -94,7 +94,7 @@ impl Engine {
             Ok(Some(row)) => audit.detail["reserved"] = json!(row.ledger.reserved),
             Ok(None) => {}
             Err(error) => {
-                tracing::warn!(%error, limit, %subject, "a trip is noted without what was set aside")
+                tracing::warn!(%error, limit, %subject, "a trip is noted without what was set aside");
             }
         }
     }

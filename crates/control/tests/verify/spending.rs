@@ -49,6 +49,8 @@ fn a_day(at: Amount, then: Vec<Action>) -> Limit {
         category: "totalprice".to_owned(),
         window: Window::Daily,
         at: Threshold::At(at),
+        burst: None,
+        unseen: None,
         warn: vec![],
         then,
         probe: Probe::Percent(10),
