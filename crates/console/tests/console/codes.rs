@@ -55,7 +55,7 @@ async fn where_an_operator_must_lift_the_limit_nobody_is_told_to_wait() {
     let owner = world.owner().await;
     bind_phone(&world, &owner.person).await;
     let page = owner.post("/second-factor/send", &[("channel", "sms")]).await;
-    assert_eq!((page.status, page.header("retry-after")), (429, ""));
+    assert_eq!((page.status, page.header("retry-after")), (403, ""));
     page.says("Use another factor, or ask an owner.");
 }
 
