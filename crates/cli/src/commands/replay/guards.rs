@@ -404,8 +404,8 @@ fn limits(incident: &Incident, bursts: bool) -> Vec<Limit> {
     if !bursts {
         return vec![daily];
     }
-    // Each beginning of a number gets a twentieth of the day's money in any hour, of which less than a sixth passes at once; where
-    // the account has sent nothing before, a fiftieth of it in a day.
+    // Each beginning of a number gets a fifteenth of the day's money in any hour, of which less than a sixth passes at once: what
+    // flows in is a quarter more than what the honest texts take. Where the account has sent nothing before, a fiftieth in a day.
     let part = |of: i64| Amount::from_micros(incident.limit_amount().micros() / of);
     let flow = |name: &str, seconds, at, burst| Limit {
         name: name.to_owned(),
@@ -418,7 +418,7 @@ fn limits(incident: &Incident, bursts: bool) -> Vec<Limit> {
     };
     let unseen = Some(Unseen { within: 30 * DAY_S, known_after: 3 * DAY_S });
     vec![
-        flow("an hour to one place", 3_600, part(20), part(125)),
+        flow("an hour to one place", 3_600, part(15), part(100)),
         Limit { unseen, ..flow("a place that is new", DAY_S, part(50), part(100)) },
         daily,
     ]
