@@ -165,6 +165,7 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
     let rest = second_factor::Rest {
         accounts: all_accounts,
         has_store,
+        has_egress: listen.egress.is_some(),
         limits: &limits_typed,
         is_a_service: listen.second_factor.is_some(),
         key_url: own_route::url(&routes, &Upstream::SecondFactor),

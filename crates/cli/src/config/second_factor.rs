@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hyper::Uri;
 use jiff::SignedDuration;
+use ringfence_breaker::Scope;
 use ringfence_control::notices::Sender;
 use ringfence_control::people::{Hosts, Rules};
 use ringfence_control::second_factor::{Delivery, Settings};
@@ -75,6 +76,7 @@ pub(super) struct Rest<'a> {
     /// Nothing where not all of them could be read.
     pub(super) accounts: Option<&'a [Account]>,
     pub(super) has_store: bool,
+    pub(super) has_egress: bool,
     pub(super) limits: &'a [Typed<'a>],
     /// Whether applications ask for codes.
     pub(super) is_a_service: bool,
@@ -193,6 +195,19 @@ pub(super) fn resolve(
             problems,
         );
     }
+    if let (false, Some(accounts)) = (rest.has_egress, rest.accounts)
+        && let Some(typed) = rest.limits.iter().find(|typed| holds_codes(typed, account, accounts))
+    {
+        table.doubtful(
+            "account",
+            format_args!(
+                "codes go out past the limit \"{}\", since this node has no egress; add `egress` to [listen] here and on \
+                 every node that sends codes, or send them from an account that no limit holds",
+                typed.limit.name
+            ),
+            problems,
+        );
+    }
     Some(Settings {
         account,
         delivery: delivery?,
@@ -201,6 +216,19 @@ pub(super) fn resolve(
         key_url: rest.key_url.clone(),
         public_url,
     })
+}
+
+/// Whether codes from this account would be held to a limit, where a node has an egress.
+fn holds_codes(typed: &Typed<'_>, sid: Sid, accounts: &[Account]) -> bool {
+    let is_child = accounts.iter().any(|account| account.is(sid) && account.parent.is_some());
+    typed.limit.enforce
+        && match &typed.limit.scope {
+            Scope::Account(other) => *other == sid,
+            Scope::Parent => !is_child,
+            Scope::Subaccounts | Scope::NewSubaccounts | Scope::Name(_) => is_child,
+            Scope::All | Scope::Destination(_) => true,
+            Scope::Tenant(_) | Scope::Credential(_) => false,
+        }
 }
 
 /// The account that sends, which must have its token here.

@@ -113,3 +113,20 @@ fn a_limit_that_can_suspend_the_sender_is_doubtful() {
     );
     assert!(doubts(&child));
 }
+
+#[test]
+fn codes_that_no_egress_holds_to_the_limit_on_their_account_are_doubtful() {
+    let warns = |scope: &str, listen: &str| {
+        let text =
+            format!("{ARMED}\n[second_factor]\naccount = \"AC00000000000000000000000000000000\"\n{ENOUGH}");
+        let scope = format!("scope = \"{scope}\"\nthen = [\"end-calls\"]");
+        let text = text.replace("scope = \"subaccounts\"", &scope);
+        let text = text.replacen("[listen]", &format!("[listen]\n{listen}"), 1);
+        let loaded = read(&text).unwrap_or_else(|error| panic!("{error}"));
+        loaded.warnings.iter().any(|warning| warning.text().contains("codes go out past the limit"))
+    };
+    assert!(warns("all", ""));
+    assert!(warns("parent", ""));
+    assert!(!warns("subaccounts", ""), "no limit holds for the account that sends");
+    assert!(!warns("all", "egress = \"127.0.0.1:8500\""));
+}
