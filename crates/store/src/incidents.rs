@@ -43,30 +43,53 @@ macro_rules! of_incidents {
 }
 
 impl Store {
-    /// What happened to breakers, and what operators wanted of accounts, since then: the newest rows, what was written first
-    /// of them first. Nodes' clocks may be apart, so this is by the row and not by its time.
-    pub async fn audit_of_incidents(&self, since: Timestamp, limit: usize) -> Result<Vec<AuditRow>> {
+    /// What happened to breakers, and what operators wanted of accounts, from `since` on and before `until`: the newest rows,
+    /// what was written first of them first. Nodes' clocks may be apart, so this is by the row and not by its time.
+    pub async fn audit_of_incidents(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<AuditRow>> {
         let sql = of_incidents!(
             "SELECT a.*, k.key FROM audit a LEFT JOIN person_keys k ON k.person = a.person WHERE",
-            "AND a.at >= $1 ORDER BY a.at DESC, a.id DESC LIMIT $2"
+            "AND a.at >= $1 AND a.at < $2 ORDER BY a.at DESC, a.id DESC LIMIT $3"
         );
-        let rows = self.fetch(sql, values![since, limit]).await?;
+        let rows = self.fetch(sql, values![since, until, limit]).await?;
         let mut rows: Vec<AuditRow> = rows.iter().map(|row| self.audit_row(row)).collect::<Result<_>>()?;
         rows.sort_by_key(|row| row.id);
         Ok(rows)
     }
 
-    /// The last of these to one target before a row; of all rows, if none is given.
+    /// The last of these to one target before a row.
     pub async fn last_audit_of(
         &self,
         target: &str,
         actions: [&str; 2],
-        before: Option<i64>,
+        before: i64,
     ) -> Result<Option<AuditRow>> {
         let sql = "SELECT a.*, k.key FROM audit a LEFT JOIN person_keys k ON k.person = a.person \
                    WHERE a.target = $1 AND a.action IN ($2, $3) AND a.id < $4 ORDER BY a.id DESC LIMIT 1";
-        let bound = values![target, actions[0], actions[1], before.unwrap_or(i64::MAX)];
+        let bound = values![target, actions[0], actions[1], before];
         self.find(sql, bound).await?.map(|row| self.audit_row(&row)).transpose()
+    }
+
+    /// For each of these targets the last row that stopped it: a breaker that tripped, an operator's wish for an account.
+    pub async fn last_stops(&self, targets: &[String]) -> Result<Vec<AuditRow>> {
+        let sql = match &self.pool {
+            Pool::Sqlite(_) => {
+                "SELECT a.*, k.key FROM audit a LEFT JOIN person_keys k ON k.person = a.person WHERE a.id IN \
+                 (SELECT max(id) FROM audit WHERE target IN (SELECT value FROM json_each($1)) \
+                 AND action IN ('breaker.trip', 'breaker.would-trip', 'account.want') GROUP BY target) ORDER BY a.id"
+            }
+            Pool::Postgres(_) => {
+                "SELECT a.*, k.key FROM audit a LEFT JOIN person_keys k ON k.person = a.person WHERE a.id IN \
+                 (SELECT max(id) FROM audit WHERE target IN (SELECT jsonb_array_elements_text($1::jsonb)) \
+                 AND action IN ('breaker.trip', 'breaker.would-trip', 'account.want') GROUP BY target) ORDER BY a.id"
+            }
+        };
+        let rows = self.fetch(sql, values![serde_json::json!(targets).to_string()]).await?;
+        rows.iter().map(|row| self.audit_row(row)).collect()
     }
 
     /// One row of the audit log.
@@ -100,16 +123,22 @@ impl Store {
         self.fetch(sql, bound).await?.iter().map(|row| self.audit_row(row)).collect()
     }
 
-    /// What limits refused, or would have, from the day of `since` on: by limit, account, operation and day, the oldest
-    /// first.
-    pub async fn refused_since(&self, since: Timestamp) -> Result<Vec<RefusedOnDay>> {
+    /// What limits refused, or would have, from the day of `since` on and on days before `until`: by limit, account, operation
+    /// and day, the newest.
+    pub async fn refused_between(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<RefusedOnDay>> {
         let sql = "SELECT limit_name, account, operation, day, CAST(sum(refused) AS BIGINT) AS refused, \
                    CAST(sum(refused_worth) AS BIGINT) AS refused_worth, \
                    CAST(sum(would_refuse) AS BIGINT) AS would_refuse, \
                    CAST(sum(would_refuse_worth) AS BIGINT) AS would_refuse_worth FROM tallies \
-                   WHERE day >= $1 AND (refused > 0 OR would_refuse > 0) \
-                   GROUP BY limit_name, account, operation, day ORDER BY day, limit_name, account, operation";
-        let rows = self.fetch(sql, values![day(since)]).await?;
+                   WHERE day >= $1 AND day < $2 AND (refused > 0 OR would_refuse > 0) \
+                   GROUP BY limit_name, account, operation, day \
+                   ORDER BY day DESC, limit_name, account, operation LIMIT $3";
+        let rows = self.fetch(sql, values![day(since), until, limit]).await?;
         rows.iter()
             .map(|row| {
                 Ok(RefusedOnDay {

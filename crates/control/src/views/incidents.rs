@@ -261,7 +261,8 @@ impl Views<'_> {
         }
         let since =
             filter.since.unwrap_or_else(|| self.now.saturating_sub(LOOKED_BACK).unwrap_or(Timestamp::MIN));
-        let (found, left_out) = self.found(&known, since).await?;
+        let until = filter.until.unwrap_or(Timestamp::MAX);
+        let (found, left_out) = self.found(&known, since, until).await?;
         let mut wanted: Vec<IncidentView> =
             found.into_iter().filter(|it| self.is_wanted(&known, filter, it)).map(|it| it.view).collect();
         wanted.sort_by_key(|it| place(it.began_at, &it.id));
@@ -285,7 +286,7 @@ impl Views<'_> {
             (Err(_), day) => day,
         };
         let Some(since) = since else { return Ok(None) };
-        let (found, _) = self.found(&known, since).await?;
+        let (found, _) = self.found(&known, since, Timestamp::MAX).await?;
         // From its window on, warnings that were apart are one, and one that was alone may belong to a trip.
         let is_it = |it: &Found| it.view.id == id || it.merged.iter().any(|merged| merged == id);
         Ok(found.into_iter().find(is_it).map(|it| it.view))
@@ -338,10 +339,16 @@ impl Views<'_> {
             && filter.until.is_none_or(|until| it.began_at < until)
     }
 
-    /// All that began since then, or was not over by then; and whether there was more than is looked at.
-    async fn found(&self, known: &Known, since: Timestamp) -> Result<(Vec<Found>, bool), NotSeen> {
-        let rows = self.store.audit_of_incidents(since, ROWS_MAX).await?;
-        let left_out = rows.len() == ROWS_MAX;
+    /// All that began before `until`, and from `since` on or was not over by then; and whether there was more than is looked at.
+    async fn found(
+        &self,
+        known: &Known,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<(Vec<Found>, bool), NotSeen> {
+        let rows = self.store.audit_of_incidents(since, until, ROWS_MAX).await?;
+        let refused = self.store.refused_between(since, until, ROWS_MAX).await?;
+        let left_out = rows.len() == ROWS_MAX || refused.len() == ROWS_MAX;
         let mut found: Vec<Found> = Vec::new();
         // What goes on, by target.
         let mut open: HashMap<String, usize> = HashMap::new();
@@ -353,7 +360,7 @@ impl Views<'_> {
                     Some(place) => Some(place),
                     // It began before what is looked at.
                     None if begun.is_none() => {
-                        self.began_before(known, &row.target, Some(row.id)).await?.map(|it| {
+                        self.began_before(known, &row.target, row.id).await?.map(|it| {
                             found.push(it);
                             found.len() - 1
                         })
@@ -371,28 +378,41 @@ impl Views<'_> {
                 found.push(begun);
             }
         }
-        for target in stopped_now(known) {
-            if !open.contains_key(&target) {
-                found.extend(self.began_before(known, &target, None).await?);
-            }
+        if until < Timestamp::MAX {
+            self.end_after(&open, &mut found).await?;
         }
+        let mut stopped = stopped_now(known);
+        stopped.retain(|target| !open.contains_key(target));
+        let stops = self.store.last_stops(&stopped).await?;
+        found.extend(stops.iter().filter_map(|row| self.begun(known, row)));
         // What ended once may be ended again by a later row, which finds it anew: its first end holds.
         let mut seen = HashSet::new();
         found.retain(|it| seen.insert(it.view.id.clone()));
         let mut found = with_warnings(found);
-        self.with_refusals(known, &mut found, self.store.refused_since(since).await?);
+        self.with_refusals(known, &mut found, refused);
         for it in &mut found {
             it.finish();
         }
         Ok((found, left_out))
     }
 
-    async fn began_before(
-        &self,
-        known: &Known,
-        target: &str,
-        before: Option<i64>,
-    ) -> Result<Option<Found>, NotSeen> {
+    /// Ends what goes on at the end of the rows that were looked at, where a later row ended it.
+    async fn end_after(&self, open: &HashMap<String, usize>, found: &mut [Found]) -> Result<(), NotSeen> {
+        for (target, place) in open {
+            let Some(began) = found[*place].view.audit_from else { continue };
+            let later = std::slice::from_ref(target);
+            let later = self.store.audit_of_targets(later, began + 1, i64::MAX, TIMELINE_MAX).await?;
+            if let Some(row) = later
+                .iter()
+                .find(|row| ends(row) || row.action == "breaker.trip" || row.action == "breaker.would-trip")
+            {
+                found[*place].end(row);
+            }
+        }
+        Ok(())
+    }
+
+    async fn began_before(&self, known: &Known, target: &str, before: i64) -> Result<Option<Found>, NotSeen> {
         let actions = if target.starts_with("breaker ") {
             ["breaker.trip", "breaker.would-trip"]
         } else {

@@ -74,6 +74,9 @@ async fn trip(open: impl Fn() -> Database) {
         Some(("command-line", "ops"))
     );
     assert_eq!(it.allowed_more.as_deref(), Some("5"));
+    let until = Some(it.began_at + SignedDuration::from_secs(1));
+    let earlier = node.incidents(&IncidentFilter { until, ..IncidentFilter::default() }).await;
+    assert_eq!(earlier, over, "it is over, though what ended it is not looked at");
     let timeline = node.engine.views().timeline(it).await.expect("it is read");
     let actions: Vec<&str> = timeline.iter().map(|row| row.action.as_str()).collect();
     assert_eq!((actions.first(), actions.last()), (Some(&"breaker.trip"), Some(&"breaker.reset")));
