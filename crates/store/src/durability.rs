@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use crate::error::{Error, OpenError};
 use crate::open::ACQUIRE;
 use crate::sql::values;
-use crate::{Location, Result, Store};
+use crate::{Location, Store};
 
 /// How the database treats a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,11 +34,8 @@ pub enum Durability {
 pub struct PostgresDurability {
     /// `synchronous_commit` of the connections that Ringfence writes with.
     pub synchronous_commit: String,
-    /// `synchronous_commit` of a connection of the same role to the same database that asks for nothing.
-    pub by_default: String,
-    /// Where that comes from, in PostgreSQL's words: `default`, `configuration file`, `database`, `user`, `database user`,
-    /// `client`…
-    pub by_default_from: String,
+    /// What holds for connections that ask for nothing, or why they could not be asked: a role may have no more of them.
+    pub by_default: Result<ByDefault, String>,
     /// Whether the server waits for the disk at all.
     pub fsync: bool,
     /// Whether a page that was half written when the power failed can be mended.
@@ -49,9 +46,19 @@ pub struct PostgresDurability {
     pub database: String,
 }
 
+/// `synchronous_commit` of a connection of the same role to the same database that asks for nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ByDefault {
+    /// Its value.
+    pub value: String,
+    /// Where that comes from, in PostgreSQL's words: `default`, `configuration file`, `database`, `user`, `database user`,
+    /// `client`…
+    pub from: String,
+}
+
 impl Store {
     /// How the database treats a commit. It opens one connection of its own to a server, and changes nothing.
-    pub async fn durability(&self) -> Result<Durability> {
+    pub async fn durability(&self) -> crate::Result<Durability> {
         match self.location() {
             Location::Sqlite(_) => self.sqlite_durability().await,
             Location::Postgres(url) => self.postgres_durability(url).await.map(Durability::Postgres),
@@ -59,7 +66,7 @@ impl Store {
     }
 
     /// Asked of the connection that writes: a reader's says nothing of commits.
-    async fn sqlite_durability(&self) -> Result<Durability> {
+    async fn sqlite_durability(&self) -> crate::Result<Durability> {
         self.write((), |(), transaction| {
             Box::pin(async move {
                 let row = transaction.find("PRAGMA synchronous", values![]).await?;
@@ -72,18 +79,17 @@ impl Store {
         .await
     }
 
-    async fn postgres_durability(&self, url: &Secret) -> Result<PostgresDurability> {
+    async fn postgres_durability(&self, url: &Secret) -> crate::Result<PostgresDurability> {
         let ours = "SELECT current_setting('synchronous_commit') AS synchronous_commit, \
                     current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full_page_writes, \
                     current_user::text AS role, current_database()::text AS name";
         let row = self.find(ours, values![]).await?;
         let row =
             row.ok_or_else(|| Error::corrupt("PostgreSQL's settings".to_owned(), "no row".to_owned()))?;
-        let (by_default, by_default_from) = default_of(url).await?;
+        let by_default = default_of(url).await.map_err(|error| error.to_string());
         Ok(PostgresDurability {
             synchronous_commit: row.text("synchronous_commit")?,
             by_default,
-            by_default_from,
             fsync: row.text("fsync")? == "on",
             full_page_writes: row.text("full_page_writes")? == "on",
             role: row.text("role")?,
@@ -93,14 +99,14 @@ impl Store {
 }
 
 /// `synchronous_commit` of a connection with the operator's URL and nothing of ours, and where it comes from.
-async fn default_of(url: &Secret) -> Result<(String, String)> {
+async fn default_of(url: &Secret) -> crate::Result<ByDefault> {
     let options: PgConnectOptions = url.expose().parse().map_err(OpenError::Url)?;
     let ask = async {
         let mut connection = PgConnection::connect_with(&options).await?;
         let row = sqlx::query("SELECT setting, source FROM pg_settings WHERE name = 'synchronous_commit'")
             .fetch_one(&mut connection)
             .await?;
-        let found = (row.try_get("setting")?, row.try_get("source")?);
+        let found = ByDefault { value: row.try_get("setting")?, from: row.try_get("source")? };
         connection.close().await?;
         Ok::<_, sqlx::Error>(found)
     };

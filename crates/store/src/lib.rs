@@ -93,7 +93,7 @@ pub use challenges::{
 };
 pub use conversions::StoppedPrefix;
 pub use credentials::{Credential, NewCredential};
-pub use durability::{Durability, PostgresDurability};
+pub use durability::{ByDefault, Durability, PostgresDurability};
 pub use egress_scopes::{EGRESS, EgressAccounts, EgressArea, EgressDestination, EgressScopes, UnknownScope};
 pub use epoch::Epoch;
 pub use error::{Away, BackupError, Error, OpenError, SealedError};

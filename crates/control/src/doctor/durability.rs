@@ -57,10 +57,12 @@ fn postgres(server: &PostgresDurability) -> Vec<Finding> {
              that (a pooler, with ignore_startup_parameters = options).",
             mend_default(server),
         ));
-    } else if server.by_default == "off" {
+    } else if let Ok(by_default) = &server.by_default
+        && by_default.value == "off"
+    {
         findings.push(finding(
             "synchronous_commit",
-            format!("synchronous_commit is off by default for this role and database ({})", source(server)),
+            format!("synchronous_commit is off by default for this role and database ({})", source(&by_default.from)),
             "Ringfence asks for `on` in its own connections, and that alone keeps its commits: a pooler that drops the \
              setting, or another program that writes here, loses what was answered in a crash.",
             mend_default(server),
@@ -76,18 +78,22 @@ fn postgres(server: &PostgresDurability) -> Vec<Finding> {
         ));
     }
     if !server.full_page_writes {
-        findings.push(finding(
-            "full_page_writes",
-            "full_page_writes is off on the PostgreSQL server".to_owned(),
-            "A page that was half written when the machine crashed cannot be mended, so the store may come back broken.",
-            system("full_page_writes"),
-        ));
+        findings.push(Finding {
+            severity: Severity::Warning,
+            ..finding(
+                "full_page_writes",
+                "full_page_writes is off on the PostgreSQL server".to_owned(),
+                "A page that was half written when the machine crashed cannot be mended, so the store may come back broken. \
+                 Only where the storage writes whole pages or none (ZFS, some managed servers) is it right.",
+                system("full_page_writes"),
+            )
+        });
     }
     findings
 }
 
-fn source(server: &PostgresDurability) -> &str {
-    match server.by_default_from.as_str() {
+fn source(from: &str) -> &str {
+    match from {
         "database" => "set for the database",
         "user" => "set for the role",
         "database user" => "set for the role in this database",
@@ -100,7 +106,7 @@ fn source(server: &PostgresDurability) -> &str {
 /// What brings the default back to `on`, there where it was set.
 fn mend_default(server: &PostgresDurability) -> Mend {
     let (role, database) = (identifier(&server.role), identifier(&server.database));
-    let command = match server.by_default_from.as_str() {
+    let command = match server.by_default.as_ref().map_or("", |it| it.from.as_str()) {
         "database" => format!("psql -c 'ALTER DATABASE {database} SET synchronous_commit = on'"),
         "user" => format!("psql -c 'ALTER ROLE {role} SET synchronous_commit = on'"),
         "database user" => {
@@ -148,13 +154,14 @@ fn finding(place: &str, what: String, why: &str, mend: Mend) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use ringfence_store::ByDefault;
+
     use super::*;
 
     fn sound() -> PostgresDurability {
         PostgresDurability {
             synchronous_commit: "on".to_owned(),
-            by_default: "on".to_owned(),
-            by_default_from: "default".to_owned(),
+            by_default: Ok(ByDefault { value: "on".to_owned(), from: "default".to_owned() }),
             fsync: true,
             full_page_writes: true,
             role: "ringfence".to_owned(),
@@ -178,8 +185,7 @@ mod tests {
             ("configuration file", "ALTER SYSTEM SET synchronous_commit = on"),
         ] {
             let by_default = PostgresDurability {
-                by_default: off.clone(),
-                by_default_from: from.to_owned(),
+                by_default: Ok(ByDefault { value: off.clone(), from: from.to_owned() }),
                 database: "my db".to_owned(),
                 ..sound()
             };
@@ -189,7 +195,9 @@ mod tests {
             assert!(typed.contains(command), "{from}: {typed}");
         }
         let reckless = PostgresDurability { fsync: false, full_page_writes: false, ..sound() };
-        assert_eq!(places(&Durability::Postgres(reckless)), ["fsync", "full_page_writes"]);
+        let findings = check(&Durability::Postgres(reckless));
+        let told: Vec<_> = findings.iter().map(|it| (it.place.as_str(), it.severity)).collect();
+        assert_eq!(told, [("fsync", Severity::Critical), ("full_page_writes", Severity::Warning)]);
     }
 
     #[test]

@@ -2,13 +2,15 @@
 //!
 //! Accounts are read several at once. Each step ends with the deadline of the whole; what it leaves out was not made.
 
+mod unsigned;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use http::Uri;
 use jiff::Timestamp;
 use ringfence_model::{Clock, Sid};
-use ringfence_store::EGRESS;
+use ringfence_store::{Durability, EGRESS, PostgresDurability};
 use ringfence_twilio::client::BaseUrl;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
@@ -17,9 +19,9 @@ use super::accounts::{self, SendsBy};
 use super::facts::{Account, Facts, said};
 use super::finding::{Check, Finding, Report};
 use super::hello::Dead;
-use super::hooks::{self, Hook, Leads, host_and_port};
-use super::outside::{self, Asked, Said, Unsigned};
-use super::web::{self, NoAnswer, Web};
+use super::hooks::{self, Hook, host_and_port};
+use super::outside;
+use super::web::{NoAnswer, Web};
 use super::{Setup, StoreAt, durability, held, own};
 
 /// So many accounts are read at once, as the poller does.
@@ -48,12 +50,20 @@ pub async fn examine(setup: Setup) -> Report {
     examination.store().await;
     let facts = examination.read().await;
     let hooks = examination.hooks(&facts);
-    examination.look_from_outside(&hooks).await;
+    let web = examination.web();
+    if let Some(web) = &web {
+        examination.own_unsigned(web).await;
+        examination.origins(web).await;
+    }
     examination.limits(&facts).await;
     examination.senders(&facts).await;
     examination.clock().await;
     examination.mail().await;
     examination.of_accounts(&facts).await;
+    // Whoever can write at Twilio chooses these, and how long they take: nothing else waits for them.
+    if let Some(web) = &web {
+        examination.unsigned_hooks(web, &hooks).await;
+    }
     examination.report
 }
 
@@ -89,6 +99,10 @@ impl Examination {
             Ok(Ok(durability)) => {
                 self.report.made(Check::Store, 1, Vec::new());
                 self.report.made(Check::StoreDurability, 1, durability::check(&durability));
+                if let Durability::Postgres(PostgresDurability { by_default: Err(why), .. }) = &durability {
+                    let why = format!("what holds for connections that ask for nothing is not known: {why}");
+                    self.report.not_made(Check::StoreDurability, None, why);
+                }
             }
             Ok(Err(error)) => {
                 let finding = own::store(&error.to_string(), &self.setup.words);
@@ -198,105 +212,32 @@ impl Examination {
         all
     }
 
-    /// Everything that is looked at over the network, as others reach it.
-    async fn look_from_outside(&mut self, hooks: &[Hook]) {
-        let routes = self.setup.gate.as_ref().map(|gate| gate.routes.clone()).unwrap_or_default();
-        let host = |url: &str| host_and_port(&url.parse().ok()?).map(|(host, _)| host);
-        let own = routes.iter().filter_map(|route| host(&route.public_url)).collect();
-        let web = match Web::new(&self.setup.roots, own) {
-            Ok(web) => web,
+    /// Looks at the network, as others reach it.
+    fn web(&mut self) -> Option<Arc<Web>> {
+        let routes = self.setup.gate.iter().flat_map(|gate| &gate.routes);
+        let own = routes.filter_map(|route| host_and_port(&route.public_url.parse().ok()?)).collect();
+        match Web::new(&self.setup.roots, own) {
+            Ok(web) => Some(Arc::new(web)),
             Err(error) => {
                 for check in [Check::UnsignedRequest, Check::Certificate, Check::TlsVersions] {
                     self.report.not_made(check, None, format!("TLS cannot be set up: {error}"));
                 }
-                return;
+                None
             }
-        };
-        self.unsigned(&web, hooks).await;
+        }
+    }
+
+    /// The certificate and the versions of TLS of each public URL of the configuration.
+    async fn origins(&mut self, web: &Web) {
+        let routes = self.setup.gate.iter().flat_map(|gate| &gate.routes);
         let origins: BTreeSet<(String, u16)> = routes
-            .iter()
             .filter_map(|route| route.public_url.parse::<Uri>().ok())
             .filter(|uri| matches!(uri.scheme_str(), Some("https" | "wss")))
             .filter_map(|uri| host_and_port(&uri))
             .collect();
         for (host, port) in origins {
-            self.origin(&web, &host, port).await;
+            self.origin(web, &host, port).await;
         }
-    }
-
-    async fn unsigned(&mut self, web: &Web, hooks: &[Hook]) {
-        let mut to_ask: Vec<(Unsigned, String, String)> = Vec::new();
-        let gate = self.setup.gate.clone();
-        for route in gate.iter().flat_map(|gate| &gate.routes) {
-            let (label, watches_only) = (route.label.clone(), route.watches_only);
-            let what = Unsigned::Route { label, watches_only, refusal_status: route.refusal_status };
-            to_ask.push((what, route.url.clone(), route.method.clone()));
-            let Some(upstream) = &route.upstream else { continue };
-            // An address that only this network reaches is no way past the gate.
-            let host = upstream.parse::<Uri>().ok().and_then(|uri| host_and_port(&uri)).map(|(host, _)| host);
-            let shown = hooks::shown(upstream);
-            let why = match host {
-                None => "it is no URL".to_owned(),
-                Some(host) => match self.in_time(web::is_public(&host)).await {
-                    Ok(Some(false)) => continue,
-                    Ok(Some(true)) => {
-                        let what = Unsigned::Upstream { label: route.label.clone() };
-                        to_ask.push((what, upstream.clone(), route.method.clone()));
-                        continue;
-                    }
-                    Ok(None) => "its name does not resolve".to_owned(),
-                    Err(why) => why,
-                },
-            };
-            self.report.not_made(Check::UnsignedRequest, None, format!("{shown}: {why}"));
-        }
-        let mut seen = BTreeSet::new();
-        for hook in hooks {
-            let Some(uri) = hook.uri() else {
-                let why = format!("{} is no URL: {}", hook.place(), hooks::shown(&hook.url));
-                self.report.not_made(Check::UnsignedRequest, Some(hook.account), why);
-                continue;
-            };
-            if hooks::is_twilios_own(&uri) {
-                continue;
-            }
-            // What leads to a route was asked there.
-            let led = gate.as_ref().map(|gate| (gate.leads_to)(&uri, &hook.method));
-            if !matches!(led, Some(Leads::Route(_))) && seen.insert((uri.to_string(), hook.method.clone())) {
-                let what = Unsigned::Hook { account: hook.account, place: hook.place() };
-                to_ask.push((what, uri.to_string(), hook.method.clone()));
-            }
-        }
-        let mut findings = Vec::new();
-        let mut asked = 0;
-        for (what, url, method) in to_ask {
-            let shown = hooks::shown(&url);
-            self.tell(&format!("an unsigned request to {shown}"));
-            let account = match &what {
-                Unsigned::Hook { account, .. } => Some(*account),
-                Unsigned::Route { .. } | Unsigned::Upstream { .. } => None,
-            };
-            let Ok(uri) = url.parse::<Uri>() else {
-                self.report.not_made(Check::UnsignedRequest, account, format!("{shown} is no URL"));
-                continue;
-            };
-            match self.in_time(Box::pin(web.ask(&uri, &method))).await {
-                Ok(Ok(status)) => {
-                    if let Said::Unclear(why) = outside::said(&what, status) {
-                        let why = format!("{shown} answered {status}: {why}");
-                        self.report.not_made(Check::UnsignedRequest, account, why);
-                        continue;
-                    }
-                    asked += 1;
-                    findings.extend(outside::unsigned(&Asked { what, url: shown, status }));
-                }
-                Ok(Err(why)) => {
-                    self.report.not_made(Check::UnsignedRequest, account, format!("{shown}: {why}"));
-                }
-                Err(why) => self.report.not_made(Check::UnsignedRequest, account, why),
-            }
-        }
-        self.report.made(Check::UnsignedRequest, asked, findings);
     }
 
     async fn origin(&mut self, web: &Web, host: &str, port: u16) {
@@ -534,8 +475,7 @@ impl Examination {
             return;
         };
         self.tell(&format!("a recording of {sid}"));
-        let own = own.into_iter().map(|(host, _)| host).collect();
-        let answer = match Web::new(&self.setup.roots, own) {
+        let answer = match Web::new(&self.setup.roots, own.into_iter().collect()) {
             Ok(web) => self.in_time(Box::pin(web.ask(&uri, "GET"))).await,
             Err(error) => Err(error.to_string()),
         };

@@ -1,7 +1,7 @@
 //! The deployment as it looks from outside: one request on a new connection, the certificate, old versions of TLS.
 //!
 //! URLs come from Twilio's lists, and whoever can write there chooses them. So nothing is asked at an address that only this
-//! network reaches (the metadata service of a cloud, a router): Twilio could not ask there either. The hosts of the
+//! network reaches (the metadata service of a cloud, a router): Twilio could not ask there either. The hosts and ports of the
 //! configuration's own public URLs are the exception. A name is looked up once, and what was looked at is connected to.
 
 use std::collections::BTreeSet;
@@ -32,8 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Looks at the network.
 pub(super) struct Web {
     tls: Arc<ClientConfig>,
-    /// Hosts that may be at a private address.
-    own: BTreeSet<String>,
+    /// Hosts and their ports that may be at a private address.
+    own: BTreeSet<(String, u16)>,
 }
 
 /// The certificate that a host shows, which chains to an authority and is of the host's name.
@@ -67,10 +67,10 @@ impl std::fmt::Display for NoAnswer {
 }
 
 impl Web {
-    /// Trusts what Twilio trusts, the public authorities, and these. `own` are the hosts of the deployment's own URLs.
+    /// Trusts what Twilio trusts, the public authorities, and these. `own` are the hosts and ports of the deployment's own URLs.
     pub(super) fn new(
         extra_roots: &[CertificateDer<'static>],
-        own: BTreeSet<String>,
+        own: BTreeSet<(String, u16)>,
     ) -> Result<Self, rustls::Error> {
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         for root in extra_roots {
@@ -143,7 +143,7 @@ impl Web {
         let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await.map_err(away)?.collect();
         let mut last = NoAnswer::Away(format!("{host} has no address"));
         for address in found {
-            if is_private(address.ip()) && !self.own.contains(host) {
+            if is_private(address.ip()) && !self.own.contains(&(host.to_owned(), port)) {
                 last = NoAnswer::Private(address.ip());
                 continue;
             }
@@ -262,8 +262,8 @@ mod tests {
 
     use super::*;
 
-    fn web(own: &[&str]) -> Web {
-        Web::new(&[], own.iter().map(|host| (*host).to_owned()).collect()).unwrap()
+    fn web(own: &[SocketAddr]) -> Web {
+        Web::new(&[], own.iter().map(|it| (it.ip().to_string(), it.port())).collect()).unwrap()
     }
 
     #[tokio::test]
@@ -272,8 +272,11 @@ mod tests {
         let uri: Uri = format!("http://user:secret@{}/status?a=b", application.address()).parse().unwrap();
         let refused = web(&[]).ask(&uri, "POST").await;
         assert_eq!(refused, Err(NoAnswer::Private([127, 0, 0, 1].into())));
+        // Another port of a host of ours is another matter: whoever writes URLs at Twilio would look around with it.
+        let beside = SocketAddr::new(application.address().ip(), 1);
+        assert_eq!(web(&[beside]).ask(&uri, "POST").await, refused);
         assert!(application.requests().is_empty());
-        assert_eq!(web(&["127.0.0.1"]).ask(&uri, "POST").await, Ok(200));
+        assert_eq!(web(&[application.address()]).ask(&uri, "POST").await, Ok(200));
         let sent = application.only_request();
         assert_eq!((sent.method.as_str(), sent.target.as_str()), ("POST", "/status?a=b"));
         assert!(sent.body.is_empty() && sent.header("authorization").is_none());
@@ -295,15 +298,16 @@ mod tests {
                 }
             })
             .await;
-            let port = host.address().port();
-            assert_eq!(web(&["127.0.0.1"]).takes("127.0.0.1", port, hello::Dead::Tls10).await, Ok(takes));
+            let (web, port) = (web(&[host.address()]), host.address().port());
+            assert_eq!(web.takes("127.0.0.1", port, hello::Dead::Tls10).await, Ok(takes));
         }
     }
 
     #[tokio::test]
     async fn a_host_without_tls_has_no_certificate_that_twilio_takes() {
         let application = Upstream::saying("hello").await;
-        let shown = web(&["127.0.0.1"]).certificate("127.0.0.1", application.address().port()).await;
+        let (web, port) = (web(&[application.address()]), application.address().port());
+        let shown = web.certificate("127.0.0.1", port).await;
         assert!(matches!(shown, Err(NoAnswer::Untrusted(_))), "{shown:?}");
     }
 

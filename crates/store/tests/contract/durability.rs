@@ -66,7 +66,8 @@ async fn a_store_says_how_its_database_treats_a_commit(world: World) {
         Durability::Postgres(server) => {
             assert_eq!((server.fsync, server.full_page_writes), (false, false));
             assert_eq!((server.synchronous_commit.as_str(), server.role.as_str()), ("on", "ringfence"));
-            assert_eq!((server.by_default.as_str(), server.by_default_from.as_str()), ("on", "default"));
+            let by_default = server.by_default.expect("it is asked");
+            assert_eq!((by_default.value.as_str(), by_default.from.as_str()), ("on", "default"));
         }
     }
 }
@@ -91,7 +92,8 @@ async fn what_was_set_for_a_role_or_a_database_is_told_with_its_place() {
     ] {
         database.psql(&set);
         let Durability::Postgres(server) = store.durability().await.unwrap() else { panic!("a server") };
-        assert_eq!((server.by_default.as_str(), server.by_default_from.as_str()), ("off", from));
+        let by_default = server.by_default.expect("it is asked");
+        assert_eq!((by_default.value.as_str(), by_default.from.as_str()), ("off", from));
         assert_eq!(server.synchronous_commit, "on", "our own connections ask for it");
         assert!(server.fsync && server.full_page_writes);
         database.psql(&reset);
