@@ -177,7 +177,13 @@ fn a_deployment_without_a_fault_is_sound() {
 #[test]
 fn urls_that_lead_past_the_gate_in_clear_and_to_no_route_are_found() {
     let deployment = Deployment::new();
-    let past = format!("http://127.0.0.1:{}/status", deployment.application.address().port());
+    let past = format!("http://{}/status", deployment.application.address());
+    // What stands in the configuration as an address of ours is asked, though only this network reaches it.
+    let ours = format!(
+        "\n[[route]]\npath = \"/aside\"\npublic_url = \"http://{0}\"\nupstream = \"http://{0}\"\ncheck = \"signature\"\n",
+        deployment.application.address()
+    );
+    deployment.configure(|text| text + &ours);
     deployment.number_has("StatusCallback", &past);
     deployment.number_has("VoiceUrl", &format!("https://127.0.0.1:{}/voice", deployment.port));
     deployment.twilio("Applications", "FriendlyName=app&SmsUrl=https://app.example.invalid/sms");
@@ -190,10 +196,23 @@ fn urls_that_lead_past_the_gate_in_clear_and_to_no_route_are_found() {
     examined.finds("webhook-https", "voice_url of the SIP domain SD");
     // It was really sent, and the application took it.
     examined.finds("unsigned-request", "was answered with 200").code(1);
-    assert_eq!(deployment.application.requests()[0].target, "/status");
+    assert!(deployment.application.requests().iter().any(|it| it.target == "/status"));
     // A host that nobody can look up was not asked.
     assert!(examined.json["not_made"].to_string().contains("app.example.invalid"), "{:#}", examined.json);
     examined.finds("sip-domains", "acme.sip.twilio.com");
+    serving.stop();
+}
+
+#[test]
+fn whoever_writes_urls_at_twilio_looks_at_no_other_port_of_ours() {
+    let deployment = Deployment::new();
+    let beside = format!("http://{}/status", deployment.application.address());
+    deployment.number_has("StatusCallback", &beside);
+    let serving = deployment.serve();
+    let examined = deployment.examine();
+    examined.finds("webhook-gate", "past the gate");
+    assert!(examined.json["not_made"].to_string().contains("outside this network"), "{:#}", examined.json);
+    assert_eq!(deployment.application.requests().len(), 0);
     serving.stop();
 }
 
