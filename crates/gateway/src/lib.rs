@@ -87,6 +87,8 @@ mod http_rules;
 mod intake;
 mod key_press;
 mod keys;
+#[cfg(any(test, fuzzing))]
+pub mod laws;
 mod metrics;
 mod preface;
 pub mod proof;

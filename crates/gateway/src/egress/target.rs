@@ -103,8 +103,8 @@ fn check_segment(segment: &[u8]) -> Result<(), &'static str> {
 
 /// The query: no credentials in it, and nothing but what a URL may have.
 fn check_query(query: &str) -> Result<(), Refusal> {
-    if query.bytes().any(|byte| matches!(byte, b'\\' | b'"' | b'<' | b'>' | b'`' | b'{' | b'|' | b'}' | b'^'))
-    {
+    let is_odd = |byte: u8| !byte.is_ascii_graphic() || b"\\\"<>`{|}^#".contains(&byte);
+    if query.bytes().any(is_odd) {
         return Err(Refusal::BadRequest("query_odd_byte"));
     }
     let names_a_credential = form_urlencoded::parse(query.as_bytes()).any(|(name, _)| {
@@ -212,7 +212,13 @@ mod tests {
                 "{query}"
             );
         }
-        assert_eq!(refused("/api.twilio.com/v1/A?a=\\b"), Refusal::BadRequest("query_odd_byte"));
+        for query in ["a=\\b", "a=\tb", "a=b#c", "a=é", "a= b"] {
+            assert_eq!(
+                refused(&format!("/api.twilio.com/v1/A?{query}")),
+                Refusal::BadRequest("query_odd_byte"),
+                "{query}"
+            );
+        }
     }
 
     #[test]

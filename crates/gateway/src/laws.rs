@@ -1,0 +1,290 @@
+//! What must hold of any bytes at all that a stranger sends to this crate's readers.
+//!
+//! Each law is one function that panics where it does not hold. The property tests below ask them with texts that are
+//! nearly right, the fuzz targets (`crates/gateway/fuzz`) with whatever the fuzzer comes upon. Neither is in a release.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use http::header::{FORWARDED, HeaderName};
+use http::{HeaderMap, HeaderValue};
+use percent_encoding::percent_decode_str;
+use serde_json::{Map, Value};
+
+use crate::basic::{BasicUsers, PasswordCheck};
+use crate::egress::form;
+use crate::egress::host::TwilioBase;
+use crate::egress::json::{self, LedBack, Links as _};
+use crate::egress::target::{Target, Way};
+use crate::forwarded::{TrustedPeers, check_forwarding_headers, client_address};
+use crate::proxy_protocol::read_header;
+
+/// A target that the egress takes means the same to one who decodes it, to one who does not, and to one who normalises.
+pub fn target(text: &str) {
+    let Ok(read) = Target::parse(text, "egress", Way::BaseUrl) else { return };
+    assert_eq!(format!("/{}{}", read.host.name(), read.path_and_query), text, "nothing is lost");
+    assert!(read.host.name().ends_with(".twilio.com"));
+    for segment in read.segments() {
+        let decoded: Vec<u8> = percent_decode_str(segment).collect();
+        assert!(!matches!(decoded.as_slice(), b"" | b"." | b".."), "{text}");
+        let divides = |byte: &u8| matches!(byte, b'/' | b'\\' | b'%') || byte.is_ascii_control();
+        assert!(!decoded.iter().any(divides), "{text}");
+        assert!(!segment.contains(';'), "{text}");
+    }
+    let base = TwilioBase::Twilio.uri(read.host, read.path_and_query);
+    let sent = base.expect("what was taken can be sent");
+    assert_eq!(sent.host(), Some(read.host.name()));
+    assert_eq!(
+        sent.path_and_query().map(|it| it.as_str()),
+        Some(read.path_and_query),
+        "it is sent as it came"
+    );
+}
+
+/// A form that the egress takes is, as it is written anew, the same to any reader: ours, the WHATWG's, and one for whom
+/// the last of two fields counts.
+pub fn form(bytes: &[u8]) {
+    let Ok(read) = form::read(bytes) else { return };
+    let written = read.encode();
+    assert_eq!(form::read(written.as_bytes()).ok().as_ref(), Some(&read), "{written}");
+    let theirs: Vec<(String, String)> = form_urlencoded::parse(written.as_bytes()).into_owned().collect();
+    let ours: Vec<(String, String)> =
+        read.pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    assert_eq!(theirs, ours);
+    for name in ["To", "From", "TimeLimit", "Url", "Twiml", "Body"] {
+        let spellings: Vec<&str> = ours
+            .iter()
+            .map(|(found, _)| found.as_str())
+            .filter(|found| found.eq_ignore_ascii_case(name))
+            .collect();
+        assert!(spellings.is_empty() || spellings == [name], "{spellings:?} in {written}");
+        assert!(spellings.is_empty() || form::decides(&read), "{name} in {written}");
+    }
+    let set = form::with(&read, "TimeLimit", "60");
+    assert_eq!(set.all("TimeLimit").collect::<Vec<_>>(), ["60"]);
+}
+
+/// A JSON answer without its secrets is what a real parser makes of it once they are taken out there.
+pub fn json(bytes: &[u8]) {
+    let links = LedBack { base: &TwilioBase::Twilio, own: Some("http://egress:8500") };
+    let Ok(cleaned) = json::clean(&Bytes::copy_from_slice(bytes), &links) else { return };
+    let theirs: Value = serde_json::from_slice(&cleaned).expect("it is still JSON");
+    let whole: Value = serde_json::from_slice(bytes).expect("it was JSON");
+    assert_eq!(theirs, without_secrets(whole, false, false, &links));
+    let again = json::clean(&cleaned, &links).expect("it is still JSON");
+    assert_eq!(again, cleaned, "there is nothing left to do");
+}
+
+fn without_secrets(value: Value, is_link: bool, in_links: bool, links: &LedBack<'_>) -> Value {
+    match value {
+        Value::Object(members) => {
+            let kept = members.into_iter().filter(|(name, _)| !json::is_secret_name(name));
+            let kept = kept.map(|(name, value)| {
+                let is_link = name.ends_with("url") || name.ends_with("Url");
+                let in_links = in_links || name == "links" || name == "urls";
+                let value = without_secrets(value, is_link, in_links, links);
+                (name, value)
+            });
+            Value::Object(kept.collect::<Map<_, _>>())
+        }
+        Value::Array(values) => {
+            let values = values.into_iter();
+            Value::Array(values.map(|it| without_secrets(it, is_link, in_links, links)).collect())
+        }
+        Value::String(text) if is_link || in_links => Value::String(links.lead_back(&text).unwrap_or(text)),
+        other => other,
+    }
+}
+
+/// Headers in which somebody speaks of somebody else: who is not listed is not believed, and no text makes an address out
+/// of nothing.
+pub fn forwarded(peer: IpAddr, listed: &[u8], standard: &[u8]) {
+    let value = |bytes: &[u8]| HeaderValue::from_bytes(bytes).ok();
+    let mut headers = HeaderMap::new();
+    if let Some(value) = value(listed) {
+        headers.insert(HeaderName::from_static("x-forwarded-for"), value);
+    }
+    if let Some(value) = value(standard) {
+        headers.insert(FORWARDED, value);
+    }
+    let _ = check_forwarding_headers(&headers);
+    let trusted = TrustedPeers::parse(["10.0.0.0/8", "fd00::/8"]).expect("two networks");
+    let nobody = TrustedPeers::default();
+    assert_eq!(client_address(peer, &headers, &nobody), Ok(peer.to_canonical()));
+    let Ok(client) = client_address(peer, &headers, &trusted) else {
+        assert!(trusted.contains(peer), "a header of somebody who is not listed was read");
+        return;
+    };
+    if !trusted.contains(peer) {
+        assert_eq!(client, peer.to_canonical());
+    }
+    assert_eq!(client, client.to_canonical());
+}
+
+/// The value of `Authorization`: nothing but the one user's name and password is let in.
+pub fn basic(authorization: &[u8]) {
+    let check = PasswordCheck::Plain(ringfence_model::Secret::new("pass:word"));
+    let users = BasicUsers::new([("user".to_owned(), check)]).expect("one user");
+    if let Ok(found) = users.check(Some(authorization)) {
+        assert_eq!(found.userinfo(), b"user:pass:word");
+        assert_eq!(found.user(), "user");
+    }
+}
+
+/// The bytes before everything else: at most the bound is read, and what is read does not depend on what follows.
+pub async fn proxy_header(bytes: &[u8]) {
+    let mut left = bytes;
+    let verdict = read_header(&mut left).await;
+    let taken = bytes.len() - left.len();
+    assert!(taken <= 2048);
+    let Ok(client) = verdict else { return };
+    let header = bytes.get(..taken).expect("what was read");
+    let alone = read_header(&mut &*header).await;
+    assert_eq!(alone.ok(), Some(client), "what follows says nothing of the client");
+    assert!(client.is_none_or(|it| it.ip() == it.ip().to_canonical()));
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    /// Texts made of the pieces that matter, in any order.
+    fn of(pieces: &'static [&'static str], most: usize) -> impl Strategy<Value = String> {
+        let any_letter = proptest::char::any().prop_map(String::from);
+        let piece =
+            prop_oneof![9 => proptest::sample::select(pieces).prop_map(str::to_owned), 1 => any_letter];
+        prop::collection::vec(piece, 0..most).prop_map(|pieces| pieces.concat())
+    }
+
+    const TARGET: &[&str] = &[
+        "/", "/", "a", "Accounts", ".", "..", "%", "2", "F", "E", "5C", "%2F", "%2E", "%3B", "%25", "%C3%A9",
+        "%2B", "+", ";", ":", "@", "?", "=", "&", "\\", "#", "~", "|", "\t", " ",
+    ];
+
+    const FORM: &[&str] = &[
+        "To",
+        "to",
+        "From",
+        "Body",
+        "TimeLimit",
+        "Twiml",
+        "Url",
+        "MediaUrl",
+        "Type",
+        "&",
+        "&",
+        "=",
+        "=",
+        "+",
+        "%",
+        "%54",
+        "%6f",
+        "%26",
+        "%3D",
+        "%00",
+        "%ff",
+        "[]",
+        "x",
+        ".",
+        "-",
+        ";",
+    ];
+
+    const JSON: &[&str] = &[
+        "{",
+        "}",
+        "[",
+        "]",
+        ":",
+        ",",
+        "\"auth_token\"",
+        "\"auth\\u005ftoken\"",
+        "\"url\"",
+        "\"links\"",
+        "\"a\"",
+        "\"https://api.twilio.com/x\"",
+        "\"page_token\"",
+        "1",
+        "-1.5e3",
+        "null",
+        " ",
+        "\n",
+        "\"\\\"\"",
+        "\"Secret\"",
+    ];
+
+    /// Values of JSON, which texts of pieces seldom are.
+    fn value() -> impl Strategy<Value = String> {
+        let name = proptest::sample::select(
+            &["auth_token", "url", "links", "b", "AuthToken", "a\\u0062", "secret", "page_token", "voiceUrl"]
+                [..],
+        );
+        let leaf = proptest::sample::select(
+            &[
+                "1",
+                "null",
+                "\"x\"",
+                "\"https:\\/\\/api.twilio.com\\/2010\"",
+                "\"https://evil.com/\"",
+                "\"\\\\\"",
+                "[]",
+            ][..],
+        );
+        leaf.prop_map(str::to_owned).prop_recursive(4, 40, 5, move |inner| {
+            let member = (name.clone(), inner.clone(), "[ \n]{0,2}")
+                .prop_map(|(name, value, space)| format!("{space}\"{name}\"{space}:{space}{value}{space}"));
+            prop_oneof![
+                prop::collection::vec(inner, 0..4).prop_map(|values| format!("[{}]", values.join(" ,"))),
+                prop::collection::vec(member, 0..5).prop_map(|members| format!("{{{}}}", members.join(","))),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn a_target_that_is_taken_means_one_thing(rest in of(TARGET, 24)) {
+            super::target(&format!("/api.twilio.com{rest}"));
+        }
+
+        #[test]
+        fn a_form_that_is_taken_is_one_form(text in of(FORM, 24)) {
+            super::form(text.as_bytes());
+        }
+
+        #[test]
+        fn no_secret_is_left_in_any_answer(text in value()) {
+            super::json(text.as_bytes());
+        }
+
+        #[test]
+        fn no_text_that_is_nearly_json_gets_past(text in of(JSON, 16)) {
+            super::json(text.as_bytes());
+        }
+
+        #[test]
+        fn no_header_of_a_proxy_makes_an_address_of_nothing(
+            peer in prop_oneof![Just("10.0.0.1"), Just("203.0.113.9"), Just("::ffff:10.0.0.1"), Just("fd00::1")],
+            listed in of(&["10.0.0.2", "1.2.3.4", ",", " ", "::1", "[", "]", ":80", "unknown", "\""], 9),
+            standard in of(&["for=", "1.2.3.4", ";", ",", "\"", "[::1]", ":80", "by=_x", "proto=https", " ", "FOR="], 12),
+        ) {
+            super::forwarded(peer.parse().expect("an address"), listed.as_bytes(), standard.as_bytes());
+        }
+
+        #[test]
+        fn only_the_user_with_the_password_is_let_in(
+            text in of(&["Basic ", "basic", " ", "dXNlcjpwYXNzOndvcmQ=", "dXNlcjpwYXNzOndvcmQ", "=", "dXNlcg==", ",", "\t"], 5),
+        ) {
+            super::basic(text.as_bytes());
+        }
+
+        #[test]
+        fn what_follows_the_header_of_a_balancer_says_nothing(
+            text in of(&["PROXY ", "TCP4 ", "TCP6 ", "UNKNOWN", "1.2.3.4 ", "::1 ", "80 ", "443", "\r\n", "\r", "\n"], 9),
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+            runtime.block_on(super::proxy_header(text.as_bytes()));
+        }
+    }
+}
