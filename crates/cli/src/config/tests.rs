@@ -5,6 +5,7 @@ mod egress;
 mod limits;
 mod listeners;
 mod notices;
+mod odd_values;
 mod pages;
 mod second_factor;
 mod stores;

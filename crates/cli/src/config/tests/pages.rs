@@ -26,15 +26,20 @@ fn the_limits_of_the_example_are_the_defaults() {
     assert_eq!(format!("{:?}", loaded.settings.limits), format!("{:?}", Limits::default()));
 }
 
-#[test]
-fn the_example_s_circuit_breaker_is_right_without_a_warning_once_uncommented() {
+/// The example with all that comes after the gate in force.
+pub(super) fn with_the_breaker() -> String {
     let (gate, breaker) = EXAMPLE.split_once("# [store]\n").expect("the part of the breaker");
     let gate = gate.replace("# subaccounts = true", "subaccounts = true");
     let breaker: String = breaker
         .lines()
         .flat_map(|line| [line.strip_prefix("# ").or(line.strip_prefix('#')).expect("a comment"), "\n"])
         .collect();
-    let loaded = read(&format!("{gate}[store]\n{breaker}")).unwrap_or_else(|error| panic!("{error}"));
+    format!("{gate}[store]\n{breaker}")
+}
+
+#[test]
+fn the_example_s_circuit_breaker_is_right_without_a_warning_once_uncommented() {
+    let loaded = read(&with_the_breaker()).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(loaded.warnings, []);
     assert_eq!(loaded.control.limits.len(), 2);
     let typed = &loaded.control.limits[0];
