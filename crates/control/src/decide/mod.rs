@@ -72,6 +72,8 @@ pub mod kind {
     pub const LETTER: &str = "letter";
     /// A code is to be sent.
     pub const CODE: &str = "code";
+    /// One text message to a phone that was bound to a sign-in.
+    pub const TEXT: &str = "text";
 
     /// What is done at Twilio, what matters most first.
     pub const AT_TWILIO: [&str; 5] = [STATUS, END_CALLS, CANCEL_QUEUED, GEO, REVOKE_KEYS];

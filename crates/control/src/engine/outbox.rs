@@ -2,15 +2,16 @@
 
 use jiff::{SignedDuration, Timestamp};
 use ringfence_model::Actor;
-use ringfence_store::{Claim, Effect, Life, NewEffect, Result};
+use ringfence_store::{Claim, Effect, Life, NewEffect, Result, Sent};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Engine;
 use super::orders::{Carried, NotCarried};
+use super::set_aside::SetAside;
 use crate::decide::{Order, kind, told};
 use crate::effects::NotDone;
-use crate::notices::{Attempt, Destination, Event, Letter, Notice, Outcome};
+use crate::notices::{Attempt, Destination, Event, Letter, Notice, Outcome, Text, Unsent};
 use crate::second_factor::CodeEnd;
 
 /// A claim lasts so long. It ends with the node that holds it, so it is as long as Twilio's client may ever take.
@@ -48,7 +49,7 @@ struct Delivery {
 }
 
 /// How a claim ends.
-enum End {
+pub(crate) enum End {
     Done,
     Again(String, Timestamp),
     GiveUp(String),
@@ -81,6 +82,7 @@ impl Engine {
                 kind::DELIVERY => self.deliver(&claim).await,
                 kind::LETTER => self.post(&claim).await,
                 kind::CODE => self.send_code(&claim).await?.into(),
+                kind::TEXT => self.text_old_phone(&claim).await?,
                 _ => self.order(kind, &claim).await?,
             };
             let now = self.now();
@@ -213,6 +215,55 @@ impl Engine {
                 End::Again(why, self.after(pause))
             }
         }
+    }
+
+    /// Tells a phone that it is no longer bound to a sign-in, if anything can be told to it: what sends codes by Verify
+    /// sends nothing else. Its price is set aside like a code's; where its answer is lost, it stays set aside, and the
+    /// message is looked for before another is made.
+    async fn text_old_phone(&self, claim: &Claim) -> Result<End> {
+        let Ok(text) = serde_json::from_value::<Text>(claim.effect.payload.clone()) else {
+            return Ok(End::GiveUp("the text cannot be read".to_owned()));
+        };
+        let Some(texter) = self.second_factor().and_then(|it| it.texter(text.to)) else {
+            return Ok(End::GiveUp("[second_factor] has nothing that sends texts".to_owned()));
+        };
+        let created = claim.effect.created_at;
+        let again = |why: String| {
+            if self.now().duration_since(created) > POSTED_WITHIN {
+                return End::GiveUp(why);
+            }
+            End::Again(why, self.after(back_off(5, claim.effect.attempts, DELIVER_AGAIN_AT_MOST)))
+        };
+        let Some(client) = self.clients().of(texter.account) else {
+            return Ok(again(format!("there are no credentials of {}", texter.account)));
+        };
+        let first = (claim.effect.attempts > 1).then_some(created);
+        match texter.was_sent(&client, &text.text, first).await {
+            Ok(false) => {}
+            Ok(true) => return Ok(End::Done),
+            Err(error) => {
+                return Ok(again(format!("whether it was sent before cannot be found out: {error}")));
+            }
+        }
+        let reserved = match self.set_aside_for_text(&texter, &text.text).await? {
+            SetAside::NotNeeded => None,
+            SetAside::Reserved(reservation) => Some(reservation),
+            SetAside::Not(why) => return Ok(again(why.to_string())),
+        };
+        let sent = texter.send(&client, &text.text).await;
+        if let Some(reservation) = reserved {
+            let became = match &sent {
+                Ok(message) => Sent::Made(*message),
+                Err(Unsent { in_doubt: true, .. }) => Sent::InDoubt,
+                Err(_) => Sent::Nothing,
+            };
+            self.answer_for(reservation, became).await?;
+        }
+        Ok(match sent {
+            Ok(_) => End::Done,
+            Err(Unsent { is_final: true, why, .. }) => End::GiveUp(why),
+            Err(Unsent { why, .. }) => again(why),
+        })
     }
 
     /// Whether an order at Twilio that waits was refused in a way that trying again soon does not mend: by wrong credentials,

@@ -23,7 +23,7 @@ pub(crate) mod text;
 mod webhook;
 
 pub use channel::{Attempt, ClientOf, Destination, Notifier, Outcome};
-pub use letter::Letter;
+pub use letter::{Letter, Text};
 pub use notice::{
     Account, Allowance, Cause, Event, Notice, Operator, Severity, TriggerChange, UnknownSeverity, Usage, Who,
 };
@@ -36,4 +36,5 @@ pub use text::{Desk, one_line, shell_word};
 
 // For whoever else posts something signed.
 pub(crate) use http::Poster;
+pub(crate) use phone::{Texter, Unsent};
 pub(crate) use webhook::signed_post;

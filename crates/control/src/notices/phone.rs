@@ -21,10 +21,20 @@ const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(1);
 const LOOKED_THROUGH: u16 = 100;
 
 /// Sends text messages to one number.
-pub(super) struct Texter {
-    pub(super) account: Sid,
-    pub(super) from: Sender,
-    pub(super) to: PhoneNumber,
+pub(crate) struct Texter {
+    pub(crate) account: Sid,
+    pub(crate) from: Sender,
+    pub(crate) to: PhoneNumber,
+}
+
+/// Why a text message was not sent, for all that is known.
+pub(crate) struct Unsent {
+    /// Without secrets and phone numbers.
+    pub(crate) why: String,
+    /// It may have been sent nevertheless.
+    pub(crate) in_doubt: bool,
+    /// It never will be.
+    pub(crate) is_final: bool,
 }
 
 /// Calls one number.
@@ -43,13 +53,20 @@ impl Texter {
         attempt: Attempt,
     ) -> Outcome {
         let body = render::sms_text(notice, desk);
-        if let Some(first) = attempt.first {
-            match self.was_sent(client, &body, first).await {
-                Ok(true) => return Outcome::Delivered,
-                Ok(false) => {}
-                Err(error) => return not_looked_for(&error),
-            }
+        match self.was_sent(client, &body, attempt.first).await {
+            Ok(true) => return Outcome::Delivered,
+            Ok(false) => {}
+            Err(error) => return not_looked_for(&error),
         }
+        match self.send(client, &body).await {
+            Ok(_) => Outcome::Delivered,
+            Err(Unsent { why, is_final: true, .. }) => Outcome::Refused(why),
+            Err(Unsent { why, .. }) => Outcome::TryLater(why),
+        }
+    }
+
+    /// Sends it. The SID, where Twilio's answer names it.
+    pub(crate) async fn send(&self, client: &Client, body: &str) -> Result<Option<Sid>, Unsent> {
         let (from, service) = match &self.from {
             Sender::Name(name) => (Some(name.clone()), None),
             Sender::Service(sid) => (None, Some(*sid)),
@@ -58,13 +75,23 @@ impl Texter {
             to: self.to.to_string(),
             from,
             messaging_service_sid: service,
-            body: Some(body),
+            body: Some(body.to_owned()),
             ..NewMessage::default()
         };
-        outcome(client.messages(self.account).create(&message).await)
+        match client.messages(self.account).create(&message).await {
+            Ok(message) => Ok(Sid::parse(&message.sid).ok()),
+            Err(error) => unsent(&error).map_or(Ok(None), Err),
+        }
     }
 
-    async fn was_sent(&self, client: &Client, body: &str, first: Timestamp) -> Result<bool, Error> {
+    /// Whether this text went to the number since it was first attempted, if it was.
+    pub(crate) async fn was_sent(
+        &self,
+        client: &Client,
+        body: &str,
+        first: Option<Timestamp>,
+    ) -> Result<bool, Error> {
+        let Some(first) = first else { return Ok(false) };
         let filter = MessageFilter { to: Some(self.to.to_string()), ..MessageFilter::default() };
         let messages = client.messages(self.account).list(&filter).page_size(LOOKED_THROUGH).next().await?;
         Ok(messages.unwrap_or_default().iter().any(|message| {
@@ -120,14 +147,23 @@ fn not_looked_for(error: &Error) -> Outcome {
     Outcome::TryLater(format!("whether it was sent before cannot be found out: {error}"))
 }
 
-/// The error's text shows neither numbers nor tokens: the client masks them.
 fn outcome<T>(result: Result<T, Error>) -> Outcome {
-    let Err(error) = result else { return Outcome::Delivered };
-    // What is wrong with the request stays wrong. Credentials, accounts and rates change.
-    let is_final = error.fault() == Fault::Request && !error.is_transient();
-    match error.carried_out() {
-        CarriedOut::Yes => Outcome::Delivered,
-        CarriedOut::No if is_final => Outcome::Refused(error.to_string()),
-        CarriedOut::No | CarriedOut::InDoubt => Outcome::TryLater(error.to_string()),
+    match result.err().as_ref().and_then(unsent) {
+        None => Outcome::Delivered,
+        Some(Unsent { why, is_final: true, .. }) => Outcome::Refused(why),
+        Some(Unsent { why, .. }) => Outcome::TryLater(why),
     }
+}
+
+/// What an error means for what was to be made; nothing where Twilio made it. Its text shows neither numbers nor tokens: the
+/// client masks them.
+fn unsent(error: &Error) -> Option<Unsent> {
+    // What is wrong with the request stays wrong. Credentials, accounts and rates change.
+    let stays_wrong = error.fault() == Fault::Request && !error.is_transient();
+    let (in_doubt, is_final) = match error.carried_out() {
+        CarriedOut::Yes => return None,
+        CarriedOut::No => (false, stays_wrong),
+        CarriedOut::InDoubt => (true, false),
+    };
+    Some(Unsent { why: error.to_string(), in_doubt, is_final })
 }

@@ -4,9 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 use ringfence_model::Actor;
 use ringfence_second_factor::policy::{Demands, Kind, Policy, Strength};
 use ringfence_second_factor::recovery::RecoveryCode;
-use ringfence_store::{Because, Grant, Person, Purpose, Role, Session, Stage, Store, Where};
+use ringfence_store::{Because, FactorSecret, Grant, Person, Purpose, Role, Session, Stage, Store, Where};
 
-use super::letters::tell_changed;
+use super::letters::{tell_changed, tell_old_phone};
 use super::{People, Refused, Result};
 
 /// A code to bind a first factor is good for so long (NIST SP 800-63B-4, 4.2.1.2: 24 hours by mail).
@@ -57,7 +57,13 @@ pub async fn reset_second_factor(
     now: Timestamp,
 ) -> Result<Invitation> {
     let by = by.into();
+    let factors = store.factors(&person.id).await?;
     store.remove_all_factors(&by, &person.id, now).await?;
+    for factor in factors.iter().filter(|factor| factor.verified_at.is_some()) {
+        if let FactorSecret::Phone(number) = factor.secret {
+            tell_old_phone(store, &factor.id, number, now).await?;
+        }
+    }
     let what = "Your second factor was taken away by an owner, with every session and trusted computer. You bind another \
                 one with a code that the owner gives you.";
     tell_changed(store, &person, &format!("reset/{}", now.as_microsecond()), what, now).await?;

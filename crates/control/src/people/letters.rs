@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp};
-use ringfence_model::Actor;
+use ringfence_model::{Actor, PhoneNumber};
 use ringfence_second_factor::failures::Rule;
 use ringfence_second_factor::policy::{Demands, Strength};
 use ringfence_second_factor::recovery::RecoveryCode;
@@ -20,7 +20,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Known, People, Result, Visitor};
 use crate::decide::kind;
-use crate::notices::Letter;
+use crate::notices::{Letter, Text};
 
 /// How long the second factor may take before the owner is told.
 const WAITED: SignedDuration = SignedDuration::from_mins(3);
@@ -30,6 +30,9 @@ const LOCK_GOOD_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Sign-ins that are told at a time.
 const BATCH: usize = 200;
+
+/// What a phone is told that is asked for no more codes. One segment.
+const PHONE_GONE: &str = "Ringfence: this phone was taken away from your sign-in. If it was not you, ask an owner to lock you out.";
 
 /// Lines of one mail: whoever tries a hundred times fills no more than a page.
 const LINES: usize = 10;
@@ -104,6 +107,27 @@ impl People {
     pub(super) fn instant(&self, what: &str) -> String {
         format!("{what}/{}", self.now().as_microsecond())
     }
+}
+
+impl People {
+    /// Tells a phone that it is asked for no more codes: whoever has it may be the one person who did not want that, and may
+    /// have lost the mail too.
+    pub(super) async fn tell_old_phone(&self, factor: &str, number: PhoneNumber) -> Result<()> {
+        Ok(tell_old_phone(&self.store, factor, number, self.now()).await?)
+    }
+}
+
+/// The same, for one whose factors are taken away.
+pub(super) async fn tell_old_phone(
+    store: &Store,
+    factor: &str,
+    number: PhoneNumber,
+    now: Timestamp,
+) -> store::Result<()> {
+    let text = Text { to: number, text: PHONE_GONE.to_owned() };
+    let key = format!("{}/{factor}/removed", kind::TEXT);
+    let effect = NewEffect { kind: kind::TEXT.to_owned(), key, payload: json!(text), not_before: None };
+    add(store, effect, now).await
 }
 
 /// Tells a person that something about their sign-in was changed. The event is what makes it the same change again.

@@ -74,9 +74,10 @@ impl People {
         self.compare(session, For::AddPhone, &factor, number, typed).await?;
         let by = Actor::Person(session.person.id.clone());
         self.store.verify_factor(&by, &factor, self.now()).await?;
-        let what = if let Some((old, _)) = before {
+        let what = if let Some((old, old_number)) = before {
             // Its devices end with it.
             self.store.remove_factor(&by, &session.person.id, &old.id, self.now()).await?;
+            self.tell_old_phone(&old.id, old_number).await?;
             "Your phone number for the second factor was changed, and every trusted computer is asked again."
         } else {
             "A phone was bound to your sign-in."

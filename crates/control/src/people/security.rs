@@ -5,7 +5,7 @@ use ringfence_model::{Actor, Secret};
 use ringfence_second_factor::failures::Rule;
 use ringfence_second_factor::policy::{Demands, Kind};
 use ringfence_second_factor::recovery::RecoveryCode;
-use ringfence_store::{Person, Purpose, Session, Stage};
+use ringfence_store::{FactorSecret, Person, Purpose, Session, Stage};
 
 use super::{Asks, People, Refused, Result};
 
@@ -85,6 +85,9 @@ impl People {
         let removed =
             self.store.remove_factor_unless_needed(&by, &person.id, factor, demands, self.now()).await?;
         let removed = removed.ok_or(Refused::LastFactor)?;
+        if let FactorSecret::Phone(number) = removed.secret {
+            self.tell_old_phone(&removed.id, number).await?;
+        }
         let what = match removed.secret.kind() {
             Kind::Phone => {
                 "Your phone was taken away from your sign-in, and every trusted computer is asked again."

@@ -28,7 +28,7 @@ pub(crate) use application::check_name;
 pub(crate) use sending::CodeEnd;
 
 use crate::engine::{Engine, NotSetAside, SetAside};
-use crate::notices::{Event, Notice, Sender};
+use crate::notices::{Event, Notice, Sender, Texter};
 
 /// What the second factor is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -186,6 +186,16 @@ impl<'e> SecondFactor<'e> {
     /// The time.
     pub fn now(&self) -> Timestamp {
         self.engine.now()
+    }
+
+    /// What sends text messages to this number; none where Verify sends the codes, and nothing else.
+    pub(crate) fn texter(&self, to: PhoneNumber) -> Option<Texter> {
+        match &self.settings.delivery {
+            Delivery::Programmable { sender, .. } => {
+                Some(Texter { account: self.settings.account, from: sender.clone(), to })
+            }
+            Delivery::Verify { .. } => None,
+        }
     }
 
     /// Sends a code to a user of an application; where one waits already, the same once more.

@@ -15,7 +15,7 @@ use ringfence_store as store;
 
 use super::{Delivery, Details, Settings};
 use crate::engine::{Engine, OwnRequest, SetAside};
-use crate::notices::Sender;
+use crate::notices::{Sender, Texter};
 
 /// Long enough to say a code twice; a mailbox that never ends is not paid for.
 const CALL_SECONDS: u32 = 90;
@@ -57,6 +57,26 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Sets aside what a text message costs that carries no code.
+    pub(crate) async fn set_aside_for_text(&self, texter: &Texter, body: &str) -> store::Result<SetAside> {
+        let charge = |book: &PriceBook| text(&texter.from, texter.to, body, book);
+        let (account, to, from) = (texter.account, texter.to, listed_as(&texter.from));
+        let operation = "messages.create";
+        let request = OwnRequest { account, operation, charge: &charge, to, from: &from, patience: PATIENCE };
+        self.set_aside(&request).await
+    }
+}
+
+fn text(sender: &Sender, to: PhoneNumber, body: &str, book: &PriceBook) -> Result<Charge, Unpriced> {
+    let (origin, messaging_service) = match sender {
+        Sender::Name(name) => (Origin::of(Some(name), false), false),
+        Sender::Service(_) => (Origin::Any, true),
+    };
+    let message = Message::text(Recipient::Phone(to), origin, body);
+    Message { messaging_service, ..message }.charge(book)
+}
+
 fn charge(
     delivery: &Delivery,
     channel: Channel,
@@ -75,13 +95,7 @@ fn charge(
             Verification { to: Some(to), channel, custom_message: None, inserted: &inserted }.charge(book)
         }
         (Delivery::Programmable { sender, .. }, Channel::Sms) => {
-            let body = words::text(&details.wording(), ANY_CODE);
-            let (origin, messaging_service) = match sender {
-                Sender::Name(name) => (Origin::of(Some(name), false), false),
-                Sender::Service(_) => (Origin::Any, true),
-            };
-            let message = Message::text(Recipient::Phone(to), origin, &body);
-            Message { messaging_service, ..message }.charge(book)
+            text(sender, to, &words::text(&details.wording(), ANY_CODE), book)
         }
         (Delivery::Programmable { caller, .. }, Channel::Call) => {
             let call = Call {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use ringfence_control::engine::{Clients, Engine, Setup};
 use ringfence_control::notices::Sender;
-use ringfence_control::people::{Answer, Credentials, Known, Refused, Rules, Step};
+use ringfence_control::people::{Answer, Credentials, Known, Refused, Rules, Step, reset_second_factor};
 use ringfence_control::second_factor::{Delivery, Settings};
 use ringfence_model::{PhoneNumber, Secret, Sid};
 use ringfence_second_factor::challenge::Channel;
@@ -139,6 +139,26 @@ async fn another_number_takes_the_place_of_the_one_before_and_its_owner_is_told(
         letters.iter().any(|it| it.effect.payload["text"].to_string().contains("phone number")),
         "{letters:?}"
     );
+    // The phone of before hears of it, and the new one does not.
+    let texts = house.store.claim_effects(&life, "text", 99, now, now).await.unwrap();
+    let to: Vec<_> = texts.iter().map(|it| it.effect.payload["to"].as_str().unwrap()).collect();
+    assert_eq!(to, ["+14155550123"]);
+    assert!(texts[0].effect.payload["text"].as_str().unwrap().contains("was taken away"), "{texts:?}");
+}
+
+#[tokio::test]
+async fn a_phone_that_an_owner_takes_away_hears_of_it() {
+    let house = House::new().await;
+    let engine = engine(&house);
+    let op = house.bound("op@example.com", vec![Grant { place: account(1), role: Role::Operator }]).await;
+    let token = with_phone(&house, &engine, &op, "+14155550123").await;
+    let person = house.session(&token).await.person;
+    let now = house.people.now();
+    reset_second_factor(&house.store, &operator(), person, now).await.unwrap();
+    let life = house.store.join("two", "h", now).await.unwrap();
+    let texts = house.store.claim_effects(&life, "text", 99, now, now).await.unwrap();
+    assert_eq!(texts.len(), 1);
+    assert_eq!(texts[0].effect.payload["to"], "+14155550123");
 }
 
 #[tokio::test]

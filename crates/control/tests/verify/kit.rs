@@ -364,7 +364,12 @@ impl Bank {
 
     /// Sends what is due; how many were done, and how many were not.
     pub(crate) async fn work(&self) -> (usize, usize) {
-        let worked = self.engine.work(&self.me, kind::CODE, 1_000).await.expect("the store is there");
+        self.work_at(kind::CODE).await
+    }
+
+    /// The same of another kind of effects.
+    pub(crate) async fn work_at(&self, kind: &str) -> (usize, usize) {
+        let worked = self.engine.work(&self.me, kind, 1_000).await.expect("the store is there");
         (worked.done, worked.failed)
     }
 

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use ringfence_breaker::charge::{Call, Message, Recipient, Sender, Verification, VerificationChannel};
 use ringfence_breaker::price_book::{self, Kind, Override, Overrides, Place, PriceBook, Prices};
 use ringfence_breaker::{Action, Limit, Measure, Per, Probe, Reset, Scope, State, Threshold, Window};
-use ringfence_model::{Amount, PhoneNumber, Sid};
-use ringfence_store::{Now, OpenReservation, ReservationState, SendFilter, SendOutcome};
+use ringfence_control::decide::kind;
+use ringfence_control::notices::Text;
+use ringfence_model::{Actor, Amount, PhoneNumber, Sid};
+use ringfence_store::{NewEffect, Now, OpenReservation, ReservationState, SendFilter, SendOutcome};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
@@ -110,6 +112,8 @@ on_both! {
     what_is_refused_anyway_takes_no_room_and_trips_nothing => refused_anyway,
     what_does_not_fit_trips_the_breaker_and_then_nothing_is_sent => trips,
     what_twilio_refused_comes_back_and_is_set_aside_anew => refused_by_twilio,
+    a_phone_that_is_taken_away_is_told_once_with_what_was_set_aside_for_it => old_phone,
+    past_a_limit_no_phone_is_told_that_it_is_taken_away => old_phone_past_the_limit,
 }
 
 async fn full(open: impl Fn() -> Database) {
@@ -444,4 +448,52 @@ async fn a_sign_in_of_an_applications_user_hears_of_the_limit() {
     assert_eq!((refused.status, refused.body["code"].as_str()), (429, Some("spending-limit")));
     assert_eq!(refused.header("retry-after"), Some("3600"));
     assert!(!refused.body.to_string().contains("codes a day"), "{refused:?}");
+}
+
+impl Bank {
+    /// A phone is taken away from somebody's sign-in.
+    async fn take_phone_away(&self) {
+        let text = Text { to: to(), text: "Ringfence: this phone was taken away.".to_owned() };
+        let payload = serde_json::json!(text);
+        let new =
+            NewEffect { kind: kind::TEXT.to_owned(), key: "text/1".to_owned(), payload, not_before: None };
+        let now = self.engine.second_factor().expect("it is configured").now();
+        self.store.add_effect(&Actor::job("test"), new, now).await.expect("it is added");
+    }
+
+    /// Texts to phones that are due; how many were done, and how many were not.
+    async fn text(&self) -> (usize, usize) {
+        self.work_at(kind::TEXT).await
+    }
+}
+
+async fn old_phone(open: impl Fn() -> Database) {
+    let bank = bank(open(), Amount::from_units(9), Options::default()).await;
+    let fault = r#"{"api": [{"method": "POST", "path": "/Messages", "drop": "after", "times": 1}]}"#;
+    bank.world.fault(fault).await;
+    bank.take_phone_away().await;
+    assert_eq!(bank.text().await, (0, 1));
+    assert_eq!(bank.open_reservations().await[0].state, ReservationState::InDoubt);
+    bank.advance(30).await;
+    assert_eq!(bank.text().await, (1, 0), "it is found, and not sent again");
+    let messages = bank.messages().await;
+    assert_eq!((messages.len(), messages[0].to.as_deref()), (1, Some(TO)));
+    bank.reconcile().await;
+    let message = Sid::parse(&messages[0].sid).expect("a SID");
+    assert_eq!(
+        bank.open_reservations().await.iter().filter_map(|it| it.resource).collect::<Vec<_>>(),
+        [message]
+    );
+}
+
+async fn old_phone_past_the_limit(open: impl Fn() -> Database) {
+    let bank = bank(open(), Amount::from_micros(1), Options::default()).await;
+    bank.take_phone_away().await;
+    assert_eq!(bank.text().await, (0, 1));
+    assert_eq!((bank.messages().await.len(), bank.open_reservations().await.len()), (0, 0));
+    // The mail has told it; a day later a text says nothing new.
+    bank.advance(25 * 60 * 60).await;
+    assert_eq!(bank.text().await, (0, 1));
+    bank.advance(60 * 60).await;
+    assert_eq!(bank.text().await, (0, 0), "it is given up");
 }
