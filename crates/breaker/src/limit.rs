@@ -287,7 +287,9 @@ impl Limit {
         let mut problems = Vec::new();
         let mut wrong = |key, what: &str| problems.push(LimitProblem { key, what: what.to_owned() });
         match self.sign() {
-            None => wrong("at", "delivery and conversion are shares: write at = \"20%\", below which it trips"),
+            None => {
+                wrong("at", "delivery and conversion are shares: write at = \"20%\", below which it trips")
+            }
             Some(_) if !self.measure.is_a_sign() => wrong(
                 "at",
                 "only a share is in per cent: write measure = \"delivery\" or \"conversion\", or an amount such as \"50\"",
@@ -302,10 +304,16 @@ impl Limit {
             wrong("per", "a share is judged for each beginning of a number: write per = \"prefix\"");
         }
         if !matches!(self.window, Window::Rolling { seconds: 60..=86_400 }) {
-            wrong("window", "a share is one of a stretch of time: write window = \"rolling 1h\", from a minute to a day");
+            wrong(
+                "window",
+                "a share is one of a stretch of time: write window = \"rolling 1h\", from a minute to a day",
+            );
         }
         if !crate::is_of_accounts(&self.scope) {
-            wrong("scope", "what came of traffic is counted by account: write \"all\", or the accounts that are meant");
+            wrong(
+                "scope",
+                "what came of traffic is counted by account: write \"all\", or the accounts that are meant",
+            );
         }
         if self.then.iter().any(|action| *action != Action::Notify) {
             wrong(
@@ -320,7 +328,10 @@ impl Limit {
             wrong("burst", "only an even flow has a burst: write window = \"gcra 1h\"");
         }
         if self.unseen.is_some() {
-            wrong("unseen", "what was never sent to has no share yet: a limit of unknown places is one of money");
+            wrong(
+                "unseen",
+                "what was never sent to has no share yet: a limit of unknown places is one of money",
+            );
         }
         problems
     }

@@ -65,8 +65,7 @@ impl Sign {
     pub fn fails(self, share: Share) -> bool {
         let judged = share.judged();
         let speaks = judged >= share.silent;
-        let is_less =
-            u128::from(share.good) * 100 < u128::from(judged) * u128::from(self.percent);
+        let is_less = u128::from(share.good) * 100 < u128::from(judged) * u128::from(self.percent);
         judged >= u64::from(self.least.max(1)) && speaks && is_less
     }
 }

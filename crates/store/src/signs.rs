@@ -121,7 +121,8 @@ impl Store {
 
     /// Whether any code of the account was entered since then: where none ever is, nobody tells Ringfence of it.
     pub async fn enters_codes(&self, account: Sid, since: Timestamp) -> Result<bool> {
-        let select = "SELECT 1 AS one FROM traffic WHERE account = $1 AND hour >= $2 AND approved > 0 LIMIT 1";
+        let select =
+            "SELECT 1 AS one FROM traffic WHERE account = $1 AND hour >= $2 AND approved > 0 LIMIT 1";
         Ok(self.find(select, values![account, since]).await?.is_some())
     }
 
@@ -160,12 +161,9 @@ impl Store {
 
 /// Counts that the code was entered which was sent with what a reservation set aside: for the minute in which it was sent,
 /// and as somebody who is there now.
-pub(crate) async fn entered(
-    transaction: &mut Transaction,
-    reservation: &str,
-    now: Timestamp,
-) -> Result<()> {
-    let select = "SELECT account, beginning, admitted_at FROM reservations WHERE id = $1 AND beginning IS NOT NULL";
+pub(crate) async fn entered(transaction: &mut Transaction, reservation: &str, now: Timestamp) -> Result<()> {
+    let select =
+        "SELECT account, beginning, admitted_at FROM reservations WHERE id = $1 AND beginning IS NOT NULL";
     let Some(row) = transaction.find(select, values![reservation]).await? else { return Ok(()) };
     let (account, beginning) = (row.text("account")?, row.text("beginning")?);
     let sent_at = row.time("admitted_at")?;

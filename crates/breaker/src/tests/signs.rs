@@ -86,7 +86,13 @@ fn a_limit_of_a_share_that_cannot_work_says_why() {
     assert_eq!(keys(with(Sign { percent: 100, ..SIGN })), ["at"]);
     assert_eq!(keys(with(Sign { least: 0, ..SIGN })), ["least"]);
     assert_eq!(keys(Limit { per: Per::Account, ..entered() }), ["per"]);
-    for window in [Window::Daily, Window::Hour, Window::Gcra { seconds: 3_600 }, Window::Rolling { seconds: 59 }, Window::Rolling { seconds: 86_401 }] {
+    for window in [
+        Window::Daily,
+        Window::Hour,
+        Window::Gcra { seconds: 3_600 },
+        Window::Rolling { seconds: 59 },
+        Window::Rolling { seconds: 86_401 },
+    ] {
         assert_eq!(keys(Limit { window, ..entered() }), ["window"], "{window:?}");
     }
     assert_eq!(keys(Limit { scope: Scope::Tenant("shop".to_owned()), ..entered() }), ["scope"]);
@@ -110,7 +116,10 @@ fn too_small_a_share_closes_once_and_stays_closed_whatever_is_seen() {
     let (limit, mut state) = (entered(), State::new(&entered(), noon()));
     assert_eq!(observe(&limit, &mut state, seen(share(20, 80, 0), noon()), noon()), []);
     assert_eq!(state, State::new(&limit, noon()), "what is enough leaves no trace");
-    assert_eq!(observe(&limit, &mut state, seen(share(19, 81, 0), noon()), noon()), [Effect::Do(Action::Notify)]);
+    assert_eq!(
+        observe(&limit, &mut state, seen(share(19, 81, 0), noon()), noon()),
+        [Effect::Do(Action::Notify)]
+    );
     let Phase::Tripped { by, enforced: true } = &state.phase else { panic!("{state:?}") };
     let over = by.over.unwrap();
     assert_eq!((over.amount.to_string(), over.judged), ("19".to_owned(), Some(100)));

@@ -315,14 +315,16 @@ async fn only_beginning(
             )));
     }
     let breakers = installation.store.breakers::<State>().await.map_err(store)?;
-    let tripped = breakers.iter().filter(|breaker| {
-        breaker.limit == *name && matches!(breaker.state.phase, Phase::Tripped { .. })
-    });
+    let tripped = breakers
+        .iter()
+        .filter(|breaker| breaker.limit == *name && matches!(breaker.state.phase, Phase::Tripped { .. }));
     let tripped: Vec<Subject> = tripped.filter_map(|breaker| breaker.subject.parse().ok()).collect();
     match tripped.as_slice() {
         [one] => Ok(*one),
-        [] => Err(Failure::refused(format!("the limit \"{name}\" is not tripped for any beginning of a number"))
-            .hint(format!("{} says what is", installation.command("status")))),
+        [] => Err(Failure::refused(format!(
+            "the limit \"{name}\" is not tripped for any beginning of a number"
+        ))
+        .hint(format!("{} says what is", installation.command("status")))),
         many => {
             let choices = many.iter().map(|subject| Choice {
                 shown: "numbers that begin so".to_owned(),

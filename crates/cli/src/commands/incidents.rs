@@ -117,7 +117,12 @@ fn incident_text(text: &mut String, it: &IncidentView) {
     let level = it.level.filter(|_| it.kind == IncidentKind::Warned);
     let level = level.map(|level| format!(" ({level} %)")).unwrap_or_default();
     _ = writeln!(text, "{}{end}", moment(it.began_at));
-    _ = writeln!(text, "    {}{level}{limit}   {}", it.kind.words(), whom(it.account.as_ref(), it.prefix.as_deref()));
+    _ = writeln!(
+        text,
+        "    {}{level}{limit}   {}",
+        it.kind.words(),
+        whom(it.account.as_ref(), it.prefix.as_deref())
+    );
     let unit = it.currency.as_ref().map(|unit| format!(" {}", unit.to_uppercase())).unwrap_or_default();
     if let Some(share) = &it.share {
         _ = writeln!(text, "    {}; told by {}", share.words, it.fired.words());

@@ -153,7 +153,11 @@ fn tripped_text(breaker: &BreakerView, typed: &Typed) -> String {
     if tripped.share.is_none() {
         _ = writeln!(text, "      used {} in this window", used(breaker));
     }
-    _ = writeln!(text, "      to lift it:\n        {}", reset_command(typed, &breaker.limit, subject(breaker)));
+    _ = writeln!(
+        text,
+        "      to lift it:\n        {}",
+        reset_command(typed, &breaker.limit, subject(breaker))
+    );
     text
 }
 

@@ -107,11 +107,14 @@ impl Meant {
             effects: match (self.limit.least, self.subject) {
                 (Some(_), _) => vec![
                     format!("{} is let through again.", capital(&self.whose())),
-                    "What is sent from now on is judged by itself; what was sent before counts no more.".to_owned(),
+                    "What is sent from now on is judged by itself; what was sent before counts no more."
+                        .to_owned(),
                 ],
                 (None, Subject::Prefix(_)) => vec![
                     format!("{} is let through again.", capital(&self.whose())),
-                    format!("{used} was used in this window. When so much more is used as you allow here, it trips again."),
+                    format!(
+                        "{used} was used in this window. When so much more is used as you allow here, it trips again."
+                    ),
                 ],
                 (None, _) => vec![
                     format!("{} may spend again: what the trip had ordered is taken back.", self.whose()),

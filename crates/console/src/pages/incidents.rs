@@ -127,15 +127,17 @@ impl Row {
         let currency = it.currency.as_deref();
         let amount = |text: &str| words::amount(text, currency);
         let share = it.share.as_ref().map(|it| format!("{} of {}", it.shown(), it.of_what()));
-        let money = share.or_else(|| it.used.as_deref().map(|used| match it.trips_at.as_deref() {
-            // The currency stands once.
-            Some(at) => {
-                let used = amount(used);
-                let unit = currency.map(|unit| format!(" {}", unit.to_uppercase())).unwrap_or_default();
-                format!("{} of {}", used.strip_suffix(&unit).unwrap_or(&used), amount(at))
-            }
-            None => amount(used),
-        }));
+        let money = share.or_else(|| {
+            it.used.as_deref().map(|used| match it.trips_at.as_deref() {
+                // The currency stands once.
+                Some(at) => {
+                    let used = amount(used);
+                    let unit = currency.map(|unit| format!(" {}", unit.to_uppercase())).unwrap_or_default();
+                    format!("{} of {}", used.strip_suffix(&unit).unwrap_or(&used), amount(at))
+                }
+                None => amount(used),
+            })
+        });
         let refused = if it.refused > 0 {
             Some(format!("{} worth {}", words::count(it.refused), amount(&it.refused_worth)))
         } else if it.would_refuse > 0 {

@@ -252,9 +252,9 @@ fn operator(by: &By<'_>) -> Operator {
 fn usage(watched: &Watched<'_>, state: &State) -> Usage {
     let Watched { limit, unit, .. } = *watched;
     let (since, used, judged) = match &state.phase {
-        Phase::Tripped { by, .. } => by
-            .over
-            .map_or((state.window, state.seen, None), |over| (over.window, over.amount, over.judged)),
+        Phase::Tripped { by, .. } => {
+            by.over.map_or((state.window, state.seen, None), |over| (over.window, over.amount, over.judged))
+        }
         Phase::Passing | Phase::Probing { .. } => (state.window, state.seen, None),
     };
     let settled = state.settled.filter(|settled| settled.window == since);

@@ -18,7 +18,9 @@ use jiff::{SignedDuration, Timestamp};
 use ringfence_breaker::price_book;
 use ringfence_breaker::{Observation, Subject, Window, needs_read_back};
 use ringfence_model::{Actor, Amount, Sid};
-use ringfence_store::{Account, Arrival, Booking, Observation as Delivery, OpenReservation, ReservationState, Result};
+use ringfence_store::{
+    Account, Arrival, Booking, Observation as Delivery, OpenReservation, ReservationState, Result,
+};
 use ringfence_twilio::client::{self, Client};
 use ringfence_twilio::wire::{Call, Message};
 use serde::Deserialize;
@@ -302,8 +304,9 @@ impl Engine {
         let by = By { actor: &actor, reason: None };
         let now = self.now();
         // An even flow trips by what it refuses alone, and a share by no amount.
-        let moves =
-            |applied: &&AppliedLimit| !applied.limit.then.is_empty() && applied.limit.rate().is_none() && applied.limit.sign().is_none();
+        let moves = |applied: &&AppliedLimit| {
+            !applied.limit.then.is_empty() && applied.limit.rate().is_none() && applied.limit.sign().is_none()
+        };
         for applied in self.limits.iter().filter(moves) {
             for row in self.store.ledger_of(&applied.limit.name).await? {
                 let Ok(subject) = row.subject.parse::<Subject>() else { continue };

@@ -257,7 +257,12 @@ fn headline(event: &Event) -> String {
             }
         }
         Event::WouldTrip { who, limit, usage, .. } if usage.measure.is_a_sign() => {
-            format!("{} would have been closed: {} ({})", text::who_first(who), text::used(usage), quoted(limit))
+            format!(
+                "{} would have been closed: {} ({})",
+                text::who_first(who),
+                text::used(usage),
+                quoted(limit)
+            )
         }
         Event::WouldTrip { who, limit, usage, .. } => {
             format!(

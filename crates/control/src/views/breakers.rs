@@ -239,9 +239,9 @@ impl Views<'_> {
                         .over
                         .filter(|over| over.judged.is_none())
                         .map(|over| over.amount.to_string()),
-                    share: by.over.and_then(|over| {
-                        ShareView::of(applied.limit.measure, applied.limit.amount(), over)
-                    }),
+                    share: by
+                        .over
+                        .and_then(|over| ShareView::of(applied.limit.measure, applied.limit.amount(), over)),
                 };
                 (Some(tripped), None)
             }

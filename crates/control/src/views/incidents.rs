@@ -19,7 +19,9 @@ use serde::{Deserialize, Serialize};
 use self::found::{Found, begun_by_wish, day_of, ends, id_of_refusals, reason_of, with_warnings};
 use super::breakers::holds_for;
 use super::report::breaker_of;
-use super::{ActorView, AuditRowView, Known, NamedAccount, NotSeen, Page, ShareView, Views, prefix_of, schema};
+use super::{
+    ActorView, AuditRowView, Known, NamedAccount, NotSeen, Page, ShareView, Views, prefix_of, schema,
+};
 use crate::decide::kind;
 
 /// So far back it is looked where nothing else is said.
@@ -459,9 +461,8 @@ impl Views<'_> {
         let over = if let Phase::Tripped { by, .. } = &state.phase { by.over } else { None };
         let used = amount(observed.and_then(|it| it.get("used"))).or(over.map(|over| over.amount));
         let applied = self.limit(limit).ok();
-        let share = over.and_then(|over| {
-            ShareView::of(state.counts.measure, amount(row.detail.get("trips_at"))?, over)
-        });
+        let share = over
+            .and_then(|over| ShareView::of(state.counts.measure, amount(row.detail.get("trips_at"))?, over));
         let settled = state.settled.filter(|settled| settled.window == window);
         let trips_at = settled
             .map(|settled| settled.trips_at)

@@ -270,7 +270,9 @@ mod tests {
         let burma = "+959".parse().unwrap();
         assert_eq!(entered_at(&approved), Some((burma, None)));
         let sid = "VE00000000000000000000000000000007";
-        let named = json("{\"sid\":\"VE00000000000000000000000000000007\",\"status\":\"approved\",\"to\":\"+959250000001\"}");
+        let named = json(
+            "{\"sid\":\"VE00000000000000000000000000000007\",\"status\":\"approved\",\"to\":\"+959250000001\"}",
+        );
         assert_eq!(entered_at(&named), Some((burma, Sid::parse(sid).ok())));
         for other in [
             "{\"status\":\"pending\",\"to\":\"+959250000001\"}",

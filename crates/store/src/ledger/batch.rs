@@ -23,7 +23,8 @@ use self::signs::Signs;
 use self::traffic::{Came, Places};
 use super::rows::{self, HeldRow, InsertRow, ReservationRow, UpdateRow, insert_row};
 use super::{
-    Arrival, BESIDE, Booking, NewAnswer, NewReservation, NotAdmitted, Now, ReservationState, Sent, Spent, Watched,
+    Arrival, BESIDE, Booking, NewAnswer, NewReservation, NotAdmitted, Now, ReservationState, Sent, Spent,
+    Watched,
 };
 use crate::error::Error;
 use crate::sql::{Transaction, values};

@@ -1,11 +1,13 @@
 //! What came of what was sent, by when it was sent; and beginnings of numbers that are closed.
 
 use jiff::Timestamp;
-use ringfence_breaker::{DialPrefix, Limit, Measure, Per, Share, Sign, State, Subject, Threshold, Why, Window};
+use ringfence_breaker::{
+    DialPrefix, Limit, Measure, Per, Share, Sign, State, Subject, Threshold, Why, Window,
+};
 use ringfence_model::{Amount, Secret, Sid};
 use ringfence_store::{
-    Admission, Arrival, Begun, BreakerChange, Check, Checked, Counter, Forget, NewReservation, NotAdmitted, Now,
-    Reservation, Sent, Signs, Step, Which,
+    Admission, Arrival, Begun, BreakerChange, Check, Checked, Counter, Forget, NewReservation, NotAdmitted,
+    Now, Reservation, Sent, Signs, Step, Which,
 };
 use serde_json::json;
 
@@ -219,12 +221,15 @@ async fn on_two_nodes_nothing_is_counted_twice(world: World) {
     assert_eq!(seen(&money, 0, 9_999).await.unwrap(), Signs { sent: 10, delivered: 10, ..none() });
 }
 
-async fn what_goes_to_numbers_that_are_closed_is_refused_whatever_it_costs_and_all_else_goes_on(world: World) {
+async fn what_goes_to_numbers_that_are_closed_is_refused_whatever_it_costs_and_all_else_goes_on(
+    world: World,
+) {
     let money = Money::with(world, vec![delivered()]).await;
     let store = money.store();
     let rule = &money.limits[0].limit;
     let fails = Share { good: 0, bad: 30, silent: 0 };
-    let observation = ringfence_breaker::Observation::Share { from: after(0), at: after(5_000), share: fails };
+    let observation =
+        ringfence_breaker::Observation::Share { from: after(0), at: after(5_000), share: fails };
     let (closed, _) =
         ringfence_breaker::step(rule, State::new(rule, after(5_000)), &observation, after(5_000));
     let change = BreakerChange {
@@ -241,7 +246,10 @@ async fn what_goes_to_numbers_that_are_closed_is_refused_whatever_it_costs_and_a
     for operation in ["messages.create", "calls.create", "verifications.create"] {
         match store.admit(request(&money, operation, burma()), at).await.unwrap() {
             Admission::Refused(NotAdmitted::Limit { limit, subject, why, until, trips }) => {
-                assert_eq!((limit.as_str(), subject, why), ("delivered", Subject::Prefix(burma()), Why::Tripped));
+                assert_eq!(
+                    (limit.as_str(), subject, why),
+                    ("delivered", Subject::Prefix(burma()), Why::Tripped)
+                );
                 assert_eq!((until, trips), (None, false), "an operator opens it");
             }
             other => panic!("{other:?}"),

@@ -176,7 +176,9 @@ fn share_in_words(limit: &Limit, sign: Sign) -> String {
     };
     let does = if limit.enforce { "closes it and tells" } else { "only watches, and tells" };
     let lifted = match (limit.reset, limit.window) {
-        (Reset::NextWindow, Window::Rolling { seconds: within }) => format!("open again after {}", seconds(within)),
+        (Reset::NextWindow, Window::Rolling { seconds: within }) => {
+            format!("open again after {}", seconds(within))
+        }
         _ => "opened by hand".to_owned(),
     };
     let within = match limit.window {

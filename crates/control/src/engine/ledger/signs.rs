@@ -60,7 +60,9 @@ impl Engine {
         now: Timestamp,
     ) -> Result<()> {
         let limit = &applied.limit;
-        let (Some(sign), Some((from, until))) = (limit.sign(), limit.judged(None, now)) else { return Ok(()) };
+        let (Some(sign), Some((from, until))) = (limit.sign(), limit.judged(None, now)) else {
+            return Ok(());
+        };
         let in_scope: BTreeSet<Sid> = accounts
             .iter()
             .filter(|account| limit.scope.contains(&scoped(account), applied.since))
@@ -122,9 +124,8 @@ impl Engine {
         };
         let since = self.now().saturating_sub(longest).unwrap_or(Timestamp::MIN);
         for account in self.store.accounts().await? {
-            let is_judged = |applied: &&AppliedLimit| {
-                applied.limit.scope.contains(&scoped(&account), applied.since)
-            };
+            let is_judged =
+                |applied: &&AppliedLimit| applied.limit.scope.contains(&scoped(&account), applied.since);
             if account.gone_at.is_some() || !limits.iter().any(is_judged) {
                 continue;
             }
@@ -133,7 +134,8 @@ impl Engine {
             // Without a token nothing of it goes through the egress either.
             let Some(client) = self.clients.for_account(&account) else { continue };
             let (listed, cut_off) = self.arrivals(&client, account.sid, first).await;
-            let arrived = awaited.into_iter().filter_map(|it| Some((it.reservation, *listed.get(&it.message)?)));
+            let arrived =
+                awaited.into_iter().filter_map(|it| Some((it.reservation, *listed.get(&it.message)?)));
             reconciled.changed += self.store.arrived_each(arrived.collect(), self.ledger_now()).await?;
             reconciled.troubles.extend(cut_off.map(|error| (account.sid, error.to_string())));
         }
