@@ -288,7 +288,7 @@ impl Limit {
         let mut wrong = |key, what: &str| problems.push(LimitProblem { key, what: what.to_owned() });
         match self.sign() {
             None => {
-                wrong("at", "delivery and conversion are shares: write at = \"20%\", below which it trips")
+                wrong("at", "delivery and conversion are shares: write at = \"20%\", below which it trips");
             }
             Some(_) if !self.measure.is_a_sign() => wrong(
                 "at",

@@ -150,9 +150,9 @@ pub(super) fn period(window: Window, since: Timestamp) -> String {
 /// A stretch of time: `2 hours`, `90 minutes`.
 pub(super) fn length(seconds: u32) -> String {
     let (number, unit) = match seconds {
-        _ if seconds % 86_400 == 0 => (seconds / 86_400, "day"),
-        _ if seconds % 3_600 == 0 => (seconds / 3_600, "hour"),
-        _ if seconds % 60 == 0 => (seconds / 60, "minute"),
+        _ if seconds.is_multiple_of(86_400) => (seconds / 86_400, "day"),
+        _ if seconds.is_multiple_of(3_600) => (seconds / 3_600, "hour"),
+        _ if seconds.is_multiple_of(60) => (seconds / 60, "minute"),
         _ => (seconds, "second"),
     };
     if number == 1 { format!("1 {unit}") } else { format!("{number} {unit}s") }

@@ -5,6 +5,7 @@
 //! from the start when the connection broke or another node stood in the way, so it changes nothing but the database.
 
 mod answer;
+mod booked;
 mod refused;
 mod signs;
 mod traffic;
@@ -447,31 +448,6 @@ impl<'a> Batch<'a> {
             row.state = ReservationState::Settled;
         }
         self.update(id, ReservationState::Settled, None, None, now);
-    }
-
-    fn book(&mut self, booking: &Booking, now: Timestamp) -> bool {
-        let Booking { limit: applied, subject, at, seen, allowance, epoch } = booking;
-        // What was read before the memory was lost says nothing of what was lost.
-        if *epoch != self.epoch {
-            return false;
-        }
-        let key = key(&applied.limit, *subject);
-        let Some(ledger) = self.ledgers.get_mut(&key) else { return false };
-        ledger.follow(&applied.limit, now);
-        let is_first_of_epoch = ledger.read_back.as_deref() != Some(&*self.epoch);
-        if is_first_of_epoch {
-            ledger.turn_back(now);
-        }
-        if is_first_of_epoch && !self.is_first_epoch {
-            ledger.book_lost(*at, seen.saturating_add(*allowance), &self.epoch, now);
-        } else {
-            ledger.book(*at, *seen, &self.epoch, now);
-        }
-        if ledger.read_back.as_deref() == Some(&*self.epoch) {
-            ledger.read_at = Some(now);
-        }
-        self.changed.insert(key);
-        true
     }
 
     fn each_held(&mut self, row: &ReservationRow, mut act: impl FnMut(&mut Ledger, &HeldRow)) {
