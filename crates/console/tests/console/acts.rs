@@ -169,7 +169,7 @@ async fn stopping_by_hand_trips_on_every_node_at_once() {
 async fn a_token_is_revoked_and_the_session_that_leaves_is_over() {
     let world = World::new().await;
     let owner = world.owner().await;
-    let by = ringfence_model::Actor::CommandLine("ops".to_owned());
+    let by = Actor::CommandLine("ops".to_owned());
     let token = ringfence_store::NewToken {
         name: "dashboards".into(),
         scopes: vec!["read".into()],
