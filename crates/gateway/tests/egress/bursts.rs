@@ -135,12 +135,12 @@ async fn numbers_that_are_closed_get_nothing_and_everybody_else_does() {
     };
     let world = World::limited(vec![rule.clone()]).await;
     let key = world.key().await;
-    assert_eq!(send(&world, &key, "+959250000001").await.0, 201);
+    assert_eq!(send(&world, &key, "+447911123450").await.0, 201);
     let now = world.clock.now();
     let (closed, _) = step(&rule, State::new(&rule, now), &Observation::Trip, now);
     let change = BreakerChange {
         limit: rule.name.clone(),
-        subject: "+959".to_owned(),
+        subject: "+447".to_owned(),
         version: 0,
         state: json!(closed),
         audit: None,
@@ -148,10 +148,10 @@ async fn numbers_that_are_closed_get_nothing_and_everybody_else_does() {
     };
     let moved = Step { changes: vec![change], ..Step::default() };
     world.store.step(&Actor::job("test"), moved, now).await.unwrap();
-    let (status, body, seconds) = send(&world, &key, "+959250000001").await;
+    let (status, body, seconds) = send(&world, &key, "+447911123450").await;
     assert_eq!((status, &body["code"], seconds), (403, &json!(84031), None), "{body}");
     assert!(body["message"].as_str().unwrap().contains("delivered"), "{body}");
-    for other in ["+14155550101", "+447911123450"] {
+    for other in ["+442071838750", "+18765550101"] {
         assert_eq!(send(&world, &key, other).await.0, 201, "{other}");
     }
     assert_eq!(world.requests().len(), 3, "what was refused was not sent");
