@@ -118,6 +118,8 @@ fn sum<'l>(lines: impl IntoIterator<Item = &'l Line>, measure: Measure, category
         Measure::Price => line.price,
         Measure::Usage => line.usage,
         Measure::Count => line.count,
+        // A limit of a share takes nothing of what is sent.
+        Measure::Delivery | Measure::Conversion => Amount::ZERO,
     });
     amounts.fold(Amount::ZERO, Amount::saturating_add)
 }

@@ -12,6 +12,7 @@ mod ledger;
 mod limit;
 pub mod price_book;
 mod scope;
+mod sign;
 mod state;
 mod step;
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub use ledger::{CLOCK_BACK, Ledger, Taken, Verdict, Why, is_of_accounts, needs_
 pub use limit::{Action, Counts, Limit, LimitProblem, Measure, Per, Probe, Reset, Threshold, Unseen};
 pub use price_book::PriceBook;
 pub use scope::{DialPrefix, InvalidDialPrefix, NamePattern, Scope, ScopedAccount, Subject};
+pub use sign::{Share, Sign};
 pub use state::{Over, Phase, Settled, State, TrippedBy};
 pub use step::{Effect, Observation, step};
 pub use window::{Period, Window};

@@ -7,7 +7,7 @@ use ringfence_model::Amount;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{Rate, Scope, Window};
+use crate::{Rate, Scope, Sign, Window};
 
 /// A limit, as the operator wants it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,7 +56,7 @@ pub enum Per {
     Prefix,
 }
 
-/// What Twilio counts (`TriggerBy`).
+/// What is counted: what Twilio counts (`TriggerBy`), or a share of what was sent, of which only Ringfence knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Measure {
@@ -66,6 +66,10 @@ pub enum Measure {
     Usage,
     /// How often: messages, calls.
     Count,
+    /// Which share of the messages is delivered.
+    Delivery,
+    /// Which share of the codes that are sent is entered.
+    Conversion,
 }
 
 /// At which amount a limit trips: when the amount is reached.
@@ -76,6 +80,8 @@ pub enum Threshold {
     At(Amount),
     /// When so much more was used than at the moment of the first look. For [`Window::Alltime`] alone.
     More(Amount),
+    /// When less than a share of what was sent is good. For [`Measure::Delivery`] and [`Measure::Conversion`].
+    Share(Sign),
 }
 
 /// What is done when a limit trips. Each is read back until it is so, and can be undone.
@@ -192,6 +198,9 @@ impl Limit {
     pub fn problems(&self) -> Vec<LimitProblem> {
         let mut problems = Vec::new();
         let mut wrong = |key, what: String| problems.push(LimitProblem { key, what });
+        if self.sign().is_some() || self.measure.is_a_sign() {
+            return self.problems_of_a_sign();
+        }
         match (self.at, self.window) {
             (Threshold::At(amount) | Threshold::More(amount), _) if amount <= Amount::ZERO => {
                 wrong("at", format!("the limit must be more than 0, not {amount}"));
@@ -272,6 +281,61 @@ impl Limit {
         problems
     }
 
+    /// A share is judged for each beginning of a number, over a stretch of time, and closes what goes there: most of what
+    /// an amount may say means nothing for it.
+    fn problems_of_a_sign(&self) -> Vec<LimitProblem> {
+        let mut problems = Vec::new();
+        let mut wrong = |key, what: &str| problems.push(LimitProblem { key, what: what.to_owned() });
+        match self.sign() {
+            None => {
+                wrong("at", "delivery and conversion are shares: write at = \"20%\", below which it trips");
+            }
+            Some(_) if !self.measure.is_a_sign() => wrong(
+                "at",
+                "only a share is in per cent: write measure = \"delivery\" or \"conversion\", or an amount such as \"50\"",
+            ),
+            Some(sign) if !(1..=99).contains(&sign.percent) => {
+                wrong("at", "a share of which less is too little is 1% to 99%");
+            }
+            Some(sign) if sign.least == 0 => wrong("least", "of nothing there is no share: write 1 at least"),
+            Some(_) => {}
+        }
+        if self.per != Per::Prefix {
+            wrong("per", "a share is judged for each beginning of a number: write per = \"prefix\"");
+        }
+        if !matches!(self.window, Window::Rolling { seconds: 60..=86_400 }) {
+            wrong(
+                "window",
+                "a share is one of a stretch of time: write window = \"rolling 1h\", from a minute to a day",
+            );
+        }
+        if !crate::is_of_accounts(&self.scope) {
+            wrong(
+                "scope",
+                "what came of traffic is counted by account: write \"all\", or the accounts that are meant",
+            );
+        }
+        if self.then.iter().any(|action| *action != Action::Notify) {
+            wrong(
+                "then",
+                "it closes the beginning of the numbers and tells people, and nothing else: write then = [\"notify\"], or leave it out",
+            );
+        }
+        if !self.warn.is_empty() {
+            wrong("warn", "a share is not watched on its way: remove `warn`, or write an empty list");
+        }
+        if self.burst.is_some() {
+            wrong("burst", "only an even flow has a burst: write window = \"gcra 1h\"");
+        }
+        if self.unseen.is_some() {
+            wrong(
+                "unseen",
+                "what was never sent to has no share yet: a limit of unknown places is one of money",
+            );
+        }
+        problems
+    }
+
     /// Whether the scope holds parents, as far as it can be told without knowing the accounts.
     pub const fn may_contain_a_parent(&self) -> bool {
         matches!(self.scope, Scope::Parent | Scope::All)
@@ -282,13 +346,15 @@ impl Limit {
         !self.window.is_twilios()
             || !crate::is_of_accounts(&self.scope)
             || matches!(self.per, Per::Prefix)
+            || self.measure.is_a_sign()
             || self.unseen.is_some()
     }
 
-    /// How much may be spent.
-    pub const fn amount(&self) -> Amount {
+    /// How much may be spent; of a share, the least that is good, in hundredths.
+    pub fn amount(&self) -> Amount {
         match self.at {
             Threshold::At(amount) | Threshold::More(amount) => amount,
+            Threshold::Share(sign) => Amount::from_units(i64::from(sign.percent)),
         }
     }
 
@@ -309,6 +375,8 @@ impl Limit {
         match self.at {
             Threshold::At(_) => Some(part),
             Threshold::More(_) => baseline.map(|it| it.saturating_add(part)),
+            // No amount reaches a share.
+            Threshold::Share(_) => None,
         }
     }
 
@@ -317,9 +385,10 @@ impl Limit {
         self.reached_at(100, baseline)
     }
 
-    /// What a reset allows.
+    /// What a reset allows; nothing is allowed of a share, which is judged anew.
     pub fn probe_amount(&self) -> Amount {
         match self.probe {
+            _ if self.sign().is_some() => Amount::ZERO,
             Probe::Percent(percent) => self.amount().percent(percent),
             Probe::Amount(amount) => amount,
         }

@@ -77,8 +77,11 @@ pub struct TrippedBy {
 pub struct Over {
     /// The start of its window.
     pub window: Timestamp,
-    /// The largest amount observed in it.
+    /// The largest amount observed in it; of a share, what it was, in hundredths.
     pub amount: Amount,
+    /// Of how many it was a share, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged: Option<u64>,
 }
 
 impl State {
@@ -99,6 +102,7 @@ impl State {
     /// where on it counts, or where an operator has dealt with the window.
     pub fn admits_up_to(&self, limit: &crate::Limit, window: Timestamp) -> Option<Amount> {
         match self.settled {
+            _ if limit.sign().is_some() => None,
             Some(settled) if window < settled.window => None,
             Some(settled) if window == settled.window => Some(settled.trips_at),
             _ => limit.threshold(self.baseline),

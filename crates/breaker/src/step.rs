@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use ringfence_model::Amount;
 
 use crate::limit::{Action, Limit, Reset};
+use crate::sign::Share;
 use crate::state::{Over, Phase, Settled, State, TrippedBy};
 use crate::window::Window;
 
@@ -30,6 +31,15 @@ pub enum Observation {
         spent: Amount,
         /// What the request could cost.
         wanted: Amount,
+    },
+    /// So much of what was sent was good, as far as it is [judged](Limit::judged).
+    Share {
+        /// From when on it was sent.
+        from: Timestamp,
+        /// When it was looked at.
+        at: Timestamp,
+        /// What came of it.
+        share: Share,
     },
     /// An operator stops the subject.
     Trip,
@@ -67,6 +77,7 @@ const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(10);
 ///   the state. An observation of an earlier window that arrives late trips a limit that must be lifted by hand, and
 ///   does nothing to one that the next window has lifted already.
 /// - Within a window what was seen only grows, except in a rolling one.
+/// - A share trips only by what was sent since its last trip was lifted.
 ///
 /// `now` may be behind an earlier one: time is not turned back.
 pub fn step(limit: &Limit, state: State, observation: &Observation, now: Timestamp) -> (State, Vec<Effect>) {
@@ -79,8 +90,9 @@ pub fn step(limit: &Limit, state: State, observation: &Observation, now: Timesta
             breaker.state.baseline.get_or_insert(amount);
         }
         Observation::DoesNotFit { at, spent, wanted } => breaker.does_not_fit(at, spent, wanted),
+        Observation::Share { from, at, share } => breaker.share(from, at, share),
         Observation::Trip => breaker.trip(TrippedBy { over: None, operator: true }, true),
-        Observation::Reset { allow } => breaker.reset(allow),
+        Observation::Reset { allow } => breaker.reset(allow, now),
         Observation::Tick => {}
     }
     breaker.compare();
@@ -102,7 +114,9 @@ impl Breaker<'_> {
         let fresh = State::new(self.limit, now);
         let phase = std::mem::replace(&mut self.state.phase, Phase::Passing);
         let tripped = matches!(phase, Phase::Tripped { .. });
-        self.state = State { phase: if tripped { phase } else { Phase::Passing }, ..fresh };
+        // What an operator has dealt with of a share is dealt with, however long it looks back now.
+        let settled = self.state.settled.filter(|_| self.limit.sign().is_some());
+        self.state = State { phase: if tripped { phase } else { Phase::Passing }, settled, ..fresh };
     }
 
     /// Goes on to the window that begins at `start`, if that is a later one.
@@ -116,6 +130,7 @@ impl Breaker<'_> {
         match &self.state.phase {
             Phase::Probing { .. } => self.state.phase = Phase::Passing,
             Phase::Tripped { by, .. } if self.limit.reset == Reset::NextWindow && !by.operator => {
+                self.deal_with(start);
                 self.lift(Phase::Passing);
             }
             Phase::Tripped { .. } | Phase::Passing => {}
@@ -124,6 +139,9 @@ impl Breaker<'_> {
 
     fn usage(&mut self, at: Timestamp, amount: Amount, now: Timestamp) {
         let window = self.limit.window;
+        if self.limit.sign().is_some() {
+            return;
+        }
         match window {
             Window::Rolling { .. } => {
                 self.state.seen = amount;
@@ -143,7 +161,7 @@ impl Breaker<'_> {
         if start == self.state.window {
             self.state.seen = self.state.seen.max(amount);
         } else {
-            self.late(Over { window: start, amount });
+            self.late(Over { window: start, amount, judged: None });
         }
     }
 
@@ -156,7 +174,7 @@ impl Breaker<'_> {
         let still = self.trips_at(window).is_some_and(|at| spent.saturating_add(wanted) > at);
         if window == self.state.window && still {
             self.state.seen = self.state.seen.max(spent);
-            let over = Over { window, amount: spent.saturating_add(wanted) };
+            let over = Over { window, amount: spent.saturating_add(wanted), judged: None };
             self.trip(TrippedBy { over: Some(over), operator: false }, self.limit.enforce);
         }
     }
@@ -168,8 +186,28 @@ impl Breaker<'_> {
             return;
         }
         self.state.window = at;
-        let over = Over { window: at, amount };
+        let over = Over { window: at, amount, judged: None };
         self.trip(TrippedBy { over: Some(over), operator: false }, self.limit.enforce);
+    }
+
+    /// Too little of what was sent is good. From that moment on it stays closed for the whole of its window, or until an operator
+    /// lifts it; what was sent before that, or is dealt with, is no reason for another trip.
+    fn share(&mut self, from: Timestamp, at: Timestamp, share: Share) {
+        let is_dealt_with = self.state.settled.is_some_and(|settled| from < settled.window);
+        let Some(sign) = self.limit.sign().filter(|_| !is_dealt_with) else { return };
+        if !sign.fails(share) || matches!(self.state.phase, Phase::Tripped { .. }) {
+            return;
+        }
+        self.state.window = self.state.window.max(at);
+        let over = Over { window: at, amount: share.percent(), judged: Some(share.judged()) };
+        self.trip(TrippedBy { over: Some(over), operator: false }, self.limit.enforce);
+    }
+
+    /// Of a share: what was sent before is not judged any more.
+    fn deal_with(&mut self, before: Timestamp) {
+        if self.limit.sign().is_some() {
+            self.state.settled = Some(Settled { window: before, trips_at: Amount::ZERO });
+        }
     }
 
     /// Usage of a window that is over.
@@ -195,7 +233,7 @@ impl Breaker<'_> {
         let newly_warned = level.filter(|it| *it > self.state.warned);
         self.state.warned = self.state.warned.max(level.unwrap_or(0));
         if self.trips_at(window).is_some_and(|at| seen >= at) {
-            let over = Over { window, amount: seen };
+            let over = Over { window, amount: seen, judged: None };
             self.trip(TrippedBy { over: Some(over), operator: false }, self.limit.enforce);
         } else if let (Some(level), Phase::Passing) = (newly_warned, &self.state.phase) {
             self.effects.push(Effect::Warn(level));
@@ -244,9 +282,15 @@ impl Breaker<'_> {
         Action::ALL.into_iter().filter(move |action| wanted.contains(action))
     }
 
-    fn reset(&mut self, allow: Option<Amount>) {
+    fn reset(&mut self, allow: Option<Amount>, now: Timestamp) {
         if self.state.phase == Phase::Passing {
             return;
+        }
+        if self.limit.sign().is_some() {
+            // There is no amount to allow: what is sent from now on is judged by itself.
+            self.state.window = self.state.window.max(now);
+            self.deal_with(self.state.window);
+            return self.lift(Phase::Passing);
         }
         let seen = self.state.seen;
         let threshold = self.limit.threshold(self.state.baseline).unwrap_or(Amount::ZERO);
@@ -271,7 +315,7 @@ impl Breaker<'_> {
 fn earlier(one: Option<Over>, other: Option<Over>) -> Option<Over> {
     match (one, other) {
         (Some(one), Some(other)) if one.window == other.window => {
-            Some(Over { window: one.window, amount: one.amount.max(other.amount) })
+            Some(Over { amount: one.amount.max(other.amount), ..one })
         }
         (Some(one), Some(other)) => Some(if one.window < other.window { one } else { other }),
         (one, other) => one.or(other),

@@ -18,6 +18,8 @@ mod limits;
 mod node;
 #[path = "engine/shape.rs"]
 mod shape;
+#[path = "engine/signs.rs"]
+mod signs;
 #[path = "engine/tallied.rs"]
 mod tallied;
 #[path = "engine/views.rs"]

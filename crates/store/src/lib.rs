@@ -70,6 +70,7 @@ mod readings;
 mod reseal;
 mod retention;
 mod seal;
+mod signs;
 mod sql;
 mod taken;
 mod tallies;
@@ -119,6 +120,7 @@ pub use persons::{
 pub use prices::StoredPrices;
 pub use readings::{NewReading, Reading};
 pub use retention::Forget;
+pub use signs::{Awaited, Signs};
 pub use tallies::{TalliedOperation, Tally};
 pub use tokens::{NewToken, Token};
 pub use traffic::Traffic;

@@ -36,6 +36,8 @@ pub enum Forget {
     Tallies,
     /// What came of traffic in hours long ago.
     Traffic,
+    /// What came of what was sent in minutes long ago.
+    Signs,
     /// What people's sign-ins leave behind: the sign-ins, sessions and trusted devices that are over, codes that were used
     /// or are too old, and attempts at passwords that cost nothing any more.
     SignIns,
@@ -116,6 +118,11 @@ impl Store {
                     Forget::Traffic => {
                         let delete = "DELETE FROM traffic WHERE (account, prefix, hour) IN (SELECT account, prefix, hour \
                                       FROM traffic WHERE hour < $1 ORDER BY hour LIMIT $2)";
+                        transaction.execute(delete, values![*before, *batch]).await?
+                    }
+                    Forget::Signs => {
+                        let delete = "DELETE FROM signs WHERE (account, prefix, slot) IN (SELECT account, prefix, slot \
+                                      FROM signs WHERE slot < $1 ORDER BY slot LIMIT $2)";
                         transaction.execute(delete, values![*before, *batch]).await?
                     }
                     Forget::SignIns => forget_sign_ins(transaction, *before, *batch).await?,
@@ -225,6 +232,7 @@ impl Forget {
             Self::Readings => "readings",
             Self::Tallies => "tallies",
             Self::Traffic => "traffic",
+            Self::Signs => "signs",
             Self::SignIns => "sign-ins",
             Self::Sessions => "sessions",
         }

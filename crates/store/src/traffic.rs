@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::error::Error;
 use crate::ledger::{Now, Op};
-use crate::sql::{Row, values};
+use crate::sql::{Row, Transaction, values};
 use crate::{Result, Store};
 
 /// What came of what one account sent to one beginning of numbers.
@@ -42,8 +42,15 @@ const HOUR: i64 = 3_600_000_000;
 
 impl Store {
     /// Takes note that the code of a verification was entered: people are there, and read what is sent.
-    pub async fn verified(&self, account: Sid, beginning: DialPrefix, now: Now) -> Result<()> {
-        self.ledger.carry_out(Op::Verified { account, beginning }, now).await.map(|_| ())
+    pub async fn verified(
+        &self,
+        account: Sid,
+        beginning: DialPrefix,
+        verification: Option<Sid>,
+        now: Now,
+    ) -> Result<()> {
+        let op = Op::Verified { account, beginning, verification };
+        self.ledger.carry_out(op, now).await.map(|_| ())
     }
 
     /// What came of what was sent in the full hours since then.
@@ -94,6 +101,28 @@ impl Store {
         })
         .await
     }
+}
+
+/// Counts that a code was entered which Ringfence itself sent.
+pub(crate) async fn entered(
+    transaction: &mut Transaction,
+    account: &str,
+    beginning: &str,
+    now: Timestamp,
+) -> Result<()> {
+    let place = beginning.parse::<DialPrefix>().map(|it| it.place().to_string()).ok();
+    // In the order in which a batch of the ledger writes them.
+    let mut places = BTreeSet::from([(beginning, 1_i64)]);
+    if let Some(place) = place.as_deref().filter(|place| *place != beginning) {
+        places.insert((place, 0_i64));
+    }
+    let upsert = "INSERT INTO traffic (account, prefix, hour, settled, delivered, undelivered, started, approved) \
+                  VALUES ($1, $2, $3, 1, 0, 0, 0, $4) ON CONFLICT (account, prefix, hour) DO UPDATE SET \
+                  settled = traffic.settled + 1, approved = traffic.approved + excluded.approved";
+    for (prefix, approved) in places {
+        transaction.execute(upsert, values![account, prefix, hour(now), approved]).await?;
+    }
+    Ok(())
 }
 
 fn read(row: &Row) -> Result<Traffic> {

@@ -220,6 +220,6 @@ fn what_is_kept_is_read_back() {
     }
     let text = serde_json::to_string(&stage.limit).expect("JSON");
     assert_eq!(serde_json::from_str::<Limit>(&text).expect(&text), stage.limit);
-    let over = Over { window: stage.now, amount: dollars(1) };
+    let over = Over { window: stage.now, amount: dollars(1), judged: None };
     assert_eq!(serde_json::to_value(over).expect("JSON")["amount"], 1_000_000);
 }

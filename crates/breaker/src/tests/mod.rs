@@ -8,6 +8,7 @@ mod flows;
 mod laws;
 mod ledgers;
 mod limits;
+mod signs;
 mod windows;
 
 use jiff::Timestamp;

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
-use ringfence_breaker::{Per, Phase, State, Subject};
+use ringfence_breaker::{DialPrefix, Per, Phase, State, Subject};
 use ringfence_control::engine::Engine;
 use ringfence_control::notices::{one_line, shell_word};
 use ringfence_control::wanted::{AppliedLimit, scoped};
@@ -78,6 +78,17 @@ pub(crate) fn reason_of(given: Option<&String>) -> Result<String, Failure> {
         .hint("add --reason \"what happened, and who asked for it\""))
 }
 
+/// Whose breaker is meant.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Whose {
+    /// The account, by its SID or its name; not for a limit that accounts have together
+    #[arg(long, value_name = "ACCOUNT", conflicts_with = "prefix")]
+    pub(crate) account: Option<String>,
+    /// The beginning of the numbers, such as +959; for a limit that holds for each beginning by itself
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) prefix: Option<DialPrefix>,
+}
+
 /// What is done to a breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verb {
@@ -130,7 +141,7 @@ pub(crate) async fn target<'a>(
     engine: &'a Engine,
     verb: Verb,
     limit: Option<&str>,
-    account: Option<&str>,
+    whose: &Whose,
 ) -> Result<Target<'a>, Failure> {
     let limits = engine.limits();
     if limits.is_empty() {
@@ -140,7 +151,7 @@ pub(crate) async fn target<'a>(
                 installation.command(&format!("account suspend SID {REASON}"))
             )));
     }
-    let account = match account {
+    let account = match &whose.account {
         Some(text) => Some(find_account(installation, engine, text).await?),
         None => None,
     };
@@ -149,6 +160,14 @@ pub(crate) async fn target<'a>(
         None => only_limit(installation, limits, verb, account.as_ref())?,
     };
     let name = &applied.limit.name;
+    if let Some(beginning) = whose.prefix {
+        return if applied.limit.per == Per::Prefix {
+            Ok(Target { applied, subject: Subject::Prefix(beginning), account: None })
+        } else {
+            Err(Failure::usage(format!("the limit \"{name}\" does not hold for beginnings of numbers"))
+                .hint("leave out --prefix; `per = \"prefix\"` of a [[limit]] makes it hold so"))
+        };
+    }
     match (applied.limit.per, account) {
         (Per::Together, None) => Ok(Target { applied, subject: Subject::Together, account: None }),
         (Per::Together, Some(account)) => Err(Failure::usage(format!(
@@ -160,13 +179,18 @@ pub(crate) async fn target<'a>(
             installation.command(&format!("{} {} {REASON}", verb.word(), shell_word(name))),
             installation.command(&format!("{} {} {REASON}", verb.of_account(), account.sid)),
         ))),
-        (Per::Prefix, _) => Err(Failure::usage(format!(
-            "the limit \"{name}\" holds for each beginning of a number by itself, and goes on with its next window"
+        (Per::Prefix, Some(_)) => Err(Failure::usage(format!(
+            "the limit \"{name}\" holds for each beginning of a number by itself, whichever account sends there"
         ))
         .hint(format!(
-            "stop an account, whatever it sends: {}",
-            installation.command(&format!("{} SID {REASON}", verb.of_account()))
+            "one of these:\n      {}   # numbers that begin so\n      {}   # an account, whatever it sends",
+            installation.command(&format!("{} {} --prefix +959 {REASON}", verb.word(), shell_word(name))),
+            installation.command(&format!("{} SID {REASON}", verb.of_account())),
         ))),
+        (Per::Prefix, None) => {
+            let subject = only_beginning(installation, applied, verb).await?;
+            Ok(Target { applied, subject, account: None })
+        }
         (Per::Account, Some(account)) => {
             Ok(Target { applied, subject: Subject::Account(account.sid), account: Some(account) })
         }
@@ -272,6 +296,42 @@ async fn only_account(
                 &format!("the limit \"{name}\" holds for each account: which one is meant?"),
                 choices.collect(),
             ))
+        }
+    }
+}
+
+/// The beginning of numbers that must be meant where none is named: the one that is tripped.
+async fn only_beginning(
+    installation: &Installation,
+    applied: &AppliedLimit,
+    verb: Verb,
+) -> Result<Subject, Failure> {
+    let name = &applied.limit.name;
+    if verb == Verb::Trip {
+        return Err(Failure::usage(format!("the limit \"{name}\" holds for each beginning of a number"))
+            .hint(format!(
+                "name one: {}",
+                installation.command(&format!("trip {} --prefix +959 {REASON}", shell_word(name)))
+            )));
+    }
+    let breakers = installation.store.breakers::<State>().await.map_err(store)?;
+    let tripped = breakers
+        .iter()
+        .filter(|breaker| breaker.limit == *name && matches!(breaker.state.phase, Phase::Tripped { .. }));
+    let tripped: Vec<Subject> = tripped.filter_map(|breaker| breaker.subject.parse().ok()).collect();
+    match tripped.as_slice() {
+        [one] => Ok(*one),
+        [] => Err(Failure::refused(format!(
+            "the limit \"{name}\" is not tripped for any beginning of a number"
+        ))
+        .hint(format!("{} says what is", installation.command("status")))),
+        many => {
+            let choices = many.iter().map(|subject| Choice {
+                shown: "numbers that begin so".to_owned(),
+                command: installation
+                    .command(&format!("reset {} --prefix {subject} {REASON}", shell_word(name))),
+            });
+            Err(ambiguous("which beginning of numbers is meant?", choices.collect()))
         }
     }
 }

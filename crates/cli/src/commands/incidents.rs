@@ -107,14 +107,6 @@ fn as_text(incidents: &Incidents) -> String {
     text
 }
 
-/// A limit by prefix is nobody's account.
-fn of_whom(it: &IncidentView) -> String {
-    match &it.prefix {
-        Some(prefix) => format!("numbers that begin with {prefix}"),
-        None => whom(it.account.as_ref()),
-    }
-}
-
 fn incident_text(text: &mut String, it: &IncidentView) {
     let end = match it.ended_at {
         Some(end) => format!(" to {}", moment(end)),
@@ -125,8 +117,16 @@ fn incident_text(text: &mut String, it: &IncidentView) {
     let level = it.level.filter(|_| it.kind == IncidentKind::Warned);
     let level = level.map(|level| format!(" ({level} %)")).unwrap_or_default();
     _ = writeln!(text, "{}{end}", moment(it.began_at));
-    _ = writeln!(text, "    {}{level}{limit}   {}", it.kind.words(), of_whom(it));
+    _ = writeln!(
+        text,
+        "    {}{level}{limit}   {}",
+        it.kind.words(),
+        whom(it.account.as_ref(), it.prefix.as_deref())
+    );
     let unit = it.currency.as_ref().map(|unit| format!(" {}", unit.to_uppercase())).unwrap_or_default();
+    if let Some(share) = &it.share {
+        _ = writeln!(text, "    {}; told by {}", share.words, it.fired.words());
+    }
     if let Some(used) = &it.used {
         let of = it.trips_at.as_ref().map(|at| format!(" of {at}")).unwrap_or_default();
         let reserved = it.reserved.as_ref().map(|it| format!(", {it} set aside")).unwrap_or_default();

@@ -84,8 +84,8 @@ fn line_text(text: &mut String, line: &LedgerLine, now: Timestamp) {
         (PhaseName::Passing, _) => "   only watches",
     };
     let subject = match (&line.account, line.subject.as_str()) {
-        (None, prefix) if prefix != "together" => format!("numbers that begin with {prefix}"),
-        (account, _) => whom(account.as_ref()),
+        (None, prefix) if prefix != "together" => whom(None, Some(prefix)),
+        (account, _) => whom(account.as_ref(), None),
     };
     _ = writeln!(text, "\"{}\"   {subject}{state}", line.limit);
     let left = line.left.as_ref().map(|left| format!(", {left} left")).unwrap_or_default();

@@ -139,14 +139,18 @@ fn list<T>(text: &mut String, items: &[T], left_out: usize, shown: impl Fn(&T) -
 fn trip_text(trip: &ReportedTrip) -> String {
     let unit = trip.currency.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
     let percent = trip.percent.map(|percent| format!(" ({percent} %)")).unwrap_or_default();
-    format!("{}\n      {}: {}{unit}{percent}", whom(trip.account.as_ref()), moment(trip.at), trip.used)
+    let whom = whom(trip.account.as_ref(), trip.prefix.as_deref());
+    match &trip.share {
+        Some(share) => format!("{whom}\n      {}: {}", moment(trip.at), share.words),
+        None => format!("{whom}\n      {}: {}{unit}{percent}", moment(trip.at), trip.used),
+    }
 }
 
 fn warning_text(warning: &ReportedWarning) -> String {
     let unit = warning.currency.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
     format!(
         "{}\n      {}: {}{unit}, {} % of it",
-        whom(warning.account.as_ref()),
+        whom(warning.account.as_ref(), warning.prefix.as_deref()),
         moment(warning.at),
         warning.used,
         warning.level

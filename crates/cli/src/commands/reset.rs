@@ -4,7 +4,7 @@ use ringfence_breaker::Action;
 use ringfence_control::views::{BreakerView, Page};
 use ringfence_model::Amount;
 
-use super::act::{self, ActArguments, Target, Verb};
+use super::act::{self, ActArguments, Target, Verb, Whose};
 use super::carry;
 use super::outcome::Outcome;
 use super::over_api::{self, Reach};
@@ -22,6 +22,7 @@ Examples:
   ringfence reset \"fifty a day\" --account AC00000000000000000000000000000001 --config ringfence.toml --reason \"key changed\"
   ringfence reset \"fifty a day\" --account \"Customer 7\" --allow 20 --config ringfence.toml --reason \"asked by phone\"
   ringfence reset \"a thousand a day in all\" --config ringfence.toml --reason \"attack is over\"
+  ringfence reset \"codes entered\" --prefix +959 --config ringfence.toml --reason \"the form has a limit now\"
 
 Exit codes: 0 it is so at Twilio; 1 refused, such as what is not tripped; 2 wrong usage; 64 the configuration has other
 limits than those that hold; 69 it is ordered, and Twilio or the store does not answer.")]
@@ -29,9 +30,8 @@ pub(crate) struct Arguments {
     /// The limit
     #[arg(value_name = "LIMIT")]
     limit: String,
-    /// The account, by its SID or its name; not for a limit that accounts have together
-    #[arg(long, value_name = "ACCOUNT")]
-    account: Option<String>,
+    #[command(flatten)]
+    whose: Whose,
     /// How much more may be spent in this window, such as 5 or 12.50
     #[arg(long, value_name = "AMOUNT", value_parser = parse_amount)]
     allow: Option<Amount>,
@@ -44,14 +44,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     let file = match arguments.act.reach.reach()? {
         Reach::Store(file) => file,
         Reach::Node(api) => {
-            let (limit, account) = (Some(arguments.limit.as_str()), arguments.account.as_deref());
-            let allow = arguments.allow;
             return over_api::acts::on_breaker(
                 &api,
                 Verb::Reset,
-                limit,
-                account,
-                allow,
+                Some(&arguments.limit),
+                &arguments.whose,
+                arguments.allow,
                 &reason,
                 &arguments.act,
             );
@@ -59,8 +57,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     };
     with_engine::run(file, Missing::Refuse, async |installation| {
         let engine = installation.agreed().await?;
-        let (limit, account) = (Some(arguments.limit.as_str()), arguments.account.as_deref());
-        let target = act::target(installation, &engine, Verb::Reset, limit, account).await?;
+        let limit = Some(arguments.limit.as_str());
+        let target = act::target(installation, &engine, Verb::Reset, limit, &arguments.whose).await?;
         let Target { applied, subject, .. } = &target;
         let name = &applied.limit.name;
         engine.reset(name, *subject, arguments.allow, &installation.by, &reason).await.map_err(refused)?;
@@ -73,7 +71,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         let outcome = Outcome {
             typed: &installation.typed,
             headline: format!("\"{name}\" is reset for {}", target.whom(accounts.len())),
-            closing: vec![allowance(&breaker)],
+            closing: vec![allowance(&breaker, applied.limit.sign().is_some())],
             accounts: seen(&views.accounts(&Page::all()).await.map_err(not_seen)?.accounts, &accounts),
             // What was ended, cancelled or deleted is not there any more.
             actions: at_twilio(applied)
@@ -89,7 +87,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
 }
 
 /// How much more may be spent, and until when.
-pub(crate) fn allowance(breaker: &BreakerView) -> String {
+pub(crate) fn allowance(breaker: &BreakerView, of_a_share: bool) -> String {
+    if of_a_share {
+        return "  what is sent there from now on is let through, and judged by itself".to_owned();
+    }
     let unit = breaker.currency.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
     let until = breaker
         .window_end

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
-use ringfence_breaker::Subject;
 use ringfence_control::views::{BreakerView, NodeView, OrderState, OrderView, PhaseName, Status};
 
 use super::account::why;
@@ -13,7 +12,7 @@ use super::over_api::{Reach, ReachArguments};
 use super::trip::reset_command;
 use super::with_engine::{self, Missing, Typed, store};
 use super::with_store;
-use super::words::{ago, count, moment, used, whom, wrapped};
+use super::words::{ago, count, moment, subject, used, whom, wrapped};
 use crate::exit::{Answer, Failure};
 
 /// So many of a kind are told; `--json` has more.
@@ -133,7 +132,7 @@ fn part<T>(text: &mut String, title: &str, items: &[T], shown: impl Fn(&T) -> St
 }
 
 fn heading(breaker: &BreakerView) -> String {
-    format!("  \"{}\"\n      {}\n", breaker.limit, whom(breaker.account.as_ref()))
+    format!("  \"{}\"\n      {}\n", breaker.limit, whom(breaker.account.as_ref(), breaker.prefix.as_deref()))
 }
 
 fn tripped_text(breaker: &BreakerView, typed: &Typed) -> String {
@@ -141,15 +140,24 @@ fn tripped_text(breaker: &BreakerView, typed: &Typed) -> String {
     let Some(tripped) = &breaker.tripped else { return text };
     let since = tripped.since.map(|at| format!(" since {}", moment(at))).unwrap_or_default();
     let by = match (&tripped.over_by_use_of, tripped.by_operator) {
+        _ if tripped.share.is_some() => {
+            let words = tripped.share.as_ref().map(|share| share.words.as_str()).unwrap_or_default();
+            format!("as {words}{}", if tripped.by_operator { ", and an operator stopped it" } else { "" })
+        }
         (Some(amount), false) => format!("by the use of {amount}"),
         (Some(amount), true) => format!("by the use of {amount}, and by an operator"),
         (None, _) => "by an operator".to_owned(),
     };
     let acts = if tripped.enforced { "" } else { "; it only watches, so nothing was stopped" };
     _ = writeln!(text, "      tripped{since} {by}{acts}");
-    _ = writeln!(text, "      used {} in this window", used(breaker));
-    let subject = breaker.account.as_ref().map_or(Subject::Together, |account| Subject::Account(account.sid));
-    _ = writeln!(text, "      to lift it:\n        {}", reset_command(typed, &breaker.limit, subject));
+    if tripped.share.is_none() {
+        _ = writeln!(text, "      used {} in this window", used(breaker));
+    }
+    _ = writeln!(
+        text,
+        "      to lift it:\n        {}",
+        reset_command(typed, &breaker.limit, subject(breaker))
+    );
     text
 }
 

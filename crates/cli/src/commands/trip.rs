@@ -6,7 +6,7 @@ use ringfence_control::views::{AccountView, Page};
 use ringfence_control::wanted::{AppliedLimit, scoped};
 use ringfence_model::Sid;
 
-use super::act::{self, ActArguments, Target, Verb, with_name};
+use super::act::{self, ActArguments, Target, Verb, Whose, with_name};
 use super::carry;
 use super::outcome::Outcome;
 use super::over_api::{self, Reach};
@@ -20,6 +20,7 @@ What `then` of the limit says is done at Twilio, and stays so until `ringfence r
 Examples:
   ringfence trip \"fifty a day\" --account AC00000000000000000000000000000001 --config ringfence.toml --reason \"stolen key\"
   ringfence trip \"a thousand a day in all\" --config ringfence.toml --reason \"attack, stop everybody\"
+  ringfence trip \"codes entered\" --prefix +959 --config ringfence.toml --reason \"pumped\"
 
 Exit codes: 0 it is so at Twilio; 1 refused; 2 wrong usage; 64 the configuration has other limits than those that hold;
 69 it is ordered, and Twilio or the store does not answer.")]
@@ -27,9 +28,8 @@ pub(crate) struct Arguments {
     /// The limit; may be left out where only one can be meant
     #[arg(value_name = "LIMIT")]
     limit: Option<String>,
-    /// The account, by its SID or its name; not for a limit that accounts have together
-    #[arg(long, value_name = "ACCOUNT")]
-    account: Option<String>,
+    #[command(flatten)]
+    whose: Whose,
     #[command(flatten)]
     act: ActArguments,
 }
@@ -39,12 +39,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     let file = match arguments.act.reach.reach()? {
         Reach::Store(file) => file,
         Reach::Node(api) => {
-            let (limit, account) = (arguments.limit.as_deref(), arguments.account.as_deref());
             return over_api::acts::on_breaker(
                 &api,
                 Verb::Trip,
-                limit,
-                account,
+                arguments.limit.as_deref(),
+                &arguments.whose,
                 None,
                 &reason,
                 &arguments.act,
@@ -54,8 +53,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     with_engine::run(file, Missing::Refuse, async |installation| {
         let engine = installation.agreed().await?;
         let limit = arguments.limit.as_deref();
-        let account = arguments.account.as_deref();
-        let target = act::target(installation, &engine, Verb::Trip, limit, account).await?;
+        let target = act::target(installation, &engine, Verb::Trip, limit, &arguments.whose).await?;
         let Target { applied, subject, .. } = &target;
         let name = &applied.limit.name;
         engine.trip(name, *subject, &installation.by, &reason).await.map_err(refused)?;
@@ -66,7 +64,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         let views = engine.views();
         let actions: Vec<_> = at_twilio(applied).collect();
         let mut closing = Vec::new();
-        if actions.is_empty() {
+        if matches!(subject, Subject::Prefix(_)) {
+            closing.push("  nothing is sent there any more, by the egress or as a code".to_owned());
+        } else if actions.is_empty() {
             closing.push(
                 "  nothing is done at Twilio: `then` of this limit names nothing that stops an account"
                     .to_owned(),
@@ -91,6 +91,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
 impl Target<'_> {
     /// For people.
     pub(crate) fn whom(&self, accounts: usize) -> String {
+        if let Subject::Prefix(beginning) = self.subject {
+            return format!("numbers that begin with {beginning}");
+        }
         match &self.account {
             Some(account) => with_name(account.sid, &account.friendly_name),
             None if accounts == 1 => "the 1 account of its scope".to_owned(),
@@ -108,7 +111,8 @@ pub(crate) fn at_twilio(applied: &AppliedLimit) -> impl Iterator<Item = Action> 
 pub(crate) fn reset_command(typed: &Typed, limit: &str, subject: Subject) -> String {
     let whose = match subject {
         Subject::Account(sid) => format!(" --account {sid}"),
-        Subject::Together | Subject::Prefix(_) => String::new(),
+        Subject::Prefix(beginning) => format!(" --prefix {beginning}"),
+        Subject::Together => String::new(),
     };
     typed.command(&format!("reset {}{whose} --reason \"...\"", shell_word(limit)))
 }
@@ -119,8 +123,10 @@ pub(crate) async fn accounts_of(
     applied: &AppliedLimit,
     subject: Subject,
 ) -> Result<Vec<Sid>, Failure> {
-    if let Subject::Account(sid) = subject {
-        return Ok(vec![sid]);
+    match subject {
+        Subject::Account(sid) => return Ok(vec![sid]),
+        Subject::Prefix(_) => return Ok(Vec::new()),
+        Subject::Together => {}
     }
     let accounts = installation.store.accounts().await.map_err(store)?.into_iter();
     let of_scope = accounts.filter(|account| account.gone_at.is_none());

@@ -2,6 +2,7 @@
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use ringfence_breaker::Subject;
 use ringfence_control::views::{BreakerView, NamedAccount};
 
 use super::act::with_name;
@@ -26,11 +27,22 @@ pub(crate) fn ago(now: Timestamp, at: Timestamp) -> String {
 }
 
 /// Whom a breaker is about.
-pub(crate) fn whom(account: Option<&NamedAccount>) -> String {
-    account.map_or_else(
-        || "all its accounts together".to_owned(),
-        |account| with_name(account.sid, &account.friendly_name),
-    )
+pub(crate) fn whom(account: Option<&NamedAccount>, prefix: Option<&str>) -> String {
+    match (account, prefix) {
+        (Some(account), _) => with_name(account.sid, &account.friendly_name),
+        (None, Some(prefix)) => format!("numbers that begin with {prefix}"),
+        (None, None) => "all its accounts together".to_owned(),
+    }
+}
+
+/// What one breaker watches.
+pub(crate) fn subject(breaker: &BreakerView) -> Subject {
+    let prefix = breaker.prefix.as_deref().and_then(|prefix| prefix.parse().ok());
+    match (&breaker.account, prefix) {
+        (Some(account), _) => Subject::Account(account.sid),
+        (None, Some(prefix)) => Subject::Prefix(prefix),
+        (None, None) => Subject::Together,
+    }
 }
 
 /// `41 of 50 USD (82 %)`.

@@ -153,10 +153,12 @@ pub(super) fn check(limits: &[Typed<'_>], rest: &Rest<'_>, problems: &mut Proble
     if rest.notify_table.is_none()
         && let Some(typed) = limits.iter().find(tells)
     {
+        let instead = if typed.limit.sign().is_some() { "[]" } else { "[\"suspend\"]" };
         typed.table.wrong(
             "then",
-            "\"notify\" tells nobody, as there is no [notify]; add one with mail or webhook, or write then = \
-             [\"suspend\"]",
+            format_args!(
+                "\"notify\" tells nobody, as there is no [notify]; add one with mail or webhook, or write then = {instead}"
+            ),
             problems,
         );
     }
@@ -328,6 +330,7 @@ fn counted(limit: &Limit) -> String {
         Measure::Price => String::new(),
         Measure::Usage => format!(" of the usage of {}", limit.category),
         Measure::Count => format!(" of the count of {}", limit.category),
+        Measure::Delivery | Measure::Conversion => " per cent".to_owned(),
     }
 }
 

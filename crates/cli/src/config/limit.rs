@@ -6,6 +6,7 @@
 
 mod amount;
 mod egress;
+mod sign;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -28,6 +29,8 @@ pub(super) const SECTION: Section = Section {
         "category",
         "window",
         "at",
+        "least",
+        "settle",
         "burst",
         "unseen",
         "known_after",
@@ -56,6 +59,14 @@ const THEN_FORM: &str = "a list such as [\"suspend\", \"notify\"]";
 const WARN_FORM: &str = "a list of per cents such as [50, 80]";
 const CATEGORY_FORM: &str =
     "one of Twilio's usage categories, such as \"totalprice\", \"sms-outbound\" or \"calls\"";
+
+const MEASURES: [(&str, Measure); 5] = [
+    ("price", Measure::Price),
+    ("usage", Measure::Usage),
+    ("count", Measure::Count),
+    ("delivery", Measure::Delivery),
+    ("conversion", Measure::Conversion),
+];
 
 /// A limit, and where it was typed.
 pub(super) struct Typed<'a> {
@@ -114,15 +125,14 @@ fn one(table: &Table<'_>, accounts: Option<&[Account]>, problems: &mut Problems)
     let window_form = alternatives(&windows.map(|(name, _)| name));
     let window =
         table.required("window", &window_form, problems).and_then(|field| window(field, &windows, problems));
-    let at = table
-        .required("at", amount::THRESHOLD_FORM, problems)
-        .and_then(|field| field.parse(amount::THRESHOLD_FORM, problems, amount::threshold));
+    let measure = choice(table, "measure", &MEASURES, Measure::Price, problems);
+    let is_a_sign = measure.is_some_and(Measure::is_a_sign);
+    let at = sign::at(table, is_a_sign, problems);
 
     // What has a default.
     let per = [("account", Per::Account), ("together", Per::Together), ("prefix", Per::Prefix)];
-    let per = choice(table, "per", &per, Per::Account, problems);
-    let measure = [("price", Measure::Price), ("usage", Measure::Usage), ("count", Measure::Count)];
-    let measure = choice(table, "measure", &measure, Measure::Price, problems);
+    let per = choice(table, "per", &per, if is_a_sign { Per::Prefix } else { Per::Account }, problems);
+    sign::says_what_it_means(table, is_a_sign, problems);
     let category = match table.find("category") {
         Some(field) => category(field, problems),
         None => Some(UsageCategory::TOTAL_PRICE.to_owned()),
@@ -136,11 +146,12 @@ fn one(table: &Table<'_>, accounts: Option<&[Account]>, problems: &mut Problems)
     let warn = match table.find("warn") {
         Some(field) => warn(field, problems),
         // No sum of an even flow is watched on its way up.
-        None if matches!(window, Some(Window::Gcra { .. })) => Some(Vec::new()),
+        None if is_a_sign || matches!(window, Some(Window::Gcra { .. })) => Some(Vec::new()),
         None => Some(vec![80]),
     };
     let then = match (table.find("then"), &scope) {
         (Some(field), _) => actions(field, problems),
+        (None, _) if is_a_sign => Some(vec![Action::Notify]),
         (None, Some(scope)) if is_of_unseen || egress::is_its_alone(scope, per, window) => {
             Some(egress::default_actions(window))
         }
@@ -152,7 +163,9 @@ fn one(table: &Table<'_>, accounts: Option<&[Account]>, problems: &mut Problems)
         None => Some(Probe::Percent(10)),
     };
     let reset = [("manual", Reset::Manual), ("next window", Reset::NextWindow)];
-    let reset = choice(table, "reset", &reset, egress::default_reset(window), problems);
+    // What looks like an attack is for somebody to look at.
+    let lifted_by = if is_a_sign { Reset::Manual } else { egress::default_reset(window) };
+    let reset = choice(table, "reset", &reset, lifted_by, problems);
     let enforce = match table.find("enforce") {
         Some(field) => field.boolean(problems),
         None => Some(true),
@@ -195,7 +208,7 @@ fn one(table: &Table<'_>, accounts: Option<&[Account]>, problems: &mut Problems)
         );
     }
     measure_fits(table, &limit, problems);
-    if limit.probe_amount() > limit.amount() {
+    if limit.sign().is_none() && limit.probe_amount() > limit.amount() {
         table.doubtful("probe", "a reset allows more than the limit itself", problems);
     }
     (problems.errors_len() == errors_before).then_some(limit)

@@ -108,6 +108,73 @@ fn a_trip_suspends_at_twilio_and_the_log_says_who_and_why() {
     assert_eq!(world.audited("breaker.reset")[0]["detail"]["reason"], "as told");
 }
 
+/// Closes numbers to which codes go that nobody enters; and a limit of each account beside it.
+const SHARE: &str = "\
+[[limit]]
+name = \"codes entered\"
+scope = \"all\"
+measure = \"conversion\"
+window = \"rolling 1h\"
+at = \"20%\"
+then = []
+
+[[limit]]
+name = \"fifty a day\"
+scope = \"subaccounts\"
+window = \"daily\"
+at = \"50\"
+then = [\"suspend\"]
+";
+
+#[test]
+fn one_beginning_of_numbers_is_stopped_and_opened_again() {
+    let world = World::with("url = \"sqlite:ringfence.db\"", SHARE);
+    let file = world.path("ringfence.toml");
+    let text = std::fs::read_to_string(&file).expect("the configuration");
+    let listen = format!("[listen]\negress = \"127.0.0.1:{}\"\n", ringfence_testkit::free_port());
+    std::fs::write(&file, text.replacen("[listen]\n", &listen, 1)).expect("written");
+    let account = world.subaccount("Customer 7");
+    let checked = world.run(&["check"]).code(0);
+    checked.says("where less than 20 % of 20 codes or more within 1h are entered 10m after they were sent");
+    world.run(&["limits", "apply"]).code(0);
+
+    world.run(&act(&["trip", "codes entered"])).code(2).complains("--prefix +959");
+    let sid = account.to_string();
+    let run = world.run(&["trip", "codes entered", "--account", &sid, "--reason", "x"]).code(2);
+    run.complains("holds for each beginning of a number").complains("--prefix +959");
+    world
+        .run(&act(&["trip", "fifty a day", "--prefix", "+959"]))
+        .code(2)
+        .complains("does not hold for beginnings");
+    world.run(&act(&["trip", "codes entered", "--prefix", "959"])).code(2).complains("a prefix is + and");
+    world.run(&act(&["reset", "codes entered"])).code(1).complains("is not tripped for any beginning");
+    let none = world.run(&act(&["reset", "codes entered", "--prefix", "+959"])).code(1);
+    none.complains("is not tripped for +959");
+
+    let run = world.run(&act(&["trip", "codes entered", "--prefix", "+959"])).code(0);
+    let run = run.says("\"codes entered\" is tripped for numbers that begin with +959");
+    let run = run.says("nothing is sent there any more").says("reset \"codes entered\" --prefix +959");
+    let status = world.run(&["status"]).code(0).says("TRIPPED").says("numbers that begin with +959");
+    status.says("--prefix +959 --reason");
+    assert_eq!(world.status(account), "active");
+    world.run(&["incidents"]).code(0).says("stopped by hand").says("numbers that begin with +959");
+
+    // What it says to type lifts it; and where one alone is tripped it needs no name.
+    world
+        .type_in(&run.out)
+        .code(0)
+        .says("judged by itself")
+        .says("is reset for numbers that begin with +959");
+    world.run(&["status"]).code(0).says("nothing is tripped");
+    world.run(&act(&["trip", "codes entered", "--prefix", "+447"])).code(0);
+    world.run(&act(&["trip", "codes entered", "--prefix", "+959"])).code(0);
+    let run = world.run(&act(&["reset", "codes entered"])).code(2).complains("which beginning of numbers");
+    run.complains("--prefix +447").complains("--prefix +959");
+    world.run(&act(&["reset", "codes entered", "--prefix", "+447"])).code(0);
+    let json = world.run(&act(&["reset", "codes entered", "--json"])).code(0).json();
+    assert_eq!((&json["breaker"]["prefix"], &json["breaker"]["phase"]), (&"+959".into(), &"passing".into()));
+}
+
 #[test]
 fn a_reset_allows_what_it_is_told_to_and_the_sum_is_reset_for_all() {
     let (world, account) = applied();

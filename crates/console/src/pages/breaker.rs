@@ -32,6 +32,11 @@ impl Meant {
         let subject = match named.filled("account") {
             Some(text) => Subject::Account(account_named(call, text)?),
             // The sum of all accounts is for those who look at all of them.
+            // Numbers are everybody's.
+            None if limit.per == Per::Prefix && call.signed_in.place() == Where::Everywhere => {
+                let named = named.filled("prefix").and_then(|text| text.parse().ok());
+                Subject::Prefix(named.ok_or(Failed::NotFound)?)
+            }
             None if limit.per == Per::Together && call.signed_in.place() == Where::Everywhere => {
                 Subject::Together
             }
@@ -45,7 +50,10 @@ impl Meant {
         match &self.breaker.account {
             Some(account) if account.friendly_name.is_empty() => account.sid.to_string(),
             Some(account) => format!("{} ({})", account.friendly_name, account.sid),
-            None => "all accounts together".to_owned(),
+            None => match self.subject {
+                Subject::Prefix(beginning) => format!("what goes to numbers that begin with {beginning}"),
+                Subject::Account(_) | Subject::Together => "all accounts together".to_owned(),
+            },
         }
     }
 
@@ -53,6 +61,9 @@ impl Meant {
         let mut hidden = vec![("limit", self.limit.name.clone())];
         if let Subject::Account(sid) = self.subject {
             hidden.push(("account", sid.to_string()));
+        }
+        if let Subject::Prefix(beginning) = self.subject {
+            hidden.push(("prefix", beginning.to_string()));
         }
         hidden
     }
@@ -93,17 +104,30 @@ impl Meant {
         Act {
             section: Section::Limits,
             title: format!("Reset “{}”", self.limit.name),
-            effects: vec![
-                format!("{} may spend again: what the trip had ordered is taken back.", self.whose()),
-                format!(
-                    "{used} was used in this window. When so much more is used as you allow here, it trips again."
-                ),
-            ],
+            effects: match (self.limit.least, self.subject) {
+                (Some(_), _) => vec![
+                    format!("{} is let through again.", capital(&self.whose())),
+                    "What is sent from now on is judged by itself; what was sent before counts no more."
+                        .to_owned(),
+                ],
+                (None, Subject::Prefix(_)) => vec![
+                    format!("{} is let through again.", capital(&self.whose())),
+                    format!(
+                        "{used} was used in this window. When so much more is used as you allow here, it trips again."
+                    ),
+                ],
+                (None, _) => vec![
+                    format!("{} may spend again: what the trip had ordered is taken back.", self.whose()),
+                    format!(
+                        "{used} was used in this window. When so much more is used as you allow here, it trips again."
+                    ),
+                ],
+            },
             path: "/breakers/reset".to_owned(),
             button: "Reset",
             is_dangerous: false,
             hidden: self.hidden(),
-            allow: Some(Allow {
+            allow: self.limit.least.is_none().then(|| Allow {
                 usual: self.limit.reset_allows.clone(),
                 currency: self.breaker.currency.clone().map(|it| it.to_uppercase()).unwrap_or_default(),
             }),
@@ -179,6 +203,12 @@ pub(super) fn refused_beside(
 ) -> Result<Response<Bytes>, Failed> {
     let whole = Some(Failed::of_act(refused)?);
     ask_again(call, act, Wrong { whole, ..Wrong::default() })
+}
+
+/// At the beginning of a sentence.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
 /// What an action does, for whoever is about to order it.

@@ -126,14 +126,17 @@ impl Row {
     fn of(it: &IncidentView, now: Timestamp) -> Self {
         let currency = it.currency.as_deref();
         let amount = |text: &str| words::amount(text, currency);
-        let money = it.used.as_deref().map(|used| match it.trips_at.as_deref() {
-            // The currency stands once.
-            Some(at) => {
-                let used = amount(used);
-                let unit = currency.map(|unit| format!(" {}", unit.to_uppercase())).unwrap_or_default();
-                format!("{} of {}", used.strip_suffix(&unit).unwrap_or(&used), amount(at))
-            }
-            None => amount(used),
+        let share = it.share.as_ref().map(|it| format!("{} of {}", it.shown(), it.of_what()));
+        let money = share.or_else(|| {
+            it.used.as_deref().map(|used| match it.trips_at.as_deref() {
+                // The currency stands once.
+                Some(at) => {
+                    let used = amount(used);
+                    let unit = currency.map(|unit| format!(" {}", unit.to_uppercase())).unwrap_or_default();
+                    format!("{} of {}", used.strip_suffix(&unit).unwrap_or(&used), amount(at))
+                }
+                None => amount(used),
+            })
         });
         let refused = if it.refused > 0 {
             Some(format!("{} worth {}", words::count(it.refused), amount(&it.refused_worth)))
@@ -263,6 +266,7 @@ fn facts(it: &IncidentView, people: &[Person]) -> Vec<(&'static str, String)> {
     add("Allowed", it.allowed_more.as_ref().map(|more| format!("{} more in that window", amount(more))));
     add("What fired", (it.audit_from.is_some()).then(|| it.fired.words().to_owned()));
     add("Warned before", it.warned_at.map(|at| format!("{} UTC", words::exactly(&at))));
+    add("What was seen", it.share.as_ref().map(|share| share.words.clone()));
     add("Spent then", it.used.as_ref().map(amount));
     add("Set aside then", it.reserved.as_ref().map(amount));
     add("Asked for", it.wanted.as_ref().map(|wanted| format!("{} at worst", amount(wanted))));

@@ -68,7 +68,10 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
         Row {
             holds_for: holds_for(&limit),
             counts: counts(&limit),
-            at: words::amount(&limit.at, currency),
+            at: match limit.least {
+                Some(least) => format!("less than {} % of {least} or more", limit.at),
+                None => words::amount(&limit.at, currency),
+            },
             warns: limit.warn_percent.iter().map(|it| format!("{it} %")).collect::<Vec<_>>().join(", "),
             then: limit.actions.iter().map(|action| action.name()).collect::<Vec<_>>().join(", "),
             reset: match limit.reset {
@@ -119,6 +122,8 @@ fn counts(limit: &LimitView) -> String {
         Measure::Price => "money",
         Measure::Usage => "usage",
         Measure::Count => "how often",
+        Measure::Delivery => return format!("messages that are delivered, {}", limit.window),
+        Measure::Conversion => return format!("codes that are entered, {}", limit.window),
     };
     let since = if limit.counts_from_first_look { ", from the first look on" } else { "" };
     format!("{what}, {}, {}{since}", limit.category, limit.window)

@@ -49,8 +49,10 @@ impl Standing {
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) limit: String,
-    /// The account's name, or its SID where it has none; none where the limit holds for all together.
+    /// The account's name, or its SID where it has none; none where the limit holds for all together, or for numbers.
     pub(crate) account: Option<(String, String)>,
+    /// Whom it is about where that is no account.
+    pub(crate) others: String,
     /// Whether the page is about that account, and need not name it.
     pub(crate) is_own: bool,
     pub(crate) phase: &'static str,
@@ -88,11 +90,20 @@ impl Line {
             query.push_str("&account=");
             query.push_str(sid);
         }
+        if let Some(prefix) = &breaker.prefix {
+            query.push_str("&prefix=");
+            query.push_str(&words::query_value(prefix));
+        }
+        let share = breaker.tripped.as_ref().and_then(|tripped| tripped.share.as_ref());
         let may_act = call.signed_in.may(Role::Operator);
         let is_tripped = breaker.phase == PhaseName::Tripped;
         Self {
             limit: breaker.limit.clone(),
             account,
+            others: match &breaker.prefix {
+                Some(prefix) => format!("Numbers that begin with {prefix}"),
+                None => "All accounts together".to_owned(),
+            },
             is_own: false,
             phase: class(breaker, warnings),
             phase_word: match Standing::of(breaker) {
@@ -102,8 +113,14 @@ impl Line {
                 Standing::Passes => "passing",
             },
             why: why(call, breaker),
-            used: words::amount(&breaker.used, currency),
-            trips_at: breaker.trips_at.as_deref().map(|at| words::amount(at, currency)),
+            used: match share {
+                Some(share) => share.shown(),
+                None => words::amount(&breaker.used, currency),
+            },
+            trips_at: match share {
+                Some(share) => Some(share.of_what()),
+                None => breaker.trips_at.as_deref().map(|at| words::amount(at, currency)),
+            },
             percent: breaker.percent,
             picture: breaker.percent.map(|percent| picture::bar(percent, class(breaker, warnings), warnings)),
             history: None,
@@ -141,8 +158,11 @@ async fn history(call: &Call<'_>, breaker: &BreakerView) -> Result<Option<Pictur
     let of = breaker.trips_at.as_deref().and_then(|at| at.parse::<Amount>().ok());
     let Some(of) = of.filter(|of| *of > Amount::ZERO) else { return Ok(None) };
     let first = call.now.saturating_sub(DAY * (DAYS - 1)).unwrap_or(call.now);
-    let subject = breaker.account.as_ref().map_or(Subject::Together, |account| Subject::Account(account.sid));
-    let subject = subject.to_string();
+    let subject = match (&breaker.account, &breaker.prefix) {
+        (Some(account), _) => account.sid.to_string(),
+        (None, Some(prefix)) => prefix.clone(),
+        (None, None) => Subject::Together.to_string(),
+    };
     let readings = call.engine.store().readings(&breaker.limit, &subject, first).await?;
     if readings.is_empty() {
         return Ok(None);
@@ -179,6 +199,10 @@ fn why(call: &Call<'_>, breaker: &BreakerView) -> Option<String> {
     let since = |at: &Option<Timestamp>| at.map(|at| words::ago(&at, &call.now));
     if let Some(tripped) = &breaker.tripped {
         let by = match (&tripped.over_by_use_of, tripped.by_operator) {
+            _ if tripped.share.is_some() => {
+                let share = tripped.share.as_ref().map(|share| share.words.clone()).unwrap_or_default();
+                if tripped.by_operator { format!("{share}; stopped by an operator too") } else { share }
+            }
             (Some(used), false) => format!("reached with {}", words::amount(used, currency)),
             (Some(used), true) => {
                 format!("reached with {}, and stopped by an operator", words::amount(used, currency))

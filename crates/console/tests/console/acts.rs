@@ -1,8 +1,10 @@
 //! What people do here: each with a reason, under their name, by the engine's own methods.
 
+use ringfence_breaker::{Action, Limit, Measure, Per, Scope, Sign, Subject, Threshold, Window};
+use ringfence_model::Actor;
 use ringfence_store::{Role, Where};
 
-use crate::world::World;
+use crate::world::{World, limit};
 
 #[tokio::test]
 async fn an_act_without_a_reason_is_not_done_and_what_was_typed_stays() {
@@ -69,6 +71,48 @@ async fn a_breaker_is_reset_with_a_reason_and_the_log_has_the_person() {
 }
 
 #[tokio::test]
+async fn numbers_that_are_closed_are_named_and_opened_again() {
+    let rule = Limit {
+        scope: Scope::All,
+        measure: Measure::Conversion,
+        window: Window::Rolling { seconds: 3_600 },
+        at: Threshold::Share(Sign { percent: 20, least: 20, settle: 600 }),
+        warn: vec![],
+        then: vec![Action::Notify],
+        ..limit("codes entered", 20, Per::Prefix)
+    };
+    let world = World::with(vec![rule]).await;
+    let account = world.subaccount("customer").await;
+    let closed = Subject::Prefix("+959".parse().unwrap());
+    let by = Actor::job("test");
+    world.engine.trip("codes entered", closed, &by, "pumped").await.unwrap();
+    let operator = world.signed_in("op@example.com", Role::Operator, Where::Everywhere).await;
+    let page = operator.get("/").await;
+    page.says("Numbers that begin with +959");
+    page.says("/breakers/reset?limit=codes%20entered&#38;prefix=%2B959");
+    page.does_not_say("All accounts together");
+    let limits = operator.get("/limits").await;
+    limits.says("codes that are entered");
+    limits.says("less than 20 % of 20 or more");
+    let form = operator.get("/breakers/reset?limit=codes+entered&prefix=%2B959").await;
+    form.says("What goes to numbers that begin with +959 is let through again.");
+    form.does_not_say("all accounts");
+    form.does_not_say("name=\"allow\"");
+    // Whoever looks at one account has no say about numbers, which are everybody's.
+    let local = world.signed_in("local@example.com", Role::Operator, Where::Account(account)).await;
+    let fields = [("limit", "codes entered"), ("prefix", "+959"), ("reason", "a campaign")];
+    assert_eq!(local.post("/breakers/reset", &fields).await.status, 404);
+    for wrong in ["", "959", "+", "+9a"] {
+        let fields = [("limit", "codes entered"), ("prefix", wrong), ("reason", "a campaign")];
+        assert_eq!(operator.post("/breakers/reset", &fields).await.status, 404, "{wrong}");
+    }
+    let done = operator.post("/breakers/reset", &fields).await;
+    assert_eq!((done.status, done.header("location")), (303, "/?done=reset"));
+    operator.get("/").await.does_not_say("Numbers that begin with +959");
+    operator.get("/incidents").await.says("numbers that begin with +959");
+}
+
+#[tokio::test]
 async fn an_account_is_suspended_and_resumed_at_twilio() {
     let world = World::new().await;
     let account = world.subaccount("customer").await;
@@ -125,7 +169,7 @@ async fn stopping_by_hand_trips_on_every_node_at_once() {
 async fn a_token_is_revoked_and_the_session_that_leaves_is_over() {
     let world = World::new().await;
     let owner = world.owner().await;
-    let by = ringfence_model::Actor::CommandLine("ops".to_owned());
+    let by = Actor::CommandLine("ops".to_owned());
     let token = ringfence_store::NewToken {
         name: "dashboards".into(),
         scopes: vec!["read".into()],

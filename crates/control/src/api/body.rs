@@ -1,5 +1,6 @@
 //! What stands in the bodies of acts.
 
+use ringfence_breaker::DialPrefix;
 use ringfence_model::{Amount, Sid};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
@@ -122,6 +123,31 @@ impl JsonSchema for AccountSid {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         crate::views::schema::account_sid(generator)
+    }
+}
+
+/// The beginning of phone numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Beginning(pub(super) DialPrefix);
+
+impl<'de> Deserialize<'de> for Beginning {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl JsonSchema for Beginning {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Beginning".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^\\+[1-9][0-9]{0,14}$" })
     }
 }
 

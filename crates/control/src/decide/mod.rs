@@ -253,17 +253,20 @@ fn operator(by: &By<'_>) -> Operator {
 
 fn usage(watched: &Watched<'_>, state: &State) -> Usage {
     let Watched { limit, unit, .. } = *watched;
-    let (since, used) = match &state.phase {
+    let (since, used, judged) = match &state.phase {
         Phase::Tripped { by, .. } => {
-            by.over.map_or((state.window, state.seen), |over| (over.window, over.amount))
+            by.over.map_or((state.window, state.seen, None), |over| (over.window, over.amount, over.judged))
         }
-        Phase::Passing | Phase::Probing { .. } => (state.window, state.seen),
+        Phase::Passing | Phase::Probing { .. } => (state.window, state.seen, None),
     };
     let settled = state.settled.filter(|settled| settled.window == since);
-    let trips_at = settled
-        .map(|settled| settled.trips_at)
-        .or_else(|| limit.threshold(state.baseline))
-        .unwrap_or(Amount::ZERO);
+    let trips_at = match limit.sign() {
+        Some(_) => limit.amount(),
+        None => settled
+            .map(|settled| settled.trips_at)
+            .or_else(|| limit.threshold(state.baseline))
+            .unwrap_or(Amount::ZERO),
+    };
     Usage {
         measure: limit.measure,
         category: limit.category.clone(),
@@ -272,6 +275,7 @@ fn usage(watched: &Watched<'_>, state: &State) -> Usage {
         since,
         used,
         trips_at,
+        judged,
     }
 }
 
@@ -289,11 +293,13 @@ fn audited(
     by: &By<'_>,
 ) -> Option<NewAudit> {
     let has = |wanted: fn(&Effect) -> bool| effects.iter().any(wanted);
-    let action = if has(|it| matches!(it, Effect::Do(_))) {
+    // What closes a beginning of numbers need not do anything beside.
+    let (begins, ends) = (after.stops() && !before.stops(), before.stops() && !after.stops());
+    let action = if begins || has(|it| matches!(it, Effect::Do(_))) {
         "breaker.trip"
     } else if has(|it| matches!(it, Effect::WouldTrip)) {
         "breaker.would-trip"
-    } else if has(|it| matches!(it, Effect::Undo(_))) {
+    } else if ends || has(|it| matches!(it, Effect::Undo(_))) {
         if by.reason.is_some() { "breaker.reset" } else { "breaker.lift" }
     } else if has(|it| matches!(it, Effect::Warn(_))) {
         "breaker.warn"
@@ -315,7 +321,7 @@ fn audited(
         "accounts": accounts,
         "ordered": ordered,
         "observed": observed(observation),
-        "trips_at": watched.limit.threshold(after.baseline),
+        "trips_at": watched.limit.sign().map(|_| watched.limit.amount()).or(watched.limit.threshold(after.baseline)),
         "version": version,
     })))
 }
@@ -325,6 +331,13 @@ fn observed(observation: &Observation) -> serde_json::Value {
     match observation {
         Observation::Usage { amount, .. } | Observation::Baseline { amount } => json!({ "used": amount }),
         Observation::DoesNotFit { spent, wanted, .. } => json!({ "used": spent, "wanted": wanted }),
+        Observation::Share { from, share, .. } => json!({
+            "used": share.percent(),
+            "since": from.to_string(),
+            "good": share.good,
+            "bad": share.bad,
+            "silent": share.silent,
+        }),
         Observation::Trip | Observation::Reset { .. } | Observation::Tick => serde_json::Value::Null,
     }
 }

@@ -9,6 +9,7 @@
 
 mod lists;
 mod places;
+mod signs;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
@@ -17,7 +18,9 @@ use jiff::{SignedDuration, Timestamp};
 use ringfence_breaker::price_book;
 use ringfence_breaker::{Observation, Subject, Window, needs_read_back};
 use ringfence_model::{Actor, Amount, Sid};
-use ringfence_store::{Account, Booking, Observation as Delivery, OpenReservation, ReservationState, Result};
+use ringfence_store::{
+    Account, Arrival, Booking, Observation as Delivery, OpenReservation, ReservationState, Result,
+};
 use ringfence_twilio::client::{self, Client};
 use ringfence_twilio::wire::{Call, Message};
 use serde::Deserialize;
@@ -87,6 +90,8 @@ impl Engine {
         }
         self.feed_breakers().await?;
         self.check_sums().await?;
+        self.hear_of_arrivals(&mut reconciled).await?;
+        self.judge_shares().await?;
         // It may take long, and nothing waits for it.
         self.learn_places(&mut reconciled).await?;
         Ok(reconciled)
@@ -192,7 +197,7 @@ impl Engine {
             None => Vec::new(),
         };
         let (mut changed, mut settled, mut at_worst, mut rest) = (0, Vec::new(), Vec::new(), Vec::new());
-        let mut found = Vec::new();
+        let (mut found, mut arrived) = (Vec::new(), Vec::new());
         for it in waiting {
             let listed = match it.resource {
                 Some(resource) => by_sid.get(&resource).copied(),
@@ -219,6 +224,9 @@ impl Engine {
             }
         }
         for (it, listed) in found {
+            if listed.arrival != Arrival::Unknown && listed.spent.is_none() && !it.has_arrival {
+                arrived.push((it.id.clone(), listed.arrival));
+            }
             if let Some(spent) = listed.spent {
                 settled.push((it.id.clone(), spent, Some(listed.sid)));
             } else if it.resource.is_none() {
@@ -227,6 +235,8 @@ impl Engine {
         }
         changed += self.store.settle_at_worst(at_worst, self.ledger_now()).await?;
         changed += self.store.settle_each(settled, self.ledger_now()).await?;
+        // Whether it arrived is known before what it cost: a sign of pumping waits for no price.
+        self.store.arrived_each(arrived, self.ledger_now()).await?;
         // What was read is used; what was not is a trouble all the same.
         cut_off.map_or(Ok(changed), |error| Err(error.into()))
     }
@@ -293,9 +303,10 @@ impl Engine {
         let actor = Actor::job("egress");
         let by = By { actor: &actor, reason: None };
         let now = self.now();
-        // An even flow trips by what it refuses alone.
-        let moves =
-            |applied: &&AppliedLimit| !applied.limit.then.is_empty() && applied.limit.rate().is_none();
+        // An even flow trips by what it refuses alone, and a share by no amount.
+        let moves = |applied: &&AppliedLimit| {
+            !applied.limit.then.is_empty() && applied.limit.rate().is_none() && applied.limit.sign().is_none()
+        };
         for applied in self.limits.iter().filter(moves) {
             for row in self.store.ledger_of(&applied.limit.name).await? {
                 let Ok(subject) = row.subject.parse::<Subject>() else { continue };

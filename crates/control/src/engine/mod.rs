@@ -90,6 +90,10 @@ pub struct Engine {
     checked_sums: Mutex<Option<Timestamp>>,
     /// The account of which was read last where it sent before.
     learnt_last: Mutex<Option<Sid>>,
+    /// When shares of what was sent were last judged,
+    judged_at: Mutex<Option<Timestamp>>,
+    /// and when it was last looked whether messages have arrived.
+    heard_at: Mutex<Option<Timestamp>>,
     ordered: watch::Sender<()>,
 }
 
@@ -111,6 +115,8 @@ impl Engine {
             looked_far_back: Mutex::default(),
             checked_sums: Mutex::default(),
             learnt_last: Mutex::default(),
+            judged_at: Mutex::default(),
+            heard_at: Mutex::default(),
             sums: Mutex::default(),
             currencies: Mutex::default(),
             ordered: watch::Sender::new(()),

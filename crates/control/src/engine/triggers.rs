@@ -221,7 +221,7 @@ impl Engine {
         for applied in &self.limits {
             let Some(subject) = applied.subject(&scoped(account)) else { continue };
             let baseline = match applied.limit.at {
-                Threshold::At(_) => None,
+                Threshold::At(_) | Threshold::Share(_) => None,
                 Threshold::More(_) => self.baseline(&applied.limit.name, subject).await?,
             };
             wanted.extend(Wanted::of(&applied.limit, account.sid, baseline));

@@ -140,6 +140,9 @@ pub enum JobFailed {
 /// No limit looks back longer at where traffic went.
 const TRAFFIC_KEPT: Duration = Duration::from_hours(24 * 91);
 
+/// No limit of a share looks back longer: a day at most, before which half a day is too young.
+const SIGNS_KEPT: Duration = Duration::from_hours(48);
+
 /// A session that is over opens nothing and is shown nowhere; sign-ins are what is remembered.
 const SESSIONS_KEPT: Duration = Duration::from_hours(1);
 
@@ -437,6 +440,7 @@ impl Node {
             (Forget::Readings, keep.readings),
             (Forget::Tallies, keep.readings),
             (Forget::Traffic, keep.readings.map(|time| time.max(TRAFFIC_KEPT))),
+            (Forget::Signs, Some(SIGNS_KEPT)),
             (Forget::SignIns, keep.sign_ins),
             (Forget::Sessions, Some(SESSIONS_KEPT)),
             (Forget::Audit, keep.audit),

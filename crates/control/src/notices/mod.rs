@@ -32,6 +32,7 @@ pub use settings::{
     WebhookSettings,
 };
 pub use smtp::{SmtpProblem, SmtpStep};
+pub(crate) use text::percent;
 pub use text::{Desk, one_line, shell_word};
 
 // For whoever else posts something signed.

@@ -219,8 +219,11 @@ pub struct Usage {
     pub since: Timestamp,
     /// What was used in it.
     pub used: Amount,
-    /// At which amount the limit trips.
+    /// At which amount the limit trips; of a share, below how many hundredths.
     pub trips_at: Amount,
+    /// Of how many it is a share, where it is one: then what was used is what share was good, in hundredths.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged: Option<u64>,
 }
 
 /// Why a limit tripped.

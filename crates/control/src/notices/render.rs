@@ -36,6 +36,7 @@ pub fn webhook_json(notice: &Notice, desk: &Desk) -> Value {
             "unit": usage.unit,
             "used": usage.used.to_string(),
             "trips_at": usage.trips_at.to_string(),
+            "judged": usage.judged,
             "window": usage.window,
             "window_start": seconds(usage.since),
         })
@@ -145,7 +146,10 @@ fn short(notice: &Notice, desk: &Desk, room: usize) -> String {
         Who::Together => "all accounts".to_owned(),
         Who::Numbers(beginning) => format!("{beginning}..."),
     };
-    let amounts = |usage: &Usage| format!("{} of {}", text::used(usage), text::trips_at(usage));
+    let amounts = |usage: &Usage| {
+        let share = text::share(usage);
+        share.unwrap_or_else(|| format!("{} of {}", text::used(usage), text::trips_at(usage)))
+    };
     let said = match &notice.event {
         Event::Warning { who, limit: name, usage, level } => {
             format!("{} at {level}% of \"{}\": {}", whose(who), limit(name), amounts(usage))
@@ -160,7 +164,8 @@ fn short(notice: &Notice, desk: &Desk, room: usize) -> String {
             }
         }
         Event::WouldTrip { who, limit: name, usage, .. } => {
-            format!("watching only: {} reached \"{}\": {}", whose(who), limit(name), amounts(usage))
+            let did = if usage.measure.is_a_sign() { "fell below" } else { "reached" };
+            format!("watching only: {} {did} \"{}\": {}", whose(who), limit(name), amounts(usage))
         }
         Event::InForce { account: it, limit: name, actions, .. } => {
             let done = if actions.contains(&Action::Suspend) { "suspended" } else { "stopped" };
@@ -280,5 +285,7 @@ const fn measure(measure: Measure) -> &'static str {
         Measure::Price => "price",
         Measure::Usage => "usage",
         Measure::Count => "count",
+        Measure::Delivery => "delivery",
+        Measure::Conversion => "conversion",
     }
 }

@@ -3,7 +3,7 @@
 //! The channels differ in form only; all of them take their words from here.
 
 use jiff::Timestamp;
-use ringfence_breaker::Action;
+use ringfence_breaker::{Action, Window};
 use ringfence_model::{Amount, Sid};
 
 use super::notice::{Account, Cause, Event, Notice, Operator, TriggerChange, Usage, Who};
@@ -43,36 +43,37 @@ impl Story {
             ),
             Event::Tripped { who, limit, cause, ordered, lifts } => {
                 let why = match cause {
-                    Cause::Usage(usage) => {
-                        format!("{} The limit {} is {}.", spent(usage), quoted(limit), text::trips_at(usage))
-                    }
+                    Cause::Usage(usage) => reached(usage, limit),
                     Cause::Operator(operator) => {
                         format!("An operator tripped the limit {}. {}", quoted(limit), by(operator))
                     }
                 };
                 let until = match lifts {
                     Some(lifts) if matches!(who, Who::Numbers(_)) => {
-                        format!("It stays so until the next window begins, at {}.", moment(*lifts))
+                        format!("It stays so until {}, or until an operator lifts it.", moment(*lifts))
                     }
                     Some(lifts) => {
                         format!("It stays so until the next window begins, at {}, or until an operator lifts it.", moment(*lifts))
                     }
                     None => "It stays so until an operator lifts it.".to_owned(),
                 };
-                let lift = match who {
-                    // Of one beginning among thousands no command speaks.
-                    Who::Numbers(_) => None,
-                    who => Some((LIFT, commands.reset(limit, who))),
+                let done = match who {
+                    // The actions of a limit meet accounts, and its breaker these numbers alone.
+                    Who::Numbers(_) => "Nothing is sent there any more, by the egress or as a code.".to_owned(),
+                    _ => ordered_now(ordered),
                 };
                 (
-                    vec![why, ordered_now(ordered), until, whose(who)],
-                    std::iter::once((LOOK, commands.status())).chain(lift).collect(),
+                    vec![why, done, until, whose(who)],
+                    vec![(LOOK, commands.status()), (LIFT, commands.reset(limit, who))],
                 )
             }
             Event::WouldTrip { who, limit, usage, would } => (
                 vec![
-                    format!("{} The limit {} is {}.", spent(usage), quoted(limit), text::trips_at(usage)),
-                    would_do(would),
+                    reached(usage, limit),
+                    match who {
+                        Who::Numbers(_) => "This limit only watches (enforce = false), so nothing was refused. It would have closed these numbers.".to_owned(),
+                        _ => would_do(would),
+                    },
                     whose(who),
                 ],
                 vec![("To see what the limits that only watch would have done", commands.report())],
@@ -145,6 +146,7 @@ impl Story {
                         "{} more may be used in this window, then the limit trips again.",
                         text::amount(allowed.amount, allowed.measure, &allowed.unit),
                     ),
+                    _ if matches!(who, Who::Numbers(_)) => "What is sent there from now on is let through, and counts anew.".to_owned(),
                     _ => "What was stopped is being released.".to_owned(),
                 };
                 (
@@ -158,11 +160,18 @@ impl Story {
             }
             Event::Lifted { who, limit, window, since } => (
                 vec![
-                    format!(
-                        "The limit {} counts anew in {}, and is set to lift its trip then. What was stopped is being released.",
-                        quoted(limit),
-                        period(*window, *since),
-                    ),
+                    match window {
+                        Window::Rolling { seconds } | Window::Gcra { seconds } => format!(
+                            "The limit {} was closed for {}, and is set to lift its trip then. What is sent from now on counts anew.",
+                            quoted(limit),
+                            text::length(*seconds),
+                        ),
+                        _ => format!(
+                            "The limit {} counts anew in {}, and is set to lift its trip then. What was stopped is being released.",
+                            quoted(limit),
+                            period(*window, *since),
+                        ),
+                    },
                     whose(who),
                 ],
                 vec![(LOOK, commands.status())],
@@ -231,6 +240,9 @@ fn headline(event: &Event) -> String {
             let done =
                 if ordered.contains(&Action::Suspend) { "is being suspended" } else { "is over its limit" };
             match cause {
+                Cause::Usage(usage) if usage.measure.is_a_sign() => {
+                    format!("{} is closed: {} ({})", text::who_first(who), text::used(usage), quoted(limit))
+                }
                 Cause::Usage(usage) => {
                     format!(
                         "{} {done}: {} reached {}",
@@ -243,6 +255,14 @@ fn headline(event: &Event) -> String {
                     format!("{} is stopped by an operator: {}", text::who_first(who), quoted(limit))
                 }
             }
+        }
+        Event::WouldTrip { who, limit, usage, .. } if usage.measure.is_a_sign() => {
+            format!(
+                "{} would have been closed: {} ({})",
+                text::who_first(who),
+                text::used(usage),
+                quoted(limit)
+            )
         }
         Event::WouldTrip { who, limit, usage, .. } => {
             format!(
@@ -305,6 +325,19 @@ fn tripped_at(limit: &str, at: Timestamp) -> String {
     } else {
         format!("The limit {} tripped at {}", quoted(limit), moment(at))
     }
+}
+
+/// How a limit came to trip.
+fn reached(usage: &Usage, limit: &str) -> String {
+    let (Some(share), Window::Rolling { seconds }) = (text::share(usage), usage.window) else {
+        return format!("{} The limit {} is {}.", spent(usage), quoted(limit), text::trips_at(usage));
+    };
+    format!(
+        "Of what was sent there in {}, as far as it had its time, {share}. The limit {} is at least {}. So it looks when somebody earns from the numbers (SMS pumping), and when something is broken on the way.",
+        text::length(seconds),
+        quoted(limit),
+        text::trips_at(usage),
+    )
 }
 
 fn spent(usage: &Usage) -> String {
@@ -450,7 +483,11 @@ impl Commands<'_> {
     }
 
     fn reset(&self, limit: &str, who: &Who) -> String {
-        let account = who.account().map(|account| format!(" --account {}", account.sid)).unwrap_or_default();
-        format!("ringfence reset {}{account} --config {} --reason \"...\"", shell_word(limit), self.config())
+        let whose = match who {
+            Who::Account(account) => format!(" --account {}", account.sid),
+            Who::Numbers(beginning) => format!(" --prefix {beginning}"),
+            Who::Together => String::new(),
+        };
+        format!("ringfence reset {}{whose} --config {} --reason \"...\"", shell_word(limit), self.config())
     }
 }

@@ -102,10 +102,29 @@ pub(super) fn amount(amount: Amount, measure: Measure, unit: &str) -> String {
 }
 
 pub(super) fn used(usage: &Usage) -> String {
-    amount(usage.used, usage.measure, &usage.unit)
+    share(usage).unwrap_or_else(|| amount(usage.used, usage.measure, &usage.unit))
+}
+
+/// What share was good, where it is one: `only 3.2 % of 120 codes were entered`.
+pub(super) fn share(usage: &Usage) -> Option<String> {
+    let of = usage.judged.filter(|_| usage.measure.is_a_sign())?;
+    let (things, done) = match usage.measure {
+        Measure::Delivery => ("messages", "delivered"),
+        _ => ("codes", "entered"),
+    };
+    Some(format!("only {} of {of} {things} were {done}", percent(usage.used)))
+}
+
+/// Hundredths, to a tenth of one, rounded down: what is not reached is not shown as reached.
+pub(crate) fn percent(amount: Amount) -> String {
+    let tenths = amount.micros().max(0) / 100_000;
+    if tenths % 10 == 0 { format!("{} %", tenths / 10) } else { format!("{}.{} %", tenths / 10, tenths % 10) }
 }
 
 pub(super) fn trips_at(usage: &Usage) -> String {
+    if usage.measure.is_a_sign() {
+        return percent(usage.trips_at);
+    }
     amount(usage.trips_at, usage.measure, &usage.unit)
 }
 
@@ -124,8 +143,19 @@ pub(super) fn period(window: Window, since: Timestamp) -> String {
         Window::Monthly => start.strftime("the month %Y-%m (GMT)").to_string(),
         Window::Yearly => start.strftime("the year %Y (GMT)").to_string(),
         Window::Alltime => "all the time so far".to_owned(),
-        Window::Rolling { seconds } | Window::Gcra { seconds } => format!("{seconds} seconds"),
+        Window::Rolling { seconds } | Window::Gcra { seconds } => length(seconds),
     }
+}
+
+/// A stretch of time: `2 hours`, `90 minutes`.
+pub(super) fn length(seconds: u32) -> String {
+    let (number, unit) = match seconds {
+        _ if seconds.is_multiple_of(86_400) => (seconds / 86_400, "day"),
+        _ if seconds.is_multiple_of(3_600) => (seconds / 3_600, "hour"),
+        _ if seconds.is_multiple_of(60) => (seconds / 60, "minute"),
+        _ => (seconds, "second"),
+    };
+    if number == 1 { format!("1 {unit}") } else { format!("{number} {unit}s") }
 }
 
 /// A word of a shell's command line. What a shell would read something into stands in single quotes.

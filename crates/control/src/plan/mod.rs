@@ -83,6 +83,7 @@ impl Wanted {
             Measure::Price => TriggerBy::Price,
             Measure::Usage => TriggerBy::Usage,
             Measure::Count => TriggerBy::Count,
+            Measure::Delivery | Measure::Conversion => return None,
         };
         let value = limit.threshold(baseline)?;
         let (limit, category) = (limit.name.clone(), limit.category.clone());

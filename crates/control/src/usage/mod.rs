@@ -118,6 +118,8 @@ pub fn used(limit: &Limit, record: &UsageRecord) -> Result<Option<Used>, Unreada
         }
         Measure::Usage => (number(&record.usage, "usage")?, None),
         Measure::Count => (number(&record.count, "count")?, None),
+        // Twilio counts no such thing.
+        Measure::Delivery | Measure::Conversion => return Ok(None),
     };
     let at = match limit.window {
         Window::Alltime => Timestamp::UNIX_EPOCH,

@@ -10,7 +10,7 @@ use ringfence_store::Breaker;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Known, NamedAccount, NotSeen, Page, Views, schema};
+use super::{Known, NamedAccount, NotSeen, Page, ShareView, Views, prefix_of, schema};
 use crate::wanted::{AppliedLimit, scoped};
 
 /// A page of breakers: by limit, in the order of the configuration, then by account.
@@ -22,14 +22,17 @@ pub struct Breakers {
     pub next: Option<String>,
 }
 
-/// Where one limit stands for one account, or for all of them together.
+/// Where one limit stands for one account, for all of them together, or for a beginning of numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Breaker")]
 pub struct BreakerView {
     /// The limit's name.
     pub limit: String,
-    /// The account; null where the limit holds for all accounts together.
+    /// The account; null where the limit holds for all accounts together, or for a beginning of numbers.
     pub account: Option<NamedAccount>,
+    /// The beginning of phone numbers that it holds for by itself, whichever account sends there; null where it does not count
+    /// by it.
+    pub prefix: Option<String>,
     /// Whether it lets pass.
     pub phase: PhaseName,
     /// How it came to trip; null unless it is tripped.
@@ -84,9 +87,11 @@ pub struct TrippedView {
     /// The window whose usage reached the limit; null where only an operator stopped it.
     #[schemars(schema_with = "schema::maybe_time")]
     pub over_in: Option<Timestamp>,
-    /// What was used in that window.
+    /// What was used in that window; null where that is a share.
     #[schemars(schema_with = "schema::maybe_decimal")]
     pub over_by_use_of: Option<String>,
+    /// What share of what was sent was good; null of a limit of an amount.
+    pub share: Option<ShareView>,
 }
 
 /// What a reset allowed.
@@ -230,7 +235,13 @@ impl Views<'_> {
                     enforced: *enforced,
                     by_operator: by.operator,
                     over_in: by.over.map(|over| over.window),
-                    over_by_use_of: by.over.map(|over| over.amount.to_string()),
+                    over_by_use_of: by
+                        .over
+                        .filter(|over| over.judged.is_none())
+                        .map(|over| over.amount.to_string()),
+                    share: by
+                        .over
+                        .and_then(|over| ShareView::of(applied.limit.measure, applied.limit.amount(), over)),
                 };
                 (Some(tripped), None)
             }
@@ -246,6 +257,7 @@ impl Views<'_> {
         BreakerView {
             limit: name.clone(),
             account: known.named(subject),
+            prefix: prefix_of(subject),
             phase: shown.phase_name(),
             tripped,
             probing,
@@ -259,7 +271,7 @@ impl Views<'_> {
         }
     }
 
-    /// `AC…/name`, or `together/name`.
+    /// `AC…/name`, `together/name`, or `+959/name`.
     fn read_cursor(&self, cursor: &str) -> Option<Place> {
         let (subject, name) = cursor.split_once('/')?;
         let limit = self.limits.iter().position(|applied| applied.limit.name == name)?;
@@ -322,6 +334,9 @@ impl Shown {
 
     /// The amount at which it trips in this window.
     fn trips_at(&self, applied: &AppliedLimit) -> Option<Amount> {
+        if applied.limit.sign().is_some() {
+            return None;
+        }
         let settled = self.state.settled.filter(|settled| settled.window == self.state.window);
         settled.map(|settled| settled.trips_at).or_else(|| applied.limit.threshold(self.state.baseline))
     }

@@ -16,10 +16,12 @@ use ringfence_store::{AuditRow, RefusedOnDay, Wanted, WishedBy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::found::{Found, begun_by_wish, day_of, ends, id_of_refusals, prefix_of, reason_of, with_warnings};
+use self::found::{Found, begun_by_wish, day_of, ends, id_of_refusals, reason_of, with_warnings};
 use super::breakers::holds_for;
 use super::report::breaker_of;
-use super::{ActorView, AuditRowView, Known, NamedAccount, NotSeen, Page, Views, schema};
+use super::{
+    ActorView, AuditRowView, Known, NamedAccount, NotSeen, Page, ShareView, Views, prefix_of, schema,
+};
 use crate::decide::kind;
 
 /// So far back it is looked where nothing else is said.
@@ -94,6 +96,8 @@ pub struct IncidentView {
     /// The amount of the limit at that moment.
     #[schemars(schema_with = "schema::maybe_decimal")]
     pub trips_at: Option<String>,
+    /// What share of what was sent was good; null of a limit of an amount, which has the amounts above instead.
+    pub share: Option<ShareView>,
     /// The currency of the amounts; null where they are not money, or where it is not known yet.
     pub currency: Option<String>,
     /// What was ordered; the audit log says how it went.
@@ -168,6 +172,8 @@ pub enum Fired {
     Ledger,
     /// A request that did not fit.
     Request,
+    /// What came of what was sent.
+    Share,
     /// An operator.
     Operator,
 }
@@ -247,6 +253,7 @@ impl Fired {
             Self::UsageRecords => "Twilio's usage records",
             Self::Ledger => "what the egress had settled",
             Self::Request => "a request that did not fit",
+            Self::Share => "what came of what was sent",
             Self::Operator => "an operator",
         }
     }
@@ -446,6 +453,7 @@ impl Views<'_> {
         let fired = match (row.actor.kind(), row.actor.name()) {
             _ if kind == IncidentKind::StoppedByHand => Fired::Operator,
             _ if wanted.is_some() => Fired::Request,
+            _ if state.counts.measure.is_a_sign() => Fired::Share,
             ("twilio", _) => Fired::Trigger,
             ("job", "egress") => Fired::Ledger,
             _ => Fired::UsageRecords,
@@ -453,6 +461,8 @@ impl Views<'_> {
         let over = if let Phase::Tripped { by, .. } = &state.phase { by.over } else { None };
         let used = amount(observed.and_then(|it| it.get("used"))).or(over.map(|over| over.amount));
         let applied = self.limit(limit).ok();
+        let share = over
+            .and_then(|over| ShareView::of(state.counts.measure, amount(row.detail.get("trips_at"))?, over));
         let settled = state.settled.filter(|settled| settled.window == window);
         let trips_at = settled
             .map(|settled| settled.trips_at)
@@ -467,10 +477,11 @@ impl Views<'_> {
         found.view.by = Some(ActorView::of(&row.actor));
         found.view.reason = reason_of(row);
         found.view.level = (state.warned > 0).then_some(state.warned);
-        found.view.used = Some(used.unwrap_or(state.seen).to_string());
+        found.view.used = share.is_none().then(|| used.unwrap_or(state.seen).to_string());
         found.view.reserved = amount(row.detail.get("reserved")).map(|it| it.to_string());
         found.view.wanted = wanted.map(|it| it.to_string());
-        found.view.trips_at = trips_at.map(|it| it.to_string());
+        found.view.trips_at = trips_at.filter(|_| share.is_none()).map(|it| it.to_string());
+        found.view.share = share;
         found.view.currency = applied.and_then(|applied| self.currency(applied, subject));
         found.view.ordered = serde_json::from_value(ordered).unwrap_or_default();
         found.view.audit_from = Some(row.id);

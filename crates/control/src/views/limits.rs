@@ -34,9 +34,13 @@ pub struct LimitView {
     pub category: String,
     /// How long it counts before it begins anew, in GMT: `daily`, `monthly`, `yearly`, `alltime`.
     pub window: String,
-    /// The amount at which it trips.
+    /// The amount at which it trips; of a share, below how many hundredths.
     #[schemars(schema_with = "schema::decimal")]
     pub at: String,
+    /// Fewer sends than these are not judged; null of a limit of an amount.
+    pub least: Option<u32>,
+    /// What was sent in so many last seconds is not judged; null of a limit of an amount.
+    pub settle_seconds: Option<u32>,
     /// How much of it may pass at once; null where its window is no even flow.
     #[schemars(schema_with = "schema::maybe_decimal")]
     pub burst: Option<String>,
@@ -132,6 +136,8 @@ impl LimitView {
             category: limit.category.clone(),
             window: window(limit.window),
             at: limit.amount().to_string(),
+            least: limit.sign().map(|sign| sign.least),
+            settle_seconds: limit.sign().map(|sign| sign.settle),
             burst: limit.rate().map(|rate| rate.burst.to_string()),
             counts_from_first_look: matches!(limit.at, Threshold::More(_)),
             warn_percent: limit.warn.clone(),

@@ -16,6 +16,7 @@ mod page;
 mod plan;
 mod report;
 pub(crate) mod schema;
+mod share;
 mod status;
 mod tallied;
 
@@ -39,6 +40,7 @@ pub use orders::{OrderList, OrderState, OrderView, Orders};
 pub use page::{Page, SIZE_MAX};
 pub use plan::{ChangeView, PlanView, PlannedChange, UnreadAccount};
 pub use report::{Report, ReportedLimit, ReportedTrip, ReportedWarning, Verdict};
+pub use share::ShareView;
 pub use status::{AccountsStatus, AuditStatus, LimitStatus, SealedUpTo, Status};
 pub use tallied::{ReportedEgress, ReportedOperation, WatchedLimit};
 
@@ -116,6 +118,14 @@ impl<'a> Views<'a> {
             // A sum over accounts of several currencies is refused, so any of them tells.
             Subject::Together | Subject::Prefix(_) => self.currencies.values().next().cloned(),
         }
+    }
+}
+
+/// The beginning of phone numbers, where a limit counts by it.
+pub(super) fn prefix_of(subject: Subject) -> Option<String> {
+    match subject {
+        Subject::Prefix(_) => Some(subject.to_string()),
+        Subject::Account(_) | Subject::Together => None,
     }
 }
 

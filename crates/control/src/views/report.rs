@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
-use ringfence_breaker::{Phase, State, Subject};
+use ringfence_breaker::{Over, Phase, State, Subject};
 use ringfence_model::Amount;
 use ringfence_store::AuditRow;
 use schemars::JsonSchema;
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::breakers::percent_of;
 use super::limits::window;
 use super::tallied::{Tallied, begin};
-use super::{Known, NamedAccount, NotSeen, ReportedEgress, Views, schema};
+use super::{Known, NamedAccount, NotSeen, ReportedEgress, ShareView, Views, prefix_of, schema};
 use crate::wanted::AppliedLimit;
 
 /// Rows of the log that are read at once.
@@ -82,8 +82,10 @@ pub enum Verdict {
 /// A window in which the limit was reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReportedTrip {
-    /// The account; null where the limit holds for all accounts together.
+    /// The account; null where the limit holds for all accounts together, or for a beginning of numbers.
     pub account: Option<NamedAccount>,
+    /// The beginning of phone numbers that it holds for by itself; null where it does not count by it.
+    pub prefix: Option<String>,
     /// When it was seen first.
     #[schemars(schema_with = "schema::time")]
     pub at: Timestamp,
@@ -100,6 +102,8 @@ pub struct ReportedTrip {
     pub above: String,
     /// What was used, in per cent of the limit.
     pub percent: Option<u64>,
+    /// What share of what was sent was good; null of a limit of an amount.
+    pub share: Option<ShareView>,
     /// The currency of the amounts; null where they are not money, or where it is not known yet.
     pub currency: Option<String>,
 }
@@ -107,8 +111,10 @@ pub struct ReportedTrip {
 /// A window in which the limit was nearly reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReportedWarning {
-    /// The account; null where the limit holds for all accounts together.
+    /// The account; null where the limit holds for all accounts together, or for a beginning of numbers.
     pub account: Option<NamedAccount>,
+    /// The beginning of phone numbers that it holds for by itself; null where it does not count by it.
+    pub prefix: Option<String>,
     /// When it was seen.
     #[schemars(schema_with = "schema::time")]
     pub at: Timestamp,
@@ -131,6 +137,8 @@ struct Run {
     enforced: bool,
     /// As it was at the time, of a limit that counts from there on.
     baseline: Option<Amount>,
+    /// What was over the limit.
+    over: Over,
 }
 
 /// Of one limit, by subject and the start of the window.
@@ -198,6 +206,7 @@ impl Views<'_> {
         let mut warnings: Vec<_> = warned
             .map(|((subject, window_start), (at, level, used))| ReportedWarning {
                 account: known.named(subject),
+                prefix: prefix_of(subject),
                 at,
                 window_start,
                 level,
@@ -214,12 +223,14 @@ impl Views<'_> {
                 let above = run.used.micros().saturating_sub(threshold.micros()).max(0);
                 let trip = ReportedTrip {
                     account: known.named(subject),
+                    prefix: prefix_of(subject),
                     at: run.at,
                     window_start,
                     enforced: run.enforced,
                     used: run.used.to_string(),
                     above: Amount::from_micros(above).to_string(),
                     percent: percent_of(run.used, threshold),
+                    share: ShareView::of(limit.measure, limit.amount(), run.over),
                     currency: self.currency(applied, subject),
                 };
                 (above, trip)
@@ -277,6 +288,7 @@ impl Found {
                     used: over.amount,
                     enforced: *enforced,
                     baseline: state.baseline,
+                    over,
                 });
                 run.used = run.used.max(over.amount);
                 run.enforced |= *enforced;
@@ -336,16 +348,24 @@ fn in_words(
         Verdict::WouldHaveStopped => "it would have tripped".to_owned(),
         Verdict::Stopped => "it has tripped".to_owned(),
     };
-    let who = match (trips.first().map(|trip| &trip.account), accounts) {
-        (Some(None), _) => "the sum of all accounts".to_owned(),
+    let who = match (trips.first().map(|trip| (&trip.account, &trip.prefix)), accounts) {
+        (Some((_, Some(prefix))), 1) => format!("numbers that begin with {prefix}"),
+        (Some((_, Some(_))), many) => format!("{many} beginnings of numbers"),
+        (Some((None, None)), _) => "the sum of all accounts".to_owned(),
         (_, 1) => "1 account".to_owned(),
         (_, many) => format!("{many} accounts"),
     };
     let times = if trips.len() == 1 { "once".to_owned() } else { format!("{} times", trips.len()) };
     // Writing to a text cannot fail.
     _ = write!(text, " {times} for {who} since {since}");
-    if let Some(worst) = trips.first() {
+    if let Some((worst, share)) = trips.first().and_then(|worst| Some((worst, worst.share.as_ref()?))) {
+        let prefix = worst.prefix.as_deref().unwrap_or_default();
+        _ = write!(text, "; the first of them {prefix}, on {}: {}", day(worst.window_start), share.words);
+    } else if let Some(worst) = trips.first() {
         let of = match &worst.account {
+            None if worst.prefix.is_some() => {
+                format!("{} with ", worst.prefix.as_deref().unwrap_or_default())
+            }
             Some(account) if account.friendly_name.is_empty() => format!("{} with ", account.sid),
             Some(account) => format!("{} ({}) with ", account.sid, account.friendly_name),
             None => String::new(),

@@ -39,11 +39,11 @@ pub(crate) fn maybe_decimal(_: &mut SchemaGenerator) -> Schema {
 }
 
 pub(crate) fn per(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "string", "enum": ["account", "together"] })
+    json_schema!({ "type": "string", "enum": ["account", "together", "prefix"] })
 }
 
 pub(crate) fn measure(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "string", "enum": ["price", "usage", "count"] })
+    json_schema!({ "type": "string", "enum": ["price", "usage", "count", "delivery", "conversion"] })
 }
 
 pub(crate) fn reset(_: &mut SchemaGenerator) -> Schema {

@@ -65,7 +65,7 @@ impl Money {
         self.node.store.admit(new, self.now()).await.expect("the store is there")
     }
 
-    async fn request(&self, worst: &str, to: &str) -> NewReservation {
+    pub(crate) async fn request(&self, worst: &str, to: &str) -> NewReservation {
         let applied: AppliedLimit = self.node.engine.limits()[0].clone();
         let worst: Amount = worst.parse().expect("an amount");
         let hold = Hold {

@@ -70,6 +70,7 @@ async fn a_breaker_that_nothing_moved_passes_and_has_seen_nothing() {
             "breakers": [{
                 "limit": LIMIT,
                 "account": { "sid": account, "friendly_name": "quiet" },
+                "prefix": null,
                 "phase": "passing",
                 "tripped": null,
                 "probing": null,
@@ -114,6 +115,7 @@ async fn a_trip_and_its_reset_are_seen_with_what_led_to_them_and_what_is_allowed
             "by_operator": false,
             "over_in": "2026-03-01T00:00:00Z",
             "over_by_use_of": "61.25",
+            "share": null,
         })
     );
     // The next day does not lift it, and has used nothing.

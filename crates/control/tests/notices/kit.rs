@@ -33,6 +33,7 @@ pub(crate) fn notice(name: &str) -> Notice {
         since: at("2026-11-26T00:00:00Z"),
         used: "54.2".parse().unwrap(),
         trips_at: Amount::from_units(50),
+        judged: None,
     };
     Notice {
         at: at("2026-11-26T01:50:42Z"),

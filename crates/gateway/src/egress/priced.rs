@@ -217,23 +217,24 @@ fn became(priced: Priced, status: StatusCode, content: Option<&Content>) -> Sent
     sid.map_or(Sent::InDoubt, |sid| Sent::Made(Some(sid)))
 }
 
-/// Where the code of a verification was entered, if it was the right one.
-fn entered_at(content: &Content) -> Option<DialPrefix> {
+/// Where the code of a verification was entered, and of which, if it was the right one.
+fn entered_at(content: &Content) -> Option<(DialPrefix, Option<Sid>)> {
     #[derive(Deserialize)]
     struct Checked {
+        sid: Option<String>,
         status: String,
         to: String,
     }
     let Content::Json(bytes) = content else { return None };
     let checked: Checked = serde_json::from_slice(bytes).ok()?;
     let number = PhoneNumber::parse(&checked.to).ok().filter(|_| checked.status == "approved")?;
-    Some(DialPrefix::of(number))
+    Some((DialPrefix::of(number), checked.sid.and_then(|sid| Sid::parse(&sid).ok())))
 }
 
 /// Tells the store that people are there. Where that fails, one code fewer counts.
-async fn note_entered(store: &Store, account: Sid, at: Option<DialPrefix>, now: Now) {
-    let Some(beginning) = at else { return };
-    match timeout(STORE_MAX, store.verified(account, beginning, now)).await {
+async fn note_entered(store: &Store, account: Sid, at: Option<(DialPrefix, Option<Sid>)>, now: Now) {
+    let Some((beginning, verification)) = at else { return };
+    match timeout(STORE_MAX, store.verified(account, beginning, verification, now)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "that a code was entered could not be noted"),
         Err(_) => tracing::warn!("that a code was entered could not be noted in time"),
@@ -266,7 +267,13 @@ mod tests {
     #[test]
     fn a_code_is_entered_where_twilio_says_approved() {
         let approved = json("{\"status\":\"approved\",\"to\":\"+959250000001\",\"valid\":true}");
-        assert_eq!(entered_at(&approved), "+959".parse().ok());
+        let burma = "+959".parse().unwrap();
+        assert_eq!(entered_at(&approved), Some((burma, None)));
+        let sid = "VE00000000000000000000000000000007";
+        let named = json(
+            "{\"sid\":\"VE00000000000000000000000000000007\",\"status\":\"approved\",\"to\":\"+959250000001\"}",
+        );
+        assert_eq!(entered_at(&named), Some((burma, Sid::parse(sid).ok())));
         for other in [
             "{\"status\":\"pending\",\"to\":\"+959250000001\"}",
             "{\"status\":\"approved\",\"to\":\"ann@example.com\"}",

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use ringfence_breaker::{DialPrefix, Limit, Measure, Per, Reset, Threshold, Unseen, Window};
-use ringfence_model::Amount;
-use ringfence_store::Traffic;
+use ringfence_breaker::{
+    Action, DialPrefix, Limit, Measure, Observation, Per, Reset, Sign, State, Threshold, Unseen, Window, step,
+};
+use ringfence_model::{Actor, Amount};
+use ringfence_store::{BreakerChange, Step, Traffic};
 use serde_json::{Value, json};
 
 use crate::sandbox::Twilio;
@@ -113,4 +115,44 @@ async fn a_code_that_is_entered_is_counted_where_it_was_sent() {
     let wanted =
         Traffic { account: twilio.account, beginning, delivered: 0, undelivered: 0, started: 2, approved: 1 };
     assert_eq!(came, wanted);
+    // And for the minute in which it was sent, of which a limit of a share asks.
+    let (from, until) = (jiff::Timestamp::UNIX_EPOCH, jiff::Timestamp::MAX);
+    let signs = twilio.world.store.signs(from, until).await.unwrap();
+    let of_it: Vec<_> = signs.iter().filter(|it| it.beginning == beginning).collect();
+    assert_eq!(of_it.len(), 1, "{signs:?}");
+    assert_eq!((of_it[0].started, of_it[0].approved, of_it[0].sent), (2, 1, 0));
+}
+
+#[tokio::test]
+async fn numbers_that_are_closed_get_nothing_and_everybody_else_does() {
+    let rule = Limit {
+        per: Per::Prefix,
+        measure: Measure::Delivery,
+        window: Window::Rolling { seconds: 3_600 },
+        at: Threshold::Share(Sign { percent: 20, least: 20, settle: 600 }),
+        then: vec![Action::Notify],
+        ..limit("delivered", "20")
+    };
+    let world = World::limited(vec![rule.clone()]).await;
+    let key = world.key().await;
+    assert_eq!(send(&world, &key, "+447911123450").await.0, 201);
+    let now = world.clock.now();
+    let (closed, _) = step(&rule, State::new(&rule, now), &Observation::Trip, now);
+    let change = BreakerChange {
+        limit: rule.name.clone(),
+        subject: "+447".to_owned(),
+        version: 0,
+        state: json!(closed),
+        audit: None,
+        seen: None,
+    };
+    let moved = Step { changes: vec![change], ..Step::default() };
+    world.store.step(&Actor::job("test"), moved, now).await.unwrap();
+    let (status, body, seconds) = send(&world, &key, "+447911123450").await;
+    assert_eq!((status, &body["code"], seconds), (403, &json!(84031), None), "{body}");
+    assert!(body["message"].as_str().unwrap().contains("delivered"), "{body}");
+    for other in ["+442071838750", "+18765550101"] {
+        assert_eq!(send(&world, &key, other).await.0, 201, "{other}");
+    }
+    assert_eq!(world.requests().len(), 3, "what was refused was not sent");
 }

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::factor_keys::FactorKeys;
 use crate::ledger::Reservation;
 use crate::sql::{Row, Transaction, Value, values};
-use crate::{Result, Store};
+use crate::{Result, Store, signs};
 
 /// What became of a send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -305,9 +305,12 @@ pub(super) async fn insert(
 /// The code that went out last has led to an approval.
 pub(super) async fn converted(transaction: &mut Transaction, challenge: Sid, now: Timestamp) -> Result<()> {
     let update = "UPDATE code_sends SET converted_at = $2, updated_at = $2 WHERE sid = (SELECT sid FROM code_sends \
-                  WHERE challenge = $1 ORDER BY asked_at DESC, sid DESC LIMIT 1)";
-    transaction.execute(update, values![challenge, now]).await?;
-    Ok(())
+                  WHERE challenge = $1 ORDER BY asked_at DESC, sid DESC LIMIT 1) RETURNING reservation";
+    let sent = transaction.find(update, values![challenge, now]).await?;
+    match sent.map(|row| row.maybe_text("reservation")).transpose()?.flatten() {
+        Some(reservation) => signs::entered(transaction, &reservation, now).await,
+        None => Ok(()),
+    }
 }
 
 fn read_send(row: &Row) -> Result<CodeSend> {

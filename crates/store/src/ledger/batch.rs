@@ -5,7 +5,9 @@
 //! from the start when the connection broke or another node stood in the way, so it changes nothing but the database.
 
 mod answer;
+mod booked;
 mod refused;
+mod signs;
 mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -18,19 +20,18 @@ use serde_json::json;
 
 pub(super) use self::answer::part_id;
 use self::refused::weight;
+use self::signs::Signs;
 use self::traffic::{Came, Places};
 use super::rows::{self, HeldRow, InsertRow, ReservationRow, UpdateRow, insert_row};
 use super::{
-    BESIDE, Booking, NewAnswer, NewReservation, NotAdmitted, Now, ReservationState, Sent, Spent, Watched,
+    Arrival, BESIDE, Booking, NewAnswer, NewReservation, NotAdmitted, Now, ReservationState, Sent, Spent,
+    Watched,
 };
 use crate::error::Error;
 use crate::sql::{Transaction, values};
 use crate::tallies::Counted;
 use crate::write::Outcome;
 use crate::{Result, epoch};
-
-/// What starts a verification, whose end tells whether somebody was there.
-const VERIFICATION: &str = "verifications.create";
 
 /// So often it is noted that a credential is used.
 const USED_EVERY: SignedDuration = SignedDuration::from_mins(1);
@@ -64,6 +65,12 @@ pub(crate) enum Op {
     Verified {
         account: Sid,
         beginning: DialPrefix,
+        verification: Option<Sid>,
+    },
+    /// Whether a message arrived is known.
+    Arrived {
+        id: String,
+        arrival: Arrival,
     },
 }
 
@@ -111,6 +118,7 @@ struct Batch<'a> {
     breakers: HashMap<Key, Moved>,
     reservations: BTreeMap<String, ReservationRow>,
     places: Places,
+    signs: Signs,
     /// What is to be written.
     changed: BTreeSet<Key>,
     inserts: Vec<InsertRow<'a>>,
@@ -181,6 +189,7 @@ impl<'a> Batch<'a> {
             if transaction.is_sqlite() { known } else { rows::reservations(transaction, &ids).await? };
 
         let places = Places::read(ops.iter().map(|(op, _)| op), latest, transaction).await?;
+        let signs = Signs::read(ops.iter().map(|(op, _)| op), transaction).await?;
 
         let mut batch = Self {
             database_now,
@@ -193,6 +202,7 @@ impl<'a> Batch<'a> {
             breakers: HashMap::new(),
             reservations,
             places,
+            signs,
             changed: BTreeSet::new(),
             inserts: Vec::new(),
             updates: BTreeMap::new(),
@@ -246,11 +256,11 @@ impl<'a> Batch<'a> {
             Op::Worst { id } => Ok(Did::Noted(self.worst(id, now))),
             Op::Release { id } => Ok(Did::Noted(self.release(id, now))),
             Op::Book(booking) => Ok(Did::Noted(self.book(booking, now))),
-            Op::Verified { account, beginning } => {
-                let came = Came { settled: 1, approved: 1, ..Came::default() };
-                self.places.came(&account.to_string(), &beginning.to_string(), now, came);
+            Op::Verified { account, beginning, verification } => {
+                self.verified(*account, *beginning, *verification, now);
                 Ok(Did::Noted(true))
             }
+            Op::Arrived { id, arrival } => Ok(Did::Noted(self.arrived(id, *arrival))),
         }
     }
 
@@ -346,8 +356,8 @@ impl<'a> Batch<'a> {
         };
         row.state = state;
         let row = row.clone();
-        if state == ReservationState::Sent && row.operation == VERIFICATION {
-            self.came(&row, Came { started: 1, ..Came::default() }, now);
+        if state == ReservationState::Sent {
+            self.made(&row, now);
         }
         if state == Void {
             self.each_held(&row, |ledger, held| {
@@ -367,7 +377,7 @@ impl<'a> Batch<'a> {
                 Measure::Price => Some(spent.price.max(Amount::ZERO)),
                 Measure::Usage => spent.usage,
                 // How often it was is known beforehand.
-                Measure::Count => None,
+                Measure::Count | Measure::Delivery | Measure::Conversion => None,
             };
             if let Some(truth) = truth {
                 let tally = self.counted.of(&held.limit, &row.account, &row.operation, now);
@@ -382,7 +392,7 @@ impl<'a> Batch<'a> {
                 _ if told == Amount::ZERO => Amount::ZERO,
                 Measure::Price => spent.price.max(Amount::ZERO),
                 Measure::Usage => spent.usage.unwrap_or(told),
-                Measure::Count => told,
+                Measure::Count | Measure::Delivery | Measure::Conversion => told,
             };
             if held.in_usage_records && rest > Amount::ZERO {
                 ledger.settle(told, true_part, now);
@@ -391,6 +401,10 @@ impl<'a> Batch<'a> {
                 ledger.settle(held.taken(), true_part.saturating_add(rest), now);
             }
         });
+        if row.state != ReservationState::Sent {
+            self.made(&row, now);
+        }
+        self.arrived(id, spent.arrival);
         self.came(&row, Came::of(spent), now);
         let state = if beside.is_empty() { ReservationState::Settled } else { ReservationState::Priced };
         self.update(id, state, resource, Some(spent.price), now);
@@ -424,14 +438,6 @@ impl<'a> Batch<'a> {
         true
     }
 
-    fn came(&mut self, row: &ReservationRow, came: Came, now: Timestamp) {
-        if let Some(beginning) = &row.beginning
-            && came != Came::default()
-        {
-            self.places.came(&row.account, beginning, now, came);
-        }
-    }
-
     fn not_settled(&self, id: &str) -> Option<ReservationRow> {
         let row = self.reservations.get(id)?;
         (!row.state.is_end() && row.state != ReservationState::Priced).then(|| row.clone())
@@ -442,31 +448,6 @@ impl<'a> Batch<'a> {
             row.state = ReservationState::Settled;
         }
         self.update(id, ReservationState::Settled, None, None, now);
-    }
-
-    fn book(&mut self, booking: &Booking, now: Timestamp) -> bool {
-        let Booking { limit: applied, subject, at, seen, allowance, epoch } = booking;
-        // What was read before the memory was lost says nothing of what was lost.
-        if *epoch != self.epoch {
-            return false;
-        }
-        let key = key(&applied.limit, *subject);
-        let Some(ledger) = self.ledgers.get_mut(&key) else { return false };
-        ledger.follow(&applied.limit, now);
-        let is_first_of_epoch = ledger.read_back.as_deref() != Some(&*self.epoch);
-        if is_first_of_epoch {
-            ledger.turn_back(now);
-        }
-        if is_first_of_epoch && !self.is_first_epoch {
-            ledger.book_lost(*at, seen.saturating_add(*allowance), &self.epoch, now);
-        } else {
-            ledger.book(*at, *seen, &self.epoch, now);
-        }
-        if ledger.read_back.as_deref() == Some(&*self.epoch) {
-            ledger.read_at = Some(now);
-        }
-        self.changed.insert(key);
-        true
     }
 
     fn each_held(&mut self, row: &ReservationRow, mut act: impl FnMut(&mut Ledger, &HeldRow)) {
@@ -512,6 +493,7 @@ impl<'a> Batch<'a> {
         }
         self.counted.write(&self.hashes, transaction).await?;
         self.places.write(transaction).await?;
+        self.signs.write(transaction).await?;
         for (credential, at) in &self.used {
             let update = "UPDATE credentials SET used_at = $2 WHERE sid = $1";
             transaction.execute(update, values![*credential, *at]).await?;
@@ -537,9 +519,11 @@ impl Op {
     /// The reservations that it is about, which may be there already.
     fn reservations(&self) -> Vec<String> {
         match self {
-            Self::Sent { id, .. } | Self::Settle { id, .. } | Self::Worst { id } | Self::Release { id } => {
-                vec![id.clone()]
-            }
+            Self::Sent { id, .. }
+            | Self::Settle { id, .. }
+            | Self::Worst { id }
+            | Self::Release { id }
+            | Self::Arrived { id, .. } => vec![id.clone()],
             Self::Answer(new) => (0..new.parts.len()).map(|number| part_id(new, number)).collect(),
             Self::Admit { .. } | Self::Book(_) | Self::Verified { .. } => Vec::new(),
         }

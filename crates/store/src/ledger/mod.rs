@@ -195,7 +195,7 @@ pub struct Spent {
     pub arrival: Arrival,
 }
 
-/// Whether a message arrived, as far as the list tells when its price is known.
+/// Whether a message arrived, as far as the list tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Arrival {
     /// Nobody says.
@@ -205,6 +205,17 @@ pub enum Arrival {
     Delivered,
     /// It was not.
     Failed,
+}
+
+impl Arrival {
+    /// As it is written.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// How long what is billed beside a message is set aside after its price is known: usage records have it by then.
@@ -251,6 +262,8 @@ pub struct OpenReservation {
     pub admitted_at: Timestamp,
     /// Until when an answer is waited for.
     pub deadline: Timestamp,
+    /// Whether it is known whether it arrived.
+    pub has_arrival: bool,
 }
 
 /// Where a reservation stands.
@@ -371,7 +384,7 @@ impl Store {
         self.change_each(ops.collect(), now).await
     }
 
-    async fn change_each(&self, ops: Vec<Op>, now: Now) -> Result<usize> {
+    pub(crate) async fn change_each(&self, ops: Vec<Op>, now: Now) -> Result<usize> {
         let mut changed = 0;
         let mut failed = None;
         for outcome in self.ledger.carry_out_each(ops, now).await {

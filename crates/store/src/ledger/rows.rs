@@ -52,6 +52,11 @@ pub(super) struct ReservationRow {
     pub(super) holds: Vec<HeldRow>,
     /// The beginning of the number that it goes to.
     pub(super) beginning: Option<String>,
+    /// Whether Ringfence itself sends it: nobody's credential asked.
+    pub(super) is_ours: bool,
+    /// Whether it is known whether it arrived.
+    pub(super) has_arrival: bool,
+    pub(super) admitted_at: Timestamp,
 }
 
 /// A reservation to insert.
@@ -96,6 +101,7 @@ pub(super) fn open_reservation(row: &Row) -> Result<OpenReservation> {
         parent: row.maybe_sid("parent")?,
         admitted_at: row.time("admitted_at")?,
         deadline: row.time("deadline")?,
+        has_arrival: row.maybe_text("arrival")?.is_some(),
     })
 }
 
@@ -162,10 +168,10 @@ pub(super) async fn reservations(
         return Ok(BTreeMap::new());
     }
     let select = if transaction.is_sqlite() {
-        "SELECT id, account, operation, state, holds, beginning FROM reservations \
+        "SELECT id, account, operation, state, holds, beginning, credential, arrival, admitted_at FROM reservations \
          WHERE id IN (SELECT value FROM json_each($1))"
     } else {
-        "SELECT id, account, operation, state, holds, beginning FROM reservations \
+        "SELECT id, account, operation, state, holds, beginning, credential, arrival, admitted_at FROM reservations \
          WHERE id IN (SELECT jsonb_array_elements_text($1::jsonb))"
     };
     let rows = transaction.fetch(select, values![json!(ids).to_string()]).await?;
@@ -173,8 +179,16 @@ pub(super) async fn reservations(
         .map(|row| {
             let (account, operation) = (row.text("account")?, row.text("operation")?);
             let (state, holds) = (state(row)?, row.json("holds")?);
-            let beginning = row.maybe_text("beginning")?;
-            let it = ReservationRow { account, operation, state, holds, beginning };
+            let it = ReservationRow {
+                account,
+                operation,
+                state,
+                holds,
+                beginning: row.maybe_text("beginning")?,
+                is_ours: row.text("credential")?.is_empty(),
+                has_arrival: row.maybe_text("arrival")?.is_some(),
+                admitted_at: row.time("admitted_at")?,
+            };
             Ok((row.text("id")?, it))
         })
         .collect()

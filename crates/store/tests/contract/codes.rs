@@ -85,11 +85,11 @@ async fn what_a_send_was_begun_with_does_not_come_back_when_it_ends(world: World
     assert_eq!(store.give_up_code_send(send, start()).await.unwrap(), None);
 }
 
-fn by() -> Actor {
+pub(crate) fn by() -> Actor {
     Actor::Application("SK00000000000000000000000000000001".to_owned())
 }
 
-fn challenge() -> NewChallenge {
+pub(crate) fn challenge() -> NewChallenge {
     NewChallenge {
         expected: Expected {
             application: "VA1".into(),

@@ -25,6 +25,7 @@ mod persons;
 mod places;
 mod prices;
 mod sign_ins;
+mod signs;
 mod tallies;
 mod users;
 mod world;

@@ -125,7 +125,7 @@ async fn what_failed_or_was_never_paid_makes_no_place_known(world: World) {
     money.store().settle(free.id(), spent(0), None, Now::At(after(20))).await.unwrap();
     assert_eq!(ask(&money, 3, burma(), after(4 * DAY)).await.unwrap_err(), Why::DoesNotFit);
     // Somebody who enters a code is there.
-    money.store().verified(account(), burma(), Now::At(after(4 * DAY))).await.unwrap();
+    money.store().verified(account(), burma(), None, Now::At(after(4 * DAY))).await.unwrap();
     assert_eq!(ask(&money, 3, burma(), after(4 * DAY + 1)).await.unwrap_err(), Why::DoesNotFit);
     let _open = ask(&money, 3, burma(), after(8 * DAY)).await.unwrap();
 }
@@ -165,7 +165,7 @@ async fn what_came_of_traffic_is_counted_by_account_and_beginning(world: World) 
         };
         money.store().sent(it, Sent::Made(None), Now::At(after(4_000))).await.unwrap();
     }
-    money.store().verified(account(), burma(), Now::At(after(4_000))).await.unwrap();
+    money.store().verified(account(), burma(), None, Now::At(after(4_000))).await.unwrap();
     let none = |beginning| Traffic {
         account: account(),
         beginning,

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use ringfence_breaker::{Action, DialPrefix, Limit, Measure, Per, Probe, Reset, Scope, Threshold, Window};
+use ringfence_breaker::{
+    Action, DialPrefix, Limit, Measure, Per, Probe, Reset, Scope, Sign, Threshold, Window,
+};
 use ringfence_control::node::Keep;
 use ringfence_control::people::ProtectedHost;
 use ringfence_control::second_factor::{self, Delivery};
@@ -131,6 +133,7 @@ fn in_words(limit: &Limit) -> String {
             None => format!("at {amount}"),
         },
         Threshold::More(amount) => format!("at {amount} more than at the first look"),
+        Threshold::Share(sign) => return share_in_words(limit, sign),
     };
     let actions = if limit.then.is_empty() {
         "nothing".to_owned()
@@ -161,6 +164,34 @@ fn in_words(limit: &Limit) -> String {
         measure_word(limit.measure),
         limit.category,
         window_word(limit.window)
+    )
+}
+
+/// A limit of a share in one line: `codes that come back: each beginning of a number of all accounts, trips where less than 20 %
+/// of 20 codes or more of any 1h are entered, 10m after they were sent: closes it, notify; lifted by hand`.
+fn share_in_words(limit: &Limit, sign: Sign) -> String {
+    let (things, done) = match limit.measure {
+        Measure::Delivery => ("messages", "delivered"),
+        _ => ("codes", "entered"),
+    };
+    let does = if limit.enforce { "closes it and tells" } else { "only watches, and tells" };
+    let lifted = match (limit.reset, limit.window) {
+        (Reset::NextWindow, Window::Rolling { seconds: within }) => {
+            format!("open again after {}", seconds(within))
+        }
+        _ => "opened by hand".to_owned(),
+    };
+    let within = match limit.window {
+        Window::Rolling { seconds: within } => seconds(within),
+        window => window_word(window),
+    };
+    format!(
+        "{}: {}, where less than {} % of {} {things} or more within {within} are {done} {} after they were sent: {does}; {lifted}",
+        limit.name,
+        whom(limit),
+        sign.percent,
+        sign.least,
+        seconds(sign.settle),
     )
 }
 
@@ -210,6 +241,8 @@ const fn measure_word(measure: Measure) -> &'static str {
         Measure::Price => "price",
         Measure::Usage => "usage",
         Measure::Count => "count",
+        Measure::Delivery => "delivery",
+        Measure::Conversion => "conversion",
     }
 }
 
@@ -248,7 +281,10 @@ fn limit_as_json(limit: &Limit) -> Value {
         "at": match limit.at {
             Threshold::At(amount) => amount.to_string(),
             Threshold::More(amount) => format!("+{amount}"),
+            Threshold::Share(sign) => format!("{}%", sign.percent),
         },
+        "least": limit.sign().map(|sign| sign.least),
+        "settle": limit.sign().map(|sign| seconds(sign.settle)),
         "burst": limit.rate().map(|rate| rate.burst.to_string()),
         "unseen": limit.unseen.map(|unseen| seconds(unseen.within)),
         "known_after": limit.unseen.map(|unseen| seconds(unseen.known_after)),

@@ -11,7 +11,7 @@ use ringfence_model::{Amount, Sid};
 use serde_json::json;
 
 use super::Api;
-use crate::commands::act::{ActArguments, Verb, with_name};
+use crate::commands::act::{ActArguments, Verb, Whose, with_name};
 use crate::commands::carry::{Carried, Standing, Undone, worst};
 use crate::commands::outcome::Outcome;
 use crate::commands::trip::reset_command;
@@ -38,20 +38,25 @@ pub(crate) fn on_breaker(
     api: &Api,
     verb: Verb,
     limit: Option<&str>,
-    account: Option<&str>,
+    whose: &Whose,
     allow: Option<Amount>,
     reason: &str,
     arguments: &ActArguments,
 ) -> Result<Answer, Failure> {
     block_on(async {
         let limit = limit_of(api, limit).await?;
-        let account = match account {
+        let account = match &whose.account {
             Some(text) => Some(find(&api.accounts().await?, text, api)?),
             None => None,
         };
+        let prefix = whose.prefix;
         let lifts = verb == Verb::Reset;
         let sid = account.as_ref().map(|account| account.sid);
-        let subject = sid.map_or(Subject::Together, Subject::Account);
+        let subject = match (sid, prefix) {
+            (Some(sid), _) => Subject::Account(sid),
+            (None, Some(prefix)) => Subject::Prefix(prefix),
+            (None, None) => Subject::Together,
+        };
         let mut followed = Followed { limit: &limit.name, account: sid, lifts, before: HashSet::new() };
         followed.before = followed
             .orders(api)
@@ -66,7 +71,10 @@ pub(crate) fn on_breaker(
         if let Some(allow) = allow {
             body["allow"] = allow.to_string().into();
         }
-        let _: BreakerView = api.post(&format!("/v1/breakers/{}", verb.word()), &body).await?;
+        if let Some(prefix) = prefix {
+            body["prefix"] = prefix.to_string().into();
+        }
+        let moved: BreakerView = api.post(&format!("/v1/breakers/{}", verb.word()), &body).await?;
         let (carried, ordered) = followed.until_done(api, arguments.patience()).await?;
 
         let all = api.accounts().await?;
@@ -76,8 +84,13 @@ pub(crate) fn on_breaker(
         };
         let accounts: Vec<AccountView> =
             all.into_iter().filter(|account| met.contains(&account.sid)).collect();
-        let breaker = breaker_of(api, &limit.name, sid).await?;
+        // Nothing is ordered at Twilio of numbers, and what is open again is in no list.
+        let breaker = match prefix {
+            Some(_) => moved,
+            None => breaker_of(api, &limit.name, sid).await?,
+        };
         let whom = match (&account, accounts.len()) {
+            _ if let Some(prefix) = prefix => format!("numbers that begin with {prefix}"),
             (Some(account), _) => with_name(account.sid, &account.friendly_name),
             (None, 1) => "the 1 account of its scope".to_owned(),
             (None, many) => format!("the {many} accounts of its scope together"),
@@ -88,7 +101,7 @@ pub(crate) fn on_breaker(
             let undone = stopping.filter(|action| matches!(action, Action::Suspend | Action::CloseGeo));
             (
                 format!("\"{}\" is reset for {whom}", limit.name),
-                vec![reset::allowance(&breaker)],
+                vec![reset::allowance(&breaker, limit.least.is_some())],
                 undone.collect(),
             )
         } else {

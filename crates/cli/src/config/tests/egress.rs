@@ -1,7 +1,7 @@
 //! `[egress]`, and where it listens.
 
 use ringfence_breaker::price_book::Unknown;
-use ringfence_breaker::{Reset, Unseen, Window};
+use ringfence_breaker::{Action, Per, Reset, Sign, Threshold, Unseen, Window};
 use ringfence_gateway::settings::Twiml;
 
 use super::*;
@@ -158,6 +158,69 @@ fn a_route_is_held_to_the_limits_where_it_says_so() {
         "{:?}",
         told.warnings.len()
     );
+}
+
+const TELLS: &str =
+    "[notify]\nwebhook = { url = \"https://ops.example.com/\", secret = { env = \"KEY\" } }\n";
+
+fn share(lines: &str) -> String {
+    format!("{EGRESS}{TELLS}[[limit]]\nname = \"a\"\nscope = \"all\"\n{lines}")
+}
+
+#[test]
+fn a_limit_of_a_share_that_says_what_it_cannot_mean_is_refused() {
+    let sound = "measure = \"delivery\"\nwindow = \"rolling 1h\"\nat = \"20%\"\n";
+    for (line, expected) in [
+        ("category = \"sms\"", "means nothing for a share"),
+        ("warn = [80]", "means nothing for a share"),
+        ("probe = \"10%\"", "means nothing for a share"),
+        ("burst = \"5\"", "means nothing for a share"),
+        ("unseen = \"30d\"", "means nothing for a share"),
+        ("least = 0", "0 is out of range; write a whole number from 1 to 1000000"),
+        ("settle = \"30s\"", "is too short or too long"),
+        ("settle = \"13h\"", "is too short or too long"),
+        ("settle = \"soon\"", "is no time that can be read"),
+        ("per = \"account\"", "a share is judged for each beginning of a number"),
+        ("then = [\"close-geo\"]", "it closes the beginning of the numbers and tells people"),
+    ] {
+        refused(&share(&format!("{sound}{line}")), expected);
+    }
+    for (from, to, expected) in [
+        ("20%", "20", "has no per cent sign"),
+        ("20%", "0%", "is not from 1% to 99%"),
+        ("20%", "100%", "is not from 1% to 99%"),
+        ("20%", "2.5%", "is not a whole number of per cents"),
+        ("rolling 1h", "daily", "write window = \"rolling 1h\""),
+        ("rolling 1h", "rolling 25h", "from a minute to a day"),
+        ("measure = \"delivery\"\n", "", "\"20%\" is not a number"),
+    ] {
+        refused(&share(&sound.replace(from, to)), expected);
+    }
+    refused(
+        &share("window = \"hour\"\nper = \"prefix\"\nat = \"2\"\nleast = 3"),
+        "means nothing for an amount",
+    );
+    refused(
+        &share(sound).replace("\"all\"", "{ tenant = \"shop\" }"),
+        "what came of traffic is counted by account",
+    );
+    refused(&share(sound).replace(TELLS, ""), "write then = []");
+}
+
+#[test]
+fn a_limit_of_a_share_is_read() {
+    let limit =
+        |lines: &str| read(&share(lines)).unwrap_or_else(|error| panic!("{error}")).control.limits.remove(0);
+    let usual = limit("measure = \"conversion\"\nwindow = \"rolling 1h\"\nat = \"20%\"\n");
+    assert_eq!(usual.at, Threshold::Share(Sign { percent: 20, least: 20, settle: 600 }));
+    assert_eq!((usual.per, usual.window), (Per::Prefix, Window::Rolling { seconds: 3_600 }));
+    assert_eq!((usual.then, usual.reset, usual.warn.len()), (vec![Action::Notify], Reset::Manual, 0));
+    let other = limit(
+        "measure = \"delivery\"\nwindow = \"rolling 1d\"\nat = \"5%\"\nleast = 100\nsettle = \"1h\"\nthen = []\n\
+         reset = \"next window\"\nenforce = false\n",
+    );
+    assert_eq!(other.at, Threshold::Share(Sign { percent: 5, least: 100, settle: 3_600 }));
+    assert_eq!((other.then.len(), other.reset, other.enforce), (0, Reset::NextWindow, false));
 }
 
 #[test]

@@ -233,7 +233,10 @@ fn actions_warnings_and_probes_have_their_forms() {
         ("reset = \"auto\"", "is none of its values; write \"manual\" or \"next window\""),
         ("enforce = \"no\"", "not true or false"),
         ("per = \"each\"", "is none of its values; write \"account\", \"together\" or \"prefix\""),
-        ("measure = \"money\"", "is none of its values; write \"price\", \"usage\" or \"count\""),
+        (
+            "measure = \"money\"",
+            "is none of its values; write \"price\", \"usage\", \"count\", \"delivery\" or \"conversion\"",
+        ),
         ("measure = \"count\"", "Twilio counts nothing in totalprice"),
         ("burst = 5", "this is a whole number, not a text; write an amount in quotes"),
         ("burst = \"$5\"", "has a currency sign"),

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::super::access::Scope;
-use super::super::body::{AccountSid, Allowed, Reason};
+use super::super::body::{AccountSid, Allowed, Beginning, Reason};
 use super::{Call, Endpoint, json};
 use crate::engine::Engine;
 use crate::json_api::body;
@@ -75,8 +75,10 @@ pub(super) const RESET: Endpoint = Endpoint {
 struct Trip {
     /// The limit's name.
     limit: String,
-    /// The account; none for a limit that holds for all of them together.
+    /// The account; none for a limit that holds for all of them together, or for a beginning of numbers.
     account: Option<AccountSid>,
+    /// The beginning of phone numbers, such as `+959`, of a limit that holds for each of them.
+    prefix: Option<Beginning>,
     reason: Reason,
 }
 
@@ -87,8 +89,10 @@ struct Trip {
 struct Lift {
     /// The limit's name.
     limit: String,
-    /// The account; none for a limit that holds for all of them together.
+    /// The account; none for a limit that holds for all of them together, or for a beginning of numbers.
     account: Option<AccountSid>,
+    /// The beginning of phone numbers, such as `+959`, of a limit that holds for each of them.
+    prefix: Option<Beginning>,
     /// How much more may be used in this window, as a text; what the limit says if it is not given.
     allow: Option<Allowed>,
     reason: Reason,
@@ -109,30 +113,39 @@ async fn list(call: Call<'_>) -> Result<Bytes, Problem> {
 }
 
 async fn trip(call: Call<'_>) -> Result<Bytes, Problem> {
-    let Trip { limit, account, reason } = body::read(call.body)?;
-    let subject = subject(call.engine, &limit, account)?;
+    let Trip { limit, account, prefix, reason } = body::read(call.body)?;
+    let subject = subject(call.engine, &limit, account, prefix)?;
     call.engine.trip(&limit, subject, &call.actor, &reason.0).await?;
     json(&call.engine.views().breaker(&limit, subject).await?)
 }
 
 async fn reset(call: Call<'_>) -> Result<Bytes, Problem> {
-    let Lift { limit, account, allow, reason } = body::read(call.body)?;
-    let subject = subject(call.engine, &limit, account)?;
+    let Lift { limit, account, prefix, allow, reason } = body::read(call.body)?;
+    let subject = subject(call.engine, &limit, account, prefix)?;
     let allow = allow.map(|allowed| allowed.0);
     call.engine.reset(&limit, subject, allow, &call.actor, &reason.0).await?;
     json(&call.engine.views().breaker(&limit, subject).await?)
 }
 
 /// Whose breaker is meant. A limit that is unknown, or does not hold for it, is for the engine to refuse.
-fn subject(engine: &Engine, limit: &str, account: Option<AccountSid>) -> Result<Subject, Problem> {
-    let Some(AccountSid(sid)) = account else {
-        let is_each = |limit: &crate::wanted::AppliedLimit| limit.limit.per == Per::Account;
-        return if engine.limits().iter().find(|it| it.limit.name == limit).is_some_and(is_each) {
-            let detail = format!("the limit \"{limit}\" holds for each account: name one as `account`");
-            Err(Problem::new(Kind::OutOfScope, detail))
-        } else {
-            Ok(Subject::Together)
-        };
-    };
-    Ok(Subject::Account(sid))
+fn subject(
+    engine: &Engine,
+    limit: &str,
+    account: Option<AccountSid>,
+    prefix: Option<Beginning>,
+) -> Result<Subject, Problem> {
+    let per = engine.limits().iter().find(|it| it.limit.name == limit).map(|it| it.limit.per);
+    let out_of_scope = |detail: String| Err(Problem::new(Kind::OutOfScope, detail));
+    match (account, prefix, per) {
+        (Some(_), Some(_), _) => out_of_scope("name an `account` or a `prefix`, not both".to_owned()),
+        (Some(AccountSid(sid)), None, _) => Ok(Subject::Account(sid)),
+        (None, Some(Beginning(beginning)), _) => Ok(Subject::Prefix(beginning)),
+        (None, None, Some(Per::Account)) => {
+            out_of_scope(format!("the limit \"{limit}\" holds for each account: name one as `account`"))
+        }
+        (None, None, Some(Per::Prefix)) => out_of_scope(format!(
+            "the limit \"{limit}\" holds for each beginning of a number: name one as `prefix`"
+        )),
+        (None, None, Some(Per::Together) | None) => Ok(Subject::Together),
+    }
 }

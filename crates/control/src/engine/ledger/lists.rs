@@ -21,6 +21,8 @@ pub(super) struct Listed {
     /// By whom it can be known, in each way that may have been asked for; by nobody where it came in.
     pub(super) parties: Vec<Party>,
     pub(super) spent: Option<Spent>,
+    /// Whether it arrived, of a message.
+    pub(super) arrival: Arrival,
     /// Whether it is a call that was over long enough ago for everything that it led to to be listed.
     pub(super) is_over: bool,
 }
@@ -95,6 +97,7 @@ pub(super) fn message(message: &Message, now: Timestamp) -> Option<Listed> {
             })
             .collect(),
         is_over: false,
+        arrival,
         spent: spent(
             message.price,
             is_over,
@@ -125,6 +128,7 @@ pub(super) fn call(call: &Call, now: Timestamp) -> Option<Listed> {
         sid: Sid::parse(&call.sid).ok()?,
         created: call.date_created.as_ref()?.0,
         parties,
+        arrival: Arrival::Unknown,
         spent: spent(call.price, came_to_nothing, call.date_updated.as_ref(), minutes, now),
         is_over: is_settled && (came_to_nothing || call.status == CallStatus::Completed),
     })

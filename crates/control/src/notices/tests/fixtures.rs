@@ -29,6 +29,7 @@ pub(super) fn usage(used: &str) -> Usage {
         since: at("2026-11-26T00:00:00Z"),
         used: used.parse().unwrap(),
         trips_at: Amount::from_units(50),
+        judged: None,
     }
 }
 

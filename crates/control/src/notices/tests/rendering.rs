@@ -90,7 +90,7 @@ fn only_a_trip_that_the_next_window_lifts_names_a_time() {
 }
 
 #[test]
-fn a_limit_of_each_beginning_names_the_numbers_and_no_command_that_cannot_lift_it() {
+fn a_limit_of_each_beginning_names_the_numbers_and_the_command_that_lifts_it() {
     let notice = notice(Event::Tripped {
         who: Who::Numbers("+959".parse().unwrap()),
         limit: "x".to_owned(),
@@ -101,13 +101,50 @@ fn a_limit_of_each_beginning_names_the_numbers_and_no_command_that_cannot_lift_i
     let text = mail_text(&notice, &desk()).replace('\n', " ");
     assert!(text.starts_with("What goes to +959... is over its limit"), "{text}");
     assert!(text.contains("numbers that begin with +959, whichever account"), "{text}");
+    assert!(text.contains("until 2026-11-27 00:00:00 GMT, or until an operator lifts it"), "{text}");
+    assert!(text.contains("ringfence reset x --prefix +959 --config"), "{text}");
     assert!(
-        text.contains("begins, at 2026-11-27 00:00:00 GMT.") && !text.contains("ringfence reset"),
+        text.contains("Nothing is sent there any more") && !text.contains("can still be spent"),
         "{text}"
     );
     assert!(!text.contains("all accounts"), "{text}");
     assert_eq!(webhook_json(&notice, &desk())["data"]["numbers"], "+959");
     assert!(sms_text(&notice, &desk()).contains("+959... TRIPPED"), "{}", sms_text(&notice, &desk()));
+}
+
+#[test]
+fn a_share_is_told_in_words_and_never_as_money() {
+    let share = Usage {
+        measure: Measure::Conversion,
+        window: Window::Rolling { seconds: 3_600 },
+        used: "3.29".parse().unwrap(),
+        trips_at: Amount::from_units(20),
+        judged: Some(120),
+        ..usage("0")
+    };
+    let who = Who::Numbers("+959".parse().unwrap());
+    let (limit, cause) = ("codes".to_owned(), Cause::Usage(share.clone()));
+    let tripped =
+        Event::Tripped { who: who.clone(), limit: limit.clone(), cause, ordered: vec![], lifts: None };
+    let would = Event::WouldTrip { who, limit, usage: share, would: vec![] };
+    for (event, first) in
+        [(tripped, "What goes to +959... is closed"), (would, "What goes to +959... would have been closed")]
+    {
+        let notice = notice(event);
+        let text = mail_text(&notice, &desk()).replace('\n', " ");
+        assert!(text.starts_with(first), "{text}");
+        assert!(text.contains("only 3.2 % of 120 codes were entered"), "{text}");
+        assert!(text.contains("The limit \"codes\" is at least 20 %"), "{text}");
+        assert!(text.contains("in 1 hour,"), "{text}");
+        assert!(!text.contains("USD") && !text.contains("ordered"), "{text}");
+        let sms = sms_text(&notice, &desk());
+        assert!(sms.contains("only 3.2 % of 120 codes were entered"), "{sms}");
+        let json = webhook_json(&notice, &desk());
+        assert_eq!(
+            (&json["data"]["usage"]["judged"], &json["data"]["usage"]["used"]),
+            (&120.into(), &"3.29".into())
+        );
+    }
 }
 
 #[test]

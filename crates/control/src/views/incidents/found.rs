@@ -44,6 +44,7 @@ impl Found {
             reserved: None,
             wanted: None,
             trips_at: None,
+            share: None,
             currency: None,
             ordered: Vec::new(),
             ended_by: None,
@@ -173,14 +174,6 @@ pub(super) fn after(row: &AuditRow) -> Option<State> {
 
 pub(super) fn reason_of(row: &AuditRow) -> Option<String> {
     row.detail.get("reason").and_then(serde_json::Value::as_str).map(str::to_owned)
-}
-
-/// The beginning of phone numbers, where a limit counts by it.
-pub(super) fn prefix_of(subject: Subject) -> Option<String> {
-    match subject {
-        Subject::Prefix(_) => Some(subject.to_string()),
-        Subject::Account(_) | Subject::Together => None,
-    }
 }
 
 /// The day that the id of refusals begins with.

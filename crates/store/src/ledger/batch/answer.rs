@@ -59,6 +59,9 @@ impl<'a> Batch<'a> {
                 state,
                 holds: held.clone(),
                 beginning: part.beginning.map(|it| it.to_string()),
+                is_ours: false,
+                has_arrival: false,
+                admitted_at: now,
             };
             self.reservations.insert(id.clone(), row);
             self.inserts.push(InsertRow {

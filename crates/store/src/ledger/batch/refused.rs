@@ -39,9 +39,10 @@ impl Batch<'_> {
         Ok(NotAdmitted::Limit { limit: limit.name.clone(), subject: hold.subject, why, until: ends, trips })
     }
 
-    /// When the window ends that holds now; of an even flow the time for which it is closed.
+    /// When the window ends that holds now; of an even flow, or a share, the time for which it is closed.
     fn ends(&self, limit: &Limit, key: &Key, now: Timestamp) -> Option<Timestamp> {
-        let closed = self.breakers.get(key).filter(|_| matches!(limit.window, Window::Gcra { .. }));
+        let is_closed_for_a_time = matches!(limit.window, Window::Gcra { .. }) || limit.sign().is_some();
+        let closed = self.breakers.get(key).filter(|_| is_closed_for_a_time);
         let closed = closed.map(|moved| limit.window.rolled(moved.state.window, now));
         limit.window.period(closed.unwrap_or(now)).end
     }

@@ -1,0 +1,222 @@
+//! What came of what was sent, by account, beginning of a number and the minute in which it was sent: whether messages
+//! arrive, and whether codes are entered. Limits of a [share](ringfence_breaker::Share) are judged by it.
+//!
+//! What comes through the egress and what Ringfence sends is counted in the transactions of the ledger, a code of the second
+//! factor in the one that accepts it. It is counted in the minute of the sending, whenever it becomes known, so that what had
+//! no time yet can be left out.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use ringfence_breaker::{DialPrefix, Measure, Share};
+use ringfence_model::Sid;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::error::Error;
+use crate::ledger::{Arrival, Now, Op};
+use crate::sql::{Row, Transaction, values};
+use crate::{Result, Store, traffic};
+
+/// What came of what one account sent to one beginning of numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signs {
+    /// The account.
+    pub account: Sid,
+    /// The beginning.
+    pub beginning: DialPrefix,
+    /// Messages that were made.
+    pub sent: u64,
+    /// Of them, delivered.
+    pub delivered: u64,
+    /// Of them, not delivered.
+    pub undelivered: u64,
+    /// Codes that were sent.
+    pub started: u64,
+    /// Of them, entered.
+    pub approved: u64,
+}
+
+impl Signs {
+    /// What share of it is good; nothing where the measure is no share.
+    pub fn share(&self, measure: Measure) -> Share {
+        match measure {
+            Measure::Delivery => Share {
+                good: self.delivered,
+                bad: self.undelivered,
+                silent: self.sent.saturating_sub(self.delivered).saturating_sub(self.undelivered),
+            },
+            Measure::Conversion => {
+                Share { good: self.approved, bad: self.started.saturating_sub(self.approved), silent: 0 }
+            }
+            Measure::Price | Measure::Usage | Measure::Count => Share::default(),
+        }
+    }
+}
+
+/// A message of which nobody has said whether it arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Awaited {
+    /// The name of its reservation.
+    pub reservation: String,
+    /// The message.
+    pub message: Sid,
+    /// When it was sent.
+    pub sent_at: Timestamp,
+}
+
+/// What is counted of one minute.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct Counts {
+    pub(crate) sent: i64,
+    pub(crate) delivered: i64,
+    pub(crate) undelivered: i64,
+    pub(crate) started: i64,
+    pub(crate) approved: i64,
+}
+
+impl Counts {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.sent += other.sent;
+        self.delivered += other.delivered;
+        self.undelivered += other.undelivered;
+        self.started += other.started;
+        self.approved += other.approved;
+    }
+}
+
+const MINUTE: i64 = 60_000_000;
+
+/// The minute that a moment is in.
+pub(crate) fn slot(at: Timestamp) -> i64 {
+    at.as_microsecond().div_euclid(MINUTE) * MINUTE
+}
+
+impl Store {
+    /// What came of what was sent in the full minutes from then on and before then.
+    pub async fn signs(&self, from: Timestamp, until: Timestamp) -> Result<Vec<Signs>> {
+        self.signs_to("", from, until).await
+    }
+
+    /// The same of what went to one beginning of numbers.
+    pub async fn signs_of(
+        &self,
+        beginning: DialPrefix,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Signs>> {
+        self.signs_to(&beginning.to_string(), from, until).await
+    }
+
+    async fn signs_to(&self, beginning: &str, from: Timestamp, until: Timestamp) -> Result<Vec<Signs>> {
+        let select = "SELECT account, prefix, CAST(sum(sent) AS BIGINT) AS sent, \
+                      CAST(sum(delivered) AS BIGINT) AS delivered, CAST(sum(undelivered) AS BIGINT) AS undelivered, \
+                      CAST(sum(started) AS BIGINT) AS started, CAST(sum(approved) AS BIGINT) AS approved FROM signs \
+                      WHERE slot >= $1 AND slot <= $2 AND ($3 = '' OR prefix = $3) \
+                      GROUP BY account, prefix ORDER BY account, prefix";
+        let last = until.as_microsecond().saturating_sub(MINUTE);
+        let bound = values![from, last, beginning];
+        self.fetch(select, bound).await?.iter().map(read).collect()
+    }
+
+    /// Whether any code of the account was entered since then: where none ever is, nobody tells Ringfence of it.
+    pub async fn enters_codes(&self, account: Sid, since: Timestamp) -> Result<bool> {
+        let select =
+            "SELECT 1 AS one FROM traffic WHERE account = $1 AND hour >= $2 AND approved > 0 LIMIT 1";
+        Ok(self.find(select, values![account, since]).await?.is_some())
+    }
+
+    /// Messages that an account sent since then and of which nobody has said whether they arrived; the oldest first.
+    pub async fn awaited_arrivals(
+        &self,
+        account: Sid,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Awaited>> {
+        // Those whose price is known may have ended: two questions, each with an index.
+        let select = "SELECT id, resource, admitted_at FROM (\
+                      SELECT id, resource, admitted_at, operation, arrival, beginning FROM reservations \
+                      WHERE account = $1 AND ended_at IS NULL AND admitted_at >= $2 UNION ALL \
+                      SELECT id, resource, admitted_at, operation, arrival, beginning FROM reservations \
+                      WHERE account = $1 AND ended_at >= $2 AND admitted_at >= $2) AS r \
+                      WHERE arrival IS NULL AND resource IS NOT NULL AND beginning IS NOT NULL \
+                      AND operation IN ('messages.create', 'twiml.message') ORDER BY admitted_at, id LIMIT $3";
+        let rows = self.fetch(select, values![account, since, limit]).await?;
+        let awaited = |row: &Row| {
+            Ok(Awaited {
+                reservation: row.text("id")?,
+                message: row.sid("resource")?,
+                sent_at: row.time("admitted_at")?,
+            })
+        };
+        rows.iter().map(awaited).collect()
+    }
+
+    /// Takes note of whether messages arrived, by the names of their reservations. Of how many that is news.
+    pub async fn arrived_each(&self, arrived: Vec<(String, Arrival)>, now: Now) -> Result<usize> {
+        let ops = arrived.into_iter().map(|(id, arrival)| Op::Arrived { id, arrival });
+        self.change_each(ops.collect(), now).await
+    }
+}
+
+/// Counts that the code was entered which was sent with what a reservation set aside: for the minute in which it was sent,
+/// and as somebody who is there now.
+pub(crate) async fn entered(transaction: &mut Transaction, reservation: &str, now: Timestamp) -> Result<()> {
+    let select =
+        "SELECT account, beginning, admitted_at FROM reservations WHERE id = $1 AND beginning IS NOT NULL";
+    let Some(row) = transaction.find(select, values![reservation]).await? else { return Ok(()) };
+    let (account, beginning) = (row.text("account")?, row.text("beginning")?);
+    let sent_at = row.time("admitted_at")?;
+    traffic::entered(transaction, &account, &beginning, now).await?;
+    let counts = Counts { approved: 1, ..Counts::default() };
+    add(transaction, &BTreeMap::from([((account, beginning, slot(sent_at)), counts)])).await
+}
+
+/// Adds to what is counted already: in the order of the keys, so that nobody waits in a circle.
+pub(crate) async fn add(
+    transaction: &mut Transaction,
+    came: &BTreeMap<(String, String, i64), Counts>,
+) -> Result<()> {
+    let is_something = |counts: &Counts| *counts != Counts::default();
+    let rows = came.iter().filter(|(_, counts)| is_something(counts)).map(
+        |((account, prefix, slot), counts)| json!({ "a": account, "p": prefix, "s": slot, "c": counts }),
+    );
+    let rows: Vec<_> = rows.collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let upsert = if transaction.is_sqlite() { UPSERT_SQLITE } else { UPSERT_POSTGRES };
+    transaction.execute(upsert, values![json!(rows).to_string()]).await?;
+    Ok(())
+}
+
+/// Without a condition SQLite takes `ON` for that of a join.
+const UPSERT_SQLITE: &str = "INSERT INTO signs (account, prefix, slot, sent, delivered, undelivered, started, approved) \
+    SELECT value ->> 'a', value ->> 'p', value ->> 's', value -> 'c' ->> 'sent', value -> 'c' ->> 'delivered', \
+    value -> 'c' ->> 'undelivered', value -> 'c' ->> 'started', value -> 'c' ->> 'approved' FROM json_each($1) WHERE true \
+    ON CONFLICT (account, prefix, slot) DO UPDATE SET sent = signs.sent + excluded.sent, \
+    delivered = signs.delivered + excluded.delivered, undelivered = signs.undelivered + excluded.undelivered, \
+    started = signs.started + excluded.started, approved = signs.approved + excluded.approved";
+
+const UPSERT_POSTGRES: &str = "INSERT INTO signs (account, prefix, slot, sent, delivered, undelivered, started, approved) \
+    SELECT a, p, s, (c ->> 'sent')::bigint, (c ->> 'delivered')::bigint, (c ->> 'undelivered')::bigint, \
+    (c ->> 'started')::bigint, (c ->> 'approved')::bigint \
+    FROM jsonb_to_recordset($1::jsonb) AS r(a text, p text, s bigint, c jsonb) \
+    ON CONFLICT (account, prefix, slot) DO UPDATE SET sent = signs.sent + excluded.sent, \
+    delivered = signs.delivered + excluded.delivered, undelivered = signs.undelivered + excluded.undelivered, \
+    started = signs.started + excluded.started, approved = signs.approved + excluded.approved";
+
+fn read(row: &Row) -> Result<Signs> {
+    let beginning = row.text("prefix")?;
+    Ok(Signs {
+        account: row.sid("account")?,
+        beginning: beginning
+            .parse()
+            .map_err(|_| Error::corrupt("signs.prefix", format!("{beginning} is none")))?,
+        sent: row.count("sent")?,
+        delivered: row.count("delivered")?,
+        undelivered: row.count("undelivered")?,
+        started: row.count("started")?,
+        approved: row.count("approved")?,
+    })
+}
