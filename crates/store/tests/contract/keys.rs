@@ -57,6 +57,10 @@ async fn fill(store: &Store) -> Vec<String> {
     let token = NewToken { name: "ci".into(), scopes: vec![], networks: vec![], expires_at: None };
     let (_, bearer) = store.create_token(&operator(), token, start()).await.unwrap();
     let code = challenge(store).await;
+    let (old, new) = (Secret::new("raskolnikov"), Secret::new("razumikhin"));
+    let rotation =
+        store.begin_rotation(&operator(), account(1).sid, &old, "x", start()).await.unwrap().unwrap();
+    store.promoted_rotation(&operator(), &rotation, &new, Vec::new(), start()).await.unwrap();
     let mut secrets = fill_people(store).await;
     secrets.extend(fill_users(store).await);
     secrets.extend(
@@ -64,6 +68,7 @@ async fn fill(store: &Store) -> Vec<String> {
             .map(str::to_owned),
     );
     secrets.push(code);
+    secrets.extend(["raskolnikov", "razumikhin"].map(str::to_owned));
     secrets.push(bearer.expose().trim_start_matches("rf_").to_owned());
     secrets.push("07".repeat(32)); // the master key
     secrets
