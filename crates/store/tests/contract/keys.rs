@@ -58,8 +58,8 @@ async fn fill(store: &Store) -> Vec<String> {
     let (_, bearer) = store.create_token(&operator(), token, start()).await.unwrap();
     let code = challenge(store).await;
     let (old, new) = (Secret::new("raskolnikov"), Secret::new("razumikhin"));
-    let rotation =
-        store.begin_rotation(&operator(), account(1).sid, &old, "x", start()).await.unwrap().unwrap();
+    let whose = Sid::new(*b"AC", 2);
+    let rotation = store.begin_rotation(&operator(), whose, &old, "x", start()).await.unwrap().unwrap();
     store.promoted_rotation(&operator(), &rotation, &new, Vec::new(), start()).await.unwrap();
     let mut secrets = fill_people(store).await;
     secrets.extend(fill_users(store).await);
@@ -223,6 +223,8 @@ async fn the_master_key_is_rotated_while_the_store_runs(world: World) {
     let kept = rotated.find_account(Sid::new(*b"AC", 1)).await.unwrap().unwrap();
     assert_eq!(kept.auth_token, Some(Secret::new(TOKEN)));
     assert_eq!(kept.friendly_name, "Anna Karenina Ltd");
+    assert_eq!(rotated.rotations().await.unwrap()[0].old, Secret::new("raskolnikov"));
+    assert_eq!(rotated.rotated_tokens().await.unwrap()[0].token, Secret::new("razumikhin"));
     let expected =
         Expected { application: "VA1".into(), purpose: "verification".into(), binding: String::new() };
     let waits = Which::Number(PhoneNumber::parse("+14155550188").unwrap());

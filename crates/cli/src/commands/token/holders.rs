@@ -22,8 +22,8 @@ pub(super) async fn of(
         in_use.tokens.iter().all(|it| it.account != account) && !in_use.outdated.contains(&account);
     if let Some(configured) = configured.filter(|_| !is_current) {
         holders.push(format!(
-            "auth_token of [[account]] {account} in {}, from {}: put the new one there, and have `serve` read it again; until \
-             then the store's counts",
+            "auth_token of [[account]] {account} in {}, from {}: put the new one there once it is promoted, and have \
+             `serve` read it again; until then the store's counts",
             loaded.file.display(),
             configured.auth_token_from
         ));

@@ -133,7 +133,7 @@ pub(super) fn status(token: &TokenView, holders: &[String], installation: &Insta
             format!("since {since} a second token is asked for, and Twilio's answer is not known")
         }
         TokenState::Made => {
-            format!("since {since} every node is to use the second token; nothing is promoted yet")
+            format!("nothing is promoted yet; every node is to use the second token since {since}")
         }
         TokenState::Promoting => {
             format!("since {since} its promotion is asked for, and Twilio's answer is not known")
