@@ -143,11 +143,13 @@ impl Installation {
             poll_interval: Duration::from_mins(1),
             keep: Keep::default(),
             carriers: Vec::new(),
-            on_accounts: Some(Arc::new(move |accounts| {
+            on_accounts: Some(Arc::new(move |accounts, _| {
                 if let Some(keys) = learn.get() {
                     keys.learn(accounts.iter().filter_map(learnt).collect());
                 }
+                Vec::new()
             })),
+            signed_with: None,
         };
         let node = control.spawn(async move { Node::new(setup).await }).await??;
         let node = Arc::new(node);

@@ -15,7 +15,7 @@ use clap::{Parser, Subcommand};
 
 use commands::{
     account, api_token, application, audit, check, demo, doctor, explain, incidents, key, ledger, limits,
-    migrate, replay, report, reset, sandbox, serve, sign, status, store, trip, user, verify,
+    migrate, replay, report, reset, sandbox, serve, sign, status, store, token, trip, user, verify,
 };
 
 /// Measured: fewer cycles a request than the system's allocator.
@@ -75,6 +75,8 @@ enum Command {
     Report(report::Arguments),
     /// List accounts, suspend one, let it go.
     Account(account::Arguments),
+    /// Replace an account's auth token without one refused webhook.
+    Token(token::Arguments),
     /// Make the store, or bring its tables to what this version reads.
     Migrate(migrate::Arguments),
     /// Is the audit log whole? What is in it?
@@ -103,6 +105,7 @@ const EXAMPLES: &str = r#"Examples:
   ringfence status --config ringfence.toml
   ringfence trip "fifty a day" --account AC… --config ringfence.toml --reason "stolen key"
   ringfence reset "fifty a day" --account AC… --config ringfence.toml --reason "key changed"
+  ringfence token rotate AC… --config ringfence.toml --reason "it leaked"
   ringfence audit verify --config ringfence.toml --heads audit-heads
 
 Exit codes: 0 fine; 1 the answer is no; 2 wrong usage; 64 wrong configuration;
@@ -127,6 +130,7 @@ fn main() -> ExitCode {
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Account(arguments) => account::run(&arguments),
+        Command::Token(arguments) => token::run(&arguments),
         Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::ApiToken(arguments) => api_token::run(&arguments),

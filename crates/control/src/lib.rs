@@ -14,6 +14,7 @@
 //! | `engine` | over a store and Twilio: observations move breakers, orders are carried out until they are so, accounts and triggers are held as wanted. It may be dropped at any await |
 //! | `node` | one among others: joins, agrees on the limits, takes the jobs that nobody does, and has its tasks. Only here is waiting |
 //! | `doctor` | is the whole deployment sound? Checks are pure; what could not be read was not checked |
+//! | `rotation` | auth tokens are replaced step by step: which step is next, who uses which token, and what Twilio is asked |
 //! | `heads` | the newest signed head of the audit log, carried to where whoever can change the store cannot change it |
 //! | `notices` | facts, their words, and mail, webhook, text message or call to one destination, once |
 //! | `people` | how people sign in and what they may change about it; letters to them about their own sign-in |
@@ -34,6 +35,7 @@ pub mod notices;
 pub mod people;
 pub mod plan;
 pub mod prices;
+pub mod rotation;
 pub mod second_factor;
 pub mod usage;
 pub mod user_api;

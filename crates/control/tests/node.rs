@@ -110,10 +110,12 @@ impl Installation {
             poll_interval: Duration::from_mins(1),
             keep: Keep::default(),
             carriers: Vec::new(),
-            on_accounts: Some(Arc::new(move |seen| {
+            on_accounts: Some(Arc::new(move |seen, _| {
                 told.fetch_add(1, Ordering::SeqCst);
                 *accounts.lock().expect("nobody panicked") = seen.iter().map(|account| account.sid).collect();
+                Vec::new()
             })),
+            signed_with: None,
             prices: None,
             examination: self.examination.clone(),
         })

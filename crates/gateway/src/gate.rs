@@ -471,7 +471,12 @@ pub(crate) fn decide(
     thread_local! {
         static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
     }
-    SCRATCH.with_borrow_mut(|scratch| admit(&active.route, &snapshot.keyring, admissible, received, scratch))
+    let webhook = SCRATCH
+        .with_borrow_mut(|scratch| admit(&active.route, &snapshot.keyring, admissible, received, scratch))?;
+    if let Some(allowed) = webhook.allowed() {
+        snapshot.watched.note(allowed);
+    }
+    Ok(webhook)
 }
 
 /// What a repeat of a request meets.

@@ -15,6 +15,7 @@ use ringfence_model::{Secret, Sid};
 use ringfence_signature::{AccountKeys, AccountSid, Keyring};
 
 use crate::egress::rules::{KnownAccount, Seen};
+use crate::rotated::{Rotated, RotatedTokens, SignedWith, Watched};
 use crate::server::Shared;
 use crate::settings::EgressAccount;
 
@@ -57,7 +58,14 @@ impl Keys {
     ///
     /// An entry that is no account's, or whose token is empty, is left out, and the log says how many were.
     pub fn learn(&self, accounts: Vec<LearntAccount>) {
-        let Some(shared) = self.0.upgrade() else { return };
+        self.learn_with(accounts, Vec::new());
+    }
+
+    /// The same, with what rotations of auth tokens have changed of these accounts and of configured ones: all of that is
+    /// replaced too. Of an account that is in `rotated`, exactly the tokens that are said there count, beside what else is
+    /// configured. Gives back those whose tokens are not all tried, since they have too many other keys.
+    pub fn learn_with(&self, accounts: Vec<LearntAccount>, rotated: Vec<RotatedTokens>) -> Vec<Sid> {
+        let Some(shared) = self.0.upgrade() else { return Vec::new() };
         let given = accounts.len();
         let tokens: BTreeMap<AccountSid, Learnt> = accounts.into_iter().filter_map(usable).collect();
         if tokens.len() < given {
@@ -65,7 +73,17 @@ impl Keys {
             tracing::warn!(left_out, "accounts were learnt twice, or without a SID or an auth token");
         }
         let now = shared.clock.monotonic();
-        shared.change_learnt(|learnt| learnt.replace(tokens, now));
+        shared.change_learnt(|learnt| {
+            // Both, whatever the first says.
+            let is_different = learnt.rotated.replace(rotated);
+            learnt.replace(tokens, now) || is_different
+        });
+        shared.hold_learnt().rotated.missing_in(&shared.snapshot.load().keyring)
+    }
+
+    /// With which tokens of watched accounts requests were signed that passed, since this was last asked.
+    pub fn take_signed_with(&self) -> Vec<SignedWith> {
+        self.0.upgrade().map(|shared| shared.hold_learnt().rotated.take_seen()).unwrap_or_default()
     }
 }
 
@@ -88,7 +106,10 @@ fn usable(account: LearntAccount) -> Option<(AccountSid, Learnt)> {
 
 /// What was learnt last.
 #[derive(Debug, Default)]
-pub(crate) struct LearntKeys(BTreeMap<AccountSid, Learnt>);
+pub(crate) struct LearntKeys {
+    accounts: BTreeMap<AccountSid, Learnt>,
+    rotated: Rotated,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Learnt {
@@ -103,37 +124,38 @@ impl LearntKeys {
     /// Whether anything is different now.
     fn replace(&mut self, mut new: BTreeMap<AccountSid, Learnt>, now: Instant) -> bool {
         for (sid, account) in &mut new {
-            let Some(before) = self.0.get(sid) else { continue };
-            account.previous = if before.token == account.token {
+            let Some(before) = self.accounts.get(sid) else { continue };
+            account.previous = if self.rotated.has(sid) {
+                // It says by itself which tokens count.
+                None
+            } else if before.token == account.token {
                 before.previous.clone()
             } else {
                 now.checked_add(PREVIOUS_FOR).map(|until| (before.token.clone(), until))
             };
         }
-        let mut new = Self(new);
-        new.retire(now);
-        let is_different = new.0 != self.0;
-        *self = new;
+        retire(&mut new, now);
+        let is_different = new != self.accounts;
+        self.accounts = new;
         is_different
     }
 
     /// Drops previous tokens whose time is over; whether there were any.
     fn retire(&mut self, now: Instant) -> bool {
-        let mut were_any = false;
-        for account in self.0.values_mut() {
-            if account.previous.as_ref().is_some_and(|(_, until)| *until <= now) {
-                account.previous = None;
-                were_any = true;
-            }
-        }
-        were_any
+        retire(&mut self.accounts, now)
+    }
+
+    /// The accounts of which it is to be noted with which token requests are signed.
+    pub(crate) fn watched(&self) -> Watched {
+        self.rotated.watched()
     }
 
     /// What Twilio is asked with: the learnt token of a subaccount, which is Twilio's own word of this minute, before the
-    /// configured one; of a parent the configured one, with which its subaccounts are found.
+    /// configured one; of a parent the configured one, with which its subaccounts are found. What a rotation says comes before
+    /// both.
     pub(crate) fn accounts(&self, configured: &[EgressAccount]) -> BTreeMap<Sid, KnownAccount> {
         let of_sid = |sid: &AccountSid| Sid::parse(sid.as_str()).ok();
-        let learnt = self.0.iter().filter_map(|(sid, account)| {
+        let learnt = self.accounts.iter().filter_map(|(sid, account)| {
             let sid = of_sid(sid)?;
             let parent = account.parent.as_ref().and_then(of_sid).filter(|parent| *parent != sid);
             let known =
@@ -151,12 +173,17 @@ impl LearntKeys {
                 known.auth_token = account.auth_token.clone();
             }
         }
+        for (sid, token) in self.rotated.asked_with() {
+            if let Some(known) = accounts.get_mut(&sid) {
+                known.auth_token = token.clone();
+            }
+        }
         accounts
     }
 
     /// The configured keys and these.
     pub(crate) fn on(&self, configured: &Keyring) -> Keyring {
-        configured.with_learnt(self.0.iter().map(|(sid, account)| {
+        let keyring = configured.with_learnt(self.accounts.iter().map(|(sid, account)| {
             let mut keys = AccountKeys::new(*sid).primary(account.token.expose());
             if let Some((token, _)) = &account.previous {
                 keys = keys.previous(token.expose());
@@ -165,8 +192,20 @@ impl LearntKeys {
                 Some(parent) => keys.child_of(parent),
                 None => keys,
             }
-        }))
+        }));
+        self.rotated.on(keyring)
     }
+}
+
+fn retire(accounts: &mut BTreeMap<AccountSid, Learnt>, now: Instant) -> bool {
+    let mut were_any = false;
+    for account in accounts.values_mut() {
+        if account.previous.as_ref().is_some_and(|(_, until)| *until <= now) {
+            account.previous = None;
+            were_any = true;
+        }
+    }
+    were_any
 }
 
 impl Shared {
@@ -252,7 +291,7 @@ mod tests {
         assert!(!learnt.replace(one("new"), almost), "the same list does not prolong it");
         assert!(!learnt.retire(almost));
         assert!(learnt.retire(start + PREVIOUS_FOR));
-        assert!(learnt.0.values().all(|account| account.previous.is_none()));
+        assert!(learnt.accounts.values().all(|account| account.previous.is_none()));
     }
 
     #[test]
@@ -262,7 +301,7 @@ mod tests {
         learnt.replace(one("old"), start);
         learnt.replace(BTreeMap::new(), start);
         learnt.replace(one("new"), start);
-        assert!(learnt.0.values().all(|account| account.previous.is_none()));
+        assert!(learnt.accounts.values().all(|account| account.previous.is_none()));
     }
 
     #[test]

@@ -38,6 +38,7 @@
 //! | `twiml` | answers of applications, and TwiML in requests, held to the limits: read, priced, set aside |
 //! | `upstream` | an HTTP/1.1 client of our own: the answer's head parsed, its body streamed, connections kept |
 //! | `settings`, `snapshot` | what the configuration means; what one request needs of it |
+//! | `keys`, `rotated` | keys that are learnt while it runs; auth tokens that a rotation replaces |
 //! | `told`, `recent`, `verdicts` | the newest requests one by one, and all of them counted, for people to look at |
 //! | `reason`, `respond`, `explain`, `metrics`, `admin` | why not, what is answered, what the operator learns |
 //!
@@ -97,6 +98,7 @@ mod reason;
 mod recent;
 mod replay;
 mod respond;
+mod rotated;
 pub mod route_table;
 mod server;
 pub mod settings;
@@ -120,5 +122,6 @@ pub use key_press::KeyPress;
 pub use keys::{Keys, LearntAccount};
 pub use reason::Reason;
 pub use recent::{Outcome, RecentVerdict};
+pub use rotated::{RotatedTokens, SignedWith};
 pub use server::{Gateway, Listeners, ReloadError, Reloaded, StartError};
 pub use verdicts::{VerdictCount, Verdicts};

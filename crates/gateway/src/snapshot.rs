@@ -12,6 +12,7 @@ use crate::egress::rules::KnownAccount;
 use crate::forwarded::TrustedPeers;
 use crate::keys::LearntKeys;
 use crate::metrics::{Metrics, RouteMetrics};
+use crate::rotated::Watched;
 use crate::settings::{Egress, Limits, Remember, Route, Settings};
 
 /// The configuration in force.
@@ -23,6 +24,8 @@ pub(crate) struct Snapshot {
     pub(crate) configured: Arc<Keyring>,
     /// All keys that count.
     pub(crate) keyring: Keyring,
+    /// The accounts of which it is noted with which token requests are signed.
+    pub(crate) watched: Watched,
     pub(crate) limits: Limits,
     pub(crate) trusted_proxies: TrustedPeers,
     pub(crate) remember: Remember,
@@ -73,6 +76,7 @@ impl Snapshot {
                 .map(|(index, route)| ActiveRoute::new(index, route, metrics))
                 .collect(),
             keyring: learnt.on(&settings.keyring),
+            watched: learnt.watched(),
             configured: Arc::new(settings.keyring),
             limits: settings.limits,
             trusted_proxies: settings.listen.trusted_proxies,
@@ -87,6 +91,7 @@ impl Snapshot {
             routes: Arc::clone(&self.routes),
             configured: Arc::clone(&self.configured),
             keyring: learnt.on(&self.configured),
+            watched: learnt.watched(),
             limits: self.limits.clone(),
             trusted_proxies: self.trusted_proxies.clone(),
             remember: self.remember,

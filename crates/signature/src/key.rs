@@ -13,6 +13,7 @@ use subtle::ConstantTimeEq;
 use crate::AccountSid;
 
 mod learnt;
+mod replaced;
 
 /// The most keys one account may have, and the most that are tried for one request.
 pub const MAX_KEYS: usize = 8;

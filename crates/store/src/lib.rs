@@ -28,6 +28,7 @@
 //! | `breakers`, `observations`, `outbox` | a step: new states, what they were decided for, and what must happen, all or nothing |
 //! | `nodes` | signs of life, leases and claims without comparing two machines' clocks |
 //! | `accounts`, `prices`, `limits`, `triggers`, `tokens` | what is known of Twilio, what was applied, who may use the API |
+//! | `rotations` | auth tokens that are replaced, step by step, and those that count in the place of configured ones |
 //! | `persons` | people who sign in: roles, factors, sessions (of the console, of protected hosts), trusted devices, codes that are good once, sign-ins |
 //! | `users` | the users of applications: policies, factors, trusted browsers, sign-ins |
 //! | `ledger` | what is spent and set aside under each limit, and the right to send a request |
@@ -69,6 +70,7 @@ mod rates;
 mod readings;
 mod reseal;
 mod retention;
+mod rotations;
 mod seal;
 mod signs;
 mod sql;
@@ -120,6 +122,7 @@ pub use persons::{
 pub use prices::StoredPrices;
 pub use readings::{NewReading, Reading};
 pub use retention::Forget;
+pub use rotations::{RotatedToken, Rotation, RotationEnd, RotationStep, SeenSignatures};
 pub use signs::{Awaited, Signs};
 pub use tallies::{TalliedOperation, Tally};
 pub use tokens::{NewToken, Token};

@@ -43,6 +43,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { both: include_str!("../migrations/16.sql"), sqlite: "", postgres: "" },
     Migration { both: include_str!("../migrations/17.sql"), sqlite: "", postgres: "" },
     Migration { both: include_str!("../migrations/18.sql"), sqlite: "", postgres: "" },
+    Migration { both: include_str!("../migrations/19.sql"), sqlite: "", postgres: "" },
     Migration { both: include_str!("../migrations/20.sql"), sqlite: "", postgres: "" },
 ];
 

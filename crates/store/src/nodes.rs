@@ -34,6 +34,8 @@ pub struct Node {
     pub life: Life,
     /// What its limits are; nodes that differ must not both decide.
     pub limits_hash: String,
+    /// The generation of rotated tokens that it has taken over.
+    pub token_generation: i64,
     /// Signs of life since it joined.
     pub beats: i64,
     /// When it joined, by its own clock.
@@ -75,6 +77,10 @@ impl Life {
     pub fn node(&self) -> &str {
         &self.node
     }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.life
+    }
 }
 
 impl fmt::Display for Life {
@@ -97,7 +103,7 @@ impl Store {
                 }
                 let upsert = "INSERT INTO nodes (node, life, limits_hash, beats, joined_at, seen_at) \
                               VALUES ($1, $2, $3, 0, $4, $4) ON CONFLICT (node) DO UPDATE SET life = excluded.life, \
-                              limits_hash = excluded.limits_hash, beats = 0, joined_at = excluded.joined_at, \
+                              limits_hash = excluded.limits_hash, beats = 0, token_generation = 0, joined_at = excluded.joined_at, \
                               seen_at = excluded.seen_at";
                 transaction.execute(upsert, values![&life.node, &life.life, limits_hash, *now]).await?;
                 let audit = NewAudit::new("node.join", format!("node {}", life.node));
@@ -262,6 +268,7 @@ fn read(row: &Row) -> Result<Node> {
         life: Life { node: node.clone(), life: row.text("life")? },
         node,
         limits_hash: row.text("limits_hash")?,
+        token_generation: row.int("token_generation")?,
         beats: row.int("beats")?,
         joined_at: row.time("joined_at")?,
         seen_at: row.time("seen_at")?,

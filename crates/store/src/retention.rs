@@ -9,7 +9,7 @@ use ringfence_model::Actor;
 
 use crate::audit::{self, NewAudit};
 use crate::sql::{Transaction, values};
-use crate::{Result, Store, users};
+use crate::{Result, Store, rotations, users};
 
 /// What grows with time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,7 +20,7 @@ pub enum Forget {
     Observations,
     /// Effects that happened or were given up. The same effect can be added again after that.
     Effects,
-    /// Accounts that Twilio's list no longer has, with their tokens and prices.
+    /// Accounts that Twilio's list no longer has, with their tokens, rotations and prices.
     Accounts,
     /// API tokens that are revoked or have expired, and credentials of applications.
     Tokens,
@@ -74,6 +74,7 @@ impl Store {
                         let prices = "DELETE FROM prices WHERE account IN (SELECT sid FROM accounts \
                                       WHERE gone_at < $1 ORDER BY gone_at LIMIT $2)";
                         transaction.execute(prices, values![*before, *batch]).await?;
+                        rotations::forget(transaction, *before, *batch).await?;
                         let delete = "DELETE FROM accounts WHERE sid IN (SELECT sid FROM accounts \
                                       WHERE gone_at < $1 ORDER BY gone_at LIMIT $2)";
                         transaction.execute(delete, values![*before, *batch]).await?

@@ -15,6 +15,7 @@ use ringfence_control::doctor::{
 };
 use ringfence_control::engine::Triggers;
 use ringfence_control::plan::Mark;
+use ringfence_control::rotation;
 use ringfence_store::Version;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -72,6 +73,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         setup.store = open(&loaded, now).await;
         if let StoreAt::Open(store) = &setup.store {
             let installation = Installation::new(Arc::clone(store), &loaded, now)?;
+            rotation::take_over(store, &setup.clients).await.map_err(with_engine::store)?;
             with_limits(&mut setup, &installation, &loaded).await?;
         }
         let store = setup.store.clone();

@@ -30,6 +30,7 @@ pub(crate) mod sign;
 pub(crate) mod status;
 mod stop;
 pub(crate) mod store;
+pub(crate) mod token;
 pub(crate) mod trip;
 pub(crate) mod user;
 mod vectors;

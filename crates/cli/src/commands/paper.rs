@@ -2,6 +2,11 @@
 
 use std::io::Write as _;
 
+/// Says on standard error what a person should know meanwhile.
+pub(crate) fn note(text: &str) {
+    _ = writeln!(std::io::stderr(), "{text}");
+}
+
 /// Standard output, for people. A reader that went away ends nothing.
 pub(crate) struct Paper(std::io::Stdout);
 

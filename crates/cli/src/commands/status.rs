@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
-use ringfence_control::views::{BreakerView, NodeView, OrderState, OrderView, PhaseName, Status};
+use ringfence_control::views::{
+    BreakerView, NodeView, OrderState, OrderView, PhaseName, Status, TokenState, TokenView,
+};
 
 use super::account::why;
 use super::act::{account_name, with_name};
@@ -97,6 +99,8 @@ fn as_text(status: &Status, typed: &Typed) -> String {
     });
     part(&mut text, "ORDERS THAT FAIL", &troubled, |order| order_text(status.at, order));
     part(&mut text, "ORDERS THAT WAIT", &waiting, |order| order_text(status.at, order));
+    let tokens: Vec<_> = status.tokens.iter().collect();
+    part(&mut text, "AUTH TOKENS", &tokens, |token| token_text(token, typed));
     // 4. Who is at work, and on how much.
     text.push('\n');
     text.push_str(&nodes_text(status, typed));
@@ -186,6 +190,24 @@ fn order_text(now: Timestamp, order: &OrderView) -> String {
     if let Some(error) = &order.last_error {
         text.push_str(&wrapped(error, 6));
     }
+    text
+}
+
+fn token_text(token: &TokenView, typed: &Typed) -> String {
+    let name = with_name(token.account.sid, &token.account.friendly_name);
+    let mut text = format!("  {name}\n");
+    if token.configuration_outdated {
+        text.push_str(&wrapped(
+            "the configured auth_token was replaced, and the store's counts in its place: write the new one into the \
+             configuration, or a node that begins while the store is away knows only the old one",
+            6,
+        ));
+    }
+    if token.state != TokenState::Replaced {
+        let since = moment(token.since);
+        text.push_str(&wrapped(&format!("being replaced, and since {since} it waits for its next step"), 6));
+    }
+    _ = writeln!(text, "      {}", typed.command(&format!("token status {}", token.account.sid)));
     text
 }
 

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use ringfence_control::engine::{ActRefused, Clients, Engine, Setup};
 use ringfence_control::node::{Agreement, Limits};
 use ringfence_control::notices::shell_word;
+use ringfence_control::rotation::{self, InUse};
 use ringfence_control::views::NotSeen;
 use ringfence_control::wanted::AppliedLimit;
 use ringfence_model::{Actor, Clock};
@@ -74,6 +75,7 @@ pub(crate) fn run(
         };
         let store = Arc::new(with_store::open(configured, now).await?);
         let installation = Installation::new(store, &loaded, now)?;
+        installation.take_over_tokens().await?;
         let answer = act(&installation).await;
         let Installation { store, .. } = installation;
         if let Some(store) = Arc::into_inner(store) {
@@ -139,6 +141,11 @@ impl Installation {
             typed: Typed::new(format!("--config {}", shown_file(&loaded.file))),
             config: shown_file(&loaded.file),
         })
+    }
+
+    /// Asks Twilio with what rotations brought.
+    pub(crate) async fn take_over_tokens(&self) -> Result<InUse, Failure> {
+        rotation::take_over(&self.store, &self.clients).await.map_err(store)
     }
 
     /// What decides and acts, under these limits. People are told by `serve`, which works the outbox for good.

@@ -37,6 +37,8 @@ pub(super) struct Account {
     pub(super) keys_len: usize,
     /// What signs anew for an upstream that verifies by itself, and what Twilio's API is asked with.
     pub(super) auth_token: Option<Secret>,
+    /// Where that was read from, for people.
+    pub(super) auth_token_from: String,
     /// The account that it is a subaccount of.
     pub(super) parent: Option<AccountSid>,
     /// Whether its subaccounts are found at Twilio.
@@ -125,6 +127,8 @@ fn one(
     let mut keys = sid.map_or_else(AccountKeys::anonymous, AccountKeys::new);
     let mut keys_len = 0;
     let auth_token = token(table.find("auth_token"), around, problems);
+    let auth_token_from =
+        table.find("auth_token").map(|field| secret::source(field, around)).unwrap_or_default();
     if let Some(token) = &auth_token {
         keys = keys.primary(token.expose());
         keys_len += 1;
@@ -178,7 +182,7 @@ fn one(
             ),
         );
     }
-    Some(Account { sid: sid?, keys, keys_len, auth_token, parent, finds_subaccounts })
+    Some(Account { sid: sid?, keys, keys_len, auth_token, auth_token_from, parent, finds_subaccounts })
 }
 
 /// What it takes to find the subaccounts of an account at Twilio.

@@ -53,6 +53,8 @@ pub(crate) struct Credentials {
     /// Nothing for a parent.
     pub(crate) parent: Option<Sid>,
     pub(crate) auth_token: Secret,
+    /// Where that was read from, for people.
+    pub(crate) auth_token_from: String,
     /// Whether its subaccounts are found at Twilio.
     pub(crate) finds_subaccounts: bool,
 }
@@ -85,6 +87,7 @@ impl Credentials {
                 account: sid(&account.sid)?,
                 parent: account.parent.as_ref().and_then(sid),
                 auth_token: account.auth_token.clone()?,
+                auth_token_from: account.auth_token_from.clone(),
                 finds_subaccounts: account.finds_subaccounts,
             })
         };

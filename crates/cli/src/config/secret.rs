@@ -42,6 +42,19 @@ pub(super) fn read(field: Field<'_>, around: &Surroundings<'_>, problems: &mut P
     Some(secret)
 }
 
+/// Where the secret that `field` points to is read from, for people.
+pub(super) fn source(field: Field<'_>, around: &Surroundings<'_>) -> String {
+    // Whatever is wrong with it was said when it was read.
+    let mut said = Problems::new("");
+    let table = if field.is_table() { field.table(&SECTION, &[], FORM, &mut said) } else { None };
+    let text = |key| table.as_ref().and_then(|table| table.find(key)).and_then(|field| field.as_text());
+    match (text("env"), text("file")) {
+        (Some(name), _) => format!("the environment variable {name}"),
+        (None, Some(path)) => format!("the file {}", around.resolve(path).display()),
+        (None, None) => "the configuration itself".to_owned(),
+    }
+}
+
 fn read_from_outside(field: Field<'_>, around: &Surroundings<'_>, problems: &mut Problems) -> Option<Secret> {
     let table = field.table(&SECTION, &[], FORM, problems)?;
     match (table.find("env"), table.find("file")) {

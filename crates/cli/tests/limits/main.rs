@@ -11,4 +11,5 @@ mod flood;
 mod over_api;
 mod plan;
 mod processes;
+mod tokens;
 mod world;

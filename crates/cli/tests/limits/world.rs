@@ -81,7 +81,7 @@ pub(crate) struct World {
     pub(crate) runtime: Runtime,
     sandbox: Sandbox,
     parent: Client,
-    gate_port: u16,
+    pub(crate) gate_port: u16,
 }
 
 /// The machine's clock, so many seconds off.
@@ -290,6 +290,11 @@ impl World {
     pub(crate) fn delete_trigger(&self, account: Sid, trigger: &str) {
         let trigger = Sid::parse(trigger).expect("a SID");
         self.runtime.block_on(self.parent.usage_triggers(account).delete(trigger)).expect("deleted");
+    }
+
+    /// What Twilio signs the webhooks of an account with at this moment.
+    pub(crate) fn signs_with(&self, account: Sid) -> String {
+        self.sandbox.auth_token(account).expect("an account")
     }
 
     /// The main account.

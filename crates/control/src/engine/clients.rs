@@ -2,8 +2,12 @@
 //!
 //! A parent's credentials reach its own account and, on api.twilio.com, all of its subaccounts; on every other host a
 //! subaccount answers only to its own (<https://www.twilio.com/docs/iam/api/subaccounts>).
+//!
+//! A rotation of an auth token changes what an account is asked with while everything runs: [`Clients::ask_with`] puts that
+//! in force for all clones at once.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use ringfence_model::{Secret, Sid};
 use ringfence_store::{Account, SeenAccount};
@@ -16,7 +20,7 @@ pub struct KnownAccount {
     pub sid: Sid,
     /// Its parent; none where it is one itself.
     pub parent: Option<Sid>,
-    /// Its auth token.
+    /// Its auth token, as it is configured.
     pub auth_token: Secret,
     /// Whether its subaccounts are found at Twilio.
     pub finds_subaccounts: bool,
@@ -26,6 +30,8 @@ pub struct KnownAccount {
 #[derive(Debug, Clone)]
 pub struct Clients {
     configured: BTreeMap<Sid, (KnownAccount, Client)>,
+    /// What rotations brought, which comes before what is configured and listed.
+    rotated: Arc<RwLock<BTreeMap<Sid, Secret>>>,
 }
 
 impl Clients {
@@ -40,17 +46,49 @@ impl Clients {
             };
             configured.insert(account.sid, (account, client));
         }
-        Ok(Self { configured })
+        Ok(Self { configured, rotated: Arc::default() })
     }
 
-    /// The accounts of the configuration, by SID.
-    pub fn configured(&self) -> impl Iterator<Item = (&KnownAccount, &Client)> {
-        self.configured.values().map(|(account, client)| (account, client))
+    /// From now on these accounts are asked with these tokens, and all others with what is configured or listed. It holds
+    /// for every clone.
+    pub fn ask_with(&self, tokens: BTreeMap<Sid, Secret>) {
+        *self.rotated.write().unwrap_or_else(PoisonError::into_inner) = tokens;
     }
 
-    /// With the credentials that the configuration gives this account.
+    /// The accounts of the configuration, by SID, with their credentials of the moment.
+    pub fn configured(&self) -> impl Iterator<Item = (&KnownAccount, Client)> {
+        let rotated = self.rotated.read().unwrap_or_else(PoisonError::into_inner).clone();
+        self.configured.values().map(move |(account, client)| {
+            let client = match rotated.get(&account.sid) {
+                Some(token) => with_token(client, account.sid, token),
+                None => client.clone(),
+            };
+            (account, client)
+        })
+    }
+
+    /// With the credentials of an account of the configuration.
     pub fn of(&self, account: Sid) -> Option<Client> {
-        self.configured.get(&account).map(|(_, client)| client.clone())
+        let (_, client) = self.configured.get(&account)?;
+        let rotated = self.rotated(account);
+        Some(rotated.map_or_else(|| client.clone(), |token| with_token(client, account, &token)))
+    }
+
+    /// With this token of an account, whatever is known of it. None where nothing is configured, so that nobody knows where
+    /// Twilio is.
+    pub fn with(&self, account: Sid, token: &Secret) -> Option<Client> {
+        let (_, any) = self.configured.values().next()?;
+        Some(with_token(any, account, token))
+    }
+
+    /// The token that an account is asked with, where one is known; `listed` is what Twilio's list gave.
+    pub(crate) fn token(&self, account: Sid, listed: Option<&Secret>) -> Option<Secret> {
+        let configured = self.configured.get(&account).map(|(known, _)| &known.auth_token);
+        self.rotated(account).or_else(|| configured.or(listed).cloned())
+    }
+
+    fn rotated(&self, account: Sid) -> Option<Secret> {
+        self.rotated.read().unwrap_or_else(PoisonError::into_inner).get(&account).cloned()
     }
 
     /// With the account's own credentials: those of the configuration, else the token that Twilio's list gave.
@@ -67,9 +105,9 @@ impl Clients {
     }
 
     fn own_by(&self, account: Sid, token: Option<&Secret>) -> Option<Client> {
-        self.of(account).or_else(|| {
-            let (_, any) = self.configured.values().next()?;
-            Some(any.with_credentials(Credentials::auth_token(account, token?.clone())))
+        self.of(account).or_else(|| match self.rotated(account) {
+            Some(rotated) => self.with(account, &rotated),
+            None => self.with(account, token?),
         })
     }
 
@@ -82,4 +120,8 @@ impl Clients {
     pub fn for_account(&self, account: &Account) -> Option<Client> {
         self.parents(account).or_else(|| self.own(account))
     }
+}
+
+fn with_token(client: &Client, account: Sid, token: &Secret) -> Client {
+    client.with_credentials(Credentials::auth_token(account, token.clone()))
 }

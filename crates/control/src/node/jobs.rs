@@ -18,6 +18,7 @@ use super::{AtWork, Node};
 use crate::engine::{Engine, ReadingFailed, Triggers};
 use crate::heads::{Carried, Carrier, NotCarried};
 use crate::people::tell_sign_ins;
+use crate::rotation;
 
 /// What one node at a time does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -277,9 +278,15 @@ impl Node {
         self.synchronise(&at_work.engine).await.map(Some)
     }
 
-    /// Hands the accounts on if any has changed since this was done last, on whatever node.
+    /// Hands the accounts on, and the tokens that rotations concern, if any has changed since this was done last, on whatever
+    /// node. Says in the store that this node uses these tokens.
     pub async fn tell_accounts(&self) -> store::Result<()> {
-        let Some(on_accounts) = &self.setup.on_accounts else { return Ok(()) };
+        // One after the other: what was read earlier must not be put in force later.
+        let _telling = self.tokens.telling.lock().await;
+        let in_use = rotation::take_over(&self.setup.store, &self.setup.clients).await?;
+        let Some(on_accounts) = &self.setup.on_accounts else {
+            return self.say_taken_over(in_use.generation, &[]).await;
+        };
         let accounts = self.setup.store.accounts().await?;
         let mut hasher = DefaultHasher::new();
         for account in &accounts {
@@ -288,15 +295,18 @@ impl Node {
             account.gone_at.is_some().hash(&mut hasher);
             account.auth_token.as_ref().map(|token| token.expose()).hash(&mut hasher);
         }
-        let seen = hasher.finish();
-        let before = self.told_accounts.lock().unwrap_or_else(PoisonError::into_inner).replace(seen);
-        if before != Some(seen) {
-            on_accounts(&accounts);
+        let seen = Some((hasher.finish(), in_use.tokens));
+        let mut refused = Vec::new();
+        if *self.told_accounts.lock().unwrap_or_else(PoisonError::into_inner) != seen || self.is_refused() {
+            let tokens = seen.as_ref().map_or(&[][..], |(_, tokens)| tokens);
+            refused = on_accounts(&accounts, tokens);
+            *self.told_accounts.lock().unwrap_or_else(PoisonError::into_inner) = seen;
         }
-        Ok(())
+        self.say_taken_over(in_use.generation, &refused).await
     }
 
     async fn synchronise(&self, engine: &Engine) -> Result<Done, JobFailed> {
+        engine.confirm_rotations().await?;
         let found = engine.synchronise_accounts().await?;
         self.tell_accounts().await?;
         let changes = found.changes;

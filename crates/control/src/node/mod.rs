@@ -10,6 +10,7 @@ mod examination;
 mod jobs;
 mod prices;
 mod run;
+mod tokens;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,13 +31,29 @@ use crate::engine::{self, Clients, Engine};
 use crate::heads::Carrier;
 use crate::notices::Notifier;
 use crate::plan::Mark;
+use crate::rotation::TokensOf;
 use crate::second_factor;
 
 /// A node that gave no sign for so long is dead, and its jobs go to others. It gives one every second.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Takes over accounts; it returns at once.
-pub type OnAccounts = Arc<dyn Fn(&[Account]) + Send + Sync>;
+/// Takes over accounts, and the tokens that rotations concern; it returns at once. Gives back the accounts for which it
+/// cannot use these tokens.
+pub type OnAccounts = Arc<dyn Fn(&[Account], &[TokensOf]) -> Vec<Sid> + Send + Sync>;
+
+/// Tells with which tokens of watched accounts requests were signed since it was last asked; it returns at once.
+pub type SignedWith = Arc<dyn Fn() -> Vec<SignedBy> + Send + Sync>;
+
+/// With which tokens requests of an account were signed that a gate let through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SignedBy {
+    /// Whose.
+    pub account: Sid,
+    /// One at least with the new token.
+    pub new: bool,
+    /// One at least with the old token.
+    pub old: bool,
+}
 
 /// What a node is told.
 pub struct Setup {
@@ -68,6 +85,8 @@ pub struct Setup {
     pub carriers: Vec<Arc<Carrier>>,
     /// Told of all accounts, after any of them has changed: the gate verifies their webhooks.
     pub on_accounts: Option<OnAccounts>,
+    /// What the gate saw of tokens that are being replaced; none where there is no gate.
+    pub signed_with: Option<SignedWith>,
     /// What is done about prices; nothing where nobody needs them.
     pub prices: Option<PriceBooks>,
     /// What the daily examination looks at; none where it is not made.
@@ -123,7 +142,9 @@ pub struct Node {
     confirming: Notify,
     stale: jobs::Stale,
     pace: jobs::Pace,
-    told_accounts: Mutex<Option<u64>>,
+    /// A hash of the accounts, and the tokens of rotations.
+    told_accounts: Mutex<Option<(u64, Vec<TokensOf>)>>,
+    tokens: tokens::TakenOver,
     told_prices: Mutex<Option<u64>>,
 }
 
@@ -145,6 +166,7 @@ impl Node {
             stale: jobs::Stale::default(),
             pace: jobs::Pace::default(),
             told_accounts: Mutex::default(),
+            tokens: tokens::TakenOver::default(),
             told_prices: Mutex::default(),
             setup,
         })

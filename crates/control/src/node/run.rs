@@ -174,14 +174,23 @@ impl Node {
 
     async fn feed(self: Arc<Self>) {
         let mut log = Log::of("accounts and prices for the data plane");
+        let mut everything_at = Instant::now();
         loop {
-            let told = match self.tell_accounts().await {
-                Ok(()) => self.tell_prices().await,
-                Err(error) => Err(error),
+            let told = if Instant::now() < everything_at {
+                self.follow_tokens().await
+            } else {
+                everything_at = Instant::now() + ACCOUNTS_AGAIN;
+                self.tell_everything().await
             };
             log.note(told.err());
-            sleep(ACCOUNTS_AGAIN).await;
+            sleep(LOOK).await;
         }
+    }
+
+    async fn tell_everything(&self) -> ringfence_store::Result<()> {
+        self.follow_tokens().await?;
+        self.tell_accounts().await?;
+        self.tell_prices().await
     }
 
     /// Each place has a task of its own, so that one that hangs keeps heads from no other, and never the sealer waiting.

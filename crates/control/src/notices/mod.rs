@@ -25,7 +25,8 @@ mod webhook;
 pub use channel::{Attempt, ClientOf, Destination, Notifier, Outcome};
 pub use letter::{Letter, Text};
 pub use notice::{
-    Account, Allowance, Cause, Event, Notice, Operator, Severity, TriggerChange, UnknownSeverity, Usage, Who,
+    Account, Allowance, Cause, Event, Notice, Operator, Severity, TokenStage, TriggerChange, UnknownSeverity,
+    Usage, Who,
 };
 pub use settings::{
     CallSettings, Encryption, MailSettings, Sender, Settings, SettingsProblem, SmsSettings, SmtpServer,

@@ -176,6 +176,15 @@ pub enum Event {
         /// How many more there were.
         more: usize,
     },
+    /// An account's auth token is being replaced, so whatever else holds it needs the new one.
+    TokenRotates {
+        /// Whose.
+        account: Account,
+        /// How far it is.
+        stage: TokenStage,
+        /// Who, and why.
+        operator: Operator,
+    },
     /// Somebody wants to see whether notices arrive.
     Test {
         /// Who.
@@ -271,6 +280,18 @@ pub enum TriggerChange {
     },
 }
 
+/// How far the replacing of an auth token is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TokenStage {
+    /// A second one is good for requests; the first one still signs.
+    Made,
+    /// The second one is the only one.
+    Promoted,
+    /// The second one was taken back.
+    Undone,
+}
+
 /// How much it matters. A channel takes what matters at least so much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -333,6 +354,9 @@ impl Notice {
             Event::Found { check, .. } | Event::Mended { check, .. } => {
                 vec![check.clone(), self.at.to_string()]
             }
+            Event::TokenRotates { account, stage, .. } => {
+                vec![account.sid.to_string(), stage.name().to_owned(), self.at.to_string()]
+            }
             Event::Test { .. } => vec![self.at.to_string()],
         };
         let encoded = parts.iter().map(|part| utf8_percent_encode(part, NON_ALPHANUMERIC).to_string());
@@ -356,11 +380,14 @@ impl Notice {
             | Event::WouldTrip { .. }
             | Event::InForce { .. }
             | Event::PrefixStopped { .. }
-            | Event::TriggerRestored { .. } => Severity::Warning,
+            | Event::TriggerRestored { .. }
+            | Event::TokenRotates { stage: TokenStage::Made | TokenStage::Promoted, .. } => Severity::Warning,
             Event::Found { severity, .. } => *severity,
-            Event::Reset { .. } | Event::Lifted { .. } | Event::Mended { .. } | Event::Test { .. } => {
-                Severity::Info
-            }
+            Event::Reset { .. }
+            | Event::Lifted { .. }
+            | Event::Mended { .. }
+            | Event::TokenRotates { .. }
+            | Event::Test { .. } => Severity::Info,
         }
     }
 
@@ -388,6 +415,7 @@ impl Notice {
             | Event::ActionFails { account, .. }
             | Event::ActiveAgain { account, .. }
             | Event::TriggerRestored { account, .. }
+            | Event::TokenRotates { account, .. }
             | Event::SuspendedByTwilio { account, .. } => Some(account),
             Event::PrefixStopped { .. } | Event::Found { .. } | Event::Mended { .. } | Event::Test { .. } => {
                 None
@@ -411,6 +439,7 @@ impl Notice {
             | Event::PrefixStopped { .. }
             | Event::Found { .. }
             | Event::Mended { .. }
+            | Event::TokenRotates { .. }
             | Event::Test { .. } => None,
         }
     }
@@ -443,6 +472,7 @@ impl Event {
             Self::PrefixStopped { .. } => "prefix-stopped",
             Self::Found { .. } => "found",
             Self::Mended { .. } => "mended",
+            Self::TokenRotates { .. } => "token-rotates",
             Self::Test { .. } => "test",
         }
     }
@@ -463,6 +493,17 @@ impl Who {
             Self::Account(account) => account.sid.to_string(),
             Self::Together => "together".to_owned(),
             Self::Numbers(beginning) => beginning.to_string(),
+        }
+    }
+}
+
+impl TokenStage {
+    /// Its name, which never changes.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Made => "made",
+            Self::Promoted => "promoted",
+            Self::Undone => "undone",
         }
     }
 }

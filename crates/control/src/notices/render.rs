@@ -5,7 +5,7 @@ use ringfence_breaker::{Action, Measure};
 use ringfence_model::{Encoding, Segments};
 use serde_json::{Value, json};
 
-use super::notice::{Cause, Event, Notice, Severity, TriggerChange, Usage, Who};
+use super::notice::{Cause, Event, Notice, Severity, TokenStage, TriggerChange, Usage, Who};
 use super::story::Story;
 use super::text::{self, Desk, moment, one_line, wrapped};
 
@@ -101,6 +101,9 @@ fn details(event: &Event) -> Value {
             "check": check, "findings": findings, "more": more, "why": why, "mend": mend,
         }),
         Event::Mended { check, places, more } => json!({ "check": check, "places": places, "more": more }),
+        Event::TokenRotates { stage, operator, .. } => {
+            json!({ "stage": stage.name(), "by": operator.by, "reason": operator.reason })
+        }
         Event::Test { by } => json!({ "by": by }),
     }
 }
@@ -203,6 +206,16 @@ fn short(notice: &Notice, desk: &Desk, room: usize) -> String {
             format!("{check}: {} to mend", findings.len() + more)
         }
         Event::Mended { check, places, more } => format!("{check}: {} mended", places.len() + more),
+        Event::TokenRotates { account: it, stage, .. } => {
+            let whose = account(it.sid.to_string(), &it.name);
+            match stage {
+                TokenStage::Made => format!("the auth token of {whose} is being replaced"),
+                TokenStage::Promoted => {
+                    format!("the auth token of {whose} was replaced: the old one is dead")
+                }
+                TokenStage::Undone => format!("the auth token of {whose} stays as it is"),
+            }
+        }
         Event::Test { .. } => "this is a test".to_owned(),
     };
     let from = readable(&desk.installation, room.min(20)).map_or(String::new(), |it| format!(" {it}"));

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use ringfence_breaker::{Action, Window};
 use ringfence_model::{Amount, Sid};
 
-use super::notice::{Account, Cause, Event, Notice, Operator, TriggerChange, Usage, Who};
+use super::notice::{Account, Cause, Event, Notice, Operator, TokenStage, TriggerChange, Usage, Who};
 use super::text::{self, Desk, moment, name, one_line, period, shell_word};
 
 /// What a notice says.
@@ -220,6 +220,10 @@ impl Story {
                     vec![("To look at everything again", commands.doctor())],
                 )
             }
+            Event::TokenRotates { account, stage, operator } => (
+                vec![token(*stage).to_owned(), by(operator), known_as(account)],
+                vec![("To see how far it is, and what still holds the old token", commands.token_status(account))],
+            ),
             Event::Test { by } => (
                 vec![
                     format!("{} asked for this, to see whether notices arrive. Nothing happened, and nothing has to be done.", by_name(by)),
@@ -309,7 +313,31 @@ fn headline(event: &Event) -> String {
             let things = if number == 1 { "1 thing".to_owned() } else { format!("{number} things") };
             format!("{}: {things} mended", one_line(check, 32))
         }
+        Event::TokenRotates { account, stage, .. } => {
+            let whose = text::account(account);
+            match stage {
+                TokenStage::Made => format!("The auth token of {whose} is being replaced"),
+                TokenStage::Promoted => {
+                    format!("The auth token of {whose} was replaced, and the old one is dead")
+                }
+                TokenStage::Undone => format!("The auth token of {whose} stays as it is"),
+            }
+        }
         Event::Test { .. } => "This is a test".to_owned(),
+    }
+}
+
+const fn token(stage: TokenStage) -> &'static str {
+    match stage {
+        TokenStage::Made => {
+            "A second auth token is good for requests to Twilio, and Ringfence uses it already. Twilio still signs webhooks with the first one. Give the new token to whatever else holds the old one: programs that ask Twilio by themselves, and applications that verify signatures by themselves."
+        }
+        TokenStage::Promoted => {
+            "Twilio takes the old auth token no more, and signs webhooks with the new one. Ringfence uses it on all nodes. Whatever else still holds the old one fails until it has the new one; the configuration of Ringfence is to be updated too."
+        }
+        TokenStage::Undone => {
+            "The second auth token was taken back before its promotion, and opens nothing any more. Whatever was given it needs the first one again."
+        }
     }
 }
 
@@ -472,6 +500,10 @@ impl Commands<'_> {
 
     fn accounts(&self) -> String {
         format!("ringfence account list --config {}", self.config())
+    }
+
+    fn token_status(&self, account: &Account) -> String {
+        format!("ringfence token status {} --config {}", account.sid, self.config())
     }
 
     fn resume(&self, account: &Account) -> String {

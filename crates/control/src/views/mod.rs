@@ -19,6 +19,7 @@ pub(crate) mod schema;
 mod share;
 mod status;
 mod tallied;
+mod tokens;
 
 use std::collections::HashMap;
 
@@ -43,8 +44,9 @@ pub use report::{Report, ReportedLimit, ReportedTrip, ReportedWarning, Verdict};
 pub use share::ShareView;
 pub use status::{AccountsStatus, AuditStatus, LimitStatus, SealedUpTo, Status};
 pub use tallied::{ReportedEgress, ReportedOperation, WatchedLimit};
+pub use tokens::{TokenState, TokenView};
 
-use crate::engine::Engine;
+use crate::engine::{Clients, Engine};
 use crate::wanted::AppliedLimit;
 
 /// Where views are made: the store, and the limits that hold, at one moment.
@@ -54,6 +56,8 @@ pub struct Views<'a> {
     limits: &'a [AppliedLimit],
     /// As far as they are known: usage records tell them.
     currencies: HashMap<Sid, String>,
+    /// Whose configured tokens may be out of date; none where that is not of interest.
+    clients: Option<&'a Clients>,
     now: Timestamp,
 }
 
@@ -92,6 +96,7 @@ impl Engine {
             store: self.store(),
             limits: self.limits(),
             currencies: self.known_currencies(),
+            clients: Some(self.clients()),
             now: self.now(),
         }
     }
@@ -100,7 +105,7 @@ impl Engine {
 impl<'a> Views<'a> {
     /// What there is to see at `now`, without currencies.
     pub fn new(store: &'a Store, limits: &'a [AppliedLimit], now: Timestamp) -> Self {
-        Self { store, limits, currencies: HashMap::new(), now }
+        Self { store, limits, currencies: HashMap::new(), clients: None, now }
     }
 
     fn limit(&self, name: &str) -> Result<&'a AppliedLimit, NotSeen> {

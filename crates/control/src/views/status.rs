@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::accounts::states;
 use super::breakers::Since;
-use super::{AccountView, BreakerView, Known, LimitView, Nodes, Orders, PhaseName, Views, schema};
+use super::{AccountView, BreakerView, Known, LimitView, Nodes, Orders, PhaseName, TokenView, Views, schema};
 
 /// So many breakers that pass are shown, the nearest to their limits.
 const NEAREST: usize = 10;
@@ -22,7 +22,7 @@ pub struct Status {
     /// The moment of it.
     #[schemars(schema_with = "schema::time")]
     pub at: Timestamp,
-    /// Whether nothing needs a person: nothing is tripped, fails or is not as wanted.
+    /// Whether nothing needs a person: nothing is tripped, fails or is not as wanted, and no token is out of date.
     pub is_quiet: bool,
     /// Each limit, with how its breakers stand.
     pub limits: Vec<LimitStatus>,
@@ -38,6 +38,9 @@ pub struct Status {
     pub orders: Orders,
     /// The nodes at work.
     pub nodes: Nodes,
+    /// Auth tokens that are being replaced, and those of which the configuration has one that was.
+    #[serde(default)]
+    pub tokens: Vec<TokenView>,
     /// The audit log.
     pub audit: AuditStatus,
 }
@@ -117,12 +120,15 @@ impl Views<'_> {
         let accounts = self.accounts_status(&known);
         let orders = self.orders(SHOWN).await?;
         let nodes = self.nodes().await?;
+        let mut tokens = self.tokens_of(&known).await?;
+        tokens.retain(TokenView::needs_a_person);
         let sealed = self.store.sealed_so_far().await?;
         let is_quiet = breakers.iter().all(|breaker| breaker.phase != PhaseName::Tripped)
             && accounts.not_as_wanted.is_empty()
             && orders.failing == 0
             && orders.given_up == 0
-            && nodes.limits_agree;
+            && nodes.limits_agree
+            && tokens.is_empty();
         Ok(Status {
             at: self.now,
             is_quiet,
@@ -133,6 +139,7 @@ impl Views<'_> {
             accounts,
             orders,
             nodes,
+            tokens,
             audit: AuditStatus {
                 sealed: sealed.head.map(|(seq, row, at)| SealedUpTo { seq, row, at }),
                 unsealed_rows: sealed.unsealed,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ringfence_gateway::settings::{PathRule, Upstream as Leads};
-use ringfence_gateway::{Keys, LearntAccount};
+use ringfence_gateway::{Keys, LearntAccount, RotatedTokens, SignedWith};
 use ringfence_model::{Secret, Sid};
 use ringfence_signature::{AccountKeys, Keyring, Signer};
 use ringfence_testkit::Upstream;
@@ -201,4 +201,68 @@ async fn keys_of_a_gate_that_has_stopped_do_nothing() {
     tokio::task::spawn_blocking(move || gateway.stop()).await.unwrap();
     keys.learn(vec![found(NEW, ACCOUNT, NEW_TOKEN)]);
     assert_eq!(format!("{keys:?}"), "Keys(…)");
+}
+
+/// The configured account with another token in the place of the configured one.
+fn rotated(signs: &str, or: Option<&str>, is_watched: bool) -> RotatedTokens {
+    RotatedTokens {
+        sid: Sid::parse(ACCOUNT).unwrap(),
+        ask: Secret::new(NEW_TOKEN),
+        signs: Secret::new(signs),
+        or: or.map(Secret::new),
+        replaced: vec![Secret::new(TOKEN)],
+        is_watched,
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_was_replaced_is_refused_although_it_is_configured_and_learnt() {
+    let (world, keys) = gate().await;
+    let stolen = vec![found(ACCOUNT, ACCOUNT, TOKEN)];
+    assert!(keys.learn_with(stolen.clone(), vec![rotated(NEW_TOKEN, None, false)]).is_empty());
+    assert_eq!(status(&world, TOKEN, ACCOUNT).await, 403);
+    assert_eq!(status(&world, NEW_TOKEN, ACCOUNT).await, 200);
+    // A reload with the same configuration changes nothing about it, and nothing comes back by itself.
+    world.gateway.reload(settings(world.upstream.address())).unwrap();
+    assert_eq!(status(&world, TOKEN, ACCOUNT).await, 403);
+    keys.learn(stolen);
+    assert_eq!(status(&world, TOKEN, ACCOUNT).await, 200, "the rotation is not known any more");
+}
+
+#[tokio::test]
+async fn both_tokens_pass_around_a_promotion_and_it_is_told_which_of_them_signed() {
+    let (world, keys) = gate().await;
+    let about_to = RotatedTokens { replaced: Vec::new(), ..rotated(TOKEN, Some(NEW_TOKEN), false) };
+    assert!(keys.learn_with(vec![], vec![about_to]).is_empty());
+    for token in [TOKEN, NEW_TOKEN] {
+        assert_eq!(status(&world, token, ACCOUNT).await, 200);
+    }
+    assert_eq!(keys.take_signed_with(), [], "nobody watches yet");
+    let promoted = RotatedTokens { replaced: Vec::new(), ..rotated(NEW_TOKEN, Some(TOKEN), true) };
+    keys.learn_with(vec![], vec![promoted.clone()]);
+    let account = Sid::parse(ACCOUNT).unwrap();
+    assert_eq!(status(&world, NEIGHBOUR_TOKEN, NEIGHBOUR).await, 200);
+    assert_eq!(status(&world, NEW_TOKEN, NEIGHBOUR).await, 403);
+    assert_eq!(keys.take_signed_with(), [], "it was none of its requests");
+    assert_eq!(status(&world, TOKEN, ACCOUNT).await, 200);
+    assert_eq!(keys.take_signed_with(), [SignedWith { account, new: false, old: true }]);
+    assert_eq!(status(&world, NEW_TOKEN, ACCOUNT).await, 200);
+    // The same once more forgets nothing.
+    keys.learn_with(vec![], vec![promoted]);
+    assert_eq!(keys.take_signed_with(), [SignedWith { account, new: true, old: false }]);
+    assert_eq!(keys.take_signed_with(), [], "it is told once");
+}
+
+#[tokio::test]
+async fn an_account_with_too_many_keys_besides_is_named() {
+    let mut many = AccountKeys::new(sid(ACCOUNT)).primary(TOKEN);
+    for number in 0..7 {
+        many = many.previous(&format!("older {number}"));
+    }
+    let world = World::before(Upstream::saying("application").await, |settings| {
+        settings.keyring = Keyring::new([many]).unwrap();
+    });
+    let keys = world.gateway.keys();
+    let two = RotatedTokens { replaced: Vec::new(), ..rotated(TOKEN, Some(NEW_TOKEN), false) };
+    assert_eq!(keys.learn_with(vec![], vec![two]), [Sid::parse(ACCOUNT).unwrap()]);
 }

@@ -81,7 +81,7 @@ impl Keyring {
 
 impl Key {
     /// Whether both sign alike. Secrets are not kept, so it is by what they sign.
-    fn is_same_as(&self, other: &Self) -> bool {
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
         self.algorithm() == other.algorithm() && self.signed(b"", &other.sign(b""))
     }
 }

@@ -57,6 +57,10 @@ async fn fill(store: &Store) -> Vec<String> {
     let token = NewToken { name: "ci".into(), scopes: vec![], networks: vec![], expires_at: None };
     let (_, bearer) = store.create_token(&operator(), token, start()).await.unwrap();
     let code = challenge(store).await;
+    let (old, new) = (Secret::new("raskolnikov"), Secret::new("razumikhin"));
+    let whose = Sid::new(*b"AC", 2);
+    let rotation = store.begin_rotation(&operator(), whose, &old, "x", start()).await.unwrap().unwrap();
+    store.promoted_rotation(&operator(), &rotation, &new, Vec::new(), start()).await.unwrap();
     let mut secrets = fill_people(store).await;
     secrets.extend(fill_users(store).await);
     secrets.extend(
@@ -64,6 +68,7 @@ async fn fill(store: &Store) -> Vec<String> {
             .map(str::to_owned),
     );
     secrets.push(code);
+    secrets.extend(["raskolnikov", "razumikhin"].map(str::to_owned));
     secrets.push(bearer.expose().trim_start_matches("rf_").to_owned());
     secrets.push("07".repeat(32)); // the master key
     secrets
@@ -218,6 +223,8 @@ async fn the_master_key_is_rotated_while_the_store_runs(world: World) {
     let kept = rotated.find_account(Sid::new(*b"AC", 1)).await.unwrap().unwrap();
     assert_eq!(kept.auth_token, Some(Secret::new(TOKEN)));
     assert_eq!(kept.friendly_name, "Anna Karenina Ltd");
+    assert_eq!(rotated.rotations().await.unwrap()[0].old, Secret::new("raskolnikov"));
+    assert_eq!(rotated.rotated_tokens().await.unwrap()[0].token, Secret::new("razumikhin"));
     let expected =
         Expected { application: "VA1".into(), purpose: "verification".into(), binding: String::new() };
     let waits = Which::Number(PhoneNumber::parse("+14155550188").unwrap());

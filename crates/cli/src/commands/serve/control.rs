@@ -5,6 +5,7 @@
 //! start is waited for in the background.
 
 mod egress;
+mod keys;
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -19,7 +20,7 @@ use ringfence_console::{
 use ringfence_control::api::{Api, ApiSetup, EngineSource};
 use ringfence_control::engine::{self, Clients};
 use ringfence_control::heads::Carrier;
-use ringfence_control::node::{Examination, Keep, Limits, Node, OnAccounts, Setup};
+use ringfence_control::node::{self, Examination, Keep, Limits, Node, OnAccounts, Setup};
 use ringfence_control::notices::Notifier;
 use ringfence_control::people::{Hasher, Rules};
 use ringfence_control::second_factor;
@@ -27,11 +28,11 @@ use ringfence_control::user_api::UserApi;
 use ringfence_control::verify::{Verify, VerifySetup};
 use ringfence_gateway::settings::Settings;
 use ringfence_gateway::{
-    AdminApi, EgressRulesHandle, EgressStore, Gateway, Hooks, Hosted, Intake, Keys, LearntAccount, Listeners,
-    OnKey, Outcome, StartError, Verdicts,
+    AdminApi, EgressRulesHandle, EgressStore, Gateway, Hooks, Hosted, Intake, Keys, Listeners, OnKey,
+    Outcome, StartError, Verdicts,
 };
 use ringfence_model::{Amount, Clock};
-use ringfence_store::{Account, Now, Store};
+use ringfence_store::{Now, Store};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -53,6 +54,8 @@ pub(in crate::commands) struct ControlPlane {
     /// What is to run; nothing once it is to stop.
     wanted: watch::Sender<Option<Wanted>>,
     running: Option<JoinHandle<()>>,
+    /// What the store knew of accounts and their tokens at the start.
+    known: Option<keys::Known>,
     /// Whether webhooks come in here.
     has_gate: bool,
 }
@@ -71,6 +74,10 @@ pub(in crate::commands) fn start(
     let gateway = Gateway::start(settings, listeners, clock, workers, hooks)?;
     _ = keys.set(gateway.keys());
     if let Some(control) = control {
+        // Before the first webhook, if the store was there: the configuration may have a token that was replaced.
+        if let Some((accounts, tokens)) = control.known.take() {
+            (control.shared.on_accounts)(&accounts, &tokens);
+        }
         _ = control.shared.verdicts.set(gateway.verdicts());
         control.start(gateway.egress_rules());
     }
@@ -82,6 +89,7 @@ struct Shared {
     configured: configured::Store,
     clock: Arc<dyn Clock>,
     on_accounts: OnAccounts,
+    signed_with: node::SignedWith,
     /// The store, once it is open.
     store: OnceLock<Arc<Store>>,
     /// What the gate says, once it runs.
@@ -119,7 +127,7 @@ impl ControlPlane {
     pub(in crate::commands) fn prepare(
         loaded: &mut Loaded,
         clock: &Arc<dyn Clock>,
-        keys: &Arc<OnceLock<Keys>>,
+        gate_keys: &Arc<OnceLock<Keys>>,
     ) -> Result<Option<Self>, Failure> {
         let wanted = Wanted::of(loaded)?;
         let Some(configured) = loaded.control.store.take() else { return Ok(None) };
@@ -132,22 +140,19 @@ impl ControlPlane {
             .map_err(|error| Failure::unavailable(format!("cannot start a runtime: {error}")))?;
         let listen = &loaded.settings.listen;
         let has_gate = listen.gate.is_some() || listen.forward_auth.is_some();
-        let keys = Arc::clone(keys);
         let shared = Arc::new(Shared {
             configured,
             clock: Arc::clone(clock),
-            on_accounts: Arc::new(move |accounts| {
-                if let Some(keys) = keys.get() {
-                    keys.learn(accounts.iter().filter_map(learnt).collect());
-                }
-            }),
+            on_accounts: keys::on_accounts(gate_keys),
+            signed_with: keys::signed_with(gate_keys),
             store: OnceLock::new(),
             verdicts: OnceLock::new(),
             node: RwLock::default(),
             prices: Arc::default(),
         });
+        let mut known = None;
         match runtime.block_on(shared.open()) {
-            Ok(()) => {}
+            Ok(()) => known = runtime.block_on(keys::known(shared.store.get(), &wanted.clients)),
             // The gate does not wait for it. What is wrong for good stops the start.
             Err(NotOpen::Away(why)) => {
                 tracing::error!(store = shared.configured.shown(), why, "the store is away, and waited for");
@@ -159,6 +164,7 @@ impl ControlPlane {
             shared,
             wanted: watch::Sender::new(Some(wanted)),
             running: None,
+            known,
             has_gate,
         }))
     }
@@ -413,6 +419,7 @@ impl Wanted {
             keep,
             carriers,
             on_accounts: Some(Arc::clone(&shared.on_accounts)),
+            signed_with: Some(Arc::clone(&shared.signed_with)),
             prices: prices.map(|_| shared.prices.read_by()),
             examination,
         }
@@ -551,16 +558,4 @@ fn recent(verdicts: Option<&Verdicts>) -> Option<Vec<RecentRequest>> {
         parameters: it.parameters,
     });
     Some(shown.collect())
-}
-
-/// An account with its token, for the gate; one that Twilio no longer lists has none that counts.
-fn learnt(account: &Account) -> Option<LearntAccount> {
-    let auth_token = account.auth_token.clone().filter(|_| account.gone_at.is_none())?;
-    Some(LearntAccount {
-        sid: account.sid,
-        parent: account.parent,
-        auth_token,
-        friendly_name: account.friendly_name.clone(),
-        created: account.created,
-    })
 }

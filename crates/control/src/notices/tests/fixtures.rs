@@ -127,7 +127,14 @@ pub(super) fn all(name: &str, limit: &str) -> Vec<Notice> {
             mend: "Have the gate take it".to_owned(),
         },
         Event::Mended { check: "webhook-https".to_owned(), places: vec!["PN1/sms_url".to_owned()], more: 0 },
+        token(name, TokenStage::Made),
+        token(name, TokenStage::Promoted),
+        token(name, TokenStage::Undone),
         Event::Test { by: name.to_owned() },
     ];
     events.into_iter().map(notice).collect()
+}
+
+fn token(name: &str, stage: TokenStage) -> Event {
+    Event::TokenRotates { account: account(name), stage, operator: operator() }
 }

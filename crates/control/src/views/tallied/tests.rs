@@ -97,7 +97,13 @@ async fn amounts_of_several_currencies_are_not_added_up() {
     let told = async |currencies: &[(Sid, &str)], account: Option<Sid>| {
         let currencies = currencies.iter().map(|(account, currency)| (*account, (*currency).to_owned()));
         let limits = [applied.clone()];
-        let views = Views { store: &store, limits: &limits, currencies: currencies.collect(), now: now() };
+        let views = Views {
+            store: &store,
+            limits: &limits,
+            currencies: currencies.collect(),
+            clients: None,
+            now: now(),
+        };
         let egress = views.tallied(&applied, account, now()).await.expect("seen").expect("counted").egress;
         (egress.would_have_refused(), egress.operations[0].worst.is_some())
     };
