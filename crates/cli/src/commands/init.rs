@@ -216,6 +216,9 @@ fn next(answers: &Answers, secrets: &Secrets, file: &Path, written: &[PathBuf]) 
             "\nWhile it serves, `{doctor}` looks whether all of it is sound, from outside too."
         );
     }
+    if written.len() > 1 {
+        text.push_str("\nKeep the secrets beside the configuration out of version control.\n");
+    }
     let called = &answers.called;
     if answers.tls == answers::Tls::Elsewhere && called.is_encrypted() {
         _ = writeln!(

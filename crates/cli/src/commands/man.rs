@@ -54,5 +54,14 @@ fn page(command: Command) -> Result<(String, Vec<u8>), Failure> {
     let mut page = Vec::new();
     // What is written into memory cannot fail.
     man.render(&mut page).map_err(|error| Failure::unavailable(format!("cannot make the page: {error}")))?;
-    Ok((man.get_filename(), page))
+    // Formatters that read no UTF-8 know characters by their numbers (groff_char(7), mandoc_char(7)).
+    let mut portable = String::with_capacity(page.len());
+    for letter in String::from_utf8_lossy(&page).chars() {
+        if letter.is_ascii() {
+            portable.push(letter);
+        } else {
+            _ = write!(portable, "\\[u{:04X}]", u32::from(letter));
+        }
+    }
+    Ok((man.get_filename(), portable.into_bytes()))
 }

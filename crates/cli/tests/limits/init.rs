@@ -130,6 +130,9 @@ fn an_answer_that_is_wrong_writes_nothing_and_says_what_to_type() {
         new.init(&[&READY, more, subaccounts].concat()).code(code).complains(expected);
         new.has(&[]);
     }
+    let tls =
+        ["--public-url", "https://hooks.example.com/", "--certificate", "absent.pem", "--key", "absent.key"];
+    new.init(&[&READY[..], &tls].concat()).code(2).complains("absent.pem");
     let run = new.init(&["--token-env", "ABSENT", "--no-limit"]).code(2);
     run.complains("the environment variable ABSENT is not set").complains("read -rs ABSENT");
     new.has(&[]);

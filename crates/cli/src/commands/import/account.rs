@@ -31,8 +31,8 @@ Examples:
   ringfence import account AC… --token-env TWILIO_AUTH_TOKEN --upstream http://127.0.0.1:3000
   ringfence import account AC… --config ringfence.toml
 
-Exit codes: 0 there are routes; 1 there is none, or Twilio refuses the credentials; 2 wrong usage; 69 not everything could
-be read.")]
+Exit codes: 0 there are routes; 1 there is none; 2 wrong usage; 64 wrong configuration; 69 not everything could be read:
+Twilio does not answer, or refuses the credentials.")]
 pub(super) struct Arguments {
     /// The account
     #[arg(value_name = "SID", value_parser = account)]

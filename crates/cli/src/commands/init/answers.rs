@@ -242,6 +242,19 @@ pub(super) fn mail_address(text: &str) -> Result<String, Failure> {
     })
 }
 
+/// A certificate of Let's Encrypt: who is told, for a name that can have one.
+pub(super) fn acme(called: &Called, contact: &str) -> Result<Tls, Failure> {
+    let contact = mail_address(contact)?;
+    let (host, _) = called.host_and_port().unwrap_or_default();
+    if !host.contains('.') || host.parse::<std::net::IpAddr>().is_ok() {
+        return Err(Failure::usage(format!(
+            "nobody can prove {host} to Let's Encrypt: it is no domain name"
+        ))
+        .hint("take a public URL with a name, or end TLS with a proxy or with files"));
+    }
+    Ok(Tls::Acme { contact })
+}
+
 /// The URL of a mail server.
 pub(super) fn smtp(text: &str) -> Result<String, Failure> {
     let text = text.trim();
@@ -314,6 +327,17 @@ mod tests {
         assert_eq!(at("https://hooks.example.com/twilio/"), "/twilio/ringfence-triggers");
         assert_eq!(at("https://hooks.example.com"), "/ringfence-triggers");
         assert_eq!(at("https://hooks.example.com/sms"), "/ringfence-triggers");
+    }
+
+    #[test]
+    fn an_address_gets_no_certificate_of_lets_encrypt() {
+        let acme = |url: &str| acme(&called(url).unwrap(), "ops@example.com");
+        assert!(acme("https://192.0.2.7/").is_err() && acme("https://localhost/").is_err());
+        assert_eq!(
+            acme("https://hooks.example.com/").unwrap(),
+            Tls::Acme { contact: "ops@example.com".to_owned() }
+        );
+        assert!(super::acme(&called("https://hooks.example.com/").unwrap(), "ops").is_err());
     }
 
     #[test]

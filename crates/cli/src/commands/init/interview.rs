@@ -41,7 +41,7 @@ impl<'a> Interview<'a> {
         self.say("");
         let called = self.called()?;
         let tls = self.tls(&called)?;
-        let gate = self.gate(&tls);
+        let gate = self.gate(&called, &tls);
         self.look_at_public_url(&called, &tls).await;
         let upstream = self.upstream(gate).await?;
         self.say("");

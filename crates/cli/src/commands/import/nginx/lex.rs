@@ -85,7 +85,7 @@ impl Lexer<'_> {
         loop {
             match self.next()? {
                 letter if letter == quote => return Some(word),
-                '\\' => word.push(self.escaped()?),
+                '\\' => word.extend(self.escaped()?),
                 letter => word.push(letter),
             }
         }
@@ -101,20 +101,22 @@ impl Lexer<'_> {
             }
             self.next();
             match letter {
-                '\\' => word.extend(self.escaped()),
+                '\\' => word.extend(self.escaped().into_iter().flatten()),
                 letter => word.push(letter),
             }
         }
         word
     }
 
-    fn escaped(&mut self) -> Option<char> {
-        match self.next()? {
-            't' => Some('\t'),
-            'r' => Some('\r'),
-            'n' => Some('\n'),
-            letter => Some(letter),
-        }
+    /// What a backslash and the next letter stand for; before most letters it stays.
+    fn escaped(&mut self) -> Option<Vec<char>> {
+        Some(match self.next()? {
+            't' => vec!['\t'],
+            'r' => vec!['\r'],
+            'n' => vec!['\n'],
+            letter @ ('"' | '\'' | '\\') => vec![letter],
+            letter => vec!['\\', letter],
+        })
     }
 
     /// Skips a block of Lua with the brace that closes it.
@@ -158,7 +160,7 @@ mod tests {
     fn quotes_comments_variables_and_escapes_are_read_as_nginx_does() {
         assert_eq!(words("a 'b; {c}' \"d\\\"e\"; # f;\ng{h}"), ["a", "b; {c}", "d\"e", ";", "g", "{", "h}"]);
         assert_eq!(words("set $a ${b}c;"), ["set", "$a", "${b}c", ";"]);
-        assert_eq!(words("a#b c\\;d;"), ["a#b", "c;d", ";"]);
+        assert_eq!(words("a#b c\\;d \\.php$;"), ["a#b", "c\\;d", "\\.php$", ";"]);
         assert_eq!(tokens("a\n'b\n"), Err(OpenQuote(2)));
     }
 

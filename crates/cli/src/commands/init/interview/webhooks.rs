@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use ringfence_gateway::tls::{CertificatePaths, CertificateStore};
+
 use super::Interview;
 use crate::commands::init::answers::{self, Called, Tls};
 use crate::commands::init::probe;
@@ -23,7 +25,7 @@ impl Interview<'_> {
         } else {
             self.say(&format!("  {} alone is taken; with / at its end, all that begins so", called.whole()));
         }
-        if !called.is_encrypted() {
+        if !called.is_encrypted() && !self.is_at_a_sandbox() {
             self.note(
                 "this is without TLS, so whoever is on the way reads along; tell Twilio an https:// URL",
             );
@@ -41,9 +43,7 @@ impl Interview<'_> {
             return Ok(Tls::Elsewhere);
         }
         if let Some(contact) = &arguments.acme {
-            return answers::mail_address(contact)
-                .map(|contact| Tls::Acme { contact })
-                .map_err(|it| it.about("--acme"));
+            return answers::acme(called, contact).map_err(|it| it.about("--acme"));
         }
         if let (Some(certificate), Some(key)) = (&arguments.certificate, &arguments.key) {
             return self.certificate(certificate, key);
@@ -61,8 +61,11 @@ impl Interview<'_> {
                 "proxy" => return Ok(Tls::Elsewhere),
                 "acme" => {
                     let question = "Mail address for Let's Encrypt";
-                    let contact = self.settle("", None, question, None, answers::mail_address)?;
-                    return Ok(Tls::Acme { contact });
+                    let contact = person.ask(question, None)?;
+                    match answers::acme(called, &contact) {
+                        Ok(tls) => return Ok(tls),
+                        Err(failure) => person.tell_failure(&failure),
+                    }
                 }
                 "files" => {
                     let certificate = person.ask("Certificate, PEM, with its chain", None)?;
@@ -78,31 +81,38 @@ impl Interview<'_> {
     }
 
     fn certificate(&self, certificate: &Path, key: &Path) -> Result<Tls, Failure> {
-        for path in [certificate, key] {
-            std::fs::File::open(path)
-                .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
-        }
+        let paths = CertificatePaths { chain: certificate.to_owned(), key: key.to_owned() };
+        CertificateStore::load(paths).map_err(Failure::usage)?;
         let [certificate, key] = [certificate, key].map(|path| self.target.seen_from_here(path));
         Ok(Tls::Files { certificate: certificate?, key: key? })
     }
 
-    /// Twilio comes to 443, and a proxy on this machine to a port of its own.
-    pub(super) fn gate(&mut self, tls: &Tls) -> SocketAddr {
+    /// Twilio comes to the port of the URL, and a proxy on this machine to one of its own.
+    pub(super) fn gate(&mut self, called: &Called, tls: &Tls) -> SocketAddr {
+        const HTTPS: u16 = 443;
+        let port = called.host_and_port().map_or(HTTPS, |(_, port)| port);
         let gate = self.arguments.listen.unwrap_or_else(|| match tls {
             Tls::Elsewhere => SocketAddr::from(([127, 0, 0, 1], 8080)),
-            Tls::Files { .. } | Tls::Acme { .. } => SocketAddr::from(([0, 0, 0, 0], 443)),
+            Tls::Files { .. } => SocketAddr::from(([0, 0, 0, 0], port)),
+            // An authority proves a name there and nowhere else (RFC 8737).
+            Tls::Acme { .. } => SocketAddr::from(([0, 0, 0, 0], HTTPS)),
         });
         self.say(&format!("  the gate will listen on {gate} (--listen ADDR says another)"));
         gate
     }
 
     pub(super) async fn look_at_public_url(&mut self, called: &Called, tls: &Tls) {
-        if self.arguments.offline {
+        if self.arguments.offline || self.is_at_a_sandbox() {
             return;
         }
         if let Some(problem) = probe::public_url(called, tls).await {
             self.note(&format!("Twilio would not reach {} now: {problem}", called.public_url));
         }
+    }
+
+    /// A sandbox on this machine reaches what Twilio would not.
+    fn is_at_a_sandbox(&self) -> bool {
+        self.arguments.twilio.as_ref().is_some_and(|base| base.is_plain())
     }
 
     pub(super) async fn upstream(&mut self, gate: SocketAddr) -> Result<String, Failure> {
