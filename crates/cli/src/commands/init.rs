@@ -95,14 +95,14 @@ pub(crate) struct Arguments {
     /// The most that all subaccounts may spend together; ten times --limit if it is not said
     #[arg(long, value_name = "AMOUNT", help_heading = "Limit", requires = "limit")]
     limit_together: Option<String>,
-    /// Only check webhooks: no limit, no store
+    /// Only check webhooks: no limit on what is spent
     #[arg(long, help_heading = "Limit", conflicts_with_all = ["limit", "limit_together"])]
     no_limit: bool,
-    /// Hold the subaccounts to the limit, however many there are now; by default if Twilio lists some
-    #[arg(long, help_heading = "Limit", conflicts_with = "no_subaccounts")]
+    /// Find the subaccounts at Twilio: let in their webhooks, hold each to the limit. The default if Twilio lists some
+    #[arg(long, help_heading = "Twilio", conflicts_with = "no_subaccounts")]
     subaccounts: bool,
-    /// Hold the account itself to the limit
-    #[arg(long, help_heading = "Limit")]
+    /// Let in the webhooks of the account alone, and hold it alone to the limit
+    #[arg(long, help_heading = "Twilio")]
     no_subaccounts: bool,
 
     /// Who is mailed when a limit is near, trips or cannot be held; repeat it for more

@@ -50,7 +50,7 @@ fn pages(command: Command) -> Result<Vec<(String, Vec<u8>)>, Failure> {
 
 /// A page and its file: `ringfence-limits-plan.1`.
 fn page(command: Command) -> Result<(String, Vec<u8>), Failure> {
-    let man = Man::new(command).manual("Ringfence");
+    let man = Man::new(command).manual("Ringfence").source(concat!("ringfence ", env!("CARGO_PKG_VERSION")));
     let mut page = Vec::new();
     // What is written into memory cannot fail.
     man.render(&mut page).map_err(|error| Failure::unavailable(format!("cannot make the page: {error}")))?;

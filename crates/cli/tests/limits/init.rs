@@ -6,11 +6,12 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
+use std::time::Instant;
 
 use ringfence_testkit::{Answer, Upstream, exchange};
 
 use crate::terminal::Terminal;
-use crate::world::{Run, TOKEN, World};
+use crate::world::{PATIENCE, Run, TOKEN, World};
 
 /// Where nothing was configured yet.
 struct Fresh {
@@ -281,6 +282,7 @@ fn whoever_sits_at_a_terminal_is_asked_until_each_answer_is_right() {
     terminal.until("it is not shown): ").line(TOKEN).until("1 subaccount, billed in USD");
     assert!(terminal.shows_keys());
     terminal.until("file or env [file]: ").line("file");
+    terminal.until("Do so for its subaccount, and for new ones? [Y/n]: ").line("");
     terminal
         .until("URL that Twilio calls")
         .line("hooks")
@@ -288,7 +290,6 @@ fn whoever_sits_at_a_terminal_is_asked_until_each_answer_is_right() {
         .until("URL that Twilio calls")
         .line(&new.url());
     terminal.until("Where your application listens").line(&format!("http://{}", new.application.address()));
-    terminal.until("1 subaccount now").until("new ones too? [Y/n]: ").line("");
     terminal
         .until("each subaccount may spend in a day, in USD")
         .line("$50")
@@ -357,4 +358,41 @@ fn whoever_stops_half_way_leaves_nothing_behind_and_a_terminal_that_shows_what_i
     terminal.until("Write it?").line("n").until("nothing was written");
     assert_eq!(terminal.end().0, Some(1));
     new.has(&[]);
+}
+
+#[test]
+fn a_gate_without_limits_lets_in_what_subaccounts_sign() {
+    let new = Fresh::new();
+    let sub = new.world.subaccount("Customer 7").to_string();
+    fs::write(new.world.path("sub.token"), new.world.token_of(&sub)).unwrap();
+    let flags = ["--token-env", "TWILIO_AUTH_TOKEN", "--no-limit"];
+    new.init(&[&flags[..], &["--no-subaccounts"]].concat())
+        .code(0)
+        .complains("webhooks of subaccounts (1 now) will be refused");
+    new.init(&[&flags[..], &["--force"]].concat()).code(0);
+    let serving = new.world.serve();
+    let (url, account) = (format!("{}sms", new.url()), format!("AccountSid={sub}"));
+    let signed = new
+        .world
+        .run_plain(&[
+            "sign",
+            "--url",
+            &url,
+            "--param",
+            &account,
+            "--param",
+            "Body=Hi",
+            "--http",
+            "--token-file",
+            "sub.token",
+        ])
+        .code(0)
+        .out;
+    let gate = ([127, 0, 0, 1], new.gate).into();
+    let began = Instant::now();
+    // It learns of them a moment after it is ready.
+    while new.world.runtime.block_on(exchange(gate, signed.clone())).unwrap().status != 200 {
+        assert!(began.elapsed() < PATIENCE, "it never let in what the subaccount signed");
+    }
+    serving.stop();
 }

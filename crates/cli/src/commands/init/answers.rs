@@ -15,6 +15,8 @@ use crate::exit::Failure;
 pub(super) struct Answers {
     pub(super) account: Sid,
     pub(super) auth_token: Kept,
+    /// Whether its subaccounts are found at Twilio: their webhooks are let in, and a limit holds each of them.
+    pub(super) subaccounts: bool,
     /// Where Twilio is, if it is not Twilio itself.
     pub(super) twilio: Option<String>,
     pub(super) called: Called,

@@ -17,8 +17,8 @@ const BYTES_MAX: usize = 4096;
 pub(super) trait Input {
     /// The next line, without its end; none where nothing more comes.
     fn line(&mut self) -> io::Result<Option<String>>;
-    /// The same without showing what is typed.
-    fn hidden(&mut self) -> io::Result<Option<String>>;
+    /// The same without showing what is typed, from before `ask` shows the question.
+    fn hidden(&mut self, ask: &mut dyn FnMut()) -> io::Result<Option<String>>;
 }
 
 /// Somebody who answers.
@@ -59,8 +59,10 @@ impl<'a> Person<'a> {
 
     /// A secret, which is not shown while it is typed.
     pub(super) fn ask_hidden(&mut self, question: &str) -> Result<Secret, Failure> {
-        _ = write!(self.paper, "{question}: ").and_then(|()| self.paper.flush());
-        let line = self.input.hidden();
+        let paper = &mut *self.paper;
+        let line = self.input.hidden(&mut || {
+            _ = write!(paper, "{question}: ").and_then(|()| paper.flush());
+        });
         self.tell("");
         let answer = Secret::new(self.answer(line)?);
         Ok(Secret::new(answer.expose().trim()))
@@ -111,8 +113,9 @@ impl Input for Terminal {
     }
 
     /// Reads key by key, so that Ctrl-C arrives here and the terminal shows again what is typed, whatever happens.
-    fn hidden(&mut self) -> io::Result<Option<String>> {
+    fn hidden(&mut self, ask: &mut dyn FnMut()) -> io::Result<Option<String>> {
         let _quiet = Quiet::begin()?;
+        ask();
         let mut typed = Vec::new();
         loop {
             let mut key = [0];
@@ -200,7 +203,8 @@ pub(super) mod tests {
             Ok(self.0.next())
         }
 
-        fn hidden(&mut self) -> io::Result<Option<String>> {
+        fn hidden(&mut self, ask: &mut dyn FnMut()) -> io::Result<Option<String>> {
+            ask();
             Ok(self.0.next())
         }
     }

@@ -38,6 +38,7 @@ impl<'a> Interview<'a> {
              is changed at Twilio. Enter takes what stands in [ ].\n"
         ));
         let known = self.account().await?;
+        let subaccounts = self.subaccounts(&known)?;
         self.say("");
         let called = self.called()?;
         let tls = self.tls(&called)?;
@@ -45,10 +46,11 @@ impl<'a> Interview<'a> {
         self.look_at_public_url(&called, &tls).await;
         let upstream = self.upstream(gate).await?;
         self.say("");
-        let limit = self.limit(&known)?;
+        let limit = self.limit(&known, subaccounts)?;
         let answers = Answers {
             account: known.sid,
             auth_token: known.kept,
+            subaccounts,
             twilio: self.arguments.twilio.as_ref().map(ToString::to_string),
             called,
             tls,

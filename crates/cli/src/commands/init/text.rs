@@ -20,6 +20,9 @@ pub(super) fn of(answers: &Answers) -> String {
     listen(answers, &mut text);
     account(answers, &mut text);
     route(answers, &mut text);
+    if answers.limit.is_some() || answers.subaccounts {
+        store(&mut text);
+    }
     if let Some(limit) = &answers.limit {
         limits(answers, limit, &mut text);
     }
@@ -75,7 +78,7 @@ fn account(answers: &Answers, text: &mut String) {
     line(text, &format!("sid = {}", quoted(&answers.account.to_string())), "");
     let token = secret(&answers.auth_token);
     line(text, &format!("auth_token = {token}"), "what Twilio signs with");
-    if matches!(&answers.limit, Some(Limit { of: Of::Subaccounts { .. }, .. })) {
+    if answers.subaccounts {
         line(text, "subaccounts = true", "found at Twilio, with their tokens");
     }
 }
@@ -94,6 +97,12 @@ fn route(answers: &Answers, text: &mut String) {
     line(text, "check = \"signature\"", "");
 }
 
+fn store(text: &mut String) {
+    text.push_str("\n[store]\n");
+    line(text, "url = \"sqlite:ringfence.db\"", "what is known and was done; made at the first start,");
+    line(text, "", "with its key in ringfence.key: keep a copy of that");
+}
+
 fn limits(answers: &Answers, limit: &Limit, text: &mut String) {
     let called = &answers.called;
     text.push_str("\n[[route]]\n");
@@ -101,10 +110,6 @@ fn limits(answers: &Answers, limit: &Limit, text: &mut String) {
     line(text, &format!("public_url = {}", quoted(&called.public_url)), "");
     line(text, "upstream = \"breaker\"", "it ends here");
     line(text, "check = \"signature\"", "");
-
-    text.push_str("\n[store]\n");
-    line(text, "url = \"sqlite:ringfence.db\"", "what tripped, and who did what; made at the first start,");
-    line(text, "", "with its key in ringfence.key: keep a copy of that");
 
     let notify = if answers.mail.is_some() { ", \"notify\"" } else { "" };
     let currency = match &limit.currency {
@@ -211,6 +216,7 @@ mod tests {
         Answers {
             account: Sid::new(*b"AC", 7),
             auth_token: Kept::Env("TWILIO_AUTH_TOKEN".to_owned()),
+            subaccounts: false,
             twilio: None,
             called: Called {
                 public_url: "https://hooks.example.com".to_owned(),
@@ -266,6 +272,11 @@ mod tests {
             mail(Some((user(), Kept::Env("SMTP_PASSWORD".to_owned())))),
             mail(Some((user(), Kept::Beside("ringfence.smtp-password".to_owned())))),
         ];
+        let finds = |limit: &Option<Limit>| match limit {
+            None => &[false, true][..],
+            Some(Limit { of: Of::Account, .. }) => &[false],
+            Some(Limit { of: Of::Subaccounts { .. }, .. }) => &[true],
+        };
         let bases = [None, Some("http://127.0.0.1:4010".to_owned())];
         let mut all = Vec::new();
         for auth_token in &tokens {
@@ -273,8 +284,12 @@ mod tests {
                 for tls in &ends {
                     for limit in &limits {
                         for mail in &mails {
-                            for twilio in &bases {
+                            for (twilio, subaccounts) in bases
+                                .iter()
+                                .flat_map(|base| finds(limit).iter().map(move |finds| (base, finds)))
+                            {
                                 all.push(Answers {
+                                    subaccounts: *subaccounts,
                                     auth_token: auth_token.clone(),
                                     called: Called {
                                         public_url: public_url.to_owned(),
@@ -301,7 +316,7 @@ mod tests {
         let certificates = ringfence_testkit::certificates();
         std::fs::write(certificates.directory().join("token"), "0123456789abcdef0123456789abcdef").unwrap();
         let all = all(&certificates);
-        assert_eq!(all.len(), 3 * 4 * 3 * 4 * 4 * 2);
+        assert_eq!(all.len(), 3 * 4 * 3 * 5 * 4 * 2);
         for answers in all {
             let text = of(&answers);
             let loaded = loaded(&text, folder.path()).unwrap();
@@ -316,6 +331,10 @@ mod tests {
                 Some(Limit { of: Of::Subaccounts { .. }, .. }) => 2,
             };
             assert_eq!(loaded.control.limits.len(), limits, "{text}");
+            let finds = loaded.control.credentials.iter().any(|it| it.finds_subaccounts);
+            assert_eq!(finds, answers.subaccounts, "{text}");
+            let has_store = answers.subaccounts || answers.limit.is_some();
+            assert_eq!(loaded.control.store.is_some(), has_store, "{text}");
             let at: Option<ringfence_model::Amount> =
                 answers.limit.as_ref().map(|limit| limit.at.parse().unwrap());
             assert_eq!(loaded.control.limits.first().map(|limit| limit.amount()), at);
@@ -341,8 +360,9 @@ mod tests {
             login: None,
         };
         let auth_token = Kept::Beside("ringfence.token".to_owned());
-        let full = Answers { limit: Some(limit), mail: Some(mail), auth_token, ..plain() };
-        for answers in [plain(), full] {
+        let full = Answers { subaccounts: true, limit: Some(limit), mail: Some(mail), auth_token, ..plain() };
+        let many = Answers { subaccounts: true, ..plain() };
+        for answers in [plain(), many, full] {
             let text = of(&answers);
             let warnings = loaded(&text, folder.path()).unwrap().warnings;
             assert!(warnings.is_empty(), "{warnings:?}\n{text}");

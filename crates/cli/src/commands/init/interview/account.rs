@@ -119,6 +119,36 @@ impl Interview<'_> {
         Ok(self.only_checks)
     }
 
+    /// Whether its subaccounts are found at Twilio. They sign with tokens of their own, so else their webhooks are refused.
+    pub(super) fn subaccounts(&mut self, known: &Known) -> Result<bool, Failure> {
+        if self.only_checks || known.found.as_ref().is_some_and(|found| found.parent.is_some()) {
+            return Ok(false);
+        }
+        let found = known.found.as_ref().map(|found| found.subaccounts);
+        let wanted = if self.arguments.subaccounts || self.arguments.no_subaccounts {
+            self.arguments.subaccounts
+        } else if let Some(person) = self.person.as_mut().filter(|_| found != Some(0)) {
+            person.tell(
+                "Subaccounts sign with tokens of their own. Ringfence can find these at Twilio, let in the",
+            );
+            person.tell("webhooks of each, and hold each to a limit.");
+            let question = match found {
+                Some(1) => "Do so for its subaccount, and for new ones?".to_owned(),
+                Some(found) => format!("Do so for its {found} subaccounts, and for new ones?"),
+                None => "Has it subaccounts, and is that to be done for them?".to_owned(),
+            };
+            person.agrees(&question, found.is_some())?
+        } else {
+            found.unwrap_or_default() > 0
+        };
+        if let Some(found) = found.filter(|found| *found > 0 && !wanted) {
+            self.note(&format!(
+                "webhooks of subaccounts ({found} now) will be refused, until each has an [[account]] with its token"
+            ));
+        }
+        Ok(wanted)
+    }
+
     fn keep_token(&mut self, token: Secret, source: Source) -> Result<Kept, Failure> {
         let kept = match source {
             Source::Env(name) => Kept::Env(answers::variable(&name).map_err(|it| it.about("--token-env"))?),

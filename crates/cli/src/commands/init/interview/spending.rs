@@ -8,15 +8,11 @@ use crate::commands::token;
 use crate::exit::Failure;
 
 impl Interview<'_> {
-    pub(super) fn limit(&mut self, known: &Known) -> Result<Option<Limit>, Failure> {
+    pub(super) fn limit(&mut self, known: &Known, of_subaccounts: bool) -> Result<Option<Limit>, Failure> {
         if self.arguments.no_limit || self.only_checks {
             return Ok(None);
         }
-        let (subaccounts, currency) = match &known.found {
-            Some(found) => (Some(found.subaccounts), found.currency.clone()),
-            None => (None, None),
-        };
-        let of_subaccounts = self.of_subaccounts(subaccounts)?;
+        let currency = known.found.as_ref().and_then(|found| found.currency.clone());
         let whose = if of_subaccounts { "each subaccount" } else { "the account" };
         let in_what = currency.as_ref().map_or_else(|| "in its currency".to_owned(), |it| format!("in {it}"));
         let question = format!("The most that {whose} may spend in a day, {in_what} (empty: no limit)");
@@ -40,27 +36,6 @@ impl Interview<'_> {
             answers::together(text, &at)
         })?;
         Ok(Some(Limit { of: Of::Subaccounts { together }, at, currency }))
-    }
-
-    /// Whether the limit is one on subaccounts.
-    fn of_subaccounts(&mut self, found: Option<usize>) -> Result<bool, Failure> {
-        if self.arguments.subaccounts || self.arguments.no_subaccounts {
-            return Ok(self.arguments.subaccounts);
-        }
-        let Some(person) = self.person.as_mut().filter(|_| self.arguments.limit.is_none()) else {
-            return Ok(found.unwrap_or_default() > 0);
-        };
-        match found {
-            Some(0) => Ok(false),
-            Some(found) => {
-                let subaccounts = if found == 1 { "subaccount" } else { "subaccounts" };
-                person.tell(&format!(
-                    "A limit can hold each subaccount ({found} {subaccounts} now), or the account itself."
-                ));
-                person.agrees("Each subaccount, new ones too?", true)
-            }
-            None => person.agrees("Has it subaccounts that are to be held to a limit?", false),
-        }
     }
 
     /// With who is told of a limit, once the mail server has said that it takes mail.
