@@ -76,10 +76,21 @@ impl Failure {
         self
     }
 
+    /// Says what it is about, before what went wrong.
+    pub(crate) fn about(mut self, what: impl Display) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+
     /// Says the same to a script, on standard output.
     pub(crate) fn json(mut self, json: serde_json::Value) -> Self {
         self.json = Some(json);
         self
+    }
+
+    /// Whether something outside is unavailable, so that the same may go well later.
+    pub(crate) fn is_unavailable(&self) -> bool {
+        self.kind == FailureKind::Unavailable
     }
 
     /// What went wrong, for whoever tells it in other words.

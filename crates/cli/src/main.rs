@@ -11,11 +11,12 @@ mod logging;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use commands::{
-    account, api_token, application, audit, check, demo, doctor, explain, incidents, key, ledger, limits,
-    migrate, replay, report, reset, sandbox, serve, sign, status, store, token, trip, user, verify,
+    account, api_token, application, audit, check, completions, demo, doctor, explain, import, incidents,
+    init, key, ledger, limits, man, migrate, replay, report, reset, sandbox, serve, sign, status, store,
+    token, trip, user, verify,
 };
 
 /// Measured: fewer cycles a request than the system's allocator.
@@ -39,6 +40,8 @@ enum Command {
         #[arg(long)]
         exit: bool,
     },
+    /// Write a configuration: it asks for what is needed, and checks each answer at once.
+    Init(init::Arguments),
     /// Run the product: the gate, and what holds the limits.
     Serve {
         /// The configuration; a SIGHUP reads it again
@@ -49,6 +52,8 @@ enum Command {
     Sandbox(sandbox::Arguments),
     /// Is this configuration right? Nothing is started, no port is bound.
     Check(check::Arguments),
+    /// Propose routes: from the configuration of an nginx, or from the URLs that an account has at Twilio.
+    Import(import::Arguments),
     /// Is the whole deployment sound: here, at Twilio, and seen from outside?
     Doctor(doctor::Arguments),
     /// Make the request that Twilio would send, signature included.
@@ -91,12 +96,17 @@ enum Command {
     User(user::Arguments),
     /// Copy a SQLite store while it is in use, and put a copy back.
     Store(store::Arguments),
+    /// Print what a shell needs to complete commands and options.
+    Completions(completions::Arguments),
+    /// Print the manual page, or write one for each command.
+    Man(man::Arguments),
 }
 
 const EXAMPLES: &str = r#"Examples:
   ringfence demo
   ringfence sandbox --listen 127.0.0.1:4010
-  ringfence check --print-example > ringfence.toml
+  ringfence init
+  ringfence check --config ringfence.toml
   ringfence serve --config ringfence.toml
   ringfence doctor --config ringfence.toml
   ringfence sign --url https://hooks.example.com/sms --param Body=Hi --curl
@@ -116,7 +126,9 @@ fn main() -> ExitCode {
         Command::Demo { exit } => return demo::run(exit),
         Command::Serve { config } => return serve::run(&config),
         Command::Sandbox(arguments) => return sandbox::run(&arguments),
+        Command::Init(arguments) => init::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Sign(arguments) => sign::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
@@ -138,6 +150,8 @@ fn main() -> ExitCode {
         Command::Key(arguments) => key::run(&arguments),
         Command::User(arguments) => user::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
+        Command::Completions(arguments) => Ok(completions::run(&arguments, CommandLine::command())),
+        Command::Man(arguments) => man::run(&arguments, CommandLine::command()),
     };
     exit::finish(result)
 }

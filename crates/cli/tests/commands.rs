@@ -466,3 +466,64 @@ fn help_is_there_for_every_command() {
     assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
     assert!(Path::new(VECTORS).exists());
 }
+
+/// The commands under one, as its help lists them.
+fn commands_under(path: &[&str]) -> Vec<String> {
+    let help = run(&[path, &["--help"]].concat()).code(0).out;
+    let Some((_, list)) = help.split_once("\nCommands:\n") else { return Vec::new() };
+    let list = list.split_once("\n\n").map_or(list, |(list, _)| list);
+    let names = list.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    let names = names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
+    names.map(str::to_owned).collect()
+}
+
+/// Every command, by the words that it is typed with.
+fn all_commands(path: &[&str]) -> Vec<String> {
+    let mut all = vec![["ringfence"].iter().chain(path).copied().collect::<Vec<_>>().join("-")];
+    for name in commands_under(path) {
+        all.extend(all_commands(&[path, &[name.as_str()]].concat()));
+    }
+    all
+}
+
+#[test]
+fn every_command_has_a_manual_page_that_groff_takes_without_a_warning() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pages = folder.path().join("man1");
+    let text = |path: &Path| path.to_str().expect("text").to_owned();
+    let listed = run(&["man", "--dir", &text(&pages)]).code(0).out;
+    let mut expected: Vec<_> =
+        all_commands(&[]).iter().map(|name| text(&pages.join(format!("{name}.1")))).collect();
+    expected.sort();
+    assert!(expected.len() > 40, "the commands were not found: {expected:?}");
+    let mut written: Vec<_> = listed.lines().map(str::to_owned).collect();
+    written.sort();
+    assert_eq!(written, expected);
+    assert!(run(&["man"]).code(0).out.contains("ringfence\\-init(1)"));
+    for page in &written {
+        let set = Command::new("groff").args(["-man", "-ww", "-Tutf8", page]).output();
+        let Ok(set) = set else {
+            eprintln!("skipped: there is no groff");
+            return;
+        };
+        assert_eq!(String::from_utf8_lossy(&set.stderr), "", "{page}");
+        assert!(set.status.success() && set.stdout.len() > 300, "{page}");
+    }
+}
+
+#[test]
+fn a_shell_takes_its_completions_and_completes_with_them() {
+    let folder = Files::new();
+    let script = run(&["completions", "bash"]).code(0).out;
+    let file = folder.write("ringfence.bash", &script);
+    let checked = Command::new("bash").args(["-n", &file]).output().expect("bash");
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    let typed = "source \"$1\"; COMP_WORDS=(ringfence ini); COMP_CWORD=1; _ringfence ringfence ini ringfence; echo \"${COMPREPLY[@]}\"";
+    let completed = Command::new("bash").args(["-c", typed, "bash", &file]).output().expect("bash");
+    assert_eq!(String::from_utf8_lossy(&completed.stdout).trim(), "init");
+    for shell in ["zsh", "fish", "powershell", "elvish"] {
+        let script = run(&["completions", shell]).code(0).out;
+        assert!(script.contains("init") && script.contains("print-example"), "{shell}");
+    }
+    run(&["completions", "tcsh"]).code(2).prints_nothing().complains("[possible values: bash");
+}

@@ -8,6 +8,8 @@ mod amount;
 mod egress;
 mod sign;
 
+pub(crate) use amount::amount;
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
@@ -138,7 +140,7 @@ fn one(table: &Table<'_>, accounts: Option<&[Account]>, problems: &mut Problems)
         None => Some(UsageCategory::TOTAL_PRICE.to_owned()),
     };
     let burst = match table.find("burst") {
-        Some(field) => field.parse(amount::BURST_FORM, problems, amount::amount).map(Some),
+        Some(field) => field.parse(amount::BURST_FORM, problems, amount).map(Some),
         None => Some(None),
     };
     let unseen = egress::unseen(table, problems);

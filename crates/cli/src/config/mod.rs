@@ -12,7 +12,7 @@ pub(crate) mod egress;
 mod heads;
 mod held_twiml;
 mod keep;
-mod limit;
+pub(crate) mod limit;
 mod limits;
 mod listen;
 mod log;

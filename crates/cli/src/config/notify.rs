@@ -161,7 +161,7 @@ fn mail(field: Field<'_>, around: &Surroundings<'_>, problems: &mut Problems) ->
 }
 
 /// The error completes the sentence "this …".
-fn smtp_server(text: &str) -> Result<(String, u16, SmtpTls), &'static str> {
+pub(crate) fn smtp_server(text: &str) -> Result<(String, u16, SmtpTls), &'static str> {
     let (scheme, rest) = text.split_once("://").ok_or("has no scheme")?;
     let (authority, query) = match rest.split_once('?') {
         Some((authority, query)) => (authority, Some(query)),
@@ -194,7 +194,8 @@ fn smtp_server(text: &str) -> Result<(String, u16, SmtpTls), &'static str> {
     Ok((host.trim_matches(['[', ']']).to_owned(), port, tls))
 }
 
-fn mail_address(text: &str) -> Result<String, &'static str> {
+/// An address of one mailbox. The error completes the sentence "`text` …".
+pub(crate) fn mail_address(text: &str) -> Result<String, &'static str> {
     let is_plain = |part: &str| {
         !part.is_empty()
             && !part.contains(|letter: char| {

@@ -19,7 +19,7 @@ use ringfence_twilio::wire::{AccountStatus, Message, UsageTrigger};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 /// For what takes moments, on a machine that has other things to do.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
@@ -175,7 +175,7 @@ impl World {
         names
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ringfence"));
         command
             .current_dir(self.folder.path())
@@ -198,6 +198,19 @@ impl World {
     pub(crate) fn run_with(&self, config: &str, arguments: &[&str]) -> Run {
         let output =
             self.command(arguments).args(["--config", config]).output().expect("the program starts and ends");
+        let run = Run {
+            code: output.status.code().expect("an exit code"),
+            out: String::from_utf8(output.stdout).expect("text"),
+            err: String::from_utf8(output.stderr).expect("text"),
+        };
+        assert!(!run.out.contains(TOKEN) && !run.err.contains(TOKEN), "the token was printed: {run:?}");
+        run
+    }
+
+    /// Runs a command as it is.
+    #[track_caller]
+    pub(crate) fn run_plain(&self, arguments: &[&str]) -> Run {
+        let output = self.command(arguments).output().expect("the program starts and ends");
         let run = Run {
             code: output.status.code().expect("an exit code"),
             out: String::from_utf8(output.stdout).expect("text"),
@@ -342,6 +355,13 @@ impl World {
     pub(crate) fn subaccount(&self, name: &str) -> Sid {
         let account = self.runtime.block_on(self.parent.accounts().create(Some(name))).expect("a subaccount");
         Sid::parse(&account.sid).expect("a SID")
+    }
+
+    /// The auth token of an account, as its parent sees it.
+    pub(crate) fn token_of(&self, account: &str) -> String {
+        let account = Sid::parse(account).expect("a SID");
+        let account = self.runtime.block_on(self.parent.accounts().fetch(account)).expect("the account");
+        account.auth_token.expect("a token").expose().to_owned()
     }
 
     pub(crate) fn status(&self, account: Sid) -> String {

@@ -94,29 +94,51 @@ impl Facts {
 
     /// All URLs that Twilio was told, of what could be read; and what could not.
     pub(super) fn hooks(&self) -> (Vec<Hook>, Vec<&String>) {
-        let sid = self.account.sid;
-        let mut found = Vec::new();
-        let mut unread = Vec::new();
-        match &self.numbers {
-            Ok(numbers) => found.extend(numbers.iter().flat_map(|it| hooks::of_number(sid, it))),
-            Err(why) => unread.push(why),
-        }
-        match &self.applications {
-            Ok(applications) => {
-                found.extend(applications.iter().flat_map(|it| hooks::of_application(sid, it)));
-            }
-            Err(why) => unread.push(why),
-        }
-        match &self.services {
-            Ok(services) => found.extend(services.iter().flat_map(|it| hooks::of_service(sid, it))),
-            Err(why) => unread.push(why),
-        }
-        match &self.domains {
-            Ok(domains) => found.extend(domains.iter().flat_map(|it| hooks::of_domain(sid, it))),
-            Err(why) => unread.push(why),
-        }
-        (found, unread)
+        hooks(self.account.sid, &self.numbers, &self.applications, &self.services, &self.domains)
     }
+}
+
+/// All URLs that Twilio was told, of what could be read; and what could not.
+fn hooks<'a>(
+    sid: Sid,
+    numbers: &'a Read<Vec<IncomingPhoneNumber>>,
+    applications: &'a Read<Vec<Application>>,
+    services: &'a Read<Vec<MessagingService>>,
+    domains: &'a Read<Vec<SipDomain>>,
+) -> (Vec<Hook>, Vec<&'a String>) {
+    let mut found = Vec::new();
+    let mut unread = Vec::new();
+    match numbers {
+        Ok(numbers) => found.extend(numbers.iter().flat_map(|it| hooks::of_number(sid, it))),
+        Err(why) => unread.push(why),
+    }
+    match applications {
+        Ok(applications) => found.extend(applications.iter().flat_map(|it| hooks::of_application(sid, it))),
+        Err(why) => unread.push(why),
+    }
+    match services {
+        Ok(services) => found.extend(services.iter().flat_map(|it| hooks::of_service(sid, it))),
+        Err(why) => unread.push(why),
+    }
+    match domains {
+        Ok(domains) => found.extend(domains.iter().flat_map(|it| hooks::of_domain(sid, it))),
+        Err(why) => unread.push(why),
+    }
+    (found, unread)
+}
+
+/// The same of an account of which nothing else is to be known.
+pub(super) async fn read_hooks(account: &Account) -> (Vec<Hook>, Vec<String>) {
+    let sid = account.sid;
+    let (own, api) = (account.own.as_ref(), account.api.as_ref());
+    let number_filter = IncomingNumberFilter::default();
+    let application_filter = ApplicationFilter::default();
+    let numbers = all(api, |it| it.incoming_numbers(sid).list(&number_filter)).await;
+    let applications = all(api, |it| it.applications(sid).list(&application_filter)).await;
+    let services = all(own, |it| it.messaging_services().list()).await;
+    let domains = all(api, |it| it.sip_domains(sid).list()).await;
+    let (found, unread) = hooks(sid, &numbers, &applications, &services, &domains);
+    (found, unread.into_iter().cloned().collect())
 }
 
 async fn all<T: DeserializeOwned>(

@@ -12,6 +12,7 @@
 //! | `facts`, `web`, `hello` | what is read: at Twilio, and of the deployment as it looks from outside |
 //! | `durability`, `hooks`, `outside`, `held`, `accounts`, `own` | the checks, pure |
 //! | `examine` | one thing after the other, within a deadline |
+//! | `webhooks` | all URLs that Twilio was told, for whoever makes routes of them |
 //! | `told` | what was not said before, for the daily job |
 
 mod accounts;
@@ -26,6 +27,7 @@ mod outside;
 mod own;
 mod told;
 mod web;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +44,8 @@ pub use examine::examine;
 pub use finding::{Check, Finding, Mend, NotMade, Outcome, Report};
 pub use hooks::{Leads, LeadsTo};
 pub(crate) use told::{changes, key};
+pub use web::{name_problem, tls_problem};
+pub use webhooks::{Webhook, Webhooks, webhooks};
 
 /// What is examined, and how.
 #[derive(Clone)]

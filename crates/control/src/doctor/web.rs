@@ -171,6 +171,40 @@ impl Web {
     }
 }
 
+/// What keeps Twilio from connecting to this host over TLS, as a sentence without an end; none where nothing does.
+///
+/// For whoever is about to tell Twilio of it. It takes 15 s at most.
+pub async fn tls_problem(host: &str, port: u16, now: Timestamp) -> Option<String> {
+    let web = match Web::new(&[], BTreeSet::new()) {
+        Ok(web) => web,
+        Err(error) => return Some(format!("TLS cannot be set up here: {error}")),
+    };
+    match web.certificate(host, port).await {
+        Ok(Certificate { not_after, .. }) if not_after <= now => {
+            Some(format!("its certificate ended at {not_after}"))
+        }
+        Ok(_) => None,
+        Err(why) => Some(why.to_string()),
+    }
+}
+
+/// What keeps Twilio from finding this host, as a sentence without an end; none where nothing does.
+pub async fn name_problem(host: &str) -> Option<String> {
+    match tokio::net::lookup_host((host, 0)).await {
+        Err(error) => Some(format!("its name leads nowhere: {error}")),
+        Ok(mut found) => {
+            let first = found.next();
+            match first {
+                None => Some("its name has no address".to_owned()),
+                Some(address) if is_private(address.ip()) && found.all(|it| is_private(it.ip())) => {
+                    Some(NoAnswer::Private(address.ip()).to_string())
+                }
+                Some(_) => None,
+            }
+        }
+    }
+}
+
 /// Looks up whether a host has an address that is public. `None`: it has none.
 pub(super) async fn is_public(host: &str) -> Option<bool> {
     let found: Vec<SocketAddr> = tokio::net::lookup_host((host, 0)).await.ok()?.collect();

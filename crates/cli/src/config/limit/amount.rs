@@ -42,7 +42,7 @@ pub(super) fn probe(text: &str) -> Result<Probe, &'static str> {
 }
 
 /// A decimal number, as [`Amount`] reads it. The error completes the sentence "`text` …".
-pub(super) fn amount(text: &str) -> Result<Amount, &'static str> {
+pub(crate) fn amount(text: &str) -> Result<Amount, &'static str> {
     if text.is_empty() {
         return Err("is empty");
     }

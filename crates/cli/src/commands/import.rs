@@ -1,0 +1,111 @@
+//! `ringfence import`: routes out of what is there already, as TOML to copy. Nothing is written and nothing changed.
+//!
+//! What cannot be a route is said with its place and the reason, in the same output, so that nobody takes the rest for all.
+
+mod account;
+mod nginx;
+mod nginx_files;
+mod proposal;
+
+use std::path::PathBuf;
+
+use self::nginx_files::{Dump, OnDisk};
+use self::proposal::Proposals;
+use super::input::read_file;
+use crate::exit::{Answer, Failure};
+
+#[derive(Debug, clap::Args)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Read the configuration of an nginx: its servers, locations and upstreams.
+    Nginx(NginxArguments),
+    /// Read the URLs that Twilio was told: of numbers, applications, Messaging Services and SIP domains.
+    Account(account::Arguments),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+It follows `include` from the folder of FILE, and reads what `nginx -T` prints, which has all files in it. A location becomes
+a route where both would take the same path and pass it on as it came: prefixes, = and ^~. Regular expressions, rewrites,
+variables and paths that nginx changes are listed with their lines and left to you.
+
+Examples:
+  ringfence import nginx /etc/nginx/nginx.conf >> ringfence.toml
+  nginx -T 2>/dev/null | ringfence import nginx -
+
+Exit codes: 0 there are routes; 1 there is none; 2 the file cannot be read.")]
+struct NginxArguments {
+    /// The main file; - is standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
+    match &arguments.command {
+        Command::Nginx(arguments) => of_nginx(arguments),
+        Command::Account(arguments) => account::run(arguments),
+    }
+}
+
+fn of_nginx(arguments: &NginxArguments) -> Result<Answer, Failure> {
+    let text = read_file(&arguments.file)?;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let proposals = match Dump::of(&text) {
+        Some(dump) => nginx::read(&dump),
+        None => nginx::read(&OnDisk::new(&arguments.file, text)),
+    };
+    let proposals = proposals
+        .map_err(|wrong| Failure::usage(wrong).hint("`nginx -t` says whether nginx itself can read it"))?;
+    let head = [
+        format!("What {} sends on, as routes of Ringfence.", arguments.file.display()),
+        "Keep those that Twilio calls: a route lets in only what Twilio signed.".to_owned(),
+        "nginx stays in front: give each location proxy_pass to the gate, without a path.".to_owned(),
+    ];
+    Ok(answer(&proposals, &head))
+}
+
+fn answer(proposals: &Proposals, head: &[String]) -> Answer {
+    let routes = proposals.routes.len();
+    let left_out = proposals.left_out.len();
+    let note = match (routes, left_out) {
+        (_, 0) => format!("{routes} routes"),
+        _ => format!("{routes} routes; {left_out} not imported, with the reasons at the end"),
+    };
+    Answer {
+        output: proposals.as_toml(head).into_bytes(),
+        notes: vec![note],
+        is_no: routes == 0,
+        ..Answer::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::config::{Surroundings, resolve};
+
+    /// Each route that is proposed is one that the configuration takes.
+    pub(super) fn all_load(proposals: &Proposals) {
+        let head = "[listen]\ngate = \"127.0.0.1:8080\"\n[[account]]\nsid = \"AC00000000000000000000000000000000\"\n\
+                    auth_token = { env = \"TOKEN\" }\n";
+        let routes = proposals.as_toml(&["routes".to_owned()]);
+        let env = |_: &str| Some("0123456789abcdef0123456789abcdef".to_owned());
+        let around = Surroundings { folder: Path::new("/nowhere"), env: &env, now: SystemTime::UNIX_EPOCH };
+        let text = format!("{head}{routes}");
+        if proposals.routes.is_empty() {
+            assert!(!routes.contains("[[route]]"));
+            return;
+        }
+        let loaded = resolve(&text, Path::new("ringfence.toml"), &around).expect(&text);
+        assert_eq!(loaded.settings.routes.len(), proposals.routes.len(), "{text}");
+    }
+}

@@ -1,0 +1,228 @@
+//! `ringfence import account`: the URLs that Twilio was told, as routes.
+//!
+//! Twilio's own lists are the truth about what it calls; the doctor reads the same ones. Passwords in URLs are not shown.
+
+use std::path::PathBuf;
+
+use http::Uri;
+use ringfence_control::doctor::{Webhook, webhooks};
+use ringfence_control::engine::{Clients, KnownAccount};
+use ringfence_gateway::settings::Upstream;
+use ringfence_model::Sid;
+use ringfence_twilio::client::{BaseUrl, Settings};
+
+use super::answer;
+use super::proposal::{Proposal, Proposals};
+use crate::commands::token_argument::{TokenArguments, of_environment};
+use crate::commands::with_store;
+use crate::config;
+use crate::control_plane;
+use crate::exit::{Answer, Failure};
+
+/// Where the token is if nothing says otherwise, as Twilio's own tools have it.
+const VARIABLE: &str = "TWILIO_AUTH_TOKEN";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+It asks Twilio for the account and, with a parent's token, for all of its subaccounts, and changes nothing. Where the
+application listens is not known at Twilio: --upstream says it.
+
+Examples:
+  ringfence import account AC… --token-env TWILIO_AUTH_TOKEN --upstream http://127.0.0.1:3000
+  ringfence import account AC… --config ringfence.toml
+
+Exit codes: 0 there are routes; 1 there is none; 2 wrong usage; 64 wrong configuration; 69 not everything could be read:
+Twilio does not answer, or refuses the credentials.")]
+pub(super) struct Arguments {
+    /// The account
+    #[arg(value_name = "SID", value_parser = account)]
+    account: Sid,
+    #[command(flatten)]
+    token: TokenArguments,
+    /// Take the credentials and the way to Twilio from this configuration
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["token_env", "token_file", "token_stdin", "twilio"])]
+    config: Option<PathBuf>,
+    /// Where Twilio is: the address of a sandbox
+    #[arg(long, value_name = "URL", help_heading = "Twilio", value_parser = base_url)]
+    twilio: Option<BaseUrl>,
+    /// Where the application listens
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3000", value_parser = upstream)]
+    upstream: String,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
+    let clients = clients(arguments)?;
+    let found = with_store::block_on(async { Ok(webhooks(&clients).await) })?;
+    if found.accounts == 0
+        && let Some((account, why)) = found.unread.first()
+    {
+        return Err(Failure::unavailable(format!("{account} could not be read: {why}")));
+    }
+    let mut proposals = Proposals::default();
+    for webhook in &found.found {
+        propose(webhook, &arguments.upstream, &mut proposals);
+    }
+    for (account, why) in &found.unread {
+        proposals.leave_out(account.to_string(), format!("could not be read: {why}"));
+    }
+    let head = [
+        format!("What Twilio was told to call: {} URLs of {} accounts.", found.found.len(), found.accounts),
+        "A route lets in only what Twilio signed. Several under one folder may be one: path = \"/twilio/\"."
+            .to_owned(),
+        format!("The application is taken to listen at {}.", arguments.upstream),
+    ];
+    Ok(Answer { is_unavailable: !found.unread.is_empty(), ..answer(&proposals, &head) })
+}
+
+fn clients(arguments: &Arguments) -> Result<Clients, Failure> {
+    let sid = arguments.account;
+    if let Some(file) = &arguments.config {
+        let loaded = config::load(file)?;
+        let credentials = loaded.control.credentials.iter().find(|it| it.account == sid);
+        if credentials.is_none() {
+            return Err(Failure::configuration(format!("{} has no auth token of {sid}", file.display()))
+                .hint("name an account of the configuration, or say where the token is with --token-env"));
+        }
+        let mut control = loaded.control;
+        control.credentials.retain(|it| it.account == sid);
+        return control_plane::clients(&control).map_err(Failure::configuration);
+    }
+    let auth_token = match arguments.token.read()? {
+        Some((token, _)) => token,
+        None => of_environment(VARIABLE).map_err(|it| {
+            it.hint("say where the auth token is: --token-env NAME, --token-file FILE or --token-stdin")
+        })?,
+    };
+    let settings = Settings::at(arguments.twilio.clone().unwrap_or_default());
+    let known = KnownAccount { sid, parent: None, auth_token, finds_subaccounts: true };
+    Clients::new(&settings, vec![known]).map_err(Failure::usage)
+}
+
+/// The route of a URL, or why it has none.
+fn propose(webhook: &Webhook, upstream: &str, proposals: &mut Proposals) {
+    let Webhook { account, place, uri, is_twilios_own, method, .. } = webhook;
+    let place = format!("{account} {place}");
+    let Some(uri) = uri else {
+        return proposals.leave_out(place, "Twilio has no URL there that could be called");
+    };
+    let authority = uri.authority().map_or("", |it| it.as_str());
+    let (user, authority) = match authority.rsplit_once('@') {
+        Some((user, authority)) => (Some(user), authority),
+        None => (None, authority),
+    };
+    let host = uri.host().unwrap_or_default().to_ascii_lowercase();
+    if *is_twilios_own {
+        return proposals.leave_out(place, format!("{host} is Twilio itself"));
+    }
+    if host.ends_with(".twil.io") {
+        let why = format!(
+            "{host} is a Function that runs at Twilio: make it protected there, no gate stands before it"
+        );
+        return proposals.leave_out(place, why);
+    }
+    let mut notes = vec![format!("{method} {}: {place}", without_password(uri, authority))];
+    if user.is_some() {
+        notes.push(
+            "the URL has a user and a password in it: check = \"signature+basic\" asks for them too"
+                .to_owned(),
+        );
+    }
+    if uri.scheme_str() != Some("https") {
+        notes.push("it is without TLS: tell Twilio an https:// URL".to_owned());
+    }
+    if !matches!(method.as_str(), "GET" | "POST") {
+        notes.push(format!("a route takes GET and POST: add methods = [\"{}\"]", method.escape_default()));
+    }
+    let scheme = uri.scheme_str().unwrap_or("https");
+    let public_url = format!("{scheme}://{}", authority.to_ascii_lowercase());
+    let (path, upstream) = (uri.path().to_owned(), upstream.to_owned());
+    if path.ends_with('/') {
+        notes.push("a route whose path ends with / takes all that begins so".to_owned());
+    }
+    proposals.add(Proposal { path, public_url, upstream, notes }, &place);
+}
+
+/// A URL as it may be shown: its query may hold a key.
+fn without_password(uri: &Uri, authority: &str) -> String {
+    let query = if uri.query().is_some() { "?…" } else { "" };
+    format!("{}://{authority}{}{query}", uri.scheme_str().unwrap_or("https"), uri.path())
+}
+
+fn account(text: &str) -> Result<Sid, &'static str> {
+    match Sid::parse(text) {
+        Ok(sid) if sid.is("AC") => Ok(sid),
+        _ => Err("write AC and 32 hexadecimal digits"),
+    }
+}
+
+fn base_url(text: &str) -> Result<BaseUrl, String> {
+    text.parse().map_err(|error| format!("{error}"))
+}
+
+fn upstream(text: &str) -> Result<String, String> {
+    match text.parse::<Upstream>() {
+        Ok(Upstream::Application(address)) => Ok(format!("http://{}", address.authority())),
+        Ok(_) => Err("write the address of the application, such as http://127.0.0.1:3000".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(urls: &[&str]) -> Proposals {
+        let mut proposals = Proposals::default();
+        for (number, url) in urls.iter().enumerate() {
+            let uri: Option<Uri> = url.split('#').next().and_then(|url| url.parse().ok());
+            let is_twilios_own =
+                uri.as_ref().is_some_and(|uri| uri.host().is_some_and(|it| it.ends_with(".twilio.com")));
+            let webhook = Webhook {
+                account: Sid::new(*b"AC", 1),
+                place: format!("PN{number}/sms_url"),
+                url: (*url).to_owned(),
+                uri,
+                is_twilios_own,
+                method: "POST".to_owned(),
+            };
+            propose(&webhook, "http://127.0.0.1:3000", &mut proposals);
+        }
+        super::super::tests::all_load(&proposals);
+        proposals
+    }
+
+    #[test]
+    fn what_no_gate_stands_before_is_left_out_with_the_reason() {
+        let proposals = of(&["https://handler.twilio.com/twiml/EH1", "https://shop-1.twil.io/sms", "no url"]);
+        assert!(proposals.routes.is_empty());
+        let why: Vec<_> = proposals.left_out.iter().map(|it| it.why.as_str()).collect();
+        assert!(
+            why[0].contains("Twilio itself") && why[1].contains("Function") && why[2].contains("no URL"),
+            "{why:?}"
+        );
+    }
+
+    #[test]
+    fn each_url_is_a_route_once_without_its_query_and_its_password() {
+        let proposals = of(&[
+            "https://hooks.example.com/sms?key=hush",
+            "https://Hooks.example.com/sms#rc=3",
+            "https://user:hush@hooks.example.com:8443/voice",
+            "http://other.example.com/",
+        ]);
+        let short: Vec<_> =
+            proposals.routes.iter().map(|it| (it.path.as_str(), it.public_url.as_str())).collect();
+        assert_eq!(
+            short,
+            [
+                ("/sms", "https://hooks.example.com"),
+                ("/voice", "https://hooks.example.com:8443"),
+                ("/", "http://other.example.com"),
+            ]
+        );
+        let text = proposals.as_toml(&[]);
+        assert!(!text.contains("hush"), "{text}");
+        assert!(text.contains("host = \"hooks.example.com\"") && text.contains("signature+basic"), "{text}");
+        assert!(proposals.routes[2].notes.iter().any(|it| it.contains("without TLS")));
+    }
+}

@@ -1,0 +1,18 @@
+//! What an nginx sends on, as routes. Pure: files come through [`Sources`], and nothing is decided by guessing: what has no
+//! equal here is left out, with its line and the reason.
+//!
+//! | module | what it makes |
+//! | --- | --- |
+//! | `lex` | words and braces, each with its line |
+//! | `tree` | directives, includes followed |
+//! | `routes` | what servers, locations and upstreams mean together |
+
+mod lex;
+mod routes;
+mod tree;
+
+#[cfg(test)]
+mod tests;
+
+pub(super) use routes::read;
+pub(super) use tree::Sources;

@@ -1,0 +1,222 @@
+//! What becomes a route and what does not; and that no text whatever is more than an error.
+
+use std::fmt::Write as _;
+
+use proptest::prelude::*;
+
+use super::tree::Wrong;
+use super::*;
+use crate::commands::import::proposal::{LeftOut, Proposal};
+
+/// Files by name; the first is the one that everything begins in.
+struct Files(Vec<(&'static str, String)>);
+
+impl Sources for Files {
+    fn main(&self) -> String {
+        self.0[0].0.to_owned()
+    }
+
+    fn text(&self) -> Result<String, String> {
+        Ok(self.0[0].1.clone())
+    }
+
+    fn included(&self, pattern: &str) -> Result<Vec<(String, String)>, String> {
+        let found: Vec<_> = self
+            .0
+            .iter()
+            .filter(|(name, _)| *name == pattern)
+            .map(|(name, text)| ((*name).to_owned(), text.clone()))
+            .collect();
+        if found.is_empty() { Err(format!("there is no {pattern}")) } else { Ok(found) }
+    }
+}
+
+fn of(text: &str) -> Result<crate::commands::import::proposal::Proposals, Wrong> {
+    read(&Files(vec![("nginx.conf", text.to_owned())]))
+}
+
+/// A server over TLS with this in it.
+fn server(inside: &str) -> String {
+    format!("server {{\nlisten 443 ssl;\nserver_name hooks.example.com;\n{inside}\n}}")
+}
+
+fn routes(text: &str) -> Vec<(String, String, String)> {
+    let short = |it: Proposal| (it.path, it.public_url, it.upstream);
+    of(text).unwrap().routes.into_iter().map(short).collect()
+}
+
+fn route(path: &str, public_url: &str, upstream: &str) -> (String, String, String) {
+    (path.to_owned(), public_url.to_owned(), upstream.to_owned())
+}
+
+#[track_caller]
+fn left_out(inside: &str, line: usize, why: &str) {
+    let proposals = of(&server(inside)).unwrap();
+    assert!(proposals.routes.is_empty(), "{proposals:?}");
+    let place = format!("nginx.conf:{line}");
+    let is_it = |it: &LeftOut| it.place == place && it.why.contains(why);
+    assert!(proposals.left_out.iter().any(is_it), "{why} at {place} is not in {:?}", proposals.left_out);
+}
+
+#[test]
+fn what_has_no_equal_is_left_out_with_its_line_and_the_reason() {
+    let pass = "proxy_pass http://127.0.0.1:3000;";
+    left_out(&format!("location ~ ^/sms {{ {pass} }}"), 4, "regular expression");
+    left_out(&format!("location ~* \\.php$ {{ {pass} }}"), 4, "regular expression");
+    left_out("location /a/ {\nproxy_pass http://$backend;\n}", 5, "variable");
+    left_out("location /a/ {\nproxy_pass http://127.0.0.1:3000/;\n}", 5, "nginx makes / of /a/");
+    left_out("location /a/ {\nproxy_pass https://127.0.0.1:3000;\n}", 5, "plain HTTP");
+    left_out("location /a/ { proxy_pass http://unix:/run/app.sock; }", 4, "Unix sockets");
+    left_out(
+        &format!("location /a/ {{ {pass}\nrewrite ^/a/(.*) /$1 break; }}"),
+        5,
+        "rewrite ^/a/(.*) /$1 break",
+    );
+    left_out(&format!("location /a/ {{ {pass}\nif ($arg_x) {{ return 403; }} }}"), 5, "if ($arg_x)");
+    left_out("location /a/ {\nroot /var/www;\n}", 5, "root");
+    left_out("location /a/ { }", 4, "no proxy_pass");
+    left_out(&format!("location @a {{ {pass} }}"), 4, "only nginx itself");
+    left_out(&format!("location /a%20b/ {{ {pass} }}"), 4, "decoded");
+    left_out("return 301 https://example.com$request_uri;", 4, "return 301");
+}
+
+#[test]
+fn a_server_that_nobody_could_be_told_of_is_left_out() {
+    for name in ["_", "*.example.com", ".example.com", "~^(?<tenant>.+)$", "\"\""] {
+        let text = format!(
+            "server {{ listen 443 ssl; server_name {name}; location / {{ proxy_pass http://127.0.0.1:3000; }} }}"
+        );
+        let proposals = of(&text).unwrap();
+        assert!(
+            proposals.routes.is_empty() && proposals.left_out[0].why.contains("server_name"),
+            "{proposals:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_no_configuration_is_told_with_its_line() {
+    let said = |text: &str| of(text).unwrap_err().to_string();
+    assert!(said("server {\n").starts_with("nginx.conf:1: a block is opened"));
+    assert!(said("\n}\n").starts_with("nginx.conf:2: a closing brace"));
+    assert!(said("listen 80\n").starts_with("nginx.conf:1: a directive does not end"));
+    assert!(said("a { b 'c }").starts_with("nginx.conf:1: a quote is opened"));
+    assert!(said("a {\n{").starts_with("nginx.conf:2: a block or a semicolon has no directive"));
+    assert!(said(&"a {".repeat(40)).contains("nested deeper"));
+}
+
+#[test]
+fn a_file_that_includes_itself_ends() {
+    let files = Files(vec![("nginx.conf", "include nginx.conf;".to_owned())]);
+    assert!(matches!(read(&files), Err(Wrong::IncludesItself(_))));
+    // Not deep, and wide: each file includes the next one many times.
+    let names = ["1", "2", "3", "4", "5", "6", "7"];
+    let files =
+        names.iter().zip(&names[1..]).map(|(this, next)| (*this, format!("include {next};").repeat(9)));
+    let files = Files(files.chain([("7", String::new())]).collect());
+    assert_eq!(read(&files), Err(Wrong::TooLarge));
+}
+
+#[test]
+fn an_include_that_is_not_there_is_told_and_the_rest_is_read() {
+    let text =
+        format!("include missing.conf;\n{}", server("location /a/ { proxy_pass http://127.0.0.1:3000; }"));
+    let proposals = of(&text).unwrap();
+    assert_eq!(proposals.routes.len(), 1);
+    assert_eq!(proposals.left_out[0].place, "nginx.conf:1");
+    assert!(proposals.left_out[0].why.contains("missing.conf"));
+}
+
+#[test]
+fn plain_locations_become_routes_wherever_they_stand() {
+    let site = server(
+        "location /twilio/ { proxy_pass http://app; }\nlocation = /sms { proxy_pass http://127.0.0.1:3000; }",
+    );
+    let files = Files(vec![
+        ("nginx.conf", "http { upstream app { server 10.0.0.7:3000 down; server 10.0.0.8:3000 weight=2; server 10.0.0.9; }\ninclude sites/a; }".to_owned()),
+        ("sites/a", site),
+    ]);
+    let proposals = read(&files).unwrap();
+    assert_eq!(proposals.left_out, []);
+    let [prefix, exact] = proposals.routes.as_slice() else { panic!("{proposals:?}") };
+    assert_eq!((prefix.path.as_str(), prefix.upstream.as_str()), ("/twilio/", "http://10.0.0.8:3000"));
+    assert_eq!(prefix.notes[0], "sites/a:4: location /twilio/");
+    assert!(prefix.notes[1].contains("has 2 servers"), "{prefix:?}");
+    assert_eq!((exact.path.as_str(), exact.upstream.as_str()), ("/sms", "http://127.0.0.1:3000"));
+}
+
+#[test]
+fn modifiers_ports_and_paths_that_stay_are_read() {
+    let of = |listen: &str, location: &str, to: &str| {
+        routes(&format!(
+            "server {{ {listen} server_name _ Hooks.Example.com; location {location} {{ proxy_pass {to}; }} }}"
+        ))
+    };
+    let app = "http://127.0.0.1:3000";
+    let tls = "listen 443 ssl http2; listen [::]:443 ssl;";
+    let url = "https://hooks.example.com";
+    assert_eq!(of(tls, "^~ /a/", app), [route("/a/", url, app)]);
+    assert_eq!(of(tls, "=/a", app), [route("/a", url, app)]);
+    assert_eq!(of(tls, "/a/", &format!("{app}/a/")), [route("/a/", url, app)]);
+    assert_eq!(of(tls, "/", &format!("{app}/")), [route("/", url, app)]);
+    assert_eq!(of(tls, "/a", app), [route("/a", url, app), route("/a/", url, app)]);
+    assert_eq!(
+        of("listen 80; listen 8443 ssl;", "/", app),
+        [route("/", "https://hooks.example.com:8443", app)]
+    );
+    assert_eq!(of("listen 127.0.0.1:8080;", "/", app), [route("/", "http://hooks.example.com:8080", app)]);
+    assert_eq!(of("", "/", "http://app:3000"), [route("/", "http://hooks.example.com", "http://app:3000")]);
+}
+
+#[test]
+fn locations_in_locations_are_found_and_the_first_of_two_alike_stays() {
+    let inner = "location /a/ { location /a/b/ { proxy_pass http://127.0.0.1:1; } }";
+    assert_eq!(routes(&server(inner)), [route("/a/b/", "https://hooks.example.com", "http://127.0.0.1:1")]);
+    let twice = of(&(server("location / { proxy_pass http://127.0.0.1:1; }")
+        + &server("location / { proxy_pass http://127.0.0.1:2; }")))
+    .unwrap();
+    assert_eq!(twice.routes.len(), 1);
+    assert!(twice.left_out[0].why.contains("already"), "{twice:?}");
+}
+
+proptest! {
+    #[test]
+    fn no_text_is_more_than_an_error(text in any::<String>()) {
+        _ = of(&text);
+    }
+
+    #[test]
+    fn nor_is_one_of_the_words_that_nginx_knows(
+        words in proptest::collection::vec(proptest::sample::select(vec![
+            "server", "http", "location", "upstream", "include", "listen 443 ssl", "server_name a.example.com",
+            "proxy_pass http://app", "proxy_pass http://127.0.0.1:3000/x", "proxy_pass http://[::1]", "=", "^~", "~", "/a", "/a/", "/\u{e9}",
+            "@x", "{", "}", ";", "'", "\"", "\\", "#", "\n", "$x", "${", "content_by_lua_block", "return 301 x", "if", "rewrite",
+            "nginx.conf", "server 127.0.0.1:1", "server unix:/x", "listen unix:/x", "listen [::]:1", "https://",
+        ]), 0..120),
+    ) {
+        if let Ok(proposals) = of(&words.join(" ")) {
+            super::super::tests::all_load(&proposals);
+        }
+    }
+
+    #[test]
+    fn every_route_of_a_configuration_that_could_be_anybodys_loads(
+        servers in proptest::collection::vec((
+            "[a-z]{1,5}\\.example\\.com|_|\\*\\.example\\.com",
+            "(80|443 ssl|8443 ssl|\\[::\\]:443 ssl|unix:/run/x)",
+            proptest::collection::vec(("(= |\\^~ |~ )?", "/[a-z.~+%{}$\"'|-]{0,6}/?", "(127\\.0\\.0\\.1:3000|app|\\[::1\\]:80|b.c|unix:/x)(/[a-z]{0,3})?"), 0..5),
+        ), 0..4),
+    ) {
+        let mut text = "upstream app { server 10.0.0.1; server 10.0.0.2:1; }\n".to_owned();
+        for (name, listen, locations) in servers {
+            _ = writeln!(text, "server {{ server_name {name}; listen {listen};");
+            for (modifier, path, to) in locations {
+                _ = writeln!(text, "location {modifier}{path} {{ proxy_pass http://{to}; }}");
+            }
+            text += "}\n";
+        }
+        if let Ok(proposals) = of(&text) {
+            super::super::tests::all_load(&proposals);
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Directives, each with its words and its block, and with what it includes in the place of the `include`.
+
+use std::rc::Rc;
+
+use super::lex::{self, Kind, OpenQuote, Token};
+
+/// Blocks in blocks: nginx itself has http, server, location, if and what stands in a location.
+const DEPTH_MAX: usize = 32;
+/// Files that include files.
+const INCLUDES_MAX: usize = 8;
+/// All files together.
+const FILES_MAX: usize = 512;
+const BYTES_MAX: usize = 8 << 20;
+
+/// Where the text of included files comes from.
+pub(crate) trait Sources {
+    /// The name of the file that everything begins in.
+    fn main(&self) -> String;
+    /// Its text, or why it cannot be read.
+    fn text(&self) -> Result<String, String>;
+    /// The files that a pattern stands for, each with its text, or why they cannot be read.
+    fn included(&self, pattern: &str) -> Result<Vec<(String, String)>, String>;
+}
+
+/// A directive.
+#[derive(Debug)]
+pub(super) struct Directive {
+    pub(super) place: Place,
+    pub(super) name: String,
+    pub(super) words: Vec<String>,
+    /// What stands in its braces.
+    pub(super) block: Option<Vec<Directive>>,
+}
+
+/// A line of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    file: Rc<str>,
+    /// Counted from 1.
+    line: usize,
+}
+
+/// Why a text is no configuration of nginx, or more than is read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Wrong {
+    #[error("{0}: a quote is opened and not closed")]
+    OpenQuote(Place),
+    #[error("{0}: a closing brace has no opening one")]
+    LooseClose(Place),
+    #[error("{0}: a block is opened and not closed")]
+    OpenBlock(Place),
+    #[error("{0}: a directive does not end with a semicolon")]
+    NoEnd(Place),
+    #[error("{0}: a block or a semicolon has no directive before it")]
+    NoName(Place),
+    #[error("{0}: blocks are nested deeper than {DEPTH_MAX}")]
+    TooDeep(Place),
+    #[error("{0}: files include files deeper than {INCLUDES_MAX}; does one include itself?")]
+    IncludesItself(Place),
+    #[error("there are more than {FILES_MAX} files, or more than 8 MiB in them")]
+    TooLarge,
+    #[error("{0}")]
+    Unreadable(String),
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}:{}", self.file, self.line)
+    }
+}
+
+impl Directive {
+    /// Directives of this name in its block.
+    pub(super) fn inside<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Directive> {
+        self.block.iter().flatten().filter(move |it| it.name == name)
+    }
+
+    pub(super) fn word(&self, at: usize) -> &str {
+        self.words.get(at).map_or("", String::as_str)
+    }
+}
+
+/// What was read, and includes that could not be.
+#[derive(Debug, Default)]
+pub(super) struct Read {
+    pub(super) directives: Vec<Directive>,
+    pub(super) unread: Vec<(Place, String)>,
+}
+
+/// Reads the main file and all that it includes.
+pub(super) fn read(sources: &dyn Sources) -> Result<Read, Wrong> {
+    let text = sources.text().map_err(Wrong::Unreadable)?;
+    let mut reader = Reader { sources, files: 0, bytes: 0, unread: Vec::new() };
+    let directives = reader.file(&sources.main(), &text, 0)?;
+    Ok(Read { directives, unread: reader.unread })
+}
+
+struct Reader<'a> {
+    sources: &'a dyn Sources,
+    files: usize,
+    bytes: usize,
+    unread: Vec<(Place, String)>,
+}
+
+impl Reader<'_> {
+    fn file(&mut self, name: &str, text: &str, includes: usize) -> Result<Vec<Directive>, Wrong> {
+        self.files += 1;
+        self.bytes = self.bytes.saturating_add(text.len());
+        if self.files > FILES_MAX || self.bytes > BYTES_MAX {
+            return Err(Wrong::TooLarge);
+        }
+        let file: Rc<str> = Rc::from(name);
+        let place = |line| Place { file: Rc::clone(&file), line };
+        let tokens = lex::tokens(text).map_err(|OpenQuote(line)| Wrong::OpenQuote(place(line)))?;
+        // What is open: the directive with its words, and what stood before it.
+        let mut open: Vec<(Directive, Vec<Directive>)> = Vec::new();
+        let mut here: Vec<Directive> = Vec::new();
+        let mut words: Vec<String> = Vec::new();
+        let mut begin = 1;
+        for Token { line, kind } in tokens {
+            match kind {
+                Kind::Word(word) => {
+                    if words.is_empty() {
+                        begin = line;
+                    }
+                    words.push(word);
+                }
+                Kind::End => {
+                    let directive =
+                        directive(&mut words, place(begin)).ok_or_else(|| Wrong::NoName(place(line)))?;
+                    if directive.name == "include" {
+                        here.extend(self.included(&directive, includes)?);
+                    } else {
+                        here.push(directive);
+                    }
+                }
+                Kind::Open => {
+                    let directive =
+                        directive(&mut words, place(begin)).ok_or_else(|| Wrong::NoName(place(line)))?;
+                    if open.len() == DEPTH_MAX {
+                        return Err(Wrong::TooDeep(place(line)));
+                    }
+                    open.push((directive, std::mem::take(&mut here)));
+                }
+                Kind::Close => {
+                    if !words.is_empty() {
+                        return Err(Wrong::NoEnd(place(begin)));
+                    }
+                    let (mut directive, before) = open.pop().ok_or_else(|| Wrong::LooseClose(place(line)))?;
+                    directive.block = Some(std::mem::replace(&mut here, before));
+                    here.push(directive);
+                }
+            }
+        }
+        if !words.is_empty() {
+            return Err(Wrong::NoEnd(place(begin)));
+        }
+        match open.pop() {
+            Some((directive, _)) => Err(Wrong::OpenBlock(directive.place)),
+            None => Ok(here),
+        }
+    }
+
+    fn included(&mut self, directive: &Directive, includes: usize) -> Result<Vec<Directive>, Wrong> {
+        if includes == INCLUDES_MAX {
+            return Err(Wrong::IncludesItself(directive.place.clone()));
+        }
+        let mut all = Vec::new();
+        match self.sources.included(directive.word(0)) {
+            Ok(files) => {
+                for (name, text) in files {
+                    all.extend(self.file(&name, &text, includes + 1)?);
+                }
+            }
+            Err(why) => self.unread.push((directive.place.clone(), why)),
+        }
+        Ok(all)
+    }
+}
+
+fn directive(words: &mut Vec<String>, place: Place) -> Option<Directive> {
+    let mut words = std::mem::take(words).into_iter();
+    let name = words.next()?;
+    Some(Directive { place, name, words: words.collect(), block: None })
+}

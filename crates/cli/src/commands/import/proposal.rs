@@ -1,0 +1,123 @@
+//! Routes as they are proposed: TOML to copy, each with where it comes from; and what has no route, with the reason.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use ringfence_gateway::settings::Upstream;
+use ringfence_signature::PublicUrl;
+
+use crate::commands::toml_text::{comment, quoted};
+
+/// A route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Proposal {
+    /// `/twilio/`, or `/sms` for exactly that.
+    pub(super) path: String,
+    /// `https://hooks.example.com`.
+    pub(super) public_url: String,
+    pub(super) upstream: String,
+    /// Where it comes from, and what deserves a look.
+    pub(super) notes: Vec<String>,
+}
+
+/// What has no route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LeftOut {
+    pub(super) place: String,
+    pub(super) why: String,
+}
+
+/// All of it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Proposals {
+    pub(super) routes: Vec<Proposal>,
+    pub(super) left_out: Vec<LeftOut>,
+}
+
+impl Proposals {
+    /// Adds a route, if it can be one and none takes the same already.
+    pub(super) fn add(&mut self, route: Proposal, place: &str) {
+        if let Err(why) = can_be(&route) {
+            return self.leave_out(place, why);
+        }
+        let is_same =
+            |it: &&mut Proposal| (&it.path, host(&it.public_url)) == (&route.path, host(&route.public_url));
+        match self.routes.iter_mut().find(is_same) {
+            Some(known) if (&known.upstream, &known.public_url) == (&route.upstream, &route.public_url) => {
+                known.notes.extend(route.notes);
+            }
+            Some(Proposal { path, public_url, upstream, .. }) => {
+                let why = format!(
+                    "{path} at this host is a route already, {public_url} to {upstream}, and this is {} to {}",
+                    route.public_url, route.upstream
+                );
+                self.leave_out(place, why);
+            }
+            None => self.routes.push(route),
+        }
+    }
+
+    pub(super) fn leave_out(&mut self, place: impl Into<String>, why: impl Into<String>) {
+        self.left_out.push(LeftOut { place: place.into(), why: why.into() });
+    }
+
+    /// `[[route]]`s that load, and as comments what is none.
+    pub(super) fn as_toml(&self, head: &[String]) -> String {
+        let mut text = String::new();
+        for line in head {
+            _ = writeln!(text, "# {}", comment(line));
+        }
+        let hosts: BTreeSet<_> = self.routes.iter().map(|route| host(&route.public_url)).collect();
+        for route in &self.routes {
+            text.push('\n');
+            for note in &route.notes {
+                _ = writeln!(text, "# {}", comment(note));
+            }
+            _ = writeln!(text, "[[route]]\npath = {}", quoted(&route.path));
+            // The same path may lead elsewhere at another host.
+            if let (true, Some(host)) = (hosts.len() > 1, host(&route.public_url)) {
+                _ = writeln!(text, "host = {}", quoted(&host));
+            }
+            _ = writeln!(
+                text,
+                "public_url = {}\nupstream = {}\ncheck = \"signature\"",
+                quoted(&route.public_url),
+                quoted(&route.upstream)
+            );
+        }
+        if !self.left_out.is_empty() {
+            text.push_str("\n# Not imported:\n");
+            for LeftOut { place, why } in &self.left_out {
+                _ = writeln!(text, "#   {}: {}", comment(place), comment(why));
+            }
+        }
+        text
+    }
+}
+
+/// The host of a URL, as requests name it: without its port.
+pub(super) fn host(public_url: &str) -> Option<String> {
+    let uri: http::Uri = public_url.parse().ok()?;
+    uri.host().map(str::to_ascii_lowercase)
+}
+
+/// Whether the configuration would take it.
+fn can_be(route: &Proposal) -> Result<(), String> {
+    let path = &route.path;
+    if !path.starts_with('/') || path.contains(['?', '#']) || !path.bytes().all(|it| it.is_ascii_graphic()) {
+        return Err(format!("{} cannot be a path of a route", path.escape_debug()));
+    }
+    PublicUrl::parse(&route.public_url).map_err(|error| format!("its public URL cannot be used: {error}"))?;
+    // `host` takes names of letters, digits and `-._`, and IPv6 in brackets.
+    let is_plain = |host: &str| {
+        host.starts_with('[') || host.bytes().all(|it| it.is_ascii_alphanumeric() || b"-._".contains(&it))
+    };
+    if !host(&route.public_url).is_some_and(|host| is_plain(&host)) {
+        return Err("its public URL has no host that could be named".to_owned());
+    }
+    match route.upstream.parse::<Upstream>() {
+        Ok(Upstream::Application(_)) => Ok(()),
+        Ok(_) => Err("it leads to no application".to_owned()),
+        Err(error) => Err(format!("{} cannot be an upstream: {error}", route.upstream.escape_debug())),
+    }
+}

@@ -1,0 +1,383 @@
+//! What was answered, and how each answer has to look. Pure: nobody is asked here, neither people nor Twilio.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use ringfence_gateway::settings::Upstream;
+use ringfence_model::Sid;
+use ringfence_signature::PublicUrl;
+
+use crate::config::{limit, notify};
+use crate::exit::Failure;
+
+/// All that a configuration is written from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Answers {
+    pub(super) account: Sid,
+    pub(super) auth_token: Kept,
+    /// Whether its subaccounts are found at Twilio: their webhooks are let in, and a limit holds each of them.
+    pub(super) subaccounts: bool,
+    /// Where Twilio is, if it is not Twilio itself.
+    pub(super) twilio: Option<String>,
+    pub(super) called: Called,
+    pub(super) tls: Tls,
+    pub(super) gate: SocketAddr,
+    pub(super) admin: SocketAddr,
+    pub(super) upstream: String,
+    pub(super) limit: Option<Limit>,
+    pub(super) mail: Option<Mail>,
+}
+
+/// Where a secret is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// In this environment variable.
+    Env(String),
+    /// In this file, which is there.
+    File(PathBuf),
+    /// In a file that is written beside the configuration, under this name.
+    Beside(String),
+}
+
+/// What Twilio calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Called {
+    /// `https://hooks.example.com`.
+    pub(super) public_url: String,
+    /// `/twilio/`, or `/sms` for exactly that.
+    pub(super) path: String,
+}
+
+/// Who ends TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Tls {
+    /// A proxy in front, or nobody.
+    Elsewhere,
+    /// The gate, with a certificate of these files.
+    Files { certificate: PathBuf, key: PathBuf },
+    /// The gate, with a certificate of Let's Encrypt; the mail address is for whoever renews.
+    Acme { contact: String },
+}
+
+/// What may be spent in a day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Limit {
+    pub(super) of: Of,
+    /// As it was typed.
+    pub(super) at: String,
+    /// The account's, if Twilio said it.
+    pub(super) currency: Option<String>,
+}
+
+/// Whose spending.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Of {
+    /// Each subaccount's, and the sum of them.
+    Subaccounts { together: String },
+    /// The account's own.
+    Account,
+}
+
+/// Who is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mail {
+    pub(super) smtp: String,
+    pub(super) from: String,
+    pub(super) to: Vec<String>,
+    /// User and password, where the server asks for them.
+    pub(super) login: Option<(String, Kept)>,
+}
+
+impl Kept {
+    /// The variable that it is in, if it is in one.
+    pub(super) fn variable(&self) -> Option<&str> {
+        match self {
+            Self::Env(name) => Some(name),
+            Self::File(_) | Self::Beside(_) => None,
+        }
+    }
+}
+
+impl Called {
+    pub(super) fn whole(&self) -> String {
+        format!("{}{}", self.public_url, self.path)
+    }
+
+    /// Whether Twilio comes over TLS.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.public_url.starts_with("https://")
+    }
+
+    /// The host and the port that Twilio connects to.
+    pub(super) fn host_and_port(&self) -> Option<(String, u16)> {
+        let uri: http::Uri = self.public_url.parse().ok()?;
+        let port = uri.port_u16().unwrap_or(if self.is_encrypted() { 443 } else { 80 });
+        Some((uri.host()?.trim_matches(['[', ']']).to_owned(), port))
+    }
+
+    /// What usage triggers call: under the same prefix, so that whatever leads Twilio here leads them too.
+    pub(super) fn triggers(&self) -> String {
+        let prefix = if self.path.ends_with('/') { self.path.as_str() } else { "/" };
+        format!("{prefix}ringfence-triggers")
+    }
+}
+
+/// An account's SID.
+pub(super) fn account(text: &str) -> Result<Sid, Failure> {
+    let what = match Sid::parse(text) {
+        Ok(sid) if sid.is("AC") => return Ok(sid),
+        Ok(sid) if sid.is("SK") => {
+            "this is the SID of an API key, and webhooks are signed with the auth token of the account"
+        }
+        Ok(_) => "this is the SID of something else than an account",
+        Err(_) if text.is_empty() => "without the account nothing can be checked",
+        Err(_) => "this is not the SID of an account",
+    };
+    Err(Failure::usage(what).hint(
+        "type AC and the 32 hexadecimal digits after it, as Twilio's console shows it under Account Info",
+    ))
+}
+
+/// What is noticed about the look of a token; Twilio itself says whether it is right.
+pub(super) fn odd_token(text: &str) -> Option<&'static str> {
+    let is_usual = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (!is_usual).then_some("it does not look like an auth token, which is 32 hexadecimal digits")
+}
+
+/// `https://hooks.example.com/twilio/`, cut into what stands before the path and the path.
+pub(super) fn called(text: &str) -> Result<Called, Failure> {
+    const HINT: &str = "type what Twilio calls, such as https://hooks.example.com/twilio/ (with / at its end: all that \
+                        begins with it; without: exactly this)";
+    let text = text.trim();
+    let wrong = |what: String| Failure::usage(what).hint(HINT);
+    if text.is_empty() {
+        return Err(wrong("without the public URL no signature can be checked: Twilio signs it".to_owned()));
+    }
+    if text.contains(['?', '#']) {
+        return Err(wrong("a route goes by the path alone: leave ? and # and what follows away".to_owned()));
+    }
+    let (scheme, rest) =
+        text.split_once("://").ok_or_else(|| wrong("this URL has no https://".to_owned()))?;
+    let scheme = scheme.to_ascii_lowercase();
+    if !["http", "https"].contains(&scheme.as_str()) {
+        return Err(wrong("Twilio calls https:// (WebSockets come to the same route)".to_owned()));
+    }
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    if authority.contains('@') {
+        // Not echoed: it holds a password.
+        return Err(wrong(
+            "leave user and password out of it; `check = \"signature+basic\"` of a route asks for them"
+                .to_owned(),
+        ));
+    }
+    let public_url = format!("{scheme}://{}", authority.to_ascii_lowercase());
+    PublicUrl::parse(&public_url).map_err(|error| wrong(format!("this URL does not do: {error}")))?;
+    if public_url.parse::<http::Uri>().is_err() {
+        return Err(wrong("this is no URL".to_owned()));
+    }
+    let path = if path.is_empty() { "/" } else { path };
+    if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(wrong("the path has letters that must be percent-encoded".to_owned()));
+    }
+    Ok(Called { public_url, path: path.to_owned() })
+}
+
+/// Where the application listens.
+pub(super) fn upstream(text: &str, gate: SocketAddr) -> Result<String, Failure> {
+    const HINT: &str = "type scheme, host and port, such as http://127.0.0.1:3000";
+    let text = text.trim().trim_end_matches('/');
+    match text.parse::<Upstream>() {
+        Ok(Upstream::Application(address)) => {
+            let is_here = ["127.0.0.1", "localhost", "[::1]", "0.0.0.0"]
+                .into_iter()
+                .any(|host| address.authority() == format!("{host}:{}", gate.port()));
+            if is_here {
+                return Err(Failure::usage(format!("there listens the gate itself ({gate})")).hint(
+                    "type the address of your application, or give the gate another one with --listen",
+                ));
+            }
+            Ok(format!("http://{}", address.authority()))
+        }
+        Ok(_) => Err(Failure::usage("this is the address of no application").hint(HINT)),
+        Err(error) => Err(Failure::usage(format!("this address does not do: {error}")).hint(HINT)),
+    }
+}
+
+/// An amount that may be spent; nothing for an empty one.
+pub(super) fn amount(text: &str) -> Result<Option<String>, Failure> {
+    const HINT: &str = "type a number, such as 50 or 0.5, or nothing for no limit";
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match limit::amount(text) {
+        Ok(amount) if amount.micros() > 0 => Ok(Some(text.to_owned())),
+        Ok(_) => Err(Failure::usage(format!("{text} is nothing, so nobody could work")).hint(HINT)),
+        Err(what) => Err(Failure::usage(format!("\"{}\" {what}", text.escape_debug())).hint(HINT)),
+    }
+}
+
+/// What all subaccounts may spend together: no less than one of them alone.
+pub(super) fn together(text: &str, each: &str) -> Result<String, Failure> {
+    let sum = amount(text)?
+        .ok_or_else(|| Failure::usage("a limit on each of many is none on the bill").hint("type a number"))?;
+    match (limit::amount(&sum), limit::amount(each)) {
+        (Ok(all), Ok(one)) if all < one => {
+            Err(Failure::usage(format!("{sum} for all of them is less than {each} for each"))
+                .hint(format!("type {each} or more")))
+        }
+        _ => Ok(sum),
+    }
+}
+
+/// Ten times as much, as an answer to begin with.
+pub(super) fn ten_times(each: &str) -> String {
+    let micros = limit::amount(each).map_or(0, |amount| amount.micros());
+    ringfence_model::Amount::from_micros(micros.saturating_mul(10)).to_string()
+}
+
+/// A mail address.
+pub(super) fn mail_address(text: &str) -> Result<String, Failure> {
+    notify::mail_address(text.trim()).map_err(|what| {
+        Failure::usage(format!("\"{}\" {what}", text.escape_debug()))
+            .hint("type an address such as ops@example.com")
+    })
+}
+
+/// A certificate of Let's Encrypt: who is told, for a name that can have one.
+pub(super) fn acme(called: &Called, contact: &str) -> Result<Tls, Failure> {
+    let contact = mail_address(contact)?;
+    let (host, _) = called.host_and_port().unwrap_or_default();
+    if !host.contains('.') || host.parse::<std::net::IpAddr>().is_ok() {
+        return Err(Failure::usage(format!(
+            "nobody can prove {host} to Let's Encrypt: it is no domain name"
+        ))
+        .hint("take a public URL with a name, or end TLS with a proxy or with files"));
+    }
+    Ok(Tls::Acme { contact })
+}
+
+/// The URL of a mail server.
+pub(super) fn smtp(text: &str) -> Result<String, Failure> {
+    let text = text.trim();
+    // Not echoed: it may hold a password.
+    notify::smtp_server(text).map(|_| text.to_owned()).map_err(|what| {
+        Failure::usage(format!("this {what}")).hint(
+            "type smtp://localhost:25, smtps://mail.example.com:465, or smtp://mail.example.com:587?starttls",
+        )
+    })
+}
+
+/// The name of an environment variable.
+pub(super) fn variable(text: &str) -> Result<String, Failure> {
+    let text = text.trim();
+    let is_name = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && text.starts_with(|first: char| !first.is_ascii_digit());
+    if is_name {
+        return Ok(text.to_owned());
+    }
+    Err(Failure::usage("this is not the name of an environment variable")
+        .hint("type letters, digits and _, such as TWILIO_AUTH_TOKEN"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_url_is_cut_into_what_stands_before_the_path_and_the_path() {
+        let cut = |text: &str| called(text).map(|it| (it.public_url, it.path));
+        let pair = |url: &str, path: &str| Ok((url.to_owned(), path.to_owned()));
+        assert_eq!(cut("https://Hooks.Example.com/twilio/"), pair("https://hooks.example.com", "/twilio/"));
+        assert_eq!(
+            cut(" HTTPS://hooks.example.com:8443/sms "),
+            pair("https://hooks.example.com:8443", "/sms")
+        );
+        assert_eq!(cut("https://hooks.example.com"), pair("https://hooks.example.com", "/"));
+        assert_eq!(cut("http://[::1]:80/a"), pair("http://[::1]:80", "/a"));
+        for wrong in [
+            "",
+            "hooks.example.com",
+            "ftp://hooks.example.com/",
+            "wss://hooks.example.com/",
+            "https:///sms",
+            "https://hooks.example.com/sms?tenant=7",
+            "https://hooks.example.com/#top",
+            "https://hooks.example.com/ sms",
+            "https://hooks.example.com/größe",
+            "https://hooks.example.com:port/",
+        ] {
+            assert!(cut(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_not_said_again() {
+        for failure in [
+            called("https://me:hush@hooks.example.com/").unwrap_err(),
+            smtp("smtp://me:hush@mail").unwrap_err(),
+        ] {
+            assert!(!failure.to_string().contains("hush"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn triggers_come_under_the_prefix_that_leads_here() {
+        let at = |url: &str| called(url).unwrap().triggers();
+        assert_eq!(at("https://hooks.example.com/twilio/"), "/twilio/ringfence-triggers");
+        assert_eq!(at("https://hooks.example.com"), "/ringfence-triggers");
+        assert_eq!(at("https://hooks.example.com/sms"), "/ringfence-triggers");
+    }
+
+    #[test]
+    fn an_address_gets_no_certificate_of_lets_encrypt() {
+        let acme = |url: &str| acme(&called(url).unwrap(), "ops@example.com");
+        assert!(acme("https://192.0.2.7/").is_err() && acme("https://localhost/").is_err());
+        assert_eq!(
+            acme("https://hooks.example.com/").unwrap(),
+            Tls::Acme { contact: "ops@example.com".to_owned() }
+        );
+        assert!(super::acme(&called("https://hooks.example.com/").unwrap(), "ops").is_err());
+    }
+
+    #[test]
+    fn what_is_no_account_is_told_by_what_it_is() {
+        let said = |text: &str| account(text).unwrap_err().message().to_owned();
+        assert!(said("SK00000000000000000000000000000000").contains("API key"));
+        assert!(said("PN00000000000000000000000000000000").contains("something else"));
+        assert!(said("AC123").contains("not the SID of an account"));
+        assert!(account("AC00000000000000000000000000000000").is_ok());
+    }
+
+    #[test]
+    fn the_gate_is_not_its_own_application() {
+        let gate = "127.0.0.1:8080".parse().unwrap();
+        assert!(upstream("http://localhost:8080", gate).is_err());
+        assert!(upstream("https://127.0.0.1:3000", gate).is_err());
+        assert!(upstream("breaker", gate).is_err());
+        assert_eq!(upstream(" http://127.0.0.1:3000/ ", gate).unwrap(), "http://127.0.0.1:3000");
+    }
+
+    #[test]
+    fn amounts_are_plain_numbers_above_zero_and_the_sum_is_no_less_than_one() {
+        for wrong in ["0", "-5", "1,000", "$50", "fifty", "50 USD", "1e3"] {
+            assert!(amount(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(amount("").unwrap(), None);
+        assert_eq!(amount(" 12.5 ").unwrap().as_deref(), Some("12.5"));
+        assert!(together("49", "50").is_err() && together("", "50").is_err());
+        assert_eq!(together("50", "50").unwrap(), "50");
+        assert_eq!(ten_times("12.5"), "125");
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_of_whatever_kind_is_a_panic(text in any::<String>()) {
+            let gate = SocketAddr::from(([127, 0, 0, 1], 8080));
+            _ = (account(&text), called(&text), upstream(&text, gate), amount(&text), together(&text, "5"));
+            _ = (mail_address(&text), smtp(&text), variable(&text), odd_token(&text), ten_times(&text));
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What may be spent in a day, and who is told.
+
+use super::Interview;
+use super::account::Known;
+use crate::commands::init::answers::{self, Answers, Called, Kept, Limit, Mail, Of};
+use crate::commands::init::{files, probe};
+use crate::commands::token_argument;
+use crate::exit::Failure;
+
+impl Interview<'_> {
+    pub(super) fn limit(&mut self, known: &Known, of_subaccounts: bool) -> Result<Option<Limit>, Failure> {
+        if self.arguments.no_limit || self.only_checks {
+            return Ok(None);
+        }
+        let currency = known.found.as_ref().and_then(|found| found.currency.clone());
+        let whose = if of_subaccounts { "each subaccount" } else { "the account" };
+        let in_what = currency.as_ref().map_or_else(|| "in its currency".to_owned(), |it| format!("in {it}"));
+        let question = format!("The most that {whose} may spend in a day, {in_what} (empty: no limit)");
+        let Some(at) =
+            self.settle("--limit", self.arguments.limit.as_deref(), &question, None, answers::amount)?
+        else {
+            self.say("  no limit: webhooks are checked, and what is spent is not");
+            return Ok(None);
+        };
+        if !of_subaccounts {
+            self.say(
+                "  Twilio suspends no parent account, so a trip ends its calls, cancels what is queued,",
+            );
+            self.say("  and closes countries to calls and texts");
+            return Ok(Some(Limit { of: Of::Account, at, currency }));
+        }
+        let default = answers::ten_times(&at);
+        let given = self.arguments.limit_together.as_deref();
+        let question = "The most that all of them together may spend in a day";
+        let together = self.settle("--limit-together", given, question, Some(&default), |text| {
+            answers::together(text, &at)
+        })?;
+        Ok(Some(Limit { of: Of::Subaccounts { together }, at, currency }))
+    }
+
+    /// With who is told of a limit, once the mail server has said that it takes mail.
+    pub(super) async fn with_mail(&mut self, answers: Answers) -> Result<Answers, Failure> {
+        let is_given = self.arguments.smtp.is_some();
+        if answers.limit.is_none() {
+            if is_given {
+                return Err(Failure::usage("without a limit there is nothing to tell by mail")
+                    .hint("add --limit AMOUNT, or leave --mail-to and --smtp away"));
+            }
+            return Ok(answers);
+        }
+        loop {
+            let mail = self.mail(&answers.called)?;
+            let Some(mail) = mail else {
+                self.note("nobody is told when a limit trips; [notify] in the configuration says who is");
+                return Ok(answers);
+            };
+            let with_mail = Answers { mail: Some(mail), ..answers.clone() };
+            let failure = match files::rehearse(&with_mail, &self.secrets, &self.target) {
+                Ok(_) if self.arguments.offline => return Ok(with_mail),
+                Ok(loaded) => match probe::mail(&loaded).await {
+                    Ok(()) => {
+                        self.say("  the mail server takes mail");
+                        return Ok(with_mail);
+                    }
+                    Err(failure) => failure,
+                },
+                Err(error) => Failure::from(error),
+            };
+            let Some(person) = self.person.as_mut().filter(|_| !is_given) else { return Err(failure) };
+            person.tell_failure(&failure);
+            person.tell("Once more:");
+        }
+    }
+
+    fn mail(&mut self, called: &Called) -> Result<Option<Mail>, Failure> {
+        let arguments = self.arguments;
+        let to = if arguments.mail_to.is_empty() {
+            let question = "Who is mailed when a limit is near or trips (a, b; empty: nobody)";
+            self.settle("--mail-to", None, question, Some(""), addresses)?
+        } else {
+            addresses(&arguments.mail_to.join(",")).map_err(|it| it.about("--mail-to"))?
+        };
+        if to.is_empty() {
+            return Ok(None);
+        }
+        let given = arguments.smtp.as_deref();
+        let smtp = self.settle("--smtp", given, "Mail server", Some("smtp://localhost:25"), answers::smtp)?;
+        let host = called.host_and_port().map(|(host, _)| host).unwrap_or_default();
+        let is_name = host.contains('.') && !host.starts_with(|first: char| first.is_ascii_digit());
+        let from = format!("ringfence@{}", if is_name { &host } else { "localhost" });
+        let given = arguments.mail_from.as_deref();
+        let from = self.settle("--mail-from", given, "From", Some(&from), answers::mail_address)?;
+        let login = self.login()?;
+        Ok(Some(Mail { smtp, from, to, login }))
+    }
+
+    /// Whom the mail server knows, if it asks.
+    fn login(&mut self) -> Result<Option<(String, Kept)>, Failure> {
+        const VARIABLE: &str = "SMTP_PASSWORD";
+        let arguments = self.arguments;
+        if let Some(user) = &arguments.smtp_user {
+            let kept = match (&arguments.smtp_password_env, &arguments.smtp_password_file) {
+                (Some(name), _) => {
+                    let kept =
+                        Kept::Env(answers::variable(name).map_err(|it| it.about("--smtp-password-env"))?);
+                    self.secrets.keep(&kept, token_argument::of_environment(name)?);
+                    kept
+                }
+                (None, Some(path)) => {
+                    token_argument::of_file(path)?;
+                    Kept::File(self.target.seen_from_here(path)?)
+                }
+                (None, None) => {
+                    return Err(Failure::usage("--smtp-user: a user has a password")
+                        .hint("add --smtp-password-env NAME or --smtp-password-file FILE"));
+                }
+            };
+            return Ok(Some((user.clone(), kept)));
+        }
+        let Some(person) = self.person.as_mut().filter(|_| arguments.smtp.is_none()) else { return Ok(None) };
+        let user = person.ask("User that it asks for (empty: none)", None)?;
+        if user.is_empty() {
+            return Ok(None);
+        }
+        let password = loop {
+            let password = person.ask_hidden("Its password (it is not shown)")?;
+            if !password.is_empty() {
+                break password;
+            }
+        };
+        let kept = self.keep("smtp-password", VARIABLE, "the password")?;
+        self.secrets.keep(&kept, password);
+        Ok(Some((user, kept)))
+    }
+}
+
+/// Addresses with commas between them.
+fn addresses(text: &str) -> Result<Vec<String>, Failure> {
+    text.split(',').map(str::trim).filter(|it| !it.is_empty()).map(answers::mail_address).collect()
+}
