@@ -184,10 +184,13 @@ impl Running {
 
     fn stop(self) {
         let Self { gateway, mut control, runtime, _installation, .. } = self;
-        gateway.stop();
-        if let Some(control) = &mut control {
-            runtime.block_on(control.stop());
-        }
+        runtime.block_on(async {
+            // It waits for requests in work, which the application and the sandbox answer from here.
+            let _stopped = tokio::task::spawn_blocking(move || gateway.stop()).await;
+            if let Some(control) = &mut control {
+                control.stop().await;
+            }
+        });
         drop(control);
         // Ends when commands that were typed meanwhile have ended: they are in the folder.
         drop(runtime);

@@ -104,7 +104,7 @@ impl How {
             Self::NoSignature => "Somebody who knows the URL, and nothing else.",
             Self::WrongToken => "Somebody who knows how Twilio signs, but not with what.",
             Self::Letter => "Somebody who has seen a genuine request, and changes one letter of it.",
-            Self::Elsewhere => "A genuine request, byte for byte, sent to another path.",
+            Self::Elsewhere => "A genuine request, byte for byte, with something added to its URL.",
             Self::Replay => "A genuine request, byte for byte, sent once more.",
         }
     }
@@ -198,7 +198,7 @@ fn made_of(how: How, genuine: Delivery) -> Act {
             Act::Send(request)
         }
         How::Elsewhere => {
-            "/twilio/admin".clone_into(&mut request.target);
+            request.target.push_str("?user=admin");
             Act::Send(request)
         }
         How::Genuine | How::NoSignature | How::WrongToken | How::Replay => Act::Replay(genuine),

@@ -137,12 +137,16 @@ fn what_twilio_did_not_send_never_arrives_and_explain_says_why() {
         assert!(shown.contains("403 refused: signature_mismatch"), "{shown}");
         assert!(shown.contains("Body=<mark>D</mark>ancel &#60;b&#62;4711&#60;/b&#62; &#38; go"), "{shown}");
         assert_eq!(page.world.application.seen(), 1, "the genuine one alone");
-        for (how, verdict) in [
-            ("elsewhere", "403 refused: signature_mismatch"),
-            ("replay", "200 answered from memory, the application did not see it"),
+        for (how, verdict, explained) in [
+            (
+                "elsewhere",
+                "403 refused: signature_mismatch",
+                "Twilio signed the URL without the query that came with it.",
+            ),
+            ("replay", "200 answered from memory, the application did not see it", "allow: signed with the"),
         ] {
             let shown = press(page, "/forge", &typed(how)).await;
-            assert!(shown.contains(verdict), "{how}: {shown}");
+            assert!(shown.contains(verdict) && shown.contains(explained), "{how}: {shown}");
             assert_eq!(page.world.application.seen(), 1, "{how}");
         }
         let shown = press(page, "/forge", &typed("genuine")).await;
