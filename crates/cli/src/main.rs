@@ -34,12 +34,8 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show it on this machine: an application, the gate before it, genuine and forged requests.
-    Demo {
-        /// End after the tour, with exit code 0 only if everything went as told
-        #[arg(long)]
-        exit: bool,
-    },
+    /// Show it on this machine: forgeries, a thief who spends, a stolen password; as a page and as text.
+    Demo(demo::Arguments),
     /// Write a configuration: it asks for what is needed, and checks each answer at once.
     Init(init::Arguments),
     /// Run the product: the gate, and what holds the limits.
@@ -123,7 +119,7 @@ Exit codes: 0 fine; 1 the answer is no; 2 wrong usage; 64 wrong configuration;
 
 fn main() -> ExitCode {
     let result = match CommandLine::parse().command {
-        Command::Demo { exit } => return demo::run(exit),
+        Command::Demo(arguments) => return demo::run(&arguments),
         Command::Serve { config } => return serve::run(&config),
         Command::Sandbox(arguments) => return sandbox::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),

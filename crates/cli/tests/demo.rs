@@ -1,6 +1,7 @@
 //! `ringfence demo`, as somebody who tries it meets it.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use tempfile::TempDir;
@@ -64,23 +65,57 @@ fn ringfence(arguments: &[&str]) -> Output {
 fn it_shows_who_gets_in_and_what_becomes_of_a_thief_and_leaves_nothing_behind() {
     let (code, shown) = Demo::start(&["--exit"]).ends();
     assert_eq!(code, Some(0), "{shown}");
+    assert!(!shown.contains("in a browser"), "there is no page where nobody stays: {shown}");
     for part in [
         "403 refused: signature_mismatch",
-        "a usage trigger waits at Twilio, which Ringfence put there     at 50 USD",
-        "the thief's next message                                       403, refused by Twilio",
-        "| Subject: [Ringfence] Critical: A tenant is being suspended",
-        "$ ringfence reset \"fifty a day\" --account \"A tenant\"",
+        "an account that nobody guards pays for all that the thief sends  40 messages, 180.4 USD",
+        "a usage trigger waits at Twilio, which Ringfence put there       at 50 USD",
+        "the thief's next message                                         403, refused by Twilio",
+        "| Subject: [Ringfence] Critical: Tenant Ada is being suspended",
+        "$ ringfence reset \"fifty a day\" --account \"Tenant Ada\"",
         "active at Twilio, read back",
-        "the tenant's own message goes through the egress               201",
+        "the tenant's own message goes through the egress                 201",
         "| Ringfence: the limit \"fifty a day\" is full",
         "USD, past the limit: 0\n",
-        "a thief types her password                                         and is asked for a second factor",
-        "and is inside                                                      signed in",
-        "the same code once more                                            it was good once",
+        "a thief types her password                                       and is asked for a second factor",
+        "and is inside                                                    signed in",
+        "the same code once more                                          it was good once",
         "\nEverything went as told.\n",
     ] {
         assert!(shown.contains(part), "{part} is not in\n{shown}");
     }
+}
+
+#[test]
+fn the_first_line_is_the_page_which_is_there_while_the_tour_goes_on() {
+    let port = free_port();
+    let mut demo = Demo::start(&["--port", &port.to_string()]);
+    let first = demo.reads("");
+    assert_eq!(first, format!("Open http://127.0.0.1:{port}/ in a browser: there each step is a button.\n"));
+    demo.reads("Genuine requests");
+    let shown = get(port);
+    assert!(shown.starts_with("HTTP/1.1 200 ") && shown.contains("Three promises"), "{shown}");
+    // Somebody else has it now.
+    let taken = ringfence(&["demo", "--port", &port.to_string()]);
+    assert_eq!(taken.status.code(), Some(69), "{taken:?}");
+    demo.terminate();
+    let (code, shown) = demo.ends();
+    assert_eq!(code, Some(1), "not everything was seen:\n{shown}");
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// The page, as it comes over the wire.
+fn get(port: u16) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+    let request = format!("GET / HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("text");
+    answer
 }
 
 #[test]

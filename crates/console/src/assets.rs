@@ -7,8 +7,11 @@ use http::{HeaderValue, Response};
 use crate::failed::Failed;
 use crate::routes::{Open, Running};
 
+/// The style sheet of the console, for pages that are to look like it.
+pub const STYLE: &str = include_str!("../templates/console.css");
+
 pub(crate) fn style(_: Open<'_>) -> Running<'_> {
-    Box::pin(async { served("text/css; charset=utf-8", include_str!("../templates/console.css")) })
+    Box::pin(async { served("text/css; charset=utf-8", STYLE) })
 }
 
 pub(crate) fn script(_: Open<'_>) -> Running<'_> {

@@ -1,4 +1,5 @@
-//! What a foreign page must not do through somebody's browser, and what every answer says about itself.
+//! What a foreign page must not do through somebody's browser, and what every answer says about itself. The page of the
+//! demonstration takes both from here.
 
 use bytes::Bytes;
 use http::header::{
@@ -23,16 +24,20 @@ pub(crate) fn check(caller: &Caller, request: &Request<Bytes>) -> Result<(), Fai
     if !caller.is_https && !caller.address.is_loopback() {
         return Err(Failed::InClear);
     }
-    if is_foreign(caller, request.method(), request.headers()) { Err(Failed::Foreign) } else { Ok(()) }
+    if is_foreign(caller.is_https, request.method(), request.headers()) {
+        Err(Failed::Foreign)
+    } else {
+        Ok(())
+    }
 }
 
-/// What a browser says about who asks. A link to a page may stand anywhere: it opens it and changes nothing. Everything
-/// else must come from our own pages; whatever changes something must be said to.
-fn is_foreign(caller: &Caller, method: &Method, headers: &HeaderMap) -> bool {
+/// Whether another site caused a request, by what a browser says about who asks. A link to a page may stand anywhere: it
+/// opens it and changes nothing. Everything else must come from our own pages; whatever changes something must be said to.
+pub fn is_foreign(is_https: bool, method: &Method, headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or(""));
     let is_safe = matches!(*method, Method::GET | Method::HEAD);
     let site = text("sec-fetch-site");
-    let origin = headers.get(ORIGIN).map(|origin| is_own(caller, origin, headers));
+    let origin = headers.get(ORIGIN).map(|origin| is_own(is_https, origin, headers));
     if origin == Some(false) {
         return true;
     }
@@ -50,8 +55,8 @@ fn is_foreign(caller: &Caller, method: &Method, headers: &HeaderMap) -> bool {
 }
 
 /// Whether an `Origin` is this very console.
-fn is_own(caller: &Caller, origin: &HeaderValue, headers: &HeaderMap) -> bool {
-    let scheme = if caller.is_https { "https" } else { "http" };
+fn is_own(is_https: bool, origin: &HeaderValue, headers: &HeaderMap) -> bool {
+    let scheme = if is_https { "https" } else { "http" };
     let (Ok(origin), Some(Ok(host))) = (origin.to_str(), headers.get(HOST).map(HeaderValue::to_str)) else {
         return false;
     };
@@ -60,8 +65,9 @@ fn is_own(caller: &Caller, origin: &HeaderValue, headers: &HeaderMap) -> bool {
     })
 }
 
-/// Headers that every answer carries.
-pub(crate) fn seal(response: &mut Response<Bytes>, is_https: bool) {
+/// Puts the headers on that every answer carries: a policy by which nothing runs and nothing is loaded but files of our
+/// own, no frames, and nothing that a cache keeps.
+pub fn seal(response: &mut Response<Bytes>, is_https: bool) {
     let headers = response.headers_mut();
     for (name, value) in [
         (X_FRAME_OPTIONS, "DENY"),

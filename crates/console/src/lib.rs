@@ -34,7 +34,9 @@ mod routes;
 mod signed_in;
 mod words;
 
+pub use assets::STYLE;
 pub use console::{
     Caller, Console, ConsoleSetup, EgressEnd, Gate, GateOutcome, RecentRequest, Refusals, RouteCounts, Told,
 };
+pub use guard::{is_foreign, seal};
 pub use signed_in::SignedIn;

@@ -1,28 +1,40 @@
 //! `ringfence demo`: an application, Ringfence before it, and the sandbox as Twilio, in one process on loopback ports; then
-//! a tour that shows who gets in and who does not, and why, what becomes of an account that spends past its limit, and how the
-//! same attack ends where the egress stops it before.
+//! a tour that shows who gets in and who does not, and why, what becomes of an account that spends past its limit, how the
+//! same attack ends where the egress stops it before, and what a password alone opens.
 //!
 //! The parts are the real ones: the sandbox sends what Twilio would send, Ringfence runs on a file as `serve` does and is
-//! reached over sockets, and the reasons shown are read from its metrics, since a caller is never told.
+//! reached over sockets, and the reasons shown are read from its metrics, since a caller is never told. The tour is told
+//! twice, as text in the terminal and as a page in the browser where each step is a button; both do it with the same
+//! functions (`gate`, `attack`, `operator`, `person`), on accounts and people of their own.
 
 mod application;
+mod attack;
+mod browser;
 mod client;
-mod egress;
+mod gate;
 mod installation;
 mod mail;
+mod operator;
+mod page;
+mod person;
+mod show;
 mod sign_in;
 mod spending;
 mod tour;
 mod twilio;
+mod waiting;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, anyhow};
-use ringfence_gateway::Listeners;
+use ringfence_gateway::{Gateway, Listeners};
 use ringfence_model::Clock;
+use tokio::runtime::Runtime;
+use tokio::task::LocalSet;
 
 use self::installation::{Installation, Parts};
 use super::paper::Paper;
@@ -36,6 +48,26 @@ use crate::exit;
 pub(super) const SHARED_KEY_ID: &str = "demo_shared_key";
 /// What the world calls the gate where requests come over TLS that ends before it.
 pub(super) const PUBLIC_URL: &str = "https://hooks.example.com";
+/// Where the page is if this port is free.
+const PAGE_PORT: u16 = 8300;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The first line that it prints is the address of a page that leads through it; the same follows as text. Everything is on
+this machine, and nothing is left of it in the end.
+
+Examples:
+  ringfence demo
+  ringfence demo --port 8301
+  ringfence demo --exit")]
+pub(crate) struct Arguments {
+    /// End after the tour in the terminal, with exit code 0 only if everything went as told; there is no page
+    #[arg(long)]
+    exit: bool,
+    /// Serve the page at this port; 8300 if not given, or another one where that is taken
+    #[arg(long, value_name = "PORT", conflicts_with = "exit")]
+    port: Option<u16>,
+}
 
 /// Secrets made anew at each start, beside those of the sandbox.
 #[derive(Debug, Clone)]
@@ -58,6 +90,8 @@ pub(super) struct World {
     pub(super) secrets: Secrets,
     /// The configuration that it runs on.
     config: PathBuf,
+    /// Whose request is watched at the gate: what one does there is told by what its counters did meanwhile.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What is there before Ringfence is.
@@ -67,48 +101,100 @@ struct Prepared {
     installation: Installation,
 }
 
-/// Starts everything, gives the tour, and stays until Ctrl-C unless `exit` is set. The exit code is 0 only if
+/// All of it at work. What comes first is dropped first: the folder goes last.
+struct Running {
+    gateway: Gateway,
+    control: Option<ControlPlane>,
+    world: World,
+    runtime: Runtime,
+    _installation: Installation,
+}
+
+/// Starts everything, gives the tour, and stays until Ctrl-C unless it is to end after it. The exit code is 0 only if
 /// everything in the tour went as told.
-pub(crate) fn run(exit_after_tour: bool) -> ExitCode {
-    match demonstrate(exit_after_tour) {
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    match demonstrate(arguments) {
         Ok(code) => code,
         Err(error) => exit::unavailable(&format!("the demo cannot go on: {error:#}"), None),
     }
 }
 
-fn demonstrate(exit_after_tour: bool) -> anyhow::Result<ExitCode> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build()?;
-    // The folder goes last.
-    let Prepared { world, listeners, installation: _folder } = runtime.block_on(prepare())?;
-
-    // From here on as `serve` does it.
-    let mut loaded = config::load(&world.config)?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let keys = Arc::new(OnceLock::new());
-    let mut control =
-        ControlPlane::prepare(&mut loaded, &clock, &keys).map_err(|failure| anyhow!("{failure}"))?;
-    runtime.block_on(async {
-        let gateway = control::start(loaded.settings, listeners, clock, 1, control.as_mut(), &keys)?;
-        // Whenever somebody has seen enough, all of this is stopped and the folder removed.
-        let mut stop = StopSignals::catch()?;
-        let mut out = Paper::new();
+fn demonstrate(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let runtime = runtime()?;
+    // Whenever somebody has seen enough, all of this is stopped and the folder removed.
+    let mut stop = runtime.block_on(async { StopSignals::catch() })?;
+    let listener = match (arguments.exit, arguments.port) {
+        (true, _) => None,
+        (false, None) => Some(listen_on(PAGE_PORT)?),
+        (false, Some(port)) => {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+            Some(listener.with_context(|| format!("the port {port} of the page"))?)
+        }
+    };
+    let mut out = Paper::new();
+    if let Some(listener) = &listener {
+        out.line(&format!(
+            "Open http://{}/ in a browser: there each step is a button.",
+            listener.local_addr()?
+        ));
+        out.line("");
+    }
+    let running = Running::start(runtime)?;
+    let world = running.world.clone();
+    let told = running.block_on(async {
+        if let Some(listener) = listener {
+            let page = Rc::new(page::Page::new(world.clone(), listener.local_addr()?));
+            page::serve(page, listener)?;
+        }
         let told = tokio::select! {
             wrong = tour(&world, &mut out) => wrong.map(Some),
             () = stop.next() => Ok(None),
         };
-        if matches!(told, Ok(Some(_))) && !exit_after_tour {
+        if matches!(told, Ok(Some(_))) && !arguments.exit {
             invite(&mut out, &world);
             stop.next().await;
             out.line("");
             out.line("Stopped.");
         }
-        tokio::task::spawn_blocking(move || gateway.stop()).await?;
-        if let Some(control) = &mut control {
-            control.stop().await;
-        }
-        Ok(if told? == Some(0) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-    })
+        told
+    });
+    running.stop();
+    Ok(if told? == Some(0) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+impl Running {
+    /// Starts everything, with Ringfence as `serve` starts it.
+    fn start(runtime: Runtime) -> anyhow::Result<Self> {
+        let Prepared { world, listeners, installation } = runtime.block_on(prepare())?;
+        let mut loaded = config::load(&world.config)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let keys = Arc::new(OnceLock::new());
+        let mut control =
+            ControlPlane::prepare(&mut loaded, &clock, &keys).map_err(|failure| anyhow!("{failure}"))?;
+        let gateway = runtime.block_on(async {
+            control::start(loaded.settings, listeners, clock, 1, control.as_mut(), &keys)
+        })?;
+        Ok(Self { gateway, control, world, runtime, _installation: installation })
+    }
+
+    /// Does something in it. What was begun meanwhile, such as the page, ends with it.
+    fn block_on<T>(&self, doing: impl Future<Output = T>) -> T {
+        self.runtime.block_on(LocalSet::new().run_until(doing))
+    }
+
+    fn stop(self) {
+        let Self { gateway, mut control, runtime, _installation, .. } = self;
+        runtime.block_on(async {
+            // It waits for requests in work, which the application and the sandbox answer from here.
+            let _stopped = tokio::task::spawn_blocking(move || gateway.stop()).await;
+            if let Some(control) = &mut control {
+                control.stop().await;
+            }
+        });
+        drop(control);
+        // Ends when commands that were typed meanwhile have ended: they are in the folder.
+        drop(runtime);
+    }
 }
 
 /// Starts the application, the sandbox and the mail server, and writes the configuration.
@@ -146,6 +232,7 @@ async fn prepare() -> anyhow::Result<Prepared> {
         mail,
         secrets,
         config,
+        turn: Arc::default(),
     };
     let listeners = Listeners {
         gate: Some(gate),
@@ -174,13 +261,9 @@ async fn tour(world: &World, out: &mut Paper) -> anyhow::Result<usize> {
     }
     out.line(&format!("  configuration {}", world.config.display()));
     out.line("");
-    spending::ready(world).await?;
     let mut wrong = tour::give(world, out).await?;
     out.line("");
-    let (lost, told_wrong) = spending::give(world, out).await?;
-    wrong += told_wrong;
-    out.line("");
-    wrong += egress::give(world, lost, out).await?;
+    wrong += spending::give(world, out).await?;
     out.line("");
     wrong += sign_in::give(world, out).await?;
     out.line("");
@@ -226,6 +309,11 @@ impl Secrets {
         let text = format!("twilio:{}", self.basic_password);
         format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(text))
     }
+}
+
+/// One thread for all but Ringfence, which brings its own, and a few for commands that are typed.
+fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(8).build()
 }
 
 /// The usual port if it is free, else any.

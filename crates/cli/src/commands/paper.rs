@@ -19,3 +19,8 @@ impl Paper {
         let _reader_gone = writeln!(self.0, "{text}").and_then(|()| self.0.flush());
     }
 }
+
+/// What a command that goes on running waits for: to standard error, so that what it found out stays by itself.
+pub(crate) fn note(waits_for: &str) {
+    let _reader_gone = writeln!(std::io::stderr(), "  … waiting until {waits_for}");
+}

@@ -1,11 +1,11 @@
-//! The application behind the gate: it believes everything it gets, and counts it.
+//! The application behind the gate: it believes everything it gets, counts it, and keeps the last of it to be shown.
 
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use http::request::Parts;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_ACCEPT, UPGRADE};
@@ -18,13 +18,36 @@ use hyper_util::rt::TokioIo;
 #[derive(Debug, Clone)]
 pub(in crate::commands) struct Application {
     pub(super) address: SocketAddr,
-    seen: Arc<AtomicU64>,
+    seen: Arc<Mutex<Seen>>,
+}
+
+/// What has reached it.
+#[derive(Debug, Default)]
+struct Seen {
+    count: u64,
+    last: Option<Received>,
+}
+
+/// A request as it came.
+#[derive(Debug, Clone)]
+pub(super) struct Received {
+    pub(super) number: u64,
+    /// The account that the gate says it is from.
+    pub(super) account: String,
+    /// The fields of its form.
+    pub(super) fields: Vec<(String, String)>,
 }
 
 impl Application {
     /// Requests that reached it.
     pub(super) fn seen(&self) -> u64 {
-        self.seen.load(Ordering::SeqCst)
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).count
+    }
+
+    /// The last of them, if it is younger than this many.
+    pub(super) fn last_after(&self, count: u64) -> Option<Received> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.last.clone().filter(|last| last.number > count)
     }
 }
 
@@ -48,18 +71,26 @@ pub(super) fn start(listener: TcpListener) -> std::io::Result<Application> {
 }
 
 async fn answer(
-    seen: Arc<AtomicU64>,
+    seen: Arc<Mutex<Seen>>,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let number = seen.fetch_add(1, Ordering::SeqCst) + 1;
-    if request.headers().contains_key(UPGRADE) {
-        return Ok(switch(&request));
+    let (head, body) = request.into_parts();
+    let account = head.headers.get("x-ringfence-account").and_then(|value| value.to_str().ok());
+    let account = account.unwrap_or_default().to_owned();
+    let path = head.uri.path().to_owned();
+    let body = body.collect().await.map_or_else(|_| Bytes::new(), |body| body.to_bytes());
+    let fields = form_urlencoded::parse(&body).into_owned().collect();
+    let number = {
+        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.count += 1;
+        seen.last = Some(Received { number: seen.count, account: account.clone(), fields });
+        seen.count
+    };
+    if head.headers.contains_key(UPGRADE) {
+        return Ok(switch(&head));
     }
-    let account = request.headers().get("x-ringfence-account").and_then(|value| value.to_str().ok());
-    let who = account.map_or_else(String::new, |account| format!(" from {account}"));
-    let path = request.uri().path().to_owned();
-    let length = request.into_body().collect().await.map_or(0, |body| body.to_bytes().len());
-    let told = format!("This is request {number} at {path}{who}, {length} bytes.");
+    let who = if account.is_empty() { account } else { format!(" from {account}") };
+    let told = format!("This is request {number} at {path}{who}, {} bytes.", body.len());
     let told = told.replace('&', "&amp;").replace('<', "&lt;");
     let verbs = if path.contains("voice") {
         format!("<Say>{told}</Say><Hangup/>")
@@ -73,10 +104,10 @@ async fn answer(
 }
 
 /// Accepts the example handshake of RFC 6455 section 1.3, which is the one the tour sends.
-fn switch(request: &Request<Incoming>) -> Response<Full<Bytes>> {
+fn switch(request: &Parts) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::default());
     let known =
-        request.headers().get("sec-websocket-key").is_some_and(|key| key == super::client::WEBSOCKET_KEY);
+        request.headers.get("sec-websocket-key").is_some_and(|key| key == super::client::WEBSOCKET_KEY);
     if !known {
         *response.status_mut() = StatusCode::BAD_REQUEST;
         return response;

@@ -49,7 +49,8 @@ impl Outgoing {
         self
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    /// As it goes over the wire.
+    pub(super) fn bytes(&self) -> Vec<u8> {
         let mut text = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
         for (name, value) in &self.headers {
             text.extend([name, ": ", value, "\r\n"]);

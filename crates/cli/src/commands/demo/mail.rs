@@ -73,3 +73,30 @@ async fn line(stream: &mut BufReader<TcpStream>) -> std::io::Result<Option<Strin
     let length = stream.read_line(&mut line).await?;
     Ok((length > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned()))
 }
+
+/// What a mail program shows of a mail.
+pub(super) fn shown(mail: &str) -> Vec<String> {
+    let (head, text) = mail.split_once("\n\n").unwrap_or((mail, ""));
+    let text = if head.contains("quoted-printable") { unquoted(text) } else { text.to_owned() };
+    let head =
+        head.lines().filter(|line| ["From:", "To:", "Subject:"].iter().any(|name| line.starts_with(name)));
+    head.chain([""]).chain(text.trim_end().lines()).map(str::to_owned).collect()
+}
+
+/// Quoted-printable (RFC 2045 section 6.7) undone.
+fn unquoted(text: &str) -> String {
+    let text = text.replace("=\n", "");
+    let mut parts = text.split('=');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        match part.split_at_checked(2).and_then(|(hex, rest)| Some((u8::from_str_radix(hex, 16).ok()?, rest)))
+        {
+            Some((byte, rest)) => {
+                bytes.push(byte);
+                bytes.extend_from_slice(rest.as_bytes());
+            }
+            None => bytes.extend(["=", part].concat().into_bytes()),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}

@@ -1,190 +1,128 @@
-//! The tour's second part: a thief has the auth token of a tenant's account and spends, until the limit stops him.
+//! The tour's second part: a thief has the token of an account and spends, where nobody guards it, where Ringfence holds a
+//! limit, and where the application sends through the egress and the thief has its credential.
 //!
 //! Nothing here tells Ringfence anything. It makes its usage trigger at the sandbox by itself, is called by it through the
 //! gate, suspends the account there, sends a mail to a real SMTP server; and the commands are those that an operator types.
 
-use std::time::Duration;
-
 use anyhow::{Context, bail};
-use clap::Parser as _;
-use ringfence_control::notices::shell_word;
 use ringfence_model::Amount;
-use tokio::time::{sleep, timeout};
 
 use super::World;
-use super::installation::{LIMIT, LIMIT_AT};
-use crate::commands::paper::Paper;
-use crate::commands::reset;
-use crate::{Command, CommandLine};
+use super::attack::{self, ENOUGH, MESSAGES_MAX, Means, Thief, attack, past_limit};
+use super::gate::{Act, Told, watch};
+use super::installation::LIMIT;
+use super::show::Show;
+use super::waiting::until;
+use super::{mail, operator};
+use crate::commands::paper::{Paper, note};
 
-/// Where the thief's messages go: each of their segments costs 44 cents there.
-pub(super) const PUMPED: &str = "+6281234567890";
-/// Ten segments, the most that a message may have.
-pub(super) const SEGMENTS: usize = 10;
-/// More than are needed for any limit that stands in the configuration.
-pub(super) const MESSAGES_MAX: usize = 100;
-/// How long anything may take that goes on by itself.
-const PATIENCE: Duration = Duration::from_secs(20);
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
-
-/// Shows it; says what the account lost, and how much did not go as told.
-pub(super) async fn give(world: &World, out: &mut Paper) -> anyhow::Result<(Amount, usize)> {
-    let (twilio, tenant) = (&world.twilio, &world.twilio.tenant);
-    let mut show = Show { out, wrong: 0 };
-    show.out.line("No account spends past its limit. Each tenant may spend $50 a day, and somebody has stolen a tenant's token:");
-
-    // 1. Before the attack: a trigger waits at Twilio.
-    let at = twilio.triggers_at(tenant).await?.into_iter().find(|at| *at == LIMIT_AT);
-    show.line(
-        at.is_some(),
-        "a usage trigger waits at Twilio, which Ringfence put there",
-        &at.map_or_else(|| "there is none".to_owned(), |at| format!("at {at} USD")),
+/// Shows it; says how much did not go as told.
+pub(super) async fn give(world: &World, out: &mut Paper) -> anyhow::Result<usize> {
+    let mut show = Show::new(out);
+    show.out.line(
+        "No account spends past its limit. Somebody has stolen a token; each tenant may spend $50 a day:",
     );
+    let unguarded = &world.twilio.unguarded;
+    let thief = Thief { victim: unguarded, means: &Means::Token, at_most: ENOUGH, insists: false };
+    let free = attack(world, thief, &|_| (), &note).await?;
+    show.line(
+        free.last.is_none() && past_limit(free.spent) > Amount::ZERO,
+        "an account that nobody guards pays for all that the thief sends",
+        &format!("{} messages, {} USD", free.sent, free.spent),
+    );
+    let lost = by_trigger(world, &mut show).await?;
+    show.out.line("");
+    by_egress(world, lost, &mut show).await?;
+    Ok(show.wrong)
+}
+
+/// The token is stolen: what the account has lost when its trigger has stopped it.
+async fn by_trigger(world: &World, show: &mut Show<'_>) -> anyhow::Result<Amount> {
+    let (twilio, tenant) = (&world.twilio, &world.twilio.tenant);
+    // 1. Before the attack: a trigger waits at Twilio.
+    let at = attack::guarded(world, tenant, &note).await?;
+    show.line(true, "a usage trigger waits at Twilio, which Ringfence put there", &format!("at {at} USD"));
+
+    // 2. The attack, and how it is stopped.
+    let thief = Thief { victim: tenant, means: &Means::Token, at_most: MESSAGES_MAX, insists: false };
+    let stolen = attack(world, thief, &|_| (), &note).await?;
+    show.line(
+        past_limit(stolen.spent) > Amount::ZERO,
+        "the thief texts numbers abroad that pay him a share",
+        &format!("{} messages, {} USD", stolen.sent, stolen.spent),
+    );
+    attack::suspended(world, tenant, &note).await?;
+    show.line(true, "Ringfence hears of it from Twilio, and suspends the account", "suspended");
+    let Some(refused) = &stolen.last else { bail!("nothing stopped the thief") };
+    show.line(
+        refused.status == 403,
+        "the thief's next message",
+        &format!("{}, refused by Twilio", refused.status),
+    );
+    let seen = watch(world, &Act::Text("Are you still there?")).await?;
+    show.line(
+        seen.is(Told::Admitted(200)),
+        "the other accounts work on, and so does the application",
+        &seen.shown(),
+    );
+
+    // 3. The operator is told.
+    let mail = until("the mail has come", &note, async || {
+        let mut mails = world.mail.taken().into_iter();
+        Ok(mails.find(|mail| mail.contains("X-Ringfence-Notice: tripped") && mail.contains(&tenant.name)))
+    })
+    .await?;
+    show.line(true, "the operator gets a mail", "");
+    show.quote(mail::shown(&mail).iter().map(String::as_str));
+
+    // 4. The operator lets the account go, with a reason.
+    show.typed(&operator::reset(world, LIMIT, &tenant.name, None, "the token was changed").await?);
+    show.out.line("");
+    let active = twilio.status(tenant).await? == "active";
+    let status = attack::own_message(world, tenant, &Means::Token, &note).await?;
+    show.line(active && status == 201, "the tenant's own message", &format!("{status}, sent again"));
+    Ok(stolen.spent)
+}
+
+/// The same attack on another tenant, whose application never had the token.
+///
+/// The thief has all that the application has, a virtual credential. What would cross the limit is refused before it is sent,
+/// so what the account loses is no more than the limit, whatever Twilio's usage records know at that moment.
+async fn by_egress(world: &World, lost: Amount, show: &mut Show<'_>) -> anyhow::Result<()> {
+    let tenant = &world.twilio.neighbour;
+    show.out.line("The same attack on another tenant. Its application never had the token: it sends through Ringfence's egress.");
+
+    // 1. A credential, made as an operator does it.
+    let (typed, sid, secret) = operator::create_key(world, &tenant.sid).await?;
+    show.out.line(&format!("  $ {}", typed.line));
+    show.out.line(&format!("    {sid}, with a secret that is shown once"));
+    let means = Means::Credential(secret);
+    let status = attack::own_message(world, tenant, &means, &note).await?;
+    show.line(status == 201, "the tenant's own message goes through the egress", &status.to_string());
+    let own = world.twilio.spent_today(tenant).await?;
 
     // 2. The attack.
-    let body = "x".repeat(153 * SEGMENTS);
-    let mut sent = 0;
-    let mut spent = Amount::ZERO;
-    while spent < LIMIT_AT && sent < MESSAGES_MAX {
-        match twilio.send(tenant, PUMPED, &body).await? {
-            201 => sent += 1,
-            // Stopped before this has seen that the limit is reached.
-            403 => break,
-            status => bail!("the thief's message {} got {status}", sent + 1),
-        }
-        spent = twilio.spent_today(tenant).await?;
-    }
-    spent = twilio.spent_today(tenant).await?.max(spent);
+    let thief = Thief { victim: tenant, means: &means, at_most: MESSAGES_MAX, insists: false };
+    let held = attack(world, thief, &|_| (), &note).await?;
+    let refused = held.last.context("nothing stopped the thief")?;
     show.line(
-        spent >= LIMIT_AT,
-        "the thief texts numbers abroad that pay him a share",
-        &format!("{sent} messages, {spent} USD"),
+        refused.is_of_a_limit(),
+        "the thief texts the same numbers with the same haste",
+        &format!("{} messages, then {} and Twilio's error {}", held.sent, refused.status, refused.code),
     );
+    show.quote([refused.message.as_str()]);
 
-    // 3. It is stopped.
-    let suspended = until("the account is suspended", async || {
-        Ok((twilio.status(tenant).await? == "suspended").then_some(()))
-    });
-    suspended.await?;
-    show.line(true, "the trigger fires, and Ringfence suspends the account", "suspended");
-    let status = twilio.send(tenant, PUMPED, &body).await?;
-    show.line(status == 403, "the thief's next message", &format!("{status}, refused by Twilio"));
-    let status = twilio.text(&twilio.parent, "Are you still there?").await?.status;
+    // 3. What it cost.
+    let spent = Amount::from_micros(own.micros() + held.spent.micros());
     show.line(
-        status == 200,
-        "the other accounts work on, and so does the application",
-        &format!("{status} admitted"),
+        past_limit(spent) == Amount::ZERO,
+        "it lost",
+        &format!("{spent} USD, past the limit: {}", past_limit(spent)),
     );
-
-    // 4. The operator is told.
-    let mail = until("the mail has come", async || {
-        Ok(world.mail.taken().into_iter().find(|mail| mail.contains("X-Ringfence-Notice: tripped")))
-    });
-    let mail = mail.await?;
-    show.line(true, "the operator gets a mail", "");
-    show.out.line("");
-    for line in shown(&mail) {
-        show.out.line(format!("      | {line}").trim_end());
-    }
-    show.out.line("");
-
-    // 5. The operator lets the account go, with a reason.
-    show.typed(world, &["reset", LIMIT, "--account", "A tenant", "--reason", "the token was changed"])
-        .await?;
-    let active = twilio.status(tenant).await? == "active";
-    let status = twilio.send(tenant, PUMPED, "Your table is booked.").await?;
-    show.line(active && status == 201, "the tenant's own message", &format!("{status}, sent again"));
-    Ok((twilio.spent_today(tenant).await?, show.wrong))
-}
-
-/// The trigger of the tenant's account is there, so Ringfence knows the account and its token.
-pub(super) async fn ready(world: &World) -> anyhow::Result<()> {
-    let (twilio, tenant) = (&world.twilio, &world.twilio.tenant);
-    until("Ringfence has found the subaccount and made its usage trigger", async || {
-        Ok(twilio.triggers_at(tenant).await?.contains(&LIMIT_AT).then_some(()))
-    })
-    .await
-}
-
-/// What is told, and how much of it was not so.
-pub(super) struct Show<'a> {
-    pub(super) out: &'a mut Paper,
-    pub(super) wrong: usize,
-}
-
-impl Show<'_> {
-    pub(super) fn line(&mut self, as_told: bool, what: &str, shown: &str) {
-        self.wrong += usize::from(!as_told);
-        let mark = if as_told { "ok " } else { "WRONG" };
-        self.out.line(format!("  {mark} {what:<62} {shown}").trim_end());
-    }
-
-    /// Does what a person does who types this, and shows what is printed.
-    async fn typed(&mut self, world: &World, words: &[&str]) -> anyhow::Result<()> {
-        let shown: Vec<_> = words.iter().map(|word| shell_word(word)).collect();
-        self.out.line(&format!("  $ ringfence {} --config {}", shown.join(" "), world.config.display()));
-        let mut line = vec!["ringfence"];
-        line.extend(words);
-        let config =
-            world.config.to_str().context("the folder for temporary files has a name that is no text")?;
-        line.extend(["--config", config]);
-        let Command::Reset(arguments) = CommandLine::try_parse_from(line)?.command else {
-            bail!("no such command here")
-        };
-        // Commands have a runtime of their own.
-        let answer = tokio::task::spawn_blocking(move || reset::run(&arguments)).await?;
-        let answer = answer.map_err(|failure| anyhow::anyhow!("{failure}"))?;
-        for line in String::from_utf8_lossy(&answer.output).lines() {
-            self.out.line(&format!("    {line}"));
-        }
-        self.out.line("");
-        self.wrong += usize::from(answer.is_no || answer.is_unavailable);
-        Ok(())
-    }
-}
-
-/// Asks until there is an answer.
-pub(super) async fn until<T>(
-    what: &str,
-    ask: impl AsyncFn() -> anyhow::Result<Option<T>>,
-) -> anyhow::Result<T> {
-    let asking = async {
-        loop {
-            match ask().await {
-                Ok(None) => sleep(LOOK_AGAIN).await,
-                Ok(Some(answer)) => return Ok(answer),
-                Err(error) => return Err(error),
-            }
-        }
-    };
-    timeout(PATIENCE, asking)
-        .await
-        .with_context(|| format!("not so within {} s: {what}", PATIENCE.as_secs()))?
-}
-
-/// What a mail program shows of a mail.
-fn shown(mail: &str) -> Vec<String> {
-    let (head, text) = mail.split_once("\n\n").unwrap_or((mail, ""));
-    let text = if head.contains("quoted-printable") { unquoted(text) } else { text.to_owned() };
-    let head =
-        head.lines().filter(|line| ["From:", "To:", "Subject:"].iter().any(|name| line.starts_with(name)));
-    head.chain([""]).chain(text.trim_end().lines()).map(str::to_owned).collect()
-}
-
-/// Quoted-printable (RFC 2045 section 6.7) undone.
-fn unquoted(text: &str) -> String {
-    let text = text.replace("=\n", "");
-    let mut parts = text.split('=');
-    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
-    for part in parts {
-        match part.split_at_checked(2).and_then(|(hex, rest)| Some((u8::from_str_radix(hex, 16).ok()?, rest)))
-        {
-            Some((byte, rest)) => {
-                bytes.push(byte);
-                bytes.extend_from_slice(rest.as_bytes());
-            }
-            None => bytes.extend(["=", part].concat().into_bytes()),
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    show.line(
+        past_limit(lost) > Amount::ZERO,
+        "the one whose token was stolen lost, in the same time",
+        &format!("{lost} USD, past the limit: {}", past_limit(lost)),
+    );
+    Ok(())
 }

@@ -1,28 +1,19 @@
-//! The tour: each stop sends one request through the real gate and says what should come of it.
+//! The tour's first part: each stop sends one request through the real gate and says what should come of it.
 //!
 //! What the sandbox sends goes by itself; what it never sends (JSON, WebSockets, requests that are broken on purpose)
 //! is made here, with its tokens or from what it sent.
 
-use std::collections::BTreeMap;
-
+use anyhow::Context;
 use ringfence_signature::{Algorithm, Signed, Signer};
-use serde_json::json;
+use serde_json::Value;
 
-use super::client::{Outgoing, WEBSOCKET_KEY, get, send};
+use super::attack;
+use super::client::{Outgoing, WEBSOCKET_KEY};
+use super::gate::{Act, Seen, Told, watch};
+use super::show::Show;
 use super::twilio::Delivery;
 use super::{PUBLIC_URL, SHARED_KEY_ID, World};
-use crate::commands::paper::Paper;
-
-/// What should come of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Told {
-    /// This status, and the application sees it.
-    Admitted(u16),
-    /// 200, and the application does not see it again.
-    AnsweredAgain,
-    /// This status, for this reason, and the application never sees it.
-    Refused(u16, &'static str),
-}
+use crate::commands::paper::{Paper, note};
 
 struct Stop {
     what: &'static str,
@@ -30,118 +21,37 @@ struct Stop {
     told: Told,
 }
 
-/// Who sends it.
-enum Act {
-    /// We do, byte for byte.
-    Send(Outgoing),
-    /// The sandbox: a phone calls the tenant's number.
-    CallTenant,
-    /// The sandbox sends an earlier webhook once more.
-    Replay(Delivery),
-    /// The sandbox sends a genuine webhook with these parameters in the query.
-    Get,
-    /// The sandbox forges an inbound message, in the way that its control API names so.
-    Forge(&'static str),
-}
-
-/// What a stop brought.
-struct Outcome {
-    status: u16,
-    /// Empty where the sandbox sent it, which tells no more.
-    body: Vec<u8>,
-}
-
 /// Sends every request of the tour; says how many did not go as told.
 pub(super) async fn give(world: &World, out: &mut Paper) -> anyhow::Result<usize> {
-    let mut wrong = 0;
-    out.line("Genuine requests, sent by the sandbox or signed as Twilio signs them:");
-    let text = world.twilio.text(&world.twilio.parent, "It's 100% ok & fine? \u{1f680}").await?;
-    let told = text.status == 200 && world.application.seen() == 1;
-    wrong += usize::from(!told);
-    let mark = if told { "ok " } else { "WRONG" };
-    out.line(&format!(
-        "  {mark} {:<62} {} admitted",
-        "a text from a phone to the application's number", text.status
-    ));
+    let mut show = Show::new(out);
+    // The gate knows the tenants' tokens once they were read from Twilio.
+    attack::guarded(world, &world.twilio.tenant, &note).await?;
+    show.out.line("Genuine requests, sent by the sandbox or signed as Twilio signs them:");
+    let first = Stop {
+        what: "a text from a phone to the application's number",
+        act: Act::Text("It's 100% ok & fine? \u{1f680}"),
+        told: Told::Admitted(200),
+    };
+    let text = visit(world, &first, &mut show).await?.delivery.context("the sandbox sent no text")?;
     for stop in genuine(world, &text) {
-        wrong += usize::from(!visit(world, &stop, out).await?);
+        visit(world, &stop, &mut show).await?;
     }
-    out.line("");
-    out.line("Forgeries; the caller hears only the status, the reason is the operator's:");
+    show.out.line("");
+    show.out.line("Forgeries; the caller hears only the status, the reason is the operator's:");
     for stop in forged(world, &text) {
-        wrong += usize::from(!visit(world, &stop, out).await?);
+        visit(world, &stop, &mut show).await?;
     }
-    Ok(wrong)
+    Ok(show.wrong)
 }
 
-async fn visit(world: &World, stop: &Stop, out: &mut Paper) -> anyhow::Result<bool> {
-    let (seen, reasons) = (world.application.seen(), refusals(world).await?);
-    let outcome = perform(world, &stop.act).await?;
-    let reached = world.application.seen() - seen;
-    let reason = newest(&reasons, &refusals(world).await?);
-    let as_told = match stop.told {
-        Told::Admitted(status) => outcome.status == status && reached == 1 && reason.is_none(),
-        Told::AnsweredAgain => outcome.status == 200 && reached == 0 && reason.is_none(),
-        Told::Refused(status, told) => {
-            outcome.status == status
-                && reached == 0
-                && reason.as_deref() == Some(told)
-                && outcome.body.is_empty()
-        }
-    };
-    let shown = match (&reason, reached) {
-        (Some(reason), _) => format!("{} refused: {reason}", outcome.status),
-        (None, 0) => format!("{} answered from memory, the application did not see it", outcome.status),
-        (None, _) => format!("{} admitted", outcome.status),
-    };
-    let mark = if as_told { "ok " } else { "WRONG" };
-    out.line(&format!("  {mark} {:<62} {shown}", stop.what));
+async fn visit(world: &World, stop: &Stop, show: &mut Show<'_>) -> anyhow::Result<Seen> {
+    let seen = watch(world, &stop.act).await?;
+    let as_told = seen.is(stop.told);
+    show.line(as_told, stop.what, &seen.shown());
     if !as_told {
-        out.line(&format!("        told: {:?}; the application saw {reached} of it", stop.told));
+        show.out.line(&format!("        told: {:?}; the application saw {} of it", stop.told, seen.reached));
     }
-    Ok(as_told)
-}
-
-async fn perform(world: &World, act: &Act) -> anyhow::Result<Outcome> {
-    let twilio = &world.twilio;
-    let url = |path: &str| format!("http://{}/twilio/{path}", world.gate);
-    let delivery = match act {
-        Act::Send(outgoing) => {
-            let reply = send(world.gate, outgoing).await?;
-            return Ok(Outcome { status: reply.status, body: reply.body });
-        }
-        Act::CallTenant => twilio.call(&twilio.tenant).await?,
-        Act::Replay(earlier) => twilio.replay(earlier).await?,
-        Act::Get => {
-            let params = json!({ "MessageSid": format!("SM{:032x}", 7), "MessageStatus": "delivered" });
-            twilio.webhook(&url("status"), "GET", params).await?
-        }
-        Act::Forge(how) => twilio.forge(how, &url("sms")).await?,
-    };
-    Ok(Outcome { status: delivery.status, body: Vec::new() })
-}
-
-/// Refusals so far, by reason, as the metrics tell them.
-async fn refusals(world: &World) -> anyhow::Result<BTreeMap<String, u64>> {
-    let mut counts = BTreeMap::new();
-    for line in get(world.admin, "/metrics").await?.lines() {
-        if !(line.starts_with("ringfence_requests_total{") && line.contains("verdict=\"refuse\"")) {
-            continue;
-        }
-        let reason = line.split("reason=\"").nth(1).and_then(|rest| rest.split('"').next());
-        let count = line.rsplit(' ').next().and_then(|count| count.parse::<u64>().ok());
-        if let (Some(reason), Some(count)) = (reason, count) {
-            *counts.entry(reason.to_owned()).or_default() += count;
-        }
-    }
-    Ok(counts)
-}
-
-fn newest(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) -> Option<String> {
-    after
-        .iter()
-        .find(|(reason, count)| before.get(*reason).unwrap_or(&0) < count)
-        .map(|(reason, _)| reason.clone())
+    Ok(seen)
 }
 
 /// The fields of an inbound SMS. The number makes each request one of its own.
@@ -236,7 +146,11 @@ fn forged(world: &World, text: &Delivery) -> Vec<Stop> {
     let url = |path: &str| format!("{PUBLIC_URL}{path}");
     let refused =
         |what, outgoing, reason| Stop { what, act: Act::Send(outgoing), told: Told::Refused(403, reason) };
-    let forged = |what, how, reason| Stop { what, act: Act::Forge(how), told: Told::Refused(403, reason) };
+    let forged = |what, how, reason| Stop {
+        what,
+        act: Act::Forge(how, Value::Null),
+        told: Told::Refused(403, reason),
+    };
     // What somebody can make of a genuine request that he has seen.
     let good = &text.request;
     let replaced = |from: &str, to: &str| {

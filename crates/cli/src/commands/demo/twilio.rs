@@ -1,5 +1,5 @@
-//! The sandbox as Twilio: an account with a number, a tenant with another, both pointed at the gate; and how the tour
-//! asks for a text, a call or a forgery.
+//! The sandbox as Twilio: an account with a number, tenants with others, all pointed at the gate; and how the tour asks for a
+//! text, a call or a forgery.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -27,11 +27,16 @@ pub(super) struct Twilio {
     pub(super) tenant: Account,
     /// Another tenant, whose application sends through the egress.
     pub(super) neighbour: Account,
+    /// An account that no limit holds for.
+    pub(super) unguarded: Account,
+    /// The same three once more, for the page.
+    pub(super) of_page: [Account; 3],
 }
 
 /// An account at the sandbox.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Account {
+    pub(super) name: String,
     pub(super) sid: String,
     pub(super) token: String,
     pub(super) number: String,
@@ -63,37 +68,62 @@ pub(super) async fn start(listener: TcpListener, seed: u64, hooks: &str) -> anyh
     });
     let sid = sandbox.account_sid();
     let token = sandbox.auth_token(sid).context("the main account has a token")?;
-    let nobody = Account { sid: String::new(), token: String::new(), number: String::new() };
-    let parent = Account { sid: sid.to_string(), token, number: String::new() };
-    let mut twilio = Twilio { address, sandbox, parent, tenant: nobody.clone(), neighbour: nobody };
+    let parent =
+        Account { name: "the parent".to_owned(), sid: sid.to_string(), token, number: String::new() };
+    let nobody = Account::default;
+    let mut twilio = Twilio {
+        address,
+        sandbox,
+        parent,
+        tenant: nobody(),
+        neighbour: nobody(),
+        unguarded: nobody(),
+        of_page: [nobody(), nobody(), nobody()],
+    };
     twilio.furnish(hooks).await?;
     Ok(twilio)
 }
 
 impl Twilio {
-    /// A number each for the account and for two new subaccounts, and where what arrives there goes.
+    /// A number each for the account and for new subaccounts, and where what arrives there goes.
     async fn furnish(&mut self, hooks: &str) -> anyhow::Result<()> {
-        self.tenant = self.subaccount("A tenant").await?;
-        self.neighbour = self.subaccount("Another tenant").await?;
-        let (sms, voice) = (format!("{hooks}/twilio/sms"), format!("{hooks}/twilio/voice"));
-        let urls = [("AreaCode", "415"), ("SmsUrl", sms.as_str()), ("VoiceUrl", voice.as_str())];
-        let mut numbers = Vec::new();
-        for account in [&self.parent, &self.tenant, &self.neighbour] {
-            let path = format!("/{}/IncomingPhoneNumbers", account.sid);
-            let bought = self.api(account, &path, &urls).await?;
-            numbers.push(text_of(&bought, "phone_number")?);
-        }
-        let accounts = [&mut self.parent, &mut self.tenant, &mut self.neighbour];
-        for (account, number) in accounts.into_iter().zip(numbers) {
-            account.number = number;
-        }
+        let mut parent = self.parent.clone();
+        self.give_number(&mut parent, hooks).await?;
+        self.parent = parent;
+        self.tenant = self.subaccount("Tenant Ada", hooks).await?;
+        self.neighbour = self.subaccount("Tenant Ben", hooks).await?;
+        self.unguarded = self.subaccount("Nobody's Cleo", hooks).await?;
+        self.of_page = [
+            self.subaccount("Nobody's Fay", hooks).await?,
+            self.subaccount("Tenant Dan", hooks).await?,
+            self.subaccount("Tenant Eve", hooks).await?,
+        ];
         Ok(())
     }
 
-    async fn subaccount(&self, name: &str) -> anyhow::Result<Account> {
+    async fn subaccount(&self, name: &str, hooks: &str) -> anyhow::Result<Account> {
         let made = self.api(&self.parent, "", &[("FriendlyName", name)]).await?;
         let (sid, token) = (text_of(&made, "sid")?, text_of(&made, "auth_token")?);
-        Ok(Account { sid, token, number: String::new() })
+        let mut account = Account { name: name.to_owned(), sid, token, number: String::new() };
+        self.give_number(&mut account, hooks).await?;
+        Ok(account)
+    }
+
+    async fn give_number(&self, account: &mut Account, hooks: &str) -> anyhow::Result<()> {
+        let (sms, voice) = (format!("{hooks}/twilio/sms"), format!("{hooks}/twilio/voice"));
+        let urls = [("AreaCode", "415"), ("SmsUrl", sms.as_str()), ("VoiceUrl", voice.as_str())];
+        let path = format!("/{}/IncomingPhoneNumbers", account.sid);
+        account.number = text_of(&self.api(account, &path, &urls).await?, "phone_number")?;
+        Ok(())
+    }
+
+    /// Whoever has an account's token sends a message from its number; gives the answer.
+    pub(super) async fn send(&self, account: &Account, to: &str, body: &str) -> anyhow::Result<Reply> {
+        let form = [("From", account.number.as_str()), ("To", to), ("Body", body)];
+        let outgoing = self.post(account, &format!("/{}/Messages", account.sid), &form);
+        let reply = send(self.address, &outgoing).await?;
+        self.sandbox.settle().await;
+        Ok(reply)
     }
 
     /// Whoever has a virtual credential sends a message through the egress; gives the answer.
@@ -102,9 +132,9 @@ impl Twilio {
         egress: SocketAddr,
         account: &Account,
         secret: &str,
-        message: (&str, &str),
+        (to, body): (&str, &str),
     ) -> anyhow::Result<Reply> {
-        let form = [("From", account.number.as_str()), ("To", message.0), ("Body", message.1)];
+        let form = [("From", account.number.as_str()), ("To", to), ("Body", body)];
         let with_secret = Account { token: secret.to_owned(), ..account.clone() };
         let mut outgoing = self.post(&with_secret, &format!("/{}/Messages", account.sid), &form);
         outgoing.target = format!("/api.twilio.com{}", outgoing.target);
@@ -132,9 +162,9 @@ impl Twilio {
         delivery(&self.control("webhooks", &json!({ "url": url, "method": method, "params": params })).await?)
     }
 
-    /// A forged one; `how` as the control API names it.
-    pub(super) async fn forge(&self, how: &str, url: &str) -> anyhow::Result<Delivery> {
-        delivery(&self.control("forge", &json!({ "how": how, "url": url })).await?)
+    /// A forged one; `how` as the control API names it. Without parameters it looks like a text.
+    pub(super) async fn forge(&self, how: &str, url: &str, params: &Value) -> anyhow::Result<Delivery> {
+        delivery(&self.control("forge", &json!({ "how": how, "url": url, "params": params })).await?)
     }
 
     /// An earlier one once more, byte for byte.
@@ -165,20 +195,27 @@ impl Twilio {
         text_of(&self.read(&format!("/{}.json", account.sid)).await?, "status")
     }
 
-    /// Whoever has an account's token sends a message from its number; gives the status of the answer.
-    pub(super) async fn send(&self, account: &Account, to: &str, body: &str) -> anyhow::Result<u16> {
-        let form = [("From", account.number.as_str()), ("To", to), ("Body", body)];
-        let outgoing = self.post(account, &format!("/{}/Messages", account.sid), &form);
-        let status = send(self.address, &outgoing).await?.status;
-        self.sandbox.settle().await;
-        Ok(status)
+    /// What the phone of a number shows: texts and calls that are over, the oldest first.
+    pub(super) async fn phone(&self, number: &str) -> anyhow::Result<Value> {
+        let number = number.trim_start_matches('+');
+        let mut shown = self.ask(self.control_request("GET", &format!("phones?number={number}"))).await?;
+        Ok(shown["phones"][0]["thread"].take())
     }
 
-    /// What the phone of a number shows, as JSON.
-    pub(super) async fn phone(&self, number: &str) -> anyhow::Result<String> {
-        let number = number.trim_start_matches('+');
-        let shown = self.ask(self.control_request("GET", &format!("phones?number={number}"))).await?;
-        Ok(shown.to_string())
+    /// The newest call of the account to a number, as the phone has it.
+    pub(super) async fn last_call(&self, to: &str) -> anyhow::Result<Option<Value>> {
+        let to = to.replace('+', "%2B");
+        let list = self.read(&format!("/{}/Calls.json?To={to}&PageSize=1", self.parent.sid)).await?;
+        let Some(call) = list["calls"].get(0) else { return Ok(None) };
+        let path = format!("calls/{}", text_of(call, "sid")?);
+        self.ask(self.control_request("GET", &path)).await.map(Some)
+    }
+
+    /// Somebody presses a key during a call.
+    pub(super) async fn press(&self, call: &str, key: &str) -> anyhow::Result<()> {
+        self.control(&format!("calls/{call}/keys"), &json!({ "digits": key })).await?;
+        self.sandbox.settle().await;
+        Ok(())
     }
 
     async fn last(&self, kind: &str) -> anyhow::Result<Delivery> {
@@ -237,8 +274,8 @@ fn delivery(shown: &Value) -> anyhow::Result<Delivery> {
     let request = &shown["request"];
     let url = text_of(request, "url")?;
     let target = url.splitn(4, '/').nth(3).map_or_else(|| "/".to_owned(), |rest| format!("/{rest}"));
-    let mut outgoing =
-        Outgoing::new(&text_of(request, "method")?, &target).header("host", "hooks.example.com");
+    let host = url.split('/').nth(2).unwrap_or_default();
+    let mut outgoing = Outgoing::new(&text_of(request, "method")?, &target).header("host", host);
     for header in request["headers"].as_array().context("a request has headers")? {
         if let (Some(name), Some(value)) = (header[0].as_str(), header[1].as_str()) {
             outgoing = outgoing.header(name, value);

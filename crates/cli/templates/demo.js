@@ -1,0 +1,68 @@
+// Posts the forms without leaving the place, and keeps the page fresh: what goes on elsewhere, on the phone or in another tab,
+// is put in the place of the old. Everything works without it.
+(() => {
+  "use strict";
+  const BUSY = 300, CALM = 2000;
+  const parts = () => document.querySelectorAll("[data-live], form[action='/money']");
+  const key = (part) => part.id || part.getAttribute("action");
+
+  // Puts the parts of a fresh page in the place of the old ones. What somebody types into stays, unless `all`.
+  const show = (text, all) => {
+    const fresh = new DOMParser().parseFromString(text, "text/html");
+    const found = new Map([...fresh.querySelectorAll("[data-live], form[action='/money']")].map((it) => [key(it), it]));
+    const focused = document.activeElement && document.activeElement.id;
+    for (const old of parts()) {
+      const part = found.get(key(old));
+      if (!part || part.outerHTML === old.dataset.shown) continue;
+      const typed = [...old.querySelectorAll("input")].some((it) => it.value !== it.defaultValue || it === document.activeElement);
+      if (!all && typed) { update(old, part); continue; }
+      const html = part.outerHTML;
+      const opened = new Map([...old.querySelectorAll("details")].map((it) => [it.id, it.open]));
+      old.replaceWith(document.adoptNode(part));
+      part.dataset.shown = html;
+      if (!all) for (const it of part.querySelectorAll("details")) if (opened.has(it.id)) it.open = opened.get(it.id);
+      for (const thread of part.querySelectorAll(".thread")) thread.scrollTop = thread.scrollHeight;
+    }
+    if (focused && document.activeElement === document.body) {
+      const again = document.getElementById(focused) || document.querySelector("#door input, #door button");
+      if (again) again.focus({ preventScroll: true });
+    }
+  };
+  // While somebody types, the phone beside goes on.
+  const update = (old, part) => {
+    const [was, is] = [old.querySelector(".phone"), part.querySelector(".phone")];
+    if (was && is && was.outerHTML !== is.outerHTML) was.replaceWith(document.adoptNode(is));
+  };
+
+  let isPosting = false;
+  const refresh = async () => {
+    if (!document.hidden && !isPosting) {
+      try {
+        const answer = await fetch("/", { headers: { Accept: "text/html" } });
+        const text = await answer.text();
+        if (answer.ok && !isPosting) show(text, false);
+        document.body.classList.remove("gone");
+      } catch {
+        document.body.classList.add("gone");
+      }
+    }
+    setTimeout(refresh, document.querySelector("[data-busy]") ? BUSY : CALM);
+  };
+  document.addEventListener("submit", async (event) => {
+    const form = event.target;
+    event.preventDefault();
+    if (isPosting) return;
+    isPosting = true;
+    try {
+      const fields = new URLSearchParams(new FormData(form, event.submitter));
+      const answer = await fetch(form.action, { method: "POST", body: fields });
+      if (!answer.ok) throw new Error(String(answer.status));
+      show(await answer.text(), true);
+    } catch {
+      document.body.classList.add("gone");
+    } finally {
+      isPosting = false;
+    }
+  });
+  setTimeout(refresh, CALM);
+})();
