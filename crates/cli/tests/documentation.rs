@@ -85,7 +85,7 @@ fn every_file_of_the_repository_that_is_named_exists() {
     for page in pages("").into_iter().chain(pages("docs")) {
         let text = fs::read_to_string(&page).expect("a page is a text");
         for code in inline_code(&text).filter(|code| is_path(code)) {
-            if !root().join(code).exists() {
+            if !is_there(&page, code) {
                 wrong.push(format!("{}: {code}", page.display()));
             }
         }
@@ -93,11 +93,18 @@ fn every_file_of_the_repository_that_is_named_exists() {
     assert!(wrong.is_empty(), "files that are not there:\n{}", wrong.join("\n"));
 }
 
+/// Whether a path leads somewhere from the root, from the page, or from the crate that the sentence is about.
+fn is_there(page: &Path, path: &str) -> bool {
+    let crates = fs::read_dir(root().join("crates")).expect("a folder of the repository");
+    let mut folders: Vec<_> = crates.map(|entry| entry.expect("an entry").path()).collect();
+    folders.extend([root(), page.parent().expect("a page lies in a folder").to_owned()]);
+    folders.iter().any(|folder| folder.join(path).exists())
+}
+
 /// Whether a piece of code is a path of this repository, and one alone.
 fn is_path(code: &str) -> bool {
     let begins = ["docs/", "packaging/", "crates/", "tests/", "bench/", "examples/"];
     let odd = |char: char| matches!(char, ' ' | '*' | '…' | '{' | '<' | '$' | '#');
-    // `examples/` alone is a folder's name in a sentence about any crate.
     begins.iter().any(|begin| code.len() > begin.len() && code.starts_with(begin)) && !code.contains(odd)
 }
 
@@ -110,7 +117,9 @@ fn inline_code(text: &str) -> impl Iterator<Item = &str> {
 
 /// Names in a text that look like metrics of ours and are none.
 fn unknown_metrics(text: &str) -> Vec<String> {
-    let names = words(text).filter(|word| word.starts_with("ringfence_") && !NOT_METRICS.contains(word));
+    let begins =
+        |word: &&str| word.strip_prefix("ringfence_").is_some_and(|it| it.starts_with(char::is_alphabetic));
+    let names = words(text).filter(begins).filter(|word| !NOT_METRICS.contains(word));
     // `ringfence_reloads_…` stands for several.
     names.filter(|name| !name.ends_with('_') && metric(name).is_none()).map(str::to_owned).collect()
 }

@@ -175,7 +175,7 @@ fn completed(piece: &str) -> String {
     let tables = rest.split("\n\n").filter(|table| !table.starts_with("[[limit]]"));
     for table in tables {
         let heading = table.lines().next().expect("a table has a heading");
-        if !text.contains(&format!("{heading}\n")) {
+        if !text.lines().any(|line| line.starts_with(heading)) {
             _ = write!(text, "\n{table}\n");
         }
     }
