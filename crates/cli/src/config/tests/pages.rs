@@ -129,10 +129,9 @@ fn the_configurations_of_compose_and_kubernetes_are_right() {
 /// What a text of the documentation means. Secrets come from the environment, since the reader's files are not on this
 /// machine.
 fn of_documentation(text: &str) -> Result<Loaded, ConfigError> {
-    let env = |name: &str| match name.contains("database_url") {
-        true => Some("postgres://ringfence:secret@db.example.com/ringfence?sslmode=verify-full".to_owned()),
-        false => Some("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef".to_owned()),
-    };
+    const URL: &str = "postgres://ringfence:secret@db.example.com/ringfence?sslmode=verify-full";
+    const KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    let env = |name: &str| Some(if name.contains("database_url") { URL } else { KEY }.to_owned());
     let around = Surroundings { folder: Path::new("/nowhere"), env: &env, now: SystemTime::UNIX_EPOCH };
     resolve(&text.replace("= { file = ", "= { env = "), Path::new("page.toml"), &around)
 }
@@ -167,9 +166,10 @@ fn completed(piece: &str) -> String {
             _ = writeln!(listen, "{key} = \"127.0.0.1:{port}\"");
         }
     }
-    match text.contains("[listen]\n") {
-        true => text = text.replace("[listen]\n", &listen),
-        false => text.insert_str(0, &listen),
+    if text.contains("[listen]\n") {
+        text = text.replace("[listen]\n", &listen);
+    } else {
+        text.insert_str(0, &listen);
     }
     let (_, rest) = ARMED.split_once("\n\n").expect("the sound file begins with [listen]");
     let tables = rest.split("\n\n").filter(|table| !table.starts_with("[[limit]]"));
