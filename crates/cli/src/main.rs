@@ -5,6 +5,8 @@ mod commands;
 mod config;
 mod control_plane;
 mod deployment;
+#[cfg(test)]
+mod documented;
 mod exit;
 mod logging;
 

@@ -120,6 +120,7 @@ pub use hooks::{AdminApi, Answer, Caller, Hooks, Hosted, OnKey, OnStale, Readine
 pub use intake::Intake;
 pub use key_press::KeyPress;
 pub use keys::{Keys, LearntAccount};
+pub use metrics::{LabelDescription, METRICS, MetricDescription, MetricKind};
 pub use reason::Reason;
 pub use recent::{Outcome, RecentVerdict};
 pub use rotated::{RotatedTokens, SignedWith};

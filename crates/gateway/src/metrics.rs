@@ -1,7 +1,10 @@
 //! What the data plane counts. Names follow the Prometheus conventions; labels hold routes and reasons, never a
 //! number, an account or a token.
 //!
-//! The counters of a route are looked up once, when a configuration takes effect, so that a request only adds.
+//! The counters of a route are looked up once, when a configuration takes effect, so that a request only adds. What
+//! each metric is called and means stands in `described`, from which the documentation is written.
+
+mod described;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +16,7 @@ use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Registry;
 
 use crate::egress::EgressMetrics;
 use crate::intake::Outcome;
@@ -22,6 +25,11 @@ use crate::replay::ReplayCache;
 use crate::snapshot::Snapshot;
 use crate::upstream::UpstreamError;
 use crate::verdicts::VerdictCount;
+
+pub(crate) use described::{
+    EGRESS_ADMISSION_DURATION, EGRESS_IN_DOUBT, EGRESS_REQUESTS, EGRESS_WOULD_REFUSE,
+};
+pub use described::{LabelDescription, METRICS, MetricDescription, MetricKind};
 
 /// Every metric of the data plane, for as long as the process lives; reloads keep the counts.
 #[derive(Debug)]
@@ -111,68 +119,35 @@ pub(crate) struct RouteMetrics {
 impl Metrics {
     /// All metrics at zero. `replay` is asked for its own counts at each scrape.
     pub(crate) fn new(replay: &ReplayCache) -> Arc<Self> {
-        let mut registry = Registry::with_prefix("ringfence");
+        let mut registry = Registry::with_prefix(described::PREFIX);
         let verdicts = Family::default();
-        registry.register("requests", "Requests by route, verdict and reason", verdicts.clone());
+        described::REQUESTS.register(&mut registry, verdicts.clone());
         let matched = Family::default();
-        registry.register(
-            "matched",
-            "Admitted requests by the form of the URL that was signed",
-            matched.clone(),
-        );
+        described::MATCHED.register(&mut registry, matched.clone());
         let findings = Family::default();
-        registry.register(
-            "strict_findings",
-            "What strict mode found where it only reports",
-            findings.clone(),
-        );
+        described::STRICT_FINDINGS.register(&mut registry, findings.clone());
         let upstream_errors = Family::default();
-        registry.register("upstream_errors", "Upstreams that failed, by error", upstream_errors.clone());
+        described::UPSTREAM_ERRORS.register(&mut registry, upstream_errors.clone());
         let durations = Durations::new_with_constructor(|| Histogram::new(DURATION_BUCKETS));
-        registry.register_with_unit(
-            "request_duration",
-            "From the request head to the answer head",
-            Unit::Seconds,
-            durations.clone(),
-        );
+        described::REQUEST_DURATION.register(&mut registry, durations.clone());
         let triggers = Family::default();
-        registry.register(
-            "trigger_deliveries",
-            "Verified usage triggers by what became of them",
-            triggers.clone(),
-        );
+        described::TRIGGER_DELIVERIES.register(&mut registry, triggers.clone());
         // An alert on the first that was not kept needs the zero before it.
         for outcome in Outcome::ALL {
             drop(triggers.get_or_create(&TriggerLabels { outcome: outcome.as_str() }));
         }
         let twiml = Family::default();
-        registry.register(
-            "twiml_answers",
-            "Answers of applications that were held to the limits, by what became of them",
-            twiml.clone(),
-        );
+        described::TWIML_ANSWERS.register(&mut registry, twiml.clone());
         let accounts = Family::default();
-        registry.register(
-            "accounts",
-            "Accounts whose webhooks can be verified, by where their keys come from",
-            accounts.clone(),
-        );
+        described::ACCOUNTS.register(&mut registry, accounts.clone());
         let connections = Gauge::default();
-        registry.register("connections", "Connections open on the gate", connections.clone());
+        described::CONNECTIONS.register(&mut registry, connections.clone());
         let handshakes_failed = Counter::default();
-        registry.register(
-            "handshakes_failed",
-            "TLS handshakes and PROXY protocol headers that failed",
-            handshakes_failed.clone(),
-        );
+        described::HANDSHAKES_FAILED.register(&mut registry, handshakes_failed.clone());
         let reloads = Counter::default();
-        registry.register("reloads", "Configurations that took effect after the first", reloads.clone());
+        described::RELOADS.register(&mut registry, reloads.clone());
         let reloads_refused = Counter::default();
-        registry.register(
-            "reloads_refused",
-            "Configurations that were wrong and changed nothing",
-            reloads_refused.clone(),
-        );
+        described::RELOADS_REFUSED.register(&mut registry, reloads_refused.clone());
         let egress = EgressMetrics::new(&mut registry);
         let in_flight = Arc::new(AtomicU64::new(0));
         registry.register_collector(Box::new(Scraped {
@@ -348,28 +323,27 @@ impl prometheus_client::collector::Collector for Scraped {
         use prometheus_client::encoding::EncodeMetric;
         let counts = self.replay.figures();
         let gauges = [
-            ("in_flight", "Requests in work", self.in_flight.load(Ordering::Relaxed)),
-            ("replay_kept_bytes", "Memory held for answers to repeats", counts.kept_bytes),
-            ("replay_entries", "Requests remembered", counts.entries),
+            (described::IN_FLIGHT, self.in_flight.load(Ordering::Relaxed)),
+            (described::REPLAY_KEPT_BYTES, counts.kept_bytes),
+            (described::REPLAY_ENTRIES, counts.entries),
         ];
-        for (name, help, value) in gauges {
+        for (it, value) in gauges {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
-            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+            gauge.encode(encoder.encode_descriptor(it.name, it.help, None, gauge.metric_type())?)?;
         }
         let counters = [
-            ("replay_answered", "Repeats that got the first one's answer", counts.answered),
-            ("replay_refused", "Repeats that were refused", counts.refused),
-            (
-                "replay_pushed_out",
-                "Requests forgotten before their time because memory was full",
-                counts.pushed_out,
-            ),
-            ("replay_expired", "Requests forgotten at the end of their time", counts.expired),
+            (described::REPLAY_ANSWERED, counts.answered),
+            (described::REPLAY_REFUSED, counts.refused),
+            (described::REPLAY_PUSHED_OUT, counts.pushed_out),
+            (described::REPLAY_EXPIRED, counts.expired),
         ];
-        for (name, help, value) in counters {
+        for (it, value) in counters {
             let counter = ConstCounter::new(value);
-            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+            counter.encode(encoder.encode_descriptor(it.name, it.help, None, counter.metric_type())?)?;
         }
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

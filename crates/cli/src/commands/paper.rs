@@ -2,11 +2,6 @@
 
 use std::io::Write as _;
 
-/// Says on standard error what a person should know meanwhile.
-pub(crate) fn note(text: &str) {
-    _ = writeln!(std::io::stderr(), "{text}");
-}
-
 /// Standard output, for people. A reader that went away ends nothing.
 pub(crate) struct Paper(std::io::Stdout);
 
@@ -20,7 +15,12 @@ impl Paper {
     }
 }
 
-/// What a command that goes on running waits for: to standard error, so that what it found out stays by itself.
-pub(crate) fn note(waits_for: &str) {
-    let _reader_gone = writeln!(std::io::stderr(), "  … waiting until {waits_for}");
+/// What a person should know while a command goes on running: to standard error, so that what it found out stays by itself.
+pub(crate) fn note(text: &str) {
+    let _reader_gone = writeln!(std::io::stderr(), "{text}");
+}
+
+/// The same for what it waits for.
+pub(crate) fn waits(until: &str) {
+    note(&format!("  … waiting until {until}"));
 }

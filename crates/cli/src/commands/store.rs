@@ -1,4 +1,5 @@
-//! `ringfence store`: copies of a SQLite store, and the way back. PostgreSQL has tools of its own.
+//! `ringfence store`: copies of a SQLite store, and the way back. PostgreSQL has tools of its own; what Ringfence cannot
+//! notice about them, an operator says.
 
 use std::path::PathBuf;
 
@@ -6,6 +7,7 @@ use clap::ValueEnum;
 use ringfence_store::{NewAudit, Over};
 use serde_json::json;
 
+use super::act::parse_reason;
 use super::with_store::{self, StoreArguments, failure};
 use crate::config;
 use crate::config::store::{Database, MasterKey};
@@ -24,6 +26,9 @@ enum Command {
     Backup(BackupArguments),
     /// Make a backup the store. Ringfence must not run on it meanwhile.
     Restore(RestoreArguments),
+    /// Say that the database has forgotten something, which it does not show: the egress then admits nothing until it has read
+    /// Twilio's figures.
+    NewEpoch(NewEpochArguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -49,6 +54,18 @@ struct RestoreArguments {
     replace: Replace,
 }
 
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Needed after a dump was restored into the same PostgreSQL. Restores by `ringfence store restore`, into a
+new cluster, and promotions of a replica are noticed without it. It may be run beside `serve`.")]
+struct NewEpochArguments {
+    #[command(flatten)]
+    store: StoreArguments,
+    /// Why; the audit log keeps it
+    #[arg(long, value_name = "TEXT", value_parser = parse_reason)]
+    reason: String,
+}
+
 /// What a restore may replace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Replace {
@@ -64,6 +81,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     match &arguments.command {
         Command::Backup(arguments) => backup(arguments),
         Command::Restore(arguments) => restore(arguments),
+        Command::NewEpoch(arguments) => new_epoch(arguments),
     }
 }
 
@@ -75,6 +93,21 @@ fn backup(arguments: &BackupArguments) -> Result<Answer, Failure> {
             format!("{}\n", json!({ "store": opened.shown, "backup": to.display().to_string() }))
         } else {
             format!("{} is copied to {}; its master key is not in it\n", opened.shown, to.display())
+        }))
+    })
+}
+
+fn new_epoch(arguments: &NewEpochArguments) -> Result<Answer, Failure> {
+    with_store::run(&arguments.store.config, async |opened| {
+        let begun = opened.store.new_epoch(&opened.by, &arguments.reason, opened.now).await;
+        let number = begun.map_err(|error| failure(&error))?.number;
+        Ok(Answer::text(if arguments.store.json {
+            format!("{}\n", json!({ "store": opened.shown, "epoch": number }))
+        } else {
+            format!(
+                "{} is in epoch {number}: through the egress nothing is admitted until Twilio's figures have been read\n",
+                opened.shown
+            )
         }))
     })
 }

@@ -78,3 +78,18 @@ fn a_store_is_not_restored_without_the_key_of_the_backup() {
         "{rows:?}"
     );
 }
+
+#[test]
+fn a_new_epoch_needs_a_reason_and_the_audit_log_keeps_it() {
+    let installation = Installation::new();
+    installation.run(&["store", "new-epoch"]).code(2).prints_nothing().complains("--reason");
+    installation.run(&["store", "new-epoch", "--reason", " "]).code(2).prints_nothing();
+    let reason = "a dump was restored into the same cluster";
+    installation.run(&["migrate"]).code(0);
+    installation.run(&["store", "new-epoch", "--reason", reason]).code(0).says("is in epoch 2");
+    let json = installation.run(&["store", "new-epoch", "--reason", reason, "--json"]).code(0).json();
+    assert_eq!(json["epoch"], 3);
+    installation.seal();
+    let log = installation.run(&["audit", "export"]).code(0);
+    log.says("epoch.begin").says(reason).says("epoch 3");
+}

@@ -7,7 +7,9 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Registry;
+
+use crate::metrics::{EGRESS_ADMISSION_DURATION, EGRESS_IN_DOUBT, EGRESS_REQUESTS, EGRESS_WOULD_REFUSE};
 
 /// The metrics of the egress.
 #[derive(Debug, Clone)]
@@ -41,32 +43,15 @@ impl EgressMetrics {
             would_refuse: Family::default(),
             in_doubt: Counter::default(),
         };
-        registry.register(
-            "egress_requests",
-            "Requests to Twilio by operation and by what became of them",
-            metrics.requests.clone(),
-        );
-        registry.register_with_unit(
-            "egress_admission_duration",
-            "How long the store took to set a price aside, or to refuse it",
-            Unit::Seconds,
-            metrics.admissions.clone(),
-        );
-        registry.register(
-            "egress_would_refuse",
-            "Requests that a limit which only watches would have refused",
-            metrics.would_refuse.clone(),
-        );
-        registry.register(
-            "egress_in_doubt",
-            "Requests of which nobody knows whether Twilio carried them out",
-            metrics.in_doubt.clone(),
-        );
+        EGRESS_REQUESTS.register(registry, metrics.requests.clone());
+        EGRESS_ADMISSION_DURATION.register(registry, metrics.admissions.clone());
+        EGRESS_WOULD_REFUSE.register(registry, metrics.would_refuse.clone());
+        EGRESS_IN_DOUBT.register(registry, metrics.in_doubt.clone());
         metrics
     }
 
     /// Counts what Twilio answered.
-    pub(super) fn answered(&self, operation: &'static str, status: StatusCode) {
+    pub(crate) fn answered(&self, operation: &'static str, status: StatusCode) {
         let outcome = match status.as_u16() {
             200..=299 => "answered_2xx",
             300..=399 => "answered_3xx",
@@ -77,7 +62,7 @@ impl EgressMetrics {
     }
 
     /// Counts a refusal of ours.
-    pub(super) fn refused(&self, operation: &'static str, outcome: &'static str) {
+    pub(crate) fn refused(&self, operation: &'static str, outcome: &'static str) {
         self.requests.get_or_create(&RequestLabels { operation, outcome }).inc();
     }
 
@@ -89,7 +74,7 @@ impl EgressMetrics {
         self.would_refuse.get_or_create(&LimitLabels { limit: limit.to_owned() }).inc();
     }
 
-    pub(super) fn in_doubt(&self) {
+    pub(crate) fn in_doubt(&self) {
         self.in_doubt.inc();
     }
 }

@@ -6,7 +6,7 @@ use super::operator;
 use super::person::{Person, ask_for_code, bind, codes_on, new_code, type_code, type_password};
 use super::show::Show;
 use super::twilio::PHONE;
-use crate::commands::paper::{Paper, note};
+use crate::commands::paper::{Paper, waits};
 
 const MARIA: Person = Person { login: "maria@example.com", password: "tulip cement orbit", phone: PHONE };
 
@@ -18,7 +18,7 @@ pub(super) async fn give(world: &World, out: &mut Paper) -> anyhow::Result<usize
     // 1. She binds what she has: an application, recovery codes, a phone.
     let invited = operator::add_owner(world, MARIA.login).await?;
     show.typed(&invited);
-    let bound = bind(world, &MARIA, invited.output.trim(), &note).await?;
+    let bound = bind(world, &MARIA, invited.output.trim(), &waits).await?;
     show.line(
         bound.is_inside && bound.codes == 10,
         "with that code she binds an application, a phone, recovery codes",
@@ -39,7 +39,7 @@ pub(super) async fn give(world: &World, out: &mut Paper) -> anyhow::Result<usize
     type_password(&mut browser, MARIA.login, MARIA.password).await?;
     let known = codes_on(world, MARIA.phone).await?;
     ask_for_code(&mut browser, "sms").await?;
-    let code = new_code(world, MARIA.phone, &known, &note).await?;
+    let code = new_code(world, MARIA.phone, &known, &waits).await?;
     show.line(true, "she types her password, and the code that her phone shows", &code);
     let inside = type_code(&mut browser, "phone-code", &code).await?;
     let page = browser.get("/").await?;

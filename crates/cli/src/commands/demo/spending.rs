@@ -14,7 +14,7 @@ use super::installation::LIMIT;
 use super::show::Show;
 use super::waiting::until;
 use super::{mail, operator};
-use crate::commands::paper::{Paper, note};
+use crate::commands::paper::{Paper, waits};
 
 /// Shows it; says how much did not go as told.
 pub(super) async fn give(world: &World, out: &mut Paper) -> anyhow::Result<usize> {
@@ -24,7 +24,7 @@ pub(super) async fn give(world: &World, out: &mut Paper) -> anyhow::Result<usize
     );
     let unguarded = &world.twilio.unguarded;
     let thief = Thief { victim: unguarded, means: &Means::Token, at_most: ENOUGH, insists: false };
-    let free = attack(world, thief, &|_| (), &note).await?;
+    let free = attack(world, thief, &|_| (), &waits).await?;
     show.line(
         free.last.is_none() && past_limit(free.spent) > Amount::ZERO,
         "an account that nobody guards pays for all that the thief sends",
@@ -40,18 +40,18 @@ pub(super) async fn give(world: &World, out: &mut Paper) -> anyhow::Result<usize
 async fn by_trigger(world: &World, show: &mut Show<'_>) -> anyhow::Result<Amount> {
     let (twilio, tenant) = (&world.twilio, &world.twilio.tenant);
     // 1. Before the attack: a trigger waits at Twilio.
-    let at = attack::guarded(world, tenant, &note).await?;
+    let at = attack::guarded(world, tenant, &waits).await?;
     show.line(true, "a usage trigger waits at Twilio, which Ringfence put there", &format!("at {at} USD"));
 
     // 2. The attack, and how it is stopped.
     let thief = Thief { victim: tenant, means: &Means::Token, at_most: MESSAGES_MAX, insists: false };
-    let stolen = attack(world, thief, &|_| (), &note).await?;
+    let stolen = attack(world, thief, &|_| (), &waits).await?;
     show.line(
         past_limit(stolen.spent) > Amount::ZERO,
         "the thief texts numbers abroad that pay him a share",
         &format!("{} messages, {} USD", stolen.sent, stolen.spent),
     );
-    attack::suspended(world, tenant, &note).await?;
+    attack::suspended(world, tenant, &waits).await?;
     show.line(true, "Ringfence hears of it from Twilio, and suspends the account", "suspended");
     let Some(refused) = &stolen.last else { bail!("nothing stopped the thief") };
     show.line(
@@ -67,7 +67,7 @@ async fn by_trigger(world: &World, show: &mut Show<'_>) -> anyhow::Result<Amount
     );
 
     // 3. The operator is told.
-    let mail = until("the mail has come", &note, async || {
+    let mail = until("the mail has come", &waits, async || {
         let mut mails = world.mail.taken().into_iter();
         Ok(mails.find(|mail| mail.contains("X-Ringfence-Notice: tripped") && mail.contains(&tenant.name)))
     })
@@ -79,7 +79,7 @@ async fn by_trigger(world: &World, show: &mut Show<'_>) -> anyhow::Result<Amount
     show.typed(&operator::reset(world, LIMIT, &tenant.name, None, "the token was changed").await?);
     show.out.line("");
     let active = twilio.status(tenant).await? == "active";
-    let status = attack::own_message(world, tenant, &Means::Token, &note).await?;
+    let status = attack::own_message(world, tenant, &Means::Token, &waits).await?;
     show.line(active && status == 201, "the tenant's own message", &format!("{status}, sent again"));
     Ok(stolen.spent)
 }
@@ -97,13 +97,13 @@ async fn by_egress(world: &World, lost: Amount, show: &mut Show<'_>) -> anyhow::
     show.out.line(&format!("  $ {}", typed.line));
     show.out.line(&format!("    {sid}, with a secret that is shown once"));
     let means = Means::Credential(secret);
-    let status = attack::own_message(world, tenant, &means, &note).await?;
+    let status = attack::own_message(world, tenant, &means, &waits).await?;
     show.line(status == 201, "the tenant's own message goes through the egress", &status.to_string());
     let own = world.twilio.spent_today(tenant).await?;
 
     // 2. The attack.
     let thief = Thief { victim: tenant, means: &means, at_most: MESSAGES_MAX, insists: false };
-    let held = attack(world, thief, &|_| (), &note).await?;
+    let held = attack(world, thief, &|_| (), &waits).await?;
     let refused = held.last.context("nothing stopped the thief")?;
     show.line(
         refused.is_of_a_limit(),

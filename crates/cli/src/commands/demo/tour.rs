@@ -13,7 +13,7 @@ use super::gate::{Act, Seen, Told, watch};
 use super::show::Show;
 use super::twilio::Delivery;
 use super::{PUBLIC_URL, SHARED_KEY_ID, World};
-use crate::commands::paper::{Paper, note};
+use crate::commands::paper::{Paper, waits};
 
 struct Stop {
     what: &'static str,
@@ -25,7 +25,7 @@ struct Stop {
 pub(super) async fn give(world: &World, out: &mut Paper) -> anyhow::Result<usize> {
     let mut show = Show::new(out);
     // The gate knows the tenants' tokens once they were read from Twilio.
-    attack::guarded(world, &world.twilio.tenant, &note).await?;
+    attack::guarded(world, &world.twilio.tenant, &waits).await?;
     show.out.line("Genuine requests, sent by the sandbox or signed as Twilio signs them:");
     let first = Stop {
         what: "a text from a phone to the application's number",

@@ -1,5 +1,7 @@
 //! The pages of the configuration: the example and the documentation are right and tell all of it.
 
+use std::fmt::Write as _;
+
 use super::*;
 
 #[test]
@@ -79,4 +81,108 @@ fn the_configurations_of_the_documentation_are_right() {
         }
     }
     assert!(seen > 0, "no example was found");
+}
+
+#[test]
+fn every_block_of_configuration_in_the_documentation_is_right() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let entries =
+        [root.clone(), root.join("docs")].map(|folder| std::fs::read_dir(folder).expect("a folder"));
+    let paths = entries.into_iter().flatten().map(|entry| entry.expect("an entry").path());
+    let mut seen = 0;
+    for page in paths.filter(|path| path.extension().is_some_and(|extension| extension == "md")) {
+        for block in toml_blocks(&std::fs::read_to_string(&page).expect("a page is a text")) {
+            let text = completed(&block);
+            if let Err(error) = of_documentation(&text) {
+                panic!(
+                    "{}: {error}\nin this block, completed with what it leaves out:\n{text}",
+                    page.display()
+                );
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 10, "the blocks were not found: {seen}");
+}
+
+#[test]
+fn a_block_of_configuration_that_is_wrong_is_found() {
+    for wrong in
+        ["[listen]\nconsol = \"127.0.0.1:8400\"\n", "[[limit]]\nname = \"a\"\nscope = \"subaccounts\"\n"]
+    {
+        assert!(read(&completed(wrong)).is_err(), "{wrong}");
+    }
+    assert!(read(&completed("[[route]]\npath = \"/a/\"\n# …\ntwiml = \"limits\"\n")).is_ok());
+}
+
+#[test]
+fn the_configurations_of_compose_and_kubernetes_are_right() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let read_file = |path: &str| std::fs::read_to_string(root.join(path)).expect(path);
+    let manifest = read_file("packaging/kubernetes.yaml");
+    let (_, inside) =
+        manifest.split_once("  ringfence.toml: |\n").expect("the ConfigMap has the configuration");
+    let in_map: String =
+        inside.lines().take_while(|line| *line != "---").flat_map(|line| [line.trim_start(), "\n"]).collect();
+    for text in [in_map, read_file("packaging/container/ringfence.toml")] {
+        assert!(text.contains("[[route]]"), "{text}");
+        let loaded = of_documentation(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        assert!(loaded.settings.listen.admin.is_some(), "probes ask the admin listener");
+    }
+}
+
+/// What a text of the documentation means. Secrets come from the environment, since the reader's files are not on this
+/// machine.
+fn of_documentation(text: &str) -> Result<Loaded, ConfigError> {
+    const URL: &str = "postgres://ringfence:secret@db.example.com/ringfence?sslmode=verify-full";
+    const KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    let env = |name: &str| Some(if name.contains("database_url") { URL } else { KEY }.to_owned());
+    let around = Surroundings { folder: Path::new("/nowhere"), env: &env, now: SystemTime::UNIX_EPOCH };
+    resolve(&text.replace("= { file = ", "= { env = "), Path::new("page.toml"), &around)
+}
+
+/// The blocks of TOML on a page, without the indentation of a list around them.
+fn toml_blocks(page: &str) -> Vec<String> {
+    let mut blocks: Vec<String> = Vec::new();
+    let mut inside = false;
+    for line in page.lines() {
+        match line.trim_start() {
+            "```toml" => {
+                inside = true;
+                blocks.push(String::new());
+            }
+            "```" => inside = false,
+            line if inside => blocks.last_mut().expect("a block is open").extend([line, "\n"]),
+            _ => {}
+        }
+    }
+    blocks
+}
+
+/// A piece of a configuration with what it leaves out: tables that others need, and keys that `# …` stands for.
+fn completed(piece: &str) -> String {
+    let mut text = piece.replace(
+        "# …\n",
+        "public_url = \"https://hooks.example.com\"\nupstream = \"http://127.0.0.1:3000\"\ncheck = \"signature\"\n",
+    );
+    let mut listen = String::from("[listen]\n");
+    for (key, port) in [("gate", 8443), ("egress", 8500)] {
+        if !text.lines().any(|line| line.starts_with(&format!("{key} = "))) {
+            _ = writeln!(listen, "{key} = \"127.0.0.1:{port}\"");
+        }
+    }
+    if text.contains("[listen]\n") {
+        text = text.replace("[listen]\n", &listen);
+    } else {
+        text.insert_str(0, &listen);
+    }
+    let (_, rest) = ARMED.split_once("\n\n").expect("the sound file begins with [listen]");
+    let tables = rest.split("\n\n").filter(|table| !table.starts_with("[[limit]]"));
+    for table in tables {
+        let heading = table.lines().next().expect("a table has a heading");
+        if !text.lines().any(|line| line.starts_with(heading)) {
+            _ = write!(text, "\n{table}\n");
+        }
+    }
+    text
 }
