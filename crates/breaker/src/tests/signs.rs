@@ -213,7 +213,7 @@ proptest! {
         let (mut state, mut now) = (State::new(&limit, noon()), noon());
         let (mut opened, mut closed, mut last) = (Timestamp::MIN, None::<Timestamp>, None);
         for (seconds, act) in acts {
-            now = now + SignedDuration::from_secs(seconds);
+            now += SignedDuration::from_secs(seconds);
             let was_closed = matches!(state.phase, Phase::Tripped { .. });
             let observation = match act {
                 Act::Look(share) => {
