@@ -150,7 +150,7 @@ fn what_twilio_did_not_send_never_arrives_and_explain_says_why() {
             assert_eq!(page.world.application.seen(), 1, "{how}");
         }
         let shown = press(page, "/forge", &typed("genuine")).await;
-        assert!(shown.contains("200 admitted") && shown.contains("Its request number 2"), "{shown}");
+        assert!(shown.contains("200 admitted") && shown.contains("as its request number 2"), "{shown}");
         assert!(shown.contains("Body=Cancel &#60;b&#62;4711&#60;/b&#62; &#38; go"), "{shown}");
         assert!(!shown.contains("<b>4711"), "nothing that is typed breaks out of the page");
     });
