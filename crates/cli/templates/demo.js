@@ -6,6 +6,9 @@
   const parts = () => document.querySelectorAll("[data-live], form[action='/money']");
   const key = (part) => part.id || part.getAttribute("action");
 
+  // What each part was when it came; a browser writes some things otherwise than they came.
+  const came = new WeakMap();
+
   // Puts the parts of a fresh page in the place of the old ones. What somebody types into stays, but in the chapter whose form
   // was posted.
   const show = (text, posted) => {
@@ -14,14 +17,14 @@
     const focused = document.activeElement && document.activeElement.id;
     for (const old of parts()) {
       const part = found.get(key(old));
-      if (!part || part.outerHTML === old.dataset.shown) continue;
+      if (!part || part.outerHTML === (came.get(old) ?? old.outerHTML)) continue;
       const typed = [...old.querySelectorAll("input")].some((it) => it.value !== it.defaultValue || it === document.activeElement);
       const all = posted && posted.contains(old);
       if (!all && typed) { update(old, part); continue; }
       const html = part.outerHTML;
       const opened = new Map([...old.querySelectorAll("details")].map((it) => [it.id, it.open]));
       old.replaceWith(document.adoptNode(part));
-      part.dataset.shown = html;
+      came.set(part, html);
       if (!all) for (const it of part.querySelectorAll("details")) if (opened.has(it.id)) it.open = opened.get(it.id);
       for (const thread of part.querySelectorAll(".thread")) thread.scrollTop = thread.scrollHeight;
     }
