@@ -95,6 +95,11 @@ fn the_first_line_is_the_page_which_is_there_while_the_tour_goes_on() {
     demo.reads("Genuine requests");
     let shown = get(port);
     assert!(shown.starts_with("HTTP/1.1 200 ") && shown.contains("Three promises"), "{shown}");
+    // A thief who is at work is no reason to leave something behind.
+    let origin = format!("http://127.0.0.1:{port}");
+    let shown = post(port, "/money", &origin);
+    assert!(shown.starts_with("HTTP/1.1 303 "), "{shown}");
+    assert!(post(port, "/money", "https://evil.example").starts_with("HTTP/1.1 403 "));
     // Somebody else has it now.
     let taken = ringfence(&["demo", "--port", &port.to_string()]);
     assert_eq!(taken.status.code(), Some(69), "{taken:?}");
@@ -110,8 +115,17 @@ fn free_port() -> u16 {
 
 /// The page, as it comes over the wire.
 fn get(port: u16) -> String {
+    ask(port, &format!("GET / HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n\r\n"))
+}
+
+/// What a button without fields is answered with.
+fn post(port: u16, path: &str, origin: &str) -> String {
+    let head = format!("POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\norigin: {origin}\r\n");
+    ask(port, &format!("{head}content-length: 0\r\nconnection: close\r\n\r\n"))
+}
+
+fn ask(port: u16, request: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
-    let request = format!("GET / HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).expect("it reads");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("text");

@@ -53,8 +53,8 @@ const PAGE_PORT: u16 = 8300;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The first line that it prints is the address of a page that leads through it; the same follows as text. Everything is on
-this machine, and nothing is left of it in the end.
+The first line that it prints is the address of a page that leads through it; the same follows as
+text. Everything is on this machine, and nothing is left of it in the end.
 
 Examples:
   ringfence demo

@@ -130,6 +130,13 @@ public_url = "http://{gate}"
 upstream = "breaker"
 check = "signature"
 
+# A call says its code when a key was pressed, so that a mailbox hears none.
+[[route]]
+path = "/ringfence/keys"
+public_url = "http://{gate}"
+upstream = "second-factor"
+check = "signature"
+
 # Whom it names so. One more account is guarded by nobody: what becomes of it is shown beside the others.
 [[limit]]
 name = "{LIMIT}"

@@ -92,9 +92,9 @@ impl Twilio {
         self.parent = parent;
         self.tenant = self.subaccount("Tenant Ada", hooks).await?;
         self.neighbour = self.subaccount("Tenant Ben", hooks).await?;
-        self.unguarded = self.subaccount("Nobody's Cleo", hooks).await?;
+        self.unguarded = self.subaccount("Unguarded Cleo", hooks).await?;
         self.of_page = [
-            self.subaccount("Nobody's Fay", hooks).await?,
+            self.subaccount("Unguarded Fay", hooks).await?,
             self.subaccount("Tenant Dan", hooks).await?,
             self.subaccount("Tenant Eve", hooks).await?,
         ];

@@ -150,7 +150,7 @@ fn what_twilio_did_not_send_never_arrives_and_explain_says_why() {
             assert_eq!(page.world.application.seen(), 1, "{how}");
         }
         let shown = press(page, "/forge", &typed("genuine")).await;
-        assert!(shown.contains("200 admitted") && shown.contains("Its request number 2"), "{shown}");
+        assert!(shown.contains("200 admitted") && shown.contains("as its request number 2"), "{shown}");
         assert!(shown.contains("Body=Cancel &#60;b&#62;4711&#60;/b&#62; &#38; go"), "{shown}");
         assert!(!shown.contains("<b>4711"), "nothing that is typed breaks out of the page");
     });
@@ -215,5 +215,11 @@ fn a_password_alone_opens_nothing_and_the_code_of_the_phone_does_once() {
         assert!(shown.contains("This is not the code.") && !shown.contains("You are in"), "it was good once");
         let shown = press(page, "/sign-in/send", &[("channel", "call")]).await;
         assert!(shown.contains("In a call with"), "{shown}");
+        assert_eq!(shown.matches("code is: ").count(), 1, "a mailbox hears none: {shown}");
+        let shown = press(page, "/sign-in/key", &[]).await;
+        let (_, said) = shown.rsplit_once("code is: ").expect("it is said");
+        let code: String = said.chars().filter(char::is_ascii_digit).take(6).collect();
+        let shown = press(page, "/sign-in/code", &[("code", &code)]).await;
+        assert!(shown.contains("You are in"), "{shown}");
     });
 }

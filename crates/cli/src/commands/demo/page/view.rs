@@ -84,7 +84,8 @@ struct Money {
 }
 
 struct LaneView {
-    title: String,
+    title: &'static str,
+    account: String,
     about: &'static str,
     class: &'static str,
     sent: usize,
@@ -157,8 +158,9 @@ impl Page {
         let stands = Stands { doing: self.money.doing(), problem: self.money.problem() };
         let names = self.world.twilio.of_page.each_ref().map(|account| account.name.as_str());
         let subject = |mail: &String| {
-            let line = mail.lines().find(|line| line.starts_with("Subject:"))?;
-            names.iter().any(|name| line.contains(name)).then(|| line.to_owned())
+            let line = mail.lines().find_map(|line| line.strip_prefix("Subject: "))?;
+            let is_told = line.contains("Critical") && names.iter().any(|name| line.contains(name));
+            is_told.then(|| line.to_owned())
         };
         self.money.with(|state| Money {
             stands,
@@ -294,7 +296,8 @@ fn lane(at: usize, (lane, name): (&Lane, &str)) -> LaneView {
         ),
     };
     LaneView {
-        title: format!("{title}: {name}"),
+        title,
+        account: name.to_owned(),
         about,
         class: match at {
             0 => "tripped",
