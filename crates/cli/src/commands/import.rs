@@ -62,8 +62,12 @@ fn of_nginx(arguments: &NginxArguments) -> Result<Answer, Failure> {
     };
     let proposals = proposals
         .map_err(|wrong| Failure::usage(wrong).hint("`nginx -t` says whether nginx itself can read it"))?;
+    let name = match arguments.file.to_str() {
+        Some("-") => "this nginx".to_owned(),
+        _ => arguments.file.display().to_string(),
+    };
     let head = [
-        format!("What {} sends on, as routes of Ringfence.", arguments.file.display()),
+        format!("What {name} sends on, as routes of Ringfence."),
         "Keep those that Twilio calls: a route lets in only what Twilio signed.".to_owned(),
         "nginx stays in front: give each location proxy_pass to the gate, without a path.".to_owned(),
     ];
@@ -73,9 +77,10 @@ fn of_nginx(arguments: &NginxArguments) -> Result<Answer, Failure> {
 fn answer(proposals: &Proposals, head: &[String]) -> Answer {
     let routes = proposals.routes.len();
     let left_out = proposals.left_out.len();
-    let note = match (routes, left_out) {
-        (_, 0) => format!("{routes} routes"),
-        _ => format!("{routes} routes; {left_out} not imported, with the reasons at the end"),
+    let routes_found = if routes == 1 { "1 route".to_owned() } else { format!("{routes} routes") };
+    let note = match left_out {
+        0 => routes_found,
+        _ => format!("{routes_found}; {left_out} not imported, with the reasons at the end"),
     };
     Answer {
         output: proposals.as_toml(head).into_bytes(),

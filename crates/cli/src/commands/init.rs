@@ -9,6 +9,8 @@ mod ask;
 mod files;
 mod interview;
 mod probe;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::fmt::Write as _;
@@ -23,7 +25,7 @@ use self::answers::Answers;
 use self::ask::{Person, Terminal};
 use self::files::{Secrets, Target};
 use self::interview::Interview;
-use super::token_argument::TokenArguments;
+use super::token_argument::{self, TokenArguments};
 use super::with_store;
 use crate::exit::{Answer, Failure};
 
@@ -145,8 +147,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     let target = Target::new(&arguments.output, arguments.force)?;
     let (mut terminal, mut paper) = (Terminal, io::stderr());
     let person = (!arguments.yes).then(|| Person::new(&mut terminal, &mut paper));
+    let offered = token_argument::of_environment(interview::TOKEN_VARIABLE).ok();
     with_store::block_on(async {
-        let mut interview = Interview::new(arguments, target, person);
+        let mut interview = Interview::new(arguments, target, person, offered);
         let answers = Box::pin(interview.hold()).await?;
         interview.agree(&answers)?;
         let Interview { target, secrets, notes, .. } = interview;

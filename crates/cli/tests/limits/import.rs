@@ -75,9 +75,20 @@ fn what_twilio_was_told_of_the_account_becomes_routes_that_load() {
         .complains("2 routes; 1 not imported");
     loads(&world, &run.out);
     assert_eq!(before.len() + 1, world.files().len(), "only the test wrote a file");
+    let sub = world.subaccount("Customer 7").to_string();
+    let token = world.token_of(&sub);
+    let head = format!(
+        "Authorization: Basic {}\r\nContent-Type: application/x-www-form-urlencoded\r\n",
+        BASE64.encode(format!("{sub}:{token}"))
+    );
+    let form = "FriendlyName=app&SmsUrl=https://hooks.example.com/customers/7/sms";
+    world.ask("POST", &format!("/2010-04-01/Accounts/{sub}/Applications.json"), &head, form);
+    let run = world.run_plain(&["import", "account", &sid, "--twilio", &twilio]).code(0);
+    assert!(run.out.contains("path = \"/customers/7/sms\"") && run.out.contains(&sub), "{run:?}");
+    loads(&world, &run.out);
     let by_configuration =
         world.run_plain(&["import", "account", &sid, "--config", "ringfence.toml"]).code(0);
-    assert_eq!(by_configuration.out.matches("[[route]]").count(), 2);
+    assert_eq!(by_configuration.out, run.out);
 }
 
 #[test]
@@ -101,7 +112,7 @@ fn the_nginx_of_the_examples_and_one_with_includes_become_routes_that_load() {
         .code(0)
         .says("path = \"/twilio/\"\npublic_url = \"https://app.example.com\"\nupstream = \"http://127.0.0.1:3000\"")
         .says("sites/app.conf:5: location ~ \\.php$: a route has a plain path")
-        .complains("1 routes; 1 not imported");
+        .complains("1 route; 1 not imported");
     loads(&world, &run.out);
 }
 

@@ -6,17 +6,23 @@ mod account;
 mod spending;
 mod webhooks;
 
+use ringfence_model::Secret;
+
 use super::Arguments;
 use super::answers::{Answers, Kept};
 use super::ask::Person;
 use super::files::{self, Secrets, Target};
 use crate::exit::Failure;
 
+pub(super) use account::TOKEN_VARIABLE;
+
 /// One run of the questions.
 pub(super) struct Interview<'a> {
     arguments: &'a Arguments,
     /// None where nobody is asked.
     person: Option<Person<'a>>,
+    /// The auth token that stands where Twilio's own tools look for it.
+    offered: Option<Secret>,
     pub(super) target: Target,
     pub(super) secrets: Secrets,
     /// It is a subaccount, whose webhooks alone are checked.
@@ -26,8 +32,14 @@ pub(super) struct Interview<'a> {
 }
 
 impl<'a> Interview<'a> {
-    pub(super) fn new(arguments: &'a Arguments, target: Target, person: Option<Person<'a>>) -> Self {
-        Self { arguments, person, target, secrets: Secrets::default(), only_checks: false, notes: Vec::new() }
+    pub(super) fn new(
+        arguments: &'a Arguments,
+        target: Target,
+        person: Option<Person<'a>>,
+        offered: Option<Secret>,
+    ) -> Self {
+        let (secrets, notes) = (Secrets::default(), Vec::new());
+        Self { arguments, person, offered, target, secrets, only_checks: false, notes }
     }
 
     /// All answers, each checked as far as it can be.

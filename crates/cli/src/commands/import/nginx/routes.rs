@@ -110,10 +110,9 @@ impl Server<'_> {
         let Some(pass) = location.inside("proxy_pass").next() else {
             let has_inner = location.inside("location").next().is_some();
             match other_answer(location) {
-                Some(answer) => proposals.leave_out(
-                    answer.place.to_string(),
-                    format!("{}: {} is not sent on", answer.name, taken.shown()),
-                ),
+                Some(answer) => {
+                    proposals.leave_out(answer.place.to_string(), not_sent_on(answer, &taken));
+                }
                 None if has_inner => {}
                 None => proposals.leave_out(place, format!("{} has no proxy_pass", taken.shown())),
             }
@@ -280,6 +279,16 @@ fn taken(location: &Directive) -> Result<Taken<'_>, String> {
 
 fn other_answer(location: &Directive) -> Option<&Directive> {
     location.block.iter().flatten().find(|it| OTHER_ANSWERS.contains(&it.name.as_str()))
+}
+
+fn not_sent_on(answer: &Directive, taken: &Taken<'_>) -> String {
+    let shown = taken.shown();
+    match answer.words.last().filter(|last| answer.name == "try_files" && last.starts_with('@')) {
+        Some(last) => format!(
+            "try_files: under {shown} nginx looks for files, and then goes to {last}; write a route for what Twilio calls there"
+        ),
+        None => format!("{}: {shown} is not sent on", answer.name),
+    }
 }
 
 /// What Twilio calls, by the first `listen` that is of TLS, else by the first there is.

@@ -74,6 +74,7 @@ fn what_has_no_equal_is_left_out_with_its_line_and_the_reason() {
     );
     left_out(&format!("location /a/ {{ {pass}\nif ($arg_x) {{ return 403; }} }}"), 5, "if ($arg_x)");
     left_out("location /a/ {\nroot /var/www;\n}", 5, "root");
+    left_out("location / {\ntry_files $uri @app;\n}", 5, "and then goes to @app");
     left_out("location /a/ { }", 4, "no proxy_pass");
     left_out(&format!("location @a {{ {pass} }}"), 4, "only nginx itself");
     left_out(&format!("location /a%20b/ {{ {pass} }}"), 4, "decoded");

@@ -7,11 +7,11 @@ use ringfence_twilio::client::BaseUrl;
 use super::Interview;
 use crate::commands::init::answers::{self, Kept};
 use crate::commands::init::probe;
-use crate::commands::token_argument::{self, Source};
+use crate::commands::token_argument::Source;
 use crate::exit::Failure;
 
 /// What Twilio's own tools call it.
-const TOKEN_VARIABLE: &str = "TWILIO_AUTH_TOKEN";
+pub(in crate::commands::init) const TOKEN_VARIABLE: &str = "TWILIO_AUTH_TOKEN";
 
 /// The account, as far as it is known.
 pub(super) struct Known {
@@ -59,7 +59,7 @@ impl Interview<'_> {
             return Ok(given);
         }
         let person = self.person.as_mut().ok_or_else(|| Failure::usage("there is no auth token"))?;
-        if let Ok(token) = token_argument::of_environment(TOKEN_VARIABLE)
+        if let Some(token) = self.offered.clone()
             && person.agrees(&format!("Its auth token stands in {TOKEN_VARIABLE}. Take that?"), true)?
         {
             return Ok((token, Source::Env(TOKEN_VARIABLE.to_owned())));

@@ -51,7 +51,7 @@ impl Interview<'_> {
         let host = called.host_and_port().map(|(host, _)| host).unwrap_or_default();
         loop {
             let Some(person) = &mut self.person else { return Ok(Tls::Elsewhere) };
-            person.tell(&format!("Who ends TLS for {host}?"));
+            person.tell(&format!("\nWho ends TLS for {host}?"));
             person.tell("  proxy: one of yours in front, such as nginx, Caddy, a load balancer");
             person.tell(
                 "  acme:  Ringfence, with a certificate of Let's Encrypt, ordered and renewed by itself",

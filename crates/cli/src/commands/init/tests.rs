@@ -1,0 +1,202 @@
+//! Whole interviews with answers from a list instead of a terminal, offline: nobody outside is asked.
+
+use std::path::Path;
+
+use clap::Parser;
+use proptest::prelude::*;
+
+use super::ask::tests::Lines;
+use super::*;
+use crate::config;
+
+const SID: &str = "AC00000000000000000000000000000007";
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    arguments: Arguments,
+}
+
+/// What came of it: the files there are, with their text, and what was said.
+struct Held {
+    result: Result<Vec<String>, Failure>,
+    said: String,
+    folder: tempfile::TempDir,
+}
+
+impl Held {
+    fn text(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join(name)).unwrap()
+    }
+
+    fn files(&self) -> usize {
+        std::fs::read_dir(self.folder.path()).unwrap().count()
+    }
+}
+
+/// Asks for what the flags leave open, as at a terminal, and writes it.
+fn hold(flags: &[&str], answers: &[&str]) -> Held {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("ringfence.toml");
+    let output = output.to_str().unwrap();
+    let words = [&["init", "--offline", "--output", output][..], flags].concat();
+    let arguments = Line::try_parse_from(words).unwrap().arguments;
+    let (mut lines, mut paper) = (Lines::new(answers), Vec::new());
+    let target = Target::new(&arguments.output, arguments.force).unwrap();
+    let person = Person::new(&mut lines, &mut paper);
+    let result = with_store::block_on(async {
+        let mut interview = Interview::new(&arguments, target, Some(person), None);
+        let answers = Box::pin(interview.hold()).await?;
+        interview.agree(&answers)?;
+        files::write(&answers, &interview.secrets, &interview.target)
+    });
+    let name = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let result = result.map(|written| written.iter().map(name).collect());
+    Held { result, said: String::from_utf8(paper).unwrap(), folder }
+}
+
+const BEGIN: [&str; 6] = [
+    "--account-sid",
+    SID,
+    "--public-url",
+    "https://hooks.example.com/sms",
+    "--upstream",
+    "http://127.0.0.1:3000",
+];
+
+#[test]
+fn secrets_that_were_typed_go_into_files_of_their_own_and_are_not_said_again() {
+    let answers = [
+        TOKEN,
+        "file",
+        "n",
+        "proxy",
+        "50",
+        "ops@example.com, boss@example.com",
+        "smtps://mail.example.com",
+        "",
+        "ringfence",
+        "",
+        "hush",
+        "file",
+        "",
+    ];
+    let held = hold(&BEGIN, &answers);
+    assert_eq!(
+        held.result.as_deref().unwrap(),
+        ["ringfence.toml", "ringfence.smtp-password", "ringfence.token"],
+        "{}",
+        held.said
+    );
+    assert_eq!(held.text("ringfence.token"), TOKEN);
+    assert_eq!(held.text("ringfence.smtp-password"), "hush");
+    let loaded = config::load(&held.folder.path().join("ringfence.toml")).unwrap();
+    assert_eq!(loaded.warnings, []);
+    let mail = loaded.control.notify.unwrap().mail.unwrap();
+    assert_eq!((mail.to.len(), mail.from.as_str()), (2, "ringfence@hooks.example.com"));
+    assert_eq!(mail.login.unwrap().1.expose(), "hush");
+    for secret in [TOKEN, "hush"] {
+        assert!(!held.said.contains(secret) && !held.text("ringfence.toml").contains(secret));
+    }
+}
+
+#[test]
+fn what_is_no_choice_is_asked_again() {
+    let answers =
+        ["", TOKEN, "vault", "file", "", "nginx", "acme", "nobody", "acme", "ops@example.com", "", "y"];
+    let held = hold(&BEGIN, &answers);
+    assert_eq!(held.result.as_deref().unwrap(), ["ringfence.toml", "ringfence.token"], "{}", held.said);
+    for said in
+        ["without the auth token", "type file or env", "type proxy, acme or files", "is not a mail address"]
+    {
+        assert!(held.said.contains(said), "{said:?} was not said:\n{}", held.said);
+    }
+    assert!(held.text("ringfence.toml").contains("[tls.acme]"));
+}
+
+#[test]
+fn a_certificate_is_looked_at_when_it_is_named() {
+    let certificates = ringfence_testkit::certificates();
+    let file = |name: &str| certificates.directory().join(name).display().to_string();
+    let (chain, key, wrong) = (file("server.pem"), file("server.key"), file("ca.pem"));
+    let answers = [TOKEN, "file", "", "files", &chain, &wrong, "files", &chain, &key, "", ""];
+    let held = hold(&BEGIN, &answers);
+    assert_eq!(held.result.as_deref().unwrap(), ["ringfence.toml", "ringfence.token"], "{}", held.said);
+    assert!(
+        held.said.contains("error: ") && held.said.contains("the gate will listen on 0.0.0.0:443"),
+        "{}",
+        held.said
+    );
+    let loaded = config::load(&held.folder.path().join("ringfence.toml")).unwrap();
+    assert!(loaded.settings.tls.is_some());
+}
+
+#[test]
+fn a_wrong_flag_ends_it_where_a_wrong_answer_would_be_asked_again() {
+    let held = hold(&["--account-sid", "AC7"], &[]);
+    assert!(
+        held.result.unwrap_err().message().starts_with("--account-sid: this is not the SID of an account")
+    );
+    let held = hold(&BEGIN, &[TOKEN, "file", "", "proxy", "1,000"]);
+    assert!(held.said.contains("has a comma"), "{}", held.said);
+    assert_eq!(held.result, Err(Failure::refused("stopped before the last answer; nothing was written")));
+    assert_eq!(std::fs::read_dir(held.folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_variable_that_is_not_set_here_is_told_before_the_commands() {
+    let mut secrets = Secrets::default();
+    secrets
+        .keep(&answers::Kept::Env("RINGFENCE_TEST_ABSENT".to_owned()), ringfence_model::Secret::new(TOKEN));
+    let answers = Answers {
+        account: ringfence_model::Sid::new(*b"AC", 7),
+        auth_token: answers::Kept::Env("RINGFENCE_TEST_ABSENT".to_owned()),
+        subaccounts: false,
+        twilio: None,
+        called: answers::called("https://hooks.example.com/").unwrap(),
+        tls: answers::Tls::Elsewhere,
+        gate: "127.0.0.1:8080".parse().unwrap(),
+        admin: "127.0.0.1:9400".parse().unwrap(),
+        upstream: "http://127.0.0.1:3000".to_owned(),
+        limit: None,
+        mail: None,
+    };
+    let file = Path::new("my gate.toml");
+    let text = next(&answers, &secrets, file, &[file.to_owned()]);
+    assert!(text.contains("read -rs RINGFENCE_TEST_ABSENT; export RINGFENCE_TEST_ABSENT"), "{text}");
+    assert!(text.contains("ringfence serve --config \"my gate.toml\""), "{text}");
+    assert!(!text.contains(TOKEN));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+    #[test]
+    fn whatever_somebody_answers_either_nothing_is_written_or_what_is_right(
+        answers in proptest::collection::vec(
+            prop_oneof![
+                6 => proptest::sample::select(vec![
+                    "", "y", "n", "file", "env", "proxy", "acme", "files", "50", "0.5", "-1", "ops@example.com", SID, TOKEN,
+                    "https://hooks.example.com/twilio/", "https://[::1]:8443/a", "http://127.0.0.1:3000", "smtp://localhost",
+                    "smtps://mail.example.com", "/dev/null", "hush",
+                ]).prop_map(str::to_owned),
+                1 => any::<String>(),
+            ],
+            0..40,
+        ),
+    ) {
+        let answers: Vec<_> = answers.iter().map(String::as_str).collect();
+        let held = hold(&["--account-sid", SID, "--public-url", "https://hooks.example.com/sms"], &answers);
+        match &held.result {
+            Err(_) => prop_assert_eq!(held.files(), 0),
+            Ok(written) => {
+                prop_assert_eq!(held.files(), written.len());
+                // A variable that nobody set is all that may be wrong.
+                if let Err(error) = config::load(&held.folder.path().join("ringfence.toml")) {
+                    let is_unset = |problem: &config::Problem| problem.text().contains("is not set");
+                    prop_assert!(error.problems().iter().all(is_unset), "{error}\n{}", held.text("ringfence.toml"));
+                }
+            }
+        }
+    }
+}
