@@ -18,16 +18,16 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use jiff::SignedDuration;
-use ringfence_breaker::Per;
 use ringfence_breaker::price_book::{
     Learnt, Network, NetworkPrices, NumberType, NumberTypePrice, PrefixPrice, Prices, Source,
 };
+use ringfence_breaker::{Action, Limit, Measure, Per, Scope, Sign, Threshold, Window};
 use ringfence_control::virtual_credentials::{self, NewVirtualCredential};
 use ringfence_model::{Actor, PhoneNumber, Secret, Sid};
 use ringfence_second_factor::policy::{Demands, Kind, Policy, Strength};
 use ringfence_store::{
-    Admission, EgressAccounts, EgressArea, EgressScopes, FactorSecret, NewDevice, NewFactor, NewToken, Now,
-    Role, Sent, SignInOutcome, Spent, StoredPrices, Where,
+    Admission, EgressAccounts, EgressArea, EgressScopes, FactorSecret, NewDevice, NewFactor, NewReservation,
+    NewToken, Now, Role, Sent, SignInOutcome, Spent, StoredPrices, Where,
 };
 
 #[path = "../tests/console/world.rs"]
@@ -40,8 +40,21 @@ async fn main() {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9443".to_owned());
     let mut watching = limit("new customers, watched", 5, Per::Account);
     watching.enforce = false;
-    let limits =
-        vec![limit("fifty a day", 50, Per::Account), watching, limit("all together", 400, Per::Together)];
+    let entered = Limit {
+        scope: Scope::All,
+        measure: Measure::Conversion,
+        window: Window::Rolling { seconds: 3_600 },
+        at: Threshold::Share(Sign { percent: 20, least: 20, settle: 600 }),
+        warn: vec![],
+        then: vec![Action::Notify],
+        ..limit("codes that are entered", 20, Per::Prefix)
+    };
+    let limits = vec![
+        limit("fifty a day", 50, Per::Account),
+        watching,
+        limit("all together", 400, Per::Together),
+        entered,
+    ];
     let world = Arc::new(World::with(limits).await);
     let token = fill(&world).await;
     let cookie = format!("ringfence={}", token.expose());
@@ -115,6 +128,7 @@ async fn fill(world: &World) -> Secret {
     second_factors(world, &owner.person, &op.person).await;
     fill_keys(world, &accounts, &owner.person).await;
     fill_ledger(world, &accounts).await;
+    fill_signs(world, accounts[3]).await;
     fill_refusals(world, accounts[3]).await;
     fill_prices(world).await;
     world.store.seal_audit(world.now()).await.unwrap();
@@ -187,6 +201,32 @@ async fn fill_ledger(world: &World, accounts: &[Sid]) {
             _ => drop(it),
         }
     }
+}
+
+/// Codes to numbers that nobody reads, and what came of them.
+async fn fill_signs(world: &World, account: Sid) {
+    let beginning = "+959".parse().unwrap();
+    let at = Now::At(world.now() - SignedDuration::from_mins(30));
+    for number in 0..84 {
+        let new = NewReservation {
+            credential: None,
+            account,
+            operation: "verifications.create".to_owned(),
+            worst: "0.05".parse().unwrap(),
+            holds: Vec::new(),
+            limits: world.store.limits_fingerprint().await.unwrap().into(),
+            party: None,
+            beginning: Some(beginning),
+            patience: SignedDuration::from_secs(60),
+        };
+        let Admission::Admitted(it) = world.store.admit(new, at).await.unwrap() else { continue };
+        let verification = Sid::new(*b"VE", number);
+        world.store.sent(it, Sent::Made(Some(verification)), at).await.unwrap();
+        if number % 30 == 0 {
+            world.store.verified(account, beginning, Some(verification), at).await.unwrap();
+        }
+    }
+    world.engine.reconcile().await.unwrap();
 }
 
 /// A form that is pumped at a customer's: the first requests hold what was left, and the rest is refused.

@@ -10,6 +10,8 @@ mod attacks;
 mod database;
 #[path = "verify/kit.rs"]
 mod kit;
+#[path = "verify/lines.rs"]
+mod lines;
 #[path = "verify/sending.rs"]
 mod sending;
 #[path = "engine/shape.rs"]

@@ -58,6 +58,7 @@ mod incidents;
 mod keys;
 mod ledger;
 mod limits;
+mod lines;
 mod migrate;
 mod nodes;
 mod observations;

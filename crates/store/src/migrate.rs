@@ -45,6 +45,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { both: include_str!("../migrations/18.sql"), sqlite: "", postgres: "" },
     Migration { both: include_str!("../migrations/19.sql"), sqlite: "", postgres: "" },
     Migration { both: include_str!("../migrations/20.sql"), sqlite: "", postgres: "" },
+    Migration { both: include_str!("../migrations/21.sql"), sqlite: "", postgres: "" },
 ];
 
 /// The version that this program writes.

@@ -24,7 +24,8 @@ pub enum Forget {
     Accounts,
     /// API tokens that are revoked or have expired, and credentials of applications.
     Tokens,
-    /// Challenges whose time is over, with their sends, and failures of applications' numbers that cost nothing any more.
+    /// Challenges whose time is over, with their sends, failures of applications' numbers that cost nothing any more, and
+    /// what Lookup said of numbers long ago.
     Challenges,
     /// Reservations that ended, and sums under which nothing is set aside and nothing has changed since.
     Reservations,
@@ -154,10 +155,13 @@ async fn forget_challenges(transaction: &mut Transaction, before: Timestamp, bat
     transaction.execute(passkeys, values![before]).await?;
     let failures = "DELETE FROM failures WHERE subject IN (SELECT subject FROM failures \
                     WHERE last < $1 AND subject LIKE 'number/%' ORDER BY subject LIMIT $2)";
+    let lines = "DELETE FROM line_types WHERE number_tag IN (SELECT number_tag FROM line_types \
+                 WHERE looked_at < $1 ORDER BY looked_at LIMIT $2)";
+    let lines = transaction.execute(lines, values![before, batch]).await?;
     // A code is good for ten minutes, and a sign-in that it was sent for is over before: it must not be forgotten first.
     let sign_ins_before = before.checked_sub(SignedDuration::from_hours(1)).unwrap_or(Timestamp::MIN);
     let sign_ins = users::forget_sign_ins(transaction, sign_ins_before, batch).await?;
-    Ok(challenges + sign_ins + transaction.execute(failures, values![before, batch]).await?)
+    Ok(challenges + lines + sign_ins + transaction.execute(failures, values![before, batch]).await?)
 }
 
 /// Deletes what sign-ins leave behind. A session that nobody used since is over, whatever it says; a pause after wrong

@@ -154,7 +154,7 @@ fn tripped_text(breaker: &BreakerView, typed: &Typed) -> String {
     };
     let acts = if tripped.enforced { "" } else { "; it only watches, so nothing was stopped" };
     _ = writeln!(text, "      tripped{since} {by}{acts}");
-    if tripped.share.is_none() {
+    if tripped.share.is_none() && breaker.trips_at.is_some() {
         _ = writeln!(text, "      used {} in this window", used(breaker));
     }
     _ = writeln!(

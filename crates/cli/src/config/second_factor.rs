@@ -9,13 +9,14 @@ use jiff::SignedDuration;
 use ringfence_breaker::Scope;
 use ringfence_control::notices::Sender;
 use ringfence_control::people::{Hosts, Rules};
-use ringfence_control::second_factor::{Delivery, Settings};
+use ringfence_control::second_factor::{Delivery, Lines, Settings};
 use ringfence_model::{PhoneNumber, Sid};
 use ringfence_second_factor::challenge::LIFETIME_MAX;
 use ringfence_second_factor::country::Country;
 use ringfence_second_factor::passkey::RelyingParty;
 use ringfence_second_factor::policy::{Demands, Policy, Strength};
 use ringfence_second_factor::pumping::{Cap, Limits};
+use ringfence_twilio::wire::LineType;
 
 use super::account::{Account, account_sid};
 use super::console::Console;
@@ -33,6 +34,8 @@ pub(super) const SECTION: Section = Section {
         "caller",
         "verify_service",
         "countries",
+        "refuse_lines",
+        "lookup_away",
         "lifetime",
         "public_url",
         "per_number",
@@ -62,6 +65,8 @@ const NUMBER_FORM: &str = "a number such as \"+15550006789\"";
 const SERVICE_FORM: &str = "the SID of a Verify service, VA and 32 hexadecimal digits";
 const COUNTRIES_FORM: &str = "a list of countries such as [\"US\", \"GB\"]";
 const COUNTRY_FORM: &str = "two capital letters of ISO 3166, such as \"US\"";
+const LINES_FORM: &str = "a list such as [\"landline\", \"nonFixedVoip\", \"premium\"]";
+const LINE_FORM: &str = "a type of Lookup's Line Type Intelligence, such as \"landline\"";
 const LIFETIME_FORM: &str = "a time from \"1m\" to \"10m\"";
 const URL_FORM: &str = "a URL such as \"https://2fa.example.com\"";
 const CAPS_FORM: &str = "a list such as [\"5 in 10m\", \"20 in 1d\"]";
@@ -166,6 +171,7 @@ pub(super) fn resolve(
     let delivery = delivery(&table, problems);
     let countries = table.required("countries", COUNTRIES_FORM, problems);
     let countries = countries.and_then(|field| read_countries(field, problems));
+    let lines = lines(&table, problems);
     let lifetime = lifetime(&table, problems);
     let public_url = table.find("public_url").and_then(|field| field.parse(URL_FORM, problems, url));
     let mut limits = Limits::shipped(countries.unwrap_or_default());
@@ -212,6 +218,7 @@ pub(super) fn resolve(
         account,
         delivery: delivery?,
         limits: Arc::new(limits),
+        lines,
         lifetime: lifetime?,
         key_url: rest.key_url.clone(),
         public_url,
@@ -293,6 +300,39 @@ fn read_countries(field: Field<'_>, problems: &mut Problems) -> Option<BTreeSet<
         item.parse(COUNTRY_FORM, problems, |text| Country::parse(text).map_err(|_| "is no country"))
     };
     Some(list.iter().filter_map(read).collect())
+}
+
+/// Which lines get no codes. Each question of Lookup's costs something, so it is asked only where there is one.
+fn lines(table: &Table<'_>, problems: &mut Problems) -> Option<Lines> {
+    let away = [("send", true), ("refuse", false)];
+    let send_while_away = match table.find("lookup_away") {
+        Some(field) => field.choice(&away, problems)?,
+        // What is sent is still held to every budget and limit, and a sign-in does not depend on one service more.
+        None => true,
+    };
+    let Some(field) = table.find("refuse_lines") else {
+        if table.find("lookup_away").is_some() {
+            table.wrong("lookup_away", "Lookup is not asked without `refuse_lines`; add them", problems);
+        }
+        return None;
+    };
+    let list = field.list(LINES_FORM, problems)?;
+    let read = |item: &Field<'_>| {
+        item.parse(LINE_FORM, problems, |text| match LineType::from(text) {
+            LineType::Other(_) => Err("is no kind of line that Lookup knows"),
+            line => Ok(line),
+        })
+    };
+    let refused: Vec<_> = list.iter().map(read).collect();
+    let refused: Vec<LineType> = refused.into_iter().collect::<Option<_>>()?;
+    if refused.contains(&LineType::Mobile) {
+        field.wrong("mobile phones are what codes go to; leave `mobile` out", problems);
+        return None;
+    }
+    if refused.is_empty() {
+        field.wrong(format_args!("is empty; leave it out, or write {LINES_FORM}"), problems);
+    }
+    (!refused.is_empty()).then_some(Lines { refused, send_while_away })
 }
 
 fn lifetime(table: &Table<'_>, problems: &mut Problems) -> Option<SignedDuration> {

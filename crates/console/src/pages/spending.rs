@@ -115,6 +115,8 @@ impl Line {
             why: why(call, breaker),
             used: match share {
                 Some(share) => share.shown(),
+                // Nothing is used of a share.
+                None if breaker.prefix.is_some() && breaker.trips_at.is_none() => String::new(),
                 None => words::amount(&breaker.used, currency),
             },
             trips_at: match share {

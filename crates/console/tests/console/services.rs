@@ -26,6 +26,7 @@ pub(crate) fn sending(account: Sid) -> Settings {
         lifetime: SignedDuration::from_mins(10),
         key_url: Some("https://hooks.example.com/keys".to_owned()),
         public_url: None,
+        lines: None,
     }
 }
 

@@ -75,6 +75,8 @@ pub(crate) enum Kind {
     NoPhone,
     NoChannel,
     CountryNotAllowed,
+    LineNotAllowed,
+    LookupAway,
     PrefixStopped,
     FactorDisabled,
     TooManyFailures,
@@ -123,6 +125,8 @@ impl Kind {
             Self::NoPhone => (409, "no-phone", "The sign-in has no phone"),
             Self::NoChannel => (409, "no-channel", "Codes do not go out this way"),
             Self::CountryNotAllowed => (403, "country-not-allowed", "Codes do not go to this number"),
+            Self::LineNotAllowed => (403, "line-not-allowed", "Codes do not go to this kind of line"),
+            Self::LookupAway => (503, "lookup-away", "The number cannot be looked up"),
             Self::PrefixStopped => (403, "prefix-stopped", "Codes that go there are not entered"),
             Self::FactorDisabled => (403, "factor-disabled", "The factor must be bound anew"),
             Self::TooManyFailures => (429, "too-many-failures", "Too many codes were wrong"),
@@ -159,6 +163,8 @@ impl Kind {
             | Self::NoPhone
             | Self::NoChannel
             | Self::CountryNotAllowed
+            | Self::LineNotAllowed
+            | Self::LookupAway
             | Self::PrefixStopped
             | Self::FactorDisabled
             | Self::TooManyFailures

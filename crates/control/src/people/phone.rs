@@ -163,9 +163,12 @@ impl People {
             Started::NotSetAside(why) => Err(Refused::NotSetAside(why)),
             Started::Not(not) => Err(match not {
                 NotSent::Over => Refused::Over,
-                NotSent::Country => Refused::Invalid(
-                    "codes do not go to this number: its country is not allowed, or it is nobody's",
-                ),
+                // Of people of the console Lookup is not asked.
+                NotSent::Country | NotSent::Landline | NotSent::Line | NotSent::LineUnknown => {
+                    Refused::Invalid(
+                        "codes do not go to this number: its country is not allowed, or it is nobody's",
+                    )
+                }
                 NotSent::Budget(_, at)
                 | NotSent::Stopped(at)
                 | NotSent::TooSoon(at)

@@ -5,6 +5,7 @@
 //! HTTP is for [`crate::verify`].
 
 mod application;
+mod lines;
 mod price;
 mod sending;
 
@@ -23,6 +24,7 @@ use ringfence_store::{
 use serde::{Deserialize, Serialize};
 
 pub use application::{Application, ApplicationProblem, ApplicationSettings};
+pub use lines::Lines;
 
 pub(crate) use application::check_name;
 pub(crate) use sending::CodeEnd;
@@ -39,6 +41,8 @@ pub struct Settings {
     pub delivery: Delivery,
     /// What is allowed to be sent.
     pub limits: Arc<Limits>,
+    /// Which lines of users get none; where nothing is said Lookup is not asked.
+    pub lines: Option<Lines>,
     /// How long a code is good, up to ten minutes.
     pub lifetime: SignedDuration,
     /// Called by Twilio after somebody pressed a key in a call that carries a code; without it a call says its code at
@@ -233,6 +237,9 @@ impl<'e> SecondFactor<'e> {
             asker: start.asker,
             own_budgets: start.own_budgets,
         };
+        if let Some(refused) = self.refused_by_line(by, &new).await? {
+            return Ok(refused);
+        }
         let begun = self.begin(by, new).await?;
         if let Started::Sent { stops: Some(stopped), .. } = &begun {
             self.tell_stopped(by, application, stopped).await;

@@ -92,6 +92,15 @@ impl Refusal {
                 60605,
                 "The destination phone number has been blocked: its country is not allowed",
             ),
+            NotSent::Landline => {
+                Self::new(403, 60205, "SMS is not supported by landline phone number")
+            }
+            NotSent::Line => Self::new(
+                403,
+                60410,
+                "The destination phone number has been blocked: its line is of a kind that gets no codes",
+            ),
+            NotSent::LineUnknown => Self::unavailable("the number cannot be looked up"),
             NotSent::Stopped(until) => Self::new(
                 403,
                 60410,

@@ -129,6 +129,10 @@ impl Views<'_> {
             if account.is_none() && subject != Subject::Together && is_idle && !waits {
                 continue;
             }
+            // Nothing is taken of a share, ever.
+            if applied.limit.sign().is_some() && line.phase == PhaseName::Passing {
+                continue;
+            }
             lines.push(line);
         }
         lines.sort_by_key(|line| (line.phase, Reverse(line.percent)));

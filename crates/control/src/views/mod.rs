@@ -113,9 +113,10 @@ impl<'a> Views<'a> {
         found.ok_or_else(|| NotSeen::NoLimit(name.to_owned()))
     }
 
-    /// The currency of a breaker's amounts; none where they are not money, or nobody has seen a price yet.
+    /// The currency of a breaker's amounts; none where they are not money, or nobody has seen a price yet. Under a limit of a
+    /// share the only amounts are what refused requests could cost.
     fn currency(&self, applied: &AppliedLimit, subject: Subject) -> Option<String> {
-        if applied.limit.measure != Measure::Price {
+        if applied.limit.measure != Measure::Price && applied.limit.sign().is_none() {
             return None;
         }
         match subject {

@@ -171,10 +171,12 @@ impl Views<'_> {
             return Ok(None);
         }
         let all = operations.iter().fold(Tally::default(), |sum, of| sum.and(of.tally));
-        let money = match (applied.limit.measure, account) {
-            (Measure::Price, Some(account)) => Money::Of(self.currencies.get(&account).cloned()),
-            (Measure::Price, None) => self.money_of_all(applied, since).await?,
-            _ => Money::Of(None),
+        // What a limit of a share refuses is worth money too.
+        let is_money = applied.limit.measure == Measure::Price || applied.limit.sign().is_some();
+        let money = match account {
+            Some(account) if is_money => Money::Of(self.currencies.get(&account).cloned()),
+            None if is_money => self.money_of_all(applied, since).await?,
+            Some(_) | None => Money::Of(None),
         };
         let amount = |amount: Amount| (money != Money::Mixed).then(|| amount.to_string());
         let currency = if let Money::Of(currency) = &money { currency.clone() } else { None };

@@ -25,6 +25,7 @@ fn engine(house: &House) -> Engine {
         lifetime: SignedDuration::from_mins(10),
         key_url: None,
         public_url: None,
+        lines: None,
     };
     Engine::new(Setup {
         store: Arc::clone(&house.store),

@@ -15,7 +15,7 @@ use ringfence_control::decide::kind;
 use ringfence_control::engine::{Clients, Egress, Engine, KnownAccount, Setup};
 use ringfence_control::node::Limits;
 use ringfence_control::notices::Sender;
-use ringfence_control::second_factor::{ApplicationSettings, Delivery, Settings};
+use ringfence_control::second_factor::{ApplicationSettings, Delivery, Lines, Settings};
 use ringfence_control::user_api::UserApi;
 use ringfence_control::verify::{Verify, VerifySetup};
 use ringfence_control::wanted::AppliedLimit;
@@ -86,6 +86,8 @@ pub(crate) struct Options {
     pub(crate) can_call: bool,
     /// A code is spoken after a key was pressed.
     pub(crate) after_key: bool,
+    /// Which lines get no codes.
+    pub(crate) lines: Option<Lines>,
     /// Limits stand before what is sent.
     pub(crate) spending: Option<Spending>,
     pub(crate) database: Database,
@@ -105,6 +107,7 @@ impl Default for Options {
             by_verify: false,
             can_call: true,
             after_key: false,
+            lines: None,
             spending: None,
             database: Database::sqlite(),
         }
@@ -170,6 +173,7 @@ impl Bank {
             lifetime: SignedDuration::from_mins(10),
             key_url: options.after_key.then(|| "https://hooks.example.com/key".to_owned()),
             public_url: None,
+            lines: options.lines,
         };
         let (limits, egress) = match options.spending {
             Some(Spending { limits, prices }) => {

@@ -16,7 +16,7 @@ use crate::database::{Database, on_both};
 use crate::kit::{Bank, Options, Spending, TO};
 
 /// A text costs ten cents at worst and a minute twenty, beside what this program knows by itself.
-fn prices() -> price_book::Rules {
+pub(crate) fn prices() -> price_book::Rules {
     let price = |kind, text: &str| Override {
         kind,
         place: Place::Everywhere,
@@ -37,7 +37,7 @@ fn to() -> PhoneNumber {
 }
 
 /// What a text costs at most, by the price book that the egress asks.
-fn a_text() -> Amount {
+pub(crate) fn a_text() -> Amount {
     let message = Message::text(Recipient::Phone(to()), Sender::LongCode, "a code");
     message.charge(&book()).expect("it has a price").price()
 }
@@ -62,7 +62,7 @@ fn a_day(at: Amount, then: Vec<Action>) -> Limit {
 }
 
 /// An application whose codes may cost so much a day.
-async fn bank(database: Database, at: Amount, options: Options) -> Bank {
+pub(crate) async fn bank(database: Database, at: Amount, options: Options) -> Bank {
     bank_that(database, a_day(at, vec![]), options).await
 }
 
@@ -74,12 +74,12 @@ async fn bank_that(database: Database, limit: Limit, options: Options) -> Bank {
 }
 
 impl Bank {
-    async fn open_reservations(&self) -> Vec<OpenReservation> {
+    pub(crate) async fn open_reservations(&self) -> Vec<OpenReservation> {
         self.store.open_reservations(None, 99).await.expect("they are read")
     }
 
     /// Settled, and set aside.
-    async fn sums(&self) -> (Amount, Amount) {
+    pub(crate) async fn sums(&self) -> (Amount, Amount) {
         assert_eq!(self.store.check_ledger().await.expect("checked"), []);
         let rows = self.store.ledger().await.expect("it is there");
         (rows[0].ledger.settled, rows[0].ledger.reserved)

@@ -5,7 +5,7 @@ use ringfence_control::user_api::MAY_MANAGE;
 use ringfence_second_factor::totp::Seed;
 use serde_json::{Value, json};
 
-use crate::kit::{Answer, Bank, Login, TO, wrong};
+use crate::kit::{Answer, Bank, Login, Options, TO, wrong};
 
 /// An application whose credential may do everything.
 pub(crate) struct Owls {
@@ -15,7 +15,11 @@ pub(crate) struct Owls {
 
 impl Owls {
     pub(crate) async fn open() -> Self {
-        let bank = Bank::open().await;
+        Self::with(Options::default()).await
+    }
+
+    pub(crate) async fn with(options: Options) -> Self {
+        let bank = Bank::with(options).await;
         let (_, login) = bank.credential(&[MAY_MANAGE], None).await;
         Self { bank, login }
     }

@@ -90,6 +90,12 @@ pub enum NotSent {
     Over,
     /// Codes do not go to the number's country, or the number is nobody's.
     Country,
+    /// The number is a landline, which gets no texts.
+    Landline,
+    /// The number's line is of a kind that gets no codes.
+    Line,
+    /// What kind of line the number is cannot be asked now.
+    LineUnknown,
     /// A budget is used up, until this time.
     Budget(Of, Timestamp),
     /// Nobody enters the codes that go there.

@@ -103,6 +103,15 @@ pub(super) fn run<'a>(
 struct Of<'b> {
     account: String,
     operation: &'b str,
+    /// What it can cost at most.
+    worst: Amount,
+}
+
+impl Of<'_> {
+    /// What it is worth that a limit refuses it; one of a share takes nothing of it.
+    fn worth(&self, hold: &Hold) -> Amount {
+        if hold.limit.limit.sign().is_some() { self.worst } else { hold.amount }
+    }
 }
 
 /// All that the acts of one batch look at and change.
@@ -277,7 +286,7 @@ impl<'a> Batch<'a> {
                 self.used.insert(sid, now);
             }
         }
-        let of = Of { account: new.account.to_string(), operation: &new.operation };
+        let of = Of { account: new.account.to_string(), operation: &new.operation, worst: new.worst };
         let holds = self.places.holding(&of.account, &new.holds);
         let watched = match self.decide(&holds, &of, now)? {
             Ok(watched) => watched,
@@ -317,7 +326,7 @@ impl<'a> Batch<'a> {
         }
         if let Some((hold, why)) = refused {
             let tally = self.counted.of(&hold.limit.limit.name, &of.account, of.operation, now);
-            tally.refuse(why, hold.amount, true);
+            tally.refuse(why, of.worth(hold), true);
             return self.refuse(hold, why, now).map(Err);
         }
         Ok(Ok(watched))
@@ -338,7 +347,7 @@ impl<'a> Batch<'a> {
             let tally = self.counted.of(&key.0, &of.account, of.operation, now);
             tally.admitted += 1;
             if let Some(watched) = watched.iter().find(|it| it.limit == key.0) {
-                tally.refuse(watched.why, hold.amount, false);
+                tally.refuse(watched.why, of.worth(hold), false);
             }
             self.changed.insert(key);
         }

@@ -151,6 +151,14 @@ async fn what_a_second_factor_counted_in_is_forgotten_and_a_persons_failures_are
     assert_eq!(store.failures(&number).await.unwrap().count, 0);
     assert_eq!(store.failures("factor/f1").await.unwrap().count, 1, "it would give new guesses");
     assert_eq!(store.code_sends(&ringfence_store::SendFilter::default(), 0, 9).await.unwrap(), []);
+    // What Lookup said is asked for again after a while, and forgotten.
+    let phone = PhoneNumber::parse("+14155550100").unwrap();
+    store.keep_line_type(phone, "mobile", start()).await.unwrap();
+    store.keep_line_type(phone, "landline", after(5)).await.unwrap();
+    assert_eq!(store.line_type(phone, after(4)).await.unwrap().as_deref(), Some("landline"));
+    assert_eq!(store.line_type(phone, after(5)).await.unwrap(), None);
+    assert_eq!(store.forget(&by, Forget::Challenges, after(5), 9, after(5)).await.unwrap(), 0);
+    assert_eq!(store.forget(&by, Forget::Challenges, after(6), 9, after(6)).await.unwrap(), 1);
     assert!(store.forget(&by, Forget::Rates, after(100_000), 99, after(100_000)).await.unwrap() > 5);
     assert_eq!(store.forget(&by, Forget::Rates, after(100_000), 99, after(100_000)).await.unwrap(), 0);
 }

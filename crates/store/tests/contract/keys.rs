@@ -81,6 +81,7 @@ async fn fill_people(store: &Store) -> Vec<String> {
     store.set_password(&by, &person, &Secret::new("$argon2id$shcherbatsky"), start()).await.unwrap();
     let mut secrets = Vec::new();
     let number = PhoneNumber::parse("+14155550177").unwrap();
+    store.keep_line_type(number, "mobile", start()).await.unwrap();
     for secret in [
         FactorSecret::Phone(number),
         FactorSecret::Totp(Seed::new(*b"a seed of kitty's 20")),

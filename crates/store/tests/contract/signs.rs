@@ -12,7 +12,7 @@ use ringfence_store::{
 use serde_json::json;
 
 use crate::codes;
-use crate::ledger::{Money, account, limit, spent};
+use crate::ledger::{Money, account, dollars, limit, spent};
 use crate::world::{World, after, all, on_both, operator, start};
 
 on_both! {
@@ -255,6 +255,9 @@ async fn what_goes_to_numbers_that_are_closed_is_refused_whatever_it_costs_and_a
             other => panic!("{other:?}"),
         }
     }
+    let tallied = store.tallies("delivered", None, after(0)).await.unwrap();
+    let refused: Vec<_> = tallied.iter().map(|it| (it.tally.refused, it.tally.refused_worth)).collect();
+    assert_eq!(refused, [(1, dollars(1)); 3], "what it would have cost");
     for other in ["+958", "+44"] {
         let request = request(&money, "messages.create", other.parse().unwrap());
         assert!(matches!(store.admit(request, at).await.unwrap(), Admission::Admitted(_)), "{other}");

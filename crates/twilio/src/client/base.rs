@@ -17,6 +17,7 @@ const TWILIO: &str = "twilio.com";
 pub(super) enum Product {
     Accounts,
     Api,
+    Lookups,
     Messaging,
     Monitor,
     Pricing,
@@ -30,6 +31,7 @@ impl Product {
         match self {
             Self::Accounts => "accounts",
             Self::Api => "api",
+            Self::Lookups => "lookups",
             Self::Messaging => "messaging",
             Self::Monitor => "monitor",
             Self::Pricing => "pricing",

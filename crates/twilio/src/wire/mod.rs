@@ -17,6 +17,7 @@ mod form;
 mod geo;
 mod incoming_number;
 mod key;
+mod lookup;
 mod media;
 mod message;
 mod messaging_service;
@@ -47,6 +48,7 @@ pub use geo::{
 };
 pub use incoming_number::{Capabilities, IncomingPhoneNumber};
 pub use key::{Key, NewKey};
+pub use lookup::{LineType, LineTypeIntelligence, LookedUp};
 pub use media::Media;
 pub use message::{Message, MessageDirection, MessageFeedback, MessageStatus};
 pub use messaging_service::{AlphaSender, MessagingService, ServicePhoneNumber};

@@ -1,8 +1,9 @@
 //! `[second_factor]`.
 
 use ringfence_control::notices::Sender;
-use ringfence_control::second_factor::Delivery;
+use ringfence_control::second_factor::{Delivery, Lines};
 use ringfence_second_factor::pumping::Cap;
+use ringfence_twilio::wire::LineType;
 
 use super::*;
 
@@ -46,6 +47,12 @@ fn what_cannot_send_a_code_is_refused() {
         ("per_number = [\"5 per hour\"]", "is not a number of codes in a time"),
         ("in_total = [\"0 in 1h\"]", "allows none at all"),
         ("in_total = [\"5 in 1s\"]", "has a time that is not from 1m to 31d"),
+        ("refuse_lines = \"landline\"", "[\"landline\", \"nonFixedVoip\", \"premium\"]"),
+        ("refuse_lines = [\"landline\", \"voip\"]", "is no kind of line that Lookup knows"),
+        ("refuse_lines = [\"mobile\"]", "mobile phones are what codes go to"),
+        ("refuse_lines = []", "is empty; leave it out"),
+        ("refuse_lines = [\"landline\"]\nlookup_away = \"allow\"", "write \"send\" or \"refuse\""),
+        ("lookup_away = \"refuse\"", "Lookup is not asked without `refuse_lines`"),
     ] {
         sending_refused(&format!("{ENOUGH}{line}"), expected);
     }
@@ -71,6 +78,12 @@ fn what_is_typed_is_what_is_meant() {
     );
     assert_eq!((plain.limits.countries.len(), plain.lifetime.as_secs()), (2, 600));
     assert_eq!(plain.limits.number[0], Cap { most: 5, seconds: 600 });
+    assert_eq!(plain.lines, None, "a question costs something");
+    let lines =
+        |more: &str| settings(&format!("{ENOUGH}refuse_lines = [\"landline\", \"premium\"]\n{more}")).lines;
+    let refused = vec![LineType::Landline, LineType::Premium];
+    assert_eq!(lines(""), Some(Lines { refused: refused.clone(), send_while_away: true }));
+    assert_eq!(lines("lookup_away = \"refuse\"\n"), Some(Lines { refused, send_while_away: false }));
     let other = settings(&format!(
         "{ENOUGH}caller = \"+15550006789\"\nlifetime = \"5m\"\nper_number = [\"3 in 10m\", \"9 in 1d\"]\n\
          public_url = \"https://2fa.example.com/\"\n"

@@ -55,6 +55,7 @@ pub(super) const SEND: Endpoint = Endpoint {
         Kind::NotThisFactor,
         Kind::NoChannel,
         Kind::CountryNotAllowed,
+        Kind::LineNotAllowed,
         Kind::PrefixStopped,
         Kind::TooSoon,
         Kind::TooManySends,
@@ -62,6 +63,7 @@ pub(super) const SEND: Endpoint = Endpoint {
         Kind::SpendingStopped,
         Kind::NoPrice,
         Kind::TooManyFailures,
+        Kind::LookupAway,
     ],
     run: |call| Box::pin(send(call)),
 };
@@ -264,6 +266,16 @@ fn not_sent(not: NotSent, now: Timestamp) -> Problem {
             Kind::CountryNotAllowed,
             "codes do not go to the country of this number, or the number is nobody's",
         ),
+        NotSent::Landline => {
+            Problem::new(Kind::LineNotAllowed, "the number is a landline, which gets no texts: call it")
+        }
+        NotSent::Line => {
+            Problem::new(Kind::LineNotAllowed, "the number's line is of a kind that gets no codes")
+        }
+        NotSent::LineUnknown => {
+            let detail = "what kind of line the number is cannot be asked now: try again soon";
+            Problem::new(Kind::LookupAway, detail).with_header(RETRY_AFTER, "5")
+        }
         NotSent::Stopped(until) => {
             let detail =
                 "codes that are sent to numbers like this one are not entered: they are stopped for a while";

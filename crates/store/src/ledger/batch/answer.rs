@@ -38,7 +38,8 @@ impl<'a> Batch<'a> {
             }
         }
         let together: Vec<Hold> = together.into_values().collect();
-        let of = Of { account: new.account.to_string(), operation: "twiml" };
+        let worst = new.parts.iter().fold(Amount::ZERO, |sum, part| sum.saturating_add(part.worst));
+        let of = Of { account: new.account.to_string(), operation: "twiml", worst };
         let watched = match self.decide(&together, &of, now)? {
             Ok(watched) => watched,
             Err(why) => return Ok(Did::Refused(why)),
@@ -47,7 +48,7 @@ impl<'a> Batch<'a> {
             return self.take_again(new, &parts, &watched, now);
         }
         for (number, (part, holds)) in new.parts.iter().zip(&parts).enumerate() {
-            let of = Of { account: new.account.to_string(), operation: &part.operation };
+            let of = Of { account: new.account.to_string(), operation: &part.operation, worst: part.worst };
             let taken = self.take(holds, &of, &watched, now)?;
             let held = held_rows(holds, &taken);
             let id = part_id(new, number);
@@ -94,7 +95,7 @@ impl<'a> Batch<'a> {
             if self.ended(new, number) != Some(ReservationState::Void) {
                 continue;
             }
-            let of = Of { account: new.account.to_string(), operation: &part.operation };
+            let of = Of { account: new.account.to_string(), operation: &part.operation, worst: part.worst };
             let taken = self.take(holds, &of, watched, now)?;
             let held = held_rows(holds, &taken);
             let (id, state) = (part_id(new, number), ReservationState::InDoubt);

@@ -15,6 +15,7 @@ mod dialing_permissions;
 mod events;
 mod incoming_numbers;
 mod keys;
+mod lookups;
 mod messages;
 mod messaging_services;
 mod pricing;
@@ -36,6 +37,7 @@ pub use dialing_permissions::{DialingChange, DialingFilter, DialingPermissions, 
 pub use events::{EventFilter, Events};
 pub use incoming_numbers::{IncomingNumberChange, IncomingNumberFilter, IncomingNumbers};
 pub use keys::Keys;
+pub use lookups::Lookups;
 pub use messages::{MessageFilter, Messages, NewMessage};
 pub use messaging_services::MessagingServices;
 pub use pricing::Pricing;
