@@ -325,7 +325,10 @@ fn lane(at: usize, (lane, name): (&Lane, &str)) -> LaneView {
 fn entry(it: &Value) -> Entry {
     let text = |name: &str| it[name].as_str().unwrap_or_default().to_owned();
     if let Some(lines) = it["lines"].as_array() {
-        let said = lines.iter().filter_map(|line| line["text"].as_str().map(str::to_owned));
+        let said = lines.iter().filter_map(|line| {
+            let text = line["text"].as_str()?;
+            Some(if line["kind"] == "pressed" { format!("You press {text}") } else { text.to_owned() })
+        });
         let waits = it["waits_for"] == "keys" || it["waits_for"] == "keys_or_words";
         return Entry {
             other: text("from"),
