@@ -68,6 +68,8 @@ fn it_shows_who_gets_in_and_what_becomes_of_a_thief_and_leaves_nothing_behind() 
     assert!(!shown.contains("in a browser"), "there is no page where nobody stays: {shown}");
     for part in [
         "403 refused: signature_mismatch",
+        "    Twilio signed the URL without the query that came with it.",
+        "$ ringfence incidents --account \"Tenant Ada\"",
         "an account that nobody guards pays for all that the thief sends  40 messages, 180.4 USD",
         "a usage trigger waits at Twilio, which Ringfence put there       at 50 USD",
         "the thief's next message                                         403, refused by Twilio",

@@ -74,7 +74,8 @@ pub(super) async fn explain(world: &World, request: &Outgoing) -> anyhow::Result
     let typed = type_in(world, &["explain", "--http", path], &[]).await?;
     // The file is gone before anybody reads its name.
     let named = |text: &str| text.replace(path, "request.txt");
-    Ok(Typed { line: named(&typed.line), output: named(&typed.output), ..typed })
+    // That it is refused is what was asked.
+    Ok(Typed { line: named(&typed.line), output: named(&typed.output), is_done: true })
 }
 
 /// Does what a person does who types this; `quietly` are words that are not shown.

@@ -13,6 +13,7 @@ mod sign_in;
 mod tests;
 mod view;
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -41,6 +42,8 @@ pub(super) struct Page {
     forge: Rc<Chapter<forge::State>>,
     money: Rc<Chapter<money::State>>,
     sign_in: Rc<Chapter<sign_in::State>>,
+    /// How often it was shown while something went on.
+    renders: Cell<u64>,
 }
 
 /// The fields of a form that was posted.
@@ -91,7 +94,8 @@ async fn answer_whole(
 impl Page {
     /// Nothing has happened yet.
     pub(super) fn new(world: World, address: SocketAddr) -> Self {
-        Self { world, address, forge: Rc::default(), money: Rc::default(), sign_in: Rc::default() }
+        let renders = Cell::new(0);
+        Self { world, address, forge: Rc::default(), money: Rc::default(), sign_in: Rc::default(), renders }
     }
 
     /// Answers one request.

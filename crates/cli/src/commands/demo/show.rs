@@ -25,7 +25,7 @@ impl<'a> Show<'a> {
         self.wrong += usize::from(!typed.is_done);
         self.out.line(&format!("  $ {}", typed.line));
         for line in typed.output.lines() {
-            self.out.line(&format!("    {line}"));
+            self.out.line(format!("    {line}").trim_end());
         }
     }
 

@@ -75,7 +75,9 @@ async fn by_trigger(world: &World, show: &mut Show<'_>) -> anyhow::Result<Amount
     show.line(true, "the operator gets a mail", "");
     show.quote(mail::shown(&mail).iter().map(String::as_str));
 
-    // 4. The operator lets the account go, with a reason.
+    // 4. The operator looks, and lets the account go, with a reason.
+    show.typed(&operator::incidents(world, &tenant.name).await?);
+    show.out.line("");
     show.typed(&operator::reset(world, LIMIT, &tenant.name, None, "the token was changed").await?);
     show.out.line("");
     let active = twilio.status(tenant).await? == "active";

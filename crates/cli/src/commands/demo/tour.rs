@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::attack;
 use super::client::{Outgoing, WEBSOCKET_KEY};
 use super::gate::{Act, Seen, Told, watch};
+use super::operator;
 use super::show::Show;
 use super::twilio::Delivery;
 use super::{PUBLIC_URL, SHARED_KEY_ID, World};
@@ -41,6 +42,17 @@ pub(super) async fn give(world: &World, out: &mut Paper) -> anyhow::Result<usize
     for stop in forged(world, &text) {
         visit(world, &stop, &mut show).await?;
     }
+    let mut added = text.request.clone();
+    added.target.push_str("?user=admin");
+    let stop = Stop {
+        what: "something added to the URL of a genuine text",
+        act: Act::Send(added),
+        told: Told::Refused(403, "signature_mismatch"),
+    };
+    let refused = visit(world, &stop, &mut show).await?;
+    show.out.line("");
+    show.out.line("Why? The operator asks, with the request as it was saved:");
+    show.typed(&operator::explain(world, &refused.request).await?);
     Ok(show.wrong)
 }
 

@@ -172,7 +172,7 @@ impl Page {
             state.count += 1;
             state.count
         });
-        // Tests of the terminal count from 1.
+        // Those of the terminal count from 1.
         let sid = format!("SM{:032x}", 0x5ea0_0000 + u64::from(count));
         json!({
             "AccountSid": twilio.parent.sid,

@@ -52,17 +52,15 @@ impl Page {
         let tell = |what: &str| chapter.tell(&format!("Waiting until {what}."));
 
         // 1. As at the beginning: limits that let through, a credential for the application.
-        if chapter.with(|state| state.runs) > 0 {
-            chapter.tell("The operator resets both limits.");
-            let first = self.reset(limited).await?;
-            let second = self.reset(held).await?;
-            chapter.with(|state| state.resets = vec![first, second]);
+        let mut resets = Vec::new();
+        for account in [limited, held] {
+            resets.extend(self.reset(account).await?);
         }
+        chapter.with(|state| state.resets = resets);
         for account in [limited, held] {
             attack::guarded(world, account, &tell).await?;
         }
         let means = self.credential(held).await?;
-        attack::own_message(world, held, &means, &tell).await?;
 
         // 2. All three at once.
         chapter.with(|state| {
@@ -91,14 +89,17 @@ impl Page {
         Ok(())
     }
 
-    /// What the application of the third account holds. It is made once.
+    /// What the application of the third account holds. It is made once, and good as soon as the egress knows prices.
     async fn credential(&self, account: &Account) -> anyhow::Result<Means> {
-        if let Some(means) = self.money.with(|state| state.credential.clone()) {
+        let (world, chapter) = (&self.world, &self.money);
+        if let Some(means) = chapter.with(|state| state.credential.clone()) {
             return Ok(means);
         }
-        let (typed, _, secret) = operator::create_key(&self.world, &account.sid).await?;
+        let (typed, _, secret) = operator::create_key(world, &account.sid).await?;
         let means = Means::Credential(secret);
-        self.money.with(|state| {
+        let tell = |what: &str| chapter.tell(&format!("Waiting until {what}."));
+        attack::own_message(world, account, &means, &tell).await?;
+        chapter.with(|state| {
             (state.credential, state.made) = (Some(means.clone()), Some(typed.line));
         });
         Ok(means)
@@ -121,9 +122,13 @@ impl Page {
         }
     }
 
-    /// What is not tripped cannot be reset: after a run that did not come to its end there is nothing to do.
-    async fn reset(&self, account: &Account) -> anyhow::Result<Typed> {
-        operator::reset(&self.world, LIMIT, &account.name, Some(ALLOWED), "once more").await
+    /// Lets an account go that was suspended; none where it was not, since what is not tripped cannot be reset.
+    async fn reset(&self, account: &Account) -> anyhow::Result<Option<Typed>> {
+        if self.world.twilio.status(account).await? != "suspended" {
+            return Ok(None);
+        }
+        self.money.tell("The operator resets the limit.");
+        operator::reset(&self.world, LIMIT, &account.name, Some(ALLOWED), "once more").await.map(Some)
     }
 }
 

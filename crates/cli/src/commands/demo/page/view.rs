@@ -26,7 +26,8 @@ struct View {
     application: String,
     gate: String,
     config: String,
-    is_busy: bool,
+    /// Where a browser without a script looks again, while something goes on.
+    again: Option<String>,
     forge: Forge,
     money: Money,
     door: Door,
@@ -129,9 +130,7 @@ impl Page {
             application: world.application.address.to_string(),
             gate: world.gate.to_string(),
             config: world.config.display().to_string(),
-            is_busy: [self.forge.doing(), self.money.doing(), self.sign_in.doing()]
-                .iter()
-                .any(Option::is_some),
+            again: self.again(),
             forge: self.shown_forge(),
             money: self.shown_money(),
             door: self.shown_door(entries),
@@ -141,6 +140,16 @@ impl Page {
             // Only a formatter that fails does this, and ours writes into memory.
             Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
         }
+    }
+
+    /// Another URL each time: a browser does not load one again that differs in nothing, and has a fragment.
+    fn again(&self) -> Option<String> {
+        let chapters =
+            [("forge", self.forge.doing()), ("money", self.money.doing()), ("sign-in", self.sign_in.doing())];
+        let (name, _) = chapters.into_iter().find(|(_, doing)| doing.is_some())?;
+        let count = self.renders.get().wrapping_add(1);
+        self.renders.set(count);
+        Some(format!("/?at={count}#{name}"))
     }
 
     fn shown_forge(&self) -> Forge {
@@ -316,7 +325,10 @@ fn lane(at: usize, (lane, name): (&Lane, &str)) -> LaneView {
 fn entry(it: &Value) -> Entry {
     let text = |name: &str| it[name].as_str().unwrap_or_default().to_owned();
     if let Some(lines) = it["lines"].as_array() {
-        let said = lines.iter().filter_map(|line| line["text"].as_str().map(str::to_owned));
+        let said = lines.iter().filter_map(|line| {
+            let text = line["text"].as_str()?;
+            Some(if line["kind"] == "pressed" { format!("You press {text}") } else { text.to_owned() })
+        });
         let waits = it["waits_for"] == "keys" || it["waits_for"] == "keys_or_words";
         return Entry {
             other: text("from"),
