@@ -102,6 +102,57 @@ fn secrets_that_were_typed_go_into_files_of_their_own_and_are_not_said_again() {
 }
 
 #[test]
+fn a_password_of_a_mail_server_that_was_given_up_is_not_written() {
+    let in_clear = ["ops@example.com", "smtp://mail.example.com", "", "ringfence", "hush", "file"];
+    let answers = [&[TOKEN, "file", "n", "proxy", "50"][..], &in_clear, &["", ""]].concat();
+    let held = hold(&BEGIN, &answers);
+    assert_eq!(held.result.as_deref().unwrap(), ["ringfence.toml", "ringfence.token"], "{}", held.said);
+    assert!(held.said.contains("the password would go over the network in clear"), "{}", held.said);
+    assert_eq!(held.files(), 2);
+}
+
+#[test]
+fn flags_of_the_mail_server_go_into_the_configuration() {
+    let mail = [
+        "--limit",
+        "50",
+        "--mail-to",
+        "ops@example.com",
+        "--smtp",
+        "smtps://mail.example.com",
+        "--smtp-user",
+        "me",
+    ];
+    let flags = [&BEGIN[..], &mail].concat();
+    let answers = [TOKEN, "file", "n", "proxy", "", ""];
+    let held = hold(&flags, &answers);
+    assert!(held.result.unwrap_err().to_string().contains("--smtp-password-file FILE"), "{}", held.said);
+    let secrets = tempfile::tempdir().unwrap();
+    let file = secrets.path().join("password");
+    std::fs::write(&file, "hush\n").unwrap();
+    let held = hold(&[&flags[..], &["--smtp-password-file", file.to_str().unwrap()]].concat(), &answers);
+    assert_eq!(held.result.as_deref().unwrap(), ["ringfence.toml", "ringfence.token"], "{}", held.said);
+    let loaded = config::load(&held.folder.path().join("ringfence.toml")).unwrap();
+    let (user, password) = loaded.control.notify.unwrap().mail.unwrap().login.unwrap();
+    assert_eq!((user.as_str(), password.expose()), ("me", "hush"));
+}
+
+#[test]
+fn flags_that_say_nothing_together_are_refused() {
+    let together = [&BEGIN[..], &["--limit", "50", "--limit-together", "500", "--no-subaccounts"]].concat();
+    let held = hold(&together, &[TOKEN, "file", "proxy"]);
+    assert!(
+        held.result.unwrap_err().message().starts_with("--limit-together: no subaccounts"),
+        "{}",
+        held.said
+    );
+    let mail =
+        [&BEGIN[..], &["--no-limit", "--mail-to", "ops@example.com", "--smtp", "smtp://localhost"]].concat();
+    let held = hold(&mail, &[TOKEN, "file", "n", "proxy"]);
+    assert!(held.result.unwrap_err().message().contains("nothing to tell by mail"), "{}", held.said);
+}
+
+#[test]
 fn what_is_no_choice_is_asked_again() {
     let answers =
         ["", TOKEN, "vault", "file", "", "nginx", "acme", "nobody", "acme", "ops@example.com", "", "y"];
