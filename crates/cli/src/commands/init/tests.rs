@@ -56,6 +56,22 @@ fn hold(flags: &[&str], answers: &[&str]) -> Held {
     Held { result, said: String::from_utf8(paper).unwrap(), folder }
 }
 
+fn plain(auth_token: answers::Kept) -> Answers {
+    Answers {
+        account: ringfence_model::Sid::new(*b"AC", 7),
+        auth_token,
+        subaccounts: false,
+        twilio: None,
+        called: answers::called("https://hooks.example.com/").unwrap(),
+        tls: answers::Tls::Elsewhere,
+        gate: "127.0.0.1:8080".parse().unwrap(),
+        admin: "127.0.0.1:9400".parse().unwrap(),
+        upstream: "http://127.0.0.1:3000".to_owned(),
+        limit: None,
+        mail: None,
+    }
+}
+
 const BEGIN: [&str; 6] = [
     "--account-sid",
     SID,
@@ -196,23 +212,28 @@ fn a_wrong_flag_ends_it_where_a_wrong_answer_would_be_asked_again() {
 }
 
 #[test]
+fn where_the_configuration_cannot_be_written_no_secret_stays_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("ringfence.toml");
+    let target = Target::new(&output, false).unwrap();
+    let mut answers = plain(answers::Kept::Beside(target.beside("token").unwrap()));
+    answers.upstream = "http://127.0.0.1:4000".to_owned();
+    let mut secrets = Secrets::default();
+    secrets.keep(&answers.auth_token, ringfence_model::Secret::new(TOKEN));
+    // Somebody else was quicker.
+    std::fs::write(&output, "theirs").unwrap();
+    let written = with_store::block_on(async { files::write(&answers, &secrets, &target) });
+    assert!(written.unwrap_err().is_unavailable());
+    assert_eq!(std::fs::read_to_string(&output).unwrap(), "theirs");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
 fn a_variable_that_is_not_set_here_is_told_before_the_commands() {
     let mut secrets = Secrets::default();
     secrets
         .keep(&answers::Kept::Env("RINGFENCE_TEST_ABSENT".to_owned()), ringfence_model::Secret::new(TOKEN));
-    let answers = Answers {
-        account: ringfence_model::Sid::new(*b"AC", 7),
-        auth_token: answers::Kept::Env("RINGFENCE_TEST_ABSENT".to_owned()),
-        subaccounts: false,
-        twilio: None,
-        called: answers::called("https://hooks.example.com/").unwrap(),
-        tls: answers::Tls::Elsewhere,
-        gate: "127.0.0.1:8080".parse().unwrap(),
-        admin: "127.0.0.1:9400".parse().unwrap(),
-        upstream: "http://127.0.0.1:3000".to_owned(),
-        limit: None,
-        mail: None,
-    };
+    let answers = plain(answers::Kept::Env("RINGFENCE_TEST_ABSENT".to_owned()));
     let file = Path::new("my gate.toml");
     let text = next(&answers, &secrets, file, &[file.to_owned()]);
     assert!(text.contains("read -rs RINGFENCE_TEST_ABSENT; export RINGFENCE_TEST_ABSENT"), "{text}");
