@@ -318,6 +318,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_name_of_this_machine_is_one_that_twilio_does_not_reach() {
+        let expected = "which nobody outside this network reaches";
+        assert!(name_problem("localhost").await.unwrap().contains(expected));
+        assert!(name_problem("127.0.0.1").await.unwrap().contains(expected));
+        assert!(name_problem("no such name").await.unwrap().contains("leads nowhere"));
+        assert!(tls_problem("localhost", 443, Timestamp::UNIX_EPOCH).await.unwrap().contains(expected));
+        assert_eq!(name_problem("192.0.2.7").await, None);
+    }
+
+    #[tokio::test]
     async fn a_host_that_goes_on_with_a_dead_version_takes_it_and_an_alert_does_not() {
         let server_hello = [22, 3, 1, 0, 49, 2, 0, 0, 45, 3, 1, 9, 9, 9, 9, 9];
         let alert = [21, 3, 1, 0, 2, 2, 70];

@@ -9,6 +9,9 @@ use super::nginx::Sources;
 /// No file of a configuration is as long.
 const BYTES_MAX: u64 = 8 << 20;
 
+/// No pattern of one stands for more files.
+const FILES_MAX: usize = 512;
+
 /// Files, included relative to the folder of the first.
 pub(super) struct OnDisk<'a> {
     file: &'a Path,
@@ -33,6 +36,9 @@ impl Sources for OnDisk<'_> {
     fn included(&self, pattern: &str) -> Result<Vec<(String, String)>, String> {
         let pattern = self.file.parent().unwrap_or(Path::new("")).join(pattern);
         let paths = expanded(&pattern);
+        if paths.len() > FILES_MAX {
+            return Err(format!("{} stands for more than {FILES_MAX} files", pattern.display()));
+        }
         paths.iter().map(|path| Ok((path.display().to_string(), read(path)?))).collect()
     }
 }

@@ -1,6 +1,6 @@
 //! Routes as they are proposed: TOML to copy, each with where it comes from; and what has no route, with the reason.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use ringfence_gateway::settings::Upstream;
@@ -31,6 +31,8 @@ pub(super) struct LeftOut {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Proposals {
     pub(super) routes: Vec<Proposal>,
+    /// Which of them takes a path at a host.
+    taken: BTreeMap<(String, Option<String>), usize>,
     pub(super) left_out: Vec<LeftOut>,
 }
 
@@ -40,21 +42,19 @@ impl Proposals {
         if let Err(why) = can_be(&route) {
             return self.leave_out(place, why);
         }
-        let is_same =
-            |it: &&mut Proposal| (&it.path, host(&it.public_url)) == (&route.path, host(&route.public_url));
-        match self.routes.iter_mut().find(is_same) {
-            Some(known) if (&known.upstream, &known.public_url) == (&route.upstream, &route.public_url) => {
-                known.notes.extend(route.notes);
-            }
-            Some(Proposal { path, public_url, upstream, .. }) => {
-                let why = format!(
-                    "{path} at this host is a route already, {public_url} to {upstream}, and this is {} to {}",
-                    route.public_url, route.upstream
-                );
-                self.leave_out(place, why);
-            }
-            None => self.routes.push(route),
+        let key = (route.path.clone(), host(&route.public_url));
+        let Some(known) = self.taken.get(&key).and_then(|at| self.routes.get_mut(*at)) else {
+            self.taken.insert(key, self.routes.len());
+            return self.routes.push(route);
+        };
+        if (&known.upstream, &known.public_url) == (&route.upstream, &route.public_url) {
+            return known.notes.extend(route.notes);
         }
+        let why = format!(
+            "{} at this host is a route already, {} to {}, and this is {} to {}",
+            known.path, known.public_url, known.upstream, route.public_url, route.upstream
+        );
+        self.leave_out(place, why);
     }
 
     pub(super) fn leave_out(&mut self, place: impl Into<String>, why: impl Into<String>) {

@@ -83,6 +83,12 @@ impl Secrets {
         self.0.push((at.clone(), secret));
     }
 
+    /// Forgets what was typed on the way to other answers.
+    pub(super) fn keep_only_of(&mut self, answers: &Answers) {
+        let password = answers.mail.as_ref().and_then(|mail| mail.login.as_ref()).map(|(_, kept)| kept);
+        self.0.retain(|(kept, _)| *kept == answers.auth_token || Some(kept) == password);
+    }
+
     fn of_environment(&self, name: &str) -> Option<&Secret> {
         let is_it = |kept: &Kept| *kept == Kept::Env(name.to_owned());
         self.0.iter().find(|(kept, _)| is_it(kept)).map(|(_, secret)| secret)

@@ -56,6 +56,22 @@ fn hold(flags: &[&str], answers: &[&str]) -> Held {
     Held { result, said: String::from_utf8(paper).unwrap(), folder }
 }
 
+fn plain(auth_token: answers::Kept) -> Answers {
+    Answers {
+        account: ringfence_model::Sid::new(*b"AC", 7),
+        auth_token,
+        subaccounts: false,
+        twilio: None,
+        called: answers::called("https://hooks.example.com/").unwrap(),
+        tls: answers::Tls::Elsewhere,
+        gate: "127.0.0.1:8080".parse().unwrap(),
+        admin: "127.0.0.1:9400".parse().unwrap(),
+        upstream: "http://127.0.0.1:3000".to_owned(),
+        limit: None,
+        mail: None,
+    }
+}
+
 const BEGIN: [&str; 6] = [
     "--account-sid",
     SID,
@@ -102,6 +118,57 @@ fn secrets_that_were_typed_go_into_files_of_their_own_and_are_not_said_again() {
 }
 
 #[test]
+fn a_password_of_a_mail_server_that_was_given_up_is_not_written() {
+    let in_clear = ["ops@example.com", "smtp://mail.example.com", "", "ringfence", "hush", "file"];
+    let answers = [&[TOKEN, "file", "n", "proxy", "50"][..], &in_clear, &["", ""]].concat();
+    let held = hold(&BEGIN, &answers);
+    assert_eq!(held.result.as_deref().unwrap(), ["ringfence.toml", "ringfence.token"], "{}", held.said);
+    assert!(held.said.contains("the password would go over the network in clear"), "{}", held.said);
+    assert_eq!(held.files(), 2);
+}
+
+#[test]
+fn flags_of_the_mail_server_go_into_the_configuration() {
+    let mail = [
+        "--limit",
+        "50",
+        "--mail-to",
+        "ops@example.com",
+        "--smtp",
+        "smtps://mail.example.com",
+        "--smtp-user",
+        "me",
+    ];
+    let flags = [&BEGIN[..], &mail].concat();
+    let answers = [TOKEN, "file", "n", "proxy", "", ""];
+    let held = hold(&flags, &answers);
+    assert!(held.result.unwrap_err().to_string().contains("--smtp-password-file FILE"), "{}", held.said);
+    let secrets = tempfile::tempdir().unwrap();
+    let file = secrets.path().join("password");
+    std::fs::write(&file, "hush\n").unwrap();
+    let held = hold(&[&flags[..], &["--smtp-password-file", file.to_str().unwrap()]].concat(), &answers);
+    assert_eq!(held.result.as_deref().unwrap(), ["ringfence.toml", "ringfence.token"], "{}", held.said);
+    let loaded = config::load(&held.folder.path().join("ringfence.toml")).unwrap();
+    let (user, password) = loaded.control.notify.unwrap().mail.unwrap().login.unwrap();
+    assert_eq!((user.as_str(), password.expose()), ("me", "hush"));
+}
+
+#[test]
+fn flags_that_say_nothing_together_are_refused() {
+    let together = [&BEGIN[..], &["--limit", "50", "--limit-together", "500", "--no-subaccounts"]].concat();
+    let held = hold(&together, &[TOKEN, "file", "proxy"]);
+    assert!(
+        held.result.unwrap_err().message().starts_with("--limit-together: no subaccounts"),
+        "{}",
+        held.said
+    );
+    let mail =
+        [&BEGIN[..], &["--no-limit", "--mail-to", "ops@example.com", "--smtp", "smtp://localhost"]].concat();
+    let held = hold(&mail, &[TOKEN, "file", "n", "proxy"]);
+    assert!(held.result.unwrap_err().message().contains("nothing to tell by mail"), "{}", held.said);
+}
+
+#[test]
 fn what_is_no_choice_is_asked_again() {
     let answers =
         ["", TOKEN, "vault", "file", "", "nginx", "acme", "nobody", "acme", "ops@example.com", "", "y"];
@@ -145,23 +212,28 @@ fn a_wrong_flag_ends_it_where_a_wrong_answer_would_be_asked_again() {
 }
 
 #[test]
+fn where_the_configuration_cannot_be_written_no_secret_stays_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("ringfence.toml");
+    let target = Target::new(&output, false).unwrap();
+    let mut answers = plain(answers::Kept::Beside(target.beside("token").unwrap()));
+    answers.upstream = "http://127.0.0.1:4000".to_owned();
+    let mut secrets = Secrets::default();
+    secrets.keep(&answers.auth_token, ringfence_model::Secret::new(TOKEN));
+    // Somebody else was quicker.
+    std::fs::write(&output, "theirs").unwrap();
+    let written = with_store::block_on(async { files::write(&answers, &secrets, &target) });
+    assert!(written.unwrap_err().is_unavailable());
+    assert_eq!(std::fs::read_to_string(&output).unwrap(), "theirs");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
 fn a_variable_that_is_not_set_here_is_told_before_the_commands() {
     let mut secrets = Secrets::default();
     secrets
         .keep(&answers::Kept::Env("RINGFENCE_TEST_ABSENT".to_owned()), ringfence_model::Secret::new(TOKEN));
-    let answers = Answers {
-        account: ringfence_model::Sid::new(*b"AC", 7),
-        auth_token: answers::Kept::Env("RINGFENCE_TEST_ABSENT".to_owned()),
-        subaccounts: false,
-        twilio: None,
-        called: answers::called("https://hooks.example.com/").unwrap(),
-        tls: answers::Tls::Elsewhere,
-        gate: "127.0.0.1:8080".parse().unwrap(),
-        admin: "127.0.0.1:9400".parse().unwrap(),
-        upstream: "http://127.0.0.1:3000".to_owned(),
-        limit: None,
-        mail: None,
-    };
+    let answers = plain(answers::Kept::Env("RINGFENCE_TEST_ABSENT".to_owned()));
     let file = Path::new("my gate.toml");
     let text = next(&answers, &secrets, file, &[file.to_owned()]);
     assert!(text.contains("read -rs RINGFENCE_TEST_ABSENT; export RINGFENCE_TEST_ABSENT"), "{text}");

@@ -22,6 +22,12 @@ impl Interview<'_> {
             self.say("  no limit: webhooks are checked, and what is spent is not");
             return Ok(None);
         };
+        if !of_subaccounts && self.arguments.limit_together.is_some() {
+            return Err(Failure::usage(
+                "--limit-together: no subaccounts are held to a limit, so there is no sum",
+            )
+            .hint("leave it away, or find the subaccounts with --subaccounts"));
+        }
         if !of_subaccounts {
             self.say(
                 "  Twilio suspends no parent account, so a trip ends its calls, cancels what is queued,",
