@@ -72,7 +72,7 @@ impl<'a> Interview<'a> {
             limit,
             mail: None,
         };
-        let answers = self.with_mail(answers).await?;
+        let answers = Box::pin(self.with_mail(answers)).await?;
         self.secrets.keep_only_of(&answers);
         let loaded = files::rehearse(&answers, &self.secrets, &self.target).map_err(Failure::from)?;
         for warning in &loaded.warnings {
