@@ -5,11 +5,12 @@ use std::io::Write as _;
 use anyhow::{Context, bail};
 use clap::Parser as _;
 use ringfence_control::notices::shell_word;
+use ringfence_model::Amount;
 use serde_json::Value;
 
 use super::World;
 use super::client::Outgoing;
-use crate::commands::{explain, incidents, key, reset, user};
+use crate::commands::{explain, incidents, key, reset, status, user};
 use crate::exit::{Answer, Failure};
 use crate::{Command, CommandLine};
 
@@ -48,6 +49,16 @@ pub(super) async fn reset(
     words.extend(allow.iter().flat_map(|allow| ["--allow", *allow]));
     words.extend(["--reason", reason]);
     type_in(world, &words, &[]).await
+}
+
+/// `ringfence status`: what Ringfence has read of an account, under a limit.
+pub(super) async fn used(world: &World, limit: &str, account: &str) -> anyhow::Result<Option<Amount>> {
+    let status = type_in(world, &["status"], &["--json"]).await?;
+    let shown: Value = serde_json::from_str(&status.output).context("a status in JSON")?;
+    let mut breakers = shown["breakers"].as_array().into_iter().flatten();
+    let its = breakers.find(|it| it["limit"] == limit && it["account"]["sid"] == account);
+    let used = its.and_then(|it| it["used"].as_str());
+    used.map(|used| used.parse().context("an amount")).transpose()
 }
 
 /// `ringfence user add`: what it prints is a code to begin with.
@@ -102,6 +113,7 @@ fn carry_out(command: &Command) -> Option<Result<Answer, Failure>> {
         Command::Incidents(arguments) => Some(incidents::run(arguments)),
         Command::Key(arguments) => Some(key::run(arguments)),
         Command::Reset(arguments) => Some(reset::run(arguments)),
+        Command::Status(arguments) => Some(status::run(arguments)),
         Command::User(arguments) => Some(user::run(arguments)),
         _ => None,
     }

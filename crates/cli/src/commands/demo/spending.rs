@@ -75,7 +75,13 @@ async fn by_trigger(world: &World, show: &mut Show<'_>) -> anyhow::Result<Amount
     show.line(true, "the operator gets a mail", "");
     show.quote(mail::shown(&mail).iter().map(String::as_str));
 
-    // 4. The operator looks, and lets the account go, with a reason.
+    // 4. The operator looks, and lets the account go, with a reason, once Twilio's figures have come to rest: what comes in
+    // later counts against what he allows.
+    until("Ringfence has read all that was spent", &waits, async || {
+        let used = operator::used(world, LIMIT, &tenant.sid).await?;
+        Ok(used.is_some_and(|used| used >= stolen.spent).then_some(()))
+    })
+    .await?;
     show.typed(&operator::incidents(world, &tenant.name).await?);
     show.out.line("");
     show.typed(&operator::reset(world, LIMIT, &tenant.name, None, "the token was changed").await?);
