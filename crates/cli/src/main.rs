@@ -16,9 +16,9 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use commands::{
-    account, api_token, application, audit, check, completions, demo, doctor, explain, import, incidents,
-    init, key, ledger, limits, man, migrate, replay, report, reset, sandbox, serve, sign, status, store,
-    token, trip, user, verify,
+    account, api_token, application, audit, breached, check, completions, demo, doctor, explain, import,
+    incidents, init, key, ledger, limits, man, migrate, replay, report, reset, sandbox, serve, sign, status,
+    store, token, trip, user, verify,
 };
 
 /// Measured: fewer cycles a request than the system's allocator.
@@ -78,6 +78,8 @@ enum Command {
     Report(report::Arguments),
     /// List accounts, suspend one, let it go.
     Account(account::Arguments),
+    /// Somebody else has an account's credentials: stop them, and see what they did.
+    Breached(breached::Arguments),
     /// Replace an account's auth token without one refused webhook.
     Token(token::Arguments),
     /// Make the store, or bring its tables to what this version reads.
@@ -140,6 +142,7 @@ fn main() -> ExitCode {
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Account(arguments) => account::run(&arguments),
+        Command::Breached(arguments) => breached::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
         Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),

@@ -15,6 +15,7 @@
 //! | `node` | one among others: joins, agrees on the limits, takes the jobs that nobody does, and has its tasks. Only here is waiting |
 //! | `doctor` | is the whole deployment sound? Checks are pure; what could not be read was not checked |
 //! | `rotation` | auth tokens are replaced step by step: which step is next, who uses which token, and what Twilio is asked |
+//! | `breach` | what a thief may have done with an account's credentials, and what still acts for it |
 //! | `heads` | the newest signed head of the audit log, carried to where whoever can change the store cannot change it |
 //! | `notices` | facts, their words, and mail, webhook, text message or call to one destination, once |
 //! | `people` | how people sign in and what they may change about it; letters to them about their own sign-in |
@@ -24,6 +25,7 @@
 //! | `json_api` | what that and the admin API share: a table that routes and documents, problems, bodies, queries |
 
 pub mod api;
+pub mod breach;
 pub mod decide;
 pub mod doctor;
 pub mod effects;

@@ -266,6 +266,32 @@ mod tests {
         assert_eq!(LearntKeys::default().accounts(&configured)[&child].auth_token.expose(), "configured");
     }
 
+    #[test]
+    fn what_a_rotation_says_is_asked_with_before_what_is_configured_and_learnt() {
+        let (parent, child, unknown) = (Sid::new(*b"AC", 1), Sid::new(*b"AC", 2), Sid::new(*b"AC", 3));
+        let rotated = |sid| RotatedTokens {
+            sid,
+            ask: Secret::new("new"),
+            signs: Secret::new("old"),
+            or: Some(Secret::new("new")),
+            replaced: Vec::new(),
+            is_watched: false,
+        };
+        let mut keys = LearntKeys::default();
+        assert!(keys.rotated.replace([parent, child, unknown].map(rotated).into()));
+        assert!(!keys.rotated.replace([parent, child, unknown].map(rotated).into()), "nothing is new");
+        keys.replace(usable(learnt(child, "learnt")).into_iter().collect(), Instant::now());
+        let configured = [EgressAccount { sid: parent, parent: None, auth_token: Secret::new("configured") }];
+        let accounts = keys.accounts(&configured);
+        assert_eq!(accounts.len(), 2, "a token alone makes no account that the egress asks for");
+        assert!(accounts.values().all(|known| known.auth_token.expose() == "new"));
+        // Nobody keeps the one before for a while, as with a token that Twilio's list changed.
+        keys.replace(usable(learnt(child, "new")).into_iter().collect(), Instant::now());
+        assert!(keys.accounts.values().all(|account| account.previous.is_none()));
+        assert!(keys.rotated.replace(Vec::new()));
+        assert_eq!(keys.accounts(&configured)[&parent].auth_token.expose(), "configured");
+    }
+
     fn one(token: &str) -> BTreeMap<AccountSid, Learnt> {
         let sid = Sid::new(*b"AC", 1);
         let account = learnt(sid, token);

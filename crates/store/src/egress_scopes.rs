@@ -138,6 +138,14 @@ impl EgressAccounts {
         }
     }
 
+    /// The accounts that it names; nothing where it is for all.
+    pub fn listed(&self) -> Option<&BTreeSet<Sid>> {
+        match self {
+            Self::All => None,
+            Self::Listed(listed) => Some(listed),
+        }
+    }
+
     /// The account, where it is for exactly one.
     pub fn the_one(&self) -> Option<Sid> {
         match self {

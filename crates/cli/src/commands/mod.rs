@@ -5,6 +5,7 @@ mod act;
 pub(crate) mod api_token;
 pub(crate) mod application;
 pub(crate) mod audit;
+pub(crate) mod breached;
 mod carry;
 pub(crate) mod check;
 pub(crate) mod completions;

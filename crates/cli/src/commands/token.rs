@@ -12,6 +12,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use ringfence_control::engine::Engine;
 use ringfence_control::rotation::{NotRotated, Turn, Waiting, Wish};
 use ringfence_model::{Secret, Sid};
@@ -19,15 +20,20 @@ use ringfence_store::{NewAudit, RotationEnd};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::act::{self, parse_reason, reason_of, with_name};
+use super::act::{self, REASON, parse_reason, reason_of, with_name};
 use super::over_api::not_over_the_api;
 use super::paper;
 use super::with_engine::{self, Installation, Missing, store};
+use super::words::moment;
 use crate::config::{self, units};
 use crate::exit::{Answer, Failure};
 
 /// How often it looks whether it can go on.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// What a node had begun to ask with the old token, when it said that it asks with the new one, has left by then: after the
+/// promotion Twilio would refuse it.
+const SETTLE: Duration = Duration::from_secs(5);
 
 /// How long to wait before Twilio is asked again.
 const AGAIN: Duration = Duration::from_secs(3);
@@ -175,17 +181,112 @@ fn rotate(arguments: &RotateArguments) -> Result<Answer, Failure> {
         let (engine, _) = installation.holding().await?;
         let (account, name) = find(installation, &engine, &arguments.account).await?;
         let mut run = Run::new(installation, &engine, account, &name, arguments.wait);
+        let mut has_settled = false;
         let end = run
             .go_on(async || {
-                let turn = engine.rotate(account, &installation.by, &wish).await;
-                // What was wanted of the first step is not wanted of one that follows a loss.
-                wish.again |= turn.is_ok();
+                let turn = step(installation, &engine, account, &wish, &mut has_settled).await;
+                // Once it goes on, one that has ended meanwhile is not to be followed by another.
+                wish.again &= turn.is_err();
                 turn
             })
-            .await?;
+            .await
+            .map_err(|error| text::failure(error, installation, account))?;
         let holders = holders::of(&loaded, installation, account).await?;
         Ok(text::rotated(&run, &end, &holders, arguments.reach.json))
     })
+}
+
+/// What came of replacing a token that somebody else knows.
+pub(super) enum Replaced {
+    /// And the old one is forgotten.
+    Yes(String),
+    /// Why not, and what to type.
+    NotYet { why: String, next: String },
+}
+
+/// A token that was replaced so lately was replaced because of the same.
+const SAME_BREACH: SignedDuration = SignedDuration::from_hours(1);
+
+/// Replaces a token that somebody else knows: when the time to wait is over the old one is forgotten, whether a request came
+/// that the new one signed or not.
+pub(super) async fn replace(
+    installation: &Installation,
+    engine: &Engine,
+    (account, name): (Sid, &str),
+    reason: &str,
+    wait: Duration,
+) -> Result<Replaced, Failure> {
+    let mut next = installation.command(&format!("token rotate {account} {REASON}"));
+    let under_way = installation.store.rotation(account).await.map_err(store)?;
+    let rotated = installation.store.rotated_tokens().await.map_err(store)?;
+    let last = rotated.iter().find(|it| it.account == account).map(|it| it.promoted_at);
+    let is_same = |at: &Timestamp| installation.now.duration_since(*at) < SAME_BREACH;
+    if let (None, Some(at)) = (under_way, last.filter(is_same)) {
+        return Ok(Replaced::Yes(format!(
+            "was replaced at {} already, and is not replaced again",
+            moment(at)
+        )));
+    }
+    let mut wish = Wish { reason, holds: false, unconfirmed: false, replaces_second: false, again: true };
+    let mut run = Run::new(installation, engine, account, name, wait);
+    let mut has_settled = false;
+    loop {
+        let ended = run
+            .go_on(async || {
+                let turn = step(installation, engine, account, &wish, &mut has_settled).await;
+                wish.again &= turn.is_err();
+                turn
+            })
+            .await;
+        let why = match ended {
+            Ok(End::Ended(end)) => return Ok(Replaced::Yes(text::ended(end, &run.name))),
+            Ok(End::Waits(Waiting::Request { .. } | Waiting::OldToken { .. })) if !wish.unconfirmed => {
+                wish.unconfirmed = true;
+                continue;
+            }
+            Ok(End::EndedBut(_, nodes)) => {
+                next = installation.command(&format!("token status {account}"));
+                format!(
+                    "replaced, and these nodes have not said that they forgot the old one: {}",
+                    nodes.join(", ")
+                )
+            }
+            Ok(End::Waits(waiting)) => text::waits(&waiting, installation.now),
+            Err(error @ NotRotated::Inactive(_)) => {
+                let resume = installation.command(&format!("account resume {account} {REASON}"));
+                next = format!("{resume} && {next}");
+                format!("{error}: nobody can use it meanwhile; replace it the moment you let the account go")
+            }
+            Err(error @ NotRotated::HasSecond(_)) => {
+                next.push_str(" --replace-second");
+                format!("{error}: it may be the thief's")
+            }
+            Err(error) => return Err(text::failure(error, installation, account)),
+        };
+        return Ok(Replaced::NotYet { why, next });
+    }
+}
+
+/// One step; before the promotion it gives nodes a moment.
+async fn step(
+    installation: &Installation,
+    engine: &Engine,
+    account: Sid,
+    wish: &Wish<'_>,
+    has_settled: &mut bool,
+) -> Result<Turn, NotRotated> {
+    let by = &installation.by;
+    if !(*has_settled || wish.holds) {
+        let turn = engine.rotate(account, by, &Wish { holds: true, ..*wish }).await?;
+        if turn != Turn::Waits(Waiting::Operator) {
+            return Ok(turn);
+        }
+        if !installation.store.nodes().await?.is_empty() {
+            sleep(SETTLE).await;
+        }
+        *has_settled = true;
+    }
+    engine.rotate(account, by, wish).await
 }
 
 fn undo(arguments: &UndoArguments) -> Result<Answer, Failure> {
@@ -194,7 +295,8 @@ fn undo(arguments: &UndoArguments) -> Result<Answer, Failure> {
         let (engine, _) = installation.holding().await?;
         let (account, name) = find(installation, &engine, &arguments.account).await?;
         let mut run = Run::new(installation, &engine, account, &name, arguments.wait);
-        let end = run.go_on(async || engine.undo_rotation(account, &installation.by, &reason).await).await?;
+        let end = run.go_on(async || engine.undo_rotation(account, &installation.by, &reason).await).await;
+        let end = end.map_err(|error| text::failure(error, installation, account))?;
         Ok(text::rotated(&run, &end, &[], arguments.reach.json))
     })
 }
@@ -284,6 +386,9 @@ pub(super) struct Run<'a> {
     pub(super) name: String,
     until: Instant,
     told: Option<String>,
+    /// Whether it has done a step, or waited for one.
+    has_begun: bool,
+    is_promoted: bool,
 }
 
 impl<'a> Run<'a> {
@@ -295,16 +400,36 @@ impl<'a> Run<'a> {
         wait: Duration,
     ) -> Self {
         let name = with_name(account, name);
-        Self { installation, engine, account, name, until: Instant::now() + wait, told: None }
+        Self {
+            installation,
+            engine,
+            account,
+            name,
+            until: Instant::now() + wait,
+            told: None,
+            has_begun: false,
+            is_promoted: false,
+        }
     }
 
     /// Takes one step after the other, as long as it may wait.
     async fn go_on(
         &mut self,
         mut step: impl AsyncFnMut() -> Result<Turn, NotRotated>,
-    ) -> Result<End, Failure> {
+    ) -> Result<End, NotRotated> {
         loop {
-            let pause = match step().await {
+            if let Some(end) = self.ended_elsewhere().await? {
+                return self.ended(end).await;
+            }
+            let done = step().await;
+            if let Ok(turn) = &done {
+                self.has_begun = true;
+                let waits_for_request = |turn: &Turn| {
+                    matches!(turn, Turn::Waits(Waiting::Request { .. } | Waiting::OldToken { .. }))
+                };
+                self.is_promoted |= *turn == Turn::Promoted || waits_for_request(turn);
+            }
+            let pause = match done {
                 Ok(Turn::Ended(end)) => return self.ended(end).await,
                 // Nothing that this command waits for would change it.
                 Ok(Turn::Waits(Waiting::Operator)) => return Ok(End::Waits(Waiting::Operator)),
@@ -317,16 +442,33 @@ impl<'a> Run<'a> {
                     self.tell(format!("{error}; it is tried again"));
                     AGAIN
                 }
-                Err(error) => return Err(text::failure(error, self.installation, self.account)),
+                // It has ended between two looks.
+                Err(NotRotated::Recent { .. } | NotRotated::NotUnderWay(_)) if self.has_begun => LOOK,
+                Err(error) => return Err(error),
             };
             sleep(pause).await;
         }
     }
 
+    /// How it ended, if somebody else has ended what this run carried on: `serve` does, once a request was seen.
+    async fn ended_elsewhere(&self) -> Result<Option<RotationEnd>, NotRotated> {
+        let store = &self.installation.store;
+        if !self.has_begun || store.rotation(self.account).await?.is_some() {
+            return Ok(None);
+        }
+        let rotated = store.rotated_tokens().await?;
+        let is_confirmed = rotated.iter().any(|it| it.account == self.account && it.confirmed_at.is_some());
+        Ok(Some(match (self.is_promoted, is_confirmed) {
+            (false, _) => RotationEnd::Undone,
+            (true, true) => RotationEnd::Confirmed,
+            (true, false) => RotationEnd::Unconfirmed,
+        }))
+    }
+
     /// Waits until no node uses any more what was forgotten.
-    async fn ended(&mut self, end: RotationEnd) -> Result<End, Failure> {
+    async fn ended(&mut self, end: RotationEnd) -> Result<End, NotRotated> {
         loop {
-            let late = self.engine.late_nodes(self.account).await.map_err(store)?;
+            let late = self.engine.late_nodes(self.account).await?;
             let names: Vec<String> = late.into_iter().map(|node| node.name).collect();
             if names.is_empty() {
                 return Ok(End::Ended(end));

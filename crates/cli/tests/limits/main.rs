@@ -3,6 +3,7 @@
 mod acts;
 mod api;
 mod beside_serve;
+mod breached;
 mod codes;
 mod doctor;
 mod documentation;

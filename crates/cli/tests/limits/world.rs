@@ -364,6 +364,12 @@ impl World {
         account.auth_token.expect("a token").expose().to_owned()
     }
 
+    /// An API key of the main account.
+    pub(crate) fn api_key(&self, name: &str) -> String {
+        let keys = self.parent.keys(self.account());
+        self.runtime.block_on(keys.create(Some(name))).expect("a key").key.sid
+    }
+
     pub(crate) fn status(&self, account: Sid) -> String {
         let account = self.runtime.block_on(self.parent.accounts().fetch(account)).expect("the account");
         account.status.as_str().to_owned()

@@ -4,7 +4,7 @@ use askama::Template;
 use bytes::Bytes;
 use http::Response;
 use jiff::SignedDuration;
-use ringfence_control::views::{BreakerFilter, LimitView, OrderState, Orders, Page};
+use ringfence_control::views::{BreakerFilter, LimitView, OrderState, Orders, Page, TokenState, TokenView};
 use ringfence_store::{SignIn, SignInOutcome, Where};
 
 use super::shown;
@@ -249,7 +249,27 @@ async fn needs(call: &Call<'_>, limits: &[LimitView]) -> Result<Vec<Need>, Faile
             link: Some(("See the limits", "/limits".to_owned())),
         });
     }
+    needs.extend(status.tokens.iter().map(token));
     Ok(needs)
+}
+
+/// An auth token that is being replaced, or was and is still configured.
+fn token(token: &TokenView) -> Need {
+    let sid = token.account.sid;
+    let (what, to_do) = if token.state == TokenState::Replaced {
+        (
+            format!("The configured auth token of {sid} was replaced."),
+            "The store’s counts in its place. Write the new one into the configuration: a node that begins while the \
+             store is away knows only what is configured."
+                .to_owned(),
+        )
+    } else {
+        (
+            format!("The auth token of {sid} is being replaced."),
+            format!("`ringfence token status {sid}` says what it waits for."),
+        )
+    };
+    Need { what, to_do, link: Some(("See the account", format!("/accounts/{sid}"))) }
 }
 
 fn orders(orders: &Orders) -> Vec<Need> {

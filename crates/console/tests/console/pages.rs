@@ -1,7 +1,8 @@
 //! What is shown.
 
 use ringfence_breaker::Per;
-use ringfence_store::{Role, SignInOutcome, Where};
+use ringfence_control::rotation::{Turn, Wish};
+use ringfence_store::{Role, RotationEnd, SignInOutcome, Where};
 
 use crate::world::{World, limit};
 
@@ -79,6 +80,27 @@ async fn the_overview_has_the_three_promises_in_figures() {
     ] {
         page.says(said);
     }
+}
+
+#[tokio::test]
+async fn a_token_that_is_replaced_or_out_of_date_needs_a_person_and_is_not_shown() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    let by = ringfence_model::Actor::CommandLine("alice".to_owned());
+    let wish =
+        Wish { reason: "it leaked", holds: false, unconfirmed: true, replaces_second: false, again: false };
+    let parent = world.parent;
+    assert_eq!(world.engine.rotate(parent, &by, &wish).await.unwrap(), Turn::Made);
+    owner.get("/").await.says(&format!("The auth token of {parent} is being replaced."));
+    let node = world.store.nodes().await.unwrap().remove(0);
+    world.store.take_over_tokens(&node.life, i64::MAX).await.unwrap();
+    assert_eq!(world.engine.rotate(parent, &by, &wish).await.unwrap(), Turn::Promoted);
+    let end = world.engine.rotate(parent, &by, &wish).await.unwrap();
+    assert_eq!(end, Turn::Ended(RotationEnd::Unconfirmed));
+    let page = owner.get("/").await;
+    page.says(&format!("The configured auth token of {parent} was replaced."));
+    let token = world.store.rotated_tokens().await.unwrap().remove(0).token;
+    page.does_not_say(token.expose());
 }
 
 #[tokio::test]

@@ -236,7 +236,7 @@ fn of_change(account: Sid, place: &str, what: String) -> Finding {
 }
 
 /// The URLs that were changed, each with where it leads now.
-fn led(event: &Event) -> String {
+pub(crate) fn led(event: &Event) -> String {
     let changed = event.event_data.as_object().into_iter().flatten().filter(|(name, _)| is_url(name));
     let told = changed.map(|(name, change)| match change["updated"].as_str() {
         Some(url) if !url.is_empty() => format!("; {name} leads to {}", shown(url)),
@@ -250,7 +250,7 @@ fn is_url(property: &str) -> bool {
 }
 
 /// What was made that opens the account, and what was changed that leads it elsewhere.
-fn is_interesting(event: &Event) -> bool {
+pub(crate) fn is_interesting(event: &Event) -> bool {
     let Some((resource, act)) = event.event_type.as_deref().and_then(|it| it.rsplit_once('.')) else {
         return false;
     };

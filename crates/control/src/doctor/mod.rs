@@ -40,6 +40,7 @@ use crate::engine::{Clients, Engine, Triggers};
 use crate::notices::Notifier;
 
 pub use accounts::{ConfiguredSender, SendsBy};
+pub(crate) use accounts::{is_interesting, led};
 pub use examine::examine;
 pub use finding::{Check, Finding, Mend, NotMade, Outcome, Report};
 pub use hooks::{Leads, LeadsTo};

@@ -16,20 +16,21 @@ pub struct Ended {
 /// Ends every call of the account that waits, rings or runs. It is done when Twilio shows none any more.
 pub async fn end_calls(client: &Client, account: Sid) -> Result<Ended, NotDone> {
     let mut ended = Ended::default();
-    for call in running(client, account).await? {
+    for call in running_calls(client, account).await? {
         match client.calls(account).end(call).await {
             Ok(_) => ended.calls += 1,
             Err(error) if is_over(&error) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    match running(client, account).await?.len() {
+    match running_calls(client, account).await?.len() {
         0 => Ok(ended),
         left => Err(NotDone::NotInForce(format!("{left} calls are still there"))),
     }
 }
 
-async fn running(client: &Client, account: Sid) -> Result<Vec<Sid>, NotDone> {
+/// The calls of the account that wait, ring or run.
+pub(crate) async fn running_calls(client: &Client, account: Sid) -> Result<Vec<Sid>, NotDone> {
     let mut running = Vec::new();
     for status in [CallStatus::InProgress, CallStatus::Ringing, CallStatus::Queued] {
         let filter = CallFilter { status: Some(status), ..CallFilter::default() };

@@ -12,6 +12,7 @@ mod status;
 use ringfence_twilio::client;
 
 pub use cancel_queued::{Cancelled, cancel_queued};
+pub(crate) use end_calls::running_calls;
 pub use end_calls::{Ended, end_calls};
 pub use geo::{ClosedGeo, OpenVoice, close_geo, find_open_geo, open_geo};
 pub use keys::{RevokedKey, revoke_keys};

@@ -73,7 +73,7 @@ mod tests {
                 .previous("older")
                 .shared_key("a", "shared a", Algorithm::HmacSha256)
                 .previous("stolen")
-                .shared_key("b", "stolen", Algorithm::HmacSha1),
+                .shared_key("b", "stolen", Algorithm::HmacSha256),
             AccountKeys::new(sid(2)).primary("stolen"),
         ])
         .unwrap()
@@ -88,7 +88,7 @@ mod tests {
     fn a_replaced_token_is_refused_for_its_account_and_for_no_other() {
         let replaced = keyring().without_tokens([(sid(1), "stolen"), (sid(3), "stolen")]);
         let stolen = Signer::token("stolen");
-        assert_eq!(verdict(&replaced, &stolen, sid(1)), Verdict::Refuse(Refusal::AccountMismatch));
+        assert_eq!(verdict(&replaced, &stolen, sid(1)), Verdict::Refuse(Refusal::SignatureMismatch));
         assert!(matches!(verdict(&replaced, &stolen, sid(2)), Verdict::Allow(_)));
         assert!(matches!(verdict(&replaced, &Signer::token("older"), sid(1)), Verdict::Allow(_)));
         assert!(
@@ -101,12 +101,17 @@ mod tests {
     fn shared_keys_are_found_in_their_new_places_and_are_no_tokens() {
         let replaced = keyring().without_tokens([(sid(1), "stolen")]);
         for (id, secret, algorithm) in
-            [("a", "shared a", Algorithm::HmacSha256), ("b", "stolen", Algorithm::HmacSha1)]
+            [("a", "shared a", Algorithm::HmacSha256), ("b", "stolen", Algorithm::HmacSha256)]
         {
             let signer = Signer::shared_key(id, secret, algorithm);
             assert!(matches!(verdict(&replaced, &signer, sid(1)), Verdict::Allow(_)), "{id}");
         }
-        assert!(!replaced.has_token(&sid(1), "stolen"), "a SharedKey of the same bytes is none");
+        let shared = AccountKeys::new(sid(4)).shared_key("c", "stolen", Algorithm::HmacSha1);
+        let shared = Keyring::new([shared]).unwrap();
+        assert!(!shared.has_token(&sid(4), "stolen"), "a SharedKey of the same bytes is none");
+        let signer = Signer::shared_key("c", "stolen", Algorithm::HmacSha1);
+        let left = shared.without_tokens([(sid(4), "stolen")]);
+        assert!(matches!(verdict(&left, &signer, sid(4)), Verdict::Allow(_)));
         assert!(replaced.has_token(&sid(1), "older") && !replaced.has_token(&sid(9), "older"));
     }
 

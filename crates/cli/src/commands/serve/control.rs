@@ -506,6 +506,8 @@ async fn begin(shared: &Shared, wanted: Wanted) -> Option<Arc<Node>> {
         }
     }
     let store = shared.store.get()?;
+    // A configuration that was read anew may have a token that was replaced: nothing is asked with it.
+    _ = keys::known(Some(store), &wanted.clients).await;
     match Node::new(wanted.setup(shared, store)).await {
         Ok(node) => Some(Arc::new(node)),
         Err(error) => {

@@ -52,7 +52,7 @@ pub(super) fn rotated(run: &Run<'_>, end: &End, holders: &[String], as_json: boo
     Answer { output: text.into_bytes(), is_no, ..Answer::default() }
 }
 
-fn ended(end: RotationEnd, name: &str) -> String {
+pub(super) fn ended(end: RotationEnd, name: &str) -> String {
     match end {
         RotationEnd::Confirmed => format!(
             "the auth token of {name} is replaced: a request came that the new one signed, and the old one is forgotten"
@@ -80,7 +80,7 @@ pub(super) fn turn(turn: &Turn, now: Timestamp) -> String {
     }
 }
 
-fn waits(waiting: &Waiting, now: Timestamp) -> String {
+pub(super) fn waits(waiting: &Waiting, now: Timestamp) -> String {
     match waiting {
         Waiting::Nodes(late) => {
             let late: Vec<_> = late

@@ -1,0 +1,317 @@
+//! `ringfence breached`: somebody else has an account's credentials. Everything that stops them is done, one thing after the
+//! other, and what they may have left behind is listed.
+//!
+//! What cannot be done is told, with what to type, and keeps nothing else from being done. Done again, it ends what is left.
+
+mod report;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use ringfence_breaker::{Per, Subject};
+use ringfence_control::effects::NotDone;
+use ringfence_control::engine::Engine;
+use ringfence_control::virtual_credentials;
+use ringfence_control::wanted::{AppliedLimit, scoped};
+use ringfence_store::{Account, Because, NewAudit};
+use serde_json::json;
+
+use super::act::{self, REASON, parse_reason, reason_of, with_name};
+use super::carry::{self, Standing};
+use super::over_api::not_over_the_api;
+use super::token::{self, Replaced};
+use super::trip::orders;
+use super::with_engine::{self, Installation, Missing, store};
+use super::words::moment;
+use crate::config::units;
+use crate::exit::{Answer, Failure};
+use report::{Report, State, Step};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+In this order: virtual credentials that name the account are revoked; a subaccount is suspended, for a parent its limits are
+tripped; calls that run are ended; API keys are listed, and deleted with --delete-keys; the auth token is replaced on all
+nodes; what was made and changed lately is listed. A step that fails is told and stops no other. It may be run again.
+
+What it cannot know and you should do is in docs/breached.md.
+
+Examples:
+  ringfence breached AC00000000000000000000000000000001 --config ringfence.toml --dry-run
+  ringfence breached \"Customer 7\" --config ringfence.toml --reason \"token in a public repository\" --delete-keys
+
+Exit codes: 0 all of it is done; 1 something is left to you; 2 wrong usage; 64 wrong configuration; 69 Twilio did not do
+something, or did not answer.")]
+pub(crate) struct Arguments {
+    /// The account, by its SID or its name
+    #[arg(value_name = "ACCOUNT")]
+    account: String,
+    /// The configuration
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Why; the audit log keeps it. Not needed with --dry-run
+    #[arg(long, value_name = "TEXT", value_parser = parse_reason)]
+    reason: Option<String>,
+    /// Change nothing: say what would be done, and list what is to be looked at
+    #[arg(long)]
+    dry_run: bool,
+    /// Delete the API keys of the account, for good; applications that use them stop
+    #[arg(long)]
+    delete_keys: bool,
+    /// How far to look back
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = parse_since)]
+    since: Duration,
+    /// How long to wait for Twilio, for nodes, and for a request that the new token signed
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = parse_wait)]
+    wait: Duration,
+    #[arg(long = "api", value_name = "URL", hide = true, value_parser = not_over_the_api)]
+    _api: Option<String>,
+}
+
+fn parse_since(text: &str) -> Result<Duration, String> {
+    match units::duration(text) {
+        Ok(time) if time >= Duration::from_hours(1) && time <= Duration::from_hours(24 * 90) => Ok(time),
+        _ => Err("write a time from 1h to 90d, such as 7d".to_owned()),
+    }
+}
+
+fn parse_wait(text: &str) -> Result<Duration, String> {
+    match units::duration(text) {
+        Ok(time) if time <= Duration::from_mins(10) => Ok(time),
+        _ => Err("write a time such as 1m, up to 10m".to_owned()),
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
+    let reason = if arguments.dry_run { String::new() } else { reason_of(arguments.reason.as_ref())? };
+    with_engine::run(&arguments.config, Missing::Refuse, async |installation| {
+        // In need the limits that hold are good enough, whatever the configuration says.
+        let (engine, notes) = installation.holding().await?;
+        let account = act::find_account(installation, &engine, &arguments.account).await?;
+        let since =
+            installation.now.checked_sub(SignedDuration::try_from(arguments.since).unwrap_or_default());
+        let since = since.unwrap_or(installation.now);
+        let breach = Breach { installation, engine: &engine, account: &account, arguments, reason: &reason };
+        if !arguments.dry_run {
+            let audit = NewAudit::new("account.breached", format!("account {}", account.sid))
+                .with(json!({ "reason": reason }));
+            installation.store.audit(&installation.by, audit, installation.now).await.map_err(store)?;
+        }
+        let mut steps = breach.credentials().await;
+        steps.extend(breach.stop().await);
+        steps.push(breach.calls().await);
+        steps.push(breach.keys().await);
+        steps.push(breach.token().await);
+        let report = Report {
+            account: account.sid,
+            name: account.friendly_name.clone(),
+            at: installation.now,
+            since,
+            dry_run: arguments.dry_run,
+            steps,
+            // Who was suspended above is asked with its parent's credentials, as far as these reach.
+            lately: engine.lately(&account, since).await,
+        };
+        Ok(Answer { notes, ..report.answer(arguments.json) })
+    })
+}
+
+struct Breach<'a> {
+    installation: &'a Installation,
+    engine: &'a std::sync::Arc<Engine>,
+    account: &'a Account,
+    arguments: &'a Arguments,
+    reason: &'a str,
+}
+
+impl Breach<'_> {
+    /// What the egress lets in.
+    async fn credentials(&self) -> Vec<Step> {
+        const NAME: &str = "virtual-credentials";
+        let opening = match self.engine.credentials_that_open(self.account.sid).await {
+            Ok(opening) => opening,
+            Err(error) => return vec![Step::failed(NAME, error)],
+        };
+        let mut steps = Vec::new();
+        for credential in &opening.named {
+            let (sid, name) = (credential.credential.sid, act::account_name(&credential.credential.name));
+            let whose = format!("the virtual credential {sid} ({name})");
+            if self.arguments.dry_run {
+                steps.push(Step::new(NAME, State::WouldDo, format!("{whose} would be revoked")));
+                continue;
+            }
+            let by = Because { by: self.installation.by.clone(), reason: Some(self.reason.to_owned()) };
+            let store = &self.installation.store;
+            steps.push(
+                match virtual_credentials::revoke(store, by, credential, self.installation.now).await {
+                    Ok(()) => Step::new(NAME, State::Done, format!("{whose} is revoked")),
+                    Err(error) => Step::failed(NAME, error),
+                },
+            );
+        }
+        if steps.is_empty() {
+            steps.push(Step::new(NAME, State::Done, "no virtual credential names the account".to_owned()));
+        }
+        for credential in &opening.for_all {
+            let (sid, name) = (credential.credential.sid, act::account_name(&credential.credential.name));
+            let what = format!("the virtual credential {sid} ({name}) opens every account, and is left");
+            let revoke = self.installation.command(&format!("key revoke {sid}"));
+            steps.push(Step::new(NAME, State::Left, what).next(revoke));
+        }
+        steps
+    }
+
+    /// What spends.
+    async fn stop(&self) -> Vec<Step> {
+        match self.account.parent {
+            Some(_) => vec![self.suspend().await],
+            None => self.trip().await,
+        }
+    }
+
+    async fn suspend(&self) -> Step {
+        const NAME: &str = "suspend";
+        let (sid, engine) = (self.account.sid, self.engine);
+        if self.arguments.dry_run {
+            let now = format!("it is {} at Twilio, and would be suspended", self.account.status);
+            return Step::new(NAME, State::WouldDo, now);
+        }
+        if let Err(error) = engine.suspend_account(sid, &self.installation.by, self.reason).await {
+            return Step::failed(NAME, error);
+        }
+        let resume = self.installation.command(&format!("account resume {sid} {REASON}"));
+        match self.carry_out("").await {
+            Ok(None) => {
+                Step::new(NAME, State::Done, "suspended at Twilio, read back".to_owned()).next(resume)
+            }
+            Ok(Some(why)) => Step::new(NAME, State::Failed, format!("ordered, and not so yet: {why}")),
+            Err(error) => Step::failed(NAME, error.message()),
+        }
+    }
+
+    /// Twilio suspends no parent: every limit that holds for it alone is tripped.
+    async fn trip(&self) -> Vec<Step> {
+        const NAME: &str = "trip";
+        let holds = |applied: &&AppliedLimit| {
+            applied.limit.per == Per::Account
+                && applied.subject(&scoped(self.account)) == Some(Subject::Account(self.account.sid))
+        };
+        let mut steps = Vec::new();
+        for applied in self.engine.limits().iter().filter(holds) {
+            let name = &applied.limit.name;
+            if self.arguments.dry_run {
+                steps.push(Step::new(NAME, State::WouldDo, format!("\"{name}\" would be tripped")));
+                continue;
+            }
+            let subject = Subject::Account(self.account.sid);
+            let by = &self.installation.by;
+            let tripped = match self.engine.trip(name, subject, by, self.reason).await {
+                Ok(_) => self.carry_out(name).await,
+                Err(error) => {
+                    steps.push(Step::failed(NAME, error));
+                    continue;
+                }
+            };
+            let reset = super::trip::reset_command(&self.installation.typed, name, subject);
+            steps.push(match tripped {
+                Ok(None) => Step::new(NAME, State::Done, format!("\"{name}\" is tripped")).next(reset),
+                Ok(Some(why)) => {
+                    Step::new(NAME, State::Failed, format!("\"{name}\" is tripped, and not in force: {why}"))
+                }
+                Err(error) => Step::failed(NAME, error.message()),
+            });
+        }
+        if steps.is_empty() {
+            let what = "Twilio suspends no parent account, and no limit holds for this one alone: what has its token or an API \
+                        key spends until these are replaced";
+            steps.push(Step::new(NAME, State::Left, what.to_owned()));
+        }
+        steps
+    }
+
+    /// Why what was ordered is not so yet; nothing where it is.
+    async fn carry_out(&self, limit: &str) -> Result<Option<String>, Failure> {
+        let orders = orders(self.installation, &[self.account.sid], limit, false).await?;
+        let wait = Some(self.arguments.wait);
+        let carried = carry::carry_out(self.installation, self.engine, orders, wait).await;
+        if carried.standing == Standing::Done {
+            return Ok(None);
+        }
+        let next = carried.what_next(&self.installation.typed);
+        Ok(Some(carried.why().map_or(next.clone(), |why| format!("{why}; {next}"))))
+    }
+
+    /// What runs although nothing new may begin.
+    async fn calls(&self) -> Step {
+        const NAME: &str = "calls";
+        if self.arguments.dry_run {
+            return match self.engine.running_calls(self.account).await {
+                Ok(number) => Step::new(NAME, State::WouldDo, format!("{number} that run would be ended")),
+                Err(error) => not_done(NAME, &error),
+            };
+        }
+        match self.engine.end_running_calls(self.account).await {
+            Ok(number) => Step::new(NAME, State::Done, format!("{number} were ended, and none runs")),
+            Err(error) => not_done(NAME, &error),
+        }
+    }
+
+    /// What a new auth token does not end.
+    async fn keys(&self) -> Step {
+        const NAME: &str = "api-keys";
+        if self.arguments.delete_keys && !self.arguments.dry_run {
+            return match self.engine.delete_api_keys(self.account).await {
+                Ok(deleted) => {
+                    let sids: Vec<_> = deleted.iter().map(|key| key.sid.to_string()).collect();
+                    Step::new(NAME, State::Done, format!("{} deleted, and none is left", sids.len()))
+                        .list(sids)
+                }
+                Err(error) => not_done(NAME, &error),
+            };
+        }
+        match self.engine.api_keys(self.account).await {
+            Ok(keys) if keys.is_empty() => Step::new(NAME, State::Done, "there is none".to_owned()),
+            Ok(keys) => {
+                let listed = keys.iter().map(|key| {
+                    let made = key.created_at.map(|at| format!(", made {}", moment(at))).unwrap_or_default();
+                    format!("{} ({}{made})", key.sid, key.name)
+                });
+                let state = if self.arguments.delete_keys { State::WouldDo } else { State::Left };
+                let does = match state {
+                    State::WouldDo => "would be deleted",
+                    _ => "stay good whatever token the account has",
+                };
+                let step = Step::new(NAME, state, format!("{} {does}", keys.len())).list(listed.collect());
+                let again = format!("breached {} {REASON} --delete-keys", self.account.sid);
+                if state == State::Left { step.next(self.installation.command(&again)) } else { step }
+            }
+            Err(error) => not_done(NAME, &error),
+        }
+    }
+
+    /// What opens the account and signs its webhooks.
+    async fn token(&self) -> Step {
+        const NAME: &str = "auth-token";
+        let sid = self.account.sid;
+        if self.arguments.dry_run {
+            return Step::new(NAME, State::WouldDo, "would be replaced on all nodes".to_owned());
+        }
+        let name = with_name(sid, &self.account.friendly_name);
+        let (engine, wait) = (self.engine, self.arguments.wait);
+        match token::replace(self.installation, engine, (sid, &name), self.reason, wait).await {
+            Ok(Replaced::Yes(what)) => {
+                let status = self.installation.command(&format!("token status {sid}"));
+                Step::new(NAME, State::Done, what).next(status)
+            }
+            Ok(Replaced::NotYet { why, next }) => Step::new(NAME, State::Left, why).next(next),
+            Err(error) => Step::failed(NAME, error.message()),
+        }
+    }
+}
+
+fn not_done(name: &'static str, error: &NotDone) -> Step {
+    Step::failed(name, error)
+}

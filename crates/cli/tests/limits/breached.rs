@@ -1,0 +1,137 @@
+//! `ringfence breached`: everything that stops a thief, one thing after the other, and what he left behind.
+
+use serde_json::Value;
+
+use crate::world::World;
+
+fn steps(report: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let steps = report["steps"].as_array().expect("steps");
+    steps.iter().map(|step| (text(&step["step"]), text(&step["state"]))).collect()
+}
+
+fn is(step: &str, state: &str) -> (String, String) {
+    (step.to_owned(), state.to_owned())
+}
+
+/// A key of an application for these accounts.
+fn key(world: &World, whose: &[&str]) -> String {
+    let made = [&["key", "create", "--name", "shop", "--json"], whose].concat();
+    world.run(&made).code(0).json()["sid"].as_str().expect("a SID").to_owned()
+}
+
+#[test]
+fn a_parent_is_stopped_as_far_as_it_can_be_and_its_token_is_replaced() {
+    let limits = "[[limit]]\nname = \"the parent's\"\nscope = \"parent\"\nwindow = \"daily\"\nat = \"50\"\n\
+                  then = [\"end-calls\"]\n";
+    let world = World::with("url = \"sqlite:ringfence.db\"", limits);
+    world.run(&["limits", "apply"]).code(0);
+    let account = world.account();
+    let (sid, old) = (account.to_string(), world.signs_with(account));
+    let (own, every) = (key(&world, &["--account", &sid]), key(&world, &["--all-accounts"]));
+    let stolen = world.api_key("stolen");
+    world.subaccount("made by the thief");
+
+    // Nothing is changed by looking.
+    let looked = ["breached", &sid, "--dry-run", "--delete-keys", "--json"];
+    let looked = world.run(&looked).code(1).json();
+    assert_eq!(looked["dry_run"], true);
+    let would = |step| is(step, "would-do");
+    assert_eq!(
+        steps(&looked),
+        [
+            would("virtual-credentials"),
+            is("virtual-credentials", "left"),
+            would("trip"),
+            would("calls"),
+            would("api-keys"),
+            would("auth-token"),
+        ]
+    );
+    assert_eq!(looked["lately"]["keys"][0]["sid"], stolen);
+    assert_eq!(looked["lately"]["subaccounts"][0]["name"], "made by the thief");
+    assert!(!looked["lately"]["changes"].as_array().expect("a list").is_empty(), "{looked}");
+    assert_eq!(world.signs_with(account), old);
+
+    // What it does to keys is only done if it is asked for.
+    let done = ["breached", &sid, "--reason", "in a public repository", "--wait", "1s", "--json"];
+    let done_once = world.run(&done).code(1).json();
+    let done_now = |step| is(step, "done");
+    assert_eq!(
+        steps(&done_once),
+        [
+            done_now("virtual-credentials"),
+            is("virtual-credentials", "left"),
+            done_now("trip"),
+            done_now("calls"),
+            is("api-keys", "left"),
+            done_now("auth-token"),
+        ]
+    );
+    let new = world.signs_with(account);
+    assert_ne!(new, old);
+    assert!(!done_once.to_string().contains(&new), "no token is in a report");
+    let shown = world.run(&["key", "list"]).code(0).out;
+    let state = |key: &str| {
+        let line = shown.lines().find(|line| line.starts_with(key)).expect("a line").to_owned();
+        if line.contains("revoked") { "revoked" } else { "good" }
+    };
+    assert_eq!((state(&own), state(&every)), ("revoked", "good"));
+    world.run(&["status", "--check"]).code(1).says("\"the parent's\"").says("by an operator");
+
+    // Once more it ends what was left, and replaces no token again.
+    let again = ["breached", &sid, "--reason", "x", "--wait", "1s", "--delete-keys"];
+    let again = world.run(&again).code(1).says(" already,").says(&stolen);
+    again.says("1 deleted, and none is left").says("LEFT");
+    assert_eq!(world.signs_with(account), new);
+}
+
+#[test]
+fn a_subaccount_is_suspended_and_what_its_own_credentials_are_needed_for_is_left_to_a_person() {
+    let world = World::new();
+    world.run(&["limits", "apply"]).code(0);
+    let account = world.subaccount("Customer 7");
+    let sid = account.to_string();
+    let done = ["breached", "Customer 7", "--reason", "stolen", "--wait", "5s", "--json"];
+    let report = world.run(&done).code(69).json();
+    assert_eq!(world.status(account), "suspended");
+    let done_now = |step| is(step, "done");
+    assert_eq!(
+        steps(&report),
+        [
+            done_now("virtual-credentials"),
+            done_now("suspend"),
+            done_now("calls"),
+            done_now("api-keys"),
+            is("auth-token", "left"),
+        ],
+        "{report}"
+    );
+    let next = report["steps"][4]["next"].as_str().expect("a command");
+    assert!(next.contains("account resume") && next.contains("token rotate"), "{next}");
+    // A list that nobody could read is not an empty one.
+    assert_eq!(report["lately"]["unread"][0]["what"], "the log of changes");
+
+    // Let go, it is replaced at once.
+    let old = world.signs_with(account);
+    world.run(&["account", "resume", &sid, "--reason", "the key is found"]).code(0);
+    let rotate = ["token", "rotate", &sid, "--reason", "stolen", "--unconfirmed"];
+    world.run(&rotate).code(0).says("is replaced");
+    assert_ne!(world.signs_with(account), old);
+}
+
+#[test]
+fn what_fails_is_told_and_stops_nothing_else() {
+    let world = World::new();
+    world.run(&["limits", "apply"]).code(0);
+    let account = world.account();
+    let (sid, old) = (account.to_string(), world.signs_with(account));
+    world.control("POST", "faults", r#"{"api": [{"path": "/Calls", "status": 500}]}"#);
+    let done = ["breached", &sid, "--reason", "stolen", "--wait", "1s", "--json"];
+    let report = world.run(&done).code(69).json();
+    let failed: Vec<_> = steps(&report).into_iter().filter(|(_, state)| state == "failed").collect();
+    assert_eq!(failed, [is("calls", "failed")]);
+    assert_ne!(world.signs_with(account), old, "the token is replaced all the same");
+    world.run(&["breached", &sid]).code(2).complains("a reason is needed");
+    world.run(&["breached", "nobody", "--dry-run"]).code(2).complains("is no account");
+}
