@@ -14,6 +14,7 @@ mod raw_client;
 mod upstream;
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 pub use certificates::{Certificates, certificates, certificates_for};
@@ -26,9 +27,17 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A TCP port of 127.0.0.1 that nothing listened on a moment ago.
 ///
-/// Another process may take it before the caller does. Where the code under test accepts a listener, bind port 0
-/// instead.
+/// It is below those that systems give to connections and to port 0 (32768 and up on Linux), so none of the many that tests
+/// make takes it before the caller does. Each process begins at a place of its own. Where the code under test accepts a
+/// listener, bind port 0 instead.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port can be bound");
-    listener.local_addr().expect("a bound listener has an address").port()
+    const FIRST: u32 = 20_000;
+    const PORTS: u32 = 12_000;
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    let begin = std::process::id().wrapping_mul(97);
+    (0..PORTS)
+        .map(|_| FIRST + begin.wrapping_add(ASKED.fetch_add(1, Ordering::Relaxed)) % PORTS)
+        .filter_map(|port| u16::try_from(port).ok())
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .expect("one of twelve thousand ports of loopback is free")
 }

@@ -298,7 +298,7 @@ fn invite(out: &mut Paper, world: &World) {
     out.line(&format!("  ringfence audit export --config {}", world.config.display()));
     out.line("");
     out.line(
-        "Next: `ringfence check --print-example > ringfence.toml`, fill it in, `ringfence serve --config ringfence.toml`.",
+        "Next: `ringfence init` asks for what is needed, and writes a configuration for your own application.",
     );
     out.line("Ctrl-C stops the demo.");
 }
