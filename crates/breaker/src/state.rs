@@ -77,11 +77,22 @@ pub struct TrippedBy {
 pub struct Over {
     /// The start of its window.
     pub window: Timestamp,
-    /// The largest amount observed in it; of a share, what it was, in hundredths.
+    /// The amount that was observed in it; of a share, what it was, in hundredths.
     pub amount: Amount,
     /// Of how many it was a share, where it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judged: Option<u64>,
+    /// How much of the amount was only asked for: a request that did not fit, and was not sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<Amount>,
+}
+
+impl Over {
+    /// The amount without what was only asked for.
+    pub fn used(self) -> Amount {
+        let wanted = self.wanted.unwrap_or(Amount::ZERO);
+        Amount::from_micros(self.amount.micros().saturating_sub(wanted.micros()))
+    }
 }
 
 impl State {

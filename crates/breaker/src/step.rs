@@ -161,32 +161,32 @@ impl Breaker<'_> {
         if start == self.state.window {
             self.state.seen = self.state.seen.max(amount);
         } else {
-            self.late(Over { window: start, amount, judged: None });
+            self.late(Over { window: start, amount, judged: None, wanted: None });
         }
     }
 
     fn does_not_fit(&mut self, at: Timestamp, spent: Amount, wanted: Amount) {
         // It is heard of late perhaps: in another window, or after an operator has allowed more, it may fit again.
         if let Window::Gcra { .. } = self.limit.window {
-            return self.overflows(at, spent.saturating_add(wanted));
+            return self.overflows(at, spent, wanted);
         }
         let window = self.limit.window.period(at).start;
         let still = self.trips_at(window).is_some_and(|at| spent.saturating_add(wanted) > at);
         if window == self.state.window && still {
             self.state.seen = self.state.seen.max(spent);
-            let over = Over { window, amount: spent.saturating_add(wanted), judged: None };
+            let over = asked_too_much(window, spent, wanted);
             self.trip(TrippedBy { over: Some(over), operator: false }, self.limit.enforce);
         }
     }
 
     /// An even flow had no room. It stays closed for the whole of its window from that moment on; what was asked for before a
     /// trip was lifted is no reason for another.
-    fn overflows(&mut self, at: Timestamp, amount: Amount) {
+    fn overflows(&mut self, at: Timestamp, spent: Amount, wanted: Amount) {
         if at < self.state.window || matches!(self.state.phase, Phase::Tripped { .. }) {
             return;
         }
         self.state.window = at;
-        let over = Over { window: at, amount, judged: None };
+        let over = asked_too_much(at, spent, wanted);
         self.trip(TrippedBy { over: Some(over), operator: false }, self.limit.enforce);
     }
 
@@ -199,7 +199,7 @@ impl Breaker<'_> {
             return;
         }
         self.state.window = self.state.window.max(at);
-        let over = Over { window: at, amount: share.percent(), judged: Some(share.judged()) };
+        let over = Over { window: at, amount: share.percent(), judged: Some(share.judged()), wanted: None };
         self.trip(TrippedBy { over: Some(over), operator: false }, self.limit.enforce);
     }
 
@@ -233,7 +233,7 @@ impl Breaker<'_> {
         let newly_warned = level.filter(|it| *it > self.state.warned);
         self.state.warned = self.state.warned.max(level.unwrap_or(0));
         if self.trips_at(window).is_some_and(|at| seen >= at) {
-            let over = Over { window, amount: seen, judged: None };
+            let over = Over { window, amount: seen, judged: None, wanted: None };
             self.trip(TrippedBy { over: Some(over), operator: false }, self.limit.enforce);
         } else if let (Some(level), Phase::Passing) = (newly_warned, &self.state.phase) {
             self.effects.push(Effect::Warn(level));
@@ -311,11 +311,16 @@ impl Breaker<'_> {
     }
 }
 
-/// Of two windows over the limit the earlier one, and of one window the larger amount.
+/// What was spent left no room for what was asked for.
+fn asked_too_much(window: Timestamp, spent: Amount, wanted: Amount) -> Over {
+    Over { window, amount: spent.saturating_add(wanted), judged: None, wanted: Some(wanted) }
+}
+
+/// Of two windows over the limit the earlier one, and of one window the one in which more was really used.
 fn earlier(one: Option<Over>, other: Option<Over>) -> Option<Over> {
     match (one, other) {
         (Some(one), Some(other)) if one.window == other.window => {
-            Some(Over { amount: one.amount.max(other.amount), ..one })
+            Some(std::cmp::max_by_key(one, other, |over| (over.used(), over.wanted.is_none())))
         }
         (Some(one), Some(other)) => Some(if one.window < other.window { one } else { other }),
         (one, other) => one.or(other),

@@ -220,6 +220,30 @@ fn what_is_kept_is_read_back() {
     }
     let text = serde_json::to_string(&stage.limit).expect("JSON");
     assert_eq!(serde_json::from_str::<Limit>(&text).expect(&text), stage.limit);
-    let over = Over { window: stage.now, amount: dollars(1), judged: None };
+    let over = Over { window: stage.now, amount: dollars(1), judged: None, wanted: None };
     assert_eq!(serde_json::to_value(over).expect("JSON")["amount"], 1_000_000);
+}
+
+#[test]
+fn what_was_only_asked_for_is_no_use_until_it_is_used() {
+    let mut stage = Stage::new(fifty_a_day());
+    let over = |stage: &Stage| match &stage.state.phase {
+        Phase::Tripped { by, .. } => by.over.map(|over| (over.used(), over.wanted)),
+        Phase::Passing | Phase::Probing { .. } => None,
+    };
+    let too_much = |spent, wanted, now| Observation::DoesNotFit {
+        at: now,
+        spent: dollars(spent),
+        wanted: dollars(wanted),
+    };
+    let now = stage.now;
+    assert_eq!(stage.observe(too_much(48, 5, now)), STOP);
+    assert_eq!(over(&stage), Some((dollars(48), Some(dollars(5)))));
+    // What is not over the limit by itself explains nothing.
+    stage.used(49);
+    assert_eq!(over(&stage), Some((dollars(48), Some(dollars(5)))));
+    stage.used(51);
+    assert_eq!(over(&stage), Some((dollars(51), None)));
+    assert_eq!(stage.observe(too_much(51, 1, now)), []);
+    assert_eq!(over(&stage), Some((dollars(51), None)));
 }

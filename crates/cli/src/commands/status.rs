@@ -148,8 +148,11 @@ fn tripped_text(breaker: &BreakerView, typed: &Typed) -> String {
             let words = tripped.share.as_ref().map(|share| share.words.as_str()).unwrap_or_default();
             format!("as {words}{}", if tripped.by_operator { ", and an operator stopped it" } else { "" })
         }
-        (Some(amount), false) => format!("by the use of {amount}"),
-        (Some(amount), true) => format!("by the use of {amount}, and by an operator"),
+        (Some(amount), by_operator) => {
+            let wanted = tripped.over_by_request_of.as_ref();
+            let wanted = wanted.map(|it| format!(", with no room for a request of {it}")).unwrap_or_default();
+            format!("by the use of {amount}{wanted}{}", if by_operator { ", and by an operator" } else { "" })
+        }
         (None, _) => "by an operator".to_owned(),
     };
     let acts = if tripped.enforced { "" } else { "; it only watches, so nothing was stopped" };

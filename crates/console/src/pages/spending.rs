@@ -205,9 +205,15 @@ fn why(call: &Call<'_>, breaker: &BreakerView) -> Option<String> {
                 let share = tripped.share.as_ref().map(|share| share.words.clone()).unwrap_or_default();
                 if tripped.by_operator { format!("{share}; stopped by an operator too") } else { share }
             }
-            (Some(used), false) => format!("reached with {}", words::amount(used, currency)),
-            (Some(used), true) => {
-                format!("reached with {}, and stopped by an operator", words::amount(used, currency))
+            (Some(used), by_operator) => {
+                let used = words::amount(used, currency);
+                let by = match &tripped.over_by_request_of {
+                    Some(wanted) => {
+                        format!("{used} used, and no room for {} more", words::amount(wanted, currency))
+                    }
+                    None => format!("reached with {used}"),
+                };
+                if by_operator { format!("{by}; stopped by an operator too") } else { by }
             }
             (None, _) => "stopped by an operator".to_owned(),
         };

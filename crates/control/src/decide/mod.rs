@@ -253,12 +253,11 @@ fn operator(by: &By<'_>) -> Operator {
 
 fn usage(watched: &Watched<'_>, state: &State) -> Usage {
     let Watched { limit, unit, .. } = *watched;
-    let (since, used, judged) = match &state.phase {
-        Phase::Tripped { by, .. } => {
-            by.over.map_or((state.window, state.seen, None), |over| (over.window, over.amount, over.judged))
-        }
-        Phase::Passing | Phase::Probing { .. } => (state.window, state.seen, None),
+    let over = match &state.phase {
+        Phase::Tripped { by, .. } => by.over,
+        Phase::Passing | Phase::Probing { .. } => None,
     };
+    let (since, used) = over.map_or((state.window, state.seen), |over| (over.window, over.used()));
     let settled = state.settled.filter(|settled| settled.window == since);
     let trips_at = match limit.sign() {
         Some(_) => limit.amount(),
@@ -275,7 +274,8 @@ fn usage(watched: &Watched<'_>, state: &State) -> Usage {
         since,
         used,
         trips_at,
-        judged,
+        judged: over.and_then(|over| over.judged),
+        wanted: over.and_then(|over| over.wanted),
     }
 }
 

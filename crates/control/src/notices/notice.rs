@@ -233,6 +233,9 @@ pub struct Usage {
     /// Of how many it is a share, where it is one: then what was used is what share was good, in hundredths.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judged: Option<u64>,
+    /// What a request would have used beside it that did not fit and was not sent, where that is why it tripped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<Amount>,
 }
 
 /// Why a limit tripped.

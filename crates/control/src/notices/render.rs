@@ -37,6 +37,7 @@ pub fn webhook_json(notice: &Notice, desk: &Desk) -> Value {
             "used": usage.used.to_string(),
             "trips_at": usage.trips_at.to_string(),
             "judged": usage.judged,
+            "wanted": usage.wanted.map(|wanted| wanted.to_string()),
             "window": usage.window,
             "window_start": seconds(usage.since),
         })
@@ -167,7 +168,11 @@ fn short(notice: &Notice, desk: &Desk, room: usize) -> String {
             }
         }
         Event::WouldTrip { who, limit: name, usage, .. } => {
-            let did = if usage.measure.is_a_sign() { "fell below" } else { "reached" };
+            let did = match usage.wanted {
+                _ if usage.measure.is_a_sign() => "fell below",
+                Some(_) => "found no room in",
+                None => "reached",
+            };
             format!("watching only: {} {did} \"{}\": {}", whose(who), limit(name), amounts(usage))
         }
         Event::InForce { account: it, limit: name, actions, .. } => {

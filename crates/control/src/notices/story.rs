@@ -248,12 +248,7 @@ fn headline(event: &Event) -> String {
                     format!("{} is closed: {} ({})", text::who_first(who), text::used(usage), quoted(limit))
                 }
                 Cause::Usage(usage) => {
-                    format!(
-                        "{} {done}: {} reached {}",
-                        text::who_first(who),
-                        text::used(usage),
-                        quoted(limit)
-                    )
+                    format!("{} {done}: {}", text::who_first(who), met(usage, limit))
                 }
                 Cause::Operator(_) => {
                     format!("{} is stopped by an operator: {}", text::who_first(who), quoted(limit))
@@ -269,12 +264,7 @@ fn headline(event: &Event) -> String {
             )
         }
         Event::WouldTrip { who, limit, usage, .. } => {
-            format!(
-                "{} would have been stopped: {} reached {}",
-                text::who_first(who),
-                text::used(usage),
-                quoted(limit)
-            )
+            format!("{} would have been stopped: {}", text::who_first(who), met(usage, limit))
         }
         Event::InForce { account, actions, .. } if actions.contains(&Action::Suspend) => {
             format!("{} is suspended", text::account(account))
@@ -358,7 +348,10 @@ fn tripped_at(limit: &str, at: Timestamp) -> String {
 /// How a limit came to trip.
 fn reached(usage: &Usage, limit: &str) -> String {
     let (Some(share), Window::Rolling { seconds }) = (text::share(usage), usage.window) else {
-        return format!("{} The limit {} is {}.", spent(usage), quoted(limit), text::trips_at(usage));
+        let wanted = text::wanted(usage).map_or_else(String::new, |wanted| {
+            format!(" A request that could have cost {wanted} did not fit, and was not sent.")
+        });
+        return format!("{}{wanted} The limit {} is {}.", spent(usage), quoted(limit), text::trips_at(usage));
     };
     format!(
         "Of what was sent there in {}, as far as it had its time, {share}. The limit {} is at least {}. So it looks when somebody earns from the numbers (SMS pumping), and when something is broken on the way.",
@@ -366,6 +359,14 @@ fn reached(usage: &Usage, limit: &str) -> String {
         quoted(limit),
         text::trips_at(usage),
     )
+}
+
+/// The same in a few words.
+fn met(usage: &Usage, limit: &str) -> String {
+    match text::wanted(usage) {
+        Some(wanted) => format!("{wanted} more do not fit {}", quoted(limit)),
+        None => format!("{} reached {}", text::used(usage), quoted(limit)),
+    }
 }
 
 fn spent(usage: &Usage) -> String {

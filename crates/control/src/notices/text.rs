@@ -105,6 +105,11 @@ pub(super) fn used(usage: &Usage) -> String {
     share(usage).unwrap_or_else(|| amount(usage.used, usage.measure, &usage.unit))
 }
 
+/// What was asked for and did not fit, where that is why it tripped.
+pub(super) fn wanted(usage: &Usage) -> Option<String> {
+    usage.wanted.map(|wanted| amount(wanted, usage.measure, &usage.unit))
+}
+
 /// What share was good, where it is one: `only 3.2 % of 120 codes were entered`.
 pub(super) fn share(usage: &Usage) -> Option<String> {
     let of = usage.judged.filter(|_| usage.measure.is_a_sign())?;

@@ -90,6 +90,9 @@ pub struct TrippedView {
     /// What was used in that window; null where that is a share.
     #[schemars(schema_with = "schema::maybe_decimal")]
     pub over_by_use_of: Option<String>,
+    /// What a request could have used beside it that did not fit and was not sent; null where that is not why.
+    #[schemars(schema_with = "schema::maybe_decimal")]
+    pub over_by_request_of: Option<String>,
     /// What share of what was sent was good; null of a limit of an amount.
     pub share: Option<ShareView>,
 }
@@ -238,7 +241,8 @@ impl Views<'_> {
                     over_by_use_of: by
                         .over
                         .filter(|over| over.judged.is_none())
-                        .map(|over| over.amount.to_string()),
+                        .map(|over| over.used().to_string()),
+                    over_by_request_of: by.over.and_then(|over| over.wanted).map(|it| it.to_string()),
                     share: by
                         .over
                         .and_then(|over| ShareView::of(applied.limit.measure, applied.limit.amount(), over)),

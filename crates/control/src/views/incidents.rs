@@ -10,7 +10,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
-use ringfence_breaker::{Action, Phase, State, Subject};
+use ringfence_breaker::{Action, Over, Phase, State, Subject};
 use ringfence_model::{Amount, Sid};
 use ringfence_store::{AuditRow, RefusedOnDay, Wanted, WishedBy};
 use schemars::JsonSchema;
@@ -459,7 +459,7 @@ impl Views<'_> {
             _ => Fired::UsageRecords,
         };
         let over = if let Phase::Tripped { by, .. } = &state.phase { by.over } else { None };
-        let used = amount(observed.and_then(|it| it.get("used"))).or(over.map(|over| over.amount));
+        let used = amount(observed.and_then(|it| it.get("used"))).or(over.map(Over::used));
         let applied = self.limit(limit).ok();
         let share = over
             .and_then(|over| ShareView::of(state.counts.measure, amount(row.detail.get("trips_at"))?, over));

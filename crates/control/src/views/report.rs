@@ -285,12 +285,12 @@ impl Found {
                 let Some(over) = by.over else { return };
                 let run = self.trips.entry((subject, over.window)).or_insert(Run {
                     at: row.at,
-                    used: over.amount,
+                    used: over.used(),
                     enforced: *enforced,
                     baseline: state.baseline,
                     over,
                 });
-                run.used = run.used.max(over.amount);
+                run.used = run.used.max(over.used());
                 run.enforced |= *enforced;
             }
             Phase::Passing | Phase::Probing { .. } if row.action == "breaker.warn" => {

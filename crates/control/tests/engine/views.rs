@@ -115,6 +115,7 @@ async fn a_trip_and_its_reset_are_seen_with_what_led_to_them_and_what_is_allowed
             "by_operator": false,
             "over_in": "2026-03-01T00:00:00Z",
             "over_by_use_of": "61.25",
+            "over_by_request_of": null,
             "share": null,
         })
     );

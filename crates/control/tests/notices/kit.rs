@@ -34,6 +34,7 @@ pub(crate) fn notice(name: &str) -> Notice {
         used: "54.2".parse().unwrap(),
         trips_at: Amount::from_units(50),
         judged: None,
+        wanted: None,
     };
     Notice {
         at: at("2026-11-26T01:50:42Z"),

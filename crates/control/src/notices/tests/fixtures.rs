@@ -30,6 +30,7 @@ pub(super) fn usage(used: &str) -> Usage {
         used: used.parse().unwrap(),
         trips_at: Amount::from_units(50),
         judged: None,
+        wanted: None,
     }
 }
 

@@ -113,6 +113,26 @@ fn a_limit_of_each_beginning_names_the_numbers_and_the_command_that_lifts_it() {
 }
 
 #[test]
+fn what_was_only_asked_for_is_not_told_as_used() {
+    let mut notice = tripped("customer-17", "fifty a day");
+    if let Event::Tripped { cause, .. } = &mut notice.event {
+        *cause = Cause::Usage(Usage { wanted: Some("4.542".parse().unwrap()), ..usage("49.6179") });
+    }
+    let text = mail_text(&notice, &desk()).replace('\n', " ");
+    assert!(
+        text.starts_with("customer-17 is being suspended: 4.542 USD more do not fit \"fifty a day\"."),
+        "{text}"
+    );
+    assert!(text.contains("49.6179 USD used in the day"), "{text}");
+    assert!(
+        text.contains("A request that could have cost 4.542 USD did not fit, and was not sent."),
+        "{text}"
+    );
+    assert!(!text.contains("reached") && !text.contains("54.1"), "{text}");
+    assert_eq!(webhook_json(&notice, &desk())["data"]["usage"]["wanted"], "4.542");
+}
+
+#[test]
 fn a_share_is_told_in_words_and_never_as_money() {
     let share = Usage {
         measure: Measure::Conversion,
