@@ -303,10 +303,10 @@ impl Limit {
         if self.per != Per::Prefix {
             wrong("per", "a share is judged for each beginning of a number: write per = \"prefix\"");
         }
-        if !matches!(self.window, Window::Rolling { seconds: 60..=86_400 }) {
+        if !matches!(self.window, Window::Rolling { seconds: seconds @ 60..=86_400 } if seconds % 60 == 0) {
             wrong(
                 "window",
-                "a share is one of a stretch of time: write window = \"rolling 1h\", from a minute to a day",
+                "a share is one of a stretch of time: write window = \"rolling 1h\", from a minute to a day, in whole minutes",
             );
         }
         if !crate::is_of_accounts(&self.scope) {

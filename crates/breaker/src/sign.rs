@@ -86,16 +86,23 @@ impl Limit {
         }
     }
 
-    /// When what is judged now was sent: from then on, and before then. What an operator has dealt with, or what was before a
+    /// When what is judged now was sent: from then on, and before then, which is a full minute. What an operator has dealt with, or what was before a
     /// trip that time has lifted, is not judged once more. None where nothing is to be judged.
     pub fn judged(&self, state: Option<&State>, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
         let (Some(sign), Window::Rolling { seconds }) = (self.sign(), self.window) else { return None };
         let ago = |time: Timestamp, seconds: u32| {
             time.checked_sub(SignedDuration::from_secs(i64::from(seconds))).unwrap_or(Timestamp::MIN)
         };
-        let until = ago(now, sign.settle);
+        let until = full_minute(ago(now, sign.settle));
         let dealt_with = state.and_then(|state| state.settled).map(|settled| settled.window);
         let from = ago(until, seconds).max(dealt_with.unwrap_or(Timestamp::MIN));
         (from < until).then_some((from, until))
     }
+}
+
+/// What was sent is counted by the minute.
+fn full_minute(at: Timestamp) -> Timestamp {
+    const MINUTE: i64 = 60_000_000;
+    let micros = at.as_microsecond();
+    Timestamp::from_microsecond(micros - micros.rem_euclid(MINUTE)).unwrap_or(at)
 }

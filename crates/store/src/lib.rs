@@ -45,6 +45,7 @@ mod backup;
 mod breakers;
 mod challenges;
 mod conversions;
+mod counted;
 mod credentials;
 mod durability;
 mod egress_scopes;
@@ -122,7 +123,7 @@ pub use persons::{
 };
 pub use prices::StoredPrices;
 pub use readings::{NewReading, Reading};
-pub use retention::Forget;
+pub use retention::{Forget, LINES_BELIEVED_FOR};
 pub use rotations::{RotatedToken, Rotation, RotationEnd, RotationStep, SeenSignatures};
 pub use signs::{Awaited, Signs};
 pub use tallies::{TalliedOperation, Tally};

@@ -88,7 +88,7 @@ impl Store {
                                       WHERE revoked_at < $1 OR expires_at < $1 ORDER BY sid LIMIT $2)";
                         tokens + transaction.execute(delete, values![*before, *batch]).await?
                     }
-                    Forget::Challenges => forget_challenges(transaction, *before, *batch).await?,
+                    Forget::Challenges => forget_challenges(transaction, *before, *batch, *now).await?,
                     Forget::Reservations => {
                         let delete = "DELETE FROM reservations WHERE id IN (SELECT id FROM reservations \
                                       WHERE ended_at < $1 ORDER BY ended_at LIMIT $2)";
@@ -142,8 +142,16 @@ impl Store {
     }
 }
 
+/// How long it is believed what kind of line a number leads to: numbers are ported.
+pub const LINES_BELIEVED_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
+
 /// Deletes challenges with their sends. Failures of a person's factor are never forgotten: they would give new guesses.
-async fn forget_challenges(transaction: &mut Transaction, before: Timestamp, batch: usize) -> Result<u64> {
+async fn forget_challenges(
+    transaction: &mut Transaction,
+    before: Timestamp,
+    batch: usize,
+    now: Timestamp,
+) -> Result<u64> {
     let sends = "DELETE FROM code_sends WHERE challenge IN (SELECT sid FROM challenges \
                  WHERE expires_at < $1 ORDER BY expires_at, sid LIMIT $2)";
     transaction.execute(sends, values![before, batch]).await?;
@@ -155,9 +163,11 @@ async fn forget_challenges(transaction: &mut Transaction, before: Timestamp, bat
     transaction.execute(passkeys, values![before]).await?;
     let failures = "DELETE FROM failures WHERE subject IN (SELECT subject FROM failures \
                     WHERE last < $1 AND subject LIKE 'number/%' ORDER BY subject LIMIT $2)";
+    // Each costs something to ask, and none is believed longer.
+    let lines_before = now.checked_sub(LINES_BELIEVED_FOR).unwrap_or(Timestamp::MIN);
     let lines = "DELETE FROM line_types WHERE number_tag IN (SELECT number_tag FROM line_types \
                  WHERE looked_at < $1 ORDER BY looked_at LIMIT $2)";
-    let lines = transaction.execute(lines, values![before, batch]).await?;
+    let lines = transaction.execute(lines, values![lines_before, batch]).await?;
     // A code is good for ten minutes, and a sign-in that it was sent for is over before: it must not be forgotten first.
     let sign_ins_before = before.checked_sub(SignedDuration::from_hours(1)).unwrap_or(Timestamp::MIN);
     let sign_ins = users::forget_sign_ins(transaction, sign_ins_before, batch).await?;

@@ -13,6 +13,7 @@ use ringfence_model::Sid;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::counted::{PerDialect, counted};
 use crate::error::Error;
 use crate::ledger::{Arrival, Now, Op};
 use crate::sql::{Row, Transaction, values};
@@ -31,10 +32,14 @@ pub struct Signs {
     pub delivered: u64,
     /// Of them, not delivered.
     pub undelivered: u64,
-    /// Codes that were sent.
+    /// Verifications that an application has started.
     pub started: u64,
-    /// Of them, entered.
+    /// Of them, those whose code was entered.
     pub approved: u64,
+    /// Codes that Ringfence itself has sent.
+    pub own_started: u64,
+    /// Of them, entered.
+    pub own_approved: u64,
 }
 
 impl Signs {
@@ -47,7 +52,12 @@ impl Signs {
                 silent: self.sent.saturating_sub(self.delivered).saturating_sub(self.undelivered),
             },
             Measure::Conversion => {
-                Share { good: self.approved, bad: self.started.saturating_sub(self.approved), silent: 0 }
+                let share = |started: u64, approved: u64| Share {
+                    good: approved,
+                    bad: started.saturating_sub(approved),
+                    silent: 0,
+                };
+                share(self.started, self.approved).and(share(self.own_started, self.own_approved))
             }
             Measure::Price | Measure::Usage | Measure::Count => Share::default(),
         }
@@ -73,6 +83,8 @@ pub(crate) struct Counts {
     pub(crate) undelivered: i64,
     pub(crate) started: i64,
     pub(crate) approved: i64,
+    pub(crate) own_started: i64,
+    pub(crate) own_approved: i64,
 }
 
 impl Counts {
@@ -82,6 +94,8 @@ impl Counts {
         self.undelivered += other.undelivered;
         self.started += other.started;
         self.approved += other.approved;
+        self.own_started += other.own_started;
+        self.own_approved += other.own_approved;
     }
 }
 
@@ -111,7 +125,9 @@ impl Store {
     async fn signs_to(&self, beginning: &str, from: Timestamp, until: Timestamp) -> Result<Vec<Signs>> {
         let select = "SELECT account, prefix, CAST(sum(sent) AS BIGINT) AS sent, \
                       CAST(sum(delivered) AS BIGINT) AS delivered, CAST(sum(undelivered) AS BIGINT) AS undelivered, \
-                      CAST(sum(started) AS BIGINT) AS started, CAST(sum(approved) AS BIGINT) AS approved FROM signs \
+                      CAST(sum(started) AS BIGINT) AS started, CAST(sum(approved) AS BIGINT) AS approved, \
+                      CAST(sum(own_started) AS BIGINT) AS own_started, \
+                      CAST(sum(own_approved) AS BIGINT) AS own_approved FROM signs \
                       WHERE slot >= $1 AND slot <= $2 AND ($3 = '' OR prefix = $3) \
                       GROUP BY account, prefix ORDER BY account, prefix";
         let last = until.as_microsecond().saturating_sub(MINUTE);
@@ -119,14 +135,15 @@ impl Store {
         self.fetch(select, bound).await?.iter().map(read).collect()
     }
 
-    /// Whether any code of the account was entered since then: where none ever is, nobody tells Ringfence of it.
+    /// Whether any code of a verification that an application has started was entered since then: where none ever is, nobody
+    /// tells Ringfence of it.
     pub async fn enters_codes(&self, account: Sid, since: Timestamp) -> Result<bool> {
         let select =
             "SELECT 1 AS one FROM traffic WHERE account = $1 AND hour >= $2 AND approved > 0 LIMIT 1";
         Ok(self.find(select, values![account, since]).await?.is_some())
     }
 
-    /// Messages that an account sent since then and of which nobody has said whether they arrived; the oldest first.
+    /// Messages that an account sent since then and of which nobody has said whether they arrived; the newest first.
     pub async fn awaited_arrivals(
         &self,
         account: Sid,
@@ -140,7 +157,7 @@ impl Store {
                       SELECT id, resource, admitted_at, operation, arrival, beginning FROM reservations \
                       WHERE account = $1 AND ended_at >= $2 AND admitted_at >= $2) AS r \
                       WHERE arrival IS NULL AND resource IS NOT NULL AND beginning IS NOT NULL \
-                      AND operation IN ('messages.create', 'twiml.message') ORDER BY admitted_at, id LIMIT $3";
+                      AND operation IN ('messages.create', 'twiml.message') ORDER BY admitted_at DESC, id LIMIT $3";
         let rows = self.fetch(select, values![account, since, limit]).await?;
         let awaited = |row: &Row| {
             Ok(Awaited {
@@ -168,7 +185,7 @@ pub(crate) async fn entered(transaction: &mut Transaction, reservation: &str, no
     let (account, beginning) = (row.text("account")?, row.text("beginning")?);
     let sent_at = row.time("admitted_at")?;
     traffic::entered(transaction, &account, &beginning, now).await?;
-    let counts = Counts { approved: 1, ..Counts::default() };
+    let counts = Counts { own_approved: 1, ..Counts::default() };
     add(transaction, &BTreeMap::from([((account, beginning, slot(sent_at)), counts)])).await
 }
 
@@ -179,32 +196,27 @@ pub(crate) async fn add(
 ) -> Result<()> {
     let is_something = |counts: &Counts| *counts != Counts::default();
     let rows = came.iter().filter(|(_, counts)| is_something(counts)).map(
-        |((account, prefix, slot), counts)| json!({ "a": account, "p": prefix, "s": slot, "c": counts }),
+        |((account, prefix, slot), counts)| json!({ "a": account, "p": prefix, "t": slot, "c": counts }),
     );
     let rows: Vec<_> = rows.collect();
     if rows.is_empty() {
         return Ok(());
     }
-    let upsert = if transaction.is_sqlite() { UPSERT_SQLITE } else { UPSERT_POSTGRES };
-    transaction.execute(upsert, values![json!(rows).to_string()]).await?;
+    transaction.execute(ADD.of(transaction), values![json!(rows).to_string()]).await?;
     Ok(())
 }
 
-/// Without a condition SQLite takes `ON` for that of a join.
-const UPSERT_SQLITE: &str = "INSERT INTO signs (account, prefix, slot, sent, delivered, undelivered, started, approved) \
-    SELECT value ->> 'a', value ->> 'p', value ->> 's', value -> 'c' ->> 'sent', value -> 'c' ->> 'delivered', \
-    value -> 'c' ->> 'undelivered', value -> 'c' ->> 'started', value -> 'c' ->> 'approved' FROM json_each($1) WHERE true \
-    ON CONFLICT (account, prefix, slot) DO UPDATE SET sent = signs.sent + excluded.sent, \
-    delivered = signs.delivered + excluded.delivered, undelivered = signs.undelivered + excluded.undelivered, \
-    started = signs.started + excluded.started, approved = signs.approved + excluded.approved";
-
-const UPSERT_POSTGRES: &str = "INSERT INTO signs (account, prefix, slot, sent, delivered, undelivered, started, approved) \
-    SELECT a, p, s, (c ->> 'sent')::bigint, (c ->> 'delivered')::bigint, (c ->> 'undelivered')::bigint, \
-    (c ->> 'started')::bigint, (c ->> 'approved')::bigint \
-    FROM jsonb_to_recordset($1::jsonb) AS r(a text, p text, s bigint, c jsonb) \
-    ON CONFLICT (account, prefix, slot) DO UPDATE SET sent = signs.sent + excluded.sent, \
-    delivered = signs.delivered + excluded.delivered, undelivered = signs.undelivered + excluded.undelivered, \
-    started = signs.started + excluded.started, approved = signs.approved + excluded.approved";
+const ADD: PerDialect = counted!(
+    "signs",
+    "slot",
+    "sent",
+    "delivered",
+    "undelivered",
+    "started",
+    "approved",
+    "own_started",
+    "own_approved"
+);
 
 fn read(row: &Row) -> Result<Signs> {
     let beginning = row.text("prefix")?;
@@ -218,5 +230,7 @@ fn read(row: &Row) -> Result<Signs> {
         undelivered: row.count("undelivered")?,
         started: row.count("started")?,
         approved: row.count("approved")?,
+        own_started: row.count("own_started")?,
+        own_approved: row.count("own_approved")?,
     })
 }

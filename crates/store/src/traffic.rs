@@ -103,7 +103,7 @@ impl Store {
     }
 }
 
-/// Counts that a code was entered which Ringfence itself sent.
+/// Counts that a code was entered which Ringfence itself sent: somebody is there. Of verifications it says nothing.
 pub(crate) async fn entered(
     transaction: &mut Transaction,
     account: &str,
@@ -112,15 +112,13 @@ pub(crate) async fn entered(
 ) -> Result<()> {
     let place = beginning.parse::<DialPrefix>().map(|it| it.place().to_string()).ok();
     // In the order in which a batch of the ledger writes them.
-    let mut places = BTreeSet::from([(beginning, 1_i64)]);
-    if let Some(place) = place.as_deref().filter(|place| *place != beginning) {
-        places.insert((place, 0_i64));
-    }
+    let mut places = BTreeSet::from([beginning]);
+    places.extend(place.as_deref());
     let upsert = "INSERT INTO traffic (account, prefix, hour, settled, delivered, undelivered, started, approved) \
-                  VALUES ($1, $2, $3, 1, 0, 0, 0, $4) ON CONFLICT (account, prefix, hour) DO UPDATE SET \
-                  settled = traffic.settled + 1, approved = traffic.approved + excluded.approved";
-    for (prefix, approved) in places {
-        transaction.execute(upsert, values![account, prefix, hour(now), approved]).await?;
+                  VALUES ($1, $2, $3, 1, 0, 0, 0, 0) ON CONFLICT (account, prefix, hour) DO UPDATE SET \
+                  settled = traffic.settled + 1";
+    for prefix in places {
+        transaction.execute(upsert, values![account, prefix, hour(now)]).await?;
     }
     Ok(())
 }

@@ -138,7 +138,8 @@ fn an_operator_opens_it_again_and_what_was_sent_before_is_not_judged_any_more() 
     assert_eq!(state.phase, Phase::Passing);
     // What had its time is judged from the moment on at which it was opened.
     assert_eq!(limit.judged(Some(&state), after(660)), None);
-    assert_eq!(limit.judged(Some(&state), after(700)), Some((after(60), after(100))));
+    assert_eq!(limit.judged(Some(&state), after(700)), None, "not a full minute yet");
+    assert_eq!(limit.judged(Some(&state), after(740)), Some((after(60), after(120))));
     // Somebody looked before that, and tells of it late.
     assert_eq!(observe(&limit, &mut state, seen(share(0, 100, 0), after(61)), after(61)), []);
     assert!(!tripped(&limit, &state, after(61)));
@@ -155,7 +156,7 @@ fn where_the_limit_says_so_time_opens_it_and_an_operators_stop_stays() {
     assert!(tripped(&limit, &state, after(3_599)));
     assert!(!tripped(&limit, &state, after(3_600)), "nobody has to write that down first");
     assert_eq!(observe(&limit, &mut state, Observation::Tick, after(3_600)), [Effect::Undo(Action::Notify)]);
-    assert_eq!(limit.judged(Some(&state), after(4_300)), Some((after(3_600), after(3_700))));
+    assert_eq!(limit.judged(Some(&state), after(4_300)), Some((after(3_600), after(3_660))));
 
     observe(&limit, &mut state, Observation::Trip, after(4_000));
     assert_eq!(observe(&limit, &mut state, Observation::Tick, after(900_000)), []);
@@ -263,6 +264,20 @@ proptest! {
         let enough = |it: Share| it.judged() >= 20 && !SIGN.fails(it);
         if enough(one) && enough(other) {
             prop_assert!(!SIGN.fails(one.and(other)));
+        }
+    }
+}
+
+#[test]
+fn what_is_judged_is_full_minutes_whenever_one_looks_however_short_the_window() {
+    for seconds in [60, 120, 3_600] {
+        let limit = Limit { window: Window::Rolling { seconds }, ..entered() };
+        for moment in [0, 1, 29_999, 59_999, 60_000] {
+            let now = noon() + SignedDuration::from_millis(moment);
+            let (from, until) = limit.judged(None, now).expect("there is something to judge");
+            assert_eq!(until.as_second() % 60, 0);
+            assert_eq!(until.duration_since(from).as_secs(), i64::from(seconds));
+            assert_eq!((from.subsec_nanosecond(), until.subsec_nanosecond()), (0, 0));
         }
     }
 }

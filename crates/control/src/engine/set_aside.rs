@@ -38,6 +38,8 @@ pub(crate) struct OwnRequest<'a> {
     pub(crate) from: &'a str,
     /// How long it may take until its end can be known.
     pub(crate) patience: SignedDuration,
+    /// Whether it is counted what becomes of it: of a code, whether it is entered.
+    pub(crate) is_counted: bool,
 }
 
 /// What became of it.
@@ -204,7 +206,7 @@ impl Engine {
             holds: holds(&limits, &asked),
             limits: own.hash().into(),
             party: Some(self.store.party_tag(&request.to.to_string(), request.from).await?),
-            beginning: Some(DialPrefix::of(request.to)),
+            beginning: request.is_counted.then(|| DialPrefix::of(request.to)),
             patience: request.patience,
         };
         Ok(match self.store.admit(new, self.ledger_now()).await? {

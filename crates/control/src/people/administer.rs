@@ -59,6 +59,8 @@ pub async fn reset_second_factor(
     let by = by.into();
     let factors = store.factors(&person.id).await?;
     store.remove_all_factors(&by, &person.id, now).await?;
+    // Before anybody is told: without it the person is locked out.
+    let invitation = invite(store, &by.by, person.clone(), now).await?;
     for factor in factors.iter().filter(|factor| factor.verified_at.is_some()) {
         if let FactorSecret::Phone(number) = factor.secret {
             tell_old_phone(store, &factor.id, number, now).await?;
@@ -67,7 +69,7 @@ pub async fn reset_second_factor(
     let what = "Your second factor was taken away by an owner, with every session and trusted computer. You bind another \
                 one with a code that the owner gives you.";
     tell_changed(store, &person, &format!("reset/{}", now.as_microsecond()), what, now).await?;
-    invite(store, &by.by, person, now).await
+    Ok(invitation)
 }
 
 /// Gives out a code to bind factors with, in the place of one that was given out before.

@@ -13,16 +13,13 @@ use ringfence_breaker::charge::{Lookup, LookupVersion};
 use ringfence_breaker::price_book::PriceBook;
 use ringfence_model::{Actor, PhoneNumber, Sid};
 use ringfence_second_factor::challenge::Channel;
-use ringfence_second_factor::pumping::{self, Scope};
-use ringfence_store::{NewChallenge, NotSent, Result, Sent};
+use ringfence_second_factor::pumping::{self, Of, Scope};
+use ringfence_store::{LINES_BELIEVED_FOR, NewChallenge, NotSent, Result, Sent};
 use ringfence_twilio::client::{CarriedOut, Error};
 use ringfence_twilio::wire::LineType;
 
 use super::{SecondFactor, Started};
 use crate::engine::{OwnRequest, SetAside};
-
-/// How long an answer is believed: numbers are ported.
-const BELIEVED_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Whoever waits for a code waits no longer than this for Lookup.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -79,7 +76,7 @@ impl SecondFactor<'_> {
         let Some(lines) = &self.settings.lines else { return Ok(None) };
         let (store, now) = (self.store(), self.now());
         let refuse = |line: &str| lines.refuse(line, new.channel).map(Started::Not);
-        let since = now.saturating_sub(BELIEVED_FOR).unwrap_or(Timestamp::MIN);
+        let since = now.saturating_sub(LINES_BELIEVED_FOR).unwrap_or(Timestamp::MIN);
         if let Some(line) = store.line_type(new.number, since).await? {
             return Ok(refuse(&line));
         }
@@ -87,8 +84,13 @@ impl SecondFactor<'_> {
         if let Some(not) = store.would_not_begin(by, new.clone(), now).await? {
             return Ok(Some(Started::Not(not)));
         }
-        if let Some(not) = self.may_not_ask(new, now).await? {
-            return Ok(Some(Started::Not(not)));
+        match self.may_not_ask(new, now).await? {
+            None => {}
+            // Of what all share, as when nobody answers: whoever uses up the questions keeps nobody else from a code.
+            Some(NotSent::Budget(Of::Prefix | Of::Country | Of::Total, _)) if lines.send_while_away => {
+                return Ok(None);
+            }
+            Some(not) => return Ok(Some(Started::Not(not))),
         }
         match self.ask_line(new.number).await? {
             Answer::Line(line) => {
@@ -113,6 +115,7 @@ impl SecondFactor<'_> {
         let scope = Scope::Application(&new.expected.application);
         let mut budgets =
             pumping::budgets(&new.limits, scope, new.number, country, &new.asker, &keys.tags, now);
+        budgets.extend(new.own_budgets.iter().cloned());
         for budget in &mut budgets {
             budget.key = format!("lookup/{}", budget.key);
         }
@@ -133,6 +136,7 @@ impl SecondFactor<'_> {
             to: number,
             from: "",
             patience: OPEN_FOR,
+            is_counted: false,
         };
         let reserved = match self.engine.set_aside(&request).await? {
             SetAside::NotNeeded => None,

@@ -52,18 +52,34 @@ impl Engine {
         };
         let charge = |book: &PriceBook| charge(&settings.delivery, channel, to, details, seconds, book);
         let account: Sid = settings.account;
-        let request = OwnRequest { account, operation, charge: &charge, to, from: &from, patience: PATIENCE };
+        let request = OwnRequest {
+            account,
+            operation,
+            charge: &charge,
+            to,
+            from: &from,
+            patience: PATIENCE,
+            is_counted: true,
+        };
         self.set_aside(&request).await
     }
 }
 
 impl Engine {
-    /// Sets aside what a text message costs that carries no code.
+    /// Sets aside what a text message costs that carries no code: nobody enters anything after it.
     pub(crate) async fn set_aside_for_text(&self, texter: &Texter, body: &str) -> store::Result<SetAside> {
         let charge = |book: &PriceBook| text(&texter.from, texter.to, body, book);
         let (account, to, from) = (texter.account, texter.to, listed_as(&texter.from));
         let operation = "messages.create";
-        let request = OwnRequest { account, operation, charge: &charge, to, from: &from, patience: PATIENCE };
+        let request = OwnRequest {
+            account,
+            operation,
+            charge: &charge,
+            to,
+            from: &from,
+            patience: PATIENCE,
+            is_counted: false,
+        };
         self.set_aside(&request).await
     }
 }

@@ -100,6 +100,17 @@ async fn budgets(open: impl Fn() -> Database) {
     assert_eq!(ask(3, "198.51.100.2").await, (403, 60205));
     // Nor for numbers that are refused without a question.
     assert_eq!(bank.start(&[("To", "+447911123456")]).await.error(), (403, 60605));
+    // What all share: whoever uses it up keeps nobody else from a code, unless the configuration says so.
+    for send_while_away in [true, false] {
+        let limits =
+            Limits { total: vec![Cap { most: 2, seconds: 3_600 }], ..Limits::shipped(countries(&["US"])) };
+        let bank = Bank::with(Options { limits, ..on(open(), send_while_away) }).await;
+        for to in ["+14155550099", "+14155550199"] {
+            assert_eq!(bank.start(&[("To", to)]).await.error(), (403, 60205));
+        }
+        let other = bank.start(&[]).await;
+        assert_eq!(other.status, if send_while_away { 201 } else { 429 }, "{other:?}");
+    }
 }
 
 #[tokio::test]

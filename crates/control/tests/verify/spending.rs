@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use ringfence_breaker::charge::{Call, Message, Recipient, Sender, Verification, VerificationChannel};
 use ringfence_breaker::price_book::{self, Kind, Override, Overrides, Place, PriceBook, Prices};
 use ringfence_breaker::{Action, Limit, Measure, Per, Probe, Reset, Scope, State, Threshold, Window};
@@ -476,6 +477,8 @@ async fn old_phone(open: impl Fn() -> Database) {
     assert_eq!(bank.open_reservations().await[0].state, ReservationState::InDoubt);
     bank.advance(30).await;
     assert_eq!(bank.text().await, (1, 0), "it is found, and not sent again");
+    let signs = bank.store.signs(Timestamp::MIN, Timestamp::MAX).await.expect("they are read");
+    assert_eq!(signs, [], "it is no code that nobody enters");
     let messages = bank.messages().await;
     assert_eq!((messages.len(), messages[0].to.as_deref()), (1, Some(TO)));
     bank.reconcile().await;

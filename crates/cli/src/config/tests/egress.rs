@@ -192,6 +192,7 @@ fn a_limit_of_a_share_that_says_what_it_cannot_mean_is_refused() {
         ("20%", "2.5%", "is not a whole number of per cents"),
         ("rolling 1h", "daily", "write window = \"rolling 1h\""),
         ("rolling 1h", "rolling 25h", "from a minute to a day"),
+        ("rolling 1h", "rolling 90s", "in whole minutes"),
         ("measure = \"delivery\"\n", "", "\"20%\" is not a number"),
     ] {
         refused(&share(&sound.replace(from, to)), expected);

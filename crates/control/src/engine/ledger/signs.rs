@@ -100,17 +100,16 @@ impl Engine {
         Ok(())
     }
 
-    /// Without the accounts of which no code was ever entered: their applications check codes past the egress, and nobody
-    /// tells Ringfence of it.
-    async fn of_those_who_enter_codes(&self, signs: Vec<Signs>, now: Timestamp) -> Result<Vec<Signs>> {
+    /// Without the verifications of accounts of which none was ever entered: their applications check codes past the egress,
+    /// and nobody tells Ringfence of it. What becomes of its own codes it knows.
+    async fn of_those_who_enter_codes(&self, mut signs: Vec<Signs>, now: Timestamp) -> Result<Vec<Signs>> {
         let since = now.saturating_sub(ENTERED_WITHIN).unwrap_or(Timestamp::MIN);
-        let mut kept = Vec::with_capacity(signs.len());
-        for signs in signs {
-            if signs.approved > 0 || self.store.enters_codes(signs.account, since).await? {
-                kept.push(signs);
+        for signs in &mut signs {
+            if signs.approved == 0 && !self.store.enters_codes(signs.account, since).await? {
+                signs.started = 0;
             }
         }
-        Ok(kept)
+        Ok(signs)
     }
 
     /// Looks in Twilio's lists for what has become of messages whose price was known before it was known whether they arrived,

@@ -90,7 +90,13 @@ impl Batch<'_> {
     pub(super) fn made(&mut self, row: &ReservationRow, now: Timestamp) {
         let Some(beginning) = &row.beginning else { return };
         let (is_text, is_code) = (is_text(row), is_code(row));
-        let counts = Counts { sent: i64::from(is_text), started: i64::from(is_code), ..Counts::default() };
+        let is_own = is_code && row.is_ours;
+        let counts = Counts {
+            sent: i64::from(is_text),
+            started: i64::from(is_code && !is_own),
+            own_started: i64::from(is_own),
+            ..Counts::default()
+        };
         self.signs.add(&row.account, beginning, row.admitted_at, counts);
         if is_code {
             self.came(row, Came { started: 1, ..Came::default() }, now);
@@ -147,6 +153,7 @@ fn is_text(row: &ReservationRow) -> bool {
 }
 
 /// Whether it brings a code that is entered here or in a check of Verify: what an application sends by itself may be anything.
+/// What Ringfence sends besides has no beginning, and is not asked about.
 fn is_code(row: &ReservationRow) -> bool {
     row.operation == VERIFICATION
         || (row.is_ours && matches!(row.operation.as_str(), "messages.create" | "calls.create"))

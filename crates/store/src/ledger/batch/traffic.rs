@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::Op;
 use crate::Result;
+use crate::counted::{PerDialect, counted};
 use crate::ledger::{Arrival, Spent};
 use crate::sql::{Transaction, values};
 use crate::traffic::hour;
@@ -153,27 +154,13 @@ impl Places {
             return Ok(());
         }
         let rows = self.came.iter().map(
-            |((account, prefix, hour), came)| json!({ "a": account, "p": prefix, "h": hour, "c": came }),
+            |((account, prefix, hour), came)| json!({ "a": account, "p": prefix, "t": hour, "c": came }),
         );
         let rows = json!(rows.collect::<Vec<_>>()).to_string();
-        let upsert = if transaction.is_sqlite() { UPSERT_SQLITE } else { UPSERT_POSTGRES };
-        transaction.execute(upsert, values![rows]).await?;
+        transaction.execute(ADD.of(transaction), values![rows]).await?;
         Ok(())
     }
 }
 
-/// Without a condition SQLite takes `ON` for that of a join.
-const UPSERT_SQLITE: &str = "INSERT INTO traffic (account, prefix, hour, settled, delivered, undelivered, started, approved) \
-    SELECT value ->> 'a', value ->> 'p', value ->> 'h', value -> 'c' ->> 'settled', value -> 'c' ->> 'delivered', \
-    value -> 'c' ->> 'undelivered', value -> 'c' ->> 'started', value -> 'c' ->> 'approved' FROM json_each($1) WHERE true \
-    ON CONFLICT (account, prefix, hour) DO UPDATE SET settled = traffic.settled + excluded.settled, \
-    delivered = traffic.delivered + excluded.delivered, undelivered = traffic.undelivered + excluded.undelivered, \
-    started = traffic.started + excluded.started, approved = traffic.approved + excluded.approved";
-
-const UPSERT_POSTGRES: &str = "INSERT INTO traffic (account, prefix, hour, settled, delivered, undelivered, started, approved) \
-    SELECT a, p, h, (c ->> 'settled')::bigint, (c ->> 'delivered')::bigint, (c ->> 'undelivered')::bigint, \
-    (c ->> 'started')::bigint, (c ->> 'approved')::bigint \
-    FROM jsonb_to_recordset($1::jsonb) AS r(a text, p text, h bigint, c jsonb) \
-    ON CONFLICT (account, prefix, hour) DO UPDATE SET settled = traffic.settled + excluded.settled, \
-    delivered = traffic.delivered + excluded.delivered, undelivered = traffic.undelivered + excluded.undelivered, \
-    started = traffic.started + excluded.started, approved = traffic.approved + excluded.approved";
+const ADD: PerDialect =
+    counted!("traffic", "hour", "settled", "delivered", "undelivered", "started", "approved");
