@@ -184,6 +184,13 @@ impl Metrics {
     /// The counters of one route.
     pub(crate) fn route(self: &Arc<Self>, label: &Arc<str>) -> RouteMetrics {
         let verdict = VerdictLabels { route: Arc::clone(label), verdict: "allow", reason: "" };
+        // An alert on the first that was turned away needs the zero before it.
+        let reason = Reason::Overloaded.as_str();
+        drop(self.verdicts.get_or_create_owned(&VerdictLabels {
+            route: Arc::clone(label),
+            verdict: "refuse",
+            reason,
+        }));
         RouteMetrics {
             route: Arc::clone(label),
             allowed: self.first_of(&verdict),

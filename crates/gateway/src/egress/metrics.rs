@@ -9,6 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::operation::Priced;
 use crate::metrics::{EGRESS_ADMISSION_DURATION, EGRESS_IN_DOUBT, EGRESS_REQUESTS, EGRESS_WOULD_REFUSE};
 
 /// The metrics of the egress.
@@ -31,6 +32,9 @@ struct LimitLabels {
     limit: String,
 }
 
+/// Refusals that people want to hear of at once: a limit, or that nothing can be sent.
+const ALARMING: [&str; 5] = ["does_not_fit", "tripped", "store_away", "not_ready", "not_read_back"];
+
 /// An admission is a commit, alone or with others: from a fraction of a millisecond to what a slow disk takes.
 const ADMISSION_BUCKETS: [f64; 12] =
     [0.000_25, 0.000_5, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];
@@ -44,6 +48,12 @@ impl EgressMetrics {
             in_doubt: Counter::default(),
         };
         EGRESS_REQUESTS.register(registry, metrics.requests.clone());
+        // An alert on the first that was stopped needs the zero before it.
+        for operation in Priced::ALL.map(Priced::name) {
+            for outcome in ALARMING {
+                drop(metrics.requests.get_or_create(&RequestLabels { operation, outcome }));
+            }
+        }
         EGRESS_ADMISSION_DURATION.register(registry, metrics.admissions.clone());
         EGRESS_WOULD_REFUSE.register(registry, metrics.would_refuse.clone());
         EGRESS_IN_DOUBT.register(registry, metrics.in_doubt.clone());

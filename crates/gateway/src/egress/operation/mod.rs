@@ -44,6 +44,17 @@ pub(crate) enum Priced {
 }
 
 impl Priced {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::MessageCreate,
+        Self::CallCreate,
+        Self::CallUpdate,
+        Self::ParticipantCreate,
+        Self::VerificationStart,
+        Self::VerificationCheck,
+        Self::LookupFetch,
+        Self::NumberPurchase,
+    ];
+
     /// Whether TwiML in it is run, and priced.
     pub(crate) const fn runs_own_twiml(self) -> bool {
         matches!(self, Self::CallCreate | Self::ParticipantCreate | Self::CallUpdate)
