@@ -40,12 +40,14 @@ fn every_page_is_in_the_summary_once() {
 
 #[test]
 fn every_metric_that_is_named_exists() {
-    let mut wrong = Vec::new();
+    let (mut wrong, mut seen) = (Vec::new(), 0);
     for file in pages("").into_iter().chain(pages("docs")).chain(files("packaging")) {
-        let Ok(text) = fs::read_to_string(&file) else { continue };
+        let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        seen += text.matches("ringfence_").count();
         wrong.extend(unknown_metrics(&text).into_iter().map(|it| format!("{}: {it}", file.display())));
     }
     assert!(wrong.is_empty(), "metrics that the code does not have:\n{}", wrong.join("\n"));
+    assert!(seen > 100, "only {seen} names");
 }
 
 #[test]
@@ -81,16 +83,18 @@ fn what_no_metric_has_is_found_in_an_expression() {
 
 #[test]
 fn every_file_of_the_repository_that_is_named_exists() {
-    let mut wrong = Vec::new();
+    let (mut wrong, mut seen) = (Vec::new(), 0);
     for page in pages("").into_iter().chain(pages("docs")) {
         let text = fs::read_to_string(&page).expect("a page is a text");
         for code in inline_code(&text).filter(|code| is_path(code)) {
+            seen += 1;
             if !is_there(&page, code) {
                 wrong.push(format!("{}: {code}", page.display()));
             }
         }
     }
     assert!(wrong.is_empty(), "files that are not there:\n{}", wrong.join("\n"));
+    assert!(seen > 40, "only {seen} paths");
 }
 
 /// Whether a path leads somewhere from the root, from the page, or from the crate that the sentence is about.
