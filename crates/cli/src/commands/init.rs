@@ -222,15 +222,22 @@ fn next(answers: &Answers, secrets: &Secrets, file: &Path, written: &[PathBuf]) 
     if written.len() > 1 {
         text.push_str("\nKeep the secrets beside the configuration out of version control.\n");
     }
-    let called = &answers.called;
-    if answers.tls == answers::Tls::Elsewhere && called.is_encrypted() {
-        _ = writeln!(
-            text,
-            "\nYour proxy leads {} to http://{}, with the path as it came (docs/behind-nginx.md, -caddy, -traefik, -haproxy).",
-            called.whole(),
-            answers.gate
-        );
+    if answers.is_behind_a_proxy() {
+        text.push_str(&led_by_a_proxy(answers));
     }
+    text
+}
+
+/// What somebody has to tell the proxy in front.
+fn led_by_a_proxy(answers: &Answers) -> String {
+    let mut led = vec![(answers.called.whole(), "what Twilio is told to call")];
+    led.extend(answers.triggers_apart().map(|url| (url, "what usage triggers at Twilio call")));
+    let width = led.iter().map(|(url, _)| url.len()).max().unwrap_or_default();
+    let mut text = format!("\nYour proxy leads to http://{}, with the path as it came:\n", answers.gate);
+    for (url, what) in &led {
+        _ = writeln!(text, "  {url:<width$}  # {what}");
+    }
+    text.push_str("docs/behind-nginx.md, -caddy, -traefik and -haproxy say how.\n");
     text
 }
 

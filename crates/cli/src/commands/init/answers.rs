@@ -88,6 +88,21 @@ pub(super) struct Mail {
     pub(super) login: Option<(String, Kept)>,
 }
 
+impl Answers {
+    /// Whether something in front leads to the gate what Twilio calls: who ends TLS there, or has the port that Twilio comes to.
+    pub(super) fn is_behind_a_proxy(&self) -> bool {
+        let comes_to_the_gate = self.called.host_and_port().is_some_and(|(_, port)| port == self.gate.port());
+        self.tls == Tls::Elsewhere && (self.called.is_encrypted() || !comes_to_the_gate)
+    }
+
+    /// What a proxy has to lead to the gate besides what Twilio is told to call: a rule for exactly that does not lead usage
+    /// triggers.
+    pub(super) fn triggers_apart(&self) -> Option<String> {
+        let is_apart = self.limit.is_some() && self.is_behind_a_proxy() && !self.called.path.ends_with('/');
+        is_apart.then(|| format!("{}{}", self.called.public_url, self.called.triggers()))
+    }
+}
+
 impl Kept {
     /// The variable that it is in, if it is in one.
     pub(super) fn variable(&self) -> Option<&str> {

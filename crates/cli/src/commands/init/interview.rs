@@ -72,6 +72,11 @@ impl<'a> Interview<'a> {
             limit,
             mail: None,
         };
+        if let Some(url) = answers.triggers_apart() {
+            self.say(&format!(
+                "  your proxy has to lead {url} to the gate too:\n  usage triggers at Twilio call it"
+            ));
+        }
         let answers = Box::pin(self.with_mail(answers)).await?;
         self.secrets.keep_only_of(&answers);
         let loaded = files::rehearse(&answers, &self.secrets, &self.target).map_err(Failure::from)?;

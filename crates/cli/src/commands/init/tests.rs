@@ -128,6 +128,50 @@ fn a_password_of_a_mail_server_that_was_given_up_is_not_written() {
 }
 
 #[test]
+fn whoever_has_a_proxy_lead_one_path_is_told_that_usage_triggers_call_another() {
+    const TRIGGERS: &str = "https://hooks.example.com/ringfence-triggers";
+    let told = |url: &str, more: &[&str], answers: &[&str]| {
+        let flags = [&BEGIN[..2], &["--public-url", url], &BEGIN[4..], more].concat();
+        let held = hold(&flags, &[&[TOKEN, "file", "n"], answers].concat());
+        assert!(held.result.is_ok(), "{:?} {}", held.result, held.said);
+        (held.said.contains(TRIGGERS), held.text("ringfence.toml").contains("has to lead it here, too"))
+    };
+    let limited = ["50", "", ""];
+    let proxy = [&["proxy"][..], &limited].concat();
+    assert_eq!(told("https://hooks.example.com/sms", &[], &proxy), (true, true));
+    assert_eq!(told("https://hooks.example.com/", &[], &proxy), (false, false), "one rule leads both");
+    assert_eq!(told("https://hooks.example.com/sms", &[], &["proxy", "", ""]), (false, false), "no limit");
+    let acme = ["--acme", "ops@example.com"];
+    assert_eq!(
+        told("https://hooks.example.com/sms", &acme, &limited),
+        (false, false),
+        "all comes to the gate"
+    );
+}
+
+#[test]
+fn the_next_steps_say_all_that_the_proxy_has_to_lead() {
+    let limit = answers::Limit { of: answers::Of::Account, at: "50".to_owned(), currency: None };
+    let mut exact = plain(answers::Kept::File("/run/token".into()));
+    exact.called = answers::called("https://hooks.example.com/sms").unwrap();
+    exact.limit = Some(limit);
+    let file = Path::new("ringfence.toml");
+    let steps = |answers: &Answers| next(answers, &Secrets::default(), file, &[file.to_owned()]);
+    let text = steps(&exact);
+    assert!(text.contains("\n  https://hooks.example.com/sms                 # "), "{text}");
+    assert!(text.contains("\n  https://hooks.example.com/ringfence-triggers  # "), "{text}");
+    let text = steps(&Answers { limit: None, ..exact.clone() });
+    assert!(text.contains("hooks.example.com/sms  #") && !text.contains("triggers"), "{text}");
+    // Without TLS, too: Twilio comes to another port than the gate's.
+    let called = answers::called("http://hooks.example.com/sms").unwrap();
+    let text = steps(&Answers { called, ..exact });
+    assert!(text.contains("http://hooks.example.com/ringfence-triggers"), "{text}");
+    let called = answers::called("http://127.0.0.1:8080/sms").unwrap();
+    let text = steps(&Answers { called, ..plain(answers::Kept::File("/run/token".into())) });
+    assert!(!text.contains("Your proxy"), "{text}");
+}
+
+#[test]
 fn flags_of_the_mail_server_go_into_the_configuration() {
     let mail = [
         "--limit",

@@ -39,11 +39,10 @@ pub(super) fn of(answers: &Answers) -> String {
 fn listen(answers: &Answers, text: &mut String) {
     let Answers { called, gate, admin, .. } = answers;
     text.push_str("\n[listen]\n");
-    let who = match &answers.tls {
-        Tls::Elsewhere if called.is_encrypted() => {
-            "your proxy ends TLS and leads Twilio's requests here".to_owned()
-        }
-        _ => format!("Twilio reaches this as {}", called.public_url),
+    let who = match answers.is_behind_a_proxy() {
+        true if called.is_encrypted() => "your proxy ends TLS and leads Twilio's requests here".to_owned(),
+        true => "your proxy leads Twilio's requests here".to_owned(),
+        false => format!("Twilio reaches this as {}", called.public_url),
     };
     line(text, &format!("gate = {}", quoted(&gate.to_string())), &who);
     line(
@@ -53,7 +52,7 @@ fn listen(answers: &Answers, text: &mut String) {
     );
     match &answers.tls {
         // Off loopback nobody knows where the proxy is, and `check` says that somebody must.
-        Tls::Elsewhere if called.is_encrypted() => {
+        Tls::Elsewhere if answers.is_behind_a_proxy() => {
             let off = if gate.ip().is_loopback() { "" } else { "# " };
             let key = format!("{off}trusted_proxies = [\"127.0.0.1\"]");
             line(text, &key, "your proxy's address: it says who the caller is");
@@ -107,6 +106,9 @@ fn limits(answers: &Answers, limit: &Limit, text: &mut String) {
     let called = &answers.called;
     text.push_str("\n[[route]]\n");
     line(text, &format!("path = {}", quoted(&called.triggers())), "usage triggers at Twilio call this");
+    if answers.triggers_apart().is_some() {
+        line(text, "", "your proxy has to lead it here, too");
+    }
     line(text, &format!("public_url = {}", quoted(&called.public_url)), "");
     line(text, "upstream = \"breaker\"", "it ends here");
     line(text, "check = \"signature\"", "");
