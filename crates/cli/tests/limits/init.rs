@@ -140,6 +140,27 @@ fn an_answer_that_is_wrong_writes_nothing_and_says_what_to_type() {
 }
 
 #[test]
+fn an_empty_flag_is_no_way_to_say_that_there_is_no_limit_and_nobody_is_told() {
+    let new = Fresh::new();
+    let token = ["--token-env", "TWILIO_AUTH_TOKEN"];
+    for empty in ["", " "] {
+        new.init(&[&token[..], &["--limit", empty]].concat())
+            .code(2)
+            .complains("--limit: there is no amount in it")
+            .complains("say one, such as --limit 50; for no limit at all say --no-limit");
+        new.init(&[&READY[..], &["--mail-to", empty, "--smtp", "smtp://localhost"]].concat())
+            .code(2)
+            .complains("--mail-to: there is no address in it");
+    }
+    let user = ["--mail-to", "ops@example.com", "--smtp", "smtps://localhost", "--smtp-user", ""];
+    new.init(&[&READY[..], &user].concat()).code(2).complains("--smtp-user: there is no name in it");
+    new.init(&[&READY[..], &["--limit-together", "", "--subaccounts"]].concat())
+        .code(2)
+        .complains("--limit-together: ");
+    new.has(&[]);
+}
+
+#[test]
 fn what_is_there_is_left_as_it_is_unless_somebody_says_otherwise() {
     let new = Fresh::new();
     fs::write(new.world.path("ringfence.toml"), "mine").unwrap();

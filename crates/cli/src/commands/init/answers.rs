@@ -232,6 +232,15 @@ pub(super) fn amount(text: &str) -> Result<Option<String>, Failure> {
     }
 }
 
+/// An amount that a flag says. An empty one, as a script has it whose variable is not set, is no way to say that there is none.
+pub(super) fn said_amount(text: &str) -> Result<Option<String>, Failure> {
+    if text.trim().is_empty() {
+        return Err(Failure::usage("there is no amount in it")
+            .hint("say one, such as --limit 50; for no limit at all say --no-limit"));
+    }
+    amount(text)
+}
+
 /// What all subaccounts may spend together: no less than one of them alone.
 pub(super) fn together(text: &str, each: &str) -> Result<String, Failure> {
     let sum = amount(text)?
@@ -381,6 +390,7 @@ mod tests {
             assert!(amount(wrong).is_err(), "{wrong}");
         }
         assert_eq!(amount("").unwrap(), None);
+        assert!(said_amount("").is_err() && said_amount(" ").is_err());
         assert_eq!(amount(" 12.5 ").unwrap().as_deref(), Some("12.5"));
         assert!(together("49", "50").is_err() && together("", "50").is_err());
         assert_eq!(together("50", "50").unwrap(), "50");

@@ -16,9 +16,9 @@ impl Interview<'_> {
         let whose = if of_subaccounts { "each subaccount" } else { "the account" };
         let in_what = currency.as_ref().map_or_else(|| "in its currency".to_owned(), |it| format!("in {it}"));
         let question = format!("The most that {whose} may spend in a day, {in_what} (empty: no limit)");
-        let Some(at) =
-            self.settle("--limit", self.arguments.limit.as_deref(), &question, None, answers::amount)?
-        else {
+        let given = self.arguments.limit.as_deref();
+        let read = if given.is_some() { answers::said_amount } else { answers::amount };
+        let Some(at) = self.settle("--limit", given, &question, None, read)? else {
             self.say("  no limit: webhooks are checked, and what is spent is not");
             return Ok(None);
         };
@@ -84,7 +84,12 @@ impl Interview<'_> {
             let question = "Who is mailed when a limit is near or trips (a, b; empty: nobody)";
             self.settle("--mail-to", None, question, Some(""), addresses)?
         } else {
-            addresses(&arguments.mail_to.join(",")).map_err(|it| it.about("--mail-to"))?
+            let said = addresses(&arguments.mail_to.join(",")).map_err(|it| it.about("--mail-to"))?;
+            if said.is_empty() {
+                return Err(Failure::usage("--mail-to: there is no address in it")
+                    .hint("say one, such as --mail-to ops@example.com, or leave --mail-to and --smtp away"));
+            }
+            said
         };
         if to.is_empty() {
             return Ok(None);
@@ -105,6 +110,10 @@ impl Interview<'_> {
         const VARIABLE: &str = "SMTP_PASSWORD";
         let arguments = self.arguments;
         if let Some(user) = &arguments.smtp_user {
+            if user.is_empty() {
+                return Err(Failure::usage("--smtp-user: there is no name in it")
+                    .hint("say one, or leave --smtp-user away where the server asks for none"));
+            }
             let kept = match (&arguments.smtp_password_env, &arguments.smtp_password_file) {
                 (Some(name), _) => {
                     let kept =
