@@ -7,6 +7,7 @@ mod nginx;
 mod nginx_files;
 mod proposal;
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use self::nginx_files::{Dump, OnDisk};
@@ -33,13 +34,14 @@ enum Command {
 #[command(after_help = "\
 It follows `include` from the folder of FILE, and reads what `nginx -T` prints, which has all files in it. A location becomes
 a route where both would take the same path and pass it on as it came: prefixes, = and ^~. Regular expressions, rewrites,
-variables and paths that nginx changes are listed with their lines and left to you.
+variables and paths that nginx changes are listed with their lines and left to you. A route that would take what nginx leads
+to another application comes as a question, with a # before each line.
 
 Examples:
   ringfence import nginx /etc/nginx/nginx.conf >> ringfence.toml
   nginx -T 2>/dev/null | ringfence import nginx -
 
-Exit codes: 0 there are routes; 1 there is none; 2 the file cannot be read.")]
+Exit codes: 0 there are routes; 1 there is none, or none without a question; 2 the file cannot be read.")]
 struct NginxArguments {
     /// The main file; - is standard input
     #[arg(value_name = "FILE")]
@@ -75,13 +77,16 @@ fn of_nginx(arguments: &NginxArguments) -> Result<Answer, Failure> {
 }
 
 fn answer(proposals: &Proposals, head: &[String]) -> Answer {
-    let routes = proposals.routes.len();
-    let left_out = proposals.left_out.len();
-    let routes_found = if routes == 1 { "1 route".to_owned() } else { format!("{routes} routes") };
-    let note = match left_out {
-        0 => routes_found,
-        _ => format!("{routes_found}; {left_out} not imported, with the reasons at the end"),
-    };
+    let asked = proposals.routes.iter().filter(|it| !it.asks.is_empty()).count();
+    let routes = proposals.routes.len() - asked;
+    let mut note = if routes == 1 { "1 route".to_owned() } else { format!("{routes} routes") };
+    if asked > 0 {
+        _ = write!(note, "; {asked} with a question, and a # before each line until you have answered it");
+    }
+    match proposals.left_out.len() {
+        0 => {}
+        left_out => _ = write!(note, "; {left_out} not imported, with the reasons at the end"),
+    }
     Answer {
         output: proposals.as_toml(head).into_bytes(),
         notes: vec![note],
@@ -100,9 +105,19 @@ mod tests {
 
     /// Each route that is proposed is one that the configuration takes.
     pub(super) fn all_load(proposals: &Proposals) {
+        const KEYS: [&str; 6] =
+            ["[[route]]", "path = ", "host = ", "public_url = ", "upstream = ", "check = "];
         let head = "[listen]\ngate = \"127.0.0.1:8080\"\n[[account]]\nsid = \"AC00000000000000000000000000000000\"\n\
                     auth_token = { env = \"TOKEN\" }\n";
-        let routes = proposals.as_toml(&["routes".to_owned()]);
+        let as_printed = proposals.as_toml(&["routes".to_owned()]);
+        // With the answers that a person gives to what is asked.
+        let routes: String = as_printed
+            .lines()
+            .map(|line| match line.strip_prefix("# ") {
+                Some(rest) if KEYS.iter().any(|key| rest.starts_with(key)) => format!("{rest}\n"),
+                _ => format!("{line}\n"),
+            })
+            .collect();
         let env = |_: &str| Some("0123456789abcdef0123456789abcdef".to_owned());
         let around = Surroundings { folder: Path::new("/nowhere"), env: &env, now: SystemTime::UNIX_EPOCH };
         let text = format!("{head}{routes}");
@@ -112,5 +127,7 @@ mod tests {
         }
         let loaded = resolve(&text, Path::new("ringfence.toml"), &around).expect(&text);
         assert_eq!(loaded.settings.routes.len(), proposals.routes.len(), "{text}");
+        let in_force = proposals.routes.iter().filter(|it| it.asks.is_empty()).count();
+        assert_eq!(as_printed.lines().filter(|line| *line == "[[route]]").count(), in_force, "{as_printed}");
     }
 }

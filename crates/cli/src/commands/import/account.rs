@@ -139,7 +139,7 @@ fn propose(webhook: &Webhook, upstream: &str, proposals: &mut Proposals) {
     if path.ends_with('/') {
         notes.push("a route whose path ends with / takes all that begins so".to_owned());
     }
-    proposals.add(Proposal { path, public_url, upstream, notes }, &place);
+    proposals.add(Proposal { path, public_url, upstream, notes, ..Proposal::default() }, &place);
 }
 
 /// A URL as it may be shown: its query may hold a key.

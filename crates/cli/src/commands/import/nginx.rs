@@ -5,9 +5,11 @@
 //! | --- | --- |
 //! | `lex` | words and braces, each with its line |
 //! | `tree` | directives, includes followed |
-//! | `routes` | what servers, locations and upstreams mean together |
+//! | `location` | which paths a location takes, and where it leads |
+//! | `routes` | what servers and locations mean together |
 
 mod lex;
+mod location;
 mod routes;
 mod tree;
 

@@ -9,7 +9,7 @@ use ringfence_signature::PublicUrl;
 use crate::commands::toml_text::{comment, quoted};
 
 /// A route.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Proposal {
     /// `/twilio/`, or `/sms` for exactly that.
     pub(super) path: String,
@@ -18,6 +18,11 @@ pub(super) struct Proposal {
     pub(super) upstream: String,
     /// Where it comes from, and what deserves a look.
     pub(super) notes: Vec<String>,
+    /// What it would take too, where the proxy itself answers now: no webhook.
+    pub(super) stays: Vec<String>,
+    /// What it would take too, and leads elsewhere now. Whether that is a webhook only people know, so while there is some the
+    /// route is not in force.
+    pub(super) asks: Vec<String>,
 }
 
 /// What has no route.
@@ -48,7 +53,10 @@ impl Proposals {
             return self.routes.push(route);
         };
         if (&known.upstream, &known.public_url) == (&route.upstream, &route.public_url) {
-            return known.notes.extend(route.notes);
+            known.notes.extend(route.notes);
+            known.stays.extend(route.stays);
+            known.asks.extend(route.asks);
+            return;
         }
         let why = format!(
             "{} at this host is a route already, {} to {}, and this is {} to {}",
@@ -70,20 +78,38 @@ impl Proposals {
         let hosts: BTreeSet<_> = self.routes.iter().map(|route| host(&route.public_url)).collect();
         for route in &self.routes {
             text.push('\n');
+            let mut say = |line: &str| _ = writeln!(text, "# {}", comment(line));
             for note in &route.notes {
-                _ = writeln!(text, "# {}", comment(note));
+                say(note);
             }
-            _ = writeln!(text, "[[route]]\npath = {}", quoted(&route.path));
+            if !route.stays.is_empty() {
+                say(
+                    "This route would take these too, where the proxy itself answers: leave them there as they are.",
+                );
+                route.stays.iter().for_each(|it| say(&format!("  {it}")));
+            }
+            let mut off = "";
+            if !route.asks.is_empty() {
+                say(
+                    "Does Twilio call any of these? They lead elsewhere now, and this route would take them too:",
+                );
+                route.asks.iter().for_each(|it| say(&format!("  {it}")));
+                say(
+                    "If not, take the # away. If so, write a route for that first: a longer path goes before.",
+                );
+                off = "# ";
+            }
+            let mut lines = vec!["[[route]]".to_owned(), format!("path = {}", quoted(&route.path))];
             // The same path may lead elsewhere at another host.
             if let (true, Some(host)) = (hosts.len() > 1, host(&route.public_url)) {
-                _ = writeln!(text, "host = {}", quoted(&host));
+                lines.push(format!("host = {}", quoted(&host)));
             }
-            _ = writeln!(
-                text,
-                "public_url = {}\nupstream = {}\ncheck = \"signature\"",
-                quoted(&route.public_url),
-                quoted(&route.upstream)
-            );
+            lines.push(format!("public_url = {}", quoted(&route.public_url)));
+            lines.push(format!("upstream = {}", quoted(&route.upstream)));
+            lines.push("check = \"signature\"".to_owned());
+            for line in lines {
+                _ = writeln!(text, "{off}{line}");
+            }
         }
         if !self.left_out.is_empty() {
             text.push_str("\n# Not imported:\n");

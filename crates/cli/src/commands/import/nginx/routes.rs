@@ -1,28 +1,14 @@
-//! Servers, locations and upstreams as routes.
+//! Servers and their locations as routes.
 //!
-//! The gate passes a target on byte for byte under the URL that Twilio signed, so a location has an equal only where nginx
-//! does too: a plain path, and a `proxy_pass` that leaves it as it came.
+//! nginx and the gate choose differently among paths. nginx takes `=`, then the first regular expression that matches, unless
+//! the longest prefix is `^~`, then the longest prefix, whether or not it ends with `/`
+//! (<https://nginx.org/en/docs/http/ngx_http_core_module.html#location>). The gate takes an exact path, then the longest prefix
+//! that ends with `/`. So a route may take what another location takes at nginx: that is told beside the route, and where it
+//! may be a webhook of another application, the route is written as a question and not in force.
 
-use std::collections::BTreeMap;
-
+use super::location::{self, Goes, Kind, Location, Pattern, Takes, Upstreams};
 use super::tree::{self, Directive, Sources, Wrong};
 use crate::commands::import::proposal::{Proposal, Proposals};
-
-/// Directives whose effect stays behind, since the gate has another check in their place.
-const STAY_BEHIND: &[&str] = &["auth_basic", "auth_request", "allow", "deny", "limit_req", "limit_except"];
-
-/// What answers in the place of a proxied application.
-const OTHER_ANSWERS: &[&str] = &[
-    "return",
-    "alias",
-    "root",
-    "try_files",
-    "fastcgi_pass",
-    "uwsgi_pass",
-    "scgi_pass",
-    "grpc_pass",
-    "content_by_lua_block",
-];
 
 /// Makes routes of a configuration.
 pub(crate) fn read(sources: &dyn Sources) -> Result<Proposals, Wrong> {
@@ -33,8 +19,13 @@ pub(crate) fn read(sources: &dyn Sources) -> Result<Proposals, Wrong> {
     for (place, why) in unread {
         proposals.leave_out(place.to_string(), format!("include: {why}"));
     }
-    for server in &found.servers {
-        of_server(server, &found.upstreams, &mut proposals);
+    let servers: Vec<_> = found
+        .servers
+        .iter()
+        .filter_map(|server| Server::read(server, &found.upstreams, &mut proposals))
+        .collect();
+    for server in &servers {
+        server.propose(&mut proposals);
     }
     Ok(proposals)
 }
@@ -43,7 +34,7 @@ pub(crate) fn read(sources: &dyn Sources) -> Result<Proposals, Wrong> {
 #[derive(Default)]
 struct Found<'a> {
     servers: Vec<&'a Directive>,
-    upstreams: BTreeMap<&'a str, &'a Directive>,
+    upstreams: Upstreams<'a>,
 }
 
 impl<'a> Found<'a> {
@@ -59,236 +50,258 @@ impl<'a> Found<'a> {
     }
 }
 
-fn of_server(server: &Directive, upstreams: &BTreeMap<&str, &Directive>, proposals: &mut Proposals) {
-    let block = server.block.as_deref().unwrap_or_default();
-    let locations: Vec<_> = server.inside("location").collect();
-    if let Some(answer) = block.iter().find(|it| it.name == "return") {
-        let why =
-            format!("return {}: nginx answers by itself, and nothing is sent on", answer.words.join(" "));
-        return proposals.leave_out(answer.place.to_string(), why);
-    }
-    if locations.is_empty() {
-        return proposals.leave_out(server.place.to_string(), "this server has no location that is sent on");
-    }
-    let names: Vec<_> = server.inside("server_name").flat_map(|it| &it.words).collect();
-    let Some(name) = names.iter().find(|name| is_host(name)) else {
-        let why = "its server_name is no host that Twilio could be told, so there is no public_url to write";
-        return proposals.leave_out(server.place.to_string(), why);
-    };
-    for directive in block.iter().filter(|it| ["rewrite", "if"].contains(&it.name.as_str())) {
-        let why = format!(
-            "{} {}: it is not followed; look whether it changes what Twilio calls",
-            directive.name,
-            directive.words.join(" ")
-        );
-        proposals.leave_out(directive.place.to_string(), why);
-    }
-    let others: Vec<_> = names.iter().filter(|other| *other != name).map(|it| it.as_str()).collect();
-    let server = Server { public_url: public_url(name, server), others, upstreams };
-    for location in locations {
-        server.location(location, proposals);
-    }
-}
-
-/// A server whose name is known.
+/// A server that Twilio could be told of.
 struct Server<'a> {
     public_url: String,
-    others: Vec<&'a str>,
-    upstreams: &'a BTreeMap<&'a str, &'a Directive>,
+    /// What deserves a look at each of its routes.
+    notes: Vec<String>,
+    locations: Vec<Location<'a>>,
+    patterns: Vec<Pattern<'a>>,
 }
 
-impl Server<'_> {
-    fn location(&self, location: &Directive, proposals: &mut Proposals) {
-        let place = location.place.to_string();
-        for inner in location.inside("location") {
-            self.location(inner, proposals);
-        }
-        let taken = match taken(location) {
-            Ok(taken) => taken,
-            Err(why) => return proposals.leave_out(place, why),
-        };
-        let Some(pass) = location.inside("proxy_pass").next() else {
-            let has_inner = location.inside("location").next().is_some();
-            match other_answer(location) {
-                Some(answer) => {
-                    proposals.leave_out(answer.place.to_string(), not_sent_on(answer, &taken));
-                }
-                None if has_inner => {}
-                None => proposals.leave_out(place, format!("{} has no proxy_pass", taken.shown())),
-            }
-            return;
-        };
-        if let Some(change) =
-            location.block.iter().flatten().find(|it| ["rewrite", "if", "return"].contains(&it.name.as_str()))
-        {
-            let why = format!(
-                "{} {}: nginx decides by more than the path, and the gate passes on what Twilio called",
-                change.name,
-                change.words.join(" ")
-            );
-            return proposals.leave_out(change.place.to_string(), why);
-        }
-        match self.upstream(pass.word(0), &taken) {
-            Ok((upstream, note)) => {
-                let mut notes = vec![format!("{place}: location {}", location.words.join(" "))];
-                notes.extend(note);
-                notes.extend(self.notes(location));
-                for (path, more) in taken.paths() {
-                    let notes = notes.iter().cloned().chain(more).collect();
-                    let (public_url, upstream) = (self.public_url.clone(), upstream.clone());
-                    proposals.add(Proposal { path, public_url, upstream, notes }, &place);
-                }
-            }
-            Err(why) => {
-                proposals.leave_out(pass.place.to_string(), format!("proxy_pass {}: {why}", pass.word(0)));
-            }
-        }
-    }
+/// A route on its way.
+struct Candidate<'a> {
+    path: String,
+    location: &'a Location<'a>,
+    upstream: &'a str,
+    notes: Vec<String>,
+    stays: Vec<String>,
+    asks: Vec<String>,
+}
 
-    fn notes(&self, location: &Directive) -> Vec<String> {
+impl<'a> Server<'a> {
+    /// Nothing where there is nothing to tell Twilio of, which is said.
+    fn read(server: &'a Directive, upstreams: &Upstreams<'_>, proposals: &mut Proposals) -> Option<Self> {
+        let block = server.block.as_deref().unwrap_or_default();
+        if let Some(answer) = block.iter().find(|it| it.name == "return") {
+            let why =
+                format!("return {}: nginx answers by itself, and nothing is sent on", answer.words.join(" "));
+            proposals.leave_out(answer.place.to_string(), why);
+            return None;
+        }
+        if server.inside("location").next().is_none() {
+            proposals.leave_out(server.place.to_string(), "this server has no location that is sent on");
+            return None;
+        }
+        let names: Vec<_> = server.inside("server_name").flat_map(|it| &it.words).collect();
+        let Some(name) = names.iter().find(|name| is_host(name)) else {
+            let why =
+                "its server_name is no host that Twilio could be told, so there is no public_url to write";
+            proposals.leave_out(server.place.to_string(), why);
+            return None;
+        };
+        for directive in block.iter().filter(|it| ["rewrite", "if"].contains(&it.name.as_str())) {
+            let why = format!(
+                "{} {}: it is not followed; look whether it changes what Twilio calls",
+                directive.name,
+                directive.words.join(" ")
+            );
+            proposals.leave_out(directive.place.to_string(), why);
+        }
+        let public_url = public_url(name, server);
         let mut notes = Vec::new();
-        if self.public_url.starts_with("http://") {
+        if public_url.starts_with("http://") {
             notes.push("nginx takes it without TLS: Twilio should be told an https:// URL".to_owned());
         }
-        if !self.others.is_empty() {
+        let others: Vec<_> = names.iter().filter(|other| *other != name).map(|it| it.as_str()).collect();
+        if !others.is_empty() {
             notes.push(format!(
                 "also called {}: write what Twilio was told into public_url",
-                self.others.join(", ")
+                others.join(", ")
             ));
         }
-        let stays = location.block.iter().flatten().filter(|it| STAY_BEHIND.contains(&it.name.as_str()));
-        notes.extend(
-            stays.map(|it| format!("{}: {} stays behind; here the signature decides", it.place, it.name)),
-        );
-        notes
+        let mut read = Self { public_url, notes, locations: Vec::new(), patterns: Vec::new() };
+        read.locations_of(server, &[], upstreams, proposals);
+        Some(read)
     }
 
-    /// Where a `proxy_pass` leads, and what deserves a look.
-    fn upstream(&self, address: &str, taken: &Taken<'_>) -> Result<(String, Option<String>), String> {
-        if address.contains('$') {
-            return Err("a variable says where it leads".to_owned());
+    /// The locations in a server or a location, each with those in it. Regular expressions of the levels above come before
+    /// them. Gives the regular expressions of this level.
+    fn locations_of(
+        &mut self,
+        block: &'a Directive,
+        above: &[usize],
+        upstreams: &Upstreams<'_>,
+        proposals: &mut Proposals,
+    ) -> Vec<usize> {
+        let begin = self.patterns.len();
+        for location in block.inside("location") {
+            self.pattern(location, upstreams, proposals);
         }
-        let rest = match address.split_once("://") {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
-            Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => {
-                return Err("the gate speaks plain HTTP to applications; let this one listen without TLS on this machine".to_owned());
+        let here: Vec<_> = (begin..self.patterns.len()).collect();
+        for location in block.inside("location") {
+            let takes = match location::kind(location) {
+                Ok(Kind::Plain(takes)) => takes,
+                Ok(Kind::Pattern { .. }) => continue,
+                Err(why) => {
+                    proposals.leave_out(location.place.to_string(), why);
+                    continue;
+                }
+            };
+            let mut yields_to = match takes {
+                Takes::Exact(_) => Vec::new(),
+                Takes::Prefix { is_last_word: true, .. } => above.to_vec(),
+                Takes::Prefix { is_last_word: false, .. } => [above, &here].concat(),
+            };
+            let goes = location::goes(location, upstreams);
+            if let Some(why) = goes.why_not() {
+                proposals.leave_out(&why.place, &why.why);
             }
-            _ => return Err("this is no http:// address".to_owned()),
-        };
-        if rest.starts_with("unix:") {
-            return Err("the gate knows no Unix sockets; let the application listen on 127.0.0.1".to_owned());
-        }
-        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        if !path.is_empty() && path != taken.path() {
-            return Err(format!(
-                "nginx makes {path} of {}, and the gate passes on what Twilio called; let the application take that path",
-                taken.path()
-            ));
-        }
-        let Some(upstream) = self.upstreams.get(authority) else {
-            return Ok((format!("http://{authority}"), None));
-        };
-        let is_in_use = |it: &&Directive| !it.words.iter().skip(1).any(|it| it == "down" || it == "backup");
-        let servers: Vec<_> = upstream.inside("server").filter(is_in_use).map(|it| it.word(0)).collect();
-        let Some(first) = servers.first() else {
-            return Err(format!("the upstream {authority} has no server that is in use"));
-        };
-        if first.starts_with("unix:") {
-            return Err("the gate knows no Unix sockets; let the application listen on 127.0.0.1".to_owned());
-        }
-        let note = (servers.len() > 1).then(|| {
-            format!("upstream {authority} has {} servers, and a route one: this is the first", servers.len())
-        });
-        Ok((format!("http://{first}"), note))
-    }
-}
-
-/// Which paths a location takes.
-enum Taken<'a> {
-    /// `= /sms`
-    Exact(&'a str),
-    /// `/twilio/`, `^~ /twilio/`
-    Prefix(&'a str),
-}
-
-impl Taken<'_> {
-    fn path(&self) -> &str {
-        let (Self::Exact(path) | Self::Prefix(path)) = self;
-        path
-    }
-
-    fn shown(&self) -> String {
-        match self {
-            Self::Exact(path) => format!("= {path}"),
-            Self::Prefix(path) => (*path).to_owned(),
-        }
-    }
-
-    /// The paths of routes, each with what deserves a look. A prefix of ours ends with `/`, and nginx's need not.
-    fn paths(&self) -> Vec<(String, Option<String>)> {
-        match self {
-            Self::Exact(path) if path.ends_with('/') => {
-                let note =
-                    "nginx takes exactly this path, and a route whose path ends with / all that begins so";
-                vec![((*path).to_owned(), Some(note.to_owned()))]
+            let (place, shown) = (location.place.to_string(), location::shown(location));
+            let at = self.locations.len();
+            self.locations.push(Location { place, shown, takes, goes, yields_to: Vec::new() });
+            let inside = self.locations_of(location, &yields_to, upstreams, proposals);
+            yields_to.extend(inside);
+            if let Some(location) = self.locations.get_mut(at) {
+                location.yields_to = yields_to;
             }
-            Self::Prefix(path) if !path.ends_with('/') => {
-                let note =
-                    format!("nginx takes all that begins with {path}, as {path}more does; a route does not");
-                vec![((*path).to_owned(), Some(note)), (format!("{path}/"), None)]
+        }
+        here
+    }
+
+    /// A regular expression, and those in it: none of them is a route.
+    fn pattern(&mut self, location: &'a Directive, upstreams: &Upstreams<'_>, proposals: &mut Proposals) {
+        let Ok(Kind::Pattern { expression, ignores_case }) = location::kind(location) else { return };
+        let (place, shown) = (location.place.to_string(), location::shown(location));
+        let why = format!("{shown}: a route has a plain path, and this is a regular expression");
+        proposals.leave_out(&place, why);
+        let goes = location::goes(location, upstreams);
+        self.patterns.push(Pattern { place, shown, expression, ignores_case, goes });
+        for inner in location.inside("location") {
+            self.pattern(inner, upstreams, proposals);
+        }
+    }
+
+    fn propose(&self, proposals: &mut Proposals) {
+        let mut candidates = self.candidates(proposals);
+        self.compare(&mut candidates, proposals);
+        for Candidate { path, location, upstream, notes, stays, asks } in candidates {
+            let place = &location.place;
+            let own = match &location.goes {
+                Goes::On { notes, .. } => notes.as_slice(),
+                Goes::Nowhere(_) | Goes::Elsewhere(_) => &[],
+            };
+            let notes = [&[format!("{place}: {}", location.shown)][..], own, &self.notes, &notes].concat();
+            let (public_url, upstream) = (self.public_url.clone(), upstream.to_owned());
+            proposals.add(Proposal { path, public_url, upstream, notes, stays, asks }, place);
+        }
+    }
+
+    /// The routes of the locations alone. A prefix of ours ends with `/`, and nginx's need not.
+    fn candidates(&self, proposals: &mut Proposals) -> Vec<Candidate<'_>> {
+        let is_said = |takes: &dyn Fn(&Takes<'_>) -> bool| self.locations.iter().any(|it| takes(&it.takes));
+        let mut candidates = Vec::new();
+        for location in &self.locations {
+            let Some(upstream) = location.goes.upstream() else { continue };
+            let candidate = |path: String| {
+                let [notes, stays, asks] = [const { Vec::new() }; 3];
+                Candidate { path, location, upstream, notes, stays, asks }
+            };
+            match location.takes {
+                // Compared with the others: no route takes such a path alone.
+                Takes::Exact(path) if path.ends_with('/') => {}
+                Takes::Exact(path) => candidates.push(candidate(path.to_owned())),
+                Takes::Prefix { path, .. } if path.ends_with('/') => {
+                    candidates.push(candidate(path.to_owned()))
+                }
+                Takes::Prefix { path, .. } => {
+                    let below = format!("{path}/");
+                    let begin = candidates.len();
+                    if !is_said(&|it| *it == Takes::Exact(path)) {
+                        candidates.push(candidate(path.to_owned()));
+                    }
+                    if !is_said(&|it| matches!(it, Takes::Prefix { path, .. } if *path == below)) {
+                        candidates.push(candidate(below));
+                    }
+                    if candidates.len() == begin {
+                        let why = format!(
+                            "{}: what it takes besides {path} and what begins with {path}/ has no route",
+                            location.shown
+                        );
+                        proposals.leave_out(&location.place, why);
+                    }
+                }
             }
-            Self::Exact(path) | Self::Prefix(path) => vec![((*path).to_owned(), None)],
+        }
+        candidates
+    }
+
+    /// What routes would take that other locations take at nginx.
+    fn compare(&self, candidates: &mut [Candidate<'_>], proposals: &mut Proposals) {
+        for at in 0..candidates.len() {
+            let Takes::Prefix { path, .. } = candidates[at].location.takes else { continue };
+            if path.ends_with('/')
+                || candidates[..at].iter().any(|it| std::ptr::eq(it.location, candidates[at].location))
+            {
+                continue;
+            }
+            let wider = longest(candidates, path).map(|wider| &candidates[wider]);
+            let then = match wider {
+                Some(wider) if wider.upstream == candidates[at].upstream => continue,
+                Some(wider) => format!(", and that would go to the route {}", wider.path),
+                None => String::new(),
+            };
+            let note = format!(
+                "nginx takes all that begins with {path}, as {path}more does; a route does not{then}"
+            );
+            candidates[at].notes.push(note);
+        }
+        for location in &self.locations {
+            let path = location.takes.path();
+            let named = format!("{}: {}", location.place, location.shown);
+            let taker = longest(candidates, path).and_then(|at| candidates.get_mut(at));
+            match &location.goes {
+                Goes::Nowhere(_) => {
+                    if let Some(taker) = taker {
+                        taker.stays.push(named);
+                    }
+                }
+                Goes::Elsewhere(_) => {
+                    if let Some(taker) = taker {
+                        taker.asks.push(named);
+                    }
+                }
+                Goes::On { upstream, .. }
+                    if matches!(location.takes, Takes::Exact(_)) && path.ends_with('/') =>
+                {
+                    match taker {
+                        Some(taker) if taker.upstream == upstream => {
+                            taker.notes.push(format!("{named} is in it"));
+                            continue;
+                        }
+                        Some(taker) => taker.asks.push(named),
+                        None => {}
+                    }
+                    let why = format!(
+                        "{}: a route whose path ends with / takes all that begins so, and this is {path} alone; tell Twilio \
+                         a path without / at its end",
+                        location.shown
+                    );
+                    proposals.leave_out(&location.place, why);
+                }
+                Goes::On { .. } => {}
+            }
+        }
+        for (number, pattern) in self.patterns.iter().enumerate() {
+            let named = format!("{}: {}", pattern.place, pattern.shown);
+            for candidate in candidates.iter_mut() {
+                if !candidate.location.yields_to.contains(&number) || !pattern.may_match(&candidate.path) {
+                    continue;
+                }
+                match &pattern.goes {
+                    Goes::On { upstream, .. } if upstream == candidate.upstream => {}
+                    Goes::Nowhere(_) => candidate.stays.push(named.clone()),
+                    Goes::On { .. } | Goes::Elsewhere(_) => candidate.asks.push(named.clone()),
+                }
+            }
         }
     }
 }
 
-fn taken(location: &Directive) -> Result<Taken<'_>, String> {
-    let words: Vec<_> = location.words.iter().map(String::as_str).collect();
-    // A modifier may stand against its path: `=/sms`.
-    let glued = |modifier: &str| match words.as_slice() {
-        [word] => word.strip_prefix(modifier).filter(|rest| rest.starts_with('/')),
-        _ => None,
-    };
-    match words.as_slice() {
-        ["=", path] => Ok(Taken::Exact(path)),
-        ["^~", path] => Ok(Taken::Prefix(path)),
-        ["~" | "~*", pattern] => Err(format!(
-            "location {} {pattern}: a route has a plain path, and this is a regular expression",
-            words[0]
-        )),
-        [pattern] if pattern.starts_with('~') => {
-            Err(format!("location {pattern}: a route has a plain path, and this is a regular expression"))
-        }
-        [name] if name.starts_with('@') => Err(format!("location {name}: only nginx itself goes there")),
-        [_] if glued("=").is_some() => Ok(Taken::Exact(glued("=").unwrap_or_default())),
-        [_] if glued("^~").is_some() => Ok(Taken::Prefix(glued("^~").unwrap_or_default())),
-        [path] if path.starts_with('/') => Ok(Taken::Prefix(path)),
-        _ => Err(format!("location {}: this is not understood", words.join(" "))),
-    }
-    .and_then(|taken| {
-        // nginx compares it with the decoded path, the gate with the raw one.
-        if taken.path().contains('%') {
-            return Err(format!(
-                "location {}: nginx compares decoded paths, the gate raw ones",
-                taken.path()
-            ));
-        }
-        Ok(taken)
-    })
-}
-
-fn other_answer(location: &Directive) -> Option<&Directive> {
-    location.block.iter().flatten().find(|it| OTHER_ANSWERS.contains(&it.name.as_str()))
-}
-
-fn not_sent_on(answer: &Directive, taken: &Taken<'_>) -> String {
-    let shown = taken.shown();
-    match answer.words.last().filter(|last| answer.name == "try_files" && last.starts_with('@')) {
-        Some(last) => format!(
-            "try_files: under {shown} nginx looks for files, and then goes to {last}; write a route for what Twilio calls there"
-        ),
-        None => format!("{}: {shown} is not sent on", answer.name),
-    }
+/// The route that takes a path, or what begins so: the one with the longest prefix.
+fn longest(candidates: &[Candidate<'_>], path: &str) -> Option<usize> {
+    let takes = |(_, it): &(usize, &Candidate<'_>)| it.path.ends_with('/') && path.starts_with(&it.path);
+    candidates.iter().enumerate().filter(takes).max_by_key(|(_, it)| it.path.len()).map(|(at, _)| at)
 }
 
 /// What Twilio calls, by the first `listen` that is of TLS, else by the first there is.

@@ -169,6 +169,122 @@ fn modifiers_ports_and_paths_that_stay_are_read() {
     assert_eq!(of("", "/", "http://app:3000"), [route("/", "http://hooks.example.com", "http://app:3000")]);
 }
 
+/// A server with locations that lead to a port of this machine, or are as they are written.
+fn with(locations: &[(&str, &str)]) -> crate::commands::import::proposal::Proposals {
+    let block = |(location, to): &(&str, &str)| match to.parse::<u16>() {
+        Ok(port) => format!("location {location} {{ proxy_pass http://127.0.0.1:{port}; }}\n"),
+        Err(_) => format!("location {location} {{ {to} }}\n"),
+    };
+    let proposals = of(&server(&locations.iter().map(block).collect::<String>())).unwrap();
+    super::super::tests::all_load(&proposals);
+    proposals
+}
+
+/// Each route's path and port, and what it stays away from and asks about.
+fn short(proposals: &crate::commands::import::proposal::Proposals) -> Vec<(&str, &str, usize, usize)> {
+    let short = |it: &'_ Proposal| (it.stays.len(), it.asks.len());
+    let port = |it: &'_ str| it.rfind(':').map_or(0, |at| at + 1);
+    proposals
+        .routes
+        .iter()
+        .map(|it| (it.path.as_str(), &it.upstream[port(&it.upstream)..], short(it).0, short(it).1))
+        .collect()
+}
+
+#[test]
+fn an_exact_path_that_ends_with_a_slash_never_becomes_all_that_begins_so() {
+    let alone = with(&[("= /", "1")]);
+    assert_eq!(alone.routes, []);
+    assert!(alone.left_out[0].why.contains("this is / alone"), "{alone:?}");
+    assert_eq!(short(&with(&[("= /a/", "1"), ("/b/", "2")])), [("/b/", "2", 0, 0)]);
+
+    let same = with(&[("= /", "1"), ("/", "1")]);
+    assert_eq!((short(&same), same.left_out.len()), (vec![("/", "1", 0, 0)], 0));
+    assert!(same.routes[0].notes.iter().any(|it| it == "nginx.conf:4: location = / is in it"), "{same:?}");
+
+    let other = with(&[("= /", "1"), ("/", "2")]);
+    assert_eq!((short(&other), other.left_out.len()), (vec![("/", "2", 0, 1)], 1), "it would be taken there");
+}
+
+#[test]
+fn what_is_left_out_below_a_prefix_is_told_there_and_another_application_is_asked_about() {
+    let own = [("/", "1"), ("/static/", "root /var/www;"), ("= /health", "return 204;"), ("/a/", "2")];
+    let proposals = with(&own);
+    assert_eq!(short(&proposals), [("/", "1", 2, 0), ("/a/", "2", 0, 0)]);
+    let text = proposals.as_toml(&[]);
+    let told = "# This route would take these too, where the proxy itself answers: leave them there as they are.\n\
+                #   nginx.conf:5: location /static/\n#   nginx.conf:6: location = /health\n[[route]]\npath = \"/\"\n";
+    assert!(text.contains(told), "{text}");
+
+    for elsewhere in [
+        "proxy_pass http://127.0.0.1:2/;",
+        "proxy_pass http://$voice;",
+        "proxy_pass https://127.0.0.1:2;",
+        "fastcgi_pass 127.0.0.1:2;",
+        "rewrite ^ /x break; proxy_pass http://127.0.0.1:2;",
+        "try_files $uri @voice;",
+    ] {
+        let proposals = with(&[("/", "1"), ("/voice/", elsewhere), ("/a/", "1")]);
+        assert_eq!(short(&proposals), [("/", "1", 0, 1), ("/a/", "1", 0, 0)], "{elsewhere}");
+        let text = proposals.as_toml(&[]);
+        assert!(text.contains("#   nginx.conf:5: location /voice/\n"), "{text}");
+        assert!(
+            text.contains("\n# [[route]]\n# path = \"/\"\n")
+                && text.contains("\n[[route]]\npath = \"/a/\"\n"),
+            "{text}"
+        );
+    }
+    // The nearest route would take it, and no other.
+    let nested = with(&[("/", "1"), ("/a/", "1"), ("/a/b/", "proxy_pass http://$b;")]);
+    assert_eq!(short(&nested), [("/", "1", 0, 0), ("/a/", "1", 0, 1)]);
+}
+
+#[test]
+fn a_regular_expression_comes_before_a_prefix_but_not_before_the_one_that_has_the_last_word() {
+    let places = [("/a/", "1"), ("^~ /b/", "1"), ("= /c", "1"), ("/d", "1")];
+    let with_pattern =
+        |pattern: &'static str, to: &'static str| with(&[&places[..], &[(pattern, to)]].concat());
+    let asked =
+        [("/a/", "1", 0, 1), ("/b/", "1", 0, 0), ("/c", "1", 0, 0), ("/d", "1", 0, 1), ("/d/", "1", 0, 1)];
+    assert_eq!(short(&with_pattern("~ \\.php$", "fastcgi_pass 127.0.0.1:9;")), asked);
+    assert_eq!(short(&with_pattern("~ \\.php$", "2")), asked, "another application");
+    let none =
+        [("/a/", "1", 0, 0), ("/b/", "1", 0, 0), ("/c", "1", 0, 0), ("/d", "1", 0, 0), ("/d/", "1", 0, 0)];
+    assert_eq!(short(&with_pattern("~ \\.php$", "1")), none, "the same application");
+    assert_eq!(short(&with_pattern("~* ^/other/.*\\.php$", "2")), none, "it cannot match there");
+    let own =
+        [("/a/", "1", 1, 0), ("/b/", "1", 0, 0), ("/c", "1", 0, 0), ("/d", "1", 0, 0), ("/d/", "1", 0, 0)];
+    assert_eq!(short(&with_pattern("~ ^/a/.*\\.css$", "root /var/www;")), own);
+    // In a location, it comes before what that itself does.
+    let inner = "proxy_pass http://127.0.0.1:1; location ~ \\.php$ { proxy_pass http://$x; } location /a/b/ { proxy_pass http://127.0.0.1:1; }";
+    assert_eq!(
+        short(&with(&[("^~ /a/", inner), ("/c/", "1")])),
+        [("/a/", "1", 0, 1), ("/a/b/", "1", 0, 1), ("/c/", "1", 0, 0)]
+    );
+}
+
+#[test]
+fn the_exact_location_and_the_longer_one_win_whatever_their_order() {
+    let (short_one, exact, longer) = (("/a", "1"), ("= /a", "2"), ("/a/", "3"));
+    for all in [[short_one, exact, longer], [longer, exact, short_one], [exact, short_one, longer]] {
+        let proposals = with(&all);
+        let mut routes = short(&proposals);
+        routes.sort_unstable();
+        assert_eq!(routes, [("/a", "2", 0, 0), ("/a/", "3", 0, 0)]);
+        assert!(proposals.left_out[0].why.contains("what it takes besides"), "{proposals:?}");
+    }
+    assert_eq!(short(&with(&[short_one, exact])), [("/a/", "1", 0, 0), ("/a", "2", 0, 0)]);
+    // One that is left out is left out, and no shorter one takes its place unasked.
+    let out = ("/a/", "proxy_pass http://$x;");
+    assert_eq!(short(&with(&[short_one, out])), [("/a", "1", 0, 0)]);
+    assert_eq!(short(&with(&[out, short_one, ("/", "1")])), [("/a", "1", 0, 0), ("/", "1", 0, 1)]);
+    let wider = with(&[short_one, ("/", "2")]);
+    assert!(
+        wider.routes[0].notes[1].ends_with("/amore does; a route does not, and that would go to the route /"),
+        "{wider:?}"
+    );
+}
+
 #[test]
 fn locations_in_locations_are_found_and_the_first_of_two_alike_stays() {
     let inner = "location /a/ { location /a/b/ { proxy_pass http://127.0.0.1:1; } }";

@@ -1,0 +1,333 @@
+//! One location: which paths it takes, and where it leads.
+//!
+//! The gate passes a target on byte for byte under the URL that Twilio signed, so a location has an equal only where nginx
+//! does too: a plain path, and a `proxy_pass` that leaves it as it came.
+
+use std::collections::BTreeMap;
+
+use ringfence_gateway::settings::Upstream;
+
+use super::tree::Directive;
+
+/// Directives whose effect stays behind, since the gate has another check in their place.
+const STAY_BEHIND: &[&str] = &["auth_basic", "auth_request", "allow", "deny", "limit_req", "limit_except"];
+
+/// What answers out of nginx itself.
+const OWN_ANSWERS: &[&str] = &["return", "alias", "root", "try_files", "internal", "stub_status"];
+
+/// What leads to an application that speaks something else than HTTP.
+const OTHER_ANSWERS: &[&str] =
+    &["fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass", "memcached_pass", "content_by_lua_block"];
+
+/// `upstream` blocks by name.
+pub(super) type Upstreams<'a> = BTreeMap<&'a str, &'a Directive>;
+
+/// A location with a plain path.
+pub(super) struct Location<'a> {
+    pub(super) place: String,
+    /// `location = /sms`
+    pub(super) shown: String,
+    pub(super) takes: Takes<'a>,
+    pub(super) goes: Goes,
+    /// Regular expressions that nginx asks before it takes this one, by their number in the server.
+    pub(super) yields_to: Vec<usize>,
+}
+
+/// Which paths a location takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Takes<'a> {
+    /// `= /sms`
+    Exact(&'a str),
+    /// `/twilio/`; no regular expression comes before `^~ /twilio/`.
+    Prefix { path: &'a str, is_last_word: bool },
+}
+
+/// A location with a regular expression.
+pub(super) struct Pattern<'a> {
+    pub(super) place: String,
+    /// `location ~ \.php$`
+    pub(super) shown: String,
+    pub(super) expression: &'a str,
+    pub(super) ignores_case: bool,
+    pub(super) goes: Goes,
+}
+
+/// Where a location leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Goes {
+    /// To an application, with the path as it came; and what deserves a look.
+    On { upstream: String, notes: Vec<String> },
+    /// nginx itself answers.
+    Nowhere(Why),
+    /// To an application, in a way that no route can.
+    Elsewhere(Why),
+}
+
+/// Why a location is no route, and on which line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Why {
+    pub(super) place: String,
+    pub(super) why: String,
+}
+
+/// What stands between `location` and its block.
+pub(super) enum Kind<'a> {
+    Plain(Takes<'a>),
+    Pattern { expression: &'a str, ignores_case: bool },
+}
+
+impl Takes<'_> {
+    pub(super) fn path(&self) -> &str {
+        let (Self::Exact(path) | Self::Prefix { path, .. }) = self;
+        path
+    }
+
+    /// Whether a path, or one that begins so, comes here unless a longer one takes it.
+    pub(super) fn has(&self, path: &str) -> bool {
+        match self {
+            Self::Exact(exact) => *exact == path,
+            Self::Prefix { path: prefix, .. } => path.starts_with(prefix),
+        }
+    }
+}
+
+impl Goes {
+    /// Why it is no route.
+    pub(super) fn why_not(&self) -> Option<&Why> {
+        match self {
+            Self::On { .. } => None,
+            Self::Nowhere(why) | Self::Elsewhere(why) => Some(why),
+        }
+    }
+
+    pub(super) fn upstream(&self) -> Option<&str> {
+        match self {
+            Self::On { upstream, .. } => Some(upstream),
+            Self::Nowhere(_) | Self::Elsewhere(_) => None,
+        }
+    }
+}
+
+impl Pattern<'_> {
+    /// Whether it may match this path or, if it ends with `/`, one that begins so. In doubt it may.
+    pub(super) fn may_match(&self, path: &str) -> bool {
+        let Some(begin) = self.begin() else { return true };
+        let (begin, path) = match self.ignores_case {
+            true => (begin.to_ascii_lowercase(), path.to_ascii_lowercase()),
+            false => (begin, path.to_owned()),
+        };
+        path.starts_with(&begin) || (path.ends_with('/') && begin.starts_with(&path))
+    }
+
+    /// The plain letters that all it matches begins with, if it says where that begins.
+    fn begin(&self) -> Option<String> {
+        let rest = self.expression.strip_prefix('^')?;
+        if rest.contains('|') {
+            return None;
+        }
+        let mut begin = String::new();
+        let mut letters = rest.chars().peekable();
+        while let Some(letter) = letters.next() {
+            let letter = match letter {
+                '\\' => match letters.next() {
+                    Some(letter) if !letter.is_alphanumeric() => letter,
+                    _ => break,
+                },
+                '.' | '[' | '(' | '+' | '*' | '?' | '{' | '$' | '^' => break,
+                letter => letter,
+            };
+            // It may be missing.
+            if matches!(letters.peek(), Some('*' | '?' | '{')) {
+                break;
+            }
+            begin.push(letter);
+        }
+        Some(begin)
+    }
+}
+
+/// Which paths a location takes, or why that is not known.
+pub(super) fn kind(location: &Directive) -> Result<Kind<'_>, String> {
+    let words: Vec<_> = location.words.iter().map(String::as_str).collect();
+    // A modifier may stand against its path: `=/sms`.
+    let takes = match words.as_slice() {
+        ["=", path] => Takes::Exact(path),
+        ["^~", path] => Takes::Prefix { path, is_last_word: true },
+        ["~", expression] => return Ok(Kind::Pattern { expression, ignores_case: false }),
+        ["~*", expression] => return Ok(Kind::Pattern { expression, ignores_case: true }),
+        [word] => {
+            if let Some(expression) = word.strip_prefix("~*") {
+                return Ok(Kind::Pattern { expression, ignores_case: true });
+            }
+            if let Some(expression) = word.strip_prefix('~') {
+                return Ok(Kind::Pattern { expression, ignores_case: false });
+            }
+            if word.starts_with('@') {
+                return Err(format!("location {word}: only nginx itself goes there"));
+            }
+            match (word.strip_prefix('='), word.strip_prefix("^~")) {
+                (Some(path), _) => Takes::Exact(path),
+                (_, Some(path)) => Takes::Prefix { path, is_last_word: true },
+                _ => Takes::Prefix { path: word, is_last_word: false },
+            }
+        }
+        _ => return Err(format!("{}: this is not understood", shown(location))),
+    };
+    if !takes.path().starts_with('/') {
+        return Err(format!("{}: this is not understood", shown(location)));
+    }
+    // nginx compares it with the decoded path, the gate with the raw one.
+    if takes.path().contains('%') {
+        return Err(format!("location {}: nginx compares decoded paths, the gate raw ones", takes.path()));
+    }
+    Ok(Kind::Plain(takes))
+}
+
+/// As it stands there.
+pub(super) fn shown(location: &Directive) -> String {
+    format!("location {}", location.words.join(" "))
+}
+
+/// Where a location leads.
+pub(super) fn goes(location: &Directive, upstreams: &Upstreams<'_>) -> Goes {
+    let block = location.block.as_deref().unwrap_or_default();
+    let one_of = |names: &[&str]| block.iter().find(|it| names.contains(&it.name.as_str()));
+    let said = |it: &Directive| [&[it.name.clone()][..], &it.words].concat().join(" ");
+    let why = |at: &Directive, why: String| Why { place: at.place.to_string(), why };
+    let shown = shown(location);
+    // It comes before all that sends on.
+    if let Some(answer) = one_of(&["return"]) {
+        return Goes::Nowhere(why(answer, format!("{}: {shown} is not sent on", said(answer))));
+    }
+    let Some(pass) = one_of(&["proxy_pass"]) else {
+        if let Some(answer) = one_of(OTHER_ANSWERS) {
+            return Goes::Elsewhere(why(answer, format!("{}: {shown} speaks no HTTP", answer.name)));
+        }
+        let Some(answer) = one_of(OWN_ANSWERS) else {
+            return Goes::Nowhere(why(location, format!("{shown} has no proxy_pass")));
+        };
+        return match answer.words.last().filter(|last| answer.name == "try_files" && last.starts_with('@')) {
+            Some(last) => Goes::Elsewhere(why(
+                answer,
+                format!(
+                    "try_files: in {shown} nginx looks for files, and then goes to {last}; write a route for what Twilio \
+                     calls there"
+                ),
+            )),
+            None => Goes::Nowhere(why(answer, format!("{}: {shown} is not sent on", answer.name))),
+        };
+    };
+    if let Some(change) = one_of(&["rewrite", "if"]) {
+        let what = "nginx decides by more than the path, and the gate passes on what Twilio called";
+        return Goes::Elsewhere(why(change, format!("{}: {what}", said(change))));
+    }
+    match upstream(pass.word(0), location, upstreams) {
+        Ok((upstream, note)) => {
+            let stays = block.iter().filter(|it| STAY_BEHIND.contains(&it.name.as_str()));
+            let stays =
+                stays.map(|it| format!("{}: {} stays behind; here the signature decides", it.place, it.name));
+            Goes::On { upstream, notes: note.into_iter().chain(stays).collect() }
+        }
+        Err(error) => Goes::Elsewhere(why(pass, format!("proxy_pass {}: {error}", pass.word(0)))),
+    }
+}
+
+/// Where a `proxy_pass` leads, and what deserves a look.
+fn upstream(
+    address: &str,
+    location: &Directive,
+    upstreams: &Upstreams<'_>,
+) -> Result<(String, Option<String>), String> {
+    const NO_SOCKETS: &str = "the gate knows no Unix sockets; let the application listen on 127.0.0.1";
+    if address.contains('$') {
+        return Err("a variable says where it leads".to_owned());
+    }
+    let Some((scheme, rest)) = address.split_once("://") else {
+        return Err("this is no http:// address".to_owned());
+    };
+    let scheme = scheme.to_ascii_lowercase();
+    if rest.starts_with("unix:") {
+        return Err(NO_SOCKETS.to_owned());
+    }
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let own = match kind(location) {
+        Ok(Kind::Plain(takes)) => takes.path().to_owned(),
+        _ => String::new(),
+    };
+    if !path.is_empty() && path != own {
+        return Err(format!(
+            "nginx makes {path} of {own}, and the gate passes on what Twilio called; let the application take that path"
+        ));
+    }
+    let mut note = None;
+    let address = match upstreams.get(authority) {
+        None => authority,
+        Some(upstream) => {
+            let is_in_use =
+                |it: &&Directive| !it.words.iter().skip(1).any(|it| it == "down" || it == "backup");
+            let servers: Vec<_> = upstream.inside("server").filter(is_in_use).map(|it| it.word(0)).collect();
+            let first = *servers
+                .first()
+                .ok_or_else(|| format!("the upstream {authority} has no server that is in use"))?;
+            if first.starts_with("unix:") {
+                return Err(NO_SOCKETS.to_owned());
+            }
+            note = (servers.len() > 1).then(|| {
+                format!(
+                    "upstream {authority} has {} servers, and a route one: this is the first",
+                    servers.len()
+                )
+            });
+            first
+        }
+    };
+    let address = format!("{scheme}://{address}");
+    match address.parse::<Upstream>() {
+        Ok(_) => Ok((address, note)),
+        Err(_) if scheme == "https" => Err(
+            "the gate speaks plain HTTP to applications, and this one wants TLS: let it listen without on a network \
+             that is yours alone, or leave a proxy before it that the route leads to"
+                .to_owned(),
+        ),
+        Err(error) => Err(format!("this cannot be an upstream: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn may_match(expression: &str, path: &str) -> bool {
+        let goes = Goes::Nowhere(Why { place: String::new(), why: String::new() });
+        let (expression, ignores_case) = match expression.strip_prefix("(no case)") {
+            Some(rest) => (rest, true),
+            None => (expression, false),
+        };
+        Pattern { place: String::new(), shown: String::new(), expression, ignores_case, goes }.may_match(path)
+    }
+
+    #[test]
+    fn a_regular_expression_that_begins_otherwise_takes_nothing_of_a_path_and_in_doubt_it_does() {
+        for (expression, path, expected) in [
+            ("^/admin/", "/twilio/", false),
+            ("^/admin/", "/", true),
+            ("^/twilio/old", "/twilio/", true),
+            ("^/twilio", "/twilio/", true),
+            ("^/twilio/old", "/twilio/new", false),
+            ("^/twilio/sms$", "/twilio", false),
+            ("^/v\\d+/", "/voice/", true),
+            ("^/v\\.1/", "/voice/", false),
+            ("^/sms?x", "/voice/", false),
+            ("^/vx?oice", "/voice/", true),
+            ("^/v+oice", "/voice/", true),
+            ("^/a|/voice/", "/voice/", true),
+            ("^(/a)?/voice", "/voice/", true),
+            ("\\.php$", "/twilio/", true),
+            ("", "/twilio/", true),
+            ("^/TWILIO/", "/twilio/", false),
+            ("(no case)^/TWILIO/", "/twilio/", true),
+        ] {
+            assert_eq!(may_match(expression, path), expected, "{expression} {path}");
+        }
+    }
+}
