@@ -8,7 +8,7 @@
 
 use super::location::{self, Goes, Kind, Location, Pattern, Takes, Upstreams};
 use super::tree::{self, Directive, Sources, Wrong};
-use crate::commands::import::proposal::{Proposal, Proposals};
+use crate::commands::import::proposal::{Proposal, Proposals, host};
 
 /// Makes routes of a configuration.
 pub(crate) fn read(sources: &dyn Sources) -> Result<Proposals, Wrong> {
@@ -19,13 +19,15 @@ pub(crate) fn read(sources: &dyn Sources) -> Result<Proposals, Wrong> {
     for (place, why) in unread {
         proposals.leave_out(place.to_string(), format!("include: {why}"));
     }
-    let servers: Vec<_> = found
+    let mut servers: Vec<_> = found
         .servers
         .iter()
         .filter_map(|server| Server::read(server, &found.upstreams, &mut proposals))
         .collect();
-    for server in &servers {
-        server.propose(&mut proposals);
+    // A route goes by host and path alone, so of two servers of one host the one that Twilio should be told goes first.
+    servers.sort_by_key(|server| (!server.public_url.starts_with("https://"), server.has_port()));
+    for (at, server) in servers.iter().enumerate() {
+        server.propose(&servers[..at], &mut proposals);
     }
     Ok(proposals)
 }
@@ -52,6 +54,7 @@ impl<'a> Found<'a> {
 
 /// A server that Twilio could be told of.
 struct Server<'a> {
+    place: String,
     public_url: String,
     /// What deserves a look at each of its routes.
     notes: Vec<String>,
@@ -110,7 +113,8 @@ impl<'a> Server<'a> {
                 others.join(", ")
             ));
         }
-        let mut read = Self { public_url, notes, locations: Vec::new(), patterns: Vec::new() };
+        let place = server.place.to_string();
+        let mut read = Self { place, public_url, notes, locations: Vec::new(), patterns: Vec::new() };
         read.locations_of(server, &[], upstreams, proposals);
         Some(read)
     }
@@ -172,11 +176,34 @@ impl<'a> Server<'a> {
         }
     }
 
-    fn propose(&self, proposals: &mut Proposals) {
+    /// Whether a port is said in its URL.
+    fn has_port(&self) -> bool {
+        self.public_url.bytes().filter(|it| *it == b':').count() > 1
+    }
+
+    /// Why it is no route that a path leads on here: another server of the host has the path.
+    fn taken_by(&self, before: &[Server<'_>], path: &str) -> Option<String> {
+        let is_other = |it: &&Server<'_>| {
+            it.public_url != self.public_url && host(&it.public_url) == host(&self.public_url)
+        };
+        before.iter().filter(is_other).find_map(|other| {
+            let location = other.locations.iter().find(|it| it.takes.has(path))?;
+            Some(format!(
+                "{path} is at {} already ({}, in the server of {}), and a route goes by host and path alone; this is {}",
+                other.public_url, location.place, other.place, self.public_url
+            ))
+        })
+    }
+
+    fn propose(&self, before: &[Server<'_>], proposals: &mut Proposals) {
         let mut candidates = self.candidates(proposals);
         self.compare(&mut candidates, proposals);
         for Candidate { path, location, upstream, notes, stays, asks } in candidates {
             let place = &location.place;
+            if let Some(why) = self.taken_by(before, &path) {
+                proposals.leave_out(place, why);
+                continue;
+            }
             let own = match &location.goes {
                 Goes::On { notes, .. } => notes.as_slice(),
                 Goes::Nowhere(_) | Goes::Elsewhere(_) => &[],

@@ -296,6 +296,26 @@ fn locations_in_locations_are_found_and_the_first_of_two_alike_stays() {
     assert!(twice.left_out[0].why.contains("already"), "{twice:?}");
 }
 
+#[test]
+fn a_server_over_tls_goes_before_its_twin_without_whichever_stands_first() {
+    let plain = "server { listen 80; server_name a.example.com;\nlocation / { proxy_pass http://127.0.0.1:1; }\n\
+                 location /only/ { proxy_pass http://127.0.0.1:1; } }\n";
+    let tls = "server { listen 443 ssl; server_name a.example.com;\nlocation / { proxy_pass http://127.0.0.1:1; } }\n";
+    let other = "server { listen 8443 ssl; server_name a.example.com; location /a/ { proxy_pass http://127.0.0.1:2; } }\n";
+    let url = "https://a.example.com";
+    for text in [[plain, tls, other].concat(), [other, tls, plain].concat(), [tls, plain, other].concat()] {
+        assert_eq!(routes(&text), [route("/", url, "http://127.0.0.1:1")]);
+        let left_out = of(&text).unwrap().left_out;
+        let why = left_out.iter().map(|it| it.why.as_str()).collect::<Vec<_>>();
+        assert_eq!(why.len(), 3, "{why:?}");
+        assert!(why.iter().all(|why| why.contains("is at https://a.example.com already")), "{why:?}");
+    }
+    // What the other one does not have is imported.
+    let narrow = tls.replace("location /", "location /a/");
+    let kept = routes(&[plain, &narrow].concat());
+    assert!(kept.contains(&route("/only/", "http://a.example.com", "http://127.0.0.1:1")), "{kept:?}");
+}
+
 proptest! {
     #[test]
     fn no_text_is_more_than_an_error(text in any::<String>()) {
