@@ -12,7 +12,6 @@ use std::path::PathBuf;
 
 use self::nginx_files::{Dump, OnDisk};
 use self::proposal::Proposals;
-use super::input::read_file;
 use crate::exit::{Answer, Failure};
 
 #[derive(Debug, clap::Args)]
@@ -56,8 +55,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
 }
 
 fn of_nginx(arguments: &NginxArguments) -> Result<Answer, Failure> {
-    let text = read_file(&arguments.file)?;
-    let text = String::from_utf8_lossy(&text).into_owned();
+    let text = nginx_files::read_main(&arguments.file)?;
     let proposals = match Dump::of(&text) {
         Some(dump) => nginx::read(&dump),
         None => nginx::read(&OnDisk::new(&arguments.file, text)),

@@ -17,4 +17,4 @@ mod tree;
 mod tests;
 
 pub(super) use routes::read;
-pub(super) use tree::Sources;
+pub(super) use tree::{BYTES_MAX, Included, Sources, Unread};

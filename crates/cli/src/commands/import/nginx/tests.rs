@@ -16,18 +16,17 @@ impl Sources for Files {
         self.0[0].0.to_owned()
     }
 
-    fn text(&self) -> Result<String, String> {
-        Ok(self.0[0].1.clone())
+    fn included(&self, pattern: &str) -> Included {
+        let files = self.0.iter().filter(|(name, _)| *name == pattern);
+        let files: Vec<_> = files.map(|(name, _)| (*name).to_owned()).collect();
+        let problems = if files.is_empty() { vec![format!("there is no {pattern}")] } else { Vec::new() };
+        Included { files, problems }
     }
 
-    fn included(&self, pattern: &str) -> Result<Vec<(String, String)>, String> {
-        let found: Vec<_> = self
-            .0
-            .iter()
-            .filter(|(name, _)| *name == pattern)
-            .map(|(name, text)| ((*name).to_owned(), text.clone()))
-            .collect();
-        if found.is_empty() { Err(format!("there is no {pattern}")) } else { Ok(found) }
+    fn text(&self, name: &str, bytes_max: usize) -> Result<String, Unread> {
+        let text =
+            self.0.iter().find(|(it, _)| *it == name).map(|(_, text)| text.clone()).unwrap_or_default();
+        if text.len() > bytes_max { Err(Unread::TooLong) } else { Ok(text) }
     }
 }
 
@@ -116,6 +115,65 @@ fn a_file_that_includes_itself_ends() {
         names.iter().zip(&names[1..]).map(|(this, next)| (*this, format!("include {next};").repeat(9)));
     let files = Files(files.chain([("7", String::new())]).collect());
     assert_eq!(read(&files), Err(Wrong::TooLarge));
+}
+
+/// Files without an end, which counts what is asked of it.
+struct Endless {
+    asked: std::cell::Cell<usize>,
+}
+
+impl Sources for Endless {
+    fn main(&self) -> String {
+        "nginx.conf".to_owned()
+    }
+
+    fn included(&self, _pattern: &str) -> Included {
+        Included { files: (0..500).map(|number| number.to_string()).collect(), problems: Vec::new() }
+    }
+
+    fn text(&self, name: &str, bytes_max: usize) -> Result<String, Unread> {
+        const MIB: usize = 1 << 20;
+        if name == self.main() {
+            return Ok("include *;".to_owned());
+        }
+        self.asked.set(self.asked.get() + bytes_max.min(MIB));
+        if bytes_max < MIB { Err(Unread::TooLong) } else { Ok(" ".repeat(MIB)) }
+    }
+}
+
+#[test]
+fn no_more_is_read_than_all_files_together_may_have() {
+    let files = Endless { asked: std::cell::Cell::new(0) };
+    assert_eq!(read(&files), Err(Wrong::TooLarge));
+    assert!(files.asked.get() <= BYTES_MAX, "{}", files.asked.get());
+}
+
+#[test]
+fn one_include_that_cannot_be_read_takes_nothing_from_the_others() {
+    struct Half;
+    impl Sources for Half {
+        fn main(&self) -> String {
+            "nginx.conf".to_owned()
+        }
+
+        fn included(&self, _pattern: &str) -> Included {
+            Included { files: vec!["bad".to_owned(), "good".to_owned()], problems: Vec::new() }
+        }
+
+        fn text(&self, name: &str, _bytes_max: usize) -> Result<String, Unread> {
+            match name {
+                "nginx.conf" => Ok("include *;".to_owned()),
+                "good" => Ok(server("location /a/ { proxy_pass http://127.0.0.1:1; }")),
+                _ => Err(Unread::Cannot("bad cannot be read".to_owned())),
+            }
+        }
+    }
+    let proposals = read(&Half).unwrap();
+    assert_eq!(short(&proposals), [("/a/", "1", 0, 0)]);
+    assert_eq!(
+        proposals.left_out,
+        [LeftOut { place: "nginx.conf:1".to_owned(), why: "include: bad cannot be read".to_owned() }]
+    );
 }
 
 #[test]

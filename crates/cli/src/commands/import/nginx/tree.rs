@@ -10,16 +10,32 @@ const DEPTH_MAX: usize = 32;
 const INCLUDES_MAX: usize = 8;
 /// All files together.
 const FILES_MAX: usize = 512;
-const BYTES_MAX: usize = 8 << 20;
+pub(crate) const BYTES_MAX: usize = 8 << 20;
 
 /// Where the text of included files comes from.
 pub(crate) trait Sources {
     /// The name of the file that everything begins in.
     fn main(&self) -> String;
-    /// Its text, or why it cannot be read.
-    fn text(&self) -> Result<String, String>;
-    /// The files that a pattern stands for, each with its text, or why they cannot be read.
-    fn included(&self, pattern: &str) -> Result<Vec<(String, String)>, String>;
+    /// The files that a pattern stands for, in their order.
+    fn included(&self, pattern: &str) -> Included;
+    /// The text of a file, of so many bytes at most.
+    fn text(&self, name: &str, bytes_max: usize) -> Result<String, Unread>;
+}
+
+/// What an `include` stands for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Included {
+    pub(crate) files: Vec<String>,
+    /// What is not there, or cannot be looked at.
+    pub(crate) problems: Vec<String>,
+}
+
+/// Why there is no text of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Unread {
+    TooLong,
+    /// In words.
+    Cannot(String),
 }
 
 /// A directive.
@@ -89,9 +105,8 @@ pub(super) struct Read {
 
 /// Reads the main file and all that it includes.
 pub(super) fn read(sources: &dyn Sources) -> Result<Read, Wrong> {
-    let text = sources.text().map_err(Wrong::Unreadable)?;
     let mut reader = Reader { sources, files: 0, bytes: 0, unread: Vec::new() };
-    let directives = reader.file(&sources.main(), &text, 0)?;
+    let directives = reader.file(&sources.main(), 0)?.map_err(Wrong::Unreadable)?;
     Ok(Read { directives, unread: reader.unread })
 }
 
@@ -103,12 +118,22 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn file(&mut self, name: &str, text: &str, includes: usize) -> Result<Vec<Directive>, Wrong> {
+    /// A file with all that it includes, or why it cannot be read. No more is read than what is left of all files together.
+    fn file(&mut self, name: &str, includes: usize) -> Result<Result<Vec<Directive>, String>, Wrong> {
         self.files += 1;
-        self.bytes = self.bytes.saturating_add(text.len());
-        if self.files > FILES_MAX || self.bytes > BYTES_MAX {
+        if self.files > FILES_MAX {
             return Err(Wrong::TooLarge);
         }
+        let text = match self.sources.text(name, BYTES_MAX.saturating_sub(self.bytes)) {
+            Ok(text) => text,
+            Err(Unread::TooLong) => return Err(Wrong::TooLarge),
+            Err(Unread::Cannot(why)) => return Ok(Err(why)),
+        };
+        self.bytes = self.bytes.saturating_add(text.len());
+        self.directives(name, &text, includes).map(Ok)
+    }
+
+    fn directives(&mut self, name: &str, text: &str, includes: usize) -> Result<Vec<Directive>, Wrong> {
         let file: Rc<str> = Rc::from(name);
         let place = |line| Place { file: Rc::clone(&file), line };
         let tokens = lex::tokens(text).map_err(|OpenQuote(line)| Wrong::OpenQuote(place(line)))?;
@@ -166,13 +191,15 @@ impl Reader<'_> {
             return Err(Wrong::IncludesItself(directive.place.clone()));
         }
         let mut all = Vec::new();
-        match self.sources.included(directive.word(0)) {
-            Ok(files) => {
-                for (name, text) in files {
-                    all.extend(self.file(&name, &text, includes + 1)?);
-                }
+        let Included { files, problems } = self.sources.included(directive.word(0));
+        for problem in problems {
+            self.unread.push((directive.place.clone(), problem));
+        }
+        for name in files {
+            match self.file(&name, includes + 1)? {
+                Ok(directives) => all.extend(directives),
+                Err(why) => self.unread.push((directive.place.clone(), why)),
             }
-            Err(why) => self.unread.push((directive.place.clone(), why)),
         }
         Ok(all)
     }
