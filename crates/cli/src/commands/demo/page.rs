@@ -118,7 +118,10 @@ impl Page {
 
     fn is_own_name(&self, headers: &HeaderMap) -> bool {
         let port = self.address.port();
-        let names = [self.address.to_string(), format!("localhost:{port}")];
+        // Browsers leave the port of http away.
+        let plain = ["127.0.0.1".to_owned(), "localhost".to_owned()].into_iter().filter(|_| port == 80);
+        let names: Vec<_> =
+            [self.address.to_string(), format!("localhost:{port}")].into_iter().chain(plain).collect();
         let mut hosts = headers.get_all(HOST).iter();
         let host = hosts.next().and_then(|host| host.to_str().ok()).filter(|_| hosts.next().is_none());
         host.is_some_and(|host| names.iter().any(|name| name.eq_ignore_ascii_case(host)))

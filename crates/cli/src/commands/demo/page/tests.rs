@@ -91,6 +91,30 @@ fn nobody_but_this_page_may_drive_it() {
 }
 
 #[test]
+fn at_port_80_it_is_opened_and_driven_by_names_without_a_port_and_elsewhere_it_is_not() {
+    visit(async |page| {
+        let of_80 = Rc::new(Page::new(page.world.clone(), "127.0.0.1:80".parse().expect("an address")));
+        for (host, origin) in [
+            ("127.0.0.1", "http://127.0.0.1"),
+            ("localhost", "http://localhost"),
+            ("127.0.0.1:80", "http://127.0.0.1:80"),
+        ] {
+            let headers = [("host", host), ("origin", origin), ("sec-fetch-site", "same-origin")];
+            let opened = ask(&of_80, "GET", "/", &headers[..1], "").await;
+            assert_eq!(opened.status(), StatusCode::OK, "{host}");
+            let pressed = ask(&of_80, "POST", "/sign-in/again", &headers, "").await;
+            assert_eq!(pressed.status(), StatusCode::SEE_OTHER, "{host}");
+            if !host.contains(':') {
+                let elsewhere = ask(page, "GET", "/", &headers[..1], "").await;
+                assert_eq!(elsewhere.status(), StatusCode::FORBIDDEN, "{host}");
+            }
+        }
+        let foreign = ask(&of_80, "GET", "/", &[("host", "evil.example")], "").await;
+        assert_eq!(foreign.status(), StatusCode::FORBIDDEN);
+    });
+}
+
+#[test]
 fn every_answer_has_the_policy_and_what_is_not_there_is_told() {
     visit(async |page| {
         for (method, path, status) in [
