@@ -320,7 +320,11 @@ fn whoever_sits_at_a_terminal_is_asked_until_each_answer_is_right() {
     terminal.until("together may spend in a day [500]: ").line("");
     terminal.until("Who is mailed").line("ops@example.com").until("Mail server").line("smtp://127.0.0.1:9");
     terminal.until("From").line("").until("User that it asks for").line("");
-    terminal.until("no mail would go out").until("Who is mailed").line("").until("nobody is told");
+    terminal
+        .until("no mail would go out")
+        .until("Once more? (no: take it as it is, unchecked) [Y/n]: ")
+        .line("");
+    terminal.until("Who is mailed").line("").until("nobody is told");
     terminal.until("ringfence.token beside it: the auth token").until("Write it? [Y/n]: ");
     new.has(&[]);
     let (code, shown) = terminal.line("y").end();
@@ -333,6 +337,23 @@ fn whoever_sits_at_a_terminal_is_asked_until_each_answer_is_right() {
     let serving = new.world.serve();
     assert_eq!(new.asks(), (403, 200));
     serving.stop();
+}
+
+#[test]
+fn a_mail_server_that_is_not_there_yet_may_be_taken_all_the_same() {
+    let new = Fresh::new();
+    let sid = new.world.account().to_string();
+    let upstream = format!("http://{}", new.application.address());
+    let url = new.url();
+    let flags = ["--account-sid", &sid, "--public-url", &url, "--upstream", &upstream, "--limit", "50"];
+    let mut terminal = new.terminal(&flags);
+    terminal.until("it is not shown): ").line(TOKEN).until("file or env").line("");
+    terminal.until("Who is mailed").line("ops@example.com").until("Mail server").line("smtp://127.0.0.1:9");
+    terminal.until("From").line("").until("User that it asks for").line("");
+    terminal.until("no mail would go out").until("Once more?").line("n").until("Write it?").line("");
+    assert_eq!(terminal.end().0, Some(0));
+    let text = fs::read_to_string(new.world.path("ringfence.toml")).unwrap();
+    assert!(text.contains("smtp = \"smtp://127.0.0.1:9\""), "{text}");
 }
 
 #[test]

@@ -10,6 +10,9 @@ use ringfence_signature::PublicUrl;
 use crate::config::{limit, notify};
 use crate::exit::Failure;
 
+/// The name of what usage triggers call.
+const TRIGGERS: &str = "ringfence-triggers";
+
 /// All that a configuration is written from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Answers {
@@ -133,7 +136,7 @@ impl Called {
     /// What usage triggers call: under the same prefix, so that whatever leads Twilio here leads them too.
     pub(super) fn triggers(&self) -> String {
         let prefix = if self.path.ends_with('/') { self.path.as_str() } else { "/" };
-        format!("{prefix}ringfence-triggers")
+        format!("{prefix}{TRIGGERS}")
     }
 }
 
@@ -191,6 +194,9 @@ pub(super) fn called(text: &str) -> Result<Called, Failure> {
         return Err(wrong("this is no URL".to_owned()));
     }
     let path = if path.is_empty() { "/" } else { path };
+    if path == format!("/{TRIGGERS}") {
+        return Err(wrong(format!("{path} is Ringfence's own: usage triggers at Twilio call it")));
+    }
     if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(wrong("the path has letters that must be percent-encoded".to_owned()));
     }
@@ -198,18 +204,22 @@ pub(super) fn called(text: &str) -> Result<Called, Failure> {
 }
 
 /// Where the application listens.
-pub(super) fn upstream(text: &str, gate: SocketAddr) -> Result<String, Failure> {
+pub(super) fn upstream(text: &str, gate: SocketAddr, admin: SocketAddr) -> Result<String, Failure> {
     const HINT: &str = "type scheme, host and port, such as http://127.0.0.1:3000";
     let text = text.trim().trim_end_matches('/');
     match text.parse::<Upstream>() {
         Ok(Upstream::Application(address)) => {
-            let is_here = ["127.0.0.1", "localhost", "[::1]", "0.0.0.0"]
-                .into_iter()
-                .any(|host| address.authority() == format!("{host}:{}", gate.port()));
-            if is_here {
-                return Err(Failure::usage(format!("there listens the gate itself ({gate})")).hint(
-                    "type the address of your application, or give the gate another one with --listen",
-                ));
+            let is_at = |port: u16| {
+                ["127.0.0.1", "localhost", "[::1]", "0.0.0.0"]
+                    .into_iter()
+                    .any(|host| address.authority() == format!("{host}:{port}"))
+            };
+            for (listener, at) in [("--listen", gate), ("--admin", admin)] {
+                if is_at(at.port()) {
+                    return Err(Failure::usage(format!("there listens the gate itself ({at})")).hint(format!(
+                        "type the address of your application, or give the gate another one with {listener}"
+                    )));
+                }
             }
             Ok(format!("http://{}", address.authority()))
         }
@@ -332,6 +342,7 @@ mod tests {
             "https://hooks.example.com/ sms",
             "https://hooks.example.com/größe",
             "https://hooks.example.com:port/",
+            "https://hooks.example.com/ringfence-triggers",
         ] {
             assert!(cut(wrong).is_err(), "{wrong}");
         }
@@ -377,7 +388,9 @@ mod tests {
 
     #[test]
     fn the_gate_is_not_its_own_application() {
-        let gate = "127.0.0.1:8080".parse().unwrap();
+        let (gate, admin) = ("127.0.0.1:8080".parse().unwrap(), "127.0.0.1:9400".parse().unwrap());
+        let upstream = |text, gate| upstream(text, gate, admin);
+        assert!(upstream("http://127.0.0.1:9400", gate).unwrap_err().to_string().contains("--admin"));
         assert!(upstream("http://localhost:8080", gate).is_err());
         assert!(upstream("https://127.0.0.1:3000", gate).is_err());
         assert!(upstream("breaker", gate).is_err());
@@ -401,7 +414,7 @@ mod tests {
         #[test]
         fn no_answer_of_whatever_kind_is_a_panic(text in any::<String>()) {
             let gate = SocketAddr::from(([127, 0, 0, 1], 8080));
-            _ = (account(&text), called(&text), upstream(&text, gate), amount(&text), together(&text, "5"));
+            _ = (account(&text), called(&text), upstream(&text, gate, gate), amount(&text), together(&text, "5"));
             _ = (mail_address(&text), smtp(&text), variable(&text), odd_token(&text), ten_times(&text));
         }
     }

@@ -172,6 +172,15 @@ fn the_next_steps_say_all_that_the_proxy_has_to_lead() {
 }
 
 #[test]
+fn what_is_wrong_for_another_reason_is_not_asked_of_the_mail_server() {
+    let flags = [&BEGIN[..], &["--limit", "50", "--admin", "127.0.0.1:8080"]].concat();
+    let held = hold(&flags, &[TOKEN, "file", "n", "proxy", "ops@example.com", "smtp://localhost", "", ""]);
+    let failure = held.result.unwrap_err();
+    assert!(failure.message().contains("127.0.0.1:8080"), "{failure}");
+    assert!(!held.said.contains("Who is mailed"), "{}", held.said);
+}
+
+#[test]
 fn flags_of_the_mail_server_go_into_the_configuration() {
     let mail = [
         "--limit",

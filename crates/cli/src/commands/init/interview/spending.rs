@@ -54,6 +54,8 @@ impl Interview<'_> {
             }
             return Ok(answers);
         }
+        // What is wrong without a mail server is wrong for another reason, and no answer about mail would mend it.
+        files::rehearse(&answers, &self.secrets, &self.target).map_err(Failure::from)?;
         loop {
             let mail = self.mail(&answers.called)?;
             let Some(mail) = mail else {
@@ -74,7 +76,10 @@ impl Interview<'_> {
             };
             let Some(person) = self.person.as_mut().filter(|_| !is_given) else { return Err(failure) };
             person.tell_failure(&failure);
-            person.tell("Once more:");
+            let question = "Once more? (no: take it as it is, unchecked)";
+            if failure.is_unavailable() && !person.agrees(question, true)? {
+                return Ok(with_mail);
+            }
         }
     }
 

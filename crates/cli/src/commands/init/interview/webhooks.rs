@@ -119,8 +119,9 @@ impl Interview<'_> {
         let question = "Where your application listens";
         let given = self.arguments.upstream.as_deref();
         let default = given.is_none().then_some("http://127.0.0.1:3000");
-        let upstream =
-            self.settle("--upstream", given, question, default, |text| answers::upstream(text, gate))?;
+        let admin = self.arguments.admin;
+        let read = |text: &str| answers::upstream(text, gate, admin);
+        let upstream = self.settle("--upstream", given, question, default, read)?;
         if !self.arguments.offline
             && let Some(problem) = probe::upstream(&upstream).await
         {
