@@ -111,13 +111,15 @@ fn an_answer_that_is_wrong_writes_nothing_and_says_what_to_type() {
         (
             &["--account-sid", "SK00000000000000000000000000000000"][..],
             2,
-            "--account-sid: this is the SID of an API key",
+            "--account-sid: SK00000000000000000000000000000000 is the SID of an API key",
         ),
         (
             &["--account-sid", "AC00000000000000000000000000000001"],
             1,
             "Twilio does not let in AC00000000000000000000000000000001",
         ),
+        (&["--account-sid", "ACx"], 2, "--account-sid: ACx is not the SID of an account"),
+        (&["--output", "gate.token"], 2, "gate.token is a name for a file that holds a secret"),
         (&["--public-url", "hooks.example.com/twilio/"], 2, "--public-url: this URL has no https://"),
         (&["--upstream", "https://127.0.0.1:3000"], 2, "--upstream: this address does not do"),
         (&["--limit-together", "5"], 2, "--limit-together: 5 for all of them is less than 50"),
@@ -293,7 +295,7 @@ fn whoever_sits_at_a_terminal_is_asked_until_each_answer_is_right() {
     terminal
         .until("Account SID")
         .line("AC123")
-        .until("this is not the SID of an account")
+        .until("AC123 is not the SID of an account")
         .until("Account SID")
         .line(&sid);
     terminal.until("Its auth token (it is not shown): ");

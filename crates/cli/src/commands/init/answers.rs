@@ -3,12 +3,16 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use ringfence_control::notices::one_line;
 use ringfence_gateway::settings::Upstream;
 use ringfence_model::Sid;
 use ringfence_signature::PublicUrl;
 
 use crate::config::{limit, notify};
 use crate::exit::Failure;
+
+/// The port of `https://`.
+pub(super) const HTTPS: u16 = 443;
 
 /// The name of what usage triggers call.
 const TRIGGERS: &str = "ringfence-triggers";
@@ -98,6 +102,11 @@ impl Answers {
         self.tls == Tls::Elsewhere && (self.called.is_encrypted() || !comes_to_the_gate)
     }
 
+    /// Ports of the public host that have to be led to the gate, which listens on another, and who comes there.
+    pub(super) fn ports_apart(&self) -> Vec<(u16, &'static str)> {
+        ports_apart(&self.called, &self.tls, self.gate)
+    }
+
     /// What a proxy has to lead to the gate besides what Twilio is told to call: a rule for exactly that does not lead usage
     /// triggers.
     pub(super) fn triggers_apart(&self) -> Option<String> {
@@ -129,7 +138,7 @@ impl Called {
     /// The host and the port that Twilio connects to.
     pub(super) fn host_and_port(&self) -> Option<(String, u16)> {
         let uri: http::Uri = self.public_url.parse().ok()?;
-        let port = uri.port_u16().unwrap_or(if self.is_encrypted() { 443 } else { 80 });
+        let port = uri.port_u16().unwrap_or(if self.is_encrypted() { HTTPS } else { 80 });
         Some((uri.host()?.trim_matches(['[', ']']).to_owned(), port))
     }
 
@@ -140,16 +149,28 @@ impl Called {
     }
 }
 
+/// Where the gate ends TLS: the ports of the public host that others come to and the gate does not listen on, and who comes.
+pub(super) fn ports_apart(called: &Called, tls: &Tls, gate: SocketAddr) -> Vec<(u16, &'static str)> {
+    // An authority proves a name there and nowhere else (RFC 8737).
+    let authority = matches!(tls, Tls::Acme { .. }).then_some((HTTPS, "Let's Encrypt"));
+    let twilio = called.host_and_port().filter(|_| *tls != Tls::Elsewhere).map(|(_, port)| (port, "Twilio"));
+    twilio.into_iter().chain(authority).filter(|(port, _)| *port != gate.port()).collect()
+}
+
 /// An account's SID.
 pub(super) fn account(text: &str) -> Result<Sid, Failure> {
     let what = match Sid::parse(text) {
         Ok(sid) if sid.is("AC") => return Ok(sid),
-        Ok(sid) if sid.is("SK") => {
-            "this is the SID of an API key, and webhooks are signed with the auth token of the account"
+        Ok(sid) if sid.is("SK") => format!(
+            "{sid} is the SID of an API key, and webhooks are signed with the auth token of the account"
+        ),
+        Ok(sid) => format!("{sid} is the SID of something else than an account"),
+        Err(_) if text.trim().is_empty() => "without the account nothing can be checked".to_owned(),
+        // Whoever typed the token in its place has it not said again.
+        Err(_) if text.starts_with("AC") || text.len() < 20 => {
+            format!("{} is not the SID of an account", one_line(text, 50))
         }
-        Ok(_) => "this is the SID of something else than an account",
-        Err(_) if text.is_empty() => "without the account nothing can be checked",
-        Err(_) => "this is not the SID of an account",
+        Err(_) => "this is not the SID of an account".to_owned(),
     };
     Err(Failure::usage(what).hint(
         "type AC and the 32 hexadecimal digits after it, as Twilio's console shows it under Account Info",
@@ -378,11 +399,29 @@ mod tests {
     }
 
     #[test]
+    fn whoever_comes_to_another_port_than_the_gate_has_is_known() {
+        let acme = Tls::Acme { contact: "ops@example.com".to_owned() };
+        let files = Tls::Files { certificate: PathBuf::new(), key: PathBuf::new() };
+        let at = |url: &str, tls: &Tls, gate: u16| {
+            ports_apart(&called(url).unwrap(), tls, SocketAddr::from(([0, 0, 0, 0], gate)))
+        };
+        let (usual, other) = ("https://hooks.example.com/", "https://hooks.example.com:8443/");
+        assert_eq!(at(usual, &acme, 443), []);
+        assert_eq!(at(other, &acme, 443), [(8443, "Twilio")]);
+        assert_eq!(at(other, &acme, 8443), [(443, "Let's Encrypt")]);
+        assert_eq!(at(usual, &acme, 8443), [(443, "Twilio"), (443, "Let's Encrypt")]);
+        assert_eq!((at(other, &files, 8443), at(usual, &files, 8443)), (vec![], vec![(443, "Twilio")]));
+        assert_eq!(at(usual, &Tls::Elsewhere, 8080), [], "a proxy has the port");
+    }
+
+    #[test]
     fn what_is_no_account_is_told_by_what_it_is() {
         let said = |text: &str| account(text).unwrap_err().message().to_owned();
         assert!(said("SK00000000000000000000000000000000").contains("API key"));
         assert!(said("PN00000000000000000000000000000000").contains("something else"));
-        assert!(said("AC123").contains("not the SID of an account"));
+        assert_eq!(said("AC123"), "AC123 is not the SID of an account");
+        assert_eq!(said("0123456789abcdef0123456789abcdef"), "this is not the SID of an account");
+        assert!(said(" ").contains("without the account"));
         assert!(account("AC00000000000000000000000000000000").is_ok());
     }
 

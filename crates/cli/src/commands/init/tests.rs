@@ -236,6 +236,19 @@ fn what_is_no_choice_is_asked_again() {
 }
 
 #[test]
+fn a_port_that_somebody_else_has_to_lead_to_the_gate_is_told() {
+    let flags = [&BEGIN[..2], &["--public-url", "https://hooks.example.com:8443/"], &BEGIN[4..]].concat();
+    let held = hold(&flags, &[TOKEN, "file", "n", "acme", "ops@example.com", "", ""]);
+    assert!(held.result.is_ok(), "{}", held.said);
+    let said = "warning: Twilio comes to port 8443 of hooks.example.com, and the gate listens on 443";
+    assert!(held.said.contains(said), "{}", held.said);
+    assert!(
+        held.text("ringfence.toml")
+            .contains("# Twilio comes to port 8443 of hooks.example.com: lead that here")
+    );
+}
+
+#[test]
 fn a_certificate_is_looked_at_when_it_is_named() {
     let certificates = ringfence_testkit::certificates();
     let file = |name: &str| certificates.directory().join(name).display().to_string();
@@ -256,7 +269,7 @@ fn a_certificate_is_looked_at_when_it_is_named() {
 fn a_wrong_flag_ends_it_where_a_wrong_answer_would_be_asked_again() {
     let held = hold(&["--account-sid", "AC7"], &[]);
     assert!(
-        held.result.unwrap_err().message().starts_with("--account-sid: this is not the SID of an account")
+        held.result.unwrap_err().message().starts_with("--account-sid: AC7 is not the SID of an account")
     );
     let held = hold(&BEGIN, &[TOKEN, "file", "", "proxy", "1,000"]);
     assert!(held.said.contains("has a comma"), "{}", held.said);

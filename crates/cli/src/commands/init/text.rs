@@ -45,6 +45,10 @@ fn listen(answers: &Answers, text: &mut String) {
         false => format!("Twilio reaches this as {}", called.public_url),
     };
     line(text, &format!("gate = {}", quoted(&gate.to_string())), &who);
+    let host = called.host_and_port().map(|(host, _)| host).unwrap_or_default();
+    for (port, who) in answers.ports_apart() {
+        line(text, "", &format!("{who} comes to port {port} of {host}: lead that here"));
+    }
     line(
         text,
         &format!("admin = {}", quoted(&admin.to_string())),
@@ -64,7 +68,6 @@ fn listen(answers: &Answers, text: &mut String) {
             line(text, &format!("key = {}", path(key)), "");
         }
         Tls::Acme { contact } => {
-            let host = called.host_and_port().map(|(host, _)| host).unwrap_or_default();
             text.push_str("\n[tls.acme]\n");
             line(text, &format!("domains = [{}]", quoted(&host)), "Let's Encrypt must reach it on port 443");
             line(text, &format!("contact = {}", quoted(contact)), "");

@@ -89,15 +89,21 @@ impl Interview<'_> {
 
     /// Twilio comes to the port of the URL, and a proxy on this machine to one of its own.
     pub(super) fn gate(&mut self, called: &Called, tls: &Tls) -> SocketAddr {
-        const HTTPS: u16 = 443;
-        let port = called.host_and_port().map_or(HTTPS, |(_, port)| port);
+        let host_and_port = called.host_and_port();
+        let port = host_and_port.as_ref().map_or(answers::HTTPS, |(_, port)| *port);
         let gate = self.arguments.listen.unwrap_or_else(|| match tls {
             Tls::Elsewhere => SocketAddr::from(([127, 0, 0, 1], 8080)),
             Tls::Files { .. } => SocketAddr::from(([0, 0, 0, 0], port)),
-            // An authority proves a name there and nowhere else (RFC 8737).
-            Tls::Acme { .. } => SocketAddr::from(([0, 0, 0, 0], HTTPS)),
+            Tls::Acme { .. } => SocketAddr::from(([0, 0, 0, 0], answers::HTTPS)),
         });
         self.say(&format!("  the gate will listen on {gate} (--listen ADDR says another)"));
+        let host = host_and_port.map(|(host, _)| host).unwrap_or_default();
+        for (port, who) in answers::ports_apart(called, tls, gate) {
+            self.note(&format!(
+                "{who} comes to port {port} of {host}, and the gate listens on {}: something has to lead that port to it",
+                gate.port()
+            ));
+        }
         gate
     }
 
