@@ -13,6 +13,11 @@ use crate::commands::stop::StopSignals;
 use crate::config::{self, ConfigError, Loaded, Surroundings};
 use crate::exit::Failure;
 
+/// The end of the name of a file with the auth token, with the password of the mail server; the name of the store.
+pub(super) const TOKEN: &str = "token";
+pub(super) const PASSWORD: &str = "smtp-password";
+pub(super) const DATABASE: &str = "ringfence.db";
+
 /// Where the configuration goes.
 #[derive(Debug)]
 pub(super) struct Target {
@@ -30,6 +35,10 @@ impl Target {
     pub(super) fn new(file: &Path, force: bool) -> Result<Self, Failure> {
         if file.file_name().is_none() {
             return Err(Failure::usage(format!("{} names no file", file.display())));
+        }
+        if let Some(what) = is_for_another(file) {
+            return Err(Failure::usage(format!("{} is a name for {what}", file.display()))
+                .hint("name the configuration otherwise, such as --output ringfence.toml"));
         }
         let parent = file.parent().unwrap_or(Path::new(""));
         let folder = if parent.as_os_str().is_empty() { PathBuf::from(".") } else { parent.to_owned() };
@@ -62,6 +71,13 @@ impl Target {
         if let (Some((this, ours)), Some(name)) = (is_beside, path.file_name())
             && this == ours
         {
+            if self.file.file_name() == Some(name) {
+                return Err(Failure::usage(format!(
+                    "{} is where the configuration is written",
+                    path.display()
+                ))
+                .hint("name another file with --output"));
+            }
             return Ok(PathBuf::from(name));
         }
         std::path::absolute(path)
@@ -109,6 +125,17 @@ impl Secrets {
             Kept::Beside(name) => Some((name.as_str(), secret)),
             _ => None,
         })
+    }
+}
+
+/// What else is kept under this name, beside the configuration.
+fn is_for_another(file: &Path) -> Option<&'static str> {
+    let is = |name: &str| file.file_name().is_some_and(|it| it == name);
+    let ends = |end: &str| file.extension().is_some_and(|it| it == end);
+    match () {
+        () if ends(TOKEN) || ends(PASSWORD) => Some("a file that holds a secret"),
+        () if is(DATABASE) || is("ringfence.key") => Some("the store, or its key"),
+        () => None,
     }
 }
 

@@ -278,6 +278,20 @@ fn a_wrong_flag_ends_it_where_a_wrong_answer_would_be_asked_again() {
 }
 
 #[test]
+fn a_configuration_is_not_named_as_what_is_kept_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| Target::new(&folder.path().join(name), true);
+    for name in ["ringfence.token", "x.token", "x.smtp-password", "ringfence.db", "ringfence.key"] {
+        assert!(at(name).unwrap_err().message().contains(" is a name for "), "{name}");
+    }
+    let target = at("token").unwrap();
+    let failure = target.seen_from_here(&folder.path().join("token")).unwrap_err();
+    assert!(failure.message().contains("is where the configuration is written"), "{failure}");
+    assert_eq!(target.seen_from_here(&folder.path().join("other")).unwrap(), Path::new("other"));
+    assert_eq!(target.beside("token").unwrap(), "token.token");
+}
+
+#[test]
 fn where_the_configuration_cannot_be_written_no_secret_stays_behind() {
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("ringfence.toml");

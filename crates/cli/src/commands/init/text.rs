@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::answers::{Answers, Kept, Limit, Mail, Of, Tls};
+use super::files::DATABASE;
 use crate::commands::toml_text::{comment, quoted};
 
 /// Comments begin here, so that the eye finds them.
@@ -101,7 +102,11 @@ fn route(answers: &Answers, text: &mut String) {
 
 fn store(text: &mut String) {
     text.push_str("\n[store]\n");
-    line(text, "url = \"sqlite:ringfence.db\"", "what is known and was done; made at the first start,");
+    line(
+        text,
+        &format!("url = {}", quoted(&format!("sqlite:{DATABASE}"))),
+        "what is known and was done; made at the first start,",
+    );
     line(text, "", "with its key in ringfence.key: keep a copy of that");
 }
 

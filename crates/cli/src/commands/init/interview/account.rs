@@ -6,7 +6,7 @@ use ringfence_twilio::client::BaseUrl;
 
 use super::Interview;
 use crate::commands::init::answers::{self, Kept};
-use crate::commands::init::probe;
+use crate::commands::init::{files, probe};
 use crate::commands::token_argument::Source;
 use crate::exit::Failure;
 
@@ -153,7 +153,7 @@ impl Interview<'_> {
         let kept = match source {
             Source::Env(name) => Kept::Env(answers::variable(&name).map_err(|it| it.about("--token-env"))?),
             Source::File(path) => return Ok(Kept::File(self.target.seen_from_here(&path)?)),
-            Source::Stdin => self.keep("token", TOKEN_VARIABLE, "the token")?,
+            Source::Stdin => self.keep(files::TOKEN, TOKEN_VARIABLE, "the token")?,
         };
         self.secrets.keep(&kept, token);
         Ok(kept)

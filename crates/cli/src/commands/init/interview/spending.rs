@@ -148,7 +148,7 @@ impl Interview<'_> {
                 break password;
             }
         };
-        let kept = self.keep("smtp-password", VARIABLE, "the password")?;
+        let kept = self.keep(files::PASSWORD, VARIABLE, "the password")?;
         self.secrets.keep(&kept, password);
         Ok(Some((user, kept)))
     }
