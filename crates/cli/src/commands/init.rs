@@ -7,6 +7,7 @@
 mod answers;
 mod ask;
 mod files;
+mod hang_up;
 mod interview;
 mod probe;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use ringfence_twilio::client::BaseUrl;
 use self::answers::Answers;
 use self::ask::{Person, Terminal};
 use self::files::{Secrets, Target};
+use self::hang_up::HangUp;
 use self::interview::Interview;
 use super::token_argument::{self, TokenArguments};
 use super::with_store;
@@ -145,7 +147,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         return Err(nobody_to_ask(arguments));
     }
     let target = Target::new(&arguments.output, arguments.force)?;
-    let (mut terminal, mut paper) = (Terminal, io::stderr());
+    let hang_up = HangUp::default();
+    if !arguments.yes {
+        hang_up.wait_for_signals().map_err(|error| Failure::unavailable(format!("signals: {error}")))?;
+    }
+    let (mut terminal, mut paper) = (Terminal::new(hang_up.clone()), io::stderr());
     let person = (!arguments.yes).then(|| Person::new(&mut terminal, &mut paper));
     let offered = token_argument::of_environment(interview::TOKEN_VARIABLE).ok();
     with_store::block_on(async {
@@ -153,6 +159,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         let answers = Box::pin(interview.hold()).await?;
         interview.agree(&answers)?;
         let Interview { target, secrets, notes, .. } = interview;
+        hang_up.is_too_late();
         let written = files::write(&answers, &secrets, &target)?;
         let output = next(&answers, &secrets, target.file(), &written);
         Ok(Answer { output: output.into_bytes(), notes, ..Answer::default() })

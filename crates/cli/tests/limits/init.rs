@@ -387,8 +387,9 @@ fn whoever_stops_half_way_leaves_nothing_behind_and_a_terminal_that_shows_what_i
         .until("file or env")
         .line("")
         .until("URL that Twilio calls");
-    terminal.interrupt();
-    assert_eq!(terminal.end().0, None, "a signal ends it at once");
+    terminal.signal("-INT");
+    terminal.until("nothing was written");
+    assert_eq!(terminal.end().0, Some(1), "a signal ends it at once");
 
     let mut terminal = new.terminal(&["--account-sid", &sid]);
     terminal.until("it is not shown): ").line(TOKEN).until("file or env").line("");
@@ -401,6 +402,22 @@ fn whoever_stops_half_way_leaves_nothing_behind_and_a_terminal_that_shows_what_i
         .line("");
     terminal.until("Write it?").line("n").until("nothing was written");
     assert_eq!(terminal.end().0, Some(1));
+    new.has(&[]);
+}
+
+#[test]
+fn a_signal_while_a_secret_is_typed_leaves_a_terminal_that_shows_what_is_typed() {
+    let new = Fresh::new();
+    let sid = new.world.account().to_string();
+    for signal in ["-TERM", "-INT"] {
+        let mut terminal = new.terminal(&["--account-sid", &sid]);
+        terminal.until("it is not shown): ").keys("0123");
+        assert!(!terminal.shows_keys());
+        terminal.signal(signal);
+        terminal.until("stopped before the last answer; nothing was written");
+        assert_eq!(terminal.end().0, Some(1));
+        assert!(terminal.shows_keys(), "{signal}");
+    }
     new.has(&[]);
 }
 

@@ -83,9 +83,9 @@ impl Terminal {
         tcgetattr(&self.side).expect("its settings").local_modes.contains(LocalModes::ECHO)
     }
 
-    /// Sends a signal, as Ctrl-C does to what has a controlling terminal.
-    pub(crate) fn interrupt(&self) {
-        let sent = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().expect("kill");
+    /// Sends a signal: `-INT`, as Ctrl-C does to what has a controlling terminal, or `-TERM`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().expect("kill");
         assert!(sent.success());
     }
 

@@ -6,8 +6,9 @@
 use std::io::{self, BufRead as _, Write};
 
 use ringfence_model::Secret;
-use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, SpecialCodeIndex, tcgetattr};
 
+use super::hang_up::HangUp;
 use crate::exit::Failure;
 
 /// The longest answer, in bytes: no token, URL or list of addresses is as long.
@@ -86,7 +87,7 @@ impl<'a> Person<'a> {
             Ok(Some(line)) => Ok(line),
             Ok(None) => {
                 self.tell("");
-                Err(Failure::refused("stopped before the last answer; nothing was written"))
+                Err(stopped())
             }
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 Err(Failure::usage("an answer is not text, or too long; nothing was written"))
@@ -98,9 +99,22 @@ impl<'a> Person<'a> {
     }
 }
 
+/// What is said to whoever stops before the end.
+pub(super) fn stopped() -> Failure {
+    Failure::refused("stopped before the last answer; nothing was written")
+}
+
 /// The terminal at standard input.
 #[derive(Debug)]
-pub(super) struct Terminal;
+pub(super) struct Terminal {
+    hang_up: HangUp,
+}
+
+impl Terminal {
+    pub(super) fn new(hang_up: HangUp) -> Self {
+        Self { hang_up }
+    }
+}
 
 impl Input for Terminal {
     fn line(&mut self) -> io::Result<Option<String>> {
@@ -112,9 +126,10 @@ impl Input for Terminal {
         Ok(Some(line.trim_end_matches(['\n', '\r']).to_owned()))
     }
 
-    /// Reads key by key, so that Ctrl-C arrives here and the terminal shows again what is typed, whatever happens.
+    /// Reads key by key, so that Ctrl-C arrives here; a signal ends it elsewhere. Either way the terminal shows again what is
+    /// typed.
     fn hidden(&mut self, ask: &mut dyn FnMut()) -> io::Result<Option<String>> {
-        let _quiet = Quiet::begin()?;
+        let _quiet = Quiet::begin(&self.hang_up)?;
         ask();
         let mut typed = Vec::new();
         loop {
@@ -164,24 +179,24 @@ fn take_key(typed: &mut Vec<u8>, key: u8) -> io::Result<Typed> {
 }
 
 /// A terminal that shows nothing, until this is dropped.
-struct Quiet(Termios);
+struct Quiet<'a>(&'a HangUp);
 
-impl Quiet {
-    fn begin() -> io::Result<Self> {
+impl<'a> Quiet<'a> {
+    fn begin(hang_up: &'a HangUp) -> io::Result<Self> {
         let before = tcgetattr(rustix::stdio::stdin())?;
         let mut quiet = before.clone();
         quiet.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
         // Each read waits for one byte, for as long as it takes.
         quiet.special_codes[SpecialCodeIndex::VMIN] = 1;
         quiet.special_codes[SpecialCodeIndex::VTIME] = 0;
-        tcsetattr(rustix::stdio::stdin(), OptionalActions::Drain, &quiet)?;
-        Ok(Self(before))
+        hang_up.set(before, &quiet)?;
+        Ok(Self(hang_up))
     }
 }
 
-impl Drop for Quiet {
+impl Drop for Quiet<'_> {
     fn drop(&mut self) {
-        _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Drain, &self.0);
+        self.0.restore();
     }
 }
 
@@ -241,7 +256,7 @@ pub(super) mod tests {
     fn whoever_hangs_up_is_told_that_nothing_was_written() {
         let (mut input, mut paper) = (Lines::new(&[]), Vec::new());
         let failure = Person::new(&mut input, &mut paper).ask("Public URL", None).unwrap_err();
-        assert_eq!(failure, Failure::refused("stopped before the last answer; nothing was written"));
+        assert_eq!(failure, stopped());
     }
 
     #[test]

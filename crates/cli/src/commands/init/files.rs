@@ -66,7 +66,10 @@ impl Target {
 
     /// A path that was typed, as the configuration has to name it: its own paths begin in its folder.
     pub(super) fn seen_from_here(&self, path: &Path) -> Result<PathBuf, Failure> {
-        let parent = |path: &Path| path.parent().map_or_else(|| PathBuf::from("."), Path::to_owned);
+        let parent = |path: &Path| {
+            let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
+            parent.map_or_else(|| PathBuf::from("."), Path::to_owned)
+        };
         let is_beside = parent(path).canonicalize().ok().zip(self.folder.canonicalize().ok());
         if let (Some((this, ours)), Some(name)) = (is_beside, path.file_name())
             && this == ours
