@@ -69,17 +69,19 @@ fn of_nginx(arguments: &NginxArguments) -> Result<Answer, Failure> {
     let head = [
         format!("What {name} sends on, as routes of Ringfence."),
         "Keep those that Twilio calls: a route lets in only what Twilio signed.".to_owned(),
-        "nginx stays in front: give each location proxy_pass to the gate, without a path.".to_owned(),
+        "nginx stays in front, and each of these locations leads to the gate then, as in proxy_pass http://127.0.0.1:8080;"
+            .to_owned(),
     ];
     Ok(answer(&proposals, &head))
 }
 
 fn answer(proposals: &Proposals, head: &[String]) -> Answer {
+    let routes = proposals.routes.len();
     let asked = proposals.routes.iter().filter(|it| !it.asks.is_empty()).count();
-    let routes = proposals.routes.len() - asked;
     let mut note = if routes == 1 { "1 route".to_owned() } else { format!("{routes} routes") };
     if asked > 0 {
-        _ = write!(note, "; {asked} with a question, and a # before each line until you have answered it");
+        let are = if asked == 1 { "is a question" } else { "are questions" };
+        _ = write!(note, "; {asked} of them {are}, with a # before each line until you answer");
     }
     match proposals.left_out.len() {
         0 => {}
@@ -88,7 +90,7 @@ fn answer(proposals: &Proposals, head: &[String]) -> Answer {
     Answer {
         output: proposals.as_toml(head).into_bytes(),
         notes: vec![note],
-        is_no: routes == 0,
+        is_no: routes == asked,
         ..Answer::default()
     }
 }

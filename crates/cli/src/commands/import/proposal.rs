@@ -83,15 +83,13 @@ impl Proposals {
                 say(note);
             }
             if !route.stays.is_empty() {
-                say(
-                    "This route would take these too, where the proxy itself answers: leave them there as they are.",
-                );
+                say("The proxy itself answers these. Keep them there: this route would take them too.");
                 route.stays.iter().for_each(|it| say(&format!("  {it}")));
             }
             let mut off = "";
             if !route.asks.is_empty() {
                 say(
-                    "Does Twilio call any of these? They lead elsewhere now, and this route would take them too:",
+                    "Does Twilio call any of these? They lead elsewhere now, and this route would take them too.",
                 );
                 route.asks.iter().for_each(|it| say(&format!("  {it}")));
                 say(

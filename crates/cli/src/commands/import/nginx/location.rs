@@ -111,12 +111,38 @@ impl Goes {
 impl Pattern<'_> {
     /// Whether it may match this path or, if it ends with `/`, one that begins so. In doubt it may.
     pub(super) fn may_match(&self, path: &str) -> bool {
+        if !path.ends_with('/') && !path.contains('.') && self.wants_a_dot() {
+            return false;
+        }
         let Some(begin) = self.begin() else { return true };
-        let (begin, path) = match self.ignores_case {
-            true => (begin.to_ascii_lowercase(), path.to_ascii_lowercase()),
-            false => (begin, path.to_owned()),
+        let (begin, path) = if self.ignores_case {
+            (begin.to_ascii_lowercase(), path.to_ascii_lowercase())
+        } else {
+            (begin, path.to_owned())
         };
         path.starts_with(&begin) || (path.ends_with('/') && begin.starts_with(&path))
+    }
+
+    /// Whether it matches nothing without a dot: `\.php$`, `\.(css|js)$`.
+    fn wants_a_dot(&self) -> bool {
+        let (mut depth, mut wants) = (0_usize, false);
+        let mut letters = self.expression.chars().peekable();
+        while let Some(letter) = letters.next() {
+            match letter {
+                '(' => depth += 1,
+                ')' => depth = depth.saturating_sub(1),
+                '|' if depth == 0 => return false,
+                // What stands in a class is one of several letters.
+                '[' => while letters.next().is_some_and(|it| it != ']') {},
+                '\\' => {
+                    let escaped = letters.next();
+                    let may_be_missing = matches!(letters.peek(), Some('*' | '?' | '{'));
+                    wants |= escaped == Some('.') && depth == 0 && !may_be_missing;
+                }
+                _ => {}
+            }
+        }
+        wants
     }
 
     /// The plain letters that all it matches begins with, if it says where that begins.
@@ -250,6 +276,12 @@ fn upstream(
         return Err(NO_SOCKETS.to_owned());
     }
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    // The gate itself says whether it can.
+    if scheme == "https" && "https://localhost".parse::<Upstream>().is_err() {
+        return Err("this application wants TLS, and the gate speaks plain HTTP to applications: let it listen without, or \
+                    lead the route to a proxy before it"
+            .to_owned());
+    }
     let own = match kind(location) {
         Ok(Kind::Plain(takes)) => takes.path().to_owned(),
         _ => String::new(),
@@ -274,7 +306,7 @@ fn upstream(
             }
             note = (servers.len() > 1).then(|| {
                 format!(
-                    "upstream {authority} has {} servers, and a route one: this is the first",
+                    "upstream {authority} has {} servers, and a route leads to one: this is the first",
                     servers.len()
                 )
             });
@@ -284,11 +316,6 @@ fn upstream(
     let address = format!("{scheme}://{address}");
     match address.parse::<Upstream>() {
         Ok(_) => Ok((address, note)),
-        Err(_) if scheme == "https" => Err(
-            "the gate speaks plain HTTP to applications, and this one wants TLS: let it listen without on a network \
-             that is yours alone, or leave a proxy before it that the route leads to"
-                .to_owned(),
-        ),
         Err(error) => Err(format!("this cannot be an upstream: {error}")),
     }
 }
@@ -323,6 +350,13 @@ mod tests {
             ("^/a|/voice/", "/voice/", true),
             ("^(/a)?/voice", "/voice/", true),
             ("\\.php$", "/twilio/", true),
+            ("\\.php$", "/sms", false),
+            ("\\.(js|css)$", "/sms", false),
+            ("\\.php$", "/sms.php", true),
+            ("\\.?php$", "/sms", true),
+            ("(\\.php)?$", "/sms", true),
+            ("\\.php$|sms", "/sms", true),
+            ("[\\.s]ms", "/sms", true),
             ("", "/twilio/", true),
             ("^/TWILIO/", "/twilio/", false),
             ("(no case)^/TWILIO/", "/twilio/", true),

@@ -130,13 +130,16 @@ impl<'a> Server<'a> {
     ) -> Vec<usize> {
         let begin = self.patterns.len();
         for location in block.inside("location") {
-            self.pattern(location, upstreams, proposals);
+            self.pattern(location, upstreams);
         }
         let here: Vec<_> = (begin..self.patterns.len()).collect();
         for location in block.inside("location") {
             let takes = match location::kind(location) {
                 Ok(Kind::Plain(takes)) => takes,
-                Ok(Kind::Pattern { .. }) => continue,
+                Ok(Kind::Pattern { .. }) => {
+                    leave_out_all(location, proposals);
+                    continue;
+                }
                 Err(why) => {
                     proposals.leave_out(location.place.to_string(), why);
                     continue;
@@ -163,16 +166,14 @@ impl<'a> Server<'a> {
         here
     }
 
-    /// A regular expression, and those in it: none of them is a route.
-    fn pattern(&mut self, location: &'a Directive, upstreams: &Upstreams<'_>, proposals: &mut Proposals) {
+    /// A regular expression, and those in it.
+    fn pattern(&mut self, location: &'a Directive, upstreams: &Upstreams<'_>) {
         let Ok(Kind::Pattern { expression, ignores_case }) = location::kind(location) else { return };
         let (place, shown) = (location.place.to_string(), location::shown(location));
-        let why = format!("{shown}: a route has a plain path, and this is a regular expression");
-        proposals.leave_out(&place, why);
         let goes = location::goes(location, upstreams);
         self.patterns.push(Pattern { place, shown, expression, ignores_case, goes });
         for inner in location.inside("location") {
-            self.pattern(inner, upstreams, proposals);
+            self.pattern(inner, upstreams);
         }
     }
 
@@ -198,7 +199,9 @@ impl<'a> Server<'a> {
     fn propose(&self, before: &[Server<'_>], proposals: &mut Proposals) {
         let mut candidates = self.candidates(proposals);
         self.compare(&mut candidates, proposals);
+        let mut last: Option<&Location<'_>> = None;
         for Candidate { path, location, upstream, notes, stays, asks } in candidates {
+            let is_second = last.replace(location).is_some_and(|last| std::ptr::eq(last, location));
             let place = &location.place;
             if let Some(why) = self.taken_by(before, &path) {
                 proposals.leave_out(place, why);
@@ -208,7 +211,12 @@ impl<'a> Server<'a> {
                 Goes::On { notes, .. } => notes.as_slice(),
                 Goes::Nowhere(_) | Goes::Elsewhere(_) => &[],
             };
-            let notes = [&[format!("{place}: {}", location.shown)][..], own, &self.notes, &notes].concat();
+            let begin = format!("{place}: {}", location.shown);
+            let notes = if is_second {
+                [&[format!("{begin}, what is below it")][..], &notes].concat()
+            } else {
+                [&[begin][..], own, &self.notes, &notes].concat()
+            };
             let (public_url, upstream) = (self.public_url.clone(), upstream.to_owned());
             proposals.add(Proposal { path, public_url, upstream, notes, stays, asks }, place);
         }
@@ -229,7 +237,7 @@ impl<'a> Server<'a> {
                 Takes::Exact(path) if path.ends_with('/') => {}
                 Takes::Exact(path) => candidates.push(candidate(path.to_owned())),
                 Takes::Prefix { path, .. } if path.ends_with('/') => {
-                    candidates.push(candidate(path.to_owned()))
+                    candidates.push(candidate(path.to_owned()));
                 }
                 Takes::Prefix { path, .. } => {
                     let below = format!("{path}/");
@@ -322,6 +330,22 @@ impl<'a> Server<'a> {
                 }
             }
         }
+    }
+}
+
+/// A location with a regular expression, and all in it: none of them is a route.
+fn leave_out_all(location: &Directive, proposals: &mut Proposals) {
+    let shown = location::shown(location);
+    let why = match location::kind(location) {
+        Ok(Kind::Pattern { .. }) => {
+            format!("{shown}: a route has a plain path, and this is a regular expression")
+        }
+        Ok(Kind::Plain(_)) => format!("{shown} stands in a regular expression"),
+        Err(why) => why,
+    };
+    proposals.leave_out(location.place.to_string(), why);
+    for inner in location.inside("location") {
+        leave_out_all(inner, proposals);
     }
 }
 

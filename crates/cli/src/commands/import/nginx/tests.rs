@@ -64,7 +64,12 @@ fn what_has_no_equal_is_left_out_with_its_line_and_the_reason() {
     left_out(&format!("location ~* \\.php$ {{ {pass} }}"), 4, "regular expression");
     left_out("location /a/ {\nproxy_pass http://$backend;\n}", 5, "variable");
     left_out("location /a/ {\nproxy_pass http://127.0.0.1:3000/;\n}", 5, "nginx makes / of /a/");
-    left_out("location /a/ {\nproxy_pass https://127.0.0.1:3000;\n}", 5, "plain HTTP");
+    left_out(
+        "location /a/ {\nproxy_pass https://127.0.0.1:3000;\n}",
+        5,
+        "wants TLS, and the gate speaks plain HTTP",
+    );
+    left_out("location /a/ {\nproxy_pass https://127.0.0.1:3000/;\n}", 5, "wants TLS");
     left_out("location /a/ { proxy_pass http://unix:/run/app.sock; }", 4, "Unix sockets");
     left_out(
         &format!("location /a/ {{ {pass}\nrewrite ^/a/(.*) /$1 break; }}"),
@@ -270,7 +275,7 @@ fn what_is_left_out_below_a_prefix_is_told_there_and_another_application_is_aske
     let proposals = with(&own);
     assert_eq!(short(&proposals), [("/", "1", 2, 0), ("/a/", "2", 0, 0)]);
     let text = proposals.as_toml(&[]);
-    let told = "# This route would take these too, where the proxy itself answers: leave them there as they are.\n\
+    let told = "# The proxy itself answers these. Keep them there: this route would take them too.\n\
                 #   nginx.conf:5: location /static/\n#   nginx.conf:6: location = /health\n[[route]]\npath = \"/\"\n";
     assert!(text.contains(told), "{text}");
 
@@ -303,7 +308,7 @@ fn a_regular_expression_comes_before_a_prefix_but_not_before_the_one_that_has_th
     let with_pattern =
         |pattern: &'static str, to: &'static str| with(&[&places[..], &[(pattern, to)]].concat());
     let asked =
-        [("/a/", "1", 0, 1), ("/b/", "1", 0, 0), ("/c", "1", 0, 0), ("/d", "1", 0, 1), ("/d/", "1", 0, 1)];
+        [("/a/", "1", 0, 1), ("/b/", "1", 0, 0), ("/c", "1", 0, 0), ("/d", "1", 0, 0), ("/d/", "1", 0, 1)];
     assert_eq!(short(&with_pattern("~ \\.php$", "fastcgi_pass 127.0.0.1:9;")), asked);
     assert_eq!(short(&with_pattern("~ \\.php$", "2")), asked, "another application");
     let none =
