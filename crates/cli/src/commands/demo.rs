@@ -128,7 +128,7 @@ fn demonstrate(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         (false, None) => Some(listen_on(PAGE_PORT)?),
         (false, Some(port)) => {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-            Some(listener.with_context(|| format!("the port {port} of the page"))?)
+            Some(listener.with_context(|| format!("its page cannot have port {port}, which --port names"))?)
         }
     };
     let mut out = Paper::new();

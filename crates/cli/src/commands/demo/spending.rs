@@ -20,7 +20,7 @@ use crate::commands::paper::{Paper, waits};
 pub(super) async fn give(world: &World, out: &mut Paper) -> anyhow::Result<usize> {
     let mut show = Show::new(out);
     show.out.line(
-        "No account spends past its limit. Somebody has stolen a token; each tenant may spend $50 a day:",
+        "No account goes on spending past its limit. Somebody has stolen a token; each tenant may spend $50 a day:",
     );
     let unguarded = &world.twilio.unguarded;
     let thief = Thief { victim: unguarded, means: &Means::Token, at_most: ENOUGH, insists: false };

@@ -237,7 +237,7 @@ pub(super) fn upstream(text: &str, gate: SocketAddr, admin: SocketAddr) -> Resul
             };
             for (listener, at) in [("--listen", gate), ("--admin", admin)] {
                 if is_at(at.port()) {
-                    return Err(Failure::usage(format!("there listens the gate itself ({at})")).hint(format!(
+                    return Err(Failure::usage(format!("the gate itself listens there ({at})")).hint(format!(
                         "type the address of your application, or give the gate another one with {listener}"
                     )));
                 }

@@ -121,6 +121,11 @@ fn secrets_that_were_typed_go_into_files_of_their_own_and_are_not_said_again() {
 fn a_password_of_a_mail_server_that_was_given_up_is_not_written() {
     let in_clear = ["ops@example.com", "smtp://mail.example.com", "", "ringfence", "hush", "file"];
     let answers = [&[TOKEN, "file", "n", "proxy", "50"][..], &in_clear, &["", ""]].concat();
+    // What was answered stands there again.
+    let again = [&answers[..answers.len() - 2], &["ops@example.com", "", "", "", ""]].concat();
+    let once_more = hold(&BEGIN, &again);
+    assert!(once_more.said.contains("Mail server [smtp://mail.example.com]: "), "{}", once_more.said);
+    assert!(once_more.text("ringfence.toml").contains("smtp = \"smtp://mail.example.com\""));
     let held = hold(&BEGIN, &answers);
     assert_eq!(held.result.as_deref().unwrap(), ["ringfence.toml", "ringfence.token"], "{}", held.said);
     assert!(held.said.contains("the password would go over the network in clear"), "{}", held.said);

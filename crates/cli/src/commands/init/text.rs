@@ -8,7 +8,7 @@ use super::files::DATABASE;
 use crate::commands::toml_text::{comment, quoted};
 
 /// Comments begin here, so that the eye finds them.
-const COLUMN: usize = 40;
+const COLUMN: usize = 46;
 
 /// The text of the file.
 pub(super) fn of(answers: &Answers) -> String {

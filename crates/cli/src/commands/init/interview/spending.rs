@@ -56,8 +56,9 @@ impl Interview<'_> {
         }
         // What is wrong without a mail server is wrong for another reason, and no answer about mail would mend it.
         files::rehearse(&answers, &self.secrets, &self.target).map_err(Failure::from)?;
+        let mut last = None;
         loop {
-            let mail = self.mail(&answers.called)?;
+            let mail = self.mail(&answers.called, last.take())?;
             let Some(mail) = mail else {
                 self.note("nobody is told when a limit trips; [notify] in the configuration says who is");
                 return Ok(answers);
@@ -80,13 +81,16 @@ impl Interview<'_> {
             if failure.is_unavailable() && !person.agrees(question, true)? {
                 return Ok(with_mail);
             }
+            last = with_mail.mail;
         }
     }
 
-    fn mail(&mut self, called: &Called) -> Result<Option<Mail>, Failure> {
+    /// Who is mailed by which server; the server that was answered last is the one to begin with.
+    fn mail(&mut self, called: &Called, last: Option<Mail>) -> Result<Option<Mail>, Failure> {
         let arguments = self.arguments;
         let to = if arguments.mail_to.is_empty() {
-            let question = "Who is mailed when a limit is near or trips (a, b; empty: nobody)";
+            let question =
+                "Who is mailed when a limit is near or trips (commas between several; empty: nobody)";
             self.settle("--mail-to", None, question, Some(""), addresses)?
         } else {
             let said = addresses(&arguments.mail_to.join(",")).map_err(|it| it.about("--mail-to"))?;
@@ -100,10 +104,13 @@ impl Interview<'_> {
             return Ok(None);
         }
         let given = arguments.smtp.as_deref();
-        let smtp = self.settle("--smtp", given, "Mail server", Some("smtp://localhost:25"), answers::smtp)?;
+        let (server, sender) = last.map(|last| (last.smtp, last.from)).unzip();
+        let server = server.unwrap_or_else(|| "smtp://localhost:25".to_owned());
+        let smtp = self.settle("--smtp", given, "Mail server", Some(&server), answers::smtp)?;
         let host = called.host_and_port().map(|(host, _)| host).unwrap_or_default();
         let is_name = host.contains('.') && !host.starts_with(|first: char| first.is_ascii_digit());
-        let from = format!("ringfence@{}", if is_name { &host } else { "localhost" });
+        let own = || format!("ringfence@{}", if is_name { &host } else { "localhost" });
+        let from = sender.unwrap_or_else(own);
         let given = arguments.mail_from.as_deref();
         let from = self.settle("--mail-from", given, "From", Some(&from), answers::mail_address)?;
         let login = self.login()?;
