@@ -109,9 +109,9 @@ impl Goes {
 }
 
 impl Pattern<'_> {
-    /// Whether it may match this path or, if it ends with `/`, one that begins so. In doubt it may.
-    pub(super) fn may_match(&self, path: &str) -> bool {
-        if !path.ends_with('/') && !path.contains('.') && self.wants_a_dot() {
+    /// Whether it may match this path or, if that is only a begin, one that begins so. In doubt it may.
+    pub(super) fn may_match(&self, path: &str, is_begin: bool) -> bool {
+        if !is_begin && !path.contains('.') && self.wants_a_dot() {
             return false;
         }
         let Some(begin) = self.begin() else { return true };
@@ -120,7 +120,7 @@ impl Pattern<'_> {
         } else {
             (begin, path.to_owned())
         };
-        path.starts_with(&begin) || (path.ends_with('/') && begin.starts_with(&path))
+        path.starts_with(&begin) || (is_begin && begin.starts_with(&path))
     }
 
     /// Whether it matches nothing without a dot: `\.php$`, `\.(css|js)$`.
@@ -330,7 +330,8 @@ mod tests {
             Some(rest) => (rest, true),
             None => (expression, false),
         };
-        Pattern { place: String::new(), shown: String::new(), expression, ignores_case, goes }.may_match(path)
+        let pattern = Pattern { place: String::new(), shown: String::new(), expression, ignores_case, goes };
+        pattern.may_match(path, path.ends_with('/'))
     }
 
     #[test]

@@ -6,6 +6,8 @@
 //! that ends with `/`. So a route may take what another location takes at nginx: that is told beside the route, and where it
 //! may be a webhook of another application, the route is written as a question and not in force.
 
+use std::collections::BTreeSet;
+
 use super::location::{self, Goes, Kind, Location, Pattern, Takes, Upstreams};
 use super::tree::{self, Directive, Sources, Wrong};
 use crate::commands::import::proposal::{Proposal, Proposals, host};
@@ -62,6 +64,16 @@ struct Server<'a> {
     patterns: Vec<Pattern<'a>>,
 }
 
+/// What the levels above a location have that comes before it.
+#[derive(Default)]
+struct Above<'a> {
+    /// Regular expressions, by their number.
+    patterns: Vec<usize>,
+    /// Prefixes beside the locations around it, which are longer than these, and where they stand: nginx does not look into the
+    /// shorter one.
+    longer: Vec<(&'a str, String)>,
+}
+
 /// A route on its way.
 struct Candidate<'a> {
     path: String,
@@ -115,16 +127,15 @@ impl<'a> Server<'a> {
         }
         let place = server.place.to_string();
         let mut read = Self { place, public_url, notes, locations: Vec::new(), patterns: Vec::new() };
-        read.locations_of(server, &[], upstreams, proposals);
+        read.locations_of(server, &Above::default(), upstreams, proposals);
         Some(read)
     }
 
-    /// The locations in a server or a location, each with those in it. Regular expressions of the levels above come before
-    /// them. Gives the regular expressions of this level.
+    /// The locations in a server or a location, each with those in it. Gives the regular expressions of this level.
     fn locations_of(
         &mut self,
         block: &'a Directive,
-        above: &[usize],
+        above: &Above<'a>,
         upstreams: &Upstreams<'_>,
         proposals: &mut Proposals,
     ) -> Vec<usize> {
@@ -145,10 +156,20 @@ impl<'a> Server<'a> {
                     continue;
                 }
             };
+            if let Some((longer, place)) =
+                above.longer.iter().find(|(longer, _)| takes.path().starts_with(longer))
+            {
+                let why = format!(
+                    "{}: nginx never comes here, for location {longer} ({place}) is longer than the location around it",
+                    location::shown(location)
+                );
+                proposals.leave_out(location.place.to_string(), why);
+                continue;
+            }
             let mut yields_to = match takes {
                 Takes::Exact(_) => Vec::new(),
-                Takes::Prefix { is_last_word: true, .. } => above.to_vec(),
-                Takes::Prefix { is_last_word: false, .. } => [above, &here].concat(),
+                Takes::Prefix { is_last_word: true, .. } => above.patterns.clone(),
+                Takes::Prefix { is_last_word: false, .. } => [&above.patterns[..], &here].concat(),
             };
             let goes = location::goes(location, upstreams);
             if let Some(why) = goes.why_not() {
@@ -157,7 +178,15 @@ impl<'a> Server<'a> {
             let (place, shown) = (location.place.to_string(), location::shown(location));
             let at = self.locations.len();
             self.locations.push(Location { place, shown, takes, goes, yields_to: Vec::new() });
-            let inside = self.locations_of(location, &yields_to, upstreams, proposals);
+            let longer = block.inside("location").filter_map(|it| match location::kind(it) {
+                Ok(Kind::Plain(Takes::Prefix { path, .. })) if path.len() > takes.path().len() => {
+                    Some((path, it.place.to_string()))
+                }
+                _ => None,
+            });
+            let longer = above.longer.iter().cloned().chain(longer).collect();
+            let inner = Above { patterns: yields_to.clone(), longer };
+            let inside = self.locations_of(location, &inner, upstreams, proposals);
             yields_to.extend(inside);
             if let Some(location) = self.locations.get_mut(at) {
                 location.yields_to = yields_to;
@@ -199,6 +228,7 @@ impl<'a> Server<'a> {
     fn propose(&self, before: &[Server<'_>], proposals: &mut Proposals) {
         let mut candidates = self.candidates(proposals);
         self.compare(&mut candidates, proposals);
+        self.compare_patterns(&mut candidates);
         let mut last: Option<&Location<'_>> = None;
         for Candidate { path, location, upstream, notes, stays, asks } in candidates {
             let is_second = last.replace(location).is_some_and(|last| std::ptr::eq(last, location));
@@ -261,7 +291,7 @@ impl<'a> Server<'a> {
         candidates
     }
 
-    /// What routes would take that other locations take at nginx.
+    /// What routes would take that other locations with a plain path take at nginx.
     fn compare(&self, candidates: &mut [Candidate<'_>], proposals: &mut Proposals) {
         for at in 0..candidates.len() {
             let Takes::Prefix { path, .. } = candidates[at].location.takes else { continue };
@@ -317,12 +347,28 @@ impl<'a> Server<'a> {
                 Goes::On { .. } => {}
             }
         }
+    }
+
+    /// What routes would take that regular expressions take at nginx.
+    fn compare_patterns(&self, candidates: &mut [Candidate<'_>]) {
         for (number, pattern) in self.patterns.iter().enumerate() {
-            let named = format!("{}: {}", pattern.place, pattern.shown);
-            for candidate in candidates.iter_mut() {
-                if !candidate.location.yields_to.contains(&number) || !pattern.may_match(&candidate.path) {
-                    continue;
+            let comes_before = |location: &Location<'_>, path: &str, is_begin: bool| {
+                location.yields_to.contains(&number) && pattern.may_match(path, is_begin)
+            };
+            let own = candidates.iter().enumerate();
+            let own = own.filter(|(_, it)| comes_before(it.location, &it.path, it.path.ends_with('/')));
+            let mut takers: BTreeSet<usize> = own.map(|(at, _)| at).collect();
+            // What a location takes without a route of its own comes to a shorter one.
+            for location in &self.locations {
+                let path = location.takes.path();
+                let has_routes = location.goes.upstream().is_some() && path.ends_with('/');
+                if !has_routes && comes_before(location, path, true) {
+                    takers.extend(longest(candidates, path));
                 }
+            }
+            let named = format!("{}: {}", pattern.place, pattern.shown);
+            for taker in takers {
+                let Some(candidate) = candidates.get_mut(taker) else { continue };
                 match &pattern.goes {
                     Goes::On { upstream, .. } if upstream == candidate.upstream => {}
                     Goes::Nowhere(_) => candidate.stays.push(named.clone()),

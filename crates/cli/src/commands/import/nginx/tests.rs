@@ -318,6 +318,14 @@ fn a_regular_expression_comes_before_a_prefix_but_not_before_the_one_that_has_th
     let own =
         [("/a/", "1", 1, 0), ("/b/", "1", 0, 0), ("/c", "1", 0, 0), ("/d", "1", 0, 0), ("/d/", "1", 0, 0)];
     assert_eq!(short(&with_pattern("~ ^/a/.*\\.css$", "root /var/www;")), own);
+    // /a.php is no path of a route of /a, and ^~ / has not the last word about it.
+    let gap = with(&[("^~ /", "1"), ("/a", "1"), ("~ \\.php$", "2")]);
+    assert_eq!(short(&gap), [("/", "1", 0, 1), ("/a", "1", 0, 0), ("/a/", "1", 0, 1)]);
+    // nginx looks into the longest location alone.
+    let inner = "proxy_pass http://127.0.0.1:1; location = /a/x { proxy_pass http://127.0.0.1:2; } location /c/ { proxy_pass http://127.0.0.1:2; }";
+    let hidden = with(&[("/", inner), ("/a", "1")]);
+    assert_eq!(short(&hidden), [("/", "1", 0, 0), ("/c/", "2", 0, 0), ("/a", "1", 0, 0), ("/a/", "1", 0, 0)]);
+    assert!(hidden.left_out[0].why.contains("location = /a/x: nginx never comes here"), "{hidden:?}");
     // In a location, it comes before what that itself does.
     let inner = "proxy_pass http://127.0.0.1:1; location ~ \\.php$ { proxy_pass http://$x; } location /a/b/ { proxy_pass http://127.0.0.1:1; }";
     assert_eq!(
