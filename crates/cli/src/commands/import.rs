@@ -79,9 +79,16 @@ fn answer(proposals: &Proposals, head: &[String]) -> Answer {
     let routes = proposals.routes.len();
     let asked = proposals.routes.iter().filter(|it| !it.asks.is_empty()).count();
     let mut note = if routes == 1 { "1 route".to_owned() } else { format!("{routes} routes") };
+    let are = match (asked, routes) {
+        (1, 1) => "; it is a question".to_owned(),
+        (1, _) => "; 1 of them is a question".to_owned(),
+        _ => format!("; {asked} of them are questions"),
+    };
     if asked > 0 {
-        let are = if asked == 1 { "is a question" } else { "are questions" };
-        _ = write!(note, "; {asked} of them {are}, with a # before each line until you answer");
+        _ = write!(note, "{are}, with a # before each line until you answer");
+    }
+    if routes == 0 && proposals.left_out.is_empty() {
+        note.push_str(": nothing in it is called, or sent on");
     }
     match proposals.left_out.len() {
         0 => {}

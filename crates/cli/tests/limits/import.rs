@@ -117,6 +117,21 @@ fn the_nginx_of_the_examples_and_one_with_includes_become_routes_that_load() {
 }
 
 #[test]
+fn a_route_that_is_a_question_is_not_in_force_and_a_script_is_told() {
+    let world = World::new();
+    let site = "server {\n listen 443 ssl;\n server_name a.example.com;\n location / { proxy_pass http://127.0.0.1:1; }\n \
+                location /voice/ { proxy_pass http://127.0.0.1:2/; }\n LOCATION }\n";
+    std::fs::write(world.path("site"), site.replace("LOCATION", "")).unwrap();
+    let run = world.run_plain(&["import", "nginx", "site"]).code(1).complains("1 route; it is a question");
+    assert!(run.out.contains("\n# [[route]]\n") && !run.out.contains("\n[[route]]"), "{run:?}");
+    let more = "location = /sms { proxy_pass http://127.0.0.1:1; }";
+    std::fs::write(world.path("site"), site.replace("LOCATION", more)).unwrap();
+    let run =
+        world.run_plain(&["import", "nginx", "site"]).code(0).complains("2 routes; 1 of them is a question");
+    loads(&world, &run.out);
+}
+
+#[test]
 fn a_file_that_nginx_could_not_read_either_is_told_with_its_line() {
     let world = World::new();
     std::fs::write(world.path("broken.conf"), "http {\n  server {\n").unwrap();
@@ -124,5 +139,10 @@ fn a_file_that_nginx_could_not_read_either_is_told_with_its_line() {
         .run_plain(&["import", "nginx", "broken.conf"])
         .code(2)
         .complains("broken.conf:2: a block is opened");
+    std::fs::write(world.path("empty.conf"), "events {}").unwrap();
+    world
+        .run_plain(&["import", "nginx", "empty.conf"])
+        .code(1)
+        .complains("0 routes: nothing in it is called, or sent on");
     world.run_plain(&["import", "nginx", "missing.conf"]).code(2).complains("cannot read missing.conf");
 }
