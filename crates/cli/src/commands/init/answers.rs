@@ -142,9 +142,10 @@ impl Called {
         Some((uri.host()?.trim_matches(['[', ']']).to_owned(), port))
     }
 
-    /// What usage triggers call: under the same prefix, so that whatever leads Twilio here leads them too.
+    /// What usage triggers call: in the same folder. Whatever leads a prefix here leads them too; a rule for one path alone does
+    /// not, so [`Answers::triggers_apart`] is told.
     pub(super) fn triggers(&self) -> String {
-        let prefix = if self.path.ends_with('/') { self.path.as_str() } else { "/" };
+        let prefix = self.path.rfind('/').map_or("/", |at| &self.path[..=at]);
         format!("{prefix}{TRIGGERS}")
     }
 }
@@ -215,7 +216,7 @@ pub(super) fn called(text: &str) -> Result<Called, Failure> {
         return Err(wrong("this is no URL".to_owned()));
     }
     let path = if path.is_empty() { "/" } else { path };
-    if path == format!("/{TRIGGERS}") {
+    if path.strip_suffix(TRIGGERS).is_some_and(|folder| folder.ends_with('/')) {
         return Err(wrong(format!("{path} is Ringfence's own: usage triggers at Twilio call it")));
     }
     if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -385,6 +386,8 @@ mod tests {
         assert_eq!(at("https://hooks.example.com/twilio/"), "/twilio/ringfence-triggers");
         assert_eq!(at("https://hooks.example.com"), "/ringfence-triggers");
         assert_eq!(at("https://hooks.example.com/sms"), "/ringfence-triggers");
+        assert_eq!(at("https://hooks.example.com/twilio/sms"), "/twilio/ringfence-triggers");
+        assert!(called("https://hooks.example.com/twilio/ringfence-triggers").is_err());
     }
 
     #[test]
