@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use self::nginx_files::{Dump, OnDisk};
 use self::proposal::Proposals;
+use super::words::count;
 use crate::exit::{Answer, Failure};
 
 #[derive(Debug, clap::Args)]
@@ -78,7 +79,7 @@ fn of_nginx(arguments: &NginxArguments) -> Result<Answer, Failure> {
 fn answer(proposals: &Proposals, head: &[String]) -> Answer {
     let routes = proposals.routes.len();
     let asked = proposals.routes.iter().filter(|it| !it.asks.is_empty()).count();
-    let mut note = if routes == 1 { "1 route".to_owned() } else { format!("{routes} routes") };
+    let mut note = count(routes, "route");
     let are = match (asked, routes) {
         (1, 1) => "; it is a question".to_owned(),
         (1, _) => "; 1 of them is a question".to_owned(),

@@ -72,6 +72,7 @@ fn what_twilio_was_told_of_the_account_becomes_routes_that_load() {
         .says("path = \"/voice\"")
         .says("upstream = \"http://127.0.0.1:4000\"")
         .says("handler.twilio.com is Twilio itself")
+        .says("What Twilio was told to call: 3 URLs of 1 account.")
         .complains("2 routes; 1 not imported");
     loads(&world, &run.out);
     assert_eq!(before.len() + 1, world.files().len(), "only the test wrote a file");

@@ -15,6 +15,7 @@ use super::answer;
 use super::proposal::{Proposal, Proposals};
 use crate::commands::token_argument::{TokenArguments, of_environment};
 use crate::commands::with_store;
+use crate::commands::words::count;
 use crate::config;
 use crate::control_plane;
 use crate::exit::{Answer, Failure};
@@ -66,7 +67,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         proposals.leave_out(account.to_string(), format!("could not be read: {why}"));
     }
     let head = [
-        format!("What Twilio was told to call: {} URLs of {} accounts.", found.found.len(), found.accounts),
+        format!(
+            "What Twilio was told to call: {} of {}.",
+            count(found.found.len(), "URL"),
+            count(found.accounts, "account")
+        ),
         "A route lets in only what Twilio signed. Several under one folder may be one: path = \"/twilio/\"."
             .to_owned(),
         format!("The application is taken to listen at {}.", arguments.upstream),
