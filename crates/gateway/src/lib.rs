@@ -90,7 +90,9 @@ mod key_press;
 mod keys;
 #[cfg(any(test, fuzzing))]
 pub mod laws;
+pub mod media;
 mod metrics;
+mod passed;
 mod preface;
 pub mod proof;
 mod proxy_protocol;
@@ -120,6 +122,7 @@ pub use hooks::{AdminApi, Answer, Caller, Hooks, Hosted, OnKey, OnStale, Readine
 pub use intake::Intake;
 pub use key_press::KeyPress;
 pub use keys::{Keys, LearntAccount};
+pub use media::MediaStore;
 pub use metrics::{LabelDescription, METRICS, MetricDescription, MetricKind};
 pub use reason::Reason;
 pub use recent::{Outcome, RecentVerdict};
