@@ -251,8 +251,8 @@ fn check_parts_together(root: &Table<'_>, listen: &Listen, parts: &Parts, proble
     if has_tls && listen.gate.is_none() && !is_used {
         problems.error(
             at("tls"),
-            "[tls] is for the gate, and for `console`, `second_factor`, `egress` and [media] off loopback, and none of them \
-             has an address; add `gate`",
+            "[tls] is for the gate, and for `console`, `second_factor`, `egress` and [media] off loopback, and [listen] gives \
+             none of them an address; add `gate`",
         );
     }
     for (key, address) in hosted {

@@ -22,7 +22,7 @@ mod links;
 mod metrics;
 mod path;
 mod public;
-mod redirect;
+pub(crate) mod redirect;
 mod refusal;
 pub(crate) mod settings;
 mod sign_in;

@@ -1,13 +1,18 @@
 //! What is served, and what Twilio is asked for it.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use ringfence_gateway::LearntAccount;
+use ringfence_gateway::forwarded::TrustedPeers;
+use ringfence_gateway::settings::Settings;
+use ringfence_model::Secret;
 use ringfence_testkit::{Answer, RawClient, RawUpstream, Upstream};
 
 use crate::world::{
-    ACCOUNT, CHILD, CHILD_TOKEN, PICTURE, TOKEN, World, authorization, media, media_of, picture, raw,
-    recording,
+    ACCOUNT, CHILD, CHILD_TOKEN, PICTURE, STRANGER, TOKEN, World, authorization, media, media_of, picture,
+    raw, recording, settings, sid,
 };
 
 #[tokio::test]
@@ -127,7 +132,7 @@ async fn a_twilio_that_is_silent_or_away_or_breaks_off_is_told_as_such() {
 
 #[tokio::test]
 async fn a_file_over_the_bound_is_refused_by_its_length_and_cut_off_where_it_does_not_tell_one() {
-    let small = |settings: &mut ringfence_gateway::settings::Settings| {
+    let small = |settings: &mut Settings| {
         settings.media.as_mut().unwrap().bytes_max = 10;
     };
     let world = World::before(Upstream::start(|_| async { picture() }).await, small).await;
@@ -168,4 +173,66 @@ async fn a_recording_is_asked_for_in_the_format_of_its_path() {
     );
     let asked = world.twilio.as_ref().unwrap().only_request().target;
     assert_eq!(asked, format!("/api.twilio.com{}", recording(".mp3")));
+}
+
+#[tokio::test]
+async fn an_account_that_is_found_while_it_runs_has_files_until_it_is_gone() {
+    let world = World::new().await;
+    let link = world.link(&media_of(STRANGER)).await;
+    assert_eq!(world.get(&link, &[]).await.status, 403);
+    let found = LearntAccount {
+        sid: sid(STRANGER),
+        parent: Some(sid(ACCOUNT)),
+        auth_token: Secret::new("99999999999999999999999999999999"),
+        friendly_name: "tenant".to_owned(),
+        created: world.clock.now(),
+    };
+    world.gateway.keys().learn(vec![found]);
+    assert_eq!(world.get(&link, &[]).await.status, 200);
+    let own =
+        authorization(STRANGER, "99999999999999999999999999999999").split_once(": ").unwrap().1.to_owned();
+    assert_eq!(world.twilio.as_ref().unwrap().only_request().header("authorization"), Some(&*own));
+    world.gateway.keys().learn(vec![]);
+    assert_eq!(world.get(&link, &[]).await.status, 403);
+}
+
+#[tokio::test]
+async fn off_loopback_without_tls_only_a_listed_proxy_is_heard() {
+    let open = |settings: &mut Settings| settings.listen.media = Some("0.0.0.0:0".parse().unwrap());
+    let target =
+        |world: &World| SocketAddr::from(([127, 0, 0, 1], world.gateway.media_address().unwrap().port()));
+    let get = async |world: &World| {
+        let link = world.link(&media()).await;
+        let mut client = RawClient::connect(target(world)).await.unwrap();
+        client.exchange(raw("GET", &link, &[], "")).await.unwrap().status
+    };
+    let world = World::with(open).await;
+    assert_eq!(get(&world).await, 403);
+    let mut client = RawClient::connect(target(&world)).await.unwrap();
+    let asked = client.exchange(raw("POST", "/v1/links", &[&world.key(|_| {}).await], "{}")).await.unwrap();
+    assert_eq!(asked.status, 403, "no credential is heard in the clear");
+    world.assert_nothing_was_asked();
+    assert_eq!(world.counted("in_the_clear").await, 2);
+    let world = World::with(|settings| {
+        open(settings);
+        settings.listen.trusted_proxies = TrustedPeers::parse(["127.0.0.1"]).unwrap();
+    });
+    assert_eq!(get(&world.await).await, 200);
+}
+
+#[tokio::test]
+async fn a_reload_changes_what_is_served_and_names_what_waits_for_a_restart() {
+    let world = World::new().await;
+    let link = world.link(&media()).await;
+    let address = world.twilio.as_ref().unwrap().address();
+    let mut other = settings(address);
+    other.media.as_mut().unwrap().accounts.retain(|account| account.sid == sid(CHILD));
+    other.listen.media = world.gateway.media_address();
+    assert_eq!(world.gateway.reload(other).unwrap().needs_restart, ["media.listen"]);
+    assert_eq!(world.get(&link, &[]).await.status, 403, "the account is gone");
+    let mut without = settings(address);
+    without.media = None;
+    world.gateway.reload(without).unwrap();
+    assert_eq!(world.get(&link, &[]).await.status, 503);
+    world.assert_nothing_was_asked();
 }

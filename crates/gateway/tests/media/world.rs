@@ -176,7 +176,7 @@ impl World {
     }
 }
 
-fn settings(twilio: SocketAddr) -> Settings {
+pub(crate) fn settings(twilio: SocketAddr) -> Settings {
     let loopback = Some("127.0.0.1:0".parse().unwrap());
     let account = |sid_text: &str, parent: Option<&str>, token: &str| EgressAccount {
         sid: sid(sid_text),
