@@ -61,7 +61,8 @@ pub fn redirect(location: &str) {
     let here = "https://api.twilio.com/2010-04-01/x".parse().expect("a URL");
     let followed = redirect::decide(Some(location), &here, &TwilioBase::Twilio, &FileHost::usual());
     let Ok(next) = followed else { return };
-    let redirect::Next::Listed(uri) = next else { panic!("there is no sandbox") };
+    assert!(matches!(next, redirect::Next::Listed(_)), "there is no sandbox");
+    let (redirect::Next::Listed(uri) | redirect::Next::Sandbox(uri)) = next;
     assert_eq!(uri.scheme_str(), Some("https"));
     let host = uri.host().unwrap_or_default().to_ascii_lowercase();
     let is_listed = host.ends_with(".twilio.com")

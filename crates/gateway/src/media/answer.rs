@@ -68,8 +68,7 @@ pub(crate) fn head(
     let status = from.status;
     match status {
         StatusCode::OK => {}
-        StatusCode::PARTIAL_CONTENT if asks_for_part => {}
-        StatusCode::RANGE_NOT_SATISFIABLE if asks_for_part => {}
+        StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE if asks_for_part => {}
         StatusCode::NOT_FOUND | StatusCode::GONE => return Err(Refusal::NotFound),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(Refusal::CredentialsRefused),
         StatusCode::TOO_MANY_REQUESTS => return Err(Refusal::Throttled),

@@ -3,6 +3,8 @@
 //! The one idea: whoever may fetch a file through the egress may have a link to it made, and nobody else. So a credential
 //! needs the account, and messages or calls among its operations.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, RETRY_AFTER, WWW_AUTHENTICATE,
@@ -65,7 +67,12 @@ impl NotMade {
 }
 
 /// Answers one request for a link. Never fails.
-pub(crate) async fn answer(connection: &Connection, parts: &Parts, body: Incoming) -> Response<Bytes> {
+pub(crate) async fn answer(
+    connection: &Connection,
+    client: IpAddr,
+    parts: &Parts,
+    body: Incoming,
+) -> Response<Bytes> {
     let end = &connection.worker.shared.media;
     match make(connection, parts, body).await {
         Ok(made) => {
@@ -75,7 +82,7 @@ pub(crate) async fn answer(connection: &Connection, parts: &Parts, body: Incomin
         Err(not_made) => {
             let NotMade { status, code, detail } = not_made;
             end.metrics.link(code);
-            tracing::info!(client = %connection.peer, reason = code, "no link to a file is made");
+            tracing::info!(%client, reason = code, "no link to a file is made");
             let title = status.canonical_reason().unwrap_or_default();
             let problem =
                 json!({ "title": title, "status": status.as_u16(), "code": code, "detail": detail });

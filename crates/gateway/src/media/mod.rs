@@ -28,6 +28,7 @@ pub(crate) mod settings;
 mod sign_in;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -51,6 +52,7 @@ use self::fetch::Asked;
 use self::refusal::Refusal;
 use crate::connection::Connection;
 use crate::egress::Wire;
+use crate::forwarded::client_address;
 use crate::http_rules;
 use crate::passed::{Bounds, Passed};
 use crate::respond::GateBody;
@@ -169,8 +171,10 @@ struct MaySee {
 }
 
 /// What is known of a request when it is answered, for the log.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Known {
+    /// Whom a listed proxy speaks for, or the peer.
+    client: IpAddr,
     account: Option<Sid>,
     file: Option<Sid>,
 }
@@ -180,12 +184,14 @@ pub(crate) async fn handle(connection: &Connection, request: Request<Incoming>) 
     let (parts, body) = request.into_parts();
     let end = &connection.worker.shared.media;
     let snapshot = connection.worker.shared.snapshot.load_full();
+    let client = client_address(connection.peer, &parts.headers, &snapshot.trusted_proxies);
+    let client = client.unwrap_or(connection.peer);
+    let mut known = Known { client, account: None, file: None };
     let is_in_the_clear =
         end.wire == Wire::BehindProxies && !snapshot.trusted_proxies.contains(connection.peer);
     if !is_in_the_clear && parts.uri.path() == links::PATH {
-        return links::answer(connection, &parts, body).await.map(GateBody::full);
+        return links::answer(connection, client, &parts, body).await.map(GateBody::full);
     }
-    let mut known = Known::default();
     let served = if is_in_the_clear {
         Err(Refusal::InTheClear)
     } else {
@@ -193,7 +199,7 @@ pub(crate) async fn handle(connection: &Connection, request: Request<Incoming>) 
     };
     served.unwrap_or_else(|refusal| {
         end.metrics.request(refusal.as_str());
-        log_refusal(refusal, known, connection);
+        log_refusal(refusal, known);
         let answer = refusal.answer();
         if parts.method == Method::HEAD {
             answer.map(|_| GateBody::empty())
@@ -226,7 +232,7 @@ async fn serve(
     let (status, headers) = answer::head(&from, &may.path, may.shown, range.is_some(), bytes_max)?;
     end.metrics.request("served");
     tracing::info!(
-        client = %connection.peer,
+        client = %known.client,
         account = %may.path.account(),
         file = %may.path.sid(),
         by = may.shown.as_str(),
@@ -258,7 +264,7 @@ async fn may_see(
         None => (target, None),
     };
     let path = MediaPath::parse(path).map_err(|_| Refusal::NoFilePath)?;
-    *known = Known { account: Some(path.account()), file: Some(path.sid()) };
+    (known.account, known.file) = (Some(path.account()), Some(path.sid()));
     let now_unix = shared.clock.unix_seconds();
     let shown = match query {
         Some(query) => {
@@ -281,13 +287,13 @@ async fn may_see(
 }
 
 /// One line, without anything of what a file holds and without the link.
-fn log_refusal(refusal: Refusal, known: Known, connection: &Connection) {
+fn log_refusal(refusal: Refusal, known: Known) {
     let (reason, detail) = (refusal.as_str(), refusal.detail());
     let account = known.account.map(tracing::field::display);
     let file = known.file.map(tracing::field::display);
     if refusal.is_trouble() {
-        tracing::warn!(client = %connection.peer, account, file, reason, detail, "a file is not served");
+        tracing::warn!(client = %known.client, account, file, reason, detail, "a file is not served");
     } else {
-        tracing::info!(client = %connection.peer, account, file, reason, detail, "a file is not served");
+        tracing::info!(client = %known.client, account, file, reason, detail, "a file is not served");
     }
 }

@@ -185,7 +185,7 @@ mod tests {
             media().replace("ME0", "RE0"),
             media().replace("AC0", "PN0"),
             media().replace("Media", "Medi%61"),
-            media().replacen("0", "%30", 1),
+            media().replacen('0', "%30", 1),
             media() + "/",
             media() + ".json",
             media() + ".jpg",

@@ -144,8 +144,8 @@ fn read(head: &http::request::Parts, body: &[u8], https: bool) -> Result<Incomin
 /// A file's head is asked for as its file is; hyper leaves the body out.
 fn method(head: &http::request::Parts) -> http::Method {
     let path = head.uri.path();
-    let is_file =
-        ["/Media/ME", "/Recordings/RE"].iter().any(|it| path.contains(it)) && !path.ends_with(".json");
+    let is_file = ["/Media/ME", "/Recordings/RE"].iter().any(|it| path.contains(it))
+        && path.strip_suffix(".json").is_none();
     if is_file && head.method == http::Method::HEAD { http::Method::GET } else { head.method.clone() }
 }
 

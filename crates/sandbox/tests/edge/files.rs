@@ -16,18 +16,18 @@ async fn picture(sandbox: &Served) -> String {
     let messages = format!("/2010-04-01/Accounts/{}/Messages", sandbox.sandbox.account_sid());
     let (status, sent) = sandbox.twilio("POST", &format!("{messages}.json"), &form).await;
     assert_eq!(status, 201, "{sent}");
-    let message = sent["sid"].as_str().unwrap();
+    let message = sent["sid"].as_str().expect("a SID");
     let (_, list) = sandbox.twilio("GET", &format!("{messages}/{message}/Media.json"), "").await;
-    let uri = list["media_list"][0]["uri"].as_str().unwrap().to_owned();
-    uri.strip_suffix(".json").unwrap().to_owned()
+    let uri = list["media_list"][0]["uri"].as_str().expect("a path").to_owned();
+    uri.strip_suffix(".json").expect("JSON").to_owned()
 }
 
 /// Where the API sends on to, as a path of the sandbox.
 async fn led_to(sandbox: &Served, path: &str) -> String {
     let led = sandbox.ask("GET", path, &sandbox.authorization(), "").await;
     assert_eq!(led.status, 307);
-    let location = led.header("location").unwrap();
-    location.strip_prefix(&format!("http://{}", sandbox.address())).unwrap().to_owned()
+    let location = led.header("location").expect("a redirect");
+    location.strip_prefix(&format!("http://{}", sandbox.address())).expect("a path of the sandbox").to_owned()
 }
 
 #[tokio::test]

@@ -73,10 +73,15 @@ fn a_sign_in_without_a_stamp_and_the_console_s_own_host_are_refused() {
         &both.replace("https://media.example.com", "https://ringfence.example.com:8443"),
         "the console's own host",
     );
-    let media = read(&both).unwrap().settings.media.unwrap();
-    let sign_in = media.sign_in.unwrap();
+    let loaded = read(&both).unwrap();
+    let sign_in = loaded.settings.media.unwrap().sign_in.unwrap();
     assert_eq!(sign_in.host, "recordings.example.com");
     assert_eq!(sign_in.account.map(|account| account.to_string()).as_deref(), Some(PARENT));
+    // What the console stamps is what the guard believes.
+    let host = loaded.control.rules.hosts.find("recordings.example.com").unwrap();
+    let stamp = host.stamp("alice@example.com", 1_800_000_000).unwrap();
+    let lines = [sign_in.host.as_bytes(), b"alice@example.com"];
+    assert_eq!(sign_in.key.check(stamp.as_bytes(), &lines, 1_800_000_030, Duration::from_mins(1)), Ok(()));
 }
 
 #[test]
