@@ -25,6 +25,7 @@ use crate::body::{BodyBound, discard_if, read_body};
 use crate::connection::Connection;
 use crate::egress::Refusal as NotAdmitted;
 use crate::egress::credential::{Holder, Presented};
+use crate::http_rules;
 use crate::reason::Reason;
 
 /// Where links are made.
@@ -170,6 +171,11 @@ async fn make(connection: &Connection, parts: &Parts, body: Incoming) -> Result<
 /// Whose request this is.
 async fn admitted(connection: &Connection, parts: &Parts) -> Result<Holder, NotMade> {
     let shared = &connection.worker.shared;
+    let bad = |detail: &str| NotMade::new(StatusCode::BAD_REQUEST, "bad_request", detail);
+    let head = http_rules::check(parts).map_err(|_| bad("this request can be read in two ways"))?;
+    if head.target != PATH {
+        return Err(bad("what is asked for stands in the body, not in a query"));
+    }
     if parts.method != Method::POST {
         let detail = "links are made with POST";
         return Err(NotMade::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail));

@@ -189,7 +189,8 @@ pub(crate) async fn handle(connection: &Connection, request: Request<Incoming>) 
     let mut known = Known { client, account: None, file: None };
     let is_in_the_clear =
         end.wire == Wire::BehindProxies && !snapshot.trusted_proxies.contains(connection.peer);
-    if !is_in_the_clear && parts.uri.path() == links::PATH {
+    let path = http_rules::target(&parts).split('?').next().unwrap_or_default();
+    if !is_in_the_clear && path == links::PATH {
         return links::answer(connection, client, &parts, body).await.map(GateBody::full);
     }
     let served = if is_in_the_clear {

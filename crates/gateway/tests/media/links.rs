@@ -32,6 +32,10 @@ async fn nobody_without_a_good_virtual_credential_has_a_link_made() {
     assert_eq!(refused.header("www-authenticate"), Some("Basic realm=\"Ringfence media\""));
     let refused = world.send(raw("GET", "/v1/links", &[&good], "")).await;
     assert_eq!((refused.status, refused.header("allow")), (405, Some("POST")));
+    // One of two could be read by one reader, and the other by the next.
+    let doubled = world.send(raw("POST", "/v1/links", &[&good, &good], &body)).await;
+    assert_eq!(doubled.status, 400);
+    assert_eq!(world.send(raw("POST", "/v1/links?url=x", &[&good], &body)).await.status, 400);
     world.is_away.store(true, Ordering::SeqCst);
     assert_eq!(world.ask(&good, &body).await.0, 503);
 }

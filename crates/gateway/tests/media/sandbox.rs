@@ -9,7 +9,7 @@ use ringfence_sandbox::{Sandbox, SandboxOptions};
 use ringfence_testkit::RawClient;
 use serde_json::Value;
 
-use crate::world::{ManualClock, World, authorization};
+use crate::world::{ManualClock, World, authorization, raw};
 
 struct Twilio {
     world: World,
@@ -48,16 +48,16 @@ impl Twilio {
         lines: &[&str],
         form: &str,
     ) -> ringfence_testkit::Response {
-        let mut request = format!("{method} {target} HTTP/1.1\r\nhost: {}\r\n", self.sandbox.address());
-        for line in lines {
-            request += &format!("{line}\r\n");
-        }
-        if !form.is_empty() {
+        let form_lines = if form.is_empty() {
+            String::new()
+        } else {
             let length = form.len();
-            request +=
-                &format!("content-type: application/x-www-form-urlencoded\r\ncontent-length: {length}\r\n");
-        }
-        request += &format!("\r\n{form}");
+            format!("content-type: application/x-www-form-urlencoded\r\ncontent-length: {length}\r\n")
+        };
+        let own_lines = lines.iter().flat_map(|line| [line, "\r\n"]).collect::<String>();
+        let address = self.sandbox.address();
+        let request =
+            format!("{method} {target} HTTP/1.1\r\nhost: {address}\r\n{own_lines}{form_lines}\r\n{form}");
         RawClient::connect(self.sandbox.address()).await.unwrap().exchange(request).await.unwrap()
     }
 
@@ -131,4 +131,18 @@ async fn what_is_not_there_is_told_to_who_has_a_link_alone() {
     assert_eq!(twilio.world.file(&other).await.status, 404);
     assert_eq!(twilio.world.get(&other, &[]).await.status, 403);
     assert_eq!(twilio.world.get(&path, &[]).await.status, 403);
+}
+
+#[tokio::test]
+async fn the_head_of_a_picture_has_its_length_wherever_it_is() {
+    for redirects in [false, true] {
+        let twilio = Twilio::new(redirects).await;
+        let link = twilio.world.link(&twilio.picture().await).await;
+        let length = twilio.world.get(&link, &[]).await.body.len().to_string();
+        let mut client = RawClient::connect(twilio.world.gateway.media_address().unwrap()).await.unwrap();
+        client.send(raw("HEAD", &link, &[], "")).await.unwrap();
+        let head = client.read_head().await.unwrap();
+        assert_eq!((head.status, head.header("content-length")), (200, Some(&*length)), "{redirects}");
+        assert_eq!(head.header("content-type"), Some("image/png"));
+    }
 }

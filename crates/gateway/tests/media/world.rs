@@ -199,7 +199,7 @@ pub(crate) fn settings(twilio: SocketAddr) -> Settings {
             hosts: FileHost::usual(),
             timeout: Duration::from_secs(30),
             bytes_max: 1024 * 1024,
-            file_within: Duration::from_secs(60),
+            file_within: Duration::from_mins(1),
             sign_in: None,
         }),
     }
