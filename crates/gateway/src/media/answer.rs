@@ -10,8 +10,7 @@ use http::header::{
 use http::response::Parts;
 use http::{HeaderName, HeaderValue, StatusCode};
 
-use super::Shown;
-use super::path::MediaPath;
+use super::may_see::{MaySee, Shown};
 use super::refusal::Refusal;
 
 /// The types that are told, with the ending of the file's name. No page, no picture that can hold a script, nothing that a
@@ -60,8 +59,7 @@ const UNKNOWN: (&str, &str) = ("application/octet-stream", "bin");
 /// The head of the answer with a file, or why there is none.
 pub(crate) fn head(
     from: &Parts,
-    path: &MediaPath,
-    shown: Shown,
+    may: &MaySee,
     asks_for_part: bool,
     bytes_max: u64,
 ) -> Result<(StatusCode, HeaderMap), Refusal> {
@@ -97,14 +95,14 @@ pub(crate) fn head(
     let (media_type, ending) = kind(from.headers.get(CONTENT_TYPE));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     // A SID and an ending of the list: nothing in it was chosen by anybody.
-    let name = format!("attachment; filename=\"{}.{ending}\"", path.sid());
+    let name = format!("attachment; filename=\"{}.{ending}\"", may.path().sid());
     headers.insert(CONTENT_DISPOSITION, HeaderValue::try_from(name).map_err(|_| Refusal::Unusable)?);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox; default-src 'none'"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     // The address is the key of it.
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    if shown == Shown::ToSignedIn {
+    if may.shown() == Shown::ToSignedIn {
         // No page elsewhere shows it by the cookie of its visitor.
         headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
     }
@@ -157,7 +155,7 @@ mod tests {
             response = response.header(*name, *value);
         }
         let (parts, ()) = response.body(()).unwrap().into_parts();
-        head(&parts, &MEDIA.parse().unwrap(), Shown::ByLink, asks_for_part, 100)
+        head(&parts, &MaySee::by_link(MEDIA.parse().unwrap()), asks_for_part, 100)
     }
 
     #[test]

@@ -4,10 +4,9 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, LOCATION, RANGE};
 use http::{HeaderValue, Method, Request, Response, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use ringfence_model::Secret;
 use tokio::time::Instant;
 
-use super::path::MediaPath;
+use super::may_see::MaySee;
 use super::public::PublicOnly;
 use super::redirect::{self, Next, NotFollowed, REDIRECTS_MAX};
 use super::refusal::Refusal;
@@ -35,13 +34,10 @@ impl Clients {
     }
 }
 
-/// What is asked for.
-pub(crate) struct Asked<'a> {
-    pub(crate) path: &'a MediaPath,
-    pub(crate) method: &'a Method,
-    pub(crate) range: Option<&'a HeaderValue>,
-    /// The account's own.
-    pub(crate) auth_token: &'a Secret,
+/// What is asked for, wherever.
+struct Asked<'a> {
+    method: &'a Method,
+    range: Option<&'a HeaderValue>,
 }
 
 /// The host that files of all regions are asked for at.
@@ -51,14 +47,17 @@ const API: &str = "api.twilio.com";
 pub(crate) async fn fetch(
     clients: &Clients,
     settings: &Media,
-    asked: &Asked<'_>,
+    may: &MaySee,
+    method: &Method,
+    range: Option<&HeaderValue>,
 ) -> Result<Response<Incoming>, Refusal> {
+    let asked = &Asked { method, range };
     let deadline = Instant::now() + settings.timeout;
     let host = TwilioHost::parse(API).ok_or(Refusal::NotReady)?;
-    let mut here = settings.twilio.uri(host, &asked.path.to_string()).ok_or(Refusal::NotReady)?;
+    let mut here = settings.twilio.uri(host, &may.path().to_string()).ok_or(Refusal::NotReady)?;
     let mut request = request(asked, here.clone());
     let authorization =
-        authorization(asked.path.account(), asked.auth_token).map_err(|_| Refusal::CredentialsRefused)?;
+        authorization(may.path().account(), may.auth_token()).map_err(|_| Refusal::CredentialsRefused)?;
     // Here, and nowhere below: each request that follows is made anew, without them.
     request.headers_mut().insert(AUTHORIZATION, authorization);
     let left = || deadline.saturating_duration_since(Instant::now());

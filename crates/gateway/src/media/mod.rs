@@ -1,7 +1,7 @@
 //! The media guard: files of messages and recordings, for whoever may see them.
 //!
 //! Twilio gives such a file to whoever has the account's credentials, or, where its console does not say otherwise, to
-//! everybody who has its URL. Neither is for a browser. The one idea: a file is fetched for a [`MaySee`] alone, which is made
+//! everybody who has its URL. Neither is for a browser. The one idea: a file is fetched for a `MaySee` alone, which is made
 //! by a link that was signed for this very file or by the console's word for who is signed in; and what the browser gets is
 //! bytes to be kept, whatever their sender says that they are.
 //!
@@ -11,14 +11,15 @@
 //! of the head   spelling over; or stamped  here       redirects with none      head      bounded
 //! ```
 //!
-//! What is absent: no credentials in a redirect ([`redirect`]), no address inside our network ([`public`]), no header of
-//! Twilio's but lengths and ranges ([`answer`]), no store on the way of a link once its key is known, and nothing about a file
-//! for who may not see it ([`refusal`]).
+//! What is absent: no credentials in a redirect (`redirect`), no address inside our network (`public`), no header of
+//! Twilio's but lengths and ranges (`answer`), no store that must be there once the key of links is known, and nothing
+//! about a file for who may not see it (`refusal`).
 
 mod answer;
 mod fetch;
 mod link;
 mod links;
+mod may_see;
 mod metrics;
 mod path;
 mod public;
@@ -36,7 +37,7 @@ use std::time::{Duration, Instant};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use ringfence_model::{Secret, Sid};
+use ringfence_model::Sid;
 use ringfence_store::Store;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -48,7 +49,7 @@ pub use self::redirect::{FileHost, HOSTS, InvalidFileHost};
 pub(crate) use self::fetch::Clients;
 pub(crate) use self::metrics::MediaMetrics;
 
-use self::fetch::Asked;
+use self::may_see::MaySee;
 use self::refusal::Refusal;
 use crate::connection::Connection;
 use crate::egress::Wire;
@@ -56,7 +57,7 @@ use crate::forwarded::client_address;
 use crate::http_rules;
 use crate::passed::{Bounds, Passed};
 use crate::respond::GateBody;
-use crate::snapshot::{ActiveMedia, Snapshot};
+use crate::snapshot::Snapshot;
 
 /// Files on their way at once.
 const IN_WORK_MAX: usize = 256;
@@ -147,29 +148,6 @@ impl MediaEnd {
     }
 }
 
-/// By what right a file is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shown {
-    ByLink,
-    ToSignedIn,
-}
-
-impl Shown {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::ByLink => "link",
-            Self::ToSignedIn => "sign_in",
-        }
-    }
-}
-
-/// Proof that whoever asks may see this file, and with what Twilio is asked for it. Only [`may_see`] makes one.
-struct MaySee {
-    path: MediaPath,
-    shown: Shown,
-    auth_token: Secret,
-}
-
 /// What is known of a request when it is answered, for the log.
 #[derive(Debug, Clone, Copy)]
 struct Known {
@@ -223,20 +201,22 @@ async fn serve(
         return Err(Refusal::MethodNotAllowed);
     }
     let media = snapshot.media.as_ref().ok_or(Refusal::NotReady)?;
-    let may = may_see(connection, media, head.target, parts, known).await?;
+    let path = head.target.split('?').next().and_then(|path| MediaPath::parse(path).ok());
+    (known.account, known.file) = (path.map(|path| path.account()), path.map(|path| path.sid()));
+    let may = MaySee::find_out(connection, media, head.target, parts).await?;
     let place = Arc::clone(&end.places).try_acquire_owned().map_err(|_| Refusal::Overloaded)?;
     let clients = worker.media.as_ref().ok_or(Refusal::NotReady)?;
     let range = answer::range(&parts.headers);
-    let asked = Asked { path: &may.path, method: &parts.method, range, auth_token: &may.auth_token };
-    let (from, body) = fetch::fetch(clients, &media.settings, &asked).await?.into_parts();
+    let fetched = fetch::fetch(clients, &media.settings, &may, &parts.method, range).await?;
+    let (from, body) = fetched.into_parts();
     let bytes_max = media.settings.bytes_max;
-    let (status, headers) = answer::head(&from, &may.path, may.shown, range.is_some(), bytes_max)?;
+    let (status, headers) = answer::head(&from, &may, range.is_some(), bytes_max)?;
     end.metrics.request("served");
     tracing::info!(
         client = %known.client,
-        account = %may.path.account(),
-        file = %may.path.sid(),
-        by = may.shown.as_str(),
+        account = %may.path().account(),
+        file = %may.path().sid(),
+        by = may.shown().as_str(),
         "a file is served"
     );
     let body = if status == StatusCode::RANGE_NOT_SATISFIABLE || parts.method == Method::HEAD {
@@ -249,42 +229,6 @@ async fn serve(
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     Ok(response)
-}
-
-/// Whether whoever asks may see what the target names.
-async fn may_see(
-    connection: &Connection,
-    media: &ActiveMedia,
-    target: &str,
-    parts: &Parts,
-    known: &mut Known,
-) -> Result<MaySee, Refusal> {
-    let shared = &connection.worker.shared;
-    let (path, query) = match target.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (target, None),
-    };
-    let path = MediaPath::parse(path).map_err(|_| Refusal::NoFilePath)?;
-    (known.account, known.file) = (Some(path.account()), Some(path.sid()));
-    let now_unix = shared.clock.unix_seconds();
-    let shown = match query {
-        Some(query) => {
-            let key = shared.media.key(shared.clock.monotonic()).await?;
-            key.check(&path, query, now_unix)?;
-            Shown::ByLink
-        }
-        None if sign_in::is_told(&parts.headers) => {
-            // As everything else that proxies say of others.
-            if !shared.snapshot.load().trusted_proxies.contains(connection.peer) {
-                return Err(Refusal::SignInForged);
-            }
-            sign_in::check(media.settings.sign_in.as_ref(), &parts.headers, path.account(), now_unix)?;
-            Shown::ToSignedIn
-        }
-        None => return Err(Refusal::NoProof),
-    };
-    let account = media.accounts.get(&path.account()).ok_or(Refusal::UnknownAccount)?;
-    Ok(MaySee { path, shown, auth_token: account.auth_token.clone() })
 }
 
 /// One line, without anything of what a file holds and without the link.
