@@ -6,9 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use ringfence_gateway::LearntAccount;
 use ringfence_gateway::forwarded::TrustedPeers;
-use ringfence_gateway::settings::Settings;
+use ringfence_gateway::settings::{Settings, Tls};
+use ringfence_gateway::tls::CertificatePaths;
 use ringfence_model::Secret;
-use ringfence_testkit::{Answer, RawClient, RawUpstream, Upstream};
+use ringfence_testkit::{Answer, RawClient, RawUpstream, Upstream, certificates};
 
 use crate::world::{
     ACCOUNT, CHILD, CHILD_TOKEN, PICTURE, STRANGER, TOKEN, World, authorization, media, media_of, picture,
@@ -235,4 +236,25 @@ async fn a_reload_changes_what_is_served_and_names_what_waits_for_a_restart() {
     world.gateway.reload(without).unwrap();
     assert_eq!(world.get(&link, &[]).await.status, 503);
     world.assert_nothing_was_asked();
+}
+
+#[tokio::test]
+async fn off_loopback_files_come_under_the_certificate_and_nothing_comes_in_the_clear() {
+    let certificates = certificates();
+    let paths = CertificatePaths { chain: certificates.chain_path(), key: certificates.key_path() };
+    let world = World::with(|settings| {
+        settings.listen.media = Some("0.0.0.0:0".parse().unwrap());
+        settings.tls = Some(Tls::Files(paths));
+    })
+    .await;
+    let address = SocketAddr::from(([127, 0, 0, 1], world.gateway.media_address().unwrap().port()));
+    let link = world.link(&media()).await;
+    let request = raw("GET", &link, &[], "");
+    let mut clear = RawClient::connect(address).await.unwrap();
+    assert!(clear.exchange(&request).await.is_err());
+    world.assert_nothing_was_asked();
+    let config = certificates.client_config(&[b"http/1.1"]);
+    let mut client = RawClient::connect_tls(address, "localhost", config).await.unwrap();
+    let served = client.exchange(&request).await.unwrap();
+    assert_eq!((served.status, served.body.as_slice()), (200, PICTURE));
 }
