@@ -258,6 +258,7 @@ fn gate(parent: Sid) -> Outcome<GateSettings> {
     let parent = AccountKeys::new(parent.to_string().parse()?).primary("00000000000000000000000000000000");
     Ok(GateSettings {
         egress: None,
+        media: None,
         listen: Listen { gate: loopback, ..Listen::default() },
         tls: None,
         limits: settings::Limits::default(),

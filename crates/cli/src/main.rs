@@ -17,8 +17,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use commands::{
     account, api_token, application, audit, breached, check, completions, demo, doctor, explain, import,
-    incidents, init, key, ledger, limits, man, migrate, replay, report, reset, sandbox, serve, sign, status,
-    store, token, trip, user, verify,
+    incidents, init, key, ledger, limits, man, media, migrate, replay, report, reset, sandbox, serve, sign,
+    status, store, token, trip, user, verify,
 };
 
 /// Measured: fewer cycles a request than the system's allocator.
@@ -92,6 +92,8 @@ enum Command {
     Application(application::Arguments),
     /// The credentials of applications.
     Key(key::Arguments),
+    /// Links that open one file of a message or a recording for a time.
+    Media(media::Arguments),
     /// Who signs in to the console, and what may they do?
     User(user::Arguments),
     /// Copy a SQLite store while it is in use, and put a copy back.
@@ -149,6 +151,7 @@ fn main() -> ExitCode {
         Command::ApiToken(arguments) => api_token::run(&arguments),
         Command::Application(arguments) => application::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),
+        Command::Media(arguments) => media::run(&arguments),
         Command::User(arguments) => user::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
         Command::Completions(arguments) => Ok(completions::run(&arguments, CommandLine::command())),

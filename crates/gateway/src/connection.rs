@@ -29,7 +29,7 @@ use crate::server::{Shared, TlsEnd};
 use crate::settings::Limits;
 use crate::told::note_refused;
 use crate::worker::Worker;
-use crate::{acme, egress, forward_auth, gate, hosted, proxy_protocol, respond};
+use crate::{acme, egress, forward_auth, gate, hosted, media, proxy_protocol, respond};
 
 /// An accepted connection, for as long as anything of it lives: its task, or the tunnel that it became.
 #[derive(Debug)]
@@ -51,6 +51,7 @@ pub(crate) enum Part {
     Console,
     SecondFactor,
     Egress,
+    Media,
 }
 
 /// A caller that takes none of the bytes we owe it for so long is gone.
@@ -156,6 +157,7 @@ where
                     egress::tunnel::open(&connection, request)
                 }
                 Part::Egress => egress::handle(&connection, request, egress::Way::BaseUrl).await,
+                Part::Media => media::handle(&connection, request).await,
             };
             Ok::<_, Infallible>(match working {
                 Some(working) => response.map(|body| body.working(working)),
@@ -309,7 +311,7 @@ fn refused_by_hyper(connection: &Connection, error: &hyper::Error) {
         return;
     };
     // The counters are the gate's.
-    if matches!(connection.part, Part::Console | Part::SecondFactor | Part::Egress) {
+    if matches!(connection.part, Part::Console | Part::SecondFactor | Part::Egress | Part::Media) {
         return;
     }
     let reason = Reason::BadRequest(rule);
@@ -363,6 +365,7 @@ impl Connection {
             Part::Console => shared.console.is_tls,
             Part::SecondFactor => shared.second_factor.is_tls,
             Part::Egress => shared.egress.wire == egress::Wire::Tls,
+            Part::Media => shared.media.wire == egress::Wire::Tls,
         };
         shared.tls.as_ref().filter(|_| is_tls)
     }

@@ -15,6 +15,7 @@ use crate::Intake;
 use crate::admission::{Received, parameters, signed_request};
 use crate::egress::rules::EgressStore;
 use crate::key_press::KeyPress;
+use crate::media::MediaStore;
 use crate::settings::Route;
 
 /// Told of an account whose keys may be out of date.
@@ -80,6 +81,8 @@ pub struct Hooks {
     pub second_factor: Option<Hosted>,
     /// Virtual credentials and reservations; without it the egress answers everything with 503.
     pub egress: Option<EgressStore>,
+    /// The key of links to files, and virtual credentials; without it the media guard takes no link.
+    pub media: Option<MediaStore>,
 }
 
 impl fmt::Debug for Hooks {
@@ -94,6 +97,7 @@ impl fmt::Debug for Hooks {
             .field("console", &self.console.is_some())
             .field("second_factor", &self.second_factor.is_some())
             .field("egress", &self.egress.is_some())
+            .field("media", &self.media.is_some())
             .finish()
     }
 }

@@ -17,6 +17,7 @@ use crate::egress::host::TwilioBase;
 use crate::egress::json::{self, LedBack, Links as _};
 use crate::egress::target::{Target, Way};
 use crate::forwarded::{TrustedPeers, check_forwarding_headers, client_address};
+use crate::media::{FileHost, LinkKey, MediaPath, redirect};
 use crate::proxy_protocol::read_header;
 
 /// A target that the egress takes means the same to one who decodes it, to one who does not, and to one who normalises.
@@ -39,6 +40,37 @@ pub fn target(text: &str) {
         Some(read.path_and_query),
         "it is sent as it came"
     );
+}
+
+/// The target of a request for a file: what is taken as a path is its own spelling and one alone, and nothing that was not
+/// signed here is a link.
+pub fn media_target(text: &str) {
+    let (path, query) = text.split_once('?').unwrap_or((text, ""));
+    let key = LinkKey::new(&[7; 32]);
+    let Ok(read) = MediaPath::parse(path) else { return };
+    assert_eq!(read.to_string(), path);
+    assert!(read.account().is("AC") && read.is_recording() == read.sid().is("RE"));
+    assert!(key.check(&read, query, 1).is_err(), "nobody knows the key");
+    let made = key.link(read, 2).to_string();
+    let (of, query) = made.split_once('?').expect("a link has a query");
+    assert_eq!((of, key.check(&read, query, 1)), (path, Ok(())));
+}
+
+/// Where a redirect leads: what is followed is a listed name under TLS, as every reader of URLs reads it.
+pub fn redirect(location: &str) {
+    let here = "https://api.twilio.com/2010-04-01/x".parse().expect("a URL");
+    let followed = redirect::decide(Some(location), &here, &TwilioBase::Twilio, &FileHost::usual());
+    let Ok(next) = followed else { return };
+    assert!(matches!(next, redirect::Next::Listed(_)), "there is no sandbox");
+    let (redirect::Next::Listed(uri) | redirect::Next::Sandbox(uri)) = next;
+    assert_eq!(uri.scheme_str(), Some("https"));
+    let host = uri.host().unwrap_or_default().to_ascii_lowercase();
+    let is_listed = host.ends_with(".twilio.com")
+        || host.ends_with(".twiliocdn.com")
+        || host == "s3-external-1.amazonaws.com";
+    assert!(is_listed && host.parse::<IpAddr>().is_err(), "{uri}");
+    assert!(uri.port_u16().is_none_or(|port| port == 443), "{uri}");
+    assert!(!uri.authority().is_some_and(|authority| authority.as_str().contains('@')), "{uri}");
 }
 
 /// A form that the egress takes is, as it is written anew, the same to any reader: ours, the WHATWG's, and one for whom
@@ -161,6 +193,46 @@ mod tests {
         "%2B", "+", ";", ":", "@", "?", "=", "&", "\\", "#", "~", "|", "\t", " ",
     ];
 
+    const FILE: &[&str] = &[
+        "/Messages/MM00000000000000000000000000000002",
+        "/Media/ME00000000000000000000000000000003",
+        "/Recordings/RE00000000000000000000000000000004",
+        ".mp3",
+        ".wav",
+        ".json",
+        "?expires=9999999999",
+        "&signature=0000000000000000000000000000000000000000000000000000000000000000",
+        "/",
+        ".",
+        "%2F",
+        "?",
+        "&",
+    ];
+
+    const LOCATION: &[&str] = &[
+        "mms.twiliocdn.com",
+        "api.twilio.com",
+        "s3-external-1.amazonaws.com",
+        "evil.example",
+        "10.0.0.1",
+        "[::1]",
+        "https://",
+        "http://",
+        "//",
+        "/",
+        "@",
+        ":",
+        "443",
+        "80",
+        "\\",
+        "#",
+        "?",
+        ".",
+        "%2F",
+        "\t",
+        "x",
+    ];
+
     const FORM: &[&str] = &[
         "To",
         "to",
@@ -246,6 +318,17 @@ mod tests {
         #[test]
         fn a_target_that_is_taken_means_one_thing(rest in of(TARGET, 24)) {
             super::target(&format!("/api.twilio.com{rest}"));
+        }
+
+        #[test]
+        fn a_path_of_a_file_has_one_spelling_and_no_text_is_a_link(rest in of(FILE, 12)) {
+            super::media_target(&format!("/2010-04-01/Accounts/AC00000000000000000000000000000001{rest}"));
+        }
+
+        #[test]
+        fn a_redirect_that_is_followed_leads_to_a_listed_name(location in of(LOCATION, 9)) {
+            super::redirect(&location);
+            super::redirect(&format!("https://{location}"));
         }
 
         #[test]

@@ -35,6 +35,7 @@
 //! | `trigger`, `intake` | what a usage trigger says; kept before it is answered, 503 where it cannot be |
 //! | `hooks` | what the rest of Ringfence hangs in at the start, so that neither plane knows the other |
 //! | `egress` | requests to Twilio: virtual credentials, limits before anything is sent, Twilio's own credentials on our side alone |
+//! | `media` | files of messages and recordings: links that are signed for a time, redirects without credentials, attachments |
 //! | `twiml` | answers of applications, and TwiML in requests, held to the limits: read, priced, set aside |
 //! | `upstream` | an HTTP/1.1 client of our own: the answer's head parsed, its body streamed, connections kept |
 //! | `settings`, `snapshot` | what the configuration means; what one request needs of it |
@@ -90,7 +91,9 @@ mod key_press;
 mod keys;
 #[cfg(any(test, fuzzing))]
 pub mod laws;
+pub mod media;
 mod metrics;
+mod passed;
 mod preface;
 pub mod proof;
 mod proxy_protocol;
@@ -120,6 +123,7 @@ pub use hooks::{AdminApi, Answer, Caller, Hooks, Hosted, OnKey, OnStale, Readine
 pub use intake::Intake;
 pub use key_press::KeyPress;
 pub use keys::{Keys, LearntAccount};
+pub use media::MediaStore;
 pub use metrics::{LabelDescription, METRICS, MetricDescription, MetricKind};
 pub use reason::Reason;
 pub use recent::{Outcome, RecentVerdict};

@@ -20,6 +20,7 @@ use prometheus_client::registry::Registry;
 
 use crate::egress::EgressMetrics;
 use crate::intake::Outcome;
+use crate::media::MediaMetrics;
 use crate::reason::Reason;
 use crate::replay::ReplayCache;
 use crate::snapshot::Snapshot;
@@ -27,7 +28,8 @@ use crate::upstream::UpstreamError;
 use crate::verdicts::VerdictCount;
 
 pub(crate) use described::{
-    EGRESS_ADMISSION_DURATION, EGRESS_IN_DOUBT, EGRESS_REQUESTS, EGRESS_WOULD_REFUSE,
+    EGRESS_ADMISSION_DURATION, EGRESS_IN_DOUBT, EGRESS_REQUESTS, EGRESS_WOULD_REFUSE, MEDIA_LINKS,
+    MEDIA_REQUESTS,
 };
 pub use described::{LabelDescription, METRICS, MetricDescription, MetricKind};
 
@@ -56,6 +58,8 @@ pub(crate) struct Metrics {
     in_flight: Arc<AtomicU64>,
     /// Those of the egress.
     pub(crate) egress: EgressMetrics,
+    /// Those of the media guard.
+    pub(crate) media: MediaMetrics,
 }
 
 /// A function pointer, so that the type can be named.
@@ -149,6 +153,7 @@ impl Metrics {
         let reloads_refused = Counter::default();
         described::RELOADS_REFUSED.register(&mut registry, reloads_refused.clone());
         let egress = EgressMetrics::new(&mut registry);
+        let media = MediaMetrics::new(&mut registry);
         let in_flight = Arc::new(AtomicU64::new(0));
         registry.register_collector(Box::new(Scraped {
             replay: replay.clone(),
@@ -171,6 +176,7 @@ impl Metrics {
             reloads_refused,
             in_flight,
             egress,
+            media,
         })
     }
 

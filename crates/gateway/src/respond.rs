@@ -14,8 +14,8 @@ use tokio::time::timeout;
 
 use crate::basic::CHALLENGE;
 use crate::connection::Working;
-use crate::egress::answer::Passed;
 use crate::metrics::{InFlight, RouteMetrics};
+use crate::passed::Passed;
 use crate::reason::Reason;
 use crate::replay::Recorder;
 use crate::settings::Route;

@@ -27,6 +27,7 @@ use crate::hooks::{Hooks, Hosted};
 use crate::hosted::HostedEnd;
 use crate::intake::Taker;
 use crate::keys::{Keys, LearntKeys};
+use crate::media::MediaEnd;
 use crate::metrics::Metrics;
 use crate::recent::Recent;
 use crate::replay::ReplayCache;
@@ -52,6 +53,8 @@ pub struct Listeners {
     pub second_factor: Option<StdTcpListener>,
     /// For applications that ask Twilio.
     pub egress: Option<StdTcpListener>,
+    /// For whoever may see files.
+    pub media: Option<StdTcpListener>,
 }
 
 impl Listeners {
@@ -63,6 +66,7 @@ impl Listeners {
         bind_if_missing(&mut self.console, listen.console)?;
         bind_if_missing(&mut self.second_factor, listen.second_factor)?;
         bind_if_missing(&mut self.egress, listen.egress)?;
+        bind_if_missing(&mut self.media, listen.media)?;
         Ok(self)
     }
 }
@@ -157,6 +161,9 @@ pub(crate) struct Shared {
     pub(crate) egress: EgressEnd,
     /// How Twilio's certificates are checked; nothing where there was no egress at the start.
     pub(crate) twilio_tls: Option<TwilioTls>,
+    pub(crate) media: MediaEnd,
+    /// The same for the media guard.
+    pub(crate) media_tls: Option<TwilioTls>,
     pub(crate) proxy_protocol: bool,
 }
 
@@ -229,6 +236,7 @@ pub struct Gateway {
     console_address: Option<SocketAddr>,
     second_factor_address: Option<SocketAddr>,
     egress_address: Option<SocketAddr>,
+    media_address: Option<SocketAddr>,
 }
 
 impl Gateway {
@@ -265,22 +273,30 @@ impl Gateway {
         );
         let replay = ReplayCache::new(limits.replay_memory_bytes, limits.replay_ttl);
         let metrics = Metrics::new(&replay);
-        let is_on_loopback = address_of(&listeners.egress).is_none_or(|address| address.ip().is_loopback());
-        let egress_wire = if is_tls(&listeners.egress) {
-            Wire::Tls
-        } else if is_on_loopback {
-            Wire::Loopback
-        } else {
-            Wire::BehindProxies
+        let wire = |listener: &Option<StdTcpListener>| {
+            if is_tls(listener) {
+                Wire::Tls
+            } else if address_of(listener).is_none_or(|address| address.ip().is_loopback()) {
+                Wire::Loopback
+            } else {
+                Wire::BehindProxies
+            }
         };
         let egress = EgressEnd::new(
             hooks.egress.clone(),
             metrics.egress.clone(),
             Arc::clone(&clock),
-            egress_wire,
+            wire(&listeners.egress),
+            limits.connections_max,
+        );
+        let media = MediaEnd::new(
+            hooks.media.clone(),
+            metrics.media.clone(),
+            wire(&listeners.media),
             limits.connections_max,
         );
         let twilio_tls = settings.egress.as_ref().map(|egress| egress.tls.clone());
+        let media_tls = settings.media.as_ref().map(|media| media.tls.clone());
         let learnt = LearntKeys::default();
         let snapshot = Snapshot::new(settings, &learnt, &metrics);
         metrics.accounts(&snapshot);
@@ -291,6 +307,8 @@ impl Gateway {
             second_factor,
             egress,
             twilio_tls,
+            media,
+            media_tls,
             snapshot: ArcSwap::from_pointee(snapshot),
             learnt: Mutex::new(learnt),
             metrics,
@@ -320,6 +338,7 @@ impl Gateway {
         let console_address = address_of(&listeners.console);
         let second_factor_address = address_of(&listeners.second_factor);
         let egress_address = address_of(&listeners.egress);
+        let media_address = address_of(&listeners.media);
         let workers = (0..workers.max(1))
             .map(|index| start_worker(index, &shared, &listeners, drain))
             .collect::<Result<_, _>>()
@@ -336,6 +355,7 @@ impl Gateway {
             console_address,
             second_factor_address,
             egress_address,
+            media_address,
         })
     }
 
@@ -376,6 +396,7 @@ impl Gateway {
             ("listen.console", old.console != new.console),
             ("listen.second_factor", old.second_factor != new.second_factor),
             ("listen.egress", old.egress != new.egress),
+            ("media.listen", old.media != new.media),
             ("listen.proxy_protocol", old.proxy_protocol != new.proxy_protocol),
             ("tls", self.tls != settings.tls),
             ("limits.connections", running.connections_max != settings.limits.connections_max),
@@ -434,6 +455,11 @@ impl Gateway {
     /// Where the egress is.
     pub fn egress_address(&self) -> Option<SocketAddr> {
         self.egress_address
+    }
+
+    /// Where the media guard is.
+    pub fn media_address(&self) -> Option<SocketAddr> {
+        self.media_address
     }
 
     /// Takes no further connection, lets the requests in work end (for as long as `limits.drain`), and returns

@@ -15,6 +15,7 @@ use crate::acme::AcmeSettings;
 use crate::basic::BasicUsers;
 pub use crate::egress::settings::{Egress, EgressAccount, InvalidRoot, TwilioTls};
 use crate::forwarded::TrustedPeers;
+pub use crate::media::settings::{Media, MediaSignIn};
 use crate::proof::ProofKey;
 use crate::tls::CertificatePaths;
 use crate::upstream::{AddressError, UpstreamAddress};
@@ -24,8 +25,8 @@ use crate::upstream::{AddressError, UpstreamAddress};
 pub struct Settings {
     /// The addresses. They are read once, at start: a reload does not move a listener.
     pub listen: Listen,
-    /// TLS on the gate, and on those listeners of the console, the second factor and the egress that are not on loopback; `None` is
-    /// plain HTTP, behind another end of TLS.
+    /// TLS on the gate, and on those listeners of the console, the second factor, the egress and the media guard that are not on
+    /// loopback; `None` is plain HTTP, behind another end of TLS.
     pub tls: Option<Tls>,
     /// Caps and timeouts of every connection.
     pub limits: Limits,
@@ -37,6 +38,8 @@ pub struct Settings {
     pub remember: Remember,
     /// The egress; `None` where there is none.
     pub egress: Option<Egress>,
+    /// The media guard; `None` where there is none.
+    pub media: Option<Media>,
 }
 
 /// What is remembered of a request, in memory.
@@ -66,6 +69,8 @@ pub struct Listen {
     pub second_factor: Option<SocketAddr>,
     /// Applications reach Twilio's API here.
     pub egress: Option<SocketAddr>,
+    /// Whoever may see files of messages and recordings reaches them here.
+    pub media: Option<SocketAddr>,
     /// Whether listed peers begin each connection to the gate with a PROXY protocol header (v1 or v2).
     pub proxy_protocol: bool,
     /// The peers whose forwarded headers and PROXY protocol count.

@@ -13,7 +13,7 @@ use crate::forwarded::TrustedPeers;
 use crate::keys::LearntKeys;
 use crate::metrics::{Metrics, RouteMetrics};
 use crate::rotated::Watched;
-use crate::settings::{Egress, Limits, Remember, Route, Settings};
+use crate::settings::{Egress, Limits, Media, Remember, Route, Settings};
 
 /// The configuration in force.
 #[derive(Debug)]
@@ -30,6 +30,7 @@ pub(crate) struct Snapshot {
     pub(crate) trusted_proxies: TrustedPeers,
     pub(crate) remember: Remember,
     pub(crate) egress: Option<ActiveEgress>,
+    pub(crate) media: Option<ActiveMedia>,
 }
 
 /// The egress, with every account that it can ask for.
@@ -37,6 +38,19 @@ pub(crate) struct Snapshot {
 pub(crate) struct ActiveEgress {
     pub(crate) settings: Arc<Egress>,
     pub(crate) accounts: BTreeMap<Sid, KnownAccount>,
+}
+
+/// The media guard, with every account whose files it can ask for.
+#[derive(Debug)]
+pub(crate) struct ActiveMedia {
+    pub(crate) settings: Arc<Media>,
+    pub(crate) accounts: BTreeMap<Sid, KnownAccount>,
+}
+
+impl ActiveMedia {
+    fn new(settings: Arc<Media>, learnt: &LearntKeys) -> Self {
+        Self { accounts: learnt.accounts(&settings.accounts), settings }
+    }
 }
 
 impl ActiveEgress {
@@ -82,6 +96,7 @@ impl Snapshot {
             trusted_proxies: settings.listen.trusted_proxies,
             remember: settings.remember,
             egress: settings.egress.map(|egress| ActiveEgress::new(Arc::new(egress), learnt)),
+            media: settings.media.map(|media| ActiveMedia::new(Arc::new(media), learnt)),
         }
     }
 
@@ -96,6 +111,7 @@ impl Snapshot {
             trusted_proxies: self.trusted_proxies.clone(),
             remember: self.remember,
             egress: self.egress.as_ref().map(|it| ActiveEgress::new(Arc::clone(&it.settings), learnt)),
+            media: self.media.as_ref().map(|it| ActiveMedia::new(Arc::clone(&it.settings), learnt)),
         }
     }
 }

@@ -13,9 +13,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
 use crate::connection::{Part, serve_forward_auth, serve_part};
-use crate::egress;
 use crate::server::{Listeners, Shared, into_tokio};
 use crate::upstream;
+use crate::{egress, media};
 
 /// One thread's share. A stop waits until the last handle of it is gone, so whatever works holds one.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(crate) struct Worker {
     pub(crate) client: upstream::Client,
     /// For Twilio, where there is an egress.
     pub(crate) egress: Option<egress::client::Client>,
+    /// For files, where there is a media guard.
+    pub(crate) media: Option<media::Clients>,
     #[expect(dead_code, reason = "held, not used: the receiver sees when it goes")]
     held: mpsc::Sender<Infallible>,
 }
@@ -44,6 +46,7 @@ pub(crate) fn start_worker(
         console: own(&listeners.console)?,
         second_factor: own(&listeners.second_factor)?,
         egress: own(&listeners.egress)?,
+        media: own(&listeners.media)?,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
@@ -65,12 +68,14 @@ async fn run_worker(shared: Arc<Shared>, listeners: Listeners, drain: Duration) 
     let (held, mut idle) = mpsc::channel(1);
     let client = upstream::Client::new(upstream::Settings::default());
     let egress = shared.twilio_tls.as_ref().map(|tls| egress::client::Client::new(tls.config()));
-    let worker = Arc::new(Worker { shared, client, egress, held });
+    let media = shared.media_tls.as_ref().map(media::Clients::new);
+    let worker = Arc::new(Worker { shared, client, egress, media, held });
     let gate = listeners.gate.map(into_tokio).transpose()?;
     let forward_auth = listeners.forward_auth.map(into_tokio).transpose()?;
     let console = listeners.console.map(into_tokio).transpose()?;
     let second_factor = listeners.second_factor.map(into_tokio).transpose()?;
     let egress = listeners.egress.map(into_tokio).transpose()?;
+    let media = listeners.media.map(into_tokio).transpose()?;
     let housekeeping = tokio::spawn(close_idle(worker.client.clone()));
     tokio::join!(
         accept(gate, &worker, &worker.shared.connections, |worker, stream, address, place| {
@@ -90,6 +95,9 @@ async fn run_worker(shared: Arc<Shared>, listeners: Listeners, drain: Duration) 
         ),
         accept(egress, &worker, &worker.shared.egress.connections, |worker, stream, address, place| {
             serve_part(Part::Egress, worker, stream, address, place)
+        }),
+        accept(media, &worker, &worker.shared.media.connections, |worker, stream, address, place| {
+            serve_part(Part::Media, worker, stream, address, place)
         }),
     );
     housekeeping.abort();

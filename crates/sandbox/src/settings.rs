@@ -36,6 +36,9 @@ pub struct Settings {
     pub calls: CallSettings,
     /// "HTTP Basic authentication for media access" of the console: media and recordings demand credentials.
     pub media_requires_auth: bool,
+    /// Media of messages are answered with a redirect to where the files are, under a URL that is signed for four hours and
+    /// takes no credentials, as Twilio does. Recordings come at once.
+    pub media_redirects: bool,
     /// Requests a second that one account may make before it gets a 429 with code 20429; 0: any number.
     pub requests_per_second: u32,
     /// Whether the certificates of https webhook URLs are checked, as Twilio does by default.
@@ -217,6 +220,7 @@ impl Default for Settings {
             messages: MessageSettings::default(),
             calls: CallSettings::default(),
             media_requires_auth: false,
+            media_redirects: false,
             requests_per_second: 0,
             verify_certificates: true,
             number_rent: false,

@@ -60,6 +60,7 @@ mod keys;
 mod ledger;
 mod limits;
 mod lines;
+mod media;
 mod migrate;
 mod nodes;
 mod observations;

@@ -106,6 +106,14 @@ fn as_text(loaded: &Loaded) -> String {
         let how = if address.ip().is_loopback() { "plain HTTP" } else { gate_tls.as_str() };
         row(name, &format!("{address} ({how})"));
     }
+    if let (Some(address), Some(media)) = (listen.media, &settings.media) {
+        let how = if address.ip().is_loopback() { "plain HTTP" } else { gate_tls.as_str() };
+        row("media", &format!("{address} ({how}), links begin with {}", media.public_url));
+        if let Some(sign_in) = &media.sign_in {
+            let of = sign_in.account.map_or("all accounts".to_owned(), |account| account.to_string());
+            row("", &format!("whoever enters {} sees files of {of}", sign_in.host));
+        }
+    }
     row("accounts", &accounts(loaded));
     for route in &settings.routes {
         row("", "");
@@ -179,6 +187,7 @@ fn as_json(loaded: &Loaded) -> Value {
         "console": address(settings.listen.console),
         "second_factor": address(settings.listen.second_factor),
         "egress": address(settings.listen.egress),
+        "media": address(settings.listen.media),
         "tls": tls,
         "accounts": settings.keyring.accounts().count(),
         "routes": routes,

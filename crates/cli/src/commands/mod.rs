@@ -21,6 +21,7 @@ mod keys;
 pub(crate) mod ledger;
 pub(crate) mod limits;
 pub(crate) mod man;
+pub(crate) mod media;
 pub(crate) mod migrate;
 mod outcome;
 mod over_api;

@@ -107,6 +107,7 @@ async fn serve(
         console = gateway.console_address().map(tracing::field::display),
         second_factor = gateway.second_factor_address().map(tracing::field::display),
         egress = gateway.egress_address().map(tracing::field::display),
+        media = gateway.media_address().map(tracing::field::display),
         workers,
         version = env!("CARGO_PKG_VERSION"),
         "ready"
@@ -216,11 +217,15 @@ fn handed_over(listen: &Listen) -> Listeners {
             "console" => (&mut listeners.console, listen.console.is_some()),
             "second_factor" => (&mut listeners.second_factor, listen.second_factor.is_some()),
             "egress" => (&mut listeners.egress, listen.egress.is_some()),
+            "media" => (&mut listeners.media, listen.media.is_some()),
             _ => (&mut listeners.gate, listen.gate.is_some()),
         };
         match sockets.take_tcp_listener(index) {
             Ok(Some(_)) if !is_on => {
-                tracing::warn!(name, "a socket from systemd is left alone: [listen] does not name its part");
+                tracing::warn!(
+                    name,
+                    "a socket from systemd is left alone: the configuration does not name its part"
+                );
             }
             Ok(Some(_)) if place.is_some() => {
                 tracing::warn!(

@@ -89,24 +89,28 @@ pub(super) fn host_of(url: &str) -> &str {
     url.split_once("://").map_or(url, |(_, host)| host)
 }
 
-/// The URL without the `/` that may end it.
 fn checked(text: &str) -> Result<String, String> {
+    origin(
+        text,
+        URL_FORM,
+        "passwords are typed there, so it begins with https:// unless it is on this machine",
+    )
+}
+
+/// A URL of scheme, host and port, without the `/` that may end it. `form` says what to write, `why` why not in clear.
+pub(super) fn origin(text: &str, form: &str, why: &str) -> Result<String, String> {
     let bare = text.strip_suffix('/').unwrap_or(text);
-    let uri: Uri =
-        bare.parse().map_err(|_| format!("`{}` is no URL; write {URL_FORM}", text.escape_debug()))?;
+    let uri: Uri = bare.parse().map_err(|_| format!("`{}` is no URL; write {form}", text.escape_debug()))?;
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-        return Err(format!("`{}` is no URL; write {URL_FORM}", text.escape_debug()));
+        return Err(format!("`{}` is no URL; write {form}", text.escape_debug()));
     };
     if bare.len() != scheme.len() + 3 + authority.as_str().len() || authority.as_str().contains('@') {
-        return Err(format!("only scheme, host and port belong here; write {URL_FORM}"));
+        return Err(format!("only scheme, host and port belong here; write {form}"));
     }
     match scheme {
         "https" => Ok(bare.to_owned()),
         "http" if is_loopback(authority.host()) => Ok(bare.to_owned()),
-        _ => {
-            Err("passwords are typed there, so it begins with https:// unless it is on this machine"
-                .to_owned())
-        }
+        _ => Err(why.to_owned()),
     }
 }
 

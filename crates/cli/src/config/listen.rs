@@ -23,11 +23,15 @@ pub(super) const SECTION: Section = Section {
     later: &[],
 };
 
-const ADDRESS: &str = "an IP address and a port, such as \"127.0.0.1:8443\"";
+pub(super) const ADDRESS: &str = "an IP address and a port, such as \"127.0.0.1:8443\"";
 const NETWORKS: &str = "a list of addresses and networks, such as [\"10.0.0.0/8\", \"192.0.2.7\"]";
 
-pub(super) fn resolve(table: Option<Table<'_>>, problems: &mut Problems) -> Listen {
+/// `serves_media` says that [media] has an address of its own.
+pub(super) fn resolve(table: Option<Table<'_>>, serves_media: bool, problems: &mut Problems) -> Listen {
     let Some(table) = table else {
+        if serves_media {
+            return Listen::default();
+        }
         problems.error_of_file("there is no [listen], so nothing would be served; add [listen] with `gate`");
         return Listen::default();
     };
@@ -45,15 +49,19 @@ pub(super) fn resolve(table: Option<Table<'_>>, problems: &mut Problems) -> List
         return Listen::default();
     }
 
-    let listeners = [
-        ("gate", gate),
-        ("forward_auth", forward_auth),
-        ("admin", admin),
-        ("console", console),
-        ("second_factor", second_factor),
-        ("egress", egress),
-    ];
-    if listeners.iter().all(|(_, address)| address.is_none()) {
+    let listen = Listen {
+        gate,
+        forward_auth,
+        admin,
+        console,
+        second_factor,
+        egress,
+        media: None,
+        proxy_protocol,
+        trusted_proxies,
+    };
+    let listeners = all(&listen);
+    if listeners.iter().all(|(_, address)| address.is_none()) && !serves_media {
         problems.error(
             table.offset(),
             format!("[listen] has no address, so nothing would be served; add `gate`, {ADDRESS}"),
@@ -69,7 +77,8 @@ pub(super) fn resolve(table: Option<Table<'_>>, problems: &mut Problems) -> List
             );
         }
     }
-    if proxy_protocol && trusted_proxies.is_empty() {
+    let trusts_nobody = listen.trusted_proxies.is_empty();
+    if proxy_protocol && trusts_nobody {
         table.wrong(
             "proxy_protocol",
             "only listed peers may send its header, and `trusted_proxies` lists none; list the load balancer there",
@@ -79,7 +88,7 @@ pub(super) fn resolve(table: Option<Table<'_>>, problems: &mut Problems) -> List
     if proxy_protocol && gate.is_none() {
         table.wrong("proxy_protocol", "it is for the gate, which has no address; add `gate`", problems);
     }
-    if forward_auth.is_some() && trusted_proxies.is_empty() {
+    if forward_auth.is_some() && trusts_nobody {
         table.wrong(
             "forward_auth",
             "the proxies that ask tell the request in forwarded headers, which count only from `trusted_proxies`, \
@@ -94,10 +103,22 @@ pub(super) fn resolve(table: Option<Table<'_>>, problems: &mut Problems) -> List
             problems,
         );
     }
-    Listen { gate, forward_auth, admin, console, second_factor, egress, proxy_protocol, trusted_proxies }
+    listen
 }
 
-fn address(table: &Table<'_>, key: &'static str, problems: &mut Problems) -> Option<SocketAddr> {
+/// The addresses of this section, by their keys.
+pub(super) fn all(listen: &Listen) -> [(&'static str, Option<SocketAddr>); 6] {
+    [
+        ("gate", listen.gate),
+        ("forward_auth", listen.forward_auth),
+        ("admin", listen.admin),
+        ("console", listen.console),
+        ("second_factor", listen.second_factor),
+        ("egress", listen.egress),
+    ]
+}
+
+pub(super) fn address(table: &Table<'_>, key: &'static str, problems: &mut Problems) -> Option<SocketAddr> {
     table.find(key)?.parse(ADDRESS, problems, |text| {
         text.parse().map_err(|_| match text.rsplit_once(':') {
             None => "has no port",

@@ -17,6 +17,7 @@ mod limits;
 mod listen;
 mod log;
 mod machine;
+mod media;
 pub(crate) mod notify;
 mod notify_settings;
 mod own_route;
@@ -115,7 +116,8 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
     }
 
     let root = Table::of_document(&document, &ROOT, SECTIONS, &mut problems);
-    let listen = listen::resolve(table(&root, "listen", &listen::SECTION, &mut problems), &mut problems);
+    let listen_table = table(&root, "listen", &listen::SECTION, &mut problems);
+    let mut listen = listen::resolve(listen_table, root.has("media"), &mut problems);
     let tls = tls::resolve(table(&root, "tls", &tls::SECTION, &mut problems), around, &mut problems);
     let limits = limits::resolve(table(&root, "limits", &limits::SECTION, &mut problems), &mut problems);
     let log = log::resolve(table(&root, "log", &log::SECTION, &mut problems), &mut problems);
@@ -176,9 +178,21 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
     let second_factor = second_factor::resolve(second_factor_table, &rest, &mut problems);
     own_route::check_keys(&route_tables, root.has("second_factor"), second_factor.as_ref(), &mut problems);
 
+    let credentials = Credentials::of(&accounts);
+    let rest = media::Rest {
+        listen: &listen,
+        has_tls: tls.is_some(),
+        has_store,
+        console_url: rules.console_url.as_deref(),
+        hosts: &rules.hosts,
+        twilio: &twilio,
+        accounts: &credentials,
+    };
+    let media = media::resolve(table(&root, "media", &media::SECTION, &mut problems), &rest, &mut problems);
+    let (media_address, media_settings) = media.unzip();
+    listen.media = media_address;
     let parts = Parts { has_tls: tls.is_some(), has_routes: !route_tables.is_empty(), has_store };
     check_parts_together(&root, &listen, &parts, &mut problems);
-    let credentials = Credentials::of(&accounts);
     let egress_settings = egress.settings(&listen, &twilio, &credentials, &mut problems);
     if let (true, Some(table)) = (listen.egress.is_some() && limits_typed.is_empty(), root.find("listen")) {
         problems.warning(
@@ -205,7 +219,8 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
     let Some(keyring) = keyring else {
         return Err(ConfigError::of_file(file, "the accounts cannot be used together".to_owned()));
     };
-    let settings = Settings { listen, tls, limits, keyring, routes, remember, egress: egress_settings };
+    let (egress, media) = (egress_settings, media_settings);
+    let settings = Settings { listen, tls, limits, keyring, routes, remember, egress, media };
     Ok(Loaded { file: file.to_owned(), settings, control, log, warnings })
 }
 
@@ -232,11 +247,12 @@ fn check_parts_together(root: &Table<'_>, listen: &Listen, parts: &Parts, proble
     let hosted =
         [("console", listen.console), ("second_factor", listen.second_factor), ("egress", listen.egress)];
     let is_public = |address: Option<SocketAddr>| address.is_some_and(|address| !address.ip().is_loopback());
-    if has_tls && listen.gate.is_none() && !hosted.iter().any(|(_, address)| is_public(*address)) {
+    let is_used = hosted.iter().any(|(_, address)| is_public(*address)) || is_public(listen.media);
+    if has_tls && listen.gate.is_none() && !is_used {
         problems.error(
             at("tls"),
-            "[tls] is for the gate, and for `console`, `second_factor` and `egress` off loopback, and [listen] gives none \
-             of them an address; add `gate`",
+            "[tls] is for the gate, and for `console`, `second_factor`, `egress` and [media] off loopback, and [listen] gives \
+             none of them an address; add `gate`",
         );
     }
     for (key, address) in hosted {
@@ -356,6 +372,7 @@ const ROOT: Section = Section {
         "console",
         "second_factor",
         "egress",
+        "media",
         "doctor",
     ],
     later: &[],
@@ -388,5 +405,6 @@ const SECTIONS: &[&Section] = &[
     &second_factor::SECTION,
     &egress::SECTION,
     &prices::SECTION,
+    &media::SECTION,
     &doctor::SECTION,
 ];

@@ -4,6 +4,7 @@ mod console;
 mod egress;
 mod limits;
 mod listeners;
+mod media;
 mod notices;
 mod odd_values;
 mod pages;

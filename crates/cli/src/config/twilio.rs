@@ -73,7 +73,7 @@ fn base_url(field: Field<'_>, problems: &mut Problems) -> Option<BaseUrl> {
     Some(base)
 }
 
-fn time(field: Field<'_>, least: &str, most: &str, problems: &mut Problems) -> Option<Duration> {
+pub(super) fn time(field: Field<'_>, least: &str, most: &str, problems: &mut Problems) -> Option<Duration> {
     let form = format!("a time from \"{least}\" to \"{most}\"");
     let bound = |text| units::duration(text).unwrap_or_default();
     field.parse(&form, problems, |text| match units::duration(text)? {

@@ -4,8 +4,6 @@
 //! Twilio or to the storage that Twilio's files are in, and is never followed here, since that would take the
 //! credentials along.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,22 +13,20 @@ use http::header::{
 };
 use http::response::Parts;
 use http::{HeaderValue, Response};
-use http_body::{Body, Frame, SizeHint};
+use http_body::Body as _;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::timeout;
 
 use super::json::{self, LedBack, Links as _};
 use super::refusal::Refusal;
+use crate::passed::Passed;
 use crate::respond::GateBody;
-use crate::upstream::{Stage, UpstreamError};
 
 /// A page of a thousand records is well below.
 const JSON_MAX: usize = 16 * 1024 * 1024;
 /// From the head of an answer to the end of its JSON.
 const JSON_WITHIN: Duration = Duration::from_secs(30);
-/// Between two pieces of a file.
-const PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// What an answer's body is.
 #[derive(Debug)]
@@ -157,51 +153,6 @@ const NOT_PASSED: [HeaderName; 12] = [
     HeaderName::from_static("authorization"),
     HeaderName::from_static("te"),
 ];
-
-/// A file on its way through. It breaks off where no piece comes for too long.
-#[derive(Debug)]
-pub(crate) struct Passed {
-    body: Incoming,
-    pause: Pin<Box<Sleep>>,
-}
-
-impl Passed {
-    fn new(body: Incoming) -> Self {
-        Self { body, pause: Box::pin(sleep(PAUSE_MAX)) }
-    }
-}
-
-impl Body for Passed {
-    type Data = Bytes;
-    type Error = UpstreamError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
-        let this = self.get_mut();
-        match Pin::new(&mut this.body).poll_frame(context) {
-            Poll::Ready(Some(Ok(frame))) => {
-                this.pause.as_mut().reset(Instant::now() + PAUSE_MAX);
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Poll::Ready(Some(Err(_))) => Poll::Ready(Some(Err(UpstreamError::AnswerCutShort(None)))),
-            Poll::Ready(None) => Poll::Ready(None),
-            Poll::Pending => match this.pause.as_mut().poll(context) {
-                Poll::Ready(()) => Poll::Ready(Some(Err(UpstreamError::TimedOut(Stage::Body)))),
-                Poll::Pending => Poll::Pending,
-            },
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,6 +21,7 @@ use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
@@ -37,8 +39,8 @@ pub(crate) enum Failure {
 
 /// The connections of one worker.
 #[derive(Debug, Clone)]
-pub(crate) struct Client {
-    pool: Pool<Within<HttpsConnector<HttpConnector>>, Full<Bytes>>,
+pub(crate) struct Client<R = GaiResolver> {
+    pool: Pool<Within<HttpsConnector<HttpConnector<R>>>, Full<Bytes>>,
     /// For a connection, in milliseconds. The pool asks for one long after it was told how patient the request is.
     connect_within: Arc<AtomicU64>,
 }
@@ -54,7 +56,20 @@ const IDLE_CONNECTIONS_MAX: usize = 64;
 impl Client {
     /// A client with this understanding of TLS.
     pub(crate) fn new(tls: ClientConfig) -> Self {
-        let mut tcp = HttpConnector::new();
+        Self::with_resolver(tls, GaiResolver::new())
+    }
+}
+
+impl<R> Client<R>
+where
+    R: Service<Name> + Clone + Send + Sync + 'static,
+    R::Response: Iterator<Item = SocketAddr> + Send,
+    R::Error: Into<BoxError>,
+    R::Future: Send,
+{
+    /// The same, with names looked up by somebody else.
+    pub(crate) fn with_resolver(tls: ClientConfig, resolver: R) -> Self {
+        let mut tcp = HttpConnector::new_with_resolver(resolver);
         tcp.set_nodelay(true);
         tcp.enforce_http(false);
         // The base decides about TLS: Twilio's own hosts are never asked without it.

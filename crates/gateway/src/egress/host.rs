@@ -171,6 +171,16 @@ impl FromStr for TwilioBase {
     }
 }
 
+impl fmt::Display for TwilioBase {
+    /// What URLs at Twilio's API begin with.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Twilio => formatter.write_str("https://api.twilio.com"),
+            Self::One { scheme, authority, path } => write!(formatter, "{scheme}://{authority}{path}"),
+        }
+    }
+}
+
 impl fmt::Display for TwilioHost<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.name)

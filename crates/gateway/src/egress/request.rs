@@ -91,7 +91,7 @@ impl Outgoing {
     }
 }
 
-fn authorization(account: Sid, token: &Secret) -> Result<HeaderValue, Refusal> {
+pub(crate) fn authorization(account: Sid, token: &Secret) -> Result<HeaderValue, Refusal> {
     let plain = Secret::new(format!("{account}:{}", token.expose()));
     let encoded = Secret::new(format!("Basic {}", STANDARD.encode(plain.expose())));
     let mut value = HeaderValue::from_str(encoded.expose()).map_err(|_| Refusal::NoToken)?;

@@ -100,6 +100,8 @@ pub const METRICS: &[MetricDescription] = &[
     EGRESS_ADMISSION_DURATION,
     EGRESS_WOULD_REFUSE,
     EGRESS_IN_DOUBT,
+    MEDIA_REQUESTS,
+    MEDIA_LINKS,
     RELOADS,
     RELOADS_REFUSED,
 ];
@@ -409,6 +411,65 @@ pub(crate) const EGRESS_IN_DOUBT: MetricDescription = MetricDescription {
     labels: &[],
     help: "Requests of which nobody knows whether Twilio carried them out",
     advice: "They count as spent until they are found at Twilio.",
+};
+
+pub(crate) const MEDIA_REQUESTS: MetricDescription = MetricDescription {
+    name: "media_requests",
+    kind: MetricKind::Counter,
+    labels: &[LabelDescription {
+        name: "outcome",
+        meaning: "`served`, or why not; [media.md](media.md#why-not) explains each",
+        values: &[
+            "served",
+            "bad_request",
+            "method_not_allowed",
+            "in_the_clear",
+            "no_file_path",
+            "no_proof",
+            "link_malformed",
+            "link_forged",
+            "link_expired",
+            "sign_in_forged",
+            "other_account",
+            "unknown_account",
+            "overloaded",
+            "store_away",
+            "not_ready",
+            "not_found",
+            "throttled",
+            "failed",
+            "credentials_refused",
+            "unreachable",
+            "timed_out",
+            "redirect_refused",
+            "too_large",
+            "unusable_answer",
+        ],
+    }],
+    help: "Requests for files of messages and recordings",
+    advice: "`link_forged`: somebody tries links, or all were ended. `credentials_refused` and `redirect_refused` are for you to \
+             mend.",
+};
+
+pub(crate) const MEDIA_LINKS: MetricDescription = MetricDescription {
+    name: "media_links",
+    kind: MetricKind::Counter,
+    labels: &[LabelDescription {
+        name: "outcome",
+        meaning: "`made`, or why not",
+        values: &[
+            "made",
+            "bad_request",
+            "method_not_allowed",
+            "unauthorized",
+            "out_of_scope",
+            "unknown_account",
+            "overloaded",
+            "store_away",
+        ],
+    }],
+    help: "Links to files that applications asked for",
+    advice: "",
 };
 
 pub(crate) const RELOADS: MetricDescription = MetricDescription {

@@ -21,6 +21,8 @@ fn scraped() -> BTreeMap<String, (String, BTreeSet<String>)> {
     metrics.egress.answered("messages.create", StatusCode::CREATED);
     metrics.egress.would_refuse("fifty a day");
     metrics.egress.admission(Duration::from_millis(1));
+    metrics.media.request("served");
+    metrics.media.link("made");
 
     let mut families = BTreeMap::new();
     for line in metrics.exposition().lines() {
@@ -72,6 +74,8 @@ fn the_values_of_labels_are_those_that_the_code_has() {
     let answered = quoted(include_str!("../egress/metrics.rs"), "fn answered(");
     let refused = quoted(include_str!("../egress/refusal.rs"), "pub(crate) fn as_str(");
     assert_eq!(values("ringfence_egress_requests_total", "outcome"), [answered, refused].concat());
+    let served = quoted(include_str!("../media/refusal.rs"), "pub(crate) fn as_str(");
+    assert_eq!(values("ringfence_media_requests_total", "outcome"), [vec!["served"], served].concat());
     let source = include_str!("../egress/operation/mod.rs");
     let operations = [quoted(source, "const fn name("), quoted(source, "pub(crate) fn name(")].concat();
     let described = values("ringfence_egress_requests_total", "operation");

@@ -324,6 +324,7 @@ fn settings(twilio: SocketAddr) -> Settings {
             timeout: Duration::from_secs(30),
             authority: None,
         }),
+        media: None,
     }
 }
 

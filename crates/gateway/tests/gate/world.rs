@@ -166,6 +166,7 @@ pub(crate) fn settings(upstream: SocketAddr) -> Settings {
         routes: vec![route(upstream)],
         remember: Remember::Metadata,
         egress: None,
+        media: None,
     }
 }
 

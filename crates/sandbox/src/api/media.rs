@@ -10,7 +10,7 @@ use super::dates::Dates;
 use super::operation::{Access, Operation, Product, Verb};
 use super::{Refusal, Reply, Request, list_2010};
 use crate::world::World;
-use crate::world::media::Media;
+use crate::world::media::{self, Media};
 
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation::new(
@@ -46,10 +46,17 @@ fn list(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
 fn fetch(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
     let media = find(world, request)?;
     if super::names_json(&request.path) {
-        Ok(Reply::ok(&wire_media(media)))
-    } else {
-        Ok(Reply::file(media.content_type, media.content()))
+        return Ok(Reply::ok(&wire_media(media)));
     }
+    // Under Twilio's own names the storage is Twilio's own as well, and not here.
+    let elsewhere = request.root().filter(|_| world.settings.media_redirects).and_then(|root| {
+        let path = media::signed_path(world, media)?;
+        Some(format!("{root}{path}"))
+    });
+    Ok(match elsewhere {
+        Some(location) => Reply::elsewhere(location),
+        None => Reply::file(media.content_type, media.content()),
+    })
 }
 
 fn delete(world: &mut World, request: &Request) -> Result<Reply, Refusal> {

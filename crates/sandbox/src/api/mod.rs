@@ -158,6 +158,13 @@ impl Request {
         Refusal::not_found(&self.path)
     }
 
+    /// Where the sandbox was reached, without a product; nothing where that was under Twilio's own names.
+    pub(crate) fn root(&self) -> Option<&str> {
+        let Base::Own(base) = &self.base else { return None };
+        let asked = format!("/{}.twilio.com", self.operation.product.label());
+        Some(base.strip_suffix(&asked).unwrap_or(base))
+    }
+
     /// An absolute URL of a path of this product.
     pub(crate) fn url(&self, path: &str) -> String {
         self.url_of(self.operation.product, path)

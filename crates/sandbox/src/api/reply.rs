@@ -9,6 +9,8 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) content_type: &'static str,
     pub(crate) body: Bytes,
+    /// Where a redirect leads.
+    pub(crate) location: Option<String>,
 }
 
 impl Reply {
@@ -26,16 +28,21 @@ impl Reply {
 
     /// 204: it is gone.
     pub(crate) fn deleted() -> Self {
-        Self { status: 204, content_type: "", body: Bytes::new() }
+        Self { status: 204, content_type: "", body: Bytes::new(), location: None }
     }
 
     /// Bytes that are no JSON: a picture, a recording.
     pub(crate) fn file(content_type: &'static str, body: Bytes) -> Self {
-        Self { status: 200, content_type, body }
+        Self { status: 200, content_type, body, location: None }
+    }
+
+    /// 307: it is elsewhere.
+    pub(crate) fn elsewhere(location: String) -> Self {
+        Self { status: 307, content_type: "", body: Bytes::new(), location: Some(location) }
     }
 
     fn json(status: u16, body: &impl Serialize) -> Self {
         let body = serde_json::to_vec(body).expect("wire shapes have text keys and finite numbers");
-        Self { status, content_type: "application/json", body: body.into() }
+        Self { status, content_type: "application/json", body: body.into(), location: None }
     }
 }

@@ -8,6 +8,7 @@ mod connections;
 mod control;
 mod deliveries;
 mod engine;
+mod files;
 mod guard;
 mod pages;
 mod problem;

@@ -6,14 +6,17 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HOST, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{
+    ACCEPT_RANGES, AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE, DATE, HOST, LOCATION, RANGE, RETRY_AFTER,
+    WWW_AUTHENTICATE,
+};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ringfence_twilio::wire::Form;
 
-use super::{Body, Dropped, State};
+use super::{Body, Dropped, State, files};
 use crate::api::{self, Base, Incoming, Product, Refusal, Reply};
 use crate::world::faults;
 
@@ -43,6 +46,9 @@ where
     if fault.drop == faults::Dropped::Before {
         return Err(Dropped);
     }
+    if fault.status == 0 && files::are_at(path) {
+        return Ok(state.engine.with(|world| files::answer(world, &head)));
+    }
     let result = if fault.status > 0 {
         Err(on_demand(&fault))
     } else {
@@ -58,6 +64,10 @@ where
         return Err(Dropped);
     }
     let mut response = match result {
+        Ok(reply) if reply.status == 200 && !reply.content_type.contains("json") => {
+            let whole = reply.body.clone();
+            part(accept(reply), &whole, &head.headers)
+        }
         Ok(reply) => accept(reply),
         Err(refusal) => refuse(&refusal),
     };
@@ -121,7 +131,7 @@ fn read(head: &http::request::Parts, body: &[u8], https: bool) -> Result<Incomin
         }
     };
     Ok(Incoming {
-        method: head.method.clone(),
+        method: method(head),
         product,
         path: path.to_owned(),
         query: Form::parse(head.uri.query().unwrap_or_default().as_bytes()),
@@ -129,6 +139,14 @@ fn read(head: &http::request::Parts, body: &[u8], https: bool) -> Result<Incomin
         credentials: credentials(&head.headers),
         base,
     })
+}
+
+/// A file's head is asked for as its file is; hyper leaves the body out.
+fn method(head: &http::request::Parts) -> http::Method {
+    let path = head.uri.path();
+    let is_file = ["/Media/ME", "/Recordings/RE"].iter().any(|it| path.contains(it))
+        && path.strip_suffix(".json").is_none();
+    if is_file && head.method == http::Method::HEAD { http::Method::GET } else { head.method.clone() }
 }
 
 /// The newest products take JSON. Its members are read as fields; what is no text stays JSON.
@@ -182,12 +200,41 @@ fn on_demand(fault: &faults::ApiFault) -> Refusal {
     Refusal { retry_after_s, ..Refusal::new(status, code, message) }
 }
 
-fn accept(reply: Reply) -> Response<Body> {
+/// The part of a file that is asked for, if it is one part of its bytes (RFC 9110, section 14.2).
+pub(super) fn part(mut response: Response<Body>, whole: &Bytes, asked: &HeaderMap) -> Response<Body> {
+    response.headers_mut().insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    let range =
+        asked.get(RANGE).and_then(|range| range.to_str().ok()?.strip_prefix("bytes=")?.split_once('-'));
+    let Some((first, last)) = range else { return response };
+    let size = whole.len();
+    let (first, last) = match (first.parse::<usize>(), last.parse::<usize>()) {
+        (Ok(first), Ok(last)) => (first, last.min(size.saturating_sub(1))),
+        (Ok(first), Err(_)) if last.is_empty() => (first, size.saturating_sub(1)),
+        (Err(_), Ok(last)) if first.is_empty() => (size.saturating_sub(last), size.saturating_sub(1)),
+        _ => return response,
+    };
+    let (status, told, body) = if first > last || first >= size {
+        (StatusCode::RANGE_NOT_SATISFIABLE, format!("bytes */{size}"), Bytes::new())
+    } else {
+        (StatusCode::PARTIAL_CONTENT, format!("bytes {first}-{last}/{size}"), whole.slice(first..=last))
+    };
+    *response.status_mut() = status;
+    *response.body_mut() = Body::from(body);
+    if let Ok(told) = HeaderValue::try_from(told) {
+        response.headers_mut().insert(CONTENT_RANGE, told);
+    }
+    response
+}
+
+pub(super) fn accept(reply: Reply) -> Response<Body> {
     let mut response = Response::new(Body::from(reply.body));
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK);
     let headers = response.headers_mut();
     if !reply.content_type.is_empty() {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    }
+    if let Some(location) = reply.location.and_then(|it| HeaderValue::try_from(it).ok()) {
+        headers.insert(LOCATION, location);
     }
     response
 }

@@ -2,6 +2,7 @@
 
 mod control;
 mod conversations;
+mod files;
 mod foreign;
 mod kit;
 mod lifecycle;

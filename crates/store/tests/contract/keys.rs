@@ -57,6 +57,7 @@ async fn fill(store: &Store) -> Vec<String> {
     let token = NewToken { name: "ci".into(), scopes: vec![], networks: vec![], expires_at: None };
     let (_, bearer) = store.create_token(&operator(), token, start()).await.unwrap();
     let code = challenge(store).await;
+    store.media_link_key().await.unwrap();
     let (old, new) = (Secret::new("raskolnikov"), Secret::new("razumikhin"));
     let whose = Sid::new(*b"AC", 2);
     let rotation = store.begin_rotation(&operator(), whose, &old, "x", start()).await.unwrap().unwrap();

@@ -16,6 +16,7 @@ mod flows;
 mod hosts;
 mod keys;
 mod ledger;
+mod media;
 mod nodes;
 mod observations;
 mod opening;

@@ -28,8 +28,8 @@ use ringfence_control::user_api::UserApi;
 use ringfence_control::verify::{Verify, VerifySetup};
 use ringfence_gateway::settings::Settings;
 use ringfence_gateway::{
-    AdminApi, EgressRulesHandle, EgressStore, Gateway, Hooks, Hosted, Intake, Keys, Listeners, OnKey,
-    Outcome, StartError, Verdicts,
+    AdminApi, EgressRulesHandle, EgressStore, Gateway, Hooks, Hosted, Intake, Keys, Listeners, MediaStore,
+    OnKey, Outcome, StartError, Verdicts,
 };
 use ringfence_model::{Amount, Clock};
 use ringfence_store::{Now, Store};
@@ -189,6 +189,7 @@ impl ControlPlane {
             console: Some(self.console()),
             second_factor: Some(self.second_factor()),
             egress: Some(self.egress()),
+            media: Some(self.media()),
         }
     }
 
@@ -200,6 +201,12 @@ impl ControlPlane {
             now: Arc::new(|| Now::Database),
             woken: Arc::new(move || woken.with_node(|node| node.wake())),
         }
+    }
+
+    /// The store of the media guard.
+    fn media(&self) -> MediaStore {
+        let shared = Arc::clone(&self.shared);
+        MediaStore::new(move || shared.store.get().cloned())
     }
 
     /// The API. It is there as long as the gate is; what it asks changes with each reload.

@@ -7,7 +7,7 @@ mod samples;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use ringfence_model::Sid;
+use ringfence_model::{Secret, Sid, StampKey};
 
 use super::World;
 use crate::table::Row;
@@ -43,6 +43,28 @@ impl Media {
     pub(crate) fn content(&self) -> Bytes {
         samples::sample(self.content_type, self.sid).into()
     }
+}
+
+/// The first segment of the paths of files where they are kept: the host that Twilio has them at.
+pub(crate) const FILES: &str = "/mms.twiliocdn.com";
+
+/// So long a signed URL of a file is good; Twilio's own: <https://help.twilio.com/articles/223183748>.
+const SIGNED_FOR_S: u64 = 4 * 3600;
+
+/// The path of a file where it is kept, signed from now on.
+pub(crate) fn signed_path(world: &World, media: &Media) -> Option<String> {
+    let expires = u64::try_from(world.now.as_second()).unwrap_or(0).saturating_add(SIGNED_FOR_S);
+    let signature = signature_of(world, media.account, media.sid, expires)?;
+    Some(format!("{FILES}/{}/{}?Expires={expires}&Signature={signature}", media.account, media.sid))
+}
+
+/// What opens a file until that second; nothing for an account that there is not.
+pub(crate) fn signature_of(world: &World, account: Sid, sid: Sid, expires: u64) -> Option<String> {
+    let token = &world.accounts.find(account)?.auth_token;
+    let key = StampKey::new(&Secret::new(format!("where media of the sandbox are {token}"))).ok()?;
+    let stamp = key.make(expires, &[sid.to_string().as_bytes()]);
+    let text = std::str::from_utf8(stamp.as_bytes()).ok()?;
+    text.rsplit_once('=').map(|(_, signature)| signature.to_owned())
 }
 
 /// Gives a message its files.
