@@ -100,10 +100,14 @@ pub struct Keep {
     pub readings: Option<Duration>,
     /// People's sign-ins, and what they leave behind.
     pub sign_ins: Option<Duration>,
+    /// What is kept of requests.
+    pub requests: Option<Duration>,
+    /// Of how many requests there is something; the oldest go.
+    pub requests_at_most: Option<u32>,
 }
 
 impl Keep {
-    /// All of them, with their names.
+    /// Those that have a time in `[store]`, with their names.
     pub const fn all(&self) -> [(&'static str, Option<Duration>); 8] {
         [
             ("audit", self.audit),
@@ -451,6 +455,7 @@ impl Node {
             (Forget::Tallies, keep.readings),
             (Forget::Traffic, keep.readings.map(|time| time.max(TRAFFIC_KEPT))),
             (Forget::Signs, Some(SIGNS_KEPT)),
+            (Forget::Requests, keep.requests),
             (Forget::SignIns, keep.sign_ins),
             (Forget::Sessions, Some(SESSIONS_KEPT)),
             (Forget::Audit, keep.audit),
@@ -461,6 +466,16 @@ impl Node {
             let Ok(before) = now.checked_sub(time) else { continue };
             for _ in 0..BATCHES_MAX {
                 let rows = self.setup.store.forget(&by, what, before, BATCH, now).await?;
+                done.count += usize::try_from(rows).unwrap_or(usize::MAX);
+                if rows == 0 {
+                    break;
+                }
+            }
+        }
+        // Whoever writes them holds to it too, but not where nothing comes any more.
+        if let Some(at_most) = keep.requests_at_most {
+            for _ in 0..BATCHES_MAX {
+                let rows = self.setup.store.trim_requests(at_most, BATCH).await?;
                 done.count += usize::try_from(rows).unwrap_or(usize::MAX);
                 if rows == 0 {
                     break;

@@ -24,6 +24,7 @@ mod passkeys;
 mod persons;
 mod places;
 mod prices;
+mod requests;
 mod rotations;
 mod sign_ins;
 mod signs;
