@@ -79,8 +79,8 @@ impl DialPrefix {
         let length = digits.checked_ilog10().unwrap_or(0) + 1;
         let first = |count: u32| digits / 10_u64.pow(length.saturating_sub(count));
         let counted = match number.calling_code() {
-            1 => 4,
             code @ 2..=99 => code.ilog10() + 2,
+            // North America, and codes of three digits.
             _ => 4,
         };
         Self(first(counted))

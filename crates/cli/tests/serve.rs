@@ -1,5 +1,7 @@
 //! `ringfence serve`, the real binary: what it tells and keeps, and what never.
 
+#![expect(clippy::unwrap_used, clippy::format_push_string, reason = "a test that cannot go on has failed")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -100,7 +102,8 @@ fn nothing_personal_is_kept(store: &str, dump: impl Fn(&Path) -> Vec<u8>) {
     let mut log = BufReader::new(child.stderr.take().unwrap());
     let mut seen = String::new();
     let ready = read_until(&mut log, &mut seen, " ready ");
-    let address = ready.split("gate=").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap().to_owned();
+    let address =
+        ready.split("gate=").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap().to_owned();
     let reading = std::thread::spawn(move || {
         let mut rest = String::new();
         log.read_to_string(&mut rest).unwrap();
@@ -191,7 +194,8 @@ fn nothing_personal_is_kept(store: &str, dump: impl Fn(&Path) -> Vec<u8>) {
     }
     assert!(seen.contains("TRACE") || seen.contains("DEBUG"), "the log is at its fullest");
 
-    let purge = |arguments: &[&str]| command(&[&["inspector", "purge"], arguments].concat()).output().unwrap();
+    let purge =
+        |arguments: &[&str]| command(&[&["inspector", "purge"], arguments].concat()).output().unwrap();
     assert_eq!(purge(&["--all"]).status.code(), Some(2), "without a reason");
     assert_eq!(purge(&["--reason", "x"]).status.code(), Some(2), "without saying what");
     let output = purge(&["--before", "1h", "--reason", "enough"]);
@@ -200,7 +204,10 @@ fn nothing_personal_is_kept(store: &str, dump: impl Fn(&Path) -> Vec<u8>) {
     let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(told, serde_json::json!({ "deleted": 6, "before": null }));
     assert_eq!(show(&[]), "");
-    assert!(!String::from_utf8_lossy(&dump(folder.path())).contains("received"), "it is gone from the disk too");
+    assert!(
+        !String::from_utf8_lossy(&dump(folder.path())).contains("received"),
+        "it is gone from the disk too"
+    );
 }
 
 #[test]

@@ -28,7 +28,8 @@ async fn each_request_stands_there_with_what_was_said_and_why() {
 #[tokio::test]
 async fn requests_are_found_by_verdict_and_by_what_they_have() {
     for in_store in [false, true] {
-        let world = if in_store { World::keeping(Requests::InStore).await } else { World::new().await };
+        let world =
+            if in_store { World::keeping(Requests::InStore, Vec::new()).await } else { World::new().await };
         let mut all = seen();
         all.reverse();
         world.store.keep_requests("one", &all, 100).await.unwrap();
@@ -51,7 +52,7 @@ async fn requests_are_found_by_verdict_and_by_what_they_have() {
 
 #[tokio::test]
 async fn where_nothing_is_kept_the_page_says_why() {
-    let world = World::keeping(Requests::Nowhere).await;
+    let world = World::keeping(Requests::Nowhere, Vec::new()).await;
     let page = world.owner().await.get("/requests").await;
     page.says("<code>[inspector]</code>");
     page.does_not_say("Delete what is kept");
@@ -62,7 +63,7 @@ async fn whoever_sees_one_account_sees_its_requests_and_no_others() {
     for requests in [None, Some(Requests::InStore)] {
         let world = match requests {
             None => World::new().await,
-            Some(requests) => World::keeping(requests).await,
+            Some(requests) => World::keeping(requests, Vec::new()).await,
         };
         let subaccount = world.subaccount("Customer 1").await;
         world.engine.synchronise_accounts().await.unwrap();
@@ -85,7 +86,7 @@ async fn whoever_sees_one_account_sees_its_requests_and_no_others() {
 
 #[tokio::test]
 async fn an_owner_deletes_what_is_kept_and_says_why() {
-    let world = World::keeping(Requests::InStore).await;
+    let world = World::keeping(Requests::InStore, Vec::new()).await;
     world.store.keep_requests("one", &seen(), 100).await.unwrap();
     let owner = world.owner().await;
     owner.get("/requests").await.says("3 requests are kept");

@@ -95,8 +95,8 @@ impl World {
     }
 
     /// With what is kept of requests in the store, or nowhere.
-    pub(crate) async fn keeping(requests: Requests) -> Self {
-        Self::build(Vec::new(), Rules::default(), requests, |_| None).await
+    pub(crate) async fn keeping(requests: Requests, limits: Vec<Limit>) -> Self {
+        Self::build(limits, Rules::default(), requests, |_| None).await
     }
 
     /// At the address at which its browsers are, so that passkeys work.

@@ -1,6 +1,6 @@
 //! What is kept of requests: the newest in memory, or all in the store, with nothing personal in it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,7 +14,7 @@ use ringfence_testkit::{Answer, PostgresDatabase, RawClient, Upstream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::world::{ACCOUNT, World, call, replaced, twilio, url, waiting_upstream, wire, wire_with};
+use crate::world::{ACCOUNT, World, call, replaced, sms, twilio, url, waiting_upstream, wire, wire_with};
 
 fn in_memory(world: &World) -> Vec<SeenRequest> {
     let recent = world.gateway.verdicts().recent().expect("they are remembered");
@@ -104,18 +104,46 @@ async fn parameters_and_the_verbs_of_the_answer_are_seen_where_they_are_wanted()
     })
     .await;
     let world = World::before(upstream, |settings| settings.inspect = Inspect::InMemory(Detail::Redacted));
-    let fields = [("AccountSid", ACCOUNT), ("From", "+14155550123"), ("Body", "my secret")];
-    let signed =
-        twilio().form(&url("/twilio/sms"), fields.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    world.send_signed(&signed).await;
+    let signed = twilio().form(&url("/twilio/sms"), sms(ACCOUNT));
+    assert_eq!(world.send_signed(&signed).await.status, 200);
     // Without a signature no body is read.
-    world.send(&replaced(&wire(&signed), "x-twilio-signature", "x-other")).await;
-    let expected = [("AccountSid", ACCOUNT), ("From", "+1… (11 digits)"), ("Body", "(9 characters)")];
-    let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let unsigned = replaced(&wire(&signed), "x-twilio-signature", "x-other");
+    assert_eq!(world.send(&unsigned).await.status, 403);
     let all = in_memory(&world);
-    assert_eq!((all[0].parameters.as_ref(), all[1].parameters.as_ref()), (None, Some(&expected)));
-    assert_eq!((all[0].answer.as_deref(), all[1].answer.as_deref()), (None, Some("Message")));
-    assert!(!format!("{all:?}").contains("secret"));
+    let told = all[1].parameters.as_ref().expect("they are wanted");
+    for (name, value) in [("From", "+1… (11 digits)"), ("Body", "(20 characters)"), ("NumMedia", "0")] {
+        assert!(told.contains(&(name.to_owned(), value.to_owned())), "{told:?}");
+    }
+    assert_eq!((all[0].parameters.as_ref(), all[0].answer.as_deref()), (None, None));
+    assert_eq!(all[1].answer.as_deref(), Some("Message"));
+    assert!(!format!("{all:?}").contains("100%"));
+}
+
+#[tokio::test]
+async fn an_answer_that_streams_is_told_when_it_has_ended() {
+    let (mut pieces, answer) = Answer::streamed(200, 4);
+    let answer = Arc::new(Mutex::new(Some(answer.header("content-type", "text/xml"))));
+    let upstream = Upstream::start(move |_| {
+        let answer = answer.lock().unwrap().take().expect("one request");
+        async move { answer }
+    })
+    .await;
+    let world = World::before(upstream, |settings| settings.inspect = Inspect::InMemory(Detail::Redacted));
+    let mut client = RawClient::connect(world.gate()).await.unwrap();
+    client.send(wire(&twilio().form(&url("/twilio/voice"), call(ACCOUNT)))).await.unwrap();
+    pieces.send_data("<Response><Say>Hello ".into()).await.unwrap();
+    let head = client.read_head().await.unwrap();
+    assert_eq!((head.status, in_memory(&world).len()), (200, 0));
+    pieces.send_data("Anna</Say><Hangup/></Response>".into()).await.unwrap();
+    drop(pieces);
+    let all = loop {
+        match in_memory(&world) {
+            all if all.is_empty() => tokio::task::yield_now().await,
+            all => break all,
+        }
+    };
+    let told = (all[0].answer.as_deref(), all[0].answer_bytes, all[0].status);
+    assert_eq!(told, (Some("Say Hangup"), Some(51), Some(200)));
 }
 
 #[tokio::test]

@@ -90,7 +90,7 @@ async fn what_is_kept_is_read_as_it_was_written(world: World) {
     world.store.keep_requests("one", &[request(1), refused(2)], 10).await.unwrap();
     // What a stranger sent may hold what PostgreSQL has not.
     let odd = SeenRequest { path: "/\0'\\\"ä".to_owned(), ..request(3) };
-    world.store.keep_requests("two", &[odd.clone()], 10).await.unwrap();
+    world.store.keep_requests("two", std::slice::from_ref(&odd), 10).await.unwrap();
     let all = kept(&world, &RequestFilter::default()).await;
     let seen: Vec<_> = all.iter().map(|it| (&*it.node, it.seen.clone())).collect();
     let told = SeenRequest { path: "/\u{fffd}'\\\"ä".to_owned(), ..odd };
