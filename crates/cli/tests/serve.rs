@@ -204,10 +204,10 @@ fn nothing_personal_is_kept(store: &str, dump: impl Fn(&Path) -> Vec<u8>) {
     let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(told, serde_json::json!({ "deleted": 6, "before": null }));
     assert_eq!(show(&[]), "");
-    assert!(
-        !String::from_utf8_lossy(&dump(folder.path())).contains("received"),
-        "it is gone from the disk too"
-    );
+    let (before, after) = (String::from_utf8_lossy(&everything[1].1), dump(folder.path()));
+    let message = "SM00000000000000000000000000000007";
+    assert!(before.contains(message));
+    assert!(!String::from_utf8_lossy(&after).contains(message), "it is gone from the disk too");
 }
 
 #[test]
