@@ -45,7 +45,8 @@ const PROMISED_BODY_TIMEOUT: Duration = Duration::from_millis(250);
 /// Answers one question.
 pub(crate) async fn handle(connection: &Connection, request: Request<Incoming>) -> Response<GateBody> {
     let snapshot = connection.worker.shared.snapshot.load_full();
-    let note = Note::begin(&connection.worker.shared, snapshot.inspect, "forward-auth");
+    let shared = &connection.worker.shared;
+    let note = Note::begin(shared, snapshot.inspect, "forward-auth", shared.clock.monotonic());
     let response = answer(connection, request, &snapshot, &note).await;
     note.answered(response)
 }

@@ -50,7 +50,7 @@ pub(crate) async fn handle(connection: &Arc<Connection>, request: Request<Incomi
     let snapshot = worker.shared.snapshot.load_full();
     let (parts, body) = request.into_parts();
     // Until its forwarded headers are read and believed, the client is the peer.
-    let note = Note::begin(&worker.shared, snapshot.inspect, "gate");
+    let note = Note::begin(&worker.shared, snapshot.inspect, "gate", started);
     let (client, now) = (connection.peer, Instant::now());
     let exchange = Exchange { worker, connection, client, snapshot: &snapshot, note: &note, now };
     let (found, response) = exchange.answer(parts, body).await;

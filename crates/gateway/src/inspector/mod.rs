@@ -113,13 +113,17 @@ pub(crate) struct Note<'a> {
     inspect: Inspect,
     part: &'static str,
     began: Instant,
-    judged: OnceLock<Answered>,
+    judged: OnceLock<Box<Answered>>,
 }
 
 impl<'a> Note<'a> {
     /// Begins with a request's head.
-    pub(crate) fn begin(shared: &'a Arc<Shared>, inspect: Inspect, part: &'static str) -> Self {
-        let began = shared.clock.monotonic();
+    pub(crate) fn begin(
+        shared: &'a Arc<Shared>,
+        inspect: Inspect,
+        part: &'static str,
+        began: Instant,
+    ) -> Self {
         Self { shared, inspect, part, began, judged: OnceLock::new() }
     }
 
@@ -137,7 +141,7 @@ impl<'a> Note<'a> {
         let account = webhook.account().and_then(|account| Sid::parse(account.as_str()).ok());
         let seen = seen(self.shared, self.part, about, detail, account, verdict);
         // It is judged once.
-        let _first = self.judged.set(Answered { seen, explanation: None });
+        let _first = self.judged.set(Box::new(Answered { seen, explanation: None }));
     }
 
     /// It was not.
@@ -145,7 +149,7 @@ impl<'a> Note<'a> {
         let Some(detail) = self.inspect.detail() else { return };
         let verdict = RequestVerdict::Refused { reason: reason.as_str().to_owned(), explanation: None };
         let seen = seen(self.shared, self.part, about, detail, None, verdict);
-        let _first = self.judged.set(Answered { seen, explanation });
+        let _first = self.judged.set(Box::new(Answered { seen, explanation }));
     }
 
     /// It is answered. What streams is kept when it has ended.
@@ -158,10 +162,10 @@ impl<'a> Note<'a> {
         if let Some(whole) = response.body().as_whole() {
             seen.answer_bytes = Some(whole.len() as u64);
             seen.answer = Some(whole).filter(|_| is_told).and_then(|whole| redact::verbs(whole));
-            self.shared.inspector.take(self.shared, self.inspect, answered);
+            self.shared.inspector.take(self.shared, self.inspect, *answered);
             return response;
         }
-        let tail = Tail::new(self.shared, self.inspect, answered, is_told);
+        let tail = Tail::new(self.shared, self.inspect, *answered, is_told);
         response.map(|body| body.with_tail(tail))
     }
 }
@@ -170,7 +174,7 @@ impl Drop for Note<'_> {
     fn drop(&mut self) {
         if let Some(mut answered) = self.judged.take() {
             answered.seen.took = self.shared.clock.monotonic().saturating_duration_since(self.began);
-            self.shared.inspector.take(self.shared, self.inspect, answered);
+            self.shared.inspector.take(self.shared, self.inspect, *answered);
         }
     }
 }
