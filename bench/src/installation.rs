@@ -282,6 +282,6 @@ fn gate(parent: Sid) -> Outcome<GateSettings> {
             resign: None,
             twiml: settings::Twiml::Pass,
         }],
-        remember: settings::Remember::default(),
+        inspect: settings::Inspect::default(),
     })
 }

@@ -60,12 +60,6 @@ impl Scope {
     }
 }
 
-/// Country codes of two digits; but for 1 and 7 all others have three.
-const TWO_DIGIT_CODES: [u64; 44] = [
-    20, 27, 30, 31, 32, 33, 34, 36, 39, 40, 41, 43, 44, 45, 46, 47, 48, 49, 51, 52, 53, 54, 55, 56, 57, 58,
-    60, 61, 62, 63, 64, 65, 66, 81, 82, 84, 86, 90, 91, 92, 93, 94, 95, 98,
-];
-
 /// How a telephone number begins: `+`, the country code and more digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -84,10 +78,9 @@ impl DialPrefix {
         let digits = number.digits();
         let length = digits.checked_ilog10().unwrap_or(0) + 1;
         let first = |count: u32| digits / 10_u64.pow(length.saturating_sub(count));
-        let counted = match first(1) {
-            1 => 4,
-            7 => 2,
-            _ if TWO_DIGIT_CODES.contains(&first(2)) => 3,
+        let counted = match number.calling_code() {
+            code @ 2..=99 => code.ilog10() + 2,
+            // North America, and codes of three digits.
             _ => 4,
         };
         Self(first(counted))

@@ -17,8 +17,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use commands::{
     account, api_token, application, audit, breached, check, completions, demo, doctor, explain, import,
-    incidents, init, key, ledger, limits, man, media, migrate, replay, report, reset, sandbox, serve, sign,
-    status, store, token, trip, user, verify,
+    incidents, init, inspector, key, ledger, limits, man, media, migrate, replay, report, reset, sandbox,
+    serve, sign, status, store, token, trip, user, verify,
 };
 
 /// Measured: fewer cycles a request than the system's allocator.
@@ -72,6 +72,8 @@ enum Command {
     Ledger(ledger::Arguments),
     /// What limits and operators did and what was refused: each time from its beginning to its end.
     Incidents(incidents::Arguments),
+    /// What is kept of requests at the gate: show it, delete it.
+    Inspector(inspector::Arguments),
     /// Replay a recorded attack against three guards: how much is spent past the limit?
     Replay(replay::Arguments),
     /// What would the limits have done that only watch? Is it safe to enforce them?
@@ -141,6 +143,7 @@ fn main() -> ExitCode {
         Command::Reset(arguments) => reset::run(&arguments),
         Command::Ledger(arguments) => ledger::run(&arguments),
         Command::Incidents(arguments) => incidents::run(&arguments),
+        Command::Inspector(arguments) => inspector::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Account(arguments) => account::run(&arguments),

@@ -22,6 +22,7 @@ use ringfence_breaker::price_book::{
     Learnt, Network, NetworkPrices, NumberType, NumberTypePrice, PrefixPrice, Prices, Source,
 };
 use ringfence_breaker::{Action, Limit, Measure, Per, Scope, Sign, Threshold, Window};
+use ringfence_console::Requests;
 use ringfence_control::virtual_credentials::{self, NewVirtualCredential};
 use ringfence_model::{Actor, PhoneNumber, Secret, Sid};
 use ringfence_second_factor::policy::{Demands, Kind, Policy, Strength};
@@ -33,7 +34,7 @@ use ringfence_store::{
 #[path = "../tests/console/world.rs"]
 mod world;
 
-use world::{World, limit};
+use world::{World, limit, seen};
 
 #[tokio::main]
 async fn main() {
@@ -55,7 +56,7 @@ async fn main() {
         limit("all together", 400, Per::Together),
         entered,
     ];
-    let world = Arc::new(World::with(limits).await);
+    let world = Arc::new(World::keeping(Requests::InStore, limits).await);
     let token = fill(&world).await;
     let cookie = format!("ringfence={}", token.expose());
     let listener = tokio::net::TcpListener::bind(&address).await.unwrap();
@@ -85,6 +86,9 @@ async fn main() {
 }
 
 async fn fill(world: &World) -> Secret {
+    let mut requests: Vec<_> = (0..40).flat_map(|_| seen()).collect();
+    requests.reverse();
+    world.store.keep_requests("gate-1", &requests, 1_000).await.unwrap();
     let names = [
         "Harbour Dental",
         "Nordlicht Reisen GmbH",

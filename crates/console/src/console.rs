@@ -13,7 +13,7 @@ use ringfence_control::api::EngineSource;
 use ringfence_control::engine::Engine;
 use ringfence_control::people::{Hasher, Hosts, People, Rules};
 use ringfence_model::Clock;
-use ringfence_store::{Role, Where};
+use ringfence_store::{KeptRequest, Role, Where};
 
 use crate::cookies;
 use crate::door::{Door, kept};
@@ -65,48 +65,15 @@ pub struct Refusals {
     pub count: u64,
 }
 
-/// One of the newest requests at the gate of this node.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RecentRequest {
-    /// Counts up, from the start of the process.
-    pub number: u64,
-    /// When it came.
-    pub at: Timestamp,
-    /// The route, as logs and metrics call it; empty for what reached none.
-    pub route: String,
-    /// The method.
-    pub method: &'static str,
-    /// The path, without a query.
-    pub path: String,
-    /// Who sent it.
-    pub client: IpAddr,
-    /// What was said.
-    pub outcome: GateOutcome,
-    /// The parameters of its form, redacted; none where they are not kept.
-    pub parameters: Option<Vec<(String, String)>>,
-}
-
-/// What the gate said of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum GateOutcome {
-    /// It was let in.
-    Admitted {
-        /// The account whose key signed; none where a password was enough.
-        account: Option<String>,
-        /// Which form of the URL had been signed.
-        candidate: &'static str,
-        /// What strict mode noticed.
-        finding: Option<&'static str>,
-    },
-    /// It was not.
-    Refused {
-        /// Why, as logs and metrics call it.
-        reason: &'static str,
-        /// What it was answered with.
-        status: u16,
-        /// What was probably wrong and what to change; none where nothing was tried.
-        explanation: Option<String>,
-    },
+/// Where requests are found, one by one.
+#[derive(Clone)]
+pub enum Requests {
+    /// Nowhere: the configuration has nothing kept of them.
+    Nowhere,
+    /// The newest at the gate of this node, in its memory, newest first.
+    InMemory(Arc<dyn Fn() -> Vec<KeptRequest> + Send + Sync>),
+    /// Those of all nodes, in the store.
+    InStore,
 }
 
 /// Tells what the gate of this node has said.
@@ -114,8 +81,6 @@ pub enum GateOutcome {
 pub struct Gate {
     /// How often, since its start.
     pub counts: Arc<dyn Fn() -> Vec<RouteCounts> + Send + Sync>,
-    /// Of the newest requests, newest first; none where they are not remembered.
-    pub recent: Arc<dyn Fn() -> Option<Vec<RecentRequest>> + Send + Sync>,
 }
 
 /// What the console tells of the egress.
@@ -136,6 +101,8 @@ pub struct ConsoleSetup {
     pub clock: Arc<dyn Clock>,
     /// What the gate has counted; none where there is no gate.
     pub gate: Option<Gate>,
+    /// Where requests are found.
+    pub requests: Requests,
     /// What is demanded of people.
     pub rules: Rules,
     /// What compares their passwords.

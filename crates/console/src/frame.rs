@@ -32,7 +32,7 @@ const SECTIONS: [(Section, &str, &str, Role, bool); 12] = [
     (Section::Limits, "Limits", "/limits", Role::Auditor, false),
     (Section::Ledger, "Ledger", "/ledger", Role::Auditor, false),
     (Section::Incidents, "Incidents", "/incidents", Role::Auditor, false),
-    (Section::Requests, "Requests", "/requests", Role::Auditor, true),
+    (Section::Requests, "Requests", "/requests", Role::Auditor, false),
     (Section::Services, "Codes", "/services", Role::Auditor, true),
     (Section::Audit, "Audit", "/audit", Role::Auditor, false),
     (Section::People, "People", "/people", Role::Owner, true),

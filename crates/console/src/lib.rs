@@ -35,8 +35,6 @@ mod signed_in;
 mod words;
 
 pub use assets::STYLE;
-pub use console::{
-    Caller, Console, ConsoleSetup, EgressEnd, Gate, GateOutcome, RecentRequest, Refusals, RouteCounts, Told,
-};
+pub use console::{Caller, Console, ConsoleSetup, EgressEnd, Gate, Refusals, Requests, RouteCounts, Told};
 pub use guard::{is_foreign, seal};
 pub use signed_in::SignedIn;

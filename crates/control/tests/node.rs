@@ -13,7 +13,9 @@ use ringfence_control::engine::{Clients, KnownAccount};
 use ringfence_control::node::{Examination, Idle, Job, Keep, Limits, Node, Setup};
 use ringfence_model::{Actor, Amount, Clock, Secret, Sid};
 use ringfence_sandbox::Settings;
-use ringfence_store::{Keys, Location, MasterKey, NewEffect, NewLimit, Store};
+use ringfence_store::{
+    Keys, Location, MasterKey, NewEffect, NewLimit, RequestFilter, RequestVerdict, SeenRequest, Store,
+};
 use ringfence_twilio::client::{IncomingNumberChange, IncomingNumberFilter, TriggerFilter};
 use ringfence_twilio::wire::AccountStatus;
 
@@ -47,6 +49,7 @@ struct Installation {
     accounts: Arc<Mutex<Vec<Sid>>>,
     examination: Option<Examination>,
     folder: tempfile::TempDir,
+    keep: Keep,
 }
 
 fn at_most(units: i64) -> Limit {
@@ -81,6 +84,7 @@ impl Installation {
             told: Arc::default(),
             accounts: Arc::default(),
             examination: None,
+            keep: Keep::default(),
             folder,
         }
     }
@@ -108,7 +112,7 @@ impl Installation {
             callback_url: Some("https://gate.example.com/triggers".to_owned()),
             console_url: None,
             poll_interval: Duration::from_mins(1),
-            keep: Keep::default(),
+            keep: self.keep,
             carriers: Vec::new(),
             on_accounts: Some(Arc::new(move |seen, _| {
                 told.fetch_add(1, Ordering::SeqCst);
@@ -134,6 +138,49 @@ impl Installation {
 
 fn jobs(node: &Node) -> usize {
     Job::ALL.into_iter().filter(|job| node.has(*job)).count()
+}
+
+#[tokio::test]
+async fn what_is_kept_of_requests_goes_with_its_time_and_where_it_is_too_much() {
+    let mut here = Installation::new().await;
+    here.keep =
+        Keep { requests: Some(Duration::from_hours(24)), requests_at_most: Some(4), ..Keep::default() };
+    let node = here.node("one", Vec::new()).await;
+    node.turn().await.expect("the store is there");
+    let at = |hours: i64| {
+        let at = Timestamp::from_second(BEGIN.cast_signed() + 3_600 * hours).expect("a time");
+        let verdict = RequestVerdict::Refused { reason: "no_route".to_owned(), explanation: None };
+        SeenRequest {
+            at,
+            part: "gate",
+            route: String::new(),
+            method: "GET",
+            path: "/".to_owned(),
+            client: [203, 0, 113, 9].into(),
+            account: None,
+            is_proven: false,
+            resource: None,
+            token: None,
+            verdict,
+            status: Some(404),
+            request_bytes: None,
+            answer_bytes: None,
+            took: Duration::ZERO,
+            parameters: None,
+            answer: None,
+        }
+    };
+    let seven: Vec<_> = [-25, -24, -23, -3, -2, -1, 0].map(at).to_vec();
+    here.store.keep_requests("one", &seven, 100).await.expect("the store is there");
+    let done = node.do_job(Job::Forget).await.expect("the store is there").expect("it is this node's");
+    assert_eq!(done.count, 3, "one is older than a day, and of six there are two too many");
+    let left = here.store.requests(&RequestFilter::default(), None, 10).await.expect("the store is there");
+    let left: Vec<_> = left.into_iter().map(|request| request.seen.at).collect();
+    assert_eq!(left, [0, -1, -2, -3].map(|hours| at(hours).at));
+    let again = node.do_job(Job::Forget).await.expect("the store is there").expect("it is this node's");
+    assert_eq!(again.count, 0);
+    let audit = here.store.audit_rows(Some("requests"), None, 10).await.expect("the store is there");
+    assert_eq!(audit.iter().filter(|row| row.action == "store.forget").count(), 1);
 }
 
 #[tokio::test]

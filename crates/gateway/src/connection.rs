@@ -21,13 +21,13 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use crate::egress::host::TwilioHost;
+use crate::inspector::not_http;
 use crate::preface::{self, Protocol};
 use crate::reason::Reason;
-use crate::recent::Noted;
 use crate::respond::GateBody;
 use crate::server::{Shared, TlsEnd};
 use crate::settings::Limits;
-use crate::told::note_refused;
+use crate::told::log_refusal;
 use crate::worker::Worker;
 use crate::{acme, egress, forward_auth, gate, hosted, media, proxy_protocol, respond};
 
@@ -316,9 +316,9 @@ fn refused_by_hyper(connection: &Connection, error: &hyper::Error) {
     }
     let reason = Reason::BadRequest(rule);
     connection.worker.shared.metrics.refused_without_route(reason);
-    let (shared, nowhere) = (&connection.worker.shared, Arc::from(""));
-    let noted = Noted { route: &nowhere, method: "", target: "", client: connection.peer, form: None };
-    note_refused(shared, shared.snapshot.load().remember, &noted, reason, status, None);
+    log_refusal("", reason, status, "", connection.peer);
+    let part = if connection.part == Part::ForwardAuth { "forward-auth" } else { "gate" };
+    not_http(&connection.worker.shared, part, connection.peer, reason, status.as_u16());
 }
 
 fn handshake_failed(connection: &Connection, what: &'static str) {

@@ -3,16 +3,19 @@
 //! The trials cost far more than a verdict, so they run on a thread of their own, one at a time in the whole
 //! process, and at most once a second for each route: an attacker cannot order them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use ringfence_signature::{Hints, Refusal, explain_with};
 
 use crate::admission::{Received, policy, signed_request};
 use crate::http_rules::Head;
-use crate::recent::Explanation;
+use crate::inspector::redact;
 use crate::server::Shared;
 use crate::snapshot::{ActiveRoute, Snapshot};
+
+/// An explanation that may still be in the making.
+pub(crate) type Explanation = Arc<OnceLock<String>>;
 
 /// Larger bodies are not explained: each trial reads the whole of it.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -52,6 +55,8 @@ pub(crate) fn offer_explanation(
         let hosts: Vec<&str> = [authority.as_str()].into_iter().chain(forwarded).collect();
         let hints = Hints { other_hosts: &hosts, ..Hints::default() };
         let text = explain_with(&request, &snapshot.keyring, &policy(&active.route), &hints).to_string();
+        // It names a host or a field, which a stranger may have chosen.
+        let text = redact::without_numbers(&text);
         // On one line, like everything in the log.
         let hint = text.split_whitespace().collect::<Vec<_>>().join(" ");
         tracing::info!(route = &*active.route.label, hint, "a refused request explained");

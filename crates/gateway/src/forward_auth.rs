@@ -27,15 +27,15 @@ use crate::forward::MATCHED_HEADER;
 use crate::forwarded;
 use crate::gate::{NotTaken, decide, not_taken};
 use crate::http_rules::{self, Head, SIGNATURE};
+use crate::inspector::{self, Note};
 use crate::proof::{ACCOUNT_HEADER, PROOF_HEADER};
 use crate::reason::Reason;
-use crate::recent::Noted;
 use crate::replay::{Begin, ReplayKey};
 use crate::respond::{self, GateBody};
 use crate::route_table::{self, Found};
-use crate::settings::{Check, Mode, Remember, Replay, Upstream};
-use crate::snapshot::ActiveRoute;
-use crate::told::{Refused, count_admitted, form, known_method, note_admitted, note_refused};
+use crate::settings::{Check, Mode, Replay, Upstream};
+use crate::snapshot::{ActiveRoute, Snapshot};
+use crate::told::{Refused, count_admitted, known_method, log_refusal};
 use crate::worker::Worker;
 
 /// A GET subrequest whose `Content-Length` is the original's promises bytes that nginx never sends; a proxy that
@@ -44,13 +44,25 @@ const PROMISED_BODY_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Answers one question.
 pub(crate) async fn handle(connection: &Connection, request: Request<Incoming>) -> Response<GateBody> {
+    let snapshot = connection.worker.shared.snapshot.load_full();
+    let shared = &connection.worker.shared;
+    let note = Note::begin(shared, snapshot.inspect, "forward-auth", shared.clock.monotonic());
+    let response = answer(connection, request, &snapshot, &note).await;
+    note.answered(response)
+}
+
+async fn answer(
+    connection: &Connection,
+    request: Request<Incoming>,
+    snapshot: &Arc<Snapshot>,
+    note: &Note<'_>,
+) -> Response<GateBody> {
     let (worker, peer) = (&*connection.worker, connection.peer);
     let (parts, body) = request.into_parts();
-    let snapshot = worker.shared.snapshot.load_full();
     // Until it is known what the proxy asks about, it is its own request.
     let mut about = About { method: &parts.method, target: http_rules::target(&parts), peer };
     let refuse = |active: Option<&ActiveRoute>, refused: Refused, about: About<'_>| {
-        refuse(worker, snapshot.remember, active, refused, about)
+        refuse(worker, active, refused, &about.with(&parts.headers), note)
     };
     if !snapshot.trusted_proxies.contains(peer) {
         return refuse(None, Reason::UntrustedPeer.into(), about);
@@ -96,14 +108,15 @@ pub(crate) async fn handle(connection: &Connection, request: Request<Incoming>) 
         return refuse(Some(active), Reason::FormWithoutBody.into(), about);
     }
     let received = Received { method: &asked.method, head: asked.head, headers: &parts.headers, body: &body };
-    match decide(active, &snapshot, &admissible, &received) {
+    match decide(active, snapshot, &admissible, &received) {
         Ok(webhook) => {
             if is_refused_repeat(worker, active, &parts.headers, &webhook) {
                 return refuse(Some(active), Reason::Replayed.into(), about);
             }
             count_admitted(active, &webhook);
-            let noted = about.noted(&active.route.label, form(&parts.headers, &body).map(|form| &form[..]));
-            note_admitted(&worker.shared, snapshot.remember, &noted, &webhook);
+            let mut about = about.with(&parts.headers);
+            (about.route, about.body) = (&active.route.label, Some(&body));
+            note.admitted(&about, &webhook);
             // A 200 would send the delivery to the application behind the proxy, and we would never hear of it.
             if !matches!(active.route.upstream, Upstream::Application(_)) {
                 return not_taken(&active.route, NotTaken::ForwardAuth);
@@ -114,11 +127,10 @@ pub(crate) async fn handle(connection: &Connection, request: Request<Incoming>) 
         Err(reason) => {
             let mut refused = Refused::from(reason);
             if let Reason::Signature(refusal) = reason {
-                refused.explanation =
-                    offer_explanation(&worker.shared, active, &snapshot, &received, refusal);
+                refused.explanation = offer_explanation(&worker.shared, active, snapshot, &received, refusal);
                 worker.shared.hooks.tell_stale(&active.route, &received, refusal);
             }
-            refused.form = form(&parts.headers, &body).cloned();
+            refused.body = Some(body.clone());
             refuse(Some(active), refused, about)
         }
     }
@@ -133,8 +145,9 @@ struct About<'a> {
 }
 
 impl<'a> About<'a> {
-    fn noted(self, route: &'a Arc<str>, form: Option<&'a [u8]>) -> Noted<'a> {
-        Noted { route, method: known_method(self.method), target: self.target, client: self.peer, form }
+    fn with(self, headers: &'a HeaderMap) -> inspector::About<'a> {
+        let Self { method, target, peer: client } = self;
+        inspector::About { route: "", method, target, client, headers, body: None }
     }
 }
 
@@ -236,12 +249,12 @@ fn admitted(
 /// 401 or 403; 200 on a route that only watches.
 fn refuse(
     worker: &Worker,
-    remember: Remember,
     active: Option<&ActiveRoute>,
     refused: Refused,
-    about: About<'_>,
+    about: &inspector::About<'_>,
+    note: &Note<'_>,
 ) -> Response<GateBody> {
-    let Refused { reason, explanation, form } = refused;
+    let Refused { reason, explanation, body } = refused;
     match active {
         Some(active) => active.metrics.refused(reason),
         None => worker.shared.metrics.refused_without_route(reason),
@@ -255,12 +268,12 @@ fn refuse(
     if !matches!(response.status(), StatusCode::OK | StatusCode::UNAUTHORIZED) {
         response = respond::empty(StatusCode::FORBIDDEN);
     }
-    let label = route.map_or_else(|| Arc::from(""), |route| Arc::clone(&route.label));
-    let noted = about.noted(&label, form.as_deref());
-    note_refused(&worker.shared, remember, &noted, reason, response.status(), explanation);
+    let label = route.map_or("", |route| &*route.label);
+    log_refusal(label, reason, response.status(), known_method(about.method), about.client);
+    note.refused(&inspector::About { route: label, body: body.as_ref(), ..*about }, reason, explanation);
     if reason == Reason::FormWithoutBody {
         tracing::warn!(
-            route = &*label,
+            route = label,
             hint = "the proxy asks without the request's body, so its signature cannot be checked: on nginx and \
                     Caddy proxy through the gate; on Traefik set forwardBody and preserveRequestMethod; on Envoy \
                     set with_request_body",

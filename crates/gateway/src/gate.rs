@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use http::header::{EXPECT, HeaderMap};
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
@@ -25,17 +26,17 @@ use crate::explain::offer_explanation;
 use crate::forward::{Forward, forward};
 use crate::forwarded::client_address;
 use crate::http_rules::{self, Head, SIGNATURE};
+use crate::inspector::{About, Note};
 use crate::intake;
 use crate::key_press::{self, KeyPress};
 use crate::metrics::{InFlight, RouteMetrics};
 use crate::reason::Reason;
-use crate::recent::Noted;
 use crate::replay::{Begin, Keep, KeptAnswer, Known, Recorder, Recording, ReplayKey, Ticket};
 use crate::respond::{self, GateBody};
 use crate::route_table::{self, Found};
 use crate::settings::{Mode, Replay, Route, Twiml, Upstream};
 use crate::snapshot::{ActiveRoute, Snapshot};
-use crate::told::{Refused, count_admitted, form, known_method, note_admitted, note_refused};
+use crate::told::{Refused, count_admitted, known_method, log_refusal};
 use crate::trigger::Fired;
 use crate::twiml::{self, Costs, Holding, IDEMPOTENCY_TOKEN};
 use crate::upstream::{Answer, Outcome, Stage, UpstreamAddress, UpstreamError};
@@ -49,14 +50,15 @@ pub(crate) async fn handle(connection: &Arc<Connection>, request: Request<Incomi
     let snapshot = worker.shared.snapshot.load_full();
     let (parts, body) = request.into_parts();
     // Until its forwarded headers are read and believed, the client is the peer.
-    let exchange =
-        Exchange { worker, connection, client: connection.peer, snapshot: &snapshot, now: Instant::now() };
+    let note = Note::begin(&worker.shared, snapshot.inspect, "gate", started);
+    let (client, now) = (connection.peer, Instant::now());
+    let exchange = Exchange { worker, connection, client, snapshot: &snapshot, note: &note, now };
     let (found, response) = exchange.answer(parts, body).await;
     if let Some(active) = found {
         let elapsed = worker.shared.clock.monotonic().saturating_duration_since(started);
         active.metrics.duration(elapsed.as_secs_f64());
     }
-    response
+    note.answered(response)
 }
 
 /// What stays the same while one request is worked on.
@@ -66,6 +68,7 @@ struct Exchange<'a> {
     connection: &'a Arc<Connection>,
     client: IpAddr,
     snapshot: &'a Arc<Snapshot>,
+    note: &'a Note<'a>,
     /// For timers; it moves with the runtime's clock.
     now: Instant,
 }
@@ -142,7 +145,7 @@ impl<'a> Exchange<'a> {
                 refused.explanation = offer_explanation(shared, active, self.snapshot, &received, refusal);
                 shared.hooks.tell_stale(&active.route, &received, refusal);
             }
-            refused.form = form(&parts.headers, &body).cloned();
+            refused.body = Some(body.clone());
             refused
         })
     }
@@ -303,42 +306,37 @@ impl<'a> Exchange<'a> {
 
     fn count_admitted(self, active: &ActiveRoute, webhook: &VerifiedWebhook, parts: &Parts) {
         count_admitted(active, webhook);
-        let form = form(&parts.headers, webhook.body()).map(|form| &form[..]);
-        let noted = self.noted(&active.route.label, parts, form);
-        note_admitted(&self.worker.shared, self.snapshot.remember, &noted, webhook);
+        self.note.admitted(&self.about(&active.route.label, parts, Some(webhook.body())), webhook);
     }
 
-    fn noted<'n>(&self, route: &'n Arc<str>, parts: &'n Parts, form: Option<&'n [u8]>) -> Noted<'n> {
-        let method = known_method(&parts.method);
-        Noted { route, method, target: http_rules::target(parts), client: self.client, form }
+    fn about<'n>(&self, route: &'n str, parts: &'n Parts, body: Option<&'n Bytes>) -> About<'n> {
+        let (method, target, headers) = (&parts.method, http_rules::target(parts), &parts.headers);
+        About { route, method, target, client: self.client, headers, body }
+    }
+
+    fn note_refused(&self, route: &str, parts: &Parts, refused: Refused, status: StatusCode) {
+        let Refused { reason, explanation, body } = refused;
+        log_refusal(route, reason, status, known_method(&parts.method), self.client);
+        self.note.refused(&self.about(route, parts, body.as_ref()), reason, explanation);
     }
 
     fn refuse(self, active: &ActiveRoute, refused: impl Into<Refused>, parts: &Parts) -> Response<GateBody> {
-        let Refused { reason, explanation, form } = refused.into();
+        let refused = refused.into();
+        let reason = refused.reason;
         active.metrics.refused(reason);
         let response = if active.route.mode == Mode::Shadow {
             respond::empty(StatusCode::NO_CONTENT)
         } else {
             respond::refusal(reason, Some(&active.route))
         };
-        let noted = self.noted(&active.route.label, parts, form.as_deref());
-        note_refused(
-            &self.worker.shared,
-            self.snapshot.remember,
-            &noted,
-            reason,
-            response.status(),
-            explanation,
-        );
+        self.note_refused(&active.route.label, parts, refused, response.status());
         response
     }
 
     fn refuse_without_route(self, reason: Reason, parts: &Parts) -> Response<GateBody> {
         self.worker.shared.metrics.refused_without_route(reason);
         let response = respond::refusal(reason, None);
-        let nowhere = Arc::from("");
-        let noted = self.noted(&nowhere, parts, None);
-        note_refused(&self.worker.shared, self.snapshot.remember, &noted, reason, response.status(), None);
+        self.note_refused("", parts, reason.into(), response.status());
         response
     }
 }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::header::{FORWARDED, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use percent_encoding::percent_decode_str;
+use ringfence_model::Sid;
 use serde_json::{Map, Value};
 
 use crate::basic::{BasicUsers, PasswordCheck};
@@ -17,6 +18,7 @@ use crate::egress::host::TwilioBase;
 use crate::egress::json::{self, LedBack, Links as _};
 use crate::egress::target::{Target, Way};
 use crate::forwarded::{TrustedPeers, check_forwarding_headers, client_address};
+use crate::inspector::redact;
 use crate::media::{FileHost, LinkKey, MediaPath, redirect};
 use crate::proxy_protocol::read_header;
 
@@ -105,6 +107,21 @@ pub fn json(bytes: &[u8]) {
     assert_eq!(theirs, without_secrets(whole, false, false, &links));
     let again = json::clean(&cleaned, &links).expect("it is still JSON");
     assert_eq!(again, cleaned, "there is nothing left to do");
+}
+
+/// What is kept of a body, read as a form and as JSON, holds no run of digits that could be a number but in a SID, and of
+/// what somebody wrote there no piece of four characters.
+pub fn redacted(body: &[u8], written: &str) {
+    let pieces: Vec<char> = written.chars().collect();
+    let pieces: Vec<String> = pieces.windows(4).map(|piece| piece.iter().collect()).collect();
+    for (name, value) in [redact::form(body), redact::json(body)].into_iter().flatten().flatten() {
+        for told in name.split('.').chain([&*value]) {
+            let longest = told.split(|it: char| !it.is_ascii_digit()).map(str::len).max().unwrap_or(0);
+            let may = Sid::parse(told).is_ok() || longest <= 4 || longest <= 6 && longest == told.len();
+            assert!(may, "{name}={value}");
+            assert!(!pieces.iter().any(|piece| told.contains(piece)), "{name}={value} of {written:?}");
+        }
+    }
 }
 
 fn without_secrets(value: Value, is_link: bool, in_links: bool, links: &LedBack<'_>) -> Value {

@@ -40,7 +40,7 @@
 //! | `upstream` | an HTTP/1.1 client of our own: the answer's head parsed, its body streamed, connections kept |
 //! | `settings`, `snapshot` | what the configuration means; what one request needs of it |
 //! | `keys`, `rotated` | keys that are learnt while it runs; auth tokens that a rotation replaces |
-//! | `told`, `recent`, `verdicts` | the newest requests one by one, and all of them counted, for people to look at |
+//! | `told`, `inspector`, `verdicts` | a line in the log; what is kept of requests, redacted; how many there were |
 //! | `reason`, `respond`, `explain`, `metrics`, `admin` | why not, what is answered, what the operator learns |
 //!
 //! # A webhook, followed through it
@@ -86,6 +86,7 @@ mod gate;
 mod hooks;
 mod hosted;
 mod http_rules;
+mod inspector;
 mod intake;
 mod key_press;
 mod keys;
@@ -98,7 +99,6 @@ mod preface;
 pub mod proof;
 mod proxy_protocol;
 mod reason;
-mod recent;
 mod replay;
 mod respond;
 mod rotated;
@@ -120,13 +120,13 @@ pub use egress::authority::{EgressAuthority, EgressAuthorityError};
 pub use egress::host::{InvalidTwilioBase, TwilioBase};
 pub use egress::rules::{EgressRules, EgressRulesHandle, EgressStore};
 pub use hooks::{AdminApi, Answer, Caller, Hooks, Hosted, OnKey, OnStale, Readiness, Spoken};
+pub use inspector::Keeper;
 pub use intake::Intake;
 pub use key_press::KeyPress;
 pub use keys::{Keys, LearntAccount};
 pub use media::MediaStore;
 pub use metrics::{LabelDescription, METRICS, MetricDescription, MetricKind};
 pub use reason::Reason;
-pub use recent::{Outcome, RecentVerdict};
 pub use rotated::{RotatedTokens, SignedWith};
 pub use server::{Gateway, Listeners, ReloadError, Reloaded, StartError};
 pub use verdicts::{VerdictCount, Verdicts};

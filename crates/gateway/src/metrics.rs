@@ -19,6 +19,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::egress::EgressMetrics;
+use crate::inspector::Dropped;
 use crate::intake::Outcome;
 use crate::media::MediaMetrics;
 use crate::reason::Reason;
@@ -47,6 +48,8 @@ pub(crate) struct Metrics {
     triggers: Family<TriggerLabels, Counter>,
     twiml: Family<TwimlLabels, Counter>,
     accounts: Family<SourceLabels, Gauge>,
+    inspector_kept: Counter,
+    inspector_dropped: Family<DroppedLabels, Counter>,
     /// Connections open on the gate.
     pub(crate) connections: Gauge,
     /// TLS handshakes and PROXY protocol headers that failed.
@@ -111,6 +114,11 @@ struct SourceLabels {
     source: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DroppedLabels {
+    why: &'static str,
+}
+
 /// The metrics of one route, ready to add to.
 #[derive(Debug, Clone)]
 pub(crate) struct RouteMetrics {
@@ -144,6 +152,14 @@ impl Metrics {
         described::TWIML_ANSWERS.register(&mut registry, twiml.clone());
         let accounts = Family::default();
         described::ACCOUNTS.register(&mut registry, accounts.clone());
+        let inspector_kept = Counter::default();
+        described::INSPECTOR_KEPT.register(&mut registry, inspector_kept.clone());
+        let inspector_dropped = Family::default();
+        described::INSPECTOR_DROPPED.register(&mut registry, inspector_dropped.clone());
+        // An alert on the first that is dropped needs the zero before it.
+        for why in Dropped::ALL {
+            drop(inspector_dropped.get_or_create(&DroppedLabels { why: why.as_str() }));
+        }
         let connections = Gauge::default();
         described::CONNECTIONS.register(&mut registry, connections.clone());
         let handshakes_failed = Counter::default();
@@ -170,6 +186,8 @@ impl Metrics {
             triggers,
             twiml,
             accounts,
+            inspector_kept,
+            inspector_dropped,
             connections,
             handshakes_failed,
             reloads,
@@ -224,6 +242,16 @@ impl Metrics {
             let gauge = self.accounts.get_or_create(&SourceLabels { source });
             gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
         }
+    }
+
+    /// Counts requests that were kept in the store.
+    pub(crate) fn inspector_kept(&self, requests: usize) {
+        self.inspector_kept.inc_by(requests as u64);
+    }
+
+    /// Counts requests that were to be kept, and were not.
+    pub(crate) fn inspector_dropped(&self, why: Dropped, requests: usize) {
+        self.inspector_dropped.get_or_create(&DroppedLabels { why: why.as_str() }).inc_by(requests as u64);
     }
 
     /// Counts a refusal that no route made.

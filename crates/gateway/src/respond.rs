@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use crate::basic::CHALLENGE;
 use crate::connection::Working;
+use crate::inspector::Tail;
 use crate::metrics::{InFlight, RouteMetrics};
 use crate::passed::Passed;
 use crate::reason::Reason;
@@ -29,6 +30,8 @@ pub(crate) struct GateBody {
     route: Option<RouteMetrics>,
     _in_work: Option<InFlight>,
     _working: Option<Working>,
+    /// Sees it pass, for what is kept of its request.
+    tail: Option<Box<Tail>>,
     /// What must live to the body's end.
     _held: Option<Held>,
 }
@@ -92,12 +95,33 @@ impl GateBody {
     }
 
     pub(crate) fn full(bytes: Bytes) -> Self {
-        Self { kind: Kind::Full(bytes), route: None, _in_work: None, _working: None, _held: None }
+        Self { kind: Kind::Full(bytes), route: None, _in_work: None, _working: None, tail: None, _held: None }
+    }
+
+    /// All of it, where that is known before it is sent.
+    pub(crate) fn as_whole(&self) -> Option<&Bytes> {
+        match &self.kind {
+            Kind::Full(bytes) => Some(bytes),
+            Kind::Answer(body) => body.as_whole(),
+            Kind::Recorded(_) | Kind::Passed(_) => None,
+        }
     }
 
     /// A file of Twilio's.
     pub(crate) fn passed(body: Passed) -> Self {
-        Self { kind: Kind::Passed(body), route: None, _in_work: None, _working: None, _held: None }
+        Self {
+            kind: Kind::Passed(body),
+            route: None,
+            _in_work: None,
+            _working: None,
+            tail: None,
+            _held: None,
+        }
+    }
+
+    /// The same, seen by what is kept of its request.
+    pub(crate) fn with_tail(self, tail: Tail) -> Self {
+        Self { tail: Some(Box::new(tail)), ..self }
     }
 
     /// The same, with something that lives to the body's end.
@@ -107,7 +131,14 @@ impl GateBody {
 
     pub(crate) fn answer(body: AnswerBody, in_work: InFlight, route: &RouteMetrics) -> Self {
         let route = body.as_whole().is_none().then(|| route.clone());
-        Self { kind: Kind::Answer(body), route, _in_work: Some(in_work), _working: None, _held: None }
+        Self {
+            kind: Kind::Answer(body),
+            route,
+            _in_work: Some(in_work),
+            _working: None,
+            tail: None,
+            _held: None,
+        }
     }
 
     pub(crate) fn recorded(body: Recorder<AnswerBody>, in_work: InFlight, route: &RouteMetrics) -> Self {
@@ -117,6 +148,7 @@ impl GateBody {
             route: Some(route.clone()),
             _in_work: None,
             _working: None,
+            tail: None,
             _held: None,
         }
     }
@@ -141,6 +173,16 @@ impl Body for GateBody {
         };
         if let (Poll::Ready(Some(Err(error))), Some(route)) = (&polled, &this.route) {
             route.broke_off(error);
+        }
+        if let Some(tail) = &mut this.tail {
+            if let Poll::Ready(Some(Ok(frame))) = &polled
+                && let Some(data) = frame.data_ref()
+            {
+                tail.pass(data);
+            }
+            if matches!(polled, Poll::Ready(None)) || this.is_end_stream() {
+                this.tail = None;
+            }
         }
         polled
     }

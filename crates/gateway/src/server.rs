@@ -25,13 +25,13 @@ use crate::egress::rules::EgressRulesHandle;
 use crate::egress::{EgressEnd, Wire};
 use crate::hooks::{Hooks, Hosted};
 use crate::hosted::HostedEnd;
+use crate::inspector::{Inspector, Keeper};
 use crate::intake::Taker;
 use crate::keys::{Keys, LearntKeys};
 use crate::media::MediaEnd;
 use crate::metrics::Metrics;
-use crate::recent::Recent;
 use crate::replay::ReplayCache;
-use crate::settings::{Limits, Listen, Remember, Settings, Tls, TwilioTls};
+use crate::settings::{Limits, Listen, Settings, Tls, TwilioTls};
 use crate::snapshot::Snapshot;
 use crate::tls::{self, CertificateStore, TlsError};
 use crate::verdicts::Verdicts;
@@ -142,7 +142,7 @@ pub(crate) struct Shared {
     pub(crate) snapshot: ArcSwap<Snapshot>,
     pub(crate) learnt: Mutex<LearntKeys>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) recent: Recent,
+    pub(crate) inspector: Inspector,
     pub(crate) replay: ReplayCache,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) draining: watch::Sender<bool>,
@@ -312,7 +312,7 @@ impl Gateway {
             snapshot: ArcSwap::from_pointee(snapshot),
             learnt: Mutex::new(learnt),
             metrics,
-            recent: Recent::default(),
+            inspector: Inspector::default(),
             replay,
             clock,
             draining: watch::Sender::new(false),
@@ -379,9 +379,7 @@ impl Gateway {
         let learnt = self.shared.hold_learnt();
         let snapshot = Snapshot::new(settings, &learnt, &self.shared.metrics);
         self.shared.metrics.accounts(&snapshot);
-        if snapshot.remember == Remember::Nothing {
-            self.shared.recent.forget();
-        }
+        self.shared.inspector.reloaded(snapshot.inspect);
         self.shared.snapshot.store(Arc::new(snapshot));
         Ok(Reloaded { needs_restart })
     }
@@ -420,6 +418,11 @@ impl Gateway {
     /// Gives the egress its limits and prices. A reload keeps them.
     pub fn egress_rules(&self) -> EgressRulesHandle {
         EgressRulesHandle::of(&self.shared)
+    }
+
+    /// Writes what is to be kept of requests into the store; none where somebody does already.
+    pub fn keeper(&self) -> Option<Keeper> {
+        self.shared.inspector.keeper(&self.shared)
     }
 
     /// Tells what this gate has said so far.

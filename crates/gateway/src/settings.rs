@@ -34,24 +34,48 @@ pub struct Settings {
     pub keyring: Keyring,
     /// The routes, in the order of the file; the most specific that matches wins, whatever the order.
     pub routes: Vec<Route>,
-    /// What is remembered of the newest requests, for people to look at.
-    pub remember: Remember,
+    /// What is kept of requests, and where.
+    pub inspect: Inspect,
     /// The egress; `None` where there is none.
     pub egress: Option<Egress>,
     /// The media guard; `None` where there is none.
     pub media: Option<Media>,
 }
 
-/// What is remembered of a request, in memory.
+/// What is kept of requests, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Remember {
+pub enum Inspect {
     /// Nothing: nobody looks.
     #[default]
     Nothing,
-    /// When, which path, from whom, and what was said of it.
+    /// Of the newest, in memory, until the process ends.
+    InMemory(Detail),
+    /// Of all, in the store, by whoever runs the [`Keeper`](crate::Keeper).
+    InStore {
+        /// How much of each.
+        detail: Detail,
+        /// Of how many; the oldest go.
+        at_most: u32,
+    },
+}
+
+/// How much is kept of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// When, which path, from whom, for which account, what was said of it, and how it was answered.
     Metadata,
-    /// The parameters of its form too, each value by what it is.
-    RedactedBodies,
+    /// The names of its parameters too, with redacted values, and the verbs of its answer.
+    Redacted,
+}
+
+impl Inspect {
+    /// How much is kept of each; none where nothing is.
+    pub fn detail(self) -> Option<Detail> {
+        match self {
+            Self::Nothing => None,
+            Self::InMemory(detail) | Self::InStore { detail, .. } => Some(detail),
+        }
+    }
 }
 
 /// Where the data plane listens. A part without an address is off.

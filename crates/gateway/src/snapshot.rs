@@ -13,7 +13,7 @@ use crate::forwarded::TrustedPeers;
 use crate::keys::LearntKeys;
 use crate::metrics::{Metrics, RouteMetrics};
 use crate::rotated::Watched;
-use crate::settings::{Egress, Limits, Media, Remember, Route, Settings};
+use crate::settings::{Egress, Inspect, Limits, Media, Route, Settings};
 
 /// The configuration in force.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(crate) struct Snapshot {
     pub(crate) watched: Watched,
     pub(crate) limits: Limits,
     pub(crate) trusted_proxies: TrustedPeers,
-    pub(crate) remember: Remember,
+    pub(crate) inspect: Inspect,
     pub(crate) egress: Option<ActiveEgress>,
     pub(crate) media: Option<ActiveMedia>,
 }
@@ -94,7 +94,7 @@ impl Snapshot {
             configured: Arc::new(settings.keyring),
             limits: settings.limits,
             trusted_proxies: settings.listen.trusted_proxies,
-            remember: settings.remember,
+            inspect: settings.inspect,
             egress: settings.egress.map(|egress| ActiveEgress::new(Arc::new(egress), learnt)),
             media: settings.media.map(|media| ActiveMedia::new(Arc::new(media), learnt)),
         }
@@ -109,7 +109,7 @@ impl Snapshot {
             watched: learnt.watched(),
             limits: self.limits.clone(),
             trusted_proxies: self.trusted_proxies.clone(),
-            remember: self.remember,
+            inspect: self.inspect,
             egress: self.egress.as_ref().map(|it| ActiveEgress::new(Arc::clone(&it.settings), learnt)),
             media: self.media.as_ref().map(|it| ActiveMedia::new(Arc::clone(&it.settings), learnt)),
         }

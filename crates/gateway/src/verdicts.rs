@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use crate::recent::RecentVerdict;
+use ringfence_store::KeptRequest;
+
 use crate::server::Shared;
-use crate::settings::Remember;
+use crate::settings::Inspect;
 
 /// Tells how often a running gate has said what.
 #[derive(Debug, Clone)]
@@ -32,9 +33,9 @@ impl Verdicts {
         self.0.metrics.verdicts()
     }
 
-    /// What is remembered of the newest requests, newest first; none where the configuration has nothing remembered.
-    pub fn recent(&self) -> Option<Vec<RecentVerdict>> {
-        let is_kept = self.0.snapshot.load().remember != Remember::Nothing;
-        is_kept.then(|| self.0.recent.newest_first())
+    /// The newest requests, newest first; none where the configuration has none in memory.
+    pub fn recent(&self) -> Option<Vec<KeptRequest>> {
+        let is_kept = matches!(self.0.snapshot.load().inspect, Inspect::InMemory(_));
+        is_kept.then(|| self.0.inspector.newest_first())
     }
 }

@@ -40,7 +40,24 @@ impl PhoneNumber {
     pub fn digits(&self) -> u64 {
         self.0
     }
+
+    /// The country code that it begins with: one to three digits (ITU-T E.164, annex A).
+    pub fn calling_code(&self) -> u64 {
+        let length = self.0.checked_ilog10().unwrap_or(0) + 1;
+        let first = |count: u32| self.0 / 10_u64.pow(length.saturating_sub(count));
+        match first(1) {
+            code @ (1 | 7) => code,
+            _ if TWO_DIGIT_CODES.contains(&first(2)) => first(2),
+            _ => first(3),
+        }
+    }
 }
+
+/// Country codes of two digits; but for 1 and 7 all others have three.
+const TWO_DIGIT_CODES: [u64; 44] = [
+    20, 27, 30, 31, 32, 33, 34, 36, 39, 40, 41, 43, 44, 45, 46, 47, 48, 49, 51, 52, 53, 54, 55, 56, 57, 58,
+    60, 61, 62, 63, 64, 65, 66, 81, 82, 84, 86, 90, 91, 92, 93, 94, 95, 98,
+];
 
 impl FromStr for PhoneNumber {
     type Err = InvalidPhoneNumber;

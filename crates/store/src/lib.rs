@@ -35,6 +35,7 @@
 //! | `challenges`, `failures`, `rates`, `conversions` | runs of a code, what was tried in a row, what was sent |
 //! | `applications`, `credentials`, `egress_scopes` | whose users get codes, and what they ask with; what a virtual credential may do |
 //! | `epoch`, `backup`, `retention` | one unbroken memory; copies of it; forgetting |
+//! | `requests` | what is kept of requests at the gate, where that is wanted |
 //! | `findings` | what the daily examination found and has told, until it is mended |
 //! | `durability` | whether an answer means that it is on disk |
 
@@ -71,6 +72,7 @@ mod persons;
 mod prices;
 mod rates;
 mod readings;
+mod requests;
 mod reseal;
 mod retention;
 mod rotations;
@@ -124,6 +126,7 @@ pub use persons::{
 };
 pub use prices::StoredPrices;
 pub use readings::{NewReading, Reading};
+pub use requests::{KeptRequest, RequestFilter, RequestVerdict, SeenRequest};
 pub use retention::{Forget, LINES_BELIEVED_FOR};
 pub use rotations::{RotatedToken, Rotation, RotationEnd, RotationStep, SeenSignatures};
 pub use signs::{Awaited, Signs};

@@ -39,6 +39,8 @@ pub enum Forget {
     Traffic,
     /// What came of what was sent in minutes long ago.
     Signs,
+    /// What is kept of requests.
+    Requests,
     /// What people's sign-ins leave behind: the sign-ins, sessions and trusted devices that are over, codes that were used
     /// or are too old, and attempts at passwords that cost nothing any more.
     SignIns,
@@ -125,6 +127,11 @@ impl Store {
                     Forget::Signs => {
                         let delete = "DELETE FROM signs WHERE (account, prefix, slot) IN (SELECT account, prefix, slot \
                                       FROM signs WHERE slot < $1 ORDER BY slot LIMIT $2)";
+                        transaction.execute(delete, values![*before, *batch]).await?
+                    }
+                    Forget::Requests => {
+                        let delete = "DELETE FROM requests WHERE id IN (SELECT id FROM requests \
+                                      WHERE at < $1 ORDER BY at LIMIT $2)";
                         transaction.execute(delete, values![*before, *batch]).await?
                     }
                     Forget::SignIns => forget_sign_ins(transaction, *before, *batch).await?,
@@ -248,6 +255,7 @@ impl Forget {
             Self::Tallies => "tallies",
             Self::Traffic => "traffic",
             Self::Signs => "signs",
+            Self::Requests => "requests",
             Self::SignIns => "sign-ins",
             Self::Sessions => "sessions",
         }

@@ -263,6 +263,19 @@ pub(crate) fn storable(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
 
+/// A pattern that finds this text anywhere. What a pattern means by `%` and `_` is text here.
+pub(crate) fn anywhere(text: Option<&str>) -> String {
+    let mut pattern = "%".to_owned();
+    for character in text.unwrap_or_default().to_lowercase().chars() {
+        if matches!(character, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(character);
+    }
+    pattern.push('%');
+    pattern
+}
+
 impl From<i64> for Value {
     fn from(value: i64) -> Self {
         Self::Int(Some(value))

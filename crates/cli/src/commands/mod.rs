@@ -16,6 +16,7 @@ pub(crate) mod import;
 pub(crate) mod incidents;
 pub(crate) mod init;
 mod input;
+pub(crate) mod inspector;
 pub(crate) mod key;
 mod keys;
 pub(crate) mod ledger;

@@ -269,7 +269,7 @@ fn as_table(people: &[Person]) -> String {
     table
 }
 
-fn parse_account(text: &str) -> Result<Sid, String> {
+pub(super) fn parse_account(text: &str) -> Result<Sid, String> {
     let sid = Sid::parse(text).ok().filter(|sid| sid.is("AC"));
     sid.ok_or_else(|| "an account's SID is AC and 32 hexadecimal digits".to_owned())
 }

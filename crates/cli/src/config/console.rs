@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use hyper::Uri;
 use ringfence_control::people::ProtectedHost;
-use ringfence_gateway::settings::{Listen, Remember};
+use ringfence_gateway::settings::Listen;
 
 use super::Surroundings;
 use super::problems::Problems;
@@ -12,12 +12,9 @@ use super::protect;
 use super::raw::{Section, Table};
 use super::store::is_loopback;
 
-pub(super) const SECTION: Section =
-    Section { name: "[console]", keys: &["url", "requests", "protect"], later: &[] };
+pub(super) const SECTION: Section = Section { name: "[console]", keys: &["url", "protect"], later: &[] };
 
 const URL_FORM: &str = "what people type to reach it, such as \"https://ringfence.example.com\"";
-
-const REQUESTS_FORM: &str = "\"off\", \"metadata\" or \"redacted-bodies\"";
 
 /// What the console is told.
 #[derive(Debug, Clone, Default)]
@@ -25,8 +22,6 @@ pub(crate) struct Console {
     /// Where it is reached, without a path: links in mails begin with it. None where nobody said so and it is not on
     /// this machine.
     pub(crate) url: Option<String>,
-    /// What the gate remembers of requests, for people to look at.
-    pub(crate) requests: Remember,
     /// Hosts that are entered through it.
     pub(crate) hosts: Vec<ProtectedHost>,
 }
@@ -37,24 +32,14 @@ pub(super) fn resolve(
     around: &Surroundings<'_>,
     problems: &mut Problems,
 ) -> Console {
-    let mut requests = if listen.console.is_some() { Remember::Metadata } else { Remember::Nothing };
     let Some(table) = table else {
-        return Console { url: on_this_machine(listen.console), requests, hosts: Vec::new() };
+        return Console { url: on_this_machine(listen.console), hosts: Vec::new() };
     };
     if listen.console.is_none() {
         problems.error(
             table.offset(),
             "[console] is there, and [listen] has no `console`; add it, such as console = \"127.0.0.1:8400\"",
         );
-    }
-    if let Some(field) = table.find("requests") {
-        match field.as_text() {
-            Some("off") => requests = Remember::Nothing,
-            Some("redacted-bodies") if listen.console.is_some() => requests = Remember::RedactedBodies,
-            Some("metadata" | "redacted-bodies") => {}
-            Some(_) => field.wrong(format_args!("is none of them; write {REQUESTS_FORM}"), problems),
-            None => field.wrong_type("a text", REQUESTS_FORM, problems),
-        }
     }
     let errors_before = problems.errors_len();
     let url = url(&table, problems);
@@ -66,7 +51,7 @@ pub(super) fn resolve(
     let is_sound = problems.errors_len() == errors_before && listen.console.is_some();
     let protect = table.find("protect").filter(|_| is_sound);
     let hosts = protect.map(|field| protect::resolve(field, &rest, around, problems)).unwrap_or_default();
-    Console { url, requests, hosts }
+    Console { url, hosts }
 }
 
 /// Where whoever is on this machine reaches it.

@@ -14,6 +14,7 @@ use ringfence_twilio::wire::UsageCategory;
 
 use super::account::Account;
 use super::doctor::Doctor;
+use super::inspector::Inspector;
 use super::limit::Typed;
 use super::notify::Notify;
 use super::problems::Problems;
@@ -44,6 +45,8 @@ pub(crate) struct Control {
     pub(crate) ca_folder: Option<PathBuf>,
     /// How the deployment is examined.
     pub(crate) doctor: Doctor,
+    /// What is kept of requests.
+    pub(crate) inspector: Inspector,
 }
 
 /// An account and its auth token.

@@ -34,6 +34,9 @@ const DEFAULT: Keep = Keep {
     challenges: Some(Duration::from_hours(24 * 30)),
     readings: Some(Duration::from_hours(24 * 90)),
     sign_ins: Some(Duration::from_hours(24 * 90)),
+    // [inspector] says.
+    requests: None,
+    requests_at_most: None,
 };
 
 pub(super) fn resolve(field: Option<Field<'_>>, problems: &mut Problems) -> Keep {

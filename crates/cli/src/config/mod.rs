@@ -11,6 +11,7 @@ pub(crate) mod doctor;
 pub(crate) mod egress;
 mod heads;
 mod held_twiml;
+pub(crate) mod inspector;
 mod keep;
 pub(crate) mod limit;
 mod limits;
@@ -173,7 +174,8 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
         key_url: own_route::url(&routes, &Upstream::SecondFactor),
     };
     let second_factor_table = table(&root, "second_factor", &second_factor::SECTION, &mut problems);
-    let remember = console.requests;
+    let inspector_table = table(&root, "inspector", &inspector::SECTION, &mut problems);
+    let inspector = inspector::resolve(inspector_table, &listen, has_store, &mut problems);
     let rules = second_factor::rules(second_factor_table, console, &mut problems);
     let second_factor = second_factor::resolve(second_factor_table, &rest, &mut problems);
     own_route::check_keys(&route_tables, root.has("second_factor"), second_factor.as_ref(), &mut problems);
@@ -213,6 +215,7 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
         restore_allowance: egress.restore_allowance,
         prices: listen.egress.map(|_| egress.prices),
         doctor,
+        inspector,
     };
     let keyring = keyring(accounts, &mut problems);
     let warnings = problems.finish(file)?;
@@ -220,7 +223,8 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
         return Err(ConfigError::of_file(file, "the accounts cannot be used together".to_owned()));
     };
     let (egress, media) = (egress_settings, media_settings);
-    let settings = Settings { listen, tls, limits, keyring, routes, remember, egress, media };
+    let inspect = inspector.inspect;
+    let settings = Settings { listen, tls, limits, keyring, routes, inspect, egress, media };
     Ok(Loaded { file: file.to_owned(), settings, control, log, warnings })
 }
 
@@ -370,6 +374,7 @@ const ROOT: Section = Section {
         "limit",
         "notify",
         "console",
+        "inspector",
         "second_factor",
         "egress",
         "media",
@@ -398,6 +403,7 @@ const SECTIONS: &[&Section] = &[
     &notify::SECTION,
     &console::SECTION,
     &protect::SECTION,
+    &inspector::SECTION,
     &notify::MAIL,
     &notify::WEBHOOK,
     &notify::SMS,

@@ -2,6 +2,7 @@
 
 mod console;
 mod egress;
+mod inspector;
 mod limits;
 mod listeners;
 mod media;

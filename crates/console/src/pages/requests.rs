@@ -1,11 +1,16 @@
-//! The newest requests at the gate of this node, each with what was said of it and why.
+//! Requests at the gate, each with what was said of it and why: those that are kept in the store, or the newest in this
+//! node's memory.
+
+use std::time::Duration;
 
 use askama::Template;
 use bytes::Bytes;
 use http::Response;
+use ringfence_store::{KeptRequest, RequestFilter, RequestVerdict, Role, SeenRequest};
 
+use super::act::{self, Act};
 use super::shown;
-use crate::console::{GateOutcome, RecentRequest};
+use crate::console::Requests;
 use crate::failed::Failed;
 use crate::frame::{Frame, Section};
 use crate::routes::Call;
@@ -19,15 +24,25 @@ const SIZE: usize = 50;
 struct View {
     frame: Frame,
     rows: Vec<Row>,
-    /// Why there is none to see; none where there is.
-    absent: Option<&'static str>,
+    found: Found,
+    /// How many are in the store, in words.
+    kept: String,
     /// Which verdicts are shown.
     shown: String,
-    /// What is searched for in route, path, account, client and reason.
+    /// What is searched for in route, path, account, message or call, client and reason.
     search: String,
     is_filtered: bool,
+    may_purge: bool,
     older: Option<String>,
     newest: Option<String>,
+}
+
+/// Where they were found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Nowhere,
+    InMemory,
+    InStore,
 }
 
 #[derive(Debug)]
@@ -36,18 +51,22 @@ struct Row {
     exactly: String,
     method: &'static str,
     path: String,
-    route: String,
-    client: String,
+    /// Who sent it, to which route.
+    from: String,
     is_admitted: bool,
     /// `admitted`, or the reason.
     verdict: String,
-    /// What stands below it.
+    /// Whose it is, and how it was signed.
     beside: String,
+    /// How it was answered.
+    answered: String,
     explanation: Option<String>,
+    /// What more is known.
+    facts: Vec<(&'static str, String)>,
     parameters: Option<Parameters>,
 }
 
-/// Of a form, redacted.
+/// Of a form or of JSON, redacted.
 #[derive(Debug)]
 struct Parameters {
     count: String,
@@ -55,11 +74,16 @@ struct Parameters {
 }
 
 impl Row {
-    fn of(request: RecentRequest) -> Self {
-        let (is_admitted, verdict, beside, explanation) = match request.outcome {
-            GateOutcome::Admitted { account, candidate, finding } => {
-                let account = account.unwrap_or_else(|| "by its password".to_owned());
-                let mut beside = account;
+    fn of(request: KeptRequest) -> Self {
+        let KeptRequest { node, seen, .. } = request;
+        let answered = answered(&seen);
+        let facts = facts(&seen, node);
+        let (is_admitted, verdict, beside, explanation) = match seen.verdict {
+            RequestVerdict::Admitted { candidate, finding } => {
+                let mut beside = match seen.account {
+                    Some(account) if seen.is_proven => account.to_string(),
+                    _ => "by its password".to_owned(),
+                };
                 if candidate != "as-received" {
                     beside = format!(
                         "{beside}, signed for another form of the URL: {}",
@@ -71,78 +95,151 @@ impl Row {
                 }
                 (true, "admitted".to_owned(), beside, None)
             }
-            GateOutcome::Refused { reason, status, explanation } => {
-                (false, reason.replace('_', " "), format!("answered with {status}"), explanation)
+            RequestVerdict::Refused { reason, explanation } => {
+                let says = seen.account.map(|account| format!("says that it is of {account}"));
+                (false, reason.replace('_', " "), says.unwrap_or_default(), explanation)
             }
         };
+        let route = if seen.route.is_empty() { String::new() } else { format!(", route {}", seen.route) };
         Self {
-            at: request.at.to_string(),
-            exactly: words::exactly(&request.at),
-            method: request.method,
-            path: if request.path.is_empty() {
-                "no path that could be read".to_owned()
-            } else {
-                request.path
-            },
-            route: request.route,
-            client: request.client.to_string(),
+            at: seen.at.to_string(),
+            exactly: words::exactly(&seen.at),
+            method: seen.method,
+            path: if seen.path.is_empty() { "no path that could be read".to_owned() } else { seen.path },
+            from: format!("from {}{route}", seen.client),
             is_admitted,
             verdict,
             beside,
+            answered,
             explanation,
-            parameters: request
+            facts,
+            parameters: seen
                 .parameters
                 .map(|all| Parameters { count: words::many(all.len(), "parameter", "parameters"), all }),
         }
     }
+}
 
-    fn has(&self, search: &str) -> bool {
-        [&self.path, &self.route, &self.client, &self.verdict, &self.beside]
-            .iter()
-            .any(|text| text.to_ascii_lowercase().contains(search))
+/// `answered with 200 after 12 ms`.
+fn answered(seen: &SeenRequest) -> String {
+    match seen.status {
+        Some(status) => format!("answered with {status} after {}", took(seen.took)),
+        None => format!("the caller hung up after {}", took(seen.took)),
     }
 }
 
-pub(crate) fn show(call: &Call<'_>) -> Result<Response<Bytes>, Failed> {
+fn took(time: Duration) -> String {
+    match time.as_micros() {
+        micros @ 0..10_000 => format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100),
+        micros => format!("{} ms", micros / 1_000),
+    }
+}
+
+/// What is too much for the row itself.
+fn facts(seen: &SeenRequest, node: String) -> Vec<(&'static str, String)> {
+    let bytes = |bytes: Option<u64>| bytes.map(|bytes| format!("{} bytes", words::count(bytes)));
+    let facts = [
+        ("About", seen.resource.map(|sid| sid.to_string())),
+        ("Idempotency token", seen.token.clone()),
+        ("Body", bytes(seen.request_bytes)),
+        ("Answer", bytes(seen.answer_bytes)),
+        (
+            "TwiML",
+            seen.answer.clone().map(|verbs| if verbs.is_empty() { "no verb".to_owned() } else { verbs }),
+        ),
+        ("Node", Some(node).filter(|node| !node.is_empty())),
+        ("Asked by", (seen.part == "forward-auth").then(|| "another proxy, by forward-auth".to_owned())),
+    ];
+    facts.into_iter().filter_map(|(name, fact)| Some((name, fact?))).collect()
+}
+
+pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let text = |name: &str| call.query.filled(name).unwrap_or_default().to_owned();
-    let (only, search, from) = (text("verdict"), text("search"), text("from"));
-    let needle = search.to_ascii_lowercase();
-    let (recent, absent) = match &call.console.gate {
-        None => (Vec::new(), Some("This node has no gate: it verifies no webhooks.")),
-        Some(gate) => match (gate.recent)() {
-            None => (
-                Vec::new(),
-                Some("Requests are not remembered: the configuration says requests = \"off\" in [console]."),
-            ),
-            Some(recent) => (recent, None),
+    let (only, search) = (text("verdict"), text("search"));
+    // Older than this one. Ids count up, so a page stays what it is while requests come in.
+    let before: Option<i64> = call.query.filled("before").and_then(|before| before.parse().ok());
+    let filter = RequestFilter {
+        account: call.signed_in.only_account(),
+        admitted: match &*only {
+            "admitted" => Some(true),
+            "refused" => Some(false),
+            _ => None,
         },
+        search: Some(search.clone()).filter(|search| !search.is_empty()),
+        ..RequestFilter::default()
     };
-    // Older than this one. Numbers count up, so a page stays what it is while requests come in.
-    let from: u64 = from.parse().unwrap_or(u64::MAX);
-    let is_wanted = |request: &RecentRequest| match (&*only, &request.outcome) {
-        ("admitted", GateOutcome::Refused { .. }) | ("refused", GateOutcome::Admitted { .. }) => false,
-        _ => request.number < from,
+    let store = call.engine.store();
+    let (found, mut requests) = match &call.console.requests {
+        Requests::Nowhere => (Found::Nowhere, Vec::new()),
+        Requests::InMemory(newest) => {
+            let is_wanted = |request: &KeptRequest| {
+                before.is_none_or(|before| request.id < before) && filter.has(&request.seen)
+            };
+            (Found::InMemory, newest().into_iter().filter(is_wanted).take(SIZE + 1).collect())
+        }
+        Requests::InStore => (Found::InStore, store.requests(&filter, before, SIZE + 1).await?),
     };
-    let mut found: Vec<_> = recent
-        .into_iter()
-        .filter(is_wanted)
-        .map(|request| (request.number, Row::of(request)))
-        .filter(|(_, row)| row.has(&needle))
-        .collect();
     let link =
         format!("/requests?verdict={}&search={}", words::query_value(&only), words::query_value(&search));
-    let has_older = found.len() > SIZE;
-    found.truncate(SIZE);
-    let last = found.last().map(|(number, _)| *number).filter(|_| has_older);
+    let has_older = requests.len() > SIZE;
+    requests.truncate(SIZE);
+    let last = requests.last().map(|request| request.id).filter(|_| has_older);
+    let kept = store.count_requests(filter.account).await?;
     let view = View {
-        older: last.map(|number| format!("{link}&from={number}")),
-        newest: (from != u64::MAX).then(|| link.clone()),
-        is_filtered: !only.is_empty() || !search.is_empty() || from != u64::MAX,
-        rows: found.into_iter().map(|(_, row)| row).collect(),
-        absent,
+        older: last.map(|id| format!("{link}&before={id}")),
+        newest: before.map(|_| link.clone()),
+        is_filtered: !only.is_empty() || !search.is_empty() || before.is_some(),
+        rows: requests.into_iter().map(Row::of).collect(),
+        may_purge: kept > 0 && filter.account.is_none() && call.signed_in.role() == Some(Role::Owner),
+        kept: match kept {
+            1 => "1 request is kept".to_owned(),
+            kept => format!("{} requests are kept", words::count(kept)),
+        },
+        found,
         shown: only,
         search,
-        frame: Frame::new(call, Section::Requests),
+        frame: Frame::new(&call, Section::Requests),
     };
     shown(&view)
+}
+
+pub(crate) async fn ask_purge(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
+    let act = purge_of(&call).await?;
+    act::ask(&call, act)
+}
+
+pub(crate) async fn purge(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
+    let reason = match act::reason(&call.form) {
+        Ok(reason) => reason.to_owned(),
+        Err(wrong) => {
+            let act = purge_of(&call).await?;
+            return act::ask_again(&call, act, wrong);
+        }
+    };
+    call.engine.store().purge_requests(&call.signed_in.actor(), None, &reason, call.now).await?;
+    Ok(words::redirect("/requests"))
+}
+
+async fn purge_of(call: &Call<'_>) -> Result<Act, Failed> {
+    let kept = call.engine.store().count_requests(None).await?;
+    Ok(Act {
+        section: Section::Requests,
+        title: "Delete what is kept of requests".to_owned(),
+        effects: vec![
+            format!(
+                "All that is kept of {} is deleted from the store, of every node and account, and cannot be had back.",
+                words::many(usize::try_from(kept).unwrap_or(usize::MAX), "request", "requests")
+            ),
+            "Copies of the store that were made before have it still. That it was deleted, by whom and why, stands in \
+             the audit log."
+                .to_owned(),
+        ],
+        path: "/requests/purge".to_owned(),
+        button: "Delete",
+        is_dangerous: true,
+        hidden: Vec::new(),
+        allow: None,
+        wants_reason: true,
+        back: "/requests".to_owned(),
+    })
 }

@@ -1,6 +1,9 @@
-//! The newest requests at the gate.
+//! Requests at the gate: those in the store, or the newest in memory.
 
-use crate::world::World;
+use ringfence_console::Requests;
+use ringfence_store::{Role, Where};
+
+use crate::world::{World, seen};
 
 #[tokio::test]
 async fn each_request_stands_there_with_what_was_said_and_why() {
@@ -11,26 +14,89 @@ async fn each_request_stands_there_with_what_was_said_and_why() {
     page.says("The signature is right for http://");
     page.says("admitted");
     page.says("AC00000000000000000000000000000001, signed for another form of the URL: port removed");
+    page.says("says that it is of AC00000000000000000000000000000001");
     page.says("from 203.0.113.9, route /twilio/");
-    page.says("+14…23");
+    page.says("answered with 200 after 12 ms");
+    page.says("SM00000000000000000000000000000007");
+    page.says("+1… (11 digits)");
+    page.says("<dd>Message</dd>");
+    page.does_not_say("<script>alert");
     let (first, last) = (page.text.find("missing signature"), page.text.find("port removed"));
     assert!(first < last && first.is_some(), "newest first");
 }
 
 #[tokio::test]
 async fn requests_are_found_by_verdict_and_by_what_they_have() {
-    let world = World::new().await;
+    for in_store in [false, true] {
+        let world =
+            if in_store { World::keeping(Requests::InStore, Vec::new()).await } else { World::new().await };
+        let mut all = seen();
+        all.reverse();
+        world.store.keep_requests("one", &all, 100).await.unwrap();
+        let owner = world.owner().await;
+        let page = owner.get("/requests?verdict=admitted").await;
+        page.says("/twilio/sms");
+        page.does_not_say("/twilio/voice");
+        let page = owner.get("/requests?verdict=refused&search=VOICE").await;
+        page.says("/twilio/voice");
+        page.does_not_say("missing signature");
+        owner.get("/requests?search=ac00000000000000000000000000000001").await.says("/twilio/voice");
+        owner.get("/requests?search=nobody").await.says("Nothing matches");
+        let page = owner.get("/requests?before=2").await;
+        page.says("/twilio/sms");
+        page.does_not_say("/twilio/voice");
+        page.says(">Newest</a>");
+        owner.get("/requests?before=x&verdict=y").await.says("/twilio/voice");
+    }
+}
+
+#[tokio::test]
+async fn where_nothing_is_kept_the_page_says_why() {
+    let world = World::keeping(Requests::Nowhere, Vec::new()).await;
+    let page = world.owner().await.get("/requests").await;
+    page.says("<code>[inspector]</code>");
+    page.does_not_say("Delete what is kept");
+}
+
+#[tokio::test]
+async fn whoever_sees_one_account_sees_its_requests_and_no_others() {
+    for requests in [None, Some(Requests::InStore)] {
+        let world = match requests {
+            None => World::new().await,
+            Some(requests) => World::keeping(requests, Vec::new()).await,
+        };
+        let subaccount = world.subaccount("Customer 1").await;
+        world.engine.synchronise_accounts().await.unwrap();
+        let mut all = seen();
+        world.store.keep_requests("one", &all, 100).await.unwrap();
+        let browser = world.signed_in("anna", Role::Owner, Where::Account(subaccount)).await;
+        let page = browser.get("/requests").await;
+        page.says("No request has come yet");
+        page.does_not_say("/twilio/");
+        all.truncate(1);
+        all[0].account = Some(subaccount);
+        all[0].path = "/twilio/theirs".to_owned();
+        world.store.keep_requests("one", &all, 100).await.unwrap();
+        let page = browser.get("/requests").await;
+        page.does_not_say("/twilio/voice");
+        page.does_not_say("Delete what is kept");
+        assert_eq!(browser.get("/requests/purge").await.status, 403);
+    }
+}
+
+#[tokio::test]
+async fn an_owner_deletes_what_is_kept_and_says_why() {
+    let world = World::keeping(Requests::InStore, Vec::new()).await;
+    world.store.keep_requests("one", &seen(), 100).await.unwrap();
     let owner = world.owner().await;
-    let page = owner.get("/requests?verdict=admitted").await;
-    page.says("/twilio/sms");
-    page.does_not_say("/twilio/voice");
-    let page = owner.get("/requests?verdict=refused&search=VOICE").await;
-    page.says("/twilio/voice");
-    page.does_not_say("missing signature");
-    owner.get("/requests?search=nobody").await.says("Nothing matches");
-    let page = owner.get("/requests?from=2").await;
-    page.says("/twilio/sms");
-    page.does_not_say("/twilio/voice");
-    page.says(">Newest</a>");
-    owner.get("/requests?from=x&verdict=y").await.says("/twilio/voice");
+    owner.get("/requests").await.says("3 requests are kept");
+    owner.get("/requests").await.says("Delete what is kept");
+    owner.get("/requests/purge").await.says("All that is kept of 3 requests");
+    let page = owner.post("/requests/purge", &[("reason", "")]).await;
+    assert_eq!(page.status, 422);
+    assert_eq!(world.store.count_requests(None).await.unwrap(), 3);
+    let page = owner.post("/requests/purge", &[("reason", "asked to by law")]).await;
+    assert_eq!((page.status, page.header("location")), (303, "/requests"));
+    assert_eq!(world.store.count_requests(None).await.unwrap(), 0);
+    owner.get("/audit?action=inspector.purge").await.says("asked to by law");
 }

@@ -10,7 +10,7 @@ use crate::world::{Browser, Page, World};
 
 /// What each may, in the order auditor, operator, owner of everything; auditor, operator, owner of the account that the
 /// path is about. `y` is let in, `n` is refused with a 403.
-const MATRIX: [(&str, &str, &str); 61] = [
+const MATRIX: [(&str, &str, &str); 63] = [
     ("GET", "/go-to", "yyy yyy"),
     ("POST", "/go-to", "yyy yyy"),
     ("GET", "/", "yyy yyy"),
@@ -32,7 +32,9 @@ const MATRIX: [(&str, &str, &str); 61] = [
     ("POST", "/breakers/reset", "nyy nyy"),
     ("GET", "/limits", "yyy yyy"),
     ("GET", "/limits/plan", "yyy nnn"),
-    ("GET", "/requests", "yyy nnn"),
+    ("GET", "/requests", "yyy yyy"),
+    ("GET", "/requests/purge", "nny nnn"),
+    ("POST", "/requests/purge", "nny nnn"),
     ("GET", "/services", "yyy nnn"),
     ("GET", "/services/resume", "nyy nnn"),
     ("POST", "/services/resume", "nyy nnn"),

@@ -10,9 +10,7 @@ use http::{Request, Response};
 use jiff::{SignedDuration, Timestamp};
 use ringfence_breaker::price_book;
 use ringfence_breaker::{Action, Hold, Limit, Measure, Per, Probe, Reset, Scope, Subject, Threshold, Window};
-use ringfence_console::{
-    Caller, Console, ConsoleSetup, EgressEnd, Gate, GateOutcome, RecentRequest, Refusals, RouteCounts,
-};
+use ringfence_console::{Caller, Console, ConsoleSetup, EgressEnd, Gate, Refusals, Requests, RouteCounts};
 use ringfence_control::decide::kind;
 use ringfence_control::engine::{Clients, Engine, KnownAccount, Setup};
 use ringfence_control::people::{Hasher, Hosts, ProtectedHost, Rules};
@@ -22,8 +20,8 @@ use ringfence_model::{Actor, Amount, Clock, Secret, Sid};
 use ringfence_sandbox::{Sandbox, SandboxOptions, Settings};
 use ringfence_second_factor::policy::{Assurance, Kind};
 use ringfence_store::{
-    Admission, EgressAccounts, EgressScopes, Grant, Keys, Life, Location, MasterKey, NewLimit,
-    NewReservation, NewSession, Now, Role, SignInOutcome, Stage, Store, Where,
+    Admission, EgressAccounts, EgressScopes, Grant, KeptRequest, Keys, Life, Location, MasterKey, NewLimit,
+    NewReservation, NewSession, Now, RequestVerdict, Role, SeenRequest, SignInOutcome, Stage, Store, Where,
 };
 use ringfence_twilio::client::{Client, Credentials};
 
@@ -93,13 +91,18 @@ impl World {
             hosts: Hosts::new(hosts),
             ..Rules::default()
         };
-        Self::build(Vec::new(), rules, |_| None).await
+        Self::build(Vec::new(), rules, in_memory(), |_| None).await
+    }
+
+    /// With what is kept of requests in the store, or nowhere.
+    pub(crate) async fn keeping(requests: Requests, limits: Vec<Limit>) -> Self {
+        Self::build(limits, Rules::default(), requests, |_| None).await
     }
 
     /// At the address at which its browsers are, so that passkeys work.
     pub(crate) async fn at_its_address() -> Self {
         let rules = Rules { console_url: Some("http://localhost:9443".to_owned()), ..Rules::default() };
-        Self::build(Vec::new(), rules, |_| None).await
+        Self::build(Vec::new(), rules, in_memory(), |_| None).await
     }
 
     pub(crate) async fn with(limits: Vec<Limit>) -> Self {
@@ -111,12 +114,13 @@ impl World {
         limits: Vec<Limit>,
         second_factor: impl FnOnce(Sid) -> Option<ringfence_control::second_factor::Settings>,
     ) -> Self {
-        Self::build(limits, Rules::default(), second_factor).await
+        Self::build(limits, Rules::default(), in_memory(), second_factor).await
     }
 
     async fn build(
         limits: Vec<Limit>,
         rules: Rules,
+        requests: Requests,
         second_factor: impl FnOnce(Sid) -> Option<ringfence_control::second_factor::Settings>,
     ) -> Self {
         let clock = Arc::new(Hands { unix_seconds: AtomicU64::new(BEGIN), begin: Instant::now() });
@@ -171,7 +175,8 @@ impl World {
                 }
             }),
             clock: Arc::clone(&clock) as _,
-            gate: Some(Gate { counts: Arc::new(counted), recent: Arc::new(|| Some(seen())) }),
+            gate: Some(Gate { counts: Arc::new(counted) }),
+            requests,
             rules,
             hasher: Hasher::new(1),
             mails: false,
@@ -413,36 +418,51 @@ impl Page {
 }
 
 /// One that was let in, and two that were not.
-fn seen() -> Vec<RecentRequest> {
-    let request = |number: u64, path: &str, outcome| RecentRequest {
-        number,
+pub(crate) fn seen() -> Vec<SeenRequest> {
+    let request = |number: u64, path: &str, verdict: RequestVerdict| SeenRequest {
         at: Timestamp::from_second(i64::try_from(BEGIN + number).unwrap()).unwrap(),
+        part: "gate",
         route: "/twilio/".to_owned(),
         method: "POST",
         path: path.to_owned(),
         client: [203, 0, 113, 9].into(),
-        outcome,
-        parameters: (number == 1).then(|| vec![("From".to_owned(), "+14…23".to_owned())]),
+        account: (number < 3).then(|| Sid::new(*b"AC", 1)),
+        is_proven: number == 1,
+        resource: Some(Sid::new(*b"SM", 7)),
+        token: None,
+        status: Some(if number == 1 { 200 } else { 403 }),
+        request_bytes: Some(1_204),
+        answer_bytes: None,
+        took: Duration::from_micros(12_345),
+        parameters: (number == 1).then(|| vec![("From".to_owned(), "+1… (11 digits)".to_owned())]),
+        answer: (number == 1).then(|| "Message".to_owned()),
+        verdict,
     };
-    let refused = |reason, status, explanation: Option<&str>| GateOutcome::Refused {
-        reason,
-        status,
+    let refused = |reason: &str, explanation: Option<&str>| RequestVerdict::Refused {
+        reason: reason.to_owned(),
         explanation: explanation.map(str::to_owned),
     };
     let explanation = "The signature is right for http:// and the public URL says https://.\nSet public_url.";
     vec![
-        request(3, "/twilio/<script>alert(1)</script>", refused("missing_signature", 403, None)),
-        request(2, "/twilio/voice", refused("signature_mismatch", 403, Some(explanation))),
+        request(3, "/twilio/<script>alert(1)</script>", refused("missing_signature", None)),
+        request(2, "/twilio/voice", refused("signature_mismatch", Some(explanation))),
         request(
             1,
             "/twilio/sms",
-            GateOutcome::Admitted {
-                account: Some("AC00000000000000000000000000000001".to_owned()),
-                candidate: "port-removed",
-                finding: None,
-            },
+            RequestVerdict::Admitted { candidate: "port-removed".to_owned(), finding: None },
         ),
     ]
+}
+
+/// The same, in the memory of the gate.
+fn in_memory() -> Requests {
+    Requests::InMemory(Arc::new(|| {
+        let all = (1..).zip(seen().into_iter().rev());
+        let all = all.map(|(id, seen)| KeptRequest { id, node: String::new(), seen });
+        let mut all: Vec<_> = all.collect();
+        all.reverse();
+        all
+    }))
 }
 
 fn counted() -> Vec<RouteCounts> {

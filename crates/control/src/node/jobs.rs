@@ -81,43 +81,6 @@ impl Job {
     }
 }
 
-/// How long what is over is kept; what has no time stays for good.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Keep {
-    /// Sealed rows of the audit log.
-    pub audit: Option<Duration>,
-    /// Usage triggers' webhooks that were dealt with.
-    pub observations: Option<Duration>,
-    /// Orders and notices that are done.
-    pub effects: Option<Duration>,
-    /// Accounts that Twilio's list no longer has.
-    pub accounts: Option<Duration>,
-    /// API tokens that open nothing any more.
-    pub tokens: Option<Duration>,
-    /// Challenges of the second factor that are over, and what they counted in.
-    pub challenges: Option<Duration>,
-    /// What breakers had seen on each day.
-    pub readings: Option<Duration>,
-    /// People's sign-ins, and what they leave behind.
-    pub sign_ins: Option<Duration>,
-}
-
-impl Keep {
-    /// All of them, with their names.
-    pub const fn all(&self) -> [(&'static str, Option<Duration>); 8] {
-        [
-            ("audit", self.audit),
-            ("observations", self.observations),
-            ("effects", self.effects),
-            ("accounts", self.accounts),
-            ("tokens", self.tokens),
-            ("challenges", self.challenges),
-            ("readings", self.readings),
-            ("sign_ins", self.sign_ins),
-        ]
-    }
-}
-
 /// What one run of a job did.
 #[derive(Debug, Default)]
 pub struct Done {
@@ -451,6 +414,7 @@ impl Node {
             (Forget::Tallies, keep.readings),
             (Forget::Traffic, keep.readings.map(|time| time.max(TRAFFIC_KEPT))),
             (Forget::Signs, Some(SIGNS_KEPT)),
+            (Forget::Requests, keep.requests),
             (Forget::SignIns, keep.sign_ins),
             (Forget::Sessions, Some(SESSIONS_KEPT)),
             (Forget::Audit, keep.audit),
@@ -461,6 +425,16 @@ impl Node {
             let Ok(before) = now.checked_sub(time) else { continue };
             for _ in 0..BATCHES_MAX {
                 let rows = self.setup.store.forget(&by, what, before, BATCH, now).await?;
+                done.count += usize::try_from(rows).unwrap_or(usize::MAX);
+                if rows == 0 {
+                    break;
+                }
+            }
+        }
+        // Whoever writes them holds to it too, but not where nothing comes any more.
+        if let Some(at_most) = keep.requests_at_most {
+            for _ in 0..BATCHES_MAX {
+                let rows = self.setup.store.trim_requests(at_most, BATCH).await?;
                 done.count += usize::try_from(rows).unwrap_or(usize::MAX);
                 if rows == 0 {
                     break;

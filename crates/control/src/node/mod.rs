@@ -8,6 +8,7 @@
 mod agreement;
 mod examination;
 mod jobs;
+mod keep;
 mod prices;
 mod run;
 mod tokens;
@@ -24,7 +25,8 @@ use tokio::sync::{Notify, watch};
 
 pub use agreement::{Agreement, Limits};
 pub use examination::Examination;
-pub use jobs::{Done, Job, JobFailed, Keep};
+pub use jobs::{Done, Job, JobFailed};
+pub use keep::Keep;
 pub use prices::{OnPrices, PriceBooks};
 
 use crate::engine::{self, Clients, Engine};

@@ -102,6 +102,8 @@ pub const METRICS: &[MetricDescription] = &[
     EGRESS_IN_DOUBT,
     MEDIA_REQUESTS,
     MEDIA_LINKS,
+    INSPECTOR_KEPT,
+    INSPECTOR_DROPPED,
     RELOADS,
     RELOADS_REFUSED,
 ];
@@ -261,6 +263,27 @@ pub(crate) const TWIML_ANSWERS: MetricDescription = MetricDescription {
     ],
     help: "Answers of applications that were held to the limits, by what became of them",
     advice: "Only on routes with `twiml = \"limits\"`.",
+};
+
+pub(crate) const INSPECTOR_KEPT: MetricDescription = MetricDescription {
+    name: "inspector_kept",
+    kind: MetricKind::Counter,
+    labels: &[],
+    help: "Requests that were kept in the store",
+    advice: "Only with `[inspector]`, see [inspector.md](inspector.md).",
+};
+
+pub(crate) const INSPECTOR_DROPPED: MetricDescription = MetricDescription {
+    name: "inspector_dropped",
+    kind: MetricKind::Counter,
+    labels: &[LabelDescription {
+        name: "why",
+        meaning: "`line_full`: more came than the store takes, or it is away; `not_written`: it refused them, and the log \
+                  says why; `stopped`: a stop did not wait longer",
+        values: &["line_full", "not_written", "stopped"],
+    }],
+    help: "Requests that were to be kept in the store and were not",
+    advice: "The requests themselves were answered as always.",
 };
 
 pub(crate) const REPLAY_ANSWERED: MetricDescription = MetricDescription {

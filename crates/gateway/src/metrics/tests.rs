@@ -67,6 +67,8 @@ fn no_name_is_there_twice() {
 fn the_values_of_labels_are_those_that_the_code_has() {
     let outcomes: Vec<_> = Outcome::ALL.iter().map(|it| it.as_str()).collect();
     assert_eq!(values("ringfence_trigger_deliveries_total", "outcome"), outcomes);
+    let dropped: Vec<_> = Dropped::ALL.iter().map(|it| it.as_str()).collect();
+    assert_eq!(values("ringfence_inspector_dropped_total", "why"), dropped);
     let errors = quoted(include_str!("../upstream/error.rs"), "pub fn kind(");
     assert_eq!(values("ringfence_upstream_errors_total", "error"), errors);
     let findings = quoted(include_str!("../../../signature/src/strict.rs"), "pub const fn as_str(");

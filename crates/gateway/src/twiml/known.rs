@@ -139,6 +139,11 @@ pub(super) fn attributes(element: &str) -> Option<impl Iterator<Item = &'static 
     Some(attributes.split_ascii_whitespace())
 }
 
+/// Whether it is an element of TwiML.
+pub(crate) fn is_known(element: &str) -> bool {
+    attributes(element).is_some() || is_ssml(element)
+}
+
 /// Whether it is an element of SSML, which has whatever attributes it has.
 pub(super) fn is_ssml(element: &str) -> bool {
     SSML.contains(&element)

@@ -23,4 +23,5 @@ mod url;
 mod webhook;
 
 pub(crate) use answer::{Costs, Holding, IDEMPOTENCY_TOKEN, before, hold};
+pub(crate) use known::is_known as is_known_element;
 pub(crate) use price::{Around, Conversation, Step, of};

@@ -14,7 +14,7 @@ use ringfence_breaker::{
     Action, AppliedLimit, Limit, Measure, Per, Probe, Reset, Scope, Subject, Threshold, Window,
 };
 use ringfence_gateway::settings::{
-    Check, Egress, EgressAccount, Limits, Listen, Mode, PathRule, Remember, Replay, Route, Settings,
+    Check, Egress, EgressAccount, Inspect, Limits, Listen, Mode, PathRule, Replay, Route, Settings,
     TwilioTls, Twiml,
 };
 use ringfence_gateway::{EgressRules, EgressStore, Gateway, Hooks, Listeners, TwilioBase};
@@ -313,7 +313,7 @@ fn settings(twilio: SocketAddr) -> Settings {
         limits: Limits::default(),
         keyring: Keyring::new([AccountKeys::new(ACCOUNT.parse().unwrap()).primary(TOKEN)]).unwrap(),
         routes: vec![route()],
-        remember: Remember::Nothing,
+        inspect: Inspect::Nothing,
         egress: Some(Egress {
             twilio: format!("http://{twilio}").parse::<TwilioBase>().unwrap(),
             tls: TwilioTls::new(&[]).unwrap(),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
 use ringfence_gateway::settings::{
-    Check, Limits, Listen, Mode, PathRule, Remember, Replay, Route, Settings, Twiml,
+    Check, Detail, Inspect, Limits, Listen, Mode, PathRule, Replay, Route, Settings, Twiml,
 };
 use ringfence_gateway::{Gateway, Hooks, Listeners};
 use ringfence_model::Clock;
@@ -164,7 +164,7 @@ pub(crate) fn settings(upstream: SocketAddr) -> Settings {
         ])
         .unwrap(),
         routes: vec![route(upstream)],
-        remember: Remember::Metadata,
+        inspect: Inspect::InMemory(Detail::Metadata),
         egress: None,
         media: None,
     }

@@ -26,7 +26,7 @@ pub(crate) use chain::{make_signing_key, rewrite_checkpoint};
 use crate::error::{Error, SealedError};
 use crate::people;
 use crate::seal::Place;
-use crate::sql::{Row, Transaction, storable, values};
+use crate::sql::{Row, Transaction, anywhere, storable, values};
 use crate::{Result, Store};
 
 /// What is written beside a change.
@@ -294,17 +294,4 @@ impl Stored {
             personal: row.maybe_bytes("personal")?,
         })
     }
-}
-
-/// A pattern that finds this text anywhere. What a pattern means by `%` and `_` is text here.
-fn anywhere(text: Option<&str>) -> String {
-    let mut pattern = "%".to_owned();
-    for character in text.unwrap_or_default().to_lowercase().chars() {
-        if matches!(character, '%' | '_' | '!') {
-            pattern.push('!');
-        }
-        pattern.push(character);
-    }
-    pattern.push('%');
-    pattern
 }

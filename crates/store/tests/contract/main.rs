@@ -25,6 +25,7 @@ mod passkeys;
 mod persons;
 mod places;
 mod prices;
+mod requests;
 mod rotations;
 mod sign_ins;
 mod signs;

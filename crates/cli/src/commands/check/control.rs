@@ -8,10 +8,12 @@ use ringfence_breaker::{
 use ringfence_control::node::Keep;
 use ringfence_control::people::ProtectedHost;
 use ringfence_control::second_factor::{self, Delivery};
+use ringfence_gateway::settings::{Detail, Inspect};
 use ringfence_store::Where;
 use serde_json::{Map, Value, json};
 
 use crate::config::control::Control;
+use crate::config::inspector::Inspector;
 use crate::config::notify::{Mail, Notify, Phone, SmtpTls, Webhook};
 use crate::config::store::{MasterKey, Store};
 use crate::config::units::show_duration;
@@ -26,6 +28,7 @@ pub(super) fn rows(control: &Control) -> Vec<(&'static str, String)> {
         rows.push(("  kept", kept(&store.keep)));
         rows.extend(store.audit_heads.iter().map(|place| ("  heads to", place.to_string())));
     }
+    rows.extend(inspected(&control.inspector).map(|kept| ("requests", kept)));
     if control.is_needed_for().is_some() {
         let client = &control.twilio.client;
         rows.push((
@@ -86,6 +89,18 @@ pub(super) fn as_json(control: &Control) -> Value {
             };
             store.keep.all().map(days).into_iter().collect::<Map<_, _>>()
         }),
+        "inspector": {
+            "keep": match control.inspector.inspect {
+                Inspect::InStore { detail, .. } => detail_word(detail),
+                Inspect::Nothing | Inspect::InMemory(_) => "nothing",
+            },
+            "in_memory": match control.inspector.inspect {
+                Inspect::InMemory(detail) => detail_word(detail),
+                Inspect::Nothing | Inspect::InStore { .. } => "nothing",
+            },
+            "for_seconds": control.inspector.keep_for.as_secs(),
+            "at_most": control.inspector.at_most,
+        },
         "base_url": control.twilio.client.base.to_string(),
         "poll_interval_seconds": control.twilio.poll_interval.as_secs_f64(),
         "trigger_url": control.trigger_url,
@@ -318,6 +333,26 @@ fn kept(keep: &Keep) -> String {
         format!("{name} {}", time.map_or_else(|| "forever".to_owned(), show_duration))
     };
     keep.all().map(shown).join(", ")
+}
+
+/// `kept as metadata for 7d, at most 100000`; nothing where nothing is.
+fn inspected(inspector: &Inspector) -> Option<String> {
+    match inspector.inspect {
+        Inspect::Nothing => None,
+        Inspect::InMemory(detail) => Some(format!("the newest in memory alone, {}", detail_word(detail))),
+        Inspect::InStore { detail, at_most } => Some(format!(
+            "in the store, {}, for {}, at most {at_most}",
+            detail_word(detail),
+            show_duration(inspector.keep_for)
+        )),
+    }
+}
+
+fn detail_word(detail: Detail) -> &'static str {
+    match detail {
+        Detail::Metadata => "metadata",
+        Detail::Redacted => "redacted",
+    }
 }
 
 fn credentials(control: &Control) -> String {

@@ -5,6 +5,7 @@
 //! start is waited for in the background.
 
 mod egress;
+mod inspector;
 mod keys;
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -12,11 +13,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::{Response, StatusCode};
-use jiff::Timestamp;
 use ringfence_breaker::price_book;
-use ringfence_console::{
-    Console, ConsoleSetup, EgressEnd, GateOutcome, RecentRequest, Refusals, RouteCounts,
-};
+use ringfence_console::{Console, ConsoleSetup, EgressEnd, Refusals, RouteCounts};
 use ringfence_control::api::{Api, ApiSetup, EngineSource};
 use ringfence_control::engine::{self, Clients};
 use ringfence_control::heads::Carrier;
@@ -26,10 +24,10 @@ use ringfence_control::people::{Hasher, Rules};
 use ringfence_control::second_factor;
 use ringfence_control::user_api::UserApi;
 use ringfence_control::verify::{Verify, VerifySetup};
-use ringfence_gateway::settings::Settings;
+use ringfence_gateway::settings::{Inspect, Settings};
 use ringfence_gateway::{
-    AdminApi, EgressRulesHandle, EgressStore, Gateway, Hooks, Hosted, Intake, Keys, Listeners, MediaStore,
-    OnKey, Outcome, StartError, Verdicts,
+    AdminApi, EgressRulesHandle, EgressStore, Gateway, Hooks, Hosted, Intake, Keeper, Keys, Listeners,
+    MediaStore, OnKey, StartError, Verdicts,
 };
 use ringfence_model::{Amount, Clock};
 use ringfence_store::{Now, Store};
@@ -39,6 +37,7 @@ use tokio::task::JoinHandle;
 
 use crate::commands::with_store;
 use crate::config::Loaded;
+use crate::config::inspector::Inspector;
 use crate::config::store::{self as configured, Database, MasterKey};
 use crate::exit::Failure;
 use crate::{control_plane, deployment};
@@ -54,6 +53,8 @@ pub(in crate::commands) struct ControlPlane {
     /// What is to run; nothing once it is to stop.
     wanted: watch::Sender<Option<Wanted>>,
     running: Option<JoinHandle<()>>,
+    /// What is kept of requests is written by it.
+    keeping: Option<inspector::Keeping>,
     /// What the store knew of accounts and their tokens at the start.
     known: Option<keys::Known>,
     /// Whether webhooks come in here.
@@ -79,7 +80,7 @@ pub(in crate::commands) fn start(
             (control.shared.on_accounts)(&accounts, &tokens);
         }
         _ = control.shared.verdicts.set(gateway.verdicts());
-        control.start(gateway.egress_rules());
+        control.start(gateway.egress_rules(), gateway.keeper());
     }
     Ok(gateway)
 }
@@ -119,6 +120,8 @@ pub(super) struct Wanted {
     keep: Keep,
     carriers: Vec<Arc<Carrier>>,
     examination: Option<Examination>,
+    /// What is kept of requests.
+    inspector: Inspector,
 }
 
 impl ControlPlane {
@@ -164,6 +167,7 @@ impl ControlPlane {
             shared,
             wanted: watch::Sender::new(Some(wanted)),
             running: None,
+            keeping: None,
             known,
             has_gate,
         }))
@@ -224,25 +228,24 @@ impl ControlPlane {
         let wanted = self.wanted.subscribe();
         let runtime = self.runtime.as_ref().map(|runtime| runtime.handle().clone());
         let has_gate = self.has_gate;
-        let (counted, seen) = (Arc::clone(&shared), Arc::clone(&shared));
-        let gate = ringfence_console::Gate {
-            counts: Arc::new(move || counts(counted.verdicts.get())),
-            recent: Arc::new(move || recent(seen.verdicts.get())),
-        };
+        let counted = Arc::clone(&shared);
+        let gate = ringfence_console::Gate { counts: Arc::new(move || counts(counted.verdicts.get())) };
         let hasher = Hasher::new(std::thread::available_parallelism().map_or(1, usize::from));
         let engine = self.engine();
         Arc::new(move |caller, request| {
             // While it stops there is no configuration any more, nor an engine.
-            let (rules, mails, callback_url, egress) = match &*wanted.borrow() {
+            let (rules, mails, callback_url, egress, inspect) = match &*wanted.borrow() {
                 Some(wanted) => {
-                    (wanted.rules.clone(), wanted.mails(), wanted.callback_url.clone(), wanted.egress())
+                    let (rules, callback_url) = (wanted.rules.clone(), wanted.callback_url.clone());
+                    (rules, wanted.mails(), callback_url, wanted.egress(), wanted.inspector.inspect)
                 }
-                None => (Rules::default(), false, None, None),
+                None => (Rules::default(), false, None, None, Inspect::Nothing),
             };
             let console = Console::new(ConsoleSetup {
                 engine: Arc::clone(&engine),
                 clock: Arc::clone(&shared.clock),
                 gate: has_gate.then(|| gate.clone()),
+                requests: inspector::seen(inspect, &shared),
                 rules,
                 hasher: hasher.clone(),
                 mails,
@@ -315,11 +318,12 @@ impl ControlPlane {
     }
 
     /// Sets it to work.
-    fn start(&mut self, rules: EgressRulesHandle) {
+    fn start(&mut self, rules: EgressRulesHandle, inspector: Option<Keeper>) {
         let keeper = keep_running(Arc::clone(&self.shared), self.wanted.subscribe());
         let Some(runtime) = &self.runtime else { return };
         self.running = Some(runtime.spawn(keeper));
         runtime.spawn(egress::keep_rules(Arc::clone(&self.shared), self.wanted.subscribe(), rules));
+        self.keeping = inspector.map(|keeper| inspector::keep(runtime, &self.shared, keeper));
     }
 
     /// Whether the configuration names another store or other keys of it, with which only a restart opens it.
@@ -336,6 +340,10 @@ impl ControlPlane {
 
     /// Stops: its jobs are others' at once.
     pub(in crate::commands) async fn stop(&mut self) {
+        // The gate has stopped: what stands in line is all there is.
+        if let Some(keeping) = self.keeping.take() {
+            keeping.stop().await;
+        }
         self.wanted.send_replace(None);
         if let Some(running) = self.running.take()
             && let Err(error) = running.await
@@ -374,9 +382,14 @@ impl Wanted {
             prices: control.prices.clone(),
             egress_url: egress::url(&loaded.settings.listen, loaded.settings.tls.is_some()),
             restore_allowance: control.restore_allowance,
-            keep: control.store.as_ref().map_or_else(Keep::default, |store| store.keep),
+            keep: Keep {
+                requests: Some(control.inspector.keep_for),
+                requests_at_most: Some(control.inspector.at_most),
+                ..control.store.as_ref().map_or_else(Keep::default, |store| store.keep)
+            },
             carriers,
             examination: deployment::examination(loaded),
+            inspector: control.inspector,
         })
     }
 
@@ -405,6 +418,7 @@ impl Wanted {
             keep,
             carriers,
             examination,
+            inspector: _,
         } = self;
         let by_database_clock = matches!(shared.configured.database, Database::Postgres { .. });
         Setup {
@@ -541,30 +555,4 @@ fn counts(verdicts: Option<&Verdicts>) -> Vec<RouteCounts> {
         }
     }
     routes
-}
-
-/// The newest requests at the gate, as the console shows them.
-fn recent(verdicts: Option<&Verdicts>) -> Option<Vec<RecentRequest>> {
-    let recent = verdicts?.recent()?;
-    let shown = recent.into_iter().map(|it| RecentRequest {
-        number: it.number,
-        at: i64::try_from(it.at)
-            .ok()
-            .and_then(|at| Timestamp::from_second(at).ok())
-            .unwrap_or(Timestamp::MAX),
-        route: it.route,
-        method: it.method,
-        path: it.path,
-        client: it.client,
-        outcome: match it.outcome {
-            Outcome::Admitted { account, candidate, finding } => {
-                GateOutcome::Admitted { account, candidate, finding }
-            }
-            Outcome::Refused { reason, status, explanation } => {
-                GateOutcome::Refused { reason, status, explanation }
-            }
-        },
-        parameters: it.parameters,
-    });
-    Some(shown.collect())
 }

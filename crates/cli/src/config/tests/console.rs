@@ -2,8 +2,6 @@
 
 use ringfence_second_factor::policy::{Policy, Strength};
 
-use ringfence_gateway::settings::Remember;
-
 use super::*;
 
 const CONSOLE: &str = "[listen]\nconsole = \"127.0.0.1:8400\"\n[store]\nurl = \"sqlite:a.db\"\n";
@@ -86,25 +84,6 @@ fn mail_to_people_is_reason_enough_for_notify() {
     let warned = |text: &str| read(text).expect("it is right").warnings.len();
     assert_eq!(warned(&format!("{CONSOLE}{mail}")), 0);
     assert_eq!(warned(&format!("{SOUND}\n[store]\nurl = \"sqlite:a.db\"\n{mail}")), 1);
-}
-
-#[test]
-fn requests_are_remembered_where_somebody_can_look_at_them_and_bodies_only_where_they_are_wanted() {
-    for (value, expected) in
-        [("\"all\"", "write \"off\", \"metadata\" or \"redacted-bodies\""), ("1", "not a text")]
-    {
-        refused(&format!("{CONSOLE}[console]\nrequests = {value}"), expected);
-    }
-    let remembered = |text: &str| read(text).expect("it is right").settings.remember;
-    assert_eq!(remembered(SOUND), Remember::Nothing, "nobody looks");
-    assert_eq!(remembered(CONSOLE), Remember::Metadata);
-    for (value, expected) in [
-        ("off", Remember::Nothing),
-        ("metadata", Remember::Metadata),
-        ("redacted-bodies", Remember::RedactedBodies),
-    ] {
-        assert_eq!(remembered(&format!("{CONSOLE}[console]\nrequests = \"{value}\"")), expected);
-    }
 }
 
 const BEHIND: &str = "[listen]\nconsole = \"127.0.0.1:8400\"\ntrusted_proxies = [\"127.0.0.1\"]\n\
