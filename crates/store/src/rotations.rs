@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::audit::{self, NewAudit};
 use crate::error::Error;
+use crate::factor_keys::FactorKeys;
 use crate::nodes::Life;
 use crate::seal::{Keyring, Place};
 use crate::sql::{Row, Transaction, values};
@@ -137,7 +138,7 @@ impl Store {
 
     /// What a token is known by when it is gone: a keyed hash.
     pub async fn token_tag(&self, token: &Secret) -> Result<String> {
-        Ok(self.factor_keys().await?.tags.tag("auth-token", token.expose()))
+        Ok(tag(&*self.factor_keys().await?, token))
     }
 
     /// All rotations that are under way, by account.
@@ -228,9 +229,7 @@ impl Store {
                 let step = RotationStep::Promoted { new: new.clone(), seen: SeenSignatures::default() };
                 let Some(row) = put_step(transaction, from, &step, *now).await? else { return Ok(None) };
                 let moved = read(&transaction.keys, &row)?;
-                let select = "SELECT * FROM rotated_tokens WHERE account = $1";
-                let before = transaction.find(select, values![from.account]).await?;
-                let before = before.map(|row| read_rotated(&transaction.keys, &row)).transpose()?;
+                let before = rotated_token(transaction, from.account).await?;
                 let mut all = before.map(|it| it.replaced).unwrap_or_default();
                 all.retain(|tag| !replaced.contains(tag));
                 all.extend(replaced.iter().cloned());
@@ -331,6 +330,21 @@ pub(crate) async fn forget(transaction: &mut Transaction, before: Timestamp, bat
         transaction.execute(delete, values![before, batch]).await?;
     }
     Ok(())
+}
+
+/// The tag of a token.
+pub(crate) fn tag(keys: &FactorKeys, token: &Secret) -> String {
+    keys.tags.tag("auth-token", token.expose())
+}
+
+/// What rotations brought to an account, as a transaction sees it.
+pub(crate) async fn rotated_token(
+    transaction: &mut Transaction,
+    account: Sid,
+) -> Result<Option<RotatedToken>> {
+    let select = "SELECT * FROM rotated_tokens WHERE account = $1";
+    let row = transaction.find(select, values![account]).await?;
+    row.map(|row| read_rotated(&transaction.keys, &row)).transpose()
 }
 
 async fn next_generation(transaction: &mut Transaction) -> Result<i64> {
