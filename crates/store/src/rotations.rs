@@ -86,6 +86,8 @@ pub enum RotationEnd {
     Unconfirmed,
     /// It was taken back.
     Undone,
+    /// It was given up: somebody else has replaced both of its tokens.
+    Superseded,
 }
 
 /// A token that counts although a configuration may say another.
@@ -276,8 +278,9 @@ impl Store {
                     RotationEnd::Confirmed => ("token.confirmed", Some(*now)),
                     RotationEnd::Unconfirmed => ("token.unconfirmed", None),
                     RotationEnd::Undone => ("token.undone", None),
+                    RotationEnd::Superseded => ("token.superseded", None),
                 };
-                if *end != RotationEnd::Undone {
+                if matches!(from.step, RotationStep::Promoted { .. }) {
                     let update =
                         "UPDATE rotated_tokens SET generation = $2, confirmed_at = $3 WHERE account = $1";
                     transaction.execute(update, values![from.account, generation, confirmed]).await?;

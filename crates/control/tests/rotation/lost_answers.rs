@@ -169,3 +169,102 @@ async fn what_is_suspended_is_not_rotated_and_says_so() {
     let wish = Wish { reason: "", ..WISH };
     assert!(matches!(installation.rotate(unknown, &wish).await, Err(NotRotated::NoToken(_))));
 }
+
+/// Somebody rotates the token at Twilio's console: neither the old one nor ours is good after that. Gives back what is.
+async fn rotated_elsewhere(installation: &Installation, account: ringfence_model::Sid) -> String {
+    let known = ringfence_model::Secret::new(installation.signs(account));
+    let credentials = ringfence_twilio::client::Credentials::auth_token(account, known);
+    let client = installation.world.parent.with_credentials(credentials);
+    client.auth_tokens().delete_secondary().await.unwrap();
+    client.auth_tokens().create_secondary().await.unwrap();
+    client.auth_tokens().promote().await.unwrap();
+    installation.signs(account)
+}
+
+#[tokio::test]
+async fn a_rotation_whose_tokens_both_died_elsewhere_is_given_up_once_a_configured_token_works() {
+    for promoted in [false, true] {
+        let mut installation = Installation::with(Database::sqlite(), &["one"]).await;
+        let account = installation.parent;
+        installation.rotate(account, &WISH).await.unwrap();
+        installation.pulse().await;
+        let fresh = if promoted {
+            assert_eq!(installation.rotate(account, &WISH).await.unwrap(), Turn::Promoted);
+            installation.pulse().await;
+            // Nothing is there to be deleted, so it is made and promoted.
+            let client = installation.world.parent.with_credentials(
+                ringfence_twilio::client::Credentials::auth_token(
+                    account,
+                    ringfence_model::Secret::new(installation.signs(account)),
+                ),
+            );
+            client.auth_tokens().create_secondary().await.unwrap();
+            client.auth_tokens().promote().await.unwrap();
+            installation.signs(account)
+        } else {
+            let fresh = rotated_elsewhere(&installation, account).await;
+            let dead = installation.rotate(account, &WISH).await;
+            assert!(matches!(dead, Err(NotRotated::NeitherWorks(_))), "{dead:?}");
+            assert_eq!(installation.undo(account).await.unwrap(), Turn::Undoing);
+            installation.pulse().await;
+            fresh
+        };
+        // As long as nobody knows a token that works there is nothing to go back to.
+        let dead = installation.undo(account).await;
+        assert!(matches!(dead, Err(NotRotated::NeitherWorks(_))), "{dead:?}");
+
+        // Written into the configuration it counts at once, and the rotation ends.
+        installation.configured = ringfence_model::Secret::new(fresh);
+        installation.machines.clear();
+        installation.start("one").await;
+        installation.pulse().await;
+        installation.nothing_is_refused(account).await;
+        let end = installation.undo(account).await.unwrap();
+        assert_eq!(end, Turn::Ended(RotationEnd::Superseded), "promoted: {promoted}");
+        assert_eq!(installation.store().await.rotation(account).await.unwrap(), None);
+        installation.pulse().await;
+        installation.nothing_is_refused(account).await;
+    }
+}
+
+#[tokio::test]
+async fn a_subaccounts_rotation_that_died_elsewhere_is_given_up_for_the_token_that_its_parent_shows() {
+    let installation = Installation::with(Database::sqlite(), &["one"]).await;
+    let (account, _) = installation.world.subaccount("shop").await;
+    installation.engine().await.synchronise_accounts().await.unwrap();
+    installation.rotate(account, &WISH).await.unwrap();
+    installation.pulse().await;
+    rotated_elsewhere(&installation, account).await;
+    assert!(matches!(installation.rotate(account, &WISH).await, Err(NotRotated::NeitherWorks(_))));
+    assert_eq!(installation.undo(account).await.unwrap(), Turn::Undoing);
+    installation.pulse().await;
+    assert_eq!(installation.undo(account).await.unwrap(), Turn::Ended(RotationEnd::Superseded));
+    installation.engine().await.synchronise_accounts().await.unwrap();
+    installation.pulse().await;
+    installation.nothing_is_refused(account).await;
+}
+
+#[tokio::test]
+async fn a_rotation_whose_old_token_is_refused_from_the_start_leaves_nothing_under_way() {
+    let mut installation = Installation::with(Database::sqlite(), &[]).await;
+    let account = installation.parent;
+    installation.configured = ringfence_model::Secret::new("dead");
+    for replaces_second in [false, true] {
+        let refused = installation.rotate(account, &Wish { replaces_second, ..WISH }).await;
+        assert!(matches!(refused, Err(NotRotated::OldRefused(_))), "{refused:?}");
+        assert_eq!(installation.store().await.rotation(account).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_second_token_of_somebody_else_outlives_an_undo() {
+    let installation = Installation::with(Database::sqlite(), &[]).await;
+    let account = installation.parent;
+    installation.rotate(account, &WISH).await.unwrap();
+    installation.world.parent.auth_tokens().delete_secondary().await.unwrap();
+    let theirs = installation.world.parent.auth_tokens().create_secondary().await.unwrap();
+    let theirs = theirs.secondary_auth_token.unwrap();
+    assert_eq!(installation.undo(account).await.unwrap(), Turn::Undoing);
+    assert_eq!(installation.undo(account).await.unwrap(), Turn::Ended(RotationEnd::Undone));
+    assert!(installation.takes(account, theirs.expose()).await);
+}
