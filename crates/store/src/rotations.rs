@@ -42,8 +42,11 @@ pub struct Rotation {
 /// How far a rotation is, with what is known then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RotationStep {
-    /// A second token was asked for. Whether Twilio has made one is not known.
-    Asked,
+    /// A second token was asked for. Whether Twilio has made one is not known, unless it gave one out.
+    Asked {
+        /// The second token, which Twilio did not take yet when it was tried.
+        new: Option<Secret>,
+    },
     /// It is there. Nodes verify with both, and ask with the new one, which Twilio takes from its making on.
     Made {
         /// The second token.
@@ -86,6 +89,8 @@ pub enum RotationEnd {
     Unconfirmed,
     /// It was taken back.
     Undone,
+    /// It was taken back, and a second token that may be there is left: nobody knows whether it is ours.
+    SecondLeft,
     /// It was given up: somebody else has replaced both of its tokens.
     Superseded,
 }
@@ -111,7 +116,7 @@ impl RotationStep {
     /// Its name, which audit rows and scripts rely on.
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Asked => ASKED,
+            Self::Asked { .. } => ASKED,
             Self::Made { .. } => MADE,
             Self::Promoting { .. } => PROMOTING,
             Self::Promoted { .. } => PROMOTED,
@@ -122,7 +127,7 @@ impl RotationStep {
     /// The new token, once there is one.
     pub const fn new_token(&self) -> Option<&Secret> {
         match self {
-            Self::Asked => None,
+            Self::Asked { new } => new.as_ref(),
             Self::Made { new }
             | Self::Promoting { new }
             | Self::Promoted { new, .. }
@@ -201,7 +206,7 @@ impl Store {
                 let row = put_step(transaction, from, step, *now).await?;
                 let Some(row) = row else { return Ok(None) };
                 let action = match step {
-                    RotationStep::Asked => "token.ask",
+                    RotationStep::Asked { .. } => "token.ask",
                     RotationStep::Made { .. } => "token.made",
                     RotationStep::Promoting { .. } => "token.promote",
                     RotationStep::Promoted { .. } => "token.promoted",
@@ -278,6 +283,7 @@ impl Store {
                     RotationEnd::Confirmed => ("token.confirmed", Some(*now)),
                     RotationEnd::Unconfirmed => ("token.unconfirmed", None),
                     RotationEnd::Undone => ("token.undone", None),
+                    RotationEnd::SecondLeft => ("token.second-left", None),
                     RotationEnd::Superseded => ("token.superseded", None),
                 };
                 if matches!(from.step, RotationStep::Promoted { .. }) {
@@ -408,7 +414,10 @@ fn read(keys: &Keyring, row: &Row) -> Result<Rotation> {
     let corrupt = |why: &str| Error::corrupt(format!("token_rotations.step of {sid}"), why);
     let new = || open("new_token", &row.maybe_bytes("new_token")?.ok_or_else(|| corrupt("it has no token"))?);
     let step = match row.text("step")?.as_str() {
-        ASKED => RotationStep::Asked,
+        ASKED => {
+            let new = row.maybe_bytes("new_token")?;
+            RotationStep::Asked { new: new.map(|sealed| open("new_token", &sealed)).transpose()? }
+        }
         MADE => RotationStep::Made { new: new()? },
         PROMOTING => RotationStep::Promoting { new: new()? },
         PROMOTED => RotationStep::Promoted {

@@ -257,7 +257,13 @@ pub(super) async fn replace(
                 next = format!("{resume} && {next}");
                 format!("{error}: nobody can use it meanwhile; replace it the moment you let the account go")
             }
-            Err(error @ NotRotated::HasSecond(_)) => {
+            Err(error @ NotRotated::NeitherWorks(_)) => {
+                next = installation.command(&format!("token undo {account} {REASON}"));
+                format!(
+                    "{error}: write the one that works into its [[account]], end this rotation, and run this again"
+                )
+            }
+            Err(error @ (NotRotated::HasSecond(_) | NotRotated::SecondInDoubt(_))) => {
                 next.push_str(" --replace-second");
                 format!("{error}: it may be the thief's")
             }

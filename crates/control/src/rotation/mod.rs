@@ -108,6 +108,11 @@ pub enum NotRotated {
     /// A second token is there that nobody here made.
     #[error("{0} has a second auth token already, which Ringfence did not make")]
     HasSecond(Sid),
+    /// A second token is there, and Twilio's answer to a request for one was lost.
+    #[error(
+        "{0} has a second auth token; since Twilio's answer was lost, nobody knows whether it is Ringfence's or somebody else's"
+    )]
+    SecondInDoubt(Sid),
     /// Twilio does not know the token that is to be replaced.
     #[error("Twilio refuses the auth token of {0} that is known here")]
     OldRefused(Sid),
@@ -162,6 +167,7 @@ impl Engine {
         let nodes = self.store().nodes().await?;
         match next(&rotation, &nodes, wish, self.now()) {
             Next::MakeAnother => self.make_another(&rotation, by, wish).await,
+            Next::Try { new } => self.take(&rotation, new, by, wish).await,
             Next::Wait(waiting) => Ok(Turn::Waits(waiting)),
             Next::Promote { new } => self.promote(&rotation, &new, by, wish).await,
             Next::End(end) => self.end(&rotation, end, by, wish.reason).await,
@@ -174,9 +180,13 @@ impl Engine {
         take_over(self.store(), self.clients()).await?;
         let rotation = self.store().rotation(account).await?.ok_or(NotRotated::NotUnderWay(account))?;
         match &rotation.step {
-            RotationStep::Asked => {
-                // No node has taken it over, and whoever still waits for Twilio's answer is told that it was moved.
-                let rotation = self.moved(by, &rotation, RotationStep::Asked).await?;
+            // No node has taken it over, and whoever still waits for Twilio's answer is told that it was moved.
+            RotationStep::Asked { new: None } => {
+                let rotation = self.moved(by, &rotation, rotation.step.clone()).await?;
+                self.end(&rotation, RotationEnd::SecondLeft, by, reason).await
+            }
+            RotationStep::Asked { new: Some(_) } => {
+                let rotation = self.moved(by, &rotation, rotation.step.clone()).await?;
                 match self.delete_second(&rotation).await {
                     Err(NotRotated::OldRefused(_)) => self.let_go(&rotation, by, reason).await,
                     deleted => {
@@ -290,17 +300,22 @@ impl Engine {
         }
     }
 
-    /// The answer to a request for a second token was lost. Twilio gives a token out once, so the one that may be there is of
-    /// no use to anybody.
+    /// The answer to a request for a second token was lost. Twilio gives a token out once, so one that was made then is of no use
+    /// to anybody; but whether the one that is there is that one or somebody else's, nobody can tell.
     async fn make_another(
         &self,
         rotation: &Rotation,
         by: &Actor,
         wish: &Wish<'_>,
     ) -> Result<Turn, NotRotated> {
-        let rotation = self.moved(by, rotation, RotationStep::Asked).await?;
-        self.delete_second(&rotation).await?;
-        self.make(&rotation, by, wish).await
+        let rotation = self.moved(by, rotation, RotationStep::Asked { new: None }).await?;
+        if wish.replaces_second {
+            self.delete_second(&rotation).await?;
+        }
+        match self.make(&rotation, by, wish).await {
+            Err(NotRotated::HasSecond(account)) => Err(NotRotated::SecondInDoubt(account)),
+            made => made,
+        }
     }
 
     async fn make(&self, rotation: &Rotation, by: &Actor, wish: &Wish<'_>) -> Result<Turn, NotRotated> {
@@ -314,13 +329,28 @@ impl Engine {
             _ => error.into(),
         })?;
         let new = made.secondary_auth_token.ok_or(NotRotated::NotTakenYet(account))?;
-        // Before any node asks with it.
-        if self.works(account, &new).await? == Works::No {
-            return Err(NotRotated::NotTakenYet(account));
+        self.take(rotation, new, by, wish).await
+    }
+
+    /// Has nodes take the second token over, if Twilio takes it already. If not it is kept: Twilio gives it out once.
+    async fn take(
+        &self,
+        rotation: &Rotation,
+        new: Secret,
+        by: &Actor,
+        wish: &Wish<'_>,
+    ) -> Result<Turn, NotRotated> {
+        let account = rotation.account;
+        let tried = self.works(account, &new).await;
+        if let Ok(Works::Yes) = tried {
+            self.moved(by, rotation, RotationStep::Made { new }).await?;
+            self.tell_stage(account, TokenStage::Made, by, wish.reason).await?;
+            return Ok(Turn::Made);
         }
-        self.moved(by, rotation, RotationStep::Made { new }).await?;
-        self.tell_stage(account, TokenStage::Made, by, wish.reason).await?;
-        Ok(Turn::Made)
+        if rotation.step.new_token() != Some(&new) {
+            self.moved(by, rotation, RotationStep::Asked { new: Some(new) }).await?;
+        }
+        Err(tried.err().unwrap_or(NotRotated::NotTakenYet(account)))
     }
 
     async fn promote(
@@ -336,7 +366,7 @@ impl Engine {
             (Works::No, Works::Yes) => return self.promoted(rotation, new, by, wish).await,
             (Works::No, Works::No) => return Err(NotRotated::NeitherWorks(account)),
             (Works::Yes, Works::No) => {
-                self.moved(by, rotation, RotationStep::Asked).await?;
+                self.moved(by, rotation, RotationStep::Asked { new: None }).await?;
                 return Ok(Turn::Lost);
             }
             (Works::Yes, Works::Yes) => {}

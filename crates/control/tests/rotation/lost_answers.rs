@@ -7,7 +7,7 @@ use crate::database::{Database, on_both};
 use crate::installation::{Installation, WISH};
 
 on_both! {
-    a_second_token_whose_answer_was_lost_is_deleted_and_another_one_made => lost_second,
+    a_second_token_whose_answer_was_lost_is_deleted_only_if_an_operator_says_so => lost_second,
     a_promotion_whose_answer_was_lost_is_found_out_and_not_repeated => lost_promotion,
 }
 
@@ -29,11 +29,14 @@ async fn lost_second(database: impl Fn() -> Database) {
     fault(&installation, SECOND, r#""drop": "after""#).await;
     let lost = installation.rotate(account, &WISH).await;
     assert!(matches!(lost, Err(NotRotated::Twilio(_))), "{lost:?}");
-    assert_eq!(step(&installation).await, RotationStep::Asked);
+    assert_eq!(step(&installation).await, RotationStep::Asked { new: None });
     installation.pulse().await;
     installation.nothing_is_refused(account).await;
 
-    assert_eq!(installation.rotate(account, &WISH).await.unwrap(), Turn::Made);
+    let in_doubt = installation.rotate(account, &WISH).await;
+    assert!(matches!(in_doubt, Err(NotRotated::SecondInDoubt(_))), "{in_doubt:?}");
+    let replaces = Wish { replaces_second: true, ..WISH };
+    assert_eq!(installation.rotate(account, &replaces).await.unwrap(), Turn::Made);
     installation.pulse().await;
     installation.nothing_is_refused(account).await;
     assert_eq!(installation.rotate(account, &WISH).await.unwrap(), Turn::Promoted);
@@ -124,6 +127,57 @@ async fn a_second_token_of_somebody_else_is_left_alone_unless_an_operator_says_s
     let replaces = Wish { replaces_second: true, ..WISH };
     assert_eq!(installation.rotate(account, &replaces).await.unwrap(), Turn::Made);
     assert!(!installation.takes(account, theirs.expose()).await);
+}
+
+#[tokio::test]
+async fn a_second_token_of_somebody_else_outlives_an_answer_in_doubt() {
+    for undoes in [false, true] {
+        let installation = Installation::with(Database::sqlite(), &[]).await;
+        let account = installation.parent;
+        let theirs = installation.world.parent.auth_tokens().create_secondary().await.unwrap();
+        let theirs = theirs.secondary_auth_token.unwrap();
+        fault(&installation, SECOND, r#""status": 500"#).await;
+        assert!(matches!(installation.rotate(account, &WISH).await, Err(NotRotated::Twilio(_))));
+        if undoes {
+            let end = installation.undo(account).await.unwrap();
+            assert_eq!(end, Turn::Ended(RotationEnd::SecondLeft));
+        } else {
+            let in_doubt = installation.rotate(account, &WISH).await;
+            assert!(matches!(in_doubt, Err(NotRotated::SecondInDoubt(_))), "{in_doubt:?}");
+        }
+        assert!(installation.takes(account, theirs.expose()).await);
+    }
+}
+
+#[tokio::test]
+async fn a_request_for_a_second_token_that_was_not_carried_out_is_repeated_without_a_word_of_an_operator() {
+    let installation = Installation::with(Database::sqlite(), &[]).await;
+    let account = installation.parent;
+    fault(&installation, SECOND, r#""status": 500"#).await;
+    assert!(matches!(installation.rotate(account, &WISH).await, Err(NotRotated::Twilio(_))));
+    assert_eq!(installation.rotate(account, &WISH).await.unwrap(), Turn::Made);
+}
+
+#[tokio::test]
+async fn a_second_token_that_twilio_does_not_take_yet_is_kept_and_tried_again() {
+    for undoes in [false, true] {
+        let installation = Installation::with(Database::sqlite(), &["one"]).await;
+        let account = installation.parent;
+        let fetch = r#""method": "GET", "path": "/2010-04-01/Accounts/", "times": 1"#;
+        fault(&installation, fetch, r#""status": 401"#).await;
+        let early = installation.rotate(account, &WISH).await;
+        assert!(matches!(early, Err(NotRotated::NotTakenYet(_))), "{early:?}");
+        let kept = step(&installation).await.new_token().cloned().expect("it is written down");
+        installation.pulse().await;
+        installation.nothing_is_refused(account).await;
+        if undoes {
+            assert_eq!(installation.undo(account).await.unwrap(), Turn::Ended(RotationEnd::Undone));
+            assert!(!installation.takes(account, kept.expose()).await, "it is certainly ours");
+        } else {
+            assert_eq!(installation.rotate(account, &WISH).await.unwrap(), Turn::Made);
+            assert_eq!(step(&installation).await, RotationStep::Made { new: kept });
+        }
+    }
 }
 
 #[tokio::test]

@@ -66,6 +66,9 @@ pub(super) fn ended(end: RotationEnd, name: &str) -> String {
             "the auth token of {name} is replaced, and the old one is forgotten; no request came yet that the new one signed"
         ),
         RotationEnd::Undone => format!("the auth token of {name} stays as it is; the second one is deleted"),
+        RotationEnd::SecondLeft => format!(
+            "the auth token of {name} stays as it is; Twilio may have made a second one, which is left, as it may be somebody else's"
+        ),
         RotationEnd::Superseded => format!(
             "the rotation of {name} is given up: Twilio takes neither of its tokens, and the one that is configured or listed \
              works and counts"
@@ -199,6 +202,10 @@ pub(super) fn failure(error: NotRotated, installation: &Installation, account: S
             "{} shows it; to replace it once more:\n      {rotate} --again",
             command(&format!("token status {account}"))
         )),
+        NotRotated::SecondInDoubt(_) => Failure::refused(&error).hint(format!(
+            "if nothing uses it, delete it and go on:\n      {rotate} --replace-second\n      or give up, and leave it:\n      {}",
+            command(&format!("token undo {account} {REASON}"))
+        )),
         NotRotated::HasSecond(_) => Failure::refused(&error).hint(format!(
             "if nothing uses it, delete it and go on:\n      {rotate} --replace-second"
         )),
@@ -230,6 +237,7 @@ pub(super) const fn word(end: RotationEnd) -> &'static str {
         RotationEnd::Confirmed => "replaced",
         RotationEnd::Unconfirmed => "replaced-unconfirmed",
         RotationEnd::Undone => "undone",
+        RotationEnd::SecondLeft => "undone-second-left",
         RotationEnd::Superseded => "superseded",
     }
 }
