@@ -68,14 +68,8 @@ impl Keys {
     /// tried on every route, or would keep other keys from being tried there: there are too many.
     pub fn learn_with(&self, accounts: Vec<LearntAccount>, rotated: Vec<RotatedTokens>) -> Vec<Sid> {
         let Some(shared) = self.0.upgrade() else { return Vec::new() };
-        let given = accounts.len();
-        let tokens: BTreeMap<AccountSid, Learnt> = accounts.into_iter().filter_map(usable).collect();
-        if tokens.len() < given {
-            let left_out = given - tokens.len();
-            tracing::warn!(left_out, "accounts were learnt twice, or without a SID or an auth token");
-        }
         let now = shared.clock.monotonic();
-        shared.change_learnt(|learnt| learnt.replace_all(tokens, rotated, now));
+        shared.change_learnt(|learnt| learnt.learn(accounts, rotated, now));
         shared.hold_learnt().missing_in(&shared.snapshot.load())
     }
 
@@ -119,13 +113,19 @@ struct Learnt {
 }
 
 impl LearntKeys {
-    /// Both sources; whether anything is different now.
-    fn replace_all(
+    /// Accounts and what rotations changed of them, in the place of all that was learnt; whether anything is different now.
+    pub(crate) fn learn(
         &mut self,
-        tokens: BTreeMap<AccountSid, Learnt>,
+        accounts: Vec<LearntAccount>,
         rotated: Vec<RotatedTokens>,
         now: Instant,
     ) -> bool {
+        let given = accounts.len();
+        let tokens: BTreeMap<AccountSid, Learnt> = accounts.into_iter().filter_map(usable).collect();
+        if tokens.len() < given {
+            let left_out = given - tokens.len();
+            tracing::warn!(left_out, "accounts were learnt twice, or without a SID or an auth token");
+        }
         let concerned: Vec<_> = self.rotated.accounts().collect();
         // Both, whatever the first says.
         let mut is_different = self.rotated.replace(rotated);

@@ -340,3 +340,15 @@ async fn an_account_whose_second_token_keeps_a_key_of_its_route_from_being_tried
         }
     }
 }
+
+#[tokio::test]
+async fn a_reload_that_brings_a_replaced_token_back_accepts_it_at_no_moment() {
+    let world = World::before(Upstream::saying("application").await, |settings| {
+        settings.keyring = Keyring::new([AccountKeys::new(sid(ACCOUNT)).primary(NEW_TOKEN)]).unwrap();
+    });
+    assert_eq!(status(&world, TOKEN, ACCOUNT).await, 403);
+    let known = (vec![], vec![rotated(NEW_TOKEN, None, false)]);
+    world.gateway.reload_with(settings(world.upstream.address()), Some(known)).unwrap();
+    assert_eq!(status(&world, TOKEN, ACCOUNT).await, 403);
+    assert_eq!(status(&world, NEW_TOKEN, ACCOUNT).await, 200);
+}
