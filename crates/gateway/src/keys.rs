@@ -85,6 +85,15 @@ impl fmt::Debug for Keys {
     }
 }
 
+/// The keys that a gate with these configured ones tries once it has learnt this ([`Keys::learn_with`]), for whoever judges a
+/// request elsewhere.
+pub fn keys_with(configured: &Keyring, accounts: Vec<LearntAccount>, rotated: Vec<RotatedTokens>) -> Keyring {
+    let accounts = accounts.into_iter().filter_map(usable).collect();
+    let mut learnt = LearntKeys { accounts, ..LearntKeys::default() };
+    learnt.rotated.replace(rotated);
+    learnt.on(configured)
+}
+
 fn usable(account: LearntAccount) -> Option<(AccountSid, Learnt)> {
     let read = |sid: Sid| AccountSid::parse(sid.to_string().as_bytes());
     let sid = read(account.sid)?;

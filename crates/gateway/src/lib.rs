@@ -119,7 +119,7 @@ pub use egress::rules::{EgressRules, EgressRulesHandle, EgressStore};
 pub use hooks::{AdminApi, Answer, Caller, Hooks, Hosted, OnKey, OnStale, Readiness, Spoken};
 pub use intake::Intake;
 pub use key_press::KeyPress;
-pub use keys::{Keys, LearntAccount};
+pub use keys::{Keys, LearntAccount, keys_with};
 pub use metrics::{LabelDescription, METRICS, MetricDescription, MetricKind};
 pub use reason::Reason;
 pub use recent::{Outcome, RecentVerdict};

@@ -223,3 +223,33 @@ fn a_reload_that_brings_an_outdated_configuration_back_does_not_let_the_replaced
     let log = serving.stop();
     assert!(log.contains("reloaded"), "{log}");
 }
+
+#[test]
+fn a_request_is_judged_on_the_command_line_by_the_tokens_that_the_gate_has() {
+    let world = World::with("url = \"sqlite:ringfence.db\"", "");
+    configure(&world);
+    let account = world.account();
+    let (sid, stolen) = (account.to_string(), world.signs_with(account));
+    let request = |name: &str, token: &str| {
+        let signed =
+            Signer::token(token).form("https://hooks.example.com/sms", [("AccountSid", sid.as_str())]);
+        let fields: Vec<_> =
+            signed.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let body = String::from_utf8(signed.body.clone()).expect("a form");
+        let length = body.len();
+        let host = "hooks.example.com";
+        let head = format!("POST /sms HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\n");
+        fs::write(world.path(name), format!("{head}{}\r\n{body}", fields.concat())).expect("written");
+    };
+    request("old", &stolen);
+    world.run(&["verify", "--http", "old"]).code(0);
+    assert!(!world.files().contains(&"ringfence.db".to_owned()), "looking makes no store");
+
+    world.run(&["migrate"]).code(0);
+    world.run(&["token", "rotate", &sid, "--reason", "it leaked", "--unconfirmed"]).code(0);
+    request("new", &world.signs_with(account));
+    for command in ["verify", "explain"] {
+        world.run(&[command, "--http", "old"]).code(1);
+        world.run(&[command, "--http", "new"]).code(0).says("allow");
+    }
+}

@@ -43,6 +43,8 @@ use crate::config::store::{self as configured, Database, MasterKey};
 use crate::exit::Failure;
 use crate::{control_plane, deployment};
 
+pub(in crate::commands) use self::keys::for_gate;
+
 /// How long to wait before a database that is away is tried again.
 const OPEN_AGAIN: Duration = Duration::from_secs(2);
 
@@ -335,7 +337,7 @@ impl ControlPlane {
             tracing::warn!("whether the configuration has auth tokens that were replaced is not known yet");
             return None;
         };
-        Some(keys::for_gate(&accounts, &tokens))
+        Some(for_gate(&accounts, &tokens))
     }
 
     /// Puts another configuration in the place of the one that runs.

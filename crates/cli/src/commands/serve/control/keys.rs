@@ -21,8 +21,8 @@ pub(super) fn on_accounts(keys: &Arc<OnceLock<Keys>>) -> OnAccounts {
     })
 }
 
-/// The same as the gate has it.
-pub(super) fn for_gate(
+/// Accounts and tokens as the gate has them.
+pub(in crate::commands) fn for_gate(
     accounts: &[Account],
     tokens: &[TokensOf],
 ) -> (Vec<LearntAccount>, Vec<RotatedTokens>) {
