@@ -18,6 +18,7 @@ use crate::egress::rules::{KnownAccount, Seen};
 use crate::rotated::{Rotated, RotatedTokens, SignedWith, Watched};
 use crate::server::Shared;
 use crate::settings::EgressAccount;
+use crate::snapshot::Snapshot;
 
 /// For so long after a learnt auth token has changed, the one before it still counts.
 const PREVIOUS_FOR: Duration = Duration::from_mins(5);
@@ -63,22 +64,13 @@ impl Keys {
 
     /// The same, with what rotations of auth tokens have changed of these accounts and of configured ones: all of that is
     /// replaced too. Of an account that is in `rotated`, exactly the tokens that are said there count, beside what else is
-    /// configured. Gives back those whose tokens are not all tried, since they have too many other keys.
+    /// configured; of one that is neither configured nor in `accounts` none does. Gives back those whose tokens are not all
+    /// tried on every route, or would keep other keys from being tried there: there are too many.
     pub fn learn_with(&self, accounts: Vec<LearntAccount>, rotated: Vec<RotatedTokens>) -> Vec<Sid> {
         let Some(shared) = self.0.upgrade() else { return Vec::new() };
-        let given = accounts.len();
-        let tokens: BTreeMap<AccountSid, Learnt> = accounts.into_iter().filter_map(usable).collect();
-        if tokens.len() < given {
-            let left_out = given - tokens.len();
-            tracing::warn!(left_out, "accounts were learnt twice, or without a SID or an auth token");
-        }
         let now = shared.clock.monotonic();
-        shared.change_learnt(|learnt| {
-            // Both, whatever the first says.
-            let is_different = learnt.rotated.replace(rotated);
-            learnt.replace(tokens, now) || is_different
-        });
-        shared.hold_learnt().rotated.missing_in(&shared.snapshot.load().keyring)
+        shared.change_learnt(|learnt| learnt.learn(accounts, rotated, now));
+        shared.hold_learnt().missing_in(&shared.snapshot.load())
     }
 
     /// With which tokens of watched accounts requests were signed that passed, since this was last asked.
@@ -91,6 +83,15 @@ impl fmt::Debug for Keys {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Keys(…)")
     }
+}
+
+/// The keys that a gate with these configured ones tries once it has learnt this ([`Keys::learn_with`]), for whoever judges a
+/// request elsewhere.
+pub fn keys_with(configured: &Keyring, accounts: Vec<LearntAccount>, rotated: Vec<RotatedTokens>) -> Keyring {
+    let accounts = accounts.into_iter().filter_map(usable).collect();
+    let mut learnt = LearntKeys { accounts, ..LearntKeys::default() };
+    learnt.rotated.replace(rotated);
+    learnt.on(configured)
 }
 
 fn usable(account: LearntAccount) -> Option<(AccountSid, Learnt)> {
@@ -121,6 +122,32 @@ struct Learnt {
 }
 
 impl LearntKeys {
+    /// Accounts and what rotations changed of them, in the place of all that was learnt; whether anything is different now.
+    pub(crate) fn learn(
+        &mut self,
+        accounts: Vec<LearntAccount>,
+        rotated: Vec<RotatedTokens>,
+        now: Instant,
+    ) -> bool {
+        let given = accounts.len();
+        let tokens: BTreeMap<AccountSid, Learnt> = accounts.into_iter().filter_map(usable).collect();
+        if tokens.len() < given {
+            let left_out = given - tokens.len();
+            tracing::warn!(left_out, "accounts were learnt twice, or without a SID or an auth token");
+        }
+        let concerned: Vec<_> = self.rotated.accounts().collect();
+        // Both, whatever the first says.
+        let mut is_different = self.rotated.replace(rotated);
+        is_different |= self.replace(tokens, now);
+        // A token that a rotation forgot counts no more, also where its promotion was not seen here.
+        for sid in concerned {
+            if let Some(account) = self.accounts.get_mut(&sid) {
+                account.previous = None;
+            }
+        }
+        is_different
+    }
+
     /// Whether anything is different now.
     fn replace(&mut self, mut new: BTreeMap<AccountSid, Learnt>, now: Instant) -> bool {
         for (sid, account) in &mut new {
@@ -181,9 +208,23 @@ impl LearntKeys {
         accounts
     }
 
+    /// The accounts whose tokens cannot all be tried beside the other keys.
+    fn missing_in(&self, snapshot: &Snapshot) -> Vec<Sid> {
+        if self.rotated.is_empty() {
+            return Vec::new();
+        }
+        let routes = snapshot.routes.iter().map(|active| &active.route);
+        self.rotated.missing_in(&self.learnt_on(&snapshot.configured), &snapshot.keyring, routes)
+    }
+
     /// The configured keys and these.
     pub(crate) fn on(&self, configured: &Keyring) -> Keyring {
-        let keyring = configured.with_learnt(self.accounts.iter().map(|(sid, account)| {
+        self.rotated.on(self.learnt_on(configured))
+    }
+
+    /// The same before what rotations have changed.
+    fn learnt_on(&self, configured: &Keyring) -> Keyring {
+        configured.with_learnt(self.accounts.iter().map(|(sid, account)| {
             let mut keys = AccountKeys::new(*sid).primary(account.token.expose());
             if let Some((token, _)) = &account.previous {
                 keys = keys.previous(token.expose());
@@ -192,8 +233,7 @@ impl LearntKeys {
                 Some(parent) => keys.child_of(parent),
                 None => keys,
             }
-        }));
-        self.rotated.on(keyring)
+        }))
     }
 }
 

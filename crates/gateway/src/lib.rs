@@ -123,7 +123,7 @@ pub use hooks::{AdminApi, Answer, Caller, Hooks, Hosted, OnKey, OnStale, Readine
 pub use inspector::Keeper;
 pub use intake::Intake;
 pub use key_press::KeyPress;
-pub use keys::{Keys, LearntAccount};
+pub use keys::{Keys, LearntAccount, keys_with};
 pub use media::MediaStore;
 pub use metrics::{LabelDescription, METRICS, MetricDescription, MetricKind};
 pub use reason::Reason;

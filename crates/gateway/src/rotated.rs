@@ -4,13 +4,16 @@
 //! Around a promotion Twilio signs with either token, so both count. Once the old one is forgotten it is no key any more,
 //! although a configuration may still have it: it was replaced because others may know it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ringfence_model::{Secret, Sid};
-use ringfence_signature::{AccountKeys, AccountSid, Allowed, KeyKind, Keyring};
+use ringfence_signature::{AccountKeys, AccountSid, Allowed, KeyKind, Keyring, MAX_KEYS};
+
+use crate::admission::policy;
+use crate::settings::{Check, Route};
 
 /// What an account is asked with, and what its webhooks may be signed with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +30,13 @@ pub struct RotatedTokens {
     pub replaced: Vec<Secret>,
     /// Whether it is told with which of the two requests are signed.
     pub is_watched: bool,
+}
+
+impl RotatedTokens {
+    /// What requests are tried with.
+    fn tried(&self) -> impl Iterator<Item = &Secret> {
+        std::iter::once(&self.signs).chain(&self.or)
+    }
 }
 
 /// With which tokens requests of an account were signed that passed, since this was last asked.
@@ -85,30 +95,60 @@ impl Rotated {
         self.0.contains_key(sid)
     }
 
-    /// The accounts whose tokens a keyring does not try: they have too many keys besides.
-    pub(crate) fn missing_in(&self, keyring: &Keyring) -> Vec<Sid> {
-        let lacks = |(sid, entry): &(&AccountSid, &Entry)| {
-            let tokens = &entry.tokens;
-            let mut tried = [Some(&tokens.signs), tokens.or.as_ref()].into_iter().flatten();
-            tried.any(|token| !keyring.has_token(sid, token.expose()))
-        };
-        self.0.iter().filter(lacks).map(|(_, entry)| entry.tokens.sid).collect()
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
-    /// A keyring with these tokens in the place of those that it has of them: each under the kind that it is of now.
+    /// The accounts that it has something of.
+    pub(crate) fn accounts(&self) -> impl Iterator<Item = AccountSid> {
+        self.0.keys().copied()
+    }
+
+    /// The accounts whose tokens are not all tried wherever they should be, or take the place of a key that is tried
+    /// without them: there are too many keys besides. Accounts that the gate has no keys of are none of its.
+    pub(crate) fn missing_in<'r>(
+        &self,
+        without: &Keyring,
+        with: &Keyring,
+        routes: impl Iterator<Item = &'r Route>,
+    ) -> Vec<Sid> {
+        let of = |(sid, entry): (&AccountSid, &Entry)| (*sid, entry.tokens.clone());
+        let here: Vec<_> = self.0.iter().map(of).filter(|(sid, _)| with.contains(sid)).collect();
+        let mut missing: BTreeSet<Sid> = here
+            .iter()
+            .filter(|(sid, tokens)| tokens.tried().any(|token| !with.has_token(sid, token.expose())))
+            .map(|(_, tokens)| tokens.sid)
+            .collect();
+        for route in routes.filter(|route| !matches!(route.check, Check::Basic(_))) {
+            let accounts = policy(route).accounts;
+            let (without, with) = (without.unnamed(accounts), with.unnamed(accounts));
+            let is_crowded = without.count() <= MAX_KEYS && with.count() > MAX_KEYS;
+            for (sid, RotatedTokens { sid: account, signs, or, .. }) in &here {
+                let Some(or) = or.as_ref().filter(|_| with.has_account(sid)) else { continue };
+                let is_tried = |token: &Secret| with.is_tried(sid, token.expose());
+                if is_crowded || (is_tried(signs) && !is_tried(or)) {
+                    missing.insert(*account);
+                }
+            }
+        }
+        missing.into_iter().collect()
+    }
+
+    /// A keyring with these tokens in the place of those that it has of them: each under the kind that it is of now. An account
+    /// that it has no keys of gets none: it is not configured here, or gone at Twilio.
     pub(crate) fn on(&self, keyring: Keyring) -> Keyring {
-        if self.0.is_empty() {
+        let here: Vec<_> = self.0.iter().filter(|(sid, _)| keyring.contains(sid)).collect();
+        if here.is_empty() {
             return keyring;
         }
-        let gone = self.0.iter().flat_map(|(sid, entry)| {
-            let RotatedTokens { signs, or, replaced, .. } = &entry.tokens;
-            let all = [Some(signs), or.as_ref()].into_iter().flatten().chain(replaced);
-            all.map(|token| (*sid, token.expose()))
+        let gone = here.iter().flat_map(|(sid, entry)| {
+            let tokens = &entry.tokens;
+            tokens.tried().chain(&tokens.replaced).map(|token| (**sid, token.expose()))
         });
         let keyring = keyring.without_tokens(gone);
-        keyring.with_learnt(self.0.iter().map(|(sid, entry)| {
+        keyring.with_learnt(here.iter().map(|(sid, entry)| {
             let RotatedTokens { signs, or, is_watched, .. } = &entry.tokens;
-            let keys = AccountKeys::new(*sid).primary(signs.expose());
+            let keys = AccountKeys::new(**sid).primary(signs.expose());
             match or {
                 Some(token) if *is_watched => keys.previous(token.expose()),
                 Some(token) => keys.secondary(token.expose()),

@@ -27,10 +27,11 @@ use crate::hooks::{Hooks, Hosted};
 use crate::hosted::HostedEnd;
 use crate::inspector::{Inspector, Keeper};
 use crate::intake::Taker;
-use crate::keys::{Keys, LearntKeys};
+use crate::keys::{Keys, LearntAccount, LearntKeys};
 use crate::media::MediaEnd;
 use crate::metrics::Metrics;
 use crate::replay::ReplayCache;
+use crate::rotated::RotatedTokens;
 use crate::settings::{Limits, Listen, Settings, Tls, TwilioTls};
 use crate::snapshot::Snapshot;
 use crate::tls::{self, CertificateStore, TlsError};
@@ -362,21 +363,38 @@ impl Gateway {
     /// Puts a new configuration in force for every request from now on. What cannot change in a running process
     /// is named in the answer. On an error nothing has changed.
     pub fn reload(&self, settings: Settings) -> Result<Reloaded, ReloadError> {
-        let result = self.try_reload(settings);
+        self.reload_with(settings, None)
+    }
+
+    /// The same, at one stroke with what is known of accounts and rotations by this configuration ([`Keys::learn_with`]): it
+    /// may have tokens that were replaced, which count at no moment.
+    pub fn reload_with(
+        &self,
+        settings: Settings,
+        known: Option<(Vec<LearntAccount>, Vec<RotatedTokens>)>,
+    ) -> Result<Reloaded, ReloadError> {
+        let result = self.try_reload(settings, known);
         let counter =
             if result.is_ok() { &self.shared.metrics.reloads } else { &self.shared.metrics.reloads_refused };
         counter.inc();
         result
     }
 
-    fn try_reload(&self, settings: Settings) -> Result<Reloaded, ReloadError> {
+    fn try_reload(
+        &self,
+        settings: Settings,
+        known: Option<(Vec<LearntAccount>, Vec<RotatedTokens>)>,
+    ) -> Result<Reloaded, ReloadError> {
         if let Some(TlsEnd { certificates: Certificates::Files(store), .. }) = &self.shared.tls
             && store.reload()? == tls::Reload::Replaced
         {
             tracing::info!("another certificate is served from now on");
         }
         let needs_restart = self.needs_restart(&settings);
-        let learnt = self.shared.hold_learnt();
+        let mut learnt = self.shared.hold_learnt();
+        if let Some((accounts, rotated)) = known {
+            learnt.learn(accounts, rotated, self.shared.clock.monotonic());
+        }
         let snapshot = Snapshot::new(settings, &learnt, &self.shared.metrics);
         self.shared.metrics.accounts(&snapshot);
         self.shared.inspector.reloaded(snapshot.inspect);

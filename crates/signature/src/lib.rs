@@ -93,6 +93,7 @@ pub use key::{AccountKeys, Algorithm, KeyKind, Keyring, KeyringError, MAX_KEYS};
 pub use request::Request;
 pub use sign::{Signed, Signer};
 pub use strict::*;
+pub use trial::Unnamed;
 pub use url::{Candidate, Port, PublicUrl, PublicUrlError, ReceivedUrl, Userinfo};
 pub use verify::{
     Accounts, Allowed, Policy, Refusal, Scratch, Strict, Subject, Verdict, check_header, verify,

@@ -11,6 +11,8 @@ use serde_json::json;
 
 use crate::audit::{self, NewAudit};
 use crate::error::Error;
+use crate::factor_keys::FactorKeys;
+use crate::rotations;
 use crate::seal::{Keyring, Place};
 use crate::sql::{Row, Transaction, storable, values};
 use crate::{Result, Store};
@@ -26,7 +28,8 @@ pub struct SeenAccount {
     pub friendly_name: String,
     /// Its status in Twilio's word: `active`, `suspended`, `closed`, or one that is yet to come.
     pub status: String,
-    /// Its auth token, if this answer has it. `None` leaves the one that is known.
+    /// Its auth token, if this answer has it. `None` leaves the one that is known, and so does a token that a rotation
+    /// replaced.
     pub auth_token: Option<Secret>,
     /// When it was made at Twilio, if this answer says so. `None` leaves what is known.
     pub created: Option<Timestamp>,
@@ -114,7 +117,9 @@ impl Store {
         complete: bool,
         now: Timestamp,
     ) -> Result<Synchronised> {
-        self.write((by.clone(), seen, complete, now), |(by, seen, complete, now), transaction| {
+        let keys = self.factor_keys().await?;
+        let data = (by.clone(), seen, complete, keys, now);
+        self.write(data, |(by, seen, complete, keys, now), transaction| {
             Box::pin(async move {
                 let mut known = std::collections::BTreeMap::new();
                 for row in transaction.fetch("SELECT * FROM accounts", values![]).await? {
@@ -124,7 +129,8 @@ impl Store {
                 let mut outcome = Synchronised::default();
                 for account in seen {
                     let before = known.remove(&account.sid);
-                    see(transaction, by, account, before, &mut outcome, *now).await?;
+                    let token = token_of(transaction, account, before.as_ref(), keys).await?;
+                    see(transaction, by, (account, token), before, &mut outcome, *now).await?;
                 }
                 let missing = known.into_values().filter(|account| *complete && account.gone_at.is_none());
                 for account in missing {
@@ -209,35 +215,65 @@ pub(crate) async fn want(
 }
 
 /// A thousand accounts are listed every minute, and hardly any has changed.
-fn says_nothing_new(seen: &SeenAccount, before: &Account, now: Timestamp) -> bool {
+fn says_nothing_new(seen: &SeenAccount, token: Option<&Secret>, before: &Account, now: Timestamp) -> bool {
     let is_unsaid_or = |new: Option<Timestamp>, old: Option<Timestamp>| new.is_none() || new == old;
     before.gone_at.is_none()
         && before.parent == seen.parent
         && before.status == seen.status
         && before.friendly_name == storable(seen.friendly_name.clone())
-        && (seen.auth_token.is_none() || seen.auth_token == before.auth_token)
+        && (token.is_none() || token == before.auth_token.as_ref())
         && is_unsaid_or(seen.created, Some(before.created))
         && is_unsaid_or(seen.changed, before.changed_at)
         && now.duration_since(before.last_seen).abs() < SignedDuration::from_hours(1)
 }
 
+/// The token that an answer brings. A list may be as old as its reading took: a token in it that a rotation has replaced
+/// meanwhile is not put back in the place of the new one.
+async fn token_of(
+    transaction: &mut Transaction,
+    seen: &SeenAccount,
+    before: Option<&Account>,
+    keys: &FactorKeys,
+) -> Result<Option<Secret>> {
+    let Some(token) = &seen.auth_token else { return Ok(None) };
+    let known = before.and_then(|before| before.auth_token.as_ref());
+    if known == Some(token) {
+        return Ok(Some(token.clone()));
+    }
+    // A promotion that is being written down is waited for, and then seen.
+    let lock = "UPDATE accounts SET auth_token = auth_token WHERE sid = $1 RETURNING *";
+    let known = match transaction.find(lock, values![seen.sid]).await? {
+        Some(row) => read(&transaction.keys, &row)?.auth_token,
+        None => None,
+    };
+    let Some(rotated) = rotations::rotated_token(transaction, seen.sid).await? else {
+        return Ok(Some(token.clone()));
+    };
+    let is_replaced =
+        |token: &Secret| rotated.token != *token && rotated.replaced.contains(&rotations::tag(keys, token));
+    Ok(Some(match known {
+        _ if !is_replaced(token) => token.clone(),
+        Some(known) if !is_replaced(&known) => known,
+        _ => rotated.token,
+    }))
+}
+
 async fn see(
     transaction: &mut Transaction,
     by: &Actor,
-    seen: &SeenAccount,
+    (seen, token): (&SeenAccount, Option<Secret>),
     before: Option<Account>,
     outcome: &mut Synchronised,
     now: Timestamp,
 ) -> Result<()> {
-    if before.as_ref().is_some_and(|before| says_nothing_new(seen, before, now)) {
+    if before.as_ref().is_some_and(|before| says_nothing_new(seen, token.as_ref(), before, now)) {
         return Ok(());
     }
     let sid = seen.sid.to_string();
     let name = storable(seen.friendly_name.clone());
     let name = transaction.keys.seal(place("friendly_name", &sid), name.as_bytes());
-    let token = seen.auth_token.as_ref();
-    let is_new_token =
-        token.is_some_and(|token| before.as_ref().and_then(|it| it.auth_token.as_ref()) != Some(token));
+    let known = before.as_ref().and_then(|it| it.auth_token.as_ref());
+    let is_new_token = token.is_some() && token.as_ref() != known;
     let token =
         token.map(|token| transaction.keys.seal(place("auth_token", &sid), token.expose().as_bytes()));
     let upsert = "INSERT INTO accounts (sid, parent, friendly_name, auth_token, status, first_seen, last_seen, \

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::audit::{self, NewAudit};
 use crate::error::Error;
+use crate::factor_keys::FactorKeys;
 use crate::nodes::Life;
 use crate::seal::{Keyring, Place};
 use crate::sql::{Row, Transaction, values};
@@ -41,8 +42,11 @@ pub struct Rotation {
 /// How far a rotation is, with what is known then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RotationStep {
-    /// A second token was asked for. Whether Twilio has made one is not known.
-    Asked,
+    /// A second token was asked for. Whether Twilio has made one is not known, unless it gave one out.
+    Asked {
+        /// The second token, which Twilio did not take yet when it was tried.
+        new: Option<Secret>,
+    },
     /// It is there. Nodes verify with both, and ask with the new one, which Twilio takes from its making on.
     Made {
         /// The second token.
@@ -85,6 +89,10 @@ pub enum RotationEnd {
     Unconfirmed,
     /// It was taken back.
     Undone,
+    /// It was taken back, and a second token that may be there is left: nobody knows whether it is ours.
+    SecondLeft,
+    /// It was given up: somebody else has replaced both of its tokens.
+    Superseded,
 }
 
 /// A token that counts although a configuration may say another.
@@ -108,7 +116,7 @@ impl RotationStep {
     /// Its name, which audit rows and scripts rely on.
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Asked => ASKED,
+            Self::Asked { .. } => ASKED,
             Self::Made { .. } => MADE,
             Self::Promoting { .. } => PROMOTING,
             Self::Promoted { .. } => PROMOTED,
@@ -119,7 +127,7 @@ impl RotationStep {
     /// The new token, once there is one.
     pub const fn new_token(&self) -> Option<&Secret> {
         match self {
-            Self::Asked => None,
+            Self::Asked { new } => new.as_ref(),
             Self::Made { new }
             | Self::Promoting { new }
             | Self::Promoted { new, .. }
@@ -137,7 +145,7 @@ impl Store {
 
     /// What a token is known by when it is gone: a keyed hash.
     pub async fn token_tag(&self, token: &Secret) -> Result<String> {
-        Ok(self.factor_keys().await?.tags.tag("auth-token", token.expose()))
+        Ok(tag(&*self.factor_keys().await?, token))
     }
 
     /// All rotations that are under way, by account.
@@ -198,7 +206,7 @@ impl Store {
                 let row = put_step(transaction, from, step, *now).await?;
                 let Some(row) = row else { return Ok(None) };
                 let action = match step {
-                    RotationStep::Asked => "token.ask",
+                    RotationStep::Asked { .. } => "token.ask",
                     RotationStep::Made { .. } => "token.made",
                     RotationStep::Promoting { .. } => "token.promote",
                     RotationStep::Promoted { .. } => "token.promoted",
@@ -228,9 +236,7 @@ impl Store {
                 let step = RotationStep::Promoted { new: new.clone(), seen: SeenSignatures::default() };
                 let Some(row) = put_step(transaction, from, &step, *now).await? else { return Ok(None) };
                 let moved = read(&transaction.keys, &row)?;
-                let select = "SELECT * FROM rotated_tokens WHERE account = $1";
-                let before = transaction.find(select, values![from.account]).await?;
-                let before = before.map(|row| read_rotated(&transaction.keys, &row)).transpose()?;
+                let before = rotated_token(transaction, from.account).await?;
                 let mut all = before.map(|it| it.replaced).unwrap_or_default();
                 all.retain(|tag| !replaced.contains(tag));
                 all.extend(replaced.iter().cloned());
@@ -277,8 +283,10 @@ impl Store {
                     RotationEnd::Confirmed => ("token.confirmed", Some(*now)),
                     RotationEnd::Unconfirmed => ("token.unconfirmed", None),
                     RotationEnd::Undone => ("token.undone", None),
+                    RotationEnd::SecondLeft => ("token.second-left", None),
+                    RotationEnd::Superseded => ("token.superseded", None),
                 };
-                if *end != RotationEnd::Undone {
+                if matches!(from.step, RotationStep::Promoted { .. }) {
                     let update =
                         "UPDATE rotated_tokens SET generation = $2, confirmed_at = $3 WHERE account = $1";
                     transaction.execute(update, values![from.account, generation, confirmed]).await?;
@@ -331,6 +339,21 @@ pub(crate) async fn forget(transaction: &mut Transaction, before: Timestamp, bat
         transaction.execute(delete, values![before, batch]).await?;
     }
     Ok(())
+}
+
+/// The tag of a token.
+pub(crate) fn tag(keys: &FactorKeys, token: &Secret) -> String {
+    keys.tags.tag("auth-token", token.expose())
+}
+
+/// What rotations brought to an account, as a transaction sees it.
+pub(crate) async fn rotated_token(
+    transaction: &mut Transaction,
+    account: Sid,
+) -> Result<Option<RotatedToken>> {
+    let select = "SELECT * FROM rotated_tokens WHERE account = $1";
+    let row = transaction.find(select, values![account]).await?;
+    row.map(|row| read_rotated(&transaction.keys, &row)).transpose()
 }
 
 async fn next_generation(transaction: &mut Transaction) -> Result<i64> {
@@ -391,7 +414,10 @@ fn read(keys: &Keyring, row: &Row) -> Result<Rotation> {
     let corrupt = |why: &str| Error::corrupt(format!("token_rotations.step of {sid}"), why);
     let new = || open("new_token", &row.maybe_bytes("new_token")?.ok_or_else(|| corrupt("it has no token"))?);
     let step = match row.text("step")?.as_str() {
-        ASKED => RotationStep::Asked,
+        ASKED => {
+            let new = row.maybe_bytes("new_token")?;
+            RotationStep::Asked { new: new.map(|sealed| open("new_token", &sealed)).transpose()? }
+        }
         MADE => RotationStep::Made { new: new()? },
         PROMOTING => RotationStep::Promoting { new: new()? },
         PROMOTED => RotationStep::Promoted {

@@ -118,7 +118,7 @@ async fn serve(
     loop {
         tokio::select! {
             asked = signals.next() => match asked {
-                Asked::Reload => reload(&file, &gateway, control.as_ref()),
+                Asked::Reload => reload(&file, &gateway, control.as_ref()).await,
                 Asked::Stop => break,
             },
             () = tick(&mut watchdog) => notify(&[NotifyState::Watchdog]),
@@ -152,13 +152,13 @@ async fn serve(
 const ONE_WISH: Duration = Duration::from_millis(500);
 
 /// Reads the configuration again. One that is wrong changes nothing.
-fn reload(file: &Path, gateway: &Gateway, control: Option<&ControlPlane>) {
+async fn reload(file: &Path, gateway: &Gateway, control: Option<&ControlPlane>) {
     // systemd counts the reload from this point on its own clock.
     match NotifyState::monotonic_usec_now() {
         Ok(now) => notify(&[NotifyState::Reloading, now]),
         Err(_) => notify(&[NotifyState::Reloading]),
     }
-    match try_reload(file, gateway, control) {
+    match try_reload(file, gateway, control).await {
         Err(error) => tracing::error!("the new configuration is wrong, the old one runs on: {error}"),
         Ok(needs_restart) if needs_restart.is_empty() => tracing::info!("reloaded"),
         Ok(needs_restart) => tracing::warn!(
@@ -170,7 +170,7 @@ fn reload(file: &Path, gateway: &Gateway, control: Option<&ControlPlane>) {
 }
 
 /// Puts the file in force, the gate's part and the control plane's; names what waits for a restart.
-fn try_reload(
+async fn try_reload(
     file: &Path,
     gateway: &Gateway,
     control: Option<&ControlPlane>,
@@ -190,7 +190,12 @@ fn try_reload(
     }
     let needs_store =
         control.map_or(loaded.control.store.is_some(), |control| control.needs_restart(&loaded));
-    let mut needs_restart = gateway.reload(loaded.settings).map_err(|error| error.to_string())?.needs_restart;
+    let known = match (control, &wanted) {
+        (Some(control), Some(wanted)) => control.known_by(wanted).await,
+        _ => None,
+    };
+    let reloaded = gateway.reload_with(loaded.settings, known).map_err(|error| error.to_string())?;
+    let mut needs_restart = reloaded.needs_restart;
     if needs_store {
         needs_restart.push("store");
     }

@@ -6,8 +6,8 @@
 mod holders;
 mod text;
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use ringfence_control::engine::Engine;
 use ringfence_control::rotation::{NotRotated, Turn, Waiting, Wish};
 use ringfence_model::{Secret, Sid};
-use ringfence_store::{NewAudit, RotationEnd};
+use ringfence_store::{AuditFilter, NewAudit, RotationEnd};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -34,6 +34,10 @@ const LOOK: Duration = Duration::from_secs(1);
 /// What a node had begun to ask with the old token, when it said that it asks with the new one, has left by then: after the
 /// promotion Twilio would refuse it.
 const SETTLE: Duration = Duration::from_secs(5);
+
+/// A node at work looks every second, so what it has not forgotten by then it will not forget by itself. It is waited for
+/// also where the time to wait was spent on a request that did not come.
+const FORGET: Duration = Duration::from_secs(10);
 
 /// How long to wait before Twilio is asked again.
 const AGAIN: Duration = Duration::from_secs(3);
@@ -204,7 +208,7 @@ pub(super) enum Replaced {
     NotYet { why: String, next: String },
 }
 
-/// A token that was replaced so lately was replaced because of the same.
+/// A token that was replaced since an earlier run so lately was replaced because of the same.
 const SAME_BREACH: SignedDuration = SignedDuration::from_hours(1);
 
 /// Replaces a token that somebody else knows: when the time to wait is over the old one is forgotten, whether a request came
@@ -220,10 +224,11 @@ pub(super) async fn replace(
     let under_way = installation.store.rotation(account).await.map_err(store)?;
     let rotated = installation.store.rotated_tokens().await.map_err(store)?;
     let last = rotated.iter().find(|it| it.account == account).map(|it| it.promoted_at);
-    let is_same = |at: &Timestamp| installation.now.duration_since(*at) < SAME_BREACH;
-    if let (None, Some(at)) = (under_way, last.filter(is_same)) {
+    let first_told = first_told(installation, account).await?;
+    if let (None, Some(at)) = (under_way, last.filter(|at| first_told.is_some_and(|told| told <= *at))) {
         return Ok(Replaced::Yes(format!(
-            "was replaced at {} already, and is not replaced again",
+            "was replaced at {} already, after an earlier run, and is not replaced again; if that one leaked too, `token rotate \
+             {account} --again` does",
             moment(at)
         )));
     }
@@ -257,7 +262,13 @@ pub(super) async fn replace(
                 next = format!("{resume} && {next}");
                 format!("{error}: nobody can use it meanwhile; replace it the moment you let the account go")
             }
-            Err(error @ NotRotated::HasSecond(_)) => {
+            Err(error @ NotRotated::NeitherWorks(_)) => {
+                next = installation.command(&format!("token undo {account} {REASON}"));
+                format!(
+                    "{error}: write the one that works into its [[account]], end this rotation, and run this again"
+                )
+            }
+            Err(error @ (NotRotated::HasSecond(_) | NotRotated::SecondInDoubt(_))) => {
                 next.push_str(" --replace-second");
                 format!("{error}: it may be the thief's")
             }
@@ -265,6 +276,19 @@ pub(super) async fn replace(
         };
         return Ok(Replaced::NotYet { why, next });
     }
+}
+
+/// When `breached` first said of this account what it says now. A token that was replaced before that for another reason may
+/// be the one that leaked.
+async fn first_told(installation: &Installation, account: Sid) -> Result<Option<Timestamp>, Failure> {
+    let filter = AuditFilter {
+        action: Some("account.breached".to_owned()),
+        account: Some(account),
+        ..AuditFilter::default()
+    };
+    let rows = installation.store.search_audit(&filter, None, 1_000).await.map_err(store)?;
+    let lately = rows.iter().filter(|row| installation.now.duration_since(row.at) < SAME_BREACH);
+    Ok(lately.map(|row| row.at).min())
 }
 
 /// One step; before the promotion it gives nodes a moment.
@@ -281,9 +305,12 @@ async fn step(
         if turn != Turn::Waits(Waiting::Operator) {
             return Ok(turn);
         }
-        if !installation.store.nodes().await?.is_empty() {
-            sleep(SETTLE).await;
-        }
+        // Also where no node is registered: one that has just left, or lost the store, may be at work all the same.
+        paper::note(&format!(
+            "waits {} s until what was begun with the old token has left",
+            SETTLE.as_secs()
+        ));
+        sleep(SETTLE).await;
         *has_settled = true;
     }
     engine.rotate(account, by, wish).await
@@ -333,12 +360,18 @@ fn show(arguments: &ShowArguments) -> Result<Answer, Failure> {
         let (account, name) = find(installation, &engine, &arguments.account).await?;
         let token = engine.token_in_use(account).await.map_err(store)?;
         let token = token.ok_or_else(|| Failure::refused(NotRotated::NoToken(account)))?;
-        if let Some(path) = &arguments.to {
-            write_new(path, &token)?;
-        }
+        // It is given out when the audit log has it, and the log has nothing that cannot be done.
+        let file = arguments.to.as_ref().map(|path| create_new(path)).transpose()?;
         let to = arguments.to.as_ref().map(|path| path.display().to_string());
         let audit = NewAudit::new("token.show", format!("account {account}")).with(json!({ "to": to }));
-        installation.store.audit(&installation.by, audit, installation.now).await.map_err(store)?;
+        let audited = installation.store.audit(&installation.by, audit, installation.now).await;
+        if let (Some(path), Some(file)) = (&arguments.to, file) {
+            match &audited {
+                Ok(_) => write(path, file, &token)?,
+                Err(_) => _ = fs::remove_file(path),
+            }
+        }
+        audited.map_err(store)?;
         Ok(match to {
             Some(to) => Answer::text(format!("the auth token of {} is in {to}\n", with_name(account, &name))),
             None => Answer::text(format!("{}\n", token.expose())),
@@ -346,10 +379,18 @@ fn show(arguments: &ShowArguments) -> Result<Answer, Failure> {
     })
 }
 
-fn write_new(path: &Path, token: &Secret) -> Result<(), Failure> {
+fn create_new(path: &Path) -> Result<File, Failure> {
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    file.and_then(|mut file| writeln!(file, "{}", token.expose()).and_then(|()| file.sync_all()))
-        .map_err(|error| Failure::unavailable(format!("cannot write {}: {error}", path.display())))
+    file.map_err(|error| not_written(path, &error))
+}
+
+fn write(path: &Path, mut file: File, token: &Secret) -> Result<(), Failure> {
+    let written = writeln!(file, "{}", token.expose()).and_then(|()| file.sync_all());
+    written.map_err(|error| not_written(path, &error))
+}
+
+fn not_written(path: &Path, error: &io::Error) -> Failure {
+    Failure::unavailable(format!("cannot write {}: {error}", path.display()))
 }
 
 /// The account that is meant, with its name. One that only the configuration knows is found by its SID.
@@ -467,13 +508,14 @@ impl<'a> Run<'a> {
 
     /// Waits until no node uses any more what was forgotten.
     async fn ended(&mut self, end: RotationEnd) -> Result<End, NotRotated> {
+        let until = self.until.max(Instant::now() + FORGET);
         loop {
             let late = self.engine.late_nodes(self.account).await?;
             let names: Vec<String> = late.into_iter().map(|node| node.name).collect();
             if names.is_empty() {
                 return Ok(End::Ended(end));
             }
-            if Instant::now() >= self.until {
+            if Instant::now() >= until {
                 return Ok(End::EndedBut(end, names));
             }
             self.tell(format!("waits until {} forget the other token", names.join(", ")));

@@ -4,15 +4,20 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use hyper::Method;
+use ringfence_control::rotation;
 use ringfence_gateway::route_table::{self, Found};
 use ringfence_gateway::settings::{Check, Route, Upstream};
+use ringfence_gateway::{LearntAccount, RotatedTokens, keys_with};
 use ringfence_signature::{AccountSid, Accounts, Allowed, Keyring, Policy, Scratch, Strict, Verdict, verify};
 use serde_json::json;
 
 use super::input::{Given, GivenUrl, RequestArguments};
 use super::keys::KeyArguments;
-use super::vectors;
-use crate::config;
+use super::serve::control::for_gate;
+use super::{vectors, with_store};
+use crate::config::store::{Database, Store};
+use crate::config::{self, Loaded};
+use crate::control_plane;
 use crate::exit::{Answer, Failure};
 
 const EXAMPLES: &str = "\
@@ -52,7 +57,7 @@ pub(crate) struct SubjectArguments {
     /// The account that the key belongs to; a request that names another is then refused
     #[arg(long, value_name = "SID", help_heading = "Key")]
     account: Option<AccountSid>,
-    /// Take keys, public URL, accounts and strictness from the route of this configuration
+    /// Take keys, public URL, accounts and strictness from the route of this configuration, and what its store knows of keys
     #[arg(long, value_name = "FILE", help_heading = "Key", conflicts_with_all = ["token_env", "token_file", "token",
         "shared_key", "account"])]
     config: Option<PathBuf>,
@@ -130,7 +135,9 @@ impl SubjectArguments {
 }
 
 fn prepare_by_config(mut given: Given, path: &Path, strict: Option<Strict>) -> Result<Prepared, Failure> {
-    let settings = config::load(path)?.settings;
+    let loaded = config::load(path)?;
+    let (keyring, unread) = keys_in_use(&loaded);
+    let settings = loaded.settings;
     let route = match find_route(&settings.routes, &given) {
         Ok(route) => route,
         Err(why) => return Ok(Prepared::NoRoute(format!("{why}, by {}", path.display()))),
@@ -142,6 +149,7 @@ fn prepare_by_config(mut given: Given, path: &Path, strict: Option<Strict>) -> R
         )));
     }
     let mut notes = std::mem::take(&mut given.notes);
+    notes.extend(unread);
     notes.push(format!("note: judged as the route {} of {} asks", route.label, path.display()));
     if let GivenUrl::Target(target) = &given.url {
         given.url = GivenUrl::Under(route.public_url.clone(), target.clone());
@@ -158,8 +166,40 @@ fn prepare_by_config(mut given: Given, path: &Path, strict: Option<Strict>) -> R
         other_hosts,
         notes,
         given,
-        keyring: settings.keyring,
+        keyring,
     })))
+}
+
+/// The keys that the gate has by this configuration: the configured ones, with what the store knows of accounts and of tokens
+/// that were replaced. Where it cannot be read, the configured ones alone, and why. A store that is not there is not made.
+fn keys_in_use(loaded: &Loaded) -> (Keyring, Option<String>) {
+    let keyring = loaded.settings.keyring.clone();
+    let Some(store) = &loaded.control.store else { return (keyring, None) };
+    if matches!(&store.database, Database::Sqlite(path) if !path.exists()) {
+        return (keyring, None);
+    }
+    match with_store::block_on(known_to(store, loaded)) {
+        Ok((accounts, tokens)) => (keys_with(&keyring, accounts, tokens), None),
+        Err(failure) => {
+            let why = failure.message();
+            let note =
+                format!("warning: the store cannot be read, and only configured keys are tried: {why}");
+            (keyring, Some(note))
+        }
+    }
+}
+
+async fn known_to(
+    store: &Store,
+    loaded: &Loaded,
+) -> Result<(Vec<LearntAccount>, Vec<RotatedTokens>), Failure> {
+    let clients = control_plane::clients(&loaded.control).map_err(Failure::configuration)?;
+    let store = with_store::open(store, with_store::now()?).await?;
+    let accounts = store.accounts().await;
+    let in_use = rotation::in_use(&store, &clients).await;
+    store.close().await;
+    let failed = |error| with_store::failure(&error);
+    Ok(for_gate(&accounts.map_err(failed)?, &in_use.map_err(failed)?.tokens))
 }
 
 impl Subject {

@@ -135,3 +135,32 @@ fn what_fails_is_told_and_stops_nothing_else() {
     world.run(&["breached", &sid]).code(2).complains("a reason is needed");
     world.run(&["breached", "nobody", "--dry-run"]).code(2).complains("is no account");
 }
+
+#[test]
+fn a_node_that_runs_is_given_the_time_to_forget_the_stolen_token() {
+    let world = World::new();
+    let serving = world.serve();
+    world.until(&["status"], |run| run.out.contains("at work, last sign"));
+    let (sid, old) = (world.account().to_string(), world.signs_with(world.account()));
+    // No request comes, so all of the time is spent on waiting for one.
+    let done = ["breached", &sid, "--reason", "stolen", "--wait", "12s", "--json"];
+    let report = world.run(&done).json();
+    let token = steps(&report).pop().expect("the last step");
+    assert_eq!(token, is("auth-token", "done"), "{report}");
+    assert_ne!(world.signs_with(world.account()), old);
+    serving.stop();
+}
+
+#[test]
+fn a_token_that_was_replaced_for_another_reason_a_moment_ago_is_replaced_again() {
+    let world = World::new();
+    world.run(&["limits", "apply"]).code(0);
+    let account = world.account();
+    let sid = account.to_string();
+    world.run(&["token", "rotate", &sid, "--reason", "each quarter", "--unconfirmed"]).code(0);
+    let leaked = world.signs_with(account);
+    let done = ["breached", &sid, "--reason", "stolen", "--wait", "1s", "--json"];
+    let report = world.run(&done).json();
+    assert_eq!(steps(&report).pop(), Some(is("auth-token", "done")), "{report}");
+    assert_ne!(world.signs_with(account), leaked);
+}

@@ -183,3 +183,73 @@ fn without_traffic_the_command_waits_and_says_what_to_choose() {
     let wrong = world.run(&["token", "rotate", "AC00000000000000000000000000000404", "--reason", "x"]);
     wrong.code(2).complains("is no account that Twilio lists here");
 }
+
+#[test]
+fn what_was_begun_with_the_old_token_is_waited_for_although_no_node_is_registered() {
+    let world = World::with("url = \"sqlite:ringfence.db\"", "");
+    configure(&world);
+    world.run(&["migrate"]).code(0);
+    let sid = world.account().to_string();
+    let run = world.run(&["token", "rotate", &sid, "--reason", "x", "--unconfirmed"]).code(0);
+    let (waited, promoted) = (run.err.find("until what was begun"), run.err.find("is promoted"));
+    assert!(waited.is_some() && waited < promoted, "{run:?}");
+}
+
+#[test]
+fn a_reload_that_brings_an_outdated_configuration_back_does_not_let_the_replaced_token_in() {
+    let world = World::with("url = \"sqlite:ringfence.db\"", "");
+    let [port, _] = configure(&world);
+    let account = world.account();
+    let (sid, stolen) = (account.to_string(), world.signs_with(account));
+    world.run(&["migrate"]).code(0);
+    world.run(&["token", "rotate", &sid, "--reason", "it leaked", "--unconfirmed"]).code(0);
+    let new = world.signs_with(account);
+    fs::write(world.path("token"), &new).expect("the configuration is updated");
+    let serving = world.serve();
+    world.until(&["status"], |run| run.out.contains("at work, last sign"));
+    assert_eq!((webhook(port, &new, account), webhook(port, &stolen, account)), (200, 403));
+
+    fs::write(world.path("token"), &stolen).expect("and brought back from a backup");
+    let asked = std::process::Command::new("kill").args(["-HUP", &serving.id().to_string()]).status();
+    assert!(asked.expect("kill").success());
+    // While it reads it, and the node that runs gives way to the next one.
+    for _ in 0..20 {
+        for _ in 0..20 {
+            assert_eq!(webhook(port, &stolen, account), 403, "the stolen token opens the gate");
+        }
+        world.run(&["token", "status", &sid]).code(0);
+    }
+    assert_eq!(webhook(port, &new, account), 200);
+    let log = serving.stop();
+    assert!(log.contains("reloaded"), "{log}");
+}
+
+#[test]
+fn a_request_is_judged_on_the_command_line_by_the_tokens_that_the_gate_has() {
+    let world = World::with("url = \"sqlite:ringfence.db\"", "");
+    configure(&world);
+    let account = world.account();
+    let (sid, stolen) = (account.to_string(), world.signs_with(account));
+    let request = |name: &str, token: &str| {
+        let signed =
+            Signer::token(token).form("https://hooks.example.com/sms", [("AccountSid", sid.as_str())]);
+        let fields: Vec<_> =
+            signed.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let body = String::from_utf8(signed.body.clone()).expect("a form");
+        let length = body.len();
+        let host = "hooks.example.com";
+        let head = format!("POST /sms HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\n");
+        fs::write(world.path(name), format!("{head}{}\r\n{body}", fields.concat())).expect("written");
+    };
+    request("old", &stolen);
+    world.run(&["verify", "--http", "old"]).code(0);
+    assert!(!world.files().contains(&"ringfence.db".to_owned()), "looking makes no store");
+
+    world.run(&["migrate"]).code(0);
+    world.run(&["token", "rotate", &sid, "--reason", "it leaked", "--unconfirmed"]).code(0);
+    request("new", &world.signs_with(account));
+    for command in ["verify", "explain"] {
+        world.run(&[command, "--http", "old"]).code(1);
+        world.run(&[command, "--http", "new"]).code(0).says("allow");
+    }
+}

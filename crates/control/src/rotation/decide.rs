@@ -13,6 +13,9 @@ const QUIET: SignedDuration = SignedDuration::from_mins(1);
 /// nobody from forgetting it.
 const OLD_MAY_SIGN: SignedDuration = SignedDuration::from_mins(5);
 
+/// A second token that Twilio does not take for so long is none: somebody has deleted it.
+const TAKEN_BY: SignedDuration = SignedDuration::from_mins(5);
+
 /// What a rotation waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Waiting {
@@ -44,8 +47,12 @@ pub struct LateNode {
 /// What is next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Next {
-    /// Whatever second token is there is deleted, and another one asked for.
+    /// Another second token is asked for.
     MakeAnother,
+    /// The second token is there, and Twilio may take it by now.
+    Try {
+        new: Secret,
+    },
     Wait(Waiting),
     /// If it is not done already.
     Promote {
@@ -59,7 +66,10 @@ pub(super) enum Next {
 /// The next step, by what is known of the nodes at work.
 pub(super) fn next(rotation: &Rotation, nodes: &[Node], wish: &Wish<'_>, now: Timestamp) -> Next {
     match &rotation.step {
-        RotationStep::Asked => Next::MakeAnother,
+        RotationStep::Asked { new: Some(new) } if now.duration_since(rotation.since) < TAKEN_BY => {
+            Next::Try { new: new.clone() }
+        }
+        RotationStep::Asked { .. } => Next::MakeAnother,
         RotationStep::Made { new } => match late(rotation, nodes) {
             late if !late.is_empty() => Next::Wait(Waiting::Nodes(late)),
             _ if wish.holds => Next::Wait(Waiting::Operator),
@@ -153,6 +163,16 @@ mod tests {
         let wish = Wish { unconfirmed: true, ..WISH };
         assert_eq!(next(&promoted(None, None), &[], &wish, at(100)), Next::End(RotationEnd::Unconfirmed));
         assert_eq!(next(&promoted(Some(1), None), &[], &wish, at(100)), Next::End(RotationEnd::Confirmed));
+    }
+
+    #[test]
+    fn a_second_token_that_twilio_does_not_take_yet_is_tried_again_before_another_one_is_made() {
+        let new = Secret::new("new");
+        let asked = Rotation { step: RotationStep::Asked { new: Some(new.clone()) }, ..promoted(None, None) };
+        assert_eq!(after(399, &asked), Next::Try { new });
+        assert_eq!(after(400, &asked), Next::MakeAnother);
+        let in_doubt = Rotation { step: RotationStep::Asked { new: None }, ..asked };
+        assert_eq!(after(100, &in_doubt), Next::MakeAnother);
     }
 
     #[test]

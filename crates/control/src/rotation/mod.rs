@@ -108,13 +108,18 @@ pub enum NotRotated {
     /// A second token is there that nobody here made.
     #[error("{0} has a second auth token already, which Ringfence did not make")]
     HasSecond(Sid),
+    /// A second token is there, and Twilio's answer to a request for one was lost.
+    #[error(
+        "{0} has a second auth token; since Twilio's answer was lost, nobody knows whether it is Ringfence's or somebody else's"
+    )]
+    SecondInDoubt(Sid),
     /// Twilio does not know the token that is to be replaced.
     #[error("Twilio refuses the auth token of {0} that is known here")]
     OldRefused(Sid),
     /// The account is suspended or closed, and then nothing is done with its own credentials.
     #[error("{0} is suspended or closed, and Twilio does nothing for such an account's own credentials")]
     Inactive(Sid),
-    /// Neither of the two tokens works any more.
+    /// Neither of the two tokens works any more, and no other one that is known here.
     #[error(
         "Twilio refuses both the old and the new auth token of {0}: somebody else has replaced them, or it is suspended"
     )]
@@ -162,6 +167,7 @@ impl Engine {
         let nodes = self.store().nodes().await?;
         match next(&rotation, &nodes, wish, self.now()) {
             Next::MakeAnother => self.make_another(&rotation, by, wish).await,
+            Next::Try { new } => self.take(&rotation, new, by, wish).await,
             Next::Wait(waiting) => Ok(Turn::Waits(waiting)),
             Next::Promote { new } => self.promote(&rotation, &new, by, wish).await,
             Next::End(end) => self.end(&rotation, end, by, wish.reason).await,
@@ -174,11 +180,20 @@ impl Engine {
         take_over(self.store(), self.clients()).await?;
         let rotation = self.store().rotation(account).await?.ok_or(NotRotated::NotUnderWay(account))?;
         match &rotation.step {
-            RotationStep::Asked => {
-                // No node has taken it over, and whoever still waits for Twilio's answer is told that it was moved.
-                let rotation = self.moved(by, &rotation, RotationStep::Asked).await?;
-                self.delete_second(&rotation).await?;
-                self.end(&rotation, RotationEnd::Undone, by, reason).await
+            // No node has taken it over, and whoever still waits for Twilio's answer is told that it was moved.
+            RotationStep::Asked { new: None } => {
+                let rotation = self.moved(by, &rotation, rotation.step.clone()).await?;
+                self.end(&rotation, RotationEnd::SecondLeft, by, reason).await
+            }
+            RotationStep::Asked { new: Some(_) } => {
+                let rotation = self.moved(by, &rotation, rotation.step.clone()).await?;
+                match self.delete_second(&rotation).await {
+                    Err(NotRotated::OldRefused(_)) => self.let_go(&rotation, by, reason).await,
+                    deleted => {
+                        deleted?;
+                        self.end(&rotation, RotationEnd::Undone, by, reason).await
+                    }
+                }
             }
             RotationStep::Made { new } => {
                 self.moved(by, &rotation, RotationStep::Undoing { new: new.clone() }).await?;
@@ -188,24 +203,34 @@ impl Engine {
                 if self.now().duration_since(rotation.since) < ON_ITS_WAY {
                     return Err(NotRotated::OnItsWay(account));
                 }
-                if self.works(account, &rotation.old).await? == Works::No {
-                    return Err(NotRotated::Irreversible(account));
+                match (self.works(account, &rotation.old).await?, self.works(account, new).await?) {
+                    (Works::Yes, _) => {}
+                    (Works::No, Works::Yes) => return Err(NotRotated::Irreversible(account)),
+                    (Works::No, Works::No) => return self.let_go(&rotation, by, reason).await,
                 }
                 self.moved(by, &rotation, RotationStep::Undoing { new: new.clone() }).await?;
                 Ok(Turn::Undoing)
             }
-            RotationStep::Promoted { .. } => Err(NotRotated::Irreversible(account)),
+            RotationStep::Promoted { new, .. } => match self.works(account, new).await? {
+                Works::Yes => Err(NotRotated::Irreversible(account)),
+                Works::No => self.let_go(&rotation, by, reason).await,
+            },
             RotationStep::Undoing { new } => {
                 let late = decide::late(&rotation, &self.store().nodes().await?);
                 if !late.is_empty() {
                     return Ok(Turn::Waits(Waiting::Nodes(late)));
                 }
-                if self.works(account, &rotation.old).await? == Works::No {
-                    let step = RotationStep::Promoting { new: new.clone() };
-                    self.moved(by, &rotation, step).await?;
-                    return Err(NotRotated::Irreversible(account));
+                match (self.works(account, &rotation.old).await?, self.works(account, new).await?) {
+                    (Works::Yes, Works::Yes) => self.delete_second(&rotation).await?,
+                    // Whatever second one is there is somebody else's.
+                    (Works::Yes, Works::No) => {}
+                    (Works::No, Works::Yes) => {
+                        let step = RotationStep::Promoting { new: new.clone() };
+                        self.moved(by, &rotation, step).await?;
+                        return Err(NotRotated::Irreversible(account));
+                    }
+                    (Works::No, Works::No) => return self.let_go(&rotation, by, reason).await,
                 }
-                self.delete_second(&rotation).await?;
                 self.end(&rotation, RotationEnd::Undone, by, reason).await
             }
         }
@@ -259,8 +284,11 @@ impl Engine {
         let old = self.clients().token(account, listed).ok_or(NotRotated::NoToken(account))?;
         let begun = self.store().begin_rotation(by, account, &old, wish.reason, now).await?;
         let rotation = begun.ok_or(NotRotated::Moved(account))?;
-        if wish.replaces_second {
-            self.delete_second(&rotation).await?;
+        if wish.replaces_second
+            && let Err(error) = self.delete_second(&rotation).await
+        {
+            self.store().end_rotation(by, &rotation, RotationEnd::Undone, self.now()).await?;
+            return Err(error);
         }
         match self.make(&rotation, by, wish).await {
             // Nothing was made, so there is nothing to find out.
@@ -272,17 +300,22 @@ impl Engine {
         }
     }
 
-    /// The answer to a request for a second token was lost. Twilio gives a token out once, so the one that may be there is of
-    /// no use to anybody.
+    /// The answer to a request for a second token was lost. Twilio gives a token out once, so one that was made then is of no use
+    /// to anybody; but whether the one that is there is that one or somebody else's, nobody can tell.
     async fn make_another(
         &self,
         rotation: &Rotation,
         by: &Actor,
         wish: &Wish<'_>,
     ) -> Result<Turn, NotRotated> {
-        let rotation = self.moved(by, rotation, RotationStep::Asked).await?;
-        self.delete_second(&rotation).await?;
-        self.make(&rotation, by, wish).await
+        let rotation = self.moved(by, rotation, RotationStep::Asked { new: None }).await?;
+        if wish.replaces_second {
+            self.delete_second(&rotation).await?;
+        }
+        match self.make(&rotation, by, wish).await {
+            Err(NotRotated::HasSecond(account)) => Err(NotRotated::SecondInDoubt(account)),
+            made => made,
+        }
     }
 
     async fn make(&self, rotation: &Rotation, by: &Actor, wish: &Wish<'_>) -> Result<Turn, NotRotated> {
@@ -296,13 +329,28 @@ impl Engine {
             _ => error.into(),
         })?;
         let new = made.secondary_auth_token.ok_or(NotRotated::NotTakenYet(account))?;
-        // Before any node asks with it.
-        if self.works(account, &new).await? == Works::No {
-            return Err(NotRotated::NotTakenYet(account));
+        self.take(rotation, new, by, wish).await
+    }
+
+    /// Has nodes take the second token over, if Twilio takes it already. If not it is kept: Twilio gives it out once.
+    async fn take(
+        &self,
+        rotation: &Rotation,
+        new: Secret,
+        by: &Actor,
+        wish: &Wish<'_>,
+    ) -> Result<Turn, NotRotated> {
+        let account = rotation.account;
+        let tried = self.works(account, &new).await;
+        if let Ok(Works::Yes) = tried {
+            self.moved(by, rotation, RotationStep::Made { new }).await?;
+            self.tell_stage(account, TokenStage::Made, by, wish.reason).await?;
+            return Ok(Turn::Made);
         }
-        self.moved(by, rotation, RotationStep::Made { new }).await?;
-        self.tell_stage(account, TokenStage::Made, by, wish.reason).await?;
-        Ok(Turn::Made)
+        if rotation.step.new_token() != Some(&new) {
+            self.moved(by, rotation, RotationStep::Asked { new: Some(new) }).await?;
+        }
+        Err(tried.err().unwrap_or(NotRotated::NotTakenYet(account)))
     }
 
     async fn promote(
@@ -318,7 +366,7 @@ impl Engine {
             (Works::No, Works::Yes) => return self.promoted(rotation, new, by, wish).await,
             (Works::No, Works::No) => return Err(NotRotated::NeitherWorks(account)),
             (Works::Yes, Works::No) => {
-                self.moved(by, rotation, RotationStep::Asked).await?;
+                self.moved(by, rotation, RotationStep::Asked { new: None }).await?;
                 return Ok(Turn::Lost);
             }
             (Works::Yes, Works::Yes) => {}
@@ -388,9 +436,47 @@ impl Engine {
     async fn delete_second(&self, rotation: &Rotation) -> Result<(), NotRotated> {
         let client = self.client(rotation.account, &rotation.old)?;
         match client.auth_tokens().delete_secondary().await {
-            Err(error) if !error.is_not_found() => Err(error.into()),
-            _ => Ok(()),
+            Ok(()) => Ok(()),
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) if error.inactive() == Some(Inactive::Certain) => {
+                Err(NotRotated::Inactive(rotation.account))
+            }
+            Err(error) if error.status() == Some(401) => Err(NotRotated::OldRefused(rotation.account)),
+            Err(error) => Err(error.into()),
         }
+    }
+
+    /// Ends a rotation whose tokens Twilio refuses, if another one of the account works, so that nothing of it is needed.
+    async fn let_go(&self, rotation: &Rotation, by: &Actor, reason: &str) -> Result<Turn, NotRotated> {
+        let account = rotation.account;
+        for token in self.other_tokens(rotation).await? {
+            if self.works(account, &token).await? == Works::Yes {
+                return self.end(rotation, RotationEnd::Superseded, by, reason).await;
+            }
+        }
+        Err(match rotation.step.new_token() {
+            Some(_) => NotRotated::NeitherWorks(account),
+            None => NotRotated::OldRefused(account),
+        })
+    }
+
+    /// What the configuration, Twilio's list, and its parent at this moment say that the token of the account is, if it is none
+    /// of the rotation's.
+    async fn other_tokens(&self, rotation: &Rotation) -> Result<Vec<Secret>, NotRotated> {
+        let account = rotation.account;
+        let mut configured = self.clients().configured().filter(|(known, _)| known.sid == account);
+        let mut tokens: Vec<Secret> =
+            configured.next().map(|(known, _)| known.auth_token.clone()).into_iter().collect();
+        if let Some(known) = self.store().find_account(account).await? {
+            if let Some(parent) = self.clients().parents(&known)
+                && let Ok(shown) = parent.accounts().fetch(account).await
+            {
+                tokens.extend(shown.auth_token);
+            }
+            tokens.extend(known.auth_token);
+        }
+        tokens.retain(|token| *token != rotation.old && rotation.step.new_token() != Some(token));
+        Ok(tokens)
     }
 
     async fn works(&self, account: Sid, token: &Secret) -> Result<Works, NotRotated> {

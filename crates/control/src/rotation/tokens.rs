@@ -1,7 +1,8 @@
 //! Who uses which token at each step of a rotation, and after it. Pure.
 //!
 //! The one idea: a token that a rotation brought comes before the configured one for as long as the configuration has one that
-//! was replaced. Whoever writes another one there knows better than the store.
+//! was replaced. Whoever writes another one there knows better than the store, also while a rotation is under way: that one
+//! replaces what somebody else has replaced already, and nothing of it counts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,6 +56,12 @@ pub(super) fn in_use(
             in_use.outdated.push(account);
         }
         let rotation = rotations.iter().find(|it| it.account == account);
+        let knows_better =
+            configured.get(&account).filter(|_| outdated.is_none()).is_some_and(|(token, _)| {
+                brought.is_none_or(|brought| brought.token != *token)
+                    && rotation.is_some_and(|it| it.old != *token && it.step.new_token() != Some(token))
+            });
+        let rotation = rotation.filter(|_| !knows_better);
         let tokens = match rotation.and_then(|it| under_way(it, outdated)) {
             Some(tokens) => Some(tokens),
             None => brought.zip(outdated).map(|(brought, outdated)| TokensOf {
@@ -75,7 +82,7 @@ pub(super) fn in_use(
 fn under_way(rotation: &Rotation, outdated: Option<&Secret>) -> Option<TokensOf> {
     let (old, account) = (&rotation.old, rotation.account);
     let (ask, signs, or, is_watched) = match &rotation.step {
-        RotationStep::Asked => return None,
+        RotationStep::Asked { .. } => return None,
         RotationStep::Made { new } | RotationStep::Promoting { new } => (new, old, new, false),
         RotationStep::Undoing { new } => (old, old, new, false),
         RotationStep::Promoted { new, .. } => (new, new, old, true),
@@ -148,7 +155,9 @@ mod tests {
         let new = || secret("b");
         let seen = SeenSignatures::default();
         let at = |step| in_use(2, &configured("a"), &[rotation("a", step)], &[]);
-        assert!(at(RotationStep::Asked).tokens.is_empty());
+        for asked in [None, Some(new())] {
+            assert!(at(RotationStep::Asked { new: asked }).tokens.is_empty(), "Twilio may not take it yet");
+        }
         assert_eq!(one(&at(RotationStep::Made { new: new() })), ("b", "a", Some("b"), None));
         assert_eq!(one(&at(RotationStep::Promoting { new: new() })), ("b", "a", Some("b"), None));
         assert_eq!(one(&at(RotationStep::Undoing { new: new() })), ("a", "a", Some("b"), None));
@@ -159,6 +168,29 @@ mod tests {
             &[brought("b", &["a"])],
         );
         assert_eq!(one(&promoted), ("b", "b", Some("a"), None), "the old one counts until it is forgotten");
+    }
+
+    #[test]
+    fn a_configured_token_that_the_rotation_under_way_does_not_know_counts_alone() {
+        let new = || secret("b");
+        let seen = SeenSignatures::default();
+        for step in [
+            RotationStep::Made { new: new() },
+            RotationStep::Promoting { new: new() },
+            RotationStep::Promoted { new: new(), seen },
+            RotationStep::Undoing { new: new() },
+        ] {
+            let of = |configured_token: &str, brought: &[RotatedToken]| {
+                in_use(2, &configured(configured_token), &[rotation("a", step.clone())], brought)
+            };
+            let better = of("by somebody else", &[]);
+            assert_eq!((better.tokens.len(), better.outdated.len()), (0, 0), "{step:?}");
+            for known in ["a", "b"] {
+                assert_eq!(of(known, &[]).tokens.len(), 1, "{known} in {step:?}");
+            }
+            let replaced = of("older", &[brought("a", &["older"])]);
+            assert_eq!(one(&replaced).3, Some("older"), "{step:?}");
+        }
     }
 
     #[test]

@@ -77,7 +77,11 @@ impl Views<'_> {
         let late =
             |generation| rotation::behind(generation, &nodes).into_iter().map(|node| node.name).collect();
         let under_way = rotations.iter().map(|it| TokenView {
-            late_nodes: if it.step == RotationStep::Asked { Vec::new() } else { late(it.generation) },
+            late_nodes: if matches!(it.step, RotationStep::Asked { .. }) {
+                Vec::new()
+            } else {
+                late(it.generation)
+            },
             ..of_rotation(it, known)
         });
         let ended = rotated.iter().filter(|it| rotations.iter().all(|other| other.account != it.account));
@@ -93,7 +97,7 @@ impl Views<'_> {
 
 fn of_rotation(rotation: &Rotation, known: &Known) -> TokenView {
     let (state, seen) = match &rotation.step {
-        RotationStep::Asked => (TokenState::Asked, None),
+        RotationStep::Asked { .. } => (TokenState::Asked, None),
         RotationStep::Made { .. } => (TokenState::Made, None),
         RotationStep::Promoting { .. } => (TokenState::Promoting, None),
         RotationStep::Promoted { seen, .. } => (TokenState::Promoted, Some(*seen)),

@@ -266,3 +266,89 @@ async fn an_account_with_too_many_keys_besides_is_named() {
     let two = RotatedTokens { replaced: Vec::new(), ..rotated(TOKEN, Some(NEW_TOKEN), false) };
     assert_eq!(keys.learn_with(vec![], vec![two]), [Sid::parse(ACCOUNT).unwrap()]);
 }
+
+#[tokio::test]
+async fn a_token_of_a_rotation_opens_nothing_where_its_account_is_unknown_or_gone() {
+    let (world, keys) = gate().await;
+    let of_new = |or: Option<&str>| RotatedTokens {
+        sid: Sid::parse(NEW).unwrap(),
+        replaced: Vec::new(),
+        ..rotated(NEW_TOKEN, or, false)
+    };
+    let tokens = [NEW_TOKEN, "about to be promoted"];
+    let rotation = vec![of_new(Some(tokens[1]))];
+    assert!(
+        keys.learn_with(vec![], rotation.clone()).is_empty(),
+        "and its rotation need not wait for this gate"
+    );
+    for token in tokens {
+        assert_eq!(status(&world, token, NEW).await, 403, "it is not known here");
+    }
+    assert_eq!(accounts(&world).await, (2, 0));
+    keys.learn_with(vec![found(NEW, ACCOUNT, NEW_TOKEN)], rotation.clone());
+    for token in tokens {
+        assert_eq!(status(&world, token, NEW).await, 200);
+    }
+    keys.learn_with(vec![], rotation);
+    for token in tokens {
+        assert_eq!(status(&world, token, NEW).await, 403, "Twilio lists it no more");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_a_rotation_forgot_is_refused_at_once_although_its_promotion_was_not_seen_here() {
+    let (world, keys) = gate().await;
+    let (old, new) = (NEW_TOKEN, "44444444444444444444444444444444");
+    let made = RotatedTokens {
+        sid: Sid::parse(NEW).unwrap(),
+        ask: Secret::new(new),
+        replaced: Vec::new(),
+        ..rotated(old, Some(new), false)
+    };
+    keys.learn_with(vec![found(NEW, ACCOUNT, old)], vec![made]);
+    keys.learn_with(vec![found(NEW, ACCOUNT, new)], vec![]);
+    assert_eq!(status(&world, old, NEW).await, 403);
+    assert_eq!(status(&world, new, NEW).await, 200);
+}
+
+#[tokio::test]
+async fn an_account_whose_second_token_keeps_a_key_of_its_route_from_being_tried_is_named() {
+    let of = |number: u8| sid(&format!("AC{number:032x}"));
+    let token = |number: u8| if number == 1 { TOKEN.to_owned() } else { format!("token of {number}") };
+    let start = |accounts: u8, listed: bool| {
+        let listed = listed.then(|| (1..=accounts).map(of).collect::<Vec<_>>());
+        let keyring =
+            Keyring::new((1..=accounts).map(|number| AccountKeys::new(of(number)).primary(&token(number))));
+        World::with(move |settings| {
+            settings.keyring = keyring.unwrap();
+            settings.routes[0].accounts = listed;
+        })
+    };
+    let two = || RotatedTokens { replaced: Vec::new(), ..rotated(TOKEN, Some(NEW_TOKEN), false) };
+    for listed in [true, false] {
+        let full = start(8, listed).await;
+        let last = Signer::token(&token(8)).get(&url("/twilio/voice"));
+        assert_eq!(full.send_signed(&last).await.status, 200, "a request that names nobody");
+        let named = full.gateway.keys().learn_with(vec![], vec![two()]);
+        assert_eq!(named, [Sid::parse(ACCOUNT).unwrap()], "the last one's is tried no more");
+        let one = RotatedTokens { ask: Secret::new(NEW_TOKEN), ..rotated(NEW_TOKEN, None, false) };
+        assert!(full.gateway.keys().learn_with(vec![], vec![one]).is_empty(), "one in the place of one");
+        // What was so before, and is warned of, holds up no rotation.
+        for accounts in [7, 9] {
+            let world = start(accounts, listed).await;
+            assert!(world.gateway.keys().learn_with(vec![], vec![two()]).is_empty(), "{accounts}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reload_that_brings_a_replaced_token_back_accepts_it_at_no_moment() {
+    let world = World::before(Upstream::saying("application").await, |settings| {
+        settings.keyring = Keyring::new([AccountKeys::new(sid(ACCOUNT)).primary(NEW_TOKEN)]).unwrap();
+    });
+    assert_eq!(status(&world, TOKEN, ACCOUNT).await, 403);
+    let known = (vec![], vec![rotated(NEW_TOKEN, None, false)]);
+    world.gateway.reload_with(settings(world.upstream.address()), Some(known)).unwrap();
+    assert_eq!(status(&world, TOKEN, ACCOUNT).await, 403);
+    assert_eq!(status(&world, NEW_TOKEN, ACCOUNT).await, 200);
+}

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use ringfence_gateway::media::{FileHost, LinkKey, MediaPath, MediaStore};
 use ringfence_gateway::settings::{
-    EgressAccount, Limits, Listen, Media, MediaSignIn, Remember, Settings, TwilioTls,
+    EgressAccount, Inspect, Limits, Listen, Media, MediaSignIn, Settings, TwilioTls,
 };
 use ringfence_gateway::{Gateway, Hooks, Listeners, TwilioBase};
 use ringfence_model::{Actor, Clock, Secret, Sid, StampKey};
@@ -189,7 +189,7 @@ pub(crate) fn settings(twilio: SocketAddr) -> Settings {
         limits: Limits::default(),
         keyring: Keyring::new([AccountKeys::new(ACCOUNT.parse().unwrap()).primary(TOKEN)]).unwrap(),
         routes: vec![],
-        remember: Remember::Nothing,
+        inspect: Inspect::default(),
         egress: None,
         media: Some(Media {
             public_url: PUBLIC_URL.to_owned(),

@@ -50,6 +50,13 @@ fn token_key(token: &str) -> Key {
     Key::new(KeyKind::Primary, token.as_bytes(), Algorithm::HmacSha1)
 }
 
+impl Key {
+    /// Whether it is this auth token.
+    pub(crate) fn is_token(&self, token: &str) -> bool {
+        is_token(self, &token_key(token))
+    }
+}
+
 fn is_token(key: &Key, token: &Key) -> bool {
     key.kind != KeyKind::Shared && key.is_same_as(token)
 }

@@ -9,6 +9,7 @@ on_both! {
     of_two_who_carry_a_rotation_on_one_is_told_that_it_was_moved,
     what_a_gate_saw_counts_only_after_the_promotion_and_only_forwards,
     a_promotion_replaces_what_the_list_said_and_remembers_what_it_replaced,
+    a_list_that_is_older_than_the_promotion_does_not_bring_the_replaced_token_back,
     a_node_has_taken_over_what_it_says_and_nothing_after_it_joins_again,
     what_was_rotated_goes_with_its_account,
     many_rotations_leave_no_more_tags_than_are_known_again,
@@ -21,12 +22,17 @@ fn new() -> Secret {
 }
 
 async fn seen(store: &Store) {
+    listed(store, "old").await;
+}
+
+/// Twilio's list has this token.
+async fn listed(store: &Store, token: &str) {
     let account = SeenAccount {
         sid: ACCOUNT,
         parent: None,
         friendly_name: "shop".to_owned(),
         status: "active".to_owned(),
-        auth_token: Some(Secret::new("old")),
+        auth_token: Some(Secret::new(token)),
         created: None,
         changed: None,
     };
@@ -100,6 +106,32 @@ async fn a_promotion_replaces_what_the_list_said_and_remembers_what_it_replaced(
     promote(store, &["a"]).await;
     let rotated = store.rotated_tokens().await.unwrap().remove(0);
     assert_eq!((rotated.replaced, rotated.confirmed_at), (vec!["b".to_owned(), "a".to_owned()], None));
+}
+
+async fn a_list_that_is_older_than_the_promotion_does_not_bring_the_replaced_token_back(world: World) {
+    let store = &world.store;
+    seen(store).await;
+    let old = store.token_tag(&Secret::new("old")).await.unwrap();
+    let promoted = promote(store, &[&old]).await;
+    let token = async || store.find_account(ACCOUNT).await.unwrap().unwrap().auth_token.unwrap();
+    let told = async || store.audit_rows(None, None, 100).await.unwrap().len();
+    let before = told().await;
+    listed(store, "old").await;
+    assert_eq!(token().await, new(), "the rotation is under way");
+    store.end_rotation(&operator(), &promoted, RotationEnd::Unconfirmed, after(10)).await.unwrap();
+    listed(store, "old").await;
+    assert_eq!(token().await, new(), "it has ended");
+    assert_eq!(told().await, before + 1, "its end is all that happened");
+
+    // What nobody here replaced is Twilio's word, and stays against a list that is older still.
+    listed(store, "by somebody else").await;
+    listed(store, "old").await;
+    assert_eq!(token().await, Secret::new("by somebody else"));
+
+    // Also where the account was not known, or gone.
+    store.synchronise_accounts(&operator(), vec![], true, after(20)).await.unwrap();
+    listed(store, "old").await;
+    assert_eq!(token().await, Secret::new("by somebody else"));
 }
 
 async fn a_node_has_taken_over_what_it_says_and_nothing_after_it_joins_again(world: World) {

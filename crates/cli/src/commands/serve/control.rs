@@ -26,8 +26,8 @@ use ringfence_control::user_api::UserApi;
 use ringfence_control::verify::{Verify, VerifySetup};
 use ringfence_gateway::settings::{Inspect, Settings};
 use ringfence_gateway::{
-    AdminApi, EgressRulesHandle, EgressStore, Gateway, Hooks, Hosted, Intake, Keeper, Keys, Listeners,
-    MediaStore, OnKey, StartError, Verdicts,
+    AdminApi, EgressRulesHandle, EgressStore, Gateway, Hooks, Hosted, Intake, Keeper, Keys, LearntAccount,
+    Listeners, MediaStore, OnKey, RotatedTokens, StartError, Verdicts,
 };
 use ringfence_model::{Amount, Clock};
 use ringfence_store::{Now, Store};
@@ -42,8 +42,13 @@ use crate::config::store::{self as configured, Database, MasterKey};
 use crate::exit::Failure;
 use crate::{control_plane, deployment};
 
+pub(in crate::commands) use self::keys::for_gate;
+
 /// How long to wait before a database that is away is tried again.
 const OPEN_AGAIN: Duration = Duration::from_secs(2);
+
+/// How long a reload waits to hear which tokens were replaced.
+const KNOWN_BY: Duration = Duration::from_secs(2);
 
 /// The control plane of this process.
 pub(in crate::commands) struct ControlPlane {
@@ -333,6 +338,19 @@ impl ControlPlane {
         store.shown() != running.shown() || !store.has_keys_of(running)
     }
 
+    /// What is known of accounts and rotations, by a configuration that is about to be put in force. None where the store does
+    /// not say it in time: the gate does not wait for it, and the node tells it.
+    pub(super) async fn known_by(&self, wanted: &Wanted) -> Option<(Vec<LearntAccount>, Vec<RotatedTokens>)> {
+        let (store, clients) = (Arc::clone(self.shared.store.get()?), wanted.clients.clone());
+        let reading = self.runtime.as_ref()?.spawn(async move { keys::known(Some(&store), &clients).await });
+        let read = tokio::time::timeout(KNOWN_BY, reading).await;
+        let Ok(Ok(Some((accounts, tokens)))) = read else {
+            tracing::warn!("whether the configuration has auth tokens that were replaced is not known yet");
+            return None;
+        };
+        Some(for_gate(&accounts, &tokens))
+    }
+
     /// Puts another configuration in the place of the one that runs.
     pub(super) fn replace(&self, wanted: Wanted) {
         self.wanted.send_replace(Some(wanted));
@@ -528,7 +546,9 @@ async fn begin(shared: &Shared, wanted: Wanted) -> Option<Arc<Node>> {
     }
     let store = shared.store.get()?;
     // A configuration that was read anew may have a token that was replaced: nothing is asked with it.
-    _ = keys::known(Some(store), &wanted.clients).await;
+    if let Some((accounts, tokens)) = keys::known(Some(store), &wanted.clients).await {
+        (shared.on_accounts)(&accounts, &tokens);
+    }
     match Node::new(wanted.setup(shared, store)).await {
         Ok(node) => Some(Arc::new(node)),
         Err(error) => {

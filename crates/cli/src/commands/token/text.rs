@@ -40,8 +40,13 @@ pub(super) fn rotated(run: &Run<'_>, end: &End, holders: &[String], as_json: boo
         );
         text.push_str(&wrapped(&late, 2));
     }
-    let is_undone = matches!(end, End::Ended(RotationEnd::Undone) | End::EndedBut(RotationEnd::Undone, _));
-    if !is_undone {
+    let is_replaced_here = match end {
+        End::Ended(end) | End::EndedBut(end, _) => {
+            matches!(end, RotationEnd::Confirmed | RotationEnd::Unconfirmed)
+        }
+        End::Waits(_) => true,
+    };
+    if is_replaced_here {
         text.push_str(&held_by(holders));
         _ = writeln!(
             text,
@@ -61,6 +66,13 @@ pub(super) fn ended(end: RotationEnd, name: &str) -> String {
             "the auth token of {name} is replaced, and the old one is forgotten; no request came yet that the new one signed"
         ),
         RotationEnd::Undone => format!("the auth token of {name} stays as it is; the second one is deleted"),
+        RotationEnd::SecondLeft => format!(
+            "the auth token of {name} stays as it is; Twilio may have made a second one, which is left, as it may be somebody else's"
+        ),
+        RotationEnd::Superseded => format!(
+            "the rotation of {name} is given up: Twilio takes neither of its tokens, and the one that is configured or listed \
+             works and counts"
+        ),
     }
 }
 
@@ -190,12 +202,21 @@ pub(super) fn failure(error: NotRotated, installation: &Installation, account: S
             "{} shows it; to replace it once more:\n      {rotate} --again",
             command(&format!("token status {account}"))
         )),
+        NotRotated::SecondInDoubt(_) => Failure::refused(&error).hint(format!(
+            "if nothing uses it, delete it and go on:\n      {rotate} --replace-second\n      or give up, and leave it:\n      {}",
+            command(&format!("token undo {account} {REASON}"))
+        )),
         NotRotated::HasSecond(_) => Failure::refused(&error).hint(format!(
             "if nothing uses it, delete it and go on:\n      {rotate} --replace-second"
         )),
-        NotRotated::OldRefused(_) | NotRotated::NeitherWorks(_) => Failure::refused(&error).hint(
+        NotRotated::OldRefused(_) => Failure::refused(&error).hint(
             "write the token that Twilio's console shows into its [[account]]: it counts from then on, whatever was replaced before",
         ),
+        NotRotated::NeitherWorks(_) => Failure::refused(&error).hint(format!(
+            "write the token that Twilio's console shows into its [[account]] (but for a subaccount that its parent lists): it counts \
+             from then on; then end this rotation:\n      {}",
+            command(&format!("token undo {account} {REASON}"))
+        )),
         NotRotated::Inactive(_) => Failure::refused(&error).hint(format!(
             "nobody can use its tokens meanwhile; let it go ({}), and rotate at once",
             command(&format!("account resume {account} {REASON}"))
@@ -216,6 +237,8 @@ pub(super) const fn word(end: RotationEnd) -> &'static str {
         RotationEnd::Confirmed => "replaced",
         RotationEnd::Unconfirmed => "replaced-unconfirmed",
         RotationEnd::Undone => "undone",
+        RotationEnd::SecondLeft => "undone-second-left",
+        RotationEnd::Superseded => "superseded",
     }
 }
 

@@ -16,8 +16,17 @@ pub(super) fn on_accounts(keys: &Arc<OnceLock<Keys>>) -> OnAccounts {
     let keys = Arc::clone(keys);
     Arc::new(move |accounts, tokens| {
         let Some(keys) = keys.get() else { return Vec::new() };
-        keys.learn_with(accounts.iter().filter_map(learnt).collect(), tokens.iter().map(rotated).collect())
+        let (accounts, tokens) = for_gate(accounts, tokens);
+        keys.learn_with(accounts, tokens)
     })
+}
+
+/// Accounts and tokens as the gate has them.
+pub(in crate::commands) fn for_gate(
+    accounts: &[Account],
+    tokens: &[TokensOf],
+) -> (Vec<LearntAccount>, Vec<RotatedTokens>) {
+    (accounts.iter().filter_map(learnt).collect(), tokens.iter().map(rotated).collect())
 }
 
 /// Asks the gate with which tokens requests were signed.
