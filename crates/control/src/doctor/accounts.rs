@@ -328,7 +328,7 @@ pub(super) fn media_open(account: Sid) -> Finding {
             .to_owned(),
         mend: Mend::by_hand(
             "Demand credentials in the Console of Twilio (Voice, Settings, General: HTTP Basic authentication for media \
-             access; and the same for Messaging)",
+             access; and the same for Messaging). docs/media.md says how your people and applications see files then",
         ),
     }
 }
