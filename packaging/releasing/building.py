@@ -99,7 +99,7 @@ def write_files(sources, program):
     # Debian wants a changelog of its own form; ours is for people and goes along.
     (files / "changelog").write_text(
         f"ringfence ({sources.debian_version}) unstable; urgency=medium\n\n"
-        "  * What is different for you: /usr/share/doc/ringfence/CHANGELOG.md\n\n"
+        "  * What is different for you: /usr/share/doc/ringfence/changelog.gz\n\n"
         f" -- {MAINTAINER}  {sources.date:%a, %d %b %Y %H:%M:%S} +0000\n"
     )
     return files
