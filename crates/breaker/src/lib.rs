@@ -99,3 +99,8 @@ pub use sign::{Share, Sign};
 pub use state::{Over, Phase, Settled, State, TrippedBy};
 pub use step::{Effect, Observation, step};
 pub use window::{Period, Window};
+
+/// The example of the README runs too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

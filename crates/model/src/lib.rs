@@ -23,3 +23,8 @@ pub use secret::Secret;
 pub use segments::{Encoding, Segments};
 pub use sid::{InvalidSid, Sid};
 pub use stamp::{Stamp, StampKey};
+
+/// The example of the README runs too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -104,3 +104,8 @@ pub const SIGNATURE_HEADER: &str = "x-twilio-signature";
 
 /// The header that names a SharedKey and its algorithm, in lower case. It is not signed.
 pub const SETTINGS_HEADER: &str = "x-twilio-webhooks-signature-settings";
+
+/// The example of the README runs too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -35,3 +35,8 @@ pub mod client;
 pub mod twiml;
 #[cfg(feature = "wire")]
 pub mod wire;
+
+/// The example of the README runs too.
+#[cfg(all(doctest, feature = "client"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -296,15 +296,6 @@ fn every_fee_has_a_name_of_its_own_and_a_price() {
 }
 
 #[test]
-fn every_fee_stands_in_the_documentation_with_its_price() {
-    let page = include_str!("../../../../docs/prices.md");
-    for fee in Fee::ALL {
-        let row = format!("| `{fee}` | {} |", fee.built_in());
-        assert!(page.contains(&row), "docs/prices.md lacks the row that begins with {row}");
-    }
-}
-
-#[test]
 fn what_is_kept_is_read_back_as_it_was() {
     let json = serde_json::to_string(&prices()).expect("JSON");
     assert_eq!(serde_json::from_str::<Prices>(&json).expect("prices"), prices());
