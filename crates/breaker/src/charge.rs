@@ -4,6 +4,7 @@
 //! [`Charge`] of: lines that name every usage category in which Twilio may count them. What the request does not say is
 //! taken at its dearest. Nothing overflows: what cannot be counted costs [`Amount::MAX`].
 
+mod assignment;
 mod call;
 pub mod categories;
 mod lookup;
@@ -16,6 +17,7 @@ mod verify;
 use ringfence_model::{Amount, Country};
 use thiserror::Error;
 
+pub use assignment::AssignedCall;
 pub use call::{Call, TimeLimit, Timed, minutes};
 pub use lookup::{Lookup, LookupVersion};
 pub use message::{Body, Message};

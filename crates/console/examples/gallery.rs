@@ -209,25 +209,27 @@ async fn fill_ledger(world: &World, accounts: &[Sid]) {
 
 /// Codes to numbers that nobody reads, and what came of them.
 async fn fill_signs(world: &World, account: Sid) {
-    let beginning = "+959".parse().unwrap();
     let at = Now::At(world.now() - SignedDuration::from_mins(30));
-    for number in 0..84 {
-        let new = NewReservation {
-            credential: None,
-            account,
-            operation: "verifications.create".to_owned(),
-            worst: "0.05".parse().unwrap(),
-            holds: Vec::new(),
-            limits: world.store.limits_fingerprint().await.unwrap().into(),
-            party: None,
-            beginning: Some(beginning),
-            patience: SignedDuration::from_secs(60),
-        };
-        let Admission::Admitted(it) = world.store.admit(new, at).await.unwrap() else { continue };
-        let verification = Sid::new(*b"VE", number);
-        world.store.sent(it, Sent::Made(Some(verification)), at).await.unwrap();
-        if number % 30 == 0 {
-            world.store.verified(account, beginning, Some(verification), at).await.unwrap();
+    for (to, from, count, entered) in [("+959", 0, 84, 3), ("+4915", 100, 60, 52), ("+44", 200, 12, 9)] {
+        let beginning = to.parse().unwrap();
+        for number in 0..count {
+            let new = NewReservation {
+                credential: None,
+                account,
+                operation: "verifications.create".to_owned(),
+                worst: "0.05".parse().unwrap(),
+                holds: Vec::new(),
+                limits: world.store.limits_fingerprint().await.unwrap().into(),
+                party: None,
+                beginning: Some(beginning),
+                patience: SignedDuration::from_secs(60),
+            };
+            let Admission::Admitted(it) = world.store.admit(new, at).await.unwrap() else { continue };
+            let verification = Sid::new(*b"VE", from + number);
+            world.store.sent(it, Sent::Made(Some(verification)), at).await.unwrap();
+            if number < entered {
+                world.store.verified(account, beginning, Some(verification), at).await.unwrap();
+            }
         }
     }
     world.engine.reconcile().await.unwrap();

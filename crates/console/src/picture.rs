@@ -54,6 +54,36 @@ pub(crate) fn bar(percent: u64, class: &str, warnings: &[u8]) -> Picture {
     Picture(svg)
 }
 
+/// A part of a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// What it means: a class of the style sheet.
+    pub(crate) class: &'static str,
+    /// In ten-thousandths.
+    pub(crate) share: u64,
+}
+
+/// Parts of a whole beside each other, and marks at places in ten-thousandths. What is there at all is seen, and nothing leaves
+/// the frame. `class` says how the whole stands.
+pub(crate) fn parts(parts: &[Part], marks: &[(u64, &str)], class: &str, label: &str) -> Picture {
+    let mut svg = format!(
+        "<svg class=\"bar parts {class}\" viewBox=\"0 0 10000 10\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{}\">\
+         <rect class=\"ground\" width=\"10000\" height=\"10\"/>",
+        escaped(label)
+    );
+    let mut from = 0;
+    for part in parts.iter().filter(|part| part.share > 0) {
+        let width = part.share.max(60).min(10_000 - from);
+        _ = write!(svg, "<rect class=\"{}\" x=\"{from}\" width=\"{width}\" height=\"10\"/>", part.class);
+        from += width;
+    }
+    for (at, class) in marks.iter().filter(|(at, _)| (1..10_000).contains(at)) {
+        _ = write!(svg, "<rect class=\"mark {class}\" x=\"{at}\" width=\"40\" height=\"10\"/>");
+    }
+    svg.push_str("</svg>");
+    Picture(svg)
+}
+
 /// Two parts of a whole beside each other.
 pub(crate) fn split(good: u64, bad: u64, label: &str) -> Picture {
     let whole = good.saturating_add(bad);
@@ -184,6 +214,23 @@ mod tests {
         assert!(split(5, 0, "x").to_string().contains("class=\"bad\" x=\"10000\" width=\"0\""));
         assert!(split(0, 0, "x").to_string().contains("class=\"good\" width=\"0\""));
         assert!(split(0, u64::MAX, "x").to_string().contains("class=\"bad\" x=\"0\" width=\"10000\""));
+    }
+
+    #[test]
+    fn parts_stay_in_their_frame_and_the_smallest_is_seen() {
+        let part = |class, share| Part { class, share };
+        let svg = parts(
+            &[part("used", 1), part("adjusted", 0), part("reserved", 9_990), part("used", 500)],
+            &[(8_000, "warn"), (10_000, "limit"), (0, "warn")],
+            "near",
+            "<i>",
+        )
+        .to_string();
+        assert!(svg.contains("class=\"used\" x=\"0\" width=\"60\""), "{svg}");
+        assert!(svg.contains("class=\"reserved\" x=\"60\" width=\"9940\""), "{svg}");
+        assert!(svg.contains("class=\"used\" x=\"10000\" width=\"0\"") && !svg.contains("adjusted"), "{svg}");
+        assert_eq!(svg.matches("class=\"mark").count(), 1, "only what lies between has a mark");
+        assert!(svg.contains("&lt;i&gt;"), "{svg}");
     }
 
     #[test]

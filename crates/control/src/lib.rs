@@ -39,6 +39,7 @@ pub mod plan;
 pub mod prices;
 pub mod rotation;
 pub mod second_factor;
+mod shares;
 pub mod usage;
 pub mod user_api;
 pub mod verify;

@@ -7,15 +7,15 @@ use askama::Template;
 use bytes::Bytes;
 use http::Response;
 use jiff::{SignedDuration, Timestamp};
-use ringfence_control::views::{LedgerLine, PhaseName, ReportedEgress, Verdict};
+use ringfence_control::views::{LedgerLine, LimitView, ReportedEgress, Verdict};
 use ringfence_control::virtual_credentials;
 use ringfence_model::Sid;
 use ringfence_store::{ListedBefore, ListedReservation, Listing, ReservationState};
 
+use super::standing::Standing;
 use super::{account_named, shown};
 use crate::failed::Failed;
 use crate::frame::{Frame, Section};
-use crate::picture::{self, Picture};
 use crate::routes::Call;
 use crate::words;
 
@@ -57,18 +57,7 @@ struct View {
 #[derive(Debug)]
 struct Sum {
     limit: String,
-    /// Of whom; with a link where that is an account.
-    whose: String,
-    link: Option<String>,
-    window: String,
-    class: &'static str,
-    state: Option<&'static str>,
-    taken: String,
-    at: Option<String>,
-    percent: Option<u64>,
-    picture: Option<Picture>,
-    /// Names and amounts.
-    figures: Vec<(&'static str, String)>,
+    it: Standing,
     twilio: String,
     open: String,
 }
@@ -154,6 +143,7 @@ async fn page(call: &Call<'_>, account: Option<Sid>) -> Result<Response<Bytes>, 
     };
     let path = account.map_or_else(|| "/ledger".to_owned(), |sid| format!("/accounts/{sid}/ledger"));
     let lines = views.ledger(account, is_everywhere).await?.sums;
+    let limits = views.limits().limits;
     let sums_shown = call.query.get("sums").parse().unwrap_or(SUMS).clamp(SUMS, SUMS_MAX);
     let show =
         SHOWN.iter().find(|(value, _)| *value == call.query.get("show")).map_or("", |(value, _)| value);
@@ -176,7 +166,7 @@ async fn page(call: &Call<'_>, account: Option<Sid>) -> Result<Response<Bytes>, 
         has_egress: call.console.egress.is_some(),
         sums_left_out: lines.len().saturating_sub(sums_shown),
         more_sums,
-        sums: lines.iter().take(sums_shown).map(|line| Sum::of(call, line, account)).collect(),
+        sums: lines.iter().take(sums_shown).map(|line| Sum::of(call, line, &limits, account)).collect(),
         // It stands beside what is live, and is read off the whole audit log.
         watched: if call.query.has("live") { Vec::new() } else { watched(call, account).await? },
         rows: rows
@@ -240,43 +230,17 @@ fn read_cursor(text: &str) -> Result<ListedBefore, Failed> {
 }
 
 impl Sum {
-    fn of(call: &Call<'_>, line: &LedgerLine, account: Option<Sid>) -> Self {
+    fn of(call: &Call<'_>, line: &LedgerLine, limits: &[LimitView], account: Option<Sid>) -> Self {
         let amount = |text: &String| words::amount(text, line.currency.as_deref());
-        let (class, state) = match (line.phase, line.stops) {
-            (PhaseName::Tripped, true) => ("tripped", Some("tripped")),
-            (PhaseName::Tripped, false) => ("would", Some("would trip")),
-            (PhaseName::Probing, _) => ("probing", Some("probing")),
-            (PhaseName::Passing, _) if line.waits_for_figure && line.enforce => ("near", Some("waits")),
-            (PhaseName::Passing, _) if line.percent.is_some_and(|percent| percent >= 80) => ("near", None),
-            (PhaseName::Passing, _) => ("passing", None),
-        };
-        let mut figures = vec![
-            ("settled", amount(&line.settled)),
-            ("adjusted", amount(&line.adjusted)),
-            ("reserved", amount(&line.reserved)),
-        ];
-        figures.extend(line.left.as_ref().map(|left| ("left", amount(left))));
-        let (whose, link) = match &line.account {
-            Some(named) if account == Some(named.sid) => (String::new(), None),
-            Some(named) => {
-                let (sid, name) = (named.sid.to_string(), named.friendly_name.clone());
-                (if name.is_empty() { sid.clone() } else { name }, Some(format!("/accounts/{sid}/ledger")))
-            }
-            None if line.subject == "together" => ("all its accounts together".to_owned(), None),
-            None => (format!("numbers that begin with {}", line.subject), None),
-        };
+        let limit = limits.iter().find(|limit| limit.name == line.limit);
+        let mut it = Standing::of_sum(line, limit, call.now);
+        // The page is about it.
+        if account.is_some() && line.account.as_ref().map(|named| named.sid) == account {
+            (it.whose, it.link) = (String::new(), None);
+        }
         Self {
             limit: line.limit.clone(),
-            whose,
-            link,
-            window: window(line, call.now),
-            class,
-            state,
-            taken: amount(&line.taken),
-            at: line.admits_up_to.as_ref().map(amount),
-            percent: line.percent,
-            picture: line.percent.map(|percent| picture::bar(percent, class, &[])),
-            figures,
+            it,
             twilio: match (&line.twilio, line.read_at) {
                 (Some(seen), Some(at)) => {
                     format!("Twilio counts {}, read {}", amount(seen), words::ago(&at, &call.now))
@@ -294,17 +258,6 @@ impl Sum {
             },
         }
     }
-}
-
-/// `daily, since 2026-03-01 00:00, 3 h left`.
-fn window(line: &LedgerLine, now: Timestamp) -> String {
-    let Some(end) = line.window_end else { return line.window.clone() };
-    let left = match end.duration_since(now).as_secs().max(0) {
-        seconds @ ..3_600 => format!("{} min left", seconds / 60 + 1),
-        seconds @ 3_600..172_800 => format!("{} h left", seconds / 3_600),
-        seconds => format!("{} days left", seconds / 86_400),
-    };
-    format!("{}, since {}, {left}", line.window, words::when(&line.window_start))
 }
 
 async fn watched(call: &Call<'_>, account: Option<Sid>) -> Result<Vec<Watched>, Failed> {

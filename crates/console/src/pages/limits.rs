@@ -12,11 +12,15 @@ use ringfence_control::views::{
 use ringfence_store::Where;
 
 use super::shown;
-use super::spending::Standing;
+use super::spending::Standing as Stands;
+use super::standing::Standing;
 use crate::failed::Failed;
 use crate::frame::{Frame, Section};
 use crate::routes::Call;
 use crate::words;
+
+/// So many of those on which a limit counts are shown beside it, the nearest to it.
+const NEAREST: usize = 3;
 
 #[derive(Template)]
 #[template(path = "limits.html")]
@@ -24,6 +28,8 @@ struct View {
     frame: Frame,
     limits: Vec<Row>,
     is_everywhere: bool,
+    /// Where all of it stands.
+    ledger: String,
 }
 
 #[derive(Debug)]
@@ -43,6 +49,10 @@ struct Row {
     passing: usize,
     verdict_class: &'static str,
     verdict: String,
+    /// How it stands on those that are nearest to it.
+    nearest: Vec<Standing>,
+    /// On how many more something is taken or judged.
+    more: usize,
 }
 
 pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
@@ -52,6 +62,9 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let breakers = views.breakers(&filter, &Page::all()).await?.breakers;
     let is_everywhere = call.signed_in.place() == Where::Everywhere;
     let report = if is_everywhere { views.report(None, true, None).await?.limits } else { Vec::new() };
+    let sums = views.ledger(only, is_everywhere).await?.sums;
+    // A beginning of numbers is nobody's who looks at one account.
+    let shares = if is_everywhere { views.shares().await? } else { Vec::new() };
     let currency = breakers.iter().find_map(|breaker| breaker.currency.clone());
     let limits = views.limits().limits.into_iter();
     // Whoever looks at one account sees the limits that hold for it.
@@ -59,11 +72,19 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
         is_everywhere || breakers.iter().any(|it| it.limit == limit.name && it.account.is_some())
     });
     let rows = limits.map(|limit| {
-        let count = |standing: Standing| {
+        let count = |standing: Stands| {
             let own = breakers.iter().filter(|breaker| breaker.limit == limit.name);
-            own.filter(|breaker| Standing::of(breaker) == standing).count()
+            own.filter(|breaker| Stands::of(breaker) == standing).count()
         };
         let reported = report.iter().find(|reported| reported.limit == limit.name);
+        let of_sums = sums.iter().filter(|line| line.limit == limit.name);
+        let of_shares = shares.iter().filter(|share| share.limit == limit.name);
+        let mut nearest: Vec<_> = of_sums
+            .map(|line| Standing::of_sum(line, Some(&limit), call.now))
+            .chain(of_shares.map(Standing::of_share))
+            .collect();
+        let more = nearest.len().saturating_sub(NEAREST);
+        nearest.truncate(NEAREST);
         let currency = currency.as_deref().filter(|_| limit.measure == Measure::Price);
         Row {
             holds_for: holds_for(&limit),
@@ -80,10 +101,10 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
             },
             enforce: limit.enforce,
             since: words::when(&limit.since),
-            tripped: count(Standing::Stops),
-            would_trip: count(Standing::WouldStop),
-            probing: count(Standing::OnTrial),
-            passing: count(Standing::Passes),
+            tripped: count(Stands::Stops),
+            would_trip: count(Stands::WouldStop),
+            probing: count(Stands::OnTrial),
+            passing: count(Stands::Passes),
             verdict_class: match reported.map(|reported| reported.verdict) {
                 Some(Verdict::SafeToEnforce | Verdict::StoppedNothing) => "good",
                 Some(Verdict::WouldHaveStopped) => "near",
@@ -91,10 +112,14 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
                 Some(Verdict::TooEarly) | None => "quiet",
             },
             verdict: reported.map(|reported| reported.summary.clone()).unwrap_or_default(),
+            nearest,
+            more,
             name: limit.name,
         }
     });
-    let view = View { limits: rows.collect(), is_everywhere, frame: Frame::new(&call, Section::Limits) };
+    let ledger = only.map_or_else(|| "/ledger".to_owned(), |sid| format!("/accounts/{sid}/ledger"));
+    let view =
+        View { limits: rows.collect(), is_everywhere, ledger, frame: Frame::new(&call, Section::Limits) };
     shown(&view)
 }
 

@@ -244,6 +244,17 @@ impl World {
 
     /// A request of an account through the egress, under the limits that hold for it.
     pub(crate) async fn ask(&self, account: Sid, operation: &str, worst: &str) -> Admission {
+        self.ask_for(account, operation, worst, None).await
+    }
+
+    /// The same for what goes to numbers that begin so.
+    pub(crate) async fn ask_for(
+        &self,
+        account: Sid,
+        operation: &str,
+        worst: &str,
+        to: Option<&str>,
+    ) -> Admission {
         let worst: Amount = worst.parse().unwrap();
         let hold = |applied: &AppliedLimit| {
             let subject = match applied.limit.per {
@@ -273,7 +284,7 @@ impl World {
             holds: self.engine.limits().iter().filter_map(hold).collect(),
             limits: self.store.limits_fingerprint().await.unwrap().into(),
             party: Some(self.store.party_tag("+14155550100", "+15550006789").await.unwrap()),
-            beginning: None,
+            beginning: to.map(|to| to.parse().unwrap()),
             patience: SignedDuration::from_secs(60),
         };
         self.store.admit(new, Now::At(self.now())).await.unwrap()

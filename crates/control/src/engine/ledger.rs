@@ -431,6 +431,9 @@ struct Told {
 /// What an answer had dialled.
 const DIALLED: &str = "twiml.call";
 
+/// What an instruction to `TaskRouter` had dialled.
+const ASSIGNED: &str = "taskrouter.call";
+
 /// What Twilio has a list of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -441,7 +444,7 @@ enum Kind {
 fn kind(reservation: &OpenReservation) -> Option<Kind> {
     match reservation.operation.as_str() {
         "messages.create" | "twiml.message" => Some(Kind::Message),
-        "calls.create" | DIALLED => Some(Kind::Call),
+        "calls.create" | DIALLED | ASSIGNED => Some(Kind::Call),
         _ if goes_on_in_a_call(reservation) => Some(Kind::Call),
         _ => None,
     }

@@ -4,9 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 use ringfence_model::Actor;
 use ringfence_second_factor::policy::{Demands, Kind, Policy, Strength};
 use ringfence_second_factor::recovery::RecoveryCode;
-use ringfence_store::{Because, FactorSecret, Grant, Person, Purpose, Role, Session, Stage, Store, Where};
+use ringfence_store::{Because, Grant, Person, Purpose, Role, Session, Stage, Store, Told, Where};
 
-use super::letters::{tell_changed, tell_old_phone};
+use super::letters::{letter_of_change, texts_to_old_phones};
 use super::{People, Refused, Result};
 
 /// A code to bind a first factor is good for so long (NIST SP 800-63B-4, 4.2.1.2: 24 hours by mail).
@@ -57,19 +57,16 @@ pub async fn reset_second_factor(
     now: Timestamp,
 ) -> Result<Invitation> {
     let by = by.into();
-    let factors = store.factors(&person.id).await?;
-    store.remove_all_factors(&by, &person.id, now).await?;
-    // Before anybody is told: without it the person is locked out.
-    let invitation = invite(store, &by.by, person.clone(), now).await?;
-    for factor in factors.iter().filter(|factor| factor.verified_at.is_some()) {
-        if let FactorSecret::Phone(number) = factor.secret {
-            tell_old_phone(store, &factor.id, number, now).await?;
-        }
-    }
-    let what = "Your second factor was taken away by an owner, with every session and trusted computer. You bind another \
-                one with a code that the owner gives you.";
-    tell_changed(store, &person, &format!("reset/{}", now.as_microsecond()), what, now).await?;
-    Ok(invitation)
+    let letter = letter_of_change(
+        &person,
+        &format!("reset/{}", now.as_microsecond()),
+        "Your second factor was taken away by an owner, with every session and trusted computer. You bind another one with \
+         a code that the owner gives you.",
+    );
+    let told =
+        Told::by(move |removed| texts_to_old_phones(removed).into_iter().chain([letter.clone()]).collect());
+    store.remove_all_factors(&by, &person.id, told, now).await?;
+    invite(store, &by.by, person, now).await
 }
 
 /// Gives out a code to bind factors with, in the place of one that was given out before.
@@ -109,11 +106,14 @@ impl People {
         let by = self.authorise(session, Role::Owner, Where::Everywhere, true)?;
         self.check_passkey_of(person, factor).await?;
         let (demands, now) = (self.all_demands(person).await?, self.now());
-        let removed =
-            self.store.remove_factor_unless_needed((&by, reason), &person.id, factor, demands, now).await?;
-        removed.ok_or(Refused::LastFactor)?;
-        let what = "A passkey was taken away from your sign-in by an owner, and every trusted computer is asked again.";
-        self.tell_changed(person, &format!("{factor}/removed"), what).await
+        let letter = letter_of_change(
+            person,
+            &format!("{factor}/removed"),
+            "A passkey was taken away from your sign-in by an owner, and every trusted computer is asked again.",
+        );
+        let told = Told::by(move |_| vec![letter.clone()]);
+        let removed = self.store.remove_factor((&by, reason), &person.id, factor, demands, told, now).await?;
+        removed.map(drop).ok_or(Refused::LastFactor)
     }
 
     /// Sets what an account demands, by an owner of that account. Whoever could go on signing in there and cannot any more

@@ -6,7 +6,7 @@
 use ringfence_model::{Actor, Secret};
 use ringfence_second_factor::failures::Rule;
 use ringfence_second_factor::password;
-use ringfence_second_factor::policy::{Assurance, Kind, Policy};
+use ringfence_second_factor::policy::{Assurance, Policy};
 use ringfence_second_factor::recovery::RecoveryCode;
 use ringfence_second_factor::totp::Seed;
 use ringfence_store::{
@@ -14,6 +14,7 @@ use ringfence_store::{
 };
 use zeroize::Zeroizing;
 
+use super::letters::bound_told_to;
 use super::sign_in::{locked, over, session_like};
 use super::{Asks, People, Refused, Result, Step, Visitor, places};
 
@@ -123,24 +124,17 @@ impl People {
             |factor: &&Factor| factor.verified_at.is_none() && matches!(factor.secret, FactorSecret::Totp(_));
         let factor = factors.iter().find(is_begun).ok_or(Refused::Over)?;
         let by = Actor::Person(session.person.id.clone());
-        if !self.store.check_totp(&by, factor, typed.expose(), self.now()).await?? {
-            return Err(Refused::WrongCode);
+        let told = bound_told_to(
+            session,
+            &factor.id,
+            "An authenticator application was bound to your sign-in.",
+            "Another authenticator application took the place of yours, and every trusted computer is asked again.",
+        );
+        if self.store.check_totp(&by, factor, typed.expose(), told, self.now()).await?? {
+            Ok(())
+        } else {
+            Err(Refused::WrongCode)
         }
-        // One application is enough: the one before would go on letting in whoever has it, and computers of theirs.
-        let mut is_another = false;
-        for old in factors.iter().filter(|old| old.id != factor.id && old.secret.kind() == Kind::Totp) {
-            self.store.remove_factor(&by, &session.person.id, &old.id, self.now()).await?;
-            is_another = true;
-        }
-        if session.stage == Stage::Inside {
-            let what = if is_another {
-                "Another authenticator application took the place of yours, and every trusted computer is asked again."
-            } else {
-                "An authenticator application was bound to your sign-in."
-            };
-            self.tell_changed(&session.person, &format!("{}/bound", factor.id), what).await?;
-        }
-        Ok(())
     }
 
     /// New recovery codes, shown this once.

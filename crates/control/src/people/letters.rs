@@ -10,11 +10,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp};
-use ringfence_model::{Actor, PhoneNumber};
+use ringfence_model::Actor;
 use ringfence_second_factor::failures::Rule;
 use ringfence_second_factor::policy::{Demands, Strength};
 use ringfence_second_factor::recovery::RecoveryCode;
-use ringfence_store::{self as store, NewEffect, Person, Purpose, SignIn, SignInOutcome, Store};
+use ringfence_store::{
+    self as store, Factor, FactorSecret, NewEffect, Person, Purpose, Session, SignIn, SignInOutcome, Stage,
+    Store, Told,
+};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -76,7 +79,7 @@ impl People {
 
     /// Tells a person that something about their sign-in was changed (NIST SP 800-63B-4, 4.6).
     pub(super) async fn tell_changed(&self, person: &Person, event: &str, what: &str) -> Result<()> {
-        Ok(tell_changed(&self.store, person, event, what, self.now()).await?)
+        Ok(add(&self.store, letter_of_change(person, event, what), self.now()).await?)
     }
 
     /// Tells a person that their factors do not do any more for an account of theirs. Where saved codes do they can bind
@@ -109,35 +112,23 @@ impl People {
     }
 }
 
-impl People {
-    /// Tells a phone that it is asked for no more codes: whoever has it may be the one person who did not want that, and may
-    /// have lost the mail too.
-    pub(super) async fn tell_old_phone(&self, factor: &str, number: PhoneNumber) -> Result<()> {
-        Ok(tell_old_phone(&self.store, factor, number, self.now()).await?)
-    }
-}
-
-/// The same, for one whose factors are taken away.
-pub(super) async fn tell_old_phone(
-    store: &Store,
-    factor: &str,
-    number: PhoneNumber,
-    now: Timestamp,
-) -> store::Result<()> {
-    let text = Text { to: number, text: PHONE_GONE.to_owned() };
-    let key = format!("{}/{factor}/removed", kind::TEXT);
-    let effect = NewEffect { kind: kind::TEXT.to_owned(), key, payload: json!(text), not_before: None };
-    add(store, effect, now).await
+/// Tells phones that they are asked for no more codes: whoever has one may be the one person who did not want that, and may
+/// have lost the mail too. A number that never was confirmed may be anybody's, and hears nothing.
+pub(super) fn texts_to_old_phones(removed: &[Factor]) -> Vec<NewEffect> {
+    let counted = removed.iter().filter(|factor| factor.verified_at.is_some());
+    let texts = counted.filter_map(|factor| match factor.secret {
+        FactorSecret::Phone(to) => {
+            let text = Text { to, text: PHONE_GONE.to_owned() };
+            let key = format!("{}/{}/removed", kind::TEXT, factor.id);
+            Some(NewEffect { kind: kind::TEXT.to_owned(), key, payload: json!(text), not_before: None })
+        }
+        _ => None,
+    });
+    texts.collect()
 }
 
 /// Tells a person that something about their sign-in was changed. The event is what makes it the same change again.
-pub(super) async fn tell_changed(
-    store: &Store,
-    person: &Person,
-    event: &str,
-    what: &str,
-    now: Timestamp,
-) -> store::Result<()> {
+pub(super) fn letter_of_change(person: &Person, event: &str, what: &str) -> NewEffect {
     let letter = Letter {
         to: person.login.clone(),
         subject: "Your sign-in was changed".to_owned(),
@@ -145,7 +136,24 @@ pub(super) async fn tell_changed(
             "{what}\n\nIf it was not you, have an owner lock you out now: ringfence user lock, or the page People.\n"
         ),
     };
-    add(store, effect(person, &format!("changed/{event}"), &letter), now).await
+    effect(person, &format!("changed/{event}"), &letter)
+}
+
+/// What somebody hears who binds a factor of which one is enough: that it was bound, or that it took the place of another,
+/// which hears of it too where it is a phone. Whoever binds their first ones has just been invited, and gets no mail.
+pub(super) fn bound_told_to(
+    session: &Session,
+    factor: &str,
+    first: &'static str,
+    instead: &'static str,
+) -> Told {
+    let (person, event) = (session.person.clone(), format!("{factor}/bound"));
+    let is_inside = session.stage == Stage::Inside;
+    Told::by(move |removed| {
+        let what = if removed.is_empty() { first } else { instead };
+        let letter = is_inside.then(|| letter_of_change(&person, &event, what));
+        texts_to_old_phones(removed).into_iter().chain(letter).collect()
+    })
 }
 
 /// Tells owners of sign-ins that they should hear of. How many mails that made.

@@ -8,10 +8,11 @@ use ringfence_second_factor::policy::Kind;
 use ringfence_second_factor::pumping::Asker;
 use ringfence_store::{
     CONSOLE, Check, Checked, Counter, Expected, Factor, FactorSecret, NewChallenge, NewFactor, NotChecked,
-    NotSent, Session, Stage, Which,
+    NotSent, Session, Stage, Told, Which,
 };
 use serde_json::json;
 
+use super::letters::bound_told_to;
 use super::{People, Refused, Result, Visitor};
 use crate::second_factor::{Details, SecondFactor, Started};
 
@@ -70,22 +71,15 @@ impl People {
     pub async fn confirm_phone(&self, session: &Session, typed: &Secret) -> Result<()> {
         self.may_bind(session).await?;
         let (factor, number) = self.phone(session, false).await?.ok_or(Refused::Over)?;
-        let before = self.phone(session, true).await?;
         self.compare(session, For::AddPhone, &factor, number, typed).await?;
         let by = Actor::Person(session.person.id.clone());
-        self.store.verify_factor(&by, &factor, self.now()).await?;
-        let what = if let Some((old, old_number)) = before {
-            // Its devices end with it.
-            self.store.remove_factor(&by, &session.person.id, &old.id, self.now()).await?;
-            self.tell_old_phone(&old.id, old_number).await?;
-            "Your phone number for the second factor was changed, and every trusted computer is asked again."
-        } else {
-            "A phone was bound to your sign-in."
-        };
-        if session.stage == Stage::Inside {
-            self.tell_changed(&session.person, &format!("{}/bound", factor.id), what).await?;
-        }
-        Ok(())
+        let told = bound_told_to(
+            session,
+            &factor.id,
+            "A phone was bound to your sign-in.",
+            "Your phone number for the second factor was changed, and every trusted computer is asked again.",
+        );
+        Ok(self.store.verify_factor(&by, &factor, told, self.now()).await?)
     }
 
     /// Takes the phone away, unless the person would have no factor that does.
@@ -117,7 +111,7 @@ impl People {
         let FactorSecret::Phone(number) = factor.secret else { return Err(Refused::WrongCode) };
         self.compare(session, For::SignIn, factor, number, typed).await?;
         let by = Actor::Person(session.person.id.clone());
-        Ok(self.store.verify_factor(&by, factor, self.now()).await?)
+        Ok(self.store.verify_factor(&by, factor, Told::nobody(), self.now()).await?)
     }
 
     #[expect(clippy::too_many_arguments, reason = "each is another thing that a code is bound to")]

@@ -3,7 +3,7 @@
 use ringfence_model::{Actor, Secret};
 use ringfence_second_factor::policy::{Assurance, Kind, Policy};
 use ringfence_second_factor::recovery::RecoveryCode;
-use ringfence_store::{Factor, NewDevice, Session, ShownPasskey, SignInOutcome, Stage, Where};
+use ringfence_store::{Factor, NewDevice, Session, ShownPasskey, SignInOutcome, Stage, Told, Where};
 
 use super::sign_in::{over, session_like};
 use super::{People, Refused, Result, Step, Visitor};
@@ -110,7 +110,9 @@ impl People {
     async fn check(&self, session: &Session, factor: &Factor, answer: &Answer) -> Result<()> {
         let (by, now) = (Actor::Person(factor.person.clone()), self.now());
         let is_it = match answer {
-            Answer::Totp(typed) => self.store.check_totp(&by, factor, typed.expose(), now).await??,
+            Answer::Totp(typed) => {
+                self.store.check_totp(&by, factor, typed.expose(), Told::nobody(), now).await??
+            }
             Answer::PhoneCode(typed) => return self.check_code(session, factor, typed).await,
             // They may have several; which it was stands in the answer.
             Answer::Passkey(shown) => return self.check_passkey(session, shown).await,

@@ -5,8 +5,9 @@ use ringfence_model::{Actor, Secret};
 use ringfence_second_factor::failures::Rule;
 use ringfence_second_factor::policy::{Demands, Kind};
 use ringfence_second_factor::recovery::RecoveryCode;
-use ringfence_store::{FactorSecret, Person, Purpose, Session, Stage};
+use ringfence_store::{Person, Purpose, Session, Stage, Told};
 
+use super::letters::{letter_of_change, texts_to_old_phones};
 use super::{Asks, People, Refused, Result};
 
 /// A link to reset a password is good for so long.
@@ -82,28 +83,9 @@ impl People {
         let person = &session.person;
         let demands = self.all_demands(person).await?;
         let by = Actor::Person(person.id.clone());
-        let removed =
-            self.store.remove_factor_unless_needed(&by, &person.id, factor, demands, self.now()).await?;
-        let removed = removed.ok_or(Refused::LastFactor)?;
-        if let FactorSecret::Phone(number) = removed.secret {
-            self.tell_old_phone(&removed.id, number).await?;
-        }
-        let what = match removed.secret.kind() {
-            Kind::Phone => {
-                "Your phone was taken away from your sign-in, and every trusted computer is asked again."
-            }
-            Kind::Totp => {
-                "An authenticator application was taken away from your sign-in, and every trusted computer is asked again."
-            }
-            Kind::Passkey => {
-                "A passkey was taken away from your sign-in, and every trusted computer is asked again."
-            }
-            Kind::RecoveryCode => {
-                "Your recovery codes were taken away from your sign-in, and a computer that one of them made trusted is \
-                 asked again."
-            }
-        };
-        self.tell_changed(person, &format!("{factor}/removed"), what).await
+        let told = removal_told_to(person.clone());
+        let removed = self.store.remove_factor(&by, &person.id, factor, demands, told, self.now()).await?;
+        removed.map(drop).ok_or(Refused::LastFactor)
     }
 
     /// What everything that somebody has a role for demands of them.
@@ -137,4 +119,29 @@ impl People {
         self.store.lock_person(&by, &found.person, true, now).await?;
         self.store.person(&found.person).await?.ok_or(Refused::WrongCode)
     }
+}
+
+/// What somebody hears who takes a factor of theirs away: by mail, and by the phone that is gone.
+fn removal_told_to(person: Person) -> Told {
+    Told::by(move |removed| {
+        let letters = removed.iter().map(|factor| {
+            let what = match factor.secret.kind() {
+                Kind::Phone => {
+                    "Your phone was taken away from your sign-in, and every trusted computer is asked again."
+                }
+                Kind::Totp => {
+                    "An authenticator application was taken away from your sign-in, and every trusted computer is asked again."
+                }
+                Kind::Passkey => {
+                    "A passkey was taken away from your sign-in, and every trusted computer is asked again."
+                }
+                Kind::RecoveryCode => {
+                    "Your recovery codes were taken away from your sign-in, and a computer that one of them made trusted is \
+                     asked again."
+                }
+            };
+            letter_of_change(&person, &format!("{}/removed", factor.id), what)
+        });
+        texts_to_old_phones(removed).into_iter().chain(letters).collect()
+    })
 }

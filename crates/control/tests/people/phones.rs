@@ -1,4 +1,6 @@
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use jiff::SignedDuration;
 use ringfence_control::engine::{Clients, Engine, Setup};
@@ -10,7 +12,7 @@ use ringfence_second_factor::challenge::Channel;
 use ringfence_second_factor::country::Country;
 use ringfence_second_factor::policy::{Assurance, Demands, Kind, Policy, Strength};
 use ringfence_second_factor::pumping::Limits;
-use ringfence_store::{Grant, Role, Where};
+use ringfence_store::{FactorSecret, Grant, NewFactor, Role, Where};
 use ringfence_twilio::client;
 
 use crate::house::{Bound, House, PASSWORD, account, everywhere, home, operator, secret, why};
@@ -160,6 +162,127 @@ async fn a_phone_that_an_owner_takes_away_hears_of_it() {
     let texts = house.store.claim_effects(&life, "text", 99, now, now).await.unwrap();
     assert_eq!(texts.len(), 1);
     assert_eq!(texts[0].effect.payload["to"], "+14155550123");
+}
+
+/// What was asked for, as far as it came until the node died: it was polled so often, and never again.
+async fn until_a_crash<T>(asked: impl Future<Output = T>, polls: usize) -> Option<T> {
+    let (mut asked, mut left) = (Box::pin(asked), polls);
+    poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        asked.as_mut().poll(context).map(Some)
+    })
+    .await
+}
+
+/// Whether a phone is gone from somebody's factors, after everything that was begun in the store has ended.
+async fn is_gone(house: &House, person: &str, phone: &str) -> bool {
+    house.store.join("flush", "h", house.people.now()).await.unwrap();
+    house.store.factors(person).await.unwrap().iter().all(|factor| factor.id != phone)
+}
+
+async fn has_heard(house: &House, phone: &str) -> bool {
+    house.store.find_effect(&format!("text/{phone}/removed")).await.unwrap().is_some()
+}
+
+async fn phone_of(house: &House, person: &str) -> Option<String> {
+    let factors = house.store.factors(person).await.unwrap().into_iter();
+    let mut phones = factors.filter(|it| it.secret.kind() == Kind::Phone && it.verified_at.is_some());
+    phones.next().map(|factor| factor.id)
+}
+
+#[tokio::test]
+async fn wherever_a_node_dies_a_phone_is_taken_away_only_together_with_what_it_hears() {
+    let house = House::new().await;
+    let engine = engine(&house);
+    let op = house.bound("op@example.com", vec![Grant { place: account(1), role: Role::Operator }]).await;
+    let token = house.inside(&op).await;
+    let person = house.session(&token).await.person;
+    let add = async || {
+        let new = NewFactor { secret: FactorSecret::Phone(number("+14155550123")), verified: true };
+        house.store.add_factor(&operator(), &person.id, new, house.people.now()).await.unwrap()
+    };
+    let (by, mut crashes) = (operator(), [0; 3]);
+    // Somebody takes it away.
+    for polls in 1.. {
+        let token = house.inside(&op).await;
+        let session = house.session(&token).await;
+        let phone = add().await;
+        let ended = until_a_crash(house.people.remove_factor(&session, &phone), polls).await;
+        assert_eq!(
+            is_gone(&house, &person.id, &phone).await,
+            has_heard(&house, &phone).await,
+            "{polls} polls"
+        );
+        if let Some(ended) = ended {
+            ended.unwrap();
+            break;
+        }
+        crashes[0] += 1;
+        if let Some(left) = phone_of(&house, &person.id).await {
+            house.people.remove_factor(&session, &left).await.unwrap();
+        }
+    }
+    // Somebody binds another.
+    let mut before = add().await;
+    for polls in 1.. {
+        house.wait(86_400);
+        let token = house.inside(&op).await;
+        let session = house.session(&token).await;
+        let to = number(&format!("+1415555{polls:04}"));
+        let codes = engine.second_factor().unwrap();
+        house.people.add_phone(codes, &session, to, Channel::Sms, &home()).await.unwrap();
+        let code = sent(&house).await.pop().unwrap().1;
+        let ended = until_a_crash(house.people.confirm_phone(&session, &code), polls).await;
+        assert_eq!(
+            is_gone(&house, &person.id, &before).await,
+            has_heard(&house, &before).await,
+            "{polls} polls"
+        );
+        before = phone_of(&house, &person.id).await.expect("the one or the other");
+        if let Some(ended) = ended {
+            ended.unwrap();
+            break;
+        }
+        crashes[1] += 1;
+    }
+    // An owner takes everything away.
+    for polls in 1.. {
+        let phone = match phone_of(&house, &person.id).await {
+            Some(phone) => phone,
+            None => add().await,
+        };
+        house.wait(1);
+        let asked = reset_second_factor(&house.store, &by, person.clone(), house.people.now());
+        let ended = until_a_crash(asked, polls).await;
+        assert_eq!(
+            is_gone(&house, &person.id, &phone).await,
+            has_heard(&house, &phone).await,
+            "{polls} polls"
+        );
+        if let Some(ended) = ended {
+            ended.unwrap();
+            break;
+        }
+        crashes[2] += 1;
+    }
+    assert!(crashes.iter().all(|crashes| *crashes > 1), "{crashes:?}");
+}
+
+#[tokio::test]
+async fn a_number_that_was_never_confirmed_hears_nothing() {
+    let house = House::new().await;
+    let op = house.bound("op@example.com", vec![Grant { place: account(1), role: Role::Operator }]).await;
+    let token = house.inside(&op).await;
+    let session = house.session(&token).await;
+    let new = NewFactor { secret: FactorSecret::Phone(number("+14155550123")), verified: false };
+    let by = operator();
+    let phone = house.store.add_factor(&by, &session.person.id, new, house.people.now()).await.unwrap();
+    house.people.remove_factor(&session, &phone).await.unwrap();
+    assert!(is_gone(&house, &session.person.id, &phone).await);
+    assert!(!has_heard(&house, &phone).await);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@ use jiff::SignedDuration;
 use ringfence_control::people::{self, Answer, Credentials, Known, Refused, Rules, Step};
 use ringfence_model::Secret;
 use ringfence_second_factor::policy::{Assurance, Demands, Kind, Policy, Strength};
-use ringfence_store::{Grant, Role, Stage};
+use ringfence_store::{Grant, Role, Stage, Told};
 
 use crate::house::{Bound, House, PASSWORD, account, everywhere, futures, home, operator, secret, why};
 
@@ -344,7 +344,10 @@ async fn whoever_has_saved_codes_alone_or_nothing_left_sets_no_policy() {
     let by = operator();
     for factor in house.store.factors(&session.person.id).await.unwrap() {
         if factor.secret.kind() == Kind::Totp {
-            house.store.remove_factor(&by, &session.person.id, &factor.id, house.people.now()).await.unwrap();
+            let (person, now) = (&session.person.id, house.people.now());
+            let removed =
+                house.store.remove_factor(&by, person, &factor.id, vec![], Told::nobody(), now).await;
+            assert!(removed.unwrap().is_some());
         }
     }
     let all = Policy::ALL.map(|policy| Demands { policy, strength: Strength::Any });

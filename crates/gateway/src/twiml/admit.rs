@@ -23,7 +23,7 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 pub(super) struct Asker<'a> {
     pub(super) account: Sid,
     pub(super) known: &'a KnownAccount,
-    /// The call or message.
+    /// The call or message, or the reservation of a task.
     pub(super) subject: Sid,
     /// What tells this webhook from others about the same call or message, and is the same when it comes again; without
     /// it each is another.
@@ -112,6 +112,8 @@ async fn party(store: &Store, subject: Sid, step: &Step) -> Result<Option<String
     let tag = match step.kind {
         Kind::Call => store.dialled_tag(to, subject).await,
         Kind::Message => store.reply_tag(to, step.from.as_deref().unwrap_or_default()).await,
+        // What TaskRouter calls stands in the list as if it had been asked for.
+        Kind::Assigned => store.party_tag(to, step.from.as_deref().unwrap_or_default()).await,
         Kind::Other => return Ok(None),
     };
     tag.map(Some).map_err(|error| {

@@ -20,6 +20,7 @@ use ringfence_twilio::twiml::{Document, NewAttribute};
 use tokio::time::{Instant, timeout_at};
 
 use super::admit::{Asker, Taken, admit, tripped_limit};
+use super::assignment::{self, Assignment};
 use super::price::{self, Around, Worth};
 use super::url::{self, Base, Leads};
 use super::webhook::{Webhook, received};
@@ -126,7 +127,9 @@ impl<'a> Holding<'a> {
             return self.redirected(Answer { status, headers, body }, base);
         }
         let content = Content::of(&headers)?;
-        if content == Content::Streamed && body.as_whole().is_none_or(|whole| !looks_like_xml(whole)) {
+        // TaskRouter reads its instruction whatever that is called.
+        let is_passed = content == Content::Streamed && webhook.assignment().is_none();
+        if is_passed && body.as_whole().is_none_or(|whole| !looks_like_xml(whole)) {
             return Ok((Answer { status, headers, body }, "free"));
         }
         if headers.get(CONTENT_ENCODING).is_some_and(|it| !it.as_bytes().eq_ignore_ascii_case(b"identity")) {
@@ -149,7 +152,11 @@ impl<'a> Holding<'a> {
             conversation: webhook.conversation(),
             seconds: None,
         };
-        let (document, worth) = priced(webhook, content, &bytes, &headers, &around)?;
+        // TaskRouter takes no XML, and nothing else takes JSON.
+        let (document, worth) = match webhook.assignment().filter(|_| !looks_like_xml(&bytes)) {
+            Some(assignment) => (None, instructed(&bytes, &headers, assignment, &around)?),
+            None => priced(webhook, content, &bytes, &headers, &around)?,
+        };
         if worth.steps.is_empty() {
             return Ok((Answer { status, headers, body: AnswerBody::whole(bytes) }, "free"));
         }
@@ -222,7 +229,9 @@ impl<'a> Holding<'a> {
         let subject =
             webhook.subject().ok_or(Refusal::NotReady("the webhook is about no call and no message"))?;
         // A repeat has the token of the first. Without one nothing tells a repeat from a loop that asks the same again.
-        let occasion = self.parts.headers.get(IDEMPOTENCY_TOKEN).map(HeaderValue::as_bytes);
+        // A reservation of a task is asked about once.
+        let of_task = webhook.assignment().map(|_| &b"assignment"[..]);
+        let occasion = self.parts.headers.get(IDEMPOTENCY_TOKEN).map(HeaderValue::as_bytes).or(of_task);
         let asker = Asker { account, known, subject, occasion };
         admit(&self.worker.shared.egress, rules, &asker, &worth.steps, self.deadline).await
     }
@@ -233,6 +242,8 @@ impl<'a> Holding<'a> {
         const OVER: &str =
             "<Response><Say>We are sorry, this call cannot go on. Goodbye.</Say><Hangup/></Response>";
         const NOTHING: &str = "<Response/>";
+        // The reservation is left as it is, until it is accepted in another way or its time is over.
+        const NO_INSTRUCTION: &str = "{}";
         self.active.metrics.twiml(refusal.as_str());
         tracing::info!(
             route = &*self.active.route.label,
@@ -243,13 +254,16 @@ impl<'a> Holding<'a> {
             answers = webhook.subject().map(tracing::field::display),
             "an application's answer was not passed on to Twilio"
         );
+        let is_instruction = webhook.assignment().is_some();
         let twiml = match webhook {
+            _ if is_instruction => NO_INSTRUCTION,
             _ if webhook.is_ringing_here() => REJECT,
             _ if webhook.is_call() => OVER,
             _ => NOTHING,
         };
         let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/xml; charset=utf-8"));
+        let kind = if is_instruction { "application/json" } else { "text/xml; charset=utf-8" };
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(CONTENT_LENGTH, twiml.len().into());
         let body = AnswerBody::whole(Bytes::from_static(twiml.as_bytes()));
@@ -284,6 +298,21 @@ fn priced(
     }
     let text = plain_text(bytes, charset(headers).as_deref())?;
     Ok((None, price::of_text(text.trim(), around)?))
+}
+
+/// What an instruction to TaskRouter leads to.
+fn instructed(
+    bytes: &[u8],
+    headers: &HeaderMap,
+    assignment: &Assignment,
+    around: &Around<'_>,
+) -> Result<Worth, Trouble> {
+    // JSON is UTF-8 where nothing else is said, and is not read by another name for it.
+    let charset = charset(headers).unwrap_or_else(|| "utf-8".to_owned());
+    plain_text(bytes, Some(&charset))
+        .map_err(|_| unreadable("it is an instruction in another encoding than UTF-8"))?;
+    // It is no document, against whose URL one could be read that is not whole.
+    Ok(assignment::of(bytes, assignment, &Around { base: None, ..*around })?)
 }
 
 /// A text whose length every reader takes for the same: ASCII, or UTF-8 that is called so.

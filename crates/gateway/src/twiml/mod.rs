@@ -15,6 +15,7 @@
 
 mod admit;
 mod answer;
+mod assignment;
 mod known;
 mod price;
 #[cfg(test)]

@@ -76,6 +76,8 @@ pub(crate) enum Kind {
     Call,
     /// A message, in Twilio's list of messages.
     Message,
+    /// A call that `TaskRouter` makes, in the same list.
+    Assigned,
     /// What only usage records tell of.
     Other,
 }
@@ -86,6 +88,7 @@ impl Kind {
         match self {
             Self::Call => "twiml.call",
             Self::Message => "twiml.message",
+            Self::Assigned => "taskrouter.call",
             Self::Other => "twiml.other",
         }
     }
@@ -93,26 +96,30 @@ impl Kind {
 
 /// Prices a document.
 pub(crate) fn of(root: &Element, around: &Around<'_>) -> Result<Worth, Refusal> {
-    let mut reader = Reader { around, worth: Worth::default(), other: Charge::default() };
+    let mut reader = Reader::new(around);
     reader.children(root, |reader, verb| reader.verb(verb))?;
     reader.done()
 }
 
 /// Prices a text that is answered to a message: Twilio sends it.
 pub(crate) fn of_text(text: &str, around: &Around<'_>) -> Result<Worth, Refusal> {
-    let mut reader = Reader { around, worth: Worth::default(), other: Charge::default() };
+    let mut reader = Reader::new(around);
     reader.message_of(None, None, text, 0)?;
     reader.done()
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     around: &'a Around<'a>,
     worth: Worth,
     other: Charge,
 }
 
 impl<'a> Reader<'a> {
-    fn done(mut self) -> Result<Worth, Refusal> {
+    pub(super) fn new(around: &'a Around<'a>) -> Self {
+        Self { around, worth: Worth::default(), other: Charge::default() }
+    }
+
+    pub(super) fn done(mut self) -> Result<Worth, Refusal> {
         if !self.other.lines.is_empty() {
             let charge = std::mem::take(&mut self.other);
             self.step(Step { kind: Kind::Other, charge, to: None, from: None, destination: None })?;
@@ -120,7 +127,7 @@ impl<'a> Reader<'a> {
         Ok(self.worth)
     }
 
-    fn step(&mut self, step: Step) -> Result<(), Refusal> {
+    pub(super) fn step(&mut self, step: Step) -> Result<(), Refusal> {
         if self.worth.steps.len() >= STEPS_MAX {
             return Err(Refusal::UnknownTwiml(format!(
                 "it leads to more than {STEPS_MAX} calls and messages"
@@ -154,7 +161,7 @@ impl<'a> Reader<'a> {
         inner.map_or(Ok(()), |inner| self.unknown(|| format!("<{}> in <{}>", inner.name, element.name)))
     }
 
-    fn unknown(&self, what: impl FnOnce() -> String) -> Result<(), Refusal> {
+    pub(super) fn unknown(&self, what: impl FnOnce() -> String) -> Result<(), Refusal> {
         if self.around.passes_unknown { Ok(()) } else { Err(Refusal::UnknownTwiml(what())) }
     }
 
@@ -173,7 +180,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn book(&self) -> Result<&'a PriceBook, Refusal> {
+    pub(super) fn book(&self) -> Result<&'a PriceBook, Refusal> {
         self.around.book.ok_or(Refusal::NotReady("limits and prices are not known yet"))
     }
 
@@ -199,7 +206,7 @@ impl<'a> Reader<'a> {
     }
 
     /// It leads to a route that is held to the limits, with the method with which Twilio asks: POST where none is said.
-    fn url_leads_here(
+    pub(super) fn url_leads_here(
         &self,
         url: &str,
         method: Option<&str>,

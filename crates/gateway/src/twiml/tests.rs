@@ -10,7 +10,7 @@ use super::price::{self, Around, Conversation, Worth};
 use crate::egress::Refusal;
 
 /// A minute costs a tenth, a segment a dollar, each fee a cent; no call is longer than an hour.
-fn book() -> PriceBook {
+pub(super) fn book() -> PriceBook {
     let mut rules = Rules::default();
     rules.assumed.call_seconds_at_most = 3_600;
     rules.assumed.voice_insights = false;
@@ -32,7 +32,7 @@ fn book() -> PriceBook {
     PriceBook::new(Prices::new("USD"), rules).unwrap()
 }
 
-fn around(book: &PriceBook) -> Around<'_> {
+pub(super) fn around(book: &PriceBook) -> Around<'_> {
     let conversation =
         Conversation { them: Some("+14155550177"), us: Some("+14155550100"), ..Conversation::default() };
     Around {
@@ -52,7 +52,7 @@ fn read(inner: &str, around: &Around<'_>) -> Result<Worth, Refusal> {
     price::of(&document.root, around)
 }
 
-fn total(worth: &Worth) -> Amount {
+pub(super) fn total(worth: &Worth) -> Amount {
     let prices = worth.steps.iter().map(|step| step.charge.price());
     prices.fold(Amount::ZERO, Amount::saturating_add)
 }

@@ -3,6 +3,7 @@
 use ringfence_breaker::charge::Recipient;
 use ringfence_model::Sid;
 
+use super::assignment::Assignment;
 use super::price::Conversation;
 use crate::admission::{Received, VerifiedWebhook, parameters, signed_request};
 use crate::settings::Route;
@@ -20,6 +21,10 @@ pub(crate) struct Webhook {
     /// Whether somebody has written.
     is_written: bool,
     is_status: bool,
+    /// What an assignment callback of `TaskRouter` says, which is about no call and no message, and which reservation it is
+    /// about.
+    assignment: Option<Assignment>,
+    reservation: Option<Sid>,
 }
 
 impl Webhook {
@@ -44,6 +49,10 @@ impl Webhook {
         let is_written = has("Body") || has("NumMedia");
         let over = ["completed", "busy", "failed", "no-answer", "canceled"];
         let messages = ["MessageSid", "SmsMessageSid", "SmsSid"];
+        let is_of_task = has("ReservationSid")
+            && has("WorkerSid")
+            && !has("CallSid")
+            && !messages.iter().any(|name| has(name));
         Self {
             call: sid("CallSid", &["CA"]),
             message: messages.iter().find_map(|name| sid(name, &["SM", "MM"])),
@@ -51,6 +60,10 @@ impl Webhook {
             is_ringing: is("CallStatus", "ringing"),
             has_service: one("MessagingServiceSid").is_some(),
             is_written,
+            assignment: is_of_task.then(|| {
+                Assignment::of(one("WorkerAttributes").as_deref(), one("TaskAttributes").as_deref())
+            }),
+            reservation: sid("ReservationSid", &["WR"]).filter(|_| is_of_task),
             is_status: has("CallbackSource")
                 || has("RecordingStatus")
                 || has("MessageStatus") && !is_written
@@ -60,9 +73,13 @@ impl Webhook {
         }
     }
 
-    /// The call or message.
+    /// The call or message; of an assignment callback the reservation.
     pub(crate) fn subject(&self) -> Option<Sid> {
-        self.call.or(self.message)
+        self.call.or(self.message).or(self.reservation)
+    }
+    /// What an assignment callback says, whose answer may be an instruction. A reservation is asked about once.
+    pub(crate) fn assignment(&self) -> Option<&Assignment> {
+        self.assignment.as_ref()
     }
 
     /// Whether it is about a call.

@@ -3,11 +3,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use ringfence_breaker::{Limit, Observation, State, Subject, step};
 use ringfence_gateway::settings::{Mode, Settings, Twiml};
 use ringfence_signature::{Signed, Signer};
 use ringfence_store::{BreakerChange, Step};
-use ringfence_testkit::{Answer, RawClient, Response, Upstream};
+use ringfence_testkit::{Answer, RawClient, Response, StreamCut, Upstream};
 
 use crate::world::{ACCOUNT, Setup, TOKEN, World, limit, operator, sid, twilio};
 
@@ -19,15 +20,69 @@ pub(crate) struct Said {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Vec<u8>,
+    /// Where it comes in pieces, as they are made, and without its length.
+    pub(crate) stream: Option<Stream>,
+}
+
+/// A body in pieces of so many bytes, and what comes after them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stream {
+    pub(crate) each: usize,
+    pub(crate) then: Then,
+}
+
+/// What comes after the pieces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// The end.
+    Ends,
+    /// The connection is cut.
+    IsCut,
+    /// Nothing, ever.
+    Hangs,
+    /// Spaces, for ever.
+    GoesOn,
 }
 
 impl Said {
     pub(crate) fn xml(body: impl Into<Vec<u8>>) -> Self {
-        Self { status: 200, headers: vec![("content-type", "text/xml".to_owned())], body: body.into() }
+        Self::of_type("text/xml", body)
     }
 
     pub(crate) fn of_type(content_type: &str, body: impl Into<Vec<u8>>) -> Self {
-        Self { status: 200, headers: vec![("content-type", content_type.to_owned())], body: body.into() }
+        let headers = vec![("content-type", content_type.to_owned())];
+        Self { status: 200, headers, body: body.into(), stream: None }
+    }
+
+    /// The same in pieces.
+    pub(crate) fn streamed(self, each: usize, then: Then) -> Self {
+        Self { stream: Some(Stream { each, then }), ..self }
+    }
+
+    fn answer(self) -> Answer {
+        let answer = match self.stream {
+            None => Answer::new(self.status, self.body),
+            Some(stream) => {
+                let (mut pieces, answer) = Answer::streamed(self.status, 1);
+                tokio::spawn(async move {
+                    for piece in self.body.chunks(stream.each) {
+                        if pieces.send_data(Bytes::copy_from_slice(piece)).await.is_err() {
+                            return;
+                        }
+                    }
+                    match stream.then {
+                        Then::Ends => {}
+                        Then::IsCut => pieces.abort(StreamCut),
+                        Then::Hangs => std::future::pending().await,
+                        Then::GoesOn => {
+                            while pieces.send_data(Bytes::from_static(&[b' '; 512])).await.is_ok() {}
+                        }
+                    }
+                });
+                answer
+            }
+        };
+        self.headers.iter().fold(answer, |answer, (name, value)| answer.header(name, value))
     }
 }
 
@@ -48,10 +103,7 @@ impl Held {
         let says = Arc::clone(&said);
         let application = Upstream::start(move |_| {
             let said = says.lock().unwrap().clone();
-            async move {
-                let answer = Answer::new(said.status, said.body);
-                said.headers.iter().fold(answer, |answer, (name, value)| answer.header(name, value))
-            }
+            async move { said.answer() }
         })
         .await;
         let upstream = application.address();
@@ -157,6 +209,31 @@ pub(crate) fn text() -> Vec<(String, String)> {
         ("From", "+14155550177"),
         ("To", "+14155550100"),
     ])
+}
+
+/// `TaskRouter` asks what to do with a task that waits in a call, each a reservation of its own.
+pub(crate) fn assignment(more: &[(&str, &str)]) -> Vec<(String, String)> {
+    static NUMBER: AtomicU64 = AtomicU64::new(1);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let (reservation, task) = (format!("WR{number:032x}"), format!("WT{number:032x}"));
+    let mut fields = vec![
+        ("AccountSid", ACCOUNT),
+        ("WorkspaceSid", "WS00000000000000000000000000000001"),
+        ("WorkflowSid", "WW00000000000000000000000000000001"),
+        ("TaskQueueSid", "WQ00000000000000000000000000000001"),
+        ("WorkerSid", "WK00000000000000000000000000000001"),
+        ("TaskSid", &*task),
+        ("ReservationSid", &*reservation),
+        ("WorkerAttributes", r#"{"contact_uri":"+14155550123"}"#),
+        ("TaskAttributes", r#"{"call_sid":"CA00000000000000000000000000000001","to":"+14155550100"}"#),
+        ("TaskAge", "2"),
+        ("TaskPriority", "0"),
+    ];
+    for (name, value) in more {
+        fields.retain(|(field, _)| field != name);
+        fields.push((name, value));
+    }
+    owned(&fields)
 }
 
 fn owned(fields: &[(&str, &str)]) -> Vec<(String, String)> {

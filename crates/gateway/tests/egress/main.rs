@@ -14,4 +14,6 @@ mod sandbox_voice;
 mod tunnel;
 mod twiml;
 mod twiml_odd;
+mod twiml_streamed;
+mod twiml_tasks;
 mod world;

@@ -486,6 +486,7 @@ impl<'a> Batch<'a> {
             price: price.map(Amount::micros),
             ended_at: state.is_end().then(|| now.as_microsecond()),
             holds: None,
+            admitted_at: None,
             deadline: None,
         };
         self.updates.insert(id.to_owned(), row);

@@ -227,6 +227,8 @@ pub(super) struct UpdateRow {
     pub(super) ended_at: Option<i64>,
     /// Where it holds something else from now on.
     pub(super) holds: Option<String>,
+    /// Where it is admitted once more.
+    pub(super) admitted_at: Option<i64>,
     pub(super) deadline: Option<i64>,
 }
 
@@ -239,13 +241,15 @@ pub(super) async fn update(transaction: &mut Transaction, rows: &[UpdateRow]) ->
         "UPDATE reservations SET state = r.value ->> 'state', \
          resource = coalesce(r.value ->> 'resource', resource), price = coalesce(r.value ->> 'price', price), \
          ended_at = r.value ->> 'ended_at', holds = coalesce(r.value ->> 'holds', holds), \
+         admitted_at = coalesce(r.value ->> 'admitted_at', admitted_at), \
          deadline = coalesce(r.value ->> 'deadline', deadline) FROM json_each($1) AS r WHERE reservations.id = r.value ->> 'id'"
     } else {
         "UPDATE reservations SET state = r.state, resource = coalesce(r.resource, reservations.resource), \
          price = coalesce(r.price, reservations.price), ended_at = r.ended_at, \
-         holds = coalesce(r.holds, reservations.holds), deadline = coalesce(r.deadline, reservations.deadline) \
+         holds = coalesce(r.holds, reservations.holds), admitted_at = coalesce(r.admitted_at, reservations.admitted_at), \
+         deadline = coalesce(r.deadline, reservations.deadline) \
          FROM jsonb_to_recordset($1::jsonb) AS r(id text, state text, resource text, price bigint, \
-         ended_at bigint, holds text, deadline bigint) WHERE reservations.id = r.id"
+         ended_at bigint, holds text, admitted_at bigint, deadline bigint) WHERE reservations.id = r.id"
     };
     transaction.execute(update, values![json!(rows).to_string()]).await?;
     Ok(())

@@ -11,7 +11,7 @@ use ringfence_second_factor::recovery::{self, RecoveryCode};
 use ringfence_second_factor::totp::{Seed, Step};
 use serde_json::json;
 
-use super::{Because, devices, find, note, passkeys};
+use super::{Because, Told, devices, find, note, passkeys};
 use crate::error::Error;
 use crate::failures;
 use crate::seal::{Keyring, Place};
@@ -148,78 +148,74 @@ impl Store {
 
     /// Takes a factor away, and with it the trust in devices, which may rest on it: whoever had it may have used it to have
     /// a device of theirs trusted. Saved codes, which are made anew all the time, take those alone that one of them made
-    /// trusted.
+    /// trusted. `None`, and nothing is taken, where what is left does not do for one of the demands. Whoever is told is told
+    /// in the same transaction.
     pub async fn remove_factor(
         &self,
         by: impl Into<Because>,
         person: &str,
         factor: &str,
-        now: Timestamp,
-    ) -> Result<Factor> {
-        let removed = self.remove_factor_unless_needed(by, person, factor, Vec::new(), now).await?;
-        removed.ok_or_else(|| Error::missing(format!("factor {factor}")))
-    }
-
-    /// The same, unless what is left does not do for one of these. `None` where it does not.
-    pub async fn remove_factor_unless_needed(
-        &self,
-        by: impl Into<Because>,
-        person: &str,
-        factor: &str,
         demands: Vec<Demands>,
+        told: Told,
         now: Timestamp,
     ) -> Result<Option<Factor>> {
-        let data = (by.into(), person.to_owned(), factor.to_owned(), demands, now);
-        self.write(data, |(by, person, factor, demands, now), transaction| {
+        let data = (by.into(), person.to_owned(), factor.to_owned(), demands, told, now);
+        self.write(data, |(by, person, factor, demands, told, now), transaction| {
             Box::pin(async move {
-                // Of two that are taken away at once, the second sees what the first has left.
-                let lock = "UPDATE persons SET created_at = created_at WHERE id = $1";
-                transaction.execute(lock, values![person]).await?;
+                lock(transaction, person).await?;
                 let left = counting(transaction, person, factor).await?;
                 if !demands.iter().all(|demands| demands.are_met_by(&left)) {
                     return Ok(None);
                 }
-                remove(transaction, by, person, factor, *now).await.map(Some)
+                let removed = remove(transaction, by, person, factor, *now).await?;
+                told.write(transaction, std::slice::from_ref(&removed), *now).await?;
+                Ok(Some(removed))
             })
         })
         .await
     }
 
     /// Takes all factors of a person away, and with them every session and device: what follows is bound anew, with a code
-    /// that an administrator gives out.
+    /// that an administrator gives out. Whoever is told is told in the same transaction.
     pub async fn remove_all_factors(
         &self,
         by: impl Into<Because>,
         person: &str,
+        told: Told,
         now: Timestamp,
     ) -> Result<()> {
-        self.write((by.into(), person.to_owned(), now), |(by, person, now), transaction| {
+        self.write((by.into(), person.to_owned(), told, now), |(by, person, told, now), transaction| {
             Box::pin(async move {
                 find(transaction, person).await?;
-                let delete = "DELETE FROM factors WHERE person = $1 RETURNING id";
+                let delete = "DELETE FROM factors WHERE person = $1 RETURNING *";
+                let mut removed = Vec::new();
                 for row in transaction.fetch(delete, values![person]).await? {
                     failures::forget(transaction, &subject(&row.text("id")?)).await?;
+                    removed.push(read(&transaction.keys, &row)?);
                 }
                 let delete = "DELETE FROM single_use_codes WHERE person = $1 AND purpose = $2";
                 transaction.execute(delete, values![person, RECOVERY]).await?;
                 passkeys::forget(transaction, person, None).await?;
                 super::end_trust(transaction, person, "the second factor was reset", *now).await?;
-                note(transaction, &by.by, "factor.reset", person, by.detail(json!({})), *now).await
+                note(transaction, &by.by, "factor.reset", person, by.detail(json!({})), *now).await?;
+                told.write(transaction, &removed, *now).await
             })
         })
         .await
     }
 
-    /// Whether somebody typed the code that the application shows now. A right one verifies the factor.
+    /// Whether somebody typed the code that the application shows now. A right one verifies the factor, which from its first
+    /// one on takes the place of another application; then those who are told are told in the same transaction.
     pub async fn check_totp(
         &self,
         by: &Actor,
         factor: &Factor,
         typed: &str,
+        told: Told,
         now: Timestamp,
     ) -> Result<Result<bool, Barred>> {
-        let data = (by.clone(), factor.id.clone(), typed.to_owned(), now);
-        self.write(data, |(by, id, typed, now), transaction| {
+        let data = (by.clone(), factor.id.clone(), typed.to_owned(), told, now);
+        self.write(data, |(by, id, typed, told, now), transaction| {
             Box::pin(async move {
                 if let Err(barred) = failures::count(transaction, &subject(id), Rule::Person, *now).await? {
                     return Ok(Err(barred));
@@ -228,12 +224,19 @@ impl Store {
                 let row = row.ok_or_else(|| Error::missing(format!("factor {id}")))?;
                 let factor = read(&transaction.keys, &row)?;
                 let FactorSecret::Totp(seed) = &factor.secret else { return Ok(Ok(false)) };
+                let is_first = factor.verified_at.is_none();
+                if is_first {
+                    lock(transaction, &factor.person).await?;
+                }
                 let last = row.maybe_int("last_step")?.map(Step::from_number);
                 let Some(step) = seed.check(typed, last, *now) else { return Ok(Ok(false)) };
                 let update = "UPDATE factors SET last_step = $2, used_at = $3, \
                               verified_at = coalesce(verified_at, $3) WHERE id = $1";
                 transaction.execute(update, values![id, step.number(), *now]).await?;
                 passed(transaction, by, &factor, *now).await?;
+                if is_first {
+                    take_the_place(transaction, by, &factor, told, *now).await?;
+                }
                 Ok(Ok(true))
             })
         })
@@ -270,16 +273,26 @@ impl Store {
         .await
     }
 
-    /// A phone whose code was typed counts from now on.
-    pub async fn verify_factor(&self, by: &Actor, factor: &Factor, now: Timestamp) -> Result<()> {
-        self.write((by.clone(), factor.clone(), now), |(by, factor, now), transaction| {
+    /// A phone whose code was typed. From the first time on it counts, and takes the place of another phone; then those who
+    /// are told are told in the same transaction.
+    pub async fn verify_factor(&self, by: &Actor, factor: &Factor, told: Told, now: Timestamp) -> Result<()> {
+        let data = (by.clone(), factor.id.clone(), told, now);
+        self.write(data, |(by, id, told, now), transaction| {
             Box::pin(async move {
+                let row = transaction.find("SELECT * FROM factors WHERE id = $1", values![id]).await?;
+                let row = row.ok_or_else(|| Error::missing(format!("factor {id}")))?;
+                let factor = read(&transaction.keys, &row)?;
+                lock(transaction, &factor.person).await?;
                 let update =
                     "UPDATE factors SET used_at = $2, verified_at = coalesce(verified_at, $2) WHERE id = $1";
-                if transaction.execute(update, values![&factor.id, *now]).await? == 0 {
-                    return Err(Error::missing(format!("factor {}", factor.id)));
+                if transaction.execute(update, values![id, *now]).await? == 0 {
+                    return Err(Error::missing(format!("factor {id}")));
                 }
-                passed(transaction, by, factor, *now).await
+                passed(transaction, by, &factor, *now).await?;
+                if factor.verified_at.is_none() {
+                    take_the_place(transaction, by, &factor, told, *now).await?;
+                }
+                Ok(())
             })
         })
         .await
@@ -300,6 +313,34 @@ async fn counting(transaction: &mut Transaction, person: &str, without: &str) ->
                   AND purpose = 'recovery' AND used_at IS NULL))";
     let rows = transaction.fetch(select, values![person, without]).await?;
     rows.iter().map(|row| Ok(Kind::from_word(&row.text("kind")?))).filter_map(Result::transpose).collect()
+}
+
+/// Of two changes of a person's factors at once, the second sees what the first has left.
+async fn lock(transaction: &mut Transaction, person: &str) -> Result<()> {
+    let lock = "UPDATE persons SET created_at = created_at WHERE id = $1";
+    transaction.execute(lock, values![person]).await?;
+    Ok(())
+}
+
+/// Takes the other factors of the same kind away: what was there before would go on letting in whoever has it, and computers
+/// of theirs.
+async fn take_the_place(
+    transaction: &mut Transaction,
+    by: &Actor,
+    factor: &Factor,
+    told: &Told,
+    now: Timestamp,
+) -> Result<()> {
+    let select =
+        "SELECT id FROM factors WHERE person = $1 AND kind = $2 AND id <> $3 ORDER BY created_at, id";
+    let kind = factor.secret.kind().word();
+    let others = transaction.fetch(select, values![&factor.person, kind, &factor.id]).await?;
+    let because = Because::from(by);
+    let mut removed = Vec::with_capacity(others.len());
+    for row in others {
+        removed.push(remove(transaction, &because, &factor.person, &row.text("id")?, now).await?);
+    }
+    told.write(transaction, &removed, now).await
 }
 
 async fn remove(

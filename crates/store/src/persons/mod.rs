@@ -14,6 +14,7 @@ mod roles;
 mod sessions;
 mod sign_ins;
 mod single_use;
+mod told;
 
 use jiff::Timestamp;
 use ringfence_model::{Actor, Secret};
@@ -28,6 +29,7 @@ pub use roles::{AccountPolicy, Grant, Role, Where};
 pub use sessions::{NewSession, Session, Stage};
 pub use sign_ins::{SignIn, SignInOutcome};
 pub use single_use::{Purpose, Redeemed};
+pub use told::Told;
 
 use crate::audit::{self, NewAudit};
 use crate::error::Error;

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use ringfence_breaker::{AppliedLimit, Hold, Limit, Observation, Why};
+use ringfence_breaker::{AppliedLimit, DialPrefix, Hold, Limit, Observation, Why};
 use ringfence_model::{Amount, Sid};
 use ringfence_store::{
-    Admission, AnswerAdmission, AnswerPart, Listing, NewAnswer, NewReservation, NotAdmitted,
+    Admission, AnswerAdmission, AnswerPart, Listing, NewAnswer, NewReservation, NotAdmitted, Now,
     ReservationState, Store,
 };
 
 use crate::ledger::{Money, account, dollars, limit, move_breaker, now, spent, subject};
-use crate::world::{World, all, on_both};
+use crate::world::{World, after, all, on_both};
 
 on_both! {
     an_answer_is_admitted_whole_or_not_at_all,
@@ -19,6 +19,7 @@ on_both! {
     of_many_answers_at_once_on_two_nodes_exactly_the_limit_is_admitted,
     without_any_limit_an_answer_is_noted_once_too,
     what_came_back_of_an_answer_is_taken_again_when_it_is_given_again,
+    what_is_taken_again_was_admitted_then_and_counts_in_the_windows_of_that_moment_alone,
     after_a_trip_an_answer_of_which_something_was_spent_is_not_given_again,
     an_answer_that_nobody_waits_for_takes_nothing,
     an_answer_is_in_doubt_until_somebody_finds_what_it_led_to,
@@ -119,6 +120,38 @@ async fn what_came_back_of_an_answer_is_taken_again_when_it_is_given_again(world
     let again = money.admit_answer("a", &[30, 10]).await;
     assert!(matches!(again, AnswerAdmission::Refused(NotAdmitted::Limit { .. })), "{again:?}");
     assert_eq!(money.reserved("daily").await, dollars(35));
+    assert_eq!(store.check_ledger().await.unwrap(), []);
+}
+
+async fn what_is_taken_again_was_admitted_then_and_counts_in_the_windows_of_that_moment_alone(world: World) {
+    let money = Money::with(world, vec![limit("daily", 50)]).await;
+    let store = money.store();
+    let burma: DialPrefix = "+959".parse().unwrap();
+    let mut new = money.answer("a", &[30, 10]);
+    for part in &mut new.parts {
+        (part.operation, part.beginning) = ("twiml.message".to_owned(), Some(burma));
+    }
+    let (first, second) = (after(600), after(600 + 86_400));
+    let given = store.admit_answer(new.clone(), Now::At(first)).await.unwrap();
+    assert!(is_admitted(&given), "{given:?}");
+    assert!(store.void("a-0", Now::At(after(900))).await.unwrap());
+    assert!(store.settle("a-1", spent(7), None, Now::At(after(900))).await.unwrap());
+    let again = store.admit_answer(new, Now::At(second)).await.unwrap();
+    assert_eq!(again, AnswerAdmission::Before);
+    // What was settled stays where it was spent; what is open is set aside in the window that holds now.
+    let row = store.find_ledger("daily", &subject().to_string()).await.unwrap().unwrap();
+    assert_eq!((row.ledger.settled, row.ledger.reserved), (Amount::ZERO, dollars(30)));
+    let open = store.open_reservations(None, 9).await.unwrap();
+    let [taken] = open.as_slice() else { panic!("{open:?}") };
+    let deadline = second + SignedDuration::from_hours(4);
+    assert_eq!((&*taken.id, taken.admitted_at, taken.deadline), ("a-0", second, deadline));
+    // Shares are of what was sent when it was sent.
+    assert!(store.found("a-0", Sid::new(*b"SM", 8), Now::At(second)).await.unwrap());
+    let sent = async |from: i64| {
+        let all = store.signs(after(from), after(from + 86_400)).await.unwrap();
+        all.iter().map(|it| it.sent).sum::<u64>()
+    };
+    assert_eq!((sent(0).await, sent(86_400).await), (1, 1), "one of each day");
     assert_eq!(store.check_ledger().await.unwrap(), []);
 }
 

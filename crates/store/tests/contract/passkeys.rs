@@ -1,7 +1,7 @@
 use jiff::{SignedDuration, Timestamp};
 use ringfence_second_factor::failures::{BOUND_ANEW_AFTER, Barred};
 use ringfence_second_factor::passkey::{Challenge, Refusal, RelyingParty};
-use ringfence_store::{Grant, NewPasskey, PasskeyPurpose, Person, Role, ShownPasskey, Store, Where};
+use ringfence_store::{Grant, NewPasskey, PasskeyPurpose, Person, Role, ShownPasskey, Store, Told, Where};
 use ringfence_testkit::authenticator::{Authenticator, Made, Shown, written};
 
 use crate::world::{World, after, all, on_both, operator, start};
@@ -188,11 +188,15 @@ async fn a_passkey_that_was_removed_is_unknown(world: World) {
     let maria = person(store, "maria@example.com").await;
     let authenticator = Authenticator::new(b"cred", HOST);
     let factor = binds(store, &maria, &authenticator).await.unwrap();
-    store.remove_factor(&operator(), &maria.id, &factor, start()).await.unwrap();
+    store
+        .remove_factor(&operator(), &maria.id, &factor, vec![], Told::nobody(), start())
+        .await
+        .unwrap()
+        .unwrap();
     let asked = challenge(store, "se_1", &maria, PasskeyPurpose::Show).await;
     let shown = answer(&authenticator, &asked, 2);
     assert_eq!(shows(store, "se_1", &maria, shown, start()).await, Ok(Err(Refusal::Credential)));
     binds(store, &maria, &authenticator).await.unwrap();
-    store.remove_all_factors(&operator(), &maria.id, start()).await.unwrap();
+    store.remove_all_factors(&operator(), &maria.id, Told::nobody(), start()).await.unwrap();
     assert_eq!(store.passkeys(&maria.id).await.unwrap(), []);
 }

@@ -6,7 +6,7 @@ use ringfence_second_factor::recovery::RecoveryCode;
 use ringfence_second_factor::totp::Seed;
 use ringfence_store::{
     DeviceUsed, Error, Factor, FactorSecret, Grant, NewDevice, NewEffect, NewFactor, NewSession, Person,
-    Purpose, Role, SignInOutcome, Stage, Store, Where,
+    Purpose, Role, SignInOutcome, Stage, Store, Told, Where,
 };
 
 use crate::world::{World, after, all, on_both, operator, start};
@@ -157,7 +157,7 @@ async fn of_many_right_codes_at_once_one_is_taken(world: World) {
     let by = operator();
     let checks = all((0..16).map(|round| {
         let store = if round % 2 == 0 { &world.store } else { &other_node };
-        store.check_totp(&by, &totp, &code, start())
+        store.check_totp(&by, &totp, &code, Told::nobody(), start())
     }))
     .await;
     let taken = checks.iter().filter(|it| matches!(it, Ok(Ok(true)))).count();
@@ -169,7 +169,8 @@ async fn wrong_codes_at_once_are_counted_one_by_one(world: World) {
     let maria = maria(&world.store).await;
     let totp = factor(&world.store, &maria, FactorSecret::Totp(Seed::new([3; 20]))).await;
     let by = operator();
-    let checks = all((0..64).map(|_| world.store.check_totp(&by, &totp, "no code", start()))).await;
+    let checks =
+        all((0..64).map(|_| world.store.check_totp(&by, &totp, "no code", Told::nobody(), start()))).await;
     let compared = checks.iter().filter(|it| matches!(it, Ok(Ok(false)))).count();
     let barred = checks.iter().filter(|it| matches!(it, Ok(Err(Barred::Until(_))))).count();
     assert_eq!((compared, barred), (5, 59), "the fifth begins the pauses");
@@ -181,20 +182,24 @@ async fn after_twenty_wrong_codes_the_factor_is_worth_nothing(world: World) {
     let seed = Seed::new([3; 20]);
     let totp = factor(store, &maria, FactorSecret::Totp(seed.clone())).await;
     for hour in 0..i64::from(BOUND_ANEW_AFTER) {
-        let checked = store.check_totp(&by, &totp, "no code", after(hour * 3_600)).await.unwrap();
+        let checked =
+            store.check_totp(&by, &totp, "no code", Told::nobody(), after(hour * 3_600)).await.unwrap();
         assert_eq!(checked, Ok(false), "{hour}");
     }
     let later = after(365 * 86_400);
     let right = seed.code_at(later);
-    assert_eq!(store.check_totp(&by, &totp, &right, later).await.unwrap(), Err(Barred::BoundAnew));
+    assert_eq!(
+        store.check_totp(&by, &totp, &right, Told::nobody(), later).await.unwrap(),
+        Err(Barred::BoundAnew)
+    );
     // The other factors of the same person are not touched by it.
     let codes = store.new_recovery_codes(&by, &maria.id, later).await.unwrap();
     let recovery = store.factors(&maria.id).await.unwrap().pop().unwrap();
     assert_eq!(store.use_recovery_code(&by, &recovery, &codes[0], later).await.unwrap(), Ok(true));
     // Bound anew, it counts again.
-    store.remove_factor(&by, &maria.id, &totp.id, later).await.unwrap();
+    store.remove_factor(&by, &maria.id, &totp.id, vec![], Told::nobody(), later).await.unwrap().unwrap();
     let totp = factor(store, &maria, FactorSecret::Totp(seed)).await;
-    assert_eq!(store.check_totp(&by, &totp, &right, later).await.unwrap(), Ok(true));
+    assert_eq!(store.check_totp(&by, &totp, &right, Told::nobody(), later).await.unwrap(), Ok(true));
 }
 
 async fn a_recovery_code_is_good_once_and_for_its_owner(world: World) {
@@ -504,7 +509,11 @@ async fn a_factor_that_is_taken_away_ends_the_trust_in_devices(world: World) {
             let new = NewDevice { kind: by_kind, ..device(&maria, account(1)) };
             store.trust_device(&by, new, start()).await.unwrap();
         }
-        store.remove_factor(&by, &maria.id, &factor.id, start()).await.unwrap();
+        store
+            .remove_factor(&by, &maria.id, &factor.id, vec![], Told::nobody(), start())
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(left().await, stays, "{kind:?}");
         let rows = store.audit_rows(None, None, 99).await.unwrap();
         let row = rows.iter().find(|row| row.action == "factor.remove").unwrap();

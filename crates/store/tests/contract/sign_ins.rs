@@ -6,7 +6,7 @@ use ringfence_second_factor::device::Judgement;
 use ringfence_second_factor::failures::Rule;
 use ringfence_second_factor::policy::{Demands, Policy, Strength};
 use ringfence_second_factor::totp::Seed;
-use ringfence_store::{DeviceUsed, Error, FactorSecret, Forget, Purpose, Role, Stage, Where};
+use ringfence_store::{DeviceUsed, Error, FactorSecret, Forget, Purpose, Role, Stage, Told, Where};
 
 use crate::persons::{account, device, everywhere, factor, maria, person, session, use_of};
 use crate::world::{World, after, all, on_both, operator, start};
@@ -46,7 +46,7 @@ async fn what_sign_ins_leave_behind_is_forgotten_after_its_time(world: World) {
     let attempt = store.subject("password", &["maria@example.com"]).await.unwrap();
     store.count_attempt(&attempt, Rule::Application, start()).await.unwrap().unwrap();
     let totp = factor(store, &maria, FactorSecret::Totp(Seed::new([3; 20]))).await;
-    store.check_totp(&by, &totp, "no code", start()).await.unwrap().unwrap();
+    store.check_totp(&by, &totp, "no code", Told::nobody(), start()).await.unwrap().unwrap();
 
     let forget = |before: i64, batch| store.forget(&by, Forget::SignIns, after(before), batch, after(before));
     assert_eq!(forget(0, 99).await.unwrap(), 0, "nothing is older than its time");
@@ -70,7 +70,7 @@ async fn the_failures_of_a_removed_person_go_with_them(world: World) {
     maria(store).await;
     let gone = person(store, "gone@example.com", vec![everywhere(Role::Auditor)]).await;
     let totp = factor(store, &gone, FactorSecret::Totp(Seed::new([3; 20]))).await;
-    store.check_totp(&by, &totp, "no code", start()).await.unwrap().unwrap();
+    store.check_totp(&by, &totp, "no code", Told::nobody(), start()).await.unwrap().unwrap();
     store.remove_person(&by, &gone.id, start()).await.unwrap();
     assert_eq!(store.failures(&totp.subject()).await.unwrap().count, 0);
 }
@@ -205,7 +205,7 @@ async fn of_two_factors_that_are_taken_away_at_once_one_stays(world: World) {
         let (person, factor) = (maria.id.clone(), factor.id.clone());
         async move {
             store
-                .remove_factor_unless_needed(&by, &person, &factor, demands, start())
+                .remove_factor(&by, &person, &factor, demands, Told::nobody(), start())
                 .await
                 .unwrap()
                 .is_some()
@@ -236,7 +236,7 @@ async fn what_is_decided_about_people_has_its_reason_on_record(world: World) {
     store.remove_role(why, &other.id, Where::Everywhere, start()).await.unwrap();
     store.lock_person(why, &other.id, true, start()).await.unwrap();
     store.lock_person(why, &other.id, false, start()).await.unwrap();
-    store.remove_all_factors(why, &other.id, start()).await.unwrap();
+    store.remove_all_factors(why, &other.id, Told::nobody(), start()).await.unwrap();
     store.remove_person(why, &other.id, start()).await.unwrap();
     let demands = Demands { policy: Policy::EverySignIn, strength: Strength::Any };
     store.set_policy(why, account(1), demands, start()).await.unwrap();

@@ -1,21 +1,22 @@
 //! Shares of what was sent are held against the limits of them, and what is heard late of a message is noted.
 //!
-//! The decision is the breaker's ([`Limit::judged`](ringfence_breaker::Limit::judged), `step`); here it is read what came of
-//! what the accounts of a limit's scope sent, and a beginning of numbers whose share is too small is told to its breaker.
+//! The decision is the breaker's (`step`), and what is judged stands in [`crate::shares`]; here a beginning of numbers whose
+//! share is too small is told to its breaker.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
-use ringfence_breaker::{DialPrefix, Measure, Observation, Phase, Share, State, Subject, Window};
+use ringfence_breaker::{DialPrefix, Measure, Observation, Phase, State, Subject, Window};
 use ringfence_model::{Actor, Sid};
-use ringfence_store::{Account, Arrival, Result, Signs};
+use ringfence_store::{Account, Arrival, Result};
 use ringfence_twilio::client::{self, Client};
 use ringfence_twilio::wire::Message;
 
 use super::lists::{message, read_back};
 use super::{CLOCKS_APART, Engine, Reconciled};
 use crate::decide::By;
+use crate::shares::{Judged, judged};
 use crate::wanted::{AppliedLimit, scoped};
 
 /// So often shares are judged: they are counted by the minute.
@@ -24,12 +25,14 @@ const JUDGED_EVERY: SignedDuration = SignedDuration::from_mins(1);
 const HEARD_EVERY: SignedDuration = SignedDuration::from_mins(5);
 /// So many messages of an account are looked for at once.
 const AWAITED_MAX: usize = 20_000;
-/// An account of which no code was entered in so long has nobody who tells Ringfence of it.
-const ENTERED_WITHIN: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 impl Engine {
-    /// Tells the breakers of the beginnings to which too little was delivered, or from where too few codes came back.
-    pub(super) async fn judge_shares(&self) -> Result<()> {
+    /// Tells the breakers of the beginnings to which too little was delivered, or from where too few codes came back; once a
+    /// minute at most.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn judge_shares(&self) -> Result<()> {
         let now = self.now();
         let limits: Vec<&AppliedLimit> =
             self.limits.iter().filter(|applied| applied.limit.sign().is_some()).collect();
@@ -59,57 +62,20 @@ impl Engine {
         known: &HashMap<DialPrefix, &State>,
         now: Timestamp,
     ) -> Result<()> {
-        let limit = &applied.limit;
-        let (Some(sign), Some((from, until))) = (limit.sign(), limit.judged(None, now)) else {
-            return Ok(());
-        };
-        let in_scope: BTreeSet<Sid> = accounts
-            .iter()
-            .filter(|account| limit.scope.contains(&scoped(account), applied.since))
-            .map(|account| account.sid)
-            .collect();
-        let mut by_beginning: BTreeMap<DialPrefix, Vec<Signs>> = BTreeMap::new();
-        for signs in self.store.signs(from, until).await? {
-            by_beginning.entry(signs.beginning).or_default().push(signs);
-        }
+        let Some(sign) = applied.limit.sign() else { return Ok(()) };
         let actor = Actor::job("egress");
         let by = By { actor: &actor, reason: None };
-        for (beginning, mut signs) in by_beginning {
-            let state = known.get(&beginning).copied();
-            if state.is_some_and(|state| matches!(state.phase, Phase::Tripped { .. })) {
-                continue;
-            }
-            // What somebody has dealt with is left out, and so is what is before the moment at which it opened again.
-            let Some((since, _)) = limit.judged(state, now) else { continue };
-            if since > from {
-                signs = self.store.signs_of(beginning, since, until).await?;
-            }
-            signs.retain(|signs| in_scope.contains(&signs.account));
-            if !sign.fails(sum(&signs, limit.measure)) {
-                continue;
-            }
-            if limit.measure == Measure::Conversion {
-                signs = self.of_those_who_enter_codes(signs, now).await?;
-            }
-            let share = sum(&signs, limit.measure);
-            if sign.fails(share) {
-                let observation = Observation::Share { from: since, at: now, share };
+        for Judged { beginning, from, share, .. } in
+            judged(&self.store, applied, accounts, known, now).await?
+        {
+            let state = known.get(&beginning);
+            let is_tripped = state.is_some_and(|state| matches!(state.phase, Phase::Tripped { .. }));
+            if !is_tripped && sign.fails(share) {
+                let observation = Observation::Share { from, at: now, share };
                 self.observe(applied, Subject::Prefix(beginning), &observation, &by, None).await?;
             }
         }
         Ok(())
-    }
-
-    /// Without the verifications of accounts of which none was ever entered: their applications check codes past the egress,
-    /// and nobody tells Ringfence of it. What becomes of its own codes it knows.
-    async fn of_those_who_enter_codes(&self, mut signs: Vec<Signs>, now: Timestamp) -> Result<Vec<Signs>> {
-        let since = now.saturating_sub(ENTERED_WITHIN).unwrap_or(Timestamp::MIN);
-        for signs in &mut signs {
-            if signs.approved == 0 && !self.store.enters_codes(signs.account, since).await? {
-                signs.started = 0;
-            }
-        }
-        Ok(signs)
     }
 
     /// Looks in Twilio's lists for what has become of messages whose price was known before it was known whether they arrived,
@@ -156,10 +122,6 @@ impl Engine {
         let known = listed.into_iter().filter(|it| it.arrival != Arrival::Unknown);
         (known.map(|it| (it.sid, it.arrival)).collect(), cut_off)
     }
-}
-
-fn sum(signs: &[Signs], measure: Measure) -> Share {
-    signs.iter().map(|signs| signs.share(measure)).fold(Share::default(), Share::and)
 }
 
 /// How long ago it was sent what a limit judges, at most.

@@ -83,7 +83,8 @@ impl<'a> Batch<'a> {
         Ok(Did::Admitted(watched))
     }
 
-    /// Sets aside again what came back of an answer that is given again.
+    /// Sets aside again what came back of an answer that is given again. From here on it is what was admitted now: of what
+    /// was given before it is certain that it came to nothing, so what is found from then on and counted as sent is this.
     fn take_again(
         &mut self,
         new: &'a NewAnswer,
@@ -102,6 +103,7 @@ impl<'a> Batch<'a> {
             if let Some(row) = self.reservations.get_mut(&id) {
                 row.state = state;
                 row.holds.clone_from(&held);
+                row.admitted_at = now;
             }
             let row = UpdateRow {
                 id: id.clone(),
@@ -110,6 +112,7 @@ impl<'a> Batch<'a> {
                 price: None,
                 ended_at: None,
                 holds: Some(json!(held).to_string()),
+                admitted_at: Some(now.as_microsecond()),
                 deadline: Some(now.saturating_add(part.patience).unwrap_or(Timestamp::MAX).as_microsecond()),
             };
             self.updates.insert(id, row);

@@ -1,0 +1,51 @@
+//! Who hears of it when factors are taken away: a row of the outbox in the same transaction, so that no crash lies between.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use ringfence_model::Actor;
+
+use super::Factor;
+use crate::Result;
+use crate::outbox::{self, NewEffect};
+use crate::sql::Transaction;
+
+/// What people are told of a change of their factors. It is asked inside the transaction, with the factors that are taken
+/// away in it: those that were there at that moment, whatever somebody saw before. It may be asked more than once where the
+/// transaction is run again, and must give the same effects of the same factors.
+#[derive(Clone)]
+pub struct Told(Arc<Telling>);
+
+type Telling = dyn Fn(&[Factor]) -> Vec<NewEffect> + Send + Sync;
+
+impl Told {
+    /// What is told, by what was taken away; nothing was where a first factor of its kind begins to count.
+    pub fn by(telling: impl Fn(&[Factor]) -> Vec<NewEffect> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(telling))
+    }
+
+    /// Nobody has to hear of it.
+    pub fn nobody() -> Self {
+        Self::by(|_| Vec::new())
+    }
+
+    pub(super) async fn write(
+        &self,
+        transaction: &mut Transaction,
+        removed: &[Factor],
+        now: Timestamp,
+    ) -> Result<()> {
+        let by = Actor::job("letters");
+        for effect in (self.0)(removed) {
+            outbox::add(transaction, &by, &effect, now).await?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Told {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Told(…)")
+    }
+}
