@@ -8,6 +8,7 @@
 
 pub mod authenticator;
 mod certificates;
+mod clock;
 pub mod openapi;
 mod postgres;
 mod raw_client;
@@ -18,6 +19,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 pub use certificates::{Certificates, certificates, certificates_for};
+pub use clock::ManualClock;
 pub use postgres::{PostgresDatabase, PostgresServer, peers_are_required};
 pub use raw_client::{Handshake, RawClient, Response, exchange};
 pub use upstream::{Answer, RawUpstream, Recorded, StreamCut, Upstream, read_request};

@@ -7,9 +7,10 @@ use ringfence_gateway::settings::EgressAccount;
 use ringfence_model::{Clock, Secret, Sid};
 use ringfence_sandbox::{Sandbox, SandboxOptions};
 use ringfence_store::{EgressAccounts, EgressArea};
+use ringfence_testkit::ManualClock;
 use serde_json::Value;
 
-use crate::world::{Key, ManualClock, Setup, World, encoded, raw};
+use crate::world::{Key, Setup, World, encoded, raw};
 
 pub(crate) struct Twilio {
     pub(crate) world: World,

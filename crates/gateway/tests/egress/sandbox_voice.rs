@@ -9,10 +9,10 @@ use ringfence_model::{Secret, Sid};
 use ringfence_sandbox::{Sandbox, SandboxOptions};
 use ringfence_signature::{AccountKeys, Keyring, PublicUrl};
 use ringfence_store::{EgressAccounts, EgressArea};
-use ringfence_testkit::{Answer, RawClient, Upstream, free_port};
+use ringfence_testkit::{Answer, ManualClock, RawClient, Upstream, free_port};
 use serde_json::{Value, json};
 
-use crate::world::{Key, ManualClock, Setup, World, limit, raw};
+use crate::world::{Key, Setup, World, limit, raw};
 
 struct Twilio {
     world: World,

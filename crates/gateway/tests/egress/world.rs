@@ -1,9 +1,9 @@
 //! An egress before a scripted Twilio, with a store, a credential and a limit.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -24,7 +24,7 @@ use ringfence_store::{
     Booking, EGRESS, EgressAccounts, EgressScopes, Keys, Location, MasterKey, NewCredential, NewLimit, Now,
     Store,
 };
-use ringfence_testkit::{Answer, RawClient, Recorded, Response, Upstream};
+use ringfence_testkit::{Answer, ManualClock, RawClient, Recorded, Response, Upstream};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -37,37 +37,6 @@ pub(crate) const MESSAGE: &str = "SM00000000000000000000000000000007";
 pub(crate) const CALL: &str = "CA00000000000000000000000000000007";
 pub(crate) const FROM: &str = "+14155550101";
 pub(crate) const TO: &str = "+14155550100";
-
-/// A clock that a test moves.
-#[derive(Debug)]
-pub(crate) struct ManualClock {
-    start: Instant,
-    passed: Mutex<Duration>,
-}
-
-impl ManualClock {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { start: Instant::now(), passed: Mutex::default() })
-    }
-
-    pub(crate) fn advance(&self, by: Duration) {
-        *self.passed.lock().unwrap() += by;
-    }
-
-    pub(crate) fn now(&self) -> Timestamp {
-        Timestamp::from_second(i64::try_from(self.unix_seconds()).unwrap()).unwrap()
-    }
-}
-
-impl Clock for ManualClock {
-    fn unix_seconds(&self) -> u64 {
-        1_800_000_000 + self.passed.lock().unwrap().as_secs()
-    }
-
-    fn monotonic(&self) -> Instant {
-        self.start + *self.passed.lock().unwrap()
-    }
-}
 
 pub(crate) struct World {
     pub(crate) gateway: Gateway,

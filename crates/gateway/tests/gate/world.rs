@@ -1,9 +1,9 @@
 //! A gate before an application, and a Twilio that signs.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::{Method, StatusCode};
 use ringfence_gateway::settings::{
@@ -12,7 +12,7 @@ use ringfence_gateway::settings::{
 use ringfence_gateway::{Gateway, Hooks, Listeners};
 use ringfence_model::Clock;
 use ringfence_signature::{AccountKeys, AccountSid, Keyring, PublicUrl, Signed, Signer, Strict};
-use ringfence_testkit::{Answer, RawClient, Response, Upstream};
+use ringfence_testkit::{Answer, ManualClock, RawClient, Response, Upstream};
 use tokio::sync::watch;
 
 pub(crate) const ACCOUNT: &str = "AC00000000000000000000000000000001";
@@ -20,29 +20,6 @@ pub(crate) const NEIGHBOUR: &str = "AC00000000000000000000000000000002";
 pub(crate) const TOKEN: &str = "11111111111111111111111111111111";
 pub(crate) const NEIGHBOUR_TOKEN: &str = "22222222222222222222222222222222";
 pub(crate) const PUBLIC_URL: &str = "https://hooks.example.com";
-
-/// A clock that a test moves.
-#[derive(Debug)]
-pub(crate) struct ManualClock {
-    start: Instant,
-    passed: Mutex<Duration>,
-}
-
-impl ManualClock {
-    pub(crate) fn advance(&self, by: Duration) {
-        *self.passed.lock().unwrap() += by;
-    }
-}
-
-impl Clock for ManualClock {
-    fn unix_seconds(&self) -> u64 {
-        1_800_000_000 + self.passed.lock().unwrap().as_secs()
-    }
-
-    fn monotonic(&self) -> Instant {
-        self.start + *self.passed.lock().unwrap()
-    }
-}
 
 pub(crate) struct World {
     pub(crate) gateway: Gateway,
@@ -75,7 +52,7 @@ impl World {
     pub(crate) fn hooked(upstream: Upstream, hooks: Hooks, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = settings(upstream.address());
         change(&mut settings);
-        let clock = Arc::new(ManualClock { start: Instant::now(), passed: Mutex::default() });
+        let clock = ManualClock::new();
         let listeners = Listeners::default().bind(&settings.listen).unwrap();
         let (workers, shared_clock) = (2, Arc::clone(&clock) as Arc<dyn Clock>);
         let gateway = Gateway::start(settings, listeners, shared_clock, workers, hooks).unwrap();

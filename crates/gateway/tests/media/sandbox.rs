@@ -6,10 +6,10 @@ use std::sync::Arc;
 use ringfence_gateway::settings::EgressAccount;
 use ringfence_model::{PhoneNumber, Secret};
 use ringfence_sandbox::{Sandbox, SandboxOptions};
-use ringfence_testkit::RawClient;
+use ringfence_testkit::{ManualClock, RawClient};
 use serde_json::Value;
 
-use crate::world::{ManualClock, World, authorization, raw};
+use crate::world::{World, authorization, raw};
 
 struct Twilio {
     world: World,

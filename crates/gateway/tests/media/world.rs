@@ -1,13 +1,12 @@
 //! A media guard before a scripted Twilio, with a store.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use jiff::Timestamp;
 use ringfence_gateway::media::{FileHost, LinkKey, MediaPath, MediaStore};
 use ringfence_gateway::settings::{
     EgressAccount, Inspect, Limits, Listen, Media, MediaSignIn, Settings, TwilioTls,
@@ -18,7 +17,7 @@ use ringfence_signature::{AccountKeys, Keyring};
 use ringfence_store::{
     EGRESS, EgressAccounts, EgressScopes, Keys, Location, MasterKey, NewCredential, Store,
 };
-use ringfence_testkit::{Answer, RawClient, Recorded, Response, Upstream};
+use ringfence_testkit::{Answer, ManualClock, RawClient, Recorded, Response, Upstream};
 use tempfile::TempDir;
 
 pub(crate) const ACCOUNT: &str = "AC00000000000000000000000000000001";
@@ -29,37 +28,6 @@ pub(crate) const CHILD_TOKEN: &str = "22222222222222222222222222222222";
 pub(crate) const SIGN_IN_HOST: &str = "media.example.com";
 pub(crate) const SIGN_IN_KEY: &str = "0123456789abcdef0123456789abcdef";
 pub(crate) const PUBLIC_URL: &str = "https://media.example.com";
-
-/// A clock that a test moves.
-#[derive(Debug)]
-pub(crate) struct ManualClock {
-    start: Instant,
-    passed: Mutex<Duration>,
-}
-
-impl ManualClock {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { start: Instant::now(), passed: Mutex::default() })
-    }
-
-    pub(crate) fn advance(&self, by: Duration) {
-        *self.passed.lock().unwrap() += by;
-    }
-
-    pub(crate) fn now(&self) -> Timestamp {
-        Timestamp::from_second(i64::try_from(self.unix_seconds()).unwrap()).unwrap()
-    }
-}
-
-impl Clock for ManualClock {
-    fn unix_seconds(&self) -> u64 {
-        1_800_000_000 + self.passed.lock().unwrap().as_secs()
-    }
-
-    fn monotonic(&self) -> Instant {
-        self.start + *self.passed.lock().unwrap()
-    }
-}
 
 pub(crate) struct World {
     pub(crate) gateway: Gateway,
