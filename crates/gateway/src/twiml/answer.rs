@@ -300,7 +300,7 @@ fn priced(
     Ok((None, price::of_text(text.trim(), around)?))
 }
 
-/// What an instruction to TaskRouter leads to.
+/// What an instruction to `TaskRouter` leads to.
 fn instructed(
     bytes: &[u8],
     headers: &HeaderMap,
