@@ -77,7 +77,8 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
             own.filter(|breaker| Stands::of(breaker) == standing).count()
         };
         let reported = report.iter().find(|reported| reported.limit == limit.name);
-        let of_sums = sums.iter().filter(|line| line.limit == limit.name);
+        // Nothing is taken of a share.
+        let of_sums = sums.iter().filter(|line| line.limit == limit.name && limit.least.is_none());
         let of_shares = shares.iter().filter(|share| share.limit == limit.name);
         let mut nearest: Vec<_> = of_sums
             .map(|line| Standing::of_sum(line, Some(&limit), call.now))

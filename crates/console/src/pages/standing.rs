@@ -80,13 +80,15 @@ impl Standing {
         }
     }
 
-    /// A share that is not tripped.
+    /// A share of what was sent to numbers that begin so.
     pub(crate) fn of_share(share: &StandingShare) -> Self {
         let (things, done) = match share.measure {
             Measure::Delivery => ("messages", "delivered"),
             _ => ("codes", "entered"),
         };
         let (class, state) = match share.standing {
+            ShareStanding::Tripped if share.enforce => ("tripped", Some("tripped")),
+            ShareStanding::Tripped => ("would", Some("would trip")),
             ShareStanding::TooSmall if share.enforce => ("tripped", Some("too small")),
             ShareStanding::TooSmall => ("would", Some("too small")),
             ShareStanding::Enough => ("passing", None),

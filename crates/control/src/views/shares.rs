@@ -45,6 +45,8 @@ pub struct StandingShare {
 /// How a share stands; what deserves a look first comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ShareStanding {
+    /// It was too small, and has tripped.
+    Tripped,
     /// It is too small, and trips at the next look.
     TooSmall,
     /// It is large enough.
@@ -54,7 +56,7 @@ pub enum ShareStanding {
 }
 
 impl Views<'_> {
-    /// The shares that are not tripped, of all accounts: those first that are nearest to tripping.
+    /// The shares of all accounts: those first that have tripped, or are nearest to it.
     pub async fn shares(&self) -> Result<Vec<StandingShare>, NotSeen> {
         let limits: Vec<&AppliedLimit> =
             self.limits.iter().filter(|applied| applied.limit.sign().is_some()).collect();
@@ -73,10 +75,12 @@ impl Views<'_> {
                 })
                 .collect();
             let judged = judged(self.store, applied, &known.accounts, &states, self.now).await?;
-            let is_open = |it: &Judged| {
-                !states.get(&it.beginning).is_some_and(|state| matches!(state.phase, Phase::Tripped { .. }))
-            };
-            shares.extend(judged.into_iter().filter(is_open).map(|it| StandingShare::of(applied, sign, it)));
+            shares.extend(judged.into_iter().map(|it| {
+                let is_tripped = states
+                    .get(&it.beginning)
+                    .is_some_and(|state| matches!(state.phase, Phase::Tripped { .. }));
+                StandingShare::of(applied, sign, it, is_tripped)
+            }));
         }
         shares.retain(|share| share.judged > 0 || share.silent > 0);
         shares.sort_by_key(|share| (share.standing, share.hundredths, Reverse(share.judged)));
@@ -85,7 +89,7 @@ impl Views<'_> {
 }
 
 impl StandingShare {
-    fn of(applied: &AppliedLimit, sign: Sign, judged: Judged) -> Self {
+    fn of(applied: &AppliedLimit, sign: Sign, judged: Judged, is_tripped: bool) -> Self {
         let share = judged.share;
         let speaks = share.judged() >= u64::from(sign.least.max(1)) && share.judged() >= share.silent;
         Self {
@@ -102,6 +106,7 @@ impl StandingShare {
             from: judged.from,
             until: judged.until,
             standing: match (sign.fails(share), speaks) {
+                _ if is_tripped => ShareStanding::Tripped,
                 (true, _) => ShareStanding::TooSmall,
                 (false, true) => ShareStanding::Enough,
                 (false, false) => ShareStanding::TooFew,

@@ -208,6 +208,27 @@ async fn a_call_that_twilio_writes_otherwise_is_found_by_the_call_that_dialled_i
 }
 
 #[tokio::test]
+async fn a_call_that_taskrouter_made_is_found_by_both_numbers_and_what_nobody_finds_stays_spent() {
+    let money = Money::start(vec![Action::Suspend]).await;
+    money.node.poll().await;
+    let reservation = |number| Sid::new(*b"WR", number);
+    let tag = async |to: &str| money.node.store.party_tag(to, &money.from).await.expect("a tag");
+    money.answers(reservation(1), "taskrouter.call", tag("+12025550111").await).await;
+    money.answers(reservation(2), "taskrouter.call", tag("+12025550199").await).await;
+    // TaskRouter's call, as it stands in the list.
+    money.call("<Response><Pause length=\"20\"/></Response>").await;
+    money.node.advance(3_600).await;
+    money.reconcile().await;
+    let (settled, reserved) = money.sums().await;
+    assert!(settled > Amount::ZERO && settled < Amount::from_units(1), "{settled}");
+    assert_eq!(reserved, Amount::from_units(1), "nobody knows that it was not made");
+    money.node.advance(30 * 3_600).await;
+    money.reconcile().await;
+    assert_eq!(money.node.store.open_reservations(None, 9).await.expect("read"), []);
+    assert_eq!(money.node.store.check_ledger().await.expect("checked"), []);
+}
+
+#[tokio::test]
 async fn what_goes_on_in_a_call_is_set_aside_until_the_call_is_over() {
     let money = Money::start(vec![Action::Suspend]).await;
     money.node.poll().await;

@@ -187,6 +187,10 @@ async fn has_heard(house: &House, phone: &str) -> bool {
     house.store.find_effect(&format!("text/{phone}/removed")).await.unwrap().is_some()
 }
 
+async fn hears_if_it_is_gone(house: &House, person: &str, phone: &str, polls: usize) {
+    assert_eq!(is_gone(house, person, phone).await, has_heard(house, phone).await, "{polls} polls");
+}
+
 async fn phone_of(house: &House, person: &str) -> Option<String> {
     let factors = house.store.factors(person).await.unwrap().into_iter();
     let mut phones = factors.filter(|it| it.secret.kind() == Kind::Phone && it.verified_at.is_some());
@@ -211,11 +215,7 @@ async fn wherever_a_node_dies_a_phone_is_taken_away_only_together_with_what_it_h
         let session = house.session(&token).await;
         let phone = add().await;
         let ended = until_a_crash(house.people.remove_factor(&session, &phone), polls).await;
-        assert_eq!(
-            is_gone(&house, &person.id, &phone).await,
-            has_heard(&house, &phone).await,
-            "{polls} polls"
-        );
+        hears_if_it_is_gone(&house, &person.id, &phone, polls).await;
         if let Some(ended) = ended {
             ended.unwrap();
             break;
@@ -236,11 +236,7 @@ async fn wherever_a_node_dies_a_phone_is_taken_away_only_together_with_what_it_h
         house.people.add_phone(codes, &session, to, Channel::Sms, &home()).await.unwrap();
         let code = sent(&house).await.pop().unwrap().1;
         let ended = until_a_crash(house.people.confirm_phone(&session, &code), polls).await;
-        assert_eq!(
-            is_gone(&house, &person.id, &before).await,
-            has_heard(&house, &before).await,
-            "{polls} polls"
-        );
+        hears_if_it_is_gone(&house, &person.id, &before, polls).await;
         before = phone_of(&house, &person.id).await.expect("the one or the other");
         if let Some(ended) = ended {
             ended.unwrap();
@@ -257,11 +253,7 @@ async fn wherever_a_node_dies_a_phone_is_taken_away_only_together_with_what_it_h
         house.wait(1);
         let asked = reset_second_factor(&house.store, &by, person.clone(), house.people.now());
         let ended = until_a_crash(asked, polls).await;
-        assert_eq!(
-            is_gone(&house, &person.id, &phone).await,
-            has_heard(&house, &phone).await,
-            "{polls} polls"
-        );
+        hears_if_it_is_gone(&house, &person.id, &phone, polls).await;
         if let Some(ended) = ended {
             ended.unwrap();
             break;

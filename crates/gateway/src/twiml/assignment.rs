@@ -38,14 +38,15 @@ impl Assignment {
     pub(crate) fn of(worker_attributes: Option<&str>, task_attributes: Option<&str>) -> Self {
         let read = |text: Option<&str>| text.and_then(|text| serde_json::from_str::<Value>(text).ok());
         let (worker, task) = (read(worker_attributes), read(task_attributes));
-        let text = |of: &Option<Value>, name: &str| {
-            let text = of.as_ref()?.get(name)?.as_str()?;
+        let text = |of: Option<&Value>, name: &str| {
+            let text = of?.get(name)?.as_str()?;
             (!text.is_empty()).then(|| text.to_owned())
         };
+        let (worker, task) = (worker.as_ref(), task.as_ref());
         Self {
-            worker: text(&worker, "contact_uri"),
-            customer: text(&task, "outbound_to"),
-            called: text(&task, "to").or_else(|| text(&task, "called")),
+            worker: text(worker, "contact_uri"),
+            customer: text(task, "outbound_to"),
+            called: text(task, "to").or_else(|| text(task, "called")),
         }
     }
 }
@@ -61,6 +62,7 @@ const KNOWN: [(&str, &[&str]); 6] = [
             "from",
             "post_work_activity_sid",
             "record",
+            "status_callback_event",
             "status_callback_events",
             "status_callback_url",
             "timeout",
