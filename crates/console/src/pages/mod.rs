@@ -22,6 +22,7 @@ pub(crate) mod security;
 pub(crate) mod services;
 pub(crate) mod sign_out;
 mod spending;
+pub(crate) mod token;
 
 use askama::Template;
 use bytes::Bytes;

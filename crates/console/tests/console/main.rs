@@ -16,4 +16,5 @@ mod refusals;
 mod requests;
 mod roles;
 mod services;
+mod tokens;
 mod world;
