@@ -143,13 +143,14 @@ impl Installation {
             poll_interval: Duration::from_mins(1),
             keep: Keep::default(),
             carriers: Vec::new(),
-            on_accounts: Some(Arc::new(move |accounts, _| {
+            on_accounts: Some(Arc::new(move |known| {
                 if let Some(keys) = learn.get() {
-                    keys.learn(accounts.iter().filter_map(learnt).collect());
+                    keys.learn(known.accounts.iter().filter_map(learnt).collect());
                 }
                 Vec::new()
             })),
             signed_with: None,
+            shared_keys: None,
         };
         let node = control.spawn(async move { Node::new(setup).await }).await??;
         let node = Arc::new(node);
@@ -281,6 +282,7 @@ fn gate(parent: Sid) -> Outcome<GateSettings> {
             proof: None,
             resign: None,
             twiml: settings::Twiml::Pass,
+            signed_by: settings::SignedBy::Any,
         }],
         inspect: settings::Inspect::default(),
     })

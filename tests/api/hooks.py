@@ -60,6 +60,8 @@ def make_possible(case, body):
     """What was asked before has left things as they are; what is asked now shall find something to do."""
     if case.path == "/v1/breakers/reset":
         act(case, "/v1/breakers/trip", {name: body[name] for name in ("limit", "account") if name in body})
+    if case.path == "/v1/accounts/{sid}/token/undo":
+        act(case, f"/v1/accounts/{case.path_parameters['sid']}/token/rotate", {"hold": True, "again": True})
     if case.path == "/v1/accounts/{sid}/resume":
         for limit, per in LIMITS.items():
             account = {"account": case.path_parameters["sid"]} if per == "each" else {}

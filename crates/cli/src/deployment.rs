@@ -73,6 +73,7 @@ impl Known {
             proof: None,
             resign: None,
             twiml: route.twiml,
+            signed_by: route.signed_by,
         })
     }
 }

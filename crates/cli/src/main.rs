@@ -18,7 +18,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use commands::{
     account, api_token, application, audit, breached, check, completions, demo, doctor, explain, import,
     incidents, init, inspector, key, ledger, limits, man, media, migrate, replay, report, reset, sandbox,
-    serve, sign, status, store, token, trip, user, verify,
+    serve, shared_keys, sign, status, store, token, trip, user, verify,
 };
 
 /// Measured: fewer cycles a request than the system's allocator.
@@ -84,6 +84,8 @@ enum Command {
     Breached(breached::Arguments),
     /// Replace an account's auth token without one refused webhook.
     Token(token::Arguments),
+    /// Experimental: have webhooks signed by keys of their own in the place of the auth token.
+    SharedKeys(shared_keys::Arguments),
     /// Make the store, or bring its tables to what this version reads.
     Migrate(migrate::Arguments),
     /// Is the audit log whole? What is in it?
@@ -149,6 +151,7 @@ fn main() -> ExitCode {
         Command::Account(arguments) => account::run(&arguments),
         Command::Breached(arguments) => breached::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
+        Command::SharedKeys(arguments) => shared_keys::run(&arguments),
         Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::ApiToken(arguments) => api_token::run(&arguments),

@@ -18,7 +18,7 @@ use crate::failed::Failed;
 use crate::form::Fields;
 use crate::pages::{
     account, accounts, audit, breaker, credentials, incidents, keys, ledger, limits, new_key, overview,
-    people, places, policies, prices, requests, security, services, sign_out,
+    people, places, policies, prices, requests, security, services, sign_out, token,
 };
 use crate::signed_in::SignedIn;
 
@@ -155,6 +155,12 @@ pub(crate) const ROUTES: &[Route] = &[
         Box::pin(account::ask_resume(call))
     }),
     dangerous(Method::POST, "/accounts/{}/resume", Operator, false, |call| Box::pin(account::resume(call))),
+    dangerous(Method::GET, "/accounts/{}/token/rotate", Owner, false, |call| {
+        Box::pin(token::ask_rotate(call))
+    }),
+    dangerous(Method::POST, "/accounts/{}/token/rotate", Owner, false, |call| Box::pin(token::rotate(call))),
+    dangerous(Method::GET, "/accounts/{}/token/undo", Owner, false, |call| Box::pin(token::ask_undo(call))),
+    dangerous(Method::POST, "/accounts/{}/token/undo", Owner, false, |call| Box::pin(token::undo(call))),
     inside(Method::GET, "/accounts/{}/ledger", Auditor, false, |call| Box::pin(ledger::of_account(call))),
     inside(Method::GET, "/accounts/{}/prices", Auditor, false, |call| Box::pin(prices::of_account(call))),
     inside(Method::GET, "/ledger", Auditor, false, |call| Box::pin(ledger::show(call))),

@@ -15,6 +15,7 @@
 //! | `node` | one among others: joins, agrees on the limits, takes the jobs that nobody does, and has its tasks. Only here is waiting |
 //! | `doctor` | is the whole deployment sound? Checks are pure; what could not be read was not checked |
 //! | `rotation` | auth tokens are replaced step by step: which step is next, who uses which token, and what Twilio is asked |
+//! | `shared_keys` | keys of their own that sign accounts' webhooks: what is wanted at Twilio against what is there (pure), made so |
 //! | `breach` | what a thief may have done with an account's credentials, and what still acts for it |
 //! | `heads` | the newest signed head of the audit log, carried to where whoever can change the store cannot change it |
 //! | `notices` | facts, their words, and mail, webhook, text message or call to one destination, once |
@@ -39,6 +40,7 @@ pub mod plan;
 pub mod prices;
 pub mod rotation;
 pub mod second_factor;
+pub mod shared_keys;
 mod shares;
 pub mod usage;
 pub mod user_api;

@@ -114,11 +114,13 @@ impl Installation {
             poll_interval: Duration::from_mins(1),
             keep: self.keep,
             carriers: Vec::new(),
-            on_accounts: Some(Arc::new(move |seen, _| {
+            on_accounts: Some(Arc::new(move |keys| {
                 told.fetch_add(1, Ordering::SeqCst);
-                *accounts.lock().expect("nobody panicked") = seen.iter().map(|account| account.sid).collect();
+                *accounts.lock().expect("nobody panicked") =
+                    keys.accounts.iter().map(|account| account.sid).collect();
                 Vec::new()
             })),
+            shared_keys: None,
             signed_with: None,
             prices: None,
             examination: self.examination.clone(),

@@ -102,6 +102,7 @@ impl Site {
             keep: Keep::default(),
             carriers: Vec::new(),
             on_accounts: None,
+            shared_keys: None,
             signed_with: None,
             prices: Some(prices),
             examination: None,

@@ -17,7 +17,7 @@ use ringfence_signature::{
 use crate::basic::{BasicRefusal, BasicUsers};
 use crate::http_rules::{Head, SETTINGS, SIGNATURE};
 use crate::reason::Reason;
-use crate::settings::{Check, Route, Upstream};
+use crate::settings::{Check, Route, SignedBy, Upstream};
 
 /// A complete request that passed every check of its route.
 #[derive(Debug)]
@@ -158,5 +158,6 @@ pub(crate) fn policy(route: &Route) -> Policy<'_> {
         try_userinfo: route.public_url.has_userinfo() || matches!(route.check, Check::SignatureAndBasic(_)),
         // Which of the two signs for a trigger under a subaccount, Twilio does not say.
         parent_may_stand_in: route.upstream == Upstream::Breaker,
+        needs_shared_key: route.signed_by == SignedBy::SharedKey,
     }
 }

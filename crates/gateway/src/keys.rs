@@ -18,6 +18,7 @@ use crate::egress::rules::{KnownAccount, Seen};
 use crate::rotated::{Rotated, RotatedTokens, SignedWith, Watched};
 use crate::server::Shared;
 use crate::settings::EgressAccount;
+use crate::shared_keys::{LearntSharedKey, SharedKeys};
 use crate::snapshot::Snapshot;
 
 /// For so long after a learnt auth token has changed, the one before it still counts.
@@ -37,6 +38,17 @@ pub struct LearntAccount {
     pub friendly_name: String,
     /// When it was created at Twilio.
     pub created: Timestamp,
+}
+
+/// All that the control plane knows of keys, which is replaced whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KnownKeys {
+    /// Accounts with their auth tokens.
+    pub accounts: Vec<LearntAccount>,
+    /// What rotations of auth tokens have changed of these and of configured accounts.
+    pub rotated: Vec<RotatedTokens>,
+    /// SharedKeys of these and of configured accounts.
+    pub shared: Vec<LearntSharedKey>,
 }
 
 /// Gives a running gate the keys of further accounts. Clones lead to the same gate; after its end they do nothing.
@@ -59,17 +71,18 @@ impl Keys {
     ///
     /// An entry that is no account's, or whose token is empty, is left out, and the log says how many were.
     pub fn learn(&self, accounts: Vec<LearntAccount>) {
-        self.learn_with(accounts, Vec::new());
+        self.learn_with(KnownKeys { accounts, ..KnownKeys::default() });
     }
 
     /// The same, with what rotations of auth tokens have changed of these accounts and of configured ones: all of that is
     /// replaced too. Of an account that is in `rotated`, exactly the tokens that are said there count, beside what else is
-    /// configured; of one that is neither configured nor in `accounts` none does. Gives back those whose tokens are not all
-    /// tried on every route, or would keep other keys from being tried there: there are too many.
-    pub fn learn_with(&self, accounts: Vec<LearntAccount>, rotated: Vec<RotatedTokens>) -> Vec<Sid> {
+    /// configured; of one that is neither configured nor in `accounts` none does. SharedKeys only add, to accounts that are
+    /// known here. Gives back the accounts whose tokens are not all tried on every route, or would keep other keys from being
+    /// tried there, or which have no room for their SharedKeys: there are too many.
+    pub fn learn_with(&self, known: KnownKeys) -> Vec<Sid> {
         let Some(shared) = self.0.upgrade() else { return Vec::new() };
         let now = shared.clock.monotonic();
-        shared.change_learnt(|learnt| learnt.learn(accounts, rotated, now));
+        shared.change_learnt(|learnt| learnt.learn(known, now));
         shared.hold_learnt().missing_in(&shared.snapshot.load())
     }
 
@@ -87,10 +100,11 @@ impl fmt::Debug for Keys {
 
 /// The keys that a gate with these configured ones tries once it has learnt this ([`Keys::learn_with`]), for whoever judges a
 /// request elsewhere.
-pub fn keys_with(configured: &Keyring, accounts: Vec<LearntAccount>, rotated: Vec<RotatedTokens>) -> Keyring {
-    let accounts = accounts.into_iter().filter_map(usable).collect();
+pub fn keys_with(configured: &Keyring, known: KnownKeys) -> Keyring {
+    let accounts = known.accounts.into_iter().filter_map(usable).collect();
     let mut learnt = LearntKeys { accounts, ..LearntKeys::default() };
-    learnt.rotated.replace(rotated);
+    learnt.rotated.replace(known.rotated);
+    learnt.shared.replace(known.shared);
     learnt.on(configured)
 }
 
@@ -110,6 +124,7 @@ fn usable(account: LearntAccount) -> Option<(AccountSid, Learnt)> {
 pub(crate) struct LearntKeys {
     accounts: BTreeMap<AccountSid, Learnt>,
     rotated: Rotated,
+    shared: SharedKeys,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,13 +137,9 @@ struct Learnt {
 }
 
 impl LearntKeys {
-    /// Accounts and what rotations changed of them, in the place of all that was learnt; whether anything is different now.
-    pub(crate) fn learn(
-        &mut self,
-        accounts: Vec<LearntAccount>,
-        rotated: Vec<RotatedTokens>,
-        now: Instant,
-    ) -> bool {
+    /// What is known, in the place of all that was learnt; whether anything is different now.
+    pub(crate) fn learn(&mut self, known: KnownKeys, now: Instant) -> bool {
+        let KnownKeys { accounts, rotated, shared } = known;
         let given = accounts.len();
         let tokens: BTreeMap<AccountSid, Learnt> = accounts.into_iter().filter_map(usable).collect();
         if tokens.len() < given {
@@ -139,6 +150,7 @@ impl LearntKeys {
         // Both, whatever the first says.
         let mut is_different = self.rotated.replace(rotated);
         is_different |= self.replace(tokens, now);
+        is_different |= self.shared.replace(shared);
         // A token that a rotation forgot counts no more, also where its promotion was not seen here.
         for sid in concerned {
             if let Some(account) = self.accounts.get_mut(&sid) {
@@ -208,18 +220,20 @@ impl LearntKeys {
         accounts
     }
 
-    /// The accounts whose tokens cannot all be tried beside the other keys.
+    /// The accounts whose keys cannot all be tried beside the others.
     fn missing_in(&self, snapshot: &Snapshot) -> Vec<Sid> {
-        if self.rotated.is_empty() {
-            return Vec::new();
+        let mut missing = self.shared.missing_in(&snapshot.keyring);
+        if !self.rotated.is_empty() {
+            let routes = snapshot.routes.iter().map(|active| &active.route);
+            let without = self.learnt_on(&snapshot.configured);
+            missing.extend(self.rotated.missing_in(&without, &snapshot.keyring, routes));
         }
-        let routes = snapshot.routes.iter().map(|active| &active.route);
-        self.rotated.missing_in(&self.learnt_on(&snapshot.configured), &snapshot.keyring, routes)
+        missing.into_iter().collect()
     }
 
     /// The configured keys and these.
     pub(crate) fn on(&self, configured: &Keyring) -> Keyring {
-        self.rotated.on(self.learnt_on(configured))
+        self.shared.on(self.rotated.on(self.learnt_on(configured)))
     }
 
     /// The same before what rotations have changed.

@@ -75,7 +75,7 @@ fn without_port(authority: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{Check, Mode, Replay, Twiml};
+    use crate::settings::{Check, Mode, Replay, SignedBy, Twiml};
     use http::StatusCode;
     use ringfence_signature::{PublicUrl, Strict};
     use std::sync::Arc;
@@ -108,6 +108,7 @@ mod tests {
             proof: None,
             resign: None,
             twiml: Twiml::Pass,
+            signed_by: SignedBy::Any,
         })
     }
 

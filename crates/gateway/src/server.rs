@@ -27,11 +27,10 @@ use crate::hooks::{Hooks, Hosted};
 use crate::hosted::HostedEnd;
 use crate::inspector::{Inspector, Keeper};
 use crate::intake::Taker;
-use crate::keys::{Keys, LearntAccount, LearntKeys};
+use crate::keys::{Keys, KnownKeys, LearntKeys};
 use crate::media::MediaEnd;
 use crate::metrics::Metrics;
 use crate::replay::ReplayCache;
-use crate::rotated::RotatedTokens;
 use crate::settings::{Limits, Listen, Settings, Tls, TwilioTls};
 use crate::snapshot::Snapshot;
 use crate::tls::{self, CertificateStore, TlsError};
@@ -368,11 +367,7 @@ impl Gateway {
 
     /// The same, at one stroke with what is known of accounts and rotations by this configuration ([`Keys::learn_with`]): it
     /// may have tokens that were replaced, which count at no moment.
-    pub fn reload_with(
-        &self,
-        settings: Settings,
-        known: Option<(Vec<LearntAccount>, Vec<RotatedTokens>)>,
-    ) -> Result<Reloaded, ReloadError> {
+    pub fn reload_with(&self, settings: Settings, known: Option<KnownKeys>) -> Result<Reloaded, ReloadError> {
         let result = self.try_reload(settings, known);
         let counter =
             if result.is_ok() { &self.shared.metrics.reloads } else { &self.shared.metrics.reloads_refused };
@@ -380,11 +375,7 @@ impl Gateway {
         result
     }
 
-    fn try_reload(
-        &self,
-        settings: Settings,
-        known: Option<(Vec<LearntAccount>, Vec<RotatedTokens>)>,
-    ) -> Result<Reloaded, ReloadError> {
+    fn try_reload(&self, settings: Settings, known: Option<KnownKeys>) -> Result<Reloaded, ReloadError> {
         if let Some(TlsEnd { certificates: Certificates::Files(store), .. }) = &self.shared.tls
             && store.reload()? == tls::Reload::Replaced
         {
@@ -392,8 +383,8 @@ impl Gateway {
         }
         let needs_restart = self.needs_restart(&settings);
         let mut learnt = self.shared.hold_learnt();
-        if let Some((accounts, rotated)) = known {
-            learnt.learn(accounts, rotated, self.shared.clock.monotonic());
+        if let Some(known) = known {
+            learnt.learn(known, self.shared.clock.monotonic());
         }
         let snapshot = Snapshot::new(settings, &learnt, &self.shared.metrics);
         self.shared.metrics.accounts(&snapshot);

@@ -172,6 +172,8 @@ pub struct Route {
     pub check: Check,
     /// Whether a verdict has consequences.
     pub mode: Mode,
+    /// What must have signed it, where the check asks for a signature.
+    pub signed_by: SignedBy,
     /// What happens when well-known parameters do not have their shape.
     pub strict: Strict,
     /// The accounts let through; `None` is every account that has a key here.
@@ -196,6 +198,19 @@ impl AsRef<Route> for Route {
     fn as_ref(&self) -> &Route {
         self
     }
+}
+
+/// What must have signed a request. It also says whether a rule at Twilio is wanted for the URL of the route, where SharedKeys
+/// are kept in step.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SignedBy {
+    /// Any key of the account.
+    #[default]
+    Any,
+    /// A SharedKey: what an auth token signed is refused.
+    SharedKey,
+    /// Any key of the account; no rule at Twilio is made for the URL.
+    AuthToken,
 }
 
 /// Where a verified request goes.

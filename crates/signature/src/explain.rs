@@ -120,6 +120,7 @@ fn direct_cause(refusal: &Refusal) -> Option<Found> {
         Refusal::MissingSignature => (Cause::NoSignature, None),
         Refusal::MalformedSignature => (Cause::SignatureNotBase64, None),
         Refusal::UnknownSharedKey => (Cause::UnknownSharedKey, None),
+        Refusal::SharedKeyRequired => (Cause::SharedKeyRequired, None),
         Refusal::AlgorithmMismatch => (Cause::WrongAlgorithm, None),
         Refusal::UnknownAccount => (Cause::UnknownAccount, None),
         Refusal::AccountMismatch => (Cause::AccountMismatch, None),
@@ -137,6 +138,7 @@ fn needs_trials(refusal: &Refusal) -> bool {
     !matches!(
         refusal,
         Refusal::MissingSignature
+            | Refusal::SharedKeyRequired
             | Refusal::AccountNotAllowed
             | Refusal::TooManyParameters
             | Refusal::Strict(_)

@@ -100,6 +100,7 @@ pub struct AccountKeys {
     keys: Vec<Key>,
     shared: Vec<(Box<str>, usize)>,
     has_empty_secret: bool,
+    learns_keys: bool,
 }
 
 impl AccountKeys {
@@ -111,19 +112,35 @@ impl AccountKeys {
             keys: Vec::new(),
             shared: Vec::new(),
             has_empty_secret: false,
+            learns_keys: false,
         }
     }
 
     /// Keys that belong to no account: `AccountSid` is then not checked. For checking a single request by hand,
     /// where the key is all that is known; never for a server of several accounts.
     pub fn anonymous() -> Self {
-        Self { account: None, parent: None, keys: Vec::new(), shared: Vec::new(), has_empty_secret: false }
+        Self {
+            account: None,
+            parent: None,
+            keys: Vec::new(),
+            shared: Vec::new(),
+            has_empty_secret: false,
+            learns_keys: false,
+        }
     }
 
     /// Says that this account is a subaccount of `parent`.
     #[must_use]
     pub fn child_of(mut self, parent: AccountSid) -> Self {
         self.parent = Some(parent);
+        self
+    }
+
+    /// Says that keys of this account are [learnt](Keyring::with_learnt) later, so that it may have none yet: nothing of it
+    /// passes until then.
+    #[must_use]
+    pub fn learns_keys(mut self) -> Self {
+        self.learns_keys = true;
         self
     }
 
@@ -196,7 +213,7 @@ impl Keyring {
             if given.has_empty_secret {
                 return Err(KeyringError::EmptySecret { account });
             }
-            if given.keys.is_empty() {
+            if given.keys.is_empty() && !given.learns_keys {
                 return Err(KeyringError::NoKeys { account });
             }
             if given.keys.len() > MAX_KEYS {
@@ -298,7 +315,7 @@ pub enum KeyringError {
         /// The id; it is no secret.
         id: String,
     },
-    /// An account has no key at all.
+    /// An account has no key at all, and [learns](AccountKeys::learns_keys) none.
     #[error("{} has no key", name(account.as_ref()))]
     NoKeys {
         /// Which account.
@@ -409,6 +426,20 @@ mod tests {
     fn an_account_without_keys_is_refused() {
         let error = Keyring::new([AccountKeys::new(account())]).unwrap_err();
         assert_eq!(error, KeyringError::NoKeys { account: Some(account()) });
+    }
+
+    #[test]
+    fn an_account_that_learns_its_keys_may_begin_with_none() {
+        let keyring = Keyring::new([AccountKeys::new(account()).learns_keys()]).unwrap();
+        assert!(keyring.contains(&account()));
+        let request = crate::Signer::token("").form("https://h.example/", [("AccountSid", ACCOUNT)]);
+        let verdict = |keyring: &Keyring| {
+            let (policy, mut scratch) = (crate::Policy::default(), crate::Scratch::default());
+            crate::verify(&request.request(), keyring, &policy, &mut scratch)
+        };
+        assert!(matches!(verdict(&keyring), crate::Verdict::Refuse(_)), "nothing passes yet");
+        let learnt = AccountKeys::new(account()).primary("token");
+        assert!(keyring.with_learnt([learnt]).has_token(&account(), "token"));
     }
 
     #[test]

@@ -279,6 +279,7 @@ impl Settings {
             strict: self.strict,
             try_userinfo: self.try_userinfo,
             parent_may_stand_in: false,
+            needs_shared_key: false,
         };
         let keyring = self.keyring.current();
         let verdict = SCRATCH.with_borrow_mut(|scratch| verify(&request, &keyring, &policy, scratch));

@@ -36,6 +36,9 @@ impl<'k> Keys<'k> {
                 (None, Some(account)) => chosen.add_all(account, fits),
                 (None, None) => return Err(Refusal::UnknownSharedKey),
             }
+        } else if policy.needs_shared_key {
+            // Twilio names the key that it signs with.
+            return Err(Refusal::SharedKeyRequired);
         } else {
             let named = claims.account.as_ref().and_then(|sid| keyring.find(sid));
             // Keys without an account may be anybody's, so an account that has none here is not the fault.

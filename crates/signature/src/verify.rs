@@ -50,6 +50,8 @@ pub struct Policy<'a> {
     pub try_userinfo: bool,
     /// Whether a parent's key may sign for its subaccount: for usage triggers alone.
     pub parent_may_stand_in: bool,
+    /// Whether a SharedKey must have signed, and no auth token does.
+    pub needs_shared_key: bool,
 }
 
 /// What is said of one request.
@@ -101,6 +103,9 @@ pub enum Refusal {
     /// The settings header names a SharedKey that is not configured.
     #[error("the SharedKey that the request names is not known here")]
     UnknownSharedKey,
+    /// The request names no SharedKey, where one must have signed.
+    #[error("the request names no SharedKey, and an auth token is not enough here")]
+    SharedKeyRequired,
     /// The signature, or the settings header, has another algorithm than the key's pinned one.
     #[error("the signature's algorithm is not the one pinned for the key")]
     AlgorithmMismatch,
@@ -143,6 +148,7 @@ impl Refusal {
             Self::MissingSignature => "missing_signature",
             Self::MalformedSignature => "malformed_signature",
             Self::UnknownSharedKey => "unknown_shared_key",
+            Self::SharedKeyRequired => "shared_key_required",
             Self::AlgorithmMismatch => "algorithm_mismatch",
             Self::UnknownAccount => "unknown_account",
             Self::SignatureMismatch => "signature_mismatch",

@@ -210,6 +210,19 @@ fn a_parent_stands_in_for_its_own_child_where_the_route_says_so() {
 }
 
 #[test]
+fn an_auth_token_is_not_enough_where_a_shared_key_must_have_signed() {
+    let policy = Policy { needs_shared_key: true, ..Policy::default() };
+    let by_token = form(TOKEN, &[account()]);
+    assert_eq!(judge_by(&by_token.request(), &policy), Err(Refusal::SharedKeyRequired));
+    // Naming a key does not help: it has to be the one that signed.
+    for settings in ["key=key1,algorithm=HMAC_SHA1", "key=key1"] {
+        let named = Request { settings: Some(settings.as_bytes()), ..by_token.request() };
+        assert_eq!(judge_by(&named, &policy), Err(Refusal::AlgorithmMismatch), "{settings}");
+    }
+    assert!(judge_by(&by_token.request(), &Policy::default()).is_ok());
+}
+
+#[test]
 fn an_account_that_is_not_listed_is_refused() {
     let accounts = [neighbour()];
     let policy = Policy { accounts: Accounts::Listed(&accounts), ..Policy::default() };

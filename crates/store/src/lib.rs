@@ -29,6 +29,7 @@
 //! | `nodes` | signs of life, leases and claims without comparing two machines' clocks |
 //! | `accounts`, `prices`, `limits`, `triggers`, `tokens` | what is known of Twilio, what was applied, who may use the API |
 //! | `rotations` | auth tokens that are replaced, step by step, and those that count in the place of configured ones |
+//! | `shared_keys` | SharedKeys of webhooks that were made at Twilio, and how far each is |
 //! | `persons` | people who sign in: roles, factors, sessions (of the console, of protected hosts), trusted devices, codes that are good once, sign-ins |
 //! | `users` | the users of applications: policies, factors, trusted browsers, sign-ins |
 //! | `ledger` | what is spent and set aside under each limit, and the right to send a request |
@@ -77,6 +78,7 @@ mod reseal;
 mod retention;
 mod rotations;
 mod seal;
+mod shared_keys;
 mod signs;
 mod sql;
 mod taken;
@@ -129,6 +131,7 @@ pub use readings::{NewReading, Reading};
 pub use requests::{KeptRequest, RequestFilter, RequestVerdict, SeenRequest};
 pub use retention::{Forget, LINES_BELIEVED_FOR};
 pub use rotations::{RotatedToken, Rotation, RotationEnd, RotationStep, SeenSignatures};
+pub use shared_keys::{KeyOfTwilio, SharedKey, SharedKeyStep};
 pub use signs::{Awaited, Signs};
 pub use tallies::{TalliedOperation, Tally};
 pub use tokens::{NewToken, Token};

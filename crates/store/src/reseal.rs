@@ -67,6 +67,7 @@ const COLUMNS: &[Column] = &[
     column!("token_rotations", "old_token", "account"),
     column!("token_rotations", "new_token", "account"),
     column!("rotated_tokens", "token", "account"),
+    column!("shared_keys", "secret", "mark"),
     column!("persons", "login", "id"),
     column!("persons", "password", "id"),
     column!("factors", "secret", "id"),

@@ -328,12 +328,14 @@ impl Store {
     }
 }
 
-/// Forgets what rotations brought to accounts that are gone for long, in the transaction that forgets these.
+/// Forgets what rotations brought to accounts that are gone for long, and their SharedKeys, in the transaction that forgets these.
 pub(crate) async fn forget(transaction: &mut Transaction, before: Timestamp, batch: usize) -> Result<()> {
     for delete in [
         "DELETE FROM token_rotations WHERE account IN (SELECT sid FROM accounts \
          WHERE gone_at < $1 ORDER BY gone_at LIMIT $2)",
         "DELETE FROM rotated_tokens WHERE account IN (SELECT sid FROM accounts \
+         WHERE gone_at < $1 ORDER BY gone_at LIMIT $2)",
+        "DELETE FROM shared_keys WHERE account IN (SELECT sid FROM accounts \
          WHERE gone_at < $1 ORDER BY gone_at LIMIT $2)",
     ] {
         transaction.execute(delete, values![before, batch]).await?;
@@ -356,7 +358,8 @@ pub(crate) async fn rotated_token(
     row.map(|row| read_rotated(&transaction.keys, &row)).transpose()
 }
 
-async fn next_generation(transaction: &mut Transaction) -> Result<i64> {
+/// What nodes verify or ask with is different from now on.
+pub(crate) async fn next_generation(transaction: &mut Transaction) -> Result<i64> {
     let update = "UPDATE token_generation SET generation = generation + 1 WHERE one = 1 RETURNING generation";
     let row = transaction.find(update, values![]).await?;
     row.ok_or_else(|| Error::corrupt("token_generation", "it has no row"))?.int("generation")

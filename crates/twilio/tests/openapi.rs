@@ -313,10 +313,15 @@ async fn every_request_is_described_and_every_example_of_an_answer_is_read() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
+/// Resources without a document of Twilio's here. The Webhooks configuration API is a beta; what is asked of it is asked of the
+/// sandbox, in `crates/control/tests/rotation/shared_keys.rs`.
+const WITHOUT_A_DOCUMENT: [&str; 1] = ["webhooks."];
+
 #[test]
 fn every_method_of_the_client_is_asked_for_above() {
     let asked: BTreeSet<_> = ASKS.iter().map(|(name, _)| (*name).to_owned()).collect();
-    let written = methods_in_the_code();
+    let mut written = methods_in_the_code();
+    written.retain(|name| !WITHOUT_A_DOCUMENT.iter().any(|resource| name.starts_with(resource)));
     assert!(written.len() > 40, "the methods were not found in the code: {written:?}");
     let missing: Vec<_> = written.difference(&asked).collect();
     let gone: Vec<_> = asked.difference(&written).collect();

@@ -102,6 +102,7 @@ fn setup(loaded: &Loaded, deadline: Duration, progress: Progress) -> Result<Setu
         engine: None,
         not_applied: Vec::new(),
         triggers: None,
+        shared_keys: control.shared_keys.clone(),
         gate: deployment::gate(&loaded.settings),
         senders: deployment::senders(control),
         notifier,

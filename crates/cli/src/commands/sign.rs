@@ -1,6 +1,9 @@
 //! `ringfence sign`: the request that Twilio would send.
 
+mod by_config;
+
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use ringfence_signature::{PublicUrl, ReceivedUrl, Request, SETTINGS_HEADER, SIGNATURE_HEADER, Signer};
 
@@ -15,8 +18,10 @@ Examples:
   ringfence sign --url https://hooks.example.com/events --json-body event.json
   ringfence sign --url https://hooks.example.com/media --websocket
   ringfence sign --url https://hooks.example.com/sms --param Body=Hi --http > FILE
+  ringfence sign --url https://hooks.example.com/sms --param Body=Hi --config ringfence.toml --account AC…
 
-The key is read from TWILIO_AUTH_TOKEN, --token-env or --token-file; it is never printed.";
+The key is read from TWILIO_AUTH_TOKEN, --token-env or --token-file; it is never printed. With --config it is what Twilio
+signs with by the configuration and its store: also while a token is being replaced, and with a SharedKey.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -28,6 +33,12 @@ pub(crate) struct Arguments {
     body: BodyArguments,
     #[command(flatten)]
     key: KeyArguments,
+    /// Sign with what Twilio signs with by this configuration and its store
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["token_source", "shared_key"], help_heading = "Key")]
+    config: Option<PathBuf>,
+    /// Whose key, with --config; the only account's if it is not given
+    #[arg(long, value_name = "SID", requires = "config", help_heading = "Key")]
+    account: Option<String>,
     /// Print a shell command that sends it
     #[arg(long, group = "form", help_heading = "Output")]
     curl: bool,
@@ -53,8 +64,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     if composed.url.contains(' ') {
         return Err(Failure::usage("the URL holds a space, which no request line can").hint("write %20 or +"));
     }
-    let key = arguments.key.read()?;
-    let signed = sign(&key.signer(), composed);
+    let (signer, notes) = match &arguments.config {
+        Some(file) => {
+            let (signer, from) = by_config::signer(file, arguments.account.as_deref(), &composed.url)?;
+            (signer, vec![format!("note: signed with {from}")])
+        }
+        None => {
+            let key = arguments.key.read()?;
+            (key.signer(), key.notes)
+        }
+    };
+    let signed = sign(&signer, composed);
     let output = if arguments.curl {
         as_curl(&signed)?
     } else if arguments.http {
@@ -64,7 +84,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     } else {
         as_text(&signed)
     };
-    Ok(Answer { output, notes: key.notes, ..Answer::default() })
+    Ok(Answer { output, notes, ..Answer::default() })
 }
 
 fn sign(signer: &Signer, composed: Composed) -> Signed {

@@ -6,23 +6,23 @@
 mod holders;
 mod text;
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use ringfence_control::engine::Engine;
 use ringfence_control::rotation::{NotRotated, Turn, Waiting, Wish};
+use ringfence_control::views::TokenView;
 use ringfence_model::{Secret, Sid};
 use ringfence_store::{AuditFilter, NewAudit, RotationEnd};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::act::{self, REASON, parse_reason, reason_of, with_name};
-use super::over_api::not_over_the_api;
+use super::over_api::tokens::{self as over_api, Wanted};
+use super::over_api::{self as place, ReachArguments};
 use super::paper;
+use super::secret_file::SecretFile;
 use super::with_engine::{self, Installation, Missing, store};
 use super::words::moment;
 use crate::config::{self, units};
@@ -63,14 +63,11 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct Reach {
-    /// The configuration
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    #[command(flatten)]
+    place: ReachArguments,
     /// Print JSON
     #[arg(long)]
     json: bool,
-    #[arg(long = "api", value_name = "URL", hide = true, value_parser = not_over_the_api)]
-    _api: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -179,7 +176,22 @@ fn rotate(arguments: &RotateArguments) -> Result<Answer, Failure> {
         replaces_second: arguments.replace_second,
         again: arguments.again,
     };
-    let config = &arguments.reach.config;
+    let config = match arguments.reach.place.reach()? {
+        place::Reach::Store(file) => file,
+        place::Reach::Node(api) => {
+            let wanted = Wanted {
+                account: &arguments.account,
+                reason: &reason,
+                wait: arguments.wait,
+                hold: arguments.hold,
+                unconfirmed: arguments.unconfirmed,
+                replace_second: arguments.replace_second,
+                again: arguments.again,
+                json: arguments.reach.json,
+            };
+            return over_api::rotate(&api, &wanted);
+        }
+    };
     let loaded = config::load(config)?;
     with_engine::run(config, Missing::Refuse, async |installation| {
         let (engine, _) = installation.holding().await?;
@@ -318,7 +330,23 @@ async fn step(
 
 fn undo(arguments: &UndoArguments) -> Result<Answer, Failure> {
     let reason = reason_of(arguments.reason.as_ref())?;
-    with_engine::run(&arguments.reach.config, Missing::Refuse, async |installation| {
+    let config = match arguments.reach.place.reach()? {
+        place::Reach::Store(file) => file,
+        place::Reach::Node(api) => {
+            let wanted = Wanted {
+                account: &arguments.account,
+                reason: &reason,
+                wait: arguments.wait,
+                hold: false,
+                unconfirmed: false,
+                replace_second: false,
+                again: false,
+                json: arguments.reach.json,
+            };
+            return over_api::undo(&api, &wanted);
+        }
+    };
+    with_engine::run(config, Missing::Refuse, async |installation| {
         let (engine, _) = installation.holding().await?;
         let (account, name) = find(installation, &engine, &arguments.account).await?;
         let mut run = Run::new(installation, &engine, account, &name, arguments.wait);
@@ -329,7 +357,14 @@ fn undo(arguments: &UndoArguments) -> Result<Answer, Failure> {
 }
 
 fn status(arguments: &StatusArguments) -> Result<Answer, Failure> {
-    let config = &arguments.reach.config;
+    let config = match arguments.reach.place.reach()? {
+        place::Reach::Store(file) => file,
+        place::Reach::Node(api) => {
+            let tokens = over_api::list(&api, arguments.account.as_deref())?;
+            // Who else holds a token is in the configuration, which is not here.
+            return Ok(shown(&tokens, arguments.reach.json, |token| text::status(token, &[], &api.typed)));
+        }
+    };
     let loaded = config::load(config)?;
     with_engine::run(config, Missing::Refuse, async |installation| {
         let (engine, _) = installation.holding().await?;
@@ -339,19 +374,34 @@ fn status(arguments: &StatusArguments) -> Result<Answer, Failure> {
         };
         let mut tokens = engine.views().tokens().await.map_err(store)?;
         tokens.retain(|token| only.is_none_or(|only| only == token.account.sid));
-        if arguments.reach.json {
-            return Ok(Answer::text(format!("{}\n", json!({ "tokens": tokens }))));
-        }
-        let mut output = String::new();
+        let mut held = Vec::new();
         for token in &tokens {
-            let holders = holders::of(&loaded, installation, token.account.sid).await?;
-            output.push_str(&text::status(token, &holders, installation));
+            held.push(holders::of(&loaded, installation, token.account.sid).await?);
         }
-        if tokens.is_empty() {
-            output.push_str("no auth token is being replaced, and none was replaced by Ringfence\n");
-        }
-        Ok(Answer::text(output))
+        let mut held = held.iter();
+        Ok(shown(&tokens, arguments.reach.json, |token| {
+            let holders = held.next().map(Vec::as_slice).unwrap_or_default();
+            text::status(token, holders, &installation.typed)
+        }))
     })
+}
+
+fn shown(tokens: &[TokenView], as_json: bool, text: impl FnMut(&TokenView) -> String) -> Answer {
+    if as_json {
+        return Answer::text(format!(
+            "{}
+",
+            json!({ "tokens": tokens })
+        ));
+    }
+    let mut output: String = tokens.iter().map(text).collect();
+    if tokens.is_empty() {
+        output.push_str(
+            "no auth token is being replaced, and none was replaced by Ringfence
+",
+        );
+    }
+    Answer::text(output)
 }
 
 fn show(arguments: &ShowArguments) -> Result<Answer, Failure> {
@@ -360,41 +410,48 @@ fn show(arguments: &ShowArguments) -> Result<Answer, Failure> {
         let (account, name) = find(installation, &engine, &arguments.account).await?;
         let token = engine.token_in_use(account).await.map_err(store)?;
         let token = token.ok_or_else(|| Failure::refused(NotRotated::NoToken(account)))?;
-        // It is given out when the audit log has it, and the log has nothing that cannot be done.
-        let file = arguments.to.as_ref().map(|path| create_new(path)).transpose()?;
-        let to = arguments.to.as_ref().map(|path| path.display().to_string());
-        let audit = NewAudit::new("token.show", format!("account {account}")).with(json!({ "to": to }));
-        let audited = installation.store.audit(&installation.by, audit, installation.now).await;
-        if let (Some(path), Some(file)) = (&arguments.to, file) {
-            match &audited {
-                Ok(_) => write(path, file, &token)?,
-                Err(_) => _ = fs::remove_file(path),
-            }
-        }
-        audited.map_err(store)?;
+        let to = arguments.to.as_deref();
+        give_out(installation, "token.show", account, &token, to).await?;
         Ok(match to {
-            Some(to) => Answer::text(format!("the auth token of {} is in {to}\n", with_name(account, &name))),
+            Some(to) => Answer::text(format!(
+                "the auth token of {} is in {}\n",
+                with_name(account, &name),
+                to.display()
+            )),
             None => Answer::text(format!("{}\n", token.expose())),
         })
     })
 }
 
-fn create_new(path: &Path) -> Result<File, Failure> {
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    file.map_err(|error| not_written(path, &error))
-}
-
-fn write(path: &Path, mut file: File, token: &Secret) -> Result<(), Failure> {
-    let written = writeln!(file, "{}", token.expose()).and_then(|()| file.sync_all());
-    written.map_err(|error| not_written(path, &error))
-}
-
-fn not_written(path: &Path, error: &io::Error) -> Failure {
-    Failure::unavailable(format!("cannot write {}: {error}", path.display()))
+/// Writes down that a secret is given out, then puts it into the file, if that is where it goes: it is given out when the audit
+/// log has it, and the log has nothing that cannot be done.
+pub(super) async fn give_out(
+    installation: &Installation,
+    action: &str,
+    account: Sid,
+    secret: &Secret,
+    to: Option<&Path>,
+) -> Result<(), Failure> {
+    let file = to.map(SecretFile::create).transpose()?;
+    let detail = json!({ "to": to.map(|path| path.display().to_string()) });
+    let audit = NewAudit::new(action, format!("account {account}")).with(detail);
+    let audited = installation.store.audit(&installation.by, audit, installation.now).await;
+    match (file, audited) {
+        (Some(file), Ok(_)) => file.write(secret),
+        (Some(file), Err(error)) => {
+            file.remove();
+            Err(store(error))
+        }
+        (None, audited) => audited.map(drop).map_err(store),
+    }
 }
 
 /// The account that is meant, with its name. One that only the configuration knows is found by its SID.
-async fn find(installation: &Installation, engine: &Engine, text: &str) -> Result<(Sid, String), Failure> {
+pub(super) async fn find(
+    installation: &Installation,
+    engine: &Engine,
+    text: &str,
+) -> Result<(Sid, String), Failure> {
     let sid = Sid::parse(text).ok().filter(|sid| sid.is("AC"));
     let listed = match sid {
         Some(sid) => installation.store.find_account(sid).await.map_err(store)?,

@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use hyper::Method;
-use ringfence_control::rotation;
+use ringfence_control::node::KeysInUse;
+use ringfence_control::{rotation, shared_keys};
 use ringfence_gateway::route_table::{self, Found};
-use ringfence_gateway::settings::{Check, Route, Upstream};
-use ringfence_gateway::{LearntAccount, RotatedTokens, keys_with};
+use ringfence_gateway::settings::{Check, Route, SignedBy, Upstream};
+use ringfence_gateway::{KnownKeys, keys_with};
 use ringfence_signature::{AccountSid, Accounts, Allowed, Keyring, Policy, Scratch, Strict, Verdict, verify};
 use serde_json::json;
 
@@ -72,6 +73,7 @@ pub(crate) struct Subject {
     pub(crate) try_userinfo: bool,
     /// Whether the parent's token may have signed it: Twilio does not say which of the two signs a subaccount's trigger.
     pub(crate) parent_may_stand_in: bool,
+    pub(crate) needs_shared_key: bool,
     pub(crate) notes: Vec<String>,
     /// Hosts and prefixes of other routes: what may have been called instead.
     pub(crate) other_hosts: Vec<String>,
@@ -124,6 +126,7 @@ impl SubjectArguments {
         Ok(Prepared::Subject(Box::new(Subject {
             try_userinfo: given.has_userinfo(),
             parent_may_stand_in: false,
+            needs_shared_key: false,
             keyring,
             accounts: None,
             strict: strict.unwrap_or(Strict::Off),
@@ -161,6 +164,7 @@ fn prepare_by_config(mut given: Given, path: &Path, strict: Option<Strict>) -> R
     Ok(Prepared::Subject(Box::new(Subject {
         try_userinfo: given.has_userinfo() || matches!(route.check, Check::SignatureAndBasic(_)),
         parent_may_stand_in: route.upstream == Upstream::Breaker,
+        needs_shared_key: route.signed_by == SignedBy::SharedKey,
         accounts: route.accounts.clone(),
         strict: strict.unwrap_or(route.strict),
         other_hosts,
@@ -179,7 +183,7 @@ fn keys_in_use(loaded: &Loaded) -> (Keyring, Option<String>) {
         return (keyring, None);
     }
     match with_store::block_on(known_to(store, loaded)) {
-        Ok((accounts, tokens)) => (keys_with(&keyring, accounts, tokens), None),
+        Ok(known) => (keys_with(&keyring, known), None),
         Err(failure) => {
             let why = failure.message();
             let note =
@@ -189,17 +193,17 @@ fn keys_in_use(loaded: &Loaded) -> (Keyring, Option<String>) {
     }
 }
 
-async fn known_to(
-    store: &Store,
-    loaded: &Loaded,
-) -> Result<(Vec<LearntAccount>, Vec<RotatedTokens>), Failure> {
+async fn known_to(store: &Store, loaded: &Loaded) -> Result<KnownKeys, Failure> {
     let clients = control_plane::clients(&loaded.control).map_err(Failure::configuration)?;
     let store = with_store::open(store, with_store::now()?).await?;
-    let accounts = store.accounts().await;
-    let in_use = rotation::in_use(&store, &clients).await;
+    let known = async {
+        let tokens = rotation::in_use(&store, &clients).await?.tokens;
+        let shared = shared_keys::in_use(&store).await?;
+        Ok(KeysInUse { accounts: store.accounts().await?, tokens, shared })
+    };
+    let known: ringfence_store::Result<KeysInUse> = known.await;
     store.close().await;
-    let failed = |error| with_store::failure(&error);
-    Ok(for_gate(&accounts.map_err(failed)?, &in_use.map_err(failed)?.tokens))
+    Ok(for_gate(&known.map_err(|error| with_store::failure(&error))?))
 }
 
 impl Subject {
@@ -210,6 +214,7 @@ impl Subject {
             strict: self.strict,
             try_userinfo: self.try_userinfo,
             parent_may_stand_in: self.parent_may_stand_in,
+            needs_shared_key: self.needs_shared_key,
         }
     }
 }

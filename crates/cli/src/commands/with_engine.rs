@@ -12,6 +12,7 @@ use ringfence_control::engine::{ActRefused, Clients, Engine, Setup};
 use ringfence_control::node::{Agreement, Limits};
 use ringfence_control::notices::shell_word;
 use ringfence_control::rotation::{self, InUse};
+use ringfence_control::shared_keys;
 use ringfence_control::views::NotSeen;
 use ringfence_control::wanted::AppliedLimit;
 use ringfence_model::{Actor, Clock};
@@ -33,6 +34,8 @@ pub(crate) struct Installation {
     pub(crate) clock: Arc<dyn Clock>,
     /// What usage triggers call.
     pub(crate) trigger_url: Option<String>,
+    /// Whose webhooks are signed by a key of their own.
+    pub(crate) shared_keys: Option<shared_keys::Settings>,
     /// Who types the command.
     pub(crate) by: Actor,
     /// When it began.
@@ -136,6 +139,7 @@ impl Installation {
             limits: control_plane::limits(control),
             clock: Arc::new(SystemClock),
             trigger_url: control.trigger_url.clone(),
+            shared_keys: control.shared_keys.clone(),
             by: with_store::who(),
             now,
             typed: Typed::new(format!("--config {}", shown_file(&loaded.file))),

@@ -35,6 +35,12 @@ pub(super) struct Account {
     pub(super) sid: AccountSid,
     pub(super) keys: AccountKeys,
     pub(super) keys_len: usize,
+    /// Those that are tried where a request names none: all but SharedKeys with HMAC-SHA256.
+    unnamed_len: usize,
+    /// Whether one of them is a SharedKey.
+    has_shared_key: bool,
+    /// Where it begins.
+    offset: usize,
     /// What signs anew for an upstream that verifies by itself, and what Twilio's API is asked with.
     pub(super) auth_token: Option<Secret>,
     /// Where that was read from, for people.
@@ -82,6 +88,12 @@ impl<'a> KnownAccounts<'a> {
         self.by_sid.get(&sid).map_or(0, |account| account.keys_len)
     }
 
+    /// Whether one of the listed accounts, or of all, has a SharedKey.
+    pub(super) fn have_shared_keys(&self, listed: Option<&[AccountSid]>) -> bool {
+        let is_listed = |sid: &AccountSid| listed.is_none_or(|listed| listed.contains(sid));
+        self.by_sid.iter().any(|(sid, account)| account.has_shared_key && is_listed(sid))
+    }
+
     /// One of the listed accounts, or of all, that could not sign anew.
     pub(super) fn without_auth_token(&self, listed: Option<&[AccountSid]>) -> Option<AccountSid> {
         let Some(listed) = listed else { return self.without_auth_token };
@@ -91,10 +103,18 @@ impl<'a> KnownAccounts<'a> {
     }
 }
 
+/// What of the rest of the file accounts need.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rest {
+    pub(super) has_store: bool,
+    /// Whether there is a [shared_keys], so that an account may get its keys from the store alone.
+    pub(super) has_shared_keys: bool,
+}
+
 /// Reads all accounts.
 pub(super) fn resolve(
     tables: &[Table<'_>],
-    has_store: bool,
+    rest: Rest,
     around: &Surroundings<'_>,
     problems: &mut Problems,
 ) -> Vec<Account> {
@@ -102,7 +122,7 @@ pub(super) fn resolve(
     let mut shared_key_lines = BTreeMap::new();
     let mut accounts = Vec::new();
     for table in tables {
-        if let Some(account) = one(table, has_store, around, &mut shared_key_lines, problems) {
+        if let Some(account) = one(table, rest, around, &mut shared_key_lines, problems) {
             match lines.insert(account.sid, problems.line(table.offset())) {
                 None => accounts.push(account),
                 Some(line) => {
@@ -116,7 +136,7 @@ pub(super) fn resolve(
 
 fn one(
     table: &Table<'_>,
-    has_store: bool,
+    rest: Rest,
     around: &Surroundings<'_>,
     shared_key_lines: &mut BTreeMap<String, usize>,
     problems: &mut Problems,
@@ -145,11 +165,14 @@ fn one(
             keys_len += 1;
         }
     }
+    let (mut unnamed_len, mut has_shared_key) = (keys_len, false);
     let shared = table.find("shared_keys").and_then(|field| field.list(SHARED_KEY_FORM, problems));
     for field in shared.unwrap_or_default() {
         if let Some((id, secret, algorithm)) = shared_key(field, around, shared_key_lines, problems) {
             keys = keys.shared_key(&id, secret.expose(), algorithm);
             keys_len += 1;
+            unnamed_len += usize::from(algorithm == Algorithm::HmacSha1);
+            has_shared_key = true;
         }
     }
     let parent = table.find("parent").and_then(|field| account_sid(field, problems));
@@ -162,12 +185,14 @@ fn one(
     let finds_subaccounts =
         table.find("subaccounts").and_then(|field| field.boolean(problems)).unwrap_or(false);
     if finds_subaccounts {
-        can_find_subaccounts(table, has_store, problems);
+        can_find_subaccounts(table, rest.has_store, problems);
     }
     if problems.errors_len() > errors_before {
         return None;
     }
-    if keys_len == 0 {
+    if rest.has_shared_keys {
+        keys = keys.learns_keys();
+    } else if keys_len == 0 {
         table.wrong(
             "auth_token",
             format_args!("the account has no key, so nothing of it could be checked; write {}", secret::FORM),
@@ -182,8 +207,52 @@ fn one(
             ),
         );
     }
-    Some(Account { sid: sid?, keys, keys_len, auth_token, auth_token_from, parent, finds_subaccounts })
+    Some(Account {
+        sid: sid?,
+        keys,
+        keys_len,
+        unnamed_len,
+        has_shared_key,
+        offset: table.offset(),
+        auth_token,
+        auth_token_from,
+        parent,
+        finds_subaccounts,
+    })
 }
+
+/// A usage trigger of a subaccount is signed by it or by its parent, so the keys of both are tried, its own first. A key that
+/// finds no place among the eight would have genuine triggers refused, and nobody would know before it signs. One place is kept
+/// for a token that is being replaced, and of a subaccount that is found at Twilio for the one before its token, too.
+pub(super) fn triggers_are_tried(accounts: &[Account], problems: &mut Problems) {
+    for parent in accounts.iter().filter(|account| account.parent.is_none()) {
+        let children = accounts.iter().filter(|account| account.parent == Some(parent.sid));
+        let most = children.max_by_key(|child| child.unnamed_len);
+        let (whose, of_child, offset) = match most {
+            Some(child) if child.unnamed_len >= FOUND_LEN || !parent.finds_subaccounts => {
+                (format!("its subaccount {}", child.sid), child.unnamed_len, child.offset)
+            }
+            _ if parent.finds_subaccounts => {
+                ("a subaccount that is found".to_owned(), FOUND_LEN, parent.offset)
+            }
+            _ => continue,
+        };
+        let count = parent.unnamed_len + of_child + 1;
+        if count > MAX_KEYS {
+            problems.error(
+                offset,
+                format!(
+                    "[[account]]: a usage trigger is tried against the keys of {whose} ({of_child}) and of its parent {} ({}), \
+                     and one more while a token is replaced: {count}, and at most {MAX_KEYS} are tried; remove what is retired",
+                    parent.sid, parent.unnamed_len
+                ),
+            );
+        }
+    }
+}
+
+/// A subaccount that is found at Twilio has its token, and for some minutes the one before.
+const FOUND_LEN: usize = 2;
 
 /// What it takes to find the subaccounts of an account at Twilio.
 fn can_find_subaccounts(table: &Table<'_>, has_store: bool, problems: &mut Problems) {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use ringfence_breaker::price_book;
 use ringfence_breaker::{Action, Limit, Measure, Per, Scope, Window};
 use ringfence_control::people::Rules;
-use ringfence_control::second_factor;
+use ringfence_control::{second_factor, shared_keys};
 use ringfence_model::{Amount, Secret, Sid};
 use ringfence_twilio::wire::UsageCategory;
 
@@ -47,6 +47,8 @@ pub(crate) struct Control {
     pub(crate) doctor: Doctor,
     /// What is kept of requests.
     pub(crate) inspector: Inspector,
+    /// Whose webhooks are signed by a key of their own; nothing where the file does not say.
+    pub(crate) shared_keys: Option<shared_keys::Settings>,
 }
 
 /// An account and its auth token.
@@ -75,6 +77,8 @@ impl Control {
             Some("codes are sent")
         } else if self.prices.is_some() {
             Some("requests to Twilio are let out")
+        } else if self.shared_keys.is_some() {
+            Some("webhooks are signed by keys that are kept in the store")
         } else {
             None
         }

@@ -29,6 +29,7 @@ mod raw;
 mod route;
 pub(crate) mod second_factor;
 pub(crate) mod secret;
+mod shared_keys;
 pub(crate) mod store;
 #[cfg(test)]
 mod tests;
@@ -136,12 +137,18 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
     );
     let errors_before = problems.errors_len();
     let account_tables = tables(&root, "account", &account::SECTION, &mut problems);
-    let accounts = account::resolve(&account_tables, has_store, around, &mut problems);
+    let has_shared_keys = root.has("shared_keys");
+    let rest = account::Rest { has_store, has_shared_keys: has_store && has_shared_keys };
+    let accounts = account::resolve(&account_tables, rest, around, &mut problems);
     // What accounts there are is known only where all of them could be read.
     let all_accounts = (problems.errors_len() == errors_before).then_some(accounts.as_slice());
     let route_tables = tables(&root, "route", &route::SECTION, &mut problems);
-    let rest = Rest { listen: &listen, has_store, accounts: all_accounts.map(KnownAccounts::new) };
+    let accounts_known = all_accounts.map(KnownAccounts::new);
+    let rest = Rest { listen: &listen, has_store, has_shared_keys, accounts: accounts_known };
     let routes = route::resolve(&route_tables, &rest, around, &mut problems);
+    let rest = shared_keys::Rest { accounts: all_accounts, routes: &routes, has_store };
+    let shared_keys = table(&root, "shared_keys", &shared_keys::SECTION, &mut problems);
+    let shared_keys = shared_keys::resolve(shared_keys, &rest, &mut problems);
     let notify_table = table(&root, "notify", &notify::SECTION, &mut problems);
     let notify = notify::resolve(notify_table, all_accounts, around, &mut problems);
     let limit_tables = tables(&root, "limit", &limit::SECTION, &mut problems);
@@ -159,6 +166,9 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
         has_egress: listen.egress.is_some(),
     };
     control::check(&limits_typed, &rest, &mut problems);
+    if let Some(accounts) = all_accounts.filter(|_| rest.has_trigger_route) {
+        account::triggers_are_tried(accounts, &mut problems);
+    }
     let console = console::resolve(
         table(&root, "console", &console::SECTION, &mut problems),
         &listen,
@@ -216,6 +226,7 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
         prices: listen.egress.map(|_| egress.prices),
         doctor,
         inspector,
+        shared_keys,
     };
     let keyring = keyring(accounts, &mut problems);
     let warnings = problems.finish(file)?;
@@ -378,6 +389,7 @@ const ROOT: Section = Section {
         "second_factor",
         "egress",
         "media",
+        "shared_keys",
         "doctor",
     ],
     later: &[],
@@ -412,5 +424,6 @@ const SECTIONS: &[&Section] = &[
     &egress::SECTION,
     &prices::SECTION,
     &media::SECTION,
+    &shared_keys::SECTION,
     &doctor::SECTION,
 ];

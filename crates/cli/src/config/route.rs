@@ -10,7 +10,7 @@ use std::time::Duration;
 use hyper::{Method, StatusCode};
 use ringfence_gateway::basic::{BasicUsers, PasswordCheck};
 use ringfence_gateway::proof::ProofKey;
-use ringfence_gateway::settings::{Check, Listen, Mode, PathRule, Replay, Route, Twiml, Upstream};
+use ringfence_gateway::settings::{Check, Listen, Mode, PathRule, Replay, Route, SignedBy, Twiml, Upstream};
 use ringfence_model::Secret;
 use ringfence_signature::{AccountSid, MAX_KEYS, PublicUrl, Strict};
 
@@ -22,6 +22,7 @@ use super::own_route;
 use super::problems::Problems;
 use super::raw::{Field, Section, Table};
 use super::secret;
+use super::shared_keys;
 use super::units;
 
 pub(super) const SECTION: Section = Section {
@@ -35,6 +36,7 @@ pub(super) const SECTION: Section = Section {
         "check",
         "mode",
         "strict",
+        "signed_by",
         "accounts",
         "replay",
         "refusal_status",
@@ -82,6 +84,8 @@ pub(super) struct Rest<'a> {
     pub(super) listen: &'a Listen,
     /// Whether there is a [store].
     pub(super) has_store: bool,
+    /// Whether there is a [shared_keys].
+    pub(super) has_shared_keys: bool,
     /// Nothing where not all of them could be read.
     pub(super) accounts: Option<KnownAccounts<'a>>,
 }
@@ -223,7 +227,7 @@ fn one(
     let path = path?;
     let (PathRule::Exact(text) | PathRule::Prefix(text)) = &path;
     let label = format!("{}{text}", host.as_deref().unwrap_or_default());
-    Some(Route {
+    let mut route = Route {
         label: Arc::from(label),
         host,
         path,
@@ -242,7 +246,35 @@ fn one(
         proof,
         resign,
         twiml,
-    })
+        signed_by: SignedBy::Any,
+    };
+    route.signed_by = signed_by(table, &route, rest, problems)?;
+    Some(route)
+}
+
+/// What must have signed; nothing where that cannot be.
+fn signed_by(table: &Table<'_>, route: &Route, rest: &Rest<'_>, problems: &mut Problems) -> Option<SignedBy> {
+    let Some(field) = table.find("signed_by") else { return Some(shared_keys::signed_by_default(route)) };
+    let words =
+        [("any", SignedBy::Any), ("shared-key", SignedBy::SharedKey), ("auth-token", SignedBy::AuthToken)];
+    let signed_by = field.choice(&words, problems)?;
+    if signed_by != SignedBy::AuthToken
+        && let Err(why) = shared_keys::can_be_shared(route)
+    {
+        field.wrong(why, problems);
+        return None;
+    }
+    let has_some = rest.has_shared_keys
+        || rest.accounts.as_ref().is_none_or(|accounts| accounts.have_shared_keys(route.accounts.as_deref()));
+    if signed_by == SignedBy::SharedKey && !has_some {
+        field.wrong(
+            "no account here has a SharedKey, so every request would be refused; add [shared_keys], or `shared_keys` to the \
+             [[account]]",
+            problems,
+        );
+        return None;
+    }
+    Some(signed_by)
 }
 
 /// Rules between the check and the keys that need it.

@@ -15,6 +15,7 @@ mod media;
 mod over_api;
 mod plan;
 mod processes;
+mod shared_keys;
 mod terminal;
 mod tokens;
 mod world;

@@ -246,3 +246,35 @@ fn stranger() -> String {
     });
     format!("http://{address}")
 }
+
+#[test]
+fn a_token_is_replaced_at_a_running_node_as_on_the_store() {
+    let node = Node::start();
+    let arguments = ["api-token", "create", "--name", "ci", "--scope", "admin"];
+    let admin = node.world.run(&arguments).code(0).out.trim().to_owned();
+    let account = node.world.account();
+    let (sid, old) = (account.to_string(), node.world.signs_with(account));
+    node.ask(&node.reads, &["token", "status"]).code(0).says("no auth token is being replaced");
+    let rotate = ["token", "rotate", &sid, "--reason", "it leaked"];
+    for token in [&node.reads, &node.operates] {
+        node.ask(token, &rotate).code(64).complains("scope");
+    }
+    node.ask(&admin, &["token", "undo", &sid, "--reason", "x"]).code(1).complains("no rotation of");
+    assert_eq!(node.world.signs_with(account), old);
+
+    let held = node.ask(&admin, &[&rotate[..], &["--hold"]].concat()).code(1);
+    held.says("held before the promotion").complains("a second token is there");
+    node.ask(&node.reads, &["token", "status", &sid]).code(0).says("nothing is promoted yet");
+    node.ask(&admin, &["token", "undo", &sid, "--reason", "not yet"]).code(0).says("has its old auth token");
+    assert_eq!(node.world.signs_with(account), old);
+
+    let done = node.ask(&admin, &[&rotate[..], &["--unconfirmed", "--json"]].concat()).code(0);
+    assert_eq!(done.json()["state"], "unconfirmed", "{done:?}");
+    let new = node.world.signs_with(account);
+    assert_ne!(new, old);
+    assert!(!done.out.contains(&new) && !done.err.contains(&new), "{done:?}");
+    node.ask(&admin, &rotate).code(1).complains("was replaced at");
+    let status = node.ask(&node.reads, &["token", "status", "--json"]).code(0).json();
+    assert_eq!(status["tokens"][0]["state"], "replaced");
+    node.serving.stop();
+}

@@ -253,3 +253,49 @@ fn a_request_is_judged_on_the_command_line_by_the_tokens_that_the_gate_has() {
         world.run(&[command, "--http", "new"]).code(0).says("allow");
     }
 }
+
+#[test]
+fn nothing_is_written_and_nothing_is_said_to_be_given_out_before_everything_was_checked() {
+    let world = World::with("url = \"sqlite:ringfence.db\"", "");
+    configure(&world);
+    let sid = world.account().to_string();
+    // There is no store yet, and it is not made for this.
+    world.run(&["token", "show", &sid, "--to", "out"]).code(69).complains("there is no store");
+    world.run(&["migrate"]).code(0);
+    world.run(&["token", "show", "AC00000000000000000000000000000404", "--to", "out"]).code(2);
+    assert!(!world.path("out").exists(), "no file is left of what was refused");
+    fs::write(world.path("taken"), "somebody's").expect("written");
+    world.run(&["token", "show", &sid, "--to", "taken"]).code(69).complains("cannot write taken");
+    assert_eq!(fs::read_to_string(world.path("taken")).expect("text"), "somebody's");
+    world.run(&["token", "show", &sid, "--to", "no-such-folder/out"]).code(69);
+    assert_eq!(world.noted("token.show"), 0, "nothing was given out");
+    let shown = world.run(&["token", "show", &sid, "--to", "out"]).code(0);
+    let token = world.signs_with(world.account());
+    assert!(!shown.out.contains(&token) && !shown.err.contains(&token), "it is in the file alone: {shown:?}");
+    assert_eq!(fs::read_to_string(world.path("out")).expect("text").trim(), token);
+    assert_eq!(world.noted("token.show"), 1);
+}
+
+#[test]
+fn a_test_request_is_signed_with_what_twilio_signs_with_now() {
+    let world = World::with("url = \"sqlite:ringfence.db\"", "");
+    configure(&world);
+    let account = world.account();
+    let sid = account.to_string();
+    let url = "https://hooks.example.com/sms";
+    let sign = || world.run(&["sign", "--url", url, "--param", "Body=Hi", "--json"]).code(0);
+    let signed_by = |token: &str| {
+        let signed = Signer::token(token).form(url, [("Body", "Hi")]);
+        signed.header("x-twilio-signature").expect("a signature").to_owned()
+    };
+    let by_file = sign().complains("signed with the configured auth token");
+    assert_eq!(by_file.json()["headers"]["X-Twilio-Signature"], signed_by(&world.signs_with(account)));
+    world.run(&["migrate"]).code(0);
+    world.run(&["token", "rotate", &sid, "--reason", "it leaked", "--unconfirmed"]).code(0);
+    let by_store = sign().complains("that the store has");
+    assert_eq!(by_store.json()["headers"]["X-Twilio-Signature"], signed_by(&world.signs_with(account)));
+    let nobody = ["sign", "--url", url, "--account", "AC00000000000000000000000000000404"];
+    world.run(&nobody).code(2).complains("no auth token of");
+    let key = ["sign", "--url", url, "--token-env", "TWILIO_AUTH_TOKEN"];
+    world.run(&key).code(2).complains("cannot be used with");
+}

@@ -433,6 +433,28 @@ impl World {
         self.control("POST", "usage", &body);
     }
 
+    /// Changes the SQLite store behind everybody's back: so much time passes that way, too.
+    pub(crate) fn sql(&self, statement: &'static str) {
+        use sqlx::Connection as _;
+        let url = format!("sqlite:{}", self.path("ringfence.db").display());
+        self.runtime.block_on(async {
+            let mut connection = sqlx::SqliteConnection::connect(&url).await.expect("the store");
+            sqlx::query(statement).execute(&mut connection).await.expect("a statement");
+        });
+    }
+
+    /// How often the audit log has this action, sealed or not.
+    pub(crate) fn noted(&self, action: &str) -> i64 {
+        use sqlx::Connection as _;
+        let url = format!("sqlite:{}", self.path("ringfence.db").display());
+        self.runtime.block_on(async {
+            let mut connection = sqlx::SqliteConnection::connect(&url).await.expect("the store");
+            let count =
+                sqlx::query_scalar("SELECT count(*) FROM audit WHERE action = $1").bind(action.to_owned());
+            count.fetch_one(&mut connection).await.expect("a number")
+        })
+    }
+
     /// The sealed rows of the audit log whose action this is. `serve` seals; without it nothing is.
     pub(crate) fn audited(&self, action: &str) -> Vec<serde_json::Value> {
         let run = self.run(&["audit", "export"]).code(0);

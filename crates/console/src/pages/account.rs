@@ -13,6 +13,7 @@ use super::act::{Act, ask, ask_again, reason};
 use super::audit::{Line as AuditLine, people};
 use super::breaker::refused_beside;
 use super::spending::{Line, Standing as Stands, urgency};
+use super::token::Shown as TokenShown;
 use super::{account_named, shown};
 use crate::failed::Failed;
 use crate::frame::{Frame, Section};
@@ -43,6 +44,7 @@ struct View {
     may_suspend: bool,
     may_resume: bool,
     is_parent: bool,
+    token: TokenShown,
 }
 
 pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
@@ -83,6 +85,7 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
         may_suspend: may_act && !is_held,
         may_resume: may_act && (is_held || (account.status == "suspended" && !is_tripped)),
         is_parent: account.parent.is_none(),
+        token: TokenShown::of(&call, &account).await?,
         name: account.friendly_name,
         frame: Frame::new(&call, Section::Accounts),
     };
@@ -170,7 +173,7 @@ fn form(account: &AccountView, what: &'static str) -> Act {
     }
 }
 
-async fn named(call: &Call<'_>) -> Result<AccountView, Failed> {
+pub(super) async fn named(call: &Call<'_>) -> Result<AccountView, Failed> {
     Ok(call.engine.views().account(account_named(call, call.piece)?).await?)
 }
 

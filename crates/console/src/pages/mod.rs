@@ -23,6 +23,7 @@ pub(crate) mod services;
 pub(crate) mod sign_out;
 mod spending;
 mod standing;
+pub(crate) mod token;
 
 use askama::Template;
 use bytes::Bytes;

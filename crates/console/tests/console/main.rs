@@ -17,4 +17,5 @@ mod requests;
 mod roles;
 mod services;
 mod standing;
+mod tokens;
 mod world;

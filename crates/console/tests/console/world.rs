@@ -201,6 +201,17 @@ impl World {
         self.clock.unix_seconds.fetch_add(seconds, Ordering::SeqCst);
     }
 
+    /// The node at work says that it uses the tokens of this moment.
+    pub(crate) async fn take_over_tokens(&self) {
+        let generation = self.store.token_generation().await.unwrap();
+        self.store.take_over_tokens(&self.life, generation).await.unwrap();
+    }
+
+    /// What Twilio signs with.
+    pub(crate) fn signs_with(&self, account: Sid) -> String {
+        self.sandbox.auth_token(account).unwrap()
+    }
+
     pub(crate) async fn subaccount(&self, name: &str) -> Sid {
         let account = self.client.accounts().create(Some(name)).await.unwrap();
         self.engine.synchronise_accounts().await.unwrap();

@@ -2,6 +2,7 @@
 //!
 //! Accounts are read several at once. Each step ends with the deadline of the whole; what it leaves out was not made.
 
+mod shared_keys;
 mod unsigned;
 
 use std::collections::BTreeSet;
@@ -56,6 +57,7 @@ pub async fn examine(setup: Setup) -> Report {
         examination.origins(web).await;
     }
     examination.limits(&facts).await;
+    examination.shared_keys(&facts).await;
     examination.senders(&facts).await;
     examination.clock().await;
     examination.mail().await;

@@ -24,6 +24,8 @@ pub enum Check {
     Limits,
     /// Every limit has its usage triggers at Twilio.
     Triggers,
+    /// Webhooks are signed by the keys that the configuration wants.
+    SharedKeys,
     /// The gate's certificate is valid as Twilio sees it, and not near its end.
     Certificate,
     /// No dead version of TLS is spoken.
@@ -52,13 +54,14 @@ pub enum Check {
 
 impl Check {
     /// All of them: what protects most money first.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::StoreDurability,
         Self::WebhookHttps,
         Self::WebhookGate,
         Self::UnsignedRequest,
         Self::Limits,
         Self::Triggers,
+        Self::SharedKeys,
         Self::Certificate,
         Self::TlsVersions,
         Self::Sender,
@@ -82,6 +85,7 @@ impl Check {
             Self::UnsignedRequest => "unsigned-request",
             Self::Limits => "limits",
             Self::Triggers => "triggers",
+            Self::SharedKeys => "shared-keys",
             Self::Certificate => "certificate",
             Self::TlsVersions => "tls-versions",
             Self::Sender => "sender",
@@ -106,6 +110,7 @@ impl Check {
             Self::UnsignedRequest => "who has no signature is refused, from outside",
             Self::Limits => "every account has a limit that is held",
             Self::Triggers => "every limit has its usage triggers at Twilio",
+            Self::SharedKeys => "webhooks are signed by the keys that are wanted",
             Self::Certificate => "the gate's certificate is one that Twilio takes",
             Self::TlsVersions => "no dead version of TLS is spoken",
             Self::Sender => "whoever sends codes and notices is the account's",

@@ -61,6 +61,8 @@ pub struct Setup {
     pub not_applied: Vec<String>,
     /// What usage triggers call; none where no route takes them.
     pub triggers: Option<Triggers>,
+    /// Whose webhooks are signed by keys of their own; nothing where the configuration does not say.
+    pub shared_keys: Option<crate::shared_keys::Settings>,
     /// The gate; none where webhooks come in elsewhere.
     pub gate: Option<Gate>,
     /// Who sends codes and notices.

@@ -49,6 +49,7 @@ impl Node {
             // A node that is at work holds what was applied.
             not_applied: Vec::new(),
             triggers: callback_url.map(|callback_url| Triggers { callback_url, mark: self.mark.clone() }),
+            shared_keys: self.setup.shared_keys.clone(),
             gate: examination.gate.clone(),
             senders: examination.senders.clone(),
             notifier: self.setup.notifier.clone(),

@@ -14,11 +14,11 @@ use ringfence_twilio::client::Fault;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::{AtWork, Node};
+use super::{AtWork, KeysInUse, Node};
 use crate::engine::{Engine, ReadingFailed, Triggers};
 use crate::heads::{Carried, Carrier, NotCarried};
 use crate::people::tell_sign_ins;
-use crate::rotation;
+use crate::{rotation, shared_keys};
 
 /// What one node at a time does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +31,8 @@ pub enum Job {
     Prices,
     /// The usage triggers at Twilio are as the limits want them.
     Triggers,
+    /// The SharedKeys at Twilio, and the rules that name them, are as the configuration wants them.
+    SharedKeys,
     /// Breakers whose window has ended begin the next one.
     Windows,
     /// The audit log is chained, and its end signed.
@@ -49,11 +51,12 @@ pub enum Job {
 
 impl Job {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Accounts,
         Self::Usage,
         Self::Prices,
         Self::Triggers,
+        Self::SharedKeys,
         Self::Windows,
         Self::Seal,
         Self::Forget,
@@ -63,6 +66,20 @@ impl Job {
         Self::Examine,
     ];
 
+    /// Whether it is done with the credentials of accounts.
+    const fn asks_twilio(self) -> bool {
+        matches!(
+            self,
+            Self::Accounts
+                | Self::Usage
+                | Self::Prices
+                | Self::Triggers
+                | Self::SharedKeys
+                | Self::Ledger
+                | Self::Examine
+        )
+    }
+
     /// The name of its lease.
     pub const fn name(self) -> &'static str {
         match self {
@@ -70,6 +87,7 @@ impl Job {
             Self::Usage => "usage",
             Self::Prices => "prices",
             Self::Triggers => "triggers",
+            Self::SharedKeys => "shared-keys",
             Self::Windows => "windows",
             Self::Seal => "seal",
             Self::Forget => "forget",
@@ -195,6 +213,7 @@ impl Node {
             Job::Usage => self.read_everybody(&at_work.engine).await?,
             Job::Prices => self.read_prices(&at_work.engine).await?,
             Job::Triggers => self.bring_triggers(&at_work.engine).await?,
+            Job::SharedKeys => self.bring_shared_keys(&at_work.engine).await?,
             Job::Windows => Done { count: at_work.engine.tick().await?, ..Done::default() },
             Job::Seal => self.seal().await?,
             Job::Forget => self.forget().await?,
@@ -241,8 +260,8 @@ impl Node {
         self.synchronise(&at_work.engine).await.map(Some)
     }
 
-    /// Hands the accounts on, and the tokens that rotations concern, if any has changed since this was done last, on whatever
-    /// node. Says in the store that this node uses these tokens.
+    /// Hands the accounts on, the tokens that rotations concern, and the SharedKeys, if any has changed since this was done last,
+    /// on whatever node. Says in the store that this node uses these keys.
     pub async fn tell_accounts(&self) -> store::Result<()> {
         // One after the other: what was read earlier must not be put in force later.
         let _telling = self.tokens.telling.lock().await;
@@ -250,6 +269,7 @@ impl Node {
         let Some(on_accounts) = &self.setup.on_accounts else {
             return self.say_taken_over(in_use.generation, &[]).await;
         };
+        let shared = shared_keys::in_use(&self.setup.store).await?;
         let accounts = self.setup.store.accounts().await?;
         let mut hasher = DefaultHasher::new();
         for account in &accounts {
@@ -258,11 +278,11 @@ impl Node {
             account.gone_at.is_some().hash(&mut hasher);
             account.auth_token.as_ref().map(|token| token.expose()).hash(&mut hasher);
         }
-        let seen = Some((hasher.finish(), in_use.tokens));
+        let keys = KeysInUse { accounts, tokens: in_use.tokens, shared };
+        let seen = Some((hasher.finish(), keys.tokens.clone(), keys.shared.clone()));
         let mut refused = Vec::new();
         if *self.told_accounts.lock().unwrap_or_else(PoisonError::into_inner) != seen || self.is_refused() {
-            let tokens = seen.as_ref().map_or(&[][..], |(_, tokens)| tokens);
-            refused = on_accounts(&accounts, tokens);
+            refused = on_accounts(&keys);
             *self.told_accounts.lock().unwrap_or_else(PoisonError::into_inner) = seen;
         }
         self.say_taken_over(in_use.generation, &refused).await
@@ -279,7 +299,8 @@ impl Node {
         }
         if new + changed > 0 {
             // A new account gets its limits and prices at once, and one that can be used again its triggers.
-            for job in [Job::Triggers, Job::Usage, Job::Prices] {
+            self.look_at_all_shared_keys();
+            for job in [Job::Triggers, Job::Usage, Job::Prices, Job::SharedKeys] {
                 self.ask_for(job);
             }
         }
@@ -452,12 +473,12 @@ impl Node {
 
     /// Takes the jobs that nobody does.
     pub(super) async fn take_jobs(&self, life: &Life) -> store::Result<()> {
-        if Job::ALL.into_iter().all(|job| self.has(job)) {
+        if Job::ALL.into_iter().all(|job| self.has(job) || !self.can_do(job)) {
             return Ok(());
         }
         let done_by_others = self.setup.store.held_jobs().await?;
         for job in Job::ALL {
-            if self.has(job) || done_by_others.iter().any(|it| it.name == job.name()) {
+            if self.has(job) || !self.can_do(job) || done_by_others.iter().any(|it| it.name == job.name()) {
                 continue;
             }
             if let Some(lease) = self.setup.store.acquire(life, job.name()).await? {
@@ -467,6 +488,11 @@ impl Node {
             }
         }
         Ok(())
+    }
+
+    /// Whether this node has what the job needs: without a single auth token nothing is asked of Twilio.
+    fn can_do(&self, job: Job) -> bool {
+        !job.asks_twilio() || self.setup.clients.configured().next().is_some()
     }
 
     /// Leaves its jobs to others.

@@ -11,6 +11,7 @@ mod jobs;
 mod keep;
 mod prices;
 mod run;
+mod shared_keys;
 mod tokens;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +21,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use ringfence_model::{Actor, Clock, Sid};
-use ringfence_store::{self as store, Account, Error, Lease, Life, Store};
+use ringfence_store::{self as store, Account, Error, Lease, Life, SharedKey, Store};
 use tokio::sync::{Notify, watch};
 
 pub use agreement::{Agreement, Limits};
@@ -39,9 +40,19 @@ use crate::second_factor;
 /// A node that gave no sign for so long is dead, and its jobs go to others. It gives one every second.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Takes over accounts, and the tokens that rotations concern; it returns at once. Gives back the accounts for which it
-/// cannot use these tokens.
-pub type OnAccounts = Arc<dyn Fn(&[Account], &[TokensOf]) -> Vec<Sid> + Send + Sync>;
+/// What the data plane asks Twilio and verifies webhooks with, beside what is configured.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeysInUse {
+    /// All accounts that are known.
+    pub accounts: Vec<Account>,
+    /// The tokens that rotations concern.
+    pub tokens: Vec<TokensOf>,
+    /// The SharedKeys that were made.
+    pub shared: Vec<SharedKey>,
+}
+
+/// Takes over accounts and their keys; it returns at once. Gives back the accounts for which it cannot use these keys.
+pub type OnAccounts = Arc<dyn Fn(&KeysInUse) -> Vec<Sid> + Send + Sync>;
 
 /// Tells with which tokens of watched accounts requests were signed since it was last asked; it returns at once.
 pub type SignedWith = Arc<dyn Fn() -> Vec<SignedBy> + Send + Sync>;
@@ -89,6 +100,9 @@ pub struct Setup {
     pub on_accounts: Option<OnAccounts>,
     /// What the gate saw of tokens that are being replaced; none where there is no gate.
     pub signed_with: Option<SignedWith>,
+    /// Whose webhooks are signed by keys of their own; nothing where the configuration does not speak of it, and all is left as
+    /// it is.
+    pub shared_keys: Option<crate::shared_keys::Settings>,
     /// What is done about prices; nothing where nobody needs them.
     pub prices: Option<PriceBooks>,
     /// What the daily examination looks at; none where it is not made.
@@ -144,8 +158,10 @@ pub struct Node {
     confirming: Notify,
     stale: jobs::Stale,
     pace: jobs::Pace,
-    /// A hash of the accounts, and the tokens of rotations.
-    told_accounts: Mutex<Option<(u64, Vec<TokensOf>)>>,
+    /// A hash of the accounts, the tokens of rotations, and the SharedKeys.
+    told_accounts: Mutex<Option<(u64, Vec<TokensOf>, Vec<SharedKey>)>>,
+    /// When all SharedKeys were last compared with Twilio's.
+    shared_keys_at: Mutex<Option<Timestamp>>,
     tokens: tokens::TakenOver,
     told_prices: Mutex<Option<u64>>,
 }
@@ -168,6 +184,7 @@ impl Node {
             stale: jobs::Stale::default(),
             pace: jobs::Pace::default(),
             told_accounts: Mutex::default(),
+            shared_keys_at: Mutex::default(),
             tokens: tokens::TakenOver::default(),
             told_prices: Mutex::default(),
             setup,

@@ -53,6 +53,8 @@ impl Job {
         match self {
             Self::Accounts | Self::Usage => poll_interval,
             Self::Triggers => Duration::from_mins(5),
+            // Of what is as it should be it asks Twilio more seldom.
+            Self::SharedKeys => Duration::from_secs(15),
             // It asks Twilio only for what is missing or too old.
             Self::Prices => Duration::from_mins(10),
             Self::Windows => Duration::from_secs(5),

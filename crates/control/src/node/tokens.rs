@@ -45,8 +45,8 @@ impl Node {
                 let accounts: Vec<_> = refused.iter().map(ToString::to_string).collect();
                 tracing::error!(
                     accounts = accounts.join(", "),
-                    "the new auth token cannot be verified with, as more than eight keys would be tried: remove some of the \
-                     [[account]]; until then its rotation waits"
+                    "the new auth token or SharedKey cannot be verified with, as more than eight keys would be tried: remove some \
+                     of the [[account]]; until then its rotation waits"
                 );
             }
             return Ok(());

@@ -14,7 +14,7 @@ use serde::Serialize;
 /// Twilio's limit: <https://www.twilio.com/docs/usage/api/usage-trigger>.
 const FRIENDLY_NAME_MAX: usize = 64;
 
-/// Whose triggers these are: one installation of Ringfence, among others on the same account perhaps.
+/// Whose triggers and SharedKeys these are: one installation of Ringfence, among others on the same account perhaps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
     prefix: String,
@@ -36,6 +36,16 @@ impl Mark {
         name
     }
 
+    /// The name of something else of this installation at Twilio.
+    pub(crate) fn name(&self, what: &str) -> String {
+        format!("{}{what}", self.prefix)
+    }
+
+    /// What something of this installation is, by its name; none where it is not ours.
+    pub(crate) fn what_of<'n>(&self, name: &'n str) -> Option<&'n str> {
+        name.strip_prefix(&self.prefix)
+    }
+
     /// The fingerprint of the limit that a trigger of ours belongs to; none where it is not ours.
     fn limit_of(&self, trigger: &UsageTrigger) -> Option<u32> {
         let rest = trigger.friendly_name.as_deref()?.strip_prefix(&self.prefix)?;
@@ -43,8 +53,8 @@ impl Mark {
     }
 }
 
-/// FNV-1a: it only has to tell an installation's few limits apart, and to be the same in every version.
-fn fingerprint(text: &str) -> u32 {
+/// FNV-1a: it only has to tell an installation's few limits and URLs apart, and to be the same in every version.
+pub(crate) fn fingerprint(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 

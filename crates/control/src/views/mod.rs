@@ -46,7 +46,7 @@ pub use share::ShareView;
 pub use shares::{ShareStanding, StandingShare};
 pub use status::{AccountsStatus, AuditStatus, LimitStatus, SealedUpTo, Status};
 pub use tallied::{ReportedEgress, ReportedOperation, WatchedLimit};
-pub use tokens::{TokenState, TokenView};
+pub use tokens::{EndName, TokenState, TokenView, Tokens, TurnName, TurnView, WaitName};
 
 use crate::engine::{Clients, Engine};
 use crate::wanted::AppliedLimit;

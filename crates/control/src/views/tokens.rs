@@ -1,12 +1,12 @@
 //! Auth tokens that are being replaced, or were.
 
 use jiff::Timestamp;
-use ringfence_store::{RotatedToken, Rotation, RotationStep};
+use ringfence_store::{RotatedToken, Rotation, RotationEnd, RotationStep};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Known, NamedAccount, Views, schema};
-use crate::rotation;
+use crate::rotation::{self, Turn, Waiting};
 
 /// An account whose auth token is being replaced, or was. No token is in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -31,6 +31,111 @@ pub struct TokenView {
     pub late_nodes: Vec<String>,
     /// Whether this node's configuration has a token that was replaced, so that it is to be updated.
     pub configuration_outdated: bool,
+}
+
+/// All of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Tokens {
+    /// By account.
+    pub tokens: Vec<TokenView>,
+}
+
+/// What a step of replacing a token, or of taking it back, came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Turn")]
+pub struct TurnView {
+    /// What was done.
+    pub turn: TurnName,
+    /// What it waits for, where it waits.
+    pub waits_for: Option<WaitName>,
+    /// The nodes that it waits for.
+    pub late_nodes: Vec<String>,
+    /// How it ended, where it has.
+    pub end: Option<EndName>,
+}
+
+/// What a step did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TurnName {
+    /// A second token is there.
+    Made,
+    /// The second token was deleted by somebody else; the next step makes another one.
+    Lost,
+    /// The second token is the only one.
+    Promoted,
+    /// Nodes go back to the old token.
+    Undoing,
+    /// It cannot go on yet.
+    Waits,
+    /// It has ended.
+    Ended,
+}
+
+/// What a step waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum WaitName {
+    /// Nodes that have not said that they use the token.
+    Nodes,
+    /// Whoever asked for it to be held.
+    Operator,
+    /// A request that the new token signed.
+    Request,
+    /// Requests that the old token signed come still.
+    OldToken,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum EndName {
+    /// A request was seen that the new token signed.
+    Confirmed,
+    /// Nobody waited for one.
+    Unconfirmed,
+    /// It was taken back.
+    Undone,
+    /// It was taken back, and a second token is left that may be somebody else's.
+    SecondLeft,
+    /// Somebody else has replaced both tokens.
+    Superseded,
+}
+
+impl TurnView {
+    /// What a turn looks like from outside.
+    pub fn of(turn: &Turn) -> Self {
+        let mut view = Self { turn: TurnName::Waits, waits_for: None, late_nodes: Vec::new(), end: None };
+        view.turn = match turn {
+            Turn::Made => TurnName::Made,
+            Turn::Lost => TurnName::Lost,
+            Turn::Promoted => TurnName::Promoted,
+            Turn::Undoing => TurnName::Undoing,
+            Turn::Waits(waiting) => {
+                view.waits_for = Some(match waiting {
+                    Waiting::Nodes(late) => {
+                        view.late_nodes = late.iter().map(|node| node.name.clone()).collect();
+                        WaitName::Nodes
+                    }
+                    Waiting::Operator => WaitName::Operator,
+                    Waiting::Request { .. } => WaitName::Request,
+                    Waiting::OldToken { .. } => WaitName::OldToken,
+                });
+                TurnName::Waits
+            }
+            Turn::Ended(end) => {
+                view.end = Some(match end {
+                    RotationEnd::Confirmed => EndName::Confirmed,
+                    RotationEnd::Unconfirmed => EndName::Unconfirmed,
+                    RotationEnd::Undone => EndName::Undone,
+                    RotationEnd::SecondLeft => EndName::SecondLeft,
+                    RotationEnd::Superseded => EndName::Superseded,
+                });
+                TurnName::Ended
+            }
+        };
+        view
+    }
 }
 
 /// How far the replacing of a token is.

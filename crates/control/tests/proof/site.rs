@@ -95,6 +95,7 @@ impl Site {
             keep: self.keep,
             carriers: Vec::new(),
             on_accounts: None,
+            shared_keys: None,
             signed_with: None,
             prices: None,
             examination: None,

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use ringfence_control::engine::{self, Clients, Engine, KnownAccount};
-use ringfence_control::node::{Keep, Limits, Node, Setup, SignedBy};
+use ringfence_control::node::{Keep, KeysInUse, Limits, Node, Setup, SignedBy};
 use ringfence_control::rotation::{NotRotated, TokensOf, Turn, Wish};
+use ringfence_control::shared_keys;
 use ringfence_model::{Actor, Secret, Sid};
 use ringfence_sandbox::Settings;
 use ringfence_store::Store;
@@ -26,13 +27,15 @@ pub(crate) struct Installation {
     pub(crate) configured: Secret,
     database: Database,
     pub(crate) machines: Vec<Machine>,
+    /// What nodes are told of SharedKeys that begin from now on.
+    pub(crate) shared_keys: Option<shared_keys::Settings>,
 }
 
 /// A node, and what its gate was told.
 pub(crate) struct Machine {
     pub(crate) node: Node,
     configured: (Sid, Secret),
-    told: Arc<Mutex<Vec<TokensOf>>>,
+    pub(crate) told: Arc<Mutex<KeysInUse>>,
     signed: Arc<Mutex<Vec<SignedBy>>>,
     pub(crate) refuses: Arc<Mutex<bool>>,
 }
@@ -43,7 +46,8 @@ impl Installation {
         let world = World::start(Settings::default());
         let parent = world.sandbox.account_sid();
         let configured = Secret::new(world.sandbox.auth_token(parent).expect("the main account"));
-        let mut installation = Self { world, parent, configured, database, machines: Vec::new() };
+        let machines = Vec::new();
+        let mut installation = Self { world, parent, configured, database, machines, shared_keys: None };
         for name in names {
             installation.start(name).await;
         }
@@ -54,7 +58,7 @@ impl Installation {
     /// Another node begins.
     pub(crate) async fn start(&mut self, name: &str) {
         let clock = SandboxClock::new(&self.world.sandbox, SignedDuration::ZERO);
-        let (told, signed) = (Arc::<Mutex<Vec<TokensOf>>>::default(), Arc::<Mutex<Vec<SignedBy>>>::default());
+        let (told, signed) = (Arc::<Mutex<KeysInUse>>::default(), Arc::<Mutex<Vec<SignedBy>>>::default());
         let refuses = Arc::new(Mutex::new(false));
         let (gate, seen, full) = (Arc::clone(&told), Arc::clone(&signed), Arc::clone(&refuses));
         let node = Node::new(Setup {
@@ -71,11 +75,13 @@ impl Installation {
             poll_interval: Duration::from_mins(1),
             keep: Keep::default(),
             carriers: Vec::new(),
-            on_accounts: Some(Arc::new(move |_, tokens| {
-                *gate.lock().unwrap() = tokens.to_vec();
+            on_accounts: Some(Arc::new(move |keys| {
+                let tokens = &keys.tokens;
+                gate.lock().unwrap().clone_from(keys);
                 let is_full = *full.lock().unwrap();
                 tokens.iter().filter(|_| is_full).map(|it| it.account).collect()
             })),
+            shared_keys: self.shared_keys.clone(),
             signed_with: Some(Arc::new(move || std::mem::take(&mut *seen.lock().unwrap()))),
             prices: None,
             examination: None,
@@ -178,7 +184,7 @@ impl Machine {
     }
 
     fn tokens(&self, account: Sid) -> Option<TokensOf> {
-        self.told.lock().unwrap().iter().find(|it| it.account == account).cloned()
+        self.told.lock().unwrap().tokens.iter().find(|it| it.account == account).cloned()
     }
 
     /// The token that is configured or listed.

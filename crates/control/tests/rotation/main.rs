@@ -1,4 +1,4 @@
-//! Auth tokens are replaced while nodes are at work: nothing is refused on the way, and whoever is killed anywhere goes on.
+//! Auth tokens and SharedKeys are replaced while nodes are at work: nothing is refused on the way, and whoever is killed anywhere goes on.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
@@ -7,6 +7,7 @@
 mod database;
 mod installation;
 mod lost_answers;
+mod shared_keys;
 mod steps;
 #[path = "../world/time.rs"]
 mod time;

@@ -14,7 +14,7 @@ use ringfence_breaker::{
     Action, AppliedLimit, Limit, Measure, Per, Probe, Reset, Scope, Subject, Threshold, Window,
 };
 use ringfence_gateway::settings::{
-    Check, Egress, EgressAccount, Inspect, Limits, Listen, Mode, PathRule, Replay, Route, Settings,
+    Check, Egress, EgressAccount, Inspect, Limits, Listen, Mode, PathRule, Replay, Route, Settings, SignedBy,
     TwilioTls, Twiml,
 };
 use ringfence_gateway::{EgressRules, EgressStore, Gateway, Hooks, Listeners, TwilioBase};
@@ -317,6 +317,7 @@ pub(crate) fn route() -> Route {
         proof: None,
         resign: None,
         twiml: Twiml::Limits,
+        signed_by: SignedBy::Any,
     }
 }
 

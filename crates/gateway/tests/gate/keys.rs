@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ringfence_gateway::settings::{PathRule, Upstream as Leads};
-use ringfence_gateway::{Keys, LearntAccount, RotatedTokens, SignedWith};
+use ringfence_gateway::settings::{PathRule, SignedBy, Upstream as Leads};
+use ringfence_gateway::{Keys, KnownKeys, LearntAccount, LearntSharedKey, RotatedTokens, SignedWith};
 use ringfence_model::{Secret, Sid};
-use ringfence_signature::{AccountKeys, Keyring, Signer};
+use ringfence_signature::{AccountKeys, Algorithm, Keyring, Signer};
 use ringfence_testkit::Upstream;
 
 use crate::world::{
@@ -26,6 +26,10 @@ fn found(account: &str, parent: &str, token: &str) -> LearntAccount {
         friendly_name: String::new(),
         created: jiff::Timestamp::UNIX_EPOCH,
     }
+}
+
+fn known(accounts: Vec<LearntAccount>, rotated: Vec<RotatedTokens>) -> KnownKeys {
+    KnownKeys { accounts, rotated, ..KnownKeys::default() }
 }
 
 /// A gate before an application, and what gives it keys.
@@ -219,7 +223,7 @@ fn rotated(signs: &str, or: Option<&str>, is_watched: bool) -> RotatedTokens {
 async fn a_token_that_was_replaced_is_refused_although_it_is_configured_and_learnt() {
     let (world, keys) = gate().await;
     let stolen = vec![found(ACCOUNT, ACCOUNT, TOKEN)];
-    assert!(keys.learn_with(stolen.clone(), vec![rotated(NEW_TOKEN, None, false)]).is_empty());
+    assert!(keys.learn_with(known(stolen.clone(), vec![rotated(NEW_TOKEN, None, false)])).is_empty());
     assert_eq!(status(&world, TOKEN, ACCOUNT).await, 403);
     assert_eq!(status(&world, NEW_TOKEN, ACCOUNT).await, 200);
     // A reload with the same configuration changes nothing about it, and nothing comes back by itself.
@@ -233,13 +237,13 @@ async fn a_token_that_was_replaced_is_refused_although_it_is_configured_and_lear
 async fn both_tokens_pass_around_a_promotion_and_it_is_told_which_of_them_signed() {
     let (world, keys) = gate().await;
     let about_to = RotatedTokens { replaced: Vec::new(), ..rotated(TOKEN, Some(NEW_TOKEN), false) };
-    assert!(keys.learn_with(vec![], vec![about_to]).is_empty());
+    assert!(keys.learn_with(known(vec![], vec![about_to])).is_empty());
     for token in [TOKEN, NEW_TOKEN] {
         assert_eq!(status(&world, token, ACCOUNT).await, 200);
     }
     assert_eq!(keys.take_signed_with(), [], "nobody watches yet");
     let promoted = RotatedTokens { replaced: Vec::new(), ..rotated(NEW_TOKEN, Some(TOKEN), true) };
-    keys.learn_with(vec![], vec![promoted.clone()]);
+    keys.learn_with(known(vec![], vec![promoted.clone()]));
     let account = Sid::parse(ACCOUNT).unwrap();
     assert_eq!(status(&world, NEIGHBOUR_TOKEN, NEIGHBOUR).await, 200);
     assert_eq!(status(&world, NEW_TOKEN, NEIGHBOUR).await, 403);
@@ -248,7 +252,7 @@ async fn both_tokens_pass_around_a_promotion_and_it_is_told_which_of_them_signed
     assert_eq!(keys.take_signed_with(), [SignedWith { account, new: false, old: true }]);
     assert_eq!(status(&world, NEW_TOKEN, ACCOUNT).await, 200);
     // The same once more forgets nothing.
-    keys.learn_with(vec![], vec![promoted]);
+    keys.learn_with(known(vec![], vec![promoted]));
     assert_eq!(keys.take_signed_with(), [SignedWith { account, new: true, old: false }]);
     assert_eq!(keys.take_signed_with(), [], "it is told once");
 }
@@ -264,7 +268,7 @@ async fn an_account_with_too_many_keys_besides_is_named() {
     });
     let keys = world.gateway.keys();
     let two = RotatedTokens { replaced: Vec::new(), ..rotated(TOKEN, Some(NEW_TOKEN), false) };
-    assert_eq!(keys.learn_with(vec![], vec![two]), [Sid::parse(ACCOUNT).unwrap()]);
+    assert_eq!(keys.learn_with(known(vec![], vec![two])), [Sid::parse(ACCOUNT).unwrap()]);
 }
 
 #[tokio::test]
@@ -278,18 +282,18 @@ async fn a_token_of_a_rotation_opens_nothing_where_its_account_is_unknown_or_gon
     let tokens = [NEW_TOKEN, "about to be promoted"];
     let rotation = vec![of_new(Some(tokens[1]))];
     assert!(
-        keys.learn_with(vec![], rotation.clone()).is_empty(),
+        keys.learn_with(known(vec![], rotation.clone())).is_empty(),
         "and its rotation need not wait for this gate"
     );
     for token in tokens {
         assert_eq!(status(&world, token, NEW).await, 403, "it is not known here");
     }
     assert_eq!(accounts(&world).await, (2, 0));
-    keys.learn_with(vec![found(NEW, ACCOUNT, NEW_TOKEN)], rotation.clone());
+    keys.learn_with(known(vec![found(NEW, ACCOUNT, NEW_TOKEN)], rotation.clone()));
     for token in tokens {
         assert_eq!(status(&world, token, NEW).await, 200);
     }
-    keys.learn_with(vec![], rotation);
+    keys.learn_with(known(vec![], rotation));
     for token in tokens {
         assert_eq!(status(&world, token, NEW).await, 403, "Twilio lists it no more");
     }
@@ -305,8 +309,8 @@ async fn a_token_that_a_rotation_forgot_is_refused_at_once_although_its_promotio
         replaced: Vec::new(),
         ..rotated(old, Some(new), false)
     };
-    keys.learn_with(vec![found(NEW, ACCOUNT, old)], vec![made]);
-    keys.learn_with(vec![found(NEW, ACCOUNT, new)], vec![]);
+    keys.learn_with(known(vec![found(NEW, ACCOUNT, old)], vec![made]));
+    keys.learn_with(known(vec![found(NEW, ACCOUNT, new)], vec![]));
     assert_eq!(status(&world, old, NEW).await, 403);
     assert_eq!(status(&world, new, NEW).await, 200);
 }
@@ -329,14 +333,17 @@ async fn an_account_whose_second_token_keeps_a_key_of_its_route_from_being_tried
         let full = start(8, listed).await;
         let last = Signer::token(&token(8)).get(&url("/twilio/voice"));
         assert_eq!(full.send_signed(&last).await.status, 200, "a request that names nobody");
-        let named = full.gateway.keys().learn_with(vec![], vec![two()]);
+        let named = full.gateway.keys().learn_with(known(vec![], vec![two()]));
         assert_eq!(named, [Sid::parse(ACCOUNT).unwrap()], "the last one's is tried no more");
         let one = RotatedTokens { ask: Secret::new(NEW_TOKEN), ..rotated(NEW_TOKEN, None, false) };
-        assert!(full.gateway.keys().learn_with(vec![], vec![one]).is_empty(), "one in the place of one");
+        assert!(
+            full.gateway.keys().learn_with(known(vec![], vec![one])).is_empty(),
+            "one in the place of one"
+        );
         // What was so before, and is warned of, holds up no rotation.
         for accounts in [7, 9] {
             let world = start(accounts, listed).await;
-            assert!(world.gateway.keys().learn_with(vec![], vec![two()]).is_empty(), "{accounts}");
+            assert!(world.gateway.keys().learn_with(known(vec![], vec![two()])).is_empty(), "{accounts}");
         }
     }
 }
@@ -347,8 +354,53 @@ async fn a_reload_that_brings_a_replaced_token_back_accepts_it_at_no_moment() {
         settings.keyring = Keyring::new([AccountKeys::new(sid(ACCOUNT)).primary(NEW_TOKEN)]).unwrap();
     });
     assert_eq!(status(&world, TOKEN, ACCOUNT).await, 403);
-    let known = (vec![], vec![rotated(NEW_TOKEN, None, false)]);
+    let known = known(vec![], vec![rotated(NEW_TOKEN, None, false)]);
     world.gateway.reload_with(settings(world.upstream.address()), Some(known)).unwrap();
     assert_eq!(status(&world, TOKEN, ACCOUNT).await, 403);
     assert_eq!(status(&world, NEW_TOKEN, ACCOUNT).await, 200);
+}
+
+#[tokio::test]
+async fn a_shared_key_counts_from_when_it_is_learnt_until_it_is_not_and_beside_the_auth_token() {
+    let (world, keys) = gate().await;
+    let by_key = |id: &str| {
+        let signer = Signer::shared_key(id, "a secret of Twilio's", Algorithm::HmacSha256);
+        signer.form(&url("/twilio/voice"), call(ACCOUNT))
+    };
+    assert_eq!(world.send_signed(&by_key("key1")).await.status, 403);
+    assert_eq!(world.refused("unknown_shared_key").await, 1);
+    let shared = ["key1", "key2"].map(|id| LearntSharedKey {
+        account: Sid::parse(ACCOUNT).unwrap(),
+        id: id.to_owned(),
+        secret: Secret::new("a secret of Twilio's"),
+        algorithm: Algorithm::HmacSha256,
+    });
+    assert!(keys.learn_with(KnownKeys { shared: shared.to_vec(), ..KnownKeys::default() }).is_empty());
+    for id in ["key1", "key2"] {
+        assert_eq!(world.send_signed(&by_key(id)).await.status, 200, "{id}");
+    }
+    assert_eq!(status(&world, TOKEN, ACCOUNT).await, 200);
+    let weaker = Signer::shared_key("key1", "a secret of Twilio's", Algorithm::HmacSha1);
+    let weaker = weaker.form(&url("/twilio/voice"), call(ACCOUNT));
+    assert_eq!(world.send_signed(&weaker).await.status, 403, "the algorithm is pinned");
+    let [_, second] = shared;
+    keys.learn_with(KnownKeys { shared: vec![second], ..KnownKeys::default() });
+    assert_eq!(world.send_signed(&by_key("key1")).await.status, 403, "it was taken back");
+    assert_eq!(world.send_signed(&by_key("key2")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_route_for_shared_keys_alone_refuses_what_the_auth_token_signed() {
+    let world = World::before(Upstream::saying("application").await, |settings| {
+        settings.routes[0].signed_by = SignedBy::SharedKey;
+        let account = AccountKeys::new(sid(ACCOUNT)).primary(TOKEN);
+        settings.keyring =
+            Keyring::new([account.shared_key("key1", "secret", Algorithm::HmacSha256)]).unwrap();
+    });
+    assert_eq!(status(&world, TOKEN, ACCOUNT).await, 403);
+    assert_eq!(world.refused("shared_key_required").await, 1);
+    assert!(world.upstream.requests().is_empty());
+    let signed = Signer::shared_key("key1", "secret", Algorithm::HmacSha256);
+    let signed = signed.form(&url("/twilio/voice"), call(ACCOUNT));
+    assert_eq!(world.send_signed(&signed).await.status, 200);
 }

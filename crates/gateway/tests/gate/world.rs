@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use ringfence_gateway::settings::{
-    Check, Detail, Inspect, Limits, Listen, Mode, PathRule, Replay, Route, Settings, Twiml,
+    Check, Detail, Inspect, Limits, Listen, Mode, PathRule, Replay, Route, Settings, SignedBy, Twiml,
 };
 use ringfence_gateway::{Gateway, Hooks, Listeners};
 use ringfence_model::Clock;
@@ -166,6 +166,7 @@ pub(crate) fn route(upstream: SocketAddr) -> Route {
         proof: None,
         resign: None,
         twiml: Twiml::Pass,
+        signed_by: SignedBy::Any,
     }
 }
 

@@ -43,6 +43,7 @@ mod verifications;
 mod verify_attempts;
 mod verify_rate_limits;
 mod verify_services;
+mod webhook_rules;
 
 use ringfence_model::Sid;
 use ringfence_twilio::wire::Form;
@@ -89,6 +90,7 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         verify_attempts::OPERATIONS,
         verify_rate_limits::OPERATIONS,
         verify_services::OPERATIONS,
+        webhook_rules::OPERATIONS,
     ]
     .into_iter()
     .flatten()

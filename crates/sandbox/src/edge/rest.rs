@@ -236,6 +236,10 @@ pub(super) fn accept(reply: Reply) -> Response<Body> {
     if let Some(location) = reply.location.and_then(|it| HeaderValue::try_from(it).ok()) {
         headers.insert(LOCATION, location);
     }
+    if let Some(operation) = reply.operation.and_then(|it| HeaderValue::try_from(it).ok()) {
+        headers.insert("operation-id", operation);
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("30"));
+    }
     response
 }
 

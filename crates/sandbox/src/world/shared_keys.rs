@@ -21,6 +21,8 @@ pub(crate) struct SharedKeys {
     pub(crate) keys: Vec<SharedKey>,
     pub(crate) settings: Vec<Setting>,
     pub(crate) rules: Vec<Rule>,
+    /// Changes of rules, the oldest first.
+    pub(crate) changes: Vec<RuleChange>,
     /// How many webhooks rules have been asked about; it deals out the proportions.
     asked: u64,
 }
@@ -51,15 +53,29 @@ pub(crate) struct Setting {
 pub(crate) struct Rule {
     pub(crate) id: String,
     pub(crate) account: Sid,
+    pub(crate) friendly_name: String,
     pub(crate) matches: Match,
     /// One or two, with their percentages.
     pub(crate) settings: Vec<(String, u64)>,
     /// It counts from this time on: a change takes a while to get everywhere.
     pub(crate) from: Timestamp,
-    /// It was deleted, and counts until then; nobody is shown it any more.
+    /// It was deleted or changed, and counts until then; nobody is shown it any more.
     pub(crate) until: Option<Timestamp>,
     pub(crate) created: Timestamp,
 }
+
+/// A change of a rule, which gets everywhere by and by.
+#[derive(Debug, Clone)]
+pub(crate) struct RuleChange {
+    pub(crate) id: String,
+    pub(crate) account: Sid,
+    pub(crate) rule: String,
+    pub(crate) counts_from: Timestamp,
+    pub(crate) created: Timestamp,
+}
+
+/// So many are told.
+const CHANGES_MAX: usize = 500;
 
 /// What a rule is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,28 +113,58 @@ impl SharedKeys {
 pub(crate) fn add_rule(
     world: &mut World,
     account: Sid,
+    friendly_name: String,
     matches: Match,
     settings: Vec<(String, u64)>,
-) -> Rule {
-    forget_rules(world);
+) -> RuleChange {
     let id = new_id(world, "rule");
     let (from, created) = (spread_at(world), world.now);
-    let rule = Rule { id, account, matches, settings, from, until: None, created };
-    world.shared_keys.rules.push(rule.clone());
-    world.touch();
-    rule
+    let rule = Rule { id: id.clone(), account, friendly_name, matches, settings, from, until: None, created };
+    world.shared_keys.rules.push(rule);
+    changed(world, account, id)
 }
 
-/// Deletes a rule; it counts until the change has got everywhere. `false`: it is not there.
-pub(crate) fn remove_rule(world: &mut World, account: Sid, id: &str) -> bool {
+/// Has a rule name other settings; it names those before until the change has got everywhere. `None`: it is not there.
+pub(crate) fn change_rule(
+    world: &mut World,
+    account: Sid,
+    id: &str,
+    settings: Vec<(String, u64)>,
+) -> Option<RuleChange> {
+    let from = spread_at(world);
+    let rule = shown_rule(world, account, id)?;
+    rule.until = Some(from);
+    let rule = Rule { settings, from, until: None, ..rule.clone() };
+    let id = rule.id.clone();
+    world.shared_keys.rules.push(rule);
+    Some(changed(world, account, id))
+}
+
+/// Deletes a rule; it counts until the change has got everywhere. `None`: it is not there.
+pub(crate) fn remove_rule(world: &mut World, account: Sid, id: &str) -> Option<RuleChange> {
     let until = spread_at(world);
-    let mut rules = world.shared_keys.rules.iter_mut();
-    let rule = rules.find(|it| it.account == account && it.id == id && it.until.is_none());
-    let Some(rule) = rule else { return false };
+    let rule = shown_rule(world, account, id)?;
     rule.until = Some(until);
+    let id = rule.id.clone();
+    Some(changed(world, account, id))
+}
+
+fn shown_rule<'w>(world: &'w mut World, account: Sid, id: &str) -> Option<&'w mut Rule> {
+    let mut rules = world.shared_keys.rules.iter_mut();
+    rules.find(|it| it.account == account && it.id == id && it.until.is_none())
+}
+
+fn changed(world: &mut World, account: Sid, rule: String) -> RuleChange {
     forget_rules(world);
+    let id = new_id(world, "operation");
+    let change = RuleChange { id, account, rule, counts_from: spread_at(world), created: world.now };
+    let changes = &mut world.shared_keys.changes;
+    changes.push(change.clone());
+    if changes.len() > CHANGES_MAX {
+        changes.remove(0);
+    }
     world.touch();
-    true
+    change
 }
 
 /// Whether a rule names this setting, and be it a deleted one that still counts.

@@ -48,6 +48,10 @@ causes! {
     UnknownSharedKey = "unknown_shared_key",
         "The request was signed with a SharedKey that is not configured here.",
         "Add the SharedKey with its id, secret and algorithm, or take it out of the webhook rule at Twilio.";
+    /// No key is named where one is wanted.
+    SharedKeyRequired = "shared_key_required",
+        "This route admits only what a SharedKey signed, and the request names none: an auth token signed it, or nobody.",
+        "Look whether the rule at Twilio covers this URL; until it does, set signed_by to \"any\" for this route.";
     /// SHA-1 where SHA-256 is pinned, or the reverse.
     WrongAlgorithm = "wrong_algorithm",
         "The signature was made with another algorithm than the one pinned for the key.",

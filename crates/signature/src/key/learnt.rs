@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::{Account, AccountKeys, Key, Keyring, MAX_KEYS, SharedKeyPlace};
+use super::{Account, AccountKeys, AccountSid, Key, Keyring, MAX_KEYS, SharedKeyPlace};
 
 impl Keyring {
     /// This keyring with further keys of its accounts, and further accounts.
@@ -36,6 +36,11 @@ impl Keyring {
             keyring.learn(given);
         }
         keyring
+    }
+
+    /// Whether this account has the SharedKey of this id.
+    pub fn has_shared_key(&self, account: &AccountSid, id: &str) -> bool {
+        self.find_shared_key(id.as_bytes()).is_some_and(|(of, _)| of.sid.as_ref() == Some(account))
     }
 
     fn learn(&mut self, given: AccountKeys) {
@@ -88,7 +93,7 @@ impl Key {
 
 #[cfg(test)]
 mod tests {
-    use crate::{AccountSid, Algorithm, KeyKind, Policy, Refusal, Scratch, Signer, Verdict, verify};
+    use crate::{Algorithm, KeyKind, Policy, Refusal, Scratch, Signer, Verdict, verify};
 
     use super::*;
 
@@ -133,6 +138,24 @@ mod tests {
         assert_eq!(keyring.accounts().copied().collect::<Vec<_>>(), [sid(1), sid(2)]);
         assert_eq!(verdict(&keyring, "anybody", sid(2)), Verdict::Refuse(Refusal::SignatureMismatch));
         assert_eq!(verdict(&keyring, "", sid(3)), Verdict::Refuse(Refusal::UnknownAccount));
+    }
+
+    #[test]
+    fn a_learnt_shared_key_signs_for_its_account_and_is_none_where_there_is_no_room_for_it() {
+        let learnt = |sid| AccountKeys::new(sid).shared_key("l", "learnt", Algorithm::HmacSha256);
+        let keyring = configured().with_learnt([learnt(sid(2))]);
+        assert!(keyring.has_shared_key(&sid(2), "l") && !keyring.has_shared_key(&sid(1), "l"));
+        let signer = Signer::shared_key("l", "learnt", Algorithm::HmacSha256);
+        let verdict = |keyring: &Keyring, account: AccountSid| {
+            let signed = signer.form(URL, [("AccountSid", account.as_str())]);
+            verify(&signed.request(), keyring, &Policy::default(), &mut Scratch::default())
+        };
+        assert_eq!(key_kind(&verdict(&keyring, sid(2))), Some(KeyKind::Shared));
+        assert_eq!(verdict(&keyring, sid(1)), Verdict::Refuse(Refusal::AccountMismatch));
+        let full = (0..MAX_KEYS).fold(AccountKeys::new(sid(2)), |keys, n| keys.previous(&format!("{n}")));
+        let full = Keyring::new([full]).unwrap().with_learnt([learnt(sid(2))]);
+        assert!(!full.has_shared_key(&sid(2), "l"));
+        assert_eq!(verdict(&full, sid(2)), Verdict::Refuse(Refusal::UnknownSharedKey));
     }
 
     #[test]

@@ -10,9 +10,9 @@ use ringfence_second_factor::policy::{Assurance, Kind};
 use ringfence_second_factor::pumping::{Asker, Limits};
 use ringfence_second_factor::totp::Seed;
 use ringfence_store::{
-    CheckSignIn, Counter, Error, Expected, ExportOf, FactorSecret, Forget, Keys, MasterKey, NewAudit,
-    NewChallenge, NewDevice, NewEffect, NewFactor, NewSession, NewToken, NewUserSignIn, SealedError,
-    SeenAccount, SignInChecked, Stage, Store, UserName, Where, Which,
+    CheckSignIn, Counter, Error, Expected, ExportOf, FactorSecret, Forget, KeyOfTwilio, Keys, MasterKey,
+    NewAudit, NewChallenge, NewDevice, NewEffect, NewFactor, NewSession, NewToken, NewUserSignIn,
+    SealedError, SeenAccount, SignInChecked, Stage, Store, UserName, Where, Which,
 };
 use serde_json::json;
 
@@ -62,6 +62,9 @@ async fn fill(store: &Store) -> Vec<String> {
     let whose = Sid::new(*b"AC", 2);
     let rotation = store.begin_rotation(&operator(), whose, &old, "x", start()).await.unwrap().unwrap();
     store.promoted_rotation(&operator(), &rotation, &new, Vec::new(), start()).await.unwrap();
+    let asked = store.begin_shared_key(&operator(), whose, false, "x", start()).await.unwrap().unwrap();
+    let shared = KeyOfTwilio { id: "webhooks_sharedkey_1".into(), secret: Secret::new("svidrigailov") };
+    store.made_shared_key(&operator(), &asked, &shared, start()).await.unwrap();
     let mut secrets = fill_people(store).await;
     secrets.extend(fill_users(store).await);
     secrets.extend(
@@ -69,7 +72,7 @@ async fn fill(store: &Store) -> Vec<String> {
             .map(str::to_owned),
     );
     secrets.push(code);
-    secrets.extend(["raskolnikov", "razumikhin"].map(str::to_owned));
+    secrets.extend(["raskolnikov", "razumikhin", "svidrigailov"].map(str::to_owned));
     secrets.push(bearer.expose().trim_start_matches("rf_").to_owned());
     secrets.push("07".repeat(32)); // the master key
     secrets
@@ -227,6 +230,8 @@ async fn the_master_key_is_rotated_while_the_store_runs(world: World) {
     assert_eq!(kept.friendly_name, "Anna Karenina Ltd");
     assert_eq!(rotated.rotations().await.unwrap()[0].old, Secret::new("raskolnikov"));
     assert_eq!(rotated.rotated_tokens().await.unwrap()[0].token, Secret::new("razumikhin"));
+    let shared = rotated.shared_keys().await.unwrap().remove(0).key.unwrap();
+    assert_eq!(shared.secret, Secret::new("svidrigailov"));
     let expected =
         Expected { application: "VA1".into(), purpose: "verification".into(), binding: String::new() };
     let waits = Which::Number(PhoneNumber::parse("+14155550188").unwrap());

@@ -27,6 +27,7 @@ mod places;
 mod prices;
 mod requests;
 mod rotations;
+mod shared_keys;
 mod sign_ins;
 mod signs;
 mod tallies;

@@ -23,6 +23,7 @@ pub(super) enum Product {
     Pricing,
     Verify,
     Voice,
+    Webhooks,
 }
 
 impl Product {
@@ -37,6 +38,7 @@ impl Product {
             Self::Pricing => "pricing",
             Self::Verify => "verify",
             Self::Voice => "voice",
+            Self::Webhooks => "webhooks",
         }
     }
 }

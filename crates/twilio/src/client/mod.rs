@@ -154,7 +154,10 @@ impl Client {
     /// An operation as a request of HTTP, if it is not too long for one.
     fn request(&self, operation: &Operation) -> Option<Request<Full<Bytes>>> {
         let uri = self.base().uri(operation.product, &operation.path_and_query)?;
-        let body = operation.form.encode();
+        let (body, content_type) = match &operation.json {
+            Some(json) => (json.clone(), "application/json"),
+            None => (operation.form.encode(), "application/x-www-form-urlencoded"),
+        };
         let mut request = Request::builder()
             .method(operation.method.clone())
             .uri(uri)
@@ -162,7 +165,7 @@ impl Client {
             .header(ACCEPT, "application/json")
             .header(USER_AGENT, &self.shared.user_agent);
         if !body.is_empty() {
-            request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+            request = request.header(CONTENT_TYPE, content_type);
         }
         request.body(Full::from(body)).ok()
     }

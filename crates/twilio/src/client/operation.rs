@@ -3,6 +3,7 @@
 use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ringfence_model::Sid;
+use serde_json::Value;
 
 use super::base::Product;
 use super::retry::Repeat;
@@ -21,6 +22,8 @@ pub(super) struct Operation {
     /// The path, its parameters encoded, and the query.
     pub(super) path_and_query: String,
     pub(super) form: Form,
+    /// What is sent in the place of a form, where the product speaks JSON.
+    pub(super) json: Option<String>,
     pub(super) repeat: Repeat,
 }
 
@@ -35,23 +38,42 @@ impl Operation {
             method: Method::GET,
             path_and_query,
             form: Form::new(),
+            json: None,
             repeat: Repeat::Harmless,
         }
     }
 
     /// Does something that must not happen twice: makes a message, a call, a key.
     pub(super) fn once(name: &'static str, product: Product, path: String, form: Form) -> Self {
-        Self { name, product, method: Method::POST, path_and_query: path, form, repeat: Repeat::Harmful }
+        Self {
+            name,
+            product,
+            method: Method::POST,
+            path_and_query: path,
+            form,
+            json: None,
+            repeat: Repeat::Harmful,
+        }
     }
 
     /// Sets something to a stated value, so that a second time changes nothing.
     pub(super) fn set(name: &'static str, product: Product, path: String, form: Form) -> Self {
-        Self { name, product, method: Method::POST, path_and_query: path, form, repeat: Repeat::Harmless }
+        Self { repeat: Repeat::Harmless, ..Self::once(name, product, path, form) }
     }
 
     /// As [`set`](Operation::set), where Twilio has `PATCH` for it.
     pub(super) fn patch(name: &'static str, product: Product, path: String, form: Form) -> Self {
         Self { method: Method::PATCH, ..Self::set(name, product, path, form) }
+    }
+
+    /// As [`once`](Operation::once), in JSON.
+    pub(super) fn once_json(name: &'static str, product: Product, path: String, body: &Value) -> Self {
+        Self { json: Some(body.to_string()), ..Self::once(name, product, path, Form::new()) }
+    }
+
+    /// As [`patch`](Operation::patch), in JSON.
+    pub(super) fn patch_json(name: &'static str, product: Product, path: String, body: &Value) -> Self {
+        Self { json: Some(body.to_string()), ..Self::patch(name, product, path, Form::new()) }
     }
 
     /// Removes something.

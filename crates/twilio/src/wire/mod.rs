@@ -31,6 +31,7 @@ mod usage_category;
 mod usage_record;
 mod usage_trigger;
 mod verify;
+mod webhooks;
 
 pub use account::{Account, AccountKind, AccountStatus, Balance};
 pub use application::Application;
@@ -67,4 +68,8 @@ pub use verify::{
     AttemptsSummary, RelyingParty, SendCodeAttempt, Verification, VerificationAttempt, VerificationChannel,
     VerificationCheck, VerificationStatus, VerifyBucket, VerifyPasskeys, VerifyPush, VerifyRateLimit,
     VerifyService, VerifyTotp, VerifyWhatsapp,
+};
+pub use webhooks::{
+    NewSharedKey, RuleMatch, RuleShare, SettingSignature, SharedKey, TokenPage, WebhookRule, WebhookSetting,
+    rule_body, rule_change, setting_body,
 };

@@ -249,7 +249,7 @@ async fn limit_of(api: &Api, name: Option<&str>) -> Result<LimitView, Failure> {
 }
 
 /// An account by its SID or its name.
-fn find(accounts: &[AccountView], text: &str, api: &Api) -> Result<AccountView, Failure> {
+pub(super) fn find(accounts: &[AccountView], text: &str, api: &Api) -> Result<AccountView, Failure> {
     let sid = Sid::parse(text).ok().filter(|sid| sid.is("AC"));
     let is_meant = |account: &&AccountView| match sid {
         Some(sid) => account.sid == sid,

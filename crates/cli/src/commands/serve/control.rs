@@ -18,16 +18,16 @@ use ringfence_console::{Console, ConsoleSetup, EgressEnd, Refusals, RouteCounts}
 use ringfence_control::api::{Api, ApiSetup, EngineSource};
 use ringfence_control::engine::{self, Clients};
 use ringfence_control::heads::Carrier;
-use ringfence_control::node::{self, Examination, Keep, Limits, Node, OnAccounts, Setup};
+use ringfence_control::node::{self, Examination, Keep, KeysInUse, Limits, Node, OnAccounts, Setup};
 use ringfence_control::notices::Notifier;
 use ringfence_control::people::{Hasher, Rules};
-use ringfence_control::second_factor;
 use ringfence_control::user_api::UserApi;
 use ringfence_control::verify::{Verify, VerifySetup};
+use ringfence_control::{second_factor, shared_keys};
 use ringfence_gateway::settings::{Inspect, Settings};
 use ringfence_gateway::{
-    AdminApi, EgressRulesHandle, EgressStore, Gateway, Hooks, Hosted, Intake, Keeper, Keys, LearntAccount,
-    Listeners, MediaStore, OnKey, RotatedTokens, StartError, Verdicts,
+    AdminApi, EgressRulesHandle, EgressStore, Gateway, Hooks, Hosted, Intake, Keeper, Keys, KnownKeys,
+    Listeners, MediaStore, OnKey, StartError, Verdicts,
 };
 use ringfence_model::{Amount, Clock};
 use ringfence_store::{Now, Store};
@@ -61,7 +61,7 @@ pub(in crate::commands) struct ControlPlane {
     /// What is kept of requests is written by it.
     keeping: Option<inspector::Keeping>,
     /// What the store knew of accounts and their tokens at the start.
-    known: Option<keys::Known>,
+    known: Option<KeysInUse>,
     /// Whether webhooks come in here.
     has_gate: bool,
 }
@@ -81,8 +81,8 @@ pub(in crate::commands) fn start(
     _ = keys.set(gateway.keys());
     if let Some(control) = control {
         // Before the first webhook, if the store was there: the configuration may have a token that was replaced.
-        if let Some((accounts, tokens)) = control.known.take() {
-            (control.shared.on_accounts)(&accounts, &tokens);
+        if let Some(known) = control.known.take() {
+            (control.shared.on_accounts)(&known);
         }
         _ = control.shared.verdicts.set(gateway.verdicts());
         control.start(gateway.egress_rules(), gateway.keeper());
@@ -125,6 +125,7 @@ pub(super) struct Wanted {
     keep: Keep,
     carriers: Vec<Arc<Carrier>>,
     examination: Option<Examination>,
+    shared_keys: Option<shared_keys::Settings>,
     /// What is kept of requests.
     inspector: Inspector,
 }
@@ -340,15 +341,15 @@ impl ControlPlane {
 
     /// What is known of accounts and rotations, by a configuration that is about to be put in force. None where the store does
     /// not say it in time: the gate does not wait for it, and the node tells it.
-    pub(super) async fn known_by(&self, wanted: &Wanted) -> Option<(Vec<LearntAccount>, Vec<RotatedTokens>)> {
+    pub(super) async fn known_by(&self, wanted: &Wanted) -> Option<KnownKeys> {
         let (store, clients) = (Arc::clone(self.shared.store.get()?), wanted.clients.clone());
         let reading = self.runtime.as_ref()?.spawn(async move { keys::known(Some(&store), &clients).await });
         let read = tokio::time::timeout(KNOWN_BY, reading).await;
-        let Ok(Ok(Some((accounts, tokens)))) = read else {
+        let Ok(Ok(Some(known))) = read else {
             tracing::warn!("whether the configuration has auth tokens that were replaced is not known yet");
             return None;
         };
-        Some(for_gate(&accounts, &tokens))
+        Some(for_gate(&known))
     }
 
     /// Puts another configuration in the place of the one that runs.
@@ -407,6 +408,7 @@ impl Wanted {
             },
             carriers,
             examination: deployment::examination(loaded),
+            shared_keys: control.shared_keys.clone(),
             inspector: control.inspector,
         })
     }
@@ -436,6 +438,7 @@ impl Wanted {
             keep,
             carriers,
             examination,
+            shared_keys,
             inspector: _,
         } = self;
         let by_database_clock = matches!(shared.configured.database, Database::Postgres { .. });
@@ -459,6 +462,7 @@ impl Wanted {
             carriers,
             on_accounts: Some(Arc::clone(&shared.on_accounts)),
             signed_with: Some(Arc::clone(&shared.signed_with)),
+            shared_keys,
             prices: prices.map(|_| shared.prices.read_by()),
             examination,
         }
@@ -546,8 +550,8 @@ async fn begin(shared: &Shared, wanted: Wanted) -> Option<Arc<Node>> {
     }
     let store = shared.store.get()?;
     // A configuration that was read anew may have a token that was replaced: nothing is asked with it.
-    if let Some((accounts, tokens)) = keys::known(Some(store), &wanted.clients).await {
-        (shared.on_accounts)(&accounts, &tokens);
+    if let Some(known) = keys::known(Some(store), &wanted.clients).await {
+        (shared.on_accounts)(&known);
     }
     match Node::new(wanted.setup(shared, store)).await {
         Ok(node) => Some(Arc::new(node)),

@@ -9,7 +9,7 @@ use ringfence_model::Sid;
 use ringfence_store::RotationEnd;
 
 use super::super::act::{REASON, with_name};
-use super::super::with_engine::{Installation, store};
+use super::super::with_engine::{Installation, Typed, store};
 use super::super::words::{ago, moment, wrapped};
 use super::{End, Run};
 use crate::exit::{Answer, Failure};
@@ -136,7 +136,7 @@ fn next(waiting: &Waiting, run: &Run<'_>, again: &str) -> String {
 }
 
 /// How a rotation stands, for people.
-pub(super) fn status(token: &TokenView, holders: &[String], installation: &Installation) -> String {
+pub(super) fn status(token: &TokenView, holders: &[String], typed: &Typed) -> String {
     let name = with_name(token.account.sid, &token.account.friendly_name);
     let mut text = format!("{name}\n");
     let since = moment(token.since);
@@ -169,7 +169,7 @@ pub(super) fn status(token: &TokenView, holders: &[String], installation: &Insta
     }
     if token.state != TokenState::Replaced {
         let command = if token.state == TokenState::Undoing { "token undo" } else { "token rotate" };
-        let again = installation.command(&format!("{command} {} {REASON}", token.account.sid));
+        let again = typed.command(&format!("{command} {} {REASON}", token.account.sid));
         _ = writeln!(text, "  to go on:\n    {again}");
     }
     if token.state != TokenState::Replaced || token.configuration_outdated {

@@ -4,6 +4,7 @@ mod accounts;
 mod breakers;
 mod incidents;
 mod look;
+mod tokens;
 
 use std::pin::Pin;
 
@@ -44,6 +45,9 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     accounts::ONE,
     accounts::SUSPEND,
     accounts::RESUME,
+    tokens::LIST,
+    tokens::ROTATE,
+    tokens::UNDO,
     look::REPORT,
     look::LEDGER,
     incidents::LIST,

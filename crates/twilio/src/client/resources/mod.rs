@@ -26,6 +26,7 @@ mod sms_geo_permissions;
 mod usage_records;
 mod usage_triggers;
 mod verifications;
+mod webhooks;
 
 pub use accounts::{AccountFilter, Accounts};
 pub use applications::{ApplicationFilter, Applications};
@@ -48,6 +49,7 @@ pub use sms_geo_permissions::{SmsGeoChange, SmsGeoPermissions};
 pub use usage_records::{UsageFilter, UsageRecords, UsageSpan};
 pub use usage_triggers::{NewUsageTrigger, TriggerFilter, UsageTriggerChange, UsageTriggers};
 pub use verifications::{NewVerification, Verifications};
+pub use webhooks::Webhooks;
 
 use jiff::Timestamp;
 

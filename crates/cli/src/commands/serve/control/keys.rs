@@ -3,30 +3,29 @@
 use std::sync::{Arc, OnceLock};
 
 use ringfence_control::engine::Clients;
-use ringfence_control::node::{OnAccounts, SignedBy, SignedWith};
+use ringfence_control::node::{KeysInUse, OnAccounts, SignedBy, SignedWith};
 use ringfence_control::rotation::{self, TokensOf};
-use ringfence_gateway::{Keys, LearntAccount, RotatedTokens};
-use ringfence_store::{Account, Store};
+use ringfence_control::shared_keys;
+use ringfence_gateway::{Keys, KnownKeys, LearntAccount, LearntSharedKey, RotatedTokens};
+use ringfence_signature::Algorithm;
+use ringfence_store::{Account, SharedKey, Store};
 
-/// What the store knew at the start.
-pub(super) type Known = (Vec<Account>, Vec<TokensOf>);
-
-/// Hands accounts and tokens to the gate, once it runs.
+/// Hands accounts and keys to the gate, once it runs.
 pub(super) fn on_accounts(keys: &Arc<OnceLock<Keys>>) -> OnAccounts {
     let keys = Arc::clone(keys);
-    Arc::new(move |accounts, tokens| {
-        let Some(keys) = keys.get() else { return Vec::new() };
-        let (accounts, tokens) = for_gate(accounts, tokens);
-        keys.learn_with(accounts, tokens)
+    Arc::new(move |known| match keys.get() {
+        Some(keys) => keys.learn_with(for_gate(known)),
+        None => Vec::new(),
     })
 }
 
-/// Accounts and tokens as the gate has them.
-pub(in crate::commands) fn for_gate(
-    accounts: &[Account],
-    tokens: &[TokensOf],
-) -> (Vec<LearntAccount>, Vec<RotatedTokens>) {
-    (accounts.iter().filter_map(learnt).collect(), tokens.iter().map(rotated).collect())
+/// Accounts and keys as the gate has them.
+pub(in crate::commands) fn for_gate(known: &KeysInUse) -> KnownKeys {
+    KnownKeys {
+        accounts: known.accounts.iter().filter_map(learnt).collect(),
+        rotated: known.tokens.iter().map(rotated).collect(),
+        shared: known.shared.iter().filter_map(shared).collect(),
+    }
 }
 
 /// Asks the gate with which tokens requests were signed.
@@ -39,11 +38,12 @@ pub(super) fn signed_with(keys: &Arc<OnceLock<Keys>>) -> SignedWith {
 }
 
 /// What the store knows of accounts and their tokens. Nothing where it is not there or does not answer: the node asks again.
-pub(super) async fn known(store: Option<&Arc<Store>>, clients: &Clients) -> Option<Known> {
+pub(super) async fn known(store: Option<&Arc<Store>>, clients: &Clients) -> Option<KeysInUse> {
     let store = store?;
     let known = async {
-        let in_use = rotation::take_over(store, clients).await?;
-        Ok::<_, ringfence_store::Error>((store.accounts().await?, in_use.tokens))
+        let tokens = rotation::take_over(store, clients).await?.tokens;
+        let shared = shared_keys::in_use(store).await?;
+        Ok::<_, ringfence_store::Error>(KeysInUse { accounts: store.accounts().await?, tokens, shared })
     };
     match known.await {
         Ok(known) => Some(known),
@@ -77,3 +77,13 @@ fn rotated(tokens: &TokensOf) -> RotatedTokens {
         is_watched: tokens.is_watched,
     }
 }
+
+/// A SharedKey that Twilio has given out, for the gate, with the algorithm that all of ours have.
+fn shared(key: &SharedKey) -> Option<LearntSharedKey> {
+    let of = key.key.as_ref()?;
+    let algorithm = Algorithm::parse(shared_keys::ALGORITHM)?;
+    Some(LearntSharedKey { account: key.account, id: of.id.clone(), secret: of.secret.clone(), algorithm })
+}
+
+#[cfg(test)]
+mod tests;
