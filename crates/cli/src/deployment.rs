@@ -136,7 +136,7 @@ fn public(route: &Route) -> PublicRoute {
     };
     let method = if route.methods.contains(&Method::POST) { "POST" } else { "GET" };
     let upstream = match &route.upstream {
-        Upstream::Application(address) => Some(format!("http://{}{path}", address.authority())),
+        Upstream::Application(address) => Some(format!("{address}{path}")),
         Upstream::Breaker | Upstream::SecondFactor => None,
     };
     PublicRoute {

@@ -192,6 +192,28 @@ fn a_right_configuration_is_told_in_a_table() {
     assert_eq!(json["routes"][0]["check"], "signature");
 }
 
+#[test]
+fn what_an_application_over_tls_must_prove_is_told_without_asking_it() {
+    let files = Files::new();
+    // Nobody listens there.
+    let text = CONFIG.replace("http://127.0.0.1:3000", "https://127.0.0.1:1");
+    run(&["check", "--config", &files.write("public.toml", &text)])
+        .code(0)
+        .says("leads to    https://127.0.0.1:1, with a certificate for 127.0.0.1 of a public authority\n");
+    let certificates = ringfence_testkit::certificates();
+    let authority = certificates.authority_path().display().to_string();
+    let keys = format!("upstream_ca = \"{authority}\"\nupstream_name = \"app.internal\"\n");
+    let text = text.replace("check = \"signature\"", &format!("{keys}check = \"signature\""));
+    run(&["check", "--config", &files.write("private.toml", &text)])
+        .code(0)
+        .says(&format!("with a certificate for app.internal of an authority in {authority}\n"));
+    let text = text.replace(&authority, "missing.pem");
+    run(&["check", "--config", &files.write("missing.toml", &text)])
+        .code(64)
+        .complains("`upstream_ca` in [[route]]: ")
+        .complains("missing.pem: cannot be read");
+}
+
 /// What limits need, beside what `CONFIG` has.
 const LIMITS: &str = r#"
 [store]

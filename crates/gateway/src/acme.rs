@@ -30,6 +30,7 @@ use rustls_acme::caches::DirCache;
 use rustls_acme::{AcmeConfig, EventError, EventOk, ResolvesServerCertAcme, is_tls_alpn_challenge};
 use tokio_rustls::TlsAcceptor;
 
+use crate::tls::client::client_config;
 use crate::tls::{self, TlsError};
 
 /// Where certificates are ordered unless the configuration says otherwise.
@@ -275,12 +276,7 @@ fn trusting_only(path: &Path) -> Result<Arc<ClientConfig>, AcmeError> {
     if roots.is_empty() {
         return Err(bad("it holds none".to_owned()));
     }
-    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(TlsError::Provider)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
+    Ok(Arc::new(client_config(roots, None).map_err(TlsError::Provider)?))
 }
 
 fn prepare_cache(path: &Path) -> Result<(), AcmeError> {

@@ -37,7 +37,7 @@
 //! | `egress` | requests to Twilio: virtual credentials, limits before anything is sent, Twilio's own credentials on our side alone |
 //! | `media` | files of messages and recordings: links that are signed for a time, redirects without credentials, attachments |
 //! | `twiml` | answers of applications, and TwiML in requests, held to the limits: read, priced, set aside |
-//! | `upstream` | an HTTP/1.1 client of our own: the answer's head parsed, its body streamed, connections kept |
+//! | `upstream` | an HTTP/1.1 client of our own, in clear and over TLS: certificates always checked, the answer's head parsed, its body streamed, connections kept |
 //! | `settings`, `snapshot` | what the configuration means; what one request needs of it |
 //! | `keys`, `rotated` | keys that are learnt while it runs; auth tokens that a rotation replaces |
 //! | `told`, `inspector`, `verdicts` | a line in the log; what is kept of requests, redacted; how many there were |
@@ -61,7 +61,8 @@
 //!    another order of fields), which would otherwise turn a captured request into a first.
 //! 7. `forward` writes a new head: the fields that may pass, the account, the candidate, the proof, perhaps a new signature
 //!    for the upstream's own URL. The same target, the same body.
-//! 8. `upstream` sends it on a kept connection and streams the answer back. Down is 502, slow is 504, inside Twilio's 15 s.
+//! 8. `upstream` sends it on a kept connection and streams the answer back. Over TLS the application has proved before who it
+//!    is. Down is 502, slow is 504, inside Twilio's 15 s.
 //!    A WebSocket handshake that the upstream accepts becomes a tunnel (`websocket`).
 //!
 //! Refused anywhere: one log line with the reason, a counter, an empty answer; what hyper itself refuses over HTTP/1.1 too. For

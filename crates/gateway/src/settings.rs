@@ -251,7 +251,7 @@ impl fmt::Display for Upstream {
     /// As it is typed.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Application(address) => write!(formatter, "http://{}", address.authority()),
+            Self::Application(address) => address.fmt(formatter),
             Self::Breaker => formatter.write_str("breaker"),
             Self::SecondFactor => formatter.write_str("second-factor"),
         }

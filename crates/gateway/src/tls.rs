@@ -2,10 +2,12 @@
 //! connections are open.
 //!
 //! For: turning two PEM files into a `TlsAcceptor`. Not for: time limits of a handshake (the caller's), or certificates
-//! ordered by ACME (`acme.rs`, which shares [`server_config`]).
+//! ordered by ACME (`acme.rs`, which shares [`server_config`]). What the gate asks of others is [`client`].
 //!
 //! The one idea: a handshake asks the [`CertificateStore`] for the certificate of that moment. A reload puts another one
 //! there, so open connections are not touched, and a pair of files that does not work is never put there at all.
+
+pub(crate) mod client;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -54,7 +56,7 @@ pub enum TlsError {
         reason: String,
     },
     /// The chain's file holds no certificate.
-    #[error("{}: holds no certificate: it needs at least one -----BEGIN CERTIFICATE-----, the server's own first", path.display())]
+    #[error("{}: holds no certificate: it needs at least one -----BEGIN CERTIFICATE-----, in a chain one's own first", path.display())]
     NoCertificate {
         /// The file.
         path: PathBuf,
@@ -94,6 +96,16 @@ pub enum TlsError {
         key: PathBuf,
         /// The chain's file.
         chain: PathBuf,
+    },
+    /// A certificate is none that an authority could have.
+    #[error("{}: certificate {number} cannot be that of an authority ({reason})", path.display())]
+    BadAuthority {
+        /// The file.
+        path: PathBuf,
+        /// Which of the file's certificates, counted from 1.
+        number: usize,
+        /// What is wrong.
+        reason: String,
     },
     /// The cryptography did not start.
     #[error("TLS cannot be set up: {0}")]

@@ -9,21 +9,21 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
-use tokio::net::TcpStream;
 
 use crate::connection::{Connection, keep_alive};
 use crate::respond::GateBody;
+use crate::upstream::Stream;
 
 /// The 101 for the caller; the tunnel opens once hyper has written it, and counts as work until it closes.
 pub(crate) fn open(
     caller: OnUpgrade,
     connection: Arc<Connection>,
-    mut upstream: TcpStream,
+    mut upstream: Stream,
     first_bytes: Bytes,
     upstream_headers: HeaderMap,
 ) -> Response<GateBody> {
     // A peer that vanished without a word is noticed, here as on the caller's side.
-    keep_alive(&upstream);
+    keep_alive(upstream.tcp());
     tokio::spawn(async move {
         // The tunnel is still the caller's connection: it counts as one, and a stop waits for it.
         let _connection = connection;

@@ -5,9 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
-use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, RootCertStore};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
+};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tempfile::TempDir;
 
 /// A certification authority and the files of one server certificate, in a directory that goes when this is dropped.
@@ -68,12 +72,70 @@ impl Certificates {
     /// Writes another certificate with another key over the server's files, as a renewal would, and returns the new
     /// certificate. [`Certificates::client_config`] trusts it like the one before.
     pub fn renew(&self) -> CertificateDer<'static> {
-        let parameters = CertificateParams::new(self.names.clone()).expect("the names of a test are valid");
+        self.write(&self.parameters(), "server")
+    }
+
+    /// The same, valid from the first day of one year to the first day of another.
+    pub fn renew_for_years(&self, from: i32, to: i32) -> CertificateDer<'static> {
+        let mut parameters = self.parameters();
+        parameters.not_before = date_time_ymd(from, 1, 1);
+        parameters.not_after = date_time_ymd(to, 1, 1);
+        self.write(&parameters, "server")
+    }
+
+    /// The chain and the key of somebody who shows a certificate of this authority to a server, PEM.
+    pub fn client_paths(&self) -> (PathBuf, PathBuf) {
+        self.write(&self.parameters(), "client");
+        (self.directory.path().join("client.pem"), self.directory.path().join("client.key"))
+    }
+
+    fn parameters(&self) -> CertificateParams {
+        CertificateParams::new(self.names.clone()).expect("the names of a test are valid")
+    }
+
+    fn write(&self, parameters: &CertificateParams, file: &str) -> CertificateDer<'static> {
         let key = KeyPair::generate().expect("a key pair can be generated");
         let certificate = parameters.signed_by(&key, &self.authority).expect("the authority can sign");
-        fs::write(self.key_path(), key.serialize_pem()).expect("the key's file can be written");
-        fs::write(self.chain_path(), certificate.pem()).expect("the chain's file can be written");
+        let path = |ending: &str| self.directory.path().join(format!("{file}.{ending}"));
+        fs::write(path("key"), key.serialize_pem()).expect("the key's file can be written");
+        fs::write(path("pem"), certificate.pem()).expect("the chain's file can be written");
         certificate.der().clone()
+    }
+
+    /// A server with the certificate that the files hold now, which chooses among these application protocols.
+    pub fn server_config(&self, protocols: &[&[u8]]) -> Arc<ServerConfig> {
+        self.server(protocols, false)
+    }
+
+    /// The same, which lets nobody in without a certificate of this authority.
+    pub fn server_config_for_known(&self, protocols: &[&[u8]]) -> Arc<ServerConfig> {
+        self.server(protocols, true)
+    }
+
+    fn server(&self, protocols: &[&[u8]], asks: bool) -> Arc<ServerConfig> {
+        let chain = CertificateDer::pem_file_iter(self.chain_path()).expect("the chain's file is there");
+        let chain = chain.collect::<Result<_, _>>().expect("the chain's file is PEM");
+        let key = PrivateKeyDer::from_pem_file(self.key_path()).expect("the key's file is there");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .expect("the provider speaks TLS 1.2 and 1.3");
+        let builder = if asks {
+            let roots = Arc::new(self.roots());
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
+            builder.with_client_cert_verifier(verifier.expect("an authority can vouch for clients"))
+        } else {
+            builder.with_no_client_auth()
+        };
+        let mut config = builder.with_single_cert(chain, key).expect("key and certificate fit");
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        Arc::new(config)
+    }
+
+    fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.authority_der.clone()).expect("the authority's certificate is valid");
+        roots
     }
 
     /// A client that trusts this authority alone and offers these application protocols (`b"h2"`, `b"http/1.1"`; none
@@ -88,13 +150,11 @@ impl Certificates {
         versions: &[&'static rustls::SupportedProtocolVersion],
         protocols: &[&[u8]],
     ) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.authority_der.clone()).expect("the authority's certificate is valid");
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)
             .expect("the provider speaks these versions")
-            .with_root_certificates(roots)
+            .with_root_certificates(self.roots())
             .with_no_client_auth();
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         Arc::new(config)

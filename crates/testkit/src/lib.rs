@@ -22,7 +22,7 @@ pub use certificates::{Certificates, certificates, certificates_for};
 pub use clock::ManualClock;
 pub use postgres::{PostgresDatabase, PostgresServer, peers_are_required};
 pub use raw_client::{Handshake, RawClient, Response, exchange};
-pub use upstream::{Answer, RawUpstream, Recorded, StreamCut, Upstream, read_request};
+pub use upstream::{Answer, Handshaken, RawUpstream, Recorded, StreamCut, Upstream, read_request};
 
 /// The longest that any actor waits for the other side.
 pub const PATIENCE: Duration = Duration::from_secs(10);

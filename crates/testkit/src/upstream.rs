@@ -14,9 +14,11 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
 
 use crate::PATIENCE;
 
@@ -33,6 +35,19 @@ pub struct Recorded {
     pub body: Bytes,
     /// Which connection it came on, counted from 1.
     pub connection: usize,
+    /// What the handshake said, where it came over TLS.
+    pub tls: Option<Handshaken>,
+}
+
+/// What a client said in its handshake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handshaken {
+    /// The name that it asked for (SNI).
+    pub server_name: Option<String>,
+    /// The application protocol that was chosen (ALPN).
+    pub protocol: Option<String>,
+    /// Whether it showed a certificate.
+    pub has_certificate: bool,
 }
 
 impl Recorded {
@@ -117,7 +132,35 @@ impl Upstream {
         let answer = Arc::new(answer);
         let record = Arc::clone(&requests);
         let server = Server::start(move |number, stream| {
-            serve(number, stream, Arc::clone(&record), Arc::clone(&answer))
+            serve((number, None), stream, Arc::clone(&record), Arc::clone(&answer))
+        })
+        .await;
+        Self { server, requests }
+    }
+
+    /// The same over TLS.
+    pub async fn start_tls<F, Fut>(config: Arc<ServerConfig>, answer: F) -> Self
+    where
+        F: Fn(Recorded) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Answer> + Send + 'static,
+    {
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let answer = Arc::new(answer);
+        let record = Arc::clone(&requests);
+        let acceptor = TlsAcceptor::from(config);
+        let server = Server::start(move |number, stream| {
+            let (acceptor, record, answer) = (acceptor.clone(), Arc::clone(&record), Arc::clone(&answer));
+            async move {
+                // A handshake that fails is the gate's business.
+                let Ok(stream) = acceptor.accept(stream).await else { return };
+                let (_, session) = stream.get_ref();
+                let handshaken = Handshaken {
+                    server_name: session.server_name().map(str::to_owned),
+                    protocol: session.alpn_protocol().map(|it| String::from_utf8_lossy(it).into_owned()),
+                    has_certificate: session.peer_certificates().is_some(),
+                };
+                serve((number, Some(handshaken)), stream, record, answer).await;
+            }
         })
         .await;
         Self { server, requests }
@@ -151,13 +194,18 @@ impl Upstream {
     }
 }
 
-async fn serve<F, Fut>(number: usize, stream: TcpStream, record: Arc<Mutex<Vec<Recorded>>>, answer: Arc<F>)
-where
+async fn serve<S, F, Fut>(
+    (number, tls): (usize, Option<Handshaken>),
+    stream: S,
+    record: Arc<Mutex<Vec<Recorded>>>,
+    answer: Arc<F>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     F: Fn(Recorded) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Answer> + Send + 'static,
 {
     let service = service_fn(move |request: Request<Incoming>| {
-        let (record, answer) = (Arc::clone(&record), Arc::clone(&answer));
+        let (record, answer, tls) = (Arc::clone(&record), Arc::clone(&answer), tls.clone());
         async move {
             let (head, body) = request.into_parts();
             let recorded = Recorded {
@@ -170,6 +218,7 @@ where
                     .collect(),
                 body: body.collect().await?.to_bytes(),
                 connection: number,
+                tls,
             };
             record.lock().unwrap_or_else(PoisonError::into_inner).push(recorded.clone());
             Ok::<_, hyper::Error>(answer(recorded).await.response)
@@ -237,7 +286,7 @@ impl RawUpstream {
 
 /// Reads one request from a raw connection, head and body (by `Content-Length`, or to the last chunk), and returns its
 /// bytes as they were sent: what there was, if the connection ended or [`PATIENCE`] did.
-pub async fn read_request(stream: &mut TcpStream) -> Vec<u8> {
+pub async fn read_request<S: AsyncRead + Unpin>(stream: &mut S) -> Vec<u8> {
     let mut bytes = Vec::new();
     let whole = async {
         while !is_whole_request(&bytes) {

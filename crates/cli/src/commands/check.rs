@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use ringfence_control::notices::{Notifier, Settings};
 use ringfence_gateway::settings::{Check, Mode, PathRule, Replay, Route, Tls, Upstream};
+use ringfence_gateway::upstream::UpstreamAddress;
 use ringfence_signature::{AccountSid, Strict};
 use serde_json::{Value, json};
 
@@ -120,12 +121,12 @@ fn as_text(loaded: &Loaded) -> String {
         row("route", &format!("{}{}", shown_path(route), methods(route)));
         row("  called as", &route.public_url.to_string());
         let leads_to = match route.mode {
-            Mode::Enforce => match route.upstream {
+            Mode::Enforce => match &route.upstream {
                 Upstream::Breaker => "the circuit breaker: usage triggers".to_owned(),
                 Upstream::SecondFactor => {
                     "the second factor: keys pressed before a code is spoken".to_owned()
                 }
-                Upstream::Application(_) => route.upstream.to_string(),
+                Upstream::Application(address) => application(address),
             },
             Mode::Shadow => "nowhere: shadow mode answers 204 and records what it would have said".to_owned(),
         };
@@ -206,6 +207,17 @@ fn problems_as_json(problems: &[Problem]) -> Vec<Value> {
 
 fn shown(path: &Path) -> String {
     path.display().to_string()
+}
+
+/// Where an application is, and what it must prove.
+fn application(address: &UpstreamAddress) -> String {
+    let Some((tls, name)) = address.proves() else { return address.to_string() };
+    let by = match tls.authorities() {
+        None => "a public authority".to_owned(),
+        Some(path) => format!("an authority in {}", path.display()),
+    };
+    let shown = tls.identity().map_or(String::new(), |path| format!("; it is shown {}", path.display()));
+    format!("{address}, with a certificate for {name} of {by}{shown}")
 }
 
 fn accounts(loaded: &Loaded) -> String {

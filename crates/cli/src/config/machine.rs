@@ -34,6 +34,12 @@ pub(super) fn own_listener(upstream: &UpstreamAddress, listen: &Listen) -> Optio
     listeners.into_iter().find(|(_, listener)| own(*listener)).map(|(key, _)| key)
 }
 
+/// Whether its host is a name without a dot: that of a container, as a rule, and none that the rest of the world knows.
+pub(super) fn is_named_by_one_word(upstream: &UpstreamAddress) -> bool {
+    let authority = upstream.authority();
+    !authority.contains(['.', '['])
+}
+
 fn is_here(ip: IpAddr) -> bool {
     let ip = ip.to_canonical();
     ip.is_loopback() || ip.is_unspecified()
@@ -41,18 +47,14 @@ fn is_here(ip: IpAddr) -> bool {
 
 /// What a written address or `localhost` stands for; nothing for other names.
 fn addresses(upstream: &UpstreamAddress) -> Vec<SocketAddr> {
-    const DEFAULT_PORT: u16 = 80;
-    let authority = upstream.authority();
+    let (authority, port) = (upstream.authority(), upstream.port());
     if let Ok(address) = authority.parse::<SocketAddr>() {
         return vec![address];
     }
     if let Ok(ip) = authority.trim_matches(['[', ']']).parse::<IpAddr>() {
-        return vec![SocketAddr::new(ip, DEFAULT_PORT)];
+        return vec![SocketAddr::new(ip, port)];
     }
-    let (name, port) = match authority.rsplit_once(':') {
-        Some((name, port)) => (name, port.parse().unwrap_or(DEFAULT_PORT)),
-        None => (authority, DEFAULT_PORT),
-    };
+    let name = authority.rsplit_once(':').map_or(authority, |(name, _)| name);
     if !name.eq_ignore_ascii_case("localhost") {
         return Vec::new();
     }
@@ -74,6 +76,8 @@ mod tests {
     fn our_own_address_is_known_in_each_way_to_write_it() {
         assert!(own("127.0.0.1:8443", "http://127.0.0.1:8443"));
         assert!(own("127.0.0.1:8443", "http://localhost:8443"));
+        assert!(own("127.0.0.1:8443", "https://localhost:8443"));
+        assert!(own("127.0.0.1:443", "https://localhost"));
         assert!(own("[::1]:8443", "http://localhost:8443"));
         assert!(own("0.0.0.0:8443", "http://127.0.0.1:8443"));
         assert!(own("[::]:80", "http://[::1]"));
@@ -84,6 +88,7 @@ mod tests {
     #[test]
     fn another_port_or_another_machine_is_not_ours() {
         assert!(!own("127.0.0.1:8443", "http://127.0.0.1:3000"));
+        assert!(!own("127.0.0.1:80", "https://127.0.0.1"));
         assert!(!own("127.0.0.1:8443", "http://127.0.0.2:8443"));
         assert!(!own("0.0.0.0:8443", "http://10.0.0.6:8443"));
         assert!(!own("127.0.0.1:8443", "http://app.internal:8443"));
@@ -95,6 +100,8 @@ mod tests {
             ("http://localhost", true),
             ("http://127.0.0.9:3000", true),
             ("http://[::1]:3000", true),
+            ("https://localhost:8443", true),
+            ("https://10.0.0.1", false),
             ("http://10.0.0.1:3000", false),
             ("http://localhost.example:3000", false),
         ] {

@@ -36,6 +36,7 @@ mod tests;
 mod tls;
 mod twilio;
 pub(crate) mod units;
+mod upstream;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -17,13 +17,13 @@ use ringfence_signature::{AccountSid, MAX_KEYS, PublicUrl, Strict};
 use super::Surroundings;
 use super::account::{KnownAccounts, account_sid};
 use super::held_twiml;
-use super::machine::{is_on_this_machine, own_listener};
 use super::own_route;
 use super::problems::Problems;
 use super::raw::{Field, Section, Table};
 use super::secret;
 use super::shared_keys;
 use super::units;
+use super::upstream::{self, FilesRead};
 
 pub(super) const SECTION: Section = Section {
     name: "[[route]]",
@@ -33,6 +33,10 @@ pub(super) const SECTION: Section = Section {
         "methods",
         "public_url",
         "upstream",
+        "upstream_ca",
+        "upstream_name",
+        "upstream_certificate",
+        "upstream_key",
         "check",
         "mode",
         "strict",
@@ -55,8 +59,6 @@ pub(super) const BASIC: Section =
 
 const PATH_FORM: &str = "a path such as \"/twilio/\" (a prefix, as it ends with /) or \"/sms\" (exact)";
 const URL_FORM: &str = "a URL such as \"https://hooks.example.com\"";
-const UPSTREAM_FORM: &str = "an address such as \"http://127.0.0.1:3000\", \"breaker\" for usage triggers, or \
-                             \"second-factor\" for keys pressed in calls";
 const CHECK_FORM: &str = "\"signature\", \"basic\" or \"signature+basic\"; there is no default, so that nobody gets \
                           less than he meant";
 const BASIC_FORM: &str = "[{ user = \"twilio\", password = { env = \"NAME\" } }]";
@@ -99,9 +101,10 @@ pub(super) fn resolve(
 ) -> Vec<Route> {
     let mut taken = BTreeMap::<String, Vec<(Vec<Method>, usize)>>::new();
     let mut own_lines = BTreeMap::new();
+    let mut read = FilesRead::default();
     let mut routes = Vec::new();
     for table in tables {
-        let Some(route) = one(table, rest, around, problems) else { continue };
+        let Some(route) = one(table, rest, &mut read, around, problems) else { continue };
         if let Some(own) = own_route::of(&route.upstream)
             && let Some(line) = own_lines.insert(own.word, problems.line(table.offset()))
         {
@@ -128,6 +131,7 @@ pub(super) fn resolve(
 fn one(
     table: &Table<'_>,
     rest: &Rest<'_>,
+    read: &mut FilesRead,
     around: &Surroundings<'_>,
     problems: &mut Problems,
 ) -> Option<Route> {
@@ -137,8 +141,7 @@ fn one(
     // What must be there.
     let path = table.required("path", PATH_FORM, problems).and_then(|field| path(field, problems));
     let public_url = table.required("public_url", URL_FORM, problems).and_then(|field| url(field, problems));
-    let upstream = table.required("upstream", UPSTREAM_FORM, problems);
-    let upstream = upstream.and_then(|field| upstream_of(field, problems));
+    let upstream = upstream::resolve(table, read, around, problems);
     let application = upstream.as_ref().and_then(Upstream::address);
     let check = table.required("check", CHECK_FORM, problems).and_then(|field| check_word(field, problems));
 
@@ -188,9 +191,8 @@ fn one(
     if let Some(own) = upstream.as_ref().and_then(own_route::of) {
         own.fits(table, check, mode, methods.as_deref(), rest, problems);
     }
-    if let Some(key) = application.and_then(|application| own_listener(application, rest.listen)) {
-        let what = format_args!("this is `{key}` of [listen], our own address; write the application's");
-        table.wrong("upstream", what, problems);
+    if let Some(application) = application {
+        upstream::fits(table, application, mode, rest.listen, problems);
     }
     if rest.listen.forward_auth.is_some() && replay == Replay::AnswerAgain && check != Some(CheckWord::Basic)
     {
@@ -198,15 +200,6 @@ fn one(
             "replay",
             "a proxy that asks over `forward_auth` forwards by itself, so there is no answer to give again and a \
              repeat passes; only \"refuse\" has an effect there",
-            problems,
-        );
-    }
-    let is_elsewhere = application.is_some_and(|application| !is_on_this_machine(application));
-    if is_elsewhere && mode == Mode::Enforce && !table.has("proof_key") {
-        table.doubtful(
-            "upstream",
-            "it is not on this machine, and without `proof_key` it cannot tell our requests from those of anybody \
-             who reaches it; add proof_key, or let nobody else reach it",
             problems,
         );
     }
@@ -428,12 +421,6 @@ fn url(field: Field<'_>, problems: &mut Problems) -> Option<PublicUrl> {
             None
         }
     }
-}
-
-fn upstream_of(field: Field<'_>, problems: &mut Problems) -> Option<Upstream> {
-    field.parse(UPSTREAM_FORM, problems, |text| {
-        text.parse::<Upstream>().map_err(|error| format!("cannot be used: {error}"))
-    })
 }
 
 fn check_word(field: Field<'_>, problems: &mut Problems) -> Option<CheckWord> {

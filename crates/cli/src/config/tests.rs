@@ -12,6 +12,7 @@ mod pages;
 mod second_factor;
 mod stores;
 mod triggers;
+mod upstreams;
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -291,7 +292,7 @@ fn paths_and_urls_that_can_match_nothing_are_refused() {
     refused_with("\"/twilio/\"", "\"\"", "does not begin with /");
     refused_with("https://hooks.example.com", "https://hooks.example.com?a=b", "must not have a query");
     refused_with("https://hooks.example.com", "hooks.example.com", "the URL needs a scheme");
-    refused_with("\"http://127.0.0.1:3000\"", "\"https://127.0.0.1:3000\"", "plain http://");
+    refused_with("\"http://127.0.0.1:3000\"", "\"ftp://127.0.0.1:3000\"", "begins with http:// or https://");
     refused_with("\"http://127.0.0.1:3000\"", "\"http://127.0.0.1:3000/app\"", "no path");
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use ringfence_gateway::acme::{AcmeSettings, LETS_ENCRYPT};
 use ringfence_gateway::settings::Tls;
-use ringfence_gateway::tls::{CertificatePaths, CertificateStore};
+use ringfence_gateway::tls::{CertificatePaths, CertificateStore, Validity};
 
 use super::Surroundings;
 use super::problems::Problems;
@@ -52,21 +52,32 @@ pub(super) fn resolve(
     let paths = CertificatePaths { chain: certificate?, key: key? };
     // Read now, so that a wrong file is found before anything stops or starts.
     match CertificateStore::load(paths.clone()) {
-        Ok(store) => warn_of_expiry(&table, &store, around.now, problems),
+        Ok(store) => {
+            if let Some(validity) = store.validity() {
+                let so = "so Twilio will not connect";
+                warn_of_expiry(&table, "certificate", validity, so, around.now, problems);
+            }
+        }
         Err(error) => table.wrong("certificate", error, problems),
     }
     Some(Tls::Files(paths))
 }
 
-/// A certificate that ends soon still works today; nobody else tells the operator.
-fn warn_of_expiry(table: &Table<'_>, store: &CertificateStore, now: SystemTime, problems: &mut Problems) {
-    let Some(validity) = store.validity() else { return };
+/// A certificate that ends soon still works today; nobody else tells the operator. `so` is what comes of one that has ended.
+pub(super) fn warn_of_expiry(
+    table: &Table<'_>,
+    key: &'static str,
+    validity: Validity,
+    so: &str,
+    now: SystemTime,
+    problems: &mut Problems,
+) {
     if now > validity.not_after {
-        table.doubtful("certificate", "it has expired, so Twilio will not connect; renew it", problems);
+        table.doubtful(key, format_args!("it has expired, {so}; renew it"), problems);
     } else if now < validity.not_before {
-        table.doubtful("certificate", "it is not valid yet; look at this machine's clock", problems);
+        table.doubtful(key, "it is not valid yet; look at this machine's clock", problems);
     } else if now + EXPIRES_SOON > validity.not_after {
-        table.doubtful("certificate", "it expires within a week; renew it", problems);
+        table.doubtful(key, "it expires within a week; renew it", problems);
     }
 }
 
@@ -102,7 +113,7 @@ fn acme(field: Field<'_>, around: &Surroundings<'_>, problems: &mut Problems) ->
     };
     let cache = match table.find("cache") {
         None => around.resolve(CACHE),
-        Some(field) => path(field, around, problems)?,
+        Some(field) => path(field, "a path", around, problems)?,
     };
     let authority_roots = match table.find("authority_roots") {
         None => None,
@@ -133,9 +144,15 @@ fn domain(text: &str) -> Result<String, &'static str> {
     Ok(text.to_ascii_lowercase())
 }
 
-fn path(field: Field<'_>, around: &Surroundings<'_>, problems: &mut Problems) -> Option<PathBuf> {
+/// A path as it is meant. What stands there is looked at by whoever uses it.
+pub(super) fn path(
+    field: Field<'_>,
+    form: &str,
+    around: &Surroundings<'_>,
+    problems: &mut Problems,
+) -> Option<PathBuf> {
     field.parse(
-        "a path",
+        form,
         problems,
         |text| if text.is_empty() { Err("is empty") } else { Ok(around.resolve(text)) },
     )
@@ -143,7 +160,7 @@ fn path(field: Field<'_>, around: &Surroundings<'_>, problems: &mut Problems) ->
 
 /// A path whose file is there now. What it holds is looked at by whoever uses it.
 fn readable_file(field: Field<'_>, around: &Surroundings<'_>, problems: &mut Problems) -> Option<PathBuf> {
-    let path = path(field, around, problems)?;
+    let path = path(field, "a path", around, problems)?;
     if let Err(error) = std::fs::File::open(&path) {
         field.wrong(format_args!("cannot read {}: {error}", path.display()), problems);
         return None;

@@ -121,7 +121,7 @@ fn an_answer_that_is_wrong_writes_nothing_and_says_what_to_type() {
         (&["--account-sid", "ACx"], 2, "--account-sid: ACx is not the SID of an account"),
         (&["--output", "gate.token"], 2, "gate.token is a name for a file that holds a secret"),
         (&["--public-url", "hooks.example.com/twilio/"], 2, "--public-url: this URL has no https://"),
-        (&["--upstream", "https://127.0.0.1:3000"], 2, "--upstream: this address does not do"),
+        (&["--upstream", "ftp://127.0.0.1:3000"], 2, "--upstream: this address does not do"),
         (&["--limit-together", "5"], 2, "--limit-together: 5 for all of them is less than 50"),
         (&["--mail-to", "ops", "--smtp", "smtp://localhost"], 2, "--mail-to: \"ops\" is not a mail address"),
         (&["--mail-to", "ops@example.com", "--smtp", "smtp://127.0.0.1:9"], 69, "no mail would go out"),

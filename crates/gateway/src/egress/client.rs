@@ -1,8 +1,7 @@
 //! Requests to Twilio over HTTP/1.1 and TLS, with connections that are kept.
 //!
-//! Twilio's certificates chain to public authorities; the gate's own client speaks plain HTTP to an application nearby,
-//! which is another task. The one idea: what is known of a failure is whether anything was sent, since a message or a
-//! call is never made twice.
+//! The gate's own client speaks to applications, which is another task; both understand TLS alike (`tls::client`). The one
+//! idea: what is known of a failure is whether anything was sent, since a message or a call is never made twice.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -23,10 +22,12 @@ use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::time::timeout;
 use tower_service::Service;
+
+use crate::tls::client::{client_config, public_authorities};
 
 /// Why no answer came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,13 +114,11 @@ where
 
 /// TLS 1.2 and 1.3; the authorities that browsers trust, and these.
 pub(crate) fn tls(extra_roots: &[CertificateDer<'static>]) -> Result<ClientConfig, rustls::Error> {
-    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let mut roots = public_authorities();
     for root in extra_roots {
         roots.add(root.clone())?;
     }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    client_config(roots, None)
 }
 
 /// An error and its causes, in one line.

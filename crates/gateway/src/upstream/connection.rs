@@ -13,6 +13,8 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
 use super::address::{Host, UpstreamAddress};
 use super::error::{Stage, UpstreamError};
+use super::stream::Stream;
+use super::tls::is_alert;
 
 /// What is read at once at first. Nearly every answer to a webhook, head and body, is far smaller.
 pub(super) const READ_SIZE: usize = 16 * 1024;
@@ -21,7 +23,7 @@ const ROOM_MIN: usize = 4 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     /// What was read and not yet used.
     pub(super) buffer: BytesMut,
     alarm: Option<Pin<Box<Sleep>>>,
@@ -32,14 +34,29 @@ pub(super) struct Connection {
 /// How far a request is written.
 #[derive(Debug, Default)]
 pub(super) struct Sending {
-    /// Bytes handed to the network.
+    /// Bytes handed to the network, or to TLS on their way there.
     pub(super) sent: usize,
+    /// Whether some left although writing failed: TLS had taken none of them for good.
+    left: bool,
     /// Why no more will be written.
     pub(super) failure: Option<io::Error>,
 }
 
+impl Sending {
+    /// What is still to be sent is counted from its begin; where that failed already, it stays so.
+    pub(super) fn nothing_yet(failure: Option<io::Error>) -> Self {
+        Self { sent: 0, left: false, failure }
+    }
+
+    /// Whether the other side may have got any of it.
+    pub(super) fn has_begun(&self) -> bool {
+        self.sent > 0 || self.left
+    }
+}
+
 impl Connection {
-    /// Looks the name up where there is one, and tries each of its addresses in turn until the deadline.
+    /// Looks the name up where there is one, and tries each of its addresses in turn until the deadline. Over TLS the first
+    /// that takes the connection must also prove to be the upstream.
     pub(super) async fn open(address: &UpstreamAddress, deadline: Instant) -> Result<Self, UpstreamError> {
         let too_late = |_| UpstreamError::TimedOut(Stage::Connecting);
         let port = address.port();
@@ -57,14 +74,18 @@ impl Connection {
         };
         // A request is one write, and nothing is gained by holding back the tail of a long one.
         stream.set_nodelay(true).map_err(UpstreamError::Connect)?;
+        let stream = match address.tls() {
+            None => Stream::Plain(stream),
+            // A handshake is large; requests in clear do not carry the room for it about.
+            Some(tls) => Stream::Tls(Box::new(Box::pin(tls.handshake(stream, deadline)).await?)),
+        };
         Ok(Self { stream, buffer: BytesMut::new(), alarm: None, reused: false })
     }
 
-    /// Whether an idle connection is still open and silent. Where nothing has happened on it, tokio knows without a
-    /// system call. A byte nobody asked for is as bad as an end: it would be read as the next request's answer.
-    pub(super) fn is_quiet(&self) -> bool {
-        self.buffer.is_empty()
-            && matches!(self.stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    /// Whether an idle connection is still open and silent. A byte nobody asked for is as bad as an end: it would be read as
+    /// the next request's answer.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        self.buffer.is_empty() && self.stream.is_quiet()
     }
 
     /// Makes room as for a first read. The room was allocated long ago, as a rule.
@@ -74,7 +95,7 @@ impl Connection {
     }
 
     /// Takes the connection apart for another protocol; what was read goes with it.
-    pub(super) fn into_parts(self) -> (TcpStream, BytesMut) {
+    pub(super) fn into_parts(self) -> (Stream, BytesMut) {
         (self.stream, self.buffer)
     }
 
@@ -82,7 +103,7 @@ impl Connection {
     ///
     /// Both at once, since an upstream may answer before it has read everything, and one that refuses a large body
     /// often stops reading. So a failed write is no failure yet: the answer that explains it may lie there already.
-    /// Only where nothing was written at all can nothing have been answered.
+    /// Only where nothing was written at all can nothing have been answered, but for an alert of TLS.
     pub(super) fn poll_more(
         &mut self,
         context: &mut Context<'_>,
@@ -93,14 +114,29 @@ impl Connection {
         while sending.failure.is_none() && sending.sent < first.len() + second.len() {
             let rest_of_first = first.get(sending.sent..).unwrap_or_default();
             let rest_of_second = &second[sending.sent.saturating_sub(first.len())..];
+            let written_before = self.stream.written();
             match self.poll_write(context, rest_of_first, rest_of_second) {
                 Poll::Ready(Ok(written)) => sending.sent += written,
-                Poll::Ready(Err(error)) if sending.sent == 0 => return Poll::Ready(Err(error)),
-                Poll::Ready(Err(error)) => sending.failure = Some(error),
+                Poll::Ready(Err(error)) => {
+                    sending.left = self.stream.written() > written_before;
+                    // An alert may lie there even so.
+                    if !sending.has_begun() && !self.stream.is_tls() {
+                        return Poll::Ready(Err(error));
+                    }
+                    sending.failure = Some(error);
+                }
                 Poll::Pending => break,
             }
         }
+        // TLS may hold back what it took.
+        if sending.failure.is_none()
+            && let Poll::Ready(Err(error)) = Pin::new(&mut self.stream).poll_flush(context)
+        {
+            sending.failure = Some(error);
+        }
         match ready!(self.poll_read(context, room)) {
+            // An alert says why the other side took no more.
+            Err(alert) if is_alert(&alert) => Poll::Ready(Err(alert)),
             Ok(0) | Err(_) if sending.failure.is_some() => {
                 // The first thing that went wrong says more than the end that follows from it.
                 Poll::Ready(sending.failure.take().map_or(Ok(0), Err))

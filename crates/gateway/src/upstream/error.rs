@@ -2,6 +2,8 @@
 
 use std::io;
 
+use super::tls::TlsFault;
+
 /// Why an exchange with an upstream failed.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
@@ -11,6 +13,17 @@ pub enum UpstreamError {
     /// No connection could be made. Nothing was sent.
     #[error("no connection to the upstream: {0}")]
     Connect(#[source] io::Error),
+    /// No TLS came about, so nothing was said to whoever answers there; or the upstream ended it with an alert.
+    #[error("no TLS with the upstream: {fault} ({source})")]
+    Tls {
+        /// What was wrong.
+        fault: TlsFault,
+        /// Whether any byte of the request was handed to the network: an alert may come after the handshake.
+        sent: bool,
+        /// What rustls or the network said.
+        #[source]
+        source: io::Error,
+    },
     /// The time given ran out.
     #[error("the upstream was too slow: {0}")]
     TimedOut(Stage),
@@ -39,6 +52,8 @@ pub enum UpstreamError {
 pub enum Stage {
     /// The name, or the connection.
     Connecting,
+    /// The upstream to prove who it is.
+    Handshake,
     /// The upstream to take the request and to answer.
     Answering,
     /// The next piece of the answer's body.
@@ -75,8 +90,10 @@ impl UpstreamError {
     /// Whether any byte of the request was handed to the network, so that the upstream may have acted on it.
     pub fn request_was_sent(&self) -> bool {
         match self {
-            Self::Lookup(_) | Self::Connect(_) | Self::TimedOut(Stage::Connecting) => false,
-            Self::ClosedEarly { sent, .. } => *sent,
+            Self::Lookup(_) | Self::Connect(_) | Self::TimedOut(Stage::Connecting | Stage::Handshake) => {
+                false
+            }
+            Self::ClosedEarly { sent, .. } | Self::Tls { sent, .. } => *sent,
             Self::TimedOut(_) | Self::AnswerCutShort(_) | Self::MalformedAnswer(_) | Self::AnswerTooLarge => {
                 true
             }
@@ -94,6 +111,16 @@ impl UpstreamError {
             Self::Lookup(_) => "lookup",
             Self::Connect(_) => "connect",
             Self::TimedOut(Stage::Connecting) => "connect_timeout",
+            Self::Tls { fault: TlsFault::Expired, .. } => "tls_expired",
+            Self::Tls { fault: TlsFault::NotYetValid, .. } => "tls_not_yet_valid",
+            Self::Tls { fault: TlsFault::WrongName, .. } => "tls_wrong_name",
+            Self::Tls { fault: TlsFault::UnknownAuthority, .. } => "tls_unknown_authority",
+            Self::Tls { fault: TlsFault::BadCertificate, .. } => "tls_bad_certificate",
+            Self::Tls { fault: TlsFault::NotTls, .. } => "tls_not_spoken",
+            Self::Tls { fault: TlsFault::Alert, .. } => "tls_alert",
+            Self::Tls { fault: TlsFault::Closed, .. } => "tls_closed",
+            Self::Tls { fault: TlsFault::Failed, .. } => "tls_failed",
+            Self::TimedOut(Stage::Handshake) => "tls_timeout",
             Self::TimedOut(Stage::Answering) => "answer_timeout",
             Self::TimedOut(Stage::Body) => "body_timeout",
             Self::ClosedEarly { .. } => "closed_early",
@@ -108,6 +135,7 @@ impl std::fmt::Display for Stage {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(match self {
             Self::Connecting => "no connection in time",
+            Self::Handshake => "no TLS handshake in time",
             Self::Answering => "no answer in time",
             Self::Body => "the body stopped coming",
         })

@@ -1,8 +1,8 @@
 //! The upstream side of the gate: an HTTP/1.1 client for exactly what the gate sends.
 //!
 //! It takes a request whose head is already written and whose body is complete, and gives back the answer's head
-//! and a body to stream. It is not a general client: no TLS, no HTTP/2, no redirects, no streamed requests, and no
-//! queue for connections, since the gate limits what is in flight.
+//! and a body to stream, in clear or over TLS. It is not a general client: no HTTP/2, no redirects, no streamed requests,
+//! and no queue for connections, since the gate limits what is in flight.
 //!
 //! The one idea: the exchange runs in the task that asked for it. hyper's client gives each connection a task of its
 //! own and sends requests and answers to it through channels, which is right for a client that many share. Here a
@@ -18,8 +18,10 @@ mod connection;
 mod error;
 mod head;
 mod pool;
+mod stream;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::future::poll_fn;
 use std::io;
@@ -29,13 +31,14 @@ use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tracing::debug;
 
 pub use address::{AddressError, UpstreamAddress};
 pub use body::AnswerBody;
 pub use error::{Malformed, Stage, UpstreamError};
+pub use stream::{OverTls, Stream};
+pub use tls::{InvalidUpstreamName, TlsFault, UpstreamName, UpstreamTls, UpstreamTlsError};
 
 use body::{Rest, Streaming};
 use chunked::{Decoder, Step};
@@ -105,7 +108,7 @@ pub enum Outcome {
         /// The end-to-end headers, and `Upgrade` with the protocol's name.
         headers: HeaderMap,
         /// The connection, for the caller to use and to close.
-        stream: TcpStream,
+        stream: Stream,
         /// What the upstream has sent after the 101 already; it comes before whatever `stream` gives.
         leftover: Bytes,
     },
@@ -204,7 +207,7 @@ impl Client {
             }
             Arrived::Part(rest, ready) => AnswerBody::streaming(Streaming {
                 unsent: running.unsent(),
-                sending: Sending { sent: 0, failure: running.sending.failure },
+                sending: Sending::nothing_yet(running.sending.failure),
                 connection: running.connection,
                 client: self.clone(),
                 address: exchange.address.clone(),
@@ -295,10 +298,13 @@ impl Running<'_> {
     }
 
     fn broken(&self, source: Option<io::Error>) -> UpstreamError {
-        if self.answered {
-            UpstreamError::AnswerCutShort(source)
-        } else {
-            UpstreamError::ClosedEarly { sent: self.sending.sent > 0, source }
+        let sent = self.sending.has_begun();
+        match source {
+            source if self.answered => UpstreamError::AnswerCutShort(source),
+            Some(source) if tls::is_alert(&source) => {
+                UpstreamError::Tls { fault: TlsFault::of(&source), sent, source }
+            }
+            source => UpstreamError::ClosedEarly { sent, source },
         }
     }
 

@@ -55,7 +55,7 @@ impl Pool {
         let mut shelves = self.lock();
         let Shelves { list, total } = &mut *shelves;
         let shelf = list.iter_mut().find(|shelf| shelf.address == *address)?;
-        while let Some(Idle { connection, usable_until }) = shelf.idle.pop_back() {
+        while let Some(Idle { mut connection, usable_until }) = shelf.idle.pop_back() {
             *total -= 1;
             if usable_until > now && connection.is_quiet() {
                 return Some(connection);
@@ -112,7 +112,7 @@ impl Pool {
         let Shelves { list, total } = &mut *shelves;
         *total = 0;
         list.retain_mut(|shelf| {
-            shelf.idle.retain(|idle| idle.usable_until > now && idle.connection.is_quiet());
+            shelf.idle.retain_mut(|idle| idle.usable_until > now && idle.connection.is_quiet());
             *total += shelf.idle.len();
             !shelf.idle.is_empty()
         });

@@ -2,6 +2,7 @@
 //! and jumps.
 
 mod bodies;
+mod over_tls;
 mod refusals;
 mod reuse;
 
@@ -11,8 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::header;
 use http_body::Body as _;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::time::{advance, sleep};
 
@@ -21,12 +22,12 @@ use super::*;
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// The upstream's side of one connection.
-struct Peer {
-    stream: TcpStream,
+struct Peer<S = TcpStream> {
+    stream: S,
     read: Vec<u8>,
 }
 
-impl Peer {
+impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     /// The next request with its body, or nothing at the end.
     async fn request(&mut self) -> Option<String> {
         let head = self.head().await?;

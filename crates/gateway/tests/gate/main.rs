@@ -17,5 +17,6 @@ mod refusals;
 mod replay;
 mod tenants;
 mod triggers;
+mod upstream_tls;
 mod websocket;
 mod world;

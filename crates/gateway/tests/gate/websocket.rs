@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::world::{World, twilio, url, wire, wire_with};
 
-const HANDSHAKE: [&str; 4] = [
+pub(crate) const HANDSHAKE: [&str; 4] = [
     "Connection: Upgrade",
     "Upgrade: websocket",
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",

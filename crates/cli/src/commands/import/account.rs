@@ -166,7 +166,7 @@ fn base_url(text: &str) -> Result<BaseUrl, String> {
 
 fn upstream(text: &str) -> Result<String, String> {
     match text.parse::<Upstream>() {
-        Ok(Upstream::Application(address)) => Ok(format!("http://{}", address.authority())),
+        Ok(Upstream::Application(address)) => Ok(address.to_string()),
         Ok(_) => Err("write the address of the application, such as http://127.0.0.1:3000".to_owned()),
         Err(error) => Err(error.to_string()),
     }

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use ringfence_gateway::settings::Upstream;
+use ringfence_gateway::upstream::UpstreamName;
 use ringfence_signature::PublicUrl;
 
+use super::nginx::Proves;
 use crate::commands::toml_text::{comment, quoted};
 
 /// A route.
@@ -16,6 +18,8 @@ pub(super) struct Proposal {
     /// `https://hooks.example.com`.
     pub(super) public_url: String,
     pub(super) upstream: String,
+    /// How the application proves who it is, where it is spoken to over TLS.
+    pub(super) proves: Proves,
     /// Where it comes from, and what deserves a look.
     pub(super) notes: Vec<String>,
     /// What it would take too, where the proxy itself answers now: no webhook.
@@ -52,7 +56,9 @@ impl Proposals {
             self.taken.insert(key, self.routes.len());
             return self.routes.push(route);
         };
-        if (&known.upstream, &known.public_url) == (&route.upstream, &route.public_url) {
+        if (&known.upstream, &known.proves, &known.public_url)
+            == (&route.upstream, &route.proves, &route.public_url)
+        {
             known.notes.extend(route.notes);
             known.stays.extend(route.stays);
             known.asks.extend(route.asks);
@@ -104,6 +110,16 @@ impl Proposals {
             }
             lines.push(format!("public_url = {}", quoted(&route.public_url)));
             lines.push(format!("upstream = {}", quoted(&route.upstream)));
+            let Proves { authorities, name, identity } = &route.proves;
+            let (certificate, key) = identity.clone().unzip();
+            for (key, value) in [
+                ("upstream_ca", authorities.clone()),
+                ("upstream_name", name.clone()),
+                ("upstream_certificate", certificate),
+                ("upstream_key", key),
+            ] {
+                lines.extend(value.map(|value| format!("{key} = {}", quoted(&value))));
+            }
             lines.push("check = \"signature\"".to_owned());
             for line in lines {
                 _ = writeln!(text, "{off}{line}");
@@ -138,6 +154,11 @@ fn can_be(route: &Proposal) -> Result<(), String> {
     };
     if !host(&route.public_url).is_some_and(|host| is_plain(&host)) {
         return Err("its public URL has no host that could be named".to_owned());
+    }
+    if let Some(name) = &route.proves.name
+        && let Err(error) = name.parse::<UpstreamName>()
+    {
+        return Err(format!("{} cannot be the name in a certificate: it {error}", name.escape_debug()));
     }
     match route.upstream.parse::<Upstream>() {
         Ok(Upstream::Application(_)) => Ok(()),

@@ -243,7 +243,7 @@ pub(super) fn upstream(text: &str, gate: SocketAddr, admin: SocketAddr) -> Resul
                     )));
                 }
             }
-            Ok(format!("http://{}", address.authority()))
+            Ok(address.to_string())
         }
         Ok(_) => Err(Failure::usage("this is the address of no application").hint(HINT)),
         Err(error) => Err(Failure::usage(format!("this address does not do: {error}")).hint(HINT)),
@@ -434,9 +434,10 @@ mod tests {
         let upstream = |text, gate| upstream(text, gate, admin);
         assert!(upstream("http://127.0.0.1:9400", gate).unwrap_err().to_string().contains("--admin"));
         assert!(upstream("http://localhost:8080", gate).is_err());
-        assert!(upstream("https://127.0.0.1:3000", gate).is_err());
+        assert!(upstream("https://localhost:8080", gate).is_err());
         assert!(upstream("breaker", gate).is_err());
         assert_eq!(upstream(" http://127.0.0.1:3000/ ", gate).unwrap(), "http://127.0.0.1:3000");
+        assert_eq!(upstream("https://App.internal:443", gate).unwrap(), "https://app.internal");
     }
 
     #[test]

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use ringfence_control::doctor::{name_problem, tls_problem};
 use ringfence_control::notices::{Notifier, Settings as NoticeSettings};
+use ringfence_gateway::upstream::{TlsFault, UpstreamAddress, UpstreamError};
 use ringfence_model::{Secret, Sid};
 use ringfence_twilio::client::{self, AccountFilter, BaseUrl, Client, Credentials, Fault};
 use ringfence_twilio::wire::AccountStatus;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::answers::{Called, Tls};
 use crate::commands::with_store;
@@ -100,13 +100,17 @@ pub(super) async fn public_url(called: &Called, tls: &Tls) -> Option<String> {
 
 /// What keeps the gate from reaching the application now.
 pub(super) async fn upstream(address: &str) -> Option<String> {
-    let authority = address.strip_prefix("http://").unwrap_or(address);
-    let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    let authority = if has_port { authority.to_owned() } else { format!("{authority}:80") };
-    match timeout(NEAR, TcpStream::connect(&authority)).await {
-        Ok(Ok(_)) => None,
-        Ok(Err(error)) => Some(error.to_string()),
-        Err(_) => Some(format!("nobody answered in {} seconds", NEAR.as_secs())),
+    let address: UpstreamAddress = address.parse().ok()?;
+    match address.reach(Instant::now() + NEAR).await {
+        Ok(()) => None,
+        Err(UpstreamError::TimedOut(_)) => Some(format!("nobody answered in {} seconds", NEAR.as_secs())),
+        Err(error @ UpstreamError::Tls { fault: TlsFault::UnknownAuthority, .. }) => {
+            Some(format!("{error}; name the file of its authority as upstream_ca in its [[route]]"))
+        }
+        Err(error @ UpstreamError::Tls { fault: TlsFault::WrongName, .. }) => {
+            Some(format!("{error}; write the name of its certificate as upstream_name in its [[route]]"))
+        }
+        Err(error) => Some(error.to_string()),
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use ringfence_gateway::settings::Upstream;
 
+use super::proxy_tls::{Proves, ProxyTls};
 use super::tree::Directive;
 
 /// Directives whose effect stays behind, since the gate has another check in their place.
@@ -55,8 +56,9 @@ pub(super) struct Pattern<'a> {
 /// Where a location leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Goes {
-    /// To an application, with the path as it came; and what deserves a look.
-    On { upstream: String, notes: Vec<String> },
+    /// To an application, with the path as it came; what its certificate is checked with, where it shows one; and what
+    /// deserves a look.
+    On { upstream: String, proves: Proves, notes: Vec<String> },
     /// nginx itself answers.
     Nowhere(Why),
     /// To an application, in a way that no route can.
@@ -215,7 +217,7 @@ pub(super) fn shown(location: &Directive) -> String {
 }
 
 /// Where a location leads.
-pub(super) fn goes(location: &Directive, upstreams: &Upstreams<'_>) -> Goes {
+pub(super) fn goes(location: &Directive, upstreams: &Upstreams<'_>, tls: &ProxyTls<'_>) -> Goes {
     let block = location.block.as_deref().unwrap_or_default();
     let one_of = |names: &[&str]| block.iter().find(|it| names.contains(&it.name.as_str()));
     let said = |it: &Directive| [&[it.name.clone()][..], &it.words].concat().join(" ");
@@ -249,10 +251,11 @@ pub(super) fn goes(location: &Directive, upstreams: &Upstreams<'_>) -> Goes {
     }
     match upstream(pass.word(0), location, upstreams) {
         Ok((upstream, note)) => {
+            let (proves, of_tls) = tls.proves(pass.word(0), &upstream);
             let stays = block.iter().filter(|it| STAY_BEHIND.contains(&it.name.as_str()));
             let stays =
                 stays.map(|it| format!("{}: {} stays behind; here the signature decides", it.place, it.name));
-            Goes::On { upstream, notes: note.into_iter().chain(stays).collect() }
+            Goes::On { upstream, proves, notes: note.into_iter().chain(of_tls).chain(stays).collect() }
         }
         Err(error) => Goes::Elsewhere(why(pass, format!("proxy_pass {}: {error}", pass.word(0)))),
     }
@@ -269,19 +272,13 @@ fn upstream(
         return Err("a variable says where it leads".to_owned());
     }
     let Some((scheme, rest)) = address.split_once("://") else {
-        return Err("this is no http:// address".to_owned());
+        return Err("this is no http:// or https:// address".to_owned());
     };
     let scheme = scheme.to_ascii_lowercase();
     if rest.starts_with("unix:") {
         return Err(NO_SOCKETS.to_owned());
     }
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    // The gate itself says whether it can.
-    if scheme == "https" && "https://localhost".parse::<Upstream>().is_err() {
-        return Err("this application wants TLS, and the gate speaks plain HTTP to applications: let it listen without, or \
-                    lead the route to a proxy before it"
-            .to_owned());
-    }
     let own = match kind(location) {
         Ok(Kind::Plain(takes)) => takes.path().to_owned(),
         _ => String::new(),
@@ -313,7 +310,11 @@ fn upstream(
             first
         }
     };
-    let address = format!("{scheme}://{address}");
+    // A server of an upstream block is at port 80 unless it says another, over TLS too.
+    let is_elsewhere = address != authority && scheme == "https";
+    let has_port = address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let port = if is_elsewhere && !has_port { ":80" } else { "" };
+    let address = format!("{scheme}://{address}{port}");
     match address.parse::<Upstream>() {
         Ok(_) => Ok((address, note)),
         Err(error) => Err(format!("this cannot be an upstream: {error}")),

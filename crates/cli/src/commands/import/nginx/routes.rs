@@ -9,6 +9,7 @@
 use std::collections::BTreeSet;
 
 use super::location::{self, Goes, Kind, Location, Pattern, Takes, Upstreams};
+use super::proxy_tls::{Proves, ProxyTls};
 use super::tree::{self, Directive, Sources, Wrong};
 use crate::commands::import::proposal::{Proposal, Proposals, host};
 
@@ -16,7 +17,7 @@ use crate::commands::import::proposal::{Proposal, Proposals, host};
 pub(crate) fn read(sources: &dyn Sources) -> Result<Proposals, Wrong> {
     let tree::Read { directives, unread } = tree::read(sources)?;
     let mut found = Found::default();
-    found.look(&directives);
+    found.look(&directives, ProxyTls::default());
     let mut proposals = Proposals::default();
     for (place, why) in unread {
         proposals.leave_out(place.to_string(), format!("include: {why}"));
@@ -24,7 +25,7 @@ pub(crate) fn read(sources: &dyn Sources) -> Result<Proposals, Wrong> {
     let mut servers: Vec<_> = found
         .servers
         .iter()
-        .filter_map(|server| Server::read(server, &found.upstreams, &mut proposals))
+        .filter_map(|(server, tls)| Server::read(server, *tls, &found.upstreams, &mut proposals))
         .collect();
     // A route goes by host and path alone, so of two servers of one host the one that Twilio should be told goes first.
     servers.sort_by_key(|server| (!server.public_url.starts_with("https://"), server.has_port()));
@@ -37,16 +38,18 @@ pub(crate) fn read(sources: &dyn Sources) -> Result<Proposals, Wrong> {
 /// What stands at the level of `http`, however it got there: a file of `sites-enabled` alone is read too.
 #[derive(Default)]
 struct Found<'a> {
-    servers: Vec<&'a Directive>,
+    /// Each with what the level above it says of TLS.
+    servers: Vec<(&'a Directive, ProxyTls<'a>)>,
     upstreams: Upstreams<'a>,
 }
 
 impl<'a> Found<'a> {
-    fn look(&mut self, directives: &'a [Directive]) {
+    fn look(&mut self, directives: &'a [Directive], above: ProxyTls<'a>) {
+        let tls = above.within(directives);
         for directive in directives {
             match directive.name.as_str() {
-                "http" => self.look(directive.block.as_deref().unwrap_or_default()),
-                "server" if directive.block.is_some() => self.servers.push(directive),
+                "http" => self.look(directive.block.as_deref().unwrap_or_default(), tls),
+                "server" if directive.block.is_some() => self.servers.push((directive, tls)),
                 "upstream" => _ = self.upstreams.insert(directive.word(0), directive),
                 _ => {}
             }
@@ -72,6 +75,7 @@ struct Above<'a> {
     /// Prefixes beside the locations around it, which are longer than these, and where they stand: nginx does not look into the
     /// shorter one.
     longer: Vec<(&'a str, String)>,
+    tls: ProxyTls<'a>,
 }
 
 /// A route on its way.
@@ -86,7 +90,12 @@ struct Candidate<'a> {
 
 impl<'a> Server<'a> {
     /// Nothing where there is nothing to tell Twilio of, which is said.
-    fn read(server: &'a Directive, upstreams: &Upstreams<'_>, proposals: &mut Proposals) -> Option<Self> {
+    fn read(
+        server: &'a Directive,
+        tls: ProxyTls<'a>,
+        upstreams: &Upstreams<'_>,
+        proposals: &mut Proposals,
+    ) -> Option<Self> {
         let block = server.block.as_deref().unwrap_or_default();
         if let Some(answer) = block.iter().find(|it| it.name == "return") {
             let why =
@@ -127,7 +136,8 @@ impl<'a> Server<'a> {
         }
         let place = server.place.to_string();
         let mut read = Self { place, public_url, notes, locations: Vec::new(), patterns: Vec::new() };
-        read.locations_of(server, &Above::default(), upstreams, proposals);
+        let above = Above { tls: tls.within(block), ..Above::default() };
+        read.locations_of(server, &above, upstreams, proposals);
         Some(read)
     }
 
@@ -141,7 +151,7 @@ impl<'a> Server<'a> {
     ) -> Vec<usize> {
         let begin = self.patterns.len();
         for location in block.inside("location") {
-            self.pattern(location, upstreams);
+            self.pattern(location, above.tls, upstreams);
         }
         let here: Vec<_> = (begin..self.patterns.len()).collect();
         for location in block.inside("location") {
@@ -171,7 +181,8 @@ impl<'a> Server<'a> {
                 Takes::Prefix { is_last_word: true, .. } => above.patterns.clone(),
                 Takes::Prefix { is_last_word: false, .. } => [&above.patterns[..], &here].concat(),
             };
-            let goes = location::goes(location, upstreams);
+            let tls = above.tls.within(location.block.as_deref().unwrap_or_default());
+            let goes = location::goes(location, upstreams, &tls);
             if let Some(why) = goes.why_not() {
                 proposals.leave_out(&why.place, &why.why);
             }
@@ -185,7 +196,7 @@ impl<'a> Server<'a> {
                 _ => None,
             });
             let longer = above.longer.iter().cloned().chain(longer).collect();
-            let inner = Above { patterns: yields_to.clone(), longer };
+            let inner = Above { patterns: yields_to.clone(), longer, tls };
             let inside = self.locations_of(location, &inner, upstreams, proposals);
             yields_to.extend(inside);
             if let Some(location) = self.locations.get_mut(at) {
@@ -196,13 +207,14 @@ impl<'a> Server<'a> {
     }
 
     /// A regular expression, and those in it.
-    fn pattern(&mut self, location: &'a Directive, upstreams: &Upstreams<'_>) {
+    fn pattern(&mut self, location: &'a Directive, above: ProxyTls<'a>, upstreams: &Upstreams<'_>) {
         let Ok(Kind::Pattern { expression, ignores_case }) = location::kind(location) else { return };
         let (place, shown) = (location.place.to_string(), location::shown(location));
-        let goes = location::goes(location, upstreams);
+        let tls = above.within(location.block.as_deref().unwrap_or_default());
+        let goes = location::goes(location, upstreams, &tls);
         self.patterns.push(Pattern { place, shown, expression, ignores_case, goes });
         for inner in location.inside("location") {
-            self.pattern(inner, upstreams);
+            self.pattern(inner, tls, upstreams);
         }
     }
 
@@ -237,9 +249,9 @@ impl<'a> Server<'a> {
                 proposals.leave_out(place, why);
                 continue;
             }
-            let own = match &location.goes {
-                Goes::On { notes, .. } => notes.as_slice(),
-                Goes::Nowhere(_) | Goes::Elsewhere(_) => &[],
+            let (own, proves) = match &location.goes {
+                Goes::On { notes, proves, .. } => (notes.as_slice(), proves.clone()),
+                Goes::Nowhere(_) | Goes::Elsewhere(_) => (&[][..], Proves::default()),
             };
             let begin = format!("{place}: {}", location.shown);
             let notes = if is_second {
@@ -248,7 +260,7 @@ impl<'a> Server<'a> {
                 [&[begin][..], own, &self.notes, &notes].concat()
             };
             let (public_url, upstream) = (self.public_url.clone(), upstream.to_owned());
-            proposals.add(Proposal { path, public_url, upstream, notes, stays, asks }, place);
+            proposals.add(Proposal { path, public_url, upstream, proves, notes, stays, asks }, place);
         }
     }
 

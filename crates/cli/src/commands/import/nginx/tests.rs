@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::tree::Wrong;
 use super::*;
 use crate::commands::import::proposal::{LeftOut, Proposal};
+use crate::commands::import::tests::all_load;
 
 /// Files by name; the first is the one that everything begins in.
 struct Files(Vec<(&'static str, String)>);
@@ -64,12 +65,12 @@ fn what_has_no_equal_is_left_out_with_its_line_and_the_reason() {
     left_out(&format!("location ~* \\.php$ {{ {pass} }}"), 4, "regular expression");
     left_out("location /a/ {\nproxy_pass http://$backend;\n}", 5, "variable");
     left_out("location /a/ {\nproxy_pass http://127.0.0.1:3000/;\n}", 5, "nginx makes / of /a/");
+    left_out("location /a/ {\nproxy_pass https://127.0.0.1:3000/;\n}", 5, "nginx makes / of /a/");
     left_out(
-        "location /a/ {\nproxy_pass https://127.0.0.1:3000;\n}",
-        5,
-        "wants TLS, and the gate speaks plain HTTP",
+        "location /a/ {\nproxy_pass https://app;\nproxy_ssl_name -x;\n}",
+        4,
+        "the name in a certificate",
     );
-    left_out("location /a/ {\nproxy_pass https://127.0.0.1:3000/;\n}", 5, "wants TLS");
     left_out("location /a/ { proxy_pass http://unix:/run/app.sock; }", 4, "Unix sockets");
     left_out(
         &format!("location /a/ {{ {pass}\nrewrite ^/a/(.*) /$1 break; }}"),
@@ -239,7 +240,7 @@ fn with(locations: &[(&str, &str)]) -> crate::commands::import::proposal::Propos
         Err(_) => format!("location {location} {{ {to} }}\n"),
     };
     let proposals = of(&server(&locations.iter().map(block).collect::<String>())).unwrap();
-    super::super::tests::all_load(&proposals);
+    all_load(&proposals);
     proposals
 }
 
@@ -282,7 +283,7 @@ fn what_is_left_out_below_a_prefix_is_told_there_and_another_application_is_aske
     for elsewhere in [
         "proxy_pass http://127.0.0.1:2/;",
         "proxy_pass http://$voice;",
-        "proxy_pass https://127.0.0.1:2;",
+        "proxy_pass https://127.0.0.1:2/;",
         "fastcgi_pass 127.0.0.1:2;",
         "rewrite ^ /x break; proxy_pass http://127.0.0.1:2;",
         "try_files $uri @voice;",
@@ -403,7 +404,7 @@ proptest! {
         ]), 0..120),
     ) {
         if let Ok(proposals) = of(&words.join(" ")) {
-            super::super::tests::all_load(&proposals);
+            all_load(&proposals);
         }
     }
 
@@ -424,7 +425,67 @@ proptest! {
             text += "}\n";
         }
         if let Ok(proposals) = of(&text) {
-            super::super::tests::all_load(&proposals);
+            all_load(&proposals);
         }
     }
+}
+
+/// What an application over TLS must prove by the only route, and what is said of it.
+#[track_caller]
+fn over_tls(inside: &str) -> (String, Proves, String) {
+    let proposals = of(&server(inside)).unwrap();
+    all_load(&proposals);
+    let [route] = proposals.routes.as_slice() else { panic!("{proposals:?}") };
+    (route.upstream.clone(), route.proves.clone(), route.notes.join("\n"))
+}
+
+#[test]
+fn what_nginx_does_not_check_is_said_to_be_checked_from_now_on() {
+    for inside in ["", "proxy_ssl_verify off;"] {
+        let (upstream, proves, notes) =
+            over_tls(&format!("location /a/ {{ proxy_pass https://app.internal:8443; {inside} }}"));
+        assert_eq!((upstream.as_str(), proves), ("https://app.internal:8443", Proves::default()));
+        assert!(notes.contains("nginx does not check the certificate"), "{notes}");
+    }
+    let (_, proves, notes) = over_tls("location /a/ { proxy_pass http://app; proxy_ssl_name other; }");
+    assert_eq!(proves, Proves::default(), "in clear there is nothing to prove");
+    assert!(!notes.contains("certificate"), "{notes}");
+}
+
+#[test]
+fn what_nginx_checks_is_taken_over_from_each_level() {
+    let (upstream, proves, notes) = over_tls(
+        "proxy_ssl_verify on;\nproxy_ssl_trusted_certificate /etc/ca.pem;\nproxy_ssl_name above;\n\
+         location /a/ { proxy_pass https://10.0.0.7; proxy_ssl_name app.internal;\n\
+         proxy_ssl_certificate /etc/c.pem; proxy_ssl_certificate_key /etc/c.key; }",
+    );
+    let expected = Proves {
+        authorities: Some("/etc/ca.pem".to_owned()),
+        name: Some("app.internal".to_owned()),
+        identity: Some(("/etc/c.pem".to_owned(), "/etc/c.key".to_owned())),
+    };
+    assert_eq!((upstream.as_str(), proves), ("https://10.0.0.7", expected));
+    assert!(!notes.contains("does not check") && !notes.contains("own folder"), "{notes}");
+}
+
+#[test]
+fn the_name_that_nginx_checks_is_that_of_proxy_pass_wherever_the_servers_are() {
+    let inside = "location /a/ { proxy_pass https://backend; proxy_ssl_verify on;\n\
+                  proxy_ssl_trusted_certificate ca.pem; }";
+    let text = format!("upstream backend {{ server 10.0.0.7; }}\n{}", server(inside));
+    let proposals = of(&text).unwrap();
+    all_load(&proposals);
+    let route = &proposals.routes[0];
+    // Port 80 is nginx's for such a server, over TLS too.
+    assert_eq!(route.upstream, "https://10.0.0.7:80");
+    assert_eq!(route.proves.name.as_deref(), Some("backend"));
+    assert!(route.notes.iter().any(|note| note.contains("own folder")), "{:?}", route.notes);
+}
+
+#[test]
+fn a_variable_in_what_an_application_must_prove_is_left_to_people() {
+    let (_, proves, notes) =
+        over_tls("location /a/ { proxy_pass https://app; proxy_ssl_verify on; proxy_ssl_name $host; }");
+    assert_eq!(proves, Proves::default());
+    assert!(notes.contains("proxy_ssl_name $host: a variable"), "{notes}");
 }
