@@ -28,6 +28,8 @@ mod form;
 mod frame;
 mod guard;
 mod hosts;
+#[cfg(any(test, fuzzing))]
+pub mod laws;
 mod pages;
 mod picture;
 mod routes;

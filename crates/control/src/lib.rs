@@ -33,6 +33,8 @@ pub mod effects;
 pub mod engine;
 pub mod heads;
 mod json_api;
+#[cfg(any(test, fuzzing))]
+pub mod laws;
 pub mod node;
 pub mod notices;
 pub mod people;

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
@@ -29,7 +30,7 @@ use crate::server::{Shared, TlsEnd};
 use crate::settings::Limits;
 use crate::told::log_refusal;
 use crate::worker::Worker;
-use crate::{acme, egress, forward_auth, gate, hosted, media, proxy_protocol, respond};
+use crate::{acme, egress, forward_auth, gate, hosted, http_rules, media, proxy_protocol, respond};
 
 /// An accepted connection, for as long as anything of it lives: its task, or the tunnel that it became.
 #[derive(Debug)]
@@ -121,7 +122,12 @@ pub(crate) async fn serve_forward_auth(
     let asked = Arc::clone(&connection);
     let service = service_fn(move |request: Request<Incoming>| {
         let asked = Arc::clone(&asked);
-        async move { Ok::<_, Infallible>(forward_auth::handle(&asked, request).await) }
+        async move {
+            Ok::<_, Infallible>(match doubtful(&asked, &request) {
+                Some(refused) => refused,
+                None => forward_auth::handle(&asked, request).await,
+            })
+        }
     });
     serve_http(&connection, &limits, stream, service, Protocol::Http1, Some(ASKED_HEADERS_MAX)).await;
 }
@@ -146,6 +152,9 @@ where
     let service = service_fn(move |request: Request<Incoming>| {
         let connection = Arc::clone(&serving);
         async move {
+            if let Some(refused) = doubtful(&connection, &request) {
+                return Ok::<_, Infallible>(refused);
+            }
             // hyper counts for HTTP/1.1 by itself.
             let working = (protocol != Protocol::Http1).then(|| connection.begin());
             let shared = &connection.worker.shared;
@@ -159,7 +168,7 @@ where
                 Part::Egress => egress::handle(&connection, request, egress::Way::BaseUrl).await,
                 Part::Media => media::handle(&connection, request).await,
             };
-            Ok::<_, Infallible>(match working {
+            Ok(match working {
                 Some(working) => response.map(|body| body.working(working)),
                 None => response,
             })
@@ -180,12 +189,15 @@ where
     let service = service_fn(move |request: Request<Incoming>| {
         let (connection, host) = (Arc::clone(&serving), Arc::clone(&host));
         async move {
+            if let Some(refused) = doubtful(&connection, &request) {
+                return Ok::<_, Infallible>(refused);
+            }
             let answered = match TwilioHost::parse(&host) {
                 Some(host) => egress::handle(&connection, request, egress::Way::Tunnel(host)).await,
                 // No tunnel is opened to another.
                 None => respond::empty(StatusCode::NOT_FOUND),
             };
-            Ok::<_, Infallible>(answered)
+            Ok(answered)
         }
     });
     serve_http(&connection, &limits, stream, service, Protocol::Http1, None).await;
@@ -310,11 +322,27 @@ fn refused_by_hyper(connection: &Connection, error: &hyper::Error) {
     } else {
         return;
     };
+    tell_refused(connection, Reason::BadRequest(rule), status);
+}
+
+/// The answer to a request whose body may end in two places: no listener sees it, and the connection ends with it.
+fn doubtful(connection: &Connection, request: &Request<Incoming>) -> Option<Response<GateBody>> {
+    let reason = http_rules::check_framing(request.headers()).err()?;
+    let mut response = respond::empty(StatusCode::BAD_REQUEST);
+    // HTTP/2 has frames, and no such header.
+    if request.version() < Version::HTTP_2 {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    tell_refused(connection, reason, StatusCode::BAD_REQUEST);
+    Some(response)
+}
+
+/// A refusal before anything was looked for is counted, logged and shown like any other.
+fn tell_refused(connection: &Connection, reason: Reason, status: StatusCode) {
     // The counters are the gate's.
     if matches!(connection.part, Part::Console | Part::SecondFactor | Part::Egress | Part::Media) {
         return;
     }
-    let reason = Reason::BadRequest(rule);
     connection.worker.shared.metrics.refused_without_route(reason);
     log_refusal("", reason, status, "", connection.peer);
     let part = if connection.part == Part::ForwardAuth { "forward-auth" } else { "gate" };

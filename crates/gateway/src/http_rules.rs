@@ -62,6 +62,17 @@ pub(crate) fn target(parts: &Parts) -> &str {
     parts.uri.path_and_query().map_or("", |target| target.as_str())
 }
 
+/// Whether another reader could see another end of the body than hyper did, which takes `Transfer-Encoding: x, chunked` for
+/// chunked. Whatever follows on such a connection may be nobody's request (RFC 9112, 6.1 and 11.2). The rest hyper sees to:
+/// a length beside chunks ends the connection after them, two lengths that differ are refused.
+pub(crate) fn check_framing(headers: &HeaderMap) -> Result<(), Reason> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let is_doubtful =
+        codings.next().is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+            || codings.next().is_some();
+    if is_doubtful { Err(Reason::BadRequest("transfer_coding")) } else { Ok(()) }
+}
+
 /// What no signature covers and what would have the application read other bytes than were verified.
 fn check_content(headers: &HeaderMap) -> Result<(), Reason> {
     if headers
@@ -189,6 +200,20 @@ mod tests {
         ] {
             assert_eq!(refused(|request| request.header(name, "a").header(name, "a")), rule);
         }
+    }
+
+    #[test]
+    fn a_body_that_could_end_elsewhere_is_refused() {
+        let rule = |build: fn(http::request::Builder) -> http::request::Builder| {
+            check_framing(&parts(build).headers).err().map(Reason::as_str)
+        };
+        assert_eq!(rule(|it| it.header("transfer-encoding", "gzip, chunked")), Some("transfer_coding"));
+        let twice = |it: http::request::Builder| {
+            it.header("transfer-encoding", "chunked").header("transfer-encoding", "chunked")
+        };
+        assert_eq!(rule(twice), Some("transfer_coding"));
+        assert_eq!(rule(|it| it.header("transfer-encoding", "Chunked")), None);
+        assert_eq!(rule(|it| it.header("content-length", "1")), None);
     }
 
     #[test]

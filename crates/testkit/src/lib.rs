@@ -12,6 +12,7 @@ mod clock;
 pub mod openapi;
 mod postgres;
 mod raw_client;
+mod seeds;
 mod upstream;
 
 use std::net::{Ipv4Addr, TcpListener};
@@ -22,6 +23,7 @@ pub use certificates::{Certificates, certificates, certificates_for};
 pub use clock::ManualClock;
 pub use postgres::{PostgresDatabase, PostgresServer, peers_are_required};
 pub use raw_client::{Handshake, RawClient, Response, exchange};
+pub use seeds::each_seed;
 pub use upstream::{Answer, Handshaken, RawUpstream, Recorded, StreamCut, Upstream, read_request};
 
 /// The longest that any actor waits for the other side.

@@ -13,6 +13,8 @@ mod heads;
 mod held_twiml;
 pub(crate) mod inspector;
 mod keep;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod laws;
 pub(crate) mod limit;
 mod limits;
 mod listen;

@@ -6,21 +6,21 @@ use http::{HeaderMap, HeaderValue};
 use ringfence_model::Secret;
 
 /// The session of the host, kept until the browser is closed.
-pub(super) const SESSION: Cookie = Cookie { name: "__Host-ringfence-session", seconds: None };
+pub(crate) const SESSION: Cookie = Cookie { name: "__Host-ringfence-session", seconds: None };
 
 /// What binds the way through the console's sign-in to this browser.
-pub(super) const BEGAN: Cookie = Cookie { name: "__Host-ringfence-began", seconds: Some(1_800) };
+pub(crate) const BEGAN: Cookie = Cookie { name: "__Host-ringfence-began", seconds: Some(1_800) };
 
 /// One of ours.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Cookie {
+pub(crate) struct Cookie {
     name: &'static str,
     seconds: Option<u32>,
 }
 
 impl Cookie {
     /// What the browser sends, if it is of the form that we gave out.
-    pub(super) fn sent(self, headers: &HeaderMap) -> Option<Secret> {
+    pub(crate) fn sent(self, headers: &HeaderMap) -> Option<Secret> {
         let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
         let mut found = cookies
             .flat_map(|value| value.split(';'))
@@ -33,7 +33,7 @@ impl Cookie {
         if found.next().is_some() || !is_ours { None } else { Some(Secret::new(first)) }
     }
 
-    pub(super) fn set(self, secret: &Secret) -> Option<HeaderValue> {
+    pub(crate) fn set(self, secret: &Secret) -> Option<HeaderValue> {
         let lasts = self.seconds.map(|seconds| format!("; Max-Age={seconds}")).unwrap_or_default();
         let text =
             format!("{}={}; Path=/; Secure; HttpOnly; SameSite=Lax{lasts}", self.name, secret.expose());
@@ -42,7 +42,7 @@ impl Cookie {
         Some(value)
     }
 
-    pub(super) fn forget(self) -> Option<HeaderValue> {
+    pub(crate) fn forget(self) -> Option<HeaderValue> {
         let text = format!("{}=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0", self.name);
         HeaderValue::from_str(&text).ok()
     }

@@ -15,6 +15,9 @@ mod check;
 mod cookies;
 mod own;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::cookies::{BEGAN, SESSION};
+
 use bytes::Bytes;
 use http::header::{ACCEPT, HOST, ORIGIN, UPGRADE};
 use http::{HeaderMap, Method, Request, Response, StatusCode};

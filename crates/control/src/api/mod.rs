@@ -23,6 +23,8 @@ use ringfence_model::Sid;
 
 pub use access::Scope;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::endpoints::BODIES;
 use self::endpoints::{Call, ENDPOINTS};
 use crate::engine::Engine;
 use crate::json_api::problem::{Kind, Problem};
@@ -49,6 +51,12 @@ pub struct ApiSetup {
 pub struct Api {
     engine: EngineSource,
     document: Bytes,
+}
+
+/// What the queries of the endpoints may say, for the laws.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn queries() -> impl Iterator<Item = &'static [query::Parameter]> {
+    ENDPOINTS.iter().map(|endpoint| endpoint.query)
 }
 
 impl Api {

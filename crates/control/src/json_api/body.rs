@@ -49,6 +49,16 @@ pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     Ok(value)
 }
 
+/// Whether a body can be read as one of a shape, for the laws.
+#[cfg(any(test, fuzzing))]
+pub(crate) type Reads = fn(&[u8]) -> Result<(), Problem>;
+
+/// Reads a body and forgets it.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn reads<T: DeserializeOwned>(body: &[u8]) -> Result<(), Problem> {
+    read::<T>(body).map(drop)
+}
+
 fn malformed(error: &serde_json::Error) -> Problem {
     Problem::new(Kind::Malformed, error.to_string())
 }
@@ -79,6 +89,9 @@ fn without_place(error: &serde_json::Error) -> String {
     match (what.split_once(": "), what.rsplit_once(", expected ")) {
         (Some((kind @ ("invalid type" | "invalid value"), _)), Some((_, expected))) => {
             format!("{kind}, expected {expected}")
+        }
+        (_, Some((_, expected))) if what.starts_with("unknown variant `") => {
+            format!("unknown value, expected {expected}")
         }
         _ => what.to_owned(),
     }

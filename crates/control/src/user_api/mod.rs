@@ -22,6 +22,8 @@ use http::{Method, Request, Response};
 
 pub use self::access::MAY_MANAGE;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::endpoints::BODIES;
 use self::endpoints::{Call, ENDPOINTS};
 use crate::api::EngineSource;
 use crate::json_api::problem::{Kind, Problem};

@@ -4,6 +4,7 @@
 
 mod admin;
 mod forward_auth;
+mod framing;
 mod hooks;
 mod hosted;
 mod hostile;

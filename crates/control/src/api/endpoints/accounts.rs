@@ -69,7 +69,7 @@ pub(super) const RESUME: Endpoint = Endpoint {
 /// Why an account is suspended or resumed.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Because {
+pub(super) struct Because {
     reason: Reason,
 }
 

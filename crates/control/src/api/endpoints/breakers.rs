@@ -72,7 +72,7 @@ pub(super) const RESET: Endpoint = Endpoint {
 /// What is to be stopped.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Trip {
+pub(super) struct Trip {
     /// The limit's name.
     limit: String,
     /// The account; none for a limit that holds for all of them together, or for a beginning of numbers.
@@ -86,7 +86,7 @@ struct Trip {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Reset")]
-struct Lift {
+pub(super) struct Lift {
     /// The limit's name.
     limit: String,
     /// The account; none for a limit that holds for all of them together, or for a beginning of numbers.

@@ -13,6 +13,8 @@ use ringfence_model::{Actor, Sid};
 
 use super::access::Scope;
 use crate::engine::Engine;
+#[cfg(any(test, fuzzing))]
+use crate::json_api::body as json_body;
 use crate::json_api::endpoint;
 use crate::json_api::json;
 use crate::json_api::problem::{Kind, Problem};
@@ -55,6 +57,14 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     look::AUDIT_EXPORT,
     look::ORDERS,
     look::NODES,
+];
+
+/// What the body of each endpoint that has one is read by, for the laws.
+#[cfg(any(test, fuzzing))]
+pub(crate) const BODIES: &[json_body::Reads] = &[
+    json_body::reads::<breakers::Trip>,
+    json_body::reads::<breakers::Lift>,
+    json_body::reads::<accounts::Because>,
 ];
 
 impl Call<'_> {

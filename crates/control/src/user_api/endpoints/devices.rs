@@ -68,7 +68,7 @@ pub(super) const END: Endpoint = Endpoint {
 /// What a browser shows.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct CheckDevice {
+pub(super) struct CheckDevice {
     /// What the browser keeps.
     device_token: Token,
     /// From where it comes.

@@ -16,6 +16,8 @@ use ringfence_store::{Store, UserName};
 
 use super::access::Needs;
 use super::body::UserId;
+#[cfg(any(test, fuzzing))]
+use crate::json_api::body as json_body;
 use crate::json_api::endpoint::{self, Parts};
 use crate::json_api::problem::{Kind, Problem};
 use crate::second_factor::SecondFactor;
@@ -56,6 +58,18 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     devices::CHECK,
     devices::END_ALL,
     devices::END,
+];
+
+/// What the body of each endpoint that has one is read by, for the laws.
+#[cfg(any(test, fuzzing))]
+pub(crate) const BODIES: &[json_body::Reads] = &[
+    json_body::reads::<sign_ins::NewSignIn>,
+    json_body::reads::<sign_ins::SendCode>,
+    json_body::reads::<sign_ins::CheckCode>,
+    json_body::reads::<policies::NewPolicy>,
+    json_body::reads::<totp::Enrol>,
+    json_body::reads::<totp::Confirm>,
+    json_body::reads::<devices::CheckDevice>,
 ];
 
 impl Call<'_> {

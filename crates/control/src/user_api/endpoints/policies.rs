@@ -70,7 +70,7 @@ pub(super) const CLEAR: Endpoint = Endpoint {
 /// What is to be demanded.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct NewPolicy {
+pub(super) struct NewPolicy {
     /// How often the second factor is asked for.
     policy: PolicyWord,
     /// Whether a code to a phone does not do; if it is not given, it does.

@@ -92,7 +92,7 @@ pub(super) const CHECK: Endpoint = Endpoint {
 /// A sign-in whose password was right.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct NewSignIn {
+pub(super) struct NewSignIn {
     /// Who signs in, in the word of the application.
     user: UserId,
     /// A phone that the user has shown to be theirs, if the application knows one.
@@ -110,7 +110,7 @@ struct NewSignIn {
 /// How a code is to be sent.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct SendCode {
+pub(super) struct SendCode {
     /// Whose sign-in it is.
     user: UserId,
     /// How; a text message if it is not given.
@@ -122,7 +122,7 @@ struct SendCode {
 /// A code that was entered.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct CheckCode {
+pub(super) struct CheckCode {
     /// Whose sign-in it is.
     user: UserId,
     /// Of which factor the code is.

@@ -58,7 +58,7 @@ pub(super) const REMOVE: Endpoint = Endpoint {
 /// What the authenticator application shows beside its codes.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Enrol {
+pub(super) struct Enrol {
     /// Who has the account, such as a mail address; what the user is called if it is not given.
     account: Option<Label>,
     /// Whose account it is; the name of the application if it is not given.
@@ -68,7 +68,7 @@ struct Enrol {
 /// A code that confirms.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Confirm {
+pub(super) struct Confirm {
     /// The code that is shown now.
     code: Code,
 }
