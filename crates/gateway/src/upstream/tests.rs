@@ -165,6 +165,24 @@ async fn error(client: &Client, exchange: Exchange<'_>) -> UpstreamError {
     client.send(exchange).await.expect_err("this must fail")
 }
 
+/// One POST before the upstream is told to reset the connection, and one after it did: how many connections it took.
+async fn posts_around_a_reset(
+    upstream: Upstream,
+    go: oneshot::Sender<()>,
+    was_reset: oneshot::Receiver<()>,
+) -> usize {
+    // In a task of its own: the test's main future is polled only after the runtime has looked at the sockets.
+    let posting = tokio::spawn(async move {
+        let client = client();
+        assert_eq!(text(&client, upstream.post()).await, "ok");
+        go.send(()).unwrap();
+        was_reset.await.unwrap();
+        assert_eq!(text(&client, upstream.post()).await, "ok");
+        upstream.accepted()
+    });
+    posting.await.unwrap()
+}
+
 async fn next(body: &mut AnswerBody) -> Option<Result<Bytes, UpstreamError>> {
     let frame = poll_fn(|context| std::pin::Pin::new(&mut *body).poll_frame(context)).await?;
     Some(frame.map(|frame| frame.into_data().expect("there are only data frames")))

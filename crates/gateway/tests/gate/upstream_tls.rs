@@ -11,7 +11,9 @@ use ringfence_testkit::{
     Answer, Certificates, Handshaken, RawClient, RawUpstream, Upstream, certificates, read_request,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use crate::websocket::HANDSHAKE;
 use crate::world::{ACCOUNT, World, call, settings, sms, twilio, url, wire, wire_with};
@@ -29,6 +31,19 @@ async fn world(files: &Certificates) -> World {
     let upstream = Upstream::start_tls(config, |_| async { Answer::new(200, "<Response/>") }).await;
     let port = upstream.address().port();
     World::before(upstream, |settings| lead_to(port, files, settings))
+}
+
+/// Whatever the test makes of a connection whose handshake has succeeded.
+async fn raw_upstream<Fut>(files: &Certificates, script: fn(TlsStream<TcpStream>) -> Fut) -> RawUpstream
+where
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let acceptor = TlsAcceptor::from(files.server_config(&[]));
+    RawUpstream::start(move |_, stream| {
+        let acceptor = acceptor.clone();
+        async move { script(acceptor.accept(stream).await.unwrap()).await }
+    })
+    .await
 }
 
 async fn assert_502(world: &World, error: &str) {
@@ -124,16 +139,11 @@ async fn what_a_reload_trusts_holds_from_the_next_webhook_on() {
 #[tokio::test]
 async fn an_answer_that_breaks_off_within_tls_is_not_a_clean_end() {
     let files = certificates();
-    let acceptor = TlsAcceptor::from(files.server_config(&[]));
-    let upstream = RawUpstream::start(move |_, stream| {
-        let acceptor = acceptor.clone();
-        async move {
-            let mut stream = acceptor.accept(stream).await.unwrap();
-            read_request(&mut stream).await;
-            let half = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
-            stream.write_all(half).await.unwrap();
-            stream.flush().await.unwrap();
-        }
+    let upstream = raw_upstream(&files, |mut stream| async move {
+        read_request(&mut stream).await;
+        let half = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+        stream.write_all(half).await.unwrap();
+        stream.flush().await.unwrap();
     })
     .await;
     let world = World::with(|settings| lead_to(upstream.address().port(), &files, settings)).await;
@@ -147,20 +157,15 @@ async fn an_answer_that_breaks_off_within_tls_is_not_a_clean_end() {
 #[tokio::test]
 async fn a_signed_handshake_opens_a_tunnel_over_tls() {
     let files = certificates();
-    let acceptor = TlsAcceptor::from(files.server_config(&[]));
-    let upstream = RawUpstream::start(move |_, stream| {
-        let acceptor = acceptor.clone();
-        async move {
-            let mut stream = acceptor.accept(stream).await.unwrap();
-            read_request(&mut stream).await;
-            let answer =
-                "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nearly";
-            stream.write_all(answer.as_bytes()).await.unwrap();
-            let mut heard = vec![0; 200_000];
-            stream.read_exact(&mut heard).await.unwrap();
-            stream.write_all(&heard).await.unwrap();
-            stream.shutdown().await.unwrap();
-        }
+    let upstream = raw_upstream(&files, |mut stream| async move {
+        read_request(&mut stream).await;
+        let answer =
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nearly";
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        let mut heard = vec![0; 200_000];
+        stream.read_exact(&mut heard).await.unwrap();
+        stream.write_all(&heard).await.unwrap();
+        stream.shutdown().await.unwrap();
     })
     .await;
     let world = World::with(|settings| lead_to(upstream.address().port(), &files, settings)).await;

@@ -307,16 +307,7 @@ async fn a_post_of_which_nothing_left_tls_is_sent_on_a_new_connection() {
         }
     })
     .await;
-    // In a task of its own: the test's main future is polled only after the runtime has looked at the sockets.
-    let upstream = tokio::spawn(async move {
-        let client = client();
-        assert_eq!(text(&client, upstream.post()).await, "ok");
-        go.send(()).unwrap();
-        was_reset.await.unwrap();
-        assert_eq!(text(&client, upstream.post()).await, "ok");
-        upstream
-    });
-    assert_eq!(upstream.await.unwrap().accepted(), 2);
+    assert_eq!(posts_around_a_reset(upstream, go, was_reset).await, 2);
 }
 
 #[tokio::test]
