@@ -23,7 +23,7 @@ pub fn bodies(bytes: &[u8]) {
             is_the_senders(problem, most, &whole.as_ref().map(digits).unwrap_or_default());
             continue;
         }
-        let Some(whole @ Value::Object(_)) = &whole else { panic!("what is no object was taken") };
+        let whole = whole.as_ref().filter(|it| it.is_object()).expect("no more than an object is taken");
         let anew = serde_json::to_vec(whole).expect("what was read can be written");
         assert!(read(&anew).is_ok(), "written anew by another it is refused");
         let (_, cut) = bytes.trim_ascii_end().split_last().expect("an object has two braces");

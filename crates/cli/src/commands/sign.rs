@@ -64,15 +64,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     if composed.url.contains(' ') {
         return Err(Failure::usage("the URL holds a space, which no request line can").hint("write %20 or +"));
     }
-    let (signer, notes) = match &arguments.config {
-        Some(file) => {
-            let (signer, from) = by_config::signer(file, arguments.account.as_deref(), &composed.url)?;
-            (signer, vec![format!("note: signed with {from}")])
-        }
-        None => {
-            let key = arguments.key.read()?;
-            (key.signer(), key.notes)
-        }
+    let (signer, notes) = if let Some(file) = &arguments.config {
+        let (signer, from) = by_config::signer(file, arguments.account.as_deref(), &composed.url)?;
+        (signer, vec![format!("note: signed with {from}")])
+    } else {
+        let key = arguments.key.read()?;
+        (key.signer(), key.notes)
     };
     let signed = sign(&signer, composed);
     let output = if arguments.curl {

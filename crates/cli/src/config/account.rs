@@ -107,7 +107,7 @@ impl<'a> KnownAccounts<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rest {
     pub(super) has_store: bool,
-    /// Whether there is a [shared_keys], so that an account may get its keys from the store alone.
+    /// Whether there is a `[shared_keys]`, so that an account may get its keys from the store alone.
     pub(super) has_shared_keys: bool,
 }
 

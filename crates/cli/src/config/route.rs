@@ -86,7 +86,7 @@ pub(super) struct Rest<'a> {
     pub(super) listen: &'a Listen,
     /// Whether there is a [store].
     pub(super) has_store: bool,
-    /// Whether there is a [shared_keys].
+    /// Whether there is a `[shared_keys]`.
     pub(super) has_shared_keys: bool,
     /// Nothing where not all of them could be read.
     pub(super) accounts: Option<KnownAccounts<'a>>,

@@ -22,7 +22,7 @@ pub(crate) fn form((body, at, byte): (&[u8], usize, u8)) {
         Verdict::Allow(_) => assert!(!adds_nothing || body.is_empty()),
         Verdict::Refuse(Refusal::BodyHashMissing) => assert!(adds_nothing && !body.is_empty()),
         Verdict::Refuse(Refusal::TooManyParameters) => assert!(fields(body).count() > 10_000),
-        Verdict::Refuse(refusal) => panic!("{refusal:?}"),
+        Verdict::Refuse(refusal) => unreachable!("refused: {refusal:?}"),
     }
 
     let mut other = body.to_vec();

@@ -183,13 +183,12 @@ async fn ended(api: &Api, sid: Sid, name: &str, end: EndName, as_json: bool) -> 
         let json = json!({ "account": sid, "state": word, "late_nodes": late });
         return Ok(Answer { output: format!("{json}\n").into_bytes(), is_no, ..Answer::default() });
     }
-    let mut output = format!("{text}\n");
-    if is_no {
-        output.push_str(&format!(
-            "  these nodes have not said that they use this alone: {}\n",
-            late.join(", ")
-        ));
-    }
+    let late = if is_no {
+        format!("  these nodes have not said that they use this alone: {}\n", late.join(", "))
+    } else {
+        String::new()
+    };
+    let output = format!("{text}\n{late}");
     Ok(Answer { output: output.into_bytes(), is_no, ..Answer::default() })
 }
 
