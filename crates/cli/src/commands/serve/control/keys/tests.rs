@@ -238,7 +238,7 @@ async fn a_gate_without_any_token_verifies_with_the_key_alone_and_a_leaked_token
     let mut head =
         format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\n", forged.body.len());
     for (name, value) in &forged.headers {
-        head.extend([name, ": ", value, "\r\n"]);
+        head.extend([*name, ": ", value.as_str(), "\r\n"]);
     }
     let request = [head.as_bytes(), b"\r\n", &forged.body].concat();
     assert_eq!(exchange(address, request).await.unwrap().status, 403, "the auth token is not enough");
