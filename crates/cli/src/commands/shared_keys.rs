@@ -6,7 +6,9 @@
 mod text;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use ringfence_control::engine::Engine;
 use ringfence_control::shared_keys::{Brought, NotBegun, Settings};
 use ringfence_store::{Account, SharedKeyStep};
 use serde_json::json;
@@ -199,10 +201,7 @@ fn rotate(arguments: &RotateArguments) -> Result<Answer, Failure> {
         let begun =
             engine.rotate_shared_key(settings, &account, &installation.by, &reason, arguments.hold).await;
         begun.map_err(|error| not_begun(error, installation, &account))?;
-        let by = Some(&installation.by);
-        let of = [account];
-        let brought = engine.bring_shared_keys(settings, &of, by, AT_ONCE).await.map_err(store)?;
-        Ok(text::brought(&brought, &of, true, arguments.store.json, installation.now))
+        go_on(installation, &engine, settings, account, arguments.store.json).await
     })
 }
 
@@ -214,11 +213,21 @@ fn undo(arguments: &UndoArguments) -> Result<Answer, Failure> {
         let account = find(installation, &engine, &arguments.account).await?;
         let undone = engine.undo_shared_key(account.sid, &installation.by, &reason).await;
         undone.map_err(|error| not_begun(error, installation, &account))?;
-        let by = Some(&installation.by);
-        let of = [account];
-        let brought = engine.bring_shared_keys(settings, &of, by, AT_ONCE).await.map_err(store)?;
-        Ok(text::brought(&brought, &of, true, arguments.store.json, installation.now))
+        go_on(installation, &engine, settings, account, arguments.store.json).await
     })
+}
+
+/// Does at once what can be done at once.
+async fn go_on(
+    installation: &Installation,
+    engine: &Arc<Engine>,
+    settings: &Settings,
+    account: Account,
+    json: bool,
+) -> Result<Answer, Failure> {
+    let (by, of) = (Some(&installation.by), [account]);
+    let brought = engine.bring_shared_keys(settings, &of, by, AT_ONCE).await.map_err(store)?;
+    Ok(text::brought(&brought, &of, true, json, installation.now))
 }
 
 fn show(arguments: &ShowArguments) -> Result<Answer, Failure> {
@@ -253,11 +262,7 @@ fn settings(installation: &Installation) -> Result<&Settings, Failure> {
 }
 
 /// The account that is meant. It must be one that Twilio lists.
-async fn find(
-    installation: &Installation,
-    engine: &ringfence_control::engine::Engine,
-    text: &str,
-) -> Result<Account, Failure> {
+async fn find(installation: &Installation, engine: &Engine, text: &str) -> Result<Account, Failure> {
     let (sid, _) = token::find(installation, engine, text).await?;
     let account = installation.store.find_account(sid).await.map_err(store)?;
     account.ok_or_else(|| {

@@ -337,11 +337,8 @@ fn undo(arguments: &UndoArguments) -> Result<Answer, Failure> {
                 account: &arguments.account,
                 reason: &reason,
                 wait: arguments.wait,
-                hold: false,
-                unconfirmed: false,
-                replace_second: false,
-                again: false,
                 json: arguments.reach.json,
+                ..Wanted::default()
             };
             return over_api::undo(&api, &wanted);
         }

@@ -60,7 +60,10 @@ pub(super) fn resolve(
         );
     }
     let urls = urls(rest.routes);
-    if urls.is_empty() && !rest.routes.is_empty() {
+    // What was made must be taken back whatever the routes are.
+    let takes_back =
+        accounts.as_ref().is_some_and(|it| matches!(it, Accounts::These(these) if these.is_empty()));
+    if urls.is_empty() && !rest.routes.is_empty() && !takes_back {
         table.wrong(
             "accounts",
             "no [[route]] takes what a SharedKey may sign: an application's, with check = \"signature\", mode = \"enforce\" and \
@@ -79,6 +82,7 @@ pub(super) fn resolve(
             problems,
         );
     }
+    covers_no_other(&table, rest.routes, &urls, problems);
     let settings = Settings { accounts: accounts?, urls, settle: SignedDuration::try_from(settle?).ok()? };
     if let Some(accounts) = rest.accounts {
         keys_fit(&table, &settings, accounts, problems);
@@ -106,6 +110,34 @@ fn keys_fit(table: &Table<'_>, settings: &Settings, accounts: &[Account], proble
             "no [[account]] has an auth_token, so another node has to make the keys; this one only verifies with them",
             problems,
         );
+    }
+}
+
+/// The rule of a prefix holds for all that is below it, so also for routes that cannot do with it.
+fn covers_no_other(table: &Table<'_>, routes: &[Route], urls: &[RuleMatch], problems: &mut Problems) {
+    for route in routes {
+        let why = if route.mode == Mode::Shadow {
+            "mode = \"shadow\": the application that answers there does not know the key"
+        } else if !matches!(route.check, Check::Signature) || route.public_url.has_userinfo() {
+            "a password, which the rule's setting does not send"
+        } else {
+            continue;
+        };
+        let (RuleMatch::Exact(url) | RuleMatch::Prefix(url)) = url(route) else { continue };
+        let covering = urls.iter().find_map(|it| match it {
+            RuleMatch::Prefix(prefix) if url.starts_with(prefix.as_str()) => Some(prefix),
+            _ => None,
+        });
+        if let Some(prefix) = covering {
+            table.wrong(
+                "accounts",
+                format_args!(
+                    "the rule for {prefix} holds for {url} too, whose [[route]] has {why}; write signed_by = \"auth-token\" in \
+                     the [[route]] of the prefix, or give this one a URL that is not below it"
+                ),
+                problems,
+            );
+        }
     }
 }
 

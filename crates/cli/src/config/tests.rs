@@ -10,6 +10,7 @@ mod notices;
 mod odd_values;
 mod pages;
 mod second_factor;
+mod shared_keys;
 mod stores;
 mod triggers;
 mod upstreams;

@@ -45,8 +45,7 @@ fn a_key_is_planned_made_shown_held_and_taken_back() {
     let status = world.run(&["shared-keys", "status", "--json"]).code(0).json();
     assert_eq!(status["shared_keys"][0]["state"], "made", "{status}");
     assert_eq!(world.noted("shared-key.made"), 1);
-    let rules = world.ask("GET", "/webhooks.twilio.com/v1/Webhooks/Rules", "", "");
-    assert_eq!(rules["rules"], serde_json::json!([]), "nothing names it yet: {rules}");
+    assert_eq!(world.webhook_rules(), [], "nothing names it yet");
     let waits = world.run(&["shared-keys", "plan", "--json"]).code(0).json();
     assert_eq!(waits["accounts"][0]["waits"][0]["for"], "spreads", "{waits}");
 
@@ -86,9 +85,8 @@ fn a_key_that_signs_is_given_out_into_a_new_file_alone() {
     world.run(&["shared-keys", "show", &sid, "--to", "key"]).code(69).complains("cannot write key");
 
     // A rule that somebody removed is found by whoever looks.
-    let rules = world.ask("GET", "/webhooks.twilio.com/v1/Webhooks/Rules", "", "");
-    let rule = rules["rules"][0]["id"].as_str().expect("an id").to_owned();
-    world.ask("DELETE", &format!("/webhooks.twilio.com/v1/Webhooks/Rules/{rule}"), "", "");
+    let rules = world.webhook_rules();
+    world.remove_webhook_rule(&rules[0].id);
     world.run(&["shared-keys", "plan"]).code(1).says("+ a rule for https://hooks.example.com/sms");
     let found = world.run(&["doctor", "--json"]).json();
     let findings = found["findings"].as_array().expect("findings");

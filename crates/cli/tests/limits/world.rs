@@ -15,7 +15,7 @@ use ringfence_twilio::client::{
     self, CallFilter, Client, Credentials, MessageFilter, NewUsageTrigger, TriggerFilter, UsageFilter,
     UsageSpan,
 };
-use ringfence_twilio::wire::{AccountStatus, Message, UsageTrigger};
+use ringfence_twilio::wire::{AccountStatus, Message, UsageTrigger, WebhookRule};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -400,6 +400,16 @@ impl World {
         };
         let created = self.runtime.block_on(self.parent.usage_triggers(account).create(&trigger));
         created.expect("a trigger").sid
+    }
+
+    /// The rules that say which key signs.
+    pub(crate) fn webhook_rules(&self) -> Vec<WebhookRule> {
+        self.runtime.block_on(self.parent.webhooks().rules()).expect("rules")
+    }
+
+    /// Somebody else removes one of them.
+    pub(crate) fn remove_webhook_rule(&self, id: &str) {
+        self.runtime.block_on(self.parent.webhooks().delete_rule(id)).expect("deleted");
     }
 
     /// Asks the sandbox for what Twilio does not offer.

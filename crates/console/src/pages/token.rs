@@ -55,7 +55,7 @@ impl Shown {
         if let Some(token) = &token {
             text.push(told(token, call));
             if !token.late_nodes.is_empty() {
-                text.push(format!("It waits for {}.", token.late_nodes.join(", ")));
+                text.push(format!("It waits until these nodes have it: {}.", token.late_nodes.join(", ")));
             }
             if token.configuration_outdated {
                 text.push(
@@ -96,7 +96,7 @@ impl Step {
     fn effects(self, sid: Sid) -> Vec<String> {
         match self {
             Self::Begin => vec![
-                format!("Twilio makes a second auth token of {sid}; every node verifies with both and asks Twilio with it."),
+                format!("Twilio makes a second auth token of {sid}; every node verifies with both, and asks Twilio with the new one."),
                 "Nothing is refused, and it can be undone: the old one stays until the new one is promoted, which is a step of \
                  its own."
                     .to_owned(),

@@ -27,7 +27,7 @@ async fn a_token_is_replaced_step_by_step_and_promoted_only_when_every_node_is_r
     assert_eq!(world.signs_with(account), old);
     let shown = browser.get(&page).await;
     shown.says("second one made");
-    shown.says("It waits for ");
+    shown.says("It waits until these nodes have it: ");
     shown.says("Undo…");
     shown.does_not_say("Promote…");
 

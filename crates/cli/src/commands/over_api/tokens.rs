@@ -24,7 +24,7 @@ const SETTLE: Duration = Duration::from_secs(5);
 const FORGET: Duration = Duration::from_secs(10);
 
 /// What is wanted of a rotation.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Wanted<'a> {
     /// The account, as it was typed.
     pub(crate) account: &'a str,
