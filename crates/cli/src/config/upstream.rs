@@ -93,13 +93,12 @@ fn over_tls(
     if files == (None, None) {
         return Some(address.with_tls(&UpstreamTls::public(), name));
     }
-    let tls = match read.0.get(&files) {
-        Some(tls) => tls.clone(),
-        None => {
-            let tls = load(table, &files, problems)?;
-            read.0.insert(files, tls.clone());
-            tls
-        }
+    let tls = if let Some(tls) = read.0.get(&files) {
+        tls.clone()
+    } else {
+        let tls = load(table, &files, problems)?;
+        read.0.insert(files, tls.clone());
+        tls
     };
     if let Some(validity) = tls.identity_validity() {
         let so = "so the application will refuse it";
