@@ -1,6 +1,7 @@
 //! The databases that a store can be on, each new and empty, and a connection without the store as a yardstick.
 //!
-//! Both wait for the disk at each commit, as an operator's do, and their files are in the temporary folder: on one disk.
+//! Both wait for the disk at each commit, as an operator's do, and their files are in the temporary folder: on one disk. Those
+//! of a simulation, which never takes the power away, wait for nothing, and a file is in memory where there is such a folder.
 
 use std::path::PathBuf;
 
@@ -15,6 +16,9 @@ use tempfile::TempDir;
 
 use crate::Outcome;
 
+/// A folder whose files are in memory, on Linux.
+const MEMORY: &str = "/dev/shm";
+
 /// A new database, gone with this value.
 pub(crate) enum Database {
     Sqlite(TempDir),
@@ -28,20 +32,30 @@ impl Database {
         Ok([Self::sqlite()?].into_iter().chain(postgres).collect())
     }
 
-    pub(crate) fn sqlite() -> Outcome<Self> {
-        Ok(Self::Sqlite(tempfile::tempdir()?))
+    /// The same, of which nothing is measured: no commit waits for a disk.
+    pub(crate) fn all_quick() -> Outcome<Vec<Self>> {
+        let postgres = PostgresDatabase::create().map(Self::Postgres);
+        Ok([Self::sqlite_quick()?].into_iter().chain(postgres).collect())
     }
 
-    /// A new one of the same kind.
-    pub(crate) fn another(&self) -> Outcome<Self> {
+    fn sqlite_quick() -> Outcome<Self> {
+        let in_memory = tempfile::Builder::new().prefix("ringfence-simulate").tempdir_in(MEMORY);
+        Ok(in_memory.map(Self::Sqlite).or_else(|_| tempfile::tempdir().map(Self::Sqlite))?)
+    }
+
+    /// Another one of those.
+    pub(crate) fn another_quick(&self) -> Outcome<Self> {
         match self {
-            Self::Sqlite(_) => Self::sqlite(),
+            Self::Sqlite(_) => Self::sqlite_quick(),
             Self::Postgres(_) => {
-                let database =
-                    PostgresDatabase::create_durable().ok_or("PostgreSQL is not there any more")?;
+                let database = PostgresDatabase::create().ok_or("PostgreSQL is not there any more")?;
                 Ok(Self::Postgres(database))
             }
         }
+    }
+
+    pub(crate) fn sqlite() -> Outcome<Self> {
+        Ok(Self::Sqlite(tempfile::tempdir()?))
     }
 
     /// Of a database that is a file, the file and its folder, which is its own.

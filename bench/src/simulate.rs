@@ -13,6 +13,7 @@ use std::future::poll_fn;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 use ringfence_breaker::{AppliedLimit, Hold, Subject, Window};
@@ -43,25 +44,40 @@ const PATIENCE: i64 = 60;
 
 const NODES: usize = 3;
 
-/// `simulate [--seed N] [--seeds N] [--steps N]`: so many runs of so many steps on each database.
+/// `simulate [--seed N] [--seeds N] [--steps N] [--minutes N] [--only sqlite|postgresql]`: so many runs of so many steps on
+/// each database, of which none begins after so many minutes.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let first: u64 = arguments.number("seed", 1)?;
     let seeds: u64 = arguments.number("seeds", 20)?;
     let steps: usize = arguments.number("steps", 2_000)?;
+    let minutes: u64 = arguments.number("minutes", u64::MAX / 60)?;
+    let only = arguments.text("only", "").to_ascii_lowercase();
     println!(
-        "| database | steps | admitted | refused | answers lost | nodes killed | clocks set back | restored | closest to the limit |"
+        "| database | seeds | steps | admitted | refused | answers lost | nodes killed | clocks set back | restored | closest to the limit |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     installation::runtime("simulate", 2)?.block_on(async {
-        for kind in Database::all()? {
-            let mut all = Tally::default();
-            for seed in first..first + seeds {
-                eprint!("\r{} seed {seed}   ", kind.name());
-                all.add(&one(kind.another()?, seed, steps).await?);
+        for kind in Database::all_quick()? {
+            if !only.is_empty() && !kind.name().eq_ignore_ascii_case(&only) {
+                continue;
+            }
+            let (mut all, mut last, begun) = (Tally::default(), first, Instant::now());
+            for seed in first..first.saturating_add(seeds) {
+                if begun.elapsed().as_secs() / 60 >= minutes {
+                    break;
+                }
+                all.add(&one(kind.another_quick()?, seed, steps).await?);
+                last = seed;
+                eprint!(
+                    "\r{} seed {seed}, {} steps in {} s   ",
+                    kind.name(),
+                    all.steps,
+                    begun.elapsed().as_secs()
+                );
             }
             eprintln!();
             println!(
-                "| {} | {} | {} | {} | {} | {} | {} | {} | {:.3} % |",
+                "| {} | {first} to {last} | {} | {} | {} | {} | {} | {} | {} | {:.3} % |",
                 kind.name(),
                 all.steps,
                 all.admitted,
@@ -514,7 +530,7 @@ mod tests {
     #[test]
     fn no_admission_crosses_the_limit_and_no_reservation_is_lost_whatever_happens() {
         let runtime = installation::runtime("simulate", 2).unwrap();
-        for kind in Database::all().unwrap() {
+        for kind in Database::all_quick().unwrap() {
             let tally = runtime.block_on(one(kind, 7, 600)).unwrap();
             assert!(tally.admitted > 100 && tally.refused > 100, "{} admitted", tally.admitted);
             assert!(tally.killed > 3 && tally.lost > 3 && tally.set_back > 0, "{} killed", tally.killed);

@@ -65,7 +65,7 @@ fn what_is_not_known_or_not_read_in_one_way_alone_is_refused() {
         r#"{"instruction":"call","to":"+14155550123","to":"+447911123456"}"#,
         r#"{"instruction":"call","to":["+14155550123"]}"#,
         r#"{"instruction":"call","url":7}"#,
-        r"{'instruction':'call'}",
+        "{'instruction':'call'}",
         r#"{"instruction":"call""#,
         r#"[{"instruction":"call"}]"#,
         r#""{\"instruction\":\"call\"}""#,
