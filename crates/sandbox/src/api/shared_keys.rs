@@ -63,14 +63,14 @@ fn list_keys(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
 fn fetch_key(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
     let id = request.param("Id");
     let key = world.shared_keys.keys.iter().find(|it| it.account == request.account && it.id == id);
-    key.map(|it| Reply::ok(&shown_key(request, it))).ok_or_else(|| not_found())
+    key.map(|it| Reply::ok(&shown_key(request, it))).ok_or_else(not_found)
 }
 
 fn delete_key(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
     let id = request.param("Id");
     let used = world.shared_keys.settings.iter().any(|it| it.account == request.account && it.key_id == id);
     let at = world.shared_keys.keys.iter().position(|it| it.account == request.account && it.id == id);
-    let at = at.ok_or_else(|| not_found())?;
+    let at = at.ok_or_else(not_found)?;
     if used {
         return Err(in_use("a Setting names this SharedKey"));
     }
@@ -134,14 +134,14 @@ fn list_settings(world: &mut World, request: &Request) -> Result<Reply, Refusal>
 fn fetch_setting(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
     let id = request.param("Id");
     let setting = world.shared_keys.settings.iter().find(|it| it.account == request.account && it.id == id);
-    setting.map(|it| Reply::ok(&shown_setting(request, it))).ok_or_else(|| not_found())
+    setting.map(|it| Reply::ok(&shown_setting(request, it))).ok_or_else(not_found)
 }
 
 fn delete_setting(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
     let id = request.param("Id");
     let used = shared_keys::is_in_use(world, request.account, id);
     let at = world.shared_keys.settings.iter().position(|it| it.account == request.account && it.id == id);
-    let at = at.ok_or_else(|| not_found())?;
+    let at = at.ok_or_else(not_found)?;
     if used {
         return Err(in_use("a Rule names this Setting"));
     }

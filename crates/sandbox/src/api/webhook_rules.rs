@@ -59,7 +59,7 @@ fn create_rule(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
 fn change_rule(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
     let settings = shares(world, request)?;
     let operation = shared_keys::change_rule(world, request.account, request.param("Id"), settings);
-    let operation = operation.ok_or_else(|| not_found())?;
+    let operation = operation.ok_or_else(not_found)?;
     Ok(accepted(world, request, &operation))
 }
 
@@ -108,12 +108,12 @@ fn list_rules(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
 fn fetch_rule(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
     let id = request.param("Id");
     let rule = world.shared_keys.rules_of(request.account).find(|it| it.id == id);
-    rule.map(|it| Reply::ok(&shown_rule(world, request, it))).ok_or_else(|| not_found())
+    rule.map(|it| Reply::ok(&shown_rule(world, request, it))).ok_or_else(not_found)
 }
 
 fn delete_rule(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
     let operation = shared_keys::remove_rule(world, request.account, request.param("Id"));
-    let operation = operation.ok_or_else(|| not_found())?;
+    let operation = operation.ok_or_else(not_found)?;
     Ok(accepted(world, request, &operation))
 }
 
@@ -156,7 +156,7 @@ fn fetch_change(world: &mut World, request: &Request) -> Result<Reply, Refusal> 
     let id = request.param("Id");
     let mut changes = world.shared_keys.changes.iter();
     let change = changes.find(|it| it.account == request.account && it.id == id);
-    change.map(|it| Reply::ok(&shown_change(world, request, it))).ok_or_else(|| not_found())
+    change.map(|it| Reply::ok(&shown_change(world, request, it))).ok_or_else(not_found)
 }
 
 fn shown_change(world: &World, request: &Request, change: &RuleChange) -> Value {
