@@ -61,8 +61,7 @@ fn a_key_is_planned_made_shown_held_and_taken_back() {
         .expect("written");
     world.run(&["shared-keys", "plan"]).code(1).says("- a key retires");
     world.run(&["shared-keys", "apply"]).code(0).says("as requests may come that the old key signed");
-    let status = world.run(&["shared-keys", "status"]).code(0);
-    status.says("signs no more, and is still verified with");
+    world.run(&["shared-keys", "status"]).code(0).says("signs no more, and is still");
 }
 
 #[test]

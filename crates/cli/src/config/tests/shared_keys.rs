@@ -61,12 +61,13 @@ fn what_no_key_of_its_own_can_be_made_for_is_refused() {
         many = and_route(&many, &format!("/more/{number}/"), "check = \"signature\"");
     }
     keys_refused(&many, "the routes need 51 rules at Twilio, and an account may have 50");
-    let keys = "shared_keys = [\
-                { id = \"a1\", secret = { env = \"KEY\" } }, { id = \"a2\", secret = { env = \"KEY\" } }, \
-                { id = \"a3\", secret = { env = \"KEY\" } }, { id = \"a4\", secret = { env = \"KEY\" } }, \
-                { id = \"a5\", secret = { env = \"KEY\" } }]\n\n[[route]]";
+    let key = |id: usize| {
+        format!("{{ id = \"a{id}\", secret = {{ env = \"KEY\" }}, algorithm = \"HMAC_SHA256\" }}")
+    };
+    let keys = (1..=5).map(key).collect::<Vec<_>>().join(", ");
+    let keys = format!("shared_keys = [{keys}]\n\n[[route]]");
     keys_refused(
-        &with_keys(ALL).replacen("\n[[route]]", keys, 1),
+        &with_keys(ALL).replacen("\n[[route]]", &keys, 1),
         "has 6 keys in its [[account]], and with 3 SharedKeys",
     );
 }
