@@ -22,13 +22,14 @@ def signature_of(path):
 
 
 def sign(path, key):
-    """Signs a file by a private key, or by a public one whose private half ssh-agent holds."""
-    signature_of(path).unlink(missing_ok=True)
-    made = subprocess.run(
-        [ssh_keygen(), "-Y", "sign", "-q", "-n", NAMESPACE, "-f", str(key), str(path)], capture_output=True, text=True
-    )
-    if made.returncode != 0 or not signature_of(path).is_file():
-        raise Unavailable(f"{path.name} could not be signed by {key}: {made.stderr.strip()}")
+    """Signs a file by a private key, or by a public one whose private half ssh-agent holds. Where that fails, an earlier signature
+    stays.
+    """
+    command = [ssh_keygen(), "-Y", "sign", "-q", "-n", NAMESPACE, "-f", str(key)]
+    made = subprocess.run(command, input=path.read_bytes(), capture_output=True)
+    if made.returncode != 0 or not made.stdout:
+        raise Unavailable(f"{path.name} could not be signed by {key}: {made.stderr.decode(errors='replace').strip()}")
+    signature_of(path).write_bytes(made.stdout)
 
 
 def signer(path, content, allowed):
