@@ -43,7 +43,19 @@ impl Database {
         Ok(in_memory.map(Self::Sqlite).or_else(|_| tempfile::tempdir().map(Self::Sqlite))?)
     }
 
-    /// Another one of those.
+    /// A new one of the same kind, whose commits wait for the disk.
+    pub(crate) fn another(&self) -> Outcome<Self> {
+        match self {
+            Self::Sqlite(_) => Self::sqlite(),
+            Self::Postgres(_) => {
+                let database =
+                    PostgresDatabase::create_durable().ok_or("PostgreSQL is not there any more")?;
+                Ok(Self::Postgres(database))
+            }
+        }
+    }
+
+    /// The same, of which nothing is measured.
     pub(crate) fn another_quick(&self) -> Outcome<Self> {
         match self {
             Self::Sqlite(_) => Self::sqlite_quick(),
