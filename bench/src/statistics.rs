@@ -55,7 +55,7 @@ fn mann_whitney(first: &[f64], second: &[f64]) -> (f64, f64) {
     for equal in all.chunk_by(|one, other| one.0.total_cmp(&other.0).is_eq()) {
         let count = equal.len() as f64;
         // Equal values share the mean of their ranks.
-        let rank = seen + (count + 1.0) / 2.0;
+        let rank = seen + f64::midpoint(count, 1.0);
         sum += rank * equal.iter().filter(|(_, is_second)| *is_second).count() as f64;
         ties += count.powi(3) - count;
         seen += count;

@@ -198,9 +198,9 @@ impl House {
                 let delayed = if is_second { question.delayed } else { Duration::ZERO };
                 let (took, page) = self.one_delayed(question.what, who, name, delayed).await?;
                 if is_second {
-                    second.push(took)
+                    second.push(took);
                 } else {
-                    first.push(took)
+                    first.push(took);
                 }
                 shown.push(page);
             }
