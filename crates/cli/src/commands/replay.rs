@@ -6,6 +6,7 @@
 mod attack;
 mod guards;
 mod incident;
+mod rules;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,11 @@ seconds) goes on beside the attack. The guards:
   check, record   a program that looks at what was recorded before it sends, and records a price once it knows it
   Ringfence       the egress with that limit alone, and with burst rules for each beginning of a number; it settles a
                   message two minutes after it was sent, and knows the prices of the file
+  a sign alone    the egress without that limit, with one of the share of codes that are entered (of the attack's none is,
+                  of the honest ones nine of ten), or of messages that are delivered (were none of the attack's): when
+                  the sign would have stopped it. It promises nothing about money
+
+Stopped after: when the first request of the attack was refused. A share closes one beginning of numbers at a time.
 
 The attack begins shortly before a full hour, so that a rule for an hour begins anew within it.
 
@@ -51,7 +57,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     for incident in incidents {
         let attack = Attack::of(&incident);
         let mut outcomes = Vec::new();
-        for guard in Guarded::ALL {
+        for guard in Guarded::ALL.into_iter().filter(|guard| guard.sees(&incident)) {
             outcomes.push((guard, block_on(guards::run(guard, &incident, &attack))?));
         }
         replayed.push((incident, outcomes));
@@ -59,7 +65,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     let is_no = replayed
         .iter()
         .flat_map(|(_, outcomes)| outcomes)
-        .any(|(guard, outcome)| guard.is_ours() && outcome.past_the_limit > Amount::ZERO);
+        .any(|(guard, outcome)| guard.promises() && outcome.past_the_limit > Amount::ZERO);
     let text = if arguments.json { as_json(&replayed) } else { as_text(&replayed) };
     Ok(Answer { is_no, ..Answer::text(text.into_bytes()) })
 }
@@ -89,17 +95,18 @@ fn as_text(replayed: &[(Incident, Vec<(Guarded, Outcome)>)]) -> String {
         );
         let _ = writeln!(
             text,
-            "  {:<34} {:>10} {:>15} {:>10} {:>17}",
-            "", "spent", "past the limit", "sent", "honest refused"
+            "  {:<34} {:>10} {:>15} {:>10} {:>13} {:>17}",
+            "", "spent", "past the limit", "sent", "stopped after", "honest refused"
         );
         for (guard, outcome) in outcomes {
             let _ = writeln!(
                 text,
-                "  {:<34} {:>10} {:>15} {:>10} {:>17}",
+                "  {:<34} {:>10} {:>15} {:>10} {:>13} {:>17}",
                 guard.title(),
                 money(outcome.spent),
                 money(outcome.past_the_limit),
                 outcome.sent,
+                outcome.stopped_at_ms.map_or_else(|| "never".to_owned(), minutes),
                 format!("{} of {}", outcome.honest_refused, outcome.honest)
             );
         }
@@ -116,6 +123,7 @@ fn as_json(replayed: &[(Incident, Vec<(Guarded, Outcome)>)]) -> String {
                 "spent": outcome.spent.to_string(),
                 "past_the_limit": outcome.past_the_limit.to_string(),
                 "attack_requests_sent": outcome.sent,
+                "attack_first_refused_after_ms": outcome.stopped_at_ms,
                 "honest_requests": outcome.honest,
                 "honest_requests_refused": outcome.honest_refused,
             })
@@ -133,6 +141,12 @@ fn as_json(replayed: &[(Incident, Vec<(Guarded, Outcome)>)]) -> String {
 fn money(amount: Amount) -> String {
     let cents = amount.micros().max(0).saturating_add(9_999) / 10_000;
     format!("{}.{:02}", cents / 100, cents % 100)
+}
+
+/// `1:05`, as on a watch: what is begun counts.
+fn minutes(ms: u64) -> String {
+    let seconds = ms.div_ceil(1_000);
+    format!("{}:{:02}", seconds / 60, seconds % 60)
 }
 
 #[cfg(test)]

@@ -3,24 +3,25 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use ringfence_breaker::charge::{Call, Message, Recipient, Sender, TimeLimit};
-use ringfence_breaker::price_book::{Fee, Kind, Override, Overrides, Place, Prices, Rules};
-use ringfence_breaker::{
-    AppliedLimit, Asked, DialPrefix, Limit, Measure, Per, PriceBook, Probe, Reset, Scope, ScopedAccount,
-    Subject, Threshold, Unseen, Window, holds,
-};
-use ringfence_model::{Actor, Amount, Sid};
+use ringfence_breaker::{AppliedLimit, Asked, DialPrefix, PriceBook, ScopedAccount, Subject, holds};
+use ringfence_control::engine::{Clients, Engine, Setup};
+use ringfence_model::{Actor, Amount, Clock, Sid};
 use ringfence_store::{
-    Admission, Booking, Keys, Location, MasterKey, NewCredential, NewLimit, NewReservation, Now,
-    Sent as SentOff, Spent, Store,
+    Admission, Arrival, Booking, Keys, Location, MasterKey, NewCredential, NewLimit, NewReservation, Now,
+    SeenAccount, Sent as SentOff, Spent, Store,
 };
+use ringfence_twilio::client;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::attack::{Attack, HONEST_FEE, HONEST_TO, HONEST_TOLD, Sent};
+use super::attack::{Attack, HONEST_TO, Sent};
 use super::incident::{Channel, Incident};
+use super::rules::{book, limits};
 use crate::exit::Failure;
 
 /// A guard.
@@ -30,8 +31,21 @@ pub(super) enum Guarded {
     Trigger { lag_s: u64 },
     /// A program that looks at what was recorded before it sends.
     CheckThenRecord,
-    /// The egress, with or without rules for bursts.
-    Ringfence { bursts: bool },
+    /// The egress.
+    Ringfence(Ours),
+}
+
+/// What the egress goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ours {
+    /// The limit of the day.
+    Limit,
+    /// The limit of the day, and rules for bursts.
+    Bursts,
+    /// A limit of the share of codes that are entered alone, where nobody enters those of the attack.
+    Conversion,
+    /// A limit of the share of messages that are delivered alone, were none of the attack's.
+    Delivery,
 }
 
 /// What came of it.
@@ -43,19 +57,29 @@ pub(super) struct Outcome {
     pub(super) sent: usize,
     pub(super) honest: usize,
     pub(super) honest_refused: usize,
+    /// When the first request of the attack was refused; none where none was.
+    pub(super) stopped_at_ms: Option<u64>,
 }
 
 impl Guarded {
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Trigger { lag_s: 60 },
         Self::Trigger { lag_s: 900 },
         Self::CheckThenRecord,
-        Self::Ringfence { bursts: false },
-        Self::Ringfence { bursts: true },
+        Self::Ringfence(Ours::Limit),
+        Self::Ringfence(Ours::Conversion),
+        Self::Ringfence(Ours::Delivery),
+        Self::Ringfence(Ours::Bursts),
     ];
 
-    pub(super) const fn is_ours(self) -> bool {
-        matches!(self, Self::Ringfence { .. })
+    /// Whether it has something to go by: of calls nobody says that they were delivered.
+    pub(super) fn sees(self, incident: &Incident) -> bool {
+        self != Self::Ringfence(Ours::Delivery) || incident.replay.channel == Channel::Sms
+    }
+
+    /// Whether it promises that no money is spent past the limit: signs alone do not.
+    pub(super) const fn promises(self) -> bool {
+        matches!(self, Self::Ringfence(Ours::Limit | Ours::Bursts))
     }
 
     pub(super) const fn title(self) -> &'static str {
@@ -63,8 +87,10 @@ impl Guarded {
             Self::Trigger { lag_s: 60 } => "usage trigger, usage 1 min late",
             Self::Trigger { .. } => "usage trigger, usage 15 min late",
             Self::CheckThenRecord => "check, send, record",
-            Self::Ringfence { bursts: false } => "Ringfence, this limit alone",
-            Self::Ringfence { bursts: true } => "Ringfence, with burst rules",
+            Self::Ringfence(Ours::Limit) => "Ringfence, this limit alone",
+            Self::Ringfence(Ours::Bursts) => "Ringfence, with burst rules",
+            Self::Ringfence(Ours::Conversion) => "a sign alone: no code entered",
+            Self::Ringfence(Ours::Delivery) => "a sign alone: were none delivered",
         }
     }
 
@@ -73,8 +99,10 @@ impl Guarded {
             Self::Trigger { lag_s: 60 } => "usage-trigger-1-min",
             Self::Trigger { .. } => "usage-trigger-15-min",
             Self::CheckThenRecord => "check-then-record",
-            Self::Ringfence { bursts: false } => "ringfence",
-            Self::Ringfence { bursts: true } => "ringfence-with-burst-rules",
+            Self::Ringfence(Ours::Limit) => "ringfence",
+            Self::Ringfence(Ours::Bursts) => "ringfence-with-burst-rules",
+            Self::Ringfence(Ours::Conversion) => "ringfence-conversion-alone",
+            Self::Ringfence(Ours::Delivery) => "ringfence-delivery-alone",
         }
     }
 }
@@ -87,7 +115,7 @@ pub(super) async fn run(guard: Guarded, incident: &Incident, attack: &Attack) ->
     let mut outcome = match guard {
         Guarded::Trigger { lag_s } => trigger(incident, attack, lag_s * 1_000),
         Guarded::CheckThenRecord => check_then_record(incident, attack),
-        Guarded::Ringfence { bursts } => ringfence(incident, attack, bursts).await?,
+        Guarded::Ringfence(ours) => ringfence(incident, attack, ours).await?,
     };
     let past = outcome.spent.micros().saturating_sub(incident.limit_amount().micros());
     outcome.past_the_limit = Amount::from_micros(past.max(0));
@@ -108,6 +136,8 @@ impl Outcome {
         if request.is_honest {
             self.honest += 1;
             self.honest_refused += 1;
+        } else {
+            self.stopped_at_ms.get_or_insert(request.at_ms);
         }
     }
 }
@@ -165,17 +195,22 @@ fn check_then_record(incident: &Incident, attack: &Attack) -> Outcome {
 const RECORDED_AFTER_MS: u64 = 5_000;
 /// After so long the egress has settled it: Twilio's list has the price within minutes, and is looked at every ten seconds.
 const SETTLED_AFTER_MS: u64 = 120_000;
+/// Somebody enters a code after so long, but one of so many never does.
+const ENTERED_AFTER_MS: u64 = 30_000;
+const NOT_ENTERED: u64 = 10;
+/// Shares are judged so often.
+const JUDGED_EVERY_MS: u64 = 60_000;
 /// What is asked for at once is asked for within so long.
 const WAVE_MS: u64 = 1_000;
 
 /// Requests that are asked for at once: they share a commit, as they do where an application sends many.
 const AT_ONCE: usize = 64;
 
-async fn ringfence(incident: &Incident, attack: &Attack, bursts: bool) -> Result<Outcome, Failure> {
+async fn ringfence(incident: &Incident, attack: &Attack, ours: Ours) -> Result<Outcome, Failure> {
     let failed =
         |error: &dyn std::fmt::Display| Failure::unavailable(format!("the replay's own store: {error}"));
     let folder = tempfile::tempdir().map_err(|error| failed(&error))?;
-    play(incident, attack, bursts, folder.path()).await.map_err(|error| failed(&error))
+    play(incident, attack, ours, folder.path()).await.map_err(|error| failed(&error))
 }
 
 /// Why a replay says nothing.
@@ -184,6 +219,9 @@ enum NotPlayed {
     /// Its store has failed.
     #[error(transparent)]
     Store(#[from] ringfence_store::Error),
+    /// Its clients of Twilio, which ask nothing, could not be made.
+    #[error("{0}")]
+    Clients(String),
     /// Its sums are wrong.
     #[error("the sums of {limit} are wrong: {what}")]
     Ledger { limit: String, what: String },
@@ -192,7 +230,7 @@ enum NotPlayed {
 async fn play(
     incident: &Incident,
     attack: &Attack,
-    bursts: bool,
+    ours: Ours,
     folder: &std::path::Path,
 ) -> Result<Outcome, NotPlayed> {
     // Shortly before a full hour, so that short windows begin anew within the attack.
@@ -200,20 +238,12 @@ async fn play(
     let keys = Keys::Given { current: MasterKey::from_bytes([7; 32]), previous: Vec::new() };
     let store = Store::open(&Location::Sqlite(folder.join("replay.db")), &keys, start).await?;
     let store = Arc::new(store);
-    let desk = Desk::new(Arc::clone(&store), incident, bursts, start).await?;
+    let mut desk = Desk::new(Arc::clone(&store), incident, ours, start).await?;
     let mut outcome = Outcome::default();
-    // What is open, by when its price is known.
-    let mut open: BinaryHeap<Reverse<(u64, String, i64)>> = BinaryHeap::new();
     let mut rest = attack.requests.as_slice();
     while let Some(first) = rest.first() {
-        // What is known by now is settled, and nothing that becomes known later than the first of a wave.
-        let mut due = Vec::new();
-        while let Some(Reverse((at, ..))) = open.peek()
-            && *at <= first.at_ms
-        {
-            due.extend(open.pop());
-        }
-        desk.settle(due).await?;
+        // Nothing becomes known later than the first of a wave is asked for.
+        desk.catch_up(first.at_ms).await?;
         let is_in = |request: &&Sent| request.at_ms < first.at_ms + WAVE_MS;
         let (wave, later) = rest.split_at(rest.iter().take(AT_ONCE).take_while(is_in).count().max(1));
         rest = later;
@@ -221,16 +251,13 @@ async fn play(
             match admission {
                 Admission::Admitted(reservation) => {
                     outcome.sends(request);
-                    let id = reservation.id().to_owned();
-                    store.sent(reservation, SentOff::Made(None), Now::At(desk.at(request.at_ms))).await?;
-                    let settled_at = request.at_ms + request.over_after_ms + SETTLED_AFTER_MS;
-                    open.push(Reverse((settled_at, id, request.told.micros())));
+                    desk.sent(request, reservation).await?;
                 }
                 Admission::Refused(_) => outcome.refuses(request),
             }
         }
     }
-    desk.settle(open.into_vec()).await?;
+    desk.settle_by(u64::MAX).await?;
     if let Some(wrong) = store.check_ledger().await?.first() {
         let what = format!("{} is set aside, and {} is open", wrong.reserved, wrong.open);
         return Err(NotPlayed::Ledger { limit: wrong.limit.clone(), what });
@@ -242,9 +269,43 @@ async fn play(
     Ok(outcome)
 }
 
+/// The time of a replay.
+#[derive(Debug)]
+struct Virtual {
+    micros: AtomicU64,
+    begin: Instant,
+}
+
+impl Clock for Virtual {
+    fn unix_seconds(&self) -> u64 {
+        self.unix_micros() / 1_000_000
+    }
+
+    fn unix_micros(&self) -> u64 {
+        self.micros.load(Ordering::Relaxed)
+    }
+
+    fn monotonic(&self) -> Instant {
+        self.begin + Duration::from_micros(self.unix_micros())
+    }
+}
+
+/// What is open, by when its price is known: its name, what it cost, and whether it arrived.
+type Open = BinaryHeap<Reverse<(u64, String, i64, bool)>>;
+
 /// One account of one application, with its limits.
 struct Desk {
     store: Arc<Store>,
+    /// What judges shares, as the job of a node does, and its clock.
+    engine: Engine,
+    clock: Arc<Virtual>,
+    ours: Ours,
+    open: Open,
+    /// Codes that will be entered: when, and of which verification.
+    entered: BinaryHeap<Reverse<(u64, Sid, DialPrefix)>>,
+    made: u128,
+    honest: u64,
+    judged_ms: u64,
     start: Timestamp,
     limits: Vec<Arc<AppliedLimit>>,
     fingerprint: Arc<str>,
@@ -259,11 +320,11 @@ impl Desk {
     async fn new(
         store: Arc<Store>,
         incident: &Incident,
-        bursts: bool,
+        ours: Ours,
         start: Timestamp,
-    ) -> Result<Self, ringfence_store::Error> {
+    ) -> Result<Self, NotPlayed> {
         let by = Actor::CommandLine("replay".to_owned());
-        let rules: Vec<Limit> = limits(incident, bursts);
+        let rules = limits(incident, ours);
         let new = rules.iter().map(|limit| NewLimit {
             name: limit.name.clone(),
             definition: json!(limit),
@@ -282,7 +343,38 @@ impl Desk {
         let fingerprint = store.limits_fingerprint().await?.into();
         let limits: Vec<_> =
             rules.into_iter().map(|limit| Arc::new(AppliedLimit { limit, since: start })).collect();
+        let seen = SeenAccount {
+            sid: ACCOUNT,
+            parent: None,
+            friendly_name: "replay".to_owned(),
+            status: "active".to_owned(),
+            auth_token: None,
+            created: Some(start),
+            changed: None,
+        };
+        store.synchronise_accounts(&by, vec![seen], true, start).await?;
+        let micros = u64::try_from(start.as_microsecond()).unwrap_or(0);
+        let clock = Arc::new(Virtual { micros: AtomicU64::new(micros), begin: Instant::now() });
+        let clients = Clients::new(&client::Settings::default(), Vec::new())
+            .map_err(|error| NotPlayed::Clients(error.to_string()))?;
+        let engine = Engine::new(Setup {
+            store: Arc::clone(&store),
+            clients,
+            limits: limits.iter().map(|applied| AppliedLimit::clone(applied)).collect(),
+            notifier: None,
+            second_factor: None,
+            egress: None,
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+        });
         let desk = Self {
+            engine,
+            clock,
+            ours,
+            open: Open::new(),
+            entered: BinaryHeap::new(),
+            made: 0,
+            honest: 0,
+            judged_ms: 0,
             store,
             start,
             limits,
@@ -341,7 +433,7 @@ impl Desk {
         NewReservation {
             credential: Some(self.credential),
             account: ACCOUNT,
-            operation: "messages.create".to_owned(),
+            operation: self.operation().to_owned(),
             worst: charge.price(),
             holds: holds(&self.limits, &asked),
             limits: Arc::clone(&self.fingerprint),
@@ -351,12 +443,75 @@ impl Desk {
         }
     }
 
-    async fn settle(&self, due: Vec<Reverse<(u64, String, i64)>>) -> Result<(), ringfence_store::Error> {
+    /// As what it is sent: a code is told by Verify, and what is delivered by the list of messages.
+    fn operation(&self) -> &'static str {
+        if self.ours == Ours::Conversion { "verifications.create" } else { "messages.create" }
+    }
+
+    /// Takes note of what was sent, and of when what becomes of it is known.
+    async fn sent(
+        &mut self,
+        request: &Sent,
+        reservation: ringfence_store::Reservation,
+    ) -> Result<(), ringfence_store::Error> {
+        self.made += 1;
+        let of = if self.ours == Ours::Conversion { *b"VE" } else { *b"SM" };
+        let (id, resource) = (reservation.id().to_owned(), Sid::new(of, self.made));
+        let now = Now::At(self.at(request.at_ms));
+        self.store.sent(reservation, SentOff::Made(Some(resource)), now).await?;
+        let settled_at = request.at_ms + request.over_after_ms + SETTLED_AFTER_MS;
+        self.open.push(Reverse((settled_at, id, request.told.micros(), request.is_honest)));
+        // Most people enter their codes, and nobody enters those of the attack.
+        self.honest += u64::from(request.is_honest);
+        let is_entered = request.is_honest && !self.honest.is_multiple_of(NOT_ENTERED);
+        if is_entered && self.ours == Ours::Conversion {
+            let at = request.at_ms + ENTERED_AFTER_MS;
+            self.entered.push(Reverse((at, resource, DialPrefix::of(request.to))));
+        }
+        Ok(())
+    }
+
+    /// Lets everything happen that has happened by then, and judges shares each minute.
+    async fn catch_up(&mut self, by_ms: u64) -> Result<(), ringfence_store::Error> {
+        let judges = matches!(self.ours, Ours::Conversion | Ours::Delivery);
+        while judges && self.judged_ms + JUDGED_EVERY_MS <= by_ms {
+            self.judged_ms += JUDGED_EVERY_MS;
+            self.settle_by(self.judged_ms).await?;
+            let now = self.at(self.judged_ms);
+            let micros = u64::try_from(now.as_microsecond()).unwrap_or(0);
+            self.clock.micros.store(micros, Ordering::Relaxed);
+            self.engine.judge_shares().await?;
+        }
+        self.settle_by(by_ms).await
+    }
+
+    async fn settle_by(&mut self, by_ms: u64) -> Result<(), ringfence_store::Error> {
+        while let Some(Reverse((at, verification, beginning))) = self.entered.peek().copied()
+            && at <= by_ms
+        {
+            self.entered.pop();
+            let now = Now::At(self.at(at));
+            self.store.verified(ACCOUNT, beginning, Some(verification), now).await?;
+        }
         // Those of one moment share a commit, as they do in the egress's own job.
-        let Some(last) = due.iter().map(|Reverse((at, ..))| *at).max() else { return Ok(()) };
-        let spent = |micros| Spent { price: Amount::from_micros(micros), ..Spent::default() };
-        let each = due.into_iter().map(|Reverse((_, id, micros))| (id, spent(micros), None));
-        self.store.settle_each(each.collect(), Now::At(self.at(last))).await?;
+        let (mut due, mut last) = (Vec::new(), 0);
+        while let Some(Reverse((at, ..))) = self.open.peek()
+            && *at <= by_ms
+        {
+            let Some(Reverse((at, id, micros, is_honest))) = self.open.pop() else { break };
+            let arrival = match (self.ours, is_honest) {
+                (Ours::Delivery, true) => Arrival::Delivered,
+                (Ours::Delivery, false) => Arrival::Failed,
+                _ => Arrival::Unknown,
+            };
+            let spent = Spent { price: Amount::from_micros(micros), arrival, ..Spent::default() };
+            due.push((id, spent, None));
+            last = at;
+        }
+        if due.is_empty() {
+            return Ok(());
+        }
+        self.store.settle_each(due, Now::At(self.at(last))).await?;
         Ok(())
     }
 
@@ -381,66 +536,4 @@ impl Desk {
         };
         charged.unwrap_or_else(|error| unreachable!("every price of a replay is set: {error}"))
     }
-}
-
-/// The incident's limit for a day, and where wanted the rules for bursts that `docs/egress.md` advises.
-fn limits(incident: &Incident, bursts: bool) -> Vec<Limit> {
-    let daily = Limit {
-        name: "a day".to_owned(),
-        scope: Scope::All,
-        per: Per::Account,
-        measure: Measure::Price,
-        category: "totalprice".to_owned(),
-        window: Window::Daily,
-        at: Threshold::At(incident.limit_amount()),
-        burst: None,
-        unseen: None,
-        warn: Vec::new(),
-        then: Vec::new(),
-        probe: Probe::Percent(10),
-        reset: Reset::Manual,
-        enforce: true,
-    };
-    if !bursts {
-        return vec![daily];
-    }
-    // Each beginning of a number gets a fifteenth of the day's money in any hour, of which less than a sixth passes at once: what
-    // flows in is a quarter more than what the honest texts take. Where the account has sent nothing before, a fiftieth in a day.
-    let part = |of: i64| Amount::from_micros(incident.limit_amount().micros() / of);
-    let flow = |name: &str, seconds, at, burst| Limit {
-        name: name.to_owned(),
-        per: Per::Prefix,
-        window: Window::Gcra { seconds },
-        at: Threshold::At(at),
-        burst: Some(burst),
-        reset: Reset::NextWindow,
-        ..daily.clone()
-    };
-    let unseen = Some(Unseen { within: 30 * DAY_S, known_after: 3 * DAY_S });
-    vec![
-        flow("an hour to one place", 3_600, part(15), part(100)),
-        Limit { unseen, ..flow("a place that is new", DAY_S, part(50), part(100)) },
-        daily,
-    ]
-}
-
-const DAY_S: u32 = 86_400;
-
-/// The incident's own prices.
-fn book(incident: &Incident) -> PriceBook {
-    let replay = &incident.replay;
-    let price = |kind, place, price| Override { kind, place, price };
-    let mut destinations = Vec::new();
-    for prefix in &replay.to_prefixes {
-        let place = Place::Prefix(*prefix);
-        destinations.extend(replay.price_each.map(|each| price(Kind::Segment, place, each)));
-        destinations.extend(replay.price_per_minute.map(|each| price(Kind::Minute, place, each)));
-    }
-    destinations.push(price(Kind::Segment, Place::Everywhere, HONEST_TOLD));
-    destinations.push(price(Kind::Minute, Place::Everywhere, Amount::from_micros(14_000)));
-    // What carriers take of this account, which has no check for pumping.
-    let fees = [(Fee::CarrierSmsUs, HONEST_FEE), (Fee::PumpingCheckUsCa, Amount::ZERO)].into();
-    let rules = Rules { overrides: Overrides { destinations, fees }, ..Rules::default() };
-    PriceBook::new(Prices::new("USD"), rules)
-        .unwrap_or_else(|error| unreachable!("no price is negative: {error}"))
 }
