@@ -139,6 +139,9 @@ pub enum Idle {
     Replaced,
 }
 
+/// A hash of the accounts, the tokens of rotations, and the SharedKeys.
+type Told = (u64, Vec<TokensOf>, Vec<SharedKey>);
+
 /// One node.
 pub struct Node {
     setup: Setup,
@@ -158,8 +161,8 @@ pub struct Node {
     confirming: Notify,
     stale: jobs::Stale,
     pace: jobs::Pace,
-    /// A hash of the accounts, the tokens of rotations, and the SharedKeys.
-    told_accounts: Mutex<Option<(u64, Vec<TokensOf>, Vec<SharedKey>)>>,
+    /// What was told last.
+    told_accounts: Mutex<Option<Told>>,
     /// When all SharedKeys were last compared with Twilio's.
     shared_keys_at: Mutex<Option<Timestamp>>,
     tokens: tokens::TakenOver,
