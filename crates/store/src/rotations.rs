@@ -382,7 +382,8 @@ async fn put_step(
     transaction.find(update, bound).await
 }
 
-async fn note(
+/// Writes into the audit log what was done with a token or a key of an account.
+pub(crate) async fn note(
     transaction: &mut Transaction,
     by: &Actor,
     action: &str,

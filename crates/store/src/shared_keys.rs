@@ -9,9 +9,8 @@ use jiff::Timestamp;
 use ringfence_model::{Actor, Secret, Sid};
 use serde_json::json;
 
-use crate::audit::{self, NewAudit};
 use crate::error::Error;
-use crate::rotations::next_generation;
+use crate::rotations::{next_generation, note};
 use crate::seal::{Keyring, Place};
 use crate::sql::{Row, Transaction, values};
 use crate::{Result, Store};
@@ -273,19 +272,6 @@ async fn put_step(
                   WHERE mark = $1 AND generation = $2 RETURNING *";
     let bound = values![from.mark.as_str(), from.generation, generation, step.name(), now];
     transaction.find(update, bound).await
-}
-
-async fn note(
-    transaction: &mut Transaction,
-    by: &Actor,
-    action: &str,
-    account: Sid,
-    detail: serde_json::Value,
-    now: Timestamp,
-) -> Result<()> {
-    let audit = NewAudit::new(action, format!("account {account}")).with(detail);
-    audit::append(transaction, by, &audit, now).await?;
-    Ok(())
 }
 
 fn place(mark: &str) -> Place<'_> {
