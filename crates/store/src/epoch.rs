@@ -17,7 +17,7 @@ use ringfence_model::Actor;
 
 use crate::audit::{self, NewAudit};
 use crate::error::Error;
-use crate::sql::{Transaction, values};
+use crate::sql::{Transaction, Value, values};
 use crate::{Result, Store, hex};
 
 /// One unbroken memory of the store.
@@ -38,6 +38,8 @@ const EPOCH_ID: &str = "epoch-id";
 const EPOCH_SINCE: &str = "epoch-since";
 /// The latest that the clock of the ledger said, give or take [`CLOCK_STEP`].
 const CLOCK: &str = "clock";
+/// Not in `meta`: there where PostgreSQL tells which server it is.
+const TELLS_SERVER: &str = "tells-server";
 /// How much later it must be to be noted, so that not every batch writes it.
 const CLOCK_STEP: SignedDuration = SignedDuration::from_secs(10);
 /// There as long as a database is a backup that nobody has opened.
@@ -83,18 +85,17 @@ pub(crate) async fn begin_if_moved(transaction: &mut Transaction, now: Timestamp
 }
 
 /// The epoch that holds at this time of the ledger, after whatever there is to notice: the database is another, or the clock
-/// that decides in which window a request counts went back.
-pub(crate) async fn follow(transaction: &mut Transaction, now: Timestamp) -> Result<Epoch> {
-    let known = Known::read(transaction).await?;
-    let has_moved = begin_if_differs(transaction, &known, now).await?;
-    let went_back = follow_clock(transaction, &known, now).await?;
+/// that decides in which window a request counts went back. `known` is what this transaction has read.
+pub(crate) async fn follow(transaction: &mut Transaction, known: &Known, now: Timestamp) -> Result<Epoch> {
+    let has_moved = begin_if_differs(transaction, known, now).await?;
+    let went_back = follow_clock(transaction, known, now).await?;
     if has_moved || went_back { read(transaction).await } else { known.epoch() }
 }
 
 /// Whether an epoch was begun.
 async fn begin_if_differs(transaction: &mut Transaction, known: &Known, now: Timestamp) -> Result<bool> {
     let by = Actor::job("open");
-    let server = server(transaction).await?;
+    let server = server(transaction, known).await?;
     let reason = if known.get(EPOCH).is_none() {
         put(transaction, INSTANCE, &hex::write(&crate::random::<16>())).await?;
         put(transaction, SERVER, &server).await?;
@@ -135,11 +136,36 @@ async fn follow_clock(transaction: &mut Transaction, known: &Known, now: Timesta
 }
 
 /// What the database says of its epoch, read at once: each batch of the ledger asks.
-struct Known(BTreeMap<String, String>);
+pub(crate) struct Known(BTreeMap<String, String>);
+
+/// Rows `name` and `value` of all that a [`Known`] is made of, for the values of [`Known::names`]. Where the provider does
+/// not let us ask which server this is, the statement that asks fails, so PostgreSQL is asked that before.
+macro_rules! known {
+    (sqlite) => {
+        "SELECT name, value FROM meta WHERE name IN ($1, $2, $3, $4, $5, $6)"
+    };
+    (postgres) => {
+        "SELECT name, value FROM meta WHERE name IN ($1, $2, $3, $4, $5, $6) UNION ALL \
+         SELECT 'tells-server', 'yes' WHERE CASE WHEN pg_is_in_recovery() THEN false \
+         ELSE has_function_privilege('pg_control_system()', 'EXECUTE') END"
+    };
+}
+pub(crate) use known;
 
 impl Known {
+    /// What is bound to the statements of [`known!`].
+    pub(crate) fn names() -> Vec<Value> {
+        values![EPOCH, EPOCH_ID, EPOCH_SINCE, SERVER, BACKUP, CLOCK]
+    }
+
+    /// Of rows by name.
+    pub(crate) fn of(rows: BTreeMap<String, String>) -> Self {
+        Self(rows)
+    }
+
     async fn read(transaction: &mut Transaction) -> Result<Self> {
-        Self::of(transaction, "SELECT name, value FROM meta WHERE name IN ($1, $2, $3, $4, $5, $6)").await
+        let select = if transaction.is_sqlite() { known!(sqlite) } else { known!(postgres) };
+        Self::fetch(transaction, select).await
     }
 
     /// Until the transaction ends nobody else changes it.
@@ -149,12 +175,11 @@ impl Known {
         }
         let select =
             "SELECT name, value FROM meta WHERE name IN ($1, $2, $3, $4, $5, $6) ORDER BY name FOR UPDATE";
-        Self::of(transaction, select).await
+        Self::fetch(transaction, select).await
     }
 
-    async fn of(transaction: &mut Transaction, select: &'static str) -> Result<Self> {
-        let names = values![EPOCH, EPOCH_ID, EPOCH_SINCE, SERVER, BACKUP, CLOCK];
-        let rows = transaction.fetch(select, names).await?;
+    async fn fetch(transaction: &mut Transaction, select: &'static str) -> Result<Self> {
+        let rows = transaction.fetch(select, Self::names()).await?;
         rows.iter().map(|row| Ok((row.text("name")?, row.text("value")?))).collect::<Result<_>>().map(Self)
     }
 
@@ -184,14 +209,8 @@ impl Known {
 
 /// Which PostgreSQL this is: the cluster, which a restore of a dump changes, and its timeline, which a promotion and a
 /// restore to a point in time change. Empty on SQLite, and where the provider does not let us ask.
-async fn server(transaction: &mut Transaction) -> Result<String> {
-    if transaction.is_sqlite() {
-        return Ok(String::new());
-    }
-    let allowed = "SELECT CASE WHEN pg_is_in_recovery() THEN 2 \
-                   WHEN has_function_privilege('pg_control_system()', 'EXECUTE') THEN 1 ELSE 0 END::bigint AS allowed";
-    let allowed = transaction.find(allowed, values![]).await?.map_or(Ok(0), |row| row.int("allowed"))?;
-    if allowed != 1 {
+async fn server(transaction: &mut Transaction, known: &Known) -> Result<String> {
+    if known.get(TELLS_SERVER).is_none() {
         return Ok(String::new());
     }
     let row = transaction

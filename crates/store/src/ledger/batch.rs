@@ -6,6 +6,7 @@
 
 mod answer;
 mod booked;
+mod head;
 mod refused;
 mod signs;
 mod traffic;
@@ -19,10 +20,11 @@ use ringfence_model::{Amount, Sid};
 use serde_json::json;
 
 pub(super) use self::answer::part_id;
+use self::head::Head;
 use self::refused::weight;
 use self::signs::Signs;
 use self::traffic::{Came, Places};
-use super::rows::{self, HeldRow, InsertRow, ReservationRow, UpdateRow, insert_row};
+use super::rows::{self, BREAKERS, HeldRow, InsertRow, Key, ReservationRow, UpdateRow, insert_row};
 use super::{
     Arrival, BESIDE, Booking, NewAnswer, NewReservation, NotAdmitted, Now, ReservationState, Sent, Spent,
     Watched,
@@ -83,9 +85,6 @@ pub(crate) enum Did {
     /// Whether it changed anything.
     Noted(bool),
 }
-
-/// A limit's name and the subject, as both are written.
-type Key = (String, String);
 
 pub(super) fn run<'a>(
     ops: &'a Arc<Vec<(Op, Now)>>,
@@ -160,39 +159,25 @@ struct Trip {
 
 impl<'a> Batch<'a> {
     async fn read(ops: &'a [(Op, Now)], transaction: &mut Transaction) -> Result<Self> {
-        let database_now = clock(transaction).await?;
+        let Head { database_now, known, hashes, limits } = Head::read(transaction).await?;
         let latest = ops.iter().map(|(_, now)| moment(*now, database_now)).max().unwrap_or(database_now);
-        let epoch = epoch::follow(transaction, latest).await?;
-        let applied = transaction.fetch("SELECT name, hash FROM limits", values![]).await?;
-        let limits = rows::fingerprint(&applied)?;
-        let hashes = applied.iter().map(|row| Ok((row.text("name")?, row.text("hash")?)));
+        let epoch = epoch::follow(transaction, &known, latest).await?;
 
         // Whose sums are needed: of new requests, and of those that something is said of.
         let ids: Vec<String> = ops.iter().flat_map(|(op, _)| op.reservations()).collect();
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let known = rows::reservations(transaction, &ids).await?;
-        let mut wanted = BTreeMap::<Key, Option<(&Limit, Timestamp)>>::new();
+        let mut wanted = BTreeMap::<Key, Option<Ledger>>::new();
         for held in known.values().flat_map(|row| &row.holds) {
             wanted.insert((held.limit.clone(), held.subject.clone()), None);
         }
         for (op, now) in ops {
             for (limit, subject) in op.limits() {
-                wanted.insert(key(limit, subject), Some((limit, moment(*now, database_now))));
+                let fresh = Ledger::new(limit, moment(*now, database_now));
+                wanted.insert(key(limit, subject), Some(fresh));
             }
         }
-
-        // Locked in one order, by everybody.
-        let mut ledgers = BTreeMap::new();
-        for (key, fresh) in wanted {
-            let locked = match fresh {
-                Some((limit, now)) => {
-                    let fresh = || Ledger::new(limit, now);
-                    Some(rows::lock(transaction, &key.0, &key.1, fresh, database_now).await?)
-                }
-                None => rows::lock_if_there(transaction, &key.0, &key.1).await?,
-            };
-            ledgers.extend(locked.map(|ledger| (key, ledger)));
-        }
+        let ledgers = rows::lock(transaction, &wanted, database_now).await?;
         // Another node may have ended one of them before the locks were ours.
         let reservations =
             if transaction.is_sqlite() { known } else { rows::reservations(transaction, &ids).await? };
@@ -205,7 +190,7 @@ impl<'a> Batch<'a> {
             epoch: epoch.id,
             is_first_epoch: epoch.number == 1,
             limits,
-            hashes: hashes.collect::<Result<_>>()?,
+            hashes,
             good_credentials: HashMap::new(),
             ledgers,
             breakers: HashMap::new(),
@@ -228,11 +213,9 @@ impl<'a> Batch<'a> {
         let admissions = ops.iter().filter(|(op, _)| matches!(op, Op::Admit { .. } | Op::Answer(_)));
         let keys: BTreeSet<Key> =
             admissions.flat_map(|(op, _)| op.limits()).map(|(limit, subject)| key(limit, subject)).collect();
-        for key in keys {
-            let select = "SELECT state, version FROM breakers WHERE limit_name = $1 AND subject = $2";
-            if let Some(row) = transaction.find(select, values![&key.0, &key.1]).await? {
-                self.breakers.insert(key, Moved { state: row.json("state")?, version: row.int("version")? });
-            }
+        for row in rows::of_keys(transaction, BREAKERS, keys.iter()).await? {
+            let moved = Moved { state: row.json("state")?, version: row.int("version")? };
+            self.breakers.insert((row.text("limit_name")?, row.text("subject")?), moved);
         }
         Ok(())
     }
@@ -245,12 +228,20 @@ impl<'a> Batch<'a> {
                 _ => None,
             })
             .collect();
-        for sid in asking {
-            let select = "SELECT expires_at, used_at FROM credentials WHERE sid = $1 AND revoked_at IS NULL";
-            if let Some(row) = transaction.find(select, values![sid]).await? {
-                let (expires_at, used_at) = (row.maybe_time("expires_at")?, row.maybe_time("used_at")?);
-                self.good_credentials.insert(sid, Good { expires_at, used_at });
-            }
+        if asking.is_empty() {
+            return Ok(());
+        }
+        let select = if transaction.is_sqlite() {
+            "SELECT sid, expires_at, used_at FROM credentials \
+             WHERE sid IN (SELECT value FROM json_each($1)) AND revoked_at IS NULL"
+        } else {
+            "SELECT sid, expires_at, used_at FROM credentials \
+             WHERE sid IN (SELECT jsonb_array_elements_text($1::jsonb)) AND revoked_at IS NULL"
+        };
+        let asking: Vec<String> = asking.iter().map(Sid::to_string).collect();
+        for row in transaction.fetch(select, values![json!(asking).to_string()]).await? {
+            let (expires_at, used_at) = (row.maybe_time("expires_at")?, row.maybe_time("used_at")?);
+            self.good_credentials.insert(row.sid("sid")?, Good { expires_at, used_at });
         }
         Ok(())
     }
@@ -496,11 +487,8 @@ impl<'a> Batch<'a> {
         rows::insert(transaction, &self.inserts).await?;
         let updates: Vec<UpdateRow> = self.updates.into_values().collect();
         rows::update(transaction, &updates).await?;
-        for key in &self.changed {
-            if let Some(ledger) = self.ledgers.get(key) {
-                rows::write(transaction, &key.0, &key.1, ledger, self.database_now).await?;
-            }
-        }
+        let changed = self.changed.iter().filter_map(|key| Some((key, self.ledgers.get(key)?)));
+        rows::write(transaction, changed, self.database_now).await?;
         self.counted.write(&self.hashes, transaction).await?;
         self.places.write(transaction).await?;
         self.signs.write(transaction).await?;
@@ -571,17 +559,6 @@ fn moment(now: Now, database: Timestamp) -> Timestamp {
         Now::Database => database,
         Now::At(at) => at,
     }
-}
-
-/// What time it is by the database.
-async fn clock(transaction: &mut Transaction) -> Result<Timestamp> {
-    let select = if transaction.is_sqlite() {
-        "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) * 1000 AS now"
-    } else {
-        "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now"
-    };
-    let row = transaction.find(select, values![]).await?;
-    row.ok_or_else(|| Error::corrupt("the database's clock", "it gave no row"))?.time("now")
 }
 
 fn not_locked(key: &Key) -> Error {

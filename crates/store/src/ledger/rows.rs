@@ -11,9 +11,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{LedgerError, LedgerRow, NewReservation, OpenReservation, ReservationState};
+use crate::counted::PerDialect;
 use crate::error::Error;
 use crate::sql::{Row, Transaction, values};
 use crate::{Result, hex};
+
+/// A limit's name and the subject, as both are written.
+pub(super) type Key = (String, String);
 
 /// What one reservation holds under one limit, as it is written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,51 +115,86 @@ fn state(row: &Row) -> Result<ReservationState> {
         .ok_or_else(|| Error::corrupt("reservations.state", format!("{word} is none")))
 }
 
-/// A row's lock and its sums, made where it was not there.
+/// A statement about rows by limit and subject, which [`of_keys`] gives as `[{"l": limit, "s": subject}]`.
+pub(super) const BREAKERS: PerDialect = PerDialect {
+    sqlite: "SELECT limit_name, subject, state, version FROM json_each($1) AS r CROSS JOIN breakers \
+             ON limit_name = r.value ->> 'l' AND subject = r.value ->> 's'",
+    postgres: "SELECT limit_name, subject, state, version FROM breakers \
+               JOIN jsonb_to_recordset($1::jsonb) AS r(l text, s text) ON limit_name = r.l AND subject = r.s",
+};
+
+/// Everybody locks in this order, whatever the language of the database is, so that nobody waits in a circle.
+const LEDGERS: PerDialect = PerDialect {
+    sqlite: "SELECT ledger.* FROM json_each($1) AS r CROSS JOIN ledger \
+             ON limit_name = r.value ->> 'l' AND subject = r.value ->> 's'",
+    postgres: "SELECT ledger.* FROM ledger \
+               JOIN jsonb_to_recordset($1::jsonb) AS r(l text, s text) ON limit_name = r.l AND subject = r.s \
+               ORDER BY limit_name COLLATE \"C\", subject COLLATE \"C\" FOR UPDATE OF ledger",
+};
+
+/// The rows of these keys that are there.
+pub(super) async fn of_keys<'k>(
+    transaction: &mut Transaction,
+    select: PerDialect,
+    keys: impl ExactSizeIterator<Item = &'k Key>,
+) -> Result<Vec<Row>> {
+    if keys.len() == 0 {
+        return Ok(Vec::new());
+    }
+    let keys: Vec<_> = keys.map(|(limit, subject)| json!({ "l": limit, "s": subject })).collect();
+    transaction.fetch(select.of(transaction), values![json!(keys).to_string()]).await
+}
+
+/// The locks of all these rows and their sums. One that is not there is made of what is given for it, or left out.
 pub(super) async fn lock(
     transaction: &mut Transaction,
-    limit: &str,
-    subject: &str,
-    fresh: impl FnOnce() -> Ledger,
+    wanted: &BTreeMap<Key, Option<Ledger>>,
     now: Timestamp,
-) -> Result<Ledger> {
-    if let Some(there) = lock_if_there(transaction, limit, subject).await? {
-        return Ok(there);
+) -> Result<BTreeMap<Key, Ledger>> {
+    let mut locked = BTreeMap::new();
+    for row in of_keys(transaction, LEDGERS, wanted.keys()).await? {
+        let LedgerRow { limit, subject, ledger, .. } = ledger(&row)?;
+        locked.insert((limit, subject), ledger);
     }
     let insert = "INSERT INTO ledger (limit_name, subject, sums, reserved, changed_at) VALUES ($1, $2, $3, 0, $4) \
                   ON CONFLICT (limit_name, subject) DO UPDATE SET changed_at = ledger.changed_at RETURNING *";
-    let sums = json!(fresh()).to_string();
-    let row = transaction.find(insert, values![limit, subject, sums, now]).await?;
-    Ok(ledger(&row.ok_or_else(|| Error::corrupt("ledger", "an insert gave back no row"))?)?.ledger)
+    for (key, fresh) in wanted {
+        if let (false, Some(fresh)) = (locked.contains_key(key), fresh) {
+            let bound = values![&key.0, &key.1, json!(fresh).to_string(), now];
+            let row = transaction.find(insert, bound).await?;
+            let row = row.ok_or_else(|| Error::corrupt("ledger", "an insert gave back no row"))?;
+            locked.insert(key.clone(), ledger(&row)?.ledger);
+        }
+    }
+    Ok(locked)
 }
 
-/// A row's lock and its sums.
-pub(super) async fn lock_if_there(
+/// Writes the sums of rows that are locked, by one statement.
+pub(super) async fn write<'r>(
     transaction: &mut Transaction,
-    limit: &str,
-    subject: &str,
-) -> Result<Option<Ledger>> {
-    let select = if transaction.is_sqlite() {
-        "SELECT * FROM ledger WHERE limit_name = $1 AND subject = $2"
-    } else {
-        "SELECT * FROM ledger WHERE limit_name = $1 AND subject = $2 FOR UPDATE"
-    };
-    let row = transaction.find(select, values![limit, subject]).await?;
-    row.map(|row| Ok(ledger(&row)?.ledger)).transpose()
-}
-
-pub(super) async fn write(
-    transaction: &mut Transaction,
-    limit: &str,
-    subject: &str,
-    ledger: &Ledger,
+    rows: impl Iterator<Item = (&'r Key, &'r Ledger)>,
     now: Timestamp,
 ) -> Result<()> {
-    let update = "UPDATE ledger SET sums = $3, reserved = $4, read_back = $5, changed_at = $6 \
-                  WHERE limit_name = $1 AND subject = $2";
-    let (sums, reserved) = (json!(ledger).to_string(), ledger.reserved.micros());
-    let bound = values![limit, subject, sums, reserved, ledger.read_back.clone(), now];
-    transaction.execute(update, bound).await?;
+    let rows: Vec<_> = rows
+        .map(|((limit, subject), ledger)| {
+            let sums = json!(ledger).to_string();
+            let (reserved, read_back) = (ledger.reserved.micros(), &ledger.read_back);
+            json!({ "l": limit, "s": subject, "sums": sums, "reserved": reserved, "read_back": read_back })
+        })
+        .collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let update = if transaction.is_sqlite() {
+        "UPDATE ledger SET sums = r.value ->> 'sums', reserved = r.value ->> 'reserved', \
+         read_back = r.value ->> 'read_back', changed_at = $2 FROM json_each($1) AS r \
+         WHERE limit_name = r.value ->> 'l' AND subject = r.value ->> 's'"
+    } else {
+        "UPDATE ledger SET sums = r.sums, reserved = r.reserved, read_back = r.read_back, changed_at = $2 \
+         FROM jsonb_to_recordset($1::jsonb) AS r(l text, s text, sums text, reserved bigint, read_back text) \
+         WHERE limit_name = r.l AND subject = r.s"
+    };
+    transaction.execute(update, values![json!(rows).to_string(), now]).await?;
     Ok(())
 }
 
