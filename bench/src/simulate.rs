@@ -5,6 +5,9 @@
 //! at first. Two things are wrong, and end the run with the seed: an admission after which what was made in the day and what
 //! may still be made is more than the limit, by one micro-dollar; and a reservation that never ends. What is done follows from
 //! the seed; how commits fall together is the machine's.
+//!
+//! A step is one thing that is done to a store: a request, an answer, a settlement, a reading of usage, a death, a backup, a
+//! restore.
 
 mod truth;
 
@@ -49,7 +52,7 @@ const NODES: usize = 3;
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let first: u64 = arguments.number("seed", 1)?;
     let seeds: u64 = arguments.number("seeds", 20)?;
-    let steps: usize = arguments.number("steps", 2_000)?;
+    let steps: u64 = arguments.number("steps", 20_000)?;
     let minutes: u64 = arguments.number("minutes", u64::MAX / 60)?;
     let only = arguments.text("only", "").to_ascii_lowercase();
     println!(
@@ -94,12 +97,12 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
 }
 
 /// One run on a database of its own.
-async fn one(database: Database, seed: u64, steps: usize) -> Outcome<Tally> {
+async fn one(database: Database, seed: u64, steps: u64) -> Outcome<Tally> {
     let told =
         |error: Box<dyn std::error::Error>| format!("WRONG with --seed {seed} --steps {steps}: {error}");
     let mut simulation = Simulation::begin(database, seed).await.map_err(told)?;
-    for _ in 0..steps {
-        simulation.step().await.map_err(told)?;
+    while simulation.tally.steps < steps {
+        simulation.act().await.map_err(told)?;
     }
     simulation.end().await.map_err(told)?;
     Ok(simulation.tally)
@@ -165,8 +168,7 @@ impl Simulation {
         })
     }
 
-    async fn step(&mut self) -> Outcome {
-        self.tally.steps += 1;
+    async fn act(&mut self) -> Outcome {
         let seconds = self.dice.below(PATIENCE);
         self.time_out().await?;
         self.pass(seconds);
@@ -253,6 +255,7 @@ impl Simulation {
         .await;
         let answers: Vec<_> = waiting.into_iter().map(|(_, _, answer)| answer).collect();
         for ((worst, fee, node, _), answer) in asked.into_iter().zip(answers) {
+            self.tally.steps += 1;
             match answer.transpose()? {
                 None => self.tally.lost += 1,
                 Some(Admission::Refused(_)) => self.tally.refused += 1,
@@ -317,6 +320,7 @@ impl Simulation {
     }
 
     async fn answer(&mut self, held: Held, is_heard: bool) -> Outcome {
+        self.tally.steps += 1;
         let id = held.reservation.id().to_owned();
         let is_made = self.dice.below(5) > 0;
         self.decide(&id, is_made);
@@ -366,7 +370,7 @@ impl Simulation {
         Ok(())
     }
 
-    async fn look_for(&self, node: usize, open: &OpenReservation) -> Outcome {
+    async fn look_for(&mut self, node: usize, open: &OpenReservation) -> Outcome {
         let (store, at) = (&self.nodes[node], self.at());
         let is_over = open.deadline <= self.now;
         let is_given_up = open.deadline + SignedDuration::from_hours(24) <= self.now;
@@ -391,12 +395,14 @@ impl Simulation {
             (ReservationState::InDoubt, Some(_)) => {
                 store.found(&open.id, resource(&open.id)?, at).await?;
             }
-            _ => {}
+            _ => return Ok(()),
         }
+        self.tally.steps += 1;
         Ok(())
     }
 
     async fn read_usage(&mut self) -> Outcome {
+        self.tally.steps += 1;
         let today = day(self.now);
         let (mut seen, mut late) = (0, 0);
         for truth in self.truth.values() {
@@ -430,7 +436,7 @@ impl Simulation {
 
     /// A node dies. Of what it held Twilio got some.
     async fn kill(&mut self) -> Outcome {
-        self.tally.killed += 1;
+        (self.tally.killed, self.tally.steps) = (self.tally.killed + 1, self.tally.steps + 1);
         let node = self.index(NODES);
         for held in std::mem::take(&mut self.held) {
             if held.node == node {
@@ -446,6 +452,7 @@ impl Simulation {
 
     async fn back_up(&mut self) -> Outcome {
         let Some(file) = self.database.file() else { return Ok(()) };
+        self.tally.steps += 1;
         let to = file.with_file_name(format!("backup-{}", self.tally.steps));
         self.nodes[0].backup(&Actor::job("simulate"), &to, self.now).await?;
         if let Some(before) = self.backup.replace(to) {
@@ -457,6 +464,7 @@ impl Simulation {
     /// Everything stops, and what was requested since the backup is only known to Twilio. On PostgreSQL an operator says
     /// that something was lost, though nothing was.
     async fn restore(&mut self) -> Outcome {
+        self.tally.steps += 1;
         let by = Actor::job("simulate");
         let (Some(backup), Some(file)) = (self.backup.clone(), self.database.file()) else {
             self.nodes[0].new_epoch(&by, "to be sure", self.now).await?;
@@ -531,7 +539,7 @@ mod tests {
     fn no_admission_crosses_the_limit_and_no_reservation_is_lost_whatever_happens() {
         let runtime = installation::runtime("simulate", 2).unwrap();
         for kind in Database::all_quick().unwrap() {
-            let tally = runtime.block_on(one(kind, 7, 600)).unwrap();
+            let tally = runtime.block_on(one(kind, 7, 6_000)).unwrap();
             assert!(tally.admitted > 100 && tally.refused > 100, "{} admitted", tally.admitted);
             assert!(tally.killed > 3 && tally.lost > 3 && tally.set_back > 0, "{} killed", tally.killed);
         }
