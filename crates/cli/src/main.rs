@@ -8,12 +8,13 @@ mod deployment;
 #[cfg(test)]
 mod documented;
 mod exit;
+mod help;
 mod logging;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use commands::{
     account, api_token, application, audit, breached, check, completions, demo, doctor, explain, import,
@@ -128,7 +129,9 @@ Exit codes: 0 fine; 1 the answer is no; 2 wrong usage; 64 wrong configuration;
 69 something outside is unavailable."#;
 
 fn main() -> ExitCode {
-    let result = match CommandLine::parse().command {
+    let line = || help::flowing(CommandLine::command());
+    let typed = CommandLine::from_arg_matches(&line().get_matches()).unwrap_or_else(|error| error.exit());
+    let result = match typed.command {
         Command::Demo(arguments) => return demo::run(&arguments),
         Command::Serve { config } => return serve::run(&config),
         Command::Sandbox(arguments) => return sandbox::run(&arguments),
@@ -160,8 +163,8 @@ fn main() -> ExitCode {
         Command::Media(arguments) => media::run(&arguments),
         Command::User(arguments) => user::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
-        Command::Completions(arguments) => Ok(completions::run(&arguments, CommandLine::command())),
-        Command::Man(arguments) => man::run(&arguments, CommandLine::command()),
+        Command::Completions(arguments) => Ok(completions::run(&arguments, line())),
+        Command::Man(arguments) => man::run(&arguments, line()),
     };
     exit::finish(result)
 }

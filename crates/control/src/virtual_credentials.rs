@@ -5,9 +5,10 @@
 //! say about those that are for that account and for no other.
 
 use jiff::Timestamp;
-use ringfence_model::{Secret, Sid};
+use ringfence_model::{Country, Secret, Sid};
 use ringfence_store::{
-    Because, Credential, EGRESS, EgressAccounts, EgressScopes, Error, NewCredential, Store, UnknownScope,
+    Because, Credential, EGRESS, EgressAccounts, EgressDestination, EgressScopes, Error, NewCredential,
+    Store, UnknownScope,
 };
 
 /// The longest name, in characters.
@@ -44,6 +45,9 @@ pub enum NotMade {
     /// It would open nothing, or not what was meant.
     #[error(transparent)]
     Scope(#[from] UnknownScope),
+    /// Nobody could be reached there.
+    #[error("{0} is no country; write two capital letters of ISO 3166, such as GB for the United Kingdom")]
+    Country(String),
     /// It could do nothing at all.
     #[error("without any kind of operations it can do nothing")]
     NoOperation,
@@ -124,6 +128,14 @@ fn check_scopes(scopes: &EgressScopes) -> Result<Vec<String>, NotMade> {
     if accounts + scopes.destinations.len() + scopes.senders.len() > SCOPES_MAX {
         return Err(NotMade::TooMuch);
     }
+    let mut countries = scopes.destinations.iter().filter_map(|destination| match destination {
+        EgressDestination::Country(_) => Some(destination.to_string()),
+        EgressDestination::Prefix(_) => None,
+    });
+    // A row may have another: what it opens is nobody.
+    if let Some(unknown) = countries.find(|country| Country::parse(country).is_err()) {
+        return Err(NotMade::Country(unknown));
+    }
     let words = scopes.to_words();
     if let Some(word) = words.iter().find(|word| word.chars().any(char::is_control)) {
         return Err(UnknownScope { word: word.clone(), why: "it is not one line of text" }.into());
@@ -178,6 +190,11 @@ mod tests {
         assert!(matches!(check_scopes(&many), Err(NotMade::TooMuch)));
         for name in ["", "  ", "a\nb", &"x".repeat(101)] {
             assert!(matches!(check_name(name), Err(NotMade::Name(_))), "{name:?}");
+        }
+        for (country, is_one) in [("UK", false), ("XX", false), ("GB", true)] {
+            let there = EgressScopes { destinations: vec![country.parse().expect("letters")], ..scopes() };
+            let refused = matches!(check_scopes(&there), Err(NotMade::Country(named)) if named == country);
+            assert_eq!(refused, !is_one, "{country}");
         }
         let fine = EgressScopes { senders: vec!["ACME".to_owned()], ..scopes() };
         assert_eq!(EgressScopes::parse(&check_scopes(&fine).expect("scopes")), Ok(fine));

@@ -119,11 +119,11 @@ pub(crate) async fn serve_forward_auth(
     // What the asking proxy let pass is answered with a verdict, never with a 431, of which nginx makes a 500.
     limits.head_bytes_max = limits.head_bytes_max.max(ASKED_HEAD_BYTES_MAX);
     let connection = Arc::new(Connection::new(worker, address, place, Part::ForwardAuth));
-    let asked = Arc::clone(&connection);
+    let (asked, head_bytes_max) = (Arc::clone(&connection), limits.head_bytes_max);
     let service = service_fn(move |request: Request<Incoming>| {
         let asked = Arc::clone(&asked);
         async move {
-            Ok::<_, Infallible>(match doubtful(&asked, &request) {
+            Ok::<_, Infallible>(match doubtful(&asked, &request, head_bytes_max) {
                 Some(refused) => refused,
                 None => forward_auth::handle(&asked, request).await,
             })
@@ -148,11 +148,11 @@ async fn serve_requests<S>(connection: Arc<Connection>, limits: &Limits, stream:
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let serving = Arc::clone(&connection);
+    let (serving, head_bytes_max) = (Arc::clone(&connection), limits.head_bytes_max);
     let service = service_fn(move |request: Request<Incoming>| {
         let connection = Arc::clone(&serving);
         async move {
-            if let Some(refused) = doubtful(&connection, &request) {
+            if let Some(refused) = doubtful(&connection, &request, head_bytes_max) {
                 return Ok::<_, Infallible>(refused);
             }
             // hyper counts for HTTP/1.1 by itself.
@@ -184,12 +184,12 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let limits = connection.worker.shared.snapshot.load().limits.clone();
-    let serving = Arc::clone(&connection);
+    let (serving, head_bytes_max) = (Arc::clone(&connection), limits.head_bytes_max);
     let host: Arc<str> = host.into();
     let service = service_fn(move |request: Request<Incoming>| {
         let (connection, host) = (Arc::clone(&serving), Arc::clone(&host));
         async move {
-            if let Some(refused) = doubtful(&connection, &request) {
+            if let Some(refused) = doubtful(&connection, &request, head_bytes_max) {
                 return Ok::<_, Infallible>(refused);
             }
             let answered = match TwilioHost::parse(&host) {
@@ -312,11 +312,13 @@ where
     timeout(limits.drain, http).await.unwrap_or(Ok(()))
 }
 
+const HEAD_TOO_LARGE: &str = "head_too_large";
+
 /// hyper answers what is not HTTP by itself, with a 400 or a 431; that is a refusal like any other. All else that
 /// ends a connection is the peer's affair: a reset, a time-out.
 fn refused_by_hyper(connection: &Connection, error: &hyper::Error) {
     let (rule, status) = if error.is_parse_too_large() {
-        ("head_too_large", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+        (HEAD_TOO_LARGE, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
     } else if error.is_parse() {
         ("malformed_http", StatusCode::BAD_REQUEST)
     } else {
@@ -325,15 +327,26 @@ fn refused_by_hyper(connection: &Connection, error: &hyper::Error) {
     tell_refused(connection, Reason::BadRequest(rule), status);
 }
 
-/// The answer to a request whose body may end in two places: no listener sees it, and the connection ends with it.
-fn doubtful(connection: &Connection, request: &Request<Incoming>) -> Option<Response<GateBody>> {
-    let reason = http_rules::check_framing(request.headers()).err()?;
-    let mut response = respond::empty(StatusCode::BAD_REQUEST);
+/// The answer to a request whose body may end in two places, or whose head is too large: no listener sees it, and the
+/// connection ends with it.
+fn doubtful(
+    connection: &Connection,
+    request: &Request<Incoming>,
+    head_bytes_max: usize,
+) -> Option<Response<GateBody>> {
+    let (reason, status) = match http_rules::check_framing(request.headers()) {
+        Err(reason) => (reason, StatusCode::BAD_REQUEST),
+        Ok(()) if http_rules::is_head_larger(request, head_bytes_max) => {
+            (Reason::BadRequest(HEAD_TOO_LARGE), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+        }
+        Ok(()) => return None,
+    };
+    let mut response = respond::empty(status);
     // HTTP/2 has frames, and no such header.
     if request.version() < Version::HTTP_2 {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    tell_refused(connection, reason, StatusCode::BAD_REQUEST);
+    tell_refused(connection, reason, status);
     Some(response)
 }
 

@@ -24,7 +24,7 @@ use crate::body::{BodyBound, read_body};
 use crate::connection::Connection;
 use crate::explain::offer_explanation;
 use crate::forward::MATCHED_HEADER;
-use crate::forwarded;
+use crate::forwarded::{self, client_address};
 use crate::gate::{NotTaken, decide, not_taken};
 use crate::http_rules::{self, Head, SIGNATURE};
 use crate::inspector::{self, Note};
@@ -59,8 +59,10 @@ async fn answer(
 ) -> Response<GateBody> {
     let (worker, peer) = (&*connection.worker, connection.peer);
     let (parts, body) = request.into_parts();
+    // Whom the proxy asks for. What it says of that and cannot be believed changes no answer: it decides nothing.
+    let client = client_address(peer, &parts.headers, &snapshot.trusted_proxies).unwrap_or(peer);
     // Until it is known what the proxy asks about, it is its own request.
-    let mut about = About { method: &parts.method, target: http_rules::target(&parts), peer };
+    let mut about = About { method: &parts.method, target: http_rules::target(&parts), client };
     let refuse = |active: Option<&ActiveRoute>, refused: Refused, about: About<'_>| {
         refuse(worker, active, refused, &about.with(&parts.headers), note)
     };
@@ -71,7 +73,7 @@ async fn answer(
         Ok(asked) => asked,
         Err(reason) => return refuse(None, reason.into(), about),
     };
-    about = About { method: &asked.method, target: asked.head.target, peer };
+    about = About { method: &asked.method, target: asked.head.target, client };
     let active =
         match route_table::find(&snapshot.routes, asked.head.authority, asked.head.target, &asked.method) {
             Found::Route(active) => active,
@@ -141,12 +143,13 @@ async fn answer(
 struct About<'a> {
     method: &'a Method,
     target: &'a str,
-    peer: IpAddr,
+    /// Who asked the proxy, by its word.
+    client: IpAddr,
 }
 
 impl<'a> About<'a> {
     fn with(self, headers: &'a HeaderMap) -> inspector::About<'a> {
-        let Self { method, target, peer: client } = self;
+        let Self { method, target, client } = self;
         inspector::About { route: "", method, target, client, headers, body: None }
     }
 }

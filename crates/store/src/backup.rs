@@ -204,7 +204,7 @@ struct Partial(PathBuf);
 impl Partial {
     fn make(target: &Path) -> Result<Self> {
         let path = suffixed(target, &format!(".partial-{}", hex::write(&crate::random::<4>())));
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(at(&path))?;
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(at(target))?;
         Ok(Self(path))
     }
 

@@ -188,6 +188,17 @@ pub enum OpenError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A file of a new store cannot be made.
+    #[error(
+        "a new store needs {}, which cannot be made: {source}; its folder must be there, and one that this user may write to",
+        path.display()
+    )]
+    NotMade {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
 }
 
 /// Why a backup or a restore was refused.

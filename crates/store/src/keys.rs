@@ -105,7 +105,7 @@ impl MasterKey {
     /// Makes a key in a new file of mode 0600, durably: what it seals would be lost with it. A file that is there
     /// already is read instead, so that two programs that start at once have one key.
     pub(crate) fn make(path: &Path) -> Result<Self, OpenError> {
-        let file = |source| OpenError::File { path: path.to_owned(), source };
+        let failed = |source| OpenError::NotMade { path: path.to_owned(), source };
         // The file appears under its name only when it is whole.
         let mut partial = path.as_os_str().to_owned();
         partial.push(format!(".{}", hex::write(&crate::random::<8>())));
@@ -122,11 +122,11 @@ impl MasterKey {
         let _ = fs::remove_file(&partial);
         match linked {
             Ok(()) => {
-                sync_directory(path).map_err(file)?;
+                sync_directory(path).map_err(failed)?;
                 Ok(key)
             }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Self::read(path),
-            Err(error) => Err(file(error)),
+            Err(error) => Err(failed(error)),
         }
     }
 }

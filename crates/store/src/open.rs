@@ -212,7 +212,7 @@ fn postgres(url: &Secret) -> Result<PgConnectOptions> {
 
 /// SQLite would make the file with the permissions of the umask.
 fn make_file(path: &Path) -> Result<()> {
-    let failed = |source| OpenError::File { path: path.to_owned(), source };
+    let failed = |source| OpenError::NotMade { path: path.to_owned(), source };
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(_) => Ok(sync_directory(path).map_err(failed)?),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),

@@ -112,6 +112,7 @@ pub(super) fn leg(
             Line::each(of::CALL, book.fee(Fee::WhatsappMinute)?, minutes)
         }
         Recipient::Emergency => Line::of(of::CALL_EMERGENCY, book.fee(Fee::EmergencyCall)?, minutes, 1),
+        Recipient::Unclear => return Err(Unpriced::Recipient),
         Recipient::Channel(Channel::Messenger | Channel::Rcs, _) | Recipient::Other => {
             Line::each(of::CALL, book.or_unknown(None, || Unpriced::Recipient)?, minutes)
         }

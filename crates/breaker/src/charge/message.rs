@@ -80,6 +80,7 @@ impl<'a> Message<'a> {
             Recipient::Channel(Channel::Messenger, _) => {
                 vec![Line::once(of::MESSENGER, book.fee(Fee::MessengerMessage)?)]
             }
+            Recipient::Unclear => return Err(Unpriced::Recipient),
             Recipient::Channel(Channel::Rcs, None)
             | Recipient::Sip
             | Recipient::Client

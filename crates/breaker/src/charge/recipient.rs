@@ -17,7 +17,10 @@ pub enum Recipient {
     Client,
     /// An emergency service.
     Emergency,
-    /// Anything else.
+    /// What may lead to a telephone and is no number in E.164. Whose number Twilio makes of it depends on the sender's country, so
+    /// no limit of a place could count it: it never has a price, whatever unknown ones cost.
+    Unclear,
+    /// An address of a kind that is not known.
     Other,
 }
 
@@ -51,8 +54,7 @@ pub enum Sender {
 const EMERGENCY: [&str; 6] = ["911", "933", "999", "112", "000", "110"];
 
 impl Recipient {
-    /// Reads what stands in `To`. A number that is not written in E.164 is [`Recipient::Other`]: what Twilio makes of it
-    /// depends on the sender's country.
+    /// Reads what stands in `To`. A number that is not written in E.164 is [`Recipient::Unclear`].
     pub fn parse(to: &str) -> Self {
         if let Ok(number) = PhoneNumber::parse(to) {
             return Self::Phone(number);
@@ -60,14 +62,16 @@ impl Recipient {
         if EMERGENCY.contains(&to) {
             return Self::Emergency;
         }
-        let Some((scheme, address)) = to.split_once(':') else { return Self::Other };
+        let Some((scheme, address)) = to.split_once(':') else { return Self::Unclear };
         let number = PhoneNumber::parse(address).ok();
         match scheme.to_ascii_lowercase().as_str() {
+            "whatsapp" | "rcs" if number.is_none() && !has_letters(address) => Self::Unclear,
             "whatsapp" => Self::Channel(Channel::Whatsapp, number),
             "messenger" => Self::Channel(Channel::Messenger, number),
             "rcs" => Self::Channel(Channel::Rcs, number),
+            "tel" => Self::Unclear,
             // What leads through a trunk into the telephone network costs what a call there does.
-            "sip" | "sips" if address.to_ascii_lowercase().contains(".pstn.") => Self::Other,
+            "sip" | "sips" if address.to_ascii_lowercase().contains(".pstn.") => Self::Unclear,
             "sip" | "sips" => Self::Sip,
             "client" => Self::Client,
             _ => Self::Other,
@@ -79,9 +83,14 @@ impl Recipient {
         match self {
             Self::Phone(number) => Some(number),
             Self::Channel(_, number) => number,
-            Self::Sip | Self::Client | Self::Emergency | Self::Other => None,
+            Self::Sip | Self::Client | Self::Emergency | Self::Unclear | Self::Other => None,
         }
     }
+}
+
+/// Whether an address is a name, which no reader takes for a number.
+fn has_letters(address: &str) -> bool {
+    address.bytes().any(|byte| byte.is_ascii_alphabetic())
 }
 
 impl Sender {

@@ -65,6 +65,10 @@ impl<'a> VerificationChannel<'a> {
 impl Verification<'_> {
     /// The worst price: of starting it, and of its channel.
     pub fn charge(&self, book: &PriceBook) -> Result<Charge, Unpriced> {
+        // A number in another spelling would be reached, and no limit of its place would count it.
+        if self.to.is_none() && self.channel != VerificationChannel::Email {
+            return Err(Unpriced::Recipient);
+        }
         let mut lines = vec![Line::once(of::VERIFICATION, book.fee(Fee::VerificationStarted)?)];
         if self.to.is_some() && book.assumed().verify_looks_up {
             lines.push(Line::once(of::LOOKUP_LINE_TYPE, book.fee(Fee::LookupLineType)?));
@@ -103,7 +107,7 @@ impl Verification<'_> {
         let segments = self.segments(book);
         let each = match self.to {
             Some(to) => book.segment(to, Sender::Any, None)?,
-            None => book.or_unknown(None, || Unpriced::Recipient)?,
+            None => return Err(Unpriced::Recipient),
         };
         Ok(Line::each(categories, each, segments))
     }
@@ -125,7 +129,7 @@ impl Verification<'_> {
     fn rcs(&self, book: &PriceBook) -> Result<Line, Unpriced> {
         let price = match self.to {
             Some(to) => book.rcs(to)?,
-            None => book.or_unknown(None, || Unpriced::Recipient)?,
+            None => return Err(Unpriced::Recipient),
         };
         Ok(Line::once(of::VERIFICATION_RCS, price))
     }
@@ -134,7 +138,7 @@ impl Verification<'_> {
         let minutes = minutes(u64::from(book.assumed().verification_call_seconds));
         let each = match self.to {
             Some(to) => book.minute(to, None)?,
-            None => book.or_unknown(None, || Unpriced::Recipient)?,
+            None => return Err(Unpriced::Recipient),
         };
         Ok(Line::each(of::VERIFICATION_CALL, each, minutes))
     }

@@ -2,12 +2,12 @@
 
 use super::books::{amount, book, book_with, number};
 use super::*;
-use crate::Charge;
 use crate::charge::{
     Approval, Body, Call, Channel, Dial, Lookup, LookupVersion, Media, Message, Noun, Purchase, Recipient,
     Sender, TimeLimit, Unpriced, Verb, Verification, VerificationChannel, categories, minutes,
 };
 use crate::price_book::{Assumptions, Fee, Kind, NumberType, Override, Overrides, Place, Rules, Unknown};
+use crate::{Charge, PriceBook};
 
 pub(super) const AMERICAN: &str = "+14155550100";
 pub(super) const GERMAN: &str = "+4915112345678";
@@ -69,11 +69,42 @@ fn who_is_no_number_and_no_known_channel_has_no_price() {
             "{text}"
         );
     }
-    let worst = book_with(Rules { unknown: Unknown::Costs(amount("0.50")), ..Rules::default() });
+    let worst = unknown_costs("0.50");
     let two_segments = "a".repeat(161);
     let charge = Message::text(to("fax:1"), Sender::Any, &two_segments).charge(&worst).expect("a price");
     assert_eq!(part(&charge, "sms"), amount("1"));
     assert_eq!(call(to("fax:1"), Some(121)).charge(&worst).expect("a price").charge.price(), amount("1.515"));
+}
+
+#[test]
+fn a_number_that_is_not_in_e164_has_no_price_whatever_unknown_ones_cost() {
+    let worst = unknown_costs("0.50");
+    for text in [
+        "",
+        "4155550100",
+        "14155550100",
+        "+1 415 555 0100",
+        "+1-800-FLOWERS",
+        "+1415555010\u{ff10}",
+        "tel:+14155550100",
+        "whatsapp:14155550100",
+        "rcs:",
+        "sip:+14155550100@x.pstn.twilio.com",
+    ] {
+        assert_eq!(to(text), Recipient::Unclear, "{text}");
+        let message = Message::text(to(text), Sender::Any, "hello");
+        assert_eq!(message.charge(&worst), Err(Unpriced::Recipient), "{text}");
+        assert_eq!(call(to(text), None).charge(&worst), Err(Unpriced::Recipient), "{text}");
+    }
+    for channel in ["sms", "call", "whatsapp", "sna", "rcs", "auto", "voice"] {
+        let channel = VerificationChannel::parse(channel);
+        let nobody = Verification { to: None, channel, custom_message: None, inserted: &[] };
+        assert_eq!(nobody.charge(&worst), Err(Unpriced::Recipient), "{channel:?}");
+    }
+}
+
+fn unknown_costs(price: &str) -> PriceBook {
+    book_with(Rules { unknown: Unknown::Costs(amount(price)), ..Rules::default() })
 }
 
 #[test]

@@ -14,7 +14,7 @@ use ringfence_control::user_api::MAY_MANAGE;
 use ringfence_control::verify::{KIND, MAY_APPROVE};
 use ringfence_control::virtual_credentials::{self, NewVirtualCredential, NotMade};
 use ringfence_model::Sid;
-use ringfence_store::{Credential, NewCredential};
+use ringfence_store::{Credential, EGRESS, EgressScopes, NewCredential};
 use serde_json::{Value, json};
 
 use super::with_store::{self, Opened, StoreArguments, failure};
@@ -210,8 +210,26 @@ fn as_table(credentials: &[Credential], now: Timestamp) -> String {
             state(credential, now),
             credential.name
         );
+        if let Some(may) = what_it_may(credential) {
+            _ = writeln!(text, "    {may}");
+        }
+        let by = credential.created_by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+        let used =
+            credential.used_at.map_or("never used".to_owned(), |at| format!("last used {}", seconds(at)));
+        _ = writeln!(text, "    made {}{by}; {used}", seconds(credential.created_at));
     }
     text
+}
+
+/// What it may do beyond what every credential of its kind may.
+fn what_it_may(credential: &Credential) -> Option<String> {
+    if credential.kind == EGRESS {
+        return Some(match EgressScopes::parse(&credential.scopes) {
+            Ok(scopes) => egress::in_words(&scopes),
+            Err(error) => format!("opens nothing: {error}"),
+        });
+    }
+    (!credential.scopes.is_empty()).then(|| credential.scopes.join(", "))
 }
 
 /// To the second, as people read a time.

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use ringfence_store::{NewAudit, Over};
+use ringfence_store::{BackupError, Error, NewAudit, Over};
 use serde_json::json;
 
 use super::act::parse_reason;
@@ -134,8 +134,9 @@ fn restore(arguments: &RestoreArguments) -> Result<Answer, Failure> {
         let restored = ringfence_store::restore(&arguments.from, to, over).await;
         let aside = restored.map_err(|error| {
             let failure = failure(&error);
-            let is_refused = to.exists() && arguments.replace != Replace::Anything;
-            if is_refused {
+            let is_there =
+                |backup: &BackupError| matches!(backup, BackupError::Exists(_) | BackupError::Newer { .. });
+            if matches!(&error, Error::Backup(backup) if is_there(backup)) {
                 failure.hint("--replace older or --replace anything says what may be replaced")
             } else {
                 failure

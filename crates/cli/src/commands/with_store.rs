@@ -98,7 +98,7 @@ pub(crate) async fn try_open(configured: &Configured, now: Timestamp) -> Result<
 pub(crate) fn failure(error: &Error) -> Failure {
     match error {
         Error::Open(open) => match **open {
-            OpenError::File { .. } => Failure::unavailable(error),
+            OpenError::File { .. } | OpenError::NotMade { .. } => Failure::unavailable(error),
             _ => Failure::configuration(error),
         },
         // What it is sealed with is for the configuration to say.

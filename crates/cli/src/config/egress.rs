@@ -143,15 +143,17 @@ pub(super) fn resolve(
 }
 
 impl Typed {
-    /// What the data plane is told; nothing where the egress has no address.
+    /// What the data plane is told; nothing where the egress has no address. `accounts` are nothing where not all of them could be
+    /// read, which was told.
     pub(super) fn settings(
         &self,
         listen: &Listen,
         twilio: &Twilio,
-        accounts: &[Credentials],
+        accounts: Option<&[Credentials]>,
         problems: &mut Problems,
     ) -> Option<Egress> {
         listen.egress?;
+        let accounts = accounts?;
         if accounts.is_empty() {
             problems.error_of_file("[listen] has `egress`, and no account has an auth token to ask Twilio with; give an [[account]] auth_token");
             return None;

@@ -46,7 +46,8 @@ pub(super) struct Rest<'a> {
     /// Hosts before whose pages the console's sign-in is put.
     pub(super) hosts: &'a Hosts,
     pub(super) twilio: &'a Twilio,
-    pub(super) accounts: &'a [Credentials],
+    /// Nothing where not all accounts could be read, which was told.
+    pub(super) accounts: Option<&'a [Credentials]>,
 }
 
 /// Where it listens, and what it is told.
@@ -74,7 +75,7 @@ pub(super) fn resolve(
             "[media] needs a [store], which keeps the key of links; add one, such as url = \"sqlite:ringfence.db\"",
         );
     }
-    if rest.accounts.is_empty() {
+    if rest.accounts.is_some_and(<[Credentials]>::is_empty) {
         problems.error(
             table.offset(),
             "[media]: no account has an auth token to ask Twilio with; give an [[account]] auth_token",
@@ -95,7 +96,7 @@ pub(super) fn resolve(
         public_url: public_url?,
         twilio: base.ok()?,
         tls: tls.ok()?,
-        accounts: rest.accounts.iter().map(account).collect(),
+        accounts: rest.accounts?.iter().map(account).collect(),
         hosts: hosts?,
         timeout: timeout?,
         bytes_max: size_max? as u64,

@@ -194,6 +194,7 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
     own_route::check_keys(&route_tables, root.has("second_factor"), second_factor.as_ref(), &mut problems);
 
     let credentials = Credentials::of(&accounts);
+    let all_credentials = all_accounts.is_some().then_some(credentials.as_slice());
     let rest = media::Rest {
         listen: &listen,
         has_tls: tls.is_some(),
@@ -201,14 +202,14 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
         console_url: rules.console_url.as_deref(),
         hosts: &rules.hosts,
         twilio: &twilio,
-        accounts: &credentials,
+        accounts: all_credentials,
     };
     let media = media::resolve(table(&root, "media", &media::SECTION, &mut problems), &rest, &mut problems);
     let (media_address, media_settings) = media.unzip();
     listen.media = media_address;
     let parts = Parts { has_tls: tls.is_some(), has_routes: !route_tables.is_empty(), has_store };
     check_parts_together(&root, &listen, &parts, &mut problems);
-    let egress_settings = egress.settings(&listen, &twilio, &credentials, &mut problems);
+    let egress_settings = egress.settings(&listen, &twilio, all_credentials, &mut problems);
     if let (true, Some(table)) = (listen.egress.is_some() && limits_typed.is_empty(), root.find("listen")) {
         problems.warning(
             table.offset(),

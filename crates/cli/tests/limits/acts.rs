@@ -76,6 +76,7 @@ fn names_that_are_not_there_get_the_nearest_and_what_is_ambiguous_gets_the_choic
     world.run(&act(&["reset", "fifty a day"])).code(1).complains("is not tripped for any account");
     let run = world.run(&["reset", "fifty a day", "--account", &sid, "--reason", "x"]).code(1);
     run.complains("is not tripped");
+    world.run(&act(&["reset", "all together"])).code(1).complains("is not tripped for its accounts together");
     for amount in ["0", "-1", "much"] {
         world.run(&act(&["reset", "fifty a day", "--allow", amount])).code(2);
     }

@@ -118,3 +118,26 @@ fn a_virtual_credential_says_what_it_is_for_and_shows_its_secret_once() {
     assert_eq!(plain["scopes"][0], "account=*");
     assert_eq!(plain["scopes"].as_array().map(Vec::len), Some(5), "and the four of the default");
 }
+
+#[test]
+fn the_list_says_what_each_credential_may_do_who_made_it_and_when_it_was_used() {
+    let installation = Installation::new();
+    let account = "AC00000000000000000000000000000001";
+    let create = ["key", "create", "--account", account, "--name", "shop"];
+    installation.run(&create).code(0);
+    let narrow =
+        ["--operation", "messages", "--destination", "GB,+1415", "--sender", "ACME", "--tenant", "blue"];
+    installation.run(&[&create[..], &narrow[..]].concat()).code(0);
+    let listed = installation.run(&["key", "list"]).code(0).out;
+    for line in [
+        format!("for {account}: messages, calls, verifications, lookups\n"),
+        format!("for {account}: messages; to GB, +1415; as ACME; tenant blue\n"),
+        " by command-line alice".to_owned(),
+        "; never used\n".to_owned(),
+    ] {
+        assert!(listed.contains(&line), "{line}: {listed}");
+    }
+    let nowhere = ["--destination", "UK"];
+    let refused = installation.run(&[&create[..], &nowhere[..]].concat()).code(2).prints_nothing();
+    refused.complains("UK is no country").complains("GB for the United Kingdom");
+}

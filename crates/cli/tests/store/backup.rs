@@ -40,6 +40,14 @@ fn what_is_no_backup_is_not_restored() {
 }
 
 #[test]
+fn what_cannot_be_read_or_written_is_named_and_nothing_else_is_proposed() {
+    let (installation, _backup) = with_a_backup();
+    let run = installation.run(&["store", "restore", "/nowhere/b"]).code(69).complains("/nowhere/b");
+    assert!(!run.err.contains("--replace"), "{}", run.err);
+    installation.run(&["store", "backup", "/nowhere/b"]).code(69).complains("error: /nowhere/b: ");
+}
+
+#[test]
 fn a_restore_replaces_nothing_unless_it_is_told_to_and_forgets_nothing_unless_that_is_meant() {
     let (installation, backup) = with_a_backup();
     installation.run(&["api-token", "create", "--name", "after"]).code(0);

@@ -13,6 +13,14 @@ fn a_configuration_without_a_store_has_nothing_to_work_on() {
 }
 
 #[test]
+fn a_store_in_a_folder_that_is_not_there_says_what_is_missing() {
+    let installation = Installation::with("[store]\nurl = \"sqlite:nowhere/ringfence.db\"\n");
+    let run = installation.run(&["migrate"]).code(69).prints_nothing();
+    let run = run.complains("a new store needs ").complains("nowhere/ringfence.key, which cannot be made");
+    run.complains("its folder must be there, and one that this user may write to");
+}
+
+#[test]
 fn a_lost_key_is_not_made_anew_and_check_says_so_too() {
     let installation = Installation::new();
     installation.run(&["migrate"]).code(0);

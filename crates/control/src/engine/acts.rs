@@ -55,6 +55,14 @@ pub enum ActRefused {
     Store(#[from] ringfence_store::Error),
 }
 
+/// Whom a limit is about, as a sentence ends with it.
+fn in_words(subject: Subject) -> String {
+    match subject {
+        Subject::Together => "its accounts together".to_owned(),
+        Subject::Account(_) | Subject::Prefix(_) => subject.to_string(),
+    }
+}
+
 impl Engine {
     /// Stops a subject of a limit now, on every node: the limit's actions are ordered.
     pub async fn trip(
@@ -85,7 +93,7 @@ impl Engine {
             return Err(ActRefused::AllowsNothing);
         }
         if !matches!(self.state(applied, subject).await?.phase, Phase::Tripped { .. }) {
-            return Err(ActRefused::NotTripped { limit: limit.to_owned(), subject: subject.to_string() });
+            return Err(ActRefused::NotTripped { limit: limit.to_owned(), subject: in_words(subject) });
         }
         let by = By { actor, reason: Some(reason) };
         self.observe(applied, subject, &Observation::Reset { allow }, &by, None).await?;
@@ -157,7 +165,7 @@ impl Engine {
         if holds {
             Ok(applied)
         } else {
-            Err(ActRefused::OutOfScope { limit: limit.to_owned(), subject: subject.to_string() })
+            Err(ActRefused::OutOfScope { limit: limit.to_owned(), subject: in_words(subject) })
         }
     }
 

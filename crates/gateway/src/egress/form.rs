@@ -106,10 +106,14 @@ pub(crate) fn text<'f>(form: &'f Form, name: &str) -> Option<&'f str> {
 /// Whether a query has a field that decides something, in whatever spelling: it belongs in the form, and Twilio might read
 /// it here too.
 pub(crate) fn decides(query: &Form) -> bool {
-    query.pairs().any(|(name, _)| {
-        let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
-        DECIDE.iter().chain(REPEATED).any(|known| known.eq_ignore_ascii_case(&plain))
-    })
+    query.pairs().any(|(name, _)| decided_by(name).is_some())
+}
+
+/// The field that decides something, whose name this is in some spelling: `to`, `voice_url`, `Media-Url`.
+fn decided_by(name: &str) -> Option<&'static str> {
+    let letters = || name.bytes().filter(u8::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase());
+    let is_it = |known: &&&str| letters().eq(known.bytes().map(|letter| letter.to_ascii_lowercase()));
+    DECIDE.iter().chain(REPEATED).find(is_it).copied()
 }
 
 /// The same form with a field set: in its place, or at the end.
@@ -139,12 +143,11 @@ fn check_name(name: &str, before: &Form) -> Result<(), Refusal> {
     if !is_plain {
         return Err(Refusal::Field("a name of the form has odd characters".to_owned()));
     }
-    let mut known = DECIDE.iter().chain(REPEATED);
-    let Some(decides) = known.find(|known| known.eq_ignore_ascii_case(name)) else { return Ok(()) };
-    if *decides != name {
+    let Some(decides) = decided_by(name) else { return Ok(()) };
+    if decides != name {
         return Err(Refusal::Field(format!("the field {decides} is spelled another way")));
     }
-    if DECIDE.contains(decides) && before.get(name).is_some() {
+    if DECIDE.contains(&decides) && before.get(name).is_some() {
         return Err(Refusal::Field(format!("the field {decides} is there more than once")));
     }
     Ok(())
@@ -169,6 +172,9 @@ mod tests {
             (b"to=%2B1", "To is spelled another way"),
             (b"TO=%2B1", "To is spelled another way"),
             (b"mediaurl=a", "MediaUrl is spelled another way"),
+            (b"voice_url=a", "VoiceUrl is spelled another way"),
+            (b"Time-Limit=1", "TimeLimit is spelled another way"),
+            (b"To.=%2B1", "To is spelled another way"),
             (b"MediaUrl[]=a", "odd characters"),
             (b"fields=caller_name", "Fields is spelled another way"),
             (b"type=carrier", "Type is spelled another way"),

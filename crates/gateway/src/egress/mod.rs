@@ -68,7 +68,7 @@ use self::target::Target;
 pub(crate) use self::target::Way;
 use crate::body::{BodyBound, discard_if, read_body};
 use crate::connection::Connection;
-use crate::forwarded::says_https;
+use crate::forwarded::{TrustedPeers, client_address, says_https};
 use crate::http_rules;
 use crate::respond::GateBody;
 use crate::snapshot::Snapshot;
@@ -174,6 +174,9 @@ pub(crate) async fn handle(
     way: Way<'_>,
 ) -> Response<GateBody> {
     let end = &connection.worker.shared.egress;
+    let snapshot = connection.worker.shared.snapshot.load();
+    let client = asked_by(connection.peer, request.headers(), &snapshot.trusted_proxies, way);
+    drop(snapshot);
     let mut known = Known { operation: "none", credential: None, account: None };
     match answer_one(connection, request, way, &mut known).await {
         Ok(response) => {
@@ -182,7 +185,7 @@ pub(crate) async fn handle(
         }
         Err(refusal) => {
             end.metrics.refused(known.operation, refusal.as_str());
-            log_refusal(&refusal, known, connection.peer);
+            log_refusal(&refusal, known, client);
             refusal.answer().map(GateBody::full)
         }
     }
@@ -432,6 +435,14 @@ fn runs_twiml(target: &Target<'_>) -> bool {
     }
 }
 
+/// Who asks, for the log: whom a listed proxy speaks for, or the peer. In a tunnel nobody but the application itself could say so.
+fn asked_by(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedPeers, way: Way<'_>) -> IpAddr {
+    match way {
+        Way::BaseUrl => client_address(peer, headers, trusted).unwrap_or(peer),
+        Way::Tunnel(_) => peer,
+    }
+}
+
 /// One line for each refusal: who, for which account, what and why; no number and no text.
 fn log_refusal(refusal: &Refusal, known: Known, client: IpAddr) {
     tracing::info!(
@@ -445,4 +456,29 @@ fn log_refusal(refusal: &Refusal, known: Known, client: IpAddr) {
         client = %client,
         "refused on the way to Twilio"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::host::TwilioHost;
+    use super::*;
+
+    #[test]
+    fn whom_a_listed_proxy_speaks_for_is_told_and_no_claim_of_anybody_else() {
+        let trusted = TrustedPeers::parse(["192.0.2.1"]).expect("a list");
+        let [proxy, other, told] =
+            ["192.0.2.1", "192.0.2.2", "203.0.113.7"].map(|text| text.parse::<IpAddr>().expect("an address"));
+        let mut headers = HeaderMap::new();
+        headers.insert("x-forwarded-for", HeaderValue::from_static("203.0.113.7"));
+        let tunnel = Way::Tunnel(TwilioHost::parse("api.twilio.com").expect("a host"));
+        for (peer, way, client) in
+            [(proxy, Way::BaseUrl, told), (other, Way::BaseUrl, other), (proxy, tunnel, proxy)]
+        {
+            assert_eq!(asked_by(peer, &headers, &trusted, way), client, "{peer} {way:?}");
+        }
+        headers.insert("x-forwarded-for", HeaderValue::from_static("nonsense!"));
+        assert_eq!(asked_by(proxy, &headers, &trusted, Way::BaseUrl), proxy);
+    }
 }

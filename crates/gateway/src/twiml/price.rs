@@ -577,7 +577,7 @@ impl Target {
 
     /// A party that is not what its noun calls has no price.
     fn party(to: String, is_so: fn(Recipient) -> bool) -> Self {
-        let recipient = Some(Recipient::parse(&to)).filter(|it| is_so(*it)).unwrap_or(Recipient::Other);
+        let recipient = Some(Recipient::parse(&to)).filter(|it| is_so(*it)).unwrap_or(Recipient::Unclear);
         Self { noun: Noun::Party(recipient), to: Some(to), ..Self::place(Noun::Other) }
     }
 }

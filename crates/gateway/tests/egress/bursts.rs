@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use ringfence_breaker::price_book::{PriceBook, Prices, Rules, Unknown};
 use ringfence_breaker::{
     Action, DialPrefix, Limit, Measure, Observation, Per, Reset, Sign, State, Threshold, Unseen, Window, step,
 };
@@ -11,7 +12,7 @@ use ringfence_store::{BreakerChange, Step, Traffic};
 use serde_json::{Value, json};
 
 use crate::sandbox::Twilio;
-use crate::world::{ACCOUNT, FROM, Key, World, encoded, limit, message, sid};
+use crate::world::{ACCOUNT, FROM, Key, World, book_rules, encoded, limit, message, sid};
 
 /// Of messages to one beginning of numbers in any hour three, and two of them at once.
 fn three_an_hour() -> Limit {
@@ -54,6 +55,25 @@ async fn a_burst_to_one_place_is_refused_until_the_second_that_retry_after_names
     assert_eq!(send(&world, &key, "+447911123459").await.0, 201);
     assert_eq!(world.requests().len(), 4, "what was refused was not sent");
     assert_eq!(world.store.check_ledger().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_number_in_another_spelling_does_not_pass_a_limit_of_places_where_unknown_ones_have_a_price() {
+    let world = World::limited(vec![three_an_hour()]).await;
+    let rules = Rules { unknown: Unknown::Costs("0.50".parse().unwrap()), ..book_rules() };
+    world.put_rules(PriceBook::new(Prices::new("USD"), rules).unwrap()).await;
+    let key = world.key().await;
+    for to in ["447911123450", "+44 7911 123450", "07911123450", "tel:+447911123450", "whatsapp:447911123450"]
+    {
+        let (status, body, _) = send(&world, &key, to).await;
+        assert_eq!((status, &body["code"]), (403, &json!(84022)), "{to}: {body}");
+    }
+    assert_eq!(
+        send(&world, &key, "fax:447911123450").await.0,
+        201,
+        "what reaches no telephone costs that price"
+    );
+    assert_eq!(world.requests().len(), 1, "what was refused was not sent");
 }
 
 #[tokio::test]

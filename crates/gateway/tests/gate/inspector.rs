@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use ringfence_gateway::forwarded::TrustedPeers;
 use ringfence_gateway::settings::{Detail, Inspect};
 use ringfence_model::{Secret, Sid};
 use ringfence_signature::Signer;
@@ -93,6 +94,26 @@ async fn what_was_refused_is_seen_with_its_explanation_and_what_was_admitted_wit
             Some(text) => break assert!(!text.is_empty()),
             None => tokio::task::yield_now().await,
         }
+    }
+}
+
+#[tokio::test]
+async fn of_a_question_it_is_seen_whom_the_listed_proxy_asks_for() {
+    let world = World::with(|settings| {
+        settings.listen.trusted_proxies = TrustedPeers::parse(["127.0.0.1/32"]).unwrap();
+    })
+    .await;
+    let asked = world.gateway.forward_auth_address().unwrap();
+    for (told, client) in [
+        ("X-Forwarded-For: 192.0.2.9, 203.0.113.7", "203.0.113.7"),
+        ("X-Forwarded-For: nonsense!", "127.0.0.1"),
+        ("X-Other: 203.0.113.7", "127.0.0.1"),
+    ] {
+        let question = format!("GET /twilio/x HTTP/1.1\r\nHost: hooks.example.com\r\n{told}\r\n\r\n");
+        let answer = RawClient::connect(asked).await.unwrap().exchange(&question).await.unwrap();
+        let newest = in_memory(&world).swap_remove(0);
+        assert_eq!((answer.status, reason(&newest)), (403, "missing_signature"), "{told}");
+        assert_eq!(newest.client.to_string(), client, "{told}");
     }
 }
 

@@ -247,3 +247,19 @@ async fn what_is_not_http_is_counted_too() {
     };
     tokio::time::timeout(PATIENCE, counted).await.expect("both are counted");
 }
+
+#[tokio::test]
+async fn a_head_is_refused_from_one_byte_over_its_cap_on_in_however_few_pieces_it_comes() {
+    let world = World::new().await;
+    let cap = crate::world::settings(world.upstream.address()).limits.head_bytes_max;
+    let of_bytes = |bytes: usize| {
+        let signed = twilio().get(&url("/twilio/sms"));
+        let plain = wire_with(&signed, &["X-Long: "]);
+        wire_with(&signed, &[&format!("X-Long: {}", "x".repeat(bytes - plain.len()))])
+    };
+    assert_eq!(world.send(of_bytes(cap)).await.status, 200);
+    for over in [1, 1_000, cap / 4] {
+        assert_eq!(world.send(of_bytes(cap + over)).await.status, 431, "{over}");
+    }
+    assert_eq!((world.refused("head_too_large").await, world.upstream.connections()), (3, 1));
+}

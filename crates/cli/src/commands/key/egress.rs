@@ -41,8 +41,7 @@ pub(super) fn scopes(scopes: &Scopes) -> (EgressScopes, String) {
     let Scopes { account, all_accounts, operation, destination, sender, tenant } = scopes;
     let listed: BTreeSet<_> = account.iter().copied().collect();
     let accounts = if *all_accounts { EgressAccounts::All } else { EgressAccounts::Listed(listed.clone()) };
-    let named: Vec<_> = listed.iter().map(ToString::to_string).collect();
-    let whom = if *all_accounts { "every account".to_owned() } else { named.join(", ") };
+    let whom = if *all_accounts { "every account".to_owned() } else { listed_as(&listed) };
     let mut scopes = EgressScopes::for_accounts(accounts);
     if !operation.is_empty() {
         scopes.operations = operation.iter().copied().collect();
@@ -51,6 +50,30 @@ pub(super) fn scopes(scopes: &Scopes) -> (EgressScopes, String) {
     scopes.senders.clone_from(sender);
     scopes.tenant.clone_from(tenant);
     (scopes, whom)
+}
+
+/// What a credential may do, in one line.
+pub(super) fn in_words(scopes: &EgressScopes) -> String {
+    let EgressScopes { accounts, operations, destinations, senders, tenant } = scopes;
+    let whom = match accounts {
+        EgressAccounts::All => "every account".to_owned(),
+        EgressAccounts::Listed(listed) => listed_as(listed),
+    };
+    let mut text = format!("for {whom}: {}", listed_as(operations));
+    if !destinations.is_empty() {
+        text += &format!("; to {}", listed_as(destinations));
+    }
+    if !senders.is_empty() {
+        text += &format!("; as {}", senders.join(", "));
+    }
+    if let Some(tenant) = tenant {
+        text += &format!("; tenant {tenant}");
+    }
+    text
+}
+
+fn listed_as<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 fn account(text: &str) -> Result<Sid, &'static str> {

@@ -108,11 +108,13 @@ fn change_text(change: &Change) -> (char, String) {
 }
 
 fn waits_text(waits: &Waits, now: Timestamp) -> String {
-    let until = |until: &Timestamp| format!("until {} UTC", moment(*until));
+    let until = |until: &Timestamp| format!("until {}", moment(*until));
     match waits {
         Waits::Nodes(late) => {
-            let late: Vec<_> =
-                late.iter().map(|node| format!("{} (seen {})", node.name, ago(now, node.seen_at))).collect();
+            let late: Vec<_> = late
+                .iter()
+                .map(|node| format!("{} (seen {} ago)", node.name, ago(now, node.seen_at)))
+                .collect();
             format!("until these nodes verify with it: {}", late.join(", "))
         }
         Waits::Operator => "it is held: `ringfence shared-keys rotate` without --hold goes on".to_owned(),
@@ -187,17 +189,50 @@ pub(super) fn status(keys: &[SharedKey], accounts: &[Account], as_json: bool, no
             _ = writeln!(text, "{}", name(key.account, accounts));
         }
         let what = match (key.step, key.held) {
-            (SharedKeyStep::Asked, _) => "was asked for",
+            (SharedKeyStep::Asked, _) => "is being asked for",
             (SharedKeyStep::Made, true) => "is there and held",
-            (SharedKeyStep::Made, false) => "is there, and signs soon",
+            (SharedKeyStep::Made, false) => "is there and will sign",
             (SharedKeyStep::Signing, _) => "signs",
             (SharedKeyStep::Retiring, _) => "signs no more, and is still verified with",
         };
         let id = key.key.as_ref().map_or("a key", |of| &of.id);
-        text.push_str(&wrapped(&format!("{id} {what}, since {}", ago(now, key.since)), 2));
+        text.push_str(&wrapped(&format!("{id} {what}, for {}", ago(now, key.since)), 2));
     }
     if keys.is_empty() {
         text.push_str("Ringfence has made no SharedKey\n");
     }
     Answer::text(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use ringfence_control::rotation::LateNode;
+
+    use super::*;
+
+    #[test]
+    fn a_moment_has_one_zone_and_a_time_says_whether_it_is_over() {
+        let (now, then) = (Timestamp::UNIX_EPOCH, Timestamp::from_second(-3).expect("a time"));
+        assert_eq!(
+            waits_text(&Waits::Spreads(now), now),
+            "until 1970-01-01 00:00 GMT, until it has got everywhere at Twilio"
+        );
+        let late = LateNode { name: "gate-1".to_owned(), seen_at: then };
+        assert_eq!(
+            waits_text(&Waits::Nodes(vec![late]), now),
+            "until these nodes verify with it: gate-1 (seen 3 s ago)"
+        );
+        let key = SharedKey {
+            mark: "0a".to_owned(),
+            account: Sid::new(*b"AC", 1),
+            generation: 1,
+            step: SharedKeyStep::Asked,
+            held: false,
+            key: None,
+            begun_at: then,
+            since: then,
+        };
+        let shown = status(&[key], &[], false, now).output;
+        assert!(String::from_utf8_lossy(&shown).contains("a key is being asked for, for 3 s\n"));
+    }
 }

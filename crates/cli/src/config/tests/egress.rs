@@ -26,6 +26,7 @@ fn an_egress_that_could_let_nothing_out_or_in_clear_is_refused() {
     );
     let without = EGRESS.split("[[account]]").next().unwrap();
     refused(without, "no account has an auth token");
+    refused(&EGRESS.replace("TOKEN", "UNSET"), "the environment variable UNSET is not set");
 }
 
 #[test]
