@@ -23,7 +23,7 @@ use ringfence_control::second_factor::{ApplicationSettings, Delivery, Settings};
 use ringfence_control::verify::{Verify, VerifySetup};
 use ringfence_model::{Actor, Secret, Sid};
 use ringfence_second_factor::pumping::Limits;
-use ringfence_store::{Grant, NewCredential, Role, Store, Where};
+use ringfence_store::{Grant, NewCredential, Role, Store, Told, Where};
 use ringfence_twilio::client::Settings as ClientSettings;
 use serde_json::json;
 
@@ -146,7 +146,7 @@ impl House {
         for number in 0..people {
             let grant = Grant { place: Where::Everywhere, role: Role::Auditor };
             let invited = people::add(&store, &by, &login(Who::Somebody, number), vec![grant], now).await?;
-            store.set_password(&by, &invited.person.id, &hash, now).await?;
+            store.set_password(&by, &invited.person.id, &hash, Told::nobody(), now).await?;
         }
         let settings = json!(ApplicationSettings::default());
         let application = store.add_application(&by, "Owl Bank", settings, now).await?;

@@ -28,7 +28,7 @@ use ringfence_model::{Actor, PhoneNumber, Secret, Sid};
 use ringfence_second_factor::policy::{Demands, Kind, Policy, Strength};
 use ringfence_store::{
     Admission, EgressAccounts, EgressArea, EgressScopes, FactorSecret, NewDevice, NewFactor, NewReservation,
-    NewToken, Now, Role, Sent, SignInOutcome, Spent, StoredPrices, Where,
+    NewToken, Now, Role, Sent, SignInOutcome, Spent, StoredPrices, Told, Where,
 };
 
 #[path = "../tests/console/world.rs"]
@@ -144,7 +144,7 @@ async fn second_factors(world: &World, owner: &str, op: &str) {
     let (by, now) = (Actor::CommandLine("ops".to_owned()), world.now());
     let demands = Demands { policy: Policy::OncePerComputer, strength: Strength::NoPhone };
     world.store.set_policy(&by, Where::Everywhere, demands, now).await.unwrap();
-    world.store.set_password(&by, op, &Secret::new("a hash"), now).await.unwrap();
+    world.store.set_password(&by, op, &Secret::new("a hash"), Told::nobody(), now).await.unwrap();
     let phone = FactorSecret::Phone(PhoneNumber::parse("+14155550123").unwrap());
     world.store.add_factor(&by, op, NewFactor { secret: phone, verified: true }, now).await.unwrap();
     for (agent, kind) in [("Firefox on Linux", Kind::Totp), ("Safari on iPhone", Kind::Phone)] {

@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
-use ringfence_control::views::{LedgerLine, LedgerView, PhaseName};
+use ringfence_control::views::{LedgerLine, LedgerView, PhaseName, ShareStanding, StandingShare};
 
 use super::act::find_account;
 use super::over_api::{Reach, ReachArguments};
 use super::with_engine::{self, Missing, not_seen};
 use super::with_store;
-use super::words::{ago, moment, whom};
+use super::words::{ago, judged, moment, of_whom, taken, whom};
 use crate::exit::{Answer, Failure};
 
 /// So many sums are told; `--json` has more.
@@ -58,14 +58,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
 }
 
 fn as_text(ledger: &LedgerView) -> String {
-    if ledger.sums.is_empty() {
+    if ledger.sums.is_empty() && ledger.shares.is_empty() {
         return "nothing was sent through the egress yet\n".to_owned();
     }
     let mut text = String::new();
     for line in ledger.sums.iter().take(SHOWN) {
         line_text(&mut text, line, ledger.at);
     }
-    let more = ledger.sums.len().saturating_sub(SHOWN);
+    for share in ledger.shares.iter().take(SHOWN) {
+        share_text(&mut text, share);
+    }
+    let more = ledger.sums.len().saturating_sub(SHOWN) + ledger.shares.len().saturating_sub(SHOWN);
     if more > 0 {
         _ = writeln!(text, "… and {more} more; --json has them");
     }
@@ -73,9 +76,6 @@ fn as_text(ledger: &LedgerView) -> String {
 }
 
 fn line_text(text: &mut String, line: &LedgerLine, now: Timestamp) {
-    let unit = line.currency.as_ref().map(|unit| format!(" {}", unit.to_uppercase())).unwrap_or_default();
-    let of = line.admits_up_to.as_ref().map(|at| format!(" of {at}")).unwrap_or_default();
-    let percent = line.percent.map(|percent| format!(" ({percent} %)")).unwrap_or_default();
     let state = match (line.phase, line.stops) {
         (PhaseName::Tripped, true) => "   TRIPPED",
         (PhaseName::Tripped, false) => "   would have tripped",
@@ -83,13 +83,8 @@ fn line_text(text: &mut String, line: &LedgerLine, now: Timestamp) {
         (PhaseName::Passing, _) if line.enforce => "",
         (PhaseName::Passing, _) => "   only watches",
     };
-    let subject = match (&line.account, line.subject.as_str()) {
-        (None, prefix) if prefix != "together" => whom(None, Some(prefix)),
-        (account, _) => whom(account.as_ref(), None),
-    };
-    _ = writeln!(text, "\"{}\"   {subject}{state}", line.limit);
-    let left = line.left.as_ref().map(|left| format!(", {left} left")).unwrap_or_default();
-    _ = writeln!(text, "    {}{of}{unit}{percent}{left}", line.taken);
+    _ = writeln!(text, "\"{}\"   {}{state}", line.limit, of_whom(line));
+    _ = writeln!(text, "    {}", taken(line));
     _ = writeln!(
         text,
         "    settled {}, adjusted {}, reserved {} for {} open",
@@ -103,4 +98,17 @@ fn line_text(text: &mut String, line: &LedgerLine, now: Timestamp) {
     };
     let until = line.window_end.map(|end| format!(", until {}", moment(end))).unwrap_or_default();
     _ = writeln!(text, "    {}{until}; {twilio}", line.window);
+}
+
+fn share_text(text: &mut String, share: &StandingShare) {
+    let state = match share.standing {
+        ShareStanding::Tripped if share.enforce => "   TRIPPED",
+        ShareStanding::Tripped => "   would have tripped",
+        _ if share.enforce => "",
+        _ => "   only watches",
+    };
+    _ = writeln!(text, "\"{}\"   {}{state}", share.limit, whom(None, Some(&share.prefix)));
+    _ = writeln!(text, "    {}", judged(share));
+    let (from, until) = (moment(share.from), moment(share.until));
+    _ = writeln!(text, "    sent from {from} to {until}");
 }

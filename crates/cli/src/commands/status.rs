@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use ringfence_control::views::{
-    BreakerView, NodeView, OrderState, OrderView, PhaseName, Status, TokenState, TokenView,
+    BreakerView, LimitStatus, NodeView, OrderState, OrderView, PhaseName, Status, TokenState, TokenView,
 };
 
 use super::account::why;
@@ -14,8 +14,11 @@ use super::over_api::{Reach, ReachArguments};
 use super::trip::reset_command;
 use super::with_engine::{self, Missing, Typed, store};
 use super::with_store;
-use super::words::{ago, count, moment, subject, used, whom, wrapped};
+use super::words::{ago, count, judged, moment, of_whom, subject, taken, used, whom, wrapped};
 use crate::exit::{Answer, Failure};
+
+/// So many of those on which a limit counts are told with it.
+const OF_A_LIMIT: usize = 3;
 
 /// So many of a kind are told; `--json` has more.
 const SHOWN: usize = 20;
@@ -87,6 +90,9 @@ fn as_text(status: &Status, typed: &Typed) -> String {
     part(&mut text, "NEAREST TO THEIR LIMITS", &near, |breaker| {
         format!("{}      used {}\n", heading(breaker), used(breaker))
     });
+    let taken_of: Vec<_> =
+        status.limits.iter().filter(|it| !it.sums.is_empty() || !it.shares.is_empty()).collect();
+    part(&mut text, "WHAT IS TAKEN OF EACH LIMIT", &taken_of, |limit| limit_text(limit));
     // 3. What is not as it is to be.
     let accounts: Vec<_> = status.accounts.not_as_wanted.iter().collect();
     part(&mut text, "ACCOUNTS THAT ARE NOT AS THEY ARE TO BE", &accounts, |account| {
@@ -133,6 +139,25 @@ fn part<T>(text: &mut String, title: &str, items: &[T], shown: impl Fn(&T) -> St
     if items.len() > SHOWN {
         _ = writeln!(text, "  … and {} more; --json has them", items.len() - SHOWN);
     }
+}
+
+fn limit_text(of: &LimitStatus) -> String {
+    let watches = if of.limit.enforce { "" } else { "   only watches" };
+    let mut text = format!("  \"{}\"{watches}\n", of.limit.name);
+    let left_out = of.left_out + (of.sums.len() + of.shares.len()).saturating_sub(OF_A_LIMIT);
+    for line in of.sums.iter().take(OF_A_LIMIT) {
+        _ = writeln!(text, "      {}\n        {}", of_whom(line), taken(line));
+        let (settled, adjusted, reserved) = (&line.settled, &line.adjusted, &line.reserved);
+        _ = writeln!(text, "        settled {settled}, adjusted {adjusted}, reserved {reserved}");
+    }
+    for share in of.shares.iter().take(OF_A_LIMIT.saturating_sub(of.sums.len())) {
+        let whom = whom(None, Some(&share.prefix));
+        _ = writeln!(text, "      {whom}\n{}", wrapped(&judged(share), 8).trim_end());
+    }
+    if left_out > 0 {
+        _ = writeln!(text, "      … and {left_out} more; ringfence ledger has them");
+    }
+    text
 }
 
 fn heading(breaker: &BreakerView) -> String {

@@ -2,8 +2,8 @@
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use ringfence_breaker::Subject;
-use ringfence_control::views::{BreakerView, NamedAccount};
+use ringfence_breaker::{Measure, Subject};
+use ringfence_control::views::{BreakerView, LedgerLine, NamedAccount, ShareStanding, StandingShare};
 
 use super::act::with_name;
 
@@ -51,6 +51,38 @@ pub(crate) fn used(breaker: &BreakerView) -> String {
     let of = breaker.trips_at.as_ref().map(|at| format!(" of {at}")).unwrap_or_default();
     let percent = breaker.percent.map(|percent| format!(" ({percent} %)")).unwrap_or_default();
     format!("{}{of}{unit}{percent}", breaker.used)
+}
+
+/// On whom a limit counts.
+pub(crate) fn of_whom(line: &LedgerLine) -> String {
+    match (&line.account, line.subject.as_str()) {
+        (None, prefix) if prefix != "together" => whom(None, Some(prefix)),
+        (account, _) => whom(account.as_ref(), None),
+    }
+}
+
+/// `41 of 50 USD (82 %), 9 left`.
+pub(crate) fn taken(line: &LedgerLine) -> String {
+    let unit = line.currency.as_ref().map(|unit| format!(" {}", unit.to_uppercase())).unwrap_or_default();
+    let of = line.admits_up_to.as_ref().map(|at| format!(" of {at}")).unwrap_or_default();
+    let percent = line.percent.map(|percent| format!(" ({percent} %)")).unwrap_or_default();
+    let left = line.left.as_ref().map(|left| format!(", {left} left")).unwrap_or_default();
+    format!("{}{of}{unit}{percent}{left}", line.taken)
+}
+
+/// `3.2 % of 120 codes were entered, 4 not heard of yet; trips below 20 % of 50 or more`.
+pub(crate) fn judged(share: &StandingShare) -> String {
+    let (things, done) = match share.measure {
+        Measure::Delivery => ("messages", "delivered"),
+        _ => ("codes", "entered"),
+    };
+    let silent =
+        if share.silent > 0 { format!(", {} not heard of yet", share.silent) } else { String::new() };
+    let few = if share.standing == ShareStanding::TooFew { ", too few to judge" } else { "" };
+    let StandingShare { percent, judged, least_percent, least, .. } = share;
+    format!(
+        "{percent} of {judged} {things} were {done}{silent}{few}; trips below {least_percent} % of {least} or more"
+    )
 }
 
 /// A paragraph, wrapped and indented. A word that is longer than a line stays whole, so that it can be copied.

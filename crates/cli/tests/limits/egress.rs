@@ -70,6 +70,16 @@ fn a_report_says_what_would_have_been_refused_before_it_was_sent_and_what_that_w
     let sums = world.run(&["ledger", "--account", &of_account, "--json"]).code(0).json();
     assert_eq!(sums["sums"][0]["limit"], "watched", "what is nearest comes first: {sums}");
     assert_eq!(sums["sums"][0]["left"], "0");
+    let status = world.run(&["status"]).code(0).says("WHAT IS TAKEN OF EACH LIMIT");
+    status.says("  \"wide\"   only watches\n").says(" of 5000").says(" left\n        settled ");
+    let status = world.run(&["status", "--json"]).code(0).json();
+    let wide = status["limits"].as_array().expect("a list").iter().find(|it| it["limit"]["name"] == "wide");
+    let sum = &wide.expect("a limit")["sums"][0];
+    assert_eq!(
+        (&sum["admits_up_to"], &sum["account"]["sid"]),
+        (&json!("5000"), &json!(of_account)),
+        "{status}"
+    );
     world.run(&["ledger", "--account", "AC00000000000000000000000000000009"]).code(2);
     let incidents = world.run(&["incidents", "--limit", "watched", "--json"]).code(0).json();
     let refused = incidents["incidents"].as_array().expect("a list").iter();

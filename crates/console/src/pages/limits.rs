@@ -7,7 +7,7 @@ use ringfence_breaker::{Measure, Per, Reset};
 use ringfence_control::engine::Triggers;
 use ringfence_control::plan::Mark;
 use ringfence_control::views::{
-    BreakerFilter, ChangeView, LimitView, Page, PlannedChange, ScopeView, Verdict,
+    BreakerFilter, ChangeView, LedgerView, LimitView, Page, PlannedChange, ScopeView, Verdict,
 };
 use ringfence_store::Where;
 
@@ -62,9 +62,7 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let breakers = views.breakers(&filter, &Page::all()).await?.breakers;
     let is_everywhere = call.signed_in.place() == Where::Everywhere;
     let report = if is_everywhere { views.report(None, true, None).await?.limits } else { Vec::new() };
-    let sums = views.ledger(only, is_everywhere).await?.sums;
-    // A beginning of numbers is nobody's who looks at one account.
-    let shares = if is_everywhere { views.shares().await? } else { Vec::new() };
+    let LedgerView { sums, shares, .. } = views.ledger(only, is_everywhere).await?;
     let currency = breakers.iter().find_map(|breaker| breaker.currency.clone());
     let limits = views.limits().limits.into_iter();
     // Whoever looks at one account sees the limits that hold for it.

@@ -3,7 +3,7 @@
 use http::Request;
 use ringfence_model::{Actor, Secret};
 use ringfence_second_factor::totp::Seed;
-use ringfence_store::{FactorSecret, NewFactor, Role, Stage, Where};
+use ringfence_store::{FactorSecret, NewFactor, Role, Stage, Told, Where};
 use ringfence_testkit::authenticator::{Authenticator, Made, Shown, written};
 use serde_json::Value;
 
@@ -336,7 +336,11 @@ async fn a_policy_of_only_passkeys_says_who_has_none_and_binding_leads_to_nothin
     let op = world.signed_in("op@example.com", Role::Operator, Where::Everywhere).await;
     totp(&world, &op.person).await;
     let by = Actor::CommandLine("ops".to_owned());
-    world.store.set_password(&by, &op.person, &Secret::new("hash"), world.now()).await.unwrap();
+    world
+        .store
+        .set_password(&by, &op.person, &Secret::new("hash"), Told::nobody(), world.now())
+        .await
+        .unwrap();
     let op = Browser { token: world.session(&op.person, Where::Everywhere, Stage::Inside).await, ..op };
     let done = owner.post("/policies", &set).await;
     assert_eq!((done.status, done.header("location")), (303, "/policies?done=policy"));

@@ -6,7 +6,7 @@ use ringfence_control::people::Hasher;
 use ringfence_model::{Actor, Secret, Sid};
 use ringfence_second_factor::policy::{Demands, Policy, Strength};
 use ringfence_second_factor::totp::Seed;
-use ringfence_store::{FactorSecret, Grant, NewFactor, Role, Where};
+use ringfence_store::{FactorSecret, Grant, NewFactor, Role, Told, Where};
 
 use crate::world::{Browser, Page, World};
 
@@ -27,7 +27,7 @@ async fn somebody(world: &World, accounts: [Sid; 2]) -> (String, Seed) {
     let person =
         world.store.add_person(&ops(), "op@example.com", grants.to_vec(), world.now()).await.unwrap();
     let hash = Hasher::new(1).hash(&Secret::new(PASSWORD), [7; 16]).await.unwrap();
-    world.store.set_password(&ops(), &person.id, &hash, world.now()).await.unwrap();
+    world.store.set_password(&ops(), &person.id, &hash, Told::nobody(), world.now()).await.unwrap();
     let seed = Seed::new([3; 20]);
     let new = NewFactor { secret: FactorSecret::Totp(seed.clone()), verified: true };
     world.store.add_factor(&ops(), &person.id, new, world.now()).await.unwrap();

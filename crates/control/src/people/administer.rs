@@ -111,7 +111,7 @@ impl People {
             &format!("{factor}/removed"),
             "A passkey was taken away from your sign-in by an owner, and every trusted computer is asked again.",
         );
-        let told = Told::by(move |_| vec![letter.clone()]);
+        let told = Told::with(letter);
         let removed = self.store.remove_factor((&by, reason), &person.id, factor, demands, told, now).await?;
         removed.map(drop).ok_or(Refused::LastFactor)
     }

@@ -10,11 +10,11 @@ use ringfence_second_factor::policy::{Assurance, Policy};
 use ringfence_second_factor::recovery::RecoveryCode;
 use ringfence_second_factor::totp::Seed;
 use ringfence_store::{
-    Factor, FactorSecret, NewFactor, NewSession, Person, Purpose, Session, SignInOutcome, Stage,
+    Factor, FactorSecret, NewFactor, NewSession, Person, Purpose, Session, SignInOutcome, Stage, Told,
 };
 use zeroize::Zeroizing;
 
-use super::letters::bound_told_to;
+use super::letters::{added_told_to, bound_told_to};
 use super::sign_in::{locked, over, session_like};
 use super::{Asks, People, Refused, Result, Step, Visitor, places};
 
@@ -70,8 +70,9 @@ impl People {
         } else {
             self.judge(&person, password).await?;
             let hash = self.hasher.hash(password, ringfence_store::random_salt()).await?;
-            // The code and the password, both or neither.
-            self.store.redeem_for_password(Purpose::Bind, &code, &person.id, &hash, now).await?
+            // The code and the password, both or neither. Whoever has just been invited gets no mail of it.
+            let (purpose, told) = (Purpose::Bind, Told::nobody());
+            self.store.redeem_for_password(purpose, &code, &person.id, &hash, told, now).await?
         };
         // From here on nobody else uses it.
         if !is_used {
@@ -141,13 +142,10 @@ impl People {
     pub async fn new_recovery_codes(&self, session: &Session) -> Result<Vec<RecoveryCode>> {
         self.may_bind(session).await?;
         let by = Actor::Person(session.person.id.clone());
-        let codes = self.store.new_recovery_codes(&by, &session.person.id, self.now()).await?;
-        if session.stage == Stage::Inside {
-            let what = "New recovery codes were made for your sign-in; those of before are worth nothing, and a computer that \
-                        one of them made trusted is asked again.";
-            self.tell_changed(&session.person, &self.instant("codes"), what).await?;
-        }
-        Ok(codes)
+        let what = "New recovery codes were made for your sign-in; those of before are worth nothing, and a computer that \
+                    one of them made trusted is asked again.";
+        let told = added_told_to(session, "codes", what);
+        Ok(self.store.new_recovery_codes(&by, &session.person.id, told, self.now()).await?)
     }
 
     /// Ends the binding: with a factor that was shown to work, and one that needs no Twilio.

@@ -77,11 +77,6 @@ impl People {
         Ok(add(&self.store, effect(&person, &event, &letter), now).await?)
     }
 
-    /// Tells a person that something about their sign-in was changed (NIST SP 800-63B-4, 4.6).
-    pub(super) async fn tell_changed(&self, person: &Person, event: &str, what: &str) -> Result<()> {
-        Ok(add(&self.store, letter_of_change(person, event, what), self.now()).await?)
-    }
-
     /// Tells a person that their factors do not do any more for an account of theirs. Where saved codes do they can bind
     /// another factor by themselves.
     pub(super) async fn tell_left_out(&self, person: &Person, demands: Demands) -> Result<()> {
@@ -105,11 +100,6 @@ impl People {
         let event = format!("left-out/{}", self.now().as_microsecond());
         Ok(add(&self.store, effect(person, &event, &letter), self.now()).await?)
     }
-
-    /// An event that nothing but its time tells from another of the same kind.
-    pub(super) fn instant(&self, what: &str) -> String {
-        format!("{what}/{}", self.now().as_microsecond())
-    }
 }
 
 /// Tells phones that they are asked for no more codes: whoever has one may be the one person who did not want that, and may
@@ -127,7 +117,7 @@ pub(super) fn texts_to_old_phones(removed: &[Factor]) -> Vec<NewEffect> {
     texts.collect()
 }
 
-/// Tells a person that something about their sign-in was changed. The event is what makes it the same change again.
+/// Tells a person that something about their sign-in was changed (NIST SP 800-63B-4, 4.6). The event is what makes it the same change again.
 pub(super) fn letter_of_change(person: &Person, event: &str, what: &str) -> NewEffect {
     let letter = Letter {
         to: person.login.clone(),
@@ -137,6 +127,17 @@ pub(super) fn letter_of_change(person: &Person, event: &str, what: &str) -> NewE
         ),
     };
     effect(person, &format!("changed/{event}"), &letter)
+}
+
+/// What somebody hears of one change of their sign-in, each an event of its own.
+pub(super) fn change_told_to(person: &Person, kind: &str, what: &str) -> Told {
+    let event = format!("{kind}/{}", hex(&store::random_salt()));
+    Told::with(letter_of_change(person, &event, what))
+}
+
+/// What somebody hears who adds to their factors. Whoever binds their first ones has just been invited, and gets no mail.
+pub(super) fn added_told_to(session: &Session, kind: &str, what: &str) -> Told {
+    if session.stage == Stage::Inside { change_told_to(&session.person, kind, what) } else { Told::nobody() }
 }
 
 /// What somebody hears who binds a factor of which one is enough: that it was bound, or that it took the place of another,

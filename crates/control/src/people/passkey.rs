@@ -10,6 +10,7 @@ use ringfence_second_factor::policy::Kind;
 use ringfence_store::{NewPasskey, PasskeyPurpose, Person, Session, ShownPasskey, Stage, StoredPasskey};
 use serde_json::Value;
 
+use super::letters::{added_told_to, change_told_to};
 use super::{People, Refused, Result};
 
 /// A browser has so long to answer, as the options tell it.
@@ -53,12 +54,8 @@ impl People {
             return Err(Refused::Invalid("give the passkey a name of one line and at most 64 characters"));
         }
         let by = Actor::Person(person.id.clone());
-        let factor = self.store.add_passkey(&by, &session.id, &person.id, &party, new, self.now()).await??;
-        if session.stage == Stage::Inside {
-            self.tell_changed(person, &format!("{factor}/bound"), "A passkey was bound to your sign-in.")
-                .await?;
-        }
-        Ok(factor)
+        let told = added_told_to(session, "passkey", "A passkey was bound to your sign-in.");
+        Ok(self.store.add_passkey(&by, &session.id, &person.id, &party, new, told, self.now()).await??)
     }
 
     /// What the browser is asked, to show one of the person's passkeys.
@@ -93,13 +90,13 @@ impl People {
     pub(super) async fn check_passkey(&self, session: &Session, shown: &ShownPasskey) -> Result<()> {
         let (party, person) = (self.relying_party()?, &session.person.id);
         let by = Actor::Person(person.clone());
-        let checked =
-            self.store.check_passkey(&by, &session.id, person, &party, shown.clone(), self.now()).await??;
+        let copied = "A passkey of yours was refused, since its counter went backwards: there may be a copy of it. Remove it, \
+                      and bind another.";
+        let told = change_told_to(&session.person, "passkey-copied", copied);
+        let (id, shown, now) = (&session.id, shown.clone(), self.now());
+        let checked = self.store.check_passkey(&by, id, person, &party, shown, told, now).await??;
         if checked == Err(Refusal::Cloned) {
             tracing::warn!(person, "the counter of a passkey went backwards: there may be a copy of it");
-            let copied = "A passkey of yours was refused, since its counter went backwards: there may be a copy of \
-                          it. Remove it, and bind another.";
-            self.tell_changed(&session.person, &self.instant("passkey-copied"), copied).await?;
         }
         Ok(checked?)
     }

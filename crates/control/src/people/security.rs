@@ -7,7 +7,7 @@ use ringfence_second_factor::policy::{Demands, Kind};
 use ringfence_second_factor::recovery::RecoveryCode;
 use ringfence_store::{Person, Purpose, Session, Stage, Told};
 
-use super::letters::{letter_of_change, texts_to_old_phones};
+use super::letters::{change_told_to, letter_of_change, texts_to_old_phones};
 use super::{Asks, People, Refused, Result};
 
 /// A link to reset a password is good for so long.
@@ -32,8 +32,8 @@ impl People {
         self.judge(person, new).await?;
         let hash = self.hasher.hash(new, ringfence_store::random_salt()).await?;
         let by = Actor::Person(person.id.clone());
-        self.store.set_password(&by, &person.id, &hash, self.now()).await?;
-        self.tell_password_changed(person).await
+        let told = password_told_to(person);
+        Ok(self.store.set_password(&by, &person.id, &hash, told, self.now()).await?)
     }
 
     /// A code to set another password, for whoever reads the person's mail. `None` where there is nobody to give one to,
@@ -63,15 +63,9 @@ impl People {
         self.judge(&person, new).await?;
         // Before the code is used: where there is no place to compute it, the link is good for the next try.
         let hash = self.hasher.hash(new, ringfence_store::random_salt()).await?;
-        if !self.store.redeem_for_password(Purpose::ResetPassword, &code, &person.id, &hash, now).await? {
-            return Err(Refused::WrongCode);
-        }
-        self.tell_password_changed(&person).await
-    }
-
-    async fn tell_password_changed(&self, person: &Person) -> Result<()> {
-        let what = "Your password was changed, and every session and trusted computer has ended.";
-        self.tell_changed(person, &self.instant("password"), what).await
+        let (purpose, told) = (Purpose::ResetPassword, password_told_to(&person));
+        let is_set = self.store.redeem_for_password(purpose, &code, &person.id, &hash, told, now).await?;
+        if is_set { Ok(()) } else { Err(Refused::WrongCode) }
     }
 
     /// Takes a factor away, unless the person would have none that does.
@@ -119,6 +113,12 @@ impl People {
         self.store.lock_person(&by, &found.person, true, now).await?;
         self.store.person(&found.person).await?.ok_or(Refused::WrongCode)
     }
+}
+
+/// What somebody hears whose password is another one from now on.
+fn password_told_to(person: &Person) -> Told {
+    let what = "Your password was changed, and every session and trusted computer has ended.";
+    change_told_to(person, "password", what)
 }
 
 /// What somebody hears who takes a factor of theirs away: by mail, and by the phone that is gone.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::breakers::{Shown, holds_for, percent_of};
 use super::limits::window;
-use super::{Known, NamedAccount, NotSeen, PhaseName, Views, schema};
+use super::{Known, NamedAccount, NotSeen, PhaseName, StandingShare, Views, schema};
 use crate::wanted::AppliedLimit;
 
 /// What is spent and set aside, at one moment.
@@ -25,6 +25,10 @@ pub struct LedgerView {
     pub at: Timestamp,
     /// The sums, those nearest to their limits first.
     pub sums: Vec<LedgerLine>,
+    /// What share of what was sent is good, under limits of a share: those first that have tripped, or are nearest to it. None
+    /// of one account, since a beginning of numbers is no account's.
+    #[serde(default)]
+    pub shares: Vec<StandingShare>,
 }
 
 /// The sums of one limit on one subject.
@@ -93,6 +97,18 @@ impl Views<'_> {
         if let Some(sid) = account {
             known.account(sid).ok_or(NotSeen::NoAccount(sid))?;
         }
+        let sums = self.sums(&known, account, shared).await?;
+        let shares = if account.is_none() { self.shares(&known).await? } else { Vec::new() };
+        Ok(LedgerView { at: self.now, sums, shares })
+    }
+
+    /// The same of what was read before.
+    pub(super) async fn sums(
+        &self,
+        known: &Known,
+        account: Option<Sid>,
+        shared: bool,
+    ) -> ringfence_store::Result<Vec<LedgerLine>> {
         let epoch = self.store.epoch_id().await?;
         let open = self.store.open_by_limit().await?;
         let mut sums: BTreeMap<(String, Subject), Ledger> = BTreeMap::new();
@@ -102,7 +118,7 @@ impl Views<'_> {
             }
         }
         // What nothing was spent of yet stands there too, where it is clear of whom.
-        for (number, subject) in self.places(&known) {
+        for (number, subject) in self.places(known) {
             let applied = &self.limits[number];
             if account.is_some() || subject == Subject::Together {
                 let key = (applied.limit.name.clone(), subject);
@@ -112,7 +128,7 @@ impl Views<'_> {
         let is_wanted = |applied: &AppliedLimit, subject: Subject| match (account, subject) {
             (None, _) => true,
             (Some(sid), Subject::Account(of)) => of == sid,
-            (Some(sid), Subject::Together) => shared && holds_for(&known, applied, subject, sid),
+            (Some(sid), Subject::Together) => shared && holds_for(known, applied, subject, sid),
             (Some(_), Subject::Prefix(_)) => false,
         };
         let mut lines = Vec::new();
@@ -122,7 +138,7 @@ impl Views<'_> {
             if !is_wanted(applied, subject) || (!is_of(applied, subject) && open == 0) {
                 continue;
             }
-            let line = self.line(&known, applied, subject, ledger, &epoch, open);
+            let line = self.line(known, applied, subject, ledger, &epoch, open);
             // There may be thousands of accounts and beginnings of numbers: those that something is taken of are told.
             let is_idle = line.taken == "0" && open == 0;
             let waits = line.waits_for_figure || line.phase != PhaseName::Passing;
@@ -136,7 +152,7 @@ impl Views<'_> {
             lines.push(line);
         }
         lines.sort_by_key(|line| (line.phase, Reverse(line.percent)));
-        Ok(LedgerView { at: self.now, sums: lines })
+        Ok(lines)
     }
 
     fn line(

@@ -5,20 +5,23 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use ringfence_breaker::{Measure, Phase, Sign, Subject};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::{Known, NotSeen, Views};
+use super::{Known, Views, schema};
 use crate::notices::percent;
 use crate::shares::{Judged, judged};
 use crate::wanted::AppliedLimit;
 
 /// What share of what went to one beginning of numbers is good, under one limit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StandingShare {
     /// The limit's name.
     pub limit: String,
     /// Whether it acts, or only watches.
     pub enforce: bool,
     /// Of messages that are delivered, or of codes that are entered.
+    #[schemars(schema_with = "schema::measure")]
     pub measure: Measure,
     /// The beginning of the numbers.
     pub prefix: String,
@@ -35,15 +38,18 @@ pub struct StandingShare {
     /// Fewer than these are not judged.
     pub least: u32,
     /// What was sent from then on is judged.
+    #[schemars(schema_with = "schema::time")]
     pub from: Timestamp,
     /// What was sent from then on is not judged yet.
+    #[schemars(schema_with = "schema::time")]
     pub until: Timestamp,
     /// How it stands.
     pub standing: ShareStanding,
 }
 
 /// How a share stands; what deserves a look first comes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum ShareStanding {
     /// It was too small, and has tripped.
     Tripped,
@@ -57,13 +63,12 @@ pub enum ShareStanding {
 
 impl Views<'_> {
     /// The shares of all accounts: those first that have tripped, or are nearest to it.
-    pub async fn shares(&self) -> Result<Vec<StandingShare>, NotSeen> {
+    pub(super) async fn shares(&self, known: &Known) -> ringfence_store::Result<Vec<StandingShare>> {
         let limits: Vec<&AppliedLimit> =
             self.limits.iter().filter(|applied| applied.limit.sign().is_some()).collect();
         if limits.is_empty() {
             return Ok(Vec::new());
         }
-        let known = Known::read(self.store).await?;
         let mut shares = Vec::new();
         for applied in limits {
             let Some(sign) = applied.limit.sign() else { continue };

@@ -8,10 +8,16 @@ use serde::{Deserialize, Serialize};
 
 use super::accounts::states;
 use super::breakers::Since;
-use super::{AccountView, BreakerView, Known, LimitView, Nodes, Orders, PhaseName, TokenView, Views, schema};
+use super::{
+    AccountView, BreakerView, Known, LedgerLine, LimitView, Nodes, Orders, PhaseName, StandingShare,
+    TokenView, Views, schema,
+};
 
 /// So many breakers that pass are shown, the nearest to their limits.
 const NEAREST: usize = 10;
+
+/// So many of those on which a limit counts are shown with it.
+const OF_A_LIMIT: usize = 10;
 
 /// So many of a kind are shown.
 const SHOWN: usize = 100;
@@ -58,6 +64,15 @@ pub struct LimitStatus {
     pub passing: usize,
     /// How many have seen nothing yet.
     pub unseen: usize,
+    /// What is taken of it, by those that are nearest to it; of a limit of a share nothing is taken.
+    #[serde(default)]
+    pub sums: Vec<LedgerLine>,
+    /// What share of what was sent is good, where the limit is one of a share: those nearest to it.
+    #[serde(default)]
+    pub shares: Vec<StandingShare>,
+    /// On how many more something is taken or judged: `GET /v1/ledger` has them all.
+    #[serde(default)]
+    pub left_out: usize,
 }
 
 /// The accounts, counted, and those that are not as they should be.
@@ -115,6 +130,18 @@ impl Views<'_> {
                 }
             } else if nearest.len() < NEAREST && percent.is_some_and(|percent| percent > 0) {
                 nearest.push(self.view(&known, &since, place));
+            }
+        }
+        for line in self.sums(&known, None, true).await? {
+            // Nothing is taken of a share.
+            let of = limits.iter_mut().find(|it| it.limit.name == line.limit && it.limit.least.is_none());
+            if let Some(of) = of {
+                push(&mut of.sums, line, &mut of.left_out);
+            }
+        }
+        for share in self.shares(&known).await? {
+            if let Some(of) = limits.iter_mut().find(|it| it.limit.name == share.limit) {
+                push(&mut of.shares, share, &mut of.left_out);
             }
         }
         let accounts = self.accounts_status(&known);
@@ -179,7 +206,16 @@ impl Views<'_> {
 
 impl LimitStatus {
     fn of(applied: &crate::wanted::AppliedLimit) -> Self {
-        Self { limit: LimitView::of(applied), tripped: 0, probing: 0, passing: 0, unseen: 0 }
+        Self {
+            limit: LimitView::of(applied),
+            tripped: 0,
+            probing: 0,
+            passing: 0,
+            unseen: 0,
+            sums: Vec::new(),
+            shares: Vec::new(),
+            left_out: 0,
+        }
     }
 
     fn count(&mut self, phase: PhaseName, is_seen: bool) {
@@ -189,5 +225,14 @@ impl LimitStatus {
             PhaseName::Passing => self.passing += 1,
         }
         self.unseen += usize::from(!is_seen);
+    }
+}
+
+/// Keeps the first few, and counts the others.
+fn push<T>(kept: &mut Vec<T>, item: T, left_out: &mut usize) {
+    if kept.len() < OF_A_LIMIT {
+        kept.push(item);
+    } else {
+        *left_out += 1;
     }
 }

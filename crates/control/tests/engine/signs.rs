@@ -10,7 +10,7 @@ use ringfence_breaker::{
     Window,
 };
 use ringfence_control::engine::ActRefused;
-use ringfence_control::views::{Fired, IncidentFilter, IncidentKind, Page, PhaseName};
+use ringfence_control::views::{Fired, IncidentFilter, IncidentKind, Page, PhaseName, ShareStanding};
 use ringfence_model::{Actor, Amount, Sid};
 use ringfence_store::{Admission, Arrival, NewReservation, NotAdmitted, Reservation, Sent, Spent};
 
@@ -124,6 +124,15 @@ async fn delivered_too_little(open: impl Fn() -> Database) {
     assert!(!money.is_closed().await, "too young to be judged");
     money.goes_on(600).await;
     assert!(money.is_closed().await);
+    let (status, ledger) = (engine.views().status().await, engine.views().ledger(None, true).await);
+    let (limit, ledger) = (status.expect("read").limits.remove(0), ledger.expect("read"));
+    let [share] = &*limit.shares else { panic!("{limit:?}") };
+    assert_eq!((share.judged, share.least_percent, share.standing), (17, 50, ShareStanding::Tripped));
+    assert_eq!((&*share.prefix, &*share.percent), ("+1202", "29.4 %"));
+    assert_eq!((ledger.shares, limit.left_out), (limit.shares, 0));
+    assert_eq!(limit.sums, [], "nothing is taken of a share");
+    let of_one = engine.views().ledger(Some(money.account), true).await.expect("read");
+    assert_eq!(of_one.shares, [], "a beginning of numbers is no account's");
     // The account itself goes on, and so does everybody else.
     drop(money.lets_out("messages.create", "+1415".parse().expect("a prefix")).await);
     drop(money.lets_out("calls.create", "+447".parse().expect("a prefix")).await);

@@ -213,6 +213,10 @@ async fn the_ledger_shows_what_the_next_request_would_find() {
     let refused = report(&money).await;
     assert!(refused.summary.contains("it has refused 1 request, worth 31 USD"), "{}", refused.summary);
 
+    // The status has it beside the limit, of those that are nearest to it.
+    let status = money.node.engine.views().status().await.expect("seen");
+    assert_eq!((&status.limits[0].sums, status.limits[0].left_out), (&lines(&money).await, 0));
+
     let by = Actor::CommandLine("ops".to_owned());
     let subject = Subject::Account(money.account);
     money.node.engine.trip("fifty a day", subject, &by, "leak").await.expect("tripped");

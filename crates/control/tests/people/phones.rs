@@ -1,6 +1,4 @@
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
 
 use jiff::SignedDuration;
 use ringfence_control::engine::{Clients, Engine, Setup};
@@ -15,6 +13,7 @@ use ringfence_second_factor::pumping::Limits;
 use ringfence_store::{FactorSecret, Grant, NewFactor, Role, Where};
 use ringfence_twilio::client;
 
+use crate::crashes::until_a_crash;
 use crate::house::{Bound, House, PASSWORD, account, everywhere, home, operator, secret, why};
 
 /// What sends codes; whatever it sends waits in the outbox, where the test reads it.
@@ -162,19 +161,6 @@ async fn a_phone_that_an_owner_takes_away_hears_of_it() {
     let texts = house.store.claim_effects(&life, "text", 99, now, now).await.unwrap();
     assert_eq!(texts.len(), 1);
     assert_eq!(texts[0].effect.payload["to"], "+14155550123");
-}
-
-/// What was asked for, as far as it came until the node died: it was polled so often, and never again.
-async fn until_a_crash<T>(asked: impl Future<Output = T>, polls: usize) -> Option<T> {
-    let (mut asked, mut left) = (Box::pin(asked), polls);
-    poll_fn(|context| {
-        if left == 0 {
-            return Poll::Ready(None);
-        }
-        left -= 1;
-        asked.as_mut().poll(context).map(Some)
-    })
-    .await
 }
 
 /// Whether a phone is gone from somebody's factors, after everything that was begun in the store has ended.

@@ -1,8 +1,9 @@
 //! An answer of an application on a route with `twiml = "limits"`, on its way to Twilio.
 //!
-//! What Twilio would carry out is read whole: XML by its content type or its first byte, and text, which is sent or spoken.
-//! What it plays or passes over streams through. What cannot be read in one way alone is refused, and whoever hears the
-//! refusal is Twilio: so it is TwiML that ends the call kindly.
+//! What Twilio carries out, or may, is read whole: XML by its content type or its first byte, text, which is sent or spoken,
+//! and whatever is of a type of which Twilio does not say what it does with it. Files of sound and pictures alone stream
+//! through. What cannot be read in one way alone is refused, and whoever hears the refusal is Twilio: so it is TwiML that ends
+//! the call kindly.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -128,7 +129,7 @@ impl<'a> Holding<'a> {
         }
         let content = Content::of(&headers)?;
         // TaskRouter reads its instruction whatever that is called.
-        let is_passed = content == Content::Streamed && webhook.assignment().is_none();
+        let is_passed = content == Content::File && webhook.assignment().is_none();
         if is_passed && body.as_whole().is_none_or(|whole| !looks_like_xml(whole)) {
             return Ok((Answer { status, headers, body }, "free"));
         }
@@ -293,7 +294,7 @@ fn priced(
         return Ok((Some(document), worth));
     }
     // A text is spoken in a call, and sent to whoever has written.
-    if !webhook.is_message() {
+    if content == Content::Json || !webhook.is_message() {
         return Ok((None, Worth::default()));
     }
     let text = plain_text(bytes, charset(headers).as_deref())?;
@@ -349,15 +350,19 @@ fn costly(
     Answer { status, headers, body: AnswerBody::whole(bytes) }
 }
 
-/// What Twilio does with a body of this type: <https://www.twilio.com/docs/voice/twiml#twilio-understands-mime-types>.
+/// What Twilio does with a body of this type: <https://www.twilio.com/docs/voice/twiml#twilio-understands-mime-types>,
+/// and of others than those <https://www.twilio.com/docs/api/errors/12300>.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Content {
     /// Carries it out.
     Document,
-    /// Carries it out where it is XML, else speaks or sends it.
+    /// Speaks or sends it, or does something that it does not say: carries it out, for all that anybody knows, where it
+    /// is XML.
     Text,
-    /// Plays it, fetches it, or does nothing with it.
-    Streamed,
+    /// Takes it for no answer to a call or a message.
+    Json,
+    /// Plays it, or fetches it for a message.
+    File,
 }
 
 impl Content {
@@ -371,11 +376,20 @@ impl Content {
             };
         };
         let text = String::from_utf8_lossy(first.as_bytes()).to_ascii_lowercase();
-        let (kind, _) = text.split_once('/').unwrap_or((&text, ""));
-        Ok(match kind.trim() {
-            "audio" | "video" | "image" => Self::Streamed,
-            _ if text.contains("xml") || text.contains("html") => Self::Document,
-            "application" => Self::Streamed,
+        if text.contains("xml") || text.contains("html") {
+            return Ok(Self::Document);
+        }
+        // What is no type as RFC 9110, section 8.3.1, writes one is one that nobody knows.
+        let is_name = |name: &str| {
+            !name.is_empty()
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-+._".contains(&byte))
+        };
+        let named = text.split(';').next().unwrap_or_default().trim();
+        Ok(match named.split_once('/') {
+            Some(("audio" | "video" | "image", kind)) if is_name(kind) => Self::File,
+            Some(("application", kind)) if kind == "json" || is_name(kind) && kind.ends_with("+json") => {
+                Self::Json
+            }
             _ => Self::Text,
         })
     }

@@ -104,11 +104,11 @@ async fn what_needs_no_change_is_the_applications_byte_for_byte() {
     ] {
         assert_eq!(held.answer_to_call(Said::xml(said)).await, said);
     }
-    // Of what Twilio plays or passes over nothing is read, however long it is.
+    // Of what Twilio plays nothing is read, however long it is.
     let song = vec![b'<'; 200_000];
     held.says(Said::of_type("audio/mpeg", song.clone()));
     assert_eq!(held.call(&[]).await.body, song);
-    let list = vec![b'['; 200_000];
+    let list = vec![b'['; 60_000];
     held.says(Said::of_type("application/json", list.clone()));
     assert_eq!(held.call(&[]).await.body, list);
     // Nor what it does not carry out.

@@ -110,9 +110,72 @@ async fn an_answer_in_pieces_is_given_once_all_of_it_is_here_and_set_aside() {
 #[tokio::test]
 async fn what_is_played_or_fetched_streams_and_is_as_long_as_it_is() {
     let held = Held::new().await;
-    for (content_type, each) in [("audio/mpeg", 4_096), ("application/json", 1_000)] {
-        held.says(Said::of_type(content_type, vec![b'7'; 200_000]).streamed(each, Then::Ends));
-        assert_eq!(held.call(&[]).await.body.len(), 200_000);
+    for content_type in ["audio/mpeg", "Audio/X-Wav; rate=8000", "image/png", "video/mp4"] {
+        held.says(Said::of_type(content_type, vec![b'7'; 200_000]).streamed(4_096, Then::Ends));
+        assert_eq!(held.call(&[]).await.body.len(), 200_000, "{content_type}");
     }
+    nothing_came_of_it(&held).await;
+}
+
+/// Types of which Twilio does not say that it plays them, and what stands where a type should be.
+const OTHERS: [&str; 13] = [
+    "application/octet-stream",
+    "application/json",
+    "application/problem+json",
+    "application/pdf",
+    "application/x-www-form-urlencoded",
+    "multipart/mixed; boundary=x",
+    "text/plain",
+    "text/html",
+    "text/csv",
+    "image/svg+xml",
+    "audio/mpeg, text/xml",
+    "audio",
+    "nonsense",
+];
+
+#[tokio::test]
+async fn a_document_of_whatever_type_that_is_no_file_is_held_however_it_comes() {
+    let held = Held::new().await;
+    let untyped = Said { headers: vec![], ..Said::xml(DIAL) };
+    let said = OTHERS.map(|content_type| Said::of_type(content_type, DIAL));
+    for (number, said) in (1_u64..).zip(said.into_iter().chain([untyped])) {
+        let shown = format!("{:?}", said.headers);
+        assert_eq!(held.answer_to_call(said.streamed(1, Then::Ends)).await, BOUND, "{shown}");
+        assert_eq!(held.outcomes("taken").await, number, "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_long_and_no_file_is_not_given_whatever_its_type() {
+    let held = Held::new().await;
+    for content_type in OTHERS {
+        for length in [64 * 1_024 + 1, 200_000] {
+            let said = Said::of_type(content_type, vec![b' '; length]).streamed(4_096, Then::Ends);
+            assert_eq!(held.answer_to_call(said).await, OVER, "{content_type}");
+        }
+    }
+    nothing_came_of_it(&held).await;
+}
+
+#[tokio::test]
+async fn a_text_of_a_type_that_nobody_knows_is_one_to_send_and_json_is_none() {
+    let held = Held::new().await;
+    for content_type in ["application/octet-stream", "application/x-foo"] {
+        held.says(Said::of_type(content_type, "hello").streamed(2, Then::Ends));
+        assert_eq!(held.text().await.text(), "hello");
+        // Spoken it costs nothing.
+        assert_eq!(held.call(&[]).await.text(), "hello");
+    }
+    assert_eq!(held.world.reserved("daily").await, "2".parse().unwrap());
+    for content_type in ["application/json", "application/hal+json; charset=utf-8"] {
+        held.says(Said::of_type(content_type, "{\"ok\":true}").streamed(2, Then::Ends));
+        assert_eq!(held.text().await.text(), "{\"ok\":true}");
+    }
+    assert_eq!(held.world.reserved("daily").await, "2".parse().unwrap());
+    // What there is no money for is not said either.
+    let held = Held::with(vec![limit("daily", "0.5")], |_| {}).await;
+    held.says(Said::of_type("application/octet-stream", "hello").streamed(2, Then::Ends));
+    assert_eq!(held.text().await.text(), "<Response/>");
     nothing_came_of_it(&held).await;
 }

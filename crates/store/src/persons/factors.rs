@@ -97,11 +97,12 @@ impl Store {
     }
 
     /// Makes new recovery codes in the place of those that are left, and gives them out this once. The trust in devices that
-    /// rests on the old ones ends.
+    /// rests on the old ones ends. Whoever is told is told in the same transaction.
     pub async fn new_recovery_codes(
         &self,
         by: &Actor,
         person: &str,
+        told: Told,
         now: Timestamp,
     ) -> Result<Vec<RecoveryCode>> {
         let codes: Vec<RecoveryCode> =
@@ -109,8 +110,8 @@ impl Store {
         let id = format!("fa_{}", hex::write(&crate::random::<8>()));
         let keys = self.factor_keys().await?;
         let tags: Vec<String> = codes.iter().map(|code| code.tag(&keys.tags, person)).collect();
-        let data = (by.clone(), id, person.to_owned(), tags, now);
-        self.write(data, |(by, id, person, tags, now), transaction| {
+        let data = (by.clone(), id, person.to_owned(), tags, told, now);
+        self.write(data, |(by, id, person, tags, told, now), transaction| {
             Box::pin(async move {
                 find(transaction, person).await?;
                 let kind = Kind::RecoveryCode.word();
@@ -125,7 +126,8 @@ impl Store {
                     transaction.execute(insert, values![tag, person, RECOVERY, *now]).await?;
                 }
                 let factor = NewFactor { secret: FactorSecret::RecoveryCodes, verified: true };
-                add(transaction, by, id, person, &factor, *now).await
+                add(transaction, by, id, person, &factor, *now).await?;
+                told.write(transaction, &[], *now).await
             })
         })
         .await?;

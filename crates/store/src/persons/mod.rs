@@ -137,11 +137,22 @@ impl Store {
         Ok(self.find("SELECT id FROM persons LIMIT 1", values![]).await?.is_some())
     }
 
-    /// Sets the hash of a password, which ends all sessions and trusted devices, and links to set another one.
-    pub async fn set_password(&self, by: &Actor, person: &str, hash: &Secret, now: Timestamp) -> Result<()> {
-        let data = (by.clone(), person.to_owned(), hash.clone(), now);
-        self.write(data, |(by, person, hash, now), transaction| {
-            Box::pin(set_password(transaction, by, person, hash, *now))
+    /// Sets the hash of a password, which ends all sessions and trusted devices, and links to set another one. Whoever is told
+    /// is told in the same transaction.
+    pub async fn set_password(
+        &self,
+        by: &Actor,
+        person: &str,
+        hash: &Secret,
+        told: Told,
+        now: Timestamp,
+    ) -> Result<()> {
+        let data = (by.clone(), person.to_owned(), hash.clone(), told, now);
+        self.write(data, |(by, person, hash, told, now), transaction| {
+            Box::pin(async move {
+                set_password(transaction, by, person, hash, *now).await?;
+                told.write(transaction, &[], *now).await
+            })
         })
         .await
     }

@@ -13,7 +13,7 @@ use ringfence_second_factor::passkey::{
 use serde_json::json;
 
 use super::factors::{self, FactorSecret, NewFactor};
-use super::{find, note};
+use super::{Told, find, note};
 use crate::error::Error;
 use crate::failures;
 use crate::sql::{Row, Transaction, values};
@@ -108,7 +108,12 @@ impl Store {
         Ok(challenge)
     }
 
-    /// Binds the passkey that the browser made for this session's challenge; says the id of the factor.
+    /// Binds the passkey that the browser made for this session's challenge; says the id of the factor. Whoever is told is told
+    /// in the same transaction, and only where it was bound.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "who, where, what, and who hears of it: no two belong together"
+    )]
     pub async fn add_passkey(
         &self,
         by: &Actor,
@@ -116,11 +121,12 @@ impl Store {
         person: &str,
         party: &RelyingParty,
         new: NewPasskey,
+        told: Told,
         now: Timestamp,
     ) -> Result<Result<String, Refusal>> {
         let id = format!("fa_{}", hex::write(&crate::random::<8>()));
-        let data = (by.clone(), id, session.to_owned(), person.to_owned(), party.clone(), new, now);
-        self.write(data, |(by, id, session, person, party, new, now), transaction| {
+        let data = (by.clone(), id, session.to_owned(), person.to_owned(), party.clone(), new, told, now);
+        self.write(data, |(by, id, session, person, party, new, told, now), transaction| {
             Box::pin(async move {
                 find(transaction, person).await?;
                 let taken = take(transaction, session, person, PasskeyPurpose::Bind, *now).await?;
@@ -149,6 +155,7 @@ impl Store {
                 }
                 let factor = NewFactor { secret: FactorSecret::Passkey(new.name.clone()), verified: true };
                 factors::add(transaction, by, id, person, &factor, *now).await?;
+                told.write(transaction, &[], *now).await?;
                 Ok(Ok(id.clone()))
             })
         })
@@ -156,7 +163,11 @@ impl Store {
     }
 
     /// Whether this is an answer to this session's challenge, of a passkey of this person. Each look at one is counted for
-    /// the factor, as wrong codes are.
+    /// the factor, as wrong codes are. Whoever is told of a copy of a passkey is told in the same transaction.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "who, where, what, and who hears of it: no two belong together"
+    )]
     pub async fn check_passkey(
         &self,
         by: &Actor,
@@ -164,10 +175,11 @@ impl Store {
         person: &str,
         party: &RelyingParty,
         shown: ShownPasskey,
+        of_a_copy: Told,
         now: Timestamp,
     ) -> Result<Result<Result<(), Refusal>, Barred>> {
-        let data = (by.clone(), session.to_owned(), person.to_owned(), party.clone(), shown, now);
-        self.write(data, |(by, session, person, party, shown, now), transaction| {
+        let data = (by.clone(), session.to_owned(), person.to_owned(), party.clone(), shown, of_a_copy, now);
+        self.write(data, |(by, session, person, party, shown, of_a_copy, now), transaction| {
             Box::pin(async move {
                 let taken = take(transaction, session, person, PasskeyPurpose::Show, *now).await?;
                 let Some(challenge) = taken else { return Ok(Ok(Err(Refusal::Challenge))) };
@@ -201,6 +213,7 @@ impl Store {
                         if refusal == Refusal::Cloned {
                             let detail = json!({ "factor": factor, "kind": "passkey" });
                             note(transaction, by, "factor.copied", person, detail, *now).await?;
+                            of_a_copy.write(transaction, &[], *now).await?;
                         }
                         return Ok(Ok(Err(refusal)));
                     }

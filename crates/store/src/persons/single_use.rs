@@ -5,7 +5,7 @@ use ringfence_model::{Actor, Secret};
 use ringfence_second_factor::recovery::RecoveryCode;
 use serde_json::json;
 
-use super::{find, note, set_password};
+use super::{Told, find, note, set_password};
 use crate::sql::{Transaction, values};
 use crate::{Result, Store};
 
@@ -102,19 +102,20 @@ impl Store {
         .await
     }
 
-    /// Uses a code and sets the password that it was for, both or neither. False where it is no code of this person (any
-    /// more).
+    /// Uses a code, sets the password that it was for and tells whoever is told, all or nothing. False where it is no code of
+    /// this person (any more).
     pub async fn redeem_for_password(
         &self,
         purpose: Purpose,
         typed: &RecoveryCode,
         person: &str,
         hash: &Secret,
+        told: Told,
         now: Timestamp,
     ) -> Result<bool> {
         let tag = self.tag_of(purpose, typed).await?;
-        let data = (purpose, tag, person.to_owned(), hash.clone(), now);
-        self.write(data, |(purpose, tag, person, hash, now), transaction| {
+        let data = (purpose, tag, person.to_owned(), hash.clone(), told, now);
+        self.write(data, |(purpose, tag, person, hash, told, now), transaction| {
             Box::pin(async move {
                 let select = "SELECT person FROM single_use_codes WHERE tag = $1 AND person = $2";
                 if transaction.find(select, values![tag, person]).await?.is_none()
@@ -124,6 +125,7 @@ impl Store {
                 }
                 let by = Actor::Person(person.clone());
                 set_password(transaction, &by, person, hash, *now).await?;
+                told.write(transaction, &[], *now).await?;
                 Ok(true)
             })
         })

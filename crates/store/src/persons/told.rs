@@ -1,4 +1,4 @@
-//! Who hears of it when factors are taken away: a row of the outbox in the same transaction, so that no crash lies between.
+//! Who hears of it when a sign-in is changed: a row of the outbox in the same transaction, so that no crash lies between.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::Result;
 use crate::outbox::{self, NewEffect};
 use crate::sql::Transaction;
 
-/// What people are told of a change of their factors. It is asked inside the transaction, with the factors that are taken
+/// What people are told of a change of their sign-in. It is asked inside the transaction, with the factors that are taken
 /// away in it: those that were there at that moment, whatever somebody saw before. It may be asked more than once where the
 /// transaction is run again, and must give the same effects of the same factors.
 #[derive(Clone)]
@@ -23,6 +23,11 @@ impl Told {
     /// What is told, by what was taken away; nothing was where a first factor of its kind begins to count.
     pub fn by(telling: impl Fn(&[Factor]) -> Vec<NewEffect> + Send + Sync + 'static) -> Self {
         Self(Arc::new(telling))
+    }
+
+    /// This one thing, whatever was taken away.
+    pub fn with(effect: NewEffect) -> Self {
+        Self::by(move |_| vec![effect.clone()])
     }
 
     /// Nobody has to hear of it.

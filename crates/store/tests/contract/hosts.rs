@@ -4,7 +4,8 @@ use ringfence_model::Secret;
 use ringfence_second_factor::device::SecretHash;
 use ringfence_second_factor::policy::{Assurance, Kind};
 use ringfence_store::{
-    Error, Forget, Grant, HandedOver, NewSession, Person, Role, Session, Stage, Store, Where, random_token,
+    Error, Forget, Grant, HandedOver, NewSession, Person, Role, Session, Stage, Store, Told, Where,
+    random_token,
 };
 
 use crate::world::{World, after, all, on_both, operator, start};
@@ -152,7 +153,7 @@ async fn whatever_ends_the_session_of_the_console_ends_those_of_hosts(world: Wor
         assert!(is_inside(store, &wiki, WIKI, 1).await && is_inside(store, &crm, CRM, 1).await);
         match way {
             0 => _ = store.end_sessions(&by, id, Some(&signed.session.id), None, after(1)).await.unwrap(),
-            1 => store.set_password(&by, id, &Secret::new("hash"), after(1)).await.unwrap(),
+            1 => store.set_password(&by, id, &Secret::new("hash"), Told::nobody(), after(1)).await.unwrap(),
             2 => _ = store.lock_person(&by, id, true, after(1)).await.unwrap(),
             // Signed in anew in the same browser.
             3 => {

@@ -12,7 +12,7 @@ use ringfence_second_factor::totp::Seed;
 use ringfence_store::{
     CheckSignIn, Counter, Error, Expected, ExportOf, FactorSecret, Forget, KeyOfTwilio, Keys, MasterKey,
     NewAudit, NewChallenge, NewDevice, NewEffect, NewFactor, NewSession, NewToken, NewUserSignIn,
-    SealedError, SeenAccount, SignInChecked, Stage, Store, UserName, Where, Which,
+    SealedError, SeenAccount, SignInChecked, Stage, Store, Told, UserName, Where, Which,
 };
 use serde_json::json;
 
@@ -82,7 +82,10 @@ async fn fill(store: &Store) -> Vec<String> {
 async fn fill_people(store: &Store) -> Vec<String> {
     let by = operator();
     let person = store.add_person(&by, "oblonsky@example.com", vec![], start()).await.unwrap().id;
-    store.set_password(&by, &person, &Secret::new("$argon2id$shcherbatsky"), start()).await.unwrap();
+    store
+        .set_password(&by, &person, &Secret::new("$argon2id$shcherbatsky"), Told::nobody(), start())
+        .await
+        .unwrap();
     let mut secrets = Vec::new();
     let number = PhoneNumber::parse("+14155550177").unwrap();
     store.keep_line_type(number, "mobile", start()).await.unwrap();
@@ -93,7 +96,7 @@ async fn fill_people(store: &Store) -> Vec<String> {
     ] {
         store.add_factor(&by, &person, NewFactor { secret, verified: true }, start()).await.unwrap();
     }
-    for code in store.new_recovery_codes(&by, &person, start()).await.unwrap() {
+    for code in store.new_recovery_codes(&by, &person, Told::nobody(), start()).await.unwrap() {
         secrets.push(code.spelled().to_string());
         secrets.push(code.spelled().replace('-', ""));
     }

@@ -51,7 +51,7 @@ async fn challenge(store: &Store, session: &str, person: &Person, purpose: Passk
 async fn binds(store: &Store, person: &Person, authenticator: &Authenticator) -> Result<String, Refusal> {
     let challenge = challenge(store, "se_1", person, PasskeyPurpose::Bind).await;
     let new = makes(authenticator, &challenge);
-    store.add_passkey(&operator(), "se_1", &person.id, &party(), new, start()).await.unwrap()
+    store.add_passkey(&operator(), "se_1", &person.id, &party(), new, Told::nobody(), start()).await.unwrap()
 }
 
 async fn shows(
@@ -61,7 +61,7 @@ async fn shows(
     shown: ShownPasskey,
     now: Timestamp,
 ) -> Result<Result<(), Refusal>, Barred> {
-    store.check_passkey(&operator(), session, &person.id, &party(), shown, now).await.unwrap()
+    store.check_passkey(&operator(), session, &person.id, &party(), shown, Told::nobody(), now).await.unwrap()
 }
 
 async fn of_many_answers_to_one_challenge_one_is_taken(world: World) {
@@ -72,10 +72,10 @@ async fn of_many_answers_to_one_challenge_one_is_taken(world: World) {
     let other_node = world.another().await;
     let on = |round: usize| if round.is_multiple_of(2) { &world.store } else { &other_node };
     let (binding, new) = (party(), makes(&authenticator, &making));
-    let made =
-        all((0..16)
-            .map(|round| on(round).add_passkey(&by, "se_1", &maria.id, &binding, new.clone(), start())))
-        .await;
+    let made = all((0..16).map(|round| {
+        on(round).add_passkey(&by, "se_1", &maria.id, &binding, new.clone(), Told::nobody(), start())
+    }))
+    .await;
     assert_eq!(made.iter().filter(|it| matches!(it, Ok(Ok(_)))).count(), 1, "{made:?}");
     assert_eq!(world.store.passkeys(&maria.id).await.unwrap().len(), 1);
 
@@ -83,7 +83,7 @@ async fn of_many_answers_to_one_challenge_one_is_taken(world: World) {
     // Each has a counter of its own, so only the challenge can tell.
     let shown = all((0..16).map(|round| {
         let shown = answer(&authenticator, &showing, 2 + u32::try_from(round).unwrap());
-        on(round).check_passkey(&by, "se_1", &maria.id, &binding, shown, start())
+        on(round).check_passkey(&by, "se_1", &maria.id, &binding, shown, Told::nobody(), start())
     }))
     .await;
     assert_eq!(shown.iter().filter(|it| matches!(it, Ok(Ok(Ok(()))))).count(), 1, "{shown:?}");

@@ -193,7 +193,7 @@ async fn after_twenty_wrong_codes_the_factor_is_worth_nothing(world: World) {
         Err(Barred::BoundAnew)
     );
     // The other factors of the same person are not touched by it.
-    let codes = store.new_recovery_codes(&by, &maria.id, later).await.unwrap();
+    let codes = store.new_recovery_codes(&by, &maria.id, Told::nobody(), later).await.unwrap();
     let recovery = store.factors(&maria.id).await.unwrap().pop().unwrap();
     assert_eq!(store.use_recovery_code(&by, &recovery, &codes[0], later).await.unwrap(), Ok(true));
     // Bound anew, it counts again.
@@ -205,8 +205,8 @@ async fn after_twenty_wrong_codes_the_factor_is_worth_nothing(world: World) {
 async fn a_recovery_code_is_good_once_and_for_its_owner(world: World) {
     let (store, by) = (&world.store, operator());
     let (maria, other) = (maria(store).await, person(store, "o@example.com", vec![]).await);
-    let codes = store.new_recovery_codes(&by, &maria.id, start()).await.unwrap();
-    store.new_recovery_codes(&by, &other.id, start()).await.unwrap();
+    let codes = store.new_recovery_codes(&by, &maria.id, Told::nobody(), start()).await.unwrap();
+    store.new_recovery_codes(&by, &other.id, Told::nobody(), start()).await.unwrap();
     let own = store.factors(&maria.id).await.unwrap().pop().unwrap();
     let foreign = store.factors(&other.id).await.unwrap().pop().unwrap();
     let code = RecoveryCode::typed(&codes[0].spelled()).unwrap();
@@ -220,8 +220,8 @@ async fn a_recovery_code_is_good_once_and_for_its_owner(world: World) {
 async fn new_recovery_codes_take_the_place_of_the_old(world: World) {
     let (store, by) = (&world.store, operator());
     let maria = maria(store).await;
-    let old = store.new_recovery_codes(&by, &maria.id, start()).await.unwrap();
-    store.new_recovery_codes(&by, &maria.id, start()).await.unwrap();
+    let old = store.new_recovery_codes(&by, &maria.id, Told::nobody(), start()).await.unwrap();
+    store.new_recovery_codes(&by, &maria.id, Told::nobody(), start()).await.unwrap();
     let factors = store.factors(&maria.id).await.unwrap();
     assert_eq!(factors.len(), 1);
     let used = store.use_recovery_code(&by, &factors[0], &old[0], start()).await.unwrap();
@@ -312,7 +312,10 @@ async fn a_changed_password_ends_sessions_and_devices(world: World) {
     let maria = maria(store).await;
     let token = store.begin_session(session(&maria, Stage::Inside), None, start()).await.unwrap();
     let secret = store.trust_device(&by, device(&maria, Where::Everywhere), start()).await.unwrap();
-    store.set_password(&by, &maria.id, &Secret::new("$argon2id$hash"), start()).await.unwrap();
+    store
+        .set_password(&by, &maria.id, &Secret::new("$argon2id$hash"), Told::nobody(), start())
+        .await
+        .unwrap();
     assert!(store.session(&token, start()).await.unwrap().is_none());
     let used =
         store.use_device(&by, &secret, &maria.id, Where::Everywhere, "203.0.113.7", start()).await.unwrap();
@@ -433,7 +436,7 @@ async fn a_removed_person_leaves_nothing(world: World) {
     let (store, by) = (&world.store, operator());
     let owner = maria(store).await;
     let gone = person(store, "gone@example.com", vec![everywhere(Role::Owner)]).await;
-    store.new_recovery_codes(&by, &gone.id, start()).await.unwrap();
+    store.new_recovery_codes(&by, &gone.id, Told::nobody(), start()).await.unwrap();
     store.trust_device(&by, device(&gone, account(1)), start()).await.unwrap();
     let token = store.begin_session(session(&gone, Stage::Inside), None, start()).await.unwrap();
     store.begin_sign_in(&gone.id, "203.0.113.7", "Firefox", start()).await.unwrap();
@@ -521,6 +524,6 @@ async fn a_factor_that_is_taken_away_ends_the_trust_in_devices(world: World) {
     }
     let by_code = NewDevice { kind: Kind::RecoveryCode, ..device(&maria, account(1)) };
     store.trust_device(&by, by_code, start()).await.unwrap();
-    store.new_recovery_codes(&by, &maria.id, start()).await.unwrap();
+    store.new_recovery_codes(&by, &maria.id, Told::nobody(), start()).await.unwrap();
     assert_eq!(left().await, 1, "new codes end what the old ones opened");
 }

@@ -42,7 +42,7 @@ async fn what_sign_ins_leave_behind_is_forgotten_after_its_time(world: World) {
         store.give_out_code(&by, &maria.id, Purpose::Bind, SignedDuration::MAX, start()).await.unwrap();
     store.redeem_code(Purpose::Bind, &used, start()).await.unwrap().unwrap();
     store.give_out_code(&by, &maria.id, Purpose::Lock, hour, start()).await.unwrap();
-    store.new_recovery_codes(&by, &maria.id, start()).await.unwrap();
+    store.new_recovery_codes(&by, &maria.id, Told::nobody(), start()).await.unwrap();
     let attempt = store.subject("password", &["maria@example.com"]).await.unwrap();
     store.count_attempt(&attempt, Rule::Application, start()).await.unwrap().unwrap();
     let totp = factor(store, &maria, FactorSecret::Totp(Seed::new([3; 20]))).await;
@@ -166,7 +166,10 @@ async fn another_password_ends_the_links_to_set_one(world: World) {
     let hour = SignedDuration::from_hours(1);
     let reset = store.give_out_code(&by, &maria.id, Purpose::ResetPassword, hour, start()).await.unwrap();
     let lock = store.give_out_code(&by, &maria.id, Purpose::Lock, hour, start()).await.unwrap();
-    store.set_password(&by, &maria.id, &Secret::new("$argon2id$hash"), start()).await.unwrap();
+    store
+        .set_password(&by, &maria.id, &Secret::new("$argon2id$hash"), Told::nobody(), start())
+        .await
+        .unwrap();
     assert!(store.redeem_code(Purpose::ResetPassword, &reset, after(1)).await.unwrap().is_none());
     assert!(store.redeem_code(Purpose::Lock, &lock, after(1)).await.unwrap().is_some());
 }
@@ -180,7 +183,12 @@ async fn a_code_sets_a_password_once_and_for_its_owner(world: World) {
     let hash = Secret::new("$argon2id$hash");
     let set = |purpose, person: &str, at| {
         let (code, hash, person) = (code.clone(), hash.clone(), person.to_owned());
-        async move { store.redeem_for_password(purpose, &code, &person, &hash, after(at)).await.unwrap() }
+        async move {
+            store
+                .redeem_for_password(purpose, &code, &person, &hash, Told::nobody(), after(at))
+                .await
+                .unwrap()
+        }
     };
     assert!(!set(Purpose::Bind, &maria.id, 0).await);
     assert!(!set(Purpose::ResetPassword, &other.id, 0).await);
@@ -198,7 +206,7 @@ async fn of_two_factors_that_are_taken_away_at_once_one_stays(world: World) {
     let totp = factor(store, &maria, FactorSecret::Totp(Seed::new([3; 20]))).await;
     let number = PhoneNumber::parse("+14155550100").unwrap();
     let phone = factor(store, &maria, FactorSecret::Phone(number)).await;
-    store.new_recovery_codes(&by, &maria.id, start()).await.unwrap();
+    store.new_recovery_codes(&by, &maria.id, Told::nobody(), start()).await.unwrap();
     let demands = vec![Demands { policy: Policy::EverySignIn, strength: Strength::Any }];
     let removed = all([(store, &totp), (&other_node, &phone)].into_iter().map(|(store, factor)| {
         let (by, demands) = (by.clone(), demands.clone());

@@ -1,0 +1,151 @@
+//! Nodes that die while something about a sign-in is changed: what was changed was told, wherever that was.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use ringfence_control::people::Rules;
+use ringfence_store::{NewPasskey, Role, Session};
+use ringfence_testkit::authenticator::{Authenticator, Made};
+
+use crate::house::{Bound, House, PASSWORD, everywhere, secret};
+
+const HOST: &str = "console.example";
+
+/// What was asked for, as far as it came until the node died: it was polled so often, and never again.
+pub(crate) async fn until_a_crash<T>(asked: impl Future<Output = T>, polls: usize) -> Option<T> {
+    let (mut asked, mut left) = (Box::pin(asked), polls);
+    poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        asked.as_mut().poll(context).map(Some)
+    })
+    .await
+}
+
+/// How many letters about a change there are, after everything that was begun in the store has ended. They are gone then.
+async fn letters(house: &House) -> usize {
+    let now = house.people.now();
+    let life = house.store.join("one", "h", now).await.unwrap();
+    let claims = house.store.claim_effects(&life, "letter", 99, now, now).await.unwrap();
+    let mut letters = 0;
+    for claim in claims {
+        letters += usize::from(claim.effect.payload["subject"] == "Your sign-in was changed");
+        house.store.complete_effect(&crate::house::operator(), &claim, now).await.unwrap();
+    }
+    letters
+}
+
+/// Somebody inside, of whose sign-in nobody has been told anything yet.
+async fn inside(house: &House, bound: &Bound) -> Session {
+    let token = house.inside(bound).await;
+    letters(house).await;
+    house.session(&token).await
+}
+
+async fn house() -> (House, Bound) {
+    let house = House::with(Rules { console_url: Some(format!("https://{HOST}")), ..Rules::default() }).await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    (house, maria)
+}
+
+#[tokio::test]
+async fn wherever_a_node_dies_new_recovery_codes_are_made_only_together_with_the_letter_about_them() {
+    let (house, maria) = house().await;
+    let mut were = Vec::new();
+    for polls in 1.. {
+        let session = inside(&house, &maria).await;
+        let before = codes(&house, &session).await;
+        let ended = until_a_crash(house.people.new_recovery_codes(&session), polls).await;
+        let told = letters(&house).await;
+        let is_changed = codes(&house, &session).await != before;
+        assert_eq!(told, usize::from(is_changed), "{polls} polls");
+        were.push(is_changed);
+        if let Some(ended) = ended {
+            ended.unwrap();
+            break;
+        }
+    }
+    assert_eq!((were.first(), were.last()), (Some(&false), Some(&true)));
+}
+
+/// The factor that the codes are, which is another one when they are made anew.
+async fn codes(house: &House, session: &Session) -> Vec<String> {
+    let factors = house.store.factors(&session.person.id).await.unwrap();
+    factors.into_iter().map(|factor| factor.id).collect()
+}
+
+#[tokio::test]
+async fn wherever_a_node_dies_a_passkey_is_bound_only_together_with_the_letter_about_it() {
+    let (house, maria) = house().await;
+    let mut were = Vec::new();
+    for polls in 1_u32.. {
+        let session = inside(&house, &maria).await;
+        let authenticator = Authenticator::new(&polls.to_be_bytes(), HOST);
+        let options = house.people.ask_to_make_passkey(&session).await.unwrap();
+        let Made { client_data, attestation } = authenticator.makes(options["challenge"].as_str().unwrap());
+        let new = NewPasskey { name: "key".to_owned(), transports: Vec::new(), client_data, attestation };
+        let asked = house.people.bind_passkey(&session, new);
+        let ended = until_a_crash(asked, usize::try_from(polls).unwrap()).await;
+        let told = letters(&house).await;
+        let bound = house.store.passkeys(&session.person.id).await.unwrap();
+        assert_eq!(told, bound.len(), "{polls} polls");
+        were.push(!bound.is_empty());
+        if let Some(ended) = ended {
+            ended.unwrap();
+            break;
+        }
+        for passkey in bound {
+            house.people.remove_factor(&session, &passkey.factor).await.unwrap();
+        }
+    }
+    assert_eq!((were.first(), were.last()), (Some(&false), Some(&true)));
+}
+
+#[tokio::test]
+async fn wherever_a_node_dies_a_password_is_changed_only_together_with_the_letter_about_it() {
+    let (house, maria) = house().await;
+    let mut were = [Vec::new(), Vec::new()];
+    for polls in 1.. {
+        let session = inside(&house, &maria).await;
+        let (old, new) = (secret(PASSWORD), secret("harbour violin nine"));
+        let ended = until_a_crash(house.people.change_password(&session, &old, &new), polls).await;
+        were[0].push(is_changed_and_told(&house, &maria, polls).await);
+        if let Some(ended) = ended {
+            ended.unwrap();
+            break;
+        }
+    }
+    // With a mailed link.
+    for polls in 1.. {
+        let (_, code) = house.people.begin_reset(&maria.login).await.unwrap().unwrap();
+        let (code, new) = (secret(&code.spelled()), secret("harbour violin nine"));
+        let ended = until_a_crash(house.people.reset_password(&code, &new), polls).await;
+        were[1].push(is_changed_and_told(&house, &maria, polls).await);
+        if let Some(ended) = ended {
+            ended.unwrap();
+            break;
+        }
+    }
+    for were in were {
+        assert_eq!((were.first(), were.last()), (Some(&false), Some(&true)));
+    }
+}
+
+/// Whether the password is another one, as the letters say too. It is the first one again then.
+async fn is_changed_and_told(house: &House, maria: &Bound, polls: usize) -> bool {
+    let told = letters(house).await;
+    house.wait(3_600);
+    let (person, hash) = house.store.person_by_login(&maria.login).await.unwrap().unwrap();
+    let place = house.hasher.place(ringfence_control::people::Asks::Known).await.unwrap();
+    let is_changed = !place.is(&secret(PASSWORD), hash.as_ref()).await.unwrap();
+    assert_eq!(told, usize::from(is_changed), "{polls} polls");
+    if is_changed {
+        let (hash, told) =
+            (house.hasher.hash(&secret(PASSWORD), [7; 16]).await.unwrap(), ringfence_store::Told::nobody());
+        let by = crate::house::operator();
+        house.store.set_password(&by, &person.id, &hash, told, house.people.now()).await.unwrap();
+    }
+    is_changed
+}
