@@ -25,6 +25,7 @@ mod polling;
 mod process;
 mod proxies;
 mod sandbox;
+mod sign_in;
 mod simulate;
 mod startup;
 mod statistics;
@@ -53,6 +54,7 @@ usage: ringfence-bench COMMAND [--option value]…
   egress    the egress beside nginx, before the same sandbox: latency and CPU time a message
   polling   requests to Twilio for a thousand subaccounts, and how long a round takes
   suspension  milliseconds from a usage trigger's webhook to the request that suspends
+  sign-in   the gate and the console's pages while strangers flood the sign-in page
   timing    whether sign-in, forgotten password and credentials tell by the clock who there is
   official  the same request in the official Node and Python libraries
   gate      proxies side by side: CPU time a request, latency, memory
@@ -83,6 +85,7 @@ fn main() -> ExitCode {
         "official" => official::run(&arguments),
         "gate" => gate::run(&arguments),
         "sandbox" => sandbox::run(&arguments),
+        "sign-in" => sign_in::run(&arguments),
         "startup" => startup::run(&arguments),
         "load" => load::run(&arguments),
         "upstream" => upstream::run(&arguments),

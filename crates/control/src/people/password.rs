@@ -1,8 +1,9 @@
 //! Hashes of passwords: argon2id (RFC 9106) with the costs of OWASP's sheet, few at a time.
 //!
 //! A hash costs 19 MiB and some twenty milliseconds on purpose. So at most so many are computed at once as there are
-//! places, whoever waits longer than two seconds for one is told to come again, and a flood of sign-ins starves nothing
-//! else. One place more is for those who are known, so that a flood of strangers does not keep them out. What is stored is sealed with the master key besides, so a copy of the database alone cannot be tried.
+//! places, few may wait for one, for two seconds at most, and a flood of sign-ins starves nothing else. One place more is for
+//! those who are known, so that a flood of strangers does not keep them out. What is stored is sealed with the master key
+//! besides, so a copy of the database alone cannot be tried.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,9 @@ const COST: (u32, u32, u32) = (19 * 1_024, 2, 1);
 
 /// How long somebody waits for a place.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How many strangers may wait at once. Each holds one of the requests that the console works on, of which the rest is left for
+/// everybody else; whoever comes on top is told at once that it is busy.
+const WAITING_MAX: usize = 32;
 
 /// Too many passwords are being looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +33,8 @@ pub struct Busy;
 #[derive(Debug, Clone)]
 pub struct Hasher {
     places: Arc<Semaphore>,
+    /// For strangers who wait for one of these.
+    waiting: Arc<Semaphore>,
     /// For those who are known.
     reserved: Arc<Semaphore>,
     /// Of no password: what is compared with where there is nobody, so that it takes as long.
@@ -57,6 +63,7 @@ impl Hasher {
         let nobody = hash(&Secret::new("nobody has this password"), [0x5a; 16]);
         Self {
             places: Arc::new(Semaphore::new(places.max(1))),
+            waiting: Arc::new(Semaphore::new(WAITING_MAX)),
             reserved: Arc::new(Semaphore::new(1)),
             nobody: nobody.expose().into(),
         }
@@ -64,10 +71,10 @@ impl Hasher {
 
     /// A place, once there is one. Whoever counts attempts takes it before: nobody has tried anything who found no place.
     pub async fn place(&self, asks: Asks) -> Result<Place, Busy> {
-        let places = match (asks, Arc::clone(&self.places).try_acquire_owned()) {
+        let (places, _waits) = match (asks, Arc::clone(&self.places).try_acquire_owned()) {
             (_, Ok(permit)) => return Ok(Place { permit, nobody: Arc::clone(&self.nobody) }),
-            (Asks::Stranger, Err(_)) => &self.places,
-            (Asks::Known, Err(_)) => &self.reserved,
+            (Asks::Stranger, Err(_)) => (&self.places, Some(self.waiting.try_acquire().map_err(|_| Busy)?)),
+            (Asks::Known, Err(_)) => (&self.reserved, None),
         };
         let permit = timeout(PATIENCE, Arc::clone(places).acquire_owned()).await;
         let Ok(Ok(permit)) = permit else { return Err(Busy) };
@@ -165,6 +172,27 @@ mod tests {
         let held = hasher.place(Asks::Stranger).await.unwrap();
         assert_eq!(is(&hasher, "x", None).await, Err(Busy));
         drop(held);
+        assert_eq!(is(&hasher, "x", None).await, Ok(false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn so_many_strangers_wait_and_whoever_comes_on_top_is_told_at_once() {
+        let hasher = Arc::new(Hasher::new(1));
+        let held = hasher.place(Asks::Stranger).await.unwrap();
+        let mut waiting = tokio::task::JoinSet::new();
+        for _ in 0..WAITING_MAX {
+            let hasher = Arc::clone(&hasher);
+            waiting.spawn(async move { is(&hasher, "x", None).await });
+        }
+        tokio::task::yield_now().await;
+        let asked = tokio::time::Instant::now();
+        assert_eq!(is(&hasher, "x", None).await, Err(Busy));
+        assert_eq!(asked.elapsed(), Duration::ZERO);
+        drop(held);
+        // Those who waited get their turn, and so does whoever comes after them.
+        while let Some(waited) = waiting.join_next().await {
+            assert_eq!(waited.unwrap(), Ok(false));
+        }
         assert_eq!(is(&hasher, "x", None).await, Ok(false));
     }
 
