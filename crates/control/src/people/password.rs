@@ -69,6 +69,12 @@ impl Hasher {
         }
     }
 
+    /// Whether there is a place, or one to wait for it.
+    pub fn has_room(&self, asks: Asks) -> Result<(), Busy> {
+        let is_full = self.places.available_permits() == 0 && self.waiting.available_permits() == 0;
+        if asks == Asks::Stranger && is_full { Err(Busy) } else { Ok(()) }
+    }
+
     /// A place, once there is one. Whoever counts attempts takes it before: nobody has tried anything who found no place.
     pub async fn place(&self, asks: Asks) -> Result<Place, Busy> {
         let (places, _waits) = match (asks, Arc::clone(&self.places).try_acquire_owned()) {
@@ -188,12 +194,13 @@ mod tests {
         let asked = tokio::time::Instant::now();
         assert_eq!(is(&hasher, "x", None).await, Err(Busy));
         assert_eq!(asked.elapsed(), Duration::ZERO);
+        assert_eq!((hasher.has_room(Asks::Stranger), hasher.has_room(Asks::Known)), (Err(Busy), Ok(())));
         drop(held);
         // Those who waited get their turn, and so does whoever comes after them.
         while let Some(waited) = waiting.join_next().await {
             assert_eq!(waited.unwrap(), Ok(false));
         }
-        assert_eq!(is(&hasher, "x", None).await, Ok(false));
+        assert_eq!(hasher.has_room(Asks::Stranger), Ok(()));
     }
 
     #[tokio::test(start_paused = true)]

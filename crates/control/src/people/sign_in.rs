@@ -51,8 +51,8 @@ impl People {
             Some(mark) => (self.store.subject("password-of-browser", &[&login, mark]).await?, Asks::Known),
             None => (self.store.subject("password", &[&login]).await?, Asks::Stranger),
         };
-        // Before the store is asked anything: a flood of strangers is turned away without it.
-        let place = self.hasher.place(asks).await?;
+        // A flood of strangers is turned away without the store.
+        self.hasher.has_room(asks)?;
         self.store.failures(&subject).await?.admit(Rule::Application, now)?;
         let from = match asks {
             Asks::Stranger => Some(self.store.subject("passwords-of", &[&network_of(visitor)]).await?),
@@ -61,6 +61,7 @@ impl People {
         if let Some(from) = &from {
             self.store.failures(from).await?.admit(Rule::Address, now)?;
         }
+        let place = self.hasher.place(asks).await?;
         if let Some(from) = &from {
             self.store.count_attempt(from, Rule::Address, now).await??;
         }

@@ -67,7 +67,7 @@ async fn wherever_a_node_dies_new_recovery_codes_are_made_only_together_with_the
             break;
         }
     }
-    assert_eq!((were.first(), were.last()), (Some(&false), Some(&true)));
+    is_changed_at_the_end(&were);
 }
 
 /// The factor that the codes are, which is another one when they are made anew.
@@ -100,7 +100,7 @@ async fn wherever_a_node_dies_a_passkey_is_bound_only_together_with_the_letter_a
             house.people.remove_factor(&session, &passkey.factor).await.unwrap();
         }
     }
-    assert_eq!((were.first(), were.last()), (Some(&false), Some(&true)));
+    is_changed_at_the_end(&were);
 }
 
 #[tokio::test]
@@ -129,7 +129,7 @@ async fn wherever_a_node_dies_a_password_is_changed_only_together_with_the_lette
         }
     }
     for were in were {
-        assert_eq!((were.first(), were.last()), (Some(&false), Some(&true)));
+        is_changed_at_the_end(&were);
     }
 }
 
@@ -148,4 +148,9 @@ async fn is_changed_and_told(house: &House, maria: &Bound, polls: usize) -> bool
         house.store.set_password(&by, &person.id, &hash, told, house.people.now()).await.unwrap();
     }
     is_changed
+}
+
+/// It died once at least, since a write waits for another task of this thread; a read may be there at the first poll.
+fn is_changed_at_the_end(were: &[bool]) {
+    assert!(were.len() > 1 && were.last() == Some(&true), "{were:?}");
 }
