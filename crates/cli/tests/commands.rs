@@ -193,6 +193,29 @@ fn a_right_configuration_is_told_in_a_table() {
 }
 
 #[test]
+fn what_a_route_does_to_requests_and_answers_is_told() {
+    let files = Files::new();
+    let text = CONFIG.replace("[listen]\n", "[listen]\negress = \"127.0.0.1:8500\"\n");
+    let text = format!(
+        "{text}signed_by = \"shared-key\"\nproof_key = {{ env = \"TWILIO_AUTH_TOKEN\" }}\n\
+         resign_url = \"http://app.internal\"\ntwiml = \"limits\"\n[store]\nurl = \"sqlite:a.db\"\n\
+         [shared_keys]\naccounts = \"all\"\n"
+    );
+    let config = files.write("r.toml", &text);
+    run(&["check", "--config", &config])
+        .code(0)
+        .says("check       signature of a SharedKey alone, any account")
+        .says("sent with   a proof that it came through the gate, and a signature for http://app.internal")
+        .says("answers     held to the limits before Twilio gets them");
+    let json = run(&["check", "--config", &config, "--json"]).code(0).out;
+    let route = serde_json::from_str::<serde_json::Value>(&json).expect("JSON")["routes"][0].take();
+    let told = ["signed_by", "proof", "resign_url", "twiml"].map(|key| route[key].to_string());
+    assert_eq!(told, ["\"shared-key\"", "true", "\"http://app.internal\"", "\"limits\""]);
+    let plain = run(&["check", "--config", &files.write("plain.toml", CONFIG)]).code(0).out;
+    assert!(!plain.contains("sent with") && !plain.contains("answers"), "{plain}");
+}
+
+#[test]
 fn what_an_application_over_tls_must_prove_is_told_without_asking_it() {
     let files = Files::new();
     // Nobody listens there.

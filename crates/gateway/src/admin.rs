@@ -20,7 +20,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 
 use crate::server::Shared;
-use crate::whole::{Desk, text};
+use crate::whole::{Desk, Form, text};
 
 /// Requests to the API that are in work at once.
 const IN_WORK_MAX: usize = 64;
@@ -33,7 +33,7 @@ struct Admin {
 
 /// Serves until the runtime ends; it goes on answering while the gate drains.
 pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
-    let admin = Arc::new(Admin { shared, desk: Desk::new("admin API", IN_WORK_MAX) });
+    let admin = Arc::new(Admin { shared, desk: Desk::new("admin API", IN_WORK_MAX, |_| Form::Problem) });
     loop {
         let Ok((stream, peer)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -19,7 +19,7 @@ use crate::hooks::{Caller, Hosted, Told};
 use crate::http_rules;
 use crate::reason::Reason;
 use crate::respond::GateBody;
-use crate::whole::{Desk, text};
+use crate::whole::{Desk, Unanswered};
 
 /// One such listener.
 #[derive(Debug)]
@@ -55,7 +55,8 @@ pub(crate) async fn handle(
     request: Request<Incoming>,
 ) -> Response<GateBody> {
     let Some(Hook(hook)) = &end.hook else {
-        return text(StatusCode::SERVICE_UNAVAILABLE, "nobody answers here\n").map(GateBody::full);
+        let nobody = Unanswered::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", "nobody answers here");
+        return end.desk.say(request.uri().path(), &nobody).map(GateBody::full);
     };
     let (mut parts, body) = request.into_parts();
     let caller = {
@@ -66,8 +67,9 @@ pub(crate) async fn handle(
         Ok(caller) => caller,
         Err(reason) => {
             tracing::info!(client = %connection.peer, reason = reason.as_str(), "not a sound request");
-            let why = format!("this request is refused: {reason}\n");
-            return text(StatusCode::BAD_REQUEST, why).map(GateBody::full);
+            let why = format!("this request is refused: {reason}");
+            let refused = Unanswered::new(StatusCode::BAD_REQUEST, "malformed-request", why);
+            return end.desk.say(parts.uri.path(), &refused).map(GateBody::full);
         }
     };
     let hook = Arc::clone(hook);

@@ -35,7 +35,7 @@ use crate::settings::{Limits, Listen, Settings, Tls, TwilioTls};
 use crate::snapshot::Snapshot;
 use crate::tls::{self, CertificateStore, TlsError};
 use crate::verdicts::Verdicts;
-use crate::whole::Desk;
+use crate::whole::{Desk, Form};
 use crate::worker::start_worker;
 
 /// The sockets of the data plane, bound before anything runs.
@@ -260,17 +260,15 @@ impl Gateway {
         let is_tls = |listener: &Option<StdTcpListener>| {
             tls.is_some() && address_of(listener).is_some_and(|address| !address.ip().is_loopback())
         };
-        let hosted = |hook: &Option<Hosted>, listener: &Option<StdTcpListener>, name, in_work_max| {
-            let is_tls = is_tls(listener);
-            HostedEnd::new(hook.clone(), Desk::new(name, in_work_max), is_tls, limits.connections_max)
+        let hosted = |hook: &Option<Hosted>, listener: &Option<StdTcpListener>, desk| {
+            HostedEnd::new(hook.clone(), desk, is_tls(listener), limits.connections_max)
         };
-        let console = hosted(&hooks.console, &listeners.console, "console", CONSOLE_IN_WORK_MAX);
-        let second_factor = hosted(
-            &hooks.second_factor,
-            &listeners.second_factor,
-            "second factor's API",
-            SECOND_FACTOR_IN_WORK_MAX,
-        );
+        let desk = Desk::new("console", CONSOLE_IN_WORK_MAX, |_| Form::Text);
+        let console = hosted(&hooks.console, &listeners.console, desk);
+        let desk = Desk::new("second factor's API", SECOND_FACTOR_IN_WORK_MAX, |path| {
+            if path.starts_with("/v1/") { Form::Problem } else { Form::Twilio }
+        });
+        let second_factor = hosted(&hooks.second_factor, &listeners.second_factor, desk);
         let replay = ReplayCache::new(limits.replay_memory_bytes, limits.replay_ttl);
         let metrics = Metrics::new(&replay);
         let wire = |listener: &Option<StdTcpListener>| {

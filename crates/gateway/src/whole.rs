@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, EXPECT, RETRY_AFTER};
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -32,12 +33,34 @@ pub(crate) struct Desk {
     in_work_max: usize,
     /// Bytes of bodies that are still arriving.
     body_memory: AtomicUsize,
+    /// In what form a request for a path is answered where no hook has the word.
+    form: fn(&str) -> Form,
+}
+
+/// In what form is said what no hook says: that of the API that was asked, which programs read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A sentence, for people.
+    Text,
+    /// A problem document (RFC 9457), as docs/api.md has it.
+    Problem,
+    /// As Twilio writes errors.
+    Twilio,
+}
+
+/// Why no hook was asked, or none has answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unanswered {
+    pub(crate) status: StatusCode,
+    /// A word for programs, which never changes.
+    pub(crate) word: &'static str,
+    pub(crate) why: String,
 }
 
 impl Desk {
-    pub(crate) fn new(name: &'static str, in_work_max: usize) -> Self {
+    pub(crate) fn new(name: &'static str, in_work_max: usize, form: fn(&str) -> Form) -> Self {
         let places = Arc::new(Semaphore::new(in_work_max));
-        Self { name, places, in_work_max, body_memory: AtomicUsize::new(0) }
+        Self { name, places, in_work_max, body_memory: AtomicUsize::new(0), form }
     }
 
     /// Has `hook` answer, once the body is whole. It runs in a task of its own: a caller that hangs up does not break
@@ -47,6 +70,20 @@ impl Desk {
         request: Request<Incoming>,
         hook: impl FnOnce(Request<Bytes>) -> Answer + Send + 'static,
     ) -> Response<Bytes> {
+        let form = (self.form)(request.uri().path());
+        self.answered(request, hook).await.unwrap_or_else(|unanswered| unanswered.response(form))
+    }
+
+    /// What no hook is asked about, in the form that a request for this path is answered in.
+    pub(crate) fn say(&self, path: &str, unanswered: &Unanswered) -> Response<Bytes> {
+        unanswered.response((self.form)(path))
+    }
+
+    async fn answered(
+        &self,
+        request: Request<Incoming>,
+        hook: impl FnOnce(Request<Bytes>) -> Answer + Send + 'static,
+    ) -> Result<Response<Bytes>, Unanswered> {
         let (mut parts, body) = request.into_parts();
         // hyper keeps the way to the raw connection there, which is not handed over.
         parts.extensions.clear();
@@ -57,38 +94,82 @@ impl Desk {
             memory: &self.body_memory,
             memory_max: self.in_work_max * BODY_BYTES_MAX,
         };
-        let body = match read_body(body, &bound).await {
-            Ok(body) => body,
-            Err(Reason::BodyTooLarge) => {
-                return text(StatusCode::PAYLOAD_TOO_LARGE, format!("at most {BODY_BYTES_MAX} bytes\n"));
-            }
-            Err(Reason::BodyTimeout) => {
-                let seconds = BODY_TIMEOUT.as_secs();
-                return text(
-                    StatusCode::REQUEST_TIMEOUT,
-                    format!("the body did not come within {seconds} s\n"),
-                );
-            }
-            Err(Reason::Overloaded) => return overloaded(),
-            Err(_) => return text(StatusCode::BAD_REQUEST, "the body broke off\n"),
-        };
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return overloaded() };
+        let body = read_body(body, &bound).await.map_err(not_whole)?;
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| overloaded())?;
         let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
         let work = tokio::spawn(async move {
             let _place = place;
             hook(Request::from_parts(parts, body)).await
         });
-        work.await.unwrap_or_else(|error| {
+        work.await.map_err(|error| {
             tracing::error!(%method, path, %error, "a request to the {} failed", self.name);
-            text(StatusCode::INTERNAL_SERVER_ERROR, "this is a bug in Ringfence; its log says more\n")
+            let why = "this is a bug in Ringfence; its log says more";
+            Unanswered::new(StatusCode::INTERNAL_SERVER_ERROR, "fault", why)
         })
     }
 }
 
-fn overloaded() -> Response<Bytes> {
-    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "too many requests are in work\n");
-    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    response
+fn not_whole(reason: Reason) -> Unanswered {
+    match reason {
+        Reason::BodyTooLarge => Unanswered::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too-large",
+            format!("a body has at most {BODY_BYTES_MAX} bytes"),
+        ),
+        Reason::BodyTimeout => Unanswered::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body-timeout",
+            format!("the body did not come within {} s", BODY_TIMEOUT.as_secs()),
+        ),
+        Reason::Overloaded => overloaded(),
+        _ => Unanswered::new(StatusCode::BAD_REQUEST, "body-broken", "the body broke off"),
+    }
+}
+
+fn overloaded() -> Unanswered {
+    Unanswered::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "too many requests are in work")
+}
+
+impl Unanswered {
+    pub(crate) fn new(status: StatusCode, word: &'static str, why: impl Into<String>) -> Self {
+        Self { status, word, why: why.into() }
+    }
+
+    fn response(&self, form: Form) -> Response<Bytes> {
+        let Self { status, word, why } = self;
+        let (media_type, body) = match form {
+            Form::Text => ("text/plain; charset=utf-8", format!("{why}\n")),
+            Form::Problem => {
+                let title = status.canonical_reason().unwrap_or_default();
+                let document = json!({
+                    "type": format!("https://github.com/ringfence/ringfence/blob/main/docs/api.md#{word}"),
+                    "title": title,
+                    "status": status.as_u16(),
+                    "code": word,
+                    "detail": why,
+                });
+                ("application/problem+json", document.to_string())
+            }
+            Form::Twilio => {
+                // Twilio's own numbers for what HTTP has a status for: 20404, 20429, 20503.
+                let code = 20_000 + u32::from(status.as_u16());
+                let document = json!({
+                    "code": code,
+                    "message": why,
+                    "more_info": format!("https://www.twilio.com/docs/errors/{code}"),
+                    "status": status.as_u16(),
+                });
+                ("application/json", document.to_string())
+            }
+        };
+        let mut response = Response::new(Bytes::from(body));
+        *response.status_mut() = *status;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        if *status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
 }
 
 /// An answer in plain words.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringfence_control::notices::{Notifier, Settings};
-use ringfence_gateway::settings::{Check, Mode, PathRule, Replay, Route, Tls, Upstream};
+use ringfence_gateway::settings::{Check, Mode, PathRule, Replay, Route, SignedBy, Tls, Twiml, Upstream};
 use ringfence_gateway::upstream::UpstreamAddress;
 use ringfence_signature::{AccountSid, Strict};
 use serde_json::{Value, json};
@@ -137,6 +137,12 @@ fn as_text(loaded: &Loaded) -> String {
             Upstream::SecondFactor => row("  repeats", "answered alike, as long as the code waits"),
             Upstream::Application(_) => row("  replay", replay_meaning(route.replay)),
         }
+        if let Some(with) = sent_with(route) {
+            row("  sent with", &with);
+        }
+        if route.twiml == Twiml::Limits {
+            row("  answers", "held to the limits before Twilio gets them");
+        }
         row(
             "  caps",
             &format!("body {}, timeout {}", show_bytes(route.body_cap), show_duration(route.timeout)),
@@ -176,6 +182,10 @@ fn as_json(loaded: &Loaded) -> Value {
                 "mode": mode_word(route.mode),
                 "strict": strict_word(route.strict),
                 "replay": replay_word(route.replay),
+                "signed_by": signed_by_word(route.signed_by),
+                "proof": route.proof.is_some(),
+                "resign_url": route.resign.as_ref().map(ToString::to_string),
+                "twiml": twiml_word(route.twiml),
                 "accounts": route.accounts.as_ref().map(sids),
             })
         })
@@ -246,7 +256,16 @@ fn demands(route: &Route) -> String {
         Strict::Off => "shape of parameters not looked at",
     };
     let refusal = route.refusal_status.as_u16();
-    format!("{check}, {accounts}, {strict}; refused with {refusal}")
+    let signed_by = if route.signed_by == SignedBy::SharedKey { " of a SharedKey alone" } else { "" };
+    format!("{check}{signed_by}, {accounts}, {strict}; refused with {refusal}")
+}
+
+/// What a request to the application has that Twilio did not send.
+fn sent_with(route: &Route) -> Option<String> {
+    let proof = route.proof.is_some().then(|| "a proof that it came through the gate".to_owned());
+    let anew = route.resign.as_ref().map(|url| format!("a signature for {url}"));
+    let all: Vec<_> = proof.into_iter().chain(anew).collect();
+    (!all.is_empty()).then(|| all.join(", and "))
 }
 
 fn shown_path(route: &Route) -> String {
@@ -276,6 +295,21 @@ fn mode_word(mode: Mode) -> &'static str {
     match mode {
         Mode::Enforce => "enforce",
         Mode::Shadow => "shadow",
+    }
+}
+
+fn signed_by_word(signed_by: SignedBy) -> &'static str {
+    match signed_by {
+        SignedBy::Any => "any",
+        SignedBy::SharedKey => "shared-key",
+        SignedBy::AuthToken => "auth-token",
+    }
+}
+
+fn twiml_word(twiml: Twiml) -> &'static str {
+    match twiml {
+        Twiml::Pass => "pass",
+        Twiml::Limits => "limits",
     }
 }
 

@@ -94,7 +94,9 @@ async fn a_request_reaches_the_api_with_method_query_headers_and_body() {
 async fn a_body_over_64_kib_is_a_413_whatever_it_says_of_its_length() {
     let world = echoing().await;
     assert_eq!(send(&world, post(64 * 1024)).await.status, 202);
-    assert_eq!(send(&world, post(64 * 1024 + 1)).await.status, 413);
+    let over = send(&world, post(64 * 1024 + 1)).await;
+    assert_eq!((over.status, over.header("content-type")), (413, Some("application/problem+json")));
+    assert!(over.text().contains("\"code\":\"too-large\""), "{}", over.text());
     let chunk = format!("8000\r\n{}\r\n", "x".repeat(0x8000));
     let head = "POST /v1/limits HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
     let chunked = |chunks: usize| format!("{head}{}0\r\n\r\n", chunk.repeat(chunks));

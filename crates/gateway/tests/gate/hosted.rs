@@ -13,6 +13,7 @@ use ringfence_gateway::settings::{Settings, Tls};
 use ringfence_gateway::tls::CertificatePaths;
 use ringfence_gateway::{Answer, Caller, Hooks, Hosted};
 use ringfence_testkit::{PATIENCE, RawClient, Response, Upstream, certificates};
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
@@ -235,6 +236,33 @@ async fn a_body_over_64_kib_is_a_413_and_a_panic_a_500() {
         assert_eq!(response.status, 500, "{path}");
     }
     assert_eq!(send(console(&world), post(64 * 1024)).await.text(), "fine");
+}
+
+#[tokio::test]
+async fn what_no_hook_says_has_the_form_of_the_api_that_was_asked() {
+    let fine = hosted(|_, _: Request<Bytes>| async { http::Response::new(Bytes::from_static(b"fine")) });
+    let hooks = Hooks { console: Some(fine.clone()), second_factor: Some(fine), ..Hooks::default() };
+    let world = world(hooks, &[]).await;
+    let codes = world.gateway.second_factor_address().unwrap();
+    let post = |path: &str, length: usize| {
+        let head = format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n");
+        [head.into_bytes(), vec![b'x'; length]].concat()
+    };
+    let (twilio, problem) = ("application/json", "application/problem+json");
+    let (over, odd) = (64 * 1024 + 1, "GET /v2/Services HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n");
+    for (sent, status, media_type, code) in [
+        (post("/v2/Services", over), 413, twilio, json!(20_413)),
+        (post("/v1/sign-ins", over), 413, problem, json!("too-large")),
+        (odd.into(), 400, twilio, json!(20_400)),
+        (odd.replace("/v2/Services", "/v1/policy").into(), 400, problem, json!("malformed-request")),
+    ] {
+        let response = send(codes, sent).await;
+        assert_eq!((response.status, response.header("content-type")), (status, Some(media_type)));
+        let said: Value = serde_json::from_str(response.text()).unwrap();
+        assert_eq!((&said["code"], &said["status"]), (&code, &json!(status)), "{said}");
+    }
+    let page = send(console(&world), post("/v2/Services", over)).await;
+    assert_eq!((page.status, page.header("content-type")), (413, Some("text/plain; charset=utf-8")));
 }
 
 #[tokio::test]
