@@ -73,6 +73,10 @@ mod tests {
             assert_eq!(wrong.parse::<AccountSid>(), Err(InvalidAccountSid), "{wrong}");
         }
         assert!(AccountSid::parse(b"AC0123456789abcdef0123456789abcdeg").is_none());
+        assert!(
+            AccountSid::parse(b"AC0123456789abcdef0123456789abcdgg").is_none(),
+            "two wrong make no right"
+        );
         assert!(AccountSid::parse(b"AC0123456789abcdef0123456789abcdef0").is_none());
     }
 

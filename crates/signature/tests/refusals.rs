@@ -334,16 +334,20 @@ fn each_key_of_the_named_account_is_admitted_and_told() {
 
 #[test]
 fn the_subject_is_told_from_the_sids() {
-    let subject = |name: &str| {
-        let signed = Signer::token(PARENTS_TOKEN).form(URL, [(name, "x"), ("Body", "x")]);
-        judge(&signed.request()).unwrap().subject
+    let subject_of = |names: &[&str]| {
+        let params = names.iter().map(|name| (*name, "x")).chain([("Body", "x")]);
+        judge(&Signer::token(PARENTS_TOKEN).form(URL, params).request()).unwrap().subject
     };
+    let subject = |name: &str| subject_of(&[name]);
     assert_eq!(subject("MessageSid"), Subject::Message);
     assert_eq!(subject("SmsSid"), Subject::Message);
     assert_eq!(subject("SmsMessageSid"), Subject::Message);
     assert_eq!(subject("CallSid"), Subject::Call);
     assert_eq!(subject("UsageTriggerSid"), Subject::UsageTrigger);
     assert_eq!(subject("Sid"), Subject::Other);
+    // A message that a call led to is a message, whichever comes first; a trigger is told by nothing else.
+    assert_eq!(subject_of(&["UsageTriggerSid", "MessageSid", "CallSid"]), Subject::Message);
+    assert_eq!(subject_of(&["UsageTriggerSid", "CallSid"]), Subject::Call);
     let by_get = Signer::token(PARENTS_TOKEN).get(&format!("{URL}?CallSid=CA1"));
     assert_eq!(judge(&by_get.request()).unwrap().subject, Subject::Call);
 }

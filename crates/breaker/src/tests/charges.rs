@@ -138,6 +138,7 @@ fn a_text_costs_its_segments_and_what_is_taken_beside_them() {
         assert_eq!(part(&charge, "sms-outbound-longcode"), amount("0.095").saturating_mul(segments));
         assert_eq!(charge.amount(Measure::Usage, "sms"), Amount::from_units(1).saturating_mul(segments));
         assert_eq!(charge.amount(Measure::Count, "sms"), dollars(1));
+        assert_eq!(charge.amount(Measure::Count, "sms-messages-carrierfees"), dollars(0), "there are none");
     }
 }
 
@@ -208,6 +209,8 @@ fn a_messaging_service_may_choose_any_sender_rcs_too() {
     let charge = american.charge(&without).expect("a price");
     assert_eq!(part(&charge, "sms-outbound"), amount("0.0083"));
     assert_eq!(part(&charge, "usage-rcs-messages"), Amount::ZERO);
+    let charge = service.charge(&without).expect("a price");
+    assert_eq!(part(&charge, "sms-outbound"), amount("0.099"), "whatever sender the request names");
 
     // An agent of RCS that is named is one, whatever is said of services.
     for message in [
@@ -393,6 +396,7 @@ fn a_verification_costs_its_start_and_its_channel() {
     assert_eq!(of(AMERICAN, "call").price(), amount("0.093"));
     assert_eq!(of(AMERICAN, "sna").price(), amount("0.165"));
     assert_eq!(of(GERMAN, "sms").price(), amount("0.362"));
+    assert_eq!(of(GERMAN, "sms").amount(Measure::Count, "sms-messages-carrierfees"), dollars(0));
     assert_eq!(of(AMERICAN, "auto").price(), amount("0.365"));
     assert_eq!(part(&of(AMERICAN, "sms"), "lookups"), amount("0.015"), "the service may look the number up");
     // The channel and its start are counted in the one category.
