@@ -1,5 +1,5 @@
 use super::*;
-use crate::{LimitProblem, NamePattern, ScopedAccount, Subject, Unseen};
+use crate::{LimitProblem, NamePattern, ScopedAccount, Subject, Unseen, Why};
 
 fn keys(limit: &Limit) -> Vec<&'static str> {
     limit.problems().into_iter().map(|LimitProblem { key, .. }| key).collect()
@@ -83,6 +83,28 @@ fn a_scope_holds_whom_it_names() {
     for (scope, wanted) in cases {
         assert_eq!([main, old, new].map(|it| scope.contains(&it, after)), wanted, "{scope:?}");
     }
+}
+
+#[test]
+fn what_twilio_counts_nothing_of_is_for_the_egress_alone_each_by_itself() {
+    let plain = fifty_a_day();
+    assert!(!plain.is_the_egress_alone());
+    for limit in [
+        Limit { window: Window::Hour, ..plain.clone() },
+        Limit { scope: Scope::Tenant("shop".to_owned()), ..plain.clone() },
+        Limit { per: Per::Prefix, ..plain.clone() },
+        Limit { measure: Measure::Delivery, ..plain.clone() },
+        Limit { measure: Measure::Conversion, ..plain.clone() },
+        Limit { unseen: Some(Unseen { within: 100, known_after: 10 }), ..plain.clone() },
+    ] {
+        assert!(limit.is_the_egress_alone(), "{limit:?}");
+    }
+}
+
+#[test]
+fn why_a_request_does_not_fit_is_told_by_words_that_never_change() {
+    let all = [Why::Tripped, Why::OpenOnly, Why::DoesNotFit, Why::NotReadBack];
+    assert_eq!(all.map(Why::word), ["tripped", "open-only", "does-not-fit", "not-read-back"]);
 }
 
 #[test]

@@ -85,6 +85,7 @@ fn a_network_that_reports_little_is_not_judged_by_what_failed() {
 fn a_share_is_told_in_hundredths() {
     assert_eq!(share(1, 2, 50).percent().to_string(), "33.333333");
     assert_eq!(share(0, 7, 0).percent(), Amount::ZERO);
+    assert_eq!(share(1, 2, 3).and(share(10, 20, 30)), share(11, 22, 33));
     assert_eq!(Share::default().percent(), Amount::from_units(100));
     assert_eq!(share(u64::MAX, u64::MAX, 0).percent(), Amount::from_units(100), "without an overflow");
 }
