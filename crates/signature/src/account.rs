@@ -85,5 +85,6 @@ mod tests {
         let sid: AccountSid = "AC0123456789abcdef0123456789abcdef".parse().unwrap();
         assert_eq!(sid.to_string(), "AC0123456789abcdef0123456789abcdef");
         assert_eq!(format!("{sid:?}"), "AC0123456789abcdef0123456789abcdef");
+        assert_eq!(sid.as_bytes(), b"AC0123456789abcdef0123456789abcdef");
     }
 }

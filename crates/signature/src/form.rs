@@ -363,9 +363,7 @@ pub(crate) fn grow(buffer: &mut Vec<u8>, needed: usize) {
     if buffer.len() > KEPT_BYTES && needed <= KEPT_BYTES {
         *buffer = Vec::new();
     }
-    if buffer.len() < needed {
-        buffer.resize(needed, 0);
-    }
+    buffer.resize(buffer.len().max(needed), 0);
 }
 
 #[cfg(test)]

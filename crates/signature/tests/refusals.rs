@@ -179,6 +179,13 @@ fn every_account_sid_of_a_request_counts() {
     let in_query = format!("{URL}?Account%53id={}", neighbour());
     let signed = Signer::token(TOKEN).form(&in_query, [("AccountSid", account())].map(text));
     assert_eq!(judge(&signed.request()), Err(Refusal::AccountMismatch));
+    let the_same = format!("{URL}?AccountSid={}&AccountSid={}", account(), account());
+    let signed = Signer::token(TOKEN).form(&the_same, [("AccountSid", account())].map(text));
+    assert_eq!(
+        judge(&signed.request()).map(|allowed| allowed.account),
+        Ok(Some(account())),
+        "said three times"
+    );
     let by_get =
         Signer::token(TOKEN).get(&format!("{URL}?AccountSid={}&AccountSid={}", account(), neighbour()));
     assert_eq!(judge(&by_get.request()), Err(Refusal::AccountMismatch));
@@ -388,4 +395,11 @@ fn at_most_eight_keys_are_tried_where_no_account_is_named() {
     };
     assert!(is_admitted(7));
     assert!(!is_admitted(8));
+}
+
+#[test]
+fn buffers_print_nothing_of_what_they_hold() {
+    let mut scratch = Scratch::default();
+    let _ = verify(&form(TOKEN, &[account()]).request(), &keyring(), &Policy::default(), &mut scratch);
+    assert_eq!(format!("{scratch:?}"), "Scratch(…)");
 }
