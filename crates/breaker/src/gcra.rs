@@ -183,6 +183,7 @@ fn div_up(one: i128, other: i128) -> i128 {
     one.div_euclid(other) + i128::from(one.rem_euclid(other) != 0)
 }
 
+/// No number here is below what fits: times before now are cut before they come here, and amounts are none.
 fn clamped(number: i128) -> i64 {
-    i64::try_from(number).unwrap_or(if number < 0 { i64::MIN } else { i64::MAX })
+    i64::try_from(number).unwrap_or(i64::MAX)
 }

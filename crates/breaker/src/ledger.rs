@@ -262,9 +262,8 @@ impl Ledger {
         };
         if fits(self.taken()) {
             Verdict::Fits
-        } else if (self.reserved > Amount::ZERO || self.unsure > self.adjusted)
-            && fits(self.spent().max(self.seen))
-        {
+        } else if fits(self.spent().max(self.seen)) {
+            // What is open, or not sure, is all that stands in the way.
             refuse(Why::OpenOnly)
         } else {
             refuse(Why::DoesNotFit)
@@ -312,9 +311,8 @@ impl Ledger {
         if let Some(gcra) = &mut self.gcra {
             match place {
                 Some(place) => gcra.settle(place, reserved, spent),
-                // It was admitted when the limit counted something else.
-                None if spent > reserved => drop(gcra.take(difference(spent, reserved))),
-                None => {}
+                // It was admitted when the limit counted something else. Less than nothing takes nothing.
+                None => drop(gcra.take(difference(spent, reserved))),
             }
             return;
         }

@@ -187,10 +187,10 @@ impl NamePattern {
                     at_name += 1;
                 }
                 _ => match &mut star {
-                    // The star takes one more.
+                    // The star takes one more, and what stands behind it is tried from there.
                     Some((star_at, taken)) => {
                         *taken += 1;
-                        (at_pattern, at_name) = (*star_at + 1, *taken);
+                        (at_pattern, at_name) = (*star_at, *taken);
                     }
                     None => return false,
                 },

@@ -1,5 +1,7 @@
 //! What an observation makes of a breaker.
 
+use std::cmp::Ordering;
+
 use jiff::{SignedDuration, Timestamp};
 use ringfence_model::Amount;
 
@@ -319,10 +321,11 @@ fn asked_too_much(window: Timestamp, spent: Amount, wanted: Amount) -> Over {
 /// Of two windows over the limit the earlier one, and of one window the one in which more was really used.
 fn earlier(one: Option<Over>, other: Option<Over>) -> Option<Over> {
     match (one, other) {
-        (Some(one), Some(other)) if one.window == other.window => {
-            Some(std::cmp::max_by_key(one, other, |over| (over.used(), over.wanted.is_none())))
-        }
-        (Some(one), Some(other)) => Some(if one.window < other.window { one } else { other }),
+        (Some(one), Some(other)) => Some(match one.window.cmp(&other.window) {
+            Ordering::Less => one,
+            Ordering::Equal => std::cmp::max_by_key(one, other, |over| (over.used(), over.wanted.is_none())),
+            Ordering::Greater => other,
+        }),
         (one, other) => one.or(other),
     }
 }

@@ -280,6 +280,31 @@ mod tests {
     }
 
     #[test]
+    fn a_right_code_approves_it_a_wrong_one_leaves_it_and_each_end_is_told_by_its_word() {
+        let (counted, right) = started().count(at(1));
+        let approved = counted.compared(right.expect("it may be compared"), true, at(2));
+        assert_eq!(approved, Challenge { state: State::Approved(at(2)), ..started() });
+        let (counted, right) = started().count(at(1));
+        let waits = counted.compared(right.expect("it may be compared"), false, at(2));
+        assert_eq!(pending(waits).checks, 1);
+        let ends = [
+            started().approve(at(3)).expect("it waits"),
+            started().cancel(at(3)).expect("it waits"),
+            started().at(at(600)),
+            Challenge { state: State::MaxAttemptsReached(at(3)), ..started() },
+            started(),
+        ];
+        assert_eq!(
+            ends.map(|it| it.state.as_str()),
+            ["approved", "canceled", "expired", "max_attempts_reached", "pending"]
+        );
+        for ended in &ends[..3] {
+            assert_eq!(ended.approve(at(4)), Err(Refused::Over));
+            assert!(!ended.is_live(at(4)));
+        }
+    }
+
+    #[test]
     fn no_lifetime_is_longer_than_ten_minutes_or_negative() {
         let long = Challenge::start(SignedDuration::from_hours(1), at(0));
         assert_eq!(long.expires_at, at(600));

@@ -173,6 +173,15 @@ mod tests {
     }
 
     #[test]
+    fn a_length_is_kept_and_six_is_what_nothing_else_was_said() {
+        assert_eq!(
+            [6, 7, 10].map(|digits| CodeLength::new(digits).map(CodeLength::digits)),
+            [Ok(6), Ok(7), Ok(10)]
+        );
+        assert_eq!(CodeLength::default(), CodeLength::SIX);
+    }
+
+    #[test]
     fn a_code_for_one_thing_is_not_the_code_of_another() {
         let ten = CodeLength::new(10).expect("ten is allowed");
         let other = Bound { number: number("+14155550101"), ..bound() };

@@ -255,6 +255,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_stored_is_read_back() {
+        let hash = SecretHash::of("secret");
+        assert_eq!(SecretHash::from_bytes(*hash.bytes()), hash);
+        assert_eq!(hash.bytes()[..4], [0x2b, 0xb8, 0x0d, 0x53], "its SHA-256");
+        assert_eq!(DeviceKey::new([7; 32]).bytes(), &[7; 32]);
+    }
+
+    #[test]
     fn a_secret_that_was_used_up_tells_of_a_copy() {
         assert_eq!(judge(&trust(), 6, "203.0.113.7", 111), Judgement::Copied);
         assert_eq!(judge(&trust(), 6, "198.51.100.1", 105), Judgement::Copied, "from elsewhere");

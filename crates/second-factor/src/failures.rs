@@ -217,6 +217,8 @@ mod tests {
         assert_eq!(typo.count, 1);
         assert_eq!(after(20, at(100)).admit(Rule::Address, at(0)), Err(Barred::Until(at(160))));
         assert_eq!(after(20, at(100)).taken_back().admit(Rule::Address, at(100)), Ok(()));
+        assert_eq!(after(20, at(100)).taken_back(), after(19, at(100)), "one, and not all of them");
+        assert_eq!(after(1, at(100)).taken_back(), Failures::default());
     }
 
     #[test]

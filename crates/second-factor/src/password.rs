@@ -138,13 +138,20 @@ mod tests {
             assert_eq!(judged(password), Err(why), "{password}");
         }
         assert_eq!(judged(&"ö".repeat(600)), Err(Weak::Long));
+        let numbers: String = (0..1_000).map(|number| number.to_string()).collect();
+        assert_eq!(judged(&numbers[..LONGEST_BYTES]), Ok(()));
+        assert_eq!(judged(&numbers[..=LONGEST_BYTES]), Err(Weak::Long));
     }
 
     #[test]
     fn words_that_nobody_guesses_together_are_taken() {
-        for password in
-            ["tulip cement orbit", "Blau7?hafen", "ринг забор шесть", "lopez buys nine green kites"]
-        {
+        for password in [
+            "tulip cement orbit",
+            "Blau7?hafen",
+            "ринг забор шесть",
+            "lopez buys nine green kites",
+            "maria-kx7qzw2p",
+        ] {
             assert_eq!(judged(password), Ok(()), "{password}");
         }
     }
@@ -164,6 +171,9 @@ mod tests {
         let login = "maria@example.com";
         assert_eq!(judge("tulip cement", login, true), Err(Weak::Short(15)));
         assert_eq!(judge("tulip cement orbit", login, true), Ok(()));
+        assert!(is_long_enough_alone("fifteen letters"));
+        assert!(!is_long_enough_alone("fourteen signs"));
+        assert!(!is_long_enough_alone("u\u{308}mlaut are one"), "fifteen as they come");
     }
 
     proptest! {

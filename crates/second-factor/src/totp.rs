@@ -152,6 +152,12 @@ mod tests {
     }
 
     #[test]
+    fn what_is_stored_is_read_back() {
+        assert_eq!(Step::from_number(59_304_218).number(), 59_304_218);
+        assert_eq!(Seed::new([7; 20]).bytes(), &[7; 20]);
+    }
+
+    #[test]
     fn a_clock_may_be_one_step_off_and_not_two() {
         let now = at(1_000_000_000);
         for (seconds, taken) in [(-60, false), (-30, true), (0, true), (30, true), (60, false)] {

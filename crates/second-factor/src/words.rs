@@ -280,6 +280,25 @@ mod tests {
     }
 
     #[test]
+    fn where_there_is_no_name_the_warning_stands_all_the_same() {
+        let nameless = Wording { warning: true, ..wording("", "en") };
+        assert_eq!(
+            text(&nameless, "123456"),
+            "Your verification code is: 123456. Don't share it with anyone; we never ask for it"
+        );
+        assert_eq!(
+            text(&Wording { warning: false, ..nameless }, "123456"),
+            "Your verification code is: 123456"
+        );
+        assert_eq!(text(&wording("Owl", "en"), "123456"), "Your Owl verification code is: 123456");
+    }
+
+    #[test]
+    fn a_key_that_is_pressed_when_no_code_waits_ends_the_call() {
+        assert_eq!(twiml_without_code(), "<Response><Hangup/></Response>");
+    }
+
+    #[test]
     fn a_language_without_words_is_english() {
         for (wanted, used) in
             [("", "en"), ("tlh", "en"), ("DE", "de"), ("pt_br", "pt-BR"), ("pt-PT", "pt"), ("zh-HK", "zh")]

@@ -73,6 +73,10 @@ mod tests {
             assert_eq!(wrong.parse::<AccountSid>(), Err(InvalidAccountSid), "{wrong}");
         }
         assert!(AccountSid::parse(b"AC0123456789abcdef0123456789abcdeg").is_none());
+        assert!(
+            AccountSid::parse(b"AC0123456789abcdef0123456789abcdgg").is_none(),
+            "two wrong make no right"
+        );
         assert!(AccountSid::parse(b"AC0123456789abcdef0123456789abcdef0").is_none());
     }
 
@@ -81,5 +85,6 @@ mod tests {
         let sid: AccountSid = "AC0123456789abcdef0123456789abcdef".parse().unwrap();
         assert_eq!(sid.to_string(), "AC0123456789abcdef0123456789abcdef");
         assert_eq!(format!("{sid:?}"), "AC0123456789abcdef0123456789abcdef");
+        assert_eq!(sid.as_bytes(), b"AC0123456789abcdef0123456789abcdef");
     }
 }

@@ -42,7 +42,7 @@ fn parse(hex: &[u8]) -> Option<[u8; 32]> {
     let digits: &[u8; 64] = hex.try_into().ok()?;
     let mut hash = [0; 32];
     for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        *byte = digit(pair[0])? * 16 + digit(pair[1])?;
     }
     Some(hash)
 }

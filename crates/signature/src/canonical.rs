@@ -54,3 +54,20 @@ pub(crate) fn canonical_string(url: &ReceivedUrl<'_>, candidate: Candidate, form
     }
     canonical
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_buffer_is_as_long_as_the_longest_form_of_the_url_and_the_body_need() {
+        let url = ReceivedUrl::parse(b"https://h.example/sms?a=1");
+        let mut form = FormBuffer::default();
+        form.read(b"Body=hello&Body=hello").unwrap();
+        let mut canonical = CanonicalString::default();
+        assert_eq!(canonical.begin(&url, Some(&form)), "Bodyhello".len());
+        let needed = url.prefix_len_max() + "/sms?a=1".len() + 2 * "Bodyhello".len() + SLACK;
+        assert_eq!(canonical.bytes.len(), needed);
+        assert_eq!(canonical.of(&url, Candidate::AS_RECEIVED), b"https://h.example/sms?a=1Bodyhello");
+    }
+}

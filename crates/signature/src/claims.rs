@@ -25,8 +25,9 @@ impl Claims {
             let Some(known) = field.known else { continue };
             match known.role {
                 Role::Account => claims.name_account(field.value),
+                // Fields come sorted, so a call is told before a message, and a usage trigger after both.
+                Role::CallSid => claims.subject = Subject::Call,
                 Role::MessageSid | Role::SmsSid => claims.subject = Subject::Message,
-                Role::CallSid if claims.subject == Subject::Other => claims.subject = Subject::Call,
                 Role::UsageTriggerSid if claims.subject == Subject::Other => {
                     claims.subject = Subject::UsageTrigger;
                 }

@@ -61,13 +61,15 @@ fn decode(raw: &[u8]) -> Cow<'_, [u8]> {
 fn unescape(after_percent: &[u8]) -> Option<u8> {
     let &[high, low, ..] = after_percent else { return None };
     let (high, low) = (HEX[usize::from(high)], HEX[usize::from(low)]);
-    // Both are below 16, or one of them is the mark of a byte that is no digit.
-    ((high | low) < 16).then_some(high << 4 | low)
+    // Both are below 16, or one of them has all bits, which is the mark of a byte that is no digit.
+    (high | low != NO_DIGIT).then(|| high * 16 + low)
 }
 
-/// The value of each hexadecimal digit, and 255 for every other byte.
+const NO_DIGIT: u8 = 255;
+
+/// The value of each hexadecimal digit, and [`NO_DIGIT`] for every other byte.
 const HEX: [u8; 256] = {
-    let mut table = [255; 256];
+    let mut table = [NO_DIGIT; 256];
     let mut digit = 0_u8;
     while digit < 16 {
         let character = b"0123456789abcdef"[digit as usize];
@@ -214,9 +216,7 @@ impl FormBuffer {
         let same_start = |a: &u128, b: &u128| a >> INDEX_BITS == b >> INDEX_BITS;
         let pair = |key: &u128| spans[usize::from(index_of(*key))].pair(decoded);
         for run in self.sort_keys.chunk_by_mut(same_start) {
-            if run.len() > 1 {
-                run.sort_unstable_by(|a, b| pair(a).cmp(&pair(b)));
-            }
+            run.sort_unstable_by(|a, b| pair(a).cmp(&pair(b)));
         }
         self.sort_keys.dedup_by(|a, b| same_start(a, b) && pair(a) == pair(b));
         self.signed.extend(self.sort_keys.iter().map(|key| spans[usize::from(index_of(*key))]));
@@ -363,9 +363,7 @@ pub(crate) fn grow(buffer: &mut Vec<u8>, needed: usize) {
     if buffer.len() > KEPT_BYTES && needed <= KEPT_BYTES {
         *buffer = Vec::new();
     }
-    if buffer.len() < needed {
-        buffer.resize(needed, 0);
-    }
+    buffer.resize(buffer.len().max(needed), 0);
 }
 
 #[cfg(test)]

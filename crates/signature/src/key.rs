@@ -468,7 +468,35 @@ mod tests {
         let keys =
             AccountKeys::new(account()).primary("swordfish").shared_key("id", "tuna", Algorithm::HmacSha256);
         let printed = format!("{keys:?}");
-        let printed = printed + &format!("{:?}", Keyring::new([keys]).unwrap());
+        assert_eq!(
+            printed,
+            format!(
+                "AccountKeys {{ account: Some({ACCOUNT}), parent: None, keys: [primary(HMAC_SHA1), shared(HMAC_SHA256)], .. }}"
+            )
+        );
+        let printed = format!("{:?}", Keyring::new([keys]).unwrap());
+        assert!(printed.contains("[primary(HMAC_SHA1), shared(HMAC_SHA256)]"), "{printed}");
         assert!(!printed.contains("swordfish") && !printed.contains("tuna"), "{printed}");
+    }
+
+    #[test]
+    fn what_is_wrong_with_keys_is_told_with_whose_they_are() {
+        let none = Keyring::new([AccountKeys::new(account())]).unwrap_err();
+        assert_eq!(none.to_string(), format!("{ACCOUNT} has no key"));
+        let empty = Keyring::new([AccountKeys::anonymous().primary("")]).unwrap_err();
+        assert_eq!(empty.to_string(), "a key of the account without a SID is empty");
+    }
+
+    #[test]
+    fn the_names_of_keys_never_change() {
+        let kinds = [KeyKind::Primary, KeyKind::Secondary, KeyKind::Previous, KeyKind::Shared];
+        assert_eq!(kinds.map(KeyKind::as_str), ["primary", "secondary", "previous", "shared"]);
+    }
+
+    #[test]
+    fn a_keyring_holds_the_accounts_that_it_was_given_and_no_others() {
+        let keyring = Keyring::new([AccountKeys::new(account()).primary("a")]).unwrap();
+        let other = "AC00000000000000000000000000000002".parse().unwrap();
+        assert!(keyring.contains(&account()) && !keyring.contains(&other));
     }
 }

@@ -223,6 +223,8 @@ fn encode(bytes: &[u8], out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    use crate::AccountKeys;
+
     use super::*;
 
     #[test]
@@ -252,7 +254,46 @@ mod tests {
     #[test]
     fn a_handshake_is_signed_with_the_websocket_scheme() {
         assert_eq!(Signer::token("t").websocket("https://h/media").url, "wss://h/media");
+        assert_eq!(Signer::token("t").websocket("http://h/media").url, "ws://h/media");
         assert_eq!(Signer::token("t").websocket("ws://h/media").url, "ws://h/media");
+    }
+
+    #[test]
+    fn a_form_is_written_as_browsers_write_it() {
+        let signed = Signer::token("t").form("https://h/", [("a b", "*-._~"), ("\u{e9}", "0Az\u{7f}")]);
+        assert_eq!(String::from_utf8_lossy(&signed.body), "a+b=*-._%7E&%C3%A9=0Az%7F");
+    }
+
+    #[test]
+    fn an_account_signs_anew_with_its_first_token_and_with_no_shared_key() {
+        let sid: AccountSid = "AC00000000000000000000000000000001".parse().unwrap();
+        let (no_primary, unknown) =
+            ("AC00000000000000000000000000000002", "AC00000000000000000000000000000003");
+        let keyring = Keyring::new([
+            AccountKeys::new(sid).previous("c").secondary("b").primary("a"),
+            AccountKeys::new(no_primary.parse().unwrap()).previous("c").secondary("b"),
+            AccountKeys::new(unknown.parse().unwrap()).shared_key("k", "s", Algorithm::HmacSha1),
+        ])
+        .unwrap();
+        let form = Signer::token("-").form("https://h/sms", [("Body", "x")]);
+        let sign = |sid: &str, request: &Request<'_>| keyring.sign(&sid.parse().unwrap(), request);
+        let by = |token: &str, request: &Request<'_>| Some(Signer::token(token).sign_request(request));
+        assert_eq!(sign(sid.as_str(), &form.request()), by("a", &form.request()));
+        assert_eq!(sign(no_primary, &form.request()), by("b", &form.request()));
+        assert_eq!(sign(unknown, &form.request()), None);
+        let handshake = Signer::token("-").get("https://h/media");
+        let handshake = Request { websocket: true, ..handshake.request() };
+        let as_wss = Signer::token("a").get("wss://h/media");
+        assert_eq!(sign(sid.as_str(), &handshake).as_deref(), as_wss.header(SIGNATURE_HEADER));
+    }
+
+    #[test]
+    fn a_signer_prints_no_secret() {
+        let printed = format!("{:?}", Signer::shared_key("k1", "swordfish", Algorithm::HmacSha256));
+        assert_eq!(
+            printed,
+            r#"Signer { key: shared(HMAC_SHA256), settings: Some("key=k1,algorithm=HMAC_SHA256") }"#
+        );
     }
 
     #[test]

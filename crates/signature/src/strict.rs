@@ -286,7 +286,8 @@ fn cut_name(name: &[u8], value: &[u8]) -> Option<&'static str> {
         ("UsageTriggerSid", *b"UT"),
         ("MessagingServiceSid", *b"MG"),
     ];
-    if name.len() > 18 {
+    // The longest of these names; what is not shorter is no beginning of any.
+    if name.len() >= "UnstableSpeechResult".len() {
         return None;
     }
     let rest_of = |known: &str| value.strip_prefix(known.as_bytes().strip_prefix(name)?);
@@ -321,8 +322,7 @@ fn extended_sid(name: &[u8]) -> Option<&'static str> {
             };
             // `TransferCallSid` may be tomorrow's parameter, while `7CallSid` is the end of a URL. In front of
             // `AccountSid`, which is first of all and so next to the URL, nothing new is believed.
-            let word =
-                start > 0 && end == name.len() && name[0].is_ascii_uppercase() && known.name != "AccountSid";
+            let word = end == name.len() && name[0].is_ascii_uppercase() && known.name != "AccountSid";
             return (!word).then_some(known.name);
         }
     }

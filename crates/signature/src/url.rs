@@ -466,6 +466,8 @@ mod tests {
         ];
         assert_eq!(candidates("https://h/m", true, None), expected);
         assert_eq!(candidates("wss://h/m", true, None).len(), 2);
+        let plain = ["as-received ws://h/m", "default-port-added ws://h:80/m"];
+        assert_eq!(candidates("ws://h/m", true, None), plain);
     }
 
     #[test]
@@ -479,6 +481,21 @@ mod tests {
         let added = candidates("http://h/", true, Some("u:p"));
         assert_eq!(added.len(), 8);
         assert_eq!(added[4], "as-received+wss+userinfo-added ws://u:p@h/");
+    }
+
+    #[test]
+    fn no_form_is_longer_than_was_reckoned_with_whatever_the_base_has() {
+        let prefix = "/a".repeat(200);
+        for base in
+            [format!("https://u:p@h{prefix}"), format!("http://h:8080{prefix}"), format!("ws://h{prefix}")]
+        {
+            let base = PublicUrl::parse(&base).unwrap();
+            let url = base.receive(b"/sms").with_userinfo(b"user:password");
+            let lengths: Vec<_> =
+                url.candidates(true, true).map(|candidate| url.prefix(candidate).concat().len()).collect();
+            assert!(lengths.iter().all(|len| *len <= url.prefix_len_max()), "{lengths:?} of {base}");
+            assert!(lengths.iter().all(|len| *len + 40 > url.prefix_len_max()), "{lengths:?} of {base}");
+        }
     }
 
     #[test]
@@ -526,12 +543,16 @@ mod tests {
         let received = base.receive(b"/b?c");
         assert_eq!(received.prefix(Candidate::AS_RECEIVED).concat(), b"https://u:p@[::1]:8443/a");
         assert_eq!((received.target(), received.query()), (&b"/b?c"[..], Some(&b"c"[..])));
+        assert!(!PublicUrl::parse("https://h/").unwrap().has_userinfo());
     }
 
     #[test]
     fn no_password_is_printed() {
         let base = PublicUrl::parse("https://u:swordfish@h/").unwrap();
-        let printed = format!("{base} {base:?} {} {:?}", base.receive(b"/"), base.receive(b"/"));
-        assert!(!printed.contains("swordfish"), "{printed}");
+        let url = base.receive(b"/sms");
+        assert_eq!(
+            [base.to_string(), format!("{base:?}"), url.to_string(), format!("{url:?}")],
+            ["https://h", "PublicUrl(https://h)", "https://h/sms", "ReceivedUrl(https://h/sms)"]
+        );
     }
 }

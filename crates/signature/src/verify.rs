@@ -174,7 +174,7 @@ pub struct Scratch {
 
 impl fmt::Debug for Scratch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Scratch")
+        f.write_str("Scratch(…)")
     }
 }
 

@@ -2,7 +2,12 @@
 #![cfg(feature = "tower")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::sync::{Arc, Mutex};
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    sync::{Arc, Mutex},
+    task::{Context, Poll, Waker},
+};
 
 use axum::{
     Extension, Router,
@@ -10,12 +15,13 @@ use axum::{
     http::{Request, Response, StatusCode},
     routing::{any, post},
 };
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Full};
 use ringfence_signature::{
     AccountKeys, AccountSid, Allowed, Keyring, PublicUrl, Signed, Signer, Strict,
     layer::{KeyringHandle, VerifyLayer},
 };
-use tower_service::Service as _;
+use tower_layer::Layer as _;
+use tower_service::Service;
 
 const ACCOUNT: &str = "AC0123456789abcdef0123456789abcdef";
 const TOKEN: &str = "swordfish";
@@ -163,4 +169,37 @@ async fn a_rotated_token_holds_from_the_next_request_on() {
     assert_eq!(send(&mut router, http_request(&message())).await.0, StatusCode::FORBIDDEN);
     handle.replace(keyring(TOKEN));
     assert_eq!(send(&mut router, http_request(&message())).await.0, StatusCode::OK);
+}
+
+/// A service that has no room for a request.
+#[derive(Clone, Debug)]
+struct Busy;
+
+impl Service<Request<Full<Bytes>>> for Busy {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Pending
+    }
+
+    fn call(&mut self, _: Request<Full<Bytes>>) -> Self::Future {
+        ready(Ok(Response::default()))
+    }
+}
+
+#[test]
+fn the_layer_is_ready_when_what_is_behind_it_is() {
+    let mut service = layer().layer(Busy);
+    let polled =
+        Service::<Request<Full<Bytes>>>::poll_ready(&mut service, &mut Context::from_waker(Waker::noop()));
+    assert!(polled.is_pending());
+}
+
+#[test]
+fn the_layer_prints_its_url_and_no_key() {
+    let url = format!("{:?}", PublicUrl::parse("https://hooks.example.com").unwrap());
+    assert_eq!(format!("{:?}", layer()), format!("VerifyLayer {{ public_url: {url}, .. }}"));
+    assert_eq!(format!("{:?}", layer().layer(Busy)), "VerifyService { inner: Busy, .. }");
 }

@@ -179,6 +179,13 @@ fn every_account_sid_of_a_request_counts() {
     let in_query = format!("{URL}?Account%53id={}", neighbour());
     let signed = Signer::token(TOKEN).form(&in_query, [("AccountSid", account())].map(text));
     assert_eq!(judge(&signed.request()), Err(Refusal::AccountMismatch));
+    let the_same = format!("{URL}?AccountSid={}&AccountSid={}", account(), account());
+    let signed = Signer::token(TOKEN).form(&the_same, [("AccountSid", account())].map(text));
+    assert_eq!(
+        judge(&signed.request()).map(|allowed| allowed.account),
+        Ok(Some(account())),
+        "said three times"
+    );
     let by_get =
         Signer::token(TOKEN).get(&format!("{URL}?AccountSid={}&AccountSid={}", account(), neighbour()));
     assert_eq!(judge(&by_get.request()), Err(Refusal::AccountMismatch));
@@ -334,16 +341,20 @@ fn each_key_of_the_named_account_is_admitted_and_told() {
 
 #[test]
 fn the_subject_is_told_from_the_sids() {
-    let subject = |name: &str| {
-        let signed = Signer::token(PARENTS_TOKEN).form(URL, [(name, "x"), ("Body", "x")]);
-        judge(&signed.request()).unwrap().subject
+    let subject_of = |names: &[&str]| {
+        let params = names.iter().map(|name| (*name, "x")).chain([("Body", "x")]);
+        judge(&Signer::token(PARENTS_TOKEN).form(URL, params).request()).unwrap().subject
     };
+    let subject = |name: &str| subject_of(&[name]);
     assert_eq!(subject("MessageSid"), Subject::Message);
     assert_eq!(subject("SmsSid"), Subject::Message);
     assert_eq!(subject("SmsMessageSid"), Subject::Message);
     assert_eq!(subject("CallSid"), Subject::Call);
     assert_eq!(subject("UsageTriggerSid"), Subject::UsageTrigger);
     assert_eq!(subject("Sid"), Subject::Other);
+    // A message that a call led to is a message, whichever comes first; a trigger is told by nothing else.
+    assert_eq!(subject_of(&["UsageTriggerSid", "MessageSid", "CallSid"]), Subject::Message);
+    assert_eq!(subject_of(&["UsageTriggerSid", "CallSid"]), Subject::Call);
     let by_get = Signer::token(PARENTS_TOKEN).get(&format!("{URL}?CallSid=CA1"));
     assert_eq!(judge(&by_get.request()).unwrap().subject, Subject::Call);
 }
@@ -384,4 +395,11 @@ fn at_most_eight_keys_are_tried_where_no_account_is_named() {
     };
     assert!(is_admitted(7));
     assert!(!is_admitted(8));
+}
+
+#[test]
+fn buffers_print_nothing_of_what_they_hold() {
+    let mut scratch = Scratch::default();
+    let _ = verify(&form(TOKEN, &[account()]).request(), &keyring(), &Policy::default(), &mut scratch);
+    assert_eq!(format!("{scratch:?}"), "Scratch(…)");
 }

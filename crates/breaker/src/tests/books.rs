@@ -257,19 +257,41 @@ fn what_the_operator_sets_wins_the_longest_prefix_first() {
         set(Kind::Minute, Place::Country(us), "2"),
         set(Kind::Minute, Place::Prefix(prefix("1415")), "0.5"),
         set(Kind::Minute, Place::Prefix(prefix("141")), "1"),
+        set(Kind::Minute, Place::Country(country("RU")), "6"),
+        set(Kind::Minute, Place::Prefix(prefix("7")), "4"),
         set(Kind::Segment, Place::Prefix(prefix("1500")), "0.01"),
         set(Kind::Number, Place::Everywhere, "9"),
         set(Kind::Number, Place::Country(us), "7"),
     ]);
-    for (to, price) in
-        [("+14155550100", "0.5"), ("+14165550100", "1"), ("+12125550100", "2"), ("+881612345678", "3")]
-    {
+    for (to, price) in [
+        ("+14155550100", "0.5"),
+        ("+14165550100", "1"),
+        ("+12125550100", "2"),
+        ("+881612345678", "3"),
+        ("+79161234567", "4"),
+    ] {
         assert_eq!(book.minute(number(to), None), Ok(amount(price)), "{to}");
     }
     assert_eq!(book.segment(number("+15005550006"), Sender::Any, None), Ok(amount("0.01")));
     assert_eq!(book.segment(number("+14155550100"), Sender::LongCode, None), Ok(amount("0.0079")));
     assert_eq!(book.number(us, None), Ok(amount("7")));
     assert_eq!(book.number(country("DE"), None), Ok(amount("9")));
+}
+
+#[test]
+fn media_and_carriers_cost_what_they_do_in_the_country() {
+    let book = book();
+    for (to, media, carriers) in [
+        ("+14155550100", Some(Fee::MmsUs), Some((Fee::CarrierSmsUs, Fee::CarrierMmsUs))),
+        ("+14165550100", Some(Fee::MmsCa), Some((Fee::CarrierSmsCa, Fee::CarrierMmsCa))),
+        ("+61412345678", Some(Fee::MmsAu), None),
+        ("+4915112345678", None, None),
+    ] {
+        assert_eq!(book.mms(number(to)), Ok(media.map(Fee::built_in)), "{to}");
+        let carriers = carriers.map(|(sms, mms)| (sms.built_in(), mms.built_in()));
+        let none = (Amount::ZERO, Amount::ZERO);
+        assert_eq!(book.carrier_fees(number(to)), Ok(carriers.unwrap_or(none)), "{to}");
+    }
 }
 
 #[test]

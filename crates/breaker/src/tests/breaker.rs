@@ -77,6 +77,13 @@ fn the_next_window_lifts_a_trip_where_the_limit_says_so_but_never_an_operators()
     stage.now = at("2026-03-12T00:00:00Z");
     assert_eq!(stage.observe(Observation::Tick), []);
     assert_eq!(stage.reset(), LIFT);
+    // Nor one that an operator has stopped after it had tripped by itself.
+    assert_eq!(stage.used(60), STOP);
+    assert_eq!(stage.observe(Observation::Trip), []);
+    stage.used(70);
+    stage.now = at("2026-03-13T00:00:00Z");
+    assert_eq!(stage.observe(Observation::Tick), []);
+    assert!(stage.state.stops());
 }
 
 #[test]
@@ -95,6 +102,7 @@ fn a_reset_allows_a_tenth_more_and_then_it_trips_again() {
     stage.observe(Observation::Tick);
     assert_eq!(stage.state.phase, Phase::Passing);
     assert_eq!(stage.used(49), [Effect::Warn(80)]);
+    assert_eq!(stage.used(50), STOP, "what was allowed yesterday is over");
 }
 
 #[test]
@@ -139,6 +147,13 @@ fn what_only_watches_says_what_it_would_have_done_and_acts_once_it_may() {
     stage.limit.enforce = true;
     assert_eq!(stage.observe(Observation::Tick), STOP);
     assert_eq!(stage.observe(Observation::Tick), []);
+    // Also the day after, when nothing is used.
+    let mut stage = Stage::new(Limit { enforce: false, ..fifty_a_day() });
+    stage.used(60);
+    stage.now = at("2026-03-11T12:00:00Z");
+    assert_eq!(stage.observe(Observation::Tick), []);
+    stage.limit.enforce = true;
+    assert_eq!(stage.observe(Observation::Tick), STOP);
     // Watched trips are lifted without anything to take back.
     let mut stage = Stage::new(Limit { enforce: false, ..fifty_a_day() });
     stage.used(60);
@@ -246,4 +261,44 @@ fn what_was_only_asked_for_is_no_use_until_it_is_used() {
     assert_eq!(over(&stage), Some((dollars(51), None)));
     assert_eq!(stage.observe(too_much(51, 1, now)), []);
     assert_eq!(over(&stage), Some((dollars(51), None)));
+}
+
+#[test]
+fn what_would_have_fitted_trips_nothing() {
+    let mut stage = Stage::new(fifty_a_day());
+    let asked =
+        |wanted, at| Observation::DoesNotFit { at, spent: dollars(30), wanted: Amount::from_micros(wanted) };
+    let now = stage.now;
+    assert_eq!(stage.observe(asked(20_000_000, now)), [], "an operator has allowed more meanwhile");
+    assert_eq!(stage.observe(asked(20_000_001, now)), STOP);
+}
+
+#[test]
+fn a_trip_tells_the_earliest_window_and_the_most_that_was_used_in_it() {
+    let orders = [[(9, 55), (9, 60), (10, 70), (8, 51)], [(8, 51), (10, 70), (9, 60), (9, 55)]];
+    for (count, told) in
+        [(1, [(9, 55), (8, 51)]), (2, [(9, 60), (8, 51)]), (3, [(9, 60), (8, 51)]), (4, [(8, 51); 2])]
+    {
+        for (order, told) in orders.iter().zip(told) {
+            let mut stage = Stage::new(fifty_a_day());
+            for (day, amount) in &order[..count] {
+                let at = at(&format!("2026-03-{day:02}T12:00:00Z"));
+                stage.observe(Observation::Usage { at, amount: dollars(*amount) });
+            }
+            let Phase::Tripped { by, .. } = &stage.state.phase else { panic!("it has not tripped") };
+            let over = by.over.map(|over| (over.window, over.amount));
+            let (day, amount) = told;
+            assert_eq!(
+                over,
+                Some((at(&format!("2026-03-{day:02}T00:00:00Z")), dollars(amount))),
+                "{order:?}"
+            );
+        }
+    }
+    let mut stage = Stage::new(fifty_a_day());
+    for amount in [60, 55] {
+        stage.observe(Observation::Usage { at: at("2026-03-09T12:00:00Z"), amount: dollars(amount) });
+    }
+    let Phase::Tripped { by, .. } = &stage.state.phase else { panic!("it has not tripped") };
+    assert_eq!(by.over.map(|over| over.amount), Some(dollars(60)), "an older figure that comes late");
 }

@@ -169,6 +169,7 @@ fn a_text_costs_its_segments_and_what_is_taken_beside_them() {
         assert_eq!(part(&charge, "sms-outbound-longcode"), amount("0.095").saturating_mul(segments));
         assert_eq!(charge.amount(Measure::Usage, "sms"), Amount::from_units(1).saturating_mul(segments));
         assert_eq!(charge.amount(Measure::Count, "sms"), dollars(1));
+        assert_eq!(charge.amount(Measure::Count, "sms-messages-carrierfees"), dollars(0), "there are none");
     }
 }
 
@@ -180,6 +181,8 @@ fn where_the_sender_is_not_known_every_kind_of_number_counts_it() {
         (Sender::of(Some("12345"), false), [false, true, false]),
         (Sender::of(Some("+18885550100"), false), [false, false, true]),
         (Sender::of(Some("Ringfence"), false), [true, true, true]),
+        (Sender::of(Some("Owl12"), false), [true, true, true]),
+        (Sender::of(Some("123456789"), false), [true, true, true]),
         (Sender::of(None, false), [true, true, true]),
         (Sender::of(Some("+14155550100"), true), [true, true, true]),
     ] {
@@ -239,6 +242,8 @@ fn a_messaging_service_may_choose_any_sender_rcs_too() {
     let charge = american.charge(&without).expect("a price");
     assert_eq!(part(&charge, "sms-outbound"), amount("0.0083"));
     assert_eq!(part(&charge, "usage-rcs-messages"), Amount::ZERO);
+    let charge = service.charge(&without).expect("a price");
+    assert_eq!(part(&charge, "sms-outbound"), amount("0.099"), "whatever sender the request names");
 
     // An agent of RCS that is named is one, whatever is said of services.
     for message in [
@@ -424,8 +429,20 @@ fn a_verification_costs_its_start_and_its_channel() {
     assert_eq!(of(AMERICAN, "call").price(), amount("0.093"));
     assert_eq!(of(AMERICAN, "sna").price(), amount("0.165"));
     assert_eq!(of(GERMAN, "sms").price(), amount("0.362"));
+    assert_eq!(of(GERMAN, "sms").amount(Measure::Count, "sms-messages-carrierfees"), dollars(0));
     assert_eq!(of(AMERICAN, "auto").price(), amount("0.365"));
     assert_eq!(part(&of(AMERICAN, "sms"), "lookups"), amount("0.015"), "the service may look the number up");
+    let to_nobody =
+        Verification { to: None, channel: VerificationChannel::Email, custom_message: None, inserted: &[] };
+    assert_eq!(
+        part(&to_nobody.charge(&book).expect("a price"), "lookups"),
+        Amount::ZERO,
+        "there is no number"
+    );
+    let assumed = Assumptions { verify_looks_up: false, ..Assumptions::default() };
+    let without = book_with(Rules { assumed, ..Rules::default() });
+    let known = Verification { to: Some(number(AMERICAN)), ..to_nobody };
+    assert_eq!(part(&known.charge(&without).expect("a price"), "lookups"), Amount::ZERO);
     // The channel and its start are counted in the one category.
     assert_eq!(part(&of(AMERICAN, "sms"), "verify-voice-sms"), amount("0.0749"));
     assert_eq!(Approval.charge(&book).expect("a price").price(), amount("0.05"));

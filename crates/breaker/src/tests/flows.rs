@@ -108,6 +108,27 @@ fn the_burst_is_as_many_as_it_says_however_long_each_takes() {
 }
 
 #[test]
+fn parts_of_a_microsecond_are_neither_lost_nor_given_away() {
+    // One takes a seventh of a second, which is no whole number of microseconds.
+    let amount = Amount::from_micros;
+    let mut gcra = Gcra::new(Rate { burst: amount(10), flow: amount(7), seconds: 1 }, at(NOON));
+    for _ in 0..7 {
+        gcra.take(amount(1));
+    }
+    let after = |micros| at(NOON) + SignedDuration::from_micros(micros);
+    assert_eq!(gcra.room_at(amount(10)), Some(after(1_000_000)), "one by one they take as long as at once");
+    for (micros, taken) in [(0, 7), (1, 7), (142_857, 7), (142_858, 6), (999_999, 1), (1_000_000, 0)] {
+        gcra.go_on(after(micros));
+        assert_eq!(
+            gcra.taken(),
+            amount(taken),
+            "what has begun to flow off is whole until it is gone: {micros}"
+        );
+        assert!(gcra.has_room(amount(10 - taken)) && !gcra.has_room(amount(11 - taken)), "{micros}");
+    }
+}
+
+#[test]
 fn what_was_not_made_comes_back_and_what_has_flowed_off_does_not() {
     let limit = hourly();
     let mut ledger = Ledger::new(&limit, at(NOON));
@@ -185,6 +206,12 @@ fn a_flow_that_acts_closes_for_its_whole_window_when_it_had_no_room() {
     let verdict = |now| ledger.decide(&limit, Some(&tick(now)), dollars(1), "", now);
     assert_eq!(verdict(minutes(109)), Verdict::Refuse(Why::Tripped));
     assert_eq!(verdict(minutes(110)), Verdict::Fits);
+    let at_once = Observation::DoesNotFit { at: at(NOON), spent: dollars(20), wanted: dollars(1) };
+    assert!(step(&limit, State::new(&limit, at(NOON)), &at_once, at(NOON)).0.stops(), "in its first moment");
+    // No sum that anybody counts says more.
+    let used = Observation::Usage { at: at(NOON), amount: dollars(1_000) };
+    let fresh = State::new(&limit, at(NOON));
+    assert_eq!(step(&limit, fresh.clone(), &used, at(NOON)), (fresh, vec![]));
     let opened = tick(minutes(110));
     let (late, _) = step(&limit, opened, &told, minutes(111));
     assert_eq!(late.phase, Phase::Passing, "what was refused before is no reason to close again");

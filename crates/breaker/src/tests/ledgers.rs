@@ -315,6 +315,13 @@ fn a_prefix_is_the_beginning_of_a_number_and_of_no_shorter_one() {
     ] {
         assert_eq!(DialPrefix::of(number(text)), prefix(expected), "{text}");
     }
+    assert_eq!(["+1", "+44", "+4479"].map(|it| prefix(it).digits()), [1, 2, 4]);
+    // By area codes numbers are counted, and the country is known as one; islands are places of their own.
+    for (text, place) in
+        [("+1415", "+1"), ("+1416", "+1"), ("+1876", "+1876"), ("+447", "+447"), ("+4479", "+4479")]
+    {
+        assert_eq!(prefix(text).place(), prefix(place), "{text}");
+    }
     assert!(prefix("+44").begins(number("+447911123456")));
     assert!(prefix("+44791").begins(number("+44791")));
     assert!(!prefix("+44791").begins(number("+4479")));

@@ -1,9 +1,12 @@
 //! Refusals first, then what a breaker does, then the laws that hold for every sequence.
 
+mod admissions;
+mod assigned;
 mod books;
 mod breaker;
 mod charge_laws;
 mod charges;
+mod edges;
 mod flows;
 mod laws;
 mod ledgers;

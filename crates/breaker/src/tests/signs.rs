@@ -48,6 +48,22 @@ fn observe(limit: &Limit, state: &mut State, observation: Observation, now: Time
 }
 
 #[test]
+fn a_reset_allows_nothing_of_a_share_which_is_judged_anew() {
+    assert_eq!(entered().probe_amount(), Amount::ZERO);
+}
+
+#[test]
+fn what_an_operator_has_dealt_with_is_dealt_with_however_far_it_looks_back_now() {
+    let limit = entered();
+    let mut state = State::new(&limit, noon());
+    assert_eq!(observe(&limit, &mut state, seen(share(0, 20, 0), noon()), noon()).len(), 1);
+    observe(&limit, &mut state, Observation::Reset { allow: None }, after(60));
+    let longer = Limit { window: Window::Rolling { seconds: 7_200 }, ..limit };
+    observe(&longer, &mut state, seen(share(0, 40, 0), after(120)), after(120));
+    assert_eq!(state.phase, Phase::Passing);
+}
+
+#[test]
 fn few_sends_trip_nothing_and_a_share_that_is_enough_does_not_either() {
     for (good, bad) in [(0, 0), (0, 19), (3, 16), (4, 16), (20, 80), (21, 79), (1_000, 0)] {
         assert!(!SIGN.fails(share(good, bad, 0)), "{good} of {}", good + bad);
@@ -69,6 +85,7 @@ fn a_network_that_reports_little_is_not_judged_by_what_failed() {
 fn a_share_is_told_in_hundredths() {
     assert_eq!(share(1, 2, 50).percent().to_string(), "33.333333");
     assert_eq!(share(0, 7, 0).percent(), Amount::ZERO);
+    assert_eq!(share(1, 2, 3).and(share(10, 20, 30)), share(11, 22, 33));
     assert_eq!(Share::default().percent(), Amount::from_units(100));
     assert_eq!(share(u64::MAX, u64::MAX, 0).percent(), Amount::from_units(100), "without an overflow");
 }

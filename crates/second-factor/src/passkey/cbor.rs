@@ -163,6 +163,8 @@ mod tests {
             b"",
             b"\x18\x17",             // 23 in two bytes
             b"\x19\x00\xff",         // 255 in three
+            b"\x1a\x00\x00\xff\xff", // 65,535 in five
+            b"\x1b\x00\x00\x00\x00\xff\xff\xff\xff",
             b"\x58\x01a",            // a length in two
             b"\x9f\xff",             // an array without a length
             b"\xbf\xff",             // a map without one
@@ -179,14 +181,21 @@ mod tests {
             b"\x9b\xff\xff\xff\xff\xff\xff\xff\xff",
             b"\x1b\xff\xff\xff\xff\xff\xff\xff\xff",
             b"\x81\x81\x81\x81\x81\x00", // too deep
+            b"\xa1\x00\xa1\x00\xa1\x00\xa1\x00\xa1\x00\x00",
+            &[0xa1; MAX_SIZE], // a map as the key of a map as the key of a map
         ];
         for bytes in refused {
             assert_eq!(read(bytes), Err(Malformed), "{bytes:02x?}");
         }
         let long = |length: u16| [&[0x59], &length.to_be_bytes()[..], &vec![0; length.into()]].concat();
         assert_eq!(read(&long(0x4000)), Err(Malformed), "larger than is read");
-        assert!(read(&long(0x3ff0)).is_ok());
+        assert_eq!(read(&long(0x3ffe)), Err(Malformed), "by one byte, with its head");
+        assert!(read(&long(0x3ffd)).is_ok());
         assert!(read(b"\x81\x81\x81\x81\x00").is_ok());
+        assert!(read(b"\xa1\x00\xa1\x00\xa1\x00\xa1\x00\x00").is_ok());
+        let many = |items: u8| [&[0x98, items], &vec![0; items.into()][..]].concat();
+        assert!(read(&many(64)).is_ok());
+        assert_eq!(read(&many(65)), Err(Malformed));
     }
 
     #[test]
@@ -194,6 +203,7 @@ mod tests {
         assert_eq!(read(b"\x1a\x00\x0f\x42\x40"), Ok(Item::Integer(1_000_000)));
         assert_eq!(read(b"\x39\x03\xe7"), Ok(Item::Integer(-1000)));
         assert_eq!(read(b"\x3b\x7f\xff\xff\xff\xff\xff\xff\xff"), Ok(Item::Integer(i64::MIN)));
+        assert_eq!(read(b"\x82\xf4\xf6"), Ok(Item::Array(vec![Item::Bool(false), Item::Null])));
         let map = read(b"\xa2\x61a\x01\x61b\x82\x02\xf5").expect("an example");
         assert_eq!(map.named("a").and_then(Item::integer), Some(1));
         assert_eq!(map.named("b"), Some(&Item::Array(vec![Item::Integer(2), Item::Bool(true)])));

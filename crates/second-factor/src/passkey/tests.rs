@@ -188,6 +188,24 @@ fn another_type_challenge_or_origin_is_refused_each_by_itself() {
     assert_eq!(authenticator.asserts(&passkey, &create()), Err(Refusal::Type));
     let long = format!("{}{}", String::from_utf8(get()).expect("text"), " ".repeat(MAX_CLIENT_DATA));
     assert_eq!(authenticator.asserts(&passkey, long.as_bytes()), Err(Refusal::Malformed));
+    assert!(authenticator.asserts(&passkey, &long.as_bytes()[..MAX_CLIENT_DATA]).is_ok());
+    assert!(authenticator.asserts(&passkey, &long.as_bytes()[..=MAX_CLIENT_DATA]).is_err());
+}
+
+#[test]
+fn what_was_seen_last_is_kept() {
+    let authenticator = Authenticator::new(Algorithm::Es256);
+    let authenticator = Authenticator { flags: UP | UV | BE, ..authenticator };
+    let made = authenticator.registers(&create()).expect("a good one");
+    assert_eq!((made.counter, made.backup_eligible, made.backed_up), (1, true, false));
+    let authenticator = Authenticator { flags: UP | UV | BE | BS, counter: 5, ..authenticator };
+    let kept = authenticator.asserts(&made, &get()).expect("it goes on");
+    assert_eq!(kept, Passkey { counter: 5, backed_up: true, ..made.clone() });
+    assert_eq!(authenticator.asserts(&kept, &get()), Err(Refusal::Cloned), "a copy with the same count");
+    let authenticator = Authenticator { flags: UP | UV | BE, counter: 6, ..authenticator };
+    let kept = authenticator.asserts(&kept, &get()).expect("it goes on");
+    assert_eq!(kept, Passkey { counter: 6, ..made });
+    assert_eq!(format!("{CHALLENGE:?}"), "Challenge(…)", "what a browser must sign is not logged");
 }
 
 #[test]
@@ -312,6 +330,18 @@ fn extensions_are_read_over_and_nothing_may_follow() {
 }
 
 #[test]
+fn an_id_has_a_byte_at_least_and_1023_at_most() {
+    let authenticator = Authenticator::new(Algorithm::EdDsa);
+    for (length, is_one) in [(0_u16, false), (1, true), (1_023, true), (1_024, false)] {
+        let id = vec![b'i'; length.into()];
+        let attested = [&[0; 16], &length.to_be_bytes()[..], &id, &authenticator.key()].concat();
+        let made = registers(&create(), &object(&authenticator.data(AT, &attested)));
+        let expected = if is_one { Ok(id) } else { Err(Refusal::Malformed) };
+        assert_eq!(made.map(|passkey| passkey.credential), expected, "{length}");
+    }
+}
+
+#[test]
 fn keys_that_were_not_asked_for_or_are_none_are_refused() {
     let with = |key: &[u8]| {
         let authenticator = Authenticator::new(Algorithm::EdDsa);
@@ -325,6 +355,10 @@ fn keys_that_were_not_asked_for_or_are_none_are_refused() {
     let es384: [&[u8]; 4] =
         [b"\xa5\x01\x02\x03\x38\x22\x20\x01\x21\x58\x20", &zeros, b"\x22\x58\x20", &zeros];
     assert_eq!(with(&es384.concat()), Err(Refusal::Algorithm));
+    let good = Authenticator::new(Algorithm::Es256).key();
+    assert_eq!(with(&good), Ok(()));
+    let named_p384 = [&good[..6], b"\x02", &good[7..]].concat();
+    assert_eq!(with(&named_p384), Err(Refusal::Key), "a point of one curve that names another");
     let other_curve: [&[u8]; 2] = [b"\xa4\x01\x01\x03\x27\x20\x07\x21\x58\x20", &zeros];
     assert_eq!(with(&other_curve.concat()), Err(Refusal::Key));
     let small_rsa: [&[u8]; 3] =

@@ -25,7 +25,6 @@ pub(super) fn is_common(lower: &str) -> bool {
     let bare = letters(lower);
     [
         lower,
-        lower.trim_matches(|it: char| !it.is_alphanumeric()),
         &alone,
         &letters(&alone),
         &bare,

@@ -310,3 +310,56 @@ fn unescape_html(value: &[u8]) -> Vec<u8> {
     ];
     entities.into_iter().fold(value.to_vec(), |text, (entity, plain)| rewrite::replace(&text, entity, plain))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn field(name: &str, value: &str) -> Field {
+        (name.as_bytes().to_vec(), value.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn what_was_on_the_wire_is_cut_and_not_decoded() {
+        let expected = [field("a", "%41"), field("b", ""), field("c", "d=e"), field("", "x")];
+        assert_eq!(raw(b"a=%41&b&&c=d=e&=x"), expected);
+    }
+
+    #[test]
+    fn text_is_turned_between_its_encodings_where_it_can_be() {
+        assert_eq!(utf8_to_latin1("caf\u{e9}".as_bytes()), b"caf\xe9");
+        assert_eq!(utf8_to_latin1("\u{20ac}5".as_bytes()), "\u{20ac}5".as_bytes(), "no euro in Latin-1");
+        assert_eq!(utf8_to_latin1(b"\xe9"), b"\xe9", "it is none of UTF-8");
+        assert_eq!(latin1_to_utf8(b"caf\xe9"), "caf\u{e9}".as_bytes());
+    }
+
+    #[test]
+    fn two_texts_at_once_get_their_white_space_back_and_no_sid_nor_number_does() {
+        let received =
+            [field("Body", "hi"), field("City", "\u{d6}"), field("MessageSid", "SMa"), field("N", "1")];
+        let pieces = padded_pairs(&received);
+        assert_eq!(pieces.len(), 4, "of one pair four");
+        assert!(pieces.iter().any(|(_, text)| text == "Bodyhi City\u{d6}\nMessageSidSMaN1".as_bytes()));
+    }
+
+    #[test]
+    fn blank_fields_are_put_in_where_there_are_none_and_those_of_a_call_in_pairs() {
+        let texts = |received: &[Field]| -> Vec<String> {
+            let pieces = blank_only(received).into_iter();
+            pieces.map(|(_, text)| String::from_utf8_lossy(&text).into_owned()).collect()
+        };
+        let call = texts(&[field("CallSid", "CA1")]);
+        assert!(call.contains(&"CallSidCA1CallerCityFromCity".to_owned()), "{call:?}");
+        assert!(
+            !call.iter().any(|text| text.contains("Body") && text.contains("City")),
+            "a call has no text"
+        );
+        let message = texts(&[field("MessageSid", "SM1")]);
+        assert!(message.contains(&"BodyFromCityMessageSidSM1".to_owned()));
+        let with_text = texts(&[field("Body", "x"), field("MessageSid", "SM1")]);
+        assert!(
+            with_text.iter().all(|text| text.matches("Body").count() == 1),
+            "what is there is not put in"
+        );
+    }
+}

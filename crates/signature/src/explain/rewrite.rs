@@ -201,3 +201,46 @@ pub(super) fn replace(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     replaced.extend_from_slice(&text[done..]);
     replaced
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(pieces: &[Piece]) -> Vec<String> {
+        pieces.iter().map(|(_, text)| String::from_utf8_lossy(text).into_owned()).collect()
+    }
+
+    #[test]
+    fn the_case_of_escapes_changes_and_of_nothing_else() {
+        let text = b"abc%c3%a9x%zz%4g%gf%2";
+        assert_eq!(hex_case(text, true), b"abc%C3%A9x%zz%4g%gf%2");
+        assert_eq!(hex_case(b"ABC%C3%A9X%ZZ%2", false), b"ABC%c3%a9X%ZZ%2");
+    }
+
+    #[test]
+    fn escapes_are_undone_once_and_a_plus_where_asked() {
+        assert_eq!(percent_decode(b"a+%2B%2541%zz%4", true), b"a +%41%zz%4");
+        assert_eq!(percent_decode(b"a+%2B%2541%zz%4", false), b"a++%41%zz%4");
+    }
+
+    #[test]
+    fn each_form_of_a_query_is_there_once_and_none_is_as_it_came() {
+        for (query, form) in [
+            ("?b=1&c=3&a=2&a=1", "?a=2&a=1&b=1&c=3"),
+            ("?a=b%20c&d=e'f", "?a=b+c&d=e%27f"),
+            ("?a=1&&b=2", "?a=1&b=2"),
+        ] {
+            let forms = texts(&queries(query.as_bytes()));
+            assert!(forms.contains(&form.to_owned()), "{query}: {forms:?}");
+            assert!(!forms.contains(&query.to_owned()));
+            let distinct: std::collections::BTreeSet<_> = forms.iter().collect();
+            assert_eq!(distinct.len(), forms.len(), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_configured_prefix_is_left_out_whole_however_long_it_is() {
+        let forms = texts(&paths(b"/a/b/c/d/e", b"/sms", &[]));
+        assert!(forms.contains(&"/sms".to_owned()), "{forms:?}");
+    }
+}

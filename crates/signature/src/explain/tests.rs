@@ -437,6 +437,37 @@ fn reasons_that_need_no_trial_are_said_at_once() {
 }
 
 #[test]
+fn each_refusal_that_says_enough_by_itself_is_told_and_costs_no_trial() {
+    let signed = Signer::token(TOKEN).form_body(URL, BODY);
+    let many = Signer::token(TOKEN).form_body(URL, "a=1&".repeat(10_001));
+    let other = [OTHER.parse().unwrap()];
+    let plain = Policy::default;
+    let (needs_key, listed) = (
+        Policy { needs_shared_key: true, ..plain() },
+        Policy { accounts: crate::Accounts::Listed(&other), ..plain() },
+    );
+    for (signed, policy, cause) in [
+        (&signed, needs_key, Cause::SharedKeyRequired),
+        (&signed, listed, Cause::AccountNotAllowed),
+        (&many, plain(), Cause::TooManyParameters),
+    ] {
+        let explanation = explain(&signed.request(), &keyring(), &policy);
+        assert_eq!((explanation.findings[0].cause, explanation.findings.len()), (cause, 1));
+        assert!(explanation.findings[0].proven && explanation.trials == 0, "{cause:?}");
+    }
+    // What may have another cause behind it is told too, and not as proven.
+    let by_sha256 = Signer::shared_key("-", "no key of anybody", Algorithm::HmacSha256).form_body(URL, BODY);
+    let by_sha256 = Request { settings: None, ..by_sha256.request() };
+    let stranger = Signer::token("nobody's").form(URL, [("AccountSid", format!("AC{}", "7".repeat(32)))]);
+    for (request, cause) in [(by_sha256, Cause::WrongAlgorithm), (stranger.request(), Cause::UnknownAccount)]
+    {
+        let explanation = explain(&request, &keyring(), &plain());
+        found(&explanation, &[cause]);
+        assert!(!explanation.findings[0].proven);
+    }
+}
+
+#[test]
 fn where_nothing_fits_the_usual_causes_are_listed() {
     let signed = Signer::token("not in the keyring").form_body(URL, BODY);
     let explanation = explain(&signed.request(), &keyring(), &Policy::default());

@@ -78,11 +78,37 @@ fn ten_thousand_fields_are_read_and_one_more_is_refused() {
 }
 
 #[test]
-fn a_buffer_that_grew_large_is_given_back() {
+fn a_buffer_is_as_large_as_its_form_needs_and_one_that_grew_large_is_given_back() {
     let mut form = FormBuffer::default();
-    form.read(&vec![b'a'; 1 << 20]).unwrap();
-    form.read(b"a=1").unwrap();
+    let read = |form: &mut FormBuffer, len| form.read(&vec![b'a'; len]).map(|()| form.decoded.len());
+    assert_eq!(read(&mut form, 1 << 20), Ok((1 << 20) + SLACK));
+    assert_eq!(read(&mut form, KEPT_BYTES - SLACK), Ok(KEPT_BYTES));
+    assert_eq!(read(&mut form, 3), Ok(KEPT_BYTES), "no larger than is kept");
+    assert_eq!(read(&mut form, KEPT_BYTES + 1 - SLACK), Ok(KEPT_BYTES + 1));
+    assert_eq!(read(&mut form, KEPT_BYTES + 1 - SLACK), Ok(KEPT_BYTES + 1));
+    assert_eq!(read(&mut form, 3), Ok(3 + SLACK));
     assert!(form.decoded.capacity() < KEPT_BYTES);
+}
+
+/// Names of the table in any order, each at most once.
+fn known_names() -> impl Strategy<Value = Vec<&'static str>> {
+    let names: Vec<_> = crate::names::all().map(|known| known.name).collect();
+    let most = names.len();
+    proptest::sample::subsequence(names, 0..most).prop_shuffle()
+}
+
+#[test]
+fn well_known_names_that_differ_are_put_in_order_without_a_comparison() {
+    let mut form = FormBuffer::default();
+    let names: Vec<_> = crate::names::all().map(|known| known.name).collect();
+    for (raw, is_by_rank) in
+        [(names.join("&"), true), ("Body&Body".to_owned(), false), ("Body&Nobody".to_owned(), false)]
+    {
+        form.read(raw.as_bytes()).unwrap();
+        assert_eq!((form.by_rank.is_all, form.sort_keys.is_empty()), (is_by_rank, is_by_rank), "{raw}");
+    }
+    form.read(b"To=a&Body=b&From=c").unwrap();
+    assert!(form.by_rank.is_all, "what was read before is forgotten");
 }
 
 proptest! {
@@ -94,5 +120,25 @@ proptest! {
     #[test]
     fn both_readers_agree_on_what_looks_like_a_form(raw in "([ab]{0,3}|abcdefghijkl|[&=%+]|%[0-9a-fA-F]{2}|%00|é){0,60}") {
         prop_assert_eq!(signed(raw.as_bytes()), signed_plainly(raw.as_bytes()));
+    }
+
+    #[test]
+    fn both_readers_agree_on_well_known_names(names in known_names()) {
+        let raw = names.iter().enumerate().map(|(n, name)| format!("{name}={n}")).collect::<Vec<_>>().join("&");
+        prop_assert_eq!(signed(raw.as_bytes()), signed_plainly(raw.as_bytes()));
+    }
+
+    #[test]
+    fn what_was_read_before_leaves_nothing(
+        before in "([ab]|To|From|Body|[&=]){0,20}", raw in "([ab]|To|From|Body|[&=]){0,20}",
+    ) {
+        let mut form = FormBuffer::default();
+        let mut read = |raw: &str| {
+            form.read(raw.as_bytes()).unwrap();
+            form.fields().iter().map(|field| (field.name.to_vec(), field.value.to_vec())).collect::<Vec<_>>()
+        };
+        let _ = read(&before);
+        let again = read(&raw);
+        prop_assert_eq!(again.iter().flat_map(|(name, value)| [&name[..], value]).collect::<Vec<_>>().concat(), signed(raw.as_bytes()));
     }
 }

@@ -26,10 +26,7 @@ pub(super) fn fit(kind: Kind, value: &[u8]) -> Fit {
         Kind::Address => fit_address(value, 6),
         // What a caller's network passes off as his number may be very short, and carries names as well.
         Kind::Party => match fit_address(value, 2) {
-            Fit::Wrong if is_sender_name(value) => match value {
-                [b'+' | b'0'..=b'9', ..] => Fit::Tight,
-                _ => Fit::Roomy,
-            },
+            Fit::Wrong if is_sender_name(value) => Fit::Roomy,
             fit => fit,
         },
         Kind::Number => tight(is_number(value)),
@@ -170,7 +167,6 @@ fn fit_address(value: &[u8], digits_min: usize) -> Fit {
         [] => Fit::Tight,
         [b'+', digits @ ..] if is_digits(digits, digits_min, 15) => Fit::Tight,
         [b'0'..=b'9', ..] if is_digits(value, 3, 15) => Fit::Tight,
-        [b'+', ..] => Fit::Wrong,
         _ if !is_channel_address(value) => Fit::Wrong,
         _ => Fit::Roomy,
     }

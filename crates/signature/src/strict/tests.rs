@@ -210,6 +210,148 @@ fn a_well_known_value_must_have_its_shape() {
     }
 }
 
+/// However little of a name is left in its place.
+#[test]
+fn text_of_strangers_cut_anywhere_in_its_name_is_refused() {
+    for stem in FORM_ONLY_STEMS {
+        for at in 1..stem.len() {
+            let (name, rest) = stem.split_at(at);
+            if find(name.as_bytes()).is_none() {
+                let found = check_form("/sms", &format!("{ACCOUNT}&{name}={rest}hello"));
+                assert!(
+                    matches!(found, Some(Finding::CutName(_) | Finding::ExtendedName(_))),
+                    "{name}={rest}"
+                );
+            }
+        }
+    }
+    refused(&format!("{ACCOUNT}&{}AccountSid=x", "prefix".repeat(5)), Finding::ExtendedName("AccountSid"));
+}
+
+#[test]
+fn a_sid_is_two_capitals_and_thirty_two_hexadecimal_digits() {
+    let zeros = "0".repeat(30);
+    for (value, is_one) in [
+        (format!("WT00{zeros}"), true),
+        (format!("Wt00{zeros}"), false),
+        (format!("wT00{zeros}"), false),
+        (format!("WTg0{zeros}"), false),
+        (format!("WTgg{zeros}"), false),
+        (format!("WT:0{zeros}"), false),
+        (format!("WT/0{zeros}"), false),
+        (format!("WT0{zeros}"), false),
+    ] {
+        let found = check_form("/sms", &format!("TaskSid={value}"));
+        assert_eq!(found, (!is_one).then_some(Finding::WrongShape("TaskSid")), "{value}");
+    }
+}
+
+#[test]
+fn the_address_of_a_channel_has_a_name_and_something_behind_it() {
+    let long = format!("sip:{}", "a".repeat(508));
+    for value in ["my-channel_2.x:alice", "sip:a", &long, "whatsapp:%2B34600000000", "rcs:%2B346000"] {
+        admitted(&format!("To={value}"));
+    }
+    for value in [
+        &format!("{long}a"),
+        "sip:a%00",
+        "sip:a%0Ab",
+        "sip:",
+        ":alice",
+        "x:alice",
+        &format!("{}:alice", "x".repeat(21)),
+        "Client:alice",
+        "cli ent:alice",
+        "2x:alice",
+        "whatsapp:%2B34600",
+        "whatsapp:%2B3460000000000000",
+        "%2Bsip:alice",
+        "%2B1415x",
+    ] {
+        refused(&format!("To={value}"), Finding::WrongShape("To"));
+    }
+}
+
+#[test]
+fn a_version_is_a_date_or_a_v_and_a_number() {
+    for value in ["2010-04-01", "v2", "v100", ""] {
+        admitted(&format!("ApiVersion={value}"));
+    }
+    for value in ["2010-0x-01", "201-04-01", "2010-04-1", "x010-04-01", "v", "v1000", "vx"] {
+        refused(&format!("ApiVersion={value}"), Finding::WrongShape("ApiVersion"));
+    }
+}
+
+/// What nobody would read as an address in other text is one in the name of a city, which has no digits.
+#[test]
+fn a_city_swallows_less_than_other_text_may_say() {
+    for (value, name) in [("ParisTo223", "To"), ("To123", "To"), ("XCaller223", "Caller")] {
+        refused(&format!("FromCity={value}"), Finding::Swallowed(name));
+        admitted(&format!("Label={value}"));
+    }
+    admitted("FromCity=ParisTo22");
+    admitted("Label=To12345678");
+    admitted("Label=XFrom1234");
+    refused("Label=XFrom12345", Finding::Swallowed("From"));
+    refused("From=1To%2B123456", Finding::Swallowed("To"));
+}
+
+#[test]
+fn a_sid_is_swallowed_with_the_end_of_its_name_alone() {
+    let sid = format!("SidSM{}", "0".repeat(32));
+    refused(&format!("Label=x{sid}"), Finding::Swallowed("Sid"));
+    refused(&format!("Label=SmsMessage{sid}"), Finding::Swallowed("SmsMessageSid"));
+    for value in [sid.clone(), format!("7{sid}"), format!("7{sid} and more")] {
+        admitted(&format!("Label={value}"));
+    }
+}
+
+#[test]
+fn a_name_is_not_endless_and_a_sip_header_may_be_any_token() {
+    admitted(&format!("{}=1", "n".repeat(128)));
+    refused(&format!("{}=1", "n".repeat(129)), Finding::OddName);
+    for odd in ["!", "%23", "$", "'", "*", "^", "`", "|", "~"] {
+        admitted(&format!("SipHeader_X{odd}Y=1"));
+        refused(&format!("X{odd}Y=1"), Finding::OddName);
+    }
+    refused("SipHeader_X Y=1", Finding::OddName);
+}
+
+#[test]
+fn where_there_is_no_body_the_parameters_of_the_query_may_have_any_shape() {
+    let request = Request {
+        method: "GET",
+        url: crate::ReceivedUrl::parse(b"https://h.example/sms?From=nobody+at+all%21"),
+        websocket: false,
+        content_type: Some(b"application/x-www-form-urlencoded"),
+        body: b"",
+        signature: None,
+        settings: None,
+    };
+    let mut form = crate::form::FormBuffer::default();
+    form.read(request.url.query().unwrap_or_default()).unwrap();
+    assert_eq!(check(&form.fields(), &request), None);
+    let with_body = Request { body: b"From=nobody+at+all%21", ..request };
+    assert_eq!(check(&form.fields(), &with_body), Some(Finding::WrongShape("From")));
+    let other_body = Request { content_type: Some(b"text/plain"), ..with_body };
+    assert_eq!(check(&form.fields(), &other_body), None, "a hash vouches for it");
+}
+
+#[test]
+fn a_name_with_one_byte_changed_is_another() {
+    let letters = (b'0'..=b'9').chain(b'A'..=b'Z').chain(b'a'..=b'z');
+    for known in names::all() {
+        for at in 0..known.name.len() {
+            for letter in letters.clone() {
+                let mut name = known.name.as_bytes().to_vec();
+                name[at] = letter;
+                let found = find(&name).map(|it| it.name.as_bytes());
+                assert!(found.is_none_or(|it| it == name), "{}", String::from_utf8_lossy(&name));
+            }
+        }
+    }
+}
+
 #[test]
 fn odd_names_are_refused() {
     for name in ["", "a%20b", "a%3Db", "%C3%A9", "a%00", "a:b", "a%2Bb", &"x".repeat(129)] {
