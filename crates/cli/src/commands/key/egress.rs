@@ -59,17 +59,15 @@ pub(super) fn in_words(scopes: &EgressScopes) -> String {
         EgressAccounts::All => "every account".to_owned(),
         EgressAccounts::Listed(listed) => listed_as(listed),
     };
-    let mut text = format!("for {whom}: {}", listed_as(operations));
+    let mut parts = vec![format!("for {whom}: {}", listed_as(operations))];
     if !destinations.is_empty() {
-        text += &format!("; to {}", listed_as(destinations));
+        parts.push(format!("to {}", listed_as(destinations)));
     }
     if !senders.is_empty() {
-        text += &format!("; as {}", senders.join(", "));
+        parts.push(format!("as {}", senders.join(", ")));
     }
-    if let Some(tenant) = tenant {
-        text += &format!("; tenant {tenant}");
-    }
-    text
+    parts.extend(tenant.as_ref().map(|tenant| format!("tenant {tenant}")));
+    parts.join("; ")
 }
 
 fn listed_as<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
