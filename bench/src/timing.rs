@@ -321,6 +321,7 @@ fn engine(store: Arc<Store>, account: Sid) -> Outcome<Engine> {
         notifier: None,
         second_factor: Some(second_factor),
         egress: None,
+        shared_keys: None,
         clock: Arc::new(SystemClock),
     }))
 }

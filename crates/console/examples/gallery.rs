@@ -23,6 +23,7 @@ use ringfence_breaker::price_book::{
 };
 use ringfence_breaker::{Action, Limit, Measure, Per, Scope, Sign, Threshold, Window};
 use ringfence_console::Requests;
+use ringfence_control::shared_keys::{Accounts, Settings};
 use ringfence_control::virtual_credentials::{self, NewVirtualCredential};
 use ringfence_model::{Actor, PhoneNumber, Secret, Sid};
 use ringfence_second_factor::policy::{Demands, Kind, Policy, Strength};
@@ -30,6 +31,8 @@ use ringfence_store::{
     Admission, EgressAccounts, EgressArea, EgressScopes, FactorSecret, NewDevice, NewFactor, NewReservation,
     NewToken, Now, Role, Sent, SignInOutcome, Spent, StoredPrices, Told, Where,
 };
+use ringfence_twilio::client::Credentials;
+use ringfence_twilio::wire::RuleMatch;
 
 #[path = "../tests/console/world.rs"]
 mod world;
@@ -56,7 +59,14 @@ async fn main() {
         limit("all together", 400, Per::Together),
         entered,
     ];
-    let world = Arc::new(World::keeping(Requests::InStore, limits).await);
+    let shared_keys = Settings {
+        accounts: Accounts::All,
+        urls: vec![RuleMatch::Prefix("https://hooks.example.com/twilio/".to_owned())],
+        settle: SignedDuration::from_mins(5),
+    };
+    let rules = ringfence_control::people::Rules::default();
+    let world = World::build(limits, rules, Requests::InStore, |_| None, Some(shared_keys)).await;
+    let world = Arc::new(world);
     let token = fill(&world).await;
     let cookie = format!("ringfence={}", token.expose());
     let listener = tokio::net::TcpListener::bind(&address).await.unwrap();
@@ -83,6 +93,24 @@ async fn main() {
             let _ended = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }
+}
+
+/// Keys that sign the webhooks of two accounts: one is being replaced, of the other somebody has removed the rule.
+async fn fill_shared_keys(world: &World, of: &[Sid]) {
+    let (settings, by) = (world.engine.shared_keys().unwrap(), Actor::CommandLine("ops".to_owned()));
+    let mut accounts = Vec::new();
+    for sid in of {
+        accounts.push(world.store.find_account(*sid).await.unwrap().unwrap());
+    }
+    world.engine.bring_shared_keys(settings, &accounts, Some(&by), 1).await.unwrap();
+    world.take_over_tokens().await;
+    world.advance(180).await;
+    world.engine.bring_shared_keys(settings, &accounts, Some(&by), 1).await.unwrap();
+    world.engine.rotate_shared_key(settings, &accounts[0], &by, "each year", true).await.unwrap();
+    let token = accounts[1].auth_token.clone().unwrap();
+    let own = world.client.with_credentials(Credentials::auth_token(accounts[1].sid, token));
+    let rules = own.webhooks().rules().await.unwrap();
+    own.webhooks().delete_rule(&rules[0].id).await.unwrap();
 }
 
 async fn fill(world: &World) -> Secret {
@@ -135,6 +163,7 @@ async fn fill(world: &World) -> Secret {
     fill_signs(world, accounts[3]).await;
     fill_refusals(world, accounts[3]).await;
     fill_prices(world).await;
+    fill_shared_keys(world, &[accounts[0], accounts[2]]).await;
     world.store.seal_audit(world.now()).await.unwrap();
     owner.token
 }

@@ -18,7 +18,7 @@ use crate::failed::Failed;
 use crate::form::Fields;
 use crate::pages::{
     account, accounts, audit, breaker, credentials, incidents, keys, ledger, limits, new_key, overview,
-    people, places, policies, prices, requests, security, services, sign_out, token,
+    people, places, policies, prices, requests, security, services, shared_key, sign_out, token,
 };
 use crate::signed_in::SignedIn;
 
@@ -161,6 +161,24 @@ pub(crate) const ROUTES: &[Route] = &[
     dangerous(Method::POST, "/accounts/{}/token/rotate", Owner, false, |call| Box::pin(token::rotate(call))),
     dangerous(Method::GET, "/accounts/{}/token/undo", Owner, false, |call| Box::pin(token::ask_undo(call))),
     dangerous(Method::POST, "/accounts/{}/token/undo", Owner, false, |call| Box::pin(token::undo(call))),
+    dangerous(Method::GET, "/accounts/{}/shared-key/rotate", Owner, false, |call| {
+        Box::pin(shared_key::ask_rotate(call))
+    }),
+    dangerous(Method::POST, "/accounts/{}/shared-key/rotate", Owner, false, |call| {
+        Box::pin(shared_key::rotate(call))
+    }),
+    dangerous(Method::GET, "/accounts/{}/shared-key/undo", Owner, false, |call| {
+        Box::pin(shared_key::ask_undo(call))
+    }),
+    dangerous(Method::POST, "/accounts/{}/shared-key/undo", Owner, false, |call| {
+        Box::pin(shared_key::undo(call))
+    }),
+    dangerous(Method::GET, "/accounts/{}/shared-key/apply", Owner, false, |call| {
+        Box::pin(shared_key::ask_apply(call))
+    }),
+    dangerous(Method::POST, "/accounts/{}/shared-key/apply", Owner, false, |call| {
+        Box::pin(shared_key::apply(call))
+    }),
     inside(Method::GET, "/accounts/{}/ledger", Auditor, false, |call| Box::pin(ledger::of_account(call))),
     inside(Method::GET, "/accounts/{}/prices", Auditor, false, |call| Box::pin(prices::of_account(call))),
     inside(Method::GET, "/ledger", Auditor, false, |call| Box::pin(ledger::show(call))),

@@ -158,6 +158,7 @@ async fn credentials(steps: &Steps) {
             public_url: None,
         }),
         egress: None,
+        shared_keys: None,
         clock: house.clock(),
     }));
     let setup = VerifySetup { engine: Arc::new(move || Ok(Arc::clone(&engine))) };

@@ -4,6 +4,7 @@
 //! the same. A token travels only over TLS or inside this machine, and is never an argument, which every user could read.
 
 pub(crate) mod acts;
+pub(crate) mod shared_keys;
 pub(crate) mod tokens;
 
 use std::error::Error as StdError;
@@ -221,7 +222,11 @@ impl Api {
             ),
             "insufficient-scope" => Failure::configuration(detail)
                 .hint("`ringfence api-token create --scope operate` makes a token that may act"),
-            "parent-account" | "not-tripped" | "held" | "not-rotated" => Failure::refused(detail),
+            "parent-account" | "not-tripped" | "held" | "not-rotated" | "not-replaced" => {
+                Failure::refused(detail)
+            }
+            "no-shared-keys" => Failure::configuration(format!("{}: {detail}", self.base))
+                .hint("add [shared_keys] to the configuration that this `serve` runs with"),
             "twilio-away" => Failure::unavailable(detail),
             "not-found" | "method-not-allowed" => self.no_such_endpoint(&detail),
             "not-ready" | "store-away" | "fault" => Failure::unavailable(format!("{}: {detail}", self.base)),

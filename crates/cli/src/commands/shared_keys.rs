@@ -9,15 +9,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ringfence_control::engine::Engine;
-use ringfence_control::shared_keys::{Brought, NotBegun, Settings};
+use ringfence_control::shared_keys::{NotBegun, Settings};
+use ringfence_control::views::Views;
 use ringfence_store::{Account, SharedKeyStep};
 use serde_json::json;
 
 use super::act::{REASON, parse_reason, reason_of, with_name};
-use super::over_api::not_over_the_api;
-use super::token;
+use super::over_api::{self as place, not_over_the_api, shared_keys as over_api};
+use super::token::{self, Reach};
 use super::with_engine::{self, Installation, Missing, store};
-use super::with_store::StoreArguments;
+use super::with_store::{self, StoreArguments};
 use crate::exit::{Answer, Failure};
 
 /// For so many accounts Twilio is asked at the same time.
@@ -27,12 +28,10 @@ const AT_ONCE: usize = 4;
 #[command(arg_required_else_help = true)]
 #[command(after_help = "\
 EXPERIMENTAL: Twilio's Webhooks configuration API is a public beta, and names of it may change. It needs [shared_keys] in the
-configuration, and the store; none of it is possible over the API (--api).")]
+configuration.")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,
-    #[arg(long = "api", value_name = "URL", hide = true, value_parser = not_over_the_api)]
-    _api: Option<String>,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -62,7 +61,7 @@ Exit codes: 0 nothing is to be done; 1 there are changes, or something is in the
 69 Twilio or the store does not answer, for one account at least.")]
 struct PlanArguments {
     #[command(flatten)]
-    store: StoreArguments,
+    reach: Reach,
 }
 
 #[derive(Debug, clap::Args)]
@@ -74,13 +73,13 @@ Exit codes: 0 done, or it waits; 1 Twilio refused some of it, or something is in
 configuration; 69 Twilio or the store does not answer.")]
 struct ApplyArguments {
     #[command(flatten)]
-    store: StoreArguments,
+    reach: Reach,
 }
 
 #[derive(Debug, clap::Args)]
 struct StatusArguments {
     #[command(flatten)]
-    store: StoreArguments,
+    reach: Reach,
 }
 
 #[derive(Debug, clap::Args)]
@@ -102,7 +101,7 @@ struct RotateArguments {
     #[arg(value_name = "SID")]
     account: String,
     #[command(flatten)]
-    store: StoreArguments,
+    reach: Reach,
     /// Why; the audit log keeps it. Needed; asked for if it is not given and you sit at a terminal
     #[arg(long, value_name = "TEXT", value_parser = parse_reason)]
     reason: Option<String>,
@@ -117,7 +116,7 @@ struct UndoArguments {
     #[arg(value_name = "SID")]
     account: String,
     #[command(flatten)]
-    store: StoreArguments,
+    reach: Reach,
     /// Why; the audit log keeps it
     #[arg(long, value_name = "TEXT", value_parser = parse_reason)]
     reason: Option<String>,
@@ -126,7 +125,7 @@ struct UndoArguments {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Of a key that is held it is that one. It prints the id, and the secret where no --to says where to put it. The audit log keeps
-that it was given out. In the other gate's configuration:
+that it was given out. It needs the store (--config): no secret goes over the API. In the other gate's configuration:
 
   shared_keys = [{ id = \"webhooks_sharedkey_…\", secret = { file = \"FILE\" }, algorithm = \"HMAC_SHA256\" }]")]
 struct ShowArguments {
@@ -135,6 +134,8 @@ struct ShowArguments {
     account: String,
     #[command(flatten)]
     store: StoreArguments,
+    #[arg(long = "api", value_name = "URL", hide = true, value_parser = not_over_the_api)]
+    _api: Option<String>,
     /// A new file to write the secret to, which only you may read
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
@@ -142,8 +143,8 @@ struct ShowArguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     match &arguments.command {
-        Command::Plan(arguments) => bring(&arguments.store, false),
-        Command::Apply(arguments) => bring(&arguments.store, true),
+        Command::Plan(arguments) => bring(&arguments.reach, false),
+        Command::Apply(arguments) => bring(&arguments.reach, true),
         Command::Status(arguments) => status(arguments),
         Command::Rotate(arguments) => rotate(arguments),
         Command::Undo(arguments) => undo(arguments),
@@ -151,8 +152,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     }
 }
 
-fn bring(arguments: &StoreArguments, applies: bool) -> Result<Answer, Failure> {
-    with_engine::run(&arguments.config, Missing::Refuse, async |installation| {
+fn bring(arguments: &Reach, applies: bool) -> Result<Answer, Failure> {
+    let json = arguments.json;
+    let config = match arguments.place.reach()? {
+        place::Reach::Store(file) => file,
+        place::Reach::Node(api) => {
+            let plan = if applies { over_api::apply(&api) } else { over_api::plan(&api) };
+            return Ok(text::brought(&plan?, json, with_store::now()?));
+        }
+    };
+    with_engine::run(config, Missing::Refuse, async |installation| {
         let settings = settings(installation)?;
         let (engine, notes) = installation.holding().await?;
         if applies {
@@ -162,7 +171,8 @@ fn bring(arguments: &StoreArguments, applies: bool) -> Result<Answer, Failure> {
         let accounts = installation.store.accounts().await.map_err(store)?;
         let by = applies.then_some(&installation.by);
         let brought = engine.bring_shared_keys(settings, &accounts, by, AT_ONCE).await.map_err(store)?;
-        let mut answer = text::brought(&brought, &accounts, applies, arguments.json, installation.now);
+        let plan = engine.views().shared_key_plan(&brought, applies).await.map_err(store)?;
+        let mut answer = text::brought(&plan, json, installation.now);
         answer.notes.extend(notes);
         if accounts.is_empty() {
             answer.notes.push(format!(
@@ -170,7 +180,8 @@ fn bring(arguments: &StoreArguments, applies: bool) -> Result<Answer, Failure> {
                 installation.command("shared-keys apply")
             ));
         }
-        if applies && is_left(&brought) && installation.store.nodes().await.map_err(store)?.is_empty() {
+        let is_left = plan.accounts.iter().any(|it| !it.waits.is_empty());
+        if applies && is_left && installation.store.nodes().await.map_err(store)?.is_empty() {
             answer.notes.push(format!(
                 "note: no node is at work; {} goes on, or this command, typed again",
                 installation.command("serve")
@@ -180,40 +191,57 @@ fn bring(arguments: &StoreArguments, applies: bool) -> Result<Answer, Failure> {
     })
 }
 
-fn is_left(brought: &[Brought]) -> bool {
-    brought.iter().any(|it| !it.left.waits.is_empty())
-}
-
 fn status(arguments: &StatusArguments) -> Result<Answer, Failure> {
-    with_engine::run(&arguments.store.config, Missing::Refuse, async |installation| {
-        let keys = installation.store.shared_keys().await.map_err(store)?;
-        let accounts = installation.store.accounts().await.map_err(store)?;
-        Ok(text::status(&keys, &accounts, arguments.store.json, installation.now))
+    let json = arguments.reach.json;
+    let config = match arguments.reach.place.reach()? {
+        place::Reach::Store(file) => file,
+        place::Reach::Node(api) => return Ok(text::status(&over_api::list(&api)?, json, with_store::now()?)),
+    };
+    with_engine::run(config, Missing::Refuse, async |installation| {
+        let views = Views::new(&installation.store, &[], installation.now);
+        let keys = views.shared_keys().await.map_err(store)?;
+        Ok(text::status(&keys, json, installation.now))
     })
 }
 
 fn rotate(arguments: &RotateArguments) -> Result<Answer, Failure> {
     let reason = reason_of(arguments.reason.as_ref())?;
-    with_engine::run(&arguments.store.config, Missing::Refuse, async |installation| {
+    let json = arguments.reach.json;
+    let config = match arguments.reach.place.reach()? {
+        place::Reach::Store(file) => file,
+        place::Reach::Node(api) => {
+            let plan = over_api::rotate(&api, &arguments.account, &reason, arguments.hold)?;
+            return Ok(text::brought(&plan, json, with_store::now()?));
+        }
+    };
+    with_engine::run(config, Missing::Refuse, async |installation| {
         let settings = settings(installation)?;
         let (engine, _) = installation.holding().await?;
         let account = find(installation, &engine, &arguments.account).await?;
         let begun =
             engine.rotate_shared_key(settings, &account, &installation.by, &reason, arguments.hold).await;
         begun.map_err(|error| not_begun(error, installation, &account))?;
-        go_on(installation, &engine, settings, account, arguments.store.json).await
+        go_on(installation, &engine, settings, account, json).await
     })
 }
 
 fn undo(arguments: &UndoArguments) -> Result<Answer, Failure> {
     let reason = reason_of(arguments.reason.as_ref())?;
-    with_engine::run(&arguments.store.config, Missing::Refuse, async |installation| {
+    let json = arguments.reach.json;
+    let config = match arguments.reach.place.reach()? {
+        place::Reach::Store(file) => file,
+        place::Reach::Node(api) => {
+            let plan = over_api::undo(&api, &arguments.account, &reason)?;
+            return Ok(text::brought(&plan, json, with_store::now()?));
+        }
+    };
+    with_engine::run(config, Missing::Refuse, async |installation| {
         let settings = settings(installation)?;
         let (engine, _) = installation.holding().await?;
         let account = find(installation, &engine, &arguments.account).await?;
         let undone = engine.undo_shared_key(account.sid, &installation.by, &reason).await;
         undone.map_err(|error| not_begun(error, installation, &account))?;
-        go_on(installation, &engine, settings, account, arguments.store.json).await
+        go_on(installation, &engine, settings, account, json).await
     })
 }
 
@@ -227,7 +255,8 @@ async fn go_on(
 ) -> Result<Answer, Failure> {
     let (by, of) = (Some(&installation.by), [account]);
     let brought = engine.bring_shared_keys(settings, &of, by, AT_ONCE).await.map_err(store)?;
-    Ok(text::brought(&brought, &of, true, json, installation.now))
+    let plan = engine.views().shared_key_plan(&brought, true).await.map_err(store)?;
+    Ok(text::brought(&plan, json, installation.now))
 }
 
 fn show(arguments: &ShowArguments) -> Result<Answer, Failure> {

@@ -61,13 +61,14 @@ enum Command {
     Show(ShowArguments),
 }
 
+/// Where the command finds an installation, and how it answers.
 #[derive(Debug, clap::Args)]
-struct Reach {
+pub(super) struct Reach {
     #[command(flatten)]
-    place: ReachArguments,
+    pub(super) place: ReachArguments,
     /// Print JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -162,6 +162,7 @@ impl Installation {
             // Codes are begun and sent by `serve` alone.
             second_factor: None,
             egress: None,
+            shared_keys: self.shared_keys.clone(),
             clock: Arc::clone(&self.clock),
         }))
     }

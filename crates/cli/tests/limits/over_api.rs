@@ -27,12 +27,17 @@ struct Node {
 
 impl Node {
     fn start() -> Self {
+        Self::start_with(str::to_owned)
+    }
+
+    /// With another configuration.
+    fn start_with(change: impl FnOnce(&str) -> String) -> Self {
         let world = World::new();
         let port = ringfence_testkit::free_port();
         let file = world.path("ringfence.toml");
         let text = fs::read_to_string(&file).expect("the configuration");
         let listen = format!("[listen]\nadmin = \"127.0.0.1:{port}\"\n");
-        fs::write(&file, text.replacen("[listen]\n", &listen, 1)).expect("written");
+        fs::write(&file, change(&text.replacen("[listen]\n", &listen, 1))).expect("written");
         world.subaccount("Customer 7");
         world.subaccount("Customer 8");
         let serving = world.serve();
@@ -276,5 +281,60 @@ fn a_token_is_replaced_at_a_running_node_as_on_the_store() {
     node.ask(&admin, &rotate).code(1).complains("was replaced at");
     let status = node.ask(&node.reads, &["token", "status", "--json"]).code(0).json();
     assert_eq!(status["tokens"][0]["state"], "replaced");
+    node.serving.stop();
+}
+
+#[test]
+fn keys_for_webhooks_are_planned_made_and_taken_back_at_a_running_node_as_on_the_store() {
+    let without = Node::start();
+    without.ask(&without.reads, &["shared-keys", "status"]).code(0).says("Ringfence has made no SharedKey");
+    without.ask(&without.reads, &["shared-keys", "plan"]).code(64).complains("has no [shared_keys]");
+    without.serving.stop();
+
+    let route = "[[route]]\npath = \"/sms\"\npublic_url = \"https://hooks.example.com\"\nupstream = \
+                 \"http://127.0.0.1:9\"\ncheck = \"signature\"\n\n[[account]]\n";
+    let node = Node::start_with(|text| {
+        format!("{}\n[shared_keys]\naccounts = \"all\"\n", text.replacen("[[account]]\n", route, 1))
+    });
+    let arguments = ["api-token", "create", "--name", "ci", "--scope", "admin"];
+    let admin = node.world.run(&arguments).code(0).out.trim().to_owned();
+    let sid_here = node.world.account().to_string();
+    let rotate = ["shared-keys", "rotate", &sid_here, "--reason", "each year"];
+    for (token, arguments) in [
+        (&node.reads, &["shared-keys", "apply"][..]),
+        (&node.operates, &["shared-keys", "apply"]),
+        (&node.operates, &rotate),
+    ] {
+        node.ask(token, arguments).code(64).complains("scope");
+    }
+    // What a node does by itself, and what it is asked for, come to the same.
+    let applied = node.ask(&admin, &["shared-keys", "apply", "--json"]).code(0).json();
+    assert_eq!(applied["applied"], true, "{applied}");
+    let plan = node.ask(&node.reads, &["shared-keys", "plan", "--json"]).json();
+    let of =
+        plan["accounts"].as_array().expect("accounts").iter().find(|it| it["account"]["sid"] == *sid_here);
+    let waits = &of.expect("the account")["waits"][0]["for"];
+    assert!(waits == "spreads" || waits == "nodes", "{plan}");
+    let status = node.ask(&node.reads, &["shared-keys", "status", "--json"]).code(0).json();
+    let on_store = node.world.run(&["shared-keys", "status", "--json"]).code(0).json();
+    for (key, same) in status["shared_keys"]
+        .as_array()
+        .expect("keys")
+        .iter()
+        .zip(on_store["shared_keys"].as_array().expect("keys"))
+    {
+        assert_eq!(
+            (&key["id"], &key["state"], &key["account"]),
+            (&same["id"], &same["state"], &same["account"])
+        );
+        assert_eq!(key["state"], "made", "{status}");
+    }
+    assert!(!status["shared_keys"].as_array().expect("keys").is_empty(), "{status}");
+    node.ask(&admin, &rotate).code(1).complains("is prepared already");
+    let undo = ["shared-keys", "undo", &sid_here, "--reason", "x"];
+    node.ask(&admin, &undo).code(1).complains("no SharedKey signs for");
+    let show = ["shared-keys", "show", &sid_here, "--config", "x", "--api", "http://127.0.0.1:1"];
+    node.world.run(&show[..3]).code(1).complains("no SharedKey of");
+    run(&show, &admin).code(2).complains("not possible over the API");
     node.serving.stop();
 }

@@ -12,6 +12,7 @@ use super::accounts::Standing;
 use super::act::{Act, ask, ask_again, reason};
 use super::audit::{Line as AuditLine, people};
 use super::breaker::refused_beside;
+use super::shared_key::Shown as SharedKeyShown;
 use super::spending::{Line, Standing as Stands, urgency};
 use super::token::Shown as TokenShown;
 use super::{account_named, shown};
@@ -45,6 +46,7 @@ struct View {
     may_resume: bool,
     is_parent: bool,
     token: TokenShown,
+    shared_key: Option<SharedKeyShown>,
 }
 
 pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
@@ -86,6 +88,7 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
         may_resume: may_act && (is_held || (account.status == "suspended" && !is_tripped)),
         is_parent: account.parent.is_none(),
         token: TokenShown::of(&call, &account).await?,
+        shared_key: SharedKeyShown::of(&call, &account).await?,
         name: account.friendly_name,
         frame: Frame::new(&call, Section::Accounts),
     };

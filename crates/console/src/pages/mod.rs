@@ -20,6 +20,7 @@ pub(crate) mod prices;
 pub(crate) mod requests;
 pub(crate) mod security;
 pub(crate) mod services;
+pub(crate) mod shared_key;
 pub(crate) mod sign_out;
 mod spending;
 mod standing;

@@ -16,6 +16,7 @@ mod refusals;
 mod requests;
 mod roles;
 mod services;
+mod shared_keys;
 mod standing;
 mod tokens;
 mod world;

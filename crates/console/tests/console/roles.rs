@@ -10,7 +10,7 @@ use crate::world::{Browser, Page, World};
 
 /// What each may, in the order auditor, operator, owner of everything; auditor, operator, owner of the account that the
 /// path is about. `y` is let in, `n` is refused with a 403.
-const MATRIX: [(&str, &str, &str); 67] = [
+const MATRIX: [(&str, &str, &str); 73] = [
     ("GET", "/go-to", "yyy yyy"),
     ("POST", "/go-to", "yyy yyy"),
     ("GET", "/", "yyy yyy"),
@@ -24,6 +24,12 @@ const MATRIX: [(&str, &str, &str); 67] = [
     ("POST", "/accounts/{}/token/rotate", "nny nny"),
     ("GET", "/accounts/{}/token/undo", "nny nny"),
     ("POST", "/accounts/{}/token/undo", "nny nny"),
+    ("GET", "/accounts/{}/shared-key/rotate", "nny nny"),
+    ("POST", "/accounts/{}/shared-key/rotate", "nny nny"),
+    ("GET", "/accounts/{}/shared-key/undo", "nny nny"),
+    ("POST", "/accounts/{}/shared-key/undo", "nny nny"),
+    ("GET", "/accounts/{}/shared-key/apply", "nny nny"),
+    ("POST", "/accounts/{}/shared-key/apply", "nny nny"),
     ("GET", "/accounts/{}/ledger", "yyy yyy"),
     ("GET", "/accounts/{}/prices", "yyy yyy"),
     ("GET", "/ledger", "yyy yyy"),

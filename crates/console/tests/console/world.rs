@@ -49,7 +49,7 @@ pub(crate) struct World {
     pub(crate) engine: Arc<Engine>,
     pub(crate) store: Arc<Store>,
     pub(crate) parent: Sid,
-    client: Client,
+    pub(crate) client: Client,
     sandbox: Sandbox,
     clock: Arc<Hands>,
     life: Life,
@@ -91,18 +91,18 @@ impl World {
             hosts: Hosts::new(hosts),
             ..Rules::default()
         };
-        Self::build(Vec::new(), rules, in_memory(), |_| None).await
+        Self::build(Vec::new(), rules, in_memory(), |_| None, None).await
     }
 
     /// With what is kept of requests in the store, or nowhere.
     pub(crate) async fn keeping(requests: Requests, limits: Vec<Limit>) -> Self {
-        Self::build(limits, Rules::default(), requests, |_| None).await
+        Self::build(limits, Rules::default(), requests, |_| None, None).await
     }
 
     /// At the address at which its browsers are, so that passkeys work.
     pub(crate) async fn at_its_address() -> Self {
         let rules = Rules { console_url: Some("http://localhost:9443".to_owned()), ..Rules::default() };
-        Self::build(Vec::new(), rules, in_memory(), |_| None).await
+        Self::build(Vec::new(), rules, in_memory(), |_| None, None).await
     }
 
     pub(crate) async fn with(limits: Vec<Limit>) -> Self {
@@ -114,14 +114,20 @@ impl World {
         limits: Vec<Limit>,
         second_factor: impl FnOnce(Sid) -> Option<ringfence_control::second_factor::Settings>,
     ) -> Self {
-        Self::build(limits, Rules::default(), in_memory(), second_factor).await
+        Self::build(limits, Rules::default(), in_memory(), second_factor, None).await
     }
 
-    async fn build(
+    /// With keys of their own that sign the webhooks of all accounts.
+    pub(crate) async fn signing(shared_keys: ringfence_control::shared_keys::Settings) -> Self {
+        Self::build(Vec::new(), Rules::default(), in_memory(), |_| None, Some(shared_keys)).await
+    }
+
+    pub(crate) async fn build(
         limits: Vec<Limit>,
         rules: Rules,
         requests: Requests,
         second_factor: impl FnOnce(Sid) -> Option<ringfence_control::second_factor::Settings>,
+        shared_keys: Option<ringfence_control::shared_keys::Settings>,
     ) -> Self {
         let clock = Arc::new(Hands { unix_seconds: AtomicU64::new(BEGIN), begin: Instant::now() });
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
@@ -161,6 +167,7 @@ impl World {
                 allowance: Amount::ZERO,
                 by_database_clock: false,
             }),
+            shared_keys,
             clock: Arc::clone(&clock) as _,
         }));
         let at_work = Arc::clone(&engine);

@@ -42,6 +42,7 @@ pub use triggers::{Applied, Planned, Triggers, Trouble};
 
 use crate::notices::{self, Notifier};
 use crate::second_factor;
+use crate::shared_keys;
 use crate::usage::Sum;
 use crate::wanted::AppliedLimit;
 
@@ -60,6 +61,8 @@ pub struct Setup {
     pub second_factor: Option<second_factor::Settings>,
     /// What is settled of the egress; none where there is none.
     pub egress: Option<Egress>,
+    /// What is wanted of accounts' SharedKeys; none where the configuration does not say.
+    pub shared_keys: Option<shared_keys::Settings>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -73,6 +76,7 @@ pub struct Engine {
     notifier: Option<Arc<Notifier>>,
     pub(crate) second_factor: Option<second_factor::Settings>,
     egress: Option<Egress>,
+    pub(crate) shared_keys: Option<shared_keys::Settings>,
     clock: Arc<dyn Clock>,
     /// What the accounts of a limit used together, by the limit's name.
     sums: Mutex<HashMap<String, Sum>>,
@@ -100,7 +104,7 @@ pub struct Engine {
 impl Engine {
     /// An engine at rest: its methods are called by whoever knows when.
     pub fn new(setup: Setup) -> Self {
-        let Setup { store, clients, limits, notifier, second_factor, egress, clock } = setup;
+        let Setup { store, clients, limits, notifier, second_factor, egress, shared_keys, clock } = setup;
         Self {
             store,
             clients,
@@ -108,6 +112,7 @@ impl Engine {
             notifier,
             second_factor,
             egress,
+            shared_keys,
             clock,
             fed: Mutex::default(),
             books: Mutex::default(),

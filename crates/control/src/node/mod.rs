@@ -309,7 +309,8 @@ impl Node {
             {
                 return false;
             }
-            let Setup { store, clients, notifier, second_factor, egress, clock, .. } = &self.setup;
+            let Setup { store, clients, notifier, second_factor, egress, shared_keys, clock, .. } =
+                &self.setup;
             let engine = Engine::new(engine::Setup {
                 store: Arc::clone(store),
                 clients: clients.clone(),
@@ -317,6 +318,7 @@ impl Node {
                 notifier: notifier.clone(),
                 second_factor: second_factor.clone(),
                 egress: egress.clone(),
+                shared_keys: shared_keys.clone(),
                 clock: Arc::clone(clock),
             });
             *at_work = Ok(AtWork { engine: Arc::new(engine), life });

@@ -10,6 +10,7 @@ use ringfence_store::{SharedKeyStep, Store};
 use super::jobs::is_there;
 use super::{Done, Job, JobFailed, Node};
 use crate::engine::Engine;
+use crate::shared_keys::url_of;
 
 /// Twilio is asked so often whether what was as it should be still is.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(5);
@@ -46,14 +47,18 @@ impl Node {
             if let Some(trouble) = account.trouble {
                 done.troubles.push((account.account, trouble.to_string()));
             }
-            for other in account.left.in_the_way {
-                let what = format!(
-                    "the rule {} for {}, which Ringfence did not make, is in the way of its own",
-                    other.rule,
-                    crate::shared_keys::url_of(&other.matches)
-                );
-                done.troubles.push((account.account, what));
-            }
+            let others = account.left.in_the_way.iter().map(|other| {
+                let url = url_of(&other.matches);
+                format!(
+                    "the rule {} for {url}, which Ringfence did not make, is in the way of its own",
+                    other.rule
+                )
+            });
+            let edited = account.left.edited.iter().map(|it| {
+                let url = url_of(&it.matches);
+                format!("the rule {} for {url} was given another URL at Twilio: delete it there, and it is made again", it.rule)
+            });
+            done.troubles.extend(others.chain(edited).map(|what| (account.account, what)));
         }
         Ok(done)
     }

@@ -22,7 +22,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 pub use self::plan::{
-    ALGORITHM, Accounts, AtTwilio, Change, Foreign, Given, Plan, RULES_MAX, Settings, Waits, plan,
+    ALGORITHM, Accounts, AtTwilio, Change, Edited, Foreign, Given, Plan, RULES_MAX, Settings, Waits, plan,
 };
 
 use crate::engine::{Engine, Trouble};
@@ -51,6 +51,9 @@ pub enum NotBegun {
     /// The configuration has the auth token sign.
     #[error("[shared_keys] does not name {0}: its auth token signs its webhooks")]
     NotWanted(Sid),
+    /// There is no configuration of them.
+    #[error("the configuration has no [shared_keys]")]
+    NotConfigured,
     /// There is none that could be replaced.
     #[error("no SharedKey signs for {0} yet, so there is none to replace")]
     NoneSigns(Sid),
@@ -79,6 +82,11 @@ pub async fn in_use(store: &Store) -> store::Result<Vec<SharedKey>> {
 }
 
 impl Engine {
+    /// What is wanted of accounts' SharedKeys.
+    pub fn shared_keys(&self) -> Result<&Settings, NotBegun> {
+        self.shared_keys.as_ref().ok_or(NotBegun::NotConfigured)
+    }
+
     /// Brings the keys of these accounts in line in the name of `by`; only compares where there is nobody. `at_once` says for
     /// how many accounts Twilio is asked at the same time. Accounts that are not concerned are left out.
     pub async fn bring_shared_keys(

@@ -145,6 +145,17 @@ pub struct Foreign {
     pub matches: RuleMatch,
 }
 
+/// A rule of ours that somebody gave other URLs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edited {
+    /// The rule.
+    pub rule: String,
+    /// The URLs that it was made for.
+    pub matches: RuleMatch,
+    /// The URLs that Twilio shows.
+    pub is_for: RuleMatch,
+}
+
 /// What there is to do about one account.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
@@ -154,6 +165,9 @@ pub struct Plan {
     pub waits: Vec<Waits>,
     /// What is in the way.
     pub in_the_way: Vec<Foreign>,
+    /// What was ours and leads elsewhere now. It is told and left alone: no page of Twilio's says how it writes a URL, and a
+    /// rule that were made again and again would leave webhooks to the auth token each time.
+    pub edited: Vec<Edited>,
     /// How many keys, settings and rules are not ours.
     pub foreign: usize,
 }
@@ -265,6 +279,12 @@ impl Given<'_> {
             let mut others = self.there.rules.iter().filter(|it| !self.is_ours(it.friendly_name.as_deref()));
             let other = others.find(|rule| rule.matches().as_ref() == Some(matches));
             let (matches, setting) = (matches.clone(), setting.id.clone());
+            // What cannot be read is not taken for edited.
+            if let Some(rule) = ours
+                && let Some(is_for) = rule.matches().filter(|shown| !is_same(shown, &matches))
+            {
+                plan.edited.push(Edited { rule: rule.id.clone(), matches: matches.clone(), is_for });
+            }
             match (ours, other) {
                 (Some(rule), _) if rule.only_setting() != Some(&setting) => {
                     plan.changes.push(Change::PointRule { rule: rule.id.clone(), matches, setting });
@@ -402,6 +422,32 @@ pub(super) fn rule_name(mark: &Mark, matches: &RuleMatch) -> String {
         RuleMatch::Default => ("default", ""),
     };
     mark.name(&format!("rule {:08x}", fingerprint(&format!("{kind} {url}"))))
+}
+
+/// Whether Twilio shows the URLs of a rule as they were given, or writes the same ones otherwise (RFC 3986, section 6.2): the
+/// scheme and the host in other letters, a port that goes without saying, no path at all, escapes in small letters.
+fn is_same(shown: &RuleMatch, given: &RuleMatch) -> bool {
+    match (shown, given) {
+        (RuleMatch::Exact(shown), RuleMatch::Exact(given))
+        | (RuleMatch::Prefix(shown), RuleMatch::Prefix(given)) => normal(shown) == normal(given),
+        (shown, given) => shown == given,
+    }
+}
+
+fn normal(url: &str) -> String {
+    let Some((scheme, rest)) = url.trim().split_once("://") else { return url.to_owned() };
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let (scheme, authority) = (scheme.to_ascii_lowercase(), authority.to_ascii_lowercase());
+    let port = if scheme == "https" { ":443" } else { ":80" };
+    let authority = authority.strip_suffix(port).unwrap_or(&authority);
+    let mut normal = format!("{scheme}://{authority}{}", if path.starts_with('/') { "" } else { "/" });
+    let mut escape: u8 = 0;
+    for character in path.chars() {
+        escape = if character == '%' { 3 } else { escape };
+        normal.push(if escape > 0 { character.to_ascii_uppercase() } else { character });
+        escape = escape.saturating_sub(1);
+    }
+    normal
 }
 
 fn names(setting: &WebhookSetting, key: Option<&KeyOfTwilio>) -> bool {

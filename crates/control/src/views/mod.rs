@@ -17,6 +17,7 @@ mod plan;
 mod report;
 pub(crate) mod schema;
 mod share;
+mod shared_keys;
 mod shares;
 mod status;
 mod tallied;
@@ -43,6 +44,10 @@ pub use page::{Page, SIZE_MAX};
 pub use plan::{ChangeView, PlanView, PlannedChange, UnreadAccount};
 pub use report::{Report, ReportedLimit, ReportedTrip, ReportedWarning, Verdict};
 pub use share::ShareView;
+pub use shared_keys::{
+    OtherRule, SharedKeyChange, SharedKeyChangeName, SharedKeyPlan, SharedKeyPlanOf, SharedKeyState,
+    SharedKeyView, SharedKeyWait, SharedKeyWaitName, SharedKeys, WaitedNode,
+};
 pub use shares::{ShareStanding, StandingShare};
 pub use status::{AccountsStatus, AuditStatus, LimitStatus, SealedUpTo, Status};
 pub use tallied::{ReportedEgress, ReportedOperation, WatchedLimit};

@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use ringfence_breaker::{Limit, price_book};
 use ringfence_control::decide::kind;
 use ringfence_control::engine::{Clients, Egress, Engine, KnownAccount, Setup};
+use ringfence_control::shared_keys;
 use ringfence_control::wanted::AppliedLimit;
 use ringfence_model::{Actor, Amount, Clock, Secret, Sid};
 use ringfence_sandbox::Settings;
 use ringfence_store::{Life, NewObservation, NewTrigger, Store};
+use ringfence_twilio::wire::RuleMatch;
 use serde_json::json;
 
 use crate::database::Database;
@@ -77,6 +79,11 @@ impl Node {
                 prices: price_book::Rules::default(),
                 allowance: Amount::ZERO,
                 by_database_clock: false,
+            }),
+            shared_keys: Some(shared_keys::Settings {
+                accounts: shared_keys::Accounts::All,
+                urls: vec![RuleMatch::Prefix("https://hooks.example.com/".to_owned())],
+                settle: SignedDuration::from_mins(5),
             }),
             clock: Arc::clone(&clock) as _,
         };

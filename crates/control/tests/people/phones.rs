@@ -35,6 +35,7 @@ fn engine(house: &House) -> Engine {
         notifier: None,
         second_factor: Some(settings),
         egress: None,
+        shared_keys: None,
         clock: house.clock(),
     })
 }

@@ -125,6 +125,7 @@ impl Installation {
             notifier: None,
             second_factor: None,
             egress: None,
+            shared_keys: self.shared_keys.clone(),
             clock: Arc::new(SandboxClock::new(&self.world.sandbox, SignedDuration::ZERO)),
         })
     }

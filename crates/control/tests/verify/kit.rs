@@ -192,6 +192,7 @@ impl Bank {
             notifier: None,
             second_factor: Some(second_factor),
             egress,
+            shared_keys: None,
             clock: Arc::clone(&clock) as _,
         }));
         if has_ledger {

@@ -364,6 +364,7 @@ impl Desk {
             notifier: None,
             second_factor: None,
             egress: None,
+            shared_keys: None,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
         });
         let desk = Self {

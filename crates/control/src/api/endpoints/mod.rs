@@ -4,9 +4,11 @@ mod accounts;
 mod breakers;
 mod incidents;
 mod look;
+mod shared_keys;
 mod tokens;
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use ringfence_model::{Actor, Sid};
@@ -28,7 +30,7 @@ pub(super) type Run = for<'a> fn(Call<'a>) -> Answering<'a>;
 
 /// A request that may be carried out.
 pub(super) struct Call<'a> {
-    pub(super) engine: &'a Engine,
+    pub(super) engine: &'a Arc<Engine>,
     /// The account that the path names.
     pub(super) account: Option<Sid>,
     pub(super) query: Query,
@@ -50,6 +52,11 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     tokens::LIST,
     tokens::ROTATE,
     tokens::UNDO,
+    shared_keys::LIST,
+    shared_keys::PLAN,
+    shared_keys::APPLY,
+    shared_keys::ROTATE,
+    shared_keys::UNDO,
     look::REPORT,
     look::LEDGER,
     incidents::LIST,
@@ -65,6 +72,8 @@ pub(crate) const BODIES: &[json_body::Reads] = &[
     json_body::reads::<breakers::Trip>,
     json_body::reads::<breakers::Lift>,
     json_body::reads::<accounts::Because>,
+    json_body::reads::<shared_keys::Rotate>,
+    json_body::reads::<shared_keys::Undo>,
 ];
 
 impl Call<'_> {

@@ -92,6 +92,19 @@ fn of_account(it: &Brought, words: &Words) -> Vec<Finding> {
             Mend::by_hand("Delete it at Twilio, or write signed_by = \"auth-token\" for the route"),
         ));
     }
+    for other in &it.left.edited {
+        let url = url_of(&other.matches);
+        let is_for = url_of(&other.is_for);
+        findings.push(finding(
+            Severity::Warning,
+            url.to_owned(),
+            format!(
+                "The rule {} that Ringfence made for {url} was edited at Twilio and is for {is_for} now",
+                other.rule
+            ),
+            Mend::by_hand("Delete it at Twilio: at the next look it is made again"),
+        ));
+    }
     findings
 }
 
@@ -100,7 +113,7 @@ mod tests {
     use ringfence_twilio::wire::RuleMatch;
 
     use super::*;
-    use crate::shared_keys::{Foreign, Plan, Waits};
+    use crate::shared_keys::{Edited, Foreign, Plan, Waits};
 
     fn brought(changes: Vec<Change>) -> Brought {
         Brought { account: Sid::new(*b"AC", 1), changes, left: Plan::default(), trouble: None }
@@ -124,9 +137,12 @@ mod tests {
         let point = Change::PointRule { rule: "r".to_owned(), matches: of("/b/"), setting: setting() };
         let mut wrong = brought(vec![create, point]);
         wrong.left.in_the_way = vec![Foreign { rule: "theirs".to_owned(), matches: of("/c/") }];
+        wrong.left.edited = vec![Edited { rule: "ours".to_owned(), matches: of("/d/"), is_for: of("/e/") }];
         let found = of_account(&wrong, &words);
         let places: Vec<_> = found.iter().map(|it| it.place.as_str()).collect();
-        assert_eq!(places, ["https://h.example/a/", "https://h.example/b/", "https://h.example/c/"]);
+        let urls = ["/a/", "/b/", "/c/", "/d/"].map(|path| format!("https://h.example{path}"));
+        assert_eq!(places, urls);
+        assert!(found[3].what.ends_with("is for https://h.example/e/ now"), "{}", found[3].what);
         assert_eq!(
             found[0].mend.command.as_deref(),
             Some("ringfence shared-keys apply --config ringfence.toml")

@@ -200,10 +200,43 @@ fn a_rule_that_was_pointed_elsewhere_or_removed_is_put_back() {
 
 #[test]
 fn a_rule_that_twilio_writes_otherwise_is_still_known_by_its_name() {
-    let mut world = World::new(vec![key("s", Signing)]);
-    let name = rule_name(&mark(), &prefix("/a/"));
-    world.has_setting("s").has_rule_named(&name, &prefix("/A/"), "s");
-    assert_eq!(world.at(1_000), Plan::default());
+    for written in ["HTTPS://H.Example:443/a/", "https://h.example/a/"] {
+        let mut world = World::new(vec![key("s", Signing)]);
+        let name = rule_name(&mark(), &prefix("/a/"));
+        world.has_setting("s").has_rule_named(&name, &RuleMatch::Prefix(written.to_owned()), "s");
+        assert_eq!(world.at(1_000), Plan::default(), "{written}");
+    }
+    for (shown, given, is_it) in [
+        ("https://h", "https://h/", true),
+        ("https://h/%c3%bc", "https://h/%C3%BC", true),
+        ("https://h/A", "https://h/a", false),
+        ("https://h/a", "https://h/a/", false),
+        ("http://h/a", "https://h/a", false),
+        ("https://h:444/a", "https://h/a", false),
+        ("h/a", "https://h/a", false),
+    ] {
+        let (shown, given) = (RuleMatch::Exact(shown.to_owned()), RuleMatch::Exact(given.to_owned()));
+        assert_eq!(is_same(&shown, &given), is_it, "{shown:?} {given:?}");
+    }
+}
+
+#[test]
+fn a_rule_that_somebody_gave_another_url_is_told_and_left_alone() {
+    let world = |is_for: &RuleMatch, names: &str| {
+        let mut world = World::new(vec![key("s", Signing)]);
+        let name = rule_name(&mark(), &prefix("/a/"));
+        world.has_setting("s").has_rule_named(&name, is_for, names);
+        world
+    };
+    let exact = RuleMatch::Exact("https://h.example/a/".to_owned());
+    for is_for in [prefix("/A/"), prefix("/b/"), exact, RuleMatch::Default] {
+        let plan = world(&is_for, "s").at(1_000);
+        let edited = Edited { rule: "rule-0".to_owned(), matches: prefix("/a/"), is_for: is_for.clone() };
+        assert_eq!(plan, Plan { edited: vec![edited], ..Plan::default() }, "{is_for:?}");
+    }
+    // What it names is put right all the same.
+    let plan = world(&prefix("/b/"), "other").at(1_000);
+    assert_eq!((plan.changes.len(), plan.edited.len()), (1, 1));
 }
 
 #[test]
