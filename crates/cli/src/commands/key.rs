@@ -143,12 +143,16 @@ async fn create(arguments: &CreateArguments, opened: &Opened) -> Result<Answer, 
             (made.credential, secret, whom)
         }
     };
+    let unknown = opened.notes_of_unknown(arguments.egress.accounts()).await?;
     if arguments.store.json {
         let mut json = as_json(&credential, opened.now);
         json["secret"] = secret.expose().into();
-        return Ok(Answer::text(format!("{json}\n")));
+        let mut answer = Answer::text(format!("{json}\n"));
+        answer.notes.extend(unknown);
+        return Ok(answer);
     }
     let mut answer = Answer::text(format!("{}\n", secret.expose()));
+    answer.notes.extend(unknown);
     let end = credential.expires_at.map_or("for ever".to_owned(), |end| format!("until {}", seconds(end)));
     answer.notes.push(format!(
         "the secret of credential {} for {whom}, good {end}; keep it now, it is not shown again",

@@ -144,7 +144,10 @@ async fn add(arguments: &AddArguments, opened: &Opened) -> Result<Answer, Failur
         }
         error => refused(error),
     })?;
-    Ok(invited(&invitation, "sets a password and binds a second factor", arguments.who.store.json))
+    let mut answer =
+        invited(&invitation, "sets a password and binds a second factor", arguments.who.store.json);
+    answer.notes.extend(opened.notes_of_unknown(&arguments.accounts).await?);
+    Ok(answer)
 }
 
 async fn lock(

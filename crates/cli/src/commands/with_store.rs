@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use ringfence_model::Actor;
+use ringfence_model::{Actor, Sid};
 use ringfence_store::{BackupError, Error, Keys, Location, OpenError, Store};
 
 use crate::config::store::{Database, MasterKey, Store as Configured};
@@ -37,6 +37,22 @@ pub(crate) struct Opened {
     pub(crate) now: Timestamp,
     /// Who types it.
     pub(crate) by: Actor,
+}
+
+impl Opened {
+    /// A note for each of these accounts that Twilio's list does not have, as far as the store knows it: a SID that is mistyped is
+    /// the SID of nobody. None before the first list was read.
+    pub(crate) async fn notes_of_unknown(&self, accounts: &[Sid]) -> Result<Vec<String>, Failure> {
+        if accounts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let known = self.store.accounts().await.map_err(|error| failure(&error))?;
+        let unknown = accounts.iter().filter(|sid| known.iter().all(|account| account.sid != **sid));
+        let note = |sid: &Sid| {
+            format!("note: {sid} is no account that is known here; `ringfence account list` shows them")
+        };
+        Ok(if known.is_empty() { Vec::new() } else { unknown.map(note).collect() })
+    }
 }
 
 /// Opens the store that the configuration names, does `act`, and closes it again, whatever came of that.

@@ -68,6 +68,13 @@ fn names_that_are_not_there_get_the_nearest_and_what_is_ambiguous_gets_the_choic
         .run(&["account", "suspend", &wrong, "--reason", "x"])
         .code(2)
         .complains(&format!("is {sid} meant?"));
+    // What is made for an account that is not there yet is made, and said.
+    let note = |sid: &str| format!("note: {sid} is no account that is known here");
+    world.run(&["key", "create", "--name", "x", "--account", &wrong]).code(0).complains(&note(&wrong));
+    let user = ["user", "add", "--role", "auditor", "a@example.com", "--account", &wrong];
+    world.run(&user).code(0).complains(&note(&wrong));
+    let right = world.run(&["key", "create", "--name", "x", "--account", &sid]).code(0);
+    assert!(!right.err.contains("note: "), "{}", right.err);
     world.run(&act(&["trip"])).code(2).complains("trip \"all together\" --reason");
     let run = world.run(&act(&["trip", "fifty a day"])).code(2);
     run.complains("which one is meant?").complains(&format!("--account {sid}")).complains("# Customer 8");

@@ -43,3 +43,22 @@ pub(super) fn document() -> Value {
     };
     openapi::document(&about, ENDPOINTS)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_problem_that_the_document_names_is_on_the_page() {
+        let (document, page) = (document().to_string(), include_str!("../../../../docs/api.md"));
+        // As in: A token is needed (`no-token`), or …
+        let codes = document.split("(`").skip(1).filter_map(|rest| rest.split_once("`)"));
+        let is_word = |code: &&str| code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+        let codes: BTreeSet<_> = codes.map(|(code, _)| code).filter(is_word).collect();
+        assert!(codes.len() > 15, "they were not found: {codes:?}");
+        let missing: Vec<_> = codes.iter().filter(|code| !page.contains(&format!("`{code}`"))).collect();
+        assert!(missing.is_empty(), "docs/api.md, Problems, lacks {missing:?}");
+    }
+}

@@ -371,7 +371,7 @@ async fn pass(
     let rules = end.rules.load_full().ok_or(Refusal::NotReady("limits and prices are not known yet"))?;
     let book = rules
         .book(account)
-        .ok_or_else(|| Refusal::UnknownPrice("this account has no price book".to_owned()))?;
+        .ok_or_else(|| Refusal::UnknownPrice("no price is known of this account".to_owned()))?;
     let fields = match target.query {
         Some(query) if priced == Priced::LookupFetch => form::read(query.as_bytes())?,
         _ => form.cloned().unwrap_or_default(),

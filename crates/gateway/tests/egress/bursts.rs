@@ -67,6 +67,8 @@ async fn a_number_in_another_spelling_does_not_pass_a_limit_of_places_where_unkn
     {
         let (status, body, _) = send(&world, &key, to).await;
         assert_eq!((status, &body["code"]), (403, &json!(84022)), "{to}: {body}");
+        let said = body["message"].as_str().unwrap();
+        assert_eq!(said.matches("no price is known").count(), 1, "{said}");
     }
     assert_eq!(
         send(&world, &key, "fax:447911123450").await.0,

@@ -34,6 +34,11 @@ impl Scopes {
     pub(super) fn are_given(&self) -> bool {
         self.all_accounts || !self.account.is_empty()
     }
+
+    /// The accounts that are named.
+    pub(super) fn accounts(&self) -> &[Sid] {
+        &self.account
+    }
 }
 
 /// What it may do, and whom it is for, in words.
@@ -59,15 +64,15 @@ pub(super) fn in_words(scopes: &EgressScopes) -> String {
         EgressAccounts::All => "every account".to_owned(),
         EgressAccounts::Listed(listed) => listed_as(listed),
     };
-    let mut parts = vec![format!("for {whom}: {}", listed_as(operations))];
+    let mut all = vec![format!("for {whom}: {}", listed_as(operations))];
     if !destinations.is_empty() {
-        parts.push(format!("to {}", listed_as(destinations)));
+        all.push(format!("to {}", listed_as(destinations)));
     }
     if !senders.is_empty() {
-        parts.push(format!("as {}", senders.join(", ")));
+        all.push(format!("as {}", senders.join(", ")));
     }
-    parts.extend(tenant.as_ref().map(|tenant| format!("tenant {tenant}")));
-    parts.join("; ")
+    all.extend(tenant.iter().map(|tenant| format!("tenant {tenant}")));
+    all.join("; ")
 }
 
 fn listed_as<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
