@@ -109,6 +109,12 @@ impl Store {
                 make_file(path)?;
                 let writing = SqlitePoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE);
                 let writing = writing.idle_timeout(None).max_lifetime(None);
+                // Where the disk is full SQLite ends the transaction by itself, and sqlx, whose ROLLBACK finds none, believes
+                // for ever that it is still in one. Such a connection is given up for a new one.
+                let writing = writing.before_acquire(|connection, _| {
+                    let is_sound = !connection.is_in_transaction();
+                    Box::pin(async move { Ok(is_sound) })
+                });
                 let writing = Pool::Sqlite(connect_sqlite(writing, path).await?);
                 let reading = SqlitePoolOptions::new().max_connections(SQLITE_READERS);
                 let reading = reading.acquire_timeout(ACQUIRE).idle_timeout(None).max_lifetime(None);

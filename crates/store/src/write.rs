@@ -221,3 +221,37 @@ async fn run_each(
     }
     Ok(outcomes)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::error::Away;
+    use crate::sql::values;
+    use crate::{Error, Keys, Location, MasterKey, Store};
+
+    async fn put(store: &Store, name: &'static str, bytes: usize) -> Result<(), Error> {
+        let act = store.write((name, bytes), |(name, bytes), transaction| {
+            Box::pin(async move {
+                let insert = "INSERT INTO meta (name, value) VALUES ($1, $2)";
+                transaction.execute(insert, values![*name, "x".repeat(*bytes)]).await.map(drop)
+            })
+        });
+        act.await
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_was_full_is_written_to_again_once_there_is_room() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let location = Location::Sqlite(folder.path().join("store.db"));
+        let keys = Keys::Given { current: MasterKey::random(), previous: Vec::new() };
+        let store = Store::open(&location, &keys, now).await.expect("a store");
+        let full = store.write((), |(), transaction| {
+            // As many pages as there are: what is added finds none.
+            Box::pin(async move { transaction.run("PRAGMA max_page_count = 1".to_owned()).await })
+        });
+        full.await.expect("a limit");
+        let refused = put(&store, "large", 1_000_000).await;
+        assert!(matches!(refused, Err(Error::Away { reason: Away::DiskFull, .. })), "{refused:?}");
+        put(&store, "small", 10).await.expect("room");
+    }
+}
