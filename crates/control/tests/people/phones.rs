@@ -247,7 +247,8 @@ async fn wherever_a_node_dies_a_phone_is_taken_away_only_together_with_what_it_h
         }
         crashes[2] += 1;
     }
-    assert!(crashes.iter().all(|crashes| *crashes > 1), "{crashes:?}");
+    // A read may be there at the first poll. A write never is: it waits for another task of this thread.
+    assert!(crashes.iter().all(|crashes| *crashes > 0), "{crashes:?}");
 }
 
 #[tokio::test]
