@@ -4,12 +4,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hyper::{Method, Uri};
-use ringfence_control::doctor::{ConfiguredSender, Gate, Leads, PublicRoute, SendsBy, Words};
+use jiff::Timestamp;
+use ringfence_control::doctor::{
+    ConfiguredSender, Gate, Leads, LookAtUpstream, PublicRoute, SendsBy, TlsUpstream, UpstreamTrouble,
+    Validity, Words,
+};
 use ringfence_control::node::Examination;
 use ringfence_control::notices::{Sender, shell_word};
 use ringfence_control::second_factor::Delivery;
 use ringfence_gateway::route_table::{Found, find};
 use ringfence_gateway::settings::{Mode, PathRule, Route, Settings, Upstream};
+use ringfence_gateway::upstream::{UpstreamAddress, UpstreamError};
 
 use crate::config::Loaded;
 use crate::config::control::Control;
@@ -39,7 +44,7 @@ pub(crate) fn gate(settings: &Settings) -> Option<Gate> {
     let routes: Arc<[Known]> = settings.routes.iter().map(Known::of).collect();
     let public = settings.routes.iter().map(public).collect();
     let leads_to = move |uri: &Uri, method: &str| leads(&routes, uri, method);
-    Some(Gate { leads_to: Arc::new(leads_to), routes: public })
+    Some(Gate { leads_to: Arc::new(leads_to), routes: public, upstreams: upstreams(&settings.routes) })
 }
 
 /// A copy of what finds a route, which outlives the settings that the gate takes for itself.
@@ -148,6 +153,44 @@ fn public(route: &Route) -> PublicRoute {
         refusal_status: route.refusal_status.as_u16(),
         upstream,
     }
+}
+
+/// The applications that are asked over TLS: each once, with what is demanded of its certificate.
+fn upstreams(routes: &[Route]) -> Vec<TlsUpstream> {
+    let mut all: Vec<(UpstreamAddress, TlsUpstream)> = Vec::new();
+    for route in routes {
+        let Upstream::Application(address) = &route.upstream else { continue };
+        let Some((_, name)) = address.proves() else { continue };
+        let label = route.label.to_string();
+        if let Some((_, known)) = all.iter_mut().find(|(known, _)| known == address) {
+            known.routes.push(label);
+            continue;
+        }
+        let upstream = TlsUpstream {
+            address: address.to_string(),
+            name: name.to_string(),
+            routes: vec![label],
+            look: looks_at(address.clone()),
+        };
+        all.push((address.clone(), upstream));
+    }
+    all.into_iter().map(|(_, upstream)| upstream).collect()
+}
+
+fn looks_at(address: UpstreamAddress) -> LookAtUpstream {
+    Arc::new(move |until| {
+        let address = address.clone();
+        Box::pin(async move {
+            let shown = address.reach(until).await.map_err(|error| match error {
+                UpstreamError::Tls { .. } => UpstreamTrouble::NoTls(error.to_string()),
+                error => UpstreamTrouble::Away(error.to_string()),
+            })?;
+            Ok(shown.and_then(|shown| {
+                let time = |at| Timestamp::try_from(at).ok();
+                Some(Validity { not_before: time(shown.not_before)?, not_after: time(shown.not_after)? })
+            }))
+        })
+    })
 }
 
 /// Who sends codes and notices, as far as Twilio can say whose they are: a name instead of a number cannot be looked up.

@@ -161,7 +161,7 @@ fn a_deployment_without_a_fault_is_sound() {
     ] {
         examined.outcome(check, "passed");
     }
-    for check in ["sender", "mail", "media", "keys", "sip-domains"] {
+    for check in ["upstream-tls", "sender", "mail", "media", "keys", "sip-domains"] {
         examined.outcome(check, "nothing-to-check");
     }
     examined.code(0);
@@ -229,6 +229,45 @@ fn a_certificate_that_twilio_does_not_take_is_found() {
     // Nothing was sent to who could not show who they are.
     assert!(examined.json["not_made"].to_string().contains("unsigned-request"), "{:#}", examined.json);
     examined.outcome("unsigned-request", "not-made");
+    serving.stop();
+}
+
+#[test]
+fn an_application_whose_certificate_the_gate_does_not_take_is_found() {
+    let deployment = Deployment::new();
+    let files = certificates();
+    let config = files.server_config(&[b"http/1.1"]);
+    let application =
+        deployment.world.runtime.block_on(Upstream::start_tls(config, |_| async { Answer::new(200, "") }));
+    let (in_clear, over_tls) = (
+        format!("http://{}", deployment.application.address()),
+        format!("https://localhost:{}", application.address().port()),
+    );
+    let authority = files.authority_path();
+    let leads = |more: &str| {
+        let upstream = format!("\"{over_tls}\"\n{more}");
+        deployment.configure(|text| text.replace(&format!("\"{in_clear}\""), &upstream));
+    };
+    leads(&format!("upstream_ca = \"{}\"", authority.display()));
+    let serving = deployment.serve();
+    deployment.examine().outcome("upstream-tls", "passed");
+    // Nobody that is trusted for it has signed it; or it is not whom the route names.
+    for (more, why) in [
+        (String::new(), "no authority that is trusted for it"),
+        (
+            format!("upstream_ca = \"{}\"\nupstream_name = \"other.example\"", authority.display()),
+            "for another name",
+        ),
+    ] {
+        leads(&more);
+        let examined = deployment.examine();
+        examined.finds("upstream-tls", why).code(1);
+    }
+    assert_eq!(application.requests().len(), 0, "nothing is sent to it");
+    // Who is not there has shown nothing.
+    let nobody = format!("\"https://localhost:{}\"", ringfence_testkit::free_port());
+    deployment.configure(|text| text.replace(&format!("\"{in_clear}\""), &nobody));
+    deployment.examine().outcome("upstream-tls", "not-made");
     serving.stop();
 }
 

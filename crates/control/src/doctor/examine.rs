@@ -22,8 +22,8 @@ use super::finding::{Check, Finding, Report};
 use super::hello::Dead;
 use super::hooks::{self, Hook, host_and_port};
 use super::outside;
-use super::web::{NoAnswer, Web};
-use super::{Setup, StoreAt, durability, held, own};
+use super::web::{Certificate, NoAnswer, PATIENCE, Web};
+use super::{Setup, StoreAt, UpstreamTrouble, Validity, durability, held, own};
 
 /// So many accounts are read at once, as the poller does.
 const AT_ONCE: usize = 8;
@@ -56,6 +56,7 @@ pub async fn examine(setup: Setup) -> Report {
         examination.own_unsigned(web).await;
         examination.origins(web).await;
     }
+    examination.upstreams().await;
     examination.limits(&facts).await;
     examination.shared_keys(&facts).await;
     examination.senders(&facts).await;
@@ -265,6 +266,37 @@ impl Examination {
                 }
                 Ok(Err(why)) => self.report.not_made(Check::TlsVersions, None, format!("{origin}: {why}")),
                 Err(why) => self.report.not_made(Check::TlsVersions, None, why),
+            }
+        }
+    }
+
+    /// The certificate of each application that is asked over TLS, as the gate asks it: also where nobody outside reaches it.
+    async fn upstreams(&mut self) {
+        let upstreams = self.setup.gate.as_ref().map(|gate| gate.upstreams.clone()).unwrap_or_default();
+        for upstream in &upstreams {
+            let address = &upstream.address;
+            self.tell(&format!("the certificate of the application at {address}"));
+            let until = self.give_up.min(Instant::now() + PATIENCE);
+            match self.in_time((upstream.look)(until)).await {
+                Ok(Ok(Some(Validity { not_before, not_after }))) => {
+                    let shown = Certificate { not_before, not_after };
+                    let found = outside::upstream_certificate(upstream, shown, self.now);
+                    self.report.made(Check::UpstreamTls, 1, found.into_iter().collect());
+                }
+                Ok(Ok(None)) => {
+                    let why = format!(
+                        "{address}: it does not say until when it is valid in a form that is understood"
+                    );
+                    self.report.not_made(Check::UpstreamTls, None, why);
+                }
+                Ok(Err(UpstreamTrouble::NoTls(why))) => {
+                    let found = outside::upstream_untrusted(upstream, &why);
+                    self.report.made(Check::UpstreamTls, 1, vec![found]);
+                }
+                Ok(Err(UpstreamTrouble::Away(why))) => {
+                    self.report.not_made(Check::UpstreamTls, None, format!("{address}: {why}"));
+                }
+                Err(why) => self.report.not_made(Check::UpstreamTls, None, why),
             }
         }
     }

@@ -28,6 +28,8 @@ pub enum Check {
     SharedKeys,
     /// The gate's certificate is valid as Twilio sees it, and not near its end.
     Certificate,
+    /// The certificates of applications are ones that the gate takes, and not near their ends.
+    UpstreamTls,
     /// No dead version of TLS is spoken.
     TlsVersions,
     /// Numbers and services that codes and notices go out by are the account's own.
@@ -54,7 +56,7 @@ pub enum Check {
 
 impl Check {
     /// All of them: what protects most money first.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::StoreDurability,
         Self::WebhookHttps,
         Self::WebhookGate,
@@ -63,6 +65,7 @@ impl Check {
         Self::Triggers,
         Self::SharedKeys,
         Self::Certificate,
+        Self::UpstreamTls,
         Self::TlsVersions,
         Self::Sender,
         Self::Clock,
@@ -87,6 +90,7 @@ impl Check {
             Self::Triggers => "triggers",
             Self::SharedKeys => "shared-keys",
             Self::Certificate => "certificate",
+            Self::UpstreamTls => "upstream-tls",
             Self::TlsVersions => "tls-versions",
             Self::Sender => "sender",
             Self::Clock => "clock",
@@ -112,6 +116,7 @@ impl Check {
             Self::Triggers => "every limit has its usage triggers at Twilio",
             Self::SharedKeys => "webhooks are signed by the keys that are wanted",
             Self::Certificate => "the gate's certificate is one that Twilio takes",
+            Self::UpstreamTls => "applications show certificates that are taken",
             Self::TlsVersions => "no dead version of TLS is spoken",
             Self::Sender => "whoever sends codes and notices is the account's",
             Self::Clock => "this machine's clock agrees with Twilio's",

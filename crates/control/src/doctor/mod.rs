@@ -29,12 +29,15 @@ mod told;
 mod web;
 mod webhooks;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use ringfence_model::Clock;
 use ringfence_store::Store;
 use rustls::pki_types::CertificateDer;
+use tokio::time::Instant;
 
 use crate::engine::{Clients, Engine, Triggers};
 use crate::notices::Notifier;
@@ -88,6 +91,46 @@ pub struct Gate {
     pub leads_to: LeadsTo,
     /// Its routes.
     pub routes: Vec<PublicRoute>,
+    /// The applications that it asks over TLS.
+    pub upstreams: Vec<TlsUpstream>,
+}
+
+/// An application that the gate asks over TLS.
+#[derive(Clone)]
+pub struct TlsUpstream {
+    /// Where it is: `https://10.0.0.7:8443`.
+    pub address: String,
+    /// The name that its certificate is to be for.
+    pub name: String,
+    /// The routes that lead there.
+    pub routes: Vec<String>,
+    /// Has it show its certificate, as the gate does before each request.
+    pub look: LookAtUpstream,
+}
+
+/// Connects to an upstream until then, demands of it what the gate demands, and sends nothing.
+pub type LookAtUpstream = Arc<
+    dyn Fn(Instant) -> Pin<Box<dyn Future<Output = Result<Option<Validity>, UpstreamTrouble>> + Send>>
+        + Send
+        + Sync,
+>;
+
+/// When a certificate is valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Validity {
+    /// The first second.
+    pub not_before: Timestamp,
+    /// The last second.
+    pub not_after: Timestamp,
+}
+
+/// Why nothing is known of an upstream's certificate, or nothing good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UpstreamTrouble {
+    /// There is no TLS with it: so says the gate too, at each webhook.
+    NoTls(String),
+    /// It did not answer.
+    Away(String),
 }
 
 /// A route, as others reach it.

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use ringfence_model::Sid;
 
+use super::TlsUpstream;
 use super::finding::{Check, Finding, Mend};
 use super::hello::Dead;
 use super::web::Certificate;
@@ -148,13 +149,7 @@ const AT_THE_END: SignedDuration = SignedDuration::from_hours(3 * 24);
 
 /// What is wrong with a certificate that Twilio would take now.
 pub(super) fn certificate(origin: &str, certificate: Certificate, now: Timestamp) -> Option<Finding> {
-    let life = certificate.not_after.duration_since(certificate.not_before);
-    let left = certificate.not_after.duration_since(now);
-    if left > NEAR_THE_END.min(life / 4) {
-        return None;
-    }
-    let severity = if left <= AT_THE_END.min(life / 10) { Severity::Critical } else { Severity::Warning };
-    let days = left.as_hours() / 24;
+    let (severity, days) = ends(certificate, now)?;
     Some(of_certificate(
         severity,
         origin,
@@ -162,6 +157,65 @@ pub(super) fn certificate(origin: &str, certificate: Certificate, now: Timestamp
         "From then on Twilio does not connect: no message and no call reaches the application, and no usage trigger the \
          limits.",
     ))
+}
+
+/// How near its end a certificate is, and in how many days that is; none where it is far.
+fn ends(certificate: Certificate, now: Timestamp) -> Option<(Severity, i64)> {
+    let life = certificate.not_after.duration_since(certificate.not_before);
+    let left = certificate.not_after.duration_since(now);
+    if left > NEAR_THE_END.min(life / 4) {
+        return None;
+    }
+    let severity = if left <= AT_THE_END.min(life / 10) { Severity::Critical } else { Severity::Warning };
+    Some((severity, left.as_hours() / 24))
+}
+
+/// What is wrong with a certificate of an application that the gate takes now.
+pub(super) fn upstream_certificate(
+    upstream: &TlsUpstream,
+    certificate: Certificate,
+    now: Timestamp,
+) -> Option<Finding> {
+    let (severity, days) = ends(certificate, now)?;
+    let address = &upstream.address;
+    let what = format!(
+        "The certificate of the application at {address} ends in {days} days, at {}",
+        certificate.not_after
+    );
+    Some(of_upstream(severity, upstream, what, "From then on"))
+}
+
+/// A certificate of an application that the gate does not take.
+pub(super) fn upstream_untrusted(upstream: &TlsUpstream, why: &str) -> Finding {
+    let what = format!("The gate has no TLS with the application at {}: {why}", upstream.address);
+    of_upstream(Severity::Critical, upstream, what, "As long as that is so")
+}
+
+fn of_upstream(severity: Severity, upstream: &TlsUpstream, what: String, since: &str) -> Finding {
+    let TlsUpstream { address, name, routes, .. } = upstream;
+    let host = address.trim_start_matches("https://");
+    let host = if host.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|it| it.is_ascii_digit())) {
+        host.to_owned()
+    } else {
+        format!("{host}:443")
+    };
+    Finding {
+        check: Check::UpstreamTls,
+        severity,
+        account: None,
+        // One address may be two applications, told apart by the name that is asked for.
+        place: format!("{address} as {name}"),
+        what,
+        why: format!(
+            "{since} the gate answers webhooks of {} with 502, and nothing reaches the application.",
+            routes.join(", ")
+        ),
+        mend: Mend::by(
+            "Look at what it shows, and renew it there with its whole chain; where another authority or name is right, write \
+             upstream_ca or upstream_name into the route, and reload",
+            format!("openssl s_client -connect {host} -servername {name} -showcerts </dev/null"),
+        ),
+    }
 }
 
 /// A certificate that Twilio does not take.
@@ -257,6 +311,38 @@ mod tests {
                 assert!(matches!(said(&past, unclear), Said::Unclear(_)), "{unclear}");
             }
             assert_eq!(said(&past, 502), Said::NotRefused);
+        }
+    }
+
+    #[test]
+    fn a_certificate_of_an_application_is_found_by_the_same_measure_with_what_to_look_at() {
+        let now: Timestamp = "2026-11-27T00:00:00Z".parse().unwrap();
+        let day = SignedDuration::from_hours(24);
+        let of = |address: &str| TlsUpstream {
+            address: address.to_owned(),
+            name: "app.internal".to_owned(),
+            routes: vec!["/sms".to_owned(), "/voice".to_owned()],
+            look: std::sync::Arc::new(|_| Box::pin(async { Ok(None) })),
+        };
+        let found = |left: i32| {
+            let shown = Certificate { not_before: now - day * (90 - left), not_after: now + day * left };
+            upstream_certificate(&of("https://10.0.0.7:8443"), shown, now)
+        };
+        assert_eq!(found(30), None);
+        let near = found(14).unwrap();
+        assert_eq!(
+            (near.severity, near.place.as_str()),
+            (Severity::Warning, "https://10.0.0.7:8443 as app.internal")
+        );
+        assert!(near.what.contains("ends in 14 days") && near.why.contains("/sms, /voice"), "{near:?}");
+        assert_eq!(found(3).unwrap().severity, Severity::Critical);
+        let untrusted = upstream_untrusted(&of("https://app"), "its certificate is for another name");
+        assert_eq!(untrusted.severity, Severity::Critical);
+        for (finding, command) in [
+            (near, "openssl s_client -connect 10.0.0.7:8443 -servername app.internal"),
+            (untrusted, "openssl s_client -connect app:443 -servername app.internal"),
+        ] {
+            assert!(format!("{:?}", finding.mend).contains(command), "{finding:?}");
         }
     }
 

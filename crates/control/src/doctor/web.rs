@@ -28,7 +28,7 @@ use super::hello;
 use super::hooks::host_and_port;
 
 /// One look takes at most so long: Twilio itself waits 15 s for an answer.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Looks at the network.
 pub(super) struct Web {

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::connection::Connection;
 use super::error::UpstreamError;
 use super::tls::{TlsTo, UpstreamName, UpstreamTls};
+use crate::tls::Validity;
 
 /// An upstream's address, read from `http://host[:port]` or `https://host[:port]`; without a port it is 80 or 443.
 ///
@@ -104,9 +105,10 @@ impl UpstreamAddress {
     }
 
     /// Whether it can be reached now: the name is looked up, a connection made and closed, and over TLS the other side proves
-    /// that it is the upstream. Nothing is sent to it.
-    pub async fn reach(&self, deadline: Instant) -> Result<(), UpstreamError> {
-        Connection::open(self, deadline).await.map(drop)
+    /// that it is the upstream. Nothing is sent to it. When the certificate is valid that it has shown; none in clear, and where
+    /// that cannot be read.
+    pub async fn reach(&self, deadline: Instant) -> Result<Option<Validity>, UpstreamError> {
+        Connection::open(self, deadline).await.map(|connection| connection.validity())
     }
 
     /// The port.

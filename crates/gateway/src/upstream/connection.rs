@@ -15,6 +15,7 @@ use super::address::{Host, UpstreamAddress};
 use super::error::{Stage, UpstreamError};
 use super::stream::Stream;
 use super::tls::is_alert;
+use crate::tls::Validity;
 
 /// What is read at once at first. Nearly every answer to a webhook, head and body, is far smaller.
 pub(super) const READ_SIZE: usize = 16 * 1024;
@@ -80,6 +81,11 @@ impl Connection {
             Some(tls) => Stream::Tls(Box::new(Box::pin(tls.handshake(stream, deadline)).await?)),
         };
         Ok(Self { stream, buffer: BytesMut::new(), alarm: None, reused: false })
+    }
+
+    /// When the certificate is valid that the other side has shown.
+    pub(super) fn validity(&self) -> Option<Validity> {
+        self.stream.validity()
     }
 
     /// Whether an idle connection is still open and silent. A byte nobody asked for is as bad as an end: it would be read as

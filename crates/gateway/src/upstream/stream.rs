@@ -11,6 +11,8 @@ use tokio::net::TcpStream;
 use tokio::task::coop::unconstrained;
 use tokio_rustls::client::TlsStream;
 
+use crate::tls::Validity;
+
 /// A connection to an upstream.
 #[derive(Debug)]
 pub enum Stream {
@@ -37,6 +39,12 @@ impl Stream {
             Self::Plain(tcp) => tcp,
             Self::Tls(tls) => &tls.0.get_ref().0.tcp,
         }
+    }
+
+    /// When the certificate is valid that the other side has shown; none in clear, or where that cannot be read.
+    pub(super) fn validity(&self) -> Option<Validity> {
+        let Self::Tls(tls) = self else { return None };
+        Validity::of(tls.0.get_ref().1.peer_certificates()?.first()?)
     }
 
     pub(super) fn is_tls(&self) -> bool {

@@ -102,7 +102,7 @@ pub(super) async fn public_url(called: &Called, tls: &Tls) -> Option<String> {
 pub(super) async fn upstream(address: &str) -> Option<String> {
     let address: UpstreamAddress = address.parse().ok()?;
     match address.reach(Instant::now() + NEAR).await {
-        Ok(()) => None,
+        Ok(_) => None,
         Err(UpstreamError::TimedOut(_)) => Some(format!("nobody answered in {} seconds", NEAR.as_secs())),
         Err(error @ UpstreamError::Tls { fault: TlsFault::UnknownAuthority, .. }) => {
             Some(format!("{error}; name the file of its authority as upstream_ca in its [[route]]"))
