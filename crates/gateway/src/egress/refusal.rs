@@ -285,8 +285,7 @@ impl Refusal {
             }
             Self::UnknownTwiml(why) => format!("Ringfence: this TwiML has no price: {why}"),
             Self::UnreadableTwiml(why) => format!("Ringfence: this TwiML cannot be read: {why}"),
-            Self::Field(why) => format!("Ringfence: {why}"),
-            Self::UnknownPrice(why) => format!("Ringfence: {why}"),
+            Self::Field(why) | Self::UnknownPrice(why) => format!("Ringfence: {why}"),
             Self::DoesNotFit { limit, .. } => {
                 format!("Ringfence: the limit \"{limit}\" has no room for what this could cost")
             }
