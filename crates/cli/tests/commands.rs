@@ -122,10 +122,10 @@ fn wrong_usage_is_2_and_says_how_it_is_used() {
     run(&[]).code(2).complains("Usage: ringfence");
     run(&["chekc"]).code(2).complains("'check'");
     run(&["check"]).code(2).complains("--config <FILE>");
-    run(&["sign", "--url", "hooks.example.com"])
-        .code(2)
-        .complains("error: the URL must be whole")
-        .prints_nothing();
+    for url in ["hooks.example.com", "https://", "https:///sms", "https://:8443/sms", "ftp://h/"] {
+        run(&["sign", "--url", url]).code(2).complains("error: the URL must be whole").prints_nothing();
+        run(&["verify", "--url", url]).code(2).complains("error: the URL must be whole").prints_nothing();
+    }
     run(&["sign", "--url", "https://h/", "--body", "x"]).code(2).complains("hint: add --content-type");
     run(&["sign", "--url", "https://h/", "--param", "From"]).code(2).complains("write NAME=VALUE");
     run(&["sign", "--url", "https://h/a b"]).code(2).complains("holds a space");

@@ -287,9 +287,11 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
 
 /// A URL that can stand in a request: it is signed byte for byte, so nothing is corrected.
 fn check_url(url: &str) -> Result<(), Failure> {
-    let scheme = url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
-    let is_known = scheme.is_some_and(|scheme| ["http", "https", "ws", "wss"].contains(&scheme.as_str()));
-    if !is_known || url.bytes().any(|byte| byte.is_ascii_control()) {
+    let is_whole = url.split_once("://").is_some_and(|(scheme, rest)| {
+        let is_known = ["http", "https", "ws", "wss"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+        is_known && !rest.is_empty() && !rest.starts_with(['/', '?', '#', ':'])
+    });
+    if !is_whole || url.bytes().any(|byte| byte.is_ascii_control()) {
         return Err(Failure::usage("the URL must be whole, as Twilio called it")
             .hint("write it with scheme and host, such as --url 'https://hooks.example.com/sms?tenant=7'"));
     }

@@ -221,7 +221,10 @@ impl Api {
                 "`ringfence api-token list` shows which tokens there are; `api-token create` makes one",
             ),
             "insufficient-scope" => Failure::configuration(detail)
-                .hint("`ringfence api-token create --scope operate` makes a token that may act"),
+                .hint(
+                    "`ringfence api-token create --scope operate` makes a token that may act, `--scope admin` one that \
+                     may also replace tokens and keys",
+                ),
             "parent-account" | "not-tripped" | "held" | "not-rotated" | "not-replaced" => {
                 Failure::refused(detail)
             }
