@@ -385,14 +385,10 @@ async fn what_ends_the_session_of_the_console_ends_those_of_hosts_at_the_next_ch
         let mut visitor = Visitor::new(&world);
         visitor.enter(&browser, WIKI).await;
         assert_eq!(visitor.check(WIKI).await, 200);
-        let (person, now) = (browser.person.as_str(), world.now());
+        let (person, now, nobody) = (browser.person.as_str(), world.now(), ringfence_store::Told::nobody);
         match way {
             0 => assert_eq!(browser.post("/sign-out", &[]).await.status, 303),
-            1 => world
-                .store
-                .set_password(&by, person, &Secret::new("hash"), ringfence_store::Told::nobody(), now)
-                .await
-                .unwrap(),
+            1 => world.store.set_password(&by, person, &Secret::new("hash"), nobody(), now).await.unwrap(),
             2 => _ = world.store.lock_person(&by, person, true, now).await.unwrap(),
             3 => _ = world.store.end_sessions(&by, person, None, None, now).await.unwrap(),
             _ => world.advance(30 * 60).await,
