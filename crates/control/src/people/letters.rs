@@ -117,7 +117,8 @@ pub(super) fn texts_to_old_phones(removed: &[Factor]) -> Vec<NewEffect> {
     texts.collect()
 }
 
-/// Tells a person that something about their sign-in was changed (NIST SP 800-63B-4, 4.6). The event is what makes it the same change again.
+/// What tells a person that something about their sign-in was changed (NIST SP 800-63B-4, 4.6). The event is what makes it
+/// the same change again.
 pub(super) fn letter_of_change(person: &Person, event: &str, what: &str) -> NewEffect {
     let letter = Letter {
         to: person.login.clone(),
