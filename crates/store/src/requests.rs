@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::audit::{self, NewAudit};
-use crate::counted::PerDialect;
 use crate::error::Error;
+use crate::many::{self, PerDialect, insert};
 use crate::sql::{Row, Transaction, anywhere, values};
 use crate::{Result, Store};
 
@@ -129,6 +129,7 @@ fn searched(seen: &SeenRequest) -> String {
 /// As a row is handed to the database.
 #[derive(Serialize)]
 struct NewRow<'a> {
+    node: &'a str,
     at: i64,
     part: &'static str,
     route: &'a str,
@@ -153,7 +154,7 @@ struct NewRow<'a> {
 }
 
 impl<'a> NewRow<'a> {
-    fn of(seen: &'a SeenRequest) -> Self {
+    fn of(node: &'a str, seen: &'a SeenRequest) -> Self {
         let (admitted, reason, candidate, finding, explanation) = match &seen.verdict {
             RequestVerdict::Admitted { candidate, finding } => {
                 (1, None, Some(candidate.as_str()), finding.as_deref(), None)
@@ -163,6 +164,7 @@ impl<'a> NewRow<'a> {
             }
         };
         Self {
+            node,
             at: seen.at.as_microsecond(),
             part: seen.part,
             route: &seen.route,
@@ -182,54 +184,20 @@ impl<'a> NewRow<'a> {
             request_bytes: seen.request_bytes,
             answer_bytes: seen.answer_bytes,
             took: i64::try_from(seen.took.as_micros()).unwrap_or(i64::MAX),
-            parameters: seen.parameters.as_ref().map(|parameters| json!(parameters).to_string()),
+            // What a stranger sent may hold a NUL, which is no character for anybody who reads it.
+            parameters: seen
+                .parameters
+                .as_ref()
+                .map(|parameters| json!(parameters).to_string().replace("\\u0000", "\\ufffd")),
             answer: seen.answer.as_deref(),
         }
     }
 }
 
-/// The columns of a row that is written, in one order for both databases.
-macro_rules! insert {
-    ($(($column:literal, $type:literal)),+ $(,)?) => {
-        PerDialect {
-            sqlite: concat!(
-                "INSERT INTO requests (node", $(", ", $column,)+ ") SELECT $1", $(", value ->> '", $column, "'",)+
-                " FROM json_each($2) WHERE true"
-            ),
-            postgres: concat!(
-                "INSERT INTO requests (node", $(", ", $column,)+ ") SELECT $1", $(", ", $column,)+
-                " FROM ROWS FROM (jsonb_to_recordset($2::jsonb) AS (", insert!(@types $(($column, $type)),+),
-                ")) WITH ORDINALITY AS r ORDER BY ordinality"
-            ),
-        }
-    };
-    (@types ($first:literal, $type:literal) $(, ($column:literal, $more:literal))*) => {
-        concat!($first, " ", $type $(, ", ", $column, " ", $more)*)
-    };
-}
-
 const INSERT: PerDialect = insert!(
-    ("at", "bigint"),
-    ("part", "text"),
-    ("route", "text"),
-    ("method", "text"),
-    ("path", "text"),
-    ("client", "text"),
-    ("account", "text"),
-    ("proven", "bigint"),
-    ("resource", "text"),
-    ("token", "text"),
-    ("admitted", "bigint"),
-    ("reason", "text"),
-    ("candidate", "text"),
-    ("finding", "text"),
-    ("explanation", "text"),
-    ("status", "bigint"),
-    ("request_bytes", "bigint"),
-    ("answer_bytes", "bigint"),
-    ("took", "bigint"),
-    ("parameters", "text"),
-    ("answer", "text"),
+    "requests", node text, at int, part text, route text, method text, path text, client text, account text, proven int,
+    resource text, token text, admitted int, reason text, candidate text, finding text, explanation text, status int,
+    request_bytes int, answer_bytes int, took int, parameters text, answer text; ""
 );
 
 impl Store {
@@ -239,13 +207,11 @@ impl Store {
         if seen.is_empty() {
             return Ok(());
         }
-        let rows: Vec<_> = seen.iter().map(NewRow::of).collect();
-        // What a stranger sent may hold a NUL, which PostgreSQL has not in texts.
-        let rows = json!(rows).to_string().replace("\\u0000", "\\ufffd");
-        let data = (node.to_owned(), rows, at_most, seen.len().saturating_mul(2));
-        self.write(data, |(node, rows, at_most, batch), transaction| {
+        let rows: Vec<_> = seen.iter().map(|seen| NewRow::of(node, seen)).collect();
+        let data = (many::json(&rows)?, at_most, seen.len().saturating_mul(2));
+        self.write(data, |(rows, at_most, batch), transaction| {
             Box::pin(async move {
-                transaction.execute(INSERT.of(transaction), values![node, rows]).await?;
+                transaction.execute(INSERT.of(transaction), vec![rows.clone()]).await?;
                 trim(transaction, *at_most, *batch).await?;
                 Ok(())
             })
