@@ -409,7 +409,7 @@ fn show(arguments: &ShowArguments) -> Result<Answer, Failure> {
         let token = engine.token_in_use(account).await.map_err(store)?;
         let token = token.ok_or_else(|| Failure::refused(NotRotated::NoToken(account)))?;
         let to = arguments.to.as_deref();
-        give_out(installation, "token.show", account, &token, to).await?;
+        give_out(installation, "token.show", account, &token, to, None).await?;
         Ok(match to {
             Some(to) => Answer::text(format!(
                 "the auth token of {} is in {}\n",
@@ -429,9 +429,13 @@ pub(super) async fn give_out(
     account: Sid,
     secret: &Secret,
     to: Option<&Path>,
+    reason: Option<&str>,
 ) -> Result<(), Failure> {
     let file = to.map(SecretFile::create).transpose()?;
-    let detail = json!({ "to": to.map(|path| path.display().to_string()) });
+    let mut detail = json!({ "to": to.map(|path| path.display().to_string()) });
+    if let Some(reason) = reason {
+        detail["reason"] = reason.into();
+    }
     let audit = NewAudit::new(action, format!("account {account}")).with(detail);
     let audited = installation.store.audit(&installation.by, audit, installation.now).await;
     match (file, audited) {
