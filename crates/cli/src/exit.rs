@@ -1,7 +1,7 @@
 //! How a command ends: an answer, or a failure that says what happened and what to type.
 
 use std::fmt::{self, Display};
-use std::io::{self, Write as _};
+use std::io;
 use std::process::ExitCode;
 
 use crate::config::ConfigError;
@@ -142,8 +142,17 @@ pub(crate) fn unavailable(message: &str, hint: Option<&str>) -> ExitCode {
     }))
 }
 
-/// Prints how a command ended and gives its exit code. A reader that went away (`| head`) is no failure.
+/// Prints how a command ended and gives its exit code. A reader that went away (`| head`) is no failure; a disk that is full is:
+/// whoever wrote the output to a file has half of it.
 pub(crate) fn finish(result: Result<Answer, Failure>) -> ExitCode {
+    finish_to(&mut io::stdout().lock(), &mut io::stderr(), result)
+}
+
+fn finish_to(
+    stdout: &mut impl io::Write,
+    stderr: &mut impl io::Write,
+    result: Result<Answer, Failure>,
+) -> ExitCode {
     let code = match &result {
         Ok(Answer { is_unavailable: true, .. }) | Err(Failure { kind: FailureKind::Unavailable, .. }) => 69,
         Ok(Answer { is_no: false, .. }) => 0,
@@ -151,16 +160,28 @@ pub(crate) fn finish(result: Result<Answer, Failure>) -> ExitCode {
         Err(Failure { kind: FailureKind::Usage, .. }) => 2,
         Err(Failure { kind: FailureKind::Configuration, .. }) => 64,
     };
-    match result {
+    let printed = match result {
         Ok(answer) => {
             for note in &answer.notes {
-                _ = writeln!(io::stderr(), "{note}");
+                _ = writeln!(stderr, "{note}");
             }
-            let mut stdout = io::stdout().lock();
-            _ = stdout.write_all(&answer.output).and_then(|()| stdout.flush());
+            stdout.write_all(&answer.output)
         }
-        Err(Failure { json: Some(json), .. }) => _ = writeln!(io::stdout(), "{json}"),
-        Err(failure) => _ = writeln!(io::stderr(), "{failure}"),
+        Err(Failure { json: Some(json), .. }) => writeln!(stdout, "{json}"),
+        Err(failure) => {
+            _ = writeln!(stderr, "{failure}");
+            Ok(())
+        }
+    };
+    match printed.and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            _ = writeln!(
+                stderr,
+                "{}",
+                Failure::unavailable(format!("cannot write to standard output: {error}"))
+            );
+            ExitCode::from(69)
+        }
+        _ => ExitCode::from(code),
     }
-    ExitCode::from(code)
 }

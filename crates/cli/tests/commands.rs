@@ -572,3 +572,20 @@ fn a_shell_takes_its_completions_and_completes_with_them() {
     }
     run(&["completions", "tcsh"]).code(2).prints_nothing().complains("[possible values: bash");
 }
+
+#[test]
+fn an_output_that_cannot_be_written_is_a_failure_unless_its_reader_has_left() {
+    let into = |stdout: Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringfence"));
+        command.args(["check", "--print-example"]).stdout(stdout).stderr(Stdio::piped());
+        command.spawn().expect("the program starts")
+    };
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("Linux has it");
+    let output = into(full.into()).wait_with_output().expect("the program ends");
+    assert_eq!(output.status.code(), Some(69));
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert!(said.starts_with("error: cannot write to standard output: No space left"), "{said}");
+    let mut unread = into(Stdio::piped());
+    drop(unread.stdout.take());
+    assert_eq!(unread.wait().expect("the program ends").code(), Some(0));
+}

@@ -2,20 +2,21 @@
 
 mod world;
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use ringfence_breaker::{Action, Limit, Measure, Per, Probe, Reset, Scope, Threshold, Window};
 use ringfence_control::doctor::Words;
 use ringfence_control::engine::{Clients, KnownAccount};
 use ringfence_control::node::{Examination, Idle, Job, Keep, Limits, Node, Setup};
-use ringfence_model::{Actor, Amount, Clock, Secret, Sid};
+use ringfence_model::{Actor, Amount, Secret, Sid};
 use ringfence_sandbox::Settings;
 use ringfence_store::{
     Keys, Location, MasterKey, NewEffect, NewLimit, RequestFilter, RequestVerdict, SeenRequest, Store,
 };
+use ringfence_testkit::ManualClock;
 use ringfence_twilio::client::{IncomingNumberChange, IncomingNumberFilter, TriggerFilter};
 use ringfence_twilio::wire::AccountStatus;
 
@@ -23,28 +24,11 @@ use self::world::World;
 
 const BEGIN: u64 = 1_772_366_400;
 
-/// A clock that is moved by hand.
-#[derive(Debug)]
-struct Hands {
-    unix_seconds: AtomicU64,
-    begin: Instant,
-}
-
-impl Clock for Hands {
-    fn unix_seconds(&self) -> u64 {
-        self.unix_seconds.load(Ordering::SeqCst)
-    }
-
-    fn monotonic(&self) -> Instant {
-        self.begin + Duration::from_secs(self.unix_seconds() - BEGIN)
-    }
-}
-
 /// One store, one Twilio, one clock; nodes come and go.
 struct Installation {
     world: World,
     store: Arc<Store>,
-    clock: Arc<Hands>,
+    clock: Arc<ManualClock>,
     told: Arc<AtomicUsize>,
     accounts: Arc<Mutex<Vec<Sid>>>,
     examination: Option<Examination>,
@@ -80,7 +64,7 @@ impl Installation {
         Self {
             world: World::start(Settings::default()),
             store: Arc::new(Store::open(&location, &keys, now).await.expect("a store")),
-            clock: Arc::new(Hands { unix_seconds: AtomicU64::new(BEGIN), begin: Instant::now() }),
+            clock: ManualClock::at(BEGIN),
             told: Arc::default(),
             accounts: Arc::default(),
             examination: None,
@@ -131,7 +115,7 @@ impl Installation {
 
     /// A second passes, and each node gives its sign of life.
     async fn second(&self, nodes: &[&Node]) {
-        self.clock.unix_seconds.fetch_add(1, Ordering::SeqCst);
+        self.clock.advance(Duration::from_secs(1));
         for node in nodes {
             node.turn().await.expect("the store is there");
         }
@@ -394,11 +378,11 @@ async fn failed_signatures_have_twilio_asked_once_a_minute_and_on_a_node_that_do
     assert!(two.look_again().await.expect("looked").is_some());
     assert!(here.accounts.lock().expect("nobody panicked").contains(&account));
     for second in 0..59 {
-        here.clock.unix_seconds.fetch_add(1, Ordering::SeqCst);
+        here.clock.advance(Duration::from_secs(1));
         two.stale(account);
         assert!(two.look_again().await.expect("looked").is_none(), "{second} s later");
     }
-    here.clock.unix_seconds.fetch_add(1, Ordering::SeqCst);
+    here.clock.advance(Duration::from_secs(1));
     assert!(two.look_again().await.expect("looked").is_some());
 }
 
@@ -414,7 +398,7 @@ async fn what_a_dead_node_had_ordered_and_not_done_is_done_by_the_next() {
         format!(r#"{{"account": "{account}", "category": "sms-outbound", "count": 1, "price": "60"}}"#);
     here.world.control("POST", "usage", &usage).await;
     here.world.advance(3600).await;
-    here.clock.unix_seconds.fetch_add(3600, Ordering::SeqCst);
+    here.clock.advance(Duration::from_secs(3600));
     here.second(&[&one, &two]).await;
     one.do_job(Job::Usage).await.expect("done").expect("it is this node's");
     here.world
@@ -454,7 +438,7 @@ async fn what_broke_off_on_a_node_that_lives_is_taken_up_again_at_its_next_turn(
         format!(r#"{{"account": "{account}", "category": "sms-outbound", "count": 1, "price": "60"}}"#);
     here.world.control("POST", "usage", &usage).await;
     here.world.advance(3600).await;
-    here.clock.unix_seconds.fetch_add(3600, Ordering::SeqCst);
+    here.clock.advance(Duration::from_secs(3600));
     node.do_job(Job::Usage).await.expect("done").expect("it is this node's");
     here.world
         .fault(r#"{"api": [{"method": "POST", "path": "/Accounts", "latency_ms": 200, "times": 1}]}"#)
@@ -495,7 +479,7 @@ async fn an_account_for_which_twilio_takes_its_time_keeps_no_other_waiting() {
         here.world.control("POST", "usage", &usage).await;
         // Less than a claim lasts.
         here.world.advance(120).await;
-        here.clock.unix_seconds.fetch_add(120, Ordering::SeqCst);
+        here.clock.advance(Duration::from_secs(120));
         here.second(&[&node]).await;
         node.do_job(Job::Usage).await.expect("done").expect("it is this node's");
     };
@@ -537,11 +521,11 @@ async fn told(here: &Installation, node: &Node) -> Vec<(String, String)> {
 }
 
 fn now(here: &Installation) -> Timestamp {
-    Timestamp::from_second(here.clock.unix_seconds().cast_signed()).expect("a time")
+    here.clock.now()
 }
 
 async fn pass(here: &Installation, node: &Node, seconds: u64) {
-    here.clock.unix_seconds.fetch_add(seconds, Ordering::SeqCst);
+    here.clock.advance(Duration::from_secs(seconds));
     node.turn().await.expect("the store is there");
 }
 

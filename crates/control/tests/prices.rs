@@ -4,9 +4,8 @@
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use ringfence_breaker::charge::{Call, Message, Recipient, Sender, Unpriced, categories};
@@ -14,9 +13,10 @@ use ringfence_breaker::price_book::{PriceBook, Prices, Rules, Source};
 use ringfence_breaker::{Charge, Measure};
 use ringfence_control::engine::{Clients, KnownAccount, PricesWanted};
 use ringfence_control::node::{Done, Job, Keep, Limits, Node, PriceBooks, Setup};
-use ringfence_model::{Amount, Clock, Country, PhoneNumber, Secret, Sid};
+use ringfence_model::{Amount, Country, PhoneNumber, Secret, Sid};
 use ringfence_sandbox::Settings;
 use ringfence_store::{Keys, Location, MasterKey, Store};
+use ringfence_testkit::ManualClock;
 use ringfence_twilio::client::{Backoff, Client, Instructions, NewCall, NewMessage, UsageFilter, UsageSpan};
 use ringfence_twilio::wire::{AccountStatus, UsageCategory};
 
@@ -24,29 +24,12 @@ use self::world::World;
 
 const BEGIN: u64 = 1_772_366_400;
 
-/// A clock that is moved by hand.
-#[derive(Debug)]
-struct Hands {
-    unix_seconds: AtomicU64,
-    begin: Instant,
-}
-
-impl Clock for Hands {
-    fn unix_seconds(&self) -> u64 {
-        self.unix_seconds.load(Ordering::SeqCst)
-    }
-
-    fn monotonic(&self) -> Instant {
-        self.begin + Duration::from_secs(self.unix_seconds() - BEGIN)
-    }
-}
-
 type Told = BTreeMap<Sid, Arc<Prices>>;
 
 struct Site {
     world: World,
     store: Arc<Store>,
-    clock: Arc<Hands>,
+    clock: Arc<ManualClock>,
     told: Arc<Mutex<Vec<Told>>>,
     _folder: tempfile::TempDir,
 }
@@ -60,7 +43,7 @@ impl Site {
         Self {
             world: World::start(Settings::default()),
             store: Arc::new(Store::open(&location, &keys, now).await.expect("a store")),
-            clock: Arc::new(Hands { unix_seconds: AtomicU64::new(BEGIN), begin: Instant::now() }),
+            clock: ManualClock::at(BEGIN),
             told: Arc::default(),
             _folder: folder,
         }
@@ -118,7 +101,7 @@ impl Site {
     }
 
     fn hours_pass(&self, hours: u64) {
-        self.clock.unix_seconds.fetch_add(hours * 3_600, Ordering::SeqCst);
+        self.clock.advance(Duration::from_secs(hours * 3_600));
     }
 
     fn told(&self) -> usize {

@@ -27,7 +27,7 @@ use ringfence_control::user_api::UserApi;
 use ringfence_control::verify::{Verify, VerifySetup};
 use ringfence_model::{Secret, Sid};
 use ringfence_second_factor::pumping::Limits;
-use ringfence_store::{NewCredential, Role};
+use ringfence_store::{Lock, NewCredential, Role};
 use serde_json::json;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -98,7 +98,7 @@ async fn sign_ins(steps: &Steps) {
     // One who was invited and never came, and one who was locked out.
     house.invite("invited@example.com", vec![everywhere(Role::Auditor)]).await;
     let locked = house.invite("locked@example.com", vec![everywhere(Role::Auditor)]).await;
-    house.store.lock_person(&operator(), &locked.person.id, true, house.people.now()).await.unwrap();
+    house.store.lock_person(&operator(), &locked.person.id, Lock::Out, house.people.now()).await.unwrap();
 
     let mut of_each = Vec::new();
     for (number, login) in

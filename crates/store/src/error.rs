@@ -4,7 +4,8 @@
 //! it again), does a row make no sense (call a person), or was the store opened or used in a way that cannot work
 //! (change that)? Each is a variant of its own.
 
-use std::path::PathBuf;
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sqlx::error::ErrorKind;
@@ -96,6 +97,11 @@ pub enum Away {
     /// It fails to read or write its files.
     #[error("it cannot read or write its files; look at the disk")]
     Disk,
+    /// SQLite cannot open its file, or those that it makes beside it.
+    #[error(
+        "its file cannot be opened; may this user write to it and to its folder, and are files left to open (ulimit -n)?"
+    )]
+    Unopened,
     /// The store was closed by this program.
     #[error("the store is closed")]
     Closed,
@@ -188,6 +194,26 @@ pub enum OpenError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The file of the store is there and cannot be opened.
+    #[error("{} cannot be opened: {source}; it has to be a file that this user may read and write", path.display())]
+    NotOpened {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is no database of SQLite's, or a damaged one.
+    #[error(
+        "{} is no database, or a damaged one ({why}): name another file in `url` of [store], or put a backup in its \
+         place with `ringfence store restore`",
+        path.display()
+    )]
+    NoDatabase {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        why: String,
+    },
     /// A file of a new store cannot be made.
     #[error(
         "a new store needs {}, which cannot be made: {source}; its folder must be there, and one that this user may write to",
@@ -250,7 +276,27 @@ pub enum BackupError {
     },
 }
 
+/// The place of what is wrong with SQLite's file as a whole.
+const FILE: &str = "the file";
+
 impl Error {
+    /// Says which file a store could not be opened in, and what to do about it. It may only be asked when no connection of
+    /// this program to the file is open: closing the file, as trying it does, would take their locks from them.
+    pub(crate) fn while_opening(self, path: &Path) -> Self {
+        match self {
+            Self::Corrupt { place, why } if place == FILE => {
+                OpenError::NoDatabase { path: path.to_owned(), why }.into()
+            }
+            Self::Away { reason: Away::Unopened, .. } => {
+                match OpenOptions::new().read(true).write(true).open(path) {
+                    Err(source) => OpenError::NotOpened { path: path.to_owned(), source }.into(),
+                    Ok(_) => self,
+                }
+            }
+            other => other,
+        }
+    }
+
     /// Whether the same request may succeed later without anybody doing anything to the request.
     pub fn is_away(&self) -> bool {
         matches!(self, Self::Away { .. })
@@ -290,9 +336,9 @@ impl Error {
     /// The same failure, met while committing: nobody knows whether the write was made.
     pub(crate) fn while_committing(self) -> Self {
         match self {
-            Self::Away { reason: reason @ (Away::Unreachable | Away::Disk), source, .. } => {
-                Self::Away { reason, in_doubt: true, source }
-            }
+            Self::Away {
+                reason: reason @ (Away::Unreachable | Away::Unopened | Away::Disk), source, ..
+            } => Self::Away { reason, in_doubt: true, source },
             other => other,
         }
     }
@@ -310,7 +356,7 @@ impl Error {
 
     /// The connection broke before the commit, so nothing of the transaction remains.
     pub(crate) fn is_broken_connection(&self) -> bool {
-        matches!(self, Self::Away { reason: Away::Unreachable, in_doubt: false, .. })
+        matches!(self, Self::Away { reason: Away::Unreachable | Away::Unopened, in_doubt: false, .. })
     }
 }
 
@@ -344,7 +390,7 @@ impl From<sqlx::Error> for Error {
                 None if database.code().as_deref() == Some("11")
                     || database.code().as_deref() == Some("26") =>
                 {
-                    Self::corrupt("the file", database.message().to_owned())
+                    Self::corrupt(FILE, database.message().to_owned())
                 }
                 None if database.kind() == ErrorKind::UniqueViolation => {
                     Self::conflict(database.table().unwrap_or("a row").to_owned())
@@ -376,11 +422,11 @@ fn reason(code: &str) -> Option<Away> {
         };
     }
     match code.parse::<u32>().ok()? & 0xff {
-        5 | 6 => Some(Away::Locked),   // SQLITE_BUSY, SQLITE_LOCKED
-        8 => Some(Away::ReadOnly),     // SQLITE_READONLY
-        10 => Some(Away::Disk),        // SQLITE_IOERR
-        13 => Some(Away::DiskFull),    // SQLITE_FULL
-        14 => Some(Away::Unreachable), // SQLITE_CANTOPEN
+        5 | 6 => Some(Away::Locked), // SQLITE_BUSY, SQLITE_LOCKED
+        8 => Some(Away::ReadOnly),   // SQLITE_READONLY
+        10 => Some(Away::Disk),      // SQLITE_IOERR
+        13 => Some(Away::DiskFull),  // SQLITE_FULL
+        14 => Some(Away::Unopened),  // SQLITE_CANTOPEN
         _ => None,
     }
 }
@@ -414,7 +460,8 @@ mod tests {
             ("1032", Some(Away::ReadOnly)),
             ("778", Some(Away::Disk)),
             ("6410", Some(Away::Disk)),
-            ("14", Some(Away::Unreachable)),
+            ("14", Some(Away::Unopened)),
+            ("1038", Some(Away::Unopened)),
             ("2067", None),
             ("", None),
         ] {

@@ -125,7 +125,7 @@ pub use observations::{NewObservation, Observation, Seen};
 pub use open::{Location, Version};
 pub use outbox::{Added, Claim, Effect, EffectEnd, NewEffect, Unfinished};
 pub use persons::{
-    AccountPolicy, Because, Device, DeviceUsed, Factor, FactorSecret, Grant, HandedOver, HostSession,
+    AccountPolicy, Because, Device, DeviceUsed, Factor, FactorSecret, Grant, HandedOver, HostSession, Lock,
     NewDevice, NewFactor, NewPasskey, NewSession, PasskeyPurpose, Person, Purpose, Redeemed, Role, Session,
     ShownPasskey, SignIn, SignInOutcome, Stage, StoredPasskey, Told, Trusted, Where, normal_login,
 };

@@ -76,6 +76,10 @@ impl fmt::Debug for Location {
 impl Store {
     /// Of which version the store is, without opening it: nothing is made, upgraded or written. 0 where there is none.
     pub async fn find_version(location: &Location) -> Result<i64> {
+        Self::find_version_unnamed(location).await.map_err(|error| about(location, error))
+    }
+
+    async fn find_version_unnamed(location: &Location) -> Result<i64> {
         let pool = match location {
             Location::Sqlite(path) => {
                 let failed = |source| OpenError::File { path: path.clone(), source };
@@ -101,6 +105,10 @@ impl Store {
     /// Opens the store, makes or upgrades its tables, and begins a new [epoch](crate::Epoch) where the database turns out to
     /// have been restored or promoted. It needs tokio's runtime for as long as it lives.
     pub async fn open(location: &Location, keys: &Keys, now: Timestamp) -> Result<Self> {
+        Self::open_unnamed(location, keys, now).await.map_err(|error| about(location, error))
+    }
+
+    async fn open_unnamed(location: &Location, keys: &Keys, now: Timestamp) -> Result<Self> {
         // 1. The keys, before anything is made.
         let keys = Arc::new(keyring(location, keys)?);
 
@@ -165,6 +173,14 @@ impl Store {
             horizon: Mutex::default(),
             silence: Mutex::default(),
         })
+    }
+}
+
+/// The same failure with the file in it, where there is one. By then no connection is left open.
+fn about(location: &Location, error: Error) -> Error {
+    match location {
+        Location::Sqlite(path) => error.while_opening(path),
+        Location::Postgres(_) => error,
     }
 }
 

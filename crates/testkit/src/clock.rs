@@ -6,17 +6,23 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use ringfence_model::Clock;
 
-/// It stands at one moment, 2027-01-15 08:00:00 UTC, until a test moves it on.
+/// It stands at one moment until a test moves it on.
 #[derive(Debug)]
 pub struct ManualClock {
+    began: u64,
     start: Instant,
     passed: Mutex<Duration>,
 }
 
 impl ManualClock {
-    /// One that was not moved yet.
+    /// One that was not moved yet, at 2027-01-15 08:00:00 UTC.
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { start: Instant::now(), passed: Mutex::default() })
+        Self::at(1_800_000_000)
+    }
+
+    /// One that was not moved yet, so many seconds after the beginning of 1970.
+    pub fn at(unix_seconds: u64) -> Arc<Self> {
+        Arc::new(Self { began: unix_seconds, start: Instant::now(), passed: Mutex::default() })
     }
 
     /// Lets time pass, on both of its scales.
@@ -37,7 +43,7 @@ impl ManualClock {
 
 impl Clock for ManualClock {
     fn unix_seconds(&self) -> u64 {
-        1_800_000_000 + self.passed().as_secs()
+        self.began + self.passed().as_secs()
     }
 
     fn monotonic(&self) -> Instant {

@@ -97,7 +97,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         Command::Create(arguments) => {
             with_store::run(&arguments.store.config, async |opened| create(arguments, opened).await)
         }
-        Command::List(arguments) => with_store::run(&arguments.config, async |opened| {
+        Command::List(arguments) => with_store::look(&arguments.config, async |opened| {
             let tokens = opened.store.tokens().await.map_err(|error| failure(&error))?;
             let output = if arguments.json {
                 let tokens: Vec<_> = tokens.iter().map(|token| as_json(token, opened.now)).collect();
@@ -219,7 +219,7 @@ fn seconds(at: Timestamp) -> String {
 pub(super) fn parse_name(text: &str) -> Result<String, &'static str> {
     let text = text.trim();
     if text.is_empty() {
-        Err("say what the token is for")
+        Err("say what it is for")
     } else if text.chars().count() > NAME_MAX {
         Err("a name has at most 100 characters")
     } else if text.chars().any(char::is_control) {

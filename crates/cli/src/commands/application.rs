@@ -90,7 +90,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
             settings.check(&arguments.name).map_err(Failure::usage)?;
             with_store::run(&arguments.store.config, async |opened| add(arguments, settings, opened).await)
         }
-        Command::List(arguments) => with_store::run(&arguments.config, async |opened| {
+        Command::List(arguments) => with_store::look(&arguments.config, async |opened| {
             let applications = all(opened).await?;
             Ok(Answer::text(if arguments.json {
                 format!("{}\n", Value::from(applications.iter().map(as_json).collect::<Vec<_>>()))
@@ -98,7 +98,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
                 as_table(&applications)
             }))
         }),
-        Command::Stopped(arguments) => with_store::run(&arguments.config, async |opened| {
+        Command::Stopped(arguments) => with_store::look(&arguments.config, async |opened| {
             let stopped = opened.store.stopped_prefixes(opened.now).await.map_err(|error| failure(&error))?;
             Ok(Answer::text(if arguments.json {
                 let stopped: Vec<_> = stopped

@@ -73,11 +73,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     match &arguments.command {
         Command::Verify(arguments) => verify(arguments),
         Command::Export(arguments) => match arguments.reach.reach()? {
-            Reach::Store(file) => with_store::run(file, async |opened| export(arguments, opened).await),
+            Reach::Store(file) => with_store::look(file, async |opened| export(arguments, opened).await),
             Reach::Node(api) => with_store::block_on(export_over_api(&api, arguments.after)),
         },
         Command::Heads(arguments) => {
-            with_store::run(&arguments.config, async |opened| heads(arguments.after, opened).await)
+            with_store::look(&arguments.config, async |opened| heads(arguments.after, opened).await)
         }
     }
 }
@@ -99,7 +99,7 @@ async fn heads(mut after: i64, opened: &Opened) -> Result<Answer, Failure> {
 
 fn verify(arguments: &VerifyArguments) -> Result<Answer, Failure> {
     let heads = arguments.heads.as_deref().map(read_heads).transpose()?;
-    with_store::run(&arguments.store.config, async |opened| {
+    with_store::look(&arguments.store.config, async |opened| {
         let outside = heads.as_deref().unwrap_or_default();
         let verified = opened.store.verify_audit(outside).await.map_err(|error| failure(&error))?;
         let is_whole = verified.findings.is_empty();

@@ -1,7 +1,8 @@
 //! `ringfence check`: is this configuration right, and what does it mean?
 //!
 //! It asks the mail server whether it would take mail, since a trip that nobody hears of is found out too late; nothing
-//! is sent. `--offline` asks nobody.
+//! is sent. `--offline` asks nobody. Where a store of SQLite's could not be made or opened it warns: whoever checks may
+//! do so elsewhere, or as another user.
 
 mod control;
 
@@ -14,9 +15,11 @@ use ringfence_control::notices::{Notifier, Settings};
 use ringfence_gateway::settings::{Check, Mode, PathRule, Replay, Route, SignedBy, Tls, Twiml, Upstream};
 use ringfence_gateway::upstream::UpstreamAddress;
 use ringfence_signature::{AccountSid, Strict};
+use rustix::fs::{Access, access};
 use serde_json::{Value, json};
 
 use crate::commands::with_store;
+use crate::config::store::{Database, Store};
 use crate::config::units::{show_bytes, show_duration};
 use crate::config::{self, ConfigError, Loaded, Problem};
 use crate::exit::{Answer, Failure};
@@ -42,8 +45,15 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     let Some(file) = &arguments.config else { return Ok(Answer::text(config::EXAMPLE)) };
-    let loaded = config::load(file).and_then(|loaded| {
-        if arguments.offline { Ok(loaded) } else { mail_goes_out(&loaded).map(|()| loaded) }
+    let loaded = config::load(file).and_then(|mut loaded| {
+        if !arguments.offline {
+            mail_goes_out(&loaded)?;
+        }
+        if let Some(problem) = loaded.control.store.as_ref().and_then(store_cannot_be_had) {
+            loaded.warnings.push(problem);
+            loaded.warnings.sort();
+        }
+        Ok(loaded)
     });
     match loaded {
         Ok(loaded) if arguments.json => Ok(Answer::text(format!("{}\n", as_json(&loaded)))),
@@ -51,6 +61,25 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         Err(error) if arguments.json => Err(Failure::from(error.clone()).json(errors_as_json(&error))),
         Err(error) => Err(error.into()),
     }
+}
+
+/// What would keep this user from making or opening the file of a store.
+fn store_cannot_be_had(store: &Store) -> Option<Problem> {
+    let Database::Sqlite(path) = &store.database else { return None };
+    // SQLite makes files beside it while it is open.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let what = if !folder.is_dir() {
+        format!("there is no folder {}, and `serve` makes none", shown(folder))
+    } else if access(folder, Access::WRITE_OK | Access::EXEC_OK).is_err() {
+        format!("this user may not write in the folder {}; whoever runs `serve` has to", shown(folder))
+    } else if path.is_dir() {
+        format!("{} is a folder; a store is a file", shown(path))
+    } else if path.exists() && access(path, Access::READ_OK | Access::WRITE_OK).is_err() {
+        format!("this user may not read and write {}; whoever runs `serve` has to", shown(path))
+    } else {
+        return None;
+    };
+    Some(Problem::on_line(store.line, format!("`url` in [store]: {what}")))
 }
 
 /// So long a mail server has to say that it is there.

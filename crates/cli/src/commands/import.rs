@@ -89,7 +89,7 @@ fn answer(proposals: &Proposals, head: &[String]) -> Answer {
         _ = write!(note, "{are}, with a # before each line until you answer");
     }
     if routes == 0 && proposals.left_out.is_empty() {
-        note.push_str(": nothing in it is called, or sent on");
+        note.push_str(": no URL leads anywhere");
     }
     match proposals.left_out.len() {
         0 => {}

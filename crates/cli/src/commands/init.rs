@@ -94,10 +94,16 @@ pub(crate) struct Arguments {
     key: Option<PathBuf>,
 
     /// The most that may be spent in a day, in the account's currency: by each subaccount, or by the account where it has none
-    #[arg(long, value_name = "AMOUNT", help_heading = "Limit")]
+    #[arg(long, value_name = "AMOUNT", help_heading = "Limit", allow_negative_numbers = true)]
     limit: Option<String>,
     /// The most that all subaccounts may spend together; ten times --limit if it is not said
-    #[arg(long, value_name = "AMOUNT", help_heading = "Limit", requires = "limit")]
+    #[arg(
+        long,
+        value_name = "AMOUNT",
+        help_heading = "Limit",
+        requires = "limit",
+        allow_negative_numbers = true
+    )]
     limit_together: Option<String>,
     /// Only check webhooks: no limit on what is spent
     #[arg(long, help_heading = "Limit", conflicts_with_all = ["limit", "limit_together"])]

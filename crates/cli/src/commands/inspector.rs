@@ -122,7 +122,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
                 config::load(&arguments.store.config)?.control.inspector.inspect,
                 Inspect::InStore { .. }
             );
-            with_store::run(&arguments.store.config, async |opened| show(arguments, keeps, opened).await)
+            with_store::look(&arguments.store.config, async |opened| show(arguments, keeps, opened).await)
         }
         Command::Purge(arguments) => {
             let reason = reason_of(arguments.reason.as_ref())?;

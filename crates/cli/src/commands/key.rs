@@ -85,7 +85,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         Command::Create(arguments) => {
             with_store::run(&arguments.store.config, async |opened| create(arguments, opened).await)
         }
-        Command::List(arguments) => with_store::run(&arguments.store.config, async |opened| {
+        Command::List(arguments) => with_store::look(&arguments.store.config, async |opened| {
             let application = match &arguments.application {
                 Some(named) => Some(application::find(named, opened).await?.sid),
                 None => None,

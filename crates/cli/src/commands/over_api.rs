@@ -225,7 +225,7 @@ impl Api {
                     "`ringfence api-token create --scope operate` makes a token that may act, `--scope admin` one that \
                      may also replace tokens and keys",
                 ),
-            "parent-account" | "not-tripped" | "held" | "not-rotated" | "not-replaced" => {
+            "parent-account" | "not-tripped" | "held" | "not-rotated" | "no-key-signs" | "not-replaced" => {
                 Failure::refused(detail)
             }
             "no-shared-keys" => Failure::configuration(format!("{}: {detail}", self.base))

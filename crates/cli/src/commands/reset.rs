@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     whose: Whose,
     /// How much more may be spent in this window, such as 5 or 12.50
-    #[arg(long, value_name = "AMOUNT", value_parser = parse_amount)]
+    #[arg(long, value_name = "AMOUNT", value_parser = parse_amount, allow_negative_numbers = true)]
     allow: Option<Amount>,
     #[command(flatten)]
     act: ActArguments,

@@ -11,14 +11,16 @@ use std::sync::Arc;
 use ringfence_control::engine::Engine;
 use ringfence_control::shared_keys::{NotBegun, Settings};
 use ringfence_control::views::Views;
-use ringfence_store::{Account, SharedKeyStep};
+use ringfence_model::Secret;
+use ringfence_store::Account;
 use serde_json::json;
 
 use super::act::{REASON, parse_reason, reason_of, with_name};
-use super::over_api::{self as place, not_over_the_api, shared_keys as over_api};
+use super::over_api::{self as place, shared_keys as over_api};
+use super::secret_file::SecretFile;
 use super::token::{self, Reach};
 use super::with_engine::{self, Installation, Missing, store};
-use super::with_store::{self, StoreArguments};
+use super::with_store;
 use crate::exit::{Answer, Failure};
 
 /// For so many accounts Twilio is asked at the same time.
@@ -125,7 +127,7 @@ struct UndoArguments {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Of a key that is held it is that one. It prints the id, and the secret where no --to says where to put it. The audit log keeps
-that it was given out. It needs the store (--config): no secret goes over the API. In the other gate's configuration:
+that it was given out. In the other gate's configuration:
 
   shared_keys = [{ id = \"webhooks_sharedkey_…\", secret = { file = \"FILE\" }, algorithm = \"HMAC_SHA256\" }]")]
 struct ShowArguments {
@@ -133,9 +135,10 @@ struct ShowArguments {
     #[arg(value_name = "SID")]
     account: String,
     #[command(flatten)]
-    store: StoreArguments,
-    #[arg(long = "api", value_name = "URL", hide = true, value_parser = not_over_the_api)]
-    _api: Option<String>,
+    reach: Reach,
+    /// Why; the audit log keeps it
+    #[arg(long, value_name = "TEXT", value_parser = parse_reason)]
+    reason: Option<String>,
     /// A new file to write the secret to, which only you may read
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
@@ -260,26 +263,40 @@ async fn go_on(
 }
 
 fn show(arguments: &ShowArguments) -> Result<Answer, Failure> {
-    with_engine::run(&arguments.store.config, Missing::Refuse, async |installation| {
+    let (to, reason, json) = (arguments.to.as_deref(), arguments.reason.as_deref(), arguments.reach.json);
+    let config = match arguments.reach.place.reach()? {
+        place::Reach::Store(file) => file,
+        place::Reach::Node(api) => {
+            // The place for it comes first: what cannot be put anywhere is not given out.
+            let file = to.map(SecretFile::create).transpose()?;
+            let key = match (over_api::show(&api, &arguments.account, reason), file) {
+                (Ok(key), Some(file)) => file.write(&key.secret).map(|()| key)?,
+                (Ok(key), None) => key,
+                (Err(failure), file) => {
+                    file.into_iter().for_each(SecretFile::remove);
+                    return Err(failure);
+                }
+            };
+            return Ok(shown(&key.id, &key.secret, to.is_some(), json));
+        }
+    };
+    with_engine::run(config, Missing::Refuse, async |installation| {
         let (engine, _) = installation.holding().await?;
         let account = find(installation, &engine, &arguments.account).await?;
-        let keys = installation.store.shared_keys().await.map_err(store)?;
-        let step = |step| keys.iter().find(|key| key.account == account.sid && key.step == step);
-        let held = step(SharedKeyStep::Made).filter(|key| key.held);
-        let key = held.or_else(|| step(SharedKeyStep::Signing)).and_then(|key| key.key.as_ref());
-        let key = key.ok_or_else(|| {
-            Failure::refused(format!("no SharedKey of {} signs, nor is one held", account.sid))
-        })?;
-        let to = arguments.to.as_deref();
-        token::give_out(installation, "shared-key.show", account.sid, &key.secret, to).await?;
-        let secret = to.is_none().then(|| key.secret.expose());
-        if arguments.store.json {
-            return Ok(Answer::text(format!("{}\n", json!({ "id": key.id, "secret": secret }))));
-        }
-        Ok(match secret {
-            Some(secret) => Answer::text(format!("{}\n{secret}\n", key.id)),
-            None => Answer::text(format!("{}\n", key.id)),
-        })
+        let key = engine.key_to_show(account.sid).await;
+        let key = key.map_err(|error| not_begun(error, installation, &account))?;
+        token::give_out(installation, "shared-key.show", account.sid, &key.secret, to, reason).await?;
+        Ok(shown(&key.id, &key.secret, to.is_some(), json))
+    })
+}
+
+/// A key by its id, with its secret where that is in no file.
+fn shown(id: &str, secret: &Secret, is_in_file: bool, json: bool) -> Answer {
+    let secret = (!is_in_file).then(|| secret.expose());
+    Answer::text(match secret {
+        _ if json => format!("{}\n", json!({ "id": id, "secret": secret })),
+        Some(secret) => format!("{id}\n{secret}\n"),
+        None => format!("{id}\n"),
     })
 }
 

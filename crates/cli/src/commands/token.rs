@@ -4,6 +4,7 @@
 //! one begins, so the same command, typed again after whatever ended it, goes on.
 
 mod holders;
+mod run;
 mod text;
 
 use std::path::{Path, PathBuf};
@@ -14,10 +15,11 @@ use ringfence_control::engine::Engine;
 use ringfence_control::rotation::{NotRotated, Turn, Waiting, Wish};
 use ringfence_control::views::TokenView;
 use ringfence_model::{Secret, Sid};
-use ringfence_store::{AuditFilter, NewAudit, RotationEnd};
-use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use ringfence_store::{AuditFilter, NewAudit};
+use serde_json::json;
+use tokio::time::sleep;
 
+use self::run::{End, Run};
 use super::act::{self, REASON, parse_reason, reason_of, with_name};
 use super::over_api::tokens::{self as over_api, Wanted};
 use super::over_api::{self as place, ReachArguments};
@@ -28,19 +30,9 @@ use super::words::moment;
 use crate::config::{self, units};
 use crate::exit::{Answer, Failure};
 
-/// How often it looks whether it can go on.
-const LOOK: Duration = Duration::from_secs(1);
-
 /// What a node had begun to ask with the old token, when it said that it asks with the new one, has left by then: after the
 /// promotion Twilio would refuse it.
 const SETTLE: Duration = Duration::from_secs(5);
-
-/// A node at work looks every second, so what it has not forgotten by then it will not forget by itself. It is waited for
-/// also where the time to wait was spent on a request that did not come.
-const FORGET: Duration = Duration::from_secs(10);
-
-/// How long to wait before Twilio is asked again.
-const AGAIN: Duration = Duration::from_secs(3);
 
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true)]
@@ -409,7 +401,7 @@ fn show(arguments: &ShowArguments) -> Result<Answer, Failure> {
         let token = engine.token_in_use(account).await.map_err(store)?;
         let token = token.ok_or_else(|| Failure::refused(NotRotated::NoToken(account)))?;
         let to = arguments.to.as_deref();
-        give_out(installation, "token.show", account, &token, to).await?;
+        give_out(installation, "token.show", account, &token, to, None).await?;
         Ok(match to {
             Some(to) => Answer::text(format!(
                 "the auth token of {} is in {}\n",
@@ -429,9 +421,13 @@ pub(super) async fn give_out(
     account: Sid,
     secret: &Secret,
     to: Option<&Path>,
+    reason: Option<&str>,
 ) -> Result<(), Failure> {
     let file = to.map(SecretFile::create).transpose()?;
-    let detail = json!({ "to": to.map(|path| path.display().to_string()) });
+    let mut detail = json!({ "to": to.map(|path| path.display().to_string()) });
+    if let Some(reason) = reason {
+        detail["reason"] = reason.into();
+    }
     let audit = NewAudit::new(action, format!("account {account}")).with(detail);
     let audited = installation.store.audit(&installation.by, audit, installation.now).await;
     match (file, audited) {
@@ -461,138 +457,6 @@ pub(super) async fn find(
         _ => {
             let found = act::find_account(installation, engine, text).await?;
             Ok((found.sid, found.friendly_name))
-        }
-    }
-}
-
-/// How a run came to its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum End {
-    Ended(RotationEnd),
-    /// Nodes that still use what was forgotten, or taken back.
-    EndedBut(RotationEnd, Vec<String>),
-    Waits(Waiting),
-}
-
-/// One run of the command, which tells what happens as it does.
-pub(super) struct Run<'a> {
-    pub(super) installation: &'a Installation,
-    engine: &'a Engine,
-    pub(super) account: Sid,
-    pub(super) name: String,
-    until: Instant,
-    told: Option<String>,
-    /// Whether it has done a step, or waited for one.
-    has_begun: bool,
-    is_promoted: bool,
-}
-
-impl<'a> Run<'a> {
-    fn new(
-        installation: &'a Installation,
-        engine: &'a Engine,
-        account: Sid,
-        name: &str,
-        wait: Duration,
-    ) -> Self {
-        let name = with_name(account, name);
-        Self {
-            installation,
-            engine,
-            account,
-            name,
-            until: Instant::now() + wait,
-            told: None,
-            has_begun: false,
-            is_promoted: false,
-        }
-    }
-
-    /// Takes one step after the other, as long as it may wait.
-    async fn go_on(
-        &mut self,
-        mut step: impl AsyncFnMut() -> Result<Turn, NotRotated>,
-    ) -> Result<End, NotRotated> {
-        loop {
-            if let Some(end) = self.ended_elsewhere().await? {
-                return self.ended(end).await;
-            }
-            let done = step().await;
-            if let Ok(turn) = &done {
-                self.has_begun = true;
-                let waits_for_request = |turn: &Turn| {
-                    matches!(turn, Turn::Waits(Waiting::Request { .. } | Waiting::OldToken { .. }))
-                };
-                self.is_promoted |= *turn == Turn::Promoted || waits_for_request(turn);
-            }
-            let pause = match done {
-                Ok(Turn::Ended(end)) => return self.ended(end).await,
-                // Nothing that this command waits for would change it.
-                Ok(Turn::Waits(Waiting::Operator)) => return Ok(End::Waits(Waiting::Operator)),
-                Ok(Turn::Waits(waiting)) if Instant::now() >= self.until => return Ok(End::Waits(waiting)),
-                Ok(turn) => {
-                    self.tell(text::turn(&turn, self.installation.now));
-                    if matches!(turn, Turn::Waits(_)) { LOOK } else { Duration::ZERO }
-                }
-                Err(error) if error.may_pass() && Instant::now() < self.until => {
-                    self.tell(format!("{error}; it is tried again"));
-                    AGAIN
-                }
-                // It has ended between two looks.
-                Err(NotRotated::Recent { .. } | NotRotated::NotUnderWay(_)) if self.has_begun => LOOK,
-                Err(error) => return Err(error),
-            };
-            sleep(pause).await;
-        }
-    }
-
-    /// How it ended, if somebody else has ended what this run carried on: `serve` does, once a request was seen.
-    async fn ended_elsewhere(&self) -> Result<Option<RotationEnd>, NotRotated> {
-        let store = &self.installation.store;
-        if !self.has_begun || store.rotation(self.account).await?.is_some() {
-            return Ok(None);
-        }
-        let rotated = store.rotated_tokens().await?;
-        let is_confirmed = rotated.iter().any(|it| it.account == self.account && it.confirmed_at.is_some());
-        Ok(Some(match (self.is_promoted, is_confirmed) {
-            (false, _) => RotationEnd::Undone,
-            (true, true) => RotationEnd::Confirmed,
-            (true, false) => RotationEnd::Unconfirmed,
-        }))
-    }
-
-    /// Waits until no node uses any more what was forgotten.
-    async fn ended(&mut self, end: RotationEnd) -> Result<End, NotRotated> {
-        let until = self.until.max(Instant::now() + FORGET);
-        loop {
-            let late = self.engine.late_nodes(self.account).await?;
-            let names: Vec<String> = late.into_iter().map(|node| node.name).collect();
-            if names.is_empty() {
-                return Ok(End::Ended(end));
-            }
-            if Instant::now() >= until {
-                return Ok(End::EndedBut(end, names));
-            }
-            self.tell(format!("waits until {} forget the other token", names.join(", ")));
-            sleep(LOOK).await;
-        }
-    }
-
-    /// Says what is new, on standard error.
-    fn tell(&mut self, text: String) {
-        if self.told.as_ref() != Some(&text) {
-            paper::note(&text);
-            self.told = Some(text);
-        }
-    }
-}
-
-impl End {
-    fn as_json(&self) -> Value {
-        match self {
-            Self::Ended(end) => json!({ "state": text::word(*end) }),
-            Self::EndedBut(end, nodes) => json!({ "state": text::word(*end), "late_nodes": nodes }),
-            Self::Waits(waiting) => json!({ "state": "waiting", "for": text::waiting_word(waiting) }),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use clap::ValueEnum;
 use ringfence_control::people::{self, Invitation, Refused};
 use ringfence_model::Sid;
-use ringfence_store::{Because, Grant, Person, Role, Store, Where};
+use ringfence_store::{Because, Grant, Lock, Person, Role, Store, Where};
 use serde_json::{Value, json};
 
 use super::act::{parse_reason, reason_of};
@@ -31,7 +31,7 @@ enum Command {
     /// Take a lost second factor away, and get a code to bind another; it ends all sessions.
     ResetSecondFactor(ActArguments),
     /// Lock somebody out, at once, on every node.
-    Lock(ActArguments),
+    Lock(LockArguments),
     /// Let somebody in again.
     Unlock(ActArguments),
     /// Remove somebody, with everything that is theirs.
@@ -61,6 +61,15 @@ struct ActArguments {
     /// Why; the audit log keeps it. Needed; asked for if it is not given and you sit at a terminal
     #[arg(long, value_name = "TEXT", value_parser = parse_reason)]
     reason: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct LockArguments {
+    #[command(flatten)]
+    act: ActArguments,
+    /// Lock them even if nobody is left who may do everything in the console; `ringfence user unlock` lets them in again
+    #[arg(long)]
+    even_last_owner: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -101,7 +110,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         Command::Add(arguments) => {
             with_store::run(&arguments.who.store.config, async |opened| add(arguments, opened).await)
         }
-        Command::List(arguments) => with_store::run(&arguments.config, async |opened| {
+        Command::List(arguments) => with_store::look(&arguments.config, async |opened| {
             let people = opened.store.persons().await.map_err(|error| failure(&error))?;
             Ok(Answer::text(if arguments.json {
                 format!("{}\n", Value::from(people.iter().map(as_json).collect::<Vec<_>>()))
@@ -114,11 +123,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
             let invitation = reset.map_err(refused)?;
             Ok(invited(&invitation, "binds another second factor", arguments.who.store.json))
         }),
-        Command::Lock(arguments) => act(arguments, async |opened, because, person| {
-            lock(opened, &because, &person, true, arguments.who.store.json).await
-        }),
+        Command::Lock(LockArguments { act: arguments, even_last_owner }) => {
+            let how = if *even_last_owner { Lock::OutEvenTheLastOwner } else { Lock::Out };
+            act(arguments, async |opened, because, person| {
+                lock(opened, &because, &person, how, arguments.who.store.json).await
+            })
+        }
         Command::Unlock(arguments) => act(arguments, async |opened, because, person| {
-            lock(opened, &because, &person, false, arguments.who.store.json).await
+            lock(opened, &because, &person, Lock::Off, arguments.who.store.json).await
         }),
         Command::Remove(arguments) => act(arguments, async |opened, because, person| {
             let removed = opened.store.remove_person(&because, &person.id, opened.now).await;
@@ -154,16 +166,22 @@ async fn lock(
     opened: &Opened,
     because: &Because,
     person: &Person,
-    locked: bool,
+    how: Lock,
     json: bool,
 ) -> Result<Answer, Failure> {
-    let changed = opened.store.lock_person(because, &person.id, locked, opened.now).await;
-    let changed = changed.map_err(|error| failure(&error))?;
-    let state = match (locked, changed) {
-        (true, true) => "locked",
-        (true, false) => "locked already",
-        (false, true) => "unlocked",
-        (false, false) => "not locked",
+    let changed = opened.store.lock_person(because, &person.id, how, opened.now).await;
+    let changed = changed.map_err(|error| match error {
+        ringfence_store::Error::Conflict { .. } => Failure::usage(
+            "nobody else is an owner of everything who is not locked out: nobody could let them in again from the console",
+        )
+        .hint("`ringfence user add --role owner` first, or --even-last-owner if that is meant"),
+        error => failure(&error),
+    })?;
+    let state = match (how, changed) {
+        (Lock::Off, true) => "unlocked",
+        (Lock::Off, false) => "not locked",
+        (_, true) => "locked",
+        (_, false) => "locked already",
     };
     Ok(said(person, state, json))
 }

@@ -95,9 +95,8 @@ pub(crate) async fn version(loaded: &Loaded) -> Result<i64, Failure> {
         Database::Sqlite(path) => Location::Sqlite(path.clone()),
         Database::Postgres { url, .. } => Location::Postgres(url.clone()),
     };
-    let found = Store::find_version(&location)
-        .await
-        .map_err(|error| with_store::failure(&error).hint(format!("the store is {}", configured.shown())))?;
+    let found = Store::find_version(&location).await;
+    let found = found.map_err(|error| with_store::not_opened(&error, configured))?;
     if found > Version::NEWEST {
         return Err(Failure::configuration(format!(
             "the store is of version {found}, and this program knows {}",
@@ -108,7 +107,8 @@ pub(crate) async fn version(loaded: &Loaded) -> Result<i64, Failure> {
     Ok(found)
 }
 
-fn no_store(loaded: &Loaded) -> Failure {
+/// Nothing is there to be looked at.
+pub(crate) fn no_store(loaded: &Loaded) -> Failure {
     let shown = loaded.control.store.as_ref().map(config::store::Store::shown).unwrap_or_default();
     Failure::unavailable(format!("there is no store at {shown} yet, so nothing is known")).hint(format!(
         "`ringfence serve --config {file}` makes it, and so does `ringfence limits apply --config {file}`",

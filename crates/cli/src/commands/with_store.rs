@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use ringfence_model::{Actor, Sid};
 use ringfence_store::{BackupError, Error, Keys, Location, OpenError, Store};
 
+use super::with_engine;
 use crate::config::store::{Database, MasterKey, Store as Configured};
 use crate::config::{self, Loaded};
 use crate::exit::Failure;
@@ -55,15 +56,35 @@ impl Opened {
     }
 }
 
-/// Opens the store that the configuration names, does `act`, and closes it again, whatever came of that.
+/// Opens the store that the configuration names, which is made if it is not there yet, does `act`, and closes it again, whatever
+/// came of that.
 pub(crate) fn run<T>(
     file: &Path,
+    act: impl AsyncFnOnce(&Opened) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    run_on(file, true, act)
+}
+
+/// The same for what only looks: it makes no store, so that a `url` that is mistyped is not taken for an empty one.
+pub(crate) fn look<T>(
+    file: &Path,
+    act: impl AsyncFnOnce(&Opened) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    run_on(file, false, act)
+}
+
+fn run_on<T>(
+    file: &Path,
+    makes: bool,
     act: impl AsyncFnOnce(&Opened) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let loaded = config::load(file)?;
     let configured = configured(&loaded)?;
     let now = now()?;
     block_on(async {
+        if !makes && with_engine::version(&loaded).await? == 0 {
+            return Err(with_engine::no_store(&loaded));
+        }
         let made_key = match &configured.master_key {
             MasterKey::MadeAt(path) => Some(path.clone()),
             MasterKey::Given(_) => None,
@@ -89,11 +110,25 @@ pub(crate) fn configured(loaded: &Loaded) -> Result<&Configured, Failure> {
 
 /// Opens the store, and makes or upgrades its tables where that is to be done.
 pub(crate) async fn open(configured: &Configured, now: Timestamp) -> Result<Store, Failure> {
-    try_open(configured, now).await.map_err(|error| {
-        let is_away = error.is_away();
-        let failure = failure(&error);
-        if is_away { failure.hint(format!("the store is {}", configured.shown())) } else { failure }
-    })
+    try_open(configured, now).await.map_err(|error| not_opened(&error, configured))
+}
+
+/// Why it is not open, with the store's name where the error says none: the configuration may have it from elsewhere.
+pub(crate) fn not_opened(error: &Error, configured: &Configured) -> Failure {
+    let names_it = match error {
+        Error::Open(open) => matches!(
+            **open,
+            OpenError::File { .. }
+                | OpenError::NotMade { .. }
+                | OpenError::NotOpened { .. }
+                | OpenError::NoDatabase { .. }
+                | OpenError::MasterKeyMissing { .. }
+                | OpenError::Exposed { .. }
+        ),
+        _ => false,
+    };
+    let failure = failure(error);
+    if names_it { failure } else { failure.hint(format!("the store is {}", configured.shown())) }
 }
 
 /// The same, for whoever can wait for it.
@@ -114,7 +149,10 @@ pub(crate) async fn try_open(configured: &Configured, now: Timestamp) -> Result<
 pub(crate) fn failure(error: &Error) -> Failure {
     match error {
         Error::Open(open) => match **open {
-            OpenError::File { .. } | OpenError::NotMade { .. } => Failure::unavailable(error),
+            OpenError::File { .. }
+            | OpenError::NotMade { .. }
+            | OpenError::NotOpened { .. }
+            | OpenError::NoDatabase { .. } => Failure::unavailable(error),
             _ => Failure::configuration(error),
         },
         // What it is sealed with is for the configuration to say.

@@ -105,6 +105,11 @@ impl ConfigError {
 }
 
 impl Problem {
+    /// What deserves a second look on a line, counted from 1, beside what the file itself shows.
+    pub(crate) fn on_line(line: usize, text: String) -> Self {
+        Self { line: Some(line), text }
+    }
+
     /// Counted from 1; `None` where the file as a whole is meant.
     pub(crate) fn line(&self) -> Option<usize> {
         self.line

@@ -25,6 +25,8 @@ const KEY_FORM: &str = "{ file = \"PATH\" } or { env = \"NAME\" }, made with `op
 /// Where things are kept.
 #[derive(Debug)]
 pub(crate) struct Store {
+    /// The line of `url`, counted from 1.
+    pub(crate) line: usize,
     pub(crate) database: Database,
     /// Seals what is secret in it.
     pub(crate) master_key: MasterKey,
@@ -112,7 +114,9 @@ pub(super) fn resolve(
         );
     }
     let audit_heads = audit_heads?;
+    let line = problems.line(table.find("url").map_or(table.offset(), |field| field.offset()));
     (previous.len() == previous_len).then_some(Store {
+        line,
         database,
         master_key,
         previous_master_keys: previous,

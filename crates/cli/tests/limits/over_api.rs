@@ -338,8 +338,29 @@ fn keys_for_webhooks_are_planned_made_and_taken_back_at_a_running_node_as_on_the
     node.ask(&admin, &rotate).code(1).complains("is prepared already");
     let undo = ["shared-keys", "undo", &sid_here, "--reason", "x"];
     node.ask(&admin, &undo).code(1).complains("no SharedKey signs for");
-    let show = ["shared-keys", "show", &sid_here, "--config", "x", "--api", "http://127.0.0.1:1"];
-    node.world.run(&show[..3]).code(1).complains("no SharedKey of");
-    run(&show, &admin).code(2).complains("not possible over the API");
+    let show = ["shared-keys", "show", &sid_here, "--reason", "for the gate in Paris"];
+    node.world.run(&show).code(1).complains("no SharedKey of");
+    node.ask(&admin, &show).code(1).complains("no SharedKey of");
+    for token in [&node.reads, &node.operates] {
+        node.ask(token, &show).code(64).complains("scope");
+    }
+    // Two minutes pass for the key, and every node has said that it verifies with it.
+    node.world.sql("UPDATE shared_keys SET since = since - 180000000");
+    node.world.until(&["shared-keys", "status", "--json"], |status| {
+        node.ask(&admin, &["shared-keys", "apply"]);
+        status.json()["shared_keys"].as_array().expect("keys").iter().all(|key| key["state"] == "signing")
+    });
+    let on_store = node.world.run(&show).code(0);
+    assert_eq!(node.ask(&admin, &show).code(0).out, on_store.out);
+    let (id, secret) = on_store.out.split_once('\n').expect("two lines");
+    let to_file = [&show[..], &["--to", "key-of-paris"]].concat();
+    let into_file = node.ask(&admin, &to_file).code(0);
+    assert_eq!(into_file.out, format!("{id}\n"));
+    let written = fs::read_to_string(node.world.path("key-of-paris")).expect("the file");
+    assert_eq!(written.trim(), secret.trim());
+    node.ask(&admin, &to_file).code(69).complains("cannot write key-of-paris");
+    node.ask(&admin, &["shared-keys", "show", "nobody", "--to", "no-key"]).code(2);
+    assert!(!node.world.path("no-key").exists(), "no empty file is left");
+    assert_eq!(node.world.noted("shared-key.show"), 3);
     node.serving.stop();
 }

@@ -90,6 +90,27 @@ fn a_key_that_signs_is_given_out_into_a_new_file_alone() {
     let found = world.run(&["doctor", "--json"]).json();
     let findings = found["findings"].as_array().expect("findings");
     assert!(findings.iter().any(|it| it["check"] == "shared-keys"), "{found}");
+    world.run(&["shared-keys", "apply"]).code(0);
+
+    // One that somebody edited is made again; the edited one goes when that has got everywhere.
+    let rules = world.webhook_rules();
+    world.edit_webhook_rule(&rules[0], "https://evil.example/");
+    let plan = world.run(&["shared-keys", "plan"]).code(1);
+    plan.says("+ a rule for https://hooks.example.com/sms").says("be for https://evil.example/");
+    let found = world.run(&["doctor", "--json"]).json();
+    let findings = found["findings"].as_array().expect("findings");
+    let edited =
+        |it: &serde_json::Value| it["what"].as_str().is_some_and(|what| what.contains("evil.example"));
+    assert!(findings.iter().any(edited), "{found}");
+    world
+        .run(&["shared-keys", "apply"])
+        .code(0)
+        .says("until the rule that was made again has got everywhere");
+    assert_eq!(world.noted("webhook-rule.mend"), 1);
+    assert_eq!(world.webhook_rules().len(), 2);
+    world.run(&["shared-keys", "apply"]).code(0).says("- the rule for https://evil.example/");
+    assert_eq!(world.webhook_rules().len(), 1);
+
     let held = world.run(&["shared-keys", "rotate", &sid, "--reason", "each year", "--hold"]).code(0);
     held.says("…");
     world.run(&["shared-keys", "undo", &sid, "--reason", "not yet"]).code(0);

@@ -2,7 +2,7 @@
 //! refused.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -53,6 +53,34 @@ fn configure(world: &World) -> [u16; 2] {
     // The application answers for as long as the program runs.
     std::mem::forget(application);
     ports
+}
+
+#[test]
+fn a_run_whose_rotation_another_one_has_ended_says_what_became_of_the_token() {
+    let world = World::with("url = \"sqlite:ringfence.db\"", "");
+    world.run(&["limits", "apply"]).code(0);
+    let account = world.account();
+    let (sid, old) = (account.to_string(), world.signs_with(account));
+    let rotate = ["token", "rotate", &sid, "--reason", "it leaked", "--unconfirmed"];
+    // The first one stands still while it waits, and the other one does it all.
+    let mut first = world.start(&rotate);
+    let mut stderr = BufReader::new(first.stderr.take().expect("its messages"));
+    let mut told = String::new();
+    while !told.contains("until what was begun with the old token has left") {
+        assert!(stderr.read_line(&mut told).expect("a line") > 0, "{told}");
+    }
+    let signal = |signal: &str| {
+        let sent = std::process::Command::new("kill").args([signal, &first.id().to_string()]).status();
+        assert!(sent.expect("kill").success());
+    };
+    signal("-STOP");
+    world.run(&rotate).code(0).says("is replaced, and the old one is forgotten");
+    signal("-CONT");
+    let ended = first.wait_with_output().expect("it ends");
+    let out = String::from_utf8(ended.stdout).expect("text");
+    assert!(out.contains("is replaced, and the old one is forgotten"), "{out}");
+    assert_eq!(ended.status.code(), Some(0), "{out}");
+    assert_ne!(world.signs_with(account), old);
 }
 
 /// Stops the stream, also where the test fails.

@@ -15,7 +15,7 @@ use ringfence_twilio::client::{
     self, CallFilter, Client, Credentials, MessageFilter, NewUsageTrigger, TriggerFilter, UsageFilter,
     UsageSpan,
 };
-use ringfence_twilio::wire::{AccountStatus, Message, UsageTrigger, WebhookRule};
+use ringfence_twilio::wire::{AccountStatus, Message, RuleMatch, UsageTrigger, WebhookRule};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -410,6 +410,15 @@ impl World {
     /// Somebody else removes one of them.
     pub(crate) fn remove_webhook_rule(&self, id: &str) {
         self.runtime.block_on(self.parent.webhooks().delete_rule(id)).expect("deleted");
+    }
+
+    /// Somebody else has one of them be for another prefix.
+    pub(crate) fn edit_webhook_rule(&self, rule: &WebhookRule, prefix: &str) {
+        self.remove_webhook_rule(&rule.id);
+        let (name, setting) =
+            (rule.friendly_name.as_deref().expect("a name"), rule.only_setting().expect("one"));
+        let (webhooks, prefix) = (self.parent.webhooks(), RuleMatch::Prefix(prefix.to_owned()));
+        self.runtime.block_on(webhooks.create_rule(name, &prefix, setting)).expect("made");
     }
 
     /// Asks the sandbox for what Twilio does not offer.

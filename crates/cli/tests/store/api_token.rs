@@ -8,7 +8,7 @@ use crate::installation::{Installation, now};
 fn a_token_that_makes_no_sense_is_refused_before_the_store_is_touched() {
     let installation = Installation::new();
     for (arguments, expected) in [
-        (vec!["--name", " "], "say what the token is for"),
+        (vec!["--name", " "], "say what it is for"),
         (vec!["--name", "a\nb"], "a name is one line of text"),
         (vec!["--name", "ci", "--scope", "root"], "[possible values: read, operate, admin]"),
         (vec!["--name", "ci", "--expires", "90"], "write a time such as 12h or 90d, or `never`"),

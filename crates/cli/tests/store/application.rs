@@ -16,6 +16,7 @@ fn an_application_that_makes_no_sense_is_refused_before_the_store_is_touched() {
         installation.run(&arguments).code(2).prints_nothing().complains(expected);
     }
     assert!(!installation.path("ringfence.db").exists());
+    installation.run(&["migrate"]).code(0);
     assert_eq!(installation.run(&["application", "list"]).code(0).out, "there is no application\n");
 }
 

@@ -6,6 +6,8 @@ use std::process::Command;
 
 use jiff::Timestamp;
 use ringfence_store::{Keys, Location, MasterKey, Store};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection as _, SqliteConnection};
 use tempfile::TempDir;
 
 /// What a run of the program left.
@@ -118,6 +120,17 @@ impl Installation {
     pub(crate) fn write(&self, name: &str, text: &str) -> String {
         fs::write(self.path(name), text).expect("a file");
         shown(&self.path(name))
+    }
+
+    /// Changes the database behind everybody's back.
+    pub(crate) fn statement(&self, sql: &'static str) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let options = SqliteConnectOptions::new().filename(self.path("ringfence.db"));
+            let mut connection = SqliteConnection::connect_with(&options).await.expect("the database");
+            sqlx::query(sql).execute(&mut connection).await.expect("it is changed");
+            connection.close().await.expect("closed");
+        });
     }
 
     /// Replaces bytes of the database behind everybody's back, as who has the disk can.

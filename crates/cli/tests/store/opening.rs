@@ -61,9 +61,88 @@ fn a_database_that_is_not_there_is_unavailable_and_its_password_is_not_told() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_unavailable() {
+fn what_only_looks_makes_no_store() {
+    let installation = Installation::new();
+    for command in [
+        &["key", "list"][..],
+        &["api-token", "list"],
+        &["application", "list"],
+        &["application", "stopped"],
+        &["user", "list"],
+        &["audit", "verify"],
+        &["audit", "export"],
+        &["audit", "heads"],
+        &["inspector", "show"],
+    ] {
+        let run = installation.run(command).code(69).prints_nothing();
+        let run =
+            run.complains("there is no store at sqlite:").complains("ringfence.db yet, so nothing is known");
+        run.complains("hint: `ringfence serve --config ");
+    }
+    assert!(!installation.path("ringfence.db").exists() && !installation.path("ringfence.key").exists());
+}
+
+/// What `serve` says as it gives up, and whatever command works on the store.
+const OPENING: [&str; 3] = ["migrate", "status", "serve"];
+
+#[test]
+fn a_file_that_is_no_database_is_named_by_whoever_opens_it_with_what_to_do() {
+    let installation = Installation::new();
+    installation.run(&["migrate"]).code(0);
+    fs::write(installation.path("ringfence.db"), "a letter, and no database ".repeat(400)).expect("a file");
+    for command in OPENING {
+        let run = installation.run(&[command]).code(69).prints_nothing();
+        let named = format!("{} is no database, or a damaged one", shown(&installation.path("ringfence.db")));
+        run.complains(&named)
+            .complains("name another file in `url` of [store], or put a backup in its place");
+    }
+}
+
+#[test]
+fn a_folder_in_the_place_of_the_file_is_named_and_check_warns_of_it() {
+    let installation = Installation::new();
+    fs::create_dir(installation.path("ringfence.db")).expect("a folder");
+    let database = shown(&installation.path("ringfence.db"));
+    fs::write(installation.path("ringfence.key"), "0a".repeat(32)).expect("a file");
+    fs::set_permissions(installation.path("ringfence.key"), Permissions::from_mode(0o600)).expect("a mode");
+    for command in ["migrate", "serve"] {
+        let run = installation.run(&[command]).code(69).prints_nothing();
+        run.complains(&format!("{database} cannot be opened: Is a directory"))
+            .complains("a file that this user may read and write");
+    }
+    installation
+        .run(&["check", "--offline"])
+        .code(0)
+        .says(&format!("{database} is a folder; a store is a file"));
+}
+
+#[test]
+fn a_store_of_a_newer_program_is_named_with_what_to_do() {
+    let installation = Installation::new();
+    installation.run(&["migrate"]).code(0);
+    installation.statement("INSERT INTO schema_version (version, applied_at) VALUES (9999, 0)");
+    for command in ["migrate", "serve"] {
+        let run = installation.run(&[command]).code(64).prints_nothing();
+        let run = run.complains("the database is of version 9999, this program knows versions up to");
+        run.complains("restore a backup from before the upgrade")
+            .complains(&format!("hint: the store is sqlite:{}", shown(&installation.path("ringfence.db"))));
+    }
+}
+
+#[test]
+fn check_warns_of_a_folder_that_is_not_there_on_the_line_that_names_it() {
     let installation = Installation::with("[store]\nurl = \"sqlite:nowhere/ringfence.db\"\n");
-    installation.run(&["migrate"]).code(69).prints_nothing().complains("nowhere/ringfence.key");
+    let run = installation.run(&["check", "--offline"]).code(0);
+    let nowhere = shown(&installation.path("nowhere"));
+    let line = fs::read_to_string(installation.path("ringfence.toml")).expect("a file");
+    let line = line.lines().position(|line| line.starts_with("url = \"sqlite")).expect("the line") + 1;
+    let run = run.says(&format!("ringfence.toml:{line}: `url` in [store]: there is no folder {nowhere}"));
+    drop(run.says("and `serve` makes none"));
+    let json = installation.run(&["check", "--offline", "--json"]).code(0).json();
+    assert_eq!(json["warnings"][0]["line"], line, "{json}");
+    let installation = Installation::new();
+    let run = installation.run(&["check", "--offline"]).code(0);
+    assert!(!run.out.contains("warning"), "{}", run.out);
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn whatever_is_done_about_somebody_wants_a_reason_that_is_on_record() {
         let refused = installation.run(&["user", act, MARIA, "--reason", " "]).code(2).prints_nothing();
         refused.complains("say why");
     }
-    installation.run(&["user", "lock", MARIA, "--reason", "a phone was stolen"]).code(0);
+    installation.run(&["user", "lock", MARIA, "--even-last-owner", "--reason", "a phone was stolen"]).code(0);
     installation.seal();
     let log = installation.run(&["audit", "export"]).code(0).out;
     for (action, reason) in [("person.add", WHY[1]), ("person.lock", "a phone was stolen")] {
@@ -83,6 +83,14 @@ fn people_are_listed_locked_and_removed_but_for_the_last_owner() {
     let last = installation.run(&["user", "remove", MARIA, WHY[0], WHY[1]]).code(2).prints_nothing();
     last.complains("the last owner of everything stays")
         .complains("hint: `ringfence user add --role owner` first");
+    let last = installation.run(&["user", "lock", MARIA, WHY[0], WHY[1]]).code(2).prints_nothing();
+    last.complains("nobody could let them in again from the console")
+        .complains("--even-last-owner if that is meant");
+    installation
+        .run(&["user", "lock", MARIA, "--even-last-owner", WHY[0], WHY[1]])
+        .code(0)
+        .says(&format!("{MARIA} is locked\n"));
+    installation.run(&["user", "unlock", MARIA, WHY[0], WHY[1]]).code(0);
     installation
         .run(&["user", "lock", "op@example.com", WHY[0], WHY[1]])
         .code(0)

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::Response;
 use ringfence_control::people::{self, Invitation, Refused};
 use ringfence_model::Sid;
-use ringfence_store::{Error, Grant, Person, Role, Where};
+use ringfence_store::{Error, Grant, Lock, Person, Role, Where};
 
 use super::act::{Act, Wrong, ask, ask_again, reason};
 use super::passkeys::{ListedPasskey, PasskeyMeant, passkey_meant, passkeys};
@@ -354,14 +354,16 @@ pub(crate) async fn ask_lock(call: Call<'_>) -> Result<Response<Bytes>, Failed> 
 
 pub(crate) async fn lock(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let person = somebody_else(&call).await?;
-    let locked = call.form.get("locked") == "1";
+    let lock = if call.form.get("locked") == "1" { Lock::Out } else { Lock::Off };
     let reason = match reason(&call.form) {
         Ok(reason) => reason,
         Err(wrong) => return ask_again(&call, lock_form(&person), wrong),
     };
     let by = call.signed_in.actor();
-    call.engine.store().lock_person((&by, reason), &person.id, locked, call.now).await?;
-    Ok(words::redirect(&format!("/people/{}?done=lock", person.id)))
+    match call.engine.store().lock_person((&by, reason), &person.id, lock, call.now).await {
+        Ok(_) => Ok(words::redirect(&format!("/people/{}?done=lock", person.id))),
+        Err(error) => refused(&call, lock_form(&person), error),
+    }
 }
 
 fn reset_form(person: &Person) -> Act {

@@ -236,7 +236,7 @@ fn lines(plan: &SharedKeyPlanOf) -> Vec<(&'static str, String)> {
     let edited = plan.edited.iter().map(|other| {
         let is_for = other.is_for.as_deref().unwrap_or("something else");
         let text = format!(
-            "The rule for {} ({}) was edited at Twilio and is for {is_for} now: delete it there, and it is made again.",
+            "Twilio shows the rule for {} ({}) with {is_for}, and lets none be made: if somebody edited it, delete it there.",
             other.url, other.rule
         );
         ("bad", text)

@@ -10,7 +10,7 @@ use ringfence_console::{Caller, Told};
 use ringfence_control::people::ProtectedHost;
 use ringfence_model::{Actor, Secret, Sid, StampKey};
 use ringfence_second_factor::policy::{Assurance, Demands, Kind, Policy, Strength};
-use ringfence_store::{Grant, NewSession, Role, Stage, Where};
+use ringfence_store::{Grant, Lock, NewSession, Role, Stage, Where};
 
 use crate::world::{Browser, Page, World};
 
@@ -389,7 +389,7 @@ async fn what_ends_the_session_of_the_console_ends_those_of_hosts_at_the_next_ch
         match way {
             0 => assert_eq!(browser.post("/sign-out", &[]).await.status, 303),
             1 => world.store.set_password(&by, person, &Secret::new("hash"), nobody(), now).await.unwrap(),
-            2 => _ = world.store.lock_person(&by, person, true, now).await.unwrap(),
+            2 => _ = world.store.lock_person(&by, person, Lock::Out, now).await.unwrap(),
             3 => _ = world.store.end_sessions(&by, person, None, None, now).await.unwrap(),
             _ => world.advance(30 * 60).await,
         }

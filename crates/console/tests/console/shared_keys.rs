@@ -94,7 +94,7 @@ async fn a_rule_that_was_edited_at_twilio_is_shown_as_a_difference_to_whoever_ma
     webhooks.create_rule(&name, &elsewhere, &setting).await.unwrap();
     let auditor = world.signed_in("auditor@example.com", Role::Auditor, Where::Everywhere).await;
     let shown = auditor.get(&page).await;
-    shown.says("was edited at Twilio and is for https://evil.example/… now");
+    shown.says("be for https://evil.example/…");
     shown.does_not_say("/shared-key/apply");
     shown.does_not_say("/shared-key/rotate");
     let secret = world.store.shared_keys().await.unwrap()[0].key.clone().unwrap().secret;

@@ -2,8 +2,8 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -16,33 +16,18 @@ use ringfence_control::engine::{Clients, Engine, KnownAccount, Setup};
 use ringfence_control::people::{Hasher, Hosts, ProtectedHost, Rules};
 use ringfence_control::virtual_credentials::{self, NewVirtualCredential};
 use ringfence_control::wanted::AppliedLimit;
-use ringfence_model::{Actor, Amount, Clock, Secret, Sid};
+use ringfence_model::{Actor, Amount, Secret, Sid};
 use ringfence_sandbox::{Sandbox, SandboxOptions, Settings};
 use ringfence_second_factor::policy::{Assurance, Kind};
 use ringfence_store::{
     Admission, EgressAccounts, EgressScopes, Grant, KeptRequest, Keys, Life, Location, MasterKey, NewLimit,
     NewReservation, NewSession, Now, RequestVerdict, Role, SeenRequest, SignInOutcome, Stage, Store, Where,
 };
+use ringfence_testkit::ManualClock;
 use ringfence_twilio::client::{Client, Credentials};
 
 /// 2026-03-01 12:00 UTC.
 const BEGIN: u64 = 1_772_366_400;
-
-#[derive(Debug)]
-struct Hands {
-    unix_seconds: AtomicU64,
-    begin: Instant,
-}
-
-impl Clock for Hands {
-    fn unix_seconds(&self) -> u64 {
-        self.unix_seconds.load(Ordering::SeqCst)
-    }
-
-    fn monotonic(&self) -> Instant {
-        self.begin + Duration::from_secs(self.unix_seconds() - BEGIN)
-    }
-}
 
 pub(crate) struct World {
     pub(crate) console: Console,
@@ -51,7 +36,7 @@ pub(crate) struct World {
     pub(crate) parent: Sid,
     pub(crate) client: Client,
     sandbox: Sandbox,
-    clock: Arc<Hands>,
+    clock: Arc<ManualClock>,
     life: Life,
     /// Whether the control plane has stopped.
     pub(crate) is_away: Arc<AtomicBool>,
@@ -129,7 +114,7 @@ impl World {
         second_factor: impl FnOnce(Sid) -> Option<ringfence_control::second_factor::Settings>,
         shared_keys: Option<ringfence_control::shared_keys::Settings>,
     ) -> Self {
-        let clock = Arc::new(Hands { unix_seconds: AtomicU64::new(BEGIN), begin: Instant::now() });
+        let clock = ManualClock::at(BEGIN);
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let options = SandboxOptions {
             seed: 7,
@@ -141,7 +126,7 @@ impl World {
         let server = sandbox.clone();
         tokio::spawn(async move { server.serve(listener).await });
         let folder = tempfile::tempdir().unwrap();
-        let now = Timestamp::from_second(i64::try_from(BEGIN).unwrap()).unwrap();
+        let now = clock.now();
         let keys = Keys::Given { current: MasterKey::from_bytes([7; 32]), previous: Vec::new() };
         let location = Location::Sqlite(folder.path().join("ringfence.db"));
         let store = Arc::new(Store::open(&location, &keys, now).await.unwrap());
@@ -200,12 +185,12 @@ impl World {
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        Timestamp::from_second(i64::try_from(self.clock.unix_seconds()).unwrap()).unwrap()
+        self.clock.now()
     }
 
     pub(crate) async fn advance(&self, seconds: u64) {
         self.sandbox.advance(Duration::from_secs(seconds)).await.unwrap();
-        self.clock.unix_seconds.fetch_add(seconds, Ordering::SeqCst);
+        self.clock.advance(Duration::from_secs(seconds));
     }
 
     /// The node at work says that it uses the tokens of this moment.

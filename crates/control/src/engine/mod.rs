@@ -164,6 +164,6 @@ impl Engine {
 }
 
 /// An account, as people are told of it.
-fn named(account: &Account) -> notices::Account {
+pub(crate) fn named(account: &Account) -> notices::Account {
     notices::Account { sid: account.sid, name: account.friendly_name.clone() }
 }

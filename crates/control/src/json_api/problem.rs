@@ -63,6 +63,8 @@ pub(crate) enum Kind {
     Held,
     NotRotated,
     NoSharedKeys,
+    /// No SharedKey of the account signs yet, and none is held.
+    NoKeySigns,
     NotReplaced,
     TwilioAway,
     NoCredential,
@@ -117,6 +119,7 @@ impl Kind {
             Self::Held => (409, "held", "Breakers hold the account"),
             Self::NotRotated => (409, "not-rotated", "The auth token cannot be replaced so"),
             Self::NoSharedKeys => (409, "no-shared-keys", "The configuration wants no SharedKeys"),
+            Self::NoKeySigns => (409, "no-key-signs", "No SharedKey of the account signs yet"),
             Self::NotReplaced => (409, "not-replaced", "The SharedKey cannot be replaced so"),
             Self::TwilioAway => (503, "twilio-away", "Twilio did not do it, or did not say so"),
             Self::NoCredential => (401, "no-credential", "A credential is needed"),

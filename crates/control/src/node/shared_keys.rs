@@ -10,7 +10,7 @@ use ringfence_store::{SharedKeyStep, Store};
 use super::jobs::is_there;
 use super::{Done, Job, JobFailed, Node};
 use crate::engine::Engine;
-use crate::shared_keys::url_of;
+use crate::shared_keys::{Change, url_of};
 
 /// Twilio is asked so often whether what was as it should be still is.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(5);
@@ -44,6 +44,12 @@ impl Node {
         let mut done = Done::default();
         for account in brought {
             done.count += account.changes.len();
+            for change in &account.changes {
+                if let Change::MendRule { edited, .. } = change {
+                    let (url, is_for) = (url_of(&edited.matches), url_of(&edited.is_for));
+                    tracing::warn!(account = %account.account, rule = edited.rule, url, is_for, "a rule at Twilio was edited, and is made again");
+                }
+            }
             if let Some(trouble) = account.trouble {
                 done.troubles.push((account.account, trouble.to_string()));
             }
@@ -56,7 +62,11 @@ impl Node {
             });
             let edited = account.left.edited.iter().map(|it| {
                 let url = url_of(&it.matches);
-                format!("the rule {} for {url} was given another URL at Twilio: delete it there, and it is made again", it.rule)
+                let is_for = url_of(&it.is_for);
+                format!(
+                    "Twilio shows the rule {} for {url} with {is_for}, and lets none be made for {url}",
+                    it.rule
+                )
             });
             done.troubles.extend(others.chain(edited).map(|what| (account.account, what)));
         }

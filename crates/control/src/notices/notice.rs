@@ -109,6 +109,17 @@ pub enum Event {
         /// What happened to it.
         change: TriggerChange,
     },
+    /// A rule of ours, by which Twilio has a SharedKey sign, was given other URLs by somebody else, and made again.
+    RuleRestored {
+        /// Where.
+        account: Account,
+        /// The URLs that it was made for.
+        url: String,
+        /// The one that was edited.
+        rule: String,
+        /// The URLs that it was given.
+        is_for: String,
+    },
     /// An operator lifted a trip.
     Reset {
         /// Whose.
@@ -347,6 +358,9 @@ impl Notice {
                 };
                 vec![account.sid.to_string(), trigger.to_string(), when]
             }
+            Event::RuleRestored { account, rule, .. } => {
+                vec![account.sid.to_string(), rule.clone(), self.at.to_string()]
+            }
             Event::Lifted { who, limit, since, .. } => vec![limit.clone(), who.key(), since.to_string()],
             Event::SuspendedByTwilio { account, changed } => {
                 vec![account.sid.to_string(), changed.to_string()]
@@ -384,6 +398,7 @@ impl Notice {
             | Event::InForce { .. }
             | Event::PrefixStopped { .. }
             | Event::TriggerRestored { .. }
+            | Event::RuleRestored { .. }
             | Event::TokenRotates { stage: TokenStage::Made | TokenStage::Promoted, .. } => Severity::Warning,
             Event::Found { severity, .. } => *severity,
             Event::Reset { .. }
@@ -418,6 +433,7 @@ impl Notice {
             | Event::ActionFails { account, .. }
             | Event::ActiveAgain { account, .. }
             | Event::TriggerRestored { account, .. }
+            | Event::RuleRestored { account, .. }
             | Event::TokenRotates { account, .. }
             | Event::SuspendedByTwilio { account, .. } => Some(account),
             Event::PrefixStopped { .. } | Event::Found { .. } | Event::Mended { .. } | Event::Test { .. } => {
@@ -439,6 +455,7 @@ impl Notice {
             | Event::ActiveAgain { limit, .. }
             | Event::TriggerRestored { limit, .. } => Some(limit),
             Event::SuspendedByTwilio { .. }
+            | Event::RuleRestored { .. }
             | Event::PrefixStopped { .. }
             | Event::Found { .. }
             | Event::Mended { .. }
@@ -469,6 +486,7 @@ impl Event {
             Self::ActionFails { .. } => "action-fails",
             Self::ActiveAgain { .. } => "active-again",
             Self::TriggerRestored { .. } => "trigger-restored",
+            Self::RuleRestored { .. } => "rule-restored",
             Self::Reset { .. } => "reset",
             Self::Lifted { .. } => "lifted",
             Self::SuspendedByTwilio { .. } => "suspended-by-twilio",

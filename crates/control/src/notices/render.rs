@@ -89,6 +89,9 @@ fn details(event: &Event) -> Value {
                 "trigger": trigger, "change": "changed", "what": what, "changed": seconds(*changed),
             }),
         },
+        Event::RuleRestored { url, rule, is_for, .. } => {
+            json!({ "rule": rule, "url": url, "is_for": is_for })
+        }
         Event::Reset { operator, allowed, .. } => json!({
             "by": operator.by,
             "reason": operator.reason,
@@ -192,6 +195,9 @@ fn short(notice: &Notice, desk: &Desk, room: usize) -> String {
         Event::TriggerRestored { account: it, change, .. } => {
             let what = if *change == TriggerChange::Deleted { "deleted" } else { "changed" };
             format!("usage trigger of {} was {what}, put back", account(it.sid.to_string(), &it.name))
+        }
+        Event::RuleRestored { account: it, .. } => {
+            format!("webhook rule of {} was edited, made again", account(it.sid.to_string(), &it.name))
         }
         Event::Reset { who, limit: name, operator, .. } => {
             let by = readable(&operator.by, room.min(20)).unwrap_or_else(|| "an operator".to_owned());

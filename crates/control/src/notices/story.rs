@@ -140,6 +140,19 @@ impl Story {
                     vec![("To compare the triggers with the configuration", commands.plan())],
                 )
             }
+            Event::RuleRestored { account, url, rule, is_for } => (
+                vec![
+                    format!(
+                        "The rule {} at Twilio, by which a SharedKey signs webhooks to {}, was given {}, and not by Ringfence. It was made again; that counts within a minute. Until then the auth token signed, and routes with signed_by = \"shared-key\" refused.",
+                        one_line(rule, 80),
+                        one_line(url, 160),
+                        one_line(is_for, 160),
+                    ),
+                    "If that was none of you, somebody else has credentials of the account: change them.".to_owned(),
+                    known_as(account),
+                ],
+                vec![("To compare what is at Twilio with the configuration", commands.shared_keys())],
+            ),
             Event::Reset { who, limit, operator, allowed } => {
                 let until = match allowed {
                     Some(allowed) if allowed.amount > Amount::ZERO => format!(
@@ -279,6 +292,12 @@ fn headline(event: &Event) -> String {
         Event::TriggerRestored { account, change, .. } => {
             let what = if *change == TriggerChange::Deleted { "deleted" } else { "changed" };
             format!("A usage trigger of {} was {what} by somebody else, and put back", text::account(account))
+        }
+        Event::RuleRestored { account, .. } => {
+            format!(
+                "A rule for webhooks of {} was edited by somebody else, and made again",
+                text::account(account)
+            )
         }
         Event::Reset { who, limit, operator, .. } => {
             format!("{} is lifted for {} by {}", quoted(limit), text::who(who), by_name(&operator.by))
@@ -497,6 +516,10 @@ impl Commands<'_> {
 
     fn plan(&self) -> String {
         format!("ringfence limits plan --config {}", self.config())
+    }
+
+    fn shared_keys(&self) -> String {
+        format!("ringfence shared-keys plan --config {}", self.config())
     }
 
     fn accounts(&self) -> String {

@@ -5,7 +5,7 @@ use ringfence_model::{Actor, Secret};
 use ringfence_second_factor::failures::Rule;
 use ringfence_second_factor::policy::{Demands, Kind};
 use ringfence_second_factor::recovery::RecoveryCode;
-use ringfence_store::{Person, Purpose, Session, Stage, Told};
+use ringfence_store::{Lock, Person, Purpose, Session, Stage, Told};
 
 use super::letters::{change_told_to, letter_of_change, texts_to_old_phones};
 use super::{Asks, People, Refused, Result};
@@ -110,7 +110,8 @@ impl People {
         let code = RecoveryCode::typed(code.expose()).ok_or(Refused::WrongCode)?;
         let found = self.store.redeem_code(Purpose::Lock, &code, now).await?.ok_or(Refused::WrongCode)?;
         let by = Actor::Person(found.person.clone());
-        self.store.lock_person(&by, &found.person, true, now).await?;
+        // Their own account, whoever they are: there may be a thief inside. The command lets the last owner in again.
+        self.store.lock_person(&by, &found.person, Lock::OutEvenTheLastOwner, now).await?;
         self.store.person(&found.person).await?.ok_or(Refused::WrongCode)
     }
 }

@@ -25,12 +25,16 @@ pub use self::plan::{
     ALGORITHM, Accounts, AtTwilio, Change, Edited, Foreign, Given, Plan, RULES_MAX, Settings, Waits, plan,
 };
 
-use crate::engine::{Engine, Trouble};
+use crate::engine::{Engine, Trouble, named};
+use crate::notices::{Event, Notice};
 use crate::plan::Mark;
 use crate::rotation::behind;
 
 /// Looks so often whether something more can be done at once: a key, its setting, its rules, and what goes with the one before.
 const ROUNDS_MAX: usize = 12;
+
+/// There is a rule for these URLs already (<https://www.twilio.com/docs/api/errors/59103>).
+const THERE_ALREADY: u32 = 59103;
 
 /// What came of one account.
 #[derive(Debug)]
@@ -57,6 +61,9 @@ pub enum NotBegun {
     /// There is none that could be replaced.
     #[error("no SharedKey signs for {0} yet, so there is none to replace")]
     NoneSigns(Sid),
+    /// There is none that a gate could be given.
+    #[error("no SharedKey of {0} signs, nor is one held")]
+    NoneToShow(Sid),
     /// One is prepared already.
     #[error("another SharedKey of {0} is prepared already")]
     UnderWay(Sid),
@@ -190,6 +197,7 @@ impl Engine {
             brought.trouble = Some(Trouble::NoCredentials);
             return Ok(brought);
         };
+        let (mut taken, mut mended) = (Vec::new(), false);
         for _ in 0..ROUNDS_MAX {
             // First, so that no key is missing below that was made meanwhile.
             let there = match read(&client).await {
@@ -204,7 +212,9 @@ impl Engine {
             let late = made.map(|key| behind(key.generation, &nodes)).unwrap_or_default();
             let wanted = settings.wants(account.sid);
             let (now, there) = (self.now(), &there);
-            let given = Given { wanted, settings, keys: &keys, there, mark, late: &late, now };
+            let (late, taken_before) = (&*late, &*taken);
+            let given =
+                Given { wanted, settings, keys: &keys, there, mark, late, taken: taken_before, mended, now };
             brought.left = plan(&given);
             let changes = std::mem::take(&mut brought.left.changes);
             let Some(by) = by else {
@@ -216,7 +226,20 @@ impl Engine {
             }
             for change in changes {
                 match self.make_so(&client, mark, account.sid, &change, by).await? {
-                    Ok(()) => brought.changes.push(change),
+                    Ok(()) => {
+                        if let Change::MendRule { edited, .. } = &change {
+                            mended = true;
+                            self.tell_of_mended(by, account, edited).await?;
+                        }
+                        brought.changes.push(change);
+                    }
+                    Err(Trouble::Twilio(error)) if error.code() == Some(THERE_ALREADY) => match change {
+                        Change::MendRule { edited, .. } => taken.push(edited.matches),
+                        _ => {
+                            brought.trouble = Some(Trouble::Twilio(error));
+                            return Ok(brought);
+                        }
+                    },
                     Err(trouble) => {
                         brought.trouble = Some(trouble);
                         return Ok(brought);
@@ -269,7 +292,8 @@ impl Engine {
                 }
                 made.map(drop)
             }
-            Change::CreateRule { matches, setting } => {
+            Change::CreateRule { matches, setting }
+            | Change::MendRule { edited: Edited { matches, .. }, setting } => {
                 store.rules_change(account, self.now()).await?;
                 webhooks.create_rule(&plan::rule_name(mark, matches), matches, setting).await
             }
@@ -289,10 +313,45 @@ impl Engine {
         }
         if let Some((action, url)) = of_a_rule(change) {
             store.rules_change(account, self.now()).await?;
-            let audit = NewAudit::new(action, format!("account {account}")).with(json!({ "url": url }));
+            let mut detail = json!({ "url": url });
+            if let Change::MendRule { edited, .. } = change {
+                detail["was_for"] = url_of(&edited.is_for).into();
+            }
+            let audit = NewAudit::new(action, format!("account {account}")).with(detail);
             store.audit(by, audit, self.now()).await?;
         }
         Ok(Ok(()))
+    }
+
+    /// People hear of a rule that somebody else edited: whoever did it has credentials of the account.
+    async fn tell_of_mended(&self, by: &Actor, account: &Account, edited: &Edited) -> store::Result<()> {
+        let (url, is_for) = (url_of(&edited.matches).to_owned(), url_of(&edited.is_for).to_owned());
+        let event = Event::RuleRestored { account: named(account), url, rule: edited.rule.clone(), is_for };
+        self.tell(by, &Notice { at: self.now(), event }).await
+    }
+
+    /// The key that a gate without a store is given: the one that is held, or the one that signs. That it is given out is
+    /// written down first.
+    pub async fn show_shared_key(
+        &self,
+        account: Sid,
+        by: &Actor,
+        reason: Option<&str>,
+    ) -> Result<KeyOfTwilio, NotBegun> {
+        let key = self.key_to_show(account).await?;
+        let detail = json!({ "reason": reason });
+        let audit = NewAudit::new("shared-key.show", format!("account {account}")).with(detail);
+        self.store().audit(by, audit, self.now()).await?;
+        Ok(key)
+    }
+
+    /// The same, for whoever writes it down.
+    pub async fn key_to_show(&self, account: Sid) -> Result<KeyOfTwilio, NotBegun> {
+        let keys = self.keys_of(account).await?;
+        let step = |step| keys.iter().find(|key| key.step == step);
+        let held = step(SharedKeyStep::Made).filter(|key| key.held);
+        let key = held.or_else(|| step(SharedKeyStep::Signing)).and_then(|key| key.key.clone());
+        key.ok_or(NotBegun::NoneToShow(account))
     }
 
     /// Has Twilio make a key whose row is there.
@@ -344,6 +403,7 @@ fn gone(deleted: Result<(), ringfence_twilio::client::Error>) -> Result<(), ring
 fn of_a_rule(change: &Change) -> Option<(&'static str, Option<&str>)> {
     match change {
         Change::CreateRule { matches, .. } => Some(("webhook-rule.create", Some(url_of(matches)))),
+        Change::MendRule { edited, .. } => Some(("webhook-rule.mend", Some(url_of(&edited.matches)))),
         Change::PointRule { matches, .. } => Some(("webhook-rule.point", Some(url_of(matches)))),
         Change::DeleteRule { matches, .. } => Some(("webhook-rule.delete", matches.as_ref().map(url_of))),
         _ => None,
@@ -363,7 +423,7 @@ impl Waits {
     pub const fn until(&self) -> Option<Timestamp> {
         match self {
             Self::Spreads(until) | Self::Answer(until) | Self::Settles(until) => Some(*until),
-            Self::Nodes(_) | Self::Operator => None,
+            Self::Nodes(_) | Self::Operator | Self::Mended => None,
         }
     }
 }

@@ -88,6 +88,13 @@ pub enum Change {
         /// What it is to name.
         setting: String,
     },
+    /// A rule for URLs whose rule of ours somebody gave others. That one goes when this one has got everywhere.
+    MendRule {
+        /// The rule that was edited.
+        edited: Edited,
+        /// What the new one is to name.
+        setting: String,
+    },
     /// A rule of ours names something else.
     PointRule {
         /// The rule.
@@ -134,6 +141,8 @@ pub enum Waits {
     Answer(Timestamp),
     /// Requests that the old key signed may come until then.
     Settles(Timestamp),
+    /// A rule was made again a moment ago: the one that was edited goes when the new one has got everywhere.
+    Mended,
 }
 
 /// A rule that somebody else made for URLs of ours.
@@ -165,8 +174,8 @@ pub struct Plan {
     pub waits: Vec<Waits>,
     /// What is in the way.
     pub in_the_way: Vec<Foreign>,
-    /// What was ours and leads elsewhere now. It is told and left alone: no page of Twilio's says how it writes a URL, and a
-    /// rule that were made again and again would leave webhooks to the auth token each time.
+    /// What was ours, leads elsewhere by what Twilio shows, and is not made again, as Twilio says that there is a rule for its
+    /// URLs: no page of Twilio's says how it writes a URL. It is told and left alone.
     pub edited: Vec<Edited>,
     /// How many keys, settings and rules are not ours.
     pub foreign: usize,
@@ -187,6 +196,10 @@ pub struct Given<'a> {
     pub mark: &'a Mark,
     /// The nodes at work that have not said that they verify with the key that is made.
     pub late: &'a [LateNode],
+    /// URLs for which Twilio has just said that there is a rule, whatever it shows.
+    pub taken: &'a [RuleMatch],
+    /// Whether a rule was made again a moment ago, which has not got everywhere yet.
+    pub mended: bool,
     /// The time.
     pub now: Timestamp,
 }
@@ -275,30 +288,56 @@ impl Given<'_> {
         };
         let before = plan.changes.len();
         for matches in &self.settings.urls {
-            let ours = self.our_rules().find(|rule| self.is_rule_of(rule, matches));
-            let mut others = self.there.rules.iter().filter(|it| !self.is_ours(it.friendly_name.as_deref()));
-            let other = others.find(|rule| rule.matches().as_ref() == Some(matches));
-            let (matches, setting) = (matches.clone(), setting.id.clone());
-            // What cannot be read is not taken for edited.
-            if let Some(rule) = ours
-                && let Some(is_for) = rule.matches().filter(|shown| !is_same(shown, &matches))
-            {
-                plan.edited.push(Edited { rule: rule.id.clone(), matches: matches.clone(), is_for });
-            }
-            match (ours, other) {
-                (Some(rule), _) if rule.only_setting() != Some(&setting) => {
-                    plan.changes.push(Change::PointRule { rule: rule.id.clone(), matches, setting });
-                }
-                (Some(_), _) => {}
-                (None, Some(rule)) => plan.in_the_way.push(Foreign { rule: rule.id.clone(), matches }),
-                (None, None) => plan.changes.push(Change::CreateRule { matches, setting }),
-            }
+            self.point_rule(matches, &setting.id, plan);
         }
         if is_next && plan.changes.len() == before {
             plan.changes.push(Change::Signs(target.clone()));
         }
         let is_wanted = |rule: &&WebhookRule| self.settings.urls.iter().any(|it| self.is_rule_of(rule, it));
         plan.changes.extend(self.our_rules().filter(|rule| !is_wanted(rule)).map(deleted));
+    }
+
+    /// Has the rule for these URLs name this setting, and makes it where there is none.
+    fn point_rule(&self, matches: &RuleMatch, setting: &str, plan: &mut Plan) {
+        let ours = self.our_rules().filter(|rule| self.is_rule_of(rule, matches));
+        let (strayed, mut right): (Vec<_>, Vec<_>) = ours.partition(|rule| edited(rule, matches).is_some());
+        // Twilio has it for these URLs, and only writes them otherwise: it says so, or shows the one that was made again likewise.
+        let is_twice =
+            |rule: &&&WebhookRule| strayed.iter().filter(|it| it.matches() == rule.matches()).count() > 1;
+        let written_so =
+            if self.taken.contains(matches) { strayed.first() } else { strayed.iter().find(is_twice) };
+        if right.is_empty()
+            && let Some(written_so) = written_so
+        {
+            plan.edited.extend(edited(written_so, matches));
+            right = strayed.iter().copied().filter(|it| it.matches() == written_so.matches()).collect();
+        }
+        let wrong = right.iter().filter(|rule| rule.only_setting() != Some(setting));
+        let point = |rule: &&WebhookRule| Change::PointRule {
+            rule: rule.id.clone(),
+            matches: matches.clone(),
+            setting: setting.to_owned(),
+        };
+        let pointed: Vec<_> = wrong.map(point).collect();
+        let left: Vec<_> = strayed.iter().filter(|rule| right.iter().all(|it| it.id != rule.id)).collect();
+        if !pointed.is_empty() {
+            plan.changes.extend(pointed);
+        } else if right.is_empty() {
+            let setting = setting.to_owned();
+            let mut others = self.there.rules.iter().filter(|it| !self.is_ours(it.friendly_name.as_deref()));
+            let other = others.find(|rule| rule.matches().as_ref() == Some(matches));
+            match (other, strayed.first().and_then(|rule| edited(rule, matches))) {
+                (Some(rule), _) => {
+                    plan.in_the_way.push(Foreign { rule: rule.id.clone(), matches: matches.clone() });
+                }
+                (None, Some(edited)) => plan.changes.push(Change::MendRule { edited, setting }),
+                (None, None) => plan.changes.push(Change::CreateRule { matches: matches.clone(), setting }),
+            }
+        } else if self.mended && !left.is_empty() {
+            plan.waits.push(Waits::Mended);
+        } else {
+            plan.changes.extend(left.into_iter().map(|rule| deleted(rule)));
+        }
     }
 
     /// The auth token signs again: first the rules go, then the keys.
@@ -448,6 +487,12 @@ fn normal(url: &str) -> String {
         escape = escape.saturating_sub(1);
     }
     normal
+}
+
+/// The rule of these URLs, if Twilio shows it with others. What cannot be read is not taken for edited.
+fn edited(rule: &WebhookRule, matches: &RuleMatch) -> Option<Edited> {
+    let is_for = rule.matches().filter(|shown| !is_same(shown, matches))?;
+    Some(Edited { rule: rule.id.clone(), matches: matches.clone(), is_for })
 }
 
 fn names(setting: &WebhookSetting, key: Option<&KeyOfTwilio>) -> bool {

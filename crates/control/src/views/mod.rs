@@ -46,7 +46,7 @@ pub use report::{Report, ReportedLimit, ReportedTrip, ReportedWarning, Verdict};
 pub use share::ShareView;
 pub use shared_keys::{
     OtherRule, SharedKeyChange, SharedKeyChangeName, SharedKeyPlan, SharedKeyPlanOf, SharedKeyState,
-    SharedKeyView, SharedKeyWait, SharedKeyWaitName, SharedKeys, WaitedNode,
+    SharedKeyView, SharedKeyWait, SharedKeyWaitName, SharedKeys, ShownSharedKey, WaitedNode,
 };
 pub use shares::{ShareStanding, StandingShare};
 pub use status::{AccountsStatus, AuditStatus, LimitStatus, SealedUpTo, Status};

@@ -1,11 +1,12 @@
 //! SharedKeys that sign accounts' webhooks: how far each is, and what differs from the configuration at Twilio. No secret of a
-//! key is among it.
+//! key is among it, but of the one that is to be shown.
 
 use jiff::Timestamp;
+use ringfence_model::Secret;
 use ringfence_store::{SharedKey, SharedKeyStep};
 use ringfence_twilio::wire::RuleMatch;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Known, NamedAccount, Views, schema};
 use crate::rotation::{LateNode, behind};
@@ -55,6 +56,25 @@ pub enum SharedKeyState {
     Retiring,
 }
 
+/// A SharedKey with its secret, for a gate that has no store.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ShownSharedKey {
+    /// What requests name it by.
+    pub id: String,
+    /// What it signs with.
+    #[serde(serialize_with = "exposed", deserialize_with = "hidden")]
+    #[schemars(with = "String")]
+    pub secret: Secret,
+}
+
+fn exposed<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose())
+}
+
+fn hidden<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+    String::deserialize(deserializer).map(Secret::new)
+}
+
 /// What SharedKeys and their rules at Twilio want, or what was done about them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SharedKeyPlan {
@@ -75,7 +95,8 @@ pub struct SharedKeyPlanOf {
     pub waits: Vec<SharedKeyWait>,
     /// Rules that others made for URLs of the configuration: they are left alone.
     pub in_the_way: Vec<OtherRule>,
-    /// Rules of Ringfence's that Twilio shows with another URL than they were made for: they are left alone.
+    /// Rules of Ringfence's that Twilio shows with another URL than they were made for, and has for these all the same: they
+    /// are left alone.
     #[serde(default)]
     pub edited: Vec<OtherRule>,
     /// How many keys, settings and rules of others there are.
@@ -107,6 +128,8 @@ pub enum SharedKeyChangeName {
     CreateSetting,
     /// A rule for URLs that have none.
     CreateRule,
+    /// A rule whose URLs somebody edited is made again.
+    MendRule,
     /// A rule names something else.
     PointRule,
     /// The key signs from now on.
@@ -162,6 +185,8 @@ pub enum SharedKeyWaitName {
     Answer,
     /// Requests may come that the old key signed.
     Settles,
+    /// A rule was made again, and the one that was edited goes when the new one has got everywhere.
+    Mended,
 }
 
 /// A rule at Twilio that is left alone.
@@ -260,6 +285,11 @@ impl SharedKeyChange {
             Change::CreateRule { matches, .. } => {
                 of_rule(Name::CreateRule, matches, format!("a rule for {}", url(matches)))
             }
+            Change::MendRule { edited, .. } => {
+                let (url, is_for) = (url(&edited.matches), url(&edited.is_for));
+                let words = format!("a rule for {url}, as somebody has {} be for {is_for}", edited.rule);
+                of_rule(Name::MendRule, &edited.matches, words)
+            }
             Change::PointRule { matches, .. } => {
                 of_rule(Name::PointRule, matches, format!("the rule for {} names it", url(matches)))
             }
@@ -281,7 +311,7 @@ impl SharedKeyChange {
     pub const fn sign(&self) -> char {
         use SharedKeyChangeName as Name;
         match self.change {
-            Name::CreateKey | Name::CreateSetting | Name::CreateRule => '+',
+            Name::CreateKey | Name::CreateSetting | Name::CreateRule | Name::MendRule => '+',
             Name::PointRule | Name::Signs => '~',
             Name::DeleteRule | Name::Retire | Name::DeleteSetting | Name::DeleteKey | Name::Forget => '-',
         }
@@ -298,6 +328,9 @@ impl SharedKeyWait {
             Waits::Spreads(_) => (Name::Spreads, "until it has got everywhere at Twilio"),
             Waits::Answer(_) => (Name::Answer, "as a request for a key may still arrive"),
             Waits::Settles(_) => (Name::Settles, "as requests may come that the old key signed"),
+            Waits::Mended => {
+                (Name::Mended, "until the rule that was made again has got everywhere at Twilio")
+            }
         };
         let nodes = match waits {
             Waits::Nodes(late) => late.iter().map(node).collect(),

@@ -1,8 +1,7 @@
 //! A node: an engine on a store of its own, a Twilio to ask, and one clock for both.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use ringfence_breaker::{Limit, price_book};
@@ -10,9 +9,10 @@ use ringfence_control::decide::kind;
 use ringfence_control::engine::{Clients, Egress, Engine, KnownAccount, Setup};
 use ringfence_control::shared_keys;
 use ringfence_control::wanted::AppliedLimit;
-use ringfence_model::{Actor, Amount, Clock, Secret, Sid};
+use ringfence_model::{Actor, Amount, Secret, Sid};
 use ringfence_sandbox::Settings;
 use ringfence_store::{Life, NewObservation, NewTrigger, Store};
+use ringfence_testkit::ManualClock;
 use ringfence_twilio::wire::RuleMatch;
 use serde_json::json;
 
@@ -20,28 +20,12 @@ use crate::database::Database;
 pub(crate) use crate::limits::fifty_a_day;
 use crate::world::World;
 
-/// The engine's clock, which goes with the sandbox's.
-#[derive(Debug)]
-pub(crate) struct Hands {
-    pub(crate) unix_seconds: AtomicU64,
-    begin: Instant,
-}
-
-impl Clock for Hands {
-    fn unix_seconds(&self) -> u64 {
-        self.unix_seconds.load(Ordering::SeqCst)
-    }
-
-    fn monotonic(&self) -> Instant {
-        self.begin + Duration::from_secs(self.unix_seconds())
-    }
-}
-
 pub(crate) struct Node {
     pub(crate) world: World,
     pub(crate) engine: Arc<Engine>,
     pub(crate) store: Arc<Store>,
-    pub(crate) clock: Arc<Hands>,
+    /// The engine's, which goes with the sandbox's.
+    pub(crate) clock: Arc<ManualClock>,
     pub(crate) me: Life,
     _database: Database,
 }
@@ -54,7 +38,7 @@ impl Node {
 
     pub(crate) async fn on(database: Database, limits: Vec<Limit>) -> Self {
         let world = World::start(Settings::default());
-        let clock = Arc::new(Hands { unix_seconds: AtomicU64::new(1_772_366_400), begin: Instant::now() });
+        let clock = ManualClock::at(1_772_366_400);
         let now = Timestamp::from_second(1_772_366_400).expect("a time");
         let store = database.open(now).await;
         let parent = world.sandbox.account_sid();
@@ -92,7 +76,7 @@ impl Node {
 
     pub(crate) async fn advance(&self, seconds: u64) {
         self.world.advance(seconds).await;
-        self.clock.unix_seconds.fetch_add(seconds, Ordering::SeqCst);
+        self.clock.advance(Duration::from_secs(seconds));
     }
 
     /// An account used so much, on top of what it has.
@@ -172,7 +156,6 @@ impl Node {
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        let seconds = i64::try_from(self.clock.unix_seconds()).expect("a time");
-        Timestamp::from_second(seconds).expect("a time")
+        self.clock.now()
     }
 }

@@ -2,15 +2,15 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::{Timestamp, ToSpan as _};
 use ringfence_control::notices::{
     Attempt, CallSettings, Desk, Notice, Notifier, Outcome, Settings, SmsSettings, render,
 };
-use ringfence_model::{Clock, Secret, Sid};
+use ringfence_model::{Secret, Sid};
 use ringfence_sandbox::{Sandbox, SandboxOptions};
-use ringfence_testkit::exchange;
+use ringfence_testkit::{ManualClock, exchange};
 use ringfence_twilio::client::{self, Backoff, CallFilter, Client, Credentials, MessageFilter};
 use ringfence_twilio::wire::{Call, CallStatus, Message};
 
@@ -152,7 +152,7 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let start = Some(at("2026-11-26T01:50:45Z"));
         let options = SandboxOptions { seed: 7, virtual_clock: true, start, ..SandboxOptions::default() };
-        let sandbox = Sandbox::new(options, &listener, Arc::new(Standing(Instant::now()))).unwrap();
+        let sandbox = Sandbox::new(options, &listener, ManualClock::new()).unwrap();
         let server = sandbox.clone();
         tokio::spawn(async move { server.serve(listener).await });
         let account = sandbox.account_sid();
@@ -204,19 +204,5 @@ impl World {
     async fn mend(&self) {
         let request = "DELETE /_sandbox/faults HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         assert_eq!(exchange(self.sandbox.address(), request).await.unwrap().status, 200);
-    }
-}
-
-/// It is always the beginning.
-#[derive(Debug)]
-struct Standing(Instant);
-
-impl Clock for Standing {
-    fn unix_seconds(&self) -> u64 {
-        1_795_657_845
-    }
-
-    fn monotonic(&self) -> Instant {
-        self.0
     }
 }

@@ -1,6 +1,6 @@
 use ringfence_control::people::{self, Refused, Step};
 use ringfence_second_factor::password::Weak;
-use ringfence_store::{Grant, Role};
+use ringfence_store::{Grant, Lock, Role};
 
 use crate::house::{House, PASSWORD, account, everywhere, home, operator, secret, why};
 
@@ -50,7 +50,7 @@ async fn a_code_of_somebody_who_is_locked_out_is_none() {
     house.bound("other@example.com", vec![everywhere(Role::Owner)]).await;
     let invitation = house.invite("maria@example.com", vec![everywhere(Role::Owner)]).await;
     let now = house.people.now();
-    house.store.lock_person(&operator(), &invitation.person.id, true, now).await.unwrap();
+    house.store.lock_person(&operator(), &invitation.person.id, Lock::Out, now).await.unwrap();
     let code = secret(&invitation.code.spelled());
     let refused = why(house.people.begin_binding(&code, &secret(PASSWORD), &home()).await);
     assert!(matches!(refused, Refused::WrongCode), "{refused:?}");

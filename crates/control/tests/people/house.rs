@@ -1,11 +1,9 @@
 //! An installation with people, and a browser each.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use jiff::Timestamp;
 use ringfence_control::people::{
     self, Answer, Credentials, Hasher, Invitation, Known, People, Refused, Result, Rules, Step, Visitor,
 };
@@ -13,35 +11,15 @@ use ringfence_model::{Actor, Clock, Secret, Sid};
 use ringfence_second_factor::policy::{Demands, Policy, Strength};
 use ringfence_second_factor::totp::Seed;
 use ringfence_store::{FactorSecret, Grant, Keys, Location, MasterKey, Role, Session, Store, Where};
+use ringfence_testkit::ManualClock;
 
 pub(crate) const PASSWORD: &str = "tulip cement orbit";
-
-/// A clock that is moved by hand.
-#[derive(Debug)]
-struct Hand {
-    micros: AtomicU64,
-    begin: Instant,
-}
-
-impl Clock for Hand {
-    fn unix_seconds(&self) -> u64 {
-        self.unix_micros() / 1_000_000
-    }
-
-    fn unix_micros(&self) -> u64 {
-        self.micros.load(Ordering::Relaxed)
-    }
-
-    fn monotonic(&self) -> Instant {
-        self.begin + Duration::from_micros(self.unix_micros())
-    }
-}
 
 pub(crate) struct House {
     pub(crate) people: People,
     pub(crate) store: Arc<Store>,
     pub(crate) hasher: Hasher,
-    hand: Arc<Hand>,
+    hand: Arc<ManualClock>,
     _directory: tempfile::TempDir,
 }
 
@@ -85,10 +63,8 @@ impl House {
         let directory = tempfile::tempdir().unwrap();
         let location = Location::Sqlite(directory.path().join("ringfence.db"));
         let keys = Keys::Given { current: MasterKey::from_bytes([7; 32]), previous: Vec::new() };
-        let start: Timestamp = "2026-11-26T08:00:00Z".parse().unwrap();
-        let store = Arc::new(Store::open(&location, &keys, start).await.unwrap());
-        let micros = AtomicU64::new(u64::try_from(start.as_microsecond()).unwrap());
-        let hand = Arc::new(Hand { micros, begin: Instant::now() });
+        let hand = ManualClock::new();
+        let store = Arc::new(Store::open(&location, &keys, hand.now()).await.unwrap());
         let clock: Arc<dyn Clock> = Arc::clone(&hand) as _;
         let hasher = Hasher::new(1);
         let people = People::new(Arc::clone(&store), hasher.clone(), rules, clock);
@@ -101,7 +77,7 @@ impl House {
     }
 
     pub(crate) fn wait(&self, seconds: u64) {
-        self.hand.micros.fetch_add(seconds * 1_000_000, Ordering::Relaxed);
+        self.hand.advance(Duration::from_secs(seconds));
     }
 
     pub(crate) fn clock(&self) -> Arc<dyn Clock> {

@@ -1,6 +1,6 @@
 use jiff::SignedDuration;
 use ringfence_control::people::{self, Known, Refused, Step};
-use ringfence_store::{Grant, Purpose, Role};
+use ringfence_store::{Grant, Lock, Purpose, Role};
 
 use crate::house::{House, PASSWORD, account, everywhere, home, operator, secret, why};
 
@@ -40,7 +40,11 @@ async fn a_reset_is_for_whoever_has_a_password_and_is_over_after_half_an_hour() 
     house.wait(30 * 60);
     let refused = why(house.people.reset_password(&secret(&code.spelled()), &secret(OTHER)).await);
     assert!(matches!(refused, Refused::WrongCode), "{refused:?}");
-    house.store.lock_person(&operator(), &person.id, true, house.people.now()).await.unwrap();
+    house
+        .store
+        .lock_person(&operator(), &person.id, Lock::OutEvenTheLastOwner, house.people.now())
+        .await
+        .unwrap();
     assert!(house.people.begin_reset(&maria.login).await.unwrap().is_none());
 }
 
@@ -78,7 +82,7 @@ async fn the_mailed_link_locks_and_only_an_owner_unlocks() {
     assert!(matches!(why(house.sign_in(&maria.login, PASSWORD, &home()).await), Refused::Wrong));
     let again = why(house.people.lock_by_code(&secret(&code.spelled())).await);
     assert!(matches!(again, Refused::WrongCode), "{again:?}");
-    house.store.lock_person(&operator(), &person.id, false, now).await.unwrap();
+    house.store.lock_person(&operator(), &person.id, Lock::Off, now).await.unwrap();
     house.asked(&maria, &home()).await;
 }
 

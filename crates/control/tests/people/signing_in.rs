@@ -1,6 +1,6 @@
 use ringfence_control::people::{Answer, Asks, Known, Refused, Step};
 use ringfence_second_factor::policy::Kind;
-use ringfence_store::{Role, SignInOutcome, Stage};
+use ringfence_store::{Lock, Role, SignInOutcome, Stage};
 
 use crate::house::{House, PASSWORD, at, everywhere, futures, home, operator, secret, why};
 
@@ -10,7 +10,7 @@ async fn whoever_is_not_let_in_learns_one_thing() {
     let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
     house.bound("locked@example.com", vec![everywhere(Role::Auditor)]).await;
     let locked = house.store.person_by_login("locked@example.com").await.unwrap().unwrap().0;
-    house.store.lock_person(&operator(), &locked.id, true, house.people.now()).await.unwrap();
+    house.store.lock_person(&operator(), &locked.id, Lock::Out, house.people.now()).await.unwrap();
     house.invite("invited@example.com", vec![everywhere(Role::Auditor)]).await;
     for (login, password) in [
         (maria.login.as_str(), "tulip cement orbits"),

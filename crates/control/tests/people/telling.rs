@@ -1,7 +1,7 @@
 use ringfence_control::notices::Letter;
 use ringfence_control::people::{self, Answer, Credentials, Known, Rules, Step, tell_sign_ins};
 use ringfence_second_factor::policy::Kind;
-use ringfence_store::{Grant, Role};
+use ringfence_store::{Grant, Lock, Role};
 
 use crate::house::{Bound, House, PASSWORD, account, at, everywhere, home, operator, secret};
 
@@ -142,7 +142,7 @@ async fn the_link_of_an_earlier_mail_still_locks() {
     house.wait(6 * 24 * 3_600);
     house.people.lock_by_code(&secret(&code_in(&earlier))).await.unwrap();
     let person = house.store.person_by_login(&maria.login).await.unwrap().unwrap().0;
-    house.store.lock_person(&operator(), &person.id, false, house.people.now()).await.unwrap();
+    house.store.lock_person(&operator(), &person.id, Lock::Off, house.people.now()).await.unwrap();
     house.people.lock_by_code(&secret(&code_in(&later))).await.unwrap();
 }
 

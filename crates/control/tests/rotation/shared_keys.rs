@@ -131,6 +131,18 @@ impl Keys {
         keys
     }
 
+    /// The URLs of the rules at Twilio, in the order in which they were made.
+    async fn rule_urls(&self) -> Vec<String> {
+        let rules = self.installation.world.parent.webhooks().rules().await.unwrap();
+        rules.into_iter().map(|rule| rule.prefix.unwrap_or_default()).collect()
+    }
+
+    /// How many notices of this kind wait or were told.
+    async fn notices(&self, kind: &str) -> usize {
+        let unfinished = self.installation.store().await.unfinished_after(0, 1_000).await.unwrap();
+        unfinished.iter().filter(|it| it.key.contains(kind)).count()
+    }
+
     async fn fault(&self, fault: &str) {
         self.installation.world.fault(&format!("{{\"api\": [{{{fault}}}]}}")).await;
     }
@@ -305,6 +317,65 @@ async fn a_node_whose_job_it_is_brings_it_all_about_and_puts_back_what_somebody_
     node.do_job(Job::SharedKeys).await.unwrap();
     keys.pass(60).await;
     assert_eq!(keys.webhook().await, Some(signing));
+}
+
+#[tokio::test]
+async fn a_rule_that_somebody_gave_another_url_is_made_again_and_told_and_is_never_missed() {
+    let keys = Keys::signing(Database::sqlite(), &["one"]).await;
+    let signing = keys.id_of(SharedKeyStep::Signing).await;
+    let node = &keys.installation.machines[0].node;
+    // Somebody has it be for everything there, and then for something else: Twilio has no way to do it in one.
+    let base = format!("http://{}/", keys.application.address());
+    for (is_for, covers) in [(base, true), ("https://evil.example/".to_owned(), false)] {
+        let webhooks = keys.installation.world.parent.clone();
+        let rule = webhooks.webhooks().rules().await.unwrap().remove(0);
+        let (name, setting) = (rule.friendly_name.clone().unwrap(), rule.only_setting().unwrap().to_owned());
+        webhooks.webhooks().delete_rule(&rule.id).await.unwrap();
+        webhooks.webhooks().create_rule(&name, &RuleMatch::Prefix(is_for.clone()), &setting).await.unwrap();
+        keys.pass(300).await;
+        let expected = covers.then(|| signing.clone());
+        assert_eq!(keys.webhook().await, expected, "{is_for}");
+
+        node.do_job(Job::SharedKeys).await.unwrap();
+        let urls = keys.rule_urls().await;
+        assert_eq!(urls.len(), 2, "the edited one stays until the new one counts: {urls:?}");
+        assert_eq!(keys.webhook().await, expected, "{is_for}");
+        keys.pass(60).await;
+        assert_eq!(keys.webhook().await, Some(signing.clone()), "{is_for}");
+        keys.pass(240).await;
+        node.do_job(Job::SharedKeys).await.unwrap();
+        let RuleMatch::Prefix(wanted) = &keys.settings.urls[0] else { panic!("a prefix") };
+        assert_eq!(keys.rule_urls().await, std::slice::from_ref(wanted));
+        for _ in 0..2 {
+            keys.pass(60).await;
+            assert_eq!(keys.webhook().await, Some(signing.clone()), "{is_for}");
+        }
+        // And that was all.
+        keys.pass(300).await;
+        assert_eq!(node.do_job(Job::SharedKeys).await.unwrap().unwrap().count, 0);
+    }
+    let store = keys.installation.store().await;
+    let audit = store.audit_rows(None, None, 1_000).await.unwrap();
+    let of = |action: &str| audit.iter().filter(|row| row.action == action).count();
+    assert_eq!((of("webhook-rule.mend"), of("webhook-rule.delete")), (2, 2));
+    assert_eq!(keys.notices("rule-restored").await, 2);
+}
+
+#[tokio::test]
+async fn a_rule_that_twilio_says_is_there_is_told_and_left_alone_whatever_it_shows() {
+    let keys = Keys::signing(Database::sqlite(), &["one"]).await;
+    let webhooks = keys.installation.world.parent.clone();
+    let rule = webhooks.webhooks().rules().await.unwrap().remove(0);
+    webhooks.webhooks().delete_rule(&rule.id).await.unwrap();
+    let elsewhere = RuleMatch::Prefix("https://elsewhere.example/".to_owned());
+    let (name, setting) = (rule.friendly_name.clone().unwrap(), rule.only_setting().unwrap().to_owned());
+    webhooks.webhooks().create_rule(&name, &elsewhere, &setting).await.unwrap();
+    keys.fault(r#""method": "POST", "path": "/v1/Webhooks/Rules", "status": 409, "code": 59103, "times": 1"#)
+        .await;
+    let brought = keys.bring().await;
+    assert!(brought.trouble.is_none() && brought.changes.is_empty(), "{brought:?}");
+    assert_eq!(brought.left.edited[0].is_for, elsewhere);
+    assert_eq!((keys.at_twilio().await.2, keys.notices("rule-restored").await), (1, 0));
 }
 
 #[tokio::test]

@@ -2,8 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -19,11 +18,12 @@ use ringfence_control::second_factor::{ApplicationSettings, Delivery, Lines, Set
 use ringfence_control::user_api::UserApi;
 use ringfence_control::verify::{Verify, VerifySetup};
 use ringfence_control::wanted::AppliedLimit;
-use ringfence_model::{Actor, Amount, Clock, PhoneNumber, Secret, Sid};
+use ringfence_model::{Actor, Amount, PhoneNumber, Secret, Sid};
 use ringfence_sandbox::Settings as SandboxSettings;
 use ringfence_second_factor::country::Country;
 use ringfence_second_factor::pumping;
 use ringfence_store::{Application, Life, NewCredential, Store};
+use ringfence_testkit::ManualClock;
 use ringfence_testkit::openapi::Document;
 use ringfence_twilio::client::{Backoff, CallFilter, MessageFilter};
 use ringfence_twilio::wire::{Call, Form, Message};
@@ -34,20 +34,6 @@ use crate::shape;
 use crate::world::World;
 
 pub(crate) const TO: &str = "+14155550123";
-
-/// The second factor's clock, which goes with the sandbox's.
-#[derive(Debug)]
-struct Hands(AtomicU64, Instant);
-
-impl Clock for Hands {
-    fn unix_seconds(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
-    }
-
-    fn monotonic(&self) -> Instant {
-        self.1 + Duration::from_secs(self.unix_seconds())
-    }
-}
 
 /// A user name and a password.
 #[derive(Clone)]
@@ -127,7 +113,8 @@ pub(crate) struct Bank {
     verify: Verify,
     users: UserApi,
     users_document: Value,
-    clock: Arc<Hands>,
+    /// The second factor's, which goes with the sandbox's.
+    clock: Arc<ManualClock>,
     me: Life,
     document: Document,
     _database: Database,
@@ -140,7 +127,7 @@ impl Bank {
 
     pub(crate) async fn with(options: Options) -> Self {
         let world = World::start(SandboxSettings::default());
-        let clock = Arc::new(Hands(AtomicU64::new(1_772_366_400), Instant::now()));
+        let clock = ManualClock::at(1_772_366_400);
         let now = Timestamp::from_second(1_772_366_400).expect("a time");
         let store = options.database.open(now).await;
         let account = world.sandbox.account_sid();
@@ -235,12 +222,12 @@ impl Bank {
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        Timestamp::from_second(i64::try_from(self.clock.unix_seconds()).expect("a time")).expect("a time")
+        self.clock.now()
     }
 
     pub(crate) async fn advance(&self, seconds: u64) {
         self.world.advance(seconds).await;
-        self.clock.0.fetch_add(seconds, Ordering::SeqCst);
+        self.clock.advance(Duration::from_secs(seconds));
     }
 
     pub(crate) fn service(&self) -> String {

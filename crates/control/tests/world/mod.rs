@@ -1,11 +1,11 @@
 //! A Twilio of our own on a loopback socket whose clock stands still, and clients of its accounts.
 
 use std::net::TcpListener;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use ringfence_model::{Clock, Secret, Sid};
+use ringfence_model::{Secret, Sid};
 use ringfence_sandbox::{Sandbox, SandboxOptions, Settings};
+use ringfence_testkit::ManualClock;
 use ringfence_twilio::client::{Client, Credentials};
 use ringfence_twilio::wire::AccountStatus;
 
@@ -15,25 +15,11 @@ pub(crate) struct World {
     pub(crate) parent: Client,
 }
 
-#[derive(Debug)]
-struct Standing(Instant);
-
-impl Clock for Standing {
-    fn monotonic(&self) -> Instant {
-        self.0
-    }
-
-    fn unix_seconds(&self) -> u64 {
-        1_772_366_400
-    }
-}
-
 impl World {
     pub(crate) fn start(settings: Settings) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
         let options = SandboxOptions { seed: 7, virtual_clock: true, settings, ..SandboxOptions::default() };
-        let sandbox =
-            Sandbox::new(options, &listener, Arc::new(Standing(Instant::now()))).expect("a sandbox");
+        let sandbox = Sandbox::new(options, &listener, ManualClock::at(1_772_366_400)).expect("a sandbox");
         let server = sandbox.clone();
         tokio::spawn(async move { server.serve(listener).await });
         let base = format!("http://{}", sandbox.address()).parse().expect("a URL");

@@ -4,6 +4,8 @@
 
 mod answers;
 mod bursts;
+#[path = "../common/mod.rs"]
+mod common;
 mod credentials;
 mod foreign;
 mod held;

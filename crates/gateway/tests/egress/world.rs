@@ -5,34 +5,29 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use http::{Method, StatusCode};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use ringfence_breaker::price_book::{Fee, Kind, Override, Place, PriceBook, Prices, Rules};
 use ringfence_breaker::{
     Action, AppliedLimit, Limit, Measure, Per, Probe, Reset, Scope, Subject, Threshold, Window,
 };
 use ringfence_gateway::settings::{
-    Check, Egress, EgressAccount, Inspect, Limits, Listen, Mode, PathRule, Replay, Route, Settings, SignedBy,
-    TwilioTls, Twiml,
+    Check, Egress, Inspect, Limits, Listen, Mode, PathRule, Replay, Route, Settings, SignedBy, TwilioTls,
+    Twiml,
 };
 use ringfence_gateway::{EgressRules, EgressStore, Gateway, Hooks, Listeners, TwilioBase};
-use ringfence_model::{Actor, Amount, Clock, Secret, Sid};
-use ringfence_signature::{AccountKeys, Keyring, PublicUrl, Strict};
-use ringfence_store::{
-    Booking, EGRESS, EgressAccounts, EgressScopes, Keys, Location, MasterKey, NewCredential, NewLimit, Now,
-    Store,
-};
+use ringfence_model::{Amount, Clock, Secret, Sid};
+use ringfence_signature::{PublicUrl, Strict};
+use ringfence_store::{Booking, EGRESS, EgressAccounts, EgressScopes, NewCredential, NewLimit, Now, Store};
 use ringfence_testkit::{Answer, ManualClock, RawClient, Recorded, Response, Upstream};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-pub(crate) const ACCOUNT: &str = "AC00000000000000000000000000000001";
-pub(crate) const CHILD: &str = "AC00000000000000000000000000000002";
-pub(crate) const STRANGER: &str = "AC00000000000000000000000000000009";
-pub(crate) const TOKEN: &str = "11111111111111111111111111111111";
-pub(crate) const CHILD_TOKEN: &str = "22222222222222222222222222222222";
+pub(crate) use crate::common::{
+    self, ACCOUNT, CHILD, CHILD_TOKEN, STRANGER, TOKEN, authorization, operator, sid,
+};
+use crate::common::{accounts, keyring, metric, open};
+
 pub(crate) const MESSAGE: &str = "SM00000000000000000000000000000007";
 pub(crate) const CALL: &str = "CA00000000000000000000000000000007";
 pub(crate) const FROM: &str = "+14155550101";
@@ -60,10 +55,6 @@ impl Key {
     pub(crate) fn as_user(&self, user: &str) -> String {
         authorization(user, self.secret.expose())
     }
-}
-
-pub(crate) fn authorization(user: &str, secret: &str) -> String {
-    format!("authorization: Basic {}", STANDARD.encode(format!("{user}:{secret}")))
 }
 
 /// What is different in a test.
@@ -234,14 +225,7 @@ impl World {
 
     /// The value of a metric with its labels as they are written; 0 where it is not there.
     pub(crate) async fn metric(&self, name: &str) -> u64 {
-        let request = "GET /metrics HTTP/1.1\r\nhost: admin\r\n\r\n";
-        let admin = self.gateway.admin_address().unwrap();
-        let page = RawClient::connect(admin).await.unwrap().exchange(request).await.unwrap();
-        let line = page
-            .text()
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned));
-        line.map_or(0, |value| value.parse().unwrap())
+        metric(&self.gateway, name).await
     }
 }
 
@@ -263,30 +247,19 @@ fn hooks(
     Hooks { egress: Some(egress), ..Hooks::default() }
 }
 
-async fn open(folder: &TempDir, now: Timestamp) -> Arc<Store> {
-    let location = Location::Sqlite(folder.path().join("ringfence.db"));
-    let keys = Keys::Given { current: MasterKey::from_bytes([7; 32]), previous: vec![] };
-    Arc::new(Store::open(&location, &keys, now).await.unwrap())
-}
-
 fn settings(twilio: SocketAddr) -> Settings {
     let loopback = Some("127.0.0.1:0".parse().unwrap());
-    let account = |sid_text: &str, parent: Option<&str>, token: &str| EgressAccount {
-        sid: sid(sid_text),
-        parent: parent.map(sid),
-        auth_token: Secret::new(token),
-    };
     Settings {
         listen: Listen { egress: loopback, admin: loopback, ..Listen::default() },
         tls: None,
         limits: Limits::default(),
-        keyring: Keyring::new([AccountKeys::new(ACCOUNT.parse().unwrap()).primary(TOKEN)]).unwrap(),
+        keyring: keyring(),
         routes: vec![route()],
         inspect: Inspect::Nothing,
         egress: Some(Egress {
             twilio: format!("http://{twilio}").parse::<TwilioBase>().unwrap(),
             tls: TwilioTls::new(&[]).unwrap(),
-            accounts: vec![account(ACCOUNT, None, TOKEN), account(CHILD, Some(ACCOUNT), CHILD_TOKEN)],
+            accounts: accounts(),
             passes_unknown_operations: false,
             passes_foreign_twiml: false,
             passes_unknown_twiml: false,
@@ -387,14 +360,6 @@ pub(crate) fn limit(name: &str, at: &str) -> Limit {
     }
 }
 
-pub(crate) fn operator() -> Actor {
-    Actor::CommandLine("alice".to_owned())
-}
-
-pub(crate) fn sid(text: &str) -> Sid {
-    Sid::parse(text).unwrap()
-}
-
 pub(crate) fn form() -> String {
     format!("To={}&From={}&Body=hello", encoded(TO), encoded(FROM))
 }
@@ -411,17 +376,8 @@ pub(crate) fn request(key: &Key, method: &str, target: &str, form: &str) -> Stri
 
 /// A request with these header lines.
 pub(crate) fn raw(method: &str, target: &str, lines: &[&str], form: &str) -> String {
-    let mut text = format!("{method} {target} HTTP/1.1\r\nhost: egress.example:8500\r\n");
-    for line in lines {
-        text.push_str(line);
-        text.push_str("\r\n");
-    }
-    if !form.is_empty() {
-        let length = form.len();
-        text += "content-type: application/x-www-form-urlencoded\r\n";
-        text.extend(["content-length: ", &length.to_string(), "\r\n"]);
-    }
-    text + "\r\n" + form
+    let lines = [&["host: egress.example:8500"], lines].concat();
+    common::request(&format!("{method} {target}"), &lines, "application/x-www-form-urlencoded", form)
 }
 
 pub(crate) fn message(key: &Key, form: &str) -> String {

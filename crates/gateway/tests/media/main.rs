@@ -2,6 +2,8 @@
 //! sandbox, and everything that somebody without a good link would try.
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may fail like tests")]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod links;
 mod redirects;
 mod refusals;

@@ -5,26 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use ringfence_gateway::media::{FileHost, LinkKey, MediaPath, MediaStore};
-use ringfence_gateway::settings::{
-    EgressAccount, Inspect, Limits, Listen, Media, MediaSignIn, Settings, TwilioTls,
-};
+use ringfence_gateway::settings::{Inspect, Limits, Listen, Media, MediaSignIn, Settings, TwilioTls};
 use ringfence_gateway::{Gateway, Hooks, Listeners, TwilioBase};
-use ringfence_model::{Actor, Clock, Secret, Sid, StampKey};
-use ringfence_signature::{AccountKeys, Keyring};
-use ringfence_store::{
-    EGRESS, EgressAccounts, EgressScopes, Keys, Location, MasterKey, NewCredential, Store,
-};
+use ringfence_model::{Clock, Secret, StampKey};
+use ringfence_store::{EGRESS, EgressAccounts, EgressScopes, NewCredential, Store};
 use ringfence_testkit::{Answer, ManualClock, RawClient, Recorded, Response, Upstream};
 use tempfile::TempDir;
 
-pub(crate) const ACCOUNT: &str = "AC00000000000000000000000000000001";
-pub(crate) const CHILD: &str = "AC00000000000000000000000000000002";
-pub(crate) const STRANGER: &str = "AC00000000000000000000000000000009";
-pub(crate) const TOKEN: &str = "11111111111111111111111111111111";
-pub(crate) const CHILD_TOKEN: &str = "22222222222222222222222222222222";
+pub(crate) use crate::common::{
+    self, ACCOUNT, CHILD, CHILD_TOKEN, STRANGER, TOKEN, authorization, operator, sid,
+};
+use crate::common::{accounts, keyring, metric, open};
+
 pub(crate) const SIGN_IN_HOST: &str = "media.example.com";
 pub(crate) const SIGN_IN_KEY: &str = "0123456789abcdef0123456789abcdef";
 pub(crate) const PUBLIC_URL: &str = "https://media.example.com";
@@ -60,9 +53,7 @@ impl World {
     pub(crate) async fn at(twilio: SocketAddr, change: impl FnOnce(&mut Settings)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = ManualClock::new();
-        let location = Location::Sqlite(folder.path().join("ringfence.db"));
-        let keys = Keys::Given { current: MasterKey::from_bytes([7; 32]), previous: vec![] };
-        let store = Arc::new(Store::open(&location, &keys, clock.now()).await.unwrap());
+        let store = open(&folder, clock.now()).await;
         let mut settings = settings(twilio);
         change(&mut settings);
         let is_away = Arc::new(AtomicBool::new(false));
@@ -123,14 +114,7 @@ impl World {
 
     /// The value of a metric with its labels as they are written; 0 where it is not there.
     pub(crate) async fn metric(&self, name: &str) -> u64 {
-        let request = "GET /metrics HTTP/1.1\r\nhost: admin\r\n\r\n";
-        let admin = self.gateway.admin_address().unwrap();
-        let page = RawClient::connect(admin).await.unwrap().exchange(request).await.unwrap();
-        let line = page
-            .text()
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned));
-        line.map_or(0, |value| value.parse().unwrap())
+        metric(&self.gateway, name).await
     }
 
     /// How many requests ended in this way.
@@ -146,16 +130,11 @@ impl World {
 
 pub(crate) fn settings(twilio: SocketAddr) -> Settings {
     let loopback = Some("127.0.0.1:0".parse().unwrap());
-    let account = |sid_text: &str, parent: Option<&str>, token: &str| EgressAccount {
-        sid: sid(sid_text),
-        parent: parent.map(sid),
-        auth_token: Secret::new(token),
-    };
     Settings {
         listen: Listen { media: loopback, admin: loopback, ..Listen::default() },
         tls: None,
         limits: Limits::default(),
-        keyring: Keyring::new([AccountKeys::new(ACCOUNT.parse().unwrap()).primary(TOKEN)]).unwrap(),
+        keyring: keyring(),
         routes: vec![],
         inspect: Inspect::default(),
         egress: None,
@@ -163,7 +142,7 @@ pub(crate) fn settings(twilio: SocketAddr) -> Settings {
             public_url: PUBLIC_URL.to_owned(),
             twilio: format!("http://{twilio}").parse::<TwilioBase>().unwrap(),
             tls: TwilioTls::new(&[]).unwrap(),
-            accounts: vec![account(ACCOUNT, None, TOKEN), account(CHILD, Some(ACCOUNT), CHILD_TOKEN)],
+            accounts: accounts(),
             hosts: FileHost::usual(),
             timeout: Duration::from_secs(30),
             bytes_max: 1024 * 1024,
@@ -202,28 +181,8 @@ pub(crate) fn recording(ending: &str) -> String {
     format!("/2010-04-01/Accounts/{ACCOUNT}/Recordings/RE00000000000000000000000000000005{ending}")
 }
 
-pub(crate) fn operator() -> Actor {
-    Actor::CommandLine("alice".to_owned())
-}
-
-pub(crate) fn sid(text: &str) -> Sid {
-    Sid::parse(text).unwrap()
-}
-
-pub(crate) fn authorization(user: &str, secret: &str) -> String {
-    format!("authorization: Basic {}", STANDARD.encode(format!("{user}:{secret}")))
-}
-
 /// A request with these header lines.
 pub(crate) fn raw(method: &str, target: &str, lines: &[&str], body: &str) -> String {
-    let mut text = format!("{method} {target} HTTP/1.1\r\nhost: media.example.com\r\n");
-    for line in lines {
-        text.push_str(line);
-        text.push_str("\r\n");
-    }
-    if !body.is_empty() {
-        text += "content-type: application/json\r\n";
-        text.extend(["content-length: ", &body.len().to_string(), "\r\n"]);
-    }
-    text + "\r\n" + body
+    let lines = [&["host: media.example.com"], lines].concat();
+    common::request(&format!("{method} {target}"), &lines, "application/json", body)
 }

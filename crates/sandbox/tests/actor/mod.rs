@@ -1,14 +1,12 @@
 //! A sandbox on a loopback socket whose clock stands still, and a client that asks it as Twilio's SDKs do.
 
 use std::net::TcpListener;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use ringfence_model::Clock;
 use ringfence_sandbox::{Sandbox, SandboxOptions, Settings};
-use ringfence_testkit::{RawClient, Response};
+use ringfence_testkit::{ManualClock, RawClient, Response};
 
 /// A sandbox, and one connection to it.
 pub(crate) struct Actor {
@@ -40,7 +38,7 @@ impl Actor {
     pub(crate) async fn start(settings: Settings) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let options = SandboxOptions { seed: 7, virtual_clock: true, settings, ..SandboxOptions::default() };
-        let sandbox = Sandbox::new(options, &listener, Arc::new(Standing(Instant::now()))).unwrap();
+        let sandbox = Sandbox::new(options, &listener, ManualClock::at(BEGINNING)).unwrap();
         let server = sandbox.clone();
         tokio::spawn(async move { server.serve(listener).await });
         let client = RawClient::connect(sandbox.address()).await.unwrap();
@@ -110,17 +108,4 @@ pub(crate) fn basic(user: &str, password: &str) -> (String, String) {
 
 pub(crate) fn encode(form: &[(&str, &str)]) -> String {
     form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish()
-}
-
-/// It is always the beginning.
-#[derive(Debug)]
-struct Standing(Instant);
-
-impl Clock for Standing {
-    fn unix_seconds(&self) -> u64 {
-        BEGINNING
-    }
-    fn monotonic(&self) -> Instant {
-        self.0
-    }
 }

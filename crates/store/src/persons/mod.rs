@@ -64,6 +64,17 @@ pub fn normal_login(login: &str) -> String {
     login.trim().to_lowercase()
 }
 
+/// What is done to somebody's lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lock {
+    /// They are locked out, unless that leaves no owner of everything who is not: nobody could let them in again.
+    Out,
+    /// They are locked out, whoever they are: by themselves, or where it was said explicitly.
+    OutEvenTheLastOwner,
+    /// They are let in again.
+    Off,
+}
+
 impl Store {
     /// Adds a person. A conflict says that somebody has this login.
     pub async fn add_person(
@@ -158,28 +169,37 @@ impl Store {
     }
 
     /// Locks a person out, which ends all sessions and devices, or lets them in again. Says whether it changed anything.
+    ///
+    /// # Errors
+    ///
+    /// A conflict where [`Lock::Out`] would leave no owner of everything who is not locked out.
     pub async fn lock_person(
         &self,
         by: impl Into<Because>,
         person: &str,
-        locked: bool,
+        lock: Lock,
         now: Timestamp,
     ) -> Result<bool> {
-        let data = (by.into(), person.to_owned(), locked, now);
-        self.write(data, |(by, person, locked, now), transaction| {
+        let data = (by.into(), person.to_owned(), lock, now);
+        self.write(data, |(by, person, lock, now), transaction| {
             Box::pin(async move {
                 find(transaction, person).await?;
-                let (update, action) = if *locked {
-                    ("UPDATE persons SET locked_at = $2 WHERE id = $1 AND locked_at IS NULL", "person.lock")
-                } else {
-                    let update =
-                        "UPDATE persons SET locked_at = NULL WHERE id = $1 AND locked_at IS NOT NULL AND $2 > 0";
-                    (update, "person.unlock")
+                let (update, action) = match lock {
+                    Lock::Out | Lock::OutEvenTheLastOwner => {
+                        ("UPDATE persons SET locked_at = $2 WHERE id = $1 AND locked_at IS NULL", "person.lock")
+                    }
+                    Lock::Off => (
+                        "UPDATE persons SET locked_at = NULL WHERE id = $1 AND locked_at IS NOT NULL AND $2 > 0",
+                        "person.unlock",
+                    ),
                 };
                 if transaction.execute(update, values![person, *now]).await? == 0 {
                     return Ok(false);
                 }
-                if *locked {
+                if *lock == Lock::Out {
+                    roles::keep_an_owner(transaction, person, None).await?;
+                }
+                if *lock != Lock::Off {
                     end_trust(transaction, person, "the person was locked", *now).await?;
                 }
                 note(transaction, &by.by, action, person, by.detail(json!({})), *now).await?;

@@ -4,7 +4,7 @@ use ringfence_model::Secret;
 use ringfence_second_factor::device::SecretHash;
 use ringfence_second_factor::policy::{Assurance, Kind};
 use ringfence_store::{
-    Error, Forget, Grant, HandedOver, NewSession, Person, Role, Session, Stage, Store, Told, Where,
+    Error, Forget, Grant, HandedOver, Lock, NewSession, Person, Role, Session, Stage, Store, Told, Where,
     random_token,
 };
 
@@ -154,7 +154,7 @@ async fn whatever_ends_the_session_of_the_console_ends_those_of_hosts(world: Wor
         match way {
             0 => _ = store.end_sessions(&by, id, Some(&signed.session.id), None, after(1)).await.unwrap(),
             1 => store.set_password(&by, id, &Secret::new("hash"), Told::nobody(), after(1)).await.unwrap(),
-            2 => _ = store.lock_person(&by, id, true, after(1)).await.unwrap(),
+            2 => _ = store.lock_person(&by, id, Lock::Out, after(1)).await.unwrap(),
             // Signed in anew in the same browser.
             3 => {
                 _ = store.begin_session(inside(&signed.person), Some(&signed.token), after(1)).await.unwrap();

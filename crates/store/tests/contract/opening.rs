@@ -144,12 +144,31 @@ async fn a_key_that_is_missing_beside_a_database_is_not_made_anew() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_is_corrupt() {
+async fn a_file_that_is_no_database_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ringfence.db");
     std::fs::write(&path, "this is a letter and no database ".repeat(200)).unwrap();
-    let refused = Store::open(&Location::Sqlite(path), &keys(), start()).await.unwrap_err();
-    assert!(matches!(refused, Error::Corrupt { .. }), "{refused:?}");
+    let location = Location::Sqlite(path.clone());
+    for refused in [
+        Store::open(&location, &keys(), start()).await.map(drop),
+        Store::find_version(&location).await.map(drop),
+    ] {
+        let Err(Error::Open(error)) = refused else { panic!("{refused:?}") };
+        assert!(matches!(&*error, OpenError::NoDatabase { path: it, .. } if *it == path), "{error:?}");
+    }
+    assert!(std::fs::read(&path).unwrap().starts_with(b"this is a letter"), "it is left as it is");
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_opened_is_named_with_the_reason() {
+    let directory = tempfile::tempdir().unwrap();
+    // Whoever runs the tests may open any file, but not a folder as one.
+    let path = directory.path().join("ringfence.db");
+    std::fs::create_dir(&path).unwrap();
+    let refused = Store::open(&Location::Sqlite(path.clone()), &keys(), start()).await.unwrap_err();
+    let Error::Open(error) = refused else { panic!("{refused:?}") };
+    assert!(matches!(&*error, OpenError::NotOpened { path: it, .. } if *it == path), "{error:?}");
+    assert!(error.to_string().contains("Is a directory"), "{error}");
 }
 
 #[tokio::test]

@@ -5,8 +5,8 @@ use ringfence_second_factor::policy::{Assurance, Demands, Kind, Policy, Strength
 use ringfence_second_factor::recovery::RecoveryCode;
 use ringfence_second_factor::totp::Seed;
 use ringfence_store::{
-    DeviceUsed, Error, Factor, FactorSecret, Grant, NewDevice, NewEffect, NewFactor, NewSession, Person,
-    Purpose, Role, SignInOutcome, Stage, Store, Told, Where,
+    DeviceUsed, Error, Factor, FactorSecret, Grant, Lock, NewDevice, NewEffect, NewFactor, NewSession,
+    Person, Purpose, Role, SignInOutcome, Stage, Store, Told, Where,
 };
 
 use crate::world::{World, after, all, on_both, operator, start};
@@ -14,6 +14,7 @@ use crate::world::{World, after, all, on_both, operator, start};
 on_both! {
     a_login_is_one_persons_however_it_is_written,
     the_last_owner_of_everything_stays_one,
+    two_owners_who_lock_each_other_out_leave_one,
     two_owners_who_remove_each_other_leave_one,
     a_role_somewhere_is_none_elsewhere,
     of_many_right_codes_at_once_one_is_taken,
@@ -111,10 +112,16 @@ async fn the_last_owner_of_everything_stays_one(world: World) {
         store.set_role(&by, &maria.id, everywhere(Role::Operator), start()).await,
         store.remove_role(&by, &maria.id, Where::Everywhere, start()).await.map(|_| ()),
         store.remove_person(&by, &maria.id, start()).await,
+        store.lock_person(&by, &maria.id, Lock::Out, start()).await.map(|_| ()),
     ];
     for refused in refused {
         assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
     }
+    assert_eq!(store.person(&maria.id).await.unwrap().unwrap().locked_at, None);
+    // Where it is meant, it is done, and there is nothing left to keep: to do it again says so.
+    assert!(store.lock_person(&by, &maria.id, Lock::OutEvenTheLastOwner, start()).await.unwrap());
+    assert!(!store.lock_person(&by, &maria.id, Lock::Out, start()).await.unwrap(), "locked already");
+    assert!(store.lock_person(&by, &maria.id, Lock::Off, start()).await.unwrap());
     store.set_role(&by, &other.id, everywhere(Role::Owner), start()).await.unwrap();
     store.set_role(&by, &maria.id, everywhere(Role::Auditor), start()).await.unwrap();
     let maria = store.person(&maria.id).await.unwrap().unwrap();
@@ -134,6 +141,22 @@ async fn two_owners_who_remove_each_other_leave_one(world: World) {
     }))
     .await;
     assert_eq!(removals.iter().filter(|removed| **removed).count(), 1, "{removals:?}");
+    other_node.close().await;
+}
+
+async fn two_owners_who_lock_each_other_out_leave_one(world: World) {
+    let other_node = world.another().await;
+    let (one, two) = (
+        maria(&world.store).await,
+        person(&world.store, "two@example.com", vec![everywhere(Role::Owner)]).await,
+    );
+    let by = operator();
+    let locks = all([(&world.store, &one), (&other_node, &two)].into_iter().map(|(store, person)| {
+        let by = by.clone();
+        async move { store.lock_person(&by, &person.id, Lock::Out, start()).await.is_ok() }
+    }))
+    .await;
+    assert_eq!(locks.iter().filter(|locked| **locked).count(), 1, "{locks:?}");
     other_node.close().await;
 }
 
@@ -298,12 +321,15 @@ async fn nobody_begins_a_session_of_a_person_who_is_locked(world: World) {
     let (store, by) = (&world.store, operator());
     let maria = maria(store).await;
     let token = store.begin_session(session(&maria, Stage::Inside), None, start()).await.unwrap();
-    assert!(store.lock_person(&by, &maria.id, true, start()).await.unwrap());
-    assert!(!store.lock_person(&by, &maria.id, true, start()).await.unwrap(), "locked already");
+    assert!(store.lock_person(&by, &maria.id, Lock::OutEvenTheLastOwner, start()).await.unwrap());
+    assert!(
+        !store.lock_person(&by, &maria.id, Lock::OutEvenTheLastOwner, start()).await.unwrap(),
+        "locked already"
+    );
     assert!(store.session(&token, start()).await.unwrap().is_none());
     let refused = store.begin_session(session(&maria, Stage::SecondFactor), None, start()).await;
     assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
-    assert!(store.lock_person(&by, &maria.id, false, start()).await.unwrap());
+    assert!(store.lock_person(&by, &maria.id, Lock::Off, start()).await.unwrap());
     store.begin_session(session(&maria, Stage::SecondFactor), None, start()).await.unwrap();
 }
 

@@ -6,7 +6,7 @@ use ringfence_second_factor::device::Judgement;
 use ringfence_second_factor::failures::Rule;
 use ringfence_second_factor::policy::{Demands, Policy, Strength};
 use ringfence_second_factor::totp::Seed;
-use ringfence_store::{DeviceUsed, Error, FactorSecret, Forget, Purpose, Role, Stage, Told, Where};
+use ringfence_store::{DeviceUsed, Error, FactorSecret, Forget, Lock, Purpose, Role, Stage, Told, Where};
 
 use crate::persons::{account, device, everywhere, factor, maria, person, session, use_of};
 use crate::world::{World, after, all, on_both, operator, start};
@@ -228,10 +228,10 @@ async fn an_owner_who_is_locked_out_is_no_other_owner(world: World) {
     let (store, by) = (&world.store, operator());
     let maria = maria(store).await;
     let locked = person(store, "o@example.com", vec![everywhere(Role::Owner)]).await;
-    store.lock_person(&by, &locked.id, true, start()).await.unwrap();
+    store.lock_person(&by, &locked.id, Lock::Out, start()).await.unwrap();
     let refused = store.remove_role(&by, &maria.id, Where::Everywhere, start()).await;
     assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
-    store.lock_person(&by, &locked.id, false, start()).await.unwrap();
+    store.lock_person(&by, &locked.id, Lock::Off, start()).await.unwrap();
     assert!(store.remove_role(&by, &maria.id, Where::Everywhere, start()).await.unwrap());
 }
 
@@ -242,8 +242,8 @@ async fn what_is_decided_about_people_has_its_reason_on_record(world: World) {
     let other = store.add_person(why, "o@example.com", vec![everywhere(Role::Owner)], start()).await.unwrap();
     store.set_role(why, &other.id, everywhere(Role::Operator), start()).await.unwrap();
     store.remove_role(why, &other.id, Where::Everywhere, start()).await.unwrap();
-    store.lock_person(why, &other.id, true, start()).await.unwrap();
-    store.lock_person(why, &other.id, false, start()).await.unwrap();
+    store.lock_person(why, &other.id, Lock::Out, start()).await.unwrap();
+    store.lock_person(why, &other.id, Lock::Off, start()).await.unwrap();
     store.remove_all_factors(why, &other.id, Told::nobody(), start()).await.unwrap();
     store.remove_person(why, &other.id, start()).await.unwrap();
     let demands = Demands { policy: Policy::EverySignIn, strength: Strength::Any };

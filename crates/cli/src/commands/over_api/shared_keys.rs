@@ -1,6 +1,6 @@
 //! `ringfence shared-keys` at a running node: what it compares, does and knows.
 
-use ringfence_control::views::{SharedKeyPlan, SharedKeys};
+use ringfence_control::views::{SharedKeyPlan, SharedKeys, ShownSharedKey};
 use serde_json::json;
 
 use super::Api;
@@ -29,6 +29,15 @@ pub(crate) fn rotate(api: &Api, account: &str, reason: &str, hold: bool) -> Resu
         let sid = find(&api.accounts().await?, account, api)?.sid;
         let body = json!({ "reason": reason, "hold": hold });
         api.post(&format!("/v1/accounts/{sid}/shared-key/rotate"), &body).await
+    })
+}
+
+/// `ringfence shared-keys show`.
+pub(crate) fn show(api: &Api, account: &str, reason: Option<&str>) -> Result<ShownSharedKey, Failure> {
+    block_on(async {
+        let sid = find(&api.accounts().await?, account, api)?.sid;
+        let body = reason.map_or_else(|| json!({}), |reason| json!({ "reason": reason }));
+        api.post(&format!("/v1/accounts/{sid}/shared-key/show"), &body).await
     })
 }
 

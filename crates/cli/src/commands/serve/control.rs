@@ -484,7 +484,7 @@ impl Shared {
         let store = match with_store::try_open(&self.configured, now).await {
             Ok(store) => store,
             Err(error) if is_server && error.may_come_back() => return Err(NotOpen::Away(error.to_string())),
-            Err(error) => return Err(NotOpen::Failed(with_store::failure(&error))),
+            Err(error) => return Err(NotOpen::Failed(with_store::not_opened(&error, &self.configured))),
         };
         if let MasterKey::MadeAt(path) = &self.configured.master_key {
             tracing::warn!(

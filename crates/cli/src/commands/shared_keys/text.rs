@@ -61,7 +61,7 @@ fn account_text(text: &mut String, it: &SharedKeyPlanOf, now: Timestamp) {
     }
     for other in &it.edited {
         let what = format!(
-            "! the rule for {} ({}) was edited at Twilio and is for {} now: delete it there, and it is made again",
+            "! Twilio shows the rule for {} ({}) with {}, and lets none be made: if somebody edited it, delete it there",
             other.url,
             other.rule,
             other.is_for.as_deref().unwrap_or("something else")

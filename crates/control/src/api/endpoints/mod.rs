@@ -57,6 +57,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     shared_keys::APPLY,
     shared_keys::ROTATE,
     shared_keys::UNDO,
+    shared_keys::SHOW,
     look::REPORT,
     look::LEDGER,
     incidents::LIST,
@@ -74,6 +75,7 @@ pub(crate) const BODIES: &[json_body::Reads] = &[
     json_body::reads::<accounts::Because>,
     json_body::reads::<shared_keys::Rotate>,
     json_body::reads::<shared_keys::Undo>,
+    json_body::reads::<shared_keys::Show>,
 ];
 
 impl Call<'_> {

@@ -1,5 +1,5 @@
 //! SharedKeys that sign webhooks: how far they are, what differs at Twilio, and having it brought in line. No secret of a key goes
-//! in or out here.
+//! in here, and one goes out alone where it is asked for, which is written down.
 
 use bytes::Bytes;
 use http::Method;
@@ -14,7 +14,7 @@ use crate::json_api::body;
 use crate::json_api::endpoint::Answer;
 use crate::json_api::problem::{Kind, Problem};
 use crate::shared_keys::NotBegun;
-use crate::views::{SharedKeyPlan, SharedKeys};
+use crate::views::{SharedKeyPlan, SharedKeys, ShownSharedKey};
 
 /// For so many accounts Twilio is asked at the same time.
 const AT_ONCE: usize = 8;
@@ -84,6 +84,20 @@ pub(super) const UNDO: Endpoint = Endpoint {
     run: |call| Box::pin(undo(call)),
 };
 
+pub(super) const SHOW: Endpoint = Endpoint {
+    method: Method::POST,
+    path: "/v1/accounts/{sid}/shared-key/show",
+    name: "showSharedKey",
+    summary: "Gives out the key that signs, or the one that is held, with its secret, for a gate without a store. The audit log \
+              keeps that.",
+    scope: Scope::Admin,
+    query: &[],
+    body: Some(|shapes| shapes.subschema_for::<Show>()),
+    answer: Answer::Json(|shapes| shapes.subschema_for::<ShownSharedKey>()),
+    refusals: &[Kind::NoKeySigns],
+    run: |call| Box::pin(show(call)),
+};
+
 /// How a key is replaced.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -101,6 +115,15 @@ pub(super) struct Rotate {
 #[schemars(rename = "UndoSharedKey")]
 pub(super) struct Undo {
     reason: Reason,
+}
+
+/// Why it is given out.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "ShowSharedKey")]
+pub(super) struct Show {
+    #[serde(default)]
+    reason: Option<Reason>,
 }
 
 async fn bring(call: Call<'_>, applies: bool) -> Result<Bytes, Problem> {
@@ -128,6 +151,14 @@ async fn undo(call: Call<'_>) -> Result<Bytes, Problem> {
     brought(&call, &[account], true).await
 }
 
+async fn show(call: Call<'_>) -> Result<Bytes, Problem> {
+    let Show { reason } = body::read(call.body)?;
+    let account = find(&call).await?;
+    let reason = reason.as_ref().map(|reason| reason.0.as_str());
+    let key = call.engine.show_shared_key(account.sid, &call.actor, reason).await?;
+    json(&ShownSharedKey { id: key.id, secret: key.secret })
+}
+
 async fn find(call: &Call<'_>) -> Result<Account, Problem> {
     let sid = call.account()?;
     let account = call.engine.store().find_account(sid).await?;
@@ -146,6 +177,7 @@ impl From<NotBegun> for Problem {
         match error {
             NotBegun::Store(error) => error.into(),
             NotBegun::NotConfigured => Self::new(Kind::NoSharedKeys, error.to_string()),
+            NotBegun::NoneToShow(_) => Self::new(Kind::NoKeySigns, error.to_string()),
             NotBegun::Trouble(ref trouble) if !trouble.is_refusal() => {
                 Self::new(Kind::TwilioAway, error.to_string())
             }

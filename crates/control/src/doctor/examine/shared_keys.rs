@@ -75,6 +75,14 @@ fn of_account(it: &Brought, words: &Words) -> Vec<Finding> {
                 let url = url_of(matches);
                 (url.to_owned(), format!("No rule at Twilio has a SharedKey sign webhooks to {url}"))
             }
+            Change::MendRule { edited, .. } => {
+                let (url, is_for) = (url_of(&edited.matches), url_of(&edited.is_for));
+                let what = format!(
+                    "The rule {} that Ringfence made for {url} was edited at Twilio and is for {is_for} now",
+                    edited.rule
+                );
+                (url.to_owned(), what)
+            }
             Change::PointRule { matches, .. } => {
                 let url = url_of(matches);
                 (url.to_owned(), format!("The rule at Twilio for {url} has something else sign"))
@@ -99,10 +107,10 @@ fn of_account(it: &Brought, words: &Words) -> Vec<Finding> {
             Severity::Warning,
             url.to_owned(),
             format!(
-                "The rule {} that Ringfence made for {url} was edited at Twilio and is for {is_for} now",
+                "Twilio shows the rule {} that Ringfence made for {url} with {is_for}, and lets none be made for {url}",
                 other.rule
             ),
-            Mend::by_hand("Delete it at Twilio: at the next look it is made again"),
+            Mend::by_hand("Look at it at Twilio; if it was edited, delete it: at the next look it is made again"),
         ));
     }
     findings
@@ -137,16 +145,18 @@ mod tests {
         let point = Change::PointRule { rule: "r".to_owned(), matches: of("/b/"), setting: setting() };
         let mut wrong = brought(vec![create, point]);
         wrong.left.in_the_way = vec![Foreign { rule: "theirs".to_owned(), matches: of("/c/") }];
-        wrong.left.edited = vec![Edited { rule: "ours".to_owned(), matches: of("/d/"), is_for: of("/e/") }];
+        let edited = |path: &str| Edited { rule: "ours".to_owned(), matches: of(path), is_for: of("/e/") };
+        wrong.changes.push(Change::MendRule { edited: edited("/m/"), setting: setting() });
+        wrong.left.edited = vec![edited("/d/")];
         let found = of_account(&wrong, &words);
         let places: Vec<_> = found.iter().map(|it| it.place.as_str()).collect();
-        let urls = ["/a/", "/b/", "/c/", "/d/"].map(|path| format!("https://h.example{path}"));
+        let urls = ["/a/", "/b/", "/m/", "/c/", "/d/"].map(|path| format!("https://h.example{path}"));
         assert_eq!(places, urls);
-        assert!(found[3].what.ends_with("is for https://h.example/e/ now"), "{}", found[3].what);
+        assert!(found[2].what.ends_with("is for https://h.example/e/ now"), "{}", found[2].what);
         assert_eq!(
             found[0].mend.command.as_deref(),
             Some("ringfence shared-keys apply --config ringfence.toml")
         );
-        assert_eq!(found[2].mend.command, None);
+        assert_eq!((found[2].mend.command == found[0].mend.command, &found[3].mend.command), (true, &None));
     }
 }

@@ -95,6 +95,12 @@ pub(super) fn all(name: &str, limit: &str) -> Vec<Notice> {
             trigger,
             change: TriggerChange::Changed { what: "the callback URL".to_owned(), changed: earlier },
         },
+        Event::RuleRestored {
+            account: account(name),
+            url: "https://hooks.example.com/twilio/".to_owned(),
+            rule: "webhooks_rule_0123".to_owned(),
+            is_for: "https://evil.example/".to_owned(),
+        },
         Event::Reset {
             who: who(name),
             limit: limit(),

@@ -41,12 +41,22 @@ struct World {
     keys: Vec<SharedKey>,
     there: AtTwilio,
     late: Vec<LateNode>,
+    taken: Vec<RuleMatch>,
+    mended: bool,
 }
 
 impl World {
     fn new(keys: Vec<SharedKey>) -> Self {
         let settings = Settings { accounts: Accounts::All, urls: vec![prefix("/a/")], settle: SETTLE };
-        let mut world = Self { wanted: true, settings, keys, there: AtTwilio::default(), late: Vec::new() };
+        let mut world = Self {
+            wanted: true,
+            settings,
+            keys,
+            there: AtTwilio::default(),
+            late: Vec::new(),
+            taken: Vec::new(),
+            mended: false,
+        };
         for word in
             world.keys.iter().filter(|it| it.key.is_some()).map(|it| it.mark.clone()).collect::<Vec<_>>()
         {
@@ -97,6 +107,8 @@ impl World {
             there: &self.there,
             mark: &mark(),
             late: &self.late,
+            taken: &self.taken,
+            mended: self.mended,
             now: at(second),
         })
     }
@@ -221,22 +233,60 @@ fn a_rule_that_twilio_writes_otherwise_is_still_known_by_its_name() {
 }
 
 #[test]
-fn a_rule_that_somebody_gave_another_url_is_told_and_left_alone() {
-    let world = |is_for: &RuleMatch, names: &str| {
+fn a_rule_that_somebody_gave_another_url_is_made_again_before_it_goes() {
+    let exact = RuleMatch::Exact("https://h.example/a/".to_owned());
+    for is_for in [prefix("/A/"), prefix("/b/"), prefix("/"), exact, RuleMatch::Default] {
         let mut world = World::new(vec![key("s", Signing)]);
         let name = rule_name(&mark(), &prefix("/a/"));
-        world.has_setting("s").has_rule_named(&name, is_for, names);
-        world
-    };
-    let exact = RuleMatch::Exact("https://h.example/a/".to_owned());
-    for is_for in [prefix("/A/"), prefix("/b/"), exact, RuleMatch::Default] {
-        let plan = world(&is_for, "s").at(1_000);
+        world.has_setting("s").has_rule_named(&name, &is_for, "s");
         let edited = Edited { rule: "rule-0".to_owned(), matches: prefix("/a/"), is_for: is_for.clone() };
-        assert_eq!(plan, Plan { edited: vec![edited], ..Plan::default() }, "{is_for:?}");
+        let mend = Change::MendRule { edited, setting: "setting-s".to_owned() };
+        assert_eq!(world.at(1_000), Plan { changes: vec![mend], ..Plan::default() }, "{is_for:?}");
+        // The edited one may be what still has these URLs signed, so it stays until the new one has got everywhere.
+        world.has_rule(&prefix("/a/"), "s");
+        world.mended = true;
+        assert_eq!(world.at(1_000), Plan { waits: vec![Waits::Mended], ..Plan::default() }, "{is_for:?}");
+        world.mended = false;
+        let delete = Change::DeleteRule { rule: "rule-0".to_owned(), matches: Some(is_for.clone()) };
+        assert_eq!(world.at(1_000), Plan { changes: vec![delete], ..Plan::default() }, "{is_for:?}");
+        world.there.rules.remove(0);
+        assert_eq!(world.at(1_000), Plan::default(), "{is_for:?}");
     }
+}
+
+#[test]
+fn a_rule_that_twilio_has_and_writes_in_a_way_that_nobody_knew_is_told_and_left_alone() {
+    let mut world = World::new(vec![key("s", Signing)]);
+    let (name, written) = (rule_name(&mark(), &prefix("/a/")), prefix("/a/index/.."));
+    world.has_setting("s").has_rule_named(&name, &written, "s");
+    world.taken = vec![prefix("/a/")];
+    let edited = Edited { rule: "rule-0".to_owned(), matches: prefix("/a/"), is_for: written };
+    assert_eq!(world.at(1_000), Plan { edited: vec![edited], ..Plan::default() });
+    // Nor is it made a third time where Twilio has not said so, and shows what was made again in the same way.
+    let rule = world.there.rules[0].clone();
+    world.there.rules.push(WebhookRule { id: "rule-1".to_owned(), ..rule });
+    world.taken.clear();
+    let again = world.at(1_000);
+    assert_eq!((again.changes.len(), again.edited.len()), (0, 1), "{again:?}");
+    world.there.rules[1].settings[0].setting_id = "setting-old".to_owned();
+    assert!(matches!(&world.at(1_000).changes[..], [Change::PointRule { rule, .. }] if rule == "rule-1"));
+    world.there.rules.pop();
+    world.taken = vec![prefix("/a/")];
     // What it names is put right all the same.
-    let plan = world(&prefix("/b/"), "other").at(1_000);
-    assert_eq!((plan.changes.len(), plan.edited.len()), (1, 1));
+    world.has_setting("n");
+    world.there.rules[0].settings[0].setting_id = "setting-n".to_owned();
+    let (rule, matches, setting) = ("rule-0".to_owned(), prefix("/a/"), "setting-s".to_owned());
+    assert_eq!(world.at(1_000).changes[0], Change::PointRule { rule, matches, setting });
+}
+
+#[test]
+fn an_edited_rule_whose_urls_somebody_else_has_a_rule_for_stays_in_the_way() {
+    let mut world = World::new(vec![key("s", Signing)]);
+    let name = rule_name(&mark(), &prefix("/a/"));
+    world.has_setting("s").has_rule_named(&name, &prefix("/b/"), "s");
+    world.has_rule_named("by hand", &prefix("/a/"), "theirs");
+    let plan = world.at(1_000);
+    assert_eq!((plan.changes.len(), plan.in_the_way.len()), (0, 1), "{plan:?}");
 }
 
 #[test]
