@@ -31,6 +31,7 @@ mod shared_keys;
 mod sign_ins;
 mod signs;
 mod tallies;
+mod user_passkeys;
 mod users;
 mod world;
 mod writing;
