@@ -141,8 +141,9 @@ pub use tokens::{NewToken, Token};
 pub use traffic::Traffic;
 pub use triggers::{NewTrigger, Trigger};
 pub use users::{
-    BegunSignIn, CheckSignIn, DeviceToken, NewUserDevice, NewUserSignIn, NotPassed, SIGN_IN, SignInChecked,
-    SignInState, TotpConfirmed, User, UserDevice, UserFactor, UserName, UserPolicy, UserSignIn,
+    BegunSignIn, CheckPasskey, CheckSignIn, DeviceToken, NewUserDevice, NewUserSignIn, NotPassed,
+    PasskeyAsked, PasskeyWanted, SIGN_IN, SignInChecked, SignInState, TotpConfirmed, User, UserDevice,
+    UserFactor, UserName, UserPolicy, UserSignIn,
 };
 pub use verify_limits::{NotLimited, VerifyBucket, VerifyLimit};
 

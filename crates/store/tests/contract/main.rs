@@ -32,6 +32,7 @@ mod sign_ins;
 mod signs;
 mod tallies;
 mod together;
+mod user_passkeys;
 mod users;
 mod world;
 mod writing;
