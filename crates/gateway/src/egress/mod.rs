@@ -54,6 +54,7 @@ use ringfence_twilio::wire::Form;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+pub(crate) use self::charge::check_length;
 use self::content::Content;
 use self::credential::{Holder, Presented};
 pub(crate) use self::foreign::route_of;
@@ -331,6 +332,11 @@ async fn pass(
         return Err(Refusal::BadRequest("form_in_query"));
     }
     let settings = &egress.settings;
+    let fields_of = [Some(&query), form];
+    let mut billed = fields_of.into_iter().flatten().filter_map(form::turns_on_what_is_billed);
+    if let Some(name) = billed.next().filter(|_| !is_read && !settings.passes_unknown_operations) {
+        return Err(Refusal::Billed(name));
+    }
     let inline = twiml::Rules { routes: &snapshot.routes, settings };
     if let Some(form) = form.filter(|_| runs_twiml(&target)) {
         let is_message = class == Some(Class::Priced(Priced::MessageCreate));

@@ -23,6 +23,8 @@ pub(crate) enum Refusal {
     BadRequest(&'static str),
     /// The path begins with no host of Twilio's.
     UnknownHost,
+    /// A tunnel to another host than Twilio's, or another port.
+    OtherTunnel,
     /// The egress is no proxy here.
     NoTunnel,
     /// Neither under TLS nor from a proxy that ends it.
@@ -49,6 +51,8 @@ pub(crate) enum Refusal {
     UnknownOperation,
     /// It costs something, and what is not known.
     Unpriced,
+    /// A field that turns on what costs something from then on, and what is not known.
+    Billed(&'static str),
     /// The path means a known operation and is written another way.
     OtherSpelling,
     /// A field would have Twilio run TwiML that does not come from a route of the gate.
@@ -97,7 +101,7 @@ impl Refusal {
         match self {
             Self::BadRequest(_) => 84000,
             Self::CredentialsInUrl => 84001,
-            Self::UnknownHost | Self::NoTunnel => 84002,
+            Self::UnknownHost | Self::OtherTunnel | Self::NoTunnel => 84002,
             Self::Unauthorized => 20003,
             Self::OtherSpelling => 84003,
             Self::ContentType => 84004,
@@ -113,7 +117,7 @@ impl Refusal {
             Self::OtherSender => 84015,
             Self::Secret => 84016,
             Self::UnknownOperation => 84017,
-            Self::Unpriced => 84018,
+            Self::Unpriced | Self::Billed(_) => 84018,
             Self::ForeignTwiml(_) => 84020,
             Self::UnknownTwiml(_) => 84021,
             Self::UnknownPrice(_) => 84022,
@@ -144,7 +148,7 @@ impl Refusal {
             | Self::Field(_)
             | Self::BodyBroken
             | Self::WhichAccount => StatusCode::BAD_REQUEST,
-            Self::UnknownHost | Self::NoTunnel => StatusCode::NOT_FOUND,
+            Self::UnknownHost | Self::OtherTunnel | Self::NoTunnel => StatusCode::NOT_FOUND,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -158,6 +162,7 @@ impl Refusal {
             | Self::Secret
             | Self::UnknownOperation
             | Self::Unpriced
+            | Self::Billed(_)
             | Self::ForeignTwiml(_)
             | Self::UnknownTwiml(_)
             | Self::UnreadableTwiml(_)
@@ -177,7 +182,7 @@ impl Refusal {
     pub(crate) fn as_str(&self) -> &'static str {
         match self {
             Self::BadRequest(_) => "bad_request",
-            Self::UnknownHost => "unknown_host",
+            Self::UnknownHost | Self::OtherTunnel => "unknown_host",
             Self::NoTunnel => "no_tunnel",
             Self::InTheClear => "in_the_clear",
             Self::CredentialsInUrl => "credentials_in_url",
@@ -190,7 +195,7 @@ impl Refusal {
             Self::OtherSender => "other_sender",
             Self::Secret => "secret",
             Self::UnknownOperation => "unknown_operation",
-            Self::Unpriced => "unpriced",
+            Self::Unpriced | Self::Billed(_) => "unpriced",
             Self::OtherSpelling => "other_spelling",
             Self::ForeignTwiml(_) => "foreign_twiml",
             Self::UnknownTwiml(_) => "unknown_twiml",
@@ -242,6 +247,11 @@ impl Refusal {
                 "Ringfence: the path begins with no host of Twilio's API that is passed on, such as /api.twilio.com/"
                     .to_owned()
             }
+            Self::OtherTunnel => {
+                "Ringfence: a tunnel of the egress leads to Twilio's hosts and port 443 alone, as to api.twilio.com:443; let \
+                 other traffic pass it by (NO_PROXY)"
+                    .to_owned()
+            }
             Self::NoTunnel => {
                 "Ringfence: the egress is no HTTPS proxy here; it is one with an authority in [egress]".to_owned()
             }
@@ -276,6 +286,10 @@ impl Refusal {
                 "Ringfence: this operation costs something that has no price here, and unknown_operations = \"refuse\""
                     .to_owned()
             }
+            Self::Billed(field) => format!(
+                "Ringfence: {field} turns on what is billed from then on and has no price here, and unknown_operations = \
+                 \"refuse\""
+            ),
             Self::OtherSpelling => {
                 "Ringfence: this is another spelling of a known path or method; write it as Twilio's documents do"
                     .to_owned()

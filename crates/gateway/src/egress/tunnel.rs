@@ -44,8 +44,8 @@ fn begin(connection: &Arc<Connection>, request: Request<Incoming>) -> Result<Res
         return Err(Refusal::BadRequest("tunnel_over_http2"));
     }
     let name =
-        host(request.uri().authority().map(http::uri::Authority::as_str)).ok_or(Refusal::UnknownHost)?;
-    let host = TwilioHost::parse(&name).ok_or(Refusal::UnknownHost)?;
+        host(request.uri().authority().map(http::uri::Authority::as_str)).ok_or(Refusal::OtherTunnel)?;
+    let host = TwilioHost::parse(&name).ok_or(Refusal::OtherTunnel)?;
     let tls = authority.server(host, shared.clock.unix_seconds()).ok_or(Refusal::NoTunnel)?;
     let patience = snapshot.limits.handshake_timeout;
     let upgrade = hyper::upgrade::on(request);
