@@ -9,9 +9,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
+use ringfence_breaker::price_book::Fee;
 use serde_json::json;
 
+use crate::connection::HEAD_TOO_LARGE;
 use crate::reason::Reason;
+use crate::twiml::is_known_element;
 
 /// Where the codes are explained.
 const MORE_INFO: &str = "https://github.com/ringfence/ringfence/blob/main/docs/egress.md";
@@ -142,6 +145,7 @@ impl Refusal {
             return StatusCode::TOO_MANY_REQUESTS;
         }
         match self {
+            Self::BadRequest(HEAD_TOO_LARGE) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BadRequest(_)
             | Self::CredentialsInUrl
             | Self::OtherSpelling
@@ -325,6 +329,27 @@ impl Refusal {
         }
     }
 
+    /// The same for what is kept of requests, where nothing may stand that the caller has written.
+    pub(crate) fn words(&self) -> String {
+        let told = match self {
+            // The names of elements are his, and so is what a parser says of his text.
+            Self::UnknownTwiml(about) => {
+                format!("Ringfence: this TwiML has no price: {}", known_names(about))
+            }
+            Self::UnreadableTwiml(_) => "Ringfence: this TwiML cannot be read".to_owned(),
+            // Twilio's own word for it, which says nothing.
+            Self::Unauthorized => {
+                "Ringfence: there was no credential, or none that is good: it is wrong, revoked, expired, or of another account"
+                    .to_owned()
+            }
+            Self::UnknownPrice(why) => format!("Ringfence: {}", without_quoted(why)),
+            told => told.message(),
+        };
+        let told = told.strip_prefix("Ringfence: ").unwrap_or(&told);
+        let mut letters = told.chars();
+        letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    }
+
     /// When it may be tried again, in seconds; nothing where that would not help.
     fn retry_after(&self) -> Option<u64> {
         let until = match self {
@@ -362,6 +387,26 @@ impl Refusal {
         }
         response
     }
+}
+
+/// A sentence of ours about elements: their names where Twilio has such, and nothing else that stands between `<` and `>`.
+fn known_names(sentence: &str) -> String {
+    let mut pieces = sentence.split('<');
+    let mut told = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (inside, after) = piece.split_once('>').unwrap_or((piece, ""));
+        let (name, attribute) = inside.split_once(' ').map_or((inside, ""), |(name, _)| (name, " …"));
+        told = format!("{told}<{}{attribute}>{after}", if is_known_element(name) { name } else { "…" });
+    }
+    told
+}
+
+/// A sentence of ours in which a word may be quoted that the caller has chosen: a fee's own name alone is left.
+fn without_quoted(sentence: &str) -> String {
+    let is_ours = |quoted: &str| Fee::ALL.iter().any(|fee| fee.name() == quoted);
+    let pieces = sentence.split('`').enumerate();
+    let pieces = pieces.map(|(place, piece)| if place % 2 == 0 || is_ours(piece) { piece } else { "…" });
+    pieces.collect::<Vec<_>>().join("`")
 }
 
 /// Shorter than any client's patience with a queue of its own.
@@ -412,6 +457,24 @@ mod tests {
         assert_eq!(about(Refusal::Field("To".to_owned())), None);
         let long = about(Refusal::UnknownTwiml(format!("<a\n{}>", "b".repeat(9_000)))).unwrap();
         assert_eq!((long.len(), long.starts_with("<ab")), (100, true));
+    }
+
+    #[test]
+    fn what_is_kept_of_a_refusal_has_nothing_that_the_caller_wrote() {
+        for (refusal, words) in [
+            (Refusal::UnreadableTwiml("the root is <Anna>".to_owned()), "This TwiML cannot be read"),
+            (
+                Refusal::UnknownPrice("no price is known of verifications over `Anna`".to_owned()),
+                "No price is known of verifications over `…`",
+            ),
+            (Refusal::UnknownTwiml("<Anna> in <Dial>".to_owned()), "This TwiML has no price: <…> in <Dial>"),
+            (Refusal::UnknownTwiml("<Say anna>".to_owned()), "This TwiML has no price: <Say …>"),
+            (Refusal::Tripped { limit: "a day".to_owned(), until: None }, "The limit \"a day\" has tripped"),
+        ] {
+            assert_eq!(refusal.words(), words);
+        }
+        let fee = format!("no price is known of `{}` in this currency", Fee::ALL[0].name());
+        assert!(Refusal::UnknownPrice(fee).words().contains(Fee::ALL[0].name()));
     }
 
     #[test]

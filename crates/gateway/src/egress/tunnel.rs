@@ -24,14 +24,9 @@ pub(crate) fn is_wanted(request: &Request<Incoming>) -> bool {
 
 /// Opens a tunnel to one of Twilio's hosts, which is us.
 pub(crate) fn open(connection: &Arc<Connection>, request: Request<Incoming>) -> Response<GateBody> {
-    match begin(connection, request) {
-        Ok(response) => response,
-        Err(refusal) => {
-            tracing::info!(reason = refusal.as_str(), client = %connection.peer, "no tunnel of the egress");
-            connection.worker.shared.egress.metrics.refused("connect", refusal.as_str());
-            refusal.answer().map(GateBody::full)
-        }
-    }
+    begin(connection, request).unwrap_or_else(|refusal| {
+        super::refuse(connection, "connect", Some((&Method::CONNECT, "")), &refusal)
+    })
 }
 
 fn begin(connection: &Arc<Connection>, request: Request<Incoming>) -> Result<Response<GateBody>, Refusal> {
