@@ -76,6 +76,8 @@ async function limits() {
   say(/^BL/.test(bucket.sid) && bucket.max === 1 && bucket.interval === 3600, "a bucket is made");
   await refused("its interval is taken", 400, 60211, service.rateLimits(limit.sid).buckets.create({ max: 2, interval: 3600 }));
   const limited = (to) => service.verifications.create({ to, channel: "sms", rateLimits: JSON.stringify({ address: "192.0.2.7" }) });
+  const unknown = JSON.stringify({ adress: "192.0.2.7" });
+  await refused("a limit that is not there holds nobody", 400, 60200, service.verifications.create({ to: "+14155550186", channel: "sms", rateLimits: unknown }));
   say((await limited("+14155550186")).status === "pending", "one start fits into it");
   await refused("a second one does not", 429, 20429, limited("+14155550187"));
   say((await service.rateLimits(limit.sid).buckets(bucket.sid).update({ max: 5 })).max === 5, "the bucket is changed");

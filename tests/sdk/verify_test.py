@@ -96,6 +96,8 @@ def limits():
     def limited(to):
         return service.verifications.create(to=to, channel="sms", rate_limits=json.dumps({"address": "192.0.2.7"}))
 
+    unknown = json.dumps({"adress": "192.0.2.7"})
+    refused("a limit that is not there holds nobody", 400, 60200, lambda: service.verifications.create(to="+14155550186", channel="sms", rate_limits=unknown))
     say(limited("+14155550186").status == "pending", "one start fits into it")
     refused("a second one does not", 429, 20429, lambda: limited("+14155550187"))
     say(one.buckets(bucket.sid).update(max=5).max == 5, "the bucket is changed")

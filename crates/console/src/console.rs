@@ -5,22 +5,23 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
-use http::{HeaderValue, Method, Request, Response};
+use http::header::{CONTENT_LENGTH, SET_COOKIE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use jiff::Timestamp;
 use ringfence_breaker::price_book;
 use ringfence_control::api::EngineSource;
 use ringfence_control::engine::Engine;
 use ringfence_control::people::{Hasher, Hosts, People, Rules};
 use ringfence_model::Clock;
-use ringfence_store::{KeptRequest, Role, Where};
+use ringfence_store::{KeptRequest, Role};
 
 use crate::cookies;
 use crate::door::{Door, kept};
 use crate::failed::Failed;
 use crate::form::Fields;
-use crate::routes::{self, Call, Open, Run};
+use crate::routes::{self, Call, Open, Run, RunInside};
 use crate::signed_in::SignedIn;
+use crate::typed::{self, Again};
 use crate::{guard, hosts, words};
 
 /// Who sent a request.
@@ -166,49 +167,43 @@ impl Console {
             Run::Inside(needs, run) => (needs, run),
         };
         let engine = engine()?;
-        let found = SignedIn::look_up(engine.store(), request.headers(), caller.is_https, now).await?;
+        let is_https = caller.is_https;
+        let found = SignedIn::look_up(engine.store(), request.headers(), is_https, now).await?;
         let Some(signed_in) = found else {
-            return Ok(words::redirect(&sign_in_before(request)));
+            return Ok(typed::led_to("/sign-in", request, is_https));
         };
         if route.method == Method::GET && signed_in.has_only_other_places() && needs.role.is_some() {
             return Ok(words::redirect("/go-to"));
         }
         // That the next secret of a trusted computer has arrived shows here first; it is kept as that a session was used.
-        let devices = kept::devices(request.headers(), caller.is_https);
+        let devices = kept::devices(request.headers(), is_https);
         if !devices.is_empty() {
             let (person, address) = (&signed_in.person().id, caller.address.to_string());
             engine.store().see_devices(&devices, person, &address, now).await?;
         }
-        let role = signed_in.role();
         // Visitors have no overview: what there is for them here is their own sign-in.
-        if role == Some(Role::Visitor) && request.uri().path() == "/" {
+        if signed_in.role() == Some(Role::Visitor) && request.uri().path() == "/" {
             return Ok(words::redirect("/security"));
         }
-        if needs.everywhere && signed_in.place() != Where::Everywhere || role < needs.role {
-            return Err(Failed::Forbidden { needs: needs.role, everywhere: needs.everywhere, role });
-        }
+        needs.allow(&signed_in)?;
         if needs.fresh && !signed_in.session().assurance.is_fresh(now) {
-            return Ok(words::redirect(&again_before(request)));
+            return Ok(typed::led_to("/second-factor", request, is_https));
         }
-        let people = self.people(&engine);
-        let form = if request.method() == Method::POST {
-            let form = Fields::of_form(request)?;
-            signed_in.check_csrf(&form)?;
-            form
-        } else {
-            Fields::default()
-        };
         let call = Call {
             console: &self.setup,
             engine: &engine,
             signed_in: &signed_in,
-            people,
+            people: self.people(&engine),
             piece,
             query,
-            form,
+            form: Fields::default(),
+            again: None,
             now,
         };
-        run(call).await
+        if request.method() == Method::POST {
+            return take_form(call, run, request).await;
+        }
+        show_page(call, run, request, is_https).await
     }
 
     /// What the pages before somebody is inside are given.
@@ -264,30 +259,44 @@ impl Console {
     }
 }
 
-/// Where somebody who is not signed in goes, and comes back from to what was asked for. What was to be changed is not
-/// changed by coming back.
-fn sign_in_before(request: &Request<Bytes>) -> String {
-    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-    if request.method() == Method::POST || target == "/" {
-        return "/sign-in".to_owned();
-    }
-    format!("/sign-in?to={}", words::query_value(target))
+/// A page, with what was typed into its form before somebody had to sign in.
+async fn show_page(
+    mut call: Call<'_>,
+    run: RunInside,
+    request: &Request<Bytes>,
+    is_https: bool,
+) -> Result<Response<Bytes>, Failed> {
+    let Some(typed) = typed::sent(request.headers(), is_https, request.uri().path()) else {
+        return run(call).await;
+    };
+    call.show_again(typed, Again::Back);
+    let mut response = run(call).await?;
+    response.headers_mut().append(SET_COOKIE, typed::forget(is_https));
+    Ok(response)
 }
 
-/// Where somebody shows the second factor again, and comes back from to what was asked for: to the form, where it was one.
-fn again_before(request: &Request<Bytes>) -> String {
-    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-    let is_form = request.method() == Method::POST;
-    let back = match (is_form, request.uri().path().rsplit_once('/')) {
-        (false, _) => target,
-        // Of a role that was to be given, or of one thing of several, the page before has the form or leads to it.
-        (true, Some((page, "role" | "remove-role" | "remove-passkey"))) if page.starts_with("/people/") => {
-            page
-        }
-        (true, Some((page @ "/security", "passkey"))) => page,
-        (true, _) => request.uri().path(),
+/// A form of a page of this session; one of another session is shown again, as it was filled in, and nothing is done.
+async fn take_form(
+    mut call: Call<'_>,
+    run: RunInside,
+    request: &Request<Bytes>,
+) -> Result<Response<Bytes>, Failed> {
+    let form = Fields::of_form(request)?;
+    let Err(stale) = call.signed_in.check_csrf(&form) else {
+        call.form = form;
+        return run(call).await;
     };
-    format!("/second-factor?to={}", words::query_value(back))
+    let (route, piece) =
+        routes::find(&Method::GET, typed::page_of(request.uri().path())).map_err(|_| stale)?;
+    let Run::Inside(needs, show) = route.run else { return Err(Failed::StaleForm) };
+    needs.allow(call.signed_in)?;
+    call.piece = piece;
+    call.show_again(form, Again::Stale);
+    let mut response = show(call).await?;
+    if response.status() == StatusCode::OK {
+        *response.status_mut() = StatusCode::FORBIDDEN;
+    }
+    Ok(response)
 }
 
 impl fmt::Debug for Console {

@@ -17,7 +17,11 @@ fn name(is_https: bool) -> &'static str {
 
 /// The token of the session that the browser sends.
 pub(crate) fn session(headers: &HeaderMap, is_https: bool) -> Option<Secret> {
-    let wanted = name(is_https);
+    the_one(headers, name(is_https)).map(Secret::new)
+}
+
+/// The value of the cookie of this name. Two of one name: one of them is somebody else's.
+pub(crate) fn the_one<'h>(headers: &'h HeaderMap, wanted: &str) -> Option<&'h str> {
     let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut found = cookies
         .flat_map(|value| value.split(';'))
@@ -25,8 +29,7 @@ pub(crate) fn session(headers: &HeaderMap, is_https: bool) -> Option<Secret> {
         .filter(|(name, _)| *name == wanted)
         .map(|(_, value)| value);
     let first = found.next()?;
-    // Two of one name: one of them is somebody else's.
-    if found.next().is_some() || first.is_empty() { None } else { Some(Secret::new(first)) }
+    if found.next().is_some() || first.is_empty() { None } else { Some(first) }
 }
 
 /// Has the browser keep this session until it is closed.

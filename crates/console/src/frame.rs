@@ -5,6 +5,7 @@ use ringfence_store::{Role, Where};
 use crate::form::Fields;
 use crate::routes::Call;
 use crate::signed_in::SignedIn;
+use crate::typed::Again;
 
 /// A part of the console, as the navigation has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +62,8 @@ pub(crate) struct Frame {
     pub(crate) entries: Vec<Entry>,
     /// What was just done.
     pub(crate) done: Option<&'static str>,
+    /// Why a form has what was typed before.
+    pub(crate) again: Option<&'static str>,
 }
 
 impl Frame {
@@ -79,6 +82,7 @@ impl Frame {
                 .map(|(it, name, path, ..)| Entry { name, path, is_current: *it == section })
                 .collect(),
             done: done(&call.query),
+            again: call.again.map(Again::words),
         }
     }
 }

@@ -14,6 +14,7 @@
 //! | --- | --- |
 //! | `routes`, `console` | what there is, who may come, from a request to an answer |
 //! | `guard`, `cookies`, `signed_in` | other sites, the session, the one value that opens what is behind the sign-in |
+//! | `typed` | what was typed into a form, until whoever sent it has signed in |
 //! | `door` | whatever is before it: sign-in, second factor, binding, a forgotten password, the lock link; the way to another account, which may ask, and to a protected host |
 //! | `hosts` | what proxies ask about protected hosts, and what of them is ours: where the way begins and ends, signing out |
 //! | `pages` | one file for each page: plain values out of control's views, and the template that shows them |
@@ -34,6 +35,7 @@ mod pages;
 mod picture;
 mod routes;
 mod signed_in;
+mod typed;
 mod words;
 
 pub use assets::STYLE;

@@ -9,7 +9,7 @@ use http::{Method, Request, Response};
 use jiff::Timestamp;
 use ringfence_control::engine::Engine;
 use ringfence_control::people::People;
-use ringfence_store::Role;
+use ringfence_store::{Role, Where};
 
 use crate::assets;
 use crate::console::ConsoleSetup;
@@ -21,6 +21,7 @@ use crate::pages::{
     people, places, policies, prices, requests, security, services, shared_key, sign_out, token,
 };
 use crate::signed_in::SignedIn;
+use crate::typed::Again;
 
 /// An answer that is being made.
 pub(crate) type Running<'a> = Pin<Box<dyn Future<Output = Result<Response<Bytes>, Failed>> + Send + 'a>>;
@@ -41,8 +42,11 @@ pub(crate) enum Run {
     /// Everybody: the pages before somebody is inside.
     Door(for<'a> fn(Door<'a>) -> Running<'a>),
     /// Whoever is signed in and has the role.
-    Inside(Needs, for<'a> fn(Call<'a>) -> Running<'a>),
+    Inside(Needs, RunInside),
 }
+
+/// What is run for whoever is inside.
+pub(crate) type RunInside = for<'a> fn(Call<'a>) -> Running<'a>;
 
 /// What somebody who is signed in needs.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +57,18 @@ pub(crate) struct Needs {
     pub(crate) everywhere: bool,
     /// Whether it is dangerous, and wants the second factor of the last minutes.
     pub(crate) fresh: bool,
+}
+
+impl Needs {
+    /// Refuses whoever has not the role where they look.
+    pub(crate) fn allow(self, signed_in: &SignedIn) -> Result<(), Failed> {
+        let Self { role: needs, everywhere, .. } = self;
+        let role = signed_in.role();
+        if everywhere && signed_in.place() != Where::Everywhere || role < needs {
+            return Err(Failed::Forbidden { needs, everywhere, role });
+        }
+        Ok(())
+    }
 }
 
 /// A request of anybody.
@@ -75,7 +91,18 @@ pub(crate) struct Call<'a> {
     pub(crate) query: Fields,
     /// What was sent, of a form whose origin was checked.
     pub(crate) form: Fields,
+    /// Why `form` has what was typed into the form of this page before, where it is to be shown again.
+    pub(crate) again: Option<Again>,
     pub(crate) now: Timestamp,
+}
+
+impl Call<'_> {
+    /// Has the page show what was typed into its form before.
+    pub(crate) fn show_again(&mut self, typed: Fields, why: Again) {
+        self.query.add(&typed);
+        self.form = typed;
+        self.again = Some(why);
+    }
 }
 
 const fn open(path: &'static str, run: for<'a> fn(Open<'a>) -> Running<'a>) -> Route {

@@ -14,7 +14,7 @@ use crate::form::Fields;
 use crate::words;
 
 /// The field of a form that carries what only our own pages know.
-const FIELD: &str = "csrf";
+pub(crate) const FIELD: &str = "csrf";
 
 /// Somebody who is inside. It is made of a session of the store and of nothing else, anew for each request.
 #[derive(Debug)]

@@ -138,10 +138,20 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 /// A page.
+///
+/// Names, paths and reasons are other people's. Characters that control something instead of being seen, above all those
+/// that turn the direction of what follows, are shown as what they are not: U+FFFD.
 pub(crate) fn html(text: String) -> Response<Bytes> {
+    let text = if text.contains(is_unseen) { text.replace(is_unseen, "\u{fffd}") } else { text };
     let mut response = Response::new(Bytes::from(text));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     response
+}
+
+/// Embeddings, overrides and isolates (Unicode Standard Annex 9, 2), and controls but for line ends and tabulators.
+fn is_unseen(character: char) -> bool {
+    matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || (character.is_control() && !matches!(character, '\n' | '\r' | '\t'))
 }
 
 /// Somewhere else, by GET. It is a path of ours, or an address of a host of our configuration, made here.
@@ -183,6 +193,18 @@ mod tests {
             ("-1234", Some("EUR"), "-1,234.00 EUR"),
         ] {
             assert_eq!(amount(text, currency), shown);
+        }
+    }
+
+    #[test]
+    fn nothing_that_is_shown_turns_what_follows_around() {
+        let shown = |text: &str| html(text.to_owned()).into_body();
+        assert_eq!(
+            shown("<p>\u{202e}live\u{2067}\u{1b}[2J\u{7}</p>\n"),
+            "<p>\u{fffd}live\u{fffd}\u{fffd}[2J\u{fffd}</p>\n"
+        );
+        for kept in ["مخبز الحي", "👩\u{200d}👧", "a\tb\r\n", "می\u{200c}خواهم"] {
+            assert_eq!(shown(kept), kept);
         }
     }
 

@@ -20,6 +20,8 @@ mod shape;
 mod spending;
 #[path = "verify/user_attacks.rs"]
 mod user_attacks;
+#[path = "verify/user_passkeys.rs"]
+mod user_passkeys;
 #[path = "verify/users.rs"]
 mod users;
 #[expect(dead_code, reason = "subaccounts are for the tests of limits")]

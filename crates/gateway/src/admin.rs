@@ -59,7 +59,7 @@ async fn answer(admin: &Admin, peer: SocketAddr, request: Request<Incoming>) -> 
     let path = request.uri().path();
     if let Some(api) = shared.hooks.admin.as_ref().filter(|_| is_of_api(path)) {
         let api = Arc::clone(api);
-        return admin.desk.ask(request, move |request| api(peer, request)).await;
+        return admin.desk.ask(peer.ip(), request, move |request| api(peer, request)).await;
     }
     if request.method() != Method::GET && request.method() != Method::HEAD {
         let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");

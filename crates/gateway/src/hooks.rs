@@ -75,7 +75,7 @@ pub struct Hooks {
     /// are in its work at once; one that panics is answered with 500 and goes into the log.
     pub admin: Option<AdminApi>,
     /// Asked for everything on the console's listener, with a body of up to 64 KiB. Up to 256 requests are in its work
-    /// at once; one that panics is answered with 500 and goes into the log.
+    /// at once, 24 of them from one client address; one that panics is answered with 500 and goes into the log.
     pub console: Option<Hosted>,
     /// The same for the second factor's listener, with up to 1,024 requests.
     pub second_factor: Option<Hosted>,

@@ -73,7 +73,8 @@ pub(crate) async fn handle(
         }
     };
     let hook = Arc::clone(hook);
-    let answer = end.desk.ask(Request::from_parts(parts, body), move |request| hook(caller, request)).await;
+    let (from, request) = (caller.address, Request::from_parts(parts, body));
+    let answer = end.desk.ask(from, request, move |request| hook(caller, request)).await;
     answer.map(GateBody::full)
 }
 

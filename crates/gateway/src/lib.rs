@@ -107,6 +107,7 @@ pub mod route_table;
 mod server;
 pub mod settings;
 mod shared_keys;
+mod shares;
 mod snapshot;
 pub mod tls;
 mod told;

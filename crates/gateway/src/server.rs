@@ -93,6 +93,9 @@ fn bind(address: SocketAddr) -> io::Result<StdTcpListener> {
 
 /// Requests in the work of the hooks at once: people are few; a check of a code waits for a commit, and many share one.
 const CONSOLE_IN_WORK_MAX: usize = 256;
+/// Of them, those of one client address: more than an office needs that shares one, and so few that eight who never pause
+/// leave room.
+const CONSOLE_OF_ADDRESS_MAX: usize = 24;
 const SECOND_FACTOR_IN_WORK_MAX: usize = 1024;
 
 /// Connections the kernel holds for us while every worker is busy.
@@ -263,7 +266,7 @@ impl Gateway {
         let hosted = |hook: &Option<Hosted>, listener: &Option<StdTcpListener>, desk| {
             HostedEnd::new(hook.clone(), desk, is_tls(listener), limits.connections_max)
         };
-        let desk = Desk::new("console", CONSOLE_IN_WORK_MAX, |_| Form::Text);
+        let desk = Desk::new("console", CONSOLE_IN_WORK_MAX, |_| Form::Text).shared(CONSOLE_OF_ADDRESS_MAX);
         let console = hosted(&hooks.console, &listeners.console, desk);
         let desk = Desk::new("second factor's API", SECOND_FACTOR_IN_WORK_MAX, |path| {
             if path.starts_with("/v1/") { Form::Problem } else { Form::Twilio }

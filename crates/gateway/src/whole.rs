@@ -3,6 +3,7 @@
 //!
 //! For: the admin API, the console, the second factor. Not for: webhooks, whose answers are streamed.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use tokio::time::Instant;
 use crate::body::{BodyBound, read_body};
 use crate::hooks::Answer;
 use crate::reason::Reason;
+use crate::shares::Shares;
 
 /// Bytes of a request's body.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -31,6 +33,8 @@ pub(crate) struct Desk {
     name: &'static str,
     places: Arc<Semaphore>,
     in_work_max: usize,
+    /// What of them one client address may have, where there are many clients.
+    shares: Option<Arc<Shares>>,
     /// Bytes of bodies that are still arriving.
     body_memory: AtomicUsize,
     /// In what form a request for a path is answered where no hook has the word.
@@ -60,18 +64,24 @@ pub(crate) struct Unanswered {
 impl Desk {
     pub(crate) fn new(name: &'static str, in_work_max: usize, form: fn(&str) -> Form) -> Self {
         let places = Arc::new(Semaphore::new(in_work_max));
-        Self { name, places, in_work_max, body_memory: AtomicUsize::new(0), form }
+        Self { name, places, in_work_max, shares: None, body_memory: AtomicUsize::new(0), form }
     }
 
-    /// Has `hook` answer, once the body is whole. It runs in a task of its own: a caller that hangs up does not break
+    /// The same, with so many of the places at most for one client address.
+    pub(crate) fn shared(self, each_max: usize) -> Self {
+        Self { shares: Some(Shares::new(each_max)), ..self }
+    }
+
+    /// Has `hook` answer whoever asks from this address, once the body is whole. It runs in a task of its own: a caller that hangs up does not break
     /// off what he has begun, and a panic is an answer.
     pub(crate) async fn ask(
         &self,
+        from: IpAddr,
         request: Request<Incoming>,
         hook: impl FnOnce(Request<Bytes>) -> Answer + Send + 'static,
     ) -> Response<Bytes> {
         let form = (self.form)(request.uri().path());
-        self.answered(request, hook).await.unwrap_or_else(|unanswered| unanswered.response(form))
+        self.answered(from, request, hook).await.unwrap_or_else(|unanswered| unanswered.response(form))
     }
 
     /// What no hook is asked about, in the form that a request for this path is answered in.
@@ -81,9 +91,15 @@ impl Desk {
 
     async fn answered(
         &self,
+        from: IpAddr,
         request: Request<Incoming>,
         hook: impl FnOnce(Request<Bytes>) -> Answer + Send + 'static,
     ) -> Result<Response<Bytes>, Unanswered> {
+        // Before the body, which may take its time and memory that is for all.
+        let share = match &self.shares {
+            Some(shares) => Some(shares.take(from).ok_or_else(crowded)?),
+            None => None,
+        };
         let (mut parts, body) = request.into_parts();
         // hyper keeps the way to the raw connection there, which is not handed over.
         parts.extensions.clear();
@@ -98,7 +114,7 @@ impl Desk {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| overloaded())?;
         let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
         let work = tokio::spawn(async move {
-            let _place = place;
+            let _kept = (place, share);
             hook(Request::from_parts(parts, body)).await
         });
         work.await.map_err(|error| {
@@ -128,6 +144,11 @@ fn not_whole(reason: Reason) -> Unanswered {
 
 fn overloaded() -> Unanswered {
     Unanswered::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "too many requests are in work")
+}
+
+fn crowded() -> Unanswered {
+    let why = "too many requests from your address are in work: try again in a second";
+    Unanswered::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", why)
 }
 
 impl Unanswered {
@@ -165,7 +186,7 @@ impl Unanswered {
         let mut response = Response::new(Bytes::from(body));
         *response.status_mut() = *status;
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-        if *status == StatusCode::SERVICE_UNAVAILABLE {
+        if matches!(*status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response

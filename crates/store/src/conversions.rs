@@ -3,6 +3,8 @@
 //! [`ringfence_second_factor::pumping`] says when a prefix is stopped. A prefix is a number without its last four digits,
 //! which stands for ten thousand people.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 use ringfence_model::Actor;
 use ringfence_second_factor::pumping::{Conversion, Stopped};
@@ -10,6 +12,7 @@ use serde_json::json;
 
 use crate::audit::{self, NewAudit};
 use crate::error::Error;
+use crate::many::{PerDialect, insert};
 use crate::sql::{Row, Transaction, values};
 use crate::{Result, Store};
 
@@ -72,67 +75,115 @@ impl Store {
     }
 }
 
-/// A prefix, locked until the transaction ends.
-pub(crate) async fn lock(
-    transaction: &mut Transaction,
-    application: &str,
-    prefix: &str,
-    now: Timestamp,
-) -> Result<Conversion> {
-    let lock = "INSERT INTO conversions (application, prefix, balance, changed_at) VALUES ($1, $2, 0, $3) \
-                ON CONFLICT (application, prefix) DO UPDATE SET balance = conversions.balance \
-                RETURNING balance, stopped_until";
-    let row = transaction.find(lock, values![application, prefix, now]).await?;
-    read(&row.ok_or_else(|| Error::corrupt("conversions", "an upsert gave back no row"))?)
+/// An application, and a prefix that codes of its users go to.
+pub(crate) type Key = (String, String);
+
+/// Prefixes, locked until the transaction ends.
+#[derive(Default)]
+pub(crate) struct Locked {
+    rows: BTreeMap<Key, Conversion>,
+    changed: BTreeMap<Key, Timestamp>,
 }
 
-/// Counts a send to a prefix that was [locked](lock), and says where it stops the prefix from now on.
-pub(crate) async fn sent(
-    transaction: &mut Transaction,
-    by: &Actor,
-    (application, prefix): (&str, &str),
-    before: Conversion,
-    now: Timestamp,
-) -> Result<std::result::Result<Option<StoppedPrefix>, Stopped>> {
-    let after = match before.sent(now) {
-        Ok(after) => after,
-        Err(stopped) => return Ok(Err(stopped)),
-    };
-    write(transaction, application, prefix, after, now).await?;
-    let mut stops = None;
-    if let Some(until) = after.stopped_until {
-        let audit = NewAudit::new("prefix.stop", format!("application {application}"))
-            .with(json!({ "prefix": prefix, "until": until.to_string(), "unconverted": after.balance }));
-        audit::append(transaction, by, &audit, now).await?;
-        let (application, prefix) = (application.to_owned(), prefix.to_owned());
-        stops = Some(StoppedPrefix { application, prefix, until });
+impl Locked {
+    /// Locks them, in the order of their names.
+    pub(crate) async fn lock(
+        transaction: &mut Transaction,
+        keys: BTreeSet<Key>,
+        now: Timestamp,
+    ) -> Result<Self> {
+        let none = Conversion::default();
+        let there = LOCK.run(transaction, keys.iter().map(|key| row(key, none, now))).await?;
+        let mut rows: BTreeMap<_, _> = keys.into_iter().map(|key| (key, none)).collect();
+        for row in there {
+            rows.insert((row.text("application")?, row.text("prefix")?), read(&row)?);
+        }
+        Ok(Self { rows, changed: BTreeMap::new() })
     }
-    Ok(Ok(stops))
+
+    /// Whether one more may be sent there.
+    pub(crate) fn may_send(&self, key: &Key, now: Timestamp) -> Result<std::result::Result<(), Stopped>> {
+        let before = self.rows.get(key).ok_or_else(|| not_locked(key))?;
+        Ok(before.sent(now).map(|_| ()))
+    }
+
+    /// Counts a send, where it [may be](Self::may_send), and says where it stops the prefix from now on.
+    pub(crate) fn sent(
+        &mut self,
+        key: &Key,
+        now: Timestamp,
+    ) -> Result<std::result::Result<Option<Stop>, Stopped>> {
+        let conversion = self.rows.get_mut(key).ok_or_else(|| not_locked(key))?;
+        *conversion = match conversion.sent(now) {
+            Ok(after) => after,
+            Err(stopped) => return Ok(Err(stopped)),
+        };
+        self.changed.insert(key.clone(), now);
+        let stop = |until| Stop {
+            prefix: StoppedPrefix { application: key.0.clone(), prefix: key.1.clone(), until },
+            unconverted: conversion.balance,
+        };
+        Ok(Ok(conversion.stopped_until.map(stop)))
+    }
+
+    /// Counts a code that was entered.
+    pub(crate) fn entered(&mut self, key: &Key, now: Timestamp) -> Result<()> {
+        let conversion = self.rows.get_mut(key).ok_or_else(|| not_locked(key))?;
+        *conversion = conversion.converted();
+        self.changed.insert(key.clone(), now);
+        Ok(())
+    }
+
+    /// Writes what has changed.
+    pub(crate) async fn write(&self, transaction: &mut Transaction) -> Result<()> {
+        let changed = self.changed.iter().filter_map(|(key, at)| Some(row(key, *self.rows.get(key)?, *at)));
+        WRITE.run(transaction, changed).await?;
+        Ok(())
+    }
 }
 
-/// Counts a code that was entered.
-pub(crate) async fn entered(
-    transaction: &mut Transaction,
-    application: &str,
-    prefix: &str,
-    now: Timestamp,
-) -> Result<()> {
-    let after = lock(transaction, application, prefix, now).await?.converted();
-    write(transaction, application, prefix, after, now).await
+/// A prefix that is stopped with a send.
+pub(crate) struct Stop {
+    /// Which one, and until when.
+    pub(crate) prefix: StoppedPrefix,
+    unconverted: u32,
 }
 
-async fn write(
-    transaction: &mut Transaction,
-    application: &str,
-    prefix: &str,
-    conversion: Conversion,
-    now: Timestamp,
-) -> Result<()> {
-    let update = "UPDATE conversions SET balance = $3, stopped_until = $4, changed_at = $5 \
-                  WHERE application = $1 AND prefix = $2";
-    let bound = values![application, prefix, i64::from(conversion.balance), conversion.stopped_until, now];
-    transaction.execute(update, bound).await?;
-    Ok(())
+impl Stop {
+    /// What the audit log says of it.
+    pub(crate) fn audit(&self) -> NewAudit {
+        let StoppedPrefix { application, prefix, until } = &self.prefix;
+        let detail = json!({ "prefix": prefix, "until": until.to_string(), "unconverted": self.unconverted });
+        NewAudit::new("prefix.stop", format!("application {application}")).with(detail)
+    }
+}
+
+/// It changes nothing, but from here on the rows are this transaction's, as all are on SQLite.
+const LOCK: PerDialect = PerDialect {
+    sqlite: "SELECT conversions.* FROM json_each($1) AS r CROSS JOIN conversions \
+             ON application = r.value ->> 'application' AND prefix = r.value ->> 'prefix'",
+    ..insert!("conversions", application text, prefix text, balance int, stopped_until int, changed_at int;
+              "ON CONFLICT (application, prefix) DO UPDATE SET balance = conversions.balance RETURNING *")
+};
+
+const WRITE: PerDialect = insert!(
+    "conversions", application text, prefix text, balance int, stopped_until int, changed_at int;
+    "ON CONFLICT (application, prefix) DO UPDATE SET balance = excluded.balance, stopped_until = excluded.stopped_until, \
+     changed_at = excluded.changed_at"
+);
+
+fn row((application, prefix): &Key, conversion: Conversion, changed_at: Timestamp) -> serde_json::Value {
+    json!({
+        "application": application,
+        "prefix": prefix,
+        "balance": conversion.balance,
+        "stopped_until": conversion.stopped_until.map(Timestamp::as_microsecond),
+        "changed_at": changed_at.as_microsecond(),
+    })
+}
+
+fn not_locked((application, prefix): &Key) -> Error {
+    Error::corrupt(format!("prefix {prefix} of {application}"), "it was not locked")
 }
 
 fn read(row: &Row) -> Result<Conversion> {

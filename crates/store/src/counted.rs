@@ -1,26 +1,11 @@
 //! Counters by account, beginning of a number and time: one statement that adds to many of them, in either dialect.
 
-use crate::sql::Transaction;
-
-/// The same statement as each database wants it.
-pub(crate) struct PerDialect {
-    pub(crate) sqlite: &'static str,
-    pub(crate) postgres: &'static str,
-}
-
-impl PerDialect {
-    /// The one for the database of this transaction.
-    pub(crate) fn of(&self, transaction: &Transaction) -> &'static str {
-        if transaction.is_sqlite() { self.sqlite } else { self.postgres }
-    }
-}
-
 /// Adds to the counters of a table: `counted!("table", "its column of time", "counter", …)`. It is given the rows as JSON,
 /// `[{"a": account, "p": prefix, "t": time, "c": {counter: number, …}}]`, in the order of their keys, so that nobody waits in
 /// a circle.
 macro_rules! counted {
     ($table:literal, $time:literal, $first:literal $(, $more:literal)* $(,)?) => {
-        crate::counted::PerDialect {
+        crate::many::PerDialect {
             // Without a condition SQLite takes `ON` for that of a join.
             sqlite: concat!(
                 "INSERT INTO ", $table, " (account, prefix, ", $time, ", ", $first, $(", ", $more,)* ") \

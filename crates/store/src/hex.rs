@@ -1,13 +1,9 @@
 //! Bytes as hexadecimal digits.
 
-use std::fmt::Write as _;
-
 /// Two lower-case digits a byte.
 pub(crate) fn write(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}"); // writing to a string cannot fail
-        text
-    })
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 /// Reads what [`write`] writes, in either case; `None` for anything else.

@@ -22,6 +22,7 @@
 //! | --- | --- |
 //! | `sql`, `migrate`, `open` | one SQL text on two databases; the tables; the file or the server |
 //! | `write` | group commit: one task takes what is queued into one transaction, a savepoint each, and answers after the commit |
+//! | `queue`, `many` | acts of one kind (of the ledger, codes that are sent, codes that are checked) in batches; one statement about many rows |
 //! | `keys`, `seal`, `people`, `reseal` | the master key, sealed values, one key for each person (erased, what it sealed is unreadable), rotation |
 //! | `audit` | rows in the transaction of what they tell; `seal` chains them afterwards, `verify` finds what was changed |
 //! | `readings`, `tallies`, `incidents` | the most that a breaker had seen on each day, what came of requests under each limit, and what the list of incidents is read off |
@@ -62,6 +63,7 @@ mod keys;
 mod ledger;
 mod limits;
 mod lines;
+mod many;
 mod media;
 mod migrate;
 mod nodes;
@@ -71,6 +73,7 @@ mod outbox;
 mod people;
 mod persons;
 mod prices;
+mod queue;
 mod rates;
 mod readings;
 mod requests;
@@ -128,7 +131,7 @@ pub use persons::{
 };
 pub use prices::StoredPrices;
 pub use readings::{NewReading, Reading};
-pub use requests::{KeptRequest, RequestFilter, RequestVerdict, SeenRequest};
+pub use requests::{KeptRequest, RequestFilter, RequestVerdict, SeenOutgoing, SeenRequest};
 pub use retention::{Forget, LINES_BELIEVED_FOR};
 pub use rotations::{RotatedToken, Rotation, RotationEnd, RotationStep, SeenSignatures};
 pub use shared_keys::{KeyOfTwilio, SharedKey, SharedKeyStep};
@@ -138,11 +141,13 @@ pub use tokens::{NewToken, Token};
 pub use traffic::Traffic;
 pub use triggers::{NewTrigger, Trigger};
 pub use users::{
-    BegunSignIn, CheckSignIn, DeviceToken, NewUserDevice, NewUserSignIn, NotPassed, SIGN_IN, SignInChecked,
-    SignInState, TotpConfirmed, User, UserDevice, UserFactor, UserName, UserPolicy, UserSignIn,
+    BegunSignIn, CheckPasskey, CheckSignIn, DeviceToken, NewUserDevice, NewUserSignIn, NotPassed,
+    PasskeyAsked, PasskeyWanted, SIGN_IN, SignInChecked, SignInState, TotpConfirmed, User, UserDevice,
+    UserFactor, UserName, UserPolicy, UserSignIn,
 };
 pub use verify_limits::{NotLimited, VerifyBucket, VerifyLimit};
 
+use crate::queue::Queue;
 use crate::seal::Keyring;
 use crate::sql::{Pool, Row, Value};
 use crate::write::{Act, Writer};
@@ -154,7 +159,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct Store {
     pool: Pool,
     writer: Writer,
-    ledger: ledger::Queue,
+    ledger: Queue<(ledger::Op, Now)>,
+    starts: Queue<challenges::Start>,
+    checks: Queue<challenges::Entered>,
     keys: Arc<Keyring>,
     location: Location,
     version: Version,
@@ -198,6 +205,8 @@ impl Store {
 
     /// Commits what is queued and closes all connections.
     pub async fn close(self) {
+        self.starts.finish().await;
+        self.checks.finish().await;
         self.ledger.finish().await;
         self.writer.finish().await;
         self.pool.close().await;

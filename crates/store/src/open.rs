@@ -19,10 +19,11 @@ use tokio::time::{Instant, timeout};
 
 use crate::error::{Error, OpenError};
 use crate::keys::{Keys, MasterKey, sync_directory};
+use crate::queue::Queue;
 use crate::seal::{self, Keyring, Place};
 use crate::sql::{Pool, Transaction, values};
 use crate::write::Writer;
-use crate::{Result, Store, audit, epoch, hex, ledger, migrate};
+use crate::{Result, Store, audit, epoch, hex, migrate};
 
 /// How long a statement waits for SQLite's lock: another program's transaction, such as a command that trips a breaker.
 const BUSY: Duration = Duration::from_secs(5);
@@ -161,7 +162,9 @@ impl Store {
         let writer = Writer::start(writing, Arc::clone(&keys));
         Ok(Self {
             pool,
-            ledger: ledger::Queue::start(&writer),
+            ledger: Queue::start(&writer),
+            starts: Queue::start(&writer),
+            checks: Queue::start(&writer),
             writer,
             keys,
             location: location.clone(),

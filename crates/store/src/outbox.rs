@@ -5,15 +5,19 @@
 //! or its worker lets it run out. What was claimed by somebody else meanwhile cannot be ended by whoever lost it.
 //! Payloads and errors are sealed, since they hold addresses and what outsiders answered.
 
+use std::borrow::Borrow;
+
 use jiff::Timestamp;
 use ringfence_model::{Actor, Sid};
+use serde_json::json;
 
 use crate::audit::{self, NewAudit};
 use crate::error::Error;
+use crate::many::{PerDialect, insert};
 use crate::nodes::{Life, must_live};
 use crate::seal::{Keyring, Place};
 use crate::sql::{Row, Transaction, storable, values};
-use crate::{Result, Store};
+use crate::{Result, Store, hex};
 
 /// Something that must happen outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -332,18 +336,39 @@ pub(crate) async fn add_unnoted(
     effect: &NewEffect,
     now: Timestamp,
 ) -> Result<Added> {
-    let key = storable(effect.key.clone());
-    let place = Place { table: "outbox", column: "payload", row: &key };
-    let payload = transaction.keys.seal(place, effect.payload.to_string().as_bytes());
-    let insert = "INSERT INTO outbox (kind, dedupe_key, account, payload, created_at, not_before) \
-                  VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (dedupe_key) DO NOTHING";
-    let not_before = effect.not_before.map_or(0, Timestamp::as_microsecond);
-    let bound = values![&effect.kind, &key, account_of(effect), payload, now, not_before];
-    if transaction.execute(insert, bound).await? == 0 {
-        return Ok(Added::Before);
-    }
-    Ok(Added::New)
+    let added = add_all_unnoted(transaction, [(effect, now)]).await?;
+    Ok(if added == 0 { Added::Before } else { Added::New })
 }
+
+/// The same of many effects. How many of them are new.
+pub(crate) async fn add_all_unnoted(
+    transaction: &mut Transaction,
+    effects: impl IntoIterator<Item = (impl Borrow<NewEffect>, Timestamp)>,
+) -> Result<usize> {
+    let rows: Vec<_> = effects
+        .into_iter()
+        .map(|(effect, now)| {
+            let effect = effect.borrow();
+            let key = storable(effect.key.clone());
+            let place = Place { table: "outbox", column: "payload", row: &key };
+            let payload = transaction.keys.seal(place, effect.payload.to_string().as_bytes());
+            json!({
+                "kind": effect.kind,
+                "dedupe_key": key,
+                "account": account_of(effect).map(|sid| sid.to_string()),
+                "payload": hex::write(&payload),
+                "created_at": now.as_microsecond(),
+                "not_before": effect.not_before.map_or(0, Timestamp::as_microsecond),
+            })
+        })
+        .collect();
+    Ok(INSERT.run(transaction, rows).await?.len())
+}
+
+const INSERT: PerDialect = insert!(
+    "outbox", kind text, dedupe_key text, account text, payload bytes, created_at int, not_before int;
+    "ON CONFLICT (dedupe_key) DO NOTHING RETURNING id"
+);
 
 /// The account that an effect's key names, `kind/AC…/…`.
 fn account_of(effect: &NewEffect) -> Option<Sid> {

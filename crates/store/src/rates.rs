@@ -1,8 +1,14 @@
 //! How much of each budget is used: one row for each, with the end of the window that it counts in.
 
-use ringfence_second_factor::pumping::Budget;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::sql::{Transaction, values};
+use jiff::Timestamp;
+use ringfence_second_factor::pumping::Budget;
+use serde_json::json;
+
+use crate::error::Error;
+use crate::many::{PerDialect, insert};
+use crate::sql::Transaction;
 use crate::{Result, Store};
 
 impl Store {
@@ -10,58 +16,106 @@ impl Store {
     pub async fn take_budgets(&self, mut budgets: Vec<Budget>) -> Result<Option<Budget>> {
         budgets.sort();
         self.write(budgets, |budgets, transaction| {
-            Box::pin(async move { Ok(take(transaction, budgets).await?.cloned()) })
+            Box::pin(async move {
+                let mut rates = Rates::lock(transaction, budgets).await?;
+                if let Some(used_up) = rates.used_up(budgets)? {
+                    return Ok(Some(used_up.clone()));
+                }
+                rates.take(budgets)?;
+                rates.write(transaction).await?;
+                Ok(None)
+            })
         })
         .await
     }
 }
 
-/// How many budgets one statement takes from.
-const AT_ONCE: usize = 8;
-
-/// Takes one from each budget; or nothing from any, and says which one has nothing left. The budgets are sorted, so that
-/// no two transactions wait for each other crosswise.
-pub(crate) async fn take<'a>(
-    transaction: &mut Transaction,
-    budgets: &'a [Budget],
-) -> Result<Option<&'a Budget>> {
-    // Two caps of one window are one count, up to the lower of them, which comes first.
-    let mut distinct: Vec<&Budget> = budgets.iter().collect();
-    distinct.dedup_by(|next, before| next.key == before.key);
-    for (index, chunk) in distinct.chunks(AT_ONCE).enumerate() {
-        let taken = take_some(transaction, chunk).await?;
-        let Some(used_up) = chunk.iter().find(|budget| !taken.contains(&budget.key)) else { continue };
-        let before = distinct.iter().take(index * AT_ONCE).map(|budget| budget.key.clone());
-        for key in taken.into_iter().chain(before) {
-            // The row is still this transaction's.
-            let give_back = "UPDATE rates SET count = count - 1 WHERE key = $1";
-            transaction.execute(give_back, values![key]).await?;
-        }
-        return Ok(Some(*used_up));
-    }
-    Ok(None)
+/// How much of a budget is used.
+#[derive(Debug, Clone, Copy)]
+struct Used {
+    ends_at: Timestamp,
+    most: u32,
+    count: u32,
 }
 
-/// Takes from those that have something left, and says which those are. One statement, since most of what a start costs is
-/// the way to the database and back.
-async fn take_some(transaction: &mut Transaction, budgets: &[&Budget]) -> Result<Vec<String>> {
-    // A node whose clock is behind counts in the window that others have begun: never more than the cap.
-    let take = "INSERT INTO rates (key, ends_at, most, count) SELECT key, ends_at, most, 1 FROM (\
-                SELECT $1 AS key, $2 AS ends_at, $3 AS most UNION ALL SELECT $4, $5, $6 UNION ALL SELECT $7, $8, $9 \
-                UNION ALL SELECT $10, $11, $12 UNION ALL SELECT $13, $14, $15 UNION ALL SELECT $16, $17, $18 \
-                UNION ALL SELECT $19, $20, $21 UNION ALL SELECT $22, $23, $24) AS wanted \
-                WHERE key IS NOT NULL AND most > 0 ON CONFLICT (key) DO UPDATE SET \
-                count = CASE WHEN rates.ends_at < excluded.ends_at THEN 1 ELSE rates.count + 1 END, \
-                ends_at = CASE WHEN rates.ends_at < excluded.ends_at THEN excluded.ends_at ELSE rates.ends_at END, \
-                most = excluded.most \
-                WHERE rates.ends_at < excluded.ends_at OR rates.count < excluded.most RETURNING key";
-    let mut bound = Vec::with_capacity(3 * AT_ONCE);
-    for slot in 0..AT_ONCE {
-        match budgets.get(slot) {
-            Some(budget) => bound.extend(values![&budget.key, budget.ends_at, i64::from(budget.most)]),
-            None => bound.extend(values![None::<String>, None::<i64>, None::<i64>]),
+/// What is used of many budgets, locked until the transaction ends.
+#[derive(Default)]
+pub(crate) struct Rates {
+    rows: BTreeMap<String, Used>,
+    changed: BTreeSet<String>,
+}
+
+impl Rates {
+    /// Locks them, in the order of their keys.
+    pub(crate) async fn lock<'a>(
+        transaction: &mut Transaction,
+        budgets: impl IntoIterator<Item = &'a Budget>,
+    ) -> Result<Self> {
+        let keys: BTreeSet<&str> = budgets.into_iter().map(|budget| budget.key.as_str()).collect();
+        let wanted = keys.iter().map(|key| json!({ "key": key, "ends_at": 0, "most": 0, "count": 0 }));
+        let there = LOCK.run(transaction, wanted).await?;
+        let unused = Used { ends_at: Timestamp::UNIX_EPOCH, most: 0, count: 0 };
+        let mut rows: BTreeMap<_, _> = keys.into_iter().map(|key| (key.to_owned(), unused)).collect();
+        for row in there {
+            let small = |column: &str| row.count(column).map(|it| u32::try_from(it).unwrap_or(u32::MAX));
+            let used = Used { ends_at: row.time("ends_at")?, most: small("most")?, count: small("count")? };
+            rows.insert(row.text("key")?, used);
         }
+        Ok(Self { rows, changed: BTreeSet::new() })
     }
-    let rows = transaction.fetch(take, bound).await?;
-    rows.iter().map(|row| row.text("key")).collect()
+
+    /// The first of these that has nothing left. They are sorted: two caps of one window are one count, up to the lower of
+    /// them, which comes first.
+    pub(crate) fn used_up<'b>(&self, budgets: &'b [Budget]) -> Result<Option<&'b Budget>> {
+        for budget in budgets {
+            let used = self.rows.get(&budget.key).ok_or_else(|| not_locked(budget))?;
+            // A node whose clock is behind counts in the window that others have begun: never more than the cap.
+            let count = if used.ends_at < budget.ends_at { 0 } else { used.count };
+            if count >= budget.most {
+                return Ok(Some(budget));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes one from each, where [none is used up](Self::used_up).
+    pub(crate) fn take(&mut self, budgets: &[Budget]) -> Result<()> {
+        let mut before = None;
+        for budget in budgets.iter().filter(|budget| before.replace(&budget.key) != Some(&budget.key)) {
+            let used = self.rows.get_mut(&budget.key).ok_or_else(|| not_locked(budget))?;
+            if used.ends_at < budget.ends_at {
+                *used = Used { ends_at: budget.ends_at, count: 0, ..*used };
+            }
+            used.count = used.count.saturating_add(1);
+            used.most = budget.most;
+            self.changed.insert(budget.key.clone());
+        }
+        Ok(())
+    }
+
+    /// Writes what has changed.
+    pub(crate) async fn write(&self, transaction: &mut Transaction) -> Result<()> {
+        let changed = self.changed.iter().filter_map(|key| Some((key, self.rows.get(key)?)));
+        let rows = changed.map(|(key, used)| {
+            let ends_at = used.ends_at.as_microsecond();
+            json!({ "key": key, "ends_at": ends_at, "most": used.most, "count": used.count })
+        });
+        WRITE.run(transaction, rows).await?;
+        Ok(())
+    }
+}
+
+/// It changes nothing, but from here on the rows are this transaction's, as all are on SQLite.
+const LOCK: PerDialect = PerDialect {
+    sqlite: "SELECT rates.* FROM json_each($1) AS r CROSS JOIN rates ON rates.key = r.value ->> 'key'",
+    ..insert!("rates", key text, ends_at int, most int, count int;
+              "ON CONFLICT (key) DO UPDATE SET count = rates.count RETURNING *")
+};
+
+const WRITE: PerDialect = insert!("rates", key text, ends_at int, most int, count int;
+                                  "ON CONFLICT (key) DO UPDATE SET ends_at = excluded.ends_at, most = excluded.most, \
+                                   count = excluded.count");
+
+fn not_locked(budget: &Budget) -> Error {
+    Error::corrupt(format!("the budget {}", budget.key), "it was not locked")
 }

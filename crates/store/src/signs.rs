@@ -13,11 +13,13 @@ use ringfence_model::Sid;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::counted::{PerDialect, counted};
+use crate::counted::counted;
 use crate::error::Error;
 use crate::ledger::{Arrival, Now, Op};
+use crate::many::PerDialect;
 use crate::sql::{Row, Transaction, values};
-use crate::{Result, Store, traffic};
+use crate::traffic::{AllThatCame, Came};
+use crate::{Result, Store};
 
 /// What came of what one account sent to one beginning of numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,17 +178,26 @@ impl Store {
     }
 }
 
-/// Counts that the code was entered which was sent with what a reservation set aside: for the minute in which it was sent,
-/// and as somebody who is there now.
-pub(crate) async fn entered(transaction: &mut Transaction, reservation: &str, now: Timestamp) -> Result<()> {
-    let select =
-        "SELECT account, beginning, admitted_at FROM reservations WHERE id = $1 AND beginning IS NOT NULL";
-    let Some(row) = transaction.find(select, values![reservation]).await? else { return Ok(()) };
-    let (account, beginning) = (row.text("account")?, row.text("beginning")?);
-    let sent_at = row.time("admitted_at")?;
-    traffic::entered(transaction, &account, &beginning, now).await?;
-    let counts = Counts { own_approved: 1, ..Counts::default() };
-    add(transaction, &BTreeMap::from([((account, beginning, slot(sent_at)), counts)])).await
+/// A code that was entered, and went out with what a reservation set aside.
+pub(crate) struct Entered {
+    pub(crate) account: String,
+    pub(crate) beginning: String,
+    pub(crate) sent_at: Timestamp,
+    pub(crate) at: Timestamp,
+}
+
+/// Counts codes that were entered: for the minute in which each was sent, and as somebody who is there now. Of verifications
+/// that says nothing.
+pub(crate) async fn entered(transaction: &mut Transaction, all: &[Entered]) -> Result<()> {
+    let (mut came, mut signs) = (AllThatCame::default(), BTreeMap::<_, Counts>::new());
+    for Entered { account, beginning, sent_at, at } in all {
+        came.add(account, beginning, *at, Came { settled: 1, ..Came::default() });
+        let counts = Counts { own_approved: 1, ..Counts::default() };
+        signs.entry((account.clone(), beginning.clone(), slot(*sent_at))).or_default().add(counts);
+    }
+    // In the order in which a batch of the ledger writes them.
+    came.write(transaction).await?;
+    add(transaction, &signs).await
 }
 
 /// Adds to what is counted already: in the order of the keys, so that nobody waits in a circle.
@@ -198,11 +209,7 @@ pub(crate) async fn add(
     let rows = came.iter().filter(|(_, counts)| is_something(counts)).map(
         |((account, prefix, slot), counts)| json!({ "a": account, "p": prefix, "t": slot, "c": counts }),
     );
-    let rows: Vec<_> = rows.collect();
-    if rows.is_empty() {
-        return Ok(());
-    }
-    transaction.execute(ADD.of(transaction), values![json!(rows).to_string()]).await?;
+    ADD.run(transaction, rows).await?;
     Ok(())
 }
 

@@ -4,15 +4,18 @@
 //! What comes through the egress is counted in the transactions of the ledger. What was sent before that is learnt once from
 //! Twilio's lists, account by account; until then a limit of [unknown places](ringfence_breaker::Unseen) only watches there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use ringfence_breaker::DialPrefix;
-use ringfence_model::Sid;
+use ringfence_model::{Amount, Sid};
+use serde::Serialize;
 use serde_json::json;
 
+use crate::counted::counted;
 use crate::error::Error;
-use crate::ledger::{Now, Op};
+use crate::ledger::{Arrival, Now, Op, Spent};
+use crate::many::PerDialect;
 use crate::sql::{Row, Transaction, values};
 use crate::{Result, Store};
 
@@ -50,7 +53,7 @@ impl Store {
         now: Now,
     ) -> Result<()> {
         let op = Op::Verified { account, beginning, verification };
-        self.ledger.carry_out(op, now).await.map(|_| ())
+        self.ledger.carry_out((op, now)).await.map(|_| ())
     }
 
     /// What came of what was sent in the full hours since then.
@@ -103,25 +106,71 @@ impl Store {
     }
 }
 
-/// Counts that a code was entered which Ringfence itself sent: somebody is there. Of verifications it says nothing.
-pub(crate) async fn entered(
-    transaction: &mut Transaction,
-    account: &str,
-    beginning: &str,
-    now: Timestamp,
-) -> Result<()> {
-    let place = beginning.parse::<DialPrefix>().map(|it| it.place().to_string()).ok();
-    // In the order in which a batch of the ledger writes them.
-    let mut places = BTreeSet::from([beginning]);
-    places.extend(place.as_deref());
-    let upsert = "INSERT INTO traffic (account, prefix, hour, settled, delivered, undelivered, started, approved) \
-                  VALUES ($1, $2, $3, 1, 0, 0, 0, 0) ON CONFLICT (account, prefix, hour) DO UPDATE SET \
-                  settled = traffic.settled + 1";
-    for prefix in places {
-        transaction.execute(upsert, values![account, prefix, hour(now)]).await?;
-    }
-    Ok(())
+/// What comes of what one account sends to one beginning in one hour.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct Came {
+    /// What makes the place known: a message or a call that was paid and did not fail, a code that was entered.
+    pub(crate) settled: i64,
+    pub(crate) delivered: i64,
+    pub(crate) undelivered: i64,
+    pub(crate) started: i64,
+    pub(crate) approved: i64,
 }
+
+impl Came {
+    /// What a price tells that became known: what was paid and did not fail went somewhere.
+    pub(crate) fn of(spent: Spent) -> Self {
+        let failed = spent.arrival == Arrival::Failed;
+        Self {
+            settled: i64::from(!failed && spent.price > Amount::ZERO),
+            delivered: i64::from(spent.arrival == Arrival::Delivered),
+            undelivered: i64::from(failed),
+            ..Self::default()
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.settled += other.settled;
+        self.delivered += other.delivered;
+        self.undelivered += other.undelivered;
+        self.started += other.started;
+        self.approved += other.approved;
+    }
+}
+
+/// What came of things, to be added to what is counted already.
+#[derive(Debug, Default)]
+pub(crate) struct AllThatCame(BTreeMap<(String, String, i64), Came>);
+
+impl AllThatCame {
+    /// Counts what came of something.
+    pub(crate) fn add(&mut self, account: &str, beginning: &str, now: Timestamp, what: Came) {
+        let mut add = |beginning: &str, what: Came| {
+            self.0.entry((account.to_owned(), beginning.to_owned(), hour(now))).or_default().add(what);
+        };
+        add(beginning, what);
+        // The place that is known by it may be larger.
+        let place = beginning.parse::<DialPrefix>().map(|it| it.place().to_string());
+        if let Ok(place) = place
+            && place != beginning
+            && what.settled > 0
+        {
+            add(&place, Came { settled: what.settled, ..Came::default() });
+        }
+    }
+
+    /// Adds it to what is counted already: in the order of the keys, so that nobody waits in a circle.
+    pub(crate) async fn write(&self, transaction: &mut Transaction) -> Result<()> {
+        let rows = self.0.iter().map(
+            |((account, prefix, hour), came)| json!({ "a": account, "p": prefix, "t": hour, "c": came }),
+        );
+        ADD.run(transaction, rows).await?;
+        Ok(())
+    }
+}
+
+const ADD: PerDialect =
+    counted!("traffic", "hour", "settled", "delivered", "undelivered", "started", "approved");
 
 fn read(row: &Row) -> Result<Traffic> {
     let beginning = row.text("prefix")?;

@@ -22,6 +22,8 @@ pub(crate) struct Arguments {
 enum Command {
     /// Make an application; `ringfence key create` then makes its credential.
     Add(AddArguments),
+    /// Change what is said here of an application; the rest stays, and so do its SID, its users and its credentials.
+    Change(ChangeArguments),
     /// All applications, the newest first.
     List(StoreArguments),
     /// The prefixes of numbers that codes are not sent to, since nobody enters them.
@@ -57,6 +59,39 @@ struct AddArguments {
 }
 
 #[derive(Debug, clap::Args)]
+struct ChangeArguments {
+    #[command(flatten)]
+    store: StoreArguments,
+    /// Its SID or its name, as `list` shows them
+    #[arg(value_name = "APPLICATION")]
+    application: String,
+    /// What its users know it by from now on
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// How many digits a code has, 6 to 10
+    #[arg(long, value_name = "DIGITS")]
+    digits: Option<u8>,
+    /// A country that its codes go to, in the place of those before; repeat it for more
+    #[arg(long = "country", value_name = "ISO", conflicts_with = "all_countries")]
+    countries: Vec<String>,
+    /// Its codes go to all countries that the configuration allows
+    #[arg(long)]
+    all_countries: bool,
+    /// The host that its codes are entered at
+    #[arg(long, value_name = "HOST", conflicts_with = "no_host")]
+    host: Option<String>,
+    /// Its codes are entered anywhere
+    #[arg(long)]
+    no_host: bool,
+    /// Whether each text says that the code is nobody else's business
+    #[arg(long, value_name = "true|false")]
+    warning: Option<bool>,
+    /// Whether it may bring its own codes
+    #[arg(long, value_name = "true|false")]
+    custom_codes: Option<bool>,
+}
+
+#[derive(Debug, clap::Args)]
 struct ResumeArguments {
     #[command(flatten)]
     store: StoreArguments,
@@ -89,6 +124,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
             };
             settings.check(&arguments.name).map_err(Failure::usage)?;
             with_store::run(&arguments.store.config, async |opened| add(arguments, settings, opened).await)
+        }
+        Command::Change(arguments) => {
+            with_store::run(&arguments.store.config, async |opened| change(arguments, opened).await)
         }
         Command::List(arguments) => with_store::look(&arguments.config, async |opened| {
             let applications = all(opened).await?;
@@ -163,6 +201,28 @@ async fn add(
         application.sid
     ));
     Ok(answer)
+}
+
+async fn change(arguments: &ChangeArguments, opened: &Opened) -> Result<Answer, Failure> {
+    let Application { sid, name, mut settings, .. } = find(&arguments.application, opened).await?;
+    let name = arguments.name.clone().unwrap_or(name);
+    settings.digits = arguments.digits.unwrap_or(settings.digits);
+    settings.warning = arguments.warning.unwrap_or(settings.warning);
+    settings.custom_codes = arguments.custom_codes.unwrap_or(settings.custom_codes);
+    if arguments.all_countries || !arguments.countries.is_empty() {
+        settings.countries.clone_from(&arguments.countries);
+    }
+    if arguments.no_host || arguments.host.is_some() {
+        settings.host.clone_from(&arguments.host);
+    }
+    settings.check(&name).map_err(Failure::usage)?;
+    let changed = opened.store.change_application(&opened.by, sid, &name, json!(settings), opened.now).await;
+    let application = changed.and_then(Application::read).map_err(|error| unknown(&error))?;
+    Ok(Answer::text(if arguments.store.json {
+        format!("{}\n", as_json(&application))
+    } else {
+        format!("application {sid} ({name}) is changed\n")
+    }))
 }
 
 /// All applications, the newest first.

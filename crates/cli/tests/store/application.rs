@@ -74,6 +74,35 @@ fn a_secret_is_shown_once_and_ends_with_its_application() {
     assert_eq!(installation.run(&["application", "list"]).code(0).out, "there is no application\n");
 }
 
+#[test]
+fn a_change_of_an_application_leaves_what_is_not_named_and_its_credentials_as_they_were() {
+    let installation = Installation::new();
+    let add = ["application", "add", "Owl", "--country", "US", "--digits", "8", "--warning"];
+    let service = installation.run(&add).code(0).out.trim().to_owned();
+    installation.run(&["key", "create", "--application", &service, "--name", "ci"]).code(0);
+    let change = |more: &[&str]| installation.run(&[&["application", "change", "Owl"], more].concat());
+    for (more, expected) in [
+        (&["--digits", "5"][..], "a code has 6 to 10 digits"),
+        (&["--host", "https://owl.example"], "is no host that a text has room for"),
+        (&["--host", "owl.example", "--no-host"], "cannot be used with"),
+        (&["--name", "555 0123"], "must not look like a phone number"),
+    ] {
+        change(more).code(2).prints_nothing().complains(expected);
+    }
+    let changed = change(&["--host", "owl.example", "--all-countries", "--json"]).code(0).json();
+    let expected = serde_json::json!({
+        "digits": 8, "countries": [], "host": "owl.example", "warning": true, "custom_codes": false,
+    });
+    assert_eq!((&changed["sid"], &changed["settings"]), (&service.clone().into(), &expected));
+    let changed = change(&["--name", "Owl Bank", "--no-host", "--warning", "false"]).code(0);
+    assert_eq!(changed.out, format!("application {service} (Owl Bank) is changed\n"));
+    let listed = installation.run(&["application", "list", "--json"]).code(0).json();
+    assert_eq!(listed[0]["settings"]["host"], serde_json::Value::Null);
+    assert_eq!(listed[0]["settings"]["warning"], false);
+    assert_eq!(installation.run(&["key", "list", "--json"]).code(0).json()[0]["state"], "good");
+    change(&["--digits", "6"]).code(2).complains("there is no application Owl");
+}
+
 const ACCOUNT: &str = "AC00000000000000000000000000000001";
 
 #[test]

@@ -13,6 +13,7 @@ use ringfence_store::{EgressAccounts, EgressArea, EgressDestination, EgressScope
 use super::act::reason;
 use super::{shown, shown_again};
 use crate::failed::Failed;
+use crate::form::Fields;
 use crate::frame::{Frame, Section};
 use crate::routes::Call;
 use crate::words;
@@ -43,6 +44,22 @@ struct Typed {
     tenant: String,
     days: String,
     reason: String,
+}
+
+impl Typed {
+    fn of(form: &Fields) -> Self {
+        let text = |name: &str| form.get(name).to_owned();
+        Self {
+            name: text("name"),
+            accounts: text("accounts"),
+            is_for_all: form.has("all"),
+            destinations: text("destinations"),
+            senders: text("senders"),
+            tenant: text("tenant"),
+            days: text("days"),
+            reason: text("reason"),
+        }
+    }
 }
 
 /// A kind of operations, to be ticked.
@@ -90,8 +107,11 @@ const fn about(area: EgressArea) -> &'static str {
     }
 }
 
-/// The form, empty but for what a link says.
+/// The form, empty but for what a link says, or with what was typed before.
 pub(crate) fn ask(call: &Call<'_>) -> Result<Response<Bytes>, Failed> {
+    if call.again.is_some() {
+        return form(call, Typed::of(&call.form), &ticked(&call.form), Wrong::default());
+    }
     let ticked = EgressArea::DEFAULT.into_iter().collect();
     let typed = Typed { accounts: call.query.get("account").to_owned(), ..Typed::default() };
     form(call, typed, &ticked, Wrong::default())
@@ -134,19 +154,12 @@ pub(crate) async fn make(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
             Err(error) => wrong.whole = Some(sentence(&error.to_string())),
         }
     }
-    let text = |name: &str| call.form.get(name).to_owned();
-    let typed = Typed {
-        name: text("name"),
-        accounts: text("accounts"),
-        is_for_all: call.form.has("all"),
-        destinations: text("destinations"),
-        senders: text("senders"),
-        tenant: text("tenant"),
-        days: text("days"),
-        reason: text("reason"),
-    };
-    let ticked = call.form.all("operation").filter_map(|name| name.parse().ok()).collect();
-    form(&call, typed, &ticked, wrong)
+    form(&call, Typed::of(&call.form), &ticked(&call.form), wrong)
+}
+
+/// The kinds of operations that are ticked.
+fn ticked(form: &Fields) -> BTreeSet<EgressArea> {
+    form.all("operation").filter_map(|name| name.parse().ok()).collect()
 }
 
 /// What the form asks for. What is wrong with it stands in `wrong`, and then it is not made.

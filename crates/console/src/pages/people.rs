@@ -90,7 +90,8 @@ async fn list(call: &Call<'_>, wrong: WrongPerson, code: Option<Code>) -> Result
         });
     }
     let is_wrong = wrong.is_any();
-    let typed = |name: &str| if is_wrong { call.form.get(name).to_owned() } else { String::new() };
+    let is_shown = is_wrong || call.again.is_some();
+    let typed = |name: &str| if is_shown { call.form.get(name).to_owned() } else { String::new() };
     let view = View {
         frame: Frame::new(call, Section::People),
         rows,
@@ -206,7 +207,8 @@ async fn page(call: &Call<'_>, wrong: WrongPerson, code: Option<Code>) -> Result
     let passkeys = passkeys(call, &person, &remove).await?;
     let (class, state) = state(&person);
     let is_wrong = wrong.is_any();
-    let typed = |name: &str| if is_wrong { call.form.get(name).to_owned() } else { String::new() };
+    let is_shown = is_wrong || call.again.is_some();
+    let typed = |name: &str| if is_shown { call.form.get(name).to_owned() } else { String::new() };
     let view = PersonView {
         frame: Frame::new(call, Section::People),
         is_locked: person.locked_at.is_some(),

@@ -17,8 +17,15 @@ const DAYS: i32 = 30;
 
 /// How much a breaker deserves a look: what stops somebody, what is on trial, what would stop somebody if its limit did
 /// more than watch, what passes; each by how much of the limit is used.
-pub(crate) fn urgency(breaker: &BreakerView) -> (Standing, std::cmp::Reverse<Option<u64>>) {
-    (Standing::of(breaker), std::cmp::Reverse(breaker.percent))
+pub(crate) fn urgency(breaker: &BreakerView) -> (Standing, std::cmp::Reverse<Option<i128>>) {
+    (Standing::of(breaker), std::cmp::Reverse(share(breaker)))
+}
+
+/// How much of the limit is used, in millionths: rows are in the order of what stands in them, not of whole per cents.
+fn share(breaker: &BreakerView) -> Option<i128> {
+    let micros = |text: &str| text.parse::<Amount>().ok().map(|amount| i128::from(amount.micros()));
+    let (used, at) = (micros(&breaker.used)?, micros(breaker.trips_at.as_deref()?)?);
+    (used * 1_000_000).checked_div(at)
 }
 
 /// What a breaker means for whoever it watches.

@@ -19,4 +19,5 @@ mod services;
 mod shared_keys;
 mod standing;
 mod tokens;
+mod typed;
 mod world;

@@ -11,8 +11,11 @@ use super::problem::{Kind, Problem, WrongPart};
 /// The largest body: what is asked is small.
 pub(crate) const BODY_MAX: usize = 16 * 1024;
 
-/// Refuses a body that says to be something else than JSON.
+/// Refuses a body that says to be something else than JSON. No body says nothing, which does where nothing has to be said.
 pub(crate) fn expect_json(request: &Request<Bytes>) -> Result<(), Problem> {
+    if request.body().is_empty() {
+        return Ok(());
+    }
     let essence =
         request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(|value| {
             value.split_once(';').map_or(value, |(essence, _)| essence).trim().to_ascii_lowercase()
@@ -26,8 +29,9 @@ pub(crate) fn expect_json(request: &Request<Bytes>) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Reads a body.
+/// Reads a body; where there is none, as an object without fields.
 pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    let body = if body.is_empty() { b"{}" } else { body };
     let is_object = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
     if !is_object {
         // A list of values would be taken for the fields in their order.

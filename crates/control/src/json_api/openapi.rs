@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
+use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::endpoint::{Answer, Endpoint, name_of};
@@ -120,12 +120,20 @@ fn operation<S, R>(
         "responses": responses,
     });
     if let Some(body) = endpoint.body {
+        let schema = body(bodies);
         operation["requestBody"] = json!({
-            "required": true,
-            "content": { "application/json": { "schema": body(bodies) } },
+            "required": has_needed_fields(&schema, bodies),
+            "content": { "application/json": { "schema": schema } },
         });
     }
     operation
+}
+
+/// Whether a body has to say anything: where no field of it is needed, it may be left out.
+fn has_needed_fields(schema: &Schema, shapes: &SchemaGenerator) -> bool {
+    let name = schema.get("$ref").and_then(Value::as_str).and_then(|it| it.rsplit('/').next());
+    let shape = name.and_then(|name| shapes.definitions().get(name)).unwrap_or(schema.as_value());
+    shape.get("required").and_then(Value::as_array).is_some_and(|fields| !fields.is_empty())
 }
 
 /// What an endpoint may refuse, by status.

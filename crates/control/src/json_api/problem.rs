@@ -76,6 +76,10 @@ pub(crate) enum Kind {
     SignInOver,
     NoDevice,
     NoTotp,
+    NoHost,
+    NoPasskey,
+    TooManyPasskeys,
+    WrongPasskey,
     NotThisFactor,
     NoCode,
     NoPhone,
@@ -131,6 +135,12 @@ impl Kind {
             Self::SignInOver => (409, "sign-in-over", "The sign-in is over"),
             Self::NoDevice => (404, "no-device", "There is no such trusted browser"),
             Self::NoTotp => (409, "no-totp", "Nothing waits to be confirmed"),
+            Self::NoHost => (409, "no-host", "Passkeys are not for this place"),
+            Self::NoPasskey => (404, "no-passkey", "There is no such passkey"),
+            Self::TooManyPasskeys => {
+                (409, "too-many-passkeys", "The user has as many passkeys as one may have")
+            }
+            Self::WrongPasskey => (403, "wrong-passkey", "The passkey is not taken"),
             Self::NotThisFactor => (409, "not-this-factor", "The sign-in takes no code of this factor"),
             Self::NoCode => (409, "no-code", "No code waits to be entered"),
             Self::NoPhone => (409, "no-phone", "The sign-in has no phone"),
@@ -169,6 +179,10 @@ impl Kind {
             | Self::SignInOver
             | Self::NoDevice
             | Self::NoTotp
+            | Self::NoHost
+            | Self::NoPasskey
+            | Self::TooManyPasskeys
+            | Self::WrongPasskey
             | Self::NotThisFactor
             | Self::NoCode
             | Self::NoPhone

@@ -6,7 +6,7 @@ use ringfence_second_factor::policy::{Demands, Kind, Policy, Strength};
 use ringfence_second_factor::recovery::RecoveryCode;
 use ringfence_store::{Because, Grant, Person, Purpose, Role, Session, Stage, Store, Told, Where};
 
-use super::letters::{letter_of_change, texts_to_old_phones};
+use super::letters::{letter_of_change, letter_of_left_out, texts_to_old_phones};
 use super::{People, Refused, Result};
 
 /// A code to bind a first factor is good for so long (NIST SP 800-63B-4, 4.2.1.2: 24 hours by mail).
@@ -142,31 +142,40 @@ impl People {
         if session.place == place && demands.lasting_of(&own).is_none() {
             return Err(Refused::Invalid("you have no factor yourself that this would take: bind one first"));
         }
-        let before = self.left_out(place).await?;
-        self.store.set_policy((&by, reason), place, demands, self.now()).await?;
-        for person in self.left_out(place).await? {
-            if before.iter().all(|known| known.id != person.id) {
-                self.tell_left_out(&person, demands).await?;
+        let mut letters = Vec::new();
+        for (person, kinds) in self.who_signs_in(place).await? {
+            let before = self.demands(&person, place).await?;
+            if is_left_out(demands, &kinds) && !is_left_out(before, &kinds) {
+                letters.push(letter_of_left_out(&person, demands, &kinds, self.now()));
             }
         }
-        Ok(())
+        let told = Told::by(move |_| letters.clone());
+        Ok(self.store.set_policy_and_tell((&by, reason), place, demands, told, self.now()).await?)
     }
 
     /// Who has a role and a password there, but no factor that what is demanded there takes, saved codes aside, which run
     /// out: then they are not let in without a code of an owner's.
     pub async fn left_out(&self, place: Where) -> Result<Vec<Person>> {
         let mut left_out = Vec::new();
-        for person in self.store.persons().await? {
-            let signs_in = person.locked_at.is_none() && person.has_password;
-            if !signs_in || !person.grants.iter().any(|grant| grant.place == place) {
-                continue;
-            }
-            let (demands, kinds) = (self.demands(&person, place).await?, self.kinds(&person).await?);
-            if is_left_out(demands, &kinds) {
+        for (person, kinds) in self.who_signs_in(place).await? {
+            if is_left_out(self.demands(&person, place).await?, &kinds) {
                 left_out.push(person);
             }
         }
         Ok(left_out)
+    }
+
+    /// Who has a role and a password there, with the kinds of their factors.
+    async fn who_signs_in(&self, place: Where) -> Result<Vec<(Person, Vec<Kind>)>> {
+        let mut all = Vec::new();
+        for person in self.store.persons().await? {
+            let signs_in = person.locked_at.is_none() && person.has_password;
+            if signs_in && person.grants.iter().any(|grant| grant.place == place) {
+                let kinds = self.kinds(&person).await?;
+                all.push((person, kinds));
+            }
+        }
+        Ok(all)
     }
 }
 

@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use jiff::{SignedDuration, Timestamp};
 use ringfence_model::Actor;
 use ringfence_second_factor::failures::Rule;
-use ringfence_second_factor::policy::{Demands, Strength};
+use ringfence_second_factor::policy::{Demands, Kind, Strength};
 use ringfence_second_factor::recovery::RecoveryCode;
 use ringfence_store::{
     self as store, Factor, FactorSecret, NewEffect, Person, Purpose, Session, SignIn, SignInOutcome, Stage,
@@ -76,30 +76,33 @@ impl People {
         let event = format!("reset/{}", hex(&store::random_salt()));
         Ok(add(&self.store, effect(&person, &event, &letter), now).await?)
     }
+}
 
-    /// Tells a person that their factors do not do any more for an account of theirs. Where saved codes do they can bind
-    /// another factor by themselves.
-    pub(super) async fn tell_left_out(&self, person: &Person, demands: Demands) -> Result<()> {
-        let taken = match demands.strength {
-            Strength::PhishingResistant => "only passkeys, and you have none",
-            Strength::NoPhone => "no codes to phones, and you have nothing else that lasts",
-            Strength::Any => "a second factor, and you have none that lasts",
-        };
-        let has_codes = self.kinds(person).await?.iter().any(|kind| demands.strength.takes(*kind));
-        let then = if has_codes {
-            "Sign in there with a saved code, and bind another factor under My security, before the codes run out."
-        } else {
-            "You stay where you are signed in; the next sign-in there does not let you in.\n\nAsk an owner for a code, and \
-             bind a factor with it."
-        };
-        let letter = Letter {
-            to: person.login.clone(),
-            subject: "You need another second factor".to_owned(),
-            text: format!("An account that you sign in to takes {taken}. {then}\n"),
-        };
-        let event = format!("left-out/{}", self.now().as_microsecond());
-        Ok(add(&self.store, effect(person, &event, &letter), self.now()).await?)
-    }
+/// Tells a person that their factors do not do any more for an account of theirs. Where saved codes do they can bind another
+/// factor by themselves.
+pub(super) fn letter_of_left_out(
+    person: &Person,
+    demands: Demands,
+    kinds: &[Kind],
+    now: Timestamp,
+) -> NewEffect {
+    let taken = match demands.strength {
+        Strength::PhishingResistant => "only passkeys, and you have none",
+        Strength::NoPhone => "no codes to phones, and you have nothing else that lasts",
+        Strength::Any => "a second factor, and you have none that lasts",
+    };
+    let then = if kinds.iter().any(|kind| demands.strength.takes(*kind)) {
+        "Sign in there with a saved code, and bind another factor under My security, before the codes run out."
+    } else {
+        "You stay where you are signed in; the next sign-in there does not let you in.\n\nAsk an owner for a code, and \
+         bind a factor with it."
+    };
+    let letter = Letter {
+        to: person.login.clone(),
+        subject: "You need another second factor".to_owned(),
+        text: format!("An account that you sign in to takes {taken}. {then}\n"),
+    };
+    effect(person, &format!("left-out/{}", now.as_microsecond()), &letter)
 }
 
 /// Tells phones that they are asked for no more codes: whoever has one may be the one person who did not want that, and may

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use ringfence_model::{PhoneNumber, Secret};
 use ringfence_second_factor::challenge::Channel;
 use ringfence_second_factor::policy::{Kind, Policy};
@@ -24,6 +26,9 @@ const CODE_MAX: usize = 64;
 
 /// The longest token of a browser: what is no token of ours is refused as one that is not trusted.
 const TOKEN_MAX: usize = 4_096;
+
+/// The longest of what a browser writes about a passkey.
+const BINARY_MAX: usize = 8_192;
 
 /// The most days that a computer is trusted.
 const TRUST_DAYS_MAX: u16 = 365;
@@ -148,6 +153,49 @@ impl Line {
         Some(self.0).filter(|line| !line.is_empty())
     }
 }
+
+/// Bytes that a browser wrote, in base64url. What cannot be read is nothing, which answers no question.
+#[derive(Clone)]
+pub(super) struct Binary(pub(super) Vec<u8>);
+
+fn binary(text: &str) -> Result<Binary, String> {
+    if text.len() > BINARY_MAX {
+        return Err(format!("it has at most {BINARY_MAX} characters"));
+    }
+    Ok(Binary(BASE64.decode(text.trim_end_matches('=')).unwrap_or_default()))
+}
+
+text!(Binary, binary, { "type": "string", "maxLength": BINARY_MAX });
+
+/// How a browser says that an authenticator is reached. Words that are not known are not kept.
+#[derive(Clone)]
+pub(super) struct Word(pub(super) String);
+
+fn word(text: &str) -> Result<Word, String> {
+    if text.chars().count() <= 64 {
+        Ok(Word(text.to_owned()))
+    } else {
+        Err("it has at most 64 characters".to_owned())
+    }
+}
+
+text!(Word, word, { "type": "string", "maxLength": 64 });
+
+/// Where a page is: scheme, host, and a port where there is one.
+#[derive(Clone)]
+pub(super) struct Origin(pub(super) String);
+
+fn origin(text: &str) -> Result<Origin, String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
+    let is_host = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-:".contains(&byte);
+    if (1..=260).contains(&rest.len()) && rest.bytes().all(is_host) {
+        Ok(Origin(text.to_owned()))
+    } else {
+        Err("it is no origin such as https://login.example.com:8443".to_owned())
+    }
+}
+
+text!(Origin, origin, { "type": "string", "pattern": "^https?://[a-z0-9.:-]{1,260}$" });
 
 /// What an authenticator application shows beside its codes.
 #[derive(Clone)]

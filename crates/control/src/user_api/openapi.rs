@@ -31,6 +31,7 @@ pub(super) fn document() -> Value {
         part: |name| match name {
             "user" => ("What the application calls the user.", json!({ "type": "string", "pattern": USER })),
             "device" => ("A trusted browser.", json!({ "type": "string", "pattern": "^dv_[0-9a-f]{16}$" })),
+            "passkey" => ("A passkey.", json!({ "type": "string", "pattern": "^uf_[0-9a-f]{16}$" })),
             _ => ("A sign-in.", json!({ "type": "string", "pattern": "^si_[0-9a-f]{32}$" })),
         },
         always: &[

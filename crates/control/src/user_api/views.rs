@@ -41,7 +41,13 @@ pub(super) struct UserView {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Factor")]
 pub(super) struct FactorView {
+    /// By which a passkey is taken away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
     kind: KindWord,
+    /// What its user calls a passkey.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     #[schemars(schema_with = "schema::time")]
     confirmed_at: Timestamp,
     #[schemars(schema_with = "schema::maybe_time")]
@@ -79,6 +85,28 @@ pub(super) struct Enrolled {
     pub(super) secret: String,
     /// For a QR code: `otpauth://totp/…`.
     pub(super) uri: String,
+}
+
+/// What a browser is asked.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct PasskeyOptions {
+    /// What the page hands to `PublicKeyCredential.parseCreationOptionsFromJSON`, or to `parseRequestOptionsFromJSON`.
+    #[schemars(schema_with = "object")]
+    pub(super) options: serde_json::Value,
+    /// Until when an answer is taken, once.
+    #[schemars(schema_with = "schema::time")]
+    pub(super) expires_at: Timestamp,
+}
+
+fn object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "type": "object" })
+}
+
+/// A passkey that counts now.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct MadePasskey {
+    /// By which it is taken away.
+    pub(super) id: String,
 }
 
 /// New recovery codes. They are shown this once.
@@ -277,8 +305,9 @@ impl From<User> for UserView {
 
 impl From<UserFactor> for FactorView {
     fn from(factor: UserFactor) -> Self {
-        let UserFactor { kind, confirmed_at, used_at, is_disabled, .. } = factor;
-        Self { kind: kind.into(), confirmed_at, used_at, disabled: is_disabled }
+        let UserFactor { id, kind, name, confirmed_at, used_at, is_disabled } = factor;
+        let id = (kind == Kind::Passkey).then_some(id);
+        Self { id, kind: kind.into(), name, confirmed_at, used_at, disabled: is_disabled }
     }
 }
 

@@ -65,18 +65,22 @@ fn filter(call: &Call<'_>) -> Result<Option<SendFilter>, Refusal> {
     let query = &call.query;
     let instant = |name: &str| match params::some(query, name) {
         None => Ok(None),
-        Some(text) => text.parse::<Timestamp>().map(Some).map_err(|_| Refusal::invalid(name, text)),
+        Some(text) => text
+            .parse::<Timestamp>()
+            .map(Some)
+            .map_err(|_| Refusal::invalid(name, text, "a time such as 2026-01-31T00:00:00Z")),
     };
     let sid = |name: &str, prefix: &str| match params::some(query, name) {
         None => Ok(None),
         Some(text) => match Sid::parse(text) {
             Ok(sid) if sid.is(prefix) => Ok(Some(sid)),
-            _ => Err(Refusal::invalid(name, text)),
+            _ => Err(Refusal::invalid(name, text, &format!("{prefix} and 32 hexadecimal digits"))),
         },
     };
     // Numbers are kept so that only whole ones are found.
     if let Some(text) = params::some(query, "DestinationPrefix") {
-        return Err(Refusal::invalid("DestinationPrefix", text));
+        let wanted = "numbers are kept sealed: ask for a whole one with ChannelData.To";
+        return Err(Refusal::invalid("DestinationPrefix", text, wanted));
     }
     let own = call.caller.application.sid;
     let (service, challenge) = (sid("VerifyServiceSid", "VA")?, sid("VerificationSid", "VE")?);
@@ -84,7 +88,7 @@ fn filter(call: &Call<'_>) -> Result<Option<SendFilter>, Refusal> {
         None => None,
         Some("converted") => Some(true),
         Some("unconverted") => Some(false),
-        Some(other) => return Err(Refusal::invalid("Status", other)),
+        Some(other) => return Err(Refusal::invalid("Status", other, "converted or unconverted")),
     };
     let mut is_possible = service.is_none_or(|service| service == own);
     let channel = match params::some(query, "Channel").map(str::to_ascii_lowercase).as_deref() {
@@ -93,17 +97,26 @@ fn filter(call: &Call<'_>) -> Result<Option<SendFilter>, Refusal> {
             is_possible = false;
             None
         }
-        Some(word) => Some(Channel::from_word(word).ok_or_else(|| Refusal::invalid("Channel", word))?),
+        Some(word) => Some(
+            Channel::from_word(word)
+                .ok_or_else(|| Refusal::invalid("Channel", word, "sms, call, email or whatsapp"))?,
+        ),
     };
     let country = match params::some(query, "Country") {
         None => None,
         Some(text) => {
-            Some(Country::parse(&text.to_ascii_uppercase()).map_err(|_| Refusal::invalid("Country", text))?)
+            let country = Country::parse(&text.to_ascii_uppercase());
+            Some(
+                country
+                    .map_err(|_| Refusal::invalid("Country", text, "a country of ISO 3166, such as US"))?,
+            )
         }
     };
     let number = match params::some(query, "ChannelData.To") {
         None => None,
-        Some(text) => Some(PhoneNumber::parse(text).map_err(|_| Refusal::invalid("ChannelData.To", text))?),
+        Some(text) => Some(
+            PhoneNumber::parse(text).map_err(|_| Refusal::invalid("ChannelData.To", text, params::NUMBER))?,
+        ),
     };
     Ok(is_possible.then_some(SendFilter {
         application: Some(own.to_string()),

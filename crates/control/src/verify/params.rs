@@ -7,6 +7,9 @@ use ringfence_twilio::wire::Form;
 
 use super::refusal::Refusal;
 
+/// How a phone number is written.
+pub(super) const NUMBER: &str = "a number is + with its country, such as +14155550100; in a form + is %2B";
+
 /// The form in the body. A body of another type is refused: it would be read as a form without parameters.
 pub(super) fn form(request: &Request<Bytes>) -> Result<Form, Refusal> {
     if request.method() != Method::POST || request.body().is_empty() {
@@ -16,7 +19,11 @@ pub(super) fn form(request: &Request<Bytes>) -> Result<Form, Refusal> {
         request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = media_type.split(';').next().unwrap_or_default().trim();
     if !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        return Err(Refusal::new(415, 20415, "Content type must be application/x-www-form-urlencoded"));
+        return Err(Refusal::new(
+            415,
+            20415,
+            "Content type must be application/x-www-form-urlencoded: the parameters are a form, not JSON",
+        ));
     }
     Ok(Form::parse(request.body()))
 }
@@ -36,6 +43,6 @@ pub(super) fn number(form: &Form, name: &str, least: u32, most: u32) -> Result<O
     let Some(text) = some(form, name) else { return Ok(None) };
     match text.parse() {
         Ok(number) if (least..=most).contains(&number) => Ok(Some(number)),
-        _ => Err(Refusal::invalid(name, text)),
+        _ => Err(Refusal::invalid(name, text, &format!("a whole number from {least} to {most}"))),
     }
 }

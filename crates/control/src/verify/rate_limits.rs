@@ -23,7 +23,10 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Reply, Refusal> {
     let name = params::needed(&call.form, "UniqueName")?;
     let is_name = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.');
     if !name.chars().all(is_name) || name.len() > UNIQUE_NAME_MAX {
-        return Err(Refusal::bad_request(60209, "UniqueName format is invalid"));
+        return Err(Refusal::bad_request(
+            60209,
+            "UniqueName format is invalid: 1 to 64 letters, digits, _, - and .",
+        ));
     }
     let description = description(&call.form)?.unwrap_or_default();
     let (store, now) = (call.factor.store(), call.factor.now());
@@ -139,7 +142,9 @@ fn read_bucket(form: &Form, (most, seconds): (u32, u32)) -> Result<(u32, u32), R
 
 fn description(form: &Form) -> Result<Option<&str>, Refusal> {
     match form.get("Description") {
-        Some(text) if text.chars().count() > DESCRIPTION_MAX => Err(Refusal::invalid("Description", text)),
+        Some(text) if text.chars().count() > DESCRIPTION_MAX => {
+            Err(Refusal::invalid("Description", text, "at most 256 characters"))
+        }
         text => Ok(text),
     }
 }

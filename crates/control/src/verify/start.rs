@@ -23,14 +23,14 @@ pub(super) async fn read(call: &Call<'_>) -> Result<Start, Refusal> {
     let to = params::needed(form, "To")?;
     let channel = channel(params::needed(form, "Channel")?)?;
     let number = PhoneNumber::parse(to).ok().filter(|number| number.digits() >= NUMBER_DIGITS_MIN);
-    let number = number.ok_or_else(|| Refusal::invalid("To", to))?;
+    let number = number.ok_or_else(|| Refusal::invalid("To", to, params::NUMBER))?;
     if !call.factor.settings().has_channel(channel) {
         return Err(disabled(channel.as_str()));
     }
     // Codes that are bound to a payment are not; silence about it would be false security.
     for name in ["Amount", "Payee"] {
         if let Some(value) = params::some(form, name) {
-            return Err(Refusal::invalid(name, value));
+            return Err(Refusal::invalid(name, value, "codes are not bound to payments here"));
         }
     }
     Ok(Start {
@@ -39,8 +39,10 @@ pub(super) async fn read(call: &Call<'_>) -> Result<Start, Refusal> {
         custom_code: custom_code(form, &application.settings)?,
         name: name(form)?,
         locale: params::some(form, "Locale").map(|locale| locale.chars().take(16).collect()),
-        app_hash: of_form(form, "AppHash", |it| it.len() == 11 && it.bytes().all(is_of_base64))?,
-        send_digits: of_form(form, "SendDigits", |it| {
+        app_hash: of_form(form, "AppHash", "11 letters, digits, + and /", |it| {
+            it.len() == 11 && it.bytes().all(is_of_base64)
+        })?,
+        send_digits: of_form(form, "SendDigits", "at most 32 of 0 to 9, w, W, # and *", |it| {
             it.len() <= 32 && it.chars().all(|key| matches!(key, '0'..='9' | 'w' | 'W' | '#' | '*'))
         })?,
         asker: Asker { address: address(form)?, user: None },
@@ -54,7 +56,7 @@ fn channel(text: &str) -> Result<Channel, Refusal> {
         "sms" | "auto" => Ok(Channel::Sms),
         "call" => Ok(Channel::Call),
         "email" | "whatsapp" | "sna" | "rbm" => Err(disabled(text)),
-        _ => Err(Refusal::invalid("Channel", text)),
+        _ => Err(Refusal::invalid("Channel", text, "sms, call or auto")),
     }
 }
 
@@ -69,23 +71,25 @@ fn custom_code(form: &Form, settings: &ApplicationSettings) -> Result<Option<Sec
     }
     let is_code = (4..=10).contains(&code.len()) && code.bytes().all(|it| it.is_ascii_alphanumeric());
     if !is_code {
-        return Err(Refusal::bad_request(
-            60200,
-            "Invalid parameter `CustomCode`: 4 to 10 letters and digits",
-        ));
+        return Err(Refusal::invalid("CustomCode", "this one", "4 to 10 letters and digits"));
     }
     Ok(Some(Secret::new(code)))
 }
 
 fn name(form: &Form) -> Result<Option<String>, Refusal> {
     let Some(name) = params::some(form, "CustomFriendlyName") else { return Ok(None) };
-    check_name(name).map_err(|_| Refusal::invalid("CustomFriendlyName", name))?;
+    check_name(name).map_err(|problem| Refusal::invalid("CustomFriendlyName", name, &problem.to_string()))?;
     Ok(Some(name.to_owned()))
 }
 
-fn of_form(form: &Form, name: &str, is_good: impl Fn(&str) -> bool) -> Result<Option<String>, Refusal> {
+fn of_form(
+    form: &Form,
+    name: &str,
+    wanted: &str,
+    is_good: impl Fn(&str) -> bool,
+) -> Result<Option<String>, Refusal> {
     match params::some(form, name) {
-        Some(text) if !is_good(text) => Err(Refusal::invalid(name, text)),
+        Some(text) if !is_good(text) => Err(Refusal::invalid(name, text, wanted)),
         text => Ok(text.map(str::to_owned)),
     }
 }
@@ -97,7 +101,7 @@ fn is_of_base64(byte: u8) -> bool {
 /// Where the user is, as the application says.
 fn address(form: &Form) -> Result<Option<std::net::IpAddr>, Refusal> {
     let Some(text) = params::some(form, "DeviceIp") else { return Ok(None) };
-    text.parse().map(Some).map_err(|_| Refusal::invalid("DeviceIp", text))
+    text.parse().map(Some).map_err(|_| Refusal::invalid("DeviceIp", text, "an address of IPv4 or IPv6"))
 }
 
 /// The application's own limits that the start names, with their values.
@@ -107,19 +111,27 @@ async fn own_budgets(
     form: &Form,
 ) -> Result<Vec<Budget>, Refusal> {
     let Some(text) = params::some(form, "RateLimits") else { return Ok(Vec::new()) };
+    let invalid = |wanted: &str| Refusal::invalid("RateLimits", text, wanted);
     let Ok(Value::Object(named)) = serde_json::from_str(text) else {
-        return Err(Refusal::invalid("RateLimits", text));
+        return Err(invalid(r#"a JSON object of names and values, such as {"end_user_ip": "203.0.113.7"}"#));
     };
     let factor: SecondFactor<'_> = call.factor;
     let (store, now) = (factor.store(), factor.now());
     let keys = store.factor_keys().await?;
     let limits = store.verify_limits(application).await?;
     let mut budgets = Vec::new();
-    for limit in limits {
-        let Some(value) = named.get(&limit.unique_name) else { continue };
+    for (name, value) in &named {
+        // A limit that is spelled wrong would hold nobody, and nobody would hear of it.
+        let Some(limit) = limits.iter().find(|limit| limit.unique_name == *name) else {
+            return Err(invalid("this service has no rate limit of that UniqueName"));
+        };
         let value = match value {
             Value::String(text) => text.clone(),
-            other => other.to_string(),
+            Value::Number(_) | Value::Bool(_) => value.to_string(),
+            // All that have none would share one.
+            Value::Null | Value::Array(_) | Value::Object(_) => {
+                return Err(invalid("the value of a rate limit is a text"));
+            }
         };
         let value: String = value.chars().take(VALUE_MAX).collect();
         let tag = keys.tags.tag("own", &value);

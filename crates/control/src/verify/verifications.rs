@@ -54,7 +54,7 @@ pub(super) async fn update(call: &Call<'_>) -> Result<Reply, Refusal> {
                 "This credential may not approve a verification without its code: make one with --may-approve",
             ));
         }
-        other => return Err(Refusal::invalid("Status", other)),
+        other => return Err(Refusal::invalid("Status", other, "canceled or approved")),
     };
     let ended = call.factor.end(&call.actor(), application, which, end).await?;
     let challenge = ended.ok_or_else(|| call.not_found())?;
@@ -64,12 +64,15 @@ pub(super) async fn update(call: &Call<'_>) -> Result<Reply, Refusal> {
 pub(super) async fn check(call: &Call<'_>) -> Result<Reply, Refusal> {
     let form = &call.form;
     let application = call.application()?.sid;
-    let code = params::some(form, "Code")
-        .ok_or_else(|| Refusal::bad_request(60200, "Invalid parameter `Code`: it is missing"))?;
+    let code = params::some(form, "Code").ok_or_else(|| {
+        Refusal::bad_request(60200, "Invalid parameter `Code`: it is missing (the code that was entered)")
+    })?;
     let which = match (params::some(form, "VerificationSid"), params::some(form, "To")) {
         (Some(text), _) => {
             let sid = Sid::parse(text).ok().filter(|sid| sid.is("VE"));
-            Which::Sid(sid.ok_or_else(|| Refusal::invalid("VerificationSid", text))?)
+            Which::Sid(
+                sid.ok_or_else(|| Refusal::invalid("VerificationSid", text, "VE and 32 hexadecimal digits"))?,
+            )
         }
         (None, Some(to)) => Which::Number(PhoneNumber::parse(to).map_err(|_| call.not_found())?),
         (None, None) => return Err(Refusal::bad_request(60221, "No target verification specified")),

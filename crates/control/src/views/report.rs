@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
-use ringfence_breaker::{Over, Phase, State, Subject};
+use ringfence_breaker::{Over, Phase, State, Subject, Window};
 use ringfence_model::Amount;
 use ringfence_store::AuditRow;
 use schemars::JsonSchema;
@@ -371,11 +371,15 @@ fn in_words(
             None => String::new(),
         };
         let unit = worst.currency.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
+        // What never begins anew has no day on which it began.
+        let within = match applied.limit.window {
+            Window::Alltime => String::new(),
+            _ => format!(" in the window of {}", day(worst.window_start)),
+        };
         _ = write!(
             text,
-            "; furthest above: {of}{}{unit} in the window of {}, at a limit of {}",
+            "; furthest above: {of}{}{unit}{within}, at a limit of {}",
             worst.used,
-            day(worst.window_start),
             applied.limit.amount()
         );
     }

@@ -3,11 +3,12 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
-use ringfence_control::people::Rules;
-use ringfence_store::{NewPasskey, Role, Session};
+use ringfence_control::people::{Rules, Step};
+use ringfence_second_factor::policy::{Demands, Policy, Strength};
+use ringfence_store::{Grant, NewPasskey, Role, Session};
 use ringfence_testkit::authenticator::{Authenticator, Made};
 
-use crate::house::{Bound, House, PASSWORD, everywhere, secret};
+use crate::house::{Bound, House, PASSWORD, account, everywhere, home, secret};
 
 const HOST: &str = "console.example";
 
@@ -26,12 +27,17 @@ pub(crate) async fn until_a_crash<T>(asked: impl Future<Output = T>, polls: usiz
 
 /// How many letters about a change there are, after everything that was begun in the store has ended. They are gone then.
 async fn letters(house: &House) -> usize {
+    letters_about(house, "Your sign-in was changed").await
+}
+
+/// The same with this subject.
+async fn letters_about(house: &House, subject: &str) -> usize {
     let now = house.people.now();
     let life = house.store.join("one", "h", now).await.unwrap();
     let claims = house.store.claim_effects(&life, "letter", 99, now, now).await.unwrap();
     let mut letters = 0;
     for claim in claims {
-        letters += usize::from(claim.effect.payload["subject"] == "Your sign-in was changed");
+        letters += usize::from(claim.effect.payload["subject"] == subject);
         house.store.complete_effect(&crate::house::operator(), &claim, now).await.unwrap();
     }
     letters
@@ -61,6 +67,38 @@ async fn wherever_a_node_dies_new_recovery_codes_are_made_only_together_with_the
         let told = letters(&house).await;
         let is_changed = codes(&house, &session).await != before;
         assert_eq!(told, usize::from(is_changed), "{polls} polls");
+        were.push(is_changed);
+        if let Some(ended) = ended {
+            ended.unwrap();
+            break;
+        }
+    }
+    is_changed_at_the_end(&were);
+}
+
+#[tokio::test]
+async fn wherever_a_node_dies_a_policy_is_changed_only_together_with_the_letters_to_whom_it_leaves_out() {
+    let (house, maria) = house().await;
+    house.set_policy(account(1), Policy::Disabled).await;
+    for login in ["op@example.com", "other@example.com"] {
+        let grant = Grant { place: account(1), role: Role::Operator };
+        let code = secret(&house.invite(login, vec![grant]).await.code.spelled());
+        let step = house.people.begin_binding(&code, &secret(PASSWORD), &home()).await.unwrap();
+        let Step::Bind { token } = step else { panic!("{step:?}") };
+        let session = house.session(&token).await;
+        house.people.finish_binding(&token, &session, &home()).await.unwrap();
+    }
+    let once = Demands { policy: Policy::OncePerComputer, strength: Strength::Any };
+    let mut were = Vec::new();
+    for polls in 1.. {
+        let session = inside(&house, &maria).await;
+        house.set_policy(account(1), Policy::Disabled).await;
+        let asked = house.people.set_policy(&session, account(1), once, "an audit");
+        let ended = until_a_crash(asked, polls).await;
+        let told = letters_about(&house, "You need another second factor").await;
+        let policies = house.store.policies().await.unwrap();
+        let is_changed = policies.iter().any(|set| set.place == account(1) && set.demands == once);
+        assert_eq!(told, if is_changed { 2 } else { 0 }, "{polls} polls");
         were.push(is_changed);
         if let Some(ended) = ended {
             ended.unwrap();

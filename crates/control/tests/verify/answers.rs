@@ -75,6 +75,13 @@ async fn what_cannot_be_verified_is_refused() {
         assert_eq!(bank.ask("POST", &path, &form).await.error(), expected, "{form:?}");
     }
     assert_eq!(bank.work().await, (0, 0), "nothing is to be sent");
+    // The libraries show the message alone.
+    let said = bank.ask("POST", &path, &[("To", "4155550123"), ("Channel", "sms")]).await;
+    let said = said.body["message"].as_str().expect("a message").to_owned();
+    assert!(
+        said.starts_with("Invalid parameter `To`: 4155550123 (") && said.contains("+14155550100"),
+        "{said}"
+    );
     let nowhere = "/v2/Services/VA00000000000000000000000000000007/Verifications";
     assert_eq!(bank.ask("POST", nowhere, &[("To", TO), ("Channel", "sms")]).await.error(), (404, 20404));
     assert_eq!(bank.check_with(&[("Code", "123456")]).await.error(), (400, 60221));
@@ -260,7 +267,12 @@ async fn an_applications_own_limits_hold() {
     let bucket = format!("{buckets}/{}", bucket.body["sid"].as_str().expect("a SID"));
     assert_eq!(bank.ask("GET", &bucket, &[]).await.body["interval"], 60);
 
-    let named = [("RateLimits", r#"{"ip": "192.0.2.1", "unknown": 1}"#)];
+    // A limit that is spelled wrong would hold nobody; and all that have no value would share one.
+    for wrong in [r#"{"ip": "192.0.2.1", "Ip": "192.0.2.1"}"#, r#"{"ip": null}"#, r#"{"ip": ["x"]}"#] {
+        let refused = bank.start(&[("To", "+14155550101"), ("RateLimits", wrong)]).await;
+        assert_eq!(refused.error(), (400, 60200), "{wrong}");
+    }
+    let named = [("RateLimits", r#"{"ip": "192.0.2.1"}"#)];
     let start = async |to: &str| bank.start(&[("To", to), named[0]]).await;
     assert_eq!(start("+14155550101").await.status, 201);
     let refused = start("+14155550102").await;

@@ -123,6 +123,23 @@ async fn a_body_that_is_no_json_is_not_read() {
 }
 
 #[tokio::test]
+async fn no_body_does_where_nothing_has_to_be_said_and_elsewhere_is_told_what_is_missing() {
+    let owls = Owls::open().await;
+    let bodiless = async |path: &str| {
+        let Login { user, password } = &owls.login;
+        let basic = format!("Basic {}", BASE64.encode(format!("{user}:{}", password.expose())));
+        let request = Request::post(path).header("authorization", basic);
+        owls.bank.users_send(request.body(Bytes::new()).expect("a request")).await
+    };
+    let answer = bodiless("/v1/users/alice/totp").await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.body["uri"].as_str().is_some_and(|uri| uri.starts_with("otpauth://")));
+    let answer = bodiless("/v1/sign-ins").await;
+    assert_eq!(code(&answer), (422, "invalid-body"));
+    assert!(answer.body["detail"].as_str().is_some_and(|it| it.contains("`user`")), "{}", answer.body);
+}
+
+#[tokio::test]
 async fn a_sign_in_is_there_for_its_own_user_and_application_alone() {
     let owls = Owls::open().await;
     let seed = owls.totp().await;

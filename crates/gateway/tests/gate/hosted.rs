@@ -316,3 +316,55 @@ async fn a_stop_lets_what_is_in_work_end_and_takes_nothing_more() {
     stopped.await.unwrap();
     assert!(RawClient::connect(address).await.is_err(), "nobody listens any more");
 }
+
+#[tokio::test]
+async fn one_address_takes_its_share_of_the_console_and_leaves_the_rest_to_others() {
+    let (go, waiting) = watch::channel(false);
+    let (began, mut begun) = watch::channel(0);
+    let began = Arc::new(began);
+    let waits = hosted(move |_, request: Request<Bytes>| {
+        let (mut waiting, began) = (waiting.clone(), Arc::clone(&began));
+        async move {
+            if request.uri().path() == "/slow" {
+                began.send_modify(|begun| *begun += 1);
+                waiting.wait_for(|go| *go).await.unwrap();
+            }
+            http::Response::new(Bytes::from_static(b"fine"))
+        }
+    });
+    let world = world(Hooks { console: Some(waits), ..Hooks::default() }, &["127.0.0.1"]).await;
+    let get_from = |path: &str, client: &str| {
+        format!("GET {path} HTTP/1.1\r\nhost: c.example\r\nx-forwarded-for: {client}\r\n\r\n")
+    };
+    // 24 of one network: half of them wait for their answers, and half have not sent all of their bodies.
+    let mut clients = Vec::new();
+    for number in 0..24 {
+        let mut client = RawClient::connect(console(&world)).await.unwrap();
+        let from = format!("2001:db8::{number}");
+        if number % 2 == 0 {
+            client.send(get_from("/slow", &from)).await.unwrap();
+            let count = number / 2 + 1;
+            tokio::time::timeout(PATIENCE, begun.wait_for(|it| *it == count)).await.unwrap().unwrap();
+        } else {
+            let head = format!(
+                "POST / HTTP/1.1\r\nhost: c.example\r\nx-forwarded-for: {from}\r\nexpect: 100-continue\r\n\
+                 content-length: 5\r\n\r\n"
+            );
+            client.send(head).await.unwrap();
+            // Asked to go on, it has its place.
+            let asked = tokio::time::timeout(PATIENCE, client.read_some()).await.unwrap().unwrap();
+            assert!(asked.starts_with(b"HTTP/1.1 100"), "{}", String::from_utf8_lossy(&asked));
+        }
+        clients.push(client);
+    }
+    let refused = send(console(&world), get_from("/", "2001:db8::ffff")).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("1")));
+    assert!(refused.text().contains("from your address"), "{}", refused.text());
+    for other in ["2001:db8:0:1::1", "192.0.2.1"] {
+        assert_eq!(send(console(&world), get_from("/", other)).await.text(), "fine", "{other}");
+    }
+    // Whoever is answered, or hangs up, gives their place back.
+    go.send(true).unwrap();
+    assert_eq!(clients[0].read_response().await.unwrap().text(), "fine");
+    assert_eq!(send(console(&world), get_from("/", "2001:db8::ffff")).await.text(), "fine");
+}

@@ -89,10 +89,11 @@ fn rate_limits(form: &Form) -> Result<Vec<(String, String)>, Refusal> {
     let Some(text) = params::some(form, "RateLimits") else { return Ok(Vec::new()) };
     let Ok(Value::Object(map)) = serde_json::from_str(text) else { return Err(invalid("RateLimits", text)) };
     let value = |value: Value| match value {
-        Value::String(text) => text,
-        other => other.to_string(),
+        Value::String(text) => Ok(text),
+        Value::Number(_) | Value::Bool(_) => Ok(value.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => Err(invalid("RateLimits", text)),
     };
-    Ok(map.into_iter().map(|(name, it)| (name, value(it))).collect())
+    map.into_iter().map(|(name, it)| Ok((name, value(it)?))).collect()
 }
 
 fn refuse(request: &Request, refused: StartRefused) -> Refusal {
@@ -100,6 +101,9 @@ fn refuse(request: &Request, refused: StartRefused) -> Refusal {
         StartRefused::NoService => request.not_found(),
         StartRefused::TooManyAtOnce => {
             Refusal::new(429, 60212, "Too many concurrent requests for phone number")
+        }
+        StartRefused::NoSuchLimit => {
+            Refusal::bad_request(60200, "Invalid parameter `RateLimits`: no rate limit has that UniqueName")
         }
         StartRefused::RateLimited => Refusal::new(429, 20429, "Too many requests"),
         StartRefused::MaxSends => Refusal::new(429, 60203, "Max send attempts reached"),

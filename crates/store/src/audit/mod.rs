@@ -14,6 +14,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use ringfence_model::{Actor, Sid};
+use serde_json::json;
 
 pub use chain::Head;
 pub use export::ExportOf;
@@ -24,10 +25,11 @@ pub use verify::{Finding, Verified};
 pub(crate) use chain::{make_signing_key, rewrite_checkpoint};
 
 use crate::error::{Error, SealedError};
-use crate::people;
+use crate::many::{PerDialect, insert};
 use crate::seal::Place;
 use crate::sql::{Row, Transaction, anywhere, storable, values};
 use crate::{Result, Store};
+use crate::{hex, people};
 
 /// What is written beside a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -236,15 +238,7 @@ pub(crate) async fn append(
     audit: &NewAudit,
     now: Timestamp,
 ) -> Result<i64> {
-    let (mut person, mut sealed) = (None, None);
-    if let Some((whose, text)) = &audit.personal {
-        // Names as they are stored, since they are a part of what is sealed.
-        let (whose, target) = (storable(whose.clone()), storable(audit.target.clone()));
-        let identity = personal_identity(&audit.action, &target, now.as_microsecond());
-        let place = Place { table: "audit", column: "personal", row: &identity };
-        sealed = Some(people::key(transaction, &whose, now).await?.seal(place, text.as_bytes()));
-        person = Some(whose);
-    }
+    let (person, personal) = seal_personal(transaction, audit, now).await?;
     let insert = "INSERT INTO audit (at, actor_kind, actor_name, action, target, detail, person, personal) \
                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id";
     let bound = values![
@@ -255,10 +249,52 @@ pub(crate) async fn append(
         &audit.target,
         audit.detail.to_string(),
         person,
-        sealed
+        personal
     ];
     let row = transaction.find(insert, bound).await?;
     row.ok_or_else(|| Error::corrupt("audit", "an insert gave back no id"))?.int("id")
+}
+
+/// Adds many rows at once, in this order.
+pub(crate) async fn append_all(
+    transaction: &mut Transaction,
+    audits: &[(&Actor, NewAudit, Timestamp)],
+) -> Result<()> {
+    let mut rows = Vec::with_capacity(audits.len());
+    for (by, audit, now) in audits {
+        let (person, personal) = seal_personal(transaction, audit, *now).await?;
+        rows.push(json!({
+            "at": now.as_microsecond(),
+            "actor_kind": by.kind(),
+            "actor_name": by.name(),
+            "action": audit.action,
+            "target": audit.target,
+            "detail": audit.detail.to_string(),
+            "person": person,
+            "personal": personal.map(|sealed| hex::write(&sealed)),
+        }));
+    }
+    INSERT.run(transaction, rows).await?;
+    Ok(())
+}
+
+const INSERT: PerDialect = insert!(
+    "audit", at int, actor_kind text, actor_name text, action text, target text, detail text, person text, personal bytes; ""
+);
+
+/// What is told about a person, sealed, and who that is.
+async fn seal_personal(
+    transaction: &mut Transaction,
+    audit: &NewAudit,
+    now: Timestamp,
+) -> Result<(Option<String>, Option<Vec<u8>>)> {
+    let Some((whose, text)) = &audit.personal else { return Ok((None, None)) };
+    // Names as they are stored, since they are a part of what is sealed.
+    let (whose, target) = (storable(whose.clone()), storable(audit.target.clone()));
+    let identity = personal_identity(&audit.action, &target, now.as_microsecond());
+    let place = Place { table: "audit", column: "personal", row: &identity };
+    let sealed = people::key(transaction, &whose, now).await?.seal(place, text.as_bytes());
+    Ok((Some(whose), Some(sealed)))
 }
 
 /// What a sealed text belongs to: the row has no id yet when it is sealed.

@@ -2,7 +2,11 @@
 //!
 //! The code goes out as an effect of the outbox, written in the transaction that allowed it: nothing is sent that was not
 //! counted, and nothing is counted that is not going to be sent. The effect names the send; no code is in it.
+//!
+//! Many are carried out in one transaction: what they need is locked (challenges, then prefixes, then budgets), each is decided
+//! in its turn and sees the ones before it, and what changed is written.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -10,17 +14,24 @@ use ringfence_model::{Actor, PhoneNumber, Secret, Sid};
 use ringfence_second_factor::challenge::{self, Channel, Refused};
 use ringfence_second_factor::code::CodeLength;
 use ringfence_second_factor::country::Country;
-use ringfence_second_factor::failures::Barred;
+use ringfence_second_factor::failures::{Barred, Failures};
 use ringfence_second_factor::pumping::{self, Asker, Budget, Limits, Of, Scope};
 use serde_json::json;
 
-use super::{CONSOLE, Challenge, Counter, Expected, Which, lock, sealed, sends, write_course};
+use super::locked::Locked;
+use super::others::Others;
+use super::sends::NewSend;
+use super::{CONSOLE, Challenge, Counter, Expected, Which, sends};
 use crate::audit::{self, NewAudit};
+use crate::error::Error;
 use crate::factor_keys::FactorKeys;
 use crate::ledger::Reservation;
 use crate::outbox::{self, NewEffect};
-use crate::sql::{Transaction, values};
-use crate::{Result, StoppedPrefix, Store, conversions, failures, rates};
+use crate::queue::Batched;
+use crate::rates::Rates;
+use crate::sql::Transaction;
+use crate::write::Outcome;
+use crate::{Result, StoppedPrefix, Store, conversions, failures};
 
 /// How often a start is tried again that another node was quicker with.
 const RACES_MAX: u32 = 3;
@@ -110,15 +121,29 @@ pub enum NotSent {
     Barred(Barred),
 }
 
-/// A start, as it is carried out; again, where another node was quicker.
+/// A start in the line of those that are carried out together.
 #[derive(Clone)]
-struct Start {
+pub(crate) struct Start {
     by: Actor,
     new: NewChallenge,
     keys: Arc<FactorKeys>,
     /// What was set aside for it.
     reservation: Option<String>,
+    /// Whether it is only asked what would come of it.
+    only_asks: bool,
     now: Timestamp,
+}
+
+impl Batched for Start {
+    type Did = Begun;
+
+    fn carry_out<'a>(acts: &'a [Self], transaction: &'a mut Transaction) -> Outcome<'a, Vec<Begun>> {
+        Box::pin(async move {
+            let Some(first) = acts.first() else { return Ok(Vec::new()) };
+            let all: Vec<_> = acts.iter().map(Wanted::start).collect();
+            send_all(transaction, &first.keys, &all).await
+        })
+    }
 }
 
 impl Store {
@@ -147,21 +172,10 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<NotSent>> {
         let keys = self.factor_keys().await?;
-        let start = Start { by: by.clone(), new, keys, reservation: None, now };
-        let looked = self.write(start, |start, transaction| {
-            Box::pin(async move {
-                transaction.run("SAVEPOINT looked".to_owned()).await?;
-                let begun = start.carry_out(transaction).await?;
-                transaction.run("ROLLBACK TO SAVEPOINT looked; RELEASE SAVEPOINT looked".to_owned()).await?;
-                Ok(begun)
-            })
-        });
-        match looked.await {
-            Ok(Begun::Sent { .. }) => Ok(None),
-            Ok(Begun::Not(not)) => Ok(Some(not)),
-            // Another node begins one of the same number at this moment: who really begins finds it.
-            Err(error) if error.is_conflict() => Ok(None),
-            Err(error) => Err(error),
+        let start = Start { by: by.clone(), new, keys, reservation: None, only_asks: true, now };
+        match self.starts.carry_out(start).await? {
+            Begun::Sent { .. } => Ok(None),
+            Begun::Not(not) => Ok(Some(not)),
         }
     }
 
@@ -172,19 +186,16 @@ impl Store {
         reservation: Option<String>,
         now: Timestamp,
     ) -> Result<Begun> {
-        let start = Start { by: by.clone(), new, keys: self.factor_keys().await?, reservation, now };
+        let keys = self.factor_keys().await?;
+        let start = Start { by: by.clone(), new, keys, reservation, only_asks: false, now };
         for _ in 0..RACES_MAX {
-            match self.begin_once(start.clone()).await {
+            match self.starts.carry_out(start.clone()).await {
                 // Another node began one of the same number at the same time. Next time it is found.
                 Err(error) if error.is_conflict() => {}
                 begun => return begun,
             }
         }
-        self.begin_once(start).await
-    }
-
-    async fn begin_once(&self, start: Start) -> Result<Begun> {
-        self.write(start, |start, transaction| Box::pin(start.carry_out(transaction))).await
+        self.starts.carry_out(start).await
     }
 
     /// Sends the code of a challenge again: the same code, and its end stays where it was.
@@ -192,237 +203,304 @@ impl Store {
         let data = (by.clone(), again, self.factor_keys().await?, now);
         self.write(data, |(by, again, keys, now), transaction| {
             Box::pin(async move {
-                let (limits, asker) = (&again.limits, &again.asker);
-                let asked = Asked { by, reservation: None, limits, asker, own: &[] };
-                match lock(transaction, keys, &again.expected, again.which).await? {
-                    Some(found) => resend(transaction, keys, &asked, found, again.channel, *now).await,
-                    None => Ok(Begun::Not(NotSent::Over)),
-                }
+                let mut all = send_all(transaction, keys, &[Wanted::again(by, again, *now)]).await?;
+                all.pop().ok_or_else(|| Error::corrupt("challenges", "a resend came to nothing")) // one has one end
             })
         })
         .await
     }
 }
 
-impl Start {
-    async fn carry_out(&self, transaction: &mut Transaction) -> Result<Begun> {
-        let Self { by, new, keys, reservation, now } = self;
-        let asked = Asked {
-            by,
-            limits: &new.limits,
-            asker: &new.asker,
-            own: &new.own_budgets,
-            reservation: reservation.as_deref(),
-        };
-        let which = Which::Number(new.number);
-        if let Some(found) = lock(transaction, keys, &new.expected, which).await? {
-            if found.course.is_live(*now) {
-                return resend(transaction, keys, &asked, found, new.channel, *now).await;
-            }
-            // Its time is over: it makes room.
-            let ended = found.course.at(*now);
-            let mut found = found;
-            found.now_at(ended, *now);
-            write_course(transaction, &found, *now).await?;
-        }
-        begin(transaction, keys, &asked, new, *now).await
-    }
-}
-
-/// Who wants a code, and what he may.
-struct Asked<'a> {
+/// A code that somebody wants sent, and what he may.
+struct Wanted<'a> {
     by: &'a Actor,
+    expected: &'a Expected,
+    which: Which,
+    /// How it goes.
+    channel: Channel,
+    /// The challenge that is begun where none waits.
+    new: Option<&'a NewChallenge>,
     reservation: Option<&'a str>,
     limits: &'a Limits,
     asker: &'a Asker,
     own: &'a [Budget],
+    only_asks: bool,
+    now: Timestamp,
 }
 
-async fn begin(
-    transaction: &mut Transaction,
-    keys: &FactorKeys,
-    asked: &Asked<'_>,
-    new: &NewChallenge,
-    now: Timestamp,
-) -> Result<Begun> {
-    let mut challenge = Challenge {
-        sid: Sid::new(*b"VE", u128::from_be_bytes(crate::random())),
-        expected: new.expected.clone(),
-        number: new.number,
-        channel: new.channel,
-        length: new.length,
-        details: new.details.clone(),
-        course: challenge::Challenge::start(new.lifetime, now),
-        updated_at: now,
-        custom_code: new.custom_code.clone(),
-        number_tag: keys.number(new.number),
-        checks: 0,
-        sends: 1,
-        last_send: now,
-    };
-    challenge.now_at(challenge.course, now);
-    let subject = new.counter.subject(&new.expected.application, &challenge.number_tag);
-    let so_far = failures::look(transaction, &subject).await?;
-    match so_far.admit(new.counter.rule(), now) {
-        // A code that could be entered by nobody before it is worthless is not sent.
-        Err(Barred::Until(until)) if until < challenge.course.expires_at => {}
-        Err(barred) => return Ok(Begun::Not(NotSent::Barred(barred))),
-        Ok(()) => {}
+impl<'a> Wanted<'a> {
+    fn start(start: &'a Start) -> Self {
+        let Start { by, new, reservation, only_asks, now, .. } = start;
+        Self {
+            by,
+            expected: &new.expected,
+            which: Which::Number(new.number),
+            channel: new.channel,
+            new: Some(new),
+            reservation: reservation.as_deref(),
+            limits: &new.limits,
+            asker: &new.asker,
+            own: &new.own_budgets,
+            only_asks: *only_asks,
+            now: *now,
+        }
     }
-    let allowed = match allow(transaction, keys, asked, &challenge, now).await? {
-        Ok(allowed) => allowed,
-        Err(not) => return Ok(Begun::Not(not)),
-    };
-    let insert = "INSERT INTO challenges (sid, application, purpose, binding, number_tag, sealed, channel, digits, \
-                  state, state_at, live, checks, sends, last_send, created_at, updated_at, expires_at) \
-                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'pending', $9, 1, 0, 1, $9, $9, $9, $10)";
-    let Expected { application, purpose, binding } = &challenge.expected;
-    let bound = values![
-        challenge.sid,
-        application,
-        purpose,
-        binding,
-        &challenge.number_tag,
-        sealed(&transaction.keys, &challenge),
-        challenge.channel.as_str(),
-        i64::from(challenge.length.digits()),
-        now,
-        challenge.course.expires_at,
-    ];
-    // Where another node was quicker with the same number, the index refuses this one, and it is asked again.
-    transaction.execute(insert, bound).await?;
-    enqueue(transaction, asked, "challenge.start", &challenge, &allowed, now).await?;
-    Ok(Begun::Sent { challenge: Box::new(challenge), send: allowed.send, stops: allowed.stops })
+
+    fn again(by: &'a Actor, again: &'a Resend, now: Timestamp) -> Self {
+        Self {
+            by,
+            expected: &again.expected,
+            which: again.which,
+            channel: again.channel,
+            new: None,
+            reservation: None,
+            limits: &again.limits,
+            asker: &again.asker,
+            own: &[],
+            only_asks: false,
+            now,
+        }
+    }
 }
 
-async fn resend(
+/// Sends the codes that are wanted, each in its turn, and says what became of each.
+async fn send_all(
     transaction: &mut Transaction,
     keys: &FactorKeys,
-    asked: &Asked<'_>,
-    mut challenge: Challenge,
-    channel: Channel,
-    now: Timestamp,
-) -> Result<Begun> {
-    let course = match challenge.course.resend(now) {
-        Ok(course) => course,
-        Err(refused) => return Ok(Begun::Not(not_sent(refused, challenge.course.expires_at))),
-    };
-    challenge.channel = channel;
-    let allowed = match allow(transaction, keys, asked, &challenge, now).await? {
-        Ok(allowed) => allowed,
-        Err(not) => return Ok(Begun::Not(not)),
-    };
-    challenge.now_at(course, now);
-    write_course(transaction, &challenge, now).await?;
-    enqueue(transaction, asked, "challenge.resend", &challenge, &allowed, now).await?;
-    Ok(Begun::Sent { challenge: Box::new(challenge), send: allowed.send, stops: allowed.stops })
+    all: &[Wanted<'_>],
+) -> Result<Vec<Begun>> {
+    let mut batch = Batch::read(transaction, keys, all).await?;
+    let begun = all.iter().map(|wanted| batch.carry_out(wanted)).collect::<Result<_>>()?;
+    batch.write(transaction).await?;
+    Ok(begun)
 }
 
-fn not_sent(refused: Refused, expires_at: Timestamp) -> NotSent {
+/// What is to be sent, if it is allowed.
+struct Plan {
+    /// The challenge as it is then.
+    challenge: Challenge,
+    is_new: bool,
+    /// Where it goes to.
+    country: Country,
+    /// Whose prefix it goes to. People of the console are asked for a code only after their password, so nobody pumps
+    /// through them.
+    watched: Option<conversions::Key>,
+    /// What it counts in.
+    budgets: Vec<Budget>,
+}
+
+/// All that the acts of one transaction look at and change.
+struct Batch<'a> {
+    keys: &'a FactorKeys,
+    challenges: Locked,
+    failures: BTreeMap<String, Failures>,
+    prefixes: conversions::Locked,
+    others: Others,
+    rates: Rates,
+    sends: Vec<NewSend>,
+    audits: Vec<(&'a Actor, NewAudit, Timestamp)>,
+}
+
+impl<'a> Batch<'a> {
+    /// What all of them need, in the order in which everybody locks it. What will not be sent anyway leaves no trace in what
+    /// is only needed to send.
+    async fn read(transaction: &mut Transaction, keys: &'a FactorKeys, all: &[Wanted<'_>]) -> Result<Self> {
+        let wanted = all.iter().map(|wanted| (wanted.expected, wanted.which));
+        let challenges = Locked::lock(transaction, keys, wanted).await?;
+        let subjects = all.iter().filter_map(|wanted| {
+            let new = wanted.new?;
+            Some(new.counter.subject(&new.expected.application, &keys.number(new.number)))
+        });
+        let failures = failures::look_at(transaction, &subjects.collect()).await?;
+        let mut batch = Self {
+            keys,
+            challenges,
+            failures,
+            prefixes: conversions::Locked::default(),
+            others: Others::default(),
+            rates: Rates::default(),
+            sends: Vec::new(),
+            audits: Vec::new(),
+        };
+        let Some(latest) = all.iter().map(|wanted| wanted.now).max() else { return Ok(batch) };
+        let plans: Vec<(Plan, Timestamp)> =
+            all.iter().filter_map(|wanted| Some((batch.plan(wanted).ok()?, wanted.now))).collect();
+        let prefixes = plans.iter().filter_map(|(plan, _)| plan.watched.clone()).collect();
+        batch.prefixes = conversions::Locked::lock(transaction, prefixes, latest).await?;
+        let watched = plans.iter().filter(|(plan, _)| plan.watched.is_some());
+        batch.others = Others::read(transaction, watched.map(|(plan, _)| &plan.challenge)).await?;
+        let mut allowed = Vec::with_capacity(plans.len());
+        for (plan, now) in plans {
+            if batch.may_go(&plan, now)?.is_ok() {
+                allowed.push(plan);
+            }
+        }
+        batch.rates = Rates::lock(transaction, allowed.iter().flat_map(|plan| &plan.budgets)).await?;
+        Ok(batch)
+    }
+
+    /// What would be sent, as the challenges now stand.
+    fn plan(&self, wanted: &Wanted<'_>) -> std::result::Result<Plan, NotSent> {
+        let now = wanted.now;
+        let found = self.challenges.find(self.keys, wanted.expected, wanted.which);
+        let found = found.filter(|found| wanted.new.is_none() || found.course.is_live(now));
+        let mut challenge = match (found, wanted.new) {
+            (Some(found), _) => {
+                let course =
+                    found.course.resend(now).map_err(|refused| not_sent(refused, found.course.expires_at))?;
+                let mut challenge = found.clone();
+                challenge.now_at(course, now);
+                challenge
+            }
+            (None, Some(new)) => self.begun(new, now)?,
+            (None, None) => return Err(NotSent::Over),
+        };
+        challenge.channel = wanted.channel;
+        let country = pumping::allowed_country(wanted.limits, challenge.number).ok_or(NotSent::Country)?;
+        let application = &challenge.expected.application;
+        let scope = if application == CONSOLE { Scope::Console } else { Scope::Application(application) };
+        let watched =
+            (scope != Scope::Console).then(|| (application.clone(), pumping::prefix(challenge.number)));
+        let (asker, tags) = (wanted.asker, &self.keys.tags);
+        let mut budgets = pumping::budgets(wanted.limits, scope, challenge.number, country, asker, tags, now);
+        budgets.extend(wanted.own.iter().cloned());
+        budgets.sort();
+        Ok(Plan { is_new: found.is_none(), challenge, country, watched, budgets })
+    }
+
+    /// A new challenge, whose code could be entered.
+    fn begun(&self, new: &NewChallenge, now: Timestamp) -> std::result::Result<Challenge, NotSent> {
+        let mut challenge = Challenge {
+            sid: Sid::new(*b"VE", u128::from_be_bytes(crate::random())),
+            expected: new.expected.clone(),
+            number: new.number,
+            channel: new.channel,
+            length: new.length,
+            details: new.details.clone(),
+            course: challenge::Challenge::start(new.lifetime, now),
+            updated_at: now,
+            custom_code: new.custom_code.clone(),
+            number_tag: self.keys.number(new.number),
+            checks: 0,
+            sends: 1,
+            last_send: now,
+        };
+        challenge.now_at(challenge.course, now);
+        let subject = new.counter.subject(&new.expected.application, &challenge.number_tag);
+        let so_far = self.failures.get(&subject).copied().unwrap_or_default();
+        match so_far.admit(new.counter.rule(), now) {
+            // A code that could be entered by nobody before it is worthless is not sent.
+            Err(Barred::Until(until)) if until < challenge.course.expires_at => Ok(challenge),
+            Err(barred) => Err(NotSent::Barred(barred)),
+            Ok(()) => Ok(challenge),
+        }
+    }
+
+    /// Whether its prefix and the pauses allow it.
+    fn may_go(&self, plan: &Plan, now: Timestamp) -> Result<std::result::Result<(), NotSent>> {
+        let Some(key) = &plan.watched else { return Ok(Ok(())) };
+        if let Err(stopped) = self.prefixes.may_send(key, now)? {
+            return Ok(Err(NotSent::Stopped(stopped.until)));
+        }
+        Ok(self.others.may_send(&plan.challenge, now))
+    }
+
+    /// Whether the code goes out: it is then counted in every budget. Otherwise nothing is counted.
+    fn carry_out(&mut self, wanted: &Wanted<'a>) -> Result<Begun> {
+        let now = wanted.now;
+        if let (Some(_), Some(found)) =
+            (wanted.new, self.challenges.find(self.keys, wanted.expected, wanted.which))
+            && !found.course.is_live(now)
+        {
+            // Its time is over: it makes room.
+            let mut over = found.clone();
+            over.now_at(over.course.at(now), now);
+            self.challenges.put(over, now);
+        }
+        let plan = match self.plan(wanted) {
+            Ok(plan) => plan,
+            Err(not) => return Ok(Begun::Not(not)),
+        };
+        if let Err(not) = self.may_go(&plan, now)? {
+            return Ok(Begun::Not(not));
+        }
+        if let Some(used_up) = self.rates.used_up(&plan.budgets)? {
+            return Ok(Begun::Not(NotSent::Budget(used_up.of, used_up.ends_at)));
+        }
+        let send = Sid::new(*b"VL", u128::from_be_bytes(crate::random()));
+        if wanted.only_asks {
+            return Ok(Begun::Sent { challenge: Box::new(plan.challenge), send, stops: None });
+        }
+        self.rates.take(&plan.budgets)?;
+        let mut stops = None;
+        if let Some(key) = &plan.watched {
+            match self.prefixes.sent(key, now)? {
+                Ok(stop) => stops = stop,
+                Err(stopped) => return Ok(Begun::Not(NotSent::Stopped(stopped.until))),
+            }
+            self.others.sent(&plan.challenge);
+        }
+        if let Some(stop) = &stops {
+            self.audits.push((wanted.by, stop.audit(), now));
+        }
+        self.note(wanted, &plan, send);
+        let Plan { challenge, is_new, .. } = plan;
+        if is_new {
+            self.challenges.add(challenge.clone(), now);
+        } else {
+            self.challenges.put(challenge.clone(), now);
+        }
+        Ok(Begun::Sent { challenge: Box::new(challenge), send, stops: stops.map(|stop| stop.prefix) })
+    }
+
+    fn note(&mut self, wanted: &Wanted<'a>, plan: &Plan, send: Sid) {
+        let Plan { challenge, is_new, country, .. } = plan;
+        self.sends.push(NewSend {
+            sid: send,
+            challenge: challenge.sid,
+            application: challenge.expected.application.clone(),
+            channel: challenge.channel,
+            country: *country,
+            reservation: wanted.reservation.map(str::to_owned),
+            at: wanted.now,
+        });
+        let action = if *is_new { "challenge.start" } else { "challenge.resend" };
+        let audit = NewAudit::new(action, format!("challenge {}", challenge.sid)).with(json!({
+            "application": challenge.expected.application,
+            "purpose": challenge.expected.purpose,
+            "channel": challenge.channel.as_str(),
+            "country": country.as_str(),
+            "send": send.to_string(),
+        }));
+        self.audits.push((wanted.by, audit, wanted.now));
+    }
+
+    /// Writes what has changed.
+    async fn write(self, transaction: &mut Transaction) -> Result<()> {
+        self.challenges.write(transaction).await?;
+        self.prefixes.write(transaction).await?;
+        self.rates.write(transaction).await?;
+        sends::insert(transaction, &self.sends).await?;
+        let effects = self.sends.iter().map(|send| {
+            let effect = NewEffect {
+                kind: "code".to_owned(),
+                key: format!("code/{}", send.sid),
+                payload: json!({ "send": send.sid.to_string() }),
+                not_before: None,
+            };
+            (effect, send.at)
+        });
+        outbox::add_all_unnoted(transaction, effects).await?;
+        audit::append_all(transaction, &self.audits).await
+    }
+}
+
+/// Why no code is sent again.
+pub(super) fn not_sent(refused: Refused, expires_at: Timestamp) -> NotSent {
     match refused {
         Refused::Over => NotSent::Over,
         Refused::MaxChecks => NotSent::MaxChecks(expires_at),
         Refused::MaxSends => NotSent::MaxSends,
         Refused::TooSoon(until) => NotSent::TooSoon(until),
     }
-}
-
-/// Whether the pauses allow one more send. Sign-ins of an application have a code each, and wait for each other: whoever
-/// begins many sends the number no more texts than whoever asks for one code again.
-async fn wait_for_others(
-    transaction: &mut Transaction,
-    challenge: &Challenge,
-    now: Timestamp,
-) -> Result<Result<(), NotSent>> {
-    let Expected { application, purpose, .. } = &challenge.expected;
-    let select = "SELECT CAST(coalesce(sum(sends), 0) AS BIGINT) AS sends, max(last_send) AS last, max(expires_at) AS ends \
-                  FROM challenges WHERE application = $1 AND purpose = $2 AND number_tag = $3 AND live = 1 \
-                  AND state IN ('pending', 'max_attempts_reached') AND expires_at > $4";
-    let bound = values![application, purpose, &challenge.number_tag, now];
-    let Some(row) = transaction.find(select, bound).await? else { return Ok(Ok(())) };
-    let (Some(last), Some(ends)) = (row.maybe_time("last")?, row.maybe_time("ends")?) else {
-        return Ok(Ok(()));
-    };
-    let sends = u32::try_from(row.count("sends")?).unwrap_or(u32::MAX);
-    Ok(challenge::may_send(sends, last, now).map_err(|refused| not_sent(refused, ends)))
-}
-
-/// A send that was allowed.
-struct Allowed {
-    send: Sid,
-    /// Where it goes to.
-    country: Country,
-    /// The prefix that is stopped with it.
-    stops: Option<StoppedPrefix>,
-}
-
-/// Whether the code may go out: it is then counted in every budget. Otherwise nothing is counted.
-async fn allow(
-    transaction: &mut Transaction,
-    keys: &FactorKeys,
-    asked: &Asked<'_>,
-    challenge: &Challenge,
-    now: Timestamp,
-) -> Result<Result<Allowed, NotSent>> {
-    let application = challenge.expected.application.as_str();
-    let Some(country) = pumping::allowed_country(asked.limits, challenge.number) else {
-        return Ok(Err(NotSent::Country));
-    };
-    let scope = if application == CONSOLE { Scope::Console } else { Scope::Application(application) };
-    // People of the console are asked for a code only after their password, so nobody pumps through them.
-    let watched = (scope != Scope::Console).then(|| pumping::prefix(challenge.number));
-    let mut conversion = None;
-    if let Some(prefix) = &watched {
-        let before = conversions::lock(transaction, application, prefix, now).await?;
-        if let Err(stopped) = before.sent(now) {
-            return Ok(Err(NotSent::Stopped(stopped.until)));
-        }
-        // Whoever sends there at the same time waits for this row, and sees this send.
-        if let Err(not) = wait_for_others(transaction, challenge, now).await? {
-            return Ok(Err(not));
-        }
-        conversion = Some((prefix, before));
-    }
-    let mut budgets =
-        pumping::budgets(asked.limits, scope, challenge.number, country, asked.asker, &keys.tags, now);
-    budgets.extend(asked.own.iter().cloned());
-    budgets.sort();
-    if let Some(used_up) = rates::take(transaction, &budgets).await? {
-        return Ok(Err(NotSent::Budget(used_up.of, used_up.ends_at)));
-    }
-    let mut stops = None;
-    if let Some((prefix, before)) = conversion {
-        match conversions::sent(transaction, asked.by, (application, prefix), before, now).await? {
-            Ok(stopped) => stops = stopped,
-            Err(stopped) => return Ok(Err(NotSent::Stopped(stopped.until))),
-        }
-    }
-    Ok(Ok(Allowed { send: Sid::new(*b"VL", u128::from_be_bytes(crate::random())), country, stops }))
-}
-
-async fn enqueue(
-    transaction: &mut Transaction,
-    asked: &Asked<'_>,
-    action: &str,
-    challenge: &Challenge,
-    &Allowed { send, country, .. }: &Allowed,
-    now: Timestamp,
-) -> Result<()> {
-    sends::insert(transaction, challenge, send, country, asked.reservation, now).await?;
-    let effect = NewEffect {
-        kind: "code".to_owned(),
-        key: format!("code/{send}"),
-        payload: json!({ "send": send.to_string() }),
-        not_before: None,
-    };
-    outbox::add_unnoted(transaction, &effect, now).await?;
-    let audit = NewAudit::new(action, format!("challenge {}", challenge.sid)).with(json!({
-        "application": challenge.expected.application,
-        "purpose": challenge.expected.purpose,
-        "channel": challenge.channel.as_str(),
-        "country": country.as_str(),
-        "send": send.to_string(),
-    }));
-    audit::append(transaction, asked.by, &audit, now).await?;
-    Ok(())
 }

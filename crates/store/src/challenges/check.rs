@@ -1,19 +1,27 @@
 //! Checking a code, and the other ends of a challenge.
 //!
-//! One transaction: the challenge and its failures are locked, the attempt is counted in both, and only then the code is
-//! derived and compared, in constant time. So of many checks at once at most five are compared, and one is accepted.
+//! Many are checked in one transaction: the challenges are locked, then their failures. Then each check in its turn: the attempt
+//! is counted in both, and only then the code is derived and compared, in constant time. Nobody learns what came of it before
+//! all of that is written. So of many checks at once at most five are compared, and one is accepted.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
-use ringfence_model::{Actor, Secret};
+use ringfence_model::{Actor, Secret, Sid};
 use ringfence_second_factor::challenge::{Refused, State};
 use ringfence_second_factor::failures::Barred;
 use ringfence_second_factor::pumping;
 use serde_json::json;
 
-use super::{CONSOLE, Challenge, Counter, Expected, Which, lock, sends, write_course};
+use super::locked::Locked;
+use super::{CONSOLE, Challenge, Counter, Expected, Which, sends};
 use crate::audit::{self, NewAudit};
+use crate::error::Error;
 use crate::factor_keys::FactorKeys;
+use crate::queue::Batched;
 use crate::sql::Transaction;
+use crate::write::Outcome;
 use crate::{Result, Store, conversions, failures};
 
 /// A code that somebody entered.
@@ -60,14 +68,33 @@ pub enum End {
     Canceled,
 }
 
+/// A code that somebody entered, in the line of those that are checked together.
+pub(crate) struct Entered {
+    by: Actor,
+    check: Check,
+    keys: Arc<FactorKeys>,
+    now: Timestamp,
+}
+
+impl Batched for Entered {
+    type Did = Checked;
+
+    fn carry_out<'a>(acts: &'a [Self], transaction: &'a mut Transaction) -> Outcome<'a, Vec<Checked>> {
+        Box::pin(async move {
+            let all: Vec<_> = acts.iter().map(|it| (&it.by, &it.check, it.now)).collect();
+            match acts {
+                [] => Ok(Vec::new()),
+                [first, ..] => check_all(transaction, &first.keys, &all).await,
+            }
+        })
+    }
+}
+
 impl Store {
     /// Checks a code. Whatever happens at once, a challenge is approved once and five codes are compared at most.
     pub async fn check_challenge(&self, by: &Actor, check: Check, now: Timestamp) -> Result<Checked> {
-        let data = (by.clone(), check, self.factor_keys().await?, now);
-        self.write(data, |(by, check, keys, now), transaction| {
-            Box::pin(check_in(transaction, by, check, keys, *now))
-        })
-        .await
+        let keys = self.factor_keys().await?;
+        self.checks.carry_out(Entered { by: by.clone(), check, keys, now }).await
     }
 
     /// Ends a challenge that waits, on the word of whoever started it. `None`: nothing waits there.
@@ -82,24 +109,10 @@ impl Store {
         let data = (by.clone(), expected.clone(), which, end, self.factor_keys().await?, now);
         self.write(data, |(by, expected, which, end, keys, now), transaction| {
             Box::pin(async move {
-                let now = *now;
-                let Some(mut challenge) = lock(transaction, keys, expected, *which).await? else {
-                    return Ok(None);
-                };
-                let course = match end {
-                    End::Approved => challenge.course.approve(now),
-                    End::Canceled => challenge.course.cancel(now),
-                };
-                let Ok(course) = course else { return Ok(None) };
-                challenge.now_at(course, now);
-                write_course(transaction, &challenge, now).await?;
-                match end {
-                    End::Approved => approved(transaction, by, &challenge, "application", now).await?,
-                    End::Canceled => {
-                        note(transaction, by, "challenge.cancel", &challenge, "asked", now).await?;
-                    }
-                }
-                Ok(Some(challenge))
+                let mut batch = Batch::read(transaction, keys, [(expected, *which)]).await?;
+                let ended = batch.end(by, expected, *which, *end, *now);
+                batch.write(transaction).await?;
+                Ok(ended)
             })
         })
         .await
@@ -114,92 +127,181 @@ pub(crate) async fn check_in(
     keys: &FactorKeys,
     now: Timestamp,
 ) -> Result<Checked> {
-    let Some(mut challenge) = lock(transaction, keys, &check.expected, check.which).await? else {
-        return Ok(Checked::Not(NotChecked::Missing));
-    };
-    let expires_at = challenge.course.expires_at;
-    let (course, right) = challenge.course.count(now);
-    let right = match right {
-        Ok(right) => right,
-        Err(refused) => {
-            let not = match refused {
-                Refused::MaxChecks => NotChecked::MaxChecks(expires_at),
-                _ => NotChecked::Missing,
-            };
-            if course != challenge.course {
-                challenge.now_at(course, now);
-                write_course(transaction, &challenge, now).await?;
+    let mut all = check_all(transaction, keys, &[(by, check, now)]).await?;
+    all.pop().ok_or_else(|| Error::corrupt("challenges", "a check found nothing")) // one check finds one thing
+}
+
+/// Checks codes, each in its turn, and says what each found.
+async fn check_all(
+    transaction: &mut Transaction,
+    keys: &FactorKeys,
+    all: &[(&Actor, &Check, Timestamp)],
+) -> Result<Vec<Checked>> {
+    let wanted = all.iter().map(|(_, check, _)| (&check.expected, check.which));
+    let mut batch = Batch::read(transaction, keys, wanted).await?;
+    batch.lock_failures(transaction, all).await?;
+    let checked = all.iter().map(|(by, check, now)| batch.check(by, check, *now)).collect::<Result<_>>()?;
+    batch.write(transaction).await?;
+    Ok(checked)
+}
+
+/// All that the acts of one transaction look at and change.
+struct Batch<'a> {
+    keys: &'a FactorKeys,
+    challenges: Locked,
+    failures: failures::Locked,
+    /// What was approved, when.
+    approved: BTreeMap<Sid, Timestamp>,
+    /// Of what was sent to which prefixes by whose codes, when.
+    entered: Vec<(conversions::Key, Timestamp)>,
+    audits: Vec<(&'a Actor, NewAudit, Timestamp)>,
+}
+
+impl<'a> Batch<'a> {
+    async fn read(
+        transaction: &mut Transaction,
+        keys: &'a FactorKeys,
+        wanted: impl IntoIterator<Item = (&Expected, Which)>,
+    ) -> Result<Self> {
+        Ok(Self {
+            keys,
+            challenges: Locked::lock(transaction, keys, wanted).await?,
+            failures: failures::Locked::default(),
+            approved: BTreeMap::new(),
+            entered: Vec::new(),
+            audits: Vec::new(),
+        })
+    }
+
+    /// Locks what failures are counted under, of those that may be compared.
+    async fn lock_failures(
+        &mut self,
+        transaction: &mut Transaction,
+        all: &[(&Actor, &Check, Timestamp)],
+    ) -> Result<()> {
+        let subjects = all.iter().filter_map(|(_, check, now)| {
+            let challenge = self.challenges.find(self.keys, &check.expected, check.which)?;
+            challenge.course.count(*now).1.is_ok().then(|| subject(check, challenge))
+        });
+        self.failures = failures::Locked::lock(transaction, subjects.collect()).await?;
+        Ok(())
+    }
+
+    /// Counts an attempt, and only then derives the code and compares it.
+    fn check(&mut self, by: &'a Actor, check: &Check, now: Timestamp) -> Result<Checked> {
+        let found = self.challenges.find(self.keys, &check.expected, check.which);
+        let Some(mut challenge) = found.cloned() else {
+            return Ok(Checked::Not(NotChecked::Missing));
+        };
+        let expires_at = challenge.course.expires_at;
+        let (course, right) = challenge.course.count(now);
+        let right = match right {
+            Ok(right) => right,
+            Err(refused) => {
+                let not = match refused {
+                    Refused::MaxChecks => NotChecked::MaxChecks(expires_at),
+                    _ => NotChecked::Missing,
+                };
+                if course != challenge.course {
+                    challenge.now_at(course, now);
+                    self.challenges.put(challenge.clone(), now);
+                }
+                return Ok(self.refuse(by, &challenge, not, now));
             }
-            return refuse(transaction, by, &challenge, not, now).await;
+        };
+        let subject = subject(check, &challenge);
+        if let Err(barred) = self.failures.count(&subject, check.counter.rule(), now)? {
+            return Ok(self.refuse(by, &challenge, NotChecked::Barred(barred), now));
         }
-    };
-    let subject = check.counter.subject(&check.expected.application, &challenge.number_tag);
-    if let Err(barred) = failures::count(transaction, &subject, check.counter.rule(), now).await? {
-        return refuse(transaction, by, &challenge, NotChecked::Barred(barred), now).await;
-    }
-    challenge.now_at(course, now);
-    write_course(transaction, &challenge, now).await?;
+        challenge.now_at(course, now);
+        self.challenges.put(challenge.clone(), now);
 
-    let is_right = challenge.code(keys).is(check.code.expose());
-    let course = challenge.course.compared(right, is_right, now);
-    if !is_right {
-        note(transaction, by, "challenge.refuse", &challenge, "wrong", now).await?;
-        return Ok(Checked::Wrong(Box::new(challenge)));
+        let is_right = challenge.code(self.keys).is(check.code.expose());
+        let course = challenge.course.compared(right, is_right, now);
+        if !is_right {
+            self.note(by, "challenge.refuse", &challenge, "wrong", now);
+            return Ok(Checked::Wrong(Box::new(challenge)));
+        }
+        challenge.now_at(course, now);
+        self.failures.forget(&subject)?;
+        self.approve(by, &challenge, "code", now);
+        Ok(Checked::Approved(Box::new(challenge)))
     }
-    challenge.now_at(course, now);
-    write_course(transaction, &challenge, now).await?;
-    failures::forget(transaction, &subject).await?;
-    approved(transaction, by, &challenge, "code", now).await?;
-    Ok(Checked::Approved(Box::new(challenge)))
+
+    /// Ends one without a code, if it waits.
+    fn end(
+        &mut self,
+        by: &'a Actor,
+        expected: &Expected,
+        which: Which,
+        end: End,
+        now: Timestamp,
+    ) -> Option<Challenge> {
+        let mut challenge = self.challenges.find(self.keys, expected, which)?.clone();
+        let course = match end {
+            End::Approved => challenge.course.approve(now),
+            End::Canceled => challenge.course.cancel(now),
+        };
+        challenge.now_at(course.ok()?, now);
+        match end {
+            End::Approved => self.approve(by, &challenge, "application", now),
+            End::Canceled => {
+                self.challenges.put(challenge.clone(), now);
+                self.note(by, "challenge.cancel", &challenge, "asked", now);
+            }
+        }
+        Some(challenge)
+    }
+
+    /// What follows from an approval.
+    fn approve(&mut self, by: &'a Actor, challenge: &Challenge, why: &str, now: Timestamp) {
+        self.challenges.put(challenge.clone(), now);
+        self.approved.insert(challenge.sid, now);
+        let application = &challenge.expected.application;
+        if application != CONSOLE {
+            self.entered.push(((application.clone(), pumping::prefix(challenge.number)), now));
+        }
+        self.note(by, "challenge.approve", challenge, why, now);
+    }
+
+    fn refuse(&mut self, by: &'a Actor, challenge: &Challenge, not: NotChecked, now: Timestamp) -> Checked {
+        let why = match not {
+            NotChecked::Missing => challenge.course.at(now).state.as_str(),
+            NotChecked::MaxChecks(_) => State::MaxAttemptsReached(now).as_str(),
+            NotChecked::Barred(Barred::Until(_)) => "paused",
+            NotChecked::Barred(Barred::BoundAnew) => "bind-anew",
+        };
+        self.note(by, "challenge.refuse", challenge, why, now);
+        Checked::Not(not)
+    }
+
+    fn note(&mut self, by: &'a Actor, action: &str, challenge: &Challenge, why: &str, now: Timestamp) {
+        let audit = NewAudit::new(action, format!("challenge {}", challenge.sid)).with(json!({
+            "application": challenge.expected.application,
+            "purpose": challenge.expected.purpose,
+            "why": why,
+        }));
+        self.audits.push((by, audit, now));
+    }
+
+    /// Writes what has changed.
+    async fn write(self, transaction: &mut Transaction) -> Result<()> {
+        self.challenges.write(transaction).await?;
+        self.failures.write(transaction).await?;
+        if let Some(latest) = self.approved.values().max() {
+            let keys = self.entered.iter().map(|(key, _)| key.clone()).collect();
+            let mut prefixes = conversions::Locked::lock(transaction, keys, *latest).await?;
+            for (key, at) in &self.entered {
+                prefixes.entered(key, *at)?;
+            }
+            prefixes.write(transaction).await?;
+            sends::converted(transaction, &self.approved).await?;
+        }
+        audit::append_all(transaction, &self.audits).await
+    }
 }
 
-/// What follows from an approval.
-async fn approved(
-    transaction: &mut Transaction,
-    by: &Actor,
-    challenge: &Challenge,
-    why: &str,
-    now: Timestamp,
-) -> Result<()> {
-    sends::converted(transaction, challenge.sid, now).await?;
-    let application = &challenge.expected.application;
-    if application != CONSOLE {
-        let prefix = pumping::prefix(challenge.number);
-        conversions::entered(transaction, application, &prefix, now).await?;
-    }
-    note(transaction, by, "challenge.approve", challenge, why, now).await
-}
-
-async fn refuse(
-    transaction: &mut Transaction,
-    by: &Actor,
-    challenge: &Challenge,
-    not: NotChecked,
-    now: Timestamp,
-) -> Result<Checked> {
-    let why = match not {
-        NotChecked::Missing => challenge.course.at(now).state.as_str(),
-        NotChecked::MaxChecks(_) => State::MaxAttemptsReached(now).as_str(),
-        NotChecked::Barred(Barred::Until(_)) => "paused",
-        NotChecked::Barred(Barred::BoundAnew) => "bind-anew",
-    };
-    note(transaction, by, "challenge.refuse", challenge, why, now).await?;
-    Ok(Checked::Not(not))
-}
-
-async fn note(
-    transaction: &mut Transaction,
-    by: &Actor,
-    action: &str,
-    challenge: &Challenge,
-    why: &str,
-    now: Timestamp,
-) -> Result<()> {
-    let audit = NewAudit::new(action, format!("challenge {}", challenge.sid)).with(json!({
-        "application": challenge.expected.application,
-        "purpose": challenge.expected.purpose,
-        "why": why,
-    }));
-    audit::append(transaction, by, &audit, now).await?;
-    Ok(())
+/// What an attempt counts under.
+fn subject(check: &Check, challenge: &Challenge) -> String {
+    check.counter.subject(&check.expected.application, &challenge.number_tag)
 }

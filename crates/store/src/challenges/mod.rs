@@ -9,6 +9,8 @@
 
 mod begin;
 mod check;
+mod locked;
+mod others;
 mod sends;
 
 use jiff::Timestamp;
@@ -16,17 +18,15 @@ use ringfence_model::{PhoneNumber, Secret, Sid};
 use ringfence_second_factor::challenge::{self, Channel, Pending, State};
 use ringfence_second_factor::code::{Bound, Code, CodeLength};
 use ringfence_second_factor::failures::Rule;
-use serde::{Deserialize, Serialize};
 
+pub(crate) use begin::Start;
 pub use begin::{Begun, NewChallenge, NotSent, Resend};
-pub(crate) use check::check_in;
 pub use check::{Check, Checked, End, NotChecked};
+pub(crate) use check::{Entered, check_in};
 pub use sends::{CodeSend, SendFilter, SendOutcome, Summary, ToSend};
 
-use crate::error::Error;
 use crate::factor_keys::FactorKeys;
-use crate::seal::{Keyring, Place};
-use crate::sql::{Row, Transaction, Value, values};
+use crate::sql::values;
 use crate::{Result, Store};
 
 /// The application that the people of Ringfence's own console are users of.
@@ -147,15 +147,6 @@ impl Counter {
     }
 }
 
-/// What of a challenge is personal or secret, sealed as one value.
-#[derive(Serialize, Deserialize)]
-struct Sealed {
-    number: String,
-    details: serde_json::Value,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    custom_code: Option<String>,
-}
-
 impl Store {
     /// A challenge, as it was written last.
     pub async fn find_challenge(&self, expected: &Expected, which: Which) -> Result<Option<Challenge>> {
@@ -173,121 +164,6 @@ impl Store {
                 self.find(select, values![application, purpose, binding, tag]).await?
             }
         };
-        row.map(|row| read(&self.keys, &row)).transpose()
+        row.map(|row| locked::read(&self.keys, &row)).transpose()
     }
-}
-
-/// A challenge, locked until the transaction ends.
-async fn lock(
-    transaction: &mut Transaction,
-    keys: &FactorKeys,
-    expected: &Expected,
-    which: Which,
-) -> Result<Option<Challenge>> {
-    let Expected { application, purpose, binding } = expected;
-    // They change nothing, but from here on the row is this transaction's.
-    let row = match which {
-        Which::Sid(sid) => {
-            let lock = "UPDATE challenges SET updated_at = updated_at WHERE sid = $1 AND application = $2 \
-                        AND purpose = $3 AND binding = $4 RETURNING *";
-            transaction.find(lock, values![sid, application, purpose, binding]).await?
-        }
-        Which::Number(number) => {
-            let lock = "UPDATE challenges SET updated_at = updated_at WHERE application = $1 AND purpose = $2 \
-                        AND binding = $3 AND number_tag = $4 AND live = 1 RETURNING *";
-            let bound = values![application, purpose, binding, keys.number(number)];
-            transaction.find(lock, bound).await?
-        }
-    };
-    row.map(|row| read(&transaction.keys, &row)).transpose()
-}
-
-/// Writes down where a challenge that was [locked](lock) now stands.
-async fn write_course(transaction: &mut Transaction, challenge: &Challenge, now: Timestamp) -> Result<()> {
-    let course = challenge.course;
-    let update = "UPDATE challenges SET state = $2, state_at = $3, live = $4, checks = $5, sends = $6, \
-                  last_send = $7, channel = $8, updated_at = $9 WHERE sid = $1";
-    let bound = values![
-        challenge.sid,
-        course.state.as_str(),
-        state_at(course),
-        i64::from(course.is_live(now)),
-        i64::from(challenge.checks),
-        i64::from(challenge.sends),
-        challenge.last_send,
-        challenge.channel.as_str(),
-        challenge.updated_at,
-    ];
-    transaction.execute(update, bound).await?;
-    Ok(())
-}
-
-fn state_at(course: challenge::Challenge) -> Timestamp {
-    match course.state {
-        State::Pending(_) => course.created_at,
-        State::Approved(at) | State::Canceled(at) | State::MaxAttemptsReached(at) => at,
-        State::Expired => course.expires_at,
-    }
-}
-
-fn sealed(keys: &Keyring, challenge: &Challenge) -> Value {
-    let sealed = Sealed {
-        number: challenge.number.to_string(),
-        details: challenge.details.clone(),
-        custom_code: challenge.custom_code.as_ref().map(|code| code.expose().to_owned()),
-    };
-    let text = zeroize::Zeroizing::new(serde_json::json!(sealed).to_string());
-    keys.seal(place(&challenge.sid.to_string()), text.as_bytes()).into()
-}
-
-fn place(sid: &str) -> Place<'_> {
-    Place { table: "challenges", column: "sealed", row: sid }
-}
-
-fn read(keys: &Keyring, row: &Row) -> Result<Challenge> {
-    let sid = row.sid("sid")?;
-    let name = sid.to_string();
-    let corrupt = |why: String| Error::corrupt(format!("challenges of {name}"), why);
-    let opened = keys.open(place(&name), &row.bytes("sealed")?)?;
-    let sealed: Sealed = serde_json::from_slice(&opened).map_err(|error| corrupt(error.to_string()))?;
-    let number = PhoneNumber::parse(&sealed.number).map_err(|error| corrupt(error.to_string()))?;
-    let channel = row.text("channel")?;
-    let channel =
-        Channel::from_word(&channel).ok_or_else(|| corrupt(format!("`{channel}` is no channel")))?;
-    let length = u8::try_from(row.count("digits")?).map_err(|error| corrupt(error.to_string()))?;
-    let length = CodeLength::new(length).map_err(|error| corrupt(error.to_string()))?;
-    let small = |column: &str| row.count(column).map(|count| u32::try_from(count).unwrap_or(u32::MAX));
-    let (checks, sends, last_send) = (small("checks")?, small("sends")?, row.time("last_send")?);
-    let at = row.time("state_at")?;
-    let state = match row.text("state")?.as_str() {
-        "pending" => State::Pending(Pending { checks, sends, last_send }),
-        "approved" => State::Approved(at),
-        "canceled" => State::Canceled(at),
-        "max_attempts_reached" => State::MaxAttemptsReached(at),
-        "expired" => State::Expired,
-        other => return Err(corrupt(format!("`{other}` is no state"))),
-    };
-    Ok(Challenge {
-        sid,
-        expected: Expected {
-            application: row.text("application")?,
-            purpose: row.text("purpose")?,
-            binding: row.text("binding")?,
-        },
-        number,
-        channel,
-        length,
-        details: sealed.details,
-        course: challenge::Challenge {
-            created_at: row.time("created_at")?,
-            expires_at: row.time("expires_at")?,
-            state,
-        },
-        updated_at: row.time("updated_at")?,
-        custom_code: sealed.custom_code.map(Secret::new),
-        number_tag: row.text("number_tag")?,
-        checks,
-        sends,
-        last_send,
-    })
 }

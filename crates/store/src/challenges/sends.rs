@@ -1,15 +1,21 @@
 //! Each time that a code was sent: what is still to be sent, and what came of it.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use ringfence_model::{PhoneNumber, Sid};
 use ringfence_second_factor::challenge::{Channel, State};
 use ringfence_second_factor::code::Code;
 use ringfence_second_factor::country::Country;
+use serde_json::json;
 
-use super::{Challenge, read};
+use super::Challenge;
+use super::locked::read;
 use crate::error::Error;
 use crate::factor_keys::FactorKeys;
 use crate::ledger::Reservation;
+use crate::many::{PerDialect, insert};
+use crate::signs::Entered;
 use crate::sql::{Row, Transaction, Value, values};
 use crate::{Result, Store, signs};
 
@@ -284,34 +290,81 @@ impl Store {
     }
 }
 
-pub(super) async fn insert(
-    transaction: &mut Transaction,
-    challenge: &Challenge,
-    send: Sid,
-    country: Country,
-    reservation: Option<&str>,
-    now: Timestamp,
-) -> Result<()> {
-    let insert = "INSERT INTO code_sends (sid, challenge, application, channel, country, asked_at, outcome, \
-                  updated_at, reservation) VALUES ($1, $2, $3, $4, $5, $6, 'waiting', $6, $7)";
-    let application = &challenge.expected.application;
-    let channel = challenge.channel.as_str();
-    let reservation = reservation.map(str::to_owned);
-    let bound = values![send, challenge.sid, application, channel, country.as_str(), now, reservation];
-    transaction.execute(insert, bound).await?;
+/// A code that is to go out.
+pub(super) struct NewSend {
+    pub(super) sid: Sid,
+    pub(super) challenge: Sid,
+    pub(super) application: String,
+    pub(super) channel: Channel,
+    pub(super) country: Country,
+    pub(super) reservation: Option<String>,
+    pub(super) at: Timestamp,
+}
+
+pub(super) async fn insert(transaction: &mut Transaction, sends: &[NewSend]) -> Result<()> {
+    let rows = sends.iter().map(|send| {
+        json!({
+            "sid": send.sid.to_string(),
+            "challenge": send.challenge.to_string(),
+            "application": send.application,
+            "channel": send.channel.as_str(),
+            "country": send.country.as_str(),
+            "asked_at": send.at.as_microsecond(),
+            "outcome": "waiting",
+            "updated_at": send.at.as_microsecond(),
+            "reservation": send.reservation,
+        })
+    });
+    INSERT.run(transaction, rows).await?;
     Ok(())
 }
 
-/// The code that went out last has led to an approval.
-pub(super) async fn converted(transaction: &mut Transaction, challenge: Sid, now: Timestamp) -> Result<()> {
-    let update = "UPDATE code_sends SET converted_at = $2, updated_at = $2 WHERE sid = (SELECT sid FROM code_sends \
-                  WHERE challenge = $1 ORDER BY asked_at DESC, sid DESC LIMIT 1) RETURNING reservation";
-    let sent = transaction.find(update, values![challenge, now]).await?;
-    match sent.map(|row| row.maybe_text("reservation")).transpose()?.flatten() {
-        Some(reservation) => signs::entered(transaction, &reservation, now).await,
-        None => Ok(()),
+const INSERT: PerDialect = insert!(
+    "code_sends", sid text, challenge text, application text, channel text, country text, asked_at int, outcome text,
+    updated_at int, reservation text; ""
+);
+
+/// The codes that went out last for these challenges have led to an approval, at these times.
+pub(super) async fn converted(
+    transaction: &mut Transaction,
+    approved: &BTreeMap<Sid, Timestamp>,
+) -> Result<()> {
+    let challenges = approved.keys().map(|challenge| json!({ "challenge": challenge.to_string() }));
+    // The last one of each stays.
+    let last: BTreeMap<Sid, Row> = SENT
+        .run(transaction, challenges)
+        .await?
+        .into_iter()
+        .map(|row| Ok((row.sid("challenge")?, row)))
+        .collect::<Result<_>>()?;
+    let (mut rows, mut entered) = (Vec::new(), Vec::new());
+    for (challenge, row) in &last {
+        let Some(at) = approved.get(challenge).copied() else { continue };
+        rows.push(json!({ "sid": row.text("sid")?, "at": at.as_microsecond() }));
+        if let (Some(account), Some(beginning)) = (row.maybe_text("account")?, row.maybe_text("beginning")?) {
+            entered.push(Entered { account, beginning, sent_at: row.time("admitted_at")?, at });
+        }
     }
+    CONVERTED.run(transaction, rows).await?;
+    signs::entered(transaction, &entered).await
 }
+
+/// Each send of these challenges, the first one first, and what was set aside for it.
+const SENT: PerDialect = PerDialect {
+    sqlite: "SELECT s.sid, s.challenge, r.account, r.beginning, r.admitted_at FROM code_sends s \
+             LEFT JOIN reservations r ON r.id = s.reservation \
+             WHERE s.challenge IN (SELECT value ->> 'challenge' FROM json_each($1)) ORDER BY s.asked_at, s.sid",
+    postgres: "SELECT s.sid, s.challenge, r.account, r.beginning, r.admitted_at FROM code_sends s \
+               LEFT JOIN reservations r ON r.id = s.reservation WHERE s.challenge = ANY (ARRAY(\
+               SELECT j.challenge FROM jsonb_to_recordset($1::jsonb) AS j(challenge text))) ORDER BY s.asked_at, s.sid",
+};
+
+const CONVERTED: PerDialect = PerDialect {
+    sqlite: "UPDATE code_sends SET converted_at = r.value ->> 'at', updated_at = r.value ->> 'at' \
+             FROM json_each($1) AS r WHERE code_sends.sid = r.value ->> 'sid'",
+    postgres: "UPDATE code_sends SET converted_at = r.at, updated_at = r.at \
+               FROM jsonb_to_recordset($1::jsonb) AS r(sid text, at bigint) WHERE code_sends.sid = r.sid",
+};
 
 fn read_send(row: &Row) -> Result<CodeSend> {
     let sid = row.sid("sid")?;

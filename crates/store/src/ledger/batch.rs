@@ -1,8 +1,7 @@
 //! One transaction for everything that is queued: what is needed is locked in one order and read once, each act is decided
 //! in memory in its turn, and what changed is written once.
 //!
-//! So a batch of five hundred admissions under three limits costs three locks and a dozen statements. It may be run again
-//! from the start when the connection broke or another node stood in the way, so it changes nothing but the database.
+//! So a batch of five hundred admissions under three limits costs three locks and a dozen statements.
 
 mod answer;
 mod booked;
@@ -86,10 +85,7 @@ pub(crate) enum Did {
     Noted(bool),
 }
 
-pub(super) fn run<'a>(
-    ops: &'a Arc<Vec<(Op, Now)>>,
-    transaction: &'a mut Transaction,
-) -> Outcome<'a, Vec<Did>> {
+pub(super) fn run<'a>(ops: &'a [(Op, Now)], transaction: &'a mut Transaction) -> Outcome<'a, Vec<Did>> {
     Box::pin(async move {
         let mut batch = Batch::read(ops, transaction).await?;
         let did = ops.iter().map(|(op, now)| batch.carry_out(op, *now)).collect::<Result<_>>()?;

@@ -27,7 +27,6 @@ use crate::sql::{Pool, values};
 use crate::{Result, Store};
 
 pub use listed::{ListedBefore, ListedReservation, Listing};
-pub(crate) use queue::Queue;
 pub use rows::limits_fingerprint;
 
 use batch::Did;
@@ -344,7 +343,7 @@ impl Store {
     /// says that nothing may be sent; one that is in doubt leaves a reservation perhaps, which is found by its deadline.
     pub async fn admit(&self, new: NewReservation, now: Now) -> Result<Admission> {
         let id = crate::hex::write(&crate::random::<16>());
-        match self.ledger.carry_out(Op::Admit { id: id.clone(), new: Arc::new(new) }, now).await? {
+        match self.ledger.carry_out((Op::Admit { id: id.clone(), new: Arc::new(new) }, now)).await? {
             Did::Admitted(watched) => Ok(Admission::Admitted(Reservation { id, watched })),
             Did::Refused(why) => Ok(Admission::Refused(why)),
             Did::Before | Did::Noted(_) => {
@@ -356,7 +355,7 @@ impl Store {
     /// Sets aside what an answer can lead to under every limit that applies, or under none, and once: a repeat finds what
     /// was set aside before. Whether Twilio does any of it nobody says, so from the beginning it is in doubt.
     pub async fn admit_answer(&self, new: NewAnswer, now: Now) -> Result<AnswerAdmission> {
-        match self.ledger.carry_out(Op::Answer(Arc::new(new)), now).await? {
+        match self.ledger.carry_out((Op::Answer(Arc::new(new)), now)).await? {
             Did::Admitted(watched) => Ok(AnswerAdmission::Admitted(watched)),
             Did::Before => Ok(AnswerAdmission::Before),
             Did::Refused(why) => Ok(AnswerAdmission::Refused(why)),
@@ -366,7 +365,7 @@ impl Store {
 
     /// Says what is known of a request that was sent.
     pub async fn sent(&self, reservation: Reservation, sent: Sent, now: Now) -> Result<()> {
-        self.ledger.carry_out(Op::Sent { id: reservation.id, sent }, now).await.map(|_| ())
+        self.ledger.carry_out((Op::Sent { id: reservation.id, sent }, now)).await.map(|_| ())
     }
 
     /// Puts the true price in the place of what was set aside for the message or call itself. What is billed beside it stays
@@ -374,7 +373,7 @@ impl Store {
     /// under others. Whether it was still open: settling it again changes nothing.
     pub async fn settle(&self, id: &str, spent: Spent, resource: Option<Sid>, now: Now) -> Result<bool> {
         let op = Op::Settle { id: id.to_owned(), spent, resource };
-        Ok(matches!(self.ledger.carry_out(op, now).await?, Did::Noted(true)))
+        Ok(matches!(self.ledger.carry_out((op, now)).await?, Did::Noted(true)))
     }
 
     /// Settles many, which share commits. How many were still open; the first that failed is the error, and keeps no other
@@ -387,7 +386,7 @@ impl Store {
     pub(crate) async fn change_each(&self, ops: Vec<Op>, now: Now) -> Result<usize> {
         let mut changed = 0;
         let mut failed = None;
-        for outcome in self.ledger.carry_out_each(ops, now).await {
+        for outcome in self.ledger.carry_out_each(ops.into_iter().map(|op| (op, now)).collect()).await {
             match outcome {
                 Ok(did) => changed += usize::from(matches!(did, Did::Noted(true))),
                 Err(error) => failed = failed.or(Some(error)),
@@ -409,24 +408,24 @@ impl Store {
     /// Ends a reservation of which it is certain that nothing was made. Whether it was still open.
     pub async fn void(&self, id: &str, now: Now) -> Result<bool> {
         let op = Op::Sent { id: id.to_owned(), sent: Sent::Nothing };
-        Ok(matches!(self.ledger.carry_out(op, now).await?, Did::Noted(true)))
+        Ok(matches!(self.ledger.carry_out((op, now)).await?, Did::Noted(true)))
     }
 
     /// Says that what was in doubt, or was never answered for, was made. Whether it was.
     pub async fn found(&self, id: &str, resource: Sid, now: Now) -> Result<bool> {
         let op = Op::Sent { id: id.to_owned(), sent: Sent::Made(Some(resource)) };
-        Ok(matches!(self.ledger.carry_out(op, now).await?, Did::Noted(true)))
+        Ok(matches!(self.ledger.carry_out((op, now)).await?, Did::Noted(true)))
     }
 
     /// Says that nobody has answered for a reservation. Whether it was waited for.
     pub async fn doubt(&self, id: &str, now: Now) -> Result<bool> {
         let op = Op::Sent { id: id.to_owned(), sent: Sent::InDoubt };
-        Ok(matches!(self.ledger.carry_out(op, now).await?, Did::Noted(true)))
+        Ok(matches!(self.ledger.carry_out((op, now)).await?, Did::Noted(true)))
     }
 
     /// Takes note of what Twilio counts. Whether it was taken: a figure of another epoch than the store's is not.
     pub async fn book_usage(&self, booked: Booking, now: Now) -> Result<bool> {
-        Ok(matches!(self.ledger.carry_out(Op::Book(booked), now).await?, Did::Noted(true)))
+        Ok(matches!(self.ledger.carry_out((Op::Book(booked), now)).await?, Did::Noted(true)))
     }
 
     /// The id of the epoch that holds now, as it was last noticed. Ask it before a figure is read from Twilio that is then

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{LedgerError, LedgerRow, NewReservation, OpenReservation, ReservationState};
-use crate::counted::PerDialect;
 use crate::error::Error;
+use crate::many::PerDialect;
 use crate::sql::{Row, Transaction, values};
 use crate::{Result, hex};
 

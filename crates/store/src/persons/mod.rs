@@ -25,6 +25,7 @@ pub use devices::{Device, DeviceUsed, NewDevice, Trusted};
 pub use factors::{Factor, FactorSecret, NewFactor};
 pub use hosts::{HandedOver, HostSession};
 pub use passkeys::{NewPasskey, PasskeyPurpose, ShownPasskey, StoredPasskey};
+pub(crate) use passkeys::{known as known_transports, read_passkey};
 pub use roles::{AccountPolicy, Grant, Role, Where};
 pub use sessions::{NewSession, Session, Stage};
 pub use sign_ins::{SignIn, SignInOutcome};

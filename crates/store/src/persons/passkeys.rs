@@ -269,24 +269,31 @@ pub(super) async fn forget(transaction: &mut Transaction, person: &str, factor: 
     Ok(())
 }
 
-fn known(transports: &[String]) -> String {
+/// The words of these that are known.
+pub(crate) fn known(transports: &[String]) -> String {
     let said = |word: &&str| transports.iter().any(|said| said == word);
     TRANSPORTS.into_iter().filter(said).collect::<Vec<_>>().join(" ")
 }
 
 fn read(row: &Row) -> Result<StoredPasskey> {
-    let factor = row.text("factor")?;
-    let counter = u32::try_from(row.int("counter")?)
-        .map_err(|_| Error::corrupt(format!("passkeys.counter of {factor}"), "it is no counter"))?;
     Ok(StoredPasskey {
-        passkey: Passkey {
-            credential: row.bytes("credential")?,
-            key: row.bytes("key")?,
-            counter,
-            backup_eligible: row.int("backup_eligible")? != 0,
-            backed_up: row.int("backed_up")? != 0,
-        },
+        passkey: read_passkey(row)?,
         transports: row.text("transports")?.split_whitespace().map(str::to_owned).collect(),
-        factor,
+        factor: row.text("factor")?,
+    })
+}
+
+/// A passkey out of a row, whoever's it is.
+pub(crate) fn read_passkey(row: &Row) -> Result<Passkey> {
+    let counter = u32::try_from(row.int("counter")?).map_err(|_| {
+        let factor = row.text("factor").unwrap_or_default();
+        Error::corrupt(format!("the counter of the passkey {factor}"), "it is no counter")
+    })?;
+    Ok(Passkey {
+        credential: row.bytes("credential")?,
+        key: row.bytes("key")?,
+        counter,
+        backup_eligible: row.int("backup_eligible")? != 0,
+        backed_up: row.int("backed_up")? != 0,
     })
 }

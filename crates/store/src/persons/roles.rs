@@ -5,6 +5,7 @@ use ringfence_model::Sid;
 use ringfence_second_factor::policy::{Demands, Policy, Strength};
 use serde_json::json;
 
+use super::told::Told;
 use super::{Because, find, note};
 use crate::audit::{self, NewAudit};
 use crate::error::Error;
@@ -154,7 +155,7 @@ impl Store {
         .await
     }
 
-    /// Sets what an account demands.
+    /// Sets what an account demands. Nobody is told.
     pub async fn set_policy(
         &self,
         by: impl Into<Because>,
@@ -162,7 +163,19 @@ impl Store {
         demands: Demands,
         now: Timestamp,
     ) -> Result<()> {
-        self.write((by.into(), place, demands, now), |(by, place, demands, now), transaction| {
+        self.set_policy_and_tell(by, place, demands, Told::nobody(), now).await
+    }
+
+    /// Sets what an account demands, and tells whom it concerns.
+    pub async fn set_policy_and_tell(
+        &self,
+        by: impl Into<Because>,
+        place: Where,
+        demands: Demands,
+        told: Told,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.write((by.into(), place, demands, told, now), |(by, place, demands, told, now), transaction| {
             Box::pin(async move {
                 let upsert = "INSERT INTO policies (account, policy, strong, set_at) VALUES ($1, $2, $3, $4) \
                               ON CONFLICT (account) DO UPDATE SET policy = excluded.policy, \
@@ -175,7 +188,7 @@ impl Store {
                 let audit = NewAudit::new("policy.set", format!("policy {}", place.text()))
                     .with(by.detail(json!({ "policy": word, "factors": demands.strength.word() })));
                 audit::append(transaction, &by.by, &audit, *now).await?;
-                Ok(())
+                told.write(transaction, &[], *now).await
             })
         })
         .await

@@ -33,6 +33,8 @@ pub struct UserFactor {
     pub id: String,
     /// Of which kind.
     pub kind: Kind,
+    /// What its owner calls it, where it is a passkey.
+    pub name: Option<String>,
     /// Since when it counts.
     pub confirmed_at: Timestamp,
     /// When it was last good.
@@ -66,7 +68,7 @@ pub(super) enum Attempt {
 }
 
 impl Attempt {
-    fn barred(barred: Barred) -> Self {
+    pub(super) fn barred(barred: Barred) -> Self {
         match barred {
             Barred::Until(until) => Self::Barred(until),
             Barred::BoundAnew => Self::Disabled,
@@ -227,6 +229,9 @@ pub(super) async fn kinds(transaction: &mut Transaction, user: &str) -> Result<V
     if kinds.contains(&Kind::Totp) && is_disabled(transaction, &totp(user)).await? {
         kinds.retain(|kind| *kind != Kind::Totp);
     }
+    if kinds.contains(&Kind::Passkey) && is_disabled(transaction, &passkey(user)).await? {
+        kinds.retain(|kind| *kind != Kind::Passkey);
+    }
     if codes_left(transaction, user).await? > 0 {
         kinds.push(Kind::RecoveryCode);
     }
@@ -320,6 +325,11 @@ pub(super) fn recovery(user: &str) -> String {
     subject(user, "recovery-code")
 }
 
+/// What answers with a user's passkeys are counted under.
+pub(super) fn passkey(user: &str) -> String {
+    subject(user, "passkey")
+}
+
 fn subject(user: &str, what: &str) -> String {
     format!("user/{user}/{what}")
 }
@@ -332,7 +342,7 @@ fn until(barred: Barred) -> Timestamp {
     }
 }
 
-fn place(id: &str) -> Place<'_> {
+pub(super) fn place(id: &str) -> Place<'_> {
     Place { table: "user_factors", column: "secret", row: id }
 }
 
@@ -343,14 +353,23 @@ fn read_seed(keys: &Keyring, row: &Row) -> Result<Seed> {
     bytes.map(Seed::new).map_err(|_| Error::corrupt(place(&id).to_string(), "it has not 20 bytes"))
 }
 
-pub(super) fn read(row: &Row, is_disabled: bool) -> Result<UserFactor> {
-    let kind = row.text("kind")?;
-    let unknown = || Error::corrupt("user_factors", format!("`{kind}` is no kind"));
+/// A factor out of its row. `disabled` are the kinds that count no more.
+pub(super) fn read(keys: &Keyring, row: &Row, disabled: &[Kind]) -> Result<UserFactor> {
+    let (id, word) = (row.text("id")?, row.text("kind")?);
+    let unknown = || Error::corrupt("user_factors", format!("`{word}` is no kind"));
+    let kind = Kind::from_word(&word).ok_or_else(unknown)?;
+    let name = if kind == Kind::Passkey {
+        let bytes = keys.open(place(&id), &row.bytes("secret")?)?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    } else {
+        None
+    };
     Ok(UserFactor {
-        id: row.text("id")?,
-        kind: Kind::from_word(&kind).ok_or_else(unknown)?,
+        kind,
+        name,
         confirmed_at: row.time("confirmed_at")?,
         used_at: row.maybe_time("used_at")?,
-        is_disabled,
+        is_disabled: disabled.contains(&kind),
+        id,
     })
 }

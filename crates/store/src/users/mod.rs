@@ -8,6 +8,7 @@
 
 mod devices;
 mod factors;
+mod passkeys;
 mod policies;
 mod sign_ins;
 
@@ -16,13 +17,16 @@ use std::fmt;
 use jiff::Timestamp;
 use ringfence_model::{Actor, Sid};
 use ringfence_second_factor::failures::Rule;
+use ringfence_second_factor::policy::Kind;
 use serde_json::{Value, json};
 
 pub use devices::{DeviceToken, NewUserDevice, UserDevice};
 pub use factors::{TotpConfirmed, UserFactor};
+pub use passkeys::{PasskeyAsked, PasskeyWanted};
 pub use policies::UserPolicy;
 pub use sign_ins::{
-    BegunSignIn, CheckSignIn, NewUserSignIn, NotPassed, SIGN_IN, SignInChecked, SignInState, UserSignIn,
+    BegunSignIn, CheckPasskey, CheckSignIn, NewUserSignIn, NotPassed, SIGN_IN, SignInChecked, SignInState,
+    UserSignIn,
 };
 
 use crate::audit::{self, NewAudit};
@@ -89,12 +93,22 @@ impl Store {
         let factors = self.fetch(confirmed, values![&found.id]).await?;
         let left = self.find(factors::CODES_LEFT, values![&found.id]).await?;
         let left = left.map_or(Ok(0), |row| row.count("codes"))?;
-        let is_totp_disabled = self.failures(&factors::totp(&found.id)).await?.is_disabled(Rule::User);
+        let mut disabled = Vec::new();
+        for (kind, subject) in
+            [(Kind::Totp, factors::totp(&found.id)), (Kind::Passkey, factors::passkey(&found.id))]
+        {
+            if self.failures(&subject).await?.is_disabled(Rule::User) {
+                disabled.push(kind);
+            }
+        }
         let are_codes_disabled = self.failures(&factors::recovery(&found.id)).await?.is_disabled(Rule::User);
         Ok(User {
             policy: found.policy.unwrap_or(of_all),
             has_own_policy: found.policy.is_some(),
-            factors: factors.iter().map(|row| factors::read(row, is_totp_disabled)).collect::<Result<_>>()?,
+            factors: factors
+                .iter()
+                .map(|row| factors::read(&self.keys, row, &disabled))
+                .collect::<Result<_>>()?,
             recovery_codes: if are_codes_disabled { 0 } else { left },
             id: Some(found.id),
         })
@@ -160,9 +174,11 @@ async fn erase(transaction: &mut Transaction, user: &str) -> Result<Vec<String>>
         "DELETE FROM user_sign_ins WHERE user_id = $1",
         "DELETE FROM user_devices WHERE user_id = $1",
         "DELETE FROM user_codes WHERE user_id = $1",
+        "DELETE FROM user_passkeys WHERE user_id = $1",
+        "DELETE FROM user_passkey_challenges WHERE user_id = $1",
         "DELETE FROM user_factors WHERE user_id = $1",
         "DELETE FROM failures WHERE subject IN ('user/' || $1 || '/totp', 'user/' || $1 || '/totp-waiting', \
-         'user/' || $1 || '/recovery-code')",
+         'user/' || $1 || '/recovery-code', 'user/' || $1 || '/passkey')",
         "DELETE FROM users WHERE id = $1",
     ];
     for delete in deletes {
@@ -192,6 +208,8 @@ pub(crate) async fn forget(transaction: &mut Transaction, before: Timestamp, bat
         "DELETE FROM user_codes WHERE tag IN (SELECT tag FROM user_codes WHERE used_at < $1 ORDER BY tag LIMIT $2)",
         "DELETE FROM user_factors WHERE id IN (SELECT id FROM user_factors WHERE confirmed_at IS NULL \
          AND created_at < $1 ORDER BY id LIMIT $2)",
+        "DELETE FROM user_passkey_challenges WHERE subject IN (SELECT subject FROM user_passkey_challenges \
+         WHERE expires_at < $1 ORDER BY expires_at, subject LIMIT $2)",
         // Said twice: who comes back at this moment is locked, and looked at once more when the lock is let go.
         "DELETE FROM users WHERE seen_at < $1 AND policy IS NULL \
          AND id IN (SELECT id FROM users WHERE seen_at < $1 AND policy IS NULL \

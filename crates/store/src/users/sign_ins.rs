@@ -9,12 +9,14 @@ use jiff::{SignedDuration, Timestamp};
 use ringfence_model::{Actor, PhoneNumber, Secret, Sid};
 use ringfence_second_factor::device::Judgement;
 use ringfence_second_factor::failures::Barred;
+use ringfence_second_factor::passkey::{Refusal, RelyingParty};
 use ringfence_second_factor::policy::{self, Assurance, Demands, Kind, Next, Policy};
 use ringfence_second_factor::recovery::RecoveryCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::factors::Attempt;
+use super::passkeys::{self, Looked};
 use super::{
     DeviceToken, Locked, NewUserDevice, Tagged, UserName, UserPolicy, devices, factors, lock, note, policies,
 };
@@ -23,7 +25,7 @@ use crate::error::Error;
 use crate::factor_keys::FactorKeys;
 use crate::seal::{Keyring, Place};
 use crate::sql::{Row, Transaction, values};
-use crate::{Check, Checked, Counter, Expected, NotChecked, Result, Store, Which, hex};
+use crate::{Check, Checked, Counter, Expected, NotChecked, Result, ShownPasskey, Store, Which, hex};
 
 /// What the codes of sign-ins are for. Each is bound to its sign-in.
 pub const SIGN_IN: &str = "sign-in";
@@ -110,6 +112,21 @@ pub struct CheckSignIn {
     pub trust: Option<Option<String>>,
 }
 
+/// A passkey that a browser shows.
+#[derive(Debug, Clone)]
+pub struct CheckPasskey {
+    /// Whose sign-in it is in the application's eyes. Another's is not there.
+    pub user: UserName,
+    /// Which.
+    pub sign_in: String,
+    /// The site that it is to be for.
+    pub party: RelyingParty,
+    /// What the browser answers.
+    pub shown: ShownPasskey,
+    /// Whether the browser is to be trusted from now on, and what it is called.
+    pub trust: Option<Option<String>>,
+}
+
 /// What came of a code.
 #[derive(Debug, Clone)]
 pub enum SignInChecked {
@@ -124,6 +141,8 @@ pub enum SignInChecked {
     },
     /// It is not.
     Wrong,
+    /// The passkey is not taken, for this reason.
+    Refused(Refusal),
     /// It was not compared.
     Not(NotPassed),
 }
@@ -137,7 +156,7 @@ pub enum NotPassed {
     Over,
     /// It takes no code of this kind.
     Kind,
-    /// No code waits to be entered: none was sent, or it expired.
+    /// No code waits to be entered: none was sent, or it expired. No passkey was asked for.
     NoCode,
     /// Too many codes were tried; not before this time.
     Barred(Timestamp),
@@ -186,7 +205,26 @@ impl Store {
     ) -> Result<SignInChecked> {
         let (tagged, keys) = (self.tagged(&check.user).await?, self.factor_keys().await?);
         self.write((by.clone(), tagged, keys, check, now), |(by, tagged, keys, entered, now), transaction| {
-            Box::pin(async move { check_one(transaction, by, tagged, keys, entered, *now).await })
+            Box::pin(async move { check_one(transaction, by, tagged, keys, (entered, None), *now).await })
+        })
+        .await
+    }
+
+    /// Looks at the passkey that a browser shows, as [`check_user_sign_in`](Store::check_user_sign_in) compares a code.
+    pub async fn check_user_passkey(
+        &self,
+        by: &Actor,
+        check: CheckPasskey,
+        now: Timestamp,
+    ) -> Result<SignInChecked> {
+        let CheckPasskey { user, sign_in, party, shown, trust } = check;
+        let (tagged, keys) = (self.tagged(&user).await?, self.factor_keys().await?);
+        let entered = CheckSignIn { user, sign_in, kind: Kind::Passkey, code: Secret::new(""), trust };
+        let data = (by.clone(), tagged, keys, entered, (party, shown), now);
+        self.write(data, |(by, tagged, keys, entered, passkey, now), transaction| {
+            Box::pin(
+                async move { check_one(transaction, by, tagged, keys, (entered, Some(passkey)), *now).await },
+            )
         })
         .await
     }
@@ -249,7 +287,7 @@ async fn check_one(
     by: &Actor,
     tagged: &Tagged,
     keys: &FactorKeys,
-    entered: &CheckSignIn,
+    (entered, passkey): (&CheckSignIn, Option<&(RelyingParty, ShownPasskey)>),
     now: Timestamp,
 ) -> Result<SignInChecked> {
     let user = lock(transaction, tagged, now).await?;
@@ -290,8 +328,20 @@ async fn check_one(
                 Checked::Not(NotChecked::Barred(Barred::BoundAnew)) => Attempt::Barred(sign_in.expires_at),
             }
         }
-        // A passkey is no code.
-        (Kind::Phone, None) | (Kind::Passkey, _) => Attempt::Missing,
+        (Kind::Passkey, _) => {
+            let Some((party, shown)) = passkey else { return Ok(SignInChecked::Not(NotPassed::Kind)) };
+            match passkeys::look(transaction, by, &user, &sign_in.id, party, shown, now).await? {
+                Looked::NotAsked => return Ok(SignInChecked::Not(NotPassed::NoCode)),
+                Looked::Refused(refusal) => {
+                    let why = refusal.to_string();
+                    let detail = json!({ "sign_in": sign_in.id, "factor": entered.kind.word(), "why": why });
+                    note(transaction, by, "user.refuse", &user, detail, now).await?;
+                    return Ok(SignInChecked::Refused(refusal));
+                }
+                Looked::Attempt(attempt) => attempt,
+            }
+        }
+        (Kind::Phone, None) => Attempt::Missing,
     };
     let refused = match attempt {
         Attempt::Right => return pass(transaction, by, &user, &sign_in, entered, now).await,

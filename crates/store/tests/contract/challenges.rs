@@ -38,20 +38,20 @@ on_both! {
 
 const TO: &str = "+14155550100";
 
-fn number(text: &str) -> PhoneNumber {
+pub(crate) fn number(text: &str) -> PhoneNumber {
     PhoneNumber::parse(text).unwrap()
 }
 
-fn application() -> Actor {
+pub(crate) fn application() -> Actor {
     Actor::Application("SK00000000000000000000000000000001".to_owned())
 }
 
-fn expected(application: &str) -> Expected {
+pub(crate) fn expected(application: &str) -> Expected {
     Expected { application: application.into(), purpose: "verification".into(), binding: String::new() }
 }
 
 /// Limits that no test here reaches unless it is about them.
-fn lenient() -> Limits {
+pub(crate) fn lenient() -> Limits {
     let countries = [Country::parse("US").unwrap()].into();
     let most = vec![Cap { most: 1_000_000, seconds: 600 }];
     Limits {
@@ -65,7 +65,7 @@ fn lenient() -> Limits {
     }
 }
 
-fn new(expected: Expected) -> NewChallenge {
+pub(crate) fn new(expected: Expected) -> NewChallenge {
     NewChallenge {
         expected,
         number: number(TO),
@@ -81,14 +81,14 @@ fn new(expected: Expected) -> NewChallenge {
     }
 }
 
-async fn begin_at(store: &Store, new: NewChallenge, now: Timestamp) -> (Challenge, Sid) {
+pub(crate) async fn begin_at(store: &Store, new: NewChallenge, now: Timestamp) -> (Challenge, Sid) {
     match store.begin_challenge(&application(), new, now).await.unwrap() {
         Begun::Sent { challenge, send, .. } => (*challenge, send),
         Begun::Not(not) => panic!("{not:?}"),
     }
 }
 
-async fn begin(store: &Store, expected: Expected) -> Challenge {
+pub(crate) async fn begin(store: &Store, expected: Expected) -> Challenge {
     begin_at(store, new(expected), start()).await.0
 }
 
@@ -104,20 +104,20 @@ async fn code(store: &Store, send: Sid, now: Timestamp) -> String {
     store.code_to_send(send, now).await.unwrap().unwrap().code.expose().to_owned()
 }
 
-async fn code_of(store: &Store, challenge: &Challenge, now: Timestamp) -> String {
+pub(crate) async fn code_of(store: &Store, challenge: &Challenge, now: Timestamp) -> String {
     let sends = store.sends_of_challenge(challenge.sid).await.unwrap();
     code(store, sends[0].sid, now).await
 }
 
-fn wrong(code: &str) -> String {
+pub(crate) fn wrong(code: &str) -> String {
     code.chars().map(|digit| if digit == '9' { '0' } else { '9' }).collect()
 }
 
-fn check(expected: Expected, which: Which, code: &str, counter: Counter) -> Check {
+pub(crate) fn check(expected: Expected, which: Which, code: &str, counter: Counter) -> Check {
     Check { expected, which, code: Secret::new(code), counter }
 }
 
-async fn checked(store: &Store, challenge: &Challenge, code: &str, now: Timestamp) -> Checked {
+pub(crate) async fn checked(store: &Store, challenge: &Challenge, code: &str, now: Timestamp) -> Checked {
     let check = check(challenge.expected.clone(), Which::Sid(challenge.sid), code, Counter::Number);
     store.check_challenge(&application(), check, now).await.unwrap()
 }

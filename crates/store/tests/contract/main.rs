@@ -31,6 +31,8 @@ mod shared_keys;
 mod sign_ins;
 mod signs;
 mod tallies;
+mod together;
+mod user_passkeys;
 mod users;
 mod world;
 mod writing;

@@ -1,6 +1,7 @@
 //! What there is to ask: the table that routes requests, says what each needs, and is written down as the OpenAPI document.
 
 mod devices;
+mod passkeys;
 mod policies;
 mod recovery_codes;
 mod sign_ins;
@@ -43,6 +44,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     sign_ins::BEGIN,
     sign_ins::SEND,
     sign_ins::CHECK,
+    passkeys::WANT,
+    passkeys::CHECK,
     policies::OF_APPLICATION,
     policies::SET_OF_APPLICATION,
     users::ONE,
@@ -54,6 +57,9 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     totp::REMOVE,
     recovery_codes::MAKE,
     recovery_codes::REMOVE,
+    passkeys::ASK,
+    passkeys::ADD,
+    passkeys::REMOVE,
     devices::LIST,
     devices::CHECK,
     devices::END_ALL,
@@ -70,6 +76,10 @@ pub(crate) const BODIES: &[json_body::Reads] = &[
     json_body::reads::<totp::Enrol>,
     json_body::reads::<totp::Confirm>,
     json_body::reads::<devices::CheckDevice>,
+    json_body::reads::<passkeys::AskForNew>,
+    json_body::reads::<passkeys::Add>,
+    json_body::reads::<passkeys::Want>,
+    json_body::reads::<passkeys::Check>,
 ];
 
 impl Call<'_> {

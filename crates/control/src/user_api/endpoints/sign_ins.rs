@@ -8,6 +8,7 @@ use http::header::RETRY_AFTER;
 use jiff::Timestamp;
 use ringfence_breaker::Why;
 use ringfence_second_factor::challenge::Channel;
+use ringfence_second_factor::passkey::Refusal;
 use ringfence_second_factor::policy;
 use ringfence_second_factor::pumping::Asker;
 use ringfence_store::{
@@ -204,19 +205,31 @@ async fn check(call: Call<'_>) -> Result<Bytes, Problem> {
         trust: trust.unwrap_or_default().then(|| device_name.and_then(Line::some)),
     };
     let now = call.factor.now();
-    match call.store().check_user_sign_in(&call.actor(), entered, now).await? {
+    let checked = call.store().check_user_sign_in(&call.actor(), entered, now).await?;
+    told(checked, |_| wrong(), now)
+}
+
+/// What came of a code or a passkey.
+pub(super) fn told(
+    checked: SignInChecked,
+    refused: impl Fn(Refusal) -> Problem,
+    now: Timestamp,
+) -> Result<Bytes, Problem> {
+    match checked {
         SignInChecked::Passed { assurance, token, recovery_codes } => json(&Passed {
             assurance: assurance.into(),
             device_token: token.map(TokenView::from),
             recovery_codes_left: recovery_codes,
         }),
         SignInChecked::Wrong => Err(wrong()),
+        SignInChecked::Refused(refusal) => Err(refused(refusal)),
         SignInChecked::Not(NotPassed::Missing) => Err(no_sign_in()),
         SignInChecked::Not(NotPassed::Over) => Err(over()),
         SignInChecked::Not(NotPassed::Kind) => Err(not_this_factor()),
-        SignInChecked::Not(NotPassed::NoCode) => {
-            Err(Problem::new(Kind::NoCode, "none was sent, or its ten minutes are over: send one"))
-        }
+        SignInChecked::Not(NotPassed::NoCode) => Err(Problem::new(
+            Kind::NoCode,
+            "nothing was sent or asked for, or its time is over: begin with that",
+        )),
         SignInChecked::Not(NotPassed::Barred(until)) => Err(paused(until, now)),
         SignInChecked::Not(NotPassed::Disabled) => Err(Problem::new(
             Kind::FactorDisabled,
@@ -226,7 +239,7 @@ async fn check(call: Call<'_>) -> Result<Bytes, Problem> {
 }
 
 /// The sign-in of the path. What cannot be one is not there.
-fn id(call: &Call<'_>) -> Result<String, Problem> {
+pub(super) fn id(call: &Call<'_>) -> Result<String, Problem> {
     call.id("sign_in", "si_", 32).ok_or_else(no_sign_in)
 }
 
@@ -236,15 +249,15 @@ fn asker(sign_in: &UserSignIn) -> Asker {
     Asker { address, user: Some(sign_in.user.clone()) }
 }
 
-fn no_sign_in() -> Problem {
+pub(super) fn no_sign_in() -> Problem {
     Problem::new(Kind::NoSignIn, "no sign-in of this user is called so")
 }
 
-fn over() -> Problem {
+pub(super) fn over() -> Problem {
     Problem::new(Kind::SignInOver, "it was passed, or its time is over: begin another")
 }
 
-fn not_this_factor() -> Problem {
+pub(super) fn not_this_factor() -> Problem {
     Problem::new(Kind::NotThisFactor, "the sign-in does not take this factor; its answer says which it takes")
 }
 

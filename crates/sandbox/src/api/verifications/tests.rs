@@ -62,6 +62,7 @@ fn what_cannot_be_verified_is_refused() {
         (vec![("To", TO), ("Channel", "sna")], (403, 60223)),
         (vec![("To", TO), ("Channel", "sms"), ("CustomCode", "1234")], (403, 60204)),
         (vec![("To", TO), ("Channel", "sms"), ("RateLimits", "ip=1")], (400, 60200)),
+        (vec![("To", TO), ("Channel", "sms"), ("RateLimits", r#"{"of nobody": "1"}"#)], (400, 60200)),
         (vec![("To", TO), ("Channel", "sms"), ("CustomFriendlyName", "555 0123")], (400, 60200)),
     ] {
         assert_eq!(error(bank.api.post(&path, &form)), expected, "{form:?}");

@@ -93,6 +93,15 @@ pub(super) fn count_recipient(world: &mut World, to: &str) -> bool {
     true
 }
 
+/// Whether the service has a limit of each of these names.
+pub(super) fn are_there(world: &World, service: Sid, named: &[(String, String)]) -> bool {
+    let has = |name: &str| {
+        let mut limits = world.verify.rate_limits.newest_first();
+        limits.any(|limit| limit.service == service && limit.unique_name == name)
+    };
+    named.iter().all(|(name, _)| has(name))
+}
+
 /// Counts a start under the service's limits whose values it names; `false`: one of them is used up. A start that
 /// one bucket refuses counts in none.
 pub(super) fn count_named(world: &mut World, service: Sid, named: &[(String, String)]) -> bool {

@@ -35,6 +35,8 @@ pub(crate) enum StartRefused {
     NoService,
     /// Many starts for one number at one time.
     TooManyAtOnce,
+    /// The service has no limit of a name that was given.
+    NoSuchLimit,
     /// One of the service's own limits is used up.
     RateLimited,
     /// The code was sent too often.
@@ -56,6 +58,9 @@ pub(crate) fn start(world: &mut World, start: &Start) -> Result<Sid, StartRefuse
         && numbering::line_kind(start.to) == numbering::LineKind::Landline
     {
         return Err(StartRefused::Landline);
+    }
+    if !limits::are_there(world, start.service, &start.rate_limits) {
+        return Err(StartRefused::NoSuchLimit);
     }
     if !limits::count_recipient(world, &to) {
         return Err(StartRefused::TooManyAtOnce);

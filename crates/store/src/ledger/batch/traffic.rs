@@ -5,16 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use ringfence_breaker::{DialPrefix, Hold, Unseen};
-use ringfence_model::Amount;
-use serde::Serialize;
 use serde_json::json;
 
 use super::Op;
 use crate::Result;
-use crate::counted::{PerDialect, counted};
-use crate::ledger::{Arrival, Spent};
 use crate::sql::{Transaction, values};
-use crate::traffic::hour;
+use crate::traffic::AllThatCame;
+pub(super) use crate::traffic::Came;
 
 /// What a batch must know of places, and what it adds.
 #[derive(Debug, Default)]
@@ -22,39 +19,7 @@ pub(super) struct Places {
     known: BTreeSet<(Unseen, String, String)>,
     /// Accounts of which it is known what they sent before.
     learnt: BTreeSet<String>,
-    came: BTreeMap<(String, String, i64), Came>,
-}
-
-/// What comes of what one account sends to one beginning in one hour.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
-pub(super) struct Came {
-    /// What makes the place known: a message or a call that was paid and did not fail, a code that was entered.
-    pub(super) settled: i64,
-    pub(super) delivered: i64,
-    pub(super) undelivered: i64,
-    pub(super) started: i64,
-    pub(super) approved: i64,
-}
-
-impl Came {
-    /// What a price tells that became known: what was paid and did not fail went somewhere.
-    pub(super) fn of(spent: Spent) -> Self {
-        let failed = spent.arrival == Arrival::Failed;
-        Self {
-            settled: i64::from(!failed && spent.price > Amount::ZERO),
-            delivered: i64::from(spent.arrival == Arrival::Delivered),
-            undelivered: i64::from(failed),
-            ..Self::default()
-        }
-    }
-
-    fn add(&mut self, other: Self) {
-        self.settled += other.settled;
-        self.delivered += other.delivered;
-        self.undelivered += other.undelivered;
-        self.started += other.started;
-        self.approved += other.approved;
-    }
+    came: AllThatCame,
 }
 
 impl Places {
@@ -134,33 +99,11 @@ impl Places {
 
     /// Counts what came of something.
     pub(super) fn came(&mut self, account: &str, beginning: &str, now: Timestamp, what: Came) {
-        let mut add = |beginning: &str, what: Came| {
-            self.came.entry((account.to_owned(), beginning.to_owned(), hour(now))).or_default().add(what);
-        };
-        add(beginning, what);
-        // The place that is known by it may be larger.
-        let place = beginning.parse::<DialPrefix>().map(|it| it.place().to_string());
-        if let Ok(place) = place
-            && place != beginning
-            && what.settled > 0
-        {
-            add(&place, Came { settled: what.settled, ..Came::default() });
-        }
+        self.came.add(account, beginning, now, what);
     }
 
-    /// Adds it to what is counted already: in the order of the keys, so that nobody waits in a circle.
+    /// Adds it to what is counted already.
     pub(super) async fn write(&self, transaction: &mut Transaction) -> Result<()> {
-        if self.came.is_empty() {
-            return Ok(());
-        }
-        let rows = self.came.iter().map(
-            |((account, prefix, hour), came)| json!({ "a": account, "p": prefix, "t": hour, "c": came }),
-        );
-        let rows = json!(rows.collect::<Vec<_>>()).to_string();
-        transaction.execute(ADD.of(transaction), values![rows]).await?;
-        Ok(())
+        self.came.write(transaction).await
     }
 }
-
-const ADD: PerDialect =
-    counted!("traffic", "hour", "settled", "delivered", "undelivered", "started", "approved");

@@ -1,0 +1,185 @@
+//! What was typed into a form is not lost because a session ended, the second factor is asked for, or another tab signed in.
+
+use bytes::Bytes;
+use http::Request;
+use ringfence_model::Sid;
+use ringfence_store::{Role, Stage, Where};
+
+use crate::world::{Browser, Page, World};
+
+const REASON: &str = "it calls at night: \"très\" <b>";
+const REASON_ON_A_PAGE: &str = "value=\"it calls at night: &#34;très&#34; &#60;b&#62;\"";
+const AGAIN: &str = "What you typed is here again";
+
+fn encoded(fields: &[(&str, &str)]) -> String {
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
+}
+
+/// The pair of the cookie that keeps what was typed.
+fn kept(page: &Page) -> String {
+    let cookie = page.header("set-cookie");
+    assert!(cookie.starts_with("ringfence-typed="), "{cookie}");
+    for attribute in ["; Path=/", "; HttpOnly", "; SameSite=Lax", "; Max-Age=900"] {
+        assert!(cookie.contains(attribute), "{cookie}");
+    }
+    cookie.split(';').next().unwrap().to_owned()
+}
+
+/// A page as the browser opens it that keeps this beside its session.
+async fn with(browser: &Browser<'_>, path: &str, kept: &str) -> Page {
+    let request = browser.request("GET", path);
+    Page::of(browser.world.answer(request.header("cookie", kept), Bytes::new()).await)
+}
+
+/// The same person, signed in anew.
+async fn anew<'w>(browser: &Browser<'w>) -> Browser<'w> {
+    let token = browser.world.session(&browser.person, Where::Everywhere, Stage::Inside).await;
+    Browser { world: browser.world, token, person: browser.person.clone() }
+}
+
+async fn a_world() -> (World, Sid) {
+    let world = World::new().await;
+    let account = world.subaccount("customer").await;
+    (world, account)
+}
+
+/// Where a redirect to a page of the door comes back to.
+fn back(page: &Page, door: &str) -> String {
+    let url = url::Url::parse("http://localhost").unwrap().join(page.header("location")).unwrap();
+    assert_eq!((page.status, url.path()), (303, door));
+    url.query_pairs().find(|(name, _)| name == "to").map(|(_, to)| to.into_owned()).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_form_of_a_session_that_ended_is_there_again_after_signing_in_and_nothing_was_done() {
+    let (world, account) = a_world().await;
+    let owner = world.owner().await;
+    let path = format!("/accounts/{account}/suspend");
+    let body = encoded(&[("csrf", &owner.csrf().await), ("reason", REASON)]);
+    world.advance(31 * 60).await;
+    let late = Page::of(world.answer(owner.request("POST", &path), body).await);
+    assert_eq!(back(&late, "/sign-in"), path);
+    let kept = kept(&late);
+    let again = anew(&owner).await;
+    let page = with(&again, &path, &kept).await;
+    assert_eq!(page.status, 200);
+    page.says(AGAIN);
+    page.says(REASON_ON_A_PAGE);
+    assert!(page.header("set-cookie").starts_with("ringfence-typed=; "), "it is shown once");
+    with(&again, "/people", &kept).await.does_not_say(AGAIN);
+    again.get(&path).await.does_not_say(AGAIN);
+    assert_eq!(world.store.waiting_effects(10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_reset_that_wants_the_second_factor_again_comes_back_to_its_own_form() {
+    let (world, account) = a_world().await;
+    world.spend(account, "60").await;
+    let owner = world.owner().await;
+    let body = encoded(&[
+        ("csrf", &owner.csrf().await),
+        ("limit", "fifty a day"),
+        ("account", &account.to_string()),
+        ("allow", "7.5"),
+        ("reason", REASON),
+    ]);
+    world.advance(11 * 60).await;
+    let late = Page::of(world.answer(owner.request("POST", "/breakers/reset"), body).await);
+    let to = back(&late, "/second-factor");
+    assert_eq!(to, format!("/breakers/reset?limit=fifty%20a%20day&account={account}"));
+    let again = anew(&owner).await;
+    again.get(&to).await.says("Reset “fifty a day”");
+    let page = with(&again, &to, &kept(&late)).await;
+    page.says(AGAIN);
+    page.says(REASON_ON_A_PAGE);
+    page.says("value=\"7.5\"");
+}
+
+#[tokio::test]
+async fn a_form_of_before_another_tab_signed_in_is_shown_again_and_taken_then() {
+    let (world, account) = a_world().await;
+    let owner = world.owner().await;
+    let stale = owner.csrf().await;
+    let again = anew(&owner).await;
+    let path = format!("/accounts/{account}/suspend");
+    let body = encoded(&[("csrf", &stale), ("reason", REASON)]);
+    let page = Page::of(world.answer(again.request("POST", &path), body).await);
+    assert_eq!(page.status, 403);
+    page.says("out of date");
+    page.says(REASON_ON_A_PAGE);
+    page.says(&format!("name=\"csrf\" value=\"{}\"", again.csrf().await));
+    assert_eq!(world.store.waiting_effects(10).await.unwrap(), []);
+    assert_eq!(again.post(&path, &[("reason", REASON)]).await.status, 303);
+    assert_ne!(world.store.waiting_effects(10).await.unwrap(), []);
+    // What has no form of its own is told as before.
+    let page = Page::of(world.answer(again.request("POST", "/sign-out"), encoded(&[("csrf", &stale)])).await);
+    assert_eq!(page.status, 403);
+    page.says("Go back, reload it");
+    assert_eq!(again.get("/limits").await.status, 200, "nobody was signed out");
+}
+
+#[tokio::test]
+async fn every_field_of_a_long_form_is_filled_in_again() {
+    let (world, account) = a_world().await;
+    let owner = world.owner().await;
+    let csrf = owner.csrf().await;
+    let account = account.to_string();
+    world.advance(11 * 60).await;
+    let again = anew(&owner).await;
+    let body = encoded(&[
+        ("csrf", &csrf),
+        ("name", "shop"),
+        ("accounts", &account),
+        ("operation", "lookups"),
+        ("operation", "reads"),
+        ("destinations", "GB +1415"),
+        ("days", "90"),
+        ("reason", REASON),
+    ]);
+    let late = Page::of(world.answer(owner.request("POST", "/keys/new"), body).await);
+    assert_eq!(back(&late, "/second-factor"), "/keys/new");
+    let page = with(&again, "/keys/new", &kept(&late)).await;
+    for shown in ["value=\"shop\"", &account, "GB +1415", "value=\"90\" selected", REASON_ON_A_PAGE] {
+        page.says(shown);
+    }
+    assert_eq!(page.text.matches(" checked").count(), 2, "{}", page.text);
+    assert_eq!(world.store.credentials(None).await.unwrap(), []);
+
+    let other = world.signed_in("other@example.com", Role::Auditor, Where::Everywhere).await;
+    let person = format!("/people/{}", other.person);
+    let body = encoded(&[("csrf", &csrf), ("role", "operator"), ("account", &account), ("reason", REASON)]);
+    let late = Page::of(world.answer(owner.request("POST", &format!("{person}/role")), body).await);
+    assert_eq!(back(&late, "/second-factor"), format!("{person}?account={account}"));
+    let page = with(&again, &person, &kept(&late)).await;
+    for shown in ["value=\"operator\" selected", &account, REASON_ON_A_PAGE] {
+        page.says(shown);
+    }
+}
+
+#[tokio::test]
+async fn no_password_is_kept_and_nothing_that_a_stranger_made_up_is_shown() {
+    let (world, account) = a_world().await;
+    let owner = world.owner().await;
+    let csrf = owner.csrf().await;
+    world.advance(31 * 60).await;
+    let body = encoded(&[("csrf", &csrf), ("old", "tulip cement orbit"), ("new", "orbit cement tulip")]);
+    let late = Page::of(world.answer(owner.request("POST", "/security/password"), body).await);
+    assert_eq!(back(&late, "/sign-in"), "/security/password");
+    assert_eq!(late.header("set-cookie"), "");
+    for path in ["/sign-out", "/security/devices"] {
+        let late = Page::of(world.answer(owner.request("POST", path), encoded(&[("csrf", &csrf)])).await);
+        assert_eq!((late.header("location"), late.header("set-cookie")), ("/sign-in", ""));
+    }
+    let path = format!("/accounts/{account}/suspend");
+    let foreign = Request::builder().method("POST").uri(path.as_str()).header("host", "localhost:9443");
+    let foreign = foreign.header("origin", "https://evil.example");
+    let foreign = foreign.header("content-type", "application/x-www-form-urlencoded");
+    let page = Page::of(world.answer(foreign, encoded(&[("reason", "of another site")])).await);
+    assert_eq!((page.status, page.header("set-cookie")), (403, ""));
+    let again = anew(&owner).await;
+    for odd in ["x", "", "W10", "bnVsbA"] {
+        let page = with(&again, &path, &format!("ringfence-typed={odd}")).await;
+        assert_eq!(page.status, 200);
+        page.does_not_say(AGAIN);
+    }
+}
