@@ -148,6 +148,7 @@ async fn what_is_kept_of_requests_goes_with_its_time_and_where_it_is_too_much() 
             resource: None,
             token: None,
             verdict,
+            outgoing: None,
             status: Some(404),
             request_bytes: None,
             answer_bytes: None,
