@@ -375,7 +375,7 @@ async fn what_is_wrong_with_a_body_is_named_by_its_place_and_nothing_is_done(dat
     let rows = served.node.audit_actions().await.len();
     let long = format!("{{\"limit\": \"{LIMIT}\", \"reason\": \"{}\"}}", "x".repeat(501));
     for (body, code, pointer) in [
-        ("", (400, "malformed-json"), ""),
+        ("", (422, "invalid-body"), "#"),
         ("{", (400, "malformed-json"), ""),
         ("{\"limit\": \"a\", \"reason\": \"b\"} x", (400, "malformed-json"), ""),
         ("[\"fifty a day\", null, \"leak\"]", (422, "invalid-body"), "#"),
