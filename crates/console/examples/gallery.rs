@@ -37,7 +37,7 @@ use ringfence_twilio::wire::RuleMatch;
 #[path = "../tests/console/world.rs"]
 mod world;
 
-use world::{World, limit, seen};
+use world::{World, limit, seen, seen_outgoing};
 
 #[tokio::main]
 async fn main() {
@@ -114,7 +114,7 @@ async fn fill_shared_keys(world: &World, of: &[Sid]) {
 }
 
 async fn fill(world: &World) -> Secret {
-    let mut requests: Vec<_> = (0..40).flat_map(|_| seen()).collect();
+    let mut requests: Vec<_> = (0..40).flat_map(|_| [seen_outgoing(), seen()].concat()).collect();
     requests.reverse();
     world.store.keep_requests("gate-1", &requests, 1_000).await.unwrap();
     let names = [

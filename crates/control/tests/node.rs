@@ -148,6 +148,7 @@ async fn what_is_kept_of_requests_goes_with_its_time_and_where_it_is_too_much() 
             resource: None,
             token: None,
             verdict,
+            outgoing: None,
             status: Some(404),
             request_bytes: None,
             answer_bytes: None,
@@ -398,7 +399,7 @@ async fn what_a_dead_node_had_ordered_and_not_done_is_done_by_the_next() {
         format!(r#"{{"account": "{account}", "category": "sms-outbound", "count": 1, "price": "60"}}"#);
     here.world.control("POST", "usage", &usage).await;
     here.world.advance(3600).await;
-    here.clock.advance(Duration::from_secs(3600));
+    here.clock.advance(Duration::from_hours(1));
     here.second(&[&one, &two]).await;
     one.do_job(Job::Usage).await.expect("done").expect("it is this node's");
     here.world
@@ -438,7 +439,7 @@ async fn what_broke_off_on_a_node_that_lives_is_taken_up_again_at_its_next_turn(
         format!(r#"{{"account": "{account}", "category": "sms-outbound", "count": 1, "price": "60"}}"#);
     here.world.control("POST", "usage", &usage).await;
     here.world.advance(3600).await;
-    here.clock.advance(Duration::from_secs(3600));
+    here.clock.advance(Duration::from_hours(1));
     node.do_job(Job::Usage).await.expect("done").expect("it is this node's");
     here.world
         .fault(r#"{"api": [{"method": "POST", "path": "/Accounts", "latency_ms": 200, "times": 1}]}"#)
@@ -479,7 +480,7 @@ async fn an_account_for_which_twilio_takes_its_time_keeps_no_other_waiting() {
         here.world.control("POST", "usage", &usage).await;
         // Less than a claim lasts.
         here.world.advance(120).await;
-        here.clock.advance(Duration::from_secs(120));
+        here.clock.advance(Duration::from_mins(2));
         here.second(&[&node]).await;
         node.do_job(Job::Usage).await.expect("done").expect("it is this node's");
     };

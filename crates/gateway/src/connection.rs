@@ -312,7 +312,7 @@ where
     timeout(limits.drain, http).await.unwrap_or(Ok(()))
 }
 
-const HEAD_TOO_LARGE: &str = "head_too_large";
+pub(crate) const HEAD_TOO_LARGE: &str = "head_too_large";
 
 /// hyper answers what is not HTTP by itself, with a 400 or a 431; that is a refusal like any other. All else that
 /// ends a connection is the peer's affair: a reset, a time-out.
@@ -341,20 +341,32 @@ fn doubtful(
         }
         Ok(()) => return None,
     };
-    let mut response = respond::empty(status);
+    let mut response = if connection.part == Part::Egress {
+        // Twilio's libraries want an error of Twilio's.
+        let head = (request.method(), request.uri().path());
+        egress::refuse(connection, egress::UNKNOWN, Some(head), &reason.into())
+    } else {
+        tell_refused(connection, reason, status);
+        respond::empty(status)
+    };
     // HTTP/2 has frames, and no such header.
     if request.version() < Version::HTTP_2 {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    tell_refused(connection, reason, status);
     Some(response)
 }
 
 /// A refusal before anything was looked for is counted, logged and shown like any other.
 fn tell_refused(connection: &Connection, reason: Reason, status: StatusCode) {
-    // The counters are the gate's.
-    if matches!(connection.part, Part::Console | Part::SecondFactor | Part::Egress | Part::Media) {
-        return;
+    // The counters are the gate's, and the egress has its own.
+    match connection.part {
+        Part::Gate | Part::ForwardAuth => {}
+        Part::Egress => {
+            // hyper has answered by itself.
+            _ = egress::refuse(connection, egress::UNKNOWN, None, &reason.into());
+            return;
+        }
+        Part::Console | Part::SecondFactor | Part::Media => return,
     }
     connection.worker.shared.metrics.refused_without_route(reason);
     log_refusal("", reason, status, "", connection.peer);

@@ -131,7 +131,7 @@ pub use persons::{
 };
 pub use prices::StoredPrices;
 pub use readings::{NewReading, Reading};
-pub use requests::{KeptRequest, RequestFilter, RequestVerdict, SeenRequest};
+pub use requests::{KeptRequest, RequestFilter, RequestVerdict, SeenOutgoing, SeenRequest};
 pub use retention::{Forget, LINES_BELIEVED_FOR};
 pub use rotations::{RotatedToken, Rotation, RotationEnd, RotationStep, SeenSignatures};
 pub use shared_keys::{KeyOfTwilio, SharedKey, SharedKeyStep};

@@ -1,4 +1,5 @@
-//! What is kept of requests: how each was judged and answered, where `[inspector]` of the configuration says so.
+//! What is kept of requests, of Twilio and to it: how each was judged and answered, where `[inspector]` of the configuration
+//! says so.
 //!
 //! Whoever writes here has made sure that nothing personal comes so far: names of parameters, and values of which no more
 //! than a kind and a length is left. A request is never waited for: nodes write many at once, after they were answered, and
@@ -8,7 +9,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use ringfence_model::{Actor, Sid};
+use ringfence_model::{Actor, Amount, Sid};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -23,9 +24,9 @@ use crate::{Result, Store};
 pub struct SeenRequest {
     /// When it came.
     pub at: Timestamp,
-    /// Who took it: `gate` or `forward-auth`.
+    /// Who took it: `gate`, `forward-auth`, or `egress`, which passes requests on to Twilio.
     pub part: &'static str,
-    /// The route, as logs and metrics call it; empty for what reached none.
+    /// The route, as logs and metrics call it; of a request to Twilio the operation. Empty for what reached none.
     pub route: String,
     /// The method; `other` where it is none that is known, empty for what was no HTTP.
     pub method: &'static str,
@@ -33,9 +34,9 @@ pub struct SeenRequest {
     pub path: String,
     /// Who sent it.
     pub client: IpAddr,
-    /// The account: the one whose key signed, or else the one that the request names.
+    /// The account: the one whose key signed, or for which the credential is, or else the one that the request names.
     pub account: Option<Sid>,
-    /// Whether a key of the account signed.
+    /// Whether a key of the account signed, or the credential was good.
     pub is_proven: bool,
     /// The message, the call or what else it is about.
     pub resource: Option<Sid>,
@@ -43,7 +44,7 @@ pub struct SeenRequest {
     pub token: Option<String>,
     /// What was said of it.
     pub verdict: RequestVerdict,
-    /// What it was answered with; none where the caller did not wait for an answer.
+    /// What it was answered with, by Twilio where it was passed on; none where the caller did not wait for an answer.
     pub status: Option<u16>,
     /// The length of its body, where that was read.
     pub request_bytes: Option<u64>,
@@ -55,6 +56,25 @@ pub struct SeenRequest {
     pub parameters: Option<Vec<(String, String)>>,
     /// The verbs of the answer's TwiML, in their order; none where they are not kept, or it was no TwiML read whole.
     pub answer: Option<String>,
+    /// What more is known of a request to Twilio.
+    pub outgoing: Option<Box<SeenOutgoing>>,
+}
+
+/// What is known of a request to Twilio beside what is known of each.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SeenOutgoing {
+    /// The credential that it showed; none where it was not good.
+    pub credential: Option<Sid>,
+    /// What people call that.
+    pub credential_name: Option<String>,
+    /// What was set aside for it before it was sent; none where nothing was.
+    pub worst: Option<Amount>,
+    /// The limit that refused it.
+    pub limit: Option<String>,
+    /// The limits that would have refused it, had they not only watched.
+    pub would_refuse: Vec<String>,
+    /// The code of the error that it was answered with: Twilio's, or one of 84000 to 84099, which are Ringfence's.
+    pub code: Option<u32>,
 }
 
 /// What was said of a request.
@@ -66,6 +86,11 @@ pub enum RequestVerdict {
         candidate: String,
         /// What strict mode noticed.
         finding: Option<String>,
+    },
+    /// It was passed on to Twilio.
+    PassedOn {
+        /// Why no answer came back of it, as logs and metrics call it; none where one did.
+        failed: Option<String>,
     },
     /// It was not.
     Refused {
@@ -92,24 +117,32 @@ pub struct KeptRequest {
 pub struct RequestFilter {
     /// Of this account alone.
     pub account: Option<Sid>,
-    /// Of this route.
+    /// Of this route, or operation.
     pub route: Option<String>,
-    /// Only those that were let in, or only those that were not.
+    /// Only those to Twilio, or only those from it.
+    pub to_twilio: Option<bool>,
+    /// Only those that were let in or passed on, or only those that were not.
     pub admitted: Option<bool>,
+    /// Only those that a limit would have refused, had it not only watched.
+    pub would_refuse: bool,
     /// Since then.
     pub since: Option<Timestamp>,
-    /// With this text in path, route, account, message or call, client or reason; capitals do not count.
+    /// With this text in path, route, account, message or call, client, reason, credential or limit; capitals do not count.
     pub search: Option<String>,
 }
 
 impl RequestFilter {
     /// Whether a request that is not in the store is one of them, by the same rules.
     pub fn has(&self, seen: &SeenRequest) -> bool {
-        let is_admitted = matches!(seen.verdict, RequestVerdict::Admitted { .. });
+        let is_admitted = !matches!(seen.verdict, RequestVerdict::Refused { .. });
+        let is_to_twilio = seen.part == EGRESS;
+        let would_refuse = seen.outgoing.as_ref().is_some_and(|outgoing| !outgoing.would_refuse.is_empty());
         let needle = self.search.as_deref().unwrap_or_default().to_ascii_lowercase();
         self.account.is_none_or(|account| seen.account == Some(account))
             && self.route.as_ref().is_none_or(|route| *route == seen.route)
+            && self.to_twilio.is_none_or(|to_twilio| to_twilio == is_to_twilio)
             && self.admitted.is_none_or(|admitted| admitted == is_admitted)
+            && (!self.would_refuse || would_refuse)
             && self.since.is_none_or(|since| seen.at >= since)
             && searched(seen).to_ascii_lowercase().contains(&needle)
     }
@@ -119,11 +152,24 @@ impl RequestFilter {
 fn searched(seen: &SeenRequest) -> String {
     let sid = |sid: Option<Sid>| sid.map(|sid| sid.to_string()).unwrap_or_default();
     let reason = match &seen.verdict {
-        RequestVerdict::Refused { reason, .. } => reason,
-        RequestVerdict::Admitted { .. } => "",
+        RequestVerdict::Refused { reason, .. } | RequestVerdict::PassedOn { failed: Some(reason) } => reason,
+        RequestVerdict::Admitted { .. } | RequestVerdict::PassedOn { failed: None } => "",
+    };
+    let (credential, name, limits) = match seen.outgoing.as_deref() {
+        Some(SeenOutgoing { credential, credential_name, limit, would_refuse, .. }) => {
+            let limits = [limit.as_deref().unwrap_or_default(), &listed(would_refuse).unwrap_or_default()];
+            (sid(*credential), credential_name.as_deref().unwrap_or_default(), limits.join(" "))
+        }
+        None => (String::new(), "", String::new()),
     };
     let SeenRequest { path, route, client, .. } = seen;
-    [path, route, &sid(seen.account), &sid(seen.resource), &client.to_string(), reason].join(" ")
+    let (account, resource, client) = (sid(seen.account), sid(seen.resource), client.to_string());
+    [path, route, &account, &resource, &client, reason, &credential, name, &limits].join(" ")
+}
+
+/// As names are written; none where there are none.
+fn listed(names: &[String]) -> Option<String> {
+    (!names.is_empty()).then(|| json!(names).to_string())
 }
 
 /// As a row is handed to the database.
@@ -151,6 +197,12 @@ struct NewRow<'a> {
     took: i64,
     parameters: Option<String>,
     answer: Option<&'a str>,
+    credential: Option<String>,
+    credential_name: Option<&'a str>,
+    worst: Option<i64>,
+    refused_by: Option<&'a str>,
+    would_refuse: Option<String>,
+    code: Option<u32>,
 }
 
 impl<'a> NewRow<'a> {
@@ -159,10 +211,12 @@ impl<'a> NewRow<'a> {
             RequestVerdict::Admitted { candidate, finding } => {
                 (1, None, Some(candidate.as_str()), finding.as_deref(), None)
             }
+            RequestVerdict::PassedOn { failed } => (1, failed.as_deref(), None, None, None),
             RequestVerdict::Refused { reason, explanation } => {
                 (0, Some(reason.as_str()), None, None, explanation.as_deref())
             }
         };
+        let outgoing = seen.outgoing.as_deref();
         Self {
             node,
             at: seen.at.as_microsecond(),
@@ -190,6 +244,12 @@ impl<'a> NewRow<'a> {
                 .as_ref()
                 .map(|parameters| json!(parameters).to_string().replace("\\u0000", "\\ufffd")),
             answer: seen.answer.as_deref(),
+            credential: outgoing.and_then(|it| it.credential).map(|sid| sid.to_string()),
+            credential_name: outgoing.and_then(|it| it.credential_name.as_deref()),
+            worst: outgoing.and_then(|it| it.worst).map(Amount::micros),
+            refused_by: outgoing.and_then(|it| it.limit.as_deref()),
+            would_refuse: outgoing.and_then(|it| listed(&it.would_refuse)),
+            code: outgoing.and_then(|it| it.code),
         }
     }
 }
@@ -197,7 +257,8 @@ impl<'a> NewRow<'a> {
 const INSERT: PerDialect = insert!(
     "requests", node text, at int, part text, route text, method text, path text, client text, account text, proven int,
     resource text, token text, admitted int, reason text, candidate text, finding text, explanation text, status int,
-    request_bytes int, answer_bytes int, took int, parameters text, answer text; ""
+    request_bytes int, answer_bytes int, took int, parameters text, answer text, credential text, credential_name text,
+    worst int, refused_by text, would_refuse text, code int; ""
 );
 
 impl Store {
@@ -236,8 +297,12 @@ impl Store {
     ) -> Result<Vec<KeptRequest>> {
         let sql = "SELECT * FROM requests WHERE id < $1 AND ($3 = '' OR account = $3) AND ($4 = 0 OR route = $5) \
                    AND ($6 < 0 OR admitted = $6) AND at >= $7 \
+                   AND ($9 < 0 OR CASE WHEN part = 'egress' THEN 1 ELSE 0 END = $9) \
+                   AND ($10 = 0 OR would_refuse IS NOT NULL) \
                    AND lower(path || ' ' || route || ' ' || coalesce(account, '') || ' ' || coalesce(resource, '') \
-                   || ' ' || client || ' ' || coalesce(reason, '')) LIKE $8 ESCAPE '!' ORDER BY id DESC LIMIT $2";
+                   || ' ' || client || ' ' || coalesce(reason, '') || ' ' || coalesce(credential, '') || ' ' \
+                   || coalesce(credential_name, '') || ' ' || coalesce(refused_by, '') || ' ' \
+                   || coalesce(would_refuse, '')) LIKE $8 ESCAPE '!' ORDER BY id DESC LIMIT $2";
         let bound = values![
             before.unwrap_or(i64::MAX),
             limit,
@@ -246,7 +311,9 @@ impl Store {
             filter.route.as_deref().unwrap_or_default(),
             filter.admitted.map_or(-1, i64::from),
             filter.since.unwrap_or(Timestamp::MIN),
-            anywhere(filter.search.as_deref())
+            anywhere(filter.search.as_deref()),
+            filter.to_twilio.map_or(-1, i64::from),
+            i64::from(filter.would_refuse)
         ];
         self.fetch(sql, bound).await?.iter().map(read).collect()
     }
@@ -292,7 +359,10 @@ async fn trim(transaction: &mut Transaction, at_most: u32, batch: usize) -> Resu
 
 fn read(row: &Row) -> Result<KeptRequest> {
     let corrupt = |column: &str| Error::corrupt(format!("requests.{column}"), "it was not written so");
-    let verdict = if row.int("admitted")? == 1 {
+    let part = word(&PARTS, &row.text("part")?);
+    let verdict = if row.int("admitted")? == 1 && part == EGRESS {
+        RequestVerdict::PassedOn { failed: row.maybe_text("reason")? }
+    } else if row.int("admitted")? == 1 {
         RequestVerdict::Admitted {
             candidate: row.maybe_text("candidate")?.unwrap_or_default(),
             finding: row.maybe_text("finding")?,
@@ -311,7 +381,7 @@ fn read(row: &Row) -> Result<KeptRequest> {
         node: row.text("node")?,
         seen: SeenRequest {
             at: row.time("at")?,
-            part: word(&PARTS, &row.text("part")?),
+            part,
             route: row.text("route")?,
             method: word(&METHODS, &row.text("method")?),
             path: row.text("path")?,
@@ -327,14 +397,32 @@ fn read(row: &Row) -> Result<KeptRequest> {
             took: Duration::from_micros(row.count("took")?),
             parameters: parameters.transpose().map_err(|_| corrupt("parameters"))?.map(|it| it.0),
             answer: row.maybe_text("answer")?,
+            outgoing: (part == EGRESS).then(|| outgoing(row)).transpose()?.map(Box::new),
         },
+    })
+}
+
+fn outgoing(row: &Row) -> Result<SeenOutgoing> {
+    let corrupt = |_| Error::corrupt("requests.would_refuse", "it was not written so");
+    let would_refuse =
+        row.maybe_text("would_refuse")?.map(|names| serde_json::from_str(&names).map_err(corrupt));
+    Ok(SeenOutgoing {
+        credential: row.maybe_sid("credential")?,
+        credential_name: row.maybe_text("credential_name")?,
+        worst: row.maybe_int("worst")?.map(Amount::from_micros),
+        limit: row.maybe_text("refused_by")?,
+        would_refuse: would_refuse.transpose()?.unwrap_or_default(),
+        code: row.maybe_int("code")?.and_then(|code| u32::try_from(code).ok()),
     })
 }
 
 #[derive(Deserialize)]
 struct Parameters(Vec<(String, String)>);
 
-const PARTS: [&str; 2] = ["gate", "forward-auth"];
+/// Who passes requests on to Twilio.
+const EGRESS: &str = "egress";
+
+const PARTS: [&str; 3] = ["gate", "forward-auth", EGRESS];
 
 const METHODS: [&str; 10] =
     ["", "POST", "GET", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "CONNECT", "TRACE"];

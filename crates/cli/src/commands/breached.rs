@@ -17,7 +17,7 @@ use ringfence_control::wanted::{AppliedLimit, scoped};
 use ringfence_store::{Account, Because, NewAudit};
 use serde_json::json;
 
-use super::act::{self, REASON, parse_reason, reason_of, with_name};
+use super::act::{self, REASON, parse_reason, reason_of};
 use super::carry::{self, Standing};
 use super::over_api::not_over_the_api;
 use super::token::{self, Replaced};
@@ -299,9 +299,8 @@ impl Breach<'_> {
         if self.arguments.dry_run {
             return Step::new(NAME, State::WouldDo, "would be replaced on all nodes".to_owned());
         }
-        let name = with_name(sid, &self.account.friendly_name);
-        let (engine, wait) = (self.engine, self.arguments.wait);
-        match token::replace(self.installation, engine, (sid, &name), self.reason, wait).await {
+        let (engine, wait, name) = (self.engine, self.arguments.wait, self.account.friendly_name.as_str());
+        match token::replace(self.installation, engine, (sid, name), self.reason, wait).await {
             Ok(Replaced::Yes(what)) => {
                 let status = self.installation.command(&format!("token status {sid}"));
                 Step::new(NAME, State::Done, what).next(status)

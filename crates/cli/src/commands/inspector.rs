@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use ringfence_gateway::settings::Inspect;
 use ringfence_model::Sid;
-use ringfence_store::{KeptRequest, RequestFilter, RequestVerdict, SeenRequest};
+use ringfence_store::{KeptRequest, RequestFilter, RequestVerdict, SeenOutgoing, SeenRequest};
 use serde_json::{Value, json};
 
 use super::act::{parse_reason, reason_of};
@@ -36,20 +36,28 @@ enum Command {
 #[command(after_help = "\
 Examples:
   ringfence inspector show --refused --since 1h --config ringfence.toml
-  ringfence inspector show --account AC00000000000000000000000000000001 --json --config ringfence.toml")]
+  ringfence inspector show --account AC00000000000000000000000000000001 --json --config ringfence.toml
+  ringfence inspector show --direction to-twilio --route messages.create --config ringfence.toml")]
 struct ShowArguments {
     #[command(flatten)]
     store: StoreArguments,
-    /// Of this account alone: those that it signed, and refused ones that name it
+    /// Of this account alone: those that it signed, refused ones that name it, and those of its credentials
     #[arg(long, value_name = "SID", value_parser = parse_account)]
     account: Option<Sid>,
-    /// Of this route alone, as logs and metrics call it, such as /twilio/
+    /// Only those from Twilio to the gate, or only those of applications to Twilio through the egress
+    #[arg(long, value_name = "DIRECTION")]
+    direction: Option<Direction>,
+    /// Of this route alone, as logs and metrics call it, such as /twilio/; to Twilio of this operation, such as
+    /// messages.create
     #[arg(long, value_name = "ROUTE")]
     route: Option<String>,
     /// Only those that were refused
     #[arg(long)]
     refused: bool,
-    /// With this in path, route, account, message or call, address or reason
+    /// Only those that a limit would have refused, had it not only watched
+    #[arg(long)]
+    would_refuse: bool,
+    /// With this in path, route, account, message or call, address, reason, credential or limit
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
     /// For so long, such as 1h, or from a day or a moment on, such as 2026-11-01 or 2026-11-01T09:30:00Z
@@ -82,6 +90,13 @@ struct PurgeArguments {
     /// Why; the audit log keeps it
     #[arg(long, value_name = "TEXT", value_parser = parse_reason)]
     reason: Option<String>,
+}
+
+/// Which way a request goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Direction {
+    FromTwilio,
+    ToTwilio,
 }
 
 /// A moment, or how long ago it was.
@@ -135,6 +150,8 @@ async fn show(arguments: &ShowArguments, keeps: bool, opened: &Opened) -> Result
     let filter = RequestFilter {
         account: arguments.account,
         route: arguments.route.clone(),
+        to_twilio: arguments.direction.map(|direction| direction == Direction::ToTwilio),
+        would_refuse: arguments.would_refuse,
         admitted: arguments.refused.then_some(false),
         since: arguments.since.map(|since| since.before(opened.now)),
         search: arguments.search.clone(),
@@ -185,14 +202,25 @@ async fn purge(arguments: &PurgeArguments, reason: &str, opened: &Opened) -> Res
 fn as_text(request: &KeptRequest) -> String {
     let KeptRequest { node, seen, .. } = request;
     let at = seen.at.strftime("%Y-%m-%d %H:%M:%S GMT");
-    let route = if seen.route.is_empty() { "no route".to_owned() } else { format!("route {}", seen.route) };
+    let outgoing = seen.outgoing.as_deref();
+    let route = match (seen.route.as_str(), outgoing) {
+        ("", None) => "no route".to_owned(),
+        (route, None) => format!("route {route}"),
+        ("", Some(_)) => "to Twilio, no operation that is known".to_owned(),
+        (operation, Some(_)) => format!("to Twilio, operation {operation}"),
+    };
     let verdict = match &seen.verdict {
         RequestVerdict::Admitted { .. } => "admitted".to_owned(),
+        RequestVerdict::PassedOn { failed: None } => "passed on".to_owned(),
+        RequestVerdict::PassedOn { failed: Some(why) } => {
+            format!("passed on, no answer: {}", why.replace('_', " "))
+        }
         RequestVerdict::Refused { reason, .. } => format!("refused: {}", reason.replace('_', " ")),
     };
     let mut text =
         format!("{at}  {verdict}\n    {} {}   {route}, from {}\n", seen.method, seen.path, seen.client);
     let account = match seen.account {
+        Some(account) if outgoing.is_some() => format!("of {account}; "),
         Some(account) if seen.is_proven => format!("signed by {account}; "),
         Some(account) => format!("names {account}; "),
         None => String::new(),
@@ -200,10 +228,13 @@ fn as_text(request: &KeptRequest) -> String {
     let about = seen.resource.map(|sid| format!("about {sid}; ")).unwrap_or_default();
     let took = seen.took.as_secs_f64() * 1_000.0;
     let answered = match seen.status {
-        Some(status) => format!("answered with {status} after {took:.1} ms"),
+        Some(status) => format!("answered with {status}{} after {took:.1} ms", code_of(outgoing)),
         None => format!("the caller hung up after {took:.1} ms"),
     };
     _ = writeln!(text, "    {account}{about}{answered}; node {node}");
+    for line in outgoing.into_iter().flat_map(outgoing_lines) {
+        _ = writeln!(text, "    {line}");
+    }
     match &seen.verdict {
         RequestVerdict::Admitted { candidate, finding } => {
             if candidate != "as-received" {
@@ -213,6 +244,7 @@ fn as_text(request: &KeptRequest) -> String {
                 _ = writeln!(text, "    strict mode would refuse it: {}", finding.replace('_', " "));
             }
         }
+        RequestVerdict::PassedOn { .. } => {}
         RequestVerdict::Refused { explanation, .. } => {
             for line in
                 explanation.iter().flat_map(|text| text.lines()).filter(|line| !line.trim().is_empty())
@@ -230,6 +262,24 @@ fn as_text(request: &KeptRequest) -> String {
     text
 }
 
+/// ` (21211)`: the code of an error.
+fn code_of(outgoing: Option<&SeenOutgoing>) -> String {
+    let code = outgoing.and_then(|outgoing| outgoing.code);
+    code.map(|code| format!(" ({code})")).unwrap_or_default()
+}
+
+fn outgoing_lines(outgoing: &SeenOutgoing) -> Vec<String> {
+    let SeenOutgoing { credential, credential_name, worst, would_refuse, .. } = outgoing;
+    let mut lines = Vec::new();
+    if let Some(credential) = credential {
+        let name = credential_name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+        let worst = worst.map(|worst| format!("; {worst} set aside")).unwrap_or_default();
+        lines.push(format!("with {credential}{name}{worst}"));
+    }
+    lines.extend(would_refuse.iter().map(|limit| format!("would have been refused by \"{limit}\"")));
+    lines
+}
+
 fn as_json(request: &KeptRequest) -> Value {
     let KeptRequest { id, node, seen } = request;
     let SeenRequest { at, part, route, method, path, client, is_proven, token, status, answer, .. } = seen;
@@ -237,10 +287,12 @@ fn as_json(request: &KeptRequest) -> Value {
         RequestVerdict::Admitted { candidate, finding } => {
             ("admitted", None, Some(candidate), finding.as_ref(), None)
         }
+        RequestVerdict::PassedOn { failed } => ("passed_on", failed.as_ref(), None, None, None),
         RequestVerdict::Refused { reason, explanation } => {
             ("refused", Some(reason), None, None, explanation.as_ref())
         }
     };
+    let outgoing = seen.outgoing.as_deref();
     let parameters = seen.parameters.as_ref().map(|all| {
         all.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect::<Vec<_>>()
     });
@@ -249,6 +301,7 @@ fn as_json(request: &KeptRequest) -> Value {
         "at": at.to_string(),
         "node": node,
         "part": part,
+        "direction": if outgoing.is_some() { "to-twilio" } else { "from-twilio" },
         "route": route,
         "method": method,
         "path": path,
@@ -268,6 +321,12 @@ fn as_json(request: &KeptRequest) -> Value {
         "took_ms": seen.took.as_secs_f64() * 1_000.0,
         "parameters": parameters,
         "answer": answer,
+        "credential": outgoing.and_then(|it| it.credential).map(|sid| sid.to_string()),
+        "credential_name": outgoing.and_then(|it| it.credential_name.as_ref()),
+        "worst": outgoing.and_then(|it| it.worst).map(|worst| worst.to_string()),
+        "limit": outgoing.and_then(|it| it.limit.as_ref()),
+        "would_refuse": outgoing.map(|it| &it.would_refuse),
+        "code": outgoing.and_then(|it| it.code),
     })
 }
 

@@ -71,6 +71,7 @@ fn a_parent_is_stopped_as_far_as_it_can_be_and_its_token_is_replaced() {
     let new = world.signs_with(account);
     assert_ne!(new, old);
     assert!(!done_once.to_string().contains(&new), "no token is in a report");
+    assert!(!done_once.to_string().contains(&format!("({sid} (")), "the account is named once: {done_once}");
     let shown = world.run(&["key", "list"]).code(0).out;
     let state = |key: &str| {
         let line = shown.lines().find(|line| line.starts_with(key)).expect("a line").to_owned();

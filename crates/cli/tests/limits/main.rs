@@ -11,6 +11,7 @@ mod egress;
 mod flood;
 mod import;
 mod init;
+mod inspected;
 mod media;
 mod over_api;
 mod plan;

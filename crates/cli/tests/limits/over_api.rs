@@ -353,14 +353,15 @@ fn keys_for_webhooks_are_planned_made_and_taken_back_at_a_running_node_as_on_the
     let on_store = node.world.run(&show).code(0);
     assert_eq!(node.ask(&admin, &show).code(0).out, on_store.out);
     let (id, secret) = on_store.out.split_once('\n').expect("two lines");
-    let to_file = [&show[..], &["--to", "key-of-paris"]].concat();
+    let (file, no_file) = (node.world.path("key-of-paris"), node.world.path("no-key"));
+    let to_file = [&show[..], &["--to", file.to_str().expect("text")]].concat();
     let into_file = node.ask(&admin, &to_file).code(0);
     assert_eq!(into_file.out, format!("{id}\n"));
-    let written = fs::read_to_string(node.world.path("key-of-paris")).expect("the file");
+    let written = fs::read_to_string(&file).expect("the file");
     assert_eq!(written.trim(), secret.trim());
-    node.ask(&admin, &to_file).code(69).complains("cannot write key-of-paris");
-    node.ask(&admin, &["shared-keys", "show", "nobody", "--to", "no-key"]).code(2);
-    assert!(!node.world.path("no-key").exists(), "no empty file is left");
+    node.ask(&admin, &to_file).code(69).complains("key-of-paris: File exists");
+    node.ask(&admin, &["shared-keys", "show", "nobody", "--to", no_file.to_str().expect("text")]).code(2);
+    assert!(!no_file.exists(), "no empty file is left");
     assert_eq!(node.world.noted("shared-key.show"), 3);
     node.serving.stop();
 }

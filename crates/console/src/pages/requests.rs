@@ -1,5 +1,5 @@
-//! Requests at the gate, each with what was said of it and why: those that are kept in the store, or the newest in this
-//! node's memory.
+//! Requests at the gate, and of applications to Twilio, each with what was said of it and why: those that are kept in the
+//! store, or the newest in this node's memory.
 
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ struct View {
     kept: String,
     /// Which verdicts are shown.
     shown: String,
+    /// Which way those go that are shown.
+    direction: String,
     /// What is searched for in route, path, account, message or call, client and reason.
     search: String,
     is_filtered: bool,
@@ -51,13 +53,13 @@ struct Row {
     exactly: String,
     method: &'static str,
     path: String,
-    /// Who sent it, to which route.
+    /// Who sent it, to which route; to Twilio as which operation.
     from: String,
-    is_admitted: bool,
+    class: &'static str,
     /// `admitted`, or the reason.
     verdict: String,
-    /// Whose it is, and how it was signed.
-    beside: String,
+    /// Whose it is, and how it was signed or what limits said.
+    beside: Vec<String>,
     /// How it was answered.
     answered: String,
     explanation: Option<String>,
@@ -78,7 +80,17 @@ impl Row {
         let KeptRequest { node, seen, .. } = request;
         let answered = answered(&seen);
         let facts = facts(&seen, node);
-        let (is_admitted, verdict, beside, explanation) = match seen.verdict {
+        let limits = limits(&seen);
+        let is_to_twilio = seen.outgoing.is_some();
+        let of = seen.account.map(|account| account.to_string()).unwrap_or_default();
+        let (class, verdict, beside, explanation) = match seen.verdict {
+            RequestVerdict::PassedOn { failed: None } => ("good", "passed on".to_owned(), of, None),
+            RequestVerdict::PassedOn { failed: Some(why) } => {
+                ("near", format!("passed on, no answer: {}", why.replace('_', " ")), of, None)
+            }
+            RequestVerdict::Refused { reason, explanation } if is_to_twilio => {
+                ("bad", reason.replace('_', " "), of, explanation)
+            }
             RequestVerdict::Admitted { candidate, finding } => {
                 let mut beside = match seen.account {
                     Some(account) if seen.is_proven => account.to_string(),
@@ -93,23 +105,28 @@ impl Row {
                 if let Some(finding) = finding {
                     beside = format!("{beside}; strict mode would refuse it: {}", finding.replace('_', " "));
                 }
-                (true, "admitted".to_owned(), beside, None)
+                ("good", "admitted".to_owned(), beside, None)
             }
             RequestVerdict::Refused { reason, explanation } => {
                 let says = seen.account.map(|account| format!("says that it is of {account}"));
-                (false, reason.replace('_', " "), says.unwrap_or_default(), explanation)
+                ("bad", reason.replace('_', " "), says.unwrap_or_default(), explanation)
             }
         };
-        let route = if seen.route.is_empty() { String::new() } else { format!(", route {}", seen.route) };
+        let from = match (seen.route.as_str(), is_to_twilio) {
+            ("", false) => format!("from {}", seen.client),
+            (route, false) => format!("from {}, route {route}", seen.client),
+            ("", true) => format!("to Twilio, from {}", seen.client),
+            (operation, true) => format!("to Twilio: {operation}, from {}", seen.client),
+        };
         Self {
             at: seen.at.to_string(),
             exactly: words::exactly(&seen.at),
             method: seen.method,
             path: if seen.path.is_empty() { "no path that could be read".to_owned() } else { seen.path },
-            from: format!("from {}{route}", seen.client),
-            is_admitted,
+            from,
+            class,
             verdict,
-            beside,
+            beside: [beside].into_iter().filter(|beside| !beside.is_empty()).chain(limits).collect(),
             answered,
             explanation,
             facts,
@@ -120,10 +137,20 @@ impl Row {
     }
 }
 
+/// What limits said of a request to Twilio.
+fn limits(seen: &SeenRequest) -> Vec<String> {
+    let Some(outgoing) = &seen.outgoing else { return Vec::new() };
+    let by = outgoing.limit.iter().map(|limit| format!("by the limit \u{201c}{limit}\u{201d}"));
+    let would = outgoing.would_refuse.iter();
+    by.chain(would.map(|limit| format!("\u{201c}{limit}\u{201d} would have refused it"))).collect()
+}
+
 /// `answered with 200 after 12 ms`.
 fn answered(seen: &SeenRequest) -> String {
+    let code = seen.outgoing.as_ref().and_then(|outgoing| outgoing.code);
+    let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
     match seen.status {
-        Some(status) => format!("answered with {status} after {}", took(seen.took)),
+        Some(status) => format!("answered with {status}{code} after {}", took(seen.took)),
         None => format!("the caller hung up after {}", took(seen.took)),
     }
 }
@@ -138,8 +165,12 @@ fn took(time: Duration) -> String {
 /// What is too much for the row itself.
 fn facts(seen: &SeenRequest, node: String) -> Vec<(&'static str, String)> {
     let bytes = |bytes: Option<u64>| bytes.map(|bytes| format!("{} bytes", words::count(bytes)));
+    let outgoing = seen.outgoing.as_deref();
     let facts = [
         ("About", seen.resource.map(|sid| sid.to_string())),
+        ("Credential", outgoing.and_then(|it| it.credential_name.clone())),
+        ("Its SID", outgoing.and_then(|it| it.credential).map(|sid| sid.to_string())),
+        ("Set aside", outgoing.and_then(|it| it.worst).map(|worst| worst.to_string())),
         ("Idempotency token", seen.token.clone()),
         ("Body", bytes(seen.request_bytes)),
         ("Answer", bytes(seen.answer_bytes)),
@@ -155,7 +186,7 @@ fn facts(seen: &SeenRequest, node: String) -> Vec<(&'static str, String)> {
 
 pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let text = |name: &str| call.query.filled(name).unwrap_or_default().to_owned();
-    let (only, search) = (text("verdict"), text("search"));
+    let (only, direction, search) = (text("verdict"), text("direction"), text("search"));
     // Older than this one. Ids count up, so a page stays what it is while requests come in.
     let before: Option<i64> = call.query.filled("before").and_then(|before| before.parse().ok());
     let filter = RequestFilter {
@@ -163,6 +194,12 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
         admitted: match &*only {
             "admitted" => Some(true),
             "refused" => Some(false),
+            _ => None,
+        },
+        would_refuse: only == "watched",
+        to_twilio: match &*direction {
+            "to-twilio" => Some(true),
+            "from-twilio" => Some(false),
             _ => None,
         },
         search: Some(search.clone()).filter(|search| !search.is_empty()),
@@ -179,8 +216,9 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
         }
         Requests::InStore => (Found::InStore, store.requests(&filter, before, SIZE + 1).await?),
     };
-    let link =
-        format!("/requests?verdict={}&search={}", words::query_value(&only), words::query_value(&search));
+    let [of_verdict, of_direction, of_search] =
+        [&only, &direction, &search].map(|text| words::query_value(text));
+    let link = format!("/requests?verdict={of_verdict}&direction={of_direction}&search={of_search}");
     let has_older = requests.len() > SIZE;
     requests.truncate(SIZE);
     let last = requests.last().map(|request| request.id).filter(|_| has_older);
@@ -188,7 +226,7 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let view = View {
         older: last.map(|id| format!("{link}&before={id}")),
         newest: before.map(|_| link.clone()),
-        is_filtered: !only.is_empty() || !search.is_empty() || before.is_some(),
+        is_filtered: [&only, &direction, &search].iter().any(|text| !text.is_empty()) || before.is_some(),
         rows: requests.into_iter().map(Row::of).collect(),
         may_purge: kept > 0 && filter.account.is_none() && call.signed_in.role() == Some(Role::Owner),
         kept: match kept {
@@ -197,6 +235,7 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
         },
         found,
         shown: only,
+        direction,
         search,
         frame: Frame::new(&call, Section::Requests),
     };

@@ -3,7 +3,7 @@
 use ringfence_console::Requests;
 use ringfence_store::{Role, Where};
 
-use crate::world::{World, seen};
+use crate::world::{World, seen, seen_outgoing};
 
 #[tokio::test]
 async fn each_request_stands_there_with_what_was_said_and_why() {
@@ -48,6 +48,58 @@ async fn requests_are_found_by_verdict_and_by_what_they_have() {
         page.says(">Newest</a>");
         owner.get("/requests?before=x&verdict=y").await.says("/twilio/voice");
     }
+}
+
+#[tokio::test]
+async fn a_request_to_twilio_stands_there_with_its_credential_its_price_and_what_limits_said() {
+    let world = World::keeping(Requests::InStore, Vec::new()).await;
+    let mut all = seen_outgoing();
+    all.reverse();
+    world.store.keep_requests("one", &all, 100).await.unwrap();
+    let owner = world.owner().await;
+    let page = owner.get("/requests").await;
+    page.says("to Twilio: messages.create, from 192.0.2.4");
+    page.says("does not fit");
+    page.says("by the limit “fifty a day”");
+    page.says("has no room for what this could cost");
+    page.says("answered with 403 (84030) after 12 ms");
+    page.says("passed on, no answer: in doubt");
+    page.says("“an hour, watched” would have refused it");
+    page.says("answered with 400 (21211) after 12 ms");
+    page.says("0.0829");
+    page.says("SK00000000000000000000000000000003");
+    page.says("the shop&#39;s &#60;texts&#62;");
+    page.does_not_say("says that it is of");
+}
+
+#[tokio::test]
+async fn the_two_directions_are_told_apart_and_found_apart() {
+    let world = World::keeping(Requests::InStore, Vec::new()).await;
+    let mut all = seen();
+    all.reverse();
+    let mut outgoing = seen_outgoing();
+    outgoing.reverse();
+    all.extend(outgoing);
+    world.store.keep_requests("one", &all, 100).await.unwrap();
+    let owner = world.owner().await;
+    let page = owner.get("/requests?direction=to-twilio").await;
+    page.says("/Messages.json");
+    page.does_not_say("/twilio/sms");
+    let page = owner.get("/requests?direction=from-twilio&verdict=admitted").await;
+    page.says("/twilio/sms");
+    page.does_not_say("/Messages.json");
+    let page = owner.get("/requests?verdict=admitted").await;
+    page.says("/twilio/sms");
+    page.says("passed on, no answer: in doubt");
+    page.does_not_say("does not fit");
+    let page = owner.get("/requests?verdict=watched").await;
+    page.says("would have refused it");
+    page.does_not_say("in doubt");
+    owner.get("/requests?search=the+shop").await.says("/Messages.json");
+    owner.get("/requests?direction=from-twilio&search=the+shop").await.says("Nothing matches");
+    let page = owner.get("/requests?direction=to-twilio&before=6").await;
+    page.says("href=\"/requests?verdict=&#38;direction=to-twilio&#38;search=\"");
+    page.does_not_say("does not fit");
 }
 
 #[tokio::test]

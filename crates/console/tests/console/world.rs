@@ -21,7 +21,8 @@ use ringfence_sandbox::{Sandbox, SandboxOptions, Settings};
 use ringfence_second_factor::policy::{Assurance, Kind};
 use ringfence_store::{
     Admission, EgressAccounts, EgressScopes, Grant, KeptRequest, Keys, Life, Location, MasterKey, NewLimit,
-    NewReservation, NewSession, Now, RequestVerdict, Role, SeenRequest, SignInOutcome, Stage, Store, Where,
+    NewReservation, NewSession, Now, RequestVerdict, Role, SeenOutgoing, SeenRequest, SignInOutcome, Stage,
+    Store, Where,
 };
 use ringfence_testkit::ManualClock;
 use ringfence_twilio::client::{Client, Credentials};
@@ -450,6 +451,7 @@ pub(crate) fn seen() -> Vec<SeenRequest> {
         took: Duration::from_micros(12_345),
         parameters: (number == 1).then(|| vec![("From".to_owned(), "+1… (11 digits)".to_owned())]),
         answer: (number == 1).then(|| "Message".to_owned()),
+        outgoing: None,
         verdict,
     };
     let refused = |reason: &str, explanation: Option<&str>| RequestVerdict::Refused {
@@ -465,6 +467,50 @@ pub(crate) fn seen() -> Vec<SeenRequest> {
             "/twilio/sms",
             RequestVerdict::Admitted { candidate: "port-removed".to_owned(), finding: None },
         ),
+    ]
+}
+
+/// Requests to Twilio, newest first: one that a limit refused, one that was lost on its way, and one that another limit would
+/// have refused.
+pub(crate) fn seen_outgoing() -> Vec<SeenRequest> {
+    let request =
+        |number: u64, verdict: RequestVerdict, status: Option<u16>, outgoing: SeenOutgoing| SeenRequest {
+            at: Timestamp::from_second(i64::try_from(BEGIN + 10 + number).unwrap()).unwrap(),
+            part: "egress",
+            route: "messages.create".to_owned(),
+            path: "/api.twilio.com/2010-04-01/Accounts/AC00000000000000000000000000000001/Messages.json"
+                .to_owned(),
+            client: [192, 0, 2, 4].into(),
+            account: Some(Sid::new(*b"AC", 1)),
+            is_proven: true,
+            resource: (number == 1).then(|| Sid::new(*b"SM", 9)),
+            answer: None,
+            parameters: Some(vec![("To".to_owned(), "+49… (13 digits)".to_owned())]),
+            outgoing: Some(Box::new(SeenOutgoing {
+                credential: Some(Sid::new(*b"SK", 3)),
+                credential_name: Some("the shop's <texts>".to_owned()),
+                ..outgoing
+            })),
+            verdict,
+            status,
+            ..seen().remove(2)
+        };
+    let worst = Some("0.0829".parse().unwrap());
+    let explanation = Some("The limit \"fifty a day\" has no room for what this could cost".to_owned());
+    let refused = RequestVerdict::Refused { reason: "does_not_fit".to_owned(), explanation };
+    let lost = RequestVerdict::PassedOn { failed: Some("in_doubt".to_owned()) };
+    let by =
+        SeenOutgoing { limit: Some("fifty a day".to_owned()), code: Some(84_030), ..SeenOutgoing::default() };
+    let watched = SeenOutgoing {
+        worst,
+        would_refuse: vec!["an hour, watched".to_owned()],
+        code: Some(21_211),
+        ..SeenOutgoing::default()
+    };
+    vec![
+        request(3, refused, Some(403), by),
+        request(2, lost, Some(504), SeenOutgoing { worst, code: Some(84_051), ..SeenOutgoing::default() }),
+        request(1, RequestVerdict::PassedOn { failed: None }, Some(400), watched),
     ]
 }
 

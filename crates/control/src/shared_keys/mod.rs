@@ -233,14 +233,13 @@ impl Engine {
                         }
                         brought.changes.push(change);
                     }
-                    Err(Trouble::Twilio(error)) if error.code() == Some(THERE_ALREADY) => match change {
-                        Change::MendRule { edited, .. } => taken.push(edited.matches),
-                        _ => {
-                            brought.trouble = Some(Trouble::Twilio(error));
-                            return Ok(brought);
-                        }
-                    },
                     Err(trouble) => {
+                        if let (Trouble::Twilio(error), Change::MendRule { edited, .. }) = (&trouble, &change)
+                            && error.code() == Some(THERE_ALREADY)
+                        {
+                            taken.push(edited.matches.clone());
+                            continue;
+                        }
                         brought.trouble = Some(trouble);
                         return Ok(brought);
                     }

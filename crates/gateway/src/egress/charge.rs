@@ -17,6 +17,22 @@ use super::target::Target;
 use super::twiml::{self, Rules};
 use crate::twiml::{Conversation, Step};
 
+/// Characters of a message, however they are counted
+/// (<https://www.twilio.com/docs/messaging/api/message-resource#create-a-message-resource>, `Body`).
+const TEXT_MAX: usize = 1_600;
+/// Files of a message (the same, `MediaUrl`).
+const MEDIA_MAX: usize = 10;
+
+/// Whether Twilio would send a text of this length; if not, why.
+pub(crate) fn check_length(text: &str) -> Result<(), String> {
+    let is_sent = text.len() <= TEXT_MAX || text.chars().count() <= TEXT_MAX;
+    if is_sent {
+        Ok(())
+    } else {
+        Err(format!("a text has more than {TEXT_MAX} characters, and Twilio does not send it (21617)"))
+    }
+}
+
 /// A priced request, understood.
 #[derive(Debug)]
 pub(crate) struct Worth {
@@ -90,6 +106,15 @@ fn message(fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {
         Body::Text(fields.get("Body").unwrap_or_default())
     };
     let media = fields.all("MediaUrl").filter(|url| !url.is_empty()).count();
+    // What Twilio is known to refuse would set aside what nobody spends, and could fill a limit by one long text.
+    if let Body::Text(text) = body {
+        check_length(text).map_err(Refusal::Field)?;
+    }
+    if media > MEDIA_MAX {
+        return Err(Refusal::Field(format!(
+            "there are more than {MEDIA_MAX} MediaUrl, which Twilio refuses (21623)"
+        )));
+    }
     let message = Message {
         to: recipient,
         sender: sender(from, fallback, service.is_some()),
@@ -185,6 +210,9 @@ fn verification(fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {
     let inserted = ["TemplateCustomSubstitutions", "Payee", "Amount", "CustomFriendlyName"];
     let inserted: Vec<_> = inserted.iter().filter_map(|name| text(&fields, name)).collect();
     let custom_message = text(&fields, "CustomMessage");
+    for text in inserted.iter().chain(&custom_message) {
+        check_length(text).map_err(Refusal::Field)?;
+    }
     let charge = Verification { to: number, channel, custom_message, inserted: &inserted }
         .charge(book)
         .map_err(|why| unpriced(&why))?;

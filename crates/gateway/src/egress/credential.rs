@@ -3,6 +3,7 @@
 //! The one idea: it is looked up in the store for each request, so that one which is revoked opens nothing any more, on
 //! any node and on a connection that is long open. Where the store is away, nobody comes in.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, HeaderMap};
@@ -27,6 +28,8 @@ pub(crate) struct Presented {
 pub(crate) struct Holder {
     /// `SK…`.
     pub(crate) credential: Sid,
+    /// What people call it.
+    pub(crate) name: Arc<str>,
     /// What it may do.
     pub(crate) scopes: EgressScopes,
     /// The account that it named itself with, if it did.
@@ -72,7 +75,7 @@ impl Presented {
             None => self.user == found.sid,
         };
         if is_its_own {
-            Ok(Holder { credential: found.sid, scopes, account })
+            Ok(Holder { credential: found.sid, name: found.name.into(), scopes, account })
         } else {
             Err(Refusal::Unauthorized)
         }

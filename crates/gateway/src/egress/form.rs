@@ -82,6 +82,32 @@ const REPEATED: &[&str] = &["AddOns", "MediaUrl", "Type"];
 /// More fields than any operation has.
 const FIELDS_MAX: usize = 1_000;
 
+/// Fields of settings that turn on what is billed from then on, by the month or for each call that comes in: the name of the
+/// caller (<https://www.twilio.com/docs/voice/api/application-resource>), an address for emergency calls
+/// (<https://www.twilio.com/docs/voice/tutorials/emergency-calling-for-programmable-voice>).
+const BILLED: [&str; 5] = [
+    "VoiceCallerIdLookup",
+    "CnamLookupEnabled",
+    "EmergencyAddressSid",
+    "EmergencyStatus",
+    "EmergencyCallingEnabled",
+];
+
+/// The first field that turns on what is billed; what turns it off is none.
+pub(crate) fn turns_on_what_is_billed(form: &Form) -> Option<&'static str> {
+    let is_off = |value: &str| ["false", "Inactive"].iter().any(|off| value.eq_ignore_ascii_case(off));
+    let turned_on = |name: &&&str| {
+        form.pairs().any(|(field, value)| {
+            let letters =
+                field.bytes().filter(u8::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase());
+            letters.eq(name.bytes().map(|letter| letter.to_ascii_lowercase()))
+                && !value.is_empty()
+                && !is_off(value)
+        })
+    };
+    BILLED.iter().find(turned_on).copied()
+}
+
 /// Reads a form.
 pub(crate) fn read(bytes: &[u8]) -> Result<Form, Refusal> {
     let mut form = Form::new();
@@ -113,7 +139,13 @@ pub(crate) fn decides(query: &Form) -> bool {
 fn decided_by(name: &str) -> Option<&'static str> {
     let letters = || name.bytes().filter(u8::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase());
     let is_it = |known: &&&str| letters().eq(known.bytes().map(|letter| letter.to_ascii_lowercase()));
-    DECIDE.iter().chain(REPEATED).find(is_it).copied()
+    // One of several may be written with its number: `MediaUrl0`, `AddOns.1`.
+    let is_one_of = |known: &&&str| {
+        let before = letters().take(known.len());
+        before.eq(known.bytes().map(|letter| letter.to_ascii_lowercase()))
+            && letters().skip(known.len()).all(|letter| letter.is_ascii_digit())
+    };
+    DECIDE.iter().find(is_it).or_else(|| REPEATED.iter().find(is_one_of)).copied()
 }
 
 /// The same form with a field set: in its place, or at the end.
@@ -176,6 +208,9 @@ mod tests {
             (b"Time-Limit=1", "TimeLimit is spelled another way"),
             (b"To.=%2B1", "To is spelled another way"),
             (b"MediaUrl[]=a", "odd characters"),
+            (b"MediaUrl0=a", "MediaUrl is spelled another way"),
+            (b"MediaUrl.0=a", "MediaUrl is spelled another way"),
+            (b"media_url_10=a", "MediaUrl is spelled another way"),
             (b"fields=caller_name", "Fields is spelled another way"),
             (b"type=carrier", "Type is spelled another way"),
             (b"To[]=%2B1", "odd characters"),

@@ -54,11 +54,13 @@ use ringfence_twilio::wire::Form;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+pub(crate) use self::charge::check_length;
 use self::content::Content;
 use self::credential::{Holder, Presented};
 pub(crate) use self::foreign::route_of;
 use self::json::LedBack;
 pub(crate) use self::metrics::EgressMetrics;
+pub(crate) use self::operation::is_word_of_paths;
 use self::operation::{Class, Found, Operation, Priced};
 pub(crate) use self::priced::{refused, scoped};
 pub(crate) use self::refusal::Refusal;
@@ -70,6 +72,7 @@ use crate::body::{BodyBound, discard_if, read_body};
 use crate::connection::Connection;
 use crate::forwarded::{TrustedPeers, client_address, says_https};
 use crate::http_rules;
+use crate::inspector::outgoing::{self as inspector, Asked, OutgoingNote, Why};
 use crate::respond::GateBody;
 use crate::snapshot::Snapshot;
 use crate::worker::Worker;
@@ -159,13 +162,36 @@ impl EgressEnd {
     }
 }
 
-/// What is known of a request when it is answered, for the log and the counters.
-#[derive(Debug, Clone, Copy)]
+/// What is known of a request when it is answered, for the log, the counters and what is kept of it.
+#[derive(Debug)]
 struct Known {
     operation: &'static str,
-    credential: Option<Sid>,
+    credential: Option<(Sid, Arc<str>)>,
     account: Option<Sid>,
+    note: OutgoingNote,
 }
+
+impl Known {
+    fn asked(&self) -> Asked<'_> {
+        Asked {
+            operation: if self.operation == UNKNOWN { "" } else { self.operation },
+            credential: self.credential.as_ref().map(|(sid, name)| (*sid, &**name)),
+            account: self.account,
+        }
+    }
+
+    /// Counts, logs and keeps a refusal, and makes the answer of it.
+    fn refused(&self, end: &EgressEnd, refusal: &Refusal, client: IpAddr) -> Response<GateBody> {
+        end.metrics.refused(self.operation, refusal.as_str());
+        log_refusal(refusal, self, client);
+        let why = Why { reason: refusal.as_str(), limit: refusal.limit(), words: refusal.words() };
+        self.note.failed(&self.asked(), why);
+        self.note.answered(refusal.answer().map(GateBody::full))
+    }
+}
+
+/// The operation of a request of which no more is known.
+pub(crate) const UNKNOWN: &str = "none";
 
 /// Answers one request. Never fails: every way out is an answer.
 pub(crate) async fn handle(
@@ -176,19 +202,38 @@ pub(crate) async fn handle(
     let end = &connection.worker.shared.egress;
     let snapshot = connection.worker.shared.snapshot.load();
     let client = asked_by(connection.peer, request.headers(), &snapshot.trusted_proxies, way);
+    let inspect = snapshot.inspect;
     drop(snapshot);
-    let mut known = Known { operation: "none", credential: None, account: None };
+    let host = match way {
+        Way::BaseUrl => None,
+        Way::Tunnel(host) => Some(host.name()),
+    };
+    let head = inspector::Head { method: Some(request.method()), host, target: request.uri().path(), client };
+    let note = OutgoingNote::begin(&connection.worker.shared, inspect, &head);
+    let mut known = Known { operation: UNKNOWN, credential: None, account: None, note };
     match answer_one(connection, request, way, &mut known).await {
         Ok(response) => {
             end.metrics.answered(known.operation, response.status());
-            response
+            known.note.answered(response)
         }
-        Err(refusal) => {
-            end.metrics.refused(known.operation, refusal.as_str());
-            log_refusal(&refusal, known, client);
-            refusal.answer().map(GateBody::full)
-        }
+        Err(refusal) => known.refused(end, &refusal, client),
     }
+}
+
+/// Refuses what is not looked at any further: a tunnel, a request whose head or framing is doubtful, or what is no HTTP.
+pub(crate) fn refuse(
+    connection: &Connection,
+    operation: &'static str,
+    head: Option<(&Method, &str)>,
+    refusal: &Refusal,
+) -> Response<GateBody> {
+    let shared = &connection.worker.shared;
+    let (method, target) = head.unzip();
+    let target = target.unwrap_or_default();
+    let head = inspector::Head { method, host: None, target, client: connection.peer };
+    let note = OutgoingNote::begin(shared, shared.snapshot.load().inspect, &head);
+    let known = Known { operation, credential: None, account: None, note };
+    known.refused(&shared.egress, refusal, connection.peer)
 }
 
 async fn answer_one(
@@ -225,8 +270,9 @@ async fn answer_one(
         memory_max: BODY_MEMORY_MAX,
     };
     let body = read_body(body, &bound).await?;
+    known.note.read(&parts.headers, parts.uri.query(), &body);
     let links = own_links(connection, &snapshot, &parts, way)?;
-    pass(worker, &snapshot, &parts, taken, body, links).await
+    pass(worker, &snapshot, &parts, taken, (body, links), known).await
 }
 
 /// A request whose head is understood, of a credential that may make it.
@@ -258,7 +304,7 @@ async fn take<'p>(
     let Ok(place) = Arc::clone(&end.places).try_acquire_owned() else { return Err(Refusal::Overloaded) };
     let store = end.store()?;
     let holder = Presented::read(&parts.headers)?.look_up(&store, end.now()).await?;
-    known.credential = Some(holder.credential);
+    known.credential = Some((holder.credential, Arc::clone(&holder.name)));
     let settings = snapshot.egress.as_ref().ok_or(Refusal::NotReady("the configuration has no egress"))?;
     let operation = match found {
         Found::OtherSpelling => return Err(Refusal::OtherSpelling),
@@ -310,8 +356,8 @@ async fn pass(
     snapshot: &Arc<Snapshot>,
     parts: &Parts,
     taken: Taken<'_>,
-    body: Bytes,
-    own: Option<String>,
+    (body, own): (Bytes, Option<String>),
+    asks: &Known,
 ) -> Result<Response<GateBody>, Refusal> {
     let Taken { target, holder, account, operation, place } = taken;
     let egress = snapshot.egress.as_ref().ok_or(Refusal::NotReady("the configuration has no egress"))?;
@@ -331,6 +377,11 @@ async fn pass(
         return Err(Refusal::BadRequest("form_in_query"));
     }
     let settings = &egress.settings;
+    let fields_of = [Some(&query), form];
+    let mut billed = fields_of.into_iter().flatten().filter_map(form::turns_on_what_is_billed);
+    if let Some(name) = billed.next().filter(|_| !is_read && !settings.passes_unknown_operations) {
+        return Err(Refusal::Billed(name));
+    }
     let inline = twiml::Rules { routes: &snapshot.routes, settings };
     if let Some(form) = form.filter(|_| runs_twiml(&target)) {
         let is_message = class == Some(Class::Priced(Priced::MessageCreate));
@@ -365,6 +416,7 @@ async fn pass(
         let path_and_query = scope::own_usage(&holder, operation, &target)?;
         let outgoing = outgoing(form, &content, path_and_query)?;
         let links = LedBack { base: &base, own: own.as_deref() };
+        asks.note.passes(&asks.asked(), None, &[]);
         return send_free(worker, outgoing, class, &links, place).await;
     };
     let end = &worker.shared.egress;
@@ -389,6 +441,7 @@ async fn pass(
     };
     let patience = priced::patience(settings.timeout, worth.send_at, end.now());
     let worker = Arc::clone(worker);
+    let (note, operation, name) = (asks.note.clone(), asks.operation, Arc::clone(&holder.name));
     // A caller that hangs up leaves this running: what was sent must be answered for.
     let work = tokio::spawn(async move {
         let (end, _place) = (&worker.shared.egress, place);
@@ -396,8 +449,11 @@ async fn pass(
         let wanted =
             priced::Wanted { holder: &holder, account, known: &known, priced, worth: &worth, patience };
         let reservation = priced::admit(end, &store, &rules, end.ledger_now(), &wanted).await?;
+        let asked =
+            Asked { operation, credential: Some((holder.credential, &*name)), account: Some(account) };
+        note.passes(&asked, Some(worth.worst()), reservation.watched());
         let links = LedBack { base: &base, own: own.as_deref() };
-        priced::send(end, &store, reservation, (priced, account), outgoing, &links).await
+        priced::send(end, &store, reservation, (priced, account), (outgoing, &note), &links).await
     });
     work.await.unwrap_or_else(|error| {
         tracing::error!(%error, "a request of the egress broke off");
@@ -444,12 +500,12 @@ fn asked_by(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedPeers, way: Way<
 }
 
 /// One line for each refusal: who, for which account, what and why; no number and no text.
-fn log_refusal(refusal: &Refusal, known: Known, client: IpAddr) {
+fn log_refusal(refusal: &Refusal, known: &Known, client: IpAddr) {
     tracing::info!(
         operation = known.operation,
         reason = refusal.as_str(),
         limit = refusal.limit(),
-        credential = known.credential.map(tracing::field::display),
+        credential = known.credential.as_ref().map(|(sid, _)| tracing::field::display(sid)),
         account = known.account.map(tracing::field::display),
         status = refusal.status().as_u16(),
         code = refusal.code(),

@@ -25,6 +25,7 @@ use super::operation::Priced;
 use super::refusal::Refusal;
 use super::request::Outgoing;
 use super::rules::{EgressRules, KnownAccount};
+use crate::inspector::outgoing::OutgoingNote;
 use crate::respond::GateBody;
 
 /// For the store to decide, and to be told how it ended.
@@ -171,7 +172,7 @@ pub(crate) async fn send(
     store: &Store,
     reservation: Reservation,
     (priced, account): (Priced, Sid),
-    outgoing: Outgoing,
+    (outgoing, note): (Outgoing, &OutgoingNote),
     links: &LedBack<'_>,
 ) -> Result<http::Response<GateBody>, Refusal> {
     let now = || end.ledger_now();
@@ -189,6 +190,7 @@ pub(crate) async fn send(
     let status = parts.status;
     let content = answer::read(&parts, body, false).await;
     let sent = became(priced, status, content.as_ref().ok());
+    note.answered_by_twilio(status, if let Sent::Made(made) = sent { made } else { None });
     answer_for(end, store, reservation, sent, now()).await;
     if priced == Priced::VerificationCheck && status.is_success() {
         let entered = content.as_ref().ok().and_then(entered_at);

@@ -9,9 +9,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
+use ringfence_breaker::price_book::Fee;
 use serde_json::json;
 
+use crate::connection::HEAD_TOO_LARGE;
 use crate::reason::Reason;
+use crate::twiml::is_known_element;
 
 /// Where the codes are explained.
 const MORE_INFO: &str = "https://github.com/ringfence/ringfence/blob/main/docs/egress.md";
@@ -23,6 +26,8 @@ pub(crate) enum Refusal {
     BadRequest(&'static str),
     /// The path begins with no host of Twilio's.
     UnknownHost,
+    /// A tunnel to another host than Twilio's, or another port.
+    OtherTunnel,
     /// The egress is no proxy here.
     NoTunnel,
     /// Neither under TLS nor from a proxy that ends it.
@@ -49,6 +54,8 @@ pub(crate) enum Refusal {
     UnknownOperation,
     /// It costs something, and what is not known.
     Unpriced,
+    /// A field that turns on what costs something from then on, and what is not known.
+    Billed(&'static str),
     /// The path means a known operation and is written another way.
     OtherSpelling,
     /// A field would have Twilio run TwiML that does not come from a route of the gate.
@@ -97,7 +104,7 @@ impl Refusal {
         match self {
             Self::BadRequest(_) => 84000,
             Self::CredentialsInUrl => 84001,
-            Self::UnknownHost | Self::NoTunnel => 84002,
+            Self::UnknownHost | Self::OtherTunnel | Self::NoTunnel => 84002,
             Self::Unauthorized => 20003,
             Self::OtherSpelling => 84003,
             Self::ContentType => 84004,
@@ -113,7 +120,7 @@ impl Refusal {
             Self::OtherSender => 84015,
             Self::Secret => 84016,
             Self::UnknownOperation => 84017,
-            Self::Unpriced => 84018,
+            Self::Unpriced | Self::Billed(_) => 84018,
             Self::ForeignTwiml(_) => 84020,
             Self::UnknownTwiml(_) => 84021,
             Self::UnknownPrice(_) => 84022,
@@ -138,13 +145,14 @@ impl Refusal {
             return StatusCode::TOO_MANY_REQUESTS;
         }
         match self {
+            Self::BadRequest(HEAD_TOO_LARGE) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BadRequest(_)
             | Self::CredentialsInUrl
             | Self::OtherSpelling
             | Self::Field(_)
             | Self::BodyBroken
             | Self::WhichAccount => StatusCode::BAD_REQUEST,
-            Self::UnknownHost | Self::NoTunnel => StatusCode::NOT_FOUND,
+            Self::UnknownHost | Self::OtherTunnel | Self::NoTunnel => StatusCode::NOT_FOUND,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -158,6 +166,7 @@ impl Refusal {
             | Self::Secret
             | Self::UnknownOperation
             | Self::Unpriced
+            | Self::Billed(_)
             | Self::ForeignTwiml(_)
             | Self::UnknownTwiml(_)
             | Self::UnreadableTwiml(_)
@@ -177,7 +186,7 @@ impl Refusal {
     pub(crate) fn as_str(&self) -> &'static str {
         match self {
             Self::BadRequest(_) => "bad_request",
-            Self::UnknownHost => "unknown_host",
+            Self::UnknownHost | Self::OtherTunnel => "unknown_host",
             Self::NoTunnel => "no_tunnel",
             Self::InTheClear => "in_the_clear",
             Self::CredentialsInUrl => "credentials_in_url",
@@ -190,7 +199,7 @@ impl Refusal {
             Self::OtherSender => "other_sender",
             Self::Secret => "secret",
             Self::UnknownOperation => "unknown_operation",
-            Self::Unpriced => "unpriced",
+            Self::Unpriced | Self::Billed(_) => "unpriced",
             Self::OtherSpelling => "other_spelling",
             Self::ForeignTwiml(_) => "foreign_twiml",
             Self::UnknownTwiml(_) => "unknown_twiml",
@@ -242,6 +251,11 @@ impl Refusal {
                 "Ringfence: the path begins with no host of Twilio's API that is passed on, such as /api.twilio.com/"
                     .to_owned()
             }
+            Self::OtherTunnel => {
+                "Ringfence: a tunnel of the egress leads to Twilio's hosts and port 443 alone, as to api.twilio.com:443; let \
+                 other traffic pass it by (NO_PROXY)"
+                    .to_owned()
+            }
             Self::NoTunnel => {
                 "Ringfence: the egress is no HTTPS proxy here; it is one with an authority in [egress]".to_owned()
             }
@@ -276,6 +290,10 @@ impl Refusal {
                 "Ringfence: this operation costs something that has no price here, and unknown_operations = \"refuse\""
                     .to_owned()
             }
+            Self::Billed(field) => format!(
+                "Ringfence: {field} turns on what is billed from then on and has no price here, and unknown_operations = \
+                 \"refuse\""
+            ),
             Self::OtherSpelling => {
                 "Ringfence: this is another spelling of a known path or method; write it as Twilio's documents do"
                     .to_owned()
@@ -309,6 +327,27 @@ impl Refusal {
             }
             Self::UnusableAnswer(why) => format!("Ringfence: Twilio's answer cannot be passed on: {why}"),
         }
+    }
+
+    /// The same for what is kept of requests, where nothing may stand that the caller has written.
+    pub(crate) fn words(&self) -> String {
+        let told = match self {
+            // The names of elements are his, and so is what a parser says of his text.
+            Self::UnknownTwiml(about) => {
+                format!("Ringfence: this TwiML has no price: {}", known_names(about))
+            }
+            Self::UnreadableTwiml(_) => "Ringfence: this TwiML cannot be read".to_owned(),
+            // Twilio's own word for it, which says nothing.
+            Self::Unauthorized => {
+                "Ringfence: there was no credential, or none that is good: it is wrong, revoked, expired, or of another account"
+                    .to_owned()
+            }
+            Self::UnknownPrice(why) => format!("Ringfence: {}", without_quoted(why)),
+            told => told.message(),
+        };
+        let told = told.strip_prefix("Ringfence: ").unwrap_or(&told);
+        let mut letters = told.chars();
+        letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
     }
 
     /// When it may be tried again, in seconds; nothing where that would not help.
@@ -348,6 +387,26 @@ impl Refusal {
         }
         response
     }
+}
+
+/// A sentence of ours about elements: their names where Twilio has such, and nothing else that stands between `<` and `>`.
+fn known_names(sentence: &str) -> String {
+    let mut pieces = sentence.split('<');
+    let mut told = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (inside, after) = piece.split_once('>').unwrap_or((piece, ""));
+        let (name, attribute) = inside.split_once(' ').map_or((inside, ""), |(name, _)| (name, " …"));
+        told = format!("{told}<{}{attribute}>{after}", if is_known_element(name) { name } else { "…" });
+    }
+    told
+}
+
+/// A sentence of ours in which a word may be quoted that the caller has chosen: a fee's own name alone is left.
+fn without_quoted(sentence: &str) -> String {
+    let is_ours = |quoted: &str| Fee::ALL.iter().any(|fee| fee.name() == quoted);
+    let pieces = sentence.split('`').enumerate();
+    let pieces = pieces.map(|(place, piece)| if place % 2 == 0 || is_ours(piece) { piece } else { "…" });
+    pieces.collect::<Vec<_>>().join("`")
 }
 
 /// Shorter than any client's patience with a queue of its own.
@@ -398,6 +457,24 @@ mod tests {
         assert_eq!(about(Refusal::Field("To".to_owned())), None);
         let long = about(Refusal::UnknownTwiml(format!("<a\n{}>", "b".repeat(9_000)))).unwrap();
         assert_eq!((long.len(), long.starts_with("<ab")), (100, true));
+    }
+
+    #[test]
+    fn what_is_kept_of_a_refusal_has_nothing_that_the_caller_wrote() {
+        for (refusal, words) in [
+            (Refusal::UnreadableTwiml("the root is <Anna>".to_owned()), "This TwiML cannot be read"),
+            (
+                Refusal::UnknownPrice("no price is known of verifications over `Anna`".to_owned()),
+                "No price is known of verifications over `…`",
+            ),
+            (Refusal::UnknownTwiml("<Anna> in <Dial>".to_owned()), "This TwiML has no price: <…> in <Dial>"),
+            (Refusal::UnknownTwiml("<Say anna>".to_owned()), "This TwiML has no price: <Say …>"),
+            (Refusal::Tripped { limit: "a day".to_owned(), until: None }, "The limit \"a day\" has tripped"),
+        ] {
+            assert_eq!(refusal.words(), words);
+        }
+        let fee = format!("no price is known of `{}` in this currency", Fee::ALL[0].name());
+        assert!(Refusal::UnknownPrice(fee).words().contains(Fee::ALL[0].name()));
     }
 
     #[test]

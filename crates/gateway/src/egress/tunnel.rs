@@ -24,14 +24,9 @@ pub(crate) fn is_wanted(request: &Request<Incoming>) -> bool {
 
 /// Opens a tunnel to one of Twilio's hosts, which is us.
 pub(crate) fn open(connection: &Arc<Connection>, request: Request<Incoming>) -> Response<GateBody> {
-    match begin(connection, request) {
-        Ok(response) => response,
-        Err(refusal) => {
-            tracing::info!(reason = refusal.as_str(), client = %connection.peer, "no tunnel of the egress");
-            connection.worker.shared.egress.metrics.refused("connect", refusal.as_str());
-            refusal.answer().map(GateBody::full)
-        }
-    }
+    begin(connection, request).unwrap_or_else(|refusal| {
+        super::refuse(connection, "connect", Some((&Method::CONNECT, "")), &refusal)
+    })
 }
 
 fn begin(connection: &Arc<Connection>, request: Request<Incoming>) -> Result<Response<GateBody>, Refusal> {
@@ -44,8 +39,8 @@ fn begin(connection: &Arc<Connection>, request: Request<Incoming>) -> Result<Res
         return Err(Refusal::BadRequest("tunnel_over_http2"));
     }
     let name =
-        host(request.uri().authority().map(http::uri::Authority::as_str)).ok_or(Refusal::UnknownHost)?;
-    let host = TwilioHost::parse(&name).ok_or(Refusal::UnknownHost)?;
+        host(request.uri().authority().map(http::uri::Authority::as_str)).ok_or(Refusal::OtherTunnel)?;
+    let host = TwilioHost::parse(&name).ok_or(Refusal::OtherTunnel)?;
     let tls = authority.server(host, shared.clock.unix_seconds()).ok_or(Refusal::NoTunnel)?;
     let patience = snapshot.limits.handshake_timeout;
     let upgrade = hyper::upgrade::on(request);

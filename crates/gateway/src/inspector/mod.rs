@@ -5,6 +5,7 @@
 //! Everything personal is gone before, by [`redact`].
 
 mod keeper;
+pub(crate) mod outgoing;
 mod recent;
 pub(crate) mod redact;
 mod tail;
@@ -82,8 +83,10 @@ impl Answered {
     /// What is known of it by now.
     fn as_of_now(&self) -> SeenRequest {
         let mut seen = self.seen.clone();
-        if let RequestVerdict::Refused { explanation, .. } = &mut seen.verdict {
-            *explanation = self.explanation.as_ref().and_then(|text| text.get().cloned());
+        if let (RequestVerdict::Refused { explanation, .. }, Some(text)) =
+            (&mut seen.verdict, &self.explanation)
+        {
+            *explanation = text.get().cloned();
         }
         seen
     }
@@ -222,6 +225,7 @@ fn seen(
         took: Duration::ZERO,
         parameters,
         answer: None,
+        outgoing: None,
     }
 }
 
@@ -311,6 +315,7 @@ mod tests {
             took: Duration::ZERO,
             parameters: None,
             answer: None,
+            outgoing: None,
         };
         Answered { seen, explanation }
     }

@@ -2,7 +2,7 @@
 //! store.
 //!
 //! Requests that were refused have places of their own, so that a flood of forgeries leaves what was admitted in sight, and
-//! the other way round.
+//! the other way round; and so have requests to Twilio, which are many where webhooks are few.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -21,8 +21,8 @@ pub(super) struct Recent(Mutex<Kept>);
 #[derive(Debug, Default)]
 struct Kept {
     number: i64,
-    admitted: VecDeque<(i64, Answered)>,
-    refused: VecDeque<(i64, Answered)>,
+    /// Webhooks and requests to Twilio, of each those that were admitted and those that were refused.
+    places: [VecDeque<(i64, Answered)>; 4],
 }
 
 impl Recent {
@@ -31,10 +31,9 @@ impl Recent {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.number += 1;
         let number = kept.number;
-        let places = match answered.seen.verdict {
-            RequestVerdict::Admitted { .. } => &mut kept.admitted,
-            RequestVerdict::Refused { .. } => &mut kept.refused,
-        };
+        let is_refused = matches!(answered.seen.verdict, RequestVerdict::Refused { .. });
+        let place = 2 * usize::from(answered.seen.part == "egress") + usize::from(is_refused);
+        let places = &mut kept.places[place];
         if places.len() >= KEPT {
             places.pop_front();
         }
@@ -44,7 +43,7 @@ impl Recent {
     /// All that are remembered, newest first.
     pub(super) fn newest_first(&self) -> Vec<KeptRequest> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let all = kept.admitted.iter().chain(&kept.refused);
+        let all = kept.places.iter().flatten();
         let mut all: Vec<_> = all
             .map(|(id, answered)| KeptRequest { id: *id, node: String::new(), seen: answered.as_of_now() })
             .collect();
@@ -56,8 +55,7 @@ impl Recent {
     /// Forgets all of them.
     pub(super) fn forget(&self) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.admitted.clear();
-        kept.refused.clear();
+        kept.places.iter_mut().for_each(VecDeque::clear);
     }
 }
 
@@ -83,13 +81,26 @@ mod tests {
     }
 
     #[test]
+    fn a_flood_of_requests_to_twilio_leaves_webhooks_in_sight() {
+        let recent = Recent::default();
+        recent.note(admitted());
+        for _ in 0..10 * KEPT {
+            let mut one = admitted();
+            one.seen.part = "egress";
+            recent.note(one);
+        }
+        let all = recent.newest_first();
+        assert_eq!((all.len(), all[KEPT].seen.part), (KEPT + 1, "gate"));
+    }
+
+    #[test]
     fn an_explanation_that_comes_later_is_shown() {
         let recent = Recent::default();
         let explanation = Explanation::default();
         recent.note(refused(Some(explanation.clone())));
         let text = || match recent.newest_first().remove(0).seen.verdict {
             RequestVerdict::Refused { explanation, .. } => explanation,
-            RequestVerdict::Admitted { .. } => None,
+            RequestVerdict::Admitted { .. } | RequestVerdict::PassedOn { .. } => None,
         };
         assert_eq!(text(), None);
         explanation.set("the port was missing".to_owned()).expect("it is empty");

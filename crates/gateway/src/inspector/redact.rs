@@ -24,8 +24,19 @@ const NAME_BYTES_MAX: usize = 40;
 /// A longer path is cut.
 const PIECES_MAX: usize = 20;
 
+mod sent;
+
+pub(crate) use sent::{api_path, sent_form, sent_json};
+
+/// The shape that a value has under a name, where it may pass.
+type Shapes = fn(&str) -> Option<Shape>;
+
 /// The parameters of a form or of a query; none of one that is too large or holds none.
 pub(crate) fn form(form: &[u8]) -> Option<Vec<(String, String)>> {
+    form_by(shape_under, form)
+}
+
+fn form_by(shapes: Shapes, form: &[u8]) -> Option<Vec<(String, String)>> {
     if form.len() > BODY_BYTES_MAX {
         return None;
     }
@@ -33,7 +44,7 @@ pub(crate) fn form(form: &[u8]) -> Option<Vec<(String, String)>> {
         .take(PARAMETERS_MAX)
         .map(|(name, value)| {
             let told = match str::from_utf8(&name) {
-                Ok(name) => text_under(name, &value),
+                Ok(name) => text_under(shapes, name, &value),
                 Err(_) => kind_of(&value),
             };
             (name_of(&name), told)
@@ -45,18 +56,22 @@ pub(crate) fn form(form: &[u8]) -> Option<Vec<(String, String)>> {
 /// The values of a JSON text under the names that lead to them, joined by dots; none of what is no JSON, too large or too
 /// deep.
 pub(crate) fn json(text: &[u8]) -> Option<Vec<(String, String)>> {
+    json_by(shape_under, text)
+}
+
+fn json_by(shapes: Shapes, text: &[u8]) -> Option<Vec<(String, String)>> {
     if text.len() > BODY_BYTES_MAX {
         return None;
     }
     let mut told = Vec::new();
-    gather(&serde_json::from_slice(text).ok()?, "", "", 0, &mut told)?;
+    gather(shapes, &serde_json::from_slice(text).ok()?, ("", ""), 0, &mut told)?;
     (!told.is_empty()).then_some(told)
 }
 
 fn gather(
+    shapes: Shapes,
     value: &Value,
-    path: &str,
-    name: &str,
+    (path, name): (&str, &str),
     depth: usize,
     told: &mut Vec<(String, String)>,
 ) -> Option<()> {
@@ -70,19 +85,19 @@ fn gather(
     match value {
         Value::Object(members) if !members.is_empty() => {
             for (name, value) in members {
-                gather(value, &under(&name_of(name.as_bytes())), name, depth + 1, told)?;
+                gather(shapes, value, (&under(&name_of(name.as_bytes())), name), depth + 1, told)?;
             }
         }
         // What stands in a list is under the name of the list.
         Value::Array(values) if !values.is_empty() => {
             for (place, value) in values.iter().take(PARAMETERS_MAX).enumerate() {
-                gather(value, &under(&place.to_string()), name, depth + 1, told)?;
+                gather(shapes, value, (&under(&place.to_string()), name), depth + 1, told)?;
             }
         }
         leaf => {
             let shown = match leaf {
-                Value::String(text) => text_under(name, text.as_bytes()),
-                Value::Number(number) => text_under(name, number.to_string().as_bytes()),
+                Value::String(text) => text_under(shapes, name, text.as_bytes()),
+                Value::Number(number) => text_under(shapes, name, number.to_string().as_bytes()),
                 Value::Bool(_) => "(yes or no)".to_owned(),
                 Value::Null | Value::Array(_) | Value::Object(_) => "(nothing)".to_owned(),
             };
@@ -127,6 +142,12 @@ fn elements(parent: &Element, left: &mut usize) -> String {
 /// A path without its query: each piece that is a SID or a plain word as it is, every other by its length.
 pub(crate) fn path(target: &str) -> String {
     let path = target.split_once('?').map_or(target, |(path, _)| path);
+    let is_told = |piece: &str| is_plain(piece.as_bytes(), b"_-.") || Sid::parse(piece).is_ok();
+    pieces(path, is_told, |piece| count(piece.chars().count(), "character"))
+}
+
+/// A path, with each piece as it is or in other words.
+fn pieces(path: &str, is_told: impl Fn(&str) -> bool, in_words: impl Fn(&str) -> String) -> String {
     let mut told = String::new();
     for (place, piece) in path.split('/').enumerate() {
         if place > 0 {
@@ -136,10 +157,10 @@ pub(crate) fn path(target: &str) -> String {
             told.push('…');
             break;
         }
-        if piece.is_empty() || is_plain(piece.as_bytes(), b"_-.") || Sid::parse(piece).is_ok() {
+        if piece.is_empty() || is_told(piece) {
             told.push_str(piece);
         } else {
-            told.push_str(&count(piece.chars().count(), "character"));
+            told.push_str(&in_words(piece));
         }
     }
     told
@@ -180,9 +201,9 @@ fn is_plain(text: &[u8], marks: &[u8]) -> bool {
 }
 
 /// A value under its name.
-fn text_under(name: &str, value: &[u8]) -> String {
+fn text_under(shapes: Shapes, name: &str, value: &[u8]) -> String {
     let Ok(text) = str::from_utf8(value) else { return kind_of(value) };
-    match shape_under(name) {
+    match shapes(name) {
         Some(shape) if shape.fits(text) => text.to_owned(),
         _ => kind_of(value),
     }
@@ -202,6 +223,8 @@ enum Shape {
     Version,
     /// `image/jpeg`.
     MediaType,
+    /// One of these, whatever their case.
+    OneOf(&'static [&'static str]),
 }
 
 /// <https://www.twilio.com/docs/voice/twiml#request-parameters>,
@@ -209,8 +232,7 @@ enum Shape {
 /// <https://www.twilio.com/docs/usage/api/usage-trigger>: names without `_` and `-`, in lower case, since JSON spells them
 /// `account_sid`.
 fn shape_under(name: &str) -> Option<Shape> {
-    let plain: String =
-        name.chars().filter(|it| !matches!(it, '_' | '-')).map(|it| it.to_ascii_lowercase()).collect();
+    let plain = plain_name(name);
     let without_place = plain.trim_end_matches(|it: char| it.is_ascii_digit());
     Some(match without_place {
         "accountsid"
@@ -300,6 +322,11 @@ fn shape_under(name: &str) -> Option<Shape> {
     })
 }
 
+/// A name however it is spelled.
+fn plain_name(name: &str) -> String {
+    name.chars().filter(|it| !matches!(it, '_' | '-')).map(|it| it.to_ascii_lowercase()).collect()
+}
+
 impl Shape {
     fn fits(self, text: &str) -> bool {
         let bytes = text.as_bytes();
@@ -317,6 +344,7 @@ impl Shape {
             Self::MediaType => text.split_once('/').is_some_and(|(kind, rest)| {
                 is_plain(kind.as_bytes(), b"-") && is_plain(rest.as_bytes(), b"-.+")
             }),
+            Self::OneOf(words) => words.iter().any(|word| word.eq_ignore_ascii_case(text)),
         }
     }
 }

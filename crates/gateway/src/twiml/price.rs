@@ -487,6 +487,7 @@ impl<'a> Reader<'a> {
         text: &str,
         media: usize,
     ) -> Result<(), Refusal> {
+        crate::egress::check_length(text).map_err(Refusal::UnknownTwiml)?;
         let Conversation { them, us, service, .. } = self.around.conversation;
         let present = |text: &&str| !text.is_empty();
         let to = to.filter(present).or(them).unwrap_or_default();

@@ -264,3 +264,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_text_that_twilio_does_not_send_has_no_price_however_it_is_given() {
+    let book = book();
+    let around = around(&book);
+    let [most, more] = [1_600, 1_601].map(|length| "ä".repeat(length));
+    assert!(read(&format!("<Message>{most}</Message>"), &around).is_ok());
+    for inner in [format!("<Message>{more}</Message>"), format!("<Sms to='+14155550100'>{more}</Sms>")] {
+        assert!(
+            matches!(read(&inner, &around), Err(Refusal::UnknownTwiml(why)) if why.contains("1600")),
+            "{inner}"
+        );
+    }
+    assert!(price::of_text(&more, &around).is_err());
+}

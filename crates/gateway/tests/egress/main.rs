@@ -9,6 +9,7 @@ mod common;
 mod credentials;
 mod foreign;
 mod held;
+mod inspected;
 mod paths;
 mod priced;
 mod sandbox;

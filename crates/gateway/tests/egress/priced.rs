@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use ringfence_breaker::price_book::{Kind, Learnt, PrefixPrice, PriceBook, Prices, Source};
 use ringfence_gateway::settings::Settings;
-use ringfence_store::EgressArea;
+use ringfence_store::{EgressArea, EgressScopes};
 use ringfence_testkit::{RawClient, RawUpstream, Upstream, read_request};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -67,10 +67,63 @@ async fn a_segment_more_costs_a_segment_more() {
     let long = format!("To={}&From={}&Body={}", encoded(TO), encoded(FROM), "x".repeat(161));
     assert_eq!(world.send(message(&key, &long)).await.status, 201);
     assert_eq!(world.reserved("daily").await.to_string(), "2");
-    let huge = format!("To={}&From={}&Body={}", encoded(TO), encoded(FROM), "x".repeat(100_000));
-    let refused = world.send(message(&key, &huge)).await;
-    assert_ne!(refused.status, 201, "it does not fit, however long it is");
-    assert_eq!(world.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn what_twilio_refuses_for_its_length_is_not_sent_and_fills_no_limit() {
+    let world = World::new().await;
+    let key = world.key().await;
+    let begin = format!("To={}&From={}", encoded(TO), encoded(FROM));
+    let [many, long, huge] =
+        [1_601, 10_000, 500_000].map(|length| format!("{begin}&Body={}", "x".repeat(length)));
+    let media = format!("{begin}{}", "&MediaUrl=https%3A%2F%2Fa.example".repeat(11));
+    let verify = "/verify.twilio.com/v2/Services/VA00000000000000000000000000000001/Verifications";
+    let inserted = format!("To={}&Channel=sms&CustomMessage={}", encoded(TO), "x".repeat(5_000));
+    for sent in [
+        message(&key, &many),
+        message(&key, &long),
+        message(&key, &huge),
+        message(&key, &media),
+        request(&key, "POST", verify, &inserted),
+    ] {
+        world.assert_refused(&world.send(sent).await, 400, 84007);
+    }
+    assert_eq!(world.reserved("daily").await.to_string(), "0");
+    assert_eq!(world.message(&key).await.status, 201, "nothing has tripped");
+    let most = format!("{begin}&Body={}", "x".repeat(1_600));
+    assert_eq!(world.send(message(&key, &most)).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_setting_that_is_billed_from_then_on_is_refused_unless_what_is_unknown_passes() {
+    let numbers =
+        "/api.twilio.com/2010-04-01/Accounts/AC00000000000000000000000000000001/IncomingPhoneNumbers";
+    let number = format!("{numbers}/PN00000000000000000000000000000001.json");
+    let buy = format!("{numbers}.json");
+    let trunk =
+        "/trunking.twilio.com/v1/Trunks/TK00000000000000000000000000000001/OriginationUrls".to_owned();
+    let fields = [
+        (&number, "VoiceCallerIdLookup=true"),
+        (&number, "voice_caller_id_lookup=1"),
+        (&number, "EmergencyStatus=Active"),
+        (&number, "EmergencyAddressSid=AD00000000000000000000000000000001"),
+        (&buy, "PhoneNumber=%2B14155550100&VoiceCallerIdLookup=TRUE"),
+        (&trunk, "CnamLookupEnabled=true"),
+    ];
+    let world = World::new().await;
+    let all = |scopes: &mut EgressScopes| scopes.operations.extend(EgressArea::ALL);
+    let key = world.key_with(all).await;
+    for (path, form) in fields {
+        let answer = world.send(request(&key, "POST", path, form)).await;
+        world.assert_refused(&answer, 403, 84018);
+    }
+    let query = format!("{trunk}?CnamLookupEnabled=true");
+    world.assert_refused(&world.send(request(&key, "POST", &query, "FriendlyName=x")).await, 403, 84018);
+    let off = "VoiceCallerIdLookup=false&EmergencyStatus=Inactive&EmergencyAddressSid=";
+    assert_eq!(world.send(request(&key, "POST", &number, off)).await.status, 200);
+    let world = World::with(|egress| egress.passes_unknown_operations = true).await;
+    let key = world.key_with(all).await;
+    assert_eq!(world.send(request(&key, "POST", &number, "VoiceCallerIdLookup=true")).await.status, 200);
 }
 
 #[tokio::test]

@@ -115,6 +115,10 @@ async fn a_tunnel_leads_to_no_host_but_twilio_s() {
         let (head, _) = proxy.connect(to).await;
         assert!(head.starts_with("HTTP/1.1 404 "), "{to}: {head}");
     }
+    let other = "CONNECT example.com:443 HTTP/1.1\r\nhost: example.com:443\r\n\r\n";
+    let refused = proxy.world.send(other).await;
+    proxy.world.assert_refused(&refused, 404, 84002);
+    assert!(refused.text().contains("NO_PROXY"), "it says what to do: {}", refused.text());
     let without = World::new().await;
     let refused =
         without.send("CONNECT api.twilio.com:443 HTTP/1.1\r\nhost: api.twilio.com:443\r\n\r\n").await;

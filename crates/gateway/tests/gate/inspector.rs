@@ -26,13 +26,14 @@ fn reason(seen: &SeenRequest) -> &str {
     match &seen.verdict {
         RequestVerdict::Refused { reason, .. } => reason,
         RequestVerdict::Admitted { .. } => "admitted",
+        RequestVerdict::PassedOn { .. } => "passed on",
     }
 }
 
 fn explanation(seen: &SeenRequest) -> Option<&str> {
     match &seen.verdict {
         RequestVerdict::Refused { explanation, .. } => explanation.as_deref(),
-        RequestVerdict::Admitted { .. } => None,
+        RequestVerdict::Admitted { .. } | RequestVerdict::PassedOn { .. } => None,
     }
 }
 

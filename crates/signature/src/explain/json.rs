@@ -53,3 +53,34 @@ fn string(text: &str) -> Option<(String, &str)> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_flat_object_has_no_members() {
+        for text in [
+            r#"["a"]"#,
+            r#"{"a":[1]}"#,
+            r#"{"a":{"b":1}}"#,
+            r#"{"a":}"#,
+            r#"{"a":,"b":1}"#,
+            r#"{"a":"1" "b":"2"}"#,
+            r#"{"a" "1"}"#,
+            r#"{"a":"\u00g9"}"#,
+            r#"{"a":"1"#,
+        ] {
+            assert_eq!(flat_members(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn members_of_a_flat_object_are_read_with_their_escapes_and_null_as_blank() {
+        let text = r#" {"a":"\u00e9\n\"" , "b" : -1.5e+3,"c":null ,"d":true} "#;
+        let members = flat_members(text.as_bytes()).unwrap();
+        let expected = [("a", "\u{e9}\n\""), ("b", "-1.5e+3"), ("c", ""), ("d", "true")];
+        let expected = expected.map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
+        assert_eq!(members, expected);
+    }
+}

@@ -319,6 +319,47 @@ mod tests {
         (name.as_bytes().to_vec(), value.as_bytes().to_vec())
     }
 
+    fn form(body: &[u8]) -> Request<'_> {
+        Request {
+            method: "POST",
+            url: crate::ReceivedUrl::parse(b"https://h.example/"),
+            websocket: false,
+            content_type: Some(b"application/x-www-form-urlencoded"),
+            body,
+            signature: None,
+            settings: None,
+        }
+    }
+
+    #[test]
+    fn a_form_beyond_what_twilio_sends_is_tried_as_it_came_and_as_not_signed() {
+        let fields = |count: usize| vec!["a=1"; count].join("&");
+        let bytes = |count: usize| format!("a={}", "1".repeat(count - 2));
+        for (within, beyond) in [(fields(200), fields(201)), (bytes(32_768), bytes(32_769))] {
+            assert!(variants(&form(within.as_bytes())).len() > 2, "{}", within.len());
+            assert_eq!(variants(&form(beyond.as_bytes())).len(), 2, "{}", beyond.len());
+        }
+    }
+
+    #[test]
+    fn each_form_of_the_fields_is_tried_once() {
+        let pieces = variants(&form(b"Body=Hi&From=%2B1&b=&b=2"));
+        let mut texts: Vec<&[u8]> = pieces.iter().map(|(_, text)| &text[..]).collect();
+        let count = texts.len();
+        texts.sort_unstable();
+        texts.dedup();
+        assert_eq!(texts.len(), count);
+    }
+
+    #[test]
+    fn a_query_of_sixty_fields_is_cut_at_each_and_a_longer_one_at_none() {
+        for (count, forms) in [(60, 61), (61, 0)] {
+            let url = format!("https://h.example/?{}", vec!["a=1"; count].join("&"));
+            let request = Request { url: crate::ReceivedUrl::parse(url.as_bytes()), ..form(b"") };
+            assert_eq!(query_as_form(&request).len(), forms, "{count}");
+        }
+    }
+
     #[test]
     fn what_was_on_the_wire_is_cut_and_not_decoded() {
         let expected = [field("a", "%41"), field("b", ""), field("c", "d=e"), field("", "x")];
@@ -356,6 +397,9 @@ mod tests {
         );
         let message = texts(&[field("MessageSid", "SM1")]);
         assert!(message.contains(&"BodyFromCityMessageSidSM1".to_owned()));
+        assert!(message.contains(&"MessageSidSM1ToZip".to_owned()), "any of them alone");
+        let all = "FromCityFromCountryFromStateFromZipMessageSidSM1ToCityToCountryToStateToZip";
+        assert!(message.contains(&all.to_owned()), "and all of them");
         let with_text = texts(&[field("Body", "x"), field("MessageSid", "SM1")]);
         assert!(
             with_text.iter().all(|text| text.matches("Body").count() == 1),

@@ -176,7 +176,8 @@ fn hex_case(text: &[u8], upper: bool) -> Vec<u8> {
     let mut at = 0;
     while at + 2 < text.len() {
         if text[at] == b'%' && text[at + 1].is_ascii_hexdigit() && text[at + 2].is_ascii_hexdigit() {
-            let escape = &mut text[at + 1..at + 3];
+            // A percent sign has no case.
+            let escape = &mut text[at..at + 3];
             if upper {
                 escape.make_ascii_uppercase();
             } else {
@@ -215,6 +216,7 @@ mod tests {
         let text = b"abc%c3%a9x%zz%4g%gf%2";
         assert_eq!(hex_case(text, true), b"abc%C3%A9x%zz%4g%gf%2");
         assert_eq!(hex_case(b"ABC%C3%A9X%ZZ%2", false), b"ABC%c3%a9X%ZZ%2");
+        assert_eq!(hex_case(b"%c3zz%c3-x%a9", true), b"%C3zz%C3-x%A9", "wherever it stands");
     }
 
     #[test]

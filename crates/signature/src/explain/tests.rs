@@ -403,6 +403,10 @@ fn a_damaged_signature_is_mended_to_look_further() {
         found(&other_body(URL, Some(FORM), b"a=1", &damaged), &[Cause::SignatureDamaged]);
     }
     found(&other_body(URL, Some(FORM), b"a=1", "hello"), &[Cause::SignatureNotBase64]);
+    // Nothing longer is mended.
+    let padded = |len: usize| format!("{signature}{}", " ".repeat(len - signature.len()));
+    found(&other_body(URL, Some(FORM), b"a=1", &padded(200)), &[Cause::SignatureDamaged]);
+    found(&other_body(URL, Some(FORM), b"a=1", &padded(201)), &[Cause::SignatureNotBase64]);
     found(&other_body(URL, Some(FORM), b"a=1", ""), &[Cause::NoSignature]);
 }
 

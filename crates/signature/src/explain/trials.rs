@@ -31,7 +31,7 @@ pub(super) struct Trials<'a> {
     near: Vec<&'a Account>,
     far: Vec<&'a Account>,
     spent: usize,
-    bytes: usize,
+    bytes_left: usize,
     message: Vec<u8>,
     policy: &'a Policy<'a>,
 }
@@ -44,7 +44,7 @@ impl<'a> Trials<'a> {
         signature: Vec<u8>,
     ) -> Self {
         let (near, far) = near_and_far(request, keyring, policy);
-        Self { request, signature, near, far, spent: 0, bytes: 0, message: Vec::new(), policy }
+        Self { request, signature, near, far, spent: 0, bytes_left: BYTES_MAX, message: Vec::new(), policy }
     }
 
     pub(super) fn spent(&self) -> usize {
@@ -57,9 +57,8 @@ impl<'a> Trials<'a> {
         let (plain, altered) = singles.split_first()?;
         let plain = std::slice::from_ref(plain);
         let same_origin = origins.iter().take_while(|origin| origin.changes.is_empty()).count();
-        let few = &origins[same_origin..origins.len().min(same_origin + 8)];
-        let more = &origins[same_origin..origins.len().min(same_origin + 24)];
-        let same = &origins[..same_origin];
+        let (same, others) = origins.split_at(same_origin);
+        let (few, more) = (&others[..others.len().min(8)], &others[..others.len().min(24)]);
         // Blank fields have hundreds of forms, too many to be tried together with something else.
         let is_blank =
             |tail: &Variant| tail.changes.iter().any(|(cause, _)| *cause == Cause::BlankFieldsDropped);
@@ -106,11 +105,11 @@ impl<'a> Trials<'a> {
                         if key.algorithm().signature_len() != self.signature.len() {
                             continue;
                         }
-                        if self.spent >= limit || self.bytes > BYTES_MAX {
+                        if self.spent >= limit {
                             return None;
                         }
+                        self.bytes_left = self.bytes_left.checked_sub(self.message.len())?;
                         self.spent += 1;
-                        self.bytes += self.message.len();
                         if key.signed(&self.message, &self.signature) {
                             let changes = origin.changes.iter().chain(&tail.changes).cloned().collect();
                             let found = Match { changes, other_owner: None, covers_body: tail.covers_body };
@@ -157,4 +156,84 @@ fn named_account(request: &Request<'_>) -> Option<AccountSid> {
         let members = json::flat_members(request.body)?;
         members.iter().find(|(name, _)| name == b"AccountSid").and_then(|(_, value)| AccountSid::parse(value))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::explain;
+    use super::*;
+    use crate::{AccountKeys, Algorithm, ReceivedUrl, Signer};
+
+    const URL: &str = "https://hooks.example.com/sms";
+    const NAMED: &str = "AC0123456789abcdef0123456789abcdef";
+
+    /// Accounts with a key each; none of them is [`NAMED`].
+    fn strangers(count: usize) -> impl Iterator<Item = AccountKeys> {
+        (0..count)
+            .map(|nth| AccountKeys::new(format!("AC{nth:032}").parse().unwrap()).primary(&format!("t{nth}")))
+    }
+
+    fn named() -> AccountKeys {
+        AccountKeys::new(NAMED.parse().unwrap()).primary("the token")
+    }
+
+    #[test]
+    fn keys_of_others_are_tried_as_often_as_is_said_and_no_more() {
+        let keyring = Keyring::new(strangers(3_000)).unwrap();
+        let signed = Signer::token("nobody's").form(URL, [("AccountSid", NAMED)]);
+        let trials = explain(&signed.request(), &keyring, &Policy::default()).trials;
+        assert_eq!(trials, 2 * FAR_TRIALS_MAX, "once with the URL as it came, once with others");
+        // What was spent before on keys that are likelier is not taken from it.
+        let keyring = Keyring::new(strangers(3_000).chain([named()])).unwrap();
+        assert!(explain(&signed.request(), &keyring, &Policy::default()).trials > trials + 100);
+    }
+
+    #[test]
+    fn no_more_bytes_are_hashed_than_is_said() {
+        let keyring = Keyring::new([named(), AccountKeys::anonymous().primary("another")]).unwrap();
+        let signed = Signer::token("nobody's").form(URL, [("Body", "x".repeat(1024 * 1024))]);
+        let explanation = explain(&signed.request(), &keyring, &Policy::default());
+        assert_eq!(explanation.trials, 127, "128 MiB, and a little more than one each");
+    }
+
+    #[test]
+    fn a_form_that_was_turned_into_json_is_tried_with_the_keys_of_whoever_it_names() {
+        let keyring = Keyring::new(strangers(30).chain([named()])).unwrap();
+        let signed = Signer::token("the token").form(URL, [("AccountSid", NAMED), ("Body", "Hi")]);
+        for json in [
+            format!("{{\"AccountSid\":\"{NAMED}\",\"Body\":\"Hi\"}}"),
+            format!("{{\"Body\":\"Hi\",\"AccountSid\":\"{NAMED}\"}}"),
+        ] {
+            let request = Request {
+                content_type: Some(b"application/json"),
+                body: json.as_bytes(),
+                ..signed.request()
+            };
+            let causes: Vec<_> = explain(&request, &keyring, &Policy::default())
+                .findings
+                .into_iter()
+                .map(|it| it.cause)
+                .collect();
+            assert_eq!(causes, [Cause::JsonAsForm], "{json}");
+        }
+    }
+
+    #[test]
+    fn a_guess_is_told_beside_what_was_proven() {
+        let keys =
+            AccountKeys::anonymous().primary("a token").shared_key("k1", "its secret", Algorithm::HmacSha256);
+        let keyring = Keyring::new([keys]).unwrap();
+        let signed =
+            Signer::shared_key("k1", "its secret", Algorithm::HmacSha256).form(URL, [("Body", "Hi")]);
+        let url = URL.replace("https", "http");
+        // Another algorithm is named than is pinned for the key.
+        let request = Request {
+            url: ReceivedUrl::parse(url.as_bytes()),
+            settings: Some(b"key=k1,algorithm=HMAC_SHA1"),
+            ..signed.request()
+        };
+        let findings = explain(&request, &keyring, &Policy::default()).findings;
+        let told: Vec<_> = findings.iter().map(|it| (it.cause, it.proven)).collect();
+        assert_eq!(told, [(Cause::WrongAlgorithm, false), (Cause::Scheme, true)]);
+    }
 }

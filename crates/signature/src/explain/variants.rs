@@ -45,16 +45,11 @@ pub(super) fn origins(request: &Request<'_>, policy: &Policy<'_>, hints: &Hints<
     }
     for &other in hints.other_hosts {
         let (name, port) = match other.rsplit_once(':') {
-            Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => {
-                (name, Some(port))
-            }
-            _ => (other, None),
+            // A port may be empty (RFC 3986, section 3.2.3), and the end of an IPv6 address is none.
+            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (name, port),
+            _ => (other, ""),
         };
-        hosts.push((
-            Some((Cause::Host, shown(name.as_bytes()))),
-            name.into(),
-            Some(port.unwrap_or_default().as_bytes()),
-        ));
+        hosts.push((Some((Cause::Host, shown(name.as_bytes()))), name.into(), Some(port.as_bytes())));
     }
     for other in rewrite::hosts(host) {
         hosts.push((Some((Cause::Host, shown(&other))), other, None));
@@ -293,4 +288,188 @@ pub(super) fn from_hex(text: &[u8]) -> Option<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let pair = |pair: &[u8]| Some(digit(*pair.first()?)? << 4 | digit(*pair.get(1)?)?);
     text.len().is_multiple_of(2).then(|| text.chunks(2).map(pair).collect()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ReceivedUrl;
+
+    fn request<'a>(url: &'a [u8], content_type: &'a [u8], body: &'a [u8]) -> Request<'a> {
+        Request {
+            method: "POST",
+            url: ReceivedUrl::parse(url),
+            websocket: false,
+            content_type: Some(content_type),
+            body,
+            signature: None,
+            settings: None,
+        }
+    }
+
+    const FORM: &[u8] = b"application/x-www-form-urlencoded";
+    const JSON: &[u8] = b"application/json";
+
+    #[test]
+    fn a_handshake_is_signed_for_the_scheme_that_goes_with_it_and_any_other_is_a_fault() {
+        use Cause::{Scheme, WebSocketScheme};
+        let plain = None;
+        for (seen, websocket, expected) in [
+            (
+                "https",
+                false,
+                [
+                    ("https", plain),
+                    ("http", Some(Scheme)),
+                    ("wss", Some(WebSocketScheme)),
+                    ("ws", Some(WebSocketScheme)),
+                ],
+            ),
+            (
+                "https",
+                true,
+                [("https", plain), ("wss", plain), ("http", Some(Scheme)), ("ws", Some(WebSocketScheme))],
+            ),
+            (
+                "http",
+                true,
+                [("http", plain), ("ws", plain), ("https", Some(Scheme)), ("wss", Some(WebSocketScheme))],
+            ),
+            (
+                "wss",
+                true,
+                [
+                    ("wss", plain),
+                    ("https", Some(WebSocketScheme)),
+                    ("http", Some(WebSocketScheme)),
+                    ("ws", Some(Scheme)),
+                ],
+            ),
+            (
+                "ws",
+                true,
+                [
+                    ("ws", plain),
+                    ("https", Some(WebSocketScheme)),
+                    ("http", Some(WebSocketScheme)),
+                    ("wss", Some(Scheme)),
+                ],
+            ),
+        ] {
+            let variants = scheme_variants(seen.as_bytes(), websocket);
+            let variants: Vec<_> = variants
+                .iter()
+                .map(|(change, text)| {
+                    (str::from_utf8(text).unwrap(), change.as_ref().map(|(cause, _)| *cause))
+                })
+                .collect();
+            assert_eq!(variants, expected, "{seen} {websocket}");
+        }
+        let in_capitals = scheme_variants(b"HTTPS", true);
+        assert!(in_capitals.contains(&(None, b"wss".to_vec())), "{in_capitals:?}");
+    }
+
+    #[test]
+    fn one_fault_comes_before_two_and_the_likelier_one_first() {
+        let url = ReceivedUrl::parse(b"https://u:p@h.example:8443/").with_userinfo(b"other");
+        let request = Request { url, ..request(b"", FORM, b"") };
+        let hints = Hints { other_hosts: &["other.example"], other_prefixes: &[] };
+        let origins = origins(&request, &Policy::default(), &hints);
+        let counts: Vec<usize> = origins.iter().map(|it| it.changes.len()).collect();
+        assert!(counts.is_sorted(), "{counts:?}");
+        let mut singles: Vec<Cause> = origins
+            .iter()
+            .filter_map(|it| <&[Change; 1]>::try_from(&it.changes[..]).ok())
+            .map(|[(cause, _)]| *cause)
+            .collect();
+        singles.dedup_by_key(|cause| if *cause == Cause::WebSocketScheme { Cause::Scheme } else { *cause });
+        assert_eq!(singles, [Cause::Scheme, Cause::Host, Cause::Userinfo, Cause::Port]);
+        let added = |it: &Variant| it.text == b"https://other@h.example:8443";
+        assert!(origins.iter().any(added), "what may stand before the host is tried");
+    }
+
+    #[test]
+    fn a_host_that_may_be_meant_is_told_with_its_own_port_and_no_other() {
+        let texts = |other: &str| -> Vec<(String, Vec<Change>)> {
+            let hints = Hints { other_hosts: &[other], other_prefixes: &[] };
+            let request = request(b"https://app:3000/", FORM, b"");
+            let origins = origins(&request, &Policy::default(), &hints);
+            origins.into_iter().map(|it| (String::from_utf8(it.text).unwrap(), it.changes)).collect()
+        };
+        for (other, text, told) in [
+            ("h.example:8443", "https://h.example:8443", "signed for h.example"),
+            ("h.example", "https://h.example:443", "signed for h.example"),
+            ("h.example:", "https://h.example", "signed for h.example"),
+            ("[2001:db8::1]", "https://[2001:db8::1]", "signed for [2001:db8::1]"),
+        ] {
+            let texts = texts(other);
+            let (_, changes) = texts.iter().find(|(it, _)| it == text).unwrap_or_else(|| panic!("{texts:?}"));
+            assert_eq!(changes[..], [(Cause::Host, Some(told.to_owned()))], "{other}");
+        }
+        let other_ports = ["https://h.example:3000", "https://h.example:8080", "https://h.example:"];
+        assert!(texts("h.example").iter().all(|(it, _)| !other_ports.contains(&&**it)));
+        let own = texts("h.example").into_iter().find(|(it, _)| it == "https://app:443").unwrap();
+        assert_eq!(
+            own.1,
+            [(Cause::Port, Some("signed for 443".to_owned()))],
+            "a port that was not received is a fault"
+        );
+    }
+
+    #[test]
+    fn a_name_is_told_if_it_is_short() {
+        let name = |len: usize| shown("h".repeat(len).as_bytes()).is_some();
+        assert!(name(1) && name(32) && !name(33) && !name(64));
+        assert_eq!(shown(b"h\n.example").as_deref(), Some("signed for h.example"));
+    }
+
+    #[test]
+    fn a_hash_that_was_dropped_is_put_back_where_one_may_have_been_and_accounts_for_the_body() {
+        let has_hash = |text: &[u8]| memchr::memmem::find(text, b"bodySHA256=").is_some();
+        let forms = |request: &Request<'_>| -> (usize, bool) {
+            let tails = tails(request, &Hints::default());
+            let put_back: Vec<_> = tails
+                .iter()
+                .filter(|it| it.changes.iter().any(|(cause, _)| *cause == Cause::BodyHashDropped))
+                .collect();
+            assert!(put_back.iter().all(|it| has_hash(&it.text) && it.covers_body));
+            (put_back.len(), tails[0].covers_body)
+        };
+        let hash = hex(&Sha256::digest(b"{}"));
+        let with_hash = format!("https://h.example/?bodySHA256={hash}");
+        assert_eq!(forms(&request(b"https://h.example/?a=1", JSON, b"{}")), (2, false));
+        assert_eq!(forms(&request(with_hash.as_bytes(), JSON, b"{}")), (0, true), "it is there");
+        assert_eq!(forms(&request(with_hash.as_bytes(), JSON, b"[]")), (0, false), "and wrong");
+        assert_eq!(forms(&request(b"https://h.example/?a=1", JSON, b"")), (0, true), "no body has none");
+        assert_eq!(forms(&request(with_hash.as_bytes(), JSON, b"")), (0, false), "and none should be there");
+        assert_eq!(forms(&request(b"https://h.example/?a=1", FORM, b"a=1")).0, 0, "nor has a form");
+        let request = request(b"https://h.example/?b=1&a=2", JSON, b"{}");
+        let reordered = |it: &&Variant| it.changes.iter().any(|(cause, _)| *cause == Cause::QueryOrder);
+        assert!(tails(&request, &Hints::default()).iter().filter(reordered).all(|it| !it.covers_body));
+    }
+
+    #[test]
+    fn two_faults_at_once_are_tried_within_the_bound_of_memory() {
+        let body = format!("a={}", "1".repeat(32_000));
+        let query: Vec<String> = (0..40).map(|nth| format!("a%2f{nth}=b'%20c")).collect();
+        let url = format!("https://h.example/a%2fb//c/?{}", query.join("&"));
+        let pairs = paired_tails(&request(url.as_bytes(), FORM, body.as_bytes()), &Hints::default());
+        let bytes: usize = pairs.iter().map(|it| it.text.len()).sum();
+        assert!((33_000_000..=32 * 1_048_576).contains(&bytes), "{bytes}");
+    }
+
+    #[test]
+    fn a_line_end_that_was_added_or_cut_is_told() {
+        let fault = |hashed: &[u8], received: &[u8]| {
+            let url = format!("https://h.example/?bodySHA256={}", hex(&Sha256::digest(hashed)));
+            body_hash_fault(&request(url.as_bytes(), JSON, received))
+        };
+        let told = Some("a line end was added or cut at its end".to_owned());
+        for (hashed, received) in
+            [(&b"{}\n"[..], &b"{}"[..]), (b"{}\r\n", b"{}"), (b"{}", b"{}\n"), (b"{}", b"{}\r\n")]
+        {
+            assert_eq!(fault(hashed, received), (Cause::BodyHashWrong, told.clone()), "{received:?}");
+        }
+        assert_eq!(fault(b"{}", b"[]"), (Cause::BodyHashWrong, None));
+    }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use ringfence_model::Sid;
-use ringfence_store::{Forget, KeptRequest, RequestFilter, RequestVerdict, SeenRequest};
+use ringfence_model::{Amount, Sid};
+use ringfence_store::{Forget, KeptRequest, RequestFilter, RequestVerdict, SeenOutgoing, SeenRequest};
 
 use crate::world::{World, after, all, on_both, operator, start};
 
@@ -49,6 +49,46 @@ fn request(second: i64) -> SeenRequest {
             ("From".to_owned(), String::new()),
         ]),
         answer: Some("Gather(Say)".to_owned()),
+        outgoing: None,
+    }
+}
+
+/// To Twilio, passed on though a limit only watched.
+fn sent(second: i64) -> SeenRequest {
+    SeenRequest {
+        part: "egress",
+        route: "messages.create".to_owned(),
+        path: "/api.twilio.com/2010-04-01".to_owned(),
+        client: [192, 0, 2, 4].into(),
+        account: Some(account(4)),
+        resource: Some(Sid::new(*b"MM", 8)),
+        token: None,
+        verdict: RequestVerdict::PassedOn { failed: None },
+        status: Some(400),
+        answer: None,
+        outgoing: Some(Box::new(SeenOutgoing {
+            credential: Some(Sid::new(*b"SK", 5)),
+            credential_name: Some("The Shop".to_owned()),
+            worst: Some(Amount::from_micros(7_900)),
+            limit: None,
+            would_refuse: vec!["an \"hour\"".to_owned(), "a day".to_owned()],
+            code: Some(21_211),
+        })),
+        ..request(second)
+    }
+}
+
+/// To Twilio, and no further than to a limit.
+fn stopped(second: i64) -> SeenRequest {
+    SeenRequest {
+        verdict: RequestVerdict::Refused { reason: "does_not_fit".to_owned(), explanation: None },
+        status: Some(403),
+        outgoing: Some(Box::new(SeenOutgoing {
+            limit: Some("Fifty a day".to_owned()),
+            code: Some(84_030),
+            ..SeenOutgoing::default()
+        })),
+        ..sent(second)
     }
 }
 
@@ -96,6 +136,12 @@ async fn what_is_kept_is_read_as_it_was_written(world: World) {
     let told = SeenRequest { path: "/\u{fffd}'\\\"ä".to_owned(), ..odd };
     assert_eq!(seen, [("two", told), ("one", refused(2)), ("one", request(1))], "newest first");
     assert!(all.windows(2).all(|pair| pair[0].id > pair[1].id));
+    let failed = RequestVerdict::PassedOn { failed: Some("in_doubt".to_owned()) };
+    let none = SeenRequest { verdict: failed, status: None, outgoing: Some(Box::default()), ..sent(6) };
+    world.store.keep_requests("one", &[sent(4), stopped(5), none.clone()], 10).await.unwrap();
+    let all = kept(&world, &RequestFilter { to_twilio: Some(true), ..RequestFilter::default() }).await;
+    let seen: Vec<_> = all.into_iter().map(|it| it.seen).collect();
+    assert_eq!(seen, [none, stopped(5), sent(4)]);
 }
 
 /// Each with the seconds of those that it finds.
@@ -103,15 +149,25 @@ fn filters() -> Vec<(RequestFilter, Vec<i64>)> {
     let with = |search: &str| RequestFilter { search: Some(search.to_owned()), ..RequestFilter::default() };
     let any = RequestFilter::default;
     vec![
-        (any(), vec![3, 2, 1]),
+        (any(), vec![5, 4, 3, 2, 1]),
         (RequestFilter { account: Some(account(1)), ..any() }, vec![1]),
         (RequestFilter { account: Some(account(9)), ..any() }, vec![]),
         (RequestFilter { route: Some("/twilio/".to_owned()), ..any() }, vec![3, 1]),
         (RequestFilter { route: Some(String::new()), ..any() }, vec![2]),
         (RequestFilter { route: Some("/twilio".to_owned()), ..any() }, vec![]),
-        (RequestFilter { admitted: Some(true), ..any() }, vec![3, 1]),
-        (RequestFilter { admitted: Some(false), ..any() }, vec![2]),
-        (RequestFilter { since: Some(after(2)), ..any() }, vec![3, 2]),
+        (RequestFilter { admitted: Some(true), ..any() }, vec![4, 3, 1]),
+        (RequestFilter { admitted: Some(false), ..any() }, vec![5, 2]),
+        (RequestFilter { to_twilio: Some(true), ..any() }, vec![5, 4]),
+        (RequestFilter { to_twilio: Some(false), ..any() }, vec![3, 2, 1]),
+        (RequestFilter { to_twilio: Some(true), admitted: Some(false), ..any() }, vec![5]),
+        (RequestFilter { would_refuse: true, ..any() }, vec![4]),
+        (RequestFilter { route: Some("messages.create".to_owned()), ..any() }, vec![5, 4]),
+        (RequestFilter { since: Some(after(2)), ..any() }, vec![5, 4, 3, 2]),
+        (with("the shop"), vec![4]),
+        (with("sk00000000000000000000000000000005"), vec![4]),
+        (with("FIFTY a"), vec![5]),
+        (with("a day\"]"), vec![4]),
+        (with("DOES_not_fit"), vec![5]),
         (with("SIGNATURE_M"), vec![2]),
         (with("/NOWHERE"), vec![2]),
         (with("203.0.113"), vec![3, 1]),
@@ -124,12 +180,13 @@ fn filters() -> Vec<(RequestFilter, Vec<i64>)> {
     ]
 }
 
-fn three() -> [SeenRequest; 3] {
-    [request(1), refused(2), SeenRequest { account: Some(account(2)), ..request(3) }]
+fn some() -> [SeenRequest; 5] {
+    let other = SeenRequest { account: Some(account(2)), ..request(3) };
+    [request(1), refused(2), other, sent(4), stopped(5)]
 }
 
 async fn a_request_is_found_by_each_thing_that_is_known_of_it(world: World) {
-    world.store.keep_requests("one", &three(), 10).await.unwrap();
+    world.store.keep_requests("one", &some(), 10).await.unwrap();
     for (filter, expected) in filters() {
         assert_eq!(seconds(&world, &filter).await, expected, "{filter:?}");
     }
@@ -137,7 +194,7 @@ async fn a_request_is_found_by_each_thing_that_is_known_of_it(world: World) {
 
 async fn a_request_that_is_not_in_the_store_is_found_by_the_same_rules(_world: World) {
     for (filter, expected) in filters() {
-        let found: Vec<_> = three().into_iter().rev().filter(|seen| filter.has(seen)).collect();
+        let found: Vec<_> = some().into_iter().rev().filter(|seen| filter.has(seen)).collect();
         let found: Vec<_> = found.iter().map(|seen| seen.at.duration_since(start()).as_secs()).collect();
         assert_eq!(found, expected, "{filter:?}");
     }

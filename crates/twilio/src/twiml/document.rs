@@ -31,6 +31,10 @@ impl Document {
     pub fn read(bytes: &[u8]) -> Result<Self, InvalidTwiml> {
         element::check_length(bytes)?;
         let (text, encoding) = encoding::decode_strictly(bytes)?;
+        // No XML 1.0 has one, and some readers end at the first.
+        if text.chars().any(|char| char.is_ascii_control() && !char.is_ascii_whitespace()) {
+            return Err(InvalidTwiml::NotXml("there is a control character in it".to_owned()));
+        }
         let root = element::read(&text)?;
         if root.name != "Response" {
             return Err(InvalidTwiml::NotResponse(root.name));
@@ -102,6 +106,16 @@ mod tests {
         let dials = document.root.elements().filter(|it| it.name == "Dial");
         let new = dials.map(|it| NewAttribute { tag: it.tag.clone(), name: "timeLimit", value: 60 });
         document.with(&new.collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_control_character_is_refused_wherever_it_stands() {
+        for text in
+            ["<Response>\0</Response>", "<Response><Say>a\u{1}b</Say></Response>", "<Response a='\u{7f}'/>"]
+        {
+            assert!(matches!(Document::read(text.as_bytes()), Err(InvalidTwiml::NotXml(_))), "{text:?}");
+        }
+        assert!(Document::read(b"<Response>\r\n\t<Hangup/></Response>").is_ok());
     }
 
     #[test]

@@ -94,6 +94,16 @@ pub(super) fn check_length(bytes: &[u8]) -> Result<(), InvalidTwiml> {
     if bytes.len() > BYTES_MAX { Err(InvalidTwiml::TooLarge) } else { Ok(()) }
 }
 
+/// A comment ends where every reader has it end: without two hyphens in it (XML 1.0, section 2.5), nor with what HTML takes
+/// for its end.
+fn check_comment(inner: &str) -> Result<(), InvalidTwiml> {
+    let ends_early = inner.starts_with('>') || inner.starts_with("->") || inner.ends_with('-');
+    if ends_early || inner.contains("--") {
+        return Err(InvalidTwiml::NotXml("a comment in it has two ends".to_owned()));
+    }
+    Ok(())
+}
+
 /// Reads the text of a document into its root element.
 pub(super) fn read(whole: &str) -> Result<Element, InvalidTwiml> {
     let text = whole.strip_prefix('\u{feff}').unwrap_or(whole).trim_start();
@@ -130,7 +140,8 @@ pub(super) fn read(whole: &str) -> Result<Element, InvalidTwiml> {
             }
             // An entity that is declared could stand for anything, of any size.
             Event::DocType(_) => return Err(InvalidTwiml::NotXml("a DTD is not taken".to_owned())),
-            Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
+            Event::Comment(inner) => check_comment(&inner.xml10_content())?,
+            Event::Decl(_) | Event::PI(_) => {}
             Event::Eof => break,
         }
     }

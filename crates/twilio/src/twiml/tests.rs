@@ -137,3 +137,17 @@ proptest! {
         prop_assert_eq!(&message.body, text.trim());
     }
 }
+
+#[test]
+fn a_comment_that_somebody_could_end_elsewhere_is_no_xml() {
+    for comment in
+        ["<!-- a -- b -->", "<!-- a --->", "<!--><Dial/>-->", "<!---><Dial/>-->", "<!-- --!><Dial/> -->"]
+    {
+        let text = format!("<Response>{comment}<Hangup/></Response>");
+        assert!(matches!(parse(text.as_bytes()), Err(InvalidTwiml::NotXml(_))), "{comment}");
+    }
+    for comment in ["<!---->", "<!-- a - b -->", "<!-- <Dial>+1</Dial> > -->"] {
+        let text = format!("<Response>{comment}<Hangup/></Response>");
+        assert!(parse(text.as_bytes()).is_ok(), "{comment}");
+    }
+}

@@ -7,6 +7,9 @@
 mod api;
 mod products;
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use http::Method;
 use percent_encoding::percent_decode_str;
 use ringfence_store::EgressArea;
@@ -202,6 +205,67 @@ pub(crate) fn takes_json(operation: Option<Operation>, target: &Target<'_>) -> b
         Some(operation) => TAKE_JSON.contains(&(product, operation.path)),
         None => rows().all(|row| row.product != product),
     }
+}
+
+/// Resources of products that have no table, whose names may be told of a path.
+const OTHER_RESOURCES: [&str; 47] = [
+    "Activities",
+    "Assets",
+    "Assistants",
+    "Builds",
+    "Channels",
+    "Commands",
+    "Configuration",
+    "Content",
+    "Conversations",
+    "Credentials",
+    "Deployments",
+    "Devices",
+    "Documents",
+    "Environments",
+    "Executions",
+    "Fleets",
+    "Flows",
+    "Functions",
+    "Interactions",
+    "Invites",
+    "Items",
+    "Jobs",
+    "Lists",
+    "Maps",
+    "Members",
+    "Networks",
+    "Notifications",
+    "ParticipantConversations",
+    "Participants",
+    "Permissions",
+    "Reservations",
+    "Roles",
+    "Rooms",
+    "Sessions",
+    "Sims",
+    "Sinks",
+    "SmsCommands",
+    "Steps",
+    "Streams",
+    "Subscriptions",
+    "TaskQueues",
+    "Tasks",
+    "Users",
+    "Variables",
+    "Workers",
+    "Workflows",
+    "Workspaces",
+];
+
+/// Whether a piece of a path, without its extension, is a name of Twilio's own, in whatever case.
+pub(crate) fn is_word_of_paths(piece: &str) -> bool {
+    static WORDS: LazyLock<HashSet<String>> = LazyLock::new(|| {
+        let of_rows = rows().flat_map(|row| segments(row.path)).filter(|it| !it.starts_with('{'));
+        let words = of_rows.map(|it| it.split('.').next().unwrap_or(it)).chain(OTHER_RESOURCES);
+        words.map(str::to_ascii_lowercase).collect()
+    });
+    WORDS.contains(&piece.to_ascii_lowercase())
 }
 
 /// The account that a path names.
