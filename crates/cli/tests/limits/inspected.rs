@@ -96,7 +96,8 @@ fn nothing_personal_is_kept(store: &str, dump: impl Fn(&Path) -> Vec<u8>) {
     let all = told["requests"].as_array().expect("a list");
     let of = |route: &str, verdict: &str| {
         let found = all.iter().find(|it| it["route"] == route && it["verdict"] == verdict);
-        found.unwrap_or_else(|| panic!("{route} {verdict}: {shown}")).clone()
+        assert!(found.is_some(), "{route} {verdict}: {shown}");
+        found.expect("it is there").clone()
     };
     let sent = of("messages.create", "passed_on");
     assert_eq!((&sent["credential"], &sent["credential_name"]), (&json!(key), &json!("shop")));
