@@ -112,7 +112,9 @@ fn nothing_personal_is_kept(store: &str, dump: impl Fn(&Path) -> Vec<u8>) {
     assert!(text.contains("to Twilio, operation calls.create"), "{text}");
     let refused = show(&["--direction", "to-twilio", "--refused", "--account", &account]);
     assert!(refused.contains("refused: foreign twiml") && !refused.contains("passed on"), "{refused}");
-    assert_eq!(show(&["--direction", "from-twilio", "--json"]), "{\"next\":null,\"requests\":[]}\n");
+    // Usage triggers of Twilio's may have come meanwhile.
+    let others = show(&["--direction", "from-twilio", "--json"]);
+    assert!(!others.contains("to-twilio") && !others.contains("egress"), "{others}");
 
     let everything = [
         ("the log", log.as_bytes().to_vec()),
