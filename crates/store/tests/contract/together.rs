@@ -60,7 +60,7 @@ async fn a_check_that_fails_fails_alone_and_its_neighbours_are_counted_once(worl
         match result {
             Err(error) => assert_eq!(index, 7, "{error:?}"),
             Ok(checked) => {
-                assert!(index != 7 && matches!(checked, Checked::Wrong(_)), "{index}: {checked:?}")
+                assert!(index != 7 && matches!(checked, Checked::Wrong(_)), "{index}: {checked:?}");
             }
         }
     }
