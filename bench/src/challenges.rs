@@ -3,6 +3,7 @@
 //! What is judged is the work: of 64 checks at once with the right code one is accepted, and of 256 with a wrong one five are
 //! compared, in every round; and what was started is there to be sent.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,21 +26,25 @@ use crate::installation;
 /// What a task ends with.
 type Done<T> = Result<T, String>;
 
-/// Requests at once.
+/// Whose codes they are.
+pub(crate) const APPLICATION: &str = "VA0123456789abcdef0123456789abcdef";
+
+/// Requests at once, and right codes of one challenge.
 const AT_ONCE: usize = 64;
 
 /// Checks of one challenge that its number is not paused for.
 const CHECKS_EACH: usize = 4;
 
-/// `challenges [--challenges N] [--right N] [--wrong N]`: so many challenges, and so many rounds of the promise.
+/// `challenges [--challenges N] [--at-once N] [--right N] [--wrong N]`: so many challenges, and so many rounds of the promise.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let challenges: usize = arguments.number("challenges", 4_000)?;
+    let at_once: usize = arguments.number("at-once", AT_ONCE)?;
     let (right, wrong): (usize, usize) = (arguments.number("right", 200)?, arguments.number("wrong", 50)?);
     println!("| database | | a second | median | p99 |");
     println!("| --- | --- | --- | --- | --- |");
     installation::runtime("store", 2)?.block_on(async {
         for database in Database::all()? {
-            measure(&database, challenges).await?;
+            measure(&database, challenges, at_once).await?;
         }
         for database in Database::all()? {
             promise(&database, right, wrong).await?;
@@ -48,29 +53,56 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     })
 }
 
-async fn measure(database: &Database, challenges: usize) -> Outcome {
+async fn measure(database: &Database, challenges: usize, at_once: usize) -> Outcome {
     let now = installation::now();
     let store = Arc::new(database.open(now).await?);
     store.factor_keys().await?;
     let began = Instant::now();
-    let (started, mut times) = starts(&store, challenges, now).await?;
-    row(database, "starts", &mut times, began.elapsed());
+    let limits = Arc::new(limits()?);
+    let started = at_once_each(at_once, challenges, |index| {
+        let (store, limits) = (Arc::clone(&store), Arc::clone(&limits));
+        async move { start(&store, index, "", limits, now).await }
+    });
+    let (started, mut times): (Vec<_>, Vec<_>) = started.await?.into_iter().unzip();
+    row(database, "starts", at_once, &mut times, began.elapsed());
     let waiting = store.unfinished_effects().await?.waiting;
     if waiting != challenges as u64 {
         return Err(format!("WRONG: {challenges} codes were asked for, and {waiting} wait to be sent").into());
     }
-    let began = Instant::now();
-    let mut times = checks(&store, started, now).await?;
-    row(database, "checks of a wrong code", &mut times, began.elapsed());
+    let mut entered = Vec::with_capacity(challenges);
+    for challenge in started {
+        let code = code_of(&store, &challenge, now).await?;
+        entered.push((challenge, code));
+    }
+    let entered = Arc::new(entered);
+    for (what, checks, is_right) in [
+        ("checks of a wrong code", CHECKS_EACH * challenges, false),
+        ("checks of the right code", challenges, true),
+    ] {
+        let began = Instant::now();
+        let checked = at_once_each(at_once, checks, |index| {
+            let (store, entered) = (Arc::clone(&store), Arc::clone(&entered));
+            async move {
+                let (challenge, code) = entered.get(index % entered.len()).ok_or("nothing was started")?;
+                match check(&store, challenge, if is_right { code } else { "no code" }, now).await? {
+                    Checked::Wrong(_) if !is_right => Ok(()),
+                    Checked::Approved(_) if is_right => Ok(()),
+                    other => Err(format!("WRONG: a code was not compared as it should be: {other:?}")),
+                }
+            }
+        });
+        let mut times: Vec<_> = checked.await?.into_iter().map(|((), time)| time).collect();
+        row(database, what, at_once, &mut times, began.elapsed());
+    }
     Ok(())
 }
 
-fn row(database: &Database, what: &str, times: &mut [Duration], elapsed: Duration) {
+fn row(database: &Database, what: &str, at_once: usize, times: &mut [Duration], elapsed: Duration) {
     times.sort_unstable();
     let at = |share: usize| times.get(times.len() * share / 100).copied().unwrap_or_default();
     let millis = |time: Duration| time.as_secs_f64() * 1_000.0;
     println!(
-        "| {} | {what}, {AT_ONCE} at once | {:.0} | {:.1} ms | {:.1} ms |",
+        "| {} | {what}, {at_once} at once | {:.0} | {:.1} ms | {:.1} ms |",
         database.name(),
         times.len() as f64 / elapsed.as_secs_f64(),
         millis(at(50)),
@@ -78,57 +110,41 @@ fn row(database: &Database, what: &str, times: &mut [Duration], elapsed: Duratio
     );
 }
 
-async fn starts(
-    store: &Arc<Store>,
-    challenges: usize,
-    now: Timestamp,
-) -> Outcome<(Vec<Challenge>, Vec<Duration>)> {
-    let limits = Arc::new(limits()?);
+/// Does something so often, by so many callers of whom each begins anew once it is answered; how long each took.
+async fn at_once_each<T, F>(
+    callers: usize,
+    times: usize,
+    act: impl Fn(usize) -> F,
+) -> Outcome<Vec<(T, Duration)>>
+where
+    T: Send + 'static,
+    F: Future<Output = Done<T>> + Send + 'static,
+{
     let mut tasks = JoinSet::new();
-    for worker in 0..AT_ONCE {
-        let (store, limits) = (Arc::clone(store), Arc::clone(&limits));
+    for caller in 0..callers {
+        let acts: Vec<F> = (caller..times).step_by(callers).map(&act).collect();
         tasks.spawn(async move {
-            let mut done = Vec::new();
-            for index in (worker..challenges).step_by(AT_ONCE) {
+            let mut done = Vec::with_capacity(acts.len());
+            for act in acts {
                 let began = Instant::now();
-                let challenge = start(&store, index, "", Arc::clone(&limits), now).await?;
-                done.push((challenge, began.elapsed()));
+                done.push((act.await?, began.elapsed()));
             }
             Done::Ok(done)
         });
     }
-    let mut all = Vec::with_capacity(challenges);
+    let mut all = Vec::with_capacity(times);
     while let Some(done) = tasks.join_next().await {
         all.extend(done??);
     }
-    Ok(all.into_iter().unzip())
+    Ok(all)
 }
 
-async fn checks(store: &Arc<Store>, challenges: Vec<Challenge>, now: Timestamp) -> Outcome<Vec<Duration>> {
-    let challenges = Arc::new(challenges);
-    let mut tasks = JoinSet::new();
-    for worker in 0..AT_ONCE {
-        let (store, challenges) = (Arc::clone(store), Arc::clone(&challenges));
-        tasks.spawn(async move {
-            let mut times = Vec::new();
-            for _ in 0..CHECKS_EACH {
-                for challenge in challenges.iter().skip(worker).step_by(AT_ONCE) {
-                    let began = Instant::now();
-                    let checked = check(&store, challenge, "no code", now).await?;
-                    times.push(began.elapsed());
-                    if !matches!(checked, Checked::Wrong(_)) {
-                        return Err(format!("WRONG: a wrong code was not compared: {checked:?}"));
-                    }
-                }
-            }
-            Done::Ok(times)
-        });
-    }
-    let mut all = Vec::new();
-    while let Some(times) = tasks.join_next().await {
-        all.extend(times??);
-    }
-    Ok(all)
+/// The code, as whoever sends it learns it.
+async fn code_of(store: &Store, challenge: &Challenge, now: Timestamp) -> Outcome<String> {
+    let sends = store.sends_of_challenge(challenge.sid).await?;
+    let send = sends.first().ok_or("WRONG: nothing is to be sent")?.sid;
+    let to_send = store.code_to_send(send, now).await?.ok_or("WRONG: nothing is to be sent")?;
+    Ok(to_send.code.expose().to_owned())
 }
 
 /// Rounds of many checks at once.
@@ -139,10 +155,8 @@ async fn promise(database: &Database, right: usize, wrong: usize) -> Outcome {
     let began = Instant::now();
     for round in 0..right {
         let challenge = start(&store, round, "right", Arc::clone(&limits), now).await?;
-        let sends = store.sends_of_challenge(challenge.sid).await?;
-        let send = sends.first().ok_or("WRONG: nothing is to be sent")?.sid;
-        let to_send = store.code_to_send(send, now).await?.ok_or("WRONG: nothing is to be sent")?;
-        let checked = at_once(&store, &challenge, to_send.code.expose(), AT_ONCE, now).await?;
+        let code = code_of(&store, &challenge, now).await?;
+        let checked = at_once(&store, &challenge, &code, AT_ONCE, now).await?;
         let accepted = checked.iter().filter(|it| matches!(it, Checked::Approved(_))).count();
         if accepted != 1 {
             return Err(format!("WRONG: a code was accepted {accepted} times").into());
@@ -196,30 +210,42 @@ async fn start(
     let number = PhoneNumber::parse(&format!("+1415{:07}", 2_000_000 + (index * 7_919) % 7_000_000))
         .map_err(|error| error.to_string())?;
     let address = u32::try_from(index).map_err(|error| error.to_string())?;
-    let new = NewChallenge {
-        expected: Expected {
-            application: "VA0123456789abcdef0123456789abcdef".to_owned(),
-            purpose: "verification".to_owned(),
-            binding: if binding.is_empty() { String::new() } else { format!("{binding} {index}") },
-        },
+    let expected = Expected {
+        application: APPLICATION.to_owned(),
+        purpose: "verification".to_owned(),
+        binding: if binding.is_empty() { String::new() } else { format!("{binding} {index}") },
+    };
+    let counter = if binding.is_empty() {
+        Counter::Number
+    } else {
+        Counter::Factor(format!("factor/{binding}/{index}"))
+    };
+    let new = NewChallenge { counter, ..challenge(expected, number, Ipv4Addr::from(address).into(), limits) };
+    match store.begin_challenge(&actor(), new, now).await.map_err(|error| error.to_string())? {
+        Begun::Sent { challenge, .. } => Ok(*challenge),
+        Begun::Not(not) => Err(format!("WRONG: nothing was started: {not:?}")),
+    }
+}
+
+/// A code by text for somebody at this address.
+pub(crate) fn challenge(
+    expected: Expected,
+    number: PhoneNumber,
+    address: IpAddr,
+    limits: Arc<Limits>,
+) -> NewChallenge {
+    NewChallenge {
+        expected,
         number,
         channel: Channel::Sms,
         length: CodeLength::SIX,
         lifetime: SignedDuration::from_mins(10),
         custom_code: None,
         details: serde_json::json!({ "name": "Owl Bank", "locale": "en" }),
-        counter: if binding.is_empty() {
-            Counter::Number
-        } else {
-            Counter::Factor(format!("factor/{binding}/{index}"))
-        },
+        counter: Counter::Number,
         limits,
-        asker: Asker { address: Some(std::net::Ipv4Addr::from(address).into()), user: None },
+        asker: Asker { address: Some(address), user: None },
         own_budgets: Vec::new(),
-    };
-    match store.begin_challenge(&actor(), new, now).await.map_err(|error| error.to_string())? {
-        Begun::Sent { challenge, .. } => Ok(*challenge),
-        Begun::Not(not) => Err(format!("WRONG: nothing was started: {not:?}")),
     }
 }
 
@@ -238,7 +264,7 @@ async fn check(store: &Store, challenge: &Challenge, code: &str, now: Timestamp)
     store.check_challenge(&actor(), check, now).await.map_err(|error| error.to_string())
 }
 
-fn actor() -> Actor {
+pub(crate) fn actor() -> Actor {
     Actor::Application("SK0123456789abcdef0123456789abcdef".to_owned())
 }
 

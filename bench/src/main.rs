@@ -24,6 +24,7 @@ mod official;
 mod polling;
 mod process;
 mod proxies;
+mod pumping;
 mod sandbox;
 mod sign_in;
 mod simulate;
@@ -51,6 +52,7 @@ usage: ringfence-bench COMMAND [--option value]…
   admissions  the ledger's admissions a second, by one node and by three, and exactness at the last cent
   simulate  the ledger under crashes, lost answers, jumping clocks and old backups, from a seed
   challenges  codes started and checked a second on SQLite and PostgreSQL, and that one is accepted and five are compared
+  pumping   a hundred thousand starts of codes by whoever earns from them: what goes out, and where to
   egress    the egress beside nginx, before the same sandbox: latency and CPU time a message
   polling   requests to Twilio for a thousand subaccounts, and how long a round takes
   suspension  milliseconds from a usage trigger's webhook to the request that suspends
@@ -78,6 +80,7 @@ fn main() -> ExitCode {
         "admissions" => admissions::run(&arguments),
         "simulate" => simulate::run(&arguments),
         "challenges" => challenges::run(&arguments),
+        "pumping" => pumping::run(&arguments),
         "egress" => egress::run(&arguments),
         "polling" => polling::run(&arguments),
         "suspension" => suspension::run(&arguments),

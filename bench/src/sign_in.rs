@@ -29,7 +29,20 @@ use crate::webhook::{ACCOUNT, Kind, PUBLIC_URL, TOKEN, Writer};
 const CONSOLE: &str = "console.example.com";
 /// Between two webhooks, and between two pages: people and Twilio do not send all that there is room for.
 const PAUSE: Duration = Duration::from_millis(2);
-const AT_ONCE: [usize; 4] = [0, 2, 32, 256];
+/// How many strangers there are at once, and whether they try names from everywhere, or ask for the page from one address.
+const FLOODS: [(usize, Strangers); 5] = [
+    (0, Strangers::FromEverywhere),
+    (2, Strangers::FromEverywhere),
+    (32, Strangers::FromEverywhere),
+    (256, Strangers::FromEverywhere),
+    (256, Strangers::OfOneAddress),
+];
+
+#[derive(Clone, Copy)]
+enum Strangers {
+    FromEverywhere,
+    OfOneAddress,
+}
 
 /// `sign-in [--rounds N] [--seconds N] [--ringfence PATH]`.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
@@ -40,23 +53,23 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
 }
 
 async fn table(ringfence: &std::path::Path, rounds: usize, measured: Duration) -> Outcome {
-    let mut rows: Vec<(usize, Vec<Measured>)> =
-        AT_ONCE.iter().map(|at_once| (*at_once, Vec::new())).collect();
+    let mut rows: Vec<_> = FLOODS.iter().map(|flood| (*flood, Vec::new())).collect();
     for round in 1..=rounds {
-        for (at_once, results) in &mut rows {
-            eprintln!("round {round}/{rounds}  {at_once} sign-ins at once");
-            results.push(House::open(ringfence).await?.measure(*at_once, measured).await?);
+        for ((at_once, strangers), results) in &mut rows {
+            eprintln!("round {round}/{rounds}  {at_once} strangers {}", strangers.words());
+            results.push(House::open(ringfence).await?.measure(*at_once, *strangers, measured).await?);
         }
     }
     println!(
-        "| sign-ins at once | compared a second | told that it is busy a second | webhook p50 µs | p99 µs | page p50 µs | \
+        "| strangers at once | compared a second | told that it is busy a second | webhook p50 µs | p99 µs | page p50 µs | \
          p99 µs | pages not shown % | RSS MiB |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
-    for (at_once, results) in &rows {
+    for ((at_once, strangers), results) in &rows {
         let of = |value: fn(&Measured) -> f64| median(results.iter().map(value));
         println!(
-            "| {at_once} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.1} | {:.0} |",
+            "| {at_once} {} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.1} | {:.0} |",
+            strangers.words(),
             of(|it| it.compared as f64 / it.seconds),
             of(|it| it.busy as f64 / it.seconds),
             of(|it| it.webhooks.quantile_us(0.5)),
@@ -68,6 +81,15 @@ async fn table(ringfence: &std::path::Path, rounds: usize, measured: Duration) -
         );
     }
     Ok(())
+}
+
+impl Strangers {
+    fn words(self) -> &'static str {
+        match self {
+            Self::FromEverywhere => "from everywhere",
+            Self::OfOneAddress => "of one address",
+        }
+    }
 }
 
 /// What came of one round.
@@ -150,13 +172,18 @@ check = \"signature\"
         Ok(Self { server, gate, console, served, _folder: folder })
     }
 
-    async fn measure(&self, at_once: usize, measured: Duration) -> Outcome<Measured> {
+    async fn measure(&self, at_once: usize, strangers: Strangers, measured: Duration) -> Outcome<Measured> {
         let (compared, busy) = (Rc::<Cell<u64>>::default(), Rc::<Cell<u64>>::default());
         let (began, end) = (Instant::now(), Instant::now() + measured);
         let mut flood = JoinSet::new();
         for number in 0..at_once {
             let (compared, busy) = (Rc::clone(&compared), Rc::clone(&busy));
-            flood.spawn_local(sign_in_again(self.console, number, compared, busy, end));
+            match strangers {
+                Strangers::FromEverywhere => {
+                    flood.spawn_local(sign_in_again(self.console, number, compared, busy, end))
+                }
+                Strangers::OfOneAddress => flood.spawn_local(ask_again(self.console, busy, end)),
+            };
         }
         let (webhooks, pages) = tokio::join!(self.webhooks(end), self.pages(end));
         let resident_kib = process::resident_kib(&self.server.pids());
@@ -266,6 +293,24 @@ async fn sign_in_again(
             _ => return Err(format!("WRONG: a sign-in was answered {answer}")),
         };
         of.set(of.get() + 1);
+    }
+    Ok(())
+}
+
+/// Somebody who asks for the page again and again, from the address of all others who do.
+async fn ask_again(port: u16, busy: Rc<Cell<u64>>, end: Instant) -> Result<(), String> {
+    let mut stream = connect(port).await?;
+    let mut buffer = vec![0; 64 * 1024];
+    let request = format!(
+        "GET /sign-in HTTP/1.1\r\nHost: {CONSOLE}\r\nX-Forwarded-Proto: https\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"
+    );
+    while Instant::now() < end {
+        let answer = ask(&mut stream, request.as_bytes(), &mut buffer).await?;
+        match answer.get(9..12) {
+            Some(b"200") => {}
+            Some(b"429" | b"503") => busy.set(busy.get() + 1),
+            _ => return Err(format!("WRONG: answered {}", String::from_utf8_lossy(answer))),
+        }
     }
     Ok(())
 }
