@@ -135,7 +135,9 @@ pub fn redacted(body: &[u8], written: &str) {
 fn without_secrets(value: Value, is_link: bool, in_links: bool, links: &LedBack<'_>) -> Value {
     match value {
         Value::Object(members) => {
-            let kept = members.into_iter().filter(|(name, _)| !json::is_secret_name(name));
+            let is_key_uri = |value: &Value| value.as_str().is_some_and(json::is_key_uri);
+            let kept = members.into_iter();
+            let kept = kept.filter(|(name, value)| !json::is_secret_name(name) && !is_key_uri(value));
             let kept = kept.map(|(name, value)| {
                 let is_link = name.ends_with("url") || name.ends_with("Url");
                 let in_links = in_links || name == "links" || name == "urls";

@@ -25,7 +25,7 @@ pub(crate) struct NotJson;
 /// Deeper than serde's own limit would let pass.
 const DEPTH_MAX: usize = 128;
 
-/// Takes out every member whose name is a secret's, and leads links back.
+/// Takes out every member whose name is a secret's or whose value is a [key URI](is_key_uri), and leads links back.
 pub(crate) fn clean(json: &Bytes, links: &impl Links) -> Result<Bytes, NotJson> {
     let text = std::str::from_utf8(json).map_err(|_| NotJson)?;
     let _proven: IgnoredAny = serde_json::from_str(text).map_err(|_| NotJson)?;
@@ -54,6 +54,14 @@ pub(crate) fn is_secret_name(name: &str) -> bool {
     let plain: String = lower.chars().filter(|c| *c != '_' && *c != '-').collect();
     !CURSORS.contains(&plain.as_str()) && SECRETS.iter().any(|end| plain.ends_with(end))
 }
+
+/// Whether a text hands an authenticator application its key
+/// (<https://github.com/google/google-authenticator/wiki/Key-Uri-Format>): a new TOTP factor of Verify has its secret in `uri` too.
+pub(crate) fn is_key_uri(text: &str) -> bool {
+    text.get(..KEY_URI.len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case(KEY_URI))
+}
+
+const KEY_URI: &str = "otpauth:";
 
 /// Names without their underscores and hyphens, in lower case.
 const CURSORS: [&str; 8] = [
@@ -157,10 +165,11 @@ impl<'t, L: Links> Walk<'t, L> {
             let name = self.decoded(name)?;
             self.spaces();
             self.at += 1; // the colon
-            let is_secret = is_secret_name(&name);
-            let (edits, inside) = (self.edits.len(), place_of(&name, place));
-            self.value(inside, depth + 1)?;
+            self.spaces();
+            let (edits, value) = (self.edits.len(), self.at);
+            self.value(place_of(&name, place), depth + 1)?;
             let end = self.at;
+            let is_secret = is_secret_name(&name) || self.is_key_uri(value..end);
             self.spaces();
             let is_last = self.byte()? == b'}';
             let next_comma = self.at;
@@ -184,6 +193,12 @@ impl<'t, L: Links> Walk<'t, L> {
                 comma = Some(next_comma);
             }
         }
+    }
+
+    /// Whether the value there is a string, and a key URI. One with half a surrogate pair is none.
+    fn is_key_uri(&self, value: Range<usize>) -> bool {
+        let is_string = self.text.as_bytes().get(value.start) == Some(&b'"');
+        is_string && self.decoded(value).is_ok_and(|text| is_key_uri(&text))
     }
 
     /// Leads a link back, if it leads to Twilio.
@@ -301,6 +316,11 @@ mod tests {
             (r#"{"secret":{"url":"https://api.twilio.com/a"},"b":[[]]}"#, r#"{"b":[[]]}"#),
             (r#"{"b":{"c":{"secondary_auth_token":null}}}"#, r#"{"b":{"c":{}}}"#),
             (r#"{"auth_token":"1","auth_token":"2","a":"\""}"#, r#"{"a":"\""}"#),
+            (
+                r#"{"binding": {"secret":"x","uri": "otpauth://totp/a?secret=x"},"a":1}"#,
+                r#"{"binding": {},"a":1}"#,
+            ),
+            (r#"{"a":1,"uri":"OTP\u0061uth://totp/a?secret=x"}"#, r#"{"a":1}"#),
         ] {
             assert_eq!(cleaned(json), left, "{json}");
         }
