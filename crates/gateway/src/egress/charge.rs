@@ -20,8 +20,12 @@ use crate::twiml::{Conversation, Step};
 /// Characters of a message, however they are counted
 /// (<https://www.twilio.com/docs/messaging/api/message-resource#create-a-message-resource>, `Body`).
 const TEXT_MAX: usize = 1_600;
+/// What Twilio says of a longer one (<https://www.twilio.com/docs/api/errors/21617>).
+const TEXT_TOO_LONG: u32 = 21617;
 /// Files of a message (the same, `MediaUrl`).
 const MEDIA_MAX: usize = 10;
+/// What Twilio says of more (<https://www.twilio.com/docs/api/errors/21623>).
+const TOO_MANY_FILES: u32 = 21623;
 
 /// Whether Twilio would send a text of this length; if not, why.
 pub(crate) fn check_length(text: &str) -> Result<(), String> {
@@ -29,7 +33,7 @@ pub(crate) fn check_length(text: &str) -> Result<(), String> {
     if is_sent {
         Ok(())
     } else {
-        Err(format!("a text has more than {TEXT_MAX} characters, and Twilio does not send it (21617)"))
+        Err(format!("a text has more than {TEXT_MAX} characters, and Twilio does not send it"))
     }
 }
 
@@ -108,12 +112,11 @@ fn message(fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {
     let media = fields.all("MediaUrl").filter(|url| !url.is_empty()).count();
     // What Twilio is known to refuse would set aside what nobody spends, and could fill a limit by one long text.
     if let Body::Text(text) = body {
-        check_length(text).map_err(Refusal::Field)?;
+        check_length(text).map_err(|why| Refusal::AsTwilio(TEXT_TOO_LONG, why))?;
     }
     if media > MEDIA_MAX {
-        return Err(Refusal::Field(format!(
-            "there are more than {MEDIA_MAX} MediaUrl, which Twilio refuses (21623)"
-        )));
+        let why = format!("there are more than {MEDIA_MAX} MediaUrl, which Twilio refuses");
+        return Err(Refusal::AsTwilio(TOO_MANY_FILES, why));
     }
     let message = Message {
         to: recipient,

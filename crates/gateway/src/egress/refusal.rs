@@ -4,6 +4,7 @@
 //! The codes 84000 to 84099 are ours; `docs/egress.md` lists them, and they never change. Wrong credentials are answered
 //! as Twilio answers them, with 20003: applications know that one.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -66,6 +67,8 @@ pub(crate) enum Refusal {
     UnreadableTwiml(String),
     /// A field is missing, there twice, or not what it must be; its name.
     Field(String),
+    /// What Twilio is known to refuse, with the code that Twilio has for it: applications look for that one.
+    AsTwilio(u32, String),
     /// No price is known for this destination, or the price book has none at all.
     UnknownPrice(String),
     /// A limit: this request does not fit into it any more.
@@ -111,6 +114,7 @@ impl Refusal {
             Self::BodyTooLarge => 84005,
             Self::BodyTimeout | Self::BodyBroken => 84006,
             Self::Field(_) => 84007,
+            Self::AsTwilio(code, _) => *code,
             Self::InTheClear => 84008,
             Self::OtherAccount => 84010,
             Self::WhichAccount => 84011,
@@ -138,6 +142,16 @@ impl Refusal {
         }
     }
 
+    /// Where it is explained: by Twilio, where the code is Twilio's.
+    fn more_info(&self) -> Cow<'static, str> {
+        match self {
+            Self::Unauthorized | Self::AsTwilio(..) => {
+                format!("https://www.twilio.com/docs/errors/{}", self.code()).into()
+            }
+            _ => MORE_INFO.into(),
+        }
+    }
+
     /// The status it is answered with.
     pub(crate) fn status(&self) -> StatusCode {
         // A window that ends soon is worth waiting for; what ends with the day is not.
@@ -150,6 +164,7 @@ impl Refusal {
             | Self::CredentialsInUrl
             | Self::OtherSpelling
             | Self::Field(_)
+            | Self::AsTwilio(..)
             | Self::BodyBroken
             | Self::WhichAccount => StatusCode::BAD_REQUEST,
             Self::UnknownHost | Self::OtherTunnel | Self::NoTunnel => StatusCode::NOT_FOUND,
@@ -204,7 +219,7 @@ impl Refusal {
             Self::ForeignTwiml(_) => "foreign_twiml",
             Self::UnknownTwiml(_) => "unknown_twiml",
             Self::UnreadableTwiml(_) => "unreadable_twiml",
-            Self::Field(_) => "field",
+            Self::Field(_) | Self::AsTwilio(..) => "field",
             Self::UnknownPrice(_) => "unknown_price",
             Self::DoesNotFit { .. } => "does_not_fit",
             Self::Tripped { .. } => "tripped",
@@ -303,7 +318,7 @@ impl Refusal {
             }
             Self::UnknownTwiml(why) => format!("Ringfence: this TwiML has no price: {why}"),
             Self::UnreadableTwiml(why) => format!("Ringfence: this TwiML cannot be read: {why}"),
-            Self::Field(why) | Self::UnknownPrice(why) => format!("Ringfence: {why}"),
+            Self::Field(why) | Self::AsTwilio(_, why) | Self::UnknownPrice(why) => format!("Ringfence: {why}"),
             Self::DoesNotFit { limit, .. } => {
                 format!("Ringfence: the limit \"{limit}\" has no room for what this could cost")
             }
@@ -369,7 +384,7 @@ impl Refusal {
         let body = json!({
             "code": self.code(),
             "message": self.message(),
-            "more_info": if self.code() == 20003 { "https://www.twilio.com/docs/errors/20003" } else { MORE_INFO },
+            "more_info": self.more_info(),
             "status": status.as_u16(),
         });
         let body = Bytes::from(body.to_string());
