@@ -7,7 +7,7 @@ use http::header::SET_COOKIE;
 use crate::cookies;
 use crate::failed::Failed;
 use crate::routes::Call;
-use crate::words;
+use crate::{typed, words};
 
 pub(crate) async fn sign_out(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let (person, session) = (&call.signed_in.person().id, &call.signed_in.session().id);
@@ -17,6 +17,8 @@ pub(crate) async fn sign_out(call: Call<'_>) -> Result<Response<Bytes>, Failed> 
     // Whichever of the two it was.
     for is_https in [true, false] {
         response.headers_mut().append(SET_COOKIE, cookies::forget(is_https));
+        // Whoever signs in here next does not find what somebody else typed.
+        response.headers_mut().append(SET_COOKIE, typed::forget(is_https));
     }
     Ok(response)
 }

@@ -183,3 +183,32 @@ async fn no_password_is_kept_and_nothing_that_a_stranger_made_up_is_shown() {
         page.does_not_say(AGAIN);
     }
 }
+
+#[tokio::test]
+async fn what_another_site_sends_is_put_into_no_form() {
+    let (world, account) = a_world().await;
+    let body = encoded(&[("reason", REASON)]);
+    let path = format!("/accounts/{account}/suspend");
+    for (name, value) in [("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")] {
+        let request = Request::builder().method("POST").uri(&*path).header("host", "localhost:9443");
+        let request = request
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("sec-fetch-mode", "navigate")
+            .header("sec-fetch-dest", "document")
+            .header(name, value);
+        let page = Page::of(world.answer(request, body.clone()).await);
+        assert_eq!((page.status, page.header("set-cookie")), (403, ""), "{name}: {value}");
+    }
+}
+
+#[tokio::test]
+async fn who_signs_out_leaves_nothing_that_was_typed() {
+    let (world, _) = a_world().await;
+    let owner = world.owner().await;
+    let left = owner.post("/sign-out", &[]).await;
+    let set: Vec<_> =
+        left.response.headers().get_all("set-cookie").iter().map(|it| it.to_str().unwrap()).collect();
+    for cookie in ["ringfence-typed=; ", "__Host-ringfence-typed=; "] {
+        assert!(set.iter().any(|set| set.starts_with(cookie) && set.ends_with("Max-Age=0")), "{set:?}");
+    }
+}
