@@ -72,8 +72,8 @@ impl Desk {
         Self { shares: Some(Shares::new(each_max)), ..self }
     }
 
-    /// Has `hook` answer whoever asks from this address, once the body is whole. It runs in a task of its own: a caller that hangs up does not break
-    /// off what he has begun, and a panic is an answer.
+    /// Has `hook` answer whoever asks from this address, once the body is whole. It runs in a task of its own: a caller that
+    /// hangs up does not break off what he has begun, and a panic is an answer.
     pub(crate) async fn ask(
         &self,
         from: IpAddr,
