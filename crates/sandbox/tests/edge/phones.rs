@@ -86,6 +86,20 @@ async fn a_text_shows_how_far_it_has_come() {
 }
 
 #[tokio::test]
+async fn a_text_on_its_way_stands_after_what_arrived_in_the_same_second() {
+    let sandbox = start();
+    sandbox.advance("300ms").await;
+    sandbox.text("First").await;
+    while sandbox.thread().await[0]["arrived"] != json!(true) {
+        sandbox.advance("10ms").await;
+    }
+    sandbox.text("Second").await;
+    let thread = sandbox.thread().await;
+    let order: Vec<_> = thread.iter().map(|entry| (entry["body"].as_str(), &entry["arrived"])).collect();
+    assert_eq!(order, [(Some("First"), &json!(true)), (Some("Second"), &json!(false))], "{thread:?}");
+}
+
+#[tokio::test]
 async fn a_text_that_never_arrives_says_why() {
     let sandbox = start();
     sandbox.tell_phone(r#"{"delivery": "unreachable"}"#).await;

@@ -101,11 +101,13 @@ impl Phone {
 }
 
 impl Entry {
-    fn at(&self) -> Timestamp {
-        match self {
-            Self::Text(bubble) => bubble.at,
-            Self::Call(call) => call.call.created,
-        }
+    /// Twilio's times of messages are whole seconds, so within one what is on its way comes after what was there before.
+    fn order(&self) -> (i64, bool, Timestamp) {
+        let (at, is_on_its_way) = match self {
+            Self::Text(bubble) => (bubble.at, !bubble.arrived),
+            Self::Call(call) => (call.call.created, false),
+        };
+        (at.as_second(), is_on_its_way, at)
     }
 
     fn other(&self) -> &str {
@@ -214,7 +216,7 @@ impl<'a> Looked<'a> {
             .collect();
         // The newest come first from each, so what is equally old is turned around with the rest.
         thread.reverse();
-        thread.sort_by_key(Entry::at);
+        thread.sort_by_key(Entry::order);
         thread.drain(..thread.len().saturating_sub(ENTRIES));
         name_others(&mut thread);
         let owned = |entry: &&Entry| {
