@@ -1,6 +1,6 @@
 //! How things are written for people: times, amounts, kinds; and the answers that carry them.
 
-use askama::filters::HtmlSafe;
+use askama::filters::{Escaper as _, Html, HtmlSafe};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, Response, StatusCode};
@@ -129,23 +129,12 @@ pub(crate) fn browser(agent: &str) -> String {
 
 /// A sentence for a page: what stands between backticks, as in a terminal or a log, is set as code.
 pub(crate) fn prose(text: impl AsRef<str>) -> Prose {
-    let text = text.as_ref();
-    let mut html = String::with_capacity(text.len() + 16);
-    let mut rest = text;
-    while let Some((before, code, after)) = quoted(rest) {
-        escape(before, &mut html);
-        html.push_str("<code>");
-        escape(code, &mut html);
-        html.push_str("</code>");
-        rest = after;
-    }
-    escape(rest, &mut html);
-    Prose(html)
+    Prose(text.as_ref().to_owned())
 }
 
 /// The same where no code can be set, in the title of a window.
-pub(crate) fn plain(text: impl AsRef<str>) -> String {
-    text.as_ref().replace('`', "")
+pub(crate) fn plain(text: &str) -> String {
+    text.replace('`', "")
 }
 
 /// What stands before, between and after the first two backticks.
@@ -153,19 +142,6 @@ fn quoted(text: &str) -> Option<(&str, &str, &str)> {
     let (before, rest) = text.split_once('`')?;
     let (code, after) = rest.split_once('`')?;
     Some((before, code, after))
-}
-
-fn escape(text: &str, html: &mut String) {
-    for character in text.chars() {
-        match character {
-            '<' => html.push_str("&#60;"),
-            '>' => html.push_str("&#62;"),
-            '&' => html.push_str("&#38;"),
-            '"' => html.push_str("&#34;"),
-            '\'' => html.push_str("&#39;"),
-            other => html.push(other),
-        }
-    }
 }
 
 /// A sentence as HTML, in which everything but our own `<code>` is escaped.
@@ -176,7 +152,15 @@ impl HtmlSafe for Prose {}
 
 impl std::fmt::Display for Prose {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(&self.0)
+        let mut rest = self.0.as_str();
+        while let Some((before, code, after)) = quoted(rest) {
+            Html.write_escaped_str(&mut *formatter, before)?;
+            formatter.write_str("<code>")?;
+            Html.write_escaped_str(&mut *formatter, code)?;
+            formatter.write_str("</code>")?;
+            rest = after;
+        }
+        Html.write_escaped_str(formatter, rest)
     }
 }
 

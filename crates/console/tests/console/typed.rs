@@ -37,6 +37,13 @@ async fn anew<'w>(browser: &Browser<'w>) -> Browser<'w> {
     Browser { world: browser.world, token, person: browser.person.clone() }
 }
 
+/// The answer to a form that is sent when its session has ended by itself.
+async fn sent_late(world: &World, browser: &Browser<'_>, path: &str) -> Page {
+    let body = encoded(&[("csrf", &browser.csrf().await), ("reason", REASON)]);
+    world.advance(31 * 60).await;
+    Page::of(world.answer(browser.request("POST", path), body).await)
+}
+
 async fn a_world() -> (World, Sid) {
     let world = World::new().await;
     let account = world.subaccount("customer").await;
@@ -55,9 +62,7 @@ async fn a_form_of_a_session_that_ended_is_there_again_after_signing_in_and_noth
     let (world, account) = a_world().await;
     let owner = world.owner().await;
     let path = format!("/accounts/{account}/suspend");
-    let body = encoded(&[("csrf", &owner.csrf().await), ("reason", REASON)]);
-    world.advance(31 * 60).await;
-    let late = Page::of(world.answer(owner.request("POST", &path), body).await);
+    let late = sent_late(&world, &owner, &path).await;
     assert_eq!(back(&late, "/sign-in"), path);
     let kept = kept(&late);
     let again = anew(&owner).await;
@@ -218,9 +223,7 @@ async fn somebody_else_who_signs_in_at_the_browser_does_not_find_what_was_typed(
     let (world, account) = a_world().await;
     let owner = world.owner().await;
     let path = format!("/accounts/{account}/suspend");
-    let body = encoded(&[("csrf", &owner.csrf().await), ("reason", REASON)]);
-    world.advance(31 * 60).await;
-    let late = Page::of(world.answer(owner.request("POST", &path), body).await);
+    let late = sent_late(&world, &owner, &path).await;
     let kept = kept(&late);
     let other = world.signed_in("other@example.com", Role::Owner, Where::Everywhere).await;
     // It is forgotten with the first page, whichever that is.
