@@ -9,9 +9,10 @@
 //! A step is one thing that is done to a store: a request, an answer, a settlement, a reading of usage, a death, a backup, a
 //! restore.
 
+mod story;
 mod truth;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -46,6 +47,9 @@ const COUNTED_WITHIN: i64 = 900;
 const PATIENCE: i64 = 60;
 
 const NODES: usize = 3;
+
+/// So far ahead a clock can be.
+const AHEAD: SignedDuration = SignedDuration::from_hours(48);
 
 /// `simulate [--seed N] [--seeds N] [--steps N] [--minutes N] [--only sqlite|postgresql]`: so many runs of so many steps on
 /// each database, of which none begins after so many minutes.
@@ -98,14 +102,14 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
 
 /// One run on a database of its own.
 async fn one(database: Database, seed: u64, steps: u64) -> Outcome<Tally> {
-    let told =
+    let wrong =
         |error: Box<dyn std::error::Error>| format!("WRONG with --seed {seed} --steps {steps}: {error}");
-    let mut simulation = Simulation::begin(database, seed).await.map_err(told)?;
-    while simulation.tally.steps < steps {
-        simulation.act().await.map_err(told)?;
+    let mut simulation = Simulation::begin(database, seed).await.map_err(wrong)?;
+    match simulation.go(steps).await {
+        Ok(()) => Ok(simulation.tally),
+        // How commits fell together does not come again with the seed, so what has led to it is told.
+        Err(error) => Err(format!("{}\n{}", wrong(error), simulation.story().await).into()),
     }
-    simulation.end().await.map_err(told)?;
-    Ok(simulation.tally)
 }
 
 /// A request that a node holds in its hands.
@@ -134,6 +138,8 @@ struct Simulation {
     backup: Option<PathBuf>,
     /// Of an hour Twilio tells nothing, so a lost memory of it is lost.
     remembers_hours: bool,
+    /// What memory and clock went through, the latest last.
+    events: VecDeque<String>,
     tally: Tally,
 }
 
@@ -164,8 +170,16 @@ impl Simulation {
             others: Vec::new(),
             backup: None,
             remembers_hours: true,
+            events: VecDeque::new(),
             tally: Tally::default(),
         })
+    }
+
+    async fn go(&mut self, steps: u64) -> Outcome {
+        while self.tally.steps < steps {
+            self.act().await?;
+        }
+        self.end().await
     }
 
     async fn act(&mut self) -> Outcome {
@@ -188,12 +202,17 @@ impl Simulation {
                     self.answer(held, false).await?;
                 }
                 self.pass(86_400 - self.now.as_second().rem_euclid(86_400));
+                self.note("a night has passed".to_owned());
                 Ok(())
             }
             980..988 => {
                 self.tally.set_back += 1;
                 self.remembers_hours = false;
+                let before = self.now;
                 self.now -= SignedDuration::from_secs(90 + self.dice.below(100_000));
+                // A clock that was further ahead than that is beyond what anybody allows for who lost the memory of it.
+                self.now = self.now.max(self.latest - AHEAD);
+                self.note(format!("the clock was set back from {before}"));
                 Ok(())
             }
             988..995 => self.back_up().await,
@@ -447,6 +466,7 @@ impl Simulation {
             }
         }
         self.nodes[node] = self.database.open(self.now).await?;
+        self.note(format!("node {node} was killed"));
         Ok(())
     }
 
@@ -458,6 +478,7 @@ impl Simulation {
         if let Some(before) = self.backup.replace(to) {
             std::fs::remove_file(before)?;
         }
+        self.note("a backup was made".to_owned());
         Ok(())
     }
 
@@ -468,9 +489,11 @@ impl Simulation {
         let by = Actor::job("simulate");
         let (Some(backup), Some(file)) = (self.backup.clone(), self.database.file()) else {
             self.nodes[0].new_epoch(&by, "to be sure", self.now).await?;
+            self.note("a new epoch was begun".to_owned());
             return Ok(());
         };
         self.tally.restored += 1;
+        self.note("the backup is restored".to_owned());
         self.remembers_hours = false;
         for held in std::mem::take(&mut self.held) {
             let is_made = self.dice.below(2) == 0;
