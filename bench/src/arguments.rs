@@ -1,4 +1,4 @@
-//! `--name value` and `--name` from the command line; each command reads the names it knows.
+//! `--name value` and `--name` from the command line; each command says which names it knows.
 //!
 //! Hand-written, because a measuring tool should build in seconds.
 
@@ -6,31 +6,47 @@ use crate::Outcome;
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-pub(crate) struct Arguments(BTreeMap<String, String>);
+#[derive(Debug)]
+pub(crate) struct Arguments {
+    given: BTreeMap<String, String>,
+}
 
 impl Arguments {
-    /// A name followed by another name, or by nothing, is a switch.
-    pub(crate) fn parse(words: impl Iterator<Item = String>) -> Outcome<Self> {
+    /// What was typed after a command's name, which knows these options, each with a value, and these switches.
+    pub(crate) fn parse(words: &[String], options: &[&str], switches: &[&str]) -> Result<Self, String> {
         let mut given = BTreeMap::new();
-        let mut words = words.peekable();
+        let mut words = words.iter().peekable();
         while let Some(word) = words.next() {
-            let name = word.strip_prefix("--").ok_or_else(|| format!("expected --option, found {word:?}"))?;
-            let value = words.next_if(|next| !next.starts_with("--")).unwrap_or_default();
-            given.insert(name.to_owned(), value);
+            let Some(name) = word.strip_prefix("--") else {
+                return Err(format!("{word:?} belongs to no option"));
+            };
+            let value = words.next_if(|next| !next.starts_with("--"));
+            let value = match (options.contains(&name), switches.contains(&name), value) {
+                (true, _, Some(value)) => value.clone(),
+                (true, _, None) => return Err(format!("--{name} takes a value")),
+                (_, true, None) => String::new(),
+                (_, true, Some(value)) => {
+                    return Err(format!("--{name} takes no value, and {value:?} follows"));
+                }
+                _ => return Err(format!("there is no option --{name}")),
+            };
+            if given.insert(name.to_owned(), value).is_some() {
+                return Err(format!("--{name} is there twice"));
+            }
         }
-        Ok(Self(given))
+        Ok(Self { given })
     }
 
     pub(crate) fn switch(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.given.contains_key(name)
     }
 
     pub(crate) fn text<'a>(&'a self, name: &str, default: &'a str) -> &'a str {
-        self.0.get(name).map_or(default, String::as_str)
+        self.given.get(name).map_or(default, String::as_str)
     }
 
     pub(crate) fn number<T: FromStr>(&self, name: &str, default: T) -> Outcome<T> {
-        match self.0.get(name) {
+        match self.given.get(name) {
             None => Ok(default),
             Some(text) => text.parse().map_err(|_| format!("--{name} takes a number, not {text:?}").into()),
         }

@@ -10,6 +10,7 @@ mod documented;
 mod exit;
 mod help;
 mod logging;
+mod typed;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -130,7 +131,9 @@ Exit codes: 0 fine; 1 the answer is no; 2 wrong usage; 64 wrong configuration;
 
 fn main() -> ExitCode {
     let line = || help::flowing(CommandLine::command());
-    let typed = CommandLine::from_arg_matches(&line().get_matches()).unwrap_or_else(|error| error.exit());
+    let words = typed::negative_values_joined(std::env::args_os());
+    let typed =
+        CommandLine::from_arg_matches(&line().get_matches_from(words)).unwrap_or_else(|error| error.exit());
     let result = match typed.command {
         Command::Demo(arguments) => return demo::run(&arguments),
         Command::Serve { config } => return serve::run(&config),

@@ -134,6 +134,12 @@ fn wrong_usage_is_2_and_says_how_it_is_used() {
     run(&["verify", "--url", "https://h/", "--account", "SK1"])
         .code(2)
         .complains("AC and 32 hexadecimal digits");
+    for words in
+        ["media link --for -1h", "inspector show --since -1h", "trip x --wait -5s", "doctor --deadline -1m"]
+    {
+        let words: Vec<&str> = words.split(' ').collect();
+        run(&words).code(2).complains("invalid value '-").complains("write a time such as");
+    }
     run(&["explain", "--http", "missing.txt"]).code(2).complains("cannot read missing.txt");
 }
 

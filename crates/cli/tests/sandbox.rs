@@ -87,7 +87,7 @@ fn wrong_usage_is_refused_by_name_before_anything_starts() {
         (["--trigger-interval", "60"], "--trigger-interval"),
         (["--usage-lag", "1500ms"], "whole number of seconds"),
         (["--start", "2026-01-01T00:00:00Z"], "--virtual-clock"),
-        (["--usage-lag", "60"], "it is like 60s"),
+        (["--usage-lag", "60"], "write a time such as 60s"),
         (["--listen", "localhost"], "like 127.0.0.1:4010"),
         (["--auth-token", ""], "a token is visible ASCII"),
         (["--auth-token", "two words"], "a token is visible ASCII"),

@@ -19,9 +19,9 @@ use crate::cookies;
 use crate::door::{Door, kept};
 use crate::failed::Failed;
 use crate::form::Fields;
-use crate::routes::{self, Call, Open, Run, RunInside};
+use crate::routes::{self, Call, Needs, Open, Route, Run, RunInside};
 use crate::signed_in::SignedIn;
-use crate::typed::{self, Again};
+use crate::typed::{self, Again, Kept};
 use crate::{guard, hosts, words};
 
 /// Who sent a request.
@@ -170,8 +170,37 @@ impl Console {
         let is_https = caller.is_https;
         let found = SignedIn::look_up(engine.store(), request.headers(), is_https, now).await?;
         let Some(signed_in) = found else {
-            return Ok(typed::led_to("/sign-in", request, is_https));
+            let owner = match cookies::session(request.headers(), is_https) {
+                Some(token) if request.method() == Method::POST => {
+                    engine.store().session_owner(&token).await?
+                }
+                _ => None,
+            };
+            return Ok(typed::led_to("/sign-in", request, is_https, owner.as_deref()));
         };
+        let typed = Kept::sent(request.headers(), is_https);
+        let is_anothers = typed.as_ref().is_some_and(|typed| !typed.is_of(&signed_in.person().id));
+        let typed = typed.filter(|_| !is_anothers);
+        let asked = Asked { caller: &caller, request, query, typed };
+        let mut response = self.inside(asked, (route, piece, needs, run), &engine, &signed_in, now).await?;
+        if is_anothers {
+            // Whoever was here before typed it.
+            response.headers_mut().append(SET_COOKIE, typed::forget(is_https));
+        }
+        Ok(response)
+    }
+
+    /// What somebody who is inside asked for.
+    async fn inside(
+        &self,
+        asked: Asked<'_>,
+        (route, piece, needs, run): (&'static Route, &str, Needs, RunInside),
+        engine: &Arc<Engine>,
+        signed_in: &SignedIn,
+        now: Timestamp,
+    ) -> Result<Response<Bytes>, Failed> {
+        let Asked { caller, request, query, typed } = asked;
+        let is_https = caller.is_https;
         if route.method == Method::GET && signed_in.has_only_other_places() && needs.role.is_some() {
             return Ok(words::redirect("/go-to"));
         }
@@ -185,15 +214,16 @@ impl Console {
         if signed_in.role() == Some(Role::Visitor) && request.uri().path() == "/" {
             return Ok(words::redirect("/security"));
         }
-        needs.allow(&signed_in)?;
+        needs.allow(signed_in)?;
         if needs.fresh && !signed_in.session().assurance.is_fresh(now) {
-            return Ok(typed::led_to("/second-factor", request, is_https));
+            let person = &signed_in.person().id;
+            return Ok(typed::led_to("/second-factor", request, is_https, Some(person)));
         }
         let call = Call {
             console: &self.setup,
-            engine: &engine,
-            signed_in: &signed_in,
-            people: self.people(&engine),
+            engine,
+            signed_in,
+            people: self.people(engine),
             piece,
             query,
             form: Fields::default(),
@@ -203,7 +233,7 @@ impl Console {
         if request.method() == Method::POST {
             return take_form(call, run, request).await;
         }
-        show_page(call, run, request, is_https).await
+        show_page(call, run, typed.and_then(|typed| typed.of_page(request.uri().path())), is_https).await
     }
 
     /// What the pages before somebody is inside are given.
@@ -259,16 +289,23 @@ impl Console {
     }
 }
 
+/// A request of somebody who is inside.
+struct Asked<'r> {
+    caller: &'r Caller,
+    request: &'r Request<Bytes>,
+    query: Fields,
+    /// What they typed before they had to sign in.
+    typed: Option<Kept>,
+}
+
 /// A page, with what was typed into its form before somebody had to sign in.
 async fn show_page(
     mut call: Call<'_>,
     run: RunInside,
-    request: &Request<Bytes>,
+    typed: Option<Fields>,
     is_https: bool,
 ) -> Result<Response<Bytes>, Failed> {
-    let Some(typed) = typed::sent(request.headers(), is_https, request.uri().path()) else {
-        return run(call).await;
-    };
+    let Some(typed) = typed else { return run(call).await };
     call.show_again(typed, Again::Back);
     let mut response = run(call).await?;
     response.headers_mut().append(SET_COOKIE, typed::forget(is_https));

@@ -159,10 +159,10 @@ pub(crate) fn moments(moments: &[Moment], label: &str) -> Picture {
     let height = |percent: u64| 100 - (percent.min(top) * 96 / top);
     let line = height(100);
     let mut svg = format!(
-        "<svg class=\"moments\" viewBox=\"0 0 600 118\" role=\"img\" aria-label=\"{}\">\
+        "<svg class=\"moments\" viewBox=\"0 0 600 128\" role=\"img\" aria-label=\"{}\">\
          <line class=\"axis\" x1=\"0\" x2=\"600\" y1=\"101\" y2=\"101\"/>\
          <line class=\"limit\" x1=\"0\" x2=\"600\" y1=\"{line}\" y2=\"{line}\"/>\
-         <text x=\"4\" y=\"112\">30 days ago</text><text class=\"end\" x=\"596\" y=\"112\">now</text>\
+         <text x=\"4\" y=\"119\">30 days ago</text><text class=\"end\" x=\"596\" y=\"119\">now</text>\
          <text x=\"4\" y=\"{}\">limit</text>",
         escaped(label),
         line - 3

@@ -2,8 +2,9 @@
 //! factor again. It must not be lost for that.
 //!
 //! The browser keeps it for a quarter of an hour, and the page that has the form shows it once more to whoever comes back
-//! there. Coming back changes nothing: they look at it, and send it. Passwords are not kept, nor is what would not fit
-//! into a cookie (RFC 6265bis, 5.6: 4,096 bytes with its name).
+//! there. Coming back changes nothing: they look at it, and send it. It is the one's who typed it: where somebody else
+//! signs in at that browser, it is forgotten with the first page. Passwords are not kept, nor is what would not fit into a
+//! cookie (RFC 6265bis, 5.6: 4,096 bytes with its name).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -57,8 +58,14 @@ pub(crate) fn page_of(path: &str) -> &str {
     }
 }
 
-/// Leads a request to a page of the door, with the way back: of a form, to the page that has it. What was typed is kept.
-pub(crate) fn led_to(door: &str, request: &Request<bytes::Bytes>, is_https: bool) -> Response<bytes::Bytes> {
+/// Leads a request to a page of the door, with the way back: of a form, to the page that has it. What was typed is kept for
+/// the person whose session it was sent in, where that is known.
+pub(crate) fn led_to(
+    door: &str,
+    request: &Request<bytes::Bytes>,
+    is_https: bool,
+    person: Option<&str>,
+) -> Response<bytes::Bytes> {
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
     if request.method() != Method::POST {
         return words::redirect(&with_to(door, target));
@@ -75,7 +82,7 @@ pub(crate) fn led_to(door: &str, request: &Request<bytes::Bytes>, is_https: bool
         .collect();
     let back = if about.is_empty() { page.to_owned() } else { format!("{page}?{}", about.join("&")) };
     let mut response = words::redirect(&with_to(door, &back));
-    if let Some(cookie) = kept(page, &form, is_https) {
+    if let Some(cookie) = person.and_then(|person| kept(person, page, &form, is_https)) {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
     response
@@ -86,12 +93,12 @@ fn with_to(door: &str, target: &str) -> String {
 }
 
 /// Has the browser keep what was typed, where there is anything.
-fn kept(page: &str, form: &Fields, is_https: bool) -> Option<HeaderValue> {
+fn kept(person: &str, page: &str, form: &Fields, is_https: bool) -> Option<HeaderValue> {
     let fields: Vec<_> = form.pairs().filter(|(name, _)| *name != signed_in::FIELD).collect();
     if fields.is_empty() || NOT_KEPT.contains(&page) {
         return None;
     }
-    let text = BASE64.encode(serde_json::to_string(&(page, fields)).ok()?);
+    let text = BASE64.encode(serde_json::to_string(&(person, page, fields)).ok()?);
     let secure = if is_https { "; Secure" } else { "" };
     let text =
         format!("{}={text}; Path=/; HttpOnly; SameSite=Lax; Max-Age={SECONDS}{secure}", name(is_https));
@@ -100,11 +107,31 @@ fn kept(page: &str, form: &Fields, is_https: bool) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// What was typed into the form of this page, if the browser keeps that.
-pub(crate) fn sent(headers: &HeaderMap, is_https: bool, page: &str) -> Option<Fields> {
-    let text = BASE64.decode(cookies::the_one(headers, name(is_https))?).ok()?;
-    let (of, fields): (String, Vec<(String, String)>) = serde_json::from_slice(&text).ok()?;
-    (of == page).then(|| fields.into_iter().collect())
+/// What the browser keeps of what was typed.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    person: String,
+    page: String,
+    fields: Vec<(String, String)>,
+}
+
+impl Kept {
+    /// What a request brings with it.
+    pub(crate) fn sent(headers: &HeaderMap, is_https: bool) -> Option<Self> {
+        let text = BASE64.decode(cookies::the_one(headers, name(is_https))?).ok()?;
+        let (person, page, fields) = serde_json::from_slice(&text).ok()?;
+        Some(Self { person, page, fields })
+    }
+
+    /// Whether this person typed it.
+    pub(crate) fn is_of(&self, person: &str) -> bool {
+        self.person == person
+    }
+
+    /// What was typed into the form of this page.
+    pub(crate) fn of_page(self, page: &str) -> Option<Fields> {
+        (self.page == page).then(|| self.fields.into_iter().collect())
+    }
 }
 
 /// Has the browser forget it.
@@ -143,18 +170,24 @@ mod tests {
     fn what_was_typed_comes_back_to_its_own_page_and_no_other() {
         let reason = "it calls at night; \"très\" = 🦊\n";
         for is_https in [true, false] {
-            let kept = kept("/keys/new", &form(reason), is_https).expect("a cookie");
+            let kept = kept("ps_1", "/keys/new", &form(reason), is_https).expect("a cookie");
             let text = kept.to_str().expect("a text");
             let (pair, attributes) = text.split_once("; ").expect("attributes");
             assert!(attributes.starts_with("Path=/; HttpOnly; SameSite=Lax"), "{attributes}");
             assert_eq!(attributes.contains("Secure"), is_https);
             let headers = headers(&format!("a=b; {pair}"));
-            let back = sent(&headers, is_https, "/keys/new").expect("what was typed");
+            let sent = |is_https| Kept::sent(&headers, is_https);
+            assert!(sent(is_https).expect("it is kept").is_of("ps_1"));
+            for other in ["ps_10", "ps_", "", "PS_1"] {
+                assert!(!sent(is_https).expect("it is kept").is_of(other), "{other}");
+            }
+            let of_page = |page| sent(is_https).and_then(|kept| kept.of_page(page));
+            let back = of_page("/keys/new").expect("what was typed");
             assert_eq!(back.raw("reason"), reason);
             assert_eq!(back.all("operation").collect::<Vec<_>>(), ["calls", "lookups"]);
             assert!(!back.has("csrf"), "it is of another session");
-            assert!(sent(&headers, is_https, "/keys").is_none());
-            assert!(sent(&headers, !is_https, "/keys/new").is_none());
+            assert!(of_page("/keys").is_none());
+            assert!(sent(!is_https).is_none());
             let forgotten = forget(is_https);
             assert!(forgotten.to_str().expect("a text").starts_with(&format!("{}=;", name(is_https))));
         }
@@ -162,16 +195,18 @@ mod tests {
 
     #[test]
     fn a_secret_nothing_and_too_much_are_not_kept() {
-        assert!(kept("/security/password", &form("x"), true).is_none());
-        assert!(kept("/keys/new", &Fields::default(), true).is_none());
-        assert!(kept("/keys/new", &form(&"あ".repeat(500)), true).is_some(), "the longest reason");
-        assert!(kept("/keys/new", &form(&"a".repeat(4_000)), true).is_none());
+        assert!(kept("ps_1", "/security/password", &form("x"), true).is_none());
+        assert!(kept("ps_1", "/keys/new", &Fields::default(), true).is_none());
+        assert!(kept("ps_1", "/keys/new", &form(&"あ".repeat(500)), true).is_some(), "the longest reason");
+        assert!(kept("ps_1", "/keys/new", &form(&"a".repeat(4_000)), true).is_none());
     }
 
     #[test]
     fn what_is_no_such_cookie_is_nothing() {
-        for value in ["", "x", "e30", "WyIvIixbXV0=", &BASE64.encode("[\"/\",{}]"), &BASE64.encode("[1,2")] {
-            assert!(sent(&headers(&format!("ringfence-typed={value}")), false, "/").is_none(), "{value}");
+        for value in
+            ["", "x", "e30", "WyIvIixbXV0", &BASE64.encode("[\"ps_1\",\"/\",{}]"), &BASE64.encode("[1,2")]
+        {
+            assert!(Kept::sent(&headers(&format!("ringfence-typed={value}")), false).is_none(), "{value}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! How things are written for people: times, amounts, kinds; and the answers that carry them.
 
+use askama::filters::HtmlSafe;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, Response, StatusCode};
@@ -126,6 +127,59 @@ pub(crate) fn browser(agent: &str) -> String {
     }
 }
 
+/// A sentence for a page: what stands between backticks, as in a terminal or a log, is set as code.
+pub(crate) fn prose(text: impl AsRef<str>) -> Prose {
+    let text = text.as_ref();
+    let mut html = String::with_capacity(text.len() + 16);
+    let mut rest = text;
+    while let Some((before, code, after)) = quoted(rest) {
+        escape(before, &mut html);
+        html.push_str("<code>");
+        escape(code, &mut html);
+        html.push_str("</code>");
+        rest = after;
+    }
+    escape(rest, &mut html);
+    Prose(html)
+}
+
+/// The same where no code can be set, in the title of a window.
+pub(crate) fn plain(text: impl AsRef<str>) -> String {
+    text.as_ref().replace('`', "")
+}
+
+/// What stands before, between and after the first two backticks.
+fn quoted(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = text.split_once('`')?;
+    let (code, after) = rest.split_once('`')?;
+    Some((before, code, after))
+}
+
+fn escape(text: &str, html: &mut String) {
+    for character in text.chars() {
+        match character {
+            '<' => html.push_str("&#60;"),
+            '>' => html.push_str("&#62;"),
+            '&' => html.push_str("&#38;"),
+            '"' => html.push_str("&#34;"),
+            '\'' => html.push_str("&#39;"),
+            other => html.push(other),
+        }
+    }
+}
+
+/// A sentence as HTML, in which everything but our own `<code>` is escaped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Prose(String);
+
+impl HtmlSafe for Prose {}
+
+impl std::fmt::Display for Prose {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
 /// Two lower-case digits a byte.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
@@ -193,6 +247,20 @@ mod tests {
             ("-1234", Some("EUR"), "-1,234.00 EUR"),
         ] {
             assert_eq!(amount(text, currency), shown);
+        }
+    }
+
+    #[test]
+    fn what_stands_between_backticks_is_code_and_nothing_of_it_is_html() {
+        for (text, html) in [
+            ("`ringfence status` lists them.", "<code>ringfence status</code> lists them."),
+            ("The order `a` of `b`", "The order <code>a</code> of <code>b</code>"),
+            ("`<b>` & \"it's\"", "<code>&#60;b&#62;</code> &#38; &#34;it&#39;s&#34;"),
+            ("one ` alone <", "one ` alone &#60;"),
+            ("``", "<code></code>"),
+            ("", ""),
+        ] {
+            assert_eq!(prose(text).to_string(), html);
         }
     }
 

@@ -8,8 +8,9 @@ mod report;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use ringfence_breaker::{Per, Subject};
+use ringfence_control::breach::Lately;
 use ringfence_control::effects::NotDone;
 use ringfence_control::engine::Engine;
 use ringfence_control::virtual_credentials;
@@ -27,6 +28,9 @@ use super::words::moment;
 use crate::config::units;
 use crate::exit::{Answer, Failure};
 use report::{Report, State, Step};
+
+/// So long it is looked at what came about, where nobody could look after the suspension.
+const LOOKS_FIRST: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -101,6 +105,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
             installation.store.audit(&installation.by, audit, installation.now).await.map_err(store)?;
         }
         let mut steps = breach.credentials().await;
+        // Twilio shows nobody the log of an account that is suspended, so it is read before.
+        let before = breach.looks_first(since).await;
         steps.extend(breach.stop().await);
         steps.push(breach.calls().await);
         steps.push(breach.keys().await);
@@ -112,8 +118,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
             since,
             dry_run: arguments.dry_run,
             steps,
-            // Who was suspended above is asked with its parent's credentials, as far as these reach.
-            lately: engine.lately(&account, since).await,
+            lately: match before {
+                Some(lately) => lately,
+                None => engine.lately(&account, since).await,
+            },
         };
         Ok(Answer { notes, ..report.answer(arguments.json) })
     })
@@ -162,6 +170,18 @@ impl Breach<'_> {
             steps.push(Step::new(NAME, State::Left, what).next(revoke));
         }
         steps
+    }
+
+    /// What came about lately, where the next step would end that anybody reads it. Nothing where it cannot be read whole at once:
+    /// money goes first.
+    async fn looks_first(&self, since: Timestamp) -> Option<Lately> {
+        let is_suspended_next =
+            self.account.parent.is_some() && self.account.status == "active" && !self.arguments.dry_run;
+        if !is_suspended_next {
+            return None;
+        }
+        let lately = tokio::time::timeout(LOOKS_FIRST, self.engine.lately(self.account, since)).await;
+        lately.ok().filter(|lately| lately.unread.is_empty())
     }
 
     /// What spends.

@@ -62,6 +62,7 @@ pub(crate) struct Arguments {
 fn deadline(text: &str) -> Result<Duration, String> {
     units::duration(text)
         .and_then(|time| if time.is_zero() { Err("is no time at all".to_owned()) } else { Ok(time) })
+        .map_err(|what| format!("it {what}; write a time such as 30s or 5m"))
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {

@@ -4,14 +4,19 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use ringfence_control::views::{
+    DirectionName, Page, RequestVerdictName, RequestView, Requests, SIZE_MAX, Views,
+};
 use ringfence_gateway::settings::Inspect;
 use ringfence_model::Sid;
-use ringfence_store::{KeptRequest, RequestFilter, RequestVerdict, SeenOutgoing, SeenRequest};
-use serde_json::{Value, json};
+use ringfence_store::RequestFilter;
+use serde_json::json;
 
 use super::act::{parse_reason, reason_of};
+use super::over_api::{Api, Reach, ReachArguments};
 use super::report::parse_since;
 use super::user::parse_account;
+use super::with_engine::not_seen;
 use super::with_store::{self, Opened, StoreArguments, failure};
 use super::words::count;
 use crate::config::{self, units};
@@ -37,10 +42,14 @@ enum Command {
 Examples:
   ringfence inspector show --refused --since 1h --config ringfence.toml
   ringfence inspector show --account AC00000000000000000000000000000001 --json --config ringfence.toml
-  ringfence inspector show --direction to-twilio --route messages.create --config ringfence.toml")]
+  ringfence inspector show --direction to-twilio --route messages.create --config ringfence.toml
+  ringfence inspector show --refused --api http://127.0.0.1:9400")]
 struct ShowArguments {
     #[command(flatten)]
-    store: StoreArguments,
+    reach: ReachArguments,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
     /// Of this account alone: those that it signed, refused ones that name it, and those of its credentials
     #[arg(long, value_name = "SID", value_parser = parse_account)]
     account: Option<Sid>,
@@ -99,6 +108,16 @@ enum Direction {
     ToTwilio,
 }
 
+impl Direction {
+    /// As the API has it.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::FromTwilio => "from-twilio",
+            Self::ToTwilio => "to-twilio",
+        }
+    }
+}
+
 /// A moment, or how long ago it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum When {
@@ -132,13 +151,13 @@ fn parse_when(text: &str) -> Result<When, String> {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     match &arguments.command {
-        Command::Show(arguments) => {
-            let keeps = matches!(
-                config::load(&arguments.store.config)?.control.inspector.inspect,
-                Inspect::InStore { .. }
-            );
-            with_store::look(&arguments.store.config, async |opened| show(arguments, keeps, opened).await)
-        }
+        Command::Show(arguments) => match arguments.reach.reach()? {
+            Reach::Node(api) => with_store::block_on(show_of(arguments, &api)),
+            Reach::Store(file) => {
+                let keeps = matches!(config::load(file)?.control.inspector.inspect, Inspect::InStore { .. });
+                with_store::look(file, async |opened| show(arguments, keeps, opened).await)
+            }
+        },
         Command::Purge(arguments) => {
             let reason = reason_of(arguments.reason.as_ref())?;
             with_store::run(&arguments.store.config, async |opened| purge(arguments, &reason, opened).await)
@@ -146,6 +165,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     }
 }
 
+/// What the store has.
 async fn show(arguments: &ShowArguments, keeps: bool, opened: &Opened) -> Result<Answer, Failure> {
     let filter = RequestFilter {
         account: arguments.account,
@@ -156,34 +176,67 @@ async fn show(arguments: &ShowArguments, keeps: bool, opened: &Opened) -> Result
         since: arguments.since.map(|since| since.before(opened.now)),
         search: arguments.search.clone(),
     };
-    let limit = arguments.limit as usize;
-    let found = opened.store.requests(&filter, arguments.before, limit + 1).await;
-    let mut requests = found.map_err(|error| failure(&error))?;
-    let has_more = requests.len() > limit;
-    requests.truncate(limit);
-    let next = requests.last().map(|request| request.id).filter(|_| has_more);
-    let mut answer = Answer::default();
+    let page = Page {
+        cursor: arguments.before.map(|before| before.to_string()),
+        size: usize::try_from(arguments.limit).unwrap_or(usize::MAX),
+    };
+    let views = Views::new(&opened.store, &[], opened.now);
+    let mut answer = shown(arguments, &views.requests(&filter, &page).await.map_err(not_seen)?);
     if !keeps {
-        answer.notes.push(
+        answer.notes.insert(
+            0,
             "note: nothing is kept of requests by this configuration; set `keep` in [inspector] to \"metadata\" or \
              \"redacted\""
                 .to_owned(),
         );
     }
-    let output = if arguments.store.json {
-        let requests: Vec<_> = requests.iter().map(as_json).collect();
-        format!("{}\n", json!({ "requests": requests, "next": next }))
-    } else {
-        if let Some(next) = next {
-            answer.notes.push(format!("there are more; go on with --before {next}"));
+    Ok(answer)
+}
+
+/// What a running node answers, page by page.
+async fn show_of(arguments: &ShowArguments, api: &Api) -> Result<Answer, Failure> {
+    let ShowArguments { account, direction, route, refused, would_refuse, search, since, .. } = arguments;
+    let mut filter = Vec::new();
+    filter.extend(account.map(|account| ("account", account.to_string())));
+    filter.extend(direction.map(|direction| ("direction", direction.word().to_owned())));
+    filter.extend(route.clone().map(|route| ("route", route)));
+    filter.extend(refused.then(|| ("verdict", "refused".to_owned())));
+    filter.extend(would_refuse.then(|| ("would_refuse", "true".to_owned())));
+    filter.extend(search.clone().map(|search| ("search", search)));
+    if let Some(since) = since {
+        filter.push(("since", since.before(with_store::now()?).to_string()));
+    }
+    let limit = usize::try_from(arguments.limit).unwrap_or(usize::MAX);
+    let cursor = arguments.before.map(|before| before.to_string());
+    let mut all = Requests { requests: Vec::new(), next: cursor };
+    loop {
+        let wanted = (limit - all.requests.len()).min(SIZE_MAX);
+        let mut query = filter.clone();
+        query.push(("page_size", wanted.to_string()));
+        query.extend(all.next.take().map(|cursor| ("cursor", cursor)));
+        let page: Requests = api.get("/v1/requests", &query).await?;
+        all.requests.extend(page.requests);
+        all.next = page.next;
+        if all.next.is_none() || all.requests.len() >= limit {
+            return Ok(shown(arguments, &all));
         }
-        requests.iter().map(as_text).collect()
-    };
-    answer.output = output.into_bytes();
-    if requests.is_empty() && !arguments.store.json {
+    }
+}
+
+fn shown(arguments: &ShowArguments, found: &Requests) -> Answer {
+    let mut answer = Answer::default();
+    if arguments.json {
+        answer.output = format!("{}\n", json!(found)).into_bytes();
+        return answer;
+    }
+    answer.output = found.requests.iter().map(as_text).collect::<String>().into_bytes();
+    if let Some(next) = &found.next {
+        answer.notes.push(format!("there are more; go on with --before {next}"));
+    }
+    if found.requests.is_empty() {
         answer.notes.push("no request is kept of which this is true".to_owned());
     }
-    Ok(answer)
+    answer
 }
 
 async fn purge(arguments: &PurgeArguments, reason: &str, opened: &Opened) -> Result<Answer, Failure> {
@@ -199,135 +252,63 @@ async fn purge(arguments: &PurgeArguments, reason: &str, opened: &Opened) -> Res
     Ok(Answer { output: output.into_bytes(), ..Answer::default() })
 }
 
-fn as_text(request: &KeptRequest) -> String {
-    let KeptRequest { node, seen, .. } = request;
-    let at = seen.at.strftime("%Y-%m-%d %H:%M:%S GMT");
-    let outgoing = seen.outgoing.as_deref();
-    let route = match (seen.route.as_str(), outgoing) {
-        ("", None) => "no route".to_owned(),
-        (route, None) => format!("route {route}"),
-        ("", Some(_)) => "to Twilio, no operation that is known".to_owned(),
-        (operation, Some(_)) => format!("to Twilio, operation {operation}"),
+fn as_text(request: &RequestView) -> String {
+    let at = request.at.strftime("%Y-%m-%d %H:%M:%S GMT");
+    let is_to_twilio = request.direction == DirectionName::ToTwilio;
+    let route = match (request.route.as_str(), is_to_twilio) {
+        ("", false) => "no route".to_owned(),
+        (route, false) => format!("route {route}"),
+        ("", true) => "to Twilio, no operation that is known".to_owned(),
+        (operation, true) => format!("to Twilio, operation {operation}"),
     };
-    let verdict = match &seen.verdict {
-        RequestVerdict::Admitted { .. } => "admitted".to_owned(),
-        RequestVerdict::PassedOn { failed: None } => "passed on".to_owned(),
-        RequestVerdict::PassedOn { failed: Some(why) } => {
-            format!("passed on, no answer: {}", why.replace('_', " "))
-        }
-        RequestVerdict::Refused { reason, .. } => format!("refused: {}", reason.replace('_', " ")),
+    let reason = request.reason.as_ref().map(|reason| reason.replace('_', " "));
+    let verdict = match (request.verdict, reason) {
+        (RequestVerdictName::Admitted, _) => "admitted".to_owned(),
+        (RequestVerdictName::PassedOn, None) => "passed on".to_owned(),
+        (RequestVerdictName::PassedOn, Some(why)) => format!("passed on, no answer: {why}"),
+        (RequestVerdictName::Refused, why) => format!("refused: {}", why.unwrap_or_default()),
     };
-    let mut text =
-        format!("{at}  {verdict}\n    {} {}   {route}, from {}\n", seen.method, seen.path, seen.client);
-    let account = match seen.account {
-        Some(account) if outgoing.is_some() => format!("of {account}; "),
-        Some(account) if seen.is_proven => format!("signed by {account}; "),
+    let RequestView { method, path, client, node, took_ms, .. } = request;
+    let mut text = format!("{at}  {verdict}\n    {method} {path}   {route}, from {client}\n");
+    let account = match request.account {
+        Some(account) if is_to_twilio => format!("of {account}; "),
+        Some(account) if request.signed => format!("signed by {account}; "),
         Some(account) => format!("names {account}; "),
         None => String::new(),
     };
-    let about = seen.resource.map(|sid| format!("about {sid}; ")).unwrap_or_default();
-    let took = seen.took.as_secs_f64() * 1_000.0;
-    let answered = match seen.status {
-        Some(status) => format!("answered with {status}{} after {took:.1} ms", code_of(outgoing)),
-        None => format!("the caller hung up after {took:.1} ms"),
+    let about = request.resource.map(|sid| format!("about {sid}; ")).unwrap_or_default();
+    let code = request.code.map(|code| format!(" ({code})")).unwrap_or_default();
+    let answered = match request.status {
+        Some(status) => format!("answered with {status}{code} after {took_ms:.1} ms"),
+        None => format!("the caller hung up after {took_ms:.1} ms"),
     };
     _ = writeln!(text, "    {account}{about}{answered}; node {node}");
-    for line in outgoing.into_iter().flat_map(outgoing_lines) {
-        _ = writeln!(text, "    {line}");
+    if let Some(credential) = request.credential {
+        let name = request.credential_name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+        let worst = request.worst.as_ref().map(|worst| format!("; {worst} set aside")).unwrap_or_default();
+        _ = writeln!(text, "    with {credential}{name}{worst}");
     }
-    match &seen.verdict {
-        RequestVerdict::Admitted { candidate, finding } => {
-            if candidate != "as-received" {
-                _ = writeln!(text, "    signed for another form of the URL: {}", candidate.replace('-', " "));
-            }
-            if let Some(finding) = finding {
-                _ = writeln!(text, "    strict mode would refuse it: {}", finding.replace('_', " "));
-            }
-        }
-        RequestVerdict::PassedOn { .. } => {}
-        RequestVerdict::Refused { explanation, .. } => {
-            for line in
-                explanation.iter().flat_map(|text| text.lines()).filter(|line| !line.trim().is_empty())
-            {
-                _ = writeln!(text, "    | {line}");
-            }
+    for limit in request.would_refuse.iter().flatten() {
+        _ = writeln!(text, "    would have been refused by \"{limit}\"");
+    }
+    if let Some(candidate) = request.candidate.as_ref().filter(|candidate| *candidate != "as-received") {
+        _ = writeln!(text, "    signed for another form of the URL: {}", candidate.replace('-', " "));
+    }
+    if let Some(finding) = &request.finding {
+        _ = writeln!(text, "    strict mode would refuse it: {}", finding.replace('_', " "));
+    }
+    for line in request.explanation.iter().flat_map(|text| text.lines()) {
+        if !line.trim().is_empty() {
+            _ = writeln!(text, "    | {line}");
         }
     }
-    for (name, value) in seen.parameters.iter().flatten() {
-        _ = writeln!(text, "    {name}={value}");
+    for parameter in request.parameters.iter().flatten() {
+        _ = writeln!(text, "    {}={}", parameter.name, parameter.value);
     }
-    if let Some(verbs) = &seen.answer {
+    if let Some(verbs) = &request.answer {
         _ = writeln!(text, "    answer: {}", if verbs.is_empty() { "no verb" } else { verbs });
     }
     text
-}
-
-/// ` (21211)`: the code of an error.
-fn code_of(outgoing: Option<&SeenOutgoing>) -> String {
-    let code = outgoing.and_then(|outgoing| outgoing.code);
-    code.map(|code| format!(" ({code})")).unwrap_or_default()
-}
-
-fn outgoing_lines(outgoing: &SeenOutgoing) -> Vec<String> {
-    let SeenOutgoing { credential, credential_name, worst, would_refuse, .. } = outgoing;
-    let mut lines = Vec::new();
-    if let Some(credential) = credential {
-        let name = credential_name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
-        let worst = worst.map(|worst| format!("; {worst} set aside")).unwrap_or_default();
-        lines.push(format!("with {credential}{name}{worst}"));
-    }
-    lines.extend(would_refuse.iter().map(|limit| format!("would have been refused by \"{limit}\"")));
-    lines
-}
-
-fn as_json(request: &KeptRequest) -> Value {
-    let KeptRequest { id, node, seen } = request;
-    let SeenRequest { at, part, route, method, path, client, is_proven, token, status, answer, .. } = seen;
-    let (verdict, reason, candidate, finding, explanation) = match &seen.verdict {
-        RequestVerdict::Admitted { candidate, finding } => {
-            ("admitted", None, Some(candidate), finding.as_ref(), None)
-        }
-        RequestVerdict::PassedOn { failed } => ("passed_on", failed.as_ref(), None, None, None),
-        RequestVerdict::Refused { reason, explanation } => {
-            ("refused", Some(reason), None, None, explanation.as_ref())
-        }
-    };
-    let outgoing = seen.outgoing.as_deref();
-    let parameters = seen.parameters.as_ref().map(|all| {
-        all.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect::<Vec<_>>()
-    });
-    json!({
-        "id": id,
-        "at": at.to_string(),
-        "node": node,
-        "part": part,
-        "direction": if outgoing.is_some() { "to-twilio" } else { "from-twilio" },
-        "route": route,
-        "method": method,
-        "path": path,
-        "client": client.to_string(),
-        "account": seen.account.map(|sid| sid.to_string()),
-        "signed": is_proven,
-        "resource": seen.resource.map(|sid| sid.to_string()),
-        "idempotency_token": token,
-        "verdict": verdict,
-        "reason": reason,
-        "candidate": candidate,
-        "finding": finding,
-        "explanation": explanation,
-        "status": status,
-        "request_bytes": seen.request_bytes,
-        "answer_bytes": seen.answer_bytes,
-        "took_ms": seen.took.as_secs_f64() * 1_000.0,
-        "parameters": parameters,
-        "answer": answer,
-        "credential": outgoing.and_then(|it| it.credential).map(|sid| sid.to_string()),
-        "credential_name": outgoing.and_then(|it| it.credential_name.as_ref()),
-        "worst": outgoing.and_then(|it| it.worst).map(|worst| worst.to_string()),
-        "limit": outgoing.and_then(|it| it.limit.as_ref()),
-        "would_refuse": outgoing.map(|it| &it.would_refuse),
-        "code": outgoing.and_then(|it| it.code),
-    })
 }
 
 #[cfg(test)]

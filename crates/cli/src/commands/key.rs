@@ -39,12 +39,15 @@ enum Command {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The secret alone goes to standard output, everything else to standard error.")]
+#[command(
+    after_help = "The secret alone goes to standard output, everything else to standard error.",
+    group = clap::ArgGroup::new("whose").required(true).multiple(true).args(["application", "account", "all_accounts"])
+)]
 struct CreateArguments {
     #[command(flatten)]
     store: StoreArguments,
     /// Whose: the SID or the name of an application of the second factor
-    #[arg(long, value_name = "APPLICATION", required_unless_present_any = ["account", "all_accounts"])]
+    #[arg(long, value_name = "APPLICATION")]
     application: Option<String>,
     #[command(flatten)]
     egress: egress::Scopes,
@@ -205,7 +208,7 @@ fn as_table(credentials: &[Credential], now: Timestamp) -> String {
     }
     let mut text = format!("{:<34} {:<34} {:<8} {:<20} NAME\n", "SID", "APPLICATION", "STATE", "EXPIRES");
     for credential in credentials {
-        let application = credential.application.map(|sid| sid.to_string()).unwrap_or_default();
+        let application = credential.application.map_or_else(|| "-".to_owned(), |sid| sid.to_string());
         let expires = credential.expires_at.map_or("never".to_owned(), seconds);
         let sid = credential.sid.to_string();
         _ = writeln!(

@@ -268,16 +268,17 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
 
 /// Usage and its triggers are a matter of seconds; a part of one would silently be none.
 fn parse_seconds(text: &str) -> Result<u64, String> {
-    let duration = units::duration(text).map_err(|error| format!("{error}; it is like 60s, 5m or 24h"))?;
+    let form = "write a time such as 60s, 5m or 24h";
+    let duration = units::duration(text).map_err(|what| format!("it {what}; {form}"))?;
     if duration.subsec_nanos() > 0 {
-        return Err("is no whole number of seconds".to_owned());
+        return Err(format!("it is no whole number of seconds; {form}"));
     }
     Ok(duration.as_secs())
 }
 
 fn parse_interval(text: &str) -> Result<u64, String> {
     match parse_seconds(text)? {
-        0 => Err("must be at least 1s".to_owned()),
+        0 => Err("it must be at least 1s".to_owned()),
         seconds => Ok(seconds),
     }
 }

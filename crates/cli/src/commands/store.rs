@@ -134,12 +134,15 @@ fn restore(arguments: &RestoreArguments) -> Result<Answer, Failure> {
         let restored = ringfence_store::restore(&arguments.from, to, over).await;
         let aside = restored.map_err(|error| {
             let failure = failure(&error);
-            let is_there =
-                |backup: &BackupError| matches!(backup, BackupError::Exists(_) | BackupError::Newer { .. });
-            if matches!(&error, Error::Backup(backup) if is_there(backup)) {
-                failure.hint("--replace older or --replace anything says what may be replaced")
-            } else {
-                failure
+            let Error::Backup(backup) = &error else { return failure };
+            match **backup {
+                BackupError::Exists(_) => {
+                    failure.hint("--replace older or --replace anything says what may be replaced")
+                }
+                BackupError::Newer { .. } => {
+                    failure.hint("--replace anything says so; what is there is kept beside it all the same")
+                }
+                _ => failure,
             }
         })?;
         // It is opened at once, so that a wrong key is told now, and the log says who put the store back in time.

@@ -104,6 +104,11 @@ pub(crate) fn wrapped(text: &str, indent: usize) -> String {
     lines.iter().fold(String::new(), |text, line| text + &begin + line + "\n")
 }
 
+/// A point of a list, whose further lines begin where its text does.
+pub(crate) fn point(text: &str) -> String {
+    wrapped(text, 4).replacen("    ", "  - ", 1)
+}
+
 /// `1 account`, `2 accounts`.
 pub(crate) fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
@@ -119,6 +124,14 @@ mod tests {
         assert!(text.lines().all(|line| line.len() <= 80 && line.starts_with("    word")), "{text}");
         let long = "x".repeat(100);
         assert_eq!(wrapped(&format!("a {long} b"), 2), format!("  a\n  {long}\n  b\n"));
+    }
+
+    #[test]
+    fn the_lines_of_a_point_begin_below_one_another() {
+        assert_eq!(point("one"), "  - one\n");
+        let text = point(&"word ".repeat(40));
+        assert!(text.starts_with("  - word word"), "{text}");
+        assert!(text.lines().skip(1).all(|line| line.starts_with("    word")), "{text}");
     }
 
     #[test]

@@ -61,6 +61,9 @@ pub(crate) fn show_duration(duration: Duration) -> String {
 fn split(text: &str) -> Result<(u64, &str), String> {
     let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
+    if text.starts_with(['-', '\u{2212}']) {
+        return Err("is negative".to_owned());
+    }
     if number.is_empty() {
         return Err("does not begin with a whole number".to_owned());
     }
@@ -88,6 +91,14 @@ mod tests {
             assert!(duration(text).is_err(), "{text:?}");
             assert!(bytes(&text.replace('s', "B")).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_minus_is_told_as_one() {
+        for text in ["-1h", "\u{2212}1h", "-"] {
+            assert_eq!(duration(text), Err("is negative".to_owned()));
+        }
+        assert_eq!(bytes("-1 MiB"), Err("is negative".to_owned()));
     }
 
     #[test]

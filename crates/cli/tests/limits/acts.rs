@@ -73,6 +73,10 @@ fn names_that_are_not_there_get_the_nearest_and_what_is_ambiguous_gets_the_choic
     world.run(&["key", "create", "--name", "x", "--account", &wrong]).code(0).complains(&note(&wrong));
     let user = ["user", "add", "--role", "auditor", "a@example.com", "--account", &wrong];
     world.run(&user).code(0).complains(&note(&wrong));
+    world
+        .run(&["key", "create", "--name", "x"])
+        .code(2)
+        .complains("--application <APPLICATION>|--account <SID>|--all-accounts");
     let right = world.run(&["key", "create", "--name", "x", "--account", &sid]).code(0);
     assert!(!right.err.contains("note: "), "{}", right.err);
     world.run(&act(&["trip"])).code(2).complains("trip \"all together\" --reason");

@@ -90,6 +90,11 @@ fn what_twilio_was_told_of_the_account_becomes_routes_that_load() {
     let by_configuration =
         world.run_plain(&["import", "account", &sid, "--config", "ringfence.toml"]).code(0);
     assert_eq!(by_configuration.out, run.out);
+    // Twilio shows nothing of an account that is suspended, which is no account without URLs.
+    world.suspend(sub.parse().expect("a SID"));
+    let run = world.run_plain(&["import", "account", &sid, "--twilio", &twilio]).code(0);
+    assert!(!run.out.contains("/customers/7/sms"), "{run:?}");
+    run.says(&format!("{sub}: is suspended"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::Arc;
 
@@ -188,6 +188,47 @@ fn what_a_node_answers_is_what_the_store_says() {
     let rest = node.ask(&node.reads, &["audit", "export", "--after", &third["id"].to_string()]).code(0).out;
     let rest: Vec<&str> = rest.lines().collect();
     assert_eq!(rest[..lines.len() - 3], lines[3..]);
+    node.serving.stop();
+}
+
+/// What the gate answers to a webhook that nobody signed.
+fn forged(port: u16, form: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
+    let length = form.len();
+    write!(
+        stream,
+        "POST /triggers HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\n\r\n{form}"
+    )
+    .expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
+}
+
+#[test]
+fn requests_that_are_kept_are_told_by_a_node_as_by_the_store() {
+    let node = Node::start_with(|text| format!("{text}\n[inspector]\nkeep = \"redacted\"\n"));
+    for form in ["Body=topsecretword&From=%2B4915112345678", "Body=other"] {
+        assert!(forged(node.world.gate_port, form).starts_with("HTTP/1.1 403"));
+    }
+    let show = ["inspector", "show", "--refused"];
+    node.world.until(&show, |run| run.out.matches("missing signature").count() == 2);
+    for more in
+        [&[][..], &["--json"], &["--limit", "1", "--json"], &["--since", "1h"], &["--search", "nothing"]]
+    {
+        let asked = [&show[..], more].concat();
+        let (of_node, of_store) = (node.ask(&node.reads, &asked).code(0), node.world.run(&asked).code(0));
+        assert_eq!((&of_node.out, &of_node.err), (&of_store.out, &of_store.err), "{more:?}");
+        assert!(
+            !of_node.out.contains("topsecretword") && !of_node.out.contains("15112345678"),
+            "{of_node:?}"
+        );
+    }
+    let first = node.ask(&node.reads, &[&show[..], &["--limit", "1", "--json"]].concat()).json();
+    let next = first["next"].as_str().expect("there is another");
+    let second = node.ask(&node.reads, &[&show[..], &["--before", next, "--json"]].concat()).json();
+    assert_eq!(second["requests"].as_array().map(Vec::len), Some(1), "{second}");
     node.serving.stop();
 }
 

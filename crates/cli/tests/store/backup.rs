@@ -54,7 +54,7 @@ fn a_restore_replaces_nothing_unless_it_is_told_to_and_forgets_nothing_unless_th
     let run = installation.run(&["store", "restore", &backup]).code(2).prints_nothing();
     run.complains("is there already").complains("hint: --replace older or --replace anything");
     let run = installation.run(&["store", "restore", &backup, "--replace", "older"]).code(2).prints_nothing();
-    run.complains("is newer than the backup");
+    run.complains("is newer than the backup").complains("hint: --replace anything says so");
     installation.run(&["api-token", "list"]).code(0).says("after");
 
     let json =

@@ -173,7 +173,7 @@ async fn wanted(call: &Call<'_>, wrong: &mut Wrong) -> Result<NewVirtualCredenti
     for area in form.all("operation") {
         match area.parse::<EgressArea>() {
             Ok(area) => _ = scopes.operations.insert(area),
-            Err(why) => wrong.operations = Some(format!("“{area}” {why}.")),
+            Err(why) => also(&mut wrong.operations, format!("“{area}” {why}.")),
         }
     }
     if scopes.operations.is_empty() && wrong.operations.is_none() {
@@ -182,7 +182,7 @@ async fn wanted(call: &Call<'_>, wrong: &mut Wrong) -> Result<NewVirtualCredenti
     for text in pieces(form.get("destinations"), |letter| letter == ',' || letter.is_whitespace()) {
         match text.parse::<EgressDestination>() {
             Ok(destination) => scopes.destinations.push(destination),
-            Err(why) => wrong.destinations = Some(format!("“{text}”: {why}.")),
+            Err(why) => also(&mut wrong.destinations, format!("“{text}”: {why}.")),
         }
     }
     // The ID of a sender may have a space in it.
@@ -217,16 +217,28 @@ async fn accounts(call: &Call<'_>, wrong: &mut Wrong) -> Result<EgressAccounts, 
     for text in pieces(named, is_between) {
         match Sid::parse(text).ok().filter(|sid| sid.is("AC")) {
             Some(sid) if call.engine.store().find_account(sid).await?.is_some() => _ = listed.insert(sid),
-            Some(sid) => wrong.accounts = Some(format!("{sid} is no account that is known here.")),
-            None => {
-                wrong.accounts = Some(format!("“{text}”: an account’s SID is AC and 32 hexadecimal digits."));
-            }
+            Some(sid) => also(&mut wrong.accounts, format!("{sid} is no account that is known here.")),
+            None => also(
+                &mut wrong.accounts,
+                format!("“{text}”: an account’s SID is AC and 32 hexadecimal digits."),
+            ),
         }
     }
     if listed.is_empty() && wrong.accounts.is_none() {
         wrong.accounts = Some("Name an account at least, or tick all of them.".to_owned());
     }
     Ok(EgressAccounts::Listed(listed))
+}
+
+/// Beside what is wrong with the field already: each piece of a list is told, so that all of them can be mended at once.
+fn also(wrong: &mut Option<String>, text: String) {
+    match wrong {
+        Some(all) => {
+            all.push(' ');
+            all.push_str(&text);
+        }
+        None => *wrong = Some(text),
+    }
 }
 
 fn is_between(letter: char) -> bool {

@@ -37,6 +37,12 @@ async fn a_credential_that_would_open_nothing_or_too_much_is_not_made_and_what_w
         (vec![("accounts", "")], "Name an account at least"),
         (vec![("accounts", &unknown)], "is no account that is known here"),
         (vec![("accounts", "AC12")], "32 hexadecimal digits"),
+        (
+            vec![("accounts", "AC12 AC13")],
+            "“AC12”: an account’s SID is AC and 32 hexadecimal digits. “AC13”: an",
+        ),
+        (of("destinations", "Britain, France").to_vec(), "“France”: a destination is"),
+        (of("destinations", "Britain, GB").to_vec(), "“Britain”: a destination is"),
     ] {
         let page = make(&owner, &with).await;
         assert_eq!(page.status, 422, "{with:?}");

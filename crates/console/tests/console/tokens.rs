@@ -42,7 +42,9 @@ async fn a_token_is_replaced_step_by_step_and_promoted_only_when_every_node_is_r
     }
     world.advance(10).await;
     browser.get(&page).await.says("Promote…");
-    browser.get(&rotate).await.says("dead at once");
+    let asked = browser.get(&rotate).await;
+    asked.says("dead at once");
+    asked.says("<code>ringfence token show</code>");
     // What somebody read is what is done: a form of before does nothing.
     let late = browser.post(&rotate, &[("step", "Replace…"), BECAUSE]).await;
     assert_eq!(late.status, 422);

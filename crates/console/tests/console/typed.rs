@@ -212,3 +212,38 @@ async fn who_signs_out_leaves_nothing_that_was_typed() {
         assert!(set.iter().any(|set| set.starts_with(cookie) && set.ends_with("Max-Age=0")), "{set:?}");
     }
 }
+
+#[tokio::test]
+async fn somebody_else_who_signs_in_at_the_browser_does_not_find_what_was_typed() {
+    let (world, account) = a_world().await;
+    let owner = world.owner().await;
+    let path = format!("/accounts/{account}/suspend");
+    let body = encoded(&[("csrf", &owner.csrf().await), ("reason", REASON)]);
+    world.advance(31 * 60).await;
+    let late = Page::of(world.answer(owner.request("POST", &path), body).await);
+    let kept = kept(&late);
+    let other = world.signed_in("other@example.com", Role::Owner, Where::Everywhere).await;
+    // It is forgotten with the first page, whichever that is.
+    for of_other in ["/", &path] {
+        let page = with(&other, of_other, &kept).await;
+        assert_eq!(page.status, 200);
+        page.does_not_say(AGAIN);
+        page.does_not_say("calls at night");
+        assert!(page.header("set-cookie").starts_with("ringfence-typed=; "), "{of_other}");
+    }
+    with(&anew(&owner).await, &path, &kept).await.says(AGAIN);
+}
+
+#[tokio::test]
+async fn what_nobody_is_known_to_have_typed_is_not_kept() {
+    let (world, account) = a_world().await;
+    let owner = world.owner().await;
+    let path = format!("/accounts/{account}/suspend");
+    let body = encoded(&[("csrf", &owner.csrf().await), ("reason", REASON)]);
+    owner.post("/sign-out", &[]).await;
+    let late = Page::of(world.answer(owner.request("POST", &path), body).await);
+    assert_eq!(
+        (late.header("location"), late.header("set-cookie")),
+        (&*format!("/sign-in?to={}", path.replace('/', "%2F")), "")
+    );
+}

@@ -414,7 +414,12 @@ pub(crate) struct Page {
 impl Page {
     pub(crate) fn of(response: Response<Bytes>) -> Self {
         let text = String::from_utf8(response.body().to_vec()).unwrap();
-        Self { status: response.status().as_u16(), text, response }
+        let page = Self { status: response.status().as_u16(), text, response };
+        // Terminals and logs set code between backticks; a page has `<code>` for that.
+        if page.header("content-type").starts_with("text/html") {
+            page.does_not_say("`");
+        }
+        page
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {

@@ -20,6 +20,8 @@ pub struct Webhooks {
     pub unread: Vec<(Sid, String)>,
     /// How many accounts were read.
     pub accounts: usize,
+    /// Accounts that are not in use, with their status in Twilio's word; Twilio shows nothing of them.
+    pub inactive: Vec<(Sid, String)>,
 }
 
 /// A URL that Twilio was told.
@@ -44,7 +46,11 @@ pub async fn webhooks(clients: &Clients) -> Webhooks {
     let listed = clients.list_accounts().await;
     let mut all = Webhooks::default();
     all.unread.extend(listed.unread.into_iter().map(|(sid, why)| (sid, why.to_string())));
-    let mut waiting = listed.accounts.into_iter().filter(|seen| seen.status == "active").map(|seen| {
+    let (active, inactive): (Vec<_>, Vec<_>) =
+        listed.accounts.into_iter().partition(|seen| seen.status == "active");
+    all.inactive.extend(inactive.into_iter().map(|seen| (seen.sid, seen.status)));
+    all.inactive.sort();
+    let mut waiting = active.into_iter().map(|seen| {
         let (own, api) = clients.of_seen(&seen);
         let (sid, parent, created) = (seen.sid, seen.parent, seen.created);
         Account { sid, parent, name: seen.friendly_name, created, own, api }

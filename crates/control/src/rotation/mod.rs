@@ -98,7 +98,7 @@ pub enum NotRotated {
     )]
     NoToken(Sid),
     /// It was replaced lately.
-    #[error("the token of {account} was replaced at {at}, and no rotation is under way")]
+    #[error("the token of {account} was replaced at {}, and no rotation is under way", .at.strftime("%Y-%m-%d %H:%M GMT"))]
     Recent {
         /// Whose.
         account: Sid,

@@ -77,7 +77,8 @@ impl AuditRows {
     }
 }
 
-fn read_cursor(page: &Page) -> Result<Option<i64>, NotSeen> {
+/// The cursor of a list whose rows count up.
+pub(super) fn read_cursor(page: &Page) -> Result<Option<i64>, NotSeen> {
     page.cursor.as_deref().map(|cursor| cursor.parse().map_err(|_| NotSeen::Cursor)).transpose()
 }
 

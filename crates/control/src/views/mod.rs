@@ -15,6 +15,7 @@ mod orders;
 mod page;
 mod plan;
 mod report;
+mod requests;
 pub(crate) mod schema;
 mod share;
 mod shared_keys;
@@ -43,6 +44,7 @@ pub use orders::{OrderList, OrderState, OrderView, Orders};
 pub use page::{Page, SIZE_MAX};
 pub use plan::{ChangeView, PlanView, PlannedChange, UnreadAccount};
 pub use report::{Report, ReportedLimit, ReportedTrip, ReportedWarning, Verdict};
+pub use requests::{DirectionName, RequestParameter, RequestVerdictName, RequestView, Requests};
 pub use share::ShareView;
 pub use shared_keys::{
     OtherRule, SharedKeyChange, SharedKeyChangeName, SharedKeyPlan, SharedKeyPlanOf, SharedKeyState,

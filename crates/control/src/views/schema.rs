@@ -11,6 +11,11 @@ pub(crate) fn maybe_account_sid(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": ["string", "null"], "pattern": "^AC[0-9a-fA-F]{32}$" })
 }
 
+/// Two capital letters and 32 hexadecimal digits.
+pub(crate) fn maybe_sid(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": ["string", "null"], "pattern": "^[A-Z]{2}[0-9a-fA-F]{32}$" })
+}
+
 /// `SK…`.
 pub(crate) fn credential_sid(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "pattern": "^SK[0-9a-fA-F]{32}$" })

@@ -182,7 +182,7 @@ impl Served {
                 found.push((method.to_ascii_uppercase(), path, scope.to_owned(), body));
             }
         }
-        assert_eq!(found.len(), 25, "{found:?}");
+        assert_eq!(found.len(), 26, "{found:?}");
         found
     }
 }

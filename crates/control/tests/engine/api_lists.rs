@@ -1,8 +1,10 @@
 //! Lists of the API that go on: orders, the exported log, accounts.
 
+use std::time::Duration;
+
 use ringfence_control::decide::kind;
 use ringfence_model::{Actor, Sid};
-use ringfence_store::{ExportOf, SeenAccount};
+use ringfence_store::{ExportOf, RequestVerdict, SeenAccount, SeenOutgoing, SeenRequest};
 use serde_json::{Value, json};
 
 use crate::api::Served;
@@ -11,6 +13,7 @@ use crate::database::{Database, on_both};
 on_both! {
     what_has_yet_to_happen_is_listed_page_by_page_with_why_it_does_not => what_has_yet_to_happen_is_listed_page_by_page_with_why_it_does_not,
     the_log_is_exported_in_pages_that_miss_nothing_and_are_the_commands_bytes => the_log_is_exported_in_pages_that_miss_nothing_and_are_the_commands_bytes,
+    what_is_kept_of_requests_is_found_page_by_page_and_by_each_filter => what_is_kept_of_requests_is_found_page_by_page_and_by_each_filter,
     an_account_that_is_gone_stays_in_the_list_and_says_since_when => an_account_that_is_gone_stays_in_the_list_and_says_since_when,
 }
 
@@ -94,6 +97,102 @@ async fn the_log_is_exported_in_pages_that_miss_nothing_and_are_the_commands_byt
     assert_eq!(exported, whole);
     let end = served.ask("GET", &format!("/v1/audit/export?after={}", i64::MAX), Some(&token), None).await;
     assert_eq!(end.body, json!(""));
+}
+
+async fn what_is_kept_of_requests_is_found_page_by_page_and_by_each_filter(database: fn() -> Database) {
+    let served = Served::start(database).await;
+    let token = served.token("read").await;
+    let list = async |query: &str| {
+        let page = served.ask("GET", &format!("/v1/requests{query}"), Some(&token), None).await;
+        page.body.clone()
+    };
+    assert_eq!(list("").await, json!({ "requests": [], "next": null }));
+    let at = served.node.now();
+    let refused = SeenRequest {
+        at,
+        part: "gate",
+        route: "/twilio/".to_owned(),
+        method: "POST",
+        path: "/twilio/sms".to_owned(),
+        client: [203, 0, 113, 9].into(),
+        account: None,
+        is_proven: false,
+        resource: None,
+        token: None,
+        verdict: RequestVerdict::Refused { reason: "missing_signature".to_owned(), explanation: None },
+        status: Some(403),
+        request_bytes: Some(12),
+        answer_bytes: Some(0),
+        took: Duration::from_micros(1_500),
+        parameters: Some(vec![("Body".to_owned(), "(12 characters)".to_owned())]),
+        answer: None,
+        outgoing: None,
+    };
+    let admitted = SeenRequest {
+        at: at + Duration::from_secs(60),
+        account: Some(served.account),
+        is_proven: true,
+        resource: Some(Sid::new(*b"SM", 7)),
+        verdict: RequestVerdict::Admitted { candidate: "as-received".to_owned(), finding: None },
+        ..refused.clone()
+    };
+    let outgoing = SeenOutgoing {
+        credential: Some(Sid::new(*b"SK", 3)),
+        credential_name: Some("shop".to_owned()),
+        would_refuse: vec!["fifty a day".to_owned()],
+        ..SeenOutgoing::default()
+    };
+    let sent = SeenRequest {
+        part: "egress",
+        route: "messages.create".to_owned(),
+        verdict: RequestVerdict::PassedOn { failed: None },
+        outgoing: Some(Box::new(outgoing)),
+        ..admitted.clone()
+    };
+    served.node.store.keep_requests("one", &[refused, admitted, sent], 100).await.expect("kept");
+
+    let ids = |page: &Value| -> Vec<i64> {
+        let requests = page["requests"].as_array().expect("requests");
+        requests.iter().map(|request| request["id"].as_i64().expect("an id")).collect()
+    };
+    let whole = list("").await;
+    let all = ids(&whole);
+    assert_eq!((all.len(), whole["next"].is_null()), (3, true));
+    assert_eq!(whole["requests"][2]["parameters"], json!([{ "name": "Body", "value": "(12 characters)" }]));
+    let mut paged = Vec::new();
+    let mut query = "?page_size=1".to_owned();
+    loop {
+        let page = list(&query).await;
+        paged.extend(ids(&page));
+        let Some(next) = page["next"].as_str() else { break };
+        query = format!("?page_size=1&cursor={next}");
+    }
+    assert_eq!(paged, all, "newest first, each once");
+    let (to_twilio, at_the_gate, forged) = (all[0], all[1], all[2]);
+    let account = served.account;
+    let since = (at + Duration::from_secs(30)).to_string();
+    for (query, found) in [
+        (format!("?account={account}"), vec![to_twilio, at_the_gate]),
+        (format!("?account={}", Sid::new(*b"AC", 99)), vec![]),
+        ("?direction=to-twilio".to_owned(), vec![to_twilio]),
+        ("?direction=from-twilio".to_owned(), vec![at_the_gate, forged]),
+        ("?route=messages.create".to_owned(), vec![to_twilio]),
+        ("?verdict=refused".to_owned(), vec![forged]),
+        ("?verdict=admitted".to_owned(), vec![to_twilio, at_the_gate]),
+        ("?would_refuse=true".to_owned(), vec![to_twilio]),
+        ("?search=MISSING_signature".to_owned(), vec![forged]),
+        ("?search=shop".to_owned(), vec![to_twilio]),
+        (format!("?since={since}"), vec![to_twilio, at_the_gate]),
+        (format!("?account={account}&direction=from-twilio"), vec![at_the_gate]),
+    ] {
+        assert_eq!(ids(&list(&query).await), found, "{query}");
+    }
+    for wrong in
+        ["?verdict=forged", "?direction=up", "?cursor=x", "?account=AC1", "?limit=5", "?would_refuse=1"]
+    {
+        let refused = list(wrong).await;
+        assert_eq!(refused["status"], json!(400), "{wrong}: {refused}");
+    }
 }
 
 async fn an_account_that_is_gone_stays_in_the_list_and_says_since_when(database: fn() -> Database) {

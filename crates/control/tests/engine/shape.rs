@@ -86,8 +86,8 @@ fn collect(document: &Value, schema: &Value, value: &Value, place: &str, problem
                         problems.push(format!("{place}: {value} is no time"));
                     }
                 }
-                // Widths of integers, which JSON does not have.
-                Some("int64" | "uint" | "uint8" | "uint16" | "uint32" | "uint64") => {}
+                // Widths of numbers, which JSON does not have.
+                Some("int64" | "uint" | "uint8" | "uint16" | "uint32" | "uint64" | "double") => {}
                 _ => panic!("{place}: the format {said} is not understood"),
             },
             "enum" | "const" | "required" | "additionalProperties" | "description" | "title" | "default" => {}
@@ -117,6 +117,10 @@ fn fits(pattern: &str, text: &str) -> bool {
     match pattern {
         "^AC[0-9a-fA-F]{32}$" => is_sid("AC"),
         "^UT[0-9a-fA-F]{32}$" => is_sid("UT"),
+        "^[A-Z]{2}[0-9a-fA-F]{32}$" => {
+            let kind = text.get(..2).filter(|kind| kind.bytes().all(|byte| byte.is_ascii_uppercase()));
+            kind.is_some_and(is_sid)
+        }
         "^-?[0-9]+(\\.[0-9]+)?$" => {
             let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
             let text = text.strip_prefix('-').unwrap_or(text);

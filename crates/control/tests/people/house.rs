@@ -60,13 +60,18 @@ impl House {
     }
 
     pub(crate) async fn with(rules: Rules) -> Self {
+        Self::with_places(rules, 1).await
+    }
+
+    /// With so many places to compute hashes at: where each finds one, nobody is turned away because the machine is slow.
+    pub(crate) async fn with_places(rules: Rules, places: usize) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let location = Location::Sqlite(directory.path().join("ringfence.db"));
         let keys = Keys::Given { current: MasterKey::from_bytes([7; 32]), previous: Vec::new() };
         let hand = ManualClock::new();
         let store = Arc::new(Store::open(&location, &keys, hand.now()).await.unwrap());
         let clock: Arc<dyn Clock> = Arc::clone(&hand) as _;
-        let hasher = Hasher::new(1);
+        let hasher = Hasher::new(places);
         let people = People::new(Arc::clone(&store), hasher.clone(), rules, clock);
         Self { people, store, hasher, hand, _directory: directory }
     }

@@ -1,4 +1,4 @@
-use ringfence_control::people::{Answer, Asks, Known, Refused, Step};
+use ringfence_control::people::{Answer, Asks, Known, Refused, Rules, Step};
 use ringfence_second_factor::policy::Kind;
 use ringfence_store::{Lock, Role, SignInOutcome, Stage};
 
@@ -120,7 +120,7 @@ async fn guessing_a_password_is_slowed_down_wherever_it_comes_from() {
 
 #[tokio::test]
 async fn of_many_wrong_passwords_at_once_five_are_looked_at() {
-    let house = House::new().await;
+    let house = House::with_places(Rules::default(), 16).await;
     let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
     let (login, from) = (maria.login.as_str(), home());
     let tries = std::iter::repeat_with(|| house.sign_in(login, "wrong", &from)).take(16);

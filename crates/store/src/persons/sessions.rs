@@ -160,6 +160,14 @@ impl Store {
         Ok(Some(session))
     }
 
+    /// Whose session it was, however it ended, as long as it is kept; none of one that was ended on purpose.
+    pub async fn session_owner(&self, token: &Secret) -> Result<Option<String>> {
+        let hash = SecretHash::of(token.expose());
+        let sql = "SELECT person FROM sessions WHERE hash = $1";
+        let row = self.find(sql, values![hash.bytes().as_slice()]).await?;
+        row.map(|row| row.text("person")).transpose()
+    }
+
     /// The sessions of a person that are not over, the last used first: those too that are used at a protected host alone.
     pub async fn sessions(&self, person: &str, now: Timestamp) -> Result<Vec<Session>> {
         let Some(owner) = self.person(person).await? else { return Ok(Vec::new()) };

@@ -66,6 +66,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     for (account, why) in &found.unread {
         proposals.leave_out(account.to_string(), format!("could not be read: {why}"));
     }
+    for (account, status) in found.inactive.iter().filter(|(_, status)| status != "closed") {
+        proposals.leave_out(
+            account.to_string(),
+            format!("is {status}: Twilio shows nothing of it until it is active"),
+        );
+    }
     let head = [
         format!(
             "What Twilio was told to call: {} of {}.",

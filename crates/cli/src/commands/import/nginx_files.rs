@@ -36,7 +36,10 @@ impl<'a> OnDisk<'a> {
 
 impl Sources for OnDisk<'_> {
     fn main(&self) -> String {
-        self.file.display().to_string()
+        match self.file.to_str() {
+            Some("-") => "standard input".to_owned(),
+            _ => self.file.display().to_string(),
+        }
     }
 
     fn included(&self, pattern: &str) -> Included {

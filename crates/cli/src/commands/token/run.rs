@@ -139,7 +139,7 @@ impl<'a> Run<'a> {
             if Instant::now() >= until {
                 return Ok(End::EndedBut(end, names));
             }
-            self.tell(format!("waits until {} forget the other token", names.join(", ")));
+            self.tell(format!("waits until the other token is forgotten by {}", names.join(", ")));
             sleep(LOOK).await;
         }
     }

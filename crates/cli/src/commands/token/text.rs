@@ -10,7 +10,7 @@ use ringfence_store::RotationEnd;
 
 use super::super::act::{REASON, with_name};
 use super::super::with_engine::{Installation, Typed, store};
-use super::super::words::{ago, moment, wrapped};
+use super::super::words::{ago, moment, point, wrapped};
 use super::{End, Run};
 use crate::exit::{Answer, Failure};
 
@@ -151,9 +151,10 @@ pub(super) fn status(token: &TokenView, holders: &[String], typed: &Typed) -> St
             format!("since {since} its promotion is asked for, and Twilio's answer is not known")
         }
         TokenState::Promoted => {
-            let seen = token.seen_new_at.map_or("no request came yet that it signed".to_owned(), |at| {
-                format!("a request that it signed came at {}", moment(at))
-            });
+            let seen =
+                token.seen_new_at.map_or("no request came yet that the new one signed".to_owned(), |at| {
+                    format!("a request that the new one signed came at {}", moment(at))
+                });
             format!("promoted at {since}; the old token still counts at the gate; {seen}")
         }
         TokenState::Undoing => format!("since {since} it is being taken back"),
@@ -184,7 +185,7 @@ fn held_by(holders: &[String]) -> String {
     }
     let mut text = String::from("what holds the old token, or may:\n");
     for holder in holders {
-        text.push_str(&wrapped(&format!("- {holder}"), 2));
+        text.push_str(&point(holder));
     }
     text
 }

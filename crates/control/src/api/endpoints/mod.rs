@@ -4,6 +4,7 @@ mod accounts;
 mod breakers;
 mod incidents;
 mod look;
+mod requests;
 mod shared_keys;
 mod tokens;
 
@@ -61,6 +62,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     look::REPORT,
     look::LEDGER,
     incidents::LIST,
+    requests::LIST,
     look::AUDIT,
     look::AUDIT_EXPORT,
     look::ORDERS,
