@@ -341,7 +341,7 @@ pub(crate) fn actor() -> Actor {
 fn limits() -> Outcome<Limits> {
     let shipped = Limits::shipped([Country::parse("US").map_err(|error| error.to_string())?].into());
     let most = |caps: Vec<Cap>| caps.into_iter().map(|cap| Cap { most: u32::MAX, ..cap }).collect();
-    let Limits { countries, number, address, user, prefix, country, total } = shipped;
+    let Limits { countries, number, address, user, prefix, country, total, kept_percent } = shipped;
     Ok(Limits {
         countries,
         number: most(number),
@@ -350,5 +350,6 @@ fn limits() -> Outcome<Limits> {
         prefix: most(prefix),
         country: most(country),
         total: most(total),
+        kept_percent,
     })
 }
