@@ -215,7 +215,7 @@ impl Simulation {
                     self.answer(held, false).await?;
                 }
                 self.pass(86_400 - self.now.as_second().rem_euclid(86_400));
-                self.note("a night has passed".to_owned());
+                self.note("a night has passed");
                 Ok(())
             }
             980..988 => {
@@ -225,7 +225,7 @@ impl Simulation {
                 self.now -= SignedDuration::from_secs(90 + self.dice.below(100_000));
                 // A clock that was further ahead than that is beyond what anybody allows for who lost the memory of it.
                 self.now = self.now.max(self.latest - AHEAD);
-                self.note(format!("the clock was set back from {before}"));
+                self.note(&format!("the clock was set back from {before}"));
                 Ok(())
             }
             988..995 => self.back_up().await,

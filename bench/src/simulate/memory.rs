@@ -20,7 +20,7 @@ impl Simulation {
             }
         }
         self.nodes[node] = self.database.open(self.now).await?;
-        self.note(format!("node {node} was killed"));
+        self.note(&format!("node {node} was killed"));
         Ok(())
     }
 
@@ -32,7 +32,7 @@ impl Simulation {
         if let Some(before) = self.backup.replace(to) {
             std::fs::remove_file(before)?;
         }
-        self.note("a backup was made".to_owned());
+        self.note("a backup was made");
         Ok(())
     }
 
@@ -43,11 +43,11 @@ impl Simulation {
         let by = Actor::job("simulate");
         let (Some(backup), Some(file)) = (self.backup.clone(), self.database.file()) else {
             self.nodes[0].new_epoch(&by, "to be sure", self.now).await?;
-            self.note("a new epoch was begun".to_owned());
+            self.note("a new epoch was begun");
             return Ok(());
         };
         self.tally.restored += 1;
-        self.note("the backup is restored".to_owned());
+        self.note("the backup is restored");
         for held in std::mem::take(&mut self.held) {
             let is_made = self.dice.below(2) == 0;
             self.decide(held.reservation.id(), is_made);

@@ -7,7 +7,7 @@ use super::{Simulation, day};
 const TOLD: usize = 60;
 
 impl Simulation {
-    pub(super) fn note(&mut self, event: String) {
+    pub(super) fn note(&mut self, event: &str) {
         if self.events.len() == TOLD {
             self.events.pop_front();
         }
@@ -41,7 +41,7 @@ impl Simulation {
             Ok(open) => {
                 lines.extend(open.iter().map(|it| {
                     format!("  {} {:?} {} admitted at {}", it.id, it.state, it.worst, it.admitted_at)
-                }))
+                }));
             }
             Err(error) => lines.push(format!("  {error}")),
         }

@@ -129,7 +129,7 @@ async fn what_is_kept_of_requests_is_found_page_by_page_and_by_each_filter(datab
         outgoing: None,
     };
     let admitted = SeenRequest {
-        at: at + Duration::from_secs(60),
+        at: at + Duration::from_mins(1),
         account: Some(served.account),
         is_proven: true,
         resource: Some(Sid::new(*b"SM", 7)),

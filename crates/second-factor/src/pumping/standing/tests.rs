@@ -152,7 +152,7 @@ proptest! {
     #[test]
     fn a_few_numbers_do_not_buy_what_is_kept(acts in acts(), owned in 0_u32..ENOUGH) {
         let mut numbers = Numbers::default();
-        let (mut minute, mut kept): (i64, Vec<((u8, u32), i64)>) = (0, Vec::new());
+        let (mut minute, mut kept) = (0, Vec::<((u8, u32), i64)>::new());
         for (later, to, enters) in acts {
             minute += later;
             if numbers.sent(to, minute * MINUTE) == Standing::Converts {
