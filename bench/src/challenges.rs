@@ -32,19 +32,24 @@ pub(crate) const APPLICATION: &str = "VA0123456789abcdef0123456789abcdef";
 /// Requests at once, and right codes of one challenge.
 const AT_ONCE: usize = 64;
 
+/// Checks a second, where they come whether or not those before them are answered.
+const RATE: usize = 5_000;
+
 /// Checks of one challenge that its number is not paused for.
 const CHECKS_EACH: usize = 4;
 
-/// `challenges [--challenges N] [--at-once N] [--right N] [--wrong N]`: so many challenges, and so many rounds of the promise.
+/// `challenges [--challenges N] [--at-once N] [--rate N] [--right N] [--wrong N]`: so many challenges, and so many rounds of
+/// the promise.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let challenges: usize = arguments.number("challenges", 4_000)?;
     let at_once: usize = arguments.number("at-once", AT_ONCE)?;
+    let rate: usize = arguments.number("rate", RATE)?;
     let (right, wrong): (usize, usize) = (arguments.number("right", 200)?, arguments.number("wrong", 50)?);
     println!("| database | | a second | median | p99 |");
     println!("| --- | --- | --- | --- | --- |");
     installation::runtime("store", 2)?.block_on(async {
         for database in Database::all()? {
-            measure(&database, challenges, at_once).await?;
+            measure(&database, challenges, at_once, rate).await?;
         }
         for database in Database::all()? {
             promise(&database, right, wrong).await?;
@@ -53,61 +58,125 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     })
 }
 
-async fn measure(database: &Database, challenges: usize, at_once: usize) -> Outcome {
+async fn measure(database: &Database, challenges: usize, at_once: usize, rate: usize) -> Outcome {
     let now = installation::now();
     let store = Arc::new(database.open(now).await?);
     store.factor_keys().await?;
-    let began = Instant::now();
-    let limits = Arc::new(limits()?);
-    let started = at_once_each(at_once, challenges, |index| {
-        let (store, limits) = (Arc::clone(&store), Arc::clone(&limits));
-        async move { start(&store, index, "", limits, now).await }
-    });
-    let (started, mut times): (Vec<_>, Vec<_>) = started.await?.into_iter().unzip();
-    row(database, "starts", at_once, &mut times, began.elapsed());
+    let pace = format!("{at_once} at once");
+    let (started, mut times, elapsed) = begin(&store, 0, challenges, at_once, now).await?;
+    row(database, "starts", &pace, &mut times, elapsed);
     let waiting = store.unfinished_effects().await?.waiting;
     if waiting != challenges as u64 {
         return Err(format!("WRONG: {challenges} codes were asked for, and {waiting} wait to be sent").into());
     }
-    let mut entered = Vec::with_capacity(challenges);
-    for challenge in started {
-        let code = code_of(&store, &challenge, now).await?;
-        entered.push((challenge, code));
-    }
-    let entered = Arc::new(entered);
-    for (what, checks, is_right) in [
-        ("checks of a wrong code", CHECKS_EACH * challenges, false),
-        ("checks of the right code", challenges, true),
-    ] {
+    let entered = with_codes(&store, started, now).await?;
+    for (what, checks, is_right) in
+        [(WRONG_CODE, CHECKS_EACH * challenges, false), (RIGHT_CODE, challenges, true)]
+    {
         let began = Instant::now();
-        let checked = at_once_each(at_once, checks, |index| {
-            let (store, entered) = (Arc::clone(&store), Arc::clone(&entered));
-            async move {
-                let (challenge, code) = entered.get(index % entered.len()).ok_or("nothing was started")?;
-                match check(&store, challenge, if is_right { code } else { "no code" }, now).await? {
-                    Checked::Wrong(_) if !is_right => Ok(()),
-                    Checked::Approved(_) if is_right => Ok(()),
-                    other => Err(format!("WRONG: a code was not compared as it should be: {other:?}")),
-                }
-            }
-        });
+        let checked =
+            at_once_each(at_once, checks, |index| check_one(&store, &entered, index, is_right, now));
         let mut times: Vec<_> = checked.await?.into_iter().map(|((), time)| time).collect();
-        row(database, what, at_once, &mut times, began.elapsed());
+        row(database, what, &pace, &mut times, began.elapsed());
+    }
+    // Who is answered late asks no less: as many callers as there are do not wait for each other.
+    let pace = format!("{rate} a second come");
+    let (started, ..) = begin(&store, challenges, challenges, at_once, now).await?;
+    let entered = with_codes(&store, started, now).await?;
+    for (what, checks, is_right) in
+        [(WRONG_CODE, CHECKS_EACH * challenges, false), (RIGHT_CODE, challenges, true)]
+    {
+        let began = Instant::now();
+        let checked = at_rate(rate, checks, |index| check_one(&store, &entered, index, is_right, now));
+        let mut times = checked.await?;
+        row(database, what, &pace, &mut times, began.elapsed());
     }
     Ok(())
 }
 
-fn row(database: &Database, what: &str, at_once: usize, times: &mut [Duration], elapsed: Duration) {
+const WRONG_CODE: &str = "checks of a wrong code";
+const RIGHT_CODE: &str = "checks of the right code";
+
+/// Starts so many challenges, the first with this number; how long each took, and all.
+async fn begin(
+    store: &Arc<Store>,
+    first: usize,
+    challenges: usize,
+    at_once: usize,
+    now: Timestamp,
+) -> Outcome<(Vec<Challenge>, Vec<Duration>, Duration)> {
+    let (limits, began) = (Arc::new(limits()?), Instant::now());
+    let started = at_once_each(at_once, challenges, |index| {
+        let (store, limits) = (Arc::clone(store), Arc::clone(&limits));
+        async move { start(&store, first + index, "", limits, now).await }
+    });
+    let (started, times) = started.await?.into_iter().unzip();
+    Ok((started, times, began.elapsed()))
+}
+
+/// Each with the code that was sent.
+async fn with_codes(
+    store: &Store,
+    started: Vec<Challenge>,
+    now: Timestamp,
+) -> Outcome<Arc<Vec<(Challenge, String)>>> {
+    let mut entered = Vec::with_capacity(started.len());
+    for challenge in started {
+        let code = code_of(store, &challenge, now).await?;
+        entered.push((challenge, code));
+    }
+    Ok(Arc::new(entered))
+}
+
+fn check_one(
+    store: &Arc<Store>,
+    entered: &Arc<Vec<(Challenge, String)>>,
+    index: usize,
+    is_right: bool,
+    now: Timestamp,
+) -> impl Future<Output = Done<()>> + Send + 'static {
+    let (store, entered) = (Arc::clone(store), Arc::clone(entered));
+    async move {
+        let (challenge, code) = entered.get(index % entered.len()).ok_or("nothing was started")?;
+        match check(&store, challenge, if is_right { code } else { "no code" }, now).await? {
+            Checked::Wrong(_) if !is_right => Ok(()),
+            Checked::Approved(_) if is_right => Ok(()),
+            other => Err(format!("WRONG: a code was not compared as it should be: {other:?}")),
+        }
+    }
+}
+
+fn row(database: &Database, what: &str, pace: &str, times: &mut [Duration], elapsed: Duration) {
     times.sort_unstable();
     let at = |share: usize| times.get(times.len() * share / 100).copied().unwrap_or_default();
     let millis = |time: Duration| time.as_secs_f64() * 1_000.0;
     println!(
-        "| {} | {what}, {at_once} at once | {:.0} | {:.1} ms | {:.1} ms |",
+        "| {} | {what}, {pace} | {:.0} | {:.1} ms | {:.1} ms |",
         database.name(),
         times.len() as f64 / elapsed.as_secs_f64(),
         millis(at(50)),
         millis(at(99)),
     );
+}
+
+/// Does something so often, begun at an even rate; how long each took since it was due.
+async fn at_rate<F>(rate: usize, times: usize, act: impl Fn(usize) -> F) -> Outcome<Vec<Duration>>
+where
+    F: Future<Output = Done<()>> + Send + 'static,
+{
+    let (mut tasks, began) = (JoinSet::new(), tokio::time::Instant::now());
+    for index in 0..times {
+        let due = began + Duration::from_secs_f64(index as f64 / rate.max(1) as f64);
+        // The clock of the runtime counts milliseconds: what is due within one begins together.
+        tokio::time::sleep_until(due).await;
+        let acted = act(index);
+        tasks.spawn(async move { acted.await.map(|()| due.elapsed()) });
+    }
+    let mut all = Vec::with_capacity(times);
+    while let Some(done) = tasks.join_next().await {
+        all.push(done??);
+    }
+    Ok(all)
 }
 
 /// Does something so often, by so many callers of whom each begins anew once it is answered; how long each took.
@@ -272,7 +341,7 @@ pub(crate) fn actor() -> Actor {
 fn limits() -> Outcome<Limits> {
     let shipped = Limits::shipped([Country::parse("US").map_err(|error| error.to_string())?].into());
     let most = |caps: Vec<Cap>| caps.into_iter().map(|cap| Cap { most: u32::MAX, ..cap }).collect();
-    let Limits { countries, number, address, user, prefix, country, total } = shipped;
+    let Limits { countries, number, address, user, prefix, country, total, kept_percent } = shipped;
     Ok(Limits {
         countries,
         number: most(number),
@@ -281,5 +350,6 @@ fn limits() -> Outcome<Limits> {
         prefix: most(prefix),
         country: most(country),
         total: most(total),
+        kept_percent,
     })
 }

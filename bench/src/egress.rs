@@ -31,7 +31,7 @@ const TOKEN: &str = "11111111111111111111111111111111";
 /// `egress [--rounds N] [--seconds N] [--warm-up N] [--connections N] [--ringfence PATH]`.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let bench = Bench {
-        ringfence: PathBuf::from(arguments.text("ringfence", "target/release/ringfence")).canonicalize()?,
+        ringfence: PathBuf::from(arguments.text("ringfence", "target/dist/ringfence")).canonicalize()?,
         postgres: PostgresDatabase::create_durable(),
         folder: tempfile::tempdir()?,
         warm_up: Duration::from_secs_f64(arguments.number("warm-up", 1.0)?),

@@ -63,7 +63,7 @@ impl Place {
             file => fs::read_to_string(file)?,
         };
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let default_binary = here.join("../target/release/ringfence");
+        let default_binary = here.join("../target/dist/ringfence");
         Ok(Self {
             folder,
             ringfence: arguments.text("ringfence", &default_binary.to_string_lossy()).into(),

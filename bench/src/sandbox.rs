@@ -36,7 +36,7 @@ const ANSWER_BYTES: usize = 900;
 /// `sandbox [--rounds N] [--seconds N] [--connections N] [--messages N] [--ringfence PATH]`.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let bench = Bench {
-        ringfence: PathBuf::from(arguments.text("ringfence", "target/release/ringfence")).canonicalize()?,
+        ringfence: PathBuf::from(arguments.text("ringfence", "target/dist/ringfence")).canonicalize()?,
         folder: tempfile::tempdir()?,
         connections: arguments.number("connections", 32)?,
     };

@@ -46,7 +46,7 @@ enum Strangers {
 
 /// `sign-in [--rounds N] [--seconds N] [--ringfence PATH]`.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
-    let ringfence = PathBuf::from(arguments.text("ringfence", "target/release/ringfence")).canonicalize()?;
+    let ringfence = PathBuf::from(arguments.text("ringfence", "target/dist/ringfence")).canonicalize()?;
     let measured = Duration::from_secs_f64(arguments.number("seconds", 5.0)?);
     let rounds: usize = arguments.number("rounds", 3)?;
     process::runtime()?.block_on(LocalSet::new().run_until(table(&ringfence, rounds, measured)))

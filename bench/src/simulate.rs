@@ -1,42 +1,44 @@
 //! The ledger under everything that can go wrong, from a seed: nodes that die with requests on their way, answers that nobody
-//! waits for, late prices, fees that only the usage records tell, others who spend, clocks that jump, an old backup restored.
+//! waits for, late prices, fees that only the usage records tell, others who spend, clocks that jump, an old backup restored;
+//! and answers of applications, which come twice and are done late or never.
 //!
 //! The decisions and the store are the product's own; Twilio is a list of what was made, with true prices that nobody knows
-//! at first. Two things are wrong, and end the run with the seed: an admission after which what was made in the day and what
-//! may still be made is more than the limit, by one micro-dollar; and a reservation that never ends. What is done follows from
+//! at first. Two things are wrong, and end the run with the seed: an admission after which what was made in a window and what
+//! may still be made is more than a limit, by one micro-dollar; and a reservation that never ends. What is done follows from
 //! the seed; how commits fall together is the machine's.
 //!
 //! A step is one thing that is done to a store: a request, an answer, a settlement, a reading of usage, a death, a backup, a
 //! restore.
 
+mod answers;
+mod job;
+mod limits;
+mod memory;
+mod story;
 mod truth;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
-use ringfence_breaker::{AppliedLimit, Hold, Subject, Window};
-use ringfence_model::{Actor, Amount};
-use ringfence_store::{
-    Admission, Booking, NewReservation, Now, OpenReservation, Over, Reservation, ReservationState, Sent,
-    Spent, Store, restore,
-};
+use ringfence_breaker::Window;
+use ringfence_model::{Amount, Sid};
+use ringfence_store::{Admission, NewReservation, Now, Reservation, Sent, Store};
 
 use crate::Outcome;
 use crate::arguments::Arguments;
 use crate::database::Database;
 use crate::dice::Dice;
 use crate::installation;
-use crate::money::{self, account, resource};
-use truth::{Stage, Tally, Truth};
+use crate::money::{self, resource};
+use answers::Given;
+use limits::{DAY, Limits};
+use truth::{Memory, Stage, Tally, Truth};
 
-/// In micro-dollars: the limit of a day, of an hour, and what a request can cost at most.
-const DAY: i64 = 6_000_000;
-const HOUR: i64 = 4_000_000;
+/// In micro-dollars: what a request can cost at most.
 const WORST: i64 = 80_000;
 
 /// By then Twilio's usage records have what was made.
@@ -46,6 +48,10 @@ const COUNTED_WITHIN: i64 = 900;
 const PATIENCE: i64 = 60;
 
 const NODES: usize = 3;
+const ACCOUNTS: usize = 2;
+
+/// So far ahead a clock can be.
+const AHEAD: SignedDuration = SignedDuration::from_hours(48);
 
 /// `simulate [--seed N] [--seeds N] [--steps N] [--minutes N] [--only sqlite|postgresql]`: so many runs of so many steps on
 /// each database, of which none begins after so many minutes.
@@ -98,14 +104,22 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
 
 /// One run on a database of its own.
 async fn one(database: Database, seed: u64, steps: u64) -> Outcome<Tally> {
-    let told =
+    let wrong =
         |error: Box<dyn std::error::Error>| format!("WRONG with --seed {seed} --steps {steps}: {error}");
-    let mut simulation = Simulation::begin(database, seed).await.map_err(told)?;
-    while simulation.tally.steps < steps {
-        simulation.act().await.map_err(told)?;
+    let mut simulation = Simulation::begin(database, seed).await.map_err(wrong)?;
+    match simulation.go(steps).await {
+        Ok(()) => Ok(simulation.tally),
+        // How commits fell together does not come again with the seed, so what has led to it is told.
+        Err(error) => Err(format!("{}\n{}", wrong(error), simulation.story().await).into()),
     }
-    simulation.end().await.map_err(told)?;
-    Ok(simulation.tally)
+}
+
+/// What somebody else spent of an account.
+struct Others {
+    account: usize,
+    day: Timestamp,
+    amount: i64,
+    counted_at: i64,
 }
 
 /// A request that a node holds in its hands.
@@ -120,7 +134,7 @@ struct Simulation {
     dice: Dice,
     database: Database,
     nodes: Vec<Store>,
-    limits: [Arc<AppliedLimit>; 2],
+    limits: Limits,
     request: NewReservation,
     /// What the store's clock says, and how many seconds have really passed.
     now: Timestamp,
@@ -128,12 +142,16 @@ struct Simulation {
     /// The latest that the clock has said.
     latest: Timestamp,
     held: Vec<Held>,
+    /// Answers of applications: what Twilio may still do of them, and those that may come again.
+    given: Vec<Given>,
     truth: HashMap<String, Truth>,
-    /// What others spent: on which day, how much, and when it is counted.
-    others: Vec<(Timestamp, i64, i64)>,
+    /// What others spent.
+    others: Vec<Others>,
     backup: Option<PathBuf>,
-    /// Of an hour Twilio tells nothing, so a lost memory of it is lost.
-    remembers_hours: bool,
+    /// Which memory of the ledger this is.
+    memory: Memory,
+    /// What memory and clock went through, the latest last.
+    events: VecDeque<String>,
     tally: Tally,
 }
 
@@ -141,11 +159,8 @@ impl Simulation {
     async fn begin(database: Database, seed: u64) -> Outcome<Self> {
         let now: Timestamp = "2026-03-05T08:00:00Z".parse()?;
         let store = database.open(now).await?;
-        let limits = [
-            money::limit("a day", Window::Daily, DAY, now),
-            money::limit("an hour", Window::Hour, HOUR, now),
-        ];
-        let request = money::prepare(&store, &limits, SignedDuration::from_secs(PATIENCE), now).await?;
+        let limits = Limits::new(now);
+        let request = money::prepare(&store, &limits.all(), SignedDuration::from_secs(PATIENCE), now).await?;
         let mut nodes = vec![store];
         while nodes.len() < NODES {
             nodes.push(database.open(now).await?);
@@ -160,27 +175,39 @@ impl Simulation {
             passed: 0,
             latest: now,
             held: Vec::new(),
+            given: Vec::new(),
             truth: HashMap::new(),
             others: Vec::new(),
             backup: None,
-            remembers_hours: true,
+            memory: Memory::default(),
+            events: VecDeque::new(),
             tally: Tally::default(),
         })
+    }
+
+    async fn go(&mut self, steps: u64) -> Outcome {
+        while self.tally.steps < steps {
+            self.act().await?;
+        }
+        self.end().await
     }
 
     async fn act(&mut self) -> Outcome {
         let seconds = self.dice.below(PATIENCE);
         self.time_out().await?;
         self.pass(seconds);
+        self.twilio_goes_on();
         match self.dice.below(1_000) {
-            0..400 => self.requests().await,
+            0..320 => self.requests().await,
+            320..400 => self.give_answer().await,
             400..660 => self.answers().await,
             660..820 => self.job().await,
             820..930 => self.read_usage().await,
             930..960 => self.kill().await,
             960..975 => {
                 let (amount, late) = (self.dice.below(DAY / 400), self.dice.below(COUNTED_WITHIN));
-                self.others.push((day(self.now), amount, self.passed + late));
+                let (account, day) = (self.index(ACCOUNTS), day(self.now));
+                self.others.push(Others { account, day, amount, counted_at: self.passed + late });
                 Ok(())
             }
             975..980 => {
@@ -188,12 +215,17 @@ impl Simulation {
                     self.answer(held, false).await?;
                 }
                 self.pass(86_400 - self.now.as_second().rem_euclid(86_400));
+                self.note("a night has passed");
                 Ok(())
             }
             980..988 => {
                 self.tally.set_back += 1;
-                self.remembers_hours = false;
+                self.memory.set_back();
+                let before = self.now;
                 self.now -= SignedDuration::from_secs(90 + self.dice.below(100_000));
+                // A clock that was further ahead than that is beyond what anybody allows for who lost the memory of it.
+                self.now = self.now.max(self.latest - AHEAD);
+                self.note(&format!("the clock was set back from {before}"));
                 Ok(())
             }
             988..995 => self.back_up().await,
@@ -218,16 +250,17 @@ impl Simulation {
                 let (worst, node) = (1 + self.dice.below(WORST), self.index(NODES));
                 let fee = if self.dice.below(3) == 0 { worst * self.dice.below(40) / 100 } else { 0 };
                 let patience = if self.dice.below(10) == 0 { Some(self.dice.below(4)) } else { None };
-                (worst, fee, node, patience)
+                (self.index(ACCOUNTS), worst, fee, node, patience)
             })
             .collect();
         let at = self.at();
         let mut waiting: Vec<_> = asked
             .iter()
-            .map(|(worst, fee, node, patience)| {
+            .map(|(account, worst, fee, node, patience)| {
                 let request = NewReservation {
+                    account: account_of(*account),
                     worst: Amount::from_micros(*worst),
-                    holds: self.holds(*worst, *fee),
+                    holds: self.limits.holds(*account, *worst, *fee),
                     ..self.request.clone()
                 };
                 (Some(Box::pin(self.nodes[*node].admit(request, at))), *patience, None)
@@ -254,55 +287,20 @@ impl Simulation {
         })
         .await;
         let answers: Vec<_> = waiting.into_iter().map(|(_, _, answer)| answer).collect();
-        for ((worst, fee, node, _), answer) in asked.into_iter().zip(answers) {
+        for ((account, worst, fee, node, _), answer) in asked.into_iter().zip(answers) {
             self.tally.steps += 1;
             match answer.transpose()? {
                 None => self.tally.lost += 1,
                 Some(Admission::Refused(_)) => self.tally.refused += 1,
                 Some(Admission::Admitted(reservation)) => {
                     self.tally.admitted += 1;
-                    let truth = Truth { worst, fee, stage: Stage::Waiting };
+                    let truth = self.waits(account, worst, fee);
                     self.truth.insert(reservation.id().to_owned(), truth);
                     self.held.push(Held { node, reservation, since: self.passed });
                 }
             }
         }
         self.check_truth()
-    }
-
-    /// What was made in this day and this hour, and what may still be made, is no more than the limit.
-    fn check_truth(&mut self) -> Outcome {
-        let in_day = self.can_be_spent_in(Window::Daily);
-        self.tally.closest = self.tally.closest.max(in_day);
-        if in_day > DAY {
-            return Err(format!("{in_day} of {DAY} can be spent on the day of {}", self.now).into());
-        }
-        let in_hour = self.can_be_spent_in(Window::Hour);
-        if in_hour > HOUR && self.remembers_hours {
-            return Err(format!("{in_hour} of {HOUR} can be spent in the hour of {}", self.now).into());
-        }
-        Ok(())
-    }
-
-    fn can_be_spent_in(&self, window: Window) -> i64 {
-        let start = window.period(self.now).start;
-        let spent = |it: &Truth| match it.stage {
-            Stage::Waiting => it.worst,
-            Stage::Made { at, price, fee, .. } if window.period(at).start == start => price + fee,
-            Stage::Made { .. } | Stage::Never => 0,
-        };
-        self.truth.values().map(spent).sum()
-    }
-
-    fn holds(&self, worst: i64, fee: i64) -> Vec<Hold> {
-        let hold = |limit: &Arc<AppliedLimit>| Hold {
-            limit: Arc::clone(limit),
-            subject: Subject::Account(account()),
-            amount: Amount::from_micros(worst),
-            told: Amount::from_micros(worst - fee),
-            places: Vec::new(),
-        };
-        self.limits.iter().map(hold).collect()
     }
 
     /// Twilio answers some of what is on its way, refuses some, and some nobody hears of.
@@ -349,6 +347,8 @@ impl Simulation {
             truth.stage = if is_made {
                 Stage::Made {
                     at: self.now,
+                    made_at: self.passed,
+                    memory: self.memory,
                     price: (truth.worst - truth.fee) * part / 100,
                     fee: truth.fee * part / 100,
                     priced_at: self.passed + priced,
@@ -360,139 +360,12 @@ impl Simulation {
         }
     }
 
-    /// What the job of the product does with its lists: finds, settles, gives up.
-    async fn job(&mut self) -> Outcome {
-        self.read_usage().await?;
-        let node = self.index(NODES);
-        for open in self.nodes[node].unsettled_reservations(account(), self.now, 100_000).await? {
-            self.look_for(node, &open).await?;
-        }
-        Ok(())
-    }
-
-    async fn look_for(&mut self, node: usize, open: &OpenReservation) -> Outcome {
-        let (store, at) = (&self.nodes[node], self.at());
-        let is_over = open.deadline <= self.now;
-        let is_given_up = open.deadline + SignedDuration::from_hours(24) <= self.now;
-        let made = match self.truth.get(&open.id).map(|truth| truth.stage) {
-            Some(Stage::Made { price, priced_at, .. }) => Some((price, priced_at <= self.passed)),
-            _ => None,
-        };
-        match (open.state, made) {
-            (ReservationState::Priced, _) if is_over => {
-                store.release_beside(vec![open.id.clone()], at).await?;
-            }
-            (ReservationState::Open, _) if is_over => {
-                store.doubt(&open.id, at).await?;
-            }
-            (ReservationState::InDoubt | ReservationState::Sent, Some((price, true))) => {
-                let spent = Spent { price: Amount::from_micros(price), ..Spent::default() };
-                store.settle_each(vec![(open.id.clone(), spent, Some(resource(&open.id)?))], at).await?;
-            }
-            (ReservationState::InDoubt | ReservationState::Sent, _) if is_given_up => {
-                store.settle_at_worst(vec![open.id.clone()], at).await?;
-            }
-            (ReservationState::InDoubt, Some(_)) => {
-                store.found(&open.id, resource(&open.id)?, at).await?;
-            }
-            _ => return Ok(()),
-        }
-        self.tally.steps += 1;
-        Ok(())
-    }
-
-    async fn read_usage(&mut self) -> Outcome {
-        self.tally.steps += 1;
-        let today = day(self.now);
-        let (mut seen, mut late) = (0, 0);
-        for truth in self.truth.values() {
-            match truth.stage {
-                Stage::Made { at, price, fee, counted_at, .. } if day(at) == today => {
-                    if counted_at <= self.passed { seen += price + fee } else { late += price + fee }
-                }
-                _ => {}
-            }
-        }
-        for (day, amount, counted_at) in &self.others {
-            if *day == today && *counted_at <= self.passed {
-                seen += amount;
-            }
-        }
-        let node = self.index(NODES);
-        let store = &self.nodes[node];
-        let booking = Booking {
-            limit: Arc::clone(&self.limits[0]),
-            subject: Subject::Account(account()),
-            // As a usage record tells it: the day.
-            at: today,
-            seen: Amount::from_micros(seen),
-            // As an operator should choose it: what Twilio has not counted yet.
-            allowance: Amount::from_micros(late),
-            epoch: store.epoch_id().await?,
-        };
-        store.book_usage(booking, self.at()).await?;
-        Ok(())
-    }
-
-    /// A node dies. Of what it held Twilio got some.
-    async fn kill(&mut self) -> Outcome {
-        (self.tally.killed, self.tally.steps) = (self.tally.killed + 1, self.tally.steps + 1);
-        let node = self.index(NODES);
-        for held in std::mem::take(&mut self.held) {
-            if held.node == node {
-                let is_made = self.dice.below(2) == 0;
-                self.decide(held.reservation.id(), is_made);
-            } else {
-                self.held.push(held);
-            }
-        }
-        self.nodes[node] = self.database.open(self.now).await?;
-        Ok(())
-    }
-
-    async fn back_up(&mut self) -> Outcome {
-        let Some(file) = self.database.file() else { return Ok(()) };
-        self.tally.steps += 1;
-        let to = file.with_file_name(format!("backup-{}", self.tally.steps));
-        self.nodes[0].backup(&Actor::job("simulate"), &to, self.now).await?;
-        if let Some(before) = self.backup.replace(to) {
-            std::fs::remove_file(before)?;
-        }
-        Ok(())
-    }
-
-    /// Everything stops, and what was requested since the backup is only known to Twilio. On PostgreSQL an operator says
-    /// that something was lost, though nothing was.
-    async fn restore(&mut self) -> Outcome {
-        self.tally.steps += 1;
-        let by = Actor::job("simulate");
-        let (Some(backup), Some(file)) = (self.backup.clone(), self.database.file()) else {
-            self.nodes[0].new_epoch(&by, "to be sure", self.now).await?;
-            return Ok(());
-        };
-        self.tally.restored += 1;
-        self.remembers_hours = false;
-        for held in std::mem::take(&mut self.held) {
-            let is_made = self.dice.below(2) == 0;
-            self.decide(held.reservation.id(), is_made);
-        }
-        for node in self.nodes.drain(..) {
-            node.close().await;
-        }
-        if let Some(replaced) = restore(&backup, &file, Over::Anything).await? {
-            std::fs::remove_file(replaced)?;
-        }
-        while self.nodes.len() < NODES {
-            self.nodes.push(self.database.open(self.now).await?);
-        }
-        Ok(())
-    }
-
     /// Quiet returns: three days after the latest that any clock has said nothing is open any more.
     async fn end(&mut self) -> Outcome {
         for held in std::mem::take(&mut self.held) {
             self.decide(held.reservation.id(), false);
         }
+        self.nothing_comes_of_answers(0);
         let quiet = self.latest.max(self.now) + SignedDuration::from_hours(72);
         while self.now < quiet {
             self.pass(4 * 3_600);
@@ -524,6 +397,11 @@ impl Simulation {
     fn index(&mut self, length: usize) -> usize {
         usize::try_from(self.dice.below(i64::try_from(length).unwrap_or(i64::MAX))).unwrap_or(0)
     }
+}
+
+/// Of the account with this number.
+fn account_of(number: usize) -> Sid {
+    Sid::new(*b"AC", 1 + number as u128)
 }
 
 fn day(at: Timestamp) -> Timestamp {

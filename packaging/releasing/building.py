@@ -126,7 +126,7 @@ def write_archive(sources, program, files, path):
 def build_deb(sources, out):
     """The package around the program that was built: crates/cli/Cargo.toml says what is in it."""
     path = out / f"ringfence_{sources.debian_version}_amd64.deb"
-    options = ("--no-build", "--no-strip", f"--target={TARGET}", f"--deb-version={sources.debian_version}", f"--output={path}")
+    options = ("--no-build", "--no-strip", "--profile=dist", f"--target={TARGET}", f"--deb-version={sources.debian_version}", f"--output={path}")
     sources.run("cargo", "deb", "--package=ringfence", *options)
     return path
 

@@ -28,6 +28,10 @@ const COUNTED: SignedDuration = SignedDuration::from_mins(20);
 /// What a clock that is kept right may be set back by. One that goes back further has been wrong.
 pub const CLOCK_BACK: SignedDuration = SignedDuration::from_mins(1);
 
+/// So far ahead a clock may have been in what was lost with the memory. Whoever lost it does not know which windows it has
+/// been in, so each that begins within this time is taken for one that was left.
+const CLOCK_AHEAD: SignedDuration = SignedDuration::from_hours(48);
+
 /// No more marks than these: they are written with the sums.
 const BETWEEN_MARKS: SignedDuration = SignedDuration::from_mins(1);
 
@@ -59,9 +63,12 @@ pub struct Ledger {
     /// What was settled when Twilio's figure was read, the latest last, as far back as it takes to know what that had counted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub marks: Vec<(Timestamp, Amount)>,
-    /// The start of the latest window that was known of when the clock went back.
+    /// No window that begins later was there before: when the clock went back, or in what was lost with the memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left: Option<Timestamp>,
+    /// The epoch whose lost memory that allows for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_in: Option<String>,
     /// The epoch of the store in which Twilio's figure was last read; none before that, and none in a window that begins
     /// once more.
     #[serde(default)]
@@ -137,6 +144,7 @@ impl Ledger {
             unsure: Amount::ZERO,
             marks: Vec::new(),
             left: None,
+            left_in: None,
             read_back: None,
             read_at: None,
         }
@@ -185,7 +193,7 @@ impl Ledger {
         let start = self.counts.window.period(now).start;
         if start > self.window {
             self.begin(start);
-            // What was spent in it before the clock went back is not known here any more.
+            // What was spent in it before the clock went back, or the memory was lost, is not known here any more.
             if self.left.is_some_and(|left| start <= left) {
                 self.read_back = None;
             }
@@ -363,11 +371,16 @@ impl Ledger {
     }
 
     /// Takes note that the memory was lost, and of the first figure after that: all that Twilio counts and is not settled
-    /// here may be ours and forgotten, whatever is still known to be open.
+    /// here may be ours and forgotten, whatever is still known to be open. And the clock may have been [ahead](CLOCK_AHEAD),
+    /// in a window that is still to come.
     pub fn book_lost(&mut self, at: Timestamp, seen: Amount, epoch: &str, now: Timestamp) {
         self.book(at, seen, epoch, now);
         if self.read_back.as_deref() == Some(epoch) {
             self.unsure = self.unsure.max(difference(self.seen, self.settled));
+            if self.left_in.as_deref() != Some(epoch) {
+                self.left_in = Some(epoch.to_owned());
+                self.left = self.left.max(now.saturating_add(CLOCK_AHEAD).ok());
+            }
         }
     }
 }

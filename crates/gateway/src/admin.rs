@@ -19,6 +19,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 
+use crate::http_rules::is_last;
+use crate::respond::last_if;
 use crate::server::Shared;
 use crate::whole::{Desk, Form, text};
 
@@ -43,8 +45,11 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         let admin = Arc::clone(&admin);
         tokio::spawn(async move {
             let service = service_fn(move |request| {
-                let admin = Arc::clone(&admin);
-                async move { Ok::<_, Infallible>(answer(&admin, peer, request).await.map(Full::new)) }
+                let (admin, is_last) = (Arc::clone(&admin), is_last(&request));
+                async move {
+                    let answer = answer(&admin, peer, request).await.map(Full::new);
+                    Ok::<_, Infallible>(last_if(is_last, answer))
+                }
             });
             let mut builder = http1::Builder::new();
             builder.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));

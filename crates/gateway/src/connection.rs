@@ -8,12 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -28,6 +27,9 @@ use crate::reason::Reason;
 use crate::respond::GateBody;
 use crate::server::{Shared, TlsEnd};
 use crate::settings::Limits;
+use crate::streams::Streams;
+#[cfg(target_os = "linux")]
+use crate::streams::UNREAD_MAX;
 use crate::told::log_refusal;
 use crate::worker::Worker;
 use crate::{acme, egress, forward_auth, gate, hosted, http_rules, media, proxy_protocol, respond};
@@ -54,10 +56,6 @@ pub(crate) enum Part {
     Egress,
     Media,
 }
-
-/// A caller that takes none of the bytes we owe it for so long is gone.
-#[cfg(target_os = "linux")]
-const UNREAD_MAX: Duration = Duration::from_secs(30);
 
 /// After so long without a byte the kernel asks whether the peer is still there.
 const KEEPALIVE_AFTER: Duration = Duration::from_mins(1);
@@ -123,9 +121,10 @@ pub(crate) async fn serve_forward_auth(
     let service = service_fn(move |request: Request<Incoming>| {
         let asked = Arc::clone(&asked);
         async move {
+            let is_last = http_rules::is_last(&request);
             Ok::<_, Infallible>(match doubtful(&asked, &request, head_bytes_max) {
                 Some(refused) => refused,
-                None => forward_auth::handle(&asked, request).await,
+                None => respond::last_if(is_last, forward_auth::handle(&asked, request).await),
             })
         }
     });
@@ -155,6 +154,7 @@ where
             if let Some(refused) = doubtful(&connection, &request, head_bytes_max) {
                 return Ok::<_, Infallible>(refused);
             }
+            let is_last = http_rules::is_last(&request);
             // hyper counts for HTTP/1.1 by itself.
             let working = (protocol != Protocol::Http1).then(|| connection.begin());
             let shared = &connection.worker.shared;
@@ -170,7 +170,7 @@ where
             };
             Ok(match working {
                 Some(working) => response.map(|body| body.working(working)),
-                None => response,
+                None => respond::last_if(is_last, response),
             })
         }
     });
@@ -192,12 +192,13 @@ where
             if let Some(refused) = doubtful(&connection, &request, head_bytes_max) {
                 return Ok::<_, Infallible>(refused);
             }
+            let is_last = http_rules::is_last(&request);
             let answered = match TwilioHost::parse(&host) {
                 Some(host) => egress::handle(&connection, request, egress::Way::Tunnel(host)).await,
                 // No tunnel is opened to another.
                 None => respond::empty(StatusCode::NOT_FOUND),
             };
-            Ok(answered)
+            Ok(respond::last_if(is_last, answered))
         }
     });
     serve_http(&connection, &limits, stream, service, Protocol::Http1, None).await;
@@ -244,7 +245,7 @@ async fn serve_http<S, V>(
             }
         }
         Protocol::Http2 => {
-            let mut builder = http2::Builder::new(TokioExecutor::new());
+            let mut builder = http2::Builder::new(Streams);
             builder
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(STREAMS_MAX)
@@ -258,7 +259,7 @@ async fn serve_http<S, V>(
                 until_drained(shared, limits, http, |http| http.graceful_shutdown(), quiet, was_used).await;
         }
         Protocol::Unclear => {
-            let mut builder = auto::Builder::new(TokioExecutor::new());
+            let mut builder = auto::Builder::new(Streams);
             builder
                 .http1()
                 .timer(TokioTimer::new())
@@ -341,7 +342,7 @@ fn doubtful(
         }
         Ok(()) => return None,
     };
-    let mut response = if connection.part == Part::Egress {
+    let response = if connection.part == Part::Egress {
         // Twilio's libraries want an error of Twilio's.
         let head = (request.method(), request.uri().path());
         egress::refuse(connection, egress::UNKNOWN, Some(head), &reason.into())
@@ -350,10 +351,7 @@ fn doubtful(
         respond::empty(status)
     };
     // HTTP/2 has frames, and no such header.
-    if request.version() < Version::HTTP_2 {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    Some(response)
+    Some(respond::last_if(request.version() < Version::HTTP_2, response))
 }
 
 /// A refusal before anything was looked for is counted, logged and shown like any other.

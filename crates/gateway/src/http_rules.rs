@@ -73,6 +73,13 @@ pub(crate) fn check_framing(headers: &HeaderMap) -> Result<(), Reason> {
     if is_doubtful { Err(Reason::BadRequest("transfer_coding")) } else { Ok(()) }
 }
 
+/// Whether a request is the last of its connection: one in chunks is. hyper reads their trailers to an empty line with both
+/// its bytes, but takes a bare feed for one within them, and drops what is between: a head that whoever forwarded it sees
+/// there. Who sends lengths, as Twilio and its libraries do, keeps the connection.
+pub(crate) fn is_last<B>(request: &Request<B>) -> bool {
+    request.version() < Version::HTTP_2 && request.headers().contains_key(TRANSFER_ENCODING)
+}
+
 /// Whether the head of a request has more bytes than these. hyper looks only while a head is incomplete: one that comes in few
 /// pieces may have nearly twice as many. Over HTTP/2 hyper counts by itself, and more strictly.
 pub(crate) fn is_head_larger<B>(request: &Request<B>, bytes_max: usize) -> bool {

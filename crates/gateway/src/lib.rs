@@ -109,6 +109,7 @@ pub mod settings;
 mod shared_keys;
 mod shares;
 mod snapshot;
+mod streams;
 pub mod tls;
 mod told;
 mod trigger;

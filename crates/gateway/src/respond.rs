@@ -1,11 +1,12 @@
 //! Answers of the gate itself, and the one body type that all its answers share.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_LENGTH, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
@@ -20,6 +21,7 @@ use crate::passed::Passed;
 use crate::reason::Reason;
 use crate::replay::Recorder;
 use crate::settings::Route;
+use crate::streams::Owed;
 use crate::upstream::{AnswerBody, UpstreamError};
 
 /// The body of an answer, and the place among the requests in work that it holds to its end.
@@ -30,6 +32,8 @@ pub(crate) struct GateBody {
     route: Option<RouteMetrics>,
     _in_work: Option<InFlight>,
     _working: Option<Working>,
+    /// Of a stream of HTTP/2, which is reset where the peer has room for nothing.
+    owed: Option<Arc<Owed>>,
     /// Sees it pass, for what is kept of its request.
     tail: Option<Box<Tail>>,
     /// What must live to the body's end.
@@ -87,7 +91,16 @@ impl Drop for ReadToEnd {
 impl GateBody {
     /// The same, with its connection told that a request is in work until the body's end.
     pub(crate) fn working(self, working: Working) -> Self {
-        Self { _working: Some(working), ..self }
+        Self { _working: Some(working), ..self.owed_to_stream() }
+    }
+
+    /// The same, which is no longer waited for than a peer may leave it unread.
+    pub(crate) fn owed_to_stream(self) -> Self {
+        let owed = Owed::of_this_stream();
+        if let Some(owed) = &owed {
+            owed.begin();
+        }
+        Self { owed, ..self }
     }
 
     pub(crate) fn empty() -> Self {
@@ -95,7 +108,15 @@ impl GateBody {
     }
 
     pub(crate) fn full(bytes: Bytes) -> Self {
-        Self { kind: Kind::Full(bytes), route: None, _in_work: None, _working: None, tail: None, _held: None }
+        Self {
+            kind: Kind::Full(bytes),
+            route: None,
+            _in_work: None,
+            _working: None,
+            owed: None,
+            tail: None,
+            _held: None,
+        }
     }
 
     /// All of it, where that is known before it is sent.
@@ -114,6 +135,7 @@ impl GateBody {
             route: None,
             _in_work: None,
             _working: None,
+            owed: None,
             tail: None,
             _held: None,
         }
@@ -136,6 +158,7 @@ impl GateBody {
             route,
             _in_work: Some(in_work),
             _working: None,
+            owed: None,
             tail: None,
             _held: None,
         }
@@ -148,6 +171,7 @@ impl GateBody {
             route: Some(route.clone()),
             _in_work: None,
             _working: None,
+            owed: None,
             tail: None,
             _held: None,
         }
@@ -171,6 +195,9 @@ impl Body for GateBody {
             Kind::Recorded(ReadToEnd { body: Some(body), .. }) => Pin::new(body.as_mut()).poll_frame(context),
             Kind::Recorded(ReadToEnd { body: None, .. }) => Poll::Ready(None),
         };
+        if let Some(owed) = &this.owed {
+            owed.asked(&polled);
+        }
         if let (Poll::Ready(Some(Err(error))), Some(route)) = (&polled, &this.route) {
             route.broke_off(error);
         }
@@ -206,6 +233,14 @@ impl Body for GateBody {
             }
         }
     }
+}
+
+/// The same answer; after one that is the last of its connection that one ends, unless it has become something else.
+pub(crate) fn last_if<B>(is_last: bool, mut response: Response<B>) -> Response<B> {
+    if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// An answer without a body.

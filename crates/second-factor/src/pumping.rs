@@ -7,7 +7,10 @@
 //! A budget is a count in a window of the clock, such as the hour from 14:00 to 15:00: one row with one number, so that
 //! "never past the cap" is exact on any number of nodes. Each application has budgets of its own, but for a number, which
 //! is a person's and is spared by all of them together. The console's are apart from all others: whatever strangers do at
-//! a public form, its people get their codes.
+//! a public form, its people get their codes. Nor does who pumps an application take all from its people: a part of each
+//! cap that they share is [kept](standing) for those whose codes are entered.
+
+pub mod standing;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -44,6 +47,8 @@ pub struct Limits {
     pub country: Vec<Cap>,
     /// To all.
     pub total: Vec<Cap>,
+    /// What of the caps for a prefix, a country and all is [kept](standing) for those whose codes are entered, in percent.
+    pub kept_percent: u32,
 }
 
 const TEN_MINUTES: u32 = 600;
@@ -62,6 +67,7 @@ impl Limits {
             prefix: vec![cap(30, HOUR)],
             country: vec![cap(200, HOUR)],
             total: vec![cap(500, HOUR)],
+            kept_percent: standing::KEPT_PERCENT,
         }
     }
 }

@@ -34,7 +34,7 @@ pub fn text(wording: &Wording, code: &str) -> String {
         (None, None) => String::new(),
     };
     // A name with a line break in it could write a last line of its own, bound to another host.
-    let name = wording.name.replace(char::is_control, " ");
+    let name = wording.name.replace(is_unfit, " ");
     let named = words.text.replace("{code}", code).replace("{name}", &name);
     let bare = words.bare.replace("{code}", code);
     let fits = |text: &String| Segments::of(text).count == 1;
@@ -49,6 +49,12 @@ pub fn text(wording: &Wording, code: &str) -> String {
         Some(bare.clone()),
     ];
     candidates.into_iter().flatten().find(fits).unwrap_or_else(|| code.to_owned())
+}
+
+/// Whether a letter of a name could begin a line of its own, or turn the direction in which what follows is read: a control
+/// character, a separator of lines or paragraphs, or one that embeds, overrides or isolates a direction (UAX 9, 2).
+pub fn is_unfit(letter: char) -> bool {
+    letter.is_control() || matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The TwiML of a call: the code, digit by digit, twice.
@@ -334,6 +340,12 @@ mod tests {
     fn no_name_binds_a_code_to_a_host_of_its_own() {
         let text = text(&wording("Owl\n@evil.example #123456\r\n", "en"), "123456");
         assert_eq!(bound_code(&text), None, "{text}");
+    }
+
+    #[test]
+    fn no_name_turns_the_direction_of_the_code_or_separates_lines() {
+        let text = text(&wording("O\u{202e}w\u{2066}l\u{2028}\u{2029}x", "en"), "123456");
+        assert_eq!(text, "Your O w l  x verification code is: 123456");
     }
 
     #[test]

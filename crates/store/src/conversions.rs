@@ -1,12 +1,14 @@
 //! Prefixes of numbers, and whether codes that are sent there are ever entered.
 //!
-//! [`ringfence_second_factor::pumping`] says when a prefix is stopped. A prefix is a number without its last four digits,
-//! which stands for ten thousand people.
+//! [`ringfence_second_factor::pumping`] says when a prefix is stopped, and [`standing`](ringfence_second_factor::pumping::standing)
+//! which part of the caps is open to it and to a number. A prefix is a number without its last four digits, which stands for
+//! ten thousand people.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use ringfence_model::Actor;
+use ringfence_second_factor::pumping::standing::{KNOWN_FOR, Known, Newcomers, Record, Standing};
 use ringfence_second_factor::pumping::{Conversion, Stopped};
 use serde_json::json;
 
@@ -78,68 +80,147 @@ impl Store {
 /// An application, and a prefix that codes of its users go to.
 pub(crate) type Key = (String, String);
 
-/// Prefixes, locked until the transaction ends.
+/// Where a code goes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Destination {
+    /// Whose prefix.
+    pub(crate) key: Key,
+    /// What the number is counted under.
+    pub(crate) number_tag: String,
+}
+
+impl Destination {
+    fn number(&self) -> (String, String) {
+        (self.key.0.clone(), self.number_tag.clone())
+    }
+}
+
+/// What is counted of a prefix.
+#[derive(Debug, Clone, Copy, Default)]
+struct Prefix {
+    conversion: Conversion,
+    newcomers: Newcomers,
+}
+
+/// Prefixes, locked until the transaction ends, and numbers of them, which nobody touches who has not locked their prefix.
 #[derive(Default)]
 pub(crate) struct Locked {
-    rows: BTreeMap<Key, Conversion>,
+    rows: BTreeMap<Key, Prefix>,
     changed: BTreeMap<Key, Timestamp>,
+    known: BTreeMap<(String, String), Known>,
+    changed_known: BTreeSet<(String, String)>,
 }
 
 impl Locked {
     /// Locks them, in the order of their names.
     pub(crate) async fn lock(
         transaction: &mut Transaction,
-        keys: BTreeSet<Key>,
+        destinations: &BTreeSet<Destination>,
         now: Timestamp,
     ) -> Result<Self> {
-        let none = Conversion::default();
+        let none = Prefix::default();
+        let keys: BTreeSet<Key> = destinations.iter().map(|to| to.key.clone()).collect();
         let there = LOCK.run(transaction, keys.iter().map(|key| row(key, none, now))).await?;
         let mut rows: BTreeMap<_, _> = keys.into_iter().map(|key| (key, none)).collect();
         for row in there {
             rows.insert((row.text("application")?, row.text("prefix")?), read(&row)?);
         }
-        Ok(Self { rows, changed: BTreeMap::new() })
+        let numbers =
+            destinations.iter().map(|to| json!({ "application": to.key.0, "number_tag": to.number_tag }));
+        let mut known = BTreeMap::new();
+        for row in KNOWN.run(transaction, numbers).await? {
+            let unentered = u32::try_from(row.count("unentered")?).unwrap_or(u32::MAX);
+            let number = Known { entered_at: row.time("entered_at")?, unentered };
+            known.insert((row.text("application")?, row.text("number_tag")?), number);
+        }
+        Ok(Self { rows, changed: BTreeMap::new(), known, changed_known: BTreeSet::new() })
     }
 
     /// Whether one more may be sent there.
-    pub(crate) fn may_send(&self, key: &Key, now: Timestamp) -> Result<std::result::Result<(), Stopped>> {
-        let before = self.rows.get(key).ok_or_else(|| not_locked(key))?;
-        Ok(before.sent(now).map(|_| ()))
+    pub(crate) fn may_send(
+        &self,
+        to: &Destination,
+        now: Timestamp,
+    ) -> Result<std::result::Result<(), Stopped>> {
+        Ok(self.prefix(to)?.conversion.sent(now).map(|_| ()))
+    }
+
+    /// Which part of the caps one more may use.
+    pub(crate) fn standing(&self, to: &Destination, now: Timestamp) -> Result<Standing> {
+        Ok(self.record(to)?.standing(now))
     }
 
     /// Counts a send, where it [may be](Self::may_send), and says where it stops the prefix from now on.
     pub(crate) fn sent(
         &mut self,
-        key: &Key,
+        to: &Destination,
         now: Timestamp,
     ) -> Result<std::result::Result<Option<Stop>, Stopped>> {
-        let conversion = self.rows.get_mut(key).ok_or_else(|| not_locked(key))?;
-        *conversion = match conversion.sent(now) {
+        let conversion = match self.prefix(to)?.conversion.sent(now) {
             Ok(after) => after,
             Err(stopped) => return Ok(Err(stopped)),
         };
-        self.changed.insert(key.clone(), now);
+        self.keep(to, conversion, self.record(to)?.sent(now), now);
+        let (application, prefix) = to.key.clone();
         let stop = |until| Stop {
-            prefix: StoppedPrefix { application: key.0.clone(), prefix: key.1.clone(), until },
+            prefix: StoppedPrefix { application, prefix, until },
             unconverted: conversion.balance,
         };
         Ok(Ok(conversion.stopped_until.map(stop)))
     }
 
     /// Counts a code that was entered.
-    pub(crate) fn entered(&mut self, key: &Key, now: Timestamp) -> Result<()> {
-        let conversion = self.rows.get_mut(key).ok_or_else(|| not_locked(key))?;
-        *conversion = conversion.converted();
-        self.changed.insert(key.clone(), now);
+    pub(crate) fn entered(&mut self, to: &Destination, now: Timestamp) -> Result<()> {
+        let conversion = self.prefix(to)?.conversion.converted();
+        self.keep(to, conversion, self.record(to)?.entered(now), now);
         Ok(())
+    }
+
+    fn prefix(&self, to: &Destination) -> Result<Prefix> {
+        let (application, prefix) = &to.key;
+        let there = self.rows.get(&to.key).copied();
+        there.ok_or_else(|| Error::corrupt(format!("prefix {prefix} of {application}"), "it was not locked"))
+    }
+
+    fn record(&self, to: &Destination) -> Result<Record> {
+        let newcomers = self.prefix(to)?.newcomers;
+        Ok(Record { known: self.known.get(&to.number()).copied(), newcomers })
+    }
+
+    fn keep(&mut self, to: &Destination, conversion: Conversion, record: Record, now: Timestamp) {
+        let Record { known, newcomers } = record;
+        self.rows.insert(to.key.clone(), Prefix { conversion, newcomers });
+        self.changed.insert(to.key.clone(), now);
+        if let Some(known) = known {
+            self.known.insert(to.number(), known);
+            self.changed_known.insert(to.number());
+        }
     }
 
     /// Writes what has changed.
     pub(crate) async fn write(&self, transaction: &mut Transaction) -> Result<()> {
         let changed = self.changed.iter().filter_map(|(key, at)| Some(row(key, *self.rows.get(key)?, *at)));
         WRITE.run(transaction, changed).await?;
+        let known = self.changed_known.iter().filter_map(|number| {
+            let Known { entered_at, unentered } = self.known.get(number)?;
+            Some(json!({
+                "application": number.0,
+                "number_tag": number.1,
+                "entered_at": entered_at.as_microsecond(),
+                "unentered": unentered,
+            }))
+        });
+        WRITE_KNOWN.run(transaction, known).await?;
         Ok(())
     }
+}
+
+/// Deletes numbers that are not known any more.
+pub(crate) async fn forget(transaction: &mut Transaction, batch: usize, now: Timestamp) -> Result<u64> {
+    let before = now.checked_sub(KNOWN_FOR).unwrap_or(Timestamp::MIN);
+    let delete = "DELETE FROM known_numbers WHERE (application, number_tag) IN (SELECT application, number_tag \
+                  FROM known_numbers WHERE entered_at < $1 ORDER BY entered_at LIMIT $2)";
+    transaction.execute(delete, values![before, batch]).await
 }
 
 /// A prefix that is stopped with a send.
@@ -167,28 +248,48 @@ const LOCK: PerDialect = PerDialect {
 };
 
 const WRITE: PerDialect = insert!(
-    "conversions", application text, prefix text, balance int, stopped_until int, changed_at int;
+    "conversions", application text, prefix text, balance int, stopped_until int, changed_at int, newcomers_sent int,
+    newcomers_entered int, newcomers_since int;
     "ON CONFLICT (application, prefix) DO UPDATE SET balance = excluded.balance, stopped_until = excluded.stopped_until, \
-     changed_at = excluded.changed_at"
+     changed_at = excluded.changed_at, newcomers_sent = excluded.newcomers_sent, \
+     newcomers_entered = excluded.newcomers_entered, newcomers_since = excluded.newcomers_since"
 );
 
-fn row((application, prefix): &Key, conversion: Conversion, changed_at: Timestamp) -> serde_json::Value {
+const KNOWN: PerDialect = PerDialect {
+    sqlite: "SELECT n.* FROM json_each($1) AS r CROSS JOIN known_numbers n \
+             ON n.application = r.value ->> 'application' AND n.number_tag = r.value ->> 'number_tag'",
+    postgres: "SELECT n.* FROM known_numbers n JOIN jsonb_to_recordset($1::jsonb) \
+               AS r(application text, number_tag text) ON n.application = r.application AND n.number_tag = r.number_tag",
+};
+
+const WRITE_KNOWN: PerDialect = insert!(
+    "known_numbers", application text, number_tag text, entered_at int, unentered int;
+    "ON CONFLICT (application, number_tag) DO UPDATE SET entered_at = excluded.entered_at, \
+     unentered = excluded.unentered"
+);
+
+fn row((application, prefix): &Key, counted: Prefix, changed_at: Timestamp) -> serde_json::Value {
+    let Prefix { conversion, newcomers } = counted;
     json!({
         "application": application,
         "prefix": prefix,
         "balance": conversion.balance,
         "stopped_until": conversion.stopped_until.map(Timestamp::as_microsecond),
         "changed_at": changed_at.as_microsecond(),
+        "newcomers_sent": newcomers.sent,
+        "newcomers_entered": newcomers.entered,
+        "newcomers_since": newcomers.since.as_microsecond(),
     })
 }
 
-fn not_locked((application, prefix): &Key) -> Error {
-    Error::corrupt(format!("prefix {prefix} of {application}"), "it was not locked")
-}
-
-fn read(row: &Row) -> Result<Conversion> {
-    Ok(Conversion {
-        balance: u32::try_from(row.count("balance")?).unwrap_or(u32::MAX),
-        stopped_until: row.maybe_time("stopped_until")?,
-    })
+fn read(row: &Row) -> Result<Prefix> {
+    let small = |column: &str| row.count(column).map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+    let conversion =
+        Conversion { balance: small("balance")?, stopped_until: row.maybe_time("stopped_until")? };
+    let newcomers = Newcomers {
+        sent: small("newcomers_sent")?,
+        entered: small("newcomers_entered")?,
+        since: row.time("newcomers_since")?,
+    };
+    Ok(Prefix { conversion, newcomers })
 }

@@ -51,11 +51,12 @@ const MIGRATIONS: &[Migration] = &[
     Migration { both: include_str!("../migrations/24.sql"), sqlite: "", postgres: "" },
     Migration { both: include_str!("../migrations/25.sql"), sqlite: "", postgres: "" },
     Migration { both: include_str!("../migrations/26.sql"), sqlite: "", postgres: "" },
+    Migration { both: include_str!("../migrations/27.sql"), sqlite: "", postgres: "" },
 ];
 
 /// The version that this program writes.
-pub(crate) const NEWEST: i64 = 26;
-const _: () = assert!(MIGRATIONS.len() == 26, "the version is the number of the last migration");
+pub(crate) const NEWEST: i64 = 27;
+const _: () = assert!(MIGRATIONS.len() == 27, "the version is the number of the last migration");
 
 /// Brings the database to [`NEWEST`]. Says which version it was of; 0 is an empty one.
 pub(crate) async fn migrate(transaction: &mut Transaction, now: Timestamp) -> Result<i64, Error> {

@@ -9,7 +9,7 @@ use ringfence_model::Actor;
 
 use crate::audit::{self, NewAudit};
 use crate::sql::{Transaction, values};
-use crate::{Result, Store, rotations, users};
+use crate::{Result, Store, conversions, rotations, users};
 
 /// What grows with time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,7 +25,7 @@ pub enum Forget {
     /// API tokens that are revoked or have expired, and credentials of applications.
     Tokens,
     /// Challenges whose time is over, with their sends, failures of applications' numbers that cost nothing any more, and
-    /// what Lookup said of numbers long ago.
+    /// what Lookup said of numbers and who entered a code long ago.
     Challenges,
     /// Reservations that ended, and sums under which nothing is set aside and nothing has changed since.
     Reservations,
@@ -178,7 +178,8 @@ async fn forget_challenges(
     // A code is good for ten minutes, and a sign-in that it was sent for is over before: it must not be forgotten first.
     let sign_ins_before = before.checked_sub(SignedDuration::from_hours(1)).unwrap_or(Timestamp::MIN);
     let sign_ins = users::forget_sign_ins(transaction, sign_ins_before, batch).await?;
-    Ok(challenges + lines + sign_ins + transaction.execute(failures, values![before, batch]).await?)
+    let known = conversions::forget(transaction, batch, now).await?;
+    Ok(challenges + lines + sign_ins + known + transaction.execute(failures, values![before, batch]).await?)
 }
 
 /// Deletes what sign-ins leave behind. A session that nobody used since is over, whatever it says; a pause after wrong

@@ -105,8 +105,26 @@ fn a_window_that_begins_once_more_waits_for_twilios_figure() {
     ledger.book_lost(tomorrow, dollars(40), "two", tomorrow);
     assert_eq!(ledger.decide(&limit, None, dollars(10), "two", tomorrow), Verdict::Fits);
     assert_eq!(ledger.decide(&limit, None, dollars(11), "two", tomorrow), Verdict::Refuse(Why::DoesNotFit));
-    // The day after that nobody has seen.
-    let later = at("2026-03-07T00:00:01Z");
+    // A day that nobody can have seen.
+    let later = at("2026-03-08T00:00:01Z");
+    ledger.roll(later);
+    assert_eq!(ledger.decide(&limit, None, dollars(50), "two", later), Verdict::Fits);
+}
+
+#[test]
+fn with_the_memory_is_lost_which_windows_the_clock_was_in_so_those_that_begin_soon_are_read_back() {
+    let limit = fifty_a_day();
+    let mut ledger = ledger(&limit);
+    ledger.book_lost(at(NOON), Amount::ZERO, "two", at(NOON));
+    assert_eq!(ledger.decide(&limit, None, dollars(50), "two", at(NOON)), Verdict::Fits);
+    for day in ["2026-03-06T00:00:01Z", "2026-03-07T00:00:01Z"].map(at) {
+        ledger.roll(day);
+        assert_eq!(ledger.decide(&limit, None, dollars(1), "two", day), Verdict::Refuse(Why::NotReadBack));
+        // The second reading of the same epoch puts nothing off.
+        ledger.book_lost(day, Amount::ZERO, "two", day);
+        assert_eq!(ledger.decide(&limit, None, dollars(50), "two", day), Verdict::Fits);
+    }
+    let later = at("2026-03-08T00:00:01Z");
     ledger.roll(later);
     assert_eq!(ledger.decide(&limit, None, dollars(50), "two", later), Verdict::Fits);
 }

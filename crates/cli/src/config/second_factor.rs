@@ -15,6 +15,7 @@ use ringfence_second_factor::challenge::LIFETIME_MAX;
 use ringfence_second_factor::country::Country;
 use ringfence_second_factor::passkey::RelyingParty;
 use ringfence_second_factor::policy::{Demands, Policy, Strength};
+use ringfence_second_factor::pumping::standing::KEPT_PERCENT_MAX;
 use ringfence_second_factor::pumping::{Cap, Limits};
 use ringfence_twilio::wire::LineType;
 
@@ -44,6 +45,7 @@ pub(super) const SECTION: Section = Section {
         "per_prefix",
         "per_country",
         "in_total",
+        "kept_percent",
         "minimum",
         "minimum_factors",
         "administrators",
@@ -186,6 +188,11 @@ pub(super) fn resolve(
         if let Some(read) = table.find(key).and_then(|field| read_caps(field, problems)) {
             *caps = read;
         }
+    }
+    if let Some(field) = table.find("kept_percent")
+        && let Some(kept) = field.integer(0, KEPT_PERCENT_MAX as usize, problems)
+    {
+        limits.kept_percent = u32::try_from(kept).unwrap_or(KEPT_PERCENT_MAX);
     }
     let account = account?;
     if let Some(accounts) = rest.accounts

@@ -8,6 +8,7 @@ use ringfence_model::Sid;
 use ringfence_second_factor::code::CodeLength;
 use ringfence_second_factor::country::Country;
 use ringfence_second_factor::pumping::Limits;
+use ringfence_second_factor::words;
 use ringfence_second_factor::words::HOST_MAX;
 use ringfence_store as store;
 use serde::{Deserialize, Serialize};
@@ -66,7 +67,9 @@ pub struct Application {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ApplicationProblem {
     /// The name is empty, or longer than Twilio's.
-    #[error("a name has 1 to {NAME_MAX} characters, none of them a control character")]
+    #[error(
+        "a name has 1 to {NAME_MAX} characters, none of them a control character or one that turns the direction of a text"
+    )]
     NameLength,
     /// It looks like a phone number.
     #[error("a name has no more than {NAME_DIGITS_MAX} digits: it must not look like a phone number")]
@@ -125,7 +128,7 @@ impl Application {
 /// Whether a name may stand in a text.
 pub(crate) fn check_name(name: &str) -> Result<(), ApplicationProblem> {
     let length = name.chars().count();
-    if length == 0 || length > NAME_MAX || name.chars().any(char::is_control) {
+    if length == 0 || length > NAME_MAX || name.chars().any(words::is_unfit) {
         return Err(ApplicationProblem::NameLength);
     }
     // In any script: what a phone makes a link of is not only ASCII.
@@ -156,7 +159,7 @@ mod tests {
     #[test]
     fn what_a_text_cannot_carry_is_refused() {
         assert_eq!(settings().check("Owl Bank"), Ok(()));
-        for name in ["", &"x".repeat(33), "Owl\nBank"] {
+        for name in ["", &"x".repeat(33), "Owl\nBank", "Owl\u{202e}Bank", "Owl\u{2028}Bank"] {
             assert_eq!(settings().check(name), Err(ApplicationProblem::NameLength), "{name}");
         }
         for name in ["call 55501", "call ٥٥٥٠١"] {

@@ -38,6 +38,14 @@ pub(super) fn needed<'a>(form: &'a Form, name: &str) -> Result<&'a str, Refusal>
     some(form, name).ok_or_else(|| Refusal::missing(name))
 }
 
+/// Codes that are bound to a payment are not; silence about it would be false security.
+pub(super) fn without_payment(form: &Form) -> Result<(), Refusal> {
+    match ["Amount", "Payee"].into_iter().find_map(|name| Some((name, some(form, name)?))) {
+        Some((name, value)) => Err(Refusal::invalid(name, value, "codes are not bound to payments here")),
+        None => Ok(()),
+    }
+}
+
 /// A whole number within a range.
 pub(super) fn number(form: &Form, name: &str, least: u32, most: u32) -> Result<Option<u32>, Refusal> {
     let Some(text) = some(form, name) else { return Ok(None) };

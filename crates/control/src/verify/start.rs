@@ -27,12 +27,7 @@ pub(super) async fn read(call: &Call<'_>) -> Result<Start, Refusal> {
     if !call.factor.settings().has_channel(channel) {
         return Err(disabled(channel.as_str()));
     }
-    // Codes that are bound to a payment are not; silence about it would be false security.
-    for name in ["Amount", "Payee"] {
-        if let Some(value) = params::some(form, name) {
-            return Err(Refusal::invalid(name, value, "codes are not bound to payments here"));
-        }
-    }
+    params::without_payment(form)?;
     Ok(Start {
         to: number,
         channel,

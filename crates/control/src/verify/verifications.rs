@@ -67,16 +67,8 @@ pub(super) async fn check(call: &Call<'_>) -> Result<Reply, Refusal> {
     let code = params::some(form, "Code").ok_or_else(|| {
         Refusal::bad_request(60200, "Invalid parameter `Code`: it is missing (the code that was entered)")
     })?;
-    let which = match (params::some(form, "VerificationSid"), params::some(form, "To")) {
-        (Some(text), _) => {
-            let sid = Sid::parse(text).ok().filter(|sid| sid.is("VE"));
-            Which::Sid(
-                sid.ok_or_else(|| Refusal::invalid("VerificationSid", text, "VE and 32 hexadecimal digits"))?,
-            )
-        }
-        (None, Some(to)) => Which::Number(PhoneNumber::parse(to).map_err(|_| call.not_found())?),
-        (None, None) => return Err(Refusal::bad_request(60221, "No target verification specified")),
-    };
+    params::without_payment(form)?;
+    let which = checked_one(call, application).await?;
     let checked = call.factor.check(&call.actor(), application, which, Secret::new(code)).await?;
     let (challenge, status) = match checked {
         Checked::Approved(challenge) => (challenge, VerificationStatus::Approved),
@@ -97,6 +89,25 @@ pub(super) async fn check(call: &Call<'_>) -> Result<Reply, Refusal> {
         date_created: Some(Iso8601(challenge.course.created_at)),
         date_updated: Some(Iso8601(challenge.updated_at)),
     }))
+}
+
+/// The verification that a check means.
+async fn checked_one(call: &Call<'_>, application: Sid) -> Result<Which, Refusal> {
+    let number = |to: &str| PhoneNumber::parse(to).map_err(|_| call.not_found());
+    let (sid, to) = match (params::some(&call.form, "VerificationSid"), params::some(&call.form, "To")) {
+        (None, None) => return Err(Refusal::bad_request(60221, "No target verification specified")),
+        (None, Some(to)) => return number(to).map(Which::Number),
+        (Some(sid), to) => (sid, to),
+    };
+    let which = Sid::parse(sid).ok().filter(|sid| sid.is("VE")).map(Which::Sid);
+    let which =
+        which.ok_or_else(|| Refusal::invalid("VerificationSid", sid, "VE and 32 hexadecimal digits"))?;
+    // The code of one must not approve what the application takes for another.
+    if let Some(to) = to {
+        let (to, found) = (number(to)?, call.factor.find(application, which).await?);
+        found.filter(|found| found.number == to).ok_or_else(|| call.not_found())?;
+    }
+    Ok(which)
 }
 
 /// The verification in the path, by its SID or by its recipient.

@@ -139,6 +139,34 @@ async fn the_right_code_approves_and_then_nothing_is_there() {
     assert_eq!(bank.ask("GET", &one, &[]).await.error(), (404, 20404));
 }
 
+/// Whoever has a verification of his own must not pass it off as somebody else's at an application that looks at its own `To`.
+#[tokio::test]
+async fn a_check_that_names_one_number_and_the_verification_of_another_is_of_neither() {
+    let bank = Bank::open().await;
+    let (started, code) = bank.started().await;
+    let sid = started["sid"].as_str().expect("a SID");
+    for to in ["+14155550199", "4155550123", "owl@example.com"] {
+        let mixed = bank.check_with(&[("To", to), ("VerificationSid", sid), ("Code", &code)]).await;
+        assert_eq!(mixed.error(), (404, 20404), "{to}");
+    }
+    let nobodys = "VE00000000000000000000000000000007";
+    let mixed = bank.check_with(&[("To", TO), ("VerificationSid", nobodys), ("Code", &code)]).await;
+    assert_eq!(mixed.error(), (404, 20404));
+    let both = bank.check_with(&[("To", TO), ("VerificationSid", sid), ("Code", &code)]).await;
+    assert_eq!((both.status, &both.body["valid"]), (200, &json!(true)), "they say the same");
+}
+
+#[tokio::test]
+async fn a_check_of_a_payment_is_refused_as_its_start_is() {
+    let bank = Bank::open().await;
+    let (_, code) = bank.started().await;
+    for (name, value) in [("Amount", "€39.99"), ("Payee", "Owl Bank")] {
+        let refused = bank.check_with(&[("To", TO), ("Code", &code), (name, value)]).await;
+        assert_eq!(refused.error(), (400, 60200), "{name}");
+    }
+    assert_eq!(bank.check(&code).await.body["valid"], true, "nothing was counted");
+}
+
 #[tokio::test]
 async fn five_wrong_codes_lock_the_verification_until_its_time_is_over() {
     let bank = Bank::open().await;

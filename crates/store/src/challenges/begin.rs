@@ -15,6 +15,7 @@ use ringfence_second_factor::challenge::{self, Channel, Refused};
 use ringfence_second_factor::code::CodeLength;
 use ringfence_second_factor::country::Country;
 use ringfence_second_factor::failures::{Barred, Failures};
+use ringfence_second_factor::pumping::standing::Standing;
 use ringfence_second_factor::pumping::{self, Asker, Budget, Limits, Of, Scope};
 use serde_json::json;
 
@@ -23,6 +24,7 @@ use super::others::Others;
 use super::sends::NewSend;
 use super::{CONSOLE, Challenge, Counter, Expected, Which, sends};
 use crate::audit::{self, NewAudit};
+use crate::conversions::Destination;
 use crate::error::Error;
 use crate::factor_keys::FactorKeys;
 use crate::ledger::Reservation;
@@ -282,9 +284,9 @@ struct Plan {
     is_new: bool,
     /// Where it goes to.
     country: Country,
-    /// Whose prefix it goes to. People of the console are asked for a code only after their password, so nobody pumps
-    /// through them.
-    watched: Option<conversions::Key>,
+    /// What is watched of where it goes. People of the console are asked for a code only after their password, so nobody
+    /// pumps through them.
+    watched: Option<Destination>,
     /// What it counts in.
     budgets: Vec<Budget>,
 }
@@ -326,7 +328,7 @@ impl<'a> Batch<'a> {
         let plans: Vec<(Plan, Timestamp)> =
             all.iter().filter_map(|wanted| Some((batch.plan(wanted).ok()?, wanted.now))).collect();
         let prefixes = plans.iter().filter_map(|(plan, _)| plan.watched.clone()).collect();
-        batch.prefixes = conversions::Locked::lock(transaction, prefixes, latest).await?;
+        batch.prefixes = conversions::Locked::lock(transaction, &prefixes, latest).await?;
         let watched = plans.iter().filter(|(plan, _)| plan.watched.is_some());
         batch.others = Others::read(transaction, watched.map(|(plan, _)| &plan.challenge)).await?;
         let mut allowed = Vec::with_capacity(plans.len());
@@ -359,8 +361,10 @@ impl<'a> Batch<'a> {
         let country = pumping::allowed_country(wanted.limits, challenge.number).ok_or(NotSent::Country)?;
         let application = &challenge.expected.application;
         let scope = if application == CONSOLE { Scope::Console } else { Scope::Application(application) };
-        let watched =
-            (scope != Scope::Console).then(|| (application.clone(), pumping::prefix(challenge.number)));
+        let watched = (scope != Scope::Console).then(|| Destination {
+            key: (application.clone(), pumping::prefix(challenge.number)),
+            number_tag: challenge.number_tag.clone(),
+        });
         let (asker, tags) = (wanted.asker, &self.keys.tags);
         let mut budgets = pumping::budgets(wanted.limits, scope, challenge.number, country, asker, tags, now);
         budgets.extend(wanted.own.iter().cloned());
@@ -398,11 +402,20 @@ impl<'a> Batch<'a> {
 
     /// Whether its prefix and the pauses allow it.
     fn may_go(&self, plan: &Plan, now: Timestamp) -> Result<std::result::Result<(), NotSent>> {
-        let Some(key) = &plan.watched else { return Ok(Ok(())) };
-        if let Err(stopped) = self.prefixes.may_send(key, now)? {
+        let Some(to) = &plan.watched else { return Ok(Ok(())) };
+        if let Err(stopped) = self.prefixes.may_send(to, now)? {
             return Ok(Err(NotSent::Stopped(stopped.until)));
         }
         Ok(self.others.may_send(&plan.challenge, now))
+    }
+
+    /// What of each budget is open to it: of those that others share not all is, but for who has entered codes.
+    fn open(&self, plan: &Plan, limits: &Limits, now: Timestamp) -> Result<Vec<Budget>> {
+        let standing = match &plan.watched {
+            Some(to) => self.prefixes.standing(to, now)?,
+            None => Standing::Converts,
+        };
+        Ok(plan.budgets.iter().map(|budget| budget.open_to(standing, limits.kept_percent)).collect())
     }
 
     /// Whether the code goes out: it is then counted in every budget. Otherwise nothing is counted.
@@ -424,7 +437,7 @@ impl<'a> Batch<'a> {
         if let Err(not) = self.may_go(&plan, now)? {
             return Ok(Begun::Not(not));
         }
-        if let Some(used_up) = self.rates.used_up(&plan.budgets)? {
+        if let Some(used_up) = self.rates.used_up(&self.open(&plan, wanted.limits, now)?)? {
             return Ok(Begun::Not(NotSent::Budget(used_up.of, used_up.ends_at)));
         }
         let send = Sid::new(*b"VL", u128::from_be_bytes(crate::random()));
@@ -433,8 +446,8 @@ impl<'a> Batch<'a> {
         }
         self.rates.take(&plan.budgets)?;
         let mut stops = None;
-        if let Some(key) = &plan.watched {
-            match self.prefixes.sent(key, now)? {
+        if let Some(to) = &plan.watched {
+            match self.prefixes.sent(to, now)? {
                 Ok(stop) => stops = stop,
                 Err(stopped) => return Ok(Begun::Not(NotSent::Stopped(stopped.until))),
             }

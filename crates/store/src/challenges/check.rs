@@ -17,6 +17,7 @@ use serde_json::json;
 use super::locked::Locked;
 use super::{CONSOLE, Challenge, Counter, Expected, Which, sends};
 use crate::audit::{self, NewAudit};
+use crate::conversions::Destination;
 use crate::error::Error;
 use crate::factor_keys::FactorKeys;
 use crate::queue::Batched;
@@ -153,7 +154,7 @@ struct Batch<'a> {
     /// What was approved, when.
     approved: BTreeMap<Sid, Timestamp>,
     /// Of what was sent to which prefixes by whose codes, when.
-    entered: Vec<(conversions::Key, Timestamp)>,
+    entered: Vec<(Destination, Timestamp)>,
     audits: Vec<(&'a Actor, NewAudit, Timestamp)>,
 }
 
@@ -259,7 +260,11 @@ impl<'a> Batch<'a> {
         self.approved.insert(challenge.sid, now);
         let application = &challenge.expected.application;
         if application != CONSOLE {
-            self.entered.push(((application.clone(), pumping::prefix(challenge.number)), now));
+            let to = Destination {
+                key: (application.clone(), pumping::prefix(challenge.number)),
+                number_tag: challenge.number_tag.clone(),
+            };
+            self.entered.push((to, now));
         }
         self.note(by, "challenge.approve", challenge, why, now);
     }
@@ -289,10 +294,10 @@ impl<'a> Batch<'a> {
         self.challenges.write(transaction).await?;
         self.failures.write(transaction).await?;
         if let Some(latest) = self.approved.values().max() {
-            let keys = self.entered.iter().map(|(key, _)| key.clone()).collect();
-            let mut prefixes = conversions::Locked::lock(transaction, keys, *latest).await?;
-            for (key, at) in &self.entered {
-                prefixes.entered(key, *at)?;
+            let destinations = self.entered.iter().map(|(to, _)| to.clone()).collect();
+            let mut prefixes = conversions::Locked::lock(transaction, &destinations, *latest).await?;
+            for (to, at) in &self.entered {
+                prefixes.entered(to, *at)?;
             }
             prefixes.write(transaction).await?;
             sends::converted(transaction, &self.approved).await?;

@@ -1,9 +1,35 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
-use ringfence_store::{BackupError, Error, Location, NewAudit, Over, Store, restore};
+use ringfence_breaker::Why;
+use ringfence_store::{
+    Admission, BackupError, Error, Location, NewAudit, NotAdmitted, Now, Over, Store, restore,
+};
 
+use crate::ledger::{Money, limit};
 use crate::world::{Database, World, after, keys, operator, seal, start};
+
+/// The memory of a day that was there already, by a clock that was ahead, is lost with the backup that is restored.
+#[tokio::test]
+async fn a_day_that_a_lost_memory_may_have_seen_waits_for_twilios_figure() {
+    let mut money = Money::with(World::sqlite().await, vec![limit("daily", 50)]).await;
+    let (backup, today) = (path(&money.world, "backup"), 86_400);
+    let Location::Sqlite(live) = money.world.location.clone() else { unreachable!() };
+    money.store().backup(&operator(), &backup, after(2)).await.unwrap();
+    assert!(money.book(&money.limits[0], 0, 0, after(today)).await);
+    let spent = money.store().admit(money.request(50), Now::At(after(today))).await.unwrap();
+    assert!(matches!(spent, Admission::Admitted(_)), "tomorrow, as it was thought: {spent:?}");
+
+    money.world.store.close().await;
+    restore(&backup, &live, Over::Anything).await.unwrap();
+    money.world.store = Store::open(&money.world.location, &keys(), after(5)).await.unwrap();
+    assert!(money.book(&money.limits[0], 0, 0, after(6)).await);
+    let admitted = money.store().admit(money.request(1), Now::At(after(7))).await.unwrap();
+    assert!(matches!(admitted, Admission::Admitted(_)), "{admitted:?}");
+    let refused = money.store().admit(money.request(1), Now::At(after(today))).await.unwrap();
+    let Admission::Refused(NotAdmitted::Limit { why, .. }) = refused else { panic!("{refused:?}") };
+    assert_eq!(why, Why::NotReadBack);
+}
 
 fn path(world: &World, name: &str) -> PathBuf {
     let Database::Sqlite(directory) = &world.database else { panic!("only SQLite is backed up here") };

@@ -62,6 +62,7 @@ pub(crate) fn lenient() -> Limits {
         prefix: most.clone(),
         country: most.clone(),
         total: most,
+        kept_percent: 0,
     }
 }
 

@@ -14,6 +14,7 @@ mod durability;
 mod findings;
 mod flows;
 mod hosts;
+mod kept;
 mod keys;
 mod ledger;
 mod media;

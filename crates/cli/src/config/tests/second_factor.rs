@@ -47,6 +47,7 @@ fn what_cannot_send_a_code_is_refused() {
         ("per_number = [\"5 per hour\"]", "is not a number of codes in a time"),
         ("in_total = [\"0 in 1h\"]", "allows none at all"),
         ("in_total = [\"5 in 1s\"]", "has a time that is not from 1m to 31d"),
+        ("kept_percent = 41", "41 is out of range; write a whole number from 0 to 40"),
         ("refuse_lines = \"landline\"", "[\"landline\", \"nonFixedVoip\", \"premium\"]"),
         ("refuse_lines = [\"landline\", \"voip\"]", "is no kind of line that Lookup knows"),
         ("refuse_lines = [\"mobile\"]", "mobile phones are what codes go to"),
@@ -78,6 +79,8 @@ fn what_is_typed_is_what_is_meant() {
     );
     assert_eq!((plain.limits.countries.len(), plain.lifetime.as_secs()), (2, 600));
     assert_eq!(plain.limits.number[0], Cap { most: 5, seconds: 600 });
+    assert_eq!(plain.limits.kept_percent, 25);
+    assert_eq!(settings(&format!("{ENOUGH}kept_percent = 0\n")).limits.kept_percent, 0);
     assert_eq!(plain.lines, None, "a question costs something");
     let lines =
         |more: &str| settings(&format!("{ENOUGH}refuse_lines = [\"landline\", \"premium\"]\n{more}")).lines;
