@@ -8,8 +8,7 @@ use ringfence_model::Sid;
 use ringfence_second_factor::code::CodeLength;
 use ringfence_second_factor::country::Country;
 use ringfence_second_factor::pumping::Limits;
-use ringfence_second_factor::words;
-use ringfence_second_factor::words::HOST_MAX;
+use ringfence_second_factor::words::{self, HOST_MAX};
 use ringfence_store as store;
 use serde::{Deserialize, Serialize};
 
