@@ -88,6 +88,7 @@ mod taken;
 mod tallies;
 mod tokens;
 mod traffic;
+mod transaction;
 mod triggers;
 mod users;
 mod verify_limits;

@@ -33,11 +33,29 @@ impl PerDialect {
         }
         transaction.fetch(self.of(transaction), values![json(&rows)?]).await
     }
+
+    /// The same [later](Transaction::later), where nobody looks at what it gives back.
+    pub(crate) async fn run_later<R: Serialize>(
+        &self,
+        transaction: &mut Transaction,
+        rows: impl IntoIterator<Item = R>,
+    ) -> Result<()> {
+        let rows: Vec<_> = rows.into_iter().collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        transaction.later(self.of(transaction), vec![json(&rows)?]).await
+    }
+}
+
+/// As JSON is written into a column.
+pub(crate) fn text<T: Serialize>(value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| Error::corrupt("rows", error.to_string()))
 }
 
 /// Rows as a statement takes them. In texts as PostgreSQL takes them there is no NUL.
 pub(crate) fn json<R: Serialize>(rows: &[R]) -> Result<Value> {
-    let text = serde_json::to_string(rows).map_err(|error| Error::corrupt("rows", error.to_string()))?;
+    let text = text(&rows)?;
     if !text.contains("\\u0000") {
         return Ok(text.into());
     }

@@ -31,6 +31,8 @@ const BUSY: Duration = Duration::from_secs(5);
 const BUSY_AGAIN: Duration = Duration::from_millis(20);
 /// How long a request waits for a connection.
 pub(crate) const ACQUIRE: Duration = Duration::from_secs(5);
+/// Rows that SQLite's thread hands over without waiting until somebody looks at them.
+const ROWS: usize = 1024;
 /// Connections that read a SQLite file; one more writes.
 const SQLITE_READERS: u32 = 4;
 /// Connections to PostgreSQL that one node opens at most. Writes need one.
@@ -118,15 +120,12 @@ impl Store {
                 make_file(path)?;
                 let writing = SqlitePoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE);
                 let writing = writing.idle_timeout(None).max_lifetime(None);
-                // Where the disk is full SQLite ends the transaction by itself, and sqlx, whose ROLLBACK finds none, believes
-                // for ever that it is still in one. Such a connection is given up for a new one.
-                let writing = writing.before_acquire(|connection, _| {
-                    let is_sound = !connection.is_in_transaction();
-                    Box::pin(async move { Ok(is_sound) })
-                });
+                // A file does not go away as a server does: nobody has to ask whether it is there.
+                let writing = writing.test_before_acquire(false);
                 let writing = Pool::Sqlite(connect_sqlite(writing, path).await?);
                 let reading = SqlitePoolOptions::new().max_connections(SQLITE_READERS);
                 let reading = reading.acquire_timeout(ACQUIRE).idle_timeout(None).max_lifetime(None);
+                let reading = reading.test_before_acquire(false);
                 (writing, Pool::Sqlite(reading.connect_lazy_with(sqlite(path).read_only(true))))
             }
             Location::Postgres(url) => {
@@ -150,7 +149,7 @@ impl Store {
         let prepared = prepare(&mut transaction, now).await;
         let found = match prepared {
             Ok(found) => {
-                transaction.commit().await?;
+                drop(transaction.commit().await?);
                 found
             }
             Err(error) => {
@@ -216,6 +215,7 @@ pub(crate) fn sqlite(path: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(BUSY)
+        .row_buffer_size(ROWS)
         // What was deleted is overwritten: an erased key is not found in a free page.
         .pragma("secure_delete", "ON")
         .pragma("trusted_schema", "OFF")

@@ -209,8 +209,7 @@ pub(crate) async fn add(
     let rows = came.iter().filter(|(_, counts)| is_something(counts)).map(
         |((account, prefix, slot), counts)| json!({ "a": account, "p": prefix, "t": slot, "c": counts }),
     );
-    ADD.run(transaction, rows).await?;
-    Ok(())
+    ADD.run_later(transaction, rows).await
 }
 
 const ADD: PerDialect = counted!(

@@ -2,21 +2,20 @@
 //!
 //! Statements are written once, in what SQLite and PostgreSQL both understand (`$1`, `ON CONFLICT`, `RETURNING`), with
 //! three types of values: whole numbers, texts, bytes. Times are microseconds since 1970. This module alone knows that
-//! there are two drivers; everything else takes a [`Transaction`] or a [`Pool`].
+//! there are two drivers, and [`transaction`](crate::transaction); everything else takes a [`Transaction`] or a [`Pool`].
 //!
 //! A statement is a `&'static str`, so nothing that came from outside can become a part of one.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use ringfence_model::Sid;
-use sqlx::postgres::{PgPool, PgRow, Postgres};
-use sqlx::sqlite::{Sqlite, SqlitePool, SqliteRow};
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::Row as _;
+use sqlx::postgres::{PgPool, PgRow};
+use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 use crate::error::{Away, Error};
-use crate::seal::Keyring;
+pub(crate) use crate::transaction::Transaction;
 
 /// How long a statement may take that changes nothing.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -42,17 +41,6 @@ pub(crate) enum Pool {
     Postgres(PgPool),
 }
 
-/// A transaction, and the keys that its statements seal with.
-pub(crate) struct Transaction {
-    pub(crate) connection: Connection,
-    pub(crate) keys: Arc<Keyring>,
-}
-
-pub(crate) enum Connection {
-    Sqlite(sqlx::Transaction<'static, Sqlite>),
-    Postgres(sqlx::Transaction<'static, Postgres>),
-}
-
 /// A row of a result.
 pub(crate) enum Row {
     Sqlite(SqliteRow),
@@ -64,14 +52,15 @@ macro_rules! query {
         let mut query = sqlx::query($sql);
         for value in $values {
             query = match value {
-                Value::Int(value) => query.bind(value),
-                Value::Text(value) => query.bind(value),
-                Value::Bytes(value) => query.bind(value),
+                crate::sql::Value::Int(value) => query.bind(value),
+                crate::sql::Value::Text(value) => query.bind(value),
+                crate::sql::Value::Bytes(value) => query.bind(value),
             };
         }
         query
     }};
 }
+pub(crate) use query;
 
 impl Pool {
     /// The rows of a statement that changes nothing.
@@ -99,87 +88,11 @@ impl Pool {
         Ok(self.fetch(sql, values).await?.into_iter().next())
     }
 
-    /// Begins a transaction that writes. On SQLite it has the only write lock from here on, so it cannot fail halfway
-    /// because another one was quicker.
-    pub(crate) async fn begin(&self, keys: &Arc<Keyring>) -> Result<Transaction, Error> {
-        let connection = match self {
-            Self::Sqlite(pool) => Connection::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Postgres(pool) => Connection::Postgres(pool.begin().await?),
-        };
-        Ok(Transaction { connection, keys: Arc::clone(keys) })
-    }
-
     pub(crate) async fn close(&self) {
         match self {
             Self::Sqlite(pool) => pool.close().await,
             Self::Postgres(pool) => pool.close().await,
         }
-    }
-}
-
-impl Transaction {
-    /// How many rows the statement changed.
-    pub(crate) async fn execute(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64, Error> {
-        Ok(match &mut self.connection {
-            Connection::Sqlite(transaction) => {
-                query!(sql, values).execute(&mut **transaction).await?.rows_affected()
-            }
-            Connection::Postgres(transaction) => {
-                query!(sql, values).execute(&mut **transaction).await?.rows_affected()
-            }
-        })
-    }
-
-    /// The rows that the statement gives back.
-    pub(crate) async fn fetch(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, Error> {
-        Ok(match &mut self.connection {
-            Connection::Sqlite(transaction) => {
-                let rows = query!(sql, values).fetch_all(&mut **transaction).await?;
-                rows.into_iter().map(Row::Sqlite).collect()
-            }
-            Connection::Postgres(transaction) => {
-                let rows = query!(sql, values).fetch_all(&mut **transaction).await?;
-                rows.into_iter().map(Row::Postgres).collect()
-            }
-        })
-    }
-
-    /// The first row that the statement gives back. The statement runs to its end.
-    pub(crate) async fn find(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Option<Row>, Error> {
-        Ok(self.fetch(sql, values).await?.into_iter().next())
-    }
-
-    /// Runs statements without values, several at once: savepoints, migrations. The text is the program's own.
-    pub(crate) async fn run(&mut self, sql: String) -> Result<(), Error> {
-        match &mut self.connection {
-            Connection::Sqlite(transaction) => {
-                sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **transaction).await?;
-            }
-            Connection::Postgres(transaction) => {
-                sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **transaction).await?;
-            }
-        }
-        Ok(())
-    }
-
-    pub(crate) async fn commit(self) -> Result<(), Error> {
-        let committed = match self.connection {
-            Connection::Sqlite(transaction) => transaction.commit().await,
-            Connection::Postgres(transaction) => transaction.commit().await,
-        };
-        committed.map_err(|error| Error::from(error).while_committing())
-    }
-
-    pub(crate) async fn rollback(self) {
-        // What fails here is a broken connection, whose transaction the database gives up by itself.
-        let _ = match self.connection {
-            Connection::Sqlite(transaction) => transaction.rollback().await,
-            Connection::Postgres(transaction) => transaction.rollback().await,
-        };
-    }
-
-    pub(crate) fn is_sqlite(&self) -> bool {
-        matches!(self.connection, Connection::Sqlite(_))
     }
 }
 

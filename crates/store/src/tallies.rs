@@ -126,8 +126,7 @@ impl Counted {
             })
             .collect();
         let upsert = if transaction.is_sqlite() { UPSERT_SQLITE } else { UPSERT_POSTGRES };
-        transaction.execute(upsert, values![json!(rows).to_string()]).await?;
-        Ok(())
+        transaction.later(upsert, values![json!(rows).to_string()]).await
     }
 }
 

@@ -164,8 +164,7 @@ impl AllThatCame {
         let rows = self.0.iter().map(
             |((account, prefix, hour), came)| json!({ "a": account, "p": prefix, "t": hour, "c": came }),
         );
-        ADD.run(transaction, rows).await?;
-        Ok(())
+        ADD.run_later(transaction, rows).await
     }
 }
 

@@ -15,10 +15,12 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::error::{Away, Error};
 use crate::seal::Keyring;
-use crate::sql::{Pool, Transaction};
+use crate::sql::Pool;
+use crate::transaction::{Connection, Transaction};
 
 /// Writes that may wait in line. Whoever comes later waits for a place.
 const QUEUE: usize = 4096;
@@ -29,6 +31,8 @@ const BATCH: usize = 60;
 const TRIES_MAX: u32 = 5;
 /// How long a transaction may take, commit included.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a connection is kept: as a pool does it, so that one to a server which is not the right one any more ends.
+const KEPT: Duration = Duration::from_mins(10);
 
 pub(crate) type Outcome<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 /// A write: it has all it needs in `D`, and may be run again.
@@ -125,25 +129,46 @@ impl<D: Send + Sync, T: Send> Job for Write<D, T> {
 
 type Batch = Vec<Box<dyn Job>>;
 
+/// What transactions are made of.
+struct Writing {
+    pool: Pool,
+    keys: Arc<Keyring>,
+    /// The connection of the last commit, and since when it is kept. A pool would ask it before and after each transaction
+    /// whether it is there, which costs more than a small statement.
+    kept: Option<(Connection, Instant)>,
+}
+
+impl Writing {
+    async fn begin(&mut self) -> Result<(Transaction, Instant), Error> {
+        match self.kept.take().filter(|(_, since)| since.elapsed() < KEPT) {
+            Some((connection, since)) => Ok((Transaction::begin(connection, &self.keys).await?, since)),
+            None => Ok((self.pool.begin(&self.keys).await?, Instant::now())),
+        }
+    }
+}
+
 /// The task: batch after batch, until nobody can queue any more.
 async fn work(pool: Pool, keys: Arc<Keyring>, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
     let mut batch = Batch::with_capacity(BATCH);
+    let mut writing = Writing { pool, keys, kept: None };
     while jobs.recv_many(&mut batch, BATCH).await > 0 {
-        let alone = commit(&pool, &keys, std::mem::take(&mut batch)).await;
+        let alone = commit(&mut writing, std::mem::take(&mut batch)).await;
         for job in alone {
-            commit_alone(&pool, &keys, job).await;
+            commit_alone(&mut writing, job).await;
         }
     }
+    let Writing { pool, kept, .. } = writing;
+    drop(kept);
     pool.close().await;
 }
 
 /// Carries out a batch and answers it, except where another node stood in its way: then nothing of it was done, and it is
 /// given back, to be tried one by one.
-async fn commit(pool: &Pool, keys: &Arc<Keyring>, mut batch: Batch) -> Batch {
-    let mut outcomes = run(pool, keys, &mut batch).await;
+async fn commit(writing: &mut Writing, mut batch: Batch) -> Batch {
+    let mut outcomes = run(writing, &mut batch).await;
     if outcomes.as_ref().is_err_and(Error::is_broken_connection) {
         // A connection of the pool may have died while it was idle, as all do when the database is started anew.
-        outcomes = run(pool, keys, &mut batch).await;
+        outcomes = run(writing, &mut batch).await;
     }
     match outcomes {
         Ok(outcomes) => batch.into_iter().zip(outcomes).for_each(|(job, outcome)| job.answer(outcome)),
@@ -153,10 +178,10 @@ async fn commit(pool: &Pool, keys: &Arc<Keyring>, mut batch: Batch) -> Batch {
     Batch::new()
 }
 
-async fn commit_alone(pool: &Pool, keys: &Arc<Keyring>, job: Box<dyn Job>) {
+async fn commit_alone(writing: &mut Writing, job: Box<dyn Job>) {
     let mut batch = vec![job];
     for tried in 1..=TRIES_MAX {
-        let outcome = run(pool, keys, &mut batch).await.and_then(|mut outcomes| {
+        let outcome = run(writing, &mut batch).await.and_then(|mut outcomes| {
             outcomes.pop().unwrap_or_else(|| Err(Error::closed())) // one job has one outcome
         });
         if tried < TRIES_MAX && outcome.as_ref().is_err_and(Error::is_contention) {
@@ -167,20 +192,16 @@ async fn commit_alone(pool: &Pool, keys: &Arc<Keyring>, job: Box<dyn Job>) {
 }
 
 /// One transaction: the outcome of each write after the commit, or why nothing of it is there.
-async fn run(pool: &Pool, keys: &Arc<Keyring>, batch: &mut Batch) -> Result<Vec<Result<(), Error>>, Error> {
+async fn run(writing: &mut Writing, batch: &mut Batch) -> Result<Vec<Result<(), Error>>, Error> {
     // A server that vanished without a word would hold up every write until TCP gives up, a quarter of an hour.
-    match tokio::time::timeout(PATIENCE, transact(pool, keys, batch)).await {
+    match tokio::time::timeout(PATIENCE, transact(writing, batch)).await {
         Ok(outcomes) => outcomes,
         Err(_) => Err(Error::Away { reason: Away::Unreachable, in_doubt: true, source: None }),
     }
 }
 
-async fn transact(
-    pool: &Pool,
-    keys: &Arc<Keyring>,
-    batch: &mut Batch,
-) -> Result<Vec<Result<(), Error>>, Error> {
-    let mut transaction = pool.begin(keys).await?;
+async fn transact(writing: &mut Writing, batch: &mut Batch) -> Result<Vec<Result<(), Error>>, Error> {
+    let (mut transaction, since) = writing.begin().await?;
     let outcomes = match batch.as_mut_slice() {
         [job] => match job.run(&mut transaction).await {
             Ok(()) => vec![Ok(())],
@@ -197,7 +218,7 @@ async fn transact(
             }
         },
     };
-    transaction.commit().await?;
+    writing.kept = Some((transaction.commit().await?, since));
     Ok(outcomes)
 }
 
@@ -207,15 +228,18 @@ async fn run_each(
     jobs: &mut [Box<dyn Job>],
 ) -> Result<Vec<Result<(), Error>>, Error> {
     let mut outcomes = Vec::with_capacity(jobs.len());
-    transaction.run("SAVEPOINT one".to_owned()).await?;
+    transaction.save().await?;
     for job in jobs {
-        let outcome = job.run(transaction).await;
-        // Going to the next savepoint is one message, not two: it is half of the way of a small write.
+        let mut outcome = job.run(transaction).await;
+        if outcome.is_ok() {
+            // What the write left waiting is its own.
+            outcome = transaction.save_again().await;
+        }
         match &outcome {
-            Ok(()) => transaction.run("RELEASE SAVEPOINT one; SAVEPOINT one".to_owned()).await?,
+            Ok(()) => {}
             // After a deadlock too: whoever went on would keep the other node waiting, and find the next one.
             Err(error) if error.is_away() => return Err(error.clone()),
-            Err(_) => transaction.run("ROLLBACK TO SAVEPOINT one".to_owned()).await?,
+            Err(_) => transaction.back().await?,
         }
         outcomes.push(outcome);
     }
@@ -236,6 +260,43 @@ mod tests {
             })
         });
         act.await
+    }
+
+    /// The same, without waiting for the statement.
+    async fn put_later(store: &Store, name: &'static str) -> Result<(), Error> {
+        let act = store.write(name, |name, transaction| {
+            Box::pin(async move {
+                let insert = "INSERT INTO meta (name, value) VALUES ($1, $2)";
+                transaction.later(insert, values![*name, "later"]).await
+            })
+        });
+        act.await
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_a_statement_that_waited_is_told_to_whose_it_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let location = Location::Sqlite(folder.path().join("store.db"));
+        let keys = Keys::Given { current: MasterKey::random(), previous: Vec::new() };
+        let store = Store::open(&location, &keys, jiff::Timestamp::UNIX_EPOCH).await.expect("a store");
+        put(&store, "there", 1).await.expect("a row");
+        // All of them are in one transaction, in their order.
+        let at_once = store.write((), |(), _| Box::pin(async { Err::<(), _>(Error::conflict("nothing")) }));
+        let (nothing, first, again, last) = tokio::join!(
+            at_once,
+            put_later(&store, "first"),
+            put_later(&store, "there"),
+            put_later(&store, "last")
+        );
+        assert!(nothing.is_err_and(|error| error.is_conflict()));
+        assert!(first.is_ok() && last.is_ok(), "{first:?} {last:?}");
+        assert!(again.as_ref().is_err_and(Error::is_conflict), "{again:?}");
+        // Alone, the commit takes it along.
+        let alone = put_later(&store, "there").await;
+        assert!(alone.as_ref().is_err_and(Error::is_conflict), "{alone:?}");
+        let sql = "SELECT count(*) AS count FROM meta WHERE value = 'later'";
+        let row = store.find(sql, values![]).await.expect("rows").expect("a row");
+        assert_eq!(row.int("count").expect("a number"), 2);
     }
 
     #[tokio::test]

@@ -71,7 +71,7 @@ impl Recipient {
             "rcs" => Self::Channel(Channel::Rcs, number),
             "tel" => Self::Unclear,
             // What leads through a trunk into the telephone network costs what a call there does.
-            "sip" | "sips" if address.to_ascii_lowercase().contains(".pstn.") => Self::Unclear,
+            "sip" | "sips" if may_be_a_trunk(address) => Self::Unclear,
             "sip" | "sips" => Self::Sip,
             "client" => Self::Client,
             _ => Self::Other,
@@ -86,6 +86,29 @@ impl Recipient {
             Self::Sip | Self::Client | Self::Emergency | Self::Unclear | Self::Other => None,
         }
     }
+}
+
+/// Whether the address of a SIP URI leads through a trunk, or could be read so. No host has escapes (RFC 3261, section 25.1,
+/// `hostname`), so what decodes them anyway is not known.
+fn may_be_a_trunk(address: &str) -> bool {
+    let uri = address.split('?').next().unwrap_or_default();
+    let host = uri.rsplit_once('@').map_or(uri, |(_, host)| host);
+    host.contains('%') || decoded(address).to_ascii_lowercase().contains(".pstn.")
+}
+
+/// With its escapes resolved, where they are any.
+fn decoded(text: &str) -> String {
+    let mut pieces = text.split('%');
+    let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
+    for piece in pieces {
+        let digits = piece.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match digits {
+            Some(byte) => bytes.push(byte),
+            None => bytes.push(b'%'),
+        }
+        bytes.extend(piece.as_bytes().get(if digits.is_some() { 2 } else { 0 }..).unwrap_or_default());
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Whether an address is a name, which no reader takes for a number.

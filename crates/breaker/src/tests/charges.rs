@@ -90,11 +90,19 @@ fn a_number_that_is_not_in_e164_has_no_price_whatever_unknown_ones_cost() {
         "whatsapp:14155550100",
         "rcs:",
         "sip:+14155550100@x.pstn.twilio.com",
+        "sip:+14155550100@x%2Epstn.twilio.com",
+        "sips:+14155550100@x.pst%6e.twilio.com",
+        "sip:+14155550100@1.2.3.4;maddr=x.pstn.twilio.com",
+        "sip:+14155550100@1.2.3.4?Route=%3Csip:x%2epstn%2Etwilio.com%3E",
+        "sip:a@x%252epstn.twilio.com?X-A=b@example.com",
     ] {
         assert_eq!(to(text), Recipient::Unclear, "{text}");
         let message = Message::text(to(text), Sender::Any, "hello");
         assert_eq!(message.charge(&worst), Err(Unpriced::Recipient), "{text}");
         assert_eq!(call(to(text), None).charge(&worst), Err(Unpriced::Recipient), "{text}");
+    }
+    for text in ["sip:tom%40home@example.com", "sip:tom@example.com?X-Name=a%20b%", "sip:tom@[::1]:5060"] {
+        assert_eq!(to(text), Recipient::Sip, "{text}");
     }
     for channel in ["sms", "call", "whatsapp", "sna", "rcs", "auto", "voice"] {
         let channel = VerificationChannel::parse(channel);

@@ -1,15 +1,18 @@
 //! Whose request this is: the virtual credential that it shows.
 //!
-//! The one idea: it is looked up in the store for each request, so that one which is revoked opens nothing any more, on
-//! any node and on a connection that is long open. Where the store is away, nobody comes in.
+//! The one idea: the store is asked for each request, so that one which is revoked opens nothing any more, on any node and on
+//! a connection that is long open. Where the store is away, nobody comes in. What an admission decides about asks the store
+//! there, in the transaction that sets money aside, so what it may do is [remembered](Remembered) until then.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, HeaderMap};
 use jiff::Timestamp;
 use ringfence_model::{Secret, Sid};
 use ringfence_store::{EGRESS, EgressScopes, Store};
+use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
 
 use super::refusal::Refusal;
@@ -23,7 +26,7 @@ pub(crate) struct Presented {
     secret: Secret,
 }
 
-/// The credential of a request, good at this moment.
+/// The credential of a request, good at this moment, or [remembered](Remembered) as good.
 #[derive(Debug, Clone)]
 pub(crate) struct Holder {
     /// `SK…`.
@@ -31,10 +34,26 @@ pub(crate) struct Holder {
     /// What people call it.
     pub(crate) name: Arc<str>,
     /// What it may do.
-    pub(crate) scopes: EgressScopes,
+    pub(crate) scopes: Arc<EgressScopes>,
     /// The account that it named itself with, if it did.
     account: Option<Sid>,
 }
+
+/// Credentials that were good when the store was last asked, by the hashes of their secrets. Of a credential nothing ever changes
+/// but whether it is good; only who has the store decide about that may go by what stands here.
+#[derive(Debug, Default)]
+pub(crate) struct Remembered(Mutex<HashMap<[u8; 32], Good>>);
+
+/// What is remembered of one.
+#[derive(Debug, Clone)]
+struct Good {
+    credential: Sid,
+    name: Arc<str>,
+    scopes: Arc<EgressScopes>,
+}
+
+/// Credentials that are remembered. With more the memory begins anew.
+const REMEMBERED_MAX: usize = 1024;
 
 /// For the store to answer; it is asked before anything else happens.
 const LOOK_UP_MAX: Duration = Duration::from_secs(5);
@@ -54,8 +73,35 @@ impl Presented {
         Ok(Self { user, secret: Secret::new(secret) })
     }
 
+    /// What is remembered of it.
+    pub(crate) fn recall(&self, remembered: &Remembered) -> Option<Holder> {
+        let all = remembered.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let good = all.get(&self.hash()).cloned();
+        drop(all);
+        good.and_then(|good| self.holder(good).ok())
+    }
+
+    /// Has it remembered.
+    pub(crate) fn remember(&self, holder: &Holder, remembered: &Remembered) {
+        let Holder { credential, name, scopes, .. } = holder.clone();
+        let mut all = remembered.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= REMEMBERED_MAX {
+            all.clear();
+        }
+        all.insert(self.hash(), Good { credential, name, scopes });
+    }
+
+    /// Has it forgotten.
+    pub(crate) fn forget(&self, remembered: &Remembered) {
+        remembered.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.hash());
+    }
+
+    fn hash(&self) -> [u8; 32] {
+        Sha256::digest(self.secret.expose()).into()
+    }
+
     /// Looks the credential up. Whatever is wrong with it is said in the same way.
-    pub(crate) async fn look_up(self, store: &Store, now: Timestamp) -> Result<Holder, Refusal> {
+    pub(crate) async fn look_up(&self, store: &Store, now: Timestamp) -> Result<Holder, Refusal> {
         let found = timeout(LOOK_UP_MAX, store.find_credential(EGRESS, &self.secret, now)).await;
         let found = match found {
             Ok(Ok(found)) => found.ok_or(Refusal::Unauthorized)?,
@@ -69,16 +115,18 @@ impl Presented {
             tracing::error!(credential = %found.sid, %error, "a credential cannot be read, so it opens nothing");
             Refusal::Unauthorized
         })?;
+        self.holder(Good { credential: found.sid, name: found.name.into(), scopes: Arc::new(scopes) })
+    }
+
+    /// Whether it may be shown with this user name.
+    fn holder(&self, good: Good) -> Result<Holder, Refusal> {
+        let Good { credential, name, scopes } = good;
         let account = self.user.is("AC").then_some(self.user);
         let is_its_own = match account {
             Some(account) => scopes.accounts.contains(account),
-            None => self.user == found.sid,
+            None => self.user == credential,
         };
-        if is_its_own {
-            Ok(Holder { credential: found.sid, name: found.name.into(), scopes, account })
-        } else {
-            Err(Refusal::Unauthorized)
-        }
+        if is_its_own { Ok(Holder { credential, name, scopes, account }) } else { Err(Refusal::Unauthorized) }
     }
 }
 

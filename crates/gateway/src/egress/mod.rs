@@ -56,7 +56,7 @@ use tokio::time::Instant;
 
 pub(crate) use self::charge::check_length;
 use self::content::Content;
-use self::credential::{Holder, Presented};
+use self::credential::{Holder, Presented, Remembered};
 pub(crate) use self::foreign::route_of;
 use self::json::LedBack;
 pub(crate) use self::metrics::EgressMetrics;
@@ -107,6 +107,7 @@ pub(crate) struct EgressEnd {
     pub(crate) rules: ArcSwapOption<EgressRules>,
     pub(crate) metrics: EgressMetrics,
     store: Option<EgressStore>,
+    remembered: Remembered,
     places: Arc<Semaphore>,
     body_memory: AtomicUsize,
     clock: Arc<dyn Clock>,
@@ -126,6 +127,7 @@ impl EgressEnd {
             rules: ArcSwapOption::empty(),
             metrics,
             store,
+            remembered: Remembered::default(),
             places: Arc::new(Semaphore::new(IN_WORK_MAX)),
             body_memory: AtomicUsize::new(0),
             clock,
@@ -168,6 +170,10 @@ struct Known {
     operation: &'static str,
     credential: Option<(Sid, Arc<str>)>,
     account: Option<Sid>,
+    /// The credential, where it was remembered.
+    recalled: Option<Presented>,
+    /// Whether the store has been asked since then if it is still good.
+    is_asked: bool,
     note: OutgoingNote,
 }
 
@@ -178,6 +184,21 @@ impl Known {
             credential: self.credential.as_ref().map(|(sid, name)| (*sid, &**name)),
             account: self.account,
         }
+    }
+
+    /// The same refusal; to whom the store does not know any more nothing but that.
+    async fn confirmed(&self, end: &EgressEnd, refusal: Refusal) -> Refusal {
+        let Some(presented) = &self.recalled else { return refusal };
+        let confirmed = match end.store() {
+            _ if self.is_asked => Err(refusal),
+            Ok(store) => presented.look_up(&store, end.now()).await.map(|_| refusal),
+            Err(away) => Err(away),
+        };
+        let told = confirmed.unwrap_or_else(|instead| instead);
+        if told == Refusal::Unauthorized {
+            presented.forget(&end.remembered);
+        }
+        told
     }
 
     /// Counts, logs and keeps a refusal, and makes the answer of it.
@@ -210,13 +231,17 @@ pub(crate) async fn handle(
     };
     let head = inspector::Head { method: Some(request.method()), host, target: request.uri().path(), client };
     let note = OutgoingNote::begin(&connection.worker.shared, inspect, &head);
-    let mut known = Known { operation: UNKNOWN, credential: None, account: None, note };
+    let mut known =
+        Known { operation: UNKNOWN, credential: None, account: None, recalled: None, is_asked: false, note };
     match answer_one(connection, request, way, &mut known).await {
         Ok(response) => {
             end.metrics.answered(known.operation, response.status());
             known.note.answered(response)
         }
-        Err(refusal) => known.refused(end, &refusal, client),
+        Err(refusal) => {
+            let refusal = known.confirmed(end, refusal).await;
+            known.refused(end, &refusal, client)
+        }
     }
 }
 
@@ -232,7 +257,7 @@ pub(crate) fn refuse(
     let target = target.unwrap_or_default();
     let head = inspector::Head { method, host: None, target, client: connection.peer };
     let note = OutgoingNote::begin(shared, shared.snapshot.load().inspect, &head);
-    let known = Known { operation, credential: None, account: None, note };
+    let known = Known { operation, credential: None, account: None, recalled: None, is_asked: false, note };
     known.refused(&shared.egress, refusal, connection.peer)
 }
 
@@ -303,7 +328,19 @@ async fn take<'p>(
     }
     let Ok(place) = Arc::clone(&end.places).try_acquire_owned() else { return Err(Refusal::Overloaded) };
     let store = end.store()?;
-    let holder = Presented::read(&parts.headers)?.look_up(&store, end.now()).await?;
+    let presented = Presented::read(&parts.headers)?;
+    let recalled = if is_admitted(&found) { presented.recall(&end.remembered) } else { None };
+    let holder = match recalled {
+        Some(holder) => {
+            known.recalled = Some(presented);
+            holder
+        }
+        None => {
+            let holder = presented.look_up(&store, end.now()).await?;
+            presented.remember(&holder, &end.remembered);
+            holder
+        }
+    };
     known.credential = Some((holder.credential, Arc::clone(&holder.name)));
     let settings = snapshot.egress.as_ref().ok_or(Refusal::NotReady("the configuration has no egress"))?;
     let operation = match found {
@@ -321,6 +358,13 @@ async fn take<'p>(
         return Err(Refusal::Unpriced);
     }
     Ok(Taken { target, holder, account, operation, place })
+}
+
+/// Whether the store will be asked about the credential when it sets money aside, whatever else is asked for. An update may do
+/// nothing but end a call, which needs no money.
+fn is_admitted(found: &Found) -> bool {
+    let Found::Known(operation) = found else { return false };
+    matches!(operation.class, Class::Priced(priced) if priced != Priced::CallUpdate)
 }
 
 /// What some servers take for another method than the request has.
@@ -357,7 +401,7 @@ async fn pass(
     parts: &Parts,
     taken: Taken<'_>,
     (body, own): (Bytes, Option<String>),
-    asks: &Known,
+    asks: &mut Known,
 ) -> Result<Response<GateBody>, Refusal> {
     let Taken { target, holder, account, operation, place } = taken;
     let egress = snapshot.egress.as_ref().ok_or(Refusal::NotReady("the configuration has no egress"))?;
@@ -442,6 +486,7 @@ async fn pass(
     let patience = priced::patience(settings.timeout, worth.send_at, end.now());
     let worker = Arc::clone(worker);
     let (note, operation, name) = (asks.note.clone(), asks.operation, Arc::clone(&holder.name));
+    asks.is_asked = true;
     // A caller that hangs up leaves this running: what was sent must be answered for.
     let work = tokio::spawn(async move {
         let (end, _place) = (&worker.shared.egress, place);

@@ -139,6 +139,21 @@ pub(super) fn attributes(element: &str) -> Option<impl Iterator<Item = &'static 
     Some(attributes.split_ascii_whitespace())
 }
 
+/// Whether an attribute tells which schema a document follows, and nothing else: there are readers who look at nothing but what
+/// follows the colon.
+pub(super) fn is_of_schema(name: &str) -> bool {
+    let is_attribute = |name: &str| {
+        let all = ELEMENTS.iter().flat_map(|(_, attributes)| attributes.split_ascii_whitespace());
+        all.into_iter().any(|known| known.eq_ignore_ascii_case(name))
+    };
+    match name.split_once(':') {
+        None => name == "xmlns",
+        Some(("xmlns", space)) => !is_attribute(space),
+        Some(("xsi", "schemaLocation" | "noNamespaceSchemaLocation")) => true,
+        Some(_) => false,
+    }
+}
+
 /// Whether it is an element of TwiML.
 pub(crate) fn is_known(element: &str) -> bool {
     attributes(element).is_some() || is_ssml(element)

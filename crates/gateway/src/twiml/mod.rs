@@ -21,6 +21,7 @@ mod price;
 #[cfg(test)]
 mod tests;
 mod url;
+mod values;
 mod webhook;
 
 pub(crate) use answer::{Costs, Holding, IDEMPOTENCY_TOKEN, before, hold};

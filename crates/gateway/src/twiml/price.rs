@@ -11,6 +11,7 @@ use ringfence_twilio::twiml::{Element, NewAttribute, Node};
 
 use super::known;
 use super::url::{self, Base, Leads};
+use super::values::{is_on, is_recorded, seconds, whole};
 use crate::egress::Refusal;
 use crate::snapshot::ActiveRoute;
 
@@ -171,8 +172,8 @@ impl<'a> Reader<'a> {
 
     fn check_attributes(&self, element: &Element) -> Result<(), Refusal> {
         let is_known = |name: &str| {
-            let is_space = name == "xmlns" || name.starts_with("xmlns:") || name.starts_with("xsi:");
-            is_space || known::attributes(&element.name).is_some_and(|mut it| it.any(|known| known == name))
+            known::is_of_schema(name)
+                || known::attributes(&element.name).is_some_and(|mut it| it.any(|known| known == name))
         };
         match element.attributes.iter().find(|(name, _)| !is_known(name)) {
             Some((name, _)) => self.unknown(|| format!("<{} {name}>", element.name)),
@@ -243,6 +244,7 @@ impl<'a> Reader<'a> {
             }),
             "Redirect" => {
                 self.leaf(element)?;
+                whole(element)?;
                 self.url_leads_here(&element.text(), element.attribute("method"), || "Redirect".to_owned())
             }
             "Gather" => self.gather(element),
@@ -352,7 +354,7 @@ impl<'a> Reader<'a> {
         self.leads_here(element, "action")?;
         self.leads_here(element, "referUrl")?;
         self.check_attributes(element)?;
-        let own = element.own_text();
+        let own = whole(element)?;
         let mut targets = Vec::new();
         for noun in element.elements() {
             targets.extend(self.noun(noun, element)?);
@@ -407,15 +409,15 @@ impl<'a> Reader<'a> {
         let mut target = match noun.name.as_str() {
             "Number" => {
                 self.leaf(noun)?;
-                Target::phone(noun.own_text())
+                Target::phone(whole(noun)?)
             }
             "Sip" => {
                 self.leaf(noun)?;
-                Target::party(noun.own_text(), |to| to == Recipient::Sip)
+                Target::party(whole(noun)?, |to| to == Recipient::Sip)
             }
             "WhatsApp" => {
                 self.leaf(noun)?;
-                let address = noun.own_text();
+                let address = whole(noun)?;
                 let has_scheme = address.to_ascii_lowercase().starts_with("whatsapp:");
                 Target::party(if has_scheme { address } else { format!("whatsapp:{address}") }, |to| {
                     matches!(to, Recipient::Channel(..))
@@ -423,10 +425,10 @@ impl<'a> Reader<'a> {
             }
             "Client" => {
                 self.check_attributes(noun)?;
-                let mut name = noun.own_text();
+                let mut name = whole(noun)?;
                 for inner in noun.elements() {
                     match inner.name.as_str() {
-                        "Identity" => name = inner.own_text(),
+                        "Identity" => name = whole(inner)?,
                         "Parameter" => {}
                         _ => self.unknown_in(inner, noun)?,
                     }
@@ -581,20 +583,4 @@ impl Target {
         let recipient = Some(Recipient::parse(&to)).filter(|it| is_so(*it)).unwrap_or(Recipient::Unclear);
         Self { noun: Noun::Party(recipient), to: Some(to), ..Self::place(Noun::Other) }
     }
-}
-
-/// Whether a recording is asked for, in a way that Twilio may take for that.
-fn is_recorded(element: &Element) -> bool {
-    element
-        .attribute("record")
-        .is_some_and(|value| !matches!(&*value.to_ascii_lowercase(), "" | "false" | "do-not-record"))
-}
-
-fn is_on(element: &Element, attribute: &str) -> bool {
-    element.attribute(attribute).is_some_and(|value| !value.eq_ignore_ascii_case("false"))
-}
-
-/// A number of seconds that every reader takes for the same.
-fn seconds(text: &str) -> Option<u64> {
-    text.trim().bytes().all(|byte| byte.is_ascii_digit()).then(|| text.trim().parse().ok()).flatten()
 }

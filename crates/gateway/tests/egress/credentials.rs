@@ -101,6 +101,29 @@ async fn a_revoked_credential_opens_nothing_on_a_connection_that_is_long_open() 
 }
 
 #[tokio::test]
+async fn who_is_revoked_is_told_nothing_of_what_a_request_of_his_lacks() {
+    let world = World::new().await;
+    let key = world.key().await;
+    let lacking = || {
+        [
+            request(&key, "POST", &messages(ACCOUNT), "From=%2B15005550006"),
+            request(&key, "POST", &messages(STRANGER), &form()),
+            request(&key, "POST", &messages(ACCOUNT).replace("Messages", "Unheard"), ""),
+        ]
+    };
+    for bytes in lacking() {
+        assert_ne!(world.send(bytes).await.status, 401);
+    }
+    assert_eq!(world.message(&key).await.status, 201);
+    world.store.revoke_credential(&operator(), key.sid, world.clock.now()).await.unwrap();
+    for bytes in lacking() {
+        assert_eq!(world.send(bytes).await.status, 401);
+    }
+    assert_eq!(world.message(&key).await.status, 401);
+    assert_eq!(world.requests().len(), 1);
+}
+
+#[tokio::test]
 async fn a_credential_is_worthless_when_its_time_is_over() {
     let world = World::new().await;
     let key = world.key().await;

@@ -90,6 +90,59 @@ async fn the_same_document_is_the_same_in_whatever_encoding_and_of_whatever_type
 }
 
 #[tokio::test]
+async fn an_address_of_which_a_reader_could_take_a_piece_is_not_given() {
+    let held = Held::new().await;
+    let breaks = ["<!-- -->", "<?x?>", "<![CDATA[]]>"];
+    let places: [fn(&str) -> String; 9] = [
+        |broken| format!("<Dial>+1415{broken}5550123</Dial>"),
+        |broken| format!("<Dial><Number>+1415{broken}5550123</Number></Dial>"),
+        |broken| format!("<Dial><Client>jo{broken}hn</Client></Dial>"),
+        |broken| format!("<Dial><Client><Identity>jo{broken}hn</Identity></Client></Dial>"),
+        |broken| format!("<Dial><Sip>sip:a@example{broken}.com</Sip></Dial>"),
+        |broken| format!("<Dial><WhatsApp>+1415{broken}5550123</WhatsApp></Dial>"),
+        |broken| format!("<Redirect>https://hooks.ex{broken}ample.com/twilio/x</Redirect>"),
+        |broken| format!("<Redirect>https://hooks.example.com/twilio/x{broken}y</Redirect>"),
+        |broken| format!("<Redirect><![CDATA[https://hooks.example.com/twilio/x]]>y{broken}</Redirect>"),
+    ];
+    for place in places {
+        for broken in breaks {
+            let said = format!("<Response>{}</Response>", place(broken));
+            assert_eq!(held.answer_to_call(Said::xml(said.clone())).await, OVER, "{said}");
+        }
+    }
+    assert_eq!(held.world.store.open_reservations(None, 9).await.unwrap(), []);
+    // One piece is one piece, whatever stands around it; and of a text all is counted.
+    for said in [
+        "<Redirect>\n<!-- on -->\n<![CDATA[https://hooks.example.com/twilio/x?a=b&c]]>\n<?x?></Redirect>",
+        "<Redirect>https://hooks.example.com/twilio/x?a=b&amp;c&#61;d</Redirect>",
+        "<Say>one<!-- two -->three</Say>",
+    ] {
+        let said = format!("<Response>{said}</Response>");
+        assert_eq!(held.answer_to_call(Said::xml(said.clone())).await, said);
+    }
+    let said = "<Response><Dial timeLimit=\"60\"><!-- a --><Number><!-- b -->+14155550123<!-- c --></Number></Dial></Response>";
+    assert_eq!(held.answer_to_call(Said::xml(said)).await, said);
+}
+
+#[tokio::test]
+async fn no_namespace_hides_an_attribute() {
+    let held = Held::new().await;
+    for said in [
+        "<Dial xsi:timeLimit=\"14400\">+14155550123</Dial>",
+        "<Dial xmlns:timeLimit=\"14400\">+14155550123</Dial>",
+        "<Dial xmlns:timelimit=\"14400\">+14155550123</Dial>",
+        "<Dial><Client xmlns:url=\"https://evil.example/\">jo</Client></Dial>",
+        "<Gather xsi:action=\"https://evil.example/\"/>",
+        "<Gather xmlns:action=\"https://evil.example/\"/>",
+    ] {
+        let said = format!("<Response>{said}</Response>");
+        assert_eq!(held.answer_to_call(Said::xml(said.clone())).await, OVER, "{said}");
+    }
+    let said = "<Response xmlns=\"urn:a\" xmlns:b=\"urn:c\" xsi:schemaLocation=\"a b\"><Hangup/></Response>";
+    assert_eq!(held.answer_to_call(Said::xml(said)).await, said);
+}
+
+#[tokio::test]
 async fn what_needs_no_change_is_the_applications_byte_for_byte() {
     let held = Held::new().await;
     for said in [

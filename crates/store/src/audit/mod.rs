@@ -274,8 +274,7 @@ pub(crate) async fn append_all(
             "personal": personal.map(|sealed| hex::write(&sealed)),
         }));
     }
-    INSERT.run(transaction, rows).await?;
-    Ok(())
+    INSERT.run_later(transaction, rows).await
 }
 
 const INSERT: PerDialect = insert!(

@@ -10,7 +10,7 @@ mod refused;
 mod signs;
 mod traffic;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -23,13 +23,13 @@ use self::head::Head;
 use self::refused::weight;
 use self::signs::Signs;
 use self::traffic::{Came, Places};
-use super::rows::{self, BREAKERS, HeldRow, InsertRow, Key, ReservationRow, UpdateRow, insert_row};
+use super::rows::{self, HeldRow, InsertRow, Key, ReservationRow, UpdateRow, insert_row};
 use super::{
     Arrival, BESIDE, Booking, NewAnswer, NewReservation, NotAdmitted, Now, ReservationState, Sent, Spent,
     Watched,
 };
 use crate::error::Error;
-use crate::sql::{Transaction, values};
+use crate::sql::{Row, Transaction, values};
 use crate::tallies::Counted;
 use crate::write::Outcome;
 use crate::{Result, epoch};
@@ -155,41 +155,74 @@ struct Trip {
 
 impl<'a> Batch<'a> {
     async fn read(ops: &'a [(Op, Now)], transaction: &mut Transaction) -> Result<Self> {
-        let Head { database_now, known, hashes, limits } = Head::read(transaction).await?;
-        let latest = ops.iter().map(|(_, now)| moment(*now, database_now)).max().unwrap_or(database_now);
-        let epoch = epoch::follow(transaction, &known, latest).await?;
-
         // Whose sums are needed: of new requests, and of those that something is said of.
         let ids: Vec<String> = ops.iter().flat_map(|(op, _)| op.reservations()).collect();
-        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-        let known = rows::reservations(transaction, &ids).await?;
-        let mut wanted = BTreeMap::<Key, Option<Ledger>>::new();
-        for held in known.values().flat_map(|row| &row.holds) {
-            wanted.insert((held.limit.clone(), held.subject.clone()), None);
+        let of_ids: Vec<String> = if transaction.is_sqlite() {
+            ops.iter().filter(|(op, _)| op.moves_money()).flat_map(|(op, _)| op.reservations()).collect()
+        } else {
+            // The locks of its limits keep a reservation from being ended by another node meanwhile.
+            ids.clone()
+        };
+        let keys: BTreeSet<Key> =
+            ops.iter().flat_map(|(op, _)| op.limits().map(|(limit, subject)| key(limit, subject))).collect();
+        let mut ask = Vec::new();
+        let asks_for_ledgers = !keys.is_empty() || !of_ids.is_empty();
+        if asks_for_ledgers {
+            ask.push(rows::ledgers(transaction, &keys, &of_ids)?);
         }
+        // On PostgreSQL these come after the locks: another node may have ended one of them before.
+        if !ids.is_empty() {
+            ask.push(rows::reservations(transaction, &ids)?);
+        }
+        let admitted: BTreeSet<Key> = ops
+            .iter()
+            .filter(|(op, _)| matches!(op, Op::Admit { .. } | Op::Answer(_)))
+            .flat_map(|(op, _)| op.limits().map(|(limit, subject)| key(limit, subject)))
+            .collect();
+        if !admitted.is_empty() {
+            ask.push(rows::breakers(transaction, &admitted)?);
+        }
+        let asking: BTreeSet<Sid> = ops.iter().filter_map(|(op, _)| op.credential()).collect();
+        if !asking.is_empty() {
+            ask.push(rows::credentials(transaction, &asking));
+        }
+        let mut first = vec![Head::ask(transaction)];
+        if transaction.is_sqlite() {
+            first.append(&mut ask);
+        }
+        let mut answers: VecDeque<Vec<Row>> = transaction.fetch_each(first).await?.into();
+        let Head { database_now, known, hashes, limits } =
+            Head::read(&answers.pop_front().unwrap_or_default())?;
+        let latest = ops.iter().map(|(_, now)| moment(*now, database_now)).max().unwrap_or(database_now);
+        let epoch = epoch::follow(transaction, &known, latest).await?;
+        answers.extend(transaction.fetch_each(ask).await?);
+        let mut next = |is_asked: bool| {
+            if is_asked { answers.pop_front().unwrap_or_default() } else { Vec::new() }
+        };
+        let there = next(asks_for_ledgers);
+        let reservations = rows::read_reservations(&next(!ids.is_empty()))?;
+        let (breakers, good) = (next(!admitted.is_empty()), next(!asking.is_empty()));
+
+        let mut fresh = BTreeMap::<Key, Ledger>::new();
         for (op, now) in ops {
             for (limit, subject) in op.limits() {
-                let fresh = Ledger::new(limit, moment(*now, database_now));
-                wanted.insert(key(limit, subject), Some(fresh));
+                fresh.insert(key(limit, subject), Ledger::new(limit, moment(*now, database_now)));
             }
         }
-        let ledgers = rows::lock(transaction, &wanted, database_now).await?;
-        // Another node may have ended one of them before the locks were ours.
-        let reservations =
-            if transaction.is_sqlite() { known } else { rows::reservations(transaction, &ids).await? };
+        let ledgers = rows::lock(transaction, &there, fresh, database_now).await?;
 
         let places = Places::read(ops.iter().map(|(op, _)| op), latest, transaction).await?;
         let signs = Signs::read(ops.iter().map(|(op, _)| op), transaction).await?;
 
-        let mut batch = Self {
+        Ok(Self {
             database_now,
             epoch: epoch.id,
             is_first_epoch: epoch.number == 1,
             limits,
             hashes,
-            good_credentials: HashMap::new(),
+            good_credentials: read_credentials(&good)?,
             ledgers,
-            breakers: HashMap::new(),
+            breakers: read_breakers(&breakers)?,
             reservations,
             places,
             signs,
@@ -199,47 +232,7 @@ impl<'a> Batch<'a> {
             trips: BTreeMap::new(),
             counted: Counted::default(),
             used: BTreeMap::new(),
-        };
-        batch.read_breakers(ops, transaction).await?;
-        batch.read_credentials(ops, transaction).await?;
-        Ok(batch)
-    }
-
-    async fn read_breakers(&mut self, ops: &[(Op, Now)], transaction: &mut Transaction) -> Result<()> {
-        let admissions = ops.iter().filter(|(op, _)| matches!(op, Op::Admit { .. } | Op::Answer(_)));
-        let keys: BTreeSet<Key> =
-            admissions.flat_map(|(op, _)| op.limits()).map(|(limit, subject)| key(limit, subject)).collect();
-        for row in rows::of_keys(transaction, BREAKERS, keys.iter()).await? {
-            let moved = Moved { state: row.json("state")?, version: row.int("version")? };
-            self.breakers.insert((row.text("limit_name")?, row.text("subject")?), moved);
-        }
-        Ok(())
-    }
-
-    async fn read_credentials(&mut self, ops: &[(Op, Now)], transaction: &mut Transaction) -> Result<()> {
-        let asking: BTreeSet<Sid> = ops
-            .iter()
-            .filter_map(|(op, _)| match op {
-                Op::Admit { new, .. } => new.credential,
-                _ => None,
-            })
-            .collect();
-        if asking.is_empty() {
-            return Ok(());
-        }
-        let select = if transaction.is_sqlite() {
-            "SELECT sid, expires_at, used_at FROM credentials \
-             WHERE sid IN (SELECT value FROM json_each($1)) AND revoked_at IS NULL"
-        } else {
-            "SELECT sid, expires_at, used_at FROM credentials \
-             WHERE sid IN (SELECT jsonb_array_elements_text($1::jsonb)) AND revoked_at IS NULL"
-        };
-        let asking: Vec<String> = asking.iter().map(Sid::to_string).collect();
-        for row in transaction.fetch(select, values![json!(asking).to_string()]).await? {
-            let (expires_at, used_at) = (row.maybe_time("expires_at")?, row.maybe_time("used_at")?);
-            self.good_credentials.insert(row.sid("sid")?, Good { expires_at, used_at });
-        }
-        Ok(())
+        })
     }
 
     fn carry_out(&mut self, op: &'a Op, now: Now) -> Result<Did> {
@@ -490,7 +483,7 @@ impl<'a> Batch<'a> {
         self.signs.write(transaction).await?;
         for (credential, at) in &self.used {
             let update = "UPDATE credentials SET used_at = $2 WHERE sid = $1";
-            transaction.execute(update, values![*credential, *at]).await?;
+            transaction.later(update, values![*credential, *at]).await?;
         }
         for (known_as, trip) in &self.trips {
             let insert = "INSERT INTO observations (key, source, account, payload, received_at) \
@@ -503,7 +496,7 @@ impl<'a> Batch<'a> {
                 "wanted": trip.wanted,
             });
             let bound = values![known_as, trip.subject.to_string(), said.to_string(), trip.at];
-            transaction.execute(insert, bound).await?;
+            transaction.later(insert, bound).await?;
         }
         Ok(())
     }
@@ -520,6 +513,24 @@ impl Op {
             | Self::Arrived { id, .. } => vec![id.clone()],
             Self::Answer(new) => (0..new.parts.len()).map(|number| part_id(new, number)).collect(),
             Self::Admit { .. } | Self::Book(_) | Self::Verified { .. } => Vec::new(),
+        }
+    }
+
+    /// Whether it may change sums by what a reservation holds. That Twilio has made something, or that nobody knows, does not.
+    fn moves_money(&self) -> bool {
+        !matches!(
+            self,
+            Self::Sent { sent: Sent::Made(_) | Sent::InDoubt, .. }
+                | Self::Arrived { .. }
+                | Self::Verified { .. }
+        )
+    }
+
+    /// Who asks, where that is not Ringfence itself.
+    fn credential(&self) -> Option<Sid> {
+        match self {
+            Self::Admit { new, .. } => new.credential,
+            _ => None,
         }
     }
 
@@ -544,6 +555,22 @@ impl Op {
         };
         self.holds().map(|hold| (&hold.limit.limit, hold.subject)).chain(booked)
     }
+}
+
+fn read_credentials(rows: &[Row]) -> Result<HashMap<Sid, Good>> {
+    let each = rows.iter().map(|row| {
+        let (expires_at, used_at) = (row.maybe_time("expires_at")?, row.maybe_time("used_at")?);
+        Ok((row.sid("sid")?, Good { expires_at, used_at }))
+    });
+    each.collect()
+}
+
+fn read_breakers(rows: &[Row]) -> Result<HashMap<Key, Moved>> {
+    let each = rows.iter().map(|row| {
+        let moved = Moved { state: row.json("state")?, version: row.int("version")? };
+        Ok(((row.text("limit_name")?, row.text("subject")?), moved))
+    });
+    each.collect()
 }
 
 fn key(limit: &Limit, subject: Subject) -> Key {

@@ -1,19 +1,20 @@
 //! Rows of the ledger, read and written.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use jiff::Timestamp;
 use ringfence_breaker::{Hold, Ledger, Measure, Place, Taken, needs_read_back};
-use ringfence_model::Amount;
+use ringfence_model::{Amount, Sid};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{LedgerError, LedgerRow, NewReservation, OpenReservation, ReservationState};
 use crate::error::Error;
-use crate::many::PerDialect;
-use crate::sql::{Row, Transaction, values};
+use crate::many::{PerDialect, json, text};
+use crate::sql::{Row, Transaction, Value, values};
+use crate::transaction::Statement;
 use crate::{Result, hex};
 
 /// A limit's name and the subject, as both are written.
@@ -115,55 +116,88 @@ fn state(row: &Row) -> Result<ReservationState> {
         .ok_or_else(|| Error::corrupt("reservations.state", format!("{word} is none")))
 }
 
-/// A statement about rows by limit and subject, which [`of_keys`] gives as `[{"l": limit, "s": subject}]`.
-pub(super) const BREAKERS: PerDialect = PerDialect {
-    sqlite: "SELECT limit_name, subject, state, version FROM json_each($1) AS r CROSS JOIN breakers \
-             ON limit_name = r.value ->> 'l' AND subject = r.value ->> 's'",
-    postgres: "SELECT limit_name, subject, state, version FROM breakers \
-               JOIN jsonb_to_recordset($1::jsonb) AS r(l text, s text) ON limit_name = r.l AND subject = r.s",
-};
-
-/// Everybody locks in this order, whatever the language of the database is, so that nobody waits in a circle.
-const LEDGERS: PerDialect = PerDialect {
-    sqlite: "SELECT ledger.* FROM json_each($1) AS r CROSS JOIN ledger \
-             ON limit_name = r.value ->> 'l' AND subject = r.value ->> 's'",
-    postgres: "SELECT ledger.* FROM ledger \
-               JOIN jsonb_to_recordset($1::jsonb) AS r(l text, s text) ON limit_name = r.l AND subject = r.s \
-               ORDER BY limit_name COLLATE \"C\", subject COLLATE \"C\" FOR UPDATE OF ledger",
-};
-
-/// The rows of these keys that are there.
-pub(super) async fn of_keys<'k>(
-    transaction: &mut Transaction,
-    select: PerDialect,
-    keys: impl ExactSizeIterator<Item = &'k Key>,
-) -> Result<Vec<Row>> {
-    if keys.len() == 0 {
-        return Ok(Vec::new());
-    }
-    let keys: Vec<_> = keys.map(|(limit, subject)| json!({ "l": limit, "s": subject })).collect();
-    transaction.fetch(select.of(transaction), values![json!(keys).to_string()]).await
+/// The breakers of these limits on these subjects, where they have moved.
+pub(super) fn breakers(transaction: &Transaction, keys: &BTreeSet<Key>) -> Result<Statement> {
+    const SELECT: PerDialect = PerDialect {
+        sqlite: "SELECT limit_name, subject, state, version FROM json_each($1) AS r CROSS JOIN breakers \
+                 ON limit_name = r.value ->> 'l' AND subject = r.value ->> 's'",
+        postgres: "SELECT limit_name, subject, state, version FROM breakers \
+                   JOIN jsonb_to_recordset($1::jsonb) AS r(l text, s text) ON limit_name = r.l AND subject = r.s",
+    };
+    Ok((SELECT.of(transaction), vec![names(keys)?]))
 }
 
-/// The locks of all these rows and their sums. One that is not there is made of what is given for it, or left out.
+/// Those of these credentials that are not revoked.
+pub(super) fn credentials(transaction: &Transaction, asking: &BTreeSet<Sid>) -> Statement {
+    let select = if transaction.is_sqlite() {
+        "SELECT sid, expires_at, used_at FROM credentials \
+         WHERE sid IN (SELECT value FROM json_each($1)) AND revoked_at IS NULL"
+    } else {
+        "SELECT sid, expires_at, used_at FROM credentials \
+         WHERE sid IN (SELECT jsonb_array_elements_text($1::jsonb)) AND revoked_at IS NULL"
+    };
+    let asking: Vec<String> = asking.iter().map(Sid::to_string).collect();
+    (select, values![json!(asking).to_string()])
+}
+
+/// The locks and the sums of these limits on these subjects, and of those that these reservations hold something under.
+/// Everybody locks in the same order, whatever the language of the database is, so that nobody waits in a circle.
+pub(super) fn ledgers(transaction: &Transaction, keys: &BTreeSet<Key>, ids: &[String]) -> Result<Statement> {
+    const OF_KEYS: PerDialect = PerDialect {
+        sqlite: "SELECT ledger.* FROM json_each($1) AS r CROSS JOIN ledger \
+                 ON limit_name = r.value ->> 'l' AND subject = r.value ->> 's'",
+        postgres: "SELECT ledger.* FROM ledger \
+                   JOIN jsonb_to_recordset($1::jsonb) AS r(l text, s text) ON limit_name = r.l AND subject = r.s \
+                   ORDER BY limit_name COLLATE \"C\", subject COLLATE \"C\" FOR UPDATE OF ledger",
+    };
+    const OF_BOTH: PerDialect = PerDialect {
+        sqlite: "SELECT ledger.* FROM (SELECT r.value ->> 'l' AS l, r.value ->> 's' AS s FROM json_each($1) AS r UNION \
+                 SELECT h.value ->> 'l', h.value ->> 's' FROM json_each($2) AS i CROSS JOIN reservations \
+                 ON reservations.id = i.value CROSS JOIN json_each(holds) AS h) AS r CROSS JOIN ledger \
+                 ON limit_name = r.l AND subject = r.s",
+        postgres: "SELECT ledger.* FROM ledger JOIN (SELECT r.l, r.s \
+                   FROM jsonb_to_recordset($1::jsonb) AS r(l text, s text) UNION \
+                   SELECT h ->> 'l', h ->> 's' FROM jsonb_array_elements_text($2::jsonb) AS i JOIN reservations \
+                   ON reservations.id = i CROSS JOIN jsonb_array_elements(holds::jsonb) AS h) AS r \
+                   ON limit_name = r.l AND subject = r.s \
+                   ORDER BY limit_name COLLATE \"C\", subject COLLATE \"C\" FOR UPDATE OF ledger",
+    };
+    if ids.is_empty() {
+        return Ok((OF_KEYS.of(transaction), vec![names(keys)?]));
+    }
+    Ok((OF_BOTH.of(transaction), vec![names(keys)?, json(ids)?]))
+}
+
+fn names(keys: &BTreeSet<Key>) -> Result<Value> {
+    #[derive(Serialize)]
+    struct Name<'k> {
+        l: &'k str,
+        s: &'k str,
+    }
+    let names: Vec<Name<'_>> = keys.iter().map(|(limit, subject)| Name { l: limit, s: subject }).collect();
+    json(&names)
+}
+
+/// The sums of all rows that are there, and of new ones where they are not.
 pub(super) async fn lock(
     transaction: &mut Transaction,
-    wanted: &BTreeMap<Key, Option<Ledger>>,
+    there: &[Row],
+    fresh: BTreeMap<Key, Ledger>,
     now: Timestamp,
 ) -> Result<BTreeMap<Key, Ledger>> {
     let mut locked = BTreeMap::new();
-    for row in of_keys(transaction, LEDGERS, wanted.keys()).await? {
-        let LedgerRow { limit, subject, ledger, .. } = ledger(&row)?;
+    for row in there {
+        let LedgerRow { limit, subject, ledger, .. } = ledger(row)?;
         locked.insert((limit, subject), ledger);
     }
     let insert = "INSERT INTO ledger (limit_name, subject, sums, reserved, changed_at) VALUES ($1, $2, $3, 0, $4) \
                   ON CONFLICT (limit_name, subject) DO UPDATE SET changed_at = ledger.changed_at RETURNING *";
-    for (key, fresh) in wanted {
-        if let (false, Some(fresh)) = (locked.contains_key(key), fresh) {
+    for (key, fresh) in fresh {
+        if !locked.contains_key(&key) {
             let bound = values![&key.0, &key.1, json!(fresh).to_string(), now];
             let row = transaction.find(insert, bound).await?;
             let row = row.ok_or_else(|| Error::corrupt("ledger", "an insert gave back no row"))?;
-            locked.insert(key.clone(), ledger(&row)?.ledger);
+            locked.insert(key, ledger(&row)?.ledger);
         }
     }
     Ok(locked)
@@ -175,13 +209,24 @@ pub(super) async fn write<'r>(
     rows: impl Iterator<Item = (&'r Key, &'r Ledger)>,
     now: Timestamp,
 ) -> Result<()> {
-    let rows: Vec<_> = rows
-        .map(|((limit, subject), ledger)| {
-            let sums = json!(ledger).to_string();
-            let (reserved, read_back) = (ledger.reserved.micros(), &ledger.read_back);
-            json!({ "l": limit, "s": subject, "sums": sums, "reserved": reserved, "read_back": read_back })
+    #[derive(Serialize)]
+    struct Sums<'r> {
+        l: &'r str,
+        s: &'r str,
+        sums: String,
+        reserved: i64,
+        read_back: Option<&'r str>,
+    }
+    let rows = rows.map(|((limit, subject), ledger)| {
+        Ok(Sums {
+            l: limit,
+            s: subject,
+            sums: text(ledger)?,
+            reserved: ledger.reserved.micros(),
+            read_back: ledger.read_back.as_deref(),
         })
-        .collect();
+    });
+    let rows = rows.collect::<Result<Vec<_>>>()?;
     if rows.is_empty() {
         return Ok(());
     }
@@ -194,18 +239,11 @@ pub(super) async fn write<'r>(
          FROM jsonb_to_recordset($1::jsonb) AS r(l text, s text, sums text, reserved bigint, read_back text) \
          WHERE limit_name = r.l AND subject = r.s"
     };
-    transaction.execute(update, values![json!(rows).to_string(), now]).await?;
-    Ok(())
+    transaction.later(update, vec![json(&rows)?, now.into()]).await
 }
 
 /// The reservations of these ids that are there, in the order of nothing.
-pub(super) async fn reservations(
-    transaction: &mut Transaction,
-    ids: &[&str],
-) -> Result<BTreeMap<String, ReservationRow>> {
-    if ids.is_empty() {
-        return Ok(BTreeMap::new());
-    }
+pub(super) fn reservations(transaction: &Transaction, ids: &[String]) -> Result<Statement> {
     let select = if transaction.is_sqlite() {
         "SELECT id, account, operation, state, holds, beginning, credential, arrival, admitted_at FROM reservations \
          WHERE id IN (SELECT value FROM json_each($1))"
@@ -213,7 +251,11 @@ pub(super) async fn reservations(
         "SELECT id, account, operation, state, holds, beginning, credential, arrival, admitted_at FROM reservations \
          WHERE id IN (SELECT jsonb_array_elements_text($1::jsonb))"
     };
-    let rows = transaction.fetch(select, values![json!(ids).to_string()]).await?;
+    Ok((select, vec![json(ids)?]))
+}
+
+/// Out of what that gave back.
+pub(super) fn read_reservations(rows: &[Row]) -> Result<BTreeMap<String, ReservationRow>> {
     rows.iter()
         .map(|row| {
             let (account, operation) = (row.text("account")?, row.text("operation")?);
@@ -252,8 +294,7 @@ pub(super) async fn insert(transaction: &mut Transaction, rows: &[InsertRow<'_>]
          operation text, worst bigint, holds text, party text, parent text, beginning text, state text, admitted_at bigint, \
          deadline bigint) ON CONFLICT (id) DO NOTHING"
     };
-    transaction.execute(insert, values![json!(rows).to_string()]).await?;
-    Ok(())
+    transaction.later(insert, vec![json(rows)?]).await
 }
 
 /// How a reservation changes.
@@ -290,8 +331,7 @@ pub(super) async fn update(transaction: &mut Transaction, rows: &[UpdateRow]) ->
          FROM jsonb_to_recordset($1::jsonb) AS r(id text, state text, resource text, price bigint, \
          ended_at bigint, holds text, admitted_at bigint, deadline bigint) WHERE reservations.id = r.id"
     };
-    transaction.execute(update, values![json!(rows).to_string()]).await?;
-    Ok(())
+    transaction.later(update, vec![json(rows)?]).await
 }
 
 /// A fingerprint of limits, from rows with `name` and `hash`.

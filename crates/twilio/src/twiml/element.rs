@@ -22,6 +22,9 @@ pub struct Element {
     pub attributes: Vec<(String, String)>,
     /// Elements and text in their order.
     pub nodes: Vec<Node>,
+    /// Whether a comment, an instruction or the edge of a CDATA section breaks the text directly in it into pieces: some readers
+    /// take one of them for all of it.
+    pub is_broken: bool,
     /// Where its start tag is in the text of the document, in bytes.
     pub tag: Range<usize>,
 }
@@ -104,13 +107,20 @@ fn check_comment(inner: &str) -> Result<(), InvalidTwiml> {
     Ok(())
 }
 
+/// An element that has not ended.
+struct Open {
+    element: Element,
+    /// Whether something has ended a piece of its text.
+    had_break: bool,
+}
+
 /// Reads the text of a document into its root element.
 pub(super) fn read(whole: &str) -> Result<Element, InvalidTwiml> {
     let text = whole.strip_prefix('\u{feff}').unwrap_or(whole).trim_start();
     let before = whole.len() - text.len();
     let mut reader = Reader::from_str(text);
     let place = |reader: &Reader<_>| before + usize::try_from(reader.buffer_position()).unwrap_or(text.len());
-    let mut open: Vec<Element> = Vec::new();
+    let mut open: Vec<Open> = Vec::new();
     let mut root = None;
     loop {
         let begun = place(&reader);
@@ -121,16 +131,20 @@ pub(super) fn read(whole: &str) -> Result<Element, InvalidTwiml> {
                 if open.len() >= DEPTH_MAX {
                     return Err(InvalidTwiml::TooDeep);
                 }
-                open.push(element(&start, tag)?);
+                open.push(Open { element: element(&start, tag)?, had_break: false });
             }
             Event::Empty(start) => close(element(&start, tag)?, &mut open, &mut root)?,
             Event::End(_) => {
                 let ended =
                     open.pop().ok_or_else(|| InvalidTwiml::NotXml("an end without a start".to_owned()))?;
-                close(ended, &mut open, &mut root)?;
+                close(ended.element, &mut open, &mut root)?;
             }
             Event::Text(text) => put_text(&text.xml10_content(), &mut open)?,
-            Event::CData(text) => put_text(&text.xml10_content(), &mut open)?,
+            Event::CData(text) => {
+                note_break(&mut open);
+                put_text(&text.xml10_content(), &mut open)?;
+                note_break(&mut open);
+            }
             Event::GeneralRef(reference) => {
                 let resolved = match reference.resolve_char_ref().map_err(|error| not_xml(&error))? {
                     Some(char) => char.to_string(),
@@ -140,13 +154,19 @@ pub(super) fn read(whole: &str) -> Result<Element, InvalidTwiml> {
             }
             // An entity that is declared could stand for anything, of any size.
             Event::DocType(_) => return Err(InvalidTwiml::NotXml("a DTD is not taken".to_owned())),
-            Event::Comment(inner) => check_comment(&inner.xml10_content())?,
-            Event::Decl(_) | Event::PI(_) => {}
+            Event::Comment(inner) => {
+                check_comment(&inner.xml10_content())?;
+                note_break(&mut open);
+            }
+            Event::PI(_) => note_break(&mut open),
+            Event::Decl(_) => {}
             Event::Eof => break,
         }
     }
     match (open.pop(), root) {
-        (Some(unclosed), _) => Err(InvalidTwiml::NotXml(format!("<{}> is not closed", unclosed.name))),
+        (Some(unclosed), _) => {
+            Err(InvalidTwiml::NotXml(format!("<{}> is not closed", unclosed.element.name)))
+        }
         (None, None) => Err(InvalidTwiml::NotXml("there is no element in it".to_owned())),
         (None, Some(root)) => Ok(root),
     }
@@ -159,24 +179,41 @@ fn element(start: &BytesStart<'_>, tag: Range<usize>) -> Result<Element, Invalid
         let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|error| not_xml(&error))?;
         attributes.push((attribute.key.into_inner().to_owned(), value.into_owned()));
     }
-    Ok(Element { name: start.name().into_inner().to_owned(), attributes, nodes: Vec::new(), tag })
+    Ok(Element {
+        name: start.name().into_inner().to_owned(),
+        attributes,
+        nodes: Vec::new(),
+        is_broken: false,
+        tag,
+    })
 }
 
-fn close(ended: Element, open: &mut [Element], root: &mut Option<Element>) -> Result<(), InvalidTwiml> {
+fn close(ended: Element, open: &mut [Open], root: &mut Option<Element>) -> Result<(), InvalidTwiml> {
     match open.last_mut() {
-        Some(parent) => parent.nodes.push(Node::Element(ended)),
+        Some(parent) => parent.element.nodes.push(Node::Element(ended)),
         None if root.is_some() => return Err(InvalidTwiml::NotXml("there are two roots".to_owned())),
         None => *root = Some(ended),
     }
     Ok(())
 }
 
-fn put_text(text: &str, open: &mut [Element]) -> Result<(), InvalidTwiml> {
+/// Notes that the text of the innermost element is not one piece, where it has any before.
+fn note_break(open: &mut [Open]) {
+    if let Some(Open { element, had_break }) = open.last_mut() {
+        *had_break |=
+            element.nodes.iter().any(|node| matches!(node, Node::Text(text) if !text.trim().is_empty()));
+    }
+}
+
+fn put_text(text: &str, open: &mut [Open]) -> Result<(), InvalidTwiml> {
     match open.last_mut() {
-        Some(parent) => match parent.nodes.last_mut() {
-            Some(Node::Text(before)) => before.push_str(text),
-            _ => parent.nodes.push(Node::Text(text.to_owned())),
-        },
+        Some(Open { element: parent, had_break }) => {
+            parent.is_broken |= *had_break && !text.trim().is_empty();
+            match parent.nodes.last_mut() {
+                Some(Node::Text(before)) => before.push_str(text),
+                _ => parent.nodes.push(Node::Text(text.to_owned())),
+            }
+        }
         None if text.trim().is_empty() => {}
         None => return Err(InvalidTwiml::NotXml("there is text outside the root".to_owned())),
     }

@@ -24,6 +24,7 @@ fn bare(element: &Element) -> Element {
         name: element.name.clone(),
         attributes: attributes.cloned().collect(),
         nodes: nodes.collect(),
+        is_broken: element.is_broken,
         tag: 0..0,
     }
 }

@@ -168,19 +168,19 @@ pub(crate) fn find(method: &Method, target: &Target<'_>) -> Found {
         return Found::Known(operation);
     }
     let mut is_near = false;
-    for row in rows().filter(|row| row.product == product) {
-        if takes(row.path, target) {
-            let class = row.methods.iter().find(|(known, _)| *known == verb).map(|(_, class)| *class);
-            match class {
-                // Twilio bills a lookup whatever becomes of the answer.
-                Some(Class::Priced(_)) if *method == Method::HEAD => return Found::OtherSpelling,
-                Some(class) => return Found::Known(Operation { class, area: row.area, path: row.path }),
-                // Another row may have it.
-                None => is_near = true,
-            }
+    let of_product = || rows().filter(|row| row.product == product);
+    for row in of_product().filter(|row| takes(row.path, target)) {
+        let class = row.methods.iter().find(|(known, _)| *known == verb).map(|(_, class)| *class);
+        match class {
+            // Twilio bills a lookup whatever becomes of the answer.
+            Some(Class::Priced(_)) if *method == Method::HEAD => return Found::OtherSpelling,
+            Some(class) => return Found::Known(Operation { class, area: row.area, path: row.path }),
+            // Another row may have it.
+            None => is_near = true,
         }
-        is_near |= resembles(row.path, target);
     }
+    // What is in the table is most of what comes, and is not compared in other spellings.
+    is_near = is_near || of_product().any(|row| resembles(row.path, target));
     // All versions of this product but one are past; what they do is not written anywhere any more.
     let is_old = product == "api" && target.segments().next() != Some("2010-04-01");
     if is_near || is_old { Found::OtherSpelling } else { Found::Unknown }

@@ -8,7 +8,8 @@ use crate::Result;
 use crate::epoch::{Known, known};
 use crate::error::Error;
 use crate::ledger::rows::limits_fingerprint;
-use crate::sql::Transaction;
+use crate::sql::{Row, Transaction};
+use crate::transaction::Statement;
 
 /// The time by the database, what it says of its epoch, and the limits that hold.
 pub(super) struct Head {
@@ -33,14 +34,20 @@ macro_rules! head {
 }
 
 impl Head {
-    pub(super) async fn read(transaction: &mut Transaction) -> Result<Self> {
+    /// What asks for it.
+    pub(super) fn ask(transaction: &Transaction) -> Statement {
         let select = if transaction.is_sqlite() {
             head!(known!(sqlite), "CAST(CAST(unixepoch('subsec') * 1000 AS INTEGER) * 1000 AS TEXT)")
         } else {
             head!(known!(postgres), "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint::text")
         };
+        (select, Known::names())
+    }
+
+    /// Out of what that gave back.
+    pub(super) fn read(rows: &[Row]) -> Result<Self> {
         let (mut clock, mut known, mut hashes) = (None, BTreeMap::new(), HashMap::new());
-        for row in transaction.fetch(select, Known::names()).await? {
+        for row in rows {
             let (name, value) = (row.text("name")?, row.text("value")?);
             match row.text("tells")?.as_str() {
                 "limit" => drop(hashes.insert(name, value)),

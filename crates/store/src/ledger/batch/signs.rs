@@ -80,8 +80,7 @@ impl Signs {
             "UPDATE reservations SET arrival = r.a FROM jsonb_to_recordset($1::jsonb) AS r(id text, a text) \
              WHERE reservations.id = r.id"
         };
-        transaction.execute(update, values![rows]).await?;
-        Ok(())
+        transaction.later(update, values![rows]).await
     }
 }
 
