@@ -330,16 +330,13 @@ async fn take<'p>(
     let store = end.store()?;
     let presented = Presented::read(&parts.headers)?;
     let recalled = if is_admitted(&found) { presented.recall(&end.remembered) } else { None };
-    let holder = match recalled {
-        Some(holder) => {
-            known.recalled = Some(presented);
-            holder
-        }
-        None => {
-            let holder = presented.look_up(&store, end.now()).await?;
-            presented.remember(&holder, &end.remembered);
-            holder
-        }
+    let holder = if let Some(holder) = recalled {
+        known.recalled = Some(presented);
+        holder
+    } else {
+        let holder = presented.look_up(&store, end.now()).await?;
+        presented.remember(&holder, &end.remembered);
+        holder
     };
     known.credential = Some((holder.credential, Arc::clone(&holder.name)));
     let settings = snapshot.egress.as_ref().ok_or(Refusal::NotReady("the configuration has no egress"))?;

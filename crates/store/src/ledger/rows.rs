@@ -1,6 +1,7 @@
 //! Rows of the ledger, read and written.
 
 use std::borrow::Cow;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -193,11 +194,12 @@ pub(super) async fn lock(
     let insert = "INSERT INTO ledger (limit_name, subject, sums, reserved, changed_at) VALUES ($1, $2, $3, 0, $4) \
                   ON CONFLICT (limit_name, subject) DO UPDATE SET changed_at = ledger.changed_at RETURNING *";
     for (key, fresh) in fresh {
-        if !locked.contains_key(&key) {
-            let bound = values![&key.0, &key.1, json!(fresh).to_string(), now];
+        if let Entry::Vacant(place) = locked.entry(key) {
+            let (limit, subject) = place.key();
+            let bound = values![limit, subject, json!(fresh).to_string(), now];
             let row = transaction.find(insert, bound).await?;
             let row = row.ok_or_else(|| Error::corrupt("ledger", "an insert gave back no row"))?;
-            locked.insert(key, ledger(&row)?.ledger);
+            place.insert(ledger(&row)?.ledger);
         }
     }
     Ok(locked)
@@ -210,7 +212,7 @@ pub(super) async fn write<'r>(
     now: Timestamp,
 ) -> Result<()> {
     #[derive(Serialize)]
-    struct Sums<'r> {
+    struct Written<'r> {
         l: &'r str,
         s: &'r str,
         sums: String,
@@ -218,7 +220,7 @@ pub(super) async fn write<'r>(
         read_back: Option<&'r str>,
     }
     let rows = rows.map(|((limit, subject), ledger)| {
-        Ok(Sums {
+        Ok(Written {
             l: limit,
             s: subject,
             sums: text(ledger)?,
