@@ -223,6 +223,8 @@ async fn serve_http<S, V>(
 {
     let shared = &connection.worker.shared;
     let io = TokioIo::new(stream);
+    // An answer to `CONNECT` must have no header at all: the egress dates its other ones.
+    let dates_itself = connection.part != Part::Egress;
     let quiet = connection.quiet(limits.head_timeout);
     let was_used = || connection.begun.load(Ordering::Relaxed) > 0;
     match protocol {
@@ -231,7 +233,8 @@ async fn serve_http<S, V>(
             builder
                 .timer(TokioTimer::new())
                 .header_read_timeout(limits.head_timeout)
-                .max_buf_size(limits.head_bytes_max);
+                .max_buf_size(limits.head_bytes_max)
+                .auto_date_header(dates_itself);
             if let Some(headers_max) = headers_max {
                 builder.max_headers(headers_max);
             }
@@ -264,7 +267,8 @@ async fn serve_http<S, V>(
                 .http1()
                 .timer(TokioTimer::new())
                 .header_read_timeout(limits.head_timeout)
-                .max_buf_size(limits.head_bytes_max);
+                .max_buf_size(limits.head_bytes_max)
+                .auto_date_header(dates_itself);
             builder
                 .http2()
                 .timer(TokioTimer::new())

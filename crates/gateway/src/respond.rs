@@ -6,10 +6,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, DATE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimePrinter;
+use ringfence_model::Clock;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
@@ -249,6 +252,16 @@ pub(crate) fn empty(status: StatusCode) -> Response<GateBody> {
     *response.status_mut() = status;
     if status != StatusCode::NO_CONTENT {
         response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    response
+}
+
+/// The same with the time, where hyper is told to leave that out.
+pub(crate) fn dated(clock: &dyn Clock, mut response: Response<GateBody>) -> Response<GateBody> {
+    let now = i64::try_from(clock.unix_seconds()).ok().and_then(|it| Timestamp::from_second(it).ok());
+    let written = now.and_then(|now| DateTimePrinter::new().timestamp_to_rfc9110_string(&now).ok());
+    if let Some(date) = written.and_then(|date| HeaderValue::try_from(date).ok()) {
+        response.headers_mut().entry(DATE).or_insert(date);
     }
     response
 }

@@ -73,7 +73,7 @@ use crate::connection::Connection;
 use crate::forwarded::{TrustedPeers, client_address, says_https};
 use crate::http_rules;
 use crate::inspector::outgoing::{self as inspector, Asked, OutgoingNote, Why};
-use crate::respond::GateBody;
+use crate::respond::{self, GateBody};
 use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 
@@ -233,7 +233,7 @@ pub(crate) async fn handle(
     let note = OutgoingNote::begin(&connection.worker.shared, inspect, &head);
     let mut known =
         Known { operation: UNKNOWN, credential: None, account: None, recalled: None, is_asked: false, note };
-    match answer_one(connection, request, way, &mut known).await {
+    let response = match answer_one(connection, request, way, &mut known).await {
         Ok(response) => {
             end.metrics.answered(known.operation, response.status());
             known.note.answered(response)
@@ -242,7 +242,8 @@ pub(crate) async fn handle(
             let refusal = known.confirmed(end, refusal).await;
             known.refused(end, &refusal, client)
         }
-    }
+    };
+    respond::dated(&*connection.worker.shared.clock, response)
 }
 
 /// Refuses what is not looked at any further: a tunnel, a request whose head or framing is doubtful, or what is no HTTP.
@@ -258,7 +259,7 @@ pub(crate) fn refuse(
     let head = inspector::Head { method, host: None, target, client: connection.peer };
     let note = OutgoingNote::begin(shared, shared.snapshot.load().inspect, &head);
     let known = Known { operation, credential: None, account: None, recalled: None, is_asked: false, note };
-    known.refused(&shared.egress, refusal, connection.peer)
+    respond::dated(&*shared.clock, known.refused(&shared.egress, refusal, connection.peer))
 }
 
 async fn answer_one(

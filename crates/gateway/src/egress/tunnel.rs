@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -57,6 +58,8 @@ fn begin(connection: &Arc<Connection>, request: Request<Incoming>) -> Result<Res
     let mut response = respond::empty(StatusCode::OK);
     // RFC 9110, section 9.3.6: what follows a 2xx to CONNECT is the tunnel.
     response.headers_mut().remove(http::header::CONTENT_LENGTH);
+    // Twilio's PHP library takes a proxy's answer for Twilio's unless it is these words without any header.
+    response.extensions_mut().insert(ReasonPhrase::from_static(b"Connection established"));
     Ok(response)
 }
 

@@ -125,6 +125,19 @@ async fn a_tunnel_leads_to_no_host_but_twilio_s() {
     without.assert_refused(&refused, 404, 84002);
 }
 
+/// Twilio's PHP library looks for exactly this, and takes any other answer for Twilio's own.
+#[tokio::test]
+async fn a_tunnel_is_opened_with_the_words_that_phps_library_looks_for_and_no_header() {
+    let proxy = Proxy::new().await;
+    let (head, _) = proxy.connect("api.twilio.com:443").await;
+    assert_eq!(head, "HTTP/1.1 200 Connection established\r\n\r\n");
+    let (head, _) = proxy.connect("evil.example:443").await;
+    assert!(head.contains("\r\ndate: "), "what opens no tunnel is dated: {head}");
+    let key = proxy.world.key().await;
+    let sent = proxy.world.send(&request(&key, "POST", &format!("/api.twilio.com{TARGET}"), &form())).await;
+    assert!(sent.header("date").is_some(), "{}", sent.text());
+}
+
 #[tokio::test]
 async fn a_tunnel_is_opened_in_http_1_0_too_as_pythons_library_asks_for_it() {
     let proxy = Proxy::new().await;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -158,6 +159,8 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
         .max_buf_size(64 * 1024)
+        // An answer to `CONNECT` must have no header at all.
+        .auto_date_header(false)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::pin!(connection);
@@ -175,8 +178,23 @@ where
     tunnel.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-/// One request, whatever it is for. `https`: it came through TLS that the sandbox ended.
+/// One request, whatever it is for, with the time in its answer. `https`: it came through TLS that the sandbox ended.
 async fn serve_request(
+    shared: Shared,
+    request: Request<Incoming>,
+    https: bool,
+    tunnel: Arc<Mutex<Option<Tunnel>>>,
+) -> Result<Response<Body>, Dropped> {
+    let state = Arc::clone(&shared.state);
+    let wants_tunnel = request.method() == http::Method::CONNECT;
+    let mut response = answer(shared, request, https, tunnel).await?;
+    if !(wants_tunnel && response.status().is_success()) {
+        rest::date(&state, response.headers_mut());
+    }
+    Ok(response)
+}
+
+async fn answer(
     shared: Shared,
     mut request: Request<Incoming>,
     https: bool,
@@ -188,7 +206,10 @@ async fn serve_request(
             Ok(host) => {
                 let upgrade = hyper::upgrade::on(&mut request);
                 *tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(Tunnel { upgrade, host });
-                Response::new(Body::empty())
+                let mut opened = Response::new(Body::empty());
+                // Twilio's PHP library takes a proxy's answer for Twilio's unless it is these words without any header.
+                opened.extensions_mut().insert(ReasonPhrase::from_static(b"Connection established"));
+                opened
             }
             Err(problem) => problem.respond(),
         });

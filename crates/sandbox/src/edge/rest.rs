@@ -12,7 +12,6 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ringfence_twilio::wire::Form;
 
@@ -63,25 +62,22 @@ where
     if fault.drop == faults::Dropped::After {
         return Err(Dropped);
     }
-    let mut response = match result {
+    Ok(match result {
         Ok(reply) if reply.status == 200 && !reply.content_type.contains("json") => {
             let whole = reply.body.clone();
             part(accept(reply), &whole, &head.headers)
         }
         Ok(reply) => accept(reply),
         Err(refusal) => refuse(&refusal),
-    };
-    // The clock of this Twilio is the world's, which need not be the machine's.
-    if let Some(date) = date(state.engine.with(|world| world.now)) {
-        response.headers_mut().insert(DATE, date);
-    }
-    Ok(response)
+    })
 }
 
-/// A moment as HTTP writes it (RFC 9110, 5.6.7).
-fn date(now: Timestamp) -> Option<HeaderValue> {
-    let text = TimeZone::UTC.to_datetime(now).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    HeaderValue::try_from(text).ok()
+/// Writes the time as HTTP does (RFC 9110, 5.6.7). The clock of this Twilio is the world's, which need not be the machine's.
+pub(super) fn date(state: &State, headers: &mut HeaderMap) {
+    let now = TimeZone::UTC.to_datetime(state.engine.with(|world| world.now));
+    if let Ok(date) = HeaderValue::try_from(now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()) {
+        headers.insert(DATE, date);
+    }
 }
 
 async fn read_body<B>(body: B) -> Result<Bytes, Refusal>

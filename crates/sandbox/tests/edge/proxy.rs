@@ -56,6 +56,17 @@ async fn ask(stream: &mut TlsStream<TcpStream>, request: &str) -> String {
     String::from_utf8(answer).expect("text")
 }
 
+/// Twilio's PHP library looks for exactly this, and takes any other answer for Twilio's own.
+#[tokio::test]
+async fn a_tunnel_is_opened_with_the_words_that_phps_library_looks_for_and_no_header() {
+    let sandbox = start();
+    let (_, head) = connect(&sandbox, "api.twilio.com:443").await;
+    assert_eq!(head, "HTTP/1.1 200 Connection established\r\n\r\n");
+    let (_, head) = connect(&sandbox, "example.com:443").await;
+    assert!(head.contains("\r\ndate: "), "what opens no tunnel is dated: {head}");
+    assert!(sandbox.ask("GET", "/_sandbox/phones", "", "").await.header("date").is_some());
+}
+
 #[tokio::test]
 async fn tunnels_to_other_hosts_are_refused_with_a_reason() {
     let sandbox = start();
