@@ -220,7 +220,8 @@ async fn twilio_is_asked_with_the_token_of_the_account_in_the_path_and_the_calle
     assert_eq!(requests.len(), 2);
     for request in requests {
         assert_eq!(request.header("authorization"), Some(real.as_str()));
-        assert!(!request.headers.iter().any(|(_, value)| value.windows(4).any(|it| it == b"rfk_")));
+        let secret = key.secret.expose().as_bytes();
+        assert!(!request.headers.iter().any(|(_, value)| value.windows(secret.len()).any(|it| it == secret)));
     }
 }
 
