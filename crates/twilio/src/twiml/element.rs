@@ -110,7 +110,9 @@ fn check_comment(inner: &str) -> Result<(), InvalidTwiml> {
 /// An element that has not ended.
 struct Open {
     element: Element,
-    /// Whether something has ended a piece of its text.
+    /// Whether it has text that is more than white space.
+    had_text: bool,
+    /// Whether something has ended a piece of such text.
     had_break: bool,
 }
 
@@ -131,7 +133,7 @@ pub(super) fn read(whole: &str) -> Result<Element, InvalidTwiml> {
                 if open.len() >= DEPTH_MAX {
                     return Err(InvalidTwiml::TooDeep);
                 }
-                open.push(Open { element: element(&start, tag)?, had_break: false });
+                open.push(Open { element: element(&start, tag)?, had_text: false, had_break: false });
             }
             Event::Empty(start) => close(element(&start, tag)?, &mut open, &mut root)?,
             Event::End(_) => {
@@ -199,16 +201,17 @@ fn close(ended: Element, open: &mut [Open], root: &mut Option<Element>) -> Resul
 
 /// Notes that the text of the innermost element is not one piece, where it has any before.
 fn note_break(open: &mut [Open]) {
-    if let Some(Open { element, had_break }) = open.last_mut() {
-        *had_break |=
-            element.nodes.iter().any(|node| matches!(node, Node::Text(text) if !text.trim().is_empty()));
+    if let Some(Open { had_text, had_break, .. }) = open.last_mut() {
+        *had_break |= *had_text;
     }
 }
 
 fn put_text(text: &str, open: &mut [Open]) -> Result<(), InvalidTwiml> {
     match open.last_mut() {
-        Some(Open { element: parent, had_break }) => {
-            parent.is_broken |= *had_break && !text.trim().is_empty();
+        Some(Open { element: parent, had_text, had_break }) => {
+            let is_text = !text.trim().is_empty();
+            parent.is_broken |= *had_break && is_text;
+            *had_text |= is_text;
             match parent.nodes.last_mut() {
                 Some(Node::Text(before)) => before.push_str(text),
                 _ => parent.nodes.push(Node::Text(text.to_owned())),
