@@ -14,9 +14,10 @@ use ringfence_control::user_api::MAY_MANAGE;
 use ringfence_control::verify::{KIND, MAY_APPROVE};
 use ringfence_control::virtual_credentials::{self, NewVirtualCredential, NotMade};
 use ringfence_model::Sid;
-use ringfence_store::{Credential, EGRESS, EgressScopes, NewCredential};
+use ringfence_store::{Because, Credential, EGRESS, EgressScopes, NewCredential};
 use serde_json::{Value, json};
 
+use super::act::parse_reason;
 use super::with_store::{self, Opened, StoreArguments, failure};
 use super::{api_token, application};
 use crate::exit::{Answer, Failure};
@@ -81,6 +82,9 @@ struct RevokeArguments {
     /// Its SID, as `list` shows it
     #[arg(value_name = "SID")]
     sid: String,
+    /// Why; the audit log keeps it
+    #[arg(long, value_name = "TEXT", value_parser = parse_reason)]
+    reason: Option<String>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
@@ -106,7 +110,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
             let sid =
                 sid.ok_or_else(|| Failure::usage("a credential's SID is SK and 32 hexadecimal digits"))?;
             with_store::run(&arguments.store.config, async |opened| {
-                let revoked = opened.store.revoke_credential(&opened.by, sid, opened.now).await;
+                let because = Because { by: opened.by.clone(), reason: arguments.reason.clone() };
+                let revoked = opened.store.revoke_credential(because, sid, opened.now).await;
                 revoked.map_err(|error| {
                     let is_unknown = matches!(error, ringfence_store::Error::Missing { .. });
                     let failure = failure(&error);

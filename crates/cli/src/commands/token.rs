@@ -76,7 +76,7 @@ Examples:
   ringfence token rotate AC00000000000000000000000000000001 --config ringfence.toml --reason \"it leaked\"
   ringfence token rotate AC… --config ringfence.toml --reason \"each quarter\" --hold
 
-Exit codes: 0 it is replaced; 1 it waits (for a node, a request, you) or was refused; 2 wrong usage; 64 wrong
+Exit codes: 0 it is replaced, or held as --hold has it; 1 it waits (for a node, a request) or was refused; 2 wrong usage; 64 wrong
 configuration; 69 Twilio or the store does not answer.")]
 struct RotateArguments {
     /// The account, by its SID or its name

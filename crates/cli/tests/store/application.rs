@@ -79,6 +79,29 @@ fn a_secret_is_shown_once_and_ends_with_its_application() {
 }
 
 #[test]
+fn why_a_key_was_revoked_is_in_the_audit_log() {
+    let installation = Installation::new();
+    let service = installation.run(&["application", "add", "Owl"]).code(0).out.trim().to_owned();
+    let revoke = |reason: Option<&str>| {
+        installation.run(&["key", "create", "--application", &service, "--name", "ci"]).code(0);
+        let keys = installation.run(&["key", "list", "--json"]).code(0).json();
+        let good = keys.as_array().expect("a list").iter().find(|key| key["state"] == "good").expect("a key");
+        let sid = good["sid"].as_str().expect("a SID").to_owned();
+        let mut words = vec!["key", "revoke", &sid];
+        words.extend(reason.map(|reason| ["--reason", reason]).into_iter().flatten());
+        installation.run(&words).code(0);
+        installation.seal();
+        let log = installation.run(&["audit", "export"]).code(0).out;
+        log.lines()
+            .find(|line| line.contains(&sid) && line.contains("credential.revoke"))
+            .expect("it is logged")
+            .to_owned()
+    };
+    assert!(revoke(Some("it was in a public repository")).contains("it was in a public repository"));
+    assert!(!revoke(None).contains("reason"), "nobody is made to give one");
+}
+
+#[test]
 fn a_change_of_an_application_leaves_what_is_not_named_and_its_credentials_as_they_were() {
     let installation = Installation::new();
     let add = ["application", "add", "Owl", "--country", "US", "--digits", "8", "--warning"];

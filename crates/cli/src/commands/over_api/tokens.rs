@@ -204,7 +204,9 @@ fn waiting(api: &Api, sid: Sid, name: &str, waits: WaitName, late: &[String], as
             waits_text(waits)
         )
     };
-    Answer { output: output.into_bytes(), is_no: true, ..Answer::default() }
+    // To be held before the promotion is what was asked for.
+    let is_no = waits != WaitName::Operator;
+    Answer { output: output.into_bytes(), is_no, ..Answer::default() }
 }
 
 /// Says what is new, on standard error.

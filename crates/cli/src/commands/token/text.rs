@@ -16,7 +16,8 @@ use crate::exit::{Answer, Failure};
 
 /// How a run ended, and what to do next.
 pub(super) fn rotated(run: &Run<'_>, end: &End, holders: &[String], as_json: bool) -> Answer {
-    let is_no = !matches!(end, End::Ended(_));
+    // To be held before the promotion is what was asked for: nothing else ends so.
+    let is_no = !matches!(end, End::Ended(_) | End::Waits(Waiting::Operator));
     if as_json {
         let mut json = end.as_json();
         json["account"] = run.account.to_string().into();
