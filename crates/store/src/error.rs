@@ -178,8 +178,8 @@ pub enum OpenError {
         /// Where it should be.
         path: PathBuf,
     },
-    /// Others may read the key.
-    #[error("{} may be read by others (mode {mode:03o}): chmod 600 it", path.display())]
+    /// Others than its owner and group may read the key, or others than its owner may change it.
+    #[error("{} may be read or changed by others (mode {mode:03o}): chmod 600 it", path.display())]
     Exposed {
         /// The file.
         path: PathBuf,
