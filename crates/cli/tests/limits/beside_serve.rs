@@ -130,6 +130,39 @@ fn limits_that_were_applied_are_not_taken_back_by_a_serve_with_others() {
 }
 
 #[test]
+fn where_one_node_has_the_limits_that_were_applied_the_others_do_nothing_and_are_named() {
+    let world = World::new();
+    world.subaccount("Customer 7");
+    let serving = world.serve();
+    world.until(&["limits", "plan"], |run| run.code == 0);
+    world.configure("new.toml", &LIMITS.replace("\"50\"", "\"40\""));
+    let text = fs::read_to_string(world.path("new.toml")).expect("the configuration");
+    let (before, after) = text.split_once("gate = \"127.0.0.1:").expect("the address of the gate");
+    let (_, after) = after.split_once('"').expect("the end of the address");
+    let port = ringfence_testkit::free_port();
+    fs::write(world.path("new.toml"), format!("{before}gate = \"127.0.0.1:{port}\"{after}"))
+        .expect("written");
+    let other = world.serve_with("new.toml");
+    let nodes = |run: &Run| run.json()["nodes"]["nodes"].as_array().expect("nodes").clone();
+    let works = |run: &Run, id: u32| {
+        let is_it = |node: &&serde_json::Value| {
+            node["name"].as_str().is_some_and(|name| name.ends_with(&format!("/{id}")))
+        };
+        nodes(run)
+            .iter()
+            .find(is_it)
+            .is_some_and(|node| node["jobs"].as_array().is_some_and(|it| !it.is_empty()))
+    };
+    world.until(&["status", "--json"], |run| nodes(run).len() == 2 && works(run, serving.id()));
+
+    let applied = world.run_with("new.toml", &["limits", "apply"]).code(0).says("~ \"fifty a day\"");
+    applied.complains("runs with another configuration, and does nothing from now on but verify");
+    world.until(&["status", "--json"], |run| works(run, other.id()) && !works(run, serving.id()));
+    assert!(serving.stop().contains("not at work: the limits of this node are not those that were applied"));
+    other.stop();
+}
+
+#[test]
 fn a_limit_that_only_watches_stops_nobody_and_is_reported() {
     let limits = "[[limit]]\nname = \"watched\"\nscope = \"subaccounts\"\nwindow = \"daily\"\nat = \"50\"\n\
                   then = [\"suspend\"]\nenforce = false\n";
