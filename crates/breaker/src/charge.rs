@@ -65,7 +65,9 @@ pub enum Unpriced {
     #[error("no price is known of `{0}` in this currency: set it in `prices` of [egress]")]
     Fee(Fee),
     /// A recipient that is neither a phone number nor an address of a channel that has a price.
-    #[error("no price is known for this kind of recipient: write phone numbers in E.164, as +14155550100")]
+    #[error(
+        "no price is known for this kind of recipient: write phone numbers in E.164, as +14155550100; in a form the + is %2B"
+    )]
     Recipient,
     /// A part of a lookup that is not known.
     #[error("no price is known of the lookup `{0}`")]

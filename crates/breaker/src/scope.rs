@@ -98,6 +98,18 @@ impl DialPrefix {
         if is_north_american { Self(1) } else { self }
     }
 
+    /// The beginning under which every number that begins so is counted: of `+4479` it is `+447`, of `+447` itself; none
+    /// where they are counted under several, as those of `+44` are.
+    pub fn counted(self) -> Option<Self> {
+        // Numbers have fifteen digits at most, and what a number is counted under are four at most.
+        let longest = |digit: u64| {
+            let digits = (self.digits()..15).fold(self.0, |digits, _| digits * 10 + digit);
+            PhoneNumber::parse(&format!("+{digits}")).ok().map(Self::of)
+        };
+        let (first, last) = (longest(0)?, longest(9)?);
+        (first == last).then_some(first)
+    }
+
     /// Reads its digits, without a `+`.
     pub fn of_digits(digits: &str) -> Result<Self, InvalidDialPrefix> {
         let well_formed = (1..=15).contains(&digits.len())

@@ -105,10 +105,11 @@ impl Failure {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        let hint = if error.problems().iter().any(|problem| problem.line().is_some()) {
-            "`ringfence check --print-example` shows every key with its meaning"
+        // Whoever has a file already is not told to write another one over it.
+        let hint = if error.is_missing() {
+            "`ringfence init` writes one; `ringfence check --print-example` shows every key with its meaning"
         } else {
-            "`ringfence check --print-example > ringfence.toml` makes one to begin with"
+            "`ringfence check --print-example` shows every key with its meaning"
         };
         Self::configuration(error).hint(hint)
     }
@@ -183,5 +184,29 @@ fn finish_to(
             ExitCode::from(69)
         }
         _ => ExitCode::from(code),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::config;
+
+    #[test]
+    fn nobody_is_told_to_write_an_example_over_the_configuration_that_is_there() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("ringfence.toml");
+        let hint = |file| {
+            let Err(error) = config::load(file) else { panic!("it is wrong") };
+            Failure::from(error).hint.expect("a hint")
+        };
+        assert!(hint(&file).starts_with("`ringfence init` writes one"), "{}", hint(&file));
+        // In another encoding, or with a section too few, it is somebody's work all the same.
+        for text in [&b"# Gr\xfc\xdfe\n"[..], b"[[account]]\n"] {
+            fs::write(&file, text).expect("written");
+            assert_eq!(hint(&file), "`ringfence check --print-example` shows every key with its meaning");
+        }
     }
 }

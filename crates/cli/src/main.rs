@@ -19,8 +19,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use commands::{
     account, api_token, application, audit, breached, check, completions, demo, doctor, explain, import,
-    incidents, init, inspector, key, ledger, limits, man, media, migrate, replay, report, reset, sandbox,
-    serve, shared_keys, sign, status, store, token, trip, user, verify,
+    incidents, init, inspector, key, ledger, limits, man, media, migrate, notify, replay, report, reset,
+    sandbox, serve, shared_keys, sign, status, store, token, trip, user, verify,
 };
 
 /// Measured: fewer cycles a request than the system's allocator.
@@ -100,6 +100,8 @@ enum Command {
     Key(key::Arguments),
     /// Links that open one file of a message or a recording for a time.
     Media(media::Arguments),
+    /// Does whom [notify] names hear of it?
+    Notify(notify::Arguments),
     /// Who signs in to the console, and what may they do?
     User(user::Arguments),
     /// Copy a SQLite store while it is in use, and put a copy back.
@@ -164,6 +166,7 @@ fn main() -> ExitCode {
         Command::Application(arguments) => application::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),
         Command::Media(arguments) => media::run(&arguments),
+        Command::Notify(arguments) => notify::run(&arguments),
         Command::User(arguments) => user::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
         Command::Completions(arguments) => Ok(completions::run(&arguments, line())),

@@ -26,7 +26,7 @@ mod tallied;
 mod views;
 mod world;
 
-use ringfence_breaker::{Action, Limit, Measure, Per, State, Subject, Threshold, Window};
+use ringfence_breaker::{Action, Limit, Measure, Per, Scope, State, Subject, Threshold, Window};
 use ringfence_control::decide::kind;
 use ringfence_control::engine::{ActRefused, Triggers};
 use ringfence_control::plan::Mark;
@@ -351,6 +351,21 @@ async fn an_act_without_a_reason_on_a_stranger_or_on_a_parent_is_refused() {
     let refused = engine.reset("fifty a day", own, None, &by, "x").await.unwrap_err();
     assert!(matches!(refused, ActRefused::NotTripped { .. }), "{refused}");
     assert_eq!(node.store.waiting_effects(10).await.expect("effects"), []);
+}
+
+#[tokio::test]
+async fn a_limit_of_requests_is_tripped_by_hand_for_the_account_that_they_are_of() {
+    let scope = Scope::Tenant("shop".to_owned());
+    let node = Node::start(vec![Limit { scope, ..fifty_a_day(Per::Account, vec![Action::Notify]) }]).await;
+    let (account, _) = node.world.subaccount("one").await;
+    node.engine.synchronise_accounts().await.expect("synchronised");
+    let (by, own) = (Actor::CommandLine("ops".to_owned()), Subject::Account(account));
+    let tripped = node.engine.trip("fifty a day", own, &by, "its key leaked").await.expect("tripped");
+    assert!(tripped.stops());
+    let refused = node.engine.trip("fifty a day", Subject::Together, &by, "x").await.unwrap_err();
+    assert!(matches!(refused, ActRefused::OutOfScope { .. }), "{refused}");
+    let lifted = node.engine.reset("fifty a day", own, None, &by, "it has another").await.expect("lifted");
+    assert!(!lifted.stops());
 }
 
 #[tokio::test]

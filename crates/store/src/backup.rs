@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use ringfence_model::Actor;
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteLockingMode};
 use sqlx::{Connection as _, Row as _};
 
@@ -85,7 +87,7 @@ pub async fn restore(backup: &Path, to: &Path, over: Over) -> Result<Option<Path
             }
             epoch = epoch.max(known.epoch);
         } else if over < Over::Anything {
-            return Err(BackupError::Exists(to.to_owned()).into());
+            return Err(BackupError::Unreadable(to.to_owned()).into());
         }
     }
 
@@ -100,7 +102,16 @@ pub async fn restore(backup: &Path, to: &Path, over: Over) -> Result<Option<Path
     // 4. The old one goes aside, the new one takes its place.
     let aside = there.then(|| suffixed(to, &format!(".replaced-{}", hex::write(&crate::random::<4>()))));
     match &aside {
-        Some(aside) => fs::rename(to, aside).map_err(at(to))?,
+        Some(aside) => {
+            // The log first: beside another database SQLite would take it for that one's.
+            for with in ["-wal", "-shm"] {
+                let (from, log) = (suffixed(to, with), suffixed(aside, with));
+                if from.try_exists().map_err(at(&from))? {
+                    fs::rename(&from, &log).map_err(at(&from))?;
+                }
+            }
+            fs::rename(to, aside).map_err(at(to))?;
+        }
         // An empty file is what an interrupted first start leaves.
         None if to.try_exists().map_err(at(to))? => fs::remove_file(to).map_err(at(to))?,
         None => {}
@@ -156,10 +167,27 @@ async fn read_idle(path: &Path) -> Result<Option<Contents>> {
         Err(_) => None,
     };
     let log = suffixed(path, "-wal");
-    if log.metadata().is_ok_and(|metadata| metadata.len() > 0) {
+    let is_live = match &contents {
+        // It was closed just now, which leaves a log where somebody else has it open.
+        Some(_) => log.metadata().is_ok_and(|metadata| metadata.len() > 0),
+        // A log is what was left behind.
+        None => is_locked(path)?,
+    };
+    if is_live {
         return Err(BackupError::Live(path.to_owned()).into());
     }
     Ok(contents)
+}
+
+/// Whether another process has the database open: with a log, each connection keeps a lock on it. SQLite itself says
+/// nothing of it where the file is damaged.
+fn is_locked(path: &Path) -> Result<bool> {
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(at(path))?;
+    match rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(false),
+        Err(Errno::AGAIN | Errno::ACCESS) => Ok(true),
+        Err(error) => Err(at(path)(error.into()).into()),
+    }
 }
 
 async fn contents(connection: &mut SqliteConnection) -> Result<Contents, sqlx::Error> {

@@ -178,8 +178,8 @@ pub enum OpenError {
         /// Where it should be.
         path: PathBuf,
     },
-    /// Others may read the key.
-    #[error("{} may be read by others (mode {mode:03o}): chmod 600 it", path.display())]
+    /// Others than its owner and group may read the key, or others than its owner may change it.
+    #[error("{} may be read or changed by others (mode {mode:03o}): chmod 600 it", path.display())]
     Exposed {
         /// The file.
         path: PathBuf,
@@ -249,6 +249,9 @@ pub enum BackupError {
     /// The store that would be replaced is in use.
     #[error("{} is in use: stop Ringfence first", .0.display())]
     Live(PathBuf),
+    /// What would be replaced cannot be read, so nobody knows whether the backup lacks something of it.
+    #[error("{} cannot be read as a store, so whether the backup lacks something of it cannot be told", .0.display())]
+    Unreadable(PathBuf),
     /// The store that would be replaced knows more than the backup.
     #[error(
         "{} is newer than the backup (epoch {store_epoch}, audit row {store_row}; the backup has {backup_epoch}, \

@@ -83,12 +83,13 @@ impl MasterKey {
         &self.0
     }
 
-    /// The key in the file, which only its owner may read.
+    /// The key in the file. Its owner reads it and nobody else but a group, which is how Kubernetes, systemd's credentials
+    /// and a service's user get what is root's; nobody but its owner changes it.
     pub fn read(path: &Path) -> Result<Self, OpenError> {
         let failed = |source| OpenError::File { path: path.to_owned(), source };
         let file = File::open(path).map_err(failed)?;
         let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
+        if mode & 0o027 != 0 {
             return Err(OpenError::Exposed { path: path.to_owned(), mode });
         }
         let mut text = Zeroizing::new(String::new());
@@ -163,8 +164,23 @@ mod tests {
         let made = MasterKey::make(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(MasterKey::read(&path).unwrap().id(), made.id());
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(matches!(MasterKey::read(&path), Err(OpenError::Exposed { mode: 0o640, .. })));
+        for exposed in [0o644, 0o604, 0o660, 0o777] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(exposed)).unwrap();
+            let read = MasterKey::read(&path);
+            assert!(matches!(read, Err(OpenError::Exposed { mode, .. }) if mode == exposed), "{exposed:o}");
+        }
+    }
+
+    /// A Secret of Kubernetes with an `fsGroup` is root's with 0440, and so is a credential of systemd.
+    #[test]
+    fn a_key_that_a_group_may_read_is_taken() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
+        let made = MasterKey::make(&path).unwrap();
+        for mode in [0o640, 0o440, 0o400] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(MasterKey::read(&path).unwrap().id(), made.id(), "{mode:o}");
+        }
     }
 
     #[test]

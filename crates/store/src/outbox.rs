@@ -93,7 +93,7 @@ pub struct Unfinished {
     pub waiting: u64,
     /// What waits and has failed before.
     pub failing: u64,
-    /// What was given up.
+    /// What was given up, of what is looked for.
     pub given_up: u64,
 }
 
@@ -240,10 +240,11 @@ impl Store {
         self.fetch(sql, values![limit]).await?.iter().map(|row| read(&self.keys, row)).collect()
     }
 
-    /// What was given up, the newest first.
-    pub async fn given_up_effects(&self, limit: usize) -> Result<Vec<Effect>> {
-        let sql = "SELECT * FROM outbox WHERE outcome = 'given-up' ORDER BY id DESC LIMIT $1";
-        self.fetch(sql, values![limit]).await?.iter().map(|row| read(&self.keys, row)).collect()
+    /// What was given up at this time or later but for one kind, the newest first.
+    pub async fn given_up_effects(&self, since: Timestamp, but: &str, limit: usize) -> Result<Vec<Effect>> {
+        let sql = "SELECT * FROM outbox WHERE outcome = 'given-up' AND ended_at >= $1 AND kind <> $2 \
+                   ORDER BY id DESC LIMIT $3";
+        self.fetch(sql, values![since, but, limit]).await?.iter().map(|row| read(&self.keys, row)).collect()
     }
 
     /// What waits, is being performed or was given up, in the order in which it was decided, from the effect after `after` on.
@@ -264,16 +265,16 @@ impl Store {
         Ok(effects)
     }
 
-    /// How much has yet to happen.
-    pub async fn unfinished_effects(&self) -> Result<Unfinished> {
+    /// How much has yet to happen, and how much was given up at this time or later but for one kind.
+    pub async fn unfinished_effects(&self, since: Timestamp, but: &str) -> Result<Unfinished> {
         let waiting =
             "SELECT count(*) AS waiting, count(last_error) AS failing FROM outbox WHERE ended_at IS NULL";
-        let given_up = "SELECT count(*) AS given_up FROM outbox WHERE outcome = 'given-up'";
+        let given_up = "SELECT count(*) AS given_up FROM outbox WHERE outcome = 'given-up' AND ended_at >= $1 AND kind <> $2";
         let mut unfinished = Unfinished::default();
         if let Some(row) = self.find(waiting, values![]).await? {
             (unfinished.waiting, unfinished.failing) = (row.count("waiting")?, row.count("failing")?);
         }
-        if let Some(row) = self.find(given_up, values![]).await? {
+        if let Some(row) = self.find(given_up, values![since, but]).await? {
             unfinished.given_up = row.count("given_up")?;
         }
         Ok(unfinished)

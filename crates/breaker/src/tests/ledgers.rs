@@ -333,6 +333,26 @@ fn a_prefix_is_the_beginning_of_a_number_and_of_no_shorter_one() {
     ] {
         assert_eq!(DialPrefix::of(number(text)), prefix(expected), "{text}");
     }
+    // A breaker at any other beginning would stop nothing.
+    for (text, counted) in [
+        ("+447", Some("+447")),
+        ("+4479", Some("+447")),
+        ("+44", None),
+        ("+4", None),
+        ("+1", None),
+        ("+141", None),
+        ("+1415", Some("+1415")),
+        ("+14155550100", Some("+1415")),
+        ("+959", Some("+959")),
+        ("+95", None),
+        ("+2519", Some("+2519")),
+        ("+251", None),
+        ("+79", Some("+79")),
+        ("+7", None),
+        ("+447911123456789", Some("+447")),
+    ] {
+        assert_eq!(prefix(text).counted(), counted.map(prefix), "{text}");
+    }
     assert_eq!(["+1", "+44", "+4479"].map(|it| prefix(it).digits()), [1, 2, 4]);
     // By area codes numbers are counted, and the country is known as one; islands are places of their own.
     for (text, place) in

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
-use ringfence_breaker::{DialPrefix, Per, Phase, State, Subject};
+use ringfence_breaker::{DialPrefix, Per, Phase, State, Subject, is_of_accounts};
 use ringfence_control::engine::Engine;
 use ringfence_control::notices::{one_line, shell_word};
 use ringfence_control::wanted::{AppliedLimit, scoped};
@@ -266,7 +266,9 @@ async fn only_account(
             let breaker = installation.store.find_breaker::<State>(name, &subject.to_string()).await;
             breaker.map_err(store)?.is_some_and(|it| matches!(it.state.phase, Phase::Tripped { .. }))
         } else {
-            account.gone_at.is_none() && applied.subject(&scoped(&account)) == Some(subject)
+            account.gone_at.is_none()
+                && (!is_of_accounts(&applied.limit.scope)
+                    || applied.subject(&scoped(&account)) == Some(subject))
         };
         if comes_into_question {
             candidates.push(account);

@@ -11,7 +11,7 @@ use super::over_api::{Reach, ReachArguments};
 use super::report::parse_since;
 use super::with_engine::{self, Missing, not_seen};
 use super::with_store;
-use super::words::{moment, whom};
+use super::words::{count, moment, whom};
 use crate::exit::{Answer, Failure};
 
 /// So many incidents are told; `--json` has more.
@@ -142,7 +142,8 @@ fn incident_text(text: &mut String, it: &IncidentView) {
         (it.would_refuse, &it.would_refuse_worth, "would have refused"),
     ] {
         if requests > 0 {
-            _ = writeln!(text, "    {word} {requests} requests worth {worth}{unit} at worst");
+            let requests = count(usize::try_from(requests).unwrap_or(usize::MAX), "request");
+            _ = writeln!(text, "    {word} {requests} worth {worth}{unit} at worst");
         }
     }
     if let Some(reason) = &it.reason {

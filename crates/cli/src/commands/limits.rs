@@ -225,15 +225,23 @@ async fn others(installation: &Installation) -> Result<Vec<Node>, Failure> {
 
 /// Who has to be told of the new limits.
 async fn nodes(installation: &Installation) -> Result<Vec<String>, Failure> {
-    let told = |node: Node| {
-        format!(
+    let nodes = installation.store.nodes().await.map_err(store)?;
+    let (holding, others): (Vec<_>, Vec<_>) =
+        nodes.into_iter().partition(|node| node.limits_hash == installation.limits.hash());
+    let told = |node: &Node| match holding.is_empty() {
+        true => format!(
             "note: {} runs with another configuration. It holds these limits from now on, until it is reloaded or \
              restarted: then what its file says holds. Give it this configuration",
             node.node
-        )
+        ),
+        false => format!(
+            "note: {} runs with another configuration, and does nothing from now on but verify, since {} has these limits. \
+             Give it this configuration, and reload it",
+            node.node, holding[0].node
+        ),
     };
-    let mut notes: Vec<_> = others(installation).await?.into_iter().map(told).collect();
-    if installation.store.nodes().await.map_err(store)?.is_empty() {
+    let mut notes: Vec<_> = others.iter().map(told).collect();
+    if holding.is_empty() && others.is_empty() {
         notes.push(format!("note: no node is at work; {} holds the limits", installation.command("serve")));
     }
     Ok(notes)

@@ -24,6 +24,7 @@ pub(crate) mod limits;
 pub(crate) mod man;
 pub(crate) mod media;
 pub(crate) mod migrate;
+pub(crate) mod notify;
 mod outcome;
 mod over_api;
 mod paper;

@@ -139,7 +139,7 @@ fn restore(arguments: &RestoreArguments) -> Result<Answer, Failure> {
                 BackupError::Exists(_) => {
                     failure.hint("--replace older or --replace anything says what may be replaced")
                 }
-                BackupError::Newer { .. } => {
+                BackupError::Newer { .. } | BackupError::Unreadable(_) => {
                     failure.hint("--replace anything says so; what is there is kept beside it all the same")
                 }
                 _ => failure,

@@ -269,6 +269,8 @@ pub(crate) fn refused(error: ActRefused) -> Failure {
         | ActRefused::NoAccount(_)
         | ActRefused::AllowsNothing
         | ActRefused::NoReason
+        | ActRefused::CountedUnder { .. }
+        | ActRefused::CountedUnderSeveral(_)
         | ActRefused::OutOfScope { .. } => Failure::usage(error),
         ActRefused::Parent(_) | ActRefused::NotTripped { .. } | ActRefused::Held { .. } => {
             Failure::refused(error)

@@ -160,9 +160,10 @@ pub(crate) fn failure(error: &Error) -> Failure {
         Error::Backup(backup) => match **backup {
             BackupError::NotSqlite => Failure::configuration(error),
             BackupError::Live(_) | BackupError::File { .. } => Failure::unavailable(error),
-            BackupError::Exists(_) | BackupError::NoBackup { .. } | BackupError::Newer { .. } => {
-                Failure::usage(error)
-            }
+            BackupError::Exists(_)
+            | BackupError::NoBackup { .. }
+            | BackupError::Unreadable(_)
+            | BackupError::Newer { .. } => Failure::usage(error),
         },
         Error::Missing { .. } => Failure::usage(error),
         _ => Failure::unavailable(error),

@@ -40,6 +40,7 @@ mod twilio;
 pub(crate) mod units;
 mod upstream;
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -90,8 +91,11 @@ pub(crate) struct Surroundings<'a> {
 ///
 /// It is called at start and again at every reload; it changes nothing.
 pub(crate) fn load(file: &Path) -> Result<Loaded, ConfigError> {
-    let text = std::fs::read(file)
-        .map_err(|error| ConfigError::of_file(file, format!("cannot read the configuration: {error}")))?;
+    let text = std::fs::read(file).map_err(|error| {
+        let mut wrong = ConfigError::of_file(file, format!("cannot read the configuration: {error}"));
+        wrong.is_missing = error.kind() == ErrorKind::NotFound;
+        wrong
+    })?;
     let text = String::from_utf8(text)
         .map_err(|_| ConfigError::of_file(file, "the file is not UTF-8 text, as TOML demands".to_owned()))?;
     let folder = file.parent().unwrap_or(Path::new(""));

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 pub(crate) struct ConfigError {
     file: PathBuf,
     problems: Vec<Problem>,
+    /// There is no such file: whoever is told so may write one.
+    pub(super) is_missing: bool,
 }
 
 /// One thing that is wrong, or that deserves a second look.
@@ -80,7 +82,7 @@ impl ConfigError {
     pub(super) fn new(file: &Path, mut problems: Vec<Problem>) -> Self {
         problems.sort();
         problems.dedup();
-        Self { file: file.to_owned(), problems }
+        Self { file: file.to_owned(), problems, is_missing: false }
     }
 
     /// A problem of the file as a whole.
@@ -96,6 +98,11 @@ impl ConfigError {
     /// The file that was read.
     pub(crate) fn file(&self) -> &Path {
         &self.file
+    }
+
+    /// Whether there is no such file.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.is_missing
     }
 
     /// What is wrong, in the order of the lines.

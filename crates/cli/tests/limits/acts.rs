@@ -159,6 +159,11 @@ fn one_beginning_of_numbers_is_stopped_and_opened_again() {
         .code(2)
         .complains("does not hold for beginnings");
     world.run(&act(&["trip", "codes entered", "--prefix", "959"])).code(2).complains("a prefix is + and");
+    // Numbers are counted under +959: a breaker under another beginning would stop nothing.
+    let run = world.run(&act(&["trip", "codes entered", "--prefix", "+9595"])).code(2);
+    run.complains("numbers that begin with +9595 are counted under +959");
+    let run = world.run(&act(&["trip", "codes entered", "--prefix", "+95"])).code(2);
+    run.complains("numbers that begin with +95 are counted under several beginnings");
     world.run(&act(&["reset", "codes entered"])).code(1).complains("is not tripped for any beginning");
     let none = world.run(&act(&["reset", "codes entered", "--prefix", "+959"])).code(1);
     none.complains("is not tripped for +959");

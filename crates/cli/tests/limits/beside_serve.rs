@@ -14,6 +14,62 @@ fn has(text: &'static str) -> impl Fn(&Run) -> bool {
 }
 
 #[test]
+fn a_notice_that_does_not_arrive_is_in_the_log_of_serve_and_in_the_status() {
+    let world = World::new();
+    let away = world.runtime.block_on(Upstream::start(|request| async move {
+        let is_tripped =
+            request.header("webhook-id").is_some() && body_has(&request.body, "\"type\":\"tripped\"");
+        Answer::new(if is_tripped { 503 } else { 410 }, "")
+    }));
+    let webhook = format!("[notify]\nwebhook = {{ url = \"http://{}/\" }}\n", away.address());
+    world.configure(
+        "ringfence.toml",
+        &format!("[[limit]]\nname = \"fifty a day\"\nscope = \"subaccounts\"\nwindow = \"daily\"\nat = \"50\"\n\n{webhook}"),
+    );
+    world.subaccount("Customer 7");
+    let serving = world.serve();
+    world.run(&["trip", "fifty a day", "--account", "Customer 7", "--reason", "x"]).code(0);
+    let status = world
+        .until(&["status", "--check"], |run| run.out.contains("given up") && run.out.contains("next try in"));
+    status.says("ORDERS THAT FAIL").code(1);
+    let log = serving.stop();
+    for line in [
+        "WARN a notice was not delivered, and is tried again to=webhook notice=\"tripped\" tries=1",
+        "ERROR a notice was not delivered, and is given up to=webhook notice=\"in-force\" tries=1",
+    ] {
+        assert!(log.contains(line), "{line:?} is not in\n{log}");
+    }
+}
+
+#[test]
+fn a_test_notice_tells_everybody_and_says_who_has_it() {
+    let world = World::new();
+    let notify = |address: &str| {
+        world.configure("n.toml", &format!("[notify]\nwebhook = {{ url = \"http://{address}/\" }}\n"));
+        world.run_with("n.toml", &["notify", "test"])
+    };
+    let told = world.runtime.block_on(Upstream::saying(""));
+    notify(&told.address().to_string()).code(0).says(&format!("webhook to {}: taken", told.address()));
+    assert!(body_has(&told.requests()[0].body, "\"type\":\"test\""), "{:?}", told.requests()[0].body);
+    let json = world.run_with("n.toml", &["notify", "test", "--json"]).code(0).json();
+    assert_eq!(json["told"][0]["outcome"], "taken");
+
+    let gone = world.runtime.block_on(Upstream::start(|_| async { Answer::new(410, "") }));
+    notify(&gone.address().to_string()).code(1).says("refused, and a notice would be given up");
+    let away = format!("127.0.0.1:{}", ringfence_testkit::free_port());
+    notify(&away).code(69).says("not taken, and a notice would be tried again");
+    world.configure("nobody.toml", LIMITS);
+    world
+        .run_with("nobody.toml", &["notify", "test"])
+        .code(64)
+        .complains("has no [notify], so nobody is told");
+}
+
+fn body_has(body: &[u8], text: &str) -> bool {
+    String::from_utf8_lossy(body).contains(text)
+}
+
+#[test]
 fn on_postgresql_an_operator_and_serve_work_on_the_same_breakers() {
     let Some(database) = PostgresDatabase::create() else { return };
     let store = format!("url = \"{}\"\nmaster_key = {{ env = \"STORE_KEY\" }}", database.url());
@@ -71,6 +127,39 @@ fn limits_that_were_applied_are_not_taken_back_by_a_serve_with_others() {
     world.spend(account, "45");
     world.until(&["account", "list"], has("held suspended by limit \"fifty a day\""));
     assert!(serving.stop().contains("other limits were applied while this node ran"));
+}
+
+#[test]
+fn where_one_node_has_the_limits_that_were_applied_the_others_do_nothing_and_are_named() {
+    let world = World::new();
+    world.subaccount("Customer 7");
+    let serving = world.serve();
+    world.until(&["limits", "plan"], |run| run.code == 0);
+    world.configure("new.toml", &LIMITS.replace("\"50\"", "\"40\""));
+    let text = fs::read_to_string(world.path("new.toml")).expect("the configuration");
+    let (before, after) = text.split_once("gate = \"127.0.0.1:").expect("the address of the gate");
+    let (_, after) = after.split_once('"').expect("the end of the address");
+    let port = ringfence_testkit::free_port();
+    fs::write(world.path("new.toml"), format!("{before}gate = \"127.0.0.1:{port}\"{after}"))
+        .expect("written");
+    let other = world.serve_with("new.toml");
+    let nodes = |run: &Run| run.json()["nodes"]["nodes"].as_array().expect("nodes").clone();
+    let works = |run: &Run, id: u32| {
+        let is_it = |node: &&serde_json::Value| {
+            node["name"].as_str().is_some_and(|name| name.ends_with(&format!("/{id}")))
+        };
+        nodes(run)
+            .iter()
+            .find(is_it)
+            .is_some_and(|node| node["jobs"].as_array().is_some_and(|it| !it.is_empty()))
+    };
+    world.until(&["status", "--json"], |run| nodes(run).len() == 2 && works(run, serving.id()));
+
+    let applied = world.run_with("new.toml", &["limits", "apply"]).code(0).says("~ \"fifty a day\"");
+    applied.complains("runs with another configuration, and does nothing from now on but verify");
+    world.until(&["status", "--json"], |run| works(run, other.id()) && !works(run, serving.id()));
+    assert!(serving.stop().contains("not at work: the limits of this node are not those that were applied"));
+    other.stop();
 }
 
 #[test]

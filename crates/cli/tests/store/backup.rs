@@ -1,7 +1,9 @@
 //! `ringfence store backup` and `store restore`.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
+
+use rustix::fs::{FlockOperation, fcntl_lock};
 
 use crate::installation::{Installation, shown};
 
@@ -63,6 +65,27 @@ fn a_restore_replaces_nothing_unless_it_is_told_to_and_forgets_nothing_unless_th
     assert!(fs::metadata(aside).is_ok_and(|metadata| metadata.len() > 0), "{aside}");
     let run = installation.run(&["api-token", "list"]).code(0).says("before");
     assert!(!run.out.contains("after"), "{}", run.out);
+}
+
+#[test]
+fn what_cannot_be_compared_with_a_backup_is_replaced_only_if_that_is_meant() {
+    let (installation, backup) = with_a_backup();
+    // What a machine leaves that was switched off, with a disk that fails: the log is not taken into the file.
+    let (file, log) = (installation.path("ringfence.db"), installation.path("ringfence.db-wal"));
+    fs::write(&file, "a disk failed").expect("written");
+    fs::write(&log, "and so did this").expect("written");
+    let run = installation.run(&["store", "restore", &backup, "--replace", "older"]).code(2).prints_nothing();
+    let run = run.complains("cannot be read as a store, so whether the backup lacks something");
+    run.complains("hint: --replace anything says so");
+    // Whoever has it open keeps a lock on it, whatever is in it.
+    let open = File::open(&file).expect("the file");
+    fcntl_lock(&open, FlockOperation::NonBlockingLockShared).expect("a lock, as SQLite's");
+    installation.run(&["store", "restore", &backup, "--replace", "anything"]).code(69).complains("is in use");
+    drop(open);
+    let run = installation.run(&["store", "restore", &backup, "--replace", "anything", "--json"]).code(0);
+    let aside = run.json()["replaced"].as_str().expect("the old store").to_owned();
+    assert_eq!(fs::read_to_string(&aside).expect("the file"), "a disk failed");
+    installation.run(&["api-token", "list"]).code(0).says("before");
 }
 
 #[test]

@@ -37,8 +37,11 @@ fn a_key_that_others_may_read_opens_nothing() {
     let installation = Installation::new();
     installation.run(&["migrate"]).code(0);
     let key = installation.path("ringfence.key");
-    fs::set_permissions(&key, Permissions::from_mode(0o640)).expect("permissions");
-    installation.run(&["migrate"]).code(64).complains("may be read by others (mode 640): chmod 600 it");
+    fs::set_permissions(&key, Permissions::from_mode(0o644)).expect("permissions");
+    installation
+        .run(&["migrate"])
+        .code(64)
+        .complains("may be read or changed by others (mode 644): chmod 600 it");
 }
 
 #[test]

@@ -26,7 +26,9 @@ impl From<ActRefused> for Problem {
         let (kind, pointer) = match error {
             ActRefused::NoLimit(_) => (Kind::NoLimit, None),
             ActRefused::NoAccount(_) => (Kind::NoAccount, None),
-            ActRefused::OutOfScope { .. } => (Kind::OutOfScope, None),
+            ActRefused::OutOfScope { .. }
+            | ActRefused::CountedUnder { .. }
+            | ActRefused::CountedUnderSeveral(_) => (Kind::OutOfScope, None),
             ActRefused::Parent(_) => (Kind::ParentAccount, None),
             ActRefused::NotTripped { .. } => (Kind::NotTripped, None),
             ActRefused::Held { .. } => (Kind::Held, None),

@@ -1,6 +1,6 @@
 //! What an operator does: stops spending, lifts a trip, holds an account suspended, lets it go. Each has a reason on record.
 
-use ringfence_breaker::{Action, Observation, Per, Phase, State, Subject};
+use ringfence_breaker::{Action, DialPrefix, Observation, Per, Phase, State, Subject, is_of_accounts};
 use ringfence_model::{Actor, Amount, Sid};
 use ringfence_store::{Account, Step, Wanted, Wish, WishedBy};
 
@@ -22,6 +22,22 @@ pub enum ActRefused {
         /// What it was asked about.
         subject: String,
     },
+    /// The limit counts under one shorter beginning: a breaker here would stop nothing.
+    #[error(
+        "numbers that begin with {beginning} are counted under {counted}, and stopped with all that begin so: name {counted}"
+    )]
+    CountedUnder {
+        /// What was named.
+        beginning: DialPrefix,
+        /// What is to be named.
+        counted: DialPrefix,
+    },
+    /// The limit counts under several longer beginnings: a breaker here would stop nothing.
+    #[error(
+        "numbers that begin with {0} are counted under several beginnings, by the country code and a digit, in North America by \
+         the area code: name one of these"
+    )]
+    CountedUnderSeveral(DialPrefix),
     /// Twilio's list never had it.
     #[error("{0} is no account that is known here")]
     NoAccount(Sid),
@@ -73,6 +89,13 @@ impl Engine {
         reason: &str,
     ) -> Result<State, ActRefused> {
         let applied = self.act_on(limit, subject, reason).await?;
+        if let Subject::Prefix(beginning) = subject {
+            match beginning.counted() {
+                Some(counted) if counted == beginning => {}
+                Some(counted) => return Err(ActRefused::CountedUnder { beginning, counted }),
+                None => return Err(ActRefused::CountedUnderSeveral(beginning)),
+            }
+        }
         let by = By { actor, reason: Some(reason) };
         self.observe(applied, subject, &Observation::Trip, &by, None).await?;
         self.state(applied, subject).await
@@ -157,8 +180,10 @@ impl Engine {
             Subject::Prefix(_) => applied.limit.per == Per::Prefix,
             Subject::Account(sid) => {
                 let account = self.store.find_account(sid).await?.ok_or(ActRefused::NoAccount(sid))?;
-                // A trip outlives the account's place in the scope, and so must the way to lift it.
-                applied.subject(&scoped(&account)) == Some(subject)
+                // Requests of any account may be in a scope of the egress. A trip outlives the account's place in the scope,
+                // and so must the way to lift it.
+                (applied.limit.per == Per::Account && !is_of_accounts(&applied.limit.scope))
+                    || applied.subject(&scoped(&account)) == Some(subject)
                     || self.state(applied, subject).await?.stops()
             }
         };

@@ -184,7 +184,7 @@ impl Engine {
         let now = self.now();
         let created = claim.effect.created_at;
         let first = (claim.effect.attempts > 1).then_some(created);
-        match notifier.deliver(&delivery.notice, &delivery.to, Attempt { now, first }).await {
+        let end = match notifier.deliver(&delivery.notice, &delivery.to, Attempt { now, first }).await {
             Outcome::Delivered => End::Done,
             Outcome::Refused(why) => End::GiveUp(why),
             Outcome::TryLater(why) if now.duration_since(created) > TOLD_WITHIN => End::GiveUp(why),
@@ -192,7 +192,20 @@ impl Engine {
                 let pause = back_off(5, claim.effect.attempts, DELIVER_AGAIN_AT_MOST);
                 End::Again(why, self.after(pause))
             }
+        };
+        // Whoever was to be told does not know that something is wrong: whoever reads the log shall.
+        let (to, notice) = (&delivery.to, delivery.notice.event.kind());
+        let tries = claim.effect.attempts;
+        match &end {
+            End::Done => {}
+            End::Again(why, _) => {
+                tracing::warn!(%to, notice, tries, why, "a notice was not delivered, and is tried again")
+            }
+            End::GiveUp(why) => {
+                tracing::error!(%to, notice, tries, why, "a notice was not delivered, and is given up")
+            }
         }
+        end
     }
 
     /// Mails a letter to the person that it is for.

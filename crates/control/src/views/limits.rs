@@ -155,11 +155,34 @@ pub(super) fn window(window: Window) -> String {
     match window {
         Window::Minute => "minute".to_owned(),
         Window::Hour => "hour".to_owned(),
-        Window::Rolling { seconds } => format!("rolling {seconds}s"),
-        Window::Gcra { seconds } => format!("gcra {seconds}s"),
+        Window::Rolling { seconds } => format!("rolling {}", time(seconds)),
+        Window::Gcra { seconds } => format!("gcra {}", time(seconds)),
         Window::Daily => "daily".to_owned(),
         Window::Monthly => "monthly".to_owned(),
         Window::Yearly => "yearly".to_owned(),
         Window::Alltime => "alltime".to_owned(),
+    }
+}
+
+/// In the largest unit that it is a whole number of, as people type it.
+fn time(seconds: u32) -> String {
+    match seconds {
+        days if days % 86_400 == 0 => format!("{}d", days / 86_400),
+        hours if hours % 3_600 == 0 => format!("{}h", hours / 3_600),
+        minutes if minutes % 60 == 0 => format!("{}m", minutes / 60),
+        seconds => format!("{seconds}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_is_named_as_it_is_typed() {
+        for (seconds, word) in [(90, "90s"), (600, "10m"), (3_600, "1h"), (5_400, "90m"), (86_400, "1d")] {
+            assert_eq!(window(Window::Rolling { seconds }), format!("rolling {word}"));
+            assert_eq!(window(Window::Gcra { seconds }), format!("gcra {word}"));
+        }
     }
 }

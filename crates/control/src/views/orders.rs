@@ -1,14 +1,17 @@
 //! What was ordered and has yet to happen: suspensions, notices, and why they do not get through.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use ringfence_breaker::Action;
 use ringfence_store::{Effect, EffectEnd};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{NamedAccount, NotSeen, Page, Views, schema};
-use crate::decide::Order;
+use crate::decide::{Order, kind};
 use crate::notices::text;
+
+/// Nothing can be done any more about what was given up: so long it wants to be seen.
+const GIVEN_UP_FOR: SignedDuration = SignedDuration::from_hours(24);
 
 /// What has yet to happen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -17,9 +20,9 @@ pub struct Orders {
     pub waiting: u64,
     /// How many of them have failed before.
     pub failing: u64,
-    /// How many were given up, and wait for a person.
+    /// How many were given up in the last day. Codes are not among them: each is somebody's number that is wrong, mostly.
     pub given_up: u64,
-    /// Those that fail most often first, then those that wait, then those that were given up.
+    /// Those that fail most often first, then those that wait, then those that were given up in the last day.
     pub orders: Vec<OrderView>,
     /// How many more there are.
     pub left_out: u64,
@@ -85,10 +88,11 @@ pub enum OrderState {
 impl Views<'_> {
     /// What has yet to happen, `size` of it at most.
     pub async fn orders(&self, size: usize) -> ringfence_store::Result<Orders> {
-        let counted = self.store.unfinished_effects().await?;
+        let since = self.now.checked_sub(GIVEN_UP_FOR).unwrap_or(Timestamp::MIN);
+        let counted = self.store.unfinished_effects(since, kind::CODE).await?;
         let mut effects = self.store.troubled_effects(size).await?;
         let left = size.saturating_sub(effects.len());
-        effects.extend(self.store.given_up_effects(left).await?);
+        effects.extend(self.store.given_up_effects(since, kind::CODE, left).await?);
         let shown = u64::try_from(effects.len()).unwrap_or(u64::MAX);
         Ok(Orders {
             waiting: counted.waiting,

@@ -8,6 +8,7 @@ use ringfence_control::views::{
     BreakerFilter, NotSeen, OrderState, Page, PhaseName, PlannedChange, Verdict, Views, WantedStatus,
 };
 use ringfence_model::{Actor, Sid};
+use ringfence_store::NewEffect;
 use ringfence_twilio::wire::AccountStatus;
 use serde_json::{Value, json};
 
@@ -265,6 +266,35 @@ async fn an_order_that_fails_says_why_and_when_it_is_tried_again() {
     assert!(order.next_try > Some(node.now()));
     assert!(!node.engine.views().status().await.expect("seen").is_quiet);
     assert_eq!(node.world.status(account).await, AccountStatus::Active);
+}
+
+#[tokio::test]
+async fn what_was_given_up_wants_a_person_for_a_day_and_a_code_never_does() {
+    let node = Node::start(vec![fifty_a_day(Per::Account, vec![Action::Suspend])]).await;
+    let give_up = async |kind: &str| {
+        let key = format!("{kind}/one");
+        let effect = NewEffect { kind: kind.to_owned(), key, payload: json!({}), not_before: None };
+        node.store.add_effect(&operator(), effect, node.now()).await.expect("added");
+        let until = node.now() + 1.minute();
+        let claim = node.store.claim_effects(&node.me, kind, 1, until, node.now()).await.expect("claimed");
+        node.store.fail_effect(&operator(), &claim[0], "550", None, node.now()).await.expect("given up");
+    };
+    let seen = async || {
+        let status = node.engine.views().status().await.expect("seen");
+        (status.is_quiet, status.orders.given_up, status.orders.orders.len())
+    };
+    // Twilio takes no such number.
+    give_up("code").await;
+    assert_eq!(seen().await, (true, 0, 0));
+    // A mailbox is no more.
+    give_up("delivery").await;
+    assert_eq!(seen().await, (false, 1, 1));
+    node.advance(24 * 3600 - 1).await;
+    assert_eq!(seen().await, (false, 1, 1));
+    node.advance(2).await;
+    assert_eq!(seen().await, (true, 0, 0));
+    // Whoever goes through the list still finds both.
+    assert_eq!(node.engine.views().order_list(&page(None, 9)).await.expect("seen").orders.len(), 2);
 }
 
 #[tokio::test]

@@ -85,6 +85,15 @@ fn what_the_proxy_was_called_is_found_with_hints() {
         explain_form((&with_port, BODY), ("https://app:80/twilio/sms?tenant=7&name=a%20b", BODY), &hints);
     found(&explanation, &[Cause::Host]);
     assert_eq!(explanation.findings[0].detail.as_deref(), Some("signed for hooks.example.com"));
+    // What the caller named, where another port is configured.
+    for host in ["hooks.example.com", "[2001:db8::1]"] {
+        let url = |port: &str| URL.replace("hooks.example.com", &format!("{host}:{port}"));
+        let other_hosts = &[&*format!("{host}:4801")];
+        let hints = Hints { other_hosts, other_prefixes: &[] };
+        let explanation = explain_form((&url("4801"), BODY), (&url("4802"), BODY), &hints);
+        found(&explanation, &[Cause::Port]);
+        assert_eq!(explanation.findings[0].detail.as_deref(), Some("signed for 4801"));
+    }
     let prefixed = URL.replace(".com/", ".com/prod/");
     found(&explain_form((&prefixed, BODY), (URL, BODY), &hints), &[Cause::PathPrefix]);
     found(

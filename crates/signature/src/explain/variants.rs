@@ -49,7 +49,13 @@ pub(super) fn origins(request: &Request<'_>, policy: &Policy<'_>, hints: &Hints<
             Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (name, port),
             _ => (other, ""),
         };
-        hosts.push((Some((Cause::Host, shown(name.as_bytes()))), name.into(), Some(port.as_bytes())));
+        // The same host on another port is not another host.
+        let change = if name.as_bytes() == host && !port.is_empty() {
+            (Cause::Port, shown(port.as_bytes()))
+        } else {
+            (Cause::Host, shown(name.as_bytes()))
+        };
+        hosts.push((Some(change), name.into(), Some(port.as_bytes())));
     }
     for other in rewrite::hosts(host) {
         hosts.push((Some((Cause::Host, shown(&other))), other, None));

@@ -265,7 +265,7 @@ fn window_word(window: Window) -> String {
     match window {
         Window::Minute => "by the minute".to_owned(),
         Window::Hour => "by the hour".to_owned(),
-        Window::Rolling { seconds } => format!("within {seconds} s"),
+        Window::Rolling { seconds: within } => format!("within {}", seconds(within)),
         Window::Gcra { seconds: within } => format!("in any {}, evenly", seconds(within)),
         Window::Daily => "daily".to_owned(),
         Window::Monthly => "monthly".to_owned(),

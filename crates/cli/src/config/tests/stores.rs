@@ -160,11 +160,11 @@ fn a_key_that_is_there_already_is_read_and_never_made_anew() {
             write(name, text, 0o600);
             refused_in("store", &lines, &format!("{} holds no key: {NO_KEY}", path(name)));
         }
-        write(name, KEY_TEXT, 0o640);
+        write(name, KEY_TEXT, 0o644);
         refused_in(
             "store",
             &lines,
-            &format!("{} may be read by others (mode 640): chmod 600 it", path(name)),
+            &format!("{} may be read or changed by others (mode 644): chmod 600 it", path(name)),
         );
         write(name, KEY_TEXT, 0o600);
         let MasterKey::Given(key) = store(&lines).master_key else { panic!("given") };
