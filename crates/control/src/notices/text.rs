@@ -47,13 +47,13 @@ fn is_unfit(char: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// What another machine said, fit to be shown and kept: one line, and no word that may be a phone number, a code or a
-/// token (four digits or more in a row, or twenty characters or more).
+/// What another machine said, fit to be shown and kept: one line, and no word that may be a phone number, a code, a
+/// token (four digits or more in a row, or twenty characters or more) or an address.
 pub(super) fn said(text: &str) -> String {
     let line = one_line(text, 160);
     let words = line.split(' ').map(|word| {
         let many_digits = word.split(|it: char| !it.is_ascii_digit()).any(|digits| digits.len() >= 4);
-        if many_digits || word.chars().count() >= 20 { "…" } else { word }
+        if many_digits || word.contains('@') || word.chars().count() >= 20 { "…" } else { word }
     });
     words.collect::<Vec<_>>().join(" ")
 }

@@ -17,6 +17,19 @@ const EVIL: &str =
     "x\r\nBcc: victim@example.com\r\n\r\n<!channel> <a href='http://evil'>&`id`$(id)\u{202e}\u{2028}";
 
 #[test]
+fn what_another_machine_said_names_nobody() {
+    for (text, told) in [
+        ("5.1.1 <ops@example.com>: Recipient address rejected", "5.1.1 … Recipient address rejected"),
+        ("Invalid 'To' number +14155550100", "Invalid 'To' number …"),
+        ("call 415-555-0100,\r\nor ask", "call … or ask"),
+        ("key 0123456789abcdefghij is wrong", "key … is wrong"),
+        ("greylisted, try again in 300 s", "greylisted, try again in 300 s"),
+    ] {
+        assert_eq!(super::super::text::said(text), told);
+    }
+}
+
+#[test]
 fn a_mail_says_what_happened_what_was_done_and_what_to_type() {
     let notice = tripped("customer-17", "fifty a day");
     assert_eq!(
