@@ -228,16 +228,16 @@ async fn nodes(installation: &Installation) -> Result<Vec<String>, Failure> {
     let nodes = installation.store.nodes().await.map_err(store)?;
     let (holding, others): (Vec<_>, Vec<_>) =
         nodes.into_iter().partition(|node| node.limits_hash == installation.limits.hash());
-    let told = |node: &Node| match holding.is_empty() {
-        true => format!(
+    let told = |node: &Node| match holding.first() {
+        None => format!(
             "note: {} runs with another configuration. It holds these limits from now on, until it is reloaded or \
              restarted: then what its file says holds. Give it this configuration",
             node.node
         ),
-        false => format!(
+        Some(holds) => format!(
             "note: {} runs with another configuration, and does nothing from now on but verify, since {} has these limits. \
              Give it this configuration, and reload it",
-            node.node, holding[0].node
+            node.node, holds.node
         ),
     };
     let mut notes: Vec<_> = others.iter().map(told).collect();

@@ -199,10 +199,10 @@ impl Engine {
         match &end {
             End::Done => {}
             End::Again(why, _) => {
-                tracing::warn!(%to, notice, tries, why, "a notice was not delivered, and is tried again")
+                tracing::warn!(%to, notice, tries, why, "a notice was not delivered, and is tried again");
             }
             End::GiveUp(why) => {
-                tracing::error!(%to, notice, tries, why, "a notice was not delivered, and is given up")
+                tracing::error!(%to, notice, tries, why, "a notice was not delivered, and is given up");
             }
         }
         end
