@@ -25,7 +25,7 @@ fn what_another_machine_said_names_nobody() {
         ("key 0123456789abcdefghij is wrong", "key … is wrong"),
         ("greylisted, try again in 300 s", "greylisted, try again in 300 s"),
     ] {
-        assert_eq!(super::super::text::said(text), told);
+        assert_eq!(text::said(text), told);
     }
 }
 
