@@ -87,7 +87,7 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "challenges",
         about: "codes started and checked a second on SQLite and PostgreSQL, and that one is accepted and five are compared",
-        options: &["challenges", "at-once", "right", "wrong"],
+        options: &["challenges", "at-once", "rate", "right", "wrong"],
         switches: &[],
         run: challenges::run,
     },
