@@ -26,7 +26,7 @@ function refused(string $claim, int $status, ?int $code, callable $call): void
 }
 
 /** What somebody else than the library gets. */
-function ask(string $url, array $headers = ['Accept: application/json'], array &$answered = null): string
+function ask(string $url, array $headers = ['Accept: application/json'], ?array &$answered = null): string
 {
     $context = stream_context_create(['http' => ['header' => $headers]]);
     $body = file_get_contents($url, false, $context);

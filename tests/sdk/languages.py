@@ -42,11 +42,11 @@ class Language:
     def __init__(self, name, arguments):
         self.name = name
         where = arguments.peers if name in ("node", "python") else getattr(arguments, name)
-        self.library = where.absolute() if where else None
+        self.place = where.absolute() if where else None
 
     def command(self, script, *words):
         """`script` without its extension."""
-        program = {"node": "node", "python": str(self.library / "venv/bin/python")} if self.library else {}
+        program = {"node": "node", "python": str(self.place / "venv/bin/python")} if self.place else {}
         return [program.get(self.name, self.name), str(HERE / f"{script}.{ENDINGS[self.name]}"), *words]
 
     def go_command(self, world, script):
@@ -58,12 +58,12 @@ class Language:
     def environment(self, more):
         """What there is, without a proxy of the machine's own, and this."""
         kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-        where = str(self.library)
+        where = str(self.place)
         library = {
             "node": {"NODE_PATH": f"{where}/node/node_modules"},
             "python": {"PYTHONUNBUFFERED": "1"},
             "php": {"SDK_PHP": where},
-            "ruby": {"RUBYLIB": f"{where}/lib"} if self.library else {},
+            "ruby": {"RUBYLIB": f"{where}/lib"} if self.place else {},
             "go": {},
         }[self.name]
         return kept | library | more
@@ -72,7 +72,7 @@ class Language:
         is_go = self.name == "go"
         return subprocess.run(
             self.go_command(world, script) if is_go else self.command(script),
-            cwd=self.library if is_go else None,
+            cwd=self.place if is_go else None,
             env=self.environment(environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

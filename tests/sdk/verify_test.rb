@@ -111,7 +111,7 @@ end
 # The code in the newest text on a phone, as soon as there is one.
 def code_on(phone)
   200.times do
-    phones = JSON.parse(ask("#{SANDBOX}/_sandbox/phones?number=#{CGI.escape(phone)}").body)['phones']
+    phones = JSON.parse(ask("#{SANDBOX}/_sandbox/phones?number=#{URI.encode_www_form_component(phone)}").body)['phones']
     texts = phones.empty? ? [] : phones[0]['thread'].select { |it| it['kind'] == 'text' }
     codes = texts.flat_map { |it| it['body'].scan(/\b\d{6}\b/) }
     return codes.last unless codes.empty?
