@@ -65,7 +65,7 @@ async fn measure(database: &Database, challenges: usize, at_once: usize, rate: u
     let pace = format!("{at_once} at once");
     let (started, mut times, elapsed) = begin(&store, 0, challenges, at_once, now).await?;
     row(database, "starts", &pace, &mut times, elapsed);
-    let waiting = store.unfinished_effects(Timestamp::MIN, "").await?.waiting;
+    let waiting = store.unfinished_effects().await?.waiting;
     if waiting != challenges as u64 {
         return Err(format!("WRONG: {challenges} codes were asked for, and {waiting} wait to be sent").into());
     }

@@ -198,7 +198,7 @@ impl Sums {
 
     /// Whether the store has what was let out, and nothing else. How many prefixes are stopped.
     async fn judge(&self, store: &Store, last: Timestamp) -> Outcome<usize> {
-        let waiting = store.unfinished_effects(Timestamp::MIN, "").await?.waiting;
+        let waiting = store.unfinished_effects().await?.waiting;
         let total = store.summarise_code_sends(&SendFilter::default()).await?.total;
         if waiting != self.sent || total != self.sent {
             let sent = self.sent;

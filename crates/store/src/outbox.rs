@@ -93,8 +93,6 @@ pub struct Unfinished {
     pub waiting: u64,
     /// What waits and has failed before.
     pub failing: u64,
-    /// What was given up, of what is looked for.
-    pub given_up: u64,
 }
 
 impl Store {
@@ -265,19 +263,19 @@ impl Store {
         Ok(effects)
     }
 
-    /// How much has yet to happen, and how much was given up at this time or later but for one kind.
-    pub async fn unfinished_effects(&self, since: Timestamp, but: &str) -> Result<Unfinished> {
-        let waiting =
+    /// How much was given up at this time or later but for one kind.
+    pub async fn count_given_up(&self, since: Timestamp, but: &str) -> Result<u64> {
+        let sql = "SELECT count(*) AS given_up FROM outbox WHERE outcome = 'given-up' AND ended_at >= $1 AND kind <> $2";
+        self.find(sql, values![since, but]).await?.map_or(Ok(0), |row| row.count("given_up"))
+    }
+
+    /// How much has yet to happen.
+    pub async fn unfinished_effects(&self) -> Result<Unfinished> {
+        let sql =
             "SELECT count(*) AS waiting, count(last_error) AS failing FROM outbox WHERE ended_at IS NULL";
-        let given_up = "SELECT count(*) AS given_up FROM outbox WHERE outcome = 'given-up' AND ended_at >= $1 AND kind <> $2";
-        let mut unfinished = Unfinished::default();
-        if let Some(row) = self.find(waiting, values![]).await? {
-            (unfinished.waiting, unfinished.failing) = (row.count("waiting")?, row.count("failing")?);
-        }
-        if let Some(row) = self.find(given_up, values![since, but]).await? {
-            unfinished.given_up = row.count("given_up")?;
-        }
-        Ok(unfinished)
+        self.find(sql, values![]).await?.map_or(Ok(Unfinished::default()), |row| {
+            Ok(Unfinished { waiting: row.count("waiting")?, failing: row.count("failing")? })
+        })
     }
 
     /// What waits to happen to one account or is being performed, in the order in which it was decided: effects whose keys

@@ -89,7 +89,8 @@ impl Views<'_> {
     /// What has yet to happen, `size` of it at most.
     pub async fn orders(&self, size: usize) -> ringfence_store::Result<Orders> {
         let since = self.now.checked_sub(GIVEN_UP_FOR).unwrap_or(Timestamp::MIN);
-        let counted = self.store.unfinished_effects(since, kind::CODE).await?;
+        let counted = self.store.unfinished_effects().await?;
+        let given_up = self.store.count_given_up(since, kind::CODE).await?;
         let mut effects = self.store.troubled_effects(size).await?;
         let left = size.saturating_sub(effects.len());
         effects.extend(self.store.given_up_effects(since, kind::CODE, left).await?);
@@ -97,9 +98,9 @@ impl Views<'_> {
         Ok(Orders {
             waiting: counted.waiting,
             failing: counted.failing,
-            given_up: counted.given_up,
+            given_up,
             orders: effects.into_iter().map(OrderView::of).collect(),
-            left_out: counted.waiting.saturating_add(counted.given_up).saturating_sub(shown),
+            left_out: counted.waiting.saturating_add(given_up).saturating_sub(shown),
         })
     }
 

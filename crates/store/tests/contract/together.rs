@@ -166,7 +166,7 @@ async fn a_start_that_fails_fails_alone_and_the_others_are_sent(world: World) {
             Ok(begun) => assert!(matches!(begun, Begun::Sent { .. }), "{index}: {begun:?}"),
         }
     }
-    assert_eq!(store.unfinished_effects(after(0), "").await.unwrap().waiting, 3 + 11);
+    assert_eq!(store.unfinished_effects().await.unwrap().waiting, 3 + 11);
 }
 
 async fn starts_together_stop_at_the_cap_and_at_the_prefix_and_take_nothing_more(world: World) {
@@ -185,7 +185,7 @@ async fn starts_together_stop_at_the_cap_and_at_the_prefix_and_take_nothing_more
     let begun = all((0..30).map(|index| start(format!("+1415{:03}0000", 600 + index)))).await;
     assert_eq!(count(&begun, |it| matches!(it, Begun::Sent { .. })), 10);
     assert_eq!(count(&begun, |it| matches!(it, Begun::Not(NotSent::Budget(Of::Total, _)))), 20);
-    assert_eq!(store.unfinished_effects(after(0), "").await.unwrap().waiting, 60);
+    assert_eq!(store.unfinished_effects().await.unwrap().waiting, 60);
 }
 
 async fn sign_ins_of_one_number_that_begin_together_wait_for_each_other(world: World) {
