@@ -1,7 +1,7 @@
 //! `ringfence notify test`: does whom `[notify]` names hear of it, before something happens?
 //!
-//! It tells everybody at once, and says of each whether the notice was taken. Nothing is kept and nothing is tried again: whoever
-//! types this looks at the answer.
+//! It tells them one after the other, and says of each whether the notice was taken. Nothing is kept and nothing is tried
+//! again: whoever types this looks at the answer.
 
 use std::path::PathBuf;
 
