@@ -1,9 +1,11 @@
 //! Where two answers meet: the last moment of the one and the first of the other.
 
 use jiff::SignedDuration;
+use proptest::prelude::*;
+use ringfence_model::PhoneNumber;
 
 use super::*;
-use crate::{CLOCK_BACK, Ledger, Verdict, Why};
+use crate::{CLOCK_BACK, DialPrefix, Ledger, Verdict, Why};
 
 const NOON: &str = "2026-03-05T12:00:00Z";
 
@@ -129,4 +131,18 @@ fn after_the_memory_was_lost_all_that_twilio_counts_may_be_ours() {
     let mut other = Ledger::new(&limit, at(NOON));
     other.book_lost(at("2026-03-04T12:00:00Z"), dollars(25), "one", at(NOON));
     assert_eq!(other, Ledger::new(&limit, at(NOON)));
+}
+
+proptest! {
+    /// A breaker that somebody trips at a beginning stops every number that begins so, or it is not tripped there.
+    #[test]
+    fn every_number_that_begins_so_is_counted_where_its_beginning_is(begins in "[1-9][0-9]{0,6}", more in "[0-9]{7,8}") {
+        let beginning: DialPrefix = format!("+{begins}").parse().expect("a prefix");
+        let counted = DialPrefix::of(PhoneNumber::parse(&format!("+{begins}{more}")).expect("a number"));
+        if let Some(one) = beginning.counted() {
+            prop_assert_eq!(counted, one);
+            prop_assert_eq!(one.counted(), Some(one), "it can be named");
+        }
+        prop_assert_eq!(counted.counted(), Some(counted), "where a number is counted can be named");
+    }
 }
