@@ -231,6 +231,12 @@ async fn begin(transaction: &mut Transaction, by: &Actor, reason: &str, now: Tim
     let audit =
         NewAudit::new("epoch.begin", format!("epoch {number}")).with(serde_json::json!({ "reason": reason }));
     audit::append(transaction, by, &audit, now).await?;
+    if number > 1 {
+        tracing::warn!(
+            epoch = number,
+            "{reason}: nothing is admitted through the egress until Twilio's figures have been read"
+        );
+    }
     Ok(())
 }
 

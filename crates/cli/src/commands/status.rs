@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
+use ringfence_breaker::Per;
 use ringfence_control::views::{
     BreakerView, LimitStatus, NodeView, OrderState, OrderView, PhaseName, Status, TokenState, TokenView,
 };
@@ -85,6 +86,8 @@ fn as_text(status: &Status, typed: &Typed) -> String {
     if status.breakers_left_out > 0 {
         _ = writeln!(text, "  … and {} more that are tripped or probing", status.breakers_left_out);
     }
+    let closed: Vec<_> = status.limits.iter().filter(|it| it.wait_for_figure > 0).collect();
+    part(&mut text, "CLOSED UNTIL TWILIO'S FIGURES HAVE BEEN READ", &closed, |of| closed_text(of));
     // 2. What comes near.
     let near: Vec<_> = status.nearest.iter().collect();
     part(&mut text, "NEAREST TO THEIR LIMITS", &near, |breaker| {
@@ -139,6 +142,14 @@ fn part<T>(text: &mut String, title: &str, items: &[T], shown: impl Fn(&T) -> St
     if items.len() > SHOWN {
         _ = writeln!(text, "  … and {} more; --json has them", items.len() - SHOWN);
     }
+}
+
+fn closed_text(of: &LimitStatus) -> String {
+    let whom = match of.limit.per {
+        Per::Together => "all together".to_owned(),
+        _ => count(of.wait_for_figure, "account"),
+    };
+    format!("  \"{}\"\n      through the egress nothing is admitted for {whom} (84040)\n", of.limit.name)
 }
 
 fn limit_text(of: &LimitStatus) -> String {

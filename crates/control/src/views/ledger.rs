@@ -179,6 +179,9 @@ impl Views<'_> {
         let taken = ledger.taken();
         let is_read = ledger.read_back.as_deref() == Some(epoch);
         let is_counted_there = needs_read_back(limit);
+        // Of an account that is closed nobody reads it any more.
+        let is_closed = matches!(subject, Subject::Account(sid)
+            if known.account(sid).is_some_and(|account| account.status == "closed"));
         let text = |amount: Amount| amount.to_string();
         LedgerLine {
             limit: limit.name.clone(),
@@ -200,7 +203,7 @@ impl Views<'_> {
             percent: at.and_then(|at| percent_of(taken, at)),
             twilio: (is_counted_there && is_read).then(|| text(ledger.seen)),
             read_at: ledger.read_at.filter(|_| is_counted_there && is_read),
-            waits_for_figure: is_counted_there && !is_read,
+            waits_for_figure: is_counted_there && !is_read && !is_closed,
             phase: kept.map_or(PhaseName::Passing, |kept| Shown::of(applied, kept, self.now).phase_name()),
             stops: kept.is_some_and(|kept| kept.state.stops()),
             open,

@@ -73,6 +73,10 @@ pub struct LimitStatus {
     /// On how many more something is taken or judged: `GET /v1/ledger` has them all.
     #[serde(default)]
     pub left_out: usize,
+    /// For how many nothing is admitted through the egress until Twilio's figure has been read: at the first start, after a
+    /// restore, in a window that has just begun. Of a limit that only watches nothing waits.
+    #[serde(default)]
+    pub wait_for_figure: usize,
 }
 
 /// The accounts, counted, and those that are not as they should be.
@@ -136,6 +140,7 @@ impl Views<'_> {
             // Nothing is taken of a share.
             let of = limits.iter_mut().find(|it| it.limit.name == line.limit && it.limit.least.is_none());
             if let Some(of) = of {
+                of.wait_for_figure += usize::from(line.waits_for_figure && line.enforce);
                 push(&mut of.sums, line, &mut of.left_out);
             }
         }
@@ -215,6 +220,7 @@ impl LimitStatus {
             sums: Vec::new(),
             shares: Vec::new(),
             left_out: 0,
+            wait_for_figure: 0,
         }
     }
 

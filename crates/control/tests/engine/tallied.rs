@@ -216,6 +216,7 @@ async fn the_ledger_shows_what_the_next_request_would_find() {
     // The status has it beside the limit, of those that are nearest to it.
     let status = money.node.engine.views().status().await.expect("seen");
     assert_eq!((&status.limits[0].sums, status.limits[0].left_out), (&lines(&money).await, 0));
+    assert_eq!(status.limits[0].wait_for_figure, 0);
 
     let by = Actor::CommandLine("ops".to_owned());
     let subject = Subject::Account(money.account);
@@ -227,6 +228,8 @@ async fn the_ledger_shows_what_the_next_request_would_find() {
     let [line] = &*lines(&money).await else { panic!("one limit holds") };
     assert!(line.waits_for_figure);
     assert_eq!((&line.twilio, line.read_at), (&None, None));
+    let status = money.node.engine.views().status().await.expect("seen");
+    assert_eq!(status.limits[0].wait_for_figure, 1);
 }
 
 #[tokio::test]
