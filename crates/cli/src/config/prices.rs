@@ -26,6 +26,14 @@ pub(super) fn resolve(field: Option<Field<'_>>, problems: &mut Problems) -> Over
     for entry in entries {
         let Some(table) = entry.table(&SECTION, super::SECTIONS, FORM, problems) else { continue };
         let Some((of, place, price)) = read(&table, problems) else { continue };
+        // Carriers of many countries take nothing. All else costs something, or a limit would not be there.
+        if price == Amount::ZERO && matches!(of, Of::Kind(kind) if kind != Kind::CarrierFee) {
+            table.doubtful(
+                "price",
+                "at 0 what goes there passes every limit of money; write what it costs",
+                problems,
+            );
+        }
         let is_new = match of {
             Of::Fee(fee) => overrides.fees.insert(fee, price).is_none(),
             Of::Kind(kind) => {

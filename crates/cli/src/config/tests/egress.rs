@@ -80,6 +80,18 @@ fn prices_that_the_operator_knows_better_are_in_the_book() {
 }
 
 #[test]
+fn a_destination_that_costs_nothing_is_taken_with_a_warning() {
+    let told = |entry: &str| {
+        let loaded = read(&format!("{EGRESS}[egress]\nprices = [{entry}]")).unwrap();
+        loaded.warnings.iter().filter(|it| it.text().contains("passes every limit of money")).count()
+    };
+    assert_eq!(told("{ of = \"segment\", to = \"GB\", price = \"0\" }"), 1);
+    assert_eq!(told("{ of = \"segment\", to = \"GB\", price = \"0.04\" }"), 0);
+    assert_eq!(told("{ of = \"carrier-fee\", to = \"GB\", price = \"0\" }"), 0);
+    assert_eq!(told("{ of = \"carrier-sms-us\", price = \"0\" }"), 0);
+}
+
+#[test]
 fn an_egress_without_a_word_refuses_what_it_does_not_know() {
     let loaded = read(EGRESS).unwrap();
     let egress = loaded.settings.egress.unwrap();
