@@ -34,11 +34,11 @@ use crate::reason::Reason;
 use crate::replay::{Begin, Keep, KeptAnswer, Known, Recorder, Recording, ReplayKey, Ticket};
 use crate::respond::{self, GateBody};
 use crate::route_table::{self, Found};
-use crate::settings::{Mode, Replay, Route, Twiml, Upstream};
+use crate::settings::{Mode, Replay, Route, Upstream};
 use crate::snapshot::{ActiveRoute, Snapshot};
 use crate::told::{Refused, count_admitted, known_method, log_refusal};
 use crate::trigger::Fired;
-use crate::twiml::{self, Costs, Holding, IDEMPOTENCY_TOKEN};
+use crate::twiml::{self, Costs, Holding};
 use crate::upstream::{Answer, Outcome, Stage, UpstreamAddress, UpstreamError};
 use crate::websocket;
 use crate::worker::Worker;
@@ -271,15 +271,7 @@ impl<'a> Exchange<'a> {
     ) -> Result<Option<Ticket>, Response<GateBody>> {
         let replay = &self.worker.shared.replay;
         let signature = parts.headers.get(SIGNATURE).map_or(&b""[..], |value| value.as_bytes());
-        let mut key = ReplayKey::new(active.replay_id, webhook.account(), signature);
-        // A `Redirect` to its own URL asks with the same fields and so the same signature: only the token tells what
-        // is to be answered anew. Nobody signs it, so where repeats are refused it opens nothing.
-        if active.route.twiml == Twiml::Limits
-            && keep == Keep::Answer
-            && let Some(token) = parts.headers.get(IDEMPOTENCY_TOKEN)
-        {
-            key = key.with_token(token.as_bytes());
-        }
+        let key = ReplayKey::new(active.replay_id, webhook.account(), signature);
         let mut begin = replay.begin(key, self.worker.shared.clock.monotonic());
         loop {
             match begin {

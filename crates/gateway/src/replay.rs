@@ -175,15 +175,6 @@ impl ReplayKey {
         hash.update(signature);
         Self(hash.finalize().into())
     }
-
-    /// The key of the same request with Twilio's idempotency token, which another request with the same signature has
-    /// not.
-    pub(crate) fn with_token(self, token: &[u8]) -> Self {
-        let mut hash = Sha256::new();
-        hash.update(self.0);
-        hash.update(token);
-        Self(hash.finalize().into())
-    }
 }
 
 impl fmt::Debug for ReplayKey {

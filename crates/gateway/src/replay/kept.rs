@@ -8,6 +8,11 @@
 //! that may be somebody who captured it; a session cookie would be a key to more than this answer. Not keeping
 //! such answers at all would be worse: the repeat would be forwarded, act a second time, and earn a new cookie.
 //! The price is small: Twilio by itself comes again only when it could not connect, and then there was no first.
+//!
+//! **An answer with a `<Redirect>` is not kept either.** It may lead back to its own URL, with the same fields and so
+//! the same signature: given again, it would lead there for ever, and each round could send a message. The request
+//! that it leads to is forwarded, as a repeat of one whose answer is not kept. So is one whose answer is encoded and
+//! cannot be looked into.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -15,9 +20,11 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, TRAILER, TRANSFER_ENCODING,
+    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, TRAILER,
+    TRANSFER_ENCODING,
 };
 use http_body::{Body, Frame, SizeHint};
+use memchr::memmem;
 
 use super::Ticket;
 
@@ -30,6 +37,7 @@ pub(crate) const MAX_KEPT_HEADERS: usize = 16 * 1024;
 /// Whether an answer of this kind, with a body of `length` bytes, is kept.
 pub(crate) fn keepable(status: StatusCode, headers: &HeaderMap, length: u64) -> bool {
     status.is_success()
+        && !headers.contains_key(CONTENT_ENCODING)
         && length <= MAX_KEPT_BODY as u64
         && kept_headers(headers).map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>()
             <= MAX_KEPT_HEADERS
@@ -127,6 +135,11 @@ impl Draft {
         Self { packed, body_start }
     }
 
+    /// Whether it may lead to another request with the same signature: TwiML of messages has no other verb that does.
+    fn leads_on(&self) -> bool {
+        memmem::find(&self.packed[self.body_start..], b"<Redirect").is_some()
+    }
+
     fn finish(self) -> KeptAnswer {
         KeptAnswer { packed: Bytes::from(self.packed.into_boxed_slice()), body_start: self.body_start }
     }
@@ -197,7 +210,8 @@ impl Recording {
             open.ticket.fail();
             return;
         }
-        open.ticket.complete(open.copy.map(Draft::finish));
+        let kept = open.copy.filter(|copy| !copy.leads_on()).map(Draft::finish);
+        open.ticket.complete(kept);
     }
 
     /// The body broke off: nothing is remembered.

@@ -124,7 +124,7 @@ async fn an_answer_to_a_message_that_costs_is_never_given_from_memory_without_be
 }
 
 #[tokio::test]
-async fn an_answer_to_a_message_that_costs_nothing_is_given_again_to_the_same_request_only() {
+async fn an_answer_to_a_message_that_costs_nothing_is_given_again_whatever_token_comes_with_it() {
     let held = Held::new().await;
     let fields = crate::held::text();
     let one = ["I-Twilio-Idempotency-Token: one"];
@@ -132,8 +132,23 @@ async fn an_answer_to_a_message_that_costs_nothing_is_given_again_to_the_same_re
     held.says(Said::xml("<Response><Message>hello</Message></Response>"));
     assert_eq!(held.send(&fields, &one).await.text(), "<Response/>");
     assert_eq!(held.application.requests().len(), 1);
-    assert_ne!(held.send(&fields, &["I-Twilio-Idempotency-Token: two"]).await.text(), "<Response/>");
-    assert_eq!(held.outcomes("taken").await, 1);
+    // Nobody signs the token: with one of his own, whoever captured the request gains nothing.
+    assert_eq!(held.send(&fields, &["I-Twilio-Idempotency-Token: two"]).await.text(), "<Response/>");
+    assert_eq!((held.application.requests().len(), held.outcomes("taken").await), (1, 0));
+}
+
+#[tokio::test]
+async fn a_redirect_to_its_own_url_is_asked_again_and_what_it_costs_is_set_aside_each_time() {
+    let held = Held::new().await;
+    let fields = crate::held::text();
+    held.says(Said::xml("<Response><Redirect>/twilio/sms</Redirect></Response>"));
+    held.send(&fields, &["I-Twilio-Idempotency-Token: one"]).await;
+    held.says(Said::xml("<Response><Message>hello</Message></Response>"));
+    for token in ["two", "three"] {
+        let token = format!("I-Twilio-Idempotency-Token: {token}");
+        assert!(held.send(&fields, &[&token]).await.text().contains("hello"));
+    }
+    assert_eq!((held.application.requests().len(), held.outcomes("taken").await), (3, 2));
 }
 
 #[tokio::test]

@@ -22,6 +22,37 @@ async fn a_repeated_message_is_answered_again_and_not_forwarded() {
 }
 
 #[tokio::test]
+async fn a_message_that_is_redirected_to_the_same_url_gets_the_next_answer_and_no_loop() {
+    let said = Arc::new(AtomicUsize::new(0));
+    let upstream = Upstream::start(move |_| {
+        let answer = match said.fetch_add(1, Ordering::SeqCst) {
+            0 => "<Response><Message>Welcome!</Message><Redirect>/twilio/sms</Redirect></Response>",
+            _ => "<Response><Message>Second step, done.</Message></Response>",
+        };
+        async move { Answer::new(200, answer) }
+    })
+    .await;
+    let world = World::before(upstream, |_| {});
+    let signed = twilio().form(&url("/twilio/sms"), sms(ACCOUNT));
+    assert!(world.send_signed(&signed).await.text().contains("Welcome!"));
+    assert!(world.send_signed(&signed).await.text().contains("Second step"));
+    assert_eq!(world.upstream.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_encoded_is_not_given_again() {
+    let upstream = Upstream::start(|_| async {
+        Answer::new(200, "might be a Redirect").header("content-encoding", "gzip")
+    })
+    .await;
+    let world = World::before(upstream, |_| {});
+    let signed = twilio().form(&url("/twilio/sms"), sms(ACCOUNT));
+    world.send_signed(&signed).await;
+    world.send_signed(&signed).await;
+    assert_eq!(world.upstream.requests().len(), 2);
+}
+
+#[tokio::test]
 async fn a_repeated_call_is_forwarded() {
     let world = World::new().await;
     let signed = twilio().form(&url("/twilio/voice"), call(ACCOUNT));
