@@ -30,6 +30,7 @@ use crate::inspector::{About, Note};
 use crate::intake;
 use crate::key_press::{self, KeyPress};
 use crate::metrics::{InFlight, RouteMetrics};
+use crate::path_readings::is_in_two_ways;
 use crate::reason::Reason;
 use crate::replay::{Begin, Keep, KeptAnswer, Known, Recorder, Recording, ReplayKey, Ticket};
 use crate::respond::{self, GateBody};
@@ -99,6 +100,10 @@ impl<'a> Exchange<'a> {
                 }
                 Found::Nothing => return (None, self.refuse_without_route(Reason::NoRoute, &parts)),
             };
+        if is_in_two_ways(&self.snapshot.routes, active, &head) {
+            let reason = Reason::BadRequest("path_in_two_ways");
+            return (Some(active), self.refuse(active, reason, &parts));
+        }
         let websocket = head.websocket;
         let response = match self.admitted(active, &parts, head, body).await {
             Err(refused) => self.refuse(active, refused, &parts),

@@ -96,6 +96,7 @@ pub mod laws;
 pub mod media;
 mod metrics;
 mod passed;
+mod path_readings;
 mod preface;
 pub mod proof;
 mod proxy_protocol;

@@ -51,24 +51,16 @@ type Rank = (bool, bool, usize);
 
 /// How specific a matching route is: for this host, exact, length of its path.
 fn rank(route: &Route, authority: &str, path: &str) -> Option<Rank> {
-    let for_host = match &route.host {
-        Some(host) if host.eq_ignore_ascii_case(without_port(authority)) => true,
-        Some(_) => return None,
-        None => false,
-    };
+    if !route.is_for(authority) {
+        return None;
+    }
+    let for_host = route.host.is_some();
     match &route.path {
         PathRule::Exact(exact) if exact == path => Some((for_host, true, exact.len())),
         PathRule::Prefix(prefix) if path.starts_with(prefix.as_str()) => {
             Some((for_host, false, prefix.len()))
         }
         PathRule::Exact(_) | PathRule::Prefix(_) => None,
-    }
-}
-
-fn without_port(authority: &str) -> &str {
-    match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => authority,
     }
 }
 

@@ -194,6 +194,27 @@ pub struct Route {
     pub twiml: Twiml,
 }
 
+impl Route {
+    /// Whether it takes requests that name this authority.
+    pub(crate) fn is_for(&self, authority: &str) -> bool {
+        let host = match authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+            _ => authority,
+        };
+        self.host.as_ref().is_none_or(|own| own.eq_ignore_ascii_case(host))
+    }
+
+    /// Whether whoever may come in here may come in there, and is held to the same. Of users and passwords that is not asked.
+    pub(crate) fn asks_as(&self, other: &Self) -> bool {
+        matches!((&self.check, &other.check), (Check::Signature, Check::Signature))
+            && self.signed_by == other.signed_by
+            && self.accounts == other.accounts
+            && self.strict == other.strict
+            && self.replay == other.replay
+            && self.twiml == other.twiml
+    }
+}
+
 impl AsRef<Route> for Route {
     fn as_ref(&self) -> &Route {
         self

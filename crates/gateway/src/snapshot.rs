@@ -12,6 +12,7 @@ use crate::egress::rules::KnownAccount;
 use crate::forwarded::TrustedPeers;
 use crate::keys::LearntKeys;
 use crate::metrics::{Metrics, RouteMetrics};
+use crate::path_readings;
 use crate::rotated::Watched;
 use crate::settings::{Egress, Inspect, Limits, Media, Route, Settings};
 
@@ -65,6 +66,8 @@ pub(crate) struct ActiveRoute {
     /// Its place among the routes of its snapshot.
     pub(crate) index: usize,
     pub(crate) route: Route,
+    /// The routes for one of which a request could be taken that comes in by this one, and should not.
+    pub(crate) rivals: Vec<usize>,
     pub(crate) metrics: RouteMetrics,
     /// The fields of every request head to the upstream that do not change between requests.
     pub(crate) fixed_fields: Vec<u8>,
@@ -83,12 +86,7 @@ impl AsRef<Route> for ActiveRoute {
 impl Snapshot {
     pub(crate) fn new(settings: Settings, learnt: &LearntKeys, metrics: &Arc<Metrics>) -> Self {
         Self {
-            routes: settings
-                .routes
-                .into_iter()
-                .enumerate()
-                .map(|(index, route)| ActiveRoute::new(index, route, metrics))
-                .collect(),
+            routes: active(settings.routes, metrics),
             keyring: learnt.on(&settings.keyring),
             watched: learnt.watched(),
             configured: Arc::new(settings.keyring),
@@ -116,6 +114,13 @@ impl Snapshot {
     }
 }
 
+fn active(routes: Vec<Route>, metrics: &Arc<Metrics>) -> Arc<[ActiveRoute]> {
+    let rivals: Vec<_> = routes.iter().map(|route| path_readings::rivals(&routes, route)).collect();
+    let all = routes.into_iter().zip(rivals).enumerate();
+    all.map(|(index, (route, rivals))| ActiveRoute { rivals, ..ActiveRoute::new(index, route, metrics) })
+        .collect()
+}
+
 impl ActiveRoute {
     fn new(index: usize, route: Route, metrics: &Arc<Metrics>) -> Self {
         let mut hash = Sha256::new_with_prefix(route.label.as_bytes());
@@ -126,6 +131,7 @@ impl ActiveRoute {
         let digest = hash.finalize();
         Self {
             index,
+            rivals: Vec::new(),
             metrics: metrics.route(&route.label),
             fixed_fields: fixed_fields(&route),
             replay_id: u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]),

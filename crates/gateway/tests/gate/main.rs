@@ -14,6 +14,7 @@ mod key_presses;
 mod keys;
 mod lifecycle;
 mod passing;
+mod paths;
 mod refusals;
 mod replay;
 mod tenants;
