@@ -33,6 +33,8 @@ pub enum Finding {
     Repeated(&'static str),
     /// A parameter's name has characters that Twilio does not use in names, or is empty or very long.
     OddName,
+    /// The form has a `;` that is not encoded, at which some readers end a field.
+    Semicolon,
     /// A parameter's name is this well-known name with something glued to it.
     ExtendedName(&'static str),
     /// A parameter's name is the beginning of this well-known name, and its value goes on with the rest of it.
@@ -58,6 +60,7 @@ impl Finding {
             Self::WrongShape(_) => "wrong_shape",
             Self::Repeated(_) => "repeated",
             Self::OddName => "odd_name",
+            Self::Semicolon => "semicolon",
             Self::ExtendedName(_) => "extended_name",
             Self::CutName(_) => "cut_name",
             Self::Swallowed(_) => "swallowed",
@@ -66,7 +69,7 @@ impl Finding {
         }
     }
 
-    /// The well-known parameter concerned; empty for [`Finding::OddName`].
+    /// The well-known parameter concerned; empty for [`Finding::OddName`] and [`Finding::Semicolon`].
     pub const fn parameter(self) -> &'static str {
         match self {
             Self::WrongShape(name)
@@ -76,7 +79,7 @@ impl Finding {
             | Self::Swallowed(name)
             | Self::Missing(name)
             | Self::InUrl(name) => name,
-            Self::OddName => "",
+            Self::OddName | Self::Semicolon => "",
         }
     }
 }
@@ -91,6 +94,7 @@ impl fmt::Display for Finding {
             Self::OddName => {
                 formatter.write_str("a parameter's name has characters that Twilio does not use")
             }
+            Self::Semicolon => formatter.write_str("the form has a `;` that is not encoded"),
             Self::ExtendedName(name) => {
                 write!(formatter, "a parameter's name is {name} with text glued to it")
             }
@@ -111,6 +115,10 @@ pub(crate) fn known_name(name: &[u8]) -> Option<&'static str> {
 #[inline(never)]
 pub(crate) fn check(fields: &Fields<'_>, request: &Request<'_>) -> Option<Finding> {
     let is_form = request.is_form() && !request.body.is_empty();
+    // Who encodes a form writes `%3B`. Some who read one end a field at a `;`, and would read other fields than were signed.
+    if is_form && memchr::memchr(b';', request.body).is_some() {
+        return Some(Finding::Semicolon);
+    }
     // Without a form body nothing of the request was signed without delimiters, except what may have been moved
     // into the URL. The query's own parameters are the application's business and may have any shape.
     let target = request.url.target();

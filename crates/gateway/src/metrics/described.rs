@@ -156,6 +156,7 @@ pub(crate) const STRICT_FINDINGS: MetricDescription = MetricDescription {
                 "wrong_shape",
                 "repeated",
                 "odd_name",
+                "semicolon",
                 "extended_name",
                 "cut_name",
                 "swallowed",

@@ -101,6 +101,20 @@ async fn text_moved_across_the_border_of_a_parameter_is_refused() {
 }
 
 #[tokio::test]
+async fn a_form_that_some_would_cut_at_another_sign_is_refused() {
+    let fields = sms(ACCOUNT).into_iter().map(|(name, value)| {
+        let value = if name == "Body" { "APPROVE;From=+15559998888".to_owned() } else { value };
+        (name, value)
+    });
+    let signed = twilio().form(&url("/twilio/sms"), fields.collect::<Vec<_>>());
+    let world = World::new().await;
+    assert_eq!(world.send_signed(&signed).await.status, 200);
+    // As long as before, and with the same parameters.
+    let cut = [&replaced(&wire(&signed), "APPROVE%3B", "APPROVE;")[..], b"&&"].concat();
+    refuses(cut, 403, "strict").await;
+}
+
+#[tokio::test]
 async fn strict_report_only_counts() {
     let world = World::with(|settings| settings.routes[0].strict = Strict::Report).await;
     let response = world.send(replaced(&signed_sms(), "Body=It", "BodyIt=")).await;
