@@ -105,7 +105,8 @@ fn where_none_is_named<'k>(
 pub struct Unnamed<'k>(Vec<(&'k Account, &'k Key)>);
 
 impl Keyring {
-    /// The keys that may have signed a request that names no account, where these accounts may call.
+    /// The keys that may have signed a request that names no account, where these accounts may call. Where any may, children
+    /// have the places that these leave, and are not among them.
     pub fn unnamed(&self, accounts: Accounts<'_>) -> Unnamed<'_> {
         let mut keys: Vec<(&Account, &Key)> = Vec::new();
         where_none_is_named(self, accounts, usize::MAX, |account| {
@@ -159,9 +160,11 @@ impl<'k> Chosen<'k> {
             self.add_all(account, fits);
         }
         where_none_is_named(keyring, policy.accounts, MAX_KEYS, |account| self.add_all(account, fits));
-        // Where one is named, no key but its own or its parent's admits, and all others only tell why.
-        if matches!(policy.accounts, Accounts::Any) && claims.names_account {
-            for account in keyring.all().iter().take(MAX_KEYS) {
+        // Where one is named, no key but its own or its parent's admits, and all others only tell why. Where none is, as in
+        // the handshake of a child's stream, children come after the parents, as far as the places go.
+        if matches!(policy.accounts, Accounts::Any) {
+            let others = keyring.all().iter().filter(|it| claims.names_account || it.parent.is_some());
+            for account in others.take(MAX_KEYS) {
                 self.add_all(account, fits);
             }
         }

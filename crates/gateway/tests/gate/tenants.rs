@@ -3,7 +3,7 @@
 use ringfence_signature::{AccountKeys, Keyring, Signer};
 use ringfence_testkit::RawClient;
 
-use crate::world::{World, call, sid, url, wire};
+use crate::world::{ACCOUNT, NEIGHBOUR, NEIGHBOUR_TOKEN, World, call, sid, url, wire};
 
 const TENANTS: usize = 300;
 
@@ -13,6 +13,18 @@ fn tenant(index: usize) -> String {
 
 fn token(index: usize) -> String {
     format!("{:032x}", index + 0x1000)
+}
+
+#[tokio::test]
+async fn a_subaccounts_handshake_or_event_names_nobody_and_is_known_by_its_key() {
+    let world = World::new().await;
+    let signed = Signer::token(NEIGHBOUR_TOKEN).get(&url("/twilio/media"));
+    assert_eq!(world.send_signed(&signed).await.status, 200);
+    let requests = world.upstream.requests();
+    assert_eq!(requests[0].header("x-ringfence-account"), Some(NEIGHBOUR));
+    // Whoever names the parent is not admitted by a child's key.
+    let signed = Signer::token(NEIGHBOUR_TOKEN).form(&url("/twilio/voice"), call(ACCOUNT));
+    assert_eq!(world.send_signed(&signed).await.status, 403);
 }
 
 #[tokio::test]
