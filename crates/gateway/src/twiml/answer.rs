@@ -294,11 +294,16 @@ fn priced(
         return Ok((Some(document), worth));
     }
     // A text is spoken in a call, and sent to whoever has written.
-    if content == Content::Json || !webhook.is_message() {
+    if content == Content::Json || !(webhook.is_message() || webhook.is_torn()) {
         return Ok((None, Worth::default()));
     }
+    if webhook.is_torn() {
+        return Err(unreadable(
+            "its webhook can be read in two ways, and nobody can say whether its text is sent",
+        ));
+    }
     let text = plain_text(bytes, charset(headers).as_deref())?;
-    Ok((None, price::of_text(text.trim(), around)?))
+    Ok((None, price::of_text(text.trim_matches([' ', '\t', '\r', '\n']), around)?))
 }
 
 /// What an instruction to `TaskRouter` leads to.

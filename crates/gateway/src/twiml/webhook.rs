@@ -8,6 +8,21 @@ use super::price::Conversation;
 use crate::admission::{Received, VerifiedWebhook, parameters, signed_request};
 use crate::settings::Route;
 
+/// What says what a webhook is about, each of which Twilio sends once.
+const ONCE: [&str; 11] = [
+    "CallSid",
+    "MessageSid",
+    "SmsMessageSid",
+    "SmsSid",
+    "From",
+    "To",
+    "Direction",
+    "CallStatus",
+    "MessagingServiceSid",
+    "ReservationSid",
+    "WorkerSid",
+];
+
 /// What is known of the call or message whose TwiML is asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Webhook {
@@ -16,7 +31,10 @@ pub(crate) struct Webhook {
     from: Option<String>,
     to: Option<String>,
     is_inbound: bool,
-    is_ringing: bool,
+    /// Whether somebody calls and nobody has answered, by any of its parameters.
+    is_ringing_here: bool,
+    /// Whether it can be read in two ways.
+    is_torn: bool,
     has_service: bool,
     /// Whether somebody has written.
     is_written: bool,
@@ -45,6 +63,13 @@ impl Webhook {
             sid.filter(|sid| prefixes.iter().any(|prefix| sid.is(prefix)))
         };
         let is = |name: &str, value: &str| one(name).is_some_and(|it| it == value);
+        let any = |name: &str, value: &str| {
+            all.iter().any(|(key, it)| **key == *name.as_bytes() && **it == *value.as_bytes())
+        };
+        let is_twice = |name: &&str| {
+            let mut values = all.iter().filter(|(key, _)| **key == *name.as_bytes()).map(|(_, value)| value);
+            values.next().is_some_and(|first| values.any(|other| other != first))
+        };
         let has = |name: &str| all.iter().any(|(key, _)| **key == *name.as_bytes());
         let is_written = has("Body") || has("NumMedia");
         let over = ["completed", "busy", "failed", "no-answer", "canceled"];
@@ -57,7 +82,8 @@ impl Webhook {
             call: sid("CallSid", &["CA"]),
             message: messages.iter().find_map(|name| sid(name, &["SM", "MM"])),
             is_inbound: is("Direction", "inbound"),
-            is_ringing: is("CallStatus", "ringing"),
+            is_ringing_here: has("CallSid") && any("Direction", "inbound") && any("CallStatus", "ringing"),
+            is_torn: ONCE.iter().any(is_twice) || has("CallSid") && messages.iter().any(|name| has(name)),
             has_service: one("MessagingServiceSid").is_some(),
             is_written,
             assignment: is_of_task.then(|| {
@@ -73,10 +99,19 @@ impl Webhook {
         }
     }
 
-    /// The call or message; of an assignment callback the reservation.
+    /// The call or message; of an assignment callback the reservation. Of one that can be read in two ways there is none, so
+    /// that nothing is answered that costs something.
     pub(crate) fn subject(&self) -> Option<Sid> {
-        self.call.or(self.message).or(self.reservation)
+        self.call.or(self.message).or(self.reservation).filter(|_| !self.is_torn)
     }
+
+    /// Whether it can be read in two ways: a parameter that says what it is about is there twice, or it is about a call and a
+    /// message. Twilio sends no such thing, but the application says what stands in a query (`Redirect` by GET), and what
+    /// is signed there counts as much as what Twilio adds.
+    pub(crate) fn is_torn(&self) -> bool {
+        self.is_torn
+    }
+
     /// What an assignment callback says, whose answer may be an instruction. A reservation is asked about once.
     pub(crate) fn assignment(&self) -> Option<&Assignment> {
         self.assignment.as_ref()
@@ -99,7 +134,7 @@ impl Webhook {
 
     /// Whether somebody calls and nobody has answered.
     pub(crate) fn is_ringing_here(&self) -> bool {
-        self.call.is_some() && self.is_inbound && self.is_ringing
+        self.is_ringing_here
     }
 
     pub(crate) fn conversation(&self) -> Conversation<'_> {

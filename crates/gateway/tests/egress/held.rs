@@ -143,6 +143,15 @@ impl Held {
         RawClient::connect(gate).await.unwrap().exchange(request).await.unwrap()
     }
 
+    /// The same by GET, where all of it stands in the query.
+    pub(crate) async fn get(&self, fields: &[(String, String)]) -> Response {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        let url = format!("{PUBLIC_URL}/twilio/voice?{}", query.extend_pairs(fields).finish());
+        let request = wire_of(&Signer::token(TOKEN).get(&url), &[]);
+        let gate = self.world.gateway.gate_address().unwrap();
+        RawClient::connect(gate).await.unwrap().exchange(request).await.unwrap()
+    }
+
     /// The application says this about a call, and Twilio gets the other.
     pub(crate) async fn answer_to_call(&self, said: Said) -> String {
         self.says(said);
@@ -243,7 +252,10 @@ fn owned(fields: &[(&str, &str)]) -> Vec<(String, String)> {
 /// A webhook that Twilio has signed, with further header lines.
 pub(crate) fn wire(fields: &[(String, String)], lines: &[&str]) -> Vec<u8> {
     let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (&**name, &**value)).collect();
-    let signed: Signed = Signer::token(TOKEN).form(&format!("{PUBLIC_URL}/twilio/voice"), fields);
+    wire_of(&Signer::token(TOKEN).form(&format!("{PUBLIC_URL}/twilio/voice"), fields), lines)
+}
+
+fn wire_of(signed: &Signed, lines: &[&str]) -> Vec<u8> {
     let mut text = format!("{} {} HTTP/1.1\r\nHost: hooks.example.com\r\n", signed.method, signed.target());
     for (name, value) in &signed.headers {
         text.extend([name, ": ", value, "\r\n"]);

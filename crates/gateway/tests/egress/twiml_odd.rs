@@ -296,6 +296,66 @@ async fn a_text_is_sent_to_whoever_has_written_and_spoken_to_whoever_calls() {
 }
 
 #[tokio::test]
+async fn a_space_that_is_none_of_xml_is_a_character_of_the_message() {
+    // 161 characters that GSM-7 has not all of are three segments.
+    let held = Held::new().await;
+    let text = format!("{}\u{a0}", "x".repeat(160));
+    held.says(Said::of_type("text/plain; charset=utf-8", text.clone()));
+    held.text().await;
+    assert_eq!(held.world.reserved("daily").await, "3".parse().unwrap());
+    held.says(Said::xml(format!("<Response><Message>{text}</Message></Response>")));
+    held.text().await;
+    assert_eq!(held.world.reserved("daily").await, "6".parse().unwrap());
+}
+
+#[tokio::test]
+async fn a_webhook_that_can_be_read_in_two_ways_is_answered_with_nothing_that_costs() {
+    // What an application has asked for by a `Redirect` with GET: strict mode does not look at queries.
+    let held = Held::with(vec![crate::world::limit("daily", "50")], |settings| {
+        settings.routes[0].methods = vec![http::Method::GET, http::Method::POST];
+    })
+    .await;
+    let with = |fields: Vec<(String, String)>, more: &[(&str, &str)]| {
+        let more = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        fields.into_iter().chain(more).collect::<Vec<_>>()
+    };
+    let message =
+        [Said::of_type("text/plain", "hello"), Said::xml("<Response><Message>hello</Message></Response>")];
+    for said in message.clone() {
+        held.says(said);
+        assert!(held.get(&crate::held::text()).await.text().contains("hello"), "it is one as it is");
+    }
+    let reserved = held.world.reserved("daily").await;
+    let other = "SMffffffffffffffffffffffffffffffff";
+    for more in [
+        &[("CallSid", "CA00000000000000000000000000000001")][..],
+        &[("MessageSid", other), ("SmsMessageSid", other)],
+        &[("From", "+447700900123")],
+        &[("To", "+447700900123")],
+    ] {
+        for said in message.clone() {
+            held.says(said);
+            let answered = held.get(&with(crate::held::text(), more)).await;
+            assert!(answered.status == 200 && !answered.text().contains("hello"), "{more:?}");
+        }
+    }
+    held.says(Said::xml("<Response><Message>hello</Message></Response>"));
+    let answered = held.get(&with(crate::held::call(&[]), &[("Direction", "x")])).await;
+    assert!(!answered.text().contains("hello"));
+    assert_eq!(held.world.reserved("daily").await, reserved);
+    // What costs nothing is given all the same.
+    held.says(Said::xml("<Response><Reject/></Response>"));
+    let answered = held.get(&with(crate::held::call(&[]), &[("Direction", "x")])).await;
+    assert_eq!(answered.text(), "<Response><Reject/></Response>");
+    // And a call that rings is rejected once the account has tripped, whatever else is said of it.
+    held.trip("daily").await;
+    let ringing = crate::held::call(&[("CallStatus", "ringing")]);
+    for more in [("CallStatus", "x"), ("Direction", "x"), ("CallSid", "CAx")] {
+        assert_eq!(held.get(&with(ringing.clone(), &[more])).await.text(), crate::held::REJECT, "{more:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_ok_to_a_status_callback_is_no_message_and_no_document() {
     let held = Held::new().await;
     let sent = |name: &str, value: &str| {

@@ -59,7 +59,8 @@ impl Element {
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
-    /// The text directly in it, as it stands, white space at its ends taken off: a message keeps its lines.
+    /// The text directly in it, as it stands, white space at its ends taken off, as XML knows it (XML 1.0, production 3): a
+    /// message keeps its lines, and each other character is one of it.
     pub fn own_text(&self) -> String {
         let own: String = self
             .nodes
@@ -69,7 +70,7 @@ impl Element {
                 Node::Element(_) => None,
             })
             .collect();
-        own.trim().to_owned()
+        own.trim_matches([' ', '\t', '\r', '\n']).to_owned()
     }
 
     fn gather_text(&self, text: &mut String) {
@@ -161,7 +162,10 @@ pub(super) fn read(whole: &str) -> Result<Element, InvalidTwiml> {
                 note_break(&mut open);
             }
             Event::PI(_) => note_break(&mut open),
-            Event::Decl(_) => {}
+            Event::Decl(_) if open.is_empty() && root.is_none() => {}
+            Event::Decl(_) => {
+                return Err(InvalidTwiml::NotXml("a declaration is not at its beginning".to_owned()));
+            }
             Event::Eof => break,
         }
     }

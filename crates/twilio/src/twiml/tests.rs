@@ -25,6 +25,8 @@ fn what_is_no_twiml_is_refused_with_twilios_code() {
         "<Response>&nbsp;</Response>",
         "<Response>&#0;</Response>",
         "<Response a='1' a='2'/>",
+        "<Response><Dial>+1415<?xml version='1.0'?>5550123</Dial></Response>",
+        "<Response/><?xml version='1.0'?>",
     ] {
         assert_eq!(refused(text), 12100, "{text}");
     }
