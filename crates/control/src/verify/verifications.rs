@@ -67,6 +67,11 @@ pub(super) async fn check(call: &Call<'_>) -> Result<Reply, Refusal> {
     let code = params::some(form, "Code").ok_or_else(|| {
         Refusal::bad_request(60200, "Invalid parameter `Code`: it is missing (the code that was entered)")
     })?;
+    // What can be no code uses up no attempt (https://www.twilio.com/docs/api/errors/60200).
+    let length = code.chars().filter(|it| !it.is_whitespace() && *it != '-').count();
+    if !(4..=10).contains(&length) {
+        return Err(Refusal::invalid("Code", "this one", "the 4 to 10 characters that were entered"));
+    }
     params::without_payment(form)?;
     let which = checked_one(call, application).await?;
     let checked = call.factor.check(&call.actor(), application, which, Secret::new(code)).await?;
@@ -93,7 +98,7 @@ pub(super) async fn check(call: &Call<'_>) -> Result<Reply, Refusal> {
 
 /// The verification that a check means.
 async fn checked_one(call: &Call<'_>, application: Sid) -> Result<Which, Refusal> {
-    let number = |to: &str| PhoneNumber::parse(to).map_err(|_| call.not_found());
+    let number = |to: &str| PhoneNumber::parse(to).map_err(|_| Refusal::invalid("To", to, params::NUMBER));
     let (sid, to) = match (params::some(&call.form, "VerificationSid"), params::some(&call.form, "To")) {
         (None, None) => return Err(Refusal::bad_request(60221, "No target verification specified")),
         (None, Some(to)) => return number(to).map(Which::Number),

@@ -86,6 +86,7 @@ async fn what_cannot_be_verified_is_refused() {
     assert_eq!(bank.ask("POST", nowhere, &[("To", TO), ("Channel", "sms")]).await.error(), (404, 20404));
     assert_eq!(bank.check_with(&[("Code", "123456")]).await.error(), (400, 60221));
     assert_eq!(bank.check_with(&[("To", TO)]).await.error(), (400, 60200));
+    assert_eq!(bank.check_with(&[("To", "home"), ("Code", "123456")]).await.error(), (400, 60200));
     assert_eq!(bank.check("123456").await.error(), (404, 20404), "nothing was started");
     let put = bank.ask("PUT", &path, &[]).await;
     assert_eq!((put.error(), put.header("allow")), ((405, 20004), Some("POST")));
@@ -106,6 +107,17 @@ async fn a_body_that_is_no_form_is_not_read_as_an_empty_one() {
         .body(Bytes::from_static(b"{\"To\": \"+14155550123\"}"))
         .expect("a request");
     assert_eq!(bank.send(request).await.error(), (415, 20415));
+}
+
+#[tokio::test]
+async fn what_can_be_no_code_is_refused_and_uses_up_no_attempt() {
+    let bank = Bank::open().await;
+    let (_, code) = bank.started().await;
+    for typed in ["1", "123", "1 2-3", "12345678901", "\0", " - "] {
+        assert_eq!(bank.check(typed).await.error(), (400, 60200), "{typed:?}");
+    }
+    let spaced = format!("{}-{}", &code[..3], &code[3..]);
+    assert_eq!(bank.check(&spaced).await.body["status"], "approved");
 }
 
 #[tokio::test]
@@ -239,6 +251,29 @@ async fn a_custom_code_is_taken_where_the_application_may_bring_one() {
     bank.work().await;
     assert_eq!(bank.messages().await[0].body.as_deref(), Some("Ihr Owl & Co Bestätigungscode lautet: AB12"));
     assert_eq!(bank.check("AB12").await.body["valid"], true);
+}
+
+#[tokio::test]
+async fn whoever_sends_again_says_the_words_anew_and_may_bring_another_code() {
+    let settings = ApplicationSettings { custom_codes: true, ..ApplicationSettings::default() };
+    let bank = Bank::with(Options { settings, ..Options::default() }).await;
+    let said = async |index: usize| bank.messages().await[index].body.clone().expect("a text");
+    let first = bank.start(&[("CustomCode", "AB12")]).await.body;
+    bank.work().await;
+    bank.advance(31).await;
+    let form = [("CustomCode", "CD34"), ("CustomFriendlyName", "Eule"), ("Locale", "de")];
+    let again = bank.start(&form).await.body;
+    bank.work().await;
+    assert_eq!(again["sid"], first["sid"]);
+    assert_eq!(said(1).await, "Ihr Eule Bestätigungscode lautet: CD34");
+    // Without a code of its own it is the one that was brought last.
+    bank.advance(61).await;
+    bank.start(&[]).await;
+    bank.work().await;
+    assert_eq!(said(2).await, "Your Owl Bank verification code is: CD34");
+    // What was counted stays counted.
+    assert_eq!(bank.check("AB12").await.body["valid"], false);
+    assert_eq!(bank.check("CD34").await.body["valid"], true);
 }
 
 #[tokio::test]

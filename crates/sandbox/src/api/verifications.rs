@@ -149,13 +149,17 @@ fn pending(world: &World, request: &Request) -> Result<Sid, Refusal> {
 fn check(world: &mut World, request: &Request) -> Result<Reply, Refusal> {
     let form = &request.form;
     let service = meant(world, request)?.sid;
-    let code = params::some(form, "Code").ok_or_else(|| invalid("Code", ""))?;
+    let code = params::some(form, "Code").unwrap_or_default();
+    if !(4..=10).contains(&code.chars().count()) {
+        return Err(invalid("Code", code));
+    }
     let sid = match (params::some(form, "VerificationSid"), params::some(form, "To")) {
         (Some(text), _) => {
             let sid = Sid::parse(text).map_err(|_| invalid("VerificationSid", text))?;
             let row = world.verify.verifications.find_of(request.account, sid);
             row.filter(|row| row.service == service).map(|row| row.sid)
         }
+        (None, Some(to)) if PhoneNumber::parse(to).is_err() => return Err(invalid("To", to)),
         (None, Some(to)) => verify::find_live(world, service, to),
         (None, None) => return Err(Refusal::bad_request(60221, "No target verification specified")),
     };

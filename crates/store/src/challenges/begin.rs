@@ -352,6 +352,11 @@ impl<'a> Batch<'a> {
                     found.course.resend(now).map_err(|refused| not_sent(refused, found.course.expires_at))?;
                 let mut challenge = found.clone();
                 challenge.now_at(course, now);
+                // Whoever begins it again says how it is worded, and may bring a code of its own.
+                if let Some(new) = wanted.new {
+                    challenge.details.clone_from(&new.details);
+                    challenge.custom_code = new.custom_code.clone().or(challenge.custom_code);
+                }
                 challenge
             }
             (None, Some(new)) => self.begun(new, now)?,

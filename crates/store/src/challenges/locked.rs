@@ -26,6 +26,8 @@ pub(super) struct Locked {
     changed: BTreeMap<Sid, Timestamp>,
     /// Of them, those that are new.
     new: BTreeSet<Sid>,
+    /// Of the others, those whose wording or code is another.
+    reworded: BTreeSet<Sid>,
 }
 
 impl Locked {
@@ -52,6 +54,7 @@ impl Locked {
             live: HashMap::new(),
             changed: BTreeMap::new(),
             new: BTreeSet::new(),
+            reworded: BTreeSet::new(),
         };
         let bound = vec![many::json(&sids)?, many::json(&numbers)?];
         for row in transaction.fetch(LOCK.of(transaction), bound).await? {
@@ -81,8 +84,13 @@ impl Locked {
         } else if self.live.get(&place) == Some(&challenge.sid) {
             self.live.remove(&place);
         }
-        self.changed.insert(challenge.sid, now);
-        self.challenges.insert(challenge.sid, challenge);
+        let sid = challenge.sid;
+        let is_reworded = self.challenges.get(&sid).is_some_and(|before| !before.is_worded_as(&challenge));
+        if is_reworded && !self.new.contains(&sid) {
+            self.reworded.insert(sid);
+        }
+        self.changed.insert(sid, now);
+        self.challenges.insert(sid, challenge);
     }
 
     /// Takes note of a new one. Where another node was quicker with the same number, it is refused when it is written.
@@ -93,7 +101,7 @@ impl Locked {
 
     /// Writes what has changed: first those that make room, then those that take it.
     pub(super) async fn write(&self, transaction: &mut Transaction) -> Result<()> {
-        let (mut rows, mut new) = (Vec::new(), Vec::new());
+        let (mut rows, mut reworded, mut new) = (Vec::new(), Vec::new(), Vec::new());
         for (sid, now) in &self.changed {
             let Some(challenge) = self.challenges.get(sid) else { continue };
             let course = Course::of(challenge, *now);
@@ -102,8 +110,13 @@ impl Locked {
             } else {
                 rows.push(course);
             }
+            if self.reworded.contains(sid) {
+                reworded
+                    .push(json!({ "sid": sid.to_string(), "sealed": sealed(&transaction.keys, challenge) }));
+            }
         }
         UPDATE.run(transaction, rows).await?;
+        REWORD.run(transaction, reworded).await?;
         INSERT.run(transaction, new).await?;
         Ok(())
     }
@@ -168,6 +181,13 @@ const UPDATE: PerDialect = PerDialect {
                checks = r.checks, sends = r.sends, last_send = r.last_send, updated_at = r.updated_at \
                FROM jsonb_to_recordset($1::jsonb) AS r(sid text, channel text, state text, state_at bigint, live bigint, \
                checks bigint, sends bigint, last_send bigint, updated_at bigint) WHERE challenges.sid = r.sid",
+};
+
+const REWORD: PerDialect = PerDialect {
+    sqlite: "UPDATE challenges SET sealed = unhex(r.value ->> 'sealed') FROM json_each($1) AS r \
+             WHERE challenges.sid = r.value ->> 'sid'",
+    postgres: "UPDATE challenges SET sealed = decode(r.sealed, 'hex') \
+               FROM jsonb_to_recordset($1::jsonb) AS r(sid text, sealed text) WHERE challenges.sid = r.sid",
 };
 
 /// A challenge that is new, as it is written.

@@ -103,6 +103,12 @@ impl Challenge {
         Code::derive(&keys.code, &bound, self.length)
     }
 
+    /// Whether it is worded like this one, and has a code that is chosen like its.
+    fn is_worded_as(&self, other: &Self) -> bool {
+        let chosen = |it: &Self| it.custom_code.as_ref().map(|code| code.expose().to_owned());
+        self.details == other.details && chosen(self) == chosen(other)
+    }
+
     /// How many characters the code has.
     pub fn code_length(&self) -> usize {
         match &self.custom_code {
