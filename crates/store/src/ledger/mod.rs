@@ -14,6 +14,7 @@
 
 mod batch;
 mod listed;
+mod look;
 mod queue;
 mod rows;
 
@@ -27,6 +28,7 @@ use crate::sql::{Pool, values};
 use crate::{Result, Store};
 
 pub use listed::{ListedBefore, ListedReservation, Listing};
+pub use look::{Look, Reached};
 pub use rows::limits_fingerprint;
 
 use batch::Did;
@@ -445,20 +447,6 @@ impl Store {
                       ORDER BY admitted_at, id LIMIT $2";
         let account = account.map(|sid| sid.to_string()).unwrap_or_default();
         self.fetch(select, values![account, limit]).await?.iter().map(rows::open_reservation).collect()
-    }
-
-    /// Reservations of an account of which something is to be found out: not those whose price is settled and whose time
-    /// is not over. What Twilio has surely made comes first, so that a day of doubts keeps no price from being read.
-    pub async fn unsettled_reservations(
-        &self,
-        account: Sid,
-        now: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<OpenReservation>> {
-        let select = "SELECT * FROM reservations WHERE ended_at IS NULL AND account = $1 \
-                      AND (state <> 'priced' OR deadline <= $2) \
-                      ORDER BY CASE state WHEN 'in-doubt' THEN 1 ELSE 0 END, admitted_at, id LIMIT $3";
-        self.fetch(select, values![account, now, limit]).await?.iter().map(rows::open_reservation).collect()
     }
 
     /// Accounts that have reservations which have not ended.
