@@ -465,7 +465,7 @@ enum Kind {
 fn kind(reservation: &OpenReservation) -> Option<Kind> {
     match reservation.operation.as_str() {
         "messages.create" | "twiml.message" => Some(Kind::Message),
-        "calls.create" | DIALLED | ASSIGNED => Some(Kind::Call),
+        "calls.create" | "participants.create" | DIALLED | ASSIGNED => Some(Kind::Call),
         _ if goes_on_in_a_call(reservation) => Some(Kind::Call),
         _ => None,
     }
@@ -473,7 +473,7 @@ fn kind(reservation: &OpenReservation) -> Option<Kind> {
 
 /// Whether it costs more the longer a call goes on that no list tells it from.
 fn runs_on(reservation: &OpenReservation) -> bool {
-    matches!(reservation.operation.as_str(), "calls.update" | "participants.create")
+    reservation.operation == "calls.update"
 }
 
 /// Whether it is a recording, a stream, speech: as long as the call goes on it may cost more, and then it is its worst.

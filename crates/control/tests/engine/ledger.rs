@@ -87,6 +87,7 @@ impl Money {
             party: Some(store.party_tag(to, &self.from).await.expect("a tag")),
             beginning: None,
             patience: SignedDuration::from_secs(60),
+            goes_on: SignedDuration::ZERO,
         }
     }
 
@@ -334,6 +335,26 @@ async fn messages_that_go_out_in_a_week_keep_no_price_from_being_read() {
         assert_eq!(dead.state, ReservationState::InDoubt, "nobody answered for it");
     }
     assert_eq!(store.check_ledger().await.expect("checked"), []);
+}
+
+#[tokio::test]
+async fn who_was_called_into_a_conference_is_settled_by_the_price_of_the_call() {
+    let money = Money::start(vec![Action::Suspend]).await;
+    money.node.poll().await;
+    let mut new = money.request("3", "+12025550111").await;
+    new.operation = "participants.create".to_owned();
+    let Admission::Admitted(reservation) = money.node.store.admit(new, money.now()).await.expect("a store")
+    else {
+        panic!("there is room for it")
+    };
+    let call = money.call("<Response><Pause length=\"20\"/></Response>").await;
+    money.node.store.sent(reservation, Sent::Made(Some(call)), money.now()).await.expect("noted");
+    money.node.advance(3_600).await;
+    money.reconcile().await;
+    let price =
+        money.client.calls(money.account).fetch(call).await.expect("it is there").price.expect("a price");
+    assert_eq!(money.sums().await, (Amount::from_micros(price.micros.abs()), Amount::ZERO));
+    assert_eq!(money.node.store.check_ledger().await.expect("checked"), []);
 }
 
 #[tokio::test]

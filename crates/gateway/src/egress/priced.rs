@@ -139,6 +139,7 @@ async fn reservation(
         party,
         beginning: worth.destination.map(DialPrefix::of),
         patience: *patience,
+        goes_on: worth.goes_on,
     })
 }
 

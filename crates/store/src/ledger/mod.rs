@@ -64,6 +64,9 @@ pub struct NewReservation {
     pub beginning: Option<DialPrefix>,
     /// How long an answer is waited for; after that it is in doubt.
     pub patience: SignedDuration,
+    /// How long from now on what is billed beside it may go on, whenever it is over itself: the recording of a conference does
+    /// when who was called has hung up.
+    pub goes_on: SignedDuration,
 }
 
 /// An answer of an application that leads to something at Twilio.
@@ -219,7 +222,8 @@ impl Arrival {
     }
 }
 
-/// How long what is billed beside a message is set aside after its price is known: usage records have it by then.
+/// How long what is billed beside a message is set aside after its price is known, or after it is over where it goes on:
+/// usage records have it by then.
 const BESIDE: SignedDuration = SignedDuration::from_hours(2);
 
 /// What Twilio counts, to be booked.
@@ -371,8 +375,8 @@ impl Store {
     }
 
     /// Puts the true price in the place of what was set aside for the message or call itself. What is billed beside it stays
-    /// set aside for two hours under limits of what usage records tell, which have it by then, and is spent at its worst
-    /// under others. Whether it was still open: settling it again changes nothing.
+    /// set aside under limits of what usage records tell, until two hours after it is over, when they have it; and is spent at
+    /// its worst under others. Whether it was still open: settling it again changes nothing.
     pub async fn settle(&self, id: &str, spent: Spent, resource: Option<Sid>, now: Now) -> Result<bool> {
         let op = Op::Settle { id: id.to_owned(), spent, resource };
         Ok(matches!(self.ledger.carry_out((op, now)).await?, Did::Noted(true)))

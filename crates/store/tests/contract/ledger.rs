@@ -142,6 +142,7 @@ impl Money {
             party: Some("tag".to_owned()),
             beginning: None,
             patience: SignedDuration::from_secs(60),
+            goes_on: SignedDuration::ZERO,
         }
     }
 

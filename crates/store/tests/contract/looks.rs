@@ -5,12 +5,13 @@ use ringfence_store::{
     Admission, Look, NewReservation, Now, OpenReservation, Reached, ReservationState, Sent,
 };
 
-use crate::ledger::{Money, account, limit, now, spent};
+use crate::ledger::{Money, account, dollars, limit, now, spent};
 use crate::world::{World, after, on_both};
 
 on_both! {
     what_waits_for_long_keeps_nothing_from_being_looked_at,
     a_look_that_does_not_go_far_back_finds_what_is_recent_and_what_is_due,
+    what_goes_on_when_a_call_is_over_stays_set_aside_until_usage_records_have_it,
 }
 
 /// A look at everything.
@@ -81,4 +82,20 @@ async fn a_look_that_does_not_go_far_back_finds_what_is_recent_and_what_is_due(w
     let found = look(&money, &later).await;
     assert_eq!(found.len(), 3, "the scheduled one still has its time: {found:?}");
     assert!(found.iter().all(|it| it.deadline < after(3_600) && it.state != ReservationState::Priced));
+}
+
+async fn what_goes_on_when_a_call_is_over_stays_set_aside_until_usage_records_have_it(world: World) {
+    let money = Money::with(world, vec![limit("daily", 50)]).await;
+    let mut new = NewReservation { goes_on: SignedDuration::from_hours(6), ..money.request(10) };
+    new.holds.iter_mut().for_each(|hold| hold.told = dollars(8));
+    let Admission::Admitted(reservation) = money.store().admit(new, now()).await.unwrap() else {
+        panic!("there is room for it")
+    };
+    assert!(money.store().settle(reservation.id(), spent(7), None, now()).await.unwrap());
+    // Admitted ten seconds after the beginning, it is recorded for six hours at most, and two more are for the records.
+    assert_eq!(look(&money, &all_until(after(8 * 3_600 + 9))).await, []);
+    let due = look(&money, &all_until(after(8 * 3_600 + 10))).await;
+    assert_eq!((due.len(), due[0].state), (1, ReservationState::Priced));
+    assert_eq!(money.reserved("daily").await, dollars(2));
+    assert_eq!(money.store().check_ledger().await.unwrap(), []);
 }
