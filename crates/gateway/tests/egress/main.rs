@@ -19,4 +19,5 @@ mod twiml;
 mod twiml_odd;
 mod twiml_streamed;
 mod twiml_tasks;
+mod verify;
 mod world;

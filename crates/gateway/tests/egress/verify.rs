@@ -1,0 +1,55 @@
+//! Codes of Verify: what a check costs, which channel, and whose service.
+
+use ringfence_testkit::Upstream;
+use serde_json::json;
+
+use crate::sandbox::Twilio;
+use crate::world::{Setup, World, answer, json_answer, request};
+
+const SERVICE: &str = "/verify.twilio.com/v2/Services/VA00000000000000000000000000000001";
+
+#[tokio::test]
+async fn a_check_of_a_wrong_code_costs_nothing_and_one_that_is_right_does() {
+    let upstream = Upstream::start(|request| async move {
+        let body = String::from_utf8_lossy(&request.body).into_owned();
+        let Some((_, status)) = body.split_once("Code=") else { return answer(&request) };
+        json_answer(200, &json!({ "sid": "VE00000000000000000000000000000007", "status": status }))
+    });
+    let world = World::before(upstream.await, Setup::default()).await;
+    let key = world.key().await;
+    for target in [format!("{SERVICE}/VerificationCheck"), format!("{SERVICE}/Verifications/%2B14155550100")]
+    {
+        let before = world.reserved("daily").await;
+        for status in ["pending", "canceled", "max_attempts_reached", "expired", "failed"] {
+            let form = format!("To=%2B14155550100&Code={status}");
+            assert_eq!(world.send(request(&key, "POST", &target, &form)).await.status, 200);
+            assert_eq!(world.reserved("daily").await, before, "{target} {status}");
+        }
+        let right = "To=%2B14155550100&Code=approved";
+        assert_eq!(world.send(request(&key, "POST", &target, right)).await.status, 200);
+        assert!(world.reserved("daily").await > before, "{target}");
+    }
+    assert_eq!(world.store.check_ledger().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn wrong_codes_and_what_is_canceled_leave_nothing_set_aside() {
+    let twilio = Twilio::new().await;
+    let (status, service) = twilio.ask("POST", "/verify.twilio.com/v2/Services", "FriendlyName=shop").await;
+    assert_eq!(status, 201, "{service}");
+    let service = format!("/verify.twilio.com/v2/Services/{}", service["sid"].as_str().unwrap());
+    let start = format!("{service}/Verifications");
+    let (status, begun) = twilio.ask("POST", &start, "To=%2B14155550100&Channel=sms").await;
+    assert_eq!(status, 201, "{begun}");
+    for _ in 0..4 {
+        let check = format!("{service}/VerificationCheck");
+        let (status, checked) = twilio.ask("POST", &check, "To=%2B14155550100&Code=000000").await;
+        assert_eq!((status, checked["status"].as_str()), (200, Some("pending")), "{checked}");
+    }
+    let cancel = format!("{start}/{}", begun["sid"].as_str().unwrap());
+    let (status, canceled) = twilio.ask("POST", &cancel, "Status=canceled").await;
+    assert_eq!((status, canceled["status"].as_str()), (200, Some("canceled")), "{canceled}");
+    let open = twilio.world.store.open_reservations(None, 100).await.unwrap();
+    let open: Vec<&str> = open.iter().map(|it| it.operation.as_str()).collect();
+    assert_eq!(open, ["verifications.create"]);
+}
