@@ -224,7 +224,12 @@ pub(crate) fn ends_a_call(fields: &Form) -> bool {
 fn verification(fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {
     let (to, channel) = (required(&fields, "To")?, required(&fields, "Channel")?);
     let number = PhoneNumber::parse(to).ok();
-    let channel = VerificationChannel::parse(channel);
+    let channel = match VerificationChannel::parse(channel) {
+        it @ (VerificationChannel::Email | VerificationChannel::Other(_)) => it,
+        // It names channels to fall back to, whichever is dearest.
+        _ if text(&fields, "ChannelConfiguration").is_some() => VerificationChannel::Auto,
+        it => it,
+    };
     let inserted = ["TemplateCustomSubstitutions", "Payee", "Amount", "CustomFriendlyName"];
     let inserted: Vec<_> = inserted.iter().filter_map(|name| text(&fields, name)).collect();
     let custom_message = text(&fields, "CustomMessage");

@@ -24,6 +24,7 @@ const DECIDE: &[&str] = &[
     "Body",
     "CallerId",
     "Channel",
+    "ChannelConfiguration",
     "Code",
     "ConferenceRecord",
     "ContentSid",

@@ -53,3 +53,32 @@ async fn wrong_codes_and_what_is_canceled_leave_nothing_set_aside() {
     let open: Vec<&str> = open.iter().map(|it| it.operation.as_str()).collect();
     assert_eq!(open, ["verifications.create"]);
 }
+
+#[tokio::test]
+async fn a_channel_that_may_fall_back_to_others_costs_as_much_as_the_dearest() {
+    let world = World::new().await;
+    let key = world.key().await;
+    let target = format!("{SERVICE}/Verifications");
+    let more = "&ChannelConfiguration=%7B%22sms%22%3A%7B%22enabled%22%3Atrue%7D%7D";
+    let mut reserved = world.reserved("daily").await;
+    let mut costs = async |form: &str| {
+        let response = world.send(request(&key, "POST", &target, form)).await;
+        assert_eq!(response.status, 200, "{}", response.text());
+        let before = std::mem::replace(&mut reserved, world.reserved("daily").await);
+        reserved.micros() - before.micros()
+    };
+    let auto = costs("To=%2B14155550100&Channel=auto").await;
+    for channel in ["sms", "whatsapp", "call", "rcs", "sna", "auto"] {
+        let form = format!("To=%2B14155550100&Channel={channel}{more}");
+        assert_eq!(costs(&form).await, auto, "{channel}");
+    }
+    assert!(costs("To=%2B14155550100&Channel=whatsapp").await < auto);
+    let mail = costs("To=ann%40example.com&Channel=email").await;
+    assert_eq!(costs(&format!("To=ann%40example.com&Channel=email{more}")).await, mail);
+    let world = World::new().await;
+    let key = world.key().await;
+    for odd in ["&channel_configuration=%7B%7D".to_owned(), more.repeat(2)] {
+        let form = format!("To=%2B14155550100&Channel=sms{odd}");
+        world.assert_refused(&world.send(request(&key, "POST", &target, &form)).await, 400, 84007);
+    }
+}
