@@ -351,6 +351,7 @@ async fn take<'p>(
     let account = scope::account(&holder, &target)?;
     known.account = Some(account);
     scope::area(&holder, operation.map_or(EgressArea::Unknown, |operation| operation.area))?;
+    scope::service(&holder, &target)?;
     let is_unpriced = operation.is_some_and(|operation| operation.class == Class::Unpriced);
     if is_unpriced && !settings.settings.passes_unknown_operations {
         return Err(Refusal::Unpriced);

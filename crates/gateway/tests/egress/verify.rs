@@ -1,5 +1,6 @@
 //! Codes of Verify: what a check costs, which channel, and whose service.
 
+use ringfence_store::EgressArea;
 use ringfence_testkit::Upstream;
 use serde_json::json;
 
@@ -81,4 +82,53 @@ async fn a_channel_that_may_fall_back_to_others_costs_as_much_as_the_dearest() {
         let form = format!("To=%2B14155550100&Channel=sms{odd}");
         world.assert_refused(&world.send(request(&key, "POST", &target, &form)).await, 400, 84007);
     }
+}
+
+#[tokio::test]
+async fn a_credential_for_one_service_touches_no_other() {
+    let world = World::with(|egress| egress.passes_unknown_operations = true).await;
+    let of = async |senders: &[&str]| {
+        let senders = senders.iter().map(|it| (*it).to_owned()).collect();
+        world
+            .key_with(|scopes| {
+                scopes.operations = EgressArea::ALL.into_iter().collect();
+                scopes.senders = senders;
+            })
+            .await
+    };
+    let key = of(&["VA00000000000000000000000000000001", "+14155550101"]).await;
+    let other = SERVICE.replace("0001", "0002");
+    let requests = [
+        ("POST", "/Entities", "Identity=ann"),
+        ("GET", "/Entities/ann/Factors", ""),
+        ("POST", "/Entities/ann/Factors/YF00000000000000000000000000000001", "FriendlyName=x"),
+        ("GET", "/Verifications/VE00000000000000000000000000000001", ""),
+        ("POST", "/Verifications", "To=%2B14155550100&Channel=sms"),
+        ("GET", "/Webhooks", ""),
+        ("DELETE", "", ""),
+        ("GET", "/Unheard/Of", ""),
+    ];
+    for (method, path, form) in requests {
+        world.assert_refused(
+            &world.send(request(&key, method, &format!("{other}{path}"), form)).await,
+            403,
+            84015,
+        );
+    }
+    let odd = other.replace("/Services/", "/services/") + "/Unheard/Of";
+    world.assert_refused(&world.send(request(&key, "GET", &odd, "")).await, 403, 84015);
+    for (method, path, form) in requests {
+        let response = world.send(request(&key, method, &format!("{SERVICE}{path}"), form)).await;
+        assert!(response.status < 300, "{method} {path}: {}", response.text());
+    }
+    // One that lists numbers alone sends no codes; the rest of Verify is not about senders.
+    let numbers = of(&["+14155550101"]).await;
+    assert_eq!(
+        world.send(request(&numbers, "GET", &format!("{other}/Entities/ann/Factors"), "")).await.status,
+        200
+    );
+    let refused = world
+        .send(request(&numbers, "POST", &format!("{other}/Verifications"), "To=%2B14155550100&Channel=sms"))
+        .await;
+    assert_eq!(refused.status, 403, "{}", refused.text());
 }
