@@ -414,19 +414,25 @@ async fn pass(
     }
     let form = content.form();
     let is_read = parts.method == Method::GET || parts.method == Method::HEAD;
-    let has_no_query =
-        matches!(class, Some(Class::Priced(_))) || (runs_twiml(&target) && parts.method != Method::DELETE);
+    let has_no_query = matches!(class, Some(Class::Priced(_)))
+        || (foreign::runs_twiml(&target) && parts.method != Method::DELETE);
     if !is_read && !query.is_empty() && (has_no_query || form::decides(&query)) {
         return Err(Refusal::BadRequest("form_in_query"));
     }
     let settings = &egress.settings;
     let fields_of = [Some(&query), form];
-    let mut billed = fields_of.into_iter().flatten().filter_map(form::turns_on_what_is_billed);
+    let is_recording_of_trunk =
+        operation.is_some_and(|operation| operation.path == operation::RECORDING_OF_TRUNK);
+    let billed = |form| form::turns_on_what_is_billed(form, is_recording_of_trunk);
+    let mut billed = fields_of.into_iter().flatten().filter_map(billed);
     if let Some(name) = billed.next().filter(|_| !is_read && !settings.passes_unknown_operations) {
         return Err(Refusal::Billed(name));
     }
+    if !settings.passes_foreign_twiml && parts.method == Method::POST {
+        foreign::check_trunk(operation)?;
+    }
     let inline = twiml::Rules { routes: &snapshot.routes, settings };
-    if let Some(form) = form.filter(|_| runs_twiml(&target)) {
+    if let Some(form) = form.filter(|_| foreign::runs_twiml(&target)) {
         let is_message = class == Some(Class::Priced(Priced::MessageCreate));
         if !settings.passes_foreign_twiml {
             foreign::check(form, is_message, &snapshot.routes)?;
@@ -523,16 +529,6 @@ async fn send_free(
     // A file keeps its place, and the worker alive, to its end.
     let worker = Arc::clone(worker);
     Ok(response.map(|body| body.holding((place, worker))))
-}
-
-/// Whether fields of this product may have Twilio run TwiML. Elsewhere the same names mean other things: what a shortened
-/// link falls back to, say.
-fn runs_twiml(target: &Target<'_>) -> bool {
-    match target.host.product {
-        "messaging" => target.path.starts_with("/v1/Services"),
-        "api" | "voice" => true,
-        _ => false,
-    }
 }
 
 /// Who asks, for the log: whom a listed proxy speaks for, or the peer. In a tunnel nobody but the application itself could say so.

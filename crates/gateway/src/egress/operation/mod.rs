@@ -16,6 +16,8 @@ use ringfence_store::EgressArea;
 
 use super::target::Target;
 
+pub(crate) use self::products::RECORDING_OF_TRUNK;
+
 /// What an operation does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Class {
