@@ -61,6 +61,15 @@ pub(crate) fn check(form: &Form, is_message: bool, routes: &[ActiveRoute]) -> Re
     }
 }
 
+/// The same of JSON that an unknown operation is asked for with, whatever spelling its names have: no product that runs TwiML
+/// is known to take any, so which URL is asked in which way is not known either.
+pub(crate) fn check_json(texts: &Form) -> Result<(), Refusal> {
+    let known = || RUN_TWIML.iter().chain(RUN_ELSEWHERE).chain(&["Twiml"]);
+    let named = texts.pairs().filter(|(_, value)| !value.is_empty());
+    let mut found = named.filter_map(|(name, _)| known().find(|known| is_spelled(name, known)));
+    found.next().map_or(Ok(()), |name| Err(Refusal::ForeignTwiml((*name).to_owned())))
+}
+
 /// What leads calls that come in over a trunk past the gate, as `TrunkSid` of a number does; and the field that says where to.
 const LEAD_AWAY: [(&str, &str); 3] = [
     ("/v1/Trunks/{sid}/OriginationUrls", "SipUrl"),

@@ -442,6 +442,13 @@ async fn pass(
             twiml::costs_nothing(form, inline)?;
         }
     }
+    if let Content::Json(texts, _) = &content
+        && operation.is_none()
+        && foreign::runs_twiml(&target)
+        && !settings.passes_foreign_twiml
+    {
+        foreign::check_json(texts)?;
+    }
     let outgoing = |fields: Option<&Form>, content: &Content, path_and_query: Option<String>| {
         let (content_type, body) = content.written(fields);
         let head = Head {
