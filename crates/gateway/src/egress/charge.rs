@@ -230,7 +230,7 @@ fn verification(fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {
         _ if text(&fields, "ChannelConfiguration").is_some() => VerificationChannel::Auto,
         it => it,
     };
-    let inserted = ["TemplateCustomSubstitutions", "Payee", "Amount", "CustomFriendlyName"];
+    let inserted = ["TemplateCustomSubstitutions", "Templates", "Payee", "Amount", "CustomFriendlyName"];
     let inserted: Vec<_> = inserted.iter().filter_map(|name| text(&fields, name)).collect();
     let custom_message = text(&fields, "CustomMessage");
     for text in inserted.iter().chain(&custom_message) {

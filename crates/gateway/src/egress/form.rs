@@ -60,6 +60,7 @@ const DECIDE: &[&str] = &[
     "SmsUrl",
     "Status",
     "TemplateCustomSubstitutions",
+    "Templates",
     "TimeLimit",
     "Timeout",
     "To",

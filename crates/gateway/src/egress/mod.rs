@@ -20,6 +20,7 @@ mod charge;
 pub(crate) mod client;
 mod content;
 pub(crate) mod credential;
+mod fields;
 mod foreign;
 pub(crate) mod form;
 pub(crate) mod host;
@@ -486,6 +487,9 @@ async fn pass(
     };
     scope::sender(&holder, priced, &target, &fields)?;
     scope::destination(&holder, priced, &fields)?;
+    if !settings.passes_unknown_operations {
+        fields::check(priced, &fields)?;
+    }
     let worth = charge::of(priced, &target, fields, book, inline)?;
     scope::steps(&holder, &worth.beside)?;
     let outgoing = if priced == Priced::LookupFetch {

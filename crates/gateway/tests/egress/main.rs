@@ -7,6 +7,7 @@ mod bursts;
 #[path = "../common/mod.rs"]
 mod common;
 mod credentials;
+mod fields;
 mod foreign;
 mod held;
 mod inspected;

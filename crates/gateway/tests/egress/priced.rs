@@ -479,7 +479,7 @@ async fn what_is_put_into_the_text_of_a_code_costs_its_segments() {
     let target = "/verify.twilio.com/v2/Services/VA00000000000000000000000000000001/Verifications";
     let form = "To=%2B14155550100&Channel=sms";
     let mut reserved = Vec::new();
-    for more in ["", "TemplateCustomSubstitutions", "Payee", "Amount", "CustomFriendlyName"] {
+    for more in ["", "TemplateCustomSubstitutions", "Templates", "Payee", "Amount", "CustomFriendlyName"] {
         let world = World::new().await;
         let key = world.key().await;
         let long =
@@ -488,10 +488,10 @@ async fn what_is_put_into_the_text_of_a_code_costs_its_segments() {
         reserved.push(world.reserved("daily").await.to_string());
     }
     // Three segments of a dollar and what it is started with; three more of 153 characters.
-    assert_eq!(reserved, ["3.2", "6.2", "6.2", "6.2", "6.2"]);
+    assert_eq!(reserved, ["3.2", "6.2", "6.2", "6.2", "6.2", "6.2"]);
     let world = World::new().await;
     let key = world.key().await;
-    for name in ["Payee", "Amount", "CustomFriendlyName", "TemplateCustomSubstitutions"] {
+    for name in ["Payee", "Amount", "CustomFriendlyName", "TemplateCustomSubstitutions", "Templates"] {
         let twice = format!("{form}&{name}=a&{name}=b");
         world.assert_refused(&world.send(request(&key, "POST", target, &twice)).await, 400, 84007);
     }

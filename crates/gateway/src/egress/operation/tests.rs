@@ -1,9 +1,10 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use serde_json::Value;
 
 use super::*;
+use crate::egress::fields;
 use crate::egress::json::is_secret_name;
 use crate::egress::target::Way;
 
@@ -145,6 +146,8 @@ struct Documented {
     method: Method,
     path: String,
     properties: BTreeSet<String>,
+    /// What its form may have, and its query.
+    fields: BTreeSet<String>,
     takes_json: bool,
 }
 
@@ -183,6 +186,7 @@ fn documented() -> Vec<Documented> {
                     method,
                     path: path.clone(),
                     properties,
+                    fields,
                     takes_json,
                 });
             }
@@ -225,6 +229,28 @@ fn every_operation_of_the_documents_is_in_the_table() {
         .map(|it| format!("{} {} {}", it.host, it.method, it.path))
         .collect();
     assert!(lost.is_empty(), "{lost:#?}");
+}
+
+#[test]
+fn the_fields_of_what_has_a_price_are_those_of_the_documents() {
+    let mut documented_of: HashMap<Priced, BTreeSet<String>> = HashMap::new();
+    for it in documented() {
+        let Found::Known(operation) = of(&it.method, &it.host, &filled(&it.path)) else {
+            panic!("{}", it.path)
+        };
+        if let Class::Priced(priced) = operation.class {
+            documented_of.entry(priced).or_default().extend(it.fields);
+        }
+    }
+    for priced in Priced::ALL {
+        let mut known: BTreeSet<String> = fields::of(priced).iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(known.len(), fields::of(priced).len(), "{priced:?}: each once");
+        let undocumented = fields::UNDOCUMENTED.iter().filter(|(of, _)| *of == priced);
+        for name in undocumented.flat_map(|(_, names)| *names) {
+            assert!(known.remove(*name), "{priced:?}: {name}");
+        }
+        assert_eq!(known, documented_of[&priced], "{priced:?}");
+    }
 }
 
 #[test]
