@@ -63,6 +63,7 @@ pub(crate) async fn prepare(
         party: Some("tag".to_owned()),
         beginning: None,
         patience,
+        goes_on: SignedDuration::ZERO,
     })
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use ringfence_breaker::{AppliedLimit, Subject};
 use ringfence_model::{Amount, Sid};
-use ringfence_store::{Booking, OpenReservation, ReservationState, Spent};
+use ringfence_store::{Booking, Look, OpenReservation, ReservationState, Spent};
 
 use super::truth::Stage;
 use super::{ACCOUNTS, NODES, Simulation, account_of, day};
@@ -25,8 +25,9 @@ impl Simulation {
         self.read_usage().await?;
         let node = self.index(NODES);
         for account in 0..ACCOUNTS {
-            let open =
-                self.nodes[node].unsettled_reservations(account_of(account), self.now, 100_000).await?;
+            let (now, all) = (self.now, Timestamp::MIN);
+            let look = Look { account: account_of(account), now, since: all, given_up: now };
+            let open = self.nodes[node].unsettled_reservations(&look, None, 100_000).await?;
             for open in open {
                 self.look_for(node, &open).await?;
             }

@@ -252,6 +252,7 @@ async fn fill_signs(world: &World, account: Sid) {
                 party: None,
                 beginning: Some(beginning),
                 patience: SignedDuration::from_secs(60),
+                goes_on: SignedDuration::ZERO,
             };
             let Admission::Admitted(it) = world.store.admit(new, at).await.unwrap() else { continue };
             let verification = Sid::new(*b"VE", from + number);

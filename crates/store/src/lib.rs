@@ -117,8 +117,8 @@ pub use incidents::RefusedOnDay;
 pub use keys::{Keys, MasterKey};
 pub use ledger::{
     Admission, AnswerAdmission, AnswerPart, Arrival, Booking, LedgerError, LedgerRow, ListedBefore,
-    ListedReservation, Listing, NewAnswer, NewReservation, NotAdmitted, Now, OpenReservation, Reservation,
-    ReservationState, Sent, Spent, Watched, fresh_answer_key, limits_fingerprint,
+    ListedReservation, Listing, Look, NewAnswer, NewReservation, NotAdmitted, Now, OpenReservation, Reached,
+    Reservation, ReservationState, Sent, Spent, Watched, fresh_answer_key, limits_fingerprint,
 };
 pub use limits::{AppliedLimit, LimitsApplied, NewLimit};
 pub use nodes::{HeldJob, Lease, Life, Node};

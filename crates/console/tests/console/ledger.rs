@@ -169,6 +169,7 @@ async fn a_tripped_limit_and_the_beginnings_of_numbers_stand_there() {
         party: None,
         beginning: None,
         patience: SignedDuration::from_secs(60),
+        goes_on: SignedDuration::ZERO,
     };
     assert!(matches!(world.store.admit(new, Now::At(world.now())).await.unwrap(), Admission::Admitted(_)));
     let page = owner.get("/ledger").await;
@@ -194,6 +195,7 @@ async fn whoever_has_one_account_does_not_learn_which_credentials_open_others() 
         party: None,
         beginning: None,
         patience: SignedDuration::from_secs(60),
+        goes_on: SignedDuration::ZERO,
     };
     assert!(matches!(world.store.admit(new, Now::At(world.now())).await.unwrap(), Admission::Admitted(_)));
     drop(admit(&world, own, "1").await);

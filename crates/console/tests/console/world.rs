@@ -290,6 +290,7 @@ impl World {
             party: Some(self.store.party_tag("+14155550100", "+15550006789").await.unwrap()),
             beginning: to.map(|to| to.parse().unwrap()),
             patience: SignedDuration::from_secs(60),
+            goes_on: SignedDuration::ZERO,
         };
         self.store.admit(new, Now::At(self.now())).await.unwrap()
     }

@@ -8,6 +8,7 @@
 //! The sums then move the breakers, as usage records do; and what usage records say beyond them is booked.
 
 mod lists;
+pub(super) mod looks;
 mod places;
 mod signs;
 
@@ -19,13 +20,14 @@ use ringfence_breaker::price_book;
 use ringfence_breaker::{Observation, Subject, Window, needs_read_back};
 use ringfence_model::{Actor, Amount, Sid};
 use ringfence_store::{
-    Account, Arrival, Booking, Observation as Delivery, OpenReservation, ReservationState, Result,
+    Account, Arrival, Booking, Observation as Delivery, OpenReservation, Reached, ReservationState, Result,
 };
 use ringfence_twilio::client::{self, Client};
 use ringfence_twilio::wire::{Call, Message};
 use serde::Deserialize;
 
 use self::lists::{Listed, Party, call, message, read_back};
+use self::looks::{ReadLists, ReadOnce};
 use super::{Engine, ReadingFailed};
 use crate::decide::By;
 use crate::usage::Used;
@@ -56,8 +58,10 @@ pub struct Reconciled {
     pub troubles: Vec<(Sid, String)>,
 }
 
-/// So many reservations of an account are looked at in one run.
+/// So many reservations of an account are read at once,
 const AT_ONCE: usize = 5_000;
+/// and so many times in one run, which is as much as is read of Twilio's lists; the next run goes on from there.
+const PAGES_IN_A_RUN: usize = 8;
 /// Clocks of Twilio's and ours may be so far apart.
 const CLOCKS_APART: SignedDuration = SignedDuration::from_secs(30);
 /// So long after its deadline what Twilio has not priced, or nobody has found, is settled at its worst. The deadline of a
@@ -119,12 +123,37 @@ impl Engine {
         Ok(())
     }
 
+    /// Looks at what is open, page by page: what waits for its price for a week keeps nobody else's from being read.
     async fn reconcile_account(&self, sid: Sid) -> std::result::Result<usize, ReadingFailed> {
         let now = self.now();
+        let (look, mut reached) = self.look(sid, now);
+        let (mut changed, mut failed, mut lists) = (0, None, ReadLists::default());
+        for _ in 0..PAGES_IN_A_RUN {
+            let page = self.store.unsettled_reservations(&look, reached.as_ref(), AT_ONCE).await?;
+            reached = if page.len() < AT_ONCE { None } else { page.last().map(Reached::by) };
+            match self.reconcile_page(sid, now, page, &mut lists).await {
+                Ok(did) => changed += did,
+                Err(error @ ReadingFailed::Store(_)) => return Err(error),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+            self.has_come_to(sid, reached.clone());
+            if reached.is_none() {
+                break;
+            }
+        }
+        failed.map_or(Ok(changed), Err)
+    }
+
+    async fn reconcile_page(
+        &self,
+        sid: Sid,
+        now: Timestamp,
+        page: Vec<OpenReservation>,
+        lists: &mut ReadLists,
+    ) -> std::result::Result<usize, ReadingFailed> {
         let is_past = |at: Timestamp, more| at.saturating_add(more).is_ok_and(|at| at <= now);
-        let open = self.store.unsettled_reservations(sid, now, AT_ONCE).await?;
         let (mut changed, mut at_worst, mut over, mut waiting) = (0, Vec::new(), Vec::new(), Vec::new());
-        for it in open {
+        for it in page {
             if it.state == ReservationState::Priced {
                 over.push(it.id);
             } else if it.state == ReservationState::Open {
@@ -143,10 +172,6 @@ impl Engine {
         }
         changed += self.store.settle_at_worst(at_worst, self.ledger_now()).await?;
         changed += self.store.release_beside(over, self.ledger_now()).await?;
-        // What is priced late would have all of a day's list read again and again.
-        if !self.looks_far_back(sid, now) {
-            waiting.retain(|it| !is_past(it.admitted_at, LATE));
-        }
         if waiting.is_empty() {
             return Ok(changed);
         }
@@ -154,9 +179,9 @@ impl Engine {
         let account = account.ok_or(ReadingFailed::NoCredentials(sid))?;
         let client = self.clients.for_account(&account).ok_or(ReadingFailed::NoCredentials(sid))?;
         let mut failed = None;
-        for of in [Kind::Message, Kind::Call] {
+        for (of, read) in [(Kind::Message, &mut lists.messages), (Kind::Call, &mut lists.calls)] {
             let waiting: Vec<&OpenReservation> = waiting.iter().filter(|it| kind(it) == Some(of)).collect();
-            match self.match_with_list(&client, &account, of, &waiting).await {
+            match self.match_with_list(&client, &account, (of, read), &waiting).await {
                 Ok(matched) => changed += matched,
                 Err(error @ ReadingFailed::Store(_)) => return Err(error),
                 Err(error) => failed = failed.or(Some(error)),
@@ -165,22 +190,11 @@ impl Engine {
         failed.map_or(Ok(changed), Err)
     }
 
-    /// Whether this look at an account goes as far back as there is something open.
-    fn looks_far_back(&self, account: Sid, now: Timestamp) -> bool {
-        let mut last = self.looked_far_back.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due =
-            last.get(&account).is_none_or(|at| at.saturating_add(FAR_BACK_EVERY).is_ok_and(|due| due <= now));
-        if is_due {
-            last.insert(account, now);
-        }
-        is_due
-    }
-
     async fn match_with_list(
         &self,
         client: &Client,
         account: &Account,
-        of: Kind,
+        (of, read): (Kind, &mut Option<ReadOnce>),
         waiting: &[&OpenReservation],
     ) -> std::result::Result<usize, ReadingFailed> {
         let Some(since) = waiting.iter().map(|it| it.admitted_at).min() else { return Ok(0) };
@@ -188,12 +202,21 @@ impl Engine {
         let asks_for_parents = waiting.iter().any(|it| goes_on_in_a_call(it) || self.may_never_have_been(it));
         let before = if asks_for_parents { CALL_MAX } else { CLOCKS_APART };
         let since = since.saturating_sub(before).unwrap_or(Timestamp::MIN);
-        let (listed, cut_off) = self.list(client, account.sid, of, since).await;
+        let mut cut_off = None;
+        // The pages of a look begin with the oldest, whose list has what later ones look for.
+        let read = if let Some(before) = read.take().filter(|read| read.since <= since) {
+            read.insert(before)
+        } else {
+            let listed;
+            (listed, cut_off) = self.list(client, account.sid, of, since).await;
+            read.insert(ReadOnce { since, listed, is_cut_off: cut_off.is_some() })
+        };
+        let (listed, is_cut_off) = (&read.listed, read.is_cut_off);
         let by_sid: HashMap<Sid, &Listed> = listed.iter().map(|it| (it.sid, it)).collect();
         let known: BTreeSet<Sid> = waiting.iter().filter_map(|it| it.resource).collect();
         let doubtful = waiting.iter().filter(|it| it.resource.is_none());
         let mut unexplained = match doubtful.map(|it| it.deadline).max() {
-            Some(last) => self.unexplained(&listed, &known, last).await?,
+            Some(last) => self.unexplained(listed, &known, last).await?,
             None => Vec::new(),
         };
         let (mut changed, mut settled, mut at_worst, mut rest) = (0, Vec::new(), Vec::new(), Vec::new());
@@ -209,9 +232,7 @@ impl Engine {
             }
         }
         let parent_of = |it: &OpenReservation| it.parent.and_then(|parent| by_sid.get(&parent).copied());
-        for it in
-            rest.into_iter().filter(|it| cut_off.is_none() && parent_of(it).is_some_and(|it| it.is_over))
-        {
+        for it in rest.into_iter().filter(|it| !is_cut_off && parent_of(it).is_some_and(|it| it.is_over)) {
             if goes_on_in_a_call(it) {
                 at_worst.push(it.id.clone());
             } else if self.may_never_have_been(it) {
@@ -444,7 +465,7 @@ enum Kind {
 fn kind(reservation: &OpenReservation) -> Option<Kind> {
     match reservation.operation.as_str() {
         "messages.create" | "twiml.message" => Some(Kind::Message),
-        "calls.create" | DIALLED | ASSIGNED => Some(Kind::Call),
+        "calls.create" | "participants.create" | DIALLED | ASSIGNED => Some(Kind::Call),
         _ if goes_on_in_a_call(reservation) => Some(Kind::Call),
         _ => None,
     }
@@ -452,7 +473,7 @@ fn kind(reservation: &OpenReservation) -> Option<Kind> {
 
 /// Whether it costs more the longer a call goes on that no list tells it from.
 fn runs_on(reservation: &OpenReservation) -> bool {
-    matches!(reservation.operation.as_str(), "calls.update" | "participants.create")
+    reservation.operation == "calls.update"
 }
 
 /// Whether it is a recording, a stream, speech: as long as the call goes on it may cost more, and then it is its worst.

@@ -88,8 +88,8 @@ pub struct Engine {
     books: Mutex<HashMap<Sid, (u64, Arc<PriceBook>)>>,
     /// The epoch that the sums are of.
     sums_of_epoch: Mutex<String>,
-    /// When what has been open for long was last looked for, by account.
-    looked_far_back: Mutex<HashMap<Sid, Timestamp>>,
+    /// How the look at what is open stands, by account.
+    looks: Mutex<HashMap<Sid, ledger::looks::Looks>>,
     /// When the sums of the ledger were last recomputed.
     checked_sums: Mutex<Option<Timestamp>>,
     /// The account of which was read last where it sent before.
@@ -117,7 +117,7 @@ impl Engine {
             fed: Mutex::default(),
             books: Mutex::default(),
             sums_of_epoch: Mutex::default(),
-            looked_far_back: Mutex::default(),
+            looks: Mutex::default(),
             checked_sums: Mutex::default(),
             learnt_last: Mutex::default(),
             judged_at: Mutex::default(),

@@ -208,6 +208,7 @@ impl Engine {
             party: Some(self.store.party_tag(&request.to.to_string(), request.from).await?),
             beginning: request.is_counted.then(|| DialPrefix::of(request.to)),
             patience: request.patience,
+            goes_on: SignedDuration::ZERO,
         };
         Ok(match self.store.admit(new, self.ledger_now()).await? {
             Admission::Admitted(reservation) => {

@@ -15,6 +15,7 @@ use ringfence_store::{
 };
 use ringfence_twilio::client::{CallFilter, Client, Instructions, NewCall, NewMessage};
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use crate::database::Database;
 use crate::node::{Node, fifty_a_day};
@@ -86,6 +87,7 @@ impl Money {
             party: Some(store.party_tag(to, &self.from).await.expect("a tag")),
             beginning: None,
             patience: SignedDuration::from_secs(60),
+            goes_on: SignedDuration::ZERO,
         }
     }
 
@@ -296,6 +298,62 @@ async fn a_message_is_settled_by_its_price_once_twilio_tells_it() {
         money.client.messages(money.account).fetch(sid).await.expect("it is there").price.expect("a price");
     assert_eq!(money.sums().await, (Amount::from_micros(price.micros.abs()), Amount::ZERO));
     assert!(money.sums().await.0 > Amount::ZERO);
+    assert_eq!(money.node.store.check_ledger().await.expect("checked"), []);
+}
+
+#[tokio::test]
+async fn messages_that_go_out_in_a_week_keep_no_price_from_being_read() {
+    const SCHEDULED: usize = 5_001;
+    let money = Money::start(vec![Action::Suspend]).await;
+    money.node.poll().await;
+    let store = &money.node.store;
+    let week = SignedDuration::from_hours(7 * 24);
+    let new = NewReservation { patience: week, ..money.request("0.001", TO).await };
+    let mut scheduled = JoinSet::new();
+    for _ in 0..SCHEDULED {
+        let (store, new, now) = (Arc::clone(store), new.clone(), money.now());
+        scheduled.spawn(async move {
+            let Ok(Admission::Admitted(reservation)) = store.admit(new, now).await else {
+                panic!("there is room for it")
+            };
+            store.sent(reservation, Sent::Made(None), now).await.expect("noted");
+        });
+    }
+    scheduled.join_all().await;
+    money.node.advance(60).await;
+    // The first look goes far back, and the second does not.
+    for looked in 1..=2_usize {
+        let (reservation, dead) = (money.admitted("0.10", TO).await, money.admitted("0.10", TO).await);
+        let dead = dead.id().to_owned();
+        let sid = money.send(TO).await;
+        store.sent(reservation, Sent::Made(Some(sid)), money.now()).await.expect("noted");
+        money.node.advance(300).await;
+        money.reconcile().await;
+        let open = store.open_reservations(None, SCHEDULED + 9).await.expect("read");
+        assert_eq!(open.len(), SCHEDULED + looked, "its price is known");
+        let dead = open.iter().find(|it| it.id == dead).expect("it is open");
+        assert_eq!(dead.state, ReservationState::InDoubt, "nobody answered for it");
+    }
+    assert_eq!(store.check_ledger().await.expect("checked"), []);
+}
+
+#[tokio::test]
+async fn who_was_called_into_a_conference_is_settled_by_the_price_of_the_call() {
+    let money = Money::start(vec![Action::Suspend]).await;
+    money.node.poll().await;
+    let mut new = money.request("3", "+12025550111").await;
+    new.operation = "participants.create".to_owned();
+    let Admission::Admitted(reservation) = money.node.store.admit(new, money.now()).await.expect("a store")
+    else {
+        panic!("there is room for it")
+    };
+    let call = money.call("<Response><Pause length=\"20\"/></Response>").await;
+    money.node.store.sent(reservation, Sent::Made(Some(call)), money.now()).await.expect("noted");
+    money.node.advance(3_600).await;
+    money.reconcile().await;
+    let price =
+        money.client.calls(money.account).fetch(call).await.expect("it is there").price.expect("a price");
+    assert_eq!(money.sums().await, (Amount::from_micros(price.micros.abs()), Amount::ZERO));
     assert_eq!(money.node.store.check_ledger().await.expect("checked"), []);
 }
 

@@ -1,6 +1,6 @@
 //! What a priced request can cost at most, and the form that keeps it so.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use ringfence_breaker::charge::{
     Approval, Body, Call, Lookup, LookupVersion, Message, Purchase, Recipient, Sender, Unpriced,
     Verification, VerificationChannel,
@@ -54,12 +54,23 @@ pub(crate) struct Worth {
     pub(crate) destination: Option<PhoneNumber>,
     /// When it goes out, where that is later.
     pub(crate) send_at: Option<Timestamp>,
+    /// How long what is billed beside it may go on, whenever it is over itself.
+    pub(crate) goes_on: SignedDuration,
 }
 
 impl Worth {
     /// Of something that reaches nobody.
     fn alone(charge: Charge, form: Form) -> Self {
-        Self { charge, beside: Vec::new(), form, to: None, from: None, destination: None, send_at: None }
+        Self {
+            charge,
+            beside: Vec::new(),
+            form,
+            to: None,
+            from: None,
+            destination: None,
+            send_at: None,
+            goes_on: SignedDuration::ZERO,
+        }
     }
 
     /// All of it together.
@@ -136,7 +147,7 @@ fn message(fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {
     let destination = recipient.phone();
     // Twilio lists it with the sender that was chosen and with the service, and only the service is known before.
     let (to, from) = (Some(to.to_owned()), from.or(service).map(str::to_owned));
-    Ok(Worth { charge, beside: Vec::new(), to, from, destination, form: fields, send_at })
+    Ok(Worth { to, from, destination, send_at, ..Worth::alone(charge, fields) })
 }
 
 /// As what a message may go out: with another sender to fall back to, as anything.
@@ -184,7 +195,11 @@ fn call(fields: &Form, book: &PriceBook, inline: Rules<'_>, conference: bool) ->
     // Twilio lists it with the number that it shows.
     let (to, from) = (Some(to.to_owned()), Some(shown.unwrap_or(from).to_owned()));
     let destination = recipient.phone();
-    Ok(Worth { charge: timed.charge, beside, to, from, destination, form, send_at: None })
+    // A conference that is recorded may go on without whoever is called into it, by the request or by its TwiML.
+    let longest = SignedDuration::from_secs(book.assumed().longest().into());
+    let leads_into_one = text(&form, "Twiml").is_some_and(|twiml| twiml.contains("Conference"));
+    let goes_on = if call.conference_record || leads_into_one { longest } else { SignedDuration::ZERO };
+    Ok(Worth { beside, to, from, destination, goes_on, ..Worth::alone(timed.charge, form) })
 }
 
 /// A call was charged for its whole time when it was made; that time may not be changed afterwards. What it is told to do
@@ -209,8 +224,13 @@ pub(crate) fn ends_a_call(fields: &Form) -> bool {
 fn verification(fields: Form, book: &PriceBook) -> Result<Worth, Refusal> {
     let (to, channel) = (required(&fields, "To")?, required(&fields, "Channel")?);
     let number = PhoneNumber::parse(to).ok();
-    let channel = VerificationChannel::parse(channel);
-    let inserted = ["TemplateCustomSubstitutions", "Payee", "Amount", "CustomFriendlyName"];
+    let channel = match VerificationChannel::parse(channel) {
+        it @ (VerificationChannel::Email | VerificationChannel::Other(_)) => it,
+        // It names channels to fall back to, whichever is dearest.
+        _ if text(&fields, "ChannelConfiguration").is_some() => VerificationChannel::Auto,
+        it => it,
+    };
+    let inserted = ["TemplateCustomSubstitutions", "Templates", "Payee", "Amount", "CustomFriendlyName"];
     let inserted: Vec<_> = inserted.iter().filter_map(|name| text(&fields, name)).collect();
     let custom_message = text(&fields, "CustomMessage");
     for text in inserted.iter().chain(&custom_message) {

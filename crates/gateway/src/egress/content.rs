@@ -10,7 +10,7 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderValue, Method};
 use ringfence_twilio::wire::Form;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::form;
 use super::refusal::Refusal;
@@ -19,7 +19,7 @@ use super::refusal::Refusal;
 pub(super) enum Content {
     Nothing,
     Form(Form),
-    /// JSON. Its texts, for the SIDs in them; and the bytes as they came.
+    /// JSON. Its texts, each under the name of its member; and the bytes as they came.
     Json(Form, Bytes),
 }
 
@@ -70,16 +70,19 @@ impl Content {
     }
 }
 
-/// Every text of a document, those of a member that is there twice too.
+/// Every text of a document with the name of the member that it is in, those of a member that is there twice too.
 fn texts(json: &[u8]) -> Result<Form, serde_json::Error> {
     let mut texts = Form::new();
     let mut reader = serde_json::Deserializer::from_slice(json);
-    Texts(&mut texts).deserialize(&mut reader)?;
+    Texts { texts: &mut texts, name: "" }.deserialize(&mut reader)?;
     reader.end()?;
     Ok(texts)
 }
 
-struct Texts<'f>(&'f mut Form);
+struct Texts<'f> {
+    texts: &'f mut Form,
+    name: &'f str,
+}
 
 impl<'de> DeserializeSeed<'de> for Texts<'_> {
     type Value = ();
@@ -97,18 +100,18 @@ impl<'de> Visitor<'de> for Texts<'_> {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        self.0.push("", text);
+        self.texts.push(self.name, text);
         Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<(), A::Error> {
-        while values.next_element_seed(Texts(&mut *self.0))?.is_some() {}
+        while values.next_element_seed(Texts { texts: &mut *self.texts, name: self.name })?.is_some() {}
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        while members.next_key::<IgnoredAny>()?.is_some() {
-            members.next_value_seed(Texts(&mut *self.0))?;
+        while let Some(name) = members.next_key::<String>()? {
+            members.next_value_seed(Texts { texts: &mut *self.texts, name: &name })?;
         }
         Ok(())
     }
@@ -141,7 +144,7 @@ mod tests {
     #[test]
     fn every_text_is_seen_whoever_stands_there_twice() {
         let read = texts(br#"{"a":"1","a":["2",{"b":"3"}],"c":null,"d":[true,-1,2,0.5]}"#).unwrap();
-        assert_eq!(read.pairs().map(|(_, text)| text).collect::<Vec<_>>(), ["1", "2", "3"]);
+        assert_eq!(read.pairs().collect::<Vec<_>>(), [("a", "1"), ("a", "2"), ("b", "3")]);
         for broken in ["", "{", "{} {}", "[1,]", "'a'"] {
             assert!(texts(broken.as_bytes()).is_err(), "{broken}");
         }

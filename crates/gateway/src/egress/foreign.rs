@@ -6,8 +6,10 @@
 use http::{Method, Uri};
 use ringfence_twilio::wire::Form;
 
-use super::form::text;
+use super::form::{is_spelled, text};
+use super::operation::Operation;
 use super::refusal::Refusal;
+use super::target::Target;
 use crate::route_table::{self, Found};
 use crate::settings::{Mode, Upstream};
 use crate::snapshot::ActiveRoute;
@@ -30,6 +32,16 @@ const RUN_TWIML: &[&str] = &[
 /// Fields whose SID has URLs of its own at Twilio, which nobody here has seen.
 const RUN_ELSEWHERE: &[&str] = &["ApplicationSid", "VoiceApplicationSid", "SmsApplicationSid", "TrunkSid"];
 
+/// Whether fields of this product may have Twilio run TwiML. Elsewhere the same names mean other things: what a shortened
+/// link falls back to, say.
+pub(crate) fn runs_twiml(target: &Target<'_>) -> bool {
+    match target.host.product {
+        "messaging" => target.path.starts_with("/v1/Services"),
+        "api" | "voice" => true,
+        _ => false,
+    }
+}
+
 /// The first field that would have Twilio run TwiML from elsewhere. `is_message` says that the request makes a message,
 /// whose `ApplicationSid` is asked for nothing but status callbacks.
 pub(crate) fn check(form: &Form, is_message: bool, routes: &[ActiveRoute]) -> Result<(), Refusal> {
@@ -41,7 +53,40 @@ pub(crate) fn check(form: &Form, is_message: bool, routes: &[ActiveRoute]) -> Re
         }
     }
     let elsewhere = RUN_ELSEWHERE.iter().find(|name| !is_message && text(form, name).is_some());
-    elsewhere.map_or(Ok(()), |name| Err(Refusal::ForeignTwiml((*name).to_owned())))
+    // An application may be called, too: `app:AP…`.
+    let is_called = !is_message && text(form, "To").is_some_and(is_application);
+    match elsewhere.or_else(|| is_called.then_some(&"To")) {
+        Some(name) => Err(Refusal::ForeignTwiml((*name).to_owned())),
+        None => Ok(()),
+    }
+}
+
+/// The same of JSON that an unknown operation is asked for with, whatever spelling its names have: no product that runs TwiML
+/// is known to take any, so which URL is asked in which way is not known either.
+pub(crate) fn check_json(texts: &Form) -> Result<(), Refusal> {
+    let known = || RUN_TWIML.iter().chain(RUN_ELSEWHERE).chain(&["Twiml"]);
+    let named = texts.pairs().filter(|(_, value)| !value.is_empty());
+    let mut found = named.filter_map(|(name, _)| known().find(|known| is_spelled(name, known)));
+    found.next().map_or(Ok(()), |name| Err(Refusal::ForeignTwiml((*name).to_owned())))
+}
+
+/// What leads calls that come in over a trunk past the gate, as `TrunkSid` of a number does; and the field that says where to.
+const LEAD_AWAY: [(&str, &str); 3] = [
+    ("/v1/Trunks/{sid}/OriginationUrls", "SipUrl"),
+    ("/v1/Trunks/{sid}/OriginationUrls/{sid}", "SipUrl"),
+    ("/v1/Trunks/{sid}/PhoneNumbers", "PhoneNumberSid"),
+];
+
+/// Whether a request gives a trunk no numbers, nor a place to which their calls go.
+pub(crate) fn check_trunk(operation: Option<Operation>) -> Result<(), Refusal> {
+    let path = operation.map_or("", |operation| operation.path);
+    let leads = LEAD_AWAY.iter().find(|(known, _)| *known == path);
+    leads.map_or(Ok(()), |(_, field)| Err(Refusal::ForeignTwiml((*field).to_owned())))
+}
+
+/// Whether whoever is called is an application, however it is spelled.
+fn is_application(to: &str) -> bool {
+    to.trim_start().split_once(':').is_some_and(|(scheme, _)| scheme.trim_end().eq_ignore_ascii_case("app"))
 }
 
 /// With which method Twilio will ask: `Method` goes with `Url`, `VoiceMethod` with `VoiceUrl`. Where none is said it is POST,

@@ -24,6 +24,7 @@ const DECIDE: &[&str] = &[
     "Body",
     "CallerId",
     "Channel",
+    "ChannelConfiguration",
     "Code",
     "ConferenceRecord",
     "ContentSid",
@@ -59,6 +60,7 @@ const DECIDE: &[&str] = &[
     "SmsUrl",
     "Status",
     "TemplateCustomSubstitutions",
+    "Templates",
     "TimeLimit",
     "Timeout",
     "To",
@@ -93,19 +95,31 @@ const BILLED: [&str; 5] = [
     "EmergencyCallingEnabled",
 ];
 
+/// What turns them off.
+const NOT_BILLED: &[&str] = &["false", "Inactive"];
+
+/// The same of a trunk's recording, which is of every call that it carries
+/// (<https://www.twilio.com/docs/sip-trunking/api/trunk-resource>).
+const BILLED_OF_RECORDING: (&str, &[&str]) = ("Mode", &["do-not-record"]);
+
 /// The first field that turns on what is billed; what turns it off is none.
-pub(crate) fn turns_on_what_is_billed(form: &Form) -> Option<&'static str> {
-    let is_off = |value: &str| ["false", "Inactive"].iter().any(|off| value.eq_ignore_ascii_case(off));
-    let turned_on = |name: &&&str| {
+pub(crate) fn turns_on_what_is_billed(form: &Form, is_recording_of_trunk: bool) -> Option<&'static str> {
+    let turned_on = |(name, off): &(&str, &[&str])| {
         form.pairs().any(|(field, value)| {
-            let letters =
-                field.bytes().filter(u8::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase());
-            letters.eq(name.bytes().map(|letter| letter.to_ascii_lowercase()))
+            is_spelled(field, name)
                 && !value.is_empty()
-                && !is_off(value)
+                && !off.iter().any(|off| value.eq_ignore_ascii_case(off))
         })
     };
-    BILLED.iter().find(turned_on).copied()
+    let of_recording = is_recording_of_trunk.then_some(BILLED_OF_RECORDING);
+    let mut names = BILLED.iter().map(|name| (*name, NOT_BILLED)).chain(of_recording);
+    names.find(turned_on).map(|(name, _)| name)
+}
+
+/// Whether this is the name in some spelling: `to`, `voice_url`, `Media-Url`.
+pub(crate) fn is_spelled(field: &str, name: &str) -> bool {
+    let letters = field.bytes().filter(u8::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase());
+    letters.eq(name.bytes().map(|letter| letter.to_ascii_lowercase()))
 }
 
 /// Reads a form.
@@ -135,10 +149,10 @@ pub(crate) fn decides(query: &Form) -> bool {
     query.pairs().any(|(name, _)| decided_by(name).is_some())
 }
 
-/// The field that decides something, whose name this is in some spelling: `to`, `voice_url`, `Media-Url`.
+/// The field that decides something, whose name this is in some spelling.
 fn decided_by(name: &str) -> Option<&'static str> {
     let letters = || name.bytes().filter(u8::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase());
-    let is_it = |known: &&&str| letters().eq(known.bytes().map(|letter| letter.to_ascii_lowercase()));
+    let is_it = |known: &&&str| is_spelled(name, known);
     // One of several may be written with its number: `MediaUrl0`, `AddOns.1`.
     let is_one_of = |known: &&&str| {
         let before = letters().take(known.len());

@@ -20,6 +20,7 @@ mod charge;
 pub(crate) mod client;
 mod content;
 pub(crate) mod credential;
+mod fields;
 mod foreign;
 pub(crate) mod form;
 pub(crate) mod host;
@@ -351,6 +352,7 @@ async fn take<'p>(
     let account = scope::account(&holder, &target)?;
     known.account = Some(account);
     scope::area(&holder, operation.map_or(EgressArea::Unknown, |operation| operation.area))?;
+    scope::service(&holder, &target)?;
     let is_unpriced = operation.is_some_and(|operation| operation.class == Class::Unpriced);
     if is_unpriced && !settings.settings.passes_unknown_operations {
         return Err(Refusal::Unpriced);
@@ -413,19 +415,25 @@ async fn pass(
     }
     let form = content.form();
     let is_read = parts.method == Method::GET || parts.method == Method::HEAD;
-    let has_no_query =
-        matches!(class, Some(Class::Priced(_))) || (runs_twiml(&target) && parts.method != Method::DELETE);
+    let has_no_query = matches!(class, Some(Class::Priced(_)))
+        || (foreign::runs_twiml(&target) && parts.method != Method::DELETE);
     if !is_read && !query.is_empty() && (has_no_query || form::decides(&query)) {
         return Err(Refusal::BadRequest("form_in_query"));
     }
     let settings = &egress.settings;
     let fields_of = [Some(&query), form];
-    let mut billed = fields_of.into_iter().flatten().filter_map(form::turns_on_what_is_billed);
+    let is_recording_of_trunk =
+        operation.is_some_and(|operation| operation.path == operation::RECORDING_OF_TRUNK);
+    let billed = |form| form::turns_on_what_is_billed(form, is_recording_of_trunk);
+    let mut billed = fields_of.into_iter().flatten().filter_map(billed);
     if let Some(name) = billed.next().filter(|_| !is_read && !settings.passes_unknown_operations) {
         return Err(Refusal::Billed(name));
     }
+    if !settings.passes_foreign_twiml && parts.method == Method::POST {
+        foreign::check_trunk(operation)?;
+    }
     let inline = twiml::Rules { routes: &snapshot.routes, settings };
-    if let Some(form) = form.filter(|_| runs_twiml(&target)) {
+    if let Some(form) = form.filter(|_| foreign::runs_twiml(&target)) {
         let is_message = class == Some(Class::Priced(Priced::MessageCreate));
         if !settings.passes_foreign_twiml {
             foreign::check(form, is_message, &snapshot.routes)?;
@@ -434,6 +442,13 @@ async fn pass(
         if !is_priced {
             twiml::costs_nothing(form, inline)?;
         }
+    }
+    if let Content::Json(texts, _) = &content
+        && operation.is_none()
+        && foreign::runs_twiml(&target)
+        && !settings.passes_foreign_twiml
+    {
+        foreign::check_json(texts)?;
     }
     let outgoing = |fields: Option<&Form>, content: &Content, path_and_query: Option<String>| {
         let (content_type, body) = content.written(fields);
@@ -472,6 +487,9 @@ async fn pass(
     };
     scope::sender(&holder, priced, &target, &fields)?;
     scope::destination(&holder, priced, &fields)?;
+    if !settings.passes_unknown_operations {
+        fields::check(priced, &fields)?;
+    }
     let worth = charge::of(priced, &target, fields, book, inline)?;
     scope::steps(&holder, &worth.beside)?;
     let outgoing = if priced == Priced::LookupFetch {
@@ -522,16 +540,6 @@ async fn send_free(
     // A file keeps its place, and the worker alive, to its end.
     let worker = Arc::clone(worker);
     Ok(response.map(|body| body.holding((place, worker))))
-}
-
-/// Whether fields of this product may have Twilio run TwiML. Elsewhere the same names mean other things: what a shortened
-/// link falls back to, say.
-fn runs_twiml(target: &Target<'_>) -> bool {
-    match target.host.product {
-        "messaging" => target.path.starts_with("/v1/Services"),
-        "api" | "voice" => true,
-        _ => false,
-    }
 }
 
 /// Who asks, for the log: whom a listed proxy speaks for, or the peer. In a tunnel nobody but the application itself could say so.

@@ -139,6 +139,7 @@ async fn reservation(
         party,
         beginning: worth.destination.map(DialPrefix::of),
         patience: *patience,
+        goes_on: worth.goes_on,
     })
 }
 
@@ -211,12 +212,25 @@ fn became(priced: Priced, status: StatusCode, content: Option<&Content>) -> Sent
     }
     let Some(prefixes) = priced.makes() else { return Sent::Made(None) };
     let Some(Content::Json(bytes)) = content else { return Sent::InDoubt };
+    if priced == Priced::VerificationCheck && approves_nothing(bytes) {
+        return Sent::Nothing;
+    }
     let member = if priced == Priced::ParticipantCreate { "call_sid" } else { "sid" };
     let sid = serde_json::from_slice::<serde_json::Value>(bytes).ok().and_then(|answer| {
         let sid = Sid::parse(answer.get(member)?.as_str()?).ok()?;
         prefixes.iter().any(|prefix| sid.is(prefix)).then_some(sid)
     });
     sid.map_or(Sent::InDoubt, |sid| Sent::Made(Some(sid)))
+}
+
+/// What Twilio says of a verification that is not approved, and so is not billed
+/// (<https://www.twilio.com/docs/verify/api/verification-check>, `status`).
+const NOT_APPROVED: [&str; 5] = ["pending", "canceled", "max_attempts_reached", "expired", "failed"];
+
+/// Whether Twilio says that nothing was approved: the code was wrong, or the verification was given up.
+fn approves_nothing(bytes: &[u8]) -> bool {
+    let answer = serde_json::from_slice::<serde_json::Value>(bytes).unwrap_or_default();
+    answer.get("status").and_then(|status| status.as_str()).is_some_and(|it| NOT_APPROVED.contains(&it))
 }
 
 /// Where the code of a verification was entered, and of which, if it was the right one.
@@ -305,6 +319,16 @@ mod tests {
             ["{}", "{\"sid\":\"CA00000000000000000000000000000007\"}", "<"].map(|text| Some(json(text)));
         for odd in others.into_iter().chain([None, Some(Content::Nothing)]) {
             assert_eq!(of(201, &odd), Sent::InDoubt, "{odd:?}");
+        }
+        let check = |status: &str| {
+            let answer = format!("{{\"sid\":\"VE00000000000000000000000000000007\",\"status\":{status}}}");
+            became(Priced::VerificationCheck, StatusCode::OK, Some(&Content::Json(Bytes::from(answer))))
+        };
+        for wrong in NOT_APPROVED {
+            assert_eq!(check(&format!("\"{wrong}\"")), Sent::Nothing, "{wrong}");
+        }
+        for other in ["\"approved\"", "\"unheard\"", "null", "[\"pending\"]"] {
+            assert_eq!(check(other), Sent::Made(Some(Sid::new(*b"VE", 7))), "{other}");
         }
         let lookup = became(Priced::LookupFetch, StatusCode::OK, Some(&json("{}")));
         assert_eq!(lookup, Sent::Made(None), "it has no SID");

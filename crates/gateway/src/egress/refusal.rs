@@ -57,6 +57,8 @@ pub(crate) enum Refusal {
     Unpriced,
     /// A field that turns on what costs something from then on, and what is not known.
     Billed(&'static str),
+    /// A field of what has a price that is not known; its name.
+    UnknownField(String),
     /// The path means a known operation and is written another way.
     OtherSpelling,
     /// A field would have Twilio run TwiML that does not come from a route of the gate.
@@ -101,6 +103,9 @@ pub(crate) enum Refusal {
     UnusableAnswer(&'static str),
 }
 
+/// So much of the name of a field is told.
+const NAME_MAX: usize = 100;
+
 impl Refusal {
     /// Its code; 20003 is Twilio's own.
     pub(crate) fn code(&self) -> u32 {
@@ -124,7 +129,7 @@ impl Refusal {
             Self::OtherSender => 84015,
             Self::Secret => 84016,
             Self::UnknownOperation => 84017,
-            Self::Unpriced | Self::Billed(_) => 84018,
+            Self::Unpriced | Self::Billed(_) | Self::UnknownField(_) => 84018,
             Self::ForeignTwiml(_) => 84020,
             Self::UnknownTwiml(_) => 84021,
             Self::UnknownPrice(_) => 84022,
@@ -182,6 +187,7 @@ impl Refusal {
             | Self::UnknownOperation
             | Self::Unpriced
             | Self::Billed(_)
+            | Self::UnknownField(_)
             | Self::ForeignTwiml(_)
             | Self::UnknownTwiml(_)
             | Self::UnreadableTwiml(_)
@@ -214,7 +220,7 @@ impl Refusal {
             Self::OtherSender => "other_sender",
             Self::Secret => "secret",
             Self::UnknownOperation => "unknown_operation",
-            Self::Unpriced | Self::Billed(_) => "unpriced",
+            Self::Unpriced | Self::Billed(_) | Self::UnknownField(_) => "unpriced",
             Self::OtherSpelling => "other_spelling",
             Self::ForeignTwiml(_) => "foreign_twiml",
             Self::UnknownTwiml(_) => "unknown_twiml",
@@ -309,6 +315,10 @@ impl Refusal {
                 "Ringfence: {field} turns on what is billed from then on and has no price here, and unknown_operations = \
                  \"refuse\""
             ),
+            Self::UnknownField(name) => format!(
+                "Ringfence: it is not known what the field {} costs here, and unknown_operations = \"refuse\"",
+                name.chars().take(NAME_MAX).collect::<String>()
+            ),
             Self::OtherSpelling => {
                 "Ringfence: this is another spelling of a known path or method; write it as Twilio's documents do"
                     .to_owned()
@@ -352,6 +362,10 @@ impl Refusal {
                 format!("Ringfence: this TwiML has no price: {}", known_names(about))
             }
             Self::UnreadableTwiml(_) => "Ringfence: this TwiML cannot be read".to_owned(),
+            // Whatever a caller calls a field.
+            Self::UnknownField(_) => {
+                "Ringfence: it is not known what a field of it costs here, and unknown_operations = \"refuse\"".to_owned()
+            }
             // Twilio's own word for it, which says nothing.
             Self::Unauthorized => {
                 "Ringfence: there was no credential, or none that is good: it is wrong, revoked, expired, or of another account"
@@ -481,6 +495,10 @@ mod tests {
             (
                 Refusal::UnknownPrice("no price is known of verifications over `Anna`".to_owned()),
                 "No price is known of verifications over `…`",
+            ),
+            (
+                Refusal::UnknownField("Anna".to_owned()),
+                "It is not known what a field of it costs here, and unknown_operations = \"refuse\"",
             ),
             (Refusal::UnknownTwiml("<Anna> in <Dial>".to_owned()), "This TwiML has no price: <…> in <Dial>"),
             (Refusal::UnknownTwiml("<Say anna>".to_owned()), "This TwiML has no price: <Say …>"),

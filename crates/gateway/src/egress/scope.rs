@@ -91,6 +91,18 @@ pub(crate) fn sender(
     if may { Ok(()) } else { Err(Refusal::OtherSender) }
 }
 
+/// Whether the credential may touch the service of Verify that the path names, where it lists some. One that lists none has only
+/// what is sent through them held to its senders.
+pub(crate) fn service(holder: &Holder, target: &Target<'_>) -> Result<(), Refusal> {
+    let listed = &holder.scopes.senders;
+    if target.host.product != "verify" || !listed.iter().any(|sender| sender.starts_with("VA")) {
+        return Ok(());
+    }
+    let mut segments = target.segments().skip_while(|segment| !segment.eq_ignore_ascii_case("Services"));
+    let may = segments.nth(1).is_none_or(|service| listed.iter().any(|listed| listed == service));
+    if may { Ok(()) } else { Err(Refusal::OtherSender) }
+}
+
 /// Whether the credential may reach whom the request reaches, where it lists destinations.
 pub(crate) fn destination(holder: &Holder, priced: Priced, form: &Form) -> Result<(), Refusal> {
     let listed = &holder.scopes.destinations;

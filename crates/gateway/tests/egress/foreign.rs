@@ -1,7 +1,9 @@
 //! TwiML that would come from elsewhere.
 
-use crate::world::{ACCOUNT, CALL, FROM, TO, World, calls, encoded, limit, request};
+use ringfence_breaker::price_book::{PriceBook, Prices, Unknown};
 use ringfence_store::EgressArea;
+
+use crate::world::{ACCOUNT, CALL, FROM, TO, World, book_rules, calls, encoded, limit, request};
 
 fn call(more: &str) -> String {
     format!("To={}&From={}&{more}", encoded(TO), encoded(FROM))
@@ -76,6 +78,84 @@ async fn numbers_applications_and_conferences_are_held_to_it_too() {
         let target = format!("{account}/IncomingPhoneNumbers/{number}.json");
         let form = format!("{field}={}", CALL.replace("CA", "AP"));
         world.assert_refused(&world.send(request(&key, "POST", &target, &form)).await, 403, 84020);
+    }
+}
+
+#[tokio::test]
+async fn an_application_that_is_called_is_twiml_from_elsewhere_whatever_unknown_prices_are() {
+    let mut rules = book_rules();
+    rules.unknown = Unknown::Costs("0.5".parse().unwrap());
+    let book = PriceBook::new(Prices::new("USD"), rules).unwrap();
+    let targets = [
+        calls(ACCOUNT),
+        format!("/api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/Conferences/a/Participants.json"),
+    ];
+    let application = CALL.replace("CA", "AP");
+    let world = World::new().await;
+    world.put_rules(book.clone()).await;
+    let key = world.key().await;
+    for target in &targets {
+        for to in ["app", "APP", "App+", "+app"] {
+            let form = format!("To={to}%3A{application}&From={}&Twiml=%3CResponse%2F%3E", encoded(FROM));
+            world.assert_refused(&world.send(request(&key, "POST", target, &form)).await, 403, 84020);
+        }
+    }
+    let passing = World::with(|egress| egress.passes_foreign_twiml = true).await;
+    passing.put_rules(book).await;
+    let key = passing.key().await;
+    for target in &targets {
+        let form =
+            format!("To=app%3A{application}&From={}&TimeLimit=60&Twiml=%3CResponse%2F%3E", encoded(FROM));
+        let response = passing.send(request(&key, "POST", target, &form)).await;
+        assert!(response.status < 300, "{}", response.text());
+    }
+    assert_eq!(passing.reserved("daily").await, "1".parse().unwrap());
+}
+
+#[tokio::test]
+async fn a_trunk_gets_no_number_and_no_place_for_its_calls_and_records_nothing() {
+    let trunk = format!("/trunking.twilio.com/v1/Trunks/{}", CALL.replace("CA", "TK"));
+    let url = format!("{trunk}/OriginationUrls/{}", CALL.replace("CA", "OU"));
+    let leading = [
+        (format!("{trunk}/PhoneNumbers"), format!("PhoneNumberSid={}", CALL.replace("CA", "PN"))),
+        (format!("{trunk}/OriginationUrls"), "SipUrl=sip%3Aevil.example".to_owned()),
+        (url.clone(), "SipUrl=sip%3Aevil.example".to_owned()),
+        (url.clone(), "Enabled=true".to_owned()),
+    ];
+    let recording = format!("{trunk}/Recording");
+    let world = World::new().await;
+    let key = world.key_with(|scopes| scopes.operations = EgressArea::ALL.into_iter().collect()).await;
+    for (target, form) in &leading {
+        world.assert_refused(&world.send(request(&key, "POST", target, form)).await, 403, 84020);
+    }
+    for on in [
+        "Mode=record-from-ringing",
+        "mode=record-from-answer",
+        "Mode=do-not-record&Mode=record-from-answer-dual",
+    ] {
+        world.assert_refused(&world.send(request(&key, "POST", &recording, on)).await, 403, 84018);
+    }
+    for (method, target, form) in [
+        ("POST", &recording, "Mode=do-not-record"),
+        ("POST", &recording, "Trim=trim-silence"),
+        ("GET", &recording, ""),
+        ("GET", &leading[0].0, ""),
+        ("DELETE", &url, ""),
+    ] {
+        let response = world.send(request(&key, method, target, form)).await;
+        assert!(response.status < 300, "{method} {target} {form}: {}", response.text());
+    }
+    let change = |egress: &mut ringfence_gateway::settings::Egress| {
+        (egress.passes_foreign_twiml, egress.passes_unknown_operations) = (true, true);
+    };
+    let passing = World::with(change).await;
+    let key = passing.key_with(|scopes| scopes.operations = EgressArea::ALL.into_iter().collect()).await;
+    for (target, form) in leading
+        .iter()
+        .map(|(target, form)| (target, form.as_str()))
+        .chain([(&recording, "Mode=record-from-answer")])
+    {
+        assert_eq!(passing.send(request(&key, "POST", target, form)).await.status, 200, "{target}");
     }
 }
 

@@ -7,6 +7,7 @@ mod bursts;
 #[path = "../common/mod.rs"]
 mod common;
 mod credentials;
+mod fields;
 mod foreign;
 mod held;
 mod inspected;
@@ -19,4 +20,5 @@ mod twiml;
 mod twiml_odd;
 mod twiml_streamed;
 mod twiml_tasks;
+mod verify;
 mod world;

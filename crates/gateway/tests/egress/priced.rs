@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use ringfence_breaker::price_book::{Kind, Learnt, PrefixPrice, PriceBook, Prices, Source};
 use ringfence_gateway::settings::Settings;
-use ringfence_store::{EgressArea, EgressScopes};
+use ringfence_store::{EgressArea, EgressScopes, Now, Spent};
 use ringfence_testkit::{RawClient, RawUpstream, Upstream, read_request};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -479,7 +479,7 @@ async fn what_is_put_into_the_text_of_a_code_costs_its_segments() {
     let target = "/verify.twilio.com/v2/Services/VA00000000000000000000000000000001/Verifications";
     let form = "To=%2B14155550100&Channel=sms";
     let mut reserved = Vec::new();
-    for more in ["", "TemplateCustomSubstitutions", "Payee", "Amount", "CustomFriendlyName"] {
+    for more in ["", "TemplateCustomSubstitutions", "Templates", "Payee", "Amount", "CustomFriendlyName"] {
         let world = World::new().await;
         let key = world.key().await;
         let long =
@@ -488,11 +488,47 @@ async fn what_is_put_into_the_text_of_a_code_costs_its_segments() {
         reserved.push(world.reserved("daily").await.to_string());
     }
     // Three segments of a dollar and what it is started with; three more of 153 characters.
-    assert_eq!(reserved, ["3.2", "6.2", "6.2", "6.2", "6.2"]);
+    assert_eq!(reserved, ["3.2", "6.2", "6.2", "6.2", "6.2", "6.2"]);
     let world = World::new().await;
     let key = world.key().await;
-    for name in ["Payee", "Amount", "CustomFriendlyName", "TemplateCustomSubstitutions"] {
+    for name in ["Payee", "Amount", "CustomFriendlyName", "TemplateCustomSubstitutions", "Templates"] {
         let twice = format!("{form}&{name}=a&{name}=b");
         world.assert_refused(&world.send(request(&key, "POST", target, &twice)).await, 400, 84007);
+    }
+}
+
+#[tokio::test]
+async fn a_conference_that_is_recorded_stays_set_aside_until_no_call_of_it_can_last_any_longer() {
+    let participants =
+        format!("/api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/Conferences/a/Participants.json");
+    let plain = format!("To={}&From={}&TimeLimit=60", encoded(TO), encoded(FROM));
+    let recorded = format!("{plain}&ConferenceRecord=true");
+    let twiml =
+        encoded("<Response><Dial><Conference record=\"record-from-start\">a</Conference></Dial></Response>");
+    let inline = format!("{plain}&Twiml={twiml}");
+    let (daily, call) = (calls(ACCOUNT), |form: &str| (participants.clone(), form.to_owned()));
+    for ((target, form), longest, hours) in [
+        (call(&plain), 0, 2),
+        (call(&recorded), 0, 6),
+        (call(&recorded), 8 * 3_600, 10),
+        ((daily, inline), 0, 6),
+    ] {
+        let world = World::new().await;
+        let mut rules = book_rules();
+        for (fee, price) in &mut rules.overrides.fees {
+            if fee.name() == "recording-minute" || fee.name() == "conference-minute" {
+                *price = "0.001".parse().unwrap();
+            }
+        }
+        rules.assumed.call_seconds_at_most = rules.assumed.call_seconds_at_most.max(longest);
+        world.put_rules(PriceBook::new(Prices::new("USD"), rules).unwrap()).await;
+        let key = world.key().await;
+        let response = world.send(request(&key, "POST", &target, &form)).await;
+        assert!(response.status < 300, "{}", response.text());
+        let id = world.store.open_reservations(None, 9).await.unwrap()[0].id.clone();
+        let now = world.clock.now();
+        assert!(world.store.settle(&id, Spent::default(), None, Now::At(now)).await.unwrap());
+        let left = world.store.open_reservations(None, 9).await.unwrap()[0].deadline.duration_since(now);
+        assert_eq!(left.as_hours(), hours, "{form} {longest}");
     }
 }

@@ -399,7 +399,10 @@ impl<'a> Batch<'a> {
         self.update(id, state, resource, Some(spent.price), now);
         if let (Some(update), ReservationState::Priced) = (self.updates.get_mut(id), state) {
             update.holds = Some(json!(beside).to_string());
-            update.deadline = Some(now.saturating_add(BESIDE).unwrap_or(Timestamp::MAX).as_microsecond());
+            let goes_on = beside.iter().filter_map(|held| held.goes_on).max();
+            let over =
+                goes_on.and_then(|at| Timestamp::from_microsecond(at).ok()).map_or(now, |at| at.max(now));
+            update.deadline = Some(over.saturating_add(BESIDE).unwrap_or(Timestamp::MAX).as_microsecond());
         }
         if let Some(row) = self.reservations.get_mut(id) {
             (row.state, row.holds) = (state, beside);

@@ -14,6 +14,7 @@
 
 mod batch;
 mod listed;
+mod look;
 mod queue;
 mod rows;
 
@@ -27,6 +28,7 @@ use crate::sql::{Pool, values};
 use crate::{Result, Store};
 
 pub use listed::{ListedBefore, ListedReservation, Listing};
+pub use look::{Look, Reached};
 pub use rows::limits_fingerprint;
 
 use batch::Did;
@@ -62,6 +64,9 @@ pub struct NewReservation {
     pub beginning: Option<DialPrefix>,
     /// How long an answer is waited for; after that it is in doubt.
     pub patience: SignedDuration,
+    /// How long from now on what is billed beside it may go on, whenever it is over itself: the recording of a conference does
+    /// when who was called has hung up.
+    pub goes_on: SignedDuration,
 }
 
 /// An answer of an application that leads to something at Twilio.
@@ -217,7 +222,8 @@ impl Arrival {
     }
 }
 
-/// How long what is billed beside a message is set aside after its price is known: usage records have it by then.
+/// How long what is billed beside a message is set aside after its price is known, or after it is over where it goes on:
+/// usage records have it by then.
 const BESIDE: SignedDuration = SignedDuration::from_hours(2);
 
 /// What Twilio counts, to be booked.
@@ -369,8 +375,8 @@ impl Store {
     }
 
     /// Puts the true price in the place of what was set aside for the message or call itself. What is billed beside it stays
-    /// set aside for two hours under limits of what usage records tell, which have it by then, and is spent at its worst
-    /// under others. Whether it was still open: settling it again changes nothing.
+    /// set aside under limits of what usage records tell, until two hours after it is over, when they have it; and is spent at
+    /// its worst under others. Whether it was still open: settling it again changes nothing.
     pub async fn settle(&self, id: &str, spent: Spent, resource: Option<Sid>, now: Now) -> Result<bool> {
         let op = Op::Settle { id: id.to_owned(), spent, resource };
         Ok(matches!(self.ledger.carry_out((op, now)).await?, Did::Noted(true)))
@@ -445,20 +451,6 @@ impl Store {
                       ORDER BY admitted_at, id LIMIT $2";
         let account = account.map(|sid| sid.to_string()).unwrap_or_default();
         self.fetch(select, values![account, limit]).await?.iter().map(rows::open_reservation).collect()
-    }
-
-    /// Reservations of an account of which something is to be found out: not those whose price is settled and whose time
-    /// is not over. What Twilio has surely made comes first, so that a day of doubts keeps no price from being read.
-    pub async fn unsettled_reservations(
-        &self,
-        account: Sid,
-        now: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<OpenReservation>> {
-        let select = "SELECT * FROM reservations WHERE ended_at IS NULL AND account = $1 \
-                      AND (state <> 'priced' OR deadline <= $2) \
-                      ORDER BY CASE state WHEN 'in-doubt' THEN 1 ELSE 0 END, admitted_at, id LIMIT $3";
-        self.fetch(select, values![account, now, limit]).await?.iter().map(rows::open_reservation).collect()
     }
 
     /// Accounts that have reservations which have not ended.

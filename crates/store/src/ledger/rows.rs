@@ -41,6 +41,9 @@ pub(super) struct HeldRow {
     /// The place that it took in an even flow.
     #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
     pub(super) place: Option<Place>,
+    /// Until when what lists do not tell may go on, in microseconds.
+    #[serde(rename = "g", default, skip_serializing_if = "Option::is_none")]
+    pub(super) goes_on: Option<i64>,
 }
 
 impl HeldRow {
@@ -400,13 +403,15 @@ pub(super) fn insert_row<'a>(
     now: Timestamp,
 ) -> InsertRow<'a> {
     let deadline = now.saturating_add(new.patience).unwrap_or(Timestamp::MAX);
+    let until = now.saturating_add(new.goes_on).unwrap_or(Timestamp::MAX);
+    let goes_on = new.goes_on.is_positive().then_some(until.as_microsecond());
     InsertRow {
         id: id.into(),
         credential: new.credential.map(|sid| sid.to_string()).unwrap_or_default(),
         account: new.account.to_string(),
         operation: &new.operation,
         worst: new.worst.micros(),
-        holds: json!(held_rows(holds, taken)).to_string(),
+        holds: json!(held_rows(holds, taken, goes_on)).to_string(),
         party: new.party.as_deref(),
         parent: None,
         beginning: new.beginning.map(|it| it.to_string()),
@@ -417,7 +422,7 @@ pub(super) fn insert_row<'a>(
 }
 
 /// What it holds under each limit, as it was taken there.
-pub(super) fn held_rows(holds: &[Hold], taken: &[Taken]) -> Vec<HeldRow> {
+pub(super) fn held_rows(holds: &[Hold], taken: &[Taken], goes_on: Option<i64>) -> Vec<HeldRow> {
     let held = holds.iter().zip(taken).map(|(hold, taken)| HeldRow {
         limit: hold.limit.limit.name.clone(),
         subject: hold.subject.to_string(),
@@ -426,6 +431,7 @@ pub(super) fn held_rows(holds: &[Hold], taken: &[Taken]) -> Vec<HeldRow> {
         told: hold.told.micros(),
         in_usage_records: needs_read_back(&hold.limit.limit),
         place: taken.place,
+        goes_on: goes_on.filter(|_| hold.amount > hold.told),
     });
     held.collect()
 }

@@ -12,6 +12,7 @@ use ringfence_store::{
 };
 use serde_json::json;
 
+use crate::looks::{all_until, look};
 use crate::world::{World, after, all, on_both, operator, start};
 
 on_both! {
@@ -141,6 +142,7 @@ impl Money {
             party: Some("tag".to_owned()),
             beginning: None,
             patience: SignedDuration::from_secs(60),
+            goes_on: SignedDuration::ZERO,
         }
     }
 
@@ -366,9 +368,9 @@ async fn what_is_billed_beside_a_message_stays_set_aside_until_usage_records_hav
     assert_eq!(store.check_ledger().await.unwrap(), []);
     assert!(!store.settle(&id, spent(7), None, now()).await.unwrap());
     assert!(!store.void(&id, now()).await.unwrap());
-    assert_eq!(store.unsettled_reservations(account(), after(20), 9).await.unwrap(), []);
+    assert_eq!(look(&money, &all_until(after(20))).await, []);
     // Two hours later its time is over.
-    let due = store.unsettled_reservations(account(), after(7_300), 9).await.unwrap();
+    let due = look(&money, &all_until(after(7_300))).await;
     assert_eq!((due.len(), due[0].state), (1, ReservationState::Priced));
     assert_eq!(store.release_beside(vec![id.clone()], now()).await.unwrap(), 1);
     assert_eq!(store.release_beside(vec![id], now()).await.unwrap(), 0);

@@ -17,6 +17,7 @@ mod hosts;
 mod kept;
 mod keys;
 mod ledger;
+mod looks;
 mod media;
 mod nodes;
 mod observations;

@@ -441,6 +441,7 @@ impl Desk {
             party: None,
             beginning: Some(DialPrefix::of(request.to)),
             patience: SignedDuration::from_secs(60),
+            goes_on: SignedDuration::ZERO,
         }
     }
 

@@ -81,6 +81,7 @@ async fn sent_by(accounts: &[Sid], applied: &AppliedLimit, folder: &tempfile::Te
             party: None,
             beginning: None,
             patience: SignedDuration::from_secs(60),
+            goes_on: SignedDuration::ZERO,
         };
         let admitted = store.admit(new, Now::At(now())).await.expect("the store is there");
         assert!(matches!(admitted, Admission::Admitted(_)), "it only watches");

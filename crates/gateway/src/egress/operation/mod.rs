@@ -16,6 +16,8 @@ use ringfence_store::EgressArea;
 
 use super::target::Target;
 
+pub(crate) use self::products::RECORDING_OF_TRUNK;
+
 /// What an operation does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Class {
@@ -197,14 +199,10 @@ const TAKE_JSON: [(&str, &str); 7] = [
     ("verify", "/v2/Services/{sid}/Passkeys/VerifyFactor"),
 ];
 
-/// Whether a request may have a body of JSON: where the documents say so; and where nothing is known of a whole product,
-/// of which the operator has said that it passes.
+/// Whether a request may have a body of JSON: where the documents say so; and where nothing is known, of which the operator
+/// has said that it passes.
 pub(crate) fn takes_json(operation: Option<Operation>, target: &Target<'_>) -> bool {
-    let product = target.host.product;
-    match operation {
-        Some(operation) => TAKE_JSON.contains(&(product, operation.path)),
-        None => rows().all(|row| row.product != product),
-    }
+    operation.is_none_or(|operation| TAKE_JSON.contains(&(target.host.product, operation.path)))
 }
 
 /// Resources of products that have no table, whose names may be told of a path.

@@ -26,6 +26,9 @@ const fn row(product: &'static str, path: &'static str, area: EgressArea, method
     Row { product, path, area, methods }
 }
 
+/// Where a trunk is told to record what it carries.
+pub(crate) const RECORDING_OF_TRUNK: &str = "/v1/Trunks/{sid}/Recording";
+
 /// Host by host, in the order of their documents.
 pub(super) const ROWS: &[Row] = &[
     row("accounts", "/v1/AuthTokens/Promote", Accounts, NEVER),
@@ -119,7 +122,7 @@ pub(super) const ROWS: &[Row] = &[
     row("trunking", "/v1/Trunks/{sid}/OriginationUrls/{sid}", Settings, ALL),
     row("trunking", "/v1/Trunks/{sid}/PhoneNumbers", Settings, LIST_WRITE),
     row("trunking", "/v1/Trunks/{sid}/PhoneNumbers/{sid}", Settings, READ_DELETE),
-    row("trunking", "/v1/Trunks/{sid}/Recording", Settings, LIST_WRITE),
+    row("trunking", RECORDING_OF_TRUNK, Settings, LIST_WRITE),
     row("verify", "/v2/Attempts", Verifications, READ),
     row("verify", "/v2/Attempts/Summary", Verifications, READ),
     row("verify", "/v2/Attempts/{sid}", Verifications, READ),

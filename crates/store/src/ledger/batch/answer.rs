@@ -50,7 +50,7 @@ impl<'a> Batch<'a> {
         for (number, (part, holds)) in new.parts.iter().zip(&parts).enumerate() {
             let of = Of { account: new.account.to_string(), operation: &part.operation, worst: part.worst };
             let taken = self.take(holds, &of, &watched, now)?;
-            let held = held_rows(holds, &taken);
+            let held = held_rows(holds, &taken, None);
             let id = part_id(new, number);
             let state = ReservationState::InDoubt;
             // A repeat may be in the same batch.
@@ -98,7 +98,7 @@ impl<'a> Batch<'a> {
             }
             let of = Of { account: new.account.to_string(), operation: &part.operation, worst: part.worst };
             let taken = self.take(holds, &of, watched, now)?;
-            let held = held_rows(holds, &taken);
+            let held = held_rows(holds, &taken, None);
             let (id, state) = (part_id(new, number), ReservationState::InDoubt);
             if let Some(row) = self.reservations.get_mut(&id) {
                 row.state = state;
