@@ -107,6 +107,27 @@ fn every_block_of_configuration_in_the_documentation_is_right() {
 
 #[test]
 fn a_block_of_configuration_that_is_wrong_is_found() {
+#[test]
+fn every_mail_server_that_the_documentation_names_can_be_written_down() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let entries =
+        [root.clone(), root.join("docs")].map(|folder| std::fs::read_dir(folder).expect("a folder"));
+    let paths = entries.into_iter().flatten().map(|entry| entry.expect("an entry").path());
+    let mut seen = 0;
+    for page in paths.filter(|path| path.extension().is_some_and(|extension| extension == "md")) {
+        let text = std::fs::read_to_string(&page).expect("a page is a text");
+        let ends = |char: char| char.is_whitespace() || matches!(char, '`' | '"' | ',' | ')' | '|');
+        for url in text.split(ends).filter(|word| word.starts_with("smtp") && word.contains("://")) {
+            seen += 1;
+            // What stands for the reader's own.
+            let url = url.replace("HOST", "mail.example.com");
+            let read = notify::smtp_server(&url);
+            assert!(read.is_ok(), "{}: {url}: {read:?}", page.display());
+        }
+    }
+    assert!(seen > 5, "only {seen} were found");
+}
+
     for wrong in
         ["[listen]\nconsol = \"127.0.0.1:8400\"\n", "[[limit]]\nname = \"a\"\nscope = \"subaccounts\"\n"]
     {
