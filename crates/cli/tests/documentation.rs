@@ -134,6 +134,25 @@ fn each_part_has_one_address_in_all_examples_and_units() {
     }
 }
 
+#[test]
+fn no_proxy_of_the_examples_keeps_a_connection_for_longer_than_the_gate() {
+    let mut blocks = 0;
+    for file in files("docs/examples") {
+        let text = fs::read_to_string(&file).expect("a text");
+        for block in text.split("\n    upstream ").skip(1).filter(|it| !it.starts_with("application")) {
+            let block = block.split("\n    }").next().unwrap_or_default();
+            assert!(block.contains("keepalive_timeout 15s;"), "{}: {block}", file.display());
+            blocks += 1;
+        }
+        if name(&file).starts_with("Caddyfile") {
+            let to_ringfence =
+                text.matches("reverse_proxy 127.0.0.1:8").count() + text.matches("forward_auth 127").count();
+            assert_eq!(text.matches("keepalive 15s").count(), to_ringfence, "{}", file.display());
+        }
+    }
+    assert!(blocks > 5, "only {blocks}");
+}
+
 /// Whether a path leads somewhere from the root, from the page, or from the crate that the sentence is about.
 fn is_there(page: &Path, path: &str) -> bool {
     let crates = fs::read_dir(root().join("crates")).expect("a folder of the repository");
