@@ -98,8 +98,11 @@ impl Database {
     }
 
     pub(crate) async fn open(&self, now: Timestamp) -> Outcome<Store> {
-        let keys = Keys::Given { current: MasterKey::from_bytes([7; 32]), previous: Vec::new() };
-        Ok(Store::open(&self.location(), &keys, now).await?)
+        Ok(Store::open(&self.location(), &Self::keys(), now).await?)
+    }
+
+    pub(crate) fn keys() -> Keys {
+        Keys::Given { current: MasterKey::from_bytes([7; 32]), previous: Vec::new() }
     }
 
     /// After the store has been opened: it makes the file.

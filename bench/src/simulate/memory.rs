@@ -5,6 +5,7 @@ use ringfence_store::{Over, restore};
 
 use super::{NODES, Simulation};
 use crate::Outcome;
+use crate::database::Database;
 
 impl Simulation {
     /// A node dies. Of what it held Twilio got some.
@@ -58,7 +59,7 @@ impl Simulation {
         for node in self.nodes.drain(..) {
             node.close().await;
         }
-        if let Some(replaced) = restore(&backup, &file, Over::Anything).await? {
+        if let Some(replaced) = restore(&backup, &file, Over::Anything, &Database::keys(), self.now).await? {
             std::fs::remove_file(replaced)?;
         }
         while self.nodes.len() < NODES {

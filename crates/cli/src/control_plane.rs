@@ -4,14 +4,17 @@ use std::path::Path;
 use std::process;
 use std::sync::Arc;
 
-use ringfence_control::engine::{Clients, KnownAccount};
+use ringfence_breaker::price_book;
+use ringfence_control::engine::{Clients, Egress, KnownAccount};
 use ringfence_control::heads::Carrier;
 use ringfence_control::node::Limits;
 use ringfence_control::notices::{self, Notifier, SettingsProblem};
+use ringfence_model::Amount;
 use ringfence_twilio::client::InvalidSettings;
 
 use crate::config;
 use crate::config::control::Control;
+use crate::config::store::Database;
 
 /// The ways to Twilio, with the credentials of all accounts that have some.
 pub(crate) fn clients(control: &Control) -> Result<Clients, InvalidSettings> {
@@ -27,6 +30,16 @@ pub(crate) fn clients(control: &Control) -> Result<Clients, InvalidSettings> {
 /// The limits, in the order of the file.
 pub(crate) fn limits(control: &Control) -> Limits {
     Limits::new(control.limits.clone())
+}
+
+/// How what is sent is counted; none where there is no egress.
+pub(crate) fn egress(
+    prices: Option<price_book::Rules>,
+    allowance: Amount,
+    database: &Database,
+) -> Option<Egress> {
+    let by_database_clock = matches!(database, Database::Postgres { .. });
+    prices.map(|prices| Egress { prices, allowance, by_database_clock })
 }
 
 /// Whoever tells people; none where nobody is told. `file` is what they type after `--config`.

@@ -97,6 +97,62 @@ fn every_file_of_the_repository_that_is_named_exists() {
     assert!(seen > 40, "only {seen} paths");
 }
 
+#[test]
+fn each_part_has_one_address_in_all_examples_and_units() {
+    let mut ports: std::collections::BTreeMap<String, BTreeSet<String>> = std::collections::BTreeMap::new();
+    let mut note = |part: &str, address: &str| {
+        let port = address.rsplit(':').next().unwrap_or_default().to_owned();
+        ports.entry(port).or_default().insert(part.to_owned());
+    };
+    let parts = ["gate", "forward_auth", "admin", "console", "second_factor", "egress", "listen"];
+    let examples = files("docs/examples").into_iter().chain(pages("docs")).chain(pages(""));
+    for file in examples.chain([root().join("crates/cli/ringfence.example.toml")]) {
+        let Ok(text) = fs::read_to_string(&file) else { continue };
+        for line in text.lines() {
+            let Some((key, rest)) = line.split_once(" = \"") else { continue };
+            let key = key.trim_start_matches([' ', '#']);
+            if let Some(part) = parts.iter().find(|part| **part == key) {
+                note(
+                    if *part == "listen" { "media" } else { *part },
+                    rest.split('"').next().unwrap_or_default(),
+                );
+            }
+        }
+    }
+    let mut units = 0;
+    for unit in files("packaging").iter().filter(|path| path.extension().is_some_and(|it| it == "socket")) {
+        let text = fs::read_to_string(unit).expect("a text");
+        let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).expect(key);
+        note(value("FileDescriptorName="), value("ListenStream="));
+        units += 1;
+    }
+    assert!(units > 4 && ports.len() > 6, "{units}, {ports:?}");
+    let usual = |part: &str| ports.iter().filter(|(_, parts)| parts.contains(part)).count();
+    assert!(ports.values().all(|parts| parts.len() == 1), "two parts at one port: {ports:?}");
+    for part in ["forward_auth", "admin", "console", "second_factor", "egress", "media"] {
+        assert_eq!(usual(part), 1, "{part} is somewhere else elsewhere: {ports:?}");
+    }
+}
+
+#[test]
+fn no_proxy_of_the_examples_keeps_a_connection_for_longer_than_the_gate() {
+    let mut blocks = 0;
+    for file in files("docs/examples") {
+        let text = fs::read_to_string(&file).expect("a text");
+        for block in text.split("\n    upstream ").skip(1).filter(|it| !it.starts_with("application")) {
+            let block = block.split("\n    }").next().unwrap_or_default();
+            assert!(block.contains("keepalive_timeout 15s;"), "{}: {block}", file.display());
+            blocks += 1;
+        }
+        if name(&file).starts_with("Caddyfile") {
+            let to_ringfence =
+                text.matches("reverse_proxy 127.0.0.1:8").count() + text.matches("forward_auth 127").count();
+            assert_eq!(text.matches("keepalive 15s").count(), to_ringfence, "{}", file.display());
+        }
+    }
+    assert!(blocks > 5, "only {blocks}");
+}
+
 /// Whether a path leads somewhere from the root, from the page, or from the crate that the sentence is about.
 fn is_there(page: &Path, path: &str) -> bool {
     let crates = fs::read_dir(root().join("crates")).expect("a folder of the repository");

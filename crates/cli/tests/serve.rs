@@ -58,6 +58,44 @@ fn no_number_text_signature_or_token_is_in_the_log_of_a_refusal_and_its_explanat
     }
 }
 
+/// Hands the process a socket as systemd does: the third file, and what it is called.
+#[test]
+fn a_socket_of_systemd_at_another_address_than_the_configuration_says_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("ringfence.toml");
+    std::fs::write(folder.path().join("token"), TOKEN).unwrap();
+    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = held.local_addr().unwrap();
+    for (configured, is_told) in [("127.0.0.1:1".to_owned(), true), (address.to_string(), false)] {
+        let text = format!(
+            "[listen]\ngate = \"{configured}\"\n\
+             [[account]]\nsid = \"AC00000000000000000000000000000001\"\nauth_token = {{ file = \"token\" }}\n\
+             [[route]]\npath = \"/sms\"\npublic_url = \"https://hooks.example.com\"\n\
+             upstream = \"http://127.0.0.1:9\"\ncheck = \"signature\"\n"
+        );
+        std::fs::write(&config, text).unwrap();
+        let as_systemd =
+            "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=gate exec \"$0\" \"$@\"";
+        let mut child = Command::new("sh")
+            .args(["-c", as_systemd, env!("CARGO_BIN_EXE_ringfence"), "serve", "--config"])
+            .arg(&config)
+            .stdin(std::os::fd::OwnedFd::from(held.try_clone().unwrap()))
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut seen = String::new();
+        let ready = read_until(&mut log, &mut seen, " ready ");
+        assert!(ready.contains(&format!("gate={address}")), "{ready}");
+        let told = "the socket from systemd listens at another address than the configuration says";
+        assert_eq!(seen.contains(told), is_told, "{seen}");
+        assert_eq!(seen.contains(&format!("configured={configured}")), is_told, "{seen}");
+        assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+        log.read_to_string(&mut seen).unwrap();
+        assert!(child.wait().unwrap().success(), "{seen}");
+    }
+}
+
 /// Everything of a customer's that the requests of the next test have in them.
 const PERSONAL: [&str; 12] = [
     "15112345678",

@@ -65,7 +65,7 @@ async fn main() {
         settle: SignedDuration::from_mins(5),
     };
     let rules = ringfence_control::people::Rules::default();
-    let world = World::build(limits, rules, Requests::InStore, |_| None, Some(shared_keys)).await;
+    let world = World::build(limits, rules, Requests::InStore, |_| None, Some(shared_keys), true).await;
     let world = Arc::new(world);
     let token = fill(&world).await;
     let cookie = format!("ringfence={}", token.expose());

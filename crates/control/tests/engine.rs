@@ -31,6 +31,7 @@ use ringfence_control::decide::kind;
 use ringfence_control::engine::{ActRefused, Triggers};
 use ringfence_control::plan::Mark;
 use ringfence_model::{Actor, Amount, Sid};
+use ringfence_sandbox::Settings;
 use ringfence_store::{BreakerChange, Step};
 use ringfence_twilio::client::{NewUsageTrigger, TriggerFilter};
 use ringfence_twilio::wire::AccountStatus;
@@ -123,6 +124,47 @@ async fn a_trigger_that_fires_suspends_its_account_once_however_often_it_comes()
     assert_eq!(node.world.status(account).await, AccountStatus::Suspended);
     let trips = node.audit_actions().await.iter().filter(|it| *it == "breaker.trip").count();
     assert_eq!(trips, 1);
+}
+
+#[tokio::test]
+async fn what_subaccounts_use_does_not_trip_their_parents_limit_although_its_trigger_counts_it() {
+    for per in [Per::Account, Per::Together] {
+        let limit = Limit { scope: Scope::Parent, ..fifty_a_day(per, vec![Action::Notify]) };
+        let node = Node::start(vec![limit]).await;
+        assert!(Settings::default().trigger_includes_subaccounts, "as Twilio may");
+        let parent = node.world.sandbox.account_sid();
+        let (spender, _) = node.world.subaccount("spender").await;
+        node.engine.synchronise_accounts().await.expect("synchronised");
+        let triggers = Triggers {
+            callback_url: "https://hooks.example.com/trigger".to_owned(),
+            mark: Mark::new("test"),
+        };
+        let accounts = node.store.accounts().await.expect("accounts");
+        let planned = node.engine.plan_triggers(&triggers, &accounts).await.expect("planned");
+        let by = Actor::job("triggers");
+        node.engine.apply_triggers(&triggers, &planned.plan, &by).await.expect("applied");
+        let ours = node.store.triggers().await.expect("triggers").remove(0);
+        let fires = async |key: &str, value: &str| {
+            node.advance(3600).await;
+            let at_twilio =
+                node.world.parent.usage_triggers(parent).fetch(ours.sid).await.expect("the trigger");
+            let current = at_twilio.current_value.expect("a value");
+            assert_eq!(current.parse::<Amount>().ok(), value.parse().ok(), "{per:?}");
+            node.fire(parent, ours.sid, &current, key).await;
+            let taken = node.engine.take_triggered().await.expect("taken");
+            assert_eq!((taken.settled, taken.accounts.contains(&parent)), (1, true));
+            for account in taken.accounts {
+                let account = node.store.find_account(account).await.expect("found").expect("it is known");
+                node.engine.read_usage(&account, "confirm").await.expect("usage is read");
+            }
+            node.audit_actions().await.iter().filter(|it| *it == "breaker.trip").count()
+        };
+        node.spend(spender, "60").await;
+        node.spend(parent, "49.99").await;
+        assert_eq!(fires("a", "109.99").await, 0, "{per:?}: the parent itself is below its limit");
+        node.spend(parent, "0.01").await;
+        assert_eq!(fires("b", "110").await, 1, "{per:?}: the records say that it has reached it");
+    }
 }
 
 #[tokio::test]

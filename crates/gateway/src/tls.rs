@@ -112,6 +112,20 @@ pub enum TlsError {
     Provider(rustls::Error),
 }
 
+impl TlsError {
+    /// Whether it is the file of the key that has to be another one, and not that of the chain.
+    pub fn is_about_key(&self, paths: &CertificatePaths) -> bool {
+        match self {
+            Self::NoKey { .. }
+            | Self::EncryptedKey { .. }
+            | Self::UnsupportedKey { .. }
+            | Self::KeyMismatch { .. } => true,
+            Self::Unreadable { path, .. } | Self::MalformedPem { path, .. } => *path == paths.key,
+            _ => false,
+        }
+    }
+}
+
 /// What a reload did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reload {

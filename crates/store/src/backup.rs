@@ -20,9 +20,9 @@ use sqlx::{Connection as _, Row as _};
 use crate::audit::NewAudit;
 use crate::epoch::BACKUP;
 use crate::error::{BackupError, Error};
-use crate::keys::sync_directory;
+use crate::keys::{Keys, sync_directory};
 use crate::sql::Pool;
-use crate::{Location, Result, Store, hex};
+use crate::{Location, Result, Store, hex, open};
 
 /// What a restore may replace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,9 +58,15 @@ impl Store {
 
 /// Makes a store of a backup, at `to`. Ringfence must not run on it. The next opening begins a new epoch.
 ///
-/// Gives back where the store was put that it replaced, if there was one. The master key beside the store stays; where
-/// there is none, put back the one that the backup was made with.
-pub async fn restore(backup: &Path, to: &Path, over: Over) -> Result<Option<PathBuf>> {
+/// Gives back where the store was put that it replaced, if there was one. `keys` are those that it will be opened with: a
+/// backup that they do not open replaces nothing.
+pub async fn restore(
+    backup: &Path,
+    to: &Path,
+    over: Over,
+    keys: &Keys,
+    now: Timestamp,
+) -> Result<Option<PathBuf>> {
     // 1. Is it a backup, and whole?
     let contents = read_backup(backup).await?;
 
@@ -73,8 +79,11 @@ pub async fn restore(backup: &Path, to: &Path, over: Over) -> Result<Option<Path
         }
         let known = read_idle(to).await?;
         if let Some(known) = known {
-            let is_newer = known.instance != contents.instance
-                || (known.epoch, known.last_row) > (contents.epoch, contents.last_row);
+            let is_another = known.instance != contents.instance;
+            if is_another && over < Over::Anything {
+                return Err(BackupError::Another(to.to_owned()).into());
+            }
+            let is_newer = (known.epoch, known.last_row) > (contents.epoch, contents.last_row);
             if is_newer && over < Over::Anything {
                 return Err(BackupError::Newer {
                     path: to.to_owned(),
@@ -99,7 +108,10 @@ pub async fn restore(backup: &Path, to: &Path, over: Over) -> Result<Option<Path
     copied.map_err(at(backup))?;
     set_epoch(&partial.0, epoch).await?;
 
-    // 4. The old one goes aside, the new one takes its place.
+    // 4. Does it open? Afterwards it would be too late to say no.
+    open::try_out(&partial.0, keys, now).await?;
+
+    // 5. The old one goes aside, the new one takes its place.
     let aside = there.then(|| suffixed(to, &format!(".replaced-{}", hex::write(&crate::random::<4>()))));
     match &aside {
         Some(aside) => {

@@ -252,6 +252,12 @@ pub enum BackupError {
     /// What would be replaced cannot be read, so nobody knows whether the backup lacks something of it.
     #[error("{} cannot be read as a store, so whether the backup lacks something of it cannot be told", .0.display())]
     Unreadable(PathBuf),
+    /// The store that would be replaced is not the one that the backup was made of.
+    #[error(
+        "{} is of another installation than the backup: restoring forgets all that is in it. If that is meant, say so",
+        .0.display()
+    )]
+    Another(PathBuf),
     /// The store that would be replaced knows more than the backup.
     #[error(
         "{} is newer than the backup (epoch {store_epoch}, audit row {store_row}; the backup has {backup_epoch}, \

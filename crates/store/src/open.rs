@@ -175,6 +175,20 @@ impl Store {
     }
 }
 
+/// Whether a file could be opened with these keys: what an opening writes first is written and taken back.
+pub(crate) async fn try_out(path: &Path, keys: &Keys, now: Timestamp) -> Result<()> {
+    let keys = Arc::new(keyring(&Location::Sqlite(path.to_owned()), keys)?);
+    let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE);
+    // Nothing is left beside the file.
+    let options = sqlite(path).journal_mode(SqliteJournalMode::Delete);
+    let pool = Pool::Sqlite(pool.connect_with(options).await?);
+    let mut transaction = pool.begin(&keys).await?;
+    let prepared = prepare(&mut transaction, now).await;
+    transaction.rollback().await;
+    pool.close().await;
+    prepared.map(drop)
+}
+
 /// The same failure with the file in it, where there is one. By then no connection is left open.
 fn about(location: &Location, error: Error) -> Error {
     match location {

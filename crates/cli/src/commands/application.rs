@@ -95,9 +95,9 @@ struct ChangeArguments {
 struct ResumeArguments {
     #[command(flatten)]
     store: StoreArguments,
-    /// Its SID, as `list` shows it
-    #[arg(value_name = "SID")]
-    sid: String,
+    /// Its SID or its name, as `list` shows them
+    #[arg(value_name = "APPLICATION")]
+    application: String,
     /// The prefix, as `stopped` shows it
     #[arg(long, value_name = "PREFIX")]
     prefix: String,
@@ -107,9 +107,9 @@ struct ResumeArguments {
 struct RemoveArguments {
     #[command(flatten)]
     store: StoreArguments,
-    /// Its SID, as `list` shows it
-    #[arg(value_name = "SID")]
-    sid: String,
+    /// Its SID or its name, as `list` shows them
+    #[arg(value_name = "APPLICATION")]
+    application: String,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
@@ -149,8 +149,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
             }))
         }),
         Command::Resume(arguments) => {
-            let sid = parse_sid(&arguments.sid)?.to_string();
             with_store::run(&arguments.store.config, async |opened| {
+                // One that is removed may have left a prefix behind.
+                let sid = match Sid::parse(&arguments.application).ok().filter(|sid| sid.is("VA")) {
+                    Some(sid) => sid.to_string(),
+                    None => find(&arguments.application, opened).await?.sid.to_string(),
+                };
                 let prefix = &arguments.prefix;
                 opened.store.resume_prefix(&opened.by, &sid, prefix, None, opened.now).await.map_err(
                     |error| {
@@ -170,18 +174,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
                 }))
             })
         }
-        Command::Remove(arguments) => {
-            let sid = parse_sid(&arguments.sid)?;
-            with_store::run(&arguments.store.config, async |opened| {
-                let removed = opened.store.remove_application(&opened.by, sid, opened.now).await;
-                removed.map_err(|error| unknown(&error))?;
-                Ok(Answer::text(if arguments.store.json {
-                    format!("{}\n", json!({ "sid": sid.to_string(), "state": "removed" }))
-                } else {
-                    format!("application {sid} is removed, and its credentials are revoked\n")
-                }))
-            })
-        }
+        Command::Remove(arguments) => with_store::run(&arguments.store.config, async |opened| {
+            let sid = find(&arguments.application, opened).await?.sid;
+            let removed = opened.store.remove_application(&opened.by, sid, opened.now).await;
+            removed.map_err(|error| unknown(&error))?;
+            Ok(Answer::text(if arguments.store.json {
+                format!("{}\n", json!({ "sid": sid.to_string(), "state": "removed" }))
+            } else {
+                format!("application {sid} is removed, and its credentials are revoked\n")
+            }))
+        }),
     }
 }
 
@@ -244,12 +246,6 @@ pub(super) async fn find(named: &str, opened: &Opened) -> Result<Application, Fa
             Err(Failure::usage(format!("several applications are called {named}: give the SID")).hint(hint))
         }
     }
-}
-
-/// A SID of an application.
-fn parse_sid(text: &str) -> Result<Sid, Failure> {
-    let sid = Sid::parse(text).ok().filter(|sid| sid.is("VA"));
-    sid.ok_or_else(|| Failure::usage("an application's SID is VA and 32 hexadecimal digits"))
 }
 
 fn unknown(error: &ringfence_store::Error) -> Failure {

@@ -20,7 +20,7 @@ const SHOWN: usize = 50;
 Examples:
   ringfence ledger --config ringfence.toml
   ringfence ledger --account \"Customer 7\" --config ringfence.toml
-  ringfence ledger --api http://127.0.0.1:9090 --token-file token")]
+  ringfence ledger --api http://127.0.0.1:9400 --token-file token")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     reach: ReachArguments,

@@ -56,7 +56,7 @@ pub(crate) struct ReachArguments {
     #[arg(
         long,
         value_name = "URL",
-        help = "Ask the admin listener of a running `serve` instead, such as http://127.0.0.1:9090; the token is in \
+        help = "Ask the admin listener of a running `serve` instead, such as http://127.0.0.1:9400; the token is in \
                 RINGFENCE_API_TOKEN"
     )]
     api: Option<String>,
@@ -261,7 +261,7 @@ impl Api {
     }
 }
 
-const FORM: &str = "write --api http://127.0.0.1:9090, or https:// with a host";
+const FORM: &str = "write --api http://127.0.0.1:9400, or https:// with a host";
 
 /// The URL without the slash at its end. Without TLS only this machine is asked: everybody between could take the token.
 fn base(url: &str) -> Result<String, Failure> {

@@ -5,6 +5,7 @@ pub(super) mod control;
 
 use std::env;
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -216,36 +217,57 @@ fn handed_over(listen: &Listen) -> Listeners {
     let mut listeners = Listeners::default();
     for index in 0..sockets.len() {
         let name = names.split(':').nth(index).unwrap_or("");
-        let (place, is_on) = match name {
-            "forward_auth" => (&mut listeners.forward_auth, listen.forward_auth.is_some()),
-            "admin" => (&mut listeners.admin, listen.admin.is_some()),
-            "console" => (&mut listeners.console, listen.console.is_some()),
-            "second_factor" => (&mut listeners.second_factor, listen.second_factor.is_some()),
-            "egress" => (&mut listeners.egress, listen.egress.is_some()),
-            "media" => (&mut listeners.media, listen.media.is_some()),
-            _ => (&mut listeners.gate, listen.gate.is_some()),
+        let (place, configured) = match name {
+            "forward_auth" => (&mut listeners.forward_auth, listen.forward_auth),
+            "admin" => (&mut listeners.admin, listen.admin),
+            "console" => (&mut listeners.console, listen.console),
+            "second_factor" => (&mut listeners.second_factor, listen.second_factor),
+            "egress" => (&mut listeners.egress, listen.egress),
+            "media" => (&mut listeners.media, listen.media),
+            _ => (&mut listeners.gate, listen.gate),
         };
-        match sockets.take_tcp_listener(index) {
-            Ok(Some(_)) if !is_on => {
+        match (sockets.take_tcp_listener(index), configured) {
+            (Ok(Some(_)), None) => {
                 tracing::warn!(
                     name,
                     "a socket from systemd is left alone: the configuration does not name its part"
                 );
             }
-            Ok(Some(_)) if place.is_some() => {
+            (Ok(Some(_)), Some(_)) if place.is_some() => {
                 tracing::warn!(
                     name,
                     "a second socket of this name from systemd is left alone: one for each part"
                 );
             }
-            Ok(Some(listener)) => *place = Some(listener),
-            Ok(None) => {}
-            Err(error) => {
+            (Ok(Some(listener)), Some(configured)) => {
+                if let Ok(held) = listener.local_addr()
+                    && is_elsewhere(held, configured)
+                {
+                    tracing::warn!(
+                        name,
+                        %held,
+                        %configured,
+                        "the socket from systemd listens at another address than the configuration says, and counts: write \
+                         the same into the socket unit and into the configuration"
+                    );
+                }
+                *place = Some(listener);
+            }
+            (Ok(None), _) => {}
+            (Err(error), _) => {
                 tracing::warn!(name, %error, "a socket from systemd is not for TCP and is left alone");
             }
         }
     }
     listeners
+}
+
+/// Whether a socket is not where the configuration has it. One of all addresses is the same in both versions of IP, and port 0
+/// is any.
+fn is_elsewhere(held: SocketAddr, configured: SocketAddr) -> bool {
+    let is_same_place =
+        held.ip() == configured.ip() || (held.ip().is_unspecified() && configured.ip().is_unspecified());
+    !is_same_place || (configured.port() != 0 && held.port() != configured.port())
 }
 
 fn start_failed(error: &StartError) -> ExitCode {

@@ -29,7 +29,7 @@ const SHOWN: usize = 20;
 Examples:
   ringfence status --config ringfence.toml
   ringfence status --config ringfence.toml --check || page-somebody
-  ringfence status --api http://127.0.0.1:9090 --token-file token
+  ringfence status --api http://127.0.0.1:9400 --token-file token
 
 Exit codes: 0; with --check 1 if something needs a person: a limit is tripped, an account is not as it is to be, an order
 fails, nodes have different limits, or no node is at work. 69 if the store does not answer.")]

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use ringfence_store::{BackupError, Error, NewAudit, Over};
+use ringfence_store::{BackupError, Error, NewAudit, OpenError, Over};
 use serde_json::json;
 
 use super::act::parse_reason;
@@ -86,7 +86,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
 }
 
 fn backup(arguments: &BackupArguments) -> Result<Answer, Failure> {
-    with_store::run(&arguments.store.config, async |opened| {
+    with_store::look(&arguments.store.config, async |opened| {
         let to = &arguments.to;
         opened.store.backup(&opened.by, to, opened.now).await.map_err(|error| failure(&error))?;
         Ok(Answer::text(if arguments.store.json {
@@ -98,7 +98,7 @@ fn backup(arguments: &BackupArguments) -> Result<Answer, Failure> {
 }
 
 fn new_epoch(arguments: &NewEpochArguments) -> Result<Answer, Failure> {
-    with_store::run(&arguments.store.config, async |opened| {
+    with_store::look(&arguments.store.config, async |opened| {
         let begun = opened.store.new_epoch(&opened.by, &arguments.reason, opened.now).await;
         let number = begun.map_err(|error| failure(&error))?.number;
         Ok(Answer::text(if arguments.store.json {
@@ -131,22 +131,33 @@ fn restore(arguments: &RestoreArguments) -> Result<Answer, Failure> {
     };
     let now = with_store::now()?;
     let aside = with_store::block_on(async {
-        let restored = ringfence_store::restore(&arguments.from, to, over).await;
+        let keys = with_store::keys(configured);
+        let restored = ringfence_store::restore(&arguments.from, to, over, &keys, now).await;
         let aside = restored.map_err(|error| {
             let failure = failure(&error);
+            if let Error::Open(open) = &error
+                && let OpenError::MasterKeyWrong { .. } = **open
+            {
+                return failure.hint(
+                    "nothing is replaced; put back the key that the backup was made with, then restore",
+                );
+            }
             let Error::Backup(backup) = &error else { return failure };
             match **backup {
                 BackupError::Exists(_) => {
                     failure.hint("--replace older or --replace anything says what may be replaced")
                 }
-                BackupError::Newer { .. } | BackupError::Unreadable(_) => {
+                BackupError::Newer { .. } | BackupError::Another(_) | BackupError::Unreadable(_) => {
                     failure.hint("--replace anything says so; what is there is kept beside it all the same")
                 }
                 _ => failure,
             }
         })?;
-        // It is opened at once, so that a wrong key is told now, and the log says who put the store back in time.
-        let store = with_store::open(configured, now).await?;
+        // It is opened at once: the log says who put the store back in time.
+        let store = with_store::open(configured, now).await.map_err(|failure| match &aside {
+            Some(aside) => failure.hint(format!("what was there is kept as {}", aside.display())),
+            None => failure,
+        })?;
         let audit = NewAudit::new("store.restore", arguments.from.display().to_string());
         let written = store.audit(&with_store::who(), audit, now).await;
         store.close().await;

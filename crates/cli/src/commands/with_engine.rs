@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use ringfence_control::engine::{ActRefused, Clients, Engine, Setup};
+use ringfence_control::engine::{ActRefused, Clients, Egress, Engine, Setup};
 use ringfence_control::node::{Agreement, Limits};
 use ringfence_control::notices::shell_word;
 use ringfence_control::rotation::{self, InUse};
@@ -34,6 +34,8 @@ pub(crate) struct Installation {
     pub(crate) clock: Arc<dyn Clock>,
     /// What usage triggers call.
     pub(crate) trigger_url: Option<String>,
+    /// How what is sent is counted; none where there is no egress.
+    egress: Option<Egress>,
     /// Whose webhooks are signed by a key of their own.
     pub(crate) shared_keys: Option<shared_keys::Settings>,
     /// Who types the command.
@@ -139,6 +141,9 @@ impl Installation {
             limits: control_plane::limits(control),
             clock: Arc::new(SystemClock),
             trigger_url: control.trigger_url.clone(),
+            egress: control.store.as_ref().and_then(|store| {
+                control_plane::egress(control.prices.clone(), control.restore_allowance, &store.database)
+            }),
             shared_keys: control.shared_keys.clone(),
             by: with_store::who(),
             now,
@@ -161,7 +166,7 @@ impl Installation {
             notifier: None,
             // Codes are begun and sent by `serve` alone.
             second_factor: None,
-            egress: None,
+            egress: self.egress.clone(),
             shared_keys: self.shared_keys.clone(),
             clock: Arc::clone(&self.clock),
         }))

@@ -137,12 +137,16 @@ pub(crate) async fn try_open(configured: &Configured, now: Timestamp) -> Result<
         Database::Sqlite(path) => Location::Sqlite(path.clone()),
         Database::Postgres { url, .. } => Location::Postgres(url.clone()),
     };
+    Store::open(&location, &keys(configured), now).await
+}
+
+/// What the store is opened with.
+pub(crate) fn keys(configured: &Configured) -> Keys {
     let previous = configured.previous_master_keys.clone();
-    let keys = match &configured.master_key {
+    match &configured.master_key {
         MasterKey::Given(key) => Keys::Given { current: key.clone(), previous },
         MasterKey::MadeAt(path) => Keys::InFile { current: path.clone(), previous },
-    };
-    Store::open(&location, &keys, now).await
+    }
 }
 
 /// Whose turn it is after the store refused something.
@@ -163,6 +167,7 @@ pub(crate) fn failure(error: &Error) -> Failure {
             BackupError::Exists(_)
             | BackupError::NoBackup { .. }
             | BackupError::Unreadable(_)
+            | BackupError::Another(_)
             | BackupError::Newer { .. } => Failure::usage(error),
         },
         Error::Missing { .. } => Failure::usage(error),

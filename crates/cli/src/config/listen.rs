@@ -1,5 +1,6 @@
 //! `[listen]`: the addresses of the data plane, and the peers whose word about a request counts.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ringfence_gateway::forwarded::TrustedPeers;
@@ -69,12 +70,11 @@ pub(super) fn resolve(table: Option<Table<'_>>, serves_media: bool, problems: &m
     }
     for (number, (key, address)) in listeners.iter().enumerate() {
         let Some(address) = address.filter(|address| address.port() != 0) else { continue };
-        if let Some((other, _)) = listeners.iter().take(number).find(|(_, other)| *other == Some(address)) {
-            table.wrong(
-                key,
-                format_args!("{address} is the address of `{other}` already; write another"),
-                problems,
-            );
+        let earlier = listeners.iter().take(number);
+        let taken =
+            earlier.filter_map(|(other, at)| Some((other, (*at)?))).find(|(_, at)| collide(*at, address));
+        if let Some((other, at)) = taken {
+            table.wrong(key, taken_by(address, at, format_args!("`{other}`")), problems);
         }
     }
     let trusts_nobody = listen.trusted_proxies.is_empty();
@@ -116,6 +116,24 @@ pub(super) fn all(listen: &Listen) -> [(&'static str, Option<SocketAddr>); 6] {
         ("second_factor", listen.second_factor),
         ("egress", listen.egress),
     ]
+}
+
+/// Whether the system gives only one of two addresses: all addresses of a machine are each of them, and those of IPv6 are those
+/// of IPv4 too.
+pub(super) fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+    let takes = |all: SocketAddr, one: SocketAddr| {
+        all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4()) || all.ip() == one.ip()
+    };
+    one.port() != 0 && one.port() == other.port() && (takes(one, other) || takes(other, one))
+}
+
+/// What is wrong with an address that another part, of this name, has.
+pub(super) fn taken_by(address: SocketAddr, at: SocketAddr, other: fmt::Arguments<'_>) -> String {
+    if address == at {
+        format!("{address} is the address of {other} already; write another")
+    } else {
+        format!("{address} is taken by {other} at {at}: write another port")
+    }
 }
 
 pub(super) fn address(table: &Table<'_>, key: &'static str, problems: &mut Problems) -> Option<SocketAddr> {

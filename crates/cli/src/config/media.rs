@@ -112,13 +112,9 @@ pub(super) fn resolve(
 fn address(table: &Table<'_>, rest: &Rest<'_>, problems: &mut Problems) -> Option<SocketAddr> {
     table.required("listen", listen::ADDRESS, problems)?;
     let at = listen::address(table, "listen", problems)?;
-    let taken = listen::all(rest.listen).into_iter().find(|(_, other)| *other == Some(at) && at.port() != 0);
-    if let Some((other, _)) = taken {
-        table.wrong(
-            "listen",
-            format_args!("{at} is the address of `{other}` in [listen] already; write another"),
-            problems,
-        );
+    let others = listen::all(rest.listen).into_iter().filter_map(|(other, its)| Some((other, its?)));
+    if let Some((other, its)) = others.into_iter().find(|(_, its)| listen::collide(*its, at)) {
+        table.wrong("listen", listen::taken_by(at, its, format_args!("`{other}` in [listen]")), problems);
     }
     if !at.ip().is_loopback() && !rest.has_tls && rest.listen.trusted_proxies.is_empty() {
         table.wrong(

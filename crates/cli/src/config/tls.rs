@@ -58,7 +58,10 @@ pub(super) fn resolve(
                 warn_of_expiry(&table, "certificate", validity, so, around.now, problems);
             }
         }
-        Err(error) => table.wrong("certificate", error, problems),
+        Err(error) => {
+            let of = if error.is_about_key(&paths) { "key" } else { "certificate" };
+            table.wrong(of, error, problems);
+        }
     }
     Some(Tls::Files(paths))
 }

@@ -100,7 +100,11 @@ fn a_trip_suspends_at_twilio_and_the_log_says_who_and_why() {
     let run = world.run(&act(&["trip", "--account", "Customer 7"])).code(0);
     let run = run.says("suspended at Twilio, read back").says("\"fifty a day\" is tripped");
     assert_eq!(world.status(account), "suspended");
-    world.run(&["status"]).code(0).says("TRIPPED").says("by an operator").says(&account.to_string());
+    let status = world.run(&["status"]).code(0).says("TRIPPED").says("by an operator");
+    let status = status.says(&account.to_string());
+    for of_an_egress in ["WHAT IS TAKEN", "CLOSED UNTIL"] {
+        assert!(!status.out.contains(of_an_egress), "there is none: {}", status.out);
+    }
     assert_eq!(world.run(&["status", "--check"]).code, 1);
 
     // What it says to type lifts it.

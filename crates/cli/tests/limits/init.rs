@@ -192,7 +192,9 @@ fn a_script_gets_a_gate_that_lets_in_what_is_signed() {
         [0, 1],
         "check is fine, the plan has changes: {runs:?}"
     );
-    assert!(runs[1].out.contains("each a day") && runs[1].out.contains("all a day"), "{runs:?}");
+    for limit in ["each a day", "all a day", "the parent a day"] {
+        assert!(runs[1].out.contains(limit), "{limit}: {runs:?}");
+    }
 
     let serving = new.world.serve();
     assert_eq!(new.asks(), (403, 200), "unsigned, signed");
@@ -320,6 +322,7 @@ fn whoever_sits_at_a_terminal_is_asked_until_each_answer_is_right() {
         .until("in USD")
         .line("50");
     terminal.until("together may spend in a day [500]: ").line("");
+    terminal.until("The parent itself may spend 50 in a day too");
     terminal.until("Who is mailed").line("ops@example.com").until("Mail server").line("smtp://127.0.0.1:9");
     terminal.until("From").line("").until("User that it asks for").line("");
     terminal

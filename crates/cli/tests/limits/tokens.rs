@@ -81,6 +81,9 @@ fn a_run_whose_rotation_another_one_has_ended_says_what_became_of_the_token() {
     assert!(out.contains("is replaced, and the old one is forgotten"), "{out}");
     assert_eq!(ended.status.code(), Some(0), "{out}");
     assert_ne!(world.signs_with(account), old);
+    // The configuration still has the old one, and the store knows better.
+    let run = world.run(&["import", "account", &sid]);
+    assert!(run.code < 2, "0 with routes, 1 without: {run:?}");
 }
 
 /// Stops the stream, also where the test fails.

@@ -34,7 +34,9 @@ fn what_is_not_there_is_named() {
         .prints_nothing()
         .complains("`ringfence application stopped` shows them");
     assert_eq!(installation.run(&["application", "stopped"]).code(0).out, "no prefix is stopped\n");
-    installation.run(&["application", "remove", "x"]).code(2).complains("is VA and 32 hexadecimal digits");
+    installation.run(&["application", "remove", "x"]).code(2).complains("there is no application x");
+    let resume = ["application", "resume", "x", "--prefix", "+1415555"];
+    installation.run(&resume).code(2).prints_nothing().complains("there is no application x");
     let create = ["key", "create", "--application", "Owl", "--name", "ci"];
     installation.run(&create).code(2).prints_nothing().complains("there is no application Owl");
     let sid = "SK00000000000000000000000000000001";
@@ -43,6 +45,15 @@ fn what_is_not_there_is_named() {
     installation.run(&["key", "revoke", "x"]).code(2).complains("is SK and 32 hexadecimal digits");
     installation.run(&["application", "add", "Owl"]).code(0);
     installation.run(&["application", "add", "Owl"]).code(0);
+    let remove = installation.run(&["application", "remove", "Owl"]).code(2).prints_nothing();
+    remove.complains("several applications are called Owl: give the SID");
+    installation.run(&["application", "add", "Elk"]).code(0);
+    installation
+        .run(&["application", "remove", "Elk"])
+        .code(0)
+        .says("is removed, and its credentials are revoked");
+    let list = installation.run(&["application", "list"]).code(0);
+    assert!(!list.out.contains("Elk") && list.out.contains("Owl"), "{}", list.out);
     installation.run(&create).code(2).complains("several applications are called Owl: give the SID");
 }
 

@@ -111,6 +111,34 @@ fn a_store_is_not_restored_without_the_key_of_the_backup() {
 }
 
 #[test]
+fn a_backup_of_another_key_leaves_the_store_as_it_was() {
+    let (installation, backup) = with_a_backup();
+    let (_elsewhere, strange) = with_a_backup();
+    let run =
+        installation.run(&["store", "restore", &strange, "--replace", "older"]).code(2).prints_nothing();
+    run.complains("is of another installation than the backup").complains("hint: --replace anything says so");
+    let run = installation.run(&["store", "restore", &strange, "--replace", "anything"]).code(64);
+    let run = run.prints_nothing().complains("is sealed with the master key");
+    run.complains("hint: nothing is replaced; put back the key");
+    installation.run(&["api-token", "list"]).code(0).says("before");
+    installation.run(&["store", "restore", &backup, "--replace", "anything"]).code(0);
+    installation.run(&["api-token", "list"]).code(0).says("before");
+}
+
+#[test]
+fn no_store_is_made_where_one_is_to_be_copied_or_has_forgotten_something() {
+    let installation = Installation::new();
+    let backup = shown(&installation.path("backup"));
+    for command in [&["store", "backup", &backup][..], &["store", "new-epoch", "--reason", "a dump"]] {
+        let run = installation.run(command).code(69).prints_nothing();
+        run.complains("there is no store at").complains("ringfence.db yet");
+    }
+    for name in ["ringfence.db", "ringfence.key", "backup"] {
+        assert!(!installation.path(name).exists(), "{name}");
+    }
+}
+
+#[test]
 fn a_new_epoch_needs_a_reason_and_the_audit_log_keeps_it() {
     let installation = Installation::new();
     installation.run(&["store", "new-epoch"]).code(2).prints_nothing().complains("--reason");

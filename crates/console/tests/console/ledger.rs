@@ -79,6 +79,33 @@ async fn a_sum_stands_beside_what_twilio_counts_and_when_that_was_read() {
 }
 
 #[tokio::test]
+async fn without_an_egress_the_ledger_says_so_and_nothing_of_what_it_would_have_taken() {
+    let world = World::without_egress(vec![
+        limit("fifty a day", 50, Per::Account),
+        limit("all together", 400, Per::Together),
+    ])
+    .await;
+    world.apply_limits().await;
+    let account = world.subaccount("customer").await;
+    world.spend(account, "3").await;
+    let owner = world.owner().await;
+    for path in ["/ledger".to_owned(), format!("/accounts/{account}/ledger")] {
+        let page = owner.get(&path).await;
+        page.says("This installation has no egress");
+        page.says("Nothing is taken.");
+        for untrue in ["figure was not read yet", "fifty a day", "all together", "as soon as a request comes"]
+        {
+            page.does_not_say(untrue);
+        }
+    }
+    // What Twilio counts stands where it says.
+    for path in ["/accounts".to_owned(), format!("/accounts/{account}")] {
+        let page = owner.get(&path).await;
+        page.says("3.00 USD");
+    }
+}
+
+#[tokio::test]
 async fn requests_are_told_without_numbers_and_page_by_page() {
     let world = world(vec![limit("fifty a day", 50, Per::Account)]).await;
     let account = world.subaccount("customer").await;

@@ -77,18 +77,18 @@ impl World {
             hosts: Hosts::new(hosts),
             ..Rules::default()
         };
-        Self::build(Vec::new(), rules, in_memory(), |_| None, None).await
+        Self::build(Vec::new(), rules, in_memory(), |_| None, None, true).await
     }
 
     /// With what is kept of requests in the store, or nowhere.
     pub(crate) async fn keeping(requests: Requests, limits: Vec<Limit>) -> Self {
-        Self::build(limits, Rules::default(), requests, |_| None, None).await
+        Self::build(limits, Rules::default(), requests, |_| None, None, true).await
     }
 
     /// At the address at which its browsers are, so that passkeys work.
     pub(crate) async fn at_its_address() -> Self {
         let rules = Rules { console_url: Some("http://localhost:9443".to_owned()), ..Rules::default() };
-        Self::build(Vec::new(), rules, in_memory(), |_| None, None).await
+        Self::build(Vec::new(), rules, in_memory(), |_| None, None, true).await
     }
 
     pub(crate) async fn with(limits: Vec<Limit>) -> Self {
@@ -100,12 +100,17 @@ impl World {
         limits: Vec<Limit>,
         second_factor: impl FnOnce(Sid) -> Option<ringfence_control::second_factor::Settings>,
     ) -> Self {
-        Self::build(limits, Rules::default(), in_memory(), second_factor, None).await
+        Self::build(limits, Rules::default(), in_memory(), second_factor, None, true).await
+    }
+
+    /// Where what applications send passes it by.
+    pub(crate) async fn without_egress(limits: Vec<Limit>) -> Self {
+        Self::build(limits, Rules::default(), in_memory(), |_| None, None, false).await
     }
 
     /// With keys of their own that sign the webhooks of all accounts.
     pub(crate) async fn signing(shared_keys: ringfence_control::shared_keys::Settings) -> Self {
-        Self::build(Vec::new(), Rules::default(), in_memory(), |_| None, Some(shared_keys)).await
+        Self::build(Vec::new(), Rules::default(), in_memory(), |_| None, Some(shared_keys), true).await
     }
 
     pub(crate) async fn build(
@@ -114,6 +119,7 @@ impl World {
         requests: Requests,
         second_factor: impl FnOnce(Sid) -> Option<ringfence_control::second_factor::Settings>,
         shared_keys: Option<ringfence_control::shared_keys::Settings>,
+        has_egress: bool,
     ) -> Self {
         let clock = ManualClock::at(BEGIN);
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
@@ -145,7 +151,7 @@ impl World {
             limits: limits.into_iter().map(|limit| AppliedLimit { limit, since: now }).collect(),
             notifier: None,
             second_factor: second_factor(parent),
-            egress: Some(ringfence_control::engine::Egress {
+            egress: has_egress.then(|| ringfence_control::engine::Egress {
                 prices: price_book::Rules {
                     unknown: price_book::Unknown::Costs(Amount::from_micros(50_000)),
                     ..price_book::Rules::default()
@@ -173,7 +179,7 @@ impl World {
             rules,
             hasher: Hasher::new(1),
             mails: false,
-            egress: Some(EgressEnd {
+            egress: has_egress.then(|| EgressEnd {
                 url: "http://127.0.0.1:8500".to_owned(),
                 prices: price_book::Rules::default(),
             }),

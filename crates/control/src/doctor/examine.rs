@@ -406,7 +406,7 @@ impl Examination {
                     }
                 }
             }
-            findings.push(accounts::not_owned(&sender));
+            findings.push(accounts::not_owned(&sender, &self.base()));
         }
         self.report.made(Check::Sender, looked, findings);
     }
@@ -448,11 +448,18 @@ impl Examination {
     }
 
     async fn of_accounts(&mut self, facts: &[Facts]) {
+        let base = self.base();
         for facts in facts {
             let sid = facts.account.sid;
-            self.each(Check::Keys, sid, &facts.keys, |keys, now| accounts::keys(sid, keys, now), Vec::len);
+            self.each(Check::Keys, sid, &facts.keys, |it, now| accounts::keys(sid, it, &base, now), Vec::len);
             self.each(Check::GeoPermissions, sid, &facts.geo, |geo, _| accounts::geo(sid, geo), |_| 1);
-            self.each(Check::SipDomains, sid, &facts.domains, |it, _| accounts::sip(sid, it), Vec::len);
+            self.each(
+                Check::SipDomains,
+                sid,
+                &facts.domains,
+                |it, _| accounts::sip(sid, it, &base),
+                Vec::len,
+            );
             self.each(Check::Changes, sid, &facts.events, |it, _| accounts::changes(sid, it), |_| 1);
             self.media(facts).await;
         }

@@ -39,7 +39,7 @@ pub(super) fn limits(
         let covers = |applied: &&AppliedLimit| applied.subject(&scoped).is_some();
         let mut covering = limits.iter().filter(covers).peekable();
         if covering.peek().is_none() {
-            findings.push(no_limit(account));
+            findings.push(no_limit(account, limits));
         } else if covering.all(|applied| !applied.limit.enforce) {
             findings.push(Finding {
                 severity: Severity::Warning,
@@ -49,7 +49,7 @@ pub(super) fn limits(
                     "See what they would have done, then take enforce = false away",
                     words.command("report"),
                 ),
-                ..no_limit(account)
+                ..no_limit(account, limits)
             });
         }
     }
@@ -75,11 +75,15 @@ pub(super) fn limits(
     findings
 }
 
-fn no_limit(account: &Account) -> Finding {
-    let (whose, scope) = match account.parent {
-        Some(_) => ("subaccount", "subaccounts"),
-        None => ("account", "parent"),
+fn no_limit(account: &Account, limits: &[AppliedLimit]) -> Finding {
+    let (whose, scope, name) = match account.parent {
+        Some(_) => ("subaccount", "subaccounts", "each subaccount"),
+        None => ("account", "parent", "the parent itself"),
     };
+    // Whoever pastes it has the others beside it, and a name is there once.
+    let is_free = |name: &String| limits.iter().all(|applied| applied.limit.name != *name);
+    let others = (2_u32..).map(|number| format!("{name} {number}"));
+    let name = std::iter::once(name.to_owned()).chain(others).find(is_free).unwrap_or_default();
     Finding {
         check: Check::Limits,
         severity: Severity::Critical,
@@ -90,7 +94,7 @@ fn no_limit(account: &Account) -> Finding {
         mend: Mend::by(
             "Give it one in the configuration (docs/limits.md), then apply it",
             format!(
-                "[[limit]]\nname = \"fifty a day\"\nscope = \"{scope}\"\nwindow = \"daily\"\nat = \"50\"\nthen = [\"{}\", \"notify\"]",
+                "[[limit]]\nname = \"{name}\"\nscope = \"{scope}\"\nwindow = \"daily\"\nat = \"50\"\nthen = [\"{}\", \"notify\"]",
                 if account.parent.is_some() { "suspend" } else { "close-geo" }
             ),
         ),
@@ -204,4 +208,56 @@ pub(super) fn near(breakers: &[BreakerView], words: &Words) -> Vec<Finding> {
         }
     };
     breakers.iter().filter(is_near).map(finding).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use ringfence_breaker::{Action, Limit, Measure, Per, Probe, Reset, Scope, Threshold, Window};
+    use ringfence_model::Amount;
+
+    use super::*;
+
+    fn named(name: &str) -> AppliedLimit {
+        let limit = Limit {
+            name: name.to_owned(),
+            scope: Scope::Account(Sid::new(*b"AC", 9)),
+            per: Per::Account,
+            measure: Measure::Price,
+            category: "totalprice".to_owned(),
+            window: Window::Daily,
+            at: Threshold::At(Amount::from_units(50)),
+            burst: None,
+            unseen: None,
+            warn: vec![],
+            then: vec![Action::Notify],
+            probe: Probe::Percent(10),
+            reset: Reset::Manual,
+            enforce: true,
+        };
+        AppliedLimit { limit, since: Timestamp::UNIX_EPOCH }
+    }
+
+    #[test]
+    fn the_limit_that_is_proposed_has_a_name_that_no_other_has() {
+        let parent = Sid::new(*b"AC", 1);
+        let of = |parent| Account {
+            sid: Sid::new(*b"AC", 2),
+            parent,
+            name: "one".to_owned(),
+            created: None,
+            own: None,
+            api: None,
+        };
+        let proposed = |account: &Account, names: &[&str]| {
+            let limits: Vec<_> = names.iter().map(|name| named(name)).collect();
+            no_limit(account, &limits).mend.command.expect("lines to paste")
+        };
+        let (itself, sub) = (of(None), of(Some(parent)));
+        assert!(
+            proposed(&itself, &["fifty a day"]).contains("name = \"the parent itself\"\nscope = \"parent\"")
+        );
+        assert!(proposed(&sub, &[]).contains("name = \"each subaccount\"\nscope = \"subaccounts\""));
+        let taken = ["the parent itself", "the parent itself 2"];
+        assert!(proposed(&itself, &taken).contains("name = \"the parent itself 3\""));
+    }
 }

@@ -67,6 +67,11 @@ impl Clients {
         })
     }
 
+    /// Whether the account is one of the configuration whose subaccounts are found at Twilio.
+    pub(super) fn finds_subaccounts_of(&self, account: Sid) -> bool {
+        self.configured.get(&account).is_some_and(|(known, _)| known.finds_subaccounts)
+    }
+
     /// With the credentials of an account of the configuration.
     pub fn of(&self, account: Sid) -> Option<Client> {
         let (_, client) = self.configured.get(&account)?;

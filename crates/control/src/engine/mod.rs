@@ -153,6 +153,11 @@ impl Engine {
         &self.clients
     }
 
+    /// Whether there is an egress, so that what is sent is counted.
+    pub(crate) fn has_egress(&self) -> bool {
+        self.egress.is_some()
+    }
+
     pub(crate) fn announce(&self) {
         self.ordered.send_replace(());
     }

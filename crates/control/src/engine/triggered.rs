@@ -1,7 +1,8 @@
 //! What usage triggers told: kept by the gate, taken from the store here.
 //!
 //! A trigger that fires trips at once, since the money goes on flowing meanwhile; the usage records, which say how much
-//! it is, are read when all that fired have tripped.
+//! it is, are read when all that fired have tripped. One of an account that has subaccounts only has its records read: its
+//! amount may be of all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::resume_unwind;
@@ -132,6 +133,10 @@ impl Engine {
         if trigger.account.to_string() != delivery.account {
             return Ok(None);
         }
+        // What the records say of the account alone trips it: they are read at once.
+        if self.may_count_others(trigger.account).await? {
+            return Ok(None);
+        }
         let applied = self.limits.iter().find(|applied| applied.limit.name == trigger.limit);
         let subject = Subject::from_str(&trigger.subject).ok();
         let amount: Option<Amount> = fired.current_value.and_then(|text| text.parse().ok());
@@ -142,6 +147,18 @@ impl Engine {
             }
             _ => None,
         })
+    }
+
+    /// Whether a trigger of the account may count what other accounts use: Twilio does not say whether one of a parent counts
+    /// its subaccounts' usage, each of which has its own limits. Where nobody looks for subaccounts, there may be some.
+    async fn may_count_others(&self, account: Sid) -> Result<bool> {
+        if self.store.find_account(account).await?.is_some_and(|it| it.parent.is_some()) {
+            return Ok(false);
+        }
+        if !self.clients.finds_subaccounts_of(account) {
+            return Ok(true);
+        }
+        Ok(self.store.accounts().await?.iter().any(|it| it.parent == Some(account)))
     }
 }
 

@@ -56,7 +56,7 @@ pub enum SmtpProblem {
     },
     /// The server does not offer STARTTLS, so nothing was sent.
     #[error(
-        "the mail server {server} offers no STARTTLS: use smtps:// if it has a port for TLS, or smtp+insecure:// where the network is yours"
+        "the mail server {server} offers no STARTTLS: write smtps:// if it has a port for TLS, or leave ?starttls out where the network is yours"
     )]
     NoStartTls {
         /// Host and port.

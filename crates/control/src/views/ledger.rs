@@ -117,10 +117,10 @@ impl Views<'_> {
                 sums.insert((row.limit, subject), row.ledger);
             }
         }
-        // What nothing was spent of yet stands there too, where it is clear of whom.
+        // What nothing was spent of yet stands there too, where it is clear of whom, and somebody counts it.
         for (number, subject) in self.places(known) {
             let applied = &self.limits[number];
-            if account.is_some() || subject == Subject::Together {
+            if self.has_egress && (account.is_some() || subject == Subject::Together) {
                 let key = (applied.limit.name.clone(), subject);
                 sums.entry(key).or_insert_with(|| Ledger::new(&applied.limit, self.now));
             }
@@ -141,6 +141,10 @@ impl Views<'_> {
             let line = self.line(known, applied, subject, ledger, &epoch, open);
             // There may be thousands of accounts and beginnings of numbers: those that something is taken of are told.
             let is_idle = line.taken == "0" && open == 0;
+            // What is left of an egress that was there once.
+            if is_idle && !self.has_egress {
+                continue;
+            }
             let waits = line.waits_for_figure || line.phase != PhaseName::Passing;
             if account.is_none() && subject != Subject::Together && is_idle && !waits {
                 continue;
@@ -203,7 +207,7 @@ impl Views<'_> {
             percent: at.and_then(|at| percent_of(taken, at)),
             twilio: (is_counted_there && is_read).then(|| text(ledger.seen)),
             read_at: ledger.read_at.filter(|_| is_counted_there && is_read),
-            waits_for_figure: is_counted_there && !is_read && !is_closed,
+            waits_for_figure: self.has_egress && is_counted_there && !is_read && !is_closed,
             phase: kept.map_or(PhaseName::Passing, |kept| Shown::of(applied, kept, self.now).phase_name()),
             stops: kept.is_some_and(|kept| kept.state.stops()),
             open,

@@ -67,6 +67,8 @@ pub struct Views<'a> {
     currencies: HashMap<Sid, String>,
     /// Whose configured tokens may be out of date; none where that is not of interest.
     clients: Option<&'a Clients>,
+    /// Whether there is an egress: without one nothing is taken, and nothing waits for Twilio's figures.
+    has_egress: bool,
     now: Timestamp,
 }
 
@@ -106,6 +108,7 @@ impl Engine {
             limits: self.limits(),
             currencies: self.known_currencies(),
             clients: Some(self.clients()),
+            has_egress: self.has_egress(),
             now: self.now(),
         }
     }
@@ -114,7 +117,7 @@ impl Engine {
 impl<'a> Views<'a> {
     /// What there is to see at `now`, without currencies.
     pub fn new(store: &'a Store, limits: &'a [AppliedLimit], now: Timestamp) -> Self {
-        Self { store, limits, currencies: HashMap::new(), clients: None, now }
+        Self { store, limits, currencies: HashMap::new(), clients: None, has_egress: true, now }
     }
 
     fn limit(&self, name: &str) -> Result<&'a AppliedLimit, NotSeen> {

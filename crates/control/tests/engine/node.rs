@@ -37,6 +37,20 @@ impl Node {
     }
 
     pub(crate) async fn on(database: Database, limits: Vec<Limit>) -> Self {
+        let egress = Egress {
+            prices: price_book::Rules::default(),
+            allowance: Amount::ZERO,
+            by_database_clock: false,
+        };
+        Self::set_up(database, limits, Some(egress)).await
+    }
+
+    /// On SQLite, and what applications send passes it by.
+    pub(crate) async fn without_egress(limits: Vec<Limit>) -> Self {
+        Self::set_up(Database::sqlite(), limits, None).await
+    }
+
+    async fn set_up(database: Database, limits: Vec<Limit>, egress: Option<Egress>) -> Self {
         let world = World::start(Settings::default());
         let clock = ManualClock::at(1_772_366_400);
         let now = Timestamp::from_second(1_772_366_400).expect("a time");
@@ -59,11 +73,7 @@ impl Node {
             limits,
             notifier: None,
             second_factor: None,
-            egress: Some(Egress {
-                prices: price_book::Rules::default(),
-                allowance: Amount::ZERO,
-                by_database_clock: false,
-            }),
+            egress,
             shared_keys: Some(shared_keys::Settings {
                 accounts: shared_keys::Accounts::All,
                 urls: vec![RuleMatch::Prefix("https://hooks.example.com/".to_owned())],

@@ -93,6 +93,26 @@ async fn a_breaker_that_nothing_moved_passes_and_has_seen_nothing() {
 }
 
 #[tokio::test]
+async fn without_an_egress_only_breakers_say_what_is_used_and_nothing_waits_for_figures() {
+    let sum = Limit { name: "in all".to_owned(), ..fifty_a_day(Per::Together, vec![Action::Suspend]) };
+    let node = Node::without_egress(vec![fifty_a_day(Per::Account, vec![Action::Suspend]), sum]).await;
+    let (account, _) = node.world.subaccount("spender").await;
+    node.engine.synchronise_accounts().await.expect("synchronised");
+    node.spend(account, "20").await;
+    hour(&node).await;
+    let views = node.engine.views();
+    let status = views.status().await.expect("seen");
+    for limit in &status.limits {
+        assert_eq!((limit.sums.len(), limit.left_out, limit.wait_for_figure), (0, 0, 0), "{limit:?}");
+    }
+    let used: Vec<_> = status.nearest.iter().map(|it| (it.limit.as_str(), it.used.as_str())).collect();
+    assert_eq!(used, [(LIMIT, "20"), ("in all", "20")]);
+    for account in [None, Some(account)] {
+        assert_eq!(views.ledger(account, true).await.expect("seen").sums, [], "{account:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_trip_and_its_reset_are_seen_with_what_led_to_them_and_what_is_allowed() {
     let node = Node::start(vec![fifty_a_day(Per::Account, vec![Action::Suspend])]).await;
     let (account, _) = node.world.subaccount("spender").await;

@@ -3,7 +3,8 @@ use std::path::PathBuf;
 
 use ringfence_breaker::Why;
 use ringfence_store::{
-    Admission, BackupError, Error, Location, NewAudit, NotAdmitted, Now, Over, Store, restore,
+    Admission, BackupError, Error, Keys, Location, MasterKey, NewAudit, NotAdmitted, Now, OpenError, Over,
+    Store, restore,
 };
 
 use crate::ledger::{Money, limit};
@@ -21,7 +22,7 @@ async fn a_day_that_a_lost_memory_may_have_seen_waits_for_twilios_figure() {
     assert!(matches!(spent, Admission::Admitted(_)), "tomorrow, as it was thought: {spent:?}");
 
     money.world.store.close().await;
-    restore(&backup, &live, Over::Anything).await.unwrap();
+    restore(&backup, &live, Over::Anything, &keys(), start()).await.unwrap();
     money.world.store = Store::open(&money.world.location, &keys(), after(5)).await.unwrap();
     assert!(money.book(&money.limits[0], 0, 0, after(6)).await);
     let admitted = money.store().admit(money.request(1), Now::At(after(7))).await.unwrap();
@@ -57,9 +58,15 @@ async fn a_store_that_is_in_use_is_not_replaced() {
     let Location::Sqlite(live) = &world.location else { unreachable!() };
     note(&world.store, "after").await;
     for over in [Over::Older, Over::Anything] {
-        assert!(matches!(refused(restore(&backup, live, over).await), BackupError::Live(_)));
+        assert!(matches!(
+            refused(restore(&backup, live, over, &keys(), start()).await),
+            BackupError::Live(_)
+        ));
     }
-    assert!(matches!(refused(restore(&backup, live, Over::Nothing).await), BackupError::Exists(_)));
+    assert!(matches!(
+        refused(restore(&backup, live, Over::Nothing, &keys(), start()).await),
+        BackupError::Exists(_)
+    ));
     assert!(has(&world.store, "after").await, "it goes on working");
     note(&world.store, "later").await;
 }
@@ -76,9 +83,10 @@ async fn a_newer_store_is_replaced_only_if_that_is_meant() {
     let old = old.clone();
     world.store.close().await;
 
-    let error = refused(restore(&backup, &old, Over::Older).await);
+    let error = refused(restore(&backup, &old, Over::Older, &keys(), start()).await);
     assert!(matches!(error, BackupError::Newer { store_epoch: 2, backup_epoch: 1, .. }), "{error}");
-    let aside = restore(&backup, &old, Over::Anything).await.unwrap().expect("there was a store");
+    let aside =
+        restore(&backup, &old, Over::Anything, &keys(), start()).await.unwrap().expect("there was a store");
 
     let restored = Store::open(&Location::Sqlite(old), &keys(), after(9)).await.unwrap();
     assert!(has(&restored, "before").await && !has(&restored, "after").await);
@@ -86,6 +94,41 @@ async fn a_newer_store_is_replaced_only_if_that_is_meant() {
     assert_eq!((epoch.number, epoch.since), (3, after(9)), "above both");
     let kept = Store::open(&Location::Sqlite(aside), &keys(), after(9)).await.unwrap();
     assert!(has(&kept, "after").await, "nothing is thrown away");
+}
+
+#[tokio::test]
+async fn a_backup_that_the_keys_do_not_open_replaces_nothing() {
+    let (world, elsewhere) = (World::sqlite().await, World::sqlite().await);
+    let backup = path(&elsewhere, "backup");
+    let Location::Sqlite(other) = elsewhere.location.clone() else { unreachable!() };
+    elsewhere.store.close().await;
+    std::fs::remove_file(&other).unwrap();
+    let strange = Keys::Given { current: MasterKey::from_bytes([9; 32]), previous: Vec::new() };
+    let store = Store::open(&Location::Sqlite(other), &strange, start()).await.unwrap();
+    store.backup(&operator(), &backup, start()).await.unwrap();
+    store.close().await;
+
+    note(&world.store, "mine").await;
+    let Location::Sqlite(live) = world.location.clone() else { unreachable!() };
+    world.store.close().await;
+    let there = std::fs::read(&live).unwrap();
+    let error = restore(&backup, &live, Over::Anything, &keys(), start()).await.unwrap_err();
+    let is_wrong_key = |open: &OpenError| matches!(open, OpenError::MasterKeyWrong { .. });
+    assert!(matches!(&error, Error::Open(open) if is_wrong_key(open)), "{error}");
+    assert_eq!(std::fs::read(&live).unwrap(), there, "not a byte is another");
+    let beside = std::fs::read_dir(live.parent().unwrap()).unwrap();
+    let names: Vec<_> = beside.map(|it| it.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    assert!(!names.iter().any(|it| it.contains("partial") || it.contains("replaced")), "{names:?}");
+    let kept = Store::open(&Location::Sqlite(live.clone()), &keys(), start()).await.unwrap();
+    assert!(has(&kept, "mine").await);
+    kept.close().await;
+
+    // The same with its key, which is not newer or older than this store, but another.
+    let error = refused(restore(&backup, &live, Over::Older, &strange, start()).await);
+    assert!(matches!(error, BackupError::Another(_)), "{error}");
+    restore(&backup, &live, Over::Anything, &strange, start()).await.unwrap().expect("there was a store");
+    let restored = Store::open(&Location::Sqlite(live), &strange, after(5)).await.unwrap();
+    assert_eq!(restored.epoch(after(5)).await.unwrap().since, after(5), "trying it out began none");
 }
 
 #[tokio::test]
@@ -107,10 +150,10 @@ async fn what_is_no_backup_is_not_restored() {
     std::fs::write(&text, "not a database, but long enough to be taken for one".repeat(100)).unwrap();
     Store::open(&Location::Sqlite(store.clone()), &keys(), start()).await.unwrap().close().await;
     for file in [&text, &store] {
-        let error = refused(restore(file, &to, Over::Nothing).await);
+        let error = refused(restore(file, &to, Over::Nothing, &keys(), start()).await);
         assert!(matches!(error, BackupError::NoBackup { .. }), "{error}");
     }
-    let missing = refused(restore(&path(&world, "missing"), &to, Over::Nothing).await);
+    let missing = refused(restore(&path(&world, "missing"), &to, Over::Nothing, &keys(), start()).await);
     assert!(matches!(missing, BackupError::File { .. }), "{missing}");
     assert!(!to.exists());
 }
@@ -127,7 +170,7 @@ async fn a_damaged_backup_is_not_restored() {
     let middle = bytes.len() / 2;
     bytes[middle..middle + 6000].fill(0xa5);
     std::fs::write(&backup, bytes).unwrap();
-    let error = refused(restore(&backup, &path(&world, "to.db"), Over::Nothing).await);
+    let error = refused(restore(&backup, &path(&world, "to.db"), Over::Nothing, &keys(), start()).await);
     assert!(matches!(error, BackupError::NoBackup { .. }), "{error}");
 }
 
@@ -153,7 +196,7 @@ async fn a_backup_is_whole_while_others_write() {
     let Database::Sqlite(directory) = &world.database else { unreachable!() };
     let to = directory.path().join("to.db");
     std::fs::set_permissions(&backup, std::fs::Permissions::from_mode(0o644)).unwrap();
-    assert_eq!(restore(&backup, &to, Over::Nothing).await.unwrap(), None);
+    assert_eq!(restore(&backup, &to, Over::Nothing, &keys(), start()).await.unwrap(), None);
     assert_eq!(std::fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o600);
     let restored = Store::open(&Location::Sqlite(to), &keys(), start()).await.unwrap();
     seal(&restored).await;

@@ -2,21 +2,24 @@
 //!
 //! Twilio's own lists are the truth about what it calls; the doctor reads the same ones. Passwords in URLs are not shown.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use http::Uri;
 use ringfence_control::doctor::{Webhook, webhooks};
 use ringfence_control::engine::{Clients, KnownAccount};
+use ringfence_control::rotation;
 use ringfence_gateway::settings::Upstream;
-use ringfence_model::Sid;
+use ringfence_model::{Secret, Sid};
+use ringfence_store::Version;
 use ringfence_twilio::client::{BaseUrl, Settings};
 
 use super::answer;
 use super::proposal::{Proposal, Proposals};
 use crate::commands::token_argument::{TokenArguments, of_environment};
-use crate::commands::with_store;
 use crate::commands::words::count;
-use crate::config;
+use crate::commands::{with_engine, with_store};
+use crate::config::{self, Loaded};
 use crate::control_plane;
 use crate::exit::{Answer, Failure};
 
@@ -52,8 +55,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
-    let clients = clients(arguments)?;
-    let found = with_store::block_on(async { Ok(webhooks(&clients).await) })?;
+    let found = with_store::block_on(async { Ok(webhooks(&clients(arguments).await?).await) })?;
     if found.accounts == 0
         && let Some((account, why)) = found.unread.first()
     {
@@ -85,7 +87,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     Ok(Answer { is_unavailable: !found.unread.is_empty(), ..answer(&proposals, &head) })
 }
 
-fn clients(arguments: &Arguments) -> Result<Clients, Failure> {
+async fn clients(arguments: &Arguments) -> Result<Clients, Failure> {
     let sid = arguments.account;
     if let Some(file) = &arguments.config {
         let loaded = config::load(file)?;
@@ -94,9 +96,12 @@ fn clients(arguments: &Arguments) -> Result<Clients, Failure> {
             return Err(Failure::configuration(format!("{} has no auth token of {sid}", file.display()))
                 .hint("name an account of the configuration, or say where the token is with --token-env"));
         }
+        let rotated = rotated(&loaded).await?;
         let mut control = loaded.control;
         control.credentials.retain(|it| it.account == sid);
-        return control_plane::clients(&control).map_err(Failure::configuration);
+        let clients = control_plane::clients(&control).map_err(Failure::configuration)?;
+        clients.ask_with(rotated);
+        return Ok(clients);
     }
     let auth_token = match arguments.token.read()? {
         Some((token, _)) => token,
@@ -107,6 +112,20 @@ fn clients(arguments: &Arguments) -> Result<Clients, Failure> {
     let settings = Settings::at(arguments.twilio.clone().unwrap_or_default());
     let known = KnownAccount { sid, parent: None, auth_token, finds_subaccounts: true };
     Clients::new(&settings, vec![known]).map_err(Failure::usage)
+}
+
+/// The tokens that count in the place of those of the configuration, as the store has them. Where there is none, or one that
+/// would have to be upgraded first, there are none that it could tell.
+async fn rotated(loaded: &Loaded) -> Result<BTreeMap<Sid, Secret>, Failure> {
+    let Some(configured) = &loaded.control.store else { return Ok(BTreeMap::new()) };
+    if with_engine::version(loaded).await? < Version::NEWEST {
+        return Ok(BTreeMap::new());
+    }
+    let clients = control_plane::clients(&loaded.control).map_err(Failure::configuration)?;
+    let store = with_store::open(configured, with_store::now()?).await?;
+    let in_use = rotation::in_use(&store, &clients).await.map_err(|error| with_store::failure(&error));
+    store.close().await;
+    Ok(in_use?.tokens.iter().map(|it| (it.account, it.ask.clone())).collect())
 }
 
 /// The route of a URL, or why it has none.

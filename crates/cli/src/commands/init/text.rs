@@ -126,6 +126,7 @@ fn limits(answers: &Answers, limit: &Limit, text: &mut String) {
         Some(currency) => format!("{currency}, by Twilio's prices"),
         None => "in the account's currency".to_owned(),
     };
+    let of_parent = format!("then = [\"end-calls\", \"cancel-queued\", \"close-geo\"{notify}]");
     match &limit.of {
         Of::Subaccounts { together } => {
             let then = format!("then = [\"suspend\"{notify}]");
@@ -142,6 +143,12 @@ fn limits(answers: &Answers, limit: &Limit, text: &mut String) {
             line(text, "window = \"daily\"", "");
             line(text, &format!("at = {}", quoted(together)), "");
             line(text, &then, "");
+            text.push_str("\n[[limit]]\n");
+            line(text, "name = \"the parent a day\"", "what the parent itself uses, without its subaccounts");
+            line(text, "scope = \"parent\"", "");
+            line(text, "window = \"daily\"", "");
+            line(text, &format!("at = {}", quoted(&limit.at)), "");
+            line(text, &of_parent, "Twilio suspends no parent account");
         }
         Of::Account => {
             text.push_str("\n[[limit]]\n");
@@ -149,11 +156,7 @@ fn limits(answers: &Answers, limit: &Limit, text: &mut String) {
             line(text, "scope = \"parent\"", "the account itself");
             line(text, "window = \"daily\"", "from midnight to midnight in GMT, as Twilio counts");
             line(text, &format!("at = {}", quoted(&limit.at)), &currency);
-            line(
-                text,
-                &format!("then = [\"end-calls\", \"cancel-queued\", \"close-geo\"{notify}]"),
-                "Twilio suspends no parent account",
-            );
+            line(text, &of_parent, "Twilio suspends no parent account");
         }
     }
 }
@@ -338,9 +341,12 @@ mod tests {
             let limits = match &answers.limit {
                 None => 0,
                 Some(Limit { of: Of::Account, .. }) => 1,
-                Some(Limit { of: Of::Subaccounts { .. }, .. }) => 2,
+                Some(Limit { of: Of::Subaccounts { .. }, .. }) => 3,
             };
             assert_eq!(loaded.control.limits.len(), limits, "{text}");
+            let is_of_parent =
+                |limit: &ringfence_breaker::Limit| limit.scope == ringfence_breaker::Scope::Parent;
+            assert_eq!(loaded.control.limits.iter().any(is_of_parent), limits > 0, "{text}");
             let finds = loaded.control.credentials.iter().any(|it| it.finds_subaccounts);
             assert_eq!(finds, answers.subaccounts, "{text}");
             let has_store = answers.subaccounts || answers.limit.is_some();

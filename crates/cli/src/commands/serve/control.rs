@@ -16,7 +16,7 @@ use hyper::{Response, StatusCode};
 use ringfence_breaker::price_book;
 use ringfence_console::{Console, ConsoleSetup, EgressEnd, Refusals, RouteCounts};
 use ringfence_control::api::{Api, ApiSetup, EngineSource};
-use ringfence_control::engine::{self, Clients};
+use ringfence_control::engine::Clients;
 use ringfence_control::heads::Carrier;
 use ringfence_control::node::{self, Examination, Keep, KeysInUse, Limits, Node, OnAccounts, Setup};
 use ringfence_control::notices::Notifier;
@@ -441,7 +441,6 @@ impl Wanted {
             shared_keys,
             inspector: _,
         } = self;
-        let by_database_clock = matches!(shared.configured.database, Database::Postgres { .. });
         Setup {
             name: control_plane::name_of_node(),
             store: Arc::clone(store),
@@ -449,11 +448,7 @@ impl Wanted {
             limits,
             notifier,
             second_factor,
-            egress: prices.clone().map(|prices| engine::Egress {
-                prices,
-                allowance: restore_allowance,
-                by_database_clock,
-            }),
+            egress: control_plane::egress(prices.clone(), restore_allowance, &shared.configured.database),
             clock: Arc::clone(&shared.clock),
             callback_url,
             console_url: rules.console_url,

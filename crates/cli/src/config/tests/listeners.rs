@@ -53,6 +53,26 @@ fn passwords_and_codes_never_travel_in_clear() {
 }
 
 #[test]
+fn all_addresses_of_the_machine_are_each_of_them() {
+    for (gate, admin, is_free) in [
+        ("127.0.0.1:8443", "0.0.0.0:8443", false),
+        ("0.0.0.0:8443", "127.0.0.1:8443", false),
+        ("[::]:8443", "127.0.0.1:8443", false),
+        ("[::1]:8443", "[::]:8443", false),
+        ("[::1]:8443", "0.0.0.0:8443", true),
+        ("10.0.0.5:8443", "127.0.0.1:8443", true),
+        ("127.0.0.1:8443", "0.0.0.0:8444", true),
+        ("127.0.0.1:0", "0.0.0.0:0", true),
+    ] {
+        let text = SOUND.replacen("127.0.0.1:8443", &format!("{gate}\"\nadmin = \"{admin}"), 1);
+        let told = read(&text).err().map(|error| error.to_string());
+        assert_eq!(told.is_none(), is_free, "{gate} and {admin}: {told:?}");
+        let is_said = |told: String| told.contains(&format!("{admin} is taken by `gate` at {gate}"));
+        assert!(told.is_none_or(is_said), "{gate} and {admin}");
+    }
+}
+
+#[test]
 fn each_has_an_address_of_its_own() {
     stored_refused("console = \"127.0.0.1:8443\"", "is the address of `gate` already");
     stored_refused(

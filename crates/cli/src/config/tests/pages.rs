@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use ringfence_breaker::Scope;
+
 use super::*;
 
 #[test]
@@ -106,6 +108,27 @@ fn every_block_of_configuration_in_the_documentation_is_right() {
 }
 
 #[test]
+fn every_mail_server_that_the_documentation_names_can_be_written_down() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let entries =
+        [root.clone(), root.join("docs")].map(|folder| std::fs::read_dir(folder).expect("a folder"));
+    let paths = entries.into_iter().flatten().map(|entry| entry.expect("an entry").path());
+    let mut seen = 0;
+    for page in paths.filter(|path| path.extension().is_some_and(|extension| extension == "md")) {
+        let text = std::fs::read_to_string(&page).expect("a page is a text");
+        let ends = |char: char| char.is_whitespace() || matches!(char, '`' | '"' | ',' | ')' | '|');
+        for url in text.split(ends).filter(|word| word.starts_with("smtp") && word.contains("://")) {
+            seen += 1;
+            // What stands for the reader's own.
+            let url = url.replace("HOST", "mail.example.com");
+            let read = notify::smtp_server(&url);
+            assert!(read.is_ok(), "{}: {url}: {read:?}", page.display());
+        }
+    }
+    assert!(seen > 5, "only {seen} were found");
+}
+
+#[test]
 fn a_block_of_configuration_that_is_wrong_is_found() {
     for wrong in
         ["[listen]\nconsol = \"127.0.0.1:8400\"\n", "[[limit]]\nname = \"a\"\nscope = \"subaccounts\"\n"]
@@ -129,6 +152,24 @@ fn the_configurations_of_compose_and_kubernetes_are_right() {
         let loaded = of_documentation(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
         assert!(loaded.settings.listen.admin.is_some(), "probes ask the admin listener");
     }
+}
+
+#[test]
+fn no_configuration_that_is_shown_leaves_the_parent_without_a_limit() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let read_file = |path: &str| std::fs::read_to_string(root.join(path)).expect(path);
+    let of_pages = ["README.md", "docs/quick-start.md", "docs/limits.md"].map(read_file);
+    let blocks = of_pages.iter().flat_map(|page| toml_blocks(page)).map(|block| completed(&block));
+    let mut seen = 0;
+    for text in blocks.chain([read_file("packaging/container/ringfence.toml")]) {
+        let limits = of_documentation(&text).unwrap_or_else(|error| panic!("{error}\n{text}")).control.limits;
+        let holds = |scopes: &[Scope]| limits.iter().any(|limit| scopes.contains(&limit.scope));
+        if holds(&[Scope::Subaccounts]) {
+            seen += 1;
+            assert!(holds(&[Scope::Parent, Scope::All]), "`doctor` calls that critical:\n{text}");
+        }
+    }
+    assert_eq!(seen, 4);
 }
 
 /// What a text of the documentation means. Secrets come from the environment, since the reader's files are not on this

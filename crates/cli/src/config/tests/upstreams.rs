@@ -65,6 +65,23 @@ fn each_fault_of_a_file_is_named_with_its_key_and_line() {
 }
 
 #[test]
+fn a_key_of_the_gate_that_cannot_be_used_is_told_of_the_key() {
+    let files = certificates();
+    let _client = files.client_paths();
+    let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    fs::write(files.directory().join("encrypted.key"), encrypted).unwrap();
+    for (certificate, key, told) in [
+        ("server.pem", "encrypted.key", "`key` in [tls]: "),
+        ("server.pem", "client.key", "`key` in [tls]: "),
+        ("server.pem", "server.pem", "`key` in [tls]: "),
+        ("server.key", "server.key", "`certificate` in [tls]: "),
+    ] {
+        let lines = format!("[tls]\ncertificate = \"{certificate}\"\nkey = \"{key}\"");
+        wrong(&files, LOCAL, &lines, told);
+    }
+}
+
+#[test]
 fn what_a_certificate_must_prove_has_no_effect_in_clear_and_is_refused_there() {
     let files = certificates();
     let _client = files.client_paths();

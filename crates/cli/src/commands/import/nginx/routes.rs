@@ -107,6 +107,13 @@ impl<'a> Server<'a> {
             proposals.leave_out(server.place.to_string(), "this server has no location that is sent on");
             return None;
         }
+        let mut listens = server.inside("listen").peekable();
+        if listens.peek().is_some() && listens.all(|it| it.word(0).starts_with("unix:")) {
+            let why =
+                "it listens on a Unix socket alone: Twilio is told the URL of the server that leads to it";
+            proposals.leave_out(server.place.to_string(), why);
+            return None;
+        }
         let names: Vec<_> = server.inside("server_name").flat_map(|it| &it.words).collect();
         let Some(name) = names.iter().find(|name| is_host(name)) else {
             let why =
@@ -127,7 +134,8 @@ impl<'a> Server<'a> {
         if public_url.starts_with("http://") {
             notes.push("nginx takes it without TLS: Twilio should be told an https:// URL".to_owned());
         }
-        let others: Vec<_> = names.iter().filter(|other| *other != name).map(|it| it.as_str()).collect();
+        let others: Vec<_> =
+            names.iter().filter(|other| *other != name && !other.is_empty()).map(|it| it.as_str()).collect();
         if !others.is_empty() {
             notes.push(format!(
                 "also called {}: write what Twilio was told into public_url",

@@ -101,6 +101,33 @@ fn a_server_that_nobody_could_be_told_of_is_left_out() {
 }
 
 #[test]
+fn a_server_on_a_unix_socket_alone_has_no_url_of_its_own() {
+    let on = |listen: &str| {
+        let location = "location / { proxy_pass http://127.0.0.1:3000; }";
+        of(&format!("server {{ {listen} server_name u.example.com; {location} }}")).unwrap()
+    };
+    let proposals = on("listen unix:/run/u.sock; listen unix:/run/v.sock ssl;");
+    assert!(proposals.routes.is_empty(), "{proposals:?}");
+    assert!(proposals.left_out[0].why.contains("a Unix socket alone"), "{proposals:?}");
+    assert_eq!(on("listen unix:/run/u.sock; listen 443 ssl;").routes[0].public_url, "https://u.example.com");
+    assert_eq!(on("").routes[0].public_url, "http://u.example.com", "port 80, as nginx takes it");
+}
+
+#[test]
+fn an_empty_name_beside_others_is_none_that_it_is_called() {
+    let text = "server { listen 443 ssl; server_name \"\" a.example.com \"\"; location / { proxy_pass http://127.0.0.1:3000; } }";
+    let proposals = of(text).unwrap();
+    assert_eq!(proposals.routes[0].public_url, "https://a.example.com");
+    assert!(!proposals.routes[0].notes.iter().any(|note| note.contains("also called")), "{proposals:?}");
+}
+
+#[test]
+fn a_mark_of_the_encoding_at_the_beginning_is_no_part_of_a_word() {
+    let text = format!("\u{feff}{}", server("location / { proxy_pass http://127.0.0.1:3000; }"));
+    assert_eq!(routes(&text).len(), 1);
+}
+
+#[test]
 fn what_is_no_configuration_is_told_with_its_line() {
     let said = |text: &str| of(text).unwrap_err().to_string();
     assert!(said("server {\n").starts_with("nginx.conf:1: a block is opened"));

@@ -130,7 +130,9 @@ impl Reader<'_> {
             Err(Unread::Cannot(why)) => return Ok(Err(why)),
         };
         self.bytes = self.bytes.saturating_add(text.len());
-        self.directives(name, &text, includes).map(Ok)
+        // Some editors begin a file with a mark of its encoding, which is no part of a word.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        self.directives(name, text, includes).map(Ok)
     }
 
     fn directives(&mut self, name: &str, text: &str, includes: usize) -> Result<Vec<Directive>, Wrong> {

@@ -29,10 +29,7 @@ impl Interview<'_> {
             .hint("leave it away, or find the subaccounts with --subaccounts"));
         }
         if !of_subaccounts {
-            self.say(
-                "  Twilio suspends no parent account, so a trip ends its calls, cancels what is queued,",
-            );
-            self.say("  and closes countries to calls and texts");
+            self.say_what_is_done_with_a_parent();
             return Ok(Some(Limit { of: Of::Account, at, currency }));
         }
         let default = answers::ten_times(&at);
@@ -41,7 +38,14 @@ impl Interview<'_> {
         let together = self.settle("--limit-together", given, question, Some(&default), |text| {
             answers::together(text, &at)
         })?;
+        self.say(&format!("  The parent itself may spend {at} in a day too, beside its subaccounts."));
+        self.say_what_is_done_with_a_parent();
         Ok(Some(Limit { of: Of::Subaccounts { together }, at, currency }))
+    }
+
+    fn say_what_is_done_with_a_parent(&mut self) {
+        self.say("  Twilio suspends no parent account, so a trip ends its calls, cancels what is queued,");
+        self.say("  and closes countries to calls and texts");
     }
 
     /// With who is told of a limit, once the mail server has said that it takes mail.
