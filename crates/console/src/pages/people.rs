@@ -5,10 +5,11 @@ use bytes::Bytes;
 use http::Response;
 use ringfence_control::people::{self, Invitation, Refused};
 use ringfence_model::Sid;
-use ringfence_store::{Error, Grant, Lock, Person, Role, Where};
+use ringfence_store::{Error, FactorSecret, Grant, Lock, Person, Role, Where};
 
 use super::act::{Act, Wrong, ask, ask_again, reason};
 use super::passkeys::{ListedPasskey, PasskeyMeant, passkey_meant, passkeys};
+use super::trust::{ListedDevice, ListedSession, devices, sessions};
 use super::{refused_in_words, shown, shown_again};
 use crate::failed::Failed;
 use crate::frame::{Frame, Section};
@@ -180,7 +181,12 @@ struct PersonView {
     is_self: bool,
     grants: Vec<(String, String, String)>,
     factors: String,
+    /// The numbers that codes go to, but for their middle, each with whether it is confirmed.
+    phones: Vec<(String, bool)>,
+    codes_left: u64,
     passkeys: Vec<ListedPasskey>,
+    devices: Vec<ListedDevice>,
+    sessions: Vec<ListedSession>,
     role: String,
     account: String,
     reason: String,
@@ -198,7 +204,13 @@ pub(crate) async fn person(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
 
 async fn page(call: &Call<'_>, wrong: WrongPerson, code: Option<Code>) -> Result<Response<Bytes>, Failed> {
     let person = meant(call).await?;
-    let factors = call.engine.store().factors(&person.id).await?;
+    let store = call.engine.store();
+    let factors = store.factors(&person.id).await?;
+    let phones = factors.iter().filter_map(|factor| match &factor.secret {
+        FactorSecret::Phone(number) => Some((format!("{number:?}"), factor.verified_at.is_some())),
+        _ => None,
+    });
+    let phones = phones.collect();
     let counting = factors.iter().filter(|it| it.verified_at.is_some());
     let mut factors: Vec<&str> = counting.map(|it| it.secret.kind().word()).collect();
     factors.sort_unstable();
@@ -223,7 +235,11 @@ async fn page(call: &Call<'_>, wrong: WrongPerson, code: Option<Code>) -> Result
             })
             .collect(),
         factors: if factors.is_empty() { "none".to_owned() } else { factors.join(", ") },
+        phones,
+        codes_left: store.recovery_codes_left(&person.id).await?,
         passkeys,
+        devices: devices(call, &person).await?,
+        sessions: sessions(call, &person).await?,
         id: person.id,
         login: person.login,
         class,
@@ -264,7 +280,7 @@ pub(crate) async fn set_role(call: Call<'_>) -> Result<Response<Bytes>, Failed> 
 }
 
 /// The form of an act on a person, at `/people/ID/what`.
-fn form(
+pub(super) fn form(
     person: &Person,
     what: &str,
     title: String,
@@ -293,7 +309,7 @@ fn refused(call: &Call<'_>, act: Act, error: Error) -> Result<Response<Bytes>, F
 }
 
 /// What somebody does to themselves is in My security, or another owner's business.
-async fn somebody_else(call: &Call<'_>) -> Result<Person, Failed> {
+pub(super) async fn somebody_else(call: &Call<'_>) -> Result<Person, Failed> {
     let person = meant(call).await?;
     if person.id == call.signed_in.person().id {
         return Err(Failed::NotNow("this is you: another owner does it".to_owned()));

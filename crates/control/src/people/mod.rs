@@ -28,7 +28,7 @@ use ringfence_store::{self as store, Person, Role, Session, Store, Where};
 
 use crate::engine::NotSetAside;
 
-pub use administer::{Invitation, add, check_login, invite, reset_second_factor};
+pub use administer::{Invitation, add, check_login, end_devices, end_sessions, invite, reset_second_factor};
 pub use bind::{Bindable, NewTotp};
 pub use hosts::{Entry, Hosts, ProtectedHost};
 pub use letters::tell_sign_ins;

@@ -6,7 +6,7 @@ use ringfence_second_factor::device::{Before, DeviceKey, Judgement, MOST, Trust,
 use ringfence_second_factor::policy::Kind;
 use serde_json::json;
 
-use super::{Where, note};
+use super::{Because, Told, Where, note};
 use crate::error::Error;
 use crate::seal::{Keyring, Place};
 use crate::sql::{Row, Transaction, values};
@@ -262,6 +262,30 @@ impl Store {
                 if ended > 0 {
                     let detail = json!({ "device": device.as_deref().unwrap_or("all"), "why": why });
                     note(transaction, by, "device.end", person, detail, *now).await?;
+                }
+                Ok(ended)
+            })
+        })
+        .await
+    }
+
+    /// Ends the trust in all devices of a person, who is told in the same transaction if there were any. How many there were.
+    pub async fn end_all_devices(
+        &self,
+        by: impl Into<Because>,
+        person: &str,
+        told: Told,
+        now: Timestamp,
+    ) -> Result<u64> {
+        let data = (by.into(), person.to_owned(), told, now);
+        self.write(data, |(by, person, told, now), transaction| {
+            Box::pin(async move {
+                let why = "revoked";
+                let ended = end_all(transaction, person, None, why, *now).await?;
+                if ended > 0 {
+                    let detail = by.detail(json!({ "device": "all", "why": why }));
+                    note(transaction, &by.by, "device.end", person, detail, *now).await?;
+                    told.write(transaction, &[], *now).await?;
                 }
                 Ok(ended)
             })

@@ -9,7 +9,7 @@ use ringfence_second_factor::device::SecretHash;
 use ringfence_second_factor::policy::{Assurance, Kind};
 use serde_json::json;
 
-use super::{Person, Where, find, note};
+use super::{Because, Person, Told, Where, find, note};
 use crate::error::Error;
 use crate::seal::{Keyring, Place};
 use crate::sql::{Row, Transaction, values};
@@ -197,6 +197,30 @@ impl Store {
                 if ended > 0 {
                     let detail = json!({ "sessions": ended });
                     note(transaction, by, "session.end", person, detail, *now).await?;
+                }
+                Ok(ended)
+            })
+        })
+        .await
+    }
+
+    /// Ends all sessions of a person, who is told in the same transaction if there were any. How many there were.
+    pub async fn end_all_sessions(
+        &self,
+        by: impl Into<Because>,
+        person: &str,
+        told: Told,
+        now: Timestamp,
+    ) -> Result<u64> {
+        let data = (by.into(), person.to_owned(), told, now);
+        self.write(data, |(by, person, told, now), transaction| {
+            Box::pin(async move {
+                let delete = "DELETE FROM sessions WHERE person = $1";
+                let ended = transaction.execute(delete, values![person]).await?;
+                if ended > 0 {
+                    let detail = by.detail(json!({ "sessions": ended }));
+                    note(transaction, &by.by, "session.end", person, detail, *now).await?;
+                    told.write(transaction, &[], *now).await?;
                 }
                 Ok(ended)
             })
