@@ -14,12 +14,20 @@ use ringfence_second_factor::failures::Rule;
 use ringfence_second_factor::password::is_long_enough_alone;
 use ringfence_second_factor::policy::{self, Assurance, Next, Policy};
 use ringfence_second_factor::pumping::network;
-use ringfence_store::{DeviceUsed, NewSession, Person, Session, SignInOutcome, Stage, Where, normal_login};
+use ringfence_store::{
+    DeviceUsed, NewSession, Person, Session, ShownDevice, SignInOutcome, Stage, Where, normal_login,
+};
 
+use super::letters::change_told_to;
 use super::{Asks, People, Refused, Result, Step, Visitor, places};
 
 /// How many of a person's latest sign-ins are looked through for an address.
 const LOOKED_THROUGH: usize = 100;
+
+/// What the owner of a computer hears of whose cookie there is a copy.
+const COPIED: &str = "The cookie of a computer that you trusted was used by two browsers. Its trust is over, and so is every session \
+                      that was opened by the trust in a computer. Whoever has the other browser knows your password too: \
+                      change it.";
 
 /// What somebody types.
 #[derive(Debug, Clone)]
@@ -186,7 +194,6 @@ impl People {
         }
         let kinds = self.kinds(person).await?;
         let (by, now) = (Actor::Person(person.id.clone()), self.now());
-        let address = visitor.address.as_str();
         // A browser may have devices of many people and accounts; those of this one are ten at most, each once.
         let mut trusted = match devices {
             [] => Vec::new(),
@@ -199,13 +206,19 @@ impl People {
                 continue;
             };
             trusted.swap_remove(at);
-            let judged = self.store.judge_device(&by, secret, &person.id, place, address, now).await?;
-            match judged {
+            let presented = ShownDevice {
+                secret: secret.clone(),
+                person: person.id.clone(),
+                place,
+                address: visitor.address.clone(),
+                told: change_told_to(person, "device-copied", COPIED),
+            };
+            match self.store.judge_device(&by, &presented, now).await? {
                 Judgement::Trusted | Judgement::JustChanged => {}
                 Judgement::Copied => {
                     tracing::warn!(
                         person = person.id,
-                        "the secret of a trusted device was used twice: its trust is over"
+                        "the secret of a trusted device was used twice: its trust is over, and their sessions on one"
                     );
                     continue;
                 }
@@ -215,7 +228,7 @@ impl People {
             if next != Next::Enter(Assurance::RememberedComputer) {
                 return Ok((next, None));
             }
-            match self.store.use_device(&by, secret, &person.id, place, address, now).await? {
+            match self.store.use_device(&by, &presented, now).await? {
                 DeviceUsed::Trusted(secret) => return Ok((next, Some(secret))),
                 DeviceUsed::JustChanged => return Ok((next, None)),
                 // It ended in this very moment.

@@ -229,6 +229,13 @@ impl Store {
     }
 }
 
+/// Ends the sessions of a person that were opened by the trust in a computer. How many there were.
+pub(super) async fn end_remembered(transaction: &mut Transaction, person: &str) -> Result<u64> {
+    let (remembered, _) = write_assurance(Assurance::RememberedComputer);
+    let delete = "DELETE FROM sessions WHERE person = $1 AND assurance = $2";
+    transaction.execute(delete, values![person, remembered]).await
+}
+
 /// From when to when a session is, however much it is used.
 #[derive(Clone, Copy)]
 struct Life {
