@@ -120,10 +120,12 @@ impl Store {
         self.fetch(sql, values![since, limit]).await?.iter().map(|row| read(&self.keys, row)).collect()
     }
 
-    /// Sign-ins that their owners should hear of and have not: from a new device, or older than `waited` and not inside.
+    /// Sign-ins that their owners should hear of and have not: from a new device, or older than `waited` and not inside. Each
+    /// person's oldest comes before anybody's second, so that somebody who makes thousands puts off nobody else's.
     pub async fn sign_ins_to_tell(&self, waited: Timestamp, limit: usize) -> Result<Vec<SignIn>> {
         let sql = "SELECT * FROM sign_ins WHERE told_at IS NULL AND (outcome = 'new' OR (at <= $1 \
-                   AND outcome IN ('waiting', 'failed'))) ORDER BY at, id LIMIT $2";
+                   AND outcome IN ('waiting', 'failed'))) \
+                   ORDER BY row_number() OVER (PARTITION BY person ORDER BY at, id), at, id LIMIT $2";
         self.fetch(sql, values![waited, limit]).await?.iter().map(|row| read(&self.keys, row)).collect()
     }
 

@@ -21,6 +21,7 @@ on_both! {
     two_tabs_at_once_end_nothing,
     a_device_that_was_only_looked_at_keeps_its_secret,
     a_copy_ends_the_sessions_that_stand_on_trust_and_its_owner_is_told_with_it,
+    whoever_signs_in_a_thousand_times_puts_off_nobody_else_s_notice,
     many_uses_within_seconds_make_no_thief_of_a_slow_tab,
     the_link_of_an_earlier_mail_is_good_as_long_as_it_says,
     another_password_ends_the_links_to_set_one,
@@ -184,6 +185,27 @@ async fn a_copy_ends_the_sessions_that_stand_on_trust_and_its_owner_is_told_with
     // It is over: whoever shows it again tells nothing new.
     assert_eq!(store.judge_device(&by, &copied, after(61)).await.unwrap(), Judgement::Refused);
     assert_eq!(store.waiting_effects(9).await.unwrap().len(), 1);
+}
+
+async fn whoever_signs_in_a_thousand_times_puts_off_nobody_else_s_notice(world: World) {
+    let store = &world.store;
+    let maria = maria(store).await;
+    let busy = person(store, "busy@example.com", vec![everywhere(Role::Auditor)]).await;
+    let begin = |person: &Person, second| {
+        let person = person.id.clone();
+        async move {
+            store.begin_sign_in(&person, "203.0.113.7", "Firefox", after(second)).await.unwrap();
+        }
+    };
+    for second in 0..8 {
+        begin(&busy, second).await;
+    }
+    begin(&maria, 10).await;
+    begin(&maria, 11).await;
+    let told = store.sign_ins_to_tell(after(180), 4).await.unwrap();
+    let told: Vec<_> = told.iter().map(|it| (it.person == maria.id, it.at)).collect();
+    // Each person's oldest, then the next of each.
+    assert_eq!(told, [(false, start()), (true, after(10)), (false, after(1)), (true, after(11))]);
 }
 
 async fn the_link_of_an_earlier_mail_is_good_as_long_as_it_says(world: World) {
