@@ -1,8 +1,8 @@
 //! People: how they sign in, and what they may change about it.
 //!
 //! Each file is one thing that somebody does. Decisions are `second_factor`'s, and what they lead to is one transaction of
-//! the store each. Whoever asks is a [`Visitor`]: an address and a browser, which count for nothing but what the owner is
-//! told.
+//! the store each. Whoever asks is a [`Visitor`]: an address, a browser and its marks, which count for nothing but what the
+//! owner is told.
 
 mod administer;
 mod bind;
@@ -74,6 +74,8 @@ pub struct Visitor {
     pub address: String,
     /// The browser.
     pub agent: String,
+    /// The marks that the browser keeps: of the logins of those who were inside in it.
+    pub marks: Vec<Secret>,
 }
 
 /// Where somebody who signs in is next.

@@ -134,7 +134,7 @@ impl People {
         visitor: &Visitor,
     ) -> Result<Step> {
         let (person, place, now) = (&session.person, session.place, self.now());
-        let is_known = self.knows(person, &visitor.address).await?;
+        let is_known = self.knows(person, visitor).await?;
         let assurance = Assurance::SecondFactor { kind, at: now };
         let to = session_like(session, place, Stage::Inside, assurance, visitor);
         // Of two right answers at once one changes the session, so one computer is trusted.

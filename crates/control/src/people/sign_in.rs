@@ -21,7 +21,7 @@ use ringfence_store::{
 use super::letters::change_told_to;
 use super::{Asks, People, Refused, Result, Step, Visitor, places};
 
-/// How many of a person's latest sign-ins are looked through for an address.
+/// How many of a person's latest sign-ins are looked through for an address and a browser.
 const LOOKED_THROUGH: usize = 100;
 
 /// What the owner of a computer hears of whose cookie there is a copy.
@@ -63,7 +63,9 @@ impl People {
         self.hasher.has_room(asks)?;
         self.store.failures(&subject).await?.admit(Rule::Application, now)?;
         let from = match asks {
-            Asks::Stranger => Some(self.store.subject("passwords-of", &[&network_of(visitor)]).await?),
+            Asks::Stranger => {
+                Some(self.store.subject("passwords-of", &[&network_of(&visitor.address)]).await?)
+            }
             Asks::Known => None,
         };
         if let Some(from) = &from {
@@ -93,7 +95,6 @@ impl People {
     /// What comes after a right password.
     async fn enter(&self, person: &Person, is_long: bool, known: &Known, visitor: &Visitor) -> Result<Step> {
         let now = self.now();
-        let is_known = self.knows(person, &visitor.address).await?;
         // The first account that lets them in with what they have. Without a role there is nothing to sign in to, which is
         // told like everything else that is wrong.
         let mut found = None;
@@ -122,8 +123,12 @@ impl People {
             Next::Enter(assurance) => {
                 let session = session(Stage::Inside, assurance);
                 let token = self.store.begin_session(session, before, now).await.map_err(locked)?;
-                let is_trusted = assurance == Assurance::RememberedComputer;
-                let outcome = if is_trusted || is_known { SignInOutcome::Known } else { SignInOutcome::New };
+                let is_known = match assurance {
+                    // Whoever has copied the cookie of a computer has its mark as well.
+                    Assurance::RememberedComputer => self.has_seen(person, visitor).await?,
+                    _ => self.knows(person, visitor).await?,
+                };
+                let outcome = if is_known { SignInOutcome::Known } else { SignInOutcome::New };
                 self.store.end_sign_in(&sign_in, outcome, now).await?;
                 let mark = self.mark(&person.login).await?;
                 Ok(Step::Inside { token, device, mark })
@@ -243,17 +248,29 @@ impl People {
         since.saturating_add(self.rules.trust_for).unwrap_or(Timestamp::MAX)
     }
 
-    /// Whether the person was inside from this address before.
-    pub(super) async fn knows(&self, person: &Person, address: &str) -> Result<bool> {
+    /// Whether the person was inside in this browser before, as its mark says, or from its address with one of its kind.
+    pub(super) async fn knows(&self, person: &Person, visitor: &Visitor) -> Result<bool> {
+        let is_marked = self.marked(&person.login, &visitor.marks).await?.is_some();
+        Ok(is_marked || self.has_seen(person, visitor).await?)
+    }
+
+    /// Whether the person was inside from this address, with a browser of this kind, before: behind one address there may be
+    /// a whole house.
+    async fn has_seen(&self, person: &Person, visitor: &Visitor) -> Result<bool> {
         let sign_ins = self.store.sign_ins(&person.id, LOOKED_THROUGH).await?;
         let is_inside = |outcome| matches!(outcome, SignInOutcome::Known | SignInOutcome::New);
-        Ok(sign_ins.iter().any(|sign_in| is_inside(sign_in.outcome) && sign_in.address == address))
+        let network = network_of(&visitor.address);
+        Ok(sign_ins.iter().any(|sign_in| {
+            is_inside(sign_in.outcome)
+                && sign_in.agent == visitor.agent
+                && network_of(&sign_in.address) == network
+        }))
     }
 }
 
-/// What the visitor's network is counted under.
-fn network_of(visitor: &Visitor) -> String {
-    visitor.address.parse().map_or_else(|_| visitor.address.clone(), network)
+/// What an address is counted and known under: of IPv6 a house has its first 64 bits.
+fn network_of(address: &str) -> String {
+    address.parse().map_or_else(|_| address.to_owned(), network)
 }
 
 /// The same sign-in, somewhere else or further on.

@@ -1,5 +1,5 @@
 use ringfence_control::notices::Letter;
-use ringfence_control::people::{self, Answer, Credentials, Known, Rules, Step, tell_sign_ins};
+use ringfence_control::people::{self, Answer, Credentials, Known, Rules, Step, Visitor, tell_sign_ins};
 use ringfence_second_factor::policy::Kind;
 use ringfence_store::{Grant, Lock, Role};
 
@@ -67,7 +67,7 @@ async fn a_password_without_its_second_factor_is_told_after_three_minutes_whatev
 }
 
 #[tokio::test]
-async fn a_sign_in_from_a_new_device_is_told_at_once_and_one_from_a_known_address_is_not() {
+async fn a_sign_in_from_a_new_device_is_told_at_once_and_one_from_a_known_one_is_not() {
     let house = House::new().await;
     let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
     assert_eq!(tell(&house).await, 1, "the first is new");
@@ -75,6 +75,63 @@ async fn a_sign_in_from_a_new_device_is_told_at_once_and_one_from_a_known_addres
     house.inside(&maria).await;
     house.wait(600);
     assert_eq!(tell(&house).await, 0);
+}
+
+/// Inside with the second factor, as this visitor.
+async fn enter(house: &House, person: &Bound, visitor: &Visitor) -> Step {
+    let token = house.asked(person, visitor).await;
+    let session = house.session(&token).await;
+    let answer = Answer::Totp(secret(&person.seed.code_at(house.people.now())));
+    house.wait(30);
+    house.people.show(&token, &session, &answer, false, visitor).await.unwrap()
+}
+
+#[tokio::test]
+async fn behind_one_address_another_browser_is_a_new_device_and_a_marked_one_is_known_anywhere() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    tell(&house).await;
+    letters(&house).await;
+    let phone = Visitor { agent: "Safari on iPhone".to_owned(), ..home() };
+    let Step::Inside { mark, .. } = enter(&house, &maria, &phone).await else { panic!("inside") };
+    assert_eq!(tell(&house).await, 1);
+    let letter = letters(&house).await.pop().unwrap();
+    assert_eq!(letter.subject, "A sign-in from a new device");
+    assert!(letter.text.contains("from 203.0.113.7 with Safari on iPhone"), "{}", letter.text);
+    // It was inside now; and with its mark it is known on the train.
+    enter(&house, &maria, &phone).await;
+    let train = Visitor { address: "198.51.100.1".to_owned(), marks: vec![mark.clone()], ..phone };
+    enter(&house, &maria, &train).await;
+    assert_eq!(tell(&house).await, 0);
+    // What is no mark of this login makes nothing known.
+    let forged = secret(&format!("{}0", mark.expose()));
+    let elsewhere = Visitor { address: "198.51.100.2".to_owned(), marks: vec![forged], ..train };
+    enter(&house, &maria, &elsewhere).await;
+    assert_eq!(tell(&house).await, 1);
+}
+
+#[tokio::test]
+async fn the_cookie_of_a_trusted_computer_that_comes_from_elsewhere_is_told_as_a_new_device() {
+    let house = House::new().await;
+    let op = house.bound("op@example.com", vec![Grant { place: account(1), role: Role::Operator }]).await;
+    let token = house.asked(&op, &at("2001:db8:0:1::7")).await;
+    let session = house.session(&token).await;
+    let answer = Answer::Totp(secret(&op.seed.code_at(house.people.now())));
+    let own = at("2001:db8:0:1::7");
+    let step = house.people.show(&token, &session, &answer, true, &own).await.unwrap();
+    let Step::Inside { device: Some(device), mark, .. } = step else { panic!("it is trusted: {step:?}") };
+    tell(&house).await;
+    letters(&house).await;
+    // At home, where a computer has another address each day, nobody is told.
+    let known = Known { devices: vec![device], ..Known::default() };
+    for (from, told) in [("2001:db8:0:1::8", 0), ("2001:db8:0:2::7", 1)] {
+        // Whoever copied one cookie copied the mark as well.
+        let visitor = Visitor { marks: vec![mark.clone()], ..at(from) };
+        let step = house.sign_in_with(&op.login, PASSWORD, &known, &visitor).await.unwrap();
+        assert!(matches!(step, Step::Inside { .. }), "{step:?}");
+        assert_eq!(tell(&house).await, told, "{from}");
+    }
+    assert!(letters(&house).await[0].text.contains("from 2001:db8:0:2::7"));
 }
 
 #[tokio::test]
