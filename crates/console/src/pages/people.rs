@@ -1,8 +1,11 @@
 //! Who signs in: for the owners of the whole installation.
 
+use std::collections::HashMap;
+
 use askama::Template;
 use bytes::Bytes;
 use http::Response;
+use jiff::Timestamp;
 use ringfence_control::people::{self, Invitation, Refused};
 use ringfence_model::Sid;
 use ringfence_store::{Error, FactorSecret, Grant, Lock, Person, Role, Where};
@@ -16,11 +19,19 @@ use crate::frame::{Frame, Section};
 use crate::routes::Call;
 use crate::words;
 
+/// Rows of a page.
+const SIZE: usize = 50;
+
 #[derive(Template)]
 #[template(path = "people.html")]
 struct View {
     frame: Frame,
     rows: Vec<Row>,
+    /// What is searched for.
+    q: String,
+    found: String,
+    older: Option<String>,
+    newer: Option<String>,
     login: String,
     role: String,
     account: String,
@@ -77,25 +88,37 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
 
 async fn list(call: &Call<'_>, wrong: WrongPerson, code: Option<Code>) -> Result<Response<Bytes>, Failed> {
     let store = call.engine.store();
-    let mut rows = Vec::new();
-    for person in store.persons().await? {
-        let last = store.sign_ins(&person.id, 1).await?.pop();
+    let q = call.query.get("q").to_lowercase();
+    let mut all = store.persons().await?;
+    all.retain(|person| is_meant(person, &q));
+    let total = all.len();
+    let page: usize = call.query.get("page").parse().unwrap_or(1).clamp(1, total.div_ceil(SIZE).max(1));
+    let begin = (page - 1) * SIZE;
+    let rows: Vec<Person> = all.into_iter().skip(begin).take(SIZE).collect();
+    let ids: Vec<String> = rows.iter().map(|person| person.id.clone()).collect();
+    let seen: HashMap<String, Timestamp> = store.last_sign_ins(&ids).await?.into_iter().collect();
+    let rows = rows.into_iter().map(|person| {
         let (class, state) = state(&person);
-        rows.push(Row {
+        Row {
             roles: roles(&person),
-            seen: last.map_or_else(|| "never".to_owned(), |it| words::ago(&it.at, &call.now)),
+            seen: seen.get(&person.id).map_or_else(|| "never".to_owned(), |at| words::ago(at, &call.now)),
             id: person.id,
             login: person.login,
             class,
             state,
-        });
-    }
+        }
+    });
+    let link = |page: usize| format!("/people?q={}&page={page}", words::query_value(call.query.get("q")));
     let is_wrong = wrong.is_any();
     let is_shown = is_wrong || call.again.is_some();
     let typed = |name: &str| if is_shown { call.form.get(name).to_owned() } else { String::new() };
     let view = View {
         frame: Frame::new(call, Section::People),
-        rows,
+        rows: rows.collect(),
+        q: call.query.get("q").to_owned(),
+        found: words::many(total, "person", "people"),
+        older: (begin + SIZE < total).then(|| link(page + 1)),
+        newer: (page > 1).then(|| link(page - 1)),
         login: typed("login"),
         role: typed("role"),
         account: typed("account"),
@@ -104,6 +127,12 @@ async fn list(call: &Call<'_>, wrong: WrongPerson, code: Option<Code>) -> Result
         code,
     };
     if is_wrong { shown_again(&view) } else { shown(&view) }
+}
+
+/// Whether a search for this means them: by login, role, account or state. It is in small letters.
+fn is_meant(person: &Person, q: &str) -> bool {
+    let (_, state) = state(person);
+    [&*person.login, &*roles(person), state].iter().any(|text| text.to_lowercase().contains(q))
 }
 
 fn state(person: &Person) -> (&'static str, &'static str) {

@@ -4,9 +4,9 @@ use jiff::SignedDuration;
 use ringfence_model::{Actor, PhoneNumber};
 use ringfence_second_factor::policy::{Demands, Kind, Policy, Strength};
 use ringfence_second_factor::totp::Seed;
-use ringfence_store::{FactorSecret, NewDevice, NewFactor, Person, Role, Where};
+use ringfence_store::{FactorSecret, Grant, NewDevice, NewFactor, Person, Role, Where};
 
-use crate::world::{Browser, World};
+use crate::world::{Browser, Page, World};
 
 fn ops() -> Actor {
     Actor::CommandLine("ops".to_owned())
@@ -170,6 +170,42 @@ async fn an_owner_ends_the_sessions_and_the_trust_of_somebody_who_is_told() {
         "{texts:?}"
     );
     assert!(texts.iter().any(|text| text.contains("No computer of yours is trusted any more")), "{texts:?}");
+}
+
+#[tokio::test]
+async fn people_are_shown_fifty_at_a_time_and_found_by_what_is_known_of_them() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    let account = ringfence_model::Sid::new(*b"AC", 9);
+    for number in 0..60 {
+        let grants = vec![Grant { place: Where::Account(account), role: Role::Auditor }];
+        world
+            .store
+            .add_person(&ops(), &format!("p{number:02}@example.com"), grants, world.now())
+            .await
+            .unwrap();
+    }
+    world.advance(120).await;
+    let op = op(&world).await;
+    world.session(&op.id, Where::Everywhere, ringfence_store::Stage::Inside).await;
+    world.advance(60).await;
+    let rows = |page: &Page| page.text.matches("href=\"/people/ps_").count();
+    let first = owner.get("/people").await;
+    assert_eq!(rows(&first), 50);
+    first.says("62 people");
+    first.says("href=\"/people?q=&#38;page=2\" rel=\"next\"");
+    let second = owner.get("/people?page=2").await;
+    assert_eq!(rows(&second), 12);
+    second.says("rel=\"prev\"");
+    // The last of several.
+    second.says("1 min ago");
+    assert_eq!(rows(&owner.get("/people?page=9").await), 12, "the last page there is");
+    for (q, found) in [("P07@", 1), ("operator", 1), ("AC00", 60), ("invited", 62), ("nobody", 0), ("%25", 0)]
+    {
+        assert_eq!(rows(&owner.get(&format!("/people?q={q}")).await), found.min(50), "{q}");
+    }
+    owner.get("/people?q=AC00").await.says("/people?q=AC00&#38;page=2");
+    owner.get("/people?q=no%3Cb%3Ebody").await.says("Nobody matches.");
 }
 
 #[tokio::test]

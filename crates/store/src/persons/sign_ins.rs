@@ -7,7 +7,7 @@ use serde_json::json;
 use super::note;
 use crate::error::Error;
 use crate::seal::{Keyring, Place};
-use crate::sql::{Row, values};
+use crate::sql::{Pool, Row, values};
 use crate::{NewEffect, Result, Store, hex, outbox};
 
 /// What became of a sign-in.
@@ -112,6 +112,22 @@ impl Store {
     pub async fn sign_ins(&self, person: &str, limit: usize) -> Result<Vec<SignIn>> {
         let sql = "SELECT * FROM sign_ins WHERE person = $1 ORDER BY at DESC, id LIMIT $2";
         self.fetch(sql, values![person, limit]).await?.iter().map(|row| read(&self.keys, row)).collect()
+    }
+
+    /// When each of these people last typed the right password; nothing of those who never did.
+    pub async fn last_sign_ins(&self, persons: &[String]) -> Result<Vec<(String, Timestamp)>> {
+        let sql = match self.pool {
+            Pool::Sqlite(_) => {
+                "SELECT person, max(at) AS at FROM sign_ins WHERE person IN (SELECT value FROM json_each($1)) \
+                 GROUP BY person"
+            }
+            Pool::Postgres(_) => {
+                "SELECT person, max(at) AS at FROM sign_ins \
+                 WHERE person IN (SELECT jsonb_array_elements_text($1::jsonb)) GROUP BY person"
+            }
+        };
+        let rows = self.fetch(sql, values![json!(persons).to_string()]).await?;
+        rows.iter().map(|row| Ok((row.text("person")?, row.time("at")?))).collect()
     }
 
     /// Everybody's sign-ins since then, the newest first.
