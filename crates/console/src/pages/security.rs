@@ -72,6 +72,7 @@ fn attempt(sign_in: &SignIn) -> Attempt {
         SignInOutcome::Known => ("good", "signed in"),
         SignInOutcome::New => ("near", "signed in on a new device"),
         SignInOutcome::Waiting => ("bad", "password right, no second factor"),
+        SignInOutcome::Guessed => ("bad", "second factor wrong five times in an open session, which ended"),
         SignInOutcome::Failed => ("bad", "password right, second factor wrong"),
     };
     Attempt {

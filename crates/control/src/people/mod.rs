@@ -144,6 +144,9 @@ pub enum Refused {
     /// The session is over, or not at this step.
     #[error("this sign-in is over: begin again")]
     Over,
+    /// The second factor was wrong again and again in a session that was inside, which has ended.
+    #[error("the second factor was wrong too often: this session has ended, sign in again")]
+    Guessed,
     /// What is dangerous wants the second factor again.
     #[error("the second factor is asked for again before this")]
     AskAgain,

@@ -1,9 +1,12 @@
 use ringfence_control::notices::Letter;
-use ringfence_control::people::{self, Answer, Credentials, Known, Rules, Step, Visitor, tell_sign_ins};
+use ringfence_control::people::{
+    self, Answer, Credentials, Known, Refused, Rules, Step, Visitor, tell_sign_ins,
+};
+use ringfence_model::Secret;
 use ringfence_second_factor::policy::Kind;
-use ringfence_store::{Grant, Lock, Role};
+use ringfence_store::{Grant, Lock, Role, SignInOutcome};
 
-use crate::house::{Bound, House, PASSWORD, account, at, everywhere, home, operator, secret};
+use crate::house::{Bound, House, PASSWORD, account, at, everywhere, home, operator, secret, why};
 
 const URL: &str = "https://console.example.com/";
 
@@ -262,4 +265,44 @@ async fn whoever_loses_a_factor_to_an_owner_or_to_a_thief_is_told() {
     let (by, now) = (operator(), house.people.now());
     people::reset_second_factor(&house.store, (&by, "lost"), session.person, now).await.unwrap();
     assert!(letters(&house).await[0].text.starts_with("Your second factor was taken away by an owner"));
+}
+
+#[tokio::test]
+async fn five_wrong_factors_in_an_open_session_end_it_and_its_owner_is_told_once() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let token = house.inside(&maria).await;
+    tell(&house).await;
+    letters(&house).await;
+    let thief = at("198.51.100.44");
+    let show = async |token: &Secret, answer: Answer| {
+        let session = house.session(token).await;
+        house.people.show(token, &session, &answer, false, &thief).await
+    };
+    let wrong = || Answer::Totp(secret("no code"));
+    for _ in 0..4 {
+        assert!(matches!(why(show(&token, wrong()).await), Refused::WrongCode));
+    }
+    // What can be no code of theirs is a slip.
+    for _ in 0..5 {
+        let slip = Answer::RecoveryCode(secret("my dog ate it"));
+        assert!(matches!(why(show(&token, slip).await), Refused::WrongCode));
+    }
+    // A right one ends the row, in a session with another token.
+    let (token, _) = house.show(&maria, &token, false).await;
+    for _ in 0..4 {
+        assert!(matches!(why(show(&token, wrong()).await), Refused::WrongCode));
+    }
+    assert_eq!(letters(&house).await, []);
+    let person = house.session(&token).await.person.id;
+    assert!(matches!(why(show(&token, wrong()).await), Refused::Guessed));
+    assert!(house.people.session(&token).await.unwrap().is_none());
+    let told = letters(&house).await;
+    assert_eq!(told.len(), 1);
+    assert!(told[0].text.contains("wrong five times, the last time from 198.51.100.44"), "{}", told[0].text);
+    let noted = house.store.sign_ins(&person, 1).await.unwrap().pop().unwrap();
+    assert_eq!((noted.outcome, noted.address.as_str()), (SignInOutcome::Guessed, "198.51.100.44"));
+    house.wait(180);
+    assert_eq!(tell(&house).await, 0, "once");
+    house.inside(&maria).await;
 }

@@ -7,8 +7,8 @@ use ringfence_second_factor::failures::Rule;
 use ringfence_second_factor::policy::{Assurance, Demands, Kind, Policy, Strength};
 use ringfence_second_factor::totp::Seed;
 use ringfence_store::{
-    DeviceUsed, Error, FactorSecret, Forget, Lock, NewSession, Person, Purpose, Role, ShownDevice, Stage,
-    Told, Where,
+    DeviceUsed, Error, FactorSecret, Forget, Lock, NewSession, Person, Purpose, Role, ShownDevice,
+    SignInOutcome, Stage, Told, Where,
 };
 
 use crate::persons::{account, device, everywhere, factor, letter, maria, person, session, shown, use_of};
@@ -23,6 +23,7 @@ on_both! {
     a_copy_ends_the_sessions_that_stand_on_trust_and_its_owner_is_told_with_it,
     whoever_signs_in_a_thousand_times_puts_off_nobody_else_s_notice,
     many_uses_within_seconds_make_no_thief_of_a_slow_tab,
+    a_session_in_which_factors_were_guessed_ends_once_and_is_noted,
     the_link_of_an_earlier_mail_is_good_as_long_as_it_says,
     another_password_ends_the_links_to_set_one,
     a_code_sets_a_password_once_and_for_its_owner,
@@ -206,6 +207,30 @@ async fn whoever_signs_in_a_thousand_times_puts_off_nobody_else_s_notice(world: 
     let told: Vec<_> = told.iter().map(|it| (it.person == maria.id, it.at)).collect();
     // Each person's oldest, then the next of each.
     assert_eq!(told, [(false, start()), (true, after(10)), (false, after(1)), (true, after(11))]);
+}
+
+async fn a_session_in_which_factors_were_guessed_ends_once_and_is_noted(world: World) {
+    let store = &world.store;
+    let maria = maria(store).await;
+    let token = store.begin_session(session(&maria, Stage::Inside), None, start()).await.unwrap();
+    let own = store.begin_session(session(&maria, Stage::Inside), None, start()).await.unwrap();
+    let guessed = store.session(&token, start()).await.unwrap().unwrap();
+    let end = async || {
+        let told = Told::with(letter("guessed"));
+        store.end_guessed_session(&guessed, "198.51.100.9", "curl", told, after(5)).await.unwrap()
+    };
+    assert!(end().await);
+    assert!(!end().await, "of many at once one ends it");
+    assert!(store.session(&token, after(5)).await.unwrap().is_none());
+    assert!(store.session(&own, after(5)).await.unwrap().is_some());
+    let noted = store.sign_ins(&maria.id, 9).await.unwrap();
+    assert_eq!(noted.len(), 1);
+    assert_eq!((noted[0].outcome, noted[0].address.as_str()), (SignInOutcome::Guessed, "198.51.100.9"));
+    // It is told already, and stays what it is.
+    store.end_sign_in(&noted[0].id, SignInOutcome::Known, after(6)).await.unwrap();
+    assert_eq!(store.sign_ins(&maria.id, 9).await.unwrap(), noted);
+    assert_eq!(store.sign_ins_to_tell(after(600), 9).await.unwrap(), []);
+    assert_eq!(store.waiting_effects(9).await.unwrap().len(), 1);
 }
 
 async fn the_link_of_an_earlier_mail_is_good_as_long_as_it_says(world: World) {
