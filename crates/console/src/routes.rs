@@ -140,6 +140,7 @@ use Role::{Auditor, Operator, Owner, Visitor};
 pub(crate) const ROUTES: &[Route] = &[
     open("/assets/console.css", assets::style),
     open("/assets/console.js", assets::script),
+    open("/assets/once.js", assets::once_script),
     open("/assets/passkey.js", assets::passkey_script),
     door(Method::GET, "/sign-in", |it| Box::pin(door::ask_sign_in(it))),
     door(Method::POST, "/sign-in", |it| Box::pin(door::sign_in(it))),
