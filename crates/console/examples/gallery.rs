@@ -29,7 +29,7 @@ use ringfence_model::{Actor, PhoneNumber, Secret, Sid};
 use ringfence_second_factor::policy::{Demands, Kind, Policy, Strength};
 use ringfence_store::{
     Admission, EgressAccounts, EgressArea, EgressScopes, FactorSecret, NewDevice, NewFactor, NewReservation,
-    NewToken, Now, Role, Sent, SignInOutcome, Spent, StoredPrices, Told, Where,
+    NewToken, Now, Role, Sent, SignInOutcome, Spent, Stage, StoredPrices, Told, Where,
 };
 use ringfence_twilio::client::Credentials;
 use ringfence_twilio::wire::RuleMatch;
@@ -176,9 +176,16 @@ async fn second_factors(world: &World, owner: &str, op: &str) {
     world.store.set_password(&by, op, &Secret::new("a hash"), Told::nobody(), now).await.unwrap();
     let phone = FactorSecret::Phone(PhoneNumber::parse("+14155550123").unwrap());
     world.store.add_factor(&by, op, NewFactor { secret: phone, verified: true }, now).await.unwrap();
-    for (agent, kind) in [("Firefox on Linux", Kind::Totp), ("Safari on iPhone", Kind::Phone)] {
+    world.store.new_recovery_codes(&by, op, Told::nobody(), now).await.unwrap();
+    world.session(op, Where::Everywhere, Stage::Inside).await;
+    let of = [
+        (owner, "Firefox on Linux", Kind::Totp),
+        (owner, "Safari on iPhone", Kind::Phone),
+        (op, "Chrome on Android", Kind::Phone),
+    ];
+    for (person, agent, kind) in of {
         let device = NewDevice {
-            person: owner.to_owned(),
+            person: person.to_owned(),
             place: Where::Everywhere,
             kind,
             address: "203.0.113.7".to_owned(),

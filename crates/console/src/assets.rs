@@ -18,6 +18,10 @@ pub(crate) fn script(_: Open<'_>) -> Running<'_> {
     Box::pin(async { served("text/javascript; charset=utf-8", include_str!("../templates/console.js")) })
 }
 
+pub(crate) fn once_script(_: Open<'_>) -> Running<'_> {
+    Box::pin(async { served("text/javascript; charset=utf-8", include_str!("../templates/once.js")) })
+}
+
 pub(crate) fn passkey_script(_: Open<'_>) -> Running<'_> {
     Box::pin(async { served("text/javascript; charset=utf-8", include_str!("../templates/passkey.js")) })
 }

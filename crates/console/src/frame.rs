@@ -108,6 +108,11 @@ fn done(query: &Fields) -> Option<&'static str> {
         "phone" => Some("The phone is taken away. You were mailed about it."),
         "passkey" => Some("The passkey is taken away. You were mailed about it."),
         "their-passkey" => Some("The passkey is taken away. They were mailed about it."),
+        "their-devices" => Some("None of their computers is trusted any more. They were mailed about it."),
+        "their-sessions" => {
+            Some("Every session of theirs has ended, at once and on every node. They were mailed about it.")
+        }
+        "nothing" => Some("There was nothing to end."),
         "policy" => Some("Set. It holds from the next sign-in on."),
         "resume-prefix" => Some("Codes go to these numbers again, and are counted anew."),
         "revoke" => Some("The token is revoked."),

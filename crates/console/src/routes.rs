@@ -18,7 +18,7 @@ use crate::failed::Failed;
 use crate::form::Fields;
 use crate::pages::{
     account, accounts, audit, breaker, credentials, incidents, keys, ledger, limits, new_key, overview,
-    people, places, policies, prices, requests, security, services, shared_key, sign_out, token,
+    people, places, policies, prices, requests, security, services, shared_key, sign_out, token, trust,
 };
 use crate::signed_in::SignedIn;
 use crate::typed::Again;
@@ -140,6 +140,7 @@ use Role::{Auditor, Operator, Owner, Visitor};
 pub(crate) const ROUTES: &[Route] = &[
     open("/assets/console.css", assets::style),
     open("/assets/console.js", assets::script),
+    open("/assets/once.js", assets::once_script),
     open("/assets/passkey.js", assets::passkey_script),
     door(Method::GET, "/sign-in", |it| Box::pin(door::ask_sign_in(it))),
     door(Method::POST, "/sign-in", |it| Box::pin(door::sign_in(it))),
@@ -257,6 +258,16 @@ pub(crate) const ROUTES: &[Route] = &[
     }),
     dangerous(Method::POST, "/people/{}/remove-passkey", Owner, true, |call| {
         Box::pin(people::remove_passkey(call))
+    }),
+    dangerous(Method::GET, "/people/{}/end-devices", Owner, true, |call| {
+        Box::pin(trust::ask_end_devices(call))
+    }),
+    dangerous(Method::POST, "/people/{}/end-devices", Owner, true, |call| Box::pin(trust::end_devices(call))),
+    dangerous(Method::GET, "/people/{}/end-sessions", Owner, true, |call| {
+        Box::pin(trust::ask_end_sessions(call))
+    }),
+    dangerous(Method::POST, "/people/{}/end-sessions", Owner, true, |call| {
+        Box::pin(trust::end_sessions(call))
     }),
     dangerous(Method::GET, "/people/{}/remove", Owner, true, |call| Box::pin(people::ask_remove(call))),
     dangerous(Method::POST, "/people/{}/remove", Owner, true, |call| Box::pin(people::remove(call))),

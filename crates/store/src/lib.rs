@@ -128,7 +128,8 @@ pub use outbox::{Added, Claim, Effect, EffectEnd, NewEffect, Unfinished};
 pub use persons::{
     AccountPolicy, Because, Device, DeviceUsed, Factor, FactorSecret, Grant, HandedOver, HostSession, Lock,
     NewDevice, NewFactor, NewPasskey, NewSession, PasskeyPurpose, Person, Purpose, Redeemed, Role, Session,
-    ShownPasskey, SignIn, SignInOutcome, Stage, StoredPasskey, Told, Trusted, Where, normal_login,
+    ShownDevice, ShownPasskey, SignIn, SignInOutcome, Stage, StoredPasskey, Told, Trusted, Where,
+    normal_login,
 };
 pub use prices::StoredPrices;
 pub use readings::{NewReading, Reading};

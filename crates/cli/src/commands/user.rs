@@ -34,6 +34,10 @@ enum Command {
     Lock(LockArguments),
     /// Let somebody in again.
     Unlock(ActArguments),
+    /// Sign somebody out everywhere, at once, on every node.
+    EndSessions(ActArguments),
+    /// Trust no computer of somebody's any more: each is asked for the second factor again.
+    EndDevices(ActArguments),
     /// Remove somebody, with everything that is theirs.
     Remove(ActArguments),
 }
@@ -131,6 +135,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         }
         Command::Unlock(arguments) => act(arguments, async |opened, because, person| {
             lock(opened, &because, &person, Lock::Off, arguments.who.store.json).await
+        }),
+        Command::EndSessions(arguments) => act(arguments, async |opened, because, person| {
+            let ended = people::end_sessions(&opened.store, &because, &person, opened.now).await;
+            let state =
+                if ended.map_err(refused)? > 0 { "signed out everywhere" } else { "signed in nowhere" };
+            Ok(said(&person, state, arguments.who.store.json))
+        }),
+        Command::EndDevices(arguments) => act(arguments, async |opened, because, person| {
+            let ended = people::end_devices(&opened.store, &because, &person, opened.now).await;
+            let state = match ended.map_err(refused)? {
+                0 => "asked on every computer already",
+                _ => "asked again on every computer",
+            };
+            Ok(said(&person, state, arguments.who.store.json))
         }),
         Command::Remove(arguments) => act(arguments, async |opened, because, person| {
             let removed = opened.store.remove_person(&because, &person.id, opened.now).await;

@@ -35,7 +35,7 @@ fn who_cannot_be_added_is_told_why() {
 fn whatever_is_done_about_somebody_wants_a_reason_that_is_on_record() {
     let installation = Installation::new();
     installation.run(&["user", "add", MARIA, "--role", "owner", WHY[0], WHY[1]]).code(0);
-    for act in ["reset-second-factor", "lock", "unlock", "remove"] {
+    for act in ["reset-second-factor", "lock", "unlock", "end-sessions", "end-devices", "remove"] {
         let refused = installation.run(&["user", act, MARIA]).code(2).prints_nothing();
         refused.complains("a reason is needed: the audit log keeps why this was done");
         let refused = installation.run(&["user", act, MARIA, "--reason", " "]).code(2).prints_nothing();
@@ -99,6 +99,14 @@ fn people_are_listed_locked_and_removed_but_for_the_last_owner() {
         .run(&["user", "lock", "op@example.com", WHY[0], WHY[1]])
         .code(0)
         .says("op@example.com is locked already\n");
+    for (act, says) in
+        [("end-sessions", "signed in nowhere"), ("end-devices", "asked on every computer already")]
+    {
+        installation
+            .run(&["user", act, "op@example.com", WHY[0], WHY[1]])
+            .code(0)
+            .says(&format!("op@example.com is {says}\n"));
+    }
     installation.run(&["user", "list"]).code(0).says("  locked\n");
     installation
         .run(&["user", "unlock", "op@example.com", WHY[0], WHY[1], "--json"])

@@ -16,6 +16,7 @@ struct ForgotPage {
     login: String,
     is_sent: bool,
     may_reset: bool,
+    problem: Option<&'static str>,
 }
 
 #[derive(Template)]
@@ -26,12 +27,19 @@ struct ResetPage {
 }
 
 pub(crate) fn ask_forgot(door: &Door<'_>) -> Result<Response<Bytes>, Failed> {
-    shown(&ForgotPage { login: String::new(), is_sent: false, may_reset: door.console.mails }, None)
+    let may_reset = door.console.mails;
+    shown(&ForgotPage { login: String::new(), is_sent: false, may_reset, problem: None }, None)
 }
 
 pub(crate) fn forgot(door: &Door<'_>) -> Result<Response<Bytes>, Failed> {
     let login = door.form.get("login").to_owned();
-    if door.console.mails && !login.is_empty() {
+    let may_reset = door.console.mails;
+    if may_reset && login.is_empty() {
+        let text = "Type your mail address.";
+        let page = ForgotPage { login, is_sent: false, may_reset, problem: Some(text) };
+        return shown(&page, Some(&Refused::Invalid(text)));
+    }
+    if may_reset {
         // One answer, whether there is such a person or not, and before anything was looked for: how long it takes says
         // nothing either.
         let (people, asked, known, visitor) =
@@ -42,7 +50,7 @@ pub(crate) fn forgot(door: &Door<'_>) -> Result<Response<Bytes>, Failed> {
             }
         });
     }
-    shown(&ForgotPage { is_sent: !login.is_empty(), login, may_reset: door.console.mails }, None)
+    shown(&ForgotPage { is_sent: true, login, may_reset, problem: None }, None)
 }
 
 pub(crate) fn ask_reset(door: &Door<'_>) -> Result<Response<Bytes>, Failed> {

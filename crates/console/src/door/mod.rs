@@ -61,7 +61,11 @@ impl Door<'_> {
     /// Who asks, for the owner of what they ask for.
     fn visitor(&self) -> Visitor {
         let agent = self.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
-        Visitor { address: self.caller.address.to_string(), agent: words::browser(agent.unwrap_or_default()) }
+        Visitor {
+            address: self.caller.address.to_string(),
+            agent: words::browser(agent.unwrap_or_default()),
+            marks: kept::marks(self.headers, self.caller.is_https),
+        }
     }
 
     /// What the browser has from before.

@@ -79,6 +79,7 @@ pub(crate) async fn second_factor(door: Door<'_>) -> Result<Response<Bytes>, Fai
         Ok(step) => door.arrive(step).await,
         // Another tab was quicker.
         Err(Refused::Over) => Ok(words::redirect(&with_to("/sign-in", &door.to()))),
+        Err(Refused::Guessed) => Ok(words::redirect("/sign-in?done=guessed")),
         Err(refused) => page(&door, session, Some(refused), tried).await,
     }
 }

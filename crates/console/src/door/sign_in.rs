@@ -55,6 +55,9 @@ async fn page(door: &Door<'_>, login: String, refused: Option<Refused>) -> Resul
         "password" => {
             Some("Your password is changed, and every session has ended. Sign in with the new one.")
         }
+        "guessed" => Some(
+            "The second factor was wrong five times, so the session has ended. You were mailed about it. Sign in again.",
+        ),
         "locked" => Some("It is locked. Nobody signs in as you until an owner lets you in again."),
         _ => None,
     };

@@ -29,6 +29,8 @@ const SIZE: usize = 50;
 struct View {
     frame: Frame,
     rows: Vec<Row>,
+    /// What is searched for.
+    q: String,
     found: String,
     older: Option<String>,
     newer: Option<String>,
@@ -65,16 +67,19 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let store = call.engine.store();
     let mut all = virtual_credentials::list(store).await?;
     all.retain(|credential| may_see(&call, credential));
+    let names = store.accounts().await?.into_iter().map(|account| (account.sid, account.friendly_name));
+    let around = Around { people: people(&call).await?, names: names.collect(), call: &call };
+    let q = call.query.get("q").to_lowercase();
+    all.retain(|credential| around.is_meant(credential, &q));
     // What still opens something comes first.
     all.sort_by_key(|credential| !credential.is_good(call.now));
     let total = all.len();
     let page: usize = call.query.get("page").parse().unwrap_or(1).clamp(1, total.div_ceil(SIZE).max(1));
     let begin = (page - 1) * SIZE;
-    let names = store.accounts().await?.into_iter().map(|account| (account.sid, account.friendly_name));
-    let around = Around { people: people(&call).await?, names: names.collect(), call: &call };
-    let link = |page: usize| format!("/keys?page={page}");
+    let link = |page: usize| format!("/keys?q={}&page={page}", words::query_value(call.query.get("q")));
     let view = View {
         rows: all.iter().skip(begin).take(SIZE).map(|credential| Row::of(&around, credential)).collect(),
+        q: call.query.get("q").to_owned(),
         found: words::many(total, "credential", "credentials"),
         older: (begin + SIZE < total).then(|| link(page + 1)),
         newer: (page > 1).then(|| link(page - 1)),
@@ -83,6 +88,25 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
         frame: Frame::new(&call, Section::Credentials),
     };
     shown(&view)
+}
+
+impl Around<'_> {
+    /// Whether a search for this means it: by name, SID, tenant or an account that it is for. It is in small letters.
+    fn is_meant(&self, credential: &VirtualCredential, q: &str) -> bool {
+        let VirtualCredential { credential: row, scopes } = credential;
+        let is_in = |text: &str| text.to_lowercase().contains(q);
+        let is_of =
+            |sid: &Sid| is_in(&sid.to_string()) || self.names.get(sid).is_some_and(|name| is_in(name));
+        is_in(&row.name)
+            || is_in(&row.sid.to_string())
+            || scopes.as_ref().is_ok_and(|scopes| {
+                let listed = match &scopes.accounts {
+                    EgressAccounts::All => is_in("all accounts"),
+                    EgressAccounts::Listed(listed) => listed.iter().any(is_of),
+                };
+                listed || scopes.tenant.as_deref().is_some_and(is_in)
+            })
+    }
 }
 
 /// Whether it is theirs to deal with.

@@ -25,6 +25,7 @@ pub(crate) mod sign_out;
 mod spending;
 mod standing;
 pub(crate) mod token;
+pub(crate) mod trust;
 
 use askama::Template;
 use bytes::Bytes;

@@ -1,25 +1,37 @@
 //! Who signs in: for the owners of the whole installation.
 
+use std::collections::HashMap;
+
 use askama::Template;
 use bytes::Bytes;
 use http::Response;
+use jiff::Timestamp;
 use ringfence_control::people::{self, Invitation, Refused};
 use ringfence_model::Sid;
-use ringfence_store::{Error, Grant, Lock, Person, Role, Where};
+use ringfence_store::{Error, FactorSecret, Grant, Lock, Person, Role, Where};
 
 use super::act::{Act, Wrong, ask, ask_again, reason};
 use super::passkeys::{ListedPasskey, PasskeyMeant, passkey_meant, passkeys};
+use super::trust::{ListedDevice, ListedSession, devices, sessions};
 use super::{refused_in_words, shown, shown_again};
 use crate::failed::Failed;
 use crate::frame::{Frame, Section};
 use crate::routes::Call;
 use crate::words;
 
+/// Rows of a page.
+const SIZE: usize = 50;
+
 #[derive(Template)]
 #[template(path = "people.html")]
 struct View {
     frame: Frame,
     rows: Vec<Row>,
+    /// What is searched for.
+    q: String,
+    found: String,
+    older: Option<String>,
+    newer: Option<String>,
     login: String,
     role: String,
     account: String,
@@ -76,25 +88,37 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
 
 async fn list(call: &Call<'_>, wrong: WrongPerson, code: Option<Code>) -> Result<Response<Bytes>, Failed> {
     let store = call.engine.store();
-    let mut rows = Vec::new();
-    for person in store.persons().await? {
-        let last = store.sign_ins(&person.id, 1).await?.pop();
+    let q = call.query.get("q").to_lowercase();
+    let mut all = store.persons().await?;
+    all.retain(|person| is_meant(person, &q));
+    let total = all.len();
+    let page: usize = call.query.get("page").parse().unwrap_or(1).clamp(1, total.div_ceil(SIZE).max(1));
+    let begin = (page - 1) * SIZE;
+    let rows: Vec<Person> = all.into_iter().skip(begin).take(SIZE).collect();
+    let ids: Vec<String> = rows.iter().map(|person| person.id.clone()).collect();
+    let seen: HashMap<String, Timestamp> = store.last_sign_ins(&ids).await?.into_iter().collect();
+    let rows = rows.into_iter().map(|person| {
         let (class, state) = state(&person);
-        rows.push(Row {
+        Row {
             roles: roles(&person),
-            seen: last.map_or_else(|| "never".to_owned(), |it| words::ago(&it.at, &call.now)),
+            seen: seen.get(&person.id).map_or_else(|| "never".to_owned(), |at| words::ago(at, &call.now)),
             id: person.id,
             login: person.login,
             class,
             state,
-        });
-    }
+        }
+    });
+    let link = |page: usize| format!("/people?q={}&page={page}", words::query_value(call.query.get("q")));
     let is_wrong = wrong.is_any();
     let is_shown = is_wrong || call.again.is_some();
     let typed = |name: &str| if is_shown { call.form.get(name).to_owned() } else { String::new() };
     let view = View {
         frame: Frame::new(call, Section::People),
-        rows,
+        rows: rows.collect(),
+        q: call.query.get("q").to_owned(),
+        found: words::many(total, "person", "people"),
+        older: (begin + SIZE < total).then(|| link(page + 1)),
+        newer: (page > 1).then(|| link(page - 1)),
         login: typed("login"),
         role: typed("role"),
         account: typed("account"),
@@ -103,6 +127,12 @@ async fn list(call: &Call<'_>, wrong: WrongPerson, code: Option<Code>) -> Result
         code,
     };
     if is_wrong { shown_again(&view) } else { shown(&view) }
+}
+
+/// Whether a search for this means them: by login, role, account or state. It is in small letters.
+fn is_meant(person: &Person, q: &str) -> bool {
+    let (_, state) = state(person);
+    [&*person.login, &*roles(person), state].iter().any(|text| text.to_lowercase().contains(q))
 }
 
 fn state(person: &Person) -> (&'static str, &'static str) {
@@ -180,7 +210,12 @@ struct PersonView {
     is_self: bool,
     grants: Vec<(String, String, String)>,
     factors: String,
+    /// The numbers that codes go to, but for their middle, each with whether it is confirmed.
+    phones: Vec<(String, bool)>,
+    codes_left: u64,
     passkeys: Vec<ListedPasskey>,
+    devices: Vec<ListedDevice>,
+    sessions: Vec<ListedSession>,
     role: String,
     account: String,
     reason: String,
@@ -198,7 +233,13 @@ pub(crate) async fn person(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
 
 async fn page(call: &Call<'_>, wrong: WrongPerson, code: Option<Code>) -> Result<Response<Bytes>, Failed> {
     let person = meant(call).await?;
-    let factors = call.engine.store().factors(&person.id).await?;
+    let store = call.engine.store();
+    let factors = store.factors(&person.id).await?;
+    let phones = factors.iter().filter_map(|factor| match &factor.secret {
+        FactorSecret::Phone(number) => Some((format!("{number:?}"), factor.verified_at.is_some())),
+        _ => None,
+    });
+    let phones = phones.collect();
     let counting = factors.iter().filter(|it| it.verified_at.is_some());
     let mut factors: Vec<&str> = counting.map(|it| it.secret.kind().word()).collect();
     factors.sort_unstable();
@@ -223,7 +264,11 @@ async fn page(call: &Call<'_>, wrong: WrongPerson, code: Option<Code>) -> Result
             })
             .collect(),
         factors: if factors.is_empty() { "none".to_owned() } else { factors.join(", ") },
+        phones,
+        codes_left: store.recovery_codes_left(&person.id).await?,
         passkeys,
+        devices: devices(call, &person).await?,
+        sessions: sessions(call, &person).await?,
         id: person.id,
         login: person.login,
         class,
@@ -264,7 +309,7 @@ pub(crate) async fn set_role(call: Call<'_>) -> Result<Response<Bytes>, Failed> 
 }
 
 /// The form of an act on a person, at `/people/ID/what`.
-fn form(
+pub(super) fn form(
     person: &Person,
     what: &str,
     title: String,
@@ -293,7 +338,7 @@ fn refused(call: &Call<'_>, act: Act, error: Error) -> Result<Response<Bytes>, F
 }
 
 /// What somebody does to themselves is in My security, or another owner's business.
-async fn somebody_else(call: &Call<'_>) -> Result<Person, Failed> {
+pub(super) async fn somebody_else(call: &Call<'_>) -> Result<Person, Failed> {
     let person = meant(call).await?;
     if person.id == call.signed_in.person().id {
         return Err(Failed::NotNow("this is you: another owner does it".to_owned()));

@@ -6,10 +6,11 @@ use http::Response;
 use ringfence_control::people::Refused;
 use ringfence_model::Secret;
 use ringfence_second_factor::policy::Kind;
-use ringfence_store::{SignIn, SignInOutcome, Where};
+use ringfence_store::{SignIn, SignInOutcome};
 
 use super::act::{Act, Wrong, ask, ask_again};
 use super::passkeys::{ListedPasskey, PasskeyMeant, passkey_meant, passkeys};
+use super::trust::{ListedDevice, ListedSession, devices, sessions};
 use super::{refused_in_words, shown, shown_again};
 use crate::failed::Failed;
 use crate::frame::{Frame, Section};
@@ -31,32 +32,9 @@ struct View {
     /// The number that codes go to, but for its middle.
     phone: Option<String>,
     passkeys: Vec<ListedPasskey>,
-    devices: Vec<Device>,
-    sessions: Vec<Session>,
+    devices: Vec<ListedDevice>,
+    sessions: Vec<ListedSession>,
     sign_ins: Vec<Attempt>,
-}
-
-#[derive(Debug)]
-struct Device {
-    id: String,
-    agent: String,
-    address: String,
-    place: String,
-    used: String,
-    until: String,
-    /// The factor that made it trusted, where that does not do any more.
-    asked_again: Option<&'static str>,
-}
-
-#[derive(Debug)]
-struct Session {
-    id: String,
-    agent: String,
-    address: String,
-    seen: String,
-    /// The protected hosts that it is used at.
-    hosts: String,
-    is_this: bool,
 }
 
 #[derive(Debug)]
@@ -69,23 +47,9 @@ struct Attempt {
 }
 
 pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
-    let (store, person, now) = (call.engine.store(), call.signed_in.person(), call.now);
+    let (store, person) = (call.engine.store(), call.signed_in.person());
     let factors = store.factors(&person.id).await?;
     let totp = factors.iter().find(|it| it.secret.kind() == Kind::Totp && it.verified_at.is_some());
-    let this = &call.signed_in.session().id;
-    let hosts = store.hosts_of(&person.id, now).await?;
-    let hosts_of = |session: &str| {
-        let own = hosts.iter().filter(|(of, _)| of == session).map(|(_, host)| host.as_str());
-        own.collect::<Vec<_>>().join(", ")
-    };
-    let sessions = store.sessions(&person.id, now).await?.into_iter().map(|session| Session {
-        hosts: hosts_of(&session.id),
-        is_this: session.id == *this,
-        seen: words::ago(&session.seen_at, &now),
-        id: session.id,
-        agent: session.agent,
-        address: session.address,
-    });
     let sign_ins = store.sign_ins(&person.id, SIGN_INS).await?;
     let view = View {
         level: call.signed_in.session().assurance.level(),
@@ -95,43 +59,12 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
         phone: own_phone(&call).await?,
         codes_left: store.recovery_codes_left(&person.id).await?,
         passkeys: passkeys(&call, person, "/security/passkey").await?,
-        devices: devices(&call).await?,
-        sessions: sessions.collect(),
+        devices: devices(&call, person).await?,
+        sessions: sessions(&call, person).await?,
         sign_ins: sign_ins.iter().map(attempt).collect(),
         frame: Frame::new(&call, Section::Security),
     };
     shown(&view)
-}
-
-/// The computers that are trusted, as their trust is judged now: the configuration may say otherwise than it did then.
-async fn devices(call: &Call<'_>) -> Result<Vec<Device>, Failed> {
-    let (people, person, now) = (&call.people, call.signed_in.person(), call.now);
-    let mut devices = Vec::new();
-    for device in people.store().devices(&person.id, now).await? {
-        let until = device.expires_at.min(people.trusted_until(device.created_at));
-        if until <= now {
-            continue;
-        }
-        let demands = people.demands(person, device.place).await.map_err(Failed::of_people)?;
-        devices.push(Device {
-            place: match device.place {
-                Where::Everywhere => "all accounts".to_owned(),
-                Where::Account(sid) => sid.to_string(),
-            },
-            used: words::ago(&device.used_at, &now),
-            until: words::when(&until),
-            asked_again: (!demands.strength.takes(device.kind)).then_some(match device.kind {
-                Kind::Phone => "a code to a phone",
-                Kind::Totp => "an authenticator application",
-                Kind::Passkey => "a passkey",
-                Kind::RecoveryCode => "a recovery code",
-            }),
-            id: device.id,
-            agent: device.agent,
-            address: device.address,
-        });
-    }
-    Ok(devices)
 }
 
 fn attempt(sign_in: &SignIn) -> Attempt {
@@ -139,6 +72,7 @@ fn attempt(sign_in: &SignIn) -> Attempt {
         SignInOutcome::Known => ("good", "signed in"),
         SignInOutcome::New => ("near", "signed in on a new device"),
         SignInOutcome::Waiting => ("bad", "password right, no second factor"),
+        SignInOutcome::Guessed => ("bad", "second factor wrong five times in an open session, which ended"),
         SignInOutcome::Failed => ("bad", "password right, second factor wrong"),
     };
     Attempt {

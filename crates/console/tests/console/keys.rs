@@ -209,3 +209,36 @@ async fn a_credential_that_this_version_does_not_understand_can_be_revoked_all_t
     assert_eq!(done.header("location"), "/keys?done=revoke-key");
     owner.get("/keys").await.does_not_say(&path);
 }
+
+#[tokio::test]
+async fn credentials_are_found_by_name_account_and_sid() {
+    let world = World::new().await;
+    let (own, other) = (world.subaccount("Harbour Dental").await, world.subaccount("Fleetline").await);
+    let one = world.key("shop", Some(own)).await.0;
+    world.key("reminders", Some(other)).await;
+    world.key("billing", None).await;
+    let owner = world.owner().await;
+    let found = async |browser: &Browser<'_>, q: &str| {
+        browser.get(&format!("/keys?q={q}")).await.text.matches("/revoke\"").count()
+    };
+    for (q, count) in [
+        ("", 3),
+        ("SHOP", 1),
+        ("harbour", 1),
+        (&other.to_string(), 1),
+        (&one.to_string(), 1),
+        ("all+accounts", 1),
+        ("nothing", 0),
+    ] {
+        assert_eq!(found(&owner, q).await, count, "{q}");
+    }
+    owner.get("/keys?q=nothing").await.says("No credential matches.");
+    // Whoever looks after one account finds nothing of another's.
+    let theirs = world.signed_in("o@example.com", Role::Owner, Where::Account(own)).await;
+    assert_eq!((found(&theirs, "shop").await, found(&theirs, "reminders").await), (1, 0));
+    for number in 0..50 {
+        world.key(&format!("key {number}"), Some(own)).await;
+    }
+    owner.get("/keys?q=key").await.does_not_say("rel=\"next\"");
+    owner.get("/keys?q=").await.says("/keys?q=&#38;page=2");
+}

@@ -4,9 +4,9 @@ use jiff::SignedDuration;
 use ringfence_model::{Actor, PhoneNumber};
 use ringfence_second_factor::policy::{Demands, Kind, Policy, Strength};
 use ringfence_second_factor::totp::Seed;
-use ringfence_store::{FactorSecret, NewDevice, NewFactor, Person, Role, Where};
+use ringfence_store::{FactorSecret, Grant, NewDevice, NewFactor, Person, Role, Where};
 
-use crate::world::{Browser, World};
+use crate::world::{Browser, Page, World};
 
 fn ops() -> Actor {
     Actor::CommandLine("ops".to_owned())
@@ -35,6 +35,8 @@ async fn what_an_owner_does_about_somebody_wants_a_reason() {
         (path("remove-role"), vec![("account", "*")]),
         (path("lock"), vec![("locked", "1")]),
         (path("reset"), vec![]),
+        (path("end-devices"), vec![]),
+        (path("end-sessions"), vec![]),
         (path("remove"), vec![]),
         ("/policies".to_owned(), vec![("policy", "disabled")]),
     ] {
@@ -93,13 +95,126 @@ async fn the_reason_is_on_record_with_who_gave_it() {
     owner.get("/audit?action=person.remove").await.does_not_say("she left <b>");
 }
 
+async fn trust(world: &World, person: &str, agent: &str) {
+    let new = NewDevice {
+        person: person.to_owned(),
+        place: Where::Everywhere,
+        kind: Kind::Totp,
+        address: "203.0.113.7".into(),
+        agent: agent.into(),
+        trusted_for: SignedDuration::from_hours(24),
+    };
+    world.store.trust_device(&ops(), new, world.now()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_owner_sees_what_somebody_signs_in_with_and_where_they_are_signed_in() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    let op = op(&world).await;
+    let page = format!("/people/{}", op.id);
+    let number = PhoneNumber::parse("+14155550123").unwrap();
+    let phone = NewFactor { secret: FactorSecret::Phone(number), verified: false };
+    world.store.add_factor(&ops(), &op.id, phone, world.now()).await.unwrap();
+    let told = ringfence_store::Told::nobody();
+    world.store.new_recovery_codes(&ops(), &op.id, told, world.now()).await.unwrap();
+    trust(&world, &op.id, "Safari on iPhone").await;
+    world.session(&op.id, Where::Everywhere, ringfence_store::Stage::SecondFactor).await;
+    let page = owner.get(&page).await;
+    page.says("+141…23 <span class=\"near\">not confirmed</span>");
+    page.does_not_say("5550123");
+    page.says("10 left");
+    page.says("Safari on iPhone<span class=\"sub\">203.0.113.7</span>");
+    page.says("by the password and an authenticator application");
+    page.says("not inside: the second factor has not come");
+    page.says("2026-03-01 12:00");
+    // Of themselves they see the same, and end it under My security.
+    let own = owner.get(&format!("/people/{}", owner.person)).await;
+    own.says("this one");
+    own.does_not_say("/end-sessions");
+}
+
+#[tokio::test]
+async fn an_owner_ends_the_sessions_and_the_trust_of_somebody_who_is_told() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    let browser = world.signed_in("op@example.com", Role::Operator, Where::Everywhere).await;
+    trust(&world, &browser.person, "Safari on iPhone").await;
+    let page = format!("/people/{}", browser.person);
+    owner.get(&page).await.says("/end-devices");
+    let why = [("reason", "her laptop is gone")];
+    let end =
+        async |what: &str| owner.post(&format!("{page}/{what}"), &why).await.header("location").to_owned();
+    assert_eq!(end("end-devices").await, format!("{page}?done=their-devices"));
+    assert!(world.store.devices(&browser.person, world.now()).await.unwrap().is_empty());
+    assert_eq!(browser.get("/").await.status, 200, "where they are signed in they stay");
+    assert_eq!(end("end-sessions").await, format!("{page}?done=their-sessions"));
+    assert_eq!(browser.get("/").await.header("location"), "/sign-in");
+    assert_eq!(owner.get("/").await.status, 200);
+    // Once more there is nothing, and nobody is told of nothing.
+    for what in ["end-devices", "end-sessions"] {
+        assert_eq!(end(what).await, format!("{page}?done=nothing"));
+    }
+    let rows = world.store.audit_rows(None, None, 99).await.unwrap();
+    for action in ["device.end", "session.end"] {
+        let rows: Vec<_> = rows.iter().filter(|row| row.action == action).collect();
+        assert_eq!(rows.len(), 1, "{action}");
+        assert_eq!(rows[0].detail["reason"], "her laptop is gone");
+        assert_eq!(rows[0].actor.name(), owner.person);
+    }
+    let letters = world.store.waiting_effects(9).await.unwrap();
+    let texts: Vec<String> = letters.iter().map(|it| it.payload["text"].to_string()).collect();
+    assert_eq!(texts.len(), 2, "{texts:?}");
+    assert!(
+        texts.iter().any(|text| text.contains("Every session of yours was ended by an owner")),
+        "{texts:?}"
+    );
+    assert!(texts.iter().any(|text| text.contains("No computer of yours is trusted any more")), "{texts:?}");
+}
+
+#[tokio::test]
+async fn people_are_shown_fifty_at_a_time_and_found_by_what_is_known_of_them() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    let account = ringfence_model::Sid::new(*b"AC", 9);
+    for number in 0..60 {
+        let grants = vec![Grant { place: Where::Account(account), role: Role::Auditor }];
+        world
+            .store
+            .add_person(&ops(), &format!("p{number:02}@example.com"), grants, world.now())
+            .await
+            .unwrap();
+    }
+    world.advance(120).await;
+    let op = op(&world).await;
+    world.session(&op.id, Where::Everywhere, ringfence_store::Stage::Inside).await;
+    world.advance(60).await;
+    let rows = |page: &Page| page.text.matches("href=\"/people/ps_").count();
+    let first = owner.get("/people").await;
+    assert_eq!(rows(&first), 50);
+    first.says("62 people");
+    first.says("href=\"/people?q=&#38;page=2\" rel=\"next\"");
+    let second = owner.get("/people?page=2").await;
+    assert_eq!(rows(&second), 12);
+    second.says("rel=\"prev\"");
+    // The last of several.
+    second.says("1 min ago");
+    assert_eq!(rows(&owner.get("/people?page=9").await), 12, "the last page there is");
+    for (q, found) in [("P07@", 1), ("operator", 1), ("AC00", 60), ("invited", 62), ("nobody", 0), ("%25", 0)]
+    {
+        assert_eq!(rows(&owner.get(&format!("/people?q={q}")).await), found.min(50), "{q}");
+    }
+    owner.get("/people?q=AC00").await.says("/people?q=AC00&#38;page=2");
+    owner.get("/people?q=no%3Cb%3Ebody").await.says("Nobody matches.");
+}
+
 #[tokio::test]
 async fn nobody_locks_resets_or_removes_themselves_by_a_slip() {
     let world = World::new().await;
     let owner = world.owner().await;
     world.signed_in("other@example.com", Role::Owner, Where::Everywhere).await;
     owner.get(&format!("/people/{}", owner.person)).await.says("This is you");
-    for what in ["lock", "reset", "remove"] {
+    for what in ["lock", "reset", "end-devices", "end-sessions", "remove"] {
         let path = format!("/people/{}/{what}", owner.person);
         assert_eq!(owner.get(&path).await.status, 409, "{what}");
         let page = owner.post(&path, &[("locked", "1"), ("reason", "a slip")]).await;
@@ -112,10 +227,11 @@ async fn nobody_locks_resets_or_removes_themselves_by_a_slip() {
 async fn who_is_not_there_any_more_is_no_failure_of_the_store() {
     let world = World::new().await;
     let owner = world.owner().await;
-    for what in ["", "/lock", "/reset", "/remove", "/remove-role?account=*"] {
+    for what in ["", "/lock", "/reset", "/end-devices", "/end-sessions", "/remove", "/remove-role?account=*"]
+    {
         assert_eq!(owner.get(&format!("/people/ps_nobody{what}")).await.status, 404, "{what}");
     }
-    for what in ["role", "lock", "reset", "remove", "remove-role"] {
+    for what in ["role", "lock", "reset", "end-devices", "end-sessions", "remove", "remove-role"] {
         let fields = [("role", "auditor"), ("account", ""), ("reason", "because")];
         assert_eq!(owner.post(&format!("/people/ps_nobody/{what}"), &fields).await.status, 404, "{what}");
     }

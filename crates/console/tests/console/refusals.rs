@@ -146,3 +146,41 @@ async fn a_head_has_the_length_of_the_page_and_no_body() {
     assert_eq!((head.status, head.text.as_str()), (200, ""));
     assert_eq!(head.header("content-length"), whole.text.len().to_string());
 }
+
+/// A form of the door, posted by whoever it is.
+async fn posted(world: &World, path: &str, form: &'static str) -> Page {
+    let request = Request::builder().method("POST").uri(path).header("host", "localhost:9443");
+    let request = request.header("origin", "http://localhost:9443");
+    let request = request.header("content-type", "application/x-www-form-urlencoded");
+    Page::of(world.answer(request, form).await)
+}
+
+#[tokio::test]
+async fn whoever_wants_another_password_and_names_nobody_is_told_beside_the_field() {
+    let world = World::at_its_address().await;
+    for form in ["", "login=", "login=+"] {
+        let page = posted(&world, "/forgot", form).await;
+        assert_eq!(page.status, 422, "{form:?}");
+        page.says("<p class=\"problem\" role=\"alert\" id=\"problem\">Type your mail address.</p>");
+        page.says("aria-invalid=\"true\" aria-describedby=\"problem\"");
+    }
+    let page = posted(&world, "/forgot", "login=nobody%40example.com").await;
+    assert_eq!(page.status, 200);
+    page.says("a link is on its way");
+    page.does_not_say("aria-invalid");
+}
+
+#[tokio::test]
+async fn every_page_with_a_form_has_what_keeps_it_from_being_sent_twice() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    let script = "<script src=\"/assets/once.js\" defer></script>";
+    for path in ["/sign-in", "/bind", "/forgot", "/lock", "/reset-password"] {
+        anybody(&world, "GET", path).await.says(script);
+    }
+    for path in ["/people", "/keys/new", "/bind/factors", "/second-factor"] {
+        owner.get(path).await.says(script);
+    }
+    let served = anybody(&world, "GET", "/assets/once.js").await;
+    assert_eq!((served.status, served.header("content-type")), (200, "text/javascript; charset=utf-8"));
+}

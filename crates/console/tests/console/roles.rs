@@ -10,7 +10,7 @@ use crate::world::{Browser, Page, World};
 
 /// What each may, in the order auditor, operator, owner of everything; auditor, operator, owner of the account that the
 /// path is about. `y` is let in, `n` is refused with a 403.
-const MATRIX: [(&str, &str, &str); 73] = [
+const MATRIX: [(&str, &str, &str); 77] = [
     ("GET", "/go-to", "yyy yyy"),
     ("POST", "/go-to", "yyy yyy"),
     ("GET", "/", "yyy yyy"),
@@ -70,6 +70,10 @@ const MATRIX: [(&str, &str, &str); 73] = [
     ("POST", "/people/{}/reset", "nny nnn"),
     ("GET", "/people/{}/remove-passkey", "nny nnn"),
     ("POST", "/people/{}/remove-passkey", "nny nnn"),
+    ("GET", "/people/{}/end-devices", "nny nnn"),
+    ("POST", "/people/{}/end-devices", "nny nnn"),
+    ("GET", "/people/{}/end-sessions", "nny nnn"),
+    ("POST", "/people/{}/end-sessions", "nny nnn"),
     ("GET", "/people/{}/remove", "nny nnn"),
     ("POST", "/people/{}/remove", "nny nnn"),
     ("GET", "/policies", "nny nny"),

@@ -162,6 +162,8 @@ impl World {
             shared_keys,
             clock: Arc::clone(&clock) as _,
         }));
+        // Links in mails begin with it.
+        let mails = rules.console_url.is_some();
         let at_work = Arc::clone(&engine);
         let is_away = Arc::new(AtomicBool::new(false));
         let away = Arc::clone(&is_away);
@@ -178,7 +180,7 @@ impl World {
             requests,
             rules,
             hasher: Hasher::new(1),
-            mails: false,
+            mails,
             egress: has_egress.then(|| EgressEnd {
                 url: "http://127.0.0.1:8500".to_owned(),
                 prices: price_book::Rules::default(),

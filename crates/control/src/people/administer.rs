@@ -6,7 +6,7 @@ use ringfence_second_factor::policy::{Demands, Kind, Policy, Strength};
 use ringfence_second_factor::recovery::RecoveryCode;
 use ringfence_store::{Because, Grant, Person, Purpose, Role, Session, Stage, Store, Told, Where};
 
-use super::letters::{letter_of_change, letter_of_left_out, texts_to_old_phones};
+use super::letters::{change_told_to, letter_of_change, letter_of_left_out, texts_to_old_phones};
 use super::{People, Refused, Result};
 
 /// A code to bind a first factor is good for so long (NIST SP 800-63B-4, 4.2.1.2: 24 hours by mail).
@@ -67,6 +67,30 @@ pub async fn reset_second_factor(
         Told::by(move |removed| texts_to_old_phones(removed).into_iter().chain([letter.clone()]).collect());
     store.remove_all_factors(&by, &person.id, told, now).await?;
     invite(store, &by.by, person, now).await
+}
+
+/// Ends every session of somebody's, on every node. They are told if there was any. How many there were.
+pub async fn end_sessions(
+    store: &Store,
+    by: impl Into<Because>,
+    person: &Person,
+    now: Timestamp,
+) -> Result<u64> {
+    let what = "Every session of yours was ended by an owner. You sign in again with what you have.";
+    let told = change_told_to(person, "sessions-ended", what);
+    Ok(store.end_all_sessions(by, &person.id, told, now).await?)
+}
+
+/// Ends the trust in every computer of somebody's. They are told if there was any. How many there were.
+pub async fn end_devices(
+    store: &Store,
+    by: impl Into<Because>,
+    person: &Person,
+    now: Timestamp,
+) -> Result<u64> {
+    let what = "No computer of yours is trusted any more, by an owner's decision: the next sign-in asks for the second factor.";
+    let told = change_told_to(person, "devices-ended", what);
+    Ok(store.end_all_devices(by, &person.id, told, now).await?)
 }
 
 /// Gives out a code to bind factors with, in the place of one that was given out before.

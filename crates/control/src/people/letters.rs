@@ -219,6 +219,7 @@ fn line(sign_in: &SignIn) -> String {
         SignInOutcome::Waiting => "no second factor",
         SignInOutcome::Failed => "a wrong second factor",
         SignInOutcome::Known | SignInOutcome::New => "signed in",
+        SignInOutcome::Guessed => "wrong second factors in an open session",
     };
     let at = sign_in.at.strftime("%Y-%m-%d %H:%M UTC");
     format!("  {at}  {what}, from {} with {}", sign_in.address, sign_in.agent)

@@ -1,8 +1,8 @@
 //! People: how they sign in, and what they may change about it.
 //!
 //! Each file is one thing that somebody does. Decisions are `second_factor`'s, and what they lead to is one transaction of
-//! the store each. Whoever asks is a [`Visitor`]: an address and a browser, which count for nothing but what the owner is
-//! told.
+//! the store each. Whoever asks is a [`Visitor`]: an address, a browser and its marks, which count for nothing but what the
+//! owner is told.
 
 mod administer;
 mod bind;
@@ -28,7 +28,7 @@ use ringfence_store::{self as store, Person, Role, Session, Store, Where};
 
 use crate::engine::NotSetAside;
 
-pub use administer::{Invitation, add, check_login, invite, reset_second_factor};
+pub use administer::{Invitation, add, check_login, end_devices, end_sessions, invite, reset_second_factor};
 pub use bind::{Bindable, NewTotp};
 pub use hosts::{Entry, Hosts, ProtectedHost};
 pub use letters::tell_sign_ins;
@@ -74,6 +74,8 @@ pub struct Visitor {
     pub address: String,
     /// The browser.
     pub agent: String,
+    /// The marks that the browser keeps: of the logins of those who were inside in it.
+    pub marks: Vec<Secret>,
 }
 
 /// Where somebody who signs in is next.
@@ -142,6 +144,9 @@ pub enum Refused {
     /// The session is over, or not at this step.
     #[error("this sign-in is over: begin again")]
     Over,
+    /// The second factor was wrong again and again in a session that was inside, which has ended.
+    #[error("the second factor was wrong too often: this session has ended, sign in again")]
+    Guessed,
     /// What is dangerous wants the second factor again.
     #[error("the second factor is asked for again before this")]
     AskAgain,

@@ -1,10 +1,12 @@
 //! The second factor: what somebody shows after the password, or again before what is dangerous.
 
 use ringfence_model::{Actor, Secret};
+use ringfence_second_factor::failures::Rule;
 use ringfence_second_factor::policy::{Assurance, Kind, Policy};
 use ringfence_second_factor::recovery::RecoveryCode;
 use ringfence_store::{Factor, NewDevice, Session, ShownPasskey, SignInOutcome, Stage, Told, Where};
 
+use super::letters::change_told_to;
 use super::sign_in::{over, session_like};
 use super::{People, Refused, Result, Step, Visitor};
 
@@ -21,7 +23,19 @@ pub enum Answer {
     Passkey(ShownPasskey),
 }
 
+/// So many wrong codes in a row end a session that is inside.
+const GUESSES: u32 = 5;
+
 impl Answer {
+    /// Whether it may be a guess: a passkey is none, and what cannot be a saved code is a slip of the fingers.
+    fn is_guess(&self) -> bool {
+        match self {
+            Self::Totp(_) | Self::PhoneCode(_) => true,
+            Self::RecoveryCode(typed) => RecoveryCode::typed(typed.expose()).is_some(),
+            Self::Passkey(_) => false,
+        }
+    }
+
     fn kind(&self) -> Kind {
         match self {
             Self::Totp(_) => Kind::Totp,
@@ -94,10 +108,43 @@ impl People {
             Err(refused) => {
                 if session.stage == Stage::SecondFactor {
                     self.store.end_sign_in(&session.sign_in, SignInOutcome::Failed, self.now()).await?;
+                } else if answer.is_guess() && matches!(refused, Refused::WrongCode) {
+                    self.count_guess(session, visitor).await?;
                 }
                 Err(refused)
             }
         }
+    }
+
+    /// Counts a wrong code in a session that is inside, whose cookie somebody may have stolen: after a few the session ends,
+    /// and its owner is told. Otherwise a thief would keep the owner out of what is dangerous, by the pauses, and nobody knew.
+    async fn count_guess(&self, session: &Session, visitor: &Visitor) -> Result<()> {
+        let (person, now) = (&session.person, self.now());
+        let subject = self.guesses_of(session).await?;
+        // When the next one may be tried is told by the counter of the factor.
+        let _barred = self.store.count_attempt(&subject, Rule::Application, now).await?;
+        if self.store.failures(&subject).await?.count < GUESSES {
+            return Ok(());
+        }
+        let what = format!(
+            "In a session of yours the second factor was wrong five times, the last time from {} with {}. The session has ended: \
+             its cookie may have been stolen, or somebody sat at your computer.",
+            visitor.address, visitor.agent,
+        );
+        let told = change_told_to(person, "guessed", &what);
+        if self.store.end_guessed_session(session, &visitor.address, &visitor.agent, told, now).await? {
+            tracing::warn!(
+                person = person.id,
+                address = visitor.address,
+                "the second factor was wrong five times in an open session: it has ended"
+            );
+        }
+        Err(Refused::Guessed)
+    }
+
+    /// What wrong codes in this session are counted under, whatever token it has.
+    async fn guesses_of(&self, session: &Session) -> Result<String> {
+        Ok(self.store.subject("guesses-in", &[&session.id]).await?)
     }
 
     async fn factor(&self, session: &Session, kind: Kind) -> Result<Factor> {
@@ -134,7 +181,13 @@ impl People {
         visitor: &Visitor,
     ) -> Result<Step> {
         let (person, place, now) = (&session.person, session.place, self.now());
-        let is_known = self.knows(person, &visitor.address).await?;
+        if session.stage == Stage::Inside {
+            let subject = self.guesses_of(session).await?;
+            if self.store.failures(&subject).await?.count > 0 {
+                self.store.forget_failures(&subject).await?;
+            }
+        }
+        let is_known = self.knows(person, visitor).await?;
         let assurance = Assurance::SecondFactor { kind, at: now };
         let to = session_like(session, place, Stage::Inside, assurance, visitor);
         // Of two right answers at once one changes the session, so one computer is trusted.

@@ -14,12 +14,20 @@ use ringfence_second_factor::failures::Rule;
 use ringfence_second_factor::password::is_long_enough_alone;
 use ringfence_second_factor::policy::{self, Assurance, Next, Policy};
 use ringfence_second_factor::pumping::network;
-use ringfence_store::{DeviceUsed, NewSession, Person, Session, SignInOutcome, Stage, Where, normal_login};
+use ringfence_store::{
+    DeviceUsed, NewSession, Person, Session, ShownDevice, SignInOutcome, Stage, Where, normal_login,
+};
 
+use super::letters::change_told_to;
 use super::{Asks, People, Refused, Result, Step, Visitor, places};
 
-/// How many of a person's latest sign-ins are looked through for an address.
+/// How many of a person's latest sign-ins are looked through for an address and a browser.
 const LOOKED_THROUGH: usize = 100;
+
+/// What the owner of a computer hears of whose cookie there is a copy.
+const COPIED: &str = "The cookie of a computer that you trusted was used by two browsers. Its trust is over, and so is every session \
+                      that was opened by the trust in a computer. Whoever has the other browser knows your password too: \
+                      change it.";
 
 /// What somebody types.
 #[derive(Debug, Clone)]
@@ -55,7 +63,9 @@ impl People {
         self.hasher.has_room(asks)?;
         self.store.failures(&subject).await?.admit(Rule::Application, now)?;
         let from = match asks {
-            Asks::Stranger => Some(self.store.subject("passwords-of", &[&network_of(visitor)]).await?),
+            Asks::Stranger => {
+                Some(self.store.subject("passwords-of", &[&network_of(&visitor.address)]).await?)
+            }
             Asks::Known => None,
         };
         if let Some(from) = &from {
@@ -85,7 +95,6 @@ impl People {
     /// What comes after a right password.
     async fn enter(&self, person: &Person, is_long: bool, known: &Known, visitor: &Visitor) -> Result<Step> {
         let now = self.now();
-        let is_known = self.knows(person, &visitor.address).await?;
         // The first account that lets them in with what they have. Without a role there is nothing to sign in to, which is
         // told like everything else that is wrong.
         let mut found = None;
@@ -114,8 +123,12 @@ impl People {
             Next::Enter(assurance) => {
                 let session = session(Stage::Inside, assurance);
                 let token = self.store.begin_session(session, before, now).await.map_err(locked)?;
-                let is_trusted = assurance == Assurance::RememberedComputer;
-                let outcome = if is_trusted || is_known { SignInOutcome::Known } else { SignInOutcome::New };
+                let is_known = match assurance {
+                    // Whoever has copied the cookie of a computer has its mark as well.
+                    Assurance::RememberedComputer => self.has_seen(person, visitor).await?,
+                    _ => self.knows(person, visitor).await?,
+                };
+                let outcome = if is_known { SignInOutcome::Known } else { SignInOutcome::New };
                 self.store.end_sign_in(&sign_in, outcome, now).await?;
                 let mark = self.mark(&person.login).await?;
                 Ok(Step::Inside { token, device, mark })
@@ -186,7 +199,6 @@ impl People {
         }
         let kinds = self.kinds(person).await?;
         let (by, now) = (Actor::Person(person.id.clone()), self.now());
-        let address = visitor.address.as_str();
         // A browser may have devices of many people and accounts; those of this one are ten at most, each once.
         let mut trusted = match devices {
             [] => Vec::new(),
@@ -199,13 +211,19 @@ impl People {
                 continue;
             };
             trusted.swap_remove(at);
-            let judged = self.store.judge_device(&by, secret, &person.id, place, address, now).await?;
-            match judged {
+            let presented = ShownDevice {
+                secret: secret.clone(),
+                person: person.id.clone(),
+                place,
+                address: visitor.address.clone(),
+                told: change_told_to(person, "device-copied", COPIED),
+            };
+            match self.store.judge_device(&by, &presented, now).await? {
                 Judgement::Trusted | Judgement::JustChanged => {}
                 Judgement::Copied => {
                     tracing::warn!(
                         person = person.id,
-                        "the secret of a trusted device was used twice: its trust is over"
+                        "the secret of a trusted device was used twice: its trust is over, and their sessions on one"
                     );
                     continue;
                 }
@@ -215,7 +233,7 @@ impl People {
             if next != Next::Enter(Assurance::RememberedComputer) {
                 return Ok((next, None));
             }
-            match self.store.use_device(&by, secret, &person.id, place, address, now).await? {
+            match self.store.use_device(&by, &presented, now).await? {
                 DeviceUsed::Trusted(secret) => return Ok((next, Some(secret))),
                 DeviceUsed::JustChanged => return Ok((next, None)),
                 // It ended in this very moment.
@@ -230,17 +248,29 @@ impl People {
         since.saturating_add(self.rules.trust_for).unwrap_or(Timestamp::MAX)
     }
 
-    /// Whether the person was inside from this address before.
-    pub(super) async fn knows(&self, person: &Person, address: &str) -> Result<bool> {
+    /// Whether the person was inside in this browser before, as its mark says, or from its address with one of its kind.
+    pub(super) async fn knows(&self, person: &Person, visitor: &Visitor) -> Result<bool> {
+        let is_marked = self.marked(&person.login, &visitor.marks).await?.is_some();
+        Ok(is_marked || self.has_seen(person, visitor).await?)
+    }
+
+    /// Whether the person was inside from this address, with a browser of this kind, before: behind one address there may be
+    /// a whole house.
+    async fn has_seen(&self, person: &Person, visitor: &Visitor) -> Result<bool> {
         let sign_ins = self.store.sign_ins(&person.id, LOOKED_THROUGH).await?;
         let is_inside = |outcome| matches!(outcome, SignInOutcome::Known | SignInOutcome::New);
-        Ok(sign_ins.iter().any(|sign_in| is_inside(sign_in.outcome) && sign_in.address == address))
+        let network = network_of(&visitor.address);
+        Ok(sign_ins.iter().any(|sign_in| {
+            is_inside(sign_in.outcome)
+                && sign_in.agent == visitor.agent
+                && network_of(&sign_in.address) == network
+        }))
     }
 }
 
-/// What the visitor's network is counted under.
-fn network_of(visitor: &Visitor) -> String {
-    visitor.address.parse().map_or_else(|_| visitor.address.clone(), network)
+/// What an address is counted and known under: of IPv6 a house has its first 64 bits.
+fn network_of(address: &str) -> String {
+    address.parse().map_or_else(|_| address.to_owned(), network)
 }
 
 /// The same sign-in, somewhere else or further on.

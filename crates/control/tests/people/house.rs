@@ -47,7 +47,7 @@ pub(crate) fn everywhere(role: Role) -> Grant {
 }
 
 pub(crate) fn at(address: &str) -> Visitor {
-    Visitor { address: address.to_owned(), agent: "Firefox on Linux".to_owned() }
+    Visitor { address: address.to_owned(), agent: "Firefox on Linux".to_owned(), marks: Vec::new() }
 }
 
 pub(crate) fn home() -> Visitor {

@@ -4,7 +4,7 @@ use ringfence_model::Secret;
 use ringfence_second_factor::policy::{Assurance, Demands, Kind, Policy, Strength};
 use ringfence_store::{Grant, Role, Stage, Told};
 
-use crate::house::{Bound, House, PASSWORD, account, everywhere, futures, home, operator, secret, why};
+use crate::house::{Bound, House, PASSWORD, account, at, everywhere, futures, home, operator, secret, why};
 
 fn at_account(number: u128, role: Role) -> Grant {
     Grant { place: account(number), role }
@@ -71,6 +71,28 @@ async fn a_copy_of_a_device_ends_the_trust_in_it() {
         let step = house.sign_in_with(&op.login, PASSWORD, &with(device), &home()).await.unwrap();
         assert!(matches!(step, Step::Ask { .. }), "{step:?}");
     }
+}
+
+#[tokio::test]
+async fn a_thief_with_a_copied_device_and_the_password_is_put_out_and_told_of_when_its_owner_comes() {
+    let house = House::new().await;
+    let op = house.bound("op@example.com", vec![at_account(1, Role::Operator)]).await;
+    let own = trusted(&house, &op).await;
+    let thief = at("198.51.100.66");
+    let step = house.sign_in_with(&op.login, PASSWORD, &with(&own), &thief).await.unwrap();
+    let Step::Inside { token, device: Some(next), .. } = step else { panic!("it is trusted: {step:?}") };
+    let person = house.session(&token).await.person.id;
+    let now = house.people.now();
+    house.store.see_devices(&[next], &person, &thief.address, now).await.unwrap();
+    house.wait(60);
+    let before = house.store.waiting_effects(9).await.unwrap().len();
+    let step = house.sign_in_with(&op.login, PASSWORD, &with(&own), &home()).await.unwrap();
+    assert!(matches!(step, Step::Ask { .. }), "{step:?}");
+    assert!(house.people.session(&token).await.unwrap().is_none(), "the thief is out");
+    let letters = house.store.waiting_effects(9).await.unwrap();
+    assert_eq!(letters.len(), before + 1);
+    let told = |text: &str| letters.iter().any(|it| it.payload["text"].to_string().contains(text));
+    assert!(told("was used by two browsers") && told("change it"), "{letters:?}");
 }
 
 #[tokio::test]

@@ -1,9 +1,12 @@
 use ringfence_control::notices::Letter;
-use ringfence_control::people::{self, Answer, Credentials, Known, Rules, Step, tell_sign_ins};
+use ringfence_control::people::{
+    self, Answer, Credentials, Known, Refused, Rules, Step, Visitor, tell_sign_ins,
+};
+use ringfence_model::Secret;
 use ringfence_second_factor::policy::Kind;
-use ringfence_store::{Grant, Lock, Role};
+use ringfence_store::{Grant, Lock, Role, SignInOutcome};
 
-use crate::house::{Bound, House, PASSWORD, account, at, everywhere, home, operator, secret};
+use crate::house::{Bound, House, PASSWORD, account, at, everywhere, home, operator, secret, why};
 
 const URL: &str = "https://console.example.com/";
 
@@ -67,7 +70,7 @@ async fn a_password_without_its_second_factor_is_told_after_three_minutes_whatev
 }
 
 #[tokio::test]
-async fn a_sign_in_from_a_new_device_is_told_at_once_and_one_from_a_known_address_is_not() {
+async fn a_sign_in_from_a_new_device_is_told_at_once_and_one_from_a_known_one_is_not() {
     let house = House::new().await;
     let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
     assert_eq!(tell(&house).await, 1, "the first is new");
@@ -75,6 +78,63 @@ async fn a_sign_in_from_a_new_device_is_told_at_once_and_one_from_a_known_addres
     house.inside(&maria).await;
     house.wait(600);
     assert_eq!(tell(&house).await, 0);
+}
+
+/// Inside with the second factor, as this visitor.
+async fn enter(house: &House, person: &Bound, visitor: &Visitor) -> Step {
+    let token = house.asked(person, visitor).await;
+    let session = house.session(&token).await;
+    let answer = Answer::Totp(secret(&person.seed.code_at(house.people.now())));
+    house.wait(30);
+    house.people.show(&token, &session, &answer, false, visitor).await.unwrap()
+}
+
+#[tokio::test]
+async fn behind_one_address_another_browser_is_a_new_device_and_a_marked_one_is_known_anywhere() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    tell(&house).await;
+    letters(&house).await;
+    let phone = Visitor { agent: "Safari on iPhone".to_owned(), ..home() };
+    let Step::Inside { mark, .. } = enter(&house, &maria, &phone).await else { panic!("inside") };
+    assert_eq!(tell(&house).await, 1);
+    let letter = letters(&house).await.pop().unwrap();
+    assert_eq!(letter.subject, "A sign-in from a new device");
+    assert!(letter.text.contains("from 203.0.113.7 with Safari on iPhone"), "{}", letter.text);
+    // It was inside now; and with its mark it is known on the train.
+    enter(&house, &maria, &phone).await;
+    let train = Visitor { address: "198.51.100.1".to_owned(), marks: vec![mark.clone()], ..phone };
+    enter(&house, &maria, &train).await;
+    assert_eq!(tell(&house).await, 0);
+    // What is no mark of this login makes nothing known.
+    let forged = secret(&format!("{}0", mark.expose()));
+    let elsewhere = Visitor { address: "198.51.100.2".to_owned(), marks: vec![forged], ..train };
+    enter(&house, &maria, &elsewhere).await;
+    assert_eq!(tell(&house).await, 1);
+}
+
+#[tokio::test]
+async fn the_cookie_of_a_trusted_computer_that_comes_from_elsewhere_is_told_as_a_new_device() {
+    let house = House::new().await;
+    let op = house.bound("op@example.com", vec![Grant { place: account(1), role: Role::Operator }]).await;
+    let token = house.asked(&op, &at("2001:db8:0:1::7")).await;
+    let session = house.session(&token).await;
+    let answer = Answer::Totp(secret(&op.seed.code_at(house.people.now())));
+    let own = at("2001:db8:0:1::7");
+    let step = house.people.show(&token, &session, &answer, true, &own).await.unwrap();
+    let Step::Inside { device: Some(device), mark, .. } = step else { panic!("it is trusted: {step:?}") };
+    tell(&house).await;
+    letters(&house).await;
+    // At home, where a computer has another address each day, nobody is told.
+    let known = Known { devices: vec![device], ..Known::default() };
+    for (from, told) in [("2001:db8:0:1::8", 0), ("2001:db8:0:2::7", 1)] {
+        // Whoever copied one cookie copied the mark as well.
+        let visitor = Visitor { marks: vec![mark.clone()], ..at(from) };
+        let step = house.sign_in_with(&op.login, PASSWORD, &known, &visitor).await.unwrap();
+        assert!(matches!(step, Step::Inside { .. }), "{step:?}");
+        assert_eq!(tell(&house).await, told, "{from}");
+    }
+    assert!(letters(&house).await[0].text.contains("from 2001:db8:0:2::7"));
 }
 
 #[tokio::test]
@@ -205,4 +265,44 @@ async fn whoever_loses_a_factor_to_an_owner_or_to_a_thief_is_told() {
     let (by, now) = (operator(), house.people.now());
     people::reset_second_factor(&house.store, (&by, "lost"), session.person, now).await.unwrap();
     assert!(letters(&house).await[0].text.starts_with("Your second factor was taken away by an owner"));
+}
+
+#[tokio::test]
+async fn five_wrong_factors_in_an_open_session_end_it_and_its_owner_is_told_once() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let token = house.inside(&maria).await;
+    tell(&house).await;
+    letters(&house).await;
+    let thief = at("198.51.100.44");
+    let show = async |token: &Secret, answer: Answer| {
+        let session = house.session(token).await;
+        house.people.show(token, &session, &answer, false, &thief).await
+    };
+    let wrong = || Answer::Totp(secret("no code"));
+    for _ in 0..4 {
+        assert!(matches!(why(show(&token, wrong()).await), Refused::WrongCode));
+    }
+    // What can be no code of theirs is a slip.
+    for _ in 0..5 {
+        let slip = Answer::RecoveryCode(secret("my dog ate it"));
+        assert!(matches!(why(show(&token, slip).await), Refused::WrongCode));
+    }
+    // A right one ends the row, in a session with another token.
+    let (token, _) = house.show(&maria, &token, false).await;
+    for _ in 0..4 {
+        assert!(matches!(why(show(&token, wrong()).await), Refused::WrongCode));
+    }
+    assert_eq!(letters(&house).await, []);
+    let person = house.session(&token).await.person.id;
+    assert!(matches!(why(show(&token, wrong()).await), Refused::Guessed));
+    assert!(house.people.session(&token).await.unwrap().is_none());
+    let told = letters(&house).await;
+    assert_eq!(told.len(), 1);
+    assert!(told[0].text.contains("wrong five times, the last time from 198.51.100.44"), "{}", told[0].text);
+    let noted = house.store.sign_ins(&person, 1).await.unwrap().pop().unwrap();
+    assert_eq!((noted.outcome, noted.address.as_str()), (SignInOutcome::Guessed, "198.51.100.44"));
+    house.wait(180);
+    assert_eq!(tell(&house).await, 0, "once");
+    house.inside(&maria).await;
 }

@@ -6,7 +6,7 @@ use ringfence_second_factor::device::{Before, DeviceKey, Judgement, MOST, Trust,
 use ringfence_second_factor::policy::Kind;
 use serde_json::json;
 
-use super::{Where, note};
+use super::{Because, Told, Where, note, sessions};
 use crate::error::Error;
 use crate::seal::{Keyring, Place};
 use crate::sql::{Row, Transaction, values};
@@ -63,6 +63,21 @@ pub struct Trusted {
     pub since: Timestamp,
 }
 
+/// A secret that a browser presents as that of a trusted device.
+#[derive(Debug, Clone)]
+pub struct ShownDevice {
+    /// The secret, [`DeviceKey::token`].
+    pub secret: Secret,
+    /// Whose the device is to be.
+    pub person: String,
+    /// For which account.
+    pub place: Where,
+    /// From where it comes.
+    pub address: String,
+    /// Who hears of it where there is a copy: then the person's sessions that stand on a remembered computer end as well.
+    pub told: Told,
+}
+
 /// What came of a device's secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeviceUsed {
@@ -70,7 +85,7 @@ pub enum DeviceUsed {
     Trusted(Secret),
     /// It is trusted; its secret was changed just now.
     JustChanged,
-    /// There was a copy of it: the trust is over.
+    /// There was a copy of it: the trust is over, and so are sessions that stand on a remembered computer.
     Copied,
     /// It is not trusted.
     Refused,
@@ -109,33 +124,16 @@ impl Store {
         Ok(secret)
     }
 
-    /// Judges a secret that a browser presents for this person and account, without giving out another: what is asked for
-    /// before it is known whether the trust is needed. A copy ends the trust here too.
-    pub async fn judge_device(
-        &self,
-        by: &Actor,
-        secret: &Secret,
-        person: &str,
-        place: Where,
-        address: &str,
-        now: Timestamp,
-    ) -> Result<Judgement> {
-        Ok(self.present(by, secret, false, (person, place), address, now).await?.0)
+    /// Judges a secret that a browser presents, without giving out another: what is asked for before it is known whether the
+    /// trust is needed. A copy ends the trust here too.
+    pub async fn judge_device(&self, by: &Actor, shown: &ShownDevice, now: Timestamp) -> Result<Judgement> {
+        Ok(self.present(by, shown, false, now).await?.0)
     }
 
-    /// Judges a secret that a browser presents for this person and account, and gives out the next one if it is good and
-    /// was not changed just now. The one that was presented stays good until the next one is
-    /// [seen](Store::see_devices).
-    pub async fn use_device(
-        &self,
-        by: &Actor,
-        secret: &Secret,
-        person: &str,
-        place: Where,
-        address: &str,
-        now: Timestamp,
-    ) -> Result<DeviceUsed> {
-        let (judgement, next) = self.present(by, secret, true, (person, place), address, now).await?;
+    /// Judges a secret that a browser presents, and gives out the next one if it is good and was not changed just now. The one
+    /// that was presented stays good until the next one is [seen](Store::see_devices).
+    pub async fn use_device(&self, by: &Actor, shown: &ShownDevice, now: Timestamp) -> Result<DeviceUsed> {
+        let (judgement, next) = self.present(by, shown, true, now).await?;
         Ok(match (judgement, next) {
             (Judgement::Trusted, Some(next)) => DeviceUsed::Trusted(next),
             (Judgement::Trusted | Judgement::JustChanged, _) => DeviceUsed::JustChanged,
@@ -147,21 +145,19 @@ impl Store {
     async fn present(
         &self,
         by: &Actor,
-        secret: &Secret,
+        shown: &ShownDevice,
         is_used: bool,
-        (person, place): (&str, Where),
-        address: &str,
         now: Timestamp,
     ) -> Result<(Judgement, Option<Secret>)> {
-        let Some(id) = device_of(secret) else { return Ok((Judgement::Refused, None)) };
-        let owner = (person.to_owned(), place.text());
-        let data = (by.clone(), id.to_owned(), owner, secret.clone(), is_used, address.to_owned(), now);
-        self.write(data, |(by, id, (person, account), secret, is_used, address, now), transaction| {
+        let Some(id) = device_of(&shown.secret) else { return Ok((Judgement::Refused, None)) };
+        let data = (by.clone(), id.to_owned(), shown.clone(), is_used, now);
+        self.write(data, |(by, id, shown, is_used, now), transaction| {
             Box::pin(async move {
+                let ShownDevice { secret, person, place, address, told } = shown;
                 // The lock of the row: of two tabs, the second sees what the first has made of it.
                 let lock =
                     "UPDATE devices SET used_at = used_at WHERE id = $1 AND person = $2 AND account = $3";
-                if transaction.execute(lock, values![id, person, account]).await? == 0 {
+                if transaction.execute(lock, values![id, person, place.text()]).await? == 0 {
                     return Ok((Judgement::Refused, None));
                 }
                 let row = transaction.find("SELECT * FROM devices WHERE id = $1", values![id]).await?;
@@ -184,8 +180,11 @@ impl Store {
                     (Judgement::Copied, _) => {
                         let why = "a secret that was used up came again";
                         end(transaction, id, why, *now).await?;
-                        let detail = json!({ "device": id, "why": why });
+                        // Which of the two browsers a session is of nobody knows, nor whether a thief got it by this trust.
+                        let sessions = sessions::end_remembered(transaction, person).await?;
+                        let detail = json!({ "device": id, "why": why, "sessions": sessions });
                         note(transaction, by, "device.end", person, detail, *now).await?;
+                        told.write(transaction, &[], *now).await?;
                     }
                     _ => {}
                 }
@@ -262,6 +261,30 @@ impl Store {
                 if ended > 0 {
                     let detail = json!({ "device": device.as_deref().unwrap_or("all"), "why": why });
                     note(transaction, by, "device.end", person, detail, *now).await?;
+                }
+                Ok(ended)
+            })
+        })
+        .await
+    }
+
+    /// Ends the trust in all devices of a person, who is told in the same transaction if there were any. How many there were.
+    pub async fn end_all_devices(
+        &self,
+        by: impl Into<Because>,
+        person: &str,
+        told: Told,
+        now: Timestamp,
+    ) -> Result<u64> {
+        let data = (by.into(), person.to_owned(), told, now);
+        self.write(data, |(by, person, told, now), transaction| {
+            Box::pin(async move {
+                let why = "revoked";
+                let ended = end_all(transaction, person, None, why, *now).await?;
+                if ended > 0 {
+                    let detail = by.detail(json!({ "device": "all", "why": why }));
+                    note(transaction, &by.by, "device.end", person, detail, *now).await?;
+                    told.write(transaction, &[], *now).await?;
                 }
                 Ok(ended)
             })

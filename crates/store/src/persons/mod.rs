@@ -21,7 +21,7 @@ use ringfence_model::{Actor, Secret};
 use serde_json::json;
 
 pub use because::Because;
-pub use devices::{Device, DeviceUsed, NewDevice, Trusted};
+pub use devices::{Device, DeviceUsed, NewDevice, ShownDevice, Trusted};
 pub use factors::{Factor, FactorSecret, NewFactor};
 pub use hosts::{HandedOver, HostSession};
 pub use passkeys::{NewPasskey, PasskeyPurpose, ShownPasskey, StoredPasskey};

@@ -9,7 +9,7 @@ use ringfence_second_factor::device::SecretHash;
 use ringfence_second_factor::policy::{Assurance, Kind};
 use serde_json::json;
 
-use super::{Person, Where, find, note};
+use super::{Because, Person, SignInOutcome, Told, Where, find, note, sign_ins};
 use crate::error::Error;
 use crate::seal::{Keyring, Place};
 use crate::sql::{Row, Transaction, values};
@@ -203,6 +203,71 @@ impl Store {
         })
         .await
     }
+
+    /// Ends all sessions of a person, who is told in the same transaction if there were any. How many there were.
+    pub async fn end_all_sessions(
+        &self,
+        by: impl Into<Because>,
+        person: &str,
+        told: Told,
+        now: Timestamp,
+    ) -> Result<u64> {
+        let data = (by.into(), person.to_owned(), told, now);
+        self.write(data, |(by, person, told, now), transaction| {
+            Box::pin(async move {
+                let delete = "DELETE FROM sessions WHERE person = $1";
+                let ended = transaction.execute(delete, values![person]).await?;
+                if ended > 0 {
+                    let detail = by.detail(json!({ "sessions": ended }));
+                    note(transaction, &by.by, "session.end", person, detail, *now).await?;
+                    told.write(transaction, &[], *now).await?;
+                }
+                Ok(ended)
+            })
+        })
+        .await
+    }
+}
+
+impl Store {
+    /// Ends a session that was inside and in which the second factor was wrong again and again, the last time from this address
+    /// with this browser. It is noted among the sign-ins of its owner, who is told: all of it, or nothing where the session
+    /// had ended already.
+    pub async fn end_guessed_session(
+        &self,
+        session: &Session,
+        address: &str,
+        agent: &str,
+        told: Told,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let (id, person) = (session.id.clone(), session.person.id.clone());
+        let data = (id, person, sign_ins::new_id(), (address.to_owned(), agent.to_owned()), told, now);
+        self.write(data, |(id, person, sign_in, (address, agent), told, now), transaction| {
+            Box::pin(async move {
+                let delete = "DELETE FROM sessions WHERE id = $1 AND person = $2";
+                if transaction.execute(delete, values![id, person]).await? == 0 {
+                    return Ok(false);
+                }
+                let from = (address.as_str(), agent.as_str());
+                sign_ins::insert(transaction, sign_in, person, from, SignInOutcome::Guessed, *now).await?;
+                let why = "the second factor was wrong again and again";
+                let detail = json!({ "sessions": 1, "sign_in": sign_in, "why": why });
+                note(transaction, &Actor::Person(person.clone()), "session.end", person, detail, *now)
+                    .await?;
+                told.write(transaction, &[], *now).await?;
+                Ok(true)
+            })
+        })
+        .await
+    }
+}
+
+/// Ends the sessions of a person that were opened by the trust in a computer. How many there were.
+pub(super) async fn end_remembered(transaction: &mut Transaction, person: &str) -> Result<u64> {
+    let (remembered, _) = write_assurance(Assurance::RememberedComputer);
+    let delete = "DELETE FROM sessions WHERE person = $1 AND assurance = $2";
+    transaction.execute(delete, values![person, remembered]).await
 }
 
 /// From when to when a session is, however much it is used.

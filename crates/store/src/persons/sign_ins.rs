@@ -7,7 +7,7 @@ use serde_json::json;
 use super::note;
 use crate::error::Error;
 use crate::seal::{Keyring, Place};
-use crate::sql::{Row, values};
+use crate::sql::{Pool, Row, Transaction, values};
 use crate::{NewEffect, Result, Store, hex, outbox};
 
 /// What became of a sign-in.
@@ -21,10 +21,12 @@ pub enum SignInOutcome {
     Known,
     /// It is inside, from a device that was not known.
     New,
+    /// No sign-in: in a session that was inside already the second factor was wrong again and again, which ended it.
+    Guessed,
 }
 
 impl SignInOutcome {
-    const ALL: [Self; 4] = [Self::Waiting, Self::Failed, Self::Known, Self::New];
+    const ALL: [Self; 5] = [Self::Waiting, Self::Failed, Self::Known, Self::New, Self::Guessed];
 
     /// As it is stored.
     pub const fn word(self) -> &'static str {
@@ -33,6 +35,7 @@ impl SignInOutcome {
             Self::Failed => "failed",
             Self::Known => "known",
             Self::New => "new",
+            Self::Guessed => "guessed",
         }
     }
 }
@@ -65,18 +68,11 @@ impl Store {
         agent: &str,
         now: Timestamp,
     ) -> Result<String> {
-        let id = format!("si_{}", hex::write(&crate::random::<8>()));
+        let id = new_id();
         let data = (id.clone(), person.to_owned(), address.to_owned(), agent.to_owned(), now);
         self.write(data, |(id, person, address, agent, now), transaction| {
             Box::pin(async move {
-                let seal = |column: &'static str, text: &str| {
-                    transaction.keys.seal(place(column, id), text.as_bytes())
-                };
-                let (address, agent) = (seal("address", address), seal("agent", agent));
-                let insert = "INSERT INTO sign_ins (id, person, at, address, agent, outcome) \
-                              VALUES ($1, $2, $3, $4, $5, $6)";
-                let outcome = SignInOutcome::Waiting.word();
-                transaction.execute(insert, values![id, person, *now, address, agent, outcome]).await?;
+                insert(transaction, id, person, (address, agent), SignInOutcome::Waiting, *now).await?;
                 let by = Actor::Person(person.clone());
                 note(transaction, &by, "sign-in.password", person, json!({ "sign_in": id }), *now).await
             })
@@ -97,7 +93,7 @@ impl Store {
                 };
                 let person = row.text("person")?;
                 let action = match outcome {
-                    SignInOutcome::Waiting => return Ok(()),
+                    SignInOutcome::Waiting | SignInOutcome::Guessed => return Ok(()),
                     SignInOutcome::Failed => "sign-in.failed",
                     SignInOutcome::Known | SignInOutcome::New => "sign-in.inside",
                 };
@@ -114,16 +110,34 @@ impl Store {
         self.fetch(sql, values![person, limit]).await?.iter().map(|row| read(&self.keys, row)).collect()
     }
 
+    /// When each of these people last typed the right password; nothing of those who never did.
+    pub async fn last_sign_ins(&self, persons: &[String]) -> Result<Vec<(String, Timestamp)>> {
+        let sql = match self.pool {
+            Pool::Sqlite(_) => {
+                "SELECT person, max(at) AS at FROM sign_ins WHERE person IN (SELECT value FROM json_each($1)) \
+                 GROUP BY person"
+            }
+            Pool::Postgres(_) => {
+                "SELECT person, max(at) AS at FROM sign_ins \
+                 WHERE person IN (SELECT jsonb_array_elements_text($1::jsonb)) GROUP BY person"
+            }
+        };
+        let rows = self.fetch(sql, values![json!(persons).to_string()]).await?;
+        rows.iter().map(|row| Ok((row.text("person")?, row.time("at")?))).collect()
+    }
+
     /// Everybody's sign-ins since then, the newest first.
     pub async fn sign_ins_since(&self, since: Timestamp, limit: usize) -> Result<Vec<SignIn>> {
         let sql = "SELECT * FROM sign_ins WHERE at >= $1 ORDER BY at DESC, id LIMIT $2";
         self.fetch(sql, values![since, limit]).await?.iter().map(|row| read(&self.keys, row)).collect()
     }
 
-    /// Sign-ins that their owners should hear of and have not: from a new device, or older than `waited` and not inside.
+    /// Sign-ins that their owners should hear of and have not: from a new device, or older than `waited` and not inside. Each
+    /// person's oldest comes before anybody's second, so that somebody who makes thousands puts off nobody else's.
     pub async fn sign_ins_to_tell(&self, waited: Timestamp, limit: usize) -> Result<Vec<SignIn>> {
         let sql = "SELECT * FROM sign_ins WHERE told_at IS NULL AND (outcome = 'new' OR (at <= $1 \
-                   AND outcome IN ('waiting', 'failed'))) ORDER BY at, id LIMIT $2";
+                   AND outcome IN ('waiting', 'failed'))) \
+                   ORDER BY row_number() OVER (PARTITION BY person ORDER BY at, id), at, id LIMIT $2";
         self.fetch(sql, values![waited, limit]).await?.iter().map(|row| read(&self.keys, row)).collect()
     }
 
@@ -150,6 +164,27 @@ impl Store {
         })
         .await
     }
+}
+
+pub(super) fn new_id() -> String {
+    format!("si_{}", hex::write(&crate::random::<8>()))
+}
+
+/// A row of it, from this address with this browser.
+pub(super) async fn insert(
+    transaction: &mut Transaction,
+    id: &str,
+    person: &str,
+    (address, agent): (&str, &str),
+    outcome: SignInOutcome,
+    now: Timestamp,
+) -> Result<()> {
+    let seal = |column: &'static str, text: &str| transaction.keys.seal(place(column, id), text.as_bytes());
+    let (address, agent) = (seal("address", address), seal("agent", agent));
+    let insert =
+        "INSERT INTO sign_ins (id, person, at, address, agent, outcome) VALUES ($1, $2, $3, $4, $5, $6)";
+    transaction.execute(insert, values![id, person, now, address, agent, outcome.word()]).await?;
+    Ok(())
 }
 
 fn place<'a>(column: &'static str, id: &'a str) -> Place<'a> {

@@ -6,7 +6,7 @@ use ringfence_second_factor::recovery::RecoveryCode;
 use ringfence_second_factor::totp::Seed;
 use ringfence_store::{
     DeviceUsed, Error, Factor, FactorSecret, Grant, Lock, NewDevice, NewEffect, NewFactor, NewSession,
-    Person, Purpose, Role, SignInOutcome, Stage, Store, Told, Where,
+    Person, Purpose, Role, ShownDevice, SignInOutcome, Stage, Store, Told, Where,
 };
 
 use crate::world::{World, after, all, on_both, operator, start};
@@ -86,7 +86,7 @@ pub(crate) fn device(person: &Person, place: Where) -> NewDevice {
     }
 }
 
-fn letter(key: &str) -> NewEffect {
+pub(crate) fn letter(key: &str) -> NewEffect {
     NewEffect {
         kind: "letter".into(),
         key: format!("letter/{key}"),
@@ -343,8 +343,7 @@ async fn a_changed_password_ends_sessions_and_devices(world: World) {
         .await
         .unwrap();
     assert!(store.session(&token, start()).await.unwrap().is_none());
-    let used =
-        store.use_device(&by, &secret, &maria.id, Where::Everywhere, "203.0.113.7", start()).await.unwrap();
+    let used = store.use_device(&by, &shown(&secret, &maria, Where::Everywhere), start()).await.unwrap();
     assert_eq!(used, DeviceUsed::Refused);
     let (_, hash) = store.person_by_login("maria@example.com").await.unwrap().unwrap();
     assert_eq!(hash, Some(Secret::new("$argon2id$hash")));
@@ -358,7 +357,18 @@ pub(crate) async fn use_of(
     second: i64,
 ) -> DeviceUsed {
     let by = Actor::Person(person.id.clone());
-    store.use_device(&by, secret, &person.id, place, "203.0.113.7", after(second)).await.unwrap()
+    store.use_device(&by, &shown(secret, person, place), after(second)).await.unwrap()
+}
+
+/// As its owner's browser presents it.
+pub(crate) fn shown(secret: &Secret, person: &Person, place: Where) -> ShownDevice {
+    ShownDevice {
+        secret: secret.clone(),
+        person: person.id.clone(),
+        place,
+        address: "203.0.113.7".to_owned(),
+        told: Told::nobody(),
+    }
 }
 
 async fn a_copied_device_ends_for_both(world: World) {

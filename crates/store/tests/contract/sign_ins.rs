@@ -4,11 +4,14 @@ use jiff::SignedDuration;
 use ringfence_model::{PhoneNumber, Secret};
 use ringfence_second_factor::device::Judgement;
 use ringfence_second_factor::failures::Rule;
-use ringfence_second_factor::policy::{Demands, Policy, Strength};
+use ringfence_second_factor::policy::{Assurance, Demands, Kind, Policy, Strength};
 use ringfence_second_factor::totp::Seed;
-use ringfence_store::{DeviceUsed, Error, FactorSecret, Forget, Lock, Purpose, Role, Stage, Told, Where};
+use ringfence_store::{
+    DeviceUsed, Error, FactorSecret, Forget, Lock, NewSession, Person, Purpose, Role, ShownDevice,
+    SignInOutcome, Stage, Told, Where,
+};
 
-use crate::persons::{account, device, everywhere, factor, maria, person, session, use_of};
+use crate::persons::{account, device, everywhere, factor, letter, maria, person, session, shown, use_of};
 use crate::world::{World, after, all, on_both, operator, start};
 
 on_both! {
@@ -17,7 +20,10 @@ on_both! {
     an_answer_that_was_lost_makes_no_thief_of_a_browser,
     two_tabs_at_once_end_nothing,
     a_device_that_was_only_looked_at_keeps_its_secret,
+    a_copy_ends_the_sessions_that_stand_on_trust_and_its_owner_is_told_with_it,
+    whoever_signs_in_a_thousand_times_puts_off_nobody_else_s_notice,
     many_uses_within_seconds_make_no_thief_of_a_slow_tab,
+    a_session_in_which_factors_were_guessed_ends_once_and_is_noted,
     the_link_of_an_earlier_mail_is_good_as_long_as_it_says,
     another_password_ends_the_links_to_set_one,
     a_code_sets_a_password_once_and_for_its_owner,
@@ -136,7 +142,8 @@ async fn a_device_that_was_only_looked_at_keeps_its_secret(world: World) {
     let (store, by) = (&world.store, operator());
     let maria = maria(store).await;
     let secret = store.trust_device(&by, device(&maria, account(1)), start()).await.unwrap();
-    let judge = |at| store.judge_device(&by, &secret, &maria.id, account(1), "203.0.113.7", after(at));
+    let shown = shown(&secret, &maria, account(1));
+    let judge = |at| store.judge_device(&by, &shown, after(at));
     assert_eq!(judge(0).await.unwrap(), Judgement::Trusted);
     assert_eq!(judge(3_600).await.unwrap(), Judgement::Trusted);
     let DeviceUsed::Trusted(next) = use_of(store, &secret, &maria, account(1), 7_200).await else {
@@ -145,6 +152,85 @@ async fn a_device_that_was_only_looked_at_keeps_its_secret(world: World) {
     store.see_devices(&[next], &maria.id, "203.0.113.7", after(7_200)).await.unwrap();
     assert_eq!(judge(9_000).await.unwrap(), Judgement::Copied, "a copy is found by looking, too");
     assert_eq!(store.devices(&maria.id, after(9_000)).await.unwrap(), []);
+}
+
+async fn a_copy_ends_the_sessions_that_stand_on_trust_and_its_owner_is_told_with_it(world: World) {
+    let (store, by) = (&world.store, operator());
+    let maria = maria(store).await;
+    let other = person(store, "o@example.com", vec![everywhere(Role::Auditor)]).await;
+    let begin = async |person: &Person, assurance| {
+        let new = NewSession { assurance, ..session(person, Stage::Inside) };
+        store.begin_session(new, None, start()).await.unwrap()
+    };
+    let remembered = Assurance::RememberedComputer;
+    let thief_s = begin(&maria, remembered).await;
+    let shown_s = begin(&maria, Assurance::SecondFactor { kind: Kind::Totp, at: start() }).await;
+    let other_s = begin(&other, remembered).await;
+    let stolen = store.trust_device(&by, device(&maria, account(1)), start()).await.unwrap();
+    let DeviceUsed::Trusted(next) = use_of(store, &stolen, &maria, account(1), 0).await else {
+        panic!("it is trusted");
+    };
+    store.see_devices(&[next], &maria.id, "203.0.113.7", start()).await.unwrap();
+    let copied = ShownDevice { told: Told::with(letter("copied")), ..shown(&stolen, &maria, account(1)) };
+    assert_eq!(store.judge_device(&by, &copied, after(60)).await.unwrap(), Judgement::Copied);
+    assert!(
+        store.session(&thief_s, after(60)).await.unwrap().is_none(),
+        "whoever has it was let in by the copy"
+    );
+    assert!(store.session(&shown_s, after(60)).await.unwrap().is_some());
+    assert!(store.session(&other_s, after(60)).await.unwrap().is_some());
+    assert_eq!(store.waiting_effects(9).await.unwrap().len(), 1);
+    let rows = store.audit_rows(None, None, 99).await.unwrap();
+    let row = rows.iter().find(|row| row.action == "device.end").unwrap();
+    assert_eq!(row.detail["sessions"], 1);
+    // It is over: whoever shows it again tells nothing new.
+    assert_eq!(store.judge_device(&by, &copied, after(61)).await.unwrap(), Judgement::Refused);
+    assert_eq!(store.waiting_effects(9).await.unwrap().len(), 1);
+}
+
+async fn whoever_signs_in_a_thousand_times_puts_off_nobody_else_s_notice(world: World) {
+    let store = &world.store;
+    let maria = maria(store).await;
+    let busy = person(store, "busy@example.com", vec![everywhere(Role::Auditor)]).await;
+    let begin = |person: &Person, second| {
+        let person = person.id.clone();
+        async move {
+            store.begin_sign_in(&person, "203.0.113.7", "Firefox", after(second)).await.unwrap();
+        }
+    };
+    for second in 0..8 {
+        begin(&busy, second).await;
+    }
+    begin(&maria, 10).await;
+    begin(&maria, 11).await;
+    let told = store.sign_ins_to_tell(after(180), 4).await.unwrap();
+    let told: Vec<_> = told.iter().map(|it| (it.person == maria.id, it.at)).collect();
+    // Each person's oldest, then the next of each.
+    assert_eq!(told, [(false, start()), (true, after(10)), (false, after(1)), (true, after(11))]);
+}
+
+async fn a_session_in_which_factors_were_guessed_ends_once_and_is_noted(world: World) {
+    let store = &world.store;
+    let maria = maria(store).await;
+    let token = store.begin_session(session(&maria, Stage::Inside), None, start()).await.unwrap();
+    let own = store.begin_session(session(&maria, Stage::Inside), None, start()).await.unwrap();
+    let guessed = store.session(&token, start()).await.unwrap().unwrap();
+    let end = async || {
+        let told = Told::with(letter("guessed"));
+        store.end_guessed_session(&guessed, "198.51.100.9", "curl", told, after(5)).await.unwrap()
+    };
+    assert!(end().await);
+    assert!(!end().await, "of many at once one ends it");
+    assert!(store.session(&token, after(5)).await.unwrap().is_none());
+    assert!(store.session(&own, after(5)).await.unwrap().is_some());
+    let noted = store.sign_ins(&maria.id, 9).await.unwrap();
+    assert_eq!(noted.len(), 1);
+    assert_eq!((noted[0].outcome, noted[0].address.as_str()), (SignInOutcome::Guessed, "198.51.100.9"));
+    // It is told already, and stays what it is.
+    store.end_sign_in(&noted[0].id, SignInOutcome::Known, after(6)).await.unwrap();
+    assert_eq!(store.sign_ins(&maria.id, 9).await.unwrap(), noted);
+    assert_eq!(store.sign_ins_to_tell(after(600), 9).await.unwrap(), []);
+    assert_eq!(store.waiting_effects(9).await.unwrap().len(), 1);
 }
 
 async fn the_link_of_an_earlier_mail_is_good_as_long_as_it_says(world: World) {
