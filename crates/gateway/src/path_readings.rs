@@ -91,7 +91,7 @@ fn loosely(rule: &PathRule, path: &str) -> Option<(bool, usize)> {
 }
 
 /// Adds what each becomes, where it is another.
-fn with<'a>(all: &mut Vec<Cow<'a, str>>, change: impl Fn(&str) -> String) {
+fn with(all: &mut Vec<Cow<'_, str>>, change: impl Fn(&str) -> String) {
     for index in 0..all.len() {
         let changed = change(&all[index]);
         if !all.iter().any(|known| *known == changed) {
@@ -105,16 +105,10 @@ fn decoded(path: &str) -> String {
     let (bytes, mut decoded, mut at) = (path.as_bytes(), Vec::with_capacity(path.len()), 0);
     while let Some(&byte) = bytes.get(at) {
         let digit = |at: usize| bytes.get(at).and_then(|digit| char::from(*digit).to_digit(16));
-        match (byte, digit(at + 1), digit(at + 2)) {
-            (b'%', Some(high), Some(low)) => {
-                decoded.push(u8::try_from(high * 16 + low).unwrap_or(byte));
-                at += 3;
-            }
-            _ => {
-                decoded.push(byte);
-                at += 1;
-            }
-        }
+        let escaped = digit(at + 1).zip(digit(at + 2)).filter(|_| byte == b'%');
+        let value = escaped.and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
+        decoded.push(value.unwrap_or(byte));
+        at += if value.is_some() { 3 } else { 1 };
     }
     String::from_utf8(decoded).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }

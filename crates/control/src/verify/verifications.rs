@@ -98,10 +98,12 @@ pub(super) async fn check(call: &Call<'_>) -> Result<Reply, Refusal> {
 
 /// The verification that a check means.
 async fn checked_one(call: &Call<'_>, application: Sid) -> Result<Which, Refusal> {
-    let number = |to: &str| PhoneNumber::parse(to).map_err(|_| Refusal::invalid("To", to, params::NUMBER));
     let (sid, to) = match (params::some(&call.form, "VerificationSid"), params::some(&call.form, "To")) {
         (None, None) => return Err(Refusal::bad_request(60221, "No target verification specified")),
-        (None, Some(to)) => return number(to).map(Which::Number),
+        (None, Some(to)) => {
+            let number = PhoneNumber::parse(to).map(Which::Number);
+            return number.map_err(|_| Refusal::invalid("To", to, params::NUMBER));
+        }
         (Some(sid), to) => (sid, to),
     };
     let which = Sid::parse(sid).ok().filter(|sid| sid.is("VE")).map(Which::Sid);
@@ -109,8 +111,8 @@ async fn checked_one(call: &Call<'_>, application: Sid) -> Result<Which, Refusal
         which.ok_or_else(|| Refusal::invalid("VerificationSid", sid, "VE and 32 hexadecimal digits"))?;
     // The code of one must not approve what the application takes for another.
     if let Some(to) = to {
-        let (to, found) = (number(to)?, call.factor.find(application, which).await?);
-        found.filter(|found| found.number == to).ok_or_else(|| call.not_found())?;
+        let (to, found) = (PhoneNumber::parse(to).ok(), call.factor.find(application, which).await?);
+        found.filter(|found| Some(found.number) == to).ok_or_else(|| call.not_found())?;
     }
     Ok(which)
 }
