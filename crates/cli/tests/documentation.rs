@@ -113,7 +113,7 @@ fn each_part_has_one_address_in_all_examples_and_units() {
             let key = key.trim_start_matches([' ', '#']);
             if let Some(part) = parts.iter().find(|part| **part == key) {
                 note(
-                    if *part == "listen" { "media" } else { *part },
+                    if *part == "listen" { "media" } else { part },
                     rest.split('"').next().unwrap_or_default(),
                 );
             }

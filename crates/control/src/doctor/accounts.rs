@@ -413,7 +413,7 @@ mod tests {
         for (base, at) in [
             ("https://api.twilio.com", "https://api.twilio.com/2010-04-01/"),
             ("https://api.dublin.ie1.twilio.com", "https://api.dublin.ie1.twilio.com/2010-04-01/"),
-            ("http://127.0.0.1:4010", "http://127.0.0.1:4010/2010-04-01/"),
+            ("http://127.0.0.1:4010", "http://127.0.0.1:4010/api.twilio.com/2010-04-01/"),
         ] {
             let base: BaseUrl = base.parse().unwrap();
             let mend = by_curl("Look", &base, ACCOUNT, "-X DELETE ", "Keys/SK1", "");

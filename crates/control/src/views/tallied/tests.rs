@@ -103,6 +103,7 @@ async fn amounts_of_several_currencies_are_not_added_up() {
             limits: &limits,
             currencies: currencies.collect(),
             clients: None,
+            has_egress: true,
             now: now(),
         };
         let egress = views.tallied(&applied, account, now()).await.expect("seen").expect("counted").egress;
