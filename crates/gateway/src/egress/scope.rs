@@ -91,11 +91,16 @@ pub(crate) fn sender(
     if may { Ok(()) } else { Err(Refusal::OtherSender) }
 }
 
-/// Whether the credential may touch the service of Verify that the path names, where it lists some. One that lists none has only
-/// what is sent through them held to its senders.
+/// Whether the credential may touch the service of Verify, or of Messaging, that the path names, where it lists some. One that
+/// lists none has only what is sent through them held to its senders.
 pub(crate) fn service(holder: &Holder, target: &Target<'_>) -> Result<(), Refusal> {
     let listed = &holder.scopes.senders;
-    if target.host.product != "verify" || !listed.iter().any(|sender| sender.starts_with("VA")) {
+    let prefix = match target.host.product {
+        "verify" => "VA",
+        "messaging" => "MG",
+        _ => return Ok(()),
+    };
+    if !listed.iter().any(|sender| sender.starts_with(prefix)) {
         return Ok(());
     }
     let mut segments = target.segments().skip_while(|segment| !segment.eq_ignore_ascii_case("Services"));

@@ -121,6 +121,15 @@ async fn a_credential_for_one_service_touches_no_other() {
         let response = world.send(request(&key, method, &format!("{SERVICE}{path}"), form)).await;
         assert!(response.status < 300, "{method} {path}: {}", response.text());
     }
+    // The same of Messaging Services.
+    let of_messaging = of(&["MG00000000000000000000000000000001"]).await;
+    for (service, is_its_own) in [(1, true), (2, false)] {
+        for path in ["", "/PhoneNumbers", "/Unheard/Of"] {
+            let target = format!("/messaging.twilio.com/v1/Services/MG{service:032}{path}");
+            let response = world.send(request(&of_messaging, "GET", &target, "")).await;
+            assert_eq!(response.text().contains("84015"), !is_its_own, "{target}: {}", response.text());
+        }
+    }
     // One that lists numbers alone sends no codes; the rest of Verify is not about senders.
     let numbers = of(&["+14155550101"]).await;
     assert_eq!(
