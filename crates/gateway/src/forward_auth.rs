@@ -28,7 +28,6 @@ use crate::forwarded::{self, client_address};
 use crate::gate::{NotTaken, decide, not_taken};
 use crate::http_rules::{self, Head, SIGNATURE};
 use crate::inspector::{self, Note};
-use crate::path_readings::is_in_two_ways;
 use crate::proof::{ACCOUNT_HEADER, PROOF_HEADER};
 use crate::reason::Reason;
 use crate::replay::{Begin, ReplayKey};
@@ -83,9 +82,6 @@ async fn answer(
             }
             Found::Nothing => return refuse(None, Reason::NoRoute.into(), about),
         };
-    if is_in_two_ways(&snapshot.routes, active, &asked.head) {
-        return refuse(Some(active), Reason::BadRequest("path_in_two_ways").into(), about);
-    }
     let admissible = match admissible(&active.route, &parts.headers) {
         Ok(admissible) => admissible,
         Err(reason) => return refuse(Some(active), reason.into(), about),

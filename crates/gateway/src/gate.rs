@@ -100,10 +100,6 @@ impl<'a> Exchange<'a> {
                 }
                 Found::Nothing => return (None, self.refuse_without_route(Reason::NoRoute, &parts)),
             };
-        if is_in_two_ways(&self.snapshot.routes, active, &head) {
-            let reason = Reason::BadRequest("path_in_two_ways");
-            return (Some(active), self.refuse(active, reason, &parts));
-        }
         let websocket = head.websocket;
         let response = match self.admitted(active, &parts, head, body).await {
             Err(refused) => self.refuse(active, refused, &parts),
@@ -468,6 +464,10 @@ pub(crate) fn decide(
     }
     let webhook = SCRATCH
         .with_borrow_mut(|scratch| admit(&active.route, &snapshot.keyring, admissible, received, scratch))?;
+    // Whoever may come in by this route must not be taken for one who came in by another.
+    if is_in_two_ways(&snapshot.routes, active, &received.head) {
+        return Err(Reason::BadRequest("path_in_two_ways"));
+    }
     if let Some(allowed) = webhook.allowed() {
         snapshot.watched.note(allowed);
     }

@@ -130,7 +130,7 @@ fn what_a_node_answers_is_what_the_store_says() {
     }
     let incidents = node.ask(&node.reads, &["incidents", "--open"]).code(0);
     incidents.says("stopped by hand of \"fifty a day\"").says("leaked key").says("ordered: suspend");
-    node.ask(&node.reads, &["ledger"]).code(0).says("\"all together\"   all its accounts together");
+    node.ask(&node.reads, &["ledger"]).code(0).says("nothing was sent through the egress yet");
     node.ask(&node.reads, &["ledger", "--account", "Customer 7"]).code(2).complains("account");
     // Only a node that reads usage knows the currency; the store does not keep it.
     let without_currency = |run: &Run| {
