@@ -1,5 +1,7 @@
 //! What is kept of requests, newest first: already redacted where it was written down, so nothing is taken out here.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use ringfence_model::Sid;
 use ringfence_store::{KeptRequest, RequestFilter, RequestVerdict, SeenOutgoing, SeenRequest};
@@ -176,7 +178,7 @@ impl RequestView {
             status: seen.status,
             request_bytes: seen.request_bytes,
             answer_bytes: seen.answer_bytes,
-            took_ms: took.as_secs_f64() * 1_000.0,
+            took_ms: milliseconds(took),
             parameters,
             answer: seen.answer,
             credential,
@@ -185,6 +187,31 @@ impl RequestView {
             limit,
             would_refuse: is_to_twilio.then_some(would_refuse),
             code,
+        }
+    }
+}
+
+/// A time in milliseconds, to the microsecond that is stored.
+///
+/// Divided from whole microseconds, so that it is the number nearest to at most three decimals: it is printed with
+/// these alone, and read from JSON as what it was.
+fn milliseconds(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1_000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_printed_with_three_decimals_at_most_and_read_from_json_as_it_was() {
+        let whole_minutes = (1..=60).map(|minutes| minutes * 60_000_000 + 1);
+        for micros in (0..200_000).chain(whole_minutes) {
+            let told = milliseconds(Duration::from_micros(micros));
+            let text = serde_json::to_string(&told).unwrap();
+            let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+            assert!(decimals <= 3, "{text}");
+            assert_eq!(serde_json::from_str::<f64>(&text).unwrap().to_bits(), told.to_bits(), "{text}");
         }
     }
 }
