@@ -116,6 +116,17 @@ async fn a_body_over_the_cap_gets_413_and_one_at_the_cap_passes() {
 }
 
 #[tokio::test]
+async fn where_no_cap_is_set_a_body_of_a_mebibyte_passes_and_one_byte_more_gets_413() {
+    let of = |len: usize| {
+        let without = Signer::token(TOKEN).form(URL, [("AccountSid", ACCOUNT), ("Body", "")]).body.len();
+        let text = "a".repeat(len - without);
+        http_request(&Signer::token(TOKEN).form(URL, [("AccountSid", ACCOUNT), ("Body", &text)]))
+    };
+    assert_eq!(send(&mut application(layer()), of(1_048_576)).await.0, StatusCode::OK);
+    assert_eq!(send(&mut application(layer()), of(1_048_577)).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
 async fn strict_mode_refuses_moved_text() {
     let signed = Signer::token(TOKEN).form(
         URL,

@@ -105,6 +105,16 @@ fn an_address_that_a_value_swallowed_is_missed_or_found() {
 }
 
 #[test]
+fn an_address_is_missed_where_the_request_is_of_a_kind_that_has_both() {
+    let (message, call) =
+        ("MessageSid=SM0123456789abcdef0123456789abcdef", "CallSid=CA0123456789abcdef0123456789abcdef");
+    refused(&format!("{message}&Body=hi&To=%2B14155550100"), Finding::Missing("From"));
+    admitted(&format!("{message}&Body=hi&To=%2B14155550100&MessageStatus=sent"));
+    refused(&format!("{ACCOUNT}&{call}&Direction=inbound&From=%2B14155550100"), Finding::Missing("To"));
+    admitted(&format!("{ACCOUNT}&{call}&From=%2B14155550100"));
+}
+
+#[test]
 fn a_sid_that_a_message_swallowed_is_found_even_in_free_text() {
     let sid = "SM0123456789abcdef0123456789abcdef";
     refused(
