@@ -67,6 +67,56 @@ async fn a_trigger_that_speaks_of_anothers_account_trips_nothing() {
 }
 
 #[tokio::test]
+async fn a_forged_amount_uses_up_no_more_than_the_triggers_value() {
+    let node = Node::start(vec![fifty_a_day(Per::Account, vec![Action::Suspend])]).await;
+    let (account, _) = node.world.subaccount("one").await;
+    node.engine.synchronise_accounts().await.expect("synchronised");
+    let trigger = node.add_trigger(account).await;
+    node.fire(account, trigger, "100000", "a").await;
+    node.engine.take_triggered().await.expect("taken");
+    node.work().await;
+    assert_eq!(node.world.status(account).await, AccountStatus::Suspended);
+    let (anna, subject) = (Actor::Person("anna".to_owned()), Subject::Account(account));
+    node.engine.reset("fifty a day", subject, None, &anna, "it was forged").await.expect("a reset");
+    node.work().await;
+    assert_eq!(node.world.status(account).await, AccountStatus::Active);
+    // What is really spent then trips it where a reset at the limit lets it trip.
+    node.spend(account, "60").await;
+    node.advance(60).await;
+    node.poll().await;
+    node.work().await;
+    assert_eq!(node.world.status(account).await, AccountStatus::Suspended);
+}
+
+#[tokio::test]
+async fn by_a_limit_that_accounts_have_together_a_trigger_of_one_has_only_its_records_read() {
+    let node = Node::start(vec![fifty_a_day(Per::Together, vec![Action::Suspend])]).await;
+    let (tenant, _) = node.world.subaccount("tenant").await;
+    let (neighbour, _) = node.world.subaccount("neighbour").await;
+    node.engine.synchronise_accounts().await.expect("synchronised");
+    let trigger = node.add_trigger_of(tenant, "together").await;
+    let fires = async |key: &str| {
+        node.fire(tenant, trigger, "600", key).await;
+        let taken = node.engine.take_triggered().await.expect("taken");
+        assert!(taken.accounts.contains(&tenant));
+        for account in taken.accounts {
+            let account = node.store.find_account(account).await.expect("found").expect("it is known");
+            node.engine.read_usage(&account, "confirm").await.expect("usage is read");
+        }
+        node.work().await;
+        [node.world.status(tenant).await, node.world.status(neighbour).await]
+    };
+    assert_eq!(fires("a").await, [AccountStatus::Active, AccountStatus::Active], "it was forged");
+    node.spend(tenant, "50").await;
+    node.advance(3600).await;
+    assert_eq!(
+        fires("b").await,
+        [AccountStatus::Suspended, AccountStatus::Suspended],
+        "the records say that it is reached"
+    );
+}
+
+#[tokio::test]
 async fn nobody_is_held_to_a_limit_for_a_day_that_was_over_when_it_was_applied() {
     let node = Node::start(vec![fifty_a_day(Per::Account, vec![Action::Suspend])]).await;
     let (account, _) = node.world.subaccount("one").await;

@@ -1,8 +1,10 @@
 //! What usage triggers told: kept by the gate, taken from the store here.
 //!
 //! A trigger that fires trips at once, since the money goes on flowing meanwhile; the usage records, which say how much
-//! it is, are read when all that fired have tripped. One of an account that has subaccounts only has its records read: its
-//! amount may be of all of them.
+//! it is, are read when all that fired have tripped. Whoever has one account's token can sign for a trigger of that account. So
+//! a trigger is believed that its value is reached, which is what it is for, and no more: the amount that it tells could use up
+//! days of the limit, or of others'. Where it would trip more than its own account, only the records are read: a limit that
+//! accounts have together, and an account that has subaccounts, whose usage its amount may count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::resume_unwind;
@@ -138,9 +140,14 @@ impl Engine {
             return Ok(None);
         }
         let applied = self.limits.iter().find(|applied| applied.limit.name == trigger.limit);
-        let subject = Subject::from_str(&trigger.subject).ok();
-        let amount: Option<Amount> = fired.current_value.and_then(|text| text.parse().ok());
-        let at = fired.date_fired.as_deref().and_then(date).unwrap_or(delivery.received_at);
+        let subject =
+            Subject::from_str(&trigger.subject).ok().filter(|subject| *subject != Subject::Together);
+        let told: Option<Amount> = fired.current_value.and_then(|text| text.parse().ok());
+        let proven: Option<Amount> = trigger.value.parse().ok();
+        let amount = told.zip(proven).map(|(told, proven)| told.min(proven));
+        // It did not fire after it came: a moment to come would begin the next window, and lift what trips until then.
+        let told_at = fired.date_fired.as_deref().and_then(date).unwrap_or(delivery.received_at);
+        let at = told_at.min(delivery.received_at);
         Ok(match (applied, subject, amount) {
             (Some(applied), Some(subject), Some(amount)) => {
                 Some((applied, subject, Observation::Usage { at, amount }))

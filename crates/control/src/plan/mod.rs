@@ -79,8 +79,8 @@ impl Wanted {
     /// The trigger that a limit wants on one account of its scope. `baseline` is what was used at the first look.
     ///
     /// None where Twilio cannot watch it: windows of our own, and a limit from now on before its first look. Where
-    /// all accounts have the amount together, each has a trigger of the whole amount: the account that alone
-    /// reaches it is heard of at once, the sum is watched by the poller.
+    /// all accounts have the amount together, each has a trigger of the whole amount: of the account that alone
+    /// reaches it the records are read at once, the sum is watched by the poller.
     pub fn of(limit: &Limit, account: Sid, baseline: Option<Amount>) -> Option<Self> {
         let recurring = match limit.window {
             Window::Daily => Recurring::Daily,
