@@ -288,6 +288,7 @@ impl Keyring {
 
 /// Why a [`Keyring`] cannot be made. `account` is `None` for anonymous keys.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum KeyringError {
     /// A token or secret is empty: anybody could sign with it.
     #[error("a key of {} is empty", name(account.as_ref()))]

@@ -26,6 +26,7 @@ use crate::{
 /// What strict mode holds against a request whose signature is good. It names a parameter that is well known,
 /// and never shows a value nor a name that the sender made up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Finding {
     /// The parameter's value cannot be what its name says.
     WrongShape(&'static str),

@@ -122,6 +122,7 @@ impl fmt::Debug for PublicUrl {
 
 /// Why a configured public URL cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PublicUrlError {
     /// There is no `://`.
     #[error("the URL needs a scheme, such as https://")]

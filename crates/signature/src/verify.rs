@@ -38,7 +38,8 @@ pub enum Strict {
     Refuse,
 }
 
-/// What a route demands beyond a good signature.
+/// What a route demands beyond a good signature. What later versions can demand is off by default: end a literal with
+/// `..Policy::default()`, and it goes on compiling.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Policy<'a> {
     /// Which accounts may call.
@@ -93,6 +94,7 @@ pub enum Subject {
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
 pub enum Refusal {
     /// There is no signature header, or it is empty.
     #[error("the request has no signature")]

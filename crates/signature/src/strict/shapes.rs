@@ -190,7 +190,10 @@ fn is_channel_address(value: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(byte));
     match address {
         [] => false,
-        [b'+', digits @ ..] => is_scheme && is_digits(digits, 6, 15),
+        // The user of a SIP URI may be a number with a host behind it, and an identity of the Voice SDK is any text.
+        [b'+', digits @ ..] if !matches!(scheme, b"client" | b"sip" | b"sips") => {
+            is_scheme && is_digits(digits, 6, 15)
+        }
         _ => is_scheme,
     }
 }

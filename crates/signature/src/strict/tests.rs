@@ -259,7 +259,16 @@ fn a_sid_is_two_capitals_and_thirty_two_hexadecimal_digits() {
 #[test]
 fn the_address_of_a_channel_has_a_name_and_something_behind_it() {
     let long = format!("sip:{}", "a".repeat(508));
-    for value in ["my-channel_2.x:alice", "sip:a", &long, "whatsapp:%2B34600000000", "rcs:%2B346000"] {
+    for value in [
+        "my-channel_2.x:alice",
+        "sip:a",
+        &long,
+        "whatsapp:%2B34600000000",
+        "rcs:%2B346000",
+        "sip:%2B15557654321@mydom.sip.us1.twilio.com",
+        "sips:%2B15557654321@203.0.113.9:5061;transport=tls",
+        "client:%2B15551234567.agent",
+    ] {
         admitted(&format!("To={value}"));
     }
     for value in [
