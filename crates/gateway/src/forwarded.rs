@@ -5,8 +5,9 @@
 //! ever reaches an upstream: it gets the gate's own or none.
 //!
 //! Two ways around such a rule are refused whoever sends them: a name with an underscore, which CGI, WSGI and
-//! their kin fold into the name with a hyphen after every filter has looked for the hyphen; and a second field
-//! of the same name, of which one reader takes the first and the next reader the last.
+//! their kin fold into the name with a hyphen after every filter has looked for the hyphen (some fold every byte that is
+//! no letter and no digit); and a second field of the same name, of which one reader takes the first and the next reader
+//! the last.
 
 mod elements;
 
@@ -130,8 +131,8 @@ impl ForwardedError {
 /// anyone, listed or not.
 pub fn check_forwarding_headers(headers: &HeaderMap) -> Result<(), HeaderRefusal> {
     for name in headers.keys() {
-        if memchr::memchr(b'_', name.as_str().as_bytes()).is_some() {
-            return Err(HeaderRefusal::Underscore(name.clone()));
+        if name.as_str().bytes().any(|byte| !byte.is_ascii_alphanumeric() && byte != b'-') {
+            return Err(HeaderRefusal::Folds(name.clone()));
         }
         if is_forwarding(name.as_str().as_bytes()) && headers.get_all(name).iter().nth(1).is_some() {
             return Err(HeaderRefusal::Repeated(name.clone()));
@@ -143,9 +144,9 @@ pub fn check_forwarding_headers(headers: &HeaderMap) -> Result<(), HeaderRefusal
 /// Why a request is refused for its header names. The name is the caller's text: for the log, not for an answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderRefusal {
-    /// `x_forwarded_for` becomes `X-Forwarded-For` in the next program.
-    #[error("the header name {0:?} contains an underscore")]
-    Underscore(HeaderName),
+    /// `x_forwarded_for` becomes `X-Forwarded-For` in the next program, and `x.forwarded.for` in some.
+    #[error("the header name {0:?} has another byte than letters, digits and hyphens")]
+    Folds(HeaderName),
     /// A forwarding header must be there once.
     #[error("the forwarding header {0:?} is there more than once")]
     Repeated(HeaderName),
@@ -155,7 +156,7 @@ impl HeaderRefusal {
     /// The reason as a metric label.
     pub fn as_str(&self) -> &'static str {
         match self {
-            Self::Underscore(_) => "header_underscore",
+            Self::Folds(_) => "header_underscore",
             Self::Repeated(_) => "header_repeated",
         }
     }
@@ -177,6 +178,8 @@ pub fn is_stripped(name: &HeaderName) -> bool {
         Some(b'k') => name == b"keep-alive",
         // `Proxy` alone would become HTTP_PROXY in a CGI environment.
         Some(b'p') => name == b"proxy" || name.starts_with(b"proxy-"),
+        // What the console says of people to the applications of its protected hosts.
+        Some(b'r') => name.starts_with(b"ringfence-"),
         Some(b't') if matches!(name, b"te" | b"trailer" | b"transfer-encoding") => true,
         Some(b'u') => name == b"upgrade",
         Some(b'x') if name.starts_with(b"x-ringfence-") => true,
@@ -250,7 +253,12 @@ fn is_forwarding(name: &[u8]) -> bool {
             Some(b'r') => name.starts_with(b"x-real-") || name == b"x-rewrite-url",
             Some(b'o') => name.starts_with(b"x-original-"),
             Some(b'c') => matches!(name, b"x-client-ip" | b"x-cluster-client-ip"),
-            Some(b'h') => matches!(name, b"x-host" | b"x-http-method" | b"x-http-method-override"),
+            Some(b'h') => matches!(
+                name,
+                b"x-host" | b"x-http-host-override" | b"x-http-method" | b"x-http-method-override"
+            ),
+            Some(b'e') => matches!(name, b"x-envoy-original-path" | b"x-envoy-external-address"),
+            Some(b'p') => name == b"x-proxyuser-ip",
             Some(b'm') => name == b"x-method-override",
             Some(b's') => matches!(name, b"x-scheme" | b"x-script-name"),
             Some(b'u') => matches!(name, b"x-url-scheme"),
