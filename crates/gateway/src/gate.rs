@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::header::{EXPECT, HeaderMap};
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use ringfence_model::Sid;
@@ -387,8 +387,9 @@ impl Delivery {
         match forward(&self.worker.client, &job, &self.webhook).await {
             Ok(Outcome::Answer(answer)) => match twiml::hold(&holding, answer).await {
                 Ok((answer, costs)) => {
-                    // What costs something is admitted each time that it is given.
-                    let keep = |keep| if costs == Costs::Something { Keep::Fact } else { keep };
+                    // What costs something is admitted each time that it is given; what HEAD leaves out cannot be.
+                    let is_fact = costs == Costs::Something || self.parts.method == Method::HEAD;
+                    let keep = |keep| if is_fact { Keep::Fact } else { keep };
                     let ticket = self.ticket.map(|(ticket, kept)| (ticket, keep(kept)));
                     answered(answer, ticket, self.in_work, &active.metrics)
                 }

@@ -1,6 +1,7 @@
 //! Answers that are kept, and how one is recorded while it streams past.
 //!
-//! Only a complete answer with a 2xx status and a body of at most 64 KiB is kept. What is kept is a copy made to
+//! Only a complete answer with a 2xx status other than 206 and a body of at most 64 KiB is kept: a part of it was asked for
+//! by a field that nobody signs. Nor is one to HEAD, which leaves out what a GET with the same signature wants. What is kept is a copy made to
 //! measure: a header value or a chunk as it came from the wire is a slice of a read buffer, and keeping the slice
 //! would keep the whole buffer, a thousand times what the budget was charged.
 //!
@@ -37,6 +38,7 @@ pub(crate) const MAX_KEPT_HEADERS: usize = 16 * 1024;
 /// Whether an answer of this kind, with a body of `length` bytes, is kept.
 pub(crate) fn keepable(status: StatusCode, headers: &HeaderMap, length: u64) -> bool {
     status.is_success()
+        && status != StatusCode::PARTIAL_CONTENT
         && !headers.contains_key(CONTENT_ENCODING)
         && length <= MAX_KEPT_BODY as u64
         && kept_headers(headers).map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>()

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ringfence_gateway::settings::Replay;
 use ringfence_testkit::{Answer, RawClient, Upstream};
 
-use crate::world::{ACCOUNT, World, call, sms, twilio, url, waiting_upstream, wire};
+use crate::world::{ACCOUNT, World, call, sms, twilio, url, waiting_upstream, wire, wire_with};
 
 #[tokio::test]
 async fn a_repeated_message_is_answered_again_and_not_forwarded() {
@@ -50,6 +50,34 @@ async fn an_answer_that_is_encoded_is_not_given_again() {
     world.send_signed(&signed).await;
     world.send_signed(&signed).await;
     assert_eq!(world.upstream.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn an_answer_to_head_or_a_part_of_one_is_not_given_for_the_whole() {
+    let upstream = Upstream::start(|request| async move {
+        if request.header("range").is_some() {
+            Answer::new(206, "<").header("content-range", "bytes 0-0/11")
+        } else {
+            Answer::new(200, "<Response/>")
+        }
+    })
+    .await;
+    let world = World::before(upstream, |settings| {
+        for route in &mut settings.routes {
+            route.replay = Replay::AnswerAgain;
+            route.methods.push(http::Method::HEAD);
+        }
+    });
+    let signed = twilio().form(&url("/twilio/sms"), sms(ACCOUNT));
+    assert_eq!(world.send(wire_with(&signed, &["Range: bytes=0-0"])).await.status, 206);
+    assert_eq!(world.send_signed(&signed).await.text(), "<Response/>");
+    let mut head = twilio().get(&url("/twilio/sms?AccountSid=AC00000000000000000000000000000001"));
+    let whole = head.clone();
+    head.method = "HEAD";
+    let mut client = RawClient::connect(world.gate()).await.unwrap();
+    client.send(wire(&head)).await.unwrap();
+    assert_eq!(client.read_head().await.unwrap().status, 200);
+    assert_eq!(world.send_signed(&whole).await.text(), "<Response/>");
 }
 
 #[tokio::test]
