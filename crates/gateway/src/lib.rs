@@ -76,6 +76,7 @@ pub mod acme;
 mod admin;
 mod admission;
 pub mod basic;
+mod before_signature;
 mod body;
 mod connection;
 mod egress;
@@ -121,6 +122,7 @@ mod websocket;
 mod whole;
 mod worker;
 
+pub use before_signature::refused_beside_signature;
 pub use egress::authority::{EgressAuthority, EgressAuthorityError};
 pub use egress::host::{InvalidTwilioBase, TwilioBase};
 pub use egress::rules::{EgressRules, EgressRulesHandle, EgressStore};

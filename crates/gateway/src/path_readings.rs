@@ -19,13 +19,27 @@ const LONGEST: usize = 4096;
 /// Whether this request could be read as one of another route, which asks something else of whoever comes to the same
 /// application. `found` is the route that takes it.
 pub(crate) fn is_in_two_ways(routes: &[ActiveRoute], found: &ActiveRoute, head: &Head<'_>) -> bool {
+    let rivals = found.rivals.iter().map(|rival| &routes[*rival].route);
+    is_read_as_rivals(&found.route, &rivals, head)
+}
+
+/// The same by the routes of the configuration.
+pub(crate) fn is_in_two_ways_by(routes: &[Route], found: &Route, head: &Head<'_>) -> bool {
+    is_read_as_rivals(found, &rivals(routes, found).iter().map(|rival| &routes[*rival]), head)
+}
+
+fn is_read_as_rivals<'a>(
+    found: &Route,
+    rivals: &(impl ExactSizeIterator<Item = &'a Route> + Clone),
+    head: &Head<'_>,
+) -> bool {
     let path = head.target.split_once('?').map_or(head.target, |(path, _)| path);
-    if found.rivals.is_empty() {
+    if rivals.len() == 0 {
         return false;
     }
     let Some(readings) = readings(path) else { return true };
     // Who named this very path knows it from its like.
-    if matches!(&found.route.path, PathRule::Exact(exact) if exact == path) {
+    if matches!(&found.path, PathRule::Exact(exact) if exact == path) {
         return false;
     }
     let specific = |route: &Route, path: &str| {
@@ -34,8 +48,8 @@ pub(crate) fn is_in_two_ways(routes: &[ActiveRoute], found: &ActiveRoute, head: 
             .map(|it| (route.host.is_some(), it))
     };
     readings.iter().any(|path| {
-        let own = specific(&found.route, path);
-        found.rivals.iter().any(|rival| specific(&routes[*rival].route, path) > own)
+        let own = specific(found, path);
+        rivals.clone().any(|rival| specific(rival, path) > own)
     })
 }
 

@@ -3,7 +3,7 @@
 use ringfence_signature::{Explanation, Hints, Scratch, Verdict, explain_with, verify};
 use serde_json::json;
 
-use super::verify::{Prepared, SubjectArguments, no_route, verdict_as_json, verdict_as_text};
+use super::verify::{Prepared, SubjectArguments, verdict_as_json, verdict_as_text};
 use crate::exit::{Answer, Failure};
 
 const EXAMPLES: &str = "\
@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     let subject = match arguments.subject.prepare(None)? {
         Prepared::Subject(subject) => subject,
-        Prepared::NoRoute(why) => return Ok(no_route(&why, arguments.json)),
+        Prepared::Decided(decided) => return Ok(decided.answer(arguments.json)),
     };
     let (request, policy) = (subject.given.request(), subject.policy());
     let verdict = verify(&request, &subject.keyring, &policy, &mut Scratch::default());

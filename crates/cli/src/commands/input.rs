@@ -87,6 +87,8 @@ pub(crate) struct Given {
     pub(crate) body: Vec<u8>,
     pub(crate) signature: Option<Vec<u8>>,
     pub(crate) settings: Option<Vec<u8>>,
+    /// All headers, where a whole request was given.
+    pub(crate) headers: Option<Vec<(String, Vec<u8>)>>,
     /// What the `Host` header said, if it was seen.
     pub(crate) host: Option<String>,
     /// Other hosts that the headers named: what may have been called.
@@ -168,6 +170,7 @@ impl RequestArguments {
             body: composed.body,
             signature: self.signature.clone().map(String::into_bytes),
             settings: self.signature_settings.clone().map(String::into_bytes),
+            headers: None,
             host: None,
             other_hosts: Vec::new(),
             notes: Vec::new(),
@@ -206,6 +209,7 @@ impl RequestArguments {
             notes: saved.notes.iter().map(|note| format!("note: {}: {note}", path.display())).collect(),
             method: saved.method,
             body: saved.body,
+            headers: Some(saved.headers),
         })
     }
 }

@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use hyper::Method;
+use hyper::http::request::Parts;
+use hyper::{Method, Request, StatusCode};
 use ringfence_control::node::KeysInUse;
 use ringfence_control::{rotation, shared_keys};
 use ringfence_gateway::route_table::{self, Found};
 use ringfence_gateway::settings::{Check, Route, SignedBy, Upstream};
-use ringfence_gateway::{KnownKeys, keys_with};
+use ringfence_gateway::{KnownKeys, keys_with, refused_beside_signature};
 use ringfence_signature::{AccountSid, Accounts, Allowed, Keyring, Policy, Scratch, Strict, Verdict, verify};
 use serde_json::json;
 
@@ -83,8 +84,35 @@ pub(crate) struct Subject {
 pub(crate) enum Prepared {
     /// A request and the keys.
     Subject(Box<Subject>),
-    /// The gate would not even look at the signature; the sentence says why.
-    NoRoute(String),
+    /// No signature decides: what the gate does instead.
+    Decided(Decided),
+}
+
+/// What the gate does with a request whatever its signature is worth.
+pub(crate) struct Decided {
+    /// Whether it lets it in.
+    is_admitted: bool,
+    /// As logs and metrics call it.
+    reason: &'static str,
+    /// For people.
+    sentence: String,
+}
+
+impl Decided {
+    fn no_route(why: String) -> Self {
+        Self { is_admitted: false, reason: "no_route", sentence: why }
+    }
+
+    /// The answer where no signature decides.
+    pub(crate) fn answer(&self, as_json: bool) -> Answer {
+        let verdict = if self.is_admitted { "allow" } else { "refuse" };
+        let output = if as_json {
+            format!("{}\n", json!({ "verdict": verdict, "reason": self.reason, "sentence": self.sentence }))
+        } else {
+            format!("{verdict}: {}\n", self.sentence)
+        };
+        Answer { output: output.into_bytes(), is_no: !self.is_admitted, ..Answer::default() }
+    }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
@@ -94,7 +122,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     let strict = if arguments.strict { Some(Strict::Refuse) } else { None };
     let subject = match arguments.subject.prepare(strict)? {
         Prepared::Subject(subject) => subject,
-        Prepared::NoRoute(why) => return Ok(no_route(&why, arguments.json)),
+        Prepared::Decided(decided) => return Ok(decided.answer(arguments.json)),
     };
     let verdict =
         verify(&subject.given.request(), &subject.keyring, &subject.policy(), &mut Scratch::default());
@@ -143,13 +171,12 @@ fn prepare_by_config(mut given: Given, path: &Path, strict: Option<Strict>) -> R
     let settings = loaded.settings;
     let route = match find_route(&settings.routes, &given) {
         Ok(route) => route,
-        Err(why) => return Ok(Prepared::NoRoute(format!("{why}, by {}", path.display()))),
+        Err(why) => {
+            return Ok(Prepared::Decided(Decided::no_route(format!("{why}, by {}", path.display()))));
+        }
     };
-    if matches!(route.check, Check::Basic(_)) {
-        return Ok(Prepared::NoRoute(format!(
-            "the route {} asks for a password alone (check = \"basic\"), so its signature is not looked at",
-            route.label
-        )));
+    if let Some(decided) = decided_beside_signature(&settings.routes, route, &given) {
+        return Ok(Prepared::Decided(decided));
     }
     let mut notes = std::mem::take(&mut given.notes);
     notes.extend(unread);
@@ -172,6 +199,55 @@ fn prepare_by_config(mut given: Given, path: &Path, strict: Option<Strict>) -> R
         given,
         keyring,
     })))
+}
+
+/// What the gate decides about a request by all but its signature. Of one that was not given whole, only that a route asks for
+/// no signature.
+fn decided_beside_signature(routes: &[Route], route: &Route, given: &Given) -> Option<Decided> {
+    let refused = match &given.headers {
+        None => None,
+        Some(headers) => match parts(given, headers, route) {
+            Some(parts) => refused_beside_signature(routes, route, &parts, given.body.len())
+                .map(|(reason, status)| (reason.as_str(), status)),
+            None => Some(("malformed_http", StatusCode::BAD_REQUEST)),
+        },
+    };
+    if let Some((reason, status)) = refused {
+        let sentence = format!(
+            "the gate answers {} whatever the signature is worth: {reason}, a reason that docs/running.md explains",
+            status.as_u16()
+        );
+        return Some(Decided { is_admitted: false, reason, sentence });
+    }
+    let label = &route.label;
+    match (&route.check, &given.headers) {
+        (Check::Basic(_), Some(_)) => Some(Decided {
+            is_admitted: true,
+            reason: "basic",
+            sentence: format!(
+                "the route {label} asks for a password alone (check = \"basic\"), and it is right; the signature is not \
+                 looked at"
+            ),
+        }),
+        (Check::Basic(_), None) => Some(Decided::no_route(format!(
+            "the route {label} asks for a password alone (check = \"basic\"), so its signature is not looked at; give the \
+             whole request with --http to have the password judged"
+        ))),
+        (Check::Signature | Check::SignatureAndBasic(_), _) => None,
+    }
+}
+
+/// The head of a saved request as the gate reads it; none where it is no HTTP. One without a `Host` is taken to have named the
+/// route's.
+fn parts(given: &Given, headers: &[(String, Vec<u8>)], route: &Route) -> Option<Parts> {
+    let mut request = Request::builder().method(given.method.as_bytes()).uri(given.target());
+    for (name, value) in headers {
+        request = request.header(name.as_bytes(), value.as_slice());
+    }
+    if given.host.is_none() {
+        request = request.header("host", route.public_url.authority());
+    }
+    Some(request.body(()).ok()?.into_parts().0)
 }
 
 /// The keys that the gate has by this configuration: the configured ones, with what the store knows of accounts and of tokens
@@ -241,16 +317,6 @@ fn find_route<'a>(routes: &'a [Route], given: &Given) -> Result<&'a Route, Strin
         }
         None => Err(format!("no route takes {method} for {path}, so the gate answers 405")),
     }
-}
-
-/// The answer where no signature is looked at.
-pub(crate) fn no_route(why: &str, as_json: bool) -> Answer {
-    let output = if as_json {
-        format!("{}\n", json!({ "verdict": "refuse", "reason": "no_route", "sentence": why }))
-    } else {
-        format!("refuse: {why}\n")
-    };
-    Answer { output: output.into_bytes(), is_no: true, ..Answer::default() }
 }
 
 /// For people.
