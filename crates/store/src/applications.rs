@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::audit::{self, NewAudit};
 use crate::error::Error;
+use crate::retention::Forget;
 use crate::sql::{Row, values};
 use crate::{Result, Store, users};
 
@@ -86,7 +87,9 @@ impl Store {
         .await
     }
 
-    /// Removes an application; its credentials are revoked with it, and its users erased. [`Missing`](Error::Missing) where there is none.
+    /// Removes an application; its credentials are revoked with it, and then its users are erased, some at a time, so that
+    /// other writes come in between. Where that is broken off, [`Forget::Users`](crate::Forget::Users) goes on with it.
+    /// [`Missing`](Error::Missing) where there is none.
     pub async fn remove_application(&self, by: &Actor, sid: Sid, now: Timestamp) -> Result<()> {
         self.write((by.clone(), sid, now), |(by, sid, now), transaction| {
             Box::pin(async move {
@@ -97,12 +100,29 @@ impl Store {
                 let revoke =
                     "UPDATE credentials SET revoked_at = $2 WHERE application = $1 AND revoked_at IS NULL";
                 let revoked = transaction.execute(revoke, values![*sid, *now]).await?;
-                let users = users::erase_all(transaction, *sid).await?;
                 let audit = NewAudit::new("application.remove", format!("application {sid}"))
-                    .with(json!({ "credentials": revoked, "users": users }));
+                    .with(json!({ "credentials": revoked }));
                 audit::append(transaction, by, &audit, *now).await?;
                 Ok(())
             })
+        })
+        .await?;
+        let mut users = 0;
+        loop {
+            let at_once = Forget::Users.at_once();
+            let erased = self.write(at_once, |at_once, transaction| {
+                Box::pin(async move { users::erase_of_removed(transaction, *at_once).await })
+            });
+            let erased = erased.await?;
+            users += erased;
+            if erased < at_once as u64 {
+                break;
+            }
+        }
+        let audit =
+            NewAudit::new("application.erase", format!("application {sid}")).with(json!({ "users": users }));
+        self.write((by.clone(), audit, now), |(by, audit, now), transaction| {
+            Box::pin(async move { audit::append(transaction, by, audit, *now).await.map(drop) })
         })
         .await
     }

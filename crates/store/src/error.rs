@@ -77,6 +77,9 @@ pub enum Away {
     /// No connection, or it broke.
     #[error("no connection to it; is it running, and does the network let this machine through?")]
     Unreachable,
+    /// It was asked, and did not answer.
+    #[error("it did not answer within a minute; is it running, or is something large at work in it?")]
+    Silent,
     /// It does not let us in.
     #[error("it refuses the user or the password, or has no database of this name")]
     Denied,

@@ -52,11 +52,12 @@ const MIGRATIONS: &[Migration] = &[
     Migration { both: include_str!("../migrations/25.sql"), sqlite: "", postgres: "" },
     Migration { both: include_str!("../migrations/26.sql"), sqlite: "", postgres: "" },
     Migration { both: include_str!("../migrations/27.sql"), sqlite: "", postgres: "" },
+    Migration { both: include_str!("../migrations/28.sql"), sqlite: "", postgres: "" },
 ];
 
 /// The version that this program writes.
-pub(crate) const NEWEST: i64 = 27;
-const _: () = assert!(MIGRATIONS.len() == 27, "the version is the number of the last migration");
+pub(crate) const NEWEST: i64 = 28;
+const _: () = assert!(MIGRATIONS.len() == 28, "the version is the number of the last migration");
 
 /// Brings the database to [`NEWEST`]. Says which version it was of; 0 is an empty one.
 pub(crate) async fn migrate(transaction: &mut Transaction, now: Timestamp) -> Result<i64, Error> {
@@ -83,6 +84,11 @@ pub(crate) async fn version(pool: &Pool) -> Result<i64, Error> {
 
 async fn migrate_to(transaction: &mut Transaction, version: i64, now: Timestamp) -> Result<i64, Error> {
     if !transaction.is_sqlite() {
+        // Another node may be at it, and a change of a large table takes longer than any other statement. One that hangs in
+        // its transaction is ended by `idle_in_transaction_session_timeout`.
+        transaction
+            .run("SET LOCAL lock_timeout = '10min'; SET LOCAL statement_timeout = 0".to_owned())
+            .await?;
         // SQLite's transaction already has the only write lock.
         transaction.fetch("SELECT pg_advisory_xact_lock($1)::text AS locked", values![LOCK]).await?;
     }

@@ -46,11 +46,13 @@ pub enum Forget {
     SignIns,
     /// Sessions of protected hosts that are over, and codes that led to them.
     Sessions,
+    /// Users of applications that were removed, with all that is known of them, at whatever time.
+    Users,
 }
 
 impl Store {
-    /// Deletes at most `batch` rows that ended before `before`; says how many. A job calls it again as long as there are
-    /// some, so that other writes come in between.
+    /// Deletes at most `batch` rows of each kind that ended before `before`; says how many. A job calls it again until there are
+    /// fewer, so that other writes come in between.
     pub async fn forget(
         &self,
         by: &Actor,
@@ -136,6 +138,7 @@ impl Store {
                     }
                     Forget::SignIns => forget_sign_ins(transaction, *before, *batch).await?,
                     Forget::Sessions => forget_sessions(transaction, *before, *batch).await?,
+                    Forget::Users => users::erase_of_removed(transaction, *batch).await?,
                 };
                 if rows > 0 {
                     let audit = NewAudit::new("store.forget", what.word())
@@ -242,6 +245,14 @@ async fn forget_audit(
 }
 
 impl Forget {
+    /// How many rows are deleted in one transaction at most, so that nobody waits for it for long. Much hangs on a user.
+    pub const fn at_once(self) -> usize {
+        match self {
+            Self::Users => 100,
+            _ => 500,
+        }
+    }
+
     fn word(self) -> &'static str {
         match self {
             Self::Audit => "audit",
@@ -258,6 +269,7 @@ impl Forget {
             Self::Signs => "signs",
             Self::Requests => "requests",
             Self::SignIns => "sign-ins",
+            Self::Users => "users",
             Self::Sessions => "sessions",
         }
     }

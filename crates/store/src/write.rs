@@ -196,7 +196,7 @@ async fn run(writing: &mut Writing, batch: &mut Batch) -> Result<Vec<Result<(), 
     // A server that vanished without a word would hold up every write until TCP gives up, a quarter of an hour.
     match tokio::time::timeout(PATIENCE, transact(writing, batch)).await {
         Ok(outcomes) => outcomes,
-        Err(_) => Err(Error::Away { reason: Away::Unreachable, in_doubt: true, source: None }),
+        Err(_) => Err(Error::Away { reason: Away::Silent, in_doubt: true, source: None }),
     }
 }
 

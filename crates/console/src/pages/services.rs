@@ -89,7 +89,7 @@ async fn counted(
     back: SignedDuration,
 ) -> Result<Counted, Failed> {
     let filter = SendFilter {
-        application: Some(application.sid.to_string()),
+        application: application.sid.to_string(),
         since: Some(call.now.saturating_sub(back).unwrap_or(call.now)),
         ..SendFilter::default()
     };

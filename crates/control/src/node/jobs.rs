@@ -191,8 +191,7 @@ impl Pace {
     }
 }
 
-/// Rows that are deleted in one transaction, and how many of these there are in one run.
-const BATCH: usize = 500;
+/// So many transactions that delete rows there are in one run.
 const BATCHES_MAX: usize = 200;
 
 /// So many values are sealed anew in one transaction: others wait for it.
@@ -438,6 +437,7 @@ impl Node {
             (Forget::Requests, keep.requests),
             (Forget::SignIns, keep.sign_ins),
             (Forget::Sessions, Some(SESSIONS_KEPT)),
+            (Forget::Users, Some(Duration::ZERO)),
             (Forget::Audit, keep.audit),
         ];
         for (what, time) in kept {
@@ -445,9 +445,9 @@ impl Node {
             let now = self.now();
             let Ok(before) = now.checked_sub(time) else { continue };
             for _ in 0..BATCHES_MAX {
-                let rows = self.setup.store.forget(&by, what, before, BATCH, now).await?;
+                let rows = self.setup.store.forget(&by, what, before, what.at_once(), now).await?;
                 done.count += usize::try_from(rows).unwrap_or(usize::MAX);
-                if rows == 0 {
+                if rows < what.at_once() as u64 {
                     break;
                 }
             }
@@ -455,9 +455,10 @@ impl Node {
         // Whoever writes them holds to it too, but not where nothing comes any more.
         if let Some(at_most) = keep.requests_at_most {
             for _ in 0..BATCHES_MAX {
-                let rows = self.setup.store.trim_requests(at_most, BATCH).await?;
+                let at_once = Forget::Requests.at_once();
+                let rows = self.setup.store.trim_requests(at_most, at_once).await?;
                 done.count += usize::try_from(rows).unwrap_or(usize::MAX);
-                if rows == 0 {
+                if rows < at_once as u64 {
                     break;
                 }
             }

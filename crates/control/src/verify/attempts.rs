@@ -119,7 +119,7 @@ fn filter(call: &Call<'_>) -> Result<Option<SendFilter>, Refusal> {
         ),
     };
     Ok(is_possible.then_some(SendFilter {
-        application: Some(own.to_string()),
+        application: own.to_string(),
         challenge,
         number,
         channel,

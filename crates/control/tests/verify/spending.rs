@@ -94,7 +94,8 @@ impl Bank {
     }
 
     async fn sends(&self) -> usize {
-        self.store.code_sends(&SendFilter::default(), 0, 99).await.expect("they are read").len()
+        let all = SendFilter { application: self.application.sid.to_string(), ..SendFilter::default() };
+        self.store.code_sends(&all, 0, 99).await.expect("they are read").len()
     }
 }
 

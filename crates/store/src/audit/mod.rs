@@ -182,8 +182,9 @@ impl Store {
         action: &str,
         or_action: &str,
     ) -> Result<HashMap<String, Timestamp>> {
+        // Grouped by an expression, or SQLite would go through the index of all targets instead of that of breakers.
         let sql = "SELECT target, at FROM audit WHERE id IN (SELECT max(id) FROM audit \
-                   WHERE target LIKE 'breaker %' AND action IN ($1, $2) GROUP BY target)";
+                   WHERE target LIKE 'breaker %' AND action IN ($1, $2) GROUP BY target || '')";
         let rows = self.fetch(sql, values![action, or_action]).await?;
         rows.iter().map(|row| Ok((row.text("target")?, row.time("at")?))).collect()
     }

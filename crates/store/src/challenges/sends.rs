@@ -68,11 +68,11 @@ pub struct ToSend {
     pub code: Code,
 }
 
-/// Which sends.
+/// Which sends: of an application, all that nothing else is said of.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SendFilter {
-    /// Of this application.
-    pub application: Option<String>,
+    /// Of this application. There is no way to ask for those of all, which are too many to look through.
+    pub application: String,
     /// Of this challenge.
     pub challenge: Option<Sid>,
     /// To this number.
@@ -103,7 +103,7 @@ macro_rules! filtered {
     ($before:literal, $after:literal) => {
         concat!(
             $before,
-            " WHERE ($1 = '' OR application = $1) AND ($2 = '' OR challenge = $2) AND ($3 = '' OR channel = $3) \
+            " WHERE application = $1 AND ($2 = '' OR challenge = $2) AND ($3 = '' OR channel = $3) \
              AND ($4 = '' OR country = $4) AND ($5 < 0 OR (converted_at IS NOT NULL AND $5 = 1) \
              OR (converted_at IS NULL AND $5 = 0)) AND asked_at >= $6 AND asked_at < $7 \
              AND ($8 = '' OR challenge IN (SELECT sid FROM challenges WHERE number_tag = $8))",
@@ -115,7 +115,7 @@ macro_rules! filtered {
 impl SendFilter {
     fn bound(&self, keys: &FactorKeys) -> Vec<Value> {
         values![
-            self.application.clone().unwrap_or_default(),
+            self.application.clone(),
             self.challenge.map(|sid| sid.to_string()).unwrap_or_default(),
             self.channel.map_or("", Channel::as_str),
             self.country.map(|country| country.to_string()).unwrap_or_default(),
@@ -191,9 +191,10 @@ impl Store {
     pub async fn take_up_code_send(&self, send: Sid, now: Timestamp) -> Result<Option<Reservation>> {
         self.write((send, now), |(send, now), transaction| {
             Box::pin(async move {
+                // Not `IN (SELECT …)`: SQLite would read all reservations, with the write lock in its hand.
                 let update = "UPDATE code_sends SET taken_up_at = $2, updated_at = $2 WHERE sid = $1 \
-                              AND outcome = 'waiting' AND taken_up_at IS NULL AND reservation IN \
-                              (SELECT id FROM reservations WHERE state = 'open') RETURNING reservation";
+                              AND outcome = 'waiting' AND taken_up_at IS NULL AND EXISTS (SELECT 1 FROM reservations \
+                              WHERE id = code_sends.reservation AND state = 'open') RETURNING reservation";
                 let row = transaction.find(update, values![*send, *now]).await?;
                 row.map(|row| row.text("reservation").map(Reservation::kept)).transpose()
             })
@@ -229,7 +230,7 @@ impl Store {
             Box::pin(async move {
                 let update = "UPDATE code_sends SET reservation = NULL, taken_up_at = NULL, updated_at = $3 \
                               WHERE sid = $1 AND reservation = $2 AND taken_up_at IS NOT NULL \
-                              AND reservation IN (SELECT id FROM reservations WHERE state = 'void')";
+                              AND EXISTS (SELECT 1 FROM reservations WHERE id = $2 AND state = 'void')";
                 let bound = values![*send, reservation.as_str(), *now];
                 Ok(transaction.execute(update, bound).await? > 0)
             })

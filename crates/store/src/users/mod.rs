@@ -187,25 +187,32 @@ async fn erase(transaction: &mut Transaction, user: &str) -> Result<Vec<String>>
     Ok(unused)
 }
 
-/// Erases everybody of an application, and what it demands of them. What is set aside for a code of theirs at this moment
-/// stays in doubt: an application is removed once, by a command.
-pub(crate) async fn erase_all(transaction: &mut Transaction, application: Sid) -> Result<u64> {
-    let users =
-        transaction.fetch("SELECT id FROM users WHERE application = $1", values![application]).await?;
+/// Erases at most so many users of applications that were removed, and, with the last, what these demanded of them; says how
+/// many users. What is set aside for a code of theirs at this moment stays in doubt: an application is removed once.
+pub(crate) async fn erase_of_removed(transaction: &mut Transaction, batch: usize) -> Result<u64> {
+    let select = "SELECT id FROM users WHERE application IN (SELECT sid FROM applications \
+                  WHERE removed_at IS NOT NULL) LIMIT $1";
+    let users = transaction.fetch(select, values![batch]).await?;
     for user in &users {
         erase(transaction, &user.text("id")?).await?;
     }
-    let policy = "DELETE FROM application_policies WHERE application = $1";
-    transaction.execute(policy, values![application]).await?;
+    if users.len() < batch {
+        let policies = "DELETE FROM application_policies WHERE application IN \
+                        (SELECT sid FROM applications WHERE removed_at IS NOT NULL)";
+        transaction.execute(policies, values![]).await?;
+    }
     Ok(users.len() as u64)
 }
 
 /// Forgets what is over, and users that nothing is left of.
 pub(crate) async fn forget(transaction: &mut Transaction, before: Timestamp, batch: usize) -> Result<u64> {
     let deletes = [
-        "DELETE FROM user_devices WHERE id IN (SELECT id FROM user_devices WHERE ended_at < $1 OR expires_at < $1 \
-         ORDER BY id LIMIT $2)",
-        "DELETE FROM user_codes WHERE tag IN (SELECT tag FROM user_codes WHERE used_at < $1 ORDER BY tag LIMIT $2)",
+        // Each by an index of its own, which an OR would leave unused.
+        "DELETE FROM user_devices WHERE id IN (SELECT id FROM user_devices WHERE ended_at < $1 \
+         ORDER BY ended_at LIMIT $2)",
+        "DELETE FROM user_devices WHERE id IN (SELECT id FROM user_devices WHERE expires_at < $1 \
+         ORDER BY expires_at LIMIT $2)",
+        "DELETE FROM user_codes WHERE tag IN (SELECT tag FROM user_codes WHERE used_at < $1 ORDER BY used_at LIMIT $2)",
         "DELETE FROM user_factors WHERE id IN (SELECT id FROM user_factors WHERE confirmed_at IS NULL \
          AND created_at < $1 ORDER BY id LIMIT $2)",
         "DELETE FROM user_passkey_challenges WHERE subject IN (SELECT subject FROM user_passkey_challenges \

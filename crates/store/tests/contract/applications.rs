@@ -7,7 +7,7 @@ use ringfence_second_factor::code::CodeLength;
 use ringfence_second_factor::country::Country;
 use ringfence_second_factor::pumping::{Asker, Limits};
 use ringfence_store::{
-    Check, Counter, Error, Expected, Forget, NewChallenge, NewCredential, NotLimited, Which,
+    Check, Counter, Error, Expected, Forget, NewChallenge, NewCredential, NotLimited, SendFilter, Which,
 };
 use serde_json::json;
 
@@ -150,7 +150,10 @@ async fn what_a_second_factor_counted_in_is_forgotten_and_a_persons_failures_are
     assert_eq!(store.forget(&by, Forget::Challenges, after(601), 9, after(601)).await.unwrap(), 1);
     assert_eq!(store.failures(&number).await.unwrap().count, 0);
     assert_eq!(store.failures("factor/f1").await.unwrap().count, 1, "it would give new guesses");
-    assert_eq!(store.code_sends(&ringfence_store::SendFilter::default(), 0, 9).await.unwrap(), []);
+    for application in ["VA1", "person"] {
+        let of_it = SendFilter { application: application.into(), ..SendFilter::default() };
+        assert_eq!(store.code_sends(&of_it, 0, 9).await.unwrap(), []);
+    }
     // What Lookup said is asked for again after a while, and forgotten.
     let phone = PhoneNumber::parse("+14155550100").unwrap();
     store.keep_line_type(phone, "mobile", start()).await.unwrap();

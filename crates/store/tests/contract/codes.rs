@@ -35,7 +35,9 @@ async fn what_was_set_aside_for_a_code_is_taken_up_once_and_while_it_is_open(wor
     for _ in 0..9 {
         assert_eq!(store.would_not_begin(&by(), challenge(), start()).await.unwrap(), None);
     }
-    assert_eq!(store.code_sends(&SendFilter::default(), 0, 9).await.unwrap(), []);
+    let of_application =
+        SendFilter { application: challenge().expected.application, ..SendFilter::default() };
+    assert_eq!(store.code_sends(&of_application, 0, 9).await.unwrap(), []);
     let begun = store.begin_paid_challenge(&by(), challenge(), &reservation, start()).await.unwrap();
     let Begun::Sent { send, .. } = begun else { panic!("{begun:?}") };
     let again = store.would_not_begin(&by(), challenge(), start()).await.unwrap();

@@ -25,6 +25,7 @@ on_both! {
     the_oldest_browser_gives_way,
     an_erased_user_leaves_nothing_and_comes_back_as_another,
     an_application_that_is_removed_takes_its_users_along,
+    an_application_with_many_users_is_removed_and_what_was_broken_off_is_finished,
     what_users_leave_behind_is_forgotten_after_its_time,
     the_same_name_is_another_user_in_another_application,
 }
@@ -373,6 +374,26 @@ async fn an_application_that_is_removed_takes_its_users_along(world: World) {
     let gone = store.user(&theirs).await.unwrap();
     assert_eq!((gone.id, gone.factors.len(), gone.policy), (None, 0, UserPolicy::default()));
     assert_eq!(store.user(&alice()).await.unwrap().factors.len(), 1, "another's stay");
+}
+
+async fn an_application_with_many_users_is_removed_and_what_was_broken_off_is_finished(world: World) {
+    let (store, by) = (&world.store, operator());
+    let application = store.add_application(&by, "Owl", json!({}), start()).await.unwrap().sid;
+    let names: Vec<_> =
+        (0..250).map(|number| UserName { application, name: format!("u{number}").into() }).collect();
+    for name in &names {
+        totp(store, name).await;
+    }
+    // A batch at a time, and nobody's of an application that stays.
+    assert_eq!(store.forget(&by, Forget::Users, start(), 9, start()).await.unwrap(), 0);
+    store.remove_application(&by, application, after(1)).await.unwrap();
+    assert_eq!(store.forget(&by, Forget::Users, start(), 9, after(2)).await.unwrap(), 0, "none is left");
+    for name in [&names[0], &names[249]] {
+        assert_eq!(store.user(name).await.unwrap().id, None);
+    }
+    let erased = store.audit_rows(None, None, 9).await.unwrap();
+    let erased = erased.iter().find(|row| row.action == "application.erase").expect("it is on record");
+    assert_eq!(erased.detail["users"], 250);
 }
 
 async fn what_users_leave_behind_is_forgotten_after_its_time(world: World) {
