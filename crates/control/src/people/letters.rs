@@ -120,12 +120,20 @@ pub(super) fn texts_to_old_phones(removed: &[Factor]) -> Vec<NewEffect> {
     texts.collect()
 }
 
+const COPIED: &str = "The cookie of a computer that you trusted was used by two browsers. Its trust is over, and so is every session \
+                      that was opened by the trust in a computer. Whoever has the other browser knows your password too: \
+                      change it.";
+
 /// What tells a person that something about their sign-in was changed (NIST SP 800-63B-4, 4.6). The event is what makes it
 /// the same change again.
 pub(super) fn letter_of_change(person: &Person, event: &str, what: &str) -> NewEffect {
+    letter_about(person, event, "Your sign-in was changed", what)
+}
+
+fn letter_about(person: &Person, event: &str, subject: &str, what: &str) -> NewEffect {
     let letter = Letter {
         to: person.login.clone(),
-        subject: "Your sign-in was changed".to_owned(),
+        subject: subject.to_owned(),
         text: format!(
             "{what}\n\nIf it was not you, have an owner lock you out now: ringfence user lock, or the page People.\n"
         ),
@@ -137,6 +145,12 @@ pub(super) fn letter_of_change(person: &Person, event: &str, what: &str) -> NewE
 pub(super) fn change_told_to(person: &Person, kind: &str, what: &str) -> Told {
     let event = format!("{kind}/{}", hex(&store::random_salt()));
     Told::with(letter_of_change(person, &event, what))
+}
+
+/// What somebody hears whose trusted computer was copied: nobody changed anything, somebody has their cookie.
+pub(super) fn copy_told_to(person: &Person) -> Told {
+    let event = format!("device-copied/{}", hex(&store::random_salt()));
+    Told::with(letter_about(person, &event, "Somebody has a copy of your cookie", COPIED))
 }
 
 /// What somebody hears who adds to their factors. Whoever binds their first ones has just been invited, and gets no mail.

@@ -18,17 +18,13 @@ use ringfence_store::{
     DeviceUsed, NewSession, Person, Session, ShownDevice, SignInOutcome, Stage, Where, normal_login,
 };
 
-use super::letters::change_told_to;
+use super::letters::copy_told_to;
 use super::{Asks, People, Refused, Result, Step, Visitor, places};
 
 /// How many of a person's latest sign-ins are looked through for an address and a browser.
 const LOOKED_THROUGH: usize = 100;
 
 /// What the owner of a computer hears of whose cookie there is a copy.
-const COPIED: &str = "The cookie of a computer that you trusted was used by two browsers. Its trust is over, and so is every session \
-                      that was opened by the trust in a computer. Whoever has the other browser knows your password too: \
-                      change it.";
-
 /// What somebody types.
 #[derive(Debug, Clone)]
 pub struct Credentials {
@@ -216,7 +212,7 @@ impl People {
                 person: person.id.clone(),
                 place,
                 address: visitor.address.clone(),
-                told: change_told_to(person, "device-copied", COPIED),
+                told: copy_told_to(person),
             };
             match self.store.judge_device(&by, &presented, now).await? {
                 Judgement::Trusted | Judgement::JustChanged => {}

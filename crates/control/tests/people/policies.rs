@@ -93,6 +93,8 @@ async fn a_thief_with_a_copied_device_and_the_password_is_put_out_and_told_of_wh
     assert_eq!(letters.len(), before + 1);
     let told = |text: &str| letters.iter().any(|it| it.payload["text"].to_string().contains(text));
     assert!(told("was used by two browsers") && told("change it"), "{letters:?}");
+    let is_about_it = letters.iter().any(|it| it.payload["subject"] == "Somebody has a copy of your cookie");
+    assert!(is_about_it, "{letters:?}");
 }
 
 #[tokio::test]

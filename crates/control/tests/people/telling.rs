@@ -30,6 +30,22 @@ fn code_in(letter: &Letter) -> String {
 }
 
 #[tokio::test]
+async fn whoever_takes_their_time_to_bind_their_first_factor_is_not_told_that_somebody_knows_their_password()
+{
+    let house = House::new().await;
+    let invitation = house.invite("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let code = secret(&invitation.code.spelled());
+    let step = house.people.begin_binding(&code, &secret(PASSWORD), &home()).await.unwrap();
+    assert!(matches!(step, Step::Bind { .. }), "{step:?}");
+    letters(&house).await;
+    house.wait(14 * 60);
+    assert_eq!(tell(&house).await, 0, "they still may");
+    house.wait(4 * 60);
+    assert_eq!(tell(&house).await, 1, "their time is over, and the password stays without a second factor");
+    assert_eq!(letters(&house).await.pop().unwrap().subject, "Somebody knows your password");
+}
+
+#[tokio::test]
 async fn a_password_without_its_second_factor_is_told_after_three_minutes_whatever_is_tried_again() {
     let house = House::new().await;
     let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
