@@ -26,7 +26,7 @@ mod tallied;
 mod views;
 mod world;
 
-use ringfence_breaker::{Action, Limit, Measure, Per, Scope, State, Subject, Threshold, Window};
+use ringfence_breaker::{Action, Limit, Measure, Per, Reset, Scope, State, Subject, Threshold, Window};
 use ringfence_control::decide::kind;
 use ringfence_control::engine::{ActRefused, Triggers};
 use ringfence_control::plan::Mark;
@@ -84,6 +84,24 @@ async fn a_forged_amount_uses_up_no_more_than_the_triggers_value() {
     node.spend(account, "60").await;
     node.advance(60).await;
     node.poll().await;
+    node.work().await;
+    assert_eq!(node.world.status(account).await, AccountStatus::Suspended);
+}
+
+#[tokio::test]
+async fn a_trigger_that_says_it_fired_in_the_next_window_lifts_nothing_in_this_one() {
+    let limit = Limit { reset: Reset::NextWindow, ..fifty_a_day(Per::Account, vec![Action::Suspend]) };
+    let node = Node::start(vec![limit]).await;
+    let (account, _) = node.world.subaccount("one").await;
+    node.engine.synchronise_accounts().await.expect("synchronised");
+    let trigger = node.add_trigger(account).await;
+    node.spend(account, "60").await;
+    node.advance(11 * 3_600 + 55 * 60).await;
+    node.poll().await;
+    node.work().await;
+    assert_eq!(node.world.status(account).await, AccountStatus::Suspended);
+    node.fire_on(account, trigger, "0", "a", Some("Mon, 02 Mar 2026 00:00:01 +0000")).await;
+    node.engine.take_triggered().await.expect("taken");
     node.work().await;
     assert_eq!(node.world.status(account).await, AccountStatus::Suspended);
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use ringfence_model::Sid;
+use ringfence_model::{PhoneNumber, Sid};
 use thiserror::Error;
 
 /// The kind of a credential that opens the egress.
@@ -184,6 +184,29 @@ impl FromStr for EgressDestination {
     }
 }
 
+/// No number that sends has fewer than seven digits.
+const NUMBER_MIN: u64 = 1_000_000;
+
+/// Reads a sender that a credential shows, as it is written where one is made: a number, a Messaging Service (`MG…`), a Verify
+/// service (`VA…`), an address with a channel, or a sender ID. Half a number or SID would match nothing that is ever sent.
+pub fn parse_sender(text: &str) -> Result<String, &'static str> {
+    let is_fine = match text.get(..2) {
+        // A sender ID has eleven letters at most.
+        Some(kind @ ("MG" | "VA")) if text.len() > 11 => Sid::parse(text).is_ok_and(|sid| sid.is(kind)),
+        _ if text.starts_with('+') => {
+            PhoneNumber::parse(text).is_ok_and(|number| number.digits() >= NUMBER_MIN)
+        }
+        _ => !text.is_empty(),
+    };
+    if is_fine {
+        Ok(text.to_owned())
+    } else {
+        Err(
+            "a sender is a whole number such as +14155550101, a whole SID that begins with MG or VA, or a sender ID",
+        )
+    }
+}
+
 impl fmt::Display for EgressDestination {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -268,6 +291,17 @@ mod tests {
     use super::*;
 
     const ACCOUNT: &str = "account=AC00000000000000000000000000000001";
+
+    #[test]
+    fn a_sender_is_whole_or_an_id_of_letters() {
+        let service = "MG00000000000000000000000000000001";
+        for text in ["+14155550101", service, "VALVE", "MGM", "Owl Bank", "whatsapp:+14155550101", "12345"] {
+            assert_eq!(parse_sender(text).as_deref(), Ok(text));
+        }
+        for text in ["", "+", "+1415", "+0415555010", "+1415555010x", &service[..33], "VA00000000000000zz"] {
+            assert!(parse_sender(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn a_word_that_is_not_understood_makes_all_of_it_worthless() {

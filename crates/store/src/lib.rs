@@ -72,6 +72,8 @@ mod open;
 mod outbox;
 mod people;
 mod persons;
+#[cfg(test)]
+mod plans;
 mod prices;
 mod queue;
 mod rates;
@@ -108,7 +110,9 @@ pub use challenges::{
 pub use conversions::StoppedPrefix;
 pub use credentials::{Credential, NewCredential};
 pub use durability::{ByDefault, Durability, PostgresDurability};
-pub use egress_scopes::{EGRESS, EgressAccounts, EgressArea, EgressDestination, EgressScopes, UnknownScope};
+pub use egress_scopes::{
+    EGRESS, EgressAccounts, EgressArea, EgressDestination, EgressScopes, UnknownScope, parse_sender,
+};
 pub use epoch::Epoch;
 pub use error::{Away, BackupError, Error, OpenError, SealedError};
 pub use factor_keys::FactorKeys;

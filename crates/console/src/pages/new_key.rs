@@ -8,7 +8,7 @@ use http::Response;
 use jiff::{SignedDuration, Timestamp};
 use ringfence_control::virtual_credentials::{self, NewVirtualCredential, NotMade, VirtualCredential};
 use ringfence_model::{Secret, Sid};
-use ringfence_store::{EgressAccounts, EgressArea, EgressDestination, EgressScopes};
+use ringfence_store::{EgressAccounts, EgressArea, EgressDestination, EgressScopes, parse_sender};
 
 use super::act::reason;
 use super::{shown, shown_again};
@@ -186,7 +186,12 @@ async fn wanted(call: &Call<'_>, wrong: &mut Wrong) -> Result<NewVirtualCredenti
         }
     }
     // The ID of a sender may have a space in it.
-    scopes.senders = pieces(form.get("senders"), |letter| letter == ',').map(str::to_owned).collect();
+    for text in pieces(form.get("senders"), |letter| letter == ',') {
+        match parse_sender(text) {
+            Ok(sender) => scopes.senders.push(sender),
+            Err(why) => also(&mut wrong.senders, format!("“{text}”: {why}.")),
+        }
+    }
     scopes.tenant = form.filled("tenant").map(str::to_owned);
     // A tenant's limit is spread over accounts: whoever has one of them would use up what is for the others.
     if scopes.tenant.is_some() && call.signed_in.only_account().is_some() {

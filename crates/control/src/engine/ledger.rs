@@ -231,6 +231,14 @@ impl Engine {
                 None => rest.push(it),
             }
         }
+        let deleted_at = if rest.iter().any(|it| self.may_never_have_been(it)) {
+            self.store.last_deleted_call(account.sid).await?
+        } else {
+            None
+        };
+        let may_be_deleted = |it: &OpenReservation| {
+            deleted_at.is_some_and(|at| at.saturating_add(CLOCKS_APART).is_ok_and(|at| at >= it.admitted_at))
+        };
         let parent_of = |it: &OpenReservation| it.parent.and_then(|parent| by_sid.get(&parent).copied());
         for it in rest.into_iter().filter(|it| !is_cut_off && parent_of(it).is_some_and(|it| it.is_over)) {
             if goes_on_in_a_call(it) {
@@ -240,6 +248,8 @@ impl Engine {
                 // it never made.
                 match child_of(it, &mut unexplained) {
                     Some(listed) => found.push((it, listed)),
+                    // What is gone from the list cannot say that it was dialled.
+                    None if may_be_deleted(it) => at_worst.push(it.id.clone()),
                     None => changed += usize::from(self.store.void(&it.id, self.ledger_now()).await?),
                 }
             }

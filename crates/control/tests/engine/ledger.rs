@@ -262,6 +262,20 @@ async fn what_a_call_that_is_over_never_dialled_comes_back() {
 }
 
 #[tokio::test]
+async fn where_a_record_of_a_call_was_deleted_meanwhile_what_is_missing_is_no_call_that_never_was() {
+    let money = Money::start(vec![Action::Suspend]).await;
+    money.node.poll().await;
+    let call = money.call("<Response><Pause length=\"1500\"/></Response>").await;
+    let tag = money.node.store.dialled_tag(TO, call).await.expect("a tag");
+    money.answers(call, "twiml.call", tag).await;
+    money.node.advance(60).await;
+    money.node.store.note_deleted_call(money.account, money.node.now()).await.expect("noted");
+    money.node.advance(3_000).await;
+    money.reconcile().await;
+    assert_eq!(money.sums().await, (Amount::from_units(1), Amount::ZERO), "the worst is taken for the truth");
+}
+
+#[tokio::test]
 async fn before_usage_was_read_nothing_is_admitted_and_after_it_something_is() {
     let money = Money::start(vec![Action::Suspend]).await;
     let refused = money.admit("0.10", TO).await;

@@ -474,6 +474,12 @@ async fn pass(
         let outgoing = outgoing(form, &content, path_and_query)?;
         let links = LedBack { base: &base, own: own.as_deref() };
         asks.note.passes(&asks.asked(), None, &[]);
+        if parts.method == Method::DELETE && operation.is_some_and(Operation::is_record_of_call) {
+            // Before it is gone: what was set aside for a call that an answer had dialled waits to be found in the list.
+            let (end, account) = (&worker.shared.egress, account);
+            let noted = end.store()?.note_deleted_call(account, end.window_now()).await;
+            noted.map_err(|_| Refusal::StoreAway)?;
+        }
         return send_free(worker, outgoing, class, &links, place).await;
     };
     let end = &worker.shared.egress;

@@ -382,7 +382,8 @@ impl Refusal {
     /// When it may be tried again, in seconds; nothing where that would not help.
     fn retry_after(&self) -> Option<u64> {
         let until = match self {
-            Self::OpenOnly { until, .. } => until.unwrap_or(Duration::from_secs(1)),
+            // Room comes back with the next look at what Twilio says of them.
+            Self::OpenOnly { until, .. } => until.unwrap_or(Duration::from_secs(10)),
             Self::DoesNotFit { until: Some(until), .. } | Self::Tripped { until: Some(until), .. } => *until,
             Self::StoreAway | Self::NotReady(_) | Self::Overloaded => Duration::from_secs(1),
             Self::NotReadBack => Duration::from_secs(10),

@@ -93,6 +93,9 @@ pub(crate) fn sender(
 
 /// Whether the credential may touch the service of Verify, or of Messaging, that the path names, where it lists some. One that
 /// lists none has only what is sent through them held to its senders.
+///
+/// Attempts and the numbers that Fraud Guard lets pass are an account's, not a service's: attempts are listed where the
+/// query asks for those of one of its services (`VerifyServiceSid`), the numbers are out of reach.
 pub(crate) fn service(holder: &Holder, target: &Target<'_>) -> Result<(), Refusal> {
     let listed = &holder.scopes.senders;
     let prefix = match target.host.product {
@@ -100,11 +103,24 @@ pub(crate) fn service(holder: &Holder, target: &Target<'_>) -> Result<(), Refusa
         "messaging" => "MG",
         _ => return Ok(()),
     };
-    if !listed.iter().any(|sender| sender.starts_with(prefix)) {
+    if !listed.iter().any(|sender| Sid::parse(sender).is_ok_and(|sid| sid.is(prefix))) {
         return Ok(());
     }
-    let mut segments = target.segments().skip_while(|segment| !segment.eq_ignore_ascii_case("Services"));
-    let may = segments.nth(1).is_none_or(|service| listed.iter().any(|listed| listed == service));
+    let is_listed = |service: &str| listed.iter().any(|listed| listed == service);
+    let is = |segment: &str, name: &str| segment.eq_ignore_ascii_case(name);
+    let mut segments = target.segments().skip(1);
+    let may = match segments.next() {
+        Some(first) if prefix == "VA" && is(first, "SafeList") => false,
+        Some(first) if prefix == "VA" && is(first, "Attempts") => {
+            let query = form::read(target.query.unwrap_or_default().as_bytes())?;
+            let mut asked = query.pairs().filter(|(name, _)| is(name, "VerifyServiceSid")).peekable();
+            asked.peek().is_some() && asked.all(|(_, service)| is_listed(service))
+        }
+        _ => {
+            let mut segments = target.segments().skip_while(|segment| !is(segment, "Services"));
+            segments.nth(1).is_none_or(is_listed)
+        }
+    };
     if may { Ok(()) } else { Err(Refusal::OtherSender) }
 }
 

@@ -35,6 +35,25 @@ async fn another_spelling_of_a_path_reaches_nobody() {
 }
 
 #[tokio::test]
+async fn that_a_record_of_a_call_is_deleted_is_noted_before_it_is_gone() {
+    let world = World::new().await;
+    let key = world.key().await;
+    let account = ringfence_model::Sid::parse(ACCOUNT).unwrap();
+    let record =
+        |of: &str, sid: &str| format!("/api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/{of}/{sid}.json");
+    for (method, target, is_noted) in [
+        ("GET", record("Calls", "CA00000000000000000000000000000001"), false),
+        ("DELETE", record("Messages", "SM00000000000000000000000000000001"), false),
+        ("DELETE", record("Calls", "CA00000000000000000000000000000001"), true),
+    ] {
+        let response = world.send(request(&key, method, &target, "")).await;
+        assert!(response.status < 300, "{method} {target}: {}", response.text());
+        let noted = world.store.last_deleted_call(account).await.unwrap();
+        assert_eq!(noted.is_some(), is_noted, "{method} {target}");
+    }
+}
+
+#[tokio::test]
 async fn another_method_or_an_override_of_it_reaches_nobody() {
     let world = World::with(|egress| egress.passes_unknown_operations = true).await;
     let key = world.key_with(|scopes| scopes.operations = EgressArea::ALL.into_iter().collect()).await;

@@ -121,6 +121,22 @@ async fn a_credential_for_one_service_touches_no_other() {
         let response = world.send(request(&key, method, &format!("{SERVICE}{path}"), form)).await;
         assert!(response.status < 300, "{method} {path}: {}", response.text());
     }
+    // What is the whole account's names a service in its query, or is out of reach.
+    let (own, another) = ("VA00000000000000000000000000000001", "VA00000000000000000000000000000002");
+    for (path, is_its_own) in [
+        (format!("Attempts?VerifyServiceSid={own}"), true),
+        (format!("Attempts/Summary?PageSize=1&VerifyServiceSid={own}"), true),
+        ("Attempts".to_owned(), false),
+        (format!("Attempts?VerifyServiceSid={another}"), false),
+        (format!("Attempts?VerifyServiceSid={own}&VerifyServiceSid={another}"), false),
+        (format!("Attempts?VerifyServiceSid={own}&verifyservicesid={another}"), false),
+        ("Attempts/VL00000000000000000000000000000001".to_owned(), false),
+        ("SafeList/Numbers/%2B14155550100".to_owned(), false),
+        ("Templates".to_owned(), true),
+    ] {
+        let response = world.send(request(&key, "GET", &format!("/verify.twilio.com/v2/{path}"), "")).await;
+        assert_eq!(response.text().contains("84015"), !is_its_own, "{path}: {}", response.text());
+    }
     // The same of Messaging Services.
     let of_messaging = of(&["MG00000000000000000000000000000001"]).await;
     for (service, is_its_own) in [(1, true), (2, false)] {

@@ -13,6 +13,7 @@
 //! request.
 
 mod batch;
+mod deleted;
 mod listed;
 mod look;
 mod queue;

@@ -22,7 +22,7 @@ pub(super) struct Scopes {
     #[arg(long, value_name = "PLACE", value_parser = destination, value_delimiter = ',', conflicts_with = "application")]
     destination: Vec<EgressDestination>,
     /// As whom it may send: a number, a sender ID, MG… or VA…; as anybody of the account if not given
-    #[arg(long, value_name = "SENDER", conflicts_with = "application")]
+    #[arg(long, value_name = "SENDER", value_parser = ringfence_store::parse_sender, conflicts_with = "application")]
     sender: Vec<String>,
     /// For whom of your customers, where limits hold for each of them
     #[arg(long, value_name = "NAME", conflicts_with = "application")]

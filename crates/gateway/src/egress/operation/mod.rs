@@ -112,6 +112,11 @@ impl Operation {
             Class::Secret => "secret",
         }
     }
+
+    /// Whether it is about the record of one call.
+    pub(crate) fn is_record_of_call(self) -> bool {
+        self.path == "/2010-04-01/Accounts/{AC}/Calls/{sid}.json"
+    }
 }
 
 /// What a method and a path are.
