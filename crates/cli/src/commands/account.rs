@@ -126,7 +126,8 @@ pub(crate) fn why(account: &AccountView) -> Option<String> {
             "left suspended: what held it is gone; `ringfence account resume` lets it go".to_owned(),
         );
     }
-    let why = account.why.as_ref().filter(|_| account.gone_at.is_none())?;
+    // Neither can be let go.
+    let why = account.why.as_ref().filter(|_| account.gone_at.is_none() && account.status != "closed")?;
     let limits: Vec<_> = why.limits.iter().map(|limit| format!("limit \"{limit}\"")).collect();
     let operator = why.by_operator.then(|| match &why.reason {
         Some(reason) => format!("an operator: {}", account_name(reason)),

@@ -1,4 +1,4 @@
-//! What stays when a limit is taken out of the configuration while it holds accounts.
+//! What stays when a limit is taken out of the configuration, or an account is closed, while the one holds the other.
 
 use ringfence_breaker::{Action, Per, Subject};
 use ringfence_control::decide::kind;
@@ -14,6 +14,7 @@ use crate::node::{Node, fifty_a_day};
 on_both! {
     what_a_limit_held_that_is_taken_out_is_told_and_is_let_go_by_hand => taken_out,
     what_a_limit_of_all_together_held_that_is_taken_out_is_let_go_one_by_one => taken_out_together,
+    an_account_that_is_closed_is_tripped_no_more => closed,
 }
 
 fn ops() -> Actor {
@@ -179,4 +180,21 @@ async fn countries_that_a_limit_closed_which_is_taken_out_open_again_when_somebo
     let parent = node.world.sandbox.account_sid();
     let refused = node.engine.resume_account(parent, &ops(), "nothing is closed there").await;
     assert!(matches!(refused, Err(ActRefused::Parent(_))), "{refused:?}");
+}
+
+async fn closed(open: impl Fn() -> Database) {
+    let node = Node::on(open(), vec![fifty_a_day(Per::Account, vec![Action::Suspend])]).await;
+    let accounts = node.suspended(1).await;
+    assert_eq!(node.standing().await.breakers.len(), 1);
+    let at_twilio = node.world.parent.accounts();
+    at_twilio.set_status(accounts[0], &AccountStatus::Closed).await.expect("closed");
+    node.engine.synchronise_accounts().await.expect("synchronised");
+    let status = node.standing().await;
+    assert!(status.is_quiet && status.breakers.is_empty() && status.nearest.is_empty(), "{status:#?}");
+    assert_eq!(node.engine.tick().await.expect("the store is there"), 1);
+    let incidents = node.incidents_of_all().await;
+    assert_eq!((incidents.len(), incidents[0].open), (1, false));
+    assert_eq!(incidents[0].ended_reason.as_deref(), Some("the account was closed at Twilio"));
+    assert_eq!(node.account(accounts[0]).await.wanted, None);
+    assert_eq!(node.engine.tick().await.expect("the store is there"), 0);
 }
