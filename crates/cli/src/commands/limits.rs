@@ -208,6 +208,15 @@ async fn difference(
                 .to_owned(),
         );
     }
+    if !brought.planned.suspended.is_empty() {
+        let (whose, they) = match brought.planned.suspended.len() {
+            1 => ("1 suspended account".to_owned(), "it is"),
+            many => (format!("{many} suspended accounts"), "they are"),
+        };
+        notes.push(format!(
+            "note: {whose} may not have every trigger: Twilio changes nothing there until {they} let go, and `serve` does then"
+        ));
+    }
     Ok(Difference {
         limits,
         left,

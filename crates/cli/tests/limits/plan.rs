@@ -105,7 +105,7 @@ fn a_limit_that_holds_accounts_is_not_taken_out_without_a_word_of_them() {
 
     // Twilio makes no triggers on a suspended account, and that is no failure.
     let applied = world.run(&["limits", "apply"]).code(0).says("STAY STOPPED");
-    let applied = applied.says(&format!("account resume {sid}"));
+    let applied = applied.says(&format!("account resume {sid}")).complains("1 suspended account may not");
     assert!(!applied.out.contains("! AC"), "{applied:?}");
     assert_eq!(world.status(account), "suspended");
     world.run(&["account", "list"]).code(0).says("left suspended: what held it is gone");

@@ -2,10 +2,12 @@
 
 use ringfence_breaker::{Action, Per, Subject};
 use ringfence_control::decide::kind;
-use ringfence_control::engine::ActRefused;
+use ringfence_control::engine::{ActRefused, Triggers};
 use ringfence_control::node::{Left, Limits};
+use ringfence_control::plan::Mark;
 use ringfence_control::views::{AccountView, IncidentFilter, IncidentView, Page, PhaseName, Status};
 use ringfence_model::{Actor, Sid};
+use ringfence_twilio::client::TriggerFilter;
 use ringfence_twilio::wire::AccountStatus;
 
 use crate::database::{Database, on_both};
@@ -197,4 +199,29 @@ async fn closed(open: impl Fn() -> Database) {
     assert_eq!(incidents[0].ended_reason.as_deref(), Some("the account was closed at Twilio"));
     assert_eq!(node.account(accounts[0]).await.wanted, None);
     assert_eq!(node.engine.tick().await.expect("the store is there"), 0);
+}
+
+#[tokio::test]
+async fn triggers_of_a_suspended_account_wait_until_it_is_let_go_and_nothing_fails() {
+    let node = Node::start(vec![fifty_a_day(Per::Account, vec![Action::Suspend])]).await;
+    let accounts = node.suspended(1).await;
+    let (active, _) = node.world.subaccount("active").await;
+    node.engine.synchronise_accounts().await.expect("synchronised");
+    let triggers =
+        Triggers { callback_url: "https://hooks.example.com/trigger".to_owned(), mark: Mark::new("test") };
+    let by = Actor::job("triggers");
+    let bring = async || {
+        let known = node.store.accounts().await.expect("accounts");
+        node.engine.bring_triggers(&triggers, &known, Some(&by), 8).await.expect("brought")
+    };
+    let brought = bring().await;
+    assert_eq!((brought.changed, brought.troubles().count()), (1, 0), "{brought:?}");
+    assert_eq!(brought.planned.suspended, accounts);
+    let (client, filter) = (&node.world.parent, TriggerFilter::default());
+    assert_eq!(client.usage_triggers(active).list(&filter).all().await.expect("listed").len(), 1);
+    let subject = Subject::Account(accounts[0]);
+    node.engine.reset("fifty a day", subject, None, &ops(), "it was us").await.expect("lifted");
+    node.work().await;
+    let brought = bring().await;
+    assert_eq!((brought.changed, brought.planned.suspended.len()), (1, 0), "{brought:?}");
 }
