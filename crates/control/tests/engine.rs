@@ -12,6 +12,8 @@ mod database;
 mod incidents;
 #[path = "engine/ledger.rs"]
 mod ledger;
+#[path = "engine/left.rs"]
+mod left;
 #[path = "world/limits.rs"]
 mod limits;
 #[path = "engine/node.rs"]

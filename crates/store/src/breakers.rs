@@ -136,7 +136,7 @@ impl Store {
     }
 }
 
-async fn write_change(
+pub(crate) async fn write_change(
     transaction: &mut Transaction,
     by: &Actor,
     change: &BreakerChange,

@@ -124,7 +124,7 @@ pub use ledger::{
     ListedReservation, Listing, Look, NewAnswer, NewReservation, NotAdmitted, Now, OpenReservation, Reached,
     Reservation, ReservationState, Sent, Spent, Watched, fresh_answer_key, limits_fingerprint,
 };
-pub use limits::{AppliedLimit, LimitsApplied, NewLimit};
+pub use limits::{AppliedLimit, LimitsApplied, NewLimit, NewLimits};
 pub use nodes::{HeldJob, Lease, Life, Node};
 pub use observations::{NewObservation, Observation, Seen};
 pub use open::{Location, Version};

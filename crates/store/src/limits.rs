@@ -8,6 +8,8 @@ use ringfence_model::Actor;
 use serde_json::json;
 
 use crate::audit::{self, NewAudit};
+use crate::breakers::{self, BreakerChange};
+use crate::outbox::{self, NewEffect};
 use crate::sql::{Row, values};
 use crate::{Result, Store};
 
@@ -50,6 +52,17 @@ pub struct LimitsApplied {
     pub removed: Vec<String>,
 }
 
+/// All limits, and what follows where some are taken out. All of it is written, or nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewLimits {
+    /// The limits, all of them: others are removed.
+    pub limits: Vec<NewLimit>,
+    /// Breakers of limits that are removed.
+    pub breakers: Vec<BreakerChange>,
+    /// Whom to tell.
+    pub effects: Vec<NewEffect>,
+}
+
 impl Store {
     /// Makes these the limits, all of them: others are removed.
     pub async fn apply_limits(
@@ -58,8 +71,21 @@ impl Store {
         limits: Vec<NewLimit>,
         now: Timestamp,
     ) -> Result<LimitsApplied> {
-        self.write((by.clone(), limits, now), |(by, limits, now), transaction| {
+        self.change_limits(by, NewLimits { limits, ..NewLimits::default() }, now).await
+    }
+
+    /// Makes these the limits, with what follows for breakers of those that are removed. A
+    /// [conflict](crate::Error::Conflict) says that one of these has another version than was read.
+    pub async fn change_limits(
+        &self,
+        by: &Actor,
+        mut new: NewLimits,
+        now: Timestamp,
+    ) -> Result<LimitsApplied> {
+        new.breakers.sort_by(|one, other| (&one.limit, &one.subject).cmp(&(&other.limit, &other.subject)));
+        self.write((by.clone(), new, now), |(by, new, now), transaction| {
             Box::pin(async move {
+                let NewLimits { limits, breakers: changes, effects } = new;
                 let mut outcome = LimitsApplied::default();
                 let mut known = std::collections::BTreeMap::new();
                 for row in transaction.fetch("SELECT * FROM limits", values![]).await? {
@@ -95,6 +121,12 @@ impl Store {
                     let audit = NewAudit::new("limit.remove", format!("limit {name}"));
                     audit::append(transaction, by, &audit, *now).await?;
                     outcome.removed.push(name);
+                }
+                for change in changes {
+                    breakers::write_change(transaction, by, change, *now).await?;
+                }
+                for effect in effects {
+                    outbox::add(transaction, by, effect, *now).await?;
                 }
                 Ok(outcome)
             })

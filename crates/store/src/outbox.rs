@@ -285,6 +285,13 @@ impl Store {
         self.fetch(sql, values![account]).await?.iter().map(|row| read(&self.keys, row)).collect()
     }
 
+    /// Of which accounts an effect of this kind has not ended.
+    pub async fn accounts_waiting(&self, kind: &str) -> Result<Vec<Sid>> {
+        let sql = "SELECT DISTINCT account FROM outbox WHERE kind = $1 AND ended_at IS NULL \
+                   AND account IS NOT NULL ORDER BY account";
+        self.fetch(sql, values![kind]).await?.iter().map(|row| row.sid("account")).collect()
+    }
+
     /// When the next effect of this kind is due that nobody performs; `None` if none waits.
     pub async fn next_effect_at(&self, kind: &str) -> Result<Option<Timestamp>> {
         let sql = "SELECT min(not_before) AS due FROM outbox \

@@ -46,6 +46,13 @@ impl Store {
         self.find(sql, values![account, what]).await?.map(|row| row.json("value")).transpose()
     }
 
+    /// From which accounts this was taken and has yet to be given back, and since when.
+    pub async fn taken_from(&self, what: &str) -> Result<Vec<(Sid, Timestamp)>> {
+        let sql = "SELECT account, taken_at FROM taken WHERE what = $1 ORDER BY account";
+        let rows = self.fetch(sql, values![what]).await?;
+        rows.iter().map(|row| Ok((row.sid("account")?, row.time("taken_at")?))).collect()
+    }
+
     /// Notes that it was given back, and forgets it. Says whether there was anything.
     pub async fn give_back(&self, by: &Actor, account: Sid, what: &str, now: Timestamp) -> Result<bool> {
         self.write((by.clone(), account, what.to_owned(), now), |(by, account, what, now), transaction| {

@@ -51,7 +51,8 @@ struct ListArguments {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 An account that is made active elsewhere while it is to be suspended is suspended again by `serve`. What a limit has
-stopped is let go by `ringfence reset`, not by `account resume`. Twilio suspends subaccounts only.
+stopped is let go by `ringfence reset`, not by `account resume`; only where that limit was taken out of the configuration,
+`account resume` lets it go. Twilio suspends subaccounts only.
 
 Examples:
   ringfence account suspend AC00000000000000000000000000000001 --config ringfence.toml --reason \"unpaid\"
@@ -120,7 +121,13 @@ fn as_table(accounts: &[AccountView], typed: &Typed) -> String {
 
 /// Why an account is to be as it is to be, and whether it is; nothing where anything is right.
 pub(crate) fn why(account: &AccountView) -> Option<String> {
-    let why = account.why.as_ref().filter(|_| account.gone_at.is_none())?;
+    if account.left_suspended {
+        return Some(
+            "left suspended: what held it is gone; `ringfence account resume` lets it go".to_owned(),
+        );
+    }
+    // Neither can be let go.
+    let why = account.why.as_ref().filter(|_| account.gone_at.is_none() && account.status != "closed")?;
     let limits: Vec<_> = why.limits.iter().map(|limit| format!("limit \"{limit}\"")).collect();
     let operator = why.by_operator.then(|| match &why.reason {
         Some(reason) => format!("an operator: {}", account_name(reason)),

@@ -202,10 +202,13 @@ impl Breach<'_> {
         if let Err(error) = engine.suspend_account(sid, &self.installation.by, self.reason).await {
             return Step::failed(NAME, error);
         }
-        let resume = self.installation.command(&format!("account resume {sid} {REASON}"));
         match self.carry_out("").await {
             Ok(None) => {
-                Step::new(NAME, State::Done, "suspended at Twilio, read back".to_owned()).next(resume)
+                let done = Step::new(NAME, State::Done, "suspended at Twilio, read back".to_owned());
+                match token::let_go(self.installation, engine, sid).await {
+                    Ok(let_go) => done.next(let_go),
+                    Err(_) => done,
+                }
             }
             Ok(Some(why)) => Step::new(NAME, State::Failed, format!("ordered, and not so yet: {why}")),
             Err(error) => Step::failed(NAME, error.message()),
@@ -316,6 +319,13 @@ impl Breach<'_> {
     async fn token(&self) -> Step {
         const NAME: &str = "auth-token";
         let sid = self.account.sid;
+        if self.arguments.dry_run && self.account.parent.is_some() {
+            let what = "would be left: the account is suspended by then, and Twilio does nothing for its own credentials";
+            return match token::let_go_and_rotate(self.installation, self.engine, sid).await {
+                Ok(next) => Step::new(NAME, State::Left, what.to_owned()).next(next),
+                Err(error) => Step::failed(NAME, error.message()),
+            };
+        }
         if self.arguments.dry_run {
             return Step::new(NAME, State::WouldDo, "would be replaced on all nodes".to_owned());
         }

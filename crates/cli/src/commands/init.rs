@@ -43,7 +43,8 @@ At a terminal it asks for whatever no flag says. A script says all of it, and --
 A warning stops nothing: the public address and the application may come later.
 
 Exit codes: 0 written; 1 Twilio refuses the account or its token, or a file is there already;
-2 wrong usage; 64 wrong together; 69 Twilio or the mail server does not answer.")]
+2 wrong usage; 64 wrong together; 69 Twilio or the mail server does not answer, or the
+file cannot be written.")]
 pub(crate) struct Arguments {
     /// The configuration to write; nobody else may read it
     #[arg(long, value_name = "FILE", default_value = "ringfence.toml")]

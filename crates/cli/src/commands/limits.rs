@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use ringfence_control::engine::{Brought, Engine, ListedAccounts, NotListed, Triggers};
+use ringfence_control::node::Left;
 use ringfence_control::plan::Mark;
 use ringfence_model::Sid;
 use ringfence_store::{Account, Keys, LimitsApplied, Location, MasterKey, Node, SeenAccount, Store, Wanted};
@@ -114,8 +115,9 @@ fn plan(arguments: &PlanArguments) -> Result<Answer, Failure> {
 }
 
 async fn planned(installation: &Installation, as_json: bool) -> Result<Answer, Failure> {
-    let (changes, limits) =
-        installation.limits.preview(&installation.store, installation.now).await.map_err(store)?;
+    let (kept, now) = (&installation.store, installation.now);
+    let (changes, limits) = installation.limits.preview(kept, now).await.map_err(store)?;
+    let left = installation.limits.leaves(kept, now).await.map_err(store)?;
     let engine = installation.engine(limits);
     let ListedAccounts { accounts: seen, unread } = engine.list_accounts().await;
     if let Some(failure) = nothing_listed(&seen, &unread) {
@@ -126,7 +128,7 @@ async fn planned(installation: &Installation, as_json: bool) -> Result<Answer, F
         Some(triggers) => engine.bring_triggers(&triggers, &accounts, None, AT_ONCE).await.map_err(store)?,
         None => Brought::default(),
     };
-    difference(installation, &engine, changes, brought, unread, &accounts, false)
+    difference(installation, &engine, (changes, left), brought, unread, &accounts, false)
         .await
         .map(|it| it.answer(as_json))
 }
@@ -141,6 +143,7 @@ fn apply(arguments: &ApplyArguments) -> Result<Answer, Failure> {
             return Err(failure);
         }
         // 2. The limits, which every node that has them holds from now on.
+        let left = limits.leaves(kept, *now).await.map_err(store)?;
         let changes = limits.apply(kept, by, *now).await.map_err(store)?;
         if changes != LimitsApplied::default() && !others(installation).await?.is_empty() {
             tokio::time::sleep(NOTICED).await;
@@ -162,7 +165,8 @@ fn apply(arguments: &ApplyArguments) -> Result<Answer, Failure> {
             None => Brought::default(),
         };
         let mut difference =
-            difference(installation, &engine, changes, brought, found.unread, &accounts, true).await?;
+            difference(installation, &engine, (changes, left), brought, found.unread, &accounts, true)
+                .await?;
         difference.notes.extend(nodes(installation).await?);
         Ok(difference.answer(arguments.store.json))
     })
@@ -178,7 +182,7 @@ async fn triggers(installation: &Installation) -> Result<Option<Triggers>, Failu
 async fn difference(
     installation: &Installation,
     engine: &Engine,
-    limits: LimitsApplied,
+    (limits, left): (LimitsApplied, Vec<Left>),
     brought: Brought,
     unlisted: Vec<(Sid, NotListed)>,
     accounts: &[Account],
@@ -204,8 +208,19 @@ async fn difference(
                 .to_owned(),
         );
     }
+    if !brought.planned.suspended.is_empty() {
+        let (whose, they) = match brought.planned.suspended.len() {
+            1 => ("1 suspended account".to_owned(), "it is"),
+            many => (format!("{many} suspended accounts"), "they are"),
+        };
+        notes.push(format!(
+            "note: {whose} may not have every trigger: Twilio changes nothing there until {they} let go, and `serve` does then"
+        ));
+    }
     Ok(Difference {
         limits,
+        left,
+        typed: installation.typed.clone(),
         plan,
         changed: brought.changed,
         failed: failed.collect(),

@@ -114,7 +114,7 @@ impl Outcome<'_> {
             .map(|action| {
                 let is_done = !self.is_undone(account.sid, *action);
                 match (action, self.lifts) {
-                    (Action::Suspend, false) => suspended(account),
+                    (Action::Suspend, false) => suspended(account, is_done),
                     (Action::Suspend, true) => {
                         let (stuck, words) = resumed(account, is_done, self.breaker.is_some());
                         is_stuck |= stuck;
@@ -154,8 +154,10 @@ fn done(is_done: bool, yes: &str, no: &str) -> String {
     if is_done { yes } else { no }.to_owned()
 }
 
-fn suspended(account: &AccountView) -> String {
+fn suspended(account: &AccountView, is_done: bool) -> String {
     match account.status.as_str() {
+        // It is only ordered, and was suspended already.
+        "suspended" if !is_done => "suspended at Twilio when it was last read".to_owned(),
         "suspended" => "suspended at Twilio, read back".to_owned(),
         "closed" => "closed at Twilio, for good".to_owned(),
         _ if account.gone_at.is_some() => "no longer in Twilio's list of accounts".to_owned(),

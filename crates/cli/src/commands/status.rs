@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use ringfence_breaker::Per;
 use ringfence_control::views::{
-    BreakerView, LimitStatus, NodeView, OrderState, OrderView, PhaseName, Status, TokenState, TokenView,
+    AccountView, BreakerView, LimitStatus, NodeView, OrderState, OrderView, PhaseName, Status, TokenState,
+    TokenView,
 };
 
 use super::account::why;
-use super::act::{account_name, with_name};
+use super::act::{REASON, account_name, with_name};
 use super::carry::SILENT;
 use super::over_api::{Reach, ReachArguments};
 use super::trip::reset_command;
@@ -31,8 +32,9 @@ Examples:
   ringfence status --config ringfence.toml --check || page-somebody
   ringfence status --api http://127.0.0.1:9400 --token-file token
 
-Exit codes: 0; with --check 1 if something needs a person: a limit is tripped, an account is not as it is to be, an order
-fails, nodes have different limits, or no node is at work. 69 if the store does not answer.")]
+Exit codes: 0; with --check 1 if something needs a person: a limit is tripped, an account is not as it is to be or was left
+suspended by a limit that is gone, an order fails, nodes have different limits, or no node is at work. 69 if the store does
+not answer.")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     reach: ReachArguments,
@@ -103,6 +105,8 @@ fn as_text(status: &Status, typed: &Typed) -> String {
         let why = why(account).unwrap_or_default();
         format!("  {name}\n      is {} at Twilio; {why}\n", account.status)
     });
+    let left: Vec<_> = status.accounts.left_suspended.iter().collect();
+    part(&mut text, "LEFT SUSPENDED BY WHAT IS GONE", &left, |account| left_text(account, typed));
     let (troubled, waiting): (Vec<_>, Vec<_>) = status.orders.orders.iter().partition(|order| {
         matches!(order.state, OrderState::Failing | OrderState::GivenUp) || order.attempts > 1
     });
@@ -230,6 +234,15 @@ fn order_text(now: Timestamp, order: &OrderView) -> String {
         text.push_str(&wrapped(error, 6));
     }
     text
+}
+
+/// An account that Ringfence has suspended, and that nothing holds any more.
+fn left_text(account: &AccountView, typed: &Typed) -> String {
+    let name = with_name(account.sid, &account.friendly_name);
+    let resume = typed.command(&format!("account resume {} {REASON}", account.sid));
+    format!(
+        "  {name}\n      what held it is not in the configuration any more; to let it go:\n        {resume}\n"
+    )
 }
 
 fn token_text(token: &TokenView, typed: &Typed) -> String {

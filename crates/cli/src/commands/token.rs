@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use ringfence_breaker::{Per, Subject};
 use ringfence_control::engine::Engine;
 use ringfence_control::rotation::{NotRotated, Turn, Waiting, Wish};
 use ringfence_control::views::TokenView;
@@ -25,6 +26,7 @@ use super::over_api::tokens::{self as over_api, Wanted};
 use super::over_api::{self as place, ReachArguments};
 use super::paper;
 use super::secret_file::SecretFile;
+use super::trip::reset_command;
 use super::with_engine::{self, Installation, Missing, store};
 use super::words::moment;
 use crate::config::{self, units};
@@ -263,8 +265,7 @@ pub(super) async fn replace(
             }
             Ok(End::Waits(waiting)) => text::waits(&waiting, installation.now),
             Err(error @ NotRotated::Inactive(_)) => {
-                let resume = installation.command(&format!("account resume {account} {REASON}"));
-                next = format!("{resume} && {next}");
+                next = let_go_and_rotate(installation, engine, account).await?;
                 format!("{error}: nobody can use it meanwhile; replace it the moment you let the account go")
             }
             Err(error @ NotRotated::NeitherWorks(_)) => {
@@ -281,6 +282,35 @@ pub(super) async fn replace(
         };
         return Ok(Replaced::NotYet { why, next });
     }
+}
+
+/// What lets a suspended account go, one command after the other: first the limits that hold it, since nothing else is taken
+/// while they do.
+pub(super) async fn let_go(
+    installation: &Installation,
+    engine: &Engine,
+    account: Sid,
+) -> Result<String, Failure> {
+    let seen = engine.views().account(account).await.map_err(with_engine::not_seen)?;
+    let limits = seen.why.map(|why| why.limits).unwrap_or_default();
+    let resets = limits.iter().map(|name| {
+        let is_sum = engine.limits().iter().any(|it| it.limit.name == *name && it.limit.per == Per::Together);
+        let subject = if is_sum { Subject::Together } else { Subject::Account(account) };
+        reset_command(&installation.typed, name, subject)
+    });
+    let resume = installation.command(&format!("account resume {account} {REASON}"));
+    Ok(resets.chain([resume]).collect::<Vec<_>>().join(" && "))
+}
+
+/// The same, and then its auth token is replaced.
+pub(super) async fn let_go_and_rotate(
+    installation: &Installation,
+    engine: &Engine,
+    account: Sid,
+) -> Result<String, Failure> {
+    let let_go = let_go(installation, engine, account).await?;
+    let rotate = installation.command(&format!("token rotate {account} {REASON}"));
+    Ok(format!("{let_go} && {rotate}"))
 }
 
 /// When `breached` first said of this account what it says now. A token that was replaced before that for another reason may

@@ -170,7 +170,10 @@ async fn add(arguments: &AddArguments, opened: &Opened) -> Result<Answer, Failur
     let invitation = added.map_err(|error| match error {
         Refused::Store(ringfence_store::Error::Conflict { .. }) => {
             Failure::usage(format!("somebody signs in as {} already", arguments.who.login.trim()))
-                .hint("`ringfence user list` shows them")
+                .hint(
+                    "`ringfence user list` shows them; whoever is invited and has no code any more gets a new one by `ringfence user \
+                     reset-second-factor`",
+                )
         }
         error => refused(error),
     })?;

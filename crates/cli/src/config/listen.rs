@@ -27,6 +27,9 @@ pub(super) const SECTION: Section = Section {
 pub(super) const ADDRESS: &str = "an IP address and a port, such as \"127.0.0.1:8443\"";
 const NETWORKS: &str = "a list of addresses and networks, such as [\"10.0.0.0/8\", \"192.0.2.7\"]";
 
+/// In the place of an address that is typed and cannot be read. Port 0 is the same as no other.
+const UNREAD: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
 /// `serves_media` says that [media] has an address of its own.
 pub(super) fn resolve(table: Option<Table<'_>>, serves_media: bool, problems: &mut Problems) -> Listen {
     let Some(table) = table else {
@@ -47,7 +50,19 @@ pub(super) fn resolve(table: Option<Table<'_>>, serves_media: bool, problems: &m
         table.find("proxy_protocol").and_then(|field| field.boolean(problems)).unwrap_or(false);
     let trusted_proxies = trusted_peers(&table, problems);
     if problems.errors_len() > errors_before {
-        return Listen::default();
+        // The file is refused. What is typed is not missing, so that no other section complains of that.
+        let typed = |key, read: Option<SocketAddr>| read.or_else(|| table.has(key).then_some(UNREAD));
+        return Listen {
+            gate: typed("gate", gate),
+            forward_auth: typed("forward_auth", forward_auth),
+            admin: typed("admin", admin),
+            console: typed("console", console),
+            second_factor: typed("second_factor", second_factor),
+            egress: typed("egress", egress),
+            media: None,
+            proxy_protocol,
+            trusted_proxies,
+        };
     }
 
     let listen = Listen {

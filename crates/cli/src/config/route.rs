@@ -364,6 +364,12 @@ fn path(field: Field<'_>, problems: &mut Problems) -> Option<PathRule> {
             Ok(text.to_owned())
         }
     })?;
+    if path.ends_with('*') {
+        field.doubtful(
+            "nothing is a pattern here, so this takes one path that ends with a star; a prefix ends with /, such as \"/twilio/\"",
+            problems,
+        );
+    }
     Some(if path.ends_with('/') { PathRule::Prefix(path) } else { PathRule::Exact(path) })
 }
 

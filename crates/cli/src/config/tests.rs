@@ -436,6 +436,7 @@ fn what_works_and_is_risky_is_a_warning() {
         "does not look like an auth token",
     );
     warned(&SOUND.replace("//127.0.0.1:3000", "//app.internal:3000"), "without `proof_key`");
+    warned(&SOUND.replace("\"/twilio/\"", "\"/twilio/*\""), "a prefix ends with /");
     warned(&SOUND.replace("example.com", "example.com/twilio"), "https://hooks.example.com/twilio/twilio");
     warned(&SOUND.replace("[listen]", "[listen]\nadmin = \"0.0.0.0:9400\""), "without a password");
     let keys = "{ env = \"TOKEN\" }, { env = \"TOKEN\" }, { env = \"TOKEN\" }, { env = \"TOKEN\" }";

@@ -125,6 +125,31 @@ fn a_subaccount_is_suspended_and_what_its_own_credentials_are_needed_for_is_left
 }
 
 #[test]
+fn a_subaccount_that_a_limit_holds_too_is_let_go_by_the_commands_that_are_named() {
+    let world = World::new();
+    world.run(&["limits", "apply"]).code(0);
+    let account = world.subaccount("Customer 7");
+    world.run(&["limits", "apply"]).code(0);
+    let sid = account.to_string();
+    // What would be left is no more said to be done.
+    let looked = world.run(&["breached", &sid, "--dry-run", "--json"]).code(1).json();
+    assert_eq!(steps(&looked).pop(), Some(is("auth-token", "left")), "{looked}");
+
+    world.run(&["trip", "fifty a day", "--account", &sid, "--reason", "it spends too much"]).code(0);
+    let done = ["breached", &sid, "--reason", "stolen", "--wait", "5s", "--json"];
+    let report = world.run(&done).json();
+    let next = report["steps"].as_array().unwrap().last().unwrap()["next"].as_str().unwrap().to_owned();
+    let commands: Vec<_> = next.split(" && ").collect();
+    let words = ["reset", "account resume", "token rotate"];
+    assert!(commands.len() == 3 && commands.iter().zip(words).all(|(it, word)| it.contains(word)), "{next}");
+    let old = world.signs_with(account);
+    world.type_in(commands[0]).code(0).says("stays suspended: an operator holds it");
+    world.type_in(commands[1]).code(0).says("active at Twilio, read back");
+    world.type_in(&format!("{} --unconfirmed", commands[2])).code(0).says("is replaced");
+    assert_ne!(world.signs_with(account), old);
+}
+
+#[test]
 fn what_fails_is_told_and_stops_nothing_else() {
     let world = World::new();
     world.run(&["limits", "apply"]).code(0);

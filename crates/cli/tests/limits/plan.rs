@@ -85,3 +85,40 @@ fn an_account_that_cannot_be_asked_is_named_and_the_others_are_brought_in_line()
     world.run(&["limits", "apply"]).code(0);
     assert_eq!(world.triggers(one).len(), 2);
 }
+
+#[test]
+fn a_limit_that_holds_accounts_is_not_taken_out_without_a_word_of_them() {
+    let world = World::new();
+    let account = world.subaccount("Customer 7");
+    world.run(&["limits", "apply"]).code(0);
+    let sid = account.to_string();
+    world.run(&["trip", "fifty a day", "--account", &sid, "--reason", "a leak"]).code(0);
+    assert_eq!(world.status(account), "suspended");
+    world.configure("ringfence.toml", &LIMITS.replace("fifty a day", "fifty each day"));
+
+    let planned = world.run(&["limits", "plan"]).code(1);
+    let planned = planned.says("- \"fifty a day\"").says("WOULD STAY STOPPED").says("reset the limit before");
+    planned.says(&format!("{sid} (Customer 7)")).says("suspended by \"fifty a day\"");
+    let left = world.run(&["limits", "plan", "--json"]).json()["left"].clone();
+    assert_eq!(left[0]["account"]["sid"], sid.as_str());
+    assert_eq!((&left[0]["limits"][0], &left[0]["actions"][0]), (&"fifty a day".into(), &"suspend".into()));
+
+    // Twilio makes no triggers on a suspended account, and that is no failure.
+    let applied = world.run(&["limits", "apply"]).code(0).says("STAY STOPPED");
+    let applied = applied.says(&format!("account resume {sid}")).complains("1 suspended account may not");
+    assert!(!applied.out.contains("! AC"), "{applied:?}");
+    assert_eq!(world.status(account), "suspended");
+    world.run(&["account", "list"]).code(0).says("left suspended: what held it is gone");
+    let status = world.run(&["status", "--check"]).code(1).says("LEFT SUSPENDED BY WHAT IS GONE");
+    world.run(&["incidents", "--open"]).code(0).says("nothing");
+    world.run(&["limits", "plan"]).code(0).says("no trigger is to be changed");
+
+    let to_type =
+        status.out.lines().find(|line| line.contains("ringfence account resume")).expect("a command");
+    world.type_in(to_type).code(0).says("active at Twilio, read back");
+    assert_eq!(world.status(account), "active");
+    let status = world.run(&["status"]).code(0);
+    assert!(!status.out.contains("LEFT SUSPENDED"), "{status:?}");
+    // It has its triggers as soon as it can have them.
+    world.run(&["limits", "apply"]).code(0).says("1 created");
+}

@@ -242,6 +242,18 @@ async fn needs(call: &Call<'_>, limits: &[LimitView]) -> Result<Vec<Need>, Faile
             link: Some(("See them", "/accounts?show=not-as-wanted".to_owned())),
         });
     }
+    let left_suspended = status.accounts.left_suspended.len();
+    if left_suspended > 0 {
+        needs.push(Need {
+            what: format!(
+                "{} suspended by a limit that is not in the configuration any more.",
+                words::many(left_suspended, "account is", "accounts are")
+            ),
+            to_do: "Nothing else holds them, and nobody lets them go: `ringfence account resume` does."
+                .to_owned(),
+            link: Some(("See what is suspended", "/accounts?show=suspended".to_owned())),
+        });
+    }
     needs.extend(orders(&status.orders));
     if !status.nodes.limits_agree {
         needs.push(Need {

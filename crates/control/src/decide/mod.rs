@@ -112,6 +112,38 @@ pub fn decide(
     Some(written)
 }
 
+/// A breaker whose trip has ended by itself, and takes nothing back: neither its limit nor its account is there any more. None
+/// where it is not tripped.
+///
+/// What was used until now is dealt with, as after a reset: if both come back, it is no reason for another trip.
+pub fn without_trip(
+    limit: &Limit,
+    breaker: &Breaker<State>,
+    reason: &str,
+    now: Timestamp,
+) -> Option<BreakerChange> {
+    let Breaker { limit: name, subject, state: before, version, .. } = breaker;
+    if !matches!(before.phase, Phase::Tripped { .. }) {
+        return None;
+    }
+    let (mut after, _) = step(limit, before.clone(), &Observation::Reset { allow: None }, now);
+    after.phase = Phase::Passing;
+    let audit = NewAudit::new("breaker.change", format!("breaker {name} of {subject}")).with(json!({
+        "before": before,
+        "after": after,
+        "reason": reason,
+        "version": version + 1,
+    }));
+    Some(BreakerChange {
+        limit: name.clone(),
+        subject: subject.clone(),
+        version: *version,
+        state: json!(after),
+        audit: Some(audit),
+        seen: None,
+    })
+}
+
 /// What is remembered of what it has seen. A day that is over keeps what is still learnt of it.
 fn reading(watched: &Watched<'_>, after: &State, now: Timestamp) -> Option<NewReading> {
     let at = if watched.limit.window == Window::Daily { after.window } else { now };
@@ -128,6 +160,13 @@ pub fn status_order(account: &Account, limit: &str, key: &str, lifts: bool, now:
     let order =
         Order { account: account.clone(), limit: limit.to_owned(), action: Action::Suspend, at: now, lifts };
     ordered(kind::STATUS, &order, key)
+}
+
+/// Its countries are to be open again, where nothing wants them closed.
+pub fn geo_order(account: &Account, key: &str, now: Timestamp) -> NewEffect {
+    let action = Action::CloseGeo;
+    let order = Order { account: account.clone(), limit: String::new(), action, at: now, lifts: true };
+    ordered(kind::GEO, &order, key)
 }
 
 fn ordered(kind: &str, order: &Order, key: &str) -> NewEffect {

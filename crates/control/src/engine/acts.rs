@@ -2,10 +2,11 @@
 
 use ringfence_breaker::{Action, DialPrefix, Observation, Per, Phase, State, Subject, is_of_accounts};
 use ringfence_model::{Actor, Amount, Sid};
-use ringfence_store::{Account, Step, Wanted, Wish, WishedBy};
+use ringfence_store::{Account, NewAudit, Step, Wanted, Wish, WishedBy};
+use serde_json::json;
 
-use super::{Engine, named};
-use crate::decide::{By, status_order};
+use super::{Engine, GEO, named};
+use crate::decide::{By, geo_order, status_order};
 use crate::wanted::{AppliedLimit, in_force, scoped};
 
 /// Why an operator's act was refused. Nothing was changed.
@@ -130,15 +131,35 @@ impl Engine {
         self.want(&account, Wanted::Suspended(wish), actor, false).await
     }
 
-    /// Lets an account go that an operator held. Refused while breakers hold it.
+    /// Lets an account go that an operator held, or that a limit has left suspended, or without countries, which is taken out of
+    /// the configuration. Refused while breakers hold it.
     pub async fn resume_account(&self, sid: Sid, actor: &Actor, reason: &str) -> Result<(), ActRefused> {
-        let account = self.subaccount(sid, reason).await?;
+        let account = self.known_account(sid, reason).await?;
+        let is_parent = account.parent.is_none();
+        let is_closed = self.store.find_taken(sid, GEO).await?.is_some();
+        if is_parent && !is_closed {
+            return Err(ActRefused::Parent(sid));
+        }
         let breakers = self.breakers_of(&account).await?;
-        let limits: Vec<_> = in_force(&scoped(&account), &self.limits, &breakers, Action::Suspend)
+        let holds = if is_parent { Action::CloseGeo } else { Action::Suspend };
+        let limits: Vec<_> = in_force(&scoped(&account), &self.limits, &breakers, holds)
             .map(|limit| format!("\"{}\"", limit.name))
             .collect();
         if !limits.is_empty() {
             return Err(ActRefused::Held { account: sid, limits });
+        }
+        if is_closed {
+            // Its countries stay closed all the same while a limit wants it.
+            let now = self.now();
+            let order = geo_order(&named(&account), &format!("resume/{now}"), now);
+            let reason = json!({ "reason": reason });
+            let audit = NewAudit::new("account.open-geo", format!("account {sid}")).with(reason);
+            self.store.audit(actor, audit, now).await?;
+            self.store.add_effect(actor, order, now).await?;
+            self.announce();
+        }
+        if is_parent {
+            return Ok(());
         }
         let wish = Wish { by: WishedBy::Operator, reason: reason.to_owned(), since: self.now() };
         self.want(&account, Wanted::Active(wish), actor, true).await
@@ -160,11 +181,15 @@ impl Engine {
         Ok(())
     }
 
-    async fn subaccount(&self, sid: Sid, reason: &str) -> Result<Account, ActRefused> {
+    async fn known_account(&self, sid: Sid, reason: &str) -> Result<Account, ActRefused> {
         if reason.trim().is_empty() {
             return Err(ActRefused::NoReason);
         }
-        let account = self.store.find_account(sid).await?.ok_or(ActRefused::NoAccount(sid))?;
+        self.store.find_account(sid).await?.ok_or(ActRefused::NoAccount(sid))
+    }
+
+    async fn subaccount(&self, sid: Sid, reason: &str) -> Result<Account, ActRefused> {
+        let account = self.known_account(sid, reason).await?;
         if account.parent.is_none() { Err(ActRefused::Parent(sid)) } else { Ok(account) }
     }
 

@@ -75,6 +75,7 @@ impl Engine {
             all.planned.plan.kept.extend(part.planned.plan.kept);
             all.planned.plan.foreign += part.planned.plan.foreign;
             all.planned.unread.extend(part.planned.unread);
+            all.planned.suspended.extend(part.planned.suspended);
             all.changed += part.changed;
             all.failed.extend(part.failed);
         }

@@ -32,6 +32,7 @@ pub use acts::ActRefused;
 pub use bring::Brought;
 pub use clients::{Clients, KnownAccount};
 pub use ledger::{Egress, Reconciled};
+pub(crate) use orders::{ACTIVE, GEO};
 pub use outbox::Worked;
 pub use prices::{PriceUnread, PricesRead, PricesWanted};
 pub use reading::ReadingFailed;

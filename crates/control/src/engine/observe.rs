@@ -2,13 +2,14 @@
 
 use std::sync::PoisonError;
 
-use ringfence_breaker::{Measure, Observation, Phase, State, Subject};
+use ringfence_breaker::{Limit, Measure, Observation, Phase, State, Subject};
 use ringfence_model::{Actor, Sid};
-use ringfence_store::{Account, BreakerChange, Result, Step};
+use ringfence_store::{Account, Breaker, BreakerChange, Result, Step};
+use ringfence_twilio::wire::AccountStatus;
 use serde_json::json;
 
 use super::{Engine, named};
-use crate::decide::{By, Watched, decide};
+use crate::decide::{By, Watched, decide, without_trip};
 use crate::notices;
 use crate::wanted::{AppliedLimit, scoped};
 
@@ -110,12 +111,62 @@ impl Engine {
                 continue;
             }
             let applied = self.limits.iter().find(|applied| applied.limit.name == breaker.limit);
-            if let (Some(applied), Ok(subject)) = (applied, breaker.subject.parse()) {
-                self.observe(applied, subject, &Observation::Tick, &by, None).await?;
-                ticked += 1;
+            match (applied, breaker.subject.parse()) {
+                (Some(applied), Ok(Subject::Account(sid))) if self.is_closed(sid).await? => {
+                    ticked += usize::from(self.end_for_good(&applied.limit, &breaker, &actor).await?);
+                }
+                (Some(applied), Ok(subject)) => {
+                    self.observe(applied, subject, &Observation::Tick, &by, None).await?;
+                    ticked += 1;
+                }
+                (None, _) if matches!(breaker.state.phase, Phase::Tripped { .. }) => {
+                    ticked += usize::from(self.forget(&breaker, &actor).await?);
+                }
+                _ => {}
             }
         }
         Ok(ticked)
+    }
+
+    /// Whether an account is closed at Twilio, which is for good.
+    async fn is_closed(&self, sid: Sid) -> Result<bool> {
+        let account = self.store.find_account(sid).await?;
+        Ok(account.is_some_and(|account| account.status == AccountStatus::Closed.as_str()))
+    }
+
+    /// Ends the trip of an account that is closed: nothing is spent there, and there is nothing to let go. Says whether it did.
+    async fn end_for_good(&self, limit: &Limit, breaker: &Breaker<State>, by: &Actor) -> Result<bool> {
+        let now = self.now();
+        let Some(change) = without_trip(limit, breaker, "the account was closed at Twilio", now) else {
+            return Ok(false);
+        };
+        match self.store.step(by, Step { changes: vec![change], ..Step::default() }, now).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_conflict() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes away a trip that no limit has any more: a node that had yet to hear of it moved the breaker after the limit was
+    /// taken out. Says whether it did.
+    async fn forget(&self, breaker: &Breaker<State>, by: &Actor) -> Result<bool> {
+        // This node may be the one that has yet to hear of a new limit.
+        if self.store.applied_limits().await?.iter().any(|applied| applied.name == breaker.limit) {
+            return Ok(false);
+        }
+        let (limit, subject) = (&breaker.limit, &breaker.subject);
+        match self.store.remove_breaker(by, limit, subject, breaker.version, self.now()).await {
+            Ok(()) => {
+                tracing::warn!(
+                    limit,
+                    subject,
+                    "a trip is forgotten whose limit is not in the configuration any more"
+                );
+                Ok(true)
+            }
+            Err(error) if error.is_conflict() => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Notes that a delivery moves no breaker.

@@ -21,8 +21,8 @@ use crate::wanted::{Because, Breakers, in_force, must_be_suspended, scoped};
 const TURNS: usize = 5;
 
 /// What was taken from an account so that it can be given back.
-const GEO: &str = "geo";
-const ACTIVE: &str = "active";
+pub(crate) const GEO: &str = "geo";
+pub(crate) const ACTIVE: &str = "active";
 
 /// How an order ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,12 +1,12 @@
 //! The usage triggers at Twilio are as the limits want them: compared, changed, and put back where somebody took one away.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ringfence_breaker::{State, Subject, Threshold};
 use ringfence_model::{Actor, Amount, Sid};
 use ringfence_store::{Account, NewTrigger, Trigger};
 use ringfence_twilio::client::{self, Client, TriggerFilter};
-use ringfence_twilio::wire::UsageTrigger;
+use ringfence_twilio::wire::{AccountStatus, UsageTrigger};
 use serde_json::json;
 
 use super::{Engine, named};
@@ -30,6 +30,9 @@ pub struct Planned {
     pub plan: Plan,
     /// The others.
     pub unread: Vec<(Sid, Trouble)>,
+    /// Suspended accounts whose triggers are not as they should be: Twilio changes nothing there, and nothing is spent. They
+    /// are compared again when the account is let go.
+    pub suspended: Vec<Sid>,
 }
 
 /// What was changed.
@@ -62,17 +65,33 @@ impl Engine {
         let mut planned = Planned::default();
         let mut wanted = Vec::new();
         let mut existing: BTreeMap<Sid, Vec<UsageTrigger>> = BTreeMap::new();
-        // A suspended account fires none, and is asked again when it can be used.
+        let mut suspended = BTreeSet::new();
         for account in accounts.iter().filter(|it| it.gone_at.is_none() && it.status != "closed") {
-            wanted.extend(self.wanted_triggers(account).await?);
+            let is_suspended = account.status == AccountStatus::Suspended.as_str();
+            if is_suspended {
+                suspended.insert(account.sid);
+            }
             match self.read_triggers(account).await {
                 Ok(triggers) => {
+                    wanted.extend(self.wanted_triggers(account).await?);
                     existing.insert(account.sid, triggers);
+                }
+                Err(Trouble::Twilio(error)) if is_suspended && error.inactive().is_some() => {
+                    planned.suspended.push(account.sid);
                 }
                 Err(trouble) => planned.unread.push((account.sid, trouble)),
             }
         }
         planned.plan = plan(&wanted, &existing, &triggers.mark, &triggers.callback_url);
+        planned.plan.changes.retain(|change| {
+            let waits = suspended.contains(&change.account());
+            if waits && planned.suspended.last() != Some(&change.account()) {
+                planned.suspended.push(change.account());
+            }
+            !waits
+        });
+        planned.suspended.sort_unstable();
+        planned.suspended.dedup();
         Ok(planned)
     }
 

@@ -10,11 +10,15 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use ringfence_breaker::Limit;
 use ringfence_model::Actor;
-use ringfence_store::{self as store, LimitsApplied, NewLimit, Node, Store};
+use ringfence_store::{self as store, LimitsApplied, NewLimit, NewLimits, Node, Store};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::left::{self, Left};
 use crate::wanted::AppliedLimit;
+
+/// So often somebody else may move a breaker that is ended meanwhile.
+const TRIES: usize = 20;
 
 /// The operator's limits with what tells them from others.
 #[derive(Debug, Clone)]
@@ -67,14 +71,59 @@ impl Limits {
 
     /// Makes these the limits that hold. Nodes that have others stop deciding, if any at work has these; else they hold these.
     pub async fn apply(&self, store: &Store, by: &Actor, now: Timestamp) -> store::Result<LimitsApplied> {
+        let mut tries = 0;
+        loop {
+            let applied = store.applied_limits().await?;
+            let (would, left) = self.would_leave(store, &applied, now).await?;
+            let new = self.limits.iter().map(|limit| NewLimit {
+                name: limit.name.clone(),
+                definition: json!(limit),
+                hash: hash_of(limit),
+                since: would_hold_since(limit, &applied, now),
+            });
+            let new = NewLimits {
+                limits: new.collect(),
+                breakers: left::ended(store, &applied, &would, now).await?,
+                effects: left::notices(&left, by, now),
+            };
+            tries += 1;
+            match store.change_limits(by, new, now).await {
+                Err(error) if error.is_conflict() && tries < TRIES => {}
+                Err(error) => return Err(error),
+                Ok(changes) => {
+                    for it in &left {
+                        tracing::warn!(
+                            account = %it.account.sid,
+                            limits = ?it.limits,
+                            stays = ?it.actions,
+                            "a limit was taken out that holds this account: it stays as it is until `ringfence account resume`"
+                        );
+                    }
+                    return Ok(changes);
+                }
+            }
+        }
+    }
+
+    /// The accounts that [`Self::apply`] would leave as limits have made them that are not among these. It changes nothing.
+    pub async fn leaves(&self, store: &Store, now: Timestamp) -> store::Result<Vec<Left>> {
         let applied = store.applied_limits().await?;
-        let new = self.limits.iter().map(|limit| NewLimit {
-            name: limit.name.clone(),
-            definition: json!(limit),
-            hash: hash_of(limit),
-            since: would_hold_since(limit, &applied, now),
-        });
-        store.apply_limits(by, new.collect(), now).await
+        Ok(self.would_leave(store, &applied, now).await?.1)
+    }
+
+    async fn would_leave(
+        &self,
+        store: &Store,
+        applied: &[store::AppliedLimit],
+        now: Timestamp,
+    ) -> store::Result<(Vec<AppliedLimit>, Vec<Left>)> {
+        let would = self
+            .limits
+            .iter()
+            .map(|limit| AppliedLimit { since: would_hold_since(limit, applied, now), limit: limit.clone() });
+        let would: Vec<_> = would.collect();
+        let left = left::left(store, applied, &would).await?;
+        Ok((would, left))
     }
 
     /// What [`Self::apply`] would change, and the limits as they would hold then. It changes nothing.

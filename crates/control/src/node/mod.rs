@@ -9,6 +9,7 @@ mod agreement;
 mod examination;
 mod jobs;
 mod keep;
+mod left;
 mod prices;
 mod run;
 mod shared_keys;
@@ -28,6 +29,7 @@ pub use agreement::{Agreement, Limits};
 pub use examination::Examination;
 pub use jobs::{Done, Job, JobFailed};
 pub use keep::Keep;
+pub use left::Left;
 pub use prices::{OnPrices, PriceBooks};
 
 use crate::engine::{self, Clients, Engine};

@@ -1,5 +1,6 @@
 //! The pulse and the work of a node, each in a task of its own, until it is stopped.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
@@ -297,7 +298,9 @@ impl Log {
 
     fn note_done(&mut self, done: &Done) {
         let first = done.troubles.first();
-        self.note(first.map(|(sid, why)| match done.troubles.len() {
+        // Of one account several things may fail.
+        let accounts: BTreeSet<_> = done.troubles.iter().map(|(sid, _)| sid).collect();
+        self.note(first.map(|(sid, why)| match accounts.len() {
             1 => format!("{sid}: {why}"),
             n => format!("{n} accounts, the first of which is {sid}: {why}"),
         }));

@@ -143,6 +143,15 @@ pub enum Event {
         /// When the window began that lifted it.
         since: Timestamp,
     },
+    /// A limit was taken out of the configuration while it held accounts. They stay as they are.
+    LimitGone {
+        /// The limit's name.
+        limit: String,
+        /// What it held, and nothing else does.
+        accounts: Vec<Account>,
+        /// Who took it out: who typed it, or the job that took over a configuration.
+        by: String,
+    },
     /// Twilio itself suspended an account. Only Twilio can lift that.
     SuspendedByTwilio {
         /// Which.
@@ -362,6 +371,7 @@ impl Notice {
                 vec![account.sid.to_string(), rule.clone(), self.at.to_string()]
             }
             Event::Lifted { who, limit, since, .. } => vec![limit.clone(), who.key(), since.to_string()],
+            Event::LimitGone { limit, .. } => vec![limit.clone(), self.at.to_string()],
             Event::SuspendedByTwilio { account, changed } => {
                 vec![account.sid.to_string(), changed.to_string()]
             }
@@ -399,6 +409,7 @@ impl Notice {
             | Event::PrefixStopped { .. }
             | Event::TriggerRestored { .. }
             | Event::RuleRestored { .. }
+            | Event::LimitGone { .. }
             | Event::TokenRotates { stage: TokenStage::Made | TokenStage::Promoted, .. } => Severity::Warning,
             Event::Found { severity, .. } => *severity,
             Event::Reset { .. }
@@ -436,9 +447,11 @@ impl Notice {
             | Event::RuleRestored { account, .. }
             | Event::TokenRotates { account, .. }
             | Event::SuspendedByTwilio { account, .. } => Some(account),
-            Event::PrefixStopped { .. } | Event::Found { .. } | Event::Mended { .. } | Event::Test { .. } => {
-                None
-            }
+            Event::LimitGone { .. }
+            | Event::PrefixStopped { .. }
+            | Event::Found { .. }
+            | Event::Mended { .. }
+            | Event::Test { .. } => None,
         }
     }
 
@@ -453,6 +466,7 @@ impl Notice {
             | Event::InForce { limit, .. }
             | Event::ActionFails { limit, .. }
             | Event::ActiveAgain { limit, .. }
+            | Event::LimitGone { limit, .. }
             | Event::TriggerRestored { limit, .. } => Some(limit),
             Event::SuspendedByTwilio { .. }
             | Event::RuleRestored { .. }
@@ -489,6 +503,7 @@ impl Event {
             Self::RuleRestored { .. } => "rule-restored",
             Self::Reset { .. } => "reset",
             Self::Lifted { .. } => "lifted",
+            Self::LimitGone { .. } => "limit-gone",
             Self::SuspendedByTwilio { .. } => "suspended-by-twilio",
             Self::PrefixStopped { .. } => "prefix-stopped",
             Self::Found { .. } => "found",

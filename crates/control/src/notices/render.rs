@@ -98,6 +98,10 @@ fn details(event: &Event) -> Value {
             "allowed": allowed.as_ref().map(|it| json!({ "amount": it.amount.to_string(), "unit": it.unit })),
         }),
         Event::Lifted { window, since, .. } => json!({ "window": window, "window_start": seconds(*since) }),
+        Event::LimitGone { accounts, by, .. } => json!({
+            "by": by,
+            "accounts": accounts.iter().map(|it| json!({ "sid": it.sid, "name": it.name })).collect::<Vec<_>>(),
+        }),
         Event::PrefixStopped { application, prefix, unconverted, until, .. } => json!({
             "application": application, "prefix": prefix, "unconverted": unconverted, "until": seconds(*until),
         }),
@@ -205,6 +209,10 @@ fn short(notice: &Notice, desk: &Desk, room: usize) -> String {
         }
         Event::Lifted { who, limit: name, .. } => {
             format!("\"{}\" lifted for {} by its next window", limit(name), whose(who))
+        }
+        Event::LimitGone { limit: name, accounts, .. } => {
+            let (many, stay) = if accounts.len() == 1 { ("account", "stays") } else { ("accounts", "stay") };
+            format!("\"{}\" is taken out; {} {many} that it held {stay} stopped", limit(name), accounts.len())
         }
         Event::SuspendedByTwilio { account: it, .. } => {
             format!("{} was suspended by Twilio itself", account(it.sid.to_string(), &it.name))

@@ -24,6 +24,9 @@ const LOOK: &str = "To see where every limit stands";
 const LIFT: &str = "To lift it";
 const HOW_TO_LIFT: &str = "To see how to lift it";
 
+/// So many accounts of one notice are named.
+const ACCOUNTS_NAMED: usize = 5;
+
 impl Story {
     pub(super) fn of(notice: &Notice, desk: &Desk) -> Self {
         let commands = Commands { config: &desk.config };
@@ -189,6 +192,25 @@ impl Story {
                 ],
                 vec![(LOOK, commands.status())],
             ),
+            Event::LimitGone { limit, accounts, by } => {
+                let each: Vec<_> = accounts.iter().take(ACCOUNTS_NAMED).map(text::account).collect();
+                let more = accounts.len().saturating_sub(each.len());
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                (
+                    vec![
+                        format!(
+                            "The limit {} is not in the configuration any more, or has another name there ({}). It held these accounts, and nothing else does: {}{more}.",
+                            quoted(limit),
+                            by_name(by),
+                            each.join(", "),
+                        ),
+                        "They stay suspended, or without countries that can be reached, until somebody lets each go. Nothing suspends them again if somebody makes them active at Twilio.".to_owned(),
+                    ],
+                    accounts.first().map(|it| ("To let one go", commands.resume(it))).into_iter()
+                        .chain([("To see all accounts", commands.accounts())])
+                        .collect(),
+                )
+            }
             Event::SuspendedByTwilio { account, changed } => (
                 vec![
                     format!(
@@ -304,6 +326,14 @@ fn headline(event: &Event) -> String {
         }
         Event::Lifted { who, limit, .. } => {
             format!("{} is lifted for {} by its next window", quoted(limit), text::who(who))
+        }
+        Event::LimitGone { limit, accounts, .. } => {
+            let (many, stay) = if accounts.len() == 1 { ("account", "stays") } else { ("accounts", "stay") };
+            format!(
+                "{} is taken out, and {} {many} that it held {stay} stopped",
+                quoted(limit),
+                accounts.len()
+            )
         }
         Event::SuspendedByTwilio { account, .. } => {
             format!("{} was suspended by Twilio itself", text::account(account))

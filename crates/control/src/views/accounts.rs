@@ -1,5 +1,7 @@
 //! Accounts: as Twilio shows them, and as they are to be.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use ringfence_breaker::{State, Subject};
 use ringfence_model::Sid;
@@ -8,6 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Known, NotSeen, Page, Views, schema};
+use crate::decide::kind;
+use crate::engine::ACTIVE;
 use crate::wanted::{Because, Breakers, must_be_suspended, scoped};
 
 /// A page of accounts, by SID.
@@ -39,6 +43,10 @@ pub struct AccountView {
     pub why: Option<WhyWanted>,
     /// Whether it is what it is to be. An account that is gone is not waited for.
     pub is_as_wanted: bool,
+    /// Whether it is suspended, Ringfence did that, and nothing wants it any more: a limit held it that was taken out of the
+    /// configuration, or does not suspend any more. It stays so until somebody resumes it.
+    #[serde(default)]
+    pub left_suspended: bool,
     /// When it was made at Twilio; when it was first seen, if Twilio never said.
     #[schemars(schema_with = "schema::time")]
     pub created_at: Timestamp,
@@ -74,18 +82,34 @@ pub struct WhyWanted {
     pub since: Option<Timestamp>,
 }
 
+/// Accounts that Ringfence has suspended, and since when, where no order about their status waits.
+pub(super) type Suspended = HashMap<Sid, Timestamp>;
+
 impl Views<'_> {
+    /// What Ringfence has suspended, and has yet to make active again.
+    pub(super) async fn suspended(&self) -> ringfence_store::Result<Suspended> {
+        let mut suspended: Suspended = self.store.taken_from(ACTIVE).await?.into_iter().collect();
+        if !suspended.is_empty() {
+            for waits in self.store.accounts_waiting(kind::STATUS).await? {
+                suspended.remove(&waits);
+            }
+        }
+        Ok(suspended)
+    }
+
     /// A page of all accounts, those that are gone among them.
     pub async fn accounts(&self, page: &Page) -> Result<Accounts, NotSeen> {
         let known = Known::read(self.store).await?;
         let breakers = states(&known);
+        let suspended = self.suspended().await?;
         let (accounts, next) = page.of(
             &known.accounts,
             |account| account.sid,
             |cursor| Sid::parse(cursor).ok(),
             |account| account.sid.to_string(),
         )?;
-        let accounts = accounts.into_iter().map(|account| self.account_view(account, &breakers)).collect();
+        let view = |account| self.account_view(account, &breakers, &suspended);
+        let accounts = accounts.into_iter().map(view).collect();
         Ok(Accounts { accounts, next })
     }
 
@@ -98,16 +122,27 @@ impl Views<'_> {
                 breakers.insert((breaker.limit, subject), breaker.state);
             }
         }
-        Ok(self.account_view(&account, &breakers))
+        Ok(self.account_view(&account, &breakers, &self.suspended().await?))
     }
 
-    pub(super) fn account_view(&self, account: &Account, breakers: &Breakers) -> AccountView {
+    pub(super) fn account_view(
+        &self,
+        account: &Account,
+        breakers: &Breakers,
+        suspended: &Suspended,
+    ) -> AccountView {
         let (held, freed) = match &account.wanted {
             Wanted::AsItIs => (None, None),
             Wanted::Suspended(wish) => (Some(wish), None),
             Wanted::Active(wish) => (None, Some(wish)),
         };
         let because = must_be_suspended(&scoped(account), held.is_some(), self.limits, breakers);
+        let left_suspended = because.is_none()
+            && account.gone_at.is_none()
+            && account.status == "suspended"
+            // Whom an operator let go, and Twilio does not, is told as that.
+            && suspended.get(&account.sid).is_some_and(|at| freed.is_none_or(|wish| wish.since < *at));
+        let freed = freed.filter(|_| !left_suspended);
         let (wanted, why) = match because {
             Some(because) => {
                 // An operator's hold is the answer by itself; the limits that would hold it too are told with it.
@@ -140,6 +175,7 @@ impl Views<'_> {
             wanted,
             why,
             is_as_wanted,
+            left_suspended,
             created_at: account.created,
             seen_at: account.last_seen,
             gone_at: account.gone_at,

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use jiff::Timestamp;
 use ringfence_breaker::{Observation, Per, Phase, State, Subject, step};
 use ringfence_model::{Amount, Sid};
-use ringfence_store::Breaker;
+use ringfence_store::{Account, Breaker};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -176,7 +176,7 @@ impl Views<'_> {
         Ok(near.map(|(_, _, place)| self.view(&known, &since, place)).collect())
     }
 
-    /// All breakers there are, those that nothing moved yet among them. An account that has left a limit's scope is here
+    /// All breakers there are, those that nothing moved yet among them, but for accounts that are closed or gone. An account that has left a limit's scope is here
     /// as long as the limit's breaker still stops it.
     pub(super) fn places(&self, known: &Known) -> BTreeSet<Place> {
         let mut places = BTreeSet::new();
@@ -185,11 +185,16 @@ impl Views<'_> {
                 places.insert((number, Subject::Together));
                 continue;
             }
-            let there = known.accounts.iter().filter(|account| account.gone_at.is_none());
+            let there = known.accounts.iter().filter(|account| is_there(account));
             places.extend(there.filter_map(|account| Some((number, applied.subject(&scoped(account))?))));
         }
         for ((name, subject), breaker) in &known.breakers {
+            let can_spend = match subject {
+                Subject::Account(sid) => known.account(*sid).is_none_or(is_there),
+                Subject::Together | Subject::Prefix(_) => true,
+            };
             if breaker.state.phase != Phase::Passing
+                && can_spend
                 && let Some(number) = self.limits.iter().position(|applied| applied.limit.name == *name)
                 // What was counted together once is no breaker of a limit that counts each account now.
                 && (self.limits[number].limit.per == Per::Together) == (*subject == Subject::Together)
@@ -281,6 +286,11 @@ impl Views<'_> {
         let limit = self.limits.iter().position(|applied| applied.limit.name == name)?;
         Some((limit, subject.parse().ok()?))
     }
+}
+
+/// Whether something can still be spent there.
+fn is_there(account: &Account) -> bool {
+    account.gone_at.is_none() && account.status != "closed"
 }
 
 impl Since {

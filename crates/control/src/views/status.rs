@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::accounts::states;
+use super::accounts::{Suspended, states};
 use super::breakers::Since;
 use super::{
     AccountView, BreakerView, Known, LedgerLine, LimitView, Nodes, Orders, PhaseName, StandingShare,
@@ -28,7 +28,8 @@ pub struct Status {
     /// The moment of it.
     #[schemars(schema_with = "schema::time")]
     pub at: Timestamp,
-    /// Whether nothing needs a person: nothing is tripped, fails or is not as wanted, and no token is out of date.
+    /// Whether nothing needs a person: nothing is tripped, fails, is not as wanted or was left suspended, and no token is out of
+    /// date.
     pub is_quiet: bool,
     /// Each limit, with how its breakers stand.
     pub limits: Vec<LimitStatus>,
@@ -90,7 +91,10 @@ pub struct AccountsStatus {
     pub gone: usize,
     /// Those that are not what they are to be.
     pub not_as_wanted: Vec<AccountView>,
-    /// How many more of those there are.
+    /// Those that Ringfence has suspended and that nothing wants suspended any more, until somebody resumes them.
+    #[serde(default)]
+    pub left_suspended: Vec<AccountView>,
+    /// How many more there are of both.
     pub left_out: usize,
 }
 
@@ -149,7 +153,7 @@ impl Views<'_> {
                 push(&mut of.shares, share, &mut of.left_out);
             }
         }
-        let accounts = self.accounts_status(&known);
+        let accounts = self.accounts_status(&known, &self.suspended().await?);
         let orders = self.orders(SHOWN).await?;
         let nodes = self.nodes().await?;
         let mut tokens = self.tokens_of(&known).await?;
@@ -157,6 +161,7 @@ impl Views<'_> {
         let sealed = self.store.sealed_so_far().await?;
         let is_quiet = breakers.iter().all(|breaker| breaker.phase != PhaseName::Tripped)
             && accounts.not_as_wanted.is_empty()
+            && accounts.left_suspended.is_empty()
             && orders.failing == 0
             && orders.given_up == 0
             && nodes.limits_agree
@@ -179,13 +184,14 @@ impl Views<'_> {
         })
     }
 
-    fn accounts_status(&self, known: &Known) -> AccountsStatus {
+    fn accounts_status(&self, known: &Known, suspended: &Suspended) -> AccountsStatus {
         let breakers = states(known);
         let mut status = AccountsStatus {
             known: 0,
             by_status: BTreeMap::new(),
             gone: 0,
             not_as_wanted: Vec::new(),
+            left_suspended: Vec::new(),
             left_out: 0,
         };
         for account in &known.accounts {
@@ -195,12 +201,16 @@ impl Views<'_> {
             }
             status.known += 1;
             *status.by_status.entry(account.status.clone()).or_default() += 1;
-            let view = self.account_view(account, &breakers);
-            if view.is_as_wanted {
+            let view = self.account_view(account, &breakers, suspended);
+            let shown = if view.left_suspended {
+                &mut status.left_suspended
+            } else if view.is_as_wanted {
                 continue;
-            }
-            if status.not_as_wanted.len() < SHOWN {
-                status.not_as_wanted.push(view);
+            } else {
+                &mut status.not_as_wanted
+            };
+            if shown.len() < SHOWN {
+                shown.push(view);
             } else {
                 status.left_out += 1;
             }

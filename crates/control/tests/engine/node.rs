@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use ringfence_breaker::{Limit, price_book};
 use ringfence_control::decide::kind;
 use ringfence_control::engine::{Clients, Egress, Engine, KnownAccount, Setup};
+use ringfence_control::node::{Agreement, Limits};
 use ringfence_control::shared_keys;
 use ringfence_control::wanted::AppliedLimit;
 use ringfence_model::{Actor, Amount, Secret, Sid};
@@ -27,7 +28,32 @@ pub(crate) struct Node {
     /// The engine's, which goes with the sandbox's.
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) me: Life,
+    clients: Clients,
+    egress: Option<Egress>,
     _database: Database,
+}
+
+fn engine(
+    store: &Arc<Store>,
+    clients: Clients,
+    limits: Vec<AppliedLimit>,
+    egress: Option<Egress>,
+    clock: &Arc<ManualClock>,
+) -> Arc<Engine> {
+    Arc::new(Engine::new(Setup {
+        store: Arc::clone(store),
+        clients,
+        limits,
+        notifier: None,
+        second_factor: None,
+        egress,
+        shared_keys: Some(shared_keys::Settings {
+            accounts: shared_keys::Accounts::All,
+            urls: vec![RuleMatch::Prefix("https://hooks.example.com/".to_owned())],
+            settle: SignedDuration::from_mins(5),
+        }),
+        clock: Arc::clone(clock) as _,
+    }))
 }
 
 impl Node {
@@ -67,21 +93,17 @@ impl Node {
         let clients = Clients::new(&settings, vec![known]).expect("clients");
         let limits = limits.into_iter().map(|limit| AppliedLimit { limit, since: now }).collect();
         let me = store.join("one", "hash", now).await.expect("a life");
-        let setup = Setup {
-            store: Arc::clone(&store),
-            clients,
-            limits,
-            notifier: None,
-            second_factor: None,
-            egress,
-            shared_keys: Some(shared_keys::Settings {
-                accounts: shared_keys::Accounts::All,
-                urls: vec![RuleMatch::Prefix("https://hooks.example.com/".to_owned())],
-                settle: SignedDuration::from_mins(5),
-            }),
-            clock: Arc::clone(&clock) as _,
-        };
-        Self { world, engine: Arc::new(Engine::new(setup)), store, clock, me, _database: database }
+        let engine = engine(&store, clients.clone(), limits, egress.clone(), &clock);
+        Self { world, engine, store, clock, me, clients, egress, _database: database }
+    }
+
+    /// The limits of a configuration are applied, and the engine goes on with these.
+    pub(crate) async fn apply(&mut self, limits: Vec<Limit>) {
+        let (limits, by) = (Limits::new(limits), Actor::job("limits"));
+        limits.apply(&self.store, &by, self.now()).await.expect("applied");
+        let agreed = limits.agreement(&self.store, None).await.expect("the store is there");
+        let Agreement::Agreed(limits) = agreed else { panic!("they hold: {agreed:?}") };
+        self.engine = engine(&self.store, self.clients.clone(), limits, self.egress.clone(), &self.clock);
     }
 
     pub(crate) async fn advance(&self, seconds: u64) {

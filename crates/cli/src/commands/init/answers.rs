@@ -259,7 +259,7 @@ pub(super) fn amount(text: &str) -> Result<Option<String>, Failure> {
     }
     match limit::amount(text) {
         Ok(amount) if amount.micros() > 0 => Ok(Some(text.to_owned())),
-        Ok(_) => Err(Failure::usage(format!("{text} is nothing, so nobody could work")).hint(HINT)),
+        Ok(_) => Err(Failure::usage(format!("{text} is not more than 0, so nobody could work")).hint(HINT)),
         Err(what) => Err(Failure::usage(format!("\"{}\" {what}", text.escape_debug())).hint(HINT)),
     }
 }

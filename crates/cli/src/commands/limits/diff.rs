@@ -2,20 +2,30 @@
 
 use std::fmt::Write as _;
 
+use ringfence_breaker::Action;
+use ringfence_control::node::Left;
 use ringfence_control::views::{ChangeView, PlanView, PlannedChange};
 use ringfence_model::Sid;
 use ringfence_store::LimitsApplied;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::commands::act::{account_name, with_name};
+use crate::commands::act::{REASON, account_name, with_name};
+use crate::commands::with_engine::Typed;
 use crate::commands::words::{count, wrapped};
 use crate::exit::Answer;
+
+/// So many accounts that are left stopped are named.
+const NAMED: usize = 20;
 
 /// A difference, with what could not be found out or done about it.
 pub(super) struct Difference {
     /// Limits that hold against those of the configuration.
     pub(super) limits: LimitsApplied,
+    /// Accounts that limits hold which are not in the configuration.
+    pub(super) left: Vec<Left>,
+    /// What other commands are typed with.
+    pub(super) typed: Typed,
     /// Triggers.
     pub(super) plan: PlanView,
     /// How many changes were made at Twilio.
@@ -35,6 +45,8 @@ pub(super) struct Difference {
 #[derive(Serialize)]
 struct AsJson<'a> {
     limits: serde_json::Value,
+    /// Accounts that stay as limits have made them which are removed.
+    left: Vec<serde_json::Value>,
     #[serde(flatten)]
     plan: &'a PlanView,
     unlisted: Vec<serde_json::Value>,
@@ -64,6 +76,7 @@ impl Difference {
         let why = |(sid, why): &(Sid, String)| json!({ "account": sid, "why": why });
         let json = AsJson {
             limits: json!({ "added": added, "changed": changed, "removed": removed }),
+            left: self.left.iter().map(left_json).collect(),
             plan: &self.plan,
             unlisted: self.unlisted.iter().map(why).collect(),
             changed: self.applied.then_some(self.changed),
@@ -84,6 +97,7 @@ impl Difference {
             }
             text.push('\n');
         }
+        text.push_str(&self.left_text());
         if !self.plan.changes.is_empty() {
             text.push_str("usage triggers at Twilio\n");
         }
@@ -106,6 +120,39 @@ impl Difference {
         for (sid, why, what) in unlisted.chain(unread).chain(failed) {
             text.push_str(&wrapped(&format!("! {sid} {what}: {why}"), 0));
         }
+        text
+    }
+
+    /// What the limits that are removed hold, and what to type.
+    fn left_text(&self) -> String {
+        if self.left.is_empty() {
+            return String::new();
+        }
+        let what = if self.applied {
+            "STAY STOPPED: what held them is removed. To let each go:"
+        } else {
+            "WOULD STAY STOPPED: what holds them is removed, and nothing else does. To let them go, reset the limit before; \
+             afterwards `ringfence account resume` lets each go"
+        };
+        let mut text = wrapped(what, 0);
+        for left in self.left.iter().take(NAMED) {
+            let names: Vec<_> = left.limits.iter().map(|name| format!("\"{name}\"")).collect();
+            let what = left.actions.iter().map(|action| match action {
+                Action::CloseGeo => "its countries closed",
+                _ => "suspended",
+            });
+            let (what, by): (Vec<_>, _) = (what.collect(), names.join(", "));
+            let name = with_name(left.account.sid, &left.account.name);
+            _ = writeln!(text, "  {name}\n      {} by {by}", what.join(" and "));
+            if self.applied {
+                let resume = format!("account resume {} {REASON}", left.account.sid);
+                _ = writeln!(text, "        {}", self.typed.command(&resume));
+            }
+        }
+        if self.left.len() > NAMED {
+            _ = writeln!(text, "  … and {} more; --json has them", self.left.len() - NAMED);
+        }
+        text.push('\n');
         text
     }
 
@@ -150,6 +197,12 @@ impl Difference {
         };
         format!("{limits}; {}{not_all}; {rest}", each.join(", "))
     }
+}
+
+fn left_json(left: &Left) -> serde_json::Value {
+    let actions: Vec<_> = left.actions.iter().map(|action| action.name()).collect();
+    let account = json!({ "sid": left.account.sid, "friendly_name": left.account.name });
+    json!({ "account": account, "limits": left.limits, "actions": actions })
 }
 
 fn change_text(change: &ChangeView) -> String {

@@ -52,11 +52,11 @@ pub(crate) fn amount(text: &str) -> Result<Amount, &'static str> {
     if text.contains(',') {
         return Err("has a comma: decimals come after a point, and nothing stands between thousands");
     }
-    if text.contains(char::is_whitespace) {
-        return Err("has white space in it");
-    }
     if text.contains(char::is_alphabetic) {
         return Err("has letters, and an amount is a plain number in the account's own currency");
+    }
+    if text.contains(char::is_whitespace) {
+        return Err("has white space in it");
     }
     if text.split_once('.').is_some_and(|(_, decimals)| decimals.len() > DECIMALS_MAX) {
         return Err("is finer than a millionth, which is the least that is counted");

@@ -47,6 +47,18 @@ fn the_route_of_triggers_verifies_and_forwards_nothing() {
 }
 
 #[test]
+fn an_address_that_cannot_be_read_is_not_told_as_one_that_is_missing() {
+    for (typed, wrong) in [
+        ("gate = \"127.0.0.1:8443\"", "gate = \"127.0.0.1\""),
+        ("gate = \"127.0.0.1:8443\"", "gate = \"127.0.0.1:8443\"\nadmin = \"9400\""),
+    ] {
+        let error = read(&ARMED.replacen(typed, wrong, 1)).expect_err("it has no port").to_string();
+        assert!(error.contains("has no port"), "{error}");
+        assert!(!error.contains("gives it no address") && !error.contains("add `"), "{error}");
+    }
+}
+
+#[test]
 fn triggers_have_one_route() {
     let route =
         ARMED.split_once("[[route]]").and_then(|(_, rest)| rest.split_once("[[limit]]")).expect("a route").0;

@@ -117,6 +117,11 @@ pub(super) fn all(name: &str, limit: &str) -> Vec<Notice> {
             window: Window::Daily,
             since: at("2026-11-27T00:00:00Z"),
         },
+        Event::LimitGone {
+            limit: limit(),
+            accounts: vec![account(name), Account { sid: Sid::new(*b"AC", 9), name: "Shop".to_owned() }],
+            by: "job limits".to_owned(),
+        },
         Event::SuspendedByTwilio { account: account(name), changed: earlier },
         Event::PrefixStopped {
             application: Sid::new(*b"VA", 7),

@@ -14,11 +14,66 @@ use super::tree::Directive;
 const STAY_BEHIND: &[&str] = &["auth_basic", "auth_request", "allow", "deny", "limit_req", "limit_except"];
 
 /// What answers out of nginx itself.
-const OWN_ANSWERS: &[&str] = &["return", "alias", "root", "try_files", "internal", "stub_status"];
+const OWN_ANSWERS: &[&str] = &["return", "alias", "root", "try_files", "stub_status"];
 
 /// What leads to an application that speaks something else than HTTP.
 const OTHER_ANSWERS: &[&str] =
     &["fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass", "memcached_pass", "content_by_lua_block"];
+
+/// What makes another request of the one that came: the gate passes that on.
+const CHANGES: &[&str] = &["proxy_method", "proxy_set_body"];
+
+/// A route takes so much of a body unless it says otherwise, and so much at most when it does; nginx takes as much as that.
+const BODY_CAP: u64 = 1 << 20;
+const BODY_CAP_MAX: u64 = 64 << 20;
+
+/// What locations take over from the levels above them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Inherited<'a> {
+    tls: ProxyTls<'a>,
+    /// `client_max_body_size`, where it is said.
+    body: Option<&'a Directive>,
+}
+
+impl<'a> Inherited<'a> {
+    /// What is in force within a block of this level.
+    pub(super) fn within(self, block: &'a [Directive]) -> Self {
+        let body = block.iter().find(|it| it.name == "client_max_body_size").or(self.body);
+        Self { tls: self.tls.within(block), body }
+    }
+
+    /// What deserves a look where nginx takes longer bodies than a route does.
+    fn of_bodies(&self) -> Option<String> {
+        let said = self.body?;
+        let bytes = size(said.word(0))?;
+        let takes = match bytes {
+            0 => "bodies of any length".to_owned(),
+            _ if bytes <= BODY_CAP => return None,
+            _ => format!("bodies of up to {}", said.word(0)),
+        };
+        let add = match bytes {
+            0 => "add body_cap, up to \"64 MiB\", if Twilio sends longer ones".to_owned(),
+            _ => format!(
+                "add body_cap = \"{} MiB\" if Twilio sends them",
+                bytes.min(BODY_CAP_MAX).div_ceil(1 << 20)
+            ),
+        };
+        Some(format!("{}: nginx takes {takes}, and a route 1 MiB: {add}", said.place))
+    }
+}
+
+/// A size as nginx has it: `8000`, `512k`, `20m`, `1g`.
+fn size(text: &str) -> Option<u64> {
+    let digits = text.trim_end_matches(|it: char| it.is_ascii_alphabetic());
+    let factor = match text.get(digits.len()..)?.to_ascii_lowercase().as_str() {
+        "" => 1,
+        "k" => 1 << 10,
+        "m" => 1 << 20,
+        "g" => 1 << 30,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(factor)
+}
 
 /// `upstream` blocks by name.
 pub(super) type Upstreams<'a> = BTreeMap<&'a str, &'a Directive>;
@@ -217,7 +272,7 @@ pub(super) fn shown(location: &Directive) -> String {
 }
 
 /// Where a location leads.
-pub(super) fn goes(location: &Directive, upstreams: &Upstreams<'_>, tls: &ProxyTls<'_>) -> Goes {
+pub(super) fn goes(location: &Directive, upstreams: &Upstreams<'_>, levels: &Inherited<'_>) -> Goes {
     let block = location.block.as_deref().unwrap_or_default();
     let one_of = |names: &[&str]| block.iter().find(|it| names.contains(&it.name.as_str()));
     let said = |it: &Directive| [&[it.name.clone()][..], &it.words].concat().join(" ");
@@ -226,6 +281,12 @@ pub(super) fn goes(location: &Directive, upstreams: &Upstreams<'_>, tls: &ProxyT
     // It comes before all that sends on.
     if let Some(answer) = one_of(&["return"]) {
         return Goes::Nowhere(why(answer, format!("{}: {shown} is not sent on", said(answer))));
+    }
+    if let Some(internal) = one_of(&["internal"]) {
+        return Goes::Nowhere(why(
+            internal,
+            format!("internal: {shown} is for nginx itself, and others get 404"),
+        ));
     }
     let Some(pass) = one_of(&["proxy_pass"]) else {
         if let Some(answer) = one_of(OTHER_ANSWERS) {
@@ -249,13 +310,22 @@ pub(super) fn goes(location: &Directive, upstreams: &Upstreams<'_>, tls: &ProxyT
         let what = "nginx decides by more than the path, and the gate passes on what Twilio called";
         return Goes::Elsewhere(why(change, format!("{}: {what}", said(change))));
     }
+    if let Some(change) = one_of(CHANGES) {
+        let what = "nginx makes another request of it, and the gate passes on what Twilio sent";
+        return Goes::Elsewhere(why(change, format!("{}: {what}", change.name)));
+    }
     match upstream(pass.word(0), location, upstreams) {
         Ok((upstream, note)) => {
-            let (proves, of_tls) = tls.proves(pass.word(0), &upstream);
+            let of_bodies = levels.of_bodies();
+            let (proves, of_tls) = levels.tls.proves(pass.word(0), &upstream);
             let stays = block.iter().filter(|it| STAY_BEHIND.contains(&it.name.as_str()));
             let stays =
                 stays.map(|it| format!("{}: {} stays behind; here the signature decides", it.place, it.name));
-            Goes::On { upstream, proves, notes: note.into_iter().chain(of_tls).chain(stays).collect() }
+            Goes::On {
+                upstream,
+                proves,
+                notes: note.into_iter().chain(of_bodies).chain(of_tls).chain(stays).collect(),
+            }
         }
         Err(error) => Goes::Elsewhere(why(pass, format!("proxy_pass {}: {error}", pass.word(0)))),
     }

@@ -8,16 +8,19 @@
 
 use std::collections::BTreeSet;
 
-use super::location::{self, Goes, Kind, Location, Pattern, Takes, Upstreams};
-use super::proxy_tls::{Proves, ProxyTls};
+use super::location::{self, Goes, Inherited, Kind, Location, Pattern, Takes, Upstreams};
+use super::proxy_tls::Proves;
 use super::tree::{self, Directive, Sources, Wrong};
 use crate::commands::import::proposal::{Proposal, Proposals, host};
+
+/// Directives of a server that may change what Twilio calls.
+const NOT_FOLLOWED: &[&str] = &["rewrite", "if", "proxy_method", "proxy_set_body"];
 
 /// Makes routes of a configuration.
 pub(crate) fn read(sources: &dyn Sources) -> Result<Proposals, Wrong> {
     let tree::Read { directives, unread } = tree::read(sources)?;
     let mut found = Found::default();
-    found.look(&directives, ProxyTls::default());
+    found.look(&directives, Inherited::default());
     let mut proposals = Proposals::default();
     for (place, why) in unread {
         proposals.leave_out(place.to_string(), format!("include: {why}"));
@@ -25,7 +28,7 @@ pub(crate) fn read(sources: &dyn Sources) -> Result<Proposals, Wrong> {
     let mut servers: Vec<_> = found
         .servers
         .iter()
-        .filter_map(|(server, tls)| Server::read(server, *tls, &found.upstreams, &mut proposals))
+        .filter_map(|(server, levels)| Server::read(server, *levels, &found.upstreams, &mut proposals))
         .collect();
     // A route goes by host and path alone, so of two servers of one host the one that Twilio should be told goes first.
     servers.sort_by_key(|server| (!server.public_url.starts_with("https://"), server.has_port()));
@@ -38,18 +41,18 @@ pub(crate) fn read(sources: &dyn Sources) -> Result<Proposals, Wrong> {
 /// What stands at the level of `http`, however it got there: a file of `sites-enabled` alone is read too.
 #[derive(Default)]
 struct Found<'a> {
-    /// Each with what the level above it says of TLS.
-    servers: Vec<(&'a Directive, ProxyTls<'a>)>,
+    /// Each with what it takes over from the level above it.
+    servers: Vec<(&'a Directive, Inherited<'a>)>,
     upstreams: Upstreams<'a>,
 }
 
 impl<'a> Found<'a> {
-    fn look(&mut self, directives: &'a [Directive], above: ProxyTls<'a>) {
-        let tls = above.within(directives);
+    fn look(&mut self, directives: &'a [Directive], above: Inherited<'a>) {
+        let levels = above.within(directives);
         for directive in directives {
             match directive.name.as_str() {
-                "http" => self.look(directive.block.as_deref().unwrap_or_default(), tls),
-                "server" if directive.block.is_some() => self.servers.push((directive, tls)),
+                "http" => self.look(directive.block.as_deref().unwrap_or_default(), levels),
+                "server" if directive.block.is_some() => self.servers.push((directive, levels)),
                 "upstream" => _ = self.upstreams.insert(directive.word(0), directive),
                 _ => {}
             }
@@ -75,7 +78,7 @@ struct Above<'a> {
     /// Prefixes beside the locations around it, which are longer than these, and where they stand: nginx does not look into the
     /// shorter one.
     longer: Vec<(&'a str, String)>,
-    tls: ProxyTls<'a>,
+    levels: Inherited<'a>,
 }
 
 /// A route on its way.
@@ -92,7 +95,7 @@ impl<'a> Server<'a> {
     /// Nothing where there is nothing to tell Twilio of, which is said.
     fn read(
         server: &'a Directive,
-        tls: ProxyTls<'a>,
+        levels: Inherited<'a>,
         upstreams: &Upstreams<'_>,
         proposals: &mut Proposals,
     ) -> Option<Self> {
@@ -115,13 +118,15 @@ impl<'a> Server<'a> {
             return None;
         }
         let names: Vec<_> = server.inside("server_name").flat_map(|it| &it.words).collect();
-        let Some(name) = names.iter().find(|name| is_host(name)) else {
+        // `.example.com` is `example.com` too, and all below it.
+        let dotted = || names.iter().filter_map(|name| name.strip_prefix('.')).find(|name| is_host(name));
+        let Some(name) = names.iter().map(|it| it.as_str()).find(|name| is_host(name)).or_else(dotted) else {
             let why =
                 "its server_name is no host that Twilio could be told, so there is no public_url to write";
             proposals.leave_out(server.place.to_string(), why);
             return None;
         };
-        for directive in block.iter().filter(|it| ["rewrite", "if"].contains(&it.name.as_str())) {
+        for directive in block.iter().filter(|it| NOT_FOLLOWED.contains(&it.name.as_str())) {
             let why = format!(
                 "{} {}: it is not followed; look whether it changes what Twilio calls",
                 directive.name,
@@ -135,7 +140,7 @@ impl<'a> Server<'a> {
             notes.push("nginx takes it without TLS: Twilio should be told an https:// URL".to_owned());
         }
         let others: Vec<_> =
-            names.iter().filter(|other| *other != name && !other.is_empty()).map(|it| it.as_str()).collect();
+            names.iter().map(|it| it.as_str()).filter(|other| *other != name && !other.is_empty()).collect();
         if !others.is_empty() {
             notes.push(format!(
                 "also called {}: write what Twilio was told into public_url",
@@ -144,7 +149,7 @@ impl<'a> Server<'a> {
         }
         let place = server.place.to_string();
         let mut read = Self { place, public_url, notes, locations: Vec::new(), patterns: Vec::new() };
-        let above = Above { tls: tls.within(block), ..Above::default() };
+        let above = Above { levels: levels.within(block), ..Above::default() };
         read.locations_of(server, &above, upstreams, proposals);
         Some(read)
     }
@@ -159,7 +164,7 @@ impl<'a> Server<'a> {
     ) -> Vec<usize> {
         let begin = self.patterns.len();
         for location in block.inside("location") {
-            self.pattern(location, above.tls, upstreams);
+            self.pattern(location, above.levels, upstreams);
         }
         let here: Vec<_> = (begin..self.patterns.len()).collect();
         for location in block.inside("location") {
@@ -189,8 +194,8 @@ impl<'a> Server<'a> {
                 Takes::Prefix { is_last_word: true, .. } => above.patterns.clone(),
                 Takes::Prefix { is_last_word: false, .. } => [&above.patterns[..], &here].concat(),
             };
-            let tls = above.tls.within(location.block.as_deref().unwrap_or_default());
-            let goes = location::goes(location, upstreams, &tls);
+            let levels = above.levels.within(location.block.as_deref().unwrap_or_default());
+            let goes = location::goes(location, upstreams, &levels);
             if let Some(why) = goes.why_not() {
                 proposals.leave_out(&why.place, &why.why);
             }
@@ -204,7 +209,7 @@ impl<'a> Server<'a> {
                 _ => None,
             });
             let longer = above.longer.iter().cloned().chain(longer).collect();
-            let inner = Above { patterns: yields_to.clone(), longer, tls };
+            let inner = Above { patterns: yields_to.clone(), longer, levels };
             let inside = self.locations_of(location, &inner, upstreams, proposals);
             yields_to.extend(inside);
             if let Some(location) = self.locations.get_mut(at) {
@@ -215,14 +220,14 @@ impl<'a> Server<'a> {
     }
 
     /// A regular expression, and those in it.
-    fn pattern(&mut self, location: &'a Directive, above: ProxyTls<'a>, upstreams: &Upstreams<'_>) {
+    fn pattern(&mut self, location: &'a Directive, above: Inherited<'a>, upstreams: &Upstreams<'_>) {
         let Ok(Kind::Pattern { expression, ignores_case }) = location::kind(location) else { return };
         let (place, shown) = (location.place.to_string(), location::shown(location));
-        let tls = above.within(location.block.as_deref().unwrap_or_default());
-        let goes = location::goes(location, upstreams, &tls);
+        let levels = above.within(location.block.as_deref().unwrap_or_default());
+        let goes = location::goes(location, upstreams, &levels);
         self.patterns.push(Pattern { place, shown, expression, ignores_case, goes });
         for inner in location.inside("location") {
-            self.pattern(inner, tls, upstreams);
+            self.pattern(inner, levels, upstreams);
         }
     }
 

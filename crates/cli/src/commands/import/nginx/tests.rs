@@ -79,6 +79,9 @@ fn what_has_no_equal_is_left_out_with_its_line_and_the_reason() {
     );
     left_out(&format!("location /a/ {{ {pass}\nif ($arg_x) {{ return 403; }} }}"), 5, "if ($arg_x)");
     left_out("location /a/ {\nroot /var/www;\n}", 5, "root");
+    left_out(&format!("location = /auth {{ {pass}\ninternal; }}"), 5, "is for nginx itself");
+    left_out(&format!("location /a/ {{ {pass}\nproxy_method GET; }}"), 5, "another request");
+    left_out(&format!("location /a/ {{ {pass}\nproxy_set_body x; }}"), 5, "another request");
     left_out("location / {\ntry_files $uri @app;\n}", 5, "and then goes to @app");
     left_out("location /a/ { }", 4, "no proxy_pass");
     left_out(&format!("location @a {{ {pass} }}"), 4, "only nginx itself");
@@ -88,7 +91,7 @@ fn what_has_no_equal_is_left_out_with_its_line_and_the_reason() {
 
 #[test]
 fn a_server_that_nobody_could_be_told_of_is_left_out() {
-    for name in ["_", "*.example.com", ".example.com", "~^(?<tenant>.+)$", "\"\""] {
+    for name in ["_", "*.example.com", "~^(?<tenant>.+)$", "\"\""] {
         let text = format!(
             "server {{ listen 443 ssl; server_name {name}; location / {{ proxy_pass http://127.0.0.1:3000; }} }}"
         );
@@ -98,6 +101,43 @@ fn a_server_that_nobody_could_be_told_of_is_left_out() {
             "{proposals:?}"
         );
     }
+}
+
+#[test]
+fn a_name_that_begins_with_a_dot_is_the_host_without_it_and_all_below_it() {
+    let named = |names: &str| {
+        let location = "location / { proxy_pass http://127.0.0.1:3000; }";
+        of(&format!("server {{ listen 443 ssl; server_name {names}; {location} }}")).unwrap().routes.remove(0)
+    };
+    let route = named(".example.com");
+    assert_eq!(route.public_url, "https://example.com");
+    assert!(route.notes.iter().any(|note| note.contains("also called .example.com")), "{route:?}");
+    assert_eq!(named(".example.com hooks.example.org").public_url, "https://hooks.example.org");
+}
+
+#[test]
+fn longer_bodies_than_a_route_takes_are_told_with_what_to_add() {
+    let note = |text: &str| {
+        let route = of(text).unwrap().routes.remove(0);
+        route.notes.into_iter().find(|note| note.contains("body_cap"))
+    };
+    let pass = "proxy_pass http://127.0.0.1:3000;";
+    let location = format!("location /a/ {{ {pass} }}");
+    assert_eq!(note(&server(&location)), None);
+    let said = note(&format!("http {{ client_max_body_size 20m;\n{} }}", server(&location)));
+    assert_eq!(
+        said.as_deref(),
+        Some(
+            "nginx.conf:1: nginx takes bodies of up to 20m, and a route 1 MiB: add body_cap = \"20 MiB\" if Twilio sends \
+             them"
+        )
+    );
+    let nearer = format!("client_max_body_size 1g;\nlocation /a/ {{ client_max_body_size 512k; {pass} }}");
+    assert_eq!(note(&server(&nearer)), None);
+    let any = note(&server(&format!("client_max_body_size 0;\n{location}"))).unwrap();
+    assert!(any.contains("of any length") && any.contains("64 MiB"), "{any}");
+    let most = note(&server(&format!("client_max_body_size 1G;\n{location}"))).unwrap();
+    assert!(most.contains("body_cap = \"64 MiB\""), "{most}");
 }
 
 #[test]
