@@ -286,7 +286,8 @@ async fn page(call: &Call<'_>, wrong: WrongPerson, code: Option<Code>) -> Result
 fn kept(error: Error) -> Result<String, Failed> {
     match error {
         Error::Conflict { .. } => {
-            Ok("The last owner of everything stays one: make another owner first.".to_owned())
+            Ok("The last owner of everything stays one: make another owner first, who has bound a second factor."
+                .to_owned())
         }
         error => Err(error.into()),
     }
