@@ -104,6 +104,7 @@ fn done(query: &Fields) -> Option<&'static str> {
         "session" => Some("Ended."),
         "role" => Some("The roles are changed, at once and on every node."),
         "lock" => Some("Done, at once and on every node."),
+        "already" => Some("It was so already: nothing was changed."),
         "removed" => Some("Removed, with everything that was theirs."),
         "phone" => Some("The phone is taken away. You were mailed about it."),
         "passkey" => Some("The passkey is taken away. You were mailed about it."),

@@ -382,36 +382,43 @@ pub(crate) async fn remove_role(call: Call<'_>) -> Result<Response<Bytes>, Faile
     }
 }
 
-fn lock_form(person: &Person) -> Act {
-    let is_locked = person.locked_at.is_some();
-    let mut act = if is_locked {
+fn lock_form(person: &Person, lock: Lock) -> Act {
+    let (locked, mut act) = if lock == Lock::Off {
         let title = format!("Let {} in again", person.login);
-        form(person, "lock", title, "Let in again", false, &["They sign in with what they have."])
+        ("0", form(person, "lock", title, "Let in again", false, &["They sign in with what they have."]))
     } else {
         let effects = ["Every session and trusted computer of theirs ends, at once and on every node."];
-        form(person, "lock", format!("Lock {} out", person.login), "Lock out", true, &effects)
+        ("1", form(person, "lock", format!("Lock {} out", person.login), "Lock out", true, &effects))
     };
-    act.hidden.push(("locked", if is_locked { "0" } else { "1" }.to_owned()));
+    act.hidden.push(("locked", locked.to_owned()));
     act
 }
 
 pub(crate) async fn ask_lock(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let person = somebody_else(&call).await?;
-    ask(&call, lock_form(&person))
+    let lock = if person.locked_at.is_some() { Lock::Off } else { Lock::Out };
+    ask(&call, lock_form(&person, lock))
 }
 
 pub(crate) async fn lock(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let person = somebody_else(&call).await?;
-    let lock = if call.form.get("locked") == "1" { Lock::Out } else { Lock::Off };
+    // Which of the two is meant must be said: neither is what a form without it does.
+    let lock = match call.form.get("locked") {
+        "1" => Lock::Out,
+        "0" => Lock::Off,
+        _ => return Err(Failed::StaleForm),
+    };
     let reason = match reason(&call.form) {
         Ok(reason) => reason,
-        Err(wrong) => return ask_again(&call, lock_form(&person), wrong),
+        Err(wrong) => return ask_again(&call, lock_form(&person, lock), wrong),
     };
     let by = call.signed_in.actor();
-    match call.engine.store().lock_person((&by, reason), &person.id, lock, call.now).await {
-        Ok(_) => Ok(words::redirect(&format!("/people/{}?done=lock", person.id))),
-        Err(error) => refused(&call, lock_form(&person), error),
-    }
+    let done = match call.engine.store().lock_person((&by, reason), &person.id, lock, call.now).await {
+        Ok(true) => "lock",
+        Ok(false) => "already",
+        Err(error) => return refused(&call, lock_form(&person, lock), error),
+    };
+    Ok(words::redirect(&format!("/people/{}?done={done}", person.id)))
 }
 
 fn reset_form(person: &Person) -> Act {

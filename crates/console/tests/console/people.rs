@@ -224,6 +224,35 @@ async fn nobody_locks_resets_or_removes_themselves_by_a_slip() {
 }
 
 #[tokio::test]
+async fn a_form_that_does_not_say_whether_somebody_is_locked_lets_nobody_in() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    let op = op(&world).await;
+    let path = format!("/people/{}/lock", op.id);
+    let send = async |locked: &[(&str, &str)]| {
+        let fields: Vec<_> = [("reason", "a thief")].iter().chain(locked).copied().collect();
+        owner.post(&path, &fields).await
+    };
+    let done = |what: &str| format!("/people/{}?done={what}", op.id);
+    assert_eq!(send(&[("locked", "1")]).await.header("location"), done("lock"));
+    for mangled in [&[][..], &[("locked", "")], &[("locked", "true")], &[("locked", "2")]] {
+        let page = send(mangled).await;
+        assert_eq!(page.status, 403, "{mangled:?}");
+        page.says("nothing was changed");
+    }
+    let locked = async || world.store.person(&op.id).await.unwrap().unwrap().locked_at.is_some();
+    assert!(locked().await);
+    // Done by somebody else meanwhile, it is not said to be done once more.
+    let again = send(&[("locked", "1")]).await;
+    assert_eq!(again.header("location"), done("already"));
+    owner.get(again.header("location")).await.says("It was so already");
+    // What a form was for stays what it is for.
+    owner.post(&path, &[("locked", "1"), ("reason", "")]).await.says("Lock op@example.com out");
+    assert_eq!(send(&[("locked", "0")]).await.header("location"), done("lock"));
+    assert!(!locked().await);
+}
+
+#[tokio::test]
 async fn who_is_not_there_any_more_is_no_failure_of_the_store() {
     let world = World::new().await;
     let owner = world.owner().await;

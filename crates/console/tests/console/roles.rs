@@ -143,7 +143,7 @@ async fn asked(browser: &Browser<'_>, method: &str, path: &str, account: Sid) ->
         }
         "GET" => browser.get(path).await.status,
         _ if path.starts_with("/breakers") => browser.post(path, &breaker).await.status,
-        _ => browser.post(path, &[]).await.status,
+        _ => browser.post(path, &[("locked", "1")]).await.status,
     }
 }
 
