@@ -236,6 +236,7 @@ async fn a_role_that_was_taken_away_counts_at_once_and_one_can_still_leave() {
     let page = browser.get("/").await;
     assert_eq!(page.status, 403);
     page.says("you have no role here any more");
+    page.says(&format!("action=\"/sign-out\"><input type=\"hidden\" name=\"csrf\" value=\"{csrf}\">"));
     let request = browser.request("POST", "/sign-out");
     let left = world.answer(request, format!("csrf={csrf}")).await;
     assert_eq!(left.status(), 303);
