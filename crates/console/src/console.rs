@@ -182,7 +182,14 @@ impl Console {
         let is_anothers = typed.as_ref().is_some_and(|typed| !typed.is_of(&signed_in.person().id));
         let typed = typed.filter(|_| !is_anothers);
         let asked = Asked { caller: &caller, request, query, typed };
-        let mut response = self.inside(asked, (route, piece, needs, run), &engine, &signed_in, now).await?;
+        let answered = self.inside(asked, (route, piece, needs, run), &engine, &signed_in, now).await;
+        let mut response = match (answered, signed_in.only_account()) {
+            // Of an account that nobody knows there is no page at all, and no other to lead to.
+            (Err(Failed::NotFound), Some(own)) if engine.store().find_account(own).await?.is_none() => {
+                return Err(Failed::UnknownAccount { own, csrf: signed_in.csrf().to_owned() });
+            }
+            (answered, _) => answered?,
+        };
         if is_anothers {
             // Whoever was here before typed it.
             response.headers_mut().append(SET_COOKIE, typed::forget(is_https));

@@ -18,6 +18,8 @@ use crate::words;
 pub(crate) enum Failed {
     #[error("Nothing is at this address.")]
     NotFound,
+    #[error("{own} is no account that is known here.")]
+    UnknownAccount { own: Sid, csrf: String },
     #[error("This address takes only {0}.")]
     MethodNotAllowed(String),
     #[error("Your role does not allow this.")]
@@ -61,7 +63,7 @@ struct Page<'a> {
 impl Failed {
     fn status(&self) -> StatusCode {
         match self {
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::UnknownAccount { .. } => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Forbidden { .. }
             | Self::NoEntry { .. }
@@ -80,6 +82,11 @@ impl Failed {
         match self {
             Self::NotFound => {
                 "It may have moved, or you may not look at the account that it is about.".into()
+            }
+            Self::UnknownAccount { .. } => {
+                "Your role is for it. Accounts are read from Twilio within a minute of the start; if it stays so, ask an \
+                 owner whether the SID is right."
+                    .into()
             }
             Self::MethodNotAllowed(_) => "Use the buttons of the pages.".into(),
             Self::Forbidden { needs, everywhere, role, .. } => {

@@ -13,7 +13,7 @@ use ringfence_store::{Error, FactorSecret, Grant, Lock, Person, Role, Where};
 use super::act::{Act, Wrong, ask, ask_again, reason};
 use super::passkeys::{ListedPasskey, PasskeyMeant, passkey_meant, passkeys};
 use super::trust::{ListedDevice, ListedSession, devices, sessions};
-use super::{refused_in_words, shown, shown_again};
+use super::{refused_in_words, shown, shown_again, unknown};
 use crate::failed::Failed;
 use crate::frame::{Frame, Section};
 use crate::routes::Call;
@@ -168,22 +168,27 @@ fn grant(call: &Call<'_>) -> Result<Grant, &'static str> {
 }
 
 /// What a form gives, or everything that is wrong with it.
-fn role_and_reason<'c>(call: &'c Call<'_>) -> Result<(Grant, &'c str), WrongPerson> {
-    match (grant(call), reason(&call.form)) {
-        (Ok(grant), Ok(reason)) => Ok((grant, reason)),
-        (grant, reason) => Err(WrongPerson {
+async fn role_and_reason<'c>(call: &'c Call<'_>) -> Result<Result<(Grant, &'c str), WrongPerson>, Failed> {
+    let grant = grant(call);
+    let unknown = match &grant {
+        Ok(grant) => unknown(call, grant.place).await?,
+        Err(_) => None,
+    };
+    Ok(match (grant, unknown, reason(&call.form)) {
+        (Ok(grant), None, Ok(reason)) => Ok((grant, reason)),
+        (grant, unknown, reason) => Err(WrongPerson {
             login: None,
-            account: grant.err().map(str::to_owned),
+            account: grant.err().map(str::to_owned).or(unknown),
             reason: reason.err().and_then(|wrong| wrong.reason),
         }),
-    }
+    })
 }
 
 pub(crate) async fn add(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let login = call.form.get("login");
     let in_words = |refused: Refused| refused_in_words(&refused, call.now);
     let wrong_login = people::check_login(login).err().map(in_words).transpose()?;
-    let (grant, reason) = match role_and_reason(&call) {
+    let (grant, reason) = match role_and_reason(&call).await? {
         Ok(typed) if wrong_login.is_none() => typed,
         Ok(_) => return list(&call, WrongPerson { login: wrong_login, ..Default::default() }, None).await,
         Err(wrong) => return list(&call, WrongPerson { login: wrong_login, ..wrong }, None).await,
@@ -295,7 +300,7 @@ fn kept(error: Error) -> Result<String, Failed> {
 
 pub(crate) async fn set_role(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let person = meant(&call).await?;
-    let (grant, reason) = match role_and_reason(&call) {
+    let (grant, reason) = match role_and_reason(&call).await? {
         Ok(typed) => typed,
         Err(wrong) => return page(&call, wrong, None).await,
     };

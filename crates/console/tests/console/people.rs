@@ -253,6 +253,42 @@ async fn a_form_that_does_not_say_whether_somebody_is_locked_lets_nobody_in() {
 }
 
 #[tokio::test]
+async fn nothing_is_given_or_demanded_for_an_account_that_nobody_knows() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    bound(&world, &owner.person, FactorSecret::Totp(Seed::new([3; 20]))).await;
+    let account = world.subaccount("customer").await.to_string();
+    let op = op(&world).await;
+    let mistyped = format!("AC{}", "f".repeat(32));
+    for (path, fields) in [
+        ("/people".to_owned(), vec![("login", "new@example.com"), ("role", "auditor")]),
+        (format!("/people/{}/role", op.id), vec![("role", "auditor")]),
+        ("/policies".to_owned(), vec![("policy", "every-sign-in")]),
+    ] {
+        let send = async |account: &str| {
+            let more = [("account", account), ("reason", "because")];
+            owner.post(&path, &fields.iter().copied().chain(more).collect::<Vec<_>>()).await
+        };
+        let page = send(&mistyped).await;
+        assert_eq!(page.status, 422, "{path}");
+        let (_, after) = page.text.split_once("<p id=\"account-note\">").unwrap();
+        let told = format!("<span class=\"problem\">{mistyped} is no account that is known here.");
+        assert!(after.starts_with(&told), "{path}: {after}");
+        assert!(matches!(send(&account).await.status, 200 | 303), "{path}");
+    }
+    // Whose role is for such an account nevertheless is told so, wherever they go, and can leave.
+    let unknown = Where::Account(mistyped.parse().unwrap());
+    let lost = world.signed_in("lost@example.com", Role::Auditor, unknown).await;
+    for path in ["/", "/incidents", &format!("/accounts/{mistyped}")] {
+        let page = lost.get(path).await;
+        assert_eq!(page.status, 404, "{path}");
+        page.says("is no account that is known here.");
+        page.says("action=\"/sign-out\"");
+    }
+    assert_eq!(lost.get("/security").await.status, 200);
+}
+
+#[tokio::test]
 async fn who_is_not_there_any_more_is_no_failure_of_the_store() {
     let world = World::new().await;
     let owner = world.owner().await;
