@@ -224,3 +224,28 @@ async fn money_is_shown_day_by_day_against_each_limit() {
     page.does_not_say("<title>2026-03-02");
     owner.get("/").await.says("2026-03-01: 20.00 USD, 40 %");
 }
+
+#[tokio::test]
+async fn what_somebody_did_is_found_by_what_they_sign_in_with() {
+    let world = World::new().await;
+    let account = world.subaccount("customer").await;
+    let maria = world.signed_in("maria@example.com", Role::Owner, Where::Everywhere).await;
+    let why = [("reason", "it calls at night")];
+    maria.post(&format!("/accounts/{account}/suspend"), &why).await;
+    let owner = world.owner().await;
+    for by in ["maria@example.com", "Maria@Example.com", "person+maria@example.com"] {
+        let page = owner.get(&format!("/audit?actor={by}")).await;
+        page.says("it calls at night");
+        page.does_not_say("person.add");
+    }
+    let page = owner.get("/audit?target=maria@example.com").await;
+    page.says("person.add");
+    page.does_not_say("it calls at night");
+    page.says("value=\"maria@example.com\"");
+    owner.get("/audit?actor=owner@example.com").await.does_not_say("it calls at night");
+    // Whose names are not told are not found by them.
+    let local = world.signed_in("local@example.com", Role::Auditor, Where::Account(account)).await;
+    local.get("/audit").await.says("it calls at night");
+    local.get("/audit?actor=maria@example.com").await.says("Nothing matches.");
+}
+
