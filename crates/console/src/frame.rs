@@ -109,6 +109,7 @@ fn done(query: &Fields) -> Option<&'static str> {
             Some("Stopped. The actions of the limit are ordered, and repeated until Twilio shows them.")
         }
         "reset" => Some("Reset. What the trip had ordered is being taken back."),
+        "reset-held" => Some("Reset. The account stays suspended, for what else holds it: see why below."),
         "suspend" => Some("The suspension is ordered, and repeated until Twilio shows it."),
         "resume" => Some("The account is let go: it becomes active again at Twilio in a moment."),
         "device" => Some("It is not trusted any more."),
