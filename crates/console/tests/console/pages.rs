@@ -249,3 +249,25 @@ async fn what_somebody_did_is_found_by_what_they_sign_in_with() {
     local.get("/audit?actor=maria@example.com").await.says("Nothing matches.");
 }
 
+#[tokio::test]
+async fn a_little_that_was_spent_is_something_and_nothing_is_not_said_where_much_was() {
+    const NOTHING: &str = "Nothing has been spent in the windows of this moment";
+    let world = World::with(vec![limit("fifty a day", 50, Per::Account)]).await;
+    let (bakery, dentist) = (world.subaccount("Bakery").await, world.subaccount("Dentist").await);
+    let browsers = [
+        world.signed_in("b@example.com", Role::Auditor, Where::Account(bakery)).await,
+        world.signed_in("d@example.com", Role::Auditor, Where::Account(dentist)).await,
+    ];
+    for browser in &browsers {
+        browser.get("/").await.says(NOTHING);
+    }
+    world.spend(bakery, "0.40").await;
+    world.spend(dentist, "61.50").await;
+    let [little, much] = [browsers[0].get("/").await, browsers[1].get("/").await];
+    little.does_not_say(NOTHING);
+    little.says("0.40 USD");
+    much.says("61.50 USD");
+    much.does_not_say(NOTHING);
+    much.says("Nothing else has been spent in the windows of this moment");
+}
+
