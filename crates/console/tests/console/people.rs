@@ -289,6 +289,54 @@ async fn nothing_is_given_or_demanded_for_an_account_that_nobody_knows() {
 }
 
 #[tokio::test]
+async fn the_first_field_with_which_something_is_wrong_has_the_focus() {
+    let world = World::new().await;
+    let account = world.subaccount("customer").await;
+    let owner = world.owner().await;
+    let op = op(&world).await;
+    let role = format!("/people/{}/role", op.id);
+    let suspend = format!("/accounts/{account}/suspend");
+    for (path, fields, first) in [
+        ("/people", vec![("login", "maria"), ("role", "auditor"), ("account", "x")], "id=\"login\""),
+        (
+            "/people",
+            vec![("login", "m@example.com"), ("role", "auditor"), ("account", "x")],
+            "id=\"account\"",
+        ),
+        ("/people", vec![("login", "m@example.com"), ("role", "auditor")], "id=\"reason\""),
+        (role.as_str(), vec![("role", "auditor"), ("account", "x")], "id=\"account\""),
+        (role.as_str(), vec![("role", "auditor")], "id=\"reason\""),
+        ("/policies", vec![("account", "x"), ("policy", "x")], "id=\"account\""),
+        ("/policies", vec![("policy", "x"), ("factors", "x")], "id=\"policy\""),
+        ("/policies", vec![("policy", "disabled"), ("factors", "x")], "id=\"factors\""),
+        ("/policies", vec![("policy", "disabled")], "id=\"reason\""),
+        // What no field is to blame for.
+        (
+            "/policies",
+            vec![("policy", "disabled"), ("factors", "no-phone"), ("reason", "x")],
+            "role=\"alert\"",
+        ),
+        ("/keys/new", vec![("name", ""), ("operation", "calls")], "id=\"name\""),
+        ("/keys/new", vec![("name", "shop"), ("accounts", "x")], "id=\"accounts\""),
+        ("/keys/new", vec![("name", "shop"), ("all", "yes")], "id=\"operations-note\""),
+        ("/keys/new", vec![("name", "shop"), ("all", "yes"), ("operation", "calls")], "id=\"reason\""),
+        (suspend.as_str(), vec![], "id=\"reason\""),
+    ] {
+        let page = owner.post(path, &fields).await;
+        assert_eq!(page.status, 422, "{path}: {fields:?}");
+        page.says("<title>Error: ");
+        let tags: Vec<_> = page.text.split('<').filter(|tag| tag.contains(" autofocus")).collect();
+        assert_eq!(tags.len(), 1, "{path}: {fields:?}: {tags:?}");
+        assert!(tags[0].contains(first), "{path}: {fields:?}: {tags:?}");
+    }
+    for path in ["/people", "/policies", "/keys/new", &suspend] {
+        let page = owner.get(path).await;
+        page.does_not_say("autofocus");
+        page.does_not_say("<title>Error");
+    }
+}
+
+#[tokio::test]
 async fn who_is_not_there_any_more_is_no_failure_of_the_store() {
     let world = World::new().await;
     let owner = world.owner().await;
