@@ -213,6 +213,8 @@ struct PersonView {
     state: &'static str,
     is_locked: bool,
     is_self: bool,
+    /// Whether they were invited, and have not come yet.
+    is_invited: bool,
     grants: Vec<(String, String, String)>,
     factors: String,
     /// The numbers that codes go to, but for their middle, each with whether it is confirmed.
@@ -258,6 +260,7 @@ async fn page(call: &Call<'_>, wrong: WrongPerson, code: Option<Code>) -> Result
     let view = PersonView {
         frame: Frame::new(call, Section::People),
         is_locked: person.locked_at.is_some(),
+        is_invited: !person.has_password,
         is_self: person.id == call.signed_in.person().id,
         grants: person
             .grants
@@ -427,6 +430,16 @@ pub(crate) async fn lock(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
 }
 
 fn reset_form(person: &Person) -> Act {
+    // Whoever was only invited has nothing that could be taken away.
+    if !person.has_password {
+        let effects = [
+            "The code of before does nothing any more.",
+            "You get another one for them, with which they set a password and bind a second factor. Be sure who it is that \
+             asks for it.",
+        ];
+        let title = format!("Make a new code for {}", person.login);
+        return form(person, "reset", title, "Make a new code", false, &effects);
+    }
     let effects = [
         "Their factors are taken away, and every session and trusted computer of theirs ends. They are mailed about it.",
         "You get a code for them, with which they bind another one. Be sure who it is that asks for it.",

@@ -289,6 +289,21 @@ async fn nothing_is_given_or_demanded_for_an_account_that_nobody_knows() {
 }
 
 #[tokio::test]
+async fn whoever_was_only_invited_is_given_a_new_code_and_loses_nothing() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    let op = op(&world).await;
+    let page = format!("/people/{}", op.id);
+    owner.get(&page).await.says(">Make a new code…</a>");
+    let form = owner.get(&format!("{page}/reset")).await;
+    form.says("Make a new code for op@example.com");
+    form.does_not_say("taken away");
+    let made = owner.post(&format!("{page}/reset"), &[("reason", "it ended after a day")]).await;
+    made.says("Give this code to op@example.com now");
+    assert_eq!(world.store.waiting_effects(9).await.unwrap(), [], "no mail says that they lost something");
+}
+
+#[tokio::test]
 async fn the_first_field_with_which_something_is_wrong_has_the_focus() {
     let world = World::new().await;
     let account = world.subaccount("customer").await;

@@ -63,8 +63,11 @@ pub async fn reset_second_factor(
         "Your second factor was taken away by an owner, with every session and trusted computer. You bind another one with \
          a code that the owner gives you.",
     );
-    let told =
-        Told::by(move |removed| texts_to_old_phones(removed).into_iter().chain([letter.clone()]).collect());
+    // Whoever was only invited had none, and gets another code in the place of the one before.
+    let had_any = person.has_password;
+    let told = Told::by(move |removed| {
+        texts_to_old_phones(removed).into_iter().chain(had_any.then(|| letter.clone())).collect()
+    });
     store.remove_all_factors(&by, &person.id, told, now).await?;
     invite(store, &by.by, person, now).await
 }
