@@ -271,3 +271,11 @@ async fn a_little_that_was_spent_is_something_and_nothing_is_not_said_where_much
     much.says("Nothing else has been spent in the windows of this moment");
 }
 
+#[tokio::test]
+async fn what_a_limit_came_to_is_told_with_the_same_unit_on_both_sides() {
+    let world = World::new().await;
+    let account = world.subaccount("Bakery").await;
+    world.spend(account, "61.50").await;
+    let page = world.owner().await.get("/limits").await;
+    page.says("with 61.50 USD in the window of 2026-03-01, at a limit of 50.00 USD");
+}
