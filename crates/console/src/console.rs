@@ -13,14 +13,14 @@ use ringfence_control::api::EngineSource;
 use ringfence_control::engine::Engine;
 use ringfence_control::people::{Hasher, Hosts, People, Rules};
 use ringfence_model::Clock;
-use ringfence_store::{KeptRequest, Role};
+use ringfence_store::{KeptRequest, Role, Where};
 
 use crate::cookies;
 use crate::door::{Door, kept};
 use crate::failed::Failed;
 use crate::form::Fields;
 use crate::routes::{self, Call, Needs, Open, Route, Run, RunInside};
-use crate::signed_in::SignedIn;
+use crate::signed_in::{SignedIn, place_of};
 use crate::typed::{self, Again, Kept};
 use crate::{guard, hosts, words};
 
@@ -182,7 +182,14 @@ impl Console {
         let is_anothers = typed.as_ref().is_some_and(|typed| !typed.is_of(&signed_in.person().id));
         let typed = typed.filter(|_| !is_anothers);
         let asked = Asked { caller: &caller, request, query, typed };
-        let mut response = self.inside(asked, (route, piece, needs, run), &engine, &signed_in, now).await?;
+        let answered = self.inside(asked, (route, piece, needs, run), &engine, &signed_in, now).await;
+        let mut response = match (answered, signed_in.only_account()) {
+            // Of an account that nobody knows there is no page at all, and no other to lead to.
+            (Err(Failed::NotFound), Some(own)) if engine.store().find_account(own).await?.is_none() => {
+                return Err(Failed::UnknownAccount { own, csrf: signed_in.csrf().to_owned() });
+            }
+            (answered, _) => answered?,
+        };
         if is_anothers {
             // Whoever was here before typed it.
             response.headers_mut().append(SET_COOKIE, typed::forget(is_https));
@@ -228,12 +235,14 @@ impl Console {
             query,
             form: Fields::default(),
             again: None,
+            elsewhere: None,
             now,
         };
         if request.method() == Method::POST {
-            return take_form(call, run, request).await;
+            return take_form(call, run, request, is_https).await;
         }
-        show_page(call, run, typed.and_then(|typed| typed.of_page(request.uri().path())), is_https).await
+        let typed = typed.and_then(|typed| typed.of_page(request.uri().path(), signed_in.place()));
+        show_page(call, run, typed, is_https).await
     }
 
     /// What the pages before somebody is inside are given.
@@ -298,14 +307,22 @@ struct Asked<'r> {
     typed: Option<Kept>,
 }
 
-/// A page, with what was typed into its form before somebody had to sign in.
+/// A page, with what was typed into its form before somebody had to sign in. What was typed for another account is kept on,
+/// and told of.
 async fn show_page(
     mut call: Call<'_>,
     run: RunInside,
-    typed: Option<Fields>,
+    typed: Option<Result<Fields, Where>>,
     is_https: bool,
 ) -> Result<Response<Bytes>, Failed> {
-    let Some(typed) = typed else { return run(call).await };
+    let typed = match typed {
+        Some(Ok(typed)) => typed,
+        Some(Err(other)) => {
+            call.elsewhere = call.signed_in.person().role(other).map(|_| other);
+            return run(call).await;
+        }
+        None => return run(call).await,
+    };
     call.show_again(typed, Again::Back);
     let mut response = run(call).await?;
     response.headers_mut().append(SET_COOKIE, typed::forget(is_https));
@@ -317,6 +334,7 @@ async fn take_form(
     mut call: Call<'_>,
     run: RunInside,
     request: &Request<Bytes>,
+    is_https: bool,
 ) -> Result<Response<Bytes>, Failed> {
     let form = Fields::of_form(request)?;
     let Err(stale) = call.signed_in.check_csrf(&form) else {
@@ -328,10 +346,27 @@ async fn take_form(
     let Run::Inside(needs, show) = route.run else { return Err(Failed::StaleForm) };
     needs.allow(call.signed_in)?;
     call.piece = piece;
-    call.show_again(form, Again::Stale);
-    let mut response = show(call).await?;
+    let here = call.signed_in.place();
+    let mut cookie = None;
+    let mut response = if let Some(other) = place_of(&form).filter(|place| *place != here) {
+        // The form of another account is another form: what was typed waits there.
+        let person = call.signed_in.person();
+        person.role(other).ok_or(Failed::StaleForm)?;
+        cookie = typed::kept(&person.id, typed::page_of(request.uri().path()), &form, is_https);
+        call.elsewhere = Some(other);
+        match show(call).await {
+            Err(Failed::NotFound) => Failed::Elsewhere { other, here }.response(),
+            shown => shown?,
+        }
+    } else {
+        call.show_again(form, Again::Stale);
+        show(call).await?
+    };
     if response.status() == StatusCode::OK {
         *response.status_mut() = StatusCode::FORBIDDEN;
+    }
+    if let Some(cookie) = cookie {
+        response.headers_mut().append(SET_COOKIE, cookie);
     }
     Ok(response)
 }

@@ -7,8 +7,10 @@ use http::{HeaderValue, Response, StatusCode};
 use ringfence_control::engine::ActRefused;
 use ringfence_control::people::Refused;
 use ringfence_control::views::NotSeen;
-use ringfence_store::Role;
+use ringfence_model::Sid;
+use ringfence_store::{Role, Where};
 
+use crate::frame::named;
 use crate::words;
 
 /// Why there is no page.
@@ -16,10 +18,12 @@ use crate::words;
 pub(crate) enum Failed {
     #[error("Nothing is at this address.")]
     NotFound,
+    #[error("{own} is no account that is known here.")]
+    UnknownAccount { own: Sid, csrf: String },
     #[error("This address takes only {0}.")]
     MethodNotAllowed(String),
     #[error("Your role does not allow this.")]
-    Forbidden { needs: Option<Role>, everywhere: bool, role: Option<Role> },
+    Forbidden { needs: Option<Role>, everywhere: bool, role: Option<Role>, csrf: String },
     #[error("You may not enter {host}.")]
     NoEntry { host: String, login: String, on_the_way_to: String },
     #[error("Another site sent you here with something to do, and that was not done.")]
@@ -28,6 +32,8 @@ pub(crate) enum Failed {
     InClear,
     #[error("This form is out of date, and nothing was changed.")]
     StaleForm,
+    #[error("This form was for {}, and you look at {} now.", named(*.other), named(*.here))]
+    Elsewhere { other: Where, here: Where },
     #[error("This is not a form of the console.")]
     NotAForm,
     #[error("The control plane is not at work: {0}.")]
@@ -48,18 +54,23 @@ struct Page<'a> {
     hint: &'a str,
     /// Where somebody else signs in.
     other: String,
+    /// Whether they are to go to another account.
+    goes_elsewhere: bool,
+    /// What the button to sign out carries, for whoever may not come in and is signed in.
+    csrf: Option<&'a str>,
 }
 
 impl Failed {
     fn status(&self) -> StatusCode {
         match self {
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::UnknownAccount { .. } => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Forbidden { .. }
             | Self::NoEntry { .. }
             | Self::Foreign
             | Self::InClear
-            | Self::StaleForm => StatusCode::FORBIDDEN,
+            | Self::StaleForm
+            | Self::Elsewhere { .. } => StatusCode::FORBIDDEN,
             Self::NotAForm => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NotNow(_) => StatusCode::CONFLICT,
             Self::Away(_) | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -72,8 +83,13 @@ impl Failed {
             Self::NotFound => {
                 "It may have moved, or you may not look at the account that it is about.".into()
             }
+            Self::UnknownAccount { .. } => {
+                "Your role is for it. Accounts are read from Twilio within a minute of the start; if it stays so, ask an \
+                 owner whether the SID is right."
+                    .into()
+            }
             Self::MethodNotAllowed(_) => "Use the buttons of the pages.".into(),
-            Self::Forbidden { needs, everywhere, role } => {
+            Self::Forbidden { needs, everywhere, role, .. } => {
                 let place = if *everywhere { " for the whole installation" } else { "" };
                 let have = match role {
                     Some(role) => format!("you look at this with the role {}", role.word()),
@@ -98,7 +114,10 @@ impl Failed {
                                 and try again."
                     .into()
             }
-            Self::NotNow(_) => "Go back to where you were, and try again.".into(),
+            Self::Elsewhere { .. } => {
+                "Nothing was changed. Go there, and what you typed is in its form again.".into()
+            }
+            Self::NotNow(_) => "Go back to where you were: the page says how things stand now.".into(),
             Self::NotAForm => "Programs use the API on the admin listener.".into(),
             Self::Away(_) | Self::Store(_) => {
                 "The gate goes on verifying. Try again in a moment; if it stays so, the \
@@ -122,7 +141,17 @@ impl Failed {
             }
             _ => "/sign-in?again=1".to_owned(),
         };
-        let page = Page { status: status.as_u16(), title: self.to_string(), hint: &hint, other };
+        let page = Page {
+            status: status.as_u16(),
+            title: self.to_string(),
+            hint: &hint,
+            other,
+            goes_elsewhere: matches!(self, Self::Elsewhere { .. }),
+            csrf: match self {
+                Self::Forbidden { csrf, .. } | Self::UnknownAccount { csrf, .. } => Some(csrf),
+                _ => None,
+            },
+        };
         let mut response = match page.render() {
             Ok(text) => words::html(text),
             Err(_) => Response::new(Bytes::from(format!("{self}\n{hint}\n"))),

@@ -64,6 +64,8 @@ pub(crate) struct Frame {
     pub(crate) done: Option<&'static str>,
     /// Why a form has what was typed before.
     pub(crate) again: Option<&'static str>,
+    /// What something was typed for that is not shown here, and what this page looks at.
+    pub(crate) elsewhere: Option<(String, String)>,
 }
 
 impl Frame {
@@ -83,12 +85,21 @@ impl Frame {
                 .collect(),
             done: done(&call.query),
             again: call.again.map(Again::words),
+            elsewhere: call.elsewhere.map(|other| (named(other), named(signed_in.place()))),
         }
     }
 }
 
 fn place(signed_in: &SignedIn) -> String {
     signed_in.only_account().map_or_else(|| "All accounts".to_owned(), |sid| sid.to_string())
+}
+
+/// What somebody looks at, within a sentence.
+pub(crate) fn named(place: Where) -> String {
+    match place {
+        Where::Everywhere => "all accounts together".to_owned(),
+        Where::Account(sid) => sid.to_string(),
+    }
 }
 
 /// What a redirect after a change says, in words of our own.
@@ -98,12 +109,14 @@ fn done(query: &Fields) -> Option<&'static str> {
             Some("Stopped. The actions of the limit are ordered, and repeated until Twilio shows them.")
         }
         "reset" => Some("Reset. What the trip had ordered is being taken back."),
+        "reset-held" => Some("Reset. The account stays suspended, for what else holds it: see why below."),
         "suspend" => Some("The suspension is ordered, and repeated until Twilio shows it."),
         "resume" => Some("The account is let go: it becomes active again at Twilio in a moment."),
         "device" => Some("It is not trusted any more."),
         "session" => Some("Ended."),
         "role" => Some("The roles are changed, at once and on every node."),
         "lock" => Some("Done, at once and on every node."),
+        "already" => Some("It was so already: nothing was changed."),
         "removed" => Some("Removed, with everything that was theirs."),
         "phone" => Some("The phone is taken away. You were mailed about it."),
         "passkey" => Some("The passkey is taken away. You were mailed about it."),

@@ -65,7 +65,8 @@ impl Needs {
         let Self { role: needs, everywhere, .. } = self;
         let role = signed_in.role();
         if everywhere && signed_in.place() != Where::Everywhere || role < needs {
-            return Err(Failed::Forbidden { needs, everywhere, role });
+            let csrf = signed_in.csrf().to_owned();
+            return Err(Failed::Forbidden { needs, everywhere, role, csrf });
         }
         Ok(())
     }
@@ -93,6 +94,8 @@ pub(crate) struct Call<'a> {
     pub(crate) form: Fields,
     /// Why `form` has what was typed into the form of this page before, where it is to be shown again.
     pub(crate) again: Option<Again>,
+    /// What they looked at when they typed something into the form of this page, where that was something else.
+    pub(crate) elsewhere: Option<Where>,
     pub(crate) now: Timestamp,
 }
 

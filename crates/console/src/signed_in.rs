@@ -34,7 +34,10 @@ impl SignedIn {
         let Some(token) = cookies::session(headers, is_https) else { return Ok(None) };
         let session = store.session(&token, now).await?;
         let inside = session.filter(|session| session.stage == Stage::Inside);
-        Ok(inside.map(|session| Self { session, csrf: csrf_of(&token) }))
+        Ok(inside.map(|session| {
+            let csrf = format!("{}.{}", csrf_of(&token), session.place.text());
+            Self { session, csrf }
+        }))
     }
 
     /// The session.
@@ -85,15 +88,23 @@ impl SignedIn {
         Actor::Person(self.session.person.id.clone())
     }
 
-    /// What each of our own forms carries.
+    /// What each of our own forms carries: what only our pages know, and after a point what they looked at.
     pub fn csrf(&self) -> &str {
         &self.csrf
     }
 
     /// Refuses a form that no page of this session made.
     pub(crate) fn check_csrf(&self, form: &Fields) -> Result<(), Failed> {
-        if is_same(form, &self.csrf) { Ok(()) } else { Err(Failed::StaleForm) }
+        let own = self.csrf.split('.').next().unwrap_or_default();
+        let is_here = place_of(form).is_none_or(|place| place == self.place());
+        if is_same(form, own) && is_here { Ok(()) } else { Err(Failed::StaleForm) }
     }
+}
+
+/// What whoever sent a form looked at when its page was made, which may be something else than what they look at now.
+/// It only says what the form was for: nothing is allowed for its sake.
+pub(crate) fn place_of(form: &Fields) -> Option<Where> {
+    form.get(FIELD).split_once('.').and_then(|(_, place)| Where::from_text(place))
 }
 
 /// Whether a page of the session of this token made the form.
@@ -102,7 +113,8 @@ pub(crate) fn is_csrf_of(token: &Secret, form: &Fields) -> bool {
 }
 
 fn is_same(form: &Fields, csrf: &str) -> bool {
-    form.get(FIELD).as_bytes().ct_eq(csrf.as_bytes()).into()
+    let sent = form.get(FIELD).split('.').next().unwrap_or_default();
+    sent.as_bytes().ct_eq(csrf.as_bytes()).into()
 }
 
 /// It follows from the session's token, which no other site can read, and says nothing about it.

@@ -3,13 +3,15 @@
 //!
 //! The browser keeps it for a quarter of an hour, and the page that has the form shows it once more to whoever comes back
 //! there. Coming back changes nothing: they look at it, and send it. It is the one's who typed it: where somebody else
-//! signs in at that browser, it is forgotten with the first page. Passwords are not kept, nor is what would not fit into a
+//! signs in at that browser, it is forgotten with the first page. And it is for the account that they looked at: the form
+//! of another one stays empty, and says where what was typed is. Passwords are not kept, nor is what would not fit into a
 //! cookie (RFC 6265bis, 5.6: 4,096 bytes with its name).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use ringfence_store::Where;
 
 use crate::cookies;
 use crate::form::Fields;
@@ -76,29 +78,34 @@ pub(crate) fn led_to(
     if form.is_empty() || routes::find(&Method::GET, page).is_err() {
         return words::redirect(door);
     }
-    let about: Vec<String> = ABOUT
-        .iter()
-        .filter_map(|name| Some(format!("{name}={}", words::query_value(form.filled(name)?))))
-        .collect();
-    let back = if about.is_empty() { page.to_owned() } else { format!("{page}?{}", about.join("&")) };
-    let mut response = words::redirect(&with_to(door, &back));
+    let mut response = words::redirect(&with_to(door, &back(page, &form)));
     if let Some(cookie) = person.and_then(|person| kept(person, page, &form, is_https)) {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
     response
 }
 
+/// The page with what its form is about.
+fn back(page: &str, form: &Fields) -> String {
+    let about: Vec<String> = ABOUT
+        .iter()
+        .filter_map(|name| Some(format!("{name}={}", words::query_value(form.filled(name)?))))
+        .collect();
+    if about.is_empty() { page.to_owned() } else { format!("{page}?{}", about.join("&")) }
+}
+
 fn with_to(door: &str, target: &str) -> String {
     if target == "/" { door.to_owned() } else { format!("{door}?to={}", words::query_value(target)) }
 }
 
-/// Has the browser keep what was typed, where there is anything.
-fn kept(person: &str, page: &str, form: &Fields, is_https: bool) -> Option<HeaderValue> {
+/// Has the browser keep what was typed, where there is anything, for what its page looked at.
+pub(crate) fn kept(person: &str, page: &str, form: &Fields, is_https: bool) -> Option<HeaderValue> {
+    let place = signed_in::place_of(form)?.text();
     let fields: Vec<_> = form.pairs().filter(|(name, _)| *name != signed_in::FIELD).collect();
     if fields.is_empty() || NOT_KEPT.contains(&page) {
         return None;
     }
-    let text = BASE64.encode(serde_json::to_string(&(person, page, fields)).ok()?);
+    let text = BASE64.encode(serde_json::to_string(&(person, place, page, fields)).ok()?);
     let secure = if is_https { "; Secure" } else { "" };
     let text =
         format!("{}={text}; Path=/; HttpOnly; SameSite=Lax; Max-Age={SECONDS}{secure}", name(is_https));
@@ -111,6 +118,7 @@ fn kept(person: &str, page: &str, form: &Fields, is_https: bool) -> Option<Heade
 #[derive(Debug)]
 pub(crate) struct Kept {
     person: String,
+    place: Where,
     page: String,
     fields: Vec<(String, String)>,
 }
@@ -119,8 +127,8 @@ impl Kept {
     /// What a request brings with it.
     pub(crate) fn sent(headers: &HeaderMap, is_https: bool) -> Option<Self> {
         let text = BASE64.decode(cookies::the_one(headers, name(is_https))?).ok()?;
-        let (person, page, fields) = serde_json::from_slice(&text).ok()?;
-        Some(Self { person, page, fields })
+        let (person, place, page, fields): (_, String, _, _) = serde_json::from_slice(&text).ok()?;
+        Some(Self { person, place: Where::from_text(&place)?, page, fields })
     }
 
     /// Whether this person typed it.
@@ -128,9 +136,18 @@ impl Kept {
         self.person == person
     }
 
-    /// What was typed into the form of this page.
-    pub(crate) fn of_page(self, page: &str) -> Option<Fields> {
-        (self.page == page).then(|| self.fields.into_iter().collect())
+    /// What was typed into the form of this page by whoever looks at this; or what they looked at, where that was
+    /// something else.
+    pub(crate) fn of_page(self, page: &str, place: Where) -> Option<Result<Fields, Where>> {
+        let here = self.place == place;
+        (self.page == page)
+            .then(|| if here { Ok(self.fields.into_iter().collect()) } else { Err(self.place) })
+    }
+
+    /// The page that has its form, for whoever comes to look at this.
+    pub(crate) fn page_there(self, place: Where) -> Option<String> {
+        let is_page = routes::find(&Method::GET, &self.page).is_ok();
+        (self.place == place && is_page).then(|| back(&self.page, &self.fields.into_iter().collect()))
     }
 }
 
@@ -160,7 +177,7 @@ mod tests {
     }
 
     fn form(reason: &str) -> Fields {
-        [("csrf", "0123"), ("reason", reason), ("operation", "calls"), ("operation", "lookups")]
+        [("csrf", "0123.*"), ("reason", reason), ("operation", "calls"), ("operation", "lookups")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into_iter()
             .collect()
@@ -181,12 +198,19 @@ mod tests {
             for other in ["ps_10", "ps_", "", "PS_1"] {
                 assert!(!sent(is_https).expect("it is kept").is_of(other), "{other}");
             }
-            let of_page = |page| sent(is_https).and_then(|kept| kept.of_page(page));
-            let back = of_page("/keys/new").expect("what was typed");
+            let of_page = |page, place| sent(is_https).and_then(|kept| kept.of_page(page, place));
+            let back = of_page("/keys/new", Where::Everywhere).and_then(Result::ok).expect("what was typed");
             assert_eq!(back.raw("reason"), reason);
             assert_eq!(back.all("operation").collect::<Vec<_>>(), ["calls", "lookups"]);
             assert!(!back.has("csrf"), "it is of another session");
-            assert!(of_page("/keys").is_none());
+            assert!(of_page("/keys", Where::Everywhere).is_none());
+            // The form of another account is another form.
+            let other = Where::Account(ringfence_model::Sid::new(*b"AC", 1));
+            let elsewhere = of_page("/keys/new", other).expect("it is kept").expect_err("it is for another");
+            assert_eq!(elsewhere, Where::Everywhere);
+            assert!(sent(is_https).and_then(|kept| kept.page_there(other)).is_none());
+            let there = sent(is_https).and_then(|kept| kept.page_there(Where::Everywhere));
+            assert_eq!(there.as_deref(), Some("/keys/new"));
             assert!(sent(!is_https).is_none());
             let forgotten = forget(is_https);
             assert!(forgotten.to_str().expect("a text").starts_with(&format!("{}=;", name(is_https))));
@@ -197,15 +221,22 @@ mod tests {
     fn a_secret_nothing_and_too_much_are_not_kept() {
         assert!(kept("ps_1", "/security/password", &form("x"), true).is_none());
         assert!(kept("ps_1", "/keys/new", &Fields::default(), true).is_none());
+        let of_no_page: Fields = [("reason".to_owned(), "x".to_owned())].into_iter().collect();
+        assert!(kept("ps_1", "/keys/new", &of_no_page, true).is_none(), "nobody knows what it was for");
         assert!(kept("ps_1", "/keys/new", &form(&"あ".repeat(500)), true).is_some(), "the longest reason");
         assert!(kept("ps_1", "/keys/new", &form(&"a".repeat(4_000)), true).is_none());
     }
 
     #[test]
     fn what_is_no_such_cookie_is_nothing() {
-        for value in
-            ["", "x", "e30", "WyIvIixbXV0", &BASE64.encode("[\"ps_1\",\"/\",{}]"), &BASE64.encode("[1,2")]
-        {
+        for value in [
+            "",
+            "x",
+            "e30",
+            "WyIvIixbXV0",
+            &BASE64.encode("[\"ps_1\",\"x\",\"/\",[]]"),
+            &BASE64.encode("[1,2"),
+        ] {
             assert!(Kept::sent(&headers(&format!("ringfence-typed={value}")), false).is_none(), "{value}");
         }
     }

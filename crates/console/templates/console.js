@@ -1,3 +1,12 @@
+// What was just done is told once: loaded again, or sent on, the page does not say it again.
+(() => {
+  "use strict";
+  const url = new URL(location.href);
+  if (!url.searchParams.has("done")) return;
+  url.searchParams.delete("done");
+  history.replaceState(history.state, "", url);
+})();
+
 // Keeps the overview fresh: fetches the page again and puts its live part in the place of the old one. Everything works
 // without it. It stops where nobody is: a page that refreshed itself for ever would keep its session from ending.
 (() => {

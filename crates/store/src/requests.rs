@@ -129,9 +129,17 @@ pub struct RequestFilter {
     pub since: Option<Timestamp>,
     /// With this text in path, route, account, message or call, client, reason, credential or limit; capitals do not count.
     pub search: Option<String>,
+    /// The credentials by whose name and SID a request may be found; all, where none are said.
+    pub credentials: Option<Vec<Sid>>,
 }
 
 impl RequestFilter {
+    /// Whether this credential may be told of.
+    pub fn may_tell(&self, credential: Option<Sid>) -> bool {
+        let told = self.credentials.as_deref();
+        told.is_none_or(|told| credential.is_some_and(|credential| told.contains(&credential)))
+    }
+
     /// Whether a request that is not in the store is one of them, by the same rules.
     pub fn has(&self, seen: &SeenRequest) -> bool {
         let is_admitted = !matches!(seen.verdict, RequestVerdict::Refused { .. });
@@ -144,27 +152,35 @@ impl RequestFilter {
             && self.admitted.is_none_or(|admitted| admitted == is_admitted)
             && (!self.would_refuse || would_refuse)
             && self.since.is_none_or(|since| seen.at >= since)
-            && searched(seen).to_ascii_lowercase().contains(&needle)
+            && self.searched(seen).to_ascii_lowercase().contains(&needle)
     }
-}
 
-/// What is searched in.
-fn searched(seen: &SeenRequest) -> String {
-    let sid = |sid: Option<Sid>| sid.map(|sid| sid.to_string()).unwrap_or_default();
-    let reason = match &seen.verdict {
-        RequestVerdict::Refused { reason, .. } | RequestVerdict::PassedOn { failed: Some(reason) } => reason,
-        RequestVerdict::Admitted { .. } | RequestVerdict::PassedOn { failed: None } => "",
-    };
-    let (credential, name, limits) = match seen.outgoing.as_deref() {
-        Some(SeenOutgoing { credential, credential_name, limit, would_refuse, .. }) => {
-            let limits = [limit.as_deref().unwrap_or_default(), &listed(would_refuse).unwrap_or_default()];
-            (sid(*credential), credential_name.as_deref().unwrap_or_default(), limits.join(" "))
-        }
-        None => (String::new(), "", String::new()),
-    };
-    let SeenRequest { path, route, client, .. } = seen;
-    let (account, resource, client) = (sid(seen.account), sid(seen.resource), client.to_string());
-    [path, route, &account, &resource, &client, reason, &credential, name, &limits].join(" ")
+    /// What is searched in.
+    fn searched(&self, seen: &SeenRequest) -> String {
+        let sid = |sid: Option<Sid>| sid.map(|sid| sid.to_string()).unwrap_or_default();
+        let reason = match &seen.verdict {
+            RequestVerdict::Refused { reason, .. } | RequestVerdict::PassedOn { failed: Some(reason) } => {
+                reason
+            }
+            RequestVerdict::Admitted { .. } | RequestVerdict::PassedOn { failed: None } => "",
+        };
+        let (credential, name, limits) = match seen.outgoing.as_deref() {
+            Some(SeenOutgoing { credential, credential_name, limit, would_refuse, .. }) => {
+                let limits =
+                    [limit.as_deref().unwrap_or_default(), &listed(would_refuse).unwrap_or_default()];
+                let (credential, name) = if self.may_tell(*credential) {
+                    (*credential, credential_name.as_deref())
+                } else {
+                    (None, None)
+                };
+                (sid(credential), name.unwrap_or_default(), limits.join(" "))
+            }
+            None => (String::new(), "", String::new()),
+        };
+        let SeenRequest { path, route, client, .. } = seen;
+        let (account, resource, client) = (sid(seen.account), sid(seen.resource), client.to_string());
+        [path, route, &account, &resource, &client, reason, &credential, name, &limits].join(" ")
+    }
 }
 
 /// As names are written; none where there are none.
@@ -300,9 +316,16 @@ impl Store {
                    AND ($9 < 0 OR CASE WHEN part = 'egress' THEN 1 ELSE 0 END = $9) \
                    AND ($10 = 0 OR would_refuse IS NOT NULL) \
                    AND lower(path || ' ' || route || ' ' || coalesce(account, '') || ' ' || coalesce(resource, '') \
-                   || ' ' || client || ' ' || coalesce(reason, '') || ' ' || coalesce(credential, '') || ' ' \
-                   || coalesce(credential_name, '') || ' ' || coalesce(refused_by, '') || ' ' \
+                   || ' ' || client || ' ' || coalesce(reason, '') || ' ' || CASE WHEN $11 = '' \
+                   OR $11 LIKE '%' || credential || '%' THEN coalesce(credential, '') || ' ' \
+                   || coalesce(credential_name, '') ELSE '' END || ' ' || coalesce(refused_by, '') || ' ' \
                    || coalesce(would_refuse, '')) LIKE $8 ESCAPE '!' ORDER BY id DESC LIMIT $2";
+        // Some, even where there is none.
+        let told = filter
+            .credentials
+            .as_ref()
+            .map(|told| told.iter().fold(" ".to_owned(), |told, credential| format!("{told}{credential} ")));
+        let told = told.unwrap_or_default();
         let bound = values![
             before.unwrap_or(i64::MAX),
             limit,
@@ -313,7 +336,8 @@ impl Store {
             filter.since.unwrap_or(Timestamp::MIN),
             anywhere(filter.search.as_deref()),
             filter.to_twilio.map_or(-1, i64::from),
-            i64::from(filter.would_refuse)
+            i64::from(filter.would_refuse),
+            told
         ];
         self.fetch(sql, bound).await?.iter().map(read).collect()
     }

@@ -175,6 +175,7 @@ async fn show(arguments: &ShowArguments, keeps: bool, opened: &Opened) -> Result
         admitted: arguments.refused.then_some(false),
         since: arguments.since.map(|since| since.before(opened.now)),
         search: arguments.search.clone(),
+        credentials: None,
     };
     let page = Page {
         cursor: arguments.before.map(|before| before.to_string()),

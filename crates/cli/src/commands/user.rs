@@ -233,7 +233,9 @@ fn stays(error: &ringfence_store::Error) -> Failure {
         ringfence_store::Error::Conflict { .. } => Failure::usage(
             "the last owner of everything stays: nobody could add another one from the console",
         )
-        .hint("`ringfence user add --role owner` first"),
+        .hint(
+            "`ringfence user add --role owner` first; one who has bound no second factor yet is no other owner for one who has",
+        ),
         error => failure(error),
     }
 }

@@ -52,8 +52,11 @@ struct FactorsPage {
     /// New codes, shown this once.
     codes: Vec<String>,
     problem: Option<String>,
-    /// What is wrong with the phone or its code.
+    /// What is wrong with the number that was typed, and the number.
     phone_problem: Option<String>,
+    number: String,
+    /// What is wrong with the code that went to one.
+    code_problem: Option<String>,
     /// Whether codes can be sent at all, and spoken.
     may_send: bool,
     may_call: bool,
@@ -179,7 +182,12 @@ pub(crate) async fn add_phone(door: Door<'_>) -> Result<Response<Bytes>, Failed>
     };
     match sent {
         Ok(()) => Ok(words::redirect("/bind/factors")),
-        Err(refused) => phone_page(&door, session, refused).await,
+        Err(refused) => {
+            let mut page = factors_view(&door, session, Vec::new()).await?;
+            page.phone_problem = Some(said(&refused, door.now)?);
+            door.form.get("number").clone_into(&mut page.number);
+            shown_until(&page, Some(&refused), door.now)
+        }
     }
 }
 
@@ -191,7 +199,11 @@ pub(crate) async fn confirm_phone(door: Door<'_>) -> Result<Response<Bytes>, Fai
     door.check_csrf()?;
     match door.people.confirm_phone(session, &Secret::new(door.form.get("code"))).await {
         Ok(()) => Ok(words::redirect("/bind/factors")),
-        Err(refused) => phone_page(&door, session, refused).await,
+        Err(refused) => {
+            let mut page = factors_view(&door, session, Vec::new()).await?;
+            page.code_problem = Some(said(&refused, door.now)?);
+            shown_until(&page, Some(&refused), door.now)
+        }
     }
 }
 
@@ -226,13 +238,6 @@ async fn factors_page(
     let mut page = factors_view(door, session, codes).await?;
     page.problem = refused.as_ref().map(|refused| said(refused, door.now)).transpose()?;
     shown(&page, refused.as_ref())
-}
-
-/// The same with what is wrong beside the phone.
-async fn phone_page(door: &Door<'_>, session: &Session, refused: Refused) -> Result<Response<Bytes>, Failed> {
-    let mut page = factors_view(door, session, Vec::new()).await?;
-    page.phone_problem = Some(said(&refused, door.now)?);
-    shown_until(&page, Some(&refused), door.now)
 }
 
 /// The same with what is wrong beside the passkeys.
@@ -298,6 +303,8 @@ async fn factors_view(door: &Door<'_>, session: &Session, codes: Vec<String>) ->
         codes,
         problem: None,
         phone_problem: None,
+        number: String::new(),
+        code_problem: None,
         may_send: service.is_some(),
         may_call: service.is_some_and(|codes| codes.settings().has_channel(Channel::Call)),
         phone: own.map(|number| format!("{number:?}")),

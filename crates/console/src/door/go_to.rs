@@ -5,11 +5,12 @@
 use bytes::Bytes;
 use http::Response;
 use ringfence_control::people::{Refused, Step};
-use ringfence_store::{Stage, Where};
+use ringfence_store::{Session, Stage, Where};
 
 use super::{Door, with_to};
 use crate::failed::Failed;
 use crate::form::Fields;
+use crate::typed::Kept;
 use crate::words;
 
 /// Its path.
@@ -27,7 +28,7 @@ pub(crate) async fn go_to(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
             let own = format!("{PATH}?account={}", words::query_value(door.form.get("account")));
             Ok(door.go(&step, &own))
         }
-        Ok(step) => Ok(door.go(&step, "/")),
+        Ok(step) => Ok(door.go(&step, &door.typed_there(session, place))),
         // For whom it is not, it is not there.
         Err(Refused::Forbidden) => Err(Failed::NotFound),
         // Another tab was quicker.
@@ -46,6 +47,13 @@ impl Door<'_> {
         session.person.role(place).map(|_| place)
     }
 
+    /// The page whose form has what they typed for where they go; else the first page.
+    fn typed_there(&self, session: &Session, place: Where) -> String {
+        let typed = Kept::sent(self.headers, self.caller.is_https);
+        let own = typed.filter(|typed| typed.is_of(&session.person.id));
+        own.and_then(|typed| typed.page_there(place)).unwrap_or_else(|| "/".to_owned())
+    }
+
     /// Where somebody is who has shown a second factor: at the account that it was for, or on the way they were going.
     pub(super) async fn arrive(&self, shown: Step) -> Result<Response<Bytes>, Failed> {
         let (Some(place), Step::Inside { token, device, mark }) = (self.going_to(), &shown) else {
@@ -56,7 +64,8 @@ impl Door<'_> {
         match self.people.go_to(token, &session, place, &self.known(), &self.visitor()).await {
             Ok(Step::Inside { token, device: next, .. }) => {
                 let device = device.clone().or(next);
-                Ok(self.go(&Step::Inside { token, device, mark: mark.clone() }, "/"))
+                let there = self.typed_there(&session, place);
+                Ok(self.go(&Step::Inside { token, device, mark: mark.clone() }, &there))
             }
             // It was shown and counts, here at least: the page of all accounts says what there is.
             Ok(_) | Err(_) => Ok(self.go(&shown, PATH)),

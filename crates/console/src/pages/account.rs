@@ -9,11 +9,11 @@ use ringfence_model::Sid;
 use ringfence_store::{AuditFilter, Role, Where};
 
 use super::accounts::Standing;
-use super::act::{Act, ask, ask_again, reason};
+use super::act::{Act, Wrong, ask, ask_again, reason};
 use super::audit::{Line as AuditLine, people};
 use super::breaker::refused_beside;
 use super::shared_key::Shown as SharedKeyShown;
-use super::spending::{Line, Standing as Stands, urgency};
+use super::spending::{Line, urgency};
 use super::token::Shown as TokenShown;
 use super::{account_named, shown};
 use crate::failed::Failed;
@@ -66,7 +66,6 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let may_act = call.signed_in.may(Role::Operator) && account.parent.is_some() && account.gone_at.is_none();
     let is_held = account.why.as_ref().is_some_and(|why| why.by_operator)
         && account.wanted == Some(WantedStatus::Suspended);
-    let is_tripped = breakers.iter().any(|breaker| Stands::of(breaker) == Stands::Stops);
     let mut lines = Vec::new();
     for breaker in &breakers {
         lines.push(Line::of(&call, breaker, &limits).own().with_history(&call, breaker).await?);
@@ -85,7 +84,7 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
         }),
         audit: rows.into_iter().map(|row| AuditLine::of(row, &people)).collect(),
         may_suspend: may_act && !is_held,
-        may_resume: may_act && (is_held || (account.status == "suspended" && !is_tripped)),
+        may_resume: may_act && is_suspended(&account) && holders(&account).is_empty(),
         is_parent: account.parent.is_none(),
         token: TokenShown::of(&call, &account).await?,
         shared_key: SharedKeyShown::of(&call, &account).await?,
@@ -93,6 +92,16 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
         frame: Frame::new(&call, Section::Accounts),
     };
     shown(&view)
+}
+
+/// Whether it is suspended, or to be.
+fn is_suspended(account: &AccountView) -> bool {
+    account.status == "suspended" || account.wanted == Some(WantedStatus::Suspended)
+}
+
+/// The limits that hold it, each of which is reset for itself.
+fn holders(account: &AccountView) -> &[String] {
+    account.why.as_ref().map(|why| why.limits.as_slice()).unwrap_or_default()
 }
 
 /// Why it is to be as it is to be.
@@ -199,6 +208,12 @@ pub(crate) async fn suspend(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
 
 pub(crate) async fn ask_resume(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let account = named(&call).await?;
+    if let Some(limit) = holders(&account).first() {
+        return Err(Failed::NotNow(format!("the limit “{limit}” holds the account: reset that first")));
+    }
+    if !is_suspended(&account) {
+        return Err(Failed::NotNow("the account is not suspended".to_owned()));
+    }
     ask(&call, form(&account, "resume"))
 }
 
@@ -208,6 +223,10 @@ pub(crate) async fn resume(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
         Ok(reason) => reason,
         Err(wrong) => return ask_again(&call, form(&account, "resume"), wrong),
     };
+    if !is_suspended(&account) {
+        let whole = Some("It is not suspended: there is nothing to resume.".to_owned());
+        return ask_again(&call, form(&account, "resume"), Wrong { whole, ..Wrong::default() });
+    }
     match call.engine.resume_account(account.sid, &call.signed_in.actor(), reason).await {
         Ok(()) => Ok(words::redirect(&format!("/accounts/{}?done=resume", account.sid))),
         Err(refused) => refused_beside(&call, form(&account, "resume"), refused),

@@ -4,7 +4,7 @@ use askama::Template;
 use bytes::Bytes;
 use http::Response;
 use ringfence_control::views::{AuditRowView, Page};
-use ringfence_store::{AuditFilter, Person};
+use ringfence_store::{AuditFilter, Person, normal_login};
 
 use super::shown;
 use crate::failed::Failed;
@@ -74,13 +74,27 @@ pub(super) async fn people(call: &Call<'_>) -> Result<Vec<Person>, Failed> {
     }
 }
 
+/// Rows have people by their ids, and pages show what they sign in with: that is looked for under the id.
+fn by_id(text: &str, people: &[Person]) -> String {
+    let id = |word: &str| {
+        let login = normal_login(word);
+        people.iter().find(|person| person.login == login).map(|person| person.id.clone())
+    };
+    let words = text.split(' ').map(|word| id(word).unwrap_or_else(|| word.to_owned()));
+    words.collect::<Vec<_>>().join(" ")
+}
+
 pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let given = |name: &str| call.query.filled(name).map(str::to_owned);
     let (target, actor, action) = (given("target"), given("actor"), given("action"));
     let only = call.signed_in.only_account();
-    let filter =
-        AuditFilter { target: target.clone(), actor: actor.clone(), action: action.clone(), account: only };
     let people = people(&call).await?;
+    let filter = AuditFilter {
+        target: target.as_deref().map(|text| by_id(text, &people)),
+        actor: actor.as_deref().map(|text| by_id(text, &people)),
+        action: action.clone(),
+        account: only,
+    };
     let cursor = call.query.filled("before").map(str::to_owned);
     let page = Page { cursor: cursor.clone(), size: SIZE };
     let found = call.engine.views().search_audit(&filter, &page).await?;

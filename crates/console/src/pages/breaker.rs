@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::Response;
 use ringfence_breaker::{Action, Per, Subject};
 use ringfence_control::engine::ActRefused;
-use ringfence_control::views::{BreakerView, LimitView};
+use ringfence_control::views::{AccountView, BreakerView, LimitView, PhaseName, WantedStatus};
 use ringfence_model::Amount;
 use ringfence_store::Where;
 
@@ -21,6 +21,8 @@ struct Meant {
     subject: Subject,
     limit: LimitView,
     breaker: BreakerView,
+    /// What else holds its account suspended, and what is to be done about that.
+    held: Vec<String>,
 }
 
 impl Meant {
@@ -43,7 +45,15 @@ impl Meant {
             None => return Err(Failed::NotFound),
         };
         let breaker = views.breaker(name, subject).await?;
-        Ok(Self { subject, limit, breaker })
+        let held = match subject {
+            Subject::Account(sid) => held_besides(&views.account(sid).await?, name, call),
+            Subject::Together | Subject::Prefix(_) => Vec::new(),
+        };
+        Ok(Self { subject, limit, breaker, held })
+    }
+
+    fn is_tripped(&self) -> bool {
+        self.breaker.phase == PhaseName::Tripped
     }
 
     fn whose(&self) -> String {
@@ -117,7 +127,11 @@ impl Meant {
                     ),
                 ],
                 (None, _) => vec![
-                    format!("{} may spend again: what the trip had ordered is taken back.", self.whose()),
+                    if self.held.is_empty() {
+                        format!("{} may spend again: what the trip had ordered is taken back.", self.whose())
+                    } else {
+                        format!("{} stays suspended: {}", self.whose(), self.held.join(" "))
+                    },
                     format!(
                         "{used} was used in this window. When so much more is used as you allow here, it trips again."
                     ),
@@ -141,6 +155,21 @@ impl Meant {
     }
 }
 
+/// What else than this limit holds an account suspended, each a sentence.
+fn held_besides(account: &AccountView, limit: &str, call: &Call<'_>) -> Vec<String> {
+    let Some(why) = account.why.as_ref().filter(|_| account.wanted == Some(WantedStatus::Suspended)) else {
+        return Vec::new();
+    };
+    let others = why.limits.iter().filter(|other| *other != limit);
+    let mut held: Vec<_> =
+        others.map(|other| format!("“{other}” is tripped for it, too: reset that as well.")).collect();
+    if why.by_operator {
+        let since = why.since.map(|at| format!(" {}", words::ago(&at, &call.now))).unwrap_or_default();
+        held.push(format!("an operator suspended it{since}: resume it as well."));
+    }
+    held
+}
+
 pub(crate) async fn ask_trip(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let meant = Meant::of(&call, &call.query).await?;
     ask(&call, meant.trip())
@@ -161,6 +190,10 @@ pub(crate) async fn trip(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
 
 pub(crate) async fn ask_reset(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let meant = Meant::of(&call, &call.query).await?;
+    if !meant.is_tripped() {
+        let what = format!("the limit “{}” is not tripped for {}", meant.limit.name, meant.whose());
+        return Err(Failed::NotNow(what));
+    }
     ask(&call, meant.reset())
 }
 
@@ -177,7 +210,7 @@ pub(crate) async fn reset(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     };
     let (actor, allow) = (call.signed_in.actor(), allow.unwrap_or_default());
     match call.engine.reset(&meant.limit.name, meant.subject, allow, &actor, reason).await {
-        Ok(_) => Ok(meant.done("reset")),
+        Ok(_) => Ok(meant.done(if meant.held.is_empty() { "reset" } else { "reset-held" })),
         Err(ActRefused::AllowsNothing) => {
             let allow = Some("More than 0, or the limit would trip again at once.".to_owned());
             ask_again(&call, meant.reset(), Wrong { allow, ..Wrong::default() })

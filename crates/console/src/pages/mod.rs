@@ -34,6 +34,7 @@ use jiff::Timestamp;
 use ringfence_control::engine::NotSetAside;
 use ringfence_control::people::Refused;
 use ringfence_model::Sid;
+use ringfence_store::Where;
 
 use crate::failed::Failed;
 use crate::routes::Call;
@@ -90,6 +91,14 @@ pub(crate) fn refused_in_words(refused: &Refused, now: Timestamp) -> Result<Stri
             text
         }
     })
+}
+
+/// What is wrong with giving or demanding something there: a SID that is mistyped is the SID of nobody. Nothing is wrong before
+/// the first list of accounts was read.
+async fn unknown(call: &Call<'_>, place: Where) -> Result<Option<String>, Failed> {
+    let (Where::Account(sid), store) = (place, call.engine.store()) else { return Ok(None) };
+    let is_fine = store.find_account(sid).await?.is_some() || store.accounts().await?.is_empty();
+    Ok((!is_fine).then(|| format!("{sid} is no account that is known here.")))
 }
 
 /// The account that a path or a form names, if whoever asks may look at it. For whom it is not, it is not there.

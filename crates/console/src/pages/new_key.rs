@@ -86,10 +86,28 @@ struct Wrong {
 
 impl Wrong {
     fn is_any(&self) -> bool {
+        self.first().is_some()
+    }
+
+    /// The first field with which something is wrong, in their order: the page is scrolled to it.
+    fn first(&self) -> Option<&'static str> {
         let Self { name, accounts, operations, destinations, senders, tenant, days, reason, whole } = self;
-        [name, accounts, operations, destinations, senders, tenant, days, reason, whole]
-            .iter()
-            .any(|wrong| wrong.is_some())
+        let all = [
+            (whole, "whole"),
+            (name, "name"),
+            (accounts, "accounts"),
+            (operations, "operations"),
+            (destinations, "destinations"),
+            (senders, "senders"),
+            (tenant, "tenant"),
+            (days, "days"),
+            (reason, "reason"),
+        ];
+        all.into_iter().find(|(wrong, _)| wrong.is_some()).map(|(_, field)| field)
+    }
+
+    fn is_first(&self, field: &str) -> bool {
+        self.first() == Some(field)
     }
 }
 

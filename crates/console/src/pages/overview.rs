@@ -4,7 +4,10 @@ use askama::Template;
 use bytes::Bytes;
 use http::Response;
 use jiff::SignedDuration;
-use ringfence_control::views::{BreakerFilter, LimitView, OrderState, Orders, Page, TokenState, TokenView};
+use ringfence_control::views::{
+    BreakerFilter, BreakerView, LimitView, OrderState, Orders, Page, TokenState, TokenView,
+};
+use ringfence_model::Amount;
 use ringfence_store::{SignIn, SignInOutcome, Where};
 
 use super::shown;
@@ -100,9 +103,7 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let (would_trip, passing) = (count(Standing::WouldStop), count(Standing::Passes));
     let stopped = all.iter().filter(|breaker| Standing::of(breaker) < Standing::WouldStop);
     let stopped_left_out = stopped.clone().count().saturating_sub(STOPPED);
-    let near = all
-        .iter()
-        .filter(|it| Standing::of(it) >= Standing::WouldStop && it.percent.is_some_and(|it| it > 0));
+    let near = all.iter().filter(|it| Standing::of(it) >= Standing::WouldStop && is_used(it));
     let (stopped, nearest) = (stopped.take(STOPPED), near.take(NEAREST));
     let (mut stopped_lines, mut nearest_lines) = (Vec::new(), Vec::new());
     for (found, lines) in
@@ -133,6 +134,12 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
         frame: Frame::new(&call, Section::Overview),
     };
     shown(&view)
+}
+
+/// Whether anything of it was used in this window: less than one per cent, too.
+fn is_used(breaker: &BreakerView) -> bool {
+    let is_some = breaker.used.parse::<Amount>().is_ok_and(|used| used > Amount::ZERO);
+    breaker.percent.is_some_and(|percent| percent > 0 || is_some)
 }
 
 impl Requests {

@@ -13,7 +13,7 @@ use ringfence_store::{Error, FactorSecret, Grant, Lock, Person, Role, Where};
 use super::act::{Act, Wrong, ask, ask_again, reason};
 use super::passkeys::{ListedPasskey, PasskeyMeant, passkey_meant, passkeys};
 use super::trust::{ListedDevice, ListedSession, devices, sessions};
-use super::{refused_in_words, shown, shown_again};
+use super::{refused_in_words, shown, shown_again, unknown};
 use crate::failed::Failed;
 use crate::frame::{Frame, Section};
 use crate::routes::Call;
@@ -168,22 +168,27 @@ fn grant(call: &Call<'_>) -> Result<Grant, &'static str> {
 }
 
 /// What a form gives, or everything that is wrong with it.
-fn role_and_reason<'c>(call: &'c Call<'_>) -> Result<(Grant, &'c str), WrongPerson> {
-    match (grant(call), reason(&call.form)) {
-        (Ok(grant), Ok(reason)) => Ok((grant, reason)),
-        (grant, reason) => Err(WrongPerson {
+async fn role_and_reason<'c>(call: &'c Call<'_>) -> Result<Result<(Grant, &'c str), WrongPerson>, Failed> {
+    let grant = grant(call);
+    let unknown = match &grant {
+        Ok(grant) => unknown(call, grant.place).await?,
+        Err(_) => None,
+    };
+    Ok(match (grant, unknown, reason(&call.form)) {
+        (Ok(grant), None, Ok(reason)) => Ok((grant, reason)),
+        (grant, unknown, reason) => Err(WrongPerson {
             login: None,
-            account: grant.err().map(str::to_owned),
+            account: grant.err().map(str::to_owned).or(unknown),
             reason: reason.err().and_then(|wrong| wrong.reason),
         }),
-    }
+    })
 }
 
 pub(crate) async fn add(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let login = call.form.get("login");
     let in_words = |refused: Refused| refused_in_words(&refused, call.now);
     let wrong_login = people::check_login(login).err().map(in_words).transpose()?;
-    let (grant, reason) = match role_and_reason(&call) {
+    let (grant, reason) = match role_and_reason(&call).await? {
         Ok(typed) if wrong_login.is_none() => typed,
         Ok(_) => return list(&call, WrongPerson { login: wrong_login, ..Default::default() }, None).await,
         Err(wrong) => return list(&call, WrongPerson { login: wrong_login, ..wrong }, None).await,
@@ -208,6 +213,8 @@ struct PersonView {
     state: &'static str,
     is_locked: bool,
     is_self: bool,
+    /// Whether they were invited, and have not come yet.
+    is_invited: bool,
     grants: Vec<(String, String, String)>,
     factors: String,
     /// The numbers that codes go to, but for their middle, each with whether it is confirmed.
@@ -253,6 +260,7 @@ async fn page(call: &Call<'_>, wrong: WrongPerson, code: Option<Code>) -> Result
     let view = PersonView {
         frame: Frame::new(call, Section::People),
         is_locked: person.locked_at.is_some(),
+        is_invited: !person.has_password,
         is_self: person.id == call.signed_in.person().id,
         grants: person
             .grants
@@ -286,7 +294,8 @@ async fn page(call: &Call<'_>, wrong: WrongPerson, code: Option<Code>) -> Result
 fn kept(error: Error) -> Result<String, Failed> {
     match error {
         Error::Conflict { .. } => {
-            Ok("The last owner of everything stays one: make another owner first.".to_owned())
+            Ok("The last owner of everything stays one: make another owner first, who has bound a second factor."
+                .to_owned())
         }
         error => Err(error.into()),
     }
@@ -294,7 +303,7 @@ fn kept(error: Error) -> Result<String, Failed> {
 
 pub(crate) async fn set_role(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let person = meant(&call).await?;
-    let (grant, reason) = match role_and_reason(&call) {
+    let (grant, reason) = match role_and_reason(&call).await? {
         Ok(typed) => typed,
         Err(wrong) => return page(&call, wrong, None).await,
     };
@@ -381,39 +390,56 @@ pub(crate) async fn remove_role(call: Call<'_>) -> Result<Response<Bytes>, Faile
     }
 }
 
-fn lock_form(person: &Person) -> Act {
-    let is_locked = person.locked_at.is_some();
-    let mut act = if is_locked {
+fn lock_form(person: &Person, lock: Lock) -> Act {
+    let (locked, mut act) = if lock == Lock::Off {
         let title = format!("Let {} in again", person.login);
-        form(person, "lock", title, "Let in again", false, &["They sign in with what they have."])
+        ("0", form(person, "lock", title, "Let in again", false, &["They sign in with what they have."]))
     } else {
         let effects = ["Every session and trusted computer of theirs ends, at once and on every node."];
-        form(person, "lock", format!("Lock {} out", person.login), "Lock out", true, &effects)
+        ("1", form(person, "lock", format!("Lock {} out", person.login), "Lock out", true, &effects))
     };
-    act.hidden.push(("locked", if is_locked { "0" } else { "1" }.to_owned()));
+    act.hidden.push(("locked", locked.to_owned()));
     act
 }
 
 pub(crate) async fn ask_lock(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let person = somebody_else(&call).await?;
-    ask(&call, lock_form(&person))
+    let lock = if person.locked_at.is_some() { Lock::Off } else { Lock::Out };
+    ask(&call, lock_form(&person, lock))
 }
 
 pub(crate) async fn lock(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let person = somebody_else(&call).await?;
-    let lock = if call.form.get("locked") == "1" { Lock::Out } else { Lock::Off };
+    // Which of the two is meant must be said: neither is what a form without it does.
+    let lock = match call.form.get("locked") {
+        "1" => Lock::Out,
+        "0" => Lock::Off,
+        _ => return Err(Failed::StaleForm),
+    };
     let reason = match reason(&call.form) {
         Ok(reason) => reason,
-        Err(wrong) => return ask_again(&call, lock_form(&person), wrong),
+        Err(wrong) => return ask_again(&call, lock_form(&person, lock), wrong),
     };
     let by = call.signed_in.actor();
-    match call.engine.store().lock_person((&by, reason), &person.id, lock, call.now).await {
-        Ok(_) => Ok(words::redirect(&format!("/people/{}?done=lock", person.id))),
-        Err(error) => refused(&call, lock_form(&person), error),
-    }
+    let done = match call.engine.store().lock_person((&by, reason), &person.id, lock, call.now).await {
+        Ok(true) => "lock",
+        Ok(false) => "already",
+        Err(error) => return refused(&call, lock_form(&person, lock), error),
+    };
+    Ok(words::redirect(&format!("/people/{}?done={done}", person.id)))
 }
 
 fn reset_form(person: &Person) -> Act {
+    // Whoever was only invited has nothing that could be taken away.
+    if !person.has_password {
+        let effects = [
+            "The code of before does nothing any more.",
+            "You get another one for them, with which they set a password and bind a second factor. Be sure who it is that \
+             asks for it.",
+        ];
+        let title = format!("Make a new code for {}", person.login);
+        return form(person, "reset", title, "Make a new code", false, &effects);
+    }
     let effects = [
         "Their factors are taken away, and every session and trusted computer of theirs ends. They are mailed about it.",
         "You get a code for them, with which they bind another one. Be sure who it is that asks for it.",

@@ -7,8 +7,8 @@ use ringfence_model::Sid;
 use ringfence_second_factor::policy::{Demands, Policy, Strength};
 use ringfence_store::Where;
 
-use super::act::{Wrong, reason};
-use super::{refused_in_words, shown, shown_again};
+use super::act::reason;
+use super::{refused_in_words, shown, shown_again, unknown};
 use crate::failed::Failed;
 use crate::frame::{Frame, Section};
 use crate::routes::Call;
@@ -26,8 +26,25 @@ struct View {
     policy: String,
     factors: String,
     reason: String,
-    problem: Option<String>,
-    reason_problem: Option<String>,
+    wrong: WrongPolicy,
+}
+
+/// What is wrong with what was typed, beside its field.
+#[derive(Debug, Default)]
+struct WrongPolicy {
+    account: Option<String>,
+    policy: Option<String>,
+    factors: Option<String>,
+    reason: Option<String>,
+    /// What no field alone is to blame for.
+    whole: Option<String>,
+}
+
+impl WrongPolicy {
+    fn is_any(&self) -> bool {
+        let Self { account, policy, factors, reason, whole } = self;
+        [account, policy, factors, reason, whole].iter().any(|wrong| wrong.is_some())
+    }
 }
 
 #[derive(Debug)]
@@ -56,14 +73,10 @@ const STRENGTHS: [(Strength, &str); 3] = [
 ];
 
 pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
-    page(&call, None, None).await
+    page(&call, WrongPolicy::default()).await
 }
 
-async fn page(
-    call: &Call<'_>,
-    problem: Option<String>,
-    reason_problem: Option<String>,
-) -> Result<Response<Bytes>, Failed> {
+async fn page(call: &Call<'_>, wrong: WrongPolicy) -> Result<Response<Bytes>, Failed> {
     let only = call.signed_in.only_account();
     let set = call.engine.store().policies().await?;
     // Another account's policy is its owners' business.
@@ -89,7 +102,7 @@ async fn page(
         });
     }
     let minimum = call.people.rules().minimum;
-    let is_wrong = problem.is_some() || reason_problem.is_some();
+    let is_wrong = wrong.is_any();
     let view = View {
         rows,
         minimum: match narrowed(minimum.strength) {
@@ -102,8 +115,7 @@ async fn page(
         factors: call.form.get("factors").to_owned(),
         reason: call.form.get("reason").to_owned(),
         frame: Frame::new(call, Section::Policies),
-        problem,
-        reason_problem,
+        wrong,
     };
     if is_wrong { shown_again(&view) } else { shown(&view) }
 }
@@ -122,30 +134,40 @@ fn narrowed(strength: Strength) -> Option<&'static str> {
 }
 
 pub(crate) async fn set(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
+    let mut wrong = WrongPolicy::default();
     let place = match (call.signed_in.only_account(), call.form.get("account")) {
         (Some(only), _) => Some(Where::Account(only)),
         (None, "") => Some(Where::Everywhere),
         (None, text) => Sid::parse(text).ok().filter(|sid| sid.is("AC")).map(Where::Account),
     };
-    let Some(place) = place else {
-        let problem =
+    wrong.account = if let Some(place) = place {
+        unknown(&call, place).await?
+    } else {
+        let text =
             "An account's SID is AC and 32 hexadecimal digits; leave it empty for all accounts as a whole.";
-        return page(&call, Some(problem.to_owned()), None).await;
+        Some(text.to_owned())
     };
-    let Some(policy) = Policy::from_word(call.form.get("policy")) else {
-        return page(&call, Some("Choose a policy.".to_owned()), None).await;
-    };
-    let reason = match reason(&call.form) {
-        Ok(reason) => reason,
-        Err(Wrong { reason, .. }) => return page(&call, None, reason).await,
-    };
+    let policy = Policy::from_word(call.form.get("policy"));
+    if policy.is_none() {
+        wrong.policy = Some("Choose a policy.".to_owned());
+    }
     let strength = call.form.filled("factors").map_or(Some(Strength::Any), Strength::from_word);
-    let Some(strength) = strength else {
-        return page(&call, Some("Choose which factors do.".to_owned()), None).await;
+    if strength.is_none() {
+        wrong.factors = Some("Choose which factors do.".to_owned());
+    }
+    let reason = reason(&call.form).unwrap_or_else(|it| {
+        wrong.reason = it.reason;
+        ""
+    });
+    let (Some(place), Some(policy), Some(strength), false) = (place, policy, strength, wrong.is_any()) else {
+        return page(&call, wrong).await;
     };
     let demands = Demands { policy, strength };
     match call.people.set_policy(call.signed_in.session(), place, demands, reason).await {
         Ok(()) => Ok(words::redirect("/policies?done=policy")),
-        Err(refused) => page(&call, Some(refused_in_words(&refused, call.now)?), None).await,
+        Err(refused) => {
+            wrong.whole = Some(refused_in_words(&refused, call.now)?);
+            page(&call, wrong).await
+        }
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use askama::Template;
 use bytes::Bytes;
 use http::Response;
+use ringfence_control::virtual_credentials;
+use ringfence_model::Sid;
 use ringfence_store::{KeptRequest, RequestFilter, RequestVerdict, Role, SeenRequest};
 
 use super::act::{self, Act};
@@ -76,8 +78,12 @@ struct Parameters {
 }
 
 impl Row {
-    fn of(request: KeptRequest) -> Self {
-        let KeptRequest { node, seen, .. } = request;
+    /// Of a request that the filter let through.
+    fn of(request: KeptRequest, filter: &RequestFilter) -> Self {
+        let KeptRequest { node, mut seen, .. } = request;
+        if let Some(outgoing) = seen.outgoing.as_mut().filter(|it| !filter.may_tell(it.credential)) {
+            (outgoing.credential, outgoing.credential_name) = (None, None);
+        }
         let answered = answered(&seen);
         let facts = facts(&seen, node);
         let limits = limits(&seen);
@@ -184,6 +190,14 @@ fn facts(seen: &SeenRequest, node: String) -> Vec<(&'static str, String)> {
     facts.into_iter().filter_map(|(name, fact)| Some((name, fact?))).collect()
 }
 
+/// The credentials that whoever looks at one account may be told of: one that opens others, too, is not there for them.
+async fn own_credentials(call: &Call<'_>) -> Result<Option<Vec<Sid>>, Failed> {
+    let Some(only) = call.signed_in.only_account() else { return Ok(None) };
+    let all = virtual_credentials::list(call.engine.store()).await?;
+    let own = all.iter().filter(|credential| credential.is_for_only(only));
+    Ok(Some(own.map(|credential| credential.credential.sid).collect()))
+}
+
 pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let text = |name: &str| call.query.filled(name).unwrap_or_default().to_owned();
     let (only, direction, search) = (text("verdict"), text("direction"), text("search"));
@@ -203,6 +217,7 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
             _ => None,
         },
         search: Some(search.clone()).filter(|search| !search.is_empty()),
+        credentials: own_credentials(&call).await?,
         ..RequestFilter::default()
     };
     let store = call.engine.store();
@@ -227,7 +242,7 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
         older: last.map(|id| format!("{link}&before={id}")),
         newest: before.map(|_| link.clone()),
         is_filtered: [&only, &direction, &search].iter().any(|text| !text.is_empty()) || before.is_some(),
-        rows: requests.into_iter().map(Row::of).collect(),
+        rows: requests.into_iter().map(|request| Row::of(request, &filter)).collect(),
         may_purge: kept > 0 && filter.account.is_none() && call.signed_in.role() == Some(Role::Owner),
         kept: match kept {
             1 => "1 request is kept".to_owned(),

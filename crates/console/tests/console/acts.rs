@@ -148,6 +148,54 @@ async fn what_the_engine_refuses_is_said_beside_the_form() {
 }
 
 #[tokio::test]
+async fn what_goes_on_to_hold_an_account_is_said_before_and_after_a_reset() {
+    let world = World::new().await;
+    let account = world.subaccount("Bakery").await;
+    let operator = world.signed_in("op@example.com", Role::Operator, Where::Everywhere).await;
+    let reset = format!("/breakers/reset?limit=fifty+a+day&account={account}");
+    let resume = format!("/accounts/{account}/resume");
+    // There is nothing to lift yet.
+    for (path, said) in
+        [(&reset, "the limit “fifty a day” is not tripped"), (&resume, "the account is not suspended")]
+    {
+        let page = operator.get(path).await;
+        assert_eq!(page.status, 409, "{path}");
+        page.says(said);
+        page.does_not_say("may spend again");
+        page.does_not_say("becomes active");
+    }
+    let page = operator.post(&resume, &[("reason", "by mistake")]).await;
+    assert_eq!(page.status, 422);
+    page.says("there is nothing to resume");
+    let why = [("reason", "it calls at night")];
+    assert_eq!(operator.post(&format!("/accounts/{account}/suspend"), &why).await.status, 303);
+    world.spend(account, "60").await;
+    world.work().await;
+    // Both hold it.
+    let page = operator.get(&resume).await;
+    assert_eq!(page.status, 409);
+    page.says("the limit “fifty a day” holds the account: reset that first");
+    operator.get(&format!("/accounts/{account}")).await.does_not_say("Resume…");
+    let form = operator.get(&reset).await;
+    form.does_not_say("may spend again");
+    form.says("stays suspended: an operator suspended it 2 min ago: resume it as well.");
+    let fields =
+        [("limit", "fifty a day"), ("account", &account.to_string()), ("allow", "5"), ("reason", "because")];
+    let done = operator.post("/breakers/reset", &fields).await;
+    assert_eq!(done.header("location"), format!("/accounts/{account}?done=reset-held"));
+    world.work().await;
+    let page = operator.get(done.header("location")).await;
+    page.says("The account stays suspended, for what else holds it");
+    page.says("an operator suspended it");
+    page.says("<span class=\"pill bad\">suspended</span>");
+    page.says("Resume…");
+    operator.get(&resume).await.says("becomes active at Twilio again");
+    assert_eq!(operator.post(&resume, &why).await.status, 303);
+    world.work().await;
+    operator.get(&format!("/accounts/{account}")).await.says("<span class=\"pill good\">active</span>");
+}
+
+#[tokio::test]
 async fn stopping_by_hand_trips_on_every_node_at_once() {
     let world = World::new().await;
     let account = world.subaccount("customer").await.to_string();

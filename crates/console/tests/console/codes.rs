@@ -6,7 +6,7 @@ use ringfence_model::{Actor, Amount, PhoneNumber};
 use ringfence_store::{FactorSecret, NewFactor};
 
 use crate::services::sending;
-use crate::world::{World, limit};
+use crate::world::{Page, World, limit};
 
 /// An owner with a phone, under a limit of the account that codes go out from.
 async fn world(at: &str, then: Vec<Action>) -> World {
@@ -70,4 +70,37 @@ async fn a_code_that_fits_is_on_its_way_and_stands_in_the_ledger() {
     let ledger = owner.get("/ledger").await;
     ledger.says("messages.create");
     ledger.says("by Ringfence, for a code");
+}
+
+/// The field with this id, as the page has it.
+fn field<'p>(page: &'p Page, id: &str) -> &'p str {
+    let (_, after) = page.text.split_once(&format!("<input id=\"{id}\"")).unwrap();
+    after.split('>').next().unwrap()
+}
+
+#[tokio::test]
+async fn a_number_that_is_refused_stays_in_its_field_and_what_is_wrong_stands_beside_it() {
+    let world = world("9", vec![]).await;
+    let owner = world.owner().await;
+    for (number, shown) in [("+33612345678", "+33612345678"), ("abc <b>", "abc &#60;b&#62;")] {
+        let page = owner.post("/bind/phone", &[("number", number), ("channel", "sms")]).await;
+        assert_eq!(page.status, 422, "{number}");
+        page.does_not_say("The code that went to");
+        let field = field(&page, "number");
+        for has in [format!("value=\"{shown}\"").as_str(), "aria-invalid=\"true\"", "autofocus"] {
+            assert!(field.contains(has), "{field}");
+        }
+    }
+    owner.get("/bind/factors").await.does_not_say("The code that went to");
+    owner.get(&format!("/people/{}", owner.person)).await.does_not_say("not confirmed");
+    let sent = owner.post("/bind/phone", &[("number", "+1 (415) 555-0188"), ("channel", "sms")]).await;
+    assert_eq!(sent.status, 303);
+    let page = owner.post("/bind/phone", &[("number", "+33612345678"), ("channel", "sms")]).await;
+    page.says("The code that went to +141…88");
+    assert!(!page.text.split_once("id=\"phone-code\"").unwrap().1[..200].contains("aria-invalid"));
+    let page = owner.post("/bind/phone/code", &[("code", "000000")]).await;
+    assert_eq!(page.status, 422);
+    page.says("id=\"code-problem\"");
+    assert!(page.text.split_once("id=\"phone-code\"").unwrap().1[..240].contains("aria-invalid"));
+    assert!(!field(&page, "number").contains("aria-invalid"), "the number was right");
 }

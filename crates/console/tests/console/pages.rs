@@ -224,3 +224,58 @@ async fn money_is_shown_day_by_day_against_each_limit() {
     page.does_not_say("<title>2026-03-02");
     owner.get("/").await.says("2026-03-01: 20.00 USD, 40 %");
 }
+
+#[tokio::test]
+async fn what_somebody_did_is_found_by_what_they_sign_in_with() {
+    let world = World::new().await;
+    let account = world.subaccount("customer").await;
+    let maria = world.signed_in("maria@example.com", Role::Owner, Where::Everywhere).await;
+    let why = [("reason", "it calls at night")];
+    maria.post(&format!("/accounts/{account}/suspend"), &why).await;
+    let owner = world.owner().await;
+    for by in ["maria@example.com", "Maria@Example.com", "person+maria@example.com"] {
+        let page = owner.get(&format!("/audit?actor={by}")).await;
+        page.says("it calls at night");
+        page.does_not_say("person.add");
+    }
+    let page = owner.get("/audit?target=maria@example.com").await;
+    page.says("person.add");
+    page.does_not_say("it calls at night");
+    page.says("value=\"maria@example.com\"");
+    owner.get("/audit?actor=owner@example.com").await.does_not_say("it calls at night");
+    // Whose names are not told are not found by them.
+    let local = world.signed_in("local@example.com", Role::Auditor, Where::Account(account)).await;
+    local.get("/audit").await.says("it calls at night");
+    local.get("/audit?actor=maria@example.com").await.says("Nothing matches.");
+}
+
+#[tokio::test]
+async fn a_little_that_was_spent_is_something_and_nothing_is_not_said_where_much_was() {
+    const NOTHING: &str = "Nothing has been spent in the windows of this moment";
+    let world = World::with(vec![limit("fifty a day", 50, Per::Account)]).await;
+    let (bakery, dentist) = (world.subaccount("Bakery").await, world.subaccount("Dentist").await);
+    let browsers = [
+        world.signed_in("b@example.com", Role::Auditor, Where::Account(bakery)).await,
+        world.signed_in("d@example.com", Role::Auditor, Where::Account(dentist)).await,
+    ];
+    for browser in &browsers {
+        browser.get("/").await.says(NOTHING);
+    }
+    world.spend(bakery, "0.40").await;
+    world.spend(dentist, "61.50").await;
+    let [little, much] = [browsers[0].get("/").await, browsers[1].get("/").await];
+    little.does_not_say(NOTHING);
+    little.says("0.40 USD");
+    much.says("61.50 USD");
+    much.does_not_say(NOTHING);
+    much.says("Nothing else has been spent in the windows of this moment");
+}
+
+#[tokio::test]
+async fn what_a_limit_came_to_is_told_with_the_same_unit_on_both_sides() {
+    let world = World::new().await;
+    let account = world.subaccount("Bakery").await;
+    world.spend(account, "61.50").await;
+    let page = world.owner().await.get("/limits").await;
+    page.says("with 61.50 USD in the window of 2026-03-01, at a limit of 50.00 USD");
+}

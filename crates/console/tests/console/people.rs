@@ -224,6 +224,134 @@ async fn nobody_locks_resets_or_removes_themselves_by_a_slip() {
 }
 
 #[tokio::test]
+async fn a_form_that_does_not_say_whether_somebody_is_locked_lets_nobody_in() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    let op = op(&world).await;
+    let path = format!("/people/{}/lock", op.id);
+    let send = async |locked: &[(&str, &str)]| {
+        let fields: Vec<_> = [("reason", "a thief")].iter().chain(locked).copied().collect();
+        owner.post(&path, &fields).await
+    };
+    let done = |what: &str| format!("/people/{}?done={what}", op.id);
+    assert_eq!(send(&[("locked", "1")]).await.header("location"), done("lock"));
+    for mangled in [&[][..], &[("locked", "")], &[("locked", "true")], &[("locked", "2")]] {
+        let page = send(mangled).await;
+        assert_eq!(page.status, 403, "{mangled:?}");
+        page.says("nothing was changed");
+    }
+    let locked = async || world.store.person(&op.id).await.unwrap().unwrap().locked_at.is_some();
+    assert!(locked().await);
+    // Done by somebody else meanwhile, it is not said to be done once more.
+    let again = send(&[("locked", "1")]).await;
+    assert_eq!(again.header("location"), done("already"));
+    owner.get(again.header("location")).await.says("It was so already");
+    // What a form was for stays what it is for.
+    owner.post(&path, &[("locked", "1"), ("reason", "")]).await.says("Lock op@example.com out");
+    assert_eq!(send(&[("locked", "0")]).await.header("location"), done("lock"));
+    assert!(!locked().await);
+}
+
+#[tokio::test]
+async fn nothing_is_given_or_demanded_for_an_account_that_nobody_knows() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    bound(&world, &owner.person, FactorSecret::Totp(Seed::new([3; 20]))).await;
+    let account = world.subaccount("customer").await.to_string();
+    let op = op(&world).await;
+    let mistyped = format!("AC{}", "f".repeat(32));
+    for (path, fields) in [
+        ("/people".to_owned(), vec![("login", "new@example.com"), ("role", "auditor")]),
+        (format!("/people/{}/role", op.id), vec![("role", "auditor")]),
+        ("/policies".to_owned(), vec![("policy", "every-sign-in")]),
+    ] {
+        let send = async |account: &str| {
+            let more = [("account", account), ("reason", "because")];
+            owner.post(&path, &fields.iter().copied().chain(more).collect::<Vec<_>>()).await
+        };
+        let page = send(&mistyped).await;
+        assert_eq!(page.status, 422, "{path}");
+        let (_, after) = page.text.split_once("<p id=\"account-note\">").unwrap();
+        let told = format!("<span class=\"problem\">{mistyped} is no account that is known here.");
+        assert!(after.starts_with(&told), "{path}: {after}");
+        assert!(matches!(send(&account).await.status, 200 | 303), "{path}");
+    }
+    // Whose role is for such an account nevertheless is told so, wherever they go, and can leave.
+    let unknown = Where::Account(mistyped.parse().unwrap());
+    let lost = world.signed_in("lost@example.com", Role::Auditor, unknown).await;
+    for path in ["/", "/incidents", &format!("/accounts/{mistyped}")] {
+        let page = lost.get(path).await;
+        assert_eq!(page.status, 404, "{path}");
+        page.says("is no account that is known here.");
+        page.says("action=\"/sign-out\"");
+    }
+    assert_eq!(lost.get("/security").await.status, 200);
+}
+
+#[tokio::test]
+async fn whoever_was_only_invited_is_given_a_new_code_and_loses_nothing() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    let op = op(&world).await;
+    let page = format!("/people/{}", op.id);
+    owner.get(&page).await.says(">Make a new code…</a>");
+    let form = owner.get(&format!("{page}/reset")).await;
+    form.says("Make a new code for op@example.com");
+    form.does_not_say("taken away");
+    let made = owner.post(&format!("{page}/reset"), &[("reason", "it ended after a day")]).await;
+    made.says("Give this code to op@example.com now");
+    assert_eq!(world.store.waiting_effects(9).await.unwrap(), [], "no mail says that they lost something");
+}
+
+#[tokio::test]
+async fn the_first_field_with_which_something_is_wrong_has_the_focus() {
+    let world = World::new().await;
+    let account = world.subaccount("customer").await;
+    let owner = world.owner().await;
+    let op = op(&world).await;
+    let role = format!("/people/{}/role", op.id);
+    let suspend = format!("/accounts/{account}/suspend");
+    for (path, fields, first) in [
+        ("/people", vec![("login", "maria"), ("role", "auditor"), ("account", "x")], "id=\"login\""),
+        (
+            "/people",
+            vec![("login", "m@example.com"), ("role", "auditor"), ("account", "x")],
+            "id=\"account\"",
+        ),
+        ("/people", vec![("login", "m@example.com"), ("role", "auditor")], "id=\"reason\""),
+        (role.as_str(), vec![("role", "auditor"), ("account", "x")], "id=\"account\""),
+        (role.as_str(), vec![("role", "auditor")], "id=\"reason\""),
+        ("/policies", vec![("account", "x"), ("policy", "x")], "id=\"account\""),
+        ("/policies", vec![("policy", "x"), ("factors", "x")], "id=\"policy\""),
+        ("/policies", vec![("policy", "disabled"), ("factors", "x")], "id=\"factors\""),
+        ("/policies", vec![("policy", "disabled")], "id=\"reason\""),
+        // What no field is to blame for.
+        (
+            "/policies",
+            vec![("policy", "disabled"), ("factors", "no-phone"), ("reason", "x")],
+            "role=\"alert\"",
+        ),
+        ("/keys/new", vec![("name", ""), ("operation", "calls")], "id=\"name\""),
+        ("/keys/new", vec![("name", "shop"), ("accounts", "x")], "id=\"accounts\""),
+        ("/keys/new", vec![("name", "shop"), ("all", "yes")], "id=\"operations-note\""),
+        ("/keys/new", vec![("name", "shop"), ("all", "yes"), ("operation", "calls")], "id=\"reason\""),
+        (suspend.as_str(), vec![], "id=\"reason\""),
+    ] {
+        let page = owner.post(path, &fields).await;
+        assert_eq!(page.status, 422, "{path}: {fields:?}");
+        page.says("<title>Error: ");
+        let tags: Vec<_> = page.text.split('<').filter(|tag| tag.contains(" autofocus")).collect();
+        assert_eq!(tags.len(), 1, "{path}: {fields:?}: {tags:?}");
+        assert!(tags[0].contains(first), "{path}: {fields:?}: {tags:?}");
+    }
+    for path in ["/people", "/policies", "/keys/new", &suspend] {
+        let page = owner.get(path).await;
+        page.does_not_say("autofocus");
+        page.does_not_say("<title>Error");
+    }
+}
+
+#[tokio::test]
 async fn who_is_not_there_any_more_is_no_failure_of_the_store() {
     let world = World::new().await;
     let owner = world.owner().await;

@@ -137,6 +137,41 @@ async fn whoever_sees_one_account_sees_its_requests_and_no_others() {
 }
 
 #[tokio::test]
+async fn a_credential_that_opens_other_accounts_too_is_not_told_to_whoever_sees_one() {
+    let world = World::keeping(Requests::InStore, Vec::new()).await;
+    let account = world.subaccount("Bakery").await;
+    let (own, both) = (world.key("of Bakery", Some(account)).await.0, world.key("of both", None).await.0);
+    let all = [(own, "of Bakery"), (both, "of both")].map(|(credential, name)| {
+        let mut request = seen_outgoing().remove(2);
+        request.account = Some(account);
+        request.path = format!("/Messages.json/{}", name.replace(' ', "-"));
+        let outgoing = request.outgoing.as_mut().unwrap();
+        (outgoing.credential, outgoing.credential_name) = (Some(credential), Some(name.to_owned()));
+        request
+    });
+    world.store.keep_requests("one", &all, 100).await.unwrap();
+    let browser = world.signed_in("anna@example.com", Role::Auditor, Where::Account(account)).await;
+    let page = browser.get("/requests").await;
+    page.says("/Messages.json/of-both");
+    page.says("<dd>of Bakery</dd>");
+    page.says(&own.to_string());
+    page.does_not_say("<dd>of both</dd>");
+    page.does_not_say(&both.to_string());
+    for search in ["of+both", &both.to_string()] {
+        browser.get(&format!("/requests?search={search}")).await.says("Nothing matches");
+    }
+    for search in ["of+bakery", &own.to_string()] {
+        let page = browser.get(&format!("/requests?search={search}")).await;
+        page.says("/Messages.json/of-Bakery");
+        page.does_not_say("/Messages.json/of-both");
+    }
+    let owner = world.owner().await;
+    let page = owner.get("/requests?search=of+both").await;
+    page.says("<dd>of both</dd>");
+    page.says(&both.to_string());
+}
+
+#[tokio::test]
 async fn an_owner_deletes_what_is_kept_and_says_why() {
     let world = World::keeping(Requests::InStore, Vec::new()).await;
     world.store.keep_requests("one", &seen(), 100).await.unwrap();

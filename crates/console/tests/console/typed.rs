@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use http::Request;
-use ringfence_model::Sid;
-use ringfence_store::{Role, Stage, Where};
+use ringfence_model::{Actor, Sid};
+use ringfence_store::{Grant, Role, Stage, Where};
 
 use crate::world::{Browser, Page, World};
 
@@ -121,6 +121,99 @@ async fn a_form_of_before_another_tab_signed_in_is_shown_again_and_taken_then() 
     assert_eq!(page.status, 403);
     page.says("Go back, reload it");
     assert_eq!(again.get("/limits").await.status, 200, "nobody was signed out");
+}
+
+/// Somebody who owns these accounts, signed in to look at each of them.
+async fn of_both(world: &World, accounts: [Sid; 2]) -> [Browser<'_>; 2] {
+    let by = Actor::CommandLine("ops".to_owned());
+    let grants = accounts.map(|sid| Grant { place: Where::Account(sid), role: Role::Owner });
+    let person = world.store.add_person(&by, "both@example.com", grants.to_vec(), world.now()).await.unwrap();
+    let [one, two] = accounts;
+    [
+        Browser {
+            world,
+            token: world.session(&person.id, Where::Account(one), Stage::Inside).await,
+            person: person.id.clone(),
+        },
+        Browser {
+            world,
+            token: world.session(&person.id, Where::Account(two), Stage::Inside).await,
+            person: person.id,
+        },
+    ]
+}
+
+#[tokio::test]
+async fn what_was_typed_for_one_account_is_put_into_no_form_of_another() {
+    let (world, bakery) = a_world().await;
+    let dentist = world.subaccount("Dentist").await;
+    let [at_bakery, _] = of_both(&world, [bakery, dentist]).await;
+    let body = encoded(&[
+        ("csrf", &at_bakery.csrf().await),
+        ("policy", "disabled"),
+        ("reason", "the kiosk of Bakery"),
+    ]);
+    world.advance(31 * 60).await;
+    let late = Page::of(world.answer(at_bakery.request("POST", "/policies"), body).await);
+    assert_eq!(back(&late, "/sign-in"), "/policies");
+    let kept = kept(&late);
+    // The sign-in leads to whichever account comes first.
+    let token = world.session(&at_bakery.person, Where::Account(dentist), Stage::Inside).await;
+    let at_dentist = Browser { world: &world, token, person: at_bakery.person.clone() };
+    let page = with(&at_dentist, "/policies", &kept).await;
+    assert_eq!((page.status, page.header("set-cookie")), (200, ""), "it waits for its own form");
+    page.does_not_say(AGAIN);
+    page.does_not_say("the kiosk of Bakery");
+    page.does_not_say("value=\"disabled\" selected");
+    page.says(&format!("What you typed here was for {bakery}, and you look at {dentist} now."));
+    page.says("href=\"/go-to\"");
+    with(&at_dentist, "/limits", &kept).await.does_not_say("What you typed here");
+    // Going there leads to it.
+    let csrf = at_dentist.csrf().await;
+    let request = at_dentist.request("POST", "/go-to").header("cookie", &kept);
+    let fields = encoded(&[("csrf", &csrf), ("account", &bakery.to_string())]);
+    let gone = Page::of(world.answer(request, fields).await);
+    assert_eq!((gone.status, gone.header("location")), (303, "/policies"));
+    let token = world.session(&at_bakery.person, Where::Account(bakery), Stage::Inside).await;
+    let at_bakery = Browser { world: &world, token, person: at_bakery.person };
+    let page = with(&at_bakery, "/policies", &kept).await;
+    page.says(AGAIN);
+    page.says("the kiosk of Bakery");
+    page.says("value=\"disabled\" selected");
+    assert_eq!(world.store.policies().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_form_that_another_tab_has_left_for_another_account_is_not_filled_in_there() {
+    let (world, bakery) = a_world().await;
+    let dentist = world.subaccount("Dentist").await;
+    let [at_bakery, at_dentist] = of_both(&world, [bakery, dentist]).await;
+    let stale = at_bakery.csrf().await;
+    for (path, name) in [("/policies", "policy"), ("/keys/new", "name")] {
+        let body = encoded(&[("csrf", &stale), (name, "disabled"), ("reason", "the kiosk of Bakery")]);
+        let page = Page::of(world.answer(at_dentist.request("POST", path), body).await);
+        assert_eq!(page.status, 403, "{path}");
+        page.says(&format!("What you typed here was for {bakery}, and you look at {dentist} now."));
+        page.does_not_say("you have signed in again");
+        page.does_not_say("the kiosk of Bakery");
+        with(&at_bakery, path, &kept(&page)).await.says("the kiosk of Bakery");
+    }
+    // Where the other account has no such page, that is said instead of what is not there.
+    let path = format!("/accounts/{bakery}/suspend");
+    let body = encoded(&[("csrf", &stale), ("reason", REASON)]);
+    let page = Page::of(world.answer(at_dentist.request("POST", &path), body).await);
+    assert_eq!(page.status, 403);
+    page.says(&format!("This form was for {bakery}, and you look at {dentist} now."));
+    page.says("href=\"/go-to\"");
+    with(&at_bakery, &path, &kept(&page)).await.says(REASON_ON_A_PAGE);
+    // Nor does it help to write the other account into the form.
+    let own = at_dentist.csrf().await.replace(&dentist.to_string(), &bakery.to_string());
+    let body = encoded(&[("csrf", &own), ("policy", "disabled"), ("reason", "a forged form")]);
+    let page = Page::of(world.answer(at_dentist.request("POST", "/policies"), body).await);
+    assert_eq!(page.status, 403);
+    assert_eq!(world.store.policies().await.unwrap(), []);
+    assert_eq!(world.store.credentials(None).await.unwrap(), []);
+    assert_eq!(world.store.waiting_effects(10).await.unwrap(), []);
 }
 
 #[tokio::test]

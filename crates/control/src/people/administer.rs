@@ -45,7 +45,10 @@ pub fn check_login(login: &str) -> Result<()> {
     if is_mail_address(login) {
         Ok(())
     } else {
-        Err(Refused::Invalid("a login is a mail address, such as maria@example.com"))
+        Err(Refused::Invalid(
+            "a login is a mail address and nothing else, such as maria@example.com: without a name, without brackets and \
+             quotes, in letters of ordinary width",
+        ))
     }
 }
 
@@ -63,8 +66,11 @@ pub async fn reset_second_factor(
         "Your second factor was taken away by an owner, with every session and trusted computer. You bind another one with \
          a code that the owner gives you.",
     );
-    let told =
-        Told::by(move |removed| texts_to_old_phones(removed).into_iter().chain([letter.clone()]).collect());
+    // Whoever was only invited had none, and gets another code in the place of the one before.
+    let had_any = person.has_password;
+    let told = Told::by(move |removed| {
+        texts_to_old_phones(removed).into_iter().chain(had_any.then(|| letter.clone())).collect()
+    });
     store.remove_all_factors(&by, &person.id, told, now).await?;
     invite(store, &by.by, person, now).await
 }
@@ -212,8 +218,14 @@ fn is_left_out(demands: Demands, kinds: &[Kind]) -> bool {
 /// Whether mail could reach it: what is wrong beyond that shows when it does not.
 fn is_mail_address(text: &str) -> bool {
     let text = text.trim();
-    let fine =
-        |part: &str| !part.is_empty() && !part.contains(|it: char| it.is_whitespace() || it.is_control());
+    // What a mail program puts around an address, and forms of letters that look like others, nobody types when signing in.
+    let is_odd = |it: char| {
+        it.is_whitespace()
+            || it.is_control()
+            || "<>()[]\"\\,;:\u{201c}\u{201d}\u{ab}\u{bb}".contains(it)
+            || matches!(it, '\u{ff00}'..='\u{ffef}' | '\u{fe50}'..='\u{fe6f}')
+    };
+    let fine = |part: &str| !part.is_empty() && !part.contains(is_odd);
     text.len() <= 254
         && text.split_once('@').is_some_and(|(name, host)| fine(name) && fine(host) && !host.contains('@'))
 }
@@ -229,7 +241,18 @@ mod tests {
         {
             assert_eq!(is_mail_address(text), text == "a@b\n", "{text:?}");
         }
-        assert!(is_mail_address(" maria.lopez+ops@example.com "));
+        for text in [
+            "<maria@example.com>",
+            "\"a\"@example.com",
+            "Maria <maria@example.com>",
+            "ａ@example.com",
+            "a@b;c@d",
+        ] {
+            assert!(!is_mail_address(text), "{text:?}");
+        }
+        for text in [" maria.lopez+ops@example.com ", "o'neil@example.com", "jürgen@bäckerei.example"] {
+            assert!(is_mail_address(text), "{text:?}");
+        }
         assert!(!is_mail_address(&format!("{}@example.com", "a".repeat(250))));
     }
 }

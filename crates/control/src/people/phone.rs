@@ -45,7 +45,8 @@ impl People {
         Ok(self.phone(session, true).await?.map(|(_, number)| number))
     }
 
-    /// Sends a code to a number, which counts once the code was typed. The one that counts already counts until then.
+    /// Sends a code to a number, which counts once the code was typed. The one that counts already counts until then. A number
+    /// that no code goes to waits for none, and leaves the one that does.
     pub async fn add_phone(
         &self,
         codes: SecondFactor<'_>,
@@ -56,15 +57,15 @@ impl People {
     ) -> Result<()> {
         self.may_bind(session).await?;
         let waits = self.phone(session, false).await?.filter(|(_, waiting)| *waiting == number);
-        let factor = if let Some((factor, _)) = waits {
-            factor
-        } else {
+        let id = waits.as_ref().map_or_else(Factor::new_id, |(factor, _)| factor.id.clone());
+        let subject = Factor::subject_of(&id);
+        self.send(codes, session, For::AddPhone, subject, number, channel, visitor).await?;
+        if waits.is_none() {
             let by = Actor::Person(session.person.id.clone());
             let new = NewFactor { secret: FactorSecret::Phone(number), verified: false };
-            self.store.add_factor(&by, &session.person.id, new, self.now()).await?;
-            self.phone(session, false).await?.ok_or(Refused::Over)?.0
-        };
-        self.send(codes, session, For::AddPhone, &factor, number, channel, visitor).await
+            self.store.add_factor_as(&by, &session.person.id, &id, new, self.now()).await?;
+        }
+        Ok(())
     }
 
     /// The code that went to a number: it counts from now on, and takes the place of the one before.
@@ -103,7 +104,7 @@ impl People {
             return Err(Refused::Invalid("no code can be sent to you here"));
         }
         let (factor, number) = self.phone(session, true).await?.ok_or(Refused::Over)?;
-        self.send(codes, session, For::SignIn, &factor, number, channel, visitor).await
+        self.send(codes, session, For::SignIn, factor.subject(), number, channel, visitor).await
     }
 
     /// Whether it is the code that was sent for signing in.
@@ -120,7 +121,7 @@ impl People {
         codes: SecondFactor<'_>,
         session: &Session,
         what_for: For,
-        factor: &Factor,
+        subject: String,
         number: PhoneNumber,
         channel: Channel,
         visitor: &Visitor,
@@ -146,7 +147,7 @@ impl People {
             lifetime: settings.lifetime,
             custom_code: None,
             details: json!(details),
-            counter: Counter::Factor(factor.subject()),
+            counter: Counter::Factor(subject),
             limits: settings.limits.clone(),
             asker: Asker { address: visitor.address.parse().ok(), user: Some(session.person.id.clone()) },
             own_budgets: Vec::new(),

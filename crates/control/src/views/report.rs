@@ -370,7 +370,6 @@ fn in_words(
             Some(account) => format!("{} ({}) with ", account.sid, account.friendly_name),
             None => String::new(),
         };
-        let unit = worst.currency.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
         // What never begins anew has no day on which it began.
         let within = match applied.limit.window {
             Window::Alltime => String::new(),
@@ -378,9 +377,9 @@ fn in_words(
         };
         _ = write!(
             text,
-            "; furthest above: {of}{}{unit}{within}, at a limit of {}",
-            worst.used,
-            applied.limit.amount()
+            "; furthest above: {of}{}{within}, at a limit of {}",
+            money(&worst.used, worst.currency.as_deref()),
+            money(&applied.limit.amount().to_string(), worst.currency.as_deref())
         );
     }
     if let Some(refused) = refused {
@@ -390,6 +389,18 @@ fn in_words(
         text.push_str(advice);
     }
     text
+}
+
+/// An amount with its currency, and then with two places at least.
+fn money(amount: &str, currency: Option<&str>) -> String {
+    let Some(currency) = currency else { return amount.to_owned() };
+    let places = amount.split_once('.').map_or(0, |(_, places)| places.len());
+    let padding = match places {
+        0 => ".00",
+        1 => "0",
+        _ => "",
+    };
+    format!("{amount}{padding} {currency}")
 }
 
 /// The date of a time in GMT, for people.

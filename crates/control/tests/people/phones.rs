@@ -102,6 +102,37 @@ async fn a_number_counts_once_its_code_was_typed_and_not_before() {
 }
 
 #[tokio::test]
+async fn a_number_that_is_refused_waits_for_no_code_and_leaves_the_one_that_does() {
+    let house = House::new().await;
+    let engine = engine(&house);
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let token = house.inside(&maria).await;
+    let session = house.session(&token).await;
+    let codes = engine.second_factor().unwrap();
+    let add =
+        async |to: &str| house.people.add_phone(codes, &session, number(to), Channel::Sms, &home()).await;
+    let waiting = async || house.people.waiting_phone(&session).await.unwrap();
+    assert!(matches!(why(add("+33612345678").await), Refused::Invalid(_)));
+    assert_eq!(waiting().await, None, "nothing went there");
+    add("+14155550188").await.unwrap();
+    let code = sent(&house).await.pop().unwrap().1;
+    // A slip, and the same number once more too soon.
+    assert!(matches!(why(add("+33612345678").await), Refused::Invalid(_)));
+    assert!(matches!(why(add("+14155550188").await), Refused::NoCodeBefore(_)));
+    assert_eq!(waiting().await, Some(number("+14155550188")));
+    house.people.confirm_phone(&session, &code).await.unwrap();
+    assert_eq!(house.people.own_phone(&session).await.unwrap(), Some(number("+14155550188")));
+    // One that codes do go to takes the place of another that waits.
+    house.wait(60);
+    add("+14155550199").await.unwrap();
+    add("+14155550177").await.unwrap();
+    assert_eq!(waiting().await, Some(number("+14155550177")));
+    let code = sent(&house).await.pop().unwrap().1;
+    house.people.confirm_phone(&session, &code).await.unwrap();
+    assert_eq!(house.people.own_phone(&session).await.unwrap(), Some(number("+14155550177")));
+}
+
+#[tokio::test]
 async fn a_code_that_was_sent_for_one_sign_in_is_none_for_another() {
     let house = House::new().await;
     let engine = engine(&house);

@@ -81,8 +81,21 @@ impl Store {
         factor: NewFactor,
         now: Timestamp,
     ) -> Result<String> {
-        let id = format!("fa_{}", hex::write(&crate::random::<8>()));
-        let data = (by.clone(), id.clone(), person.to_owned(), factor, now);
+        let id = Factor::new_id();
+        self.add_factor_as(by, person, &id, factor, now).await?;
+        Ok(id)
+    }
+
+    /// The same under an id that was made before, and under which something may have been counted already.
+    pub async fn add_factor_as(
+        &self,
+        by: &Actor,
+        person: &str,
+        id: &str,
+        factor: NewFactor,
+        now: Timestamp,
+    ) -> Result<()> {
+        let data = (by.clone(), id.to_owned(), person.to_owned(), factor, now);
         self.write(data, |(by, id, person, factor, now), transaction| {
             Box::pin(async move {
                 find(transaction, person).await?;
@@ -92,8 +105,7 @@ impl Store {
                 add(transaction, by, id, person, factor, *now).await
             })
         })
-        .await?;
-        Ok(id)
+        .await
     }
 
     /// Makes new recovery codes in the place of those that are left, and gives them out this once. The trust in devices that
@@ -107,7 +119,7 @@ impl Store {
     ) -> Result<Vec<RecoveryCode>> {
         let codes: Vec<RecoveryCode> =
             (0..recovery::COUNT).map(|_| RecoveryCode::new(crate::random())).collect();
-        let id = format!("fa_{}", hex::write(&crate::random::<8>()));
+        let id = Factor::new_id();
         let keys = self.factor_keys().await?;
         let tags: Vec<String> = codes.iter().map(|code| code.tag(&keys.tags, person)).collect();
         let data = (by.clone(), id, person.to_owned(), tags, told, now);
@@ -302,9 +314,19 @@ impl Store {
 }
 
 impl Factor {
+    /// An id for one that is about to be added.
+    pub fn new_id() -> String {
+        format!("fa_{}", hex::write(&crate::random::<8>()))
+    }
+
     /// What its failures are counted under, whoever compares.
     pub fn subject(&self) -> String {
         subject(&self.id)
+    }
+
+    /// The same of one that is about to be added.
+    pub fn subject_of(id: &str) -> String {
+        subject(id)
     }
 }
 

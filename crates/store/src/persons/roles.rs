@@ -201,7 +201,8 @@ impl Store {
     }
 }
 
-/// Refuses what would leave nobody who may do everything: whoever is locked out may nothing. `then` is what this person would have everywhere.
+/// Refuses what would leave nobody who may do everything: whoever is locked out may nothing, and whoever was only invited
+/// may never come, so that one who signs in stays until another does. `then` is what this person would have everywhere.
 pub(super) async fn keep_an_owner(
     transaction: &mut Transaction,
     person: &str,
@@ -213,15 +214,23 @@ pub(super) async fn keep_an_owner(
     // Of two who take the last right from each other at once, one waits here for the other.
     let lock = "UPDATE roles SET role = role WHERE account = '*' AND role = 'owner'";
     transaction.execute(lock, values![]).await?;
-    let owners = "SELECT r.person FROM roles r JOIN persons p ON p.id = r.person WHERE r.account = '*' \
+    let owners = "SELECT r.person, (SELECT count(*) FROM factors f WHERE f.person = p.id \
+                  AND f.verified_at IS NOT NULL AND p.password IS NOT NULL) AS factors \
+                  FROM roles r JOIN persons p ON p.id = r.person WHERE r.account = '*' \
                   AND r.role = 'owner' AND (p.locked_at IS NULL OR p.id = $1)";
     let owners = transaction.fetch(owners, values![person]).await?;
-    let mut others = false;
-    let mut is_one = false;
+    let mut own = None;
+    let mut others = None;
     for owner in owners {
-        if owner.text("person")? == person { is_one = true } else { others = true }
+        let signs_in = owner.count("factors")? > 0;
+        if owner.text("person")? == person {
+            own = Some(signs_in);
+        } else {
+            others = others.max(Some(signs_in));
+        }
     }
-    if is_one && !others {
+    // Whoever never signed in themselves gives way to anybody: a mistyped invitation must not stay for ever.
+    if own > others {
         return Err(Error::conflict("the last owner of everything stays one; whether there is another"));
     }
     Ok(())

@@ -14,6 +14,7 @@ use crate::world::{World, after, all, on_both, operator, start};
 on_both! {
     a_login_is_one_persons_however_it_is_written,
     the_last_owner_of_everything_stays_one,
+    an_owner_who_was_only_invited_takes_nobodys_place_who_signs_in,
     two_owners_who_lock_each_other_out_leave_one,
     two_owners_who_remove_each_other_leave_one,
     a_role_somewhere_is_none_elsewhere,
@@ -126,6 +127,35 @@ async fn the_last_owner_of_everything_stays_one(world: World) {
     store.set_role(&by, &maria.id, everywhere(Role::Auditor), start()).await.unwrap();
     let maria = store.person(&maria.id).await.unwrap().unwrap();
     assert_eq!(maria.role(Where::Everywhere), Some(Role::Auditor));
+}
+
+async fn an_owner_who_was_only_invited_takes_nobodys_place_who_signs_in(world: World) {
+    let (store, by) = (&world.store, operator());
+    let maria = maria(store).await;
+    let invited = person(store, "other@example.com", vec![everywhere(Role::Owner)]).await;
+    let hash = Secret::new("hash");
+    let binds = async |person: &Person| {
+        store.set_password(&by, &person.id, &hash, Told::nobody(), start()).await.unwrap();
+        let totp = NewFactor { secret: FactorSecret::Totp(Seed::new([3; 20])), verified: true };
+        store.add_factor(&by, &person.id, totp, start()).await.unwrap();
+    };
+    binds(&maria).await;
+    for refused in [
+        store.set_role(&by, &maria.id, everywhere(Role::Operator), start()).await,
+        store.remove_role(&by, &maria.id, Where::Everywhere, start()).await.map(|_| ()),
+        store.remove_person(&by, &maria.id, start()).await,
+        store.lock_person(&by, &maria.id, Lock::Out, start()).await.map(|_| ()),
+    ] {
+        assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
+    }
+    // An invitation that went wrong is taken back, whoever signs in.
+    let mistyped = person(store, "mistyped@example.com", vec![everywhere(Role::Owner)]).await;
+    store.remove_person(&by, &mistyped.id, start()).await.unwrap();
+    // A password alone does not do: without a factor they are not let in.
+    store.set_password(&by, &invited.id, &hash, Told::nobody(), start()).await.unwrap();
+    assert!(store.remove_role(&by, &maria.id, Where::Everywhere, start()).await.is_err());
+    binds(&invited).await;
+    assert!(store.remove_role(&by, &maria.id, Where::Everywhere, start()).await.unwrap());
 }
 
 async fn two_owners_who_remove_each_other_leave_one(world: World) {

@@ -166,6 +166,18 @@ fn filters() -> Vec<(RequestFilter, Vec<i64>)> {
         (with("the shop"), vec![4]),
         (with("sk00000000000000000000000000000005"), vec![4]),
         (with("FIFTY a"), vec![5]),
+        (RequestFilter { credentials: Some(vec![]), ..any() }, vec![5, 4, 3, 2, 1]),
+        (RequestFilter { credentials: Some(vec![]), ..with("the shop") }, vec![]),
+        (RequestFilter { credentials: Some(vec![]), ..with("SK0000") }, vec![]),
+        (RequestFilter { credentials: Some(vec![]), ..with("a day\"]") }, vec![4]),
+        (
+            RequestFilter {
+                credentials: Some(vec![Sid::new(*b"SK", 5), Sid::new(*b"SK", 6)]),
+                ..with("the shop")
+            },
+            vec![4],
+        ),
+        (RequestFilter { credentials: Some(vec![Sid::new(*b"SK", 6)]), ..with("the shop") }, vec![]),
         (with("a day\"]"), vec![4]),
         (with("DOES_not_fit"), vec![5]),
         (with("SIGNATURE_M"), vec![2]),

@@ -70,6 +70,7 @@ async fn list(call: Call<'_>) -> Result<Bytes, Problem> {
         would_refuse: query.flag("would_refuse"),
         since: query.time("since"),
         search: query.text("search").map(str::to_owned),
+        credentials: None,
     };
     json(&call.engine.views().requests(&filter, &query.page()).await?)
 }
