@@ -78,12 +78,7 @@ impl People {
         if !is_used {
             return Err(Refused::WrongCode);
         }
-        let (address, agent) = (&visitor.address, &visitor.agent);
-        let sign_in = if person.has_password {
-            self.store.begin_sign_in(&person.id, address, agent, now).await?
-        } else {
-            self.store.begin_first_sign_in(&person.id, address, agent, now).await?
-        };
+        let sign_in = self.store.begin_sign_in(&person.id, &visitor.address, &visitor.agent, now).await?;
         let session = NewSession {
             person: person.id.clone(),
             place,

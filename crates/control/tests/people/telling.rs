@@ -86,30 +86,6 @@ async fn a_password_without_its_second_factor_is_told_after_three_minutes_whatev
 }
 
 #[tokio::test]
-async fn whoever_takes_their_time_to_bind_their_first_factor_is_not_told_that_somebody_knows_their_password()
-{
-    let house = House::new().await;
-    let invitation = house.invite("maria@example.com", vec![everywhere(Role::Owner)]).await;
-    let code = secret(&invitation.code.spelled());
-    house.people.begin_binding(&code, &secret(PASSWORD), &home()).await.unwrap();
-    house.wait(600);
-    assert_eq!(tell(&house).await, 0, "nobody else can know it");
-    let other = house.bound("other@example.com", vec![everywhere(Role::Owner)]).await;
-    assert_eq!(tell(&house).await, 1, "that somebody is inside is told");
-    letters(&house).await;
-    // With a password that was there before, somebody else may have come by both.
-    let person = house.store.person_by_login(&other.login).await.unwrap().unwrap().0;
-    let invitation =
-        people::reset_second_factor(&house.store, &operator(), person, house.people.now()).await.unwrap();
-    letters(&house).await;
-    let code = secret(&invitation.code.spelled());
-    house.people.begin_binding(&code, &secret(PASSWORD), &home()).await.unwrap();
-    house.wait(180);
-    assert_eq!(tell(&house).await, 1);
-    assert_eq!(letters(&house).await.pop().unwrap().subject, "Somebody knows your password");
-}
-
-#[tokio::test]
 async fn a_sign_in_from_a_new_device_is_told_at_once_and_one_from_a_known_one_is_not() {
     let house = House::new().await;
     let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;

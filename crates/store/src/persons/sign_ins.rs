@@ -68,37 +68,11 @@ impl Store {
         agent: &str,
         now: Timestamp,
     ) -> Result<String> {
-        self.begin_and_tell(person, (address, agent), None, now).await
-    }
-
-    /// A password was set with an owner's code, the first of its person. Nobody else can know it, so that it is told once
-    /// they are inside, and not that it waits for the second factor, however long it takes them to bind one.
-    pub async fn begin_first_sign_in(
-        &self,
-        person: &str,
-        address: &str,
-        agent: &str,
-        now: Timestamp,
-    ) -> Result<String> {
-        self.begin_and_tell(person, (address, agent), Some(now), now).await
-    }
-
-    async fn begin_and_tell(
-        &self,
-        person: &str,
-        (address, agent): (&str, &str),
-        told_at: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Result<String> {
         let id = new_id();
-        let data = (id.clone(), person.to_owned(), address.to_owned(), agent.to_owned(), told_at, now);
-        self.write(data, |(id, person, address, agent, told_at, now), transaction| {
+        let data = (id.clone(), person.to_owned(), address.to_owned(), agent.to_owned(), now);
+        self.write(data, |(id, person, address, agent, now), transaction| {
             Box::pin(async move {
                 insert(transaction, id, person, (address, agent), SignInOutcome::Waiting, *now).await?;
-                if told_at.is_some() {
-                    let update = "UPDATE sign_ins SET told_at = $2 WHERE id = $1";
-                    transaction.execute(update, values![id, *now]).await?;
-                }
                 let by = Actor::Person(person.clone());
                 note(transaction, &by, "sign-in.password", person, json!({ "sign_in": id }), *now).await
             })
