@@ -28,7 +28,7 @@
 //! | `readings`, `tallies`, `incidents` | the most that a breaker had seen on each day, what came of requests under each limit, and what the list of incidents is read off |
 //! | `breakers`, `observations`, `outbox` | a step: new states, what they were decided for, and what must happen, all or nothing |
 //! | `nodes` | signs of life, leases and claims without comparing two machines' clocks |
-//! | `accounts`, `prices`, `limits`, `triggers`, `tokens` | what is known of Twilio, what was applied, who may use the API |
+//! | `accounts`, `currencies`, `prices`, `limits`, `triggers`, `tokens` | what is known of Twilio, what was applied, who may use the API |
 //! | `rotations` | auth tokens that are replaced, step by step, and those that count in the place of configured ones |
 //! | `shared_keys` | SharedKeys of webhooks that were made at Twilio, and how far each is |
 //! | `persons` | people who sign in: roles, factors, sessions (of the console, of protected hosts), trusted devices, codes that are good once, sign-ins |
@@ -50,6 +50,7 @@ mod challenges;
 mod conversions;
 mod counted;
 mod credentials;
+mod currencies;
 mod durability;
 mod egress_scopes;
 mod epoch;
@@ -109,6 +110,7 @@ pub use challenges::{
 };
 pub use conversions::StoppedPrefix;
 pub use credentials::{Credential, NewCredential};
+pub use currencies::Currencies;
 pub use durability::{ByDefault, Durability, PostgresDurability};
 pub use egress_scopes::{
     EGRESS, EgressAccounts, EgressArea, EgressDestination, EgressScopes, UnknownScope, parse_sender,

@@ -256,8 +256,9 @@ async fn needs(call: &Call<'_>, limits: &[LimitView]) -> Result<Vec<Need>, Faile
                 "{} suspended by a limit that is not in the configuration any more.",
                 words::many(left_suspended, "account is", "accounts are")
             ),
-            to_do: "Nothing else holds them, and nobody lets them go: `ringfence account resume` does."
-                .to_owned(),
+            to_do:
+                "Nothing lets them go by itself: resume each on its page, or with `ringfence account resume`."
+                    .to_owned(),
             link: Some(("See what is suspended", "/accounts?show=suspended".to_owned())),
         });
     }

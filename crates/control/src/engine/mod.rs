@@ -1,7 +1,7 @@
 //! The control plane at work: what is observed moves breakers, what was ordered is done, until it is so.
 //!
 //! An [`Engine`] keeps nothing that matters: whatever it decides is in the store before anything follows from it, so it
-//! may be dropped at any await and another one goes on. What it does remember (sums over accounts, currencies) only
+//! may be dropped at any await and another one goes on. What it does remember (sums over accounts, what it has written) only
 //! saves questions.
 
 mod accounts;
@@ -19,12 +19,12 @@ mod triggered;
 mod triggers;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use ringfence_breaker::price_book::PriceBook;
 use ringfence_model::{Amount, Clock, Sid};
-use ringfence_store::{Account, Store};
+use ringfence_store::{Account, Currencies, Store};
 use tokio::sync::watch;
 
 pub use accounts::{ListedAccounts, NotListed, SynchronisedAccounts};
@@ -81,8 +81,8 @@ pub struct Engine {
     clock: Arc<dyn Clock>,
     /// What the accounts of a limit used together, by the limit's name.
     sums: Mutex<HashMap<String, Sum>>,
-    /// The currency of each account, as its usage records say.
-    currencies: Mutex<HashMap<Sid, String>>,
+    /// The currencies that the store has for certain.
+    currencies: Mutex<Currencies>,
     /// What breakers were last told of the ledger, by limit and subject: of which window, and how much.
     fed: Mutex<HashMap<(String, String), (Timestamp, Amount)>>,
     /// What things cost the accounts that Ringfence itself sends from, with the version of the prices.
@@ -142,11 +142,6 @@ impl Engine {
     /// Changes whenever this node has ordered something, so that whoever performs orders need not look again and again.
     pub fn orders(&self) -> watch::Receiver<()> {
         self.ordered.subscribe()
-    }
-
-    /// The currency of each account whose prices this node has seen.
-    pub(crate) fn known_currencies(&self) -> HashMap<Sid, String> {
-        self.currencies.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The ways to Twilio.

@@ -4,13 +4,14 @@ use std::sync::PoisonError;
 
 use ringfence_breaker::{Limit, Measure, Observation, Phase, State, Subject};
 use ringfence_model::{Actor, Sid};
-use ringfence_store::{Account, Breaker, BreakerChange, Result, Step};
+use ringfence_store::{Account, Breaker, BreakerChange, Currencies, Error, Result, Step};
 use ringfence_twilio::wire::AccountStatus;
 use serde_json::json;
 
 use super::{Engine, named};
 use crate::decide::{By, Watched, decide, without_trip};
 use crate::notices;
+use crate::views::currency_of;
 use crate::wanted::{AppliedLimit, scoped};
 
 /// So often somebody else may be quicker before this node gives way for now. What was observed is observed again.
@@ -37,7 +38,7 @@ impl Engine {
             };
         }
         let mut accounts: Option<Vec<notices::Account>> = None;
-        let unit = self.unit(applied, subject);
+        let mut unit = None;
         let mut tries = 0;
         loop {
             tries += 1;
@@ -45,7 +46,7 @@ impl Engine {
             let known = self.store.find_breaker::<State>(&limit.name, &subject.to_string()).await?;
             let now = self.now();
             // Most observations change nothing that concerns an account: who they are is asked when something does.
-            let nobody = Watched { limit, subject, accounts: &[], unit: &unit };
+            let nobody = Watched { limit, subject, accounts: &[], unit: "" };
             let mut step = match decide(&nobody, known.as_ref(), observation, by, settles, now) {
                 None => return Ok(()),
                 Some(step) if step.effects.is_empty() && !moves(&step) => step,
@@ -54,7 +55,11 @@ impl Engine {
                         Some(accounts) => accounts,
                         None => self.accounts_of(applied, subject).await?,
                     };
-                    let watched = Watched { accounts: &of_scope, ..nobody };
+                    if unit.is_none() {
+                        unit = Some(self.unit(applied, subject).await);
+                    }
+                    let unit = unit.as_deref().unwrap_or_default();
+                    let watched = Watched { accounts: &of_scope, unit, ..nobody };
                     let step = decide(&watched, known.as_ref(), observation, by, settles, now);
                     accounts = Some(of_scope);
                     step.unwrap_or_default()
@@ -195,25 +200,41 @@ impl Engine {
         Ok(accounts.iter().filter(is_meant).map(named).collect())
     }
 
-    /// What amounts of this breaker are of, for people.
-    fn unit(&self, applied: &AppliedLimit, subject: Subject) -> String {
+    /// What amounts of this breaker are of, for people. Nothing waits for it or fails by it: it is only told.
+    async fn unit(&self, applied: &AppliedLimit, subject: Subject) -> String {
         let limit = &applied.limit;
         if limit.measure != Measure::Price {
             return limit.category.clone();
         }
-        let currencies = self.currencies.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = match subject {
-            Subject::Account(sid) => currencies.get(&sid),
-            Subject::Together | Subject::Prefix(_) => currencies.values().next(),
+        let known = async {
+            let accounts = match subject {
+                Subject::Account(sid) => self.store.find_account(sid).await?.into_iter().collect(),
+                Subject::Together | Subject::Prefix(_) => self.store.accounts().await?,
+            };
+            Ok::<_, Error>(currency_of(applied, subject, &accounts, &self.store.currencies().await?))
         };
-        known.cloned().unwrap_or_default()
+        match known.await {
+            Ok(currency) => currency.unwrap_or_default(),
+            Err(error) => {
+                tracing::warn!(%error, limit = limit.name, %subject, "amounts are told without their currency");
+                String::new()
+            }
+        }
     }
 
-    pub(super) fn learn_currency(&self, account: Sid, currency: &str) {
-        let mut currencies = self.currencies.lock().unwrap_or_else(PoisonError::into_inner);
-        if currencies.get(&account).is_none_or(|known| known != currency) {
-            currencies.insert(account, currency.to_owned());
+    /// The store knows what an account pays in, so that whoever tells an amount can name it.
+    pub(super) async fn learn_currency(&self, account: Sid, currency: &str) -> Result<()> {
+        let is_known = |currencies: &Currencies| currencies.get(&account).is_some_and(|it| it == currency);
+        if is_known(&self.currencies.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(());
         }
+        let mut kept = self.store.currencies().await?;
+        if !is_known(&kept) {
+            self.store.keep_currency(account, currency).await?;
+            kept.insert(account, currency.to_owned());
+        }
+        *self.currencies.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+        Ok(())
     }
 }
 

@@ -120,7 +120,7 @@ impl Engine {
         by: &By<'_>,
     ) -> Result<(), ReadingFailed> {
         if let Some(currency) = &used.currency {
-            self.learn_currency(account, currency);
+            self.learn_currency(account, currency).await?;
         }
         self.book(applied, subject, account, &used, epoch).await?;
         let used = match subject {

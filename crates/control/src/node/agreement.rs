@@ -17,6 +17,9 @@ use sha2::{Digest, Sha256};
 use super::left::{self, Left};
 use crate::wanted::AppliedLimit;
 
+/// So many accounts that are left are logged each by itself.
+const LOGGED: usize = 20;
+
 /// So often somebody else may move a breaker that is ended meanwhile.
 const TRIES: usize = 20;
 
@@ -91,13 +94,17 @@ impl Limits {
                 Err(error) if error.is_conflict() && tries < TRIES => {}
                 Err(error) => return Err(error),
                 Ok(changes) => {
-                    for it in &left {
+                    for it in left.iter().take(LOGGED) {
                         tracing::warn!(
                             account = %it.account.sid,
                             limits = ?it.limits,
                             stays = ?it.actions,
-                            "a limit was taken out that holds this account: it stays as it is until `ringfence account resume`"
+                            "a limit was taken out that holds this account: it stays so until `ringfence account resume`"
                         );
+                    }
+                    if left.len() > LOGGED {
+                        let more = left.len() - LOGGED;
+                        tracing::warn!(more, "and more accounts stay so: `ringfence status` has them");
                     }
                     return Ok(changes);
                 }

@@ -273,7 +273,7 @@ impl Views<'_> {
             used: shown.state.seen.to_string(),
             trips_at: shown.trips_at(applied).map(|at| at.to_string()),
             percent: shown.percent(applied),
-            currency: self.currency(applied, subject),
+            currency: known.currency(applied, subject),
             window_start: shown.state.window,
             window_end: applied.limit.window.period(shown.state.window).end,
             changed_at: kept.map(|kept| kept.changed_at),

@@ -482,7 +482,7 @@ impl Views<'_> {
         found.view.wanted = wanted.map(|it| it.to_string());
         found.view.trips_at = trips_at.filter(|_| share.is_none()).map(|it| it.to_string());
         found.view.share = share;
-        found.view.currency = applied.and_then(|applied| self.currency(applied, subject));
+        found.view.currency = applied.and_then(|applied| known.currency(applied, subject));
         found.view.ordered = serde_json::from_value(ordered).unwrap_or_default();
         found.view.audit_from = Some(row.id);
         found.subject = Some(subject);
@@ -525,7 +525,7 @@ impl Views<'_> {
                 let subject = Subject::Account(it.account);
                 alone.view.trips_at =
                     applied.and_then(|applied| applied.limit.threshold(None)).map(|it| it.to_string());
-                alone.view.currency = applied.and_then(|applied| self.currency(applied, subject));
+                alone.view.currency = applied.and_then(|applied| known.currency(applied, subject));
                 alone
             });
             if it.refused > 0 {

@@ -211,7 +211,7 @@ impl Views<'_> {
             phase: kept.map_or(PhaseName::Passing, |kept| Shown::of(applied, kept, self.now).phase_name()),
             stops: kept.is_some_and(|kept| kept.state.stops()),
             open,
-            currency: self.currency(applied, subject),
+            currency: known.currency(applied, subject),
         }
     }
 }

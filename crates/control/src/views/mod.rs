@@ -29,7 +29,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use ringfence_breaker::{Measure, State, Subject};
 use ringfence_model::Sid;
-use ringfence_store::{Account, Breaker, Store};
+use ringfence_store::{Account, Breaker, Currencies, Store};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -56,15 +56,13 @@ pub use tallied::{ReportedEgress, ReportedOperation, WatchedLimit};
 pub use tokens::{EndName, TokenState, TokenView, Tokens, TurnName, TurnView, WaitName};
 
 use crate::engine::{Clients, Engine};
-use crate::wanted::AppliedLimit;
+use crate::wanted::{AppliedLimit, scoped};
 
 /// Where views are made: the store, and the limits that hold, at one moment.
 #[derive(Debug)]
 pub struct Views<'a> {
     store: &'a Store,
     limits: &'a [AppliedLimit],
-    /// As far as they are known: usage records tell them.
-    currencies: HashMap<Sid, String>,
     /// Whose configured tokens may be out of date; none where that is not of interest.
     clients: Option<&'a Clients>,
     /// Whether there is an egress: without one nothing is taken, and nothing waits for Twilio's figures.
@@ -101,12 +99,11 @@ pub struct NamedAccount {
 }
 
 impl Engine {
-    /// What there is to see now, with the currencies that this node has learnt.
+    /// What there is to see now.
     pub fn views(&self) -> Views<'_> {
         Views {
             store: self.store(),
             limits: self.limits(),
-            currencies: self.known_currencies(),
             clients: Some(self.clients()),
             has_egress: self.has_egress(),
             now: self.now(),
@@ -115,28 +112,37 @@ impl Engine {
 }
 
 impl<'a> Views<'a> {
-    /// What there is to see at `now`, without currencies.
+    /// What there is to see at `now`.
     pub fn new(store: &'a Store, limits: &'a [AppliedLimit], now: Timestamp) -> Self {
-        Self { store, limits, currencies: HashMap::new(), clients: None, has_egress: true, now }
+        Self { store, limits, clients: None, has_egress: true, now }
     }
 
     fn limit(&self, name: &str) -> Result<&'a AppliedLimit, NotSeen> {
         let found = self.limits.iter().find(|applied| applied.limit.name == name);
         found.ok_or_else(|| NotSeen::NoLimit(name.to_owned()))
     }
+}
 
-    /// The currency of a breaker's amounts; none where they are not money, or nobody has seen a price yet. Under a limit of a
-    /// share the only amounts are what refused requests could cost.
-    fn currency(&self, applied: &AppliedLimit, subject: Subject) -> Option<String> {
-        if applied.limit.measure != Measure::Price && applied.limit.sign().is_none() {
-            return None;
-        }
-        match subject {
-            Subject::Account(sid) => self.currencies.get(&sid).cloned(),
-            // A sum over accounts of several currencies is refused, so any of them tells.
-            Subject::Together | Subject::Prefix(_) => self.currencies.values().next().cloned(),
-        }
+/// The currency of a breaker's amounts; none where they are not money, where nobody has seen a price yet, or where its accounts
+/// pay in several. Under a limit of a share the only amounts are what refused requests could cost.
+pub(crate) fn currency_of(
+    applied: &AppliedLimit,
+    subject: Subject,
+    accounts: &[Account],
+    currencies: &Currencies,
+) -> Option<String> {
+    if applied.limit.measure != Measure::Price && applied.limit.sign().is_none() {
+        return None;
     }
+    let is_of = |account: &&Account| match subject {
+        Subject::Account(sid) => account.sid == sid,
+        Subject::Together => applied.subject(&scoped(account)) == Some(subject),
+        // Whoever sends there is counted.
+        Subject::Prefix(_) => true,
+    };
+    let mut all = accounts.iter().filter(is_of).filter_map(|account| currencies.get(&account.sid));
+    let one = all.next()?;
+    all.all(|other| other == one).then(|| one.clone())
 }
 
 /// The beginning of phone numbers, where a limit counts by it.
@@ -151,6 +157,7 @@ pub(super) fn prefix_of(subject: Subject) -> Option<String> {
 struct Known {
     accounts: Vec<Account>,
     breakers: HashMap<(String, Subject), Breaker<State>>,
+    currencies: Currencies,
 }
 
 impl Known {
@@ -159,7 +166,17 @@ impl Known {
         let breakers = breakers
             .filter_map(|breaker| Some(((breaker.limit.clone(), breaker.subject.parse().ok()?), breaker)))
             .collect();
-        Ok(Self { accounts: store.accounts().await?, breakers })
+        let (accounts, currencies) = (store.accounts().await?, store.currencies().await?);
+        Ok(Self { accounts, breakers, currencies })
+    }
+
+    fn currency(&self, applied: &AppliedLimit, subject: Subject) -> Option<String> {
+        // They are by SID, and there may be thousands of lines.
+        let accounts = match subject {
+            Subject::Account(sid) => self.account(sid).map(std::slice::from_ref).unwrap_or_default(),
+            Subject::Together | Subject::Prefix(_) => &self.accounts,
+        };
+        currency_of(applied, subject, accounts, &self.currencies)
     }
 
     fn account(&self, sid: Sid) -> Option<&Account> {
@@ -185,3 +202,6 @@ impl Known {
         self.breakers.get(&(limit.to_owned(), subject))
     }
 }
+
+#[cfg(test)]
+mod tests;

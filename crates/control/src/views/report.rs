@@ -186,7 +186,7 @@ impl Views<'_> {
         for applied in wanted {
             let found = found.remove(applied.limit.name.as_str()).unwrap_or_default();
             let since = begin(applied, &changed, since);
-            let tallied = self.tallied(applied, None, since).await?;
+            let tallied = self.tallied(&known.currencies, applied, None, since).await?;
             limits.push(self.reported(&known, applied, found, tallied, since));
         }
         Ok(Report { at: self.now, limits })
@@ -211,7 +211,7 @@ impl Views<'_> {
                 window_start,
                 level,
                 used: used.to_string(),
-                currency: self.currency(applied, subject),
+                currency: known.currency(applied, subject),
             })
             .collect();
         warnings.sort_by_key(|it| (std::cmp::Reverse(it.level), it.at));
@@ -231,7 +231,7 @@ impl Views<'_> {
                     above: Amount::from_micros(above).to_string(),
                     percent: percent_of(run.used, threshold),
                     share: ShareView::of(limit.measure, limit.amount(), run.over),
-                    currency: self.currency(applied, subject),
+                    currency: known.currency(applied, subject),
                 };
                 (above, trip)
             })

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use jiff::{SignedDuration, Timestamp};
 use ringfence_breaker::{Measure, Window};
 use ringfence_model::{Amount, Sid};
-use ringfence_store::{TalliedOperation, Tally};
+use ringfence_store::{Currencies, TalliedOperation, Tally};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -92,10 +92,12 @@ impl Views<'_> {
     /// What limits that only watch come to for one account, by its own requests through the egress.
     pub async fn watched(&self, account: Sid) -> Result<Vec<WatchedLimit>, NotSeen> {
         let mut watched = Vec::new();
+        let currencies = self.store.currencies().await?;
         let changed = self.changed().await?;
         for applied in self.limits.iter().filter(|applied| !applied.limit.enforce) {
             let since = begin(applied, &changed, None);
-            let Some(tallied) = self.tallied(applied, Some(account), since).await? else { continue };
+            let tallied = self.tallied(&currencies, applied, Some(account), since).await?;
+            let Some(tallied) = tallied else { continue };
             let (verdict, summary) = self.judged(applied, &tallied, since);
             let limit = applied.limit.name.clone();
             watched.push(WatchedLimit { limit, verdict, summary, egress: Some(tallied.egress) });
@@ -162,6 +164,7 @@ impl Views<'_> {
     /// came.
     pub(super) async fn tallied(
         &self,
+        currencies: &Currencies,
         applied: &AppliedLimit,
         account: Option<Sid>,
         since: Timestamp,
@@ -174,8 +177,8 @@ impl Views<'_> {
         // What a limit of a share refuses is worth money too.
         let is_money = applied.limit.measure == Measure::Price || applied.limit.sign().is_some();
         let money = match account {
-            Some(account) if is_money => Money::Of(self.currencies.get(&account).cloned()),
-            None if is_money => self.money_of_all(applied, since).await?,
+            Some(account) if is_money => Money::Of(currencies.get(&account).cloned()),
+            None if is_money => self.money_of_all(currencies, applied, since).await?,
             Some(_) | None => Money::Of(None),
         };
         let amount = |amount: Amount| (money != Money::Mixed).then(|| amount.to_string());
@@ -200,13 +203,18 @@ impl Views<'_> {
     }
 
     /// In what the requests of all accounts under a limit are paid. One whose currency nobody has seen yet may have any.
-    async fn money_of_all(&self, applied: &AppliedLimit, since: Timestamp) -> Result<Money, NotSeen> {
-        let mut all: Vec<Option<&String>> = self.currencies.values().map(Some).collect();
+    async fn money_of_all(
+        &self,
+        currencies: &Currencies,
+        applied: &AppliedLimit,
+        since: Timestamp,
+    ) -> Result<Money, NotSeen> {
+        let mut all: Vec<Option<&String>> = currencies.values().map(Some).collect();
         all.sort_unstable();
         all.dedup();
         if all.len() > 1 {
             let accounts = self.store.tallied_accounts(&applied.limit.name, since).await?;
-            all = accounts.iter().map(|account| self.currencies.get(account)).collect();
+            all = accounts.iter().map(|account| currencies.get(account)).collect();
             all.sort_unstable();
             all.dedup();
         }

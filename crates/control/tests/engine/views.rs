@@ -5,7 +5,8 @@ use ringfence_breaker::{Action, Limit, Per, Subject};
 use ringfence_control::engine::Triggers;
 use ringfence_control::plan::Mark;
 use ringfence_control::views::{
-    BreakerFilter, NotSeen, OrderState, Page, PhaseName, PlannedChange, Verdict, Views, WantedStatus,
+    BreakerFilter, IncidentFilter, NotSeen, OrderState, Page, PhaseName, PlannedChange, Verdict, Views,
+    WantedStatus,
 };
 use ringfence_model::{Actor, Sid};
 use ringfence_store::NewEffect;
@@ -444,4 +445,20 @@ async fn no_view_shows_a_token() {
         assert!(!everything.contains(token.expose()));
     }
     assert!(everything.contains(&account.to_string()));
+}
+
+#[tokio::test]
+async fn amounts_have_their_currency_for_whoever_looks_and_not_only_for_the_node_that_read_them() {
+    let node = Node::start(vec![fifty_a_day(Per::Account, vec![Action::Suspend])]).await;
+    let (account, _) = node.world.subaccount("one").await;
+    node.engine.synchronise_accounts().await.expect("synchronised");
+    node.spend(account, "61").await;
+    hour(&node).await;
+    let elsewhere = Views::new(&node.store, node.engine.limits(), node.now());
+    let currency = |currency: &Option<String>| currency.as_deref() == Some("USD");
+    assert!(elsewhere.status().await.expect("seen").breakers.iter().all(|it| currency(&it.currency)));
+    let incidents =
+        elsewhere.incidents(&IncidentFilter::default(), &Page::all()).await.expect("seen").incidents;
+    assert!(incidents.len() == 1 && currency(&incidents[0].currency), "{incidents:?}");
+    assert_eq!(node.store.currencies().await.expect("kept").get(&account).map(String::as_str), Some("USD"));
 }

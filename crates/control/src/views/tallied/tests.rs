@@ -98,15 +98,14 @@ async fn amounts_of_several_currencies_are_not_added_up() {
     let told = async |currencies: &[(Sid, &str)], account: Option<Sid>| {
         let currencies = currencies.iter().map(|(account, currency)| (*account, (*currency).to_owned()));
         let limits = [applied.clone()];
-        let views = Views {
-            store: &store,
-            limits: &limits,
-            currencies: currencies.collect(),
-            clients: None,
-            has_egress: true,
-            now: now(),
-        };
-        let egress = views.tallied(&applied, account, now()).await.expect("seen").expect("counted").egress;
+        let views = Views { store: &store, limits: &limits, clients: None, has_egress: true, now: now() };
+        let currencies = currencies.collect();
+        let egress = views
+            .tallied(&currencies, &applied, account, now())
+            .await
+            .expect("seen")
+            .expect("counted")
+            .egress;
         (egress.would_have_refused(), egress.operations[0].worst.is_some())
     };
     let both = [(american, "usd"), (german, "eur")];
