@@ -317,6 +317,12 @@ def fill_in(text, replacements):
     return text
 
 
+def twice(text, begin, end, changes):
+    """The piece of an example from `begin` to `end` once more before itself, changed: a second host, say."""
+    start = text.index(begin)
+    return text[:start] + fill_in(text[start : text.index(end, start)], changes) + text[start:]
+
+
 # ---------------------------------------------------------------- results
 
 

@@ -97,8 +97,8 @@ class Browser:
     def __init__(self, place):
         self.place, self.jars = place, {}
 
-    def ask(self, method, url, headers=None, body=None):
-        """One request; `url` says to which host, the place where that is."""
+    def ask(self, method, url, headers=None, body=None, target=None):
+        """One request; `url` says to which host, the place where that is. The request line may say something else."""
         place, parts = self.place, urlsplit(url)
         if parts.netloc in place.hosts and parts.scheme == "https":
             trusting = ssl.create_default_context(cafile=place.certificate)
@@ -110,7 +110,7 @@ class Browser:
             assert url.startswith(place.console_url + "/"), f"led to {url}"
             connection = http.client.HTTPConnection("127.0.0.1", place.console, timeout=15)
         jar = self.jars.setdefault(parts.hostname, {})
-        target = parts.path + ("?" + parts.query if parts.query else "")
+        target = target or parts.path + ("?" + parts.query if parts.query else "")
         try:
             connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
             connection.putheader("Host", parts.netloc)

@@ -41,6 +41,16 @@ impl PhoneNumber {
         self.0
     }
 
+    /// Whether it has as many digits as there are in a number: seven at least, and of the plan that fixes more, that of +1,
+    /// ten, of which neither the area's nor the exchange's begin with 0 or 1 (NANPA). A number that was typed with a digit
+    /// too few or too many there is nobody's.
+    pub fn is_possible(&self) -> bool {
+        if self.calling_code() != 1 {
+            return self.0 >= 1_000_000;
+        }
+        (12_000_000_000..20_000_000_000).contains(&self.0) && self.0 / 1_000_000 % 10 >= 2
+    }
+
     /// The country code that it begins with: one to three digits (ITU-T E.164, annex A).
     pub fn calling_code(&self) -> u64 {
         let length = self.0.checked_ilog10().unwrap_or(0) + 1;
@@ -101,6 +111,30 @@ mod tests {
             ["", "+", "+1", "14155550100", "+0155550100", "+1415555010a", "+1 415", "+1234567890123456"]
         {
             assert_eq!(PhoneNumber::parse(text), Err(InvalidPhoneNumber), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_number_with_a_digit_too_few_or_too_many_is_impossible_where_the_plan_says_how_many_there_are() {
+        let is_possible = |text: &str| PhoneNumber::parse(text).unwrap().is_possible();
+        for text in ["+14155550100", "+12025550143", "+18765550100", "+19999999999", "+12002000000"] {
+            assert!(is_possible(text), "{text}");
+        }
+        for text in [
+            "+1415555",
+            "+1415555010",
+            "+141555501000",
+            "+141555501000000",
+            "+10155550100",
+            "+11155550100",
+            "+14150550100",
+            "+14151550100",
+        ] {
+            assert!(!is_possible(text), "{text}");
+        }
+        // Elsewhere lengths differ within a country.
+        for (text, possible) in [("+2905123", true), ("+290512", false), ("+491511234567890", true)] {
+            assert_eq!(is_possible(text), possible, "{text}");
         }
     }
 

@@ -67,8 +67,10 @@ impl Seed {
     /// The address in the picture that an application scans (Google Authenticator's Key URI Format).
     pub fn uri(&self, issuer: &str, account: &str) -> Zeroizing<String> {
         let text = Zeroizing::new(base32::encode(self.0.as_slice()));
-        let issuer = utf8_percent_encode(issuer, COMPONENT);
-        let account = utf8_percent_encode(account, COMPONENT);
+        // There is one colon, between the two: applications split there, escaped or not.
+        let (issuer, account) = (issuer.replace(':', " "), account.replace(':', " "));
+        let issuer = utf8_percent_encode(&issuer, COMPONENT);
+        let account = utf8_percent_encode(&account, COMPONENT);
         Zeroizing::new(format!("otpauth://totp/{issuer}:{account}?secret={}&issuer={issuer}", text.as_str()))
     }
 
@@ -176,11 +178,11 @@ mod tests {
 
     #[test]
     fn a_name_cannot_break_out_of_the_address() {
-        let uri = seed().uri("Ringfence & Co", "a@b.example?secret=X&x:y/z");
+        let uri = seed().uri("Ringfence & Co:a", "a@b.example?secret=X&x:y/z");
         assert_eq!(
             uri.as_str(),
-            "otpauth://totp/Ringfence%20%26%20Co:a%40b.example%3Fsecret%3DX%26x%3Ay%2Fz\
-             ?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Ringfence%20%26%20Co"
+            "otpauth://totp/Ringfence%20%26%20Co%20a:a%40b.example%3Fsecret%3DX%26x%20y%2Fz\
+             ?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Ringfence%20%26%20Co%20a"
         );
     }
 

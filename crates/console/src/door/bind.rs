@@ -170,12 +170,13 @@ pub(crate) async fn add_phone(door: Door<'_>) -> Result<Response<Bytes>, Failed>
         .chars()
         .filter(|it| !matches!(it, ' ' | '-' | '(' | ')' | '.' | '/'))
         .collect();
-    let sent = match (PhoneNumber::parse(&typed), door.engine.second_factor()) {
-        (Err(_), _) => {
+    let number = PhoneNumber::parse(&typed).ok().filter(PhoneNumber::is_possible);
+    let sent = match (number, door.engine.second_factor()) {
+        (None, _) => {
             Err(Refused::Invalid("write the number with + and the country's code, such as +14155550100"))
         }
         (_, None) => Err(Refused::Invalid("this installation sends no codes: it has no [second_factor]")),
-        (Ok(number), Some(codes)) => {
+        (Some(number), Some(codes)) => {
             let channel = channel(&door.form);
             door.people.add_phone(codes, session, number, channel, &door.visitor()).await
         }

@@ -92,6 +92,11 @@ async fn enter(visit: &Visit<'_>) -> Result<Response<Bytes>, Failed> {
     if signed_in(visit).await?.is_some() {
         return Ok(words::redirect(&visit.url(to)));
     }
+    // It was quicker, and whoever signed in once more here ended its session with that of the console. The secret of both
+    // tabs is gone, the cookie is left: another way begins, on which nobody need be asked.
+    if began.is_none() && before.is_some() {
+        return Ok(words::redirect(&visit.url(&start(to))));
+    }
     let page = Page {
         title: "This sign-in is over",
         text: "It was used already, took longer than a minute, or was begun in another browser. Nothing is lost: \

@@ -14,7 +14,7 @@ use ringfence_store::{Grant, Lock, NewSession, Role, Stage, Where};
 
 use crate::world::{Browser, Page, World};
 
-const WIKI: &str = "wiki.example.com";
+pub(crate) const WIKI: &str = "wiki.example.com";
 const CRM: &str = "crm.example.com:8443";
 const CONSOLE: &str = "https://console.example.com";
 
@@ -26,19 +26,19 @@ fn host(name: &str, place: Where, role: Role) -> ProtectedHost {
     ProtectedHost { host: name.to_owned(), place, role, key: Some(key()) }
 }
 
-async fn world() -> World {
+pub(crate) async fn world() -> World {
     let wiki = host(WIKI, Where::Everywhere, Role::Auditor);
     let crm = host(CRM, Where::Everywhere, Role::Operator);
     World::protecting(vec![wiki, crm]).await
 }
 
 /// A browser at protected hosts: what it keeps of them, and a proxy that speaks for it.
-struct Visitor<'w> {
+pub(crate) struct Visitor<'w> {
     world: &'w World,
-    cookies: Vec<(String, String, String)>,
+    pub(crate) cookies: Vec<(String, String, String)>,
 }
 
-fn navigation(builder: http::request::Builder) -> http::request::Builder {
+pub(crate) fn navigation(builder: http::request::Builder) -> http::request::Builder {
     builder
         .header("accept", "text/html,*/*;q=0.8")
         .header("sec-fetch-mode", "navigate")
@@ -50,7 +50,7 @@ fn told(host: &str, target: &str) -> Told {
 }
 
 impl<'w> Visitor<'w> {
-    fn new(world: &'w World) -> Self {
+    pub(crate) fn new(world: &'w World) -> Self {
         Self { world, cookies: Vec::new() }
     }
 
@@ -69,12 +69,12 @@ impl<'w> Visitor<'w> {
     }
 
     /// Whether a page of this host is shown.
-    async fn check(&self, host: &str) -> u16 {
+    pub(crate) async fn check(&self, host: &str) -> u16 {
         self.asked("/auth/check", told(host, "/page"), Request::builder()).await.status
     }
 
     /// What a proxy sends on.
-    async fn sent_on(
+    pub(crate) async fn sent_on(
         &mut self,
         method: &str,
         host: &str,
@@ -98,7 +98,7 @@ impl<'w> Visitor<'w> {
     }
 
     /// From a page of a host to the console: the path there.
-    async fn begin(&mut self, host: &str, to: &str) -> String {
+    pub(crate) async fn begin(&mut self, host: &str, to: &str) -> String {
         let target: String = form_urlencoded::byte_serialize(to.as_bytes()).collect();
         let page = self
             .sent_on("GET", host, &format!("/.ringfence/start?to={target}"), navigation(Request::builder()))
@@ -117,7 +117,7 @@ impl<'w> Visitor<'w> {
 
 /// The target of an address of this host.
 #[track_caller]
-fn target_at(url: &str, host: &str) -> String {
+pub(crate) fn target_at(url: &str, host: &str) -> String {
     url.strip_prefix(&format!("https://{host}"))
         .unwrap_or_else(|| panic!("{url} is not at {host}"))
         .to_owned()
@@ -128,7 +128,7 @@ fn value_of(url: &str, name: &str) -> String {
     parse(query.as_bytes()).find(|(key, _)| key == name).unwrap().1.into_owned()
 }
 
-async fn auditor<'w>(world: &'w World, login: &str) -> Browser<'w> {
+pub(crate) async fn auditor<'w>(world: &'w World, login: &str) -> Browser<'w> {
     world.signed_in(login, Role::Auditor, Where::Everywhere).await
 }
 

@@ -18,6 +18,7 @@ mod roles;
 mod services;
 mod shared_keys;
 mod standing;
+mod tabs;
 mod tokens;
 mod typed;
 mod world;

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use ringfence_model::Actor;
 use ringfence_second_factor::policy::{Demands, Kind, Policy, Strength};
 use ringfence_second_factor::recovery::RecoveryCode;
+use ringfence_second_factor::words::{is_invisible, is_unfit};
 use ringfence_store::{Because, Grant, Person, Purpose, Role, Session, Stage, Store, Told, Where};
 
 use super::letters::{change_told_to, letter_of_change, letter_of_left_out, texts_to_old_phones};
@@ -215,13 +216,18 @@ fn is_left_out(demands: Demands, kinds: &[Kind]) -> bool {
     demands.policy != Policy::Disabled && demands.lasting_of(kinds).is_none()
 }
 
+/// What would make two names look like one, or one like another.
+fn is_unseen(letter: char) -> bool {
+    is_unfit(letter) || is_invisible(letter)
+}
+
 /// Whether mail could reach it: what is wrong beyond that shows when it does not.
 fn is_mail_address(text: &str) -> bool {
     let text = text.trim();
     // What a mail program puts around an address, and forms of letters that look like others, nobody types when signing in.
     let is_odd = |it: char| {
         it.is_whitespace()
-            || it.is_control()
+            || is_unseen(it)
             || "<>()[]\"\\,;:\u{201c}\u{201d}\u{ab}\u{bb}".contains(it)
             || matches!(it, '\u{ff00}'..='\u{ffef}' | '\u{fe50}'..='\u{fe6f}')
     };
@@ -233,6 +239,17 @@ fn is_mail_address(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_seen_is_in_no_login() {
+        for unseen in
+            ['\u{200b}', '\u{202e}', '\u{2066}', '\u{2028}', '\u{ad}', '\u{feff}', '\u{e0061}', '\u{3164}']
+        {
+            assert!(!is_mail_address(&format!("ma{unseen}ria@example.com")), "{unseen:?}");
+            assert!(!is_mail_address(&format!("maria@exam{unseen}ple.com")), "{unseen:?}");
+        }
+        assert!(is_mail_address("zoë@例え.example"));
+    }
 
     #[test]
     fn what_no_mail_could_reach_is_no_login() {

@@ -65,9 +65,9 @@ pub struct Application {
 /// What is wrong with an application's name or settings.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ApplicationProblem {
-    /// The name is empty, or longer than Twilio's.
+    /// The name shows nothing, or is longer than Twilio's.
     #[error(
-        "a name has 1 to {NAME_MAX} characters, none of them a control character or one that turns the direction of a text"
+        "a name has 1 to {NAME_MAX} characters that can be seen, none of them a control character or one that turns the direction of a text"
     )]
     NameLength,
     /// It looks like a phone number.
@@ -81,7 +81,7 @@ pub enum ApplicationProblem {
     Country(String),
     /// The host cannot stand in a text.
     #[error(
-        "`{0}` is no host that a text has room for: letters, digits, dots and hyphens, at most {HOST_MAX} of them"
+        "`{0}` is no host that a text has room for: small letters, digits, dots and hyphens, at most {HOST_MAX} of them"
     )]
     Host(String),
 }
@@ -127,7 +127,8 @@ impl Application {
 /// Whether a name may stand in a text.
 pub(crate) fn check_name(name: &str) -> Result<(), ApplicationProblem> {
     let length = name.chars().count();
-    if length == 0 || length > NAME_MAX || name.chars().any(words::is_unfit) {
+    let shows = |letter: char| !letter.is_whitespace() && !words::is_invisible(letter);
+    if !name.chars().any(shows) || length > NAME_MAX || name.chars().any(words::is_unfit) {
         return Err(ApplicationProblem::NameLength);
     }
     // In any script: what a phone makes a link of is not only ASCII.
@@ -158,7 +159,9 @@ mod tests {
     #[test]
     fn what_a_text_cannot_carry_is_refused() {
         assert_eq!(settings().check("Owl Bank"), Ok(()));
-        for name in ["", &"x".repeat(33), "Owl\nBank", "Owl\u{202e}Bank", "Owl\u{2028}Bank"] {
+        for name in
+            ["", " ", "\u{200b}\u{a0}", &"x".repeat(33), "Owl\nBank", "Owl\u{202e}Bank", "Owl\u{2028}Bank"]
+        {
             assert_eq!(settings().check(name), Err(ApplicationProblem::NameLength), "{name}");
         }
         for name in ["call 55501", "call ٥٥٥٠١"] {

@@ -85,14 +85,13 @@ text!(UserId, UserId::read, { "type": "string", "pattern": USER });
 pub(super) struct Phone(pub(super) PhoneNumber);
 
 fn phone(text: &str) -> Result<Phone, String> {
-    let is_full = text.len() >= 8;
-    let number = PhoneNumber::parse(text).ok().filter(|_| is_full);
-    number
-        .map(Phone)
-        .ok_or_else(|| "it is no phone number with + and its country, in 7 to 15 digits".to_owned())
+    let number = PhoneNumber::parse(text).ok().filter(PhoneNumber::is_possible);
+    number.map(Phone).ok_or_else(|| {
+        "it is no phone number with + and its country, in 7 to 15 digits; of +1 they are 11".to_owned()
+    })
 }
 
-text!(Phone, phone, { "type": "string", "pattern": "^\\+[1-9][0-9]{6,14}$" });
+text!(Phone, phone, { "type": "string", "pattern": "^\\+(1[2-9][0-9]{2}[2-9][0-9]{6}|[2-9][0-9]{6,14})$" });
 
 /// A code that somebody typed.
 #[derive(Clone)]

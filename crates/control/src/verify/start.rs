@@ -10,9 +10,6 @@ use super::refusal::Refusal;
 use super::{Call, params};
 use crate::second_factor::{ApplicationSettings, SecondFactor, Start, check_name};
 
-/// Numbers are shorter nowhere, with their country.
-const NUMBER_DIGITS_MIN: u64 = 1_000_000;
-
 /// The longest value of a limit that counts as itself.
 const VALUE_MAX: usize = 256;
 
@@ -22,7 +19,7 @@ pub(super) async fn read(call: &Call<'_>) -> Result<Start, Refusal> {
     let application = call.application()?;
     let to = params::needed(form, "To")?;
     let channel = channel(params::needed(form, "Channel")?)?;
-    let number = PhoneNumber::parse(to).ok().filter(|number| number.digits() >= NUMBER_DIGITS_MIN);
+    let number = PhoneNumber::parse(to).ok().filter(PhoneNumber::is_possible);
     let number = number.ok_or_else(|| Refusal::invalid("To", to, params::NUMBER))?;
     if !call.factor.settings().has_channel(channel) {
         return Err(disabled(channel.as_str()));

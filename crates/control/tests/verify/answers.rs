@@ -59,6 +59,11 @@ async fn what_cannot_be_verified_is_refused() {
         (vec![("To", TO)], (400, 20001)),
         (vec![("To", "4155550123"), ("Channel", "sms")], (400, 60200)),
         (vec![("To", "+141555"), ("Channel", "sms")], (400, 60200)),
+        // As Twilio: in North America a digit too few or too many is no number, nor is an area or exchange of 0 or 1.
+        (vec![("To", "+1415555012"), ("Channel", "sms")], (400, 60200)),
+        (vec![("To", "+141555501230"), ("Channel", "call")], (400, 60200)),
+        (vec![("To", "+10155550123"), ("Channel", "sms")], (400, 60200)),
+        (vec![("To", "+14150550123"), ("Channel", "sms")], (400, 60200)),
         (vec![("To", "owl@example.com"), ("Channel", "sms")], (400, 60200)),
         (vec![("To", TO), ("Channel", "pigeon")], (400, 60200)),
         (vec![("To", TO), ("Channel", "email")], (403, 60223)),

@@ -79,7 +79,10 @@ async fn what_is_no_request_is_refused_by_its_place() {
     assert_eq!(post(sign_ins, r#"{"user":7}"#).await, invalid("#/user"));
     assert_eq!(post(sign_ins, r#"{"user":"a b"}"#).await, invalid("#/user"));
     assert_eq!(post(sign_ins, "{\"user\":\"a\u{202e}b\"}").await, invalid("#/user"));
-    assert_eq!(post(sign_ins, r#"{"user":"alice","phone":"12"}"#).await, invalid("#/phone"));
+    for phone in ["12", "+1415555010", "+141555501000", "+10155550100"] {
+        let body = json!({ "user": "alice", "phone": phone }).to_string();
+        assert_eq!(post(sign_ins, &body).await, invalid("#/phone"), "{phone}");
+    }
     assert_eq!(post(sign_ins, r#"{"user":"alice","address":"here"}"#).await, invalid("#/address"));
     assert_eq!(post(sign_ins, r#"{"user":"alice","always":"yes"}"#).await, invalid("#/always"));
     assert_eq!(post(sign_ins, r#"{"user":"alice","trusted":true}"#).await, invalid("#/trusted"));

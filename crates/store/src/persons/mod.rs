@@ -19,6 +19,7 @@ mod told;
 use jiff::Timestamp;
 use ringfence_model::{Actor, Secret};
 use serde_json::json;
+use unicode_normalization::UnicodeNormalization as _;
 
 pub use because::Because;
 pub use devices::{Device, DeviceUsed, NewDevice, ShownDevice, Trusted};
@@ -60,9 +61,9 @@ pub struct Person {
     pub created_at: Timestamp,
 }
 
-/// A login as it is compared: without spaces around it, in lower case.
+/// A login as it is compared: without spaces around it, in lower case, however a keyboard composes its letters (NFC).
 pub fn normal_login(login: &str) -> String {
-    login.trim().to_lowercase()
+    login.trim().to_lowercase().nfc().collect()
 }
 
 /// What is done to somebody's lock.
