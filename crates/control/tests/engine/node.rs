@@ -102,7 +102,8 @@ impl Node {
         let (limits, by) = (Limits::new(limits), Actor::job("limits"));
         limits.apply(&self.store, &by, self.now()).await.expect("applied");
         let agreed = limits.agreement(&self.store, None).await.expect("the store is there");
-        let Agreement::Agreed(limits) = agreed else { panic!("they hold: {agreed:?}") };
+        let limits = if let Agreement::Agreed(limits) = agreed { Some(limits) } else { None };
+        let limits = limits.expect("they hold");
         self.engine = engine(&self.store, self.clients.clone(), limits, self.egress.clone(), &self.clock);
     }
 

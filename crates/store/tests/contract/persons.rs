@@ -103,12 +103,10 @@ async fn a_login_is_one_persons_however_it_is_written(world: World) {
     let (found, password) = world.store.person_by_login("MARIA@example.com").await.unwrap().unwrap();
     assert_eq!((found, password), (maria, None));
     assert_eq!(world.store.person_by_login("mario@example.com").await.unwrap(), None);
-    // A letter with its dots, and with the dots by themselves.
     let zoe = world.store.add_person(&operator(), "zoë@example.com", vec![], start()).await.unwrap();
     let again = world.store.add_person(&operator(), "zoe\u{308}@example.com", vec![], start()).await;
     assert!(matches!(again, Err(Error::Conflict { .. })), "{again:?}");
-    let (found, _) = world.store.person_by_login("ZOE\u{308}@example.com").await.unwrap().unwrap();
-    assert_eq!(found, zoe);
+    assert_eq!(world.store.person_by_login("ZOE\u{308}@example.com").await.unwrap().unwrap().0, zoe);
 }
 
 async fn the_last_owner_of_everything_stays_one(world: World) {

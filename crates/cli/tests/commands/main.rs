@@ -1,5 +1,7 @@
 //! The commands as a person or a script runs them: what is printed, and the exit code.
 
+mod beside_signature;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -109,9 +111,6 @@ upstream = "http://127.0.0.1:3000"
 check = "signature"
 "#;
 
-/// Who may come in by a password.
-const BASIC: &str = r#"[{ user = "twilio", password = { file = "password" } }]"#;
-
 /// A request that Twilio would send to the route of `CONFIG`.
 fn signed_request() -> String {
     let url = "https://hooks.example.com/twilio/sms?tenant=7";
@@ -174,42 +173,6 @@ fn a_wrong_configuration_is_64_and_names_line_key_and_nearest_valid_key() {
     run(&["check", "--config", &config, "--json"]).code(64).says("\"ok\":false").says("\"line\":12");
     run(&["check", "--config", "missing.toml"]).code(64).complains("error: missing.toml: cannot read");
     run(&["explain", "--http", VECTORS, "--config", &config]).code(2).complains("is not a raw HTTP request");
-}
-
-#[test]
-fn what_the_gate_refuses_beside_the_signature_is_told_by_verify_and_explain() {
-    let files = Files::new();
-    let with_password =
-        |check: &str| CONFIG.replace("\"signature\"", &format!("\"{check}\"\nbasic = {BASIC}"));
-    let signature = files.write("signature.toml", CONFIG);
-    let both = files.write("both.toml", &with_password("signature+basic"));
-    let basic = files.write("basic.toml", &with_password("basic"));
-    let small = files.write("small.toml", &format!("{CONFIG}body_cap = \"10B\"\n"));
-    files.write("password", "correct horse battery");
-    let request = signed_request();
-    // `twilio:correct horse battery`
-    let right = "Authorization: Basic dHdpbGlvOmNvcnJlY3QgaG9yc2UgYmF0dGVyeQ==";
-    let wrong = "Authorization: Basic dHdpbGlvOm5v";
-    for (config, header, code, told) in [
-        (&signature, "X-Fine: 1", 0, "allow"),
-        (&signature, "X_Request_Id: 1", 1, "answers 400 whatever the signature is worth: header_underscore"),
-        (&signature, "Host: other.example", 1, "repeated_host"),
-        (&signature, "Content-Encoding: gzip", 1, "content_encoding"),
-        (&signature, "Upgrade: websocket", 1, "websocket_handshake_incomplete"),
-        (&small, "X-Fine: 1", 1, "answers 413"),
-        (&both, "X-Fine: 1", 1, "answers 401 whatever the signature is worth: basic_missing"),
-        (&both, wrong, 1, "basic_wrong"),
-        (&both, right, 0, "allow"),
-        (&basic, "X-Fine: 1", 1, "basic_missing"),
-        (&basic, right, 0, "asks for a password alone"),
-    ] {
-        let request = files.write("request", &request.replacen("\r\n", &format!("\r\n{header}\r\n"), 1));
-        for command in ["verify", "explain"] {
-            run(&[command, "--http", &request, "--config", config]).code(code).says(told);
-        }
-        let json = run(&["verify", "--http", &request, "--config", config, "--json"]).code(code);
-        json.says(if code == 0 { "\"verdict\":\"allow\"" } else { "\"verdict\":\"refuse\"" });
-    }
 }
 
 #[test]
