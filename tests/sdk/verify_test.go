@@ -93,6 +93,7 @@ func verifications(api *verify.ApiService) {
 	refused("and nothing is begun in its place", 429, 60202, notBegun(start("+14155550184", "sms")))
 
 	refused("a number that is none is not verified", 400, 60200, notBegun(start("12", "sms")))
+	refused("nor is one that lacks a digit", 400, 60200, notBegun(start("+1415555018", "sms")))
 	refused("a channel that does not exist", 400, 60200, notBegun(start(to, "pigeon")))
 	refused("a channel that is not there", 403, 60223, notBegun(start(to, "email")))
 	refused("a code of one's own where none is allowed", 403, 60204, notBegun(start(to, "sms").SetCustomCode("1234")))

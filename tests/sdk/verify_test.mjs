@@ -54,6 +54,7 @@ async function verifications() {
   await refused("and nothing is begun in its place", 429, 60202, service.verifications.create({ to: "+14155550184", channel: "sms" }));
 
   await refused("a number that is none is not verified", 400, 60200, service.verifications.create({ to: "12", channel: "sms" }));
+  await refused("nor is one that lacks a digit", 400, 60200, service.verifications.create({ to: "+1415555018", channel: "sms" }));
   await refused("a channel that does not exist", 400, 60200, service.verifications.create({ to: TO, channel: "pigeon" }));
   await refused("a channel that is not there", 403, 60223, service.verifications.create({ to: TO, channel: "email" }));
   await refused("a code of one's own where none is allowed", 403, 60204, service.verifications.create({ to: TO, channel: "sms", customCode: "1234" }));

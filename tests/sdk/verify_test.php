@@ -62,6 +62,7 @@ function verifications(Client $client, $service): void
 
     $begin = fn (string $to, string $channel, array $more = []) => fn () => $service->verifications->create($to, $channel, $more);
     refused('a number that is none is not verified', 400, 60200, $begin('12', 'sms'));
+    refused('nor is one that lacks a digit', 400, 60200, $begin('+1415555018', 'sms'));
     refused('a channel that does not exist', 400, 60200, $begin(TO, 'pigeon'));
     refused('a channel that is not there', 403, 60223, $begin(TO, 'email'));
     refused("a code of one's own where none is allowed", 403, 60204, $begin(TO, 'sms', ['customCode' => '1234']));

@@ -70,6 +70,7 @@ def verifications():
     refused("and nothing is begun in its place", 429, 60202, lambda: service.verifications.create(to="+14155550184", channel="sms"))
 
     refused("a number that is none is not verified", 400, 60200, lambda: service.verifications.create(to="12", channel="sms"))
+    refused("nor is one that lacks a digit", 400, 60200, lambda: service.verifications.create(to="+1415555018", channel="sms"))
     refused("a channel that does not exist", 400, 60200, lambda: service.verifications.create(to=TO, channel="pigeon"))
     refused("a channel that is not there", 403, 60223, lambda: service.verifications.create(to=TO, channel="email"))
     refused("a code of one's own where none is allowed", 403, 60204, lambda: service.verifications.create(to=TO, channel="sms", custom_code="1234"))

@@ -57,6 +57,7 @@ def verifications(client, service)
   refused('and nothing is begun in its place', 429, 60202) { start['+14155550184', 'sms'] }
 
   refused('a number that is none is not verified', 400, 60200) { start['12', 'sms'] }
+  refused('nor is one that lacks a digit', 400, 60200) { start['+1415555018', 'sms'] }
   refused('a channel that does not exist', 400, 60200) { start[TO, 'pigeon'] }
   refused('a channel that is not there', 403, 60223) { start[TO, 'email'] }
   refused("a code of one's own where none is allowed", 403, 60204) { start[TO, 'sms', custom_code: '1234'] }
