@@ -57,27 +57,18 @@ def ask(path, **body):
         answer = requests.post(f"{RINGFENCE}/v1/sign-ins{path}", json=body, auth=KEY, timeout=10)
     except requests.RequestException:
         abort(503)
-    if answer.status_code >= 500 or answer.status_code == 401:
-        abort(503)
-    return answer.json() | {"wait": answer.headers.get("Retry-After")}
+    return answer.json() if answer.status_code < 500 and answer.status_code != 401 else abort(503)
 
 
 def second_factor(name, phone):
-    if session.get("waits", {}).get("user") == name:
-        return go_on(session["waits"])  # the form was sent twice: the code that is on its way is the first one's
-    browser = {"address": request.remote_addr, "user_agent": request.user_agent.string[:200]}
-    sign_in = ask("", user=name, phone=phone, device_token=request.cookies.get(f"device-{name}"), **browser)
-    if "needed" not in sign_in:
-        abort(503)
-    if sign_in["needed"] == "none":
-        return remember(name, signed_in(name), sign_in)
-    session.clear()
-    session["waits"] = {"user": name, "id": sign_in["id"], "factors": [it["kind"] for it in sign_in["factors"]]}
-    return go_on(session["waits"])
-
-
-def go_on(waits):
-    return send() if "phone" in waits["factors"] else redirect("/code")
+    if session.get("waits", {}).get("user") != name:  # a form that is sent twice goes on with the first one's sign-in
+        browser = {"address": request.remote_addr, "user_agent": request.user_agent.string[:200]}
+        sign_in = ask("", user=name, phone=phone, device_token=request.cookies.get(f"device-{name}"), **browser)
+        if sign_in["needed"] == "none":
+            return remember(name, signed_in(name), sign_in)
+        session.clear()
+        session["waits"] = {"user": name, "id": sign_in["id"], "factors": [it["kind"] for it in sign_in["factors"]]}
+    return send() if "phone" in session["waits"]["factors"] else redirect("/code")
 
 
 @app.post("/code/send")
@@ -88,11 +79,10 @@ def send():
 
 
 def refused(waits, answer):
-    error = answer["title"] + (f". Wait {answer['wait']} seconds." if answer["wait"] else ".")
     if answer["code"] in ("sign-in-over", "no-sign-in", "too-many-failures"):
         session.pop("waits")
-        return page("sign-in", error=error), answer["status"]
-    return page("code", factors=waits["factors"], error=error), answer["status"]
+        return page("sign-in", error=answer["title"] + "."), answer["status"]
+    return page("code", factors=waits["factors"], error=answer["title"] + "."), answer["status"]
 
 
 @app.route("/code", methods=["GET", "POST"])
