@@ -11,7 +11,11 @@ const WHY: [&str; 2] = ["--reason", "she asked for it"];
 fn who_cannot_be_added_is_told_why() {
     let installation = Installation::new();
     for (arguments, expected) in [
-        (vec!["user", "add", "maria"], "a login is a mail address, such as maria@example.com"),
+        (
+            vec!["user", "add", "maria"],
+            "a login is a mail address and nothing else, such as maria@example.com",
+        ),
+        (vec!["user", "add", "<maria@example.com>"], "without brackets and quotes"),
         (
             vec!["user", "add", MARIA, "--role", "root"],
             "[possible values: visitor, auditor, operator, owner]",
