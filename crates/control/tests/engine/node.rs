@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use ringfence_breaker::{Limit, price_book};
 use ringfence_control::decide::kind;
 use ringfence_control::engine::{Clients, Egress, Engine, KnownAccount, Setup};
-use ringfence_control::node::{Agreement, Limits};
+use ringfence_control::node::Limits;
 use ringfence_control::shared_keys;
 use ringfence_control::wanted::AppliedLimit;
 use ringfence_model::{Actor, Amount, Secret, Sid};
@@ -101,9 +101,8 @@ impl Node {
     pub(crate) async fn apply(&mut self, limits: Vec<Limit>) {
         let (limits, by) = (Limits::new(limits), Actor::job("limits"));
         limits.apply(&self.store, &by, self.now()).await.expect("applied");
-        let agreed = limits.agreement(&self.store, None).await.expect("the store is there");
-        let limits = if let Agreement::Agreed(limits) = agreed { Some(limits) } else { None };
-        let limits = limits.expect("they hold");
+        let applied = Limits::applied(&self.store).await.expect("the store is there");
+        let limits = applied.expect("this version wrote them");
         self.engine = engine(&self.store, self.clients.clone(), limits, self.egress.clone(), &self.clock);
     }
 
@@ -175,16 +174,12 @@ impl Node {
     }
 
     pub(crate) async fn add_trigger(&self, account: Sid) -> Sid {
-        self.add_trigger_of(account, &account.to_string()).await
-    }
-
-    pub(crate) async fn add_trigger_of(&self, account: Sid, subject: &str) -> Sid {
         let sid = Sid::parse(&account.to_string().replacen("AC", "UT", 1)).expect("a SID of its own");
         let trigger = NewTrigger {
             sid,
             account,
             limit: "fifty a day".to_owned(),
-            subject: subject.to_owned(),
+            subject: account.to_string(),
             value: "50".to_owned(),
             definition: json!({}),
         };
