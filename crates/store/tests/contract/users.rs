@@ -379,8 +379,7 @@ async fn an_application_that_is_removed_takes_its_users_along(world: World) {
 async fn an_application_with_many_users_is_removed_and_what_was_broken_off_is_finished(world: World) {
     let (store, by) = (&world.store, operator());
     let application = store.add_application(&by, "Owl", json!({}), start()).await.unwrap().sid;
-    let names: Vec<_> =
-        (0..250).map(|number| UserName { application, name: format!("u{number}").into() }).collect();
+    let names: Vec<_> = (0..250).map(|number| UserName { application, name: format!("u{number}") }).collect();
     for name in &names {
         totp(store, name).await;
     }
