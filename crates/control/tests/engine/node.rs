@@ -174,12 +174,16 @@ impl Node {
     }
 
     pub(crate) async fn add_trigger(&self, account: Sid) -> Sid {
+        self.add_trigger_of(account, &account.to_string()).await
+    }
+
+    pub(crate) async fn add_trigger_of(&self, account: Sid, subject: &str) -> Sid {
         let sid = Sid::parse(&account.to_string().replacen("AC", "UT", 1)).expect("a SID of its own");
         let trigger = NewTrigger {
             sid,
             account,
             limit: "fifty a day".to_owned(),
-            subject: account.to_string(),
+            subject: subject.to_owned(),
             value: "50".to_owned(),
             definition: json!({}),
         };
