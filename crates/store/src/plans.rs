@@ -93,8 +93,8 @@ fn literals(text: &str) -> Vec<String> {
         let from = &rest[at..];
         rest = if from.starts_with("//") {
             from.split_once('\n').map_or("", |(_, after)| after)
-        } else if from.starts_with("'\"'") {
-            &from[3..]
+        } else if let Some(after) = from.strip_prefix("'\"'") {
+            after
         } else if let Some(literal) = from.strip_prefix('"') {
             let is_end = |(at, _): &(usize, &str)| !literal[..*at].ends_with('\\');
             let end = literal.match_indices('"').find(is_end).map_or(literal.len(), |(at, _)| at);
