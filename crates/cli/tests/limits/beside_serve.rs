@@ -91,7 +91,7 @@ fn on_postgresql_an_operator_and_serve_work_on_the_same_breakers() {
     assert_eq!(world.status(account), "suspended");
     let command = tripped.split("to lift it:").nth(1).unwrap();
     let reset = world.type_in(command).code(0).says("active at Twilio, read back");
-    reset.says("5 more may be used until ").says("it stands at 60 and trips again at 65");
+    reset.says("5 USD more may be used until ").says("it stands at 60 USD and trips again at 65 USD");
     assert_eq!(world.status(account), "active");
     world.spend(account, "5");
     world.until(&["account", "list"], has("held suspended by limit \"fifty a day\""));

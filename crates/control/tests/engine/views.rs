@@ -379,7 +379,7 @@ async fn a_limit_that_only_watches_tells_whom_it_would_have_stopped_and_how_far_
     assert_eq!((trip.used.as_str(), trip.above.as_str(), trip.percent), ("75.5", "25.5", Some(151)));
     assert!(!trip.enforced);
     assert!(limit.summary.contains("once for 1 account"), "{}", limit.summary);
-    assert!(limit.summary.contains("(spender) with 75.5 USD"), "{}", limit.summary);
+    assert!(limit.summary.contains("(spender) with 75.50 USD"), "{}", limit.summary);
     let later = node.now().checked_add(1.hours()).expect("a time");
     let later = node.engine.views().report(None, false, Some(later)).await.expect("seen");
     assert_eq!(later.limits[0].trips, []);

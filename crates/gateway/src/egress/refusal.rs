@@ -465,7 +465,7 @@ mod tests {
         let refusal = Refusal::OpenOnly { limit: "fifty a day".to_owned(), until: None };
         let answer = refusal.answer();
         assert_eq!(answer.status(), 429);
-        assert_eq!(answer.headers()["retry-after"], "1");
+        assert_eq!(answer.headers()["retry-after"], "10");
         let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
         assert_eq!((&body["code"], &body["status"]), (&json!(84032), &json!(429)));
         assert!(body["message"].as_str().unwrap().contains("fifty a day"));
