@@ -40,3 +40,26 @@ fn what_the_gate_refuses_beside_the_signature_is_told_by_verify_and_explain() {
         json.says(if code == 0 { "\"verdict\":\"allow\"" } else { "\"verdict\":\"refuse\"" });
     }
 }
+
+#[test]
+fn a_target_that_is_none_or_could_be_another_routes_is_refused_whatever_its_signature_is_worth() {
+    let files = Files::new();
+    files.write("password", "correct horse battery");
+    let partner = CONFIG.split("[[route]]").nth(1).expect("a route").replace("/twilio/", "/partner/");
+    let partner = partner.replace("\"signature\"", &format!("\"basic\"\nbasic = {BASIC}"));
+    let config = files.write("two.toml", &format!("{CONFIG}\n[[route]]{partner}"));
+    let request = signed_request().replacen(
+        "\r\n",
+        "\r\nAuthorization: Basic dHdpbGlvOmNvcnJlY3QgaG9yc2UgYmF0dGVyeQ==\r\n",
+        1,
+    );
+    for (target, told) in [
+        ("/partner/%2e%2e/twilio/sms", "answers 400 whatever the signature is worth: path_in_two_ways"),
+        ("/twilio/<sms>", "malformed_http"),
+    ] {
+        let request = files.write("request", &request.replacen("/twilio/sms?tenant=7", target, 1));
+        for command in ["verify", "explain"] {
+            run(&[command, "--http", &request, "--config", &config]).code(1).says(told);
+        }
+    }
+}
