@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use ringfence_model::Sid;
 
 use crate::sql::values;
-use crate::{Result, Store};
+use crate::{Result, Store, epoch};
 
 /// What the names of these rows of `meta` begin with.
 const OF: &str = "currency of ";
@@ -17,12 +17,7 @@ impl Store {
     /// Keeps what an account pays in.
     pub async fn keep_currency(&self, account: Sid, currency: &str) -> Result<()> {
         self.write((account, currency.to_owned()), |(account, currency), transaction| {
-            Box::pin(async move {
-                let upsert = "INSERT INTO meta (name, value) VALUES ($1, $2) \
-                              ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-                transaction.execute(upsert, values![format!("{OF}{account}"), currency.as_str()]).await?;
-                Ok(())
-            })
+            Box::pin(async move { epoch::put(transaction, &format!("{OF}{account}"), currency).await })
         })
         .await
     }
