@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use ringfence_model::Sid;
 use ringfence_store::{Credential, Token};
-use ringfence_twilio::client::BaseUrl;
 use ringfence_twilio::wire::{Event, Key, SipDomain};
 
 use super::Words;
+use super::curl::Curl;
 use super::facts::{EVENTS_DAYS, Geo, TRAFFIC_DAYS};
 use super::finding::{Check, Finding, Mend};
 use super::hooks::shown;
@@ -20,7 +20,7 @@ const OLD: SignedDuration = SignedDuration::from_hours(365 * 24);
 const UNUSED: SignedDuration = SignedDuration::from_hours(90 * 24);
 
 /// API keys of an account that are old.
-pub(super) fn keys(account: Sid, keys: &[Key], base: &BaseUrl, now: Timestamp) -> Vec<Finding> {
+pub(super) fn keys(account: Sid, keys: &[Key], curl: &Curl, now: Timestamp) -> Vec<Finding> {
     let age = |key: &Key| key.date_created.map(|made| now.duration_since(made.0));
     let finding = |key: &Key| {
         Finding {
@@ -37,9 +37,8 @@ pub(super) fn keys(account: Sid, keys: &[Key], base: &BaseUrl, now: Timestamp) -
         why: "Twilio does not say whether a key is used. One that is forgotten in an old machine or a repository opens the \
               account to whoever finds it."
             .to_owned(),
-        mend: by_curl(
+        mend: curl.of_account(
             "Make a new one for whoever needs it, or none; then delete this",
-            base,
             account,
             "-X DELETE ",
             &format!("Keys/{}", key.sid),
@@ -163,7 +162,7 @@ fn listed(countries: &[&String]) -> String {
 }
 
 /// Domains that take calls from any address.
-pub(super) fn sip(account: Sid, domains: &[SipDomain], base: &BaseUrl) -> Vec<Finding> {
+pub(super) fn sip(account: Sid, domains: &[SipDomain], curl: &Curl) -> Vec<Finding> {
     let is_open = |domain: &&SipDomain| !domain.auth_type.as_deref().unwrap_or_default().contains("IP_ACL");
     let finding = |domain: &SipDomain| {
         let name = one_line(domain.domain_name.as_deref().unwrap_or(&domain.sid), 100);
@@ -180,10 +179,9 @@ pub(super) fn sip(account: Sid, domains: &[SipDomain], base: &BaseUrl) -> Vec<Fi
                 "Anybody on the internet may try passwords there, and whoever has one calls at your cost."
             }
             .to_owned(),
-            mend: by_curl(
+            mend: curl.of_account(
                 "Make an IP access control list in the Console of Twilio (Voice, Manage, IP access control lists), then \
                  map it to the domain",
-                base,
                 account,
                 "",
                 &format!("SIP/Domains/{}/Auth/Calls/IpAccessControlListMappings", domain.sid),
@@ -192,16 +190,6 @@ pub(super) fn sip(account: Sid, domains: &[SipDomain], base: &BaseUrl) -> Vec<Fi
         }
     };
     domains.iter().filter(is_open).map(finding).collect()
-}
-
-/// What is typed to ask for a resource of an account's, where Twilio is reached.
-fn by_curl(how: &str, base: &BaseUrl, account: Sid, method: &str, resource: &str, more: &str) -> Mend {
-    match base.file(&format!("/2010-04-01/Accounts/{account}/{resource}.json")) {
-        Some(at) => {
-            Mend::by(how, format!("curl {method}-u {account}:\"$TWILIO_AUTH_TOKEN\" \\\n  {at}{more}"))
-        }
-        None => Mend::by_hand(how),
-    }
 }
 
 /// What is told of each account; more are summed up.
@@ -301,7 +289,7 @@ pub enum SendsBy {
 }
 
 /// What is wrong with a sender that the account was found not to have.
-pub(super) fn not_owned(sender: &ConfiguredSender, base: &BaseUrl) -> Finding {
+pub(super) fn not_owned(sender: &ConfiguredSender, curl: &Curl) -> Finding {
     let by = match &sender.by {
         // A whole number does not stand in a report that is kept and mailed.
         SendsBy::Number(number) | SendsBy::Caller(number) => {
@@ -317,9 +305,8 @@ pub(super) fn not_owned(sender: &ConfiguredSender, base: &BaseUrl) -> Finding {
         what: format!("{} sends by {by}, which {} does not have", sender.at, sender.account),
         why: "Twilio refuses each message and call (21606, 21210): no code and no notice arrives, and nobody is told."
             .to_owned(),
-        mend: by_curl(
+        mend: curl.of_account(
             "Write a sender of the account's into the configuration; these are its numbers",
-            base,
             sender.account,
             "",
             "IncomingPhoneNumbers",
@@ -406,22 +393,6 @@ mod tests {
         assert_eq!(found(credential(200, Some(3), false)), 0);
         assert_eq!(found(credential(10, None, false)), 0);
         assert_eq!(found(credential(200, None, true)), 0);
-    }
-
-    #[test]
-    fn what_is_typed_asks_twilio_where_it_is_reached() {
-        for (base, at) in [
-            ("https://api.twilio.com", "https://api.twilio.com/2010-04-01/"),
-            ("https://api.dublin.ie1.twilio.com", "https://api.dublin.ie1.twilio.com/2010-04-01/"),
-            ("http://127.0.0.1:4010", "http://127.0.0.1:4010/api.twilio.com/2010-04-01/"),
-        ] {
-            let base: BaseUrl = base.parse().unwrap();
-            let mend = by_curl("Look", &base, ACCOUNT, "-X DELETE ", "Keys/SK1", "");
-            let wanted = format!(
-                "curl -X DELETE -u {ACCOUNT}:\"$TWILIO_AUTH_TOKEN\" \\\n  {at}Accounts/{ACCOUNT}/Keys/SK1.json"
-            );
-            assert_eq!(mend.command, Some(wanted));
-        }
     }
 
     #[test]

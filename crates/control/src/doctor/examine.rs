@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use super::accounts::{self, SendsBy};
+use super::curl::Curl;
 use super::facts::{Account, Facts, said};
 use super::finding::{Check, Finding, Report};
 use super::hello::Dead;
@@ -191,6 +192,11 @@ impl Examination {
         client.unwrap_or_default()
     }
 
+    fn curl(&self) -> Curl {
+        let has_store = matches!(self.setup.store, StoreAt::Open(_));
+        Curl { base: self.base(), words: self.setup.words.clone(), has_store }
+    }
+
     fn hooks(&mut self, facts: &[Facts]) -> Vec<Hook> {
         let mut all = Vec::new();
         for facts in facts {
@@ -202,14 +208,14 @@ impl Examination {
             }
             all.extend(found);
         }
-        let base = self.base();
-        self.report.made(Check::WebhookHttps, all.len(), hooks::https(&all, &base));
+        let curl = self.curl();
+        self.report.made(Check::WebhookHttps, all.len(), hooks::https(&all, &curl));
         let routes = self.setup.gate.as_ref().map(|gate| gate.routes.clone()).unwrap_or_default();
         self.report.made(Check::WebhookHttps, routes.len(), hooks::routes_in_clear(&routes));
         if let Some(gate) = &self.setup.gate {
             let example =
                 gate.routes.first().map_or("https://hooks.example.com", |it| it.public_url.as_str());
-            let findings = hooks::to_the_gate(&all, &gate.leads_to, example, &base);
+            let findings = hooks::to_the_gate(&all, &gate.leads_to, example, &curl);
             self.report.made(Check::WebhookGate, all.len(), findings);
         }
         all
@@ -406,7 +412,7 @@ impl Examination {
                     }
                 }
             }
-            findings.push(accounts::not_owned(&sender, &self.base()));
+            findings.push(accounts::not_owned(&sender, &self.curl()));
         }
         self.report.made(Check::Sender, looked, findings);
     }
@@ -448,16 +454,16 @@ impl Examination {
     }
 
     async fn of_accounts(&mut self, facts: &[Facts]) {
-        let base = self.base();
+        let curl = self.curl();
         for facts in facts {
             let sid = facts.account.sid;
-            self.each(Check::Keys, sid, &facts.keys, |it, now| accounts::keys(sid, it, &base, now), Vec::len);
+            self.each(Check::Keys, sid, &facts.keys, |it, now| accounts::keys(sid, it, &curl, now), Vec::len);
             self.each(Check::GeoPermissions, sid, &facts.geo, |geo, _| accounts::geo(sid, geo), |_| 1);
             self.each(
                 Check::SipDomains,
                 sid,
                 &facts.domains,
-                |it, _| accounts::sip(sid, it, &base),
+                |it, _| accounts::sip(sid, it, &curl),
                 Vec::len,
             );
             self.each(Check::Changes, sid, &facts.events, |it, _| accounts::changes(sid, it), |_| 1);

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use http::Uri;
 use http::uri::Authority;
 use ringfence_model::Sid;
-use ringfence_twilio::client::BaseUrl;
 use ringfence_twilio::wire::{Application, IncomingPhoneNumber, MessagingService, SipDomain};
 
 use super::PublicRoute;
+use super::curl::Curl;
 use super::finding::{Check, Finding, Mend};
 use crate::notices::{Severity, one_line};
 
@@ -185,7 +185,7 @@ pub(super) fn is_twilios_own(uri: &Uri) -> bool {
 }
 
 /// What travels in clear.
-pub(super) fn https(hooks: &[Hook], base: &BaseUrl) -> Vec<Finding> {
+pub(super) fn https(hooks: &[Hook], curl: &Curl) -> Vec<Finding> {
     let is_plain = |hook: &&Hook| {
         let scheme = hook.url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
         !matches!(scheme.as_deref(), Some("https" | "wss"))
@@ -202,7 +202,7 @@ pub(super) fn https(hooks: &[Hook], base: &BaseUrl) -> Vec<Finding> {
             why: "Whoever is on the way reads what your users write, and can answer in your application's name: the answer \
                   is TwiML, which sends and calls at your cost."
                 .to_owned(),
-            mend: change(hook, base, &over_tls),
+            mend: change(hook, curl, &over_tls),
         }
     };
     hooks.iter().filter(is_plain).map(finding).collect()
@@ -230,7 +230,7 @@ pub(super) fn routes_in_clear(routes: &[PublicRoute]) -> Vec<Finding> {
 }
 
 /// What leads past the gate, or to nothing behind it. `example` is the public URL of a route.
-pub(super) fn to_the_gate(hooks: &[Hook], leads_to: &LeadsTo, example: &str, base: &BaseUrl) -> Vec<Finding> {
+pub(super) fn to_the_gate(hooks: &[Hook], leads_to: &LeadsTo, example: &str, curl: &Curl) -> Vec<Finding> {
     let finding = |hook: &Hook| {
         let uri = hook.uri();
         let leads = match &uri {
@@ -272,11 +272,11 @@ pub(super) fn to_the_gate(hooks: &[Hook], leads_to: &LeadsTo, example: &str, bas
             what,
             why: why.to_owned(),
             mend: match leads {
-                Leads::OtherMethods(_) => tell(hook, base, &method_of(hook.property), "POST"),
+                Leads::OtherMethods(_) => tell(hook, curl, &method_of(hook.property), "POST"),
                 Leads::NoRoute => Mend::by_hand(
                     "Write a [[route]] for its path (`ringfence check` says whether it is right), or take the URL away at Twilio",
                 ),
-                Leads::Route(_) | Leads::Elsewhere => change(hook, base, &led),
+                Leads::Route(_) | Leads::Elsewhere => change(hook, curl, &led),
             },
         })
     };
@@ -284,11 +284,11 @@ pub(super) fn to_the_gate(hooks: &[Hook], leads_to: &LeadsTo, example: &str, bas
 }
 
 /// How a URL is changed at Twilio. Its query may be a secret, so the operator puts that in.
-fn change(hook: &Hook, base: &BaseUrl, url: &str) -> Mend {
+fn change(hook: &Hook, curl: &Curl, url: &str) -> Mend {
     let url = without_userinfo(url);
     let end = url.find(['?', '#']).unwrap_or(url.len());
     let query = if url[end..].starts_with('?') { "?QUERY" } else { "" };
-    tell(hook, base, hook.property, &format!("{}{query}", masked(&url[..end])))
+    tell(hook, curl, hook.property, &format!("{}{query}", masked(&url[..end])))
 }
 
 /// The property that says how a URL is asked: `voice_url` has `voice_method`, `status_callback` has
@@ -299,33 +299,27 @@ fn method_of(property: &str) -> String {
 }
 
 /// How a property is changed at Twilio. Names of parameters are those of properties in Pascal case.
-fn tell(hook: &Hook, base: &BaseUrl, property: &str, value: &str) -> Mend {
+fn tell(hook: &Hook, curl: &Curl, property: &str, value: &str) -> Mend {
     let parameter: String =
         property.split('_').map(|word| word[..1].to_ascii_uppercase() + &word[1..]).collect();
     let how = "Have the gate take it (a [[route]] for its path, `ringfence check` says whether it is right), then tell \
                Twilio";
     let account = hook.account;
-    let resource = match hook.at {
-        At::Number => format!("IncomingPhoneNumbers/{}", hook.thing),
-        At::Application => format!("Applications/{}", hook.thing),
-        At::SipDomain => format!("SIP/Domains/{}", hook.thing),
-        At::MessagingService => String::new(),
-    };
-    let at = match hook.at {
-        At::MessagingService => base.messaging(&format!("/v1/Services/{}", hook.thing)),
-        _ => base.file(&format!("/2010-04-01/Accounts/{account}/{resource}.json")),
-    };
-    let Some(at) = at else { return Mend::by_hand(how) };
     if value.contains('…') {
         // It was cut: to type it would break what works.
         return Mend::by_hand(how);
     }
-    Mend::by(
-        how,
-        format!(
-            "curl -u {account}:\"$TWILIO_AUTH_TOKEN\" \\\n  {at} \\\n  --data-urlencode '{parameter}={value}'"
-        ),
-    )
+    let more = format!(" \\\n  --data-urlencode '{parameter}={value}'");
+    match hook.at {
+        At::MessagingService => {
+            curl.of_messaging(how, account, &format!("/v1/Services/{}", hook.thing), &more)
+        }
+        At::Number => {
+            curl.of_account(how, account, "", &format!("IncomingPhoneNumbers/{}", hook.thing), &more)
+        }
+        At::Application => curl.of_account(how, account, "", &format!("Applications/{}", hook.thing), &more),
+        At::SipDomain => curl.of_account(how, account, "", &format!("SIP/Domains/{}", hook.thing), &more),
+    }
 }
 
 fn named(hook: &Hook) -> String {
@@ -386,18 +380,18 @@ mod tests {
     }
 
     fn severities(hooks: &[Hook]) -> Vec<Severity> {
-        let found = to_the_gate(hooks, &gate(), "https://hooks.example.com", &BaseUrl::default());
+        let found = to_the_gate(hooks, &gate(), "https://hooks.example.com", &Curl::of_a_test());
         found.into_iter().map(|finding| finding.severity).collect()
     }
 
     #[test]
     fn a_url_in_clear_is_found_whatever_it_leads_to() {
         for url in ["http://hooks.example.com/sms", "HTTP://a.example/", "ftp://a.example/", "nonsense"] {
-            let found = https(&[hook(url, "sms_url")], &BaseUrl::default());
+            let found = https(&[hook(url, "sms_url")], &Curl::of_a_test());
             assert_eq!(found.len(), 1, "{url}");
             assert_eq!(found[0].severity, Severity::Critical);
         }
-        assert!(https(&[hook("https://hooks.example.com/sms", "sms_url")], &BaseUrl::default()).is_empty());
+        assert!(https(&[hook("https://hooks.example.com/sms", "sms_url")], &Curl::of_a_test()).is_empty());
     }
 
     #[test]
@@ -439,7 +433,7 @@ mod tests {
     #[test]
     fn what_is_typed_mends_what_was_found() {
         let found = |hook: Hook| {
-            let found = to_the_gate(&[hook], &gate(), "https://hooks.example.com", &BaseUrl::default());
+            let found = to_the_gate(&[hook], &gate(), "https://hooks.example.com", &Curl::of_a_test());
             found[0].mend.command.clone()
         };
         let get = Hook { method: "GET".to_owned(), ..hook("https://hooks.example.com/sms", "voice_url") };
@@ -454,7 +448,7 @@ mod tests {
     #[test]
     fn what_mends_a_url_is_ready_to_be_typed_and_shows_no_password() {
         let hook = hook("http://user:secret@app.example.com/sms?key=abc#rc=2", "sms_fallback_url");
-        let found = to_the_gate(&[hook], &gate(), "https://hooks.example.com", &BaseUrl::default());
+        let found = to_the_gate(&[hook], &gate(), "https://hooks.example.com", &Curl::of_a_test());
         let command = found[0].mend.command.clone().unwrap_or_default();
         assert!(command.contains("IncomingPhoneNumbers/PN"), "{command}");
         assert!(command.contains("'SmsFallbackUrl=https://hooks.example.com/sms?QUERY'"), "{command}");

@@ -16,6 +16,7 @@
 //! | `told` | what was not said before, for the daily job |
 
 mod accounts;
+mod curl;
 mod durability;
 mod examine;
 mod facts;
