@@ -12,7 +12,7 @@ use ringfence_twilio::wire::{Event, IncomingPhoneNumber, Key};
 use serde::Serialize;
 
 use crate::doctor::{is_interesting, led};
-use crate::effects::{self, NotDone, RevokedKey};
+use crate::effects::{self, Each, NotDone, RevokedKey};
 use crate::engine::Engine;
 use crate::notices::one_line;
 use crate::virtual_credentials::{self, VirtualCredential};
@@ -131,10 +131,10 @@ impl Engine {
         Ok(effects::running_calls(&client, account.sid).await?.len())
     }
 
-    /// Ends them; says how many it ended.
-    pub async fn end_running_calls(&self, account: &Account) -> Result<usize, NotDone> {
+    /// Ends them.
+    pub async fn end_running_calls(&self, account: &Account) -> Result<Each<Sid>, NotDone> {
         let client = self.clients().for_account(account).ok_or_else(no_credentials)?;
-        Ok(effects::end_calls(&client, account.sid).await?.calls)
+        Ok(effects::end_calls(&client, account.sid).await)
     }
 
     /// The API keys of an account.
@@ -144,9 +144,9 @@ impl Engine {
     }
 
     /// Deletes them, for good.
-    pub async fn delete_api_keys(&self, account: &Account) -> Result<Vec<RevokedKey>, NotDone> {
+    pub async fn delete_api_keys(&self, account: &Account) -> Result<Each<RevokedKey>, NotDone> {
         let client = self.clients().for_account(account).ok_or_else(no_credentials)?;
-        effects::revoke_keys(&client, account.sid).await
+        Ok(effects::revoke_keys(&client, account.sid).await)
     }
 
     /// The virtual credentials that open an account now.
@@ -168,6 +168,12 @@ impl Engine {
 }
 
 impl Lately {
+    /// What is known where nobody waited for it: nothing, which is not that nothing came about.
+    pub fn interrupted() -> Self {
+        let why = "it was interrupted".to_owned();
+        Self { unread: vec![Unread { what: "the account", why }], ..Self::default() }
+    }
+
     fn sort_in(&mut self, number: &IncomingPhoneNumber, since: Timestamp) {
         let digits = number.phone_number.get(number.phone_number.len().saturating_sub(4)..);
         let thing = Thing {

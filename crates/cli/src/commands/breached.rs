@@ -5,13 +5,13 @@
 
 mod report;
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use ringfence_breaker::{Per, Subject};
 use ringfence_control::breach::Lately;
-use ringfence_control::effects::NotDone;
 use ringfence_control::engine::Engine;
 use ringfence_control::virtual_credentials;
 use ringfence_control::wanted::{AppliedLimit, scoped};
@@ -36,7 +36,8 @@ const LOOKS_FIRST: Duration = Duration::from_secs(5);
 #[command(after_help = "\
 In this order: virtual credentials that name the account are revoked; a subaccount is suspended, for a parent its limits are
 tripped; calls that run are ended; API keys are listed, and deleted with --delete-keys; the auth token is replaced on all
-nodes; what was made and changed lately is listed. A step that fails is told and stops no other. It may be run again.
+nodes; of a parent, calls and keys of that time are ended too, and subaccounts are named whose tokens it showed; what was made
+and changed lately is listed. A step that fails is told and stops no other. It may be run again.
 
 What it cannot know and you should do is in docs/breached.md.
 
@@ -98,7 +99,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         let since =
             installation.now.checked_sub(SignedDuration::try_from(arguments.since).unwrap_or_default());
         let since = since.unwrap_or(installation.now);
-        let breach = Breach { installation, engine: &engine, account: &account, arguments, reason: &reason };
+        let interrupted = Cell::new(false);
+        let breach = Breach {
+            installation,
+            engine: &engine,
+            account: &account,
+            arguments,
+            reason: &reason,
+            interrupted: &interrupted,
+        };
         if !arguments.dry_run {
             let audit = NewAudit::new("account.breached", format!("account {}", account.sid))
                 .with(json!({ "reason": reason }));
@@ -108,9 +117,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         // Twilio shows nobody the log of an account that is suspended, so it is read before.
         let before = breach.looks_first(since).await;
         steps.extend(breach.stop().await);
-        steps.push(breach.calls().await);
-        steps.push(breach.keys().await);
-        steps.push(breach.token().await);
+        let mut lately = before;
+        // Whoever gives up wants nothing deleted or replaced after it.
+        let ended = !interrupted.get()
+            && tokio::select! {
+                () = async {
+                    breach.end_what_is_there(&mut steps).await;
+                    if lately.is_none() {
+                        lately = Some(engine.lately(&account, since).await);
+                    }
+                } => true,
+                _ = tokio::signal::ctrl_c() => false,
+            };
+        if !ended {
+            let what = "by Ctrl-C: a step that is not told here was not done, or nobody knows whether it was"
+                .to_owned();
+            steps.push(breach.again(Step::new("interrupted", State::Failed, what)));
+        }
         let report = Report {
             account: account.sid,
             name: account.friendly_name.clone(),
@@ -118,10 +141,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
             since,
             dry_run: arguments.dry_run,
             steps,
-            lately: match before {
-                Some(lately) => lately,
-                None => engine.lately(&account, since).await,
-            },
+            lately: lately.unwrap_or_else(Lately::interrupted),
         };
         Ok(Answer { notes, ..report.answer(arguments.json) })
     })
@@ -133,6 +153,8 @@ struct Breach<'a> {
     account: &'a Account,
     arguments: &'a Arguments,
     reason: &'a str,
+    /// Whether Ctrl-C was pressed where it ends the waiting alone.
+    interrupted: &'a Cell<bool>,
 }
 
 impl Breach<'_> {
@@ -184,6 +206,33 @@ impl Breach<'_> {
         lately.ok().filter(|lately| lately.unread.is_empty())
     }
 
+    /// Calls, keys and the token, each told once it is done.
+    async fn end_what_is_there(&self, steps: &mut Vec<Step>) {
+        let is_parent = self.account.parent.is_none();
+        let is_real = !self.arguments.dry_run;
+        // Whoever has the token of a parent, which nobody suspends, makes keys and calls until it is dead.
+        let looks_again = is_parent && is_real;
+        let calls = self.calls().await;
+        let calls_failed = calls.is_failed();
+        steps.push(calls);
+        if !looks_again || self.arguments.delete_keys {
+            steps.push(self.keys().await);
+        }
+        steps.push(self.token().await);
+        if looks_again {
+            // What failed is told once.
+            let more = self.calls_once_more().await;
+            steps.extend(more.filter(|step| !(calls_failed && step.is_failed())));
+            match self.arguments.delete_keys {
+                true => steps.extend(self.keys_once_more().await),
+                false => steps.push(self.keys().await),
+            }
+        }
+        if is_parent {
+            steps.extend(self.subaccounts().await);
+        }
+    }
+
     /// What spends.
     async fn stop(&self) -> Vec<Step> {
         match self.account.parent {
@@ -224,6 +273,9 @@ impl Breach<'_> {
         };
         let mut steps = Vec::new();
         for applied in self.engine.limits().iter().filter(holds) {
+            if self.interrupted.get() {
+                break;
+            }
             let name = &applied.limit.name;
             if self.arguments.dry_run {
                 steps.push(Step::new(NAME, State::WouldDo, format!("\"{name}\" would be tripped")));
@@ -260,6 +312,7 @@ impl Breach<'_> {
         let orders = orders(self.installation, &[self.account.sid], limit, false).await?;
         let wait = Some(self.arguments.wait);
         let carried = carry::carry_out(self.installation, self.engine, orders, wait).await;
+        self.interrupted.set(self.interrupted.get() || carried.interrupted);
         if carried.standing == Standing::Done {
             return Ok(None);
         }
@@ -273,27 +326,37 @@ impl Breach<'_> {
         if self.arguments.dry_run {
             return match self.engine.running_calls(self.account).await {
                 Ok(number) => Step::new(NAME, State::WouldDo, format!("{number} that run would be ended")),
-                Err(error) => not_done(NAME, &error),
+                Err(error) => Step::failed(NAME, error),
             };
         }
-        match self.engine.end_running_calls(self.account).await {
-            Ok(number) => Step::new(NAME, State::Done, format!("{number} were ended, and none runs")),
-            Err(error) => not_done(NAME, &error),
-        }
+        self.end_calls("were ended, and none runs").await.0
+    }
+
+    async fn end_calls(&self, what: &str) -> (Step, usize) {
+        const NAME: &str = "calls";
+        let ended = match self.engine.end_running_calls(self.account).await {
+            Ok(ended) => ended,
+            Err(error) => return (self.again(Step::failed(NAME, error)), 0),
+        };
+        let number = ended.done.len();
+        let step = match ended.end {
+            Ok(()) => Step::new(NAME, State::Done, format!("{number} {what}")),
+            Err(error) => self.again(Step::failed(NAME, format!("{number} were ended; {error}"))),
+        };
+        (step, number)
+    }
+
+    /// Nothing, where nothing came about.
+    async fn calls_once_more(&self) -> Option<Step> {
+        let (step, number) = self.end_calls("more, which began before the token was dead, were ended").await;
+        (number > 0 || step.is_failed()).then_some(step)
     }
 
     /// What a new auth token does not end.
     async fn keys(&self) -> Step {
         const NAME: &str = "api-keys";
         if self.arguments.delete_keys && !self.arguments.dry_run {
-            return match self.engine.delete_api_keys(self.account).await {
-                Ok(deleted) => {
-                    let sids: Vec<_> = deleted.iter().map(|key| key.sid.to_string()).collect();
-                    Step::new(NAME, State::Done, format!("{} deleted, and none is left", sids.len()))
-                        .list(sids)
-                }
-                Err(error) => not_done(NAME, &error),
-            };
+            return self.delete_keys("deleted, and none is left").await.0;
         }
         match self.engine.api_keys(self.account).await {
             Ok(keys) if keys.is_empty() => Step::new(NAME, State::Done, "there is none".to_owned()),
@@ -311,8 +374,54 @@ impl Breach<'_> {
                 let again = format!("breached {} {REASON} --delete-keys", self.account.sid);
                 if state == State::Left { step.next(self.installation.command(&again)) } else { step }
             }
-            Err(error) => not_done(NAME, &error),
+            Err(error) => Step::failed(NAME, error),
         }
+    }
+
+    async fn delete_keys(&self, what: &str) -> (Step, usize) {
+        const NAME: &str = "api-keys";
+        let deleted = match self.engine.delete_api_keys(self.account).await {
+            Ok(deleted) => deleted,
+            Err(error) => return (self.again(Step::failed(NAME, error)), 0),
+        };
+        let sids: Vec<_> = deleted.done.iter().map(|key| key.sid.to_string()).collect();
+        let number = sids.len();
+        let step = match deleted.end {
+            Ok(()) => Step::new(NAME, State::Done, format!("{number} {what}")),
+            Err(error) => self.again(Step::failed(NAME, format!("{number} deleted; {error}"))),
+        };
+        (step.list(sids), number)
+    }
+
+    /// Nothing, where nothing came about.
+    async fn keys_once_more(&self) -> Option<Step> {
+        let (step, number) = self.delete_keys("more deleted, made before the token was dead").await;
+        (number > 0 || step.is_failed()).then_some(step)
+    }
+
+    /// Whose tokens the parent's shows.
+    async fn subaccounts(&self) -> Option<Step> {
+        const NAME: &str = "subaccounts";
+        let left = match token::readable_with(self.installation, self.account.sid).await {
+            Ok(left) => left,
+            Err(error) => return Some(Step::failed(NAME, error.message())),
+        };
+        if left.is_empty() {
+            return None;
+        }
+        let what = format!(
+            "{} whose auth tokens could be read with this account's, and were not replaced since",
+            left.len()
+        );
+        let listed = left.iter().map(|it| act::with_name(it.sid, &it.friendly_name)).collect();
+        let rotate = format!("token rotate SID {REASON} --replace-second --unconfirmed");
+        Some(Step::new(NAME, State::Left, what).list(listed).next(self.installation.command(&rotate)))
+    }
+
+    /// A step that failed, with what is typed to have it tried again: this very command, which does what is left.
+    fn again(&self, step: Step) -> Step {
+        let delete = if self.arguments.delete_keys { " --delete-keys" } else { "" };
+        step.next(self.installation.command(&format!("breached {} {REASON}{delete}", self.account.sid)))
     }
 
     /// What opens the account and signs its webhooks.
@@ -339,8 +448,4 @@ impl Breach<'_> {
             Err(error) => Step::failed(NAME, error.message()),
         }
     }
-}
-
-fn not_done(name: &'static str, error: &NotDone) -> Step {
-    Step::failed(name, error)
 }

@@ -58,6 +58,8 @@ pub(crate) struct Carried {
     pub(crate) undone: Vec<Undone>,
     /// Whether another node is at work, which goes on with it.
     pub(crate) others_at_work: bool,
+    /// Whether Ctrl-C ended the waiting. From then on the system ends the process at none: whoever goes on has to listen.
+    pub(crate) interrupted: bool,
     /// Why it could not be followed any longer.
     pub(crate) trouble: Option<String>,
 }
@@ -132,14 +134,17 @@ pub(crate) async fn carry_out(
     mut orders: Vec<Ordered>,
     patience: Option<Duration>,
 ) -> Carried {
-    let mut trouble = None;
+    let (mut trouble, mut interrupted) = (None, false);
     if let (Some(patience), false) = (patience, orders.is_empty()) {
         // Not that of the process alone: the demo has a node in it already, which would be taken for gone.
         let name = format!("{}/command", control_plane::name_of_node());
         let mut worker = Worker { installation, engine, name: &name, life: None, workers: JoinSet::new() };
         let followed = tokio::select! {
             followed = worker.follow(&mut orders, patience) => followed,
-            _ = tokio::signal::ctrl_c() => Ok(()),
+            _ = tokio::signal::ctrl_c() => {
+                interrupted = true;
+                Ok(())
+            }
         };
         let left = worker.leave().await;
         trouble = followed.and(left).err();
@@ -161,6 +166,7 @@ pub(crate) async fn carry_out(
         standing,
         undone: undone.collect(),
         others_at_work,
+        interrupted,
         trouble: trouble.map(|error| error.to_string()),
     }
 }

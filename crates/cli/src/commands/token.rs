@@ -16,7 +16,7 @@ use ringfence_control::engine::Engine;
 use ringfence_control::rotation::{NotRotated, Turn, Waiting, Wish};
 use ringfence_control::views::TokenView;
 use ringfence_model::{Secret, Sid};
-use ringfence_store::{AuditFilter, NewAudit};
+use ringfence_store::{Account, AuditFilter, NewAudit};
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -302,15 +302,33 @@ pub(super) async fn let_go(
     Ok(resets.chain([resume]).collect::<Vec<_>>().join(" && "))
 }
 
-/// The same, and then its auth token is replaced.
+/// The same, and then its auth token is replaced, whatever second one is there, which may be the thief's. An account whose token
+/// was not replaced is suspended again.
 pub(super) async fn let_go_and_rotate(
     installation: &Installation,
     engine: &Engine,
     account: Sid,
 ) -> Result<String, Failure> {
     let let_go = let_go(installation, engine, account).await?;
-    let rotate = installation.command(&format!("token rotate {account} {REASON}"));
-    Ok(format!("{let_go} && {rotate}"))
+    let rotate = format!("token rotate {account} {REASON} --replace-second --unconfirmed");
+    let (rotate, suspend) =
+        (installation.command(&rotate), installation.command(&format!("account suspend {account} {REASON}")));
+    Ok(format!("{let_go} && {{ {rotate} || {suspend}; }}"))
+}
+
+/// The subaccounts whose tokens were there to be read with that of their parent when it was found to have leaked, and are what they
+/// were.
+pub(super) async fn readable_with(installation: &Installation, parent: Sid) -> Result<Vec<Account>, Failure> {
+    let first_told = first_told(installation, parent).await?;
+    let rotated = installation.store.rotated_tokens().await.map_err(store)?;
+    let is_replaced = |account: Sid| {
+        let last = rotated.iter().find(|it| it.account == account).map(|it| it.promoted_at);
+        last.zip(first_told).is_some_and(|(at, told)| told <= at)
+    };
+    let mut accounts = installation.store.accounts().await.map_err(store)?;
+    accounts.retain(|it| it.parent == Some(parent) && it.gone_at.is_none() && it.status != "closed");
+    accounts.retain(|it| !is_replaced(it.sid));
+    Ok(accounts)
 }
 
 /// When `breached` first said of this account what it says now. A token that was replaced before that for another reason may

@@ -364,10 +364,32 @@ impl World {
         account.auth_token.expect("a token").expose().to_owned()
     }
 
+    /// Who has the token that an account has now.
+    fn whoever_has_the_token_of(&self, account: Sid) -> Client {
+        let own = Credentials::auth_token(account, Secret::new(&self.signs_with(account)));
+        Client::new(client::Settings::at(self.parent.base().clone()), own).expect("a client")
+    }
+
+    /// Gives an account a second auth token.
+    pub(crate) fn second_token(&self, account: Sid) {
+        let client = self.whoever_has_the_token_of(account);
+        self.runtime.block_on(client.auth_tokens().create_secondary()).expect("a second token");
+    }
+
     /// An API key of the main account.
     pub(crate) fn api_key(&self, name: &str) -> String {
         let keys = self.parent.keys(self.account());
         self.runtime.block_on(keys.create(Some(name))).expect("a key").key.sid
+    }
+
+    /// Waits until the main account has no API key.
+    pub(crate) fn until_there_are_no_keys(&self) {
+        let began = Instant::now();
+        let client = self.whoever_has_the_token_of(self.account());
+        let keys = client.keys(self.account());
+        while !self.runtime.block_on(keys.list().all()).expect("keys").is_empty() {
+            assert!(began.elapsed() < PATIENCE, "there are still keys");
+        }
     }
 
     pub(crate) fn status(&self, account: Sid) -> String {

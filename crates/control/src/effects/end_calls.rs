@@ -4,29 +4,23 @@ use ringfence_model::Sid;
 use ringfence_twilio::client::{CallFilter, Client, Error};
 use ringfence_twilio::wire::CallStatus;
 
-use super::NotDone;
+use super::{Each, NotDone};
 
-/// What came of ending calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Ended {
-    /// How many were ended.
-    pub calls: usize,
-}
-
-/// Ends every call of the account that waits, rings or runs. It is done when Twilio shows none any more.
-pub async fn end_calls(client: &Client, account: Sid) -> Result<Ended, NotDone> {
-    let mut ended = Ended::default();
-    for call in running_calls(client, account).await? {
-        match client.calls(account).end(call).await {
-            Ok(_) => ended.calls += 1,
-            Err(error) if is_over(&error) => {}
-            Err(error) => return Err(error.into()),
+/// Ends every call of the account that waits, rings or runs, and says which. It is done when Twilio shows none any more.
+pub async fn end_calls(client: &Client, account: Sid) -> Each<Sid> {
+    let mut each = Each::new("calls");
+    each.end = async {
+        for call in running_calls(client, account).await? {
+            match client.calls(account).end(call).await {
+                Ok(_) => each.done(call),
+                Err(error) if is_over(&error) => {}
+                Err(error) => each.failed(call, error)?,
+            }
         }
+        each.all_done(running_calls(client, account).await?.len())
     }
-    match running_calls(client, account).await?.len() {
-        0 => Ok(ended),
-        left => Err(NotDone::NotInForce(format!("{left} calls are still there"))),
-    }
+    .await;
+    each
 }
 
 /// The calls of the account that wait, ring or run.

@@ -4,7 +4,7 @@ use ringfence_model::Sid;
 use ringfence_twilio::client::Client;
 use serde::{Deserialize, Serialize};
 
-use super::NotDone;
+use super::Each;
 
 /// A key that was deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,22 +15,20 @@ pub struct RevokedKey {
     pub friendly_name: String,
 }
 
-/// Deletes every API key of the account, with the credentials of the account or its parent.
-pub async fn revoke_keys(client: &Client, account: Sid) -> Result<Vec<RevokedKey>, NotDone> {
-    let mut revoked = Vec::new();
-    for key in client.keys(account).list().all().await? {
-        let Ok(sid) = Sid::parse(&key.sid) else { continue };
-        match client.keys(account).delete(sid).await {
-            Ok(()) => {
-                let friendly_name = key.friendly_name.unwrap_or_default();
-                revoked.push(RevokedKey { sid, friendly_name });
+/// Deletes every API key of the account, with the credentials of the account or its parent, and says which.
+pub async fn revoke_keys(client: &Client, account: Sid) -> Each<RevokedKey> {
+    let mut each = Each::new("keys");
+    each.end = async {
+        for key in client.keys(account).list().all().await? {
+            let Ok(sid) = Sid::parse(&key.sid) else { continue };
+            match client.keys(account).delete(sid).await {
+                Ok(()) => each.done(RevokedKey { sid, friendly_name: key.friendly_name.unwrap_or_default() }),
+                Err(error) if error.is_not_found() => {}
+                Err(error) => each.failed(sid, error)?,
             }
-            Err(error) if error.is_not_found() => {}
-            Err(error) => return Err(error.into()),
         }
+        each.all_done(client.keys(account).list().all().await?.len())
     }
-    match client.keys(account).list().all().await?.len() {
-        0 => Ok(revoked),
-        left => Err(NotDone::NotInForce(format!("{left} keys are still there"))),
-    }
+    .await;
+    each
 }

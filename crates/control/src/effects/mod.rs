@@ -4,16 +4,19 @@
 //! needed to undo it is in its answer.
 
 mod cancel_queued;
+mod each;
 mod end_calls;
 mod geo;
 mod keys;
 mod status;
 
+use ringfence_model::Sid;
 use ringfence_twilio::client;
 
 pub use cancel_queued::{Cancelled, cancel_queued};
+pub use each::Each;
+pub use end_calls::end_calls;
 pub(crate) use end_calls::running_calls;
-pub use end_calls::{Ended, end_calls};
 pub use geo::{ClosedGeo, OpenVoice, close_geo, find_open_geo, open_geo};
 pub use keys::{RevokedKey, revoke_keys};
 pub use status::{Standing, resume, standing, suspend};
@@ -27,6 +30,18 @@ pub enum NotDone {
     /// Twilio said that it was done, and then showed that it is not.
     #[error("Twilio said that it was done, but {0}")]
     NotInForce(String),
+    /// It was done to some, and Twilio refused others.
+    #[error("{left} {things} are left; of {one} Twilio says: {why}")]
+    Left {
+        /// How many it shows yet.
+        left: usize,
+        /// What they are: `calls`.
+        things: &'static str,
+        /// The first that was refused.
+        one: Sid,
+        /// With what.
+        why: Box<client::Error>,
+    },
     /// Twilio itself suspended the account; nobody else can make it active again.
     #[error("Twilio itself suspended the account: only Twilio's support can make it active again")]
     SuspendedByTwilio,
@@ -40,7 +55,7 @@ impl NotDone {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Twilio(error) => error.is_transient(),
-            Self::NotInForce(_) => true,
+            Self::NotInForce(_) | Self::Left { .. } => true,
             Self::SuspendedByTwilio | Self::Closed => false,
         }
     }

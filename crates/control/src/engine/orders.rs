@@ -63,7 +63,7 @@ impl Engine {
             _ if !self.is_in_force(&account, order.action).await? => Ok(Carried::Nothing),
             kind::END_CALLS => {
                 let client = self.clients.for_account(&account).ok_or(NotCarried::NoCredentials)?;
-                end_calls(&client, account.sid).await?;
+                end_calls(&client, account.sid).await.end?;
                 Ok(Carried::InForce)
             }
             kind::CANCEL_QUEUED => {
@@ -73,7 +73,7 @@ impl Engine {
             }
             kind::REVOKE_KEYS => {
                 let client = self.clients.for_account(&account).ok_or(NotCarried::NoCredentials)?;
-                effects::revoke_keys(&client, account.sid).await?;
+                effects::revoke_keys(&client, account.sid).await.end?;
                 Ok(Carried::InForce)
             }
             _ => Ok(Carried::Nothing),

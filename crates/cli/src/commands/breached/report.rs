@@ -58,6 +58,10 @@ impl Step {
         Self::new(name, State::Failed, why.to_string())
     }
 
+    pub(super) fn is_failed(&self) -> bool {
+        self.state == State::Failed
+    }
+
     pub(super) fn list(mut self, list: Vec<String>) -> Self {
         self.list = list;
         self

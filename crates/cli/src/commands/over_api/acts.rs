@@ -217,7 +217,7 @@ fn carried(orders: Vec<OrderView>) -> Carried {
         Some(Undone { account: order.account?.sid, action: order.action?, last_error: order.last_error })
     });
     // The node that answers is at work.
-    Carried { standing, undone: undone.collect(), others_at_work: true, trouble: None }
+    Carried { standing, undone: undone.collect(), others_at_work: true, interrupted: false, trouble: None }
 }
 
 fn is_given_up(order: &OrderView) -> bool {
