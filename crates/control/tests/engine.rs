@@ -16,6 +16,8 @@ mod ledger;
 mod left;
 #[path = "world/limits.rs"]
 mod limits;
+#[path = "engine/missing.rs"]
+mod missing;
 #[path = "engine/node.rs"]
 mod node;
 #[path = "engine/shape.rs"]

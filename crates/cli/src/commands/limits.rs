@@ -267,7 +267,7 @@ fn nothing_listed(seen: &[SeenAccount], unread: &[(Sid, NotListed)]) -> Option<F
     let (sid, why) = unread.first().filter(|_| seen.is_empty())?;
     let message = format!("the accounts of {sid} cannot be read: {why}");
     Some(match why {
-        NotListed::Twilio(_) => Failure::unavailable(message),
+        NotListed::Twilio(_) | NotListed::WithoutItself => Failure::unavailable(message),
         NotListed::WrongToken
         | NotListed::NoRights
         | NotListed::Inactive

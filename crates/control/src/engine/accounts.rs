@@ -1,5 +1,7 @@
 //! The accounts are as Twilio lists them, and as their breakers want them.
 
+use std::collections::BTreeSet;
+
 use ringfence_model::{Actor, Sid};
 use ringfence_store::{Account, SeenAccount, Synchronised};
 use ringfence_twilio::client::{self, AccountFilter, Client, Inactive};
@@ -39,6 +41,9 @@ pub enum NotListed {
         "it is no parent, but a subaccount of {0}: write the parent into [[account]] with subaccounts = true, or leave subaccounts out here"
     )]
     NotAParent(Sid),
+    /// Its list is no list of Twilio's: whoever asks stands in their own.
+    #[error("Twilio's list of accounts lacks the account that asked for it")]
+    WithoutItself,
     /// Twilio has no such account.
     #[error("Twilio has no such account")]
     Unknown,
@@ -84,11 +89,13 @@ impl Clients {
             match answer {
                 Ok(accounts) => {
                     let accounts: Vec<SeenAccount> = accounts.iter().filter_map(as_seen).collect();
-                    let parent =
-                        accounts.iter().find(|it| it.sid == known.sid).and_then(|account| account.parent);
-                    if let (true, Some(parent)) = (known.finds_subaccounts, parent) {
-                        listed.unread.push((known.sid, NotListed::NotAParent(parent)));
-                    }
+                    let itself = accounts.iter().find(|it| it.sid == known.sid);
+                    let wrong = match itself.map(|account| account.parent) {
+                        None => Some(NotListed::WithoutItself),
+                        Some(Some(parent)) if known.finds_subaccounts => Some(NotListed::NotAParent(parent)),
+                        Some(_) => None,
+                    };
+                    listed.unread.extend(wrong.map(|why| (known.sid, why)));
                     seen.extend(accounts);
                 }
                 Err(error) => listed.unread.push((known.sid, error.into())),
@@ -109,7 +116,10 @@ impl Engine {
 
     /// Takes over what Twilio says of all accounts, and has those suspended again that must be and are not.
     pub async fn synchronise_accounts(&self) -> ringfence_store::Result<SynchronisedAccounts> {
-        let ListedAccounts { accounts: seen, unread } = self.list_accounts().await;
+        let ListedAccounts { accounts: mut seen, mut unread } = self.list_accounts().await;
+        if unread.is_empty() {
+            self.look_for_the_missing(&mut seen, &mut unread).await?;
+        }
         let mut found = SynchronisedAccounts { unread, ..SynchronisedAccounts::default() };
         let by = Actor::job("accounts");
         let is_complete = found.unread.is_empty();
@@ -124,6 +134,32 @@ impl Engine {
             }
         }
         Ok(found)
+    }
+
+    /// Asks for each account that the lists have no more: what is gone is limited and let in no longer, and one answer in which
+    /// an account is missing is no reason for that.
+    async fn look_for_the_missing(
+        &self,
+        seen: &mut Vec<SeenAccount>,
+        unread: &mut Vec<(Sid, NotListed)>,
+    ) -> ringfence_store::Result<()> {
+        let finds = self.clients.configured().filter(|(known, _)| known.finds_subaccounts);
+        let parents: Vec<(Sid, Client)> = finds.map(|(known, client)| (known.sid, client)).collect();
+        let listed: BTreeSet<Sid> = seen.iter().map(|account| account.sid).collect();
+        for account in self.store.accounts().await? {
+            if account.gone_at.is_some() || listed.contains(&account.sid) {
+                continue;
+            }
+            let Some((_, parent)) = parents.iter().find(|(sid, _)| account.parent == Some(*sid)) else {
+                continue;
+            };
+            match parent.accounts().fetch(account.sid).await {
+                Ok(account) => seen.extend(as_seen(&account)),
+                Err(error) if error.is_not_found() => {}
+                Err(error) => unread.push((account.sid, error.into())),
+            }
+        }
+        Ok(())
     }
 
     /// Orders the suspension of an account that is active and must not be, unless that is on its way already.
