@@ -85,7 +85,12 @@ const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(10);
 pub fn step(limit: &Limit, state: State, observation: &Observation, now: Timestamp) -> (State, Vec<Effect>) {
     let mut breaker = Breaker { limit, state, effects: Vec::new() };
     breaker.count_anew_where_the_limit_changed(now);
-    breaker.roll(limit.window.rolled(breaker.state.window, now));
+    // A request without room is heard of a moment after it came, and its moment begins what stays closed.
+    let until = match (limit.window, observation) {
+        (Window::Gcra { .. }, Observation::DoesNotFit { at, .. }) => (*at).min(now),
+        _ => now,
+    };
+    breaker.roll(limit.window.rolled(breaker.state.window, until));
     match *observation {
         Observation::Usage { at, amount } => breaker.usage(at, amount, now),
         Observation::Baseline { amount } => {

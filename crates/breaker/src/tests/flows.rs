@@ -208,6 +208,9 @@ fn a_flow_that_acts_closes_for_its_whole_window_when_it_had_no_room() {
     assert_eq!(verdict(minutes(110)), Verdict::Fits);
     let at_once = Observation::DoesNotFit { at: at(NOON), spent: dollars(20), wanted: dollars(1) };
     assert!(step(&limit, State::new(&limit, at(NOON)), &at_once, at(NOON)).0.stops(), "in its first moment");
+    // One that passed for long is heard of as late as any other.
+    let old = State::new(&limit, minutes(-600));
+    assert!(step(&limit, old, &told, minutes(51)).0.stops());
     // No sum that anybody counts says more.
     let used = Observation::Usage { at: at(NOON), amount: dollars(1_000) };
     let fresh = State::new(&limit, at(NOON));

@@ -91,7 +91,12 @@ pub fn decide(
     settles: Option<&str>,
     now: Timestamp,
 ) -> Option<Step> {
-    let before = known.map_or_else(|| State::new(watched.limit, now), |breaker| breaker.state.clone());
+    // A request without room came before it was heard of.
+    let since = match observation {
+        Observation::DoesNotFit { at, .. } => (*at).min(now),
+        _ => now,
+    };
+    let before = known.map_or_else(|| State::new(watched.limit, since), |breaker| breaker.state.clone());
     let version = known.map_or(0, |breaker| breaker.version);
     let (after, effects) = step(watched.limit, before.clone(), observation, now);
     let mut written = Step { observation: settles.map(str::to_owned), ..Step::default() };
