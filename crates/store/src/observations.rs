@@ -47,6 +47,9 @@ pub enum Seen {
     Before,
 }
 
+/// So many of one account are dealt with before others are looked for again.
+const OF_ONE: usize = 10;
+
 impl Store {
     /// Keeps an observation. After this answers, it is not lost: the sender may be told so.
     pub async fn observe(&self, by: &Actor, observation: NewObservation, now: Timestamp) -> Result<Seen> {
@@ -67,10 +70,13 @@ impl Store {
         .await
     }
 
-    /// Observations that nobody has settled yet, oldest first.
+    /// Observations that nobody has settled yet: the oldest of each account first, then the next ones, of no account more than
+    /// [`OF_ONE`]. Whoever has an account's token may have thousands wait, and keeps no other account waiting by it.
     pub async fn unprocessed_observations(&self, limit: usize) -> Result<Vec<Observation>> {
-        let sql = "SELECT * FROM observations WHERE processed_at IS NULL ORDER BY received_at, key LIMIT $1";
-        self.fetch(sql, values![limit]).await?.iter().map(read).collect()
+        let sql = "SELECT * FROM (SELECT observations.*, row_number() OVER (PARTITION BY account ORDER BY received_at, key) AS place \
+                   FROM observations WHERE processed_at IS NULL) AS waiting WHERE place <= $2 \
+                   ORDER BY place, received_at, key LIMIT $1";
+        self.fetch(sql, values![limit, OF_ONE]).await?.iter().map(read).collect()
     }
 
     /// One observation by its key.

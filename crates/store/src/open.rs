@@ -241,7 +241,11 @@ fn postgres(url: &Secret) -> Result<PgConnectOptions> {
         // A peer that hangs in a transaction must not stop this node for ever.
         ("lock_timeout", "10s"),
         ("statement_timeout", "60s"),
-        ("idle_in_transaction_session_timeout", "60s"),
+        // Whoever dies or hangs in a transaction keeps the locks of the ledger: others must not wait for them longer than for any
+        // lock. None of ours idles.
+        ("idle_in_transaction_session_timeout", "4s"),
+        // A statement sees what was committed before it; a role may have another default.
+        ("default_transaction_isolation", "read committed"),
         // An answer means that it is on disk, whatever the database's default is.
         ("synchronous_commit", "on"),
         // That a table is there already is no news.

@@ -7,6 +7,7 @@ on_both! {
     a_repeat_is_seen_and_changes_nothing,
     a_hundred_deliveries_at_once_are_one,
     the_oldest_comes_first,
+    however_many_of_one_account_wait_the_next_of_another_is_among_the_first,
     a_nul_from_outside_does_not_lose_the_observation,
 }
 
@@ -48,6 +49,20 @@ async fn the_oldest_comes_first(world: World) {
     }
     let keys: Vec<_> = world.store.unprocessed_observations(2).await.unwrap();
     assert_eq!(keys.iter().map(|it| it.key.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+}
+
+async fn however_many_of_one_account_wait_the_next_of_another_is_among_the_first(world: World) {
+    let new: Vec<_> = (0..50).map(|number| observation(&format!("flood {number:02}"), 0)).collect();
+    for (second, new) in (0..).zip(new) {
+        world.store.observe(&operator(), new, after(second)).await.unwrap();
+    }
+    let other = NewObservation { account: "AC2".into(), ..observation("other", 0) };
+    world.store.observe(&operator(), other, after(99)).await.unwrap();
+    let first = world.store.unprocessed_observations(2).await.unwrap();
+    let keys: Vec<_> = first.iter().map(|it| it.key.as_str()).collect();
+    assert_eq!(keys, ["flood 00", "other"]);
+    let all = world.store.unprocessed_observations(1_000).await.unwrap();
+    assert_eq!(all.len(), 11, "and the others come when these are dealt with");
 }
 
 async fn a_nul_from_outside_does_not_lose_the_observation(world: World) {
