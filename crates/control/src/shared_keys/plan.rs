@@ -145,7 +145,7 @@ pub enum Waits {
     Mended,
 }
 
-/// A rule that somebody else made for URLs of ours.
+/// A rule that somebody else made for URLs of ours, or for a part of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Foreign {
     /// The rule.
@@ -290,6 +290,7 @@ impl Given<'_> {
         for matches in &self.settings.urls {
             self.point_rule(matches, &setting.id, plan);
         }
+        self.find_narrower(plan);
         if is_next && plan.changes.len() == before {
             plan.changes.push(Change::Signs(target.clone()));
         }
@@ -337,6 +338,21 @@ impl Given<'_> {
             plan.waits.push(Waits::Mended);
         } else {
             plan.changes.extend(left.into_iter().map(|rule| deleted(rule)));
+        }
+    }
+
+    /// Rules of others for a part of our URLs: Twilio follows the longest that fits, so ours has nothing signed there.
+    fn find_narrower(&self, plan: &mut Plan) {
+        for rule in self.there.rules.iter().filter(|it| !self.is_ours(it.friendly_name.as_deref())) {
+            let Some(matches) = rule.matches() else { continue };
+            let (RuleMatch::Exact(url) | RuleMatch::Prefix(url)) = &matches else { continue };
+            let is_part = |ours: &RuleMatch| {
+                matches!(ours, RuleMatch::Prefix(prefix) if url.starts_with(prefix.as_str()))
+                    && *ours != matches
+            };
+            if self.settings.urls.iter().any(is_part) && !self.settings.urls.contains(&matches) {
+                plan.in_the_way.push(Foreign { rule: rule.id.clone(), matches });
+            }
         }
     }
 

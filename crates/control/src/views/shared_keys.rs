@@ -93,7 +93,7 @@ pub struct SharedKeyPlanOf {
     pub changes: Vec<SharedKeyChange>,
     /// What has to wait.
     pub waits: Vec<SharedKeyWait>,
-    /// Rules that others made for URLs of the configuration: they are left alone.
+    /// Rules that others made for URLs of the configuration, or for a part of them: they are left alone.
     pub in_the_way: Vec<OtherRule>,
     /// Rules of Ringfence's that Twilio shows with another URL than they were made for, and has for these all the same: they
     /// are left alone.

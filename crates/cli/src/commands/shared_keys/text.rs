@@ -54,7 +54,7 @@ fn account_text(text: &mut String, it: &SharedKeyPlanOf, now: Timestamp) {
     }
     for other in &it.in_the_way {
         let what = format!(
-            "! {} has a rule that Ringfence did not make ({}): delete it at Twilio, and this one is made",
+            "! {} has a rule that Ringfence did not make ({}): delete it at Twilio, so that the rule of Ringfence's has requests there signed",
             other.url, other.rule
         );
         text.push_str(&wrapped(&what, 2));

@@ -290,6 +290,20 @@ fn an_edited_rule_whose_urls_somebody_else_has_a_rule_for_stays_in_the_way() {
 }
 
 #[test]
+fn a_rule_of_somebody_elses_for_a_part_of_our_urls_is_in_the_way_also_where_ours_is_right() {
+    let mut world = World::new(vec![key("s", Signing)]);
+    world.has_setting("s").has_rule(&prefix("/a/"), "s");
+    world.has_rule_named("by hand", &prefix("/a/sms"), "theirs").has_rule_named(
+        "too",
+        &prefix("/elsewhere/"),
+        "x",
+    );
+    let plan = world.at(1_000);
+    assert!(plan.changes.is_empty(), "{plan:?}");
+    assert_eq!(plan.in_the_way, [Foreign { rule: "rule-1".to_owned(), matches: prefix("/a/sms") }]);
+}
+
+#[test]
 fn a_rule_of_somebody_elses_for_our_urls_is_in_the_way_and_told() {
     let mut world = World::new(vec![key("s", Signing)]);
     world.has_setting("s").has_rule_named("by hand", &prefix("/a/"), "theirs");
