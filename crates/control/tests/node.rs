@@ -1,5 +1,7 @@
 //! Nodes of one installation: who works, who waits and says why, and who takes over.
 
+#[path = "node/unread.rs"]
+mod unread;
 mod world;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -521,6 +523,16 @@ async fn told(here: &Installation, node: &Node) -> Vec<(String, String)> {
     claims.into_iter().map(of).collect()
 }
 
+fn daily() -> Examination {
+    Examination {
+        every: Duration::from_hours(24),
+        gate: None,
+        senders: Vec::new(),
+        roots: Vec::new(),
+        words: Words { config: "ringfence.toml".to_owned() },
+    }
+}
+
 fn now(here: &Installation) -> Timestamp {
     here.clock.now()
 }
@@ -533,13 +545,7 @@ async fn pass(here: &Installation, node: &Node, seconds: u64) {
 #[tokio::test]
 async fn what_an_examination_finds_is_told_once_and_once_more_when_it_is_mended() {
     let mut here = Installation::new().await;
-    here.examination = Some(Examination {
-        every: Duration::from_hours(24),
-        gate: None,
-        senders: Vec::new(),
-        roots: Vec::new(),
-        words: Words { config: "ringfence.toml".to_owned() },
-    });
+    here.examination = Some(daily());
     let node = here.node("a", vec![at_most(50)]).await;
     node.turn().await.expect("the store is there");
     let client = here.world.parent.clone();

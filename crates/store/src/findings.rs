@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::epoch::put;
 use crate::error::Error;
 use crate::outbox::{self, NewEffect};
-use crate::sql::values;
+use crate::sql::{Transaction, values};
 use crate::{Result, Store};
 
 /// What tells a finding from all others.
@@ -133,4 +133,11 @@ impl Store {
         })
         .await
     }
+}
+
+/// Makes the next examination due now, where there ever is one: before the first an installation is not yet what it is to be.
+pub(crate) async fn examine_next(transaction: &mut Transaction, now: Timestamp) -> Result<()> {
+    let update = "UPDATE meta SET value = $2 WHERE name = $1";
+    transaction.execute(update, values![NEXT, now.to_string()]).await?;
+    Ok(())
 }

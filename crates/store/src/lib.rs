@@ -93,6 +93,7 @@ mod tokens;
 mod traffic;
 mod transaction;
 mod triggers;
+mod unread;
 mod users;
 mod verify_limits;
 mod write;
@@ -148,6 +149,7 @@ pub use tallies::{TalliedOperation, Tally};
 pub use tokens::{NewToken, Token};
 pub use traffic::Traffic;
 pub use triggers::{NewTrigger, Trigger};
+pub use unread::{Unread, UsageUnread};
 pub use users::{
     BegunSignIn, CheckPasskey, CheckSignIn, DeviceToken, NewUserDevice, NewUserSignIn, NotPassed,
     PasskeyAsked, PasskeyWanted, SIGN_IN, SignInChecked, SignInState, TotpConfirmed, User, UserDevice,

@@ -107,6 +107,12 @@ fn as_text(status: &Status, typed: &Typed) -> String {
     });
     let left: Vec<_> = status.accounts.left_suspended.iter().collect();
     part(&mut text, "LEFT SUSPENDED BY WHAT IS GONE", &left, |account| left_text(account, typed));
+    let unread: Vec<_> = status.unread.iter().collect();
+    part(&mut text, "USAGE THAT IS NOT COUNTED", &unread, |it| {
+        let name = with_name(it.account.sid, &it.account.friendly_name);
+        let why = wrapped(&format!("since {}: {}", moment(it.since), it.why), 6);
+        format!("  {name}\n{why}")
+    });
     let (troubled, waiting): (Vec<_>, Vec<_>) = status.orders.orders.iter().partition(|order| {
         matches!(order.state, OrderState::Failing | OrderState::GivenUp) || order.attempts > 1
     });

@@ -262,6 +262,16 @@ async fn needs(call: &Call<'_>, limits: &[LimitView]) -> Result<Vec<Need>, Faile
             link: Some(("See what is suspended", "/accounts?show=suspended".to_owned())),
         });
     }
+    if let Some(first) = status.unread.first() {
+        needs.push(Need {
+            what: format!(
+                "What {} is not counted, so no limit sees it.",
+                words::many(status.unread.len(), "account spends", "accounts spend")
+            ),
+            to_do: format!("Since {}: {}", words::exactly(&first.since), first.why),
+            link: Some(("See the accounts", "/accounts".to_owned())),
+        });
+    }
     needs.extend(orders(&status.orders));
     if !status.nodes.limits_agree {
         needs.push(Need {

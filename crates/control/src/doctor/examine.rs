@@ -323,14 +323,7 @@ impl Examination {
         match self.in_time(views.status()).await {
             Ok(Ok(status)) => {
                 let not_applied = &self.setup.not_applied;
-                let found = held::limits(
-                    &accounts,
-                    engine.limits(),
-                    not_applied,
-                    &status.nodes.nodes,
-                    self.now,
-                    &words,
-                );
+                let found = held::limits(&accounts, engine.limits(), not_applied, &status, self.now, &words);
                 self.report.made(Check::Limits, accounts.len(), found);
             }
             Ok(Err(error)) => self.report.not_made(Check::Limits, None, error.to_string()),

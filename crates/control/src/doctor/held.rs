@@ -7,9 +7,9 @@ use ringfence_model::Sid;
 use super::Words;
 use super::facts::Account;
 use super::finding::{Check, Finding, Mend};
-use crate::notices::Severity;
+use crate::notices::{Severity, one_line};
 use crate::plan::Change;
-use crate::views::{BreakerView, NodeView, PhaseName};
+use crate::views::{BreakerView, NodeView, PhaseName, Status};
 use crate::wanted::AppliedLimit;
 
 /// A node that gave no sign for so long is not at work; it gives one each second.
@@ -23,10 +23,11 @@ pub(super) fn limits(
     accounts: &[Account],
     limits: &[AppliedLimit],
     not_applied: &[String],
-    nodes: &[NodeView],
+    status: &Status,
     now: Timestamp,
     words: &Words,
 ) -> Vec<Finding> {
+    let (unread, nodes) = (&status.unread, &status.nodes.nodes);
     let mut findings = Vec::new();
     for account in accounts {
         let scoped = ScopedAccount {
@@ -61,6 +62,23 @@ pub(super) fn limits(
             "What was written last protects nobody yet.",
             Mend::by("Apply them", words.command("limits apply")),
         ));
+    }
+    for it in unread {
+        findings.push(Finding {
+            account: Some(it.account.sid),
+            ..of_installation(
+                Severity::Critical,
+                "usage",
+                format!(
+                    "What {} uses is not counted since {}: {}",
+                    it.account.sid,
+                    it.since,
+                    one_line(&it.why, 200)
+                ),
+                "Its limits see nothing of what is spent there, and no poll trips them.",
+                Mend::by("Mend what is told; `status` shows when it is read again", words.command("status")),
+            )
+        });
     }
     let is_at_work = |node: &NodeView| now.duration_since(node.seen_at).as_secs() < SILENT_S;
     if !limits.is_empty() && !nodes.iter().any(is_at_work) {

@@ -309,7 +309,13 @@ impl Node {
 
     async fn read_everybody(&self, engine: &Arc<Engine>) -> Result<Done, JobFailed> {
         let accounts = self.setup.store.accounts().await?;
-        self.read(engine, accounts, "usage").await
+        let done = self.read(engine, accounts, "usage").await?;
+        // Of many troubles with one account the first is told.
+        let failed = done.troubles.iter().rev().cloned().collect();
+        if self.setup.store.note_usage_unread(&failed, self.now()).await? {
+            self.ask_for(Job::Examine);
+        }
+        Ok(done)
     }
 
     /// Reads what these accounts used, several at once.

@@ -51,7 +51,7 @@ pub use shared_keys::{
     SharedKeyView, SharedKeyWait, SharedKeyWaitName, SharedKeys, ShownSharedKey, WaitedNode,
 };
 pub use shares::{ShareStanding, StandingShare};
-pub use status::{AccountsStatus, AuditStatus, LimitStatus, SealedUpTo, Status};
+pub use status::{AccountsStatus, AuditStatus, LimitStatus, SealedUpTo, Status, UnreadView};
 pub use tallied::{ReportedEgress, ReportedOperation, WatchedLimit};
 pub use tokens::{EndName, TokenState, TokenView, Tokens, TurnName, TurnView, WaitName};
 

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use ringfence_model::Sid;
+use ringfence_store::UsageUnread;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::accounts::{Suspended, states};
 use super::breakers::Since;
 use super::{
-    AccountView, BreakerView, Known, LedgerLine, LimitView, Nodes, Orders, PhaseName, StandingShare,
-    TokenView, Views, schema,
+    AccountView, BreakerView, Known, LedgerLine, LimitView, NamedAccount, Nodes, Orders, PhaseName,
+    StandingShare, TokenView, Views, schema,
 };
 
 /// So many breakers that pass are shown, the nearest to their limits.
@@ -28,8 +30,8 @@ pub struct Status {
     /// The moment of it.
     #[schemars(schema_with = "schema::time")]
     pub at: Timestamp,
-    /// Whether nothing needs a person: nothing is tripped, fails, is not as wanted or was left suspended, and no token is out of
-    /// date.
+    /// Whether nothing needs a person: nothing is tripped, fails, is not as wanted or was left suspended, every account's usage is
+    /// counted, and no token is out of date.
     pub is_quiet: bool,
     /// Each limit, with how its breakers stand.
     pub limits: Vec<LimitStatus>,
@@ -41,6 +43,9 @@ pub struct Status {
     pub nearest: Vec<BreakerView>,
     /// The accounts.
     pub accounts: AccountsStatus,
+    /// Accounts whose usage could not be counted for minutes: their limits are blind.
+    #[serde(default)]
+    pub unread: Vec<UnreadView>,
     /// What was ordered and has yet to happen.
     pub orders: Orders,
     /// The nodes at work.
@@ -96,6 +101,18 @@ pub struct AccountsStatus {
     pub left_suspended: Vec<AccountView>,
     /// How many more there are of both.
     pub left_out: usize,
+}
+
+/// An account whose usage is not counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UnreadView {
+    /// Which.
+    pub account: NamedAccount,
+    /// Since when.
+    #[schemars(schema_with = "schema::time")]
+    pub since: Timestamp,
+    /// What Twilio said instead, or what is wrong with what it said.
+    pub why: String,
 }
 
 /// How far the audit log is sealed.
@@ -154,6 +171,7 @@ impl Views<'_> {
             }
         }
         let accounts = self.accounts_status(&known, &self.suspended().await?);
+        let unread = self.unread(&known).await?;
         let orders = self.orders(SHOWN).await?;
         let nodes = self.nodes().await?;
         let mut tokens = self.tokens_of(&known).await?;
@@ -162,6 +180,7 @@ impl Views<'_> {
         let is_quiet = breakers.iter().all(|breaker| breaker.phase != PhaseName::Tripped)
             && accounts.not_as_wanted.is_empty()
             && accounts.left_suspended.is_empty()
+            && unread.is_empty()
             && orders.failing == 0
             && orders.given_up == 0
             && nodes.limits_agree
@@ -174,6 +193,7 @@ impl Views<'_> {
             breakers_left_out,
             nearest,
             accounts,
+            unread,
             orders,
             nodes,
             tokens,
@@ -182,6 +202,17 @@ impl Views<'_> {
                 unsealed_rows: sealed.unsealed,
             },
         })
+    }
+
+    async fn unread(&self, known: &Known) -> ringfence_store::Result<Vec<UnreadView>> {
+        let unread = self.store.usage_unread().await?;
+        let long = unread.into_iter().filter(|(_, unread)| unread.is_long(self.now));
+        let view = |(sid, it): (Sid, UsageUnread)| UnreadView {
+            account: known.name(sid),
+            since: it.since,
+            why: it.why,
+        };
+        Ok(long.map(view).collect())
     }
 
     fn accounts_status(&self, known: &Known, suspended: &Suspended) -> AccountsStatus {
