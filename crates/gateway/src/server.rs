@@ -248,10 +248,22 @@ impl Gateway {
     /// the life of the process; a reload does not change it.
     pub fn start(
         settings: Settings,
+        listeners: Listeners,
+        clock: Arc<dyn Clock>,
+        workers: usize,
+        hooks: Hooks,
+    ) -> Result<Self, StartError> {
+        Self::start_with(settings, listeners, clock, workers, hooks, KnownKeys::default())
+    }
+
+    /// The same with what is known of accounts and rotations already ([`Keys::learn_with`]): the first request is judged by it.
+    pub fn start_with(
+        settings: Settings,
         mut listeners: Listeners,
         clock: Arc<dyn Clock>,
         workers: usize,
         hooks: Hooks,
+        known: KnownKeys,
     ) -> Result<Self, StartError> {
         let tls = settings.tls.as_ref().map(TlsEnd::start).transpose()?;
         let (listen, tls_settings, limits) =
@@ -298,7 +310,8 @@ impl Gateway {
         );
         let twilio_tls = settings.egress.as_ref().map(|egress| egress.tls.clone());
         let media_tls = settings.media.as_ref().map(|media| media.tls.clone());
-        let learnt = LearntKeys::default();
+        let mut learnt = LearntKeys::default();
+        learnt.learn(known, clock.monotonic());
         let snapshot = Snapshot::new(settings, &learnt, &metrics);
         metrics.accounts(&snapshot);
         let shared = Arc::new(Shared {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ringfence_gateway::settings::{PathRule, SignedBy, Upstream as Leads};
-use ringfence_gateway::{Keys, KnownKeys, LearntAccount, LearntSharedKey, RotatedTokens, SignedWith};
+use ringfence_gateway::{Hooks, Keys, KnownKeys, LearntAccount, LearntSharedKey, RotatedTokens, SignedWith};
 use ringfence_model::{Secret, Sid};
 use ringfence_signature::{AccountKeys, Algorithm, Keyring, Signer};
 use ringfence_testkit::Upstream;
@@ -62,6 +62,14 @@ async fn a_new_account_is_refused_until_it_is_learnt_and_again_once_it_is_gone()
     assert_eq!(status(&world, NEW_TOKEN, NEW).await, 403);
     assert_eq!((world.refused("unknown_account").await, world.upstream.requests().len()), (2, 1));
     assert_eq!(accounts(&world).await, (2, 0));
+}
+
+#[tokio::test]
+async fn what_is_known_at_the_start_holds_for_the_first_request() {
+    let known = known(vec![found(NEW, ACCOUNT, NEW_TOKEN)], Vec::new());
+    let world = World::knowing(Upstream::saying("application").await, Hooks::default(), known, |_| {});
+    assert_eq!(accounts(&world).await, (2, 1));
+    assert_eq!(status(&world, NEW_TOKEN, NEW).await, 200);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use http::{Method, StatusCode};
 use ringfence_gateway::settings::{
     Check, Detail, Inspect, Limits, Listen, Mode, PathRule, Replay, Route, Settings, SignedBy, Twiml,
 };
-use ringfence_gateway::{Gateway, Hooks, Listeners};
+use ringfence_gateway::{Gateway, Hooks, KnownKeys, Listeners};
 use ringfence_model::Clock;
 use ringfence_signature::{AccountKeys, AccountSid, Keyring, PublicUrl, Signed, Signer, Strict};
 use ringfence_testkit::{Answer, ManualClock, RawClient, Response, Upstream};
@@ -50,12 +50,22 @@ impl World {
 
     /// The gate before a given application, with what the rest of Ringfence hangs into it.
     pub(crate) fn hooked(upstream: Upstream, hooks: Hooks, change: impl FnOnce(&mut Settings)) -> Self {
+        Self::knowing(upstream, hooks, KnownKeys::default(), change)
+    }
+
+    /// The same, with what is known of accounts before the first request.
+    pub(crate) fn knowing(
+        upstream: Upstream,
+        hooks: Hooks,
+        known: KnownKeys,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         let mut settings = settings(upstream.address());
         change(&mut settings);
         let clock = ManualClock::new();
         let listeners = Listeners::default().bind(&settings.listen).unwrap();
         let (workers, shared_clock) = (2, Arc::clone(&clock) as Arc<dyn Clock>);
-        let gateway = Gateway::start(settings, listeners, shared_clock, workers, hooks).unwrap();
+        let gateway = Gateway::start_with(settings, listeners, shared_clock, workers, hooks, known).unwrap();
         Self { gateway, upstream, clock }
     }
 

@@ -77,13 +77,12 @@ pub(in crate::commands) fn start(
     keys: &OnceLock<Keys>,
 ) -> Result<Gateway, StartError> {
     let hooks = control.as_ref().map(|control| control.hooks()).unwrap_or_default();
-    let gateway = Gateway::start(settings, listeners, clock, workers, hooks)?;
+    // Before the first webhook, if the store was there: the configuration may have a token that was replaced.
+    let known = control.as_ref().and_then(|control| control.known.as_ref()).map(for_gate).unwrap_or_default();
+    let gateway = Gateway::start_with(settings, listeners, clock, workers, hooks, known)?;
     _ = keys.set(gateway.keys());
     if let Some(control) = control {
-        // Before the first webhook, if the store was there: the configuration may have a token that was replaced.
-        if let Some(known) = control.known.take() {
-            (control.shared.on_accounts)(&known);
-        }
+        control.known = None;
         _ = control.shared.verdicts.set(gateway.verdicts());
         control.start(gateway.egress_rules(), gateway.keeper());
     }
