@@ -33,13 +33,35 @@ pub(super) struct Inherited<'a> {
     tls: ProxyTls<'a>,
     /// `client_max_body_size`, where it is said.
     body: Option<&'a Directive>,
+    /// `proxy_set_header Host`, where it is said.
+    host: Option<&'a Directive>,
 }
 
 impl<'a> Inherited<'a> {
     /// What is in force within a block of this level.
     pub(super) fn within(self, block: &'a [Directive]) -> Self {
         let body = block.iter().find(|it| it.name == "client_max_body_size").or(self.body);
-        Self { tls: self.tls.within(block), body }
+        // One of them at a level, and none of those above is taken over.
+        let mut headers = block.iter().filter(|it| it.name == "proxy_set_header").peekable();
+        let host = match headers.peek() {
+            None => self.host,
+            Some(_) => headers.find(|it| it.word(0).eq_ignore_ascii_case("host")),
+        };
+        Self { tls: self.tls.within(block), body, host }
+    }
+
+    /// What deserves a look where the application is told another host than the one that was called.
+    fn of_host(&self) -> Option<String> {
+        let said = self.host?;
+        let is_as_it_came =
+            ["$host", "$http_host", "$server_name"].iter().any(|it| said.word(1).starts_with(it));
+        (!is_as_it_came).then(|| {
+            format!(
+                "{}: proxy_set_header Host {} stays behind: routes go by the Host that came, and the gate hands that on",
+                said.place,
+                said.word(1)
+            )
+        })
     }
 
     /// What deserves a look where nginx takes longer bodies than a route does.
@@ -316,7 +338,7 @@ pub(super) fn goes(location: &Directive, upstreams: &Upstreams<'_>, levels: &Inh
     }
     match upstream(pass.word(0), location, upstreams) {
         Ok((upstream, note)) => {
-            let of_bodies = levels.of_bodies();
+            let of_levels = levels.of_bodies().into_iter().chain(levels.of_host());
             let (proves, of_tls) = levels.tls.proves(pass.word(0), &upstream);
             let stays = block.iter().filter(|it| STAY_BEHIND.contains(&it.name.as_str()));
             let stays =
@@ -324,7 +346,7 @@ pub(super) fn goes(location: &Directive, upstreams: &Upstreams<'_>, levels: &Inh
             Goes::On {
                 upstream,
                 proves,
-                notes: note.into_iter().chain(of_bodies).chain(of_tls).chain(stays).collect(),
+                notes: note.into_iter().chain(of_levels).chain(of_tls).chain(stays).collect(),
             }
         }
         Err(error) => Goes::Elsewhere(why(pass, format!("proxy_pass {}: {error}", pass.word(0)))),

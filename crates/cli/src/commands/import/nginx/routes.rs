@@ -143,7 +143,7 @@ impl<'a> Server<'a> {
             names.iter().map(|it| it.as_str()).filter(|other| *other != name && !other.is_empty()).collect();
         if !others.is_empty() {
             notes.push(format!(
-                "also called {}: write what Twilio was told into public_url",
+                "also called {}: write what Twilio was told into public_url, and into host where that stands",
                 others.join(", ")
             ));
         }
