@@ -114,7 +114,7 @@ mod tests {
 
     /// Each route that is proposed is one that the configuration takes.
     pub(super) fn all_load(proposals: &Proposals) {
-        const KEYS: [&str; 7] = [
+        const KEYS: [&str; 8] = [
             "[[route]]",
             "path = ",
             "host = ",
@@ -122,6 +122,7 @@ mod tests {
             "upstream = ",
             "upstream_name = ",
             "check = ",
+            "basic = ",
         ];
         let head = "[listen]\ngate = \"127.0.0.1:8080\"\n[[account]]\nsid = \"AC00000000000000000000000000000000\"\n\
                     auth_token = { env = \"TOKEN\" }\n";

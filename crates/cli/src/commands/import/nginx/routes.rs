@@ -273,7 +273,10 @@ impl<'a> Server<'a> {
                 [&[begin][..], own, &self.notes, &notes].concat()
             };
             let (public_url, upstream) = (self.public_url.clone(), upstream.to_owned());
-            proposals.add(Proposal { path, public_url, upstream, proves, notes, stays, asks }, place);
+            proposals.add(
+                Proposal { path, public_url, upstream, proves, users: Vec::new(), notes, stays, asks },
+                place,
+            );
         }
     }
 
