@@ -96,7 +96,10 @@ fn heads_that_are_kept_as_the_help_says_outlive_a_store_that_was_cut_off() {
     std::fs::write(installation.path("ringfence.db"), before).expect("the database");
     as_the_help_says(&installation);
     let file = file.to_str().expect("a path");
-    installation.run(&["audit", "verify", "--heads", file]).code(1).says("the chain has nothing from 5 to 5\n");
+    installation
+        .run(&["audit", "verify", "--heads", file])
+        .code(1)
+        .says("the chain has nothing from 5 to 5\n");
 }
 
 #[test]
