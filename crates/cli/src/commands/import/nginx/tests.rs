@@ -1,5 +1,7 @@
 //! What becomes a route and what does not; and that no text whatever is more than an error.
 
+mod levels;
+
 use std::fmt::Write as _;
 
 use proptest::prelude::*;
@@ -555,41 +557,4 @@ fn a_variable_in_what_an_application_must_prove_is_left_to_people() {
         over_tls("location /a/ { proxy_pass https://app; proxy_ssl_verify on; proxy_ssl_name $host; }");
     assert_eq!(proves, Proves::default());
     assert!(notes.contains("proxy_ssl_name $host: a variable"), "{notes}");
-}
-
-#[test]
-fn a_host_that_nginx_tells_the_application_is_said_to_stay_behind() {
-    let pass = "proxy_pass http://127.0.0.1:3000;";
-    let note = |inside: &str| {
-        let route = of(&server(inside)).unwrap().routes.remove(0);
-        route.notes.into_iter().find(|note| note.contains("Host"))
-    };
-    let said =
-        note(&format!("location /a/ {{ {pass}\nproxy_set_header host internal.example.com; }}")).unwrap();
-    assert!(
-        said.starts_with("nginx.conf:5: proxy_set_header Host internal.example.com stays behind"),
-        "{said}"
-    );
-    let above = format!("proxy_set_header Host $proxy_host;\nlocation /a/ {{ {pass} }}");
-    assert!(note(&above).is_some_and(|said| said.starts_with("nginx.conf:4: ")));
-    let below = format!(
-        "proxy_set_header Host x;\nlocation /a/ {{ {pass} proxy_set_header X-Real-IP $remote_addr; }}"
-    );
-    assert_eq!(note(&below), None, "nginx takes none over where the location has one");
-    for value in ["$host", "$http_host", "$host:$server_port", "$server_name"] {
-        assert_eq!(note(&format!("location /a/ {{ {pass} proxy_set_header Host {value}; }}")), None);
-    }
-}
-
-#[test]
-fn no_advice_is_cut_off() {
-    let long = "x".repeat(150);
-    let inside = format!(
-        "include /etc/{long};\nclient_max_body_size 20m;\nlocation /a/ {{ proxy_pass https://app; auth_basic x; \
-         proxy_ssl_trusted_certificate ca.pem; proxy_ssl_name $host; proxy_set_header Host {long}; }}\n\
-         location /b/ {{ try_files $uri @b; }} location /{long}/ {{ proxy_pass http://127.0.0.1:1/{long}/x; }}"
-    );
-    let text = of(&server(&inside)).unwrap().as_toml(&[]);
-    assert!(text.contains("of a public authority or of one in upstream_ca\n"), "{text}");
-    assert!(!text.contains('…'), "{text}");
 }
