@@ -213,7 +213,9 @@ async fn a_code_is_sent_again_after_pauses_and_stays_the_same() {
         bank.work().await;
         assert_eq!(bank.code().await, code);
     }
-    assert_eq!(bank.start(&[]).await.error(), (429, 60203));
+    let refused = bank.start(&[]).await;
+    assert_eq!((refused.error(), refused.header("retry-after")), ((429, 60203), Some("150")), "its end");
+    assert_eq!(refused.body["message"], "Max send attempts reached; try again in 150 seconds");
     assert_eq!(bank.messages().await.len(), 5);
     assert_eq!(bank.check(&code).await.body["valid"], true);
 }

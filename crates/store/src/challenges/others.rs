@@ -58,7 +58,8 @@ impl Others {
         let all = self.0.get(&Self::key(challenge)).into_iter().flat_map(BTreeMap::values);
         let all: Vec<_> = all.filter(|other| other.expires_at > now).collect();
         let last = all.iter().map(|other| other.last_send).max();
-        let ends = all.iter().map(|other| other.expires_at).max();
+        // With the first that ends there are fewer.
+        let ends = all.iter().map(|other| other.expires_at).min();
         let (Some(last), Some(ends)) = (last, ends) else { return Ok(()) };
         let sends = all.iter().fold(0_u32, |sum, other| sum.saturating_add(other.sends));
         challenge::may_send(sends, last, now).map_err(|refused| not_sent(refused, ends))
