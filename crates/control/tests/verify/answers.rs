@@ -378,6 +378,13 @@ async fn attempts_tell_what_came_of_each_code() {
     let (started, code) = bank.started().await;
     bank.check(&code).await;
     bank.start(&[("To", "+4915112345678"), ("Channel", "call")]).await;
+    let call_status = async || {
+        let calls = bank.ask("GET", "/v2/Attempts?Channel=CALL", &[]).await.body;
+        calls["attempts"][0]["channel_data"]["call_status"].clone()
+    };
+    assert_eq!(call_status().await, "queued");
+    bank.work().await;
+    assert_eq!(call_status().await, "ringing", "whether somebody answers is not known");
     let all = bank.ask("GET", "/v2/Attempts", &[]).await;
     assert_eq!(all.body["attempts"].as_array().map(Vec::len), Some(2));
     for (query, count) in [
