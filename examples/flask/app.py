@@ -47,27 +47,27 @@ def sign_out():
 
 # ---------------------------------------------------------------- two-factor sign-in: from here
 
+from datetime import datetime, timezone
+
 import requests
 
 RINGFENCE, KEY = os.environ["RINGFENCE_URL"], (os.environ["RINGFENCE_KEY"], os.environ["RINGFENCE_SECRET"])
+app.register_error_handler(requests.RequestException, lambda _: (page("sign-in", error="Try again in a moment."), 503))
 
 
 def ask(path, **body):
-    try:
-        answer = requests.post(f"{RINGFENCE}/v1/sign-ins{path}", json=body, auth=KEY, timeout=10)
-    except requests.RequestException:
-        abort(503)
+    answer = requests.post(f"{RINGFENCE}/v1/sign-ins{path}", json=body, auth=KEY, timeout=10)
     return answer.json() if answer.status_code < 500 and answer.status_code != 401 else abort(503)
 
 
-def second_factor(name, phone):
-    if session.get("waits", {}).get("user") != name:  # a form that is sent twice goes on with the first one's sign-in
+def second_factor(name, phone):  # a form that is sent twice goes on with the first one's sign-in, while that is good
+    if session.get("waits", {}).get("user") != name or session["waits"]["until"] < datetime.now(timezone.utc).isoformat():
         browser = {"address": request.remote_addr, "user_agent": request.user_agent.string[:200]}
-        sign_in = ask("", user=name, phone=phone, device_token=request.cookies.get(f"device-{name}"), **browser)
-        if sign_in["needed"] == "none":
-            return remember(name, signed_in(name), sign_in)
+        new = ask("", user=name, phone=phone, device_token=request.cookies.get(f"device-{name}"), **browser)
+        if new["needed"] == "none":
+            return remember(name, signed_in(name), new)
         session.clear()
-        session["waits"] = {"user": name, "id": sign_in["id"], "factors": [it["kind"] for it in sign_in["factors"]]}
+        session["waits"] = {"user": name, "id": new["id"], "until": new["expires_at"], "factors": [it["kind"] for it in new["factors"]]}
     return send() if "phone" in session["waits"]["factors"] else redirect("/code")
 
 
@@ -79,10 +79,13 @@ def send():
 
 
 def refused(waits, answer):
-    if answer["code"] in ("sign-in-over", "no-sign-in", "too-many-failures"):
-        session.pop("waits")
-        return page("sign-in", error=answer["title"] + "."), answer["status"]
-    return page("code", factors=waits["factors"], error=answer["title"] + "."), answer["status"]
+    again = page("code", factors=waits["factors"], error=answer["title"] + "."), answer["status"]
+    return redirect("/code/over") if answer["code"] in ("sign-in-over", "no-sign-in", "too-many-failures") else again
+
+
+@app.get("/code/over")
+def over():  # of a form that was sent twice the first answer may have signed in, whose cookie comes along here
+    return (page("sign-in", error="The sign-in is over. Sign in again."), 409) if session.pop("waits", None) else redirect("/")
 
 
 @app.route("/code", methods=["GET", "POST"])
@@ -109,7 +112,7 @@ PAGES = {
         <p><label>Name<br><input name=name autocomplete=username required></label>
         <p><label>Password<br><input name=password type=password autocomplete=current-password required></label>
         <p><button>Sign in</button></form>""",
-    "code": """<form method=post action=/code>
+    "code": """<form method=post action=/code onsubmit="if (this.sent) return false; this.sent = setTimeout(() => { this.sent = 0 }, 5000)">
         <p><label>Code from your<br><select name=factor>{% for factor in factors %}<option>{{ factor }}</option>{% endfor %}
         </select></label>
         <p><label>Code<br><input name=code autocomplete=one-time-code inputmode=numeric maxlength=32 required></label>

@@ -118,6 +118,9 @@ def write_archive(sources, program, files, path):
     shutil.copyfile(sources.folder / "crates/cli/ringfence.example.toml", folder / "ringfence.example.toml")
     for name in ("README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE-APACHE", "LICENSE-MIT"):
         shutil.copyfile(sources.folder / name, folder / name)
+    shutil.copytree(sources.folder / "docs/examples", folder / "docs/examples")
+    for page in (sources.folder / "docs").glob("*.md"):
+        shutil.copyfile(page, folder / "docs" / page.name)
     shutil.copyfile(files / "THIRD-PARTY-LICENSES", folder / "THIRD-PARTY-LICENSES")
     shutil.copy(program, folder / "ringfence")
     archive.write_tar_gz(path, folder, sources.time)

@@ -42,8 +42,12 @@ impl Demo {
     }
 
     fn terminate(&self) {
-        let asked = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill");
-        assert!(asked.success());
+        self.is_told("-TERM");
+    }
+
+    fn is_told(&self, signal: &str) {
+        let told = Command::new("kill").args([signal, &self.child.id().to_string()]).status().expect("kill");
+        assert!(told.success());
     }
 
     /// Its exit code and all that it printed. Nothing may be left of it.
@@ -162,4 +166,23 @@ fn whoever_has_seen_enough_before_its_end_leaves_nothing_behind_either() {
     demo.terminate();
     let (code, shown) = demo.ends();
     assert_eq!(code, Some(1), "not everything was seen:\n{shown}");
+}
+
+#[test]
+fn a_terminal_that_is_closed_leaves_nothing_of_it_behind() {
+    let mut demo = Demo::start(&[]);
+    demo.reads("Ctrl-C stops the demo.");
+    demo.is_told("-HUP");
+    let (code, shown) = demo.ends();
+    assert_eq!(code, Some(0), "{shown}");
+}
+
+#[test]
+fn what_could_not_be_told_did_not_go_as_told() {
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("a device");
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_ringfence"));
+    let ended = demo.args(["demo", "--exit"]).stdout(full).output().expect("the program starts");
+    let said = String::from_utf8(ended.stderr).expect("text");
+    assert_eq!(ended.status.code(), Some(69), "{said}");
+    assert!(said.contains("cannot write to standard output"), "{said}");
 }

@@ -22,14 +22,27 @@ pub(crate) fn session(headers: &HeaderMap, is_https: bool) -> Option<Secret> {
 
 /// The value of the cookie of this name. Two of one name: one of them is somebody else's.
 pub(crate) fn the_one<'h>(headers: &'h HeaderMap, wanted: &str) -> Option<&'h str> {
-    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut found = cookies
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(name, _)| *name == wanted)
-        .map(|(_, value)| value);
+    let mut found = pairs(headers).filter(|(name, _)| *name == wanted).map(|(_, value)| value);
     let first = found.next()?;
     if found.next().is_some() || first.is_empty() { None } else { Some(first) }
+}
+
+/// All cookies that have a name of ASCII alone, as all of ours have; a value that has other bytes counts as an empty one.
+///
+/// Cookies of others may have any bytes in them, and ours are found beside them all the same. White space is that of ASCII
+/// alone, as it is to browsers: a name that begins with any other does not begin with `__Host-` to them, so that a
+/// neighbour may plant it.
+pub(crate) fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+    let cookies = headers.get_all(COOKIE).iter();
+    cookies.flat_map(|value| value.as_bytes().split(|byte| *byte == b';')).filter_map(|pair| {
+        let pair = pair.trim_ascii();
+        let (name, value) = pair.split_at(pair.iter().position(|byte| *byte == b'=')?);
+        Some((ascii(name)?, ascii(&value[1..]).unwrap_or_default()))
+    })
+}
+
+fn ascii(bytes: &[u8]) -> Option<&str> {
+    str::from_utf8(bytes).ok().filter(|text| text.is_ascii())
 }
 
 /// Has the browser keep this session until it is closed.
@@ -67,6 +80,28 @@ mod tests {
         assert_eq!(sent("__Host-ringfence=a; __Host-ringfence=b", true), None);
         assert_eq!(sent("__Host-ringfence=; x=y", true), None);
         assert_eq!(sent("x__Host-ringfence=a", true), None);
+    }
+
+    #[test]
+    fn a_session_is_found_beside_whatever_bytes_others_keep() {
+        for others in [&b"name=Zo\xc3\xab"[..], b"name=Zo\xeb", b"\xff=x", b"\x80", b"\xe2\x80\x80=x"] {
+            for cookies in [[others, b"__Host-ringfence=a"], [b"__Host-ringfence=a", others]] {
+                let mut headers = HeaderMap::new();
+                headers.insert(COOKIE, HeaderValue::from_bytes(&cookies.join(&b"; "[..])).expect("a value"));
+                assert!(session(&headers, true).is_some_and(|token| token.expose() == "a"), "{headers:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_or_a_value_with_other_bytes_than_ascii_is_not_ours() {
+        // To a browser these names do not begin with `__Host-`: it keeps them for a neighbour too.
+        for space in ["\u{2000}", "\u{a0}", "\u{85}", "\u{3000}", "\u{feff}"] {
+            assert_eq!(sent(&format!("{space}__Host-ringfence=a"), true), None, "{space:?}");
+            assert_eq!(sent(&format!("__Host-ringfence{space}=a"), true), None, "{space:?}");
+        }
+        assert_eq!(sent("__Host-ringfence=\u{e9}", true), None);
+        assert_eq!(sent("__Host-ringfence=\u{e9}; __Host-ringfence=a", true), None, "it is there twice");
     }
 
     #[test]

@@ -20,8 +20,9 @@ pub fn cookies(first: &[u8], second: &[u8]) {
         headers.append(COOKIE, value);
     }
     let pairs = pairs(&headers);
-    let only = |name: &str| match &*pairs.iter().filter(|(found, _)| found == name).collect::<Vec<_>>() {
-        [(_, value)] if !value.is_empty() => Some(value.clone()),
+    let of_name = |name: &str| pairs.iter().filter(|(found, _)| found == name.as_bytes()).collect::<Vec<_>>();
+    let only = |name: &str| match &*of_name(name) {
+        [(_, value)] if !value.is_empty() && value.is_ascii() => String::from_utf8(value.clone()).ok(),
         _ => None,
     };
     let is_token = |value: &String| value.len() == 64 && value.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -50,8 +51,9 @@ pub fn cookies(first: &[u8], second: &[u8]) {
         let kept = [door::kept::devices(&headers, is_https), door::kept::marks(&headers, is_https)];
         for secret in kept.into_iter().flatten() {
             let id = secret.expose().split('.').next().unwrap_or_default();
-            let is_there = |(name, value): &(String, String)| {
-                name.strip_prefix(prefix) == Some(id) && value == secret.expose()
+            let is_there = |(name, value): &Pair| {
+                name.strip_prefix(prefix.as_bytes()) == Some(id.as_bytes())
+                    && value == secret.expose().as_bytes()
             };
             assert!(pairs.iter().any(is_there), "a secret of another name was taken");
         }
@@ -63,30 +65,29 @@ fn sent_back(set: &HeaderValue, others: &HeaderMap, name: &str) -> HeaderMap {
     let set = set.to_str().expect("it is a text");
     let (pair, attributes) = set.split_once("; ").expect("it has attributes");
     assert!(attributes.starts_with("Path=/; "), "{set}");
-    let others = pairs(others).into_iter().filter(|(other, _)| other != name);
-    let mut all: Vec<String> = others.map(|(name, value)| format!("{name}={value}")).collect();
-    all.insert(all.len() / 2, pair.to_owned());
+    let others = pairs(others).into_iter().filter(|(other, _)| other != name.as_bytes());
+    let mut all: Vec<Vec<u8>> = others.map(|(name, value)| [name, value].join(&b'=')).collect();
+    all.insert(all.len() / 2, pair.as_bytes().to_vec());
     let mut headers = HeaderMap::new();
-    headers.insert(COOKIE, HeaderValue::from_str(&all.join("; ")).expect("it came in a header"));
+    let all = HeaderValue::from_bytes(&all.join(&b"; "[..])).expect("it came in a header");
+    headers.insert(COOKIE, all);
     headers
 }
 
-/// The pairs of all headers that are texts, read byte by byte (RFC 6265, 4.2.1).
-fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
+/// A cookie's name and value, of whatever bytes they are.
+type Pair = (Vec<u8>, Vec<u8>);
+
+/// The pairs of all headers, read byte by byte (RFC 6265, 4.2.1).
+fn pairs(headers: &HeaderMap) -> Vec<Pair> {
     let mut pairs = Vec::new();
     for value in headers.get_all(COOKIE) {
-        let bytes = value.as_bytes();
-        if !bytes.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) {
-            continue;
-        }
         let (mut name, mut text, mut has_value) = (Vec::new(), Vec::new(), false);
-        for byte in bytes.iter().chain(b";") {
+        for byte in value.as_bytes().iter().chain(b";") {
             match byte {
                 b';' => {
                     if has_value {
                         // White space beside the sign is part of what it stands at.
-                        let text_of = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-                        pairs.push((text_of(name.trim_ascii_start()), text_of(text.trim_ascii_end())));
+                        pairs.push((name.trim_ascii_start().to_vec(), text.trim_ascii_end().to_vec()));
                     }
                     (name, text, has_value) = (Vec::new(), Vec::new(), false);
                 }

@@ -32,9 +32,12 @@ enum Command {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Example, from another machine every hour:\n  ssh ringfence ringfence audit heads --config /etc/ringfence.toml > heads"
-)]
+#[command(after_help = "\
+Never overwrite heads that were kept: a store whose end was cut off has fewer of them, and the file would agree with it.
+
+Example, from another machine every hour; it adds those that are new:
+  last=$(tail -n 1 heads 2>/dev/null | cut -d ' ' -f 1)
+  ssh ringfence ringfence audit heads --config /etc/ringfence.toml --after ${last:-0} >> heads")]
 struct HeadsArguments {
     /// The configuration, whose [store] says where the store is
     #[arg(long, value_name = "FILE")]
@@ -110,6 +113,15 @@ fn verify(arguments: &VerifyArguments) -> Result<Answer, Failure> {
                 "note: without --heads, a log whose end was cut off together with its heads looks whole"
                     .to_owned(),
             );
+        }
+        // A file that nobody adds to any more proves less each day, and agrees all the same.
+        if let Some(newest) = outside.iter().max_by_key(|head| head.seq)
+            && newest.seq < verified.last_seq
+        {
+            answer.notes.push(format!(
+                "note: the newest of these heads is for {}, signed at {}; whether something was cut off after it they do not show",
+                newest.seq, newest.signed_at
+            ));
         }
         Ok(answer)
     })

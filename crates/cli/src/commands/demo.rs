@@ -122,7 +122,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 fn demonstrate(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let runtime = runtime()?;
     // Whenever somebody has seen enough, all of this is stopped and the folder removed.
-    let mut stop = runtime.block_on(async { StopSignals::catch() })?;
+    let mut stop = runtime.block_on(async { StopSignals::catch_with_hang_up() })?;
     let listener = match (arguments.exit, arguments.port) {
         (true, _) => None,
         (false, None) => Some(listen_on(PAGE_PORT)?),
@@ -159,6 +159,9 @@ fn demonstrate(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         told
     });
     running.stop();
+    if arguments.exit {
+        out.is_whole().context("cannot write to standard output")?;
+    }
     Ok(if told? == Some(0) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

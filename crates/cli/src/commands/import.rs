@@ -70,8 +70,9 @@ fn of_nginx(arguments: &NginxArguments) -> Result<Answer, Failure> {
     let head = [
         format!("What {name} sends on, as routes of Ringfence."),
         "Keep those that Twilio calls: a route lets in only what Twilio signed.".to_owned(),
-        "nginx stays in front, and each of these locations leads to the gate then, as in proxy_pass http://127.0.0.1:8080;"
-            .to_owned(),
+        "nginx stays in front. Each of these locations leads to the gate then, with the Host that came:".to_owned(),
+        "  proxy_pass http://127.0.0.1:8080;".to_owned(),
+        "  proxy_set_header Host $host;   # else nginx sends 127.0.0.1:8080, and no route with a host takes that: 404".to_owned(),
     ];
     Ok(answer(&proposals, &head))
 }
@@ -113,7 +114,7 @@ mod tests {
 
     /// Each route that is proposed is one that the configuration takes.
     pub(super) fn all_load(proposals: &Proposals) {
-        const KEYS: [&str; 7] = [
+        const KEYS: [&str; 8] = [
             "[[route]]",
             "path = ",
             "host = ",
@@ -121,6 +122,7 @@ mod tests {
             "upstream = ",
             "upstream_name = ",
             "check = ",
+            "basic = ",
         ];
         let head = "[listen]\ngate = \"127.0.0.1:8080\"\n[[account]]\nsid = \"AC00000000000000000000000000000000\"\n\
                     auth_token = { env = \"TOKEN\" }\n";

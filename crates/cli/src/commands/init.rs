@@ -10,6 +10,7 @@ mod files;
 mod hang_up;
 mod interview;
 mod probe;
+mod service;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -17,7 +18,7 @@ mod text;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use ringfence_control::notices::shell_word;
 use ringfence_twilio::client::BaseUrl;
@@ -27,6 +28,7 @@ use self::ask::{Person, Terminal};
 use self::files::{Secrets, Target};
 use self::hang_up::HangUp;
 use self::interview::Interview;
+use self::service::Service;
 use super::token_argument::{self, TokenArguments};
 use super::with_store;
 use crate::exit::{Answer, Failure};
@@ -46,7 +48,7 @@ Exit codes: 0 written; 1 Twilio refuses the account or its token, or a file is t
 2 wrong usage; 64 wrong together; 69 Twilio or the mail server does not answer, or the
 file cannot be written.")]
 pub(crate) struct Arguments {
-    /// The configuration to write; nobody else may read it
+    /// The configuration to write; nobody else may read it, but the service that runs on /etc/ringfence/ringfence.toml
     #[arg(long, value_name = "FILE", default_value = "ringfence.toml")]
     output: PathBuf,
     /// Overwrite files that are there
@@ -168,7 +170,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         let Interview { target, secrets, notes, .. } = interview;
         hang_up.is_too_late();
         let written = files::write(&answers, &secrets, &target)?;
-        let output = next(&answers, &secrets, target.file(), &written);
+        let output = next(&answers, &secrets, &target, &written);
         Ok(Answer { output: output.into_bytes(), notes, ..Answer::default() })
     })
 }
@@ -205,19 +207,31 @@ fn missing(arguments: &Arguments) -> Vec<&'static str> {
 }
 
 /// What was written, and what to type next: each works when it is its turn.
-fn next(answers: &Answers, secrets: &Secrets, file: &Path, written: &[PathBuf]) -> String {
+fn next(answers: &Answers, secrets: &Secrets, target: &Target, written: &[PathBuf]) -> String {
+    let (file, service) = (target.file(), target.service());
     let written: Vec<_> = written.iter().map(|path| path.display().to_string()).collect();
     let mut text = format!("Written: {}\n\n", written.join(", "));
     for name in secrets.to_be_set() {
         _ = writeln!(text, "First, where you run these:  read -rs {name}; export {name}\n");
     }
     let config = shell_word(&file.display().to_string());
-    let check = (format!("ringfence check --config {config}"), "is it right, and what does it mean?");
-    let serve = (format!("ringfence serve --config {config}"), "run it");
-    let doctor = format!("ringfence doctor --config {config}");
+    let ringfence = match service {
+        Some(service) => {
+            text.push_str(&service.first(answers, target.folder()));
+            Service::as_its_user(answers)
+        }
+        None => "ringfence".to_owned(),
+    };
+    let check = (format!("{ringfence} check --config {config}"), "is it right, and what does it mean?");
+    let serve = match service {
+        Some(_) => "sudo systemctl enable --now ringfence.socket ringfence.service".to_owned(),
+        None => format!("ringfence serve --config {config}"),
+    };
+    let serve = (serve, "run it");
+    let doctor = format!("{ringfence} doctor --config {config}");
     let commands = match answers.limit {
         Some(_) => {
-            let plan = format!("ringfence limits plan --config {config}");
+            let plan = format!("{ringfence} limits plan --config {config}");
             [check, (plan, "what it would make at Twilio; it changes nothing"), serve]
         }
         None => [check, serve, (doctor.clone(), "while it serves: is all of it sound, from outside too?")],

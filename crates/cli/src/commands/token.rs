@@ -426,18 +426,11 @@ fn status(arguments: &StatusArguments) -> Result<Answer, Failure> {
 
 fn shown(tokens: &[TokenView], as_json: bool, text: impl FnMut(&TokenView) -> String) -> Answer {
     if as_json {
-        return Answer::text(format!(
-            "{}
-",
-            json!({ "tokens": tokens })
-        ));
+        return Answer::text(format!("{}\n", json!({ "tokens": tokens })));
     }
     let mut output: String = tokens.iter().map(text).collect();
     if tokens.is_empty() {
-        output.push_str(
-            "no auth token is being replaced, and none was replaced by Ringfence
-",
-        );
+        output.push_str("no auth token is being replaced, and none was replaced by Ringfence\n");
     }
     Answer::text(output)
 }

@@ -20,7 +20,8 @@ pub(crate) fn quoted(text: &str) -> String {
 
 /// What may stand after a `#`: one line without control characters, of bounded length.
 pub(crate) fn comment(text: &str) -> String {
-    const LETTERS_MAX: usize = 200;
+    // What we say ourselves fits in whole, a path within it too.
+    const LETTERS_MAX: usize = 500;
     let mut shown: String =
         text.chars().map(|it| if it.is_control() { ' ' } else { it }).take(LETTERS_MAX).collect();
     if text.chars().nth(LETTERS_MAX).is_some() {

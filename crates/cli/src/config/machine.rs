@@ -5,13 +5,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use ringfence_gateway::settings::Listen;
 use ringfence_gateway::upstream::UpstreamAddress;
 
+use super::{listen, media};
+
 /// Whether only this machine can be meant.
 pub(super) fn is_on_this_machine(upstream: &UpstreamAddress) -> bool {
     addresses(upstream).iter().any(|address| is_here(address.ip()))
 }
 
-/// The key of `[listen]` whose address this is: what is sent there comes back to us.
-pub(super) fn own_listener(upstream: &UpstreamAddress, listen: &Listen) -> Option<&'static str> {
+/// The key and the section whose address this is: what is sent there comes back to us.
+pub(super) fn own_listener(
+    upstream: &UpstreamAddress,
+    listen: &Listen,
+) -> Option<(&'static str, &'static str)> {
     let leads_to = |listener: SocketAddr, address: &SocketAddr| {
         let (from, to) = (listener.ip().to_canonical(), address.ip().to_canonical());
         // An unspecified address is every one of this machine, whichever side writes it.
@@ -21,17 +26,12 @@ pub(super) fn own_listener(upstream: &UpstreamAddress, listen: &Listen) -> Optio
         listener.port() != 0 && listener.port() == address.port() && is_same
     };
     let addresses = addresses(upstream);
-    let listeners = [
-        ("gate", listen.gate),
-        ("forward_auth", listen.forward_auth),
-        ("admin", listen.admin),
-        ("console", listen.console),
-        ("second_factor", listen.second_factor),
-    ];
+    let of_listen = listen::all(listen).map(|(key, address)| (key, listen::SECTION.name, address));
+    let listeners = of_listen.into_iter().chain([("listen", media::SECTION.name, listen.media)]);
     let own = |listener: Option<SocketAddr>| {
         listener.is_some_and(|listener| addresses.iter().any(|address| leads_to(listener, address)))
     };
-    listeners.into_iter().find(|(_, listener)| own(*listener)).map(|(key, _)| key)
+    listeners.into_iter().find(|(.., listener)| own(*listener)).map(|(key, section, _)| (key, section))
 }
 
 /// Whether its host is a name without a dot: that of a container, as a rule, and none that the rest of the world knows.

@@ -109,6 +109,11 @@ pub(super) fn resolve(
     Some((at?, media))
 }
 
+/// Where it listens, if that can be read; nothing is said of it here.
+pub(super) fn typed_address(root: &Table<'_>) -> Option<SocketAddr> {
+    root.find("media")?.as_table(&SECTION)?.find("listen")?.as_text()?.parse().ok()
+}
+
 fn address(table: &Table<'_>, rest: &Rest<'_>, problems: &mut Problems) -> Option<SocketAddr> {
     table.required("listen", listen::ADDRESS, problems)?;
     let at = listen::address(table, "listen", problems)?;

@@ -127,6 +127,8 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
     let root = Table::of_document(&document, &ROOT, SECTIONS, &mut problems);
     let listen_table = table(&root, "listen", &listen::SECTION, &mut problems);
     let mut listen = listen::resolve(listen_table, root.has("media"), &mut problems);
+    // Read in earnest further down, when all that it needs is known; a route must not lead there either.
+    listen.media = media::typed_address(&root);
     let tls = tls::resolve(table(&root, "tls", &tls::SECTION, &mut problems), around, &mut problems);
     let limits = limits::resolve(table(&root, "limits", &limits::SECTION, &mut problems), &mut problems);
     let log = log::resolve(table(&root, "log", &log::SECTION, &mut problems), &mut problems);

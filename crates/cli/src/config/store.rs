@@ -1,5 +1,6 @@
 //! `[store]`: where limits, breakers and the audit log are kept, and the key that seals what is secret in it.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -190,15 +191,14 @@ fn server(rest: &str) -> Result<Server, &'static str> {
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, database) = rest.split_once('/').ok_or("names no database")?;
     let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-    let has_password = user.contains(':');
-    let parameter = |name: &str| {
-        query
-            .split('&')
-            .filter_map(|pair| pair.split_once('='))
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| value)
+    // As the driver reads them: each in its turn, so the last one of a kind counts, and they win over what stands before.
+    let parameters: Vec<(Cow<'_, str>, Cow<'_, str>)> = form_urlencoded::parse(query.as_bytes()).collect();
+    let parameter = |names: &[&str]| {
+        parameters.iter().rfind(|(key, _)| names.contains(&&**key)).map(|(_, value)| &**value)
     };
-    let host = if host.is_empty() { parameter("host").unwrap_or_default() } else { host };
+    let has_password = user.contains(':') || parameter(&["password"]).is_some();
+    let host = parameter(&["host", "hostaddr"]).unwrap_or(host);
+    let database = parameter(&["dbname"]).unwrap_or(database);
     if host.is_empty() {
         return Err("names no host");
     }
@@ -206,7 +206,8 @@ fn server(rest: &str) -> Result<Server, &'static str> {
         return Err("names no database");
     }
     let is_socket = host.starts_with('/') || host.to_ascii_lowercase().starts_with("%2f");
-    let is_encrypted = matches!(parameter("sslmode"), Some("require" | "verify-ca" | "verify-full"));
+    let mode = parameter(&["sslmode", "ssl-mode"]);
+    let is_encrypted = matches!(mode, Some("require" | "verify-ca" | "verify-full"));
     Ok(Server {
         shown: format!("postgres://{host}/{database}"),
         has_password,

@@ -130,8 +130,8 @@ pub(super) fn fits(
     listen: &Listen,
     problems: &mut Problems,
 ) {
-    if let Some(key) = own_listener(application, listen) {
-        let what = format_args!("this is `{key}` of [listen], our own address; write the application's");
+    if let Some((key, section)) = own_listener(application, listen) {
+        let what = format_args!("this is `{key}` of {section}, our own address; write the application's");
         table.wrong("upstream", what, problems);
     }
     if is_on_this_machine(application) || mode == Mode::Shadow {

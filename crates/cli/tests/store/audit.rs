@@ -64,6 +64,54 @@ fn a_log_that_was_put_back_in_time_is_found_by_a_head_that_was_kept_elsewhere() 
     run.says("the chain has nothing from 5 to 5\n").says("the log is not whole: 1 finding");
 }
 
+/// The lines of the example in its help, as one types them on this machine.
+fn as_the_help_says(installation: &Installation) {
+    let help = installation.run(&["audit", "heads", "--help"]).code(0);
+    let (_, example) = help.out.split_once("those that are new:\n").expect("an example");
+    let typed = example
+        .replace("ssh ringfence ringfence", env!("CARGO_BIN_EXE_ringfence"))
+        .replace("/etc/ringfence.toml", "ringfence.toml");
+    let done = Command::new("sh")
+        .args(["-euc", &typed])
+        .current_dir(installation.path(""))
+        .env("TWILIO_AUTH_TOKEN", "0123456789abcdef0123456789abcdef")
+        .status()
+        .expect("a shell");
+    assert!(done.success(), "{typed}");
+}
+
+#[test]
+fn heads_that_are_kept_as_the_help_says_outlive_a_store_that_was_cut_off() {
+    let (installation, _head) = with_a_log();
+    let before = std::fs::read(installation.path("ringfence.db")).expect("the database");
+    installation.run(&["api-token", "create", "--name", "thief"]).code(0);
+    installation.seal();
+    as_the_help_says(&installation);
+    let kept = std::fs::read_to_string(installation.path("heads")).expect("heads");
+    assert_eq!(kept.lines().count(), 2);
+    as_the_help_says(&installation);
+    let file = installation.path("heads");
+    assert_eq!(std::fs::read_to_string(&file).expect("heads"), kept, "each head once");
+
+    std::fs::write(installation.path("ringfence.db"), before).expect("the database");
+    as_the_help_says(&installation);
+    let file = file.to_str().expect("a path");
+    installation
+        .run(&["audit", "verify", "--heads", file])
+        .code(1)
+        .says("the chain has nothing from 5 to 5\n");
+}
+
+#[test]
+fn heads_that_nobody_added_to_are_said_to_show_nothing_of_what_came_after_them() {
+    let (installation, head) = with_a_log();
+    installation.run(&["api-token", "create", "--name", "later"]).code(0);
+    let kept = installation.write("heads", &head);
+    installation.seal();
+    let run = installation.run(&["audit", "verify", "--heads", &kept]).code(0);
+    run.complains("note: the newest of these heads is for 4, signed at ");
+}
+
 #[test]
 fn heads_of_another_store_are_not_taken_for_ours() {
     let (installation, _head) = with_a_log();

@@ -1,11 +1,12 @@
 //! Cookies that a browser keeps for long: of trusted devices, one for each person and account, and the marks by which
 //! people's own attempts are told from strangers', one for each person. Each is named by what it begins with.
 
-use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 use jiff::SignedDuration;
 use ringfence_control::people::MARKS_BEGIN;
 use ringfence_model::Secret;
+
+use crate::cookies;
 
 const UNDER_TLS: &str = "__Host-ringfence-";
 const ON_LOOPBACK: &str = "ringfence-";
@@ -29,15 +30,11 @@ pub(crate) fn marks(headers: &HeaderMap, is_https: bool) -> Vec<Secret> {
 }
 
 fn sent(headers: &HeaderMap, is_https: bool, begins: &str) -> Vec<Secret> {
-    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-    cookies
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .filter_map(|(name, value)| {
-            let id = name.strip_prefix(prefix(is_https)).filter(|id| id.starts_with(begins))?;
-            (value.split('.').next() == Some(id)).then(|| Secret::new(value))
-        })
-        .collect()
+    let ours = cookies::pairs(headers).filter_map(|(name, value)| {
+        let id = name.strip_prefix(prefix(is_https)).filter(|id| id.starts_with(begins))?;
+        (value.split('.').next() == Some(id)).then(|| Secret::new(value))
+    });
+    ours.collect()
 }
 
 /// Has the browser keep a secret or a mark for so long.
@@ -57,6 +54,8 @@ pub(super) fn set(secret: &Secret, keep_for: SignedDuration, is_https: bool) -> 
 
 #[cfg(test)]
 mod tests {
+    use http::header::COOKIE;
+
     use super::*;
 
     fn sent_of(cookies: &str, is_https: bool) -> Vec<String> {
@@ -70,6 +69,12 @@ mod tests {
         let cookies =
             "ringfence=a; ringfence-dv_1=dv_2.x; ringfence-xx_1=xx_1.x; __Host-ringfence-dv_3=dv_3.x";
         assert_eq!(sent_of(cookies, false), [""; 0]);
+        assert_eq!(sent_of("\u{2000}__Host-ringfence-dv_1=dv_1.x", true), [""; 0]);
+    }
+
+    #[test]
+    fn a_device_is_found_beside_whatever_bytes_others_keep() {
+        assert_eq!(sent_of("name=Zo\u{eb}; ringfence-dv_1=dv_1.x", false), ["dv_1.x"]);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Cookies of protected hosts. Each is of the very host, over TLS, for every path (RFC 6265bis, 4.1.3.2): no neighbour
 //! below the same domain can plant one. The application behind the proxy sees them, and they open nothing but itself.
 
-use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 use ringfence_model::Secret;
+
+use crate::cookies;
 
 /// The session of the host, kept until the browser is closed.
 pub(crate) const SESSION: Cookie = Cookie { name: "__Host-ringfence-session", seconds: None };
@@ -21,16 +22,9 @@ pub(crate) struct Cookie {
 impl Cookie {
     /// What the browser sends, if it is of the form that we gave out.
     pub(crate) fn sent(self, headers: &HeaderMap) -> Option<Secret> {
-        let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let mut found = cookies
-            .flat_map(|value| value.split(';'))
-            .filter_map(|pair| pair.trim().split_once('='))
-            .filter(|(name, _)| *name == self.name)
-            .map(|(_, value)| value);
-        let first = found.next()?;
-        let is_ours = first.len() == 64 && first.bytes().all(|byte| byte.is_ascii_hexdigit());
-        // Two of one name: one of them is somebody else's.
-        if found.next().is_some() || !is_ours { None } else { Some(Secret::new(first)) }
+        let value = cookies::the_one(headers, self.name)?;
+        let is_ours = value.len() == 64 && value.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_ours.then(|| Secret::new(value))
     }
 
     pub(crate) fn set(self, secret: &Secret) -> Option<HeaderValue> {
@@ -50,6 +44,8 @@ impl Cookie {
 
 #[cfg(test)]
 mod tests {
+    use http::header::COOKIE;
+
     use super::*;
 
     fn sent(cookies: &str) -> Option<String> {
@@ -61,7 +57,10 @@ mod tests {
     #[test]
     fn what_is_not_ours_or_there_twice_is_no_cookie() {
         let good = "a".repeat(64);
-        assert_eq!(sent(&format!("x=y; __Host-ringfence-session={good}")).as_deref(), Some(&*good));
+        for others in ["x=y", "name=Zo\u{eb}"] {
+            assert_eq!(sent(&format!("{others}; __Host-ringfence-session={good}")).as_deref(), Some(&*good));
+            assert_eq!(sent(&format!("__Host-ringfence-session={good}; {others}")).as_deref(), Some(&*good));
+        }
         for cookies in [
             String::new(),
             "__Host-ringfence-session=".to_owned(),
@@ -71,6 +70,8 @@ mod tests {
             format!("ringfence-session={good}"),
             format!("__Host-ringfence={good}"),
             format!("__Host-ringfence-began={good}"),
+            format!("\u{2000}__Host-ringfence-session={good}"),
+            format!("__Host-ringfence-session=\u{eb}; __Host-ringfence-session={good}"),
         ] {
             assert_eq!(sent(&cookies), None, "{cookies}");
         }

@@ -107,7 +107,7 @@ impl<'w> Visitor<'w> {
     }
 
     /// The whole way, in which the console's session is this browser's.
-    async fn enter(&mut self, browser: &Browser<'_>, host: &str) -> Page {
+    pub(crate) async fn enter(&mut self, browser: &Browser<'_>, host: &str) -> Page {
         let path = self.begin(host, "/page").await;
         let code = browser.get(&path).await;
         let target = target_at(code.header("location"), host);

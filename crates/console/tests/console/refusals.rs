@@ -5,6 +5,7 @@ use http::Request;
 use ringfence_model::Secret;
 use ringfence_store::{Role, Stage, Where};
 
+use crate::hosts::{self, Visitor, WIKI, auditor};
 use crate::world::{Browser, Page, World};
 
 async fn anybody(world: &World, method: &str, path: &str) -> Page {
@@ -40,6 +41,37 @@ async fn a_session_that_is_not_inside_over_or_nobodys_opens_nothing() {
     assert_eq!(owner.get("/").await.status, 200);
     world.advance(31 * 60).await;
     assert_eq!(owner.get("/").await.header("location"), "/sign-in", "it was not used for half an hour");
+}
+
+#[tokio::test]
+async fn a_cookie_with_other_bytes_than_ascii_that_a_neighbour_plants_locks_nobody_out() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    for planted in [&b"x=Zo\xc3\xab"[..], b"x=Zo\xeb", b"\xe2\x80\x80ringfence=0", b"\xff"] {
+        let own = format!("ringfence={}", owner.token.expose());
+        for cookies in [[planted, own.as_bytes()], [own.as_bytes(), planted]] {
+            let request = Request::builder().uri("/").header("host", "localhost:9443");
+            let request = request.header("cookie", &cookies.join(&b"; "[..])[..]);
+            let page = Page::of(world.answer(request, Bytes::new()).await);
+            assert_eq!(page.status, 200, "{}", planted.escape_ascii());
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_application_that_keeps_a_name_in_a_cookie_is_entered_as_any_other() {
+    let world = hosts::world().await;
+    let maria = auditor(&world, "maria@example.com").await;
+    let mut visitor = Visitor::new(&world);
+    visitor.cookies.push((WIKI.to_owned(), "name".to_owned(), "Zo\u{eb}".to_owned()));
+    visitor.enter(&maria, WIKI).await;
+    assert_eq!(visitor.check(WIKI).await, 200);
+    // A browser takes this name from any neighbour: it does not begin with `__Host-`.
+    let session = "__Host-ringfence-session";
+    let (_, _, token) = visitor.cookies.iter().find(|(_, name, _)| name == session).unwrap().clone();
+    let mut victim = Visitor::new(&world);
+    victim.cookies.push((WIKI.to_owned(), format!("\u{2000}{session}"), token));
+    assert_ne!(victim.check(WIKI).await, 200, "it was planted");
 }
 
 #[tokio::test]

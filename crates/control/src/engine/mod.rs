@@ -87,6 +87,8 @@ pub struct Engine {
     fed: Mutex<HashMap<(String, String), (Timestamp, Amount)>>,
     /// What things cost the accounts that Ringfence itself sends from, with the version of the prices.
     books: Mutex<HashMap<Sid, (u64, Arc<PriceBook>)>>,
+    /// The numbers that Lookup is asked of at the moment.
+    pub(crate) questions: second_factor::Questions,
     /// The epoch that the sums are of.
     sums_of_epoch: Mutex<String>,
     /// How the look at what is open stands, by account.
@@ -117,6 +119,7 @@ impl Engine {
             clock,
             fed: Mutex::default(),
             books: Mutex::default(),
+            questions: second_factor::Questions::default(),
             sums_of_epoch: Mutex::default(),
             looks: Mutex::default(),
             checked_sums: Mutex::default(),

@@ -168,12 +168,17 @@ impl Engine {
             Some(account) => account.parent,
             None => configured.and_then(|(known, _)| known.parent),
         };
-        let book = match self.price_book(egress, request.account, parent).await? {
-            Ok(book) => book,
+        let (book, was_read) = match self.price_book(egress, request.account, parent).await? {
+            Ok(found) => found,
             Err(not) => return Ok(SetAside::Not(not)),
         };
         let charge = match (request.charge)(&book) {
             Ok(charge) => charge,
+            // What is not known now may be in a moment.
+            Err(_) if !was_read => {
+                let why = "the prices of the account were not read from Twilio yet";
+                return Ok(SetAside::Not(NotSetAside::NotReady(why)));
+            }
             Err(unpriced) => return Ok(SetAside::Not(unpriced.into())),
         };
         let scoped = match &account {
@@ -236,21 +241,23 @@ impl Engine {
         self.limits.iter().any(|applied| looks(&applied.limit.scope))
     }
 
-    /// What things cost an account: its own prices, or its parent's, or what is configured alone.
+    /// What things cost an account: its own prices, or its parent's, or what is configured alone; and whether any were read
+    /// from Twilio.
     async fn price_book(
         &self,
         egress: &Egress,
         account: Sid,
         parent: Option<Sid>,
-    ) -> store::Result<Result<Arc<PriceBook>, NotSetAside>> {
+    ) -> store::Result<Result<(Arc<PriceBook>, bool), NotSetAside>> {
         let versions = self.store.price_versions().await?;
         let of = |sid: Sid| versions.iter().find(|(known, _)| *known == sid).copied();
         let (priced, version) = of(account).or_else(|| of(parent?)).unwrap_or((account, 0));
+        let was_read = version > 0;
         let kept = self.books.lock().unwrap_or_else(PoisonError::into_inner).get(&priced).cloned();
         if let Some((of_version, book)) = kept
             && of_version == version
         {
-            return Ok(Ok(book));
+            return Ok(Ok((book, was_read)));
         }
         let prices = match self.store.prices(priced).await {
             Ok(stored) => stored.map_or_else(|| Prices::new(CURRENCY), |stored| stored.prices),
@@ -264,7 +271,7 @@ impl Engine {
         let book = Arc::new(book);
         let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
         books.insert(priced, (version, Arc::clone(&book)));
-        Ok(Ok(book))
+        Ok(Ok((book, was_read)))
     }
 
     /// Says what became of what was set aside.

@@ -1,11 +1,13 @@
 //! What kind of line a code would go to: Twilio's Lookup is asked before the first code goes to a number of a user, where the
 //! configuration says which lines get none.
 //!
-//! Each question costs something and is asked on anybody's word. So it is asked only for a code that would be sent; it
-//! counts in budgets as large as those of the codes; where limits stand before codes its price is set aside under them; and
-//! what was answered is kept. A landline is refused texts alone: it can be called
+//! Each question costs something and is asked on anybody's word. So it is asked only for a code that would be sent, and once
+//! for all who ask of a number at the same time; it counts in budgets as large as those of the codes; where limits stand
+//! before codes its price is set aside under them; and what was answered is kept. A landline is refused texts alone: it can be called
 //! (<https://www.twilio.com/docs/api/errors/60205>).
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -14,12 +16,13 @@ use ringfence_breaker::price_book::PriceBook;
 use ringfence_model::{Actor, PhoneNumber, Sid};
 use ringfence_second_factor::challenge::Channel;
 use ringfence_second_factor::pumping::{self, Of, Scope};
-use ringfence_store::{LINES_BELIEVED_FOR, NewChallenge, NotSent, Result, Sent};
-use ringfence_twilio::client::{CarriedOut, Error};
+use ringfence_store::{Error as StoreError, LINES_BELIEVED_FOR, NewChallenge, NotSent, Result, Sent};
+use ringfence_twilio::client::CarriedOut;
 use ringfence_twilio::wire::LineType;
+use tokio::sync::OnceCell;
 
 use super::{SecondFactor, Started};
-use crate::engine::{OwnRequest, SetAside};
+use crate::engine::{NotSetAside, OwnRequest, SetAside};
 
 /// Whoever waits for a code waits no longer than this for Lookup.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -61,13 +64,40 @@ impl Lines {
 }
 
 /// What became of a question.
+#[derive(Debug, Clone)]
 enum Answer {
     /// This line, in Lookup's word.
     Line(String),
-    /// None came, for this reason.
-    None(String),
+    /// None came.
+    None,
     /// It was not asked, since its price cannot be set aside.
-    Not(Started),
+    Not(NotSetAside),
+}
+
+/// Why somebody may not ask; the next one may.
+enum NotAsked {
+    Store(StoreError),
+    UsedUp(NotSent),
+}
+
+impl From<StoreError> for NotAsked {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// The numbers that this node asks of at the moment. Whoever comes meanwhile waits for the same answer.
+#[derive(Debug, Default)]
+pub(crate) struct Questions(Mutex<HashMap<PhoneNumber, Weak<OnceCell<Answer>>>>);
+
+impl Questions {
+    fn of(&self, number: PhoneNumber) -> Arc<OnceCell<Answer>> {
+        let mut under_way = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way.retain(|_, question| question.strong_count() > 0);
+        let question = under_way.get(&number).and_then(Weak::upgrade).unwrap_or_default();
+        under_way.insert(number, Arc::downgrade(&question));
+        question
+    }
 }
 
 impl SecondFactor<'_> {
@@ -76,34 +106,46 @@ impl SecondFactor<'_> {
         let Some(lines) = &self.settings.lines else { return Ok(None) };
         let (store, now) = (self.store(), self.now());
         let refuse = |line: &str| lines.refuse(line, new.channel).map(Started::Not);
-        let since = now.saturating_sub(LINES_BELIEVED_FOR).unwrap_or(Timestamp::MIN);
-        if let Some(line) = store.line_type(new.number, since).await? {
+        let unknown = || (!lines.send_while_away).then_some(Started::Not(NotSent::LineUnknown));
+        if let Some(line) = store.line_type(new.number, believed_since(now)).await? {
             return Ok(refuse(&line));
         }
         // What is refused anyway costs no question.
         if let Some(not) = store.would_not_begin(by, new.clone(), now).await? {
             return Ok(Some(Started::Not(not)));
         }
-        match self.may_not_ask(new, now).await? {
-            None => {}
+        let question = self.engine.questions.of(new.number);
+        match question.get_or_try_init(|| self.ask_once(new, now)).await {
+            Ok(Answer::Line(line)) => Ok(refuse(line)),
+            Ok(Answer::None) => Ok(unknown()),
+            Ok(Answer::Not(why)) => Ok(Some(Started::NotSetAside(why.clone()))),
             // Of what all share, as when nobody answers: whoever uses up the questions keeps nobody else from a code.
-            Some(NotSent::Budget(Of::Prefix | Of::Country | Of::Total, _)) if lines.send_while_away => {
-                return Ok(None);
+            Err(NotAsked::UsedUp(NotSent::Budget(Of::Prefix | Of::Country | Of::Total, _)))
+                if lines.send_while_away =>
+            {
+                Ok(None)
             }
-            Some(not) => return Ok(Some(Started::Not(not))),
+            // Of a number that was answered for nobody asks again: so often nobody answered.
+            Err(NotAsked::UsedUp(NotSent::Budget(Of::Number, _))) => Ok(unknown()),
+            Err(NotAsked::UsedUp(not)) => Ok(Some(Started::Not(not))),
+            Err(NotAsked::Store(error)) => Err(error),
         }
-        match self.ask_line(new.number).await? {
-            Answer::Line(line) => {
-                store.keep_line_type(new.number, &line, now).await?;
-                Ok(refuse(&line))
-            }
-            Answer::None(why) => {
-                let sends = lines.send_while_away;
-                tracing::warn!(why, sends, "Lookup does not say what kind of line a number is");
-                Ok((!sends).then_some(Started::Not(NotSent::LineUnknown)))
-            }
-            Answer::Not(started) => Ok(Some(started)),
+    }
+
+    /// Asks of a number for all who wait for the answer, which is kept.
+    async fn ask_once(&self, new: &NewChallenge, now: Timestamp) -> std::result::Result<Answer, NotAsked> {
+        // Somebody may have asked a moment ago.
+        if let Some(line) = self.store().line_type(new.number, believed_since(now)).await? {
+            return Ok(Answer::Line(line));
         }
+        if let Some(not) = self.may_not_ask(new, now).await? {
+            return Err(NotAsked::UsedUp(not));
+        }
+        let answer = self.ask_line(new.number).await?;
+        if let Answer::Line(line) = &answer {
+            self.store().keep_line_type(new.number, line, now).await?;
+        }
+        Ok(answer)
     }
 
     /// Why nobody is asked any more for now: whoever asks for codes to ever new numbers gets no more questions than codes.
@@ -126,7 +168,7 @@ impl SecondFactor<'_> {
     async fn ask_line(&self, number: PhoneNumber) -> Result<Answer> {
         let account: Sid = self.settings.account;
         let Some(client) = self.engine.clients().of(account) else {
-            return Ok(Answer::None(format!("there are no credentials of {account}")));
+            return Ok(none(&format!("there are no credentials of {account}")));
         };
         let charge = |book: &PriceBook| Lookup { version: LookupVersion::V2, packages: PACKAGE }.charge(book);
         let request = OwnRequest {
@@ -141,7 +183,7 @@ impl SecondFactor<'_> {
         let reserved = match self.engine.set_aside(&request).await? {
             SetAside::NotNeeded => None,
             SetAside::Reserved(reservation) => Some(reservation),
-            SetAside::Not(why) => return Ok(Answer::Not(Started::NotSetAside(why))),
+            SetAside::Not(why) => return Ok(Answer::Not(why)),
         };
         let answer = tokio::time::timeout(PATIENCE, client.lookups().line_type(number)).await;
         let sent = match &answer {
@@ -153,20 +195,27 @@ impl SecondFactor<'_> {
             self.engine.answer_for(reservation, sent).await?;
         }
         Ok(match answer {
-            Err(_) => Answer::None("it takes too long".to_owned()),
-            Ok(Err(error)) => Answer::None(said(&error)),
+            Err(_) => none("it takes too long"),
+            Ok(Err(error)) => none(&error.to_string()),
             Ok(Ok(looked_up)) if !looked_up.valid => Answer::Line(NOBODY.to_owned()),
             Ok(Ok(looked_up)) => match looked_up.line_type_intelligence {
                 Some(line) if line.error_code.is_some() => {
-                    Answer::None(format!("it has no answer (error {})", line.error_code.unwrap_or_default()))
+                    none(&format!("it has no answer (error {})", line.error_code.unwrap_or_default()))
                 }
                 Some(line) => Answer::Line(line.line_type.unwrap_or(LineType::Unknown).as_str().to_owned()),
-                None => Answer::None("its answer has no line in it".to_owned()),
+                None => none("its answer has no line in it"),
             },
         })
     }
 }
 
-fn said(error: &Error) -> String {
-    error.to_string()
+/// No answer, for this reason.
+fn none(why: &str) -> Answer {
+    tracing::warn!(why, "Lookup does not say what kind of line a number is");
+    Answer::None
+}
+
+/// Since when what was answered is believed.
+fn believed_since(now: Timestamp) -> Timestamp {
+    now.saturating_sub(LINES_BELIEVED_FOR).unwrap_or(Timestamp::MIN)
 }

@@ -27,6 +27,7 @@ pub use application::{Application, ApplicationProblem, ApplicationSettings};
 pub use lines::Lines;
 
 pub(crate) use application::check_name;
+pub(crate) use lines::Questions;
 pub(crate) use sending::CodeEnd;
 
 use crate::engine::{Engine, NotSetAside, SetAside};

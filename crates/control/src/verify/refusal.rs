@@ -124,7 +124,7 @@ impl Refusal {
                 "The destination phone number has been temporarily blocked: codes sent to its prefix are not entered",
             )
             .after(until, now),
-            NotSent::Budget(Of::Number, until) => {
+            NotSent::Budget(Of::Number, until) | NotSent::MaxSends(until) => {
                 Self::new(429, 60203, "Max send attempts reached").after(until, now)
             }
             NotSent::TooSoon(until) => {
@@ -132,7 +132,6 @@ impl Refusal {
                     .after(until, now)
             }
             NotSent::Budget(_, until) => Self::too_many_requests(until, now),
-            NotSent::MaxSends => Self::new(429, 60203, "Max send attempts reached"),
             NotSent::MaxChecks(until) => Self::max_checks().after(until, now),
             NotSent::Barred(barred) => Self::barred(barred, now),
         }

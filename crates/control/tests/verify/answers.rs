@@ -213,7 +213,9 @@ async fn a_code_is_sent_again_after_pauses_and_stays_the_same() {
         bank.work().await;
         assert_eq!(bank.code().await, code);
     }
-    assert_eq!(bank.start(&[]).await.error(), (429, 60203));
+    let refused = bank.start(&[]).await;
+    assert_eq!((refused.error(), refused.header("retry-after")), ((429, 60203), Some("150")), "its end");
+    assert_eq!(refused.body["message"], "Max send attempts reached; try again in 150 seconds");
     assert_eq!(bank.messages().await.len(), 5);
     assert_eq!(bank.check(&code).await.body["valid"], true);
 }
@@ -376,6 +378,13 @@ async fn attempts_tell_what_came_of_each_code() {
     let (started, code) = bank.started().await;
     bank.check(&code).await;
     bank.start(&[("To", "+4915112345678"), ("Channel", "call")]).await;
+    let call_status = async || {
+        let calls = bank.ask("GET", "/v2/Attempts?Channel=CALL", &[]).await.body;
+        calls["attempts"][0]["channel_data"]["call_status"].clone()
+    };
+    assert_eq!(call_status().await, "queued");
+    bank.work().await;
+    assert_eq!(call_status().await, "ringing", "whether somebody answers is not known");
     let all = bank.ask("GET", "/v2/Attempts", &[]).await;
     assert_eq!(all.body["attempts"].as_array().map(Vec::len), Some(2));
     for (query, count) in [

@@ -1,6 +1,8 @@
 //! Which lines get no codes, as Lookup says what they are. The sandbox's Lookup tells by the last two digits: 99 is a
 //! landline, 97 a line that anybody gets within a minute, most are mobile phones.
 
+use std::sync::Arc;
+
 use ringfence_breaker::charge::{Lookup, LookupVersion};
 use ringfence_breaker::price_book::{PriceBook, Prices};
 use ringfence_control::second_factor::Lines;
@@ -9,6 +11,7 @@ use ringfence_second_factor::pumping::{Cap, Limits};
 use ringfence_store::ReservationState;
 use ringfence_twilio::wire::LineType;
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use crate::database::{Database, on_both};
 use crate::kit::{Bank, Options, TO, countries};
@@ -26,6 +29,7 @@ on_both! {
     an_answer_is_believed_for_a_month_and_without_one_the_configuration_decides => believed,
     whoever_asks_for_ever_new_numbers_pays_for_no_more_questions_than_codes => budgets,
     a_question_is_set_aside_before_it_is_asked_and_paid_once => paid,
+    of_many_first_starts_of_a_number_at_once_one_asks_and_one_sends => at_once,
     a_limit_without_room_for_the_question_asks_nothing_and_sends_nothing => no_room,
     a_question_that_nobody_answered_is_spent_and_one_that_was_refused_is_not => in_doubt,
 }
@@ -148,6 +152,31 @@ async fn paid(open: impl Fn() -> Database) {
     assert_eq!(bank.sums().await, (a_question(), a_text()));
     let refused = bank.start(&[("To", LANDLINE)]).await.error();
     assert_eq!(refused.0, 429, "there is no room for another question: {refused:?}");
+}
+
+async fn at_once(open: impl Fn() -> Database) {
+    let bank = Arc::new(bank(open(), Amount::from_units(50), refusing(true)).await);
+    let mut starting = JoinSet::new();
+    for _ in 0..20 {
+        let bank = Arc::clone(&bank);
+        starting.spawn(async move { bank.start(&[]).await });
+    }
+    let answers = starting.join_all().await;
+    let sent = answers.iter().filter(|answer| answer.status == 201).count();
+    let soon = answers.iter().filter(|it| it.status == 429 && it.error() == (429, 20429)).count();
+    assert_eq!((sent, soon), (1, 19), "{answers:?}");
+    assert_eq!(bank.questions().await, [ReservationState::Sent]);
+}
+
+#[tokio::test]
+async fn a_number_that_was_asked_of_too_often_without_an_answer_is_one_whose_line_is_unknown() {
+    let limits =
+        Limits { number: vec![Cap { most: 2, seconds: 3_600 }], ..Limits::shipped(countries(&["US"])) };
+    let bank = Bank::with(Options { limits, ..refusing(false) }).await;
+    bank.world.fault(AWAY).await;
+    for _ in 0..3 {
+        assert_eq!(bank.start(&[]).await.error(), (503, 20503));
+    }
 }
 
 async fn no_room(open: impl Fn() -> Database) {

@@ -9,7 +9,9 @@ use ringfence_breaker::{Action, Limit, Measure, Per, Probe, Reset, Scope, State,
 use ringfence_control::decide::kind;
 use ringfence_control::notices::Text;
 use ringfence_model::{Actor, Amount, PhoneNumber, Sid};
-use ringfence_store::{NewEffect, Now, OpenReservation, ReservationState, SendFilter, SendOutcome};
+use ringfence_store::{
+    NewEffect, Now, OpenReservation, ReservationState, SendFilter, SendOutcome, StoredPrices,
+};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
@@ -412,6 +414,13 @@ async fn a_number_whose_price_nobody_knows_gets_no_code() {
     let spending = Some(Spending { limits: vec![limit], prices: price_book::Rules::default() });
     let bank = Bank::with(Options { spending, ..Options::default() }).await;
     bank.poll().await;
+    // It is known once prices are read, which nobody has done yet.
+    let early = bank.start(&[]).await;
+    assert_eq!((early.error(), early.header("retry-after")), ((503, 20503), Some("10")));
+    let account = bank.world.sandbox.account_sid();
+    let prices = Prices { version: 1, ..Prices::new("USD") };
+    let read = StoredPrices { account, fetched_at: bank.now(), prices };
+    bank.store.keep_prices(&Actor::job("prices"), read, bank.now()).await.expect("they are kept");
     let refused = bank.start(&[]).await;
     assert_eq!(refused.error(), (403, 60605));
     assert!(refused.body["message"].as_str().expect("words").contains("no price is known"), "{refused:?}");

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use http::Uri;
+use percent_encoding::percent_decode_str;
 use ringfence_control::doctor::{Webhook, webhooks};
 use ringfence_control::engine::{Clients, KnownAccount};
 use ringfence_control::rotation;
@@ -15,7 +16,7 @@ use ringfence_store::Version;
 use ringfence_twilio::client::{BaseUrl, Settings};
 
 use super::answer;
-use super::proposal::{Proposal, Proposals};
+use super::proposal::{Proposal, Proposals, User};
 use crate::commands::token_argument::{TokenArguments, of_environment};
 use crate::commands::words::count;
 use crate::commands::{with_engine, with_store};
@@ -62,9 +63,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         return Err(Failure::unavailable(format!("{account} could not be read: {why}")));
     }
     let mut proposals = Proposals::default();
-    for webhook in &found.found {
-        propose(webhook, &arguments.upstream, &mut proposals);
-    }
+    propose_all(&found.found, &arguments.upstream, &mut proposals);
     for (account, why) in &found.unread {
         proposals.leave_out(account.to_string(), format!("could not be read: {why}"));
     }
@@ -128,6 +127,19 @@ async fn rotated(loaded: &Loaded) -> Result<BTreeMap<Sid, Secret>, Failure> {
     Ok(in_use?.tokens.iter().map(|it| (it.account, it.ask.clone())).collect())
 }
 
+/// A route goes by host and path alone, so of two URLs of one the usual one goes first: over TLS, and without a port.
+fn propose_all(webhooks: &[Webhook], upstream: &str, proposals: &mut Proposals) {
+    let is_odd = |webhook: &&Webhook| {
+        let uri = webhook.uri.as_ref();
+        uri.map(|it| (it.scheme_str() != Some("https"), it.port().is_some()))
+    };
+    let mut webhooks: Vec<_> = webhooks.iter().collect();
+    webhooks.sort_by_key(is_odd);
+    for webhook in webhooks {
+        propose(webhook, upstream, proposals);
+    }
+}
+
 /// The route of a URL, or why it has none.
 fn propose(webhook: &Webhook, upstream: &str, proposals: &mut Proposals) {
     let Webhook { account, place, uri, is_twilios_own, method, .. } = webhook;
@@ -151,9 +163,10 @@ fn propose(webhook: &Webhook, upstream: &str, proposals: &mut Proposals) {
         return proposals.leave_out(place, why);
     }
     let mut notes = vec![format!("{method} {}: {place}", without_password(uri, authority))];
-    if user.is_some() {
+    let user = user.map(credentials);
+    if user.as_ref().is_some_and(|(_, is_encoded)| *is_encoded) {
         notes.push(
-            "the URL has a user and a password in it: check = \"signature+basic\" asks for them too"
+            "its user or its password is written with %, and what Twilio signs of that is not known: better letters and digits"
                 .to_owned(),
         );
     }
@@ -169,7 +182,16 @@ fn propose(webhook: &Webhook, upstream: &str, proposals: &mut Proposals) {
     if path.ends_with('/') {
         notes.push("a route whose path ends with / takes all that begins so".to_owned());
     }
-    proposals.add(Proposal { path, public_url, upstream, notes, ..Proposal::default() }, &place);
+    let users = user.into_iter().map(|(user, _)| user).collect();
+    proposals.add(Proposal { path, public_url, upstream, users, notes, ..Proposal::default() }, &place);
+}
+
+/// What stands before the `@` of a URL, as Basic carries it, and whether the URL writes some of it with `%`.
+fn credentials(userinfo: &str) -> (User, bool) {
+    let (name, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
+    let decoded = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let user = User { name: decoded(name), password: Secret::new(decoded(password)) };
+    (user, userinfo.contains('%'))
 }
 
 /// A URL as it may be shown: its query may hold a key.
@@ -202,21 +224,22 @@ mod tests {
     use super::*;
 
     fn of(urls: &[&str]) -> Proposals {
-        let mut proposals = Proposals::default();
-        for (number, url) in urls.iter().enumerate() {
+        let webhook = |(number, url): (usize, &&str)| {
             let uri: Option<Uri> = url.split('#').next().and_then(|url| url.parse().ok());
             let is_twilios_own =
                 uri.as_ref().is_some_and(|uri| uri.host().is_some_and(|it| it.ends_with(".twilio.com")));
-            let webhook = Webhook {
+            Webhook {
                 account: Sid::new(*b"AC", 1),
                 place: format!("PN{number}/sms_url"),
                 url: (*url).to_owned(),
                 uri,
                 is_twilios_own,
                 method: "POST".to_owned(),
-            };
-            propose(&webhook, "http://127.0.0.1:3000", &mut proposals);
-        }
+            }
+        };
+        let webhooks: Vec<_> = urls.iter().enumerate().map(webhook).collect();
+        let mut proposals = Proposals::default();
+        propose_all(&webhooks, "http://127.0.0.1:3000", &mut proposals);
         super::super::tests::all_load(&proposals);
         proposals
     }
@@ -252,7 +275,61 @@ mod tests {
         );
         let text = proposals.as_toml(&[]);
         assert!(!text.contains("hush"), "{text}");
-        assert!(text.contains("host = \"hooks.example.com\"") && text.contains("signature+basic"), "{text}");
+        assert!(text.contains("host = \"hooks.example.com\""), "{text}");
         assert!(proposals.routes[2].notes.iter().any(|it| it.contains("without TLS")));
+    }
+
+    #[test]
+    fn a_url_with_a_password_becomes_a_route_that_asks_for_it() {
+        let of_one = of(&["https://twilio:hush@hooks.example.com/sms"]).as_toml(&[]);
+        let lines = "check = \"signature+basic\"\nbasic = [{ user = \"twilio\", password = { env = \"WEBHOOK_PASSWORD\" } }]\n";
+        assert!(of_one.contains(lines), "{of_one}");
+        assert!(
+            of_one
+                .contains("# Set WEBHOOK_PASSWORD to the password that stands in this URL beside twilio.\n")
+        );
+        assert!(!of_one.contains("hush"), "{of_one}");
+
+        let several = of(&[
+            "https://twilio:hush@hooks.example.com/sms",
+            "https://twilio:hush@hooks.example.com/voice",
+            "https://twilio:quiet@hooks.example.com/sms",
+            "https://other:hu%2Fsh@hooks.example.com/voice",
+        ]);
+        let text = several.as_toml(&[]);
+        let user = |user: &str, variable: &str| {
+            format!("{{ user = \"{user}\", password = {{ env = \"{variable}\" }} }}")
+        };
+        for users in [
+            [user("twilio", "WEBHOOK_PASSWORD"), user("twilio", "WEBHOOK_PASSWORD_2")],
+            [user("twilio", "WEBHOOK_PASSWORD"), user("other", "WEBHOOK_PASSWORD_3")],
+        ] {
+            assert!(text.contains(&format!("basic = [{}]\n", users.join(", "))), "{text}");
+        }
+        assert!(text.contains("is written with %"), "{text}");
+    }
+
+    #[test]
+    fn of_two_urls_with_and_without_a_password_the_second_is_left_out_and_so_is_one_that_is_no_password() {
+        let proposals = of(&["https://hooks.example.com/sms", "https://twilio:hush@hooks.example.com/sms"]);
+        assert_eq!(proposals.routes.len(), 1);
+        assert!(proposals.left_out[0].why.contains("one has a password and the other none"), "{proposals:?}");
+        for url in ["https://twilio@hooks.example.com/sms", "https://a%3Ab:hush@hooks.example.com/sms"] {
+            let proposals = of(&[url]);
+            assert!(proposals.routes.is_empty(), "{proposals:?}");
+            assert!(proposals.left_out[0].why.contains("no route can ask for"), "{proposals:?}");
+        }
+    }
+
+    #[test]
+    fn of_two_ports_of_a_host_the_usual_one_becomes_the_route() {
+        let proposals = of(&[
+            "http://hooks.example.com/sms",
+            "https://hooks.example.com:8443/sms",
+            "https://hooks.example.com/sms",
+        ]);
+        assert_eq!(proposals.routes.len(), 1);
+        assert_eq!(proposals.routes[0].public_url, "https://hooks.example.com");
+        assert_eq!(proposals.left_out.len(), 2);
     }
 }

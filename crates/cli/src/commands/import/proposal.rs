@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use ringfence_gateway::basic::{BasicUsers, PasswordCheck};
 use ringfence_gateway::settings::Upstream;
 use ringfence_gateway::upstream::UpstreamName;
+use ringfence_model::Secret;
 use ringfence_signature::PublicUrl;
 
 use super::nginx::Proves;
@@ -20,6 +22,9 @@ pub(super) struct Proposal {
     pub(super) upstream: String,
     /// How the application proves who it is, where it is spoken to over TLS.
     pub(super) proves: Proves,
+    /// Who stands in the URL with a password. Twilio sends both, and some of its products sign the URL with them, so only a
+    /// route that knows them takes each request.
+    pub(super) users: Vec<User>,
     /// Where it comes from, and what deserves a look.
     pub(super) notes: Vec<String>,
     /// What it would take too, where the proxy itself answers now: no webhook.
@@ -27,6 +32,14 @@ pub(super) struct Proposal {
     /// What it would take too, and leads elsewhere now. Whether that is a webhook only people know, so while there is some the
     /// route is not in force.
     pub(super) asks: Vec<String>,
+}
+
+/// A user of HTTP Basic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct User {
+    pub(super) name: String,
+    /// Compared, and never shown.
+    pub(super) password: Secret,
 }
 
 /// What has no route.
@@ -59,6 +72,16 @@ impl Proposals {
         if (&known.upstream, &known.proves, &known.public_url)
             == (&route.upstream, &route.proves, &route.public_url)
         {
+            if known.users.is_empty() != route.users.is_empty() {
+                let why = format!(
+                    "{} at this host is a route already; of the two URLs one has a password and the other none, and a route asks \
+                     for it always or never: give both one at Twilio, or none",
+                    known.path
+                );
+                return self.leave_out(place, why);
+            }
+            let others = route.users.into_iter().filter(|it| !known.users.contains(it)).collect::<Vec<_>>();
+            known.users.extend(others);
             known.notes.extend(route.notes);
             known.stays.extend(route.stays);
             known.asks.extend(route.asks);
@@ -82,6 +105,7 @@ impl Proposals {
             _ = writeln!(text, "# {}", comment(line));
         }
         let hosts: BTreeSet<_> = self.routes.iter().map(|route| host(&route.public_url)).collect();
+        let mut users: Vec<&User> = Vec::new();
         for route in &self.routes {
             text.push('\n');
             let mut say = |line: &str| _ = writeln!(text, "# {}", comment(line));
@@ -91,6 +115,19 @@ impl Proposals {
             if !route.stays.is_empty() {
                 say("The proxy itself answers these. Keep them there: this route would take them too.");
                 route.stays.iter().for_each(|it| say(&format!("  {it}")));
+            }
+            let mut basic = Vec::new();
+            for user in &route.users {
+                let at = users.iter().position(|it| *it == user).unwrap_or(users.len());
+                if at == users.len() {
+                    users.push(user);
+                }
+                let variable = variable(at);
+                say(&format!("Set {variable} to the password that stands in this URL beside {}.", user.name));
+                basic.push(format!(
+                    "{{ user = {}, password = {{ env = \"{variable}\" }} }}",
+                    quoted(&user.name)
+                ));
             }
             let mut off = "";
             if !route.asks.is_empty() {
@@ -120,7 +157,12 @@ impl Proposals {
             ] {
                 lines.extend(value.map(|value| format!("{key} = {}", quoted(&value))));
             }
-            lines.push("check = \"signature\"".to_owned());
+            if basic.is_empty() {
+                lines.push("check = \"signature\"".to_owned());
+            } else {
+                lines.push("check = \"signature+basic\"".to_owned());
+                lines.push(format!("basic = [{}]", basic.join(", ")));
+            }
             for line in lines {
                 _ = writeln!(text, "{off}{line}");
             }
@@ -132,6 +174,14 @@ impl Proposals {
             }
         }
         text
+    }
+}
+
+/// The environment variable of the user with this number.
+fn variable(at: usize) -> String {
+    match at {
+        0 => "WEBHOOK_PASSWORD".to_owned(),
+        at => format!("WEBHOOK_PASSWORD_{}", at + 1),
     }
 }
 
@@ -159,6 +209,12 @@ fn can_be(route: &Proposal) -> Result<(), String> {
         && let Err(error) = name.parse::<UpstreamName>()
     {
         return Err(format!("{} cannot be the name in a certificate: it {error}", name.escape_debug()));
+    }
+    let users = route.users.iter().map(|it| (it.name.clone(), PasswordCheck::Plain(it.password.clone())));
+    if !route.users.is_empty()
+        && let Err(error) = BasicUsers::new(users)
+    {
+        return Err(format!("no route can ask for the user and the password in its URL: {error}"));
     }
     match route.upstream.parse::<Upstream>() {
         Ok(Upstream::Application(_)) => Ok(()),

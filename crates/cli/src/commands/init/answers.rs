@@ -31,6 +31,8 @@ pub(super) struct Answers {
     pub(super) gate: SocketAddr,
     pub(super) admin: SocketAddr,
     pub(super) upstream: String,
+    /// The file of the store.
+    pub(super) database: &'static str,
     pub(super) limit: Option<Limit>,
     pub(super) mail: Option<Mail>,
 }

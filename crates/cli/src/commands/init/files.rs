@@ -8,6 +8,7 @@ use ringfence_model::Secret;
 use tempfile::NamedTempFile;
 
 use super::answers::{Answers, Kept};
+use super::service::Service;
 use super::text;
 use crate::commands::stop::StopSignals;
 use crate::config::{self, ConfigError, Loaded, Surroundings};
@@ -24,6 +25,8 @@ pub(super) struct Target {
     file: PathBuf,
     folder: PathBuf,
     force: bool,
+    /// Who reads it besides.
+    pub(super) service: Option<Service>,
 }
 
 /// Secrets that were typed, and where they are to be found afterwards.
@@ -42,7 +45,8 @@ impl Target {
         }
         let parent = file.parent().unwrap_or(Path::new(""));
         let folder = if parent.as_os_str().is_empty() { PathBuf::from(".") } else { parent.to_owned() };
-        let target = Self { file: file.to_owned(), folder, force };
+        let service = Service::of(&folder, file);
+        let target = Self { file: file.to_owned(), folder, force, service };
         target.is_free(&target.file)?;
         // The file is gone at once; whether one can be made is known.
         NamedTempFile::new_in(&target.folder).map_err(|error| {
@@ -54,6 +58,30 @@ impl Target {
 
     pub(super) fn file(&self) -> &Path {
         &self.file
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(super) fn service(&self) -> Option<Service> {
+        self.service
+    }
+
+    /// For whom what is written is readable.
+    pub(super) fn readers(&self) -> &'static str {
+        match self.service {
+            Some(_) => "you and the group ringfence",
+            None => "you alone",
+        }
+    }
+
+    /// Where the store is, as the configuration has to name it.
+    pub(super) fn database(&self) -> &'static str {
+        match self.service {
+            Some(_) => Service::database(),
+            None => DATABASE,
+        }
     }
 
     /// The name of a file beside the configuration: `ringfence.token`.
@@ -166,7 +194,7 @@ pub(super) fn rehearse(answers: &Answers, secrets: &Secrets, target: &Target) ->
     config::resolve(&text::of(&rehearsed), &target.file, &around)
 }
 
-/// Writes all of it, readable for nobody else from the first moment on; gives what was written, the configuration first.
+/// Writes all of it, readable for nobody else from the first moment on, but for the service that is to run on it; gives what was written, the configuration first.
 ///
 /// It needs a runtime around it: from here on a Ctrl-C comes too late, so that never a part is left.
 pub(super) fn write(answers: &Answers, secrets: &Secrets, target: &Target) -> Result<Vec<PathBuf>, Failure> {
@@ -178,7 +206,7 @@ pub(super) fn write(answers: &Answers, secrets: &Secrets, target: &Target) -> Re
         .map(|(name, secret)| (target.file.with_file_name(name), secret.expose()))
         .chain([(target.file.clone(), configuration.as_str())]);
     for (path, text) in files {
-        if let Err(failure) = place(&path, text, target.force) {
+        if let Err(failure) = place(&path, text, target) {
             // What stood there before is gone with --force; what is new goes.
             for path in made.iter().filter(|_| !target.force) {
                 _ = std::fs::remove_file(path);
@@ -192,14 +220,20 @@ pub(super) fn write(answers: &Answers, secrets: &Secrets, target: &Target) -> Re
 }
 
 /// Puts a whole file in its place, or none.
-fn place(path: &Path, text: &str, force: bool) -> Result<(), Failure> {
+fn place(path: &Path, text: &str, target: &Target) -> Result<(), Failure> {
     let cannot =
         |error: std::io::Error| Failure::unavailable(format!("cannot write {}: {error}", path.display()));
     let folder = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // Its mode is 0600, whatever the umask is.
     let mut file = NamedTempFile::new_in(folder).map_err(cannot)?;
     file.write_all(text.as_bytes()).map_err(cannot)?;
+    if let Some(service) = target.service {
+        service.may_read(file.as_file()).map_err(|error| {
+            Failure::unavailable(format!("cannot give {} to the group ringfence: {error}", path.display()))
+                .hint("write it as root, or elsewhere with --output")
+        })?;
+    }
     file.as_file().sync_all().map_err(cannot)?;
-    let placed = if force { file.persist(path) } else { file.persist_noclobber(path) };
+    let placed = if target.force { file.persist(path) } else { file.persist_noclobber(path) };
     placed.map(drop).map_err(|error| cannot(error.error))
 }

@@ -69,6 +69,7 @@ impl<'a> Interview<'a> {
             gate,
             admin: self.arguments.admin,
             upstream,
+            database: self.target.database(),
             limit,
             mail: None,
         };
@@ -99,7 +100,7 @@ impl<'a> Interview<'a> {
                 files.push(format!("  {name} beside it: {what}"));
             }
         }
-        person.tell("\nThis will be written, readable for you alone:");
+        person.tell(&format!("\nThis will be written, readable for {}:", self.target.readers()));
         person.tell(&files.join("\n"));
         if person.agrees("Write it?", true)? {
             return Ok(());
@@ -112,7 +113,7 @@ impl<'a> Interview<'a> {
         let Some(person) = &mut self.person else { return self.target.beside(name).map(Kept::Beside) };
         loop {
             person.tell(&format!("Where is {what} kept?"));
-            person.tell("  file: beside the configuration, readable for you alone");
+            person.tell(&format!("  file: beside the configuration, readable for {}", self.target.readers()));
             person.tell(&format!(
                 "  env:  in the variable {variable}, which you set for whatever runs Ringfence"
             ));

@@ -67,6 +67,7 @@ fn plain(auth_token: answers::Kept) -> Answers {
         gate: "127.0.0.1:8080".parse().unwrap(),
         admin: "127.0.0.1:9400".parse().unwrap(),
         upstream: "http://127.0.0.1:3000".to_owned(),
+        database: "ringfence.db",
         limit: None,
         mail: None,
     }
@@ -160,8 +161,10 @@ fn the_next_steps_say_all_that_the_proxy_has_to_lead() {
     let mut exact = plain(answers::Kept::File("/run/token".into()));
     exact.called = answers::called("https://hooks.example.com/sms").unwrap();
     exact.limit = Some(limit);
-    let file = Path::new("ringfence.toml");
-    let steps = |answers: &Answers| next(answers, &Secrets::default(), file, &[file.to_owned()]);
+    let folder = tempfile::tempdir().unwrap();
+    let target = Target::new(&folder.path().join("ringfence.toml"), false).unwrap();
+    let written = [target.file().to_owned()];
+    let steps = |answers: &Answers| next(answers, &Secrets::default(), &target, &written);
     let text = steps(&exact);
     assert!(text.contains("\n  https://hooks.example.com/sms                 # "), "{text}");
     assert!(text.contains("\n  https://hooks.example.com/ringfence-triggers  # "), "{text}");
@@ -319,11 +322,54 @@ fn a_variable_that_is_not_set_here_is_told_before_the_commands() {
     secrets
         .keep(&answers::Kept::Env("RINGFENCE_TEST_ABSENT".to_owned()), ringfence_model::Secret::new(TOKEN));
     let answers = plain(answers::Kept::Env("RINGFENCE_TEST_ABSENT".to_owned()));
-    let file = Path::new("my gate.toml");
-    let text = next(&answers, &secrets, file, &[file.to_owned()]);
+    let folder = tempfile::tempdir().unwrap();
+    let target = Target::new(&folder.path().join("my gate.toml"), false).unwrap();
+    let text = next(&answers, &secrets, &target, &[target.file().to_owned()]);
     assert!(text.contains("read -rs RINGFENCE_TEST_ABSENT; export RINGFENCE_TEST_ABSENT"), "{text}");
-    assert!(text.contains("ringfence serve --config \"my gate.toml\""), "{text}");
+    assert!(text.contains("ringfence serve --config \"") && text.contains("/my gate.toml\""), "{text}");
     assert!(!text.contains(TOKEN));
+}
+
+#[test]
+fn what_the_service_runs_on_is_for_its_group_and_its_store_is_where_it_may_write() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let folder = tempfile::tempdir().unwrap();
+    let mut target = Target::new(&folder.path().join("ringfence.toml"), false).unwrap();
+    let group = folder.path().metadata().unwrap().gid();
+    target.service = Some(Service { group });
+    let token = folder.path().join("auth_token");
+    std::fs::write(&token, TOKEN).unwrap();
+    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let limit = answers::Limit { of: answers::Of::Account, at: "50".to_owned(), currency: None };
+    let kept = answers::Kept::File("auth_token".into());
+    let answers = Answers { limit: Some(limit), database: target.database(), ..plain(kept) };
+    let secrets = Secrets::default();
+    let written = with_store::block_on(async { files::write(&answers, &secrets, &target) }).unwrap();
+    let metadata = written[0].metadata().unwrap();
+    assert_eq!((metadata.gid(), metadata.mode() & 0o777), (group, 0o640));
+    let text = std::fs::read_to_string(&written[0]).unwrap();
+    assert!(text.contains("url = \"sqlite:/var/lib/ringfence/ringfence.db\""), "{text}");
+
+    let steps = |answers: &Answers| next(answers, &secrets, &target, &written);
+    let text = steps(&answers);
+    for step in [
+        "/auth_token && sudo chmod 640 /",
+        "  printf '[Socket]\\nListenStream=\\nListenStream=127.0.0.1:8080\\n' |\n",
+        "  sudo -u ringfence ringfence check --config /",
+        "  sudo -u ringfence ringfence limits plan --config /",
+        "  sudo systemctl enable --now ringfence.socket ringfence.service  # run it\n",
+        "`sudo -u ringfence ringfence doctor --config /",
+    ] {
+        assert!(text.contains(step), "{step} is not in\n{text}");
+    }
+    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let open = Answers { gate: "0.0.0.0:443".parse().unwrap(), ..answers.clone() };
+    let text = steps(&open);
+    assert!(!text.contains("chmod") && !text.contains("[Socket]"), "{text}");
+    let of_variable = Answers { auth_token: answers::Kept::Env("TWILIO_AUTH_TOKEN".to_owned()), ..answers };
+    let text = steps(&of_variable);
+    assert!(text.contains("takes TWILIO_AUTH_TOKEN from a file: EnvironmentFile="), "{text}");
+    assert!(text.contains("sudo --preserve-env=TWILIO_AUTH_TOKEN -u ringfence ringfence check"), "{text}");
 }
 
 proptest! {

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::answers::{Answers, Kept, Limit, Mail, Of, Tls};
-use super::files::DATABASE;
 use crate::commands::toml_text::{comment, quoted};
 
 /// Comments begin here, so that the eye finds them.
@@ -22,7 +21,7 @@ pub(super) fn of(answers: &Answers) -> String {
     account(answers, &mut text);
     route(answers, &mut text);
     if answers.limit.is_some() || answers.subaccounts {
-        store(&mut text);
+        store(answers, &mut text);
     }
     if let Some(limit) = &answers.limit {
         limits(answers, limit, &mut text);
@@ -100,11 +99,11 @@ fn route(answers: &Answers, text: &mut String) {
     line(text, "check = \"signature\"", "");
 }
 
-fn store(text: &mut String) {
+fn store(answers: &Answers, text: &mut String) {
     text.push_str("\n[store]\n");
     line(
         text,
-        &format!("url = {}", quoted(&format!("sqlite:{DATABASE}"))),
+        &format!("url = {}", quoted(&format!("sqlite:{}", answers.database))),
         "what is known and was done; made at the first start,",
     );
     line(text, "", "with its key in ringfence.key: keep a copy of that");
@@ -239,6 +238,7 @@ mod tests {
             gate: "127.0.0.1:8080".parse().unwrap(),
             admin: "127.0.0.1:9400".parse().unwrap(),
             upstream: "http://127.0.0.1:3000".to_owned(),
+            database: "ringfence.db",
             limit: None,
             mail: None,
         }

@@ -84,6 +84,7 @@ fn each_has_an_address_of_its_own() {
         "second_factor = \"127.0.0.1:3000\"",
         "this is `second_factor` of [listen], our own address",
     );
+    stored_refused("egress = \"127.0.0.1:3000\"", "this is `egress` of [listen], our own address");
 }
 
 #[test]

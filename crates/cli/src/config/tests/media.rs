@@ -35,6 +35,14 @@ fn a_guard_that_could_open_nothing_or_in_clear_is_refused() {
 }
 
 #[test]
+fn no_route_leads_to_it() {
+    let route = "[[route]]\npath = \"/twilio/\"\npublic_url = \"https://hooks.example.com\"\n\
+                 upstream = \"http://localhost:8600\"\ncheck = \"signature\"\n";
+    let text = format!("[listen]\ngate = \"127.0.0.1:8443\"\n{MEDIA}{route}");
+    refused(&text, "this is `listen` of [media], our own address; write the application's");
+}
+
+#[test]
 fn values_that_would_open_too_much_or_nothing_are_refused() {
     for (line, expected) in [
         ("public_url = \"http://media.example.com\"", "it begins with https://"),

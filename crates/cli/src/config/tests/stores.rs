@@ -90,7 +90,22 @@ fn a_server_s_connection_is_looked_at_twice() {
         "the connection may be in clear",
     );
     for url in [
+        "postgres://localhost/db?host=db.example.com",
+        "postgres://localhost/db?hostaddr=192.0.2.7&sslmode=disable",
+        "postgres://u@db.internal/db?sslmode=require&sslmode=disable",
+        "postgres://u@db.internal/db?sslmode=require&ssl-mode=prefer",
+        "postgres://u@db.internal/db?sslmode=require&%73slmode=disable",
+    ] {
+        warned_in("store", &format!("url = \"{url}\"\n{key}"), "the connection may be in clear");
+    }
+    let typed = format!("url = \"postgres://u@127.0.0.1/db?password=geheim\"\n{key}");
+    warned_in("store", &typed, "r.toml:15: `url` in [store]: a password stands in the file");
+    let text = format!("url = \"postgres://localhost/db?host=/run/postgresql&dbname=other\"\n{key}");
+    assert_eq!(store(&text).shown(), "postgres:///run/postgresql/other");
+    for url in [
         "postgres://u@localhost/db",
+        "postgres://u@db.internal/db?sslmode=disable&ssl-mode=verify-full",
+        "postgres://u@db.internal/db?host=127.0.0.1",
         "postgres://u@[::1]:5432/db",
         "postgres://u@db.internal/db?sslmode=verify-full",
         "postgresql:///db?host=/run/postgresql",

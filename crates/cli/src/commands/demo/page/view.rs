@@ -345,6 +345,7 @@ fn width_of(amount: Amount) -> i64 {
 }
 
 fn dollars(amount: Amount) -> String {
-    let cents = amount.micros() / 10_000;
+    // Rounded: beside it the terminal tells the same amount with all its digits.
+    let cents = (amount.micros() + 5_000) / 10_000;
     format!("${}.{:02}", cents / 100, cents % 100)
 }

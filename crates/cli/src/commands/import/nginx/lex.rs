@@ -126,6 +126,13 @@ impl Lexer<'_> {
             match self.next() {
                 Some('{') => depth += 1,
                 Some('}') => depth -= 1,
+                Some('-') if self.rest.peek() == Some(&'-') => {
+                    self.next();
+                    if !(self.rest.next_if_eq(&'[').is_some() && self.skip_long()) {
+                        self.skip_line();
+                    }
+                }
+                Some('[') => _ = self.skip_long(),
                 Some(quote @ ('"' | '\'')) => {
                     while let Some(letter) = self.next() {
                         match letter {
@@ -139,6 +146,30 @@ impl Lexer<'_> {
                 None => return,
             }
         }
+    }
+
+    /// Skips what Lua writes between `[[` and `]]`, or with as many `=` in both, after the first bracket; tells whether it is
+    /// that.
+    fn skip_long(&mut self) -> bool {
+        let mut ahead = self.rest.clone();
+        let mut level = 0;
+        while ahead.next_if_eq(&'=').is_some() {
+            level += 1;
+        }
+        if ahead.next() != Some('[') {
+            return false;
+        }
+        self.rest = ahead;
+        let mut seen = None;
+        while let Some(letter) = self.next() {
+            seen = match (letter, seen) {
+                (']', Some(equals)) if equals == level => break,
+                (']', _) => Some(0),
+                ('=', Some(equals)) => Some(equals + 1),
+                _ => None,
+            };
+        }
+        true
     }
 }
 
@@ -169,5 +200,20 @@ mod tests {
         let text = "content_by_lua_block {\n if x then { '}' } end }\nlocation / { }";
         assert_eq!(words(text), ["content_by_lua_block", "{", "}", "location", "/", "{", "}"]);
         assert_eq!(tokens(text).unwrap()[3].line, 3);
+        for program in [
+            "if x then return end -- it's }",
+            "--[[ }\n } ' ]] x = 1",
+            "--[==[ ]] ]=] } ]==]",
+            "x = [[ ' } ]] .. [=[ ]] } ]=]",
+            "x = t[t[1]] -- [[ }",
+            "--[x }",
+            "x = a - -1 --",
+        ] {
+            let text = format!("access_by_lua_block {{ {program}\n}}\nlocation / {{ }}");
+            assert_eq!(words(&text)[1..], ["{", "}", "location", "/", "{", "}"], "{program}");
+            let lines = text.lines().count();
+            assert_eq!(tokens(&text).unwrap()[3].line, lines, "{program}");
+        }
+        assert!(tokens("a_by_lua_block { [[ }").is_ok(), "what does not end is for whoever reads the tree");
     }
 }

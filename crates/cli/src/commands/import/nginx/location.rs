@@ -10,8 +10,9 @@ use ringfence_gateway::settings::Upstream;
 use super::proxy_tls::{Proves, ProxyTls};
 use super::tree::Directive;
 
-/// Directives whose effect stays behind, since the gate has another check in their place.
-const STAY_BEHIND: &[&str] = &["auth_basic", "auth_request", "allow", "deny", "limit_req", "limit_except"];
+/// Directives whose effect stays behind, since the gate has another check in their place. A level takes them over from the one
+/// above it unless it says another; `allow` and `deny` go together.
+const STAY_BEHIND: [&str; 5] = ["auth_basic", "auth_request", "allow", "deny", "limit_req"];
 
 /// What answers out of nginx itself.
 const OWN_ANSWERS: &[&str] = &["return", "alias", "root", "try_files", "stub_status"];
@@ -33,13 +34,53 @@ pub(super) struct Inherited<'a> {
     tls: ProxyTls<'a>,
     /// `client_max_body_size`, where it is said.
     body: Option<&'a Directive>,
+    /// `proxy_set_header Host`, where it is said.
+    host: Option<&'a Directive>,
+    /// The first of each of [`STAY_BEHIND`].
+    stays: [Option<&'a Directive>; STAY_BEHIND.len()],
 }
 
 impl<'a> Inherited<'a> {
     /// What is in force within a block of this level.
     pub(super) fn within(self, block: &'a [Directive]) -> Self {
         let body = block.iter().find(|it| it.name == "client_max_body_size").or(self.body);
-        Self { tls: self.tls.within(block), body }
+        // One of them at a level, and none of those above is taken over.
+        let mut headers = block.iter().filter(|it| it.name == "proxy_set_header").peekable();
+        let host = match headers.peek() {
+            None => self.host,
+            Some(_) => headers.find(|it| it.word(0).eq_ignore_ascii_case("host")),
+        };
+        let first = |names: &[&str]| block.iter().find(|it| names.contains(&it.name.as_str()));
+        let mut stays = self.stays;
+        for (name, stays) in STAY_BEHIND.into_iter().zip(&mut stays) {
+            let together: &[&str] =
+                if matches!(name, "allow" | "deny") { &["allow", "deny"] } else { &[name] };
+            if first(together).is_some() {
+                *stays = first(&[name]).filter(|it| it.word(0) != "off");
+            }
+        }
+        Self { tls: self.tls.within(block), body, host, stays }
+    }
+
+    /// What deserves a look where the application is told another host than the one that was called.
+    fn of_host(&self) -> Option<String> {
+        let said = self.host?;
+        let is_as_it_came =
+            ["$host", "$http_host", "$server_name"].iter().any(|it| said.word(1).starts_with(it));
+        (!is_as_it_came).then(|| {
+            format!(
+                "{}: proxy_set_header Host {} stays behind: routes go by the Host that came, and the gate hands that on",
+                said.place,
+                said.word(1)
+            )
+        })
+    }
+
+    /// What does not go along.
+    fn of_checks(&self) -> impl Iterator<Item = String> {
+        let told =
+            |it: &Directive| format!("{}: {} stays behind; here the signature decides", it.place, it.name);
+        self.stays.into_iter().flatten().map(told)
     }
 
     /// What deserves a look where nginx takes longer bodies than a route does.
@@ -314,26 +355,37 @@ pub(super) fn goes(location: &Directive, upstreams: &Upstreams<'_>, levels: &Inh
         let what = "nginx makes another request of it, and the gate passes on what Twilio sent";
         return Goes::Elsewhere(why(change, format!("{}: {what}", change.name)));
     }
-    match upstream(pass.word(0), location, upstreams) {
+    // A variable that says what nginx would say without it.
+    let (address, with_target) = match pass.word(0).strip_suffix("$request_uri") {
+        Some(address) => (address, true),
+        None => (pass.word(0), false),
+    };
+    match upstream(address, with_target, location, upstreams) {
         Ok((upstream, note)) => {
-            let of_bodies = levels.of_bodies();
-            let (proves, of_tls) = levels.tls.proves(pass.word(0), &upstream);
-            let stays = block.iter().filter(|it| STAY_BEHIND.contains(&it.name.as_str()));
-            let stays =
-                stays.map(|it| format!("{}: {} stays behind; here the signature decides", it.place, it.name));
+            let of_levels = levels.of_bodies().into_iter().chain(levels.of_host());
+            let (proves, of_tls) = levels.tls.proves(address, &upstream);
+            let methods = one_of(&["limit_except"])
+                .map(|it| format!("{}: {} stays behind; here the signature decides", it.place, it.name));
             Goes::On {
                 upstream,
                 proves,
-                notes: note.into_iter().chain(of_bodies).chain(of_tls).chain(stays).collect(),
+                notes: note
+                    .into_iter()
+                    .chain(of_levels)
+                    .chain(of_tls)
+                    .chain(levels.of_checks())
+                    .chain(methods)
+                    .collect(),
             }
         }
         Err(error) => Goes::Elsewhere(why(pass, format!("proxy_pass {}: {error}", pass.word(0)))),
     }
 }
 
-/// Where a `proxy_pass` leads, and what deserves a look.
+/// Where a `proxy_pass` leads, and what deserves a look. With the target it says the whole of it once more, after its address.
 fn upstream(
     address: &str,
+    with_target: bool,
     location: &Directive,
     upstreams: &Upstreams<'_>,
 ) -> Result<(String, Option<String>), String> {
@@ -353,7 +405,7 @@ fn upstream(
         Ok(Kind::Plain(takes)) => takes.path().to_owned(),
         _ => String::new(),
     };
-    if !path.is_empty() && path != own {
+    if !path.is_empty() && (path != own || with_target) {
         return Err(format!(
             "nginx makes {path} of {own}, and the gate passes on what Twilio called; let the application take that path"
         ));

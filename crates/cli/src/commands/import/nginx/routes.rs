@@ -143,7 +143,7 @@ impl<'a> Server<'a> {
             names.iter().map(|it| it.as_str()).filter(|other| *other != name && !other.is_empty()).collect();
         if !others.is_empty() {
             notes.push(format!(
-                "also called {}: write what Twilio was told into public_url",
+                "also called {}: write what Twilio was told into public_url, and into host where that stands",
                 others.join(", ")
             ));
         }
@@ -273,7 +273,10 @@ impl<'a> Server<'a> {
                 [&[begin][..], own, &self.notes, &notes].concat()
             };
             let (public_url, upstream) = (self.public_url.clone(), upstream.to_owned());
-            proposals.add(Proposal { path, public_url, upstream, proves, notes, stays, asks }, place);
+            proposals.add(
+                Proposal { path, public_url, upstream, proves, users: Vec::new(), notes, stays, asks },
+                place,
+            );
         }
     }
 

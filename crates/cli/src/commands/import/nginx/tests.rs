@@ -1,5 +1,7 @@
 //! What becomes a route and what does not; and that no text whatever is more than an error.
 
+mod levels;
+
 use std::fmt::Write as _;
 
 use proptest::prelude::*;
