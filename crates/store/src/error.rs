@@ -105,6 +105,12 @@ pub enum Away {
         "its file cannot be opened; may this user write to it and to its folder, and are files left to open (ulimit -n)?"
     )]
     Unopened,
+    /// SQLite's file is not where it was opened any more.
+    #[error(
+        "its file was moved, deleted or replaced while this program had it open, so nobody else sees what is written; put \
+         that file back, or start this program again with the one that is to count"
+    )]
+    Moved,
     /// The store was closed by this program.
     #[error("the store is closed")]
     Closed,

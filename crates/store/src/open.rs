@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::error::{Error, OpenError};
 use crate::keys::{Keys, MasterKey, sync_directory};
+use crate::opened::OpenedFile;
 use crate::queue::Queue;
 use crate::seal::{self, Keyring, Place};
 use crate::sql::{Pool, Transaction, values};
@@ -158,9 +159,14 @@ impl Store {
             }
         };
 
-        let writer = Writer::start(writing, Arc::clone(&keys));
+        let file = match location {
+            Location::Sqlite(path) => Some(Arc::new(OpenedFile::at(path)?)),
+            Location::Postgres(_) => None,
+        };
+        let writer = Writer::start(writing, file.clone(), Arc::clone(&keys));
         Ok(Self {
             pool,
+            file,
             ledger: Queue::start(&writer),
             starts: Queue::start(&writer),
             checks: Queue::start(&writer),

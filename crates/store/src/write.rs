@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::error::{Away, Error};
+use crate::opened::OpenedFile;
 use crate::seal::Keyring;
 use crate::sql::Pool;
 use crate::transaction::{Connection, Transaction};
@@ -45,9 +46,10 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn start(pool: Pool, keys: Arc<Keyring>) -> Self {
+    pub(crate) fn start(pool: Pool, file: Option<Arc<OpenedFile>>, keys: Arc<Keyring>) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        Self { queue, task: tokio::spawn(work(pool, keys, jobs)) }
+        let writing = Writing { pool, file, keys, kept: None };
+        Self { queue, task: tokio::spawn(work(writing, jobs)) }
     }
 
     /// Carries out a write and answers after its commit.
@@ -132,6 +134,8 @@ type Batch = Vec<Box<dyn Job>>;
 /// What transactions are made of.
 struct Writing {
     pool: Pool,
+    /// SQLite's file, which has to be where it was.
+    file: Option<Arc<OpenedFile>>,
     keys: Arc<Keyring>,
     /// The connection of the last commit, and since when it is kept. A pool would ask it before and after each transaction
     /// whether it is there, which costs more than a small statement.
@@ -140,6 +144,7 @@ struct Writing {
 
 impl Writing {
     async fn begin(&mut self) -> Result<(Transaction, Instant), Error> {
+        self.file.as_ref().map_or(Ok(()), |file| file.is_there_still())?;
         match self.kept.take().filter(|(_, since)| since.elapsed() < KEPT) {
             Some((connection, since)) => Ok((Transaction::begin(connection, &self.keys).await?, since)),
             None => Ok((self.pool.begin(&self.keys).await?, Instant::now())),
@@ -148,9 +153,8 @@ impl Writing {
 }
 
 /// The task: batch after batch, until nobody can queue any more.
-async fn work(pool: Pool, keys: Arc<Keyring>, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+async fn work(mut writing: Writing, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
     let mut batch = Batch::with_capacity(BATCH);
-    let mut writing = Writing { pool, keys, kept: None };
     while jobs.recv_many(&mut batch, BATCH).await > 0 {
         let alone = commit(&mut writing, std::mem::take(&mut batch)).await;
         for job in alone {
