@@ -247,7 +247,11 @@ fn postgres(url: &Secret) -> Result<PgConnectOptions> {
         // A peer that hangs in a transaction must not stop this node for ever.
         ("lock_timeout", "10s"),
         ("statement_timeout", "60s"),
-        ("idle_in_transaction_session_timeout", "60s"),
+        // A machine that lost its power or its network in a transaction holds the locks of the ledger, and says nothing. Whoever
+        // waits for them, a request of the egress among them, waits longer than this. Between two statements nothing is waited for.
+        ("idle_in_transaction_session_timeout", "4s"),
+        // What is locked is to be read as it is then, not as it was when the transaction began, whatever the server's default is.
+        ("default_transaction_isolation", "read committed"),
         // An answer means that it is on disk, whatever the database's default is.
         ("synchronous_commit", "on"),
         // That a table is there already is no news.

@@ -252,6 +252,9 @@ async fn run_each(
 
 #[cfg(test)]
 mod tests {
+    use ringfence_model::Secret;
+    use ringfence_testkit::PostgresDatabase;
+
     use crate::error::Away;
     use crate::sql::values;
     use crate::{Error, Keys, Location, MasterKey, Store};
@@ -301,6 +304,40 @@ mod tests {
         let sql = "SELECT count(*) AS count FROM meta WHERE value = 'later'";
         let row = store.find(sql, values![]).await.expect("rows").expect("a row");
         assert_eq!(row.int("count").expect("a number"), 2);
+    }
+
+    /// As one is seen that has lost its power or its network: it says nothing, and its connection does not end.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_node_that_hangs_in_a_transaction_keeps_others_waiting_for_no_longer_than_they_wait() {
+        let Some(database) = PostgresDatabase::create() else { return };
+        let location = Location::Postgres(Secret::new(database.url()));
+        let keys = Keys::Given { current: MasterKey::random(), previous: Vec::new() };
+        let open =
+            async || Store::open(&location, &keys, jiff::Timestamp::UNIX_EPOCH).await.expect("a store");
+        let (hung, other) = (open().await, open().await);
+        put(&hung, "shared", 1).await.expect("a row");
+        let hangs = tokio::spawn(async move {
+            let act = hung.write((), |(), transaction| {
+                Box::pin(async move {
+                    let update = "UPDATE meta SET value = 'hung' WHERE name = 'shared'";
+                    transaction.execute(update, values![]).await?;
+                    std::future::pending::<Result<(), Error>>().await
+                })
+            });
+            act.await
+        });
+        let idle = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND backend_xid IS NOT NULL";
+        while database.psql(idle).trim() != "1" {}
+        let act = other.write((), |(), transaction| {
+            Box::pin(async move {
+                let update = "UPDATE meta SET value = 'changed' WHERE name = 'shared'";
+                transaction.execute(update, values![]).await
+            })
+        });
+        // So long a request of the egress waits.
+        let changed = tokio::time::timeout(std::time::Duration::from_secs(10), act).await;
+        assert_eq!(changed.expect("in time").expect("the lock"), 1);
+        hangs.abort();
     }
 
     #[tokio::test]
