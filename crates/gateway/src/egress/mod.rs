@@ -496,7 +496,8 @@ async fn pass(
     if !settings.passes_unknown_operations {
         fields::check(priced, &fields)?;
     }
-    let worth = charge::of(priced, &target, fields, book, inline)?;
+    let worth = charge::of(priced, &target, fields, book, inline)
+        .map_err(|refusal| rules.refusal(account, refusal))?;
     scope::steps(&holder, &worth.beside)?;
     let outgoing = if priced == Priced::LookupFetch {
         let query = worth.form.encode();
