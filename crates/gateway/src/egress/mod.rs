@@ -542,7 +542,7 @@ async fn send_free(
         client::Failure::InDoubt => Refusal::InDoubt,
     })?;
     let (parts, body) = response.into_parts();
-    let content = answer::read(&parts, body, class == Some(Class::Media)).await?;
+    let content = answer::read(&parts, body, class == Some(Class::Media)).await;
     let response = answer::pass_on(&parts, content, links)?;
     // A file keeps its place, and the worker alive, to its end.
     let worker = Arc::clone(worker);
