@@ -256,7 +256,7 @@ fn hooks(
     Hooks { egress: Some(egress), ..Hooks::default() }
 }
 
-fn settings(twilio: SocketAddr) -> Settings {
+pub(crate) fn settings(twilio: SocketAddr) -> Settings {
     let loopback = Some("127.0.0.1:0".parse().unwrap());
     Settings {
         listen: Listen { egress: loopback, admin: loopback, ..Listen::default() },
