@@ -127,15 +127,19 @@ async fn serve(
     }
     // 7. The stop waits on another thread, so that the admin listener still says what goes on.
     notify(&[NotifyState::Stopping]);
-    let mut stopped = tokio::task::spawn_blocking(move || gateway.stop());
+    let gateway = tokio::task::spawn_blocking(move || gateway.stop());
+    let stopped = async {
+        _ = gateway.await;
+        // Last, so that triggers which came meanwhile are still dealt with here where there is time.
+        if let Some(control) = &mut control {
+            control.stop().await;
+        }
+    };
+    tokio::pin!(stopped);
     let asked = tokio::time::Instant::now();
     loop {
         tokio::select! {
-            _joined = &mut stopped => {
-                // Last, so that triggers which came meanwhile are still dealt with here where there is time.
-                if let Some(control) = &mut control {
-                    control.stop().await;
-                }
+            () = &mut stopped => {
                 tracing::info!("stopped");
                 break;
             }
