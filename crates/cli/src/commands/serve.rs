@@ -221,7 +221,7 @@ fn handed_over(listen: &Listen) -> Listeners {
     let mut listeners = Listeners::default();
     for index in 0..sockets.len() {
         let name = names.split(':').nth(index).unwrap_or("");
-        let (place, configured) = match name {
+        let (place, configured) = match part_of(name).as_str() {
             "forward_auth" => (&mut listeners.forward_auth, listen.forward_auth),
             "admin" => (&mut listeners.admin, listen.admin),
             "console" => (&mut listeners.console, listen.console),
@@ -264,6 +264,12 @@ fn handed_over(listen: &Listen) -> Listeners {
         }
     }
     listeners
+}
+
+/// The part that a socket is for, by its name; systemd's own name for one is that of its unit: `ringfence-admin.socket`.
+fn part_of(name: &str) -> String {
+    let Some(unit) = name.strip_suffix(".socket") else { return name.to_owned() };
+    unit.strip_prefix("ringfence-").unwrap_or(unit).replace('-', "_")
 }
 
 /// Whether a socket is not where the configuration has it. One of all addresses is the same in both versions of IP, and port 0
@@ -362,6 +368,24 @@ impl Signals {
         tokio::select! {
             _ = self.hang_up.recv() => Asked::Reload,
             () = self.stop.next() => Asked::Stop,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_without_a_name_has_that_of_its_unit() {
+        for (name, part) in [
+            ("admin", "admin"),
+            ("ringfence-admin.socket", "admin"),
+            ("ringfence-second-factor.socket", "second_factor"),
+            ("ringfence.socket", "ringfence"),
+            ("", ""),
+        ] {
+            assert_eq!(part_of(name), part);
         }
     }
 }
