@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use ringfence_gateway::settings::Listen;
 use ringfence_gateway::upstream::UpstreamAddress;
 
+use super::listen;
+
 /// Whether only this machine can be meant.
 pub(super) fn is_on_this_machine(upstream: &UpstreamAddress) -> bool {
     addresses(upstream).iter().any(|address| is_here(address.ip()))
@@ -12,6 +14,12 @@ pub(super) fn is_on_this_machine(upstream: &UpstreamAddress) -> bool {
 
 /// The key of `[listen]` whose address this is: what is sent there comes back to us.
 pub(super) fn own_listener(upstream: &UpstreamAddress, listen: &Listen) -> Option<&'static str> {
+    let own = |address: Option<SocketAddr>| address.is_some_and(|address| is_at(upstream, address));
+    listen::all(listen).into_iter().find(|(_, address)| own(*address)).map(|(key, _)| key)
+}
+
+/// Whether what is sent there comes to whoever listens at this address.
+pub(super) fn is_at(upstream: &UpstreamAddress, listener: SocketAddr) -> bool {
     let leads_to = |listener: SocketAddr, address: &SocketAddr| {
         let (from, to) = (listener.ip().to_canonical(), address.ip().to_canonical());
         // An unspecified address is every one of this machine, whichever side writes it.
@@ -20,18 +28,7 @@ pub(super) fn own_listener(upstream: &UpstreamAddress, listen: &Listen) -> Optio
             || (to.is_unspecified() && from.is_loopback());
         listener.port() != 0 && listener.port() == address.port() && is_same
     };
-    let addresses = addresses(upstream);
-    let listeners = [
-        ("gate", listen.gate),
-        ("forward_auth", listen.forward_auth),
-        ("admin", listen.admin),
-        ("console", listen.console),
-        ("second_factor", listen.second_factor),
-    ];
-    let own = |listener: Option<SocketAddr>| {
-        listener.is_some_and(|listener| addresses.iter().any(|address| leads_to(listener, address)))
-    };
-    listeners.into_iter().find(|(_, listener)| own(*listener)).map(|(key, _)| key)
+    addresses(upstream).iter().any(|address| leads_to(listener, address))
 }
 
 /// Whether its host is a name without a dot: that of a container, as a rule, and none that the rest of the world knows.

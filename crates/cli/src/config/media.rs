@@ -6,12 +6,13 @@ use std::time::Duration;
 use ringfence_control::people::Hosts;
 use ringfence_gateway::TwilioBase;
 use ringfence_gateway::media::FileHost;
-use ringfence_gateway::settings::{EgressAccount, Listen, Media, MediaSignIn, TwilioTls};
+use ringfence_gateway::settings::{EgressAccount, Listen, Media, MediaSignIn, Route, TwilioTls};
 use ringfence_store::Where;
 
 use super::console::{self, host_of};
 use super::control::Credentials;
 use super::listen;
+use super::machine;
 use super::problems::Problems;
 use super::raw::{Field, Section, Table};
 use super::twilio::{self, Twilio};
@@ -40,6 +41,7 @@ const FILE_WITHIN: Duration = Duration::from_hours(1);
 /// What the rest of the file has.
 pub(super) struct Rest<'a> {
     pub(super) listen: &'a Listen,
+    pub(super) routes: &'a [Route],
     pub(super) has_tls: bool,
     pub(super) has_store: bool,
     pub(super) console_url: Option<&'a str>,
@@ -115,6 +117,15 @@ fn address(table: &Table<'_>, rest: &Rest<'_>, problems: &mut Problems) -> Optio
     let others = listen::all(rest.listen).into_iter().filter_map(|(other, its)| Some((other, its?)));
     if let Some((other, its)) = others.into_iter().find(|(_, its)| listen::collide(*its, at)) {
         table.wrong("listen", listen::taken_by(at, its, format_args!("`{other}` in [listen]")), problems);
+    }
+    let leads_here =
+        |route: &&Route| route.upstream.address().is_some_and(|upstream| machine::is_at(upstream, at));
+    if let Some(route) = rest.routes.iter().find(leads_here) {
+        let what = format_args!(
+            "{at} is the `upstream` of the route {}; write the application's there",
+            route.label
+        );
+        table.wrong("listen", what, problems);
     }
     if !at.ip().is_loopback() && !rest.has_tls && rest.listen.trusted_proxies.is_empty() {
         table.wrong(

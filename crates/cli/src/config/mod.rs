@@ -201,6 +201,7 @@ pub(crate) fn resolve(text: &str, file: &Path, around: &Surroundings<'_>) -> Res
     let all_credentials = all_accounts.is_some().then_some(credentials.as_slice());
     let rest = media::Rest {
         listen: &listen,
+        routes: &routes,
         has_tls: tls.is_some(),
         has_store,
         console_url: rules.console_url.as_deref(),

@@ -24,6 +24,9 @@ fn an_egress_that_could_let_nothing_out_or_in_clear_is_refused() {
         &EGRESS.replace("127.0.0.1", "0.0.0.0"),
         "without [tls]: passwords and codes would travel in clear",
     );
+    let led_here = SOUND.replace("[listen]", "[listen]\negress = \"127.0.0.1:3000\"");
+    let led_here = format!("{led_here}[store]\nurl = \"sqlite:a.db\"\n");
+    refused(&led_here, "this is `egress` of [listen], our own address");
     let without = EGRESS.split("[[account]]").next().unwrap();
     refused(without, "no account has an auth token");
     refused(&EGRESS.replace("TOKEN", "UNSET"), "the environment variable UNSET is not set");

@@ -26,6 +26,8 @@ fn a_guard_that_could_open_nothing_or_in_clear_is_refused() {
     refused(&MEDIA.replace("[store]\nurl = \"sqlite:a.db\"\n", ""), "[media] needs a [store]");
     refused(MEDIA.split("[[account]]").next().unwrap(), "no account has an auth token");
     refused(&MEDIA.replace("TOKEN", "UNSET"), "the environment variable UNSET is not set");
+    let led_here = MEDIA.split_once("[[account]]").unwrap().0.replace("8600", "3000");
+    refused(&format!("{SOUND}{led_here}"), "127.0.0.1:3000 is the `upstream` of the route /twilio/");
     refused(
         &MEDIA.replace("127.0.0.1:8600", "0.0.0.0:8600"),
         "without [tls]: links and files would travel in clear",
