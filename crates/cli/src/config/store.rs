@@ -190,15 +190,16 @@ fn server(rest: &str) -> Result<Server, &'static str> {
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, database) = rest.split_once('/').ok_or("names no database")?;
     let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-    let has_password = user.contains(':');
-    let parameter = |name: &str| {
-        query
-            .split('&')
-            .filter_map(|pair| pair.split_once('='))
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| value)
-    };
-    let host = if host.is_empty() { parameter("host").unwrap_or_default() } else { host };
+    let parameters = || query.split('&').filter_map(|pair| pair.split_once('='));
+    if parameters().any(|(name, _)| name.contains('%')) {
+        return Err("has escapes in the name of a parameter");
+    }
+    // As the driver takes them: one after the other, so that the last counts, and all of them more than what stands before.
+    let parameter =
+        |names: &[&str]| parameters().filter(|(name, _)| names.contains(name)).last().map(|(_, value)| value);
+    let has_password = user.contains(':') || parameter(&["password"]).is_some();
+    let host = parameter(&["host", "hostaddr"]).unwrap_or(host);
+    let database = parameter(&["dbname"]).unwrap_or(database);
     if host.is_empty() {
         return Err("names no host");
     }
@@ -206,7 +207,8 @@ fn server(rest: &str) -> Result<Server, &'static str> {
         return Err("names no database");
     }
     let is_socket = host.starts_with('/') || host.to_ascii_lowercase().starts_with("%2f");
-    let is_encrypted = matches!(parameter("sslmode"), Some("require" | "verify-ca" | "verify-full"));
+    let is_encrypted =
+        matches!(parameter(&["sslmode", "ssl-mode"]), Some("require" | "verify-ca" | "verify-full"));
     Ok(Server {
         shown: format!("postgres://{host}/{database}"),
         has_password,

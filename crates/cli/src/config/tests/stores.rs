@@ -89,6 +89,19 @@ fn a_server_s_connection_is_looked_at_twice() {
         &format!("url = \"postgres://u@db.internal/db\"\n{key}"),
         "the connection may be in clear",
     );
+    // The driver takes the last of them, and lets them count more than what stands before.
+    for query in
+        ["host=db.internal", "hostaddr=192.0.2.7", "host=localhost&host=db.internal&ssl-mode=disable"]
+    {
+        let line = format!("url = \"postgres://u@localhost/db?{query}\"\n{key}");
+        warned_in("store", &line, "the connection may be in clear");
+    }
+    let twice = "postgres://u@db.internal/db?sslmode=require&sslmode=disable";
+    warned_in("store", &format!("url = \"{twice}\"\n{key}"), "the connection may be in clear");
+    let password = format!("url = \"postgres://u@localhost/db?password=p\"\n{key}");
+    warned_in("store", &password, "a password stands in the file");
+    let hidden = format!("url = \"postgres://u@localhost/db?%68ost=db.internal\"\n{key}");
+    refused_in("store", &hidden, "has escapes in the name of a parameter");
     for url in [
         "postgres://u@localhost/db",
         "postgres://u@[::1]:5432/db",
