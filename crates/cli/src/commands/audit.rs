@@ -32,9 +32,12 @@ enum Command {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Example, from another machine every hour:\n  ssh ringfence ringfence audit heads --config /etc/ringfence.toml > heads"
-)]
+#[command(after_help = "\
+Heads that were kept are added to and never written over (`>>`): of a log that was cut short only they tell.
+
+Example, from another machine every hour:
+  last=$(tail -n 1 heads | cut -d ' ' -f 1)
+  ssh ringfence ringfence audit heads --config /etc/ringfence.toml --after ${last:-0} >> heads")]
 struct HeadsArguments {
     /// The configuration, whose [store] says where the store is
     #[arg(long, value_name = "FILE")]
