@@ -59,6 +59,13 @@ pub(crate) struct Admissible {
     credentials: Option<Secret>,
 }
 
+impl Admissible {
+    /// The presented `user:password`, which Twilio may have signed its URL with.
+    pub(crate) fn credentials(&self) -> Option<&[u8]> {
+        self.credentials.as_ref().map(|credentials| credentials.expose().as_bytes())
+    }
+}
+
 /// Whether a request can pass at all, by its head alone: so that a stranger without a signature or credentials
 /// makes nobody read and keep a body.
 pub(crate) fn admissible(route: &Route, headers: &HeaderMap) -> Result<Admissible, Reason> {
@@ -84,7 +91,7 @@ pub(crate) fn admit(
     received: &Received<'_>,
     scratch: &mut Scratch,
 ) -> Result<VerifiedWebhook, Reason> {
-    let credentials = admissible.credentials.as_ref().map(|credentials| credentials.expose().as_bytes());
+    let credentials = admissible.credentials();
     let allowed = match &route.check {
         Check::Basic(_) => None,
         Check::Signature | Check::SignatureAndBasic(_) => {

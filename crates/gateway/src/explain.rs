@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use ringfence_signature::{Hints, Refusal, explain_with};
 
-use crate::admission::{Received, policy, signed_request};
+use crate::admission::{Admissible, Received, admissible, policy, signed_request};
 use crate::http_rules::Head;
 use crate::inspector::redact;
 use crate::server::Shared;
@@ -50,7 +50,9 @@ pub(crate) fn offer_explanation(
         let active = &snapshot.routes[index];
         let head = Head { authority: &authority, target: &target, websocket };
         let received = Received { method: &method, head, headers: &headers, body: &body };
-        let request = signed_request(&active.route, &received, None);
+        let admissible = admissible(&active.route, &headers).ok();
+        let credentials = admissible.as_ref().and_then(Admissible::credentials);
+        let request = signed_request(&active.route, &received, credentials);
         let forwarded = headers.get("x-forwarded-host").and_then(|host| host.to_str().ok());
         let hosts: Vec<&str> = [authority.as_str()].into_iter().chain(forwarded).collect();
         let hints = Hints { other_hosts: &hosts, ..Hints::default() };

@@ -216,7 +216,8 @@ pub(crate) fn says_https(headers: &HeaderMap) -> bool {
 /// headers and what authenticates cannot be removed in this way: the request is forwarded with what was verified.
 pub fn is_named_by_connection(name: &HeaderName, headers: &HeaderMap) -> bool {
     let name = name.as_str();
-    if name.starts_with("x-twilio-") || matches!(name, "content-type" | "authorization" | "cookie") {
+    let is_twilio_s = name.starts_with("x-twilio-") || name.starts_with("i-twilio-");
+    if is_twilio_s || matches!(name, "content-type" | "authorization" | "cookie") {
         return false;
     }
     headers.get_all(http::header::CONNECTION).iter().any(|value| {

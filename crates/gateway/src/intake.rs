@@ -137,7 +137,9 @@ pub(crate) fn answer(route: &str, kept: Result<Seen, NotKept>) -> (Outcome, Resp
     let outcome = match &kept {
         Ok(Seen::New) => Outcome::New,
         Ok(Seen::Before) => Outcome::Repeat,
-        Err(NotKept::Overloaded) => Outcome::Overloaded,
+        Err(NotKept::Overloaded | NotKept::Store(ringfence_store::Error::Crowd { .. })) => {
+            Outcome::Overloaded
+        }
         Err(_) => Outcome::StoreAway,
     };
     let Err(error) = kept else { return (outcome, respond::empty(StatusCode::OK)) };

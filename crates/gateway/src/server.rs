@@ -31,7 +31,7 @@ use crate::keys::{Keys, KnownKeys, LearntKeys};
 use crate::media::MediaEnd;
 use crate::metrics::Metrics;
 use crate::replay::ReplayCache;
-use crate::settings::{Limits, Listen, Settings, Tls, TwilioTls};
+use crate::settings::{Limits, Listen, Settings, Tls};
 use crate::snapshot::Snapshot;
 use crate::tls::{self, CertificateStore, TlsError};
 use crate::verdicts::Verdicts;
@@ -162,11 +162,7 @@ pub(crate) struct Shared {
     pub(crate) console: HostedEnd,
     pub(crate) second_factor: HostedEnd,
     pub(crate) egress: EgressEnd,
-    /// How Twilio's certificates are checked; nothing where there was no egress at the start.
-    pub(crate) twilio_tls: Option<TwilioTls>,
     pub(crate) media: MediaEnd,
-    /// The same for the media guard.
-    pub(crate) media_tls: Option<TwilioTls>,
     pub(crate) proxy_protocol: bool,
 }
 
@@ -187,7 +183,7 @@ impl TlsEnd {
     fn start(settings: &Tls) -> Result<Self, StartError> {
         match settings {
             Tls::Files(paths) => {
-                let store = Arc::new(CertificateStore::load(paths.clone())?);
+                let store = Arc::new(CertificateStore::load(paths)?);
                 Ok(Self {
                     acceptor: tls::acceptor(Arc::clone(&store))?,
                     certificates: Certificates::Files(store),
@@ -308,8 +304,6 @@ impl Gateway {
             wire(&listeners.media),
             limits.connections_max,
         );
-        let twilio_tls = settings.egress.as_ref().map(|egress| egress.tls.clone());
-        let media_tls = settings.media.as_ref().map(|media| media.tls.clone());
         let mut learnt = LearntKeys::default();
         learnt.learn(known, clock.monotonic());
         let snapshot = Snapshot::new(settings, &learnt, &metrics);
@@ -320,9 +314,7 @@ impl Gateway {
             console,
             second_factor,
             egress,
-            twilio_tls,
             media,
-            media_tls,
             snapshot: ArcSwap::from_pointee(snapshot),
             learnt: Mutex::new(learnt),
             metrics,
@@ -390,8 +382,10 @@ impl Gateway {
     }
 
     fn try_reload(&self, settings: Settings, known: Option<KnownKeys>) -> Result<Reloaded, ReloadError> {
+        // Those of the new configuration: the files of before may be gone.
         if let Some(TlsEnd { certificates: Certificates::Files(store), .. }) = &self.shared.tls
-            && store.reload()? == tls::Reload::Replaced
+            && let Some(Tls::Files(paths)) = &settings.tls
+            && store.reload(paths)? == tls::Reload::Replaced
         {
             tracing::info!("another certificate is served from now on");
         }
@@ -419,7 +413,7 @@ impl Gateway {
             ("listen.egress", old.egress != new.egress),
             ("media.listen", old.media != new.media),
             ("listen.proxy_protocol", old.proxy_protocol != new.proxy_protocol),
-            ("tls", self.tls != settings.tls),
+            ("tls", !has_kind_of(self.tls.as_ref(), settings.tls.as_ref())),
             ("limits.connections", running.connections_max != settings.limits.connections_max),
             ("limits.replay_memory", running.replay_memory_bytes != settings.limits.replay_memory_bytes),
             ("limits.drain", running.drain != settings.limits.drain),
@@ -499,6 +493,11 @@ impl Gateway {
             }
         }
     }
+}
+
+/// Whether a reload is enough for the certificates of the one in the place of the other's. Files are read again wherever they are.
+fn has_kind_of(running: Option<&Tls>, new: Option<&Tls>) -> bool {
+    matches!((running, new), (Some(Tls::Files(_)), Some(Tls::Files(_)))) || running == new
 }
 
 /// Gives memory back on a gate without traffic, and ends keys whose time is over.

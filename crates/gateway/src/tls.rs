@@ -138,20 +138,18 @@ pub enum Reload {
 /// The one certificate that is served, whatever name a client asks for: Twilio's requests are known by their signature
 /// and a wrong name is told to the client by its own check, so refusing it here would only make faults harder to find.
 pub struct CertificateStore {
-    paths: CertificatePaths,
     current: ArcSwap<CertifiedKey>,
 }
 
 impl CertificateStore {
     /// Reads both files. Whether the certificate is valid today is not asked, see [`CertificateStore::validity`].
-    pub fn load(paths: CertificatePaths) -> Result<Self, TlsError> {
-        let current = ArcSwap::from_pointee(read(&paths)?);
-        Ok(Self { paths, current })
+    pub fn load(paths: &CertificatePaths) -> Result<Self, TlsError> {
+        Ok(Self { current: ArcSwap::from_pointee(read(paths)?) })
     }
 
-    /// Reads both files again. On an error the certificate that was served goes on being served.
-    pub fn reload(&self) -> Result<Reload, TlsError> {
-        let new = read(&self.paths)?;
+    /// Reads both files again, which may be others. On an error the certificate that was served goes on being served.
+    pub fn reload(&self, paths: &CertificatePaths) -> Result<Reload, TlsError> {
+        let new = read(paths)?;
         // The same certificate may come with its intermediates mended, so the whole chain is compared. The key need not
         // be: it matches the certificate.
         if new.cert == self.current.load().cert {
@@ -159,11 +157,6 @@ impl CertificateStore {
         }
         self.current.store(Arc::new(new));
         Ok(Reload::Replaced)
-    }
-
-    /// Where the files are.
-    pub fn paths(&self) -> &CertificatePaths {
-        &self.paths
     }
 
     /// When the certificate being served is valid; `None` if it does not say so in a form that is understood.
@@ -180,7 +173,7 @@ impl ResolvesServerCert for CertificateStore {
 
 impl fmt::Debug for CertificateStore {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("CertificateStore").field("paths", &self.paths).finish_non_exhaustive()
+        formatter.write_str("CertificateStore(…)")
     }
 }
 
@@ -352,7 +345,7 @@ mod tests {
     }
 
     fn store(files: &Certificates) -> Arc<CertificateStore> {
-        Arc::new(CertificateStore::load(paths(files)).unwrap())
+        Arc::new(CertificateStore::load(&paths(files)).unwrap())
     }
 
     /// Serves an echo behind TLS until the test ends.
@@ -390,10 +383,10 @@ mod tests {
             path
         };
         let chain = |path: PathBuf| {
-            CertificateStore::load(CertificatePaths { chain: path, ..good.clone() }).unwrap_err()
+            CertificateStore::load(&CertificatePaths { chain: path, ..good.clone() }).unwrap_err()
         };
         let key = |path: PathBuf| {
-            CertificateStore::load(CertificatePaths { key: path, ..good.clone() }).unwrap_err()
+            CertificateStore::load(&CertificatePaths { key: path, ..good.clone() }).unwrap_err()
         };
         let chain_text = fs::read_to_string(&good.chain).unwrap();
         let key_text = fs::read_to_string(&good.key).unwrap();
@@ -524,10 +517,10 @@ mod tests {
         let address = echo(server_config(Arc::clone(&store) as _).unwrap()).await;
         let mut before =
             RawClient::connect_tls(address, "localhost", files.client_config(&[])).await.unwrap();
-        assert_eq!(store.reload().unwrap(), Reload::Unchanged);
+        assert_eq!(store.reload(&paths(&files)).unwrap(), Reload::Unchanged);
 
         let renewed = files.renew();
-        assert_eq!(store.reload().unwrap(), Reload::Replaced);
+        assert_eq!(store.reload(&paths(&files)).unwrap(), Reload::Replaced);
         let after = RawClient::connect_tls(address, "localhost", files.client_config(&[])).await.unwrap();
         assert_eq!(after.handshake().certificates[0], renewed);
         assert_ne!(before.handshake().certificates[0], renewed);
@@ -543,9 +536,9 @@ mod tests {
         // As seen when a renewal is caught half way: the new key beside the old certificate.
         files.renew();
         fs::write(files.chain_path(), old_chain).unwrap();
-        assert!(matches!(store.reload().unwrap_err(), TlsError::KeyMismatch { .. }));
+        assert!(matches!(store.reload(&paths(&files)).unwrap_err(), TlsError::KeyMismatch { .. }));
         fs::remove_file(files.chain_path()).unwrap();
-        assert!(matches!(store.reload().unwrap_err(), TlsError::Unreadable { .. }));
+        assert!(matches!(store.reload(&paths(&files)).unwrap_err(), TlsError::Unreadable { .. }));
 
         let mut client =
             RawClient::connect_tls(address, "localhost", files.client_config(&[])).await.unwrap();

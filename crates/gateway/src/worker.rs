@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
 use crate::connection::{Part, serve_forward_auth, serve_part};
+use crate::egress::client::ByTls;
 use crate::server::{Listeners, Shared, into_tokio};
 use crate::upstream;
 use crate::{egress, media};
@@ -22,10 +23,10 @@ use crate::{egress, media};
 pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) client: upstream::Client,
-    /// For Twilio, where there is an egress.
-    pub(crate) egress: Option<egress::client::Client>,
-    /// For files, where there is a media guard.
-    pub(crate) media: Option<media::Clients>,
+    /// For Twilio.
+    pub(crate) egress: ByTls<egress::client::Client>,
+    /// For files.
+    pub(crate) media: ByTls<media::Clients>,
     #[expect(dead_code, reason = "held, not used: the receiver sees when it goes")]
     held: mpsc::Sender<Infallible>,
 }
@@ -67,9 +68,7 @@ pub(crate) fn start_worker(
 async fn run_worker(shared: Arc<Shared>, listeners: Listeners, drain: Duration) -> io::Result<()> {
     let (held, mut idle) = mpsc::channel(1);
     let client = upstream::Client::new(upstream::Settings::default());
-    let egress = shared.twilio_tls.as_ref().map(|tls| egress::client::Client::new(tls.config()));
-    let media = shared.media_tls.as_ref().map(media::Clients::new);
-    let worker = Arc::new(Worker { shared, client, egress, media, held });
+    let worker = Arc::new(Worker { shared, client, egress: ByTls::new(), media: ByTls::new(), held });
     let gate = listeners.gate.map(into_tokio).transpose()?;
     let forward_auth = listeners.forward_auth.map(into_tokio).transpose()?;
     let console = listeners.console.map(into_tokio).transpose()?;

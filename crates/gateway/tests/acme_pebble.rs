@@ -1,8 +1,8 @@
 //! Certificates by ACME against `pebble`, the authority that Let's Encrypt gives to those who test their clients (Debian
 //! package `pebble`).
 //!
-//! Without it on the path the test says so and passes; with `RINGFENCE_REQUIRE_PEERS=1` in the environment it fails, so
-//! that a machine that should have it cannot lose it unnoticed.
+//! Without it on the path the test says so and passes; where `RINGFENCE_REQUIRE_PEERS` names `pebble` it fails, so that
+//! a machine that should have it cannot lose it unnoticed.
 
 #![expect(
     clippy::unwrap_used,
@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringfence_gateway::acme::{Acme, AcmeSettings, is_challenge};
-use ringfence_testkit::{Certificates, RawClient, certificates, free_port};
+use ringfence_testkit::{Certificates, RawClient, certificates, free_port, peer_is_required};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
@@ -162,7 +162,7 @@ impl Pebble {
             .spawn();
         match child {
             Ok(child) => Some(Self { child, port, management_port, log }),
-            Err(error) if error.kind() == ErrorKind::NotFound && !peers_are_required() => {
+            Err(error) if error.kind() == ErrorKind::NotFound && !peer_is_required("pebble") => {
                 println!("SKIPPED: `pebble` is not on the path (Debian package `pebble`)");
                 None
             }
@@ -202,12 +202,4 @@ impl Drop for Pebble {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this test is the edge that may ask what the machine should have"
-)]
-fn peers_are_required() -> bool {
-    std::env::var_os("RINGFENCE_REQUIRE_PEERS").is_some_and(|value| value == "1")
 }

@@ -1,7 +1,9 @@
 //! A `tower` layer (feature `tower`) that lets only what Twilio signed through to any service: axum, hyper, tonic.
 //!
 //! Not a gate: no TLS, no replay protection, no timeout, and no body larger than memory should hold. It gives an
-//! application the same verdicts as the gate, in process.
+//! application the same verdicts of a signature as the gate, in process. What a signature does not cover and would have the
+//! application read something else than was verified is answered with 400: an encoded body, a form in another charset than
+//! UTF-8, half a WebSocket handshake.
 //!
 //! The one idea: what is verified is what is handed on. The body is read whole, judged, and put back as the very
 //! bytes that were judged, together with an [`Allowed`] in the request's extensions, so that a
@@ -18,7 +20,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header, request::Parts};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use tower_layer::Layer;
@@ -91,6 +93,7 @@ struct Settings {
     accounts: Option<Vec<AccountSid>>,
     strict: Strict,
     try_userinfo: bool,
+    needs_shared_key: bool,
     body_bytes_max: usize,
     refusal_status: StatusCode,
     on_refusal: Option<OnRefusal>,
@@ -107,6 +110,7 @@ impl VerifyLayer {
             accounts: None,
             strict: Strict::Off,
             try_userinfo: false,
+            needs_shared_key: false,
             body_bytes_max: BODY_BYTES_MAX,
             refusal_status: StatusCode::FORBIDDEN,
             on_refusal: None,
@@ -131,6 +135,12 @@ impl VerifyLayer {
     #[must_use]
     pub fn try_userinfo(self) -> Self {
         self.with(|settings| settings.try_userinfo = true)
+    }
+
+    /// Admits only what a SharedKey signed, and nothing that an auth token did.
+    #[must_use]
+    pub fn needs_shared_key(self) -> Self {
+        self.with(|settings| settings.needs_shared_key = true)
     }
 
     /// The largest body that is read, in bytes; a larger one is answered with 413. [`BODY_BYTES_MAX`] where nothing
@@ -242,17 +252,22 @@ impl Settings {
         check_header(only(&parts.headers, SIGNATURE_HEADER).unwrap_or_default())
             .map_err(|refusal| refuse(refusal, &parts))?;
 
-        // 2. The whole body, but not more than was agreed on.
+        // 2. What no signature says, and somebody else could read in another way.
+        if !is_read_in_one_way(&parts.headers) || is_half_a_handshake(&parts) {
+            return Err(StatusCode::BAD_REQUEST);
+        }
+
+        // 3. The whole body, but not more than was agreed on.
         if body.size_hint().lower() > u64::try_from(self.body_bytes_max).unwrap_or(u64::MAX) {
             return Err(StatusCode::PAYLOAD_TOO_LARGE);
         }
         let collected = Limited::new(body, self.body_bytes_max).collect().await;
         let body = collected.map_err(|error| status_of(&*error))?.to_bytes();
 
-        // 3. The verdict.
+        // 4. The verdict.
         let allowed = self.judge(&parts, &body).map_err(|refusal| refuse(refusal, &parts))?;
 
-        // 4. What was verified, and nothing else. The body is not chunked any more.
+        // 5. What was verified, and nothing else. The body is not chunked any more.
         parts.headers.remove(header::TRANSFER_ENCODING);
         parts.extensions.insert(allowed);
         Ok(http::Request::from_parts(parts, Full::new(body)))
@@ -279,7 +294,7 @@ impl Settings {
             strict: self.strict,
             try_userinfo: self.try_userinfo,
             parent_may_stand_in: false,
-            needs_shared_key: false,
+            needs_shared_key: self.needs_shared_key,
         };
         let keyring = self.keyring.current();
         let verdict = SCRATCH.with_borrow_mut(|scratch| verify(&request, &keyring, &policy, scratch));
@@ -301,12 +316,38 @@ fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a [u8]>, Seve
     }
 }
 
-/// A handshake by HTTP/1.1. HTTP/2 has another way, which Twilio does not use.
+/// Whether the body means to everybody what the signature says of it: it is not encoded, and a form is UTF-8.
+fn is_read_in_one_way(headers: &HeaderMap) -> bool {
+    const FORM: &[u8] = b"application/x-www-form-urlencoded";
+    let is_plain = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"identity");
+    let is_utf8 = |piece: &[u8]| {
+        [&b"charset=utf-8"[..], b"charset=\"utf-8\""].iter().any(|utf8| piece.eq_ignore_ascii_case(utf8))
+    };
+    let is_one = |content_type: &HeaderValue| {
+        let mut pieces = content_type.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        let is_form = pieces.next().is_some_and(|media| media.eq_ignore_ascii_case(FORM));
+        !is_form || pieces.all(|piece| piece.is_empty() || is_utf8(piece))
+    };
+    headers.get_all(header::CONTENT_ENCODING).iter().all(is_plain)
+        && headers.get_all(header::CONTENT_TYPE).iter().all(is_one)
+}
+
+/// Whether a handshake is asked for by HTTP/1.1. HTTP/2 has another way, which Twilio does not use.
 fn is_websocket(parts: &Parts) -> bool {
-    parts
-        .headers
-        .get(header::UPGRADE)
-        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+    let is_asked = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"websocket");
+    parts.version == Version::HTTP_11 && parts.headers.get(header::UPGRADE).is_some_and(is_asked)
+}
+
+/// One that is not whole (RFC 6455, section 4.1) has its URL signed with `wss` and is another request to whoever is behind this.
+fn is_half_a_handshake(parts: &Parts) -> bool {
+    let headers = &parts.headers;
+    let mut named =
+        headers.get_all(header::CONNECTION).iter().flat_map(|value| value.as_bytes().split(|it| *it == b','));
+    let is_whole = parts.method == Method::GET
+        && named.any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+        && headers.contains_key(header::SEC_WEBSOCKET_KEY)
+        && headers.get(header::SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
+    is_websocket(parts) && !is_whole
 }
 
 fn status_of(error: &(dyn Error + 'static)) -> StatusCode {

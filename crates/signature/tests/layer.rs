@@ -168,8 +168,46 @@ async fn a_websocket_handshake_is_checked_as_one() {
     let signed = Signer::token(TOKEN).websocket("wss://hooks.example.com/media");
     let mut handshake = http_request(&signed);
     assert_eq!(send(&mut application(layer()), http_request(&signed)).await.0, StatusCode::FORBIDDEN);
-    handshake.headers_mut().insert("upgrade", "websocket".parse().unwrap());
+    for (name, value) in [
+        ("upgrade", "websocket"),
+        ("connection", "keep-alive, Upgrade"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ] {
+        handshake.headers_mut().insert(name, value.parse().unwrap());
+    }
+    // Half of one would be an ordinary request to the application, with the signature of another URL.
+    for name in ["connection", "sec-websocket-version", "sec-websocket-key"] {
+        let mut half = http_request(&signed);
+        *half.headers_mut() = handshake.headers().clone();
+        half.headers_mut().remove(name);
+        assert_eq!(send(&mut application(layer()), half).await.0, StatusCode::BAD_REQUEST, "{name}");
+    }
+    let mut posted = http_request(&signed);
+    (*posted.headers_mut(), *posted.method_mut()) = (handshake.headers().clone(), "POST".parse().unwrap());
+    assert_eq!(send(&mut application(layer()), posted).await.0, StatusCode::BAD_REQUEST);
     assert_eq!(send(&mut application(layer()), handshake).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_the_application_could_read_otherwise_than_it_was_verified_gets_400() {
+    let form = "application/x-www-form-urlencoded";
+    for (name, value, status) in [
+        ("content-encoding", "gzip", StatusCode::BAD_REQUEST),
+        ("content-encoding", "identity", StatusCode::OK),
+        ("content-type", &*format!("{form}; charset=utf-16"), StatusCode::BAD_REQUEST),
+        ("content-type", &*format!("{form};charset=UTF-8"), StatusCode::OK),
+    ] {
+        let mut request = http_request(&message());
+        request.headers_mut().insert(name, value.parse().unwrap());
+        assert_eq!(send(&mut application(layer()), request).await.0, status, "{name}: {value}");
+    }
+}
+
+#[tokio::test]
+async fn where_a_shared_key_is_demanded_an_auth_token_signs_nothing() {
+    let demanding = layer().needs_shared_key();
+    assert_eq!(send(&mut application(demanding), http_request(&message())).await.0, StatusCode::FORBIDDEN);
 }
 
 #[tokio::test]

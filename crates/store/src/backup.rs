@@ -41,6 +41,7 @@ impl Store {
         let (Pool::Sqlite(pool), Location::Sqlite(_)) = (&self.pool, &self.location) else {
             return Err(BackupError::NotSqlite.into());
         };
+        self.is_there_still()?;
         if to.try_exists().map_err(at(to))? {
             return Err(BackupError::Exists(to.to_owned()).into());
         }

@@ -37,6 +37,12 @@ pub enum Error {
         /// The key of the observation.
         observation: String,
     },
+    /// More of them wait than are kept.
+    #[error("more {what} wait than are kept: they come again, or are found in another way")]
+    Crowd {
+        /// Of what there are too many.
+        what: String,
+    },
     /// There is no such row.
     #[error("there is no {what}")]
     Missing {
@@ -105,6 +111,12 @@ pub enum Away {
         "its file cannot be opened; may this user write to it and to its folder, and are files left to open (ulimit -n)?"
     )]
     Unopened,
+    /// SQLite's file is not where it was opened any more.
+    #[error(
+        "its file was moved, deleted or replaced while this program had it open, so nobody else sees what is written; put \
+         that file back, or start this program again with the one that is to count"
+    )]
+    Moved,
     /// The store was closed by this program.
     #[error("the store is closed")]
     Closed,
@@ -426,6 +438,8 @@ fn reason(code: &str) -> Option<Away> {
             "25006" => Some(Away::ReadOnly),
             "55P03" | "40P01" | "40001" | "57014" => Some(Away::Locked),
             "58030" => Some(Away::Disk),
+            // It ended the connection, since its transaction lay idle: this node hung, or was cut off.
+            "25P03" => Some(Away::Unreachable),
             "28000" | "28P01" | "3D000" => Some(Away::Denied),
             _ if code.starts_with("08") || code.starts_with("57P") || code.starts_with("53") => {
                 Some(Away::Unreachable)
@@ -460,6 +474,7 @@ mod tests {
             ("55P03", Some(Away::Locked)),
             ("40P01", Some(Away::Locked)),
             ("57P01", Some(Away::Unreachable)),
+            ("25P03", Some(Away::Unreachable)),
             ("28P01", Some(Away::Denied)),
             ("08006", Some(Away::Unreachable)),
             ("58030", Some(Away::Disk)),

@@ -20,7 +20,7 @@
 //!
 //! | modules | for |
 //! | --- | --- |
-//! | `sql`, `migrate`, `open` | one SQL text on two databases; the tables; the file or the server |
+//! | `sql`, `migrate`, `open`, `opened` | one SQL text on two databases; the tables; the file or the server; whether the file still is where it was |
 //! | `write` | group commit: one task takes what is queued into one transaction, a savepoint each, and answers after the commit |
 //! | `queue`, `many` | acts of one kind (of the ledger, codes that are sent, codes that are checked) in batches; one statement about many rows |
 //! | `keys`, `seal`, `people`, `reseal` | the master key, sealed values, one key for each person (erased, what it sealed is unreadable), rotation |
@@ -70,6 +70,7 @@ mod migrate;
 mod nodes;
 mod observations;
 mod open;
+mod opened;
 mod outbox;
 mod people;
 mod persons;
@@ -157,6 +158,7 @@ pub use users::{
 };
 pub use verify_limits::{NotLimited, VerifyBucket, VerifyLimit};
 
+use crate::opened::OpenedFile;
 use crate::queue::Queue;
 use crate::seal::Keyring;
 use crate::sql::{Pool, Row, Value};
@@ -168,6 +170,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// The store: see [the crate](crate). Open it once, share it by reference or in an `Arc`.
 pub struct Store {
     pool: Pool,
+    /// SQLite's file.
+    file: Option<Arc<OpenedFile>>,
     writer: Writer,
     ledger: Queue<(ledger::Op, Now)>,
     starts: Queue<challenges::Start>,
@@ -195,12 +199,19 @@ impl Store {
 
     /// The rows of a statement that changes nothing.
     async fn fetch(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>> {
+        self.is_there_still()?;
         self.pool.fetch(sql, values).await
     }
 
     /// The first row of a statement that changes nothing.
     async fn find(&self, sql: &'static str, values: Vec<Value>) -> Result<Option<Row>> {
+        self.is_there_still()?;
         self.pool.find(sql, values).await
+    }
+
+    /// Fails where SQLite's file is not where it was opened any more.
+    fn is_there_still(&self) -> Result<()> {
+        self.file.as_ref().map_or(Ok(()), |file| file.is_there_still())
     }
 
     /// Where the store is.

@@ -47,11 +47,15 @@ pub enum Seen {
     Before,
 }
 
-/// So many of one account are dealt with before others are looked for again.
-const OF_ONE: usize = 10;
+/// So many observations of one source about one account may wait to be settled. Whoever has one account's token can tell as much of
+/// it as they like, and none of it says more than the first.
+const WAITING_MAX: i64 = 1_000;
+/// So many of them at least are given out at once, if there is room.
+const EACH_AT_LEAST: usize = 10;
 
 impl Store {
-    /// Keeps an observation. After this answers, it is not lost: the sender may be told so.
+    /// Keeps an observation. After this answers, it is not lost: the sender may be told so. Where many of its account wait, it is
+    /// not kept ([`Error::Crowd`]).
     pub async fn observe(&self, by: &Actor, observation: NewObservation, now: Timestamp) -> Result<Seen> {
         self.write((by.clone(), observation, now), |(by, it, now), transaction| {
             Box::pin(async move {
@@ -60,6 +64,12 @@ impl Store {
                 let bound = values![&it.key, &it.source, &it.account, it.payload.to_string(), *now];
                 if transaction.execute(insert, bound).await? == 0 {
                     return Ok(Seen::Before);
+                }
+                let waiting = "SELECT count(*) AS waiting FROM observations \
+                               WHERE processed_at IS NULL AND account = $1 AND source = $2";
+                let row = transaction.find(waiting, values![&it.account, &it.source]).await?;
+                if row.map_or(Ok(0), |row| row.int("waiting"))? > WAITING_MAX {
+                    return Err(Error::Crowd { what: format!("observations of {}", it.account) });
                 }
                 let audit = NewAudit::new("observation.receive", format!("account {}", it.account))
                     .with(serde_json::json!({ "key": it.key, "source": it.source }));
@@ -70,13 +80,16 @@ impl Store {
         .await
     }
 
-    /// Observations that nobody has settled yet: the oldest of each account first, then the next ones, of no account more than
-    /// [`OF_ONE`]. Whoever has an account's token may have thousands wait, and keeps no other account waiting by it.
+    /// Observations that nobody has settled yet: the oldest of each account and source, then the next of each, so that whoever tells
+    /// much of one account keeps no other waiting, nor what this installation has seen itself. Of each there is a tenth of `limit`, or
+    /// ten: those of one account are dealt with one after the other, and the others wait for the next time meanwhile.
     pub async fn unprocessed_observations(&self, limit: usize) -> Result<Vec<Observation>> {
-        let sql = "SELECT * FROM (SELECT observations.*, row_number() OVER (PARTITION BY account ORDER BY received_at, key) AS place \
-                   FROM observations WHERE processed_at IS NULL) AS waiting WHERE place <= $2 \
-                   ORDER BY place, received_at, key LIMIT $1";
-        self.fetch(sql, values![limit, OF_ONE]).await?.iter().map(read).collect()
+        let sql = "SELECT * FROM (SELECT observations.*, \
+                   row_number() OVER (PARTITION BY account, source ORDER BY received_at, key) AS place \
+                   FROM observations WHERE processed_at IS NULL) AS waiting \
+                   WHERE place <= $1 ORDER BY place, received_at, key LIMIT $2";
+        let each = (limit / 10).max(EACH_AT_LEAST);
+        self.fetch(sql, values![each, limit]).await?.iter().map(read).collect()
     }
 
     /// One observation by its key.

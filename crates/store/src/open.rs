@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::error::{Error, OpenError};
 use crate::keys::{Keys, MasterKey, sync_directory};
+use crate::opened::OpenedFile;
 use crate::queue::Queue;
 use crate::seal::{self, Keyring, Place};
 use crate::sql::{Pool, Transaction, values};
@@ -158,9 +159,14 @@ impl Store {
             }
         };
 
-        let writer = Writer::start(writing, Arc::clone(&keys));
+        let file = match location {
+            Location::Sqlite(path) => Some(Arc::new(OpenedFile::at(path)?)),
+            Location::Postgres(_) => None,
+        };
+        let writer = Writer::start(writing, file.clone(), Arc::clone(&keys));
         Ok(Self {
             pool,
+            file,
             ledger: Queue::start(&writer),
             starts: Queue::start(&writer),
             checks: Queue::start(&writer),
@@ -241,10 +247,10 @@ fn postgres(url: &Secret) -> Result<PgConnectOptions> {
         // A peer that hangs in a transaction must not stop this node for ever.
         ("lock_timeout", "10s"),
         ("statement_timeout", "60s"),
-        // Whoever dies or hangs in a transaction keeps the locks of the ledger: others must not wait for them longer than for any
-        // lock. None of ours idles.
+        // A machine that lost its power or its network in a transaction holds the locks of the ledger, and says nothing. Whoever
+        // waits for them, a request of the egress among them, waits longer than this. Between two statements nothing is waited for.
         ("idle_in_transaction_session_timeout", "4s"),
-        // A statement sees what was committed before it; a role may have another default.
+        // What is locked is to be read as it is then, not as it was when the transaction began, whatever the server's default is.
         ("default_transaction_isolation", "read committed"),
         // An answer means that it is on disk, whatever the database's default is.
         ("synchronous_commit", "on"),

@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::error::{Away, Error};
+use crate::opened::OpenedFile;
 use crate::seal::Keyring;
 use crate::sql::Pool;
 use crate::transaction::{Connection, Transaction};
@@ -45,9 +46,10 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn start(pool: Pool, keys: Arc<Keyring>) -> Self {
+    pub(crate) fn start(pool: Pool, file: Option<Arc<OpenedFile>>, keys: Arc<Keyring>) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        Self { queue, task: tokio::spawn(work(pool, keys, jobs)) }
+        let writing = Writing { pool, file, keys, kept: None };
+        Self { queue, task: tokio::spawn(work(writing, jobs)) }
     }
 
     /// Carries out a write and answers after its commit.
@@ -132,6 +134,8 @@ type Batch = Vec<Box<dyn Job>>;
 /// What transactions are made of.
 struct Writing {
     pool: Pool,
+    /// SQLite's file, which has to be where it was.
+    file: Option<Arc<OpenedFile>>,
     keys: Arc<Keyring>,
     /// The connection of the last commit, and since when it is kept. A pool would ask it before and after each transaction
     /// whether it is there, which costs more than a small statement.
@@ -140,6 +144,7 @@ struct Writing {
 
 impl Writing {
     async fn begin(&mut self) -> Result<(Transaction, Instant), Error> {
+        self.file.as_ref().map_or(Ok(()), |file| file.is_there_still())?;
         match self.kept.take().filter(|(_, since)| since.elapsed() < KEPT) {
             Some((connection, since)) => Ok((Transaction::begin(connection, &self.keys).await?, since)),
             None => Ok((self.pool.begin(&self.keys).await?, Instant::now())),
@@ -148,9 +153,8 @@ impl Writing {
 }
 
 /// The task: batch after batch, until nobody can queue any more.
-async fn work(pool: Pool, keys: Arc<Keyring>, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+async fn work(mut writing: Writing, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
     let mut batch = Batch::with_capacity(BATCH);
-    let mut writing = Writing { pool, keys, kept: None };
     while jobs.recv_many(&mut batch, BATCH).await > 0 {
         let alone = commit(&mut writing, std::mem::take(&mut batch)).await;
         for job in alone {
@@ -248,6 +252,9 @@ async fn run_each(
 
 #[cfg(test)]
 mod tests {
+    use ringfence_model::Secret;
+    use ringfence_testkit::PostgresDatabase;
+
     use crate::error::Away;
     use crate::sql::values;
     use crate::{Error, Keys, Location, MasterKey, Store};
@@ -297,6 +304,40 @@ mod tests {
         let sql = "SELECT count(*) AS count FROM meta WHERE value = 'later'";
         let row = store.find(sql, values![]).await.expect("rows").expect("a row");
         assert_eq!(row.int("count").expect("a number"), 2);
+    }
+
+    /// As one is seen that has lost its power or its network: it says nothing, and its connection does not end.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_node_that_hangs_in_a_transaction_keeps_others_waiting_for_no_longer_than_they_wait() {
+        let Some(database) = PostgresDatabase::create() else { return };
+        let location = Location::Postgres(Secret::new(database.url()));
+        let keys = Keys::Given { current: MasterKey::random(), previous: Vec::new() };
+        let open =
+            async || Store::open(&location, &keys, jiff::Timestamp::UNIX_EPOCH).await.expect("a store");
+        let (hung, other) = (open().await, open().await);
+        put(&hung, "shared", 1).await.expect("a row");
+        let hangs = tokio::spawn(async move {
+            let act = hung.write((), |(), transaction| {
+                Box::pin(async move {
+                    let update = "UPDATE meta SET value = 'hung' WHERE name = 'shared'";
+                    transaction.execute(update, values![]).await?;
+                    std::future::pending::<Result<(), Error>>().await
+                })
+            });
+            act.await
+        });
+        let idle = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND backend_xid IS NOT NULL";
+        while database.psql(idle).trim() != "1" {}
+        let act = other.write((), |(), transaction| {
+            Box::pin(async move {
+                let update = "UPDATE meta SET value = 'changed' WHERE name = 'shared'";
+                transaction.execute(update, values![]).await
+            })
+        });
+        // So long a request of the egress waits.
+        let changed = tokio::time::timeout(std::time::Duration::from_secs(10), act).await;
+        assert_eq!(changed.expect("in time").expect("the lock"), 1);
+        hangs.abort();
     }
 
     #[tokio::test]

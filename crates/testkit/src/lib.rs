@@ -21,7 +21,7 @@ use std::time::Duration;
 
 pub use certificates::{Certificates, certificates, certificates_for};
 pub use clock::ManualClock;
-pub use postgres::{PostgresDatabase, PostgresServer, peers_are_required};
+pub use postgres::{PostgresDatabase, PostgresServer, peer_is_required};
 pub use raw_client::{Handshake, RawClient, Response, exchange};
 pub use seeds::each_seed;
 pub use upstream::{Answer, Handshaken, RawUpstream, Recorded, StreamCut, Upstream, read_request};

@@ -63,7 +63,7 @@ impl PostgresDatabase {
     ///
     /// # Panics
     ///
-    /// If PostgreSQL is installed and does not work, or is not installed and `RINGFENCE_REQUIRE_PEERS` is 1.
+    /// If PostgreSQL is installed and does not work, or is not installed and [demanded](peer_is_required).
     pub fn create() -> Option<Self> {
         Self::create_in(Commits::AtOnce)
     }
@@ -197,10 +197,12 @@ impl Cluster {
     }
 }
 
-/// Whether a program that a test needs must be there: `RINGFENCE_REQUIRE_PEERS=1`.
+/// Whether a program that a test needs must be there: `RINGFENCE_REQUIRE_PEERS` names it (`postgresql pebble aiosmtpd`), or is 1
+/// and means all of them.
 #[expect(clippy::disallowed_methods, reason = "a test is an edge that may ask what the machine should have")]
-pub fn peers_are_required() -> bool {
-    std::env::var_os("RINGFENCE_REQUIRE_PEERS").is_some_and(|value| value == "1")
+pub fn peer_is_required(name: &str) -> bool {
+    let required = std::env::var("RINGFENCE_REQUIRE_PEERS").unwrap_or_default();
+    required == "1" || required.split_whitespace().any(|it| it == name)
 }
 
 /// Those of PostgreSQL, or a line that says that they are missing.
@@ -208,7 +210,10 @@ pub fn peers_are_required() -> bool {
 fn binaries() -> Option<PathBuf> {
     let found = find_binaries();
     if found.is_none() {
-        assert!(!peers_are_required(), "PostgreSQL is missing (Debian: apt-get install postgresql)");
+        assert!(
+            !peer_is_required("postgresql"),
+            "PostgreSQL is missing (Debian: apt-get install postgresql)"
+        );
         println!("skipped: PostgreSQL is not installed (Debian: apt-get install postgresql)");
     }
     found

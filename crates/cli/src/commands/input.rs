@@ -89,6 +89,8 @@ pub(crate) struct Given {
     pub(crate) settings: Option<Vec<u8>>,
     /// All headers, where a whole request was given.
     pub(crate) headers: Option<Vec<(String, Vec<u8>)>>,
+    /// The `user:password` that came with it, once it was found right: Twilio may have signed the URL with it.
+    pub(crate) userinfo: Option<Vec<u8>>,
     /// What the `Host` header said, if it was seen.
     pub(crate) host: Option<String>,
     /// Other hosts that the headers named: what may have been called.
@@ -171,6 +173,7 @@ impl RequestArguments {
             signature: self.signature.clone().map(String::into_bytes),
             settings: self.signature_settings.clone().map(String::into_bytes),
             headers: None,
+            userinfo: None,
             host: None,
             other_hosts: Vec::new(),
             notes: Vec::new(),
@@ -210,6 +213,7 @@ impl RequestArguments {
             method: saved.method,
             body: saved.body,
             headers: Some(saved.headers),
+            userinfo: None,
         })
     }
 }
@@ -239,6 +243,12 @@ impl Given {
         &target[..end]
     }
 
+    /// The first field of this name, where a whole request was given.
+    pub(crate) fn header(&self, name: &str) -> Option<&[u8]> {
+        let mut headers = self.headers.iter().flatten();
+        headers.find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_slice())
+    }
+
     /// Path and query.
     pub(crate) fn target(&self) -> &[u8] {
         match &self.url {
@@ -263,12 +273,13 @@ impl Given {
 
     /// As the verifier wants it.
     pub(crate) fn request(&self) -> Request<'_> {
+        let url = match &self.url {
+            GivenUrl::Whole(url) | GivenUrl::Target(url) => ReceivedUrl::parse(url),
+            GivenUrl::Under(base, target) => base.receive(target),
+        };
         Request {
             method: &self.method,
-            url: match &self.url {
-                GivenUrl::Whole(url) | GivenUrl::Target(url) => ReceivedUrl::parse(url),
-                GivenUrl::Under(base, target) => base.receive(target),
-            },
+            url: self.userinfo.as_deref().map_or(url, |userinfo| url.with_userinfo(userinfo)),
             websocket: self.websocket,
             content_type: self.content_type.as_deref(),
             body: &self.body,

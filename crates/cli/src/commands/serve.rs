@@ -127,15 +127,19 @@ async fn serve(
     }
     // 7. The stop waits on another thread, so that the admin listener still says what goes on.
     notify(&[NotifyState::Stopping]);
-    let mut stopped = tokio::task::spawn_blocking(move || gateway.stop());
+    let gateway = tokio::task::spawn_blocking(move || gateway.stop());
+    let stopped = async {
+        _ = gateway.await;
+        // Last, so that triggers which came meanwhile are still dealt with here where there is time.
+        if let Some(control) = &mut control {
+            control.stop().await;
+        }
+    };
+    tokio::pin!(stopped);
     let asked = tokio::time::Instant::now();
     loop {
         tokio::select! {
-            _joined = &mut stopped => {
-                // Last, so that triggers which came meanwhile are still dealt with here where there is time.
-                if let Some(control) = &mut control {
-                    control.stop().await;
-                }
+            () = &mut stopped => {
                 tracing::info!("stopped");
                 break;
             }
@@ -217,7 +221,7 @@ fn handed_over(listen: &Listen) -> Listeners {
     let mut listeners = Listeners::default();
     for index in 0..sockets.len() {
         let name = names.split(':').nth(index).unwrap_or("");
-        let (place, configured) = match name {
+        let (place, configured) = match part_of(name).as_str() {
             "forward_auth" => (&mut listeners.forward_auth, listen.forward_auth),
             "admin" => (&mut listeners.admin, listen.admin),
             "console" => (&mut listeners.console, listen.console),
@@ -260,6 +264,12 @@ fn handed_over(listen: &Listen) -> Listeners {
         }
     }
     listeners
+}
+
+/// The part that a socket is for, by its name; systemd's own name for one is that of its unit: `ringfence-admin.socket`.
+fn part_of(name: &str) -> String {
+    let Some(unit) = name.strip_suffix(".socket") else { return name.to_owned() };
+    unit.strip_prefix("ringfence-").unwrap_or(unit).replace('-', "_")
 }
 
 /// Whether a socket is not where the configuration has it. One of all addresses is the same in both versions of IP, and port 0
@@ -358,6 +368,24 @@ impl Signals {
         tokio::select! {
             _ = self.hang_up.recv() => Asked::Reload,
             () = self.stop.next() => Asked::Stop,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_without_a_name_has_that_of_its_unit() {
+        for (name, part) in [
+            ("admin", "admin"),
+            ("ringfence-admin.socket", "admin"),
+            ("ringfence-second-factor.socket", "second_factor"),
+            ("ringfence.socket", "ringfence"),
+            ("", ""),
+        ] {
+            assert_eq!(part_of(name), part);
         }
     }
 }

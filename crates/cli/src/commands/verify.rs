@@ -99,8 +99,8 @@ pub(crate) struct Decided {
 }
 
 impl Decided {
-    fn no_route(why: String) -> Self {
-        Self { is_admitted: false, reason: "no_route", sentence: why }
+    fn refused(reason: &'static str, why: String) -> Self {
+        Self { is_admitted: false, reason, sentence: why }
     }
 
     /// The answer where no signature decides.
@@ -171,12 +171,17 @@ fn prepare_by_config(mut given: Given, path: &Path, strict: Option<Strict>) -> R
     let settings = loaded.settings;
     let route = match find_route(&settings.routes, &given) {
         Ok(route) => route,
-        Err(why) => {
-            return Ok(Prepared::Decided(Decided::no_route(format!("{why}, by {}", path.display()))));
+        Err((reason, why)) => {
+            let why = format!("{why}, by {}", path.display());
+            return Ok(Prepared::Decided(Decided::refused(reason, why)));
         }
     };
     if let Some(decided) = decided_beside_signature(&settings.routes, route, &given) {
         return Ok(Prepared::Decided(decided));
+    }
+    if let Check::SignatureAndBasic(users) = &route.check {
+        let found = given.header("authorization").and_then(|value| users.check(Some(value)).ok());
+        given.userinfo = found.map(|found| found.userinfo().to_vec());
     }
     let mut notes = std::mem::take(&mut given.notes);
     notes.extend(unread);
@@ -217,7 +222,7 @@ fn decided_beside_signature(routes: &[Route], route: &Route, given: &Given) -> O
             "the gate answers {} whatever the signature is worth: {reason}, a reason that docs/running.md explains",
             status.as_u16()
         );
-        return Some(Decided { is_admitted: false, reason, sentence });
+        return Some(Decided::refused(reason, sentence));
     }
     let label = &route.label;
     match (&route.check, &given.headers) {
@@ -229,10 +234,13 @@ fn decided_beside_signature(routes: &[Route], route: &Route, given: &Given) -> O
                  looked at"
             ),
         }),
-        (Check::Basic(_), None) => Some(Decided::no_route(format!(
-            "the route {label} asks for a password alone (check = \"basic\"), so its signature is not looked at; give the \
-             whole request with --http to have the password judged"
-        ))),
+        (Check::Basic(_), None) => Some(Decided::refused(
+            "basic",
+            format!(
+                "the route {label} asks for a password alone (check = \"basic\"), so its signature is not looked at; give \
+                 the whole request with --http to have the password judged"
+            ),
+        )),
         (Check::Signature | Check::SignatureAndBasic(_), _) => None,
     }
 }
@@ -295,11 +303,13 @@ impl Subject {
     }
 }
 
-/// The route that the gate would take. Where nobody knows the host, the first that any host leads to.
-fn find_route<'a>(routes: &'a [Route], given: &Given) -> Result<&'a Route, String> {
+/// The route that the gate would take; if none, how logs call that, and the sentence. Where nobody knows the host, the first that
+/// any host leads to.
+fn find_route<'a>(routes: &'a [Route], given: &Given) -> Result<&'a Route, (&'static str, String)> {
     let path = String::from_utf8_lossy(given.path()).into_owned();
-    let method = Method::from_bytes(given.method.as_bytes())
-        .map_err(|_| format!("{:?} is no method, so the gate answers 400", given.method))?;
+    let method = Method::from_bytes(given.method.as_bytes()).map_err(|_| {
+        ("malformed_http", format!("{:?} is no method, so the gate answers 400", given.method))
+    })?;
     let hosts = match &given.host {
         Some(host) => vec![host.as_str()],
         None => std::iter::once("").chain(routes.iter().filter_map(|route| route.host.as_deref())).collect(),
@@ -313,9 +323,12 @@ fn find_route<'a>(routes: &'a [Route], given: &Given) -> Result<&'a Route, Strin
     match route {
         Some(route) => Ok(route),
         None if found.iter().all(|found| matches!(found, Found::Nothing)) => {
-            Err(format!("no route takes {path}, so the gate answers 404"))
+            Err(("no_route", format!("no route takes {path}, so the gate answers 404")))
         }
-        None => Err(format!("no route takes {method} for {path}, so the gate answers 405")),
+        None => Err((
+            "method_not_allowed",
+            format!("no route takes {method} for {path}, so the gate answers 405"),
+        )),
     }
 }
 

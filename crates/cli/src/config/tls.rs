@@ -51,7 +51,7 @@ pub(super) fn resolve(
     let key = readable_file(key?, around, problems);
     let paths = CertificatePaths { chain: certificate?, key: key? };
     // Read now, so that a wrong file is found before anything stops or starts.
-    match CertificateStore::load(paths.clone()) {
+    match CertificateStore::load(&paths) {
         Ok(store) => {
             if let Some(validity) = store.validity() {
                 let so = "so Twilio will not connect";

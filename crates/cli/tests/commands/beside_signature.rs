@@ -42,6 +42,61 @@ fn what_the_gate_refuses_beside_the_signature_is_told_by_verify_and_explain() {
 }
 
 #[test]
+fn a_url_that_was_signed_with_its_password_is_judged_as_the_gate_judges_it() {
+    let files = Files::new();
+    files.write("password", "sesame");
+    let both = CONFIG.replace("\"signature\"", &format!("\"signature+basic\"\nbasic = {BASIC}"));
+    let both = files.write("both.toml", &both);
+    // What Twilio was told, and what it signs on some products; the password itself comes as a field.
+    let signed = run(&[
+        "sign",
+        "--url",
+        "https://twilio:sesame@hooks.example.com/twilio/sms",
+        "--param",
+        "Body=Hi",
+        "--http",
+    ]);
+    let signed = signed.code(0).out;
+    assert!(!signed.contains("sesame"), "{signed}");
+    let with = |credentials: &str| {
+        let field = format!("\r\nAuthorization: Basic {credentials}\r\n");
+        files.write("request", &signed.replacen("\r\n", &field, 1))
+    };
+    // `twilio:sesame`, `twilio:no`
+    let right = with("dHdpbGlvOnNlc2FtZQ==");
+    let verified = run(&["verify", "--http", &right, "--config", &both]).code(0);
+    verified.says("allow").says("url form: as-received+userinfo-added");
+    run(&["explain", "--http", &right, "--config", &both]).code(0).says("allow");
+    let wrong = with("dHdpbGlvOm5v");
+    run(&["verify", "--http", &wrong, "--config", &both]).code(1).says("basic_wrong");
+    // What is damaged then is found too, and the password is not printed.
+    let damaged = with("dHdpbGlvOnNlc2FtZQ==");
+    let text = std::fs::read_to_string(&damaged).expect("a file").replace("Body=Hi", "Body=Hi+");
+    let damaged = files.write("damaged", &text.replace("Content-Length: 7", "Content-Length: 8"));
+    let explained = run(&["explain", "--http", &damaged, "--config", &both]).code(1);
+    assert!(!explained.out.contains("None of"), "{}", explained.out);
+    assert!(!explained.out.contains("sesame"), "{}", explained.out);
+}
+
+#[test]
+fn why_no_route_takes_a_request_has_the_name_that_the_log_has_for_it() {
+    let files = Files::new();
+    let config = files.write("ringfence.toml", CONFIG);
+    files.write("password", "sesame");
+    let basic = CONFIG.replace("\"signature\"", &format!("\"basic\"\nbasic = {BASIC}"));
+    let basic = files.write("basic.toml", &basic);
+    for (config, method, path, reason) in [
+        (&config, "POST", "/elsewhere", "no_route"),
+        (&config, "PUT", "/twilio/sms", "method_not_allowed"),
+        (&basic, "POST", "/twilio/sms", "basic"),
+    ] {
+        let url = format!("https://hooks.example.com{path}");
+        let verify = ["verify", "--url", &url, "--method", method, "--config", config, "--json"];
+        run(&verify).code(1).says(&format!("\"reason\":\"{reason}\""));
+    }
+}
+
+#[test]
 fn a_target_that_is_none_or_could_be_another_routes_is_refused_whatever_its_signature_is_worth() {
     let files = Files::new();
     files.write("password", "correct horse battery");

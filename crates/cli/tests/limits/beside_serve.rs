@@ -105,6 +105,25 @@ fn on_postgresql_an_operator_and_serve_work_on_the_same_breakers() {
 }
 
 #[test]
+fn a_second_signal_ends_it_while_its_control_plane_still_waits_for_the_store() {
+    use sqlx::Connection as _;
+    let world = World::new();
+    let serving = world.serve();
+    world.until(&["limits", "plan"], |run| run.code == 0);
+    // Another program holds the lock for longer than anybody waits, so the node cannot say that it leaves.
+    let url = format!("sqlite:{}", world.path("ringfence.db").display());
+    let holding = world.runtime.block_on(async {
+        let mut connection = sqlx::SqliteConnection::connect(&url).await.expect("the store");
+        sqlx::query("PRAGMA busy_timeout = 60000").execute(&mut connection).await.expect("a statement");
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await.expect("the lock");
+        connection
+    });
+    let log = serving.stop_impatiently();
+    assert!(log.contains("stopped at once, as asked a second time"), "{log}");
+    drop(holding);
+}
+
+#[test]
 fn limits_that_were_applied_are_not_taken_back_by_a_serve_with_others() {
     let world = World::new();
     let account = world.subaccount("Customer 7");

@@ -7,6 +7,66 @@ use serde_json::json;
 use crate::codes::ask;
 use crate::world::World;
 
+/// A configuration with an egress; gives its port.
+fn with_egress(world: &World) -> u16 {
+    let port = ringfence_testkit::free_port();
+    let file = world.path("ringfence.toml");
+    let text = fs::read_to_string(&file).expect("the configuration");
+    let listen = format!("[listen]\negress = \"127.0.0.1:{port}\"\n");
+    fs::write(&file, text.replacen("[listen]\n", &listen, 1)).expect("written");
+    port
+}
+
+#[test]
+fn a_store_whose_file_was_moved_away_lets_nothing_out_until_it_is_back() {
+    let world = World::with("url = \"sqlite:ringfence.db\"", LIMITS);
+    let port = with_egress(&world);
+    let serving = world.serve();
+    world.until(&["limits", "plan"], |run| run.code == 0);
+    let (account, number) = (world.account(), world.number());
+    let made = ["key", "create", "--account", &account.to_string(), "--name", "shop", "--json"];
+    let made = world.run(&made).code(0).json();
+    let credentials = format!("{account}:{}", made["secret"].as_str().expect("a secret"));
+    let path = format!("/api.twilio.com/2010-04-01/Accounts/{account}/Messages.json");
+    let form = format!("To=%2B14155550123&From={}&Body=Hello", number.replace('+', "%2B"));
+    let send = || ask(port, "POST", &path, &credentials, &form);
+    let until = |wanted: u16| {
+        let began = std::time::Instant::now();
+        loop {
+            let (status, sent) = send();
+            if status == wanted {
+                return sent;
+            }
+            assert!(status == 503 && began.elapsed() < crate::world::PATIENCE, "{status} {sent}");
+        }
+    };
+    let move_all = |from: &str, to: &str| {
+        for with in ["", "-wal", "-shm"] {
+            let named = |name: &str| world.path(&format!("{name}{with}"));
+            fs::rename(named(from), named(to)).expect("moved");
+        }
+    };
+    until(201);
+    let sent = world.messages().len();
+    move_all("ringfence.db", "aside.db");
+    let refused = |(status, said): (u16, serde_json::Value)| {
+        assert_eq!((status, &said["code"]), (503, &json!(84041)), "{said}");
+    };
+    refused(send());
+    // Whoever makes another store in its place decides nothing here, and is not told so.
+    world.run(&["limits", "apply"]).code(0);
+    refused(send());
+    assert_eq!(world.messages().len(), sent);
+    world.run(&["status", "--check"]).code(1).says("no node is at work");
+    for with in ["", "-wal", "-shm"] {
+        _ = fs::remove_file(world.path(&format!("ringfence.db{with}")));
+    }
+    move_all("aside.db", "ringfence.db");
+    until(201);
+    let log = serving.stop();
+    assert!(log.contains("its file was moved, deleted or replaced"), "{log}");
+}
+
 /// Only watches, and is passed by the first message.
 const LIMITS: &str = "[[limit]]\nname = \"watched\"\nscope = \"all\"\nwindow = \"daily\"\nat = \"0.001\"\n\
                       then = [\"end-calls\"]\nenforce = false\n\n\
@@ -17,11 +77,7 @@ const LIMITS: &str = "[[limit]]\nname = \"watched\"\nscope = \"all\"\nwindow = \
 #[test]
 fn a_report_says_what_would_have_been_refused_before_it_was_sent_and_what_that_was_worth() {
     let world = World::with("url = \"sqlite:ringfence.db\"", LIMITS);
-    let port = ringfence_testkit::free_port();
-    let file = world.path("ringfence.toml");
-    let text = fs::read_to_string(&file).expect("the configuration");
-    let listen = format!("[listen]\negress = \"127.0.0.1:{port}\"\n");
-    fs::write(&file, text.replacen("[listen]\n", &listen, 1)).expect("written");
+    let port = with_egress(&world);
     world.run(&["check"]).code(0);
     let serving = world.serve();
     world.until(&["limits", "plan"], |run| run.code == 0);

@@ -523,6 +523,16 @@ impl Serving {
         assert_eq!(status.code(), None, "a signal ended it");
     }
 
+    /// Asks it to stop again and again until it has ended, and gives its log.
+    pub(crate) fn stop_impatiently(mut self) -> String {
+        let began = Instant::now();
+        while self.child.try_wait().expect("a state").is_none() {
+            _ = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill");
+            assert!(began.elapsed() < PATIENCE, "it never ended");
+        }
+        self.reader.take().expect("it is taken once").join().expect("its log")
+    }
+
     /// Stops it in good order, and gives its log.
     pub(crate) fn stop(mut self) -> String {
         let asked = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill");

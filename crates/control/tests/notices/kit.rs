@@ -92,11 +92,3 @@ pub(crate) fn acceptor(files: &Certificates) -> TlsAcceptor {
     let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     TlsAcceptor::from(Arc::new(config.with_no_client_auth().with_single_cert(chain, key).unwrap()))
 }
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "these tests are the edge that may ask what the machine should have"
-)]
-pub(crate) fn peers_are_required() -> bool {
-    std::env::var_os("RINGFENCE_REQUIRE_PEERS").is_some_and(|value| value == "1")
-}

@@ -1,6 +1,6 @@
 //! Mail by a real server, Python's `aiosmtpd`, whose library for mail reads what came.
 //!
-//! Where `python3` on the path lacks it, the test says so and passes; with `RINGFENCE_REQUIRE_PEERS=1` in the environment
+//! Where `python3` on the path lacks it, the test says so and passes; where `RINGFENCE_REQUIRE_PEERS` names `aiosmtpd`
 //! it fails, so that a machine that should have it cannot lose it unnoticed.
 
 #![expect(clippy::print_stdout, reason = "whoever runs the tests should know what was not tried")]
@@ -10,12 +10,12 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use ringfence_control::notices::{Desk, MailSettings, Notifier, Outcome, Settings, SmtpProblem, render};
 use ringfence_model::Secret;
-use ringfence_testkit::{Certificates, certificates, certificates_for};
+use ringfence_testkit::{Certificates, certificates, certificates_for, peer_is_required};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::Value;
 
-use super::kit::{deliver, later, notice, notifier, peers_are_required};
+use super::kit::{deliver, later, notice, notifier};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/notices/smtp_server.py");
 
@@ -131,7 +131,7 @@ impl Aiosmtpd {
     fn start(how: &str, files: &Certificates) -> Option<Self> {
         let known = Command::new("python3").args(["-c", "import aiosmtpd"]).stderr(Stdio::null()).status();
         if !known.is_ok_and(|status| status.success()) {
-            assert!(!peers_are_required(), "python3 on the path has no aiosmtpd");
+            assert!(!peer_is_required("aiosmtpd"), "python3 on the path has no aiosmtpd");
             println!("SKIPPED: `python3` on the path has no aiosmtpd (PyPI)");
             return None;
         }

@@ -12,14 +12,14 @@ use http::header::{
     SET_COOKIE, STRICT_TRANSPORT_SECURITY, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::response::Parts;
-use http::{HeaderValue, Response};
+use http::{HeaderValue, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
 use super::json::{self, LedBack, Links as _};
-use super::refusal::Refusal;
+use super::refusal::{self, Refusal};
 use crate::passed::Passed;
 use crate::respond::GateBody;
 
@@ -69,12 +69,37 @@ async fn whole(body: Incoming) -> Result<Bytes, Refusal> {
     }
 }
 
-/// The answer for the caller.
+/// Whether a status is Twilio's word that nothing was made: a 4xx, but for 408, a time-out somewhere before it.
+pub(crate) fn refuses(status: StatusCode) -> bool {
+    status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT
+}
+
+/// The answer for the caller. Where it must not be passed on and says all the same that Twilio refused, it says that, in Twilio's
+/// shape: nobody has to fear that something was made.
 pub(crate) fn pass_on(
     parts: &Parts,
-    content: Content,
+    content: Result<Content, Refusal>,
     links: &LedBack<'_>,
 ) -> Result<Response<GateBody>, Refusal> {
+    match content.and_then(|content| passed_on(parts, content, links)) {
+        Err(Refusal::UnusableAnswer(_)) if refuses(parts.status) => {
+            let mut headers = headers(&parts.headers);
+            for name in [CONTENT_ENCODING, LOCATION] {
+                headers.remove(name);
+            }
+            let body = refusal::refused_by_twilio(parts.status);
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+            let mut response = Response::new(GateBody::full(body));
+            *response.status_mut() = parts.status;
+            *response.headers_mut() = headers;
+            Ok(response)
+        }
+        passed => passed,
+    }
+}
+
+fn passed_on(parts: &Parts, content: Content, links: &LedBack<'_>) -> Result<Response<GateBody>, Refusal> {
     let (headers, is_redirect) = (headers(&parts.headers), parts.status.is_redirection());
     let mut headers = headers;
     if let Some(location) = headers.get(LOCATION) {

@@ -8,8 +8,8 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 use tower_service::Service;
 
+use super::settings::TwilioTls;
 use crate::tls::client::{client_config, public_authorities};
 
 /// Why no answer came.
@@ -44,6 +45,27 @@ pub(crate) struct Client<R = GaiResolver> {
     pool: Pool<Within<HttpsConnector<HttpConnector<R>>>, Full<Bytes>>,
     /// For a connection, in milliseconds. The pool asks for one long after it was told how patient the request is.
     connect_within: Arc<AtomicU64>,
+}
+
+/// A client that is made anew once a reload has changed whom it trusts: a connection that proved itself to an authority of before
+/// is not used again.
+#[derive(Debug)]
+pub(crate) struct ByTls<C>(Mutex<Option<(TwilioTls, Arc<C>)>>);
+
+impl<C> ByTls<C> {
+    /// None yet.
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    /// The client that trusts these.
+    pub(crate) fn get(&self, tls: &TwilioTls, make: impl FnOnce(&TwilioTls) -> C) -> Arc<C> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*kept {
+            Some((of, client)) if of.trusts_as(tls) => Arc::clone(client),
+            _ => Arc::clone(&kept.insert((tls.clone(), Arc::new(make(tls)))).1),
+        }
+    }
 }
 
 /// For name, TCP and TLS together; half of what a request has, where that is less, so that a connection which is never made

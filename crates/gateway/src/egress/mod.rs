@@ -56,6 +56,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 pub(crate) use self::charge::check_length;
+use self::client::Client;
 use self::content::Content;
 use self::credential::{Holder, Presented, Remembered};
 pub(crate) use self::foreign::route_of;
@@ -460,8 +461,8 @@ async fn pass(
             content_type,
             is_file: class == Some(Class::Media),
         };
-        let client = worker.egress.as_ref().ok_or(Refusal::NotReady("the egress needs a restart"))?;
-        Outgoing::new(client, &settings.twilio, head, body, (account, &known.auth_token), settings.timeout)
+        let client = worker.egress.get(&settings.tls, |tls| Client::new(tls.config()));
+        Outgoing::new(&client, &settings.twilio, head, body, (account, &known.auth_token), settings.timeout)
     };
     let priced = match class {
         Some(Class::Priced(Priced::CallUpdate)) if form.is_some_and(charge::ends_a_call) => None,
@@ -496,7 +497,8 @@ async fn pass(
     if !settings.passes_unknown_operations {
         fields::check(priced, &fields)?;
     }
-    let worth = charge::of(priced, &target, fields, book, inline)?;
+    let worth = charge::of(priced, &target, fields, book, inline)
+        .map_err(|refusal| rules.refusal(account, refusal))?;
     scope::steps(&holder, &worth.beside)?;
     let outgoing = if priced == Priced::LookupFetch {
         let query = worth.form.encode();
@@ -541,7 +543,7 @@ async fn send_free(
         client::Failure::InDoubt => Refusal::InDoubt,
     })?;
     let (parts, body) = response.into_parts();
-    let content = answer::read(&parts, body, class == Some(Class::Media)).await?;
+    let content = answer::read(&parts, body, class == Some(Class::Media)).await;
     let response = answer::pass_on(&parts, content, links)?;
     // A file keeps its place, and the worker alive, to its end.
     let worker = Arc::clone(worker);

@@ -197,14 +197,12 @@ pub(crate) async fn send(
         let entered = content.as_ref().ok().and_then(entered_at);
         note_entered(store, account, entered, now()).await;
     }
-    answer::pass_on(&parts, content?, links)
+    answer::pass_on(&parts, content, links)
 }
 
 /// What Twilio's answer says of what was made.
-///
-/// A 4xx is Twilio's word that nothing was, but for 408: a time-out somewhere before it.
 fn became(priced: Priced, status: StatusCode, content: Option<&Content>) -> Sent {
-    if status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT {
+    if answer::refuses(status) {
         return Sent::Nothing;
     }
     if !status.is_success() {

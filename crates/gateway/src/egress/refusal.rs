@@ -396,13 +396,7 @@ impl Refusal {
     /// The answer.
     pub(crate) fn answer(&self) -> Response<Bytes> {
         let status = self.status();
-        let body = json!({
-            "code": self.code(),
-            "message": self.message(),
-            "more_info": self.more_info(),
-            "status": status.as_u16(),
-        });
-        let body = Bytes::from(body.to_string());
+        let body = shaped(self.code(), &self.message(), &self.more_info(), status);
         let length = body.len();
         let mut response = Response::new(body);
         *response.status_mut() = status;
@@ -454,6 +448,17 @@ impl From<Reason> for Refusal {
             other => Self::BadRequest(other.as_str()),
         }
     }
+}
+
+/// The body of an answer of Twilio's that refused a request in another way than its JSON.
+pub(crate) fn refused_by_twilio(status: StatusCode) -> Bytes {
+    shaped(84053, "Ringfence: Twilio refused this, and did not say why in JSON", MORE_INFO, status)
+}
+
+/// An error as Twilio's libraries read it.
+fn shaped(code: u32, message: &str, more_info: &str, status: StatusCode) -> Bytes {
+    let body = json!({ "code": code, "message": message, "more_info": more_info, "status": status.as_u16() });
+    Bytes::from(body.to_string())
 }
 
 #[cfg(test)]

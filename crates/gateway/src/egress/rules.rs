@@ -12,6 +12,7 @@ use ringfence_breaker::{AppliedLimit, PriceBook};
 use ringfence_model::Sid;
 use ringfence_store::{Now, Store};
 
+use super::refusal::Refusal;
 use crate::server::Shared;
 
 /// Limits and prices, as they are in force.
@@ -23,7 +24,7 @@ pub struct EgressRules {
     pub fingerprint: Arc<str>,
     /// The prices of each account.
     pub books: BTreeMap<Sid, Arc<PriceBook>>,
-    /// The prices of every other account.
+    /// The prices of every other account: what the configuration says of them, while Twilio was not asked.
     pub book_of_others: Option<Arc<PriceBook>>,
 }
 
@@ -31,6 +32,17 @@ impl EgressRules {
     /// The prices of an account.
     pub(crate) fn book(&self, account: Sid) -> Option<&Arc<PriceBook>> {
         self.books.get(&account).or(self.book_of_others.as_ref())
+    }
+
+    /// A refusal of what this account asks for. A price that is missing while nothing was read yet of what the account pays says
+    /// nothing of the destination, and passes.
+    pub(crate) fn refusal(&self, account: Sid, refusal: Refusal) -> Refusal {
+        match refusal {
+            Refusal::UnknownPrice(_) if !self.books.contains_key(&account) => Refusal::NotReady(
+                "the prices of this account have not been read yet (of one that is closed they never are)",
+            ),
+            other => other,
+        }
     }
 }
 

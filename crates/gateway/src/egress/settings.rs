@@ -46,7 +46,11 @@ pub struct EgressAccount {
 
 /// How Twilio's certificates are checked: against the authorities that browsers trust, and perhaps others.
 #[derive(Clone)]
-pub struct TwilioTls(ClientConfig);
+pub struct TwilioTls {
+    config: ClientConfig,
+    /// The others, by which two of these are told apart.
+    extra_roots: Arc<[CertificateDer<'static>]>,
+}
 
 /// An authority cannot be used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -56,11 +60,17 @@ pub struct InvalidRoot(rustls::Error);
 impl TwilioTls {
     /// Trusts these authorities beside the public ones.
     pub fn new(extra_roots: &[CertificateDer<'static>]) -> Result<Self, InvalidRoot> {
-        client::tls(extra_roots).map(Self).map_err(InvalidRoot)
+        let config = client::tls(extra_roots).map_err(InvalidRoot)?;
+        Ok(Self { config, extra_roots: extra_roots.into() })
     }
 
     pub(crate) fn config(&self) -> ClientConfig {
-        self.0.clone()
+        self.config.clone()
+    }
+
+    /// Whether both trust the same authorities.
+    pub(crate) fn trusts_as(&self, other: &Self) -> bool {
+        self.extra_roots == other.extra_roots
     }
 }
 

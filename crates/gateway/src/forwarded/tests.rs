@@ -342,8 +342,10 @@ fn what_twilio_and_ordinary_clients_send_reaches_the_upstream() {
 
 #[test]
 fn connection_names_more_headers_but_never_what_was_verified() {
-    let headers =
-        fields(&[("connection", "close, X-Hop"), ("connection", "x-twilio-signature,content-type , Cookie")]);
+    let headers = fields(&[
+        ("connection", "close, X-Hop"),
+        ("connection", "x-twilio-signature,content-type , Cookie, I-Twilio-Idempotency-Token"),
+    ]);
     for (name, named) in [
         ("x-hop", true),
         ("close", true),
@@ -351,6 +353,7 @@ fn connection_names_more_headers_but_never_what_was_verified() {
         ("x-twilio-signature", false),
         ("content-type", false),
         ("cookie", false),
+        ("i-twilio-idempotency-token", false),
     ] {
         assert_eq!(is_named_by_connection(&name.parse().unwrap(), &headers), named, "{name}");
     }

@@ -205,9 +205,9 @@ async fn serve(
     (known.account, known.file) = (path.map(|path| path.account()), path.map(|path| path.sid()));
     let may = MaySee::find_out(connection, media, head.target, parts).await?;
     let place = Arc::clone(&end.places).try_acquire_owned().map_err(|_| Refusal::Overloaded)?;
-    let clients = worker.media.as_ref().ok_or(Refusal::NotReady)?;
+    let clients = worker.media.get(&media.settings.tls, Clients::new);
     let range = answer::range(&parts.headers);
-    let fetched = fetch::fetch(clients, &media.settings, &may, &parts.method, range).await?;
+    let fetched = fetch::fetch(&clients, &media.settings, &may, &parts.method, range).await?;
     let (from, body) = fetched.into_parts();
     let bytes_max = media.settings.bytes_max;
     let (status, headers) = answer::head(&from, &may, range.is_some(), bytes_max)?;

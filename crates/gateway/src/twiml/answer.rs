@@ -154,10 +154,16 @@ impl<'a> Holding<'a> {
             seconds: None,
         };
         // TaskRouter takes no XML, and nothing else takes JSON.
-        let (document, worth) = match webhook.assignment().filter(|_| !looks_like_xml(&bytes)) {
-            Some(assignment) => (None, instructed(&bytes, &headers, assignment, &around)?),
-            None => priced(webhook, content, &bytes, &headers, &around)?,
+        let read = match webhook.assignment().filter(|_| !looks_like_xml(&bytes)) {
+            Some(assignment) => instructed(&bytes, &headers, assignment, &around).map(|worth| (None, worth)),
+            None => priced(webhook, content, &bytes, &headers, &around),
         };
+        let (document, worth) = read.map_err(|trouble| match (trouble, &rules, &account) {
+            (Trouble::Refused(refusal), Some(rules), Ok((account, _))) => {
+                Trouble::Refused(rules.refusal(*account, refusal))
+            }
+            (trouble, ..) => trouble,
+        })?;
         if worth.steps.is_empty() {
             return Ok((Answer { status, headers, body: AnswerBody::whole(bytes) }, "free"));
         }

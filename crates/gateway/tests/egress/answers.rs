@@ -72,6 +72,35 @@ async fn an_answer_that_is_neither_json_nor_a_file_is_not_passed_on() {
 }
 
 #[tokio::test]
+async fn a_refusal_of_twilio_s_that_is_no_json_stays_a_refusal_and_nothing_is_set_aside_for_it() {
+    for (status, kind, refused) in [
+        (429, "text/html", true),
+        (404, "text/html", true),
+        (403, "application/json", true),
+        // Nobody knows whether these have made something.
+        (408, "text/html", false),
+        (503, "text/html", false),
+        (201, "text/html", false),
+    ] {
+        let (world, key) = saying(move || {
+            let answer = Answer::new(status, "<html>s3cret").header("content-type", kind);
+            answer.header("retry-after", "7").header("location", "https://elsewhere.example/")
+        })
+        .await;
+        let response = world.message(&key).await;
+        let body: Value = serde_json::from_slice(&response.body).unwrap();
+        let seen = (response.status, body["code"].as_u64(), response.header("retry-after"));
+        let wanted = if refused { (status, Some(84053), Some("7")) } else { (502, Some(84052), None) };
+        assert_eq!(seen, wanted, "{status} {kind}: {body}");
+        assert!(!response.text().contains("s3cret") && response.header("location").is_none());
+        let length = response.body.len().to_string();
+        assert_eq!(response.header("content-length"), Some(length.as_str()));
+        let reserved = world.reserved("daily").await;
+        assert_eq!(reserved == ringfence_model::Amount::ZERO, refused, "{status} {kind}: {reserved}");
+    }
+}
+
+#[tokio::test]
 async fn absolute_links_lead_back_and_the_rest_is_byte_for_byte_twilio_s() {
     let body = "{ \"meta\": {\"next_page_url\": \"https://verify.twilio.com/v2/Attempts?Page=1\"},\n \"n\": 1.50,\
                 \"url\":\"https://hooks.example.com/x\" }";

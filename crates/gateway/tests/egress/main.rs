@@ -11,6 +11,7 @@ mod fields;
 mod foreign;
 mod held;
 mod inspected;
+mod over_tls;
 mod paths;
 mod priced;
 mod sandbox;

@@ -153,6 +153,25 @@ async fn before_limits_and_prices_are_known_nothing_that_costs_something_is_sent
 }
 
 #[tokio::test]
+async fn until_what_an_account_pays_has_been_read_a_request_without_a_price_may_come_again() {
+    let world = World::new().await;
+    let key = world.key().await;
+    let to = |to: &str| format!("To={}&From={}&Body=x", encoded(to), encoded(FROM));
+    let latvia = message(&key, &to("+37120000000"));
+    world.put_rules_before_prices(book()).await;
+    let refused = world.send(&latvia).await;
+    world.assert_refused(&refused, 503, 84042);
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    // What the configuration has a price for needs no other.
+    assert_eq!(world.message(&key).await.status, 201);
+    // Once they were read it is final: there is none.
+    world.put_rules(book()).await;
+    let refused = world.send(&latvia).await;
+    let body: Value = serde_json::from_slice(&refused.body).unwrap();
+    assert_eq!((refused.status, &body["code"]), (403, &json!(84022)), "{body}");
+}
+
+#[tokio::test]
 async fn a_node_with_other_limits_than_were_applied_sends_nothing() {
     let world = World::new().await;
     let key = world.key().await;

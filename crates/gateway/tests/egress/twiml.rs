@@ -202,6 +202,18 @@ async fn a_limit_that_only_watches_rejects_nobody() {
 }
 
 #[tokio::test]
+async fn an_answer_without_a_price_waits_for_those_of_its_account_where_they_were_not_read_yet() {
+    let held = Held::new().await;
+    held.world.put_rules_before_prices(crate::world::book()).await;
+    let said = Said::xml("<Response><Dial>+37120000000</Dial></Response>");
+    assert_eq!(held.answer_to_call(said.clone()).await, OVER);
+    assert_eq!((held.outcomes("not_ready").await, held.outcomes("unknown_price").await), (1, 0));
+    held.world.put_rules(crate::world::book()).await;
+    assert_eq!(held.answer_to_call(said).await, OVER);
+    assert_eq!((held.outcomes("not_ready").await, held.outcomes("unknown_price").await), (1, 1));
+}
+
+#[tokio::test]
 async fn the_account_whose_key_signed_pays() {
     let held = Held::new().await;
     let mut book = crate::world::book_rules();

@@ -152,8 +152,17 @@ impl World {
 
     pub(crate) async fn put_rules(&self, book: PriceBook) {
         let fingerprint = self.store.limits_fingerprint().await.unwrap().into();
-        let (limits, book) = (self.limits.clone(), Some(Arc::new(book)));
-        let rules = EgressRules { limits, fingerprint, book_of_others: book, ..EgressRules::default() };
+        let (limits, book) = (self.limits.clone(), Arc::new(book));
+        let books = [ACCOUNT, CHILD].map(|account| (sid(account), Arc::clone(&book))).into();
+        let rules = EgressRules { limits, fingerprint, books, book_of_others: Some(book) };
+        self.gateway.egress_rules().put(rules);
+    }
+
+    /// What is known before prices were read: those of the configuration, for every account.
+    pub(crate) async fn put_rules_before_prices(&self, configured: PriceBook) {
+        let fingerprint = self.store.limits_fingerprint().await.unwrap().into();
+        let (limits, book_of_others) = (self.limits.clone(), Some(Arc::new(configured)));
+        let rules = EgressRules { limits, fingerprint, book_of_others, ..EgressRules::default() };
         self.gateway.egress_rules().put(rules);
     }
 
@@ -247,7 +256,7 @@ fn hooks(
     Hooks { egress: Some(egress), ..Hooks::default() }
 }
 
-fn settings(twilio: SocketAddr) -> Settings {
+pub(crate) fn settings(twilio: SocketAddr) -> Settings {
     let loopback = Some("127.0.0.1:0".parse().unwrap());
     Settings {
         listen: Listen { egress: loopback, admin: loopback, ..Listen::default() },

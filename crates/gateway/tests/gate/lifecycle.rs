@@ -202,3 +202,31 @@ async fn a_new_certificate_is_served_without_dropping_a_connection() {
     assert_eq!(old.exchange(&request).await.unwrap().status, 200, "the old connection goes on");
     assert_eq!(connect().await.unwrap().handshake().certificates[0], renewed);
 }
+
+/// As when certbot's folder gets another name.
+#[tokio::test]
+async fn a_certificate_that_lies_elsewhere_now_is_served_from_the_next_reload_on() {
+    let certificates = certificates();
+    let at = |chain, key| Some(Tls::Files(CertificatePaths { chain, key }));
+    let world =
+        World::with(|settings| settings.tls = at(certificates.chain_path(), certificates.key_path())).await;
+    let served = || async {
+        let config = certificates.client_config(&[]);
+        let client = RawClient::connect_tls(world.gate(), "localhost", config).await.unwrap();
+        client.handshake().certificates[0].clone()
+    };
+    let before = served().await;
+    let renewed = certificates.renew();
+    let [chain, key] = ["moved.pem", "moved.key"].map(|name| certificates.directory().join(name));
+    std::fs::rename(certificates.chain_path(), &chain).unwrap();
+    std::fs::rename(certificates.key_path(), &key).unwrap();
+    let mut changed = settings(world.upstream.address());
+    changed.tls = at(chain, key);
+    assert_eq!(world.gateway.reload(changed).unwrap().needs_restart, Vec::<&str>::new());
+    assert_eq!(served().await, renewed);
+    assert_ne!(before, renewed);
+    // Without TLS it goes on with what it has, until a restart.
+    let reloaded = world.gateway.reload(settings(world.upstream.address())).unwrap();
+    assert_eq!(reloaded.needs_restart, ["tls"]);
+    assert_eq!(served().await, renewed);
+}

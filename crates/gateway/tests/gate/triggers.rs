@@ -56,7 +56,7 @@ impl Breaker {
     }
 
     async fn stored(&self) -> Vec<Observation> {
-        self.store.unprocessed_observations(1_000).await.unwrap()
+        self.store.unprocessed_observations(10_000).await.unwrap()
     }
 
     async fn count(&self, outcome: &str) -> i64 {

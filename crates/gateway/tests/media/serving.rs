@@ -6,10 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use ringfence_gateway::LearntAccount;
 use ringfence_gateway::forwarded::TrustedPeers;
-use ringfence_gateway::settings::{Settings, Tls};
+use ringfence_gateway::settings::{Settings, Tls, TwilioTls};
 use ringfence_gateway::tls::CertificatePaths;
 use ringfence_model::Secret;
-use ringfence_testkit::{Answer, RawClient, RawUpstream, Upstream, certificates};
+use ringfence_testkit::{Answer, Certificates, RawClient, RawUpstream, Upstream, certificates};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 use crate::world::{
     ACCOUNT, CHILD, CHILD_TOKEN, PICTURE, STRANGER, TOKEN, World, authorization, media, media_of, picture,
@@ -236,6 +238,29 @@ async fn a_reload_changes_what_is_served_and_names_what_waits_for_a_restart() {
     world.gateway.reload(without).unwrap();
     assert_eq!(world.get(&link, &[]).await.status, 503);
     world.assert_nothing_was_asked();
+}
+
+#[tokio::test]
+async fn whom_a_reload_takes_for_twilio_holds_from_the_next_file_on() {
+    let (old, new) = (certificates(), certificates());
+    let twilio = Upstream::start_tls(old.server_config(&[b"http/1.1"]), |_| async { picture() }).await;
+    let at = twilio.address();
+    let led_to = |files: &Certificates| {
+        let mut settings = settings(at);
+        let media = settings.media.as_mut().unwrap();
+        media.twilio = format!("https://localhost:{}", at.port()).parse().unwrap();
+        let authority = CertificateDer::from_pem_file(files.authority_path()).unwrap();
+        media.tls = TwilioTls::new(&[authority]).unwrap();
+        settings
+    };
+    let world = World::before(twilio, |settings| *settings = led_to(&old)).await;
+    let link = world.link(&media()).await;
+    let get = async || world.get(&link, &[]).await.status;
+    assert_eq!(get().await, 200);
+    world.gateway.reload(led_to(&new)).unwrap();
+    assert_eq!(get().await, 502);
+    world.gateway.reload(led_to(&old)).unwrap();
+    assert_eq!(get().await, 200);
 }
 
 #[tokio::test]

@@ -7,8 +7,8 @@ use ringfence_model::Sid;
 use ringfence_second_factor::challenge;
 use serde_json::json;
 
-use super::begin::{NotSent, not_sent};
 use super::Challenge;
+use super::begin::{NotSent, not_sent};
 use crate::Result;
 use crate::many::PerDialect;
 use crate::sql::Transaction;

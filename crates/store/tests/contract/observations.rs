@@ -1,4 +1,4 @@
-use ringfence_store::{NewObservation, Seen};
+use ringfence_store::{Error, NewObservation, Seen};
 use serde_json::json;
 
 use crate::world::{World, after, on_both, operator, start};
@@ -7,7 +7,7 @@ on_both! {
     a_repeat_is_seen_and_changes_nothing,
     a_hundred_deliveries_at_once_are_one,
     the_oldest_comes_first,
-    however_many_of_one_account_wait_the_next_of_another_is_among_the_first,
+    of_one_account_that_tells_much_no_other_waits_and_no_more_than_a_thousand_are_kept,
     a_nul_from_outside_does_not_lose_the_observation,
 }
 
@@ -51,18 +51,40 @@ async fn the_oldest_comes_first(world: World) {
     assert_eq!(keys.iter().map(|it| it.key.as_str()).collect::<Vec<_>>(), ["a", "b"]);
 }
 
-async fn however_many_of_one_account_wait_the_next_of_another_is_among_the_first(world: World) {
-    let new: Vec<_> = (0..50).map(|number| observation(&format!("flood {number:02}"), 0)).collect();
-    for (second, new) in (0..).zip(new) {
-        world.store.observe(&operator(), new, after(second)).await.unwrap();
+/// As somebody would send it who has the token of one account alone.
+async fn of_one_account_that_tells_much_no_other_waits_and_no_more_than_a_thousand_are_kept(world: World) {
+    let of = |account: &str, source: &str, number: i64| NewObservation {
+        account: account.to_owned(),
+        source: source.to_owned(),
+        ..observation(&format!("{account} {source} {number}"), 0)
+    };
+    let observe = async |it: NewObservation, at| world.store.observe(&operator(), it, after(at)).await;
+    let node = std::sync::Arc::new(world.another().await);
+    let all: Vec<_> = (0..1_000)
+        .map(|number| {
+            let (node, it) = (std::sync::Arc::clone(&node), of("loud", "trigger", number));
+            tokio::spawn(async move { node.observe(&operator(), it, after(number)).await.unwrap() })
+        })
+        .collect();
+    for one in all {
+        assert_eq!(one.await.unwrap(), Seen::New);
     }
-    let other = NewObservation { account: "AC2".into(), ..observation("other", 0) };
-    world.store.observe(&operator(), other, after(99)).await.unwrap();
-    let first = world.store.unprocessed_observations(2).await.unwrap();
-    let keys: Vec<_> = first.iter().map(|it| it.key.as_str()).collect();
-    assert_eq!(keys, ["flood 00", "other"]);
-    let all = world.store.unprocessed_observations(1_000).await.unwrap();
-    assert_eq!(all.len(), 11, "and the others come when these are dealt with");
+    let full = observe(of("loud", "trigger", 1_000), 1_000).await;
+    assert!(matches!(full, Err(Error::Crowd { .. })), "{full:?}");
+    assert!(world.store.find_observation("loud trigger 1000").await.unwrap().is_none());
+    assert_eq!(observe(of("loud", "trigger", 7), 1_000).await.unwrap(), Seen::Before, "that one is kept");
+    // Nobody else is kept away by it, nor is what was found in another way of the account itself.
+    for account in ["quiet", "another"] {
+        assert_eq!(observe(of(account, "trigger", 0), 1_001).await.unwrap(), Seen::New);
+    }
+    assert_eq!(observe(of("loud", "ledger", 0), 1_002).await.unwrap(), Seen::New);
+    let keys = async |limit| -> Vec<String> {
+        let waiting = world.store.unprocessed_observations(limit).await.unwrap();
+        waiting.into_iter().map(|it| it.key).collect()
+    };
+    let first = ["loud trigger 0", "another trigger 0", "quiet trigger 0", "loud ledger 0", "loud trigger 1"];
+    assert_eq!(keys(5).await, first);
+    assert_eq!(keys(100).await.len(), 13, "ten of the loud one");
 }
 
 async fn a_nul_from_outside_does_not_lose_the_observation(world: World) {

@@ -2,7 +2,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use ringfence_model::Secret;
-use ringfence_store::{Error, Keys, Location, MasterKey, OpenError, Store};
+use ringfence_store::{Away, Error, Keys, Location, MasterKey, OpenError, Store};
 
 use crate::world::{World, after, keys, on_both, operator, start};
 
@@ -129,6 +129,44 @@ async fn sqlite_and_its_key_are_made_for_their_owner_alone() {
     let store = Store::open(&Location::Sqlite(path.clone()), &beside(&path), start()).await.unwrap();
     let version = store.version();
     assert_eq!((version.found, version.found > 0), (version.current, true), "it was there already");
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_where_it_was_opened_is_neither_read_nor_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, aside) = (directory.path().join("ringfence.db"), directory.path().join("aside"));
+    let location = Location::Sqlite(path.clone());
+    let store = Store::open(&location, &keys(), start()).await.unwrap();
+    let is_moved = async || {
+        let read = store.epoch(start()).await.unwrap_err();
+        let written = store.new_epoch(&operator(), "it is lost", after(1)).await.unwrap_err();
+        let copied = store.backup(&operator(), &directory.path().join("copy"), after(1)).await.unwrap_err();
+        [read, written, copied].iter().all(|error| {
+            matches!(error, Error::Away { reason: Away::Moved, in_doubt: false, .. }) && error.may_come_back()
+        })
+    };
+    // It stays open, and would be written to as ever. With it goes its log, as whoever moves a store does it.
+    let move_all = |from: &Path, to: &Path| {
+        for with in ["", "-wal", "-shm"] {
+            let named = |path: &Path| format!("{}{with}", path.display());
+            std::fs::rename(named(from), named(to)).unwrap();
+        }
+    };
+    move_all(&path, &aside);
+    assert!(is_moved().await, "nothing is there");
+    let another = Store::open(&location, &keys(), start()).await.unwrap();
+    another.new_epoch(&operator(), "it binds nobody else", after(1)).await.unwrap();
+    assert!(is_moved().await, "another is there");
+    another.close().await;
+    std::fs::remove_file(&path).unwrap();
+    // Put back, it is the store as if nothing had been.
+    move_all(&aside, &path);
+    assert_eq!(store.epoch(start()).await.unwrap().number, 1);
+    assert_eq!(store.new_epoch(&operator(), "it is back", after(1)).await.unwrap().number, 2);
+    // Deleted, it never comes back.
+    std::fs::remove_file(&path).unwrap();
+    assert!(is_moved().await);
+    assert!(!directory.path().join("copy").exists());
 }
 
 #[tokio::test]

@@ -82,7 +82,7 @@ impl Interview<'_> {
 
     fn certificate(&self, certificate: &Path, key: &Path) -> Result<Tls, Failure> {
         let paths = CertificatePaths { chain: certificate.to_owned(), key: key.to_owned() };
-        CertificateStore::load(paths).map_err(Failure::usage)?;
+        CertificateStore::load(&paths).map_err(Failure::usage)?;
         let [certificate, key] = [certificate, key].map(|path| self.target.seen_from_here(path));
         Ok(Tls::Files { certificate: certificate?, key: key? })
     }

@@ -13,12 +13,17 @@ use ringfence_gateway::settings::Listen;
 use ringfence_gateway::{EgressRules, EgressRulesHandle};
 use ringfence_model::Sid;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::{Shared, Wanted};
 
 /// How soon limits that were applied, or a node that rests, are noticed. Until then the store refuses by itself what has
 /// other limits.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// At the start and after a reload limits are applied within a moment, and nothing that costs something is let out meanwhile: so
+/// often they are looked for then, and for so long.
+const LOOK_SOON: Duration = Duration::from_millis(50);
+const SOON: Duration = Duration::from_secs(3);
 /// What accounts of Twilio are billed in, where their prices were not read.
 const CURRENCY: &str = "USD";
 
@@ -78,6 +83,7 @@ pub(super) async fn keep_rules(
     egress: EgressRulesHandle,
 ) {
     let mut told: Option<Told> = None;
+    let mut changed = Instant::now();
     loop {
         let rules = match &*wanted.borrow_and_update() {
             Some(wanted) => wanted.prices.clone(),
@@ -92,9 +98,13 @@ pub(super) async fn keep_rules(
             }
             told = now;
         }
+        let pause = if changed.elapsed() < SOON { LOOK_SOON } else { LOOK_EVERY };
         tokio::select! {
-            changed = wanted.changed() => if changed.is_err() { return egress.clear() },
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+            is_there = wanted.changed() => match is_there {
+                Ok(()) => changed = Instant::now(),
+                Err(_) => return egress.clear(),
+            },
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }
