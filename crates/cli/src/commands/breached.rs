@@ -223,9 +223,10 @@ impl Breach<'_> {
             // What failed is told once.
             let more = self.calls_once_more().await;
             steps.extend(more.filter(|step| !(calls_failed && step.is_failed())));
-            match self.arguments.delete_keys {
-                true => steps.extend(self.keys_once_more().await),
-                false => steps.push(self.keys().await),
+            if self.arguments.delete_keys {
+                steps.extend(self.keys_once_more().await);
+            } else {
+                steps.push(self.keys().await);
             }
         }
         if is_parent {

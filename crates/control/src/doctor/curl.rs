@@ -46,9 +46,10 @@ impl Curl {
         let Some(at) = at else { return Mend::by_hand(how) };
         // What is reached with the token of a parent is not all that its subaccount has, and the token in somebody's
         // environment may be one that was replaced.
-        let token = match self.has_store {
-            true => format!("$({})", self.words.command(&format!("token show {account}"))),
-            false => "$TWILIO_AUTH_TOKEN".to_owned(),
+        let token = if self.has_store {
+            format!("$({})", self.words.command(&format!("token show {account}")))
+        } else {
+            "$TWILIO_AUTH_TOKEN".to_owned()
         };
         Mend::by(how, format!("curl {flags}-u {account}:\"{token}\" \\\n  {at}{more}"))
     }

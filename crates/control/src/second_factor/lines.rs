@@ -117,7 +117,8 @@ impl SecondFactor<'_> {
         let question = self.engine.questions.of(new.number);
         match question.get_or_try_init(|| self.ask_once(new, now)).await {
             Ok(Answer::Line(line)) => Ok(refuse(line)),
-            Ok(Answer::None) => Ok(unknown()),
+            // Of a number that was asked of so often nobody answered, or its answer would be there.
+            Ok(Answer::None) | Err(NotAsked::UsedUp(NotSent::Budget(Of::Number, _))) => Ok(unknown()),
             Ok(Answer::Not(why)) => Ok(Some(Started::NotSetAside(why.clone()))),
             // Of what all share, as when nobody answers: whoever uses up the questions keeps nobody else from a code.
             Err(NotAsked::UsedUp(NotSent::Budget(Of::Prefix | Of::Country | Of::Total, _)))
@@ -125,8 +126,6 @@ impl SecondFactor<'_> {
             {
                 Ok(None)
             }
-            // Of a number that was answered for nobody asks again: so often nobody answered.
-            Err(NotAsked::UsedUp(NotSent::Budget(Of::Number, _))) => Ok(unknown()),
             Err(NotAsked::UsedUp(not)) => Ok(Some(Started::Not(not))),
             Err(NotAsked::Store(error)) => Err(error),
         }
