@@ -47,7 +47,7 @@ struct AddArguments {
     /// A country that its codes go to, of those that the configuration allows; repeat it for more. All of them if not given
     #[arg(long = "country", value_name = "ISO")]
     countries: Vec<String>,
-    /// The host that its codes are entered at: browsers then offer a code there and nowhere else
+    /// The host that its codes are entered at, and its passkeys are for: browsers then offer a code there and nowhere else
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
     /// Say in each text that the code is nobody else's business
@@ -91,6 +91,15 @@ struct ChangeArguments {
     custom_codes: Option<bool>,
 }
 
+impl ChangeArguments {
+    fn says_something(&self) -> bool {
+        let Self { name, digits, countries, all_countries, host, no_host, warning, custom_codes, .. } = self;
+        let is_flagged = *all_countries || *no_host;
+        let is_named = name.is_some() || digits.is_some() || host.is_some() || !countries.is_empty();
+        is_flagged || is_named || warning.is_some() || custom_codes.is_some()
+    }
+}
+
 #[derive(Debug, clap::Args)]
 struct ResumeArguments {
     #[command(flatten)]
@@ -126,6 +135,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
             with_store::run(&arguments.store.config, async |opened| add(arguments, settings, opened).await)
         }
         Command::Change(arguments) => {
+            if !arguments.says_something() {
+                return Err(Failure::usage("nothing is said that is to change")
+                    .hint("`ringfence application change --help` says what can"));
+            }
             with_store::run(&arguments.store.config, async |opened| change(arguments, opened).await)
         }
         Command::List(arguments) => with_store::look(&arguments.config, async |opened| {
@@ -198,11 +211,33 @@ async fn add(
         return Ok(Answer::text(format!("{}\n", as_json(&application))));
     }
     let mut answer = Answer::text(format!("{}\n", application.sid));
+    answer.notes.extend(notes(&application, opened));
     answer.notes.push(format!(
         "make its credential: ringfence key create --application {} --name … --config …",
         application.sid
     ));
     Ok(answer)
+}
+
+/// What does not do what somebody may have meant.
+fn notes(application: &Application, opened: &Opened) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(codes) = &opened.codes {
+        let countries = application.countries_in_vain(codes);
+        if !countries.is_empty() {
+            notes.push(format!(
+                "note: no code goes to {}: `countries` of [second_factor] does not list {}",
+                countries.join(", "),
+                if countries.len() == 1 { "it" } else { "them" }
+            ));
+        }
+    }
+    if let Some(host) = application.long_host() {
+        notes.push(format!(
+            "note: texts that have no room for {host} come without it, and browsers then offer their codes anywhere"
+        ));
+    }
+    notes
 }
 
 async fn change(arguments: &ChangeArguments, opened: &Opened) -> Result<Answer, Failure> {
@@ -220,11 +255,12 @@ async fn change(arguments: &ChangeArguments, opened: &Opened) -> Result<Answer, 
     settings.check(&name).map_err(Failure::usage)?;
     let changed = opened.store.change_application(&opened.by, sid, &name, json!(settings), opened.now).await;
     let application = changed.and_then(Application::read).map_err(|error| unknown(&error))?;
-    Ok(Answer::text(if arguments.store.json {
-        format!("{}\n", as_json(&application))
-    } else {
-        format!("application {sid} ({name}) is changed\n")
-    }))
+    if arguments.store.json {
+        return Ok(Answer::text(format!("{}\n", as_json(&application))));
+    }
+    let mut answer = Answer::text(format!("application {sid} ({name}) is changed\n"));
+    answer.notes.extend(notes(&application, opened));
+    Ok(answer)
 }
 
 /// All applications, the newest first.

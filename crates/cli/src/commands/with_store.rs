@@ -6,9 +6,11 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use ringfence_model::{Actor, Sid};
+use ringfence_second_factor::pumping::Limits as CodeLimits;
 use ringfence_store::{BackupError, Error, Keys, Location, OpenError, Store};
 
 use super::with_engine;
@@ -34,6 +36,8 @@ pub(crate) struct Opened {
     pub(crate) shown: String,
     /// The file that the master key was made in, just now.
     pub(crate) made_key: Option<PathBuf>,
+    /// What is allowed of codes; nothing where the configuration sends none.
+    pub(crate) codes: Option<Arc<CodeLimits>>,
     /// When the command began.
     pub(crate) now: Timestamp,
     /// Who types it.
@@ -90,7 +94,8 @@ fn run_on<T>(
             MasterKey::Given(_) => None,
         };
         let store = open(configured, now).await?;
-        let opened = Opened { store, shown: configured.shown(), made_key, now, by: who() };
+        let codes = loaded.control.second_factor.as_ref().map(|codes| Arc::clone(&codes.limits));
+        let opened = Opened { store, shown: configured.shown(), made_key, codes, now, by: who() };
         let result = act(&opened).await;
         opened.store.close().await;
         result

@@ -10,7 +10,7 @@ fn an_application_that_makes_no_sense_is_refused_before_the_store_is_touched() {
         (vec!["call 555 0123"], "must not look like a phone number"),
         (vec!["Owl", "--digits", "5"], "a code has 6 to 10 digits"),
         (vec!["Owl", "--country", "UK"], "`UK` is no country"),
-        (vec!["Owl", "--host", "https://example.com"], "is no host that a text has room for"),
+        (vec!["Owl", "--host", "https://example.com"], "is no name of a host"),
     ] {
         let arguments = [vec!["application", "add"], arguments].concat();
         installation.run(&arguments).code(2).prints_nothing().complains(expected);
@@ -121,8 +121,10 @@ fn a_change_of_an_application_leaves_what_is_not_named_and_its_credentials_as_th
     let change = |more: &[&str]| installation.run(&[&["application", "change", "Owl"], more].concat());
     for (more, expected) in [
         (&["--digits", "5"][..], "a code has 6 to 10 digits"),
-        (&["--host", "https://owl.example"], "is no host that a text has room for"),
+        (&["--host", "https://owl.example"], "is no name of a host"),
+        (&["--host", "1.2.3.4"], "is no name of a host"),
         (&["--host", "owl.example", "--no-host"], "cannot be used with"),
+        (&[], "nothing is said that is to change"),
         (&["--name", "555 0123"], "must not look like a phone number"),
     ] {
         change(more).code(2).prints_nothing().complains(expected);
@@ -139,6 +141,21 @@ fn a_change_of_an_application_leaves_what_is_not_named_and_its_credentials_as_th
     assert_eq!(listed[0]["settings"]["warning"], false);
     assert_eq!(installation.run(&["key", "list", "--json"]).code(0).json()[0]["state"], "good");
     change(&["--digits", "6"]).code(2).complains("there is no application Owl");
+}
+
+#[test]
+fn a_country_that_no_code_goes_to_and_a_host_that_texts_have_no_room_for_are_told() {
+    let installation = Installation::with(
+        "[store]\nurl = \"sqlite:ringfence.db\"\n[second_factor]\naccount = \"AC00000000000000000000000000000000\"\n\
+         sender = \"+15005550006\"\ncountries = [\"US\", \"GB\", \"DE\"]\n",
+    );
+    let add = ["application", "add", "Owl", "--country", "GB", "--country", "FR"];
+    installation.run(&add).code(0).complains("note: no code goes to FR: `countries` of [second_factor]");
+    let plain = installation.run(&["application", "change", "Owl", "--country", "GB"]).code(0);
+    assert!(!plain.err.contains("note:"), "{}", plain.err);
+    let host = "sign-in.internal.eu-west-1.example-bank.com";
+    let changed = installation.run(&["application", "change", "Owl", "--host", host]).code(0);
+    changed.complains(&format!("texts that have no room for {host} come without it"));
 }
 
 const ACCOUNT: &str = "AC00000000000000000000000000000001";

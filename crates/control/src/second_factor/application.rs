@@ -15,6 +15,9 @@ use serde::{Deserialize, Serialize};
 /// The longest name of an application: Twilio's.
 const NAME_MAX: usize = 32;
 
+/// The longest name of a host (RFC 1035, 2.3.4).
+const NAME_OF_HOST_MAX: usize = 253;
+
 /// More digits than this in a name are a phone number, which a text must not carry for somebody else.
 const NAME_DIGITS_MAX: usize = 4;
 
@@ -79,9 +82,9 @@ pub enum ApplicationProblem {
     /// It is no country.
     #[error("`{0}` is no country: write the two capital letters of ISO 3166, such as US")]
     Country(String),
-    /// The host cannot stand in a text.
+    /// The host is none that a browser knows by its name.
     #[error(
-        "`{0}` is no host that a text has room for: small letters, digits, dots and hyphens, at most {HOST_MAX} of them"
+        "`{0}` is no name of a host: labels of small letters, digits and hyphens with dots between them, and no address"
     )]
     Host(String),
 }
@@ -102,6 +105,19 @@ impl ApplicationSettings {
 }
 
 impl Application {
+    /// The countries of its own that no code goes to, since the configuration does not allow them.
+    pub fn countries_in_vain(&self, configured: &Limits) -> Vec<&str> {
+        let countries = self.settings.countries.iter().map(String::as_str);
+        let is_allowed =
+            |country: &str| Country::parse(country).is_ok_and(|it| configured.countries.contains(&it));
+        countries.filter(|country| !is_allowed(country)).collect()
+    }
+
+    /// Its host, where that is so long that texts may have no room for it: they then come without.
+    pub fn long_host(&self) -> Option<&str> {
+        self.settings.host.as_deref().filter(|host| host.len() > HOST_MAX)
+    }
+
     /// As it is stored. Settings that this version cannot read are an error of the store's.
     pub fn read(stored: store::Application) -> store::Result<Self> {
         let settings = serde_json::from_value(stored.settings).map_err(|error| store::Error::Corrupt {
@@ -138,18 +154,25 @@ pub(crate) fn check_name(name: &str) -> Result<(), ApplicationProblem> {
     Ok(())
 }
 
+/// Whether it is a domain, as the hosts of passkeys and of codes are. Browsers take for an address of the network whatever
+/// ends with a number (URL Standard, "ends in a number checker").
 fn is_host(host: &str) -> bool {
     let is_label = |label: &str| {
-        !label.is_empty()
+        (1..=63).contains(&label.len())
             && !label.starts_with('-')
             && !label.ends_with('-')
             && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
     };
-    host.len() <= HOST_MAX && host.split('.').all(is_label)
+    let last = host.rsplit('.').next().unwrap_or_default();
+    let is_number = last.bytes().all(|byte| byte.is_ascii_digit())
+        || last.strip_prefix("0x").is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    host.len() <= NAME_OF_HOST_MAX && host.split('.').all(is_label) && !is_number
 }
 
 #[cfg(test)]
 mod tests {
+    use ringfence_model::Segments;
+
     use super::*;
 
     fn settings() -> ApplicationSettings {
@@ -171,12 +194,39 @@ mod tests {
         assert_eq!(digits.check("Owl"), Err(ApplicationProblem::Digits));
         let country = ApplicationSettings { countries: vec!["UK".into()], ..settings() };
         assert_eq!(country.check("Owl"), Err(ApplicationProblem::Country("UK".into())));
-        for host in ["", "a b", "-a.example", "a..example", "Example.com", &"a".repeat(37), "a/b", "a:443"] {
+        let long = ["a".repeat(64), ["a"; 128].join(".")];
+        let hosts =
+            ["", "a b", "-a.example", "a..example", "Example.com", "a/b", "a:443", &long[0], &long[1]];
+        let addresses = ["1.2.3.4", "1.2.3", "127.1", "8", "owl.0x7f", "owl.1", "[::1]"];
+        for host in hosts.into_iter().chain(addresses) {
             let settings = ApplicationSettings { host: Some(host.to_owned()), ..settings() };
             assert!(matches!(settings.check("Owl"), Err(ApplicationProblem::Host(_))), "{host}");
         }
-        let host = ApplicationSettings { host: Some("login.example.com".into()), ..settings() };
-        assert_eq!(host.check("Owl"), Ok(()));
+        let long = format!("{}.example.com", "a".repeat(63));
+        for host in ["login.example.com", "localhost", "1.example", "4.2a", &long] {
+            let settings = ApplicationSettings { host: Some(host.to_owned()), ..settings() };
+            assert_eq!(settings.check("Owl"), Ok(()), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_has_no_room_for_its_host_comes_without_it() {
+        for (length, is_bound) in [(HOST_MAX, true), (43, true), (NAME_OF_HOST_MAX, false)] {
+            for locale in ["en", "de", "ja", "ru"] {
+                let host = "h".repeat(length);
+                let wording = words::Wording {
+                    name: "Owl Bank".to_owned(),
+                    locale: locale.to_owned(),
+                    host: Some(host.clone()),
+                    app_hash: None,
+                    warning: true,
+                };
+                let text = words::text(&wording, "123456");
+                assert_eq!(Segments::of(&text).count, 1, "{text}");
+                assert!(text.contains("123456"), "{text}");
+                assert_eq!(text.ends_with(&format!("\n@{host} #123456")), is_bound, "{text}");
+            }
+        }
     }
 
     #[test]
@@ -193,6 +243,8 @@ mod tests {
             created_at: Timestamp::UNIX_EPOCH,
             updated_at: Timestamp::UNIX_EPOCH,
         };
+        assert_eq!(application(&["US", "GB"]).countries_in_vain(&configured), ["GB"]);
+        assert_eq!(application(&[]).countries_in_vain(&configured), [""; 0]);
         let reached = |countries: &[&str]| application(countries).limits(&configured).countries.clone();
         assert_eq!(reached(&[]), configured.countries);
         assert_eq!(reached(&["US", "GB"]), [country("US")].into());

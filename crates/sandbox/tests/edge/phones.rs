@@ -149,6 +149,13 @@ async fn a_call_is_answered_heard_and_pressed_without_a_script() {
         "{page}"
     );
     assert_eq!(sandbox.get(&format!("/_sandbox/calls/{call}")).await["waits_for"], json!("keys_or_words"));
+    // A program finds it at the phone, where it must press something.
+    let phone = &sandbox.get(&format!("/_sandbox/phones?number={PHONE_FORM}")).await["phones"][0];
+    assert_eq!(
+        (&phone["live"][0]["sid"], &phone["live"][0]["waits_for"]),
+        (&json!(call), &json!("keys_or_words"))
+    );
+    assert_eq!(phone["thread"], json!([]), "{phone}");
 
     assert_eq!(sandbox.form("keys", &format!("call={call}&digits=7")).await, 303);
     assert_eq!(sandbox.form("hang-up", &format!("call={call}")).await, 303);

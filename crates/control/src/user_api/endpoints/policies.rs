@@ -106,7 +106,7 @@ async fn clear(call: Call<'_>) -> Result<Bytes, Problem> {
 impl From<NewPolicy> for UserPolicy {
     fn from(new: NewPolicy) -> Self {
         let NewPolicy { policy, strong, trust_days } = new;
-        // Users of applications have no passkeys, so nothing stricter is offered here.
+        // To take passkeys and nothing else is not offered: an application may have no host for them.
         let strength = if strong.unwrap_or_default() { Strength::NoPhone } else { Strength::Any };
         let demands = Demands { policy: policy.into(), strength };
         Self { demands, trust_days: trust_days.map_or(Self::default().trust_days, |days| days.0) }

@@ -37,7 +37,6 @@ pub(super) struct Phone {
     /// Oldest first.
     pub(super) thread: Vec<Entry>,
     /// Calls that are not over: they ring, or somebody talks.
-    #[serde(skip)]
     pub(super) live: Vec<CallCard>,
     /// Who was at the other end last, where that is a number that can be texted.
     #[serde(skip)]
