@@ -366,7 +366,7 @@ impl World {
 
     /// Who has the token that an account has now.
     fn whoever_has_the_token_of(&self, account: Sid) -> Client {
-        let own = Credentials::auth_token(account, Secret::new(&self.signs_with(account)));
+        let own = Credentials::auth_token(account, Secret::new(self.signs_with(account)));
         Client::new(client::Settings::at(self.parent.base().clone()), own).expect("a client")
     }
 

@@ -51,7 +51,7 @@ async fn an_account_whose_usage_is_not_counted_is_told_of_after_minutes_and_when
     assert_eq!(examine().await, 0, "it is told once");
 
     here.world.control("DELETE", "faults", "").await;
-    here.clock.advance(Duration::from_secs(60));
+    here.clock.advance(Duration::from_mins(1));
     poll(&node).await;
     assert!(status().await.unread.is_empty());
     assert!(examine().await > 0);
