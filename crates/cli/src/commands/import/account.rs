@@ -129,9 +129,9 @@ async fn rotated(loaded: &Loaded) -> Result<BTreeMap<Sid, Secret>, Failure> {
 
 /// A route goes by host and path alone, so of two URLs of one the usual one goes first: over TLS, and without a port.
 fn propose_all(webhooks: &[Webhook], upstream: &str, proposals: &mut Proposals) {
-    let is_odd = |webhook: &&Webhook| {
-        let uri = webhook.uri.as_ref();
-        uri.map(|it| (it.scheme_str() != Some("https"), it.port().is_some()))
+    let is_odd = |webhook: &&Webhook| match &webhook.uri {
+        Some(uri) => (uri.scheme_str() != Some("https"), uri.port().is_some()),
+        None => (true, true),
     };
     let mut webhooks: Vec<_> = webhooks.iter().collect();
     webhooks.sort_by_key(is_odd);

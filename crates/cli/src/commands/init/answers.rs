@@ -31,8 +31,8 @@ pub(super) struct Answers {
     pub(super) gate: SocketAddr,
     pub(super) admin: SocketAddr,
     pub(super) upstream: String,
-    /// The file of the store.
-    pub(super) database: &'static str,
+    /// The only folder that it may write in, if that is not the one of the configuration.
+    pub(super) writes_in: Option<&'static str>,
     pub(super) limit: Option<Limit>,
     pub(super) mail: Option<Mail>,
 }

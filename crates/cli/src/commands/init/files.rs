@@ -76,14 +76,6 @@ impl Target {
         }
     }
 
-    /// Where the store is, as the configuration has to name it.
-    pub(super) fn database(&self) -> &'static str {
-        match self.service {
-            Some(_) => Service::database(),
-            None => DATABASE,
-        }
-    }
-
     /// The name of a file beside the configuration: `ringfence.token`.
     pub(super) fn beside(&self, what: &str) -> Result<String, Failure> {
         let stem = self.file.file_stem().unwrap_or_default().to_string_lossy();

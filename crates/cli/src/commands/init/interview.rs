@@ -12,6 +12,7 @@ use super::Arguments;
 use super::answers::{Answers, Kept};
 use super::ask::Person;
 use super::files::{self, Secrets, Target};
+use super::service::Service;
 use crate::exit::Failure;
 
 pub(super) use account::TOKEN_VARIABLE;
@@ -69,7 +70,7 @@ impl<'a> Interview<'a> {
             gate,
             admin: self.arguments.admin,
             upstream,
-            database: self.target.database(),
+            writes_in: self.target.service().map(|_| Service::WRITES_IN),
             limit,
             mail: None,
         };

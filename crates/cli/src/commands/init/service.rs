@@ -9,11 +9,10 @@ use std::path::{Path, PathBuf};
 
 use super::answers::{Answers, HTTPS, Kept, Tls};
 
-/// The file that `ringfence.service` names, its user and group, and the only folder that it writes.
+/// The file that `ringfence.service` names, its user and group.
 const FILE: &str = "ringfence.toml";
 const FOLDER: &str = "/etc/ringfence";
 const USER: &str = "ringfence";
-const DATABASE: &str = "/var/lib/ringfence/ringfence.db";
 
 /// The service that will run on what is written.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +22,9 @@ pub(super) struct Service {
 }
 
 impl Service {
+    /// The only folder that it writes. Paths begin at the folder of the configuration, where it may write nothing.
+    pub(super) const WRITES_IN: &str = "/var/lib/ringfence";
+
     /// That of this machine, where this is its configuration and its group is there.
     pub(super) fn of(folder: &Path, file: &Path) -> Option<Self> {
         let is_its_own = file.file_name().is_some_and(|name| name == FILE)
@@ -32,11 +34,6 @@ impl Service {
         }
         let group = group_in(&std::fs::read_to_string("/etc/group").unwrap_or_default(), USER)?;
         Some(Self { group })
-    }
-
-    /// Where its store is: paths begin at the folder of the configuration, where it may write nothing.
-    pub(super) fn database() -> &'static str {
-        DATABASE
     }
 
     /// Makes a file one that its group may read, and nobody else.
@@ -83,6 +80,15 @@ impl Service {
                 text,
                 "The service takes {} from a file: EnvironmentFile= in `sudo systemctl edit ringfence.service`.\n",
                 variables.join(" and ")
+            );
+        }
+        let has_store = answers.limit.is_some() || answers.subaccounts;
+        if has_store && !Path::new(Self::WRITES_IN).exists() {
+            _ = writeln!(
+                text,
+                "The store's folder, which the unit makes at its first start; until then `check` misses it:\n  \
+                 sudo install -d -m 700 -o {USER} -g {USER} {}\n",
+                Self::WRITES_IN
             );
         }
         if !(answers.gate.ip().is_unspecified() && answers.gate.port() == HTTPS) {
@@ -141,7 +147,7 @@ mod tests {
         for line in [
             format!("ExecStart=ringfence serve --config {FOLDER}/{FILE}\n"),
             format!("User={USER}\nGroup={USER}\n"),
-            format!("WorkingDirectory={}\n", Path::new(DATABASE).parent().unwrap().display()),
+            format!("WorkingDirectory={}\n", Service::WRITES_IN),
         ] {
             assert!(unit.contains(&line), "{line} is not in the unit");
         }

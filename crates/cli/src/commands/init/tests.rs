@@ -67,7 +67,7 @@ fn plain(auth_token: answers::Kept) -> Answers {
         gate: "127.0.0.1:8080".parse().unwrap(),
         admin: "127.0.0.1:9400".parse().unwrap(),
         upstream: "http://127.0.0.1:3000".to_owned(),
-        database: "ringfence.db",
+        writes_in: None,
         limit: None,
         mail: None,
     }
@@ -342,13 +342,17 @@ fn what_the_service_runs_on_is_for_its_group_and_its_store_is_where_it_may_write
     std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).unwrap();
     let limit = answers::Limit { of: answers::Of::Account, at: "50".to_owned(), currency: None };
     let kept = answers::Kept::File("auth_token".into());
-    let answers = Answers { limit: Some(limit), database: target.database(), ..plain(kept) };
+    let answers = Answers { limit: Some(limit), writes_in: Some(Service::WRITES_IN), ..plain(kept) };
     let secrets = Secrets::default();
     let written = with_store::block_on(async { files::write(&answers, &secrets, &target) }).unwrap();
     let metadata = written[0].metadata().unwrap();
     assert_eq!((metadata.gid(), metadata.mode() & 0o777), (group, 0o640));
     let text = std::fs::read_to_string(&written[0]).unwrap();
     assert!(text.contains("url = \"sqlite:/var/lib/ringfence/ringfence.db\""), "{text}");
+
+    let acme = Answers { tls: answers::Tls::Acme { contact: "a@b.example".to_owned() }, ..answers.clone() };
+    let text = text::of(&acme);
+    assert!(text.contains("cache = \"/var/lib/ringfence/acme-cache\""), "{text}");
 
     let steps = |answers: &Answers| next(answers, &secrets, &target, &written);
     let text = steps(&answers);
@@ -357,7 +361,7 @@ fn what_the_service_runs_on_is_for_its_group_and_its_store_is_where_it_may_write
         "  printf '[Socket]\\nListenStream=\\nListenStream=127.0.0.1:8080\\n' |\n",
         "  sudo -u ringfence ringfence check --config /",
         "  sudo -u ringfence ringfence limits plan --config /",
-        "  sudo systemctl enable --now ringfence.socket ringfence.service  # run it\n",
+        "  sudo systemctl enable --now ringfence.socket ringfence.service ",
         "`sudo -u ringfence ringfence doctor --config /",
     ] {
         assert!(text.contains(step), "{step} is not in\n{text}");

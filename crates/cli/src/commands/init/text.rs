@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::answers::{Answers, Kept, Limit, Mail, Of, Tls};
+use super::files::DATABASE;
 use crate::commands::toml_text::{comment, quoted};
 
 /// Comments begin here, so that the eye finds them.
@@ -71,7 +72,18 @@ fn listen(answers: &Answers, text: &mut String) {
             text.push_str("\n[tls.acme]\n");
             line(text, &format!("domains = [{}]", quoted(&host)), "Let's Encrypt must reach it on port 443");
             line(text, &format!("contact = {}", quoted(contact)), "");
+            if answers.writes_in.is_some() {
+                line(text, &format!("cache = {}", quoted(&written(answers, "acme-cache"))), "");
+            }
         }
+    }
+}
+
+/// The path of what is written while it runs.
+fn written(answers: &Answers, name: &str) -> String {
+    match answers.writes_in {
+        Some(folder) => format!("{folder}/{name}"),
+        None => name.to_owned(),
     }
 }
 
@@ -103,7 +115,7 @@ fn store(answers: &Answers, text: &mut String) {
     text.push_str("\n[store]\n");
     line(
         text,
-        &format!("url = {}", quoted(&format!("sqlite:{}", answers.database))),
+        &format!("url = {}", quoted(&format!("sqlite:{}", written(answers, DATABASE)))),
         "what is known and was done; made at the first start,",
     );
     line(text, "", "with its key in ringfence.key: keep a copy of that");
@@ -238,7 +250,7 @@ mod tests {
             gate: "127.0.0.1:8080".parse().unwrap(),
             admin: "127.0.0.1:9400".parse().unwrap(),
             upstream: "http://127.0.0.1:3000".to_owned(),
-            database: "ringfence.db",
+            writes_in: None,
             limit: None,
             mail: None,
         }

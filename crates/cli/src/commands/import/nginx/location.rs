@@ -300,6 +300,12 @@ pub(super) fn kind(location: &Directive) -> Result<Kind<'_>, String> {
     if !takes.path().starts_with('/') {
         return Err(format!("{}: this is not understood", shown(location)));
     }
+    if takes.path().split('/').any(|it| matches!(it, "." | "..")) {
+        return Err(format!(
+            "location {}: nginx never comes here, for it resolves . and .. first",
+            takes.path()
+        ));
+    }
     // nginx compares it with the decoded path, the gate with the raw one.
     if takes.path().contains('%') {
         return Err(format!("location {}: nginx compares decoded paths, the gate raw ones", takes.path()));

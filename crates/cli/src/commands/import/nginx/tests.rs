@@ -88,6 +88,8 @@ fn what_has_no_equal_is_left_out_with_its_line_and_the_reason() {
     left_out("location /a/ { }", 4, "no proxy_pass");
     left_out(&format!("location @a {{ {pass} }}"), 4, "only nginx itself");
     left_out(&format!("location /a%20b/ {{ {pass} }}"), 4, "decoded");
+    left_out(&format!("location /a/../b/ {{ {pass} }}"), 4, "nginx never comes here");
+    left_out(&format!("location = /a/. {{ {pass} }}"), 4, "nginx never comes here");
     left_out("return 301 https://example.com$request_uri;", 4, "return 301");
 }
 

@@ -28,7 +28,7 @@ fn a_host_that_nginx_tells_the_application_is_said_to_stay_behind() {
 
 #[test]
 fn no_advice_is_cut_off() {
-    let long = "x".repeat(150);
+    let long = "x".repeat(100);
     let inside = format!(
         "include /etc/{long};\nclient_max_body_size 20m;\nlocation /a/ {{ proxy_pass https://app; auth_basic x; \
          proxy_ssl_trusted_certificate ca.pem; proxy_ssl_name $host; proxy_set_header Host {long}; }}\n\
