@@ -160,7 +160,7 @@ fn demonstrate(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     });
     running.stop();
     if arguments.exit {
-        out.is_whole().context("cannot write to standard output")?;
+        out.end().context("cannot write to standard output")?;
     }
     Ok(if told? == Some(0) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -21,7 +21,7 @@ impl Paper {
     }
 
     /// Whether all of it could be written. A reader that went away has what it wanted.
-    pub(crate) fn is_whole(self) -> io::Result<()> {
+    pub(crate) fn end(self) -> io::Result<()> {
         self.written.or_else(|error| if error.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
     }
 }
