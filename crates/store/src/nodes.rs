@@ -16,7 +16,7 @@ use ringfence_model::Actor;
 use crate::audit::{self, NewAudit};
 use crate::error::Error;
 use crate::sql::{Row, Transaction, values};
-use crate::{Result, Store, hex};
+use crate::{Location, Result, Store, hex};
 
 /// One run of a node, from joining to leaving or being buried. Leases and claims belong to it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -90,6 +90,15 @@ impl fmt::Display for Life {
 }
 
 impl Store {
+    /// What the clock of a database server says; nothing of a file, which has this machine's. Nothing is decided by it.
+    pub async fn database_clock(&self) -> Result<Option<Timestamp>> {
+        if matches!(self.location(), Location::Sqlite(_)) {
+            return Ok(None);
+        }
+        let clock = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now";
+        self.find(clock, values![]).await?.map(|row| row.time("now")).transpose()
+    }
+
     /// Joins as the node of this name. What an earlier life of the same name still held is free from now on, so a name
     /// belongs to one program at a time.
     pub async fn join(&self, node: &str, limits_hash: &str, now: Timestamp) -> Result<Life> {

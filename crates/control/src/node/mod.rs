@@ -6,6 +6,7 @@
 //! hand calls the others.
 
 mod agreement;
+mod clocks;
 mod examination;
 mod jobs;
 mod keep;

@@ -19,6 +19,9 @@ const PULSE: Duration = Duration::from_secs(1);
 /// What this node was not told of (another one ordered it, its time has come) is found after this time.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// The database's clock is looked at as often.
+const CLOCKS_AGAIN: Duration = Duration::from_mins(1);
+
 /// Other nodes may have learnt of accounts.
 const ACCOUNTS_AGAIN: Duration = Duration::from_secs(5);
 
@@ -94,6 +97,7 @@ impl Node {
     fn start(self: &Arc<Self>) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
         tasks.spawn(Arc::clone(self).pulse());
+        tasks.spawn(Arc::clone(self).compare_clocks());
         tasks.spawn(Arc::clone(self).take());
         tasks.spawn(Arc::clone(self).confirm_all());
         tasks.spawn(Arc::clone(self).look());
@@ -127,6 +131,18 @@ impl Node {
             let began = Instant::now();
             log.note(self.turn().await.err());
             sleep_until(began + PULSE).await;
+        }
+    }
+
+    async fn compare_clocks(self: Arc<Self>) {
+        let mut before = None;
+        loop {
+            // Where the store is away, others say so.
+            if let Ok(apart) = self.clock_apart().await {
+                self.note_clock(before, apart);
+                before = apart;
+            }
+            sleep(CLOCKS_AGAIN).await;
         }
     }
 

@@ -11,6 +11,7 @@ on_both! {
     a_node_that_leaves_frees_its_jobs,
     a_job_is_told_with_the_life_that_does_it_and_a_job_that_nobody_does_is_not,
     a_node_is_known_with_its_limits,
+    a_server_has_a_clock_of_its_own_and_a_file_has_none,
 }
 
 async fn a_node_that_was_buried_is_told_so(world: World) {
@@ -105,4 +106,11 @@ async fn a_node_is_known_with_its_limits(world: World) {
     let nodes = store.nodes().await.unwrap();
     assert_eq!(nodes.len(), 1);
     assert_eq!((nodes[0].limits_hash.as_str(), nodes[0].seen_at, &nodes[0].life), ("new", after(3), &one));
+}
+
+async fn a_server_has_a_clock_of_its_own_and_a_file_has_none(world: World) {
+    let first = world.store.database_clock().await.unwrap();
+    assert_eq!(first.is_none(), world.is_sqlite());
+    let second = world.store.database_clock().await.unwrap();
+    assert!(first <= second, "{first:?} {second:?}");
 }
