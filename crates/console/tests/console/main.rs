@@ -11,6 +11,7 @@ mod pages;
 mod passkeys;
 mod people;
 mod places;
+mod policies;
 mod prices;
 mod refusals;
 mod requests;

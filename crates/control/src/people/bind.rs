@@ -200,10 +200,8 @@ impl People {
 
     /// Whether a password can be taken by this person.
     pub(super) async fn judge(&self, person: &Person, password: &Secret) -> Result<()> {
-        let mut alone = false;
-        for grant in &person.grants {
-            alone |= self.demands(person, grant.place).await?.policy == Policy::Disabled;
-        }
+        let demands = self.all_demands(person).await?;
+        let alone = demands.iter().any(|demands| demands.policy == Policy::Disabled);
         Ok(password::judge(password.expose(), &person.login, alone)?)
     }
 }

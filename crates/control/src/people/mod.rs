@@ -221,12 +221,17 @@ impl People {
     /// What an account demands of a person: what was set for it, or what is usual, and never less than the minimum.
     pub async fn demands(&self, person: &Person, place: Where) -> Result<Demands> {
         let set = self.store.policies().await?.into_iter().find(|policy| policy.place == place);
+        Ok(self.demands_where(set.map(|set| set.demands), person, place))
+    }
+
+    /// The same of a place of which it is known what was set.
+    fn demands_where(&self, set: Option<Demands>, person: &Person, place: Where) -> Demands {
         let usual = || {
             let is_owner = person.role(place) == Some(Role::Owner);
             let policy = if is_owner { self.rules.administrators } else { Policy::OncePerComputer };
             Demands { policy, strength: Strength::Any }
         };
-        Ok(set.map_or_else(usual, |set| set.demands).at_least(self.rules.minimum))
+        set.unwrap_or_else(usual).at_least(self.rules.minimum)
     }
 
     /// Why somebody who has no factor that would do there gets no further.
@@ -238,16 +243,7 @@ impl People {
 
     /// The kinds of factors of a person that count.
     async fn kinds(&self, person: &Person) -> Result<Vec<Kind>> {
-        let factors = self.store.factors(&person.id).await?;
-        let mut kinds = Vec::new();
-        for factor in factors.iter().filter(|factor| factor.verified_at.is_some()) {
-            // Codes that are all used up are nothing to be asked for.
-            let kind = factor.secret.kind();
-            if kind != Kind::RecoveryCode || self.store.recovery_codes_left(&person.id).await? > 0 {
-                kinds.push(kind);
-            }
-        }
-        Ok(kinds)
+        Ok(self.store.kinds(&person.id).await?)
     }
 }
 

@@ -1,11 +1,13 @@
 //! What somebody changes about their own sign-in. Whatever makes it weaker wants the second factor of the last minutes.
 
+use std::collections::HashMap;
+
 use jiff::SignedDuration;
 use ringfence_model::{Actor, Secret};
 use ringfence_second_factor::failures::Rule;
 use ringfence_second_factor::policy::{Demands, Kind};
 use ringfence_second_factor::recovery::RecoveryCode;
-use ringfence_store::{Lock, Person, Purpose, Session, Stage, Told};
+use ringfence_store::{Grant, Lock, Person, Purpose, Session, Stage, Told, Where};
 
 use super::letters::{change_told_to, letter_of_change, texts_to_old_phones};
 use super::{Asks, People, Refused, Result};
@@ -84,11 +86,10 @@ impl People {
 
     /// What everything that somebody has a role for demands of them.
     pub(super) async fn all_demands(&self, person: &Person) -> Result<Vec<Demands>> {
-        let mut demands = Vec::new();
-        for grant in &person.grants {
-            demands.push(self.demands(person, grant.place).await?);
-        }
-        Ok(demands)
+        let set: HashMap<Where, Demands> =
+            self.store.policies().await?.into_iter().map(|set| (set.place, set.demands)).collect();
+        let demands = |grant: &Grant| self.demands_where(set.get(&grant.place).copied(), person, grant.place);
+        Ok(person.grants.iter().map(demands).collect())
     }
 
     /// Ends the trust in one device, or in all.

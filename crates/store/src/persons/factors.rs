@@ -11,7 +11,7 @@ use ringfence_second_factor::recovery::{self, RecoveryCode};
 use ringfence_second_factor::totp::{Seed, Step};
 use serde_json::json;
 
-use super::{Because, Told, devices, find, note, passkeys};
+use super::{Because, Told, counting, devices, find, lock, note, passkeys};
 use crate::error::Error;
 use crate::failures;
 use crate::seal::{Keyring, Place};
@@ -177,7 +177,7 @@ impl Store {
         self.write(data, |(by, person, factor, demands, told, now), transaction| {
             Box::pin(async move {
                 lock(transaction, person).await?;
-                let left = counting(transaction, person, factor).await?;
+                let left = counting::kinds_without(transaction, person, factor).await?;
                 if !demands.iter().all(|demands| demands.are_met_by(&left)) {
                     return Ok(None);
                 }
@@ -328,22 +328,6 @@ impl Factor {
     pub fn subject_of(id: &str) -> String {
         subject(id)
     }
-}
-
-/// The kinds of a person's factors that count, without this one.
-async fn counting(transaction: &mut Transaction, person: &str, without: &str) -> Result<Vec<Kind>> {
-    let select = "SELECT kind FROM factors WHERE person = $1 AND id <> $2 AND verified_at IS NOT NULL \
-                  AND (kind <> 'recovery-code' OR EXISTS (SELECT tag FROM single_use_codes WHERE person = $1 \
-                  AND purpose = 'recovery' AND used_at IS NULL))";
-    let rows = transaction.fetch(select, values![person, without]).await?;
-    rows.iter().map(|row| Ok(Kind::from_word(&row.text("kind")?))).filter_map(Result::transpose).collect()
-}
-
-/// Of two changes of a person's factors at once, the second sees what the first has left.
-async fn lock(transaction: &mut Transaction, person: &str) -> Result<()> {
-    let lock = "UPDATE persons SET created_at = created_at WHERE id = $1";
-    transaction.execute(lock, values![person]).await?;
-    Ok(())
 }
 
 /// Takes the other factors of the same kind away: what was there before would go on letting in whoever has it, and computers
