@@ -55,24 +55,27 @@ impl People {
             return Err(Refused::WrongCode);
         }
         let place = places(&person).next().ok_or(Refused::Wrong)?;
-        let is_used = if person.has_password {
+        let (is_used, password_of) = if person.has_password {
             let subject = self.store.subject("bind", &[&person.id]).await?;
             self.store.failures(&subject).await?.admit(Rule::Application, now)?;
             let compute = self.hasher.place(Asks::Known).await?;
             self.store.count_attempt(&subject, Rule::Application, now).await??;
-            let (_, hash) = self.store.person_by_login(&person.login).await?.ok_or(Refused::WrongCode)?;
+            let (found, hash) = self.store.person_by_login(&person.login).await?.ok_or(Refused::WrongCode)?;
             if !compute.is(password, hash.as_ref()).await? {
                 return Err(Refused::Wrong);
             }
             self.store.forget_failures(&subject).await?;
             let redeemed = self.store.redeem_code(Purpose::Bind, &code, now).await?;
-            redeemed.is_some_and(|redeemed| redeemed.person == person.id)
+            let is_used = redeemed.is_some_and(|redeemed| redeemed.person == person.id);
+            (is_used, found.password_changed_at)
         } else {
             self.judge(&person, password).await?;
             let hash = self.hasher.hash(password, ringfence_store::random_salt()).await?;
             // The code and the password, both or neither. Whoever has just been invited gets no mail of it.
             let (purpose, told) = (Purpose::Bind, Told::nobody());
-            self.store.redeem_for_password(purpose, &code, &person.id, &hash, told, now).await?
+            let is_used =
+                self.store.redeem_for_password(purpose, &code, &person.id, &hash, told, now).await?;
+            (is_used, Some(now))
         };
         // From here on nobody else uses it.
         if !is_used {
@@ -84,6 +87,7 @@ impl People {
             place,
             stage: Stage::Binding,
             assurance: Assurance::Password,
+            password_of,
             sign_in,
             address: visitor.address.clone(),
             agent: visitor.agent.clone(),

@@ -205,9 +205,10 @@ impl People {
                 address: visitor.address.clone(),
                 agent: visitor.agent.clone(),
                 trusted_for: self.rules.trust_for,
+                session: Some(session.id.clone()),
             };
             let by = Actor::Person(person.id.clone());
-            device = Some(self.store.trust_device(&by, new, now).await?);
+            device = Some(self.store.trust_device(&by, new, now).await.map_err(over)?);
         }
         Ok(Step::Inside { token, device, mark: self.mark(&person.login).await? })
     }

@@ -24,7 +24,6 @@ use super::{Asks, People, Refused, Result, Step, Visitor, places};
 /// How many of a person's latest sign-ins are looked through for an address and a browser.
 const LOOKED_THROUGH: usize = 100;
 
-/// What the owner of a computer hears of whose cookie there is a copy.
 /// What somebody types.
 #[derive(Debug, Clone)]
 pub struct Credentials {
@@ -110,6 +109,7 @@ impl People {
             place,
             stage,
             assurance,
+            password_of: person.password_changed_at,
             sign_in: sign_in.clone(),
             address: visitor.address.clone(),
             agent: visitor.agent.clone(),
@@ -282,13 +282,14 @@ pub(super) fn session_like(
         place,
         stage,
         assurance,
+        password_of: None,
         sign_in: session.sign_in.clone(),
         address: visitor.address.clone(),
         agent: visitor.agent.clone(),
     }
 }
 
-/// Somebody was locked out in this very moment: they are told what anybody is.
+/// Somebody was locked out in this very moment, or has another password by now: they are told what anybody is.
 pub(super) fn locked(error: ringfence_store::Error) -> Refused {
     match error {
         ringfence_store::Error::Conflict { .. } => Refused::Wrong,

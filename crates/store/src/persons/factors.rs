@@ -200,6 +200,7 @@ impl Store {
     ) -> Result<()> {
         self.write((by.into(), person.to_owned(), told, now), |(by, person, told, now), transaction| {
             Box::pin(async move {
+                lock(transaction, person).await?;
                 find(transaction, person).await?;
                 let delete = "DELETE FROM factors WHERE person = $1 RETURNING *";
                 let mut removed = Vec::new();

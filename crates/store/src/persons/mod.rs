@@ -187,14 +187,14 @@ impl Store {
         &self,
         by: impl Into<Because>,
         person: &str,
-        lock: Lock,
+        how: Lock,
         now: Timestamp,
     ) -> Result<bool> {
-        let data = (by.into(), person.to_owned(), lock, now);
-        self.write(data, |(by, person, lock, now), transaction| {
+        let data = (by.into(), person.to_owned(), how, now);
+        self.write(data, |(by, person, how, now), transaction| {
             Box::pin(async move {
                 find(transaction, person).await?;
-                let (update, action) = match lock {
+                let (update, action) = match how {
                     Lock::Out | Lock::OutEvenTheLastOwner => {
                         ("UPDATE persons SET locked_at = $2 WHERE id = $1 AND locked_at IS NULL", "person.lock")
                     }
@@ -206,10 +206,10 @@ impl Store {
                 if transaction.execute(update, values![person, *now]).await? == 0 {
                     return Ok(false);
                 }
-                if *lock == Lock::Out {
+                if *how == Lock::Out {
                     roles::keep_an_owner(transaction, person, None).await?;
                 }
-                if *lock != Lock::Off {
+                if *how != Lock::Off {
                     end_trust(transaction, person, "the person was locked", *now).await?;
                 }
                 note(transaction, &by.by, action, person, by.detail(json!({})), *now).await?;
@@ -223,6 +223,7 @@ impl Store {
     pub async fn remove_person(&self, by: impl Into<Because>, person: &str, now: Timestamp) -> Result<()> {
         self.write((by.into(), person.to_owned(), now), |(by, person, now), transaction| {
             Box::pin(async move {
+                lock(transaction, person).await?;
                 roles::keep_an_owner(transaction, person, None).await?;
                 let deletes = [
                     "DELETE FROM roles WHERE person = $1",

@@ -9,7 +9,7 @@ use ringfence_second_factor::device::SecretHash;
 use ringfence_second_factor::policy::{Assurance, Kind};
 use serde_json::json;
 
-use super::{Because, Person, SignInOutcome, Told, Where, find, note, sign_ins};
+use super::{Because, Person, SignInOutcome, Told, Where, find, lock, note, sign_ins};
 use crate::error::Error;
 use crate::seal::{Keyring, Place};
 use crate::sql::{Row, Transaction, values};
@@ -49,6 +49,8 @@ pub struct NewSession {
     pub stage: Stage,
     /// How it was proved.
     pub assurance: Assurance,
+    /// Of which time the password is that was shown; nothing where none was. With another one set since, nothing begins.
+    pub password_of: Option<Timestamp>,
     /// The sign-in that it belongs to.
     pub sign_in: String,
     /// From where, for its owner.
@@ -86,6 +88,8 @@ pub struct Session {
 
 impl Store {
     /// Begins a session, in the place of the one that this token was of, if there was one. Gives out its token.
+    ///
+    /// A conflict says that the person was locked out, or has another password, since it was looked at.
     pub async fn begin_session(
         &self,
         session: NewSession,
@@ -98,8 +102,11 @@ impl Store {
         let data = (id, SecretHash::of(token.expose()), session, before, now);
         self.write(data, |(id, hash, session, before, now), transaction| {
             Box::pin(async move {
+                lock(transaction, &session.person).await?;
                 let person = find(transaction, &session.person).await?;
-                if person.locked_at.is_some() {
+                let is_of_before =
+                    session.password_of.is_some_and(|of| person.password_changed_at != Some(of));
+                if person.locked_at.is_some() || is_of_before {
                     return Err(Error::conflict(format!("person {}", person.id)));
                 }
                 if let Some(before) = before {
@@ -121,6 +128,7 @@ impl Store {
         let data = (SecretHash::of(before.expose()), SecretHash::of(token.expose()), to, now);
         self.write(data, |(before, hash, to, now), transaction| {
             Box::pin(async move {
+                lock(transaction, &to.person).await?;
                 let delete = "DELETE FROM sessions WHERE hash = $1 AND person = $2 RETURNING *";
                 let bound = values![before.bytes().as_slice(), &to.person];
                 let row = transaction.find(delete, bound).await?;
@@ -192,6 +200,7 @@ impl Store {
         let data = (by.clone(), person.to_owned(), text(session), text(except), now);
         self.write(data, |(by, person, session, except, now), transaction| {
             Box::pin(async move {
+                lock(transaction, person).await?;
                 let delete = "DELETE FROM sessions WHERE person = $1 AND ($2 = '' OR id = $2) AND id <> $3";
                 let ended = transaction.execute(delete, values![person, session, except]).await?;
                 if ended > 0 {
@@ -215,6 +224,7 @@ impl Store {
         let data = (by.into(), person.to_owned(), told, now);
         self.write(data, |(by, person, told, now), transaction| {
             Box::pin(async move {
+                lock(transaction, person).await?;
                 let delete = "DELETE FROM sessions WHERE person = $1";
                 let ended = transaction.execute(delete, values![person]).await?;
                 if ended > 0 {
@@ -245,6 +255,7 @@ impl Store {
         let data = (id, person, sign_ins::new_id(), (address.to_owned(), agent.to_owned()), told, now);
         self.write(data, |(id, person, sign_in, (address, agent), told, now), transaction| {
             Box::pin(async move {
+                lock(transaction, person).await?;
                 let delete = "DELETE FROM sessions WHERE id = $1 AND person = $2";
                 if transaction.execute(delete, values![id, person]).await? == 0 {
                     return Ok(false);

@@ -70,6 +70,7 @@ pub(crate) fn session(person: &Person, stage: Stage) -> NewSession {
         place: Where::Everywhere,
         stage,
         assurance: Assurance::Password,
+        password_of: None,
         sign_in: "si_1".into(),
         address: "203.0.113.7".into(),
         agent: "Firefox on Linux".into(),
@@ -84,6 +85,7 @@ pub(crate) fn device(person: &Person, place: Where) -> NewDevice {
         address: "203.0.113.7".into(),
         agent: "Firefox on Linux".into(),
         trusted_for: SignedDuration::from_hours(30 * 24),
+        session: None,
     }
 }
 

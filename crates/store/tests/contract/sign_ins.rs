@@ -7,7 +7,7 @@ use ringfence_second_factor::failures::Rule;
 use ringfence_second_factor::policy::{Assurance, Demands, Kind, Policy, Strength};
 use ringfence_second_factor::totp::Seed;
 use ringfence_store::{
-    DeviceUsed, Error, FactorSecret, Forget, Lock, NewSession, Person, Purpose, Role, ShownDevice,
+    DeviceUsed, Error, FactorSecret, Forget, Lock, NewDevice, NewSession, Person, Purpose, Role, ShownDevice,
     SignInOutcome, Stage, Told, Where,
 };
 
@@ -30,6 +30,9 @@ on_both! {
     of_two_factors_that_are_taken_away_at_once_one_stays,
     an_owner_who_is_locked_out_is_no_other_owner,
     what_is_decided_about_people_has_its_reason_on_record,
+    a_password_of_before_begins_no_session,
+    a_session_that_is_just_changed_does_not_outlive_what_ends_them_all,
+    a_computer_is_trusted_only_in_a_session_that_is_not_over,
 }
 
 const DAY: i64 = 24 * 3_600;
@@ -348,4 +351,57 @@ async fn what_is_decided_about_people_has_its_reason_on_record(world: World) {
         let row = rows.iter().find(|row| row.action == action).unwrap();
         assert_eq!(row.detail["reason"], "asked for by telephone", "{action}");
     }
+}
+
+async fn a_password_of_before_begins_no_session(world: World) {
+    let (store, by) = (&world.store, operator());
+    let maria = maria(store).await;
+    let hash = Secret::new("a hash");
+    store.set_password(&by, &maria.id, &hash, Told::nobody(), start()).await.unwrap();
+    let of = |second| NewSession { password_of: Some(after(second)), ..session(&maria, Stage::Inside) };
+    store.begin_session(of(0), None, after(1)).await.unwrap();
+    store.set_password(&by, &maria.id, &hash, Told::nobody(), after(2)).await.unwrap();
+    let refused = store.begin_session(of(0), None, after(3)).await;
+    assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
+    assert!(store.sessions(&maria.id, after(3)).await.unwrap().is_empty());
+    store.begin_session(of(2), None, after(3)).await.unwrap();
+}
+
+async fn a_session_that_is_just_changed_does_not_outlive_what_ends_them_all(world: World) {
+    let (store, other, by) = (&world.store, world.another().await, operator());
+    let maria = maria(store).await;
+    let hash = Secret::new("a hash");
+    for round in 0..12 {
+        let mut token = store.begin_session(session(&maria, Stage::Inside), None, start()).await.unwrap();
+        let goes_on = async {
+            while let Ok(next) = store.change_session(&token, session(&maria, Stage::Inside), start()).await {
+                token = next;
+            }
+        };
+        let ends = async {
+            tokio::task::yield_now().await;
+            if round % 2 == 0 {
+                other.set_password(&by, &maria.id, &hash, Told::nobody(), start()).await.unwrap();
+            } else {
+                other.end_all_sessions(&by, &maria.id, Told::nobody(), start()).await.unwrap();
+            }
+            assert!(store.sessions(&maria.id, start()).await.unwrap().is_empty(), "round {round}");
+        };
+        // Where one outlived it, whoever has it would go on for ever.
+        let both = async { tokio::join!(goes_on, ends) };
+        tokio::time::timeout(std::time::Duration::from_secs(60), both).await.unwrap();
+    }
+}
+
+async fn a_computer_is_trusted_only_in_a_session_that_is_not_over(world: World) {
+    let (store, by) = (&world.store, operator());
+    let maria = maria(store).await;
+    let token = store.begin_session(session(&maria, Stage::Inside), None, start()).await.unwrap();
+    let id = store.session(&token, start()).await.unwrap().unwrap().id;
+    let new = NewDevice { session: Some(id), ..device(&maria, account(1)) };
+    store.trust_device(&by, new.clone(), start()).await.unwrap();
+    store.end_all_sessions(&by, &maria.id, Told::nobody(), start()).await.unwrap();
+    let refused = store.trust_device(&by, new, start()).await;
+    assert!(matches!(refused, Err(Error::Missing { .. })), "{refused:?}");
+    assert_eq!(store.devices(&maria.id, start()).await.unwrap().len(), 1);
 }
