@@ -67,26 +67,23 @@ fn sent_back(set: &HeaderValue, others: &HeaderMap, name: &str) -> HeaderMap {
     let mut all: Vec<String> = others.map(|(name, value)| format!("{name}={value}")).collect();
     all.insert(all.len() / 2, pair.to_owned());
     let mut headers = HeaderMap::new();
-    headers.insert(COOKIE, HeaderValue::from_str(&all.join("; ")).expect("it came in a header"));
+    headers.insert(COOKIE, HeaderValue::from_bytes(all.join("; ").as_bytes()).expect("it came in a header"));
     headers
 }
 
-/// The pairs of all headers that are texts, read byte by byte (RFC 6265, 4.2.1).
+/// The pairs of all headers that are texts, each for itself, read byte by byte (RFC 6265, 4.2.1).
 fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     for value in headers.get_all(COOKIE) {
         let bytes = value.as_bytes();
-        if !bytes.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) {
-            continue;
-        }
         let (mut name, mut text, mut has_value) = (Vec::new(), Vec::new(), false);
         for byte in bytes.iter().chain(b";") {
             match byte {
                 b';' => {
                     if has_value {
                         // White space beside the sign is part of what it stands at.
-                        let text_of = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-                        pairs.push((text_of(name.trim_ascii_start()), text_of(text.trim_ascii_end())));
+                        let text_of = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
+                        pairs.extend(text_of(name.trim_ascii_start()).zip(text_of(text.trim_ascii_end())));
                     }
                     (name, text, has_value) = (Vec::new(), Vec::new(), false);
                 }

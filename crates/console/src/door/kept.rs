@@ -1,11 +1,12 @@
 //! Cookies that a browser keeps for long: of trusted devices, one for each person and account, and the marks by which
 //! people's own attempts are told from strangers', one for each person. Each is named by what it begins with.
 
-use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 use jiff::SignedDuration;
 use ringfence_control::people::MARKS_BEGIN;
 use ringfence_model::Secret;
+
+use crate::cookies;
 
 const UNDER_TLS: &str = "__Host-ringfence-";
 const ON_LOOPBACK: &str = "ringfence-";
@@ -29,15 +30,11 @@ pub(crate) fn marks(headers: &HeaderMap, is_https: bool) -> Vec<Secret> {
 }
 
 fn sent(headers: &HeaderMap, is_https: bool, begins: &str) -> Vec<Secret> {
-    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-    cookies
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .filter_map(|(name, value)| {
-            let id = name.strip_prefix(prefix(is_https)).filter(|id| id.starts_with(begins))?;
-            (value.split('.').next() == Some(id)).then(|| Secret::new(value))
-        })
-        .collect()
+    let of_this_kind = |(name, value): (&str, &str)| {
+        let id = name.strip_prefix(prefix(is_https)).filter(|id| id.starts_with(begins))?;
+        (value.split('.').next() == Some(id)).then(|| Secret::new(value))
+    };
+    cookies::sent(headers).filter_map(of_this_kind).collect()
 }
 
 /// Has the browser keep a secret or a mark for so long.
@@ -57,11 +54,13 @@ pub(super) fn set(secret: &Secret, keep_for: SignedDuration, is_https: bool) -> 
 
 #[cfg(test)]
 mod tests {
+    use http::header::COOKIE;
+
     use super::*;
 
     fn sent_of(cookies: &str, is_https: bool) -> Vec<String> {
         let mut headers = HeaderMap::new();
-        headers.insert(COOKIE, HeaderValue::from_str(cookies).expect("a value"));
+        headers.insert(COOKIE, HeaderValue::from_bytes(cookies.as_bytes()).expect("a value"));
         devices(&headers, is_https).iter().map(|secret| secret.expose().to_owned()).collect()
     }
 
@@ -100,6 +99,7 @@ mod tests {
             assert_eq!(text.contains("Secure"), is_https);
             let pair = text.split(';').next().expect("a pair");
             assert_eq!(sent_of(&format!("x=y; {pair}"), is_https), ["dv_01.23"]);
+            assert_eq!(sent_of(&format!("name=Zoë; {pair}"), is_https), ["dv_01.23"]);
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Cookies of protected hosts. Each is of the very host, over TLS, for every path (RFC 6265bis, 4.1.3.2): no neighbour
 //! below the same domain can plant one. The application behind the proxy sees them, and they open nothing but itself.
 
-use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 use ringfence_model::Secret;
+
+use crate::cookies;
 
 /// The session of the host, kept until the browser is closed.
 pub(crate) const SESSION: Cookie = Cookie { name: "__Host-ringfence-session", seconds: None };
@@ -21,12 +22,7 @@ pub(crate) struct Cookie {
 impl Cookie {
     /// What the browser sends, if it is of the form that we gave out.
     pub(crate) fn sent(self, headers: &HeaderMap) -> Option<Secret> {
-        let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let mut found = cookies
-            .flat_map(|value| value.split(';'))
-            .filter_map(|pair| pair.trim().split_once('='))
-            .filter(|(name, _)| *name == self.name)
-            .map(|(_, value)| value);
+        let mut found = cookies::sent(headers).filter(|(name, _)| *name == self.name).map(|(_, value)| value);
         let first = found.next()?;
         let is_ours = first.len() == 64 && first.bytes().all(|byte| byte.is_ascii_hexdigit());
         // Two of one name: one of them is somebody else's.
@@ -50,11 +46,13 @@ impl Cookie {
 
 #[cfg(test)]
 mod tests {
+    use http::header::COOKIE;
+
     use super::*;
 
     fn sent(cookies: &str) -> Option<String> {
         let mut headers = HeaderMap::new();
-        headers.insert(COOKIE, HeaderValue::from_str(cookies).expect("a value"));
+        headers.insert(COOKIE, HeaderValue::from_bytes(cookies.as_bytes()).expect("a value"));
         SESSION.sent(&headers).map(|secret| secret.expose().to_owned())
     }
 
@@ -62,8 +60,10 @@ mod tests {
     fn what_is_not_ours_or_there_twice_is_no_cookie() {
         let good = "a".repeat(64);
         assert_eq!(sent(&format!("x=y; __Host-ringfence-session={good}")).as_deref(), Some(&*good));
+        assert_eq!(sent(&format!("name=Zoë; __Host-ringfence-session={good}")).as_deref(), Some(&*good));
         for cookies in [
             String::new(),
+            format!("\u{2000}__Host-ringfence-session={good}"),
             "__Host-ringfence-session=".to_owned(),
             format!("__Host-ringfence-session={}", &good[1..]),
             format!("__Host-ringfence-session={}g", &good[1..]),
