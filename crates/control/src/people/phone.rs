@@ -168,7 +168,7 @@ impl People {
                 | NotSent::Stopped(at)
                 | NotSent::TooSoon(at)
                 | NotSent::MaxChecks(at) => Refused::NoCodeBefore(at),
-                NotSent::MaxSends => Refused::Invalid(
+                NotSent::MaxSends(_) => Refused::Invalid(
                     "this code was sent often enough: type the one that came, or use another factor",
                 ),
                 NotSent::Barred(barred) => barred.into(),

@@ -174,7 +174,9 @@ async fn channel_data(call: &Call<'_>, send: &CodeSend) -> Result<Value, Refusal
         (Channel::Sms, SendOutcome::Sent(_)) => ("message_status", "sent"),
         (Channel::Sms, SendOutcome::Failed) => ("message_status", "failed"),
         (Channel::Call, SendOutcome::Waiting) => ("call_status", "queued"),
-        (Channel::Call, SendOutcome::Sent(_)) => ("call_status", "completed"),
+        // Whether somebody answered is not asked; whoever has entered the code has heard it.
+        (Channel::Call, SendOutcome::Sent(_)) if send.converted_at.is_some() => ("call_status", "completed"),
+        (Channel::Call, SendOutcome::Sent(_)) => ("call_status", "queued"),
         (Channel::Call, SendOutcome::Failed) => ("call_status", "failed"),
     };
     data[key] = json!(word);

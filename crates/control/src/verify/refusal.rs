@@ -132,7 +132,9 @@ impl Refusal {
                     .after(until, now)
             }
             NotSent::Budget(_, until) => Self::too_many_requests(until, now),
-            NotSent::MaxSends => Self::new(429, 60203, "Max send attempts reached"),
+            NotSent::MaxSends(until) => {
+                Self::new(429, 60203, "Max send attempts reached").after(until, now)
+            }
             NotSent::MaxChecks(until) => Self::max_checks().after(until, now),
             NotSent::Barred(barred) => Self::barred(barred, now),
         }

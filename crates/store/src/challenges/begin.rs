@@ -115,8 +115,8 @@ pub enum NotSent {
     Stopped(Timestamp),
     /// The code was sent a moment ago; not again before this time.
     TooSoon(Timestamp),
-    /// The code was sent too often.
-    MaxSends,
+    /// The code was sent too often. It ends at this time, and then there is another.
+    MaxSends(Timestamp),
     /// Too many codes were tried. It ends at this time.
     MaxChecks(Timestamp),
     /// No code could be entered: too many failures in a row.
@@ -530,7 +530,7 @@ pub(super) fn not_sent(refused: Refused, expires_at: Timestamp) -> NotSent {
     match refused {
         Refused::Over => NotSent::Over,
         Refused::MaxChecks => NotSent::MaxChecks(expires_at),
-        Refused::MaxSends => NotSent::MaxSends,
+        Refused::MaxSends => NotSent::MaxSends(expires_at),
         Refused::TooSoon(until) => NotSent::TooSoon(until),
     }
 }

@@ -243,7 +243,7 @@ async fn a_resend_changes_neither_code_nor_end_nor_checks(world: World) {
         let begun = store.resend_challenge(&application(), resend, after(sent)).await.unwrap();
         assert!(matches!(begun, Begun::Sent { .. }), "{begun:?}");
     }
-    assert_eq!(not_sent(store, new(expected("VA1")), after(599)).await, NotSent::MaxSends);
+    assert_eq!(not_sent(store, new(expected("VA1")), after(599)).await, NotSent::MaxSends(after(600)));
     assert_eq!(store.sends_of_challenge(challenge.sid).await.unwrap().len(), 5);
     assert!(matches!(checked(store, &challenge, &code, after(599)).await, Checked::Approved(_)));
 }

@@ -301,7 +301,10 @@ fn not_sent(not: NotSent, now: Timestamp) -> Problem {
         NotSent::Budget(_, until) => {
             after(Problem::new(Kind::TooManySends, "a limit on codes is used up for a while"), until, now)
         }
-        NotSent::MaxSends => Problem::new(Kind::TooManySends, "the code was sent as often as it may be"),
+        NotSent::MaxSends(until) => {
+            let detail = "the code was sent as often as it may be, until it is over";
+            after(Problem::new(Kind::TooManySends, detail), until, now)
+        }
         NotSent::MaxChecks(until) => paused(until, now),
         NotSent::Barred(barred) => match barred {
             ringfence_second_factor::failures::Barred::Until(until) => paused(until, now),
