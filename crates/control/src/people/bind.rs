@@ -163,12 +163,7 @@ impl People {
         let shown = demands.lasting_of(&kinds);
         let assurance = match shown {
             Some(kind) => Assurance::SecondFactor { kind, at: now },
-            // Of a password that was there before nobody knows here whether it is long enough alone: the sign-in asks.
-            None if demands.policy == Policy::Disabled
-                && person.password_changed_at >= Some(session.created_at) =>
-            {
-                Assurance::Password
-            }
+            None if self.may_go_without(session).await? => Assurance::Password,
             None => return Err(self.nothing_bound(person, session.place).await?),
         };
         if shown.is_some() && !kinds.iter().any(|kind| kind.works_without_twilio()) {
@@ -184,6 +179,14 @@ impl People {
     /// just shown. What was shown must do for everything that the person may enter (NIST SP 800-63B-4, 4.1.2.1): otherwise
     /// whoever phished a code where that is enough would bind a passkey for where it is not.
     pub async fn may_bind(&self, session: &Session) -> Result<()> {
+    /// Whether somebody who binds their first factors may leave that: the password alone opens it there. Of one that was there
+    /// before nobody knows here whether it is long enough alone, so the sign-in asks.
+    pub async fn may_go_without(&self, session: &Session) -> Result<bool> {
+        let demands = self.demands(&session.person, session.place).await?;
+        let is_new = session.person.password_changed_at >= Some(session.created_at);
+        Ok(demands.policy == Policy::Disabled && is_new)
+    }
+
         let kind = match (session.stage, session.assurance) {
             (Stage::Binding, _) => return Ok(()),
             (Stage::SecondFactor, _) => return Err(Refused::Over),

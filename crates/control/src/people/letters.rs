@@ -125,6 +125,40 @@ const COPIED: &str = "The cookie of a computer that you trusted was used by two 
                       change it.";
 
 /// What tells a person that something about their sign-in was changed (NIST SP 800-63B-4, 4.6). The event is what makes it
+/// Tells an owner that somebody has locked themselves out, since a sign-in was not theirs.
+pub(super) fn letter_of_own_lock(owner: &Person, person: &Person, console_url: Option<&str>) -> NewEffect {
+    let page = console_url.map(|url| format!("\n\n{}/people/{}", url.trim_end_matches('/'), person.id));
+    let letter = Letter {
+        to: owner.login.clone(),
+        subject: format!("{} has locked themselves out", person.login),
+        text: format!(
+            "{} says that a sign-in was not theirs, and is locked out by the link in the mail about it. Somebody knows their \
+             password, and may have been inside: look at what the audit log has of them. On the page People, or with ringfence \
+             user unlock, an owner lets them in again.{}\n",
+            person.login,
+            page.unwrap_or_default(),
+        ),
+    };
+    let event = format!("locked/{}/{}", person.id, hex(&store::random_salt()));
+    effect(owner, &event, &letter)
+}
+
+/// Tells a person that a factor of theirs was wrong for the last time.
+pub(super) fn letter_of_worn_out(person: &Person, factor: &Factor) -> NewEffect {
+    let which = match factor.secret.kind() {
+        Kind::Phone => "A code that was sent to your phone",
+        Kind::Totp => "The code of your authenticator application",
+        Kind::Passkey => "An answer of your passkey",
+        Kind::RecoveryCode => "A recovery code",
+    };
+    let what = format!(
+        "{which} was wrong twenty times in a row. It opens nothing any more until you bind it anew, under My security or with a \
+         code of an owner's. Whoever tried it knows your password: change it, if it was not you.",
+    );
+    let event = format!("worn-out/{}", hex(&store::random_salt()));
+    letter_about(person, &event, "A second factor of yours counts no more", &what)
+}
+
 /// the same change again.
 pub(super) fn letter_of_change(person: &Person, event: &str, what: &str) -> NewEffect {
     letter_about(person, event, "Your sign-in was changed", what)

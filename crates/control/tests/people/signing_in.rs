@@ -1,6 +1,7 @@
 use ringfence_control::people::{Answer, Asks, Known, Refused, Rules, Step};
+use ringfence_model::PhoneNumber;
 use ringfence_second_factor::policy::{Kind, Policy};
-use ringfence_store::{Lock, Role, SignInOutcome, Stage, Told, Where};
+use ringfence_store::{FactorSecret, Lock, NewFactor, Role, SignInOutcome, Stage, Told, Where};
 
 use crate::crashes::until_a_crash;
 use crate::house::{House, PASSWORD, at, everywhere, futures, home, operator, secret, why};
@@ -89,7 +90,27 @@ async fn a_factor_that_was_wrong_too_often_is_worth_nothing_and_the_recovery_cod
     assert!(matches!(refused, Refused::BoundAnew), "{refused:?}");
     let code = Answer::RecoveryCode(maria.codes[0].clone());
     let step = house.people.show(&token, &session, &code, false, &home()).await.unwrap();
-    assert!(matches!(step, Step::Inside { .. }));
+    let Step::Inside { token, .. } = step else { panic!("{step:?}") };
+    let letters = house.store.waiting_effects(99).await.unwrap();
+    let told = letters.iter().filter(|it| it.payload["subject"] == "A second factor of yours counts no more");
+    assert_eq!(told.count(), 1);
+    // The next sign-in asks for what works, and what works stays: beside it there is nothing that does.
+    let Step::Ask { kinds, .. } = house.sign_in(&maria.login, PASSWORD, &home()).await.unwrap() else {
+        panic!("it is asked for");
+    };
+    assert_eq!(kinds, [Kind::RecoveryCode]);
+    let session = house.session(&token).await;
+    let phone = FactorSecret::Phone(PhoneNumber::parse("+14155550123").unwrap());
+    let (by, now) = (operator(), house.people.now());
+    let phone = NewFactor { secret: phone, verified: true };
+    house.store.add_factor(&by, &session.person.id, phone, now).await.unwrap();
+    let refused = why(house.people.remove_phone(&session).await);
+    assert!(matches!(refused, Refused::LastFactor), "{refused:?}");
+    // Bound anew, it counts again.
+    house.people.new_totp(&session).await.unwrap();
+    let seed = house.seed(&session.person.id).await;
+    house.people.confirm_totp(&session, &secret(&seed.code_at(house.people.now()))).await.unwrap();
+    house.people.remove_phone(&session).await.unwrap();
 }
 
 /// So many wrong passwords that there are pauses.

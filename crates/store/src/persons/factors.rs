@@ -70,6 +70,8 @@ pub struct Factor {
     pub verified_at: Option<Timestamp>,
     /// When it last let somebody in.
     pub used_at: Option<Timestamp>,
+    /// It was wrong too often, and counts no more until it is bound anew.
+    pub is_worn_out: bool,
 }
 
 impl Store {
@@ -156,8 +158,14 @@ impl Store {
 
     /// All factors of a person, the oldest first.
     pub async fn factors(&self, person: &str) -> Result<Vec<Factor>> {
-        let sql = "SELECT * FROM factors WHERE person = $1 ORDER BY created_at, id";
-        self.fetch(sql, values![person]).await?.iter().map(|row| read(&self.keys, row)).collect()
+        let sql = "SELECT f.*, (SELECT x.count FROM failures x WHERE x.subject = 'factor/' || f.id) AS failures \
+                   FROM factors f WHERE f.person = $1 ORDER BY f.created_at, f.id";
+        let rows = self.fetch(sql, values![person]).await?;
+        let read = |row: &Row| {
+            let failures = row.maybe_int("failures")?.unwrap_or_default();
+            Ok(Factor { is_worn_out: failures >= counting::MOST, ..read(&self.keys, row)? })
+        };
+        rows.iter().map(read).collect()
     }
 
     /// Takes a factor away, and with it the trust in devices, which may rest on it: whoever had it may have used it to have
@@ -244,7 +252,13 @@ impl Store {
                     lock(transaction, &factor.person).await?;
                 }
                 let last = row.maybe_int("last_step")?.map(Step::from_number);
-                let Some(step) = seed.check(typed, last, *now) else { return Ok(Ok(false)) };
+                let Some(step) = seed.check(typed, last, *now) else {
+                    if !is_first {
+                        let what = (id.as_str(), Kind::Totp);
+                        counting::wrong(transaction, by, &factor.person, what, told, *now).await?;
+                    }
+                    return Ok(Ok(false));
+                };
                 let update = "UPDATE factors SET last_step = $2, used_at = $3, \
                               verified_at = coalesce(verified_at, $3) WHERE id = $1";
                 transaction.execute(update, values![id, step.number(), *now]).await?;
@@ -258,17 +272,19 @@ impl Store {
         .await
     }
 
-    /// Whether somebody typed a recovery code that is left; it is gone then.
+    /// Whether somebody typed a recovery code that is left; it is gone then. Whoever is told of the last one that may be wrong is
+    /// told in the same transaction.
     pub async fn use_recovery_code(
         &self,
         by: &Actor,
         factor: &Factor,
         typed: &RecoveryCode,
+        told: Told,
         now: Timestamp,
     ) -> Result<Result<bool, Barred>> {
         let tag = typed.tag(&self.factor_keys().await?.tags, &factor.person);
-        let data = (by.clone(), factor.clone(), tag, now);
-        self.write(data, |(by, factor, tag, now), transaction| {
+        let data = (by.clone(), factor.clone(), tag, told, now);
+        self.write(data, |(by, factor, tag, told, now), transaction| {
             Box::pin(async move {
                 if let Err(barred) = failures::count(transaction, &subject(&factor.id), Rule::Person, *now).await? {
                     return Ok(Err(barred));
@@ -277,6 +293,8 @@ impl Store {
                               AND used_at IS NULL";
                 let bound = values![tag, &factor.person, RECOVERY, *now];
                 if transaction.execute(update, bound).await? == 0 {
+                    let what = (factor.id.as_str(), Kind::RecoveryCode);
+                    counting::wrong(transaction, by, &factor.person, what, told, *now).await?;
                     return Ok(Ok(false));
                 }
                 let update = "UPDATE factors SET used_at = $2 WHERE id = $1";
@@ -315,6 +333,11 @@ impl Store {
 }
 
 impl Factor {
+    /// Whether it lets somebody in: it was shown to work, and was not wrong too often since.
+    pub fn counts(&self) -> bool {
+        self.verified_at.is_some() && !self.is_worn_out
+    }
+
     /// An id for one that is about to be added.
     pub fn new_id() -> String {
         format!("fa_{}", hex::write(&crate::random::<8>()))
@@ -454,6 +477,7 @@ fn read(keys: &Keyring, row: &Row) -> Result<Factor> {
         created_at: row.time("created_at")?,
         verified_at: row.maybe_time("verified_at")?,
         used_at: row.maybe_time("used_at")?,
+        is_worn_out: false,
         id,
     })
 }
