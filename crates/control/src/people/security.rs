@@ -7,10 +7,10 @@ use ringfence_model::{Actor, Secret};
 use ringfence_second_factor::failures::Rule;
 use ringfence_second_factor::policy::{Demands, Kind};
 use ringfence_second_factor::recovery::RecoveryCode;
-use ringfence_store::{Grant, Lock, Person, Purpose, Session, Stage, Told, Where};
+use ringfence_store::{Grant, Person, Purpose, Role, Session, Stage, Told, Where};
 
-use super::letters::{change_told_to, letter_of_change, texts_to_old_phones};
-use super::{Asks, People, Refused, Result};
+use super::letters::{change_told_to, letter_of_change, letter_of_own_lock, texts_to_old_phones};
+use super::{Asks, People, Refused, Result, Visitor};
 
 /// A link to reset a password is good for so long.
 const RESET_GOOD_FOR: SignedDuration = SignedDuration::from_mins(30);
@@ -109,10 +109,19 @@ impl People {
     pub async fn lock_by_code(&self, code: &Secret) -> Result<Person> {
         let now = self.now();
         let code = RecoveryCode::typed(code.expose()).ok_or(Refused::WrongCode)?;
-        let found = self.store.redeem_code(Purpose::Lock, &code, now).await?.ok_or(Refused::WrongCode)?;
-        let by = Actor::Person(found.person.clone());
+        // Owners look at what was done in their name, and let them in again.
+        let mut owners = self.store.persons().await?;
+        owners.retain(|it| {
+            it.id != person.id
+                && it.locked_at.is_none()
+                && it.has_password
+                && it.role(Where::Everywhere) == Some(Role::Owner)
+        });
+        let url = self.rules.console_url.as_deref();
+        let letters: Vec<_> = owners.iter().map(|owner| letter_of_own_lock(owner, &person, url)).collect();
+        let told = Told::by(move |_| letters.clone());
         // Their own account, whoever they are: there may be a thief inside. The command lets the last owner in again.
-        self.store.lock_person(&by, &found.person, Lock::OutEvenTheLastOwner, now).await?;
+        let found = self.store.redeem_to_lock(&code, told, self.now()).await?.ok_or(Refused::WrongCode)?;
         self.store.person(&found.person).await?.ok_or(Refused::WrongCode)
     }
 }

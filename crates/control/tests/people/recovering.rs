@@ -71,6 +71,8 @@ async fn a_changed_password_wants_the_old_one_and_ends_every_session() {
 async fn the_mailed_link_locks_and_only_an_owner_unlocks() {
     let house = House::new().await;
     let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let otto = house.bound("otto@example.com", vec![everywhere(Role::Owner)]).await;
+    house.bound("op@example.com", vec![everywhere(Role::Operator)]).await;
     let token = house.inside(&maria).await;
     let person = house.session(&token).await.person;
     let day = SignedDuration::from_hours(24);
@@ -79,6 +81,11 @@ async fn the_mailed_link_locks_and_only_an_owner_unlocks() {
     let locked = house.people.lock_by_code(&secret(&code.spelled())).await.unwrap();
     assert!(locked.locked_at.is_some());
     assert!(house.people.session(&token).await.unwrap().is_none());
+    // Who lets them in again hears of it, and nobody else.
+    let letters = house.store.waiting_effects(99).await.unwrap();
+    let about = "maria@example.com has locked themselves out";
+    let told: Vec<_> = letters.iter().filter(|it| it.payload["subject"] == about).collect();
+    assert_eq!(told.iter().map(|it| &it.payload["to"]).collect::<Vec<_>>(), [&otto.login]);
     assert!(matches!(why(house.sign_in(&maria.login, PASSWORD, &home()).await), Refused::Wrong));
     let again = why(house.people.lock_by_code(&secret(&code.spelled())).await);
     assert!(matches!(again, Refused::WrongCode), "{again:?}");

@@ -192,29 +192,7 @@ impl Store {
     ) -> Result<bool> {
         let data = (by.into(), person.to_owned(), how, now);
         self.write(data, |(by, person, how, now), transaction| {
-            Box::pin(async move {
-                find(transaction, person).await?;
-                let (update, action) = match how {
-                    Lock::Out | Lock::OutEvenTheLastOwner => {
-                        ("UPDATE persons SET locked_at = $2 WHERE id = $1 AND locked_at IS NULL", "person.lock")
-                    }
-                    Lock::Off => (
-                        "UPDATE persons SET locked_at = NULL WHERE id = $1 AND locked_at IS NOT NULL AND $2 > 0",
-                        "person.unlock",
-                    ),
-                };
-                if transaction.execute(update, values![person, *now]).await? == 0 {
-                    return Ok(false);
-                }
-                if *how == Lock::Out {
-                    roles::keep_an_owner(transaction, person, None).await?;
-                }
-                if *how != Lock::Off {
-                    end_trust(transaction, person, "the person was locked", *now).await?;
-                }
-                note(transaction, &by.by, action, person, by.detail(json!({})), *now).await?;
-                Ok(true)
-            })
+            Box::pin(async move { lock_out(transaction, by, person, *how, *now).await })
         })
         .await
     }
@@ -271,6 +249,37 @@ async fn end_trust(transaction: &mut Transaction, person: &str, why: &str, now: 
     transaction.execute("DELETE FROM sessions WHERE person = $1", values![person]).await?;
     devices::end_all(transaction, person, None, why, now).await?;
     Ok(())
+}
+
+/// Locks a person out, or lets them in again. Says whether it changed anything.
+async fn lock_out(
+    transaction: &mut Transaction,
+    by: &Because,
+    person: &str,
+    how: Lock,
+    now: Timestamp,
+) -> Result<bool> {
+    find(transaction, person).await?;
+    let (update, action) = match how {
+        Lock::Out | Lock::OutEvenTheLastOwner => {
+            ("UPDATE persons SET locked_at = $2 WHERE id = $1 AND locked_at IS NULL", "person.lock")
+        }
+        Lock::Off => (
+            "UPDATE persons SET locked_at = NULL WHERE id = $1 AND locked_at IS NOT NULL AND $2 > 0",
+            "person.unlock",
+        ),
+    };
+    if transaction.execute(update, values![person, now]).await? == 0 {
+        return Ok(false);
+    }
+    if how == Lock::Out {
+        roles::keep_an_owner(transaction, person, None).await?;
+    }
+    if how != Lock::Off {
+        end_trust(transaction, person, "the person was locked", now).await?;
+    }
+    note(transaction, &by.by, action, person, by.detail(json!({})), now).await?;
+    Ok(true)
 }
 
 /// Of two changes of what lets a person in, the second sees what the first has left: a session or a device that is just made
