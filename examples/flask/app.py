@@ -4,6 +4,7 @@ Without it, `sign_in` would end with `return signed_in(name)`.
 """
 
 import os
+import time
 
 from flask import Flask, abort, redirect, render_template_string, request, session
 from werkzeug.security import check_password_hash, generate_password_hash
@@ -61,13 +62,15 @@ def ask(path, **body):
 
 
 def second_factor(name, phone):
-    if session.get("waits", {}).get("user") != name:  # a form that is sent twice goes on with the first one's sign-in
+    waits = session.get("waits", {})
+    if waits.get("user") != name or waits["until"] < time.time():  # a form that is sent twice goes on with the first one's sign-in
         browser = {"address": request.remote_addr, "user_agent": request.user_agent.string[:200]}
         sign_in = ask("", user=name, phone=phone, device_token=request.cookies.get(f"device-{name}"), **browser)
         if sign_in["needed"] == "none":
             return remember(name, signed_in(name), sign_in)
         session.clear()
-        session["waits"] = {"user": name, "id": sign_in["id"], "factors": [it["kind"] for it in sign_in["factors"]]}
+        factors = [it["kind"] for it in sign_in["factors"]]
+        session["waits"] = {"user": name, "id": sign_in["id"], "factors": factors, "until": time.time() + 840}
     return send() if "phone" in session["waits"]["factors"] else redirect("/code")
 
 
@@ -79,6 +82,8 @@ def send():
 
 
 def refused(waits, answer):
+    if answer["code"] == "sign-in-over" and request.path == "/code":
+        return redirect("/")  # sent twice: the other answer signs in, and this one must not touch its session
     if answer["code"] in ("sign-in-over", "no-sign-in", "too-many-failures"):
         session.pop("waits")
         return page("sign-in", error=answer["title"] + "."), answer["status"]
