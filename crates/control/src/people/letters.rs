@@ -238,7 +238,10 @@ pub async fn tell_sign_ins(store: &Store, console_url: Option<&str>, now: Timest
 
 fn about(person: &Person, sign_ins: &[SignIn], lock: Option<String>) -> Letter {
     let is_inside = sign_ins.iter().any(|sign_in| sign_in.outcome == SignInOutcome::New);
-    let lines: Vec<String> = sign_ins.iter().take(LINES).map(line).collect();
+    // Who is inside comes first: that is what the owner must see.
+    let mut told: Vec<&SignIn> = sign_ins.iter().collect();
+    told.sort_by_key(|sign_in| sign_in.outcome != SignInOutcome::New);
+    let lines: Vec<String> = told.into_iter().take(LINES).map(line).collect();
     let more = sign_ins.len().saturating_sub(LINES);
     let more = if more > 0 { format!("\nand {more} more\n") } else { String::new() };
     let (subject, first) = if is_inside {

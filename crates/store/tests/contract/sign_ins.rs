@@ -211,6 +211,12 @@ async fn whoever_signs_in_a_thousand_times_puts_off_nobody_else_s_notice(world: 
     // Each person's oldest, then the next of each.
     assert_eq!(told, [(false, start()), (true, after(10)), (false, after(1)), (true, after(11))]);
 }
+    // Somebody is inside with that password, and tries it on and on to hide that.
+    let inside = store.begin_sign_in(&busy.id, "198.51.100.66", "Chrome", after(170)).await.unwrap();
+    store.end_sign_in(&inside, SignInOutcome::New, after(175)).await.unwrap();
+    let told = store.sign_ins_to_tell(after(0), 1).await.unwrap();
+    assert_eq!(told.iter().map(|it| &it.id).collect::<Vec<_>>(), [&inside]);
+    assert_eq!(store.sign_ins_to_tell(after(180), 4).await.unwrap()[0].id, inside);
 
 async fn a_session_in_which_factors_were_guessed_ends_once_and_is_noted(world: World) {
     let store = &world.store;
