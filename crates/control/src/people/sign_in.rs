@@ -169,6 +169,44 @@ impl People {
         Ok(Step::Inside { token, device, mark: self.mark(&person.login).await? })
     }
 
+    /// Signs in to another account than the one that waits for the second factor: that one may take what is at hand. It asks for
+    /// what it demands itself. Of a password that was typed before nobody knows here whether it is long enough alone.
+    pub async fn turn_to(
+        &self,
+        token: &Secret,
+        session: &Session,
+        place: Where,
+        known: &Known,
+        visitor: &Visitor,
+    ) -> Result<Step> {
+        if session.stage != Stage::SecondFactor {
+            return Err(Refused::Over);
+        }
+        let (person, now) = (&session.person, self.now());
+        if person.role(place).is_none() {
+            return Err(Refused::Forbidden);
+        }
+        let (next, device) =
+            self.next(person, place, Assurance::Password, false, &known.devices, visitor).await?;
+        let turned = |stage, assurance| session_like(session, place, stage, assurance, visitor);
+        match next {
+            Next::Enter(assurance) => {
+                let to = turned(Stage::Inside, assurance);
+                let token = self.store.change_session(token, to, now).await.map_err(over)?;
+                let is_known = self.has_seen(person, visitor).await?;
+                let outcome = if is_known { SignInOutcome::Known } else { SignInOutcome::New };
+                self.store.end_sign_in(&session.sign_in, outcome, now).await?;
+                Ok(Step::Inside { token, device, mark: self.mark(&person.login).await? })
+            }
+            Next::Ask(kinds) => {
+                let to = turned(Stage::SecondFactor, Assurance::Password);
+                let token = self.store.change_session(token, to, now).await.map_err(over)?;
+                Ok(Step::Ask { token, kinds })
+            }
+            Next::Bind => Err(self.nothing_bound(person, place).await?),
+        }
+    }
+
     /// Ends a session.
     pub async fn sign_out(&self, session: &Session) -> Result<()> {
         let by = Actor::Person(session.person.id.clone());
