@@ -16,7 +16,7 @@ use ringfence_model::Clock;
 use ringfence_store::{KeptRequest, Role, Where};
 
 use crate::cookies;
-use crate::door::{Door, kept};
+use crate::door::{self, Door, kept};
 use crate::failed::Failed;
 use crate::form::Fields;
 use crate::routes::{self, Call, Needs, Open, Route, Run, RunInside};
@@ -234,6 +234,7 @@ impl Console {
             engine,
             signed_in,
             people: self.people(engine),
+            visitor: door::visitor(request.headers(), caller),
             piece,
             query,
             form: Fields::default(),
@@ -310,7 +311,6 @@ struct Asked<'r> {
     typed: Option<Kept>,
 }
 
-/// A page, with what was typed into its form before somebody had to sign in. What was typed for another account is kept on,
 /// Whether a page is about another account that they may look at: nobody else learns that it is there.
 fn about_another(request: &Request<Bytes>, signed_in: &SignedIn) -> Option<Failed> {
     let here = signed_in.place();
@@ -321,6 +321,7 @@ fn about_another(request: &Request<Bytes>, signed_in: &SignedIn) -> Option<Faile
     signed_in.person().role(other).map(|_| Failed::AboutAnother { other, here })
 }
 
+/// A page, with what was typed into its form before somebody had to sign in. What was typed for another account is kept on,
 /// and told of.
 async fn show_page(
     mut call: Call<'_>,
@@ -354,11 +355,11 @@ async fn take_form(
         call.form = form;
         return run(call).await;
     };
-    let (route, piece) =
     if request.uri().path() == "/sign-out" {
         // Whoever closes the window now shall know that they are not out.
         return Err(Failed::StillIn { csrf: call.signed_in.csrf().to_owned() });
     }
+    let (route, piece) =
         routes::find(&Method::GET, typed::page_of(request.uri().path())).map_err(|_| stale)?;
     let Run::Inside(needs, show) = route.run else { return Err(Failed::StaleForm) };
     needs.allow(call.signed_in)?;

@@ -132,6 +132,8 @@ pub(super) fn may_bind<'d>(door: &'d Door<'_>) -> Result<&'d Session, &'static s
             Ok(session)
         }
         Some((_, session)) if session.stage == Stage::Inside => Err("/second-factor?to=%2Fbind%2Ffactors"),
+        // The session of their cookie is over, and they have not asked for that.
+        None if door.known().session.is_some() => Err("/sign-in?done=over&to=%2Fbind%2Ffactors"),
         _ => Err("/sign-in"),
     }
 }
@@ -304,9 +306,9 @@ async fn factors_view(door: &Door<'_>, session: &Session, codes: Vec<String>) ->
             } else {
                 may_go_without || (has_any && codes_left > 0)
             },
+        may_go_without,
         passkeys,
         site: door.site(),
-        may_go_without,
         passkey_name: door.visitor().agent,
         passkey_problem: None,
         picture: picture::code(begun.as_ref().map_or("", |totp| &totp.uri)),

@@ -91,7 +91,9 @@ fn attempt(sign_in: &SignIn) -> Attempt {
         SignInOutcome::Known => ("good", "signed in"),
         SignInOutcome::New => ("near", "signed in on a new device"),
         SignInOutcome::Waiting => ("bad", "password right, no second factor"),
-        SignInOutcome::Guessed => ("bad", "second factor wrong five times in an open session, which ended"),
+        SignInOutcome::Guessed => {
+            ("bad", "password or second factor wrong five times in an open session, which ended")
+        }
         SignInOutcome::Failed => ("bad", "password right, second factor wrong"),
     };
     Attempt {
@@ -206,10 +208,11 @@ pub(crate) fn ask_password(call: &Call<'_>) -> Result<Response<Bytes>, Failed> {
 
 pub(crate) async fn password(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let (old, new) = (Secret::new(call.form.raw("old")), Secret::new(call.form.raw("new")));
-    let (wrong_old, wrong_new) = match call.people.change_password(call.signed_in.session(), &old, &new).await
-    {
+    let changed = call.people.change_password(call.signed_in.session(), &old, &new, &call.visitor).await;
+    let (wrong_old, wrong_new) = match changed {
         // Every session has ended, this one too.
         Ok(()) => return Ok(words::redirect("/sign-in?done=password")),
+        Err(Refused::Guessed) => return Ok(words::redirect("/sign-in?done=guessed")),
         Err(Refused::Wrong) => (Some("This is not your password.".to_owned()), None),
         Err(refused @ Refused::Later(_)) => (Some(refused_in_words(&refused, call.now)?), None),
         Err(refused) => (None, Some(refused_in_words(&refused, call.now)?)),

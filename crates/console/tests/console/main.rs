@@ -7,6 +7,7 @@ mod hosts;
 mod incidents;
 mod keys;
 mod ledger;
+mod links;
 mod pages;
 mod passkeys;
 mod people;

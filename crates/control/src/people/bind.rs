@@ -37,13 +37,20 @@ pub struct NewTotp {
 }
 
 impl People {
-    /// Whose code this is: what the page shows before it is used.
+    /// Whose code this is: what the page shows before it is used. Of whoever is locked out, or has no role any more, it is nobody's.
     pub async fn bindable(&self, code: &Secret) -> Result<Option<Bindable>> {
+        let person = self.whose_code(Purpose::Bind, code).await?;
+        let person = person.filter(|person| person.locked_at.is_none() && places(person).next().is_some());
+        Ok(person.map(|person| Bindable { person }))
+    }
+
+    /// Whose code this is, which is not used by that; nobody's where it is good for nothing (any more).
+    pub async fn whose_code(&self, purpose: Purpose, code: &Secret) -> Result<Option<Person>> {
         let Some(code) = RecoveryCode::typed(code.expose()) else { return Ok(None) };
-        let Some(found) = self.store.look_at_code(Purpose::Bind, &code, self.now()).await? else {
-            return Ok(None);
-        };
-        Ok(self.store.person(&found.person).await?.map(|person| Bindable { person }))
+        match self.store.look_at_code(purpose, &code, self.now()).await? {
+            Some(found) => Ok(self.store.person(&found.person).await?),
+            None => Ok(None),
+        }
     }
 
     /// Uses a code, with the password that the person has, or sets as their first.
@@ -51,10 +58,7 @@ impl People {
         let now = self.now();
         let Bindable { person } = self.bindable(code).await?.ok_or(Refused::WrongCode)?;
         let code = RecoveryCode::typed(code.expose()).ok_or(Refused::WrongCode)?;
-        if person.locked_at.is_some() {
-            return Err(Refused::WrongCode);
-        }
-        let place = places(&person).next().ok_or(Refused::Wrong)?;
+        let place = places(&person).next().ok_or(Refused::WrongCode)?;
         let (is_used, password_of) = if person.has_password {
             let subject = self.store.subject("bind", &[&person.id]).await?;
             self.store.failures(&subject).await?.admit(Rule::Application, now)?;
@@ -175,10 +179,6 @@ impl People {
         Ok(Step::Inside { token, device: None, mark: self.mark(&person.login).await? })
     }
 
-    /// Whether a session may bind factors now: one that a code of an owner's began, or one in which the second factor was
-    /// just shown. What was shown must do for everything that the person may enter (NIST SP 800-63B-4, 4.1.2.1): otherwise
-    /// whoever phished a code where that is enough would bind a passkey for where it is not.
-    pub async fn may_bind(&self, session: &Session) -> Result<()> {
     /// Whether somebody who binds their first factors may leave that: the password alone opens it there. Of one that was there
     /// before nobody knows here whether it is long enough alone, so the sign-in asks.
     pub async fn may_go_without(&self, session: &Session) -> Result<bool> {
@@ -187,6 +187,10 @@ impl People {
         Ok(demands.policy == Policy::Disabled && is_new)
     }
 
+    /// Whether a session may bind factors now: one that a code of an owner's began, or one in which the second factor was
+    /// just shown. What was shown must do for everything that the person may enter (NIST SP 800-63B-4, 4.1.2.1): otherwise
+    /// whoever phished a code where that is enough would bind a passkey for where it is not.
+    pub async fn may_bind(&self, session: &Session) -> Result<()> {
         let kind = match (session.stage, session.assurance) {
             (Stage::Binding, _) => return Ok(()),
             (Stage::SecondFactor, _) => return Err(Refused::Over),

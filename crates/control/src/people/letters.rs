@@ -21,6 +21,7 @@ use ringfence_store::{
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
+use super::sign_in::network_of;
 use super::{Known, People, Result, Visitor};
 use crate::decide::kind;
 use crate::notices::{Letter, Text};
@@ -49,11 +50,15 @@ impl People {
         let subjects = match self.marked(&login, &known.marks).await? {
             Some(mark) => vec![self.store.subject("reset-of-browser", &[&login, &mark]).await?],
             None => vec![
-                self.store.subject("reset-from", &[&visitor.address]).await?,
+                self.store.subject("reset-from", &[&network_of(&visitor.address)]).await?,
                 self.store.subject("reset", &[&login]).await?,
             ],
         };
         for subject in subjects {
+            // Whoever has to wait costs a read.
+            if self.store.failures(&subject).await?.admit(Rule::Application, now).is_err() {
+                return Ok(());
+            }
             if self.store.count_attempt(&subject, Rule::Application, now).await?.is_err() {
                 return Ok(());
             }
@@ -120,11 +125,6 @@ pub(super) fn texts_to_old_phones(removed: &[Factor]) -> Vec<NewEffect> {
     texts.collect()
 }
 
-const COPIED: &str = "The cookie of a computer that you trusted was used by two browsers. Its trust is over, and so is every session \
-                      that was opened by the trust in a computer. Whoever has the other browser knows your password too: \
-                      change it.";
-
-/// What tells a person that something about their sign-in was changed (NIST SP 800-63B-4, 4.6). The event is what makes it
 /// Tells an owner that somebody has locked themselves out, since a sign-in was not theirs.
 pub(super) fn letter_of_own_lock(owner: &Person, person: &Person, console_url: Option<&str>) -> NewEffect {
     let page = console_url.map(|url| format!("\n\n{}/people/{}", url.trim_end_matches('/'), person.id));
@@ -159,6 +159,11 @@ pub(super) fn letter_of_worn_out(person: &Person, factor: &Factor) -> NewEffect 
     letter_about(person, &event, "A second factor of yours counts no more", &what)
 }
 
+const COPIED: &str = "The cookie of a computer that you trusted was used by two browsers. Its trust is over, and so is every session \
+                      that was opened by the trust in a computer. Whoever has the other browser knows your password too: \
+                      change it.";
+
+/// What tells a person that something about their sign-in was changed (NIST SP 800-63B-4, 4.6). The event is what makes it
 /// the same change again.
 pub(super) fn letter_of_change(person: &Person, event: &str, what: &str) -> NewEffect {
     letter_about(person, event, "Your sign-in was changed", what)
@@ -270,7 +275,7 @@ fn line(sign_in: &SignIn) -> String {
         SignInOutcome::Waiting => "no second factor",
         SignInOutcome::Failed => "a wrong second factor",
         SignInOutcome::Known | SignInOutcome::New => "signed in",
-        SignInOutcome::Guessed => "wrong second factors in an open session",
+        SignInOutcome::Guessed => "wrong passwords or second factors in an open session",
     };
     let at = sign_in.at.strftime("%Y-%m-%d %H:%M UTC");
     format!("  {at}  {what}, from {} with {}", sign_in.address, sign_in.agent)

@@ -131,7 +131,10 @@ pub enum Refused {
     )]
     BoundAnew,
     /// The password is right, but there is no factor that would do: an owner gives out a code.
-    #[error("the second factor is demanded and none is bound: ask an owner for a code to bind one")]
+    #[error(
+        "the second factor is demanded and none is bound that counts: ask an owner for a code to bind one; an owner who is alone makes \
+         it on the machine, with ringfence user reset-second-factor"
+    )]
     NothingBound,
     /// The same where only passkeys do.
     #[error("only passkeys are taken here, and you have none: ask an owner for a code to bind one")]
@@ -144,8 +147,8 @@ pub enum Refused {
     /// The session is over, or not at this step.
     #[error("this sign-in is over: begin again")]
     Over,
-    /// The second factor was wrong again and again in a session that was inside, which has ended.
-    #[error("the second factor was wrong too often: this session has ended, sign in again")]
+    /// The password or the second factor was wrong again and again in a session that was inside, which has ended.
+    #[error("that was wrong too often: this session has ended, sign in again")]
     Guessed,
     /// What is dangerous wants the second factor again.
     #[error("the second factor is asked for again before this")]

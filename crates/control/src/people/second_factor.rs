@@ -117,9 +117,9 @@ impl People {
         }
     }
 
-    /// Counts a wrong code in a session that is inside, whose cookie somebody may have stolen: after a few the session ends,
+    /// Counts a wrong code or password in a session that is inside, whose cookie somebody may have stolen: after a few the session ends,
     /// and its owner is told. Otherwise a thief would keep the owner out of what is dangerous, by the pauses, and nobody knew.
-    async fn count_guess(&self, session: &Session, visitor: &Visitor) -> Result<()> {
+    pub(super) async fn count_guess(&self, session: &Session, visitor: &Visitor) -> Result<()> {
         let (person, now) = (&session.person, self.now());
         let subject = self.guesses_of(session).await?;
         // When the next one may be tried is told by the counter of the factor.
@@ -128,7 +128,7 @@ impl People {
             return Ok(());
         }
         let what = format!(
-            "In a session of yours the second factor was wrong five times, the last time from {} with {}. The session has ended: \
+            "In a session of yours the password or the second factor was wrong five times, the last time from {} with {}. The session has ended: \
              its cookie may have been stolen, or somebody sat at your computer.",
             visitor.address, visitor.agent,
         );
@@ -137,7 +137,7 @@ impl People {
             tracing::warn!(
                 person = person.id,
                 address = visitor.address,
-                "the second factor was wrong five times in an open session: it has ended"
+                "the password or the second factor was wrong five times in an open session: it has ended"
             );
         }
         Err(Refused::Guessed)
@@ -163,7 +163,7 @@ impl People {
             Answer::Totp(typed) => self.store.check_totp(&by, factor, typed.expose(), told, now).await??,
             Answer::PhoneCode(typed) => return self.check_code(session, factor, typed).await,
             // They may have several; which it was stands in the answer.
-            Answer::Passkey(shown) => return self.check_passkey(session, shown).await,
+            Answer::Passkey(shown) => return self.check_passkey(session, factor, shown).await,
             Answer::RecoveryCode(typed) => match RecoveryCode::typed(typed.expose()) {
                 Some(code) => self.store.use_recovery_code(&by, factor, &code, told, now).await??,
                 // What cannot be a code is a slip of the fingers, and no guess.

@@ -17,17 +17,27 @@ const RESET_GOOD_FOR: SignedDuration = SignedDuration::from_mins(30);
 
 impl People {
     /// Changes the password, which ends all sessions and devices, this one too.
-    pub async fn change_password(&self, session: &Session, old: &Secret, new: &Secret) -> Result<()> {
+    ///
+    /// Wrong old ones are counted for the session, which ends after a few: otherwise whoever has stolen its cookie would keep the
+    /// owner from changing it, by the pauses, and nobody knew.
+    pub async fn change_password(
+        &self,
+        session: &Session,
+        old: &Secret,
+        new: &Secret,
+        visitor: &Visitor,
+    ) -> Result<()> {
         if session.stage != Stage::Inside {
             return Err(Refused::Over);
         }
         let (person, now) = (&session.person, self.now());
-        let subject = self.store.subject("change-password", &[&person.id]).await?;
+        let subject = self.store.subject("change-password", &[&session.id]).await?;
         self.store.failures(&subject).await?.admit(Rule::Application, now)?;
         let place = self.hasher.place(Asks::Known).await?;
         self.store.count_attempt(&subject, Rule::Application, now).await??;
         let (_, hash) = self.store.person_by_login(&person.login).await?.ok_or(Refused::Over)?;
         if !place.is(old, hash.as_ref()).await? {
+            self.count_guess(session, visitor).await?;
             return Err(Refused::Wrong);
         }
         self.store.forget_failures(&subject).await?;
@@ -45,7 +55,8 @@ impl People {
         if person.locked_at.is_some() || !person.has_password {
             return Ok(None);
         }
-        let by = Actor::Person(person.id.clone());
+        // Whoever typed the address may be anybody: it was not the person.
+        let by = Actor::job("letters");
         let now = self.now();
         let code =
             self.store.give_out_code(&by, &person.id, Purpose::ResetPassword, RESET_GOOD_FOR, now).await?;
@@ -107,7 +118,7 @@ impl People {
 
     /// Locks the person whose mailed code this is: for whoever reads of a sign-in that was not theirs.
     pub async fn lock_by_code(&self, code: &Secret) -> Result<Person> {
-        let now = self.now();
+        let person = self.whose_code(Purpose::Lock, code).await?.ok_or(Refused::WrongCode)?;
         let code = RecoveryCode::typed(code.expose()).ok_or(Refused::WrongCode)?;
         // Owners look at what was done in their name, and let them in again.
         let mut owners = self.store.persons().await?;

@@ -303,7 +303,7 @@ impl People {
 }
 
 /// What an address is counted and known under: of IPv6 a house has its first 64 bits.
-fn network_of(address: &str) -> String {
+pub(super) fn network_of(address: &str) -> String {
     address.parse().map_or_else(|_| address.to_owned(), network)
 }
 

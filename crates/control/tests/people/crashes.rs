@@ -149,7 +149,7 @@ async fn wherever_a_node_dies_a_password_is_changed_only_together_with_the_lette
     for polls in 1.. {
         let session = inside(&house, &maria).await;
         let (old, new) = (secret(PASSWORD), secret("harbour violin nine"));
-        let ended = until_a_crash(house.people.change_password(&session, &old, &new), polls).await;
+        let ended = until_a_crash(house.people.change_password(&session, &old, &new, &home()), polls).await;
         were[0].push(is_changed_and_told(&house, &maria, polls).await);
         if let Some(ended) = ended {
             ended.unwrap();

@@ -38,7 +38,7 @@ async fn whoever_takes_their_time_to_bind_their_first_factor_is_not_told_that_so
     let step = house.people.begin_binding(&code, &secret(PASSWORD), &home()).await.unwrap();
     assert!(matches!(step, Step::Bind { .. }), "{step:?}");
     letters(&house).await;
-    house.wait(14 * 60);
+    house.wait(59 * 60);
     assert_eq!(tell(&house).await, 0, "they still may");
     house.wait(4 * 60);
     assert_eq!(tell(&house).await, 1, "their time is over, and the password stays without a second factor");

@@ -24,6 +24,9 @@ const LONGEST: SignedDuration = SignedDuration::from_hours(12);
 /// A session that is between the password and the second factor has this long.
 const UNFINISHED: SignedDuration = SignedDuration::from_mins(15);
 
+/// Whoever binds their first factors has this long, used or not: they may have to install an application, and to print codes.
+const BINDING: SignedDuration = SignedDuration::from_hours(1);
+
 /// That it was used is written down when so much has passed since.
 const SEEN_AGAIN: SignedDuration = SignedDuration::from_mins(1);
 
@@ -136,7 +139,7 @@ impl Store {
                 // Being asked again, or going to another account, makes no session longer: one that was inside keeps its
                 // life, also where it waits for another factor on the way.
                 let life = Life { began: row.time("created_at")?, ends: row.time("expires_at")? };
-                let was_inside = life.ends.duration_since(life.began) > UNFINISHED;
+                let was_inside = life.ends.duration_since(life.began) > BINDING;
                 let life = if was_inside { life } else { Life::new(to.stage, *now) };
                 insert(transaction, &row.text("id")?, hash, to, life, *now).await
             })
@@ -153,7 +156,8 @@ impl Store {
         let Some(person) = self.person(&row.text("person")?).await? else { return Ok(None) };
         let session = read(&self.keys, &row, person)?;
         let idle = now.duration_since(session.seen_at);
-        if now >= session.expires_at || idle >= IDLE || session.person.locked_at.is_some() {
+        let is_idle = idle >= if session.stage == Stage::Binding { BINDING } else { IDLE };
+        if now >= session.expires_at || is_idle || session.person.locked_at.is_some() {
             return Ok(None);
         }
         if idle >= SEEN_AGAIN {
@@ -240,7 +244,7 @@ impl Store {
 }
 
 impl Store {
-    /// Ends a session that was inside and in which the second factor was wrong again and again, the last time from this address
+    /// Ends a session that was inside and in which the password or the second factor was wrong again and again, the last time from this address
     /// with this browser. It is noted among the sign-ins of its owner, who is told: all of it, or nothing where the session
     /// had ended already.
     pub async fn end_guessed_session(
@@ -262,7 +266,7 @@ impl Store {
                 }
                 let from = (address.as_str(), agent.as_str());
                 sign_ins::insert(transaction, sign_in, person, from, SignInOutcome::Guessed, *now).await?;
-                let why = "the second factor was wrong again and again";
+                let why = "the password or the second factor was wrong again and again";
                 let detail = json!({ "sessions": 1, "sign_in": sign_in, "why": why });
                 note(transaction, &Actor::Person(person.clone()), "session.end", person, detail, *now)
                     .await?;
@@ -290,7 +294,11 @@ struct Life {
 
 impl Life {
     fn new(stage: Stage, now: Timestamp) -> Self {
-        let longest = if stage == Stage::Inside { LONGEST } else { UNFINISHED };
+        let longest = match stage {
+            Stage::Inside => LONGEST,
+            Stage::Binding => BINDING,
+            Stage::SecondFactor => UNFINISHED,
+        };
         Self { began: now, ends: now.saturating_add(longest).unwrap_or(Timestamp::MAX) }
     }
 }

@@ -31,6 +31,7 @@ on_both! {
     an_owner_who_is_locked_out_is_no_other_owner,
     what_is_decided_about_people_has_its_reason_on_record,
     a_password_of_before_begins_no_session,
+    whoever_binds_their_first_factors_has_an_hour_for_it,
     a_session_that_is_just_changed_does_not_outlive_what_ends_them_all,
     a_computer_is_trusted_only_in_a_session_that_is_not_over,
 }
@@ -210,13 +211,13 @@ async fn whoever_signs_in_a_thousand_times_puts_off_nobody_else_s_notice(world: 
     let told: Vec<_> = told.iter().map(|it| (it.person == maria.id, it.at)).collect();
     // Each person's oldest, then the next of each.
     assert_eq!(told, [(false, start()), (true, after(10)), (false, after(1)), (true, after(11))]);
-}
     // Somebody is inside with that password, and tries it on and on to hide that.
     let inside = store.begin_sign_in(&busy.id, "198.51.100.66", "Chrome", after(170)).await.unwrap();
     store.end_sign_in(&inside, SignInOutcome::New, after(175)).await.unwrap();
     let told = store.sign_ins_to_tell(after(0), 1).await.unwrap();
     assert_eq!(told.iter().map(|it| &it.id).collect::<Vec<_>>(), [&inside]);
     assert_eq!(store.sign_ins_to_tell(after(180), 4).await.unwrap()[0].id, inside);
+}
 
 async fn a_session_in_which_factors_were_guessed_ends_once_and_is_noted(world: World) {
     let store = &world.store;
@@ -410,4 +411,18 @@ async fn a_computer_is_trusted_only_in_a_session_that_is_not_over(world: World) 
     let refused = store.trust_device(&by, new, start()).await;
     assert!(matches!(refused, Err(Error::Missing { .. })), "{refused:?}");
     assert_eq!(store.devices(&maria.id, start()).await.unwrap().len(), 1);
+}
+
+async fn whoever_binds_their_first_factors_has_an_hour_for_it(world: World) {
+    let store = &world.store;
+    let maria = maria(store).await;
+    let begin = async || store.begin_session(session(&maria, Stage::Binding), None, start()).await.unwrap();
+    let token = begin().await;
+    assert!(store.session(&token, after(3_599)).await.unwrap().is_some(), "though it was not used meanwhile");
+    assert!(store.session(&token, after(3_600)).await.unwrap().is_none());
+    // Inside it is as long as any other.
+    let token = begin().await;
+    let token = store.change_session(&token, session(&maria, Stage::Inside), after(60)).await.unwrap();
+    let inside = store.session(&token, after(60)).await.unwrap().unwrap();
+    assert_eq!(inside.expires_at, after(60 + 12 * 3_600));
 }
