@@ -191,6 +191,7 @@ async fn second_factors(world: &World, owner: &str, op: &str) {
             address: "203.0.113.7".to_owned(),
             agent: agent.to_owned(),
             trusted_for: SignedDuration::from_hours(30 * 24),
+            session: None,
         };
         world.store.trust_device(&by, device, now).await.unwrap();
     }

@@ -16,7 +16,7 @@ use ringfence_model::Clock;
 use ringfence_store::{KeptRequest, Role, Where};
 
 use crate::cookies;
-use crate::door::{Door, kept};
+use crate::door::{self, Door, kept};
 use crate::failed::Failed;
 use crate::form::Fields;
 use crate::routes::{self, Call, Needs, Open, Route, Run, RunInside};
@@ -188,6 +188,9 @@ impl Console {
             (Err(Failed::NotFound), Some(own)) if engine.store().find_account(own).await?.is_none() => {
                 return Err(Failed::UnknownAccount { own, csrf: signed_in.csrf().to_owned() });
             }
+            (Err(Failed::NotFound), _) => {
+                return Err(about_another(request, &signed_in).unwrap_or(Failed::NotFound));
+            }
             (answered, _) => answered?,
         };
         if is_anothers {
@@ -231,6 +234,7 @@ impl Console {
             engine,
             signed_in,
             people: self.people(engine),
+            visitor: door::visitor(request.headers(), caller),
             piece,
             query,
             form: Fields::default(),
@@ -307,6 +311,16 @@ struct Asked<'r> {
     typed: Option<Kept>,
 }
 
+/// Whether a page is about another account that they may look at: nobody else learns that it is there.
+fn about_another(request: &Request<Bytes>, signed_in: &SignedIn) -> Option<Failed> {
+    let here = signed_in.place();
+    let query = Fields::of(request.uri().query().unwrap_or_default().as_bytes());
+    let named = request.uri().path().split('/').chain([query.get("account")]);
+    let mut places = named.filter_map(|text| Where::from_text(text).filter(|place| *place != here));
+    let other = places.find(|place| *place != Where::Everywhere)?;
+    signed_in.person().role(other).map(|_| Failed::AboutAnother { other, here })
+}
+
 /// A page, with what was typed into its form before somebody had to sign in. What was typed for another account is kept on,
 /// and told of.
 async fn show_page(
@@ -341,6 +355,10 @@ async fn take_form(
         call.form = form;
         return run(call).await;
     };
+    if request.uri().path() == "/sign-out" {
+        // Whoever closes the window now shall know that they are not out.
+        return Err(Failed::StillIn { csrf: call.signed_in.csrf().to_owned() });
+    }
     let (route, piece) =
         routes::find(&Method::GET, typed::page_of(request.uri().path())).map_err(|_| stale)?;
     let Run::Inside(needs, show) = route.run else { return Err(Failed::StaleForm) };

@@ -32,8 +32,12 @@ pub(crate) enum Failed {
     InClear,
     #[error("This form is out of date, and nothing was changed.")]
     StaleForm,
+    #[error("You have signed in again since that page was opened, and you are signed in still.")]
+    StillIn { csrf: String },
     #[error("This form was for {}, and you look at {} now.", named(*.other), named(*.here))]
     Elsewhere { other: Where, here: Where },
+    #[error("This page is about {}, and you look at {} now.", named(*.other), named(*.here))]
+    AboutAnother { other: Where, here: Where },
     #[error("This is not a form of the console.")]
     NotAForm,
     #[error("The control plane is not at work: {0}.")]
@@ -63,13 +67,14 @@ struct Page<'a> {
 impl Failed {
     fn status(&self) -> StatusCode {
         match self {
-            Self::NotFound | Self::UnknownAccount { .. } => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::UnknownAccount { .. } | Self::AboutAnother { .. } => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Forbidden { .. }
             | Self::NoEntry { .. }
             | Self::Foreign
             | Self::InClear
             | Self::StaleForm
+            | Self::StillIn { .. }
             | Self::Elsewhere { .. } => StatusCode::FORBIDDEN,
             Self::NotAForm => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NotNow(_) => StatusCode::CONFLICT,
@@ -114,6 +119,8 @@ impl Failed {
                                 and try again."
                     .into()
             }
+            Self::StillIn { .. } => "The button below signs you out.".into(),
+            Self::AboutAnother { .. } => "Go there, and open it again.".into(),
             Self::Elsewhere { .. } => {
                 "Nothing was changed. Go there, and what you typed is in its form again.".into()
             }
@@ -146,9 +153,11 @@ impl Failed {
             title: self.to_string(),
             hint: &hint,
             other,
-            goes_elsewhere: matches!(self, Self::Elsewhere { .. }),
+            goes_elsewhere: matches!(self, Self::Elsewhere { .. } | Self::AboutAnother { .. }),
             csrf: match self {
-                Self::Forbidden { csrf, .. } | Self::UnknownAccount { csrf, .. } => Some(csrf),
+                Self::Forbidden { csrf, .. } | Self::UnknownAccount { csrf, .. } | Self::StillIn { csrf } => {
+                    Some(csrf)
+                }
                 _ => None,
             },
         };

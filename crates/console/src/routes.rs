@@ -87,6 +87,8 @@ pub(crate) struct Call<'a> {
     pub(crate) signed_in: &'a SignedIn,
     /// What they may change about people, themselves first.
     pub(crate) people: People,
+    /// Whose browser it is.
+    pub(crate) visitor: ringfence_control::people::Visitor,
     /// The piece of the path that varies.
     pub(crate) piece: &'a str,
     pub(crate) query: Fields,
@@ -164,9 +166,9 @@ pub(crate) const ROUTES: &[Route] = &[
     door(Method::POST, "/bind/finish", |it| Box::pin(door::finish(it))),
     door(Method::GET, "/forgot", |it| Box::pin(ready(door::ask_forgot(&it)))),
     door(Method::POST, "/forgot", |it| Box::pin(ready(door::forgot(&it)))),
-    door(Method::GET, "/reset-password", |it| Box::pin(ready(door::ask_reset(&it)))),
+    door(Method::GET, "/reset-password", |it| Box::pin(door::ask_reset(it))),
     door(Method::POST, "/reset-password", |it| Box::pin(door::reset(it))),
-    door(Method::GET, "/lock", |it| Box::pin(ready(door::ask_lock(&it)))),
+    door(Method::GET, "/lock", |it| Box::pin(door::ask_lock(it))),
     door(Method::POST, "/lock", |it| Box::pin(door::lock(it))),
     door(Method::POST, "/go-to", |it| Box::pin(door::go_to(it))),
     // Whoever lost the role where they look finds where else they have one.

@@ -26,12 +26,13 @@
     if (document.hidden) return;
     if (Date.now() - last > PATIENCE) return note("Paused; as of");
     // What somebody is at stays under their hands.
-    if (live().contains(document.activeElement) && document.activeElement !== document.body) return;
+    if (live().contains(document.activeElement) && document.activeElement !== document.body) return note("Held while you are in it; as of");
     try {
       // Says that the rest of the page is not wanted.
       const url = new URL(location.href);
       url.searchParams.set("live", "yes");
-      const response = await fetch(url, { redirect: "error", headers: { Accept: "text/html" } });
+      const response = await fetch(url, { redirect: "manual", headers: { Accept: "text/html" } });
+      if (response.type === "opaqueredirect") return note("Signed out: load the page again. As of");
       if (!response.ok) throw new Error(String(response.status));
       const fresh = new DOMParser().parseFromString(await response.text(), "text/html").querySelector("[data-live]");
       if (fresh) live().replaceWith(document.adoptNode(fresh));

@@ -28,7 +28,7 @@ pub const MOST: usize = 10;
 
 const DOMAIN: &[u8] = b"ringfence trusted device 1";
 
-/// The SHA-256 of a secret of 32 random bytes, which nobody finds by trying.
+/// The SHA-256 of a secret of 32 random bytes, which nobody finds by trying: of sessions, here and at protected hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SecretHash([u8; 32]);
 

@@ -27,7 +27,8 @@ pub enum Rule {
 }
 
 /// A person's factor must be bound anew after so many failures in a row. NIST SP 800-63B-4, 3.2.2 allows 100 at most;
-/// with 20 the chance of guessing six digits between two successes is 2 in 100,000.
+/// with 20 the chance of guessing six digits between two successes is 2 in 100,000, and 6 where three are right at a time, as of an
+/// application.
 pub const BOUND_ANEW_AFTER: u32 = 20;
 
 /// A user's factor must be bound anew after so many failures in a row: the most that NIST SP 800-63B-4, 3.2.2 allows. The
@@ -146,6 +147,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::challenge::CHECKS_MAX;
+    use crate::totp::CODES_AT_ONCE;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).expect("a time of the test")
@@ -231,8 +234,11 @@ mod tests {
     fn guessing_between_two_successes_is_as_unlikely_as_promised() {
         // One challenge: five guesses at six digits. Between two successes of a person: twenty.
         let codes = crate::code::CodeLength::SIX.codes();
-        assert!(5_000_000 / codes <= 5, "5 in a million for a challenge");
-        assert!(u64::from(BOUND_ANEW_AFTER) * 100_000 / codes <= 2, "2 in 100,000 for a person");
+        assert!(u64::from(CHECKS_MAX) * 1_000_000 <= 5 * codes, "5 in a million for a challenge");
+        let sent = u64::from(BOUND_ANEW_AFTER);
+        assert!(sent * 100_000 <= 2 * codes, "2 in 100,000 for a code that is sent");
+        let of_an_application = sent * CODES_AT_ONCE;
+        assert!(of_an_application * 100_000 <= 6 * codes, "6 in 100,000 where three are right at a time");
     }
 
     proptest! {

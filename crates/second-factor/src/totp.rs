@@ -17,6 +17,9 @@ const STEP: i64 = 30;
 /// Steps before and after the present one that are taken: clocks of phones are a little off (RFC 6238, 5.2 advises one).
 const SKEW: i64 = 1;
 
+/// So many codes are right at a time.
+pub const CODES_AT_ONCE: u64 = 2 * SKEW.unsigned_abs() + 1;
+
 /// Unreserved characters of RFC 3986 are left as they are.
 const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 

@@ -95,6 +95,15 @@ impl Destination {
     }
 }
 
+/// How a code may go to a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Its prefix is open.
+    Open,
+    /// Its prefix is stopped, and the number is known: it has so many for itself.
+    ForItself,
+}
+
 /// What is counted of a prefix.
 #[derive(Debug, Clone, Copy, Default)]
 struct Prefix {
@@ -136,13 +145,17 @@ impl Locked {
         Ok(Self { rows, changed: BTreeMap::new(), known, changed_known: BTreeSet::new() })
     }
 
-    /// Whether one more may be sent there.
+    /// Whether one more may be sent there, and in which way.
     pub(crate) fn may_send(
         &self,
         to: &Destination,
         now: Timestamp,
-    ) -> Result<std::result::Result<(), Stopped>> {
-        Ok(self.prefix(to)?.conversion.sent(now).map(|_| ()))
+    ) -> Result<std::result::Result<Way, Stopped>> {
+        Ok(match self.prefix(to)?.conversion.sent(now) {
+            Ok(_) => Ok(Way::Open),
+            Err(_) if self.record(to)?.is_known(now) => Ok(Way::ForItself),
+            Err(stopped) => Err(stopped),
+        })
     }
 
     /// Which part of the caps one more may use.
@@ -158,6 +171,10 @@ impl Locked {
     ) -> Result<std::result::Result<Option<Stop>, Stopped>> {
         let conversion = match self.prefix(to)?.conversion.sent(now) {
             Ok(after) => after,
+            Err(_) if self.record(to)?.is_known(now) => {
+                self.keep(to, self.prefix(to)?.conversion, self.record(to)?.sent(now), now);
+                return Ok(Ok(None));
+            }
             Err(stopped) => return Ok(Err(stopped)),
         };
         self.keep(to, conversion, self.record(to)?.sent(now), now);

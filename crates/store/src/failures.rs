@@ -75,6 +75,11 @@ impl Locked {
         Ok(Ok(()))
     }
 
+    /// So far.
+    pub(crate) fn get(&self, subject: &str) -> Option<Failures> {
+        self.rows.get(subject).copied()
+    }
+
     /// A success.
     pub(crate) fn forget(&mut self, subject: &str) -> Result<()> {
         *self.rows.get_mut(subject).ok_or_else(|| not_locked(subject))? = Failures::default();

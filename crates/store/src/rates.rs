@@ -64,6 +64,11 @@ impl Rates {
         Ok(Self { rows, changed: BTreeSet::new() })
     }
 
+    /// Whether it was locked with the others.
+    pub(crate) fn is_locked(&self, budget: &Budget) -> bool {
+        self.rows.contains_key(&budget.key)
+    }
+
     /// The first of these that has nothing left. They are sorted: two caps of one window are one count, up to the lower of
     /// them, which comes first.
     pub(crate) fn used_up<'b>(&self, budgets: &'b [Budget]) -> Result<Option<&'b Budget>> {

@@ -65,6 +65,8 @@ struct FactorsPage {
     /// The number that waits for its code.
     waiting: Option<String>,
     may_finish: bool,
+    /// They may finish without one, since the password alone opens it.
+    may_go_without: bool,
 }
 
 pub(crate) async fn ask_bind(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
@@ -130,6 +132,8 @@ pub(super) fn may_bind<'d>(door: &'d Door<'_>) -> Result<&'d Session, &'static s
             Ok(session)
         }
         Some((_, session)) if session.stage == Stage::Inside => Err("/second-factor?to=%2Fbind%2Ffactors"),
+        // The session of their cookie is over, and they have not asked for that.
+        None if door.known().session.is_some() => Err("/sign-in?done=over&to=%2Fbind%2Ffactors"),
         _ => Err("/sign-in"),
     }
 }
@@ -256,12 +260,13 @@ pub(super) async fn passkey_page(
 async fn factors_view(door: &Door<'_>, session: &Session, codes: Vec<String>) -> Result<FactorsPage, Failed> {
     let people = &door.people;
     let factors = people.store().factors(&session.person.id).await?;
-    let counts = |kind| factors.iter().any(|it| it.secret.kind() == kind && it.verified_at.is_some());
+    let counts = |kind| factors.iter().any(|it| it.secret.kind() == kind && it.counts());
     let has_totp = counts(Kind::Totp);
-    let passkeys = factors.iter().filter_map(|factor| match &factor.secret {
-        FactorSecret::Passkey(name) => Some((name.clone(), words::when(&factor.created_at))),
-        _ => None,
-    });
+    let passkeys =
+        factors.iter().filter(|factor| factor.counts()).filter_map(|factor| match &factor.secret {
+            FactorSecret::Passkey(name) => Some((name.clone(), words::when(&factor.created_at))),
+            _ => None,
+        });
     let passkeys: Vec<_> = passkeys.collect();
     let demands = people.demands(&session.person, session.place).await.map_err(Failed::of_people)?;
     let only_passkeys = demands.strength == Strength::PhishingResistant;
@@ -277,8 +282,16 @@ async fn factors_view(door: &Door<'_>, session: &Session, codes: Vec<String>) ->
         None => people.waiting_phone(session).await.map_err(Failed::of_people)?,
         Some(_) => None,
     };
-    let codes_left = people.store().recovery_codes_left(&session.person.id).await?;
-    let own = people.own_phone(session).await.map_err(Failed::of_people)?;
+    let codes_left = if counts(Kind::RecoveryCode) {
+        people.store().recovery_codes_left(&session.person.id).await?
+    } else {
+        0
+    };
+    let own = people.own_phone(session).await.map_err(Failed::of_people)?.filter(|_| counts(Kind::Phone));
+    let has_any = has_totp || own.is_some() || !passkeys.is_empty();
+    let may_go_without = session.stage == Stage::Binding
+        && !has_any
+        && people.may_go_without(session).await.map_err(Failed::of_people)?;
     let service = door.engine.second_factor();
     Ok(FactorsPage {
         csrf: door.csrf(),
@@ -291,8 +304,9 @@ async fn factors_view(door: &Door<'_>, session: &Session, codes: Vec<String>) ->
             && if only_passkeys {
                 !passkeys.is_empty()
             } else {
-                (has_totp || own.is_some() || !passkeys.is_empty()) && codes_left > 0
+                may_go_without || (has_any && codes_left > 0)
             },
+        may_go_without,
         passkeys,
         site: door.site(),
         passkey_name: door.visitor().agent,

@@ -5,10 +5,16 @@ use bytes::Bytes;
 use http::Response;
 use ringfence_control::people::Refused;
 use ringfence_model::Secret;
+use ringfence_store::Purpose;
+use tokio::sync::Semaphore;
 
 use super::{Door, said, shown};
 use crate::failed::Failed;
 use crate::words;
+
+/// So many links are looked for at once, whoever asks: what a request leaves to be done goes on after its answer, so nothing else
+/// bounds it.
+static LOOKED_FOR: Semaphore = Semaphore::const_new(8);
 
 #[derive(Template)]
 #[template(path = "door/forgot.html")]
@@ -19,10 +25,14 @@ struct ForgotPage {
     problem: Option<&'static str>,
 }
 
+const OVER: &str = "This link is used already, or older than half an hour. Ask for another one.";
+
 #[derive(Template)]
 #[template(path = "door/reset.html")]
 struct ResetPage {
     code: String,
+    /// Whose link it is; nobody's where it is good for nothing.
+    whose: Option<String>,
     problem: Option<String>,
 }
 
@@ -44,7 +54,12 @@ pub(crate) fn forgot(door: &Door<'_>) -> Result<Response<Bytes>, Failed> {
         // nothing either.
         let (people, asked, known, visitor) =
             (door.people.clone(), login.clone(), door.known(), door.visitor());
+        // Whoever comes on top gets the same answer, which says nothing either way.
+        let Ok(place) = LOOKED_FOR.try_acquire() else {
+            return shown(&ForgotPage { is_sent: true, login, may_reset, problem: None }, None);
+        };
         tokio::spawn(async move {
+            let _place = place;
             if let Err(error) = people.mail_reset(&asked, &known, &visitor).await {
                 tracing::warn!(%error, "a link to set another password could not be mailed");
             }
@@ -53,22 +68,31 @@ pub(crate) fn forgot(door: &Door<'_>) -> Result<Response<Bytes>, Failed> {
     shown(&ForgotPage { is_sent: true, login, may_reset, problem: None }, None)
 }
 
-pub(crate) fn ask_reset(door: &Door<'_>) -> Result<Response<Bytes>, Failed> {
-    shown(&ResetPage { code: door.query.get("code").to_owned(), problem: None }, None)
+pub(crate) async fn ask_reset(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
+    let code = door.query.get("code").to_owned();
+    let found = door.people.whose_code(Purpose::ResetPassword, &Secret::new(&*code)).await;
+    let whose = found.map_err(Failed::of_people)?.map(|person| person.login);
+    if whose.is_none() {
+        // Nobody shall think of a password first.
+        let problem = Some(OVER.to_owned());
+        return shown(&ResetPage { code, whose, problem }, None);
+    }
+    shown(&ResetPage { code, whose, problem: None }, None)
 }
 
 pub(crate) async fn reset(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
     let code = door.form.get("code").to_owned();
     match door.people.reset_password(&Secret::new(&*code), &Secret::new(door.form.raw("password"))).await {
-        Ok(()) => Ok(words::redirect("/sign-in?done=password")),
+        // Somebody else may be signed in here.
+        Ok(()) => Ok(words::redirect("/sign-in?done=password&again=1")),
         Err(refused) => {
             let problem = Some(match &refused {
-                Refused::WrongCode => {
-                    "This link is used already, or older than half an hour. Ask for another one.".into()
-                }
+                Refused::WrongCode => OVER.to_owned(),
                 refused => said(refused, door.now)?,
             });
-            shown(&ResetPage { code, problem }, Some(&refused))
+            let found = door.people.whose_code(Purpose::ResetPassword, &Secret::new(&*code)).await;
+            let whose = found.map_err(Failed::of_people)?.map(|person| person.login);
+            shown(&ResetPage { code, whose, problem }, Some(&refused))
         }
     }
 }

@@ -1,13 +1,13 @@
 //! Going to another account: the one place where a session changes what it looks at. That account asks for what it demands
 //! itself, so this leads inside, or to the second factor and from there inside. Until that was shown the session stays where
-//! it is, so that whoever turns back has lost nothing.
+//! it is, so that whoever turns back has lost nothing. Whoever has only typed the password signs in to the other one instead.
 
 use bytes::Bytes;
 use http::Response;
 use ringfence_control::people::{Refused, Step};
 use ringfence_store::{Session, Stage, Where};
 
-use super::{Door, with_to};
+use super::{Door, second_factor, with_to};
 use crate::failed::Failed;
 use crate::form::Fields;
 use crate::typed::Kept;
@@ -17,12 +17,20 @@ use crate::words;
 const PATH: &str = "/go-to";
 
 pub(crate) async fn go_to(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
-    let inside = door.session.as_ref().filter(|(_, session)| session.stage == Stage::Inside);
-    let Some((token, session)) = inside else {
+    let begun = door.session.as_ref().filter(|(_, session)| session.stage != Stage::Binding);
+    let Some((token, session)) = begun else {
         return Ok(words::redirect(&with_to("/sign-in", &door.to())));
     };
     door.check_csrf()?;
     let place = Where::from_text(door.form.get("account")).ok_or(Failed::NotFound)?;
+    if session.stage == Stage::SecondFactor {
+        return match door.people.turn_to(token, session, place, &door.known(), &door.visitor()).await {
+            Ok(step) => Ok(door.go(&step, &door.to())),
+            Err(Refused::Forbidden) => Err(Failed::NotFound),
+            Err(Refused::Over) => Ok(words::redirect(&with_to("/sign-in", &door.to()))),
+            Err(refused) => second_factor::refused(&door, session, refused).await,
+        };
+    }
     match door.people.go_to(token, session, place, &door.known(), &door.visitor()).await {
         Ok(step @ Step::Ask { .. }) => {
             let own = format!("{PATH}?account={}", words::query_value(door.form.get("account")));

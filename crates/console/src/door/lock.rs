@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::Response;
 use ringfence_control::people::Refused;
 use ringfence_model::Secret;
+use ringfence_store::Purpose;
 
 use super::{Door, said, shown};
 use crate::failed::Failed;
@@ -14,11 +15,24 @@ use crate::words;
 #[template(path = "door/lock.html")]
 struct Page {
     code: String,
+    /// Whose link it is; nobody's where it is good for nothing.
+    whose: Option<String>,
     problem: Option<String>,
 }
 
-pub(crate) fn ask_lock(door: &Door<'_>) -> Result<Response<Bytes>, Failed> {
-    shown(&Page { code: door.query.get("code").to_owned(), problem: None }, None)
+const OVER: &str = "This link is used already, or too old. If the sign-in was not yours, ask an owner to lock you out: \
+                    ringfence user lock.";
+
+pub(crate) async fn ask_lock(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
+    let code = door.query.get("code").to_owned();
+    let found = door.people.whose_code(Purpose::Lock, &Secret::new(&*code)).await;
+    match found.map_err(Failed::of_people)? {
+        Some(person) => shown(&Page { code, whose: Some(person.login), problem: None }, None),
+        None => {
+            let page = Page { code, whose: None, problem: Some(OVER.to_owned()) };
+            shown(&page, None)
+        }
+    }
 }
 
 pub(crate) async fn lock(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
@@ -27,14 +41,12 @@ pub(crate) async fn lock(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
         Ok(_) => Ok(words::redirect("/sign-in?done=locked&again=1")),
         Err(refused) => {
             let problem = Some(match &refused {
-                Refused::WrongCode => {
-                    "This link is used already, or too old. If the sign-in was not yours, ask an owner to lock you out: \
-                     ringfence user lock."
-                        .into()
-                }
+                Refused::WrongCode => OVER.to_owned(),
                 refused => said(refused, door.now)?,
             });
-            shown(&Page { code, problem }, Some(&refused))
+            let found = door.people.whose_code(Purpose::Lock, &Secret::new(&*code)).await;
+            let whose = found.map_err(Failed::of_people)?.map(|person| person.login);
+            shown(&Page { code, whose, problem }, Some(&refused))
         }
     }
 }

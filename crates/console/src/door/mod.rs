@@ -60,12 +60,7 @@ pub(crate) struct Door<'a> {
 impl Door<'_> {
     /// Who asks, for the owner of what they ask for.
     fn visitor(&self) -> Visitor {
-        let agent = self.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
-        Visitor {
-            address: self.caller.address.to_string(),
-            agent: words::browser(agent.unwrap_or_default()),
-            marks: kept::marks(self.headers, self.caller.is_https),
-        }
+        visitor(self.headers, &self.caller)
     }
 
     /// What the browser has from before.
@@ -117,6 +112,16 @@ impl Door<'_> {
             keep(kept::set(mark, kept::MARKED_FOR, is_https));
         }
         response
+    }
+}
+
+/// Who asks, for the owner of what they ask for.
+pub(crate) fn visitor(headers: &HeaderMap, caller: &Caller) -> Visitor {
+    let agent = headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
+    Visitor {
+        address: caller.address.to_string(),
+        agent: words::browser(agent.unwrap_or_default()),
+        marks: kept::marks(headers, caller.is_https),
     }
 }
 

@@ -44,7 +44,10 @@ struct Page {
     /// Whether a saved code was tried last, or a passkey.
     tried_code: bool,
     tried_passkey: bool,
+    tried_account: bool,
     problem: Option<String>,
+    /// What else they may sign in to instead, as the form says it, and its name.
+    places: Vec<(String, String)>,
     /// Where somebody else signs in, to go to the same place.
     other: String,
 }
@@ -111,6 +114,40 @@ enum Tried {
     PhoneCode,
     RecoveryCode,
     Passkey,
+    /// To sign in to another account.
+    Account,
+}
+
+/// So many other accounts are offered.
+const PLACES: usize = 50;
+
+/// The page with what keeps them from another account.
+pub(super) async fn refused(
+    door: &Door<'_>,
+    session: &Session,
+    refused: Refused,
+) -> Result<Response<Bytes>, Failed> {
+    page(door, session, Some(refused), Tried::Account).await
+}
+
+/// Where else somebody may sign in, who has only typed the password.
+async fn places(door: &Door<'_>, session: &Session) -> Result<Vec<(String, String)>, Failed> {
+    let mut places = Vec::new();
+    if session.stage == Stage::SecondFactor && door.bound_for().is_none() {
+        let others = session.person.grants.iter().map(|grant| grant.place);
+        for place in others.filter(|place| *place != session.place).take(PLACES) {
+            places.push((place.text(), name(door, place).await?));
+        }
+    }
+    Ok(places)
+}
+
+/// What an account is called.
+async fn name(door: &Door<'_>, place: Where) -> Result<String, Failed> {
+    let Where::Account(sid) = place else { return Ok("All accounts".to_owned()) };
+    let found = door.engine.store().find_account(sid).await?;
+    let name = found.map(|account| account.friendly_name).filter(|name| !name.is_empty());
+    Ok(name.unwrap_or_else(|| sid.to_string()))
 }
 
 async fn page(
@@ -130,8 +167,10 @@ async fn page(
         login: session.person.login.clone(),
         place: match door.going_to().unwrap_or(session.place) {
             Where::Everywhere => None,
-            Where::Account(sid) => Some(sid.to_string()),
+            place @ Where::Account(_) => Some(name(door, place).await?),
         },
+        places: places(door, session).await?,
+        tried_account: tried == Tried::Account,
         has_totp: kinds.contains(&Kind::Totp),
         has_codes: kinds.contains(&Kind::RecoveryCode),
         has_passkey: kinds.contains(&Kind::Passkey),

@@ -35,7 +35,8 @@ pub(crate) async fn ask_sign_in(door: Door<'_>) -> Result<Response<Bytes>, Faile
         Some(Stage::SecondFactor) => {
             return Ok(words::redirect(&with_to("/second-factor", &door.to())));
         }
-        _ => {}
+        Some(Stage::Binding) => return Ok(words::redirect("/bind/factors")),
+        None => {}
     }
     page(&door, String::new(), None).await
 }
@@ -56,7 +57,11 @@ async fn page(door: &Door<'_>, login: String, refused: Option<Refused>) -> Resul
             Some("Your password is changed, and every session has ended. Sign in with the new one.")
         }
         "guessed" => Some(
-            "The second factor was wrong five times, so the session has ended. You were mailed about it. Sign in again.",
+            "That was wrong five times, so the session has ended. You were mailed about it. Sign in again.",
+        ),
+        "over" => Some(
+            "That took too long, and the sign-in is over: sign in again. Whoever was binding a first factor needs another code of \
+             an owner’s; an owner who is alone makes it on the machine, with ringfence user reset-second-factor.",
         ),
         "locked" => Some("It is locked. Nobody signs in as you until an owner lets you in again."),
         _ => None,

@@ -1,6 +1,6 @@
 //! A proxy asks: may this request pass?
 //!
-//! 200 with the name of whoever is signed in, or no. It is one answer of two reads of the store and no write, since it is
+//! 200 with the name of whoever is signed in, or no. It is one answer of three reads of the store, and a write once a minute, since it is
 //! asked for every picture of every page.
 
 use bytes::Bytes;

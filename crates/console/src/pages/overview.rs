@@ -8,7 +8,8 @@ use ringfence_control::views::{
     BreakerFilter, BreakerView, LimitView, OrderState, Orders, Page, TokenState, TokenView,
 };
 use ringfence_model::Amount;
-use ringfence_store::{SignIn, SignInOutcome, Where};
+use ringfence_second_factor::policy::Policy;
+use ringfence_store::{Role, SignIn, SignInOutcome, Where};
 
 use super::shown;
 use super::spending::{Line, Standing, urgency};
@@ -69,6 +70,12 @@ struct SignIns {
     is_silent: bool,
     /// Whether these are only the visitor's own.
     are_own: bool,
+    /// Whether there are more than were looked at.
+    are_more: bool,
+    /// What a password alone opens, where that was set.
+    opened: Option<String>,
+    /// Whether whoever looks may change that.
+    may_set: bool,
 }
 
 #[derive(Debug)]
@@ -204,6 +211,23 @@ async fn sign_ins(call: &Call<'_>) -> Result<SignIns, Failed> {
         shown: found.iter().take(SIGN_INS_SHOWN).map(line).collect(),
         is_silent: found.is_empty(),
         are_own,
+        are_more: found.len() == SIGN_INS_MAX,
+        opened: opened_by_password(call).await?,
+        may_set: call.signed_in.role() == Some(Role::Owner),
+    })
+}
+
+/// What a password alone opens: of the account that is looked at, or of all.
+async fn opened_by_password(call: &Call<'_>) -> Result<Option<String>, Failed> {
+    let minimum = call.people.rules().minimum;
+    let mut set = call.engine.store().policies().await?;
+    set.retain(|set| set.demands.at_least(minimum).policy == Policy::Disabled);
+    let is_set = |place| set.iter().any(|set| set.place == place);
+    Ok(match call.signed_in.place() {
+        Where::Everywhere if is_set(Where::Everywhere) => Some("all accounts as a whole".to_owned()),
+        Where::Everywhere if set.is_empty() => None,
+        Where::Everywhere => Some(words::many(set.len(), "account", "accounts")),
+        place => is_set(place).then(|| "this account".to_owned()),
     })
 }
 

@@ -15,6 +15,8 @@ pub(super) struct ListedPasskey {
     pub(super) kept: &'static str,
     pub(super) made: String,
     pub(super) used: String,
+    /// It was wrong too often, and counts no more.
+    pub(super) is_worn_out: bool,
     /// Where it is taken away.
     pub(super) remove: String,
 }
@@ -48,6 +50,7 @@ pub(super) async fn passkeys(
             },
             made: words::when(&factor.created_at),
             used: factor.used_at.map_or_else(|| "never".to_owned(), |at| words::ago(&at, &call.now)),
+            is_worn_out: factor.is_worn_out,
             remove: format!("{remove}?passkey={}", words::query_value(&factor.id)),
         })
     });

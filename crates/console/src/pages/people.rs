@@ -247,8 +247,17 @@ async fn page(call: &Call<'_>, wrong: WrongPerson, code: Option<Code>) -> Result
         _ => None,
     });
     let phones = phones.collect();
-    let counting = factors.iter().filter(|it| it.verified_at.is_some());
-    let mut factors: Vec<&str> = counting.map(|it| it.secret.kind().word()).collect();
+    let bound = factors.iter().filter(|it| it.verified_at.is_some());
+    let mut factors: Vec<String> = bound
+        .map(|it| {
+            let kind = it.secret.kind().word();
+            if it.is_worn_out {
+                format!("{kind} (wrong too often: it counts no more)")
+            } else {
+                kind.to_owned()
+            }
+        })
+        .collect();
     factors.sort_unstable();
     factors.dedup();
     let remove = format!("/people/{}/remove-passkey", person.id);

@@ -26,11 +26,15 @@ struct View {
     frame: Frame,
     level: u8,
     password_changed: String,
+    /// What was wrong too often and counts no more.
+    worn_out: Vec<&'static str>,
     has_totp: bool,
     totp_since: String,
     codes_left: u64,
     /// The number that codes go to, but for its middle.
     phone: Option<String>,
+    is_phone_good: bool,
+    good_passkeys: usize,
     passkeys: Vec<ListedPasskey>,
     devices: Vec<ListedDevice>,
     sessions: Vec<ListedSession>,
@@ -49,7 +53,10 @@ struct Attempt {
 pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let (store, person) = (call.engine.store(), call.signed_in.person());
     let factors = store.factors(&person.id).await?;
-    let totp = factors.iter().find(|it| it.secret.kind() == Kind::Totp && it.verified_at.is_some());
+    let totp = factors.iter().find(|it| it.secret.kind() == Kind::Totp && it.counts());
+    let worn_out = factors.iter().filter(|it| it.is_worn_out && it.verified_at.is_some());
+    let worn_out: Vec<Kind> = worn_out.map(|it| it.secret.kind()).collect();
+    let are_codes_good = !worn_out.contains(&Kind::RecoveryCode);
     let sign_ins = store.sign_ins(&person.id, SIGN_INS).await?;
     let view = View {
         level: call.signed_in.session().assurance.level(),
@@ -57,7 +64,10 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
         has_totp: totp.is_some(),
         totp_since: totp.and_then(|it| it.verified_at).map(|at| words::when(&at)).unwrap_or_default(),
         phone: own_phone(&call).await?,
-        codes_left: store.recovery_codes_left(&person.id).await?,
+        codes_left: if are_codes_good { store.recovery_codes_left(&person.id).await? } else { 0 },
+        good_passkeys: factors.iter().filter(|it| it.secret.kind() == Kind::Passkey && it.counts()).count(),
+        is_phone_good: !worn_out.contains(&Kind::Phone),
+        worn_out: worn_out.iter().map(|kind| in_words(*kind)).collect(),
         passkeys: passkeys(&call, person, "/security/passkey").await?,
         devices: devices(&call, person).await?,
         sessions: sessions(&call, person).await?,
@@ -67,12 +77,23 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     shown(&view)
 }
 
+fn in_words(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Phone => "The phone",
+        Kind::Totp => "The authenticator application",
+        Kind::Passkey => "A passkey",
+        Kind::RecoveryCode => "The recovery codes",
+    }
+}
+
 fn attempt(sign_in: &SignIn) -> Attempt {
     let (class, what) = match sign_in.outcome {
         SignInOutcome::Known => ("good", "signed in"),
         SignInOutcome::New => ("near", "signed in on a new device"),
         SignInOutcome::Waiting => ("bad", "password right, no second factor"),
-        SignInOutcome::Guessed => ("bad", "second factor wrong five times in an open session, which ended"),
+        SignInOutcome::Guessed => {
+            ("bad", "password or second factor wrong five times in an open session, which ended")
+        }
         SignInOutcome::Failed => ("bad", "password right, second factor wrong"),
     };
     Attempt {
@@ -187,10 +208,11 @@ pub(crate) fn ask_password(call: &Call<'_>) -> Result<Response<Bytes>, Failed> {
 
 pub(crate) async fn password(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let (old, new) = (Secret::new(call.form.raw("old")), Secret::new(call.form.raw("new")));
-    let (wrong_old, wrong_new) = match call.people.change_password(call.signed_in.session(), &old, &new).await
-    {
+    let changed = call.people.change_password(call.signed_in.session(), &old, &new, &call.visitor).await;
+    let (wrong_old, wrong_new) = match changed {
         // Every session has ended, this one too.
         Ok(()) => return Ok(words::redirect("/sign-in?done=password")),
+        Err(Refused::Guessed) => return Ok(words::redirect("/sign-in?done=guessed")),
         Err(Refused::Wrong) => (Some("This is not your password.".to_owned()), None),
         Err(refused @ Refused::Later(_)) => (Some(refused_in_words(&refused, call.now)?), None),
         Err(refused) => (None, Some(refused_in_words(&refused, call.now)?)),

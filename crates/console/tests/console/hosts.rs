@@ -542,6 +542,7 @@ async fn a_host_asks_for_what_its_account_demands() {
         place: Where::Everywhere,
         stage: Stage::Inside,
         assurance,
+        password_of: None,
         sign_in: sign_in.clone(),
         address: "192.0.2.7".to_owned(),
         agent: "Firefox".to_owned(),

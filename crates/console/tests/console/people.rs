@@ -103,6 +103,7 @@ async fn trust(world: &World, person: &str, agent: &str) {
         address: "203.0.113.7".into(),
         agent: agent.into(),
         trusted_for: SignedDuration::from_hours(24),
+        session: None,
     };
     world.store.trust_device(&ops(), new, world.now()).await.unwrap();
 }
@@ -418,6 +419,7 @@ async fn a_computer_is_listed_with_what_its_trust_is_worth_now() {
             address: "203.0.113.7".into(),
             agent: agent.into(),
             trusted_for: SignedDuration::from_hours(days * 24),
+            session: None,
         };
         world.store.trust_device(&ops(), new, world.now()).await.unwrap();
     };

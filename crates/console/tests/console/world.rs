@@ -354,6 +354,7 @@ impl World {
             place,
             stage,
             assurance: Assurance::SecondFactor { kind: Kind::Totp, at: self.now() },
+            password_of: None,
             sign_in,
             address: "198.51.100.7".to_owned(),
             agent: "Firefox".to_owned(),

@@ -1,11 +1,15 @@
 //! What an owner does for others: adds them, gives roles, sets policies, resets what was lost.
 
+use std::collections::HashMap;
+
 use jiff::{SignedDuration, Timestamp};
 use ringfence_model::Actor;
 use ringfence_second_factor::policy::{Demands, Kind, Policy, Strength};
 use ringfence_second_factor::recovery::RecoveryCode;
 use ringfence_second_factor::words::{is_invisible, is_unfit};
-use ringfence_store::{Because, Grant, Person, Purpose, Role, Session, Stage, Store, Told, Where};
+use ringfence_store::{
+    AccountPolicy, Because, Grant, Person, Purpose, Role, Session, Stage, Store, Told, Where,
+};
 
 use super::letters::{change_told_to, letter_of_change, letter_of_left_out, texts_to_old_phones};
 use super::{People, Refused, Result};
@@ -173,9 +177,13 @@ impl People {
         if session.place == place && demands.lasting_of(&own).is_none() {
             return Err(Refused::Invalid("you have no factor yourself that this would take: bind one first"));
         }
+        let set = self.store.policies().await?.into_iter().find(|policy| policy.place == place);
         let mut letters = Vec::new();
-        for (person, kinds) in self.who_signs_in(place).await? {
-            let before = self.demands(&person, place).await?;
+        for (person, kinds) in self.who_signs_in().await? {
+            if !person.grants.iter().any(|grant| grant.place == place) {
+                continue;
+            }
+            let before = self.demands_where(set.map(|set| set.demands), &person, place);
             if is_left_out(demands, &kinds) && !is_left_out(before, &kinds) {
                 letters.push(letter_of_left_out(&person, demands, &kinds, self.now()));
             }
@@ -184,29 +192,34 @@ impl People {
         Ok(self.store.set_policy_and_tell((&by, reason), place, demands, told, self.now()).await?)
     }
 
-    /// Who has a role and a password there, but no factor that what is demanded there takes, saved codes aside, which run
-    /// out: then they are not let in without a code of an owner's.
-    pub async fn left_out(&self, place: Where) -> Result<Vec<Person>> {
-        let mut left_out = Vec::new();
-        for (person, kinds) in self.who_signs_in(place).await? {
-            if is_left_out(self.demands(&person, place).await?, &kinds) {
-                left_out.push(person);
+    /// For each of these policies who has a role and a password there, but no factor that what is demanded there takes, saved
+    /// codes aside, which run out: then they are not let in without a code of an owner's. Nothing for where there is nobody.
+    /// People are read once, however many policies there are.
+    pub async fn left_out(&self, policies: &[AccountPolicy]) -> Result<HashMap<Where, Vec<Person>>> {
+        let set: HashMap<Where, Demands> = policies.iter().map(|set| (set.place, set.demands)).collect();
+        let mut left_out: HashMap<Where, Vec<Person>> = HashMap::new();
+        for (person, kinds) in self.who_signs_in().await? {
+            for Grant { place, .. } in &person.grants {
+                let Some(set) = set.get(place) else { continue };
+                if is_left_out(self.demands_where(Some(*set), &person, *place), &kinds) {
+                    left_out.entry(*place).or_default().push(person.clone());
+                }
             }
         }
         Ok(left_out)
     }
 
-    /// Who has a role and a password there, with the kinds of their factors.
-    async fn who_signs_in(&self, place: Where) -> Result<Vec<(Person, Vec<Kind>)>> {
-        let mut all = Vec::new();
-        for person in self.store.persons().await? {
-            let signs_in = person.locked_at.is_none() && person.has_password;
-            if signs_in && person.grants.iter().any(|grant| grant.place == place) {
-                let kinds = self.kinds(&person).await?;
-                all.push((person, kinds));
-            }
-        }
-        Ok(all)
+    /// Who has a password and is not locked out, with the kinds of their factors.
+    async fn who_signs_in(&self) -> Result<Vec<(Person, Vec<Kind>)>> {
+        let mut kinds = self.store.kinds_of_all().await?;
+        let all = self.store.persons().await?.into_iter();
+        let signing_in = all.filter(|person| person.locked_at.is_none() && person.has_password);
+        Ok(signing_in
+            .map(|person| {
+                let kinds = kinds.remove(&person.id).unwrap_or_default();
+                (person, kinds)
+            })
+            .collect())
     }
 }
 

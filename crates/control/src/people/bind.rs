@@ -37,13 +37,20 @@ pub struct NewTotp {
 }
 
 impl People {
-    /// Whose code this is: what the page shows before it is used.
+    /// Whose code this is: what the page shows before it is used. Of whoever is locked out, or has no role any more, it is nobody's.
     pub async fn bindable(&self, code: &Secret) -> Result<Option<Bindable>> {
+        let person = self.whose_code(Purpose::Bind, code).await?;
+        let person = person.filter(|person| person.locked_at.is_none() && places(person).next().is_some());
+        Ok(person.map(|person| Bindable { person }))
+    }
+
+    /// Whose code this is, which is not used by that; nobody's where it is good for nothing (any more).
+    pub async fn whose_code(&self, purpose: Purpose, code: &Secret) -> Result<Option<Person>> {
         let Some(code) = RecoveryCode::typed(code.expose()) else { return Ok(None) };
-        let Some(found) = self.store.look_at_code(Purpose::Bind, &code, self.now()).await? else {
-            return Ok(None);
-        };
-        Ok(self.store.person(&found.person).await?.map(|person| Bindable { person }))
+        match self.store.look_at_code(purpose, &code, self.now()).await? {
+            Some(found) => Ok(self.store.person(&found.person).await?),
+            None => Ok(None),
+        }
     }
 
     /// Uses a code, with the password that the person has, or sets as their first.
@@ -51,28 +58,28 @@ impl People {
         let now = self.now();
         let Bindable { person } = self.bindable(code).await?.ok_or(Refused::WrongCode)?;
         let code = RecoveryCode::typed(code.expose()).ok_or(Refused::WrongCode)?;
-        if person.locked_at.is_some() {
-            return Err(Refused::WrongCode);
-        }
-        let place = places(&person).next().ok_or(Refused::Wrong)?;
-        let is_used = if person.has_password {
+        let place = places(&person).next().ok_or(Refused::WrongCode)?;
+        let (is_used, password_of) = if person.has_password {
             let subject = self.store.subject("bind", &[&person.id]).await?;
             self.store.failures(&subject).await?.admit(Rule::Application, now)?;
             let compute = self.hasher.place(Asks::Known).await?;
             self.store.count_attempt(&subject, Rule::Application, now).await??;
-            let (_, hash) = self.store.person_by_login(&person.login).await?.ok_or(Refused::WrongCode)?;
+            let (found, hash) = self.store.person_by_login(&person.login).await?.ok_or(Refused::WrongCode)?;
             if !compute.is(password, hash.as_ref()).await? {
                 return Err(Refused::Wrong);
             }
             self.store.forget_failures(&subject).await?;
             let redeemed = self.store.redeem_code(Purpose::Bind, &code, now).await?;
-            redeemed.is_some_and(|redeemed| redeemed.person == person.id)
+            let is_used = redeemed.is_some_and(|redeemed| redeemed.person == person.id);
+            (is_used, found.password_changed_at)
         } else {
             self.judge(&person, password).await?;
             let hash = self.hasher.hash(password, ringfence_store::random_salt()).await?;
             // The code and the password, both or neither. Whoever has just been invited gets no mail of it.
             let (purpose, told) = (Purpose::Bind, Told::nobody());
-            self.store.redeem_for_password(purpose, &code, &person.id, &hash, told, now).await?
+            let is_used =
+                self.store.redeem_for_password(purpose, &code, &person.id, &hash, told, now).await?;
+            (is_used, Some(now))
         };
         // From here on nobody else uses it.
         if !is_used {
@@ -84,6 +91,7 @@ impl People {
             place,
             stage: Stage::Binding,
             assurance: Assurance::Password,
+            password_of,
             sign_in,
             address: visitor.address.clone(),
             agent: visitor.agent.clone(),
@@ -159,12 +167,7 @@ impl People {
         let shown = demands.lasting_of(&kinds);
         let assurance = match shown {
             Some(kind) => Assurance::SecondFactor { kind, at: now },
-            // Of a password that was there before nobody knows here whether it is long enough alone: the sign-in asks.
-            None if demands.policy == Policy::Disabled
-                && person.password_changed_at >= Some(session.created_at) =>
-            {
-                Assurance::Password
-            }
+            None if self.may_go_without(session).await? => Assurance::Password,
             None => return Err(self.nothing_bound(person, session.place).await?),
         };
         if shown.is_some() && !kinds.iter().any(|kind| kind.works_without_twilio()) {
@@ -174,6 +177,14 @@ impl People {
         let token = self.store.change_session(token, to, now).await.map_err(over)?;
         self.store.end_sign_in(&session.sign_in, SignInOutcome::New, now).await?;
         Ok(Step::Inside { token, device: None, mark: self.mark(&person.login).await? })
+    }
+
+    /// Whether somebody who binds their first factors may leave that: the password alone opens it there. Of one that was there
+    /// before nobody knows here whether it is long enough alone, so the sign-in asks.
+    pub async fn may_go_without(&self, session: &Session) -> Result<bool> {
+        let demands = self.demands(&session.person, session.place).await?;
+        let is_new = session.person.password_changed_at >= Some(session.created_at);
+        Ok(demands.policy == Policy::Disabled && is_new)
     }
 
     /// Whether a session may bind factors now: one that a code of an owner's began, or one in which the second factor was
@@ -200,10 +211,8 @@ impl People {
 
     /// Whether a password can be taken by this person.
     pub(super) async fn judge(&self, person: &Person, password: &Secret) -> Result<()> {
-        let mut alone = false;
-        for grant in &person.grants {
-            alone |= self.demands(person, grant.place).await?.policy == Policy::Disabled;
-        }
+        let demands = self.all_demands(person).await?;
+        let alone = demands.iter().any(|demands| demands.policy == Policy::Disabled);
         Ok(password::judge(password.expose(), &person.login, alone)?)
     }
 }

@@ -21,6 +21,7 @@ use ringfence_store::{
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
+use super::sign_in::network_of;
 use super::{Known, People, Result, Visitor};
 use crate::decide::kind;
 use crate::notices::{Letter, Text};
@@ -49,11 +50,15 @@ impl People {
         let subjects = match self.marked(&login, &known.marks).await? {
             Some(mark) => vec![self.store.subject("reset-of-browser", &[&login, &mark]).await?],
             None => vec![
-                self.store.subject("reset-from", &[&visitor.address]).await?,
+                self.store.subject("reset-from", &[&network_of(&visitor.address)]).await?,
                 self.store.subject("reset", &[&login]).await?,
             ],
         };
         for subject in subjects {
+            // Whoever has to wait costs a read.
+            if self.store.failures(&subject).await?.admit(Rule::Application, now).is_err() {
+                return Ok(());
+            }
             if self.store.count_attempt(&subject, Rule::Application, now).await?.is_err() {
                 return Ok(());
             }
@@ -118,6 +123,40 @@ pub(super) fn texts_to_old_phones(removed: &[Factor]) -> Vec<NewEffect> {
         _ => None,
     });
     texts.collect()
+}
+
+/// Tells an owner that somebody has locked themselves out, since a sign-in was not theirs.
+pub(super) fn letter_of_own_lock(owner: &Person, person: &Person, console_url: Option<&str>) -> NewEffect {
+    let page = console_url.map(|url| format!("\n\n{}/people/{}", url.trim_end_matches('/'), person.id));
+    let letter = Letter {
+        to: owner.login.clone(),
+        subject: format!("{} has locked themselves out", person.login),
+        text: format!(
+            "{} says that a sign-in was not theirs, and is locked out by the link in the mail about it. Somebody knows their \
+             password, and may have been inside: look at what the audit log has of them. On the page People, or with ringfence \
+             user unlock, an owner lets them in again.{}\n",
+            person.login,
+            page.unwrap_or_default(),
+        ),
+    };
+    let event = format!("locked/{}/{}", person.id, hex(&store::random_salt()));
+    effect(owner, &event, &letter)
+}
+
+/// Tells a person that a factor of theirs was wrong for the last time.
+pub(super) fn letter_of_worn_out(person: &Person, factor: &Factor) -> NewEffect {
+    let which = match factor.secret.kind() {
+        Kind::Phone => "A code that was sent to your phone",
+        Kind::Totp => "The code of your authenticator application",
+        Kind::Passkey => "An answer of your passkey",
+        Kind::RecoveryCode => "A recovery code",
+    };
+    let what = format!(
+        "{which} was wrong twenty times in a row. It opens nothing any more until you bind it anew, under My security or with a \
+         code of an owner's. Whoever tried it knows your password: change it, if it was not you.",
+    );
+    let event = format!("worn-out/{}", hex(&store::random_salt()));
+    letter_about(person, &event, "A second factor of yours counts no more", &what)
 }
 
 const COPIED: &str = "The cookie of a computer that you trusted was used by two browsers. Its trust is over, and so is every session \
@@ -204,7 +243,10 @@ pub async fn tell_sign_ins(store: &Store, console_url: Option<&str>, now: Timest
 
 fn about(person: &Person, sign_ins: &[SignIn], lock: Option<String>) -> Letter {
     let is_inside = sign_ins.iter().any(|sign_in| sign_in.outcome == SignInOutcome::New);
-    let lines: Vec<String> = sign_ins.iter().take(LINES).map(line).collect();
+    // Who is inside comes first: that is what the owner must see.
+    let mut told: Vec<&SignIn> = sign_ins.iter().collect();
+    told.sort_by_key(|sign_in| sign_in.outcome != SignInOutcome::New);
+    let lines: Vec<String> = told.into_iter().take(LINES).map(line).collect();
     let more = sign_ins.len().saturating_sub(LINES);
     let more = if more > 0 { format!("\nand {more} more\n") } else { String::new() };
     let (subject, first) = if is_inside {
@@ -233,7 +275,7 @@ fn line(sign_in: &SignIn) -> String {
         SignInOutcome::Waiting => "no second factor",
         SignInOutcome::Failed => "a wrong second factor",
         SignInOutcome::Known | SignInOutcome::New => "signed in",
-        SignInOutcome::Guessed => "wrong second factors in an open session",
+        SignInOutcome::Guessed => "wrong passwords or second factors in an open session",
     };
     let at = sign_in.at.strftime("%Y-%m-%d %H:%M UTC");
     format!("  {at}  {what}, from {} with {}", sign_in.address, sign_in.agent)

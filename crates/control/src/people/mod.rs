@@ -131,7 +131,10 @@ pub enum Refused {
     )]
     BoundAnew,
     /// The password is right, but there is no factor that would do: an owner gives out a code.
-    #[error("the second factor is demanded and none is bound: ask an owner for a code to bind one")]
+    #[error(
+        "the second factor is demanded and none is bound that counts: ask an owner for a code to bind one; an owner who is alone makes \
+         it on the machine, with ringfence user reset-second-factor"
+    )]
     NothingBound,
     /// The same where only passkeys do.
     #[error("only passkeys are taken here, and you have none: ask an owner for a code to bind one")]
@@ -144,8 +147,8 @@ pub enum Refused {
     /// The session is over, or not at this step.
     #[error("this sign-in is over: begin again")]
     Over,
-    /// The second factor was wrong again and again in a session that was inside, which has ended.
-    #[error("the second factor was wrong too often: this session has ended, sign in again")]
+    /// The password or the second factor was wrong again and again in a session that was inside, which has ended.
+    #[error("that was wrong too often: this session has ended, sign in again")]
     Guessed,
     /// What is dangerous wants the second factor again.
     #[error("the second factor is asked for again before this")]
@@ -221,12 +224,17 @@ impl People {
     /// What an account demands of a person: what was set for it, or what is usual, and never less than the minimum.
     pub async fn demands(&self, person: &Person, place: Where) -> Result<Demands> {
         let set = self.store.policies().await?.into_iter().find(|policy| policy.place == place);
+        Ok(self.demands_where(set.map(|set| set.demands), person, place))
+    }
+
+    /// The same of a place of which it is known what was set.
+    fn demands_where(&self, set: Option<Demands>, person: &Person, place: Where) -> Demands {
         let usual = || {
             let is_owner = person.role(place) == Some(Role::Owner);
             let policy = if is_owner { self.rules.administrators } else { Policy::OncePerComputer };
             Demands { policy, strength: Strength::Any }
         };
-        Ok(set.map_or_else(usual, |set| set.demands).at_least(self.rules.minimum))
+        set.unwrap_or_else(usual).at_least(self.rules.minimum)
     }
 
     /// Why somebody who has no factor that would do there gets no further.
@@ -238,16 +246,7 @@ impl People {
 
     /// The kinds of factors of a person that count.
     async fn kinds(&self, person: &Person) -> Result<Vec<Kind>> {
-        let factors = self.store.factors(&person.id).await?;
-        let mut kinds = Vec::new();
-        for factor in factors.iter().filter(|factor| factor.verified_at.is_some()) {
-            // Codes that are all used up are nothing to be asked for.
-            let kind = factor.secret.kind();
-            if kind != Kind::RecoveryCode || self.store.recovery_codes_left(&person.id).await? > 0 {
-                kinds.push(kind);
-            }
-        }
-        Ok(kinds)
+        Ok(self.store.kinds(&person.id).await?)
     }
 }
 

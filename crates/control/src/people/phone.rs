@@ -12,7 +12,7 @@ use ringfence_store::{
 };
 use serde_json::json;
 
-use super::letters::bound_told_to;
+use super::letters::{bound_told_to, letter_of_worn_out};
 use super::{People, Refused, Result, Visitor};
 use crate::second_factor::{Details, SecondFactor, Started};
 
@@ -189,6 +189,8 @@ impl People {
             which: Which::Number(number),
             code: typed.clone(),
             counter: Counter::Factor(factor.subject()),
+            // Of a number that is only being bound nobody has to hear.
+            worn_out: factor.verified_at.map(|_| letter_of_worn_out(&session.person, factor)),
         };
         let by = Actor::Person(session.person.id.clone());
         match self.store.check_challenge(&by, check, self.now()).await? {

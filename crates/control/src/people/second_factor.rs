@@ -6,7 +6,7 @@ use ringfence_second_factor::policy::{Assurance, Kind, Policy};
 use ringfence_second_factor::recovery::RecoveryCode;
 use ringfence_store::{Factor, NewDevice, Session, ShownPasskey, SignInOutcome, Stage, Told, Where};
 
-use super::letters::change_told_to;
+use super::letters::{change_told_to, letter_of_worn_out};
 use super::sign_in::{over, session_like};
 use super::{People, Refused, Result, Step, Visitor};
 
@@ -96,10 +96,11 @@ impl People {
             return Err(Refused::Over);
         }
         let kind = answer.kind();
-        if !self.may_show_for(session, to).await?.contains(&kind) {
+        let may_show = self.may_show_for(session, to).await?.contains(&kind);
+        let factor = self.factor(session, kind).await?;
+        if !may_show {
             return Err(Refused::WrongCode);
         }
-        let factor = self.factor(session, kind).await?;
         match self.check(session, &factor, answer).await {
             Ok(()) => {
                 let trust_for = trust.then_some(trusts_for(session, to));
@@ -116,9 +117,9 @@ impl People {
         }
     }
 
-    /// Counts a wrong code in a session that is inside, whose cookie somebody may have stolen: after a few the session ends,
+    /// Counts a wrong code or password in a session that is inside, whose cookie somebody may have stolen: after a few the session ends,
     /// and its owner is told. Otherwise a thief would keep the owner out of what is dangerous, by the pauses, and nobody knew.
-    async fn count_guess(&self, session: &Session, visitor: &Visitor) -> Result<()> {
+    pub(super) async fn count_guess(&self, session: &Session, visitor: &Visitor) -> Result<()> {
         let (person, now) = (&session.person, self.now());
         let subject = self.guesses_of(session).await?;
         // When the next one may be tried is told by the counter of the factor.
@@ -127,7 +128,7 @@ impl People {
             return Ok(());
         }
         let what = format!(
-            "In a session of yours the second factor was wrong five times, the last time from {} with {}. The session has ended: \
+            "In a session of yours the password or the second factor was wrong five times, the last time from {} with {}. The session has ended: \
              its cookie may have been stolen, or somebody sat at your computer.",
             visitor.address, visitor.agent,
         );
@@ -136,7 +137,7 @@ impl People {
             tracing::warn!(
                 person = person.id,
                 address = visitor.address,
-                "the second factor was wrong five times in an open session: it has ended"
+                "the password or the second factor was wrong five times in an open session: it has ended"
             );
         }
         Err(Refused::Guessed)
@@ -148,23 +149,23 @@ impl People {
     }
 
     async fn factor(&self, session: &Session, kind: Kind) -> Result<Factor> {
-        let factors = self.store.factors(&session.person.id).await?;
-        let mut good =
-            factors.into_iter().filter(|factor| factor.secret.kind() == kind && factor.verified_at.is_some());
-        good.next().ok_or(Refused::WrongCode)
+        let mut factors = self.store.factors(&session.person.id).await?;
+        factors.retain(|factor| factor.secret.kind() == kind && factor.verified_at.is_some());
+        let is_worn_out = !factors.is_empty();
+        let good = factors.into_iter().find(Factor::counts);
+        good.ok_or(if is_worn_out { Refused::BoundAnew } else { Refused::WrongCode })
     }
 
     async fn check(&self, session: &Session, factor: &Factor, answer: &Answer) -> Result<()> {
         let (by, now) = (Actor::Person(factor.person.clone()), self.now());
+        let told = Told::nobody().where_worn_out(letter_of_worn_out(&session.person, factor));
         let is_it = match answer {
-            Answer::Totp(typed) => {
-                self.store.check_totp(&by, factor, typed.expose(), Told::nobody(), now).await??
-            }
+            Answer::Totp(typed) => self.store.check_totp(&by, factor, typed.expose(), told, now).await??,
             Answer::PhoneCode(typed) => return self.check_code(session, factor, typed).await,
             // They may have several; which it was stands in the answer.
-            Answer::Passkey(shown) => return self.check_passkey(session, shown).await,
+            Answer::Passkey(shown) => return self.check_passkey(session, factor, shown).await,
             Answer::RecoveryCode(typed) => match RecoveryCode::typed(typed.expose()) {
-                Some(code) => self.store.use_recovery_code(&by, factor, &code, now).await??,
+                Some(code) => self.store.use_recovery_code(&by, factor, &code, told, now).await??,
                 // What cannot be a code is a slip of the fingers, and no guess.
                 None => false,
             },
@@ -205,9 +206,10 @@ impl People {
                 address: visitor.address.clone(),
                 agent: visitor.agent.clone(),
                 trusted_for: self.rules.trust_for,
+                session: Some(session.id.clone()),
             };
             let by = Actor::Person(person.id.clone());
-            device = Some(self.store.trust_device(&by, new, now).await?);
+            device = Some(self.store.trust_device(&by, new, now).await.map_err(over)?);
         }
         Ok(Step::Inside { token, device, mark: self.mark(&person.login).await? })
     }

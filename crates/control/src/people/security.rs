@@ -1,31 +1,43 @@
 //! What somebody changes about their own sign-in. Whatever makes it weaker wants the second factor of the last minutes.
 
+use std::collections::HashMap;
+
 use jiff::SignedDuration;
 use ringfence_model::{Actor, Secret};
 use ringfence_second_factor::failures::Rule;
 use ringfence_second_factor::policy::{Demands, Kind};
 use ringfence_second_factor::recovery::RecoveryCode;
-use ringfence_store::{Lock, Person, Purpose, Session, Stage, Told};
+use ringfence_store::{Grant, Person, Purpose, Role, Session, Stage, Told, Where};
 
-use super::letters::{change_told_to, letter_of_change, texts_to_old_phones};
-use super::{Asks, People, Refused, Result};
+use super::letters::{change_told_to, letter_of_change, letter_of_own_lock, texts_to_old_phones};
+use super::{Asks, People, Refused, Result, Visitor};
 
 /// A link to reset a password is good for so long.
 const RESET_GOOD_FOR: SignedDuration = SignedDuration::from_mins(30);
 
 impl People {
     /// Changes the password, which ends all sessions and devices, this one too.
-    pub async fn change_password(&self, session: &Session, old: &Secret, new: &Secret) -> Result<()> {
+    ///
+    /// Wrong old ones are counted for the session, which ends after a few: otherwise whoever has stolen its cookie would keep the
+    /// owner from changing it, by the pauses, and nobody knew.
+    pub async fn change_password(
+        &self,
+        session: &Session,
+        old: &Secret,
+        new: &Secret,
+        visitor: &Visitor,
+    ) -> Result<()> {
         if session.stage != Stage::Inside {
             return Err(Refused::Over);
         }
         let (person, now) = (&session.person, self.now());
-        let subject = self.store.subject("change-password", &[&person.id]).await?;
+        let subject = self.store.subject("change-password", &[&session.id]).await?;
         self.store.failures(&subject).await?.admit(Rule::Application, now)?;
         let place = self.hasher.place(Asks::Known).await?;
         self.store.count_attempt(&subject, Rule::Application, now).await??;
         let (_, hash) = self.store.person_by_login(&person.login).await?.ok_or(Refused::Over)?;
         if !place.is(old, hash.as_ref()).await? {
+            self.count_guess(session, visitor).await?;
             return Err(Refused::Wrong);
         }
         self.store.forget_failures(&subject).await?;
@@ -43,7 +55,8 @@ impl People {
         if person.locked_at.is_some() || !person.has_password {
             return Ok(None);
         }
-        let by = Actor::Person(person.id.clone());
+        // Whoever typed the address may be anybody: it was not the person.
+        let by = Actor::job("letters");
         let now = self.now();
         let code =
             self.store.give_out_code(&by, &person.id, Purpose::ResetPassword, RESET_GOOD_FOR, now).await?;
@@ -84,11 +97,10 @@ impl People {
 
     /// What everything that somebody has a role for demands of them.
     pub(super) async fn all_demands(&self, person: &Person) -> Result<Vec<Demands>> {
-        let mut demands = Vec::new();
-        for grant in &person.grants {
-            demands.push(self.demands(person, grant.place).await?);
-        }
-        Ok(demands)
+        let set: HashMap<Where, Demands> =
+            self.store.policies().await?.into_iter().map(|set| (set.place, set.demands)).collect();
+        let demands = |grant: &Grant| self.demands_where(set.get(&grant.place).copied(), person, grant.place);
+        Ok(person.grants.iter().map(demands).collect())
     }
 
     /// Ends the trust in one device, or in all.
@@ -106,12 +118,21 @@ impl People {
 
     /// Locks the person whose mailed code this is: for whoever reads of a sign-in that was not theirs.
     pub async fn lock_by_code(&self, code: &Secret) -> Result<Person> {
-        let now = self.now();
+        let person = self.whose_code(Purpose::Lock, code).await?.ok_or(Refused::WrongCode)?;
         let code = RecoveryCode::typed(code.expose()).ok_or(Refused::WrongCode)?;
-        let found = self.store.redeem_code(Purpose::Lock, &code, now).await?.ok_or(Refused::WrongCode)?;
-        let by = Actor::Person(found.person.clone());
+        // Owners look at what was done in their name, and let them in again.
+        let mut owners = self.store.persons().await?;
+        owners.retain(|it| {
+            it.id != person.id
+                && it.locked_at.is_none()
+                && it.has_password
+                && it.role(Where::Everywhere) == Some(Role::Owner)
+        });
+        let url = self.rules.console_url.as_deref();
+        let letters: Vec<_> = owners.iter().map(|owner| letter_of_own_lock(owner, &person, url)).collect();
+        let told = Told::by(move |_| letters.clone());
         // Their own account, whoever they are: there may be a thief inside. The command lets the last owner in again.
-        self.store.lock_person(&by, &found.person, Lock::OutEvenTheLastOwner, now).await?;
+        let found = self.store.redeem_to_lock(&code, told, self.now()).await?.ok_or(Refused::WrongCode)?;
         self.store.person(&found.person).await?.ok_or(Refused::WrongCode)
     }
 }

@@ -24,7 +24,6 @@ use super::{Asks, People, Refused, Result, Step, Visitor, places};
 /// How many of a person's latest sign-ins are looked through for an address and a browser.
 const LOOKED_THROUGH: usize = 100;
 
-/// What the owner of a computer hears of whose cookie there is a copy.
 /// What somebody types.
 #[derive(Debug, Clone)]
 pub struct Credentials {
@@ -110,6 +109,7 @@ impl People {
             place,
             stage,
             assurance,
+            password_of: person.password_changed_at,
             sign_in: sign_in.clone(),
             address: visitor.address.clone(),
             agent: visitor.agent.clone(),
@@ -167,6 +167,44 @@ impl People {
         let to = session_like(session, place, Stage::Inside, assurance, visitor);
         let token = self.store.change_session(token, to, self.now()).await.map_err(over)?;
         Ok(Step::Inside { token, device, mark: self.mark(&person.login).await? })
+    }
+
+    /// Signs in to another account than the one that waits for the second factor: that one may take what is at hand. It asks for
+    /// what it demands itself. Of a password that was typed before nobody knows here whether it is long enough alone.
+    pub async fn turn_to(
+        &self,
+        token: &Secret,
+        session: &Session,
+        place: Where,
+        known: &Known,
+        visitor: &Visitor,
+    ) -> Result<Step> {
+        if session.stage != Stage::SecondFactor {
+            return Err(Refused::Over);
+        }
+        let (person, now) = (&session.person, self.now());
+        if person.role(place).is_none() {
+            return Err(Refused::Forbidden);
+        }
+        let (next, device) =
+            self.next(person, place, Assurance::Password, false, &known.devices, visitor).await?;
+        let turned = |stage, assurance| session_like(session, place, stage, assurance, visitor);
+        match next {
+            Next::Enter(assurance) => {
+                let to = turned(Stage::Inside, assurance);
+                let token = self.store.change_session(token, to, now).await.map_err(over)?;
+                let is_known = self.has_seen(person, visitor).await?;
+                let outcome = if is_known { SignInOutcome::Known } else { SignInOutcome::New };
+                self.store.end_sign_in(&session.sign_in, outcome, now).await?;
+                Ok(Step::Inside { token, device, mark: self.mark(&person.login).await? })
+            }
+            Next::Ask(kinds) => {
+                let to = turned(Stage::SecondFactor, Assurance::Password);
+                let token = self.store.change_session(token, to, now).await.map_err(over)?;
+                Ok(Step::Ask { token, kinds })
+            }
+            Next::Bind => Err(self.nothing_bound(person, place).await?),
+        }
     }
 
     /// Ends a session.
@@ -265,7 +303,7 @@ impl People {
 }
 
 /// What an address is counted and known under: of IPv6 a house has its first 64 bits.
-fn network_of(address: &str) -> String {
+pub(super) fn network_of(address: &str) -> String {
     address.parse().map_or_else(|_| address.to_owned(), network)
 }
 
@@ -282,13 +320,14 @@ pub(super) fn session_like(
         place,
         stage,
         assurance,
+        password_of: None,
         sign_in: session.sign_in.clone(),
         address: visitor.address.clone(),
         agent: visitor.agent.clone(),
     }
 }
 
-/// Somebody was locked out in this very moment: they are told what anybody is.
+/// Somebody was locked out in this very moment, or has another password by now: they are told what anybody is.
 pub(super) fn locked(error: ringfence_store::Error) -> Refused {
     match error {
         ringfence_store::Error::Conflict { .. } => Refused::Wrong,

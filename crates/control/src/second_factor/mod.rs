@@ -326,7 +326,8 @@ impl<'e> SecondFactor<'e> {
 
     /// Checks a code that a user of an application entered.
     pub async fn check(&self, by: &Actor, application: Sid, which: Which, code: Secret) -> Result<Checked> {
-        let check = Check { expected: expected(application), which, code, counter: Counter::Number };
+        let check =
+            Check { expected: expected(application), which, code, counter: Counter::Number, worn_out: None };
         self.store().check_challenge(by, check, self.now()).await
     }
 

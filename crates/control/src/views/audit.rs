@@ -41,9 +41,9 @@ pub struct AuditRowView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Actor")]
 pub struct ActorView {
-    /// `token`, `command-line`, `job` or `twilio`.
+    /// `token`, `command-line`, `job`, `twilio`, `person` or `application`.
     pub kind: String,
-    /// The token, the system's user, the job, or the account whose key signed it.
+    /// The token, the system's user, the job, the account whose key signed it, or the id of the person or the application.
     pub name: String,
 }
 

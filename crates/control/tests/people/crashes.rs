@@ -3,12 +3,13 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
+use jiff::SignedDuration;
 use ringfence_control::people::{Rules, Step};
 use ringfence_second_factor::policy::{Demands, Policy, Strength};
-use ringfence_store::{Grant, NewPasskey, Role, Session};
+use ringfence_store::{Grant, Lock, NewPasskey, Purpose, Role, Session};
 use ringfence_testkit::authenticator::{Authenticator, Made};
 
-use crate::house::{Bound, House, PASSWORD, account, everywhere, home, secret};
+use crate::house::{Bound, House, PASSWORD, account, everywhere, home, operator, secret};
 
 const HOST: &str = "console.example";
 
@@ -38,7 +39,7 @@ async fn letters_about(house: &House, subject: &str) -> usize {
     let mut letters = 0;
     for claim in claims {
         letters += usize::from(claim.effect.payload["subject"] == subject);
-        house.store.complete_effect(&crate::house::operator(), &claim, now).await.unwrap();
+        house.store.complete_effect(&operator(), &claim, now).await.unwrap();
     }
     letters
 }
@@ -148,7 +149,7 @@ async fn wherever_a_node_dies_a_password_is_changed_only_together_with_the_lette
     for polls in 1.. {
         let session = inside(&house, &maria).await;
         let (old, new) = (secret(PASSWORD), secret("harbour violin nine"));
-        let ended = until_a_crash(house.people.change_password(&session, &old, &new), polls).await;
+        let ended = until_a_crash(house.people.change_password(&session, &old, &new, &home()), polls).await;
         were[0].push(is_changed_and_told(&house, &maria, polls).await);
         if let Some(ended) = ended {
             ended.unwrap();
@@ -182,7 +183,7 @@ async fn is_changed_and_told(house: &House, maria: &Bound, polls: usize) -> bool
     if is_changed {
         let (hash, told) =
             (house.hasher.hash(&secret(PASSWORD), [7; 16]).await.unwrap(), ringfence_store::Told::nobody());
-        let by = crate::house::operator();
+        let by = operator();
         house.store.set_password(&by, &person.id, &hash, told, house.people.now()).await.unwrap();
     }
     is_changed
@@ -191,4 +192,28 @@ async fn is_changed_and_told(house: &House, maria: &Bound, polls: usize) -> bool
 /// It died once at least, since a write waits for another task of this thread; a read may be there at the first poll.
 fn is_changed_at_the_end(were: &[bool]) {
     assert!(were.len() > 1 && were.last() == Some(&true), "{were:?}");
+}
+
+#[tokio::test]
+async fn wherever_a_node_dies_the_link_to_lock_is_used_up_only_together_with_the_lock() {
+    let (house, maria) = house().await;
+    let (person, _) = house.store.person_by_login(&maria.login).await.unwrap().unwrap();
+    let (by, hour) = (operator(), SignedDuration::from_hours(1));
+    let mut were = Vec::new();
+    for polls in 1.. {
+        let now = house.people.now();
+        let code = house.store.give_out_code(&by, &person.id, Purpose::Lock, hour, now).await.unwrap();
+        let code = secret(&code.spelled());
+        let ended = until_a_crash(house.people.lock_by_code(&code), polls).await;
+        letters(&house).await; // what was begun in the store has ended then
+        let is_used = house.people.whose_code(Purpose::Lock, &code).await.unwrap().is_none();
+        let is_locked = house.store.lock_person(&by, &person.id, Lock::Off, now).await.unwrap();
+        assert_eq!(is_used, is_locked, "{polls} polls");
+        were.push(is_locked);
+        if let Some(ended) = ended {
+            ended.unwrap();
+            break;
+        }
+    }
+    is_changed_at_the_end(&were);
 }

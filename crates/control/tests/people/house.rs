@@ -185,6 +185,13 @@ impl House {
         self.show(bound, &token, false).await.0
     }
 
+    /// The logins of those who have no factor that does there.
+    pub(crate) async fn left_out(&self, place: Where) -> Vec<String> {
+        let policies = self.store.policies().await.unwrap();
+        let mut left_out = self.people.left_out(&policies).await.unwrap();
+        left_out.remove(&place).unwrap_or_default().into_iter().map(|person| person.login).collect()
+    }
+
     pub(crate) async fn set_policy(&self, place: Where, policy: Policy) {
         let demands = Demands { policy, strength: Strength::Any };
         self.store.set_policy(&operator(), place, demands, self.people.now()).await.unwrap();

@@ -8,6 +8,7 @@ use ringfence_control::second_factor::{Delivery, Settings};
 use ringfence_model::{PhoneNumber, Secret, Sid};
 use ringfence_second_factor::challenge::Channel;
 use ringfence_second_factor::country::Country;
+use ringfence_second_factor::failures::Rule;
 use ringfence_second_factor::policy::{Assurance, Demands, Kind, Policy, Strength};
 use ringfence_second_factor::pumping::Limits;
 use ringfence_store::{FactorSecret, Grant, NewFactor, Role, Where};
@@ -356,6 +357,40 @@ async fn an_owner_who_would_have_saved_codes_alone_does_not_refuse_phones() {
     assert!(matches!(refused, Refused::Invalid(_)), "{refused:?}");
     // Who has nothing else is named, and told: saved codes run out.
     house.store.set_policy(&operator(), Where::Everywhere, no_phone, house.people.now()).await.unwrap();
-    let left_out = house.people.left_out(Where::Everywhere).await.unwrap();
-    assert_eq!(left_out.iter().map(|person| &person.login).collect::<Vec<_>>(), [&maria.login]);
+    let left_out = house.left_out(Where::Everywhere).await;
+    assert_eq!(left_out.iter().collect::<Vec<_>>(), [&maria.login]);
+}
+
+#[tokio::test]
+async fn a_phone_that_was_wrong_too_often_counts_no_more_and_its_owner_is_mailed() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let engine = engine(&house);
+    with_phone(&house, &engine, &maria, "+14155550123").await;
+    let (person, _) = house.store.person_by_login(&maria.login).await.unwrap().unwrap();
+    let factors = house.store.factors(&person.id).await.unwrap();
+    let phone = factors.iter().find(|it| it.secret.kind() == Kind::Phone).unwrap();
+    for _ in 0..19 {
+        house.wait(3_600);
+        let now = house.people.now();
+        house.store.count_attempt(&phone.subject(), Rule::Person, now).await.unwrap().unwrap();
+    }
+    house.wait(3_600);
+    let token = house.asked(&maria, &home()).await;
+    let session = house.session(&token).await;
+    let codes = engine.second_factor().unwrap();
+    house.people.send_code(codes, &session, Channel::Sms, &home()).await.unwrap();
+    let wrong = Answer::PhoneCode(secret("no code"));
+    let refused = why(house.people.show(&token, &session, &wrong, false, &home()).await);
+    assert!(matches!(refused, Refused::WrongCode), "{refused:?}");
+    let letters = house.store.waiting_effects(99).await.unwrap();
+    let told = letters.iter().filter(|it| it.payload["subject"] == "A second factor of yours counts no more");
+    assert_eq!(told.count(), 1);
+    assert!(!house.store.kinds(&person.id).await.unwrap().contains(&Kind::Phone));
+    let rows = house.store.audit_rows(None, None, 99).await.unwrap();
+    let noted = rows.iter().find(|row| row.action == "factor.disable").unwrap();
+    assert_eq!(
+        (&*noted.target, &noted.detail["factor"]),
+        (&*format!("person {}", person.id), &phone.id.clone().into())
+    );
 }

@@ -2,7 +2,7 @@ use jiff::SignedDuration;
 use ringfence_control::people::{self, Answer, Credentials, Known, Refused, Rules, Step};
 use ringfence_model::Secret;
 use ringfence_second_factor::policy::{Assurance, Demands, Kind, Policy, Strength};
-use ringfence_store::{Grant, Role, Stage, Told};
+use ringfence_store::{Grant, Lock, Role, Stage, Told};
 
 use crate::house::{Bound, House, PASSWORD, account, at, everywhere, futures, home, operator, secret, why};
 
@@ -407,12 +407,11 @@ async fn whoever_never_needed_a_factor_is_told_when_one_is_asked_for() {
     house.people.finish_binding(&token, &session, &home()).await.unwrap();
     let step = house.sign_in("op@example.com", PASSWORD, &home()).await.unwrap();
     assert!(matches!(step, Step::Inside { .. }), "{step:?}");
-    assert_eq!(house.people.left_out(account(1)).await.unwrap(), []);
+    assert_eq!(house.left_out(account(1)).await, [""; 0]);
     let session = house.session(&house.inside(&owner).await).await;
     let once = Demands { policy: Policy::OncePerComputer, strength: Strength::Any };
     house.people.set_policy(&session, account(1), once, "an audit").await.unwrap();
-    let left_out = house.people.left_out(account(1)).await.unwrap();
-    assert_eq!(left_out.iter().map(|person| &*person.login).collect::<Vec<_>>(), ["op@example.com"]);
+    assert_eq!(house.left_out(account(1)).await, ["op@example.com"]);
     let told = house.store.waiting_effects(99).await.unwrap();
     let told = told.iter().filter(|effect| effect.payload.to_string().contains("takes a second factor"));
     assert_eq!(
@@ -421,4 +420,29 @@ async fn whoever_never_needed_a_factor_is_told_when_one_is_asked_for() {
     );
     let refused = why(house.sign_in("op@example.com", PASSWORD, &home()).await);
     assert!(matches!(refused, Refused::NothingBound), "{refused:?}");
+}
+
+#[tokio::test]
+async fn each_account_names_those_alone_who_have_nothing_that_does_there() {
+    let house = House::new().await;
+    let both = vec![at_account(1, Role::Operator), at_account(2, Role::Operator)];
+    let both = house.bound("both@example.com", both).await;
+    house.bound("one@example.com", vec![at_account(1, Role::Operator)]).await;
+    house.bound("two@example.com", vec![at_account(2, Role::Operator)]).await;
+    house.invite("never@example.com", vec![at_account(1, Role::Operator)]).await;
+    let now = house.people.now();
+    let passkeys = Demands { policy: Policy::EverySignIn, strength: Strength::PhishingResistant };
+    house.set_policy(account(2), Policy::EverySignIn).await;
+    house.set_policy(account(3), Policy::EverySignIn).await;
+    house.store.set_policy(&operator(), account(1), passkeys, now).await.unwrap();
+    assert_eq!(house.left_out(account(1)).await, [&*both.login, "one@example.com"]);
+    assert_eq!(house.left_out(account(2)).await, [""; 0]);
+    assert_eq!(house.left_out(account(3)).await, [""; 0]);
+    let (person, _) = house.store.person_by_login(&both.login).await.unwrap().unwrap();
+    house.store.lock_person(&operator(), &person.id, Lock::Out, now).await.unwrap();
+    assert_eq!(
+        house.left_out(account(1)).await,
+        ["one@example.com"],
+        "whoever is locked out comes not back so"
+    );
 }

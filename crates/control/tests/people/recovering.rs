@@ -1,8 +1,8 @@
 use jiff::SignedDuration;
 use ringfence_control::people::{self, Known, Refused, Step};
-use ringfence_store::{Grant, Lock, Purpose, Role};
+use ringfence_store::{Grant, Lock, Purpose, Role, Session, Where};
 
-use crate::house::{House, PASSWORD, account, everywhere, home, operator, secret, why};
+use crate::house::{House, PASSWORD, account, at, everywhere, home, operator, secret, why};
 
 const OTHER: &str = "harbour violin nine";
 
@@ -57,7 +57,7 @@ async fn a_changed_password_wants_the_old_one_and_ends_every_session() {
     let change = |old: &str, new: &str| {
         let (old, new) = (secret(old), secret(new));
         let (people, session) = (&house.people, &session);
-        async move { people.change_password(session, &old, &new).await }
+        async move { people.change_password(session, &old, &new, &home()).await }
     };
     assert!(matches!(why(change("wrong", OTHER).await), Refused::Wrong));
     assert!(matches!(why(change(PASSWORD, "maria").await), Refused::Weak(_)));
@@ -71,6 +71,8 @@ async fn a_changed_password_wants_the_old_one_and_ends_every_session() {
 async fn the_mailed_link_locks_and_only_an_owner_unlocks() {
     let house = House::new().await;
     let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let otto = house.bound("otto@example.com", vec![everywhere(Role::Owner)]).await;
+    house.bound("op@example.com", vec![everywhere(Role::Operator)]).await;
     let token = house.inside(&maria).await;
     let person = house.session(&token).await.person;
     let day = SignedDuration::from_hours(24);
@@ -79,6 +81,11 @@ async fn the_mailed_link_locks_and_only_an_owner_unlocks() {
     let locked = house.people.lock_by_code(&secret(&code.spelled())).await.unwrap();
     assert!(locked.locked_at.is_some());
     assert!(house.people.session(&token).await.unwrap().is_none());
+    // Who lets them in again hears of it, and nobody else.
+    let letters = house.store.waiting_effects(99).await.unwrap();
+    let about = "maria@example.com has locked themselves out";
+    let told: Vec<_> = letters.iter().filter(|it| it.payload["subject"] == about).collect();
+    assert_eq!(told.iter().map(|it| &it.payload["to"]).collect::<Vec<_>>(), [&otto.login]);
     assert!(matches!(why(house.sign_in(&maria.login, PASSWORD, &home()).await), Refused::Wrong));
     let again = why(house.people.lock_by_code(&secret(&code.spelled())).await);
     assert!(matches!(again, Refused::WrongCode), "{again:?}");
@@ -116,4 +123,44 @@ async fn what_was_tried_at_a_login_and_the_mark_of_a_browser_outlive_the_passwor
     assert!(matches!(refused, Refused::Wrong), "a mark opens nothing: {refused:?}");
     let step = house.sign_in_with(&maria.login, OTHER, &known, &home()).await.unwrap();
     assert!(matches!(step, Step::Ask { .. }), "{step:?}");
+}
+
+#[tokio::test]
+async fn a_stolen_session_that_guesses_the_password_ends_and_keeps_its_owner_from_nothing() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let stolen = house.session(&house.inside(&maria).await).await;
+    let own = house.session(&house.inside(&maria).await).await;
+    let letters = house.store.waiting_effects(99).await.unwrap().len();
+    let change = async |session: &Session, old: &str| {
+        house.people.change_password(session, &secret(old), &secret(OTHER), &at("198.51.100.9")).await
+    };
+    for _ in 0..4 {
+        assert!(matches!(why(change(&stolen, "a guess").await), Refused::Wrong));
+    }
+    assert!(matches!(why(change(&stolen, "a guess").await), Refused::Guessed));
+    let sessions = house.store.sessions(&own.person.id, house.people.now()).await.unwrap();
+    let is_left = |session: &Session| sessions.iter().any(|it| it.id == session.id);
+    assert!(is_left(&own) && !is_left(&stolen));
+    let told = house.store.waiting_effects(99).await.unwrap();
+    assert_eq!(told.len(), letters + 1);
+    assert!(told.iter().any(|it| it.payload.to_string().contains("198.51.100.9")), "{told:?}");
+    change(&own, PASSWORD).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_code_of_whoever_is_locked_out_or_has_no_role_any_more_is_known_to_no_page() {
+    let house = House::new().await;
+    house.bound("owner@example.com", vec![everywhere(Role::Owner)]).await;
+    let invitation = house.invite("op@example.com", vec![everywhere(Role::Operator)]).await;
+    let (code, id) = (secret(&invitation.code.spelled()), &invitation.person.id);
+    let (by, now) = (operator(), house.people.now());
+    assert!(house.people.bindable(&code).await.unwrap().is_some());
+    house.store.lock_person(&by, id, Lock::Out, now).await.unwrap();
+    assert!(house.people.bindable(&code).await.unwrap().is_none());
+    house.store.lock_person(&by, id, Lock::Off, now).await.unwrap();
+    house.store.remove_role(&by, id, Where::Everywhere, now).await.unwrap();
+    assert!(house.people.bindable(&code).await.unwrap().is_none());
+    let refused = why(house.people.begin_binding(&code, &secret(PASSWORD), &home()).await);
+    assert!(matches!(refused, Refused::WrongCode), "{refused:?}");
 }

@@ -1,7 +1,9 @@
 use ringfence_control::people::{Answer, Asks, Known, Refused, Rules, Step};
-use ringfence_second_factor::policy::Kind;
-use ringfence_store::{Lock, Role, SignInOutcome, Stage};
+use ringfence_model::PhoneNumber;
+use ringfence_second_factor::policy::{Kind, Policy};
+use ringfence_store::{FactorSecret, Lock, NewFactor, Role, SignInOutcome, Stage, Told, Where};
 
+use crate::crashes::until_a_crash;
 use crate::house::{House, PASSWORD, at, everywhere, futures, home, operator, secret, why};
 
 #[tokio::test]
@@ -88,7 +90,27 @@ async fn a_factor_that_was_wrong_too_often_is_worth_nothing_and_the_recovery_cod
     assert!(matches!(refused, Refused::BoundAnew), "{refused:?}");
     let code = Answer::RecoveryCode(maria.codes[0].clone());
     let step = house.people.show(&token, &session, &code, false, &home()).await.unwrap();
-    assert!(matches!(step, Step::Inside { .. }));
+    let Step::Inside { token, .. } = step else { panic!("{step:?}") };
+    let letters = house.store.waiting_effects(99).await.unwrap();
+    let told = letters.iter().filter(|it| it.payload["subject"] == "A second factor of yours counts no more");
+    assert_eq!(told.count(), 1);
+    // The next sign-in asks for what works, and what works stays: beside it there is nothing that does.
+    let Step::Ask { kinds, .. } = house.sign_in(&maria.login, PASSWORD, &home()).await.unwrap() else {
+        panic!("it is asked for");
+    };
+    assert_eq!(kinds, [Kind::RecoveryCode]);
+    let session = house.session(&token).await;
+    let phone = FactorSecret::Phone(PhoneNumber::parse("+14155550123").unwrap());
+    let (by, now) = (operator(), house.people.now());
+    let phone = NewFactor { secret: phone, verified: true };
+    house.store.add_factor(&by, &session.person.id, phone, now).await.unwrap();
+    let refused = why(house.people.remove_phone(&session).await);
+    assert!(matches!(refused, Refused::LastFactor), "{refused:?}");
+    // Bound anew, it counts again.
+    house.people.new_totp(&session).await.unwrap();
+    let seed = house.seed(&session.person.id).await;
+    house.people.confirm_totp(&session, &secret(&seed.code_at(house.people.now()))).await.unwrap();
+    house.people.remove_phone(&session).await.unwrap();
 }
 
 /// So many wrong passwords that there are pauses.
@@ -300,4 +322,36 @@ async fn signing_out_ends_the_session() {
     assert_eq!(house.people.end_other_sessions(&session, None).await.unwrap(), 2);
     assert!(house.people.session(&three).await.unwrap().is_none());
     assert!(house.people.session(&two).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_password_that_is_changed_while_somebody_signs_in_with_it_opens_nothing() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    house.set_policy(Where::Everywhere, Policy::Disabled).await;
+    let (person, _) = house.store.person_by_login(&maria.login).await.unwrap().unwrap();
+    let hashed = async |password: &str| house.hasher.hash(&secret(password), [7; 16]).await.unwrap();
+    let (own, other) = (hashed(PASSWORD).await, hashed("another long password").await);
+    let set = async |hash| {
+        // No pause is longer than an hour.
+        house.wait(3_600);
+        let (by, now) = (operator(), house.people.now());
+        house.store.set_password(&by, &person.id, hash, Told::nobody(), now).await.unwrap();
+    };
+    let mut came_too_late = 0;
+    for polls in 1.. {
+        set(&own).await;
+        let from = home();
+        let mut sign_in = Box::pin(house.sign_in(&maria.login, PASSWORD, &from));
+        if until_a_crash(sign_in.as_mut(), polls).await.is_some() {
+            break;
+        }
+        set(&other).await;
+        // What began before the change has ended with it, and nothing begins afterwards.
+        let ended = sign_in.await;
+        came_too_late += usize::from(matches!(ended, Err(Refused::Wrong)));
+        let sessions = house.store.sessions(&person.id, house.people.now()).await.unwrap();
+        assert!(sessions.is_empty(), "{polls} polls: {ended:?}");
+    }
+    assert!(came_too_late > 0);
 }

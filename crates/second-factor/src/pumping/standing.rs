@@ -8,11 +8,12 @@
 //! has entered a code is [known](Known) for a month, stands for itself alone, and gets two codes from what is kept, then none
 //! before it has entered one and an hour is over. A prefix stands for [numbers that are not known](Newcomers), and each of
 //! them counts as entered once, however many codes it enters. So who owns `n` numbers gets `2 n` codes an hour from what
-//! is kept, and by prefixes in which [`ENOUGH`] of them are another `2 n` a week to numbers of others.
+//! is kept, and by prefixes in which [`ENOUGH`] of them are another `2 n` a week to numbers of others. The same two an hour go to
+//! a known number whose prefix is stopped: neighbours whose codes nobody enters lock nobody out.
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Budget, Of};
+use super::{Budget, Cap, Of};
 
 /// What is known of the codes that went where one more is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,6 +46,12 @@ impl Budget {
         let kept = u64::from(self.most) * u64::from(kept_percent.min(KEPT_PERCENT_MAX)) / 100;
         let kept = u32::try_from(kept).unwrap_or(u32::MAX); // less than half of a u32
         Self { most: self.most.saturating_sub(kept * steps), ..self.clone() }
+    }
+
+    /// What a [known](Record::is_known) number has for itself where its prefix is stopped, at this application.
+    #[must_use]
+    pub fn where_stopped(application: &str, number_tag: &str, now: Timestamp) -> Self {
+        Self::new(Of::Number, &format!("stopped/{application}/{number_tag}"), WHERE_STOPPED, now)
     }
 }
 
@@ -103,6 +110,10 @@ const REST: SignedDuration = SignedDuration::from_hours(1);
 /// So many codes go to a known number from what is kept, until one is entered: the code, and the same again.
 const UNENTERED_MAX: u32 = 2;
 
+/// As many in an hour go to a known number whose prefix is stopped, whether they are entered or not: a stranger who asks for codes
+/// to it delays its owner, and shuts nobody out.
+const WHERE_STOPPED: Cap = Cap { most: UNENTERED_MAX, seconds: 3_600 };
+
 /// A number that has entered a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Known {
@@ -129,6 +140,11 @@ pub struct Record {
 }
 
 impl Record {
+    /// Whether the number is known, and stands for itself whatever becomes of its prefix.
+    pub fn is_known(self, now: Timestamp) -> bool {
+        self.known.is_some_and(|known| known.is_known(now))
+    }
+
     /// How it stands.
     pub fn standing(self, now: Timestamp) -> Standing {
         match self.known.filter(|known| known.is_known(now)) {

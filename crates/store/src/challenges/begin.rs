@@ -24,7 +24,7 @@ use super::others::Others;
 use super::sends::NewSend;
 use super::{CONSOLE, Challenge, Counter, Expected, Which, sends};
 use crate::audit::{self, NewAudit};
-use crate::conversions::Destination;
+use crate::conversions::{Destination, Way};
 use crate::error::Error;
 use crate::factor_keys::FactorKeys;
 use crate::ledger::Reservation;
@@ -333,11 +333,12 @@ impl<'a> Batch<'a> {
         batch.others = Others::read(transaction, watched.map(|(plan, _)| &plan.challenge)).await?;
         let mut allowed = Vec::with_capacity(plans.len());
         for (plan, now) in plans {
-            if batch.may_go(&plan, now)?.is_ok() {
-                allowed.push(plan);
+            if let Ok(for_itself) = batch.may_go(&plan, now)? {
+                allowed.extend(plan.budgets);
+                allowed.extend(for_itself);
             }
         }
-        batch.rates = Rates::lock(transaction, allowed.iter().flat_map(|plan| &plan.budgets)).await?;
+        batch.rates = Rates::lock(transaction, &allowed).await?;
         Ok(batch)
     }
 
@@ -405,13 +406,15 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Whether its prefix and the pauses allow it.
-    fn may_go(&self, plan: &Plan, now: Timestamp) -> Result<std::result::Result<(), NotSent>> {
-        let Some(to) = &plan.watched else { return Ok(Ok(())) };
-        if let Err(stopped) = self.prefixes.may_send(to, now)? {
-            return Ok(Err(NotSent::Stopped(stopped.until)));
-        }
-        Ok(self.others.may_send(&plan.challenge, now))
+    /// Whether its prefix and the pauses allow it, and what it takes besides where its prefix is stopped and the number is known.
+    fn may_go(&self, plan: &Plan, now: Timestamp) -> Result<std::result::Result<Option<Budget>, NotSent>> {
+        let Some(to) = &plan.watched else { return Ok(Ok(None)) };
+        let for_itself = match self.prefixes.may_send(to, now)? {
+            Ok(Way::Open) => None,
+            Ok(Way::ForItself) => Some(Budget::where_stopped(&to.key.0, &to.number_tag, now)),
+            Err(stopped) => return Ok(Err(NotSent::Stopped(stopped.until))),
+        };
+        Ok(self.others.may_send(&plan.challenge, now).map(|()| for_itself))
     }
 
     /// What of each budget is open to it: of those that others share not all is, but for who has entered codes.
@@ -439,8 +442,16 @@ impl<'a> Batch<'a> {
             Ok(plan) => plan,
             Err(not) => return Ok(Begun::Not(not)),
         };
-        if let Err(not) = self.may_go(&plan, now)? {
-            return Ok(Begun::Not(not));
+        let for_itself = match self.may_go(&plan, now)? {
+            Ok(for_itself) => for_itself,
+            Err(not) => return Ok(Begun::Not(not)),
+        };
+        if let Some(budget) = &for_itself {
+            // Where a neighbour has stopped the prefix in this transaction, whoever asks again finds it locked.
+            let is_locked = self.rates.is_locked(budget);
+            if !is_locked || self.rates.used_up(std::slice::from_ref(budget))?.is_some() {
+                return Ok(Begun::Not(NotSent::Stopped(if is_locked { budget.ends_at } else { now })));
+            }
         }
         if let Some(used_up) = self.rates.used_up(&self.open(&plan, wanted.limits, now)?)? {
             return Ok(Begun::Not(NotSent::Budget(used_up.of, used_up.ends_at)));
@@ -450,6 +461,7 @@ impl<'a> Batch<'a> {
             return Ok(Begun::Sent { challenge: Box::new(plan.challenge), send, stops: None });
         }
         self.rates.take(&plan.budgets)?;
+        self.rates.take(for_itself.as_slice())?;
         let mut stops = None;
         if let Some(to) = &plan.watched {
             match self.prefixes.sent(to, now)? {

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use ringfence_model::{Actor, Secret, Sid};
 use ringfence_second_factor::challenge::{Refused, State};
-use ringfence_second_factor::failures::Barred;
+use ringfence_second_factor::failures::{Barred, Rule};
+use ringfence_second_factor::policy::Kind;
 use ringfence_second_factor::pumping;
 use serde_json::json;
 
@@ -20,6 +21,7 @@ use crate::audit::{self, NewAudit};
 use crate::conversions::Destination;
 use crate::error::Error;
 use crate::factor_keys::FactorKeys;
+use crate::outbox::{self, NewEffect};
 use crate::queue::Batched;
 use crate::sql::Transaction;
 use crate::write::Outcome;
@@ -36,6 +38,8 @@ pub struct Check {
     pub code: Secret,
     /// What the attempt counts under.
     pub counter: Counter,
+    /// Who hears of it where it is a factor of a person, and counts no more after this one.
+    pub worn_out: Option<NewEffect>,
 }
 
 /// What a check found.
@@ -156,6 +160,7 @@ struct Batch<'a> {
     /// Of what was sent to which prefixes by whose codes, when.
     entered: Vec<(Destination, Timestamp)>,
     audits: Vec<(&'a Actor, NewAudit, Timestamp)>,
+    letters: Vec<(NewEffect, Timestamp)>,
 }
 
 impl<'a> Batch<'a> {
@@ -171,6 +176,7 @@ impl<'a> Batch<'a> {
             approved: BTreeMap::new(),
             entered: Vec::new(),
             audits: Vec::new(),
+            letters: Vec::new(),
         })
     }
 
@@ -221,6 +227,7 @@ impl<'a> Batch<'a> {
         let course = challenge.course.compared(right, is_right, now);
         if !is_right {
             self.note(by, "challenge.refuse", &challenge, "wrong", now);
+            self.wear_out(by, check, &subject, now);
             return Ok(Checked::Wrong(Box::new(challenge)));
         }
         challenge.now_at(course, now);
@@ -280,6 +287,21 @@ impl<'a> Batch<'a> {
         Checked::Not(not)
     }
 
+    /// A factor of a person that was wrong for the last time counts no more.
+    fn wear_out(&mut self, by: &'a Actor, check: &Check, subject: &str, now: Timestamp) {
+        let (Counter::Factor(_), Some(failures)) = (&check.counter, self.failures.get(subject)) else {
+            return;
+        };
+        if !failures.is_disabled(Rule::Person) {
+            return;
+        }
+        let factor = subject.strip_prefix("factor/").unwrap_or(subject);
+        let detail = json!({ "factor": factor, "kind": Kind::Phone.word(), "failures": failures.count });
+        let audit = NewAudit::new("factor.disable", format!("person {}", by.name())).with(detail);
+        self.audits.push((by, audit, now));
+        self.letters.extend(check.worn_out.clone().map(|letter| (letter, now)));
+    }
+
     fn note(&mut self, by: &'a Actor, action: &str, challenge: &Challenge, why: &str, now: Timestamp) {
         let audit = NewAudit::new(action, format!("challenge {}", challenge.sid)).with(json!({
             "application": challenge.expected.application,
@@ -301,6 +323,9 @@ impl<'a> Batch<'a> {
             }
             prefixes.write(transaction).await?;
             sends::converted(transaction, &self.approved).await?;
+        }
+        for (letter, at) in &self.letters {
+            outbox::add(transaction, &Actor::job("letters"), letter, *at).await?;
         }
         audit::append_all(transaction, &self.audits).await
     }

@@ -106,7 +106,7 @@ macro_rules! filtered {
             " WHERE application = $1 AND ($2 = '' OR challenge = $2) AND ($3 = '' OR channel = $3) \
              AND ($4 = '' OR country = $4) AND ($5 < 0 OR (converted_at IS NOT NULL AND $5 = 1) \
              OR (converted_at IS NULL AND $5 = 0)) AND asked_at >= $6 AND asked_at < $7 \
-             AND ($8 = '' OR challenge IN (SELECT sid FROM challenges WHERE number_tag = $8))",
+             AND ($8 = '' OR EXISTS (SELECT 1 FROM challenges WHERE sid = code_sends.challenge AND number_tag = $8))",
             $after
         )
     };

@@ -6,7 +6,7 @@ use ringfence_second_factor::device::{Before, DeviceKey, Judgement, MOST, Trust,
 use ringfence_second_factor::policy::Kind;
 use serde_json::json;
 
-use super::{Because, Told, Where, note, sessions};
+use super::{Because, Told, Where, lock, note, sessions};
 use crate::error::Error;
 use crate::seal::{Keyring, Place};
 use crate::sql::{Row, Transaction, values};
@@ -27,6 +27,8 @@ pub struct NewDevice {
     pub agent: String,
     /// For how long.
     pub trusted_for: SignedDuration,
+    /// In which session: where that has ended meanwhile, so has what it would have trusted.
+    pub session: Option<String>,
 }
 
 /// A trusted device.
@@ -93,7 +95,7 @@ pub enum DeviceUsed {
 
 impl Store {
     /// Trusts a device; gives out its secret, [`DeviceKey::token`]. Where there are too many, the one that was unused for
-    /// the longest gives way.
+    /// the longest gives way. [`Missing`](Error::Missing) where the session is over in which it was to be trusted.
     pub async fn trust_device(&self, by: &Actor, device: NewDevice, now: Timestamp) -> Result<Secret> {
         let id = format!("dv_{}", hex::write(&crate::random::<8>()));
         let key = DeviceKey::new(crate::random());
@@ -103,6 +105,12 @@ impl Store {
         let data = (by.clone(), id, key, trust, device, now);
         self.write(data, |(by, id, key, trust, device, now), transaction| {
             Box::pin(async move {
+                lock(transaction, &device.person).await?;
+                if let Some(session) = &device.session {
+                    let select = "SELECT id FROM sessions WHERE person = $1 AND id = $2";
+                    let found = transaction.find(select, values![&device.person, session]).await?;
+                    found.ok_or_else(|| Error::missing("session".to_owned()))?;
+                }
                 let (address, agent) = sealed(&transaction.keys, id, &device.address, &device.agent);
                 let key = transaction.keys.seal(place("key", id), key.bytes());
                 let insert = "INSERT INTO devices (id, person, account, key, number, address, agent, created_at, \
@@ -154,10 +162,11 @@ impl Store {
         self.write(data, |(by, id, shown, is_used, now), transaction| {
             Box::pin(async move {
                 let ShownDevice { secret, person, place, address, told } = shown;
+                lock(transaction, person).await?;
                 // The lock of the row: of two tabs, the second sees what the first has made of it.
-                let lock =
+                let own =
                     "UPDATE devices SET used_at = used_at WHERE id = $1 AND person = $2 AND account = $3";
-                if transaction.execute(lock, values![id, person, place.text()]).await? == 0 {
+                if transaction.execute(own, values![id, person, place.text()]).await? == 0 {
                     return Ok((Judgement::Refused, None));
                 }
                 let row = transaction.find("SELECT * FROM devices WHERE id = $1", values![id]).await?;
@@ -257,6 +266,7 @@ impl Store {
         self.write(data, |(by, person, device, now), transaction| {
             Box::pin(async move {
                 let why = "revoked";
+                lock(transaction, person).await?;
                 let ended = end_all(transaction, person, device.as_deref(), why, *now).await?;
                 if ended > 0 {
                     let detail = json!({ "device": device.as_deref().unwrap_or("all"), "why": why });
@@ -280,6 +290,7 @@ impl Store {
         self.write(data, |(by, person, told, now), transaction| {
             Box::pin(async move {
                 let why = "revoked";
+                lock(transaction, person).await?;
                 let ended = end_all(transaction, person, None, why, *now).await?;
                 if ended > 0 {
                     let detail = by.detail(json!({ "device": "all", "why": why }));

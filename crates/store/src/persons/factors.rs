@@ -11,7 +11,7 @@ use ringfence_second_factor::recovery::{self, RecoveryCode};
 use ringfence_second_factor::totp::{Seed, Step};
 use serde_json::json;
 
-use super::{Because, Told, devices, find, note, passkeys};
+use super::{Because, Told, counting, devices, find, lock, note, passkeys};
 use crate::error::Error;
 use crate::failures;
 use crate::seal::{Keyring, Place};
@@ -70,6 +70,8 @@ pub struct Factor {
     pub verified_at: Option<Timestamp>,
     /// When it last let somebody in.
     pub used_at: Option<Timestamp>,
+    /// It was wrong too often, and counts no more until it is bound anew.
+    pub is_worn_out: bool,
 }
 
 impl Store {
@@ -156,8 +158,14 @@ impl Store {
 
     /// All factors of a person, the oldest first.
     pub async fn factors(&self, person: &str) -> Result<Vec<Factor>> {
-        let sql = "SELECT * FROM factors WHERE person = $1 ORDER BY created_at, id";
-        self.fetch(sql, values![person]).await?.iter().map(|row| read(&self.keys, row)).collect()
+        let sql = "SELECT f.*, (SELECT x.count FROM failures x WHERE x.subject = 'factor/' || f.id) AS failures \
+                   FROM factors f WHERE f.person = $1 ORDER BY f.created_at, f.id";
+        let rows = self.fetch(sql, values![person]).await?;
+        let read = |row: &Row| {
+            let failures = row.maybe_int("failures")?.unwrap_or_default();
+            Ok(Factor { is_worn_out: failures >= counting::MOST, ..read(&self.keys, row)? })
+        };
+        rows.iter().map(read).collect()
     }
 
     /// Takes a factor away, and with it the trust in devices, which may rest on it: whoever had it may have used it to have
@@ -177,7 +185,7 @@ impl Store {
         self.write(data, |(by, person, factor, demands, told, now), transaction| {
             Box::pin(async move {
                 lock(transaction, person).await?;
-                let left = counting(transaction, person, factor).await?;
+                let left = counting::kinds_without(transaction, person, factor).await?;
                 if !demands.iter().all(|demands| demands.are_met_by(&left)) {
                     return Ok(None);
                 }
@@ -200,6 +208,7 @@ impl Store {
     ) -> Result<()> {
         self.write((by.into(), person.to_owned(), told, now), |(by, person, told, now), transaction| {
             Box::pin(async move {
+                lock(transaction, person).await?;
                 find(transaction, person).await?;
                 let delete = "DELETE FROM factors WHERE person = $1 RETURNING *";
                 let mut removed = Vec::new();
@@ -243,7 +252,13 @@ impl Store {
                     lock(transaction, &factor.person).await?;
                 }
                 let last = row.maybe_int("last_step")?.map(Step::from_number);
-                let Some(step) = seed.check(typed, last, *now) else { return Ok(Ok(false)) };
+                let Some(step) = seed.check(typed, last, *now) else {
+                    if !is_first {
+                        let what = (id.as_str(), Kind::Totp);
+                        counting::wrong(transaction, by, &factor.person, what, told, *now).await?;
+                    }
+                    return Ok(Ok(false));
+                };
                 let update = "UPDATE factors SET last_step = $2, used_at = $3, \
                               verified_at = coalesce(verified_at, $3) WHERE id = $1";
                 transaction.execute(update, values![id, step.number(), *now]).await?;
@@ -257,17 +272,19 @@ impl Store {
         .await
     }
 
-    /// Whether somebody typed a recovery code that is left; it is gone then.
+    /// Whether somebody typed a recovery code that is left; it is gone then. Whoever is told of the last one that may be wrong is
+    /// told in the same transaction.
     pub async fn use_recovery_code(
         &self,
         by: &Actor,
         factor: &Factor,
         typed: &RecoveryCode,
+        told: Told,
         now: Timestamp,
     ) -> Result<Result<bool, Barred>> {
         let tag = typed.tag(&self.factor_keys().await?.tags, &factor.person);
-        let data = (by.clone(), factor.clone(), tag, now);
-        self.write(data, |(by, factor, tag, now), transaction| {
+        let data = (by.clone(), factor.clone(), tag, told, now);
+        self.write(data, |(by, factor, tag, told, now), transaction| {
             Box::pin(async move {
                 if let Err(barred) = failures::count(transaction, &subject(&factor.id), Rule::Person, *now).await? {
                     return Ok(Err(barred));
@@ -276,6 +293,8 @@ impl Store {
                               AND used_at IS NULL";
                 let bound = values![tag, &factor.person, RECOVERY, *now];
                 if transaction.execute(update, bound).await? == 0 {
+                    let what = (factor.id.as_str(), Kind::RecoveryCode);
+                    counting::wrong(transaction, by, &factor.person, what, told, *now).await?;
                     return Ok(Ok(false));
                 }
                 let update = "UPDATE factors SET used_at = $2 WHERE id = $1";
@@ -314,6 +333,11 @@ impl Store {
 }
 
 impl Factor {
+    /// Whether it lets somebody in: it was shown to work, and was not wrong too often since.
+    pub fn counts(&self) -> bool {
+        self.verified_at.is_some() && !self.is_worn_out
+    }
+
     /// An id for one that is about to be added.
     pub fn new_id() -> String {
         format!("fa_{}", hex::write(&crate::random::<8>()))
@@ -328,22 +352,6 @@ impl Factor {
     pub fn subject_of(id: &str) -> String {
         subject(id)
     }
-}
-
-/// The kinds of a person's factors that count, without this one.
-async fn counting(transaction: &mut Transaction, person: &str, without: &str) -> Result<Vec<Kind>> {
-    let select = "SELECT kind FROM factors WHERE person = $1 AND id <> $2 AND verified_at IS NOT NULL \
-                  AND (kind <> 'recovery-code' OR EXISTS (SELECT tag FROM single_use_codes WHERE person = $1 \
-                  AND purpose = 'recovery' AND used_at IS NULL))";
-    let rows = transaction.fetch(select, values![person, without]).await?;
-    rows.iter().map(|row| Ok(Kind::from_word(&row.text("kind")?))).filter_map(Result::transpose).collect()
-}
-
-/// Of two changes of a person's factors at once, the second sees what the first has left.
-async fn lock(transaction: &mut Transaction, person: &str) -> Result<()> {
-    let lock = "UPDATE persons SET created_at = created_at WHERE id = $1";
-    transaction.execute(lock, values![person]).await?;
-    Ok(())
 }
 
 /// Takes the other factors of the same kind away: what was there before would go on letting in whoever has it, and computers
@@ -469,6 +477,7 @@ fn read(keys: &Keyring, row: &Row) -> Result<Factor> {
         created_at: row.time("created_at")?,
         verified_at: row.maybe_time("verified_at")?,
         used_at: row.maybe_time("used_at")?,
+        is_worn_out: false,
         id,
     })
 }

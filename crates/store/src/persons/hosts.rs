@@ -119,7 +119,7 @@ impl Store {
         Ok(person.map_or(HandedOver::Refused, |person| HandedOver::Session(token, Box::new(person))))
     }
 
-    /// The session of a host that this token is of, if it is not over. It costs two reads; that it was used is written
+    /// The session of a host that this token is of, if it is not over. It costs three reads; that it was used is written
     /// down now and then.
     pub async fn host_session(
         &self,

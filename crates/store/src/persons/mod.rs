@@ -6,6 +6,7 @@
 
 mod attempts;
 mod because;
+mod counting;
 mod devices;
 mod factors;
 mod hosts;
@@ -15,6 +16,8 @@ mod sessions;
 mod sign_ins;
 mod single_use;
 mod told;
+
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 use ringfence_model::{Actor, Secret};
@@ -141,8 +144,13 @@ impl Store {
     /// Everybody, those who came first at the front.
     pub async fn persons(&self) -> Result<Vec<Person>> {
         let rows = self.fetch("SELECT * FROM persons ORDER BY created_at, id", values![]).await?;
-        let grants = self.fetch("SELECT * FROM roles ORDER BY account", values![]).await?;
-        rows.iter().map(|row| read(&self.keys, row, &grants)).collect()
+        let mut grants: HashMap<String, Vec<Row>> = HashMap::new();
+        for grant in self.fetch("SELECT * FROM roles ORDER BY account", values![]).await? {
+            grants.entry(grant.text("person")?).or_default().push(grant);
+        }
+        let of =
+            |row: &Row| -> Result<&[Row]> { Ok(grants.get(&row.text("id")?).map_or(&[], Vec::as_slice)) };
+        rows.iter().map(|row| read(&self.keys, row, of(row)?)).collect()
     }
 
     /// Whether there is anybody yet.
@@ -179,34 +187,12 @@ impl Store {
         &self,
         by: impl Into<Because>,
         person: &str,
-        lock: Lock,
+        how: Lock,
         now: Timestamp,
     ) -> Result<bool> {
-        let data = (by.into(), person.to_owned(), lock, now);
-        self.write(data, |(by, person, lock, now), transaction| {
-            Box::pin(async move {
-                find(transaction, person).await?;
-                let (update, action) = match lock {
-                    Lock::Out | Lock::OutEvenTheLastOwner => {
-                        ("UPDATE persons SET locked_at = $2 WHERE id = $1 AND locked_at IS NULL", "person.lock")
-                    }
-                    Lock::Off => (
-                        "UPDATE persons SET locked_at = NULL WHERE id = $1 AND locked_at IS NOT NULL AND $2 > 0",
-                        "person.unlock",
-                    ),
-                };
-                if transaction.execute(update, values![person, *now]).await? == 0 {
-                    return Ok(false);
-                }
-                if *lock == Lock::Out {
-                    roles::keep_an_owner(transaction, person, None).await?;
-                }
-                if *lock != Lock::Off {
-                    end_trust(transaction, person, "the person was locked", *now).await?;
-                }
-                note(transaction, &by.by, action, person, by.detail(json!({})), *now).await?;
-                Ok(true)
-            })
+        let data = (by.into(), person.to_owned(), how, now);
+        self.write(data, |(by, person, how, now), transaction| {
+            Box::pin(async move { lock_out(transaction, by, person, *how, *now).await })
         })
         .await
     }
@@ -215,6 +201,7 @@ impl Store {
     pub async fn remove_person(&self, by: impl Into<Because>, person: &str, now: Timestamp) -> Result<()> {
         self.write((by.into(), person.to_owned(), now), |(by, person, now), transaction| {
             Box::pin(async move {
+                lock(transaction, person).await?;
                 roles::keep_an_owner(transaction, person, None).await?;
                 let deletes = [
                     "DELETE FROM roles WHERE person = $1",
@@ -264,6 +251,45 @@ async fn end_trust(transaction: &mut Transaction, person: &str, why: &str, now: 
     Ok(())
 }
 
+/// Locks a person out, or lets them in again. Says whether it changed anything.
+async fn lock_out(
+    transaction: &mut Transaction,
+    by: &Because,
+    person: &str,
+    how: Lock,
+    now: Timestamp,
+) -> Result<bool> {
+    find(transaction, person).await?;
+    let (update, action) = match how {
+        Lock::Out | Lock::OutEvenTheLastOwner => {
+            ("UPDATE persons SET locked_at = $2 WHERE id = $1 AND locked_at IS NULL", "person.lock")
+        }
+        Lock::Off => (
+            "UPDATE persons SET locked_at = NULL WHERE id = $1 AND locked_at IS NOT NULL AND $2 > 0",
+            "person.unlock",
+        ),
+    };
+    if transaction.execute(update, values![person, now]).await? == 0 {
+        return Ok(false);
+    }
+    if how == Lock::Out {
+        roles::keep_an_owner(transaction, person, None).await?;
+    }
+    if how != Lock::Off {
+        end_trust(transaction, person, "the person was locked", now).await?;
+    }
+    note(transaction, &by.by, action, person, by.detail(json!({})), now).await?;
+    Ok(true)
+}
+
+/// Of two changes of what lets a person in, the second sees what the first has left: a session or a device that is just made
+/// is in no snapshot of what ends them all.
+async fn lock(transaction: &mut Transaction, person: &str) -> Result<()> {
+    let lock = "UPDATE persons SET created_at = created_at WHERE id = $1";
+    transaction.execute(lock, values![person]).await?;
+    Ok(())
+}
+
 async fn find(transaction: &mut Transaction, id: &str) -> Result<Person> {
     let row = transaction.find("SELECT * FROM persons WHERE id = $1", values![id]).await?;
     let row = row.ok_or_else(|| Error::missing(format!("person {id}")))?;
@@ -272,17 +298,12 @@ async fn find(transaction: &mut Transaction, id: &str) -> Result<Person> {
     read(&transaction.keys, &row, &grants)
 }
 
+/// A person, with the rows of what they may do.
 fn read(keys: &Keyring, row: &Row, grants: &[Row]) -> Result<Person> {
     let id = row.text("id")?;
-    let mut own = Vec::new();
-    for grant in grants {
-        if grant.text("person")? == id {
-            own.push(roles::read(grant)?);
-        }
-    }
     Ok(Person {
         login: keys.open_text(place("login", &id), &row.bytes("login")?)?.as_str().to_owned(),
-        grants: own,
+        grants: grants.iter().map(roles::read).collect::<Result<_>>()?,
         has_password: row.maybe_bytes("password")?.is_some(),
         password_changed_at: row.maybe_time("password_changed_at")?,
         locked_at: row.maybe_time("locked_at")?,

@@ -10,10 +10,11 @@ use ringfence_second_factor::failures::{Barred, Rule};
 use ringfence_second_factor::passkey::{
     Assertion, Challenge, Passkey, Refusal, Registration, RelyingParty, authenticate, register,
 };
+use ringfence_second_factor::policy::Kind;
 use serde_json::json;
 
 use super::factors::{self, FactorSecret, NewFactor};
-use super::{Told, find, note};
+use super::{Told, counting, find, note};
 use crate::error::Error;
 use crate::failures;
 use crate::sql::{Row, Transaction, values};
@@ -163,7 +164,8 @@ impl Store {
     }
 
     /// Whether this is an answer to this session's challenge, of a passkey of this person. Each look at one is counted for
-    /// the factor, as wrong codes are. Whoever is told of a copy of a passkey is told in the same transaction.
+    /// the factor, as wrong codes are. Whoever is told of a copy of a passkey, or of the last answer that may be wrong, is told in
+    /// the same transaction.
     #[expect(
         clippy::too_many_arguments,
         reason = "who, where, what, and who hears of it: no two belong together"
@@ -215,6 +217,8 @@ impl Store {
                             note(transaction, by, "factor.copied", person, detail, *now).await?;
                             of_a_copy.write(transaction, &[], *now).await?;
                         }
+                        let what = (factor.as_str(), Kind::Passkey);
+                        counting::wrong(transaction, by, person, what, of_a_copy, *now).await?;
                         return Ok(Ok(Err(refusal)));
                     }
                 };

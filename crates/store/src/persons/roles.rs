@@ -215,10 +215,11 @@ pub(super) async fn keep_an_owner(
     let lock = "UPDATE roles SET role = role WHERE account = '*' AND role = 'owner'";
     transaction.execute(lock, values![]).await?;
     let owners = "SELECT r.person, (SELECT count(*) FROM factors f WHERE f.person = p.id \
-                  AND f.verified_at IS NOT NULL AND p.password IS NOT NULL) AS factors \
+                  AND f.verified_at IS NOT NULL AND p.password IS NOT NULL AND NOT EXISTS (SELECT 1 FROM failures x \
+                  WHERE x.subject = 'factor/' || f.id AND x.count >= $2)) AS factors \
                   FROM roles r JOIN persons p ON p.id = r.person WHERE r.account = '*' \
                   AND r.role = 'owner' AND (p.locked_at IS NULL OR p.id = $1)";
-    let owners = transaction.fetch(owners, values![person]).await?;
+    let owners = transaction.fetch(owners, values![person, super::counting::MOST]).await?;
     let mut own = None;
     let mut others = None;
     for owner in owners {

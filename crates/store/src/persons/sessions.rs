@@ -9,7 +9,7 @@ use ringfence_second_factor::device::SecretHash;
 use ringfence_second_factor::policy::{Assurance, Kind};
 use serde_json::json;
 
-use super::{Because, Person, SignInOutcome, Told, Where, find, note, sign_ins};
+use super::{Because, Person, SignInOutcome, Told, Where, find, lock, note, sign_ins};
 use crate::error::Error;
 use crate::seal::{Keyring, Place};
 use crate::sql::{Row, Transaction, values};
@@ -23,6 +23,9 @@ const LONGEST: SignedDuration = SignedDuration::from_hours(12);
 
 /// A session that is between the password and the second factor has this long.
 const UNFINISHED: SignedDuration = SignedDuration::from_mins(15);
+
+/// Whoever binds their first factors has this long, used or not: they may have to install an application, and to print codes.
+const BINDING: SignedDuration = SignedDuration::from_hours(1);
 
 /// That it was used is written down when so much has passed since.
 const SEEN_AGAIN: SignedDuration = SignedDuration::from_mins(1);
@@ -49,6 +52,8 @@ pub struct NewSession {
     pub stage: Stage,
     /// How it was proved.
     pub assurance: Assurance,
+    /// Of which time the password is that was shown; nothing where none was. With another one set since, nothing begins.
+    pub password_of: Option<Timestamp>,
     /// The sign-in that it belongs to.
     pub sign_in: String,
     /// From where, for its owner.
@@ -86,6 +91,8 @@ pub struct Session {
 
 impl Store {
     /// Begins a session, in the place of the one that this token was of, if there was one. Gives out its token.
+    ///
+    /// A conflict says that the person was locked out, or has another password, since it was looked at.
     pub async fn begin_session(
         &self,
         session: NewSession,
@@ -98,8 +105,11 @@ impl Store {
         let data = (id, SecretHash::of(token.expose()), session, before, now);
         self.write(data, |(id, hash, session, before, now), transaction| {
             Box::pin(async move {
+                lock(transaction, &session.person).await?;
                 let person = find(transaction, &session.person).await?;
-                if person.locked_at.is_some() {
+                let is_of_before =
+                    session.password_of.is_some_and(|of| person.password_changed_at != Some(of));
+                if person.locked_at.is_some() || is_of_before {
                     return Err(Error::conflict(format!("person {}", person.id)));
                 }
                 if let Some(before) = before {
@@ -121,6 +131,7 @@ impl Store {
         let data = (SecretHash::of(before.expose()), SecretHash::of(token.expose()), to, now);
         self.write(data, |(before, hash, to, now), transaction| {
             Box::pin(async move {
+                lock(transaction, &to.person).await?;
                 let delete = "DELETE FROM sessions WHERE hash = $1 AND person = $2 RETURNING *";
                 let bound = values![before.bytes().as_slice(), &to.person];
                 let row = transaction.find(delete, bound).await?;
@@ -128,7 +139,7 @@ impl Store {
                 // Being asked again, or going to another account, makes no session longer: one that was inside keeps its
                 // life, also where it waits for another factor on the way.
                 let life = Life { began: row.time("created_at")?, ends: row.time("expires_at")? };
-                let was_inside = life.ends.duration_since(life.began) > UNFINISHED;
+                let was_inside = life.ends.duration_since(life.began) > BINDING;
                 let life = if was_inside { life } else { Life::new(to.stage, *now) };
                 insert(transaction, &row.text("id")?, hash, to, life, *now).await
             })
@@ -145,7 +156,8 @@ impl Store {
         let Some(person) = self.person(&row.text("person")?).await? else { return Ok(None) };
         let session = read(&self.keys, &row, person)?;
         let idle = now.duration_since(session.seen_at);
-        if now >= session.expires_at || idle >= IDLE || session.person.locked_at.is_some() {
+        let is_idle = idle >= if session.stage == Stage::Binding { BINDING } else { IDLE };
+        if now >= session.expires_at || is_idle || session.person.locked_at.is_some() {
             return Ok(None);
         }
         if idle >= SEEN_AGAIN {
@@ -192,6 +204,7 @@ impl Store {
         let data = (by.clone(), person.to_owned(), text(session), text(except), now);
         self.write(data, |(by, person, session, except, now), transaction| {
             Box::pin(async move {
+                lock(transaction, person).await?;
                 let delete = "DELETE FROM sessions WHERE person = $1 AND ($2 = '' OR id = $2) AND id <> $3";
                 let ended = transaction.execute(delete, values![person, session, except]).await?;
                 if ended > 0 {
@@ -215,6 +228,7 @@ impl Store {
         let data = (by.into(), person.to_owned(), told, now);
         self.write(data, |(by, person, told, now), transaction| {
             Box::pin(async move {
+                lock(transaction, person).await?;
                 let delete = "DELETE FROM sessions WHERE person = $1";
                 let ended = transaction.execute(delete, values![person]).await?;
                 if ended > 0 {
@@ -230,7 +244,7 @@ impl Store {
 }
 
 impl Store {
-    /// Ends a session that was inside and in which the second factor was wrong again and again, the last time from this address
+    /// Ends a session that was inside and in which the password or the second factor was wrong again and again, the last time from this address
     /// with this browser. It is noted among the sign-ins of its owner, who is told: all of it, or nothing where the session
     /// had ended already.
     pub async fn end_guessed_session(
@@ -245,13 +259,14 @@ impl Store {
         let data = (id, person, sign_ins::new_id(), (address.to_owned(), agent.to_owned()), told, now);
         self.write(data, |(id, person, sign_in, (address, agent), told, now), transaction| {
             Box::pin(async move {
+                lock(transaction, person).await?;
                 let delete = "DELETE FROM sessions WHERE id = $1 AND person = $2";
                 if transaction.execute(delete, values![id, person]).await? == 0 {
                     return Ok(false);
                 }
                 let from = (address.as_str(), agent.as_str());
                 sign_ins::insert(transaction, sign_in, person, from, SignInOutcome::Guessed, *now).await?;
-                let why = "the second factor was wrong again and again";
+                let why = "the password or the second factor was wrong again and again";
                 let detail = json!({ "sessions": 1, "sign_in": sign_in, "why": why });
                 note(transaction, &Actor::Person(person.clone()), "session.end", person, detail, *now)
                     .await?;
@@ -279,7 +294,11 @@ struct Life {
 
 impl Life {
     fn new(stage: Stage, now: Timestamp) -> Self {
-        let longest = if stage == Stage::Inside { LONGEST } else { UNFINISHED };
+        let longest = match stage {
+            Stage::Inside => LONGEST,
+            Stage::Binding => BINDING,
+            Stage::SecondFactor => UNFINISHED,
+        };
         Self { began: now, ends: now.saturating_add(longest).unwrap_or(Timestamp::MAX) }
     }
 }

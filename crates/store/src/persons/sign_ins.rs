@@ -21,7 +21,7 @@ pub enum SignInOutcome {
     Known,
     /// It is inside, from a device that was not known.
     New,
-    /// No sign-in: in a session that was inside already the second factor was wrong again and again, which ended it.
+    /// No sign-in: in a session that was inside already the password or the second factor was wrong again and again, which ended it.
     Guessed,
 }
 
@@ -132,15 +132,18 @@ impl Store {
         self.fetch(sql, values![since, limit]).await?.iter().map(|row| read(&self.keys, row)).collect()
     }
 
-    /// Sign-ins that their owners should hear of and have not: from a new device, or older than `waited` and not inside. Each
-    /// person's oldest comes before anybody's second, so that somebody who makes thousands puts off nobody else's. Whoever is
+    /// Sign-ins that their owners should hear of and have not: from a new device, or older than `waited` and not inside. Those
+    /// inside come first: whoever makes thousands that got no further hides none of them. Each person's oldest comes before anybody's
+    /// second, so that it puts off nobody else's. Whoever is
     /// binding their factors by an administrator's code is not heard of while their session for it goes on.
     pub async fn sign_ins_to_tell(&self, waited: Timestamp, limit: usize) -> Result<Vec<SignIn>> {
         let sql = "SELECT * FROM sign_ins WHERE told_at IS NULL AND (outcome = 'new' OR (at <= $1 \
                    AND outcome IN ('waiting', 'failed') AND NOT EXISTS (SELECT 1 FROM sessions \
                    WHERE sessions.person = sign_ins.person AND sessions.sign_in = sign_ins.id \
                    AND stage = 'binding' AND expires_at > $1))) \
-                   ORDER BY row_number() OVER (PARTITION BY person ORDER BY at, id), at, id LIMIT $2";
+                   ORDER BY CASE outcome WHEN 'new' THEN 0 ELSE 1 END, \
+                   row_number() OVER (PARTITION BY person, CASE outcome WHEN 'new' THEN 0 ELSE 1 END ORDER BY at, id), \
+                   at, id LIMIT $2";
         self.fetch(sql, values![waited, limit]).await?.iter().map(|row| read(&self.keys, row)).collect()
     }
 

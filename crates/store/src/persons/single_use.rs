@@ -5,7 +5,7 @@ use ringfence_model::{Actor, Secret};
 use ringfence_second_factor::recovery::RecoveryCode;
 use serde_json::json;
 
-use super::{Told, find, note, set_password};
+use super::{Because, Lock, Told, find, lock_out, note, set_password};
 use crate::sql::{Transaction, values};
 use crate::{Result, Store};
 
@@ -127,6 +127,29 @@ impl Store {
                 set_password(transaction, &by, person, hash, *now).await?;
                 told.write(transaction, &[], *now).await?;
                 Ok(true)
+            })
+        })
+        .await
+    }
+
+    /// Uses a code to lock out whose it is, whoever that is, and tells whoever is told: all of it, or nothing.
+    pub async fn redeem_to_lock(
+        &self,
+        typed: &RecoveryCode,
+        told: Told,
+        now: Timestamp,
+    ) -> Result<Option<Redeemed>> {
+        let tag = self.tag_of(Purpose::Lock, typed).await?;
+        self.write((tag, told, now), |(tag, told, now), transaction| {
+            Box::pin(async move {
+                let Some(person) = redeem(transaction, Purpose::Lock, tag, *now).await? else {
+                    return Ok(None);
+                };
+                let by = Because::from(&Actor::Person(person.clone()));
+                if lock_out(transaction, &by, &person, Lock::OutEvenTheLastOwner, *now).await? {
+                    told.write(transaction, &[], *now).await?;
+                }
+                Ok(Some(Redeemed { person }))
             })
         })
         .await

@@ -15,14 +15,18 @@ use crate::sql::Transaction;
 /// away in it: those that were there at that moment, whatever somebody saw before. It may be asked more than once where the
 /// transaction is run again, and must give the same effects of the same factors.
 #[derive(Clone)]
-pub struct Told(Arc<Telling>);
+pub struct Told {
+    telling: Arc<Telling>,
+    /// What is told instead where nothing was changed but that a factor was wrong too often.
+    worn_out: Option<NewEffect>,
+}
 
 type Telling = dyn Fn(&[Factor]) -> Vec<NewEffect> + Send + Sync;
 
 impl Told {
     /// What is told, by what was taken away; nothing was where a first factor of its kind begins to count.
     pub fn by(telling: impl Fn(&[Factor]) -> Vec<NewEffect> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(telling))
+        Self { telling: Arc::new(telling), worn_out: None }
     }
 
     /// This one thing, whatever was taken away.
@@ -35,6 +39,19 @@ impl Told {
         Self::by(|_| Vec::new())
     }
 
+    /// What is told besides of the failure after which a factor counts no more.
+    #[must_use]
+    pub fn where_worn_out(self, effect: NewEffect) -> Self {
+        Self { worn_out: Some(effect), ..self }
+    }
+
+    pub(super) async fn write_worn_out(&self, transaction: &mut Transaction, now: Timestamp) -> Result<()> {
+        if let Some(effect) = &self.worn_out {
+            outbox::add(transaction, &Actor::job("letters"), effect, now).await?;
+        }
+        Ok(())
+    }
+
     pub(super) async fn write(
         &self,
         transaction: &mut Transaction,
@@ -42,7 +59,7 @@ impl Told {
         now: Timestamp,
     ) -> Result<()> {
         let by = Actor::job("letters");
-        for effect in (self.0)(removed) {
+        for effect in (self.telling)(removed) {
             outbox::add(transaction, &by, &effect, now).await?;
         }
         Ok(())

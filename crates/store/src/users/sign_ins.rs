@@ -317,6 +317,7 @@ async fn check_one(
                 which: Which::Number(phone),
                 code: entered.code.clone(),
                 counter: Counter::Number,
+                worn_out: None,
             };
             match check_in(transaction, by, &check, keys, now).await? {
                 Checked::Approved(_) => Attempt::Right,

@@ -133,7 +133,7 @@ async fn what_a_second_factor_counted_in_is_forgotten_and_a_persons_failures_are
         };
         store.begin_challenge(&by, new, start()).await.unwrap();
         let which = Which::Number(PhoneNumber::parse("+14155550100").unwrap());
-        let check = Check { expected, which, code: Secret::new("wrong"), counter };
+        let check = Check { expected, which, code: Secret::new("wrong"), counter, worn_out: None };
         store.check_challenge(&by, check, after(1)).await.unwrap();
     }
     let number = format!(

@@ -115,7 +115,7 @@ pub(crate) fn wrong(code: &str) -> String {
 }
 
 pub(crate) fn check(expected: Expected, which: Which, code: &str, counter: Counter) -> Check {
-    Check { expected, which, code: Secret::new(code), counter }
+    Check { expected, which, code: Secret::new(code), counter, worn_out: None }
 }
 
 pub(crate) async fn checked(store: &Store, challenge: &Challenge, code: &str, now: Timestamp) -> Checked {

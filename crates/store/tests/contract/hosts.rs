@@ -39,6 +39,7 @@ fn inside(person: &Person) -> NewSession {
         place: Where::Everywhere,
         stage: Stage::Inside,
         assurance: Assurance::SecondFactor { kind: Kind::Totp, at: start() },
+        password_of: None,
         sign_in: "si_1".into(),
         address: "203.0.113.7".into(),
         agent: "Firefox on Linux".into(),

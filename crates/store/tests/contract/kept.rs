@@ -12,6 +12,7 @@ use crate::world::{World, after, all, on_both, start};
 on_both! {
     who_pumps_a_form_leaves_what_is_kept_to_people_whose_codes_are_entered,
     a_number_that_entered_a_code_gets_one_though_its_prefix_is_pumped,
+    neighbours_whose_codes_nobody_enters_lock_no_known_number_out,
     a_cap_is_never_passed_whoever_asks_together_on_two_nodes,
     nothing_is_kept_from_people_of_the_console,
     a_number_that_entered_no_code_for_a_month_is_forgotten,
@@ -131,4 +132,33 @@ async fn a_number_that_entered_no_code_for_a_month_is_forgotten(world: World) {
         let rows = store.forget(&by, Forget::Challenges, start(), 2, after(now)).await.unwrap();
         assert_eq!(rows, forgotten, "{now}");
     }
+}
+
+async fn neighbours_whose_codes_nobody_enters_lock_no_known_number_out(world: World) {
+    let store = &world.store;
+    let at = |prefix: &str, index| NewChallenge { limits: Arc::new(lenient()), ..to(prefix, index) };
+    let asks = async |index, now| match store
+        .begin_challenge(&application(), at("+1415555", index), now)
+        .await
+        .unwrap()
+    {
+        Begun::Sent { .. } => Ok(()),
+        Begun::Not(NotSent::Stopped(until)) => Err(until),
+        Begun::Not(not) => panic!("{not:?}"),
+    };
+    enter(store, "+1415555", 1, start()).await;
+    for index in 100..200 {
+        _ = asks(index, after(1)).await;
+    }
+    let stopped = store.stopped_prefixes(after(2)).await.unwrap().remove(0).until;
+    assert_eq!(asks(300, after(2)).await, Err(stopped), "of whom nothing is known");
+    // Whoever entered a code gets two an hour, and no more, whether they are entered or not.
+    for hour in [0, 5] {
+        let now = |seconds| after(hour * HOUR + 700 + seconds);
+        asks(0, now(0)).await.unwrap();
+        asks(0, now(30)).await.unwrap();
+        assert_eq!(asks(0, now(1_000)).await, Err(after((hour + 1) * HOUR)), "the next hour");
+    }
+    assert_eq!(asks(300, after(6 * HOUR)).await, Err(stopped), "the neighbours wait on");
+    assert_eq!(store.stopped_prefixes(after(6 * HOUR)).await.unwrap()[0].until, stopped);
 }

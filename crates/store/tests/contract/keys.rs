@@ -106,14 +106,22 @@ async fn fill_people(store: &Store) -> Vec<String> {
         place: Where::Everywhere,
         stage: Stage::Inside,
         assurance: Assurance::Password,
+        password_of: None,
         sign_in: store.begin_sign_in(&person, &address, &agent, start()).await.unwrap(),
         address: address.clone(),
         agent: agent.clone(),
     };
     secrets.push(store.begin_session(session, None, start()).await.unwrap().expose().to_owned());
     let trusted_for = SignedDuration::from_hours(1);
-    let device =
-        NewDevice { person, place: Where::Everywhere, kind: Kind::Totp, address, agent, trusted_for };
+    let device = NewDevice {
+        person,
+        place: Where::Everywhere,
+        kind: Kind::Totp,
+        address,
+        agent,
+        trusted_for,
+        session: None,
+    };
     let device = store.trust_device(&by, device, start()).await.unwrap();
     secrets.push(device.expose().rsplit_once('.').unwrap().1.to_owned());
     secrets.extend(

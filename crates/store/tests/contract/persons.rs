@@ -70,6 +70,7 @@ pub(crate) fn session(person: &Person, stage: Stage) -> NewSession {
         place: Where::Everywhere,
         stage,
         assurance: Assurance::Password,
+        password_of: None,
         sign_in: "si_1".into(),
         address: "203.0.113.7".into(),
         agent: "Firefox on Linux".into(),
@@ -84,6 +85,7 @@ pub(crate) fn device(person: &Person, place: Where) -> NewDevice {
         address: "203.0.113.7".into(),
         agent: "Firefox on Linux".into(),
         trusted_for: SignedDuration::from_hours(30 * 24),
+        session: None,
     }
 }
 
@@ -238,11 +240,21 @@ async fn after_twenty_wrong_codes_the_factor_is_worth_nothing(world: World) {
     let maria = maria(store).await;
     let seed = Seed::new([3; 20]);
     let totp = factor(store, &maria, FactorSecret::Totp(seed.clone())).await;
+    assert_eq!(store.kinds(&maria.id).await.unwrap(), [Kind::Totp]);
     for hour in 0..i64::from(BOUND_ANEW_AFTER) {
-        let checked =
-            store.check_totp(&by, &totp, "no code", Told::nobody(), after(hour * 3_600)).await.unwrap();
+        assert_eq!(store.waiting_effects(9).await.unwrap(), [], "{hour}");
+        let told = Told::nobody().where_worn_out(letter("worn-out"));
+        let checked = store.check_totp(&by, &totp, "no code", told, after(hour * 3_600)).await.unwrap();
         assert_eq!(checked, Ok(false), "{hour}");
     }
+    // Nowhere does it count as one, and whose it is hears so, once.
+    assert_eq!(store.kinds(&maria.id).await.unwrap(), []);
+    assert_eq!(store.kinds_of_all().await.unwrap().len(), 0);
+    assert!(store.factors(&maria.id).await.unwrap().iter().all(|it| it.is_worn_out && !it.counts()));
+    assert_eq!(store.waiting_effects(9).await.unwrap().len(), 1);
+    let rows = store.audit_rows(None, None, 99).await.unwrap();
+    let noted: Vec<_> = rows.iter().filter(|row| row.action == "factor.disable").collect();
+    assert_eq!((noted.len(), &noted[0].detail["factor"]), (1, &serde_json::json!(totp.id)));
     let later = after(365 * 86_400);
     let right = seed.code_at(later);
     assert_eq!(
@@ -252,7 +264,10 @@ async fn after_twenty_wrong_codes_the_factor_is_worth_nothing(world: World) {
     // The other factors of the same person are not touched by it.
     let codes = store.new_recovery_codes(&by, &maria.id, Told::nobody(), later).await.unwrap();
     let recovery = store.factors(&maria.id).await.unwrap().pop().unwrap();
-    assert_eq!(store.use_recovery_code(&by, &recovery, &codes[0], later).await.unwrap(), Ok(true));
+    assert_eq!(
+        store.use_recovery_code(&by, &recovery, &codes[0], Told::nobody(), later).await.unwrap(),
+        Ok(true)
+    );
     // Bound anew, it counts again.
     store.remove_factor(&by, &maria.id, &totp.id, vec![], Told::nobody(), later).await.unwrap().unwrap();
     let totp = factor(store, &maria, FactorSecret::Totp(seed)).await;
@@ -267,8 +282,11 @@ async fn a_recovery_code_is_good_once_and_for_its_owner(world: World) {
     let own = store.factors(&maria.id).await.unwrap().pop().unwrap();
     let foreign = store.factors(&other.id).await.unwrap().pop().unwrap();
     let code = RecoveryCode::typed(&codes[0].spelled()).unwrap();
-    assert_eq!(store.use_recovery_code(&by, &foreign, &code, start()).await.unwrap(), Ok(false));
-    let uses = all((0..4).map(|_| store.use_recovery_code(&by, &own, &code, start()))).await;
+    assert_eq!(
+        store.use_recovery_code(&by, &foreign, &code, Told::nobody(), start()).await.unwrap(),
+        Ok(false)
+    );
+    let uses = all((0..4).map(|_| store.use_recovery_code(&by, &own, &code, Told::nobody(), start()))).await;
     assert_eq!(uses.iter().filter(|it| matches!(it, Ok(Ok(true)))).count(), 1, "{uses:?}");
     assert_eq!(store.recovery_codes_left(&maria.id).await.unwrap(), 9);
     assert_eq!(store.recovery_codes_left(&other.id).await.unwrap(), 10);
@@ -281,7 +299,7 @@ async fn new_recovery_codes_take_the_place_of_the_old(world: World) {
     store.new_recovery_codes(&by, &maria.id, Told::nobody(), start()).await.unwrap();
     let factors = store.factors(&maria.id).await.unwrap();
     assert_eq!(factors.len(), 1);
-    let used = store.use_recovery_code(&by, &factors[0], &old[0], start()).await.unwrap();
+    let used = store.use_recovery_code(&by, &factors[0], &old[0], Told::nobody(), start()).await.unwrap();
     assert_eq!((used, store.recovery_codes_left(&maria.id).await.unwrap()), (Ok(false), 10));
 }
 

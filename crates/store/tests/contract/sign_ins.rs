@@ -7,7 +7,7 @@ use ringfence_second_factor::failures::Rule;
 use ringfence_second_factor::policy::{Assurance, Demands, Kind, Policy, Strength};
 use ringfence_second_factor::totp::Seed;
 use ringfence_store::{
-    DeviceUsed, Error, FactorSecret, Forget, Lock, NewSession, Person, Purpose, Role, ShownDevice,
+    DeviceUsed, Error, FactorSecret, Forget, Lock, NewDevice, NewSession, Person, Purpose, Role, ShownDevice,
     SignInOutcome, Stage, Told, Where,
 };
 
@@ -30,6 +30,10 @@ on_both! {
     of_two_factors_that_are_taken_away_at_once_one_stays,
     an_owner_who_is_locked_out_is_no_other_owner,
     what_is_decided_about_people_has_its_reason_on_record,
+    a_password_of_before_begins_no_session,
+    whoever_binds_their_first_factors_has_an_hour_for_it,
+    a_session_that_is_just_changed_does_not_outlive_what_ends_them_all,
+    a_computer_is_trusted_only_in_a_session_that_is_not_over,
 }
 
 const DAY: i64 = 24 * 3_600;
@@ -207,6 +211,12 @@ async fn whoever_signs_in_a_thousand_times_puts_off_nobody_else_s_notice(world: 
     let told: Vec<_> = told.iter().map(|it| (it.person == maria.id, it.at)).collect();
     // Each person's oldest, then the next of each.
     assert_eq!(told, [(false, start()), (true, after(10)), (false, after(1)), (true, after(11))]);
+    // Somebody is inside with that password, and tries it on and on to hide that.
+    let inside = store.begin_sign_in(&busy.id, "198.51.100.66", "Chrome", after(170)).await.unwrap();
+    store.end_sign_in(&inside, SignInOutcome::New, after(175)).await.unwrap();
+    let told = store.sign_ins_to_tell(after(0), 1).await.unwrap();
+    assert_eq!(told.iter().map(|it| &it.id).collect::<Vec<_>>(), [&inside]);
+    assert_eq!(store.sign_ins_to_tell(after(180), 4).await.unwrap()[0].id, inside);
 }
 
 async fn a_session_in_which_factors_were_guessed_ends_once_and_is_noted(world: World) {
@@ -348,4 +358,71 @@ async fn what_is_decided_about_people_has_its_reason_on_record(world: World) {
         let row = rows.iter().find(|row| row.action == action).unwrap();
         assert_eq!(row.detail["reason"], "asked for by telephone", "{action}");
     }
+}
+
+async fn a_password_of_before_begins_no_session(world: World) {
+    let (store, by) = (&world.store, operator());
+    let maria = maria(store).await;
+    let hash = Secret::new("a hash");
+    store.set_password(&by, &maria.id, &hash, Told::nobody(), start()).await.unwrap();
+    let of = |second| NewSession { password_of: Some(after(second)), ..session(&maria, Stage::Inside) };
+    store.begin_session(of(0), None, after(1)).await.unwrap();
+    store.set_password(&by, &maria.id, &hash, Told::nobody(), after(2)).await.unwrap();
+    let refused = store.begin_session(of(0), None, after(3)).await;
+    assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
+    assert!(store.sessions(&maria.id, after(3)).await.unwrap().is_empty());
+    store.begin_session(of(2), None, after(3)).await.unwrap();
+}
+
+async fn a_session_that_is_just_changed_does_not_outlive_what_ends_them_all(world: World) {
+    let (store, other, by) = (&world.store, world.another().await, operator());
+    let maria = maria(store).await;
+    let hash = Secret::new("a hash");
+    for round in 0..12 {
+        let mut token = store.begin_session(session(&maria, Stage::Inside), None, start()).await.unwrap();
+        let goes_on = async {
+            while let Ok(next) = store.change_session(&token, session(&maria, Stage::Inside), start()).await {
+                token = next;
+            }
+        };
+        let ends = async {
+            tokio::task::yield_now().await;
+            if round % 2 == 0 {
+                other.set_password(&by, &maria.id, &hash, Told::nobody(), start()).await.unwrap();
+            } else {
+                other.end_all_sessions(&by, &maria.id, Told::nobody(), start()).await.unwrap();
+            }
+            assert!(store.sessions(&maria.id, start()).await.unwrap().is_empty(), "round {round}");
+        };
+        // Where one outlived it, whoever has it would go on for ever.
+        let both = async { tokio::join!(goes_on, ends) };
+        tokio::time::timeout(std::time::Duration::from_secs(60), both).await.unwrap();
+    }
+}
+
+async fn a_computer_is_trusted_only_in_a_session_that_is_not_over(world: World) {
+    let (store, by) = (&world.store, operator());
+    let maria = maria(store).await;
+    let token = store.begin_session(session(&maria, Stage::Inside), None, start()).await.unwrap();
+    let id = store.session(&token, start()).await.unwrap().unwrap().id;
+    let new = NewDevice { session: Some(id), ..device(&maria, account(1)) };
+    store.trust_device(&by, new.clone(), start()).await.unwrap();
+    store.end_all_sessions(&by, &maria.id, Told::nobody(), start()).await.unwrap();
+    let refused = store.trust_device(&by, new, start()).await;
+    assert!(matches!(refused, Err(Error::Missing { .. })), "{refused:?}");
+    assert_eq!(store.devices(&maria.id, start()).await.unwrap().len(), 1);
+}
+
+async fn whoever_binds_their_first_factors_has_an_hour_for_it(world: World) {
+    let store = &world.store;
+    let maria = maria(store).await;
+    let begin = async || store.begin_session(session(&maria, Stage::Binding), None, start()).await.unwrap();
+    let token = begin().await;
+    assert!(store.session(&token, after(3_599)).await.unwrap().is_some(), "though it was not used meanwhile");
+    assert!(store.session(&token, after(3_600)).await.unwrap().is_none());
+    // Inside it is as long as any other.
+    let token = begin().await;
+    let token = store.change_session(&token, session(&maria, Stage::Inside), after(60)).await.unwrap();
+    let inside = store.session(&token, after(60)).await.unwrap().unwrap();
+    assert_eq!(inside.expires_at, after(60 + 12 * 3_600));
 }

@@ -193,6 +193,7 @@ async fn a_code_of_the_second_factor_counts_in_the_transaction_that_accepts_it(w
         which: Which::Sid(to_send.challenge.sid),
         code: Secret::new(code.to_owned()),
         counter: Counter::Number,
+        worn_out: None,
     };
     let is_approved = async |code: &str, at: i64| {
         matches!(store.check_challenge(&by, check(code), after(at)).await.unwrap(), Checked::Approved(_))
