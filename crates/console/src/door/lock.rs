@@ -26,13 +26,9 @@ const OVER: &str = "This link is used already, or too old. If the sign-in was no
 pub(crate) async fn ask_lock(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
     let code = door.query.get("code").to_owned();
     let found = door.people.whose_code(Purpose::Lock, &Secret::new(&*code)).await;
-    match found.map_err(Failed::of_people)? {
-        Some(person) => shown(&Page { code, whose: Some(person.login), problem: None }, None),
-        None => {
-            let page = Page { code, whose: None, problem: Some(OVER.to_owned()) };
-            shown(&page, None)
-        }
-    }
+    let whose = found.map_err(Failed::of_people)?.map(|person| person.login);
+    let problem = whose.is_none().then(|| OVER.to_owned());
+    shown(&Page { code, whose, problem }, None)
 }
 
 pub(crate) async fn lock(door: Door<'_>) -> Result<Response<Bytes>, Failed> {

@@ -227,7 +227,7 @@ async fn opened_by_password(call: &Call<'_>) -> Result<Option<String>, Failed> {
         Where::Everywhere if is_set(Where::Everywhere) => Some("all accounts as a whole".to_owned()),
         Where::Everywhere if set.is_empty() => None,
         Where::Everywhere => Some(words::many(set.len(), "account", "accounts")),
-        place => is_set(place).then(|| "this account".to_owned()),
+        place @ Where::Account(_) => is_set(place).then(|| "this account".to_owned()),
     })
 }
 
