@@ -329,6 +329,7 @@ async fn check(store: &Store, challenge: &Challenge, code: &str, now: Timestamp)
         which: Which::Sid(challenge.sid),
         code: Secret::new(code),
         counter,
+        worn_out: None,
     };
     store.check_challenge(&actor(), check, now).await.map_err(|error| error.to_string())
 }

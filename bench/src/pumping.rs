@@ -281,7 +281,8 @@ async fn start(
         let to_send = store.code_to_send(*send, at).await.map_err(failed)?;
         let code = to_send.ok_or("WRONG: nothing is to be sent")?.code.expose().to_owned();
         let which = Which::Sid(challenge.sid);
-        let check = Check { expected, which, code: Secret::new(code), counter: Counter::Number };
+        let check =
+            Check { expected, which, code: Secret::new(code), counter: Counter::Number, worn_out: None };
         let checked = store.check_challenge(&by, check, at).await.map_err(failed)?;
         if !matches!(checked, Checked::Approved(_)) {
             return Err(format!("WRONG: a right code was not accepted: {checked:?}"));
