@@ -27,6 +27,7 @@ mod passkeys;
 mod persons;
 mod places;
 mod prices;
+mod recovery_codes;
 mod requests;
 mod rotations;
 mod shared_keys;

@@ -21,8 +21,6 @@ on_both! {
     of_many_right_codes_at_once_one_is_taken,
     wrong_codes_at_once_are_counted_one_by_one,
     after_twenty_wrong_codes_the_factor_is_worth_nothing,
-    a_recovery_code_is_good_once_and_for_its_owner,
-    new_recovery_codes_take_the_place_of_the_old,
     a_given_out_code_is_good_once_in_its_time_and_for_its_purpose,
     a_session_gets_a_new_token_at_each_step,
     a_session_is_over_when_it_is_idle_or_old,
@@ -272,35 +270,6 @@ async fn after_twenty_wrong_codes_the_factor_is_worth_nothing(world: World) {
     store.remove_factor(&by, &maria.id, &totp.id, vec![], Told::nobody(), later).await.unwrap().unwrap();
     let totp = factor(store, &maria, FactorSecret::Totp(seed)).await;
     assert_eq!(store.check_totp(&by, &totp, &right, Told::nobody(), later).await.unwrap(), Ok(true));
-}
-
-async fn a_recovery_code_is_good_once_and_for_its_owner(world: World) {
-    let (store, by) = (&world.store, operator());
-    let (maria, other) = (maria(store).await, person(store, "o@example.com", vec![]).await);
-    let codes = store.new_recovery_codes(&by, &maria.id, Told::nobody(), start()).await.unwrap();
-    store.new_recovery_codes(&by, &other.id, Told::nobody(), start()).await.unwrap();
-    let own = store.factors(&maria.id).await.unwrap().pop().unwrap();
-    let foreign = store.factors(&other.id).await.unwrap().pop().unwrap();
-    let code = RecoveryCode::typed(&codes[0].spelled()).unwrap();
-    assert_eq!(
-        store.use_recovery_code(&by, &foreign, &code, Told::nobody(), start()).await.unwrap(),
-        Ok(false)
-    );
-    let uses = all((0..4).map(|_| store.use_recovery_code(&by, &own, &code, Told::nobody(), start()))).await;
-    assert_eq!(uses.iter().filter(|it| matches!(it, Ok(Ok(true)))).count(), 1, "{uses:?}");
-    assert_eq!(store.recovery_codes_left(&maria.id).await.unwrap(), 9);
-    assert_eq!(store.recovery_codes_left(&other.id).await.unwrap(), 10);
-}
-
-async fn new_recovery_codes_take_the_place_of_the_old(world: World) {
-    let (store, by) = (&world.store, operator());
-    let maria = maria(store).await;
-    let old = store.new_recovery_codes(&by, &maria.id, Told::nobody(), start()).await.unwrap();
-    store.new_recovery_codes(&by, &maria.id, Told::nobody(), start()).await.unwrap();
-    let factors = store.factors(&maria.id).await.unwrap();
-    assert_eq!(factors.len(), 1);
-    let used = store.use_recovery_code(&by, &factors[0], &old[0], Told::nobody(), start()).await.unwrap();
-    assert_eq!((used, store.recovery_codes_left(&maria.id).await.unwrap()), (Ok(false), 10));
 }
 
 async fn a_given_out_code_is_good_once_in_its_time_and_for_its_purpose(world: World) {
