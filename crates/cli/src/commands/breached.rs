@@ -212,19 +212,22 @@ impl Breach<'_> {
         let is_real = !self.arguments.dry_run;
         // Whoever has the token of a parent, which nobody suspends, makes keys and calls until it is dead.
         let looks_again = is_parent && is_real;
-        let calls = self.calls().await;
-        let calls_failed = calls.is_failed();
-        steps.push(calls);
+        let calls = steps.len();
+        steps.push(self.calls().await);
+        let keys = steps.len();
         if !looks_again || self.arguments.delete_keys {
             steps.push(self.keys().await);
         }
         steps.push(self.token().await);
         if looks_again {
-            // What failed is told once.
-            let more = self.calls_once_more().await;
-            steps.extend(more.filter(|step| !(calls_failed && step.is_failed())));
+            let more = self.end_calls("more, which began before the token was dead, were ended").await;
+            once_more(steps, calls, more);
             if self.arguments.delete_keys {
-                steps.extend(self.keys_once_more().await);
+                once_more(
+                    steps,
+                    keys,
+                    self.delete_keys("more deleted, made before the token was dead").await,
+                );
             } else {
                 steps.push(self.keys().await);
             }
@@ -347,12 +350,6 @@ impl Breach<'_> {
         (step, number)
     }
 
-    /// Nothing, where nothing came about.
-    async fn calls_once_more(&self) -> Option<Step> {
-        let (step, number) = self.end_calls("more, which began before the token was dead, were ended").await;
-        (number > 0 || step.is_failed()).then_some(step)
-    }
-
     /// What a new auth token does not end.
     async fn keys(&self) -> Step {
         const NAME: &str = "api-keys";
@@ -392,12 +389,6 @@ impl Breach<'_> {
             Err(error) => self.again(Step::failed(NAME, format!("{number} deleted; {error}"))),
         };
         (step.list(sids), number)
-    }
-
-    /// Nothing, where nothing came about.
-    async fn keys_once_more(&self) -> Option<Step> {
-        let (step, number) = self.delete_keys("more deleted, made before the token was dead").await;
-        (number > 0 || step.is_failed()).then_some(step)
     }
 
     /// Whose tokens the parent's shows.
@@ -448,5 +439,19 @@ impl Breach<'_> {
             Ok(Replaced::NotYet { why, next }) => Step::new(NAME, State::Left, why).next(next),
             Err(error) => Step::failed(NAME, error.message()),
         }
+    }
+}
+
+/// Tells what a step has ended when it was done once more, where that is anything. A failure is told once, and where nothing is left
+/// now, what failed before has not.
+fn once_more(steps: &mut Vec<Step>, before: usize, (step, number): (Step, usize)) {
+    let Some(first) = steps.get_mut(before) else { return steps.push(step) };
+    match (first.is_failed(), step.is_failed()) {
+        (true, true) => return,
+        (true, false) => first.mended(),
+        (false, _) => {}
+    }
+    if number > 0 || step.is_failed() {
+        steps.push(step);
     }
 }

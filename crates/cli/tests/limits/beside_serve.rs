@@ -28,6 +28,7 @@ fn a_notice_that_does_not_arrive_is_in_the_log_of_serve_and_in_the_status() {
     );
     world.subaccount("Customer 7");
     let serving = world.serve();
+    world.until(&["status"], |run| run.out.contains("at work, last sign"));
     world.run(&["trip", "fifty a day", "--account", "Customer 7", "--reason", "x"]).code(0);
     let status = world
         .until(&["status", "--check"], |run| run.out.contains("given up") && run.out.contains("next try in"));

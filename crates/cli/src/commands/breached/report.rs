@@ -62,6 +62,13 @@ impl Step {
         self.state == State::Failed
     }
 
+    /// It has failed, and what was left then was dealt with since.
+    pub(super) fn mended(&mut self) {
+        self.state = State::Done;
+        self.what.push_str("; none is left now");
+        self.next = None;
+    }
+
     pub(super) fn list(mut self, list: Vec<String>) -> Self {
         self.list = list;
         self
