@@ -220,6 +220,16 @@ fn a_well_known_value_must_have_its_shape() {
     }
 }
 
+#[test]
+fn a_number_may_be_below_zero_and_have_an_exponent_and_a_code_may_have_a_hyphen() {
+    for number in ["", "12", "-1", "0.9128386", "1e-05", "9.5E-07", "2e5"] {
+        admitted(&format!("Confidence={number}"));
+    }
+    for code in ["94103-1234", "SW1A+1AA", "US"] {
+        admitted(&format!("FromZip={code}"));
+    }
+}
+
 /// However little of a name is left in its place.
 #[test]
 fn text_of_strangers_cut_anywhere_in_its_name_is_refused() {
