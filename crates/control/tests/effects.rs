@@ -136,6 +136,19 @@ async fn one_key_that_twilio_does_not_delete_keeps_no_other_good() {
 }
 
 #[tokio::test]
+async fn credentials_that_twilio_does_not_take_are_tried_on_no_other_key() {
+    let world = World::start(Settings::default());
+    let (account, client) = world.subaccount("one").await;
+    for _ in 0..2 {
+        client.keys(account).create(Some("x")).await.unwrap();
+    }
+    world.fault(r#"{"api": [{"method": "DELETE", "path": "/Keys/", "status": 401, "times": 1}]}"#).await;
+    let revoked = revoke_keys(&world.parent, account).await;
+    assert!(matches!(revoked.end, Err(NotDone::Twilio(_))), "{:?}", revoked.end);
+    assert_eq!(client.keys(account).list().all().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
 async fn a_twilio_that_refuses_whatever_is_asked_is_not_asked_for_each_of_a_thousand() {
     let world = World::start(Settings::default());
     let (account, client) = world.subaccount("one").await;
