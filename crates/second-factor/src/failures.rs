@@ -13,11 +13,15 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::policy::Kind;
+
 /// Which rule a counter follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
     /// A factor of a person of the console.
     Person,
+    /// An authenticator application of a person of the console.
+    PersonTotp,
     /// A factor that a user of an application holds.
     User,
     /// A number of a user of an application.
@@ -27,9 +31,12 @@ pub enum Rule {
 }
 
 /// A person's factor must be bound anew after so many failures in a row. NIST SP 800-63B-4, 3.2.2 allows 100 at most;
-/// with 20 the chance of guessing six digits between two successes is 2 in 100,000, and 6 where three are right at a time, as of an
-/// application.
+/// with 20 the chance of guessing six digits between two successes is 2 in 100,000.
 pub const BOUND_ANEW_AFTER: u32 = 20;
+
+/// A person's authenticator application must be bound anew after so many: against the first two of them three codes are right at a
+/// time, against the others [one](crate::totp::codes_at_once), which makes 20 codes as well.
+pub const TOTP_BOUND_ANEW_AFTER: u32 = 16;
 
 /// A user's factor must be bound anew after so many failures in a row: the most that NIST SP 800-63B-4, 3.2.2 allows. The
 /// pauses let them come in no less than three days.
@@ -69,6 +76,13 @@ pub enum Barred {
     BoundAnew,
 }
 
+impl Rule {
+    /// The one for a factor of this kind of a person of the console.
+    pub fn of_person(kind: Kind) -> Self {
+        if kind == Kind::Totp { Self::PersonTotp } else { Self::Person }
+    }
+}
+
 impl Failures {
     /// Whether a code may be compared now.
     pub fn admit(self, rule: Rule, now: Timestamp) -> Result<(), Barred> {
@@ -86,6 +100,7 @@ impl Failures {
     pub fn is_disabled(self, rule: Rule) -> bool {
         let most = match rule {
             Rule::Person => Some(BOUND_ANEW_AFTER),
+            Rule::PersonTotp => Some(TOTP_BOUND_ANEW_AFTER),
             Rule::User => Some(USER_BOUND_ANEW_AFTER),
             Rule::Application | Rule::Address => None,
         };
@@ -148,7 +163,7 @@ mod tests {
 
     use super::*;
     use crate::challenge::CHECKS_MAX;
-    use crate::totp::CODES_AT_ONCE;
+    use crate::totp::codes_at_once;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).expect("a time of the test")
@@ -164,6 +179,9 @@ mod tests {
         assert_eq!(failures.admit(Rule::Person, at(0)), Err(Barred::BoundAnew));
         assert_eq!(failures.admit(Rule::Person, at(100_000_000)), Err(Barred::BoundAnew));
         assert_eq!(after(BOUND_ANEW_AFTER - 1, at(0)).admit(Rule::Person, at(3_600)), Ok(()));
+        let of_an_application = after(TOTP_BOUND_ANEW_AFTER, at(0));
+        assert_eq!(of_an_application.admit(Rule::PersonTotp, at(100_000_000)), Err(Barred::BoundAnew));
+        assert_eq!(of_an_application.admit(Rule::Person, at(3_600)), Ok(()));
     }
 
     #[test]
@@ -237,8 +255,9 @@ mod tests {
         assert!(u64::from(CHECKS_MAX) * 1_000_000 <= 5 * codes, "5 in a million for a challenge");
         let sent = u64::from(BOUND_ANEW_AFTER);
         assert!(sent * 100_000 <= 2 * codes, "2 in 100,000 for a code that is sent");
-        let of_an_application = sent * CODES_AT_ONCE;
-        assert!(of_an_application * 100_000 <= 6 * codes, "6 in 100,000 where three are right at a time");
+        let of_an_application: u64 =
+            (0..TOTP_BOUND_ANEW_AFTER).map(|wrong| u64::from(codes_at_once(wrong))).sum();
+        assert!(of_an_application * 100_000 <= 2 * codes, "2 in 100,000 for a code of an application");
     }
 
     proptest! {

@@ -14,11 +14,18 @@ use crate::base32;
 /// Seconds of a step.
 const STEP: i64 = 30;
 
-/// Steps before and after the present one that are taken: clocks of phones are a little off (RFC 6238, 5.2 advises one).
+/// Steps before and after the present one that are taken: clocks of phones are a little off, and a code may end while it is typed
+/// (RFC 6238, 5.2 advises one).
 const SKEW: i64 = 1;
 
-/// So many codes are right at a time.
-pub const CODES_AT_ONCE: u64 = 2 * SKEW.unsigned_abs() + 1;
+/// So many tries after a success may be a step off. Whoever has the application hits one of them; of whoever guesses, all others
+/// are compared with the present code alone, so that the steps beside it do not treble the chance.
+const FORGIVEN: u32 = 2;
+
+/// How many codes are right at a time, after so many wrong ones in a row.
+pub const fn codes_at_once(wrong_before: u32) -> u32 {
+    if wrong_before < FORGIVEN { 3 } else { 1 }
+}
 
 /// Unreserved characters of RFC 3986 are left as they are.
 const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -77,14 +84,16 @@ impl Seed {
         Zeroizing::new(format!("otpauth://totp/{issuer}:{account}?secret={}&issuer={issuer}", text.as_str()))
     }
 
-    /// The step whose code this is, if it is one of now and later than the last that was taken.
-    pub fn check(&self, typed: &str, last: Option<Step>, now: Timestamp) -> Option<Step> {
+    /// The step whose code this is, if it is one of now and later than the last that was taken. After some wrong ones in a row
+    /// the [steps beside](codes_at_once) the present one are not taken any more.
+    pub fn check(&self, typed: &str, last: Option<Step>, wrong_before: u32, now: Timestamp) -> Option<Step> {
         let typed: Zeroizing<String> =
             Zeroizing::new(typed.chars().filter(|it| !it.is_whitespace()).collect());
         let present = now.as_second().div_euclid(STEP);
+        let skew = if codes_at_once(wrong_before) == 1 { 0 } else { SKEW };
         let mut found = None;
         // All are compared, so the time tells nothing of which it was.
-        for step in (present - SKEW)..=(present + SKEW) {
+        for step in (present - skew)..=(present + skew) {
             let is_it: bool = self.code(step).as_bytes().ct_eq(typed.as_bytes()).into();
             if is_it && found.is_none() {
                 found = Some(Step(step));
@@ -141,7 +150,7 @@ mod tests {
         ];
         for (second, code) in examples {
             assert_eq!(seed().code_at(at(second)).as_str(), code);
-            assert!(seed().check(code, None, at(second)).is_some());
+            assert!(seed().check(code, None, 0, at(second)).is_some());
         }
     }
 
@@ -149,11 +158,11 @@ mod tests {
     fn a_step_that_was_taken_is_not_taken_again_nor_is_an_older_one() {
         let now = at(1_000_000_000);
         let older = seed().code_at(at(1_000_000_000 - 30));
-        let step = seed().check(&seed().code_at(now), None, now).expect("it is the code of now");
-        assert_eq!(seed().check(&seed().code_at(now), Some(step), now), None);
-        assert_eq!(seed().check(&older, Some(step), now), None);
+        let step = seed().check(&seed().code_at(now), None, 0, now).expect("it is the code of now");
+        assert_eq!(seed().check(&seed().code_at(now), Some(step), 0, now), None);
+        assert_eq!(seed().check(&older, Some(step), 0, now), None);
         let later = at(1_000_000_030);
-        assert!(seed().check(&seed().code_at(later), Some(step), later).is_some());
+        assert!(seed().check(&seed().code_at(later), Some(step), 0, later).is_some());
     }
 
     #[test]
@@ -167,16 +176,28 @@ mod tests {
         let now = at(1_000_000_000);
         for (seconds, taken) in [(-60, false), (-30, true), (0, true), (30, true), (60, false)] {
             let code = seed().code_at(at(1_000_000_000 + seconds));
-            assert_eq!(seed().check(&code, None, now).is_some(), taken, "{seconds}");
+            assert_eq!(seed().check(&code, None, 0, now).is_some(), taken, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn after_two_wrong_ones_only_the_code_of_this_moment_is_taken() {
+        let now = at(1_000_000_000);
+        for (wrong_before, right) in [(0, 3), (1, 3), (2, 1), (19, 1), (u32::MAX, 1)] {
+            let codes = (-90..=90).step_by(30).map(|seconds| seed().code_at(at(1_000_000_000 + seconds)));
+            let taken = codes.filter(|code| seed().check(code, None, wrong_before, now).is_some()).count();
+            assert_eq!(taken, right, "{wrong_before}");
+            assert_eq!(usize::try_from(codes_at_once(wrong_before)), Ok(right));
+            assert!(seed().check(&seed().code_at(now), None, wrong_before, now).is_some());
         }
     }
 
     #[test]
     fn what_is_no_code_is_refused() {
         for typed in ["", "0", "28708", "2870820", "abcdef", "２８７０８２"] {
-            assert_eq!(seed().check(typed, None, at(59)), None, "{typed}");
+            assert_eq!(seed().check(typed, None, 0, at(59)), None, "{typed}");
         }
-        assert!(seed().check(" 287 082 ", None, at(59)).is_some());
+        assert!(seed().check(" 287 082 ", None, 0, at(59)).is_some());
     }
 
     #[test]

@@ -217,7 +217,7 @@ impl Locked {
     /// Writes what has changed.
     pub(crate) async fn write(&self, transaction: &mut Transaction) -> Result<()> {
         let changed = self.changed.iter().filter_map(|(key, at)| Some(row(key, *self.rows.get(key)?, *at)));
-        WRITE.run(transaction, changed).await?;
+        WRITE.run_later(transaction, changed).await?;
         let known = self.changed_known.iter().filter_map(|number| {
             let Known { entered_at, unentered } = self.known.get(number)?;
             Some(json!({
@@ -227,8 +227,7 @@ impl Locked {
                 "unentered": unentered,
             }))
         });
-        WRITE_KNOWN.run(transaction, known).await?;
-        Ok(())
+        WRITE_KNOWN.run_later(transaction, known).await
     }
 }
 

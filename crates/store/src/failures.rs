@@ -58,21 +58,22 @@ impl Locked {
         Ok(Self { rows, changed: BTreeSet::new() })
     }
 
-    /// Counts a failure in advance, before anything is compared; where the attempt turns out right, [`forget`](Self::forget)
-    /// takes it back with all others. Where the subject is barred nothing is counted.
+    /// Counts a failure in advance, before anything is compared, and says how many there were before it; where the attempt turns
+    /// out right, [`forget`](Self::forget) takes it back with all others. Where the subject is barred nothing is counted.
     pub(crate) fn count(
         &mut self,
         subject: &str,
         rule: Rule,
         now: Timestamp,
-    ) -> Result<std::result::Result<(), Barred>> {
+    ) -> Result<std::result::Result<u32, Barred>> {
         let failures = self.rows.get_mut(subject).ok_or_else(|| not_locked(subject))?;
         if let Err(barred) = failures.admit(rule, now) {
             return Ok(Err(barred));
         }
+        let before = failures.count;
         *failures = failures.counted(rule, now);
         self.changed.insert(subject.to_owned());
-        Ok(Ok(()))
+        Ok(Ok(before))
     }
 
     /// So far.
@@ -95,9 +96,10 @@ impl Locked {
             let last = failures.last.map(Timestamp::as_microsecond);
             json!({ "subject": subject, "count": failures.count, "last": last })
         });
-        WRITE.run(transaction, some).await?;
-        DELETE.run(transaction, none.into_iter().map(|(subject, _)| json!({ "subject": subject }))).await?;
-        Ok(())
+        WRITE.run_later(transaction, some).await?;
+        DELETE
+            .run_later(transaction, none.into_iter().map(|(subject, _)| json!({ "subject": subject })))
+            .await
     }
 }
 
@@ -133,7 +135,7 @@ pub(crate) async fn count(
     subject: &str,
     rule: Rule,
     now: Timestamp,
-) -> Result<std::result::Result<(), Barred>> {
+) -> Result<std::result::Result<u32, Barred>> {
     let mut locked = Locked::lock(transaction, [subject.to_owned()].into()).await?;
     let counted = locked.count(subject, rule, now)?;
     locked.write(transaction).await?;

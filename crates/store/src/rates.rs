@@ -105,7 +105,7 @@ impl Rates {
             let ends_at = used.ends_at.as_microsecond();
             json!({ "key": key, "ends_at": ends_at, "most": used.most, "count": used.count })
         });
-        WRITE.run(transaction, rows).await?;
+        WRITE.run_later(transaction, rows).await?;
         Ok(())
     }
 }

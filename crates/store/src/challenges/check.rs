@@ -313,17 +313,18 @@ impl<'a> Batch<'a> {
 
     /// Writes what has changed.
     async fn write(self, transaction: &mut Transaction) -> Result<()> {
-        self.challenges.write(transaction).await?;
-        self.failures.write(transaction).await?;
         if let Some(latest) = self.approved.values().max() {
             let destinations = self.entered.iter().map(|(to, _)| to.clone()).collect();
             let mut prefixes = conversions::Locked::lock(transaction, &destinations, *latest).await?;
             for (to, at) in &self.entered {
                 prefixes.entered(to, *at)?;
             }
-            prefixes.write(transaction).await?;
             sends::converted(transaction, &self.approved).await?;
+            prefixes.write(transaction).await?;
         }
+        // What is written goes together where nothing is read in between.
+        self.challenges.write(transaction).await?;
+        self.failures.write(transaction).await?;
         for (letter, at) in &self.letters {
             outbox::add(transaction, &Actor::job("letters"), letter, *at).await?;
         }

@@ -115,8 +115,8 @@ impl Locked {
                     .push(json!({ "sid": sid.to_string(), "sealed": sealed(&transaction.keys, challenge) }));
             }
         }
-        UPDATE.run(transaction, rows).await?;
-        REWORD.run(transaction, reworded).await?;
+        UPDATE.run_later(transaction, rows).await?;
+        REWORD.run_later(transaction, reworded).await?;
         INSERT.run(transaction, new).await?;
         Ok(())
     }

@@ -316,7 +316,7 @@ pub(super) async fn insert(transaction: &mut Transaction, sends: &[NewSend]) -> 
             "reservation": send.reservation,
         })
     });
-    INSERT.run(transaction, rows).await?;
+    INSERT.run_later(transaction, rows).await?;
     Ok(())
 }
 
@@ -346,7 +346,7 @@ pub(super) async fn converted(
             entered.push(Entered { account, beginning, sent_at: row.time("admitted_at")?, at });
         }
     }
-    CONVERTED.run(transaction, rows).await?;
+    CONVERTED.run_later(transaction, rows).await?;
     signs::entered(transaction, &entered).await
 }
 

@@ -20,7 +20,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<std::result::Result<(), Barred>> {
         self.write((subject.to_owned(), rule, now), |(subject, rule, now), transaction| {
-            Box::pin(failures::count(transaction, subject, *rule, *now))
+            Box::pin(async move { Ok(failures::count(transaction, subject, *rule, *now).await?.map(drop)) })
         })
         .await
     }

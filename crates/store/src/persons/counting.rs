@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use ringfence_model::Actor;
-use ringfence_second_factor::failures::{BOUND_ANEW_AFTER, Rule};
+use ringfence_second_factor::failures::{BOUND_ANEW_AFTER, Rule, TOTP_BOUND_ANEW_AFTER};
 use ringfence_second_factor::policy::Kind;
 use serde_json::json;
 
@@ -15,16 +15,26 @@ use crate::failures;
 use crate::sql::{Row, Transaction, values};
 use crate::{Result, Store};
 
-/// Those that count of whomever it says, the oldest first. `$1` is [how many failures](MOST) make one worth nothing.
+/// Whether a factor `f` counts. `$1` is [how many failures](MOST) make one worth nothing, `$2` how many [an application](MOST_TOTP).
+macro_rules! counts {
+    () => {
+        "f.verified_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM failures x WHERE x.subject = 'factor/' || f.id \
+         AND x.count >= CASE WHEN f.kind = 'totp' THEN $2 ELSE $1 END) \
+         AND (f.kind <> 'recovery-code' OR EXISTS (SELECT 1 FROM single_use_codes c WHERE c.person = f.person \
+         AND c.purpose = 'recovery' AND c.used_at IS NULL))"
+    };
+}
+pub(super) use counts;
+
+/// Those that count of whomever it says, the oldest first.
 macro_rules! counting {
     ($whose:literal) => {
         concat!(
             "SELECT f.person, f.kind FROM factors f WHERE ",
             $whose,
-            " AND f.verified_at IS NOT NULL \
-             AND NOT EXISTS (SELECT 1 FROM failures x WHERE x.subject = 'factor/' || f.id AND x.count >= $1) \
-             AND (f.kind <> 'recovery-code' OR EXISTS (SELECT 1 FROM single_use_codes c WHERE c.person = f.person \
-             AND c.purpose = 'recovery' AND c.used_at IS NULL)) ORDER BY f.created_at, f.id"
+            " AND ",
+            counts!(),
+            " ORDER BY f.created_at, f.id"
         )
     };
 }
@@ -32,16 +42,28 @@ macro_rules! counting {
 /// Of so many failures in a row a factor is worth nothing, as databases count.
 pub(super) const MOST: i64 = BOUND_ANEW_AFTER as i64;
 
+/// The same of an authenticator application.
+pub(super) const MOST_TOTP: i64 = TOTP_BOUND_ANEW_AFTER as i64;
+
+/// The one of the two that holds for a kind.
+pub(super) fn most(kind: Kind) -> i64 {
+    if kind == Kind::Totp { MOST_TOTP } else { MOST }
+}
+
 impl Store {
     /// The kinds of a person's factors that count.
     pub async fn kinds(&self, person: &str) -> Result<Vec<Kind>> {
-        self.fetch(counting!("f.person = $2"), values![MOST, person]).await?.iter().map(read).collect()
+        self.fetch(counting!("f.person = $3"), values![MOST, MOST_TOTP, person])
+            .await?
+            .iter()
+            .map(read)
+            .collect()
     }
 
     /// The same of everybody who has one, by their id: one statement, however many people there are.
     pub async fn kinds_of_all(&self) -> Result<HashMap<String, Vec<Kind>>> {
         let mut all: HashMap<String, Vec<Kind>> = HashMap::new();
-        for row in self.fetch(counting!("f.person <> ''"), values![MOST]).await? {
+        for row in self.fetch(counting!("f.person <> ''"), values![MOST, MOST_TOTP]).await? {
             all.entry(row.text("person")?).or_default().push(read(&row)?);
         }
         Ok(all)
@@ -54,8 +76,8 @@ pub(super) async fn kinds_without(
     person: &str,
     without: &str,
 ) -> Result<Vec<Kind>> {
-    let select = counting!("f.person = $2 AND f.id <> $3");
-    transaction.fetch(select, values![MOST, person, without]).await?.iter().map(read).collect()
+    let select = counting!("f.person = $3 AND f.id <> $4");
+    transaction.fetch(select, values![MOST, MOST_TOTP, person, without]).await?.iter().map(read).collect()
 }
 
 /// What a wrong answer comes to that was counted already: with the last one that may be wrong the factor counts no more, which the
@@ -69,7 +91,7 @@ pub(super) async fn wrong(
     now: Timestamp,
 ) -> Result<()> {
     let failures = failures::look(transaction, &super::factors::subject(factor)).await?;
-    if !failures.is_disabled(Rule::Person) {
+    if !failures.is_disabled(Rule::of_person(kind)) {
         return Ok(());
     }
     let detail = json!({ "factor": factor, "kind": kind.word(), "failures": failures.count });

@@ -163,7 +163,8 @@ impl Store {
         let rows = self.fetch(sql, values![person]).await?;
         let read = |row: &Row| {
             let failures = row.maybe_int("failures")?.unwrap_or_default();
-            Ok(Factor { is_worn_out: failures >= counting::MOST, ..read(&self.keys, row)? })
+            let factor = read(&self.keys, row)?;
+            Ok(Factor { is_worn_out: failures >= counting::most(factor.secret.kind()), ..factor })
         };
         rows.iter().map(read).collect()
     }
@@ -240,9 +241,11 @@ impl Store {
         let data = (by.clone(), factor.id.clone(), typed.to_owned(), told, now);
         self.write(data, |(by, id, typed, told, now), transaction| {
             Box::pin(async move {
-                if let Err(barred) = failures::count(transaction, &subject(id), Rule::Person, *now).await? {
-                    return Ok(Err(barred));
-                }
+                let wrong_before =
+                    match failures::count(transaction, &subject(id), Rule::PersonTotp, *now).await? {
+                        Ok(wrong_before) => wrong_before,
+                        Err(barred) => return Ok(Err(barred)),
+                    };
                 let row = transaction.find("SELECT * FROM factors WHERE id = $1", values![id]).await?;
                 let row = row.ok_or_else(|| Error::missing(format!("factor {id}")))?;
                 let factor = read(&transaction.keys, &row)?;
@@ -252,7 +255,7 @@ impl Store {
                     lock(transaction, &factor.person).await?;
                 }
                 let last = row.maybe_int("last_step")?.map(Step::from_number);
-                let Some(step) = seed.check(typed, last, *now) else {
+                let Some(step) = seed.check(typed, last, wrong_before, *now) else {
                     if !is_first {
                         let what = (id.as_str(), Kind::Totp);
                         counting::wrong(transaction, by, &factor.person, what, told, *now).await?;

@@ -5,6 +5,7 @@ use ringfence_model::Sid;
 use ringfence_second_factor::policy::{Demands, Policy, Strength};
 use serde_json::json;
 
+use super::counting::{MOST, MOST_TOTP, counts};
 use super::told::Told;
 use super::{Because, find, note};
 use crate::audit::{self, NewAudit};
@@ -214,12 +215,13 @@ pub(super) async fn keep_an_owner(
     // Of two who take the last right from each other at once, one waits here for the other.
     let lock = "UPDATE roles SET role = role WHERE account = '*' AND role = 'owner'";
     transaction.execute(lock, values![]).await?;
-    let owners = "SELECT r.person, (SELECT count(*) FROM factors f WHERE f.person = p.id \
-                  AND f.verified_at IS NOT NULL AND p.password IS NOT NULL AND NOT EXISTS (SELECT 1 FROM failures x \
-                  WHERE x.subject = 'factor/' || f.id AND x.count >= $2)) AS factors \
-                  FROM roles r JOIN persons p ON p.id = r.person WHERE r.account = '*' \
-                  AND r.role = 'owner' AND (p.locked_at IS NULL OR p.id = $1)";
-    let owners = transaction.fetch(owners, values![person, super::counting::MOST]).await?;
+    let owners = concat!(
+        "SELECT r.person, (SELECT count(*) FROM factors f WHERE f.person = p.id AND p.password IS NOT NULL AND ",
+        counts!(),
+        ") AS factors FROM roles r JOIN persons p ON p.id = r.person WHERE r.account = '*' \
+         AND r.role = 'owner' AND (p.locked_at IS NULL OR p.id = $3)"
+    );
+    let owners = transaction.fetch(owners, values![MOST, MOST_TOTP, person]).await?;
     let mut own = None;
     let mut others = None;
     for owner in owners {

@@ -123,7 +123,7 @@ impl Store {
                     return Ok(TotpConfirmed::Barred(until(barred)));
                 }
                 let seed = read_seed(&transaction.keys, &row)?;
-                let Some(step) = seed.check(typed, None, *now) else { return Ok(TotpConfirmed::Wrong) };
+                let Some(step) = seed.check(typed, None, 0, *now) else { return Ok(TotpConfirmed::Wrong) };
                 let id = row.text("id")?;
                 let delete = "DELETE FROM user_factors WHERE user_id = $1 AND kind = $2 AND id <> $3";
                 transaction.execute(delete, values![&user.id, Kind::Totp.word(), &id]).await?;
@@ -256,14 +256,15 @@ pub(super) async fn try_totp(
     now: Timestamp,
 ) -> Result<Attempt> {
     let subject = totp(&user.id);
-    if let Err(barred) = failures::count(transaction, &subject, Rule::User, now).await? {
-        return Ok(Attempt::barred(barred));
-    }
+    let wrong_before = match failures::count(transaction, &subject, Rule::User, now).await? {
+        Ok(wrong_before) => wrong_before,
+        Err(barred) => return Ok(Attempt::barred(barred)),
+    };
     let select = "SELECT * FROM user_factors WHERE user_id = $1 AND kind = $2 AND confirmed_at IS NOT NULL";
     let row = transaction.find(select, values![&user.id, Kind::Totp.word()]).await?;
     let Some(row) = row else { return Ok(Attempt::Missing) };
     let last = row.maybe_int("last_step")?.map(Step::from_number);
-    let Some(step) = read_seed(&transaction.keys, &row)?.check(typed, last, now) else {
+    let Some(step) = read_seed(&transaction.keys, &row)?.check(typed, last, wrong_before, now) else {
         return wrong(transaction, by, user, Kind::Totp, &subject, now).await;
     };
     let update = "UPDATE user_factors SET last_step = $2, used_at = $3 WHERE id = $1";
