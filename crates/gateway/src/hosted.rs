@@ -26,11 +26,16 @@ use crate::whole::{Desk, Unanswered};
 pub(crate) struct HostedEnd {
     hook: Option<Hook>,
     desk: Desk,
+    /// For what proxies ask, where the listener is asked such things.
+    questions: Option<Desk>,
     /// Whether connections begin with a TLS handshake.
     pub(crate) is_tls: bool,
     /// Places for connections; no listener takes another's.
     pub(crate) connections: Arc<Semaphore>,
 }
+
+/// Where the console answers what proxies ask, before each request to a host that it protects.
+const QUESTIONS: &str = "/auth/";
 
 /// What makes the answers, in a form that can be shown.
 struct Hook(Hosted);
@@ -44,7 +49,21 @@ impl std::fmt::Debug for Hook {
 impl HostedEnd {
     pub(crate) fn new(hook: Option<Hosted>, desk: Desk, is_tls: bool, connections_max: usize) -> Self {
         let connections = Arc::new(Semaphore::new(connections_max));
-        Self { hook: hook.map(Hook), desk, is_tls, connections }
+        Self { hook: hook.map(Hook), desk, questions: None, is_tls, connections }
+    }
+
+    /// The same, with places of their own for what listed proxies ask: once for each picture of each page, of everybody who has an
+    /// address in common. They have no share of that address's.
+    pub(crate) fn asked_by_proxies(self, questions: Desk) -> Self {
+        Self { questions: Some(questions), ..self }
+    }
+
+    /// Where this request has its place. What has a body is no question, and waits for it where each has a share.
+    fn desk_for(&self, caller: &Caller, path: &str, has_body: bool) -> &Desk {
+        match &self.questions {
+            Some(questions) if caller.told.is_some() && !has_body && path.starts_with(QUESTIONS) => questions,
+            _ => &self.desk,
+        }
     }
 }
 
@@ -59,9 +78,10 @@ pub(crate) async fn handle(
         return end.desk.say(request.uri().path(), &nobody).map(GateBody::full);
     };
     let (mut parts, body) = request.into_parts();
+    let has_body = !body.is_end_stream();
     let caller = {
         let snapshot = connection.worker.shared.snapshot.load();
-        prepare(&mut parts, !body.is_end_stream(), connection, end.is_tls, &snapshot.trusted_proxies)
+        prepare(&mut parts, has_body, connection, end.is_tls, &snapshot.trusted_proxies)
     };
     let caller = match caller {
         Ok(caller) => caller,
@@ -73,8 +93,9 @@ pub(crate) async fn handle(
         }
     };
     let hook = Arc::clone(hook);
+    let desk = end.desk_for(&caller, parts.uri.path(), has_body);
     let (from, request) = (caller.address, Request::from_parts(parts, body));
-    let answer = end.desk.ask(from, request, move |request| hook(caller, request)).await;
+    let answer = desk.ask(from, request, move |request| hook(caller, request)).await;
     answer.map(GateBody::full)
 }
 

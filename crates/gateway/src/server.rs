@@ -96,6 +96,8 @@ const CONSOLE_IN_WORK_MAX: usize = 256;
 /// Of them, those of one client address: more than an office needs that shares one, and so few that eight who never pause
 /// leave room.
 const CONSOLE_OF_ADDRESS_MAX: usize = 24;
+/// What proxies ask the console at once: a browser loads a hundred pictures at a time, and each is asked for.
+const QUESTIONS_IN_WORK_MAX: usize = 1024;
 const SECOND_FACTOR_IN_WORK_MAX: usize = 1024;
 
 /// Connections the kernel holds for us while every worker is busy.
@@ -275,7 +277,8 @@ impl Gateway {
             HostedEnd::new(hook.clone(), desk, is_tls(listener), limits.connections_max)
         };
         let desk = Desk::new("console", CONSOLE_IN_WORK_MAX, |_| Form::Text).shared(CONSOLE_OF_ADDRESS_MAX);
-        let console = hosted(&hooks.console, &listeners.console, desk);
+        let questions = Desk::new("console", QUESTIONS_IN_WORK_MAX, |_| Form::Text);
+        let console = hosted(&hooks.console, &listeners.console, desk).asked_by_proxies(questions);
         let desk = Desk::new("second factor's API", SECOND_FACTOR_IN_WORK_MAX, |path| {
             if path.starts_with("/v1/") { Form::Problem } else { Form::Twilio }
         });

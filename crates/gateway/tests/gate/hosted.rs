@@ -360,6 +360,16 @@ async fn one_address_takes_its_share_of_the_console_and_leaves_the_rest_to_other
     let refused = send(console(&world), get_from("/", "2001:db8::ffff")).await;
     assert_eq!((refused.status, refused.header("retry-after")), (429, Some("1")));
     assert!(refused.text().contains("from your address"), "{}", refused.text());
+    // What its proxy asks for a hundred pictures is not of that share, whoever asks and however many at once.
+    let question = "GET /auth/check HTTP/1.1\r\nhost: c.example\r\nx-forwarded-for: 2001:db8::ffff\r\n\r\n";
+    let pictures: Vec<_> =
+        (0..100).map(|_| tokio::spawn(send(console(&world), question.to_owned()))).collect();
+    for picture in pictures {
+        assert_eq!(picture.await.unwrap().text(), "fine");
+    }
+    // With a body it is none.
+    let with_body = question.replace("\r\n\r\n", "\r\ncontent-length: 1\r\n\r\nx");
+    assert_eq!(send(console(&world), with_body).await.status, 429);
     for other in ["2001:db8:0:1::1", "192.0.2.1"] {
         assert_eq!(send(console(&world), get_from("/", other)).await.text(), "fine", "{other}");
     }
