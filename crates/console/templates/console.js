@@ -35,6 +35,10 @@
       if (response.type === "opaqueredirect") return note("Signed out: load the page again. As of");
       if (!response.ok) throw new Error(String(response.status));
       const fresh = new DOMParser().parseFromString(await response.text(), "text/html").querySelector("[data-live]");
+      // In another tab somebody went to another account, or another person signed in: their figures do not belong under this header.
+      if (fresh && fresh.dataset.live !== live().dataset.live) {
+        return note(`This browser looks at ${fresh.dataset.live} now: load the page again. As of`);
+      }
       if (fresh) live().replaceWith(document.adoptNode(fresh));
       note("Live, as of");
     } catch {

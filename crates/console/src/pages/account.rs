@@ -36,6 +36,8 @@ struct View {
     parent: Option<String>,
     status: Standing,
     why: Option<String>,
+    /// Since when, and why, limits may not see what it spends.
+    unread: Option<String>,
     seen: String,
     lines: Vec<Line>,
     may_stop: bool,
@@ -62,6 +64,7 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let rows = AuditFilter { account: Some(sid), ..AuditFilter::default() };
     let rows = views.search_audit(&rows, &Page { cursor: None, size: AUDIT_SHOWN }).await?.rows;
     let people = people(&call).await?;
+    let unread = views.usage_unread().await?.into_iter().find(|it| it.account.sid == sid);
     let moments = moments(&call, sid).await?;
     let may_act = call.signed_in.may(Role::Operator) && account.parent.is_some() && account.gone_at.is_none();
     let is_held = account.why.as_ref().is_some_and(|why| why.by_operator)
@@ -75,6 +78,7 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
         parent: account.parent.map(|parent| parent.to_string()),
         status: Standing::of(&account),
         why: why(&call, &account),
+        unread: unread.map(|it| format!("Since {}: {}", words::exactly(&it.since), it.why)),
         seen: words::ago(&account.seen_at, &call.now),
         may_stop: lines.iter().any(|line| line.may_trip),
         lines,

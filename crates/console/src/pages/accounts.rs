@@ -1,6 +1,6 @@
 //! The accounts: who they are, how they stand at Twilio, how near each is to its limits.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use askama::Template;
 use bytes::Bytes;
@@ -37,6 +37,8 @@ struct Row {
     name: String,
     is_parent: bool,
     status: Standing,
+    /// Whether limits may not see what it spends.
+    is_unread: bool,
     /// Its breaker that is nearest to its limit.
     nearest: Option<Line>,
     more: usize,
@@ -72,8 +74,13 @@ impl Standing {
 }
 
 /// Which accounts are shown, as the form says it.
-pub(super) const SHOWN: [(&str, &str); 4] =
-    [("", "All"), ("active", "Active"), ("suspended", "Suspended"), ("not-as-wanted", "Not as wanted")];
+pub(super) const SHOWN: [(&str, &str); 5] = [
+    ("", "All"),
+    ("active", "Active"),
+    ("suspended", "Suspended"),
+    ("not-as-wanted", "Not as wanted"),
+    ("not-counted", "Not counted"),
+];
 
 pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     if let Some(only) = call.signed_in.only_account() {
@@ -82,6 +89,7 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let views = call.engine.views();
     let all = views.accounts(&Page::all()).await?.accounts;
     let known = all.len();
+    let unread: HashSet<Sid> = views.usage_unread().await?.iter().map(|it| it.account.sid).collect();
     let (q, show) = (call.query.get("q").to_owned(), call.query.get("show").to_owned());
     let needle = q.to_lowercase();
     let mut found: Vec<_> = all
@@ -92,6 +100,7 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
             let is_shown = match show.as_str() {
                 "active" | "suspended" => account.gone_at.is_none() && account.status == show,
                 "not-as-wanted" => !account.is_as_wanted,
+                "not-counted" => unread.contains(&account.sid),
                 _ => true,
             };
             is_named && is_shown
@@ -111,7 +120,8 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     found.sort_by_cached_key(|account| {
         let nearest = breakers.get(&account.sid).and_then(|of_account| of_account.first());
         let urgency = nearest.map(urgency);
-        (account.gone_at.is_some(), account.is_as_wanted, urgency.is_none(), urgency, account.sid)
+        let is_counted = !unread.contains(&account.sid);
+        (account.gone_at.is_some(), account.is_as_wanted, is_counted, urgency.is_none(), urgency, account.sid)
     });
     let total = found.len();
     let page: usize = call.query.get("page").parse().unwrap_or(1).clamp(1, total.div_ceil(SIZE).max(1));
@@ -122,6 +132,7 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
             sid: account.sid.to_string(),
             is_parent: account.parent.is_none(),
             status: Standing::of(&account),
+            is_unread: unread.contains(&account.sid),
             nearest: of_account.first().map(|breaker| Line::of(&call, breaker, &limits)),
             more: of_account.len().saturating_sub(1),
             name: account.friendly_name,

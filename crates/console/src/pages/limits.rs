@@ -63,7 +63,11 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let is_everywhere = call.signed_in.place() == Where::Everywhere;
     let report = if is_everywhere { views.report(None, true, None).await?.limits } else { Vec::new() };
     let LedgerView { sums, shares, .. } = views.ledger(only, is_everywhere).await?;
-    let currency = breakers.iter().find_map(|breaker| breaker.currency.clone());
+    // Accounts pay in their own currencies: a limit has one where all that it watches have the same.
+    let currency_of = |name: &str| {
+        let mut all = breakers.iter().filter(|it| it.limit == name).filter_map(|it| it.currency.as_deref());
+        all.next().filter(|first| all.all(|it| it == *first))
+    };
     let limits = views.limits().limits.into_iter();
     // Whoever looks at one account sees the limits that hold for it.
     let limits = limits.filter(|limit| {
@@ -84,7 +88,7 @@ pub(crate) async fn show(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
             .collect();
         let more = nearest.len().saturating_sub(NEAREST);
         nearest.truncate(NEAREST);
-        let currency = currency.as_deref().filter(|_| limit.measure == Measure::Price);
+        let currency = currency_of(&limit.name).filter(|_| limit.measure == Measure::Price);
         Row {
             holds_for: holds_for(&limit),
             counts: counts(&limit),
@@ -187,9 +191,6 @@ pub(crate) async fn plan(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let accounts = store.accounts().await?;
     let planned = call.engine.plan_triggers(&Triggers { callback_url, mark }, &accounts).await?;
     let plan = call.engine.views().plan(&planned).await?;
-    let named = |account: &ringfence_control::views::NamedAccount| {
-        if account.friendly_name.is_empty() { account.sid.to_string() } else { account.friendly_name.clone() }
-    };
     let page = PlanPage {
         frame,
         missing: None,
@@ -209,13 +210,13 @@ pub(crate) async fn plan(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
                     PlannedChange::Delete => "delete",
                 },
                 sid: change.account.sid.to_string(),
-                account: named(&change.account),
+                account: change.account.shown(),
                 what: what_changes(change),
             })
             .collect(),
         kept: plan.kept,
         foreign: plan.foreign,
-        unread: plan.unread.iter().map(|it| (named(&it.account), it.why.clone())).collect(),
+        unread: plan.unread.iter().map(|it| (it.account.shown(), it.why.clone())).collect(),
     };
     shown(&page)
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::Response;
 use jiff::SignedDuration;
 use ringfence_control::views::{
-    BreakerFilter, BreakerView, LimitView, OrderState, Orders, Page, TokenState, TokenView,
+    BreakerFilter, BreakerView, LimitView, OrderState, Orders, Page, TokenState, TokenView, UnreadView,
 };
 use ringfence_model::Amount;
 use ringfence_second_factor::policy::Policy;
@@ -22,6 +22,8 @@ use crate::words;
 
 /// So many breakers that pass are shown, the nearest to their limits.
 const NEAREST: usize = 8;
+/// So many accounts are named whose usage is not counted.
+const UNREAD: usize = 5;
 /// So many that do not pass are shown.
 const STOPPED: usize = 50;
 /// So many reasons are told apart.
@@ -243,6 +245,8 @@ async fn needs(call: &Call<'_>, limits: &[LimitView]) -> Result<Vec<Need>, Faile
                 link: Some(("See the account", format!("/accounts/{sid}"))),
             });
         }
+        let unread = call.engine.views().usage_unread().await?;
+        needs.extend(unread.iter().filter(|it| it.account.sid == sid).map(not_counted));
         return Ok(needs);
     }
     let status = call.engine.views().status().await?;
@@ -286,14 +290,15 @@ async fn needs(call: &Call<'_>, limits: &[LimitView]) -> Result<Vec<Need>, Faile
             link: Some(("See what is suspended", "/accounts?show=suspended".to_owned())),
         });
     }
-    if let Some(first) = status.unread.first() {
+    needs.extend(status.unread.iter().take(UNREAD).map(not_counted));
+    if let Some(more) = status.unread.len().checked_sub(UNREAD).filter(|more| *more > 0) {
         needs.push(Need {
             what: format!(
-                "What {} is not counted, so no limit sees it.",
-                words::many(status.unread.len(), "account spends", "accounts spend")
+                "What {} is not counted.",
+                words::many(more, "more account spends", "more accounts spend")
             ),
-            to_do: format!("Since {}: {}", words::exactly(&first.since), first.why),
-            link: Some(("See the accounts", "/accounts".to_owned())),
+            to_do: String::new(),
+            link: Some(("See them all", "/accounts?show=not-counted".to_owned())),
         });
     }
     needs.extend(orders(&status.orders));
@@ -306,6 +311,15 @@ async fn needs(call: &Call<'_>, limits: &[LimitView]) -> Result<Vec<Need>, Faile
     }
     needs.extend(status.tokens.iter().map(token));
     Ok(needs)
+}
+
+/// An account whose limits may be blind.
+fn not_counted(unread: &UnreadView) -> Need {
+    Need {
+        what: format!("What {} spends is not counted, so its limits may not see it.", unread.account.shown()),
+        to_do: format!("Since {}: {}", words::exactly(&unread.since), unread.why),
+        link: Some(("See the account", format!("/accounts/{}", unread.account.sid))),
+    }
 }
 
 /// An auth token that is being replaced, or was and is still configured.

@@ -15,10 +15,16 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// So many days are in a picture.
 const DAYS: i32 = 30;
 
-/// How much a breaker deserves a look: what stops somebody, what is on trial, what would stop somebody if its limit did
-/// more than watch, what passes; each by how much of the limit is used.
-pub(crate) fn urgency(breaker: &BreakerView) -> (Standing, std::cmp::Reverse<Option<i128>>) {
-    (Standing::of(breaker), std::cmp::Reverse(share(breaker)))
+/// How much a breaker deserves a look: what stops somebody, what is on trial, and then what stops nobody, [the nearest first](nearness).
+pub(crate) fn urgency(breaker: &BreakerView) -> (Standing, std::cmp::Reverse<Option<i128>>, bool) {
+    let (share, would_stop) = nearness(breaker);
+    (Standing::of(breaker).min(Standing::WouldStop), share, would_stop)
+}
+
+/// How much a breaker deserves a look among those that stop nobody: by how much of the limit is used, and of two that are as near,
+/// the one that would stop somebody. A limit that only watches hides none that stops.
+fn nearness(breaker: &BreakerView) -> (std::cmp::Reverse<Option<i128>>, bool) {
+    (std::cmp::Reverse(share(breaker)), Standing::of(breaker) == Standing::WouldStop)
 }
 
 /// How much of the limit is used, in millionths: rows are in the order of what stands in them, not of whole per cents.
@@ -84,14 +90,7 @@ impl Line {
         let currency = breaker.currency.as_deref();
         let limit = limits.iter().find(|limit| limit.name == breaker.limit);
         let warnings = limit.map(|limit| limit.warn_percent.as_slice()).unwrap_or_default();
-        let account = breaker.account.as_ref().map(|account| {
-            let name = if account.friendly_name.is_empty() {
-                account.sid.to_string()
-            } else {
-                account.friendly_name.clone()
-            };
-            (account.sid.to_string(), name)
-        });
+        let account = breaker.account.as_ref().map(|account| (account.sid.to_string(), account.shown()));
         let mut query = format!("limit={}", words::query_value(&breaker.limit));
         if let Some((sid, _)) = &account {
             query.push_str("&account=");

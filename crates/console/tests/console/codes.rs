@@ -3,7 +3,7 @@
 use ringfence_breaker::{Action, Limit, Per, Scope, Threshold};
 use ringfence_control::node::Limits;
 use ringfence_model::{Actor, Amount, PhoneNumber};
-use ringfence_store::{FactorSecret, NewFactor};
+use ringfence_store::{FactorSecret, NewFactor, Told};
 
 use crate::services::sending;
 use crate::world::{Page, World, limit};
@@ -103,4 +103,37 @@ async fn a_number_that_is_refused_stays_in_its_field_and_what_is_wrong_stands_be
     page.says("id=\"code-problem\"");
     assert!(page.text.split_once("id=\"phone-code\"").unwrap().1[..240].contains("aria-invalid"));
     assert!(!field(&page, "number").contains("aria-invalid"), "the number was right");
+}
+
+#[tokio::test]
+async fn what_was_tried_last_has_the_focus_at_the_second_factor() {
+    let world = world("9", vec![]).await;
+    let owner = world.owner().await;
+    bind_phone(&world, &owner.person).await;
+    let seed = FactorSecret::Totp(ringfence_second_factor::totp::Seed::new([3; 20]));
+    let new = NewFactor { secret: seed, verified: true };
+    world.store.add_factor(&Actor::job("test"), &owner.person, new, world.now()).await.unwrap();
+    world
+        .store
+        .new_recovery_codes(&Actor::job("test"), &owner.person, Told::nobody(), world.now())
+        .await
+        .unwrap();
+    let focused = |page: &Page| -> Vec<String> {
+        let inputs =
+            page.text.split("<input ").filter(|input| input.split('>').next().unwrap().contains("autofocus"));
+        let id = |input: &str| input.split("id=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+        inputs.map(id).collect()
+    };
+    assert_eq!(focused(&owner.get("/second-factor").await), ["code"]);
+    let sent = owner.post("/second-factor/send", &[("channel", "sms")]).await;
+    assert_eq!((sent.status, focused(&sent)), (200, vec!["phone-code".to_owned()]));
+    for (field, value, id) in [
+        ("phone-code", "000000", "phone-code"),
+        ("recovery", "ABCD-EFGH-IJKL-MNOP", "recovery"),
+        ("code", "000000", "code"),
+    ] {
+        let page = owner.post("/second-factor", &[(field, value)]).await;
+        assert_eq!((page.status, focused(&page)), (422, vec![id.to_owned()]), "{field}");
+        page.says("<title>Error: Second factor");
+    }
 }

@@ -279,3 +279,69 @@ async fn what_a_limit_came_to_is_told_with_the_same_unit_on_both_sides() {
     let page = world.owner().await.get("/limits").await;
     page.says("with 61.50 USD in the window of 2026-03-01, at a limit of 50.00 USD");
 }
+
+#[tokio::test]
+async fn an_account_whose_usage_is_not_counted_is_told_wherever_somebody_looks_at_it() {
+    let world = World::new().await;
+    let (blind, calm) = (world.subaccount("blind").await, world.subaccount("calm").await);
+    let failed = [(blind, "refused with HTTP 401".to_owned())].into();
+    world.store.note_usage_unread(&failed, world.now()).await.unwrap();
+    world.advance(300).await;
+    let told = "What blind spends is not counted, so its limits may not see it.";
+    let owner = world.owner().await;
+    let page = owner.get("/").await;
+    page.says(told);
+    page.says("refused with HTTP 401");
+    let of_blind = world.signed_in("b@example.com", Role::Auditor, Where::Account(blind)).await;
+    let page = of_blind.get("/").await;
+    page.says(told);
+    page.does_not_say("Nothing needs you");
+    for viewer in [&owner, &of_blind] {
+        let page = viewer.get(&format!("/accounts/{blind}")).await;
+        page.says("What this account spends is not counted, so its limits may not see it.");
+    }
+    owner.get(&format!("/accounts/{calm}")).await.does_not_say("is not counted");
+    let of_calm = world.signed_in("c@example.com", Role::Auditor, Where::Account(calm)).await;
+    of_calm.get("/").await.does_not_say("is not counted");
+    let page = owner.get("/accounts").await;
+    let (first, _) = page.text.split_once(&format!("/accounts/{calm}")).unwrap();
+    assert!(first.contains("what it spends is not counted"), "{first}");
+    let page = owner.get("/accounts?show=not-counted").await;
+    page.says(&format!("/accounts/{blind}"));
+    page.does_not_say(&format!("/accounts/{calm}"));
+}
+
+#[tokio::test]
+async fn a_limit_that_only_watches_hides_none_that_stops_and_is_nearer() {
+    let mut watching = limit("watched each day", 5, Per::Account);
+    watching.enforce = false;
+    let mut stopping = limit("fifty a month", 50, Per::Account);
+    stopping.window = ringfence_breaker::Window::Monthly;
+    let world = World::with(vec![watching, stopping]).await;
+    let account = world.subaccount("hot").await;
+    world.spend(account, "48").await;
+    // The next day nothing is used, and nobody has reset the one that watches.
+    world.advance(86_400).await;
+    world.spend(account, "0.01").await;
+    let owner = world.owner().await;
+    let page = owner.get("/accounts").await;
+    let (_, row) = page.text.split_once(&format!("/accounts/{account}")).unwrap();
+    assert!(row.contains("fifty a month") && !row.contains("watched each day"), "{row}");
+    let page = owner.get("/").await;
+    let (_, nearest) = page.text.split_once("id=\"nearest\"").unwrap();
+    let place = |name: &str| nearest.find(name).unwrap();
+    assert!(place("fifty a month") < place("watched each day"), "{nearest}");
+}
+
+#[tokio::test]
+async fn what_keeps_itself_fresh_says_whose_figures_it_has() {
+    let world = World::new().await;
+    let account = world.subaccount("shop").await;
+    let owner = world.signed_in("o@example.com", Role::Owner, Where::Everywhere).await;
+    owner.get("/").await.says("<div data-live=\"o@example.com, All accounts\">");
+    let of_shop = world.signed_in("s@example.com", Role::Auditor, Where::Account(account)).await;
+    for path in ["/", &format!("/accounts/{account}/ledger")] {
+        of_shop.get(path).await.says("<div data-live=\"s@example.com, ");
+        of_shop.get(path).await.does_not_say("All accounts\">");
+    }
+}

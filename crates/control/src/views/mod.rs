@@ -98,6 +98,13 @@ pub struct NamedAccount {
     pub friendly_name: String,
 }
 
+impl NamedAccount {
+    /// How people know it: by its name, or by its SID where it has none.
+    pub fn shown(&self) -> String {
+        if self.friendly_name.is_empty() { self.sid.to_string() } else { self.friendly_name.clone() }
+    }
+}
+
 impl Engine {
     /// What there is to see now.
     pub fn views(&self) -> Views<'_> {

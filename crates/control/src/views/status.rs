@@ -204,6 +204,11 @@ impl Views<'_> {
         })
     }
 
+    /// The accounts whose usage is not counted, so that limits may not see it.
+    pub async fn usage_unread(&self) -> ringfence_store::Result<Vec<UnreadView>> {
+        self.unread(&Known::read(self.store).await?).await
+    }
+
     async fn unread(&self, known: &Known) -> ringfence_store::Result<Vec<UnreadView>> {
         let unread = self.store.usage_unread().await?;
         let long = unread.into_iter().filter(|(_, unread)| unread.is_long(self.now));
