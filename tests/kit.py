@@ -167,7 +167,11 @@ class Application:
                     self.close_connection = True
                     return
                 answer = b"<Response/>"
-                self.send_response(200)
+                if self.path.startswith("/redirect-to/"):
+                    self.send_response(302)
+                    self.send_header("Location", "https://" + self.path.removeprefix("/redirect-to/"))
+                else:
+                    self.send_response(200)
                 self.send_header("Content-Type", "text/xml")
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()

@@ -134,10 +134,11 @@ class Browser:
 
     def follow(self, page):
         self.way = [page.url]
-        while page.status in (302, 303):
+        while page.status in (302, 303) or "Refresh" in page.headers:
             assert len(self.way) < 12, f"round and round: {self.way}"
-            page = self.ask("GET", page.headers["Location"] if "://" in page.headers["Location"] else
-                            "{0.scheme}://{0.netloc}".format(urlsplit(page.url)) + page.headers["Location"], FOR_A_PAGE)
+            to = page.headers["Location"] or page.headers["Refresh"].removeprefix("0; url=")
+            to = to if "://" in to else "{0.scheme}://{0.netloc}".format(urlsplit(page.url)) + to
+            page = self.ask("GET", to, FOR_A_PAGE)
             self.way.append(page.url)
         return page
 

@@ -9,6 +9,7 @@ use ringfence_control::people::ProtectedHost;
 use ringfence_model::Secret;
 use ringfence_store::HostSession;
 
+use super::own::not_signed_in;
 use super::{NotOurs, OWN, Visit, bare, cookies, start};
 use crate::failed::Failed;
 use crate::words;
@@ -52,7 +53,7 @@ pub(super) async fn answer(visit: &Visit<'_>, manner: Manner) -> Response<Bytes>
         Ok(None) if manner == Manner::Handed && visit.is_for_a_page() => {
             words::redirect(&visit.url(&start(&visit.target)))
         }
-        Ok(None) => visit.unauthorised(),
+        Ok(None) => not_signed_in(visit),
         Err(failed) => {
             tracing::warn!(error = %failed, host = visit.host.host, "a protected host is closed");
             bare(StatusCode::SERVICE_UNAVAILABLE)

@@ -168,12 +168,20 @@ impl Visit<'_> {
         if !matches!(self.method, Method::GET | Method::HEAD) || self.headers().contains_key(UPGRADE) {
             return false;
         }
-        if let Some(mode) = text("sec-fetch-mode") {
-            return mode == "navigate" && text("sec-fetch-dest") == Some("document");
+        self.is_seen() && text("sec-fetch-dest").is_none_or(|dest| dest == "document")
+    }
+
+    /// Whether a person sees what is answered, in a tab or a frame.
+    fn is_seen(&self) -> bool {
+        let text = |name: &str| self.headers().get(name).and_then(|value| value.to_str().ok());
+        match text("sec-fetch-mode") {
+            Some(mode) => mode == "navigate",
+            // A browser of before 2020 or so.
+            None => {
+                text(ACCEPT.as_str()).is_some_and(|accepted| accepted.contains("text/html"))
+                    && text("x-requested-with").is_none()
+            }
         }
-        // A browser of before 2020 or so.
-        text(ACCEPT.as_str()).is_some_and(|accepted| accepted.contains("text/html"))
-            && text("x-requested-with").is_none()
     }
 
     /// Whether a page of the protected host sent this form.

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, SET_COOKIE};
+use http::header::{ALLOW, CONTENT_TYPE, REFRESH, SET_COOKIE};
 use http::{HeaderValue, Method, Response, StatusCode};
 use ringfence_control::people::ProtectedHost;
 use ringfence_model::Secret;
@@ -23,6 +23,8 @@ struct Page<'a> {
     text: String,
     /// Where to go on: words and a path of the host.
     link: Option<(&'a str, String)>,
+    /// Whether the link leaves this page open.
+    in_another_tab: bool,
     /// Whether there is the button that signs out.
     may_sign_out: bool,
 }
@@ -56,7 +58,7 @@ pub(super) async fn answer(visit: &Visit<'_>) -> Response<Bytes> {
 /// Sends a browser to the console, with the hash of a secret that it alone has.
 fn begin(visit: &Visit<'_>) -> Response<Bytes> {
     if !visit.is_for_a_page() {
-        return visit.unauthorised();
+        return not_signed_in(visit);
     }
     let Some(console) = visit.console.url() else { return bare(StatusCode::FORBIDDEN) };
     // A proxy that leads a refused request here tells of its own target; else somebody was sent here with it.
@@ -82,7 +84,7 @@ async fn enter(visit: &Visit<'_>) -> Result<Response<Bytes>, Failed> {
     let before = cookies::SESSION.sent(visit.headers());
     let entered = people.enter_host(visit.host, &code, began.as_ref(), before.as_ref()).await;
     if let Some(token) = entered.map_err(Failed::of_people)? {
-        let mut response = words::redirect(&visit.url(to));
+        let mut response = go_on(visit, to);
         keep(&mut response, cookies::SESSION.set(&token));
         // The next way begins with another secret.
         keep(&mut response, cookies::BEGAN.forget());
@@ -90,7 +92,7 @@ async fn enter(visit: &Visit<'_>) -> Result<Response<Bytes>, Failed> {
     }
     // The page was loaded again, or another tab was quicker.
     if signed_in(visit).await?.is_some() {
-        return Ok(words::redirect(&visit.url(to)));
+        return Ok(go_on(visit, to));
     }
     // It was quicker, and whoever signed in once more here ended its session with that of the console. The secret of both
     // tabs is gone, the cookie is left: another way begins, on which nobody need be asked.
@@ -106,6 +108,43 @@ async fn enter(visit: &Visit<'_>) -> Result<Response<Bytes>, Failed> {
         ..Page::of(visit)
     };
     Ok(page.shown(StatusCode::FORBIDDEN))
+}
+
+/// Leads on by a page. A redirect would still count as one that follows the form of the console, which browsers hold against every
+/// address that comes after it (CSP level 3, 6.1.2): where the application's own page redirects to is in no policy of ours.
+fn go_on(visit: &Visit<'_>, to: &str) -> Response<Bytes> {
+    let page = Page {
+        title: "You are in",
+        text: "On the way to where you were going.".to_owned(),
+        link: Some(("Go on", to.to_owned())),
+        ..Page::of(visit)
+    };
+    let mut response = page.shown(StatusCode::OK);
+    if let Ok(refresh) = HeaderValue::from_str(&format!("0; url={}", visit.url(to))) {
+        response.headers_mut().insert(REFRESH, refresh);
+    }
+    response
+}
+
+/// 401, with words for whoever sees it: somebody whose form came after their session had ended.
+pub(super) fn not_signed_in(visit: &Visit<'_>) -> Response<Bytes> {
+    let mut refused = visit.unauthorised();
+    if !visit.is_seen() {
+        return refused;
+    }
+    let page = Page {
+        title: "You are not signed in any more",
+        text: "What you sent was not done, and it is not lost. Sign in in another tab, come back to this one and load it again: the \
+               browser asks whether to send it once more."
+            .to_owned(),
+        link: Some(("Sign in in another tab", start("/"))),
+        in_another_tab: true,
+        ..Page::of(visit)
+    };
+    let headers = std::mem::take(refused.headers_mut());
+    let mut response = page.shown(StatusCode::UNAUTHORIZED);
+    response.headers_mut().extend(headers);
+    response
 }
 
 /// A link may stand anywhere, and programs follow links: it opens this page, and its button signs out.
@@ -170,7 +209,14 @@ impl Visit<'_> {
 impl<'a> Page<'a> {
     fn of(visit: &'a Visit<'_>) -> Self {
         let host: &ProtectedHost = visit.host;
-        Self { host: &host.host, title: "", text: String::new(), link: None, may_sign_out: false }
+        Self {
+            host: &host.host,
+            title: "",
+            text: String::new(),
+            link: None,
+            in_another_tab: false,
+            may_sign_out: false,
+        }
     }
 
     fn signed_out(visit: &'a Visit<'_>) -> Self {

@@ -3,6 +3,7 @@
 
 mod acts;
 mod codes;
+mod entering;
 mod hosts;
 mod incidents;
 mod keys;
