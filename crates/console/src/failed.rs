@@ -44,6 +44,8 @@ pub(crate) enum Failed {
     Away(String),
     #[error("The store does not answer.")]
     Store(ringfence_store::Error),
+    #[error("The store went away while this was written, and it may be done.")]
+    InDoubt(ringfence_store::Error),
     #[error("This cannot be done now: {0}.")]
     NotNow(String),
     #[error("The page could not be made.")]
@@ -78,7 +80,7 @@ impl Failed {
             | Self::Elsewhere { .. } => StatusCode::FORBIDDEN,
             Self::NotAForm => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NotNow(_) => StatusCode::CONFLICT,
-            Self::Away(_) | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Away(_) | Self::Store(_) | Self::InDoubt(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Render(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -131,13 +133,20 @@ impl Failed {
                                                log of this node says more."
                     .into()
             }
+            Self::InDoubt(_) => {
+                "Look at the page first, and do it again only where it is not done. What was to be shown once, such as codes, \
+                 is lost: make it anew."
+                    .into()
+            }
             Self::Render(_) => "This is a bug in Ringfence. The log of this node says more.".into(),
         }
     }
 
     pub(crate) fn response(&self) -> Response<Bytes> {
         match self {
-            Self::Store(error) => tracing::warn!(%error, "the store did not answer a page of the console"),
+            Self::Store(error) | Self::InDoubt(error) => {
+                tracing::warn!(%error, "the store did not answer a page of the console")
+            }
             Self::Render(error) => tracing::error!(%error, "a page of the console could not be made"),
             _ => {}
         }
@@ -172,7 +181,7 @@ impl Failed {
                     response.headers_mut().insert(ALLOW, allowed);
                 }
             }
-            Self::Away(_) | Self::Store(_) => {
+            Self::Away(_) | Self::Store(_) | Self::InDoubt(_) => {
                 response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("2"));
             }
             _ => {}
@@ -187,6 +196,7 @@ impl From<ringfence_store::Error> for Failed {
         match error {
             ringfence_store::Error::Missing { .. } => Self::NotFound,
             ringfence_store::Error::Conflict { .. } => Self::NotNow("something changed meanwhile".to_owned()),
+            error @ ringfence_store::Error::Away { in_doubt: true, .. } => Self::InDoubt(error),
             error => Self::Store(error),
         }
     }
@@ -215,6 +225,27 @@ impl Failed {
         match refused {
             ActRefused::Store(error) => Err(error.into()),
             refused => Ok(refused.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_done_is_not_to_be_tried_again_blindly() {
+        let away = |in_doubt| {
+            let reason = ringfence_store::Away::Silent;
+            Failed::from(ringfence_store::Error::Away { reason, in_doubt, source: None }).response()
+        };
+        for (in_doubt, says) in
+            [(true, "do it again only where it is not done"), (false, "Try again in a moment")]
+        {
+            let response = away(in_doubt);
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            let text = String::from_utf8_lossy(response.body()).into_owned();
+            assert!(text.contains(says), "{text}");
         }
     }
 }

@@ -238,11 +238,20 @@ impl Store {
         self.fetch(sql, values![limit]).await?.iter().map(|row| read(&self.keys, row)).collect()
     }
 
-    /// What was given up at this time or later but for one kind, the newest first.
-    pub async fn given_up_effects(&self, since: Timestamp, but: &str, limit: usize) -> Result<Vec<Effect>> {
-        let sql = "SELECT * FROM outbox WHERE outcome = 'given-up' AND ended_at >= $1 AND kind <> $2 \
-                   ORDER BY id DESC LIMIT $3";
-        self.fetch(sql, values![since, but, limit]).await?.iter().map(|row| read(&self.keys, row)).collect()
+    /// What was given up at this time or later but for these kinds, the newest first.
+    pub async fn given_up_effects(
+        &self,
+        since: Timestamp,
+        but: [&str; 2],
+        limit: usize,
+    ) -> Result<Vec<Effect>> {
+        let sql = "SELECT * FROM outbox WHERE outcome = 'given-up' AND ended_at >= $1 AND kind NOT IN ($2, $3) \
+                   ORDER BY id DESC LIMIT $4";
+        self.fetch(sql, values![since, but[0], but[1], limit])
+            .await?
+            .iter()
+            .map(|row| read(&self.keys, row))
+            .collect()
     }
 
     /// What waits, is being performed or was given up, in the order in which it was decided, from the effect after `after` on.
@@ -263,10 +272,11 @@ impl Store {
         Ok(effects)
     }
 
-    /// How much was given up at this time or later but for one kind.
-    pub async fn count_given_up(&self, since: Timestamp, but: &str) -> Result<u64> {
-        let sql = "SELECT count(*) AS given_up FROM outbox WHERE outcome = 'given-up' AND ended_at >= $1 AND kind <> $2";
-        self.find(sql, values![since, but]).await?.map_or(Ok(0), |row| row.count("given_up"))
+    /// How much was given up at this time or later but for these kinds.
+    pub async fn count_given_up(&self, since: Timestamp, but: [&str; 2]) -> Result<u64> {
+        let sql = "SELECT count(*) AS given_up FROM outbox \
+                   WHERE outcome = 'given-up' AND ended_at >= $1 AND kind NOT IN ($2, $3)";
+        self.find(sql, values![since, but[0], but[1]]).await?.map_or(Ok(0), |row| row.count("given_up"))
     }
 
     /// How much has yet to happen.

@@ -70,8 +70,10 @@ pub mod kind {
     pub const DELIVERY: &str = "delivery";
     /// One mail to a person about their own sign-in.
     pub const LETTER: &str = "letter";
-    /// A code is to be sent.
+    /// A code is to be sent to a user of an application.
     pub const CODE: &str = "code";
+    /// One is to be sent to a person of the console: whatever strangers ask for at a public form, it waits behind none of that.
+    pub const CONSOLE_CODE: &str = "console-code";
     /// One text message to a phone that was bound to a sign-in.
     pub const TEXT: &str = "text";
 

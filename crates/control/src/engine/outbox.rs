@@ -81,7 +81,7 @@ impl Engine {
                 kind::NOTICE => self.spread(&claim).await?,
                 kind::DELIVERY => self.deliver(&claim).await,
                 kind::LETTER => self.post(&claim).await,
-                kind::CODE => self.send_code(&claim).await?.into(),
+                kind::CODE | kind::CONSOLE_CODE => self.send_code(&claim).await?.into(),
                 kind::TEXT => self.text_old_phone(&claim).await?,
                 _ => self.order(kind, &claim).await?,
             };

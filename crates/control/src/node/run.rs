@@ -38,7 +38,7 @@ const CARRY_AGAIN_AT_MOST: Duration = Duration::from_mins(5);
 /// number that it does not publish and that others tell as about a hundred. A suspension goes by the parent's credentials, so
 /// all nodes together count there; with what polling adds (8 on one node), three nodes whose suspensions all wait stay below
 /// it. Whatever is above it is answered 429, was not done, and is tried again.
-pub(super) const KINDS: [(&str, usize); 10] = [
+pub(super) const KINDS: [(&str, usize); 11] = [
     (kind::STATUS, 16),
     (kind::END_CALLS, 4),
     (kind::CANCEL_QUEUED, 4),
@@ -48,6 +48,7 @@ pub(super) const KINDS: [(&str, usize); 10] = [
     (kind::DELIVERY, 4),
     (kind::LETTER, 2),
     (kind::CODE, 16),
+    (kind::CONSOLE_CODE, 2),
     (kind::TEXT, 2),
 ];
 

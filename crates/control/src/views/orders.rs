@@ -85,15 +85,18 @@ pub enum OrderState {
     GivenUp,
 }
 
+/// What is late by now is nobody's to send any more.
+const CODES: [&str; 2] = [kind::CODE, kind::CONSOLE_CODE];
+
 impl Views<'_> {
     /// What has yet to happen, `size` of it at most.
     pub async fn orders(&self, size: usize) -> ringfence_store::Result<Orders> {
         let since = self.now.checked_sub(GIVEN_UP_FOR).unwrap_or(Timestamp::MIN);
         let counted = self.store.unfinished_effects().await?;
-        let given_up = self.store.count_given_up(since, kind::CODE).await?;
+        let given_up = self.store.count_given_up(since, CODES).await?;
         let mut effects = self.store.troubled_effects(size).await?;
         let left = size.saturating_sub(effects.len());
-        effects.extend(self.store.given_up_effects(since, kind::CODE, left).await?);
+        effects.extend(self.store.given_up_effects(since, CODES, left).await?);
         let shown = u64::try_from(effects.len()).unwrap_or(u64::MAX);
         Ok(Orders {
             waiting: counted.waiting,

@@ -45,12 +45,13 @@ fn number(text: &str) -> PhoneNumber {
     PhoneNumber::parse(text).unwrap()
 }
 
-/// The codes that wait to be sent, with the numbers they go to.
+/// The codes that wait to be sent, with the numbers they go to. They wait in a line of the console's own, behind none that strangers
+/// ask for at an application.
 async fn sent(house: &House) -> Vec<(String, Secret)> {
     let now = house.people.now();
     let life = house.store.join("one", "h", now).await.unwrap();
     let mut sent = Vec::new();
-    for claim in house.store.claim_effects(&life, "code", 99, now, now).await.unwrap() {
+    for claim in house.store.claim_effects(&life, "console-code", 99, now, now).await.unwrap() {
         let send = Sid::parse(claim.effect.payload["send"].as_str().unwrap()).unwrap();
         let to_send = house.store.code_to_send(send, now).await.unwrap().unwrap();
         house.store.complete_effect(&operator(), &claim, now).await.unwrap();

@@ -513,7 +513,7 @@ impl<'a> Batch<'a> {
         sends::insert(transaction, &self.sends).await?;
         let effects = self.sends.iter().map(|send| {
             let effect = NewEffect {
-                kind: "code".to_owned(),
+                kind: if send.application == CONSOLE { "console-code" } else { "code" }.to_owned(),
                 key: format!("code/{}", send.sid),
                 payload: json!({ "send": send.sid.to_string() }),
                 not_before: None,

@@ -142,13 +142,16 @@ impl Store {
             return Ok(None);
         }
         if idle >= SEEN_AGAIN {
-            self.write((hash, now), |(hash, now), transaction| {
+            let noted = self.write((hash, now), |(hash, now), transaction| {
                 Box::pin(async move {
                     let update = "UPDATE host_sessions SET seen_at = $2 WHERE hash = $1 AND seen_at < $2";
                     transaction.execute(update, values![hash.bytes().as_slice(), *now]).await
                 })
-            })
-            .await?;
+            });
+            // What is not noted ends sooner; whoever is in is not kept out for it.
+            if let Err(error) = noted.await {
+                tracing::warn!(%error, "that a session was used is not noted");
+            }
         }
         Ok(Some(HostSession { person, session: row.text("session")?, expires_at }))
     }

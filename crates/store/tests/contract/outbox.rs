@@ -279,10 +279,12 @@ async fn what_fails_and_what_was_given_up_is_counted_and_comes_first(world: Worl
     assert_eq!(keys(store.troubled_effects(9).await.unwrap()), ["fails", "waits", "waits too"]);
     assert_eq!(keys(store.troubled_effects(1).await.unwrap()), ["fails"]);
     assert_eq!(store.unfinished_effects().await.unwrap(), Unfinished { waiting: 3, failing: 1 });
-    // What ended before is not asked for, nor is the kind that is left out.
-    for (since, but, given_up) in
-        [(after(1), "code", &["given up"][..]), (after(2), "code", &[]), (after(1), "suspend", &[])]
-    {
+    // What ended before is not asked for, nor are the kinds that are left out.
+    for (since, but, given_up) in [
+        (after(1), ["code", "console-code"], &["given up"][..]),
+        (after(2), ["code", "console-code"], &[]),
+        (after(1), ["code", "suspend"], &[]),
+    ] {
         assert_eq!(keys(store.given_up_effects(since, but, 9).await.unwrap()), given_up);
         assert_eq!(store.count_given_up(since, but).await.unwrap(), given_up.len() as u64);
     }
