@@ -3,7 +3,7 @@
 //! Whoever has only stolen a password finds a door without a handle. The code brings somebody to a session in which they
 //! set a password (or show the one they have), bind factors, and get recovery codes; then they are inside.
 
-use ringfence_model::{Actor, Secret};
+use ringfence_model::Secret;
 use ringfence_second_factor::failures::Rule;
 use ringfence_second_factor::password;
 use ringfence_second_factor::policy::{Assurance, Policy};
@@ -105,8 +105,7 @@ impl People {
         let person = &session.person;
         let seed = Seed::new(ringfence_store::random_seed());
         let factor = NewFactor { secret: FactorSecret::Totp(seed.clone()), verified: false };
-        let by = Actor::Person(person.id.clone());
-        let factor = self.store.add_factor(&by, &person.id, factor, self.now()).await?;
+        let factor = self.store.add_factor(session, &person.id, factor, self.now()).await.map_err(over)?;
         Ok(self.shown(factor, &seed, person))
     }
 
@@ -132,14 +131,14 @@ impl People {
         let is_begun =
             |factor: &&Factor| factor.verified_at.is_none() && matches!(factor.secret, FactorSecret::Totp(_));
         let factor = factors.iter().find(is_begun).ok_or(Refused::Over)?;
-        let by = Actor::Person(session.person.id.clone());
         let told = bound_told_to(
             session,
             &factor.id,
             "An authenticator application was bound to your sign-in.",
             "Another authenticator application took the place of yours, and every trusted computer is asked again.",
         );
-        if self.store.check_totp(&by, factor, typed.expose(), told, self.now()).await?? {
+        let typed = typed.expose();
+        if self.store.check_totp(session, factor, typed, told, self.now()).await.map_err(over)?? {
             Ok(())
         } else {
             Err(Refused::WrongCode)
@@ -149,11 +148,11 @@ impl People {
     /// New recovery codes, shown this once.
     pub async fn new_recovery_codes(&self, session: &Session) -> Result<Vec<RecoveryCode>> {
         self.may_bind(session).await?;
-        let by = Actor::Person(session.person.id.clone());
         let what = "New recovery codes were made for your sign-in; those of before are worth nothing, and a computer that \
                     one of them made trusted is asked again.";
         let told = added_told_to(session, "codes", what);
-        Ok(self.store.new_recovery_codes(&by, &session.person.id, told, self.now()).await?)
+        let (person, now) = (&session.person.id, self.now());
+        self.store.new_recovery_codes(session, person, told, now).await.map_err(over)
     }
 
     /// Ends the binding: with a factor that was shown to work, and one that needs no Twilio.

@@ -13,6 +13,7 @@ use ringfence_store::{
 use serde_json::json;
 
 use super::letters::{bound_told_to, letter_of_worn_out};
+use super::sign_in::over;
 use super::{People, Refused, Result, Visitor};
 use crate::second_factor::{Details, SecondFactor, Started};
 
@@ -61,9 +62,9 @@ impl People {
         let subject = Factor::subject_of(&id);
         self.send(codes, session, For::AddPhone, subject, number, channel, visitor).await?;
         if waits.is_none() {
-            let by = Actor::Person(session.person.id.clone());
             let new = NewFactor { secret: FactorSecret::Phone(number), verified: false };
-            self.store.add_factor_as(&by, &session.person.id, &id, new, self.now()).await?;
+            let (person, now) = (&session.person.id, self.now());
+            self.store.add_factor_as(session, person, &id, new, now).await.map_err(over)?;
         }
         Ok(())
     }
@@ -73,14 +74,13 @@ impl People {
         self.may_bind(session).await?;
         let (factor, number) = self.phone(session, false).await?.ok_or(Refused::Over)?;
         self.compare(session, For::AddPhone, &factor, number, typed).await?;
-        let by = Actor::Person(session.person.id.clone());
         let told = bound_told_to(
             session,
             &factor.id,
             "A phone was bound to your sign-in.",
             "Your phone number for the second factor was changed, and every trusted computer is asked again.",
         );
-        Ok(self.store.verify_factor(&by, &factor, told, self.now()).await?)
+        self.store.verify_factor(session, &factor, told, self.now()).await.map_err(over)
     }
 
     /// Takes the phone away, unless the person would have no factor that does.
@@ -111,8 +111,7 @@ impl People {
     pub(super) async fn check_code(&self, session: &Session, factor: &Factor, typed: &Secret) -> Result<()> {
         let FactorSecret::Phone(number) = factor.secret else { return Err(Refused::WrongCode) };
         self.compare(session, For::SignIn, factor, number, typed).await?;
-        let by = Actor::Person(session.person.id.clone());
-        Ok(self.store.verify_factor(&by, factor, Told::nobody(), self.now()).await?)
+        self.store.verify_factor(session, factor, Told::nobody(), self.now()).await.map_err(over)
     }
 
     #[expect(clippy::too_many_arguments, reason = "each is another thing that a code is bound to")]

@@ -57,6 +57,24 @@ async fn a_code_of_somebody_who_is_locked_out_is_none() {
 }
 
 #[tokio::test]
+async fn whoever_is_in_the_middle_of_binding_when_an_owner_resets_their_factors_binds_nothing() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let session = house.session(&house.inside(&maria).await).await;
+    house.people.new_totp(&session).await.unwrap();
+    let seed = house.seed(&session.person.id).await;
+    // From here on it is what a request has read that was on its way: whether it may bind was answered before.
+    let (person, now) = (session.person.clone(), house.people.now());
+    people::reset_second_factor(&house.store, &operator(), person, now).await.unwrap();
+    let codes = house.people.new_recovery_codes(&session).await;
+    assert!(matches!(why(codes), Refused::Over));
+    assert!(matches!(why(house.people.new_totp(&session).await), Refused::Over));
+    let typed = secret(&seed.code_at(now));
+    assert!(matches!(why(house.people.confirm_totp(&session, &typed).await), Refused::Over));
+    assert!(house.store.factors(&session.person.id).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn nobody_is_inside_before_a_factor_was_shown_to_work_and_one_needs_no_twilio() {
     let house = House::new().await;
     let invitation = house.invite("maria@example.com", vec![everywhere(Role::Owner)]).await;

@@ -11,7 +11,7 @@ use ringfence_second_factor::recovery::{self, RecoveryCode};
 use ringfence_second_factor::totp::{Seed, Step};
 use serde_json::json;
 
-use super::{Because, Told, counting, devices, find, lock, note, passkeys};
+use super::{Because, Purpose, Told, counting, devices, find, lock, lock_in, note, passkeys, single_use};
 use crate::error::Error;
 use crate::failures;
 use crate::seal::{Keyring, Place};
@@ -76,9 +76,11 @@ pub struct Factor {
 
 impl Store {
     /// Adds a factor; a phone that is not verified yet takes the place of another that never was.
+    ///
+    /// [`Missing`](Error::Missing) where the session is over in which it was to be added, as with all that somebody changes in one.
     pub async fn add_factor(
         &self,
-        by: &Actor,
+        by: impl Into<Because>,
         person: &str,
         factor: NewFactor,
         now: Timestamp,
@@ -91,20 +93,21 @@ impl Store {
     /// The same under an id that was made before, and under which something may have been counted already.
     pub async fn add_factor_as(
         &self,
-        by: &Actor,
+        by: impl Into<Because>,
         person: &str,
         id: &str,
         factor: NewFactor,
         now: Timestamp,
     ) -> Result<()> {
-        let data = (by.clone(), id.to_owned(), person.to_owned(), factor, now);
+        let data = (by.into(), id.to_owned(), person.to_owned(), factor, now);
         self.write(data, |(by, id, person, factor, now), transaction| {
             Box::pin(async move {
+                lock_in(transaction, person, by.session.as_deref()).await?;
                 find(transaction, person).await?;
                 let kind = factor.secret.kind();
                 let delete = "DELETE FROM factors WHERE person = $1 AND kind = $2 AND verified_at IS NULL";
                 transaction.execute(delete, values![person, kind.word()]).await?;
-                add(transaction, by, id, person, factor, *now).await
+                add(transaction, &by.by, id, person, factor, *now).await
             })
         })
         .await
@@ -114,7 +117,7 @@ impl Store {
     /// rests on the old ones ends. Whoever is told is told in the same transaction.
     pub async fn new_recovery_codes(
         &self,
-        by: &Actor,
+        by: impl Into<Because>,
         person: &str,
         told: Told,
         now: Timestamp,
@@ -124,9 +127,10 @@ impl Store {
         let id = Factor::new_id();
         let keys = self.factor_keys().await?;
         let tags: Vec<String> = codes.iter().map(|code| code.tag(&keys.tags, person)).collect();
-        let data = (by.clone(), id, person.to_owned(), tags, told, now);
+        let data = (by.into(), id, person.to_owned(), tags, told, now);
         self.write(data, |(by, id, person, tags, told, now), transaction| {
             Box::pin(async move {
+                lock_in(transaction, person, by.session.as_deref()).await?;
                 find(transaction, person).await?;
                 let kind = Kind::RecoveryCode.word();
                 let delete = "DELETE FROM single_use_codes WHERE person = $1 AND purpose = $2";
@@ -140,7 +144,7 @@ impl Store {
                     transaction.execute(insert, values![tag, person, RECOVERY, *now]).await?;
                 }
                 let factor = NewFactor { secret: FactorSecret::RecoveryCodes, verified: true };
-                add(transaction, by, id, person, &factor, *now).await?;
+                add(transaction, &by.by, id, person, &factor, *now).await?;
                 told.write(transaction, &[], *now).await
             })
         })
@@ -185,7 +189,7 @@ impl Store {
         let data = (by.into(), person.to_owned(), factor.to_owned(), demands, told, now);
         self.write(data, |(by, person, factor, demands, told, now), transaction| {
             Box::pin(async move {
-                lock(transaction, person).await?;
+                lock_in(transaction, person, by.session.as_deref()).await?;
                 let left = counting::kinds_without(transaction, person, factor).await?;
                 if !demands.iter().all(|demands| demands.are_met_by(&left)) {
                     return Ok(None);
@@ -220,6 +224,8 @@ impl Store {
                 let delete = "DELETE FROM single_use_codes WHERE person = $1 AND purpose = $2";
                 transaction.execute(delete, values![person, RECOVERY]).await?;
                 passkeys::forget(transaction, person, None).await?;
+                // Whoever has one that was given out before is not let in by it between this and the next.
+                single_use::end_unused(transaction, person, Purpose::Bind).await?;
                 super::end_trust(transaction, person, "the second factor was reset", *now).await?;
                 note(transaction, &by.by, "factor.reset", person, by.detail(json!({})), *now).await?;
                 told.write(transaction, &removed, *now).await
@@ -232,15 +238,20 @@ impl Store {
     /// one on takes the place of another application; then those who are told are told in the same transaction.
     pub async fn check_totp(
         &self,
-        by: &Actor,
+        by: impl Into<Because>,
         factor: &Factor,
         typed: &str,
         told: Told,
         now: Timestamp,
     ) -> Result<Result<bool, Barred>> {
-        let data = (by.clone(), factor.id.clone(), typed.to_owned(), told, now);
-        self.write(data, |(by, id, typed, told, now), transaction| {
+        let data = (by.into(), factor.clone(), typed.to_owned(), told, now);
+        self.write(data, |(by, factor, typed, told, now), transaction| {
             Box::pin(async move {
+                let id = &factor.id;
+                // One that is yet to be confirmed is bound by it. Their person comes before their failures, as where all are taken away.
+                if factor.verified_at.is_none() {
+                    lock_in(transaction, &factor.person, by.session.as_deref()).await?;
+                }
                 let wrong_before =
                     match failures::count(transaction, &subject(id), Rule::PersonTotp, *now).await? {
                         Ok(wrong_before) => wrong_before,
@@ -251,23 +262,20 @@ impl Store {
                 let factor = read(&transaction.keys, &row)?;
                 let FactorSecret::Totp(seed) = &factor.secret else { return Ok(Ok(false)) };
                 let is_first = factor.verified_at.is_none();
-                if is_first {
-                    lock(transaction, &factor.person).await?;
-                }
                 let last = row.maybe_int("last_step")?.map(Step::from_number);
                 let Some(step) = seed.check(typed, last, wrong_before, *now) else {
                     if !is_first {
                         let what = (id.as_str(), Kind::Totp);
-                        counting::wrong(transaction, by, &factor.person, what, told, *now).await?;
+                        counting::wrong(transaction, &by.by, &factor.person, what, told, *now).await?;
                     }
                     return Ok(Ok(false));
                 };
                 let update = "UPDATE factors SET last_step = $2, used_at = $3, \
                               verified_at = coalesce(verified_at, $3) WHERE id = $1";
                 transaction.execute(update, values![id, step.number(), *now]).await?;
-                passed(transaction, by, &factor, *now).await?;
+                passed(transaction, &by.by, &factor, *now).await?;
                 if is_first {
-                    take_the_place(transaction, by, &factor, told, *now).await?;
+                    take_the_place(transaction, &by.by, &factor, told, *now).await?;
                 }
                 Ok(Ok(true))
             })
@@ -311,22 +319,27 @@ impl Store {
 
     /// A phone whose code was typed. From the first time on it counts, and takes the place of another phone; then those who
     /// are told are told in the same transaction.
-    pub async fn verify_factor(&self, by: &Actor, factor: &Factor, told: Told, now: Timestamp) -> Result<()> {
-        let data = (by.clone(), factor.id.clone(), told, now);
-        self.write(data, |(by, id, told, now), transaction| {
+    pub async fn verify_factor(
+        &self,
+        by: impl Into<Because>,
+        factor: &Factor,
+        told: Told,
+        now: Timestamp,
+    ) -> Result<()> {
+        let data = (by.into(), factor.clone(), told, now);
+        self.write(data, |(by, factor, told, now), transaction| {
             Box::pin(async move {
+                let id = &factor.id;
+                lock_in(transaction, &factor.person, by.session.as_deref()).await?;
                 let row = transaction.find("SELECT * FROM factors WHERE id = $1", values![id]).await?;
                 let row = row.ok_or_else(|| Error::missing(format!("factor {id}")))?;
                 let factor = read(&transaction.keys, &row)?;
-                lock(transaction, &factor.person).await?;
                 let update =
                     "UPDATE factors SET used_at = $2, verified_at = coalesce(verified_at, $2) WHERE id = $1";
-                if transaction.execute(update, values![id, *now]).await? == 0 {
-                    return Err(Error::missing(format!("factor {id}")));
-                }
-                passed(transaction, by, &factor, *now).await?;
+                transaction.execute(update, values![id, *now]).await?;
+                passed(transaction, &by.by, &factor, *now).await?;
                 if factor.verified_at.is_none() {
-                    take_the_place(transaction, by, &factor, told, *now).await?;
+                    take_the_place(transaction, &by.by, &factor, told, *now).await?;
                 }
                 Ok(())
             })

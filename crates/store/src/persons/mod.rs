@@ -290,6 +290,16 @@ async fn lock(transaction: &mut Transaction, person: &str) -> Result<()> {
     Ok(())
 }
 
+/// The same where somebody changes how they sign in themselves, which they do in a session that is there: what ends it comes before,
+/// and then nothing is done in it any more, or after, and then finds what was done.
+async fn lock_in(transaction: &mut Transaction, person: &str, session: Option<&str>) -> Result<()> {
+    lock(transaction, person).await?;
+    let Some(session) = session else { return Ok(()) };
+    let select = "SELECT id FROM sessions WHERE person = $1 AND id = $2";
+    let found = transaction.find(select, values![person, session]).await?;
+    found.map(drop).ok_or_else(|| Error::missing("session".to_owned()))
+}
+
 async fn find(transaction: &mut Transaction, id: &str) -> Result<Person> {
     let row = transaction.find("SELECT * FROM persons WHERE id = $1", values![id]).await?;
     let row = row.ok_or_else(|| Error::missing(format!("person {id}")))?;
