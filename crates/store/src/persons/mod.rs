@@ -159,19 +159,21 @@ impl Store {
     }
 
     /// Sets the hash of a password, which ends all sessions and trusted devices, and links to set another one. Whoever is told
-    /// is told in the same transaction.
+    /// is told in the same transaction. [`Missing`](Error::Missing) where the session is over in which it was to be changed: another
+    /// change was first.
     pub async fn set_password(
         &self,
-        by: &Actor,
+        by: impl Into<Because>,
         person: &str,
         hash: &Secret,
         told: Told,
         now: Timestamp,
     ) -> Result<()> {
-        let data = (by.clone(), person.to_owned(), hash.clone(), told, now);
+        let data = (by.into(), person.to_owned(), hash.clone(), told, now);
         self.write(data, |(by, person, hash, told, now), transaction| {
             Box::pin(async move {
-                set_password(transaction, by, person, hash, *now).await?;
+                lock_in(transaction, person, by.session.as_deref()).await?;
+                set_password(transaction, &by.by, person, hash, *now).await?;
                 told.write(transaction, &[], *now).await
             })
         })

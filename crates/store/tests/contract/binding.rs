@@ -14,7 +14,7 @@ use crate::persons::{maria, session};
 use crate::world::{World, on_both, operator, start};
 
 on_both! {
-    in_a_session_that_is_over_nothing_is_bound_and_nothing_taken_away,
+    in_a_session_that_is_over_nothing_is_bound_changed_or_taken_away,
     whoever_is_thrown_out_while_they_bind_leaves_no_factor_behind,
     a_code_that_was_given_out_before_a_reset_binds_nothing_after_it,
 }
@@ -41,7 +41,7 @@ fn is_over<T: std::fmt::Debug>(done: Result<T>) {
     assert!(matches!(done, Err(Error::Missing { .. })), "{done:?}");
 }
 
-async fn in_a_session_that_is_over_nothing_is_bound_and_nothing_taken_away(world: World) {
+async fn in_a_session_that_is_over_nothing_is_bound_changed_or_taken_away(world: World) {
     let (store, by) = (&world.store, operator());
     let maria = maria(store).await;
     let kept = store.add_factor(&by, &maria.id, totp(true), start()).await.unwrap();
@@ -70,6 +70,7 @@ async fn in_a_session_that_is_over_nothing_is_bound_and_nothing_taken_away(world
         let code = Seed::new([3; 20]).code_at(start());
         is_over(store.check_totp(&session, &application, &code, nobody(), start()).await);
         is_over(store.verify_factor(&session, &number, nobody(), start()).await);
+        is_over(store.set_password(&session, &maria.id, &hash, nobody(), start()).await);
         is_over(store.remove_factor(&session, &maria.id, &kept, vec![], nobody(), start()).await);
         assert_eq!(store.audit_rows(None, None, 99).await.unwrap().len(), before, "nothing was done");
     }
