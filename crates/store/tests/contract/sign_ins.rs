@@ -32,6 +32,7 @@ on_both! {
     what_is_decided_about_people_has_its_reason_on_record,
     a_password_of_before_begins_no_session,
     whoever_binds_their_first_factors_has_an_hour_for_it,
+    who_waits_for_one_account_and_then_for_another_has_no_more_time,
     a_session_that_is_just_changed_does_not_outlive_what_ends_them_all,
     a_computer_is_trusted_only_in_a_session_that_is_not_over,
 }
@@ -425,4 +426,25 @@ async fn whoever_binds_their_first_factors_has_an_hour_for_it(world: World) {
     let token = store.change_session(&token, session(&maria, Stage::Inside), after(60)).await.unwrap();
     let inside = store.session(&token, after(60)).await.unwrap().unwrap();
     assert_eq!(inside.expires_at, after(60 + 12 * 3_600));
+}
+
+async fn who_waits_for_one_account_and_then_for_another_has_no_more_time(world: World) {
+    let store = &world.store;
+    let maria = maria(store).await;
+    let at = |place| NewSession { place, ..session(&maria, Stage::SecondFactor) };
+    let mut token = store.begin_session(at(account(1)), None, start()).await.unwrap();
+    for minutes in [5, 10, 14] {
+        let place = account(2 + minutes % 2);
+        token = store
+            .change_session(&token, at(place), after(60 * i64::try_from(minutes).unwrap()))
+            .await
+            .unwrap();
+        let waits = store.session(&token, after(899)).await.unwrap().unwrap();
+        assert_eq!((waits.created_at, waits.expires_at), (start(), after(900)));
+    }
+    assert!(store.session(&token, after(900)).await.unwrap().is_none());
+    // Inside it is as long as any other.
+    let token = store.change_session(&token, session(&maria, Stage::Inside), after(899)).await.unwrap();
+    let inside = store.session(&token, after(899)).await.unwrap().unwrap();
+    assert_eq!(inside.expires_at, after(899 + 12 * 3_600));
 }
