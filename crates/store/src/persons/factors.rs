@@ -3,7 +3,7 @@
 //! Attempts are counted before anything is compared, in the transaction that compares: however many come at once, each
 //! has its own count, and one that is right is taken once.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use ringfence_model::{Actor, PhoneNumber};
 use ringfence_second_factor::failures::{Barred, Rule};
 use ringfence_second_factor::policy::{Demands, Kind};
@@ -17,6 +17,9 @@ use crate::failures;
 use crate::seal::{Keyring, Place};
 use crate::sql::{Row, Transaction, values};
 use crate::{Result, Store, hex};
+
+/// How long a factor that was begun waits for its first code.
+const CONFIRMED_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 
 /// The purpose of saved recovery codes among the codes that are good once.
 const RECOVERY: &str = "recovery";
@@ -66,6 +69,8 @@ pub struct Factor {
     pub secret: FactorSecret,
     /// When it was added.
     pub created_at: Timestamp,
+    /// In which session it was begun, as long as it waits for its first code.
+    pub session: Option<String>,
     /// Since when it counts.
     pub verified_at: Option<Timestamp>,
     /// When it last let somebody in.
@@ -75,7 +80,8 @@ pub struct Factor {
 }
 
 impl Store {
-    /// Adds a factor; a phone that is not verified yet takes the place of another that never was.
+    /// Adds a factor; one that is not verified yet takes the place of another of its kind that never was, and waits for its first code
+    /// [in this session](Factor::waits_in).
     ///
     /// [`Missing`](Error::Missing) where the session is over in which it was to be added, as with all that somebody changes in one.
     pub async fn add_factor(
@@ -107,7 +113,7 @@ impl Store {
                 let kind = factor.secret.kind();
                 let delete = "DELETE FROM factors WHERE person = $1 AND kind = $2 AND verified_at IS NULL";
                 transaction.execute(delete, values![person, kind.word()]).await?;
-                add(transaction, &by.by, id, person, factor, *now).await
+                add(transaction, by, id, person, factor, *now).await
             })
         })
         .await
@@ -144,7 +150,7 @@ impl Store {
                     transaction.execute(insert, values![tag, person, RECOVERY, *now]).await?;
                 }
                 let factor = NewFactor { secret: FactorSecret::RecoveryCodes, verified: true };
-                add(transaction, &by.by, id, person, &factor, *now).await?;
+                add(transaction, by, id, person, &factor, *now).await?;
                 told.write(transaction, &[], *now).await
             })
         })
@@ -262,6 +268,9 @@ impl Store {
                 let factor = read(&transaction.keys, &row)?;
                 let FactorSecret::Totp(seed) = &factor.secret else { return Ok(Ok(false)) };
                 let is_first = factor.verified_at.is_none();
+                if is_first && !factor.waits_in(by.session.as_deref(), *now) {
+                    return Err(Error::missing(format!("factor {id}")));
+                }
                 let last = row.maybe_int("last_step")?.map(Step::from_number);
                 let Some(step) = seed.check(typed, last, wrong_before, *now) else {
                     if !is_first {
@@ -271,7 +280,7 @@ impl Store {
                     return Ok(Ok(false));
                 };
                 let update = "UPDATE factors SET last_step = $2, used_at = $3, \
-                              verified_at = coalesce(verified_at, $3) WHERE id = $1";
+                              verified_at = coalesce(verified_at, $3), session = NULL WHERE id = $1";
                 transaction.execute(update, values![id, step.number(), *now]).await?;
                 passed(transaction, &by.by, &factor, *now).await?;
                 if is_first {
@@ -334,8 +343,11 @@ impl Store {
                 let row = transaction.find("SELECT * FROM factors WHERE id = $1", values![id]).await?;
                 let row = row.ok_or_else(|| Error::missing(format!("factor {id}")))?;
                 let factor = read(&transaction.keys, &row)?;
-                let update =
-                    "UPDATE factors SET used_at = $2, verified_at = coalesce(verified_at, $2) WHERE id = $1";
+                if factor.verified_at.is_none() && !factor.waits_in(by.session.as_deref(), *now) {
+                    return Err(Error::missing(format!("factor {id}")));
+                }
+                let update = "UPDATE factors SET used_at = $2, verified_at = coalesce(verified_at, $2), \
+                              session = NULL WHERE id = $1";
                 transaction.execute(update, values![id, *now]).await?;
                 passed(transaction, &by.by, &factor, *now).await?;
                 if factor.verified_at.is_none() {
@@ -352,6 +364,13 @@ impl Factor {
     /// Whether it lets somebody in: it was shown to work, and was not wrong too often since.
     pub fn counts(&self) -> bool {
         self.verified_at.is_some() && !self.is_worn_out
+    }
+
+    /// Whether it waits for its first code there: in the session that began it and in no other, since whoever had that one knows the
+    /// secret, and not for longer than an hour.
+    pub fn waits_in(&self, session: Option<&str>, now: Timestamp) -> bool {
+        let is_new = now.duration_since(self.created_at) < CONFIRMED_WITHIN;
+        self.verified_at.is_none() && self.session.as_deref() == session && is_new
     }
 
     /// An id for one that is about to be added.
@@ -439,7 +458,7 @@ async fn passed(transaction: &mut Transaction, by: &Actor, factor: &Factor, now:
 
 pub(super) async fn add(
     transaction: &mut Transaction,
-    by: &Actor,
+    by: &Because,
     id: &str,
     person: &str,
     factor: &NewFactor,
@@ -454,11 +473,12 @@ pub(super) async fn add(
     };
     let sealed = secret.map(|secret| transaction.keys.seal(place(id), &secret));
     let verified_at = factor.verified.then_some(now);
-    let insert = "INSERT INTO factors (id, person, kind, secret, created_at, verified_at) \
-                  VALUES ($1, $2, $3, $4, $5, $6)";
-    transaction.execute(insert, values![id, person, kind.word(), sealed, now, verified_at]).await?;
+    let session = by.session.as_deref().filter(|_| !factor.verified);
+    let insert = "INSERT INTO factors (id, person, kind, secret, created_at, verified_at, session) \
+                  VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    transaction.execute(insert, values![id, person, kind.word(), sealed, now, verified_at, session]).await?;
     let detail = json!({ "factor": id, "kind": kind.word() });
-    note(transaction, by, "factor.add", person, detail, now).await
+    note(transaction, &by.by, "factor.add", person, detail, now).await
 }
 
 fn place(id: &str) -> Place<'_> {
@@ -491,6 +511,7 @@ fn read(keys: &Keyring, row: &Row) -> Result<Factor> {
         person: row.text("person")?,
         secret,
         created_at: row.time("created_at")?,
+        session: row.maybe_text("session")?,
         verified_at: row.maybe_time("verified_at")?,
         used_at: row.maybe_time("used_at")?,
         is_worn_out: false,

@@ -14,7 +14,7 @@ use ringfence_second_factor::policy::Kind;
 use serde_json::json;
 
 use super::factors::{self, FactorSecret, NewFactor};
-use super::{Session, Told, counting, find, lock_in, note};
+use super::{Because, Session, Told, counting, find, lock_in, note};
 use crate::error::Error;
 use crate::failures;
 use crate::sql::{Row, Transaction, values};
@@ -120,11 +120,12 @@ impl Store {
         now: Timestamp,
     ) -> Result<Result<String, Refusal>> {
         let id = format!("fa_{}", hex::write(&crate::random::<8>()));
-        let data = (id, session.id.clone(), session.person.id.clone(), party.clone(), new, told, now);
-        self.write(data, |(id, session, person, party, new, told, now), transaction| {
+        let data = (id, session.clone(), party.clone(), new, told, now);
+        self.write(data, |(id, session, party, new, told, now), transaction| {
             Box::pin(async move {
-                lock_in(transaction, person, Some(session)).await?;
-                let taken = take(transaction, session, person, PasskeyPurpose::Bind, *now).await?;
+                let person = &session.person.id;
+                lock_in(transaction, person, Some(&session.id)).await?;
+                let taken = take(transaction, &session.id, person, PasskeyPurpose::Bind, *now).await?;
                 let Some(challenge) = taken else { return Ok(Err(Refusal::Challenge)) };
                 let answer = Registration { client_data: &new.client_data, attestation: &new.attestation };
                 let passkey = match register(party, &challenge, &answer) {
@@ -149,8 +150,7 @@ impl Store {
                     return Ok(Err(Refusal::Registered));
                 }
                 let factor = NewFactor { secret: FactorSecret::Passkey(new.name.clone()), verified: true };
-                let by = Actor::Person(person.clone());
-                factors::add(transaction, &by, id, person, &factor, *now).await?;
+                factors::add(transaction, &Because::from(session), id, person, &factor, *now).await?;
                 told.write(transaction, &[], *now).await?;
                 Ok(Ok(id.clone()))
             })

@@ -1,22 +1,24 @@
 //! What people bind and take away in a session of theirs, while it lasts.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use ringfence_model::{PhoneNumber, Secret};
+use ringfence_second_factor::policy::Kind;
 use ringfence_second_factor::totp::Seed;
 use ringfence_store::{
-    Error, Factor, FactorSecret, Lock, NewFactor, PasskeyPurpose, Person, Purpose, Result, Session, Stage,
-    Store, Told,
+    Because, Error, Factor, FactorSecret, Lock, NewFactor, PasskeyPurpose, Person, Purpose, Result, Session,
+    Stage, Store, Told,
 };
 use ringfence_testkit::authenticator::Authenticator;
 
 use crate::passkeys::{HOST, challenge, makes, party};
 use crate::persons::{maria, session};
-use crate::world::{World, on_both, operator, start};
+use crate::world::{World, after, on_both, operator, start};
 
 on_both! {
     in_a_session_that_is_over_nothing_is_bound_changed_or_taken_away,
     whoever_is_thrown_out_while_they_bind_leaves_no_factor_behind,
     a_code_that_was_given_out_before_a_reset_binds_nothing_after_it,
+    what_was_begun_waits_in_the_session_that_began_it_and_for_an_hour,
 }
 
 /// Of somebody who is inside.
@@ -108,4 +110,33 @@ async fn a_code_that_was_given_out_before_a_reset_binds_nothing_after_it(world: 
     let code = store.give_out_code(&by, &maria.id, Purpose::Bind, day, start()).await.unwrap();
     store.remove_all_factors(&by, &maria.id, Told::nobody(), start()).await.unwrap();
     assert_eq!(store.redeem_code(Purpose::Bind, &code, start()).await.unwrap(), None);
+}
+
+async fn what_was_begun_waits_in_the_session_that_began_it_and_for_an_hour(world: World) {
+    let (store, by) = (&world.store, operator());
+    let maria = maria(store).await;
+    let (own, other) = (inside(store, &maria).await, inside(store, &maria).await);
+    let confirm = async |by: Because, factor: &Factor, now: Timestamp| match &factor.secret {
+        FactorSecret::Totp(seed) => {
+            let code = seed.code_at(now);
+            store.check_totp(by, factor, &code, Told::nobody(), now).await.map(|it| it == Ok(true))
+        }
+        _ => store.verify_factor(by, factor, Told::nobody(), now).await.map(|()| true),
+    };
+    for new in [totp(false), phone()] {
+        let begun = one(store, &maria, &store.add_factor(&own, &maria.id, new, start()).await.unwrap()).await;
+        let waits = |session: &Session, now| begun.waits_in(Some(&session.id), now);
+        assert!(waits(&own, after(3_599)) && !waits(&own, after(3_600)) && !waits(&other, start()));
+        // The right code in another session, or too late, comes to nothing.
+        is_over(confirm(Because::from(&other), &begun, start()).await);
+        is_over(confirm(Because::from(&by), &begun, start()).await);
+        is_over(confirm(Because::from(&own), &begun, after(3_600)).await);
+        assert_eq!(
+            store.kinds(&maria.id).await.unwrap().len(),
+            usize::from(begun.secret.kind() == Kind::Phone)
+        );
+        assert!(confirm(Because::from(&own), &begun, after(3_599)).await.unwrap());
+        let bound = one(store, &maria, &begun.id).await;
+        assert!(bound.counts() && bound.session.is_none() && !bound.waits_in(None, start()));
+    }
 }

@@ -7,8 +7,8 @@ use ringfence_second_factor::failures::Rule;
 use ringfence_second_factor::policy::{Assurance, Demands, Kind, Policy, Strength};
 use ringfence_second_factor::totp::Seed;
 use ringfence_store::{
-    DeviceUsed, Error, FactorSecret, Forget, Lock, NewDevice, NewSession, Person, Purpose, Role, ShownDevice,
-    SignInOutcome, Stage, Told, Where,
+    DeviceUsed, Error, Factor, FactorSecret, Forget, Lock, NewDevice, NewFactor, NewSession, Person, Purpose,
+    Role, ShownDevice, SignInOutcome, Stage, Told, Where,
 };
 
 use crate::persons::{account, device, everywhere, factor, letter, maria, person, session, shown, use_of};
@@ -58,6 +58,8 @@ async fn what_sign_ins_leave_behind_is_forgotten_after_its_time(world: World) {
     store.count_attempt(&attempt, Rule::Application, start()).await.unwrap().unwrap();
     let totp = factor(store, &maria, FactorSecret::Totp(Seed::new([3; 20]))).await;
     store.check_totp(&by, &totp, "no code", Told::nobody(), start()).await.unwrap().unwrap();
+    let secret = FactorSecret::Phone(PhoneNumber::parse("+14155550100").unwrap());
+    store.add_factor(&by, &maria.id, NewFactor { secret, verified: false }, start()).await.unwrap();
 
     let forget = |before: i64, batch| store.forget(&by, Forget::SignIns, after(before), batch, after(before));
     assert_eq!(forget(0, 99).await.unwrap(), 0, "nothing is older than its time");
@@ -67,6 +69,8 @@ async fn what_sign_ins_leave_behind_is_forgotten_after_its_time(world: World) {
     assert_eq!(store.sign_ins(&maria.id, 9).await.unwrap(), []);
     assert!(store.sessions(&maria.id, start()).await.unwrap().is_empty());
     assert_eq!(store.failures(&attempt).await.unwrap().count, 0);
+    let factors = store.factors(&maria.id).await.unwrap();
+    assert!(factors.len() == 2 && factors.iter().all(Factor::counts), "what nobody confirmed is gone");
     // What still matters is there: a device that is trusted, codes that were not used, failures of a factor.
     assert_eq!(store.devices(&maria.id, after(DAY)).await.unwrap().len(), 1);
     assert!(matches!(use_of(store, &kept, &maria, account(2), DAY).await, DeviceUsed::Trusted(_)));
