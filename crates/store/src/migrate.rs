@@ -53,11 +53,12 @@ const MIGRATIONS: &[Migration] = &[
     Migration { both: include_str!("../migrations/26.sql"), sqlite: "", postgres: "" },
     Migration { both: include_str!("../migrations/27.sql"), sqlite: "", postgres: "" },
     Migration { both: include_str!("../migrations/28.sql"), sqlite: "", postgres: "" },
+    Migration { both: include_str!("../migrations/29.sql"), sqlite: "", postgres: "" },
 ];
 
 /// The version that this program writes.
-pub(crate) const NEWEST: i64 = 28;
-const _: () = assert!(MIGRATIONS.len() == 28, "the version is the number of the last migration");
+pub(crate) const NEWEST: i64 = 29;
+const _: () = assert!(MIGRATIONS.len() == 29, "the version is the number of the last migration");
 
 /// Brings the database to [`NEWEST`]. Says which version it was of; 0 is an empty one.
 pub(crate) async fn migrate(transaction: &mut Transaction, now: Timestamp) -> Result<i64, Error> {

@@ -185,12 +185,15 @@ async fn forget_challenges(
     Ok(challenges + lines + sign_ins + known + transaction.execute(failures, values![before, batch]).await?)
 }
 
-/// Deletes what sign-ins leave behind. A session that nobody used since is over, whatever it says; a pause after wrong
+/// Deletes what sign-ins leave behind. A session that nobody used since is over, whatever it says, and a factor that was begun and never
+/// confirmed waits for an hour; a pause after wrong
 /// passwords is an hour at most. Failures of a factor stay, and recovery codes that are left.
 async fn forget_sign_ins(transaction: &mut Transaction, before: Timestamp, batch: usize) -> Result<u64> {
     let deletes = [
         "DELETE FROM sign_ins WHERE id IN (SELECT id FROM sign_ins WHERE at < $1 ORDER BY at, id LIMIT $2)",
         "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 OR seen_at < $1 \
+         ORDER BY id LIMIT $2)",
+        "DELETE FROM factors WHERE id IN (SELECT id FROM factors WHERE verified_at IS NULL AND created_at < $1 \
          ORDER BY id LIMIT $2)",
         "DELETE FROM devices WHERE id IN (SELECT id FROM devices WHERE ended_at < $1 OR expires_at < $1 \
          ORDER BY id LIMIT $2)",

@@ -48,6 +48,8 @@ struct FactorsPage {
     picture: Picture,
     uri: String,
     spelled: String,
+    /// Which it is.
+    begun: String,
     codes_left: u64,
     /// New codes, shown this once.
     codes: Vec<String>,
@@ -67,6 +69,16 @@ struct FactorsPage {
     may_finish: bool,
     /// They may finish without one, since the password alone opens it.
     may_go_without: bool,
+}
+
+/// What stands on the answer to the request that made it and on no page that is opened: otherwise whoever has a copy of the session
+/// for a moment leaves a secret there that its owner takes for their own, or reads that of the owner.
+#[derive(Default)]
+struct Shown {
+    /// New recovery codes.
+    codes: Vec<String>,
+    /// An application to be scanned.
+    totp: Option<NewTotp>,
 }
 
 pub(crate) async fn ask_bind(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
@@ -140,7 +152,7 @@ pub(super) fn may_bind<'d>(door: &'d Door<'_>) -> Result<&'d Session, &'static s
 
 pub(crate) async fn factors(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
     match may_bind(&door) {
-        Ok(session) => factors_page(&door, session, Vec::new(), None).await,
+        Ok(session) => factors_page(&door, session, Shown::default(), None).await,
         Err(elsewhere) => Ok(words::redirect(elsewhere)),
     }
 }
@@ -152,12 +164,18 @@ pub(crate) async fn confirm(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
     };
     door.check_csrf()?;
     if door.form.filled("begin").is_some() {
-        door.people.new_totp(session).await.map_err(Failed::of_people)?;
-        return Ok(words::redirect("/bind/factors"));
+        let begun = door.people.new_totp(session).await.map_err(Failed::of_people)?;
+        let shown = Shown { totp: Some(begun), ..Shown::default() };
+        return factors_page(&door, session, shown, None).await;
     }
     match door.people.confirm_totp(session, &Secret::new(door.form.get("code"))).await {
         Ok(()) => Ok(words::redirect("/bind/factors")),
-        Err(refused) => factors_page(&door, session, Vec::new(), Some(refused)).await,
+        Err(refused) => {
+            // The one that stood beside the code, if it still waits, and no other.
+            let waiting = door.people.waiting_totp(session).await.map_err(Failed::of_people)?;
+            let totp = waiting.filter(|totp| totp.factor == door.form.get("factor"));
+            factors_page(&door, session, Shown { totp, ..Shown::default() }, Some(refused)).await
+        }
     }
 }
 
@@ -188,7 +206,7 @@ pub(crate) async fn add_phone(door: Door<'_>) -> Result<Response<Bytes>, Failed>
     match sent {
         Ok(()) => Ok(words::redirect("/bind/factors")),
         Err(refused) => {
-            let mut page = factors_view(&door, session, Vec::new()).await?;
+            let mut page = factors_view(&door, session, Shown::default()).await?;
             page.phone_problem = Some(said(&refused, door.now)?);
             door.form.get("number").clone_into(&mut page.number);
             shown_until(&page, Some(&refused), door.now)
@@ -205,7 +223,7 @@ pub(crate) async fn confirm_phone(door: Door<'_>) -> Result<Response<Bytes>, Fai
     match door.people.confirm_phone(session, &Secret::new(door.form.get("code"))).await {
         Ok(()) => Ok(words::redirect("/bind/factors")),
         Err(refused) => {
-            let mut page = factors_view(&door, session, Vec::new()).await?;
+            let mut page = factors_view(&door, session, Shown::default()).await?;
             page.code_problem = Some(said(&refused, door.now)?);
             shown_until(&page, Some(&refused), door.now)
         }
@@ -218,10 +236,10 @@ pub(crate) async fn codes(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
         Err(elsewhere) => return Ok(words::redirect(elsewhere)),
     };
     door.check_csrf()?;
-    // They are on the answer itself, since they are nowhere else: a page that is loaded again makes new ones.
+    // A page that is loaded again makes new ones.
     let codes = door.people.new_recovery_codes(session).await.map_err(Failed::of_people)?;
     let codes = codes.iter().map(|code| code.spelled().as_str().to_owned()).collect();
-    factors_page(&door, session, codes, None).await
+    factors_page(&door, session, Shown { codes, ..Shown::default() }, None).await
 }
 
 pub(crate) async fn finish(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
@@ -230,17 +248,17 @@ pub(crate) async fn finish(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
     match door.people.finish_binding(token, session, &door.visitor()).await {
         Ok(step) => Ok(door.go(&step, "/")),
         Err(Refused::Over) => Ok(words::redirect("/")),
-        Err(refused) => factors_page(&door, session, Vec::new(), Some(refused)).await,
+        Err(refused) => factors_page(&door, session, Shown::default(), Some(refused)).await,
     }
 }
 
 async fn factors_page(
     door: &Door<'_>,
     session: &Session,
-    codes: Vec<String>,
+    show: Shown,
     refused: Option<Refused>,
 ) -> Result<Response<Bytes>, Failed> {
-    let mut page = factors_view(door, session, codes).await?;
+    let mut page = factors_view(door, session, show).await?;
     page.problem = refused.as_ref().map(|refused| said(refused, door.now)).transpose()?;
     shown(&page, refused.as_ref())
 }
@@ -251,13 +269,13 @@ pub(super) async fn passkey_page(
     session: &Session,
     refused: Refused,
 ) -> Result<Response<Bytes>, Failed> {
-    let mut page = factors_view(door, session, Vec::new()).await?;
+    let mut page = factors_view(door, session, Shown::default()).await?;
     page.passkey_problem = Some(said(&refused, door.now)?);
     door.form.get("name").clone_into(&mut page.passkey_name);
     shown_until(&page, Some(&refused), door.now)
 }
 
-async fn factors_view(door: &Door<'_>, session: &Session, codes: Vec<String>) -> Result<FactorsPage, Failed> {
+async fn factors_view(door: &Door<'_>, session: &Session, show: Shown) -> Result<FactorsPage, Failed> {
     let people = &door.people;
     let factors = people.store().factors(&session.person.id).await?;
     let counts = |kind| factors.iter().any(|it| it.secret.kind() == kind && it.counts());
@@ -274,9 +292,11 @@ async fn factors_view(door: &Door<'_>, session: &Session, codes: Vec<String>) ->
         Err(refused @ Refused::ShowStronger) => Some(said(&refused, door.now)?),
         Err(_) | Ok(()) => None,
     };
-    let begun = match &barred {
-        None => people.waiting_totp(session).await.map_err(Failed::of_people)?,
-        Some(_) => None,
+    let begun = match (&barred, session.stage) {
+        // Whoever binds their first factors has come with a code, and one was begun with that.
+        (None, Stage::Binding) => people.waiting_totp(session).await.map_err(Failed::of_people)?,
+        (None, _) => show.totp,
+        (Some(_), _) => None,
     };
     let waiting_phone = match &barred {
         None => people.waiting_phone(session).await.map_err(Failed::of_people)?,
@@ -314,8 +334,9 @@ async fn factors_view(door: &Door<'_>, session: &Session, codes: Vec<String>) ->
         picture: picture::code(begun.as_ref().map_or("", |totp| &totp.uri)),
         uri: text(begun.as_ref(), |totp| &totp.uri),
         spelled: text(begun.as_ref(), |totp| &totp.spelled),
+        begun: text(begun.as_ref(), |totp| &totp.factor),
         codes_left,
-        codes,
+        codes: show.codes,
         problem: None,
         phone_problem: None,
         number: String::new(),

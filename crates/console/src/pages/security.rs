@@ -213,6 +213,8 @@ pub(crate) async fn password(call: Call<'_>) -> Result<Response<Bytes>, Failed> 
         // Every session has ended, this one too.
         Ok(()) => return Ok(words::redirect("/sign-in?done=password")),
         Err(Refused::Guessed) => return Ok(words::redirect("/sign-in?done=guessed")),
+        // It has ended meanwhile: somebody changed the password, or ended it.
+        Err(Refused::Over) => return Ok(words::redirect("/sign-in?done=over")),
         Err(Refused::Wrong) => (Some("This is not your password.".to_owned()), None),
         Err(refused @ Refused::Later(_)) => (Some(refused_in_words(&refused, call.now)?), None),
         Err(refused) => (None, Some(refused_in_words(&refused, call.now)?)),

@@ -63,6 +63,47 @@ async fn whoever_was_too_slow_to_bind_a_factor_is_told_what_to_do() {
 }
 
 #[tokio::test]
+async fn what_is_to_be_scanned_stands_on_the_answer_that_made_it_alone() {
+    let world = World::new().await;
+    let op = world.signed_in("op@example.com", Role::Operator, Where::Everywhere).await;
+    let post = async |fields: &str| {
+        let page = op.get("/bind/factors").await;
+        let (_, csrf) = page.text.split_once("name=\"csrf\" value=\"").unwrap();
+        let form = format!("csrf={}&{fields}", csrf.split('"').next().unwrap());
+        Page::of(world.answer(op.request("POST", "/bind/totp"), form).await)
+    };
+    let within = |page: &Page, before: &str| {
+        let (_, rest) = page.text.split_once(before).unwrap();
+        rest.split(['<', '"']).next().unwrap().to_owned()
+    };
+    let begun = async || {
+        let page = post("begin=1").await;
+        page.says("name=\"begin\" value=\"1\">Begin anew</button>");
+        let secret = within(&page, "<code class=\"secret\">");
+        (secret, within(&page, "name=\"factor\" value=\""))
+    };
+    let (secret, factor) = begun().await;
+    // Whoever opens the page in this very session finds none, and begins their own.
+    let page = op.get("/bind/factors").await;
+    page.does_not_say(&secret);
+    page.does_not_say("code class=\"secret\"");
+    page.says("Show what to scan");
+    // After a wrong code it stands there again, until somebody has begun another one.
+    let wrong = format!("code=000000&factor={factor}");
+    let page = post(&wrong).await;
+    assert_eq!(page.status, 422);
+    page.says(&secret);
+    let (others, _) = begun().await;
+    let page = post(&wrong).await;
+    page.does_not_say(&secret);
+    page.does_not_say(&others);
+    // Whoever has come with a code finds one that was begun with that, in their session and in no other.
+    let token = world.session(&op.person, Where::Everywhere, Stage::Binding).await;
+    let binding = Browser { world: &world, token, person: op.person.clone() };
+    binding.get("/bind/factors").await.does_not_say("code class=\"secret\"");
+}
+
+#[tokio::test]
 async fn whoever_is_let_in_by_the_password_alone_may_finish_without_a_factor() {
     let world = World::new().await;
     let kiosk = world.signed_in("kiosk@example.com", Role::Auditor, Where::Everywhere).await;

@@ -3,10 +3,10 @@
 //! Whoever has only stolen a password finds a door without a handle. The code brings somebody to a session in which they
 //! set a password (or show the one they have), bind factors, and get recovery codes; then they are inside.
 
-use ringfence_model::{Actor, Secret};
+use ringfence_model::Secret;
 use ringfence_second_factor::failures::Rule;
 use ringfence_second_factor::password;
-use ringfence_second_factor::policy::{Assurance, Policy};
+use ringfence_second_factor::policy::{Assurance, Kind, Policy};
 use ringfence_second_factor::recovery::RecoveryCode;
 use ringfence_second_factor::totp::Seed;
 use ringfence_store::{
@@ -17,6 +17,11 @@ use zeroize::Zeroizing;
 use super::letters::{added_told_to, bound_told_to};
 use super::sign_in::{locked, over, session_like};
 use super::{Asks, People, Refused, Result, Step, Visitor, places};
+
+/// Where a code comes for what does not wait for it.
+pub(super) const NOTHING_WAITS: Refused = Refused::Invalid(
+    "nothing waits for this code any more: what you begin waits for an hour, in the session in which you began it. Begin anew",
+);
 
 /// What a code to bind is for.
 #[derive(Debug, Clone)]
@@ -105,20 +110,26 @@ impl People {
         let person = &session.person;
         let seed = Seed::new(ringfence_store::random_seed());
         let factor = NewFactor { secret: FactorSecret::Totp(seed.clone()), verified: false };
-        let by = Actor::Person(person.id.clone());
-        let factor = self.store.add_factor(&by, &person.id, factor, self.now()).await?;
+        let factor = self.store.add_factor(session, &person.id, factor, self.now()).await.map_err(over)?;
         Ok(self.shown(factor, &seed, person))
     }
 
-    /// The authenticator application that was begun and waits for its first code.
+    /// The authenticator application that was begun in this session and waits for its first code: what was begun in another one may
+    /// be known to whoever had that.
     pub async fn waiting_totp(&self, session: &Session) -> Result<Option<NewTotp>> {
         self.may_bind(session).await?;
-        let factors = self.store.factors(&session.person.id).await?;
-        let waiting = factors.into_iter().find_map(|factor| match factor.secret {
-            FactorSecret::Totp(seed) if factor.verified_at.is_none() => Some((factor.id, seed)),
+        let waiting = self.waiting(session).await?.into_iter().find_map(|factor| match factor.secret {
+            FactorSecret::Totp(seed) => Some((factor.id, seed)),
             _ => None,
         });
         Ok(waiting.map(|(factor, seed)| self.shown(factor, &seed, &session.person)))
+    }
+
+    /// What was begun in this session and waits for its first code.
+    pub(super) async fn waiting(&self, session: &Session) -> Result<Vec<Factor>> {
+        let (mut factors, now) = (self.store.factors(&session.person.id).await?, self.now());
+        factors.retain(|factor| factor.waits_in(Some(&session.id), now));
+        Ok(factors)
     }
 
     fn shown(&self, factor: String, seed: &Seed, person: &Person) -> NewTotp {
@@ -128,18 +139,16 @@ impl People {
     /// The first code of an application that was begun: it counts from now on.
     pub async fn confirm_totp(&self, session: &Session, typed: &Secret) -> Result<()> {
         self.may_bind(session).await?;
-        let factors = self.store.factors(&session.person.id).await?;
-        let is_begun =
-            |factor: &&Factor| factor.verified_at.is_none() && matches!(factor.secret, FactorSecret::Totp(_));
-        let factor = factors.iter().find(is_begun).ok_or(Refused::Over)?;
-        let by = Actor::Person(session.person.id.clone());
+        let waiting = self.waiting(session).await?;
+        let factor = waiting.iter().find(|factor| factor.secret.kind() == Kind::Totp).ok_or(NOTHING_WAITS)?;
         let told = bound_told_to(
             session,
             &factor.id,
             "An authenticator application was bound to your sign-in.",
             "Another authenticator application took the place of yours, and every trusted computer is asked again.",
         );
-        if self.store.check_totp(&by, factor, typed.expose(), told, self.now()).await?? {
+        let typed = typed.expose();
+        if self.store.check_totp(session, factor, typed, told, self.now()).await.map_err(over)?? {
             Ok(())
         } else {
             Err(Refused::WrongCode)
@@ -149,11 +158,11 @@ impl People {
     /// New recovery codes, shown this once.
     pub async fn new_recovery_codes(&self, session: &Session) -> Result<Vec<RecoveryCode>> {
         self.may_bind(session).await?;
-        let by = Actor::Person(session.person.id.clone());
         let what = "New recovery codes were made for your sign-in; those of before are worth nothing, and a computer that \
                     one of them made trusted is asked again.";
         let told = added_told_to(session, "codes", what);
-        Ok(self.store.new_recovery_codes(&by, &session.person.id, told, self.now()).await?)
+        let (person, now) = (&session.person.id, self.now());
+        self.store.new_recovery_codes(session, person, told, now).await.map_err(over)
     }
 
     /// Ends the binding: with a factor that was shown to work, and one that needs no Twilio.

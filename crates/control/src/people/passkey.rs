@@ -13,6 +13,7 @@ use ringfence_store::{
 use serde_json::Value;
 
 use super::letters::{added_told_to, change_told_to, letter_of_worn_out};
+use super::sign_in::over;
 use super::{People, Refused, Result};
 
 /// A browser has so long to answer, as the options tell it.
@@ -49,15 +50,14 @@ impl People {
     /// Binds the passkey that the browser made; it counts from now on, since it has just signed.
     pub async fn bind_passkey(&self, session: &Session, mut new: NewPasskey) -> Result<String> {
         self.may_bind(session).await?;
-        let (party, person) = (self.relying_party()?, &session.person);
+        let party = self.relying_party()?;
         new.name = new.name.trim().to_owned();
         let is_name = !new.name.is_empty() && !new.name.chars().any(char::is_control);
         if !is_name || new.name.chars().count() > MAX_NAME {
             return Err(Refused::Invalid("give the passkey a name of one line and at most 64 characters"));
         }
-        let by = Actor::Person(person.id.clone());
         let told = added_told_to(session, "passkey", "A passkey was bound to your sign-in.");
-        Ok(self.store.add_passkey(&by, &session.id, &person.id, &party, new, told, self.now()).await??)
+        Ok(self.store.add_passkey(session, &party, new, told, self.now()).await.map_err(over)??)
     }
 
     /// What the browser is asked, to show one of the person's passkeys.

@@ -12,7 +12,9 @@ use ringfence_store::{
 };
 use serde_json::json;
 
+use super::bind::NOTHING_WAITS;
 use super::letters::{bound_told_to, letter_of_worn_out};
+use super::sign_in::over;
 use super::{People, Refused, Result, Visitor};
 use crate::second_factor::{Details, SecondFactor, Started};
 
@@ -24,25 +26,27 @@ enum For {
 }
 
 impl People {
-    /// The phone that somebody is asked at, or the one that waits to be confirmed.
-    async fn phone(&self, session: &Session, verified: bool) -> Result<Option<(Factor, PhoneNumber)>> {
-        let factors = self.store.factors(&session.person.id).await?;
-        let mut phones = factors.into_iter().filter_map(|factor| match factor.secret {
-            FactorSecret::Phone(number) if factor.verified_at.is_some() == verified => Some((factor, number)),
-            _ => None,
-        });
-        Ok(phones.next())
+    /// The phone that somebody is asked at.
+    async fn phone(&self, session: &Session) -> Result<Option<(Factor, PhoneNumber)>> {
+        let mut factors = self.store.factors(&session.person.id).await?;
+        factors.retain(|factor| factor.verified_at.is_some());
+        Ok(phone_of(factors))
+    }
+
+    /// The one that was begun in this session and waits to be confirmed.
+    async fn begun_phone(&self, session: &Session) -> Result<Option<(Factor, PhoneNumber)>> {
+        Ok(phone_of(self.waiting(session).await?))
     }
 
     /// The number that waits for its code.
     pub async fn waiting_phone(&self, session: &Session) -> Result<Option<PhoneNumber>> {
         self.may_bind(session).await?;
-        Ok(self.phone(session, false).await?.map(|(_, number)| number))
+        Ok(self.begun_phone(session).await?.map(|(_, number)| number))
     }
 
     /// The number that codes go to.
     pub async fn own_phone(&self, session: &Session) -> Result<Option<PhoneNumber>> {
-        Ok(self.phone(session, true).await?.map(|(_, number)| number))
+        Ok(self.phone(session).await?.map(|(_, number)| number))
     }
 
     /// Sends a code to a number, which counts once the code was typed. The one that counts already counts until then. A number
@@ -56,14 +60,14 @@ impl People {
         visitor: &Visitor,
     ) -> Result<()> {
         self.may_bind(session).await?;
-        let waits = self.phone(session, false).await?.filter(|(_, waiting)| *waiting == number);
+        let waits = self.begun_phone(session).await?.filter(|(_, waiting)| *waiting == number);
         let id = waits.as_ref().map_or_else(Factor::new_id, |(factor, _)| factor.id.clone());
         let subject = Factor::subject_of(&id);
         self.send(codes, session, For::AddPhone, subject, number, channel, visitor).await?;
         if waits.is_none() {
-            let by = Actor::Person(session.person.id.clone());
             let new = NewFactor { secret: FactorSecret::Phone(number), verified: false };
-            self.store.add_factor_as(&by, &session.person.id, &id, new, self.now()).await?;
+            let (person, now) = (&session.person.id, self.now());
+            self.store.add_factor_as(session, person, &id, new, now).await.map_err(over)?;
         }
         Ok(())
     }
@@ -71,21 +75,20 @@ impl People {
     /// The code that went to a number: it counts from now on, and takes the place of the one before.
     pub async fn confirm_phone(&self, session: &Session, typed: &Secret) -> Result<()> {
         self.may_bind(session).await?;
-        let (factor, number) = self.phone(session, false).await?.ok_or(Refused::Over)?;
+        let (factor, number) = self.begun_phone(session).await?.ok_or(NOTHING_WAITS)?;
         self.compare(session, For::AddPhone, &factor, number, typed).await?;
-        let by = Actor::Person(session.person.id.clone());
         let told = bound_told_to(
             session,
             &factor.id,
             "A phone was bound to your sign-in.",
             "Your phone number for the second factor was changed, and every trusted computer is asked again.",
         );
-        Ok(self.store.verify_factor(&by, &factor, told, self.now()).await?)
+        self.store.verify_factor(session, &factor, told, self.now()).await.map_err(over)
     }
 
     /// Takes the phone away, unless the person would have no factor that does.
     pub async fn remove_phone(&self, session: &Session) -> Result<()> {
-        let (factor, _) = self.phone(session, true).await?.ok_or(Refused::Over)?;
+        let (factor, _) = self.phone(session).await?.ok_or(Refused::Over)?;
         self.remove_factor(session, &factor.id).await
     }
 
@@ -103,7 +106,7 @@ impl People {
         if !self.may_show(session).await?.contains(&Kind::Phone) {
             return Err(Refused::Invalid("no code can be sent to you here"));
         }
-        let (factor, number) = self.phone(session, true).await?.ok_or(Refused::Over)?;
+        let (factor, number) = self.phone(session).await?.ok_or(Refused::Over)?;
         self.send(codes, session, For::SignIn, factor.subject(), number, channel, visitor).await
     }
 
@@ -111,8 +114,7 @@ impl People {
     pub(super) async fn check_code(&self, session: &Session, factor: &Factor, typed: &Secret) -> Result<()> {
         let FactorSecret::Phone(number) = factor.secret else { return Err(Refused::WrongCode) };
         self.compare(session, For::SignIn, factor, number, typed).await?;
-        let by = Actor::Person(session.person.id.clone());
-        Ok(self.store.verify_factor(&by, factor, Told::nobody(), self.now()).await?)
+        self.store.verify_factor(session, factor, Told::nobody(), self.now()).await.map_err(over)
     }
 
     #[expect(clippy::too_many_arguments, reason = "each is another thing that a code is bound to")]
@@ -200,6 +202,13 @@ impl People {
             Checked::Not(NotChecked::Barred(barred)) => Err(barred.into()),
         }
     }
+}
+
+fn phone_of(factors: Vec<Factor>) -> Option<(Factor, PhoneNumber)> {
+    factors.into_iter().find_map(|factor| match factor.secret {
+        FactorSecret::Phone(number) => Some((factor, number)),
+        _ => None,
+    })
 }
 
 /// A code counts for one session and one thing, and for no other.

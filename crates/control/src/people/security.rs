@@ -10,6 +10,7 @@ use ringfence_second_factor::recovery::RecoveryCode;
 use ringfence_store::{Grant, Person, Purpose, Role, Session, Stage, Told, Where};
 
 use super::letters::{change_told_to, letter_of_change, letter_of_own_lock, texts_to_old_phones};
+use super::sign_in::over;
 use super::{Asks, People, Refused, Result, Visitor};
 
 /// A link to reset a password is good for so long.
@@ -43,9 +44,9 @@ impl People {
         self.store.forget_failures(&subject).await?;
         self.judge(person, new).await?;
         let hash = self.hasher.hash(new, ringfence_store::random_salt()).await?;
-        let by = Actor::Person(person.id.clone());
         let told = password_told_to(person);
-        Ok(self.store.set_password(&by, &person.id, &hash, told, self.now()).await?)
+        // The old one was compared a while ago. Whoever was first has ended this session.
+        self.store.set_password(session, &person.id, &hash, told, self.now()).await.map_err(over)
     }
 
     /// A code to set another password, for whoever reads the person's mail. `None` where there is nobody to give one to,
@@ -89,9 +90,9 @@ impl People {
         self.may_bind(session).await?;
         let person = &session.person;
         let demands = self.all_demands(person).await?;
-        let by = Actor::Person(person.id.clone());
-        let told = removal_told_to(person.clone());
-        let removed = self.store.remove_factor(&by, &person.id, factor, demands, told, self.now()).await?;
+        let (told, now) = (removal_told_to(person.clone()), self.now());
+        let removed = self.store.remove_factor(session, &person.id, factor, demands, told, now).await;
+        let removed = removed.map_err(over)?;
         removed.map(drop).ok_or(Refused::LastFactor)
     }
 

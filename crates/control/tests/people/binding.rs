@@ -57,6 +57,68 @@ async fn a_code_of_somebody_who_is_locked_out_is_none() {
 }
 
 #[tokio::test]
+async fn whoever_is_in_the_middle_of_binding_when_an_owner_resets_their_factors_binds_nothing() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let session = house.session(&house.inside(&maria).await).await;
+    house.people.new_totp(&session).await.unwrap();
+    let seed = house.seed(&session.person.id).await;
+    // From here on it is what a request has read that was on its way: whether it may bind was answered before.
+    let (person, now) = (session.person.clone(), house.people.now());
+    people::reset_second_factor(&house.store, &operator(), person, now).await.unwrap();
+    let codes = house.people.new_recovery_codes(&session).await;
+    assert!(matches!(why(codes), Refused::Over));
+    assert!(matches!(why(house.people.new_totp(&session).await), Refused::Over));
+    let typed = secret(&seed.code_at(now));
+    let refused = why(house.people.confirm_totp(&session, &typed).await);
+    assert!(matches!(refused, Refused::Invalid(_)), "what was begun is gone: {refused:?}");
+    assert!(house.store.factors(&session.person.id).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_application_that_a_thief_has_begun_is_not_the_one_that_its_owner_confirms() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let (own, stolen) = (house.inside(&maria).await, house.inside(&maria).await);
+    let (own, stolen) = (house.session(&own).await, house.session(&stolen).await);
+    house.people.new_totp(&stolen).await.unwrap();
+    let planted = house.seed(&own.person.id).await;
+    // Neither in a session that was there already, nor in one that she begins later.
+    let later = house.session(&house.inside(&maria).await).await;
+    for session in [&own, &later] {
+        assert!(house.people.waiting_totp(session).await.unwrap().is_none());
+        let typed = secret(&planted.code_at(house.people.now()));
+        let refused = why(house.people.confirm_totp(session, &typed).await);
+        assert!(matches!(refused, Refused::Invalid(_)), "{refused:?}");
+    }
+    // What she begins takes its place, also in the session of the thief.
+    let begun = house.people.new_totp(&later).await.unwrap();
+    let waiting = house.people.waiting_totp(&later).await.unwrap().unwrap();
+    assert_eq!((waiting.factor, waiting.uri), (begun.factor, begun.uri));
+    assert!(house.people.waiting_totp(&stolen).await.unwrap().is_none());
+    let seed = house.seed(&own.person.id).await;
+    assert_ne!(seed.bytes(), planted.bytes());
+    house.people.confirm_totp(&later, &secret(&seed.code_at(house.people.now()))).await.unwrap();
+    assert!(house.people.waiting_totp(&later).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn an_application_waits_an_hour_for_its_first_code() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let token = house.inside(&maria).await;
+    house.people.new_totp(&house.session(&token).await).await.unwrap();
+    let mut token = token;
+    for (minutes, waits) in [(25, true), (25, true), (10, false)] {
+        house.wait(60 * minutes - 30);
+        // The second factor again: it is the same session.
+        token = house.show(&maria, &token, false).await.0;
+        let session = house.session(&token).await;
+        assert_eq!(house.people.waiting_totp(&session).await.unwrap().is_some(), waits, "{minutes}");
+    }
+}
+
+#[tokio::test]
 async fn nobody_is_inside_before_a_factor_was_shown_to_work_and_one_needs_no_twilio() {
     let house = House::new().await;
     let invitation = house.invite("maria@example.com", vec![everywhere(Role::Owner)]).await;

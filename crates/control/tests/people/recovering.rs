@@ -1,10 +1,12 @@
 use jiff::SignedDuration;
-use ringfence_control::people::{self, Known, Refused, Step};
-use ringfence_store::{Grant, Lock, Purpose, Role, Session, Where};
+use ringfence_control::people::{self, Known, Refused, Rules, Step};
+use ringfence_store::{Grant, Lock, Purpose, Role, Session, Told, Where};
 
+use crate::crashes::until_a_crash;
 use crate::house::{House, PASSWORD, account, at, everywhere, home, operator, secret, why};
 
 const OTHER: &str = "harbour violin nine";
+const ANOTHER: &str = "harbour velvet quartz";
 
 #[tokio::test]
 async fn a_password_that_was_reset_by_mail_still_demands_the_second_factor() {
@@ -65,6 +67,37 @@ async fn a_changed_password_wants_the_old_one_and_ends_every_session() {
     assert!(house.people.session(&token).await.unwrap().is_none());
     let step = house.sign_in(&maria.login, OTHER, &home()).await.unwrap();
     assert!(matches!(step, Step::Ask { .. }), "{step:?}");
+}
+
+#[tokio::test]
+async fn of_two_changes_of_a_password_at_once_one_counts() {
+    // Places for both to compute at.
+    let house = House::with_places(Rules::default(), 2).await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    let (person, _) = house.store.person_by_login(&maria.login).await.unwrap().unwrap();
+    let own = house.hasher.hash(&secret(PASSWORD), [7; 16]).await.unwrap();
+    let mut came_too_late = 0;
+    for polls in 1.. {
+        let (by, now) = (operator(), house.people.now());
+        house.store.set_password(&by, &person.id, &own, Told::nobody(), now).await.unwrap();
+        let session = house.session(&house.inside(&maria).await).await;
+        // Both know the old one; one of them has a copy of the cookie.
+        let change = |new: &'static str| {
+            let (people, session) = (&house.people, &session);
+            async move { people.change_password(session, &secret(PASSWORD), &secret(new), &home()).await }
+        };
+        let mut first = Box::pin(change(OTHER));
+        if until_a_crash(first.as_mut(), polls).await.is_some() {
+            break;
+        }
+        let second = change(ANOTHER).await;
+        let first = first.await;
+        came_too_late += usize::from(matches!(first, Err(Refused::Over)));
+        assert!(first.is_ok() != second.is_ok(), "{polls} polls: {first:?}, {second:?}");
+        let is_it = if second.is_ok() { ANOTHER } else { OTHER };
+        house.sign_in(&maria.login, is_it, &home()).await.unwrap();
+    }
+    assert!(came_too_late > 0);
 }
 
 #[tokio::test]

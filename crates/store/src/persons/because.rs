@@ -1,15 +1,20 @@
-//! Who decided something about people, and why.
+//! Who decided something about people, why, and in which session.
 
 use ringfence_model::Actor;
 use serde_json::Value;
 
-/// Who decided, with their reason where they gave one: it stands in the row of the audit log.
+use super::Session;
+
+/// Who decided, with their reason where they gave one: it stands in the row of the audit log. Of somebody who changes how they sign
+/// in themselves it is their session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Because {
     /// Who.
     pub by: Actor,
     /// Why.
     pub reason: Option<String>,
+    /// In which session of their own: where that has ended meanwhile, nothing is done.
+    pub session: Option<String>,
 }
 
 impl Because {
@@ -24,13 +29,20 @@ impl Because {
 
 impl From<&Actor> for Because {
     fn from(by: &Actor) -> Self {
-        Self { by: by.clone(), reason: None }
+        Self { by: by.clone(), reason: None, session: None }
     }
 }
 
 impl From<(&Actor, &str)> for Because {
     fn from((by, reason): (&Actor, &str)) -> Self {
-        Self { by: by.clone(), reason: Some(reason.to_owned()) }
+        Self { by: by.clone(), reason: Some(reason.to_owned()), session: None }
+    }
+}
+
+impl From<&Session> for Because {
+    fn from(session: &Session) -> Self {
+        let by = Actor::Person(session.person.id.clone());
+        Self { by, reason: None, session: Some(session.id.clone()) }
     }
 }
 

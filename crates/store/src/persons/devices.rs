@@ -6,7 +6,7 @@ use ringfence_second_factor::device::{Before, DeviceKey, Judgement, MOST, Trust,
 use ringfence_second_factor::policy::Kind;
 use serde_json::json;
 
-use super::{Because, Told, Where, lock, note, sessions};
+use super::{Because, Told, Where, lock, lock_in, note, sessions};
 use crate::error::Error;
 use crate::seal::{Keyring, Place};
 use crate::sql::{Row, Transaction, values};
@@ -105,12 +105,7 @@ impl Store {
         let data = (by.clone(), id, key, trust, device, now);
         self.write(data, |(by, id, key, trust, device, now), transaction| {
             Box::pin(async move {
-                lock(transaction, &device.person).await?;
-                if let Some(session) = &device.session {
-                    let select = "SELECT id FROM sessions WHERE person = $1 AND id = $2";
-                    let found = transaction.find(select, values![&device.person, session]).await?;
-                    found.ok_or_else(|| Error::missing("session".to_owned()))?;
-                }
+                lock_in(transaction, &device.person, device.session.as_deref()).await?;
                 let (address, agent) = sealed(&transaction.keys, id, &device.address, &device.agent);
                 let key = transaction.keys.seal(place("key", id), key.bytes());
                 let insert = "INSERT INTO devices (id, person, account, key, number, address, agent, created_at, \

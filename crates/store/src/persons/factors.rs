@@ -3,7 +3,7 @@
 //! Attempts are counted before anything is compared, in the transaction that compares: however many come at once, each
 //! has its own count, and one that is right is taken once.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use ringfence_model::{Actor, PhoneNumber};
 use ringfence_second_factor::failures::{Barred, Rule};
 use ringfence_second_factor::policy::{Demands, Kind};
@@ -11,12 +11,15 @@ use ringfence_second_factor::recovery::{self, RecoveryCode};
 use ringfence_second_factor::totp::{Seed, Step};
 use serde_json::json;
 
-use super::{Because, Told, counting, devices, find, lock, note, passkeys};
+use super::{Because, Purpose, Told, counting, devices, find, lock, lock_in, note, passkeys, single_use};
 use crate::error::Error;
 use crate::failures;
 use crate::seal::{Keyring, Place};
 use crate::sql::{Row, Transaction, values};
 use crate::{Result, Store, hex};
+
+/// How long a factor that was begun waits for its first code.
+const CONFIRMED_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 
 /// The purpose of saved recovery codes among the codes that are good once.
 const RECOVERY: &str = "recovery";
@@ -66,6 +69,8 @@ pub struct Factor {
     pub secret: FactorSecret,
     /// When it was added.
     pub created_at: Timestamp,
+    /// In which session it was begun, as long as it waits for its first code.
+    pub session: Option<String>,
     /// Since when it counts.
     pub verified_at: Option<Timestamp>,
     /// When it last let somebody in.
@@ -75,10 +80,13 @@ pub struct Factor {
 }
 
 impl Store {
-    /// Adds a factor; a phone that is not verified yet takes the place of another that never was.
+    /// Adds a factor; one that is not verified yet takes the place of another of its kind that never was, and waits for its first code
+    /// [in this session](Factor::waits_in).
+    ///
+    /// [`Missing`](Error::Missing) where the session is over in which it was to be added, as with all that somebody changes in one.
     pub async fn add_factor(
         &self,
-        by: &Actor,
+        by: impl Into<Because>,
         person: &str,
         factor: NewFactor,
         now: Timestamp,
@@ -91,15 +99,16 @@ impl Store {
     /// The same under an id that was made before, and under which something may have been counted already.
     pub async fn add_factor_as(
         &self,
-        by: &Actor,
+        by: impl Into<Because>,
         person: &str,
         id: &str,
         factor: NewFactor,
         now: Timestamp,
     ) -> Result<()> {
-        let data = (by.clone(), id.to_owned(), person.to_owned(), factor, now);
+        let data = (by.into(), id.to_owned(), person.to_owned(), factor, now);
         self.write(data, |(by, id, person, factor, now), transaction| {
             Box::pin(async move {
+                lock_in(transaction, person, by.session.as_deref()).await?;
                 find(transaction, person).await?;
                 let kind = factor.secret.kind();
                 let delete = "DELETE FROM factors WHERE person = $1 AND kind = $2 AND verified_at IS NULL";
@@ -114,7 +123,7 @@ impl Store {
     /// rests on the old ones ends. Whoever is told is told in the same transaction.
     pub async fn new_recovery_codes(
         &self,
-        by: &Actor,
+        by: impl Into<Because>,
         person: &str,
         told: Told,
         now: Timestamp,
@@ -124,9 +133,10 @@ impl Store {
         let id = Factor::new_id();
         let keys = self.factor_keys().await?;
         let tags: Vec<String> = codes.iter().map(|code| code.tag(&keys.tags, person)).collect();
-        let data = (by.clone(), id, person.to_owned(), tags, told, now);
+        let data = (by.into(), id, person.to_owned(), tags, told, now);
         self.write(data, |(by, id, person, tags, told, now), transaction| {
             Box::pin(async move {
+                lock_in(transaction, person, by.session.as_deref()).await?;
                 find(transaction, person).await?;
                 let kind = Kind::RecoveryCode.word();
                 let delete = "DELETE FROM single_use_codes WHERE person = $1 AND purpose = $2";
@@ -185,7 +195,7 @@ impl Store {
         let data = (by.into(), person.to_owned(), factor.to_owned(), demands, told, now);
         self.write(data, |(by, person, factor, demands, told, now), transaction| {
             Box::pin(async move {
-                lock(transaction, person).await?;
+                lock_in(transaction, person, by.session.as_deref()).await?;
                 let left = counting::kinds_without(transaction, person, factor).await?;
                 if !demands.iter().all(|demands| demands.are_met_by(&left)) {
                     return Ok(None);
@@ -220,6 +230,8 @@ impl Store {
                 let delete = "DELETE FROM single_use_codes WHERE person = $1 AND purpose = $2";
                 transaction.execute(delete, values![person, RECOVERY]).await?;
                 passkeys::forget(transaction, person, None).await?;
+                // Whoever has one that was given out before is not let in by it between this and the next.
+                single_use::end_unused(transaction, person, Purpose::Bind).await?;
                 super::end_trust(transaction, person, "the second factor was reset", *now).await?;
                 note(transaction, &by.by, "factor.reset", person, by.detail(json!({})), *now).await?;
                 told.write(transaction, &removed, *now).await
@@ -232,15 +244,20 @@ impl Store {
     /// one on takes the place of another application; then those who are told are told in the same transaction.
     pub async fn check_totp(
         &self,
-        by: &Actor,
+        by: impl Into<Because>,
         factor: &Factor,
         typed: &str,
         told: Told,
         now: Timestamp,
     ) -> Result<Result<bool, Barred>> {
-        let data = (by.clone(), factor.id.clone(), typed.to_owned(), told, now);
-        self.write(data, |(by, id, typed, told, now), transaction| {
+        let data = (by.into(), factor.clone(), typed.to_owned(), told, now);
+        self.write(data, |(by, factor, typed, told, now), transaction| {
             Box::pin(async move {
+                let id = &factor.id;
+                // One that is yet to be confirmed is bound by it. Their person comes before their failures, as where all are taken away.
+                if factor.verified_at.is_none() {
+                    lock_in(transaction, &factor.person, by.session.as_deref()).await?;
+                }
                 let wrong_before =
                     match failures::count(transaction, &subject(id), Rule::PersonTotp, *now).await? {
                         Ok(wrong_before) => wrong_before,
@@ -251,23 +268,23 @@ impl Store {
                 let factor = read(&transaction.keys, &row)?;
                 let FactorSecret::Totp(seed) = &factor.secret else { return Ok(Ok(false)) };
                 let is_first = factor.verified_at.is_none();
-                if is_first {
-                    lock(transaction, &factor.person).await?;
+                if is_first && !factor.waits_in(by.session.as_deref(), *now) {
+                    return Err(Error::missing(format!("factor {id}")));
                 }
                 let last = row.maybe_int("last_step")?.map(Step::from_number);
                 let Some(step) = seed.check(typed, last, wrong_before, *now) else {
                     if !is_first {
                         let what = (id.as_str(), Kind::Totp);
-                        counting::wrong(transaction, by, &factor.person, what, told, *now).await?;
+                        counting::wrong(transaction, &by.by, &factor.person, what, told, *now).await?;
                     }
                     return Ok(Ok(false));
                 };
                 let update = "UPDATE factors SET last_step = $2, used_at = $3, \
-                              verified_at = coalesce(verified_at, $3) WHERE id = $1";
+                              verified_at = coalesce(verified_at, $3), session = NULL WHERE id = $1";
                 transaction.execute(update, values![id, step.number(), *now]).await?;
-                passed(transaction, by, &factor, *now).await?;
+                passed(transaction, &by.by, &factor, *now).await?;
                 if is_first {
-                    take_the_place(transaction, by, &factor, told, *now).await?;
+                    take_the_place(transaction, &by.by, &factor, told, *now).await?;
                 }
                 Ok(Ok(true))
             })
@@ -311,22 +328,30 @@ impl Store {
 
     /// A phone whose code was typed. From the first time on it counts, and takes the place of another phone; then those who
     /// are told are told in the same transaction.
-    pub async fn verify_factor(&self, by: &Actor, factor: &Factor, told: Told, now: Timestamp) -> Result<()> {
-        let data = (by.clone(), factor.id.clone(), told, now);
-        self.write(data, |(by, id, told, now), transaction| {
+    pub async fn verify_factor(
+        &self,
+        by: impl Into<Because>,
+        factor: &Factor,
+        told: Told,
+        now: Timestamp,
+    ) -> Result<()> {
+        let data = (by.into(), factor.clone(), told, now);
+        self.write(data, |(by, factor, told, now), transaction| {
             Box::pin(async move {
+                let id = &factor.id;
+                lock_in(transaction, &factor.person, by.session.as_deref()).await?;
                 let row = transaction.find("SELECT * FROM factors WHERE id = $1", values![id]).await?;
                 let row = row.ok_or_else(|| Error::missing(format!("factor {id}")))?;
                 let factor = read(&transaction.keys, &row)?;
-                lock(transaction, &factor.person).await?;
-                let update =
-                    "UPDATE factors SET used_at = $2, verified_at = coalesce(verified_at, $2) WHERE id = $1";
-                if transaction.execute(update, values![id, *now]).await? == 0 {
+                if factor.verified_at.is_none() && !factor.waits_in(by.session.as_deref(), *now) {
                     return Err(Error::missing(format!("factor {id}")));
                 }
-                passed(transaction, by, &factor, *now).await?;
+                let update = "UPDATE factors SET used_at = $2, verified_at = coalesce(verified_at, $2), \
+                              session = NULL WHERE id = $1";
+                transaction.execute(update, values![id, *now]).await?;
+                passed(transaction, &by.by, &factor, *now).await?;
                 if factor.verified_at.is_none() {
-                    take_the_place(transaction, by, &factor, told, *now).await?;
+                    take_the_place(transaction, &by.by, &factor, told, *now).await?;
                 }
                 Ok(())
             })
@@ -339,6 +364,13 @@ impl Factor {
     /// Whether it lets somebody in: it was shown to work, and was not wrong too often since.
     pub fn counts(&self) -> bool {
         self.verified_at.is_some() && !self.is_worn_out
+    }
+
+    /// Whether it waits for its first code there: in the session that began it and in no other, since whoever had that one knows the
+    /// secret, and not for longer than an hour.
+    pub fn waits_in(&self, session: Option<&str>, now: Timestamp) -> bool {
+        let is_new = now.duration_since(self.created_at) < CONFIRMED_WITHIN;
+        self.verified_at.is_none() && self.session.as_deref() == session && is_new
     }
 
     /// An id for one that is about to be added.
@@ -426,7 +458,7 @@ async fn passed(transaction: &mut Transaction, by: &Actor, factor: &Factor, now:
 
 pub(super) async fn add(
     transaction: &mut Transaction,
-    by: &Actor,
+    by: &Because,
     id: &str,
     person: &str,
     factor: &NewFactor,
@@ -441,11 +473,12 @@ pub(super) async fn add(
     };
     let sealed = secret.map(|secret| transaction.keys.seal(place(id), &secret));
     let verified_at = factor.verified.then_some(now);
-    let insert = "INSERT INTO factors (id, person, kind, secret, created_at, verified_at) \
-                  VALUES ($1, $2, $3, $4, $5, $6)";
-    transaction.execute(insert, values![id, person, kind.word(), sealed, now, verified_at]).await?;
+    let session = by.session.as_deref().filter(|_| !factor.verified);
+    let insert = "INSERT INTO factors (id, person, kind, secret, created_at, verified_at, session) \
+                  VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    transaction.execute(insert, values![id, person, kind.word(), sealed, now, verified_at, session]).await?;
     let detail = json!({ "factor": id, "kind": kind.word() });
-    note(transaction, by, "factor.add", person, detail, now).await
+    note(transaction, &by.by, "factor.add", person, detail, now).await
 }
 
 fn place(id: &str) -> Place<'_> {
@@ -478,6 +511,7 @@ fn read(keys: &Keyring, row: &Row) -> Result<Factor> {
         person: row.text("person")?,
         secret,
         created_at: row.time("created_at")?,
+        session: row.maybe_text("session")?,
         verified_at: row.maybe_time("verified_at")?,
         used_at: row.maybe_time("used_at")?,
         is_worn_out: false,

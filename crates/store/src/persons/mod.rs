@@ -159,19 +159,21 @@ impl Store {
     }
 
     /// Sets the hash of a password, which ends all sessions and trusted devices, and links to set another one. Whoever is told
-    /// is told in the same transaction.
+    /// is told in the same transaction. [`Missing`](Error::Missing) where the session is over in which it was to be changed: another
+    /// change was first.
     pub async fn set_password(
         &self,
-        by: &Actor,
+        by: impl Into<Because>,
         person: &str,
         hash: &Secret,
         told: Told,
         now: Timestamp,
     ) -> Result<()> {
-        let data = (by.clone(), person.to_owned(), hash.clone(), told, now);
+        let data = (by.into(), person.to_owned(), hash.clone(), told, now);
         self.write(data, |(by, person, hash, told, now), transaction| {
             Box::pin(async move {
-                set_password(transaction, by, person, hash, *now).await?;
+                lock_in(transaction, person, by.session.as_deref()).await?;
+                set_password(transaction, &by.by, person, hash, *now).await?;
                 told.write(transaction, &[], *now).await
             })
         })
@@ -288,6 +290,16 @@ async fn lock(transaction: &mut Transaction, person: &str) -> Result<()> {
     let lock = "UPDATE persons SET created_at = created_at WHERE id = $1";
     transaction.execute(lock, values![person]).await?;
     Ok(())
+}
+
+/// The same where somebody changes how they sign in themselves, which they do in a session that is there: what ends it comes before,
+/// and then nothing is done in it any more, or after, and then finds what was done.
+async fn lock_in(transaction: &mut Transaction, person: &str, session: Option<&str>) -> Result<()> {
+    lock(transaction, person).await?;
+    let Some(session) = session else { return Ok(()) };
+    let select = "SELECT id FROM sessions WHERE person = $1 AND id = $2";
+    let found = transaction.find(select, values![person, session]).await?;
+    found.map(drop).ok_or_else(|| Error::missing("session".to_owned()))
 }
 
 async fn find(transaction: &mut Transaction, id: &str) -> Result<Person> {

@@ -14,7 +14,7 @@ use ringfence_second_factor::policy::Kind;
 use serde_json::json;
 
 use super::factors::{self, FactorSecret, NewFactor};
-use super::{Told, counting, find, note};
+use super::{Because, Session, Told, counting, find, lock_in, note};
 use crate::error::Error;
 use crate::failures;
 use crate::sql::{Row, Transaction, values};
@@ -110,27 +110,22 @@ impl Store {
     }
 
     /// Binds the passkey that the browser made for this session's challenge; says the id of the factor. Whoever is told is told
-    /// in the same transaction, and only where it was bound.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "who, where, what, and who hears of it: no two belong together"
-    )]
+    /// in the same transaction, and only where it was bound. [`Missing`](Error::Missing) where the session is over.
     pub async fn add_passkey(
         &self,
-        by: &Actor,
-        session: &str,
-        person: &str,
+        session: &Session,
         party: &RelyingParty,
         new: NewPasskey,
         told: Told,
         now: Timestamp,
     ) -> Result<Result<String, Refusal>> {
         let id = format!("fa_{}", hex::write(&crate::random::<8>()));
-        let data = (by.clone(), id, session.to_owned(), person.to_owned(), party.clone(), new, told, now);
-        self.write(data, |(by, id, session, person, party, new, told, now), transaction| {
+        let data = (id, session.clone(), party.clone(), new, told, now);
+        self.write(data, |(id, session, party, new, told, now), transaction| {
             Box::pin(async move {
-                find(transaction, person).await?;
-                let taken = take(transaction, session, person, PasskeyPurpose::Bind, *now).await?;
+                let person = &session.person.id;
+                lock_in(transaction, person, Some(&session.id)).await?;
+                let taken = take(transaction, &session.id, person, PasskeyPurpose::Bind, *now).await?;
                 let Some(challenge) = taken else { return Ok(Err(Refusal::Challenge)) };
                 let answer = Registration { client_data: &new.client_data, attestation: &new.attestation };
                 let passkey = match register(party, &challenge, &answer) {
@@ -155,7 +150,7 @@ impl Store {
                     return Ok(Err(Refusal::Registered));
                 }
                 let factor = NewFactor { secret: FactorSecret::Passkey(new.name.clone()), verified: true };
-                factors::add(transaction, by, id, person, &factor, *now).await?;
+                factors::add(transaction, &Because::from(session), id, person, &factor, *now).await?;
                 told.write(transaction, &[], *now).await?;
                 Ok(Ok(id.clone()))
             })

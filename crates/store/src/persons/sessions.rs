@@ -140,7 +140,9 @@ impl Store {
                 // life, also where it waits for another factor on the way.
                 let life = Life { began: row.time("created_at")?, ends: row.time("expires_at")? };
                 let was_inside = life.ends.duration_since(life.began) > BINDING;
-                let life = if was_inside { life } else { Life::new(to.stage, *now) };
+                // Only a step further on begins anew: whoever waits for the second factor of one account, and then of another, waits on.
+                let stays = row.text("stage")? == to.stage.word();
+                let life = if was_inside || stays { life } else { Life::new(to.stage, *now) };
                 insert(transaction, &row.text("id")?, hash, to, life, *now).await
             })
         })

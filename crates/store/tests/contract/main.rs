@@ -7,6 +7,7 @@ mod answers;
 mod applications;
 mod audit;
 mod backup;
+mod binding;
 mod breakers;
 mod challenges;
 mod codes;

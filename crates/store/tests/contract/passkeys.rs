@@ -4,6 +4,7 @@ use ringfence_second_factor::passkey::{Challenge, Refusal, RelyingParty};
 use ringfence_store::{Grant, NewPasskey, PasskeyPurpose, Person, Role, ShownPasskey, Store, Told, Where};
 use ringfence_testkit::authenticator::{Authenticator, Made, Shown, written};
 
+use crate::binding::inside;
 use crate::world::{World, after, all, on_both, operator, start};
 
 on_both! {
@@ -16,10 +17,10 @@ on_both! {
     a_passkey_that_was_removed_is_unknown,
 }
 
-const HOST: &str = "console.example";
+pub(crate) const HOST: &str = "console.example";
 const GOOD_FOR: SignedDuration = SignedDuration::from_mins(5);
 
-fn party() -> RelyingParty {
+pub(crate) fn party() -> RelyingParty {
     RelyingParty::new("https://console.example", "Ringfence").unwrap()
 }
 
@@ -28,7 +29,7 @@ async fn person(store: &Store, login: &str) -> Person {
     store.add_person(&operator(), login, grants, start()).await.unwrap()
 }
 
-fn makes(authenticator: &Authenticator, challenge: &Challenge) -> NewPasskey {
+pub(crate) fn makes(authenticator: &Authenticator, challenge: &Challenge) -> NewPasskey {
     let Made { client_data, attestation } = authenticator.makes(&written(challenge.bytes()));
     NewPasskey {
         name: "Maria's phone".to_owned(),
@@ -44,14 +45,20 @@ fn answer(authenticator: &Authenticator, challenge: &Challenge, counter: u32) ->
     ShownPasskey { credential, client_data, authenticator_data, signature, user_handle: None }
 }
 
-async fn challenge(store: &Store, session: &str, person: &Person, purpose: PasskeyPurpose) -> Challenge {
+pub(crate) async fn challenge(
+    store: &Store,
+    session: &str,
+    person: &Person,
+    purpose: PasskeyPurpose,
+) -> Challenge {
     store.begin_passkey(session, &person.id, purpose, GOOD_FOR, start()).await.unwrap()
 }
 
 async fn binds(store: &Store, person: &Person, authenticator: &Authenticator) -> Result<String, Refusal> {
-    let challenge = challenge(store, "se_1", person, PasskeyPurpose::Bind).await;
+    let session = inside(store, person).await;
+    let challenge = challenge(store, &session.id, person, PasskeyPurpose::Bind).await;
     let new = makes(authenticator, &challenge);
-    store.add_passkey(&operator(), "se_1", &person.id, &party(), new, Told::nobody(), start()).await.unwrap()
+    store.add_passkey(&session, &party(), new, Told::nobody(), start()).await.unwrap()
 }
 
 async fn shows(
@@ -67,15 +74,15 @@ async fn shows(
 async fn of_many_answers_to_one_challenge_one_is_taken(world: World) {
     let maria = person(&world.store, "maria@example.com").await;
     let authenticator = Authenticator::new(b"cred", HOST);
-    let making = challenge(&world.store, "se_1", &maria, PasskeyPurpose::Bind).await;
-    let by = operator();
+    let (session, by) = (inside(&world.store, &maria).await, operator());
+    let making = challenge(&world.store, &session.id, &maria, PasskeyPurpose::Bind).await;
     let other_node = world.another().await;
     let on = |round: usize| if round.is_multiple_of(2) { &world.store } else { &other_node };
     let (binding, new) = (party(), makes(&authenticator, &making));
-    let made = all((0..16).map(|round| {
-        on(round).add_passkey(&by, "se_1", &maria.id, &binding, new.clone(), Told::nobody(), start())
-    }))
-    .await;
+    let made =
+        all((0..16)
+            .map(|round| on(round).add_passkey(&session, &binding, new.clone(), Told::nobody(), start())))
+        .await;
     assert_eq!(made.iter().filter(|it| matches!(it, Ok(Ok(_)))).count(), 1, "{made:?}");
     assert_eq!(world.store.passkeys(&maria.id).await.unwrap().len(), 1);
 

@@ -7,8 +7,8 @@ use ringfence_second_factor::failures::Rule;
 use ringfence_second_factor::policy::{Assurance, Demands, Kind, Policy, Strength};
 use ringfence_second_factor::totp::Seed;
 use ringfence_store::{
-    DeviceUsed, Error, FactorSecret, Forget, Lock, NewDevice, NewSession, Person, Purpose, Role, ShownDevice,
-    SignInOutcome, Stage, Told, Where,
+    DeviceUsed, Error, Factor, FactorSecret, Forget, Lock, NewDevice, NewFactor, NewSession, Person, Purpose,
+    Role, ShownDevice, SignInOutcome, Stage, Told, Where,
 };
 
 use crate::persons::{account, device, everywhere, factor, letter, maria, person, session, shown, use_of};
@@ -32,6 +32,7 @@ on_both! {
     what_is_decided_about_people_has_its_reason_on_record,
     a_password_of_before_begins_no_session,
     whoever_binds_their_first_factors_has_an_hour_for_it,
+    who_waits_for_one_account_and_then_for_another_has_no_more_time,
     a_session_that_is_just_changed_does_not_outlive_what_ends_them_all,
     a_computer_is_trusted_only_in_a_session_that_is_not_over,
 }
@@ -57,6 +58,8 @@ async fn what_sign_ins_leave_behind_is_forgotten_after_its_time(world: World) {
     store.count_attempt(&attempt, Rule::Application, start()).await.unwrap().unwrap();
     let totp = factor(store, &maria, FactorSecret::Totp(Seed::new([3; 20]))).await;
     store.check_totp(&by, &totp, "no code", Told::nobody(), start()).await.unwrap().unwrap();
+    let secret = FactorSecret::Phone(PhoneNumber::parse("+14155550100").unwrap());
+    store.add_factor(&by, &maria.id, NewFactor { secret, verified: false }, start()).await.unwrap();
 
     let forget = |before: i64, batch| store.forget(&by, Forget::SignIns, after(before), batch, after(before));
     assert_eq!(forget(0, 99).await.unwrap(), 0, "nothing is older than its time");
@@ -66,6 +69,8 @@ async fn what_sign_ins_leave_behind_is_forgotten_after_its_time(world: World) {
     assert_eq!(store.sign_ins(&maria.id, 9).await.unwrap(), []);
     assert!(store.sessions(&maria.id, start()).await.unwrap().is_empty());
     assert_eq!(store.failures(&attempt).await.unwrap().count, 0);
+    let factors = store.factors(&maria.id).await.unwrap();
+    assert!(factors.len() == 2 && factors.iter().all(Factor::counts), "what nobody confirmed is gone");
     // What still matters is there: a device that is trusted, codes that were not used, failures of a factor.
     assert_eq!(store.devices(&maria.id, after(DAY)).await.unwrap().len(), 1);
     assert!(matches!(use_of(store, &kept, &maria, account(2), DAY).await, DeviceUsed::Trusted(_)));
@@ -425,4 +430,25 @@ async fn whoever_binds_their_first_factors_has_an_hour_for_it(world: World) {
     let token = store.change_session(&token, session(&maria, Stage::Inside), after(60)).await.unwrap();
     let inside = store.session(&token, after(60)).await.unwrap().unwrap();
     assert_eq!(inside.expires_at, after(60 + 12 * 3_600));
+}
+
+async fn who_waits_for_one_account_and_then_for_another_has_no_more_time(world: World) {
+    let store = &world.store;
+    let maria = maria(store).await;
+    let at = |place| NewSession { place, ..session(&maria, Stage::SecondFactor) };
+    let mut token = store.begin_session(at(account(1)), None, start()).await.unwrap();
+    for minutes in [5, 10, 14] {
+        let place = account(2 + minutes % 2);
+        token = store
+            .change_session(&token, at(place), after(60 * i64::try_from(minutes).unwrap()))
+            .await
+            .unwrap();
+        let waits = store.session(&token, after(899)).await.unwrap().unwrap();
+        assert_eq!((waits.created_at, waits.expires_at), (start(), after(900)));
+    }
+    assert!(store.session(&token, after(900)).await.unwrap().is_none());
+    // Inside it is as long as any other.
+    let token = store.change_session(&token, session(&maria, Stage::Inside), after(899)).await.unwrap();
+    let inside = store.session(&token, after(899)).await.unwrap().unwrap();
+    assert_eq!(inside.expires_at, after(899 + 12 * 3_600));
 }
