@@ -152,7 +152,7 @@ pub(super) fn letter_of_worn_out(person: &Person, factor: &Factor) -> NewEffect 
         Kind::RecoveryCode => "A recovery code",
     };
     let what = format!(
-        "{which} was wrong twenty times in a row. It opens nothing any more until you bind it anew, under My security or with a \
+        "{which} was wrong too often in a row. It opens nothing any more until you bind it anew, under My security or with a \
          code of an owner's. Whoever tried it knows your password: change it, if it was not you.",
     );
     let event = format!("worn-out/{}", hex(&store::random_salt()));
