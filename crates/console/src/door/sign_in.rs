@@ -57,7 +57,7 @@ async fn page(door: &Door<'_>, login: String, refused: Option<Refused>) -> Resul
             Some("Your password is changed, and every session has ended. Sign in with the new one.")
         }
         "guessed" => Some(
-            "That was wrong five times, so the session has ended. You were mailed about it. Sign in again.",
+            "That was wrong too often, so the session has ended. You were mailed about it. Sign in again.",
         ),
         "over" => Some(
             "That took too long, and the sign-in is over: sign in again. Whoever was binding a first factor needs another code of \
