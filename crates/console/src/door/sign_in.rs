@@ -35,7 +35,7 @@ pub(crate) async fn ask_sign_in(door: Door<'_>) -> Result<Response<Bytes>, Faile
         Some(Stage::SecondFactor) => {
             return Ok(words::redirect(&with_to("/second-factor", &door.to())));
         }
-        Some(Stage::Binding) => return Ok(words::redirect("/bind/factors")),
+        Some(Stage::Binding) => return Ok(words::redirect(&with_to("/bind/factors", &door.to()))),
         None => {}
     }
     page(&door, String::new(), None).await
@@ -57,7 +57,7 @@ async fn page(door: &Door<'_>, login: String, refused: Option<Refused>) -> Resul
             Some("Your password is changed, and every session has ended. Sign in with the new one.")
         }
         "guessed" => Some(
-            "That was wrong five times, so the session has ended. You were mailed about it. Sign in again.",
+            "That was wrong too often, so the session has ended. You were mailed about it. Sign in again.",
         ),
         "over" => Some(
             "That took too long, and the sign-in is over: sign in again. Whoever was binding a first factor needs another code of \

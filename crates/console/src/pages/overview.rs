@@ -202,7 +202,7 @@ async fn sign_ins(call: &Call<'_>) -> Result<SignIns, Failed> {
             SignInOutcome::Known => "signed in",
             SignInOutcome::New => "signed in on a new device",
             SignInOutcome::Waiting => "password right, no second factor",
-            SignInOutcome::Guessed => "second factor wrong five times in an open session",
+            SignInOutcome::Guessed => "password or second factor wrong too often in an open session",
             SignInOutcome::Failed => "password right, second factor wrong",
         },
     };

@@ -92,7 +92,7 @@ fn attempt(sign_in: &SignIn) -> Attempt {
         SignInOutcome::New => ("near", "signed in on a new device"),
         SignInOutcome::Waiting => ("bad", "password right, no second factor"),
         SignInOutcome::Guessed => {
-            ("bad", "password or second factor wrong five times in an open session, which ended")
+            ("bad", "password or second factor wrong too often in an open session, which ended")
         }
         SignInOutcome::Failed => ("bad", "password right, second factor wrong"),
     };

@@ -26,6 +26,15 @@ pub enum Answer {
 /// So many wrong codes in a row end a session that is inside.
 const GUESSES: u32 = 5;
 
+/// What the owner of such a session hears; `{}` is from where.
+const STOLEN: &str = "In a session of yours the password or the second factor was wrong five times, {}. The session has ended: its cookie \
+                      may have been stolen, or somebody sat at your computer.";
+
+/// The same where the password had opened it.
+const KNOWN_PASSWORD: &str = "In sessions of yours that the password had opened, alone or on a trusted computer, the second factor was \
+                              wrong five times in a row or more, {}. The session has ended. Whoever it was knows your password: \
+                              change it, if it was not you.";
+
 impl Answer {
     /// Whether it may be a guess: a passkey is none, and what cannot be a saved code is a slip of the fingers.
     fn is_guess(&self) -> bool {
@@ -110,28 +119,50 @@ impl People {
                 if session.stage == Stage::SecondFactor {
                     self.store.end_sign_in(&session.sign_in, SignInOutcome::Failed, self.now()).await?;
                 } else if answer.is_guess() && matches!(refused, Refused::WrongCode) {
-                    self.count_guess(session, visitor).await?;
+                    self.count_wrong_factor(session, visitor).await?;
                 }
                 Err(refused)
             }
         }
     }
 
+    /// Counts a wrong password in a session that is inside.
+    pub(super) async fn count_wrong_password(&self, session: &Session, visitor: &Visitor) -> Result<()> {
+        let subject = self.guesses_in(session).await?;
+        self.count_guess(session, &subject, STOLEN, visitor).await
+    }
+
+    /// Counts a wrong second factor in a session that is inside. Whoever knows the password opens such sessions as they like where
+    /// that is enough, alone or on a trusted computer: there another session gives no more guesses, and the first is told as one at
+    /// the door is.
+    async fn count_wrong_factor(&self, session: &Session, visitor: &Visitor) -> Result<()> {
+        if session.assurance.level() > 1 {
+            let subject = self.guesses_in(session).await?;
+            return self.count_guess(session, &subject, STOLEN, visitor).await;
+        }
+        let subject = self.guesses_by_password(session).await?;
+        self.count_guess(session, &subject, KNOWN_PASSWORD, visitor).await?;
+        self.store.fail_inside(session, &visitor.address, &visitor.agent, self.now()).await?;
+        Ok(())
+    }
+
     /// Counts a wrong code or password in a session that is inside, whose cookie somebody may have stolen: after a few the session ends,
     /// and its owner is told. Otherwise a thief would keep the owner out of what is dangerous, by the pauses, and nobody knew.
-    pub(super) async fn count_guess(&self, session: &Session, visitor: &Visitor) -> Result<()> {
+    async fn count_guess(
+        &self,
+        session: &Session,
+        subject: &str,
+        what: &str,
+        visitor: &Visitor,
+    ) -> Result<()> {
         let (person, now) = (&session.person, self.now());
-        let subject = self.guesses_of(session).await?;
         // When the next one may be tried is told by the counter of the factor.
-        let _barred = self.store.count_attempt(&subject, Rule::Application, now).await?;
-        if self.store.failures(&subject).await?.count < GUESSES {
+        let _barred = self.store.count_attempt(subject, Rule::Application, now).await?;
+        if self.store.failures(subject).await?.count < GUESSES {
             return Ok(());
         }
-        let what = format!(
-            "In a session of yours the password or the second factor was wrong five times, the last time from {} with {}. The session has ended: \
-             its cookie may have been stolen, or somebody sat at your computer.",
-            visitor.address, visitor.agent,
-        );
+        let what =
+            what.replace("{}", &format!("the last time from {} with {}", visitor.address, visitor.agent));
         let told = change_told_to(person, "guessed", &what);
         if self.store.end_guessed_session(session, &visitor.address, &visitor.agent, told, now).await? {
             tracing::warn!(
@@ -143,9 +174,14 @@ impl People {
         Err(Refused::Guessed)
     }
 
-    /// What wrong codes in this session are counted under, whatever token it has.
-    async fn guesses_of(&self, session: &Session) -> Result<String> {
+    /// What is wrong in this session is counted under, whatever token it has.
+    async fn guesses_in(&self, session: &Session) -> Result<String> {
         Ok(self.store.subject("guesses-in", &[&session.id]).await?)
+    }
+
+    /// What wrong codes in all sessions that a password had opened are counted under.
+    async fn guesses_by_password(&self, session: &Session) -> Result<String> {
+        Ok(self.store.subject("guesses-by-password", &[&session.person.id]).await?)
     }
 
     async fn factor(&self, session: &Session, kind: Kind) -> Result<Factor> {
@@ -183,18 +219,28 @@ impl People {
     ) -> Result<Step> {
         let (person, place, now) = (&session.person, session.place, self.now());
         if session.stage == Stage::Inside {
-            let subject = self.guesses_of(session).await?;
-            if self.store.failures(&subject).await?.count > 0 {
-                self.store.forget_failures(&subject).await?;
+            for subject in [self.guesses_in(session).await?, self.guesses_by_password(session).await?] {
+                if self.store.failures(&subject).await?.count > 0 {
+                    self.store.forget_failures(&subject).await?;
+                }
             }
         }
         let is_known = self.knows(person, visitor).await?;
         let assurance = Assurance::SecondFactor { kind, at: now };
-        let to = session_like(session, place, Stage::Inside, assurance, visitor);
+        let lacks_one = self.lacks_one_without_twilio(person, kind).await?;
+        let stage = if lacks_one { Stage::Binding } else { Stage::Inside };
+        let to = session_like(session, place, stage, assurance, visitor);
         // Of two right answers at once one changes the session, so one computer is trusted.
         let token = self.store.change_session(token, to, now).await.map_err(over)?;
         let outcome = if is_known { SignInOutcome::Known } else { SignInOutcome::New };
         self.store.end_sign_in(&session.sign_in, outcome, now).await?;
+        if session.stage == Stage::Inside && session.assurance.level() < 2 {
+            self.store.factor_followed(session, outcome, now).await?;
+        }
+        if lacks_one {
+            // No computer is trusted yet: on one they would come in without having made any.
+            return Ok(Step::Bind { token });
+        }
         let mut device = None;
         if let Some(place) = trust_for
             && self.demands(person, place).await?.policy == Policy::OncePerComputer

@@ -38,7 +38,7 @@ impl People {
         self.store.count_attempt(&subject, Rule::Application, now).await??;
         let (_, hash) = self.store.person_by_login(&person.login).await?.ok_or(Refused::Over)?;
         if !place.is(old, hash.as_ref()).await? {
-            self.count_guess(session, visitor).await?;
+            self.count_wrong_password(session, visitor).await?;
             return Err(Refused::Wrong);
         }
         self.store.forget_failures(&subject).await?;

@@ -195,7 +195,7 @@ impl People {
                 let token = self.store.change_session(token, to, now).await.map_err(over)?;
                 let is_known = self.has_seen(person, visitor).await?;
                 let outcome = if is_known { SignInOutcome::Known } else { SignInOutcome::New };
-                self.store.end_sign_in(&session.sign_in, outcome, now).await?;
+                self.store.end_sign_in_by_trust(&session.sign_in, outcome, now).await?;
                 Ok(Step::Inside { token, device, mark: self.mark(&person.login).await? })
             }
             Next::Ask(kinds) => {

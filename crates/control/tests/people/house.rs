@@ -160,8 +160,9 @@ impl House {
     pub(crate) async fn show(&self, bound: &Bound, token: &Secret, trust: bool) -> (Secret, Option<Secret>) {
         let session = self.session(token).await;
         let answer = Answer::Totp(secret(&bound.seed.code_at(self.people.now())));
+        let step = self.people.show(token, &session, &answer, trust, &home()).await.unwrap();
         self.wait(30);
-        match self.people.show(token, &session, &answer, trust, &home()).await.unwrap() {
+        match step {
             Step::Inside { token, device, .. } => (token, device),
             step => panic!("inside: {step:?}"),
         }

@@ -4,6 +4,7 @@
 
 mod binding;
 mod crashes;
+mod guessing;
 mod hosts;
 mod house;
 mod passkeys;

@@ -10,12 +10,12 @@ use crate::house::{Bound, House, PASSWORD, account, at, everywhere, home, operat
 
 const URL: &str = "https://console.example.com/";
 
-async fn tell(house: &House) -> usize {
+pub(crate) async fn tell(house: &House) -> usize {
     tell_sign_ins(&house.store, Some(URL), house.people.now()).await.unwrap()
 }
 
 /// What waits to be mailed; each is given out once.
-async fn letters(house: &House) -> Vec<Letter> {
+pub(crate) async fn letters(house: &House) -> Vec<Letter> {
     let now = house.people.now();
     let life = house.store.join("one", "h", now).await.unwrap();
     let claims = house.store.claim_effects(&life, "letter", 99, now, now).await.unwrap();

@@ -1,6 +1,7 @@
 //! Who decided something about people, why, and in which session.
 
 use ringfence_model::Actor;
+use ringfence_second_factor::policy::Strength;
 use serde_json::Value;
 
 use super::Session;
@@ -15,9 +16,18 @@ pub struct Because {
     pub reason: Option<String>,
     /// In which session of their own: where that has ended meanwhile, nothing is done.
     pub session: Option<String>,
+    /// Which factors the configuration takes at least: by that and the policy it is known which other owners are let in, where one
+    /// of them goes.
+    pub minimum: Strength,
 }
 
 impl Because {
+    /// Under this minimum.
+    #[must_use]
+    pub fn under(self, minimum: Strength) -> Self {
+        Self { minimum, ..self }
+    }
+
     /// What the audit log keeps besides, with the reason in it.
     pub(crate) fn detail(&self, mut detail: Value) -> Value {
         if let (Some(reason), Some(fields)) = (&self.reason, detail.as_object_mut()) {
@@ -29,20 +39,20 @@ impl Because {
 
 impl From<&Actor> for Because {
     fn from(by: &Actor) -> Self {
-        Self { by: by.clone(), reason: None, session: None }
+        Self { by: by.clone(), reason: None, session: None, minimum: Strength::Any }
     }
 }
 
 impl From<(&Actor, &str)> for Because {
     fn from((by, reason): (&Actor, &str)) -> Self {
-        Self { by: by.clone(), reason: Some(reason.to_owned()), session: None }
+        Self { by: by.clone(), reason: Some(reason.to_owned()), session: None, minimum: Strength::Any }
     }
 }
 
 impl From<&Session> for Because {
     fn from(session: &Session) -> Self {
         let by = Actor::Person(session.person.id.clone());
-        Self { by, reason: None, session: Some(session.id.clone()) }
+        Self { by, reason: None, session: Some(session.id.clone()), minimum: Strength::Any }
     }
 }
 

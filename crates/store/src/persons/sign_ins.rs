@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use ringfence_model::Actor;
 use serde_json::json;
 
-use super::note;
+use super::{Session, lock, note};
 use crate::error::Error;
 use crate::seal::{Keyring, Place};
 use crate::sql::{Pool, Row, Transaction, values};
@@ -85,23 +85,61 @@ impl Store {
     /// its owner, whatever they were told of it before.
     pub async fn end_sign_in(&self, id: &str, outcome: SignInOutcome, now: Timestamp) -> Result<()> {
         self.write((id.to_owned(), outcome, now), |(id, outcome, now), transaction| {
+            Box::pin(async move { end(transaction, id, *outcome, *now).await })
+        })
+        .await
+    }
+
+    /// The same of one that is inside by the trust in a computer. A second factor that was wrong before stays so: whoever has copied
+    /// the cookie of that computer, and the password, proves nothing by it.
+    pub async fn end_sign_in_by_trust(&self, id: &str, outcome: SignInOutcome, now: Timestamp) -> Result<()> {
+        self.write((id.to_owned(), outcome, now), |(id, outcome, now), transaction| {
             Box::pin(async move {
-                let update = "UPDATE sign_ins SET outcome = $2, told_at = CASE WHEN $2 = 'new' THEN NULL \
-                              ELSE told_at END WHERE id = $1 AND outcome IN ('waiting', 'failed') RETURNING person";
-                let Some(row) = transaction.find(update, values![id, outcome.word()]).await? else {
+                let failed = "SELECT id FROM sign_ins WHERE id = $1 AND outcome = 'failed'";
+                let has_failed = transaction.find(failed, values![id]).await?.is_some();
+                if has_failed && *outcome == SignInOutcome::Known {
                     return Ok(());
-                };
-                let person = row.text("person")?;
-                let action = match outcome {
-                    SignInOutcome::Waiting | SignInOutcome::Guessed => return Ok(()),
-                    SignInOutcome::Failed => "sign-in.failed",
-                    SignInOutcome::Known | SignInOutcome::New => "sign-in.inside",
-                };
-                let by = Actor::Person(person.clone());
-                note(transaction, &by, action, &person, json!({ "sign_in": id }), *now).await
+                }
+                end(transaction, id, *outcome, *now).await
             })
         })
         .await
+    }
+
+    /// In a session that the password had opened, alone or on a trusted computer, the second factor was wrong. Whoever has the
+    /// password comes as far, so this is an attempt as one at the door is: one more sign-in from this address with this browser, which
+    /// [`factor_followed`](Store::factor_followed) ends. There is one for each session's sign-in, however often it was wrong.
+    pub async fn fail_inside(
+        &self,
+        session: &Session,
+        address: &str,
+        agent: &str,
+        now: Timestamp,
+    ) -> Result<()> {
+        let (person, sign_in) = (session.person.id.clone(), session.sign_in.clone());
+        let data = (person, sign_in, address.to_owned(), agent.to_owned(), now);
+        self.write(data, |(person, sign_in, address, agent, now), transaction| {
+            Box::pin(async move {
+                lock(transaction, person).await?;
+                let id = inside_id(sign_in);
+                let there = "SELECT id FROM sign_ins WHERE id = $1";
+                if transaction.find(there, values![&id]).await?.is_none() {
+                    insert(transaction, &id, person, (address, agent), SignInOutcome::Waiting, *now).await?;
+                }
+                end(transaction, &id, SignInOutcome::Failed, *now).await
+            })
+        })
+        .await
+    }
+
+    /// In such a session the second factor has followed: what was wrong before was a slip.
+    pub async fn factor_followed(
+        &self,
+        session: &Session,
+        outcome: SignInOutcome,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.end_sign_in(&inside_id(&session.sign_in), outcome, now).await
     }
 
     /// Sign-ins of a person, the newest first.
@@ -170,6 +208,28 @@ impl Store {
         })
         .await
     }
+}
+
+/// What becomes of a sign-in that is not inside.
+async fn end(transaction: &mut Transaction, id: &str, outcome: SignInOutcome, now: Timestamp) -> Result<()> {
+    let update = "UPDATE sign_ins SET outcome = $2, told_at = CASE WHEN $2 = 'new' THEN NULL \
+                  ELSE told_at END WHERE id = $1 AND outcome IN ('waiting', 'failed') RETURNING person";
+    let Some(row) = transaction.find(update, values![id, outcome.word()]).await? else {
+        return Ok(());
+    };
+    let person = row.text("person")?;
+    let action = match outcome {
+        SignInOutcome::Waiting | SignInOutcome::Guessed => return Ok(()),
+        SignInOutcome::Failed => "sign-in.failed",
+        SignInOutcome::Known | SignInOutcome::New => "sign-in.inside",
+    };
+    let by = Actor::Person(person.clone());
+    note(transaction, &by, action, &person, json!({ "sign_in": id }), now).await
+}
+
+/// What the attempt is called that was made in a session of this sign-in.
+fn inside_id(sign_in: &str) -> String {
+    format!("{sign_in}/inside")
 }
 
 pub(super) fn new_id() -> String {

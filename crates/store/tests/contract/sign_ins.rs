@@ -24,6 +24,8 @@ on_both! {
     whoever_signs_in_a_thousand_times_puts_off_nobody_else_s_notice,
     many_uses_within_seconds_make_no_thief_of_a_slow_tab,
     a_session_in_which_factors_were_guessed_ends_once_and_is_noted,
+    a_factor_that_is_wrong_where_a_password_had_opened_is_one_more_attempt,
+    trust_in_a_computer_hides_no_wrong_factor,
     the_link_of_an_earlier_mail_is_good_as_long_as_it_says,
     another_password_ends_the_links_to_set_one,
     a_code_sets_a_password_once_and_for_its_owner,
@@ -246,6 +248,58 @@ async fn a_session_in_which_factors_were_guessed_ends_once_and_is_noted(world: W
     assert_eq!(store.sign_ins(&maria.id, 9).await.unwrap(), noted);
     assert_eq!(store.sign_ins_to_tell(after(600), 9).await.unwrap(), []);
     assert_eq!(store.waiting_effects(9).await.unwrap().len(), 1);
+}
+
+async fn a_factor_that_is_wrong_where_a_password_had_opened_is_one_more_attempt(world: World) {
+    let store = &world.store;
+    let maria = maria(store).await;
+    let sign_in = store.begin_sign_in(&maria.id, "203.0.113.7", "Firefox", start()).await.unwrap();
+    store.end_sign_in(&sign_in, SignInOutcome::Known, start()).await.unwrap();
+    let new = NewSession { sign_in: sign_in.clone(), ..session(&maria, Stage::Inside) };
+    let token = store.begin_session(new, None, start()).await.unwrap();
+    let opened = store.session(&token, start()).await.unwrap().unwrap();
+    let fail = |second| store.fail_inside(&opened, "198.51.100.9", "curl", after(second));
+    let due = async |waited| store.sign_ins_to_tell(after(waited), 9).await.unwrap();
+    fail(600).await.unwrap();
+    fail(660).await.unwrap();
+    // It is counted from when it was, and where; the sign-in itself stays what it is.
+    let noted = store.sign_ins(&maria.id, 9).await.unwrap();
+    assert_eq!(noted.len(), 2, "{noted:?}");
+    let [failed, was] = noted.try_into().unwrap();
+    assert_eq!((was.id, was.outcome), (sign_in, SignInOutcome::Known));
+    assert_eq!((failed.outcome, failed.at), (SignInOutcome::Failed, after(600)));
+    assert_eq!((failed.address.as_str(), failed.agent.as_str()), ("198.51.100.9", "curl"));
+    assert_eq!(due(599).await, []);
+    assert_eq!(due(600).await, std::slice::from_ref(&failed));
+    // The right one follows.
+    store.factor_followed(&opened, SignInOutcome::Known, after(700)).await.unwrap();
+    assert_eq!(due(900).await, []);
+    let rows = store.audit_rows(None, None, 99).await.unwrap();
+    assert_eq!(rows.iter().filter(|row| row.action == "sign-in.failed").count(), 2);
+    // Where nothing was wrong it tells nothing.
+    let other = store.begin_sign_in(&maria.id, "203.0.113.7", "Firefox", after(701)).await.unwrap();
+    let new = NewSession { sign_in: other, ..session(&maria, Stage::Inside) };
+    let token = store.begin_session(new, None, after(701)).await.unwrap();
+    let opened = store.session(&token, after(701)).await.unwrap().unwrap();
+    store.factor_followed(&opened, SignInOutcome::New, after(702)).await.unwrap();
+    assert_eq!(due(700).await, []);
+}
+
+async fn trust_in_a_computer_hides_no_wrong_factor(world: World) {
+    let store = &world.store;
+    let maria = maria(store).await;
+    let outcome = async |wrong, then| {
+        let id = store.begin_sign_in(&maria.id, "203.0.113.7", "Firefox", start()).await.unwrap();
+        if wrong {
+            store.end_sign_in(&id, SignInOutcome::Failed, after(1)).await.unwrap();
+        }
+        store.end_sign_in_by_trust(&id, then, after(2)).await.unwrap();
+        let all = store.sign_ins(&maria.id, 9).await.unwrap();
+        all.into_iter().find(|it| it.id == id).unwrap().outcome
+    };
+    assert_eq!(outcome(false, SignInOutcome::Known).await, SignInOutcome::Known);
+    assert_eq!(outcome(true, SignInOutcome::Known).await, SignInOutcome::Failed);
+    assert_eq!(outcome(true, SignInOutcome::New).await, SignInOutcome::New, "which is told at once");
 }
 
 async fn the_link_of_an_earlier_mail_is_good_as_long_as_it_says(world: World) {
