@@ -3,7 +3,7 @@
 use askama::Template;
 use bytes::Bytes;
 use http::Response;
-use ringfence_control::people::{NewTotp, Refused, Step};
+use ringfence_control::people::{NewTotp, Refused, Step, has_shown, is_late};
 use ringfence_model::{PhoneNumber, Secret};
 use ringfence_second_factor::challenge::Channel;
 use ringfence_second_factor::policy::{Kind, Strength};
@@ -11,7 +11,7 @@ use ringfence_store::{FactorSecret, Session, Stage};
 
 use super::passkey::Site;
 use super::second_factor::channel;
-use super::{Door, said, shown, shown_until};
+use super::{Door, said, shown, shown_until, with_to};
 use crate::failed::Failed;
 use crate::picture::{self, Picture};
 use crate::words;
@@ -29,9 +29,13 @@ struct BindPage {
 #[template(path = "door/factors.html")]
 struct FactorsPage {
     csrf: String,
+    /// Where they were going.
+    to: String,
     login: String,
     /// Whether they are inside already, and change what they have.
     is_inside: bool,
+    /// Whether they have shown a factor, and make one that works without Twilio before they are inside.
+    has_shown: bool,
     /// Why they change nothing now: what they have shown would not do everywhere.
     barred: Option<String>,
     has_totp: bool,
@@ -127,6 +131,7 @@ async fn bind_page(
 /// The session that may bind factors, or where to go instead.
 pub(super) fn may_bind<'d>(door: &'d Door<'_>) -> Result<&'d Session, &'static str> {
     match &door.session {
+        Some((_, session)) if is_late(session, door.now) => Err("/sign-in?again=1"),
         Some((_, session)) if session.stage == Stage::Binding => Ok(session),
         Some((_, session)) if session.stage == Stage::Inside && session.assurance.is_fresh(door.now) => {
             Ok(session)
@@ -153,10 +158,10 @@ pub(crate) async fn confirm(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
     door.check_csrf()?;
     if door.form.filled("begin").is_some() {
         door.people.new_totp(session).await.map_err(Failed::of_people)?;
-        return Ok(words::redirect("/bind/factors"));
+        return Ok(back(&door));
     }
     match door.people.confirm_totp(session, &Secret::new(door.form.get("code"))).await {
-        Ok(()) => Ok(words::redirect("/bind/factors")),
+        Ok(()) => Ok(back(&door)),
         Err(refused) => factors_page(&door, session, Vec::new(), Some(refused)).await,
     }
 }
@@ -186,12 +191,12 @@ pub(crate) async fn add_phone(door: Door<'_>) -> Result<Response<Bytes>, Failed>
         }
     };
     match sent {
-        Ok(()) => Ok(words::redirect("/bind/factors")),
+        Ok(()) => Ok(back(&door)),
         Err(refused) => {
             let mut page = factors_view(&door, session, Vec::new()).await?;
             page.phone_problem = Some(said(&refused, door.now)?);
             door.form.get("number").clone_into(&mut page.number);
-            shown_until(&page, Some(&refused), door.now)
+            Ok(door.leading_on(shown_until(&page, Some(&refused), door.now)?))
         }
     }
 }
@@ -203,11 +208,11 @@ pub(crate) async fn confirm_phone(door: Door<'_>) -> Result<Response<Bytes>, Fai
     };
     door.check_csrf()?;
     match door.people.confirm_phone(session, &Secret::new(door.form.get("code"))).await {
-        Ok(()) => Ok(words::redirect("/bind/factors")),
+        Ok(()) => Ok(back(&door)),
         Err(refused) => {
             let mut page = factors_view(&door, session, Vec::new()).await?;
             page.code_problem = Some(said(&refused, door.now)?);
-            shown_until(&page, Some(&refused), door.now)
+            Ok(door.leading_on(shown_until(&page, Some(&refused), door.now)?))
         }
     }
 }
@@ -228,10 +233,15 @@ pub(crate) async fn finish(door: Door<'_>) -> Result<Response<Bytes>, Failed> {
     let Some((token, session)) = &door.session else { return Ok(words::redirect("/sign-in")) };
     door.check_csrf()?;
     match door.people.finish_binding(token, session, &door.visitor()).await {
-        Ok(step) => Ok(door.go(&step, "/")),
-        Err(Refused::Over) => Ok(words::redirect("/")),
+        Ok(step) => Ok(door.go(&step, &door.to())),
+        Err(Refused::Over) => Ok(words::redirect(&door.to())),
         Err(refused) => factors_page(&door, session, Vec::new(), Some(refused)).await,
     }
+}
+
+/// The page again, on the way to where they were going.
+pub(super) fn back(door: &Door<'_>) -> Response<Bytes> {
+    words::redirect(&with_to("/bind/factors", &door.to()))
 }
 
 async fn factors_page(
@@ -242,7 +252,7 @@ async fn factors_page(
 ) -> Result<Response<Bytes>, Failed> {
     let mut page = factors_view(door, session, codes).await?;
     page.problem = refused.as_ref().map(|refused| said(refused, door.now)).transpose()?;
-    shown(&page, refused.as_ref())
+    Ok(door.leading_on(shown(&page, refused.as_ref())?))
 }
 
 /// The same with what is wrong beside the passkeys.
@@ -254,7 +264,7 @@ pub(super) async fn passkey_page(
     let mut page = factors_view(door, session, Vec::new()).await?;
     page.passkey_problem = Some(said(&refused, door.now)?);
     door.form.get("name").clone_into(&mut page.passkey_name);
-    shown_until(&page, Some(&refused), door.now)
+    Ok(door.leading_on(shown_until(&page, Some(&refused), door.now)?))
 }
 
 async fn factors_view(door: &Door<'_>, session: &Session, codes: Vec<String>) -> Result<FactorsPage, Failed> {
@@ -291,17 +301,22 @@ async fn factors_view(door: &Door<'_>, session: &Session, codes: Vec<String>) ->
     let has_any = has_totp || own.is_some() || !passkeys.is_empty();
     let may_go_without = session.stage == Stage::Binding
         && !has_any
+        && !has_shown(session)
         && people.may_go_without(session).await.map_err(Failed::of_people)?;
     let service = door.engine.second_factor();
     Ok(FactorsPage {
         csrf: door.csrf(),
+        to: door.to(),
         login: session.person.login.clone(),
+        has_shown: has_shown(session),
         is_inside: session.stage == Stage::Inside,
         barred,
         has_totp,
         only_passkeys,
         may_finish: session.stage == Stage::Binding
-            && if only_passkeys {
+            && if has_shown(session) {
+                has_totp || !passkeys.is_empty() || codes_left > 0
+            } else if only_passkeys {
                 !passkeys.is_empty()
             } else {
                 may_go_without || (has_any && codes_left > 0)

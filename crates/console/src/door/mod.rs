@@ -95,7 +95,7 @@ impl Door<'_> {
     fn go(&self, step: &Step, to: &str) -> Response<Bytes> {
         let (token, target) = match step {
             Step::Ask { token, .. } => (token, with_to("/second-factor", to)),
-            Step::Bind { token } => (token, "/bind/factors".to_owned()),
+            Step::Bind { token } => (token, with_to("/bind/factors", to)),
             Step::Inside { token, .. } => (token, to.to_owned()),
         };
         let mut response = words::redirect(&target);

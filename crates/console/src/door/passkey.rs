@@ -12,7 +12,7 @@ use ringfence_control::people::Refused;
 use ringfence_store::{NewPasskey, ShownPasskey, Stage};
 use serde_json::{Value, json};
 
-use super::bind::{may_bind, passkey_page};
+use super::bind::{back, may_bind, passkey_page};
 use super::{Door, said};
 use crate::failed::Failed;
 use crate::form::Fields;
@@ -75,7 +75,7 @@ pub(crate) async fn bind_passkey(door: Door<'_>) -> Result<Response<Bytes>, Fail
         attestation: bytes(&door.form, "attestation"),
     };
     match door.people.bind_passkey(session, new).await {
-        Ok(_) => Ok(words::redirect("/bind/factors")),
+        Ok(_) => Ok(back(&door)),
         Err(refused) => passkey_page(&door, session, refused).await,
     }
 }

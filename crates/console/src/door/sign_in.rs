@@ -35,7 +35,7 @@ pub(crate) async fn ask_sign_in(door: Door<'_>) -> Result<Response<Bytes>, Faile
         Some(Stage::SecondFactor) => {
             return Ok(words::redirect(&with_to("/second-factor", &door.to())));
         }
-        Some(Stage::Binding) => return Ok(words::redirect("/bind/factors")),
+        Some(Stage::Binding) => return Ok(words::redirect(&with_to("/bind/factors", &door.to()))),
         None => {}
     }
     page(&door, String::new(), None).await

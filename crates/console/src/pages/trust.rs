@@ -108,6 +108,9 @@ fn factor(kind: Kind) -> &'static str {
 fn proved(session: &Session) -> String {
     match (session.stage, session.assurance) {
         (Stage::SecondFactor, _) => "not inside: the second factor has not come".to_owned(),
+        (Stage::Binding, Assurance::SecondFactor { .. }) => {
+            "not inside: makes what works without Twilio".to_owned()
+        }
         (Stage::Binding, _) => "not inside: binds a factor with a code".to_owned(),
         (Stage::Inside, Assurance::Password) => "by the password alone".to_owned(),
         (Stage::Inside, Assurance::RememberedComputer) => "by the password, on a trusted computer".to_owned(),

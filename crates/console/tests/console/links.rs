@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use ringfence_model::{Actor, Secret};
 use ringfence_second_factor::policy::{Demands, Policy, Strength};
 use ringfence_second_factor::totp::Seed;
-use ringfence_store::{FactorSecret, Grant, NewFactor, Purpose, Role, Stage, Told, Where};
+use ringfence_store::{FactorSecret, Grant, NewFactor, NewSession, Purpose, Role, Stage, Told, Where};
 
 use crate::world::{Browser, Page, World};
 
@@ -185,4 +185,82 @@ async fn a_page_about_another_account_says_so_to_whoever_may_look_at_it_and_to_n
         page.says(&format!("This page is about {bakery}, and you look at {dentist} now."));
         page.says("href=\"/go-to\"");
     }
+}
+
+#[tokio::test]
+async fn whoever_uses_their_last_code_makes_new_ones_and_goes_on_where_they_were_going() {
+    let world = World::new().await;
+    let op = world.signed_in("op@example.com", Role::Operator, Where::Everywhere).await;
+    let codes =
+        world.store.new_recovery_codes(&ops(), &op.person, Told::nobody(), world.now()).await.unwrap();
+    let factor = world.store.factors(&op.person).await.unwrap().remove(0);
+    for code in &codes[1..] {
+        let used = world.store.use_recovery_code(&ops(), &factor, code, Told::nobody(), world.now()).await;
+        assert!(used.unwrap().unwrap());
+    }
+    let csrf = |page: &Page| {
+        let (_, after) = page.text.split_once("name=\"csrf\" value=\"").unwrap();
+        after.split('"').next().unwrap().to_owned()
+    };
+    let post = async |browser: &Browser<'_>, path: &str, csrf: &str, field: (&str, &str)| {
+        let form = [("csrf", csrf), ("to", "/limits"), field];
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        Page::of(world.answer(browser.request("POST", path), form).await)
+    };
+    let as_told = |page: &Page| {
+        let (_, token) = page.header("set-cookie").split_once('=').unwrap();
+        let token = Secret::new(token.split(';').next().unwrap());
+        Browser { world: &world, token, person: op.person.clone() }
+    };
+    let token = world.session(&op.person, Where::Everywhere, Stage::SecondFactor).await;
+    let halfway = Browser { world: &world, token, person: op.person.clone() };
+    let asked = csrf(&halfway.get("/second-factor?to=%2Flimits").await);
+    let last = codes[0].spelled().as_str().to_owned();
+    let page = post(&halfway, "/second-factor", &asked, ("recovery", &last)).await;
+    assert_eq!((page.status, page.header("location")), (303, "/bind/factors?to=%2Flimits"));
+    let led = as_told(&page);
+    assert_eq!(led.get("/limits").await.status, 303, "it is not inside");
+    let page = led.get("/bind/factors?to=%2Flimits").await;
+    page.says("You have nothing left that works when Twilio does not.");
+    page.says("disabled aria-describedby=\"why\"");
+    let own = csrf(&page);
+    let refused = post(&led, "/bind/finish", &own, ("", "")).await;
+    assert_eq!(refused.status, 422);
+    refused.says("ake recovery codes first");
+    let page = post(&led, "/bind/codes", &own, ("", "")).await;
+    page.says("<ol class=\"codes\">");
+    page.says("name=\"to\" value=\"/limits\"");
+    page.does_not_say("disabled aria-describedby");
+    let page = post(&led, "/bind/finish", &own, ("", "")).await;
+    assert_eq!((page.status, page.header("location")), (303, "/limits"));
+    assert_eq!(as_told(&page).get("/limits").await.status, 200);
+}
+
+#[tokio::test]
+async fn whoever_was_led_to_make_codes_and_comes_back_too_late_signs_in_again() {
+    let world = World::new().await;
+    let op = world.signed_in("op@example.com", Role::Operator, Where::Everywhere).await;
+    let session = world.store.session(&op.token, world.now()).await.unwrap().unwrap();
+    // In a session that was inside already, and is good for half a day.
+    let led = NewSession {
+        person: op.person.clone(),
+        place: session.place,
+        stage: Stage::Binding,
+        assurance: session.assurance,
+        password_of: None,
+        sign_in: session.sign_in,
+        address: session.address,
+        agent: session.agent,
+    };
+    let token = world.store.change_session(&op.token, led, world.now()).await.unwrap();
+    let led = Browser { world: &world, token, person: op.person.clone() };
+    for _ in 0..2 {
+        assert_eq!(led.get("/bind/factors").await.status, 200);
+        world.advance(30 * 60).await;
+    }
+    assert_eq!(led.get("/bind/factors").await.status, 200);
+    world.advance(1).await;
+    let page = led.get("/bind/factors").await;
+    assert_eq!((page.status, page.header("location")), (303, "/sign-in?again=1"));
+    assert_eq!(led.get("/sign-in?again=1").await.status, 200);
 }

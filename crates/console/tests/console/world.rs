@@ -353,7 +353,10 @@ impl World {
             person: person.to_owned(),
             place,
             stage,
-            assurance: Assurance::SecondFactor { kind: Kind::Totp, at: self.now() },
+            assurance: match stage {
+                Stage::Inside => Assurance::SecondFactor { kind: Kind::Totp, at: self.now() },
+                Stage::SecondFactor | Stage::Binding => Assurance::Password,
+            },
             password_of: None,
             sign_in,
             address: "198.51.100.7".to_owned(),

@@ -1,12 +1,14 @@
 //! Binding a first factor: with a code that an owner gave out, never with a password alone.
 //!
 //! Whoever has only stolen a password finds a door without a handle. The code brings somebody to a session in which they
-//! set a password (or show the one they have), bind factors, and get recovery codes; then they are inside.
+//! set a password (or show the one they have), bind factors, and get recovery codes; then they are inside. Whoever shows a
+//! factor and has none left that works without Twilio comes to the same place, and makes one first.
 
+use jiff::{SignedDuration, Timestamp};
 use ringfence_model::{Actor, Secret};
 use ringfence_second_factor::failures::Rule;
 use ringfence_second_factor::password;
-use ringfence_second_factor::policy::{Assurance, Policy};
+use ringfence_second_factor::policy::{Assurance, Kind, Policy};
 use ringfence_second_factor::recovery::RecoveryCode;
 use ringfence_second_factor::totp::Seed;
 use ringfence_store::{
@@ -17,6 +19,9 @@ use zeroize::Zeroizing;
 use super::letters::{added_told_to, bound_told_to};
 use super::sign_in::{locked, over, session_like};
 use super::{Asks, People, Refused, Result, Step, Visitor, places};
+
+/// Whoever makes what works without Twilio before they are inside has this long, like whoever binds their first factors.
+const MADE_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 
 /// What a code to bind is for.
 #[derive(Debug, Clone)]
@@ -166,11 +171,13 @@ impl People {
         let demands = self.demands(person, session.place).await?;
         let shown = demands.lasting_of(&kinds);
         let assurance = match shown {
+            // They have shown it, and were let in with it.
+            _ if has_shown(session) => session.assurance,
             Some(kind) => Assurance::SecondFactor { kind, at: now },
             None if self.may_go_without(session).await? => Assurance::Password,
             None => return Err(self.nothing_bound(person, session.place).await?),
         };
-        if shown.is_some() && !kinds.iter().any(|kind| kind.works_without_twilio()) {
+        if assurance != Assurance::Password && !kinds.iter().any(|kind| kind.works_without_twilio()) {
             return Err(Refused::Invalid("make recovery codes first: they work when Twilio does not"));
         }
         let to = session_like(session, session.place, Stage::Inside, assurance, visitor);
@@ -192,8 +199,9 @@ impl People {
     /// whoever phished a code where that is enough would bind a passkey for where it is not.
     pub async fn may_bind(&self, session: &Session) -> Result<()> {
         let kind = match (session.stage, session.assurance) {
-            (Stage::Binding, _) => return Ok(()),
-            (Stage::SecondFactor, _) => return Err(Refused::Over),
+            (Stage::Binding, Assurance::SecondFactor { kind, .. }) if !is_late(session, self.now()) => kind,
+            (Stage::Binding, Assurance::Password) => return Ok(()),
+            (Stage::SecondFactor | Stage::Binding, _) => return Err(Refused::Over),
             (Stage::Inside, Assurance::SecondFactor { kind, .. })
                 if session.assurance.is_fresh(self.now()) =>
             {
@@ -201,12 +209,20 @@ impl People {
             }
             (Stage::Inside, _) => return Err(Refused::AskAgain),
         };
-        let demands = self.all_demands(&session.person).await?;
-        if demands.iter().all(|demands| demands.strength.takes(kind)) {
-            Ok(())
-        } else {
-            Err(Refused::ShowStronger)
-        }
+        if self.does_everywhere(&session.person, kind).await? { Ok(()) } else { Err(Refused::ShowStronger) }
+    }
+
+    /// Whether a factor of this kind does for everything that the person may enter.
+    async fn does_everywhere(&self, person: &Person, kind: Kind) -> Result<bool> {
+        let demands = self.all_demands(person).await?;
+        Ok(demands.iter().all(|demands| demands.strength.takes(kind)))
+    }
+
+    /// Whether somebody who has just shown a factor of this kind has none that works without Twilio, and may make one: their phone
+    /// alone, or the last of their saved codes. Where what they have shown binds nothing they go on: an owner's code helps there.
+    pub(super) async fn lacks_one_without_twilio(&self, person: &Person, kind: Kind) -> Result<bool> {
+        let has_one = self.kinds(person).await?.iter().any(|kind| kind.works_without_twilio());
+        Ok(!has_one && self.does_everywhere(person, kind).await?)
     }
 
     /// Whether a password can be taken by this person.
@@ -214,5 +230,19 @@ impl People {
         let demands = self.all_demands(person).await?;
         let alone = demands.iter().any(|demands| demands.policy == Policy::Disabled);
         Ok(password::judge(password.expose(), &person.login, alone)?)
+    }
+}
+
+/// Whether somebody who binds factors has shown one, and came by no code of an owner's: before they are inside they make one that
+/// works without Twilio.
+pub fn has_shown(session: &Session) -> bool {
+    session.stage == Stage::Binding && session.assurance.level() > 1
+}
+
+/// Whether what they have shown was too long ago for that.
+pub fn is_late(session: &Session, now: Timestamp) -> bool {
+    match session.assurance {
+        Assurance::SecondFactor { at, .. } => has_shown(session) && now.duration_since(at) > MADE_WITHIN,
+        Assurance::Password | Assurance::RememberedComputer => false,
     }
 }

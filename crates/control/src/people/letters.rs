@@ -21,6 +21,7 @@ use ringfence_store::{
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
+use super::bind::has_shown;
 use super::sign_in::network_of;
 use super::{Known, People, Result, Visitor};
 use crate::decide::kind;
@@ -194,7 +195,7 @@ pub(super) fn copy_told_to(person: &Person) -> Told {
 
 /// What somebody hears who adds to their factors. Whoever binds their first ones has just been invited, and gets no mail.
 pub(super) fn added_told_to(session: &Session, kind: &str, what: &str) -> Told {
-    if session.stage == Stage::Inside { change_told_to(&session.person, kind, what) } else { Told::nobody() }
+    if binds_the_first(session) { Told::nobody() } else { change_told_to(&session.person, kind, what) }
 }
 
 /// What somebody hears who binds a factor of which one is enough: that it was bound, or that it took the place of another,
@@ -206,12 +207,17 @@ pub(super) fn bound_told_to(
     instead: &'static str,
 ) -> Told {
     let (person, event) = (session.person.clone(), format!("{factor}/bound"));
-    let is_inside = session.stage == Stage::Inside;
+    let is_told = !binds_the_first(session);
     Told::by(move |removed| {
         let what = if removed.is_empty() { first } else { instead };
-        let letter = is_inside.then(|| letter_of_change(&person, &event, what));
+        let letter = is_told.then(|| letter_of_change(&person, &event, what));
         texts_to_old_phones(removed).into_iter().chain(letter).collect()
     })
+}
+
+/// Whether they are binding their first factors, by a code of an owner's.
+fn binds_the_first(session: &Session) -> bool {
+    session.stage == Stage::Binding && !has_shown(session)
 }
 
 /// Tells owners of sign-ins that they should hear of. How many mails that made.

@@ -29,7 +29,7 @@ use ringfence_store::{self as store, Person, Role, Session, Store, Where};
 use crate::engine::NotSetAside;
 
 pub use administer::{Invitation, add, check_login, end_devices, end_sessions, invite, reset_second_factor};
-pub use bind::{Bindable, NewTotp};
+pub use bind::{Bindable, NewTotp, has_shown, is_late};
 pub use hosts::{Entry, Hosts, ProtectedHost};
 pub use letters::tell_sign_ins;
 pub use marks::BEGINS as MARKS_BEGIN;

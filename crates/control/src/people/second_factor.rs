@@ -227,13 +227,19 @@ impl People {
         }
         let is_known = self.knows(person, visitor).await?;
         let assurance = Assurance::SecondFactor { kind, at: now };
-        let to = session_like(session, place, Stage::Inside, assurance, visitor);
+        let lacks_one = self.lacks_one_without_twilio(person, kind).await?;
+        let stage = if lacks_one { Stage::Binding } else { Stage::Inside };
+        let to = session_like(session, place, stage, assurance, visitor);
         // Of two right answers at once one changes the session, so one computer is trusted.
         let token = self.store.change_session(token, to, now).await.map_err(over)?;
         let outcome = if is_known { SignInOutcome::Known } else { SignInOutcome::New };
         self.store.end_sign_in(&session.sign_in, outcome, now).await?;
         if session.stage == Stage::Inside && session.assurance.level() < 2 {
             self.store.factor_followed(session, outcome, now).await?;
+        }
+        if lacks_one {
+            // No computer is trusted yet: on one they would come in without having made any.
+            return Ok(Step::Bind { token });
         }
         let mut device = None;
         if let Some(place) = trust_for

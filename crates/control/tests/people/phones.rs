@@ -11,11 +11,12 @@ use ringfence_second_factor::country::Country;
 use ringfence_second_factor::failures::Rule;
 use ringfence_second_factor::policy::{Assurance, Demands, Kind, Policy, Strength};
 use ringfence_second_factor::pumping::Limits;
-use ringfence_store::{FactorSecret, Grant, NewFactor, Role, Where};
+use ringfence_store::{FactorSecret, Grant, NewFactor, Role, Session, Told, Where};
 use ringfence_twilio::client;
 
 use crate::crashes::until_a_crash;
 use crate::house::{Bound, House, PASSWORD, account, everywhere, home, operator, secret, why};
+use crate::telling::letters;
 
 /// What sends codes; whatever it sends waits in the outbox, where the test reads it.
 fn engine(house: &House) -> Engine {
@@ -393,4 +394,118 @@ async fn a_phone_that_was_wrong_too_often_counts_no_more_and_its_owner_is_mailed
         (&*noted.target, &noted.detail["factor"]),
         (&*format!("person {}", person.id), &phone.id.clone().into())
     );
+}
+
+/// Somebody with a phone and nothing else, who has left the page on which they were to make codes.
+async fn with_a_phone_alone(house: &House, engine: &Engine, login: &str, grants: Vec<Grant>) {
+    let invitation = house.invite(login, grants).await;
+    let code = secret(&invitation.code.spelled());
+    let step = house.people.begin_binding(&code, &secret(PASSWORD), &home()).await.unwrap();
+    let Step::Bind { token } = step else { panic!("a code leads to binding") };
+    let session = house.session(&token).await;
+    let codes = engine.second_factor().unwrap();
+    house.people.add_phone(codes, &session, number("+14155550123"), Channel::Sms, &home()).await.unwrap();
+    let (_, code) = sent(house).await.pop().unwrap();
+    house.people.confirm_phone(&session, &code).await.unwrap();
+    let refused = why(house.people.finish_binding(&token, &session, &home()).await);
+    assert!(matches!(refused, Refused::Invalid(_)), "{refused:?}");
+    house.wait(60);
+}
+
+/// The password, and the code that went to the phone.
+async fn by_phone(house: &House, engine: &Engine, login: &str) -> Step {
+    let step = house.sign_in(login, PASSWORD, &home()).await.unwrap();
+    let Step::Ask { token, .. } = step else { panic!("it is asked for: {step:?}") };
+    let session = house.session(&token).await;
+    let codes = engine.second_factor().unwrap();
+    house.people.send_code(codes, &session, Channel::Sms, &home()).await.unwrap();
+    let answer = Answer::PhoneCode(sent(house).await.pop().unwrap().1);
+    house.wait(60);
+    house.people.show(&token, &session, &answer, true, &home()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_phone_alone_lets_nobody_in_before_they_have_what_works_without_twilio() {
+    let house = House::new().await;
+    let engine = engine(&house);
+    with_a_phone_alone(&house, &engine, "olga@example.com", vec![everywhere(Role::Owner)]).await;
+    letters(&house).await;
+    let step = by_phone(&house, &engine, "olga@example.com").await;
+    let Step::Bind { token } = step else { panic!("she is led to make codes: {step:?}") };
+    let session = house.session(&token).await;
+    assert!(house.people.authorise(&session, Role::Auditor, session.place, false).is_err());
+    let refused = why(house.people.finish_binding(&token, &session, &home()).await);
+    assert!(matches!(refused, Refused::Invalid(_)), "{refused:?}");
+    assert!(house.store.devices(&session.person.id, house.people.now()).await.unwrap().is_empty());
+    // She has shown a factor, so what she changes is mailed, unlike to whoever was just invited.
+    house.people.new_recovery_codes(&session).await.unwrap();
+    assert!(letters(&house).await.iter().any(|it| it.text.starts_with("New recovery codes were made")));
+    let step = house.people.finish_binding(&token, &session, &home()).await.unwrap();
+    let Step::Inside { token, .. } = step else { panic!("inside: {step:?}") };
+    // The session says when she has shown her phone, and nothing else.
+    let inside = house.session(&token).await;
+    assert_eq!(inside.assurance, session.assurance);
+    assert!(matches!(inside.assurance, Assurance::SecondFactor { kind: Kind::Phone, .. }));
+    let step = by_phone(&house, &engine, "olga@example.com").await;
+    assert!(matches!(step, Step::Inside { .. }), "from then on the phone does: {step:?}");
+}
+
+#[tokio::test]
+async fn whoever_uses_their_last_code_makes_new_ones_also_while_twilio_is_away() {
+    let house = House::new().await;
+    let engine = engine(&house);
+    with_a_phone_alone(&house, &engine, "olga@example.com", vec![everywhere(Role::Owner)]).await;
+    let step = by_phone(&house, &engine, "olga@example.com").await;
+    let Step::Bind { token } = step else { panic!("{step:?}") };
+    let session = house.session(&token).await;
+    let all_but_one_used = async |session: &Session| {
+        let codes = house.people.new_recovery_codes(session).await.unwrap();
+        let factors = house.store.factors(&session.person.id).await.unwrap();
+        let factor = factors.iter().find(|it| it.secret.kind() == Kind::RecoveryCode).unwrap();
+        for code in &codes[1..] {
+            let (by, now) = (operator(), house.people.now());
+            let used = house.store.use_recovery_code(&by, factor, code, Told::nobody(), now).await;
+            assert!(used.unwrap().unwrap());
+        }
+        Answer::RecoveryCode(secret(&codes[0].spelled()))
+    };
+    // From here on no code arrives. At the door:
+    let last = all_but_one_used(&session).await;
+    let Step::Ask { token, .. } = house.sign_in("olga@example.com", PASSWORD, &home()).await.unwrap() else {
+        panic!("it is asked for");
+    };
+    let session = house.session(&token).await;
+    let step = house.people.show(&token, &session, &last, false, &home()).await.unwrap();
+    let Step::Bind { token } = step else { panic!("{step:?}") };
+    let session = house.session(&token).await;
+    let last = all_but_one_used(&session).await;
+    let Step::Inside { token, .. } = house.people.finish_binding(&token, &session, &home()).await.unwrap()
+    else {
+        panic!("she is inside");
+    };
+    // And where she is inside and is asked again: the session is the same, and no longer.
+    let session = house.session(&token).await;
+    let step = house.people.show(&token, &session, &last, false, &home()).await.unwrap();
+    let Step::Bind { token } = step else { panic!("{step:?}") };
+    let led = house.session(&token).await;
+    assert_eq!((&led.id, led.expires_at), (&session.id, session.expires_at));
+    house.wait(3_600);
+    house.people.new_recovery_codes(&led).await.unwrap();
+    house.wait(1);
+    assert!(matches!(why(house.people.new_recovery_codes(&led).await), Refused::Over), "an hour is over");
+    assert!(matches!(house.people.finish_binding(&token, &led, &home()).await, Ok(Step::Inside { .. })));
+}
+
+#[tokio::test]
+async fn whoever_can_bind_nothing_with_their_phone_is_not_kept_out_by_that() {
+    let house = House::new().await;
+    let engine = engine(&house);
+    let no_phone = Demands { policy: Policy::EverySignIn, strength: Strength::NoPhone };
+    let both = [1, 2].map(|number| Grant { place: account(number), role: Role::Operator });
+    with_a_phone_alone(&house, &engine, "op@example.com", both.to_vec()).await;
+    house.store.set_policy(&operator(), account(2), no_phone, house.people.now()).await.unwrap();
+    let step = by_phone(&house, &engine, "op@example.com").await;
+    let Step::Inside { token, .. } = step else { panic!("inside: {step:?}") };
+    let refused = why(house.people.new_recovery_codes(&house.session(&token).await).await);
+    assert!(matches!(refused, Refused::ShowStronger), "{refused:?}");
 }
