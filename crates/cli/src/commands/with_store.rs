@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use ringfence_model::{Actor, Sid};
+use ringfence_second_factor::policy::Strength;
 use ringfence_second_factor::pumping::Limits as CodeLimits;
 use ringfence_store::{BackupError, Error, Keys, Location, OpenError, Store};
 
@@ -38,6 +39,8 @@ pub(crate) struct Opened {
     pub(crate) made_key: Option<PathBuf>,
     /// What is allowed of codes; nothing where the configuration sends none.
     pub(crate) codes: Option<Arc<CodeLimits>>,
+    /// Which factors are taken of people at least.
+    pub(crate) minimum: Strength,
     /// When the command began.
     pub(crate) now: Timestamp,
     /// Who types it.
@@ -95,7 +98,8 @@ fn run_on<T>(
         };
         let store = open(configured, now).await?;
         let codes = loaded.control.second_factor.as_ref().map(|codes| Arc::clone(&codes.limits));
-        let opened = Opened { store, shown: configured.shown(), made_key, codes, now, by: who() };
+        let minimum = loaded.control.rules.minimum.strength;
+        let opened = Opened { store, shown: configured.shown(), made_key, codes, minimum, now, by: who() };
         let result = act(&opened).await;
         opened.store.close().await;
         result

@@ -8,7 +8,7 @@ use http::Response;
 use jiff::Timestamp;
 use ringfence_control::people::{self, Invitation, Refused};
 use ringfence_model::Sid;
-use ringfence_store::{Error, FactorSecret, Grant, Lock, Person, Role, Where};
+use ringfence_store::{Because, Error, FactorSecret, Grant, Lock, Person, Role, Where};
 
 use super::act::{Act, Wrong, ask, ask_again, reason};
 use super::passkeys::{ListedPasskey, PasskeyMeant, passkey_meant, passkeys};
@@ -303,11 +303,16 @@ async fn page(call: &Call<'_>, wrong: WrongPerson, code: Option<Code>) -> Result
 fn kept(error: Error) -> Result<String, Failed> {
     match error {
         Error::Conflict { .. } => {
-            Ok("The last owner of everything stays one: make another owner first, who has bound a second factor."
+            Ok("The last owner of everything stays one: make another owner first, who has bound a second factor that is taken there."
                 .to_owned())
         }
         error => Err(error.into()),
     }
+}
+
+/// Who decides, why, and what is demanded of the owners who stay.
+fn because(call: &Call<'_>, reason: &str) -> Because {
+    Because::from((&call.signed_in.actor(), reason)).under(call.people.rules().minimum.strength)
 }
 
 pub(crate) async fn set_role(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
@@ -316,8 +321,7 @@ pub(crate) async fn set_role(call: Call<'_>) -> Result<Response<Bytes>, Failed> 
         Ok(typed) => typed,
         Err(wrong) => return page(&call, wrong, None).await,
     };
-    let by = call.signed_in.actor();
-    match call.engine.store().set_role((&by, reason), &person.id, grant, call.now).await {
+    match call.engine.store().set_role(because(&call, reason), &person.id, grant, call.now).await {
         Ok(()) => Ok(words::redirect(&format!("/people/{}?done=role", person.id))),
         Err(error) => {
             let account = Some(kept(error)?);
@@ -392,8 +396,7 @@ pub(crate) async fn remove_role(call: Call<'_>) -> Result<Response<Bytes>, Faile
         Ok(reason) => reason,
         Err(wrong) => return ask_again(&call, act, wrong),
     };
-    let by = call.signed_in.actor();
-    match call.engine.store().remove_role((&by, reason), &person.id, place, call.now).await {
+    match call.engine.store().remove_role(because(&call, reason), &person.id, place, call.now).await {
         Ok(_) => Ok(words::redirect(&format!("/people/{}?done=role", person.id))),
         Err(error) => refused(&call, act, error),
     }
@@ -429,8 +432,8 @@ pub(crate) async fn lock(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
         Ok(reason) => reason,
         Err(wrong) => return ask_again(&call, lock_form(&person, lock), wrong),
     };
-    let by = call.signed_in.actor();
-    let done = match call.engine.store().lock_person((&by, reason), &person.id, lock, call.now).await {
+    let done = match call.engine.store().lock_person(because(&call, reason), &person.id, lock, call.now).await
+    {
         Ok(true) => "lock",
         Ok(false) => "already",
         Err(error) => return refused(&call, lock_form(&person, lock), error),
@@ -531,8 +534,7 @@ pub(crate) async fn remove(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
         Ok(reason) => reason,
         Err(wrong) => return ask_again(&call, remove_form(&person), wrong),
     };
-    let by = call.signed_in.actor();
-    match call.engine.store().remove_person((&by, reason), &person.id, call.now).await {
+    match call.engine.store().remove_person(because(&call, reason), &person.id, call.now).await {
         Ok(()) => Ok(words::redirect("/people?done=removed")),
         Err(error) => refused(&call, remove_form(&person), error),
     }

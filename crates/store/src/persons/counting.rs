@@ -100,6 +100,10 @@ pub(super) async fn wrong(
 }
 
 fn read(row: &Row) -> Result<Kind> {
-    let kind = row.text("kind")?;
-    Kind::from_word(&kind).ok_or_else(|| Error::corrupt("factors", format!("`{kind}` is no kind of factor")))
+    kind_of(&row.text("kind")?)
+}
+
+/// The kind of a factor as it is stored.
+pub(super) fn kind_of(kind: &str) -> Result<Kind> {
+    Kind::from_word(kind).ok_or_else(|| Error::corrupt("factors", format!("`{kind}` is no kind of factor")))
 }

@@ -202,7 +202,7 @@ impl Store {
         self.write((by.into(), person.to_owned(), now), |(by, person, now), transaction| {
             Box::pin(async move {
                 lock(transaction, person).await?;
-                roles::keep_an_owner(transaction, person, None).await?;
+                roles::keep_an_owner(transaction, by, person, None).await?;
                 let deletes = [
                     "DELETE FROM roles WHERE person = $1",
                     "DELETE FROM failures WHERE subject IN (SELECT 'factor/' || id FROM factors WHERE person = $1)",
@@ -273,7 +273,7 @@ async fn lock_out(
         return Ok(false);
     }
     if how == Lock::Out {
-        roles::keep_an_owner(transaction, person, None).await?;
+        roles::keep_an_owner(transaction, by, person, None).await?;
     }
     if how != Lock::Off {
         end_trust(transaction, person, "the person was locked", now).await?;

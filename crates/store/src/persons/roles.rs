@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 use ringfence_model::Sid;
-use ringfence_second_factor::policy::{Demands, Policy, Strength};
+use ringfence_second_factor::policy::{Demands, Kind, Policy, Strength};
 use serde_json::json;
 
-use super::counting::{MOST, MOST_TOTP, counts};
+use super::counting::{MOST, MOST_TOTP, counts, kind_of};
 use super::told::Told;
 use super::{Because, find, note};
 use crate::audit::{self, NewAudit};
@@ -123,7 +123,7 @@ impl Store {
         self.write(data, |(by, person, grant, now), transaction| {
             Box::pin(async move {
                 find(transaction, person).await?;
-                keep_an_owner(transaction, person, Some(*grant)).await?;
+                keep_an_owner(transaction, by, person, Some(*grant)).await?;
                 set(transaction, by, person, grant, *now).await
             })
         })
@@ -142,7 +142,7 @@ impl Store {
         self.write(data, |(by, person, place, now), transaction| {
             Box::pin(async move {
                 if *place == Where::Everywhere {
-                    keep_an_owner(transaction, person, None).await?;
+                    keep_an_owner(transaction, by, person, None).await?;
                 }
                 let delete = "DELETE FROM roles WHERE person = $1 AND account = $2";
                 let removed = transaction.execute(delete, values![person, place.text()]).await? > 0;
@@ -202,10 +202,23 @@ impl Store {
     }
 }
 
-/// Refuses what would leave nobody who may do everything: whoever is locked out may nothing, and whoever was only invited
-/// may never come, so that one who signs in stays until another does. `then` is what this person would have everywhere.
+/// How surely an owner comes to what is everybody's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Comes {
+    /// They were only invited, or have nothing that is taken there.
+    Never,
+    /// By saved codes, which run out.
+    WhileCodesLast,
+    /// By a factor that is taken.
+    Always,
+}
+
+/// Refuses what would leave nobody who may do everything: whoever is locked out may nothing, whoever was only invited may never
+/// come, and whoever has no factor that is taken is not let in, so that one who signs in stays until another does. `then` is what
+/// this person would have everywhere.
 pub(super) async fn keep_an_owner(
     transaction: &mut Transaction,
+    by: &Because,
     person: &str,
     then: Option<Grant>,
 ) -> Result<()> {
@@ -215,22 +228,25 @@ pub(super) async fn keep_an_owner(
     // Of two who take the last right from each other at once, one waits here for the other.
     let lock = "UPDATE roles SET role = role WHERE account = '*' AND role = 'owner'";
     transaction.execute(lock, values![]).await?;
+    let set = transaction.find("SELECT * FROM policies WHERE account = '*'", values![]).await?;
+    let set = set.as_ref().map(read_policy).transpose()?.map_or(Strength::Any, |set| set.demands.strength);
+    let taken = set.max(by.minimum);
     let owners = concat!(
-        "SELECT r.person, (SELECT count(*) FROM factors f WHERE f.person = p.id AND p.password IS NOT NULL AND ",
+        "SELECT r.person, f.kind FROM roles r JOIN persons p ON p.id = r.person LEFT JOIN factors f \
+         ON f.person = p.id AND p.password IS NOT NULL AND ",
         counts!(),
-        ") AS factors FROM roles r JOIN persons p ON p.id = r.person WHERE r.account = '*' \
-         AND r.role = 'owner' AND (p.locked_at IS NULL OR p.id = $3)"
+        " WHERE r.account = '*' AND r.role = 'owner' AND (p.locked_at IS NULL OR p.id = $3)"
     );
     let owners = transaction.fetch(owners, values![MOST, MOST_TOTP, person]).await?;
-    let mut own = None;
-    let mut others = None;
+    let (mut own, mut others) = (None, None);
     for owner in owners {
-        let signs_in = owner.count("factors")? > 0;
-        if owner.text("person")? == person {
-            own = Some(signs_in);
-        } else {
-            others = others.max(Some(signs_in));
-        }
+        let comes = match owner.maybe_text("kind")?.as_deref().map(kind_of).transpose()? {
+            Some(Kind::RecoveryCode) if taken.takes(Kind::RecoveryCode) => Comes::WhileCodesLast,
+            Some(kind) if taken.takes(kind) => Comes::Always,
+            _ => Comes::Never,
+        };
+        let so_far = if owner.text("person")? == person { &mut own } else { &mut others };
+        *so_far = (*so_far).max(Some(comes));
     }
     // Whoever never signed in themselves gives way to anybody: a mistyped invitation must not stay for ever.
     if own > others {

@@ -23,6 +23,7 @@ mod nodes;
 mod observations;
 mod opening;
 mod outbox;
+mod owners;
 mod passkeys;
 mod persons;
 mod places;
