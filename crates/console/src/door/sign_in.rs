@@ -7,7 +7,7 @@ use ringfence_control::people::{Credentials, Refused};
 use ringfence_model::Secret;
 use ringfence_store::Stage;
 
-use super::{Door, said, shown, with_to};
+use super::{Door, said, shown_until, with_to};
 use crate::failed::Failed;
 use crate::words;
 
@@ -76,5 +76,5 @@ async fn page(door: &Door<'_>, login: String, refused: Option<Refused>) -> Resul
         is_new: !door.people.store().has_persons().await?,
         may_reset: door.console.mails,
     };
-    Ok(door.leading_on(shown(&page, refused.as_ref())?))
+    Ok(door.leading_on(shown_until(&page, refused.as_ref(), door.now)?))
 }

@@ -6,6 +6,7 @@
 use askama::Template;
 use bytes::Bytes;
 use http::Response;
+use ringfence_second_factor::words::is_invisible;
 
 use super::{shown, shown_again};
 use crate::failed::Failed;
@@ -93,7 +94,8 @@ pub(super) fn ask_again(call: &Call<'_>, act: Act, wrong: Wrong) -> Result<Respo
 pub(super) fn reason(form: &Fields) -> Result<&str, Wrong> {
     let reason = form.get("reason");
     let wrong = |text: &str| Err(Wrong { reason: Some(text.to_owned()), ..Wrong::default() });
-    if reason.is_empty() {
+    // What shows nothing says nothing.
+    if reason.chars().all(|letter| letter.is_whitespace() || is_invisible(letter)) {
         wrong("Say why: the audit log keeps it.")
     } else if reason.chars().count() > REASON_MAX {
         wrong("At most 500 characters.")

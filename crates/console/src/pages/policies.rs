@@ -222,6 +222,9 @@ fn narrowed(strength: Strength) -> Option<&'static str> {
 pub(crate) async fn set(call: Call<'_>) -> Result<Response<Bytes>, Failed> {
     let mut wrong = WrongPolicy::default();
     let place = match (call.signed_in.only_account(), call.form.get("account")) {
+        (Some(only), "") => Some(Where::Account(only)),
+        // What is another one's is not there for them.
+        (Some(only), text) if Sid::parse(text).ok() != Some(only) => return Err(Failed::NotFound),
         (Some(only), _) => Some(Where::Account(only)),
         (None, "") => Some(Where::Everywhere),
         (None, text) => Sid::parse(text).ok().filter(|sid| sid.is("AC")).map(Where::Account),

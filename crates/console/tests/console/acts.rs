@@ -31,7 +31,11 @@ async fn an_act_without_a_reason_is_not_done_and_what_was_typed_stays() {
         assert_eq!(page.status, 422, "{allow}");
         page.says(said);
     }
-    for (reason, said) in [("a\u{7}b", "without control characters"), (&"x".repeat(501), "At most 500")] {
+    for (reason, said) in [
+        ("a\u{7}b", "without control characters"),
+        (&"x".repeat(501), "At most 500"),
+        ("\u{200b} \u{2060}", "Say why: the audit log keeps it."),
+    ] {
         let page = owner.post(&format!("/accounts/{account}/suspend"), &[("reason", reason)]).await;
         assert_eq!(page.status, 422);
         page.says(said);

@@ -149,7 +149,9 @@ async fn a_browser_that_was_inside_is_told_from_strangers() {
     for _ in 0..5 {
         assert_eq!(sign_in(&world, "wrong", "").await.status, 422);
     }
-    assert_eq!(sign_in(&world, PASSWORD, "").await.status, 429);
+    let page = sign_in(&world, PASSWORD, "").await;
+    assert_eq!(page.status, 429);
+    assert!(page.header("retry-after").parse::<u32>().unwrap() > 0, "when it may be tried again");
     assert_eq!(sign_in(&world, PASSWORD, &mark).await.status, 303);
     let nobody = [("login", "nobody@example.com"), ("password", PASSWORD)];
     assert_eq!(send(&world, "/sign-in", &mark, &nobody).await.status, 422);

@@ -74,4 +74,9 @@ async fn whoever_changes_how_often_an_account_asks_keeps_which_factors_it_takes(
     let page = of_bakery.post("/policies", &[("policy", ""), reason]).await;
     assert_eq!(page.status, 422);
     page.says("Choose a policy.");
+    // Their own account is not set in the place of another that the form names.
+    for other in ["*", "AC00000000000000000000000000000009", "x"] {
+        let form = [("account", other), ("policy", "every-sign-in"), reason];
+        assert_eq!(of_bakery.post("/policies", &form).await.status, 404, "{other}");
+    }
 }

@@ -239,7 +239,7 @@ pub async fn tell_sign_ins(store: &Store, console_url: Option<&str>, now: Timest
                 }
                 None => None,
             };
-            let letter = effect(&person, &event(&sign_ins), &about(&person, &sign_ins, lock));
+            let letter = effect(&person, &event(&sign_ins, now), &about(&person, &sign_ins, lock));
             let ids = sign_ins.into_iter().map(|sign_in| sign_in.id).collect();
             mails += usize::from(store.tell_of_sign_ins(letter, ids, now).await?);
         }
@@ -291,9 +291,10 @@ fn link(console_url: &str, page: &str, code: &RecoveryCode) -> String {
     format!("{}/{page}?code={}", console_url.trim_end_matches('/'), code.spelled().as_str())
 }
 
-/// These sign-ins, as they came out: the same again are the same event, with another one it is another.
-fn event(sign_ins: &[SignIn]) -> String {
+/// These sign-ins, as they came out until now: with another one, or where one goes on, it is another event.
+fn event(sign_ins: &[SignIn], now: Timestamp) -> String {
     let mut digest = Sha256::new();
+    digest.update(now.as_microsecond().to_be_bytes());
     for sign_in in sign_ins {
         digest.update(format!("{} {}\n", sign_in.id, sign_in.outcome.word()));
     }

@@ -221,10 +221,16 @@ impl People {
         Ok(self.store.session(token, self.now()).await?)
     }
 
-    /// What an account demands of a person: what was set for it, or what is usual, and never less than the minimum.
+    /// What an account demands of a person: what was set for it, or what is usual, and never less than the minimum. Of whoever is
+    /// there by a role for everything, what was set for that besides.
     pub async fn demands(&self, person: &Person, place: Where) -> Result<Demands> {
-        let set = self.store.policies().await?.into_iter().find(|policy| policy.place == place);
-        Ok(self.demands_where(set.map(|set| set.demands), person, place))
+        let policies = self.store.policies().await?;
+        let set = |place| policies.iter().find(|set| set.place == place).map(|set| set.demands);
+        let demands = self.demands_where(set(place), person, place);
+        Ok(match set(Where::Everywhere) {
+            Some(whole) if is_there_by_everything(person, place) => demands.at_least(whole),
+            _ => demands,
+        })
     }
 
     /// The same of a place of which it is known what was set.
@@ -248,6 +254,13 @@ impl People {
     async fn kinds(&self, person: &Person) -> Result<Vec<Kind>> {
         Ok(self.store.kinds(&person.id).await?)
     }
+}
+
+/// Whether somebody is at an account with what a role for everything gives, and no role of that account as wide: what is demanded
+/// of everything is then demanded there too.
+fn is_there_by_everything(person: &Person, place: Where) -> bool {
+    let role = |at| person.grants.iter().find(|grant| grant.place == at).map(|grant| grant.role);
+    place != Where::Everywhere && role(Where::Everywhere) > role(place)
 }
 
 /// Where a person may sign in to: everywhere before single accounts.

@@ -183,7 +183,8 @@ impl People {
             return Err(Refused::Over);
         }
         let (person, now) = (&session.person, self.now());
-        if person.role(place).is_none() {
+        // Where a role for everything leads, whoever is inside goes.
+        if places(person).all(|own| own != place) {
             return Err(Refused::Forbidden);
         }
         let (next, device) =

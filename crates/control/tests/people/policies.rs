@@ -2,7 +2,8 @@ use jiff::SignedDuration;
 use ringfence_control::people::{self, Answer, Credentials, Known, Refused, Rules, Step};
 use ringfence_model::Secret;
 use ringfence_second_factor::policy::{Assurance, Demands, Kind, Policy, Strength};
-use ringfence_store::{Grant, Lock, Role, Stage, Told};
+use ringfence_second_factor::recovery::RecoveryCode;
+use ringfence_store::{Grant, Lock, Role, Stage, Told, Where};
 
 use crate::house::{Bound, House, PASSWORD, account, at, everywhere, futures, home, operator, secret, why};
 
@@ -384,6 +385,15 @@ async fn whoever_has_saved_codes_alone_or_nothing_left_sets_no_policy() {
         }
         let Some(rest) = left.checked_sub(1) else { break };
         left = rest;
+        if left == 0 {
+            // Here it would lead them to make new ones: it is used in another session.
+            let factors = house.store.factors(&session.person.id).await.unwrap();
+            let last = RecoveryCode::typed(maria.codes[0].expose()).unwrap();
+            let (told, now) = (Told::nobody(), house.people.now());
+            let used = house.store.use_recovery_code(&by, &factors[0], &last, told, now).await;
+            assert!(used.unwrap().unwrap());
+            continue;
+        }
         let answer = Answer::RecoveryCode(maria.codes[left].clone());
         let step = house.people.show(&token, &session, &answer, false, &home()).await.unwrap();
         let Step::Inside { token: next, .. } = step else { panic!("{step:?}") };
@@ -445,4 +455,48 @@ async fn each_account_names_those_alone_who_have_nothing_that_does_there() {
         ["one@example.com"],
         "whoever is locked out comes not back so"
     );
+}
+
+#[tokio::test]
+async fn what_is_demanded_of_everything_goes_along_to_each_account_with_a_role_for_everything() {
+    let house = House::new().await;
+    let grants = vec![everywhere(Role::Owner), at_account(2, Role::Auditor), at_account(3, Role::Owner)];
+    let vera = house.bound("vera@example.com", grants).await;
+    let now = house.people.now();
+    let passkeys = Demands { policy: Policy::EverySignIn, strength: Strength::PhishingResistant };
+    house.store.set_policy(&operator(), Where::Everywhere, passkeys, now).await.unwrap();
+    house.set_policy(account(2), Policy::OncePerComputer).await;
+    let (person, _) = house.store.person_by_login(&vera.login).await.unwrap().unwrap();
+    let strength = async |number| {
+        let demands = house.people.demands(&person, account(number)).await.unwrap();
+        (demands.policy, demands.strength)
+    };
+    let whole = (Policy::EverySignIn, Strength::PhishingResistant);
+    assert_eq!(strength(1).await, whole, "with no role of their own there");
+    assert_eq!(strength(2).await, whole, "with one that is less");
+    assert_eq!(strength(3).await, (Policy::EverySignIn, Strength::Any), "with one that is as wide");
+    // Inside where an application does, she goes no further with it than that.
+    let Step::Ask { token, .. } = house.sign_in(&vera.login, PASSWORD, &home()).await.unwrap() else {
+        panic!("it is asked for");
+    };
+    assert_eq!(house.session(&token).await.place, account(3), "the first that takes what she has");
+    let (token, _) = house.show(&vera, &token, false).await;
+    let session = house.session(&token).await;
+    for number in [1, 2] {
+        let refused =
+            why(house.people.go_to(&token, &session, account(number), &Known::default(), &home()).await);
+        assert!(matches!(refused, Refused::NoPasskey), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_has_typed_the_password_turns_to_no_account_where_they_have_no_role_of_its_own() {
+    let house = House::new().await;
+    let vera = house.bound("vera@example.com", vec![everywhere(Role::Owner)]).await;
+    let token = house.asked(&vera, &home()).await;
+    let session = house.session(&token).await;
+    let turned = house.people.turn_to(&token, &session, account(1), &Known::default(), &home()).await;
+    assert!(matches!(why(turned), Refused::Forbidden));
+    let turned = house.people.turn_to(&token, &session, session.place, &Known::default(), &home()).await;
+    assert!(matches!(turned, Ok(Step::Ask { .. })));
 }

@@ -340,3 +340,25 @@ async fn who_is_inside_is_named_before_many_attempts_that_got_no_further() {
     let first = lines.lines().next().unwrap();
     assert!(first.contains("signed in, from 198.51.100.66 with Chrome on Windows"), "{}", letter.text);
 }
+
+#[tokio::test]
+async fn a_second_factor_that_is_wrong_after_the_mail_is_told_in_another_one() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    tell(&house).await;
+    letters(&house).await;
+    let token = house.asked(&maria, &at("198.51.100.1")).await;
+    let session = house.session(&token).await;
+    let mut mails = Vec::new();
+    // A quarter of an hour is what a sign-in has.
+    for minute in 0..15 {
+        let wrong = Answer::Totp(secret("no code"));
+        house.people.show(&token, &session, &wrong, false, &at("198.51.100.1")).await.unwrap_err();
+        if tell(&house).await > 0 {
+            mails.push(minute);
+        }
+        house.wait(60);
+    }
+    assert_eq!(mails, [3, 7, 11], "each few minutes, and not each time");
+    assert!(letters(&house).await.iter().all(|it| it.text.contains("a wrong second factor")));
+}

@@ -1,6 +1,6 @@
 //! Sign-ins whose password was right, and what became of them: what their owner is told.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use ringfence_model::Actor;
 use serde_json::json;
 
@@ -9,6 +9,9 @@ use crate::error::Error;
 use crate::seal::{Keyring, Place};
 use crate::sql::{Pool, Row, Transaction, values};
 use crate::{NewEffect, Result, Store, hex, outbox};
+
+/// A second factor that is wrong so long after its owner was told of the sign-in is told in another mail.
+const TOLD_AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(3);
 
 /// What became of a sign-in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -212,9 +215,10 @@ impl Store {
 
 /// What becomes of a sign-in that is not inside.
 async fn end(transaction: &mut Transaction, id: &str, outcome: SignInOutcome, now: Timestamp) -> Result<()> {
-    let update = "UPDATE sign_ins SET outcome = $2, told_at = CASE WHEN $2 = 'new' THEN NULL \
-                  ELSE told_at END WHERE id = $1 AND outcome IN ('waiting', 'failed') RETURNING person";
-    let Some(row) = transaction.find(update, values![id, outcome.word()]).await? else {
+    let update = "UPDATE sign_ins SET outcome = $2, told_at = CASE WHEN $2 = 'new' OR ($2 = 'failed' AND told_at < $3) \
+                  THEN NULL ELSE told_at END WHERE id = $1 AND outcome IN ('waiting', 'failed') RETURNING person";
+    let told_before = now.saturating_sub(TOLD_AGAIN_AFTER).unwrap_or(Timestamp::MIN);
+    let Some(row) = transaction.find(update, values![id, outcome.word(), told_before]).await? else {
         return Ok(());
     };
     let person = row.text("person")?;
