@@ -6,7 +6,7 @@ use ringfence_second_factor::device::{Before, DeviceKey, Judgement, MOST, Trust,
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::sign_ins::holds;
+use super::sign_ins::{end_waiting, holds};
 use super::{Locked, UserName, UserPolicy, lock, note};
 use crate::error::Error;
 use crate::seal::{Keyring, Place};
@@ -114,7 +114,8 @@ impl Store {
         Ok(devices?.into_iter().filter(|device| now < device.expires_at).collect())
     }
 
-    /// Ends the trust in one browser of a user, or in all. How many there were.
+    /// Ends the trust in one browser of a user, or in all. How many there were. With all end the sign-ins that wait for a
+    /// factor: they were begun with the password of before, or for the phone of before, and could have a browser trusted.
     pub async fn end_user_devices(
         &self,
         by: &Actor,
@@ -127,8 +128,13 @@ impl Store {
             Box::pin(async move {
                 let user = lock(transaction, tagged, *now).await?;
                 let ended = end(transaction, &user.id, device.as_deref(), "revoked", *now).await?;
-                if ended > 0 {
-                    let detail = json!({ "device": device.as_deref().unwrap_or("all"), "why": "revoked" });
+                let waiting = match device {
+                    Some(_) => 0,
+                    None => end_waiting(transaction, &user.id, *now).await?,
+                };
+                if ended > 0 || waiting > 0 {
+                    let device = device.as_deref().unwrap_or("all");
+                    let detail = json!({ "device": device, "why": "revoked", "sign_ins": waiting });
                     note(transaction, by, "user.device_end", &user, detail, *now).await?;
                 }
                 Ok(ended)

@@ -388,6 +388,14 @@ async fn pass(
     })
 }
 
+/// Ends the sign-ins of a user that wait for a factor. How many there were.
+pub(super) async fn end_waiting(transaction: &mut Transaction, user: &str, now: Timestamp) -> Result<u64> {
+    let update =
+        "UPDATE user_sign_ins SET outcome = $2 WHERE user_id = $1 AND outcome = $3 AND expires_at > $4";
+    let bound = values![user, SignInState::Done.word(), SignInState::Open.word(), now];
+    transaction.execute(update, bound).await
+}
+
 /// What a code that was sent for a sign-in is expected to be for.
 pub(super) fn expected(application: Sid, sign_in: &str) -> Expected {
     Expected {
