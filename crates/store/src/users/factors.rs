@@ -2,7 +2,7 @@
 //!
 //! Attempts are counted before anything is compared, in the transaction that compares, and the row of failures is locked
 //! meanwhile: of the same code at once one is taken. Failures delay, and a hundred in a row disable the factor: it counts
-//! no more until it is bound anew.
+//! no more until it is bound anew. Of passkeys, which nobody guesses, none are counted.
 
 use jiff::{SignedDuration, Timestamp};
 use ringfence_model::Actor;
@@ -229,9 +229,6 @@ pub(super) async fn kinds(transaction: &mut Transaction, user: &str) -> Result<V
     if kinds.contains(&Kind::Totp) && is_disabled(transaction, &totp(user)).await? {
         kinds.retain(|kind| *kind != Kind::Totp);
     }
-    if kinds.contains(&Kind::Passkey) && is_disabled(transaction, &passkey(user)).await? {
-        kinds.retain(|kind| *kind != Kind::Passkey);
-    }
     if codes_left(transaction, user).await? > 0 {
         kinds.push(Kind::RecoveryCode);
     }
@@ -326,11 +323,6 @@ pub(super) fn recovery(user: &str) -> String {
     subject(user, "recovery-code")
 }
 
-/// What answers with a user's passkeys are counted under.
-pub(super) fn passkey(user: &str) -> String {
-    subject(user, "passkey")
-}
-
 fn subject(user: &str, what: &str) -> String {
     format!("user/{user}/{what}")
 }
@@ -354,8 +346,8 @@ fn read_seed(keys: &Keyring, row: &Row) -> Result<Seed> {
     bytes.map(Seed::new).map_err(|_| Error::corrupt(place(&id).to_string(), "it has not 20 bytes"))
 }
 
-/// A factor out of its row. `disabled` are the kinds that count no more.
-pub(super) fn read(keys: &Keyring, row: &Row, disabled: &[Kind]) -> Result<UserFactor> {
+/// A factor out of its row. `disabled` is the kind that counts no more, if one does not.
+pub(super) fn read(keys: &Keyring, row: &Row, disabled: Option<Kind>) -> Result<UserFactor> {
     let (id, word) = (row.text("id")?, row.text("kind")?);
     let unknown = || Error::corrupt("user_factors", format!("`{word}` is no kind"));
     let kind = Kind::from_word(&word).ok_or_else(unknown)?;
@@ -370,7 +362,7 @@ pub(super) fn read(keys: &Keyring, row: &Row, disabled: &[Kind]) -> Result<UserF
         name,
         confirmed_at: row.time("confirmed_at")?,
         used_at: row.maybe_time("used_at")?,
-        is_disabled: disabled.contains(&kind),
+        is_disabled: disabled == Some(kind),
         id,
     })
 }

@@ -339,7 +339,7 @@ async fn check_one(
                     note(transaction, by, "user.refuse", &user, detail, now).await?;
                     return Ok(SignInChecked::Refused(refusal));
                 }
-                Looked::Attempt(attempt) => attempt,
+                Looked::Right => Attempt::Right,
             }
         }
         (Kind::Phone, None) => Attempt::Missing,
