@@ -106,6 +106,9 @@ async fn a_passkey_is_made_and_passes_sign_ins_where_a_phone_does_not_do() {
     let other = owls.ask("DELETE", &format!("/v1/users/bob/passkeys/{id}"), &Value::Null).await;
     assert_eq!(code(&other), (404, "no-passkey"), "it is alice's");
     assert_eq!(owls.good("DELETE", &path, &Value::Null).await["factors"], json!([]));
+    // So does the browser of whoever stole it.
+    let stolen = owls.sign_in(&json!({ "device_token": token_of(&trusted) })).await;
+    assert_eq!((&stolen["needed"], &stolen["device"]), (&json!("enrolment"), &json!("not-trusted")));
     assert_eq!(code(&owls.ask("DELETE", &path, &Value::Null).await), (404, "no-passkey"));
     assert_eq!(owls.sign_in(&json!({})).await["needed"], "enrolment");
 }

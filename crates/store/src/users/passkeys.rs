@@ -12,7 +12,7 @@ use ringfence_second_factor::passkey::{
 use ringfence_second_factor::policy::Kind;
 use serde_json::json;
 
-use super::{Locked, UserName, factors, lock, note};
+use super::{Locked, UserName, devices, factors, lock, note};
 use crate::error::Error;
 use crate::persons::{known_transports, read_passkey};
 use crate::sql::{Row, Transaction, values};
@@ -154,6 +154,7 @@ impl Store {
                 }
                 let delete = "DELETE FROM user_factors WHERE id = $1 AND user_id = $2";
                 transaction.execute(delete, values![id.as_str(), &user.id]).await?;
+                devices::end_by(transaction, by, &user, Kind::Passkey, *now).await?;
                 let detail = json!({ "factor": id, "kind": Kind::Passkey.word() });
                 note(transaction, by, "user.factor_remove", &user, detail, *now).await?;
                 Ok(true)

@@ -377,7 +377,8 @@ async fn pass(
                 address: sign_in.address.clone(),
                 agent: sign_in.agent.clone(),
             };
-            Some(devices::trust(transaction, by, user, policy, &about, now).await?)
+            let about = (&about, Some(entered.kind));
+            Some(devices::trust(transaction, by, user, policy, about, now).await?)
         }
         _ => None,
     };
